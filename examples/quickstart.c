@@ -1,0 +1,60 @@
+/* quickstart.c - train a small network, then ask how much of it can be pruned away.
+   From the project's root:   cc -O2 -fopenmp examples/quickstart.c -lm && ./a.out */
+#include <stdio.h>
+#include <stdlib.h>
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+
+#define DATA "examples/data/fashion-mnist-"
+static prun_context context; /* all zero: the defaults */
+
+static void check(prun_status status)
+{
+    if (status == PRUN_OK) return;
+    fprintf(stderr, "error: %s\n", prun_message(&context));
+    exit(1);
+}
+
+static void report(const char *name, prun_net *net, const prun_images *images)
+{
+    double loss, n = (double)images->count;
+    int64_t errors;
+    check(prun_net_loss(net, images, NULL, images->count, NULL, &loss, &errors));
+    printf("%s: loss %.4f, accuracy %.1f %%\n", name, loss / n, 100 - 100 * (double)errors / n);
+}
+
+int main(void)
+{
+    prun_idx_options padded = {.pad_to = 32};
+    prun_arch arch = {.family = PRUN_CNN, .width = 16, .channels = 1, .seed = 1};
+    prun_train_options recipe = {.epochs = 12, .learning_rate = 0.05, .weight_decay = 1e-4,
+                                 .schedule = PRUN_SCHEDULE_MADDOX, .seed = 1};
+    prun_prune_options tolerances = {.beta = {0.05, 0.1, 0.2, 0.5}, .betas = 4};
+    prun_images train, test;
+    prun_net *net;
+    prun_objective objective;
+    prun_prunability found;
+
+    check(prun_load_idx(&context, DATA "train-images.idx3-ubyte", DATA "train-labels.idx1-ubyte",
+                        &padded, &train));
+    check(prun_load_idx(&context, DATA "test-images.idx3-ubyte", DATA "test-labels.idx1-ubyte",
+                        &padded, &test));
+    check(prun_images_standardize(&context, &train));
+    test.normalization = train.normalization; /* with the constants of the training set: */
+    test.mean[0] = train.mean[0];
+    test.std[0] = train.std[0];
+
+    check(prun_net_cnn(&context, &arch, &net));
+    check(prun_train(net, &train, &recipe, NULL));
+    report("train", net, &train);
+    report("test", net, &test);
+    prun_net_data data = {net, &train};
+    check(prun_net_objective(&data, &objective));
+    check(prun_prunability_search(&objective, &tolerances, &found));
+    for (const prun_prunability_answer *a = found.answer; a < found.answer + found.betas; a++)
+        printf("+%2.0f %% loss: keep %3.0f %% of weights\n", 100 * a->beta, 100 * a->kept_fraction);
+    prun_net_free(net);
+    prun_images_free(&train);
+    prun_images_free(&test);
+    return 0;
+}

@@ -1,0 +1,6135 @@
+/* prunability.h - v0.1.0 - why neural networks generalize, measured in plain C - MIT (see end)
+
+   Trains small convolutional networks, prunes them, and measures how well they generalize:
+   the system of "Robustness to Pruning Predicts Generalization in Deep Neural Networks"
+   (Kuhn, Lyle, Gomez, Rothfuss, Gal), as one header that needs libc and libm alone.
+*/
+/* [QUICK] do this */
+/*
+   In exactly one .c or .cpp file:
+
+       #define PRUNABILITY_IMPLEMENTATION
+       #include "prunability.h"
+
+   Everywhere else just include it. Compile with   cc -O2 app.c -lm   (-fopenmp: all cores).
+
+@QUICK@
+*/
+/* [CONTENTS] sections; `grep -n '^/\* \[' prunability.h` prints them with line numbers */
+/*
+@CONTENTS@
+*/
+/* [DOCS] what a reader of the API should know */
+/*
+@DOCS@
+*/
+#ifndef PRUNABILITY_H_INCLUDED
+#define PRUNABILITY_H_INCLUDED
+
+/* [CONFIG] build options and versions */
+/*
+   PRUNABILITY_IMPLEMENTATION   compile the implementation here (exactly one file of a program)
+   PRUNABILITY_STATIC           make every function static: several private copies can coexist
+   PRUNABILITY_MALLOC(size), PRUNABILITY_FREE(pointer)
+                                replace malloc and free (both or neither)
+   PRUNABILITY_NO_OPENMP        ignore OpenMP even when the compiler has it switched on
+   PRUNABILITY_NO_SIMD          portable kernels only
+   PRUNDEF                      linkage of public functions; overrides PRUNABILITY_STATIC
+*/
+#define PRUNABILITY_VERSION_MAJOR 0
+#define PRUNABILITY_VERSION_MINOR 1
+#define PRUNABILITY_VERSION_PATCH 0
+#define PRUNABILITY_VERSION "0.1.0"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef PRUNDEF
+#if defined(PRUNABILITY_STATIC) && (defined(__GNUC__) || defined(__clang__))
+#define PRUNDEF static __attribute__((unused))
+#elif defined(PRUNABILITY_STATIC)
+#define PRUNDEF static
+#else
+#define PRUNDEF extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* [CORE] status codes, context, tensors */
+
+/* Every function that can fail returns one of these; 0 is success. Results are written only on
+   success unless a comment says otherwise. */
+#define PRUN_STATUS_LIST(X) \
+    X(PRUN_OK, 0, "ok") \
+    X(PRUN_ERR_ARGUMENT, -1, "invalid argument") \
+    X(PRUN_ERR_MEMORY, -2, "out of memory") \
+    X(PRUN_ERR_SHAPE, -3, "shape is empty or does not fit") \
+    X(PRUN_ERR_OVERFLOW, -4, "size too large") \
+    X(PRUN_ERR_OPEN, -5, "file cannot be opened") \
+    X(PRUN_ERR_READ, -6, "file cannot be read") \
+    X(PRUN_ERR_WRITE, -7, "file cannot be written") \
+    X(PRUN_ERR_MAGIC, -8, "file is of another kind") \
+    X(PRUN_ERR_TRUNCATED, -9, "file is shorter than its header says") \
+    X(PRUN_ERR_OVERSIZED, -10, "file is longer than its header says") \
+    X(PRUN_ERR_LABEL, -11, "label out of range") \
+    X(PRUN_ERR_FORMAT, -12, "file contents are malformed") \
+    X(PRUN_ERR_MISSING, -13, "named item not found") \
+    X(PRUN_ERR_UNSUPPORTED, -14, "not supported") \
+    X(PRUN_ERR_NONFINITE, -15, "value is not finite") \
+    X(PRUN_ERR_CALLBACK, -16, "callback failed") \
+    X(PRUN_CANCELLED, -17, "cancelled by callback")
+
+typedef enum prun_status {
+#define PRUN__ENUM(name, value, text) name = value,
+    PRUN_STATUS_LIST(PRUN__ENUM)
+#undef PRUN__ENUM
+    PRUN__STATUS_LAST = -18
+} prun_status;
+
+/* Constant text for a status; never NULL, also for unknown values. */
+PRUNDEF const char *prun_status_string(prun_status status);
+
+/* Allocator, threads and last error text. Zero-initialise it for the defaults; every function that
+   takes a context also takes NULL, which means the defaults without an error text.
+   Objects remember the context they were made with, which must outlive them. A context, and the
+   objects made with it, are used by one thread at a time; different contexts are independent. */
+typedef struct prun_context {
+    void *(*allocate)(size_t size, void *user); /* NULL: PRUNABILITY_MALLOC; may return NULL */
+    void (*release)(void *pointer, void *user); /* set both or neither */
+    void *allocator_user;
+    /* Calls body(argument, i) for i = 0 .. count-1 in any order and returns when all are done.
+       NULL: OpenMP if compiled in, else a plain loop. A hook needs `threads` set. */
+    void (*parallel_for)(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
+                         void *user);
+    void *parallel_user;
+    int32_t threads;   /* 0: all the OpenMP runtime offers, or 1 without OpenMP and hook */
+    prun_status status; /* of the last failure, with its text; set by the library */
+    char message[256];
+} prun_context;
+
+/* Text of the last failure ("" if none), naming the file, field or index. NULL context: "". */
+PRUNDEF const char *prun_message(const prun_context *context);
+
+#define PRUN_MAX_RANK 4
+enum prun_tensor_flags {
+    PRUN_WEIGHT = 1,    /* kernel of a convolution or linear layer: prunable */
+    PRUN_BIAS = 2,      /* bias of a convolution or linear layer */
+    PRUN_NORM = 4,      /* scale or shift of a batch norm */
+    PRUN_STATISTIC = 8  /* running mean or variance: not trained */
+};
+
+/* A view on floats owned by somebody else. Row-major; kernels are (out, in, height, width). */
+typedef struct prun_tensor {
+    float *data;
+    const char *name;
+    int64_t shape[PRUN_MAX_RANK]; /* only the first `rank` count */
+    int32_t rank;
+    uint32_t flags; /* enum prun_tensor_flags */
+} prun_tensor;
+
+/* Number of elements: the product of the shape, 1 for rank 0. */
+PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor);
+
+/* Instruction set of the kernels: "portable" or "avx2". The choice is made once, from the CPU. */
+PRUNDEF const char *prun_isa(void);
+/* For tests and comparisons: use the named kernels from now on, NULL for the best. Not thread
+   safe: call it while no other library call runs. PRUN_ERR_UNSUPPORTED if the CPU lacks it. */
+PRUNDEF prun_status prun_set_isa(const char *name);
+
+/* [RNG] counter-based random numbers: a value belongs to (seed, stream, index), not to a thread */
+
+/* Philox4x32-10 (Salmon et al. 2011): key = seed, counter = (index, stream), little end first. */
+PRUNDEF void prun_random_block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4]);
+PRUNDEF uint64_t prun_random_bits(uint64_t seed, uint64_t stream, uint64_t index);
+/* Uniform in [0, 1) with 53 bits. */
+PRUNDEF double prun_random_uniform(uint64_t seed, uint64_t stream, uint64_t index);
+/* Standard normal by Box-Muller; its last bits depend on the platform's libm. */
+PRUNDEF double prun_random_normal(uint64_t seed, uint64_t stream, uint64_t index);
+/* A uniform permutation of 0 .. n-1 (Fisher-Yates). out: n. */
+PRUNDEF void prun_random_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *out);
+
+/* [OPS] tensor operations in the lane layout */
+/*
+   Activations are stored [N/16][H][W][C][16]: blocks of sixteen images, which are the SIMD lanes.
+   The last block is padded with empty lanes, which hold finite values that nothing depends on.
+*/
+#define PRUN_LANES 16
+
+/* Floats that n images of c x h x w take in the lane layout (16 * ceil(n/16) * c * h * w), or -1
+   when a size is not positive or the product overflows. */
+PRUNDEF int64_t prun_lane_size(int64_t n, int64_t c, int64_t h, int64_t w);
+/* (n, c, h, w) row-major to the lane layout, empty lanes zero; and back. No overlap. */
+PRUNDEF void prun_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w, float *lanes);
+PRUNDEF void prun_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
+                         float *nchw);
+
+/* Geometry of a 2-D convolution (cross-correlation, as in PyTorch). Zero in kernel[1] or stride[1]
+   means "as the first", stride 0 means 1. */
+typedef struct prun_conv2d {
+    int64_t in_channels, in_height, in_width;
+    int64_t out_channels;
+    int64_t kernel[2];  /* height, width */
+    int64_t stride[2];
+    int64_t padding[4]; /* zeros added at top, left, bottom, right */
+} prun_conv2d;
+
+/* Output height and width; PRUN_ERR_SHAPE when the kernel does not fit. */
+PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d *conv,
+                                       int64_t *height, int64_t *width);
+/* y = conv(x, weight) + bias for n images. x, y: lane layout; weight (O, I, KH, KW); bias (O) or
+   NULL. Allocates the packed weights. Threads: over image blocks. */
+PRUNDEF prun_status prun_conv2d_forward(prun_context *context, const prun_conv2d *conv, int64_t n,
+                                        const float *x, const float *weight, const float *bias,
+                                        float *y);
+/* dx = gradient with respect to x, given dy. Empty lanes of dy may hold anything finite. */
+PRUNDEF prun_status prun_conv2d_input_gradient(prun_context *context, const prun_conv2d *conv,
+                                               int64_t n, const float *dy, const float *weight,
+                                               float *dx);
+/* dweight (O, I, KH, KW) = gradient with respect to weight. Empty lanes of dy must be zero. */
+PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const prun_conv2d *conv,
+                                                int64_t n, const float *x, const float *dy,
+                                                float *dweight);
+/* Cross-entropy -ln softmax(logits)[label] of one sample in double precision. With probability not
+   NULL also writes the softmax (classes). Never negative; finite for finite logits. */
+PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
+                                  double *probability);
+
+/* [IMAGES] labelled image sets */
+
+typedef enum prun_normalization {
+    PRUN_NORMALIZE_NONE = 0,    /* v, where v = byte / 255 or the float itself */
+    PRUN_NORMALIZE_MEAN_STD = 1, /* (v - mean[c]) / std[c] */
+    PRUN_NORMALIZE_PER_IMAGE = 2 /* (v - mean) / max(std, 1/sqrt(size)), moments of that image */
+} prun_normalization;
+
+#define PRUN_MAX_IMAGE_CHANNELS 4
+
+/* A labelled image set, (N, C, H, W) row-major: bytes or floats, one of the two pointers set. Fill
+   it by hand (then you own the arrays; storage NULL) or with a loader of FILES. To use the first n
+   images only, lower `count` of a copy of the struct. Read-only for the library: many threads may
+   share one. */
+typedef struct prun_images {
+    int64_t count, channels, height, width, classes;
+    const uint8_t *pixels;
+    const float *values;
+    const int32_t *labels; /* count, each in 0 .. classes-1 */
+    prun_normalization normalization;
+    float mean[PRUN_MAX_IMAGE_CHANNELS], std[PRUN_MAX_IMAGE_CHANNELS];
+    void *storage;         /* what prun_images_free releases; NULL: borrowed */
+    prun_context *context; /* who allocated it */
+} prun_images;
+
+/* Checks pointers, sizes, labels and that floats are finite; names the first offender. */
+PRUNDEF prun_status prun_images_check(prun_context *context, const prun_images *images);
+/* Sets mean, std and normalization from the images themselves, per channel over all pixels
+   (population standard deviation). At most PRUN_MAX_IMAGE_CHANNELS channels. */
+PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *images);
+/* Releases what a loader allocated and clears the struct; NULL and borrowed sets are fine. */
+PRUNDEF void prun_images_free(prun_images *images);
+
+/* Random changes of a training image, drawn anew for every (epoch, position). Zero: none. Vacated
+   pixels of crop_padding are raw zeros; those of shift repeat the border. Normalization follows. */
+typedef struct prun_augment {
+    int32_t crop_padding; /* pad by this many pixels, crop back to size at a random place */
+    int32_t flip;         /* 1: mirror left-right with probability 1/2 */
+    int32_t shift;        /* translate by up to this many pixels along each axis */
+} prun_augment;
+
+/* Writes images index[0..n) (NULL: 0 .. n-1), normalised, in the lane layout: prun_lane_size(n,..)
+   floats. augment NULL: none; image i then draws from (seed, stream, position i). */
+PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *images,
+                                     const int64_t *index, int64_t n, const prun_augment *augment,
+                                     uint64_t seed, uint64_t stream, float *lanes);
+
+/* [NET] layers, builder, the three families, forward and backward */
+
+/* A network: layers in a small graph, and its parameters. Build one layer by layer, then finish:
+
+       int32_t v = PRUN_INPUT;
+       v = prun_layer_conv2d(net, v, "conv0", 16, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+       v = prun_layer_batch_norm(net, v, "bn0", 0, 0);
+       v = prun_layer_relu(net, v);
+       ...
+       status = prun_net_finish(net, v, seed);
+
+   A layer function takes value numbers and returns its own (> 0), or -1 after an error, which every
+   later call passes on and prun_net_finish reports. A net and its workspaces are used by one thread
+   at a time. Names must be unique; they become "conv0.weight", "conv0.bias", "bn0.running_mean"... */
+typedef struct prun_net prun_net;
+
+#define PRUN_INPUT 0
+
+typedef enum prun_padding {
+    PRUN_PADDING_ZEROS = 0, /* `padding` zeros on all four sides */
+    PRUN_PADDING_SAME = 1   /* TensorFlow's SAME: output = ceil(input/stride), the odd zero after */
+} prun_padding;
+
+typedef enum prun_init {
+    PRUN_INIT_PYTORCH = 0, /* weight and bias uniform in +-1/sqrt(fan_in) (torch.nn default) */
+    PRUN_INIT_GLOROT = 1   /* weight uniform in +-sqrt(6/(fan_in+fan_out)), bias 0 (tf.layers) */
+} prun_init;
+
+/* Starts a net for images of channels x height x width. Release with prun_net_free. */
+PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int64_t height,
+                                    int64_t width, prun_net **net);
+PRUNDEF void prun_net_free(prun_net *net); /* NULL is fine */
+/* How layers added from now on are initialised (default PRUN_INIT_PYTORCH). */
+PRUNDEF void prun_net_set_init(prun_net *net, prun_init init);
+
+PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
+                                  int64_t kernel, int64_t stride, int64_t padding,
+                                  prun_padding mode, int32_t bias);
+/* As above with every extent free; the in_ fields and out_channels' input side come from `input`. */
+PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *name,
+                                     const prun_conv2d *conv, int32_t bias);
+/* Fully connected over the flattened (C, H, W) input; its weight is (features, C*H*W). */
+PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name, int64_t features,
+                                  int32_t bias);
+/* epsilon 0: 1e-5; momentum (share of the new batch in the running statistics) 0: 0.1. */
+PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *name,
+                                      double epsilon, double momentum);
+PRUNDEF int32_t prun_layer_relu(prun_net *net, int32_t input);
+/* Square window; stride 0: the kernel. Padding never wins a maximum and counts as zero in a mean
+   (as in PyTorch); at most half the kernel. */
+PRUNDEF int32_t prun_layer_max_pool(prun_net *net, int32_t input, int64_t kernel, int64_t stride,
+                                    int64_t padding);
+PRUNDEF int32_t prun_layer_avg_pool(prun_net *net, int32_t input, int64_t kernel, int64_t stride,
+                                    int64_t padding);
+/* Mean over all positions. */
+PRUNDEF int32_t prun_layer_global_avg_pool(prun_net *net, int32_t input);
+/* In training each element is zero with this probability, else divided by its complement. */
+PRUNDEF int32_t prun_layer_dropout(prun_net *net, int32_t input, double probability);
+PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b);
+PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input);
+/* Ends building: `output` (C x 1 x 1: the logits) is the net's result. Allocates the parameters and
+   initialises them from `seed`. */
+PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed);
+/* Fresh parameters from `seed`; running statistics back to 0 and 1. */
+PRUNDEF void prun_net_init(prun_net *net, uint64_t seed);
+
+typedef enum prun_family { PRUN_CNN = 0, PRUN_NIN = 1, PRUN_RESNET18 = 2 } prun_family;
+
+/* A member of one of the paper's three families. Zero fields take the default in brackets. */
+typedef struct prun_arch {
+    prun_family family;
+    int64_t width;    /* CNN and ResNet18: k [64]; NiN: filters [192] */
+    int64_t depth;    /* NiN blocks, 2 .. 4 [3]; ignored by the others */
+    int64_t channels; /* of the images [3] */
+    int64_t height, width_pixels; /* of the images [32] */
+    int64_t classes;  /* [10] */
+    double dropout;   /* NiN: drop probability after each block, in [0, 1) */
+    int32_t symmetric_padding; /* NiN: PyTorch's padding 1 instead of TensorFlow's SAME */
+    int32_t pytorch_defaults;  /* NiN: PyTorch's initialisation and batch norm constants */
+    uint64_t seed;
+} prun_arch;
+
+/* Network in Network of the DEMOGEN study (paper A.3): `depth` blocks of 3x3 stride 2, 1x1, 1x1
+   convolutions, each with batch norm and ReLU, dropout after each block; then one VALID convolution
+   of kernel min(4, size) to the classes and the mean over positions. */
+PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, prun_net **net);
+/* The five-layer CNN of the double descent study (paper A.4): 3x3 convolutions to k, 2k, 4k, 8k
+   channels, each with batch norm and ReLU, max pooling 2, 2, 2 and 4, one linear layer. */
+PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, prun_net **net);
+/* Pre-activation ResNet18 of width k (paper A.4, A.5): no norm before the final mean. */
+PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *arch, prun_net **net);
+/* Whichever arch->family names. */
+PRUNDEF prun_status prun_net_family(prun_context *context, const prun_arch *arch, prun_net **net);
+
+/* All tensors in order of creation, running statistics included: a layer's weight, bias (and
+   running_mean, running_var). They are the live parameters: change them between calls as you like.
+   Valid until prun_net_free. */
+PRUNDEF const prun_tensor *prun_net_tensors(const prun_net *net, int64_t *count);
+PRUNDEF int64_t prun_net_parameters(const prun_net *net); /* floats that are trained */
+PRUNDEF int64_t prun_net_weights(const prun_net *net);    /* floats that are prunable */
+PRUNDEF int64_t prun_net_classes(const prun_net *net);
+
+/* Eval mode (running statistics, no dropout) for images index[0..n), NULL: 0 .. n-1. */
+PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, const int64_t *index,
+                                    int64_t n, float *logits /* n x classes */);
+/* Cross-entropy of each sample (losses: n, or NULL), their sum in the given order, and the number
+   of samples whose largest logit is not the label's (the first of equals counts). A non-finite loss
+   is reported as it is, not as an error. */
+PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
+                                  int64_t n, double *losses, double *sum, int64_t *errors);
+/* Gradient of the summed loss in eval mode: prun_net_parameters floats, in tensor order without the
+   statistics. sum, errors: as above, may be NULL. */
+PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
+                                      const int64_t *index, int64_t n, float *gradient,
+                                      double *sum, int64_t *errors);
+
+/* Draws of one training-mode pass. Zero: none of them random. */
+typedef struct prun_pass {
+    const prun_augment *augment; /* NULL: none */
+    uint64_t seed, stream;       /* of augmentation and dropout */
+    int32_t freeze_statistics;   /* 1: leave the running statistics alone */
+} prun_pass;
+
+/* One training-mode forward and backward pass over a batch: batch statistics, dropout, running
+   statistics updated. gradient (of the summed loss) and logits (n x classes) may be NULL; without
+   gradient there is no backward pass. Needs n > 1 per channel position where a batch norm is. */
+PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images,
+                                        const int64_t *index, int64_t n, const prun_pass *pass,
+                                        float *gradient, float *logits, double *sum,
+                                        int64_t *errors);
+
+/* [TRAIN] stochastic gradient descent */
+
+typedef enum prun_schedule {
+    PRUN_SCHEDULE_CONSTANT = 0,
+    PRUN_SCHEDULE_STEP = 1,  /* times `schedule_factor` [0.1] every `schedule_epochs` [100] */
+    PRUN_SCHEDULE_MADDOX = 2 /* constant to half time, then linear to 1 % at 90 %, then constant */
+} prun_schedule;
+
+typedef enum prun_decay { PRUN_DECAY_WEIGHTS = 0, PRUN_DECAY_ALL = 1 } prun_decay;
+
+/* What training reports after each epoch. */
+typedef struct prun_epoch {
+    int64_t epoch, epochs; /* finished so far, and in all */
+    double learning_rate;
+    double loss, error;    /* running mean over the epoch's batches, in training mode */
+    double evaluated_loss; /* end of epoch, eval mode, no augmentation; NaN unless asked for */
+} prun_epoch;
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_train_options {
+    int64_t epochs;       /* [10] */
+    int64_t batch;        /* [128]; the last one of an epoch may be smaller */
+    double learning_rate; /* [0.01] */
+    double momentum;      /* [0.9]; negative: none. v = momentum v + g, w -= rate v */
+    double weight_decay;  /* coupled: g += weight_decay w */
+    prun_decay decay;     /* which tensors decay */
+    prun_schedule schedule;
+    int64_t schedule_epochs;
+    double schedule_factor;
+    prun_augment augment;
+    uint64_t seed;        /* of batch order, augmentation and dropout */
+    int32_t evaluate;     /* 1: also evaluate the whole set after each epoch */
+    /* Called after each epoch; non-zero stops with PRUN_CANCELLED (the net keeps its state). */
+    int (*on_epoch)(void *user, const prun_epoch *epoch);
+    void *user;
+} prun_train_options;
+
+/* The options as they will be used, defaults filled in. */
+PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options);
+/* Learning rate of an epoch (0-based). */
+PRUNDEF double prun_learning_rate(const prun_train_options *options, int64_t epoch);
+
+/* Trains for options->epochs epochs. history: one entry per epoch, or NULL. When the loss of a
+   batch is not finite: PRUN_ERR_NONFINITE, naming epoch and batch. */
+PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
+                               const prun_train_options *options, prun_epoch *history);
+
+/* The same, step by step: create, then epochs or single steps on samples of your choice, free.
+   `net` and `images` are borrowed. */
+typedef struct prun_trainer prun_trainer;
+PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
+                                        const prun_train_options *options, prun_trainer **trainer);
+PRUNDEF prun_status prun_trainer_epoch(prun_trainer *trainer, prun_epoch *result);
+PRUNDEF prun_status prun_trainer_step(prun_trainer *trainer, const int64_t *index, int64_t n,
+                                      double learning_rate, double *sum, int64_t *errors);
+PRUNDEF void prun_trainer_free(prun_trainer *trainer);
+
+/* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
+
+/* Callbacks return PRUN_OK or what the measure is to return (any other status). They read the
+   weights through `tensors` (the measure changes them in place and restores them bit-exactly on
+   every exit path). `index` NULL means samples 0 .. n-1. Leave callbacks NULL that you lack: a
+   measure that needs one says so with PRUN_ERR_UNSUPPORTED. */
+typedef struct prun_objective {
+    void *user;
+    prun_context *context;
+    const prun_tensor *tensors; /* the trained tensors, in the order of a flat gradient */
+    int64_t tensor_count;
+    const float *const *initial; /* tensor_count pointers to initial values, or NULL */
+    int64_t samples;
+    int64_t classes;
+    int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
+    /* Level 1: per-sample losses (n, or NULL), their sum, number of errors (NULL: not wanted). */
+    prun_status (*loss)(void *user, const int64_t *index, int64_t n, double *losses, double *sum,
+                        int64_t *errors);
+    /* Level 2: gradient of the summed loss, flat over `tensors`; sum may be NULL. */
+    prun_status (*gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
+                            double *sum);
+    /* Level 3: Hessian of the summed loss times v, both flat over `tensors`. */
+    prun_status (*hessian_vector)(void *user, const int64_t *index, int64_t n, const float *v,
+                                  float *product);
+    /* Level 4: n x classes. */
+    prun_status (*logits)(void *user, const int64_t *index, int64_t n, float *logits);
+} prun_objective;
+
+/* A net and the images it is judged on; what the built-in objective's `user` points to. */
+typedef struct prun_net_data {
+    prun_net *net;
+    const prun_images *images;
+} prun_net_data;
+
+/* Objective of a net in eval mode. Borrows `data` and what it points to. */
+PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective *objective);
+
+/* [PRUNE] pruning and the prunability search */
+
+typedef enum prun_prune_method { PRUN_MAGNITUDE = 0, PRUN_RANDOM = 1 } prun_prune_method;
+typedef enum prun_prune_scope {
+    PRUN_GLOBAL = 0,   /* one ranking over all prunable weights */
+    PRUN_PER_LAYER = 1 /* the same fraction of every tensor */
+} prun_prune_scope;
+
+#define PRUN_MAX_BETAS 8
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_prune_options {
+    prun_prune_method method;
+    prun_prune_scope scope;
+    int32_t include_biases, include_norm; /* 1: they are prunable too */
+    int64_t grid;                /* n: kept fractions i/n for i = 0 .. n [100] */
+    double beta[PRUN_MAX_BETAS]; /* tolerances on the loss */
+    int32_t betas;               /* how many [1, with beta 0.1] */
+    int64_t repetitions;         /* random: permutations whose mean loss is taken [5] */
+    uint64_t seed;               /* random */
+    double *layer_kept; /* NULL, or out: kept fraction, betas x prunable tensors, row per beta */
+    /* Called as candidates are decided; non-zero stops with PRUN_CANCELLED. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} prun_prune_options;
+
+/* Answer for one beta. Losses are means over the samples (and over repetitions). */
+typedef struct prun_prunability_answer {
+    double beta, threshold;  /* (1 + beta) base loss */
+    double kept_fraction;    /* the measure: i/n, smallest feasible */
+    int64_t kept;            /* weights kept there */
+    double loss;             /* there */
+} prun_prunability_answer;
+
+typedef struct prun_prunability {
+    double base_loss;
+    int64_t prunable, prunable_tensors; /* weights and tensors that could be pruned */
+    int64_t grid;
+    int32_t betas;
+    prun_prunability_answer answer[PRUN_MAX_BETAS]; /* in the order of options->beta */
+    double passes; /* sample evaluations spent / samples, the base loss included */
+} prun_prunability;
+
+/* Weights kept at grid point i of n out of `count`: (2 i count + n) / (2 n) in integers. */
+PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count);
+
+/* Prunability, Definition 1: the smallest kept fraction i/n whose loss is at most (1 + beta) times
+   the unpruned loss; exact for the grid, no monotonicity assumed. Needs level 1. Ties in |w| go by
+   flat index: the lower index is kept first. options NULL: defaults. */
+PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
+                                            const prun_prune_options *options,
+                                            prun_prunability *result);
+/* Mean loss at every grid point: losses[0 .. grid], i-th at kept fraction i/grid. Also errors (mean
+   error rate), NULL: not wanted. beta is not used. */
+PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
+                                    const prun_prune_options *options, double *losses,
+                                    double *errors);
+/* Prunes for good to the given kept fraction, in [0, 1] (random: first permutation). kept: NULL or
+   the number of weights left. */
+PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune_options *options,
+                               double kept_fraction, int64_t *kept);
+
+/* [MEASURE] generalization measures on weights and logits */
+
+/* Squared Frobenius (Euclidean) norm of a tensor. */
+PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor);
+/* "Sum of squared Frobenius norms", paper 5.1: d (prod_i ||W_i||_F^2)^(1/d) over the d tensors
+   flagged PRUN_WEIGHT; computed in logarithms. 0 if one of them is all zero. */
+PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count);
+/* Sum of train losses, paper 5.1 (Ru et al. 2020): minus the sum of the epochs' mean losses. */
+PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epochs);
+/* Output margins f_y - max_{j != y} f_j of n samples. classes >= 2. */
+PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int64_t n,
+                                 int64_t classes, double *margins);
+
+/* [STATS] evaluation statistics */
+
+/* Kendall rank correlation of n pairs. Needs finite values and n >= 2. */
+typedef struct prun_kendall {
+    int64_t n;
+    double tau_a; /* (C - D) / (n (n-1) / 2): the paper's */
+    double tau_b; /* tie-corrected; NaN when one variable is constant (undefined) */
+    double p;     /* two-sided, SciPy's rule for exact or normal; NaN where tau_b is undefined */
+    double standard_error; /* of tau_a under independence: sqrt(2 (2n+5) / (9 n (n-1))) */
+    int32_t exact;         /* 1: p is exact */
+} prun_kendall;
+
+PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
+                                     int64_t n, prun_kendall *result);
+
+/* [FILES] data sets and checkpoints */
+
+/* IDX files of the MNIST family: images (magic 2051) and labels (magic 2049). */
+typedef struct prun_idx_options {
+    int64_t classes;  /* [10] */
+    int64_t channels; /* 1 or 3 copies of the grey channel [1] */
+    int64_t pad_to;   /* zero-pad height and width to this, centred; 0: as stored */
+} prun_idx_options;
+/* options NULL: defaults. The set is owned by the caller: prun_images_free. Bytes, no
+   normalization yet. The context must outlive it. */
+PRUNDEF prun_status prun_load_idx(prun_context *context, const char *image_path,
+                                  const char *label_path, const prun_idx_options *options,
+                                  prun_images *images);
+/* CIFAR-10 (classes 10) or CIFAR-100 (classes 100: fine labels; 20: coarse) binary files, joined in
+   the given order. */
+PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *paths, int64_t count,
+                                    int64_t classes, prun_images *images);
+
+/* safetensors files (F32 and I64). The header is read at once, tensors when asked for. */
+typedef enum prun_dtype {
+    PRUN_F32 = 0,
+    PRUN_I64 = 1,
+    PRUN_OTHER_DTYPE = 2 /* listed, but cannot be read */
+} prun_dtype;
+typedef struct prun_safetensors prun_safetensors;
+typedef struct prun_safetensors_entry {
+    const char *name;
+    prun_dtype dtype;
+    int32_t rank;
+    int64_t shape[8];
+    int64_t count; /* elements */
+} prun_safetensors_entry;
+
+PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *path,
+                                          prun_safetensors **file);
+PRUNDEF void prun_safetensors_close(prun_safetensors *file); /* NULL is fine */
+/* Entries ordered by their place in the file. */
+PRUNDEF int64_t prun_safetensors_count(const prun_safetensors *file);
+PRUNDEF const prun_safetensors_entry *prun_safetensors_at(const prun_safetensors *file, int64_t i);
+PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetensors *file,
+                                                            const char *name); /* or NULL */
+/* Value of a metadata key, or NULL. */
+PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, const char *key);
+/* Reads a tensor's elements; `entry` is one of the file's. */
+PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
+                                              const prun_safetensors_entry *entry, float *out);
+PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
+                                              const prun_safetensors_entry *entry, int64_t *out);
+/* Writes F32 tensors: to path with ".tmp" added, synced, then renamed over path. metadata: pairs of
+   strings, pairs * 2 pointers, may be NULL. */
+PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
+                                           const prun_tensor *tensors, int64_t count,
+                                           const char *const *metadata, int64_t pairs);
+/* A net's tensors, names and layouts as PyTorch's; load wants every tensor of the net with its
+   shape, each name preceded by `prefix` (NULL: ""), and leaves the net unchanged on failure. */
+PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path);
+PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix);
+/* Reads width, depth, classes and channels of a family off the shapes of a checkpoint. Image size
+   and dropout are left at 0. */
+PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, const char *prefix,
+                                              prun_family family, prun_arch *arch);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* PRUNABILITY_H_INCLUDED */
+
+/* Stop here if you only need the API. */
+
+#ifdef PRUNABILITY_IMPLEMENTATION
+#ifndef PRUNABILITY_IMPLEMENTATION_INCLUDED
+#define PRUNABILITY_IMPLEMENTATION_INCLUDED
+
+/* [CORE.I] status, memory, threads, choice of kernels */
+
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(PRUNABILITY_MALLOC) != defined(PRUNABILITY_FREE)
+#error "define both PRUNABILITY_MALLOC and PRUNABILITY_FREE, or neither"
+#endif
+#ifndef PRUNABILITY_MALLOC
+#define PRUNABILITY_MALLOC(size) malloc(size)
+#define PRUNABILITY_FREE(pointer) free(pointer)
+#endif
+
+#if defined(__FAST_MATH__)
+#error "prunability.h relies on IEEE arithmetic: compile it without -ffast-math"
+#endif
+
+#if defined(_OPENMP) && !defined(PRUNABILITY_NO_OPENMP)
+#define PRUN__OPENMP 1
+#include <omp.h>
+#else
+#define PRUN__OPENMP 0
+#endif
+
+/* tcc claims to be GNU C without its vectors and attributes. */
+#if defined(__GNUC__) && !defined(__TINYC__)
+#define PRUN__GNU 1
+#else
+#define PRUN__GNU 0
+#endif
+
+#if PRUN__GNU && (defined(__x86_64__) || defined(__i386__)) && !defined(PRUNABILITY_NO_SIMD) && \
+    !defined(__MINGW32__)
+#define PRUN__X86 1
+#include <cpuid.h>
+#include <immintrin.h>
+#else
+#define PRUN__X86 0
+#endif
+
+#if PRUN__GNU
+#define PRUN__RESTRICT __restrict__
+#define PRUN__PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
+#else
+#define PRUN__RESTRICT
+#define PRUN__PRINTF(text, first)
+#endif
+
+#define PRUN__TRY(call) \
+    do { \
+        prun_status prun__s = (call); \
+        if (prun__s != PRUN_OK) return prun__s; \
+    } while (0)
+#define PRUN__MIN(a, b) ((a) < (b) ? (a) : (b))
+#define PRUN__MAX(a, b) ((a) > (b) ? (a) : (b))
+#define PRUN__NAN ((double)NAN)
+
+PRUNDEF const char *prun_status_string(prun_status status) {
+    switch (status) {
+#define PRUN__CASE(name, value, text) case name: return text;
+        PRUN_STATUS_LIST(PRUN__CASE)
+#undef PRUN__CASE
+        default: return "unknown status";
+    }
+}
+
+PRUNDEF const char *prun_message(const prun_context *context) {
+    return context ? context->message : "";
+}
+
+static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...)
+    PRUN__PRINTF(3, 4);
+
+/* Records the text of a failure and hands the status back. */
+static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...) {
+    va_list arguments;
+    if (!context) return status;
+    context->status = status;
+    va_start(arguments, format);
+    vsnprintf(context->message, sizeof context->message, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+/* a * b for sizes >= 0; -1 on overflow or when either already is -1, so that products chain. */
+static int64_t prun__mul(int64_t a, int64_t b) {
+    if (a < 0 || b < 0) return -1;
+    if (a != 0 && b > INT64_MAX / a) return -1;
+    return a * b;
+}
+
+/* Blocks are 64-byte aligned with any allocator; the raw pointer sits just before the block. */
+static void *prun__alloc(prun_context *context, int64_t count, size_t size, const char *what) {
+    const size_t slack = 64 + sizeof(void *);
+    void *raw, **block;
+    int64_t bytes = prun__mul(count, (int64_t)size);
+    if (bytes < 0 || (uint64_t)bytes > (uint64_t)SIZE_MAX / 2) {
+        prun__fail(context, PRUN_ERR_MEMORY, "%s: more bytes than can be addressed", what);
+        return NULL;
+    }
+    raw = context && context->allocate
+              ? context->allocate((size_t)bytes + slack, context->allocator_user)
+              : PRUNABILITY_MALLOC((size_t)bytes + slack);
+    if (!raw) {
+        prun__fail(context, PRUN_ERR_MEMORY, "%s: out of memory for %lld bytes", what,
+                   (long long)bytes);
+        return NULL;
+    }
+    block = (void **)(((uintptr_t)raw + slack) & ~(uintptr_t)63);
+    block[-1] = raw;
+    return block;
+}
+
+static void *prun__alloc_zero(prun_context *context, int64_t count, size_t size,
+                              const char *what) {
+    void *block = prun__alloc(context, count, size, what);
+    if (block) memset(block, 0, (size_t)count * size);
+    return block;
+}
+
+static void prun__free(prun_context *context, void *block) {
+    void *raw;
+    if (!block) return;
+    raw = ((void **)block)[-1];
+    if (context && context->allocate) context->release(raw, context->allocator_user);
+    else PRUNABILITY_FREE(raw);
+}
+
+/* Makes *buffer hold `count` elements, contents lost; keeps it when it is large enough. */
+static prun_status prun__reserve(prun_context *context, void **buffer, int64_t *capacity,
+                                 int64_t count, size_t size, const char *what) {
+    if (*buffer && *capacity >= count) return PRUN_OK;
+    prun__free(context, *buffer);
+    *capacity = 0;
+    *buffer = prun__alloc(context, count, size, what);
+    if (!*buffer) return PRUN_ERR_MEMORY;
+    *capacity = count;
+    return PRUN_OK;
+}
+
+/* Inside somebody's parallel region the library runs serially: a study trains a model per core. */
+static int64_t prun__threads(const prun_context *context) {
+    int64_t threads = context ? context->threads : 0;
+    if (context && context->parallel_for) return PRUN__MAX(threads, 1);
+#if PRUN__OPENMP
+    if (omp_in_parallel()) return 1;
+    if (threads < 1) threads = omp_get_max_threads();
+    return PRUN__MAX(threads, 1);
+#else
+    return 1;
+#endif
+}
+
+typedef void (*prun__task)(void *argument, int64_t item, int64_t worker);
+
+typedef struct prun__loop {
+    prun__task task;
+    void *argument;
+    int64_t items, workers;
+} prun__loop;
+
+/* Items are dealt out by number alone, so each is computed the same way for any worker count. */
+static void prun__loop_worker(void *pointer, int64_t worker) {
+    const prun__loop *loop = (const prun__loop *)pointer;
+    int64_t item;
+    for (item = worker; item < loop->items; item += loop->workers)
+        loop->task(loop->argument, item, worker);
+}
+
+/* task(argument, item, worker) for all items; worker < prun__threads() owns scratch memory. */
+static void prun__for(const prun_context *context, prun__task task, void *argument,
+                      int64_t items) {
+    prun__loop loop;
+    loop.task = task;
+    loop.argument = argument;
+    loop.items = items;
+    loop.workers = PRUN__MIN(prun__threads(context), items);
+    if (loop.workers <= 1) {
+        loop.workers = 1;
+        prun__loop_worker(&loop, 0);
+    } else if (context && context->parallel_for) {
+        context->parallel_for(prun__loop_worker, &loop, loop.workers, context->parallel_user);
+    } else {
+#if PRUN__OPENMP
+        int i, workers = (int)loop.workers;
+#pragma omp parallel for schedule(static) num_threads(workers)
+        for (i = 0; i < workers; i++) prun__loop_worker(&loop, i);
+#endif
+    }
+}
+
+PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor) {
+    int64_t size = 1;
+    int32_t i;
+    for (i = 0; i < tensor->rank; i++) size *= tensor->shape[i];
+    return size;
+}
+
+/* True for NaN and infinities, by bits: holds under any compiler flags. */
+static int prun__nonfinite(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits & 0x7f800000u) == 0x7f800000u;
+}
+
+/* Index of the first non-finite element, or -1. */
+static int64_t prun__find_nonfinite(const float *values, int64_t count) {
+    int64_t i;
+    for (i = 0; i < count; i++)
+        if (prun__nonfinite(values[i])) return i;
+    return -1;
+}
+
+/* Order of descending keys; equal keys keep the lower index first. Keys are non-negative or
+   infinite floats, whose bit patterns order as integers (NaN ends up first). LSD radix sort:
+   three passes of 11 bits over (key, index) pairs, O(count). scratch: count. */
+static void prun__sort_descending(const float *keys, int64_t count, int64_t *order,
+                                  int64_t *scratch) {
+    int64_t histogram[2048], i, *from = scratch, *to = order;
+    int shift;
+    for (i = 0; i < count; i++) scratch[i] = i;
+    for (shift = 0; shift < 33; shift += 11) {
+        int64_t total = 0, *swap;
+        int b;
+        memset(histogram, 0, sizeof histogram);
+        for (i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, &keys[i], sizeof bits);
+            histogram[2047 - ((bits & 0x7fffffffu) >> shift & 2047)]++;
+        }
+        for (b = 0; b < 2048; b++) {
+            int64_t here = histogram[b];
+            histogram[b] = total;
+            total += here;
+        }
+        for (i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, &keys[from[i]], sizeof bits);
+            to[histogram[2047 - ((bits & 0x7fffffffu) >> shift & 2047)]++] = from[i];
+        }
+        swap = from;
+        from = to;
+        to = swap;
+    }
+}
+
+/* [RNG.I] Philox4x32-10 and what is drawn from it */
+
+PRUNDEF void prun_random_block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4]) {
+    uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
+    uint32_t x0 = (uint32_t)index, x1 = (uint32_t)(index >> 32);
+    uint32_t x2 = (uint32_t)stream, x3 = (uint32_t)(stream >> 32);
+    int round;
+    for (round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53u * x0, b = (uint64_t)0xCD9E8D57u * x2;
+        x0 = (uint32_t)(b >> 32) ^ x1 ^ key0;
+        x1 = (uint32_t)b;
+        x2 = (uint32_t)(a >> 32) ^ x3 ^ key1;
+        x3 = (uint32_t)a;
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    out[0] = x0;
+    out[1] = x1;
+    out[2] = x2;
+    out[3] = x3;
+}
+
+PRUNDEF uint64_t prun_random_bits(uint64_t seed, uint64_t stream, uint64_t index) {
+    uint32_t block[4];
+    prun_random_block(seed, stream, index, block);
+    return (uint64_t)block[1] << 32 | block[0];
+}
+
+PRUNDEF double prun_random_uniform(uint64_t seed, uint64_t stream, uint64_t index) {
+    return (double)(prun_random_bits(seed, stream, index) >> 11) * (1.0 / 9007199254740992.0);
+}
+
+PRUNDEF double prun_random_normal(uint64_t seed, uint64_t stream, uint64_t index) {
+    uint32_t block[4];
+    double radius, angle;
+    prun_random_block(seed, stream, index, block);
+    /* (0, 1]: the logarithm of zero never occurs. */
+    radius = (double)(((uint64_t)block[1] << 32 | block[0]) >> 11) + 1.0;
+    angle = (double)(((uint64_t)block[3] << 32 | block[2]) >> 11);
+    radius = sqrt(-2.0 * log(radius * (1.0 / 9007199254740992.0)));
+    return radius * cos(angle * (6.283185307179586476925 / 9007199254740992.0));
+}
+
+/* Uniform in 0 .. n-1 up to a bias below n / 2^32, for n < 2^32; two words beyond that. */
+static int64_t prun__random_below(uint64_t bits, int64_t n) {
+    if (n <= INT64_C(0xffffffff)) return (int64_t)((bits >> 32) * (uint64_t)n >> 32);
+    return (int64_t)(bits % (uint64_t)n);
+}
+
+PRUNDEF void prun_random_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *out) {
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        int64_t j = prun__random_below(prun_random_bits(seed, stream, (uint64_t)i), i + 1);
+        out[i] = out[j];
+        out[j] = i;
+    }
+}
+
+/* [OPS.I] kernels, convolution, softmax */
+/*
+   A convolution is computed for one block of sixteen images at a time. For one output pixel the
+   inputs under a kernel row, (dx, channel), are one contiguous run of 16-float vectors; so a pixel's
+   work is a short list of segments (run in x, run in the packed weights), made once per layer.
+   Taps outside the image have no segment: borders cost less, not more. The gradient with respect to
+   the input is the same loop over other segments.
+*/
+
+/* A run of `length` 16-float vectors of x against `length` rows of a packed panel. */
+typedef struct prun__segment {
+    int32_t x, w, length;
+} prun__segment;
+
+/* Segments of output pixel p: segment[first[p]] .. segment[first[p + 1] - 1]. */
+typedef struct prun__segments {
+    prun__segment *segment;
+    int32_t *first;
+    int64_t pixels;
+} prun__segments;
+
+/* One panel of at most 6 output channels over a range of pixels. */
+typedef struct prun__panel {
+    const float *weights; /* [k][width]: width 6 or 4, channels beyond `channels` are zero */
+    const float *x;       /* block */
+    const prun__segment *segment;
+    const int32_t *first; /* of the first pixel */
+    float *y;             /* first pixel, first channel of the panel */
+    const float *bias;    /* `channels`, or NULL */
+    int64_t pixels, y_stride; /* floats between pixels of y */
+    int32_t channels;     /* that exist, <= width */
+    int32_t relu, accumulate; /* accumulate: add to y instead of starting from bias */
+} prun__panel;
+
+/* A tile of the weight gradient: up to 6 rows (tap, in-channel) x 16 out-channels, summed over a
+   rectangle of output pixels and the 16 lanes. */
+typedef struct prun__wtile {
+    int32_t offset[6]; /* of each row from the pixel's x, in floats; unused rows repeat row 0 */
+    int32_t k[6];      /* (tap * in_channels + channel), -1: unused row */
+    int32_t width;     /* 6 or 4 */
+    int32_t y0, y1, x0, x1; /* output pixels for which the rows lie inside the image */
+} prun__wtile;
+
+typedef struct prun__wjob {
+    const float *x;         /* pixel under the first output pixel of the rectangle */
+    const float *t;         /* dy transposed: [pixel][lane][16 channels] */
+    const int32_t *offset;
+    float *sum;             /* 6 x 16, added to */
+    int64_t x_row, x_pixel; /* floats between rows and pixels of the rectangle in x */
+    int64_t t_row;          /* floats between rows in t; pixels are 256 apart */
+    int64_t rows, pixels;
+} prun__wjob;
+
+typedef struct prun__kernels {
+    const char *name;
+    void (*panel6)(const prun__panel *panel);
+    void (*panel4)(const prun__panel *panel);
+    void (*wtile6)(const prun__wjob *job);
+    void (*wtile4)(const prun__wjob *job);
+    /* Per lane, in double: sums of a and of a times b at i * stride + lane for i < count. */
+    void (*sums)(const float *a, const float *b, int64_t count, int64_t stride, double *sum,
+                 double *product);
+} prun__kernels;
+
+/* Portable tier: 16 lanes as four 4-float vectors, which GCC and Clang map to SSE2, NEON, VSX or
+   wasm SIMD; a plain struct elsewhere. */
+#if PRUN__GNU
+typedef float prun__f4 __attribute__((vector_size(16)));
+typedef float prun__f4u __attribute__((vector_size(16), aligned(4), may_alias));
+static inline prun__f4 prun__f4_load(const float *p) { return *(const prun__f4u *)p; }
+static inline void prun__f4_store(float *p, prun__f4 v) { *(prun__f4u *)p = v; }
+static inline prun__f4 prun__f4_set(float a) { prun__f4 v = {a, a, a, a}; return v; }
+static inline prun__f4 prun__f4_add(prun__f4 a, prun__f4 b) { return a + b; }
+static inline prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) { return a * b; }
+#else
+typedef struct prun__f4 { float v[4]; } prun__f4;
+static prun__f4 prun__f4_load(const float *p) {
+    prun__f4 r;
+    memcpy(r.v, p, sizeof r.v);
+    return r;
+}
+static void prun__f4_store(float *p, prun__f4 a) { memcpy(p, a.v, sizeof a.v); }
+static prun__f4 prun__f4_set(float a) {
+    prun__f4 r;
+    r.v[0] = r.v[1] = r.v[2] = r.v[3] = a;
+    return r;
+}
+static prun__f4 prun__f4_add(prun__f4 a, prun__f4 b) {
+    int i;
+    for (i = 0; i < 4; i++) a.v[i] += b.v[i];
+    return a;
+}
+static prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) {
+    int i;
+    for (i = 0; i < 4; i++) a.v[i] *= b.v[i];
+    return a;
+}
+#endif
+
+/* Start value of output channel i: what is there, or the bias. */
+static void prun__panel_start(const prun__panel *p, const float *y, int32_t i, float *lanes) {
+    int l;
+    if (p->accumulate) {
+        for (l = 0; l < PRUN_LANES; l++) lanes[l] = y[i * PRUN_LANES + l];
+    } else {
+        for (l = 0; l < PRUN_LANES; l++) lanes[l] = p->bias ? p->bias[i] : 0.0f;
+    }
+}
+
+/* Written so that a NaN passes. */
+static void prun__relu_lanes(float *y) {
+    int l;
+    for (l = 0; l < PRUN_LANES; l++) y[l] = y[l] < 0.0f ? 0.0f : y[l];
+}
+
+/* Two output channels of one pixel: eight accumulators, named so that they stay in registers. */
+static void prun__pair_portable(const prun__panel *p, const prun__segment *s,
+                                const prun__segment *end, int width, int32_t i, float *a,
+                                float *b) {
+    prun__f4 a0 = prun__f4_load(a), a1 = prun__f4_load(a + 4), a2 = prun__f4_load(a + 8),
+             a3 = prun__f4_load(a + 12), b0 = prun__f4_load(b), b1 = prun__f4_load(b + 4),
+             b2 = prun__f4_load(b + 8), b3 = prun__f4_load(b + 12);
+    for (; s < end; s++) {
+        const float *x = p->x + (int64_t)s->x * PRUN_LANES;
+        const float *w = p->weights + (int64_t)s->w * width + i;
+        int32_t k;
+        for (k = 0; k < s->length; k++, x += PRUN_LANES, w += width) {
+            prun__f4 u = prun__f4_set(w[0]), v = prun__f4_set(w[1]), q = prun__f4_load(x);
+            a0 = prun__f4_add(a0, prun__f4_mul(u, q));
+            b0 = prun__f4_add(b0, prun__f4_mul(v, q));
+            q = prun__f4_load(x + 4);
+            a1 = prun__f4_add(a1, prun__f4_mul(u, q));
+            b1 = prun__f4_add(b1, prun__f4_mul(v, q));
+            q = prun__f4_load(x + 8);
+            a2 = prun__f4_add(a2, prun__f4_mul(u, q));
+            b2 = prun__f4_add(b2, prun__f4_mul(v, q));
+            q = prun__f4_load(x + 12);
+            a3 = prun__f4_add(a3, prun__f4_mul(u, q));
+            b3 = prun__f4_add(b3, prun__f4_mul(v, q));
+        }
+    }
+    prun__f4_store(a, a0);
+    prun__f4_store(a + 4, a1);
+    prun__f4_store(a + 8, a2);
+    prun__f4_store(a + 12, a3);
+    prun__f4_store(b, b0);
+    prun__f4_store(b + 4, b1);
+    prun__f4_store(b + 8, b2);
+    prun__f4_store(b + 12, b3);
+}
+
+static void prun__panel_portable(const prun__panel *p, int width) {
+    int64_t pixel;
+    for (pixel = 0; pixel < p->pixels; pixel++) {
+        const prun__segment *s = p->segment + p->first[pixel];
+        const prun__segment *end = p->segment + p->first[pixel + 1];
+        float *y = p->y + pixel * p->y_stride, pair[2][PRUN_LANES];
+        int32_t i, c;
+        for (i = 0; i < p->channels; i += 2) {
+            int32_t live = PRUN__MIN(p->channels - i, 2);
+            memset(pair, 0, sizeof pair);
+            for (c = 0; c < live; c++) prun__panel_start(p, y, i + c, pair[c]);
+            prun__pair_portable(p, s, end, width, i, pair[0], pair[1]);
+            for (c = 0; c < live; c++) {
+                if (p->relu) prun__relu_lanes(pair[c]);
+                memcpy(y + (i + c) * PRUN_LANES, pair[c], sizeof pair[c]);
+            }
+        }
+    }
+}
+
+static void prun__panel6_portable(const prun__panel *p) { prun__panel_portable(p, 6); }
+static void prun__panel4_portable(const prun__panel *p) { prun__panel_portable(p, 4); }
+
+/* Two rows of a weight-gradient tile over its rectangle. */
+static void prun__wpair_portable(const prun__wjob *j, int32_t o0, int32_t o1, float *a, float *b) {
+    prun__f4 a0 = prun__f4_load(a), a1 = prun__f4_load(a + 4), a2 = prun__f4_load(a + 8),
+             a3 = prun__f4_load(a + 12), b0 = prun__f4_load(b), b1 = prun__f4_load(b + 4),
+             b2 = prun__f4_load(b + 8), b3 = prun__f4_load(b + 12);
+    int64_t row, pixel;
+    int l;
+    for (row = 0; row < j->rows; row++) {
+        for (pixel = 0; pixel < j->pixels; pixel++) {
+            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
+            const float *t = j->t + row * j->t_row + pixel * PRUN_LANES * 16;
+            for (l = 0; l < PRUN_LANES; l++, t += 16) {
+                prun__f4 u = prun__f4_set(x[o0 + l]), v = prun__f4_set(x[o1 + l]);
+                prun__f4 q = prun__f4_load(t);
+                a0 = prun__f4_add(a0, prun__f4_mul(u, q));
+                b0 = prun__f4_add(b0, prun__f4_mul(v, q));
+                q = prun__f4_load(t + 4);
+                a1 = prun__f4_add(a1, prun__f4_mul(u, q));
+                b1 = prun__f4_add(b1, prun__f4_mul(v, q));
+                q = prun__f4_load(t + 8);
+                a2 = prun__f4_add(a2, prun__f4_mul(u, q));
+                b2 = prun__f4_add(b2, prun__f4_mul(v, q));
+                q = prun__f4_load(t + 12);
+                a3 = prun__f4_add(a3, prun__f4_mul(u, q));
+                b3 = prun__f4_add(b3, prun__f4_mul(v, q));
+            }
+        }
+    }
+    prun__f4_store(a, a0);
+    prun__f4_store(a + 4, a1);
+    prun__f4_store(a + 8, a2);
+    prun__f4_store(a + 12, a3);
+    prun__f4_store(b, b0);
+    prun__f4_store(b + 4, b1);
+    prun__f4_store(b + 8, b2);
+    prun__f4_store(b + 12, b3);
+}
+
+static void prun__wtile4_portable(const prun__wjob *j) {
+    prun__wpair_portable(j, j->offset[0], j->offset[1], j->sum, j->sum + 16);
+    prun__wpair_portable(j, j->offset[2], j->offset[3], j->sum + 32, j->sum + 48);
+}
+
+static void prun__wtile6_portable(const prun__wjob *j) {
+    prun__wtile4_portable(j);
+    prun__wpair_portable(j, j->offset[4], j->offset[5], j->sum + 64, j->sum + 80);
+}
+
+static void prun__sums_portable(const float *a, const float *b, int64_t count, int64_t stride,
+                                double *sum, double *product) {
+    int64_t i;
+    int l;
+    for (l = 0; l < PRUN_LANES; l++) sum[l] = product[l] = 0.0;
+    for (i = 0; i < count; i++, a += stride, b += stride)
+        for (l = 0; l < PRUN_LANES; l++) {
+            sum[l] += (double)a[l];
+            product[l] += (double)a[l] * (double)b[l];
+        }
+}
+
+static const prun__kernels prun__kernels_portable = {
+    "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
+    prun__wtile4_portable, prun__sums_portable};
+
+#if PRUN__X86
+/* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
+   the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
+   broadcast in flight they fill the 16 registers and hide the FMA latency. */
+#define PRUN__AVX2 __attribute__((target("avx2,fma")))
+
+#define PRUN__START(i) \
+    if (i < p->channels && p->accumulate) { \
+        c##i = _mm256_loadu_ps(y + 16 * i); \
+        d##i = _mm256_loadu_ps(y + 16 * i + 8); \
+    } else { \
+        c##i = d##i = i < p->channels && p->bias ? _mm256_broadcast_ss(p->bias + i) : zero; \
+    }
+#define PRUN__STEP(i) \
+    v = _mm256_broadcast_ss(w + i); \
+    c##i = _mm256_fmadd_ps(v, x0, c##i); \
+    d##i = _mm256_fmadd_ps(v, x1, d##i);
+/* max(0, v) with v second returns v when v is NaN. */
+#define PRUN__FINISH(i) \
+    if (i < p->channels) { \
+        if (p->relu) { \
+            c##i = _mm256_max_ps(zero, c##i); \
+            d##i = _mm256_max_ps(zero, d##i); \
+        } \
+        _mm256_storeu_ps(y + 16 * i, c##i); \
+        _mm256_storeu_ps(y + 16 * i + 8, d##i); \
+    }
+
+PRUN__AVX2 static void prun__panel6_avx2(const prun__panel *p) {
+    const __m256 zero = _mm256_setzero_ps();
+    int64_t pixel;
+    for (pixel = 0; pixel < p->pixels; pixel++) {
+        const prun__segment *s = p->segment + p->first[pixel];
+        const prun__segment *end = p->segment + p->first[pixel + 1];
+        float *y = p->y + pixel * p->y_stride;
+        __m256 c0, c1, c2, c3, c4, c5, d0, d1, d2, d3, d4, d5;
+        PRUN__START(0) PRUN__START(1) PRUN__START(2) PRUN__START(3) PRUN__START(4) PRUN__START(5)
+        for (; s < end; s++) {
+            const float *x = p->x + (int64_t)s->x * PRUN_LANES;
+            const float *w = p->weights + (int64_t)s->w * 6, *stop = w + (int64_t)s->length * 6;
+            for (; w < stop; w += 6, x += PRUN_LANES) {
+                __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8), v;
+                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2)
+                PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
+            }
+        }
+        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2)
+        PRUN__FINISH(3) PRUN__FINISH(4) PRUN__FINISH(5)
+    }
+}
+
+PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) {
+    const __m256 zero = _mm256_setzero_ps();
+    int64_t pixel;
+    for (pixel = 0; pixel < p->pixels; pixel++) {
+        const prun__segment *s = p->segment + p->first[pixel];
+        const prun__segment *end = p->segment + p->first[pixel + 1];
+        float *y = p->y + pixel * p->y_stride;
+        __m256 c0, c1, c2, c3, d0, d1, d2, d3;
+        PRUN__START(0) PRUN__START(1) PRUN__START(2) PRUN__START(3)
+        for (; s < end; s++) {
+            const float *x = p->x + (int64_t)s->x * PRUN_LANES;
+            const float *w = p->weights + (int64_t)s->w * 4, *stop = w + (int64_t)s->length * 4;
+            for (; w < stop; w += 4, x += PRUN_LANES) {
+                __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8), v;
+                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+            }
+        }
+        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
+    }
+}
+#undef PRUN__START
+#undef PRUN__STEP
+#undef PRUN__FINISH
+
+#define PRUN__LOAD(i) \
+    c##i = _mm256_loadu_ps(j->sum + 16 * i); \
+    d##i = _mm256_loadu_ps(j->sum + 16 * i + 8);
+#define PRUN__STEP(i) \
+    v = _mm256_broadcast_ss(x + o##i); \
+    c##i = _mm256_fmadd_ps(v, t0, c##i); \
+    d##i = _mm256_fmadd_ps(v, t1, d##i);
+#define PRUN__STORE(i) \
+    _mm256_storeu_ps(j->sum + 16 * i, c##i); \
+    _mm256_storeu_ps(j->sum + 16 * i + 8, d##i);
+
+PRUN__AVX2 static void prun__wtile6_avx2(const prun__wjob *j) {
+    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3],
+                  o4 = j->offset[4], o5 = j->offset[5];
+    __m256 c0, c1, c2, c3, c4, c5, d0, d1, d2, d3, d4, d5;
+    int64_t row, pixel;
+    PRUN__LOAD(0) PRUN__LOAD(1) PRUN__LOAD(2) PRUN__LOAD(3) PRUN__LOAD(4) PRUN__LOAD(5)
+    for (row = 0; row < j->rows; row++) {
+        for (pixel = 0; pixel < j->pixels; pixel++) {
+            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
+            const float *t = j->t + row * j->t_row + pixel * 256, *stop = t + 256;
+            for (; t < stop; t += 16, x++) {
+                __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 8), v;
+                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2)
+                PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
+            }
+        }
+    }
+    PRUN__STORE(0) PRUN__STORE(1) PRUN__STORE(2) PRUN__STORE(3) PRUN__STORE(4) PRUN__STORE(5)
+}
+
+PRUN__AVX2 static void prun__wtile4_avx2(const prun__wjob *j) {
+    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3];
+    __m256 c0, c1, c2, c3, d0, d1, d2, d3;
+    int64_t row, pixel;
+    PRUN__LOAD(0) PRUN__LOAD(1) PRUN__LOAD(2) PRUN__LOAD(3)
+    for (row = 0; row < j->rows; row++) {
+        for (pixel = 0; pixel < j->pixels; pixel++) {
+            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
+            const float *t = j->t + row * j->t_row + pixel * 256, *stop = t + 256;
+            for (; t < stop; t += 16, x++) {
+                __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 8), v;
+                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+            }
+        }
+    }
+    PRUN__STORE(0) PRUN__STORE(1) PRUN__STORE(2) PRUN__STORE(3)
+}
+#undef PRUN__LOAD
+#undef PRUN__STEP
+#undef PRUN__STORE
+
+#define PRUN__STEP(i) \
+    u = _mm256_cvtps_pd(_mm_loadu_ps(a + 4 * i)); \
+    v = _mm256_cvtps_pd(_mm_loadu_ps(b + 4 * i)); \
+    s##i = _mm256_add_pd(s##i, u); \
+    q##i = _mm256_fmadd_pd(u, v, q##i);
+PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t count,
+                                       int64_t stride, double *sum, double *product) {
+    __m256d s0 = _mm256_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0, q3 = s0;
+    int64_t i;
+    for (i = 0; i < count; i++, a += stride, b += stride) {
+        __m256d u, v;
+        PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+    }
+    _mm256_storeu_pd(sum, s0);
+    _mm256_storeu_pd(sum + 4, s1);
+    _mm256_storeu_pd(sum + 8, s2);
+    _mm256_storeu_pd(sum + 12, s3);
+    _mm256_storeu_pd(product, q0);
+    _mm256_storeu_pd(product + 4, q1);
+    _mm256_storeu_pd(product + 8, q2);
+    _mm256_storeu_pd(product + 12, q3);
+}
+#undef PRUN__STEP
+
+static const prun__kernels prun__kernels_avx2 = {
+    "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
+    prun__sums_avx2};
+
+/* AVX2 and FMA in the CPU, and the operating system saves the wide registers (XCR0 bits 1, 2). */
+static int prun__cpu_has_avx2(void) {
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    if (!(c & (1u << 27)) || !(c & (1u << 28)) || !(c & (1u << 12))) return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6u) != 6u) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    return (b & (1u << 5)) != 0;
+}
+#endif
+
+/* The library's only writable global: which constant table is in use. Threads that race here store
+   the same pointer. */
+static const prun__kernels *prun__active;
+
+static const prun__kernels *prun__best_kernels(void) {
+#if PRUN__X86
+    if (prun__cpu_has_avx2()) return &prun__kernels_avx2;
+#endif
+    return &prun__kernels_portable;
+}
+
+static const prun__kernels *prun__kernels_now(void) {
+#if PRUN__GNU
+    const prun__kernels *table = __atomic_load_n(&prun__active, __ATOMIC_RELAXED);
+    if (!table) {
+        table = prun__best_kernels();
+        __atomic_store_n(&prun__active, table, __ATOMIC_RELAXED);
+    }
+    return table;
+#else
+    if (!prun__active) prun__active = prun__best_kernels();
+    return prun__active;
+#endif
+}
+
+PRUNDEF const char *prun_isa(void) { return prun__kernels_now()->name; }
+
+PRUNDEF prun_status prun_set_isa(const char *name) {
+    const prun__kernels *best = prun__best_kernels();
+    if (!name || strcmp(name, best->name) == 0) prun__active = best;
+    else if (strcmp(name, prun__kernels_portable.name) == 0) prun__active = &prun__kernels_portable;
+    else return PRUN_ERR_UNSUPPORTED;
+    return PRUN_OK;
+}
+
+PRUNDEF int64_t prun_lane_size(int64_t n, int64_t c, int64_t h, int64_t w) {
+    if (n <= 0 || c <= 0 || h <= 0 || w <= 0 || n > INT64_MAX - PRUN_LANES) return -1;
+    n = (n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
+    return prun__mul(prun__mul(n, c), prun__mul(h, w));
+}
+
+PRUNDEF void prun_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w,
+                       float *lanes) {
+    const int64_t size = c * h * w, blocks = (n + PRUN_LANES - 1) / PRUN_LANES;
+    int64_t b, p, k, l;
+    for (b = 0; b < blocks; b++)
+        for (p = 0; p < h * w; p++)
+            for (k = 0; k < c; k++)
+                for (l = 0; l < PRUN_LANES; l++, lanes++) {
+                    int64_t i = b * PRUN_LANES + l;
+                    *lanes = i < n ? nchw[i * size + k * h * w + p] : 0.0f;
+                }
+}
+
+PRUNDEF void prun_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
+                         float *nchw) {
+    const int64_t size = c * h * w;
+    int64_t i, k, p;
+    for (i = 0; i < n; i++)
+        for (k = 0; k < c; k++)
+            for (p = 0; p < h * w; p++)
+                nchw[i * size + k * h * w + p] =
+                    lanes[(i / PRUN_LANES * size + p * c + k) * PRUN_LANES + i % PRUN_LANES];
+}
+
+/* Everything about a convolution's shape, made once. */
+typedef struct prun__conv {
+    prun_conv2d shape; /* defaults filled in */
+    int64_t out_height, out_width, taps;
+    prun__segments forward, backward;
+    prun__wtile *tile;
+    int64_t tiles;
+} prun__conv;
+
+/* Output channels are cut into panels of 6 and 4 that waste at most one channel in all:
+   `sixes` panels of 6 first, then panels of 4. */
+typedef struct prun__cut {
+    int64_t sixes, fours;
+} prun__cut;
+
+static prun__cut prun__cut_channels(int64_t channels) {
+    int64_t even = PRUN__MAX(channels + channels % 2, 4), fours = 0;
+    prun__cut cut;
+    while ((even - 4 * fours) % 6 != 0) fours++;
+    cut.fours = fours;
+    cut.sixes = (even - 4 * fours) / 6;
+    return cut;
+}
+
+static int64_t prun__cut_width(prun__cut cut) { return 6 * cut.sixes + 4 * cut.fours; }
+
+/* First channel of a panel. */
+static int64_t prun__cut_start(prun__cut cut, int64_t panel) {
+    return panel <= cut.sixes ? 6 * panel : 6 * cut.sixes + 4 * (panel - cut.sixes);
+}
+
+static void prun__conv_defaults(prun_conv2d *s) {
+    if (s->kernel[1] == 0) s->kernel[1] = s->kernel[0];
+    if (s->stride[0] == 0) s->stride[0] = 1;
+    if (s->stride[1] == 0) s->stride[1] = s->stride[0];
+}
+
+/* Bounds that keep every later index within 31 bits and every product within 63. */
+static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s) {
+    const int64_t limit = INT64_C(1) << 24;
+    int64_t fields[13], in, out;
+    static const char *const names[13] = {
+        "in_channels", "in_height", "in_width", "out_channels", "kernel height", "kernel width",
+        "stride height", "stride width", "top padding", "left padding", "bottom padding",
+        "right padding", ""};
+    int i;
+    fields[0] = s->in_channels;
+    fields[1] = s->in_height;
+    fields[2] = s->in_width;
+    fields[3] = s->out_channels;
+    for (i = 0; i < 2; i++) {
+        fields[4 + i] = s->kernel[i];
+        fields[6 + i] = s->stride[i];
+    }
+    for (i = 0; i < 4; i++) fields[8 + i] = s->padding[i];
+    for (i = 0; i < 12; i++) {
+        if (fields[i] < (i < 8))
+            return prun__fail(context, PRUN_ERR_SHAPE, "convolution: %s is %lld", names[i],
+                              (long long)fields[i]);
+        if (fields[i] > limit)
+            return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: %s %lld is too large",
+                              names[i], (long long)fields[i]);
+    }
+    in = prun__mul(s->in_channels, s->in_height * s->in_width);
+    out = prun__mul(prun__mul(s->in_channels, s->out_channels), s->kernel[0] * s->kernel[1]);
+    if (in < 0 || in > INT32_MAX || out < 0 || out > INT32_MAX)
+        return prun__fail(context, PRUN_ERR_OVERFLOW,
+                          "convolution: more than 2^31 inputs or weights");
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d *conv,
+                                       int64_t *height, int64_t *width) {
+    prun_conv2d s = *conv;
+    int64_t h, w;
+    prun__conv_defaults(&s);
+    PRUN__TRY(prun__conv_check(context, &s));
+    h = s.in_height + s.padding[0] + s.padding[2] - s.kernel[0];
+    w = s.in_width + s.padding[1] + s.padding[3] - s.kernel[1];
+    if (h < 0 || w < 0)
+        return prun__fail(context, PRUN_ERR_SHAPE,
+                          "convolution: kernel %lldx%lld is larger than the padded input %lldx%lld",
+                          (long long)s.kernel[0], (long long)s.kernel[1],
+                          (long long)(h + s.kernel[0]), (long long)(w + s.kernel[1]));
+    h = h / s.stride[0] + 1;
+    w = w / s.stride[1] + 1;
+    if (prun__mul(prun__mul(h, w), s.out_channels) > INT32_MAX || prun__mul(h, w) < 0)
+        return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: more than 2^31 outputs");
+    *height = h;
+    *width = w;
+    return PRUN_OK;
+}
+
+/* The source vector of tap (dy, dx) at target pixel (ty, tx), or -1. forward: target is an output
+   pixel; else an input pixel, whose gradient comes from the outputs that read it. */
+static int64_t prun__tap_source(const prun__conv *c, int forward, int64_t ty, int64_t tx,
+                                int64_t dy, int64_t dx) {
+    const prun_conv2d *s = &c->shape;
+    int64_t y, x;
+    if (forward) {
+        y = ty * s->stride[0] + dy - s->padding[0];
+        x = tx * s->stride[1] + dx - s->padding[1];
+        if (y < 0 || y >= s->in_height || x < 0 || x >= s->in_width) return -1;
+        return (y * s->in_width + x) * s->in_channels;
+    }
+    y = ty + s->padding[0] - dy;
+    x = tx + s->padding[1] - dx;
+    if (y < 0 || y % s->stride[0] || x < 0 || x % s->stride[1]) return -1;
+    y /= s->stride[0];
+    x /= s->stride[1];
+    if (y >= c->out_height || x >= c->out_width) return -1;
+    return (y * c->out_width + x) * s->out_channels;
+}
+
+/* Appends the segments of one pixel, joining runs that are contiguous in x and in the weights. The
+   backward weights hold the taps in reverse order, which makes stride 1 contiguous there too.
+   out NULL: only counts. */
+static int64_t prun__pixel_segments(const prun__conv *c, int forward, int64_t ty, int64_t tx,
+                                    prun__segment *out) {
+    const int64_t depth = forward ? c->shape.in_channels : c->shape.out_channels;
+    int64_t tap, count = 0;
+    prun__segment last = {0, 0, 0};
+    for (tap = 0; tap < c->taps; tap++) {
+        int64_t t = forward ? tap : c->taps - 1 - tap;
+        int64_t x = prun__tap_source(c, forward, ty, tx, t / c->shape.kernel[1],
+                                     t % c->shape.kernel[1]);
+        if (x < 0) continue;
+        if (count && last.x + last.length == x && last.w + last.length == tap * depth) {
+            last.length += (int32_t)depth;
+        } else {
+            last.x = (int32_t)x;
+            last.w = (int32_t)(tap * depth);
+            last.length = (int32_t)depth;
+            count++;
+        }
+        if (out) out[count - 1] = last;
+    }
+    return count;
+}
+
+static prun_status prun__make_segments(prun_context *context, const prun__conv *c, int forward,
+                                       prun__segments *s) {
+    const int64_t h = forward ? c->out_height : c->shape.in_height;
+    const int64_t w = forward ? c->out_width : c->shape.in_width;
+    int64_t p, total = 0;
+    s->pixels = h * w;
+    s->first = (int32_t *)prun__alloc(context, s->pixels + 1, sizeof(int32_t), "convolution");
+    if (!s->first) return PRUN_ERR_MEMORY;
+    for (p = 0; p < s->pixels; p++) {
+        s->first[p] = (int32_t)total;
+        total += prun__pixel_segments(c, forward, p / w, p % w, NULL);
+        if (total > INT32_MAX)
+            return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: too many kernel taps");
+    }
+    s->first[s->pixels] = (int32_t)total;
+    s->segment = (prun__segment *)prun__alloc(context, total, sizeof(prun__segment),
+                                              "convolution");
+    if (!s->segment) return PRUN_ERR_MEMORY;
+    for (p = 0; p < s->pixels; p++)
+        prun__pixel_segments(c, forward, p / w, p % w, s->segment + s->first[p]);
+    return PRUN_OK;
+}
+
+/* Outputs [*from, *to) for which tap d stays inside an axis of n inputs. */
+static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t n, int64_t outputs,
+                            int64_t *from, int64_t *to) {
+    int64_t low = padding - d, high = n - 1 + padding - d;
+    *from = low > 0 ? (low + stride - 1) / stride : 0;
+    *to = high < 0 ? 0 : PRUN__MIN(high / stride + 1, outputs);
+    if (*to < *from) *to = *from;
+}
+
+/* Fills the tiles of one kernel tap: its in-channels in panels. Returns their number. */
+static int64_t prun__tap_tiles(const prun__conv *c, int64_t dy, int64_t dx, prun__wtile *tile) {
+    const prun_conv2d *s = &c->shape;
+    const prun__cut cut = prun__cut_channels(s->in_channels);
+    int64_t y0, y1, x0, x1, panel;
+    prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, c->out_height, &y0, &y1);
+    prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, c->out_width, &x0, &x1);
+    for (panel = 0; panel < cut.sixes + cut.fours; panel++, tile++) {
+        int64_t start = prun__cut_start(cut, panel), r;
+        tile->width = panel < cut.sixes ? 6 : 4;
+        tile->y0 = (int32_t)y0;
+        tile->y1 = (int32_t)y1;
+        tile->x0 = (int32_t)x0;
+        tile->x1 = (int32_t)x1;
+        for (r = 0; r < 6; r++) {
+            int live = r < tile->width && start + r < s->in_channels;
+            tile->offset[r] = (int32_t)((live ? start + r : start) * PRUN_LANES);
+            tile->k[r] = live ? (int32_t)((dy * s->kernel[1] + dx) * s->in_channels + start + r)
+                              : -1;
+        }
+    }
+    return cut.sixes + cut.fours;
+}
+
+static prun_status prun__make_tiles(prun_context *context, prun__conv *c) {
+    const prun__cut cut = prun__cut_channels(c->shape.in_channels);
+    int64_t dy, dx;
+    prun__wtile *next;
+    c->tile = (prun__wtile *)prun__alloc(context, c->taps * (cut.sixes + cut.fours),
+                                         sizeof(prun__wtile), "convolution");
+    if (!c->tile) return PRUN_ERR_MEMORY;
+    next = c->tile;
+    for (dy = 0; dy < c->shape.kernel[0]; dy++)
+        for (dx = 0; dx < c->shape.kernel[1]; dx++) next += prun__tap_tiles(c, dy, dx, next);
+    c->tiles = next - c->tile;
+    return PRUN_OK;
+}
+
+static void prun__conv_free(prun_context *context, prun__conv *c) {
+    prun__free(context, c->forward.segment);
+    prun__free(context, c->forward.first);
+    prun__free(context, c->backward.segment);
+    prun__free(context, c->backward.first);
+    prun__free(context, c->tile);
+    memset(c, 0, sizeof *c);
+}
+
+/* On failure everything is released again. */
+static prun_status prun__conv_make(prun_context *context, const prun_conv2d *shape,
+                                   prun__conv *c) {
+    prun_status status;
+    memset(c, 0, sizeof *c);
+    c->shape = *shape;
+    prun__conv_defaults(&c->shape);
+    PRUN__TRY(prun_conv2d_output(context, &c->shape, &c->out_height, &c->out_width));
+    c->taps = c->shape.kernel[0] * c->shape.kernel[1];
+    status = prun__make_segments(context, c, 1, &c->forward);
+    if (status == PRUN_OK) status = prun__make_segments(context, c, 0, &c->backward);
+    if (status == PRUN_OK) status = prun__make_tiles(context, c);
+    if (status != PRUN_OK) prun__conv_free(context, c);
+    return status;
+}
+
+/* Floats of packed weights, forward or backward. */
+static int64_t prun__packed_size(const prun__conv *c, int forward) {
+    const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
+    const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
+    return prun__cut_width(prun__cut_channels(out)) * in * c->taps;
+}
+
+/* One panel of packed weights: [tap][in][width]. scale (per O channel) folds a batch norm; NULL: 1.
+   Products too small for a normal float become zero, because subnormals slow some CPUs 10 times. */
+static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
+                             const double *scale, int64_t panel, float *packed) {
+    const int64_t O = c->shape.out_channels, I = c->shape.in_channels, T = c->taps;
+    const int64_t out = forward ? O : I, in = forward ? I : O;
+    const prun__cut cut = prun__cut_channels(out);
+    const int64_t start = prun__cut_start(cut, panel), width = panel < cut.sixes ? 6 : 4;
+    int64_t tap, k, i;
+    packed += start * in * T;
+    for (i = 0; i < width; i++) {
+        float *to = packed + i;
+        if (start + i >= out) {
+            for (k = 0; k < in * T; k++) to[k * width] = 0.0f;
+            continue;
+        }
+        for (k = 0; k < in; k++) {
+            const int64_t o = forward ? start + i : k, s = forward ? k : start + i;
+            const float *from = weight + (o * I + s) * T;
+            for (tap = 0; tap < T; tap++) {
+                float v = from[forward ? tap : T - 1 - tap];
+                if (scale) v = (float)((double)v * scale[o]);
+                if (fabsf(v) < 1.17549435e-38f) v = 0.0f;
+                to[(tap * in + k) * width] = v;
+            }
+        }
+    }
+}
+
+static void prun__pack_weights(const prun__conv *c, int forward, const float *weight,
+                               const double *scale, float *packed) {
+    const prun__cut cut =
+        prun__cut_channels(forward ? c->shape.out_channels : c->shape.in_channels);
+    int64_t panel;
+    for (panel = 0; panel < cut.sixes + cut.fours; panel++)
+        prun__pack_panel(c, forward, weight, scale, panel, packed);
+}
+
+/* How the result of a convolution is finished. */
+typedef struct prun__finish {
+    const float *bias; /* per output channel, or NULL */
+    int32_t relu, accumulate;
+} prun__finish;
+
+/* Forward (or input gradient) of one block. A panel's weights stay in the first-level cache while a
+   row of pixels streams past. */
+static void prun__conv_block(const prun__conv *c, int forward, const float *x, const float *packed,
+                             prun__finish finish, float *y) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun__segments *s = forward ? &c->forward : &c->backward;
+    const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
+    const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
+    const int64_t row = forward ? c->out_width : c->shape.in_width;
+    const prun__cut cut = prun__cut_channels(out);
+    int64_t pixel, i;
+    prun__panel p;
+    p.x = x;
+    p.segment = s->segment;
+    p.y_stride = out * PRUN_LANES;
+    p.relu = finish.relu;
+    p.accumulate = finish.accumulate;
+    for (pixel = 0; pixel < s->pixels; pixel += row) {
+        p.pixels = PRUN__MIN(row, s->pixels - pixel);
+        p.first = s->first + pixel;
+        for (i = 0; i < cut.sixes + cut.fours; i++) {
+            const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
+            p.weights = packed + start * in * c->taps;
+            p.bias = finish.bias ? finish.bias + start : NULL;
+            p.y = y + pixel * p.y_stride + start * PRUN_LANES;
+            p.channels = (int32_t)PRUN__MIN(width, out - start);
+            if (width == 6) kernels->panel6(&p);
+            else kernels->panel4(&p);
+        }
+    }
+}
+
+static int64_t prun__conv_in(const prun__conv *c) {
+    return c->shape.in_channels * c->shape.in_height * c->shape.in_width * PRUN_LANES;
+}
+
+static int64_t prun__conv_out(const prun__conv *c) {
+    return c->shape.out_channels * c->out_height * c->out_width * PRUN_LANES;
+}
+
+/* The weight gradient is cut into tasks (group of blocks) x (16 out-channels). The number of groups
+   depends on the shape alone, so the order of summation never depends on the threads. Groups give
+   narrow layers enough tasks; wide layers have them already and need no extra buffers. */
+static int64_t prun__weight_columns(const prun__conv *c) {
+    return (c->shape.out_channels + 15) / 16;
+}
+
+static int64_t prun__weight_groups(const prun__conv *c, int64_t blocks) {
+    return PRUN__MIN(blocks, (15 + prun__weight_columns(c)) / prun__weight_columns(c));
+}
+
+static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
+    return prun__weight_groups(c, blocks) * prun__weight_columns(c) * c->tiles * 96;
+}
+
+/* Rows of output pixels that are transposed at a time: about 32 KB. */
+static int64_t prun__strip_rows(const prun__conv *c) {
+    return PRUN__MAX(1, PRUN__MIN(c->out_height, 32 / c->out_width));
+}
+
+static int64_t prun__strip_size(const prun__conv *c) {
+    return prun__strip_rows(c) * c->out_width * 256;
+}
+
+/* 16 channels of dy from [pixel][channel][lane] to [pixel][lane][16]; absent channels are 0. */
+static void prun__transpose_strip(const float *PRUN__RESTRICT dy, int64_t pixels, int64_t channels,
+                                  int64_t column, float *PRUN__RESTRICT t) {
+    const int64_t live = PRUN__MIN(16, channels - 16 * column);
+    int64_t p, l, i;
+    for (p = 0; p < pixels; p++, t += 256) {
+        const float *from = dy + (p * channels + 16 * column) * PRUN_LANES;
+        for (l = 0; l < PRUN_LANES; l++) {
+            for (i = 0; i < live; i++) t[l * 16 + i] = from[i * PRUN_LANES + l];
+            for (i = live; i < 16; i++) t[l * 16 + i] = 0.0f;
+        }
+    }
+}
+
+/* Adds one strip of one block to all tiles of a column. */
+static void prun__weight_strip(const prun__conv *c, const float *x, const float *t, int64_t row0,
+                               int64_t rows, float *sums) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun_conv2d *s = &c->shape;
+    int64_t i;
+    prun__wjob j;
+    j.x_pixel = s->stride[1] * s->in_channels * PRUN_LANES;
+    j.x_row = s->stride[0] * s->in_width * s->in_channels * PRUN_LANES;
+    j.t_row = c->out_width * 256;
+    for (i = 0; i < c->tiles; i++) {
+        const prun__wtile *tile = &c->tile[i];
+        const int64_t y0 = PRUN__MAX(tile->y0, row0), y1 = PRUN__MIN(tile->y1, row0 + rows);
+        int64_t tap, y, xx;
+        if (y0 >= y1 || tile->x0 >= tile->x1) continue;
+        tap = tile->k[0] / s->in_channels;
+        y = y0 * s->stride[0] + tap / s->kernel[1] - s->padding[0];
+        xx = tile->x0 * s->stride[1] + tap % s->kernel[1] - s->padding[1];
+        j.x = x + (y * s->in_width + xx) * s->in_channels * PRUN_LANES;
+        j.t = t + ((y0 - row0) * c->out_width + tile->x0) * 256;
+        j.offset = tile->offset;
+        j.sum = sums + i * 96;
+        j.rows = y1 - y0;
+        j.pixels = tile->x1 - tile->x0;
+        if (tile->width == 6) kernels->wtile6(&j);
+        else kernels->wtile4(&j);
+    }
+}
+
+typedef struct prun__weight_job {
+    const prun__conv *conv;
+    const float *x, *dy;
+    float *partial, *strips; /* strips: prun__strip_size floats per worker */
+    int64_t blocks, groups, columns;
+} prun__weight_job;
+
+static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
+    const prun__weight_job *job = (const prun__weight_job *)pointer;
+    const prun__conv *c = job->conv;
+    const int64_t group = item / job->columns, column = item % job->columns;
+    const int64_t from = group * job->blocks / job->groups;
+    const int64_t to = (group + 1) * job->blocks / job->groups;
+    const int64_t strip = prun__strip_rows(c);
+    float *sums = job->partial + item * c->tiles * 96;
+    float *t = job->strips + worker * prun__strip_size(c);
+    int64_t b, row;
+    memset(sums, 0, (size_t)c->tiles * 96 * sizeof(float));
+    for (b = from; b < to; b++) {
+        for (row = 0; row < c->out_height; row += strip) {
+            const int64_t rows = PRUN__MIN(strip, c->out_height - row);
+            const float *dy = job->dy + b * prun__conv_out(c) +
+                              row * c->out_width * c->shape.out_channels * PRUN_LANES;
+            prun__transpose_strip(dy, rows * c->out_width, c->shape.out_channels, column, t);
+            prun__weight_strip(c, job->x + b * prun__conv_in(c), t, row, rows, sums);
+        }
+    }
+}
+
+/* Sums the groups in order and unpacks one column into (O, I, KH, KW). */
+static void prun__weight_unpack(const prun__weight_job *job, int64_t column, float *dweight) {
+    const prun__conv *c = job->conv;
+    const int64_t I = c->shape.in_channels, live = c->shape.out_channels - 16 * column;
+    int64_t i, r, o, g;
+    for (i = 0; i < c->tiles; i++) {
+        for (r = 0; r < c->tile[i].width; r++) {
+            const int64_t k = c->tile[i].k[r];
+            if (k < 0) continue;
+            for (o = 0; o < PRUN__MIN(16, live); o++) {
+                float sum = 0.0f;
+                for (g = 0; g < job->groups; g++)
+                    sum += job->partial[((g * job->columns + column) * c->tiles + i) * 96 +
+                                        r * 16 + o];
+                dweight[((16 * column + o) * I + k % I) * c->taps + k / I] = sum;
+            }
+        }
+    }
+}
+
+/* dweight is overwritten. partial: prun__weight_partial_size; strips: workers x strip size. */
+static void prun__weight_gradient(prun_context *context, const prun__conv *c, int64_t blocks,
+                                  const float *x, const float *dy, float *partial, float *strips,
+                                  float *dweight) {
+    prun__weight_job job;
+    int64_t column;
+    job.conv = c;
+    job.x = x;
+    job.dy = dy;
+    job.partial = partial;
+    job.strips = strips;
+    job.blocks = blocks;
+    job.columns = prun__weight_columns(c);
+    job.groups = prun__weight_groups(c, blocks);
+    prun__for(context, prun__weight_task, &job, job.groups * job.columns);
+    for (column = 0; column < job.columns; column++) prun__weight_unpack(&job, column, dweight);
+}
+
+typedef struct prun__conv_job {
+    const prun__conv *conv;
+    const float *x, *packed;
+    float *y;
+    prun__finish finish;
+    int forward;
+} prun__conv_job;
+
+static void prun__conv_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__conv_job *job = (const prun__conv_job *)pointer;
+    const int64_t in = prun__conv_in(job->conv), out = prun__conv_out(job->conv);
+    (void)worker;
+    prun__conv_block(job->conv, job->forward, job->x + block * (job->forward ? in : out),
+                     job->packed, job->finish, job->y + block * (job->forward ? out : in));
+}
+
+static int64_t prun__blocks(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
+
+/* The two public convolutions that differ only in direction. */
+static prun_status prun__conv_once(prun_context *context, const prun_conv2d *shape, int forward,
+                                   int64_t n, const float *x, const float *weight,
+                                   const float *bias, float *y) {
+    prun__conv conv;
+    prun__conv_job job;
+    float *packed;
+    if (n <= 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution of no images");
+    PRUN__TRY(prun__conv_make(context, shape, &conv));
+    packed = (float *)prun__alloc(context, prun__packed_size(&conv, forward), sizeof(float),
+                                  "packed weights");
+    if (!packed) {
+        prun__conv_free(context, &conv);
+        return PRUN_ERR_MEMORY;
+    }
+    prun__pack_weights(&conv, forward, weight, NULL, packed);
+    memset(&job, 0, sizeof job);
+    job.conv = &conv;
+    job.x = x;
+    job.packed = packed;
+    job.y = y;
+    job.finish.bias = bias;
+    job.forward = forward;
+    prun__for(context, prun__conv_task, &job, prun__blocks(n));
+    prun__free(context, packed);
+    prun__conv_free(context, &conv);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_conv2d_forward(prun_context *context, const prun_conv2d *conv, int64_t n,
+                                        const float *x, const float *weight, const float *bias,
+                                        float *y) {
+    return prun__conv_once(context, conv, 1, n, x, weight, bias, y);
+}
+
+PRUNDEF prun_status prun_conv2d_input_gradient(prun_context *context, const prun_conv2d *conv,
+                                               int64_t n, const float *dy, const float *weight,
+                                               float *dx) {
+    return prun__conv_once(context, conv, 0, n, dy, weight, NULL, dx);
+}
+
+PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const prun_conv2d *conv,
+                                                int64_t n, const float *x, const float *dy,
+                                                float *dweight) {
+    prun__conv c;
+    float *partial, *strips;
+    const int64_t blocks = prun__blocks(n);
+    prun_status status = PRUN_OK;
+    if (n <= 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution of no images");
+    PRUN__TRY(prun__conv_make(context, conv, &c));
+    partial = (float *)prun__alloc(context, prun__weight_partial_size(&c, blocks), sizeof(float),
+                                   "weight gradient");
+    strips = (float *)prun__alloc(context, prun__strip_size(&c) * prun__threads(context),
+                                  sizeof(float), "weight gradient");
+    if (partial && strips)
+        prun__weight_gradient(context, &c, blocks, x, dy, partial, strips, dweight);
+    else status = PRUN_ERR_MEMORY;
+    prun__free(context, strips);
+    prun__free(context, partial);
+    prun__conv_free(context, &c);
+    return status;
+}
+
+/* ln sum exp - logit[label], from float logits in double: float32 would be off by 4e-4 relative at
+   losses near 5e-5, which decides prunability. log1p keeps the digits where the label dominates. */
+PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
+                                  double *probability) {
+    double top = (double)logits[0], others = 0.0, total;
+    int64_t j, best = 0;
+    for (j = 1; j < classes; j++)
+        if ((double)logits[j] > top) {
+            top = (double)logits[j];
+            best = j;
+        }
+    for (j = 0; j < classes; j++)
+        if (j != best) others += exp((double)logits[j] - top);
+    total = 1.0 + others;
+    if (probability)
+        for (j = 0; j < classes; j++)
+            probability[j] = (j == best ? 1.0 : exp((double)logits[j] - top)) / total;
+    return (top - (double)logits[label]) + log1p(others);
+}
+
+/* [IMAGES.I] checks, normalisation, augmentation, packing */
+
+static int64_t prun__image_size(const prun_images *images) {
+    return images->channels * images->height * images->width;
+}
+
+static prun_status prun__images_shape(prun_context *context, const prun_images *m) {
+    const int64_t sizes[5] = {m->count, m->channels, m->height, m->width, m->classes};
+    static const char *const names[5] = {"count", "channels", "height", "width", "classes"};
+    int i;
+    for (i = 0; i < 5; i++)
+        if (sizes[i] <= 0)
+            return prun__fail(context, PRUN_ERR_SHAPE, "images: %s is %lld", names[i],
+                              (long long)sizes[i]);
+    if (prun__mul(m->count, prun__mul(m->channels, prun__mul(m->height, m->width))) < 0 ||
+        m->classes > INT32_MAX)
+        return prun__fail(context, PRUN_ERR_OVERFLOW, "images: sizes overflow");
+    if ((m->pixels == NULL) == (m->values == NULL))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "images: exactly one of pixels and values must be set");
+    if (!m->labels) return prun__fail(context, PRUN_ERR_ARGUMENT, "images: labels is NULL");
+    return PRUN_OK;
+}
+
+static prun_status prun__images_norm(prun_context *context, const prun_images *m) {
+    int64_t c;
+    if (m->normalization == PRUN_NORMALIZE_NONE || m->normalization == PRUN_NORMALIZE_PER_IMAGE)
+        return PRUN_OK;
+    if (m->normalization != PRUN_NORMALIZE_MEAN_STD)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "images: unknown normalization %d",
+                          (int)m->normalization);
+    if (m->channels > PRUN_MAX_IMAGE_CHANNELS)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED,
+                          "images: mean and std exist for %d channels, not %lld",
+                          PRUN_MAX_IMAGE_CHANNELS, (long long)m->channels);
+    for (c = 0; c < m->channels; c++)
+        if (!(m->std[c] > 0.0f) || prun__nonfinite(m->mean[c]) || prun__nonfinite(m->std[c]))
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "images: mean %g, std %g of channel %lld", (double)m->mean[c],
+                              (double)m->std[c], (long long)c);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_images_check(prun_context *context, const prun_images *images) {
+    int64_t i;
+    PRUN__TRY(prun__images_shape(context, images));
+    PRUN__TRY(prun__images_norm(context, images));
+    for (i = 0; i < images->count; i++)
+        if (images->labels[i] < 0 || images->labels[i] >= images->classes)
+            return prun__fail(context, PRUN_ERR_LABEL, "label %d of image %lld is not in 0 .. %lld",
+                              (int)images->labels[i], (long long)i,
+                              (long long)images->classes - 1);
+    if (images->values) {
+        i = prun__find_nonfinite(images->values, images->count * prun__image_size(images));
+        if (i >= 0)
+            return prun__fail(context, PRUN_ERR_NONFINITE, "image %lld: value %lld is not finite",
+                              (long long)(i / prun__image_size(images)),
+                              (long long)(i % prun__image_size(images)));
+    }
+    return PRUN_OK;
+}
+
+/* The raw value of an element: byte / 255 or the float. */
+static double prun__raw_value(const prun_images *m, int64_t i) {
+    return m->pixels ? (double)m->pixels[i] / 255.0 : (double)m->values[i];
+}
+
+PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *images) {
+    const int64_t area = images->height * images->width;
+    float mean[PRUN_MAX_IMAGE_CHANNELS], std[PRUN_MAX_IMAGE_CHANNELS];
+    int64_t i, c, p;
+    PRUN__TRY(prun__images_shape(context, images));
+    if (images->channels > PRUN_MAX_IMAGE_CHANNELS)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "standardisation of %lld channels",
+                          (long long)images->channels);
+    for (c = 0; c < images->channels; c++) {
+        double sum = 0.0, square = 0.0, n = (double)images->count * (double)area;
+        for (i = 0; i < images->count; i++)
+            for (p = 0; p < area; p++)
+                sum += prun__raw_value(images, (i * images->channels + c) * area + p);
+        sum /= n;
+        for (i = 0; i < images->count; i++)
+            for (p = 0; p < area; p++) {
+                double d = prun__raw_value(images, (i * images->channels + c) * area + p) - sum;
+                square += d * d;
+            }
+        mean[c] = (float)sum;
+        std[c] = (float)sqrt(square / n);
+        if (!(std[c] > 0.0f))
+            return prun__fail(context, PRUN_ERR_NONFINITE,
+                              "channel %lld is constant: it has no scale", (long long)c);
+    }
+    memcpy(images->mean, mean, (size_t)images->channels * sizeof(float));
+    memcpy(images->std, std, (size_t)images->channels * sizeof(float));
+    images->normalization = PRUN_NORMALIZE_MEAN_STD;
+    return PRUN_OK;
+}
+
+PRUNDEF void prun_images_free(prun_images *images) {
+    if (!images) return;
+    prun__free(images->context, images->storage);
+    memset(images, 0, sizeof *images);
+}
+
+/* What one image draws; zero: unchanged. */
+typedef struct prun__draw {
+    int64_t crop_y, crop_x, shift_y, shift_x;
+    int mirror;
+} prun__draw;
+
+/* Uniform in -radius .. radius. */
+static int64_t prun__draw_offset(uint64_t bits, int32_t radius) {
+    return radius > 0 ? prun__random_below(bits, 2 * (int64_t)radius + 1) - radius : 0;
+}
+
+static prun__draw prun__draw_image(const prun_augment *a, uint64_t seed, uint64_t stream,
+                                   int64_t position) {
+    prun__draw d;
+    uint64_t index = (uint64_t)position * 4;
+    memset(&d, 0, sizeof d);
+    if (!a) return d;
+    d.crop_y = prun__draw_offset(prun_random_bits(seed, stream, index), a->crop_padding);
+    d.crop_x = prun__draw_offset(prun_random_bits(seed, stream, index + 1), a->crop_padding);
+    d.shift_y = prun__draw_offset(prun_random_bits(seed, stream, index + 2), a->shift);
+    d.shift_x = prun__draw_offset(prun_random_bits(seed, stream, index + 3), a->shift);
+    /* The lowest bit: the offsets used the highest ones of the same word. */
+    d.mirror = a->flip ? (int)(prun_random_bits(seed, stream, index) & 1) : 0;
+    return d;
+}
+
+/* Source of target position t on an axis of n: crop leaves -1 outside, shift repeats the border. */
+static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shift, int mirror) {
+    if (mirror) t = n - 1 - t;
+    t += shift;
+    t = t < 0 ? 0 : t >= n ? n - 1 : t;
+    t += crop;
+    return t < 0 || t >= n ? -1 : t;
+}
+
+/* Raw values of one drawn image, (C, H, W). */
+static void prun__image_raw(const prun_images *m, int64_t image, prun__draw d, float *out) {
+    const int64_t base = image * prun__image_size(m);
+    int64_t c, y, x;
+    for (c = 0; c < m->channels; c++) {
+        for (y = 0; y < m->height; y++) {
+            const int64_t sy = prun__draw_source(y, m->height, d.crop_y, d.shift_y, 0);
+            const int64_t row = base + (c * m->height + sy) * m->width;
+            for (x = 0; x < m->width; x++, out++) {
+                const int64_t sx = prun__draw_source(x, m->width, d.crop_x, d.shift_x, d.mirror);
+                if (sy < 0 || sx < 0) *out = 0.0f;
+                else *out = m->pixels ? (float)m->pixels[row + sx] * (1.0f / 255.0f)
+                                      : m->values[row + sx];
+            }
+        }
+    }
+}
+
+/* Per-image standardisation, models of the DEMOGEN study: std at least 1/sqrt(size). */
+static void prun__image_moments(const float *v, int64_t size, float *mean, float *scale) {
+    double sum = 0.0, square = 0.0, std;
+    int64_t i;
+    for (i = 0; i < size; i++) sum += (double)v[i];
+    sum /= (double)size;
+    for (i = 0; i < size; i++) square += ((double)v[i] - sum) * ((double)v[i] - sum);
+    std = sqrt(square / (double)size);
+    std = PRUN__MAX(std, 1.0 / sqrt((double)size));
+    *mean = (float)sum;
+    *scale = (float)(1.0 / std);
+}
+
+static void prun__image_normalize(const prun_images *m, float *v) {
+    const int64_t area = m->height * m->width, size = prun__image_size(m);
+    float mean = 0.0f, scale = 1.0f;
+    int64_t c, i;
+    if (m->normalization == PRUN_NORMALIZE_NONE) return;
+    if (m->normalization == PRUN_NORMALIZE_PER_IMAGE)
+        prun__image_moments(v, size, &mean, &scale);
+    for (c = 0; c < m->channels; c++, v += area) {
+        if (m->normalization == PRUN_NORMALIZE_MEAN_STD) {
+            mean = m->mean[c];
+            scale = 1.0f / m->std[c];
+        }
+        for (i = 0; i < area; i++) v[i] = (v[i] - mean) * scale;
+    }
+}
+
+/* Where a batch of images comes from. */
+typedef struct prun__source {
+    const prun_images *images;
+    const int64_t *index; /* NULL: first, first + 1, ... */
+    int64_t first, n;
+    const prun_augment *augment;
+    uint64_t seed, stream;
+} prun__source;
+
+/* Restricts a source to samples from .. from + n - 1 of what index (NULL: 0, 1, ...) lists. Without
+   an index the images themselves are offset, so no list is needed. */
+static void prun__source_part(prun__source *s, const int64_t *index, int64_t from, int64_t n) {
+    s->index = index ? index + from : NULL;
+    s->first = index ? 0 : from;
+    s->n = n;
+}
+
+static int64_t prun__source_image(const prun__source *s, int64_t i) {
+    return s->index ? s->index[i] : s->first + i;
+}
+
+/* One block in the lane layout; scratch: 16 images. Empty lanes become 0. */
+static void prun__pack_block(const prun__source *s, int64_t block, float *scratch,
+                             float *PRUN__RESTRICT lanes) {
+    const prun_images *m = s->images;
+    const int64_t size = prun__image_size(m), area = m->height * m->width;
+    int64_t l, p, c;
+    for (l = 0; l < PRUN_LANES; l++) {
+        const int64_t i = block * PRUN_LANES + l;
+        float *v = scratch + l * size;
+        if (i >= s->n) {
+            memset(v, 0, (size_t)size * sizeof(float));
+            continue;
+        }
+        prun__image_raw(m, prun__source_image(s, i),
+                        prun__draw_image(s->augment, s->seed, s->stream, i), v);
+        prun__image_normalize(m, v);
+    }
+    for (p = 0; p < area; p++)
+        for (c = 0; c < m->channels; c++, lanes += PRUN_LANES)
+            for (l = 0; l < PRUN_LANES; l++) lanes[l] = scratch[l * size + c * area + p];
+}
+
+/* Sizes, normalisation and every index; labels of the chosen images as well. */
+static prun_status prun__source_check(prun_context *context, const prun__source *s) {
+    int64_t i;
+    PRUN__TRY(prun__images_shape(context, s->images));
+    PRUN__TRY(prun__images_norm(context, s->images));
+    if (s->n <= 0 || (!s->index && s->n > s->images->count - s->first))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%lld images wanted of a set of %lld",
+                          (long long)s->n, (long long)s->images->count);
+    for (i = 0; i < s->n; i++) {
+        const int64_t k = prun__source_image(s, i);
+        if (k < 0 || k >= s->images->count)
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "index[%lld] = %lld is not in 0 .. %lld", (long long)i, (long long)k,
+                              (long long)s->images->count - 1);
+        if (s->images->labels[k] < 0 || s->images->labels[k] >= s->images->classes)
+            return prun__fail(context, PRUN_ERR_LABEL, "label %d of image %lld is not in 0 .. %lld",
+                              (int)s->images->labels[k], (long long)k,
+                              (long long)s->images->classes - 1);
+    }
+    if (s->augment && (s->augment->crop_padding < 0 || s->augment->shift < 0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "augment: negative crop_padding or shift");
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *images,
+                                     const int64_t *index, int64_t n, const prun_augment *augment,
+                                     uint64_t seed, uint64_t stream, float *lanes) {
+    prun__source s;
+    float *scratch;
+    int64_t b;
+    s.images = images;
+    prun__source_part(&s, index, 0, n);
+    s.augment = augment;
+    s.seed = seed;
+    s.stream = stream;
+    PRUN__TRY(prun__source_check(context, &s));
+    scratch = (float *)prun__alloc(context, PRUN_LANES * prun__image_size(images), sizeof(float),
+                                   "images");
+    if (!scratch) return PRUN_ERR_MEMORY;
+    for (b = 0; b < prun__blocks(n); b++)
+        prun__pack_block(&s, b, scratch, lanes + b * PRUN_LANES * prun__image_size(images));
+    prun__free(context, scratch);
+    return PRUN_OK;
+}
+
+/* [NET.I] builder, plan, forward, backward */
+/*
+   Layers become operations when the net is finished: batch norm, ReLU and non-overlapping max
+   pooling that follow one another become one NORM operation; flatten disappears; dropout works in
+   place. An operation handles one block of sixteen images; batch statistics are the only thing that
+   crosses blocks. Training keeps every value of the batch; evaluation runs one block through all
+   operations in a few reused buffers, with batch norms folded into the convolutions before them.
+*/
+
+typedef enum prun__kind {
+    PRUN__CONV, PRUN__BATCH_NORM, PRUN__RELU, PRUN__MAX_POOL, PRUN__AVG_POOL, PRUN__DROPOUT,
+    PRUN__ADD, PRUN__FLATTEN, PRUN__NORM /* fused; operations only */
+} prun__kind;
+
+/* What the user asked for; value i + 1 is the output of layer i, value 0 the images. */
+typedef struct prun__layer {
+    prun__kind kind;
+    int32_t input[2];       /* values; -1: none */
+    int64_t c, h, w;        /* of the output */
+    int32_t flat;           /* flattened: only element-wise and linear layers may follow */
+    int32_t tensor, tensors; /* first of its tensors, and how many */
+    prun_conv2d conv;
+    int32_t linear, bias;
+    prun_init init;
+    int64_t kernel, stride, padding;
+    double epsilon, momentum, probability;
+} prun__layer;
+
+/* One step of the plan. Values are storage numbers: aliases are resolved. */
+typedef struct prun__op {
+    prun__kind kind; /* CONV, NORM, MAX_POOL, AVG_POOL, DROPOUT or ADD */
+    int32_t in, in2, out;
+    int32_t layer;           /* of the convolution, pool, dropout or add */
+    int32_t norm;            /* NORM: batch norm layer, or -1 */
+    int32_t relu, window;    /* NORM: ReLU?, pooling window (1: none) */
+    int32_t fold;            /* CONV: the NORM operation folded into it in evaluation, or -1 */
+    int32_t folded;          /* NORM: 1 when a convolution does its work in evaluation */
+    int32_t add, add2;       /* backward: the gradient of in / in2 is added to, not set */
+    prun__conv conv;         /* CONV */
+    int64_t eval_packed, eval_bias; /* CONV: offsets in net->prepared */
+} prun__op;
+
+typedef struct prun__value {
+    int64_t c, h, w, size; /* size: floats per block */
+    int32_t slot;          /* buffer in evaluation */
+    int32_t grad;          /* buffer of its gradient, -1: none */
+} prun__value;
+
+/* Buffers of a training batch; grown when a larger batch comes. */
+typedef struct prun__batch {
+    int64_t blocks;
+    float **value;       /* per storage number */
+    float **grad;        /* per gradient buffer */
+    uint16_t **mask;     /* per operation: dropout, a bit per lane */
+    float *packed;       /* weights of the operation at work */
+    float *partial;      /* weight gradients */
+    float *strips;       /* per worker */
+    float *scratch;      /* per worker: 16 images */
+    double *sums;        /* per block: 2 x max_channels */
+    float *spare;        /* gradient of a norm whose input has another reader */
+    double *head;        /* per worker: loss scratch */
+    double *losses;      /* per sample */
+    int32_t *wrong;      /* per sample */
+    int64_t workers;
+} prun__batch;
+
+/* Rows of net->coefficients for one NORM operation: y = (x - mean) * scale + shift. */
+enum { PRUN__MEAN, PRUN__INVERSE, PRUN__SCALE, PRUN__SHIFT, PRUN__S1, PRUN__S2,
+       PRUN__COEFFICIENTS };
+
+struct prun_net {
+    prun_context *context;
+    prun_status status; /* first error of the builder */
+    int64_t channels, height, width, classes;
+    prun_init init;
+    prun__layer *layer;
+    int64_t layers, layer_capacity;
+    prun_tensor *tensor;
+    int64_t tensors, tensor_capacity;
+    prun_tensor *trained;       /* the tensors without the statistics */
+    int64_t trained_count;
+    float *parameters, *statistics;
+    int64_t parameter_count, statistic_count, weight_count;
+    prun__op *op;
+    int32_t ops;
+    prun__value *value;
+    int32_t values, output, slots, grads;
+    int64_t *slot_size, *grad_size;
+    int64_t max_channels;
+    float *coefficients;        /* per operation: PRUN__COEFFICIENTS x max_channels */
+    double *scale;              /* max_channels: scratch for folding */
+    float *prepared;            /* evaluation: folded packed weights and biases */
+    int64_t prepared_size;
+    float *arena;               /* evaluation: slots and scratch of each worker */
+    int64_t arena_capacity;
+    double *losses;             /* evaluation scratch, per sample */
+    int64_t loss_capacity;
+    int32_t *wrong;
+    int64_t wrong_capacity;
+    prun__batch batch;
+};
+
+/* Builder ----------------------------------------------------------------------------------- */
+
+static int32_t prun__net_fail(prun_net *net, prun_status status) {
+    if (net->status == PRUN_OK) net->status = status;
+    return -1;
+}
+
+PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int64_t height,
+                                    int64_t width, prun_net **out) {
+    prun_net *net;
+    if (channels <= 0 || height <= 0 || width <= 0)
+        return prun__fail(context, PRUN_ERR_SHAPE, "net: images of %lld x %lld x %lld",
+                          (long long)channels, (long long)height, (long long)width);
+    if (prun__mul(channels, prun__mul(height, width)) > (INT64_C(1) << 30) ||
+        prun__mul(channels, prun__mul(height, width)) < 0)
+        return prun__fail(context, PRUN_ERR_OVERFLOW, "net: images of %lld x %lld x %lld",
+                          (long long)channels, (long long)height, (long long)width);
+    net = (prun_net *)prun__alloc_zero(context, 1, sizeof *net, "net");
+    if (!net) return PRUN_ERR_MEMORY;
+    net->context = context;
+    net->channels = channels;
+    net->height = height;
+    net->width = width;
+    *out = net;
+    return PRUN_OK;
+}
+
+PRUNDEF void prun_net_set_init(prun_net *net, prun_init init) { net->init = init; }
+
+/* Doubles an array so that one more element fits. */
+static void *prun__grow(prun_context *context, void *old, int64_t count, int64_t *capacity,
+                        size_t size, const char *what) {
+    void *bigger;
+    if (count < *capacity) return old;
+    bigger = prun__alloc(context, *capacity ? 2 * *capacity : 16, size, what);
+    if (!bigger) return NULL;
+    if (old) memcpy(bigger, old, (size_t)count * size);
+    *capacity = *capacity ? 2 * *capacity : 16;
+    prun__free(context, old);
+    return bigger;
+}
+
+/* Shape of a value while building. */
+static prun__layer prun__value_shape(const prun_net *net, int32_t value) {
+    prun__layer images;
+    if (value > 0) return net->layer[value - 1];
+    memset(&images, 0, sizeof images);
+    images.c = net->channels;
+    images.h = net->height;
+    images.w = net->width;
+    return images;
+}
+
+/* True when a layer can be added on `input`; records the first error otherwise. */
+static int prun__can_add(prun_net *net, int32_t input, const char *what) {
+    if (!net || net->status != PRUN_OK) return 0;
+    if (!what) {
+        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "layer without a name"));
+        return 0;
+    }
+    if (net->op || net->parameters) {
+        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                       "%s: the net is finished", what));
+        return 0;
+    }
+    if (input < 0 || input > net->layers) {
+        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                       "%s: there is no value %d", what, (int)input));
+        return 0;
+    }
+    return 1;
+}
+
+/* Appends a layer and returns its value. */
+static int32_t prun__push_layer(prun_net *net, const prun__layer *layer) {
+    prun__layer *grown;
+    if (prun__mul(layer->c, prun__mul(layer->h, layer->w)) > (INT64_C(1) << 30) ||
+        prun__mul(layer->c, prun__mul(layer->h, layer->w)) < 0)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_OVERFLOW,
+                                              "layer %lld: %lld x %lld x %lld values per image",
+                                              (long long)net->layers, (long long)layer->c,
+                                              (long long)layer->h, (long long)layer->w));
+    grown = (prun__layer *)prun__grow(net->context, net->layer, net->layers,
+                                      &net->layer_capacity, sizeof *grown, "layers");
+    if (!grown) return prun__net_fail(net, PRUN_ERR_MEMORY);
+    net->layer = grown;
+    net->layer[net->layers++] = *layer;
+    return (int32_t)net->layers;
+}
+
+/* Appends a tensor; its name is allocated here, its data in prun_net_finish. */
+static prun_status prun__push_tensor(prun_net *net, const char *layer, const char *part,
+                                     uint32_t flags, const int64_t *shape, int32_t rank) {
+    const size_t length = strlen(layer) + strlen(part) + 2;
+    prun_tensor *grown, *t;
+    char *name;
+    int64_t i;
+    if (!layer[0] || strlen(layer) > 200)
+        return prun__fail(net->context, PRUN_ERR_ARGUMENT, "layer name is empty or too long");
+    grown = (prun_tensor *)prun__grow(net->context, net->tensor, net->tensors,
+                                      &net->tensor_capacity, sizeof *grown, "tensors");
+    if (!grown) return PRUN_ERR_MEMORY;
+    net->tensor = grown;
+    name = (char *)prun__alloc(net->context, (int64_t)length, 1, "tensor name");
+    if (!name) return PRUN_ERR_MEMORY;
+    snprintf(name, length, "%s.%s", layer, part);
+    for (i = 0; i < net->tensors; i++)
+        if (strcmp(net->tensor[i].name, name) == 0) {
+            prun__fail(net->context, PRUN_ERR_ARGUMENT, "two layers named %s", layer);
+            prun__free(net->context, name);
+            return PRUN_ERR_ARGUMENT;
+        }
+    t = &net->tensor[net->tensors++];
+    memset(t, 0, sizeof *t);
+    t->name = name;
+    t->flags = flags;
+    t->rank = rank;
+    for (i = 0; i < rank; i++) t->shape[i] = shape[i];
+    return PRUN_OK;
+}
+
+/* Convolution and linear layer: tensors, then the layer. */
+static int32_t prun__push_conv(prun_net *net, const char *name, prun__layer *layer) {
+    const prun_conv2d *s = &layer->conv;
+    int64_t shape[4];
+    int32_t rank = layer->linear ? 2 : 4;
+    prun_status status;
+    shape[0] = s->out_channels;
+    shape[1] = layer->linear ? s->in_channels * s->kernel[0] * s->kernel[1] : s->in_channels;
+    shape[2] = s->kernel[0];
+    shape[3] = s->kernel[1];
+    layer->tensor = (int32_t)net->tensors;
+    layer->tensors = layer->bias ? 2 : 1;
+    layer->init = net->init;
+    status = prun__push_tensor(net, name, "weight", PRUN_WEIGHT, shape, rank);
+    if (status == PRUN_OK && layer->bias)
+        status = prun__push_tensor(net, name, "bias", PRUN_BIAS, shape, 1);
+    if (status != PRUN_OK) return prun__net_fail(net, status);
+    return prun__push_layer(net, layer);
+}
+
+PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *name,
+                                     const prun_conv2d *conv, int32_t bias) {
+    prun__layer layer, in;
+    prun_status status;
+    if (!prun__can_add(net, input, name)) return -1;
+    in = prun__value_shape(net, input);
+    memset(&layer, 0, sizeof layer);
+    layer.kind = PRUN__CONV;
+    layer.input[0] = input;
+    layer.input[1] = -1;
+    layer.conv = *conv;
+    layer.conv.in_channels = in.c;
+    layer.conv.in_height = in.h;
+    layer.conv.in_width = in.w;
+    layer.bias = bias != 0;
+    prun__conv_defaults(&layer.conv);
+    if (in.flat)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
+                                              "%s: convolution of a flattened value", name));
+    status = prun_conv2d_output(net->context, &layer.conv, &layer.h, &layer.w);
+    if (status != PRUN_OK) {
+        char text[160];
+        snprintf(text, sizeof text, "%.150s", prun_message(net->context));
+        return prun__net_fail(net, prun__fail(net->context, status, "%s: %s", name, text));
+    }
+    layer.c = layer.conv.out_channels;
+    return prun__push_conv(net, name, &layer);
+}
+
+PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
+                                  int64_t kernel, int64_t stride, int64_t padding,
+                                  prun_padding mode, int32_t bias) {
+    prun_conv2d conv;
+    prun__layer in;
+    int64_t axis;
+    if (!prun__can_add(net, input, name)) return -1;
+    in = prun__value_shape(net, input);
+    memset(&conv, 0, sizeof conv);
+    conv.out_channels = channels;
+    conv.kernel[0] = kernel;
+    conv.stride[0] = stride;
+    for (axis = 0; axis < 4; axis++) conv.padding[axis] = padding;
+    if (mode == PRUN_PADDING_SAME && kernel > 0 && stride > 0) {
+        for (axis = 0; axis < 2; axis++) {
+            const int64_t n = axis == 0 ? in.h : in.w;
+            const int64_t total =
+                PRUN__MAX(((n + stride - 1) / stride - 1) * stride + kernel - n, 0);
+            conv.padding[axis] = total / 2;
+            conv.padding[axis + 2] = total - total / 2;
+        }
+    }
+    return prun_layer_conv2d_ex(net, input, name, &conv, bias);
+}
+
+PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name, int64_t features,
+                                  int32_t bias) {
+    prun__layer layer, in;
+    if (!prun__can_add(net, input, name)) return -1;
+    in = prun__value_shape(net, input);
+    memset(&layer, 0, sizeof layer);
+    layer.kind = PRUN__CONV;
+    layer.input[0] = input;
+    layer.input[1] = -1;
+    layer.linear = 1;
+    layer.bias = bias != 0;
+    layer.conv.in_channels = in.c;
+    layer.conv.in_height = layer.conv.kernel[0] = in.h;
+    layer.conv.in_width = layer.conv.kernel[1] = in.w;
+    layer.conv.out_channels = features;
+    layer.conv.stride[0] = layer.conv.stride[1] = 1;
+    if (prun__conv_check(net->context, &layer.conv) != PRUN_OK)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
+                                              "%s: linear layer with %lld features", name,
+                                              (long long)features));
+    layer.c = features;
+    layer.h = layer.w = 1;
+    return prun__push_conv(net, name, &layer);
+}
+
+/* A layer that keeps its input's shape. */
+static prun__layer prun__same_shape(const prun_net *net, prun__kind kind, int32_t input) {
+    const prun__layer in = prun__value_shape(net, input);
+    prun__layer layer;
+    memset(&layer, 0, sizeof layer);
+    layer.kind = kind;
+    layer.input[0] = input;
+    layer.input[1] = -1;
+    layer.c = in.c;
+    layer.h = in.h;
+    layer.w = in.w;
+    layer.flat = in.flat;
+    return layer;
+}
+
+PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *name,
+                                      double epsilon, double momentum) {
+    static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
+    prun__layer layer;
+    int i;
+    if (!prun__can_add(net, input, name)) return -1;
+    layer = prun__same_shape(net, PRUN__BATCH_NORM, input);
+    layer.epsilon = epsilon == 0.0 ? 1e-5 : epsilon;
+    layer.momentum = momentum == 0.0 ? 0.1 : momentum;
+    layer.tensor = (int32_t)net->tensors;
+    layer.tensors = 4;
+    if (!(layer.epsilon > 0.0) || !(layer.momentum >= 0.0 && layer.momentum <= 1.0))
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                              "%s: epsilon %g, momentum %g", name, epsilon,
+                                              momentum));
+    if (layer.flat)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
+                                              "%s: batch norm of a flattened value", name));
+    for (i = 0; i < 4; i++) {
+        prun_status status = prun__push_tensor(
+            net, name, parts[i], i < 2 ? (uint32_t)PRUN_NORM : (uint32_t)PRUN_STATISTIC,
+            &layer.c, 1);
+        if (status != PRUN_OK) return prun__net_fail(net, status);
+    }
+    return prun__push_layer(net, &layer);
+}
+
+PRUNDEF int32_t prun_layer_relu(prun_net *net, int32_t input) {
+    prun__layer layer;
+    if (!prun__can_add(net, input, "relu")) return -1;
+    layer = prun__same_shape(net, PRUN__RELU, input);
+    return prun__push_layer(net, &layer);
+}
+
+static int32_t prun__push_pool(prun_net *net, prun__kind kind, int32_t input, const char *what,
+                               int64_t kernel, int64_t stride, int64_t padding) {
+    prun__layer layer;
+    if (!prun__can_add(net, input, what)) return -1;
+    layer = prun__same_shape(net, kind, input);
+    layer.kernel = kernel;
+    layer.stride = stride == 0 ? kernel : stride;
+    layer.padding = padding;
+    if (kernel <= 0 || layer.stride <= 0 || padding < 0 || padding > kernel / 2 ||
+        kernel > (1 << 20) || layer.stride > (1 << 20))
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                              "%s: kernel %lld, stride %lld, padding %lld", what,
+                                              (long long)kernel, (long long)stride,
+                                              (long long)padding));
+    if (layer.flat || kernel > layer.h + 2 * padding || kernel > layer.w + 2 * padding)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
+                                              "%s: kernel %lld does not fit an input of %lldx%lld",
+                                              what, (long long)kernel, (long long)layer.h,
+                                              (long long)layer.w));
+    layer.h = (layer.h + 2 * padding - kernel) / layer.stride + 1;
+    layer.w = (layer.w + 2 * padding - kernel) / layer.stride + 1;
+    return prun__push_layer(net, &layer);
+}
+
+PRUNDEF int32_t prun_layer_max_pool(prun_net *net, int32_t input, int64_t kernel, int64_t stride,
+                                    int64_t padding) {
+    return prun__push_pool(net, PRUN__MAX_POOL, input, "max pool", kernel, stride, padding);
+}
+
+PRUNDEF int32_t prun_layer_avg_pool(prun_net *net, int32_t input, int64_t kernel, int64_t stride,
+                                    int64_t padding) {
+    return prun__push_pool(net, PRUN__AVG_POOL, input, "average pool", kernel, stride, padding);
+}
+
+PRUNDEF int32_t prun_layer_global_avg_pool(prun_net *net, int32_t input) {
+    prun__layer in;
+    if (!prun__can_add(net, input, "average pool")) return -1;
+    in = prun__value_shape(net, input);
+    if (in.h != in.w)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_UNSUPPORTED,
+                                              "global average pool of %lldx%lld: not square",
+                                              (long long)in.h, (long long)in.w));
+    return prun_layer_avg_pool(net, input, in.h, in.h, 0);
+}
+
+PRUNDEF int32_t prun_layer_dropout(prun_net *net, int32_t input, double probability) {
+    prun__layer layer;
+    if (!prun__can_add(net, input, "dropout")) return -1;
+    if (!(probability >= 0.0 && probability < 1.0))
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                              "dropout: probability %g is not in [0, 1)",
+                                              probability));
+    layer = prun__same_shape(net, PRUN__DROPOUT, input);
+    layer.probability = probability;
+    return prun__push_layer(net, &layer);
+}
+
+PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b) {
+    prun__layer layer, other;
+    if (!prun__can_add(net, a, "add") || !prun__can_add(net, b, "add")) return -1;
+    layer = prun__same_shape(net, PRUN__ADD, a);
+    other = prun__value_shape(net, b);
+    layer.input[1] = b;
+    if (layer.c != other.c || layer.h != other.h || layer.w != other.w || layer.flat != other.flat)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
+                                              "add: %lldx%lldx%lld and %lldx%lldx%lld",
+                                              (long long)layer.c, (long long)layer.h,
+                                              (long long)layer.w, (long long)other.c,
+                                              (long long)other.h, (long long)other.w));
+    return prun__push_layer(net, &layer);
+}
+
+PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input) {
+    prun__layer layer;
+    if (!prun__can_add(net, input, "flatten")) return -1;
+    layer = prun__same_shape(net, PRUN__FLATTEN, input);
+    layer.flat = layer.h * layer.w > 1;
+    return prun__push_layer(net, &layer);
+}
+
+/* Plan -------------------------------------------------------------------------------------- */
+
+/* Layers that read each value, and the last of them. */
+typedef struct prun__use {
+    int32_t count, last;
+} prun__use;
+
+static void prun__count_uses(const prun_net *net, int32_t output, prun__use *use) {
+    int32_t i, j;
+    memset(use, 0, (size_t)(net->layers + 1) * sizeof *use);
+    for (i = 0; i < (int32_t)net->layers; i++)
+        for (j = 0; j < 2; j++)
+            if (net->layer[i].input[j] >= 0) {
+                use[net->layer[i].input[j]].count++;
+                use[net->layer[i].input[j]].last = i;
+            }
+    use[output].count += 2; /* read by the loss: never fused away */
+    /* A flattened value is the same storage: its readers count as readers of the original. */
+    for (i = (int32_t)net->layers - 1; i >= 0; i--)
+        if (net->layer[i].kind == PRUN__FLATTEN) {
+            prun__use *in = &use[net->layer[i].input[0]];
+            in->count += use[i + 1].count - 1;
+            if (in->last == i) in->last = use[i + 1].last;
+        }
+}
+
+static int prun__is_simple_pool(const prun__layer *layer) {
+    return layer->kind == PRUN__MAX_POOL && layer->stride == layer->kernel && layer->padding == 0;
+}
+
+/* Absorbs a ReLU and a pool that alone read the operation's output; all of them then stand for the
+   same storage. Returns the last layer absorbed. */
+static int32_t prun__fuse_norm(const prun_net *net, const prun__use *use, int32_t layer,
+                               prun__op *op, int32_t *root) {
+    const prun__layer *first = &net->layer[layer];
+    op->kind = PRUN__NORM;
+    op->norm = first->kind == PRUN__BATCH_NORM ? layer : -1;
+    op->relu = first->kind == PRUN__RELU;
+    op->window = prun__is_simple_pool(first) ? (int32_t)first->kernel : 1;
+    while (op->window == 1 && use[layer + 1].count == 1) {
+        const int32_t next = use[layer + 1].last;
+        if (net->layer[next].kind == PRUN__RELU && !op->relu) op->relu = 1;
+        else if (prun__is_simple_pool(&net->layer[next]))
+            op->window = (int32_t)net->layer[next].kernel;
+        else break;
+        layer = next;
+        root[layer + 1] = op->out;
+    }
+    return layer;
+}
+
+/* Turns layers into operations. root[value]: storage that holds it, -1 while not made. */
+static prun_status prun__plan_ops(prun_net *net, const prun__use *use, int32_t *root) {
+    int32_t i, values = 1;
+    for (i = 0; i <= (int32_t)net->layers; i++) root[i] = -1;
+    root[0] = 0;
+    for (i = 0; i < (int32_t)net->layers; i++) {
+        const prun__layer *layer = &net->layer[i];
+        prun__op *op = &net->op[net->ops];
+        int32_t last = i, in = root[layer->input[0]];
+        if (root[i + 1] >= 0) continue; /* absorbed already */
+        if (layer->kind == PRUN__FLATTEN) {
+            root[i + 1] = in;
+            continue;
+        }
+        memset(op, 0, sizeof *op);
+        op->kind = layer->kind;
+        op->layer = i;
+        op->norm = op->fold = -1;
+        op->in = in;
+        op->in2 = layer->input[1] >= 0 ? root[layer->input[1]] : -1;
+        /* Dropout may overwrite its input when nobody else reads it and its producer does not
+           need it again in the backward pass: that is so for NORM. */
+        op->out = layer->kind == PRUN__DROPOUT && use[layer->input[0]].count == 1 &&
+                          net->ops > 0 && net->op[net->ops - 1].kind == PRUN__NORM &&
+                          net->op[net->ops - 1].out == in
+                      ? in
+                      : values++;
+        root[i + 1] = op->out;
+        if (layer->kind == PRUN__BATCH_NORM || layer->kind == PRUN__RELU ||
+            prun__is_simple_pool(layer))
+            last = prun__fuse_norm(net, use, i, op, root);
+        if (op->kind == PRUN__CONV)
+            PRUN__TRY(prun__conv_make(net->context, &layer->conv, &op->conv));
+        net->ops++;
+        net->value[op->out].c = net->layer[last].c;
+        net->value[op->out].h = net->layer[last].h;
+        net->value[op->out].w = net->layer[last].w;
+    }
+    net->values = values;
+    return PRUN_OK;
+}
+
+/* A batch norm that alone reads a convolution is folded into it in evaluation. */
+static void prun__plan_folds(prun_net *net, const prun__use *use) {
+    int32_t i, j;
+    for (i = 0; i < net->ops; i++) {
+        if (net->op[i].kind != PRUN__CONV || use[net->op[i].layer + 1].count != 1) continue;
+        for (j = i + 1; j < net->ops; j++)
+            if (net->op[j].kind == PRUN__NORM && net->op[j].in == net->op[i].out) {
+                net->op[i].fold = j;
+                net->op[j].folded = 1;
+                break;
+            }
+    }
+}
+
+/* Takes a free buffer, or a new one, and makes it large enough. */
+static int32_t prun__take_slot(int64_t *sizes, unsigned char *busy, int32_t *count, int64_t size) {
+    int32_t i;
+    for (i = 0; i < *count && busy[i]; i++) {}
+    if (i == *count) {
+        sizes[i] = 0;
+        (*count)++;
+    }
+    busy[i] = 1;
+    sizes[i] = PRUN__MAX(sizes[i], size);
+    return i;
+}
+
+/* True when evaluation leaves the operation out: its convolution has done its work. */
+static int prun__skipped_in_eval(const prun__op *op) {
+    return (op->kind == PRUN__NORM && op->folded && op->window == 1) || op->kind == PRUN__DROPOUT;
+}
+
+/* Marks the evaluation buffers of values that are still read after operation i. */
+static void prun__mark_busy(const prun_net *net, int32_t i, unsigned char *busy) {
+    int32_t v, j;
+    memset(busy, 0, (size_t)net->slots);
+    for (v = 0; v < net->values; v++) {
+        int32_t last = v == net->output ? net->ops : -1, made = v == 0;
+        for (j = 0; j < net->ops; j++) {
+            if (net->op[j].in == v || net->op[j].in2 == v) last = PRUN__MAX(last, j);
+            if (net->op[j].out == v && j <= i) made = 1;
+        }
+        if (made && last > i) busy[net->value[v].slot] = 1;
+    }
+}
+
+/* Evaluation buffers: a value's is free again after its last reader. */
+static void prun__plan_slots(prun_net *net, unsigned char *busy) {
+    int32_t i;
+    net->value[0].slot = prun__take_slot(net->slot_size, busy, &net->slots, net->value[0].size);
+    for (i = 0; i < net->ops; i++) {
+        const prun__op *op = &net->op[i];
+        if (prun__skipped_in_eval(op)) net->value[op->out].slot = net->value[op->in].slot;
+        else net->value[op->out].slot = prun__take_slot(net->slot_size, busy, &net->slots,
+                                                        net->value[op->out].size);
+        prun__mark_busy(net, i, busy);
+    }
+}
+
+/* Gradient buffers, walking the operations backward. */
+static void prun__plan_grads(prun_net *net, unsigned char *busy) {
+    int32_t i, j;
+    for (i = 0; i < net->values; i++) net->value[i].grad = -1;
+    net->value[net->output].grad = prun__take_slot(net->grad_size, busy, &net->grads,
+                                                   net->value[net->output].size);
+    for (i = net->ops - 1; i >= 0; i--) {
+        prun__op *op = &net->op[i];
+        if (op->out == op->in || net->value[op->out].grad < 0) continue;
+        for (j = 0; j < 2; j++) {
+            const int32_t in = j == 0 ? op->in : op->in2;
+            if (in <= 0) continue;
+            if (j == 0) op->add = net->value[in].grad >= 0;
+            else op->add2 = net->value[in].grad >= 0;
+            if (net->value[in].grad < 0)
+                net->value[in].grad = prun__take_slot(net->grad_size, busy, &net->grads,
+                                                      net->value[in].size);
+        }
+        busy[net->value[op->out].grad] = 0;
+    }
+}
+
+static prun_status prun__plan_sizes(prun_net *net) {
+    int64_t i;
+    net->max_channels = net->channels;
+    net->value[0].c = net->channels;
+    net->value[0].h = net->height;
+    net->value[0].w = net->width;
+    for (i = 0; i < net->values; i++) {
+        prun__value *v = &net->value[i];
+        v->size = prun_lane_size(1, v->c, v->h, v->w);
+        if (v->size < 0) return prun__fail(net->context, PRUN_ERR_OVERFLOW, "net: value too large");
+        net->max_channels = PRUN__MAX(net->max_channels, v->c);
+    }
+    for (i = 0; i < net->ops; i++) {
+        prun__op *op = &net->op[i];
+        if (op->kind != PRUN__CONV) continue;
+        op->eval_packed = net->prepared_size;
+        net->prepared_size += prun__packed_size(&op->conv, 1);
+        op->eval_bias = net->prepared_size;
+        net->prepared_size += op->conv.shape.out_channels;
+    }
+    return PRUN_OK;
+}
+
+/* Everything between the layers and the parameters. */
+static prun_status prun__plan(prun_net *net, int32_t output) {
+    prun_context *context = net->context;
+    const int64_t n = net->layers + 1;
+    prun__use *use = (prun__use *)prun__alloc(context, n, sizeof *use, "plan");
+    int32_t *root = (int32_t *)prun__alloc(context, n, sizeof *root, "plan");
+    unsigned char *busy = (unsigned char *)prun__alloc_zero(context, 2 * n, 1, "plan");
+    prun_status status = PRUN_ERR_MEMORY;
+    net->op = (prun__op *)prun__alloc_zero(context, n, sizeof *net->op, "plan");
+    net->value = (prun__value *)prun__alloc_zero(context, n, sizeof *net->value, "plan");
+    net->slot_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
+    net->grad_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
+    if (use && root && busy && net->op && net->value && net->slot_size && net->grad_size) {
+        prun__count_uses(net, output, use);
+        status = prun__plan_ops(net, use, root);
+        if (status == PRUN_OK) {
+            net->output = root[output];
+            prun__plan_folds(net, use);
+            status = prun__plan_sizes(net);
+        }
+        if (status == PRUN_OK) {
+            prun__plan_slots(net, busy);
+            prun__plan_grads(net, busy + n);
+        }
+    }
+    prun__free(context, busy);
+    prun__free(context, root);
+    prun__free(context, use);
+    return status;
+}
+
+/* Gives every tensor its place: trained ones in one block, statistics in another. */
+static prun_status prun__place_tensors(prun_net *net) {
+    int64_t i, trained = 0, rest = 0, weights = 0;
+    for (i = 0; i < net->tensors; i++) {
+        const int64_t size = prun_tensor_size(&net->tensor[i]);
+        if (net->tensor[i].flags & PRUN_STATISTIC) rest += size;
+        else trained += size;
+        if (net->tensor[i].flags & PRUN_WEIGHT) weights += size;
+    }
+    net->parameter_count = trained;
+    net->statistic_count = rest;
+    net->weight_count = weights;
+    net->parameters = (float *)prun__alloc(net->context, trained, sizeof(float), "parameters");
+    net->statistics = (float *)prun__alloc(net->context, rest, sizeof(float), "statistics");
+    net->prepared = (float *)prun__alloc(net->context, net->prepared_size, sizeof(float),
+                                         "packed weights");
+    net->coefficients = (float *)prun__alloc(
+        net->context, prun__mul(net->max_channels, (int64_t)net->ops * PRUN__COEFFICIENTS),
+        sizeof(float), "coefficients");
+    net->scale = (double *)prun__alloc(net->context, net->max_channels, sizeof(double), "scale");
+    if (!net->parameters || !net->statistics || !net->prepared || !net->coefficients ||
+        !net->scale)
+        return PRUN_ERR_MEMORY;
+    net->trained = (prun_tensor *)prun__alloc(net->context, net->tensors, sizeof(prun_tensor),
+                                              "tensors");
+    if (!net->trained) return PRUN_ERR_MEMORY;
+    for (i = trained = rest = 0; i < net->tensors; i++) {
+        prun_tensor *t = &net->tensor[i];
+        const int64_t size = prun_tensor_size(t);
+        t->data = t->flags & PRUN_STATISTIC ? net->statistics + rest : net->parameters + trained;
+        if (t->flags & PRUN_STATISTIC) rest += size;
+        else {
+            trained += size;
+            net->trained[net->trained_count++] = *t;
+        }
+    }
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed) {
+    prun__layer last;
+    if (!prun__can_add(net, output, "finish")) return net ? net->status : PRUN_ERR_ARGUMENT;
+    last = prun__value_shape(net, output);
+    if (output == PRUN_INPUT || last.h != 1 || last.w != 1 || last.c < 2)
+        return net->status = prun__fail(net->context, PRUN_ERR_SHAPE,
+                                        "finish: logits must be classes x 1 x 1 with at least 2 "
+                                        "classes, not %lld x %lld x %lld",
+                                        (long long)last.c, (long long)last.h, (long long)last.w);
+    net->classes = last.c;
+    net->status = prun__plan(net, output);
+    if (net->status == PRUN_OK) net->status = prun__place_tensors(net);
+    if (net->status == PRUN_OK) prun_net_init(net, seed);
+    return net->status;
+}
+
+/* Uniform in +-bound, each element keyed by its place. */
+static void prun__init_uniform(prun_tensor *t, uint64_t seed, uint64_t stream, double bound) {
+    const int64_t size = prun_tensor_size(t);
+    int64_t i;
+    for (i = 0; i < size; i++)
+        t->data[i] =
+            (float)((2.0 * prun_random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
+}
+
+static void prun__init_constant(prun_tensor *t, float value) {
+    const int64_t size = prun_tensor_size(t);
+    int64_t i;
+    for (i = 0; i < size; i++) t->data[i] = value;
+}
+
+/* Streams of one seed: parameters below 2^32, then epochs' orders, augmentation and dropout. */
+#define PRUN__STREAM_ORDER (UINT64_C(1) << 40)
+#define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44)
+#define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48)
+
+PRUNDEF void prun_net_init(prun_net *net, uint64_t seed) {
+    int64_t i;
+    for (i = 0; i < net->layers; i++) {
+        const prun__layer *layer = &net->layer[i];
+        prun_tensor *t = net->tensor + layer->tensor;
+        const uint64_t stream = (uint64_t)layer->tensor;
+        if (layer->kind == PRUN__CONV) {
+            const double area = (double)(layer->conv.kernel[0] * layer->conv.kernel[1]);
+            const double in = (double)layer->conv.in_channels * area;
+            const double out = (double)layer->conv.out_channels * area;
+            const int glorot = layer->init == PRUN_INIT_GLOROT;
+            prun__init_uniform(t, seed, stream, glorot ? sqrt(6.0 / (in + out)) : 1.0 / sqrt(in));
+            if (layer->bias)
+                prun__init_uniform(t + 1, seed, stream + 1, glorot ? 0.0 : 1.0 / sqrt(in));
+        } else if (layer->kind == PRUN__BATCH_NORM) {
+            prun__init_constant(t, 1.0f);
+            prun__init_constant(t + 1, 0.0f);
+            prun__init_constant(t + 2, 0.0f);
+            prun__init_constant(t + 3, 1.0f);
+        }
+    }
+}
+
+static void prun__batch_free(prun_net *net) {
+    prun_context *context = net->context;
+    prun__batch *b = &net->batch;
+    int32_t i;
+    for (i = 0; b->value && i < net->values; i++) prun__free(context, b->value[i]);
+    for (i = 0; b->grad && i < net->grads; i++) prun__free(context, b->grad[i]);
+    for (i = 0; b->mask && i < net->ops; i++) prun__free(context, b->mask[i]);
+    prun__free(context, b->value);
+    prun__free(context, b->grad);
+    prun__free(context, b->mask);
+    prun__free(context, b->packed);
+    prun__free(context, b->partial);
+    prun__free(context, b->strips);
+    prun__free(context, b->scratch);
+    prun__free(context, b->sums);
+    prun__free(context, b->spare);
+    prun__free(context, b->head);
+    prun__free(context, b->losses);
+    prun__free(context, b->wrong);
+    memset(b, 0, sizeof *b);
+}
+
+PRUNDEF void prun_net_free(prun_net *net) {
+    prun_context *context;
+    int64_t i;
+    if (!net) return;
+    context = net->context;
+    prun__batch_free(net);
+    for (i = 0; net->op && i < net->layers + 1; i++)
+        if (net->op[i].kind == PRUN__CONV) prun__conv_free(context, &net->op[i].conv);
+    for (i = 0; i < net->tensors; i++) prun__free(context, (void *)(uintptr_t)net->tensor[i].name);
+    prun__free(context, net->tensor);
+    prun__free(context, net->trained);
+    prun__free(context, net->layer);
+    prun__free(context, net->op);
+    prun__free(context, net->value);
+    prun__free(context, net->slot_size);
+    prun__free(context, net->grad_size);
+    prun__free(context, net->parameters);
+    prun__free(context, net->statistics);
+    prun__free(context, net->coefficients);
+    prun__free(context, net->scale);
+    prun__free(context, net->prepared);
+    prun__free(context, net->arena);
+    prun__free(context, net->losses);
+    prun__free(context, net->wrong);
+    prun__free(context, net);
+}
+
+PRUNDEF const prun_tensor *prun_net_tensors(const prun_net *net, int64_t *count) {
+    *count = net->tensors;
+    return net->tensor;
+}
+
+PRUNDEF int64_t prun_net_parameters(const prun_net *net) { return net->parameter_count; }
+PRUNDEF int64_t prun_net_weights(const prun_net *net) { return net->weight_count; }
+PRUNDEF int64_t prun_net_classes(const prun_net *net) { return net->classes; }
+
+/* The three families ------------------------------------------------------------------------ */
+
+static prun_status prun__arch_resolved(prun_context *context, const prun_arch *in, prun_arch *a) {
+    *a = *in;
+    if (a->width == 0) a->width = a->family == PRUN_NIN ? 192 : 64;
+    if (a->depth == 0) a->depth = 3;
+    if (a->channels == 0) a->channels = 3;
+    if (a->height == 0) a->height = 32;
+    if (a->width_pixels == 0) a->width_pixels = 32;
+    if (a->classes == 0) a->classes = 10;
+    if (a->width < 1 || a->width > (1 << 20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "width %lld is not in 1 .. 2^20",
+                          (long long)a->width);
+    if (a->classes < 2 || a->classes > (1 << 20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "classes %lld is not in 2 .. 2^20",
+                          (long long)a->classes);
+    if (a->family == PRUN_NIN && (a->depth < 2 || a->depth > 4))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "depth %lld is not in 2 .. 4",
+                          (long long)a->depth);
+    if (!(a->dropout >= 0.0 && a->dropout < 1.0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "dropout %g is not in [0, 1)", a->dropout);
+    return PRUN_OK;
+}
+
+/* Finishes a family's net, or releases it. */
+static prun_status prun__finish_family(prun_net *net, int32_t output, uint64_t seed,
+                                       prun_net **out) {
+    const prun_status status = prun_net_finish(net, output, seed);
+    if (status != PRUN_OK) prun_net_free(net);
+    else *out = net;
+    return status;
+}
+
+PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, prun_net **out) {
+    prun_arch a, kind = *arch;
+    prun_net *net;
+    int32_t v = PRUN_INPUT, b, j;
+    char name[32];
+    int64_t size;
+    kind.family = PRUN_NIN;
+    PRUN__TRY(prun__arch_resolved(context, &kind, &a));
+    PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
+    prun_net_set_init(net, a.pytorch_defaults ? PRUN_INIT_PYTORCH : PRUN_INIT_GLOROT);
+    for (b = 0; b < (int32_t)a.depth; b++) {
+        for (j = 0; j < 3; j++) {
+            snprintf(name, sizeof name, "block%d_conv%d", (int)b, (int)j);
+            v = j == 0 ? prun_layer_conv2d(net, v, name, a.width, 3, 2, 1,
+                                           a.symmetric_padding ? PRUN_PADDING_ZEROS
+                                                               : PRUN_PADDING_SAME, 1)
+                       : prun_layer_conv2d(net, v, name, a.width, 1, 1, 0, PRUN_PADDING_ZEROS, 1);
+            snprintf(name, sizeof name, "block%d_bn%d", (int)b, (int)j);
+            v = prun_layer_batch_norm(net, v, name, a.pytorch_defaults ? 1e-5 : 1e-3,
+                                      a.pytorch_defaults ? 0.1 : 0.01);
+            v = prun_layer_relu(net, v);
+        }
+        if (a.dropout > 0.0) v = prun_layer_dropout(net, v, a.dropout);
+    }
+    size = v > 0 ? PRUN__MIN(prun__value_shape(net, v).h, prun__value_shape(net, v).w) : 1;
+    v = prun_layer_conv2d(net, v, "head", a.classes, PRUN__MIN(4, size), 1, 0, PRUN_PADDING_ZEROS,
+                          1);
+    v = prun_layer_global_avg_pool(net, v);
+    v = prun_layer_flatten(net, v);
+    return prun__finish_family(net, v, a.seed, out);
+}
+
+PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, prun_net **out) {
+    prun_arch a, kind = *arch;
+    prun_net *net;
+    int32_t v = PRUN_INPUT, i;
+    char name[16];
+    kind.family = PRUN_CNN;
+    PRUN__TRY(prun__arch_resolved(context, &kind, &a));
+    PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
+    for (i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "conv%d", (int)i);
+        v = prun_layer_conv2d(net, v, name, a.width << i, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+        snprintf(name, sizeof name, "bn%d", (int)i);
+        v = prun_layer_batch_norm(net, v, name, 0.0, 0.0);
+        v = prun_layer_relu(net, v);
+        if (i > 0) v = prun_layer_max_pool(net, v, 2, 2, 0);
+    }
+    v = prun_layer_max_pool(net, v, 4, 4, 0);
+    v = prun_layer_flatten(net, v);
+    v = prun_layer_linear(net, v, "fc", a.classes, 1);
+    return prun__finish_family(net, v, a.seed, out);
+}
+
+/* A pre-activation block; the projection takes the activated input, the identity the raw one. */
+static int32_t prun__preact_block(prun_net *net, int32_t x, const char *prefix, int64_t in,
+                                  int64_t out, int64_t stride) {
+    char name[40];
+    int32_t a, y, s = x;
+    snprintf(name, sizeof name, "%s.bn1", prefix);
+    a = prun_layer_batch_norm(net, x, name, 0.0, 0.0);
+    a = prun_layer_relu(net, a);
+    snprintf(name, sizeof name, "%s.conv1", prefix);
+    y = prun_layer_conv2d(net, a, name, out, 3, stride, 1, PRUN_PADDING_ZEROS, 0);
+    snprintf(name, sizeof name, "%s.bn2", prefix);
+    y = prun_layer_batch_norm(net, y, name, 0.0, 0.0);
+    y = prun_layer_relu(net, y);
+    snprintf(name, sizeof name, "%s.conv2", prefix);
+    y = prun_layer_conv2d(net, y, name, out, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
+    if (stride != 1 || in != out) {
+        snprintf(name, sizeof name, "%s.shortcut", prefix);
+        s = prun_layer_conv2d(net, a, name, out, 1, stride, 0, PRUN_PADDING_ZEROS, 0);
+    }
+    return prun_layer_add(net, y, s);
+}
+
+PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *arch,
+                                      prun_net **out) {
+    prun_arch a, kind = *arch;
+    prun_net *net;
+    int32_t v, stage, b;
+    char name[24];
+    int64_t in;
+    kind.family = PRUN_RESNET18;
+    PRUN__TRY(prun__arch_resolved(context, &kind, &a));
+    PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
+    v = prun_layer_conv2d(net, PRUN_INPUT, "conv1", a.width, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
+    in = a.width;
+    for (stage = 0; stage < 4; stage++) {
+        for (b = 0; b < 2; b++) {
+            const int64_t width = a.width << stage;
+            snprintf(name, sizeof name, "layer%d_%d", (int)stage + 1, (int)b);
+            v = prun__preact_block(net, v, name, in, width, stage > 0 && b == 0 ? 2 : 1);
+            in = width;
+        }
+    }
+    v = prun_layer_avg_pool(net, v, 4, 4, 0);
+    v = prun_layer_flatten(net, v);
+    v = prun_layer_linear(net, v, "linear", a.classes, 1);
+    return prun__finish_family(net, v, a.seed, out);
+}
+
+PRUNDEF prun_status prun_net_family(prun_context *context, const prun_arch *arch, prun_net **net) {
+    switch (arch->family) {
+        case PRUN_CNN: return prun_net_cnn(context, arch, net);
+        case PRUN_NIN: return prun_net_nin(context, arch, net);
+        case PRUN_RESNET18: return prun_net_resnet18(context, arch, net);
+        default:
+            return prun__fail(context, PRUN_ERR_ARGUMENT, "unknown family %d", (int)arch->family);
+    }
+}
+
+/* Element-wise work on one block -------------------------------------------------------------- */
+
+/* Coefficient row of a NORM operation. */
+static float *prun__coef(const prun_net *net, const prun__op *op, int row) {
+    const int64_t index = op - net->op;
+    return net->coefficients + (index * PRUN__COEFFICIENTS + row) * net->max_channels;
+}
+
+/* y = (x - mean) scale + shift for one pixel of C channels; relu lets NaN pass. */
+static void prun__norm_pixel(const prun_net *net, const prun__op *op, int64_t C, int relu,
+                             const float *PRUN__RESTRICT x, float *PRUN__RESTRICT y) {
+    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
+    const float *shift = prun__coef(net, op, PRUN__SHIFT);
+    int64_t c;
+    int l;
+    for (c = 0; c < C; c++, x += PRUN_LANES, y += PRUN_LANES) {
+        const float m = mean[c], s = scale[c], t = shift[c];
+        for (l = 0; l < PRUN_LANES; l++) y[l] = (x[l] - m) * s + t;
+        if (relu)
+            for (l = 0; l < PRUN_LANES; l++) y[l] = y[l] < 0.0f ? 0.0f : y[l];
+    }
+}
+
+/* Per lane: the largest norm output in one pooling window of channel c. */
+static void prun__window_best(const float *x, const prun__value *in, int64_t window, float m,
+                              float s, float t, float *PRUN__RESTRICT best) {
+    int64_t dy, dx;
+    int l;
+    for (dy = 0; dy < window; dy++)
+        for (dx = 0; dx < window; dx++) {
+            const float *z = x + (dy * in->w + dx) * in->c * PRUN_LANES;
+            if (dy + dx == 0)
+                for (l = 0; l < PRUN_LANES; l++) best[l] = (z[l] - m) * s + t;
+            else
+                for (l = 0; l < PRUN_LANES; l++) {
+                    const float y = (z[l] - m) * s + t;
+                    best[l] = y > best[l] ? y : best[l];
+                }
+        }
+}
+
+/* NORM of one block: normalise, ReLU, pool. */
+static void prun__norm_block(const prun_net *net, const prun__op *op, int relu, const float *x,
+                             float *y) {
+    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
+    const float *shift = prun__coef(net, op, PRUN__SHIFT);
+    int64_t p, oy, ox, c;
+    if (op->window == 1) {
+        for (p = 0; p < in->h * in->w; p++)
+            prun__norm_pixel(net, op, in->c, relu, x + p * in->c * PRUN_LANES,
+                             y + p * in->c * PRUN_LANES);
+        return;
+    }
+    for (oy = 0; oy < out->h; oy++)
+        for (ox = 0; ox < out->w; ox++)
+            for (c = 0; c < in->c; c++, y += PRUN_LANES) {
+                const int64_t corner = ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
+                prun__window_best(x + corner, in, op->window, mean[c], scale[c], shift[c], y);
+                if (relu) prun__relu_lanes(y);
+            }
+}
+
+/* Gradient of ReLU and pooling alone: g at the input's resolution from dy. The first maximum of a
+   window gets all of it (PyTorch's rule); what no window covers gets nothing. */
+static void prun__unpool_window(const prun__op *op, const prun__value *in, const float *x, float m,
+                                float s, float t, const float *dy, float *g) {
+    float best[PRUN_LANES], left[PRUN_LANES];
+    int64_t ky, kx;
+    int l;
+    prun__window_best(x, in, op->window, m, s, t, best);
+    for (l = 0; l < PRUN_LANES; l++)
+        left[l] = op->relu && !(best[l] > 0.0f) ? 0.0f : dy[l];
+    for (ky = 0; ky < op->window; ky++)
+        for (kx = 0; kx < op->window; kx++) {
+            const int64_t at = (ky * in->w + kx) * in->c * PRUN_LANES;
+            for (l = 0; l < PRUN_LANES; l++) {
+                const float y = (x[at + l] - m) * s + t;
+                g[at + l] = y == best[l] ? left[l] : 0.0f;
+                left[l] = y == best[l] ? 0.0f : left[l];
+            }
+        }
+}
+
+static void prun__norm_mask_block(const prun_net *net, const prun__op *op, const float *x,
+                                  const float *dy, float *g) {
+    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
+    const float *shift = prun__coef(net, op, PRUN__SHIFT);
+    int64_t i, oy, ox, c;
+    int l;
+    if (op->window == 1) {
+        for (i = 0; i < in->h * in->w * in->c; i++, x += PRUN_LANES, dy += PRUN_LANES,
+            g += PRUN_LANES) {
+            const float m = mean[i % in->c], s = scale[i % in->c], t = shift[i % in->c];
+            for (l = 0; l < PRUN_LANES; l++)
+                g[l] = !op->relu || (x[l] - m) * s + t > 0.0f ? dy[l] : 0.0f;
+        }
+        return;
+    }
+    if (out->h * op->window != in->h || out->w * op->window != in->w)
+        memset(g, 0, (size_t)in->size * sizeof(float));
+    for (oy = 0; oy < out->h; oy++)
+        for (ox = 0; ox < out->w; ox++)
+            for (c = 0; c < in->c; c++, dy += PRUN_LANES) {
+                const int64_t corner = ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
+                prun__unpool_window(op, in, x + corner, mean[c], scale[c], shift[c], dy,
+                                    g + corner);
+            }
+}
+
+/* dx (+)= scale (g - s1/N - xhat s2/N) for one block; g may be dx. Empty lanes become 0, because the
+   means do not vanish there. */
+static void prun__norm_apply_block(const prun_net *net, const prun__op *op, const float *x,
+                                   const float *g, int64_t live, int add, float *dx) {
+    const prun__value *in = &net->value[op->in];
+    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
+    const float *inverse = prun__coef(net, op, PRUN__INVERSE);
+    const float *s1 = prun__coef(net, op, PRUN__S1), *s2 = prun__coef(net, op, PRUN__S2);
+    int64_t p, c;
+    int l;
+    for (p = 0; p < in->h * in->w; p++) {
+        for (c = 0; c < in->c; c++, x += PRUN_LANES, g += PRUN_LANES, dx += PRUN_LANES) {
+            const float m = mean[c], s = scale[c], a = s1[c], b = s2[c] * inverse[c];
+            float d[PRUN_LANES];
+            for (l = 0; l < PRUN_LANES; l++) d[l] = s * (g[l] - a - (x[l] - m) * b);
+            for (l = (int)live; l < PRUN_LANES; l++) d[l] = 0.0f;
+            if (add)
+                for (l = 0; l < PRUN_LANES; l++) dx[l] += d[l];
+            else
+                for (l = 0; l < PRUN_LANES; l++) dx[l] = d[l];
+        }
+    }
+}
+
+/* Overlapping or padded pooling windows, clipped to the image. */
+typedef struct prun__window {
+    int64_t y0, y1, x0, x1;
+} prun__window;
+
+static prun__window prun__clip_window(const prun__layer *layer, const prun__value *in, int64_t oy,
+                                      int64_t ox) {
+    const int64_t y = oy * layer->stride - layer->padding, x = ox * layer->stride - layer->padding;
+    prun__window w;
+    w.y0 = PRUN__MAX(y, 0);
+    w.y1 = PRUN__MIN(y + layer->kernel, in->h);
+    w.x0 = PRUN__MAX(x, 0);
+    w.x1 = PRUN__MIN(x + layer->kernel, in->w);
+    return w;
+}
+
+/* One output vector of a pool: maximum, or sum / kernel^2. where: NULL, or the winning pixels. */
+static void prun__pool_vector(const prun__layer *layer, const prun__value *in, prun__window w,
+                              const float *x, float *y, int32_t *where) {
+    const float scale = 1.0f / (float)(layer->kernel * layer->kernel);
+    float sum[PRUN_LANES];
+    int64_t py, px;
+    int l, first = 1;
+    memset(sum, 0, sizeof sum);
+    for (py = w.y0; py < w.y1; py++)
+        for (px = w.x0; px < w.x1; px++, first = 0) {
+            const float *z = x + (py * in->w + px) * in->c * PRUN_LANES;
+            for (l = 0; l < PRUN_LANES; l++) {
+                if (layer->kind == PRUN__AVG_POOL) {
+                    sum[l] += z[l];
+                } else if (first || z[l] > sum[l]) {
+                    sum[l] = z[l];
+                    if (where) where[l] = (int32_t)(py * in->w + px);
+                }
+            }
+        }
+    for (l = 0; l < PRUN_LANES; l++)
+        y[l] = layer->kind == PRUN__AVG_POOL ? sum[l] * scale : sum[l];
+}
+
+static void prun__pool_block(const prun_net *net, const prun__op *op, const float *x, float *y) {
+    const prun__layer *layer = &net->layer[op->layer];
+    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    int64_t oy, ox, c;
+    for (oy = 0; oy < out->h; oy++)
+        for (ox = 0; ox < out->w; ox++)
+            for (c = 0; c < out->c; c++, y += PRUN_LANES)
+                prun__pool_vector(layer, in, prun__clip_window(layer, in, oy, ox),
+                                  x + c * PRUN_LANES, y, NULL);
+}
+
+/* Adds one output vector's gradient to the window's pixels. */
+static void prun__unpool_vector(const prun__layer *layer, const prun__value *in, prun__window w,
+                                const float *x, const float *dy, float *dx) {
+    const float scale = 1.0f / (float)(layer->kernel * layer->kernel);
+    int32_t where[PRUN_LANES];
+    float y[PRUN_LANES];
+    int64_t py, px;
+    int l;
+    if (layer->kind == PRUN__MAX_POOL) {
+        prun__pool_vector(layer, in, w, x, y, where);
+        for (l = 0; l < PRUN_LANES; l++) dx[where[l] * in->c * PRUN_LANES + l] += dy[l];
+        return;
+    }
+    for (py = w.y0; py < w.y1; py++)
+        for (px = w.x0; px < w.x1; px++) {
+            float *to = dx + (py * in->w + px) * in->c * PRUN_LANES;
+            for (l = 0; l < PRUN_LANES; l++) to[l] += dy[l] * scale;
+        }
+}
+
+static void prun__unpool_block(const prun_net *net, const prun__op *op, const float *x,
+                               const float *dy, float *dx) {
+    const prun__layer *layer = &net->layer[op->layer];
+    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    int64_t oy, ox, c;
+    if (!op->add) memset(dx, 0, (size_t)in->size * sizeof(float));
+    for (oy = 0; oy < out->h; oy++)
+        for (ox = 0; ox < out->w; ox++)
+            for (c = 0; c < out->c; c++, dy += PRUN_LANES)
+                prun__unpool_vector(layer, in, prun__clip_window(layer, in, oy, ox),
+                                    x + c * PRUN_LANES, dy, dx + c * PRUN_LANES);
+}
+
+static void prun__sum_block(const float *PRUN__RESTRICT a, const float *PRUN__RESTRICT b,
+                            int64_t size, float *PRUN__RESTRICT y) {
+    int64_t i;
+    for (i = 0; i < size; i++) y[i] = a[i] + b[i];
+}
+
+static void prun__copy_or_add(const float *PRUN__RESTRICT from, int64_t size, int add,
+                              float *PRUN__RESTRICT to) {
+    int64_t i;
+    if (!add) memcpy(to, from, (size_t)size * sizeof(float));
+    else
+        for (i = 0; i < size; i++) to[i] += from[i];
+}
+
+/* Dropout decisions are 16-bit: the threshold is exact to 1/65536 and the scale uses the
+   probability that really acts, so the expectation is exact. */
+static uint32_t prun__dropout_threshold(double probability) {
+    return (uint32_t)PRUN__MIN(probability * 65536.0 + 0.5, 65535.0);
+}
+
+/* One bit per lane for each 16-float vector: 1 keeps. Two Philox calls decide sixteen lanes. */
+static void prun__dropout_masks(uint64_t seed, uint64_t stream, uint64_t first, int64_t vectors,
+                                uint32_t threshold, uint16_t *mask) {
+    int64_t v;
+    int half, word;
+    for (v = 0; v < vectors; v++) {
+        unsigned bits = 0;
+        for (half = 0; half < 2; half++) {
+            uint32_t r[4];
+            prun_random_block(seed, stream, (first + (uint64_t)v) * 2 + (uint64_t)half, r);
+            for (word = 0; word < 4; word++) {
+                const int lane = half * 8 + word * 2;
+                bits |= (unsigned)((r[word] & 0xffffu) >= threshold) << lane;
+                bits |= (unsigned)(r[word] >> 16 >= threshold) << (lane + 1);
+            }
+        }
+        mask[v] = (uint16_t)bits;
+    }
+}
+
+static void prun__dropout_apply(const uint16_t *mask, int64_t vectors, float scale, const float *x,
+                                int add, float *y) {
+    int64_t v;
+    int l;
+    for (v = 0; v < vectors; v++, x += PRUN_LANES, y += PRUN_LANES)
+        for (l = 0; l < PRUN_LANES; l++) {
+            const float kept = mask[v] >> l & 1 ? x[l] * scale : 0.0f;
+            y[l] = add ? y[l] + kept : kept;
+        }
+}
+
+/* A training batch --------------------------------------------------------------------------- */
+
+/* One pass over a batch: what the tasks below share. */
+typedef struct prun__run {
+    prun_net *net;
+    const prun__source *source;
+    const prun__op *op;
+    int64_t blocks;
+    int training;       /* batch statistics and dropout */
+    int freeze;         /* running statistics stay */
+    uint64_t seed, stream;
+} prun__run;
+
+static int64_t prun__live(const prun__run *run, int64_t block) {
+    return PRUN__MIN(PRUN_LANES, run->source->n - block * PRUN_LANES);
+}
+
+static float *prun__at(const prun__run *run, int32_t value, int64_t block) {
+    return run->net->batch.value[value] + block * run->net->value[value].size;
+}
+
+static float *prun__grad_at(const prun__run *run, int32_t value, int64_t block) {
+    const prun__value *v = &run->net->value[value];
+    return run->net->batch.grad[v->grad] + block * v->size;
+}
+
+static void prun__pack_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    prun__pack_block(run->source, block, net->batch.scratch + worker * net->value[0].size,
+                     prun__at(run, 0, block));
+}
+
+/* Sums of a and of a b over the pixels and live lanes of one channel, in double: float sums would
+   move the running statistics by more than their own rounding. */
+static void prun__channel_sums(const float *a, const float *b, int64_t pixels, int64_t stride,
+                               int64_t live, double out[2]) {
+    double sum[PRUN_LANES], product[PRUN_LANES];
+    int64_t l;
+    prun__kernels_now()->sums(a, b, pixels, stride, sum, product);
+    out[0] = out[1] = 0.0;
+    for (l = 0; l < live; l++) {
+        out[0] += sum[l];
+        out[1] += product[l];
+    }
+}
+
+/* Mean and sum of squared deviations of each channel of one block. */
+static void prun__moments_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun__value *in = &run->net->value[run->op->in];
+    const float *x = prun__at(run, run->op->in, block);
+    double *sums = run->net->batch.sums + block * 2 * run->net->max_channels;
+    const int64_t live = prun__live(run, block);
+    const double n = (double)(in->h * in->w * live);
+    int64_t c;
+    (void)worker;
+    for (c = 0; c < in->c; c++, x += PRUN_LANES) {
+        double s[2];
+        prun__channel_sums(x, x, in->h * in->w, in->c * PRUN_LANES, live, s);
+        sums[2 * c] = s[0] / n;
+        sums[2 * c + 1] = s[1] - s[0] * s[0] / n;
+    }
+}
+
+/* Joins the blocks' moments of a channel in order (Chan et al. 1979). */
+static void prun__join_moments(const prun__run *run, int64_t c, double *mean, double *squares) {
+    const prun__value *in = &run->net->value[run->op->in];
+    double n = 0.0;
+    int64_t b;
+    *mean = *squares = 0.0;
+    for (b = 0; b < run->blocks; b++) {
+        const double *s = run->net->batch.sums + (b * run->net->max_channels + c) * 2;
+        const double m = (double)(in->h * in->w * prun__live(run, b)), d = s[0] - *mean;
+        n += m;
+        *mean += d * m / n;
+        *squares += s[1] + d * d * m * (n - m) / n;
+    }
+    if (*squares < 0.0) *squares = 0.0; /* rounding of a constant channel; NaN stays */
+}
+
+static void prun__set_coefficients(const prun_net *net, const prun__op *op, int64_t c, double mean,
+                                   double variance) {
+    const prun__layer *layer = &net->layer[op->norm];
+    const prun_tensor *t = net->tensor + layer->tensor;
+    const double inverse = 1.0 / sqrt(variance + layer->epsilon);
+    prun__coef(net, op, PRUN__MEAN)[c] = (float)mean;
+    prun__coef(net, op, PRUN__INVERSE)[c] = (float)inverse;
+    prun__coef(net, op, PRUN__SCALE)[c] = (float)((double)t[0].data[c] * inverse);
+    prun__coef(net, op, PRUN__SHIFT)[c] = t[1].data[c];
+    prun__coef(net, op, PRUN__S1)[c] = prun__coef(net, op, PRUN__S2)[c] = 0.0f;
+}
+
+/* Coefficients of a NORM operation from the running statistics, or of the identity. */
+static void prun__fixed_coefficients(const prun_net *net, const prun__op *op, int identity) {
+    const int64_t channels = net->value[op->in].c;
+    int64_t c;
+    for (c = 0; c < channels; c++) {
+        if (op->norm >= 0 && !identity) {
+            const prun_tensor *t = net->tensor + net->layer[op->norm].tensor;
+            prun__set_coefficients(net, op, c, (double)t[2].data[c], (double)t[3].data[c]);
+        } else {
+            int row;
+            for (row = 0; row < PRUN__COEFFICIENTS; row++)
+                prun__coef(net, op, row)[c] = row == PRUN__SCALE ? 1.0f : 0.0f;
+        }
+    }
+}
+
+/* Batch statistics, and the running ones moved towards them (with Bessel's correction). */
+static void prun__batch_coefficients(const prun__run *run) {
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const prun__value *in = &net->value[op->in];
+    const prun__layer *layer = &net->layer[op->norm];
+    prun_tensor *t = net->tensor + layer->tensor;
+    const double n = (double)(in->h * in->w * run->source->n);
+    int64_t c;
+    for (c = 0; c < in->c; c++) {
+        double mean, squares;
+        prun__join_moments(run, c, &mean, &squares);
+        prun__set_coefficients(net, op, c, mean, squares / n);
+        if (run->freeze) continue;
+        t[2].data[c] = (float)((1.0 - layer->momentum) * (double)t[2].data[c] +
+                               layer->momentum * mean);
+        t[3].data[c] = (float)((1.0 - layer->momentum) * (double)t[3].data[c] +
+                               layer->momentum * squares / (n - 1.0));
+    }
+}
+
+static uint64_t prun__dropout_stream(const prun__run *run) {
+    return PRUN__STREAM_DROPOUT + run->stream * 1024 + (uint64_t)run->op->layer;
+}
+
+/* Forward of one operation on one block; coefficients and packed weights are ready. */
+static void prun__forward_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const prun__layer *layer = &net->layer[op->layer];
+    const float *x = prun__at(run, op->in, block);
+    float *y = prun__at(run, op->out, block);
+    const int64_t vectors = net->value[op->out].size / PRUN_LANES;
+    prun__finish finish = {NULL, 0, 0};
+    (void)worker;
+    if (op->kind == PRUN__CONV) {
+        if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
+        prun__conv_block(&op->conv, 1, x, net->batch.packed, finish, y);
+    } else if (op->kind == PRUN__NORM) {
+        prun__norm_block(net, op, op->relu, x, y);
+    } else if (op->kind == PRUN__ADD) {
+        prun__sum_block(x, prun__at(run, op->in2, block), net->value[op->out].size, y);
+    } else if (op->kind == PRUN__DROPOUT) {
+        const uint32_t threshold = prun__dropout_threshold(layer->probability);
+        uint16_t *mask = net->batch.mask[op - net->op] + block * vectors;
+        if (!run->training) {
+            if (y != x) memcpy(y, x, (size_t)net->value[op->out].size * sizeof(float));
+            return;
+        }
+        prun__dropout_masks(run->seed, prun__dropout_stream(run), (uint64_t)(block * vectors),
+                            vectors, threshold, mask);
+        prun__dropout_apply(mask, vectors, 65536.0f / (float)(65536u - threshold), x, 0, y);
+    } else {
+        prun__pool_block(net, op, x, y);
+    }
+}
+
+/* Packs panels of an operation's weights for one direction. */
+typedef struct prun__pack_job {
+    const prun__conv *conv;
+    const float *weight;
+    float *packed;
+    const double *scale;
+    int forward;
+} prun__pack_job;
+
+static void prun__pack_panel_task(void *pointer, int64_t panel, int64_t worker) {
+    const prun__pack_job *job = (const prun__pack_job *)pointer;
+    (void)worker;
+    prun__pack_panel(job->conv, job->forward, job->weight, job->scale, panel, job->packed);
+}
+
+static void prun__pack_op(const prun_net *net, const prun__op *op, int forward,
+                          const double *scale, float *packed) {
+    const prun__cut cut = prun__cut_channels(forward ? op->conv.shape.out_channels
+                                                     : op->conv.shape.in_channels);
+    prun__pack_job job;
+    job.conv = &op->conv;
+    job.weight = net->tensor[net->layer[op->layer].tensor].data;
+    job.packed = packed;
+    job.scale = scale;
+    job.forward = forward;
+    prun__for(net->context, prun__pack_panel_task, &job, cut.sixes + cut.fours);
+}
+
+static prun_status prun__forward(prun__run *run) {
+    prun_net *net = run->net;
+    int32_t i;
+    prun__for(net->context, prun__pack_task, run, run->blocks);
+    for (i = 0; i < net->ops; i++) {
+        const prun__op *op = run->op = &net->op[i];
+        if (op->kind == PRUN__CONV) prun__pack_op(net, op, 1, NULL, net->batch.packed);
+        if (op->kind == PRUN__NORM && op->norm >= 0 && run->training) {
+            const prun__value *in = &net->value[op->in];
+            if (in->h * in->w * run->source->n < 2)
+                return prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                  "%s: one value per channel has no variance; use batches of more "
+                                  "images", net->tensor[net->layer[op->norm].tensor].name);
+            prun__for(net->context, prun__moments_task, run, run->blocks);
+            prun__batch_coefficients(run);
+        } else if (op->kind == PRUN__NORM) {
+            prun__fixed_coefficients(net, op, 0);
+        }
+        prun__for(net->context, prun__forward_task, run, run->blocks);
+    }
+    return PRUN_OK;
+}
+
+/* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes. */
+static void prun__loss_block(const prun__source *source, int64_t block, int64_t classes,
+                             const float *logits, double *scratch, double *losses, int32_t *wrong,
+                             float *dlogits) {
+    float *row = (float *)(scratch + classes);
+    int64_t l, j;
+    for (l = 0; l < PRUN_LANES; l++) {
+        const int64_t i = block * PRUN_LANES + l;
+        int64_t label, best = 0;
+        if (i >= source->n) {
+            for (j = 0; dlogits && j < classes; j++) dlogits[j * PRUN_LANES + l] = 0.0f;
+            continue;
+        }
+        label = source->images->labels[prun__source_image(source, i)];
+        for (j = 0; j < classes; j++) {
+            row[j] = logits[j * PRUN_LANES + l];
+            if (row[j] > row[best]) best = j;
+        }
+        losses[i] = prun_cross_entropy(row, classes, label, dlogits ? scratch : NULL);
+        wrong[i] = best != label;
+        for (j = 0; dlogits && j < classes; j++)
+            dlogits[j * PRUN_LANES + l] = (float)(scratch[j] - (j == label ? 1.0 : 0.0));
+    }
+}
+
+/* Doubles of scratch that prun__loss_block needs. */
+static int64_t prun__loss_scratch(int64_t classes) { return classes + (classes + 1) / 2; }
+
+static void prun__loss_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    double *scratch = net->batch.head + worker * prun__loss_scratch(net->classes);
+    prun__loss_block(run->source, block, net->classes, prun__at(run, net->output, block), scratch,
+                     net->batch.losses, net->batch.wrong, prun__grad_at(run, net->output, block));
+}
+
+/* Gradient through ReLU and pool into the norm's input resolution, and its sums. */
+static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const prun__value *in = &net->value[op->in];
+    const float *x = prun__at(run, op->in, block);
+    double *sums = net->batch.sums + block * 2 * net->max_channels;
+    float *g = op->add || op->in == 0 ? net->batch.spare + block * in->size
+                                      : prun__grad_at(run, op->in, block);
+    int64_t c;
+    (void)worker;
+    prun__norm_mask_block(net, op, x, prun__grad_at(run, op->out, block), g);
+    if (op->norm < 0) return;
+    for (c = 0; c < in->c; c++)
+        prun__channel_sums(g + c * PRUN_LANES, x + c * PRUN_LANES, in->h * in->w,
+                           in->c * PRUN_LANES, prun__live(run, block), sums + 2 * c);
+}
+
+static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun__op *op = run->op;
+    const float *x = prun__at(run, op->in, block);
+    float *dx = prun__grad_at(run, op->in, block);
+    const float *g = op->add ? run->net->batch.spare + block * run->net->value[op->in].size : dx;
+    (void)worker;
+    prun__norm_apply_block(run->net, op, x, g, prun__live(run, block), op->add, dx);
+}
+
+/* Where a tensor's gradient stands in the flat gradient. */
+static float *prun__gradient_of(const prun_net *net, int32_t tensor, float *gradient) {
+    return gradient + (net->tensor[tensor].data - net->parameters);
+}
+
+static void prun__norm_backward(prun__run *run, float *gradient) {
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const prun__value *in = &net->value[op->in];
+    const double n = (double)(in->h * in->w * run->source->n);
+    int64_t c, b;
+    prun__for(net->context, prun__norm_mask_task, run, run->blocks);
+    for (c = 0; op->norm >= 0 && c < in->c; c++) {
+        const int32_t tensor = net->layer[op->norm].tensor;
+        const double inverse = (double)prun__coef(net, op, PRUN__INVERSE)[c];
+        double s1 = 0.0, s2 = 0.0; /* sums of g and of g (x - mean) */
+        for (b = 0; b < run->blocks; b++) {
+            s1 += net->batch.sums[(b * net->max_channels + c) * 2];
+            s2 += net->batch.sums[(b * net->max_channels + c) * 2 + 1];
+        }
+        s2 -= s1 * (double)prun__coef(net, op, PRUN__MEAN)[c];
+        prun__gradient_of(net, tensor, gradient)[c] = (float)(s2 * inverse);
+        prun__gradient_of(net, tensor + 1, gradient)[c] = (float)s1;
+        prun__coef(net, op, PRUN__S1)[c] = run->training ? (float)(s1 / n) : 0.0f;
+        prun__coef(net, op, PRUN__S2)[c] = run->training ? (float)(s2 * inverse / n) : 0.0f;
+    }
+    /* A bare ReLU or pool whose gradient went straight to its place is done. */
+    if (op->in > 0 && (op->norm >= 0 || op->add))
+        prun__for(net->context, prun__norm_apply_task, run, run->blocks);
+}
+
+static void prun__conv_backward_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    prun__finish finish = {NULL, 0, 0};
+    (void)worker;
+    finish.accumulate = run->op->add;
+    prun__conv_block(&run->op->conv, 0, prun__grad_at(run, run->op->out, block),
+                     run->net->batch.packed, finish, prun__grad_at(run, run->op->in, block));
+}
+
+static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun__value *out = &run->net->value[run->op->out];
+    const float *dy = prun__grad_at(run, run->op->out, block);
+    int64_t c;
+    (void)worker;
+    for (c = 0; c < out->c; c++)
+        prun__channel_sums(dy + c * PRUN_LANES, dy + c * PRUN_LANES, out->h * out->w,
+                           out->c * PRUN_LANES, prun__live(run, block),
+                           run->net->batch.sums + (block * run->net->max_channels + c) * 2);
+}
+
+static void prun__bias_backward(prun__run *run, float *dbias) {
+    const prun_net *net = run->net;
+    int64_t c, b;
+    prun__for(net->context, prun__bias_task, run, run->blocks);
+    for (c = 0; c < net->value[run->op->out].c; c++) {
+        double sum = 0.0;
+        for (b = 0; b < run->blocks; b++) sum += net->batch.sums[(b * net->max_channels + c) * 2];
+        dbias[c] = (float)sum;
+    }
+}
+
+static void prun__conv_backward(prun__run *run, float *gradient) {
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const prun__layer *layer = &net->layer[op->layer];
+    /* Batch statistics take the mean away again: the bias has no gradient at all. */
+    const int cancelled = run->training && op->fold >= 0 && net->op[op->fold].norm >= 0;
+    prun__weight_gradient(net->context, &op->conv, run->blocks, prun__at(run, op->in, 0),
+                          prun__grad_at(run, op->out, 0), net->batch.partial, net->batch.strips,
+                          prun__gradient_of(net, layer->tensor, gradient));
+    if (layer->bias && !cancelled)
+        prun__bias_backward(run, prun__gradient_of(net, layer->tensor + 1, gradient));
+    if (op->in == 0) return;
+    prun__pack_op(net, op, 0, NULL, net->batch.packed);
+    prun__for(net->context, prun__conv_backward_task, run, run->blocks);
+}
+
+/* ADD, DROPOUT and general pools on one block. */
+static void prun__simple_backward_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const float *dy = prun__grad_at(run, op->out, block);
+    const int64_t size = net->value[op->out].size;
+    float *dx = op->in > 0 ? prun__grad_at(run, op->in, block) : NULL;
+    (void)worker;
+    if (op->kind == PRUN__ADD) {
+        if (dx) prun__copy_or_add(dy, size, op->add, dx);
+        if (op->in2 > 0) prun__copy_or_add(dy, size, op->add2, prun__grad_at(run, op->in2, block));
+    } else if (op->kind == PRUN__DROPOUT && dx) {
+        const uint32_t threshold = prun__dropout_threshold(net->layer[op->layer].probability);
+        const uint16_t *mask = net->batch.mask[op - net->op] + block * (size / PRUN_LANES);
+        const int add = op->out != op->in && op->add;
+        if (run->training)
+            prun__dropout_apply(mask, size / PRUN_LANES,
+                                65536.0f / (float)(65536u - threshold), dy, add, dx);
+        else if (dx != dy) prun__copy_or_add(dy, size, add, dx);
+    } else if (dx) {
+        prun__unpool_block(net, op, prun__at(run, op->in, block), dy, dx);
+    }
+}
+
+/* gradient: of the summed loss, flat; overwritten. */
+static void prun__backward(prun__run *run, float *gradient) {
+    prun_net *net = run->net;
+    int32_t i;
+    memset(gradient, 0, (size_t)net->parameter_count * sizeof(float));
+    for (i = net->ops - 1; i >= 0; i--) {
+        run->op = &net->op[i];
+        if (net->value[run->op->out].grad < 0) continue; /* nothing depends on it */
+        if (run->op->kind == PRUN__CONV) prun__conv_backward(run, gradient);
+        else if (run->op->kind == PRUN__NORM) prun__norm_backward(run, gradient);
+        else prun__for(net->context, prun__simple_backward_task, run, run->blocks);
+    }
+}
+
+/* Sizes of the shared buffers of a batch. */
+static void prun__batch_sizes(const prun_net *net, int64_t blocks, int64_t *packed,
+                              int64_t *partial, int64_t *strip, int64_t *spare) {
+    int32_t i;
+    *packed = *partial = *strip = *spare = 1;
+    for (i = 0; i < net->ops; i++) {
+        const prun__op *op = &net->op[i];
+        if (op->kind == PRUN__NORM && (op->add || op->in == 0))
+            *spare = PRUN__MAX(*spare, blocks * net->value[op->in].size);
+        if (op->kind != PRUN__CONV) continue;
+        *packed = PRUN__MAX(*packed, PRUN__MAX(prun__packed_size(&op->conv, 1),
+                                               prun__packed_size(&op->conv, 0)));
+        *partial = PRUN__MAX(*partial, prun__weight_partial_size(&op->conv, blocks));
+        *strip = PRUN__MAX(*strip, prun__strip_size(&op->conv));
+    }
+}
+
+/* Values (each storage once), gradients and dropout masks. */
+static prun_status prun__batch_values(prun_net *net, int64_t blocks) {
+    prun_context *context = net->context;
+    prun__batch *b = &net->batch;
+    int32_t i;
+    b->value = (float **)prun__alloc_zero(context, net->values, sizeof(float *), "batch");
+    b->grad = (float **)prun__alloc_zero(context, net->grads, sizeof(float *), "batch");
+    b->mask = (uint16_t **)prun__alloc_zero(context, net->ops, sizeof(uint16_t *), "batch");
+    if (!b->value || !b->grad || !b->mask) return PRUN_ERR_MEMORY;
+    for (i = 0; i < net->values; i++) {
+        b->value[i] = (float *)prun__alloc(context, prun__mul(blocks, net->value[i].size),
+                                           sizeof(float), "batch");
+        if (!b->value[i]) return PRUN_ERR_MEMORY;
+    }
+    for (i = 0; i < net->grads; i++) {
+        b->grad[i] = (float *)prun__alloc(context, prun__mul(blocks, net->grad_size[i]),
+                                          sizeof(float), "batch");
+        if (!b->grad[i]) return PRUN_ERR_MEMORY;
+    }
+    for (i = 0; i < net->ops; i++) {
+        if (net->op[i].kind != PRUN__DROPOUT) continue;
+        b->mask[i] = (uint16_t *)prun__alloc(
+            context, prun__mul(blocks, net->value[net->op[i].out].size / PRUN_LANES),
+            sizeof(uint16_t), "dropout");
+        if (!b->mask[i]) return PRUN_ERR_MEMORY;
+    }
+    return PRUN_OK;
+}
+
+static prun_status prun__batch_rest(prun_net *net, int64_t blocks, int64_t workers) {
+    prun_context *context = net->context;
+    prun__batch *b = &net->batch;
+    int64_t packed, partial, strip, spare;
+    prun__batch_sizes(net, blocks, &packed, &partial, &strip, &spare);
+    b->packed = (float *)prun__alloc(context, packed, sizeof(float), "batch");
+    b->partial = (float *)prun__alloc(context, partial, sizeof(float), "batch");
+    b->strips = (float *)prun__alloc(context, prun__mul(workers, strip), sizeof(float), "batch");
+    b->spare = (float *)prun__alloc(context, spare, sizeof(float), "batch");
+    b->scratch = (float *)prun__alloc(context, prun__mul(workers, net->value[0].size),
+                                      sizeof(float), "batch");
+    b->sums = (double *)prun__alloc(context, prun__mul(blocks, 2 * net->max_channels),
+                                    sizeof(double), "batch");
+    b->head = (double *)prun__alloc(context, workers * prun__loss_scratch(net->classes),
+                                    sizeof(double), "batch");
+    b->losses = (double *)prun__alloc(context, blocks * PRUN_LANES, sizeof(double), "batch");
+    b->wrong = (int32_t *)prun__alloc(context, blocks * PRUN_LANES, sizeof(int32_t), "batch");
+    if (!b->packed || !b->partial || !b->strips || !b->spare || !b->scratch || !b->sums ||
+        !b->head || !b->losses || !b->wrong)
+        return PRUN_ERR_MEMORY;
+    b->blocks = blocks;
+    b->workers = workers;
+    return PRUN_OK;
+}
+
+/* Buffers for this many images and all workers. */
+static prun_status prun__batch_reserve(prun_net *net, int64_t n) {
+    const int64_t blocks = prun__blocks(n), workers = prun__threads(net->context);
+    prun_status status;
+    if (net->batch.value && net->batch.blocks >= blocks && net->batch.workers >= workers)
+        return PRUN_OK;
+    prun__batch_free(net);
+    status = prun__batch_values(net, blocks);
+    if (status == PRUN_OK) status = prun__batch_rest(net, blocks, workers);
+    if (status != PRUN_OK) prun__batch_free(net);
+    return status;
+}
+
+/* The images must have the net's shape and no more classes. */
+static prun_status prun__net_check(prun_net *net, const prun__source *source) {
+    const prun_images *m = source->images;
+    if (net->status != PRUN_OK || !net->parameters)
+        return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    PRUN__TRY(prun__source_check(net->context, source));
+    if (m->channels != net->channels || m->height != net->height || m->width != net->width)
+        return prun__fail(net->context, PRUN_ERR_SHAPE,
+                          "images of %lldx%lldx%lld for a net of %lldx%lldx%lld",
+                          (long long)m->channels, (long long)m->height, (long long)m->width,
+                          (long long)net->channels, (long long)net->height,
+                          (long long)net->width);
+    if (m->classes > net->classes)
+        return prun__fail(net->context, PRUN_ERR_SHAPE, "images of %lld classes for a net of %lld",
+                          (long long)m->classes, (long long)net->classes);
+    return PRUN_OK;
+}
+
+static void prun__add_up(const double *losses, const int32_t *wrong, int64_t n, double *sum,
+                         int64_t *errors) {
+    int64_t i;
+    if (sum)
+        for (*sum = 0.0, i = 0; i < n; i++) *sum += losses[i];
+    if (errors)
+        for (*errors = 0, i = 0; i < n; i++) *errors += wrong[i];
+}
+
+/* Forward, loss and, with gradient, backward over one batch that fits the buffers. */
+static prun_status prun__run_batch(prun__run *run, float *gradient, double *sum, int64_t *errors) {
+    prun_net *net = run->net;
+    run->blocks = prun__blocks(run->source->n);
+    PRUN__TRY(prun__batch_reserve(net, run->source->n));
+    PRUN__TRY(prun__forward(run));
+    prun__for(net->context, prun__loss_task, run, run->blocks);
+    if (gradient) prun__backward(run, gradient);
+    prun__add_up(net->batch.losses, net->batch.wrong, run->source->n, sum, errors);
+    return PRUN_OK;
+}
+
+static void prun__unlane_logits(const float *lanes, int64_t n, int64_t classes, float *logits) {
+    prun_unpack(lanes, n, classes, 1, 1, logits);
+}
+
+PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images,
+                                        const int64_t *index, int64_t n, const prun_pass *pass,
+                                        float *gradient, float *logits, double *sum,
+                                        int64_t *errors) {
+    prun__source source;
+    prun__run run;
+    memset(&source, 0, sizeof source);
+    memset(&run, 0, sizeof run);
+    source.images = images;
+    source.index = index;
+    source.n = n;
+    run.net = net;
+    run.source = &source;
+    run.training = 1;
+    if (pass) {
+        source.augment = pass->augment;
+        source.seed = run.seed = pass->seed;
+        source.stream = PRUN__STREAM_AUGMENT + pass->stream;
+        run.stream = pass->stream;
+        run.freeze = pass->freeze_statistics;
+    }
+    PRUN__TRY(prun__net_check(net, &source));
+    PRUN__TRY(prun__run_batch(&run, gradient, sum, errors));
+    if (logits) prun__unlane_logits(net->batch.value[net->output], n, net->classes, logits);
+    return PRUN_OK;
+}
+
+/* Images per batch where the caller does not choose; a constant, so results never depend on it. */
+#define PRUN__GRADIENT_BATCH 128
+
+PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
+                                      const int64_t *index, int64_t n, float *gradient,
+                                      double *sum, int64_t *errors) {
+    prun__source source;
+    prun__run run;
+    double total = 0.0;
+    int64_t wrong = 0, done, i;
+    float *part = NULL;
+    memset(&source, 0, sizeof source);
+    memset(&run, 0, sizeof run);
+    source.images = images;
+    source.index = index;
+    source.n = n;
+    run.net = net;
+    run.source = &source;
+    PRUN__TRY(prun__net_check(net, &source));
+    part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "gradient");
+    if (!part) return PRUN_ERR_MEMORY;
+    for (done = 0; done < n; done += source.n) {
+        double batch_sum;
+        int64_t batch_wrong;
+        prun_status status;
+        prun__source_part(&source, index, done, PRUN__MIN(PRUN__GRADIENT_BATCH, n - done));
+        status = prun__run_batch(&run, done ? part : gradient, &batch_sum, &batch_wrong);
+        if (status != PRUN_OK) {
+            prun__free(net->context, part);
+            return status;
+        }
+        for (i = 0; done && i < net->parameter_count; i++) gradient[i] += part[i];
+        total += batch_sum;
+        wrong += batch_wrong;
+    }
+    prun__free(net->context, part);
+    if (sum) *sum = total;
+    if (errors) *errors = wrong;
+    return PRUN_OK;
+}
+
+/* Evaluation --------------------------------------------------------------------------------- */
+
+/* Packs every convolution with the batch norm after it folded in: weight gamma/sigma, bias
+   beta + (b - mean) gamma/sigma, in double. Other norms get their running statistics. */
+static void prun__prepare_conv(prun_net *net, const prun__op *op) {
+    const prun__layer *layer = &net->layer[op->layer];
+    const prun__op *fold = op->fold >= 0 ? &net->op[op->fold] : NULL;
+    const prun_tensor *norm = fold && fold->norm >= 0 ? net->tensor + net->layer[fold->norm].tensor
+                                                      : NULL;
+    const float *bias = layer->bias ? net->tensor[layer->tensor + 1].data : NULL;
+    float *out = net->prepared + op->eval_bias;
+    int64_t c;
+    for (c = 0; c < op->conv.shape.out_channels; c++) {
+        const double b = bias ? (double)bias[c] : 0.0;
+        out[c] = (float)b;
+        if (!norm) continue;
+        net->scale[c] = (double)norm[0].data[c] /
+                        sqrt((double)norm[3].data[c] + net->layer[fold->norm].epsilon);
+        out[c] = (float)((double)norm[1].data[c] +
+                         (b - (double)norm[2].data[c]) * net->scale[c]);
+    }
+    prun__pack_op(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
+}
+
+static void prun__prepare(prun_net *net) {
+    int32_t i;
+    for (i = 0; i < net->ops; i++) {
+        if (net->op[i].kind == PRUN__CONV) prun__prepare_conv(net, &net->op[i]);
+        else if (net->op[i].kind == PRUN__NORM)
+            prun__fixed_coefficients(net, &net->op[i], net->op[i].folded);
+    }
+}
+
+/* Floats of a worker's evaluation memory: slots, 16 images, loss scratch. */
+static int64_t prun__arena_size(const prun_net *net) {
+    int64_t size = net->value[0].size;
+    int32_t i;
+    for (i = 0; i < net->slots; i++) size += net->slot_size[i];
+    return size + (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16;
+}
+
+typedef struct prun__eval {
+    prun_net *net;
+    const prun__source *source;
+    double *losses;
+    int32_t *wrong;
+    float *logits; /* instead of losses */
+} prun__eval;
+
+static float *prun__slot(const prun_net *net, float *arena, int32_t value) {
+    int32_t i;
+    for (i = 0; i < net->value[value].slot; i++) arena += net->slot_size[i];
+    return arena;
+}
+
+/* One block through the whole net, in buffers small enough to stay in cache. */
+static void prun__eval_block(const prun_net *net, float *arena) {
+    int32_t i;
+    for (i = 0; i < net->ops; i++) {
+        const prun__op *op = &net->op[i];
+        const float *x = prun__slot(net, arena, op->in);
+        float *y = prun__slot(net, arena, op->out);
+        prun__finish finish = {NULL, 0, 0};
+        if (prun__skipped_in_eval(op)) continue;
+        if (op->kind == PRUN__CONV) {
+            finish.bias = net->prepared + op->eval_bias;
+            finish.relu = op->fold >= 0 && net->op[op->fold].relu;
+            prun__conv_block(&op->conv, 1, x, net->prepared + op->eval_packed, finish, y);
+        } else if (op->kind == PRUN__NORM) {
+            prun__norm_block(net, op, op->relu && !op->folded, x, y);
+        } else if (op->kind == PRUN__ADD) {
+            prun__sum_block(x, prun__slot(net, arena, op->in2), net->value[op->out].size, y);
+        } else {
+            prun__pool_block(net, op, x, y);
+        }
+    }
+}
+
+static void prun__eval_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__eval *e = (const prun__eval *)pointer;
+    const prun_net *net = e->net;
+    float *arena = net->arena + worker * prun__arena_size(net);
+    float *end = arena + prun__arena_size(net);
+    double *head = (double *)(void *)(end - (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16);
+    float *scratch = (float *)(void *)head - net->value[0].size;
+    const float *logits = prun__slot(net, arena, net->output);
+    prun__pack_block(e->source, block, scratch, prun__slot(net, arena, 0));
+    prun__eval_block(net, arena);
+    if (e->logits)
+        prun__unlane_logits(logits, PRUN__MIN(PRUN_LANES, e->source->n - block * PRUN_LANES),
+                            net->classes, e->logits + block * PRUN_LANES * net->classes);
+    else
+        prun__loss_block(e->source, block, net->classes, logits, head, e->losses, e->wrong, NULL);
+}
+
+static prun_status prun__evaluate(prun__eval *e) {
+    prun_net *net = e->net;
+    PRUN__TRY(prun__net_check(net, e->source));
+    PRUN__TRY(prun__reserve(net->context, (void **)&net->arena, &net->arena_capacity,
+                            prun__mul(prun__arena_size(net), prun__threads(net->context)),
+                            sizeof(float), "evaluation"));
+    PRUN__TRY(prun__reserve(net->context, (void **)&net->losses, &net->loss_capacity,
+                            e->source->n, sizeof(double), "losses"));
+    PRUN__TRY(prun__reserve(net->context, (void **)&net->wrong, &net->wrong_capacity, e->source->n,
+                            sizeof(int32_t), "errors"));
+    if (!e->losses) e->losses = net->losses;
+    e->wrong = net->wrong;
+    prun__prepare(net);
+    prun__for(net->context, prun__eval_task, e, prun__blocks(e->source->n));
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, const int64_t *index,
+                                    int64_t n, float *logits) {
+    prun__source source;
+    prun__eval e;
+    memset(&source, 0, sizeof source);
+    memset(&e, 0, sizeof e);
+    source.images = images;
+    source.index = index;
+    source.n = n;
+    e.net = net;
+    e.source = &source;
+    e.logits = logits;
+    return prun__evaluate(&e);
+}
+
+PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
+                                  int64_t n, double *losses, double *sum, int64_t *errors) {
+    prun__source source;
+    prun__eval e;
+    memset(&source, 0, sizeof source);
+    memset(&e, 0, sizeof e);
+    source.images = images;
+    source.index = index;
+    source.n = n;
+    e.net = net;
+    e.source = &source;
+    e.losses = losses;
+    PRUN__TRY(prun__evaluate(&e));
+    prun__add_up(e.losses, e.wrong, n, sum, errors);
+    return PRUN_OK;
+}
+
+/* [TRAIN.I] stochastic gradient descent */
+
+PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options) {
+    prun_train_options o = *options;
+    if (o.epochs == 0) o.epochs = 10;
+    if (o.batch == 0) o.batch = 128;
+    if (o.learning_rate == 0.0) o.learning_rate = 0.01;
+    if (o.momentum == 0.0) o.momentum = 0.9;
+    else if (o.momentum < 0.0) o.momentum = 0.0;
+    if (o.schedule_epochs == 0) o.schedule_epochs = 100;
+    if (o.schedule_factor == 0.0) o.schedule_factor = 0.1;
+    return o;
+}
+
+PRUNDEF double prun_learning_rate(const prun_train_options *options, int64_t epoch) {
+    const prun_train_options o = prun_train_resolved(options);
+    const double t = (double)epoch / (double)o.epochs, end = 0.01;
+    if (o.schedule == PRUN_SCHEDULE_STEP)
+        return o.learning_rate * pow(o.schedule_factor, (double)(epoch / o.schedule_epochs));
+    if (o.schedule != PRUN_SCHEDULE_MADDOX || t <= 0.5) return o.learning_rate;
+    if (t > 0.9) return o.learning_rate * end;
+    return o.learning_rate * (1.0 - (1.0 - end) * (t - 0.5) / 0.4);
+}
+
+struct prun_trainer {
+    prun_net *net;
+    const prun_images *images;
+    prun_train_options options; /* resolved */
+    float *velocity, *gradient;
+    int64_t *order;
+    int64_t epoch, steps;
+};
+
+static prun_status prun__train_check(prun_context *context, const prun_train_options *o) {
+    if (o->epochs < 0 || o->batch < 0 || o->schedule_epochs < 0)
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "training: epochs %lld, batch %lld, schedule_epochs %lld",
+                          (long long)o->epochs, (long long)o->batch,
+                          (long long)o->schedule_epochs);
+    if (!(o->learning_rate >= 0.0) || !(o->weight_decay >= 0.0) || !(o->momentum < 1.0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "training: learning_rate %g, momentum %g, weight_decay %g",
+                          o->learning_rate, o->momentum, o->weight_decay);
+    if (o->schedule < PRUN_SCHEDULE_CONSTANT || o->schedule > PRUN_SCHEDULE_MADDOX)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "training: unknown schedule %d",
+                          (int)o->schedule);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
+                                        const prun_train_options *options,
+                                        prun_trainer **trainer) {
+    prun_context *context = net->context;
+    prun_train_options none;
+    prun__source all;
+    prun_trainer *t;
+    memset(&none, 0, sizeof none);
+    memset(&all, 0, sizeof all);
+    if (!options) options = &none;
+    PRUN__TRY(prun__train_check(context, options));
+    all.images = images;
+    all.n = images->count;
+    all.augment = &options->augment;
+    PRUN__TRY(prun__net_check(net, &all));
+    t = (prun_trainer *)prun__alloc_zero(context, 1, sizeof *t, "trainer");
+    if (!t) return PRUN_ERR_MEMORY;
+    t->net = net;
+    t->images = images;
+    t->options = prun_train_resolved(options);
+    t->velocity = (float *)prun__alloc_zero(context, net->parameter_count, sizeof(float),
+                                            "momentum");
+    t->gradient = (float *)prun__alloc(context, net->parameter_count, sizeof(float), "gradient");
+    t->order = (int64_t *)prun__alloc(context, images->count, sizeof(int64_t), "batch order");
+    if (!t->velocity || !t->gradient || !t->order) {
+        prun_trainer_free(t);
+        return PRUN_ERR_MEMORY;
+    }
+    *trainer = t;
+    return PRUN_OK;
+}
+
+PRUNDEF void prun_trainer_free(prun_trainer *t) {
+    prun_context *context;
+    if (!t) return;
+    context = t->net->context;
+    prun__free(context, t->velocity);
+    prun__free(context, t->gradient);
+    prun__free(context, t->order);
+    prun__free(context, t);
+}
+
+/* v = momentum v + g/n + decay w, w -= rate v, in float as PyTorch does. */
+static void prun__sgd_update(float *PRUN__RESTRICT w, float *PRUN__RESTRICT v,
+                             const float *PRUN__RESTRICT g, int64_t count, float scale,
+                             float decay, float momentum, float rate) {
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        v[i] = momentum * v[i] + (g[i] * scale + decay * w[i]);
+        w[i] -= rate * v[i];
+    }
+}
+
+PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int64_t n,
+                                      double learning_rate, double *sum, int64_t *errors) {
+    const prun_net *net = t->net;
+    prun_pass pass;
+    double total;
+    int64_t i;
+    memset(&pass, 0, sizeof pass);
+    pass.augment = &t->options.augment;
+    pass.seed = t->options.seed;
+    pass.stream = (uint64_t)t->steps;
+    PRUN__TRY(prun_net_train_pass(t->net, t->images, index, n, &pass, t->gradient, NULL, &total,
+                                  errors));
+    if (!(fabs(total) <= 1e300))
+        return prun__fail(net->context, PRUN_ERR_NONFINITE, "step %lld: the loss is not finite",
+                          (long long)t->steps);
+    for (i = 0; i < net->trained_count; i++) {
+        const prun_tensor *tensor = &net->trained[i];
+        const int decays = t->options.decay == PRUN_DECAY_ALL || (tensor->flags & PRUN_WEIGHT);
+        const int64_t at = tensor->data - net->parameters;
+        prun__sgd_update(tensor->data, t->velocity + at, t->gradient + at,
+                         prun_tensor_size(tensor), 1.0f / (float)n,
+                         decays ? (float)t->options.weight_decay : 0.0f,
+                         (float)t->options.momentum, (float)learning_rate);
+    }
+    t->steps++;
+    if (sum) *sum = total;
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
+    const int64_t count = t->images->count;
+    const double rate = prun_learning_rate(&t->options, t->epoch);
+    double total = 0.0, sum;
+    int64_t wrong = 0, errors, at;
+    prun_epoch e;
+    prun_random_permutation(t->options.seed, PRUN__STREAM_ORDER + (uint64_t)t->epoch, count,
+                            t->order);
+    for (at = 0; at < count; at += t->options.batch) {
+        const int64_t n = PRUN__MIN(t->options.batch, count - at);
+        const prun_status status = prun_trainer_step(t, t->order + at, n, rate, &sum, &errors);
+        if (status == PRUN_ERR_NONFINITE)
+            return prun__fail(t->net->context, status,
+                              "epoch %lld, batch %lld: the training loss is not finite",
+                              (long long)t->epoch + 1, (long long)(at / t->options.batch) + 1);
+        if (status != PRUN_OK) return status;
+        total += sum;
+        wrong += errors;
+    }
+    memset(&e, 0, sizeof e);
+    e.learning_rate = rate;
+    e.loss = total / (double)count;
+    e.error = (double)wrong / (double)count;
+    e.evaluated_loss = PRUN__NAN;
+    if (t->options.evaluate) {
+        PRUN__TRY(prun_net_loss(t->net, t->images, NULL, count, NULL, &sum, NULL));
+        e.evaluated_loss = sum / (double)count;
+    }
+    e.epoch = ++t->epoch;
+    e.epochs = t->options.epochs;
+    if (result) *result = e;
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
+                               const prun_train_options *options, prun_epoch *history) {
+    prun_trainer *t;
+    prun_status status = PRUN_OK;
+    int64_t i;
+    PRUN__TRY(prun_trainer_create(net, images, options, &t));
+    for (i = 0; i < t->options.epochs && status == PRUN_OK; i++) {
+        prun_epoch epoch;
+        status = prun_trainer_epoch(t, &epoch);
+        if (status != PRUN_OK) break;
+        if (history) history[i] = epoch;
+        if (t->options.on_epoch && t->options.on_epoch(t->options.user, &epoch))
+            status = prun__fail(net->context, PRUN_CANCELLED, "cancelled after epoch %lld",
+                                (long long)epoch.epoch);
+    }
+    prun_trainer_free(t);
+    return status;
+}
+
+/* [OBJECTIVE.I] a net as an objective */
+
+static prun_status prun__net_loss_callback(void *user, const int64_t *index, int64_t n,
+                                           double *losses, double *sum, int64_t *errors) {
+    const prun_net_data *d = (const prun_net_data *)user;
+    return prun_net_loss(d->net, d->images, index, n, losses, sum, errors);
+}
+
+static prun_status prun__net_gradient_callback(void *user, const int64_t *index, int64_t n,
+                                               float *gradient, double *sum) {
+    const prun_net_data *d = (const prun_net_data *)user;
+    return prun_net_gradient(d->net, d->images, index, n, gradient, sum, NULL);
+}
+
+static prun_status prun__net_logits_callback(void *user, const int64_t *index, int64_t n,
+                                             float *logits) {
+    const prun_net_data *d = (const prun_net_data *)user;
+    return prun_net_logits(d->net, d->images, index, n, logits);
+}
+
+PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective *objective) {
+    prun_net *net = data->net;
+    prun__source all;
+    memset(&all, 0, sizeof all);
+    all.images = data->images;
+    all.n = data->images->count;
+    PRUN__TRY(prun__net_check(net, &all));
+    memset(objective, 0, sizeof *objective);
+    objective->user = (void *)(uintptr_t)data;
+    objective->context = net->context;
+    objective->tensors = net->trained;
+    objective->tensor_count = net->trained_count;
+    objective->samples = all.n;
+    objective->classes = net->classes;
+    objective->nonnegative = 1;
+    objective->loss = prun__net_loss_callback;
+    objective->gradient = prun__net_gradient_callback;
+    objective->logits = prun__net_logits_callback;
+    return PRUN_OK;
+}
+
+/* [PRUNE.I] masks, exact search, loss curve */
+/*
+   A candidate is "keep the first K weights of an order". The search tries candidates from the
+   sparsest up and rejects one as soon as its partial loss sum passes the largest tolerance that is
+   still open: exact, because losses are not negative. The samples that were hardest so far come
+   first. Decisions are made on full sums in sample order, the same ones that prun_loss_curve sums,
+   so rounding cannot make the two disagree.
+*/
+
+PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count) {
+    return (2 * i * count + n) / (2 * n);
+}
+
+typedef struct prun__search {
+    const prun_objective *o;
+    prun_context *context;
+    prun_prune_options options; /* resolved */
+    int64_t tensors, count;     /* prunable tensors and weights */
+    int64_t *which, *start;     /* per tensor: index in o->tensors; first flat index, and the end */
+    float *saved, *flat;        /* original weights; weights of the candidate */
+    int32_t *order;             /* repetitions x count: kept first, within each segment */
+    int64_t segments;           /* 1, or one per tensor */
+    int64_t *kept;              /* per segment: in `flat` now */
+    int64_t applied;            /* repetition in `flat` now */
+    double *losses;             /* repetitions x samples of the candidate */
+    float *hardness;            /* per sample */
+    int64_t *queue, *scratch;   /* samples, hardest first */
+    int64_t evaluations;
+} prun__search;
+
+static void prun__search_free(prun__search *s) {
+    prun__free(s->context, s->which);
+    prun__free(s->context, s->start);
+    prun__free(s->context, s->saved);
+    prun__free(s->context, s->flat);
+    prun__free(s->context, s->order);
+    prun__free(s->context, s->kept);
+    prun__free(s->context, s->losses);
+    prun__free(s->context, s->hardness);
+    prun__free(s->context, s->queue);
+    prun__free(s->context, s->scratch);
+}
+
+static prun_prune_options prun__prune_resolved(const prun_prune_options *options) {
+    prun_prune_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.grid == 0) o.grid = 100;
+    if (o.betas == 0) {
+        o.betas = 1;
+        o.beta[0] = 0.1;
+    }
+    if (o.repetitions == 0) o.repetitions = 5;
+    if (o.method != PRUN_RANDOM) o.repetitions = 1;
+    return o;
+}
+
+static prun_status prun__prune_check(const prun_objective *o, const prun_prune_options *p) {
+    prun_context *context = o->context;
+    int32_t i;
+    if (!o->loss)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "objective: the loss callback is missing");
+    if (o->samples <= 0 || o->tensor_count <= 0 || !o->tensors)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: %lld samples, %lld tensors",
+                          (long long)o->samples, (long long)o->tensor_count);
+    if (p->method != PRUN_MAGNITUDE && p->method != PRUN_RANDOM)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown method %d",
+                          (int)p->method);
+    if (p->scope != PRUN_GLOBAL && p->scope != PRUN_PER_LAYER)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown scope %d", (int)p->scope);
+    if (p->grid < 1 || p->grid > (1 << 24))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: grid %lld is not in 1 .. 2^24",
+                          (long long)p->grid);
+    if (p->repetitions < 1 || p->repetitions > (1 << 20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "pruning: repetitions %lld is not in 1 .. 2^20",
+                          (long long)p->repetitions);
+    if (p->betas < 1 || p->betas > PRUN_MAX_BETAS)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: %d betas, not 1 .. %d",
+                          (int)p->betas, PRUN_MAX_BETAS);
+    for (i = 0; i < p->betas; i++)
+        if (!(p->beta[i] >= 0.0 && p->beta[i] <= 1e300))
+            return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: beta[%d] is %g", (int)i,
+                              p->beta[i]);
+    return PRUN_OK;
+}
+
+/* Collects the prunable tensors and their flat places. */
+static prun_status prun__search_tensors(prun__search *s) {
+    const prun_objective *o = s->o;
+    uint32_t wanted = PRUN_WEIGHT;
+    int64_t i, at;
+    if (s->options.include_biases) wanted |= PRUN_BIAS;
+    if (s->options.include_norm) wanted |= PRUN_NORM;
+    s->which = (int64_t *)prun__alloc(s->context, o->tensor_count, sizeof(int64_t), "pruning");
+    s->start = (int64_t *)prun__alloc(s->context, o->tensor_count + 1, sizeof(int64_t), "pruning");
+    if (!s->which || !s->start) return PRUN_ERR_MEMORY;
+    s->start[0] = 0;
+    for (i = 0; i < o->tensor_count; i++) {
+        const prun_tensor *t = &o->tensors[i];
+        if (!(t->flags & wanted)) continue;
+        at = prun__find_nonfinite(t->data, prun_tensor_size(t));
+        if (at >= 0)
+            return prun__fail(s->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
+                              t->name ? t->name : "?", (long long)at);
+        s->count += prun_tensor_size(t);
+        s->which[s->tensors++] = i;
+        s->start[s->tensors] = s->count;
+    }
+    if (s->count == 0)
+        return prun__fail(s->context, PRUN_ERR_ARGUMENT, "objective: no tensor is prunable");
+    if (s->count > INT32_MAX)
+        return prun__fail(s->context, PRUN_ERR_OVERFLOW, "pruning: more than 2^31 weights");
+    s->segments = s->options.scope == PRUN_PER_LAYER ? s->tensors : 1;
+    return PRUN_OK;
+}
+
+static int64_t prun__segment_start(const prun__search *s, int64_t segment) {
+    if (s->segments == 1) return segment == 0 ? 0 : s->count;
+    return s->start[segment];
+}
+
+/* Order of one segment: by magnitude, ties to the lower index, or a random permutation. */
+static void prun__order_segment(prun__search *s, int64_t repetition, int64_t segment,
+                                float *keys, int64_t *order, int64_t *scratch) {
+    const int64_t from = prun__segment_start(s, segment);
+    const int64_t n = prun__segment_start(s, segment + 1) - from;
+    int32_t *to = s->order + repetition * s->count + from;
+    int64_t i;
+    if (s->options.method == PRUN_RANDOM) {
+        prun_random_permutation(s->options.seed, (uint64_t)(repetition * s->segments + segment), n,
+                                order);
+    } else {
+        for (i = 0; i < n; i++) keys[i] = fabsf(s->saved[from + i]);
+        prun__sort_descending(keys, n, order, scratch);
+    }
+    for (i = 0; i < n; i++) to[i] = (int32_t)(from + order[i]);
+}
+
+static prun_status prun__make_orders(prun__search *s) {
+    int64_t *order = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "pruning");
+    int64_t *scratch = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "pruning");
+    const int ready = order && scratch;
+    int64_t r, g;
+    /* `flat` is free until the first candidate: it holds the sort keys. */
+    for (r = 0; ready && r < s->options.repetitions; r++)
+        for (g = 0; g < s->segments; g++)
+            prun__order_segment(s, r, g, s->flat, order, scratch);
+    prun__free(s->context, scratch);
+    prun__free(s->context, order);
+    return ready ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+static prun_status prun__search_make(const prun_objective *o, const prun_prune_options *options,
+                                     prun__search *s) {
+    const int64_t m = o->samples;
+    int64_t i;
+    memset(s, 0, sizeof *s);
+    s->o = o;
+    s->context = o->context;
+    s->options = prun__prune_resolved(options);
+    s->applied = -1;
+    PRUN__TRY(prun__prune_check(o, &s->options));
+    PRUN__TRY(prun__search_tensors(s));
+    s->saved = (float *)prun__alloc(s->context, s->count, sizeof(float), "pruning");
+    s->flat = (float *)prun__alloc(s->context, s->count, sizeof(float), "pruning");
+    s->order = (int32_t *)prun__alloc(s->context, prun__mul(s->options.repetitions, s->count),
+                                      sizeof(int32_t), "pruning");
+    s->kept = (int64_t *)prun__alloc_zero(s->context, s->segments, sizeof(int64_t), "pruning");
+    s->losses = (double *)prun__alloc(s->context, prun__mul(s->options.repetitions, m),
+                                      sizeof(double), "pruning");
+    s->hardness = (float *)prun__alloc(s->context, m, sizeof(float), "pruning");
+    s->queue = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
+    s->scratch = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
+    if (!s->saved || !s->flat || !s->order || !s->kept || !s->losses || !s->hardness ||
+        !s->queue || !s->scratch)
+        return PRUN_ERR_MEMORY;
+    for (i = 0; i < s->tensors; i++)
+        memcpy(s->saved + s->start[i], o->tensors[s->which[i]].data,
+               (size_t)(s->start[i + 1] - s->start[i]) * sizeof(float));
+    return prun__make_orders(s);
+}
+
+/* Writes a flat copy into the objective's tensors. */
+static void prun__write_back(const prun__search *s, const float *flat) {
+    int64_t i;
+    for (i = 0; i < s->tensors; i++)
+        memcpy(s->o->tensors[s->which[i]].data, flat + s->start[i],
+               (size_t)(s->start[i + 1] - s->start[i]) * sizeof(float));
+}
+
+/* Brings a segment to `target` kept weights by the difference alone. */
+static void prun__keep(prun__search *s, int64_t repetition, int64_t segment, int64_t target) {
+    const int32_t *order =
+        s->order + repetition * s->count + prun__segment_start(s, segment);
+    int64_t r;
+    for (r = s->kept[segment]; r < target; r++) s->flat[order[r]] = s->saved[order[r]];
+    for (r = target; r < s->kept[segment]; r++) s->flat[order[r]] = 0.0f;
+    s->kept[segment] = target;
+}
+
+/* Makes grid point i of a repetition the objective's weights. */
+static void prun__apply(prun__search *s, int64_t repetition, int64_t i) {
+    int64_t g;
+    if (s->applied != repetition) { /* another order: start from nothing */
+        memset(s->flat, 0, (size_t)s->count * sizeof(float));
+        memset(s->kept, 0, (size_t)s->segments * sizeof(int64_t));
+        s->applied = repetition;
+    }
+    for (g = 0; g < s->segments; g++)
+        prun__keep(s, repetition, g,
+                   prun_kept_count(i, s->options.grid, prun__segment_start(s, g + 1) -
+                                                           prun__segment_start(s, g)));
+    prun__write_back(s, s->flat);
+}
+
+/* The one way to add up a candidate: repetition by repetition, in sample order. */
+static double prun__mean_loss(const prun__search *s) {
+    const int64_t m = s->o->samples;
+    double total = 0.0;
+    int64_t r, i;
+    for (r = 0; r < s->options.repetitions; r++) {
+        double sum = 0.0;
+        for (i = 0; i < m; i++) sum += s->losses[r * m + i];
+        total += sum;
+    }
+    return total / ((double)m * (double)s->options.repetitions);
+}
+
+/* Loss of the unpruned weights; fills the hardness. */
+static prun_status prun__base_loss(prun__search *s, double *base) {
+    const int64_t m = s->o->samples;
+    double sum = 0.0, ignored;
+    int64_t i;
+    PRUN__TRY(s->o->loss(s->o->user, NULL, m, s->losses, &ignored, NULL));
+    s->evaluations += m;
+    for (i = 0; i < m; i++) sum += s->losses[i];
+    if (!(fabs(sum) <= 1e300))
+        return prun__fail(s->context, PRUN_ERR_NONFINITE, "the unpruned loss is not finite");
+    for (i = 0; i < m; i++) s->hardness[i] = (float)PRUN__MAX(s->losses[i], 0.0);
+    *base = sum / (double)m;
+    return PRUN_OK;
+}
+
+/* A loss as a sort key: not finite counts as hardest. */
+static float prun__hardness(double loss) {
+    if (!(loss <= 3e38)) return 3e38f;
+    return loss > 0.0 ? (float)loss : 0.0f;
+}
+
+/* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. */
+static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int64_t from,
+                                       int64_t n, double *chunk, double *partial) {
+    double ignored, *losses = s->losses + repetition * s->o->samples;
+    int64_t i;
+    PRUN__TRY(s->o->loss(s->o->user, s->queue + from, n, chunk, &ignored, NULL));
+    s->evaluations += n;
+    for (i = 0; i < n; i++) {
+        const int64_t sample = s->queue[from + i];
+        losses[sample] = chunk[i];
+        s->hardness[sample] = prun__hardness(chunk[i]);
+        *partial += chunk[i];
+    }
+    return PRUN_OK;
+}
+
+/* Evaluates grid point i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
+   *mean is the full loss. The bound leaves room for rounding, so that only sums that are surely too
+   large are cut off; the last word is the comparison of full sums. */
+static prun_status prun__candidate(prun__search *s, int64_t i, double threshold, double *chunk,
+                                   int *rejected, double *mean) {
+    const int64_t m = s->o->samples, repetitions = s->options.repetitions;
+    const double limit = threshold * (double)m * (double)repetitions * (1.0 + 1e-9) + 1e-300;
+    double partial = 0.0;
+    int64_t r, at, n;
+    *rejected = 0;
+    if (s->o->nonnegative) prun__sort_descending(s->hardness, m, s->queue, s->scratch);
+    else
+        for (at = 0; at < m; at++) s->queue[at] = at;
+    for (r = 0; r < repetitions; r++) {
+        prun__apply(s, r, i);
+        for (at = 0, n = 64; at < m; at += n, n = PRUN__MIN(2 * n, 8192)) {
+            n = PRUN__MIN(n, m - at);
+            PRUN__TRY(prun__evaluate_some(s, r, at, n, chunk, &partial));
+            if (s->o->nonnegative && !(partial <= limit)) {
+                *rejected = 1;
+                return PRUN_OK;
+            }
+        }
+    }
+    *mean = prun__mean_loss(s);
+    *rejected = !(*mean <= threshold);
+    return PRUN_OK;
+}
+
+/* The largest tolerance that has no answer yet, or -1. */
+static int32_t prun__loosest_open(const prun_prunability *result, const int *closed) {
+    int32_t b, best = -1;
+    for (b = 0; b < result->betas; b++)
+        if (!closed[b] &&
+            (best < 0 || result->answer[b].threshold > result->answer[best].threshold))
+            best = b;
+    return best;
+}
+
+/* Fraction of each prunable tensor that grid point i keeps, mean over repetitions. */
+static void prun__layer_fractions(const prun__search *s, int64_t i, double *out) {
+    int64_t r, g, k, t;
+    for (t = 0; t < s->tensors; t++) out[t] = 0.0;
+    for (r = 0; r < s->options.repetitions; r++) {
+        for (g = 0; g < s->segments; g++) {
+            const int64_t from = prun__segment_start(s, g);
+            const int64_t n = prun__segment_start(s, g + 1) - from;
+            for (k = 0; k < prun_kept_count(i, s->options.grid, n); k++) {
+                const int64_t flat = s->order[r * s->count + from + k];
+                int64_t low = 0, high = s->tensors;
+                while (high - low > 1) {
+                    const int64_t middle = (low + high) / 2;
+                    if (s->start[middle] <= flat) low = middle;
+                    else high = middle;
+                }
+                out[low] += 1.0;
+            }
+        }
+    }
+    for (t = 0; t < s->tensors; t++)
+        out[t] /= (double)(s->start[t + 1] - s->start[t]) * (double)s->options.repetitions;
+}
+
+/* Weights that grid point i keeps. */
+static int64_t prun__kept_in_all(const prun__search *s, int64_t i) {
+    int64_t g, kept = 0;
+    for (g = 0; g < s->segments; g++)
+        kept += prun_kept_count(i, s->options.grid,
+                                prun__segment_start(s, g + 1) - prun__segment_start(s, g));
+    return kept;
+}
+
+static void prun__answer(const prun__search *s, int64_t i, double loss, int32_t b,
+                         prun_prunability *result) {
+    prun_prunability_answer *answer = &result->answer[b];
+    answer->kept_fraction = (double)i / (double)s->options.grid;
+    answer->kept = prun__kept_in_all(s, i);
+    answer->loss = loss;
+    if (s->options.layer_kept)
+        prun__layer_fractions(s, i, s->options.layer_kept + b * s->tensors);
+}
+
+/* From the sparsest candidate up, until every tolerance has its answer. */
+static prun_status prun__scan(prun__search *s, double *chunk, prun_prunability *result) {
+    const int64_t grid = s->options.grid;
+    int closed[PRUN_MAX_BETAS];
+    int64_t i;
+    int32_t b, open;
+    memset(closed, 0, sizeof closed);
+    for (i = 0; i <= grid && (open = prun__loosest_open(result, closed)) >= 0; i++) {
+        double mean = result->base_loss;
+        int rejected = 0;
+        /* Everything kept is the network itself: within any tolerance by definition. */
+        if (i < grid)
+            PRUN__TRY(prun__candidate(s, i, result->answer[open].threshold, chunk, &rejected,
+                                      &mean));
+        for (b = 0; !rejected && b < result->betas; b++)
+            if (!closed[b] && mean <= result->answer[b].threshold) {
+                prun__answer(s, i, mean, b, result);
+                closed[b] = 1;
+            }
+        if (s->options.progress && s->options.progress(s->options.user, i + 1, grid + 1))
+            return prun__fail(s->context, PRUN_CANCELLED, "cancelled at kept fraction %g",
+                              (double)i / (double)grid);
+    }
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
+                                            const prun_prune_options *options,
+                                            prun_prunability *result) {
+    prun__search s;
+    prun_prunability answer;
+    double *chunk = NULL;
+    prun_status status = prun__search_make(objective, options, &s);
+    int32_t b;
+    memset(&answer, 0, sizeof answer);
+    if (status == PRUN_OK) {
+        chunk = (double *)prun__alloc(s.context, PRUN__MIN(objective->samples, 8192),
+                                      sizeof(double), "pruning");
+        status = chunk ? prun__base_loss(&s, &answer.base_loss) : PRUN_ERR_MEMORY;
+    }
+    if (status == PRUN_OK) {
+        answer.prunable = s.count;
+        answer.prunable_tensors = s.tensors;
+        answer.grid = s.options.grid;
+        answer.betas = s.options.betas;
+        for (b = 0; b < answer.betas; b++) {
+            answer.answer[b].beta = s.options.beta[b];
+            /* A negative loss gets a tolerance of the same size upward. */
+            answer.answer[b].threshold =
+                answer.base_loss >= 0.0 ? (1.0 + s.options.beta[b]) * answer.base_loss
+                                        : (1.0 - s.options.beta[b]) * answer.base_loss;
+        }
+        status = prun__scan(&s, chunk, &answer);
+        prun__write_back(&s, s.saved);
+        answer.passes = (double)s.evaluations / (double)objective->samples;
+    }
+    if (status == PRUN_OK) *result = answer;
+    prun__free(s.context, chunk);
+    prun__search_free(&s);
+    return status;
+}
+
+static prun_status prun__curve_point(prun__search *s, int64_t i, double *loss, double *error) {
+    const int64_t m = s->o->samples;
+    int64_t r, wrong = 0, errors = 0;
+    for (r = 0; r < s->options.repetitions; r++) {
+        double ignored;
+        prun__apply(s, r, i);
+        PRUN__TRY(s->o->loss(s->o->user, NULL, m, s->losses + r * m, &ignored,
+                             error ? &wrong : NULL));
+        errors += wrong;
+    }
+    *loss = prun__mean_loss(s);
+    if (error) *error = (double)errors / ((double)m * (double)s->options.repetitions);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
+                                    const prun_prune_options *options, double *losses,
+                                    double *errors) {
+    prun__search s;
+    prun_status status = prun__search_make(objective, options, &s);
+    const int ready = status == PRUN_OK;
+    int64_t i;
+    for (i = 0; status == PRUN_OK && i <= s.options.grid; i++) {
+        status = prun__curve_point(&s, i, losses + i, errors ? errors + i : NULL);
+        if (status == PRUN_OK && s.options.progress &&
+            s.options.progress(s.options.user, i + 1, s.options.grid + 1))
+            status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at kept fraction %g",
+                                (double)i / (double)s.options.grid);
+    }
+    if (ready) prun__write_back(&s, s.saved);
+    prun__search_free(&s);
+    return status;
+}
+
+PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune_options *options,
+                               double kept_fraction, int64_t *kept) {
+    prun__search s;
+    prun_prune_options one = prun__prune_resolved(options);
+    double point;
+    prun_status status;
+    one.repetitions = 1;
+    if (!(kept_fraction >= 0.0 && kept_fraction <= 1.0))
+        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
+                          "pruning: kept fraction %g is not in [0, 1]", kept_fraction);
+    /* On a grid point use the grid's integer rule; elsewhere a grid fine enough to round once. */
+    point = kept_fraction * (double)one.grid;
+    if (fabs(point - floor(point + 0.5)) > 1e-9) {
+        one.grid = 1 << 24;
+        point = kept_fraction * (double)one.grid;
+    }
+    status = prun__search_make(objective, &one, &s);
+    if (status == PRUN_OK) {
+        prun__apply(&s, 0, (int64_t)floor(point + 0.5));
+        if (kept) *kept = prun__kept_in_all(&s, (int64_t)floor(point + 0.5));
+    }
+    prun__search_free(&s);
+    return status;
+}
+
+/* [MEASURE.I] norms and margins */
+
+PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
+    const int64_t n = prun_tensor_size(tensor);
+    double sum = 0.0;
+    int64_t i;
+    for (i = 0; i < n; i++) sum += (double)tensor->data[i] * (double)tensor->data[i];
+    return sum;
+}
+
+PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count) {
+    double logs = 0.0, layers = 0.0;
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        double square;
+        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
+        square = prun_frobenius_squared(&tensors[i]);
+        if (square == 0.0) return 0.0;
+        logs += log(square);
+        layers += 1.0;
+    }
+    return layers > 0.0 ? layers * exp(logs / layers) : 0.0;
+}
+
+PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epochs) {
+    double sum = 0.0;
+    int64_t i;
+    for (i = 0; i < epochs; i++) sum += history[i].loss;
+    return -sum;
+}
+
+PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int64_t n,
+                                 int64_t classes, double *margins) {
+    int64_t i, j;
+    for (i = 0; i < n; i++, logits += classes) {
+        double other = -HUGE_VAL;
+        for (j = 0; j < classes; j++)
+            if (j != labels[i]) other = PRUN__MAX(other, (double)logits[j]);
+        margins[i] = (double)logits[labels[i]] - other;
+    }
+}
+
+/* [STATS.I] Kendall's tau */
+
+/* What Kendall's statistics depend on. Counts of pairs as doubles: exact below 2^53, which n up to
+   1e8 keeps, and products cannot overflow. */
+typedef struct prun__pairs {
+    double all, tied_x, tied_y, tied_both, discordant;
+    double x0, x1, y0, y1; /* sums over tie groups: t(t-1)(t-2), t(t-1)(2t+5) */
+} prun__pairs;
+
+/* Merge sort of indices by (first, second); second NULL: by first alone, stable. Returns the number
+   of pairs that changed places, which is the number of inversions. */
+static double prun__merge_sort(const double *first, const double *second, int64_t n,
+                               int64_t *index, int64_t *scratch) {
+    int64_t width, left, *from = index, *to = scratch, *swap;
+    double inversions = 0.0;
+    for (width = 1; width < n; width *= 2) {
+        for (left = 0; left < n; left += 2 * width) {
+            const int64_t middle = PRUN__MIN(left + width, n);
+            const int64_t right = PRUN__MIN(left + 2 * width, n);
+            int64_t a = left, b = middle, k;
+            for (k = left; k < right; k++) {
+                int take_b = a == middle;
+                if (a < middle && b < right) {
+                    const double u = first[from[a]], v = first[from[b]];
+                    take_b = v < u || (v == u && second && second[from[b]] < second[from[a]]);
+                    if (take_b) inversions += (double)(middle - a);
+                }
+                to[k] = take_b ? from[b++] : from[a++];
+            }
+        }
+        swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != index) memcpy(index, from, (size_t)n * sizeof *index);
+    return inversions;
+}
+
+/* Tied pairs in runs of equal values along index; b NULL: a alone. Adds the higher sums too. */
+static double prun__tied(const double *a, const double *b, int64_t n, const int64_t *index,
+                         double *s0, double *s1) {
+    double pairs = 0.0;
+    int64_t i, start = 0;
+    for (i = 1; i <= n; i++) {
+        double t;
+        if (i < n && a[index[i]] == a[index[start]] && (!b || b[index[i]] == b[index[start]]))
+            continue;
+        t = (double)(i - start);
+        pairs += t * (t - 1.0) / 2.0;
+        *s0 += t * (t - 1.0) * (t - 2.0);
+        *s1 += t * (t - 1.0) * (2.0 * t + 5.0);
+        start = i;
+    }
+    return pairs;
+}
+
+/* Knight's algorithm, O(n log n). index, scratch: n. */
+static prun__pairs prun__count_pairs(const double *x, const double *y, int64_t n, int64_t *index,
+                                     int64_t *scratch) {
+    prun__pairs p;
+    double ignored0 = 0.0, ignored1 = 0.0;
+    int64_t i;
+    memset(&p, 0, sizeof p);
+    for (i = 0; i < n; i++) index[i] = i;
+    p.all = (double)n * (double)(n - 1) / 2.0;
+    prun__merge_sort(x, y, n, index, scratch);
+    p.tied_x = prun__tied(x, NULL, n, index, &p.x0, &p.x1);
+    p.tied_both = prun__tied(x, y, n, index, &ignored0, &ignored1);
+    p.discordant = prun__merge_sort(y, NULL, n, index, scratch);
+    p.tied_y = prun__tied(y, NULL, n, index, &p.y0, &p.y1);
+    return p;
+}
+
+/* Two-sided exact p without ties: probability of at most min(D, all - D) inversions, twice. The
+   distribution for j elements is a moving average of the one for j - 1. */
+static double prun__kendall_exact(int64_t n, double discordant, double all) {
+    const double c = PRUN__MIN(discordant, all - discordant);
+    double chance[640], next[640], sum = 0.0; /* n <= 33: at most 528 inversions, c <= 264 */
+    int64_t j, k, top = (int64_t)c;
+    if (n <= 2 || 2.0 * c == all) return 1.0;
+    if (n > 33) return 2.0 * exp((c == 0.0 ? 0.0 : log((double)n)) - lgamma((double)n + 1.0));
+    memset(chance, 0, sizeof chance);
+    chance[0] = 1.0;
+    for (j = 2; j <= n; j++) {
+        double window = 0.0;
+        for (k = 0; k <= top; k++) {
+            window += chance[k];
+            if (k >= j) window -= chance[k - j];
+            next[k] = window / (double)j;
+        }
+        memcpy(chance, next, (size_t)(top + 1) * sizeof(double));
+    }
+    for (k = 0; k <= top; k++) sum += chance[k];
+    return PRUN__MIN(2.0 * sum, 1.0);
+}
+
+/* Normal approximation with SciPy's variance under ties. */
+static double prun__kendall_normal(int64_t n, const prun__pairs *p, double surplus) {
+    const double m = (double)n * (double)(n - 1);
+    double variance = (m * (2.0 * (double)n + 5.0) - p->x1 - p->y1) / 18.0 +
+                      2.0 * p->tied_x * p->tied_y / m;
+    if (n > 2) variance += p->x0 * p->y0 / (9.0 * m * (double)(n - 2));
+    return erfc(fabs(surplus) / sqrt(variance) / 1.41421356237309504880);
+}
+
+static prun_status prun__finite_pairs(prun_context *context, const double *x, const double *y,
+                                      int64_t n) {
+    int64_t i;
+    if (n < 2)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "Kendall's tau of %lld pairs", (long long)n);
+    for (i = 0; i < n; i++)
+        if (!(fabs(x[i]) <= 1.7976931348623157e308) || !(fabs(y[i]) <= 1.7976931348623157e308))
+            return prun__fail(context, PRUN_ERR_NONFINITE,
+                              "Kendall's tau: pair %lld is (%g, %g)", (long long)i, x[i], y[i]);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
+                                     int64_t n, prun_kendall *result) {
+    int64_t *index, *scratch;
+    prun__pairs p;
+    double surplus;
+    PRUN__TRY(prun__finite_pairs(context, x, y, n));
+    index = (int64_t *)prun__alloc(context, n, sizeof(int64_t), "Kendall's tau");
+    scratch = (int64_t *)prun__alloc(context, n, sizeof(int64_t), "Kendall's tau");
+    if (!index || !scratch) {
+        prun__free(context, index);
+        prun__free(context, scratch);
+        return PRUN_ERR_MEMORY;
+    }
+    p = prun__count_pairs(x, y, n, index, scratch);
+    prun__free(context, index);
+    prun__free(context, scratch);
+    surplus = p.all - p.tied_x - p.tied_y + p.tied_both - 2.0 * p.discordant;
+    memset(result, 0, sizeof *result);
+    result->n = n;
+    result->tau_a = surplus / p.all;
+    result->standard_error =
+        sqrt(2.0 * (2.0 * (double)n + 5.0) / (9.0 * (double)n * (double)(n - 1)));
+    result->tau_b = result->p = PRUN__NAN;
+    if (p.tied_x == p.all || p.tied_y == p.all) return PRUN_OK;
+    result->tau_b = surplus / sqrt((p.all - p.tied_x) * (p.all - p.tied_y));
+    result->exact = p.tied_x == 0.0 && p.tied_y == 0.0 &&
+                    (n <= 33 || PRUN__MIN(p.discordant, p.all - p.discordant) <= 1.0);
+    result->p = result->exact ? prun__kendall_exact(n, p.discordant, p.all)
+                              : prun__kendall_normal(n, &p, surplus);
+    return PRUN_OK;
+}
+
+/* [FILES.I] IDX, CIFAR, safetensors */
+
+/* An open file and its size. */
+typedef struct prun__file {
+    FILE *stream;
+    const char *path;
+    int64_t size;
+} prun__file;
+
+static prun_status prun__file_open(prun_context *context, const char *path, prun__file *file) {
+    long size;
+    if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
+    file->path = path;
+    file->stream = fopen(path, "rb");
+    if (!file->stream) return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened", path);
+    size = fseek(file->stream, 0, SEEK_END) == 0 ? ftell(file->stream) : -1;
+    /* Opening a directory succeeds on some systems; its "size" is then nonsense. */
+    if (size < 0 || size == LONG_MAX || fseek(file->stream, 0, SEEK_SET) != 0) {
+        fclose(file->stream);
+        return prun__fail(context, PRUN_ERR_READ, "%s: not a regular file", path);
+    }
+    file->size = size;
+    return PRUN_OK;
+}
+
+static prun_status prun__file_read(prun_context *context, prun__file *file, void *out,
+                                   int64_t bytes) {
+    if (bytes > 0 && fread(out, 1, (size_t)bytes, file->stream) != (size_t)bytes)
+        return prun__fail(context, feof(file->stream) ? PRUN_ERR_TRUNCATED : PRUN_ERR_READ,
+                          "%s: %s", file->path,
+                          feof(file->stream) ? "ends too early" : "read error");
+    return PRUN_OK;
+}
+
+/* The file must have exactly this many bytes; -1: more than can be. */
+static prun_status prun__file_expect(prun_context *context, const prun__file *file,
+                                     int64_t bytes) {
+    if (bytes < 0 || file->size < bytes)
+        return prun__fail(context, PRUN_ERR_TRUNCATED,
+                          "%s: %lld bytes, fewer than its header announces", file->path,
+                          (long long)file->size);
+    if (file->size > bytes)
+        return prun__fail(context, PRUN_ERR_OVERSIZED, "%s: %lld bytes, its header announces %lld",
+                          file->path, (long long)file->size, (long long)bytes);
+    return PRUN_OK;
+}
+
+static uint32_t prun__big_endian(const unsigned char *b) {
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* Gives a set its storage: labels first, pixels behind. */
+static prun_status prun__images_allocate(prun_context *context, prun_images *m, int32_t **labels,
+                                         uint8_t **pixels) {
+    const int64_t bytes = prun__mul(m->count, prun__image_size(m));
+    void *storage;
+    if (bytes < 0 || m->count > INT64_MAX / 4 - bytes)
+        return prun__fail(context, PRUN_ERR_OVERFLOW, "images: sizes overflow");
+    storage = prun__alloc(context, 4 * m->count + bytes, 1, "images");
+    if (!storage) return PRUN_ERR_MEMORY;
+    m->storage = storage;
+    m->context = context;
+    m->labels = *labels = (int32_t *)storage;
+    m->pixels = *pixels = (uint8_t *)storage + 4 * m->count;
+    return PRUN_OK;
+}
+
+/* Header of an IDX file of unsigned bytes: dims (1 or 3) into size. */
+static prun_status prun__idx_header(prun_context *context, prun__file *file, int dims,
+                                    int64_t *size) {
+    unsigned char bytes[16];
+    int64_t product = 1;
+    int i;
+    if (file->size < 4)
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
+    PRUN__TRY(prun__file_read(context, file, bytes, 4));
+    if (prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
+        return prun__fail(context, PRUN_ERR_MAGIC, "%s: magic number %lu, expected %lu for %s",
+                          file->path, (unsigned long)prun__big_endian(bytes),
+                          (unsigned long)(0x800u + (uint32_t)dims),
+                          dims == 1 ? "labels" : "images");
+    if (file->size < 4 + 4 * dims)
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
+    PRUN__TRY(prun__file_read(context, file, bytes + 4, 4 * dims));
+    for (i = 0; i < dims; i++) {
+        size[i] = (int64_t)prun__big_endian(bytes + 4 + 4 * i);
+        if (size[i] == 0)
+            return prun__fail(context, PRUN_ERR_SHAPE, "%s: dimension %d is 0", file->path, i);
+        product = prun__mul(product, size[i]);
+    }
+    return prun__file_expect(context, file, product < 0 ? -1 : product + 4 + 4 * dims);
+}
+
+/* Reads the images of an open file, padded and repeated over the channels. */
+static prun_status prun__idx_pixels(prun_context *context, prun__file *file, const int64_t *size,
+                                    const prun_images *m, uint8_t *pixels) {
+    const int64_t area = m->height * m->width;
+    const int64_t top = (m->height - size[1]) / 2, left = (m->width - size[2]) / 2;
+    int64_t i, y, c;
+    memset(pixels, 0, (size_t)(m->count * m->channels * area));
+    for (i = 0; i < m->count; i++) {
+        uint8_t *image = pixels + i * m->channels * area;
+        for (y = 0; y < size[1]; y++)
+            PRUN__TRY(prun__file_read(context, file, image + (top + y) * m->width + left, size[2]));
+        for (c = 1; c < m->channels; c++) memcpy(image + c * area, image, (size_t)area);
+    }
+    return PRUN_OK;
+}
+
+static prun_status prun__idx_labels(prun_context *context, prun__file *file, int64_t count,
+                                    int64_t classes, int32_t *labels) {
+    uint8_t *bytes = (uint8_t *)labels; /* read in place: expand from the end */
+    int64_t i;
+    PRUN__TRY(prun__file_read(context, file, bytes, count));
+    for (i = count - 1; i >= 0; i--) labels[i] = bytes[i];
+    for (i = 0; i < count; i++)
+        if (labels[i] >= classes)
+            return prun__fail(context, PRUN_ERR_LABEL, "%s: label %d of image %lld, classes 0 .. %lld",
+                              file->path, (int)labels[i], (long long)i, (long long)classes - 1);
+    return PRUN_OK;
+}
+
+static prun_status prun__idx_load(prun_context *context, prun__file *images, prun__file *labels,
+                                  const prun_idx_options *o, prun_images *m) {
+    int64_t size[3], count;
+    uint8_t *pixels;
+    int32_t *to;
+    PRUN__TRY(prun__idx_header(context, images, 3, size));
+    PRUN__TRY(prun__idx_header(context, labels, 1, &count));
+    if (count != size[0])
+        return prun__fail(context, PRUN_ERR_FORMAT, "%s has %lld labels, %s %lld images",
+                          labels->path, (long long)count, images->path, (long long)size[0]);
+    m->count = size[0];
+    m->channels = o->channels ? o->channels : 1;
+    m->classes = o->classes ? o->classes : 10;
+    m->height = o->pad_to ? o->pad_to : size[1];
+    m->width = o->pad_to ? o->pad_to : size[2];
+    if (m->channels < 1 || m->channels > 16 || m->classes < 1 || m->classes > 256)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "IDX options: channels %lld, classes %lld",
+                          (long long)m->channels, (long long)m->classes);
+    if (m->height < size[1] || m->width < size[2] || m->height > (1 << 20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "IDX options: pad_to %lld for %s of %lldx%lld",
+                          (long long)o->pad_to, images->path, (long long)size[1],
+                          (long long)size[2]);
+    PRUN__TRY(prun__images_allocate(context, m, &to, &pixels));
+    PRUN__TRY(prun__idx_labels(context, labels, count, m->classes, to));
+    return prun__idx_pixels(context, images, size, m, pixels);
+}
+
+PRUNDEF prun_status prun_load_idx(prun_context *context, const char *image_path,
+                                  const char *label_path, const prun_idx_options *options,
+                                  prun_images *out) {
+    prun__file images, labels;
+    prun_idx_options none;
+    prun_images m;
+    prun_status status;
+    memset(&none, 0, sizeof none);
+    memset(&m, 0, sizeof m);
+    PRUN__TRY(prun__file_open(context, image_path, &images));
+    status = prun__file_open(context, label_path, &labels);
+    if (status == PRUN_OK) {
+        status = prun__idx_load(context, &images, &labels, options ? options : &none, &m);
+        fclose(labels.stream);
+    }
+    fclose(images.stream);
+    if (status == PRUN_OK) *out = m;
+    else prun__free(context, m.storage);
+    return status;
+}
+
+/* One CIFAR file's records into the set from image `at` on. */
+static prun_status prun__cifar_file(prun_context *context, prun__file *file, int64_t at,
+                                    const prun_images *m, int32_t *labels, uint8_t *pixels) {
+    const int64_t head = m->classes == 10 ? 1 : 2, records = file->size / (head + 3072);
+    int64_t i;
+    for (i = 0; i < records; i++) {
+        uint8_t bytes[2] = {0, 0}, label;
+        PRUN__TRY(prun__file_read(context, file, bytes, head));
+        label = bytes[m->classes == 100 ? 1 : 0];
+        if (label >= m->classes)
+            return prun__fail(context, PRUN_ERR_LABEL, "%s: label %d of image %lld, classes 0 .. %lld",
+                              file->path, (int)label, (long long)i, (long long)m->classes - 1);
+        labels[at + i] = label;
+        PRUN__TRY(prun__file_read(context, file, pixels + (at + i) * 3072, 3072));
+    }
+    return PRUN_OK;
+}
+
+/* Images in a CIFAR file, from its size alone: the format has no header. */
+static prun_status prun__cifar_count(prun_context *context, const char *path, int64_t classes,
+                                     int64_t *count) {
+    const int64_t record = (classes == 10 ? 1 : 2) + 3072;
+    prun__file file;
+    PRUN__TRY(prun__file_open(context, path, &file));
+    fclose(file.stream);
+    if (file.size == 0 || file.size % record != 0)
+        return prun__fail(context, PRUN_ERR_TRUNCATED,
+                          "%s: %lld bytes are not a whole number of %lld-byte CIFAR-%s records",
+                          path, (long long)file.size, (long long)record,
+                          classes == 10 ? "10" : "100");
+    *count += file.size / record;
+    return PRUN_OK;
+}
+
+static prun_status prun__cifar_load(prun_context *context, const char *const *paths, int64_t count,
+                                    prun_images *m) {
+    uint8_t *pixels;
+    int32_t *labels;
+    int64_t i, at = 0;
+    for (i = 0; i < count; i++)
+        PRUN__TRY(prun__cifar_count(context, paths[i], m->classes, &m->count));
+    PRUN__TRY(prun__images_allocate(context, m, &labels, &pixels));
+    for (i = 0; i < count; i++) {
+        prun__file file;
+        prun_status status;
+        int64_t records = 0;
+        PRUN__TRY(prun__cifar_count(context, paths[i], m->classes, &records));
+        if (records > m->count - at)
+            return prun__fail(context, PRUN_ERR_READ, "%s: grew while it was read", paths[i]);
+        PRUN__TRY(prun__file_open(context, paths[i], &file));
+        file.size = records * ((m->classes == 10 ? 1 : 2) + 3072);
+        status = prun__cifar_file(context, &file, at, m, labels, pixels);
+        fclose(file.stream);
+        if (status != PRUN_OK) return status;
+        at += records;
+    }
+    m->count = at;
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *paths, int64_t count,
+                                    int64_t classes, prun_images *images) {
+    prun_images m;
+    prun_status status;
+    if (classes != 10 && classes != 20 && classes != 100)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "CIFAR: classes %lld is not 10, 20 or 100",
+                          (long long)classes);
+    if (count < 1 || !paths) return prun__fail(context, PRUN_ERR_ARGUMENT, "CIFAR: no files");
+    memset(&m, 0, sizeof m);
+    m.channels = 3;
+    m.height = m.width = 32;
+    m.classes = classes;
+    status = prun__cifar_load(context, paths, count, &m);
+    if (status == PRUN_OK) *images = m;
+    else prun__free(context, m.storage);
+    return status;
+}
+
+/* safetensors: 8 bytes little-endian header length, a JSON object, then the data. */
+
+struct prun_safetensors {
+    prun_context *context;
+    prun__file file;
+    char *path;
+    char *header;         /* strings of the JSON text, unescaped in place */
+    int64_t header_bytes; /* with the length field: where the data starts */
+    prun_safetensors_entry *entry;
+    int64_t *begin, *end; /* per entry, relative to the data */
+    int64_t count, capacity;
+    const char **metadata; /* key, value pairs */
+    int64_t pairs, pair_capacity;
+};
+
+typedef struct prun__json {
+    prun_safetensors *file;
+    char *at, *end;
+} prun__json;
+
+static prun_status prun__json_fail(const prun__json *j, const char *what) {
+    return prun__fail(j->file->context, PRUN_ERR_FORMAT, "%s: header byte %lld: %s", j->file->path,
+                      (long long)(j->at - j->file->header), what);
+}
+
+static void prun__json_space(prun__json *j) {
+    while (j->at < j->end && (*j->at == ' ' || *j->at == '\n' || *j->at == '\t' || *j->at == '\r'))
+        j->at++;
+}
+
+/* True and past it if the next character is c. */
+static int prun__json_take(prun__json *j, char c) {
+    prun__json_space(j);
+    if (j->at >= j->end || *j->at != c) return 0;
+    j->at++;
+    return 1;
+}
+
+static int prun__hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+/* Four hex digits at p, or -1. */
+static int32_t prun__hex4(const char *p, const char *end) {
+    int32_t value = 0;
+    int i;
+    if (end - p < 4) return -1;
+    for (i = 0; i < 4; i++) {
+        const int digit = prun__hex_digit(p[i]);
+        if (digit < 0) return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+static char *prun__utf8(char *out, int32_t c) {
+    if (c < 0x80) {
+        *out++ = (char)c;
+    } else if (c < 0x800) {
+        *out++ = (char)(0xc0 | c >> 6);
+        *out++ = (char)(0x80 | (c & 63));
+    } else if (c < 0x10000) {
+        *out++ = (char)(0xe0 | c >> 12);
+        *out++ = (char)(0x80 | (c >> 6 & 63));
+        *out++ = (char)(0x80 | (c & 63));
+    } else {
+        *out++ = (char)(0xf0 | c >> 18);
+        *out++ = (char)(0x80 | (c >> 12 & 63));
+        *out++ = (char)(0x80 | (c >> 6 & 63));
+        *out++ = (char)(0x80 | (c & 63));
+    }
+    return out;
+}
+
+/* \uXXXX, with a following low surrogate if it is a high one. j->at is past the 'u'. */
+static int prun__json_unicode(prun__json *j, char **out) {
+    int32_t c = prun__hex4(j->at, j->end);
+    if (c <= 0) return 0; /* names with NUL cannot be C strings */
+    j->at += 4;
+    if (c >= 0xd800 && c < 0xdc00) {
+        int32_t low = j->end - j->at >= 6 && j->at[0] == '\\' && j->at[1] == 'u'
+                          ? prun__hex4(j->at + 2, j->end) : -1;
+        if (low < 0xdc00 || low > 0xdfff) return 0;
+        j->at += 6;
+        c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+    } else if (c >= 0xdc00 && c < 0xe000) {
+        return 0;
+    }
+    *out = prun__utf8(*out, c);
+    return 1;
+}
+
+/* A string, unescaped in place and ended by NUL: never longer than its escaped form. */
+static prun_status prun__json_string(prun__json *j, const char **out) {
+    static const char escapes[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+    char *to;
+    if (!prun__json_take(j, '"')) return prun__json_fail(j, "string expected");
+    *out = to = j->at;
+    for (;;) {
+        char c;
+        if (j->at >= j->end) return prun__json_fail(j, "string without end");
+        c = *j->at++;
+        if (c == '"') break;
+        if ((unsigned char)c < 0x20) return prun__json_fail(j, "control character in a string");
+        if (c == '\\') {
+            const char *known;
+            if (j->at >= j->end) return prun__json_fail(j, "string without end");
+            c = *j->at++;
+            if (c == 'u') {
+                if (!prun__json_unicode(j, &to)) return prun__json_fail(j, "bad \\u escape");
+                continue;
+            }
+            known = c ? strchr(escapes, c) : NULL;
+            if (!known) return prun__json_fail(j, "unknown escape");
+            c = values[known - escapes];
+        }
+        *to++ = c;
+    }
+    *to = 0; /* overwrites the closing quote or an escaped character */
+    return PRUN_OK;
+}
+
+/* A non-negative integer below 2^63. */
+static prun_status prun__json_integer(prun__json *j, int64_t *out) {
+    int64_t value = 0;
+    prun__json_space(j);
+    if (j->at >= j->end || *j->at < '0' || *j->at > '9')
+        return prun__json_fail(j, "non-negative integer expected");
+    while (j->at < j->end && *j->at >= '0' && *j->at <= '9') {
+        if (value > (INT64_MAX - 9) / 10) return prun__json_fail(j, "integer too large");
+        value = value * 10 + (*j->at++ - '0');
+    }
+    *out = value;
+    return PRUN_OK;
+}
+
+/* [a, b, ...] of at most `capacity` integers. */
+static prun_status prun__json_integers(prun__json *j, int64_t *out, int32_t capacity,
+                                       int32_t *count) {
+    *count = 0;
+    if (!prun__json_take(j, '[')) return prun__json_fail(j, "array expected");
+    if (prun__json_take(j, ']')) return PRUN_OK;
+    do {
+        if (*count == capacity) return prun__json_fail(j, "array too long");
+        PRUN__TRY(prun__json_integer(j, &out[(*count)++]));
+    } while (prun__json_take(j, ','));
+    return prun__json_take(j, ']') ? PRUN_OK : prun__json_fail(j, "] expected");
+}
+
+/* Any value of an unknown key; depth bounds the recursion. */
+static prun_status prun__json_skip(prun__json *j, int depth) {
+    const char *ignored;
+    prun__json_space(j);
+    if (j->at >= j->end) return prun__json_fail(j, "value expected");
+    if (depth > 32) return prun__json_fail(j, "nested too deeply");
+    if (*j->at == '"') return prun__json_string(j, &ignored);
+    if (*j->at == '{' || *j->at == '[') {
+        const char close = *j->at == '{' ? '}' : ']';
+        j->at++;
+        if (prun__json_take(j, close)) return PRUN_OK;
+        do {
+            if (close == '}') {
+                PRUN__TRY(prun__json_string(j, &ignored));
+                if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
+            }
+            PRUN__TRY(prun__json_skip(j, depth + 1));
+        } while (prun__json_take(j, ','));
+        return prun__json_take(j, close) ? PRUN_OK : prun__json_fail(j, "end of list expected");
+    }
+    if (!strchr("-0123456789tfn", *j->at)) return prun__json_fail(j, "value expected");
+    while (j->at < j->end && *j->at && strchr("-+.0123456789abcdefghijklmnopqrstuvwxyzE", *j->at))
+        j->at++;
+    return PRUN_OK;
+}
+
+static prun_status prun__json_metadata(prun__json *j) {
+    prun_safetensors *f = j->file;
+    if (!prun__json_take(j, '{')) return prun__json_fail(j, "__metadata__ is not an object");
+    if (prun__json_take(j, '}')) return PRUN_OK;
+    do {
+        const char *pair[2];
+        const char **grown;
+        PRUN__TRY(prun__json_string(j, &pair[0]));
+        if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
+        PRUN__TRY(prun__json_string(j, &pair[1]));
+        grown = (const char **)prun__grow(f->context, (void *)(uintptr_t)f->metadata, f->pairs,
+                                          &f->pair_capacity, sizeof pair, "metadata");
+        if (!grown) return PRUN_ERR_MEMORY;
+        f->metadata = grown;
+        f->metadata[2 * f->pairs] = pair[0];
+        f->metadata[2 * f->pairs + 1] = pair[1];
+        f->pairs++;
+    } while (prun__json_take(j, ','));
+    return prun__json_take(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
+}
+
+/* Bytes of an element, 0 for an unknown type. */
+static int64_t prun__dtype(const char *name, prun_dtype *dtype) {
+    static const char *const names[] = {"F32", "I64", "F64", "F16", "BF16", "I32", "I16", "I8",
+                                        "U8", "BOOL", "U16", "U32", "U64"};
+    static const int bytes[] = {4, 8, 8, 2, 2, 4, 2, 1, 1, 1, 2, 4, 8};
+    int i;
+    for (i = 0; i < 13; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *dtype = i == 0 ? PRUN_F32 : i == 1 ? PRUN_I64 : PRUN_OTHER_DTYPE;
+            return bytes[i];
+        }
+    return 0;
+}
+
+/* The fields of one tensor; each must be there once. */
+static prun_status prun__json_tensor(prun__json *j, prun_safetensors_entry *e, int64_t *element,
+                                     int64_t offsets[2]) {
+    int seen_dtype = 0, seen_shape = 0, seen_offsets = 0;
+    if (!prun__json_take(j, '{')) return prun__json_fail(j, "tensor is not an object");
+    do {
+        const char *key, *text;
+        int32_t n;
+        PRUN__TRY(prun__json_string(j, &key));
+        if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
+        if (strcmp(key, "dtype") == 0 && !seen_dtype++) {
+            PRUN__TRY(prun__json_string(j, &text));
+            *element = prun__dtype(text, &e->dtype);
+            if (*element == 0) return prun__json_fail(j, "unknown dtype");
+        } else if (strcmp(key, "shape") == 0 && !seen_shape++) {
+            PRUN__TRY(prun__json_integers(j, e->shape, 8, &e->rank));
+        } else if (strcmp(key, "data_offsets") == 0 && !seen_offsets++) {
+            PRUN__TRY(prun__json_integers(j, offsets, 2, &n));
+            if (n != 2) return prun__json_fail(j, "data_offsets needs two numbers");
+        } else {
+            PRUN__TRY(prun__json_skip(j, 0));
+        }
+    } while (prun__json_take(j, ','));
+    if (!seen_dtype || !seen_shape || !seen_offsets)
+        return prun__json_fail(j, "tensor without dtype, shape or data_offsets");
+    return prun__json_take(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
+}
+
+/* Appends a tensor after checking its place and size. */
+static prun_status prun__add_entry(prun__json *j, const char *name) {
+    prun_safetensors *f = j->file;
+    const int64_t data = f->file.size - f->header_bytes;
+    prun_safetensors_entry e, *grown;
+    int64_t offsets[2] = {0, 0}, element = 0, *place;
+    int32_t i;
+    memset(&e, 0, sizeof e);
+    PRUN__TRY(prun__json_tensor(j, &e, &element, offsets));
+    e.name = name;
+    e.count = 1;
+    for (i = 0; i < e.rank; i++) e.count = prun__mul(e.count, e.shape[i]);
+    if (prun__mul(e.count, element) < 0)
+        return prun__fail(f->context, PRUN_ERR_OVERFLOW, "%s: tensor %s: shape overflows", f->path,
+                          name);
+    if (offsets[0] > offsets[1])
+        return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s: offsets %lld, %lld",
+                          f->path, name, (long long)offsets[0], (long long)offsets[1]);
+    if (offsets[1] > data)
+        return prun__fail(f->context, PRUN_ERR_TRUNCATED,
+                          "%s: tensor %s ends at byte %lld of %lld bytes of data", f->path, name,
+                          (long long)offsets[1], (long long)data);
+    if (offsets[1] - offsets[0] != e.count * element)
+        return prun__fail(f->context, PRUN_ERR_FORMAT,
+                          "%s: tensor %s: %lld bytes for %lld elements", f->path, name,
+                          (long long)(offsets[1] - offsets[0]), (long long)e.count);
+    if (f->count == f->capacity) { /* three arrays grow together */
+        int64_t capacity = f->capacity, same = f->capacity;
+        place = (int64_t *)prun__grow(f->context, f->begin, f->count, &same, sizeof *place,
+                                      "tensors");
+        if (!place) return PRUN_ERR_MEMORY;
+        f->begin = place;
+        same = capacity;
+        place = (int64_t *)prun__grow(f->context, f->end, f->count, &same, sizeof *place,
+                                      "tensors");
+        if (!place) return PRUN_ERR_MEMORY;
+        f->end = place;
+        grown = (prun_safetensors_entry *)prun__grow(f->context, f->entry, f->count, &f->capacity,
+                                                     sizeof *grown, "tensors");
+        if (!grown) return PRUN_ERR_MEMORY;
+        f->entry = grown;
+    }
+    f->entry[f->count] = e;
+    f->begin[f->count] = offsets[0];
+    f->end[f->count++] = offsets[1];
+    return PRUN_OK;
+}
+
+static prun_status prun__parse_header(prun_safetensors *f, int64_t bytes) {
+    prun__json j;
+    j.file = f;
+    j.at = f->header;
+    j.end = f->header + bytes;
+    if (!prun__json_take(&j, '{')) return prun__json_fail(&j, "the header is not a JSON object");
+    if (!prun__json_take(&j, '}')) {
+        do {
+            const char *name;
+            PRUN__TRY(prun__json_string(&j, &name));
+            if (!prun__json_take(&j, ':')) return prun__json_fail(&j, ": expected");
+            if (strcmp(name, "__metadata__") == 0) PRUN__TRY(prun__json_metadata(&j));
+            else PRUN__TRY(prun__add_entry(&j, name));
+        } while (prun__json_take(&j, ','));
+        if (!prun__json_take(&j, '}')) return prun__json_fail(&j, "} expected");
+    }
+    prun__json_space(&j);
+    return j.at == j.end ? PRUN_OK : prun__json_fail(&j, "text after the header object");
+}
+
+/* An entry together with its place, for sorting. */
+typedef struct prun__placed {
+    prun_safetensors_entry entry;
+    int64_t begin, end;
+} prun__placed;
+
+static int prun__by_place(const void *a, const void *b) {
+    const prun__placed *u = (const prun__placed *)a, *v = (const prun__placed *)b;
+    if (u->begin != v->begin) return u->begin < v->begin ? -1 : 1;
+    if (u->end != v->end) return u->end < v->end ? -1 : 1;
+    return strcmp(u->entry.name, v->entry.name);
+}
+
+static int prun__by_name(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static prun_status prun__sort_entries(prun_safetensors *f) {
+    prun__placed *all = (prun__placed *)prun__alloc(f->context, f->count, sizeof *all, "tensors");
+    int64_t i;
+    if (!all) return PRUN_ERR_MEMORY;
+    for (i = 0; i < f->count; i++) {
+        all[i].entry = f->entry[i];
+        all[i].begin = f->begin[i];
+        all[i].end = f->end[i];
+    }
+    qsort(all, (size_t)f->count, sizeof *all, prun__by_place);
+    for (i = 0; i < f->count; i++) {
+        f->entry[i] = all[i].entry;
+        f->begin[i] = all[i].begin;
+        f->end[i] = all[i].end;
+    }
+    prun__free(f->context, all);
+    return PRUN_OK;
+}
+
+/* The data must be covered without holes, overlaps or leftovers (the format's rule). */
+static prun_status prun__check_places(prun_safetensors *f) {
+    const int64_t data = f->file.size - f->header_bytes;
+    int64_t i, at = 0;
+    for (i = 0; i < f->count; at = f->end[i++])
+        if (f->begin[i] != at)
+            return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s %s", f->path,
+                              f->entry[i].name,
+                              f->begin[i] < at ? "overlaps the one before" : "leaves a hole");
+    if (at != data)
+        return prun__fail(f->context, PRUN_ERR_OVERSIZED, "%s: %lld bytes after the last tensor",
+                          f->path, (long long)(data - at));
+    return PRUN_OK;
+}
+
+static prun_status prun__check_names(prun_safetensors *f) {
+    const char **names = (const char **)prun__alloc(f->context, f->count, sizeof *names, "names");
+    prun_status status = PRUN_OK;
+    int64_t i;
+    if (!names) return PRUN_ERR_MEMORY;
+    for (i = 0; i < f->count; i++) names[i] = f->entry[i].name;
+    qsort((void *)(uintptr_t)names, (size_t)f->count, sizeof *names, prun__by_name);
+    for (i = 1; i < f->count && status == PRUN_OK; i++)
+        if (strcmp(names[i], names[i - 1]) == 0)
+            status = prun__fail(f->context, PRUN_ERR_FORMAT, "%s: two tensors named %s", f->path,
+                                names[i]);
+    prun__free(f->context, (void *)(uintptr_t)names);
+    return status;
+}
+
+static prun_status prun__read_header(prun_safetensors *f) {
+    unsigned char length[8];
+    uint64_t bytes = 0;
+    int i;
+    if (f->file.size < 8)
+        return prun__fail(f->context, PRUN_ERR_TRUNCATED, "%s: no safetensors header", f->path);
+    PRUN__TRY(prun__file_read(f->context, &f->file, length, 8));
+    for (i = 7; i >= 0; i--) bytes = bytes << 8 | length[i];
+    if (bytes > (uint64_t)(f->file.size - 8))
+        return prun__fail(f->context, PRUN_ERR_TRUNCATED,
+                          "%s: header of %llu bytes in a file of %lld", f->path,
+                          (unsigned long long)bytes, (long long)f->file.size);
+    if (bytes > 100000000u) /* the format's own limit */
+        return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: header of %llu bytes", f->path,
+                          (unsigned long long)bytes);
+    f->header = (char *)prun__alloc(f->context, (int64_t)bytes + 1, 1, "header");
+    if (!f->header) return PRUN_ERR_MEMORY;
+    f->header_bytes = (int64_t)bytes + 8;
+    PRUN__TRY(prun__file_read(f->context, &f->file, f->header, (int64_t)bytes));
+    PRUN__TRY(prun__parse_header(f, (int64_t)bytes));
+    PRUN__TRY(prun__sort_entries(f));
+    PRUN__TRY(prun__check_names(f));
+    return prun__check_places(f);
+}
+
+PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *path,
+                                          prun_safetensors **out) {
+    prun__file file;
+    prun_safetensors *f;
+    prun_status status;
+    PRUN__TRY(prun__file_open(context, path, &file));
+    f = (prun_safetensors *)prun__alloc_zero(context, 1, sizeof *f, "safetensors");
+    if (!f) {
+        fclose(file.stream);
+        return PRUN_ERR_MEMORY;
+    }
+    f->context = context;
+    f->file = file;
+    f->path = (char *)prun__alloc(context, (int64_t)strlen(path) + 1, 1, "file name");
+    status = f->path ? PRUN_OK : PRUN_ERR_MEMORY;
+    if (f->path) {
+        strcpy(f->path, path);
+        f->file.path = f->path;
+        status = prun__read_header(f);
+    }
+    if (status == PRUN_OK) *out = f;
+    else prun_safetensors_close(f);
+    return status;
+}
+
+PRUNDEF void prun_safetensors_close(prun_safetensors *f) {
+    prun_context *context;
+    if (!f) return;
+    context = f->context;
+    fclose(f->file.stream);
+    prun__free(context, f->path);
+    prun__free(context, f->header);
+    prun__free(context, f->entry);
+    prun__free(context, f->begin);
+    prun__free(context, f->end);
+    prun__free(context, (void *)(uintptr_t)f->metadata);
+    prun__free(context, f);
+}
+
+PRUNDEF int64_t prun_safetensors_count(const prun_safetensors *file) { return file->count; }
+
+PRUNDEF const prun_safetensors_entry *prun_safetensors_at(const prun_safetensors *file, int64_t i) {
+    return i >= 0 && i < file->count ? &file->entry[i] : NULL;
+}
+
+PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetensors *file,
+                                                            const char *name) {
+    int64_t i;
+    for (i = 0; i < file->count; i++)
+        if (strcmp(file->entry[i].name, name) == 0) return &file->entry[i];
+    return NULL;
+}
+
+PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, const char *key) {
+    int64_t i;
+    for (i = 0; i < file->pairs; i++)
+        if (strcmp(file->metadata[2 * i], key) == 0) return file->metadata[2 * i + 1];
+    return NULL;
+}
+
+/* Reads a tensor's bytes and turns them around on big-endian machines. */
+static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_entry *entry,
+                                    prun_dtype dtype, size_t element, unsigned char *out) {
+    const int64_t at = f->header_bytes + f->begin[entry - f->entry];
+    const uint16_t probe = 1;
+    int64_t i;
+    size_t b;
+    if (entry->dtype != dtype)
+        return prun__fail(f->context, PRUN_ERR_UNSUPPORTED, "%s: tensor %s is not %s", f->path,
+                          entry->name, dtype == PRUN_F32 ? "F32" : "I64");
+    if (at > LONG_MAX || fseek(f->file.stream, (long)at, SEEK_SET) != 0)
+        return prun__fail(f->context, PRUN_ERR_READ, "%s: tensor %s: seek failed", f->path,
+                          entry->name);
+    PRUN__TRY(prun__file_read(f->context, &f->file, out, entry->count * (int64_t)element));
+    if (*(const unsigned char *)&probe == 1) return PRUN_OK;
+    for (i = 0; i < entry->count; i++, out += element)
+        for (b = 0; b < element / 2; b++) {
+            const unsigned char swap = out[b];
+            out[b] = out[element - 1 - b];
+            out[element - 1 - b] = swap;
+        }
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
+                                              const prun_safetensors_entry *entry, float *out) {
+    return prun__read_entry(file, entry, PRUN_F32, sizeof(float), (unsigned char *)out);
+}
+
+PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
+                                              const prun_safetensors_entry *entry, int64_t *out) {
+    return prun__read_entry(file, entry, PRUN_I64, sizeof(int64_t), (unsigned char *)out);
+}
+
+/* Text that grows; out NULL: only measures. */
+typedef struct prun__text {
+    char *out;
+    int64_t length;
+} prun__text;
+
+static void prun__put(prun__text *t, const char *text) {
+    const size_t n = strlen(text);
+    if (t->out) memcpy(t->out + t->length, text, n);
+    t->length += (int64_t)n;
+}
+
+static void prun__put_integer(prun__text *t, int64_t value) {
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)value);
+    prun__put(t, digits);
+}
+
+static void prun__put_string(prun__text *t, const char *text) {
+    char piece[8];
+    prun__put(t, "\"");
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20)
+            snprintf(piece, sizeof piece, "\\u%04x", (unsigned)(unsigned char)*text);
+        else
+            snprintf(piece, sizeof piece, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+        prun__put(t, piece);
+    }
+    prun__put(t, "\"");
+}
+
+static void prun__put_header(prun__text *t, const prun_tensor *tensors, int64_t count,
+                             const char *const *metadata, int64_t pairs) {
+    int64_t i, at = 0;
+    int32_t d;
+    prun__put(t, "{");
+    for (i = 0; i < pairs; i++) {
+        prun__put(t, i ? "," : "\"__metadata__\":{");
+        prun__put_string(t, metadata[2 * i]);
+        prun__put(t, ":");
+        prun__put_string(t, metadata[2 * i + 1]);
+        if (i == pairs - 1) prun__put(t, count ? "}," : "}");
+    }
+    for (i = 0; i < count; i++) {
+        if (i) prun__put(t, ",");
+        prun__put_string(t, tensors[i].name);
+        prun__put(t, ":{\"dtype\":\"F32\",\"shape\":[");
+        for (d = 0; d < tensors[i].rank; d++) {
+            if (d) prun__put(t, ",");
+            prun__put_integer(t, tensors[i].shape[d]);
+        }
+        prun__put(t, "],\"data_offsets\":[");
+        prun__put_integer(t, at);
+        prun__put(t, ",");
+        at += prun_tensor_size(&tensors[i]) * 4;
+        prun__put_integer(t, at);
+        prun__put(t, "]}");
+    }
+    prun__put(t, "}");
+    while (t->length % 8) prun__put(t, " "); /* the data starts aligned */
+}
+
+/* One float as little-endian bytes, whatever the machine. */
+static int prun__write_floats(FILE *stream, const float *data, int64_t count) {
+    unsigned char buffer[4096];
+    int64_t i, n = 0;
+    for (i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &data[i], sizeof bits);
+        buffer[n++] = (unsigned char)bits;
+        buffer[n++] = (unsigned char)(bits >> 8);
+        buffer[n++] = (unsigned char)(bits >> 16);
+        buffer[n++] = (unsigned char)(bits >> 24);
+        if (n == (int64_t)sizeof buffer || i == count - 1) {
+            if (fwrite(buffer, 1, (size_t)n, stream) != (size_t)n) return 0;
+            n = 0;
+        }
+    }
+    return 1;
+}
+
+#if defined(__unix__) || defined(__APPLE__)
+#if defined(__STRICT_ANSI__) && !defined(__cplusplus)
+/* Strict modes hide these POSIX functions. */
+extern int fileno(FILE *stream);
+extern int fsync(int descriptor);
+#else
+#include <unistd.h>
+#endif
+static int prun__sync(FILE *stream) { return fflush(stream) == 0 && fsync(fileno(stream)) == 0; }
+#else
+static int prun__sync(FILE *stream) { return fflush(stream) == 0; }
+#endif
+
+/* Moves the finished file over the old one; on POSIX in one step. */
+static int prun__rename(const char *from, const char *to) {
+#if !defined(__unix__) && !defined(__APPLE__)
+    remove(to);
+#endif
+    return rename(from, to) == 0;
+}
+
+static int prun__write_all(FILE *stream, const prun__text *header, const prun_tensor *tensors,
+                           int64_t count) {
+    unsigned char length[8];
+    int64_t i;
+    for (i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header->length >> (8 * i));
+    if (fwrite(length, 1, 8, stream) != 8) return 0;
+    if (fwrite(header->out, 1, (size_t)header->length, stream) != (size_t)header->length) return 0;
+    for (i = 0; i < count; i++)
+        if (!prun__write_floats(stream, tensors[i].data, prun_tensor_size(&tensors[i]))) return 0;
+    return prun__sync(stream);
+}
+
+PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
+                                           const prun_tensor *tensors, int64_t count,
+                                           const char *const *metadata, int64_t pairs) {
+    prun__text header = {NULL, 0};
+    const size_t length = strlen(path) + 5;
+    char *temporary = (char *)prun__alloc(context, (int64_t)length, 1, "file name");
+    FILE *stream = NULL;
+    prun_status status = PRUN_ERR_MEMORY;
+    int written;
+    prun__put_header(&header, tensors, count, metadata, pairs);
+    header.out = (char *)prun__alloc(context, header.length, 1, "header");
+    if (temporary && header.out) {
+        header.length = 0;
+        prun__put_header(&header, tensors, count, metadata, pairs);
+        snprintf(temporary, length, "%s.tmp", path);
+        status = PRUN_OK;
+        stream = fopen(temporary, "wb");
+        written = stream && prun__write_all(stream, &header, tensors, count);
+        if (stream && fclose(stream) != 0) written = 0;
+        if (!written || !prun__rename(temporary, path)) {
+            if (stream) remove(temporary);
+            status = prun__fail(context, PRUN_ERR_WRITE, "%s: cannot be written", path);
+        }
+    }
+    prun__free(context, header.out);
+    prun__free(context, temporary);
+    return status;
+}
+
+PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path) {
+    static const char *const metadata[4] = {"format", "pt", "prunability.h", PRUNABILITY_VERSION};
+    if (!net->parameters)
+        return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    return prun_safetensors_write(net->context, path, net->tensor, net->tensors, metadata, 2);
+}
+
+/* The entry prefix + name, or NULL. */
+static const prun_safetensors_entry *prun__find_prefixed(const prun_safetensors *file,
+                                                         const char *prefix, const char *name) {
+    const size_t skip = prefix ? strlen(prefix) : 0;
+    int64_t i;
+    for (i = 0; i < file->count; i++)
+        if (strncmp(file->entry[i].name, prefix ? prefix : "", skip) == 0 &&
+            strcmp(file->entry[i].name + skip, name) == 0)
+            return &file->entry[i];
+    return NULL;
+}
+
+/* Finds one tensor of the net in the file, with its shape, and reads it. */
+static prun_status prun__load_tensor(prun_context *context, prun_safetensors *file,
+                                     const char *prefix, const prun_tensor *t, float *out) {
+    const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, t->name);
+    int same;
+    int64_t at;
+    int32_t d;
+    if (!e)
+        return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
+                          prefix ? prefix : "", t->name);
+    same = e->rank == t->rank;
+    for (d = 0; same && d < t->rank; d++) same = e->shape[d] == t->shape[d];
+    if (!same)
+        return prun__fail(context, PRUN_ERR_SHAPE,
+                          "%s: tensor %s has %lld elements or another shape, the net wants %lld",
+                          file->path, e->name, (long long)e->count,
+                          (long long)prun_tensor_size(t));
+    if (e->dtype != PRUN_F32)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: tensor %s is not F32", file->path,
+                          e->name);
+    PRUN__TRY(prun_safetensors_read_f32(file, e, out));
+    at = prun__find_nonfinite(out, e->count);
+    if (at >= 0)
+        return prun__fail(context, PRUN_ERR_NONFINITE, "%s: tensor %s: element %lld is not finite",
+                          file->path, e->name, (long long)at);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix) {
+    const int64_t total = net->parameter_count + net->statistic_count;
+    prun_status status = PRUN_OK;
+    float *all;
+    int64_t i, at = 0;
+    if (!net->parameters)
+        return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    all = (float *)prun__alloc(net->context, total, sizeof(float), "checkpoint");
+    if (!all) return PRUN_ERR_MEMORY;
+    for (i = 0; i < net->tensors && status == PRUN_OK; i++) {
+        status = prun__load_tensor(net->context, file, prefix, &net->tensor[i], all + at);
+        at += prun_tensor_size(&net->tensor[i]);
+    }
+    for (i = at = 0; i < net->tensors && status == PRUN_OK; i++) {
+        const int64_t size = prun_tensor_size(&net->tensor[i]);
+        memcpy(net->tensor[i].data, all + at, (size_t)size * sizeof(float));
+        at += size;
+    }
+    prun__free(net->context, all);
+    return status;
+}
+
+/* A tensor that a family must have, with its rank. */
+static prun_status prun__arch_tensor(const prun_safetensors *file, const char *prefix,
+                                     const char *name, int32_t rank,
+                                     const prun_safetensors_entry **entry) {
+    *entry = prun__find_prefixed(file, prefix, name);
+    if (!*entry)
+        return prun__fail(file->context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing",
+                          file->path, prefix ? prefix : "", name);
+    if ((*entry)->rank != rank)
+        return prun__fail(file->context, PRUN_ERR_SHAPE, "%s: tensor %s has rank %d, not %d",
+                          file->path, (*entry)->name, (int)(*entry)->rank, (int)rank);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, const char *prefix,
+                                              prun_family family, prun_arch *arch) {
+    static const char *const first[3] = {"conv0.weight", "block0_conv0.weight", "conv1.weight"};
+    static const char *const last[3] = {"fc.weight", "head.weight", "linear.weight"};
+    const prun_safetensors_entry *stem, *head;
+    prun_arch a;
+    char name[40];
+    if (family < PRUN_CNN || family > PRUN_RESNET18)
+        return prun__fail(file->context, PRUN_ERR_ARGUMENT, "unknown family %d", (int)family);
+    PRUN__TRY(prun__arch_tensor(file, prefix, first[family], 4, &stem));
+    PRUN__TRY(prun__arch_tensor(file, prefix, last[family], family == PRUN_NIN ? 4 : 2, &head));
+    memset(&a, 0, sizeof a);
+    a.family = family;
+    a.width = stem->shape[0];
+    a.channels = stem->shape[1];
+    a.classes = head->shape[0];
+    if (family == PRUN_NIN) {
+        for (a.depth = 0; a.depth < 1000; a.depth++) {
+            snprintf(name, sizeof name, "block%d_conv0.weight", (int)a.depth);
+            if (!prun__find_prefixed(file, prefix, name)) break;
+        }
+    }
+    *arch = a;
+    return PRUN_OK;
+}
+
+/* Private macros end here, so that a unity build does not see them. */
+#undef PRUN__TRY
+#undef PRUN__MIN
+#undef PRUN__MAX
+#undef PRUN__NAN
+#undef PRUN__PRINTF
+#undef PRUN__AVX2
+#undef PRUN__STREAM_ORDER
+#undef PRUN__STREAM_AUGMENT
+#undef PRUN__STREAM_DROPOUT
+#undef PRUN__GRADIENT_BATCH
+
+#endif /* PRUNABILITY_IMPLEMENTATION_INCLUDED */
+#endif /* PRUNABILITY_IMPLEMENTATION */
+
+/* [LICENSE] MIT */
+/*
+@LICENSE@
+*/

@@ -1,0 +1,163 @@
+#!/bin/sh
+# Compiles the implementation and its users under the C and C++ standards it promises, warnings as
+# errors, with every build option, and runs what comes out.
+#
+#   [CC=cc] [CXX=c++] sh tests/compile.sh
+#
+# CC unset or cc: every compiler of gcc and clang that is installed; else that compiler alone.
+# The last line is "compile: N passed, N failed", with ", N skipped" for missing standards.
+
+# shellcheck disable=SC2086 # compilers with options are split into words on purpose
+
+here=$(cd "$(dirname "$0")" && pwd)
+source=$here/compile
+work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-compile.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+passed=0
+failed=0
+skipped=0
+warnings="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
+
+# attempt NAME COMMAND...: counts the command, and shows its output when it fails
+attempt() {
+    what=$1
+    shift
+    if output=$("$@" 2>&1); then
+        passed=$((passed + 1))
+        return 0
+    fi
+    failed=$((failed + 1))
+    printf 'FAIL %s\n' "$what"
+    printf '%s\n' "$output" | head -n 30
+    return 1
+}
+
+skip() {
+    printf 'skip %s\n' "$1"
+    skipped=$((skipped + 1))
+}
+
+# language STANDARD: sets how to compile a file as that standard, and how to link: $compile, $link
+language() {
+    case $1 in
+    *++*)
+        compile="$cxx -x c++ -std=$1 $warnings"
+        link=$cxx
+        ;;
+    *)
+        compile="$cc -x c -std=$1 $warnings -Wstrict-prototypes"
+        link=$cc
+        ;;
+    esac
+}
+
+# available STANDARD: whether the compiler is there and knows it
+available() {
+    language "$1"
+    printf 'int main(void) { return 0; }\n' > "$work/probe.c"
+    $compile "$work/probe.c" -o "$work/probe" -lm 2> /dev/null
+}
+
+# build TITLE OUTPUT "FLAGS" FILES...: one object per file, linked without -x, then run
+build() {
+    title=$1
+    program=$work/$2
+    flags=$3
+    shift 3
+    objects=
+    for file in "$@"; do
+        object=$program-$(basename "$file").o
+            attempt "$title: $file" $compile $flags -c "$source/$file" -o "$object" || return
+        objects="$objects $object"
+    done
+    attempt "$title: link" $link $flags $objects -o "$program" -lm || return
+    attempt "$title: run" "$program"
+}
+
+# Every standard at -O2: the implementation, and a file that only includes the header.
+standards() {
+    for standard in c99 c11 c2x c++11 c++17; do
+        if ! available "$standard"; then
+            skip "$cc $standard: not available"
+            continue
+        fi
+        language "$standard"
+        build "$cc $standard" "std-$standard" -O2 implementation.c user.c
+    done
+}
+
+# The build options, as C99 and C++11. Their code is the same: -O1 saves time.
+options() {
+    for standard in c99 c++11; do
+        available "$standard" || continue
+        language "$standard"
+        label="$cc $standard"
+        build "$label, header twice" twice -O0 twice.c
+        build "$label, two static copies" static -O1 static_a.c static_b.c
+        build "$label, own allocator" allocator -O0 allocator.c
+        build "$label, no SIMD, no OpenMP" plain \
+            "-O1 -DPRUNABILITY_NO_SIMD -DPRUNABILITY_NO_OPENMP" implementation.c user.c
+    done
+}
+
+# Parts of a program in two languages, and OpenMP where the compiler has it.
+mixtures() {
+    if available c99 && available c++11; then
+        language c99
+        attempt "$cc: implementation in C" $compile -O1 -c "$source/implementation.c" \
+            -o "$work/mixed-c.o" || return
+        language c++11
+        attempt "$cxx: program in C++" $compile -O1 -c "$source/program.cpp" \
+            -o "$work/mixed-cxx.o" || return
+        attempt "$cxx: link C++ with C" $cxx "$work/mixed-c.o" "$work/mixed-cxx.o" \
+            -o "$work/mixed" -lm || return
+        attempt "$cxx: run C++ with C" "$work/mixed"
+    fi
+    language c99
+    printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' \
+        > "$work/omp.c"
+    if $cc -fopenmp "$work/omp.c" -o "$work/omp" 2> /dev/null; then
+        build "$cc OpenMP" openmp "-O1 -fopenmp" implementation.c user.c
+        build "$cc OpenMP switched off" no-openmp "-O0 -fopenmp -DPRUNABILITY_NO_OPENMP" \
+            implementation.c user.c
+    else
+        skip "$cc: no OpenMP"
+    fi
+}
+
+# test_compiler CC CXX
+test_compiler() {
+    cc=$1
+    cxx=$2
+    if ! command -v "${cc%% *}" > /dev/null; then
+        skip "$cc: not installed"
+        return
+    fi
+    standards
+    options
+    mixtures
+}
+
+case ${CC:-cc} in
+cc)
+    test_compiler gcc g++
+    test_compiler clang clang++
+    ;;
+*)
+    # make sets CXX to g++ by default, whatever CC is
+    case $CC in
+    *clang*) [ "${CXX:-g++}" != g++ ] || CXX=$(printf '%s' "$CC" | sed 's/clang/clang++/') ;;
+    *gcc*) [ "${CXX:-g++}" != g++ ] || CXX=$(printf '%s' "$CC" | sed 's/gcc/g++/') ;;
+    esac
+    test_compiler "$CC" "${CXX:-c++}"
+    ;;
+esac
+
+if [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then
+    echo "FAIL no compiler to test with"
+    failed=1
+fi
+printf 'compile: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,17 @@
+/* The second private copy, behind two functions of its own. */
+#define PRUNABILITY_STATIC
+#define PRUNABILITY_IMPLEMENTATION
+#include "../../prunability.h"
+
+uint64_t other_copy(uint64_t seed);
+const char *other_version(void);
+
+uint64_t other_copy(uint64_t seed)
+{
+    return prun_random_bits(seed, 6, 7);
+}
+
+const char *other_version(void)
+{
+    return PRUNABILITY_VERSION;
+}
