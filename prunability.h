@@ -1013,7 +1013,24 @@ static inline prun__f4 prun__f4_load(const float *p) { return *(const prun__f4u 
 static inline void prun__f4_store(float *p, prun__f4 v) { *(prun__f4u *)p = v; }
 static inline prun__f4 prun__f4_set(float a) { prun__f4 v = {a, a, a, a}; return v; }
 static inline prun__f4 prun__f4_add(prun__f4 a, prun__f4 b) { return a + b; }
+static inline prun__f4 prun__f4_sub(prun__f4 a, prun__f4 b) { return a - b; }
 static inline prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) { return a * b; }
+typedef int32_t prun__i4 __attribute__((vector_size(16)));
+/* v where a > b (a == b, a != b), else 0. */
+static inline prun__f4 prun__f4_if_gt(prun__f4 a, prun__f4 b, prun__f4 v) {
+    return (prun__f4)((prun__i4)(a > b) & (prun__i4)v);
+}
+static inline prun__f4 prun__f4_if_eq(prun__f4 a, prun__f4 b, prun__f4 v) {
+    return (prun__f4)((prun__i4)(a == b) & (prun__i4)v);
+}
+static inline prun__f4 prun__f4_if_ne(prun__f4 a, prun__f4 b, prun__f4 v) {
+    return (prun__f4)((prun__i4)(a != b) & (prun__i4)v);
+}
+/* a where a > b, else b: b also when a is NaN. */
+static inline prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
+    const prun__i4 mask = (prun__i4)(a > b);
+    return (prun__f4)((mask & (prun__i4)a) | (~mask & (prun__i4)b));
+}
 #else
 typedef struct prun__f4 { float v[4]; } prun__f4;
 static prun__f4 prun__f4_load(const float *p) {
@@ -1032,9 +1049,34 @@ static prun__f4 prun__f4_add(prun__f4 a, prun__f4 b) {
     for (i = 0; i < 4; i++) a.v[i] += b.v[i];
     return a;
 }
+static prun__f4 prun__f4_sub(prun__f4 a, prun__f4 b) {
+    int i;
+    for (i = 0; i < 4; i++) a.v[i] -= b.v[i];
+    return a;
+}
 static prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) {
     int i;
     for (i = 0; i < 4; i++) a.v[i] *= b.v[i];
+    return a;
+}
+static prun__f4 prun__f4_if_gt(prun__f4 a, prun__f4 b, prun__f4 v) {
+    int i;
+    for (i = 0; i < 4; i++) v.v[i] = a.v[i] > b.v[i] ? v.v[i] : 0.0f;
+    return v;
+}
+static prun__f4 prun__f4_if_eq(prun__f4 a, prun__f4 b, prun__f4 v) {
+    int i;
+    for (i = 0; i < 4; i++) v.v[i] = a.v[i] == b.v[i] ? v.v[i] : 0.0f;
+    return v;
+}
+static prun__f4 prun__f4_if_ne(prun__f4 a, prun__f4 b, prun__f4 v) {
+    int i;
+    for (i = 0; i < 4; i++) v.v[i] = a.v[i] != b.v[i] ? v.v[i] : 0.0f;
+    return v;
+}
+static prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
+    int i;
+    for (i = 0; i < 4; i++) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
     return a;
 }
 #endif
@@ -3233,96 +3275,124 @@ static float *prun__coef(const prun_net *net, const prun__op *op, int row) {
     return net->coefficients + (index * PRUN__COEFFICIENTS + row) * net->max_channels;
 }
 
-/* y = (x - mean) scale + shift for one pixel of C channels; relu lets NaN pass. */
-static void prun__norm_pixel(const prun_net *net, const prun__op *op, int64_t C, int relu,
-                             const float *PRUN__RESTRICT x, float *PRUN__RESTRICT y) {
-    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
-    const float *shift = prun__coef(net, op, PRUN__SHIFT);
-    int64_t c;
-    int l;
-    for (c = 0; c < C; c++, x += PRUN_LANES, y += PRUN_LANES) {
-        const float m = mean[c], s = scale[c], t = shift[c];
-        for (l = 0; l < PRUN_LANES; l++) y[l] = (x[l] - m) * s + t;
-        if (relu)
-            for (l = 0; l < PRUN_LANES; l++) y[l] = y[l] < 0.0f ? 0.0f : y[l];
-    }
+/* The three coefficients of one channel. */
+typedef struct prun__affine {
+    prun__f4 mean, scale, shift;
+} prun__affine;
+
+static inline prun__affine prun__affine_at(const prun_net *net, const prun__op *op, int64_t c) {
+    prun__affine a;
+    a.mean = prun__f4_set(prun__coef(net, op, PRUN__MEAN)[c]);
+    a.scale = prun__f4_set(prun__coef(net, op, PRUN__SCALE)[c]);
+    a.shift = prun__f4_set(prun__coef(net, op, PRUN__SHIFT)[c]);
+    return a;
 }
 
-/* Per lane: the largest norm output in one pooling window of channel c. */
-static void prun__window_best(const float *x, const prun__value *in, int64_t window, float m,
-                              float s, float t, float *PRUN__RESTRICT best) {
-    int64_t dy, dx;
+/* Subtracting the mean first keeps the digits when it is large against the deviation. */
+static inline prun__f4 prun__normalize(prun__affine a, prun__f4 x) {
+    return prun__f4_add(prun__f4_mul(prun__f4_sub(x, a.mean), a.scale), a.shift);
+}
+
+/* Floor 0: ReLU that lets NaN pass; floor -infinity: nothing. */
+static void prun__norm_pixels(const prun_net *net, const prun__op *op, float floor_value,
+                              const float *x, float *y) {
+    const prun__value *in = &net->value[op->in];
+    const prun__f4 low = prun__f4_set(floor_value);
+    int64_t p, c;
     int l;
+    for (p = 0; p < in->h * in->w; p++)
+        for (c = 0; c < in->c; c++, x += PRUN_LANES, y += PRUN_LANES) {
+            const prun__affine a = prun__affine_at(net, op, c);
+            for (l = 0; l < PRUN_LANES; l += 4)
+                prun__f4_store(y + l,
+                               prun__f4_max(low, prun__normalize(a, prun__f4_load(x + l))));
+        }
+}
+
+/* Largest norm output of four lanes in one pooling window. */
+static inline prun__f4 prun__window_best(const float *x, const prun__value *in, int64_t window,
+                                         prun__affine a) {
+    prun__f4 best = prun__normalize(a, prun__f4_load(x));
+    int64_t dy, dx;
     for (dy = 0; dy < window; dy++)
         for (dx = 0; dx < window; dx++) {
             const float *z = x + (dy * in->w + dx) * in->c * PRUN_LANES;
-            if (dy + dx == 0)
-                for (l = 0; l < PRUN_LANES; l++) best[l] = (z[l] - m) * s + t;
-            else
-                for (l = 0; l < PRUN_LANES; l++) {
-                    const float y = (z[l] - m) * s + t;
-                    best[l] = y > best[l] ? y : best[l];
-                }
+            best = prun__f4_max(prun__normalize(a, prun__f4_load(z)), best);
         }
+    return best;
 }
 
 /* NORM of one block: normalise, ReLU, pool. */
 static void prun__norm_block(const prun_net *net, const prun__op *op, int relu, const float *x,
                              float *y) {
     const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
-    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
-    const float *shift = prun__coef(net, op, PRUN__SHIFT);
-    int64_t p, oy, ox, c;
+    const float floor_value = relu ? 0.0f : -(float)HUGE_VAL;
+    const prun__f4 low = prun__f4_set(floor_value);
+    int64_t oy, ox, c;
+    int l;
     if (op->window == 1) {
-        for (p = 0; p < in->h * in->w; p++)
-            prun__norm_pixel(net, op, in->c, relu, x + p * in->c * PRUN_LANES,
-                             y + p * in->c * PRUN_LANES);
+        prun__norm_pixels(net, op, floor_value, x, y);
         return;
     }
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < in->c; c++, y += PRUN_LANES) {
-                const int64_t corner = ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
-                prun__window_best(x + corner, in, op->window, mean[c], scale[c], shift[c], y);
-                if (relu) prun__relu_lanes(y);
+                const float *corner =
+                    x + ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
+                const prun__affine a = prun__affine_at(net, op, c);
+                for (l = 0; l < PRUN_LANES; l += 4)
+                    prun__f4_store(y + l, prun__f4_max(low, prun__window_best(corner + l, in,
+                                                                              op->window, a)));
             }
 }
 
-/* Gradient of ReLU and pooling alone: g at the input's resolution from dy. The first maximum of a
-   window gets all of it (PyTorch's rule); what no window covers gets nothing. */
-static void prun__unpool_window(const prun__op *op, const prun__value *in, const float *x, float m,
-                                float s, float t, const float *dy, float *g) {
-    float best[PRUN_LANES], left[PRUN_LANES];
+/* Gradient of ReLU and pooling for four lanes of a window: the first maximum gets all of it
+   (PyTorch's rule), and nothing where the ReLU is shut. */
+static inline void prun__unpool_window(const prun__op *op, const prun__value *in, const float *x,
+                                       prun__affine a, const float *dy, float *g) {
+    const prun__f4 best = prun__window_best(x, in, op->window, a);
+    prun__f4 left = prun__f4_load(dy);
     int64_t ky, kx;
-    int l;
-    prun__window_best(x, in, op->window, m, s, t, best);
-    for (l = 0; l < PRUN_LANES; l++)
-        left[l] = op->relu && !(best[l] > 0.0f) ? 0.0f : dy[l];
+    if (op->relu) left = prun__f4_if_gt(best, prun__f4_set(0.0f), left);
     for (ky = 0; ky < op->window; ky++)
         for (kx = 0; kx < op->window; kx++) {
             const int64_t at = (ky * in->w + kx) * in->c * PRUN_LANES;
-            for (l = 0; l < PRUN_LANES; l++) {
-                const float y = (x[at + l] - m) * s + t;
-                g[at + l] = y == best[l] ? left[l] : 0.0f;
-                left[l] = y == best[l] ? 0.0f : left[l];
+            const prun__f4 y = prun__normalize(a, prun__f4_load(x + at));
+            prun__f4_store(g + at, prun__f4_if_eq(y, best, left));
+            left = prun__f4_if_ne(y, best, left);
+        }
+}
+
+/* g = dy where the ReLU let x through. */
+static void prun__mask_pixels(const prun_net *net, const prun__op *op, const float *x,
+                              const float *dy, float *g) {
+    const prun__value *in = &net->value[op->in];
+    const prun__f4 zero = prun__f4_set(0.0f);
+    int64_t p, c;
+    int l;
+    for (p = 0; p < in->h * in->w; p++)
+        for (c = 0; c < in->c; c++, x += PRUN_LANES, dy += PRUN_LANES, g += PRUN_LANES) {
+            const prun__affine a = prun__affine_at(net, op, c);
+            for (l = 0; l < PRUN_LANES; l += 4) {
+                const prun__f4 y = prun__normalize(a, prun__f4_load(x + l));
+                prun__f4_store(g + l, prun__f4_if_gt(y, zero, prun__f4_load(dy + l)));
             }
         }
 }
 
+/* Gradient of ReLU and pooling alone: g at the input's resolution from dy; what no window covers
+   gets nothing. */
 static void prun__norm_mask_block(const prun_net *net, const prun__op *op, const float *x,
                                   const float *dy, float *g) {
     const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
-    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
-    const float *shift = prun__coef(net, op, PRUN__SHIFT);
-    int64_t i, oy, ox, c;
+    int64_t oy, ox, c;
     int l;
+    if (op->window == 1 && !op->relu) {
+        memcpy(g, dy, (size_t)in->size * sizeof(float));
+        return;
+    }
     if (op->window == 1) {
-        for (i = 0; i < in->h * in->w * in->c; i++, x += PRUN_LANES, dy += PRUN_LANES,
-            g += PRUN_LANES) {
-            const float m = mean[i % in->c], s = scale[i % in->c], t = shift[i % in->c];
-            for (l = 0; l < PRUN_LANES; l++)
-                g[l] = !op->relu || (x[l] - m) * s + t > 0.0f ? dy[l] : 0.0f;
-        }
+        prun__mask_pixels(net, op, x, dy, g);
         return;
     }
     if (out->h * op->window != in->h || out->w * op->window != in->w)
@@ -3331,33 +3401,39 @@ static void prun__norm_mask_block(const prun_net *net, const prun__op *op, const
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < in->c; c++, dy += PRUN_LANES) {
                 const int64_t corner = ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
-                prun__unpool_window(op, in, x + corner, mean[c], scale[c], shift[c], dy,
-                                    g + corner);
+                const prun__affine a = prun__affine_at(net, op, c);
+                for (l = 0; l < PRUN_LANES; l += 4)
+                    prun__unpool_window(op, in, x + corner + l, a, dy + l, g + corner + l);
             }
 }
 
-/* dx (+)= scale (g - s1/N - xhat s2/N) for one block; g may be dx. Empty lanes become 0, because the
-   means do not vanish there. */
+/* dx (+)= scale (g - s1/N - xhat s2/N) for one block; g may be dx. */
 static void prun__norm_apply_block(const prun_net *net, const prun__op *op, const float *x,
-                                   const float *g, int64_t live, int add, float *dx) {
+                                   const float *g, int add, float *dx) {
     const prun__value *in = &net->value[op->in];
-    const float *mean = prun__coef(net, op, PRUN__MEAN), *scale = prun__coef(net, op, PRUN__SCALE);
     const float *inverse = prun__coef(net, op, PRUN__INVERSE);
     const float *s1 = prun__coef(net, op, PRUN__S1), *s2 = prun__coef(net, op, PRUN__S2);
     int64_t p, c;
     int l;
-    for (p = 0; p < in->h * in->w; p++) {
+    for (p = 0; p < in->h * in->w; p++)
         for (c = 0; c < in->c; c++, x += PRUN_LANES, g += PRUN_LANES, dx += PRUN_LANES) {
-            const float m = mean[c], s = scale[c], a = s1[c], b = s2[c] * inverse[c];
-            float d[PRUN_LANES];
-            for (l = 0; l < PRUN_LANES; l++) d[l] = s * (g[l] - a - (x[l] - m) * b);
-            for (l = (int)live; l < PRUN_LANES; l++) d[l] = 0.0f;
-            if (add)
-                for (l = 0; l < PRUN_LANES; l++) dx[l] += d[l];
-            else
-                for (l = 0; l < PRUN_LANES; l++) dx[l] = d[l];
+            const prun__affine a = prun__affine_at(net, op, c);
+            const prun__f4 m1 = prun__f4_set(s1[c]), m2 = prun__f4_set(s2[c] * inverse[c]);
+            for (l = 0; l < PRUN_LANES; l += 4) {
+                const prun__f4 d = prun__f4_sub(prun__f4_load(x + l), a.mean);
+                prun__f4 v = prun__f4_sub(prun__f4_load(g + l), m1);
+                v = prun__f4_mul(a.scale, prun__f4_sub(v, prun__f4_mul(d, m2)));
+                prun__f4_store(dx + l, add ? prun__f4_add(prun__f4_load(dx + l), v) : v);
+            }
         }
-    }
+}
+
+/* Zeros the lanes beyond the last image: batch norm's means do not vanish there. */
+static void prun__clear_empty_lanes(float *x, int64_t size, int64_t live) {
+    int64_t i, l;
+    if (live == PRUN_LANES) return;
+    for (i = 0; i < size; i += PRUN_LANES)
+        for (l = live; l < PRUN_LANES; l++) x[i + l] = 0.0f;
 }
 
 /* Overlapping or padded pooling windows, clipped to the image. */
@@ -3775,7 +3851,8 @@ static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) 
     float *dx = prun__grad_at(run, op->in, block);
     const float *g = op->add ? run->net->batch.spare + block * run->net->value[op->in].size : dx;
     (void)worker;
-    prun__norm_apply_block(run->net, op, x, g, prun__live(run, block), op->add, dx);
+    prun__norm_apply_block(run->net, op, x, g, op->add, dx);
+    prun__clear_empty_lanes(dx, run->net->value[op->in].size, prun__live(run, block));
 }
 
 /* Where a tensor's gradient stands in the flat gradient. */

@@ -115,6 +115,7 @@ static int push_node(twin *t, node_kind kind, int a, int b, int64_t c, int64_t h
 static void start_twin(twin *t, int64_t c, int64_t h, int64_t w)
 {
     memset(t, 0, sizeof(*t));
+    test_context.threads = 1; /* tiny nets: waking threads would take all the time */
     CHECK_STATUS(prun_net_create(&test_context, c, h, w, &t->net), PRUN_OK);
     push_node(t, NODE_INPUT, 0, 0, c, h, w);
     t->nodes[0].value = PRUN_INPUT;
@@ -453,6 +454,73 @@ static twin_result run_reference(twin *t, const dataset *d, int64_t n, int train
 
 /* Twins: comparison */
 
+/* Smallest gap between a window's maximum and another of its values. */
+static double window_gap(const ref_tensor *x, const ref_window *g, int64_t n, int64_t c, int64_t i,
+                         int64_t j)
+{
+    double best = *ref_window_maximum(x, g, n, c, i, j), gap = INFINITY;
+    int64_t a, b;
+    for (a = 0; a < g->kh; a++) {
+        for (b = 0; b < g->kw; b++) {
+            const double *v = ref_at(x, n, c, i * g->sh - g->top + a, j * g->sw - g->left + b);
+            if (v != NULL && *v < best && best - *v < gap) gap = best - *v;
+        }
+    }
+    return gap;
+}
+
+static double pool_gap(const ref_tensor *x, const node *v)
+{
+    double gap = INFINITY;
+    int64_t n, c, i, j;
+    for (n = 0; n < x->n; n++) {
+        for (c = 0; c < x->c; c++) {
+            for (i = 0; i < v->h; i++) {
+                for (j = 0; j < v->w; j++) {
+                    gap = fmin(gap, window_gap(x, &v->window, n, c, i, j));
+                }
+            }
+        }
+    }
+    return gap;
+}
+
+/* How far the last pass was from a kink: at one, float32 may rightly fall on the other side. */
+static double kink_distance(const twin *t)
+{
+    double distance = INFINITY;
+    int i;
+    int64_t k;
+    for (i = 1; i < t->count; i++) {
+        const ref_tensor *x = &t->nodes[t->nodes[i].a].y;
+        if (t->nodes[i].kind == NODE_MAX_POOL) {
+            distance = fmin(distance, pool_gap(x, &t->nodes[i]));
+        } else if (t->nodes[i].kind == NODE_RELU) {
+            /* exact zeros are a ReLU's, and stay exact */
+            for (k = 0; k < ref_size(x); k++) {
+                if (x->v[k] != 0) distance = fmin(distance, fabs(x->v[k]));
+            }
+        }
+    }
+    return distance;
+}
+
+/* Draws images until both modes keep clear of kinks. */
+static void avoid_kinks(twin *t, dataset *d, int64_t n)
+{
+    int64_t i, size = d->images.channels * d->images.height * d->images.width;
+    double distance;
+    int draw = 0;
+    do {
+        for (i = 0; i < n * size; i++) d->values[i] = (float)ref_noise(&noise_state);
+        run_reference(t, d, n, 0);
+        distance = kink_distance(t);
+        run_reference(t, d, n, 1);
+        distance = fmin(distance, kink_distance(t));
+    } while (distance < 1e-6 && ++draw < 50);
+    CHECK(distance >= 1e-6);
+}
+
 static int close_tensors(const float *got, const double *want, int64_t count, double limit,
                          const char *what)
 {
@@ -600,25 +668,37 @@ static double central_difference(prun_net *net, const dataset *d, const prun_pas
     return (above - below) / (2 * step);
 }
 
-/* pass NULL: eval mode. Richardson's extrapolation of two central differences. */
+/* Slope along a direction by Richardson's extrapolation of two central differences; NAN where the
+   two disagree, because a kink lies between. */
+static double measured_slope(prun_net *net, const dataset *d, const prun_pass *pass,
+                             const float *flat, const double *direction, double step)
+{
+    double coarse = central_difference(net, d, pass, flat, direction, step);
+    double fine = central_difference(net, d, pass, flat, direction, step / 2);
+    return fabs(coarse - fine) < 2e-3 * fabs(fine) ? (4 * fine - coarse) / 3 : (double)NAN;
+}
+
+/* Gradient against slopes in three directions. pass NULL: eval mode. */
 static void check_slopes(prun_net *net, const dataset *d, const prun_pass *pass)
 {
     int64_t count = prun_net_parameters(net), i;
     float *flat = (float *)allocate(count, sizeof(float));
     float *gradient = (float *)allocate(count, sizeof(float));
     double *direction = (double *)allocate(count, sizeof(double));
-    int draw;
+    int draw, measured = 0;
     get_parameters(net, flat);
     mode_loss(net, d, pass, gradient);
-    for (draw = 0; draw < 3; draw++) {
-        const double step = 0.004;
-        double slope = 0, coarse, fine;
+    for (draw = 0; draw < 40 && measured < 3; draw++) {
+        double slope = 0, difference, step;
         draw_direction(gradient, direction, count);
         for (i = 0; i < count; i++) slope += (double)gradient[i] * direction[i];
-        coarse = central_difference(net, d, pass, flat, direction, step);
-        fine = central_difference(net, d, pass, flat, direction, step / 2);
-        CHECK_CLOSE((4 * fine - coarse) / 3, slope, 1e-4, 1e-2);
+        step = 0.008 / (fabs(slope) + 2); /* few kinks on the way, yet above float32's noise */
+        difference = measured_slope(net, d, pass, flat, direction, step);
+        if (isnan(difference)) continue;
+        CHECK_CLOSE(difference, slope, 1e-4, 1e-2);
+        measured++;
     }
+    CHECK(measured == 3);
     free(flat);
     free(gradient);
     free(direction);
@@ -635,8 +715,16 @@ static void net_conv_geometries(twin *t)
     v = twin_conv_window(t, v, 5, &tall, 0);
     v = twin_conv_window(t, v, 4, &wide, 1);
     v = twin_conv(t, v, 4, 2, 2, 0, 0);
-    v = twin_global(t, v);
+    CHECK(t->nodes[v].h != t->nodes[v].w);
     finish_twin(t, twin_linear(t, v, 6, 1));
+}
+
+static void net_global_mean(twin *t)
+{
+    int v;
+    start_twin(t, 2, 5, 8);
+    v = twin_conv(t, 0, 9, 3, 1, 1, 1);
+    finish_twin(t, twin_linear(t, twin_relu(t, twin_global(t, v)), 6, 1));
 }
 
 static void net_same_padding(twin *t)
@@ -711,6 +799,64 @@ static void net_residual(twin *t)
     finish_twin(t, twin_linear(t, twin_avg(t, v, 3, 0, 0), 5, 1));
 }
 
+/* Norm, ReLU and max pool in a row, which may become one pass; sizes that the windows do not fill. */
+static void net_fused_pools(twin *t)
+{
+    int v;
+    start_twin(t, 2, 23, 21);
+    v = twin_relu(t, twin_norm(t, twin_conv(t, 0, 5, 3, 1, 1, 1), 0, 0));
+    v = twin_max(t, v, 2, 0, 0);
+    v = twin_max(t, twin_norm(t, twin_conv(t, v, 6, 3, 1, 1, 0), 0, 0), 2, 0, 0);
+    v = twin_relu(t, twin_norm(t, twin_conv(t, v, 4, 3, 1, 1, 1), 0, 0));
+    v = twin_max(t, v, 3, 2, 1);
+    v = twin_relu(t, twin_norm(t, twin_conv(t, v, 7, 1, 1, 0, 1), 0, 0));
+    v = twin_max(t, twin_max(t, v, 2, 0, 0), 1, 0, 0);
+    finish_twin(t, twin_linear(t, twin_flatten(t, v), 5, 1));
+}
+
+/* Values in the middle of such a row, or before a norm, that somebody else reads too. */
+static void net_shared_values(twin *t)
+{
+    int a, b, n, r, v;
+    start_twin(t, 3, 8, 7);
+    a = twin_conv(t, 0, 4, 3, 1, 1, 1);
+    n = twin_norm(t, a, 0, 0);
+    r = twin_relu(t, n);
+    v = twin_add(t, twin_max(t, r, 2, 0, 0), twin_max(t, n, 2, 0, 0));
+    v = twin_add(t, v, twin_avg(t, r, 2, 0, 0));
+    v = twin_add(t, twin_avg(t, a, 2, 0, 0), v);
+    b = twin_norm(t, twin_conv(t, r, 4, 2, 2, 0, 0), 0, 0);
+    v = twin_add(t, v, twin_add(t, b, twin_relu(t, twin_norm(t, b, 0, 0))));
+    finish_twin(t, twin_linear(t, v, 4, 1));
+}
+
+/* Layers in unusual places: on the input, on each other, after flatten. */
+static void net_odd_orders(twin *t)
+{
+    int v;
+    start_twin(t, 2, 9, 9);
+    v = twin_max(t, twin_add(t, twin_relu(t, 0), 0), 2, 1, 1);
+    v = twin_avg(t, twin_relu(t, twin_relu(t, v)), 3, 2, 1);
+    v = twin_max(t, twin_relu(t, twin_conv(t, v, 5, 2, 1, 1, 1)), 3, 3, 0);
+    v = twin_norm(t, twin_relu(t, v), 0, 0);
+    v = twin_relu(t, twin_flatten(t, twin_flatten(t, v)));
+    v = twin_flatten(t, twin_linear(t, v, 20, 1));
+    v = twin_add(t, v, twin_linear(t, v, 20, 1));
+    finish_twin(t, twin_relu(t, twin_norm(t, v, 0, 0)));
+}
+
+/* Layers that nothing reads still own parameters; their gradient is zero. */
+static void net_unused_values(twin *t)
+{
+    int v;
+    start_twin(t, 2, 6, 6);
+    v = twin_relu(t, twin_norm(t, twin_conv(t, 0, 4, 3, 1, 1, 1), 0, 0));
+    twin_max(t, v, 2, 0, 0);
+    twin_conv(t, v, 3, 3, 1, 1, 1);
+    twin_relu(t, twin_norm(t, v, 0, 0));
+    finish_twin(t, twin_linear(t, v, 5, 1));
+}
+
 static void net_perceptron(twin *t)
 {
     int v;
@@ -748,9 +894,10 @@ static void net_small_resnet(twin *t)
 
 typedef void (*net_builder)(twin *t);
 static const net_builder builders[] = {
-    net_conv_geometries, net_same_padding, net_norm_places, net_max_pools,   net_avg_pools,
-    net_residual,        net_perceptron,   net_composed,    net_small_resnet};
-enum { BUILDERS = 9 };
+    net_conv_geometries, net_same_padding, net_norm_places,   net_max_pools,  net_avg_pools,
+    net_global_mean,     net_residual,     net_fused_pools,   net_shared_values,
+    net_odd_orders,      net_unused_values, net_perceptron,   net_composed,   net_small_resnet};
+enum { BUILDERS = 14 };
 
 static dataset set_for(const twin *t, int64_t n)
 {
@@ -765,6 +912,7 @@ static void compare_twin(net_builder build, int64_t n)
     build(&t);
     d = set_for(&t, n);
     if (t.ready) {
+        avoid_kinks(&t, &d, n);
         compare_eval(&t, &d, n);
         compare_train(&t, &d, n);
     }
@@ -918,14 +1066,14 @@ static void check_reference_entry(twin *t, const dataset *d, int train, const tw
     i = ref_pick(&noise_state, prun_tensor_size(&tensors[k]));
     place = tensors[k].data + i;
     keep = *place;
-    *place = keep + 1e-4f;
+    *place = keep + 2e-6f;
     apart = (double)*place;
     above = run_reference(t, d, 4, train).loss;
-    *place = keep - 1e-4f;
+    *place = keep - 2e-6f;
     apart -= (double)*place;
     below = run_reference(t, d, 4, train).loss;
     *place = keep;
-    CHECK_CLOSE((above - below) / apart, r->gradient[offset + i], 1e-5, 2e-3);
+    CHECK_CLOSE((above - below) / apart, r->gradient[offset + i], 1e-6, 1e-4);
 }
 
 static void reference_gradients_are_exact(void)
@@ -1005,7 +1153,8 @@ static void dropout_keeps_its_share(void)
         dropout_logits(net, &d, 3, 4, NULL, logits);
         for (k = 0; k < N * PIXELS; k++) {
             if (logits[k] == 0) continue;
-            CHECK_CLOSE(logits[k], 1 / (1 - p), 0, 1e-6);
+            /* a probability may be rounded to 16 bits, unbiased all the same */
+            CHECK_CLOSE(logits[k], 1 / (1 - p), 0, 1.0 / 65536 / (1 - p));
             kept++;
         }
         CHECK_CLOSE(kept / count, 1 - p, 5 * sqrt(p * (1 - p) / count), 0);
@@ -1057,6 +1206,31 @@ static void dropout_is_identity_in_eval(void)
     free_set(&d);
 }
 
+/* Two layers of one net draw their own masks: kept by both is the product. */
+static void dropout_layers_are_independent(void)
+{
+    enum { N = 40 };
+    float *logits = (float *)allocate(N * PIXELS, sizeof(float));
+    prun_net *net = NULL;
+    dataset d = ones_set(N);
+    double kept = 0, count = N * PIXELS;
+    int32_t v;
+    int64_t i;
+    CHECK_STATUS(prun_net_create(&test_context, 1, 16, 16, &net), PRUN_OK);
+    v = prun_layer_dropout(net, prun_layer_dropout(net, PRUN_INPUT, 0.5), 0.25);
+    v = prun_layer_linear(net, v, "identity", PIXELS, 0);
+    CHECK_STATUS(prun_net_finish(net, v, 1), PRUN_OK);
+    for (i = 0; i < PIXELS * PIXELS; i++) {
+        tensors_of(net)->data[i] = i / PIXELS == i % PIXELS ? 1.0f : 0.0f;
+    }
+    dropout_logits(net, &d, 7, 8, NULL, logits);
+    for (i = 0; i < N * PIXELS; i++) kept += logits[i] != 0;
+    CHECK_CLOSE(kept / count, 0.375, 5 * sqrt(0.375 * 0.625 / count), 0);
+    prun_net_free(net);
+    free(logits);
+    free_set(&d);
+}
+
 /* The backward pass drops what the forward pass dropped: dW[o, f] = sum of dlogit[o] dropped x[f],
    where the identity net shows the dropped x. */
 static void dropout_gradient_uses_the_same_mask(void)
@@ -1087,6 +1261,7 @@ static void dropout_gradient_matches_differences(void)
     dataset d = make_set(25, 3, 8, 8, 5);
     prun_pass pass;
     int32_t v;
+    test_context.threads = 1;
     memset(&pass, 0, sizeof(pass));
     pass.freeze_statistics = 1;
     pass.seed = 9;
@@ -1163,12 +1338,11 @@ static run_record train_recorded(prun_context *context, prun_family family, cons
 {
     prun_arch arch = small_arch(family);
     prun_train_options options;
-    prun_epoch history[2];
+    prun_epoch history;
     run_record r = {NULL, 0};
     prun_net *net = NULL;
-    int i;
     memset(&options, 0, sizeof(options));
-    options.epochs = 2;
+    options.epochs = 1;
     options.batch = 37; /* three blocks, the last one partly empty, and a short last batch */
     options.learning_rate = 0.05;
     options.weight_decay = 1e-3;
@@ -1177,11 +1351,9 @@ static run_record train_recorded(prun_context *context, prun_family family, cons
     options.augment.shift = 2;
     options.seed = 11;
     if (!CHECK_STATUS_IN(context, prun_net_family(context, &arch, &net), PRUN_OK)) return r;
-    CHECK_STATUS_IN(context, prun_train(net, &d->images, &options, history), PRUN_OK);
-    for (i = 0; i < 2; i++) {
-        record(&r, &history[i].loss, sizeof(double));
-        record(&r, &history[i].error, sizeof(double));
-    }
+    CHECK_STATUS_IN(context, prun_train(net, &d->images, &options, &history), PRUN_OK);
+    record(&r, &history.loss, sizeof(double));
+    record(&r, &history.error, sizeof(double));
     record_tensors(&r, net);
     record_measurements(&r, net, d, context);
     prun_net_free(net);
@@ -1206,7 +1378,7 @@ static void check_same_run(prun_context *context, prun_family family, const data
 
 static void check_determinism(prun_family family)
 {
-    dataset d = make_set(50, 3, 32, 32, 7);
+    dataset d = make_set(41, 3, 32, 32, 7);
     prun_context context;
     run_record want;
     int calls = 0;
@@ -1217,6 +1389,7 @@ static void check_determinism(prun_family family)
     for (context.threads = 2; context.threads <= 4; context.threads++) {
         check_same_run(&context, family, &d, &want);
     }
+    check_same_run(NULL, family, &d, &want);
     context.threads = 3;
     context.parallel_for = reversed;
     context.parallel_user = &calls;
@@ -1264,6 +1437,7 @@ static void losses_do_not_depend_on_grouping(void)
     static const int64_t groups[] = {1, 2, 7, 15, 16, 17, 32, 33, 48, 100};
     enum { N = 53 };
     int family, i, g;
+    test_context.threads = 1; /* hundreds of small calls */
     for (family = PRUN_CNN; family <= PRUN_RESNET18; family++) {
         prun_arch arch = small_arch((prun_family)family);
         prun_net *net = NULL;
@@ -1796,6 +1970,7 @@ static void epochs_visit_every_sample_once(void)
     static const int64_t batches[] = {1, 3, 16, 19, 36, 37, 100};
     dataset d = make_set(37, 1, 2, 2, OUT);
     int i;
+    test_context.threads = 1;
     for (i = 0; i < 7; i++) {
         prun_net *net = linear_net(&test_context);
         prun_train_options options;
@@ -1956,6 +2131,38 @@ static void divergence_is_reported(void)
     }
     prun_net_free(net);
     free_set(&d);
+    /* the same through batch norm, ReLU and pool */
+    net = small_net(&test_context);
+    d = learnable_set(40);
+    options.learning_rate = 1e30;
+    CHECK_STATUS(prun_train(net, &d.images, &options, NULL), PRUN_ERR_NONFINITE);
+    prun_net_free(net);
+    free_set(&d);
+}
+
+/* A NaN weight reaches the loss through every kind of layer, and is no error of the call. */
+static void nonfinite_losses_are_passed_on(void)
+{
+    int i, b;
+    for (i = 0; i < ISAS; i++) {
+        if (prun_set_isa(isas[i]) != PRUN_OK) continue;
+        for (b = 0; b < BUILDERS; b++) {
+            twin t;
+            dataset d;
+            double losses[3], sum = 0;
+            builders[b](&t);
+            d = set_for(&t, 3);
+            if (t.ready) {
+                tensors_of(t.net)->data[0] = NAN;
+                CHECK_STATUS(prun_net_loss(t.net, &d.images, NULL, 3, losses, &sum, NULL), PRUN_OK);
+                CHECK(isnan(losses[0]) && isnan(losses[2]) && isnan(sum));
+                if (!isnan(sum)) printf("  net %d (%s)\n", b, prun_isa());
+            }
+            prun_net_free(t.net);
+            free_set(&d);
+        }
+    }
+    prun_set_isa(NULL);
 }
 
 /* Errors */
@@ -2086,9 +2293,9 @@ static void faulty_ends(void)
     prun_net_free(net);
     net = NULL;
     CHECK(prun_net_create(&test_context, 0, 8, 8, &net) != PRUN_OK && net == NULL);
-    check_message("channels");
+    check_message("0 x 8 x 8");
     CHECK(prun_net_create(&test_context, 3, 8, -1, &net) != PRUN_OK && net == NULL);
-    check_message("width");
+    check_message("3 x 8 x -1");
     prun_net_free(NULL);
 }
 
@@ -2133,7 +2340,7 @@ static void faulty_families(void)
     check_bad_arch(&arch, "classes");
     arch = default_arch(PRUN_CNN);
     arch.channels = -3;
-    check_bad_arch(&arch, "channels");
+    check_bad_arch(&arch, "-3 x 32 x 32");
     arch = default_arch(PRUN_CNN);
     arch.height = arch.width_pixels = 16; /* leaves 2 x 2 for the last pool of 4 */
     check_bad_arch(&arch, "");
@@ -2182,6 +2389,7 @@ static const test_case cases[] = {
     TEST_CASE(dropout_keeps_its_share),
     TEST_CASE(dropout_masks_follow_seed_and_stream),
     TEST_CASE(dropout_is_identity_in_eval),
+    TEST_CASE(dropout_layers_are_independent),
     TEST_CASE(dropout_gradient_uses_the_same_mask),
     TEST_CASE(dropout_gradient_matches_differences),
     TEST_CASE(same_bits_cnn),
@@ -2207,6 +2415,7 @@ static const test_case cases[] = {
     TEST_CASE(seed_decides_training),
     TEST_CASE(training_can_be_cancelled),
     TEST_CASE(divergence_is_reported),
+    TEST_CASE(nonfinite_losses_are_passed_on),
     TEST_CASE(faulty_convolutions),
     TEST_CASE(absurd_sizes),
     TEST_CASE(faulty_values_and_names),

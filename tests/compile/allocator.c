@@ -2,14 +2,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-static long live, total;
+static long blocks_live, blocks_in_all;
 
 static void *counted_malloc(size_t size)
 {
     void *pointer = malloc(size);
     if (pointer != NULL) {
-        live++;
-        total++;
+        blocks_live++;
+        blocks_in_all++;
     }
     return pointer;
 }
@@ -17,7 +17,7 @@ static void *counted_malloc(size_t size)
 static void counted_free(void *pointer)
 {
     if (pointer != NULL) {
-        live--;
+        blocks_live--;
     }
     free(pointer);
 }
@@ -44,9 +44,9 @@ int main(void)
     if (prun_net_finish(net, v, 1) != PRUN_OK) {
         return 3;
     }
-    if (live == 0) {
+    if (blocks_live == 0) {
         return 4;
     }
     prun_net_free(net);
-    return live == 0 && total > 0 ? 0 : 5;
+    return blocks_live == 0 && blocks_in_all > 0 ? 0 : 5;
 }
