@@ -41,7 +41,7 @@ quickstart: build/quickstart
 examples: $(EXAMPLES)
 
 test: $(TESTS) $(GOLDEN)
-	@sh tests/run.sh $(TESTS) $(if $(GOLDEN),'$(GOLDEN) tests/golden/*.safetensors') \
+	@sh tests/run.sh $(TESTS) $(if $(GOLDEN),'$(GOLDEN) tests/golden/*.safetensors' '$(GOLDEN) --isa portable tests/golden/*.safetensors') \
 	    $(patsubst %,'sh %',$(SCRIPTS))
 
 build/%: examples/%.c examples/example.h prunability.h build/command

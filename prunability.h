@@ -13,15 +13,113 @@
 
    Everywhere else just include it. Compile with   cc -O2 app.c -lm   (-fopenmp: all cores).
 
-@QUICK@
+   A complete program, to be run where examples/data lies (about ten seconds on two cores):
+
+       #include <stdio.h>
+       #define PRUNABILITY_IMPLEMENTATION
+       #include "prunability.h"
+       #define SET "examples/data/fashion-mnist-train-"
+
+       int main(void) {
+           prun_images images;
+           prun_net *net;
+           prun_objective objective;
+           prun_prunability found;
+           if (prun_load_idx(NULL, SET "images.idx3-ubyte", SET "labels.idx1-ubyte",
+                             &(prun_idx_options){.pad_to = 32}, &images)) return 1;
+           prun_images_standardize(NULL, &images);
+           if (prun_net_cnn(NULL, &(prun_arch){.width = 8, .channels = 1}, &net)) return 1;
+           if (prun_train(net, &images, &(prun_train_options){.batch = 32}, NULL)) return 1;
+           prun_net_objective(&(prun_net_data){net, &images}, &objective);
+           if (prun_prunability_search(&objective, NULL, &found)) return 1;
+           printf("training loss %.4f; %.0f %% of the weights suffice to stay within 10 %% of it\n",
+                  found.base_loss, 100 * found.answer[0].kept_fraction);
+           prun_net_free(net);
+           prun_images_free(&images);
+           return 0;
+       }
+
+   It prints:
+
+       training loss 0.1660; 77 % of the weights suffice to stay within 10 % of it
 */
 /* [CONTENTS] sections; `grep -n '^/\* \[' prunability.h` prints them with line numbers */
 /*
-@CONTENTS@
+   [QUICK]        do this
+   [DOCS]         what a reader of the API should know
+   [CONFIG]       build options and versions
+   [CORE]         status codes, context, tensors
+   [RNG]          counter-based random numbers: a value belongs to its counter, not to a thread
+   [OPS]          tensor operations in the lane layout
+   [IMAGES]       labelled image sets
+   [NET]          layers, builder, the three families, forward and backward
+   [TRAIN]        stochastic gradient descent
+   [OBJECTIVE]    what every measure takes: weights and callbacks, of a prun_net or of your own
+   [PRUNE]        pruning and the prunability search
+   [MEASURE]      generalization measures on weights and logits
+   [STATS]        evaluation statistics
+   [FILES]        data sets and checkpoints
+   [CORE.I]       status, memory, threads, choice of kernels
+   [RNG.I]        Philox4x32-10 and what is drawn from it
+   [OPS.I]        kernels, convolution, softmax
+   [IMAGES.I]     checks, normalisation, augmentation, packing
+   [NET.I]        builder, plan, forward, backward
+   [TRAIN.I]      stochastic gradient descent
+   [OBJECTIVE.I]  a net as an objective
+   [PRUNE.I]      masks, exact search, loss curve
+   [MEASURE.I]    norms and margins
+   [STATS.I]      Kendall's tau
+   [FILES.I]      IDX, CIFAR, safetensors
+   [LICENSE]      MIT
 */
 /* [DOCS] what a reader of the API should know */
 /*
-@DOCS@
+   WHAT IS MEASURED. A trained network's prunability is the smallest fraction of its weights that
+   can be kept, the rest set to zero without retraining, while its training loss stays within
+   (1 + beta) times what it was (paper, Definition 1; beta 0.1). The smaller, the simpler the
+   network, and the better it is expected to generalize. "Weights" are the kernels of convolutions
+   and linear layers; biases and norms join on request. All of them stand in one ranking, or every
+   layer in its own.
+
+   EXACT, NOT BISECTED. The loss is not monotone in the kept fraction, so bisection can stop at the
+   wrong place. The search goes through the grid 0, 1 %, ... from the sparse end and gives up on a
+   candidate as soon as its partial loss sum exceeds the tolerance, hardest samples first. The
+   answer is the one that evaluating every grid point in full would give.
+
+   LEVELS. Measures take a prun_objective: weight tensors and callbacks. Level 0 is the weights
+   alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
+   says which level it needs. A prun_net fills all it can; your own network fills what it has.
+
+   WEIGHTS ARE RESTORED bit by bit on every way out of a measure: success, failing callback,
+   cancellation, lack of memory. Only functions that say so (prun_prune, prun_train) change them.
+
+   ERRORS. Every function that can fail returns a prun_status; the context's message names the file,
+   field or index. The library never prints, exits, reads the environment or keeps global state but
+   one pointer to a constant table of kernels. Asking for a file's data checks the file first: sizes
+   against the bytes there are, before anything is allocated.
+
+   MEMORY. All of it comes from the context's allocator, or PRUNABILITY_MALLOC. A net keeps its
+   workspaces: a training batch needs every activation of the batch, its gradients reuse a few
+   buffers; evaluation needs a few blocks of sixteen images per thread.
+
+   THREADS. OpenMP where the program is compiled with it, or the context's parallel_for, else
+   serial; serial too inside somebody's parallel region, so that a study trains a model per core.
+   Results are the same bits for any number of threads: work is cut by its shape alone, every output
+   is made by one task in a fixed order, and sums that cross tasks are added in index order.
+
+   OTHER CPUs, OTHER BITS. Kernels for AVX2 with FMA are chosen when the CPU has them; everywhere
+   else portable ones run. The two differ in the last digits, which training amplifies.
+
+   NUMBERS. Tensors are float32. Losses are double from float logits, sums of losses and batch
+   statistics are double. Kernel sums run in float over at most one batch.
+
+   RANDOM NUMBERS are counters, not sequences: a value depends on (seed, stream, index), never on
+   the order of calls. The seed of a net and that of its training may be equal: they use other
+   streams. Dropout decides with 16 bits: its probability is rounded to 1/65536.
+
+   LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31. File
+   positions are `long`: 2 GB where that has 32 bits. Convolutions, norms and pools do not follow a
+   flatten of more than one pixel.
 */
 #ifndef PRUNABILITY_H_INCLUDED
 #define PRUNABILITY_H_INCLUDED
@@ -139,7 +237,7 @@ PRUNDEF const char *prun_isa(void);
    safe: call it while no other library call runs. PRUN_ERR_UNSUPPORTED if the CPU lacks it. */
 PRUNDEF prun_status prun_set_isa(const char *name);
 
-/* [RNG] counter-based random numbers: a value belongs to (seed, stream, index), not to a thread */
+/* [RNG] counter-based random numbers: a value belongs to its counter, not to a thread */
 
 /* Philox4x32-10 (Salmon et al. 2011): key = seed, counter = (index, stream), little end first. */
 PRUNDEF void prun_random_block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4]);
@@ -257,7 +355,8 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
 
    A layer function takes value numbers and returns its own (> 0), or -1 after an error, which every
    later call passes on and prun_net_finish reports. A net and its workspaces are used by one thread
-   at a time. Names must be unique; they become "conv0.weight", "conv0.bias", "bn0.running_mean"... */
+   at a time. Names are copied and must be unique; tensors are then called "conv0.weight",
+   "conv0.bias", "bn0.running_mean" and so on. */
 typedef struct prun_net prun_net;
 
 #define PRUN_INPUT 0
@@ -282,7 +381,7 @@ PRUNDEF void prun_net_set_init(prun_net *net, prun_init init);
 PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
                                   int64_t kernel, int64_t stride, int64_t padding,
                                   prun_padding mode, int32_t bias);
-/* As above with every extent free; the in_ fields and out_channels' input side come from `input`. */
+/* As above with every extent free; the in_ fields of `conv` are taken from `input` instead. */
 PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *name,
                                      const prun_conv2d *conv, int32_t bias);
 /* Fully connected over the flattened (C, H, W) input; its weight is (features, C*H*W). */
@@ -300,7 +399,8 @@ PRUNDEF int32_t prun_layer_avg_pool(prun_net *net, int32_t input, int64_t kernel
                                     int64_t padding);
 /* Mean over all positions. */
 PRUNDEF int32_t prun_layer_global_avg_pool(prun_net *net, int32_t input);
-/* In training each element is zero with this probability, else divided by its complement. */
+/* In training each element is zero with this probability (rounded to 1/65536), else divided by its
+   complement. */
 PRUNDEF int32_t prun_layer_dropout(prun_net *net, int32_t input, double probability);
 PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b);
 PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input);
@@ -497,7 +597,7 @@ typedef struct prun_prune_options {
 
 /* Answer for one beta. Losses are means over the samples (and over repetitions). */
 typedef struct prun_prunability_answer {
-    double beta, threshold;  /* (1 + beta) base loss */
+    double beta, threshold;  /* base loss + beta |base loss| */
     double kept_fraction;    /* the measure: i/n, smallest feasible */
     int64_t kept;            /* weights kept there */
     double loss;             /* there */
@@ -526,8 +626,8 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
 PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     const prun_prune_options *options, double *losses,
                                     double *errors);
-/* Prunes for good to the given kept fraction, in [0, 1] (random: first permutation). kept: NULL or
-   the number of weights left. */
+/* Prunes for good to the given kept fraction, in [0, 1] (random: first permutation). Needs level 0.
+   A fraction on the grid follows the grid's rounding. kept: NULL or the number of weights left. */
 PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune_options *options,
                                double kept_fraction, int64_t *kept);
 
@@ -564,7 +664,7 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
 /* IDX files of the MNIST family: images (magic 2051) and labels (magic 2049). */
 typedef struct prun_idx_options {
     int64_t classes;  /* [10] */
-    int64_t channels; /* 1 or 3 copies of the grey channel [1] */
+    int64_t channels; /* copies of the grey channel, 1 .. 16 [1] */
     int64_t pad_to;   /* zero-pad height and width to this, centred; 0: as stored */
 } prun_idx_options;
 /* options NULL: defaults. The set is owned by the caller: prun_images_free. Bytes, no
@@ -613,11 +713,12 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
                                            const prun_tensor *tensors, int64_t count,
                                            const char *const *metadata, int64_t pairs);
 /* A net's tensors, names and layouts as PyTorch's; load wants every tensor of the net with its
-   shape, each name preceded by `prefix` (NULL: ""), and leaves the net unchanged on failure. */
+   shape and finite values, each name preceded by `prefix` (NULL: ""), and leaves the net unchanged
+   on failure. */
 PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path);
 PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix);
-/* Reads width, depth, classes and channels of a family off the shapes of a checkpoint. Image size
-   and dropout are left at 0. */
+/* Reads width, depth, classes and channels of a family off the shapes of a checkpoint; that they
+   make a net is checked when it is built. Image size and dropout are left at 0. */
 PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, const char *prefix,
                                               prun_family family, prun_arch *arch);
 
@@ -943,8 +1044,8 @@ PRUNDEF void prun_random_permutation(uint64_t seed, uint64_t stream, int64_t n, 
 /* [OPS.I] kernels, convolution, softmax */
 /*
    A convolution is computed for one block of sixteen images at a time. For one output pixel the
-   inputs under a kernel row, (dx, channel), are one contiguous run of 16-float vectors; so a pixel's
-   work is a short list of segments (run in x, run in the packed weights), made once per layer.
+   inputs under a kernel row, (dx, channel), are one contiguous run of 16-float vectors; so the work
+   of a pixel is a short list of segments (run in x, run in the packed weights), made once a layer.
    Taps outside the image have no segment: borders cost less, not more. The gradient with respect to
    the input is the same loop over other segments.
 */
@@ -2311,7 +2412,7 @@ typedef struct prun__layer {
     prun_conv2d conv;
     int32_t linear, bias;
     prun_init init;
-    int64_t kernel, stride, padding;
+    int64_t kernel[2], stride, padding; /* pools */
     double epsilon, momentum, probability;
 } prun__layer;
 
@@ -2663,7 +2764,7 @@ static int32_t prun__push_pool(prun_net *net, prun__kind kind, int32_t input, co
     prun__layer layer;
     if (!prun__can_add(net, input, what)) return -1;
     layer = prun__same_shape(net, kind, input);
-    layer.kernel = kernel;
+    layer.kernel[0] = layer.kernel[1] = kernel;
     layer.stride = stride == 0 ? kernel : stride;
     layer.padding = padding;
     if (kernel <= 0 || layer.stride <= 0 || padding < 0 || padding > kernel / 2 ||
@@ -2693,14 +2794,16 @@ PRUNDEF int32_t prun_layer_avg_pool(prun_net *net, int32_t input, int64_t kernel
 }
 
 PRUNDEF int32_t prun_layer_global_avg_pool(prun_net *net, int32_t input) {
-    prun__layer in;
-    if (!prun__can_add(net, input, "average pool")) return -1;
-    in = prun__value_shape(net, input);
-    if (in.h != in.w)
-        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_UNSUPPORTED,
-                                              "global average pool of %lldx%lld: not square",
-                                              (long long)in.h, (long long)in.w));
-    return prun_layer_avg_pool(net, input, in.h, in.h, 0);
+    prun__layer layer;
+    if (!prun__can_add(net, input, "global average pool")) return -1;
+    layer = prun__same_shape(net, PRUN__AVG_POOL, input);
+    if (layer.flat)
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
+                                              "global average pool of a flattened value"));
+    layer.kernel[0] = layer.h;
+    layer.kernel[1] = layer.w;
+    layer.stride = layer.h = layer.w = 1;
+    return prun__push_layer(net, &layer);
 }
 
 PRUNDEF int32_t prun_layer_dropout(prun_net *net, int32_t input, double probability) {
@@ -2765,7 +2868,8 @@ static void prun__count_uses(const prun_net *net, int32_t output, prun__use *use
 }
 
 static int prun__is_simple_pool(const prun__layer *layer) {
-    return layer->kind == PRUN__MAX_POOL && layer->stride == layer->kernel && layer->padding == 0;
+    return layer->kind == PRUN__MAX_POOL && layer->stride == layer->kernel[0] &&
+           layer->padding == 0;
 }
 
 /* Absorbs a ReLU and a pool that alone read the operation's output; all of them then stand for the
@@ -2776,12 +2880,12 @@ static int32_t prun__fuse_norm(const prun_net *net, const prun__use *use, int32_
     op->kind = PRUN__NORM;
     op->norm = first->kind == PRUN__BATCH_NORM ? layer : -1;
     op->relu = first->kind == PRUN__RELU;
-    op->window = prun__is_simple_pool(first) ? (int32_t)first->kernel : 1;
+    op->window = prun__is_simple_pool(first) ? (int32_t)first->kernel[0] : 1;
     while (op->window == 1 && use[layer + 1].count == 1) {
         const int32_t next = use[layer + 1].last;
         if (net->layer[next].kind == PRUN__RELU && !op->relu) op->relu = 1;
         else if (prun__is_simple_pool(&net->layer[next]))
-            op->window = (int32_t)net->layer[next].kernel;
+            op->window = (int32_t)net->layer[next].kernel[0];
         else break;
         layer = next;
         root[layer + 1] = op->out;
@@ -3446,16 +3550,16 @@ static prun__window prun__clip_window(const prun__layer *layer, const prun__valu
     const int64_t y = oy * layer->stride - layer->padding, x = ox * layer->stride - layer->padding;
     prun__window w;
     w.y0 = PRUN__MAX(y, 0);
-    w.y1 = PRUN__MIN(y + layer->kernel, in->h);
+    w.y1 = PRUN__MIN(y + layer->kernel[0], in->h);
     w.x0 = PRUN__MAX(x, 0);
-    w.x1 = PRUN__MIN(x + layer->kernel, in->w);
+    w.x1 = PRUN__MIN(x + layer->kernel[1], in->w);
     return w;
 }
 
-/* One output vector of a pool: maximum, or sum / kernel^2. where: NULL, or the winning pixels. */
+/* One output vector of a pool: maximum, or sum / kernel area. where: NULL, or the winners. */
 static void prun__pool_vector(const prun__layer *layer, const prun__value *in, prun__window w,
                               const float *x, float *y, int32_t *where) {
-    const float scale = 1.0f / (float)(layer->kernel * layer->kernel);
+    const float scale = 1.0f / (float)(layer->kernel[0] * layer->kernel[1]);
     float sum[PRUN_LANES];
     int64_t py, px;
     int l, first = 1;
@@ -3490,7 +3594,7 @@ static void prun__pool_block(const prun_net *net, const prun__op *op, const floa
 /* Adds one output vector's gradient to the window's pixels. */
 static void prun__unpool_vector(const prun__layer *layer, const prun__value *in, prun__window w,
                                 const float *x, const float *dy, float *dx) {
-    const float scale = 1.0f / (float)(layer->kernel * layer->kernel);
+    const float scale = 1.0f / (float)(layer->kernel[0] * layer->kernel[1]);
     int32_t where[PRUN_LANES];
     float y[PRUN_LANES];
     int64_t py, px;
@@ -4597,11 +4701,9 @@ static prun_prune_options prun__prune_resolved(const prun_prune_options *options
 static prun_status prun__prune_check(const prun_objective *o, const prun_prune_options *p) {
     prun_context *context = o->context;
     int32_t i;
-    if (!o->loss)
-        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "objective: the loss callback is missing");
-    if (o->samples <= 0 || o->tensor_count <= 0 || !o->tensors)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: %lld samples, %lld tensors",
-                          (long long)o->samples, (long long)o->tensor_count);
+    if (o->tensor_count <= 0 || !o->tensors)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
+                          (long long)o->tensor_count);
     if (p->method != PRUN_MAGNITUDE && p->method != PRUN_RANDOM)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown method %d",
                           (int)p->method);
@@ -4690,9 +4792,9 @@ static prun_status prun__make_orders(prun__search *s) {
     return ready ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-static prun_status prun__search_make(const prun_objective *o, const prun_prune_options *options,
-                                     prun__search *s) {
-    const int64_t m = o->samples;
+/* Everything that needs the weights alone. */
+static prun_status prun__ranking_make(const prun_objective *o, const prun_prune_options *options,
+                                      prun__search *s) {
     int64_t i;
     memset(s, 0, sizeof *s);
     s->o = o;
@@ -4706,18 +4808,29 @@ static prun_status prun__search_make(const prun_objective *o, const prun_prune_o
     s->order = (int32_t *)prun__alloc(s->context, prun__mul(s->options.repetitions, s->count),
                                       sizeof(int32_t), "pruning");
     s->kept = (int64_t *)prun__alloc_zero(s->context, s->segments, sizeof(int64_t), "pruning");
+    if (!s->saved || !s->flat || !s->order || !s->kept) return PRUN_ERR_MEMORY;
+    for (i = 0; i < s->tensors; i++)
+        memcpy(s->saved + s->start[i], o->tensors[s->which[i]].data,
+               (size_t)(s->start[i + 1] - s->start[i]) * sizeof(float));
+    return prun__make_orders(s);
+}
+
+/* The ranking, and room for losses. */
+static prun_status prun__search_make(const prun_objective *o, const prun_prune_options *options,
+                                     prun__search *s) {
+    const int64_t m = o->samples;
+    PRUN__TRY(prun__ranking_make(o, options, s));
+    if (!o->loss)
+        return prun__fail(s->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the loss callback is missing");
+    if (m <= 0)
+        return prun__fail(s->context, PRUN_ERR_ARGUMENT, "objective: %lld samples", (long long)m);
     s->losses = (double *)prun__alloc(s->context, prun__mul(s->options.repetitions, m),
                                       sizeof(double), "pruning");
     s->hardness = (float *)prun__alloc(s->context, m, sizeof(float), "pruning");
     s->queue = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
     s->scratch = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
-    if (!s->saved || !s->flat || !s->order || !s->kept || !s->losses || !s->hardness ||
-        !s->queue || !s->scratch)
-        return PRUN_ERR_MEMORY;
-    for (i = 0; i < s->tensors; i++)
-        memcpy(s->saved + s->start[i], o->tensors[s->which[i]].data,
-               (size_t)(s->start[i + 1] - s->start[i]) * sizeof(float));
-    return prun__make_orders(s);
+    return s->losses && s->hardness && s->queue && s->scratch ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
 /* Writes a flat copy into the objective's tensors. */
@@ -4997,7 +5110,7 @@ PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune
         one.grid = 1 << 24;
         point = kept_fraction * (double)one.grid;
     }
-    status = prun__search_make(objective, &one, &s);
+    status = prun__ranking_make(objective, &one, &s);
     if (status == PRUN_OK) {
         prun__apply(&s, 0, (int64_t)floor(point + 0.5));
         if (kept) *kept = prun__kept_in_all(&s, (int64_t)floor(point + 0.5));
@@ -5314,8 +5427,9 @@ static prun_status prun__idx_labels(prun_context *context, prun__file *file, int
     for (i = count - 1; i >= 0; i--) labels[i] = bytes[i];
     for (i = 0; i < count; i++)
         if (labels[i] >= classes)
-            return prun__fail(context, PRUN_ERR_LABEL, "%s: label %d of image %lld, classes 0 .. %lld",
-                              file->path, (int)labels[i], (long long)i, (long long)classes - 1);
+            return prun__fail(context, PRUN_ERR_LABEL,
+                              "%s: label %d of image %lld is not in 0 .. %lld", file->path,
+                              (int)labels[i], (long long)i, (long long)classes - 1);
     return PRUN_OK;
 }
 
@@ -5338,9 +5452,9 @@ static prun_status prun__idx_load(prun_context *context, prun__file *images, pru
         return prun__fail(context, PRUN_ERR_ARGUMENT, "IDX options: channels %lld, classes %lld",
                           (long long)m->channels, (long long)m->classes);
     if (m->height < size[1] || m->width < size[2] || m->height > (1 << 20))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "IDX options: pad_to %lld for %s of %lldx%lld",
-                          (long long)o->pad_to, images->path, (long long)size[1],
-                          (long long)size[2]);
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "IDX options: pad_to %lld for %s of %lldx%lld", (long long)o->pad_to,
+                          images->path, (long long)size[1], (long long)size[2]);
     PRUN__TRY(prun__images_allocate(context, m, &to, &pixels));
     PRUN__TRY(prun__idx_labels(context, labels, count, m->classes, to));
     return prun__idx_pixels(context, images, size, m, pixels);
@@ -5377,8 +5491,9 @@ static prun_status prun__cifar_file(prun_context *context, prun__file *file, int
         PRUN__TRY(prun__file_read(context, file, bytes, head));
         label = bytes[m->classes == 100 ? 1 : 0];
         if (label >= m->classes)
-            return prun__fail(context, PRUN_ERR_LABEL, "%s: label %d of image %lld, classes 0 .. %lld",
-                              file->path, (int)label, (long long)i, (long long)m->classes - 1);
+            return prun__fail(context, PRUN_ERR_LABEL,
+                              "%s: label %d of image %lld is not in 0 .. %lld", file->path,
+                              (int)label, (long long)i, (long long)m->classes - 1);
         labels[at + i] = label;
         PRUN__TRY(prun__file_read(context, file, pixels + (at + i) * 3072, 3072));
     }
@@ -5805,17 +5920,24 @@ static prun_status prun__check_places(prun_safetensors *f) {
     return PRUN_OK;
 }
 
+/* Sorts the names; two equal ones are an error. */
+static prun_status prun__unique_names(prun_context *context, const char *path, const char **names,
+                                      int64_t count) {
+    int64_t i;
+    qsort((void *)(uintptr_t)names, (size_t)count, sizeof *names, prun__by_name);
+    for (i = 1; i < count; i++)
+        if (strcmp(names[i], names[i - 1]) == 0)
+            return prun__fail(context, PRUN_ERR_FORMAT, "%s: two tensors named %s", path, names[i]);
+    return PRUN_OK;
+}
+
 static prun_status prun__check_names(prun_safetensors *f) {
     const char **names = (const char **)prun__alloc(f->context, f->count, sizeof *names, "names");
-    prun_status status = PRUN_OK;
+    prun_status status;
     int64_t i;
     if (!names) return PRUN_ERR_MEMORY;
     for (i = 0; i < f->count; i++) names[i] = f->entry[i].name;
-    qsort((void *)(uintptr_t)names, (size_t)f->count, sizeof *names, prun__by_name);
-    for (i = 1; i < f->count && status == PRUN_OK; i++)
-        if (strcmp(names[i], names[i - 1]) == 0)
-            status = prun__fail(f->context, PRUN_ERR_FORMAT, "%s: two tensors named %s", f->path,
-                                names[i]);
+    status = prun__unique_names(f->context, f->path, names, f->count);
     prun__free(f->context, (void *)(uintptr_t)names);
     return status;
 }
@@ -6053,15 +6175,35 @@ static int prun__write_all(FILE *stream, const prun__text *header, const prun_te
     return prun__sync(stream);
 }
 
+/* Every tensor needs a name of its own: a reader would refuse the file otherwise. */
+static prun_status prun__check_tensors(prun_context *context, const char *path,
+                                       const prun_tensor *tensors, int64_t count) {
+    const char **names;
+    prun_status status;
+    int64_t i;
+    for (i = 0; i < count; i++)
+        if (!tensors[i].name || !tensors[i].data)
+            return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: tensor %lld has no %s", path,
+                              (long long)i, tensors[i].name ? "data" : "name");
+    names = (const char **)prun__alloc(context, count, sizeof *names, "names");
+    if (!names) return PRUN_ERR_MEMORY;
+    for (i = 0; i < count; i++) names[i] = tensors[i].name;
+    status = prun__unique_names(context, path, names, count);
+    prun__free(context, (void *)(uintptr_t)names);
+    return status;
+}
+
 PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
                                            const prun_tensor *tensors, int64_t count,
                                            const char *const *metadata, int64_t pairs) {
     prun__text header = {NULL, 0};
     const size_t length = strlen(path) + 5;
-    char *temporary = (char *)prun__alloc(context, (int64_t)length, 1, "file name");
+    char *temporary;
     FILE *stream = NULL;
     prun_status status = PRUN_ERR_MEMORY;
     int written;
+    PRUN__TRY(prun__check_tensors(context, path, tensors, count));
+    temporary = (char *)prun__alloc(context, (int64_t)length, 1, "file name");
     prun__put_header(&header, tensors, count, metadata, pairs);
     header.out = (char *)prun__alloc(context, header.length, 1, "header");
     if (temporary && header.out) {
@@ -6191,13 +6333,15 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
     return PRUN_OK;
 }
 
+#ifdef PRUN__AVX2
+#undef PRUN__AVX2
+#endif
 /* Private macros end here, so that a unity build does not see them. */
 #undef PRUN__TRY
 #undef PRUN__MIN
 #undef PRUN__MAX
 #undef PRUN__NAN
 #undef PRUN__PRINTF
-#undef PRUN__AVX2
 #undef PRUN__STREAM_ORDER
 #undef PRUN__STREAM_AUGMENT
 #undef PRUN__STREAM_DROPOUT
@@ -6208,5 +6352,25 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 
 /* [LICENSE] MIT */
 /*
-@LICENSE@
+   MIT License
+
+   Copyright (c) 2026 the prunability.h authors
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy
+   of this software and associated documentation files (the "Software"), to deal
+   in the Software without restriction, including without limitation the rights
+   to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+   copies of the Software, and to permit persons to whom the Software is
+   furnished to do so, subject to the following conditions:
+
+   The above copyright notice and this permission notice shall be included in all
+   copies or substantial portions of the Software.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+   IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+   FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+   AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+   LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+   SOFTWARE.
 */

@@ -26,9 +26,9 @@ static void report(const char *name, prun_net *net, const prun_images *images)
 int main(void)
 {
     prun_idx_options padded = {.pad_to = 32};
-    prun_arch arch = {.family = PRUN_CNN, .width = 16, .channels = 1, .seed = 1};
-    prun_train_options recipe = {.epochs = 12, .learning_rate = 0.05, .weight_decay = 1e-4,
-                                 .schedule = PRUN_SCHEDULE_MADDOX, .seed = 1};
+    prun_arch arch = {.family = PRUN_CNN, .width = 8, .channels = 1, .seed = 1};
+    prun_train_options recipe = {.epochs = 10, .batch = 32, .learning_rate = 0.02,
+                                 .weight_decay = 1e-4, .schedule = PRUN_SCHEDULE_MADDOX};
     prun_prune_options tolerances = {.beta = {0.05, 0.1, 0.2, 0.5}, .betas = 4};
     prun_images train, test;
     prun_net *net;
