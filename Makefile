@@ -19,7 +19,7 @@ LINK = $(LDFLAGS) -lm $(LDLIBS)
 EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
 TESTS = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
 GOLDEN = $(patsubst tests/%.c,build/%,$(wildcard tests/golden_check.c))
-SCRIPTS = $(wildcard tests/compile.sh tests/header.sh)
+SCRIPTS = $(wildcard tests/compile.sh tests/header.sh tests/readme.sh)
 
 .PHONY: help demo quickstart examples test clean install force
 

@@ -2253,34 +2253,67 @@ static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shi
     return t < 0 || t >= n ? -1 : t;
 }
 
+/* `count` raw values from element `from` on. */
+static void prun__raw_run(const prun_images *m, int64_t from, int64_t count,
+                          float *PRUN__RESTRICT out) {
+    int64_t i;
+    if (m->values) {
+        memcpy(out, m->values + from, (size_t)count * sizeof(float));
+    } else {
+        const uint8_t *PRUN__RESTRICT bytes = m->pixels + from;
+        for (i = 0; i < count; i++) out[i] = (float)bytes[i] * (1.0f / 255.0f);
+    }
+}
+
 /* Raw values of one drawn image, (C, H, W). */
 static void prun__image_raw(const prun_images *m, int64_t image, prun__draw d, float *out) {
     const int64_t base = image * prun__image_size(m);
     int64_t c, y, x;
+    if (!d.mirror && !d.crop_y && !d.crop_x && !d.shift_y && !d.shift_x) {
+        prun__raw_run(m, base, prun__image_size(m), out);
+        return;
+    }
     for (c = 0; c < m->channels; c++) {
-        for (y = 0; y < m->height; y++) {
+        for (y = 0; y < m->height; y++, out += m->width) {
             const int64_t sy = prun__draw_source(y, m->height, d.crop_y, d.shift_y, 0);
             const int64_t row = base + (c * m->height + sy) * m->width;
-            for (x = 0; x < m->width; x++, out++) {
+            for (x = 0; x < m->width; x++) {
                 const int64_t sx = prun__draw_source(x, m->width, d.crop_x, d.shift_x, d.mirror);
-                if (sy < 0 || sx < 0) *out = 0.0f;
-                else *out = m->pixels ? (float)m->pixels[row + sx] * (1.0f / 255.0f)
-                                      : m->values[row + sx];
+                if (sy < 0 || sx < 0) out[x] = 0.0f;
+                else prun__raw_run(m, row + sx, 1, out + x);
             }
         }
     }
 }
 
-/* Per-image standardisation, models of the DEMOGEN study: std at least 1/sqrt(size). */
-static void prun__image_moments(const float *v, int64_t size, float *mean, float *scale) {
-    double sum = 0.0, square = 0.0, std;
+/* Sums of v - shift and of its square, in double; four chains at once hide the adds' latency. */
+static void prun__image_sums(const float *v, int64_t size, double shift, double *sum,
+                             double *square) {
+    double s[4] = {0, 0, 0, 0}, q[4] = {0, 0, 0, 0};
     int64_t i;
-    for (i = 0; i < size; i++) sum += (double)v[i];
-    sum /= (double)size;
-    for (i = 0; i < size; i++) square += ((double)v[i] - sum) * ((double)v[i] - sum);
-    std = sqrt(square / (double)size);
-    std = PRUN__MAX(std, 1.0 / sqrt((double)size));
-    *mean = (float)sum;
+    int k;
+    for (i = 0; i < size / 4 * 4; i += 4)
+        for (k = 0; k < 4; k++) {
+            const double d = (double)v[i + k] - shift;
+            s[k] += d;
+            q[k] += d * d;
+        }
+    for (; i < size; i++) {
+        s[0] += (double)v[i] - shift;
+        q[0] += ((double)v[i] - shift) * ((double)v[i] - shift);
+    }
+    *sum = s[0] + s[1] + s[2] + s[3];
+    *square = q[0] + q[1] + q[2] + q[3];
+}
+
+/* Per-image standardisation of the DEMOGEN study: std at least 1/sqrt(size). */
+static void prun__image_moments(const float *v, int64_t size, float *mean, float *scale) {
+    const double n = (double)size, shift = (double)v[0];
+    double sum, square, std;
+    prun__image_sums(v, size, shift, &sum, &square);
+    std = sqrt(PRUN__MAX(square / n - sum / n * (sum / n), 0.0));
+    std = PRUN__MAX(std, 1.0 / sqrt(n));
+    *mean = (float)(shift + sum / n);
     *scale = (float)(1.0 / std);
 }
 
@@ -2321,15 +2354,20 @@ static int64_t prun__source_image(const prun__source *s, int64_t i) {
     return s->index ? s->index[i] : s->first + i;
 }
 
-/* One block in the lane layout; scratch: 16 images. Empty lanes become 0. */
+/* Images lie this many floats apart in the scratch memory: sixteen streams a power of two apart
+   would fall into the same few cache sets. */
+static int64_t prun__scratch_stride(int64_t image_size) { return image_size + 16; }
+
+/* One block in the lane layout; scratch: 16 strides. Empty lanes become 0. */
 static void prun__pack_block(const prun__source *s, int64_t block, float *scratch,
                              float *PRUN__RESTRICT lanes) {
     const prun_images *m = s->images;
     const int64_t size = prun__image_size(m), area = m->height * m->width;
+    const int64_t stride = prun__scratch_stride(size);
     int64_t l, p, c;
     for (l = 0; l < PRUN_LANES; l++) {
         const int64_t i = block * PRUN_LANES + l;
-        float *v = scratch + l * size;
+        float *v = scratch + l * stride;
         if (i >= s->n) {
             memset(v, 0, (size_t)size * sizeof(float));
             continue;
@@ -2340,7 +2378,7 @@ static void prun__pack_block(const prun__source *s, int64_t block, float *scratc
     }
     for (p = 0; p < area; p++)
         for (c = 0; c < m->channels; c++, lanes += PRUN_LANES)
-            for (l = 0; l < PRUN_LANES; l++) lanes[l] = scratch[l * size + c * area + p];
+            for (l = 0; l < PRUN_LANES; l++) lanes[l] = scratch[l * stride + c * area + p];
 }
 
 /* Sizes, normalisation and every index; labels of the chosen images as well. */
@@ -2379,8 +2417,9 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
     s.seed = seed;
     s.stream = stream;
     PRUN__TRY(prun__source_check(context, &s));
-    scratch = (float *)prun__alloc(context, PRUN_LANES * prun__image_size(images), sizeof(float),
-                                   "images");
+    scratch = (float *)prun__alloc(
+        context, PRUN_LANES * prun__scratch_stride(prun__image_size(images)), sizeof(float),
+        "images");
     if (!scratch) return PRUN_ERR_MEMORY;
     for (b = 0; b < prun__blocks(n); b++)
         prun__pack_block(&s, b, scratch, lanes + b * PRUN_LANES * prun__image_size(images));
@@ -3664,14 +3703,21 @@ static void prun__dropout_masks(uint64_t seed, uint64_t stream, uint64_t first, 
     }
 }
 
+/* A lane is kept where its bit is set; four lanes at a time through a table of 0 and 1. */
 static void prun__dropout_apply(const uint16_t *mask, int64_t vectors, float scale, const float *x,
                                 int add, float *y) {
+    static const float bits[16][4] = {
+        {0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {1, 1, 0, 0}, {0, 0, 1, 0}, {1, 0, 1, 0},
+        {0, 1, 1, 0}, {1, 1, 1, 0}, {0, 0, 0, 1}, {1, 0, 0, 1}, {0, 1, 0, 1}, {1, 1, 0, 1},
+        {0, 0, 1, 1}, {1, 0, 1, 1}, {0, 1, 1, 1}, {1, 1, 1, 1}};
+    const prun__f4 zero = prun__f4_set(0.0f), factor = prun__f4_set(scale);
     int64_t v;
     int l;
     for (v = 0; v < vectors; v++, x += PRUN_LANES, y += PRUN_LANES)
-        for (l = 0; l < PRUN_LANES; l++) {
-            const float kept = mask[v] >> l & 1 ? x[l] * scale : 0.0f;
-            y[l] = add ? y[l] + kept : kept;
+        for (l = 0; l < PRUN_LANES; l += 4) {
+            prun__f4 kept = prun__f4_load(bits[mask[v] >> l & 15]);
+            kept = prun__f4_if_gt(kept, zero, prun__f4_mul(prun__f4_load(x + l), factor));
+            prun__f4_store(y + l, add ? prun__f4_add(prun__f4_load(y + l), kept) : kept);
         }
 }
 
@@ -3701,10 +3747,15 @@ static float *prun__grad_at(const prun__run *run, int32_t value, int64_t block) 
     return run->net->batch.grad[v->grad] + block * v->size;
 }
 
+/* Floats of scratch memory for one block of images. */
+static int64_t prun__scratch_size(const prun_net *net) {
+    return PRUN_LANES * prun__scratch_stride(net->channels * net->height * net->width);
+}
+
 static void prun__pack_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun_net *net = run->net;
-    prun__pack_block(run->source, block, net->batch.scratch + worker * net->value[0].size,
+    prun__pack_block(run->source, block, net->batch.scratch + worker * prun__scratch_size(net),
                      prun__at(run, 0, block));
 }
 
@@ -4132,7 +4183,7 @@ static prun_status prun__batch_rest(prun_net *net, int64_t blocks, int64_t worke
     b->partial = (float *)prun__alloc(context, partial, sizeof(float), "batch");
     b->strips = (float *)prun__alloc(context, prun__mul(workers, strip), sizeof(float), "batch");
     b->spare = (float *)prun__alloc(context, spare, sizeof(float), "batch");
-    b->scratch = (float *)prun__alloc(context, prun__mul(workers, net->value[0].size),
+    b->scratch = (float *)prun__alloc(context, prun__mul(workers, prun__scratch_size(net)),
                                       sizeof(float), "batch");
     b->sums = (double *)prun__alloc(context, prun__mul(blocks, 2 * net->max_channels),
                                     sizeof(double), "batch");
@@ -4307,7 +4358,7 @@ static void prun__prepare(prun_net *net) {
 
 /* Floats of a worker's evaluation memory: slots, 16 images, loss scratch. */
 static int64_t prun__arena_size(const prun_net *net) {
-    int64_t size = net->value[0].size;
+    int64_t size = prun__scratch_size(net);
     int32_t i;
     for (i = 0; i < net->slots; i++) size += net->slot_size[i];
     return size + (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16;
@@ -4356,7 +4407,7 @@ static void prun__eval_task(void *pointer, int64_t block, int64_t worker) {
     float *arena = net->arena + worker * prun__arena_size(net);
     float *end = arena + prun__arena_size(net);
     double *head = (double *)(void *)(end - (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16);
-    float *scratch = (float *)(void *)head - net->value[0].size;
+    float *scratch = (float *)(void *)head - prun__scratch_size(net);
     const float *logits = prun__slot(net, arena, net->output);
     prun__pack_block(e->source, block, scratch, prun__slot(net, arena, 0));
     prun__eval_block(net, arena);
