@@ -1094,12 +1094,31 @@ typedef struct prun__wjob {
     int64_t rows, pixels;
 } prun__wjob;
 
+/* A weight that was kept, and where its input lies from the pixel's corner, in floats. */
+typedef struct prun__nonzero {
+    int32_t offset;
+    float weight;
+} prun__nonzero;
+
+/* One output channel of up to four pixels in a row. */
+typedef struct prun__sparse_job {
+    const prun__nonzero *nonzero;
+    int64_t count;
+    const float *x;
+    float *y;
+    int64_t x_step, y_step; /* floats between pixels */
+    int32_t pixels;         /* 1 .. 4 */
+    int32_t relu;
+    float bias;
+} prun__sparse_job;
+
 typedef struct prun__kernels {
     const char *name;
     void (*panel6)(const prun__panel *panel);
     void (*panel4)(const prun__panel *panel);
     void (*wtile6)(const prun__wjob *job);
     void (*wtile4)(const prun__wjob *job);
+    void (*sparse)(const prun__sparse_job *job);
     /* Per lane, in double: sums of a and of a times b at i * stride + lane for i < count. */
     void (*sums)(const float *a, const float *b, int64_t count, int64_t stride, double *sum,
                  double *product);
@@ -1305,6 +1324,30 @@ static void prun__wtile6_portable(const prun__wjob *j) {
     prun__wpair_portable(j, j->offset[4], j->offset[5], j->sum + 64, j->sum + 80);
 }
 
+/* One pixel at a time: four accumulators, in the order of the dense kernel. */
+static void prun__sparse_portable(const prun__sparse_job *j) {
+    const prun__f4 low = prun__f4_set(j->relu ? 0.0f : -(float)HUGE_VAL);
+    int64_t k;
+    int32_t p;
+    for (p = 0; p < j->pixels; p++) {
+        const float *x = j->x + p * j->x_step;
+        float *y = j->y + p * j->y_step;
+        prun__f4 a0 = prun__f4_set(j->bias), a1 = a0, a2 = a0, a3 = a0;
+        for (k = 0; k < j->count; k++) {
+            const float *z = x + j->nonzero[k].offset;
+            const prun__f4 w = prun__f4_set(j->nonzero[k].weight);
+            a0 = prun__f4_add(a0, prun__f4_mul(w, prun__f4_load(z)));
+            a1 = prun__f4_add(a1, prun__f4_mul(w, prun__f4_load(z + 4)));
+            a2 = prun__f4_add(a2, prun__f4_mul(w, prun__f4_load(z + 8)));
+            a3 = prun__f4_add(a3, prun__f4_mul(w, prun__f4_load(z + 12)));
+        }
+        prun__f4_store(y, prun__f4_max(low, a0));
+        prun__f4_store(y + 4, prun__f4_max(low, a1));
+        prun__f4_store(y + 8, prun__f4_max(low, a2));
+        prun__f4_store(y + 12, prun__f4_max(low, a3));
+    }
+}
+
 static void prun__sums_portable(const float *a, const float *b, int64_t count, int64_t stride,
                                 double *sum, double *product) {
     int64_t i;
@@ -1319,7 +1362,7 @@ static void prun__sums_portable(const float *a, const float *b, int64_t count, i
 
 static const prun__kernels prun__kernels_portable = {
     "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
-    prun__wtile4_portable, prun__sums_portable};
+    prun__wtile4_portable, prun__sparse_portable, prun__sums_portable};
 
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
@@ -1449,6 +1492,33 @@ PRUN__AVX2 static void prun__wtile4_avx2(const prun__wjob *j) {
 #undef PRUN__STORE
 
 #define PRUN__STEP(i) \
+    c##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i), c##i); \
+    d##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i + 8), d##i);
+#define PRUN__FINISH(i) \
+    if (i < j->pixels) { \
+        _mm256_storeu_ps(j->y + i * j->y_step, j->relu ? _mm256_max_ps(zero, c##i) : c##i); \
+        _mm256_storeu_ps(j->y + i * j->y_step + 8, j->relu ? _mm256_max_ps(zero, d##i) : d##i); \
+    }
+/* Four pixels share each weight: eight accumulators hide the FMA latency. Pixels beyond the last
+   repeat it and are not stored. */
+PRUN__AVX2 static void prun__sparse_avx2(const prun__sparse_job *j) {
+    const __m256 zero = _mm256_setzero_ps();
+    const int64_t s0 = 0, s1 = j->pixels > 1 ? j->x_step : 0, s2 = j->pixels > 2 ? 2 * j->x_step : s1,
+                  s3 = j->pixels > 3 ? 3 * j->x_step : s2;
+    const prun__nonzero *n = j->nonzero, *end = n + j->count;
+    __m256 c0 = _mm256_broadcast_ss(&j->bias), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0,
+           d3 = c0;
+    for (; n < end; n++) {
+        const float *z = j->x + n->offset;
+        const __m256 w = _mm256_broadcast_ss(&n->weight);
+        PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+    }
+    PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
+}
+#undef PRUN__STEP
+#undef PRUN__FINISH
+
+#define PRUN__STEP(i) \
     u = _mm256_cvtps_pd(_mm_loadu_ps(a + 4 * i)); \
     v = _mm256_cvtps_pd(_mm_loadu_ps(b + 4 * i)); \
     s##i = _mm256_add_pd(s##i, u); \
@@ -1474,7 +1544,7 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t c
 
 static const prun__kernels prun__kernels_avx2 = {
     "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
-    prun__sums_avx2};
+    prun__sparse_avx2, prun__sums_avx2};
 
 /* AVX2 and FMA in the CPU, and the operating system saves the wide registers (XCR0 bits 1, 2). */
 static int prun__cpu_has_avx2(void) {
@@ -1795,8 +1865,14 @@ static int64_t prun__packed_size(const prun__conv *c, int forward) {
     return prun__cut_width(prun__cut_channels(out)) * in * c->taps;
 }
 
-/* One panel of packed weights: [tap][in][width]. scale (per O channel) folds a batch norm; NULL: 1.
-   Products too small for a normal float become zero, because subnormals slow some CPUs 10 times. */
+/* A weight with the scale of its output channel (NULL: 1), which folds a batch norm. What is too
+   small for a normal float becomes zero, because subnormals slow some CPUs ten times. */
+static float prun__folded_weight(float weight, const double *scale, int64_t channel) {
+    const float v = scale ? (float)((double)weight * scale[channel]) : weight;
+    return fabsf(v) < 1.17549435e-38f ? 0.0f : v;
+}
+
+/* One panel of packed weights: [tap][in][width]. */
 static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t panel, float *packed) {
     const int64_t O = c->shape.out_channels, I = c->shape.in_channels, T = c->taps;
@@ -1814,12 +1890,9 @@ static void prun__pack_panel(const prun__conv *c, int forward, const float *weig
         for (k = 0; k < in; k++) {
             const int64_t o = forward ? start + i : k, s = forward ? k : start + i;
             const float *from = weight + (o * I + s) * T;
-            for (tap = 0; tap < T; tap++) {
-                float v = from[forward ? tap : T - 1 - tap];
-                if (scale) v = (float)((double)v * scale[o]);
-                if (fabsf(v) < 1.17549435e-38f) v = 0.0f;
-                to[(tap * in + k) * width] = v;
-            }
+            for (tap = 0; tap < T; tap++)
+                to[(tap * in + k) * width] =
+                    prun__folded_weight(from[forward ? tap : T - 1 - tap], scale, o);
         }
     }
 }
@@ -1867,6 +1940,106 @@ static void prun__conv_block(const prun__conv *c, int forward, const float *x, c
             p.channels = (int32_t)PRUN__MIN(width, out - start);
             if (width == 6) kernels->panel6(&p);
             else kernels->panel4(&p);
+        }
+    }
+}
+
+/* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the order
+   of the dense kernel and a zero weight adds nothing, so the two agree bit by bit. */
+
+/* Below this share of kept weights the sparse kernel is the faster one (measured). */
+#define PRUN__SPARSE_DENSITY 0.45
+
+static int64_t prun__padded_height(const prun__conv *c) {
+    return c->shape.in_height + c->shape.padding[0] + c->shape.padding[2];
+}
+
+static int64_t prun__padded_width(const prun__conv *c) {
+    return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
+}
+
+/* Floats of the zero-padded copy of a block, 0 if the input itself will do. */
+static int64_t prun__padded_size(const prun__conv *c) {
+    const int64_t h = prun__padded_height(c), w = prun__padded_width(c);
+    if (h == c->shape.in_height && w == c->shape.in_width) return 0;
+    return h * w * c->shape.in_channels * PRUN_LANES;
+}
+
+/* True when few enough weights are left and offsets fit their type. */
+static int prun__is_sparse(const prun__conv *c, const float *weight) {
+    const int64_t size = c->shape.out_channels * c->shape.in_channels * c->taps;
+    int64_t i, kept = 0;
+    if (prun__padded_height(c) * prun__padded_width(c) * c->shape.in_channels >
+        INT32_MAX / PRUN_LANES)
+        return 0;
+    for (i = 0; i < size; i++) kept += weight[i] != 0.0f;
+    return (double)kept <= PRUN__SPARSE_DENSITY * (double)size;
+}
+
+/* Kept weights of each output channel, by (tap, in-channel); row[o] .. row[o + 1] bounds them. */
+static void prun__sparse_encode(const prun__conv *c, const float *weight, const double *scale,
+                                prun__nonzero *out, int32_t *row) {
+    const int64_t I = c->shape.in_channels, T = c->taps, width = prun__padded_width(c);
+    int64_t o, t, k;
+    int32_t n = 0;
+    for (o = 0; o < c->shape.out_channels; o++) {
+        row[o] = n;
+        for (t = 0; t < T; t++) {
+            const int64_t corner =
+                (t / c->shape.kernel[1] * width + t % c->shape.kernel[1]) * I;
+            for (k = 0; k < I; k++) {
+                const float v = prun__folded_weight(weight[(o * I + k) * T + t], scale, o);
+                if (v == 0.0f) continue;
+                out[n].offset = (int32_t)((corner + k) * PRUN_LANES);
+                out[n++].weight = v;
+            }
+        }
+    }
+    row[o] = n;
+}
+
+/* Copies a block into the middle of zeros. */
+static void prun__pad_block(const prun__conv *c, const float *x, float *padded) {
+    const int64_t row = c->shape.in_width * c->shape.in_channels * PRUN_LANES;
+    const int64_t left = c->shape.padding[1] * c->shape.in_channels * PRUN_LANES;
+    const int64_t wide = prun__padded_width(c) * c->shape.in_channels * PRUN_LANES;
+    int64_t y;
+    memset(padded, 0, (size_t)(c->shape.padding[0] * wide) * sizeof(float));
+    padded += c->shape.padding[0] * wide;
+    for (y = 0; y < c->shape.in_height; y++, x += row, padded += wide) {
+        memset(padded, 0, (size_t)left * sizeof(float));
+        memcpy(padded + left, x, (size_t)row * sizeof(float));
+        memset(padded + left + row, 0, (size_t)(wide - left - row) * sizeof(float));
+    }
+    memset(padded, 0, (size_t)(c->shape.padding[2] * wide) * sizeof(float));
+}
+
+/* Forward of one block from its kept weights; padded: prun__padded_size floats. */
+static void prun__sparse_block(const prun__conv *c, const float *x, const prun__nonzero *nonzero,
+                               const int32_t *row, prun__finish finish, float *padded, float *y) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const int64_t I = c->shape.in_channels, O = c->shape.out_channels;
+    const int64_t line = c->shape.stride[0] * prun__padded_width(c) * I * PRUN_LANES;
+    int64_t oy, ox, o;
+    prun__sparse_job j;
+    if (prun__padded_size(c) > 0) {
+        prun__pad_block(c, x, padded);
+        x = padded;
+    }
+    j.x_step = c->shape.stride[1] * I * PRUN_LANES;
+    j.y_step = O * PRUN_LANES;
+    j.relu = finish.relu;
+    for (oy = 0; oy < c->out_height; oy++) {
+        for (ox = 0; ox < c->out_width; ox += 4) {
+            j.pixels = (int32_t)PRUN__MIN(4, c->out_width - ox);
+            j.x = x + oy * line + ox * j.x_step;
+            j.y = y + (oy * c->out_width + ox) * j.y_step;
+            for (o = 0; o < O; o++, j.y += PRUN_LANES) {
+                j.nonzero = nonzero + row[o];
+                j.count = row[o + 1] - row[o];
+                j.bias = finish.bias ? finish.bias[o] : 0.0f;
+                kernels->sparse(&j);
+            }
         }
     }
 }
@@ -2467,6 +2640,8 @@ typedef struct prun__op {
     int32_t add, add2;       /* backward: the gradient of in / in2 is added to, not set */
     prun__conv conv;         /* CONV */
     int64_t eval_packed, eval_bias; /* CONV: offsets in net->prepared */
+    int64_t eval_nonzero, eval_row; /* CONV: offsets in net->nonzero and net->nonzero_row */
+    int32_t sparse;                 /* CONV: the evaluation at hand uses the sparse kernel */
 } prun__op;
 
 typedef struct prun__value {
@@ -2520,6 +2695,9 @@ struct prun_net {
     double *scale;              /* max_channels: scratch for folding */
     float *prepared;            /* evaluation: folded packed weights and biases */
     int64_t prepared_size;
+    prun__nonzero *nonzero;     /* evaluation: kept weights of sparse layers; made when needed */
+    int32_t *nonzero_row;
+    int64_t nonzero_count, row_count, padded_size;
     float *arena;               /* evaluation: slots and scratch of each worker */
     int64_t arena_capacity;
     double *losses;             /* evaluation scratch, per sample */
@@ -3055,6 +3233,10 @@ static void prun__plan_grads(prun_net *net, unsigned char *busy) {
     }
 }
 
+static int64_t prun__weight_size(const prun__op *op) {
+    return op->conv.shape.out_channels * op->conv.shape.in_channels * op->conv.taps;
+}
+
 static prun_status prun__plan_sizes(prun_net *net) {
     int64_t i;
     net->max_channels = net->channels;
@@ -3074,6 +3256,11 @@ static prun_status prun__plan_sizes(prun_net *net) {
         net->prepared_size += prun__packed_size(&op->conv, 1);
         op->eval_bias = net->prepared_size;
         net->prepared_size += op->conv.shape.out_channels;
+        op->eval_nonzero = net->nonzero_count;
+        net->nonzero_count += (int64_t)(PRUN__SPARSE_DENSITY * (double)prun__weight_size(op)) + 1;
+        op->eval_row = net->row_count;
+        net->row_count += op->conv.shape.out_channels + 1;
+        net->padded_size = PRUN__MAX(net->padded_size, prun__padded_size(&op->conv));
     }
     return PRUN_OK;
 }
@@ -3250,6 +3437,8 @@ PRUNDEF void prun_net_free(prun_net *net) {
     prun__free(context, net->coefficients);
     prun__free(context, net->scale);
     prun__free(context, net->prepared);
+    prun__free(context, net->nonzero);
+    prun__free(context, net->nonzero_row);
     prun__free(context, net->arena);
     prun__free(context, net->losses);
     prun__free(context, net->wrong);
@@ -4344,21 +4533,51 @@ static void prun__prepare_conv(prun_net *net, const prun__op *op) {
         out[c] = (float)((double)norm[1].data[c] +
                          (b - (double)norm[2].data[c]) * net->scale[c]);
     }
-    prun__pack_op(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
+    if (op->sparse)
+        prun__sparse_encode(&op->conv, net->tensor[layer->tensor].data, norm ? net->scale : NULL,
+                            net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row);
+    else
+        prun__pack_op(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
 }
 
-static void prun__prepare(prun_net *net) {
+/* Decides which layers run sparse; memory for them is taken when the first one does. */
+static prun_status prun__choose_sparse(prun_net *net) {
+    int32_t i, any = 0;
+    for (i = 0; i < net->ops; i++) {
+        prun__op *op = &net->op[i];
+        if (op->kind != PRUN__CONV) continue;
+        op->sparse = prun__is_sparse(&op->conv, net->tensor[net->layer[op->layer].tensor].data);
+        any |= op->sparse;
+    }
+    if (!any || net->nonzero) return PRUN_OK;
+    if (!net->nonzero_row)
+        net->nonzero_row = (int32_t *)prun__alloc(net->context, net->row_count, sizeof(int32_t),
+                                                  "sparse weights");
+    if (!net->nonzero_row) return PRUN_ERR_MEMORY;
+    net->nonzero = (prun__nonzero *)prun__alloc(net->context, net->nonzero_count,
+                                                sizeof *net->nonzero, "sparse weights");
+    return net->nonzero ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+static prun_status prun__prepare(prun_net *net) {
     int32_t i;
+    PRUN__TRY(prun__choose_sparse(net));
     for (i = 0; i < net->ops; i++) {
         if (net->op[i].kind == PRUN__CONV) prun__prepare_conv(net, &net->op[i]);
         else if (net->op[i].kind == PRUN__NORM)
             prun__fixed_coefficients(net, &net->op[i], net->op[i].folded);
     }
+    return PRUN_OK;
 }
 
-/* Floats of a worker's evaluation memory: slots, 16 images, loss scratch. */
+/* Floats of scratch: 16 images, or later the padded input of a sparse layer. */
+static int64_t prun__eval_scratch(const prun_net *net) {
+    return PRUN__MAX(prun__scratch_size(net), net->padded_size);
+}
+
+/* Floats of a worker's evaluation memory: slots, scratch, loss scratch. */
 static int64_t prun__arena_size(const prun_net *net) {
-    int64_t size = prun__scratch_size(net);
+    int64_t size = prun__eval_scratch(net);
     int32_t i;
     for (i = 0; i < net->slots; i++) size += net->slot_size[i];
     return size + (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16;
@@ -4379,7 +4598,7 @@ static float *prun__slot(const prun_net *net, float *arena, int32_t value) {
 }
 
 /* One block through the whole net, in buffers small enough to stay in cache. */
-static void prun__eval_block(const prun_net *net, float *arena) {
+static void prun__eval_block(const prun_net *net, float *arena, float *scratch) {
     int32_t i;
     for (i = 0; i < net->ops; i++) {
         const prun__op *op = &net->op[i];
@@ -4390,7 +4609,11 @@ static void prun__eval_block(const prun_net *net, float *arena) {
         if (op->kind == PRUN__CONV) {
             finish.bias = net->prepared + op->eval_bias;
             finish.relu = op->fold >= 0 && net->op[op->fold].relu;
-            prun__conv_block(&op->conv, 1, x, net->prepared + op->eval_packed, finish, y);
+            if (op->sparse)
+                prun__sparse_block(&op->conv, x, net->nonzero + op->eval_nonzero,
+                                   net->nonzero_row + op->eval_row, finish, scratch, y);
+            else
+                prun__conv_block(&op->conv, 1, x, net->prepared + op->eval_packed, finish, y);
         } else if (op->kind == PRUN__NORM) {
             prun__norm_block(net, op, op->relu && !op->folded, x, y);
         } else if (op->kind == PRUN__ADD) {
@@ -4407,10 +4630,10 @@ static void prun__eval_task(void *pointer, int64_t block, int64_t worker) {
     float *arena = net->arena + worker * prun__arena_size(net);
     float *end = arena + prun__arena_size(net);
     double *head = (double *)(void *)(end - (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16);
-    float *scratch = (float *)(void *)head - prun__scratch_size(net);
+    float *scratch = (float *)(void *)head - prun__eval_scratch(net);
     const float *logits = prun__slot(net, arena, net->output);
     prun__pack_block(e->source, block, scratch, prun__slot(net, arena, 0));
-    prun__eval_block(net, arena);
+    prun__eval_block(net, arena, scratch);
     if (e->logits)
         prun__unlane_logits(logits, PRUN__MIN(PRUN_LANES, e->source->n - block * PRUN_LANES),
                             net->classes, e->logits + block * PRUN_LANES * net->classes);
@@ -4430,7 +4653,7 @@ static prun_status prun__evaluate(prun__eval *e) {
                             sizeof(int32_t), "errors"));
     if (!e->losses) e->losses = net->losses;
     e->wrong = net->wrong;
-    prun__prepare(net);
+    PRUN__TRY(prun__prepare(net));
     prun__for(net->context, prun__eval_task, e, prun__blocks(e->source->n));
     return PRUN_OK;
 }
@@ -6397,6 +6620,7 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 #undef PRUN__STREAM_AUGMENT
 #undef PRUN__STREAM_DROPOUT
 #undef PRUN__GRADIENT_BATCH
+#undef PRUN__SPARSE_DENSITY
 
 #endif /* PRUNABILITY_IMPLEMENTATION_INCLUDED */
 #endif /* PRUNABILITY_IMPLEMENTATION */
