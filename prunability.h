@@ -1119,6 +1119,8 @@ typedef struct prun__kernels {
     void (*wtile6)(const prun__wjob *job);
     void (*wtile4)(const prun__wjob *job);
     void (*sparse)(const prun__sparse_job *job);
+    /* out[l * 16 + i] = in[i * 16 + l] for i, l < 16. */
+    void (*transpose)(const float *in, float *out);
     /* Per lane, in double: sums of a and of a times b at i * stride + lane for i < count. */
     void (*sums)(const float *a, const float *b, int64_t count, int64_t stride, double *sum,
                  double *product);
@@ -1324,6 +1326,12 @@ static void prun__wtile6_portable(const prun__wjob *j) {
     prun__wpair_portable(j, j->offset[4], j->offset[5], j->sum + 64, j->sum + 80);
 }
 
+static void prun__transpose_portable(const float *in, float *out) {
+    int i, l;
+    for (l = 0; l < 16; l++)
+        for (i = 0; i < 16; i++) out[l * 16 + i] = in[i * 16 + l];
+}
+
 /* One pixel at a time: four accumulators, in the order of the dense kernel. */
 static void prun__sparse_portable(const prun__sparse_job *j) {
     const prun__f4 low = prun__f4_set(j->relu ? 0.0f : -(float)HUGE_VAL);
@@ -1362,7 +1370,7 @@ static void prun__sums_portable(const float *a, const float *b, int64_t count, i
 
 static const prun__kernels prun__kernels_portable = {
     "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
-    prun__wtile4_portable, prun__sparse_portable, prun__sums_portable};
+    prun__wtile4_portable, prun__sparse_portable, prun__transpose_portable, prun__sums_portable};
 
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
@@ -1503,8 +1511,8 @@ PRUN__AVX2 static void prun__wtile4_avx2(const prun__wjob *j) {
    repeat it and are not stored. */
 PRUN__AVX2 static void prun__sparse_avx2(const prun__sparse_job *j) {
     const __m256 zero = _mm256_setzero_ps();
-    const int64_t s0 = 0, s1 = j->pixels > 1 ? j->x_step : 0, s2 = j->pixels > 2 ? 2 * j->x_step : s1,
-                  s3 = j->pixels > 3 ? 3 * j->x_step : s2;
+    const int64_t s0 = 0, s1 = j->pixels > 1 ? j->x_step : 0;
+    const int64_t s2 = j->pixels > 2 ? 2 * j->x_step : s1, s3 = j->pixels > 3 ? 3 * j->x_step : s2;
     const prun__nonzero *n = j->nonzero, *end = n + j->count;
     __m256 c0 = _mm256_broadcast_ss(&j->bias), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0,
            d3 = c0;
@@ -1517,6 +1525,30 @@ PRUN__AVX2 static void prun__sparse_avx2(const prun__sparse_job *j) {
 }
 #undef PRUN__STEP
 #undef PRUN__FINISH
+
+/* Eight rows by four columns: each register holds four columns of rows i and i + 4, so that two
+   unpacks and two shuffles finish the job. */
+#define PRUN__ROW(i) \
+    _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(in + 16 * (i))), \
+                         _mm_loadu_ps(in + 16 * (i) + 64), 1)
+PRUN__AVX2 static void prun__transpose8x4_avx2(const float *in, float *out) {
+    const __m256 a = PRUN__ROW(0), b = PRUN__ROW(1), c = PRUN__ROW(2), d = PRUN__ROW(3);
+    const __m256 e = _mm256_unpacklo_ps(a, b), f = _mm256_unpackhi_ps(a, b);
+    const __m256 g = _mm256_unpacklo_ps(c, d), h = _mm256_unpackhi_ps(c, d);
+    _mm256_storeu_ps(out, _mm256_shuffle_ps(e, g, 0x44));
+    _mm256_storeu_ps(out + 16, _mm256_shuffle_ps(e, g, 0xee));
+    _mm256_storeu_ps(out + 32, _mm256_shuffle_ps(f, h, 0x44));
+    _mm256_storeu_ps(out + 48, _mm256_shuffle_ps(f, h, 0xee));
+}
+#undef PRUN__ROW
+
+PRUN__AVX2 static void prun__transpose_avx2(const float *in, float *out) {
+    int l;
+    for (l = 0; l < 16; l += 4) {
+        prun__transpose8x4_avx2(in + l, out + l * 16);
+        prun__transpose8x4_avx2(in + l + 128, out + l * 16 + 8);
+    }
+}
 
 #define PRUN__STEP(i) \
     u = _mm256_cvtps_pd(_mm_loadu_ps(a + 4 * i)); \
@@ -1544,7 +1576,7 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t c
 
 static const prun__kernels prun__kernels_avx2 = {
     "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
-    prun__sparse_avx2, prun__sums_avx2};
+    prun__sparse_avx2, prun__transpose_avx2, prun__sums_avx2};
 
 /* AVX2 and FMA in the CPU, and the operating system saves the wide registers (XCR0 bits 1, 2). */
 static int prun__cpu_has_avx2(void) {
@@ -1944,8 +1976,8 @@ static void prun__conv_block(const prun__conv *c, int forward, const float *x, c
     }
 }
 
-/* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the order
-   of the dense kernel and a zero weight adds nothing, so the two agree bit by bit. */
+/* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the
+   order of the dense kernel and a zero weight adds nothing, so the two agree bit by bit. */
 
 /* Below this share of kept weights the sparse kernel is the faster one (measured). */
 #define PRUN__SPARSE_DENSITY 0.45
@@ -2079,10 +2111,15 @@ static int64_t prun__strip_size(const prun__conv *c) {
 /* 16 channels of dy from [pixel][channel][lane] to [pixel][lane][16]; absent channels are 0. */
 static void prun__transpose_strip(const float *PRUN__RESTRICT dy, int64_t pixels, int64_t channels,
                                   int64_t column, float *PRUN__RESTRICT t) {
+    const prun__kernels *kernels = prun__kernels_now();
     const int64_t live = PRUN__MIN(16, channels - 16 * column);
     int64_t p, l, i;
     for (p = 0; p < pixels; p++, t += 256) {
         const float *from = dy + (p * channels + 16 * column) * PRUN_LANES;
+        if (live == 16) {
+            kernels->transpose(from, t);
+            continue;
+        }
         for (l = 0; l < PRUN_LANES; l++) {
             for (i = 0; i < live; i++) t[l * 16 + i] = from[i * PRUN_LANES + l];
             for (i = live; i < 16; i++) t[l * 16 + i] = 0.0f;
