@@ -264,6 +264,15 @@ PRUNDEF void prun_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64
 PRUNDEF void prun_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
                          float *nchw);
 
+/* How a convolution is computed. Winograd F(4x4,3x3) needs a 3x3 kernel, stride 1 and padding of at
+   most 2; it multiplies four times less and rounds more coarsely: errors of about 1e-6 of the largest
+   output against 1e-7. AUTO takes it where it was measured to be faster. */
+typedef enum prun_algorithm {
+    PRUN_ALGORITHM_AUTO = 0,
+    PRUN_ALGORITHM_DIRECT = 1,
+    PRUN_ALGORITHM_WINOGRAD = 2 /* wherever possible */
+} prun_algorithm;
+
 /* Geometry of a 2-D convolution (cross-correlation, as in PyTorch). Zero in kernel[1] or stride[1]
    means "as the first", stride 0 means 1. */
 typedef struct prun_conv2d {
@@ -272,6 +281,7 @@ typedef struct prun_conv2d {
     int64_t kernel[2];  /* height, width */
     int64_t stride[2];
     int64_t padding[4]; /* zeros added at top, left, bottom, right */
+    prun_algorithm algorithm;
 } prun_conv2d;
 
 /* Output height and width; PRUN_ERR_SHAPE when the kernel does not fit. */
@@ -377,6 +387,8 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
 PRUNDEF void prun_net_free(prun_net *net); /* NULL is fine */
 /* How layers added from now on are initialised (default PRUN_INIT_PYTORCH). */
 PRUNDEF void prun_net_set_init(prun_net *net, prun_init init);
+/* How convolutions are computed from now on, in a net that is finished or not. */
+PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm);
 
 PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
                                   int64_t kernel, int64_t stride, int64_t padding,
@@ -1119,6 +1131,11 @@ typedef struct prun__kernels {
     void (*wtile6)(const prun__wjob *job);
     void (*wtile4)(const prun__wjob *job);
     void (*sparse)(const prun__sparse_job *job);
+    /* Winograd transforms of `channels` consecutive vectors. in: 36 pixels of a tile to 36 rows v,
+       `stride` floats apart; out: 36 rows m to the 16 pixels y of a tile. */
+    void (*winograd_in)(const float *const *x, int64_t channels, float *v, int64_t stride);
+    void (*winograd_out)(const float *m, int64_t stride, int64_t channels, const float *bias,
+                         int relu, int accumulate, float *const *y);
     /* out[l * 16 + i] = in[i * 16 + l] for i, l < 16. */
     void (*transpose)(const float *in, float *out);
     /* Per lane, in double: sums of a and of a times b at i * stride + lane for i < count. */
@@ -1368,9 +1385,89 @@ static void prun__sums_portable(const float *a, const float *b, int64_t count, i
         }
 }
 
+/* Winograd F(4x4,3x3) with points 0, 1, -1, 2, -2, infinity (Lavin and Gray 2016), one text for both
+   tiers: V is a vector type of WIDTH floats. B' d along one axis, then A' m along one axis, then
+   both of them along two axes. */
+#define PRUN__DEFINE_WINOGRAD(TIER, TARGET, V, WIDTH, LOAD, STORE, SET, ADD, SUB, MUL, MAX) \
+    TARGET static inline void prun__winograd_b_##TIER(V d0, V d1, V d2, V d3, V d4, V d5, V *r, \
+                                                      int step) { \
+        const V four = SET(4.0f), two = SET(2.0f), five = SET(5.0f); \
+        const V a = SUB(d4, MUL(four, d2)), b = SUB(d3, MUL(four, d1)); \
+        const V c = SUB(d4, d2), e = MUL(two, SUB(d3, d1)); \
+        r[0] = ADD(MUL(four, d0), SUB(d4, MUL(five, d2))); \
+        r[step] = ADD(a, b); \
+        r[2 * step] = SUB(a, b); \
+        r[3 * step] = ADD(c, e); \
+        r[4 * step] = SUB(c, e); \
+        r[5 * step] = ADD(MUL(four, d1), SUB(d5, MUL(five, d3))); \
+    } \
+    TARGET static inline void prun__winograd_a_##TIER(V m0, V m1, V m2, V m3, V m4, V m5, V *r, \
+                                                      int step) { \
+        const V a = ADD(m1, m2), b = SUB(m1, m2), c = ADD(m3, m4), d = SUB(m3, m4); \
+        r[0] = ADD(m0, ADD(a, c)); \
+        r[step] = ADD(b, MUL(SET(2.0f), d)); \
+        r[2 * step] = ADD(a, MUL(SET(4.0f), c)); \
+        r[3 * step] = ADD(ADD(b, MUL(SET(8.0f), d)), m5); \
+    } \
+    TARGET static void prun__winograd_in_##TIER(const float *const *x, int64_t channels, float *v, \
+                                                int64_t stride) { \
+        int64_t at; \
+        int i; \
+        for (at = 0; at < channels * PRUN_LANES; at += WIDTH) { \
+            V q[36], r[6]; \
+            for (i = 0; i < 6; i++) \
+                prun__winograd_b_##TIER(LOAD(x[6 * i] + at), LOAD(x[6 * i + 1] + at), \
+                                        LOAD(x[6 * i + 2] + at), LOAD(x[6 * i + 3] + at), \
+                                        LOAD(x[6 * i + 4] + at), LOAD(x[6 * i + 5] + at), \
+                                        q + 6 * i, 1); \
+            for (i = 0; i < 6; i++) { \
+                float *to = v + i * stride + at; \
+                prun__winograd_b_##TIER(q[i], q[6 + i], q[12 + i], q[18 + i], q[24 + i], \
+                                        q[30 + i], r, 1); \
+                STORE(to, r[0]); \
+                STORE(to + 6 * stride, r[1]); \
+                STORE(to + 12 * stride, r[2]); \
+                STORE(to + 18 * stride, r[3]); \
+                STORE(to + 24 * stride, r[4]); \
+                STORE(to + 30 * stride, r[5]); \
+            } \
+        } \
+    } \
+    TARGET static void prun__winograd_out_##TIER(const float *m, int64_t stride, \
+                                                 int64_t channels, const float *bias, int relu, \
+                                                 int accumulate, float *const *y) { \
+        const V low = SET(relu ? 0.0f : -(float)HUGE_VAL); \
+        int64_t at; \
+        int i, j; \
+        for (at = 0; at < channels * PRUN_LANES; at += WIDTH) { \
+            const V b = SET(bias ? bias[at / PRUN_LANES] : 0.0f); \
+            const float *from = m + at; \
+            V q[24], r[4]; \
+            for (j = 0; j < 6; j++, from += stride) \
+                prun__winograd_a_##TIER(LOAD(from), LOAD(from + 6 * stride), \
+                                        LOAD(from + 12 * stride), LOAD(from + 18 * stride), \
+                                        LOAD(from + 24 * stride), LOAD(from + 30 * stride), \
+                                        q + j, 6); \
+            for (i = 0; i < 4; i++) { \
+                prun__winograd_a_##TIER(q[6 * i], q[6 * i + 1], q[6 * i + 2], q[6 * i + 3], \
+                                        q[6 * i + 4], q[6 * i + 5], r, 1); \
+                for (j = 0; j < 4; j++) { \
+                    float *to = y[4 * i + j] + at; \
+                    V sum = ADD(r[j], b); \
+                    if (accumulate) sum = ADD(sum, LOAD(to)); \
+                    STORE(to, MAX(low, sum)); \
+                } \
+            } \
+        } \
+    }
+
+PRUN__DEFINE_WINOGRAD(portable, , prun__f4, 4, prun__f4_load, prun__f4_store, prun__f4_set,
+                      prun__f4_add, prun__f4_sub, prun__f4_mul, prun__f4_max)
+
 static const prun__kernels prun__kernels_portable = {
     "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
-    prun__wtile4_portable, prun__sparse_portable, prun__transpose_portable, prun__sums_portable};
+    prun__wtile4_portable, prun__sparse_portable, prun__winograd_in_portable,
+    prun__winograd_out_portable, prun__transpose_portable, prun__sums_portable};
 
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
@@ -1574,9 +1671,13 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t c
 }
 #undef PRUN__STEP
 
+PRUN__DEFINE_WINOGRAD(avx2, PRUN__AVX2, __m256, 8, _mm256_loadu_ps, _mm256_storeu_ps,
+                      _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_max_ps)
+
 static const prun__kernels prun__kernels_avx2 = {
     "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
-    prun__sparse_avx2, prun__transpose_avx2, prun__sums_avx2};
+    prun__sparse_avx2, prun__winograd_in_avx2, prun__winograd_out_avx2, prun__transpose_avx2,
+    prun__sums_avx2};
 
 /* AVX2 and FMA in the CPU, and the operating system saves the wide registers (XCR0 bits 1, 2). */
 static int prun__cpu_has_avx2(void) {
@@ -1890,11 +1991,19 @@ static prun_status prun__conv_make(prun_context *context, const prun_conv2d *sha
     return status;
 }
 
-/* Floats of packed weights, forward or backward. */
+/* Winograd F(4x4,3x3) takes this shape. */
+static int prun__winograd_possible(const prun_conv2d *s) {
+    int i, fits = s->kernel[0] == 3 && s->kernel[1] == 3 && s->stride[0] == 1 && s->stride[1] == 1;
+    for (i = 0; i < 4; i++) fits = fits && s->padding[i] <= 2;
+    return fits;
+}
+
+/* Floats of packed weights, forward or backward, whichever algorithm is used. */
 static int64_t prun__packed_size(const prun__conv *c, int forward) {
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
-    return prun__cut_width(prun__cut_channels(out)) * in * c->taps;
+    const int64_t planes = prun__winograd_possible(&c->shape) ? 36 : c->taps;
+    return prun__cut_width(prun__cut_channels(out)) * in * planes;
 }
 
 /* A weight with the scale of its output channel (NULL: 1), which folds a batch norm. What is too
@@ -1905,8 +2014,8 @@ static float prun__folded_weight(float weight, const double *scale, int64_t chan
 }
 
 /* One panel of packed weights: [tap][in][width]. */
-static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
-                             const double *scale, int64_t panel, float *packed) {
+static void prun__direct_pack_panel(const prun__conv *c, int forward, const float *weight,
+                                    const double *scale, int64_t panel, float *packed) {
     const int64_t O = c->shape.out_channels, I = c->shape.in_channels, T = c->taps;
     const int64_t out = forward ? O : I, in = forward ? I : O;
     const prun__cut cut = prun__cut_channels(out);
@@ -1929,15 +2038,6 @@ static void prun__pack_panel(const prun__conv *c, int forward, const float *weig
     }
 }
 
-static void prun__pack_weights(const prun__conv *c, int forward, const float *weight,
-                               const double *scale, float *packed) {
-    const prun__cut cut =
-        prun__cut_channels(forward ? c->shape.out_channels : c->shape.in_channels);
-    int64_t panel;
-    for (panel = 0; panel < cut.sixes + cut.fours; panel++)
-        prun__pack_panel(c, forward, weight, scale, panel, packed);
-}
-
 /* How the result of a convolution is finished. */
 typedef struct prun__finish {
     const float *bias; /* per output channel, or NULL */
@@ -1946,8 +2046,8 @@ typedef struct prun__finish {
 
 /* Forward (or input gradient) of one block. A panel's weights stay in the first-level cache while a
    row of pixels streams past. */
-static void prun__conv_block(const prun__conv *c, int forward, const float *x, const float *packed,
-                             prun__finish finish, float *y) {
+static void prun__direct_block(const prun__conv *c, int forward, const float *x,
+                               const float *packed, prun__finish finish, float *y) {
     const prun__kernels *kernels = prun__kernels_now();
     const prun__segments *s = forward ? &c->forward : &c->backward;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
@@ -1974,6 +2074,229 @@ static void prun__conv_block(const prun__conv *c, int forward, const float *x, c
             else kernels->panel4(&p);
         }
     }
+}
+
+/* Winograd F(4x4,3x3): each 4x4 tile of the result comes from a 6x6 tile of x. Both are taken to 36
+   frequencies; in each of them the channels are joined by the dense panel kernel, with tiles in the
+   place of pixels. */
+
+/* Where Winograd was measured to win: enough channels to pay for the transforms. */
+static int prun__use_winograd(const prun__conv *c) {
+    const prun_conv2d *s = &c->shape;
+    if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__winograd_possible(s)) return 0;
+    if (s->algorithm == PRUN_ALGORITHM_WINOGRAD) return 1;
+    return s->in_channels >= 16 && s->out_channels >= 16 && c->out_height >= 4 &&
+           c->out_width >= 4;
+}
+
+/* Tiles that go through the frequencies together: their values should stay in the second-level
+   cache, but the weights should not be read anew for too few of them. */
+#define PRUN__WINOGRAD_TILES 16
+
+static int64_t prun__winograd_tiles(const prun__conv *c) {
+    const int64_t fit = (INT64_C(1) << 20) / (36 * 64 * (c->shape.in_channels +
+                                                         c->shape.out_channels));
+    return PRUN__MAX(4, PRUN__MIN(fit, PRUN__WINOGRAD_TILES));
+}
+
+/* Floats of scratch for a block: frequencies of x and of y, a zero pixel, a pixel for leftovers. */
+static int64_t prun__winograd_scratch(const prun__conv *c) {
+    const int64_t channels = c->shape.in_channels + c->shape.out_channels;
+    return (36 * prun__winograd_tiles(c) + 2) * channels * PRUN_LANES;
+}
+
+/* U = G g G' of one kernel, g flipped for the backward direction. */
+static void prun__winograd_kernel(const float *w, int forward, const double *scale, int64_t o,
+                                  float *u) {
+    static const float G[6][3] = {{1 / 4.0f, 0, 0},
+                                  {-1 / 6.0f, -1 / 6.0f, -1 / 6.0f},
+                                  {-1 / 6.0f, 1 / 6.0f, -1 / 6.0f},
+                                  {1 / 24.0f, 1 / 12.0f, 1 / 6.0f},
+                                  {1 / 24.0f, -1 / 12.0f, 1 / 6.0f},
+                                  {0, 0, 1}};
+    float g[9], t[18];
+    int i, j;
+    for (i = 0; i < 9; i++) g[i] = prun__folded_weight(w[forward ? i : 8 - i], scale, o);
+    for (i = 0; i < 6; i++)
+        for (j = 0; j < 3; j++)
+            t[3 * i + j] = G[i][0] * g[j] + G[i][1] * g[3 + j] + G[i][2] * g[6 + j];
+    for (i = 0; i < 6; i++)
+        for (j = 0; j < 6; j++)
+            u[6 * i + j] =
+                t[3 * i] * G[j][0] + t[3 * i + 1] * G[j][1] + t[3 * i + 2] * G[j][2];
+}
+
+/* One panel in all frequencies: [frequency][panel][in][width]. */
+static void prun__winograd_pack_panel(const prun__conv *c, int forward, const float *weight,
+                                      const double *scale, int64_t panel, float *packed) {
+    const int64_t O = c->shape.out_channels, I = c->shape.in_channels;
+    const int64_t out = forward ? O : I, in = forward ? I : O;
+    const prun__cut cut = prun__cut_channels(out);
+    const int64_t start = prun__cut_start(cut, panel), width = panel < cut.sixes ? 6 : 4;
+    const int64_t plane = prun__cut_width(cut) * in;
+    int64_t i, k;
+    int f;
+    packed += start * in;
+    for (k = 0; k < in; k++)
+        for (i = 0; i < width; i++) {
+            float u[36];
+            const int64_t o = forward ? start + i : k, s = forward ? k : start + i;
+            if (start + i < out)
+                prun__winograd_kernel(weight + (o * I + s) * 9, forward, scale, o, u);
+            else memset(u, 0, sizeof u);
+            for (f = 0; f < 36; f++) packed[f * plane + k * width + i] = u[f];
+        }
+}
+
+/* What one direction of a convolution looks like to Winograd. */
+typedef struct prun__tiling {
+    int64_t in, out;          /* channels */
+    int64_t in_h, in_w, out_h, out_w;
+    int64_t top, left;        /* padding */
+    int64_t wide, count;      /* tiles in a row, in all */
+} prun__tiling;
+
+static prun__tiling prun__tiling_of(const prun__conv *c, int forward) {
+    const prun_conv2d *s = &c->shape;
+    prun__tiling t;
+    t.in = forward ? s->in_channels : s->out_channels;
+    t.out = forward ? s->out_channels : s->in_channels;
+    t.in_h = forward ? s->in_height : c->out_height;
+    t.in_w = forward ? s->in_width : c->out_width;
+    t.out_h = forward ? c->out_height : s->in_height;
+    t.out_w = forward ? c->out_width : s->in_width;
+    t.top = forward ? s->padding[0] : 2 - s->padding[0];
+    t.left = forward ? s->padding[1] : 2 - s->padding[1];
+    t.wide = (t.out_w + 3) / 4;
+    t.count = t.wide * ((t.out_h + 3) / 4);
+    return t;
+}
+
+/* The 36 input pixels of a tile; `zero` where it reaches over the border. */
+static void prun__tile_in(const prun__tiling *t, int64_t tile, const float *x, const float *zero,
+                          const float **pixel) {
+    const int64_t y0 = tile / t->wide * 4 - t->top, x0 = tile % t->wide * 4 - t->left;
+    int64_t i, j;
+    for (i = 0; i < 6; i++)
+        for (j = 0; j < 6; j++) {
+            const int64_t py = y0 + i, px = x0 + j;
+            const int inside = py >= 0 && py < t->in_h && px >= 0 && px < t->in_w;
+            pixel[6 * i + j] = inside ? x + (py * t->in_w + px) * t->in * PRUN_LANES : zero;
+        }
+}
+
+/* The 16 output pixels of a tile; `rest` where the image ends inside it. */
+static void prun__tile_out(const prun__tiling *t, int64_t tile, float *y, float *rest,
+                           float **pixel) {
+    const int64_t y0 = tile / t->wide * 4, x0 = tile % t->wide * 4;
+    int64_t i, j;
+    for (i = 0; i < 4; i++)
+        for (j = 0; j < 4; j++) {
+            const int inside = y0 + i < t->out_h && x0 + j < t->out_w;
+            pixel[4 * i + j] =
+                inside ? y + ((y0 + i) * t->out_w + x0 + j) * t->out * PRUN_LANES : rest;
+        }
+}
+
+/* Joins the channels of `tiles` tiles in every frequency: v to m. */
+static void prun__winograd_join(const prun__tiling *t, int64_t tiles, int64_t capacity,
+                                const float *packed, const float *v, float *m) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun__cut cut = prun__cut_channels(t->out);
+    prun__segment segment[PRUN__WINOGRAD_TILES];
+    int32_t first[PRUN__WINOGRAD_TILES + 1];
+    int64_t f, i;
+    prun__panel p;
+    memset(&p, 0, sizeof p);
+    for (i = 0; i <= tiles; i++) {
+        first[i] = (int32_t)i;
+        if (i == tiles) break;
+        segment[i].x = (int32_t)(i * t->in);
+        segment[i].w = 0;
+        segment[i].length = (int32_t)t->in;
+    }
+    p.segment = segment;
+    p.first = first;
+    p.pixels = tiles;
+    p.y_stride = t->out * PRUN_LANES;
+    for (f = 0; f < 36; f++) {
+        p.x = v + f * capacity * t->in * PRUN_LANES;
+        for (i = 0; i < cut.sixes + cut.fours; i++) {
+            const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
+            p.weights = packed + (f * prun__cut_width(cut) + start) * t->in;
+            p.y = m + (f * capacity * t->out + start) * PRUN_LANES;
+            p.channels = (int32_t)PRUN__MIN(width, t->out - start);
+            if (width == 6) kernels->panel6(&p);
+            else kernels->panel4(&p);
+        }
+    }
+}
+
+/* Forward or input gradient of one block. scratch: prun__winograd_scratch floats. */
+static void prun__winograd_block(const prun__conv *c, int forward, const float *x,
+                                 const float *packed, prun__finish finish, float *scratch,
+                                 float *y) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun__tiling t = prun__tiling_of(c, forward);
+    const int64_t capacity = prun__winograd_tiles(c);
+    const int64_t in = t.in * PRUN_LANES, out = t.out * PRUN_LANES;
+    float *v = scratch, *m = v + 36 * capacity * in, *zero = m + 36 * capacity * out;
+    float *rest = zero + in, *to[16];
+    const float *from[36];
+    int64_t at, i;
+    memset(zero, 0, (size_t)(in + out) * sizeof(float));
+    for (at = 0; at < t.count; at += capacity) {
+        const int64_t tiles = PRUN__MIN(capacity, t.count - at);
+        for (i = 0; i < tiles; i++) {
+            prun__tile_in(&t, at + i, x, zero, from);
+            kernels->winograd_in(from, t.in, v + i * in, capacity * in);
+        }
+        prun__winograd_join(&t, tiles, capacity, packed, v, m);
+        for (i = 0; i < tiles; i++) {
+            prun__tile_out(&t, at + i, y, rest, to);
+            kernels->winograd_out(m + i * out, capacity * out, t.out, finish.bias, finish.relu,
+                                  finish.accumulate, to);
+        }
+    }
+}
+
+static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
+                             const double *scale, int64_t panel, float *packed) {
+    if (prun__use_winograd(c)) prun__winograd_pack_panel(c, forward, weight, scale, panel, packed);
+    else prun__direct_pack_panel(c, forward, weight, scale, panel, packed);
+}
+
+/* Packs all panels of one direction. */
+typedef struct prun__pack_job {
+    const prun__conv *conv;
+    const float *weight;
+    float *packed;
+    const double *scale;
+    int forward;
+} prun__pack_job;
+
+static void prun__pack_panel_task(void *pointer, int64_t panel, int64_t worker) {
+    const prun__pack_job *job = (const prun__pack_job *)pointer;
+    (void)worker;
+    prun__pack_panel(job->conv, job->forward, job->weight, job->scale, panel, job->packed);
+}
+
+static void prun__pack_weights(prun_context *context, prun__pack_job *job) {
+    const prun__cut cut = prun__cut_channels(job->forward ? job->conv->shape.out_channels
+                                                          : job->conv->shape.in_channels);
+    prun__for(context, prun__pack_panel_task, job, cut.sixes + cut.fours);
+}
+
+/* Floats of scratch that prun__conv_block needs. */
+static int64_t prun__conv_scratch(const prun__conv *c) {
+    return prun__winograd_possible(&c->shape) ? prun__winograd_scratch(c) : 0;
+}
+
+/* One block in one direction, by whichever algorithm the weights were packed for. */
+static void prun__conv_block(const prun__conv *c, int forward, const float *x, const float *packed,
+                             prun__finish finish, float *scratch, float *y) {
+    if (prun__use_winograd(c)) prun__winograd_block(c, forward, x, packed, finish, scratch, y);
+    else prun__direct_block(c, forward, x, packed, finish, y);
 }
 
 /* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the
@@ -2226,7 +2549,7 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
 typedef struct prun__conv_job {
     const prun__conv *conv;
     const float *x, *packed;
-    float *y;
+    float *y, *scratch; /* scratch: prun__conv_scratch floats per worker */
     prun__finish finish;
     int forward;
 } prun__conv_job;
@@ -2234,9 +2557,10 @@ typedef struct prun__conv_job {
 static void prun__conv_task(void *pointer, int64_t block, int64_t worker) {
     const prun__conv_job *job = (const prun__conv_job *)pointer;
     const int64_t in = prun__conv_in(job->conv), out = prun__conv_out(job->conv);
-    (void)worker;
     prun__conv_block(job->conv, job->forward, job->x + block * (job->forward ? in : out),
-                     job->packed, job->finish, job->y + block * (job->forward ? out : in));
+                     job->packed, job->finish,
+                     job->scratch + worker * prun__conv_scratch(job->conv),
+                     job->y + block * (job->forward ? out : in));
 }
 
 static int64_t prun__blocks(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
@@ -2247,16 +2571,27 @@ static prun_status prun__conv_once(prun_context *context, const prun_conv2d *sha
                                    const float *bias, float *y) {
     prun__conv conv;
     prun__conv_job job;
-    float *packed;
+    prun__pack_job pack;
+    float *packed, *scratch;
     if (n <= 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution of no images");
     PRUN__TRY(prun__conv_make(context, shape, &conv));
     packed = (float *)prun__alloc(context, prun__packed_size(&conv, forward), sizeof(float),
                                   "packed weights");
-    if (!packed) {
+    scratch = (float *)prun__alloc(context,
+                                   prun__threads(context) * prun__conv_scratch(&conv),
+                                   sizeof(float), "convolution");
+    if (!packed || !scratch) {
+        prun__free(context, packed);
+        prun__free(context, scratch);
         prun__conv_free(context, &conv);
         return PRUN_ERR_MEMORY;
     }
-    prun__pack_weights(&conv, forward, weight, NULL, packed);
+    memset(&pack, 0, sizeof pack);
+    pack.conv = &conv;
+    pack.weight = weight;
+    pack.packed = packed;
+    pack.forward = forward;
+    prun__pack_weights(context, &pack);
     memset(&job, 0, sizeof job);
     job.conv = &conv;
     job.x = x;
@@ -2264,7 +2599,9 @@ static prun_status prun__conv_once(prun_context *context, const prun_conv2d *sha
     job.y = y;
     job.finish.bias = bias;
     job.forward = forward;
+    job.scratch = scratch;
     prun__for(context, prun__conv_task, &job, prun__blocks(n));
+    prun__free(context, scratch);
     prun__free(context, packed);
     prun__conv_free(context, &conv);
     return PRUN_OK;
@@ -2714,6 +3051,7 @@ struct prun_net {
     prun_status status; /* first error of the builder */
     int64_t channels, height, width, classes;
     prun_init init;
+    prun_algorithm algorithm;
     prun__layer *layer;
     int64_t layers, layer_capacity;
     prun_tensor *tensor;
@@ -2735,6 +3073,7 @@ struct prun_net {
     prun__nonzero *nonzero;     /* evaluation: kept weights of sparse layers; made when needed */
     int32_t *nonzero_row;
     int64_t nonzero_count, row_count, padded_size;
+    int64_t conv_scratch;       /* floats, of the convolution that needs most */
     float *arena;               /* evaluation: slots and scratch of each worker */
     int64_t arena_capacity;
     double *losses;             /* evaluation scratch, per sample */
@@ -2772,6 +3111,13 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
 }
 
 PRUNDEF void prun_net_set_init(prun_net *net, prun_init init) { net->init = init; }
+
+PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm) {
+    int64_t i;
+    net->algorithm = algorithm;
+    for (i = 0; i < net->layers; i++) net->layer[i].conv.algorithm = algorithm;
+    for (i = 0; i < net->ops; i++) net->op[i].conv.shape.algorithm = algorithm;
+}
 
 /* Doubles an array so that one more element fits. */
 static void *prun__grow(prun_context *context, void *old, int64_t count, int64_t *capacity,
@@ -2878,6 +3224,7 @@ static int32_t prun__push_conv(prun_net *net, const char *name, prun__layer *lay
     layer->tensor = (int32_t)net->tensors;
     layer->tensors = layer->bias ? 2 : 1;
     layer->init = net->init;
+    layer->conv.algorithm = net->algorithm;
     status = prun__push_tensor(net, name, "weight", PRUN_WEIGHT, shape, rank);
     if (status == PRUN_OK && layer->bias)
         status = prun__push_tensor(net, name, "bias", PRUN_BIAS, shape, 1);
@@ -3298,6 +3645,7 @@ static prun_status prun__plan_sizes(prun_net *net) {
         op->eval_row = net->row_count;
         net->row_count += op->conv.shape.out_channels + 1;
         net->padded_size = PRUN__MAX(net->padded_size, prun__padded_size(&op->conv));
+        net->conv_scratch = PRUN__MAX(net->conv_scratch, prun__conv_scratch(&op->conv));
     }
     return PRUN_OK;
 }
@@ -3978,10 +4326,15 @@ static int64_t prun__scratch_size(const prun_net *net) {
     return PRUN_LANES * prun__scratch_stride(net->channels * net->height * net->width);
 }
 
+/* Floats of scratch of a worker in training: the images, then convolutions. */
+static int64_t prun__batch_scratch(const prun_net *net) {
+    return PRUN__MAX(prun__scratch_size(net), net->conv_scratch);
+}
+
 static void prun__pack_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun_net *net = run->net;
-    prun__pack_block(run->source, block, net->batch.scratch + worker * prun__scratch_size(net),
+    prun__pack_block(run->source, block, net->batch.scratch + worker * prun__batch_scratch(net),
                      prun__at(run, 0, block));
 }
 
@@ -4096,10 +4449,10 @@ static void prun__forward_task(void *pointer, int64_t block, int64_t worker) {
     float *y = prun__at(run, op->out, block);
     const int64_t vectors = net->value[op->out].size / PRUN_LANES;
     prun__finish finish = {NULL, 0, 0};
-    (void)worker;
     if (op->kind == PRUN__CONV) {
         if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
-        prun__conv_block(&op->conv, 1, x, net->batch.packed, finish, y);
+        prun__conv_block(&op->conv, 1, x, net->batch.packed, finish,
+                         net->batch.scratch + worker * prun__batch_scratch(net), y);
     } else if (op->kind == PRUN__NORM) {
         prun__norm_block(net, op, op->relu, x, y);
     } else if (op->kind == PRUN__ADD) {
@@ -4119,32 +4472,15 @@ static void prun__forward_task(void *pointer, int64_t block, int64_t worker) {
     }
 }
 
-/* Packs panels of an operation's weights for one direction. */
-typedef struct prun__pack_job {
-    const prun__conv *conv;
-    const float *weight;
-    float *packed;
-    const double *scale;
-    int forward;
-} prun__pack_job;
-
-static void prun__pack_panel_task(void *pointer, int64_t panel, int64_t worker) {
-    const prun__pack_job *job = (const prun__pack_job *)pointer;
-    (void)worker;
-    prun__pack_panel(job->conv, job->forward, job->weight, job->scale, panel, job->packed);
-}
-
 static void prun__pack_op(const prun_net *net, const prun__op *op, int forward,
                           const double *scale, float *packed) {
-    const prun__cut cut = prun__cut_channels(forward ? op->conv.shape.out_channels
-                                                     : op->conv.shape.in_channels);
     prun__pack_job job;
     job.conv = &op->conv;
     job.weight = net->tensor[net->layer[op->layer].tensor].data;
     job.packed = packed;
     job.scale = scale;
     job.forward = forward;
-    prun__for(net->context, prun__pack_panel_task, &job, cut.sixes + cut.fours);
+    prun__pack_weights(net->context, &job);
 }
 
 static prun_status prun__forward(prun__run *run) {
@@ -4270,10 +4606,11 @@ static void prun__norm_backward(prun__run *run, float *gradient) {
 static void prun__conv_backward_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     prun__finish finish = {NULL, 0, 0};
-    (void)worker;
     finish.accumulate = run->op->add;
     prun__conv_block(&run->op->conv, 0, prun__grad_at(run, run->op->out, block),
-                     run->net->batch.packed, finish, prun__grad_at(run, run->op->in, block));
+                     run->net->batch.packed, finish,
+                     run->net->batch.scratch + worker * prun__batch_scratch(run->net),
+                     prun__grad_at(run, run->op->in, block));
 }
 
 static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
@@ -4409,7 +4746,7 @@ static prun_status prun__batch_rest(prun_net *net, int64_t blocks, int64_t worke
     b->partial = (float *)prun__alloc(context, partial, sizeof(float), "batch");
     b->strips = (float *)prun__alloc(context, prun__mul(workers, strip), sizeof(float), "batch");
     b->spare = (float *)prun__alloc(context, spare, sizeof(float), "batch");
-    b->scratch = (float *)prun__alloc(context, prun__mul(workers, prun__scratch_size(net)),
+    b->scratch = (float *)prun__alloc(context, prun__mul(workers, prun__batch_scratch(net)),
                                       sizeof(float), "batch");
     b->sums = (double *)prun__alloc(context, prun__mul(blocks, 2 * net->max_channels),
                                     sizeof(double), "batch");
@@ -4607,9 +4944,9 @@ static prun_status prun__prepare(prun_net *net) {
     return PRUN_OK;
 }
 
-/* Floats of scratch: 16 images, or later the padded input of a sparse layer. */
+/* Floats of scratch of a worker in evaluation: also the padded input of a sparse layer. */
 static int64_t prun__eval_scratch(const prun_net *net) {
-    return PRUN__MAX(prun__scratch_size(net), net->padded_size);
+    return PRUN__MAX(prun__batch_scratch(net), net->padded_size);
 }
 
 /* Floats of a worker's evaluation memory: slots, scratch, loss scratch. */
@@ -4650,7 +4987,8 @@ static void prun__eval_block(const prun_net *net, float *arena, float *scratch) 
                 prun__sparse_block(&op->conv, x, net->nonzero + op->eval_nonzero,
                                    net->nonzero_row + op->eval_row, finish, scratch, y);
             else
-                prun__conv_block(&op->conv, 1, x, net->prepared + op->eval_packed, finish, y);
+                prun__conv_block(&op->conv, 1, x, net->prepared + op->eval_packed, finish, scratch,
+                                 y);
         } else if (op->kind == PRUN__NORM) {
             prun__norm_block(net, op, op->relu && !op->folded, x, y);
         } else if (op->kind == PRUN__ADD) {
@@ -6658,6 +6996,8 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 #undef PRUN__STREAM_DROPOUT
 #undef PRUN__GRADIENT_BATCH
 #undef PRUN__SPARSE_DENSITY
+#undef PRUN__WINOGRAD_TILES
+#undef PRUN__DEFINE_WINOGRAD
 
 #endif /* PRUNABILITY_IMPLEMENTATION_INCLUDED */
 #endif /* PRUNABILITY_IMPLEMENTATION */
