@@ -1136,6 +1136,8 @@ typedef struct prun__kernels {
     void (*winograd_in)(const float *const *x, int64_t channels, float *v, int64_t stride);
     void (*winograd_out)(const float *m, int64_t stride, int64_t channels, const float *bias,
                          int relu, int accumulate, float *const *y);
+    /* The transpose of winograd_out's transform: 16 pixels y of a tile to 36 rows d. */
+    void (*winograd_dy)(const float *const *y, int64_t channels, float *d, int64_t stride);
     /* out[l * 16 + i] = in[i * 16 + l] for i, l < 16. */
     void (*transpose)(const float *in, float *out);
     /* Per lane, in double: sums of a and of a times b at i * stride + lane for i < count. */
@@ -1459,6 +1461,33 @@ static void prun__sums_portable(const float *a, const float *b, int64_t count, i
                 } \
             } \
         } \
+    } \
+    TARGET static inline void prun__winograd_t_##TIER(V y0, V y1, V y2, V y3, V *r, int step) { \
+        const V four = SET(4.0f), a = ADD(y0, y2), b = ADD(y1, y3); \
+        const V c = ADD(y0, MUL(four, y2)), d = MUL(SET(2.0f), ADD(y1, MUL(four, y3))); \
+        r[0] = y0; \
+        r[step] = ADD(a, b); \
+        r[2 * step] = SUB(a, b); \
+        r[3 * step] = ADD(c, d); \
+        r[4 * step] = SUB(c, d); \
+        r[5 * step] = y3; \
+    } \
+    TARGET static void prun__winograd_dy_##TIER(const float *const *y, int64_t channels, \
+                                                float *out, int64_t stride) { \
+        int64_t at; \
+        int i, j; \
+        for (at = 0; at < channels * PRUN_LANES; at += WIDTH) { \
+            float *to = out + at; \
+            V q[24], r[6]; \
+            for (j = 0; j < 4; j++) \
+                prun__winograd_t_##TIER(LOAD(y[j] + at), LOAD(y[4 + j] + at), \
+                                        LOAD(y[8 + j] + at), LOAD(y[12 + j] + at), q + j, 4); \
+            for (i = 0; i < 6; i++) { \
+                prun__winograd_t_##TIER(q[4 * i], q[4 * i + 1], q[4 * i + 2], q[4 * i + 3], r, \
+                                        1); \
+                for (j = 0; j < 6; j++, to += stride) STORE(to, r[j]); \
+            } \
+        } \
     }
 
 PRUN__DEFINE_WINOGRAD(portable, , prun__f4, 4, prun__f4_load, prun__f4_store, prun__f4_set,
@@ -1467,7 +1496,7 @@ PRUN__DEFINE_WINOGRAD(portable, , prun__f4, 4, prun__f4_load, prun__f4_store, pr
 static const prun__kernels prun__kernels_portable = {
     "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
     prun__wtile4_portable, prun__sparse_portable, prun__winograd_in_portable,
-    prun__winograd_out_portable, prun__transpose_portable, prun__sums_portable};
+    prun__winograd_out_portable, prun__winograd_dy_portable, prun__transpose_portable, prun__sums_portable};
 
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
@@ -1676,8 +1705,8 @@ PRUN__DEFINE_WINOGRAD(avx2, PRUN__AVX2, __m256, 8, _mm256_loadu_ps, _mm256_store
 
 static const prun__kernels prun__kernels_avx2 = {
     "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
-    prun__sparse_avx2, prun__winograd_in_avx2, prun__winograd_out_avx2, prun__transpose_avx2,
-    prun__sums_avx2};
+    prun__sparse_avx2, prun__winograd_in_avx2, prun__winograd_out_avx2,
+    prun__winograd_dy_avx2, prun__transpose_avx2, prun__sums_avx2};
 
 /* AVX2 and FMA in the CPU, and the operating system saves the wide registers (XCR0 bits 1, 2). */
 static int prun__cpu_has_avx2(void) {
@@ -2105,15 +2134,17 @@ static int64_t prun__winograd_scratch(const prun__conv *c) {
     return (36 * prun__winograd_tiles(c) + 2) * channels * PRUN_LANES;
 }
 
+static const float prun__winograd_g[6][3] = {{1 / 4.0f, 0, 0},
+                                             {-1 / 6.0f, -1 / 6.0f, -1 / 6.0f},
+                                             {-1 / 6.0f, 1 / 6.0f, -1 / 6.0f},
+                                             {1 / 24.0f, 1 / 12.0f, 1 / 6.0f},
+                                             {1 / 24.0f, -1 / 12.0f, 1 / 6.0f},
+                                             {0, 0, 1}};
+
 /* U = G g G' of one kernel, g flipped for the backward direction. */
 static void prun__winograd_kernel(const float *w, int forward, const double *scale, int64_t o,
                                   float *u) {
-    static const float G[6][3] = {{1 / 4.0f, 0, 0},
-                                  {-1 / 6.0f, -1 / 6.0f, -1 / 6.0f},
-                                  {-1 / 6.0f, 1 / 6.0f, -1 / 6.0f},
-                                  {1 / 24.0f, 1 / 12.0f, 1 / 6.0f},
-                                  {1 / 24.0f, -1 / 12.0f, 1 / 6.0f},
-                                  {0, 0, 1}};
+    const float(*G)[3] = prun__winograd_g;
     float g[9], t[18];
     int i, j;
     for (i = 0; i < 9; i++) g[i] = prun__folded_weight(w[forward ? i : 8 - i], scale, o);
@@ -2186,8 +2217,8 @@ static void prun__tile_in(const prun__tiling *t, int64_t tile, const float *x, c
 }
 
 /* The 16 output pixels of a tile; `rest` where the image ends inside it. */
-static void prun__tile_out(const prun__tiling *t, int64_t tile, float *y, float *rest,
-                           float **pixel) {
+static void prun__tile_out(const prun__tiling *t, int64_t tile, const float *y, const float *rest,
+                           const float **pixel) {
     const int64_t y0 = tile / t->wide * 4, x0 = tile % t->wide * 4;
     int64_t i, j;
     for (i = 0; i < 4; i++)
@@ -2242,8 +2273,8 @@ static void prun__winograd_block(const prun__conv *c, int forward, const float *
     const int64_t in = t.in * PRUN_LANES, out = t.out * PRUN_LANES;
     float *v = scratch, *m = v + 36 * capacity * in, *zero = m + 36 * capacity * out;
     float *rest = zero + in, *to[16];
-    const float *from[36];
-    int64_t at, i;
+    const float *from[36], *target[16];
+    int64_t at, i, k;
     memset(zero, 0, (size_t)(in + out) * sizeof(float));
     for (at = 0; at < t.count; at += capacity) {
         const int64_t tiles = PRUN__MIN(capacity, t.count - at);
@@ -2253,11 +2284,333 @@ static void prun__winograd_block(const prun__conv *c, int forward, const float *
         }
         prun__winograd_join(&t, tiles, capacity, packed, v, m);
         for (i = 0; i < tiles; i++) {
-            prun__tile_out(&t, at + i, y, rest, to);
+            prun__tile_out(&t, at + i, y, rest, target);
+            for (k = 0; k < 16; k++) to[k] = (float *)(uintptr_t)target[k];
             kernels->winograd_out(m + i * out, capacity * out, t.out, finish.bias, finish.relu,
                                   finish.accumulate, to);
         }
     }
+}
+
+static int64_t prun__conv_in(const prun__conv *c) {
+    return c->shape.in_channels * c->shape.in_height * c->shape.in_width * PRUN_LANES;
+}
+
+static int64_t prun__conv_out(const prun__conv *c) {
+    return c->shape.out_channels * c->out_height * c->out_width * PRUN_LANES;
+}
+
+/* The weight gradient is cut into tasks (group of blocks) x (16 out-channels). The number of groups
+   depends on the shape alone, so the order of summation never depends on the threads. Groups give
+   narrow layers enough tasks; wide layers have them already and need no extra buffers. */
+static int64_t prun__weight_columns(const prun__conv *c) {
+    return (c->shape.out_channels + 15) / 16;
+}
+
+static int64_t prun__weight_groups(const prun__conv *c, int64_t blocks) {
+    return PRUN__MIN(blocks, (15 + prun__weight_columns(c)) / prun__weight_columns(c));
+}
+
+static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
+    return prun__weight_groups(c, blocks) * prun__weight_columns(c) * c->tiles * 96;
+}
+
+/* Rows of output pixels that are transposed at a time: about 32 KB. */
+static int64_t prun__strip_rows(const prun__conv *c) {
+    return PRUN__MAX(1, PRUN__MIN(c->out_height, 32 / c->out_width));
+}
+
+static int64_t prun__strip_size(const prun__conv *c) {
+    return prun__strip_rows(c) * c->out_width * 256;
+}
+
+/* 16 channels of dy from [pixel][channel][lane] to [pixel][lane][16]; absent channels are 0. */
+static void prun__transpose_strip(const float *PRUN__RESTRICT dy, int64_t pixels, int64_t channels,
+                                  int64_t column, float *PRUN__RESTRICT t) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const int64_t live = PRUN__MIN(16, channels - 16 * column);
+    int64_t p, l, i;
+    for (p = 0; p < pixels; p++, t += 256) {
+        const float *from = dy + (p * channels + 16 * column) * PRUN_LANES;
+        if (live == 16) {
+            kernels->transpose(from, t);
+            continue;
+        }
+        for (l = 0; l < PRUN_LANES; l++) {
+            for (i = 0; i < live; i++) t[l * 16 + i] = from[i * PRUN_LANES + l];
+            for (i = live; i < 16; i++) t[l * 16 + i] = 0.0f;
+        }
+    }
+}
+
+/* Adds one strip of one block to all tiles of a column. */
+static void prun__weight_strip(const prun__conv *c, const float *x, const float *t, int64_t row0,
+                               int64_t rows, float *sums) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun_conv2d *s = &c->shape;
+    int64_t i;
+    prun__wjob j;
+    j.x_pixel = s->stride[1] * s->in_channels * PRUN_LANES;
+    j.x_row = s->stride[0] * s->in_width * s->in_channels * PRUN_LANES;
+    j.t_row = c->out_width * 256;
+    for (i = 0; i < c->tiles; i++) {
+        const prun__wtile *tile = &c->tile[i];
+        const int64_t y0 = PRUN__MAX(tile->y0, row0), y1 = PRUN__MIN(tile->y1, row0 + rows);
+        int64_t tap, y, xx;
+        if (y0 >= y1 || tile->x0 >= tile->x1) continue;
+        tap = tile->k[0] / s->in_channels;
+        y = y0 * s->stride[0] + tap / s->kernel[1] - s->padding[0];
+        xx = tile->x0 * s->stride[1] + tap % s->kernel[1] - s->padding[1];
+        j.x = x + (y * s->in_width + xx) * s->in_channels * PRUN_LANES;
+        j.t = t + ((y0 - row0) * c->out_width + tile->x0) * 256;
+        j.offset = tile->offset;
+        j.sum = sums + i * 96;
+        j.rows = y1 - y0;
+        j.pixels = tile->x1 - tile->x0;
+        if (tile->width == 6) kernels->wtile6(&j);
+        else kernels->wtile4(&j);
+    }
+}
+
+typedef struct prun__weight_job {
+    const prun__conv *conv;
+    const float *x, *dy;
+    float *partial, *strips; /* strips: scratch per worker */
+    float *dweight;
+    int64_t blocks, groups, columns;
+} prun__weight_job;
+
+static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
+    const prun__weight_job *job = (const prun__weight_job *)pointer;
+    const prun__conv *c = job->conv;
+    const int64_t group = item / job->columns, column = item % job->columns;
+    const int64_t from = group * job->blocks / job->groups;
+    const int64_t to = (group + 1) * job->blocks / job->groups;
+    const int64_t strip = prun__strip_rows(c);
+    float *sums = job->partial + item * c->tiles * 96;
+    float *t = job->strips + worker * prun__strip_size(c);
+    int64_t b, row;
+    memset(sums, 0, (size_t)c->tiles * 96 * sizeof(float));
+    for (b = from; b < to; b++) {
+        for (row = 0; row < c->out_height; row += strip) {
+            const int64_t rows = PRUN__MIN(strip, c->out_height - row);
+            const float *dy = job->dy + b * prun__conv_out(c) +
+                              row * c->out_width * c->shape.out_channels * PRUN_LANES;
+            prun__transpose_strip(dy, rows * c->out_width, c->shape.out_channels, column, t);
+            prun__weight_strip(c, job->x + b * prun__conv_in(c), t, row, rows, sums);
+        }
+    }
+}
+
+/* Sums the groups in order and unpacks one column into (O, I, KH, KW). */
+static void prun__weight_unpack(const prun__weight_job *job, int64_t column) {
+    const prun__conv *c = job->conv;
+    const int64_t I = c->shape.in_channels, live = c->shape.out_channels - 16 * column;
+    int64_t i, r, o, g;
+    for (i = 0; i < c->tiles; i++) {
+        for (r = 0; r < c->tile[i].width; r++) {
+            const int64_t k = c->tile[i].k[r];
+            if (k < 0) continue;
+            for (o = 0; o < PRUN__MIN(16, live); o++) {
+                float sum = 0.0f;
+                for (g = 0; g < job->groups; g++)
+                    sum += job->partial[((g * job->columns + column) * c->tiles + i) * 96 +
+                                        r * 16 + o];
+                job->dweight[((16 * column + o) * I + k % I) * c->taps + k / I] = sum;
+            }
+        }
+    }
+}
+
+static void prun__direct_weight_gradient(prun_context *context, prun__weight_job *job) {
+    int64_t column;
+    job->columns = prun__weight_columns(job->conv);
+    job->groups = prun__weight_groups(job->conv, job->blocks);
+    prun__for(context, prun__weight_task, job, job->groups * job->columns);
+    for (column = 0; column < job->columns; column++) prun__weight_unpack(job, column);
+}
+
+/* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile instead of
+   144. Tasks are (group of blocks) x (64 out-channels), so that the transform of x is shared. */
+#define PRUN__WINOGRAD_COLUMNS 4
+
+static int64_t prun__winograd_chunks(const prun__conv *c) {
+    return (prun__weight_columns(c) + PRUN__WINOGRAD_COLUMNS - 1) / PRUN__WINOGRAD_COLUMNS;
+}
+
+static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
+    return PRUN__MIN(blocks, (7 + prun__winograd_chunks(c)) / prun__winograd_chunks(c));
+}
+
+static int64_t prun__winograd_panels(const prun__conv *c) {
+    const prun__cut cut = prun__cut_channels(c->shape.in_channels);
+    return cut.sixes + cut.fours;
+}
+
+/* Floats of one task's sums: [column][frequency][panel][6][16]. */
+static int64_t prun__winograd_sums(const prun__conv *c) {
+    return PRUN__WINOGRAD_COLUMNS * 36 * prun__winograd_panels(c) * 96;
+}
+
+/* Channels of dy in one chunk. */
+static int64_t prun__chunk_channels(const prun__conv *c, int64_t chunk) {
+    return PRUN__MIN(16 * PRUN__WINOGRAD_COLUMNS,
+                     c->shape.out_channels - chunk * 16 * PRUN__WINOGRAD_COLUMNS);
+}
+
+/* Frequencies of x and dy, a transposed column, a zero pixel. */
+static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
+    const int64_t tiles = prun__winograd_tiles(c), wide = 16 * PRUN__WINOGRAD_COLUMNS;
+    return 36 * tiles * (c->shape.in_channels + wide) * PRUN_LANES + tiles * 256 +
+           PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
+}
+
+/* Adds `tiles` tiles in every frequency to the sums. v and d: frequencies of x and dy. */
+static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t channels,
+                                     const float *v, const float *d, float *t, float *sums) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const int64_t I = c->shape.in_channels, capacity = prun__winograd_tiles(c);
+    const int64_t panels = prun__winograd_panels(c), columns = (channels + 15) / 16;
+    const prun__cut cut = prun__cut_channels(I);
+    int64_t f, column, i, r;
+    prun__wjob j;
+    memset(&j, 0, sizeof j);
+    j.x_pixel = I * PRUN_LANES;
+    j.t = t;
+    j.rows = 1;
+    j.pixels = tiles;
+    for (f = 0; f < 36; f++) {
+        for (column = 0; column < columns; column++) {
+            prun__transpose_strip(d + f * capacity * channels * PRUN_LANES, tiles, channels,
+                                  column, t);
+            for (i = 0; i < panels; i++) {
+                const int64_t start = prun__cut_start(cut, i);
+                int32_t offset[6];
+                for (r = 0; r < 6; r++)
+                    offset[r] = (int32_t)(PRUN__MIN(r, I - 1 - start) * PRUN_LANES);
+                j.x = v + (f * capacity * I + start) * PRUN_LANES;
+                j.offset = offset;
+                j.sum = sums + ((column * 36 + f) * panels + i) * 96;
+                if (i < cut.sixes) kernels->wtile6(&j);
+                else kernels->wtile4(&j);
+            }
+        }
+    }
+}
+
+static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t worker) {
+    const prun__weight_job *job = (const prun__weight_job *)pointer;
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun__conv *c = job->conv;
+    const prun__tiling t = prun__tiling_of(c, 1);
+    const int64_t group = item / job->columns, chunk = item % job->columns;
+    const int64_t channels = prun__chunk_channels(c, chunk), capacity = prun__winograd_tiles(c);
+    float *v = job->strips + worker * prun__winograd_weight_scratch(c);
+    float *d = v + 36 * capacity * t.in * PRUN_LANES;
+    float *column = d + 36 * capacity * channels * PRUN_LANES, *zero = column + capacity * 256;
+    float *sums = job->partial + item * prun__winograd_sums(c);
+    const float *x_pixel[36], *y_pixel[16];
+    int64_t b, at, i, k;
+    memset(zero, 0, (size_t)(PRUN__MAX(t.in, t.out) * PRUN_LANES) * sizeof(float));
+    memset(sums, 0, (size_t)prun__winograd_sums(c) * sizeof(float));
+    for (b = group * job->blocks / job->groups; b < (group + 1) * job->blocks / job->groups; b++) {
+        const float *x = job->x + b * prun__conv_in(c), *dy = job->dy + b * prun__conv_out(c);
+        for (at = 0; at < t.count; at += capacity) {
+            const int64_t tiles = PRUN__MIN(capacity, t.count - at);
+            for (i = 0; i < tiles; i++) {
+                prun__tile_in(&t, at + i, x, zero, x_pixel);
+                kernels->winograd_in(x_pixel, t.in, v + i * t.in * PRUN_LANES,
+                                     capacity * t.in * PRUN_LANES);
+                prun__tile_out(&t, at + i, dy, zero, y_pixel);
+                for (k = 0; k < 16; k++)
+                    if (y_pixel[k] != zero)
+                        y_pixel[k] += chunk * 16 * PRUN__WINOGRAD_COLUMNS * PRUN_LANES;
+                kernels->winograd_dy(y_pixel, channels, d + i * channels * PRUN_LANES,
+                                     capacity * channels * PRUN_LANES);
+            }
+            prun__winograd_correlate(c, tiles, channels, v, d, column, sums);
+        }
+    }
+}
+
+/* G' u G: 36 sums to the 9 weights of one kernel. */
+static void prun__winograd_unkernel(const float *u, float *w) {
+    float t[18];
+    int i, j, k;
+    for (i = 0; i < 3; i++)
+        for (j = 0; j < 6; j++) {
+            t[6 * i + j] = 0.0f;
+            for (k = 0; k < 6; k++) t[6 * i + j] += prun__winograd_g[k][i] * u[6 * k + j];
+        }
+    for (i = 0; i < 3; i++)
+        for (j = 0; j < 3; j++) {
+            w[3 * i + j] = 0.0f;
+            for (k = 0; k < 6; k++) w[3 * i + j] += t[6 * i + k] * prun__winograd_g[k][j];
+        }
+}
+
+/* Sums the groups in order and takes one out-channel back from the frequencies. */
+static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
+    const prun__weight_job *job = (const prun__weight_job *)pointer;
+    const prun__conv *c = job->conv;
+    const prun__cut cut = prun__cut_channels(c->shape.in_channels);
+    const int64_t panels = prun__winograd_panels(c), wide = 16 * PRUN__WINOGRAD_COLUMNS;
+    const int64_t chunk = o / wide, column = o % wide / 16;
+    int64_t i, r, g, f;
+    (void)worker;
+    for (i = 0; i < panels; i++) {
+        const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
+        for (r = 0; r < width && start + r < c->shape.in_channels; r++) {
+            float u[36];
+            for (f = 0; f < 36; f++) {
+                const float *from =
+                    job->partial + ((column * 36 + f) * panels + i) * 96 + r * 16 + o % 16;
+                u[f] = 0.0f;
+                for (g = 0; g < job->groups; g++)
+                    u[f] += from[(g * job->columns + chunk) * prun__winograd_sums(c)];
+            }
+            prun__winograd_unkernel(u, job->dweight + (o * c->shape.in_channels + start + r) * 9);
+        }
+    }
+}
+
+static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
+    job->columns = prun__winograd_chunks(job->conv);
+    job->groups = prun__winograd_groups(job->conv, job->blocks);
+    prun__for(context, prun__winograd_weight_task, job, job->groups * job->columns);
+    prun__for(context, prun__winograd_unpack, job, job->conv->shape.out_channels);
+}
+
+/* Floats of partial sums, and of each worker's scratch, for either algorithm. */
+static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
+    const int64_t direct = prun__direct_partial_size(c, blocks);
+    if (!prun__winograd_possible(&c->shape)) return direct;
+    return PRUN__MAX(direct, prun__winograd_groups(c, blocks) * prun__winograd_chunks(c) *
+                                 prun__winograd_sums(c));
+}
+
+static int64_t prun__weight_scratch(const prun__conv *c) {
+    const int64_t direct = prun__strip_size(c);
+    if (!prun__winograd_possible(&c->shape)) return direct;
+    return PRUN__MAX(direct, prun__winograd_weight_scratch(c));
+}
+
+/* dweight is overwritten. partial: prun__weight_partial_size floats; strips: workers x
+   prun__weight_scratch. */
+static void prun__weight_gradient(prun_context *context, const prun__conv *c, int64_t blocks,
+                                  const float *x, const float *dy, float *partial, float *strips,
+                                  float *dweight) {
+    prun__weight_job job;
+    memset(&job, 0, sizeof job);
+    job.conv = c;
+    job.x = x;
+    job.dy = dy;
+    job.partial = partial;
+    job.strips = strips;
+    job.dweight = dweight;
+    job.blocks = blocks;
+    if (prun__use_winograd(c)) prun__winograd_weight_gradient(context, &job);
+    else prun__direct_weight_gradient(context, &job);
 }
 
 static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
@@ -2399,153 +2752,6 @@ static void prun__sparse_block(const prun__conv *c, const float *x, const prun__
     }
 }
 
-static int64_t prun__conv_in(const prun__conv *c) {
-    return c->shape.in_channels * c->shape.in_height * c->shape.in_width * PRUN_LANES;
-}
-
-static int64_t prun__conv_out(const prun__conv *c) {
-    return c->shape.out_channels * c->out_height * c->out_width * PRUN_LANES;
-}
-
-/* The weight gradient is cut into tasks (group of blocks) x (16 out-channels). The number of groups
-   depends on the shape alone, so the order of summation never depends on the threads. Groups give
-   narrow layers enough tasks; wide layers have them already and need no extra buffers. */
-static int64_t prun__weight_columns(const prun__conv *c) {
-    return (c->shape.out_channels + 15) / 16;
-}
-
-static int64_t prun__weight_groups(const prun__conv *c, int64_t blocks) {
-    return PRUN__MIN(blocks, (15 + prun__weight_columns(c)) / prun__weight_columns(c));
-}
-
-static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
-    return prun__weight_groups(c, blocks) * prun__weight_columns(c) * c->tiles * 96;
-}
-
-/* Rows of output pixels that are transposed at a time: about 32 KB. */
-static int64_t prun__strip_rows(const prun__conv *c) {
-    return PRUN__MAX(1, PRUN__MIN(c->out_height, 32 / c->out_width));
-}
-
-static int64_t prun__strip_size(const prun__conv *c) {
-    return prun__strip_rows(c) * c->out_width * 256;
-}
-
-/* 16 channels of dy from [pixel][channel][lane] to [pixel][lane][16]; absent channels are 0. */
-static void prun__transpose_strip(const float *PRUN__RESTRICT dy, int64_t pixels, int64_t channels,
-                                  int64_t column, float *PRUN__RESTRICT t) {
-    const prun__kernels *kernels = prun__kernels_now();
-    const int64_t live = PRUN__MIN(16, channels - 16 * column);
-    int64_t p, l, i;
-    for (p = 0; p < pixels; p++, t += 256) {
-        const float *from = dy + (p * channels + 16 * column) * PRUN_LANES;
-        if (live == 16) {
-            kernels->transpose(from, t);
-            continue;
-        }
-        for (l = 0; l < PRUN_LANES; l++) {
-            for (i = 0; i < live; i++) t[l * 16 + i] = from[i * PRUN_LANES + l];
-            for (i = live; i < 16; i++) t[l * 16 + i] = 0.0f;
-        }
-    }
-}
-
-/* Adds one strip of one block to all tiles of a column. */
-static void prun__weight_strip(const prun__conv *c, const float *x, const float *t, int64_t row0,
-                               int64_t rows, float *sums) {
-    const prun__kernels *kernels = prun__kernels_now();
-    const prun_conv2d *s = &c->shape;
-    int64_t i;
-    prun__wjob j;
-    j.x_pixel = s->stride[1] * s->in_channels * PRUN_LANES;
-    j.x_row = s->stride[0] * s->in_width * s->in_channels * PRUN_LANES;
-    j.t_row = c->out_width * 256;
-    for (i = 0; i < c->tiles; i++) {
-        const prun__wtile *tile = &c->tile[i];
-        const int64_t y0 = PRUN__MAX(tile->y0, row0), y1 = PRUN__MIN(tile->y1, row0 + rows);
-        int64_t tap, y, xx;
-        if (y0 >= y1 || tile->x0 >= tile->x1) continue;
-        tap = tile->k[0] / s->in_channels;
-        y = y0 * s->stride[0] + tap / s->kernel[1] - s->padding[0];
-        xx = tile->x0 * s->stride[1] + tap % s->kernel[1] - s->padding[1];
-        j.x = x + (y * s->in_width + xx) * s->in_channels * PRUN_LANES;
-        j.t = t + ((y0 - row0) * c->out_width + tile->x0) * 256;
-        j.offset = tile->offset;
-        j.sum = sums + i * 96;
-        j.rows = y1 - y0;
-        j.pixels = tile->x1 - tile->x0;
-        if (tile->width == 6) kernels->wtile6(&j);
-        else kernels->wtile4(&j);
-    }
-}
-
-typedef struct prun__weight_job {
-    const prun__conv *conv;
-    const float *x, *dy;
-    float *partial, *strips; /* strips: prun__strip_size floats per worker */
-    int64_t blocks, groups, columns;
-} prun__weight_job;
-
-static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
-    const prun__weight_job *job = (const prun__weight_job *)pointer;
-    const prun__conv *c = job->conv;
-    const int64_t group = item / job->columns, column = item % job->columns;
-    const int64_t from = group * job->blocks / job->groups;
-    const int64_t to = (group + 1) * job->blocks / job->groups;
-    const int64_t strip = prun__strip_rows(c);
-    float *sums = job->partial + item * c->tiles * 96;
-    float *t = job->strips + worker * prun__strip_size(c);
-    int64_t b, row;
-    memset(sums, 0, (size_t)c->tiles * 96 * sizeof(float));
-    for (b = from; b < to; b++) {
-        for (row = 0; row < c->out_height; row += strip) {
-            const int64_t rows = PRUN__MIN(strip, c->out_height - row);
-            const float *dy = job->dy + b * prun__conv_out(c) +
-                              row * c->out_width * c->shape.out_channels * PRUN_LANES;
-            prun__transpose_strip(dy, rows * c->out_width, c->shape.out_channels, column, t);
-            prun__weight_strip(c, job->x + b * prun__conv_in(c), t, row, rows, sums);
-        }
-    }
-}
-
-/* Sums the groups in order and unpacks one column into (O, I, KH, KW). */
-static void prun__weight_unpack(const prun__weight_job *job, int64_t column, float *dweight) {
-    const prun__conv *c = job->conv;
-    const int64_t I = c->shape.in_channels, live = c->shape.out_channels - 16 * column;
-    int64_t i, r, o, g;
-    for (i = 0; i < c->tiles; i++) {
-        for (r = 0; r < c->tile[i].width; r++) {
-            const int64_t k = c->tile[i].k[r];
-            if (k < 0) continue;
-            for (o = 0; o < PRUN__MIN(16, live); o++) {
-                float sum = 0.0f;
-                for (g = 0; g < job->groups; g++)
-                    sum += job->partial[((g * job->columns + column) * c->tiles + i) * 96 +
-                                        r * 16 + o];
-                dweight[((16 * column + o) * I + k % I) * c->taps + k / I] = sum;
-            }
-        }
-    }
-}
-
-/* dweight is overwritten. partial: prun__weight_partial_size; strips: workers x strip size. */
-static void prun__weight_gradient(prun_context *context, const prun__conv *c, int64_t blocks,
-                                  const float *x, const float *dy, float *partial, float *strips,
-                                  float *dweight) {
-    prun__weight_job job;
-    int64_t column;
-    job.conv = c;
-    job.x = x;
-    job.dy = dy;
-    job.partial = partial;
-    job.strips = strips;
-    job.blocks = blocks;
-    job.columns = prun__weight_columns(c);
-    job.groups = prun__weight_groups(c, blocks);
-    prun__for(context, prun__weight_task, &job, job.groups * job.columns);
-    for (column = 0; column < job.columns; column++) prun__weight_unpack(&job, column, dweight);
-}
-
 typedef struct prun__conv_job {
     const prun__conv *conv;
     const float *x, *packed;
@@ -2630,7 +2836,7 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
     PRUN__TRY(prun__conv_make(context, conv, &c));
     partial = (float *)prun__alloc(context, prun__weight_partial_size(&c, blocks), sizeof(float),
                                    "weight gradient");
-    strips = (float *)prun__alloc(context, prun__strip_size(&c) * prun__threads(context),
+    strips = (float *)prun__alloc(context, prun__weight_scratch(&c) * prun__threads(context),
                                   sizeof(float), "weight gradient");
     if (partial && strips)
         prun__weight_gradient(context, &c, blocks, x, dy, partial, strips, dweight);
@@ -4704,7 +4910,7 @@ static void prun__batch_sizes(const prun_net *net, int64_t blocks, int64_t *pack
         *packed = PRUN__MAX(*packed, PRUN__MAX(prun__packed_size(&op->conv, 1),
                                                prun__packed_size(&op->conv, 0)));
         *partial = PRUN__MAX(*partial, prun__weight_partial_size(&op->conv, blocks));
-        *strip = PRUN__MAX(*strip, prun__strip_size(&op->conv));
+        *strip = PRUN__MAX(*strip, prun__weight_scratch(&op->conv));
     }
 }
 
@@ -6997,6 +7203,7 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 #undef PRUN__GRADIENT_BATCH
 #undef PRUN__SPARSE_DENSITY
 #undef PRUN__WINOGRAD_TILES
+#undef PRUN__WINOGRAD_COLUMNS
 #undef PRUN__DEFINE_WINOGRAD
 
 #endif /* PRUNABILITY_IMPLEMENTATION_INCLUDED */
