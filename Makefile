@@ -41,7 +41,8 @@ quickstart: build/quickstart
 examples: $(EXAMPLES)
 
 test: $(TESTS) $(GOLDEN)
-	@sh tests/run.sh $(TESTS) $(if $(GOLDEN),'$(GOLDEN) tests/golden/*.safetensors' '$(GOLDEN) --isa portable tests/golden/*.safetensors') \
+	@sh tests/run.sh $(TESTS) $(foreach isa,avx2 portable,$(foreach algorithm,direct winograd,\
+	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) tests/golden/*.safetensors')) \
 	    $(patsubst %,'sh %',$(SCRIPTS))
 
 build/%: examples/%.c examples/example.h prunability.h build/command

@@ -1,6 +1,6 @@
 /* golden_check.c - compares the library with reference results stored in safetensors files.
 
-       golden_check [--isa NAME] FILE...
+       golden_check [--isa portable|avx2] [--algorithm auto|direct|winograd] FILE...
 
    A file holds the parameters of a network (param.*), images and labels (x, y) and what a double
    precision implementation made of them: logits, loss and gradient in eval and train mode, running
@@ -24,7 +24,9 @@
 #include <string.h>
 
 enum { GRID = 100, STEPS = 3, NAME_SIZE = 256 };
-static const double tolerance = 1e-4, gradient_tolerance = 1e-3;
+static const double tolerance = 1e-4;
+static double gradient_tolerance = 1e-3; /* 1e-2 with Winograd */
+static prun_algorithm algorithm = PRUN_ALGORITHM_AUTO;
 
 static int passed, failed; /* quantities over all files */
 
@@ -177,6 +179,7 @@ static prun_status build_net(golden *g)
     arch.width_pixels = x->shape[3];
     status = prun_net_family(&g->context, &arch, &g->net);
     if (status != PRUN_OK) return status;
+    prun_net_set_algorithm(g->net, algorithm);
     g->tensors = prun_net_tensors(g->net, &g->tensor_count);
     return prun_net_load(g->net, g->file, "param.");
 }
@@ -481,18 +484,36 @@ static void check_file(const char *path)
     fflush(stdout);
 }
 
+/* Takes one option and its value; 0 if they are not known. */
+static int take_option(const char *name, const char *value)
+{
+    static const char *const names[] = {"auto", "direct", "winograd"};
+    int i;
+    if (strcmp(name, "--isa") == 0) {
+        if (prun_set_isa(value) == PRUN_OK) return 1;
+        printf("no %s kernels on this machine\ngolden_check: 0 passed, 0 failed, 1 skipped\n", value);
+        exit(0);
+    }
+    for (i = 0; i < 3; i++) {
+        if (strcmp(name, "--algorithm") != 0 || strcmp(value, names[i]) != 0) continue;
+        algorithm = (prun_algorithm)i;
+        if (algorithm == PRUN_ALGORITHM_WINOGRAD) gradient_tolerance = 1e-2;
+        return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    int i = 1;
-    if (argc > 2 && strcmp(argv[1], "--isa") == 0) {
-        if (prun_set_isa(argv[2]) != PRUN_OK) {
-            fprintf(stderr, "golden_check: no kernels for \"%s\" here\n", argv[2]);
+    int i;
+    for (i = 1; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2)
+        if (!take_option(argv[i], argv[i + 1])) {
+            fprintf(stderr, "golden_check: %s %s is not possible here\n", argv[i], argv[i + 1]);
             return 2;
         }
-        i = 3;
-    }
     if (i >= argc) {
-        fprintf(stderr, "usage: golden_check [--isa NAME] FILE...\n");
+        fprintf(stderr, "usage: golden_check [--isa portable|avx2] "
+                        "[--algorithm auto|direct|winograd] FILE...\n");
         return 2;
     }
     for (; i < argc; i++) check_file(argv[i]);

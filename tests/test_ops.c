@@ -293,13 +293,20 @@ static void run_case(const conv_case *t)
     free(dweight.base);
 }
 
+/* Every instruction set, and every algorithm that the shape allows. */
 static void check_conv(const prun_conv2d *conv, int64_t n)
 {
+    static const prun_algorithm algorithms[] = {PRUN_ALGORITHM_DIRECT, PRUN_ALGORITHM_WINOGRAD};
     conv_case t;
-    int i;
+    int i, a;
     make_case(&t, conv, n);
     for (i = 0; i < ISAS; i++) {
-        if (use_isa(isas[i])) run_case(&t);
+        if (!use_isa(isas[i])) continue;
+        for (a = 0; a < 2; a++) {
+            t.conv.algorithm = algorithms[a];
+            run_case(&t);
+            if (!prun__winograd_possible(conv)) break;
+        }
     }
     prun_set_isa(NULL);
     free_case(&t);
