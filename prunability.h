@@ -2129,10 +2129,17 @@ static int64_t prun__winograd_tiles(const prun__conv *c) {
     return PRUN__MAX(4, PRUN__MIN(fit, PRUN__WINOGRAD_TILES));
 }
 
+/* Floats from one frequency to the next. One more vector than the tiles need: a power of two would
+   send all 36 streams of a transform into the same few cache sets. */
+static int64_t prun__frequency_stride(const prun__conv *c, int64_t channels) {
+    return (prun__winograd_tiles(c) * channels + 1) * PRUN_LANES;
+}
+
 /* Floats of scratch for a block: frequencies of x and of y, a zero pixel, a pixel for leftovers. */
 static int64_t prun__winograd_scratch(const prun__conv *c) {
-    const int64_t channels = c->shape.in_channels + c->shape.out_channels;
-    return (36 * prun__winograd_tiles(c) + 2) * channels * PRUN_LANES;
+    const int64_t in = c->shape.in_channels, out = c->shape.out_channels;
+    return 36 * (prun__frequency_stride(c, in) + prun__frequency_stride(c, out)) +
+           (in + out) * PRUN_LANES;
 }
 
 static const float prun__winograd_g[6][3] = {{1 / 4.0f, 0, 0},
@@ -2231,7 +2238,7 @@ static void prun__tile_out(const prun__tiling *t, int64_t tile, const float *y, 
 }
 
 /* Joins the channels of `tiles` tiles in every frequency: v to m. */
-static void prun__winograd_join(const prun__tiling *t, int64_t tiles, int64_t capacity,
+static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int64_t tiles,
                                 const float *packed, const float *v, float *m) {
     const prun__kernels *kernels = prun__kernels_now();
     const prun__cut cut = prun__cut_channels(t->out);
@@ -2252,11 +2259,11 @@ static void prun__winograd_join(const prun__tiling *t, int64_t tiles, int64_t ca
     p.pixels = tiles;
     p.y_stride = t->out * PRUN_LANES;
     for (f = 0; f < 36; f++) {
-        p.x = v + f * capacity * t->in * PRUN_LANES;
+        p.x = v + f * prun__frequency_stride(c, t->in);
         for (i = 0; i < cut.sixes + cut.fours; i++) {
             const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
             p.weights = packed + (f * prun__cut_width(cut) + start) * t->in;
-            p.y = m + (f * capacity * t->out + start) * PRUN_LANES;
+            p.y = m + f * prun__frequency_stride(c, t->out) + start * PRUN_LANES;
             p.channels = (int32_t)PRUN__MIN(width, t->out - start);
             if (width == 6) kernels->panel6(&p);
             else kernels->panel4(&p);
@@ -2272,7 +2279,9 @@ static void prun__winograd_block(const prun__conv *c, int forward, const float *
     const prun__tiling t = prun__tiling_of(c, forward);
     const int64_t capacity = prun__winograd_tiles(c);
     const int64_t in = t.in * PRUN_LANES, out = t.out * PRUN_LANES;
-    float *v = scratch, *m = v + 36 * capacity * in, *zero = m + 36 * capacity * out;
+    const int64_t v_stride = prun__frequency_stride(c, t.in);
+    const int64_t m_stride = prun__frequency_stride(c, t.out);
+    float *v = scratch, *m = v + 36 * v_stride, *zero = m + 36 * m_stride;
     float *rest = zero + in, *to[16];
     const float *from[36], *target[16];
     int64_t at, i, k;
@@ -2281,13 +2290,13 @@ static void prun__winograd_block(const prun__conv *c, int forward, const float *
         const int64_t tiles = PRUN__MIN(capacity, t.count - at);
         for (i = 0; i < tiles; i++) {
             prun__tile_in(&t, at + i, x, zero, from);
-            kernels->winograd_in(from, t.in, v + i * in, capacity * in);
+            kernels->winograd_in(from, t.in, v + i * in, v_stride);
         }
-        prun__winograd_join(&t, tiles, capacity, packed, v, m);
+        prun__winograd_join(c, &t, tiles, packed, v, m);
         for (i = 0; i < tiles; i++) {
             prun__tile_out(&t, at + i, y, rest, target);
             for (k = 0; k < 16; k++) to[k] = (float *)(uintptr_t)target[k];
-            kernels->winograd_out(m + i * out, capacity * out, t.out, finish.bias, finish.relu,
+            kernels->winograd_out(m + i * out, m_stride, t.out, finish.bias, finish.relu,
                                   finish.accumulate, to);
         }
     }
@@ -2379,6 +2388,7 @@ typedef struct prun__weight_job {
     float *partial, *strips; /* strips: scratch per worker */
     float *dweight;
     int64_t blocks, groups, columns;
+    int64_t task_sums, piece; /* floats of one task's sums, of a piece of them */
 } prun__weight_job;
 
 static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
@@ -2403,22 +2413,37 @@ static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
     }
 }
 
-/* Sums the groups in order and unpacks one column into (O, I, KH, KW). */
+/* Adds the groups' sums to the first group's, in order; a piece of 96 sums at a time. */
+static void prun__add_groups_task(void *pointer, int64_t piece, int64_t worker) {
+    const prun__weight_job *job = (const prun__weight_job *)pointer;
+    float *PRUN__RESTRICT to = job->partial + piece * job->piece;
+    int64_t g, i;
+    (void)worker;
+    for (g = 1; g < job->groups; g++) {
+        const float *PRUN__RESTRICT from = to + g * job->columns * job->task_sums;
+        for (i = 0; i < job->piece; i++) to[i] += from[i];
+    }
+}
+
+static void prun__add_groups(prun_context *context, prun__weight_job *job) {
+    const int64_t total = job->columns * job->task_sums;
+    job->piece = 96;
+    while (job->piece < 16384 && total % (2 * job->piece) == 0) job->piece *= 2;
+    if (job->groups > 1) prun__for(context, prun__add_groups_task, job, total / job->piece);
+}
+
+/* Unpacks one column into (O, I, KH, KW). */
 static void prun__weight_unpack(const prun__weight_job *job, int64_t column) {
     const prun__conv *c = job->conv;
     const int64_t I = c->shape.in_channels, live = c->shape.out_channels - 16 * column;
-    int64_t i, r, o, g;
+    int64_t i, r, o;
     for (i = 0; i < c->tiles; i++) {
         for (r = 0; r < c->tile[i].width; r++) {
             const int64_t k = c->tile[i].k[r];
+            const float *sum = job->partial + (column * c->tiles + i) * 96 + r * 16;
             if (k < 0) continue;
-            for (o = 0; o < PRUN__MIN(16, live); o++) {
-                float sum = 0.0f;
-                for (g = 0; g < job->groups; g++)
-                    sum += job->partial[((g * job->columns + column) * c->tiles + i) * 96 +
-                                        r * 16 + o];
-                job->dweight[((16 * column + o) * I + k % I) * c->taps + k / I] = sum;
-            }
+            for (o = 0; o < PRUN__MIN(16, live); o++)
+                job->dweight[((16 * column + o) * I + k % I) * c->taps + k / I] = sum[o];
         }
     }
 }
@@ -2427,7 +2452,9 @@ static void prun__direct_weight_gradient(prun_context *context, prun__weight_job
     int64_t column;
     job->columns = prun__weight_columns(job->conv);
     job->groups = prun__weight_groups(job->conv, job->blocks);
+    job->task_sums = job->conv->tiles * 96;
     prun__for(context, prun__weight_task, job, job->groups * job->columns);
+    prun__add_groups(context, job);
     for (column = 0; column < job->columns; column++) prun__weight_unpack(job, column);
 }
 
@@ -2461,8 +2488,9 @@ static int64_t prun__chunk_channels(const prun__conv *c, int64_t chunk) {
 
 /* Frequencies of x and dy, a transposed column, a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
-    const int64_t tiles = prun__winograd_tiles(c), wide = 16 * PRUN__WINOGRAD_COLUMNS;
-    return 36 * tiles * (c->shape.in_channels + wide) * PRUN_LANES + tiles * 256 +
+    return 36 * (prun__frequency_stride(c, c->shape.in_channels) +
+                 prun__frequency_stride(c, 16 * PRUN__WINOGRAD_COLUMNS)) +
+           prun__winograd_tiles(c) * 256 +
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
@@ -2470,7 +2498,7 @@ static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
 static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t channels,
                                      const float *v, const float *d, float *t, float *sums) {
     const prun__kernels *kernels = prun__kernels_now();
-    const int64_t I = c->shape.in_channels, capacity = prun__winograd_tiles(c);
+    const int64_t I = c->shape.in_channels;
     const int64_t panels = prun__winograd_panels(c), columns = (channels + 15) / 16;
     const prun__cut cut = prun__cut_channels(I);
     int64_t f, column, i, r;
@@ -2482,14 +2510,14 @@ static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t
     j.pixels = tiles;
     for (f = 0; f < 36; f++) {
         for (column = 0; column < columns; column++) {
-            prun__transpose_strip(d + f * capacity * channels * PRUN_LANES, tiles, channels,
+            prun__transpose_strip(d + f * prun__frequency_stride(c, channels), tiles, channels,
                                   column, t);
             for (i = 0; i < panels; i++) {
                 const int64_t start = prun__cut_start(cut, i);
                 int32_t offset[6];
                 for (r = 0; r < 6; r++)
                     offset[r] = (int32_t)(PRUN__MIN(r, I - 1 - start) * PRUN_LANES);
-                j.x = v + (f * capacity * I + start) * PRUN_LANES;
+                j.x = v + f * prun__frequency_stride(c, I) + start * PRUN_LANES;
                 j.offset = offset;
                 j.sum = sums + ((column * 36 + f) * panels + i) * 96;
                 if (i < cut.sixes) kernels->wtile6(&j);
@@ -2507,8 +2535,8 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     const int64_t group = item / job->columns, chunk = item % job->columns;
     const int64_t channels = prun__chunk_channels(c, chunk), capacity = prun__winograd_tiles(c);
     float *v = job->strips + worker * prun__winograd_weight_scratch(c);
-    float *d = v + 36 * capacity * t.in * PRUN_LANES;
-    float *column = d + 36 * capacity * channels * PRUN_LANES, *zero = column + capacity * 256;
+    float *d = v + 36 * prun__frequency_stride(c, t.in);
+    float *column = d + 36 * prun__frequency_stride(c, channels), *zero = column + capacity * 256;
     float *sums = job->partial + item * prun__winograd_sums(c);
     const float *x_pixel[36], *y_pixel[16];
     int64_t b, at, i, k;
@@ -2521,13 +2549,13 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
             for (i = 0; i < tiles; i++) {
                 prun__tile_in(&t, at + i, x, zero, x_pixel);
                 kernels->winograd_in(x_pixel, t.in, v + i * t.in * PRUN_LANES,
-                                     capacity * t.in * PRUN_LANES);
+                                     prun__frequency_stride(c, t.in));
                 prun__tile_out(&t, at + i, dy, zero, y_pixel);
                 for (k = 0; k < 16; k++)
                     if (y_pixel[k] != zero)
                         y_pixel[k] += chunk * 16 * PRUN__WINOGRAD_COLUMNS * PRUN_LANES;
                 kernels->winograd_dy(y_pixel, channels, d + i * channels * PRUN_LANES,
-                                     capacity * channels * PRUN_LANES);
+                                     prun__frequency_stride(c, channels));
             }
             prun__winograd_correlate(c, tiles, channels, v, d, column, sums);
         }
@@ -2550,26 +2578,22 @@ static void prun__winograd_unkernel(const float *u, float *w) {
         }
 }
 
-/* Sums the groups in order and takes one out-channel back from the frequencies. */
+/* Takes one out-channel back from the frequencies. */
 static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__conv *c = job->conv;
     const prun__cut cut = prun__cut_channels(c->shape.in_channels);
     const int64_t panels = prun__winograd_panels(c), wide = 16 * PRUN__WINOGRAD_COLUMNS;
     const int64_t chunk = o / wide, column = o % wide / 16;
-    int64_t i, r, g, f;
+    int64_t i, r, f;
     (void)worker;
     for (i = 0; i < panels; i++) {
         const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
         for (r = 0; r < width && start + r < c->shape.in_channels; r++) {
             float u[36];
-            for (f = 0; f < 36; f++) {
-                const float *from =
-                    job->partial + ((column * 36 + f) * panels + i) * 96 + r * 16 + o % 16;
-                u[f] = 0.0f;
-                for (g = 0; g < job->groups; g++)
-                    u[f] += from[(g * job->columns + chunk) * prun__winograd_sums(c)];
-            }
+            const float *from = job->partial + chunk * job->task_sums +
+                                (column * 36 * panels + i) * 96 + r * 16 + o % 16;
+            for (f = 0; f < 36; f++) u[f] = from[f * panels * 96];
             prun__winograd_unkernel(u, job->dweight + (o * c->shape.in_channels + start + r) * 9);
         }
     }
@@ -2578,7 +2602,9 @@ static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
 static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
     job->columns = prun__winograd_chunks(job->conv);
     job->groups = prun__winograd_groups(job->conv, job->blocks);
+    job->task_sums = prun__winograd_sums(job->conv);
     prun__for(context, prun__winograd_weight_task, job, job->groups * job->columns);
+    prun__add_groups(context, job);
     prun__for(context, prun__winograd_unpack, job, job->conv->shape.out_channels);
 }
 
