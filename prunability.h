@@ -1222,6 +1222,14 @@ static prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
 }
 #endif
 
+/* a b + c and c - a b, rounded twice. */
+static inline prun__f4 prun__f4_mla(prun__f4 a, prun__f4 b, prun__f4 c) {
+    return prun__f4_add(prun__f4_mul(a, b), c);
+}
+static inline prun__f4 prun__f4_mls(prun__f4 a, prun__f4 b, prun__f4 c) {
+    return prun__f4_sub(c, prun__f4_mul(a, b));
+}
+
 /* Start value of output channel i: what is there, or the bias. */
 static void prun__panel_start(const prun__panel *p, const float *y, int32_t i, float *lanes) {
     int l;
@@ -1390,26 +1398,26 @@ static void prun__sums_portable(const float *a, const float *b, int64_t count, i
 /* Winograd F(4x4,3x3) with points 0, 1, -1, 2, -2, infinity (Lavin and Gray 2016), one text for
    both tiers: V is a vector type of WIDTH floats. B' d along one axis, then A' m along one axis,
    then both of them along two axes; last A dy. */
-#define PRUN__DEFINE_WINOGRAD(TIER, TARGET, V, WIDTH, LOAD, STORE, SET, ADD, SUB, MUL, MAX) \
+#define PRUN__DEFINE_WINOGRAD(TIER, TARGET, V, WIDTH, LOAD, STORE, SET, ADD, SUB, MLA, MLS, MAX) \
     TARGET static inline void prun__winograd_b_##TIER(V d0, V d1, V d2, V d3, V d4, V d5, V *r, \
                                                       int step) { \
         const V four = SET(4.0f), two = SET(2.0f), five = SET(5.0f); \
-        const V a = SUB(d4, MUL(four, d2)), b = SUB(d3, MUL(four, d1)); \
-        const V c = SUB(d4, d2), e = MUL(two, SUB(d3, d1)); \
-        r[0] = ADD(MUL(four, d0), SUB(d4, MUL(five, d2))); \
+        const V a = MLS(four, d2, d4), b = MLS(four, d1, d3); \
+        const V c = SUB(d4, d2), e = SUB(d3, d1); \
+        r[0] = MLA(four, d0, MLS(five, d2, d4)); \
         r[step] = ADD(a, b); \
         r[2 * step] = SUB(a, b); \
-        r[3 * step] = ADD(c, e); \
-        r[4 * step] = SUB(c, e); \
-        r[5 * step] = ADD(MUL(four, d1), SUB(d5, MUL(five, d3))); \
+        r[3 * step] = MLA(two, e, c); \
+        r[4 * step] = MLS(two, e, c); \
+        r[5 * step] = MLA(four, d1, MLS(five, d3, d5)); \
     } \
     TARGET static inline void prun__winograd_a_##TIER(V m0, V m1, V m2, V m3, V m4, V m5, V *r, \
                                                       int step) { \
         const V a = ADD(m1, m2), b = SUB(m1, m2), c = ADD(m3, m4), d = SUB(m3, m4); \
         r[0] = ADD(m0, ADD(a, c)); \
-        r[step] = ADD(b, MUL(SET(2.0f), d)); \
-        r[2 * step] = ADD(a, MUL(SET(4.0f), c)); \
-        r[3 * step] = ADD(ADD(b, MUL(SET(8.0f), d)), m5); \
+        r[step] = MLA(SET(2.0f), d, b); \
+        r[2 * step] = MLA(SET(4.0f), c, a); \
+        r[3 * step] = ADD(MLA(SET(8.0f), d, b), m5); \
     } \
     TARGET static void prun__winograd_in_##TIER(const float *const *x, int64_t channels, float *v, \
                                                 int64_t stride) { \
@@ -1464,12 +1472,12 @@ static void prun__sums_portable(const float *a, const float *b, int64_t count, i
     } \
     TARGET static inline void prun__winograd_t_##TIER(V y0, V y1, V y2, V y3, V *r, int step) { \
         const V four = SET(4.0f), a = ADD(y0, y2), b = ADD(y1, y3); \
-        const V c = ADD(y0, MUL(four, y2)), d = MUL(SET(2.0f), ADD(y1, MUL(four, y3))); \
+        const V c = MLA(four, y2, y0), d = MLA(four, y3, y1), two = SET(2.0f); \
         r[0] = y0; \
         r[step] = ADD(a, b); \
         r[2 * step] = SUB(a, b); \
-        r[3 * step] = ADD(c, d); \
-        r[4 * step] = SUB(c, d); \
+        r[3 * step] = MLA(two, d, c); \
+        r[4 * step] = MLS(two, d, c); \
         r[5 * step] = y3; \
     } \
     TARGET static void prun__winograd_dy_##TIER(const float *const *y, int64_t channels, \
@@ -1491,7 +1499,7 @@ static void prun__sums_portable(const float *a, const float *b, int64_t count, i
     }
 
 PRUN__DEFINE_WINOGRAD(portable, , prun__f4, 4, prun__f4_load, prun__f4_store, prun__f4_set,
-                      prun__f4_add, prun__f4_sub, prun__f4_mul, prun__f4_max)
+                      prun__f4_add, prun__f4_sub, prun__f4_mla, prun__f4_mls, prun__f4_max)
 
 static const prun__kernels prun__kernels_portable = {
     "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
@@ -1702,7 +1710,8 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t c
 #undef PRUN__STEP
 
 PRUN__DEFINE_WINOGRAD(avx2, PRUN__AVX2, __m256, 8, _mm256_loadu_ps, _mm256_storeu_ps,
-                      _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_max_ps)
+                      _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_fmadd_ps,
+                      _mm256_fnmadd_ps, _mm256_max_ps)
 
 static const prun__kernels prun__kernels_avx2 = {
     "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
@@ -2110,12 +2119,15 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
    frequencies; in each of them the channels are joined by the dense panel kernel, with tiles in the
    place of pixels. */
 
-/* Where Winograd was measured to win: enough channels to pay for the transforms. */
-static int prun__use_winograd(const prun__conv *c) {
+/* Where Winograd was measured to win: from so many channels on the products saved pay for the
+   transforms. The weight gradient needs more, because its tiles are 16 channels wide. */
+enum { PRUN__WINOGRAD_VALUES = 8, PRUN__WINOGRAD_WEIGHTS = 16 };
+
+static int prun__use_winograd(const prun__conv *c, int64_t channels) {
     const prun_conv2d *s = &c->shape;
     if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__winograd_possible(s)) return 0;
     if (s->algorithm == PRUN_ALGORITHM_WINOGRAD) return 1;
-    return s->in_channels >= 16 && s->out_channels >= 16 && c->out_height >= 4 &&
+    return s->in_channels >= channels && s->out_channels >= channels && c->out_height >= 4 &&
            c->out_width >= 4;
 }
 
@@ -2636,13 +2648,15 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
     job.strips = strips;
     job.dweight = dweight;
     job.blocks = blocks;
-    if (prun__use_winograd(c)) prun__winograd_weight_gradient(context, &job);
+    if (prun__use_winograd(c, PRUN__WINOGRAD_WEIGHTS))
+        prun__winograd_weight_gradient(context, &job);
     else prun__direct_weight_gradient(context, &job);
 }
 
 static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t panel, float *packed) {
-    if (prun__use_winograd(c)) prun__winograd_pack_panel(c, forward, weight, scale, panel, packed);
+    if (prun__use_winograd(c, PRUN__WINOGRAD_VALUES))
+        prun__winograd_pack_panel(c, forward, weight, scale, panel, packed);
     else prun__direct_pack_panel(c, forward, weight, scale, panel, packed);
 }
 
@@ -2675,7 +2689,8 @@ static int64_t prun__conv_scratch(const prun__conv *c) {
 /* One block in one direction, by whichever algorithm the weights were packed for. */
 static void prun__conv_block(const prun__conv *c, int forward, const float *x, const float *packed,
                              prun__finish finish, float *scratch, float *y) {
-    if (prun__use_winograd(c)) prun__winograd_block(c, forward, x, packed, finish, scratch, y);
+    if (prun__use_winograd(c, PRUN__WINOGRAD_VALUES))
+        prun__winograd_block(c, forward, x, packed, finish, scratch, y);
     else prun__direct_block(c, forward, x, packed, finish, y);
 }
 
