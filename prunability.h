@@ -1102,7 +1102,7 @@ typedef struct prun__wjob {
     const int32_t *offset;
     float *sum;             /* 6 x 16, added to */
     int64_t x_row, x_pixel; /* floats between rows and pixels of the rectangle in x */
-    int64_t t_row;          /* floats between rows in t; pixels are 256 apart */
+    int64_t t_row;          /* floats between rows in t; pixels are 256 (narrow: 128) apart */
     int64_t rows, pixels;
 } prun__wjob;
 
@@ -1130,6 +1130,9 @@ typedef struct prun__kernels {
     void (*panel4)(const prun__panel *panel);
     void (*wtile6)(const prun__wjob *job);
     void (*wtile4)(const prun__wjob *job);
+    /* The same for at most 8 out-channels: t is [pixel][lane][8]. */
+    void (*narrow6)(const prun__wjob *job);
+    void (*narrow4)(const prun__wjob *job);
     void (*sparse)(const prun__sparse_job *job);
     /* Winograd transforms of `channels` consecutive vectors. in: 36 pixels of a tile to 36 rows v,
        `stride` floats apart; out: 36 rows m to the 16 pixels y of a tile. */
@@ -1138,8 +1141,8 @@ typedef struct prun__kernels {
                          int relu, int accumulate, float *const *y);
     /* The transpose of winograd_out's transform: 16 pixels y of a tile to 36 rows d. */
     void (*winograd_dy)(const float *const *y, int64_t channels, float *d, int64_t stride);
-    /* out[l * 16 + i] = in[i * 16 + l] for i, l < 16. */
-    void (*transpose)(const float *in, float *out);
+    /* out[l * rows + i] = in[i * 16 + l] for i < rows, l < 16; rows is 8 or 16. */
+    void (*transpose)(const float *in, int rows, float *out);
     /* Per lane, in double: sums of a and of a times b at i * stride + lane for i < count. */
     void (*sums)(const float *a, const float *b, int64_t count, int64_t stride, double *sum,
                  double *product);
@@ -1353,10 +1356,39 @@ static void prun__wtile6_portable(const prun__wjob *j) {
     prun__wpair_portable(j, j->offset[4], j->offset[5], j->sum + 64, j->sum + 80);
 }
 
-static void prun__transpose_portable(const float *in, float *out) {
+/* One row of a narrow tile. */
+static void prun__narrow_row_portable(const prun__wjob *j, int32_t offset, float *sum) {
+    prun__f4 a0 = prun__f4_load(sum), a1 = prun__f4_load(sum + 4);
+    int64_t row, pixel;
+    int l;
+    for (row = 0; row < j->rows; row++)
+        for (pixel = 0; pixel < j->pixels; pixel++) {
+            const float *x = j->x + row * j->x_row + pixel * j->x_pixel + offset;
+            const float *t = j->t + row * j->t_row + pixel * PRUN_LANES * 8;
+            for (l = 0; l < PRUN_LANES; l++, t += 8) {
+                const prun__f4 u = prun__f4_set(x[l]);
+                a0 = prun__f4_mla(u, prun__f4_load(t), a0);
+                a1 = prun__f4_mla(u, prun__f4_load(t + 4), a1);
+            }
+        }
+    prun__f4_store(sum, a0);
+    prun__f4_store(sum + 4, a1);
+}
+
+static void prun__narrow6_portable(const prun__wjob *j) {
+    int i;
+    for (i = 0; i < 6; i++) prun__narrow_row_portable(j, j->offset[i], j->sum + 16 * i);
+}
+
+static void prun__narrow4_portable(const prun__wjob *j) {
+    int i;
+    for (i = 0; i < 4; i++) prun__narrow_row_portable(j, j->offset[i], j->sum + 16 * i);
+}
+
+static void prun__transpose_portable(const float *in, int rows, float *out) {
     int i, l;
     for (l = 0; l < 16; l++)
-        for (i = 0; i < 16; i++) out[l * 16 + i] = in[i * 16 + l];
+        for (i = 0; i < rows; i++) out[l * rows + i] = in[i * 16 + l];
 }
 
 /* One pixel at a time: four accumulators, in the order of the dense kernel. */
@@ -1503,9 +1535,9 @@ PRUN__DEFINE_WINOGRAD(portable, , prun__f4, 4, prun__f4_load, prun__f4_store, pr
 
 static const prun__kernels prun__kernels_portable = {
     "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
-    prun__wtile4_portable, prun__sparse_portable, prun__winograd_in_portable,
-    prun__winograd_out_portable, prun__winograd_dy_portable, prun__transpose_portable,
-    prun__sums_portable};
+    prun__wtile4_portable, prun__narrow6_portable, prun__narrow4_portable, prun__sparse_portable,
+    prun__winograd_in_portable, prun__winograd_out_portable, prun__winograd_dy_portable,
+    prun__transpose_portable, prun__sums_portable};
 
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
@@ -1634,6 +1666,52 @@ PRUN__AVX2 static void prun__wtile4_avx2(const prun__wjob *j) {
 #undef PRUN__STEP
 #undef PRUN__STORE
 
+/* At most 8 channels: lanes l and l + 8 run in two sets of accumulators, joined at the end. */
+#define PRUN__STEP(i) \
+    c##i = _mm256_fmadd_ps(_mm256_broadcast_ss(x + o##i), t0, c##i); \
+    d##i = _mm256_fmadd_ps(_mm256_broadcast_ss(x + o##i + 8), t1, d##i);
+#define PRUN__JOIN(i) \
+    _mm256_storeu_ps(j->sum + 16 * i, \
+                     _mm256_add_ps(_mm256_loadu_ps(j->sum + 16 * i), _mm256_add_ps(c##i, d##i)));
+PRUN__AVX2 static void prun__narrow6_avx2(const prun__wjob *j) {
+    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3],
+                  o4 = j->offset[4], o5 = j->offset[5];
+    __m256 c0 = _mm256_setzero_ps(), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, d0 = c0, d1 = c0,
+           d2 = c0, d3 = c0, d4 = c0, d5 = c0;
+    int64_t row, pixel;
+    for (row = 0; row < j->rows; row++) {
+        for (pixel = 0; pixel < j->pixels; pixel++) {
+            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
+            const float *t = j->t + row * j->t_row + pixel * 128, *stop = t + 64;
+            for (; t < stop; t += 8, x++) {
+                const __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 64);
+                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2)
+                PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
+            }
+        }
+    }
+    PRUN__JOIN(0) PRUN__JOIN(1) PRUN__JOIN(2) PRUN__JOIN(3) PRUN__JOIN(4) PRUN__JOIN(5)
+}
+
+PRUN__AVX2 static void prun__narrow4_avx2(const prun__wjob *j) {
+    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3];
+    __m256 c0 = _mm256_setzero_ps(), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0, d3 = c0;
+    int64_t row, pixel;
+    for (row = 0; row < j->rows; row++) {
+        for (pixel = 0; pixel < j->pixels; pixel++) {
+            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
+            const float *t = j->t + row * j->t_row + pixel * 128, *stop = t + 64;
+            for (; t < stop; t += 8, x++) {
+                const __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 64);
+                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+            }
+        }
+    }
+    PRUN__JOIN(0) PRUN__JOIN(1) PRUN__JOIN(2) PRUN__JOIN(3)
+}
+#undef PRUN__STEP
+#undef PRUN__JOIN
+
 #define PRUN__STEP(i) \
     c##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i), c##i); \
     d##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i + 8), d##i);
@@ -1666,23 +1744,22 @@ PRUN__AVX2 static void prun__sparse_avx2(const prun__sparse_job *j) {
 #define PRUN__ROW(i) \
     _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(in + 16 * (i))), \
                          _mm_loadu_ps(in + 16 * (i) + 64), 1)
-PRUN__AVX2 static void prun__transpose8x4_avx2(const float *in, float *out) {
+PRUN__AVX2 static void prun__transpose8x4_avx2(const float *in, int64_t step, float *out) {
     const __m256 a = PRUN__ROW(0), b = PRUN__ROW(1), c = PRUN__ROW(2), d = PRUN__ROW(3);
     const __m256 e = _mm256_unpacklo_ps(a, b), f = _mm256_unpackhi_ps(a, b);
     const __m256 g = _mm256_unpacklo_ps(c, d), h = _mm256_unpackhi_ps(c, d);
     _mm256_storeu_ps(out, _mm256_shuffle_ps(e, g, 0x44));
-    _mm256_storeu_ps(out + 16, _mm256_shuffle_ps(e, g, 0xee));
-    _mm256_storeu_ps(out + 32, _mm256_shuffle_ps(f, h, 0x44));
-    _mm256_storeu_ps(out + 48, _mm256_shuffle_ps(f, h, 0xee));
+    _mm256_storeu_ps(out + step, _mm256_shuffle_ps(e, g, 0xee));
+    _mm256_storeu_ps(out + 2 * step, _mm256_shuffle_ps(f, h, 0x44));
+    _mm256_storeu_ps(out + 3 * step, _mm256_shuffle_ps(f, h, 0xee));
 }
 #undef PRUN__ROW
 
-PRUN__AVX2 static void prun__transpose_avx2(const float *in, float *out) {
-    int l;
-    for (l = 0; l < 16; l += 4) {
-        prun__transpose8x4_avx2(in + l, out + l * 16);
-        prun__transpose8x4_avx2(in + l + 128, out + l * 16 + 8);
-    }
+PRUN__AVX2 static void prun__transpose_avx2(const float *in, int rows, float *out) {
+    int l, i;
+    for (l = 0; l < 16; l += 4)
+        for (i = 0; i < rows; i += 8)
+            prun__transpose8x4_avx2(in + i * 16 + l, rows, out + l * rows + i);
 }
 
 #define PRUN__STEP(i) \
@@ -1715,8 +1792,8 @@ PRUN__DEFINE_WINOGRAD(avx2, PRUN__AVX2, __m256, 8, _mm256_loadu_ps, _mm256_store
 
 static const prun__kernels prun__kernels_avx2 = {
     "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
-    prun__sparse_avx2, prun__winograd_in_avx2, prun__winograd_out_avx2,
-    prun__winograd_dy_avx2, prun__transpose_avx2, prun__sums_avx2};
+    prun__narrow6_avx2, prun__narrow4_avx2, prun__sparse_avx2, prun__winograd_in_avx2,
+    prun__winograd_out_avx2, prun__winograd_dy_avx2, prun__transpose_avx2, prun__sums_avx2};
 
 /* AVX2 and FMA in the CPU, and the operating system saves the wide registers (XCR0 bits 1, 2). */
 static int prun__cpu_has_avx2(void) {
@@ -2346,35 +2423,48 @@ static int64_t prun__strip_size(const prun__conv *c) {
     return prun__strip_rows(c) * c->out_width * 256;
 }
 
-/* 16 channels of dy from [pixel][channel][lane] to [pixel][lane][16]; absent channels are 0. */
+/* Channels that a column of dy is padded to: the last one may be narrow. */
+static int prun__column_width(int64_t channels, int64_t column) {
+    return channels - 16 * column <= 8 ? 8 : 16;
+}
+
+/* A column of dy from [pixel][channel][lane] to [pixel][lane][width]; absent channels are 0. */
 static void prun__transpose_strip(const float *PRUN__RESTRICT dy, int64_t pixels, int64_t channels,
                                   int64_t column, float *PRUN__RESTRICT t) {
     const prun__kernels *kernels = prun__kernels_now();
-    const int64_t live = PRUN__MIN(16, channels - 16 * column);
+    const int width = prun__column_width(channels, column);
+    const int64_t live = PRUN__MIN(width, channels - 16 * column);
     int64_t p, l, i;
-    for (p = 0; p < pixels; p++, t += 256) {
+    for (p = 0; p < pixels; p++, t += PRUN_LANES * width) {
         const float *from = dy + (p * channels + 16 * column) * PRUN_LANES;
-        if (live == 16) {
-            kernels->transpose(from, t);
+        if (live == width) {
+            kernels->transpose(from, width, t);
             continue;
         }
         for (l = 0; l < PRUN_LANES; l++) {
-            for (i = 0; i < live; i++) t[l * 16 + i] = from[i * PRUN_LANES + l];
-            for (i = live; i < 16; i++) t[l * 16 + i] = 0.0f;
+            for (i = 0; i < live; i++) t[l * width + i] = from[i * PRUN_LANES + l];
+            for (i = live; i < width; i++) t[l * width + i] = 0.0f;
         }
     }
 }
 
+/* The kernel for a tile of 6 or 4 rows and a column of 16 or 8 channels. */
+static void prun__weight_tile(const prun__kernels *kernels, int rows, int width,
+                              const prun__wjob *job) {
+    if (width == 16) (rows == 6 ? kernels->wtile6 : kernels->wtile4)(job);
+    else (rows == 6 ? kernels->narrow6 : kernels->narrow4)(job);
+}
+
 /* Adds one strip of one block to all tiles of a column. */
-static void prun__weight_strip(const prun__conv *c, const float *x, const float *t, int64_t row0,
-                               int64_t rows, float *sums) {
+static void prun__weight_strip(const prun__conv *c, const float *x, const float *t, int width,
+                               int64_t row0, int64_t rows, float *sums) {
     const prun__kernels *kernels = prun__kernels_now();
     const prun_conv2d *s = &c->shape;
     int64_t i;
     prun__wjob j;
     j.x_pixel = s->stride[1] * s->in_channels * PRUN_LANES;
     j.x_row = s->stride[0] * s->in_width * s->in_channels * PRUN_LANES;
-    j.t_row = c->out_width * 256;
+    j.t_row = c->out_width * PRUN_LANES * width;
     for (i = 0; i < c->tiles; i++) {
         const prun__wtile *tile = &c->tile[i];
         const int64_t y0 = PRUN__MAX(tile->y0, row0), y1 = PRUN__MIN(tile->y1, row0 + rows);
@@ -2384,13 +2474,12 @@ static void prun__weight_strip(const prun__conv *c, const float *x, const float 
         y = y0 * s->stride[0] + tap / s->kernel[1] - s->padding[0];
         xx = tile->x0 * s->stride[1] + tap % s->kernel[1] - s->padding[1];
         j.x = x + (y * s->in_width + xx) * s->in_channels * PRUN_LANES;
-        j.t = t + ((y0 - row0) * c->out_width + tile->x0) * 256;
+        j.t = t + ((y0 - row0) * c->out_width + tile->x0) * PRUN_LANES * width;
         j.offset = tile->offset;
         j.sum = sums + i * 96;
         j.rows = y1 - y0;
         j.pixels = tile->x1 - tile->x0;
-        if (tile->width == 6) kernels->wtile6(&j);
-        else kernels->wtile4(&j);
+        prun__weight_tile(kernels, tile->width, width, &j);
     }
 }
 
@@ -2420,7 +2509,8 @@ static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
             const float *dy = job->dy + b * prun__conv_out(c) +
                               row * c->out_width * c->shape.out_channels * PRUN_LANES;
             prun__transpose_strip(dy, rows * c->out_width, c->shape.out_channels, column, t);
-            prun__weight_strip(c, job->x + b * prun__conv_in(c), t, row, rows, sums);
+            prun__weight_strip(c, job->x + b * prun__conv_in(c), t,
+                               prun__column_width(c->shape.out_channels, column), row, rows, sums);
         }
     }
 }
@@ -2532,8 +2622,8 @@ static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t
                 j.x = v + f * prun__frequency_stride(c, I) + start * PRUN_LANES;
                 j.offset = offset;
                 j.sum = sums + ((column * 36 + f) * panels + i) * 96;
-                if (i < cut.sixes) kernels->wtile6(&j);
-                else kernels->wtile4(&j);
+                prun__weight_tile(kernels, i < cut.sixes ? 6 : 4,
+                                  prun__column_width(channels, column), &j);
             }
         }
     }
