@@ -1,6 +1,6 @@
 #!/bin/sh
 # The README's first program is the header's [QUICK] program, compiles as the README says, and prints
-# what both say (exactly with the avx2 kernels; elsewhere the digits may differ).
+# what both say.
 #
 #   CC=gcc sh tests/readme.sh
 
@@ -33,11 +33,19 @@ ln -s "$PWD/examples" "$work/examples"
 check 'the program compiles' sh -c "cd '$work' && ${CC:-cc} -O2 example.c -o example -lm"
 check 'the program runs' sh -c "cd '$work' && ./example > output"
 grep '^training loss' README.md > "$work/expected"
-if grep -qw avx2 /proc/cpuinfo 2> /dev/null; then
-    check 'it prints what the README says' diff "$work/expected" "$work/output"
-else
-    check 'it prints a result' grep -q '^training loss 0\.[0-9]*; [0-9]* % of' "$work/output"
-fi
+# Training amplifies the last bit of another libm or instruction set, so the digits may differ there:
+# the result must be near, and a difference is told.
+check 'it prints what the README says, or nearly' awk '
+    { gsub(/[;%]/, ""); loss[NR] = $3; kept[NR] = $4 }
+    END {
+        near = NR == 2 && loss[2] > loss[1] - 0.05 && loss[2] < loss[1] + 0.05 &&
+               kept[2] > kept[1] - 25 && kept[2] < kept[1] + 25
+        if (!near) print "expected loss " loss[1] ", kept " kept[1] "; got " loss[2] ", " kept[2]
+        exit !near
+    }' "$work/expected" "$work/output"
+cmp -s "$work/expected" "$work/output" ||
+    printf 'note: the README says "%s", this machine "%s"\n' "$(cat "$work/expected")" \
+        "$(cat "$work/output")"
 check '[QUICK] shows the same result' grep -qF "$(cat "$work/expected")" prunability.h
 
 printf 'readme: %d passed, %d failed\n' "$passed" "$failed"
