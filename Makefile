@@ -19,15 +19,19 @@ LINK = $(LDFLAGS) -lm $(LDLIBS)
 EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
 TESTS = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
 GOLDEN = $(patsubst tests/%.c,build/%,$(wildcard tests/golden_check.c))
+BENCH = $(patsubst bench/%.c,build/bench_%,$(wildcard bench/*.c))
+PYTHON ?= python3
 SCRIPTS = $(wildcard tests/compile.sh tests/header.sh tests/readme.sh)
 
-.PHONY: help demo quickstart examples test clean install force
+.PHONY: help demo quickstart examples test bench bench-peers clean install force
 
 help:
 	@echo 'make quickstart   train one network and measure it (seconds)'
 	@echo 'make demo         train 32 networks and compare measures (about a minute on two cores)'
-	@echo 'make examples     build all programs of examples/ into build/; each knows --help'
+	@echo 'make examples     build all programs of examples/ into build/; they know --help'
 	@echo 'make test         build and run all tests'
+	@echo 'make bench        measure kernels, networks and search (minutes; run nothing beside it)'
+	@echo 'make bench-peers  the same networks and search beside PyTorch and ONNX Runtime'
 	@echo 'make install      copy prunability.h to PREFIX/include [$(PREFIX)], below DESTDIR'
 	@echo 'make clean        remove build/'
 	@echo 'Variables: CC CXX CPPFLAGS CFLAGS LDFLAGS LDLIBS OPENMP PREFIX DESTDIR'
@@ -44,6 +48,20 @@ test: $(TESTS) $(GOLDEN)
 	@sh tests/run.sh $(TESTS) $(foreach isa,avx2 portable,$(foreach algorithm,direct winograd,\
 	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) tests/golden/*.safetensors')) \
 	    $(patsubst %,'sh %',$(SCRIPTS))
+
+bench: $(BENCH)
+	build/bench_kernels
+	build/bench_networks
+	build/bench_search
+
+# PEERS: options of the comparison; make bench-peers PEERS=--help lists them.
+bench-peers: build/bench_networks build/bench_search
+	@command -v $(PYTHON) >/dev/null || \
+	    { echo 'the comparison is a Python script: apt-get install python3-torch'; exit 1; }
+	@$(PYTHON) bench/peers/compare.py $(PEERS)
+
+build/bench_%: bench/%.c bench/bench.h examples/example.h prunability.h build/command
+	$(COMPILE) -DBENCH_FLAGS='"$(strip $(CPPFLAGS) $(CFLAGS) $(OPENMP))"' $< -o $@ $(LINK)
 
 build/%: examples/%.c examples/example.h prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)

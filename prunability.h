@@ -59,7 +59,7 @@
    [MEASURE]      generalization measures on weights and logits
    [STATS]        evaluation statistics
    [FILES]        data sets and checkpoints
-   [CORE.I]       status, memory, threads, choice of kernels
+   [CORE.I]       status, memory, threads, sorting
    [RNG.I]        Philox4x32-10 and what is drawn from it
    [OPS.I]        kernels, convolution, softmax
    [IMAGES.I]     checks, normalisation, augmentation, packing
@@ -95,15 +95,16 @@
 
    ERRORS. Every function that can fail returns a prun_status; the context's message names the file,
    field or index. The library never prints, exits, reads the environment or keeps global state but
-   one pointer to a constant table of kernels. Asking for a file's data checks the file first: sizes
-   against the bytes there are, before anything is allocated.
+   one pointer to a constant table of kernels. Pointers are not NULL unless a comment allows it.
+   Asking for a file's data checks the file first: sizes against the bytes there are, before
+   anything is allocated.
 
    MEMORY. All of it comes from the context's allocator, or PRUNABILITY_MALLOC. A net keeps its
    workspaces: a training batch needs every activation of the batch, its gradients reuse a few
    buffers; evaluation needs a few blocks of sixteen images per thread.
 
    THREADS. OpenMP where the program is compiled with it, or the context's parallel_for, else
-   serial; serial too inside somebody's parallel region, so that a study trains a model per core.
+   serial; serial too inside somebody's OpenMP region, so that a study trains a model per core.
    Results are the same bits for any number of threads: work is cut by its shape alone, every output
    is made by one task in a fixed order, and sums that cross tasks are added in index order.
 
@@ -111,7 +112,7 @@
    else portable ones run. The two differ in the last digits, which training amplifies.
 
    NUMBERS. Tensors are float32. Losses are double from float logits, sums of losses and batch
-   statistics are double. Kernel sums run in float over at most one batch.
+   statistics are double. Kernel sums run in float, gradients of many samples in batches of 128.
 
    RANDOM NUMBERS are counters, not sequences: a value depends on (seed, stream, index), never on
    the order of calls. The seed of a net and that of its training may be equal: they use other
@@ -387,7 +388,8 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
 PRUNDEF void prun_net_free(prun_net *net); /* NULL is fine */
 /* How layers added from now on are initialised (default PRUN_INIT_PYTORCH). */
 PRUNDEF void prun_net_set_init(prun_net *net, prun_init init);
-/* How convolutions are computed from now on, in a net that is finished or not. */
+/* How all convolutions are computed from now on, in a net that is finished or not; overrides what
+   prun_layer_conv2d_ex was given. Unknown values mean AUTO. */
 PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm);
 
 PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
@@ -417,7 +419,8 @@ PRUNDEF int32_t prun_layer_dropout(prun_net *net, int32_t input, double probabil
 PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b);
 PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input);
 /* Ends building: `output` (C x 1 x 1: the logits) is the net's result. Allocates the parameters and
-   initialises them from `seed`. */
+   initialises them from `seed`. Layers that do not lead to the output are allowed; their weights
+   count as prunable all the same. */
 PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed);
 /* Fresh parameters from `seed`; running statistics back to 0 and 1. */
 PRUNDEF void prun_net_init(prun_net *net, uint64_t seed);
@@ -481,7 +484,8 @@ typedef struct prun_pass {
 
 /* One training-mode forward and backward pass over a batch: batch statistics, dropout, running
    statistics updated. gradient (of the summed loss) and logits (n x classes) may be NULL; without
-   gradient there is no backward pass. Needs n > 1 per channel position where a batch norm is. */
+   gradient there is no backward pass. A batch norm needs two values per channel: n x height x width
+   of its input. pass NULL: nothing random. */
 PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images,
                                         const int64_t *index, int64_t n, const prun_pass *pass,
                                         float *gradient, float *logits, double *sum,
@@ -529,8 +533,9 @@ PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options
 /* Learning rate of an epoch (0-based). */
 PRUNDEF double prun_learning_rate(const prun_train_options *options, int64_t epoch);
 
-/* Trains for options->epochs epochs. history: one entry per epoch, or NULL. When the loss of a
-   batch is not finite: PRUN_ERR_NONFINITE, naming epoch and batch. */
+/* Trains for options->epochs epochs; options NULL: defaults. history: one entry per epoch, or NULL;
+   after a failure, set up to where it stopped. When the loss of a batch is not finite:
+   PRUN_ERR_NONFINITE, naming epoch and batch. */
 PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
                                const prun_train_options *options, prun_epoch *history);
 
@@ -598,10 +603,11 @@ typedef struct prun_prune_options {
     int32_t include_biases, include_norm; /* 1: they are prunable too */
     int64_t grid;                /* n: kept fractions i/n for i = 0 .. n [100] */
     double beta[PRUN_MAX_BETAS]; /* tolerances on the loss */
-    int32_t betas;               /* how many [1, with beta 0.1] */
+    int32_t betas;               /* how many [those before the first 0; if none, 0.1] */
     int64_t repetitions;         /* random: permutations whose mean loss is taken [5] */
     uint64_t seed;               /* random */
-    double *layer_kept; /* NULL, or out: kept fraction, betas x prunable tensors, row per beta */
+    double *layer_kept; /* NULL, or out: kept fraction, betas x prunable tensors, row per beta;
+                           after a failure only some rows are set */
     /* Called as candidates are decided; non-zero stops with PRUN_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
@@ -634,7 +640,7 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             const prun_prune_options *options,
                                             prun_prunability *result);
 /* Mean loss at every grid point: losses[0 .. grid], i-th at kept fraction i/grid. Also errors (mean
-   error rate), NULL: not wanted. beta is not used. */
+   error rate), NULL: not wanted. beta is not used. After a failure, set up to where it stopped. */
 PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     const prun_prune_options *options, double *losses,
                                     double *errors);
@@ -745,8 +751,9 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 #ifndef PRUNABILITY_IMPLEMENTATION_INCLUDED
 #define PRUNABILITY_IMPLEMENTATION_INCLUDED
 
-/* [CORE.I] status, memory, threads, choice of kernels */
+/* [CORE.I] status, memory, threads, sorting */
 
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -1170,6 +1177,11 @@ static inline prun__f4 prun__f4_if_eq(prun__f4 a, prun__f4 b, prun__f4 v) {
 static inline prun__f4 prun__f4_if_ne(prun__f4 a, prun__f4 b, prun__f4 v) {
     return (prun__f4)((prun__i4)(a != b) & (prun__i4)v);
 }
+/* a where a > b or a is NaN, else b. */
+static inline prun__f4 prun__f4_top(prun__f4 a, prun__f4 b) {
+    const prun__i4 mask = (prun__i4)(a > b) | (prun__i4)(a != a);
+    return (prun__f4)((mask & (prun__i4)a) | (~mask & (prun__i4)b));
+}
 /* a where a > b, else b: b also when a is NaN. */
 static inline prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
     const prun__i4 mask = (prun__i4)(a > b);
@@ -1217,6 +1229,11 @@ static prun__f4 prun__f4_if_ne(prun__f4 a, prun__f4 b, prun__f4 v) {
     int i;
     for (i = 0; i < 4; i++) v.v[i] = a.v[i] != b.v[i] ? v.v[i] : 0.0f;
     return v;
+}
+static prun__f4 prun__f4_top(prun__f4 a, prun__f4 b) {
+    int i;
+    for (i = 0; i < 4; i++) b.v[i] = a.v[i] > b.v[i] || a.v[i] != a.v[i] ? a.v[i] : b.v[i];
+    return b;
 }
 static prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
     int i;
@@ -1881,7 +1898,7 @@ typedef struct prun__conv {
     int64_t tiles;
 } prun__conv;
 
-/* Output channels are cut into panels of 6 and 4 that waste at most one channel in all:
+/* Output channels, from 3 on, are cut into panels of 6 and 4 that waste at most one in all:
    `sixes` panels of 6 first, then panels of 4. */
 typedef struct prun__cut {
     int64_t sixes, fours;
@@ -1935,6 +1952,9 @@ static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s)
             return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: %s %lld is too large",
                               names[i], (long long)fields[i]);
     }
+    if (s->algorithm < PRUN_ALGORITHM_AUTO || s->algorithm > PRUN_ALGORITHM_WINOGRAD)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution: unknown algorithm %d",
+                          (int)s->algorithm);
     in = prun__mul(s->in_channels, s->in_height * s->in_width);
     out = prun__mul(prun__mul(s->in_channels, s->out_channels), s->kernel[0] * s->kernel[1]);
     if (in < 0 || in > INT32_MAX || out < 0 || out > INT32_MAX)
@@ -1946,7 +1966,7 @@ static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s)
 PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d *conv,
                                        int64_t *height, int64_t *width) {
     prun_conv2d s = *conv;
-    int64_t h, w;
+    int64_t h, w, outputs;
     prun__conv_defaults(&s);
     PRUN__TRY(prun__conv_check(context, &s));
     h = s.in_height + s.padding[0] + s.padding[2] - s.kernel[0];
@@ -1958,7 +1978,8 @@ PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d 
                           (long long)(h + s.kernel[0]), (long long)(w + s.kernel[1]));
     h = h / s.stride[0] + 1;
     w = w / s.stride[1] + 1;
-    if (prun__mul(prun__mul(h, w), s.out_channels) > INT32_MAX || prun__mul(h, w) < 0)
+    outputs = prun__mul(prun__mul(h, w), s.out_channels);
+    if (outputs < 0 || outputs > INT32_MAX)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: more than 2^31 outputs");
     *height = h;
     *width = w;
@@ -2785,7 +2806,8 @@ static void prun__conv_block(const prun__conv *c, int forward, const float *x, c
 }
 
 /* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the
-   order of the dense kernel and a zero weight adds nothing, so the two agree bit by bit. */
+   order of the direct kernel and a zero weight adds nothing, so for finite values the two agree bit
+   by bit (Winograd rounds otherwise). The choice depends on the weights alone. */
 
 /* Below this share of kept weights the sparse kernel is the faster one (measured). */
 #define PRUN__SPARSE_DENSITY 0.45
@@ -3035,7 +3057,7 @@ static prun_status prun__images_norm(prun_context *context, const prun_images *m
                           "images: mean and std exist for %d channels, not %lld",
                           PRUN_MAX_IMAGE_CHANNELS, (long long)m->channels);
     for (c = 0; c < m->channels; c++)
-        if (!(m->std[c] > 0.0f) || prun__nonfinite(m->mean[c]) || prun__nonfinite(m->std[c]))
+        if (!(m->std[c] >= FLT_MIN) || prun__nonfinite(m->mean[c]) || prun__nonfinite(m->std[c]))
             return prun__fail(context, PRUN_ERR_ARGUMENT,
                               "images: mean %g, std %g of channel %lld", (double)m->mean[c],
                               (double)m->std[c], (long long)c);
@@ -3067,10 +3089,10 @@ static double prun__raw_value(const prun_images *m, int64_t i) {
 }
 
 PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *images) {
-    const int64_t area = images->height * images->width;
     float mean[PRUN_MAX_IMAGE_CHANNELS], std[PRUN_MAX_IMAGE_CHANNELS];
-    int64_t i, c, p;
+    int64_t i, c, p, area;
     PRUN__TRY(prun__images_shape(context, images));
+    area = images->height * images->width;
     if (images->channels > PRUN_MAX_IMAGE_CHANNELS)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED, "standardisation of %lld channels",
                           (long long)images->channels);
@@ -3087,9 +3109,10 @@ PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *
             }
         mean[c] = (float)sum;
         std[c] = (float)sqrt(square / n);
-        if (!(std[c] > 0.0f))
+        if (!(std[c] >= FLT_MIN && std[c] <= FLT_MAX))
             return prun__fail(context, PRUN_ERR_NONFINITE,
-                              "channel %lld is constant: it has no scale", (long long)c);
+                              "channel %lld: standard deviation %g cannot be a scale",
+                              (long long)c, (double)std[c]);
     }
     memcpy(images->mean, mean, (size_t)images->channels * sizeof(float));
     memcpy(images->std, std, (size_t)images->channels * sizeof(float));
@@ -3387,6 +3410,7 @@ enum { PRUN__MEAN, PRUN__INVERSE, PRUN__SCALE, PRUN__SHIFT, PRUN__S1, PRUN__S2,
 struct prun_net {
     prun_context *context;
     prun_status status; /* first error of the builder */
+    int32_t finished;
     int64_t channels, height, width, classes;
     prun_init init;
     prun_algorithm algorithm;
@@ -3423,8 +3447,9 @@ struct prun_net {
 
 /* Builder ----------------------------------------------------------------------------------- */
 
+/* A finished net stays usable: what is refused then is only reported. */
 static int32_t prun__net_fail(prun_net *net, prun_status status) {
-    if (net->status == PRUN_OK) net->status = status;
+    if (net->status == PRUN_OK && !net->finished) net->status = status;
     return -1;
 }
 
@@ -3452,6 +3477,8 @@ PRUNDEF void prun_net_set_init(prun_net *net, prun_init init) { net->init = init
 
 PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm) {
     int64_t i;
+    if (algorithm < PRUN_ALGORITHM_AUTO || algorithm > PRUN_ALGORITHM_WINOGRAD)
+        algorithm = PRUN_ALGORITHM_AUTO;
     net->algorithm = algorithm;
     for (i = 0; i < net->layers; i++) net->layer[i].conv.algorithm = algorithm;
     for (i = 0; i < net->ops; i++) net->op[i].conv.shape.algorithm = algorithm;
@@ -3488,7 +3515,7 @@ static int prun__can_add(prun_net *net, int32_t input, const char *what) {
         prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "layer without a name"));
         return 0;
     }
-    if (net->op || net->parameters) {
+    if (net->finished) {
         prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
                                        "%s: the net is finished", what));
         return 0;
@@ -3562,7 +3589,7 @@ static int32_t prun__push_conv(prun_net *net, const char *name, prun__layer *lay
     layer->tensor = (int32_t)net->tensors;
     layer->tensors = layer->bias ? 2 : 1;
     layer->init = net->init;
-    layer->conv.algorithm = net->algorithm;
+    if (layer->conv.algorithm == PRUN_ALGORITHM_AUTO) layer->conv.algorithm = net->algorithm;
     status = prun__push_tensor(net, name, "weight", PRUN_WEIGHT, shape, rank);
     if (status == PRUN_OK && layer->bias)
         status = prun__push_tensor(net, name, "bias", PRUN_BIAS, shape, 1);
@@ -3787,23 +3814,24 @@ typedef struct prun__use {
     int32_t count, last;
 } prun__use;
 
+/* A flattened value is the same storage: its readers count as readers of the original, and a
+   flatten that nobody reads is no reader itself. */
 static void prun__count_uses(const prun_net *net, int32_t output, prun__use *use) {
     int32_t i, j;
     memset(use, 0, (size_t)(net->layers + 1) * sizeof *use);
-    for (i = 0; i < (int32_t)net->layers; i++)
-        for (j = 0; j < 2; j++)
-            if (net->layer[i].input[j] >= 0) {
-                use[net->layer[i].input[j]].count++;
-                use[net->layer[i].input[j]].last = i;
-            }
-    use[output].count += 2; /* read by the loss: never fused away */
-    /* A flattened value is the same storage: its readers count as readers of the original. */
-    for (i = (int32_t)net->layers - 1; i >= 0; i--)
-        if (net->layer[i].kind == PRUN__FLATTEN) {
-            prun__use *in = &use[net->layer[i].input[0]];
-            in->count += use[i + 1].count - 1;
-            if (in->last == i) in->last = use[i + 1].last;
+    use[output].count = 2; /* read by the loss: never fused away */
+    for (i = (int32_t)net->layers - 1; i >= 0; i--) {
+        const int flat = net->layer[i].kind == PRUN__FLATTEN;
+        for (j = 0; j < 2; j++) {
+            prun__use *in;
+            if (net->layer[i].input[j] < 0) continue;
+            in = &use[net->layer[i].input[j]];
+            in->count += flat ? use[i + 1].count : 1;
+            in->last = PRUN__MAX(in->last, flat ? use[i + 1].last : i);
         }
+    }
+    for (i = 0; i < (int32_t)net->layers; i++)
+        if (net->layer[i].kind == PRUN__FLATTEN) use[i + 1] = use[net->layer[i].input[0]];
 }
 
 static int prun__is_simple_pool(const prun__layer *layer) {
@@ -4060,7 +4088,8 @@ static prun_status prun__place_tensors(prun_net *net) {
 
 PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed) {
     prun__layer last;
-    if (!prun__can_add(net, output, "finish")) return net ? net->status : PRUN_ERR_ARGUMENT;
+    if (!prun__can_add(net, output, "finish"))
+        return net && net->status != PRUN_OK ? net->status : PRUN_ERR_ARGUMENT;
     last = prun__value_shape(net, output);
     if (output == PRUN_INPUT || last.h != 1 || last.w != 1 || last.c < 2)
         return net->status = prun__fail(net->context, PRUN_ERR_SHAPE,
@@ -4071,6 +4100,7 @@ PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed
     net->status = prun__plan(net, output);
     if (net->status == PRUN_OK) net->status = prun__place_tensors(net);
     if (net->status == PRUN_OK) prun_net_init(net, seed);
+    net->finished = 1;
     return net->status;
 }
 
@@ -4089,7 +4119,9 @@ static void prun__init_constant(prun_tensor *t, float value) {
     for (i = 0; i < size; i++) t->data[i] = value;
 }
 
-/* Streams of one seed: parameters below 2^32, then epochs' orders, augmentation and dropout. */
+/* Streams of one seed: parameters below 2^32, then random pruning, the epochs' orders, augmentation
+   and dropout. */
+#define PRUN__STREAM_PRUNE (UINT64_C(1) << 36)
 #define PRUN__STREAM_ORDER (UINT64_C(1) << 40)
 #define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44)
 #define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48)
@@ -4106,8 +4138,8 @@ PRUNDEF void prun_net_init(prun_net *net, uint64_t seed) {
             const double out = (double)layer->conv.out_channels * area;
             const int glorot = layer->init == PRUN_INIT_GLOROT;
             prun__init_uniform(t, seed, stream, glorot ? sqrt(6.0 / (in + out)) : 1.0 / sqrt(in));
-            if (layer->bias)
-                prun__init_uniform(t + 1, seed, stream + 1, glorot ? 0.0 : 1.0 / sqrt(in));
+            if (layer->bias && glorot) prun__init_constant(t + 1, 0.0f);
+            else if (layer->bias) prun__init_uniform(t + 1, seed, stream + 1, 1.0 / sqrt(in));
         } else if (layer->kind == PRUN__BATCH_NORM) {
             prun__init_constant(t, 1.0f);
             prun__init_constant(t + 1, 0.0f);
@@ -4267,7 +4299,7 @@ PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, p
 /* A pre-activation block; the projection takes the activated input, the identity the raw one. */
 static int32_t prun__preact_block(prun_net *net, int32_t x, const char *prefix, int64_t in,
                                   int64_t out, int64_t stride) {
-    char name[40];
+    char name[64];
     int32_t a, y, s = x;
     snprintf(name, sizeof name, "%s.bn1", prefix);
     a = prun_layer_batch_norm(net, x, name, 0.0, 0.0);
@@ -4291,7 +4323,7 @@ PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *ar
     prun_arch a, kind = *arch;
     prun_net *net;
     int32_t v, stage, b;
-    char name[24];
+    char name[40];
     int64_t in;
     kind.family = PRUN_RESNET18;
     PRUN__TRY(prun__arch_resolved(context, &kind, &a));
@@ -4372,7 +4404,7 @@ static inline prun__f4 prun__window_best(const float *x, const prun__value *in, 
     for (dy = 0; dy < window; dy++)
         for (dx = 0; dx < window; dx++) {
             const float *z = x + (dy * in->w + dx) * in->c * PRUN_LANES;
-            best = prun__f4_max(prun__normalize(a, prun__f4_load(z)), best);
+            best = prun__f4_top(prun__normalize(a, prun__f4_load(z)), best);
         }
     return best;
 }
@@ -4521,7 +4553,7 @@ static void prun__pool_vector(const prun__layer *layer, const prun__value *in, p
             for (l = 0; l < PRUN_LANES; l++) {
                 if (layer->kind == PRUN__AVG_POOL) {
                     sum[l] += z[l];
-                } else if (first || z[l] > sum[l]) {
+                } else if (first || z[l] > sum[l] || z[l] != z[l]) { /* NaN wins, as in PyTorch */
                     sum[l] = z[l];
                     if (where) where[l] = (int32_t)(py * in->w + px);
                 }
@@ -4821,7 +4853,21 @@ static void prun__pack_op(const prun_net *net, const prun__op *op, int forward,
     prun__pack_weights(net->context, &job);
 }
 
-static prun_status prun__forward(prun__run *run) {
+/* Batch statistics need two values per channel; asked before anything is changed. */
+static prun_status prun__check_batch(const prun_net *net, int64_t n) {
+    int32_t i;
+    for (i = 0; i < net->ops; i++) {
+        const prun__op *op = &net->op[i];
+        const prun__value *in = &net->value[op->in];
+        if (op->kind == PRUN__NORM && op->norm >= 0 && in->h * in->w * n < 2)
+            return prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                              "%s: one value per channel has no variance; use batches of more "
+                              "images", net->tensor[net->layer[op->norm].tensor].name);
+    }
+    return PRUN_OK;
+}
+
+static void prun__forward(prun__run *run) {
     prun_net *net = run->net;
     int32_t i;
     prun__for(net->context, prun__pack_task, run, run->blocks);
@@ -4829,11 +4875,6 @@ static prun_status prun__forward(prun__run *run) {
         const prun__op *op = run->op = &net->op[i];
         if (op->kind == PRUN__CONV) prun__pack_op(net, op, 1, NULL, net->batch.packed);
         if (op->kind == PRUN__NORM && op->norm >= 0 && run->training) {
-            const prun__value *in = &net->value[op->in];
-            if (in->h * in->w * run->source->n < 2)
-                return prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                  "%s: one value per channel has no variance; use batches of more "
-                                  "images", net->tensor[net->layer[op->norm].tensor].name);
             prun__for(net->context, prun__moments_task, run, run->blocks);
             prun__batch_coefficients(run);
         } else if (op->kind == PRUN__NORM) {
@@ -4841,7 +4882,6 @@ static prun_status prun__forward(prun__run *run) {
         }
         prun__for(net->context, prun__forward_task, run, run->blocks);
     }
-    return PRUN_OK;
 }
 
 /* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes. */
@@ -4863,7 +4903,7 @@ static void prun__loss_block(const prun__source *source, int64_t block, int64_t 
             if (row[j] > row[best]) best = j;
         }
         losses[i] = prun_cross_entropy(row, classes, label, dlogits ? scratch : NULL);
-        wrong[i] = best != label;
+        wrong[i] = best != label || !(losses[i] <= DBL_MAX); /* NaN predicts nothing */
         for (j = 0; dlogits && j < classes; j++)
             dlogits[j * PRUN_LANES + l] = (float)(scratch[j] - (j == label ? 1.0 : 0.0));
     }
@@ -5145,7 +5185,8 @@ static prun_status prun__run_batch(prun__run *run, float *gradient, double *sum,
     prun_net *net = run->net;
     run->blocks = prun__blocks(run->source->n);
     PRUN__TRY(prun__batch_reserve(net, run->source->n));
-    PRUN__TRY(prun__forward(run));
+    if (run->training) PRUN__TRY(prun__check_batch(net, run->source->n));
+    prun__forward(run);
     prun__for(net->context, prun__loss_task, run, run->blocks);
     if (gradient) prun__backward(run, gradient);
     prun__add_up(net->batch.losses, net->batch.wrong, run->source->n, sum, errors);
@@ -5433,6 +5474,7 @@ struct prun_trainer {
     prun_train_options options; /* resolved */
     float *velocity, *gradient;
     int64_t *order;
+    int64_t count; /* of images when the trainer was made */
     int64_t epoch, steps;
 };
 
@@ -5452,6 +5494,12 @@ static prun_status prun__train_check(prun_context *context, const prun_train_opt
     return PRUN_OK;
 }
 
+/* Images in the smallest batch of an epoch. */
+static int64_t prun__last_batch(int64_t count, const prun_train_options *options) {
+    const int64_t batch = prun_train_resolved(options).batch;
+    return count % batch ? count % batch : batch;
+}
+
 PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
                                         const prun_train_options *options,
                                         prun_trainer **trainer) {
@@ -5467,10 +5515,12 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
     all.n = images->count;
     all.augment = &options->augment;
     PRUN__TRY(prun__net_check(net, &all));
+    PRUN__TRY(prun__check_batch(net, prun__last_batch(images->count, options)));
     t = (prun_trainer *)prun__alloc_zero(context, 1, sizeof *t, "trainer");
     if (!t) return PRUN_ERR_MEMORY;
     t->net = net;
     t->images = images;
+    t->count = images->count;
     t->options = prun_train_resolved(options);
     t->velocity = (float *)prun__alloc_zero(context, net->parameter_count, sizeof(float),
                                             "momentum");
@@ -5535,11 +5585,15 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
 }
 
 PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
-    const int64_t count = t->images->count;
+    const int64_t count = t->count;
     const double rate = prun_learning_rate(&t->options, t->epoch);
     double total = 0.0, sum;
     int64_t wrong = 0, errors, at;
     prun_epoch e;
+    if (t->images->count != count)
+        return prun__fail(t->net->context, PRUN_ERR_ARGUMENT,
+                          "training: %lld images, %lld when it began",
+                          (long long)t->images->count, (long long)count);
     prun_random_permutation(t->options.seed, PRUN__STREAM_ORDER + (uint64_t)t->epoch, count,
                             t->order);
     for (at = 0; at < count; at += t->options.batch) {
@@ -5673,9 +5727,12 @@ static void prun__search_free(prun__search *s) {
 
 static prun_prune_options prun__prune_resolved(const prun_prune_options *options) {
     prun_prune_options o;
+    int given;
     memset(&o, 0, sizeof o);
     if (options) o = *options;
+    given = o.betas == 0;
     if (o.grid == 0) o.grid = 100;
+    while (given && o.betas < PRUN_MAX_BETAS && o.beta[o.betas] != 0.0) o.betas++;
     if (o.betas == 0) {
         o.betas = 1;
         o.beta[0] = 0.1;
@@ -5713,6 +5770,24 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
     return PRUN_OK;
 }
 
+/* A tensor that a user may have filled in by hand. */
+static prun_status prun__check_tensor(prun_context *context, const prun_tensor *t, int64_t index) {
+    const char *name = t->name ? t->name : "?";
+    int64_t size = 1;
+    int32_t d;
+    if (!t->data || t->rank < 0 || t->rank > PRUN_MAX_RANK)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
+                          (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
+    for (d = 0; d < t->rank; d++) {
+        size = t->shape[d] > 0 ? prun__mul(size, t->shape[d]) : -1;
+        if (size < 0 || size > INT32_MAX)
+            return prun__fail(context, PRUN_ERR_SHAPE,
+                              "objective: tensor %lld (%s): size %lld of axis %d",
+                              (long long)index, name, (long long)t->shape[d], (int)d);
+    }
+    return PRUN_OK;
+}
+
 /* Collects the prunable tensors and their flat places. */
 static prun_status prun__search_tensors(prun__search *s) {
     const prun_objective *o = s->o;
@@ -5727,6 +5802,7 @@ static prun_status prun__search_tensors(prun__search *s) {
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         if (!(t->flags & wanted)) continue;
+        PRUN__TRY(prun__check_tensor(s->context, t, i));
         at = prun__find_nonfinite(t->data, prun_tensor_size(t));
         if (at >= 0)
             return prun__fail(s->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
@@ -5756,8 +5832,10 @@ static void prun__order_segment(prun__search *s, int64_t repetition, int64_t seg
     int32_t *to = s->order + repetition * s->count + from;
     int64_t i;
     if (s->options.method == PRUN_RANDOM) {
-        prun_random_permutation(s->options.seed, (uint64_t)(repetition * s->segments + segment), n,
-                                order);
+        prun_random_permutation(s->options.seed,
+                                PRUN__STREAM_PRUNE +
+                                    (uint64_t)(repetition * s->segments + segment),
+                                n, order);
     } else {
         for (i = 0; i < n; i++) keys[i] = fabsf(s->saved[from + i]);
         prun__sort_descending(keys, n, order, scratch);
@@ -5866,25 +5944,32 @@ static double prun__mean_loss(const prun__search *s) {
     return total / ((double)m * (double)s->options.repetitions);
 }
 
-/* Loss of the unpruned weights; fills the hardness. */
-static prun_status prun__base_loss(prun__search *s, double *base) {
-    const int64_t m = s->o->samples;
-    double sum = 0.0, ignored;
-    int64_t i;
-    PRUN__TRY(s->o->loss(s->o->user, NULL, m, s->losses, &ignored, NULL));
-    s->evaluations += m;
-    for (i = 0; i < m; i++) sum += s->losses[i];
-    if (!(fabs(sum) <= 1e300))
-        return prun__fail(s->context, PRUN_ERR_NONFINITE, "the unpruned loss is not finite");
-    for (i = 0; i < m; i++) s->hardness[i] = (float)PRUN__MAX(s->losses[i], 0.0);
-    *base = sum / (double)m;
-    return PRUN_OK;
-}
-
 /* A loss as a sort key: not finite counts as hardest. */
 static float prun__hardness(double loss) {
     if (!(loss <= 3e38)) return 3e38f;
     return loss > 0.0 ? (float)loss : 0.0f;
+}
+
+/* Loss of the unpruned weights; fills the hardness. */
+static prun_status prun__base_loss(prun__search *s, double *base) {
+    const int64_t m = s->o->samples;
+    double sum = 0.0, size = 0.0, told = PRUN__NAN;
+    int64_t i;
+    for (i = 0; i < m; i++) s->losses[i] = PRUN__NAN;
+    PRUN__TRY(s->o->loss(s->o->user, NULL, m, s->losses, &told, NULL));
+    s->evaluations += m;
+    for (i = 0; i < m; i++) {
+        sum += s->losses[i];
+        size += fabs(s->losses[i]);
+    }
+    if (!(fabs(sum - told) <= 1e-5 * size) && fabs(told) <= 1e300)
+        return prun__fail(s->context, PRUN_ERR_CALLBACK,
+                          "loss callback: the losses add up to %g, but sum is %g", sum, told);
+    if (!(fabs(sum) <= 1e300))
+        return prun__fail(s->context, PRUN_ERR_NONFINITE, "the unpruned loss is not finite");
+    for (i = 0; i < m; i++) s->hardness[i] = prun__hardness(s->losses[i]);
+    *base = sum / (double)m;
+    return PRUN_OK;
 }
 
 /* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. */
@@ -6087,6 +6172,7 @@ PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune
     prun_prune_options one = prun__prune_resolved(options);
     double point;
     prun_status status;
+    PRUN__TRY(prun__prune_check(objective, &one));
     one.repetitions = 1;
     if (!(kept_fraction >= 0.0 && kept_fraction <= 1.0))
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
@@ -6422,7 +6508,7 @@ static prun_status prun__idx_labels(prun_context *context, prun__file *file, int
 
 static prun_status prun__idx_load(prun_context *context, prun__file *images, prun__file *labels,
                                   const prun_idx_options *o, prun_images *m) {
-    int64_t size[3], count;
+    int64_t size[3] = {0, 0, 0}, count = 0;
     uint8_t *pixels;
     int32_t *to;
     PRUN__TRY(prun__idx_header(context, images, 3, size));
@@ -6770,13 +6856,16 @@ static prun_status prun__json_tensor(prun__json *j, prun_safetensors_entry *e, i
         int32_t n;
         PRUN__TRY(prun__json_string(j, &key));
         if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
-        if (strcmp(key, "dtype") == 0 && !seen_dtype++) {
+        if (strcmp(key, "dtype") == 0) {
+            if (seen_dtype++) return prun__json_fail(j, "dtype given twice");
             PRUN__TRY(prun__json_string(j, &text));
             *element = prun__dtype(text, &e->dtype);
             if (*element == 0) return prun__json_fail(j, "unknown dtype");
-        } else if (strcmp(key, "shape") == 0 && !seen_shape++) {
+        } else if (strcmp(key, "shape") == 0) {
+            if (seen_shape++) return prun__json_fail(j, "shape given twice");
             PRUN__TRY(prun__json_integers(j, e->shape, 8, &e->rank));
-        } else if (strcmp(key, "data_offsets") == 0 && !seen_offsets++) {
+        } else if (strcmp(key, "data_offsets") == 0) {
+            if (seen_offsets++) return prun__json_fail(j, "data_offsets given twice");
             PRUN__TRY(prun__json_integers(j, offsets, 2, &n));
             if (n != 2) return prun__json_fail(j, "data_offsets needs two numbers");
         } else {
@@ -7168,10 +7257,20 @@ static prun_status prun__check_tensors(prun_context *context, const char *path,
     const char **names;
     prun_status status;
     int64_t i;
-    for (i = 0; i < count; i++)
-        if (!tensors[i].name || !tensors[i].data)
+    int32_t d;
+    if (count < 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: negative count", path);
+    for (i = 0; i < count; i++) {
+        const prun_tensor *t = &tensors[i];
+        if (!t->name || !t->data || strcmp(t->name, "__metadata__") == 0)
             return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: tensor %lld has no %s", path,
-                              (long long)i, tensors[i].name ? "data" : "name");
+                              (long long)i, t->name && t->data ? "name of its own"
+                                                               : t->name ? "data" : "name");
+        for (d = 0; d < t->rank && t->rank <= PRUN_MAX_RANK; d++)
+            if (t->shape[d] < 0) break;
+        if (t->rank < 0 || d != t->rank)
+            return prun__fail(context, PRUN_ERR_SHAPE, "%s: tensor %s: rank %d or a negative size",
+                              path, t->name, (int)t->rank);
+    }
     names = (const char **)prun__alloc(context, count, sizeof *names, "names");
     if (!names) return PRUN_ERR_MEMORY;
     for (i = 0; i < count; i++) names[i] = tensors[i].name;
@@ -7329,6 +7428,7 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 #undef PRUN__MAX
 #undef PRUN__NAN
 #undef PRUN__PRINTF
+#undef PRUN__STREAM_PRUNE
 #undef PRUN__STREAM_ORDER
 #undef PRUN__STREAM_AUGMENT
 #undef PRUN__STREAM_DROPOUT
