@@ -1,0 +1,167 @@
+/* bench.h - what the benchmark programs share: the machine, times, operation counts
+
+   Includes the implementation, because kernels are timed without the packing and allocation around
+   them. Options, tables, CSV and the data set come from the examples' header.
+*/
+#ifndef BENCH_H_INCLUDED
+#define BENCH_H_INCLUDED
+
+#include "../examples/example.h"
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+
+/* The Makefile passes what it compiled with. */
+#ifndef BENCH_FLAGS
+#define BENCH_FLAGS "not recorded (built without make)"
+#endif
+
+#if defined(__clang__)
+#define BENCH_COMPILER "clang " __clang_version__
+#elif defined(__GNUC__)
+#define BENCH_COMPILER "gcc " __VERSION__
+#else
+#define BENCH_COMPILER "unknown compiler"
+#endif
+
+#define BENCH_TRY(call) \
+    do { \
+        const prun_status bench__status = (call); \
+        if (bench__status != PRUN_OK) return bench__status; \
+    } while (0)
+
+/* ---- the machine --------------------------------------------------------------------------- */
+
+/* Name of the CPU as Linux tells it, else "unknown CPU". */
+static inline const char *bench_cpu(char *name, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256];
+
+    snprintf(name, size, "unknown CPU");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        const char *colon = strchr(line, ':');
+
+        if (strncmp(line, "model name", 10) != 0 || colon == NULL)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(name, size, "%s", colon + 1 + strspn(colon + 1, " "));
+        break;
+    }
+    if (file != NULL)
+        fclose(file);
+    return name;
+}
+
+static inline void bench_print_machine(void)
+{
+    char cpu[128];
+
+    printf("cpu:       %s\n", bench_cpu(cpu, sizeof cpu));
+    printf("compiler:  %s\n", BENCH_COMPILER);
+    printf("flags:     %s\n", BENCH_FLAGS);
+    printf("version:   prunability.h %s\n", PRUNABILITY_VERSION);
+    printf("isa:       %s\n\n", prun_isa());
+}
+
+/* The same as columns of a CSV file. */
+#define BENCH_MACHINE_NAMES "cpu,compiler,flags,version,isa"
+
+static inline void bench_csv_machine(ex_csv *csv)
+{
+    char cpu[128];
+
+    ex_csv_text(csv, bench_cpu(cpu, sizeof cpu));
+    ex_csv_text(csv, BENCH_COMPILER);
+    ex_csv_text(csv, BENCH_FLAGS);
+    ex_csv_text(csv, PRUNABILITY_VERSION);
+    ex_csv_text(csv, prun_isa());
+}
+
+/* Selects kernels by name, "" for the best. Returns 0 or, after a message, the exit status. */
+static inline int bench_set_isa(const char *name)
+{
+    if (prun_set_isa(*name != '\0' ? name : NULL) == PRUN_OK)
+        return 0;
+    fprintf(stderr, "error: --isa %s: not on this CPU or in this build\n", name);
+    return EX_USAGE;
+}
+
+/* False, after a message, when this build cannot use so many threads: rows of one thread must not
+   stand under another number. */
+static inline int bench_can_thread(int64_t threads)
+{
+    if (threads == 1 || PRUN__OPENMP)
+        return 1;
+    fprintf(stderr, "%ld threads: left out, built without OpenMP\n", (long)threads);
+    return 0;
+}
+
+/* ---- times --------------------------------------------------------------------------------- */
+
+#define BENCH_MAX_SAMPLES 1000
+
+typedef struct bench_times {
+    double best, median; /* seconds of one call */
+} bench_times;
+
+typedef prun_status (*bench_call)(void *argument);
+
+static inline int bench__by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Two calls to warm up, then single calls until there were `reps` of them and `seconds` passed. */
+static inline prun_status bench_measure(bench_call call, void *argument, int64_t reps,
+                                        double seconds, bench_times *times)
+{
+    double samples[BENCH_MAX_SAMPLES], start, total = 0;
+    int count;
+
+    for (count = 0; count < 2; count++)
+        BENCH_TRY(call(argument));
+    for (count = 0; count < BENCH_MAX_SAMPLES && (count < reps || total < seconds); count++) {
+        start = ex_seconds();
+        BENCH_TRY(call(argument));
+        samples[count] = ex_seconds() - start;
+        total += samples[count];
+    }
+    qsort(samples, (size_t)count, sizeof *samples, bench__by_value);
+    times->best = samples[0];
+    times->median = (samples[(count - 1) / 2] + samples[count / 2]) / 2;
+    return PRUN_OK;
+}
+
+/* ---- operation counts ---------------------------------------------------------------------- */
+
+/* Pairs of an output and a kernel tap along one axis; `inside`: only taps within the image. */
+static inline int64_t bench__axis_taps(int64_t size, int64_t kernel, int64_t stride,
+                                       int64_t before, int64_t after, int inside)
+{
+    const int64_t outputs = (size + before + after - kernel) / stride + 1;
+    int64_t o, k, count = 0;
+
+    if (!inside)
+        return outputs * kernel;
+    for (o = 0; o < outputs; o++)
+        for (k = 0; k < kernel; k++) {
+            const int64_t at = o * stride + k - before;
+
+            count += at >= 0 && at < size;
+        }
+    return count;
+}
+
+/* Multiplications of a direct convolution of one image; kernel[1] and stride filled in. */
+static inline double bench_multiplications(const prun_conv2d *s, int inside)
+{
+    return (double)bench__axis_taps(s->in_height, s->kernel[0], s->stride[0], s->padding[0],
+                                    s->padding[2], inside) *
+           (double)bench__axis_taps(s->in_width, s->kernel[1], s->stride[1], s->padding[1],
+                                    s->padding[3], inside) *
+           (double)s->in_channels * (double)s->out_channels;
+}
+
+#endif /* BENCH_H_INCLUDED */
