@@ -3262,6 +3262,16 @@ static int64_t prun__source_image(const prun__source *s, int64_t i) {
     return s->index ? s->index[i] : s->first + i;
 }
 
+/* Unaugmented images index[0..n) (NULL: 0 .. n-1). */
+static prun__source prun__source_of(const prun_images *images, const int64_t *index, int64_t n) {
+    prun__source s;
+    memset(&s, 0, sizeof s);
+    s.images = images;
+    s.index = index;
+    s.n = n;
+    return s;
+}
+
 /* Images lie this many floats apart in the scratch memory: sixteen streams a power of two apart
    would fall into the same few cache sets. */
 static int64_t prun__scratch_stride(int64_t image_size) { return image_size + 16; }
@@ -3316,11 +3326,9 @@ static prun_status prun__source_check(prun_context *context, const prun__source 
 PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *images,
                                      const int64_t *index, int64_t n, const prun_augment *augment,
                                      uint64_t seed, uint64_t stream, float *lanes) {
-    prun__source s;
+    prun__source s = prun__source_of(images, index, n);
     float *scratch;
     int64_t b;
-    s.images = images;
-    prun__source_part(&s, index, 0, n);
     s.augment = augment;
     s.seed = seed;
     s.stream = stream;
@@ -5201,13 +5209,9 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
                                         const int64_t *index, int64_t n, const prun_pass *pass,
                                         float *gradient, float *logits, double *sum,
                                         int64_t *errors) {
-    prun__source source;
+    prun__source source = prun__source_of(images, index, n);
     prun__run run;
-    memset(&source, 0, sizeof source);
     memset(&run, 0, sizeof run);
-    source.images = images;
-    source.index = index;
-    source.n = n;
     run.net = net;
     run.source = &source;
     run.training = 1;
@@ -5230,16 +5234,12 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
 PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
                                       const int64_t *index, int64_t n, float *gradient,
                                       double *sum, int64_t *errors) {
-    prun__source source;
+    prun__source source = prun__source_of(images, index, n);
     prun__run run;
     double total = 0.0;
     int64_t wrong = 0, done, i;
     float *part = NULL;
-    memset(&source, 0, sizeof source);
     memset(&run, 0, sizeof run);
-    source.images = images;
-    source.index = index;
-    source.n = n;
     run.net = net;
     run.source = &source;
     PRUN__TRY(prun__net_check(net, &source));
@@ -5414,13 +5414,9 @@ static prun_status prun__evaluate(prun__eval *e) {
 
 PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, const int64_t *index,
                                     int64_t n, float *logits) {
-    prun__source source;
+    prun__source source = prun__source_of(images, index, n);
     prun__eval e;
-    memset(&source, 0, sizeof source);
     memset(&e, 0, sizeof e);
-    source.images = images;
-    source.index = index;
-    source.n = n;
     e.net = net;
     e.source = &source;
     e.logits = logits;
@@ -5429,13 +5425,9 @@ PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, co
 
 PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
                                   int64_t n, double *losses, double *sum, int64_t *errors) {
-    prun__source source;
+    prun__source source = prun__source_of(images, index, n);
     prun__eval e;
-    memset(&source, 0, sizeof source);
     memset(&e, 0, sizeof e);
-    source.images = images;
-    source.index = index;
-    source.n = n;
     e.net = net;
     e.source = &source;
     e.losses = losses;
@@ -5505,7 +5497,7 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
                                         prun_trainer **trainer) {
     prun_context *context = net->context;
     prun_train_options none;
-    prun__source all;
+    prun__source all = prun__source_of(images, NULL, images->count);
     prun_trainer *t;
     memset(&none, 0, sizeof none);
     memset(&all, 0, sizeof all);
@@ -5663,10 +5655,7 @@ static prun_status prun__net_logits_callback(void *user, const int64_t *index, i
 
 PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective *objective) {
     prun_net *net = data->net;
-    prun__source all;
-    memset(&all, 0, sizeof all);
-    all.images = data->images;
-    all.n = data->images->count;
+    const prun__source all = prun__source_of(data->images, NULL, data->images->count);
     PRUN__TRY(prun__net_check(net, &all));
     memset(objective, 0, sizeof *objective);
     objective->user = (void *)(uintptr_t)data;
