@@ -164,4 +164,17 @@ static inline double bench_multiplications(const prun_conv2d *s, int inside)
            (double)s->in_channels * (double)s->out_channels;
 }
 
+/* Opens the CSV file that an option names and writes its header line; "": none. */
+static inline int bench_open_csv(const char *path, const char *names, ex_csv *csv)
+{
+    memset(csv, 0, sizeof *csv);
+    if (*path == '\0')
+        return 0;
+    if (ex_csv_open(csv, path, 0) != 0)
+        return EX_FAILED;
+    ex_csv_names(csv, names);
+    ex_csv_end_line(csv);
+    return 0;
+}
+
 #endif /* BENCH_H_INCLUDED */

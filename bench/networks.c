@@ -346,19 +346,10 @@ static int run(const settings *set, ex_csv *csv)
     return status;
 }
 
-static int open_csv(const settings *set, ex_csv *csv)
-{
-    memset(csv, 0, sizeof *csv);
-    if (*set->csv == '\0')
-        return 0;
-    if (ex_csv_open(csv, set->csv, 0) != 0)
-        return EX_FAILED;
-    ex_csv_names(csv, "peer,case,threads,layout,forward_ips,step_ips,memory_mb,forward_median_ips,"
-                      "step_median_ips,forward_memory_mb,multiplications,kept_percent,algorithm,"
-                      BENCH_MACHINE_NAMES);
-    ex_csv_end_line(csv);
-    return 0;
-}
+static const char csv_names[] =
+    "peer,case,threads,layout,forward_ips,step_ips,memory_mb,forward_median_ips,"
+    "step_median_ips,forward_memory_mb,multiplications,kept_percent,algorithm,"
+    BENCH_MACHINE_NAMES;
 
 int main(int argc, char **argv)
 {
@@ -390,7 +381,7 @@ int main(int argc, char **argv)
     status = bench_set_isa(set.isa);
     if (status != 0)
         return status;
-    status = open_csv(&set, &csv);
+    status = bench_open_csv(set.csv, csv_names, &csv);
     if (status != 0)
         return status;
     status = run(&set, &csv);

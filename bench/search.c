@@ -334,20 +334,11 @@ static int run(bench *b, const char *program, ex_csv *csv)
     return status;
 }
 
-static int open_csv(const settings *set, ex_csv *csv)
-{
-    memset(csv, 0, sizeof *csv);
-    if (*set->csv == '\0')
-        return 0;
-    if (ex_csv_open(csv, set->csv, 0) != 0)
-        return EX_FAILED;
-    ex_csv_names(csv, "peer,search,width,images,epochs,seed,grid,threads,beta,train_seconds,"
-                      "pass_seconds,loss,search_seconds,passes,kept_fraction,full_kept_fraction,"
-                      "full_seconds,gradient_seconds,hessian_vector_seconds,"
-                      BENCH_MACHINE_NAMES);
-    ex_csv_end_line(csv);
-    return 0;
-}
+static const char csv_names[] =
+    "peer,search,width,images,epochs,seed,grid,threads,beta,train_seconds,"
+    "pass_seconds,loss,search_seconds,passes,kept_fraction,full_kept_fraction,"
+    "full_seconds,gradient_seconds,hessian_vector_seconds,"
+    BENCH_MACHINE_NAMES;
 
 int main(int argc, char **argv)
 {
@@ -385,7 +376,7 @@ int main(int argc, char **argv)
     if (set.threads > 1 && !bench_can_thread(set.threads))
         return EX_USAGE;
     b.context.threads = (int32_t)set.threads;
-    status = open_csv(&set, &csv);
+    status = bench_open_csv(set.csv, csv_names, &csv);
     if (status != 0)
         return status;
     status = run(&b, argv[0], &csv);
