@@ -1081,9 +1081,9 @@ typedef struct prun__segments {
     int64_t pixels;
 } prun__segments;
 
-/* One panel of at most 6 output channels over a range of pixels. */
+/* One panel of output channels over a range of pixels. */
 typedef struct prun__panel {
-    const float *weights; /* [k][width]: width 6 or 4, channels beyond `channels` are zero */
+    const float *weights; /* [k][width]; channels from `channels` on are zero */
     const float *x;       /* block */
     const prun__segment *segment;
     const int32_t *first; /* of the first pixel */
@@ -1094,24 +1094,17 @@ typedef struct prun__panel {
     int32_t relu, accumulate; /* accumulate: add to y instead of starting from bias */
 } prun__panel;
 
-/* A tile of the weight gradient: up to 6 rows (tap, in-channel) x 16 out-channels, summed over a
-   rectangle of output pixels and the 16 lanes. */
-typedef struct prun__wtile {
-    int32_t offset[6]; /* of each row from the pixel's x, in floats; unused rows repeat row 0 */
-    int32_t k[6];      /* (tap * in_channels + channel), -1: unused row */
-    int32_t width;     /* 6 or 4 */
-    int32_t y0, y1, x0, x1; /* output pixels for which the rows lie inside the image */
-} prun__wtile;
-
-typedef struct prun__wjob {
-    const float *x;         /* pixel under the first output pixel of the rectangle */
-    const float *t;         /* dy transposed: [pixel][lane][16 channels] */
-    const int32_t *offset;
-    float *sum;             /* 6 x 16, added to */
-    int64_t x_row, x_pixel; /* floats between rows and pixels of the rectangle in x */
-    int64_t t_row;          /* floats between rows in t; pixels are 256 (narrow: 128) apart */
-    int64_t rows, pixels;
-} prun__wjob;
+/* A tile of the weight gradient: sums over pixels and lanes of x times dy, for `tile_rows` rows (a
+   kernel tap and in-channel each) and up to `tile_columns` out-channels. */
+typedef struct prun__correlation {
+    const float *x, *y; /* of the first pixel; y: of the first out-channel */
+    int64_t offset[4];  /* of each row from x, in floats; unused rows repeat another */
+    int64_t blocks, rows, pixels;      /* pixels: in a row */
+    int64_t x_block, x_row, x_pixel;   /* floats between them in x */
+    int64_t y_block, y_row, y_pixel;
+    float *sum;         /* [column][row], added to */
+    int64_t sum_column; /* floats between columns */
+} prun__correlation;
 
 /* A weight that was kept, and where its input lies from the pixel's corner, in floats. */
 typedef struct prun__nonzero {
@@ -1119,27 +1112,35 @@ typedef struct prun__nonzero {
     float weight;
 } prun__nonzero;
 
-/* One output channel of up to four pixels in a row. */
+/* One output channel of up to eight pixels in a row. */
+#define PRUN__SPARSE_PIXELS 8
 typedef struct prun__sparse_job {
     const prun__nonzero *nonzero;
     int64_t count;
     const float *x;
     float *y;
     int64_t x_step, y_step; /* floats between pixels */
-    int32_t pixels;         /* 1 .. 4 */
+    int32_t pixels;         /* 1 .. PRUN__SPARSE_PIXELS */
     int32_t relu;
     float bias;
 } prun__sparse_job;
 
+/* Batch norm, ReLU and pooling of one block: its coefficients per channel, and its shape. */
+typedef struct prun__norm_job {
+    const float *mean, *scale, *shift; /* y = (x - mean) * scale + shift */
+    const float *m1, *m2;              /* backward: subtracted from g, from g per (x - mean) */
+    int64_t channels, in_width, out_height, out_width;
+    int64_t window;   /* square, its own stride; 1: no pooling */
+    float low;        /* floor of the output: 0 for ReLU, else -infinity */
+    int relu, add;    /* add: to dx, instead of setting it */
+} prun__norm_job;
+
 typedef struct prun__kernels {
     const char *name;
-    void (*panel6)(const prun__panel *panel);
-    void (*panel4)(const prun__panel *panel);
-    void (*wtile6)(const prun__wjob *job);
-    void (*wtile4)(const prun__wjob *job);
-    /* The same for at most 8 out-channels: t is [pixel][lane][8]. */
-    void (*narrow6)(const prun__wjob *job);
-    void (*narrow4)(const prun__wjob *job);
+    int32_t wide;       /* channels of the widest panel; see prun__cut_channels */
+    int32_t tile_rows, tile_columns;
+    void (*panel[9])(const prun__panel *panel); /* by width / 2 */
+    void (*correlate[7])(const prun__correlation *job); /* by number of columns */
     void (*sparse)(const prun__sparse_job *job);
     /* Winograd transforms of `channels` consecutive vectors. in: 36 pixels of a tile to 36 rows v,
        `stride` floats apart; out: 36 rows m to the 16 pixels y of a tile. */
@@ -1148,11 +1149,13 @@ typedef struct prun__kernels {
                          int relu, int accumulate, float *const *y);
     /* The transpose of winograd_out's transform: 16 pixels y of a tile to 36 rows d. */
     void (*winograd_dy)(const float *const *y, int64_t channels, float *d, int64_t stride);
-    /* out[l * rows + i] = in[i * 16 + l] for i < rows, l < 16; rows is 8 or 16. */
-    void (*transpose)(const float *in, int rows, float *out);
-    /* Per lane, in double: sums of a and of a times b at i * stride + lane for i < count. */
-    void (*sums)(const float *a, const float *b, int64_t count, int64_t stride, double *sum,
-                 double *product);
+    /* In double, per channel: sums of a and of a times b over pixels and live lanes. out: pairs. */
+    void (*sums)(const float *a, const float *b, int64_t pixels, int64_t channels, int64_t live,
+                 double *out);
+    /* Batch norm and what follows it; g: gradient behind ReLU and pool; dx: behind the norm. */
+    void (*norm)(const prun__norm_job *job, const float *x, float *y);
+    void (*norm_mask)(const prun__norm_job *job, const float *x, const float *dy, float *g);
+    void (*norm_apply)(const prun__norm_job *job, const float *x, const float *g, float *dx);
 } prun__kernels;
 
 /* Portable tier: 16 lanes as four 4-float vectors, which GCC and Clang map to SSE2, NEON, VSX or
@@ -1250,6 +1253,23 @@ static inline prun__f4 prun__f4_mls(prun__f4 a, prun__f4 b, prun__f4 c) {
     return prun__f4_sub(c, prun__f4_mul(a, b));
 }
 
+/* The operations by the name of a tier, for code that is the same in all of them. */
+#define PRUN__V_portable prun__f4
+#define PRUN__WIDTH_portable 4
+#define PRUN__LOAD_portable prun__f4_load
+#define PRUN__STORE_portable prun__f4_store
+#define PRUN__SET_portable prun__f4_set
+#define PRUN__ADD_portable prun__f4_add
+#define PRUN__SUB_portable prun__f4_sub
+#define PRUN__MUL_portable prun__f4_mul
+#define PRUN__MLA_portable prun__f4_mla
+#define PRUN__MLS_portable prun__f4_mls
+#define PRUN__MAX_portable prun__f4_max
+#define PRUN__TOP_portable prun__f4_top
+#define PRUN__IF_GT_portable prun__f4_if_gt
+#define PRUN__IF_EQ_portable prun__f4_if_eq
+#define PRUN__IF_NE_portable prun__f4_if_ne
+
 /* Start value of output channel i: what is there, or the bias. */
 static void prun__panel_start(const prun__panel *p, const float *y, int32_t i, float *lanes) {
     int l;
@@ -1325,89 +1345,6 @@ static void prun__panel_portable(const prun__panel *p, int width) {
 static void prun__panel6_portable(const prun__panel *p) { prun__panel_portable(p, 6); }
 static void prun__panel4_portable(const prun__panel *p) { prun__panel_portable(p, 4); }
 
-/* Two rows of a weight-gradient tile over its rectangle. */
-static void prun__wpair_portable(const prun__wjob *j, int32_t o0, int32_t o1, float *a, float *b) {
-    prun__f4 a0 = prun__f4_load(a), a1 = prun__f4_load(a + 4), a2 = prun__f4_load(a + 8),
-             a3 = prun__f4_load(a + 12), b0 = prun__f4_load(b), b1 = prun__f4_load(b + 4),
-             b2 = prun__f4_load(b + 8), b3 = prun__f4_load(b + 12);
-    int64_t row, pixel;
-    int l;
-    for (row = 0; row < j->rows; row++) {
-        for (pixel = 0; pixel < j->pixels; pixel++) {
-            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
-            const float *t = j->t + row * j->t_row + pixel * PRUN_LANES * 16;
-            for (l = 0; l < PRUN_LANES; l++, t += 16) {
-                prun__f4 u = prun__f4_set(x[o0 + l]), v = prun__f4_set(x[o1 + l]);
-                prun__f4 q = prun__f4_load(t);
-                a0 = prun__f4_add(a0, prun__f4_mul(u, q));
-                b0 = prun__f4_add(b0, prun__f4_mul(v, q));
-                q = prun__f4_load(t + 4);
-                a1 = prun__f4_add(a1, prun__f4_mul(u, q));
-                b1 = prun__f4_add(b1, prun__f4_mul(v, q));
-                q = prun__f4_load(t + 8);
-                a2 = prun__f4_add(a2, prun__f4_mul(u, q));
-                b2 = prun__f4_add(b2, prun__f4_mul(v, q));
-                q = prun__f4_load(t + 12);
-                a3 = prun__f4_add(a3, prun__f4_mul(u, q));
-                b3 = prun__f4_add(b3, prun__f4_mul(v, q));
-            }
-        }
-    }
-    prun__f4_store(a, a0);
-    prun__f4_store(a + 4, a1);
-    prun__f4_store(a + 8, a2);
-    prun__f4_store(a + 12, a3);
-    prun__f4_store(b, b0);
-    prun__f4_store(b + 4, b1);
-    prun__f4_store(b + 8, b2);
-    prun__f4_store(b + 12, b3);
-}
-
-static void prun__wtile4_portable(const prun__wjob *j) {
-    prun__wpair_portable(j, j->offset[0], j->offset[1], j->sum, j->sum + 16);
-    prun__wpair_portable(j, j->offset[2], j->offset[3], j->sum + 32, j->sum + 48);
-}
-
-static void prun__wtile6_portable(const prun__wjob *j) {
-    prun__wtile4_portable(j);
-    prun__wpair_portable(j, j->offset[4], j->offset[5], j->sum + 64, j->sum + 80);
-}
-
-/* One row of a narrow tile. */
-static void prun__narrow_row_portable(const prun__wjob *j, int32_t offset, float *sum) {
-    prun__f4 a0 = prun__f4_load(sum), a1 = prun__f4_load(sum + 4);
-    int64_t row, pixel;
-    int l;
-    for (row = 0; row < j->rows; row++)
-        for (pixel = 0; pixel < j->pixels; pixel++) {
-            const float *x = j->x + row * j->x_row + pixel * j->x_pixel + offset;
-            const float *t = j->t + row * j->t_row + pixel * PRUN_LANES * 8;
-            for (l = 0; l < PRUN_LANES; l++, t += 8) {
-                const prun__f4 u = prun__f4_set(x[l]);
-                a0 = prun__f4_mla(u, prun__f4_load(t), a0);
-                a1 = prun__f4_mla(u, prun__f4_load(t + 4), a1);
-            }
-        }
-    prun__f4_store(sum, a0);
-    prun__f4_store(sum + 4, a1);
-}
-
-static void prun__narrow6_portable(const prun__wjob *j) {
-    int i;
-    for (i = 0; i < 6; i++) prun__narrow_row_portable(j, j->offset[i], j->sum + 16 * i);
-}
-
-static void prun__narrow4_portable(const prun__wjob *j) {
-    int i;
-    for (i = 0; i < 4; i++) prun__narrow_row_portable(j, j->offset[i], j->sum + 16 * i);
-}
-
-static void prun__transpose_portable(const float *in, int rows, float *out) {
-    int i, l;
-    for (l = 0; l < 16; l++)
-        for (i = 0; i < rows; i++) out[l * rows + i] = in[i * 16 + l];
-}
-
 /* One pixel at a time: four accumulators, in the order of the dense kernel. */
 static void prun__sparse_portable(const prun__sparse_job *j) {
     const prun__f4 low = prun__f4_set(j->relu ? 0.0f : -(float)HUGE_VAL);
@@ -1432,130 +1369,371 @@ static void prun__sparse_portable(const prun__sparse_job *j) {
     }
 }
 
-static void prun__sums_portable(const float *a, const float *b, int64_t count, int64_t stride,
-                                double *sum, double *product) {
-    int64_t i;
-    int l;
-    for (l = 0; l < PRUN_LANES; l++) sum[l] = product[l] = 0.0;
-    for (i = 0; i < count; i++, a += stride, b += stride)
-        for (l = 0; l < PRUN_LANES; l++) {
-            sum[l] += (double)a[l];
-            product[l] += (double)a[l] * (double)b[l];
-        }
+/* Adds the live lanes of one channel's sums in order. */
+static void prun__sum_lanes(const double *sum, const double *product, int64_t live, double *out) {
+    int64_t l;
+    out[0] = out[1] = 0.0;
+    for (l = 0; l < live; l++) {
+        out[0] += sum[l];
+        out[1] += product[l];
+    }
 }
 
-/* Winograd F(4x4,3x3) with points 0, 1, -1, 2, -2, infinity (Lavin and Gray 2016), one text for
-   both tiers: V is a vector type of WIDTH floats. B' d along one axis, then A' m along one axis,
-   then both of them along two axes; last A dy. */
-#define PRUN__DEFINE_WINOGRAD(TIER, TARGET, V, WIDTH, LOAD, STORE, SET, ADD, SUB, MLA, MLS, MAX) \
-    TARGET static inline void prun__winograd_b_##TIER(V d0, V d1, V d2, V d3, V d4, V d5, V *r, \
-                                                      int step) { \
-        const V four = SET(4.0f), two = SET(2.0f), five = SET(5.0f); \
-        const V a = MLS(four, d2, d4), b = MLS(four, d1, d3); \
-        const V c = SUB(d4, d2), e = SUB(d3, d1); \
-        r[0] = MLA(four, d0, MLS(five, d2, d4)); \
-        r[step] = ADD(a, b); \
-        r[2 * step] = SUB(a, b); \
-        r[3 * step] = MLA(two, e, c); \
-        r[4 * step] = MLS(two, e, c); \
-        r[5 * step] = MLA(four, d1, MLS(five, d3, d5)); \
-    } \
-    TARGET static inline void prun__winograd_a_##TIER(V m0, V m1, V m2, V m3, V m4, V m5, V *r, \
-                                                      int step) { \
-        const V a = ADD(m1, m2), b = SUB(m1, m2), c = ADD(m3, m4), d = SUB(m3, m4); \
-        r[0] = ADD(m0, ADD(a, c)); \
-        r[step] = MLA(SET(2.0f), d, b); \
-        r[2 * step] = MLA(SET(4.0f), c, a); \
-        r[3 * step] = ADD(MLA(SET(8.0f), d, b), m5); \
-    } \
-    TARGET static void prun__winograd_in_##TIER(const float *const *x, int64_t channels, float *v, \
-                                                int64_t stride) { \
-        int64_t at; \
-        int i; \
-        for (at = 0; at < channels * PRUN_LANES; at += WIDTH) { \
-            V q[36], r[6]; \
-            for (i = 0; i < 6; i++) \
-                prun__winograd_b_##TIER(LOAD(x[6 * i] + at), LOAD(x[6 * i + 1] + at), \
-                                        LOAD(x[6 * i + 2] + at), LOAD(x[6 * i + 3] + at), \
-                                        LOAD(x[6 * i + 4] + at), LOAD(x[6 * i + 5] + at), \
-                                        q + 6 * i, 1); \
-            for (i = 0; i < 6; i++) { \
-                float *to = v + i * stride + at; \
-                prun__winograd_b_##TIER(q[i], q[6 + i], q[12 + i], q[18 + i], q[24 + i], \
-                                        q[30 + i], r, 1); \
-                STORE(to, r[0]); \
-                STORE(to + 6 * stride, r[1]); \
-                STORE(to + 12 * stride, r[2]); \
-                STORE(to + 18 * stride, r[3]); \
-                STORE(to + 24 * stride, r[4]); \
-                STORE(to + 30 * stride, r[5]); \
-            } \
-        } \
-    } \
-    TARGET static void prun__winograd_out_##TIER(const float *m, int64_t stride, \
-                                                 int64_t channels, const float *bias, int relu, \
-                                                 int accumulate, float *const *y) { \
-        const V low = SET(relu ? 0.0f : -(float)HUGE_VAL); \
-        int64_t at; \
-        int i, j; \
-        for (at = 0; at < channels * PRUN_LANES; at += WIDTH) { \
-            const V b = SET(bias ? bias[at / PRUN_LANES] : 0.0f); \
-            const float *from = m + at; \
-            V q[24], r[4]; \
-            for (j = 0; j < 6; j++, from += stride) \
-                prun__winograd_a_##TIER(LOAD(from), LOAD(from + 6 * stride), \
-                                        LOAD(from + 12 * stride), LOAD(from + 18 * stride), \
-                                        LOAD(from + 24 * stride), LOAD(from + 30 * stride), \
-                                        q + j, 6); \
-            for (i = 0; i < 4; i++) { \
-                prun__winograd_a_##TIER(q[6 * i], q[6 * i + 1], q[6 * i + 2], q[6 * i + 3], \
-                                        q[6 * i + 4], q[6 * i + 5], r, 1); \
-                for (j = 0; j < 4; j++) { \
-                    float *to = y[4 * i + j] + at; \
-                    V sum = ADD(r[j], b); \
-                    if (accumulate) sum = ADD(sum, LOAD(to)); \
-                    STORE(to, MAX(low, sum)); \
+static void prun__sums_portable(const float *a, const float *b, int64_t pixels, int64_t channels,
+                                int64_t live, double *out) {
+    const int64_t step = channels * PRUN_LANES;
+    int64_t c, p;
+    int l;
+    for (c = 0; c < step; c += PRUN_LANES, out += 2) {
+        double sum[PRUN_LANES], product[PRUN_LANES];
+        for (l = 0; l < PRUN_LANES; l++) sum[l] = product[l] = 0.0;
+        for (p = 0; p < pixels * step; p += step)
+            for (l = 0; l < PRUN_LANES; l++) {
+                const double u = (double)a[p + c + l];
+                sum[l] += u;
+                product[l] += u * (double)b[p + c + l];
+            }
+        prun__sum_lanes(sum, product, live, out);
+    }
+}
+
+/* Adds the lanes of three vectors to sum[0], [1], [2]. */
+static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, float *sum) {
+    float lanes[3][4];
+    int i;
+    prun__f4_store(lanes[0], a);
+    prun__f4_store(lanes[1], b);
+    prun__f4_store(lanes[2], c);
+    for (i = 0; i < 3; i++)
+        sum[i] += (lanes[i][0] + lanes[i][2]) + (lanes[i][1] + lanes[i][3]);
+}
+
+/* What follows has one text for all tiers T; TARGET is the tier's function attribute. */
+
+/* Weight gradient of three rows by one to four columns: twelve accumulators at most, named so that
+   they stay in registers. Lanes are added up once, at the end. */
+#define PRUN__EACH1(X, T) X(T, 0)
+#define PRUN__EACH2(X, T) X(T, 0) X(T, 1)
+#define PRUN__EACH3(X, T) X(T, 0) X(T, 1) X(T, 2)
+#define PRUN__EACH4(X, T) X(T, 0) X(T, 1) X(T, 2) X(T, 3)
+#define PRUN__TILE_ZERO(T, j) PRUN__V_##T a##j = PRUN__SET_##T(0.0f), b##j = a##j, c##j = a##j;
+#define PRUN__TILE_STEP(T, j) \
+    v = PRUN__LOAD_##T(y + j * PRUN_LANES); \
+    a##j = PRUN__MLA_##T(x0, v, a##j); \
+    b##j = PRUN__MLA_##T(x1, v, b##j); \
+    c##j = PRUN__MLA_##T(x2, v, c##j);
+#define PRUN__TILE_FINISH(T, j) \
+    prun__add_rows_##T(a##j, b##j, c##j, job->sum + j * job->sum_column);
+#define PRUN__DEFINE_CORRELATE(T, TARGET, COLUMNS) \
+    TARGET static void prun__correlate##COLUMNS##_##T(const prun__correlation *job) { \
+        const int64_t o0 = job->offset[0], o1 = job->offset[1], o2 = job->offset[2]; \
+        int64_t block, row, pixel; \
+        int l; \
+        PRUN__EACH##COLUMNS(PRUN__TILE_ZERO, T) \
+        for (block = 0; block < job->blocks; block++) \
+            for (row = 0; row < job->rows; row++) { \
+                const float *x = job->x + block * job->x_block + row * job->x_row; \
+                const float *y = job->y + block * job->y_block + row * job->y_row; \
+                for (pixel = 0; pixel < job->pixels; pixel++) { \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
+                        const PRUN__V_##T x0 = PRUN__LOAD_##T(x + o0), \
+                                          x1 = PRUN__LOAD_##T(x + o1), \
+                                          x2 = PRUN__LOAD_##T(x + o2); \
+                        PRUN__V_##T v; \
+                        PRUN__EACH##COLUMNS(PRUN__TILE_STEP, T) \
+                        x += PRUN__WIDTH_##T; \
+                        y += PRUN__WIDTH_##T; \
+                    } \
+                    x += job->x_pixel - PRUN_LANES; \
+                    y += job->y_pixel - PRUN_LANES; \
                 } \
             } \
-        } \
+        PRUN__EACH##COLUMNS(PRUN__TILE_FINISH, T) \
+    }
+
+/* Winograd F(4x4,3x3) with points 0, 1, -1, 2, -2, infinity (Lavin and Gray 2016): B' d B, A' m A
+   and, backward, A dy A'. A transform runs along one axis for a pair of rows, whose results fit the
+   registers, then along the other: loads are cheaper than a detour of all 36 through memory. */
+#define PRUN__EACH6(X, T) PRUN__EACH4(X, T) X(T, 4) X(T, 5)
+/* The six frequencies of d0 .. d5, stored `step` floats apart. */
+#define PRUN__DEFINE_WINOGRAD_HELPERS(T, TARGET) \
+    TARGET static inline void prun__winograd_b_##T(PRUN__V_##T d0, PRUN__V_##T d1, \
+                                                   PRUN__V_##T d2, PRUN__V_##T d3, \
+                                                   PRUN__V_##T d4, PRUN__V_##T d5, float *to, \
+                                                   int64_t step) { \
+        const PRUN__V_##T four = PRUN__SET_##T(4.0f), two = PRUN__SET_##T(2.0f), \
+                          five = PRUN__SET_##T(5.0f); \
+        const PRUN__V_##T a = PRUN__MLS_##T(four, d2, d4), b = PRUN__MLS_##T(four, d1, d3); \
+        const PRUN__V_##T c = PRUN__SUB_##T(d4, d2), e = PRUN__SUB_##T(d3, d1); \
+        PRUN__STORE_##T(to, PRUN__MLA_##T(four, d0, PRUN__MLS_##T(five, d2, d4))); \
+        PRUN__STORE_##T(to + step, PRUN__ADD_##T(a, b)); \
+        PRUN__STORE_##T(to + 2 * step, PRUN__SUB_##T(a, b)); \
+        PRUN__STORE_##T(to + 3 * step, PRUN__MLA_##T(two, e, c)); \
+        PRUN__STORE_##T(to + 4 * step, PRUN__MLS_##T(two, e, c)); \
+        PRUN__STORE_##T(to + 5 * step, PRUN__MLA_##T(four, d1, PRUN__MLS_##T(five, d3, d5))); \
     } \
-    TARGET static inline void prun__winograd_t_##TIER(V y0, V y1, V y2, V y3, V *r, int step) { \
-        const V four = SET(4.0f), a = ADD(y0, y2), b = ADD(y1, y3); \
-        const V c = MLA(four, y2, y0), d = MLA(four, y3, y1), two = SET(2.0f); \
-        r[0] = y0; \
-        r[step] = ADD(a, b); \
-        r[2 * step] = SUB(a, b); \
-        r[3 * step] = MLA(two, d, c); \
-        r[4 * step] = MLS(two, d, c); \
-        r[5 * step] = y3; \
+    /* A dy: the six frequencies of y0 .. y3. */ \
+    TARGET static inline void prun__winograd_t_##T(PRUN__V_##T y0, PRUN__V_##T y1, \
+                                                   PRUN__V_##T y2, PRUN__V_##T y3, float *to, \
+                                                   int64_t step) { \
+        const PRUN__V_##T four = PRUN__SET_##T(4.0f), two = PRUN__SET_##T(2.0f); \
+        const PRUN__V_##T a = PRUN__ADD_##T(y0, y2), b = PRUN__ADD_##T(y1, y3); \
+        const PRUN__V_##T c = PRUN__MLA_##T(four, y2, y0), d = PRUN__MLA_##T(four, y3, y1); \
+        PRUN__STORE_##T(to, y0); \
+        PRUN__STORE_##T(to + step, PRUN__ADD_##T(a, b)); \
+        PRUN__STORE_##T(to + 2 * step, PRUN__SUB_##T(a, b)); \
+        PRUN__STORE_##T(to + 3 * step, PRUN__MLA_##T(two, d, c)); \
+        PRUN__STORE_##T(to + 4 * step, PRUN__MLS_##T(two, d, c)); \
+        PRUN__STORE_##T(to + 5 * step, y3); \
     } \
-    TARGET static void prun__winograd_dy_##TIER(const float *const *y, int64_t channels, \
-                                                float *out, int64_t stride) { \
+    /* One output: bias, what is there, floor. */ \
+    TARGET static inline void prun__winograd_put_##T(PRUN__V_##T sum, PRUN__V_##T low, \
+                                                     int accumulate, float *to) { \
+        if (accumulate) sum = PRUN__ADD_##T(sum, PRUN__LOAD_##T(to)); \
+        PRUN__STORE_##T(to, PRUN__MAX_##T(low, sum)); \
+    } \
+    /* A' m of one row of frequencies, finished and stored to four pixels. */ \
+    TARGET static inline void prun__winograd_a_##T(const PRUN__V_##T *m, PRUN__V_##T bias, \
+                                                   PRUN__V_##T low, int accumulate, \
+                                                   float *const *y, int64_t at) { \
+        const PRUN__V_##T a = PRUN__ADD_##T(m[1], m[2]), b = PRUN__SUB_##T(m[1], m[2]); \
+        const PRUN__V_##T c = PRUN__ADD_##T(m[3], m[4]), d = PRUN__SUB_##T(m[3], m[4]); \
+        const PRUN__V_##T u = PRUN__ADD_##T(a, bias), v = PRUN__ADD_##T(b, bias); \
+        prun__winograd_put_##T(PRUN__ADD_##T(m[0], PRUN__ADD_##T(u, c)), low, accumulate, \
+                               y[0] + at); \
+        prun__winograd_put_##T(PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, v), low, accumulate, \
+                               y[1] + at); \
+        prun__winograd_put_##T(PRUN__MLA_##T(PRUN__SET_##T(4.0f), c, u), low, accumulate, \
+                               y[2] + at); \
+        prun__winograd_put_##T( \
+            PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), d, v), m[5]), low, accumulate, \
+            y[3] + at); \
+    }
+
+#define PRUN__PIXEL(T, i, j) PRUN__LOAD_##T(x[6 * i + j] + at)
+/* Frequencies 1 and 2 of row i, then 3 and 4, then 0 and 5. */
+#define PRUN__ROW_A(T, i) { \
+        const PRUN__V_##T a = PRUN__MLS_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 2), \
+                                            PRUN__PIXEL(T, i, 4)); \
+        const PRUN__V_##T b = PRUN__MLS_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 1), \
+                                            PRUN__PIXEL(T, i, 3)); \
+        p[i] = PRUN__ADD_##T(a, b); \
+        q[i] = PRUN__SUB_##T(a, b); \
+    }
+#define PRUN__ROW_B(T, i) { \
+        const PRUN__V_##T c = PRUN__SUB_##T(PRUN__PIXEL(T, i, 4), PRUN__PIXEL(T, i, 2)); \
+        const PRUN__V_##T e = PRUN__SUB_##T(PRUN__PIXEL(T, i, 3), PRUN__PIXEL(T, i, 1)); \
+        p[i] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), e, c); \
+        q[i] = PRUN__MLS_##T(PRUN__SET_##T(2.0f), e, c); \
+    }
+#define PRUN__ROW_C(T, i) \
+    p[i] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 0), \
+                         PRUN__MLS_##T(PRUN__SET_##T(5.0f), PRUN__PIXEL(T, i, 2), \
+                                       PRUN__PIXEL(T, i, 4))); \
+    q[i] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 1), \
+                         PRUN__MLS_##T(PRUN__SET_##T(5.0f), PRUN__PIXEL(T, i, 3), \
+                                       PRUN__PIXEL(T, i, 5)));
+#define PRUN__COLUMN_PAIR(T, first, second) \
+    prun__winograd_b_##T(p[0], p[1], p[2], p[3], p[4], p[5], v + at + first * stride, \
+                         6 * stride); \
+    prun__winograd_b_##T(q[0], q[1], q[2], q[3], q[4], q[5], v + at + second * stride, \
+                         6 * stride);
+#define PRUN__DEFINE_WINOGRAD_IN(T, TARGET) \
+    TARGET static void prun__winograd_in_##T(const float *const *x, int64_t channels, float *v, \
+                                             int64_t stride) { \
         int64_t at; \
-        int i, j; \
-        for (at = 0; at < channels * PRUN_LANES; at += WIDTH) { \
-            float *to = out + at; \
-            V q[24], r[6]; \
-            for (j = 0; j < 4; j++) \
-                prun__winograd_t_##TIER(LOAD(y[j] + at), LOAD(y[4 + j] + at), \
-                                        LOAD(y[8 + j] + at), LOAD(y[12 + j] + at), q + j, 4); \
-            for (i = 0; i < 6; i++) { \
-                prun__winograd_t_##TIER(q[4 * i], q[4 * i + 1], q[4 * i + 2], q[4 * i + 3], r, \
-                                        1); \
-                for (j = 0; j < 6; j++, to += stride) STORE(to, r[j]); \
-            } \
+        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
+            PRUN__V_##T p[6], q[6]; \
+            PRUN__EACH6(PRUN__ROW_A, T) \
+            PRUN__COLUMN_PAIR(T, 1, 2) \
+            PRUN__EACH6(PRUN__ROW_B, T) \
+            PRUN__COLUMN_PAIR(T, 3, 4) \
+            PRUN__EACH6(PRUN__ROW_C, T) \
+            PRUN__COLUMN_PAIR(T, 0, 5) \
         } \
     }
 
-PRUN__DEFINE_WINOGRAD(portable, , prun__f4, 4, prun__f4_load, prun__f4_store, prun__f4_set,
-                      prun__f4_add, prun__f4_sub, prun__f4_mla, prun__f4_mls, prun__f4_max)
+#define PRUN__FREQUENCY(T, i, j) PRUN__LOAD_##T(m + (6 * i + j) * stride + at)
+/* Outputs 0 and 2 of column j, then 1 and 3. */
+#define PRUN__OUT_EVEN(T, j) { \
+        const PRUN__V_##T a = PRUN__ADD_##T(PRUN__FREQUENCY(T, 1, j), PRUN__FREQUENCY(T, 2, j)); \
+        const PRUN__V_##T c = PRUN__ADD_##T(PRUN__FREQUENCY(T, 3, j), PRUN__FREQUENCY(T, 4, j)); \
+        p[j] = PRUN__ADD_##T(PRUN__FREQUENCY(T, 0, j), PRUN__ADD_##T(a, c)); \
+        q[j] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), c, a); \
+    }
+#define PRUN__OUT_ODD(T, j) { \
+        const PRUN__V_##T b = PRUN__SUB_##T(PRUN__FREQUENCY(T, 1, j), PRUN__FREQUENCY(T, 2, j)); \
+        const PRUN__V_##T d = PRUN__SUB_##T(PRUN__FREQUENCY(T, 3, j), PRUN__FREQUENCY(T, 4, j)); \
+        p[j] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, b); \
+        q[j] = PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), d, b), \
+                             PRUN__FREQUENCY(T, 5, j)); \
+    }
+#define PRUN__DEFINE_WINOGRAD_OUT(T, TARGET) \
+    TARGET static void prun__winograd_out_##T(const float *m, int64_t stride, int64_t channels, \
+                                              const float *bias, int relu, int accumulate, \
+                                              float *const *y) { \
+        const PRUN__V_##T low = PRUN__SET_##T(relu ? 0.0f : -(float)HUGE_VAL); \
+        int64_t at; \
+        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
+            const PRUN__V_##T start = PRUN__SET_##T(bias ? bias[at / PRUN_LANES] : 0.0f); \
+            PRUN__V_##T p[6], q[6]; \
+            PRUN__EACH6(PRUN__OUT_EVEN, T) \
+            prun__winograd_a_##T(p, start, low, accumulate, y, at); \
+            prun__winograd_a_##T(q, start, low, accumulate, y + 8, at); \
+            PRUN__EACH6(PRUN__OUT_ODD, T) \
+            prun__winograd_a_##T(p, start, low, accumulate, y + 4, at); \
+            prun__winograd_a_##T(q, start, low, accumulate, y + 12, at); \
+        } \
+    }
+
+#define PRUN__TILE_PIXEL(T, i, j) PRUN__LOAD_##T(y[4 * i + j] + at)
+#define PRUN__DY_A(T, j) { \
+        const PRUN__V_##T a = PRUN__ADD_##T(PRUN__TILE_PIXEL(T, 0, j), PRUN__TILE_PIXEL(T, 2, j)); \
+        const PRUN__V_##T b = PRUN__ADD_##T(PRUN__TILE_PIXEL(T, 1, j), PRUN__TILE_PIXEL(T, 3, j)); \
+        p[j] = PRUN__ADD_##T(a, b); \
+        q[j] = PRUN__SUB_##T(a, b); \
+    }
+#define PRUN__DY_B(T, j) { \
+        const PRUN__V_##T c = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__TILE_PIXEL(T, 2, j), \
+                                            PRUN__TILE_PIXEL(T, 0, j)); \
+        const PRUN__V_##T d = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__TILE_PIXEL(T, 3, j), \
+                                            PRUN__TILE_PIXEL(T, 1, j)); \
+        p[j] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, c); \
+        q[j] = PRUN__MLS_##T(PRUN__SET_##T(2.0f), d, c); \
+    }
+#define PRUN__DY_C(T, j) \
+    p[j] = PRUN__TILE_PIXEL(T, 0, j); \
+    q[j] = PRUN__TILE_PIXEL(T, 3, j);
+#define PRUN__DY_PAIR(T, first, second) \
+    prun__winograd_t_##T(p[0], p[1], p[2], p[3], d_row + 6 * first * stride, stride); \
+    prun__winograd_t_##T(q[0], q[1], q[2], q[3], d_row + 6 * second * stride, stride);
+#define PRUN__DEFINE_WINOGRAD_DY(T, TARGET) \
+    TARGET static void prun__winograd_dy_##T(const float *const *y, int64_t channels, float *out, \
+                                             int64_t stride) { \
+        int64_t at; \
+        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
+            float *d_row = out + at; \
+            PRUN__V_##T p[4], q[4]; \
+            PRUN__EACH4(PRUN__DY_A, T) \
+            PRUN__DY_PAIR(T, 1, 2) \
+            PRUN__EACH4(PRUN__DY_B, T) \
+            PRUN__DY_PAIR(T, 3, 4) \
+            PRUN__EACH4(PRUN__DY_C, T) \
+            PRUN__DY_PAIR(T, 0, 5) \
+        } \
+    }
+
+/* Batch norm with ReLU and pooling. Subtracting the mean first keeps the digits when it is large
+   against the deviation. Backward recomputes the same values: same operations, same bits. */
+#define PRUN__NORMALIZE(T, z) \
+    PRUN__MLA_##T(PRUN__SUB_##T(PRUN__LOAD_##T(z), mean), scale, shift)
+#define PRUN__NORM_CHANNEL(T) \
+    const PRUN__V_##T mean = PRUN__SET_##T(job->mean[c]), scale = PRUN__SET_##T(job->scale[c]), \
+                      shift = PRUN__SET_##T(job->shift[c]);
+/* Largest output of a pooling window; a NaN wins, as in PyTorch. */
+#define PRUN__WINDOW_BEST(T, z) \
+    best = PRUN__NORMALIZE(T, z); \
+    if (job->window > 1) \
+        for (ky = 0; ky < job->window; ky++) \
+            for (kx = 0; kx < job->window; kx++) \
+                best = PRUN__TOP_##T(PRUN__NORMALIZE(T, (z) + ky * line + kx * step), best);
+#define PRUN__DEFINE_NORM(T, TARGET) \
+    TARGET static void prun__norm_##T(const prun__norm_job *job, const float *x, float *y) { \
+        const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
+        const PRUN__V_##T low = PRUN__SET_##T(job->low); \
+        int64_t oy, ox, c, ky, kx; \
+        int l; \
+        for (oy = 0; oy < job->out_height; oy++) \
+            for (ox = 0; ox < job->out_width; ox++) { \
+                const float *z = x + (oy * line + ox * step) * job->window; \
+                for (c = 0; c < job->channels; c++) { \
+                    PRUN__NORM_CHANNEL(T) \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
+                        PRUN__V_##T best; \
+                        PRUN__WINDOW_BEST(T, z) \
+                        PRUN__STORE_##T(y, PRUN__MAX_##T(low, best)); \
+                        z += PRUN__WIDTH_##T; \
+                        y += PRUN__WIDTH_##T; \
+                    } \
+                } \
+            } \
+    } \
+    /* The first maximum of a window gets all of it (PyTorch's rule), and nothing where the ReLU \
+       is shut. */ \
+    TARGET static void prun__norm_mask_##T(const prun__norm_job *job, const float *x, \
+                                           const float *dy, float *g) { \
+        const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
+        const PRUN__V_##T zero = PRUN__SET_##T(0.0f); \
+        int64_t oy, ox, c, ky, kx; \
+        int l; \
+        for (oy = 0; oy < job->out_height; oy++) \
+            for (ox = 0; ox < job->out_width; ox++) { \
+                int64_t at = (oy * line + ox * step) * job->window; \
+                for (c = 0; c < job->channels; c++) { \
+                    PRUN__NORM_CHANNEL(T) \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
+                        PRUN__V_##T best, left = PRUN__LOAD_##T(dy); \
+                        PRUN__WINDOW_BEST(T, x + at) \
+                        if (job->relu) left = PRUN__IF_GT_##T(best, zero, left); \
+                        if (job->window == 1) PRUN__STORE_##T(g + at, left); \
+                        else \
+                            for (ky = 0; ky < job->window; ky++) \
+                                for (kx = 0; kx < job->window; kx++) { \
+                                    const int64_t here = at + ky * line + kx * step; \
+                                    const PRUN__V_##T y = PRUN__NORMALIZE(T, x + here); \
+                                    PRUN__STORE_##T(g + here, PRUN__IF_EQ_##T(y, best, left)); \
+                                    left = PRUN__IF_NE_##T(y, best, left); \
+                                } \
+                        at += PRUN__WIDTH_##T; \
+                        dy += PRUN__WIDTH_##T; \
+                    } \
+                } \
+            } \
+    } \
+    /* dx (+)= scale (g - m1 - (x - mean) m2) at the input's resolution; g may be dx. */ \
+    TARGET static void prun__norm_apply_##T(const prun__norm_job *job, const float *x, \
+                                            const float *g, float *dx) { \
+        const int64_t pixels = job->out_height * job->out_width; \
+        int64_t p, c; \
+        int l; \
+        for (p = 0; p < pixels; p++) \
+            for (c = 0; c < job->channels; c++) { \
+                const PRUN__V_##T mean = PRUN__SET_##T(job->mean[c]), \
+                                  scale = PRUN__SET_##T(job->scale[c]), \
+                                  m1 = PRUN__SET_##T(job->m1[c]), m2 = PRUN__SET_##T(job->m2[c]); \
+                for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
+                    const PRUN__V_##T d = PRUN__SUB_##T(PRUN__LOAD_##T(x), mean); \
+                    PRUN__V_##T v = PRUN__SUB_##T(PRUN__LOAD_##T(g), m1); \
+                    v = PRUN__MUL_##T(scale, PRUN__MLS_##T(d, m2, v)); \
+                    PRUN__STORE_##T(dx, job->add ? PRUN__ADD_##T(PRUN__LOAD_##T(dx), v) : v); \
+                    x += PRUN__WIDTH_##T; \
+                    g += PRUN__WIDTH_##T; \
+                    dx += PRUN__WIDTH_##T; \
+                } \
+            } \
+    }
+
+#define PRUN__DEFINE_TIER(T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_HELPERS(T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_IN(T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_OUT(T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_DY(T, TARGET) \
+    PRUN__DEFINE_NORM(T, TARGET)
+
+PRUN__DEFINE_TIER(portable, )
+PRUN__DEFINE_CORRELATE(portable, , 1)
+PRUN__DEFINE_CORRELATE(portable, , 2)
+PRUN__DEFINE_CORRELATE(portable, , 3)
+PRUN__DEFINE_CORRELATE(portable, , 4)
 
 static const prun__kernels prun__kernels_portable = {
-    "portable", prun__panel6_portable, prun__panel4_portable, prun__wtile6_portable,
-    prun__wtile4_portable, prun__narrow6_portable, prun__narrow4_portable, prun__sparse_portable,
-    prun__winograd_in_portable, prun__winograd_out_portable, prun__winograd_dy_portable,
-    prun__transpose_portable, prun__sums_portable};
-
+    "portable", 6, 3, 4,
+    {NULL, NULL, prun__panel4_portable, prun__panel6_portable, NULL, NULL, NULL, NULL, NULL},
+    {NULL, prun__correlate1_portable, prun__correlate2_portable, prun__correlate3_portable,
+     prun__correlate4_portable, NULL, NULL},
+    prun__sparse_portable, prun__winograd_in_portable, prun__winograd_out_portable,
+    prun__winograd_dy_portable, prun__sums_portable, prun__norm_portable,
+    prun__norm_mask_portable, prun__norm_apply_portable};
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
    the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
@@ -1631,104 +1809,32 @@ PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) {
 #undef PRUN__STEP
 #undef PRUN__FINISH
 
-#define PRUN__LOAD(i) \
-    c##i = _mm256_loadu_ps(j->sum + 16 * i); \
-    d##i = _mm256_loadu_ps(j->sum + 16 * i + 8);
-#define PRUN__STEP(i) \
-    v = _mm256_broadcast_ss(x + o##i); \
-    c##i = _mm256_fmadd_ps(v, t0, c##i); \
-    d##i = _mm256_fmadd_ps(v, t1, d##i);
-#define PRUN__STORE(i) \
-    _mm256_storeu_ps(j->sum + 16 * i, c##i); \
-    _mm256_storeu_ps(j->sum + 16 * i + 8, d##i);
+#define PRUN__V_avx2 __m256
+#define PRUN__WIDTH_avx2 8
+#define PRUN__LOAD_avx2 _mm256_loadu_ps
+#define PRUN__STORE_avx2 _mm256_storeu_ps
+#define PRUN__SET_avx2 _mm256_set1_ps
+#define PRUN__ADD_avx2 _mm256_add_ps
+#define PRUN__SUB_avx2 _mm256_sub_ps
+#define PRUN__MUL_avx2 _mm256_mul_ps
+#define PRUN__MLA_avx2 _mm256_fmadd_ps
+#define PRUN__MLS_avx2 _mm256_fnmadd_ps
+#define PRUN__MAX_avx2 _mm256_max_ps
+#define PRUN__TOP_avx2(a, b) \
+    _mm256_blendv_ps(b, a, _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), \
+                                        _mm256_cmp_ps(a, a, _CMP_UNORD_Q)))
+#define PRUN__IF_GT_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), v)
+#define PRUN__IF_EQ_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), v)
+#define PRUN__IF_NE_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), v)
 
-PRUN__AVX2 static void prun__wtile6_avx2(const prun__wjob *j) {
-    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3],
-                  o4 = j->offset[4], o5 = j->offset[5];
-    __m256 c0, c1, c2, c3, c4, c5, d0, d1, d2, d3, d4, d5;
-    int64_t row, pixel;
-    PRUN__LOAD(0) PRUN__LOAD(1) PRUN__LOAD(2) PRUN__LOAD(3) PRUN__LOAD(4) PRUN__LOAD(5)
-    for (row = 0; row < j->rows; row++) {
-        for (pixel = 0; pixel < j->pixels; pixel++) {
-            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
-            const float *t = j->t + row * j->t_row + pixel * 256, *stop = t + 256;
-            for (; t < stop; t += 16, x++) {
-                __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 8), v;
-                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2)
-                PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
-            }
-        }
-    }
-    PRUN__STORE(0) PRUN__STORE(1) PRUN__STORE(2) PRUN__STORE(3) PRUN__STORE(4) PRUN__STORE(5)
+PRUN__AVX2 static inline void prun__add_rows_avx2(__m256 a, __m256 b, __m256 c, float *sum) {
+    const __m256 zero = _mm256_setzero_ps();
+    const __m256 u = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, zero));
+    float rows[4];
+    int i;
+    _mm_storeu_ps(rows, _mm_add_ps(_mm256_castps256_ps128(u), _mm256_extractf128_ps(u, 1)));
+    for (i = 0; i < 3; i++) sum[i] += rows[i];
 }
-
-PRUN__AVX2 static void prun__wtile4_avx2(const prun__wjob *j) {
-    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3];
-    __m256 c0, c1, c2, c3, d0, d1, d2, d3;
-    int64_t row, pixel;
-    PRUN__LOAD(0) PRUN__LOAD(1) PRUN__LOAD(2) PRUN__LOAD(3)
-    for (row = 0; row < j->rows; row++) {
-        for (pixel = 0; pixel < j->pixels; pixel++) {
-            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
-            const float *t = j->t + row * j->t_row + pixel * 256, *stop = t + 256;
-            for (; t < stop; t += 16, x++) {
-                __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 8), v;
-                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
-            }
-        }
-    }
-    PRUN__STORE(0) PRUN__STORE(1) PRUN__STORE(2) PRUN__STORE(3)
-}
-#undef PRUN__LOAD
-#undef PRUN__STEP
-#undef PRUN__STORE
-
-/* At most 8 channels: lanes l and l + 8 run in two sets of accumulators, joined at the end. */
-#define PRUN__STEP(i) \
-    c##i = _mm256_fmadd_ps(_mm256_broadcast_ss(x + o##i), t0, c##i); \
-    d##i = _mm256_fmadd_ps(_mm256_broadcast_ss(x + o##i + 8), t1, d##i);
-#define PRUN__JOIN(i) \
-    _mm256_storeu_ps(j->sum + 16 * i, \
-                     _mm256_add_ps(_mm256_loadu_ps(j->sum + 16 * i), _mm256_add_ps(c##i, d##i)));
-PRUN__AVX2 static void prun__narrow6_avx2(const prun__wjob *j) {
-    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3],
-                  o4 = j->offset[4], o5 = j->offset[5];
-    __m256 c0 = _mm256_setzero_ps(), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, d0 = c0, d1 = c0,
-           d2 = c0, d3 = c0, d4 = c0, d5 = c0;
-    int64_t row, pixel;
-    for (row = 0; row < j->rows; row++) {
-        for (pixel = 0; pixel < j->pixels; pixel++) {
-            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
-            const float *t = j->t + row * j->t_row + pixel * 128, *stop = t + 64;
-            for (; t < stop; t += 8, x++) {
-                const __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 64);
-                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2)
-                PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
-            }
-        }
-    }
-    PRUN__JOIN(0) PRUN__JOIN(1) PRUN__JOIN(2) PRUN__JOIN(3) PRUN__JOIN(4) PRUN__JOIN(5)
-}
-
-PRUN__AVX2 static void prun__narrow4_avx2(const prun__wjob *j) {
-    const int64_t o0 = j->offset[0], o1 = j->offset[1], o2 = j->offset[2], o3 = j->offset[3];
-    __m256 c0 = _mm256_setzero_ps(), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0, d3 = c0;
-    int64_t row, pixel;
-    for (row = 0; row < j->rows; row++) {
-        for (pixel = 0; pixel < j->pixels; pixel++) {
-            const float *x = j->x + row * j->x_row + pixel * j->x_pixel;
-            const float *t = j->t + row * j->t_row + pixel * 128, *stop = t + 64;
-            for (; t < stop; t += 8, x++) {
-                const __m256 t0 = _mm256_loadu_ps(t), t1 = _mm256_loadu_ps(t + 64);
-                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
-            }
-        }
-    }
-    PRUN__JOIN(0) PRUN__JOIN(1) PRUN__JOIN(2) PRUN__JOIN(3)
-}
-#undef PRUN__STEP
-#undef PRUN__JOIN
-
 #define PRUN__STEP(i) \
     c##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i), c##i); \
     d##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i + 8), d##i);
@@ -1739,7 +1845,7 @@ PRUN__AVX2 static void prun__narrow4_avx2(const prun__wjob *j) {
     }
 /* Four pixels share each weight: eight accumulators hide the FMA latency. Pixels beyond the last
    repeat it and are not stored. */
-PRUN__AVX2 static void prun__sparse_avx2(const prun__sparse_job *j) {
+PRUN__AVX2 static void prun__sparse4_avx2(const prun__sparse_job *j) {
     const __m256 zero = _mm256_setzero_ps();
     const int64_t s0 = 0, s1 = j->pixels > 1 ? j->x_step : 0;
     const int64_t s2 = j->pixels > 2 ? 2 * j->x_step : s1, s3 = j->pixels > 3 ? 3 * j->x_step : s2;
@@ -1756,85 +1862,285 @@ PRUN__AVX2 static void prun__sparse_avx2(const prun__sparse_job *j) {
 #undef PRUN__STEP
 #undef PRUN__FINISH
 
-/* Eight rows by four columns: each register holds four columns of rows i and i + 4, so that two
-   unpacks and two shuffles finish the job. */
-#define PRUN__ROW(i) \
-    _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(in + 16 * (i))), \
-                         _mm_loadu_ps(in + 16 * (i) + 64), 1)
-PRUN__AVX2 static void prun__transpose8x4_avx2(const float *in, int64_t step, float *out) {
-    const __m256 a = PRUN__ROW(0), b = PRUN__ROW(1), c = PRUN__ROW(2), d = PRUN__ROW(3);
-    const __m256 e = _mm256_unpacklo_ps(a, b), f = _mm256_unpackhi_ps(a, b);
-    const __m256 g = _mm256_unpacklo_ps(c, d), h = _mm256_unpackhi_ps(c, d);
-    _mm256_storeu_ps(out, _mm256_shuffle_ps(e, g, 0x44));
-    _mm256_storeu_ps(out + step, _mm256_shuffle_ps(e, g, 0xee));
-    _mm256_storeu_ps(out + 2 * step, _mm256_shuffle_ps(f, h, 0x44));
-    _mm256_storeu_ps(out + 3 * step, _mm256_shuffle_ps(f, h, 0xee));
-}
-#undef PRUN__ROW
-
-PRUN__AVX2 static void prun__transpose_avx2(const float *in, int rows, float *out) {
-    int l, i;
-    for (l = 0; l < 16; l += 4)
-        for (i = 0; i < rows; i += 8)
-            prun__transpose8x4_avx2(in + i * 16 + l, rows, out + l * rows + i);
+static void prun__sparse_avx2(const prun__sparse_job *job) {
+    prun__sparse_job j = *job;
+    for (; j.pixels > 0; j.pixels -= 4, j.x += 4 * j.x_step, j.y += 4 * j.y_step)
+        prun__sparse4_avx2(&j);
 }
 
 #define PRUN__STEP(i) \
-    u = _mm256_cvtps_pd(_mm_loadu_ps(a + 4 * i)); \
-    v = _mm256_cvtps_pd(_mm_loadu_ps(b + 4 * i)); \
+    u = _mm256_cvtps_pd(_mm_loadu_ps(a + p + 4 * i)); \
+    v = _mm256_cvtps_pd(_mm_loadu_ps(b + p + 4 * i)); \
     s##i = _mm256_add_pd(s##i, u); \
     q##i = _mm256_fmadd_pd(u, v, q##i);
-PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t count,
-                                       int64_t stride, double *sum, double *product) {
-    __m256d s0 = _mm256_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0, q3 = s0;
-    int64_t i;
-    for (i = 0; i < count; i++, a += stride, b += stride) {
-        __m256d u, v;
-        PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+#define PRUN__FINISH(i) \
+    _mm256_storeu_pd(sum + 4 * i, s##i); \
+    _mm256_storeu_pd(product + 4 * i, q##i);
+PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t pixels,
+                                       int64_t channels, int64_t live, double *out) {
+    const int64_t step = channels * PRUN_LANES;
+    int64_t c, p;
+    for (c = 0; c < step; c += PRUN_LANES, out += 2, a += PRUN_LANES, b += PRUN_LANES) {
+        double sum[PRUN_LANES], product[PRUN_LANES];
+        __m256d s0 = _mm256_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0,
+                q3 = s0;
+        for (p = 0; p < pixels * step; p += step) {
+            __m256d u, v;
+            PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+        }
+        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
+        prun__sum_lanes(sum, product, live, out);
     }
-    _mm256_storeu_pd(sum, s0);
-    _mm256_storeu_pd(sum + 4, s1);
-    _mm256_storeu_pd(sum + 8, s2);
-    _mm256_storeu_pd(sum + 12, s3);
-    _mm256_storeu_pd(product, q0);
-    _mm256_storeu_pd(product + 4, q1);
-    _mm256_storeu_pd(product + 8, q2);
-    _mm256_storeu_pd(product + 12, q3);
+}
+#undef PRUN__STEP
+#undef PRUN__FINISH
+
+PRUN__DEFINE_TIER(avx2, PRUN__AVX2)
+PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 1)
+PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 2)
+PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 3)
+PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 4)
+
+static const prun__kernels prun__kernels_avx2 = {
+    "avx2", 6, 3, 4,
+    {NULL, NULL, prun__panel4_avx2, prun__panel6_avx2, NULL, NULL, NULL, NULL, NULL},
+    {NULL, prun__correlate1_avx2, prun__correlate2_avx2, prun__correlate3_avx2,
+     prun__correlate4_avx2, NULL, NULL},
+    prun__sparse_avx2, prun__winograd_in_avx2, prun__winograd_out_avx2, prun__winograd_dy_avx2,
+    prun__sums_avx2, prun__norm_avx2, prun__norm_mask_avx2, prun__norm_apply_avx2};
+
+/* AVX-512 tier: a vector is all sixteen lanes, and 32 registers hold sixteen channels or a weight
+   gradient of 4 x 6. Where the units are no wider than AVX2's (Zen 4) it still gains, because half
+   the instructions and loads keep them busy. */
+#define PRUN__AVX512 __attribute__((target("avx512f")))
+
+#define PRUN__V_avx512 __m512
+#define PRUN__WIDTH_avx512 16
+#define PRUN__LOAD_avx512 _mm512_loadu_ps
+#define PRUN__STORE_avx512 _mm512_storeu_ps
+#define PRUN__SET_avx512 _mm512_set1_ps
+#define PRUN__ADD_avx512 _mm512_add_ps
+#define PRUN__SUB_avx512 _mm512_sub_ps
+#define PRUN__MUL_avx512 _mm512_mul_ps
+#define PRUN__MLA_avx512 _mm512_fmadd_ps
+#define PRUN__MLS_avx512 _mm512_fnmadd_ps
+#define PRUN__MAX_avx512 _mm512_max_ps
+#define PRUN__TOP_avx512(a, b) \
+    _mm512_mask_mov_ps(b, (__mmask16)(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) | \
+                                      _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q)), a)
+#define PRUN__IF_GT_avx512(a, b, v) \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), v)
+#define PRUN__IF_EQ_avx512(a, b, v) \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), v)
+#define PRUN__IF_NE_avx512(a, b, v) \
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), v)
+
+#define PRUN__EACH8(X, T) PRUN__EACH6(X, T) X(T, 6) X(T, 7)
+#define PRUN__EACH12(X, T) PRUN__EACH8(X, T) X(T, 8) X(T, 9) X(T, 10) X(T, 11)
+#define PRUN__EACH16(X, T) PRUN__EACH12(X, T) X(T, 12) X(T, 13) X(T, 14) X(T, 15)
+#define PRUN__START(T, i) __m512 c##i = _mm512_set1_ps(bias[i]);
+#define PRUN__MULTIPLY(T, i) c##i = _mm512_fmadd_ps(_mm512_set1_ps(w[i]), v, c##i);
+#define PRUN__END(T, i) \
+    if (i < p->channels) { \
+        if (p->accumulate) c##i = _mm512_add_ps(c##i, _mm512_loadu_ps(y + 16 * i)); \
+        _mm512_storeu_ps(y + 16 * i, _mm512_max_ps(low, c##i)); \
+    }
+#define PRUN__DEFINE_PANEL512(WIDTH) \
+    PRUN__AVX512 static void prun__panel##WIDTH##_avx512(const prun__panel *p) { \
+        const __m512 low = _mm512_set1_ps(p->relu ? 0.0f : -(float)HUGE_VAL); \
+        float bias[WIDTH]; \
+        int64_t pixel; \
+        int i; \
+        for (i = 0; i < WIDTH; i++) bias[i] = p->bias && i < p->channels ? p->bias[i] : 0.0f; \
+        for (pixel = 0; pixel < p->pixels; pixel++) { \
+            const prun__segment *s = p->segment + p->first[pixel]; \
+            const prun__segment *end = p->segment + p->first[pixel + 1]; \
+            float *y = p->y + pixel * p->y_stride; \
+            PRUN__EACH##WIDTH(PRUN__START, avx512) \
+            for (; s < end; s++) { \
+                const float *x = p->x + (int64_t)s->x * PRUN_LANES; \
+                const float *w = p->weights + (int64_t)s->w * WIDTH; \
+                const float *stop = w + (int64_t)s->length * WIDTH; \
+                for (; w < stop; w += WIDTH, x += PRUN_LANES) { \
+                    const __m512 v = _mm512_loadu_ps(x); \
+                    PRUN__EACH##WIDTH(PRUN__MULTIPLY, avx512) \
+                } \
+            } \
+            PRUN__EACH##WIDTH(PRUN__END, avx512) \
+        } \
+    }
+PRUN__DEFINE_PANEL512(4)
+PRUN__DEFINE_PANEL512(8)
+PRUN__DEFINE_PANEL512(12)
+PRUN__DEFINE_PANEL512(16)
+#undef PRUN__START
+#undef PRUN__MULTIPLY
+#undef PRUN__END
+
+/* Adds the lanes of four vectors to sum[0] .. sum[3]. */
+PRUN__AVX512 static inline void prun__add_rows_avx512(__m512 a, __m512 b, __m512 c, __m512 d,
+                                                      float *sum) {
+    const __m512 e = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 f = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const __m512 g = _mm512_add_ps(_mm512_shuffle_ps(e, f, 0x44), _mm512_shuffle_ps(e, f, 0xee));
+    const __m128 low = _mm_add_ps(_mm512_castps512_ps128(g), _mm512_extractf32x4_ps(g, 1));
+    const __m128 high = _mm_add_ps(_mm512_extractf32x4_ps(g, 2), _mm512_extractf32x4_ps(g, 3));
+    _mm_storeu_ps(sum, _mm_add_ps(_mm_loadu_ps(sum), _mm_add_ps(low, high)));
+}
+
+/* Weight gradient of four rows by one to six columns, 24 accumulators at most. */
+#define PRUN__ZERO4(T, j) __m512 a##j = _mm512_setzero_ps(), b##j = a##j, c##j = a##j, d##j = a##j;
+#define PRUN__STEP4(T, j) \
+    v = _mm512_loadu_ps(y + j * PRUN_LANES); \
+    a##j = _mm512_fmadd_ps(x0, v, a##j); \
+    b##j = _mm512_fmadd_ps(x1, v, b##j); \
+    c##j = _mm512_fmadd_ps(x2, v, c##j); \
+    d##j = _mm512_fmadd_ps(x3, v, d##j);
+#define PRUN__FINISH4(T, j) \
+    prun__add_rows_avx512(a##j, b##j, c##j, d##j, job->sum + j * job->sum_column);
+#define PRUN__DEFINE_CORRELATE512(COLUMNS) \
+    PRUN__AVX512 static void prun__correlate##COLUMNS##_avx512(const prun__correlation *job) { \
+        const int64_t o0 = job->offset[0], o1 = job->offset[1], o2 = job->offset[2], \
+                      o3 = job->offset[3]; \
+        int64_t block, row, pixel; \
+        PRUN__EACH##COLUMNS(PRUN__ZERO4, avx512) \
+        for (block = 0; block < job->blocks; block++) \
+            for (row = 0; row < job->rows; row++) { \
+                const float *x = job->x + block * job->x_block + row * job->x_row; \
+                const float *y = job->y + block * job->y_block + row * job->y_row; \
+                for (pixel = 0; pixel < job->pixels; pixel++) { \
+                    const __m512 x0 = _mm512_loadu_ps(x + o0), x1 = _mm512_loadu_ps(x + o1), \
+                                 x2 = _mm512_loadu_ps(x + o2), x3 = _mm512_loadu_ps(x + o3); \
+                    __m512 v; \
+                    PRUN__EACH##COLUMNS(PRUN__STEP4, avx512) \
+                    x += job->x_pixel; \
+                    y += job->y_pixel; \
+                } \
+            } \
+        PRUN__EACH##COLUMNS(PRUN__FINISH4, avx512) \
+    }
+#define PRUN__EACH5(X, T) PRUN__EACH4(X, T) X(T, 4)
+PRUN__DEFINE_CORRELATE512(1)
+PRUN__DEFINE_CORRELATE512(2)
+PRUN__DEFINE_CORRELATE512(3)
+PRUN__DEFINE_CORRELATE512(4)
+PRUN__DEFINE_CORRELATE512(5)
+PRUN__DEFINE_CORRELATE512(6)
+#undef PRUN__ZERO4
+#undef PRUN__STEP4
+#undef PRUN__FINISH4
+
+/* Eight pixels share each weight. Pixels beyond the last repeat it and are not stored. */
+#define PRUN__POINT(T, i) const float *x##i = j->x + PRUN__MIN(i, j->pixels - 1) * j->x_step;
+#define PRUN__START(T, i) __m512 c##i = start;
+#define PRUN__MULTIPLY(T, i) c##i = _mm512_fmadd_ps(w, _mm512_loadu_ps(x##i + n->offset), c##i);
+#define PRUN__END(T, i) \
+    if (i < j->pixels) _mm512_storeu_ps(j->y + i * j->y_step, _mm512_max_ps(low, c##i));
+#define PRUN__DEFINE_SPARSE512(PIXELS) \
+    PRUN__AVX512 static void prun__sparse##PIXELS##_avx512(const prun__sparse_job *j) { \
+        const __m512 low = _mm512_set1_ps(j->relu ? 0.0f : -(float)HUGE_VAL); \
+        const __m512 start = _mm512_set1_ps(j->bias); \
+        const prun__nonzero *n = j->nonzero, *end = n + j->count; \
+        PRUN__EACH##PIXELS(PRUN__POINT, avx512) \
+        PRUN__EACH##PIXELS(PRUN__START, avx512) \
+        for (; n < end; n++) { \
+            const __m512 w = _mm512_set1_ps(n->weight); \
+            PRUN__EACH##PIXELS(PRUN__MULTIPLY, avx512) \
+        } \
+        PRUN__EACH##PIXELS(PRUN__END, avx512) \
+    }
+PRUN__DEFINE_SPARSE512(4)
+PRUN__DEFINE_SPARSE512(8)
+static void prun__sparse_avx512(const prun__sparse_job *j) {
+    if (j->pixels > 4) prun__sparse8_avx512(j);
+    else prun__sparse4_avx512(j);
+}
+#undef PRUN__POINT
+#undef PRUN__START
+#undef PRUN__MULTIPLY
+#undef PRUN__END
+
+/* Two channels at a time: eight chains hide the latency of additions in double. */
+#define PRUN__STEP(s, q, at) \
+    u = _mm512_cvtps_pd(_mm256_loadu_ps(a + p + at)); \
+    v = _mm512_cvtps_pd(_mm256_loadu_ps(b + p + at)); \
+    s = _mm512_add_pd(s, u); \
+    q = _mm512_fmadd_pd(u, v, q);
+PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64_t pixels,
+                                           int64_t channels, int64_t live, double *out) {
+    const int64_t step = channels * PRUN_LANES;
+    int64_t c, p;
+    for (c = 0; c < channels; c += 2) {
+        /* A lone last channel is computed twice. */
+        const int64_t more = c + 1 < channels ? PRUN_LANES : 0;
+        double sum[32], product[32];
+        __m512d s0 = _mm512_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0,
+                q3 = s0;
+        for (p = c * PRUN_LANES; p < pixels * step; p += step) {
+            __m512d u, v;
+            PRUN__STEP(s0, q0, 0)
+            PRUN__STEP(s1, q1, 8)
+            PRUN__STEP(s2, q2, more)
+            PRUN__STEP(s3, q3, more + 8)
+        }
+        _mm512_storeu_pd(sum, s0);
+        _mm512_storeu_pd(sum + 8, s1);
+        _mm512_storeu_pd(sum + 16, s2);
+        _mm512_storeu_pd(sum + 24, s3);
+        _mm512_storeu_pd(product, q0);
+        _mm512_storeu_pd(product + 8, q1);
+        _mm512_storeu_pd(product + 16, q2);
+        _mm512_storeu_pd(product + 24, q3);
+        prun__sum_lanes(sum, product, live, out + 2 * c);
+        if (more) prun__sum_lanes(sum + 16, product + 16, live, out + 2 * c + 2);
+    }
 }
 #undef PRUN__STEP
 
-PRUN__DEFINE_WINOGRAD(avx2, PRUN__AVX2, __m256, 8, _mm256_loadu_ps, _mm256_storeu_ps,
-                      _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_fmadd_ps,
-                      _mm256_fnmadd_ps, _mm256_max_ps)
+PRUN__DEFINE_TIER(avx512, PRUN__AVX512)
 
-static const prun__kernels prun__kernels_avx2 = {
-    "avx2", prun__panel6_avx2, prun__panel4_avx2, prun__wtile6_avx2, prun__wtile4_avx2,
-    prun__narrow6_avx2, prun__narrow4_avx2, prun__sparse_avx2, prun__winograd_in_avx2,
-    prun__winograd_out_avx2, prun__winograd_dy_avx2, prun__transpose_avx2, prun__sums_avx2};
-
-/* AVX2 and FMA in the CPU, and the operating system saves the wide registers (XCR0 bits 1, 2). */
-static int prun__cpu_has_avx2(void) {
+static const prun__kernels prun__kernels_avx512 = {
+    "avx512", 16, 4, 6,
+    {NULL, NULL, prun__panel4_avx512, NULL, prun__panel8_avx512, NULL, prun__panel12_avx512, NULL,
+     prun__panel16_avx512},
+    {NULL, prun__correlate1_avx512, prun__correlate2_avx512, prun__correlate3_avx512,
+     prun__correlate4_avx512, prun__correlate5_avx512, prun__correlate6_avx512},
+    prun__sparse_avx512, prun__winograd_in_avx512, prun__winograd_out_avx512,
+    prun__winograd_dy_avx512, prun__sums_avx512, prun__norm_avx512, prun__norm_mask_avx512,
+    prun__norm_apply_avx512};
+/* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
+   2 AVX-512F too (bits 5 to 7). */
+static int prun__cpu_level(void) {
     unsigned a, b, c, d, low, high;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
     if (!(c & (1u << 27)) || !(c & (1u << 28)) || !(c & (1u << 12))) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if ((low & 6u) != 6u) return 0;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-    return (b & (1u << 5)) != 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & (1u << 5))) return 0;
+    return (b & (1u << 16)) && (low & 0xe6u) == 0xe6u ? 2 : 1;
 }
 #endif
-
 /* The library's only writable global: which constant table is in use. Threads that race here store
    the same pointer. */
 static const prun__kernels *prun__active;
 
-static const prun__kernels *prun__best_kernels(void) {
+/* The tables that this CPU can run, best first. */
+static int prun__usable_kernels(const prun__kernels *table[3]) {
+    int count = 0;
 #if PRUN__X86
-    if (prun__cpu_has_avx2()) return &prun__kernels_avx2;
+    const int level = prun__cpu_level();
+    if (level >= 2) table[count++] = &prun__kernels_avx512;
+    if (level >= 1) table[count++] = &prun__kernels_avx2;
 #endif
-    return &prun__kernels_portable;
+    table[count++] = &prun__kernels_portable;
+    return count;
 }
 
+static const prun__kernels *prun__best_kernels(void) {
+    const prun__kernels *table[3];
+    prun__usable_kernels(table);
+    return table[0];
+}
 static const prun__kernels *prun__kernels_now(void) {
 #if PRUN__GNU
     const prun__kernels *table = __atomic_load_n(&prun__active, __ATOMIC_RELAXED);
@@ -1852,13 +2158,16 @@ static const prun__kernels *prun__kernels_now(void) {
 PRUNDEF const char *prun_isa(void) { return prun__kernels_now()->name; }
 
 PRUNDEF prun_status prun_set_isa(const char *name) {
-    const prun__kernels *best = prun__best_kernels();
-    if (!name || strcmp(name, best->name) == 0) prun__active = best;
-    else if (strcmp(name, prun__kernels_portable.name) == 0) prun__active = &prun__kernels_portable;
-    else return PRUN_ERR_UNSUPPORTED;
-    return PRUN_OK;
+    const prun__kernels *table[3];
+    const int count = prun__usable_kernels(table);
+    int i;
+    for (i = 0; i < count; i++)
+        if (!name || strcmp(name, table[i]->name) == 0) {
+            prun__active = table[i];
+            return PRUN_OK;
+        }
+    return PRUN_ERR_UNSUPPORTED;
 }
-
 PRUNDEF int64_t prun_lane_size(int64_t n, int64_t c, int64_t h, int64_t w) {
     if (n <= 0 || c <= 0 || h <= 0 || w <= 0 || n > INT64_MAX - PRUN_LANES) return -1;
     n = (n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
@@ -1894,30 +2203,47 @@ typedef struct prun__conv {
     prun_conv2d shape; /* defaults filled in */
     int64_t out_height, out_width, taps;
     prun__segments forward, backward;
-    prun__wtile *tile;
-    int64_t tiles;
 } prun__conv;
 
-/* Output channels, from 3 on, are cut into panels of 6 and 4 that waste at most one in all:
-   `sixes` panels of 6 first, then panels of 4. */
+/* Output channels are cut into panels: `wides` of the widest, then `narrows` of `narrow`. */
 typedef struct prun__cut {
-    int64_t sixes, fours;
+    int64_t wides, wide, narrows, narrow;
 } prun__cut;
 
+/* Where sixteen channels fit the registers: full panels, and one of 4, 8 or 12 for the rest. Else
+   panels of 6 and 4 that waste at most one channel in all, from 3 on. */
 static prun__cut prun__cut_channels(int64_t channels) {
-    int64_t even = PRUN__MAX(channels + channels % 2, 4), fours = 0;
     prun__cut cut;
-    while ((even - 4 * fours) % 6 != 0) fours++;
-    cut.fours = fours;
-    cut.sixes = (even - 4 * fours) / 6;
+    cut.wide = prun__kernels_now()->wide;
+    if (cut.wide == 16) {
+        cut.wides = channels / 16;
+        cut.narrow = (channels % 16 + 3) / 4 * 4;
+        cut.narrows = cut.narrow > 0;
+    } else {
+        const int64_t even = PRUN__MAX(channels + channels % 2, 4);
+        cut.narrow = 4;
+        cut.narrows = 0;
+        while ((even - 4 * cut.narrows) % 6 != 0) cut.narrows++;
+        cut.wides = (even - 4 * cut.narrows) / 6;
+    }
     return cut;
 }
 
-static int64_t prun__cut_width(prun__cut cut) { return 6 * cut.sixes + 4 * cut.fours; }
+static int64_t prun__cut_panels(prun__cut cut) { return cut.wides + cut.narrows; }
+
+/* Channels with what the panels waste; at most (channels + 3) / 4 * 4 for every tier. */
+static int64_t prun__cut_total(prun__cut cut) {
+    return cut.wide * cut.wides + cut.narrow * cut.narrows;
+}
 
 /* First channel of a panel. */
 static int64_t prun__cut_start(prun__cut cut, int64_t panel) {
-    return panel <= cut.sixes ? 6 * panel : 6 * cut.sixes + 4 * (panel - cut.sixes);
+    return panel <= cut.wides ? cut.wide * panel
+                              : cut.wide * cut.wides + cut.narrow * (panel - cut.wides);
+}
+
+static int64_t prun__cut_width(prun__cut cut, int64_t panel) {
+    return panel < cut.wides ? cut.wide : cut.narrow;
 }
 
 static void prun__conv_defaults(prun_conv2d *s) {
@@ -2065,50 +2391,11 @@ static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t 
     if (*to < *from) *to = *from;
 }
 
-/* Fills the tiles of one kernel tap: its in-channels in panels. Returns their number. */
-static int64_t prun__tap_tiles(const prun__conv *c, int64_t dy, int64_t dx, prun__wtile *tile) {
-    const prun_conv2d *s = &c->shape;
-    const prun__cut cut = prun__cut_channels(s->in_channels);
-    int64_t y0, y1, x0, x1, panel;
-    prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, c->out_height, &y0, &y1);
-    prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, c->out_width, &x0, &x1);
-    for (panel = 0; panel < cut.sixes + cut.fours; panel++, tile++) {
-        int64_t start = prun__cut_start(cut, panel), r;
-        tile->width = panel < cut.sixes ? 6 : 4;
-        tile->y0 = (int32_t)y0;
-        tile->y1 = (int32_t)y1;
-        tile->x0 = (int32_t)x0;
-        tile->x1 = (int32_t)x1;
-        for (r = 0; r < 6; r++) {
-            int live = r < tile->width && start + r < s->in_channels;
-            tile->offset[r] = (int32_t)((live ? start + r : start) * PRUN_LANES);
-            tile->k[r] = live ? (int32_t)((dy * s->kernel[1] + dx) * s->in_channels + start + r)
-                              : -1;
-        }
-    }
-    return cut.sixes + cut.fours;
-}
-
-static prun_status prun__make_tiles(prun_context *context, prun__conv *c) {
-    const prun__cut cut = prun__cut_channels(c->shape.in_channels);
-    int64_t dy, dx;
-    prun__wtile *next;
-    c->tile = (prun__wtile *)prun__alloc(context, c->taps * (cut.sixes + cut.fours),
-                                         sizeof(prun__wtile), "convolution");
-    if (!c->tile) return PRUN_ERR_MEMORY;
-    next = c->tile;
-    for (dy = 0; dy < c->shape.kernel[0]; dy++)
-        for (dx = 0; dx < c->shape.kernel[1]; dx++) next += prun__tap_tiles(c, dy, dx, next);
-    c->tiles = next - c->tile;
-    return PRUN_OK;
-}
-
 static void prun__conv_free(prun_context *context, prun__conv *c) {
     prun__free(context, c->forward.segment);
     prun__free(context, c->forward.first);
     prun__free(context, c->backward.segment);
     prun__free(context, c->backward.first);
-    prun__free(context, c->tile);
     memset(c, 0, sizeof *c);
 }
 
@@ -2123,7 +2410,6 @@ static prun_status prun__conv_make(prun_context *context, const prun_conv2d *sha
     c->taps = c->shape.kernel[0] * c->shape.kernel[1];
     status = prun__make_segments(context, c, 1, &c->forward);
     if (status == PRUN_OK) status = prun__make_segments(context, c, 0, &c->backward);
-    if (status == PRUN_OK) status = prun__make_tiles(context, c);
     if (status != PRUN_OK) prun__conv_free(context, c);
     return status;
 }
@@ -2140,7 +2426,7 @@ static int64_t prun__packed_size(const prun__conv *c, int forward) {
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
     const int64_t planes = prun__winograd_possible(&c->shape) ? 36 : c->taps;
-    return prun__cut_width(prun__cut_channels(out)) * in * planes;
+    return (out + 3) / 4 * 4 * in * planes; /* enough for the panels of every tier */
 }
 
 /* A weight with the scale of its output channel (NULL: 1), which folds a batch norm. What is too
@@ -2156,7 +2442,7 @@ static void prun__direct_pack_panel(const prun__conv *c, int forward, const floa
     const int64_t O = c->shape.out_channels, I = c->shape.in_channels, T = c->taps;
     const int64_t out = forward ? O : I, in = forward ? I : O;
     const prun__cut cut = prun__cut_channels(out);
-    const int64_t start = prun__cut_start(cut, panel), width = panel < cut.sixes ? 6 : 4;
+    const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
     int64_t tap, k, i;
     packed += start * in * T;
     for (i = 0; i < width; i++) {
@@ -2201,14 +2487,13 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
     for (pixel = 0; pixel < s->pixels; pixel += row) {
         p.pixels = PRUN__MIN(row, s->pixels - pixel);
         p.first = s->first + pixel;
-        for (i = 0; i < cut.sixes + cut.fours; i++) {
-            const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
+        for (i = 0; i < prun__cut_panels(cut); i++) {
+            const int64_t start = prun__cut_start(cut, i), width = prun__cut_width(cut, i);
             p.weights = packed + start * in * c->taps;
             p.bias = finish.bias ? finish.bias + start : NULL;
             p.y = y + pixel * p.y_stride + start * PRUN_LANES;
             p.channels = (int32_t)PRUN__MIN(width, out - start);
-            if (width == 6) kernels->panel6(&p);
-            else kernels->panel4(&p);
+            kernels->panel[width / 2](&p);
         }
     }
 }
@@ -2281,8 +2566,8 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
     const int64_t O = c->shape.out_channels, I = c->shape.in_channels;
     const int64_t out = forward ? O : I, in = forward ? I : O;
     const prun__cut cut = prun__cut_channels(out);
-    const int64_t start = prun__cut_start(cut, panel), width = panel < cut.sixes ? 6 : 4;
-    const int64_t plane = prun__cut_width(cut) * in;
+    const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
+    const int64_t plane = prun__cut_total(cut) * in;
     int64_t i, k;
     int f;
     packed += start * in;
@@ -2370,13 +2655,12 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
     p.y_stride = t->out * PRUN_LANES;
     for (f = 0; f < 36; f++) {
         p.x = v + f * prun__frequency_stride(c, t->in);
-        for (i = 0; i < cut.sixes + cut.fours; i++) {
-            const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
-            p.weights = packed + (f * prun__cut_width(cut) + start) * t->in;
+        for (i = 0; i < prun__cut_panels(cut); i++) {
+            const int64_t start = prun__cut_start(cut, i), width = prun__cut_width(cut, i);
+            p.weights = packed + (f * prun__cut_total(cut) + start) * t->in;
             p.y = m + f * prun__frequency_stride(c, t->out) + start * PRUN_LANES;
             p.channels = (int32_t)PRUN__MIN(width, t->out - start);
-            if (width == 6) kernels->panel6(&p);
-            else kernels->panel4(&p);
+            kernels->panel[width / 2](&p);
         }
     }
 }
@@ -2420,231 +2704,266 @@ static int64_t prun__conv_out(const prun__conv *c) {
     return c->shape.out_channels * c->out_height * c->out_width * PRUN_LANES;
 }
 
-/* The weight gradient is cut into tasks (group of blocks) x (16 out-channels). The number of groups
-   depends on the shape alone, so the order of summation never depends on the threads. Groups give
-   narrow layers enough tasks; wide layers have them already and need no extra buffers. */
-static int64_t prun__weight_columns(const prun__conv *c) {
-    return (c->shape.out_channels + 15) / 16;
+static int64_t prun__padded_height(const prun__conv *c) {
+    return c->shape.in_height + c->shape.padding[0] + c->shape.padding[2];
 }
 
-static int64_t prun__weight_groups(const prun__conv *c, int64_t blocks) {
-    return PRUN__MIN(blocks, (15 + prun__weight_columns(c)) / prun__weight_columns(c));
+static int64_t prun__padded_width(const prun__conv *c) {
+    return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
 }
 
-static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
-    return prun__weight_groups(c, blocks) * prun__weight_columns(c) * c->tiles * 96;
+/* Floats of the zero-padded copy of a block, 0 if the input itself will do. */
+static int64_t prun__padded_size(const prun__conv *c) {
+    const int64_t h = prun__padded_height(c), w = prun__padded_width(c);
+    if (h == c->shape.in_height && w == c->shape.in_width) return 0;
+    return h * w * c->shape.in_channels * PRUN_LANES;
 }
 
-/* Rows of output pixels that are transposed at a time: about 32 KB. */
-static int64_t prun__strip_rows(const prun__conv *c) {
-    return PRUN__MAX(1, PRUN__MIN(c->out_height, 32 / c->out_width));
-}
-
-static int64_t prun__strip_size(const prun__conv *c) {
-    return prun__strip_rows(c) * c->out_width * 256;
-}
-
-/* Channels that a column of dy is padded to: the last one may be narrow. */
-static int prun__column_width(int64_t channels, int64_t column) {
-    return channels - 16 * column <= 8 ? 8 : 16;
-}
-
-/* A column of dy from [pixel][channel][lane] to [pixel][lane][width]; absent channels are 0. */
-static void prun__transpose_strip(const float *PRUN__RESTRICT dy, int64_t pixels, int64_t channels,
-                                  int64_t column, float *PRUN__RESTRICT t) {
-    const prun__kernels *kernels = prun__kernels_now();
-    const int width = prun__column_width(channels, column);
-    const int64_t live = PRUN__MIN(width, channels - 16 * column);
-    int64_t p, l, i;
-    for (p = 0; p < pixels; p++, t += PRUN_LANES * width) {
-        const float *from = dy + (p * channels + 16 * column) * PRUN_LANES;
-        if (live == width) {
-            kernels->transpose(from, width, t);
-            continue;
-        }
-        for (l = 0; l < PRUN_LANES; l++) {
-            for (i = 0; i < live; i++) t[l * width + i] = from[i * PRUN_LANES + l];
-            for (i = live; i < width; i++) t[l * width + i] = 0.0f;
-        }
+/* Copies a block into the middle of zeros. */
+static void prun__pad_block(const prun__conv *c, const float *x, float *padded) {
+    const int64_t row = c->shape.in_width * c->shape.in_channels * PRUN_LANES;
+    const int64_t left = c->shape.padding[1] * c->shape.in_channels * PRUN_LANES;
+    const int64_t wide = prun__padded_width(c) * c->shape.in_channels * PRUN_LANES;
+    int64_t y;
+    memset(padded, 0, (size_t)(c->shape.padding[0] * wide) * sizeof(float));
+    padded += c->shape.padding[0] * wide;
+    for (y = 0; y < c->shape.in_height; y++, x += row, padded += wide) {
+        memset(padded, 0, (size_t)left * sizeof(float));
+        memcpy(padded + left, x, (size_t)row * sizeof(float));
+        memset(padded + left + row, 0, (size_t)(wide - left - row) * sizeof(float));
     }
+    memset(padded, 0, (size_t)(c->shape.padding[2] * wide) * sizeof(float));
 }
 
-/* The kernel for a tile of 6 or 4 rows and a column of 16 or 8 channels. */
-static void prun__weight_tile(const prun__kernels *kernels, int rows, int width,
-                              const prun__wjob *job) {
-    if (width == 16) (rows == 6 ? kernels->wtile6 : kernels->wtile4)(job);
-    else (rows == 6 ? kernels->narrow6 : kernels->narrow4)(job);
-}
-
-/* Adds one strip of one block to all tiles of a column. */
-static void prun__weight_strip(const prun__conv *c, const float *x, const float *t, int width,
-                               int64_t row0, int64_t rows, float *sums) {
-    const prun__kernels *kernels = prun__kernels_now();
-    const prun_conv2d *s = &c->shape;
-    int64_t i;
-    prun__wjob j;
-    j.x_pixel = s->stride[1] * s->in_channels * PRUN_LANES;
-    j.x_row = s->stride[0] * s->in_width * s->in_channels * PRUN_LANES;
-    j.t_row = c->out_width * PRUN_LANES * width;
-    for (i = 0; i < c->tiles; i++) {
-        const prun__wtile *tile = &c->tile[i];
-        const int64_t y0 = PRUN__MAX(tile->y0, row0), y1 = PRUN__MIN(tile->y1, row0 + rows);
-        int64_t tap, y, xx;
-        if (y0 >= y1 || tile->x0 >= tile->x1) continue;
-        tap = tile->k[0] / s->in_channels;
-        y = y0 * s->stride[0] + tap / s->kernel[1] - s->padding[0];
-        xx = tile->x0 * s->stride[1] + tap % s->kernel[1] - s->padding[1];
-        j.x = x + (y * s->in_width + xx) * s->in_channels * PRUN_LANES;
-        j.t = t + ((y0 - row0) * c->out_width + tile->x0) * PRUN_LANES * width;
-        j.offset = tile->offset;
-        j.sum = sums + i * 96;
-        j.rows = y1 - y0;
-        j.pixels = tile->x1 - tile->x0;
-        prun__weight_tile(kernels, tile->width, width, &j);
-    }
-}
-
+/* Weight gradient -- sums over pixels and images of x times dy, in register tiles of tile_rows
+   kernel positions x tile_columns out-channels. Tasks are (group of blocks) x (chunk of
+   out-channels). The number of groups depends on the shape alone, so the order of summation never
+   depends on the threads. Groups give narrow layers enough tasks; wide layers have them already and
+   need no extra buffers. */
 typedef struct prun__weight_job {
     const prun__conv *conv;
     const float *x, *dy;
     float *partial, *strips; /* strips: scratch per worker */
     float *dweight;
-    int64_t blocks, groups, columns;
-    int64_t task_sums, piece; /* floats of one task's sums, of a piece of them */
+    int64_t blocks, groups, chunks, task_sums; /* task_sums: floats of one task's sums */
 } prun__weight_job;
+
+/* Rows of the tiles: a kernel tap and in-channel each. Few in-channels would leave most of a tile
+   empty, so then the taps are joined to one run of rows, which needs x with its padding. */
+typedef struct prun__rows {
+    int64_t runs, length, padded, tap; /* padded: slots of a run; tap: slots from tap to tap */
+    int joined;
+} prun__rows;
+
+static prun__rows prun__weight_rows(const prun__conv *c) {
+    const int64_t tile = prun__kernels_now()->tile_rows, I = c->shape.in_channels;
+    prun__rows r;
+    r.joined = I < 4 && c->taps > 1;
+    r.runs = r.joined ? 1 : c->taps;
+    r.length = r.joined ? c->taps * I : I;
+    r.padded = (r.length + tile - 1) / tile * tile;
+    r.tap = r.joined ? I : r.padded;
+    return r;
+}
+
+/* Out-channels of a chunk: their gradients of a strip and the sums stay in the caches. */
+#define PRUN__WEIGHT_CHUNK 48
+
+static int64_t prun__weight_chunks(const prun__conv *c) {
+    return (c->shape.out_channels + PRUN__WEIGHT_CHUNK - 1) / PRUN__WEIGHT_CHUNK;
+}
+
+static int64_t prun__chunk_channels(const prun__conv *c, int64_t chunk) {
+    return PRUN__MIN(PRUN__WEIGHT_CHUNK, c->shape.out_channels - chunk * PRUN__WEIGHT_CHUNK);
+}
+
+static int64_t prun__weight_groups(const prun__conv *c, int64_t blocks) {
+    const int64_t chunks = prun__weight_chunks(c);
+    return PRUN__MIN(blocks, (7 + chunks) / chunks);
+}
+
+/* Enough for the tiles of every tier. */
+static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
+    const int64_t slots = PRUN__MAX(c->taps * (c->shape.in_channels + 3), 4);
+    return prun__weight_groups(c, blocks) * prun__weight_chunks(c) * PRUN__WEIGHT_CHUNK * slots;
+}
+
+/* Output pixels whose tile is summed at a time: a column of dy stays in the first-level cache, and
+   adding up the lanes at the end costs little. */
+#define PRUN__WEIGHT_PIXELS 64
+
+/* Some rows of one block, or all rows of several. */
+typedef struct prun__strip {
+    const float *x, *dy; /* of the first block; dy of the chunk's first channel */
+    int64_t blocks, row, rows;
+} prun__strip;
+
+/* One run of rows (tap) from in-channel `from` to `to`, against some columns. */
+static void prun__weight_run(const prun__conv *c, const prun__rows *r, const prun__strip *s,
+                             int64_t tap, int64_t from, int64_t to, int64_t column,
+                             int64_t columns, float *sums) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun_conv2d *shape = &c->shape;
+    const int64_t ky = tap / shape->kernel[1], kx = tap % shape->kernel[1];
+    const int64_t wide = r->joined ? prun__padded_width(c) : shape->in_width;
+    const int64_t I = shape->in_channels;
+    int64_t y0 = 0, y1 = c->out_height, x0 = 0, x1 = c->out_width, top = 0, left = 0, k, i;
+    prun__correlation j;
+    if (!r->joined) {
+        prun__tap_range(ky, shape->padding[0], shape->stride[0], shape->in_height, c->out_height,
+                        &y0, &y1);
+        prun__tap_range(kx, shape->padding[1], shape->stride[1], shape->in_width, c->out_width,
+                        &x0, &x1);
+        top = ky - shape->padding[0];
+        left = kx - shape->padding[1];
+    }
+    y0 = PRUN__MAX(y0, s->row);
+    y1 = PRUN__MIN(y1, s->row + s->rows);
+    if (y0 >= y1 || x0 >= x1) return;
+    j.blocks = s->blocks;
+    j.rows = y1 - y0;
+    j.pixels = x1 - x0;
+    j.x_pixel = shape->stride[1] * I * PRUN_LANES;
+    j.x_row = shape->stride[0] * wide * I * PRUN_LANES;
+    j.x_block = prun__conv_in(c);
+    j.x = s->x + ((y0 * shape->stride[0] + top) * wide + x0 * shape->stride[1] + left) * I *
+                     PRUN_LANES;
+    j.y_pixel = shape->out_channels * PRUN_LANES;
+    j.y_row = c->out_width * j.y_pixel;
+    j.y_block = prun__conv_out(c);
+    j.y = s->dy + (y0 * c->out_width + x0) * j.y_pixel + column * PRUN_LANES;
+    j.sum_column = r->runs * r->padded;
+    for (k = from; k < to; k += kernels->tile_rows) {
+        for (i = 0; i < kernels->tile_rows; i++) {
+            const int64_t row = PRUN__MIN(k + i, r->length - 1);
+            j.offset[i] = row * PRUN_LANES;
+            if (r->joined)
+                j.offset[i] = (row / I / shape->kernel[1] * wide * I +
+                               row / I % shape->kernel[1] * I + row % I) * PRUN_LANES;
+        }
+        j.sum = sums + column * j.sum_column + tap * r->padded + k;
+        kernels->correlate[columns](&j);
+    }
+}
+
+/* A strip against a chunk. In-channels go in portions that stay in the second-level cache while all
+   columns pass. */
+static void prun__weight_strip(const prun__conv *c, const prun__rows *r, const prun__strip *s,
+                               int64_t channels, float *sums) {
+    const int64_t tile = prun__kernels_now()->tile_columns, rows = prun__kernels_now()->tile_rows;
+    const int64_t area = c->shape.stride[0] * c->shape.stride[1];
+    const int64_t portion = PRUN__MAX(64 / area, 4) / rows * rows;
+    int64_t from, column, tap;
+    for (from = 0; from < r->length; from += portion)
+        for (column = 0; column < channels; column += tile)
+            for (tap = 0; tap < r->runs; tap++)
+                prun__weight_run(c, r, s, tap, from, PRUN__MIN(from + portion, r->length), column,
+                                 PRUN__MIN(tile, channels - column), sums);
+}
 
 static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__conv *c = job->conv;
-    const int64_t group = item / job->columns, column = item % job->columns;
-    const int64_t from = group * job->blocks / job->groups;
+    const prun__rows r = prun__weight_rows(c);
+    const int64_t group = item / job->chunks, chunk = item % job->chunks;
     const int64_t to = (group + 1) * job->blocks / job->groups;
-    const int64_t strip = prun__strip_rows(c);
-    float *sums = job->partial + item * c->tiles * 96;
-    float *t = job->strips + worker * prun__strip_size(c);
-    int64_t b, row;
-    memset(sums, 0, (size_t)c->tiles * 96 * sizeof(float));
-    for (b = from; b < to; b++) {
-        for (row = 0; row < c->out_height; row += strip) {
-            const int64_t rows = PRUN__MIN(strip, c->out_height - row);
-            const float *dy = job->dy + b * prun__conv_out(c) +
-                              row * c->out_width * c->shape.out_channels * PRUN_LANES;
-            prun__transpose_strip(dy, rows * c->out_width, c->shape.out_channels, column, t);
-            prun__weight_strip(c, job->x + b * prun__conv_in(c), t,
-                               prun__column_width(c->shape.out_channels, column), row, rows, sums);
+    const int64_t pixels = c->out_height * c->out_width;
+    const int64_t rows = PRUN__MAX(1, PRUN__MIN(c->out_height, PRUN__WEIGHT_PIXELS / c->out_width));
+    const int64_t several = r.joined ? 1 : PRUN__MAX(1, PRUN__WEIGHT_PIXELS / pixels);
+    float *sums = job->partial + item * job->task_sums;
+    float *padded = job->strips + worker * prun__padded_size(c);
+    int64_t b;
+    prun__strip s;
+    memset(sums, 0, (size_t)job->task_sums * sizeof(float));
+    for (b = group * job->blocks / job->groups; b < to; b += s.blocks) {
+        s.x = job->x + b * prun__conv_in(c);
+        s.dy = job->dy + b * prun__conv_out(c) + chunk * PRUN__WEIGHT_CHUNK * PRUN_LANES;
+        s.blocks = PRUN__MIN(several, to - b);
+        if (r.joined && prun__padded_size(c) > 0) {
+            prun__pad_block(c, s.x, padded);
+            s.x = padded;
+        }
+        for (s.row = 0; s.row < c->out_height; s.row += s.rows) {
+            s.rows = PRUN__MIN(rows, c->out_height - s.row);
+            prun__weight_strip(c, &r, &s, prun__chunk_channels(c, chunk), sums);
         }
     }
 }
 
-/* Adds the groups' sums to the first group's, in order; a piece of 96 sums at a time. */
+/* Adds the groups' sums to the first group's, in order; a piece at a time. */
+#define PRUN__PIECES 64
 static void prun__add_groups_task(void *pointer, int64_t piece, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
-    float *PRUN__RESTRICT to = job->partial + piece * job->piece;
+    const int64_t total = job->chunks * job->task_sums;
+    const int64_t to = (piece + 1) * total / PRUN__PIECES;
+    float *PRUN__RESTRICT sum = job->partial;
     int64_t g, i;
     (void)worker;
     for (g = 1; g < job->groups; g++) {
-        const float *PRUN__RESTRICT from = to + g * job->columns * job->task_sums;
-        for (i = 0; i < job->piece; i++) to[i] += from[i];
+        const float *PRUN__RESTRICT more = job->partial + g * total;
+        for (i = piece * total / PRUN__PIECES; i < to; i++) sum[i] += more[i];
     }
 }
 
-static void prun__add_groups(prun_context *context, prun__weight_job *job) {
-    const int64_t total = job->columns * job->task_sums;
-    job->piece = 96;
-    while (job->piece < 16384 && total % (2 * job->piece) == 0) job->piece *= 2;
-    if (job->groups > 1) prun__for(context, prun__add_groups_task, job, total / job->piece);
-}
-
-/* Unpacks one column into (O, I, KH, KW). */
-static void prun__weight_unpack(const prun__weight_job *job, int64_t column) {
+/* Unpacks one out-channel into (O, I, KH, KW). */
+static void prun__weight_unpack(void *pointer, int64_t o, int64_t worker) {
+    const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__conv *c = job->conv;
-    const int64_t I = c->shape.in_channels, live = c->shape.out_channels - 16 * column;
-    int64_t i, r, o;
-    for (i = 0; i < c->tiles; i++) {
-        for (r = 0; r < c->tile[i].width; r++) {
-            const int64_t k = c->tile[i].k[r];
-            const float *sum = job->partial + (column * c->tiles + i) * 96 + r * 16;
-            if (k < 0) continue;
-            for (o = 0; o < PRUN__MIN(16, live); o++)
-                job->dweight[((16 * column + o) * I + k % I) * c->taps + k / I] = sum[o];
-        }
-    }
+    const prun__rows r = prun__weight_rows(c);
+    const float *sum = job->partial + o / PRUN__WEIGHT_CHUNK * job->task_sums +
+                       o % PRUN__WEIGHT_CHUNK * r.runs * r.padded;
+    float *to = job->dweight + o * c->shape.in_channels * c->taps;
+    int64_t i, tap;
+    (void)worker;
+    for (i = 0; i < c->shape.in_channels; i++)
+        for (tap = 0; tap < c->taps; tap++) *to++ = sum[tap * r.tap + i];
 }
 
 static void prun__direct_weight_gradient(prun_context *context, prun__weight_job *job) {
-    int64_t column;
-    job->columns = prun__weight_columns(job->conv);
+    const prun__rows r = prun__weight_rows(job->conv);
+    job->chunks = prun__weight_chunks(job->conv);
     job->groups = prun__weight_groups(job->conv, job->blocks);
-    job->task_sums = job->conv->tiles * 96;
-    prun__for(context, prun__weight_task, job, job->groups * job->columns);
-    prun__add_groups(context, job);
-    for (column = 0; column < job->columns; column++) prun__weight_unpack(job, column);
+    job->task_sums = PRUN__WEIGHT_CHUNK * r.runs * r.padded;
+    prun__for(context, prun__weight_task, job, job->groups * job->chunks);
+    if (job->groups > 1) prun__for(context, prun__add_groups_task, job, PRUN__PIECES);
+    prun__for(context, prun__weight_unpack, job, job->conv->shape.out_channels);
 }
 
 /* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile instead of
-   144. Tasks are (group of blocks) x (64 out-channels), so that the transform of x is shared. */
-#define PRUN__WINOGRAD_COLUMNS 4
-
-static int64_t prun__winograd_chunks(const prun__conv *c) {
-    return (prun__weight_columns(c) + PRUN__WINOGRAD_COLUMNS - 1) / PRUN__WINOGRAD_COLUMNS;
-}
-
-static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
-    return PRUN__MIN(blocks, (7 + prun__winograd_chunks(c)) / prun__winograd_chunks(c));
-}
-
-static int64_t prun__winograd_panels(const prun__conv *c) {
-    const prun__cut cut = prun__cut_channels(c->shape.in_channels);
-    return cut.sixes + cut.fours;
-}
-
-/* Floats of one task's sums: [column][frequency][panel][6][16]. */
+   144. Sums of a task: [frequency][out-channel of the chunk][in-channel]. */
 static int64_t prun__winograd_sums(const prun__conv *c) {
-    return PRUN__WINOGRAD_COLUMNS * 36 * prun__winograd_panels(c) * 96;
+    return 36 * PRUN__WEIGHT_CHUNK * (c->shape.in_channels + 3);
 }
 
-/* Channels of dy in one chunk. */
-static int64_t prun__chunk_channels(const prun__conv *c, int64_t chunk) {
-    return PRUN__MIN(16 * PRUN__WINOGRAD_COLUMNS,
-                     c->shape.out_channels - chunk * 16 * PRUN__WINOGRAD_COLUMNS);
-}
-
-/* Frequencies of x and dy, a transposed column, a zero pixel. */
+/* Frequencies of x and of a chunk of dy, a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
     return 36 * (prun__frequency_stride(c, c->shape.in_channels) +
-                 prun__frequency_stride(c, 16 * PRUN__WINOGRAD_COLUMNS)) +
-           prun__winograd_tiles(c) * 256 +
+                 prun__frequency_stride(c, PRUN__WEIGHT_CHUNK)) +
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
 /* Adds `tiles` tiles in every frequency to the sums. v and d: frequencies of x and dy. */
 static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t channels,
-                                     const float *v, const float *d, float *t, float *sums) {
+                                     const float *v, const float *d, float *sums) {
     const prun__kernels *kernels = prun__kernels_now();
     const int64_t I = c->shape.in_channels;
-    const int64_t panels = prun__winograd_panels(c), columns = (channels + 15) / 16;
-    const prun__cut cut = prun__cut_channels(I);
-    int64_t f, column, i, r;
-    prun__wjob j;
+    int64_t f, column, k, i;
+    prun__correlation j;
     memset(&j, 0, sizeof j);
-    j.x_pixel = I * PRUN_LANES;
-    j.t = t;
-    j.rows = 1;
+    j.blocks = j.rows = 1;
     j.pixels = tiles;
-    for (f = 0; f < 36; f++) {
-        for (column = 0; column < columns; column++) {
-            prun__transpose_strip(d + f * prun__frequency_stride(c, channels), tiles, channels,
-                                  column, t);
-            for (i = 0; i < panels; i++) {
-                const int64_t start = prun__cut_start(cut, i);
-                int32_t offset[6];
-                for (r = 0; r < 6; r++)
-                    offset[r] = (int32_t)(PRUN__MIN(r, I - 1 - start) * PRUN_LANES);
-                j.x = v + f * prun__frequency_stride(c, I) + start * PRUN_LANES;
-                j.offset = offset;
-                j.sum = sums + ((column * 36 + f) * panels + i) * 96;
-                prun__weight_tile(kernels, i < cut.sixes ? 6 : 4,
-                                  prun__column_width(channels, column), &j);
+    j.x_pixel = I * PRUN_LANES;
+    j.y_pixel = channels * PRUN_LANES;
+    j.sum_column = I + 3;
+    for (f = 0; f < 36; f++, sums += PRUN__WEIGHT_CHUNK * j.sum_column) {
+        j.x = v + f * prun__frequency_stride(c, I);
+        for (column = 0; column < channels; column += kernels->tile_columns) {
+            j.y = d + f * prun__frequency_stride(c, channels) + column * PRUN_LANES;
+            for (k = 0; k < I; k += kernels->tile_rows) {
+                for (i = 0; i < kernels->tile_rows; i++)
+                    j.offset[i] = PRUN__MIN(k + i, I - 1) * PRUN_LANES;
+                j.sum = sums + column * j.sum_column + k;
+                kernels->correlate[PRUN__MIN(kernels->tile_columns, channels - column)](&j);
             }
         }
     }
@@ -2655,33 +2974,32 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     const prun__kernels *kernels = prun__kernels_now();
     const prun__conv *c = job->conv;
     const prun__tiling t = prun__tiling_of(c, 1);
-    const int64_t group = item / job->columns, chunk = item % job->columns;
+    const int64_t group = item / job->chunks, chunk = item % job->chunks;
     const int64_t channels = prun__chunk_channels(c, chunk), capacity = prun__winograd_tiles(c);
+    const int64_t from = group * job->blocks / job->groups * t.count;
+    const int64_t to = (group + 1) * job->blocks / job->groups * t.count;
     float *v = job->strips + worker * prun__winograd_weight_scratch(c);
     float *d = v + 36 * prun__frequency_stride(c, t.in);
-    float *column = d + 36 * prun__frequency_stride(c, channels), *zero = column + capacity * 256;
-    float *sums = job->partial + item * prun__winograd_sums(c);
+    float *zero = d + 36 * prun__frequency_stride(c, channels);
+    float *sums = job->partial + item * job->task_sums;
     const float *x_pixel[36], *y_pixel[16];
-    int64_t b, at, i, k;
+    int64_t at, i, k;
     memset(zero, 0, (size_t)(PRUN__MAX(t.in, t.out) * PRUN_LANES) * sizeof(float));
-    memset(sums, 0, (size_t)prun__winograd_sums(c) * sizeof(float));
-    for (b = group * job->blocks / job->groups; b < (group + 1) * job->blocks / job->groups; b++) {
-        const float *x = job->x + b * prun__conv_in(c), *dy = job->dy + b * prun__conv_out(c);
-        for (at = 0; at < t.count; at += capacity) {
-            const int64_t tiles = PRUN__MIN(capacity, t.count - at);
-            for (i = 0; i < tiles; i++) {
-                prun__tile_in(&t, at + i, x, zero, x_pixel);
-                kernels->winograd_in(x_pixel, t.in, v + i * t.in * PRUN_LANES,
-                                     prun__frequency_stride(c, t.in));
-                prun__tile_out(&t, at + i, dy, zero, y_pixel);
-                for (k = 0; k < 16; k++)
-                    if (y_pixel[k] != zero)
-                        y_pixel[k] += chunk * 16 * PRUN__WINOGRAD_COLUMNS * PRUN_LANES;
-                kernels->winograd_dy(y_pixel, channels, d + i * channels * PRUN_LANES,
-                                     prun__frequency_stride(c, channels));
-            }
-            prun__winograd_correlate(c, tiles, channels, v, d, column, sums);
+    memset(sums, 0, (size_t)job->task_sums * sizeof(float));
+    for (at = from; at < to; at += capacity) {
+        const int64_t tiles = PRUN__MIN(capacity, to - at);
+        for (i = 0; i < tiles; i++) {
+            const int64_t b = (at + i) / t.count, tile = (at + i) % t.count;
+            prun__tile_in(&t, tile, job->x + b * prun__conv_in(c), zero, x_pixel);
+            kernels->winograd_in(x_pixel, t.in, v + i * t.in * PRUN_LANES,
+                                 prun__frequency_stride(c, t.in));
+            prun__tile_out(&t, tile, job->dy + b * prun__conv_out(c), zero, y_pixel);
+            for (k = 0; k < 16; k++)
+                if (y_pixel[k] != zero) y_pixel[k] += chunk * PRUN__WEIGHT_CHUNK * PRUN_LANES;
+            kernels->winograd_dy(y_pixel, channels, d + i * channels * PRUN_LANES,
+                                 prun__frequency_stride(c, channels));
         }
+        prun__winograd_correlate(c, tiles, channels, v, d, sums);
     }
 }
 
@@ -2704,30 +3022,24 @@ static void prun__winograd_unkernel(const float *u, float *w) {
 /* Takes one out-channel back from the frequencies. */
 static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
-    const prun__conv *c = job->conv;
-    const prun__cut cut = prun__cut_channels(c->shape.in_channels);
-    const int64_t panels = prun__winograd_panels(c), wide = 16 * PRUN__WINOGRAD_COLUMNS;
-    const int64_t chunk = o / wide, column = o % wide / 16;
-    int64_t i, r, f;
+    const int64_t I = job->conv->shape.in_channels, column = I + 3;
+    const float *sums = job->partial + o / PRUN__WEIGHT_CHUNK * job->task_sums +
+                        o % PRUN__WEIGHT_CHUNK * column;
+    int64_t i, f;
     (void)worker;
-    for (i = 0; i < panels; i++) {
-        const int64_t start = prun__cut_start(cut, i), width = i < cut.sixes ? 6 : 4;
-        for (r = 0; r < width && start + r < c->shape.in_channels; r++) {
-            float u[36];
-            const float *from = job->partial + chunk * job->task_sums +
-                                (column * 36 * panels + i) * 96 + r * 16 + o % 16;
-            for (f = 0; f < 36; f++) u[f] = from[f * panels * 96];
-            prun__winograd_unkernel(u, job->dweight + (o * c->shape.in_channels + start + r) * 9);
-        }
+    for (i = 0; i < I; i++) {
+        float u[36];
+        for (f = 0; f < 36; f++) u[f] = sums[f * PRUN__WEIGHT_CHUNK * column + i];
+        prun__winograd_unkernel(u, job->dweight + (o * I + i) * 9);
     }
 }
 
 static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
-    job->columns = prun__winograd_chunks(job->conv);
-    job->groups = prun__winograd_groups(job->conv, job->blocks);
+    job->chunks = prun__weight_chunks(job->conv);
+    job->groups = prun__weight_groups(job->conv, job->blocks);
     job->task_sums = prun__winograd_sums(job->conv);
-    prun__for(context, prun__winograd_weight_task, job, job->groups * job->columns);
-    prun__add_groups(context, job);
+    prun__for(context, prun__winograd_weight_task, job, job->groups * job->chunks);
+    if (job->groups > 1) prun__for(context, prun__add_groups_task, job, PRUN__PIECES);
     prun__for(context, prun__winograd_unpack, job, job->conv->shape.out_channels);
 }
 
@@ -2735,12 +3047,12 @@ static void prun__winograd_weight_gradient(prun_context *context, prun__weight_j
 static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
     const int64_t direct = prun__direct_partial_size(c, blocks);
     if (!prun__winograd_possible(&c->shape)) return direct;
-    return PRUN__MAX(direct, prun__winograd_groups(c, blocks) * prun__winograd_chunks(c) *
+    return PRUN__MAX(direct, prun__weight_groups(c, blocks) * prun__weight_chunks(c) *
                                  prun__winograd_sums(c));
 }
 
 static int64_t prun__weight_scratch(const prun__conv *c) {
-    const int64_t direct = prun__strip_size(c);
+    const int64_t direct = PRUN__MAX(prun__padded_size(c), 1);
     if (!prun__winograd_possible(&c->shape)) return direct;
     return PRUN__MAX(direct, prun__winograd_weight_scratch(c));
 }
@@ -2789,7 +3101,7 @@ static void prun__pack_panel_task(void *pointer, int64_t panel, int64_t worker) 
 static void prun__pack_weights(prun_context *context, prun__pack_job *job) {
     const prun__cut cut = prun__cut_channels(job->forward ? job->conv->shape.out_channels
                                                           : job->conv->shape.in_channels);
-    prun__for(context, prun__pack_panel_task, job, cut.sixes + cut.fours);
+    prun__for(context, prun__pack_panel_task, job, prun__cut_panels(cut));
 }
 
 /* Floats of scratch that prun__conv_block needs. */
@@ -2811,21 +3123,6 @@ static void prun__conv_block(const prun__conv *c, int forward, const float *x, c
 
 /* Below this share of kept weights the sparse kernel is the faster one (measured). */
 #define PRUN__SPARSE_DENSITY 0.45
-
-static int64_t prun__padded_height(const prun__conv *c) {
-    return c->shape.in_height + c->shape.padding[0] + c->shape.padding[2];
-}
-
-static int64_t prun__padded_width(const prun__conv *c) {
-    return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
-}
-
-/* Floats of the zero-padded copy of a block, 0 if the input itself will do. */
-static int64_t prun__padded_size(const prun__conv *c) {
-    const int64_t h = prun__padded_height(c), w = prun__padded_width(c);
-    if (h == c->shape.in_height && w == c->shape.in_width) return 0;
-    return h * w * c->shape.in_channels * PRUN_LANES;
-}
 
 /* True when few enough weights are left and offsets fit their type. */
 static int prun__is_sparse(const prun__conv *c, const float *weight) {
@@ -2860,22 +3157,6 @@ static void prun__sparse_encode(const prun__conv *c, const float *weight, const 
     row[o] = n;
 }
 
-/* Copies a block into the middle of zeros. */
-static void prun__pad_block(const prun__conv *c, const float *x, float *padded) {
-    const int64_t row = c->shape.in_width * c->shape.in_channels * PRUN_LANES;
-    const int64_t left = c->shape.padding[1] * c->shape.in_channels * PRUN_LANES;
-    const int64_t wide = prun__padded_width(c) * c->shape.in_channels * PRUN_LANES;
-    int64_t y;
-    memset(padded, 0, (size_t)(c->shape.padding[0] * wide) * sizeof(float));
-    padded += c->shape.padding[0] * wide;
-    for (y = 0; y < c->shape.in_height; y++, x += row, padded += wide) {
-        memset(padded, 0, (size_t)left * sizeof(float));
-        memcpy(padded + left, x, (size_t)row * sizeof(float));
-        memset(padded + left + row, 0, (size_t)(wide - left - row) * sizeof(float));
-    }
-    memset(padded, 0, (size_t)(c->shape.padding[2] * wide) * sizeof(float));
-}
-
 /* Forward of one block from its kept weights; padded: prun__padded_size floats. */
 static void prun__sparse_block(const prun__conv *c, const float *x, const prun__nonzero *nonzero,
                                const int32_t *row, prun__finish finish, float *padded, float *y) {
@@ -2892,8 +3173,8 @@ static void prun__sparse_block(const prun__conv *c, const float *x, const prun__
     j.y_step = O * PRUN_LANES;
     j.relu = finish.relu;
     for (oy = 0; oy < c->out_height; oy++) {
-        for (ox = 0; ox < c->out_width; ox += 4) {
-            j.pixels = (int32_t)PRUN__MIN(4, c->out_width - ox);
+        for (ox = 0; ox < c->out_width; ox += PRUN__SPARSE_PIXELS) {
+            j.pixels = (int32_t)PRUN__MIN(PRUN__SPARSE_PIXELS, c->out_width - ox);
             j.x = x + oy * line + ox * j.x_step;
             j.y = y + (oy * c->out_width + ox) * j.y_step;
             for (o = 0; o < O; o++, j.y += PRUN_LANES) {
@@ -3412,7 +3693,7 @@ typedef struct prun__batch {
 } prun__batch;
 
 /* Rows of net->coefficients for one NORM operation: y = (x - mean) * scale + shift. */
-enum { PRUN__MEAN, PRUN__INVERSE, PRUN__SCALE, PRUN__SHIFT, PRUN__S1, PRUN__S2,
+enum { PRUN__MEAN, PRUN__INVERSE, PRUN__SCALE, PRUN__SHIFT, PRUN__M1, PRUN__M2,
        PRUN__COEFFICIENTS };
 
 struct prun_net {
@@ -4370,157 +4651,44 @@ static float *prun__coef(const prun_net *net, const prun__op *op, int row) {
     return net->coefficients + (index * PRUN__COEFFICIENTS + row) * net->max_channels;
 }
 
-/* The three coefficients of one channel. */
-typedef struct prun__affine {
-    prun__f4 mean, scale, shift;
-} prun__affine;
-
-static inline prun__affine prun__affine_at(const prun_net *net, const prun__op *op, int64_t c) {
-    prun__affine a;
-    a.mean = prun__f4_set(prun__coef(net, op, PRUN__MEAN)[c]);
-    a.scale = prun__f4_set(prun__coef(net, op, PRUN__SCALE)[c]);
-    a.shift = prun__f4_set(prun__coef(net, op, PRUN__SHIFT)[c]);
-    return a;
-}
-
-/* Subtracting the mean first keeps the digits when it is large against the deviation. */
-static inline prun__f4 prun__normalize(prun__affine a, prun__f4 x) {
-    return prun__f4_add(prun__f4_mul(prun__f4_sub(x, a.mean), a.scale), a.shift);
-}
-
-/* Floor 0: ReLU that lets NaN pass; floor -infinity: nothing. */
-static void prun__norm_pixels(const prun_net *net, const prun__op *op, float floor_value,
-                              const float *x, float *y) {
-    const prun__value *in = &net->value[op->in];
-    const prun__f4 low = prun__f4_set(floor_value);
-    int64_t p, c;
-    int l;
-    for (p = 0; p < in->h * in->w; p++)
-        for (c = 0; c < in->c; c++, x += PRUN_LANES, y += PRUN_LANES) {
-            const prun__affine a = prun__affine_at(net, op, c);
-            for (l = 0; l < PRUN_LANES; l += 4)
-                prun__f4_store(y + l,
-                               prun__f4_max(low, prun__normalize(a, prun__f4_load(x + l))));
-        }
-}
-
-/* Largest norm output of four lanes in one pooling window. */
-static inline prun__f4 prun__window_best(const float *x, const prun__value *in, int64_t window,
-                                         prun__affine a) {
-    prun__f4 best = prun__normalize(a, prun__f4_load(x));
-    int64_t dy, dx;
-    for (dy = 0; dy < window; dy++)
-        for (dx = 0; dx < window; dx++) {
-            const float *z = x + (dy * in->w + dx) * in->c * PRUN_LANES;
-            best = prun__f4_top(prun__normalize(a, prun__f4_load(z)), best);
-        }
-    return best;
-}
-
-/* NORM of one block: normalise, ReLU, pool. */
-static void prun__norm_block(const prun_net *net, const prun__op *op, int relu, const float *x,
-                             float *y) {
+/* A NORM operation as the kernels see it; backward is at the input's resolution. */
+static prun__norm_job prun__norm_job_of(const prun_net *net, const prun__op *op) {
     const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
-    const float floor_value = relu ? 0.0f : -(float)HUGE_VAL;
-    const prun__f4 low = prun__f4_set(floor_value);
-    int64_t oy, ox, c;
-    int l;
-    if (op->window == 1) {
-        prun__norm_pixels(net, op, floor_value, x, y);
-        return;
-    }
-    for (oy = 0; oy < out->h; oy++)
-        for (ox = 0; ox < out->w; ox++)
-            for (c = 0; c < in->c; c++, y += PRUN_LANES) {
-                const float *corner =
-                    x + ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
-                const prun__affine a = prun__affine_at(net, op, c);
-                for (l = 0; l < PRUN_LANES; l += 4)
-                    prun__f4_store(y + l, prun__f4_max(low, prun__window_best(corner + l, in,
-                                                                              op->window, a)));
-            }
-}
-
-/* Gradient of ReLU and pooling for four lanes of a window: the first maximum gets all of it
-   (PyTorch's rule), and nothing where the ReLU is shut. */
-static inline void prun__unpool_window(const prun__op *op, const prun__value *in, const float *x,
-                                       prun__affine a, const float *dy, float *g) {
-    const prun__f4 best = prun__window_best(x, in, op->window, a);
-    prun__f4 left = prun__f4_load(dy);
-    int64_t ky, kx;
-    if (op->relu) left = prun__f4_if_gt(best, prun__f4_set(0.0f), left);
-    for (ky = 0; ky < op->window; ky++)
-        for (kx = 0; kx < op->window; kx++) {
-            const int64_t at = (ky * in->w + kx) * in->c * PRUN_LANES;
-            const prun__f4 y = prun__normalize(a, prun__f4_load(x + at));
-            prun__f4_store(g + at, prun__f4_if_eq(y, best, left));
-            left = prun__f4_if_ne(y, best, left);
-        }
-}
-
-/* g = dy where the ReLU let x through. */
-static void prun__mask_pixels(const prun_net *net, const prun__op *op, const float *x,
-                              const float *dy, float *g) {
-    const prun__value *in = &net->value[op->in];
-    const prun__f4 zero = prun__f4_set(0.0f);
-    int64_t p, c;
-    int l;
-    for (p = 0; p < in->h * in->w; p++)
-        for (c = 0; c < in->c; c++, x += PRUN_LANES, dy += PRUN_LANES, g += PRUN_LANES) {
-            const prun__affine a = prun__affine_at(net, op, c);
-            for (l = 0; l < PRUN_LANES; l += 4) {
-                const prun__f4 y = prun__normalize(a, prun__f4_load(x + l));
-                prun__f4_store(g + l, prun__f4_if_gt(y, zero, prun__f4_load(dy + l)));
-            }
-        }
+    prun__norm_job job;
+    job.mean = prun__coef(net, op, PRUN__MEAN);
+    job.scale = prun__coef(net, op, PRUN__SCALE);
+    job.shift = prun__coef(net, op, PRUN__SHIFT);
+    job.m1 = prun__coef(net, op, PRUN__M1);
+    job.m2 = prun__coef(net, op, PRUN__M2);
+    job.channels = in->c;
+    job.in_width = in->w;
+    job.out_height = out->h;
+    job.out_width = out->w;
+    job.window = op->window;
+    job.low = op->relu ? 0.0f : -(float)HUGE_VAL;
+    job.relu = op->relu;
+    job.add = op->add;
+    return job;
 }
 
 /* Gradient of ReLU and pooling alone: g at the input's resolution from dy; what no window covers
    gets nothing. */
 static void prun__norm_mask_block(const prun_net *net, const prun__op *op, const float *x,
                                   const float *dy, float *g) {
-    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
-    int64_t oy, ox, c;
-    int l;
-    if (op->window == 1 && !op->relu) {
-        memcpy(g, dy, (size_t)in->size * sizeof(float));
-        return;
-    }
-    if (op->window == 1) {
-        prun__mask_pixels(net, op, x, dy, g);
-        return;
-    }
-    if (out->h * op->window != in->h || out->w * op->window != in->w)
+    const prun__value *in = &net->value[op->in];
+    const prun__norm_job job = prun__norm_job_of(net, op);
+    if (job.out_height * op->window != in->h || job.out_width * op->window != in->w)
         memset(g, 0, (size_t)in->size * sizeof(float));
-    for (oy = 0; oy < out->h; oy++)
-        for (ox = 0; ox < out->w; ox++)
-            for (c = 0; c < in->c; c++, dy += PRUN_LANES) {
-                const int64_t corner = ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
-                const prun__affine a = prun__affine_at(net, op, c);
-                for (l = 0; l < PRUN_LANES; l += 4)
-                    prun__unpool_window(op, in, x + corner + l, a, dy + l, g + corner + l);
-            }
+    prun__kernels_now()->norm_mask(&job, x, dy, g);
 }
 
-/* dx (+)= scale (g - s1/N - xhat s2/N) for one block; g may be dx. */
+/* Gradient of the norm itself, from g. */
 static void prun__norm_apply_block(const prun_net *net, const prun__op *op, const float *x,
-                                   const float *g, int add, float *dx) {
-    const prun__value *in = &net->value[op->in];
-    const float *inverse = prun__coef(net, op, PRUN__INVERSE);
-    const float *s1 = prun__coef(net, op, PRUN__S1), *s2 = prun__coef(net, op, PRUN__S2);
-    int64_t p, c;
-    int l;
-    for (p = 0; p < in->h * in->w; p++)
-        for (c = 0; c < in->c; c++, x += PRUN_LANES, g += PRUN_LANES, dx += PRUN_LANES) {
-            const prun__affine a = prun__affine_at(net, op, c);
-            const prun__f4 m1 = prun__f4_set(s1[c]), m2 = prun__f4_set(s2[c] * inverse[c]);
-            for (l = 0; l < PRUN_LANES; l += 4) {
-                const prun__f4 d = prun__f4_sub(prun__f4_load(x + l), a.mean);
-                prun__f4 v = prun__f4_sub(prun__f4_load(g + l), m1);
-                v = prun__f4_mul(a.scale, prun__f4_sub(v, prun__f4_mul(d, m2)));
-                prun__f4_store(dx + l, add ? prun__f4_add(prun__f4_load(dx + l), v) : v);
-            }
-        }
+                                   const float *g, float *dx) {
+    prun__norm_job job = prun__norm_job_of(net, op);
+    job.out_height = net->value[op->in].h;
+    job.out_width = net->value[op->in].w;
+    prun__kernels_now()->norm_apply(&job, x, g, dx);
 }
 
 /* Zeros the lanes beyond the last image: batch norm's means do not vanish there. */
@@ -4716,21 +4884,8 @@ static void prun__pack_task(void *pointer, int64_t block, int64_t worker) {
                      prun__at(run, 0, block));
 }
 
-/* Sums of a and of a b over the pixels and live lanes of one channel, in double: float sums would
-   move the running statistics by more than their own rounding. */
-static void prun__channel_sums(const float *a, const float *b, int64_t pixels, int64_t stride,
-                               int64_t live, double out[2]) {
-    double sum[PRUN_LANES], product[PRUN_LANES];
-    int64_t l;
-    prun__kernels_now()->sums(a, b, pixels, stride, sum, product);
-    out[0] = out[1] = 0.0;
-    for (l = 0; l < live; l++) {
-        out[0] += sum[l];
-        out[1] += product[l];
-    }
-}
-
-/* Mean and sum of squared deviations of each channel of one block. */
+/* Mean and sum of squared deviations of each channel of one block; in double, because float sums
+   would move the running statistics by more than their own rounding. */
 static void prun__moments_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun__value *in = &run->net->value[run->op->in];
@@ -4740,11 +4895,10 @@ static void prun__moments_task(void *pointer, int64_t block, int64_t worker) {
     const double n = (double)(in->h * in->w * live);
     int64_t c;
     (void)worker;
-    for (c = 0; c < in->c; c++, x += PRUN_LANES) {
-        double s[2];
-        prun__channel_sums(x, x, in->h * in->w, in->c * PRUN_LANES, live, s);
-        sums[2 * c] = s[0] / n;
-        sums[2 * c + 1] = s[1] - s[0] * s[0] / n;
+    prun__kernels_now()->sums(x, x, in->h * in->w, in->c, live, sums);
+    for (c = 0; c < in->c; c++) {
+        sums[2 * c] /= n;
+        sums[2 * c + 1] -= sums[2 * c] * sums[2 * c] * n;
     }
 }
 
@@ -4773,7 +4927,7 @@ static void prun__set_coefficients(const prun_net *net, const prun__op *op, int6
     prun__coef(net, op, PRUN__INVERSE)[c] = (float)inverse;
     prun__coef(net, op, PRUN__SCALE)[c] = (float)((double)t[0].data[c] * inverse);
     prun__coef(net, op, PRUN__SHIFT)[c] = t[1].data[c];
-    prun__coef(net, op, PRUN__S1)[c] = prun__coef(net, op, PRUN__S2)[c] = 0.0f;
+    prun__coef(net, op, PRUN__M1)[c] = prun__coef(net, op, PRUN__M2)[c] = 0.0f;
 }
 
 /* Coefficients of a NORM operation from the running statistics, or of the identity. */
@@ -4832,7 +4986,8 @@ static void prun__forward_task(void *pointer, int64_t block, int64_t worker) {
         prun__conv_block(&op->conv, 1, x, net->batch.packed, finish,
                          net->batch.scratch + worker * prun__batch_scratch(net), y);
     } else if (op->kind == PRUN__NORM) {
-        prun__norm_block(net, op, op->relu, x, y);
+        const prun__norm_job job = prun__norm_job_of(net, op);
+        prun__kernels_now()->norm(&job, x, y);
     } else if (op->kind == PRUN__ADD) {
         prun__sum_block(x, prun__at(run, op->in2, block), net->value[op->out].size, y);
     } else if (op->kind == PRUN__DROPOUT) {
@@ -4938,13 +5093,10 @@ static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
     double *sums = net->batch.sums + block * 2 * net->max_channels;
     float *g = op->add || op->in == 0 ? net->batch.spare + block * in->size
                                       : prun__grad_at(run, op->in, block);
-    int64_t c;
     (void)worker;
     prun__norm_mask_block(net, op, x, prun__grad_at(run, op->out, block), g);
     if (op->norm < 0) return;
-    for (c = 0; c < in->c; c++)
-        prun__channel_sums(g + c * PRUN_LANES, x + c * PRUN_LANES, in->h * in->w,
-                           in->c * PRUN_LANES, prun__live(run, block), sums + 2 * c);
+    prun__kernels_now()->sums(g, x, in->h * in->w, in->c, prun__live(run, block), sums);
 }
 
 static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) {
@@ -4954,7 +5106,7 @@ static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) 
     float *dx = prun__grad_at(run, op->in, block);
     const float *g = op->add ? run->net->batch.spare + block * run->net->value[op->in].size : dx;
     (void)worker;
-    prun__norm_apply_block(run->net, op, x, g, op->add, dx);
+    prun__norm_apply_block(run->net, op, x, g, dx);
     prun__clear_empty_lanes(dx, run->net->value[op->in].size, prun__live(run, block));
 }
 
@@ -4981,8 +5133,9 @@ static void prun__norm_backward(prun__run *run, float *gradient) {
         s2 -= s1 * (double)prun__coef(net, op, PRUN__MEAN)[c];
         prun__gradient_of(net, tensor, gradient)[c] = (float)(s2 * inverse);
         prun__gradient_of(net, tensor + 1, gradient)[c] = (float)s1;
-        prun__coef(net, op, PRUN__S1)[c] = run->training ? (float)(s1 / n) : 0.0f;
-        prun__coef(net, op, PRUN__S2)[c] = run->training ? (float)(s2 * inverse / n) : 0.0f;
+        prun__coef(net, op, PRUN__M1)[c] = run->training ? (float)(s1 / n) : 0.0f;
+        prun__coef(net, op, PRUN__M2)[c] =
+            run->training ? (float)(s2 * inverse / n) * (float)inverse : 0.0f;
     }
     /* A bare ReLU or pool whose gradient went straight to its place is done. */
     if (op->in > 0 && (op->norm >= 0 || op->add))
@@ -5003,12 +5156,9 @@ static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun__value *out = &run->net->value[run->op->out];
     const float *dy = prun__grad_at(run, run->op->out, block);
-    int64_t c;
     (void)worker;
-    for (c = 0; c < out->c; c++)
-        prun__channel_sums(dy + c * PRUN_LANES, dy + c * PRUN_LANES, out->h * out->w,
-                           out->c * PRUN_LANES, prun__live(run, block),
-                           run->net->batch.sums + (block * run->net->max_channels + c) * 2);
+    prun__kernels_now()->sums(dy, dy, out->h * out->w, out->c, prun__live(run, block),
+                              run->net->batch.sums + block * 2 * run->net->max_channels);
 }
 
 static void prun__bias_backward(prun__run *run, float *dbias) {
@@ -5369,7 +5519,9 @@ static void prun__eval_block(const prun_net *net, float *arena, float *scratch) 
                 prun__conv_block(&op->conv, 1, x, net->prepared + op->eval_packed, finish, scratch,
                                  y);
         } else if (op->kind == PRUN__NORM) {
-            prun__norm_block(net, op, op->relu && !op->folded, x, y);
+            prun__norm_job job = prun__norm_job_of(net, op);
+            if (op->folded) job.low = -(float)HUGE_VAL;
+            prun__kernels_now()->norm(&job, x, y);
         } else if (op->kind == PRUN__ADD) {
             prun__sum_block(x, prun__slot(net, arena, op->in2), net->value[op->out].size, y);
         } else {
