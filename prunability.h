@@ -1094,11 +1094,12 @@ typedef struct prun__panel {
     int32_t relu, accumulate; /* accumulate: add to y instead of starting from bias */
 } prun__panel;
 
-/* A tile of the weight gradient: sums over pixels and lanes of x times dy, for `tile_rows` rows (a
+/* Tiles of the weight gradient: sums over pixels and lanes of x times dy, for `tile_rows` rows (a
    kernel tap and in-channel each) and up to `tile_columns` out-channels. */
 typedef struct prun__correlation {
     const float *x, *y; /* of the first pixel; y: of the first out-channel */
-    int64_t offset[4];  /* of each row from x, in floats; unused rows repeat another */
+    const int32_t *offset; /* of each row from x, in floats; unused rows repeat another */
+    int64_t tiles;         /* one below the other */
     int64_t blocks, rows, pixels;      /* pixels: in a row */
     int64_t x_block, x_row, x_pixel;   /* floats between them in x */
     int64_t y_block, y_row, y_pixel;
@@ -1423,32 +1424,33 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     b##j = PRUN__MLA_##T(x1, v, b##j); \
     c##j = PRUN__MLA_##T(x2, v, c##j);
 #define PRUN__TILE_FINISH(T, j) \
-    prun__add_rows_##T(a##j, b##j, c##j, job->sum + j * job->sum_column);
+    prun__add_rows_##T(a##j, b##j, c##j, sum + j * job->sum_column);
 #define PRUN__DEFINE_CORRELATE(T, TARGET, COLUMNS) \
     TARGET static void prun__correlate##COLUMNS##_##T(const prun__correlation *job) { \
-        const int64_t o0 = job->offset[0], o1 = job->offset[1], o2 = job->offset[2]; \
-        int64_t block, row, pixel; \
+        const int64_t x_gap = job->x_pixel - PRUN_LANES, y_gap = job->y_pixel - PRUN_LANES; \
+        int64_t k, block, row, pixel; \
         int l; \
-        PRUN__EACH##COLUMNS(PRUN__TILE_ZERO, T) \
-        for (block = 0; block < job->blocks; block++) \
-            for (row = 0; row < job->rows; row++) { \
-                const float *x = job->x + block * job->x_block + row * job->x_row; \
-                const float *y = job->y + block * job->y_block + row * job->y_row; \
-                for (pixel = 0; pixel < job->pixels; pixel++) { \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
-                        const PRUN__V_##T x0 = PRUN__LOAD_##T(x + o0), \
-                                          x1 = PRUN__LOAD_##T(x + o1), \
-                                          x2 = PRUN__LOAD_##T(x + o2); \
-                        PRUN__V_##T v; \
-                        PRUN__EACH##COLUMNS(PRUN__TILE_STEP, T) \
-                        x += PRUN__WIDTH_##T; \
-                        y += PRUN__WIDTH_##T; \
-                    } \
-                    x += job->x_pixel - PRUN_LANES; \
-                    y += job->y_pixel - PRUN_LANES; \
+        for (k = 0; k < 3 * job->tiles; k += 3) { \
+            const int32_t o0 = job->offset[k], o1 = job->offset[k + 1], o2 = job->offset[k + 2]; \
+            float *sum = job->sum + k; \
+            PRUN__EACH##COLUMNS(PRUN__TILE_ZERO, T) \
+            for (block = 0; block < job->blocks; block++) \
+                for (row = 0; row < job->rows; row++) { \
+                    const float *x = job->x + block * job->x_block + row * job->x_row; \
+                    const float *y = job->y + block * job->y_block + row * job->y_row; \
+                    for (pixel = 0; pixel < job->pixels; pixel++, x += x_gap, y += y_gap) \
+                        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
+                            const PRUN__V_##T x0 = PRUN__LOAD_##T(x + o0), \
+                                              x1 = PRUN__LOAD_##T(x + o1), \
+                                              x2 = PRUN__LOAD_##T(x + o2); \
+                            PRUN__V_##T v; \
+                            PRUN__EACH##COLUMNS(PRUN__TILE_STEP, T) \
+                            x += PRUN__WIDTH_##T; \
+                            y += PRUN__WIDTH_##T; \
+                        } \
                 } \
-            } \
-        PRUN__EACH##COLUMNS(PRUN__TILE_FINISH, T) \
+            PRUN__EACH##COLUMNS(PRUN__TILE_FINISH, T) \
+        } \
     }
 
 /* Winograd F(4x4,3x3) with points 0, 1, -1, 2, -2, infinity (Lavin and Gray 2016): B' d B, A' m A
@@ -1997,27 +1999,29 @@ PRUN__AVX512 static inline void prun__add_rows_avx512(__m512 a, __m512 b, __m512
     c##j = _mm512_fmadd_ps(x2, v, c##j); \
     d##j = _mm512_fmadd_ps(x3, v, d##j);
 #define PRUN__FINISH4(T, j) \
-    prun__add_rows_avx512(a##j, b##j, c##j, d##j, job->sum + j * job->sum_column);
+    prun__add_rows_avx512(a##j, b##j, c##j, d##j, sum + j * job->sum_column);
 #define PRUN__DEFINE_CORRELATE512(COLUMNS) \
     PRUN__AVX512 static void prun__correlate##COLUMNS##_avx512(const prun__correlation *job) { \
-        const int64_t o0 = job->offset[0], o1 = job->offset[1], o2 = job->offset[2], \
-                      o3 = job->offset[3]; \
-        int64_t block, row, pixel; \
-        PRUN__EACH##COLUMNS(PRUN__ZERO4, avx512) \
-        for (block = 0; block < job->blocks; block++) \
-            for (row = 0; row < job->rows; row++) { \
-                const float *x = job->x + block * job->x_block + row * job->x_row; \
-                const float *y = job->y + block * job->y_block + row * job->y_row; \
-                for (pixel = 0; pixel < job->pixels; pixel++) { \
-                    const __m512 x0 = _mm512_loadu_ps(x + o0), x1 = _mm512_loadu_ps(x + o1), \
-                                 x2 = _mm512_loadu_ps(x + o2), x3 = _mm512_loadu_ps(x + o3); \
-                    __m512 v; \
-                    PRUN__EACH##COLUMNS(PRUN__STEP4, avx512) \
-                    x += job->x_pixel; \
-                    y += job->y_pixel; \
+        const int64_t x_pixel = job->x_pixel, y_pixel = job->y_pixel; \
+        int64_t k, block, row, pixel; \
+        for (k = 0; k < 4 * job->tiles; k += 4) { \
+            const int64_t o0 = job->offset[k], o1 = job->offset[k + 1], o2 = job->offset[k + 2], \
+                          o3 = job->offset[k + 3]; \
+            float *sum = job->sum + k; \
+            PRUN__EACH##COLUMNS(PRUN__ZERO4, avx512) \
+            for (block = 0; block < job->blocks; block++) \
+                for (row = 0; row < job->rows; row++) { \
+                    const float *x = job->x + block * job->x_block + row * job->x_row; \
+                    const float *y = job->y + block * job->y_block + row * job->y_row; \
+                    for (pixel = 0; pixel < job->pixels; pixel++, x += x_pixel, y += y_pixel) { \
+                        const __m512 x0 = _mm512_loadu_ps(x + o0), x1 = _mm512_loadu_ps(x + o1), \
+                                     x2 = _mm512_loadu_ps(x + o2), x3 = _mm512_loadu_ps(x + o3); \
+                        __m512 v; \
+                        PRUN__EACH##COLUMNS(PRUN__STEP4, avx512) \
+                    } \
                 } \
-            } \
-        PRUN__EACH##COLUMNS(PRUN__FINISH4, avx512) \
+            PRUN__EACH##COLUMNS(PRUN__FINISH4, avx512) \
+        } \
     }
 #define PRUN__EACH5(X, T) PRUN__EACH4(X, T) X(T, 4)
 PRUN__DEFINE_CORRELATE512(1)
@@ -2203,6 +2207,8 @@ typedef struct prun__conv {
     prun_conv2d shape; /* defaults filled in */
     int64_t out_height, out_width, taps;
     prun__segments forward, backward;
+    int32_t *channel; /* weight gradient: where the rows of a tap lie, one per in-channel */
+    int32_t *joined;  /* and those of all taps in a row, for few in-channels; else NULL */
 } prun__conv;
 
 /* Output channels are cut into panels: `wides` of the widest, then `narrows` of `narrow`. */
@@ -2391,11 +2397,53 @@ static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t 
     if (*to < *from) *to = *from;
 }
 
+static int64_t prun__padded_height(const prun__conv *c) {
+    return c->shape.in_height + c->shape.padding[0] + c->shape.padding[2];
+}
+
+static int64_t prun__padded_width(const prun__conv *c) {
+    return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
+}
+
+/* Floats of the zero-padded copy of a block, 0 if the input itself will do. */
+static int64_t prun__padded_size(const prun__conv *c) {
+    const int64_t h = prun__padded_height(c), w = prun__padded_width(c);
+    if (h == c->shape.in_height && w == c->shape.in_width) return 0;
+    return h * w * c->shape.in_channels * PRUN_LANES;
+}
+
+/* Few in-channels would leave most of a tile of the weight gradient empty: then its rows are the
+   taps and channels in one run. That needs x with its padding. */
+static int prun__joins_taps(const prun__conv *c) {
+    return c->shape.in_channels < 4 && c->taps > 1;
+}
+
+/* Places of the weight gradient's rows in x; tiles may reach three rows beyond the last, which is
+   repeated. */
+static prun_status prun__make_rows(prun_context *context, prun__conv *c) {
+    const int64_t I = c->shape.in_channels, width = c->shape.kernel[1], all = c->taps * I;
+    int64_t i;
+    c->channel = (int32_t *)prun__alloc(context, I + 3, sizeof(int32_t), "convolution");
+    if (!c->channel) return PRUN_ERR_MEMORY;
+    for (i = 0; i < I + 3; i++) c->channel[i] = (int32_t)(PRUN__MIN(i, I - 1) * PRUN_LANES);
+    if (!prun__joins_taps(c)) return PRUN_OK;
+    c->joined = (int32_t *)prun__alloc(context, all + 3, sizeof(int32_t), "convolution");
+    if (!c->joined) return PRUN_ERR_MEMORY;
+    for (i = 0; i < all + 3; i++) {
+        const int64_t row = PRUN__MIN(i, all - 1), tap = row / I;
+        const int64_t at = tap / width * prun__padded_width(c) + tap % width;
+        c->joined[i] = (int32_t)((at * I + row % I) * PRUN_LANES);
+    }
+    return PRUN_OK;
+}
+
 static void prun__conv_free(prun_context *context, prun__conv *c) {
     prun__free(context, c->forward.segment);
     prun__free(context, c->forward.first);
     prun__free(context, c->backward.segment);
     prun__free(context, c->backward.first);
+    prun__free(context, c->channel);
+    prun__free(context, c->joined);
     memset(c, 0, sizeof *c);
 }
 
@@ -2410,6 +2458,7 @@ static prun_status prun__conv_make(prun_context *context, const prun_conv2d *sha
     c->taps = c->shape.kernel[0] * c->shape.kernel[1];
     status = prun__make_segments(context, c, 1, &c->forward);
     if (status == PRUN_OK) status = prun__make_segments(context, c, 0, &c->backward);
+    if (status == PRUN_OK) status = prun__make_rows(context, c);
     if (status != PRUN_OK) prun__conv_free(context, c);
     return status;
 }
@@ -2502,24 +2551,26 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
    frequencies; in each of them the channels are joined by the dense panel kernel, with tiles in the
    place of pixels. */
 
-/* Where Winograd was measured to win: from so many channels on the products saved pay for the
-   transforms. The weight gradient needs more, because its tiles are 16 channels wide. */
-enum { PRUN__WINOGRAD_VALUES = 8, PRUN__WINOGRAD_WEIGHTS = 16 };
-
-static int prun__use_winograd(const prun__conv *c, int64_t channels) {
+/* Where Winograd was measured to win: from so many channels and such an extent of the result on, the
+   products saved pay for the transforms. */
+static int prun__use_winograd(const prun__conv *c, int64_t channels, int64_t extent) {
     const prun_conv2d *s = &c->shape;
     if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__winograd_possible(s)) return 0;
     if (s->algorithm == PRUN_ALGORITHM_WINOGRAD) return 1;
-    return s->in_channels >= channels && s->out_channels >= channels && c->out_height >= 4 &&
-           c->out_width >= 4;
+    return s->in_channels >= channels && s->out_channels >= channels &&
+           c->out_height >= extent && c->out_width >= extent;
 }
 
-/* Tiles that go through the frequencies together: their values should stay in the second-level
-   cache, but the weights should not be read anew for too few of them. */
+static int prun__winograd_values(const prun__conv *c) { return prun__use_winograd(c, 8, 4); }
+static int prun__winograd_weights(const prun__conv *c) { return prun__use_winograd(c, 8, 8); }
+
+/* Tiles that go through the frequencies together. A frequency at a time is read from the 4 MB or
+   less that they take, which bears the third-level cache; what costs is reading the weights anew,
+   and adding up the lanes of weight gradients, for too few tiles. */
 #define PRUN__WINOGRAD_TILES 16
 
 static int64_t prun__winograd_tiles(const prun__conv *c) {
-    const int64_t fit = (INT64_C(1) << 20) / (36 * 64 * (c->shape.in_channels +
+    const int64_t fit = (INT64_C(1) << 22) / (36 * 64 * (c->shape.in_channels +
                                                          c->shape.out_channels));
     return PRUN__MAX(4, PRUN__MIN(fit, PRUN__WINOGRAD_TILES));
 }
@@ -2704,21 +2755,6 @@ static int64_t prun__conv_out(const prun__conv *c) {
     return c->shape.out_channels * c->out_height * c->out_width * PRUN_LANES;
 }
 
-static int64_t prun__padded_height(const prun__conv *c) {
-    return c->shape.in_height + c->shape.padding[0] + c->shape.padding[2];
-}
-
-static int64_t prun__padded_width(const prun__conv *c) {
-    return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
-}
-
-/* Floats of the zero-padded copy of a block, 0 if the input itself will do. */
-static int64_t prun__padded_size(const prun__conv *c) {
-    const int64_t h = prun__padded_height(c), w = prun__padded_width(c);
-    if (h == c->shape.in_height && w == c->shape.in_width) return 0;
-    return h * w * c->shape.in_channels * PRUN_LANES;
-}
-
 /* Copies a block into the middle of zeros. */
 static void prun__pad_block(const prun__conv *c, const float *x, float *padded) {
     const int64_t row = c->shape.in_width * c->shape.in_channels * PRUN_LANES;
@@ -2748,8 +2784,7 @@ typedef struct prun__weight_job {
     int64_t blocks, groups, chunks, task_sums; /* task_sums: floats of one task's sums */
 } prun__weight_job;
 
-/* Rows of the tiles: a kernel tap and in-channel each. Few in-channels would leave most of a tile
-   empty, so then the taps are joined to one run of rows, which needs x with its padding. */
+/* Rows of the tiles: a kernel tap and in-channel each. */
 typedef struct prun__rows {
     int64_t runs, length, padded, tap; /* padded: slots of a run; tap: slots from tap to tap */
     int joined;
@@ -2758,7 +2793,7 @@ typedef struct prun__rows {
 static prun__rows prun__weight_rows(const prun__conv *c) {
     const int64_t tile = prun__kernels_now()->tile_rows, I = c->shape.in_channels;
     prun__rows r;
-    r.joined = I < 4 && c->taps > 1;
+    r.joined = prun__joins_taps(c);
     r.runs = r.joined ? 1 : c->taps;
     r.length = r.joined ? c->taps * I : I;
     r.padded = (r.length + tile - 1) / tile * tile;
@@ -2788,15 +2823,38 @@ static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
     return prun__weight_groups(c, blocks) * prun__weight_chunks(c) * PRUN__WEIGHT_CHUNK * slots;
 }
 
-/* Output pixels whose tile is summed at a time: a column of dy stays in the first-level cache, and
-   adding up the lanes at the end costs little. */
-#define PRUN__WEIGHT_PIXELS 64
+/* Output pixels whose tile is summed at a time: few enough for a column of dy to stay in the
+   first-level cache beside the rows of x that stream past, many enough for the adding up of lanes
+   at the end to cost little. */
+#define PRUN__WEIGHT_PIXELS 48
 
 /* Some rows of one block, or all rows of several. */
 typedef struct prun__strip {
     const float *x, *dy; /* of the first block; dy of the chunk's first channel */
     int64_t blocks, row, rows;
+    float *column;       /* dy of the columns at work, [block][pixel][column] */
 } prun__strip;
+
+/* Columns at work are copied side by side: pixels of dy are often a multiple of 4 KB apart, where
+   they would push one another out of the cache. */
+static void prun__copy_columns(const prun__conv *c, const prun__strip *s, int64_t from,
+                               int64_t columns) {
+    const int64_t O = c->shape.out_channels, pixels = s->rows * c->out_width;
+    int64_t b, p;
+    float *to = s->column;
+    for (b = 0; b < s->blocks; b++) {
+        const float *dy = s->dy + b * prun__conv_out(c) +
+                          (s->row * c->out_width * O + from) * PRUN_LANES;
+        for (p = 0; p < pixels; p++, dy += O * PRUN_LANES, to += columns * PRUN_LANES)
+            memcpy(to, dy, (size_t)(columns * PRUN_LANES) * sizeof(float));
+    }
+}
+
+/* Width of the next columns out of `left`: all as equal as can be. */
+static int64_t prun__tile_width(int64_t left) {
+    const int64_t most = prun__kernels_now()->tile_columns, tiles = (left + most - 1) / most;
+    return (left + tiles - 1) / tiles;
+}
 
 /* One run of rows (tap) from in-channel `from` to `to`, against some columns. */
 static void prun__weight_run(const prun__conv *c, const prun__rows *r, const prun__strip *s,
@@ -2807,7 +2865,7 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
     const int64_t ky = tap / shape->kernel[1], kx = tap % shape->kernel[1];
     const int64_t wide = r->joined ? prun__padded_width(c) : shape->in_width;
     const int64_t I = shape->in_channels;
-    int64_t y0 = 0, y1 = c->out_height, x0 = 0, x1 = c->out_width, top = 0, left = 0, k, i;
+    int64_t y0 = 0, y1 = c->out_height, x0 = 0, x1 = c->out_width, top = 0, left = 0;
     prun__correlation j;
     if (!r->joined) {
         prun__tap_range(ky, shape->padding[0], shape->stride[0], shape->in_height, c->out_height,
@@ -2828,37 +2886,48 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
     j.x_block = prun__conv_in(c);
     j.x = s->x + ((y0 * shape->stride[0] + top) * wide + x0 * shape->stride[1] + left) * I *
                      PRUN_LANES;
-    j.y_pixel = shape->out_channels * PRUN_LANES;
+    j.y_pixel = columns * PRUN_LANES;
     j.y_row = c->out_width * j.y_pixel;
-    j.y_block = prun__conv_out(c);
-    j.y = s->dy + (y0 * c->out_width + x0) * j.y_pixel + column * PRUN_LANES;
+    j.y_block = s->rows * j.y_row;
+    j.y = s->column + (y0 - s->row) * j.y_row + x0 * j.y_pixel;
     j.sum_column = r->runs * r->padded;
-    for (k = from; k < to; k += kernels->tile_rows) {
-        for (i = 0; i < kernels->tile_rows; i++) {
-            const int64_t row = PRUN__MIN(k + i, r->length - 1);
-            j.offset[i] = row * PRUN_LANES;
-            if (r->joined)
-                j.offset[i] = (row / I / shape->kernel[1] * wide * I +
-                               row / I % shape->kernel[1] * I + row % I) * PRUN_LANES;
-        }
-        j.sum = sums + column * j.sum_column + tap * r->padded + k;
-        kernels->correlate[columns](&j);
-    }
+    j.tiles = (to - from + kernels->tile_rows - 1) / kernels->tile_rows;
+    j.offset = (r->joined ? c->joined : c->channel) + from;
+    j.sum = sums + column * j.sum_column + tap * r->padded + from;
+    kernels->correlate[columns](&j);
 }
 
 /* A strip against a chunk. In-channels go in portions that stay in the second-level cache while all
    columns pass. */
 static void prun__weight_strip(const prun__conv *c, const prun__rows *r, const prun__strip *s,
                                int64_t channels, float *sums) {
-    const int64_t tile = prun__kernels_now()->tile_columns, rows = prun__kernels_now()->tile_rows;
+    const int64_t rows = prun__kernels_now()->tile_rows;
     const int64_t area = c->shape.stride[0] * c->shape.stride[1];
     const int64_t portion = PRUN__MAX(64 / area, 4) / rows * rows;
-    int64_t from, column, tap;
+    int64_t from, column, columns, tap;
     for (from = 0; from < r->length; from += portion)
-        for (column = 0; column < channels; column += tile)
+        for (column = 0; column < channels; column += columns) {
+            columns = prun__tile_width(channels - column);
+            prun__copy_columns(c, s, column, columns);
             for (tap = 0; tap < r->runs; tap++)
                 prun__weight_run(c, r, s, tap, from, PRUN__MIN(from + portion, r->length), column,
-                                 PRUN__MIN(tile, channels - column), sums);
+                                 columns, sums);
+        }
+}
+
+/* Rows of a strip, and blocks of one where a block is small. */
+static int64_t prun__strip_rows(const prun__conv *c) {
+    return PRUN__MAX(1, PRUN__MIN(c->out_height, PRUN__WEIGHT_PIXELS / c->out_width));
+}
+
+static int64_t prun__strip_blocks(const prun__conv *c) {
+    return PRUN__MAX(1, PRUN__WEIGHT_PIXELS / (c->out_height * c->out_width));
+}
+
+/* A padded block, and columns of dy: no tier has more than six. */
+static int64_t prun__direct_weight_scratch(const prun__conv *c) {
+    return prun__padded_size(c) +
+           prun__strip_blocks(c) * prun__strip_rows(c) * c->out_width * 6 * PRUN_LANES;
 }
 
 static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
@@ -2867,13 +2936,12 @@ static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
     const prun__rows r = prun__weight_rows(c);
     const int64_t group = item / job->chunks, chunk = item % job->chunks;
     const int64_t to = (group + 1) * job->blocks / job->groups;
-    const int64_t pixels = c->out_height * c->out_width;
-    const int64_t rows = PRUN__MAX(1, PRUN__MIN(c->out_height, PRUN__WEIGHT_PIXELS / c->out_width));
-    const int64_t several = r.joined ? 1 : PRUN__MAX(1, PRUN__WEIGHT_PIXELS / pixels);
+    const int64_t rows = prun__strip_rows(c), several = r.joined ? 1 : prun__strip_blocks(c);
     float *sums = job->partial + item * job->task_sums;
-    float *padded = job->strips + worker * prun__padded_size(c);
+    float *padded = job->strips + worker * prun__direct_weight_scratch(c);
     int64_t b;
     prun__strip s;
+    s.column = padded + prun__padded_size(c);
     memset(sums, 0, (size_t)job->task_sums * sizeof(float));
     for (b = group * job->blocks / job->groups; b < to; b += s.blocks) {
         s.x = job->x + b * prun__conv_in(c);
@@ -2947,7 +3015,7 @@ static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t
                                      const float *v, const float *d, float *sums) {
     const prun__kernels *kernels = prun__kernels_now();
     const int64_t I = c->shape.in_channels;
-    int64_t f, column, k, i;
+    int64_t f, column, columns;
     prun__correlation j;
     memset(&j, 0, sizeof j);
     j.blocks = j.rows = 1;
@@ -2955,16 +3023,15 @@ static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t
     j.x_pixel = I * PRUN_LANES;
     j.y_pixel = channels * PRUN_LANES;
     j.sum_column = I + 3;
+    j.offset = c->channel;
+    j.tiles = (I + kernels->tile_rows - 1) / kernels->tile_rows;
     for (f = 0; f < 36; f++, sums += PRUN__WEIGHT_CHUNK * j.sum_column) {
         j.x = v + f * prun__frequency_stride(c, I);
-        for (column = 0; column < channels; column += kernels->tile_columns) {
+        for (column = 0; column < channels; column += columns) {
+            columns = prun__tile_width(channels - column);
             j.y = d + f * prun__frequency_stride(c, channels) + column * PRUN_LANES;
-            for (k = 0; k < I; k += kernels->tile_rows) {
-                for (i = 0; i < kernels->tile_rows; i++)
-                    j.offset[i] = PRUN__MIN(k + i, I - 1) * PRUN_LANES;
-                j.sum = sums + column * j.sum_column + k;
-                kernels->correlate[PRUN__MIN(kernels->tile_columns, channels - column)](&j);
-            }
+            j.sum = sums + column * j.sum_column;
+            kernels->correlate[columns](&j);
         }
     }
 }
@@ -3052,7 +3119,7 @@ static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
 }
 
 static int64_t prun__weight_scratch(const prun__conv *c) {
-    const int64_t direct = PRUN__MAX(prun__padded_size(c), 1);
+    const int64_t direct = prun__direct_weight_scratch(c);
     if (!prun__winograd_possible(&c->shape)) return direct;
     return PRUN__MAX(direct, prun__winograd_weight_scratch(c));
 }
@@ -3071,14 +3138,14 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
     job.strips = strips;
     job.dweight = dweight;
     job.blocks = blocks;
-    if (prun__use_winograd(c, PRUN__WINOGRAD_WEIGHTS))
+    if (prun__winograd_weights(c))
         prun__winograd_weight_gradient(context, &job);
     else prun__direct_weight_gradient(context, &job);
 }
 
 static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t panel, float *packed) {
-    if (prun__use_winograd(c, PRUN__WINOGRAD_VALUES))
+    if (prun__winograd_values(c))
         prun__winograd_pack_panel(c, forward, weight, scale, panel, packed);
     else prun__direct_pack_panel(c, forward, weight, scale, panel, packed);
 }
@@ -3112,7 +3179,7 @@ static int64_t prun__conv_scratch(const prun__conv *c) {
 /* One block in one direction, by whichever algorithm the weights were packed for. */
 static void prun__conv_block(const prun__conv *c, int forward, const float *x, const float *packed,
                              prun__finish finish, float *scratch, float *y) {
-    if (prun__use_winograd(c, PRUN__WINOGRAD_VALUES))
+    if (prun__winograd_values(c))
         prun__winograd_block(c, forward, x, packed, finish, scratch, y);
     else prun__direct_block(c, forward, x, packed, finish, y);
 }
@@ -3663,6 +3730,7 @@ typedef struct prun__op {
     int32_t folded;          /* NORM: 1 when a convolution does its work in evaluation */
     int32_t add, add2;       /* backward: the gradient of in / in2 is added to, not set */
     prun__conv conv;         /* CONV */
+    int64_t phase_packed;           /* CONV: offset of its weights in batch.packed */
     int64_t eval_packed, eval_bias; /* CONV: offsets in net->prepared */
     int64_t eval_nonzero, eval_row; /* CONV: offsets in net->nonzero and net->nonzero_row */
     int32_t sparse;                 /* CONV: the evaluation at hand uses the sparse kernel */
@@ -3680,7 +3748,7 @@ typedef struct prun__batch {
     float **value;       /* per storage number */
     float **grad;        /* per gradient buffer */
     uint16_t **mask;     /* per operation: dropout, a bit per lane */
-    float *packed;       /* weights of the operation at work */
+    float *packed;       /* weights of the operations at work */
     float *partial;      /* weight gradients */
     float *strips;       /* per worker */
     float *scratch;      /* per worker: 16 images */
@@ -4847,7 +4915,9 @@ static void prun__dropout_apply(const uint16_t *mask, int64_t vectors, float sca
 typedef struct prun__run {
     prun_net *net;
     const prun__source *source;
-    const prun__op *op;
+    const prun__op *op;  /* backward: the operation at work */
+    int32_t first, last; /* forward: the operations of the phase at work */
+    int images;          /* forward: the phase begins by packing the images */
     int64_t blocks;
     int training;       /* batch statistics and dropout */
     int freeze;         /* running statistics stay */
@@ -4877,24 +4947,15 @@ static int64_t prun__batch_scratch(const prun_net *net) {
     return PRUN__MAX(prun__scratch_size(net), net->conv_scratch);
 }
 
-static void prun__pack_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun_net *net = run->net;
-    prun__pack_block(run->source, block, net->batch.scratch + worker * prun__batch_scratch(net),
-                     prun__at(run, 0, block));
-}
-
-/* Mean and sum of squared deviations of each channel of one block; in double, because float sums
-   would move the running statistics by more than their own rounding. */
-static void prun__moments_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun__value *in = &run->net->value[run->op->in];
-    const float *x = prun__at(run, run->op->in, block);
+/* Mean and sum of squared deviations of each channel of a value's block; in double, because float
+   sums would move the running statistics by more than their own rounding. */
+static void prun__block_moments(const prun__run *run, int32_t value, int64_t block) {
+    const prun__value *in = &run->net->value[value];
+    const float *x = prun__at(run, value, block);
     double *sums = run->net->batch.sums + block * 2 * run->net->max_channels;
     const int64_t live = prun__live(run, block);
     const double n = (double)(in->h * in->w * live);
     int64_t c;
-    (void)worker;
     prun__kernels_now()->sums(x, x, in->h * in->w, in->c, live, sums);
     for (c = 0; c < in->c; c++) {
         sums[2 * c] /= n;
@@ -4903,8 +4964,9 @@ static void prun__moments_task(void *pointer, int64_t block, int64_t worker) {
 }
 
 /* Joins the blocks' moments of a channel in order (Chan et al. 1979). */
-static void prun__join_moments(const prun__run *run, int64_t c, double *mean, double *squares) {
-    const prun__value *in = &run->net->value[run->op->in];
+static void prun__join_moments(const prun__run *run, const prun__op *op, int64_t c, double *mean,
+                               double *squares) {
+    const prun__value *in = &run->net->value[op->in];
     double n = 0.0;
     int64_t b;
     *mean = *squares = 0.0;
@@ -4947,9 +5009,8 @@ static void prun__fixed_coefficients(const prun_net *net, const prun__op *op, in
 }
 
 /* Batch statistics, and the running ones moved towards them (with Bessel's correction). */
-static void prun__batch_coefficients(const prun__run *run) {
+static void prun__batch_coefficients(const prun__run *run, const prun__op *op) {
     const prun_net *net = run->net;
-    const prun__op *op = run->op;
     const prun__value *in = &net->value[op->in];
     const prun__layer *layer = &net->layer[op->norm];
     prun_tensor *t = net->tensor + layer->tensor;
@@ -4957,7 +5018,7 @@ static void prun__batch_coefficients(const prun__run *run) {
     int64_t c;
     for (c = 0; c < in->c; c++) {
         double mean, squares;
-        prun__join_moments(run, c, &mean, &squares);
+        prun__join_moments(run, op, c, &mean, &squares);
         prun__set_coefficients(net, op, c, mean, squares / n);
         if (run->freeze) continue;
         t[2].data[c] = (float)((1.0 - layer->momentum) * (double)t[2].data[c] +
@@ -4967,15 +5028,14 @@ static void prun__batch_coefficients(const prun__run *run) {
     }
 }
 
-static uint64_t prun__dropout_stream(const prun__run *run) {
-    return PRUN__STREAM_DROPOUT + run->stream * 1024 + (uint64_t)run->op->layer;
+static uint64_t prun__dropout_stream(const prun__run *run, const prun__op *op) {
+    return PRUN__STREAM_DROPOUT + run->stream * 1024 + (uint64_t)op->layer;
 }
 
 /* Forward of one operation on one block; coefficients and packed weights are ready. */
-static void prun__forward_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
+static void prun__forward_op(const prun__run *run, const prun__op *op, int64_t block,
+                             float *scratch) {
     const prun_net *net = run->net;
-    const prun__op *op = run->op;
     const prun__layer *layer = &net->layer[op->layer];
     const float *x = prun__at(run, op->in, block);
     float *y = prun__at(run, op->out, block);
@@ -4983,8 +5043,8 @@ static void prun__forward_task(void *pointer, int64_t block, int64_t worker) {
     prun__finish finish = {NULL, 0, 0};
     if (op->kind == PRUN__CONV) {
         if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
-        prun__conv_block(&op->conv, 1, x, net->batch.packed, finish,
-                         net->batch.scratch + worker * prun__batch_scratch(net), y);
+        prun__conv_block(&op->conv, 1, x, net->batch.packed + op->phase_packed, finish, scratch,
+                         y);
     } else if (op->kind == PRUN__NORM) {
         const prun__norm_job job = prun__norm_job_of(net, op);
         prun__kernels_now()->norm(&job, x, y);
@@ -4997,7 +5057,7 @@ static void prun__forward_task(void *pointer, int64_t block, int64_t worker) {
             if (y != x) memcpy(y, x, (size_t)net->value[op->out].size * sizeof(float));
             return;
         }
-        prun__dropout_masks(run->seed, prun__dropout_stream(run), (uint64_t)(block * vectors),
+        prun__dropout_masks(run->seed, prun__dropout_stream(run, op), (uint64_t)(block * vectors),
                             vectors, threshold, mask);
         prun__dropout_apply(mask, vectors, 65536.0f / (float)(65536u - threshold), x, 0, y);
     } else {
@@ -5030,20 +5090,48 @@ static prun_status prun__check_batch(const prun_net *net, int64_t n) {
     return PRUN_OK;
 }
 
+/* True for an operation that needs the statistics of the whole batch: a phase ends before it. */
+static int prun__needs_batch(const prun__op *op) { return op->kind == PRUN__NORM && op->norm >= 0; }
+
+/* One block through a phase, while it is in cache: images or norm, convolutions and what follows
+   them, and the moments that the next phase begins with. */
+static void prun__phase_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    float *scratch = net->batch.scratch + worker * prun__batch_scratch(net);
+    int32_t i;
+    if (run->images) prun__pack_block(run->source, block, scratch, prun__at(run, 0, block));
+    for (i = run->first; i < run->last; i++) prun__forward_op(run, &net->op[i], block, scratch);
+    if (run->training && run->last < net->ops)
+        prun__block_moments(run, net->op[run->last].in, block);
+}
+
+/* The first operation from `i` on that begins another phase. */
+static int32_t prun__phase_end(const prun_net *net, int32_t i) {
+    while (i < net->ops && !prun__needs_batch(&net->op[i])) i++;
+    return i;
+}
+
 static void prun__forward(prun__run *run) {
     prun_net *net = run->net;
-    int32_t i;
-    prun__for(net->context, prun__pack_task, run, run->blocks);
-    for (i = 0; i < net->ops; i++) {
-        const prun__op *op = run->op = &net->op[i];
-        if (op->kind == PRUN__CONV) prun__pack_op(net, op, 1, NULL, net->batch.packed);
-        if (op->kind == PRUN__NORM && op->norm >= 0 && run->training) {
-            prun__for(net->context, prun__moments_task, run, run->blocks);
-            prun__batch_coefficients(run);
-        } else if (op->kind == PRUN__NORM) {
-            prun__fixed_coefficients(net, op, 0);
+    run->images = 1;
+    run->first = 0;
+    run->last = prun__phase_end(net, 0);
+    for (;;) {
+        int32_t i;
+        for (i = run->first; i < run->last; i++) {
+            const prun__op *op = &net->op[i];
+            if (op->kind == PRUN__CONV)
+                prun__pack_op(net, op, 1, NULL, net->batch.packed + op->phase_packed);
+            if (op->kind != PRUN__NORM) continue;
+            if (op->norm >= 0 && run->training) prun__batch_coefficients(run, op);
+            else prun__fixed_coefficients(net, op, 0);
         }
-        prun__for(net->context, prun__forward_task, run, run->blocks);
+        prun__for(net->context, prun__phase_task, run, run->blocks);
+        if (run->last == net->ops) return;
+        run->images = 0;
+        run->first = run->last;
+        run->last = prun__phase_end(net, run->first + 1);
     }
 }
 
@@ -5230,15 +5318,18 @@ static void prun__backward(prun__run *run, float *gradient) {
 /* Sizes of the shared buffers of a batch. */
 static void prun__batch_sizes(const prun_net *net, int64_t blocks, int64_t *packed,
                               int64_t *partial, int64_t *strip, int64_t *spare) {
+    int64_t phase = 0; /* floats of packed weights so far */
     int32_t i;
     *packed = *partial = *strip = *spare = 1;
     for (i = 0; i < net->ops; i++) {
-        const prun__op *op = &net->op[i];
+        prun__op *op = &net->op[i];
+        if (prun__needs_batch(op)) phase = 0;
         if (op->kind == PRUN__NORM && (op->add || op->in == 0))
             *spare = PRUN__MAX(*spare, blocks * net->value[op->in].size);
         if (op->kind != PRUN__CONV) continue;
-        *packed = PRUN__MAX(*packed, PRUN__MAX(prun__packed_size(&op->conv, 1),
-                                               prun__packed_size(&op->conv, 0)));
+        op->phase_packed = phase;
+        phase += prun__packed_size(&op->conv, 1);
+        *packed = PRUN__MAX(*packed, PRUN__MAX(phase, prun__packed_size(&op->conv, 0)));
         *partial = PRUN__MAX(*partial, prun__weight_partial_size(&op->conv, blocks));
         *strip = PRUN__MAX(*strip, prun__weight_scratch(&op->conv));
     }

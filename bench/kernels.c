@@ -94,26 +94,49 @@ __attribute__((target("avx2,fma"))) static void burn_avx2(float *lanes)
 }
 #endif
 
-static int uses_avx2(void)
+#if PRUN__X86
+__attribute__((target("avx512f"))) static void burn_avx512(float *lanes)
 {
-    return strcmp(prun_isa(), "avx2") == 0;
+    const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
+    int64_t step;
+#define LOAD(a, i) __m512 a = _mm512_loadu_ps(lanes + 16 * i);
+#define STEP(a, i) a = _mm512_fmadd_ps(a, x, y);
+#define SAVE(a, i) _mm512_storeu_ps(lanes + 16 * i, a);
+
+    BURN(LOAD)
+    for (step = 0; step < BURN_STEPS; step++) {
+        BURN(STEP)
+    }
+    BURN(SAVE)
+#undef LOAD
+#undef STEP
+#undef SAVE
+}
+#endif
+
+/* Floats of one multiply-add of the kernels in use. */
+static int burn_width(void)
+{
+    return strcmp(prun_isa(), "avx512") == 0 ? 16 : strcmp(prun_isa(), "avx2") == 0 ? 8 : 4;
 }
 
 static void burn_task(void *argument, int64_t item, int64_t worker)
 {
-    float lanes[8 * BURN_CHAINS];
+    float lanes[16 * BURN_CHAINS];
     int i;
 
     (void)item;
-    for (i = 0; i < 8 * BURN_CHAINS; i++)
-        lanes[i] = (float)i / 64;
+    for (i = 0; i < 16 * BURN_CHAINS; i++)
+        lanes[i] = (float)i / 128;
 #if PRUN__X86
-    if (uses_avx2())
+    if (burn_width() == 16)
+        burn_avx512(lanes);
+    else if (burn_width() == 8)
         burn_avx2(lanes);
     else
 #endif
         burn_portable(lanes);
-    ((volatile float *)argument)[worker * 16] = lanes[0] + lanes[8 * BURN_CHAINS - 1];
+    ((volatile float *)argument)[worker * 16] = lanes[0] + lanes[8 * (BURN_CHAINS - 1)];
 }
 
 typedef struct burn {
@@ -132,7 +155,7 @@ static prun_status burn_call(void *argument)
 /* GFLOP/s of multiply-add on all the context's threads. */
 static double measure_peak(const prun_context *context)
 {
-    const double threads = (double)prun__threads(context), width = uses_avx2() ? 8 : 4;
+    const double threads = (double)prun__threads(context), width = burn_width();
     burn b;
     bench_times times;
 
@@ -630,8 +653,7 @@ static const char *automatic(const layer *l, pass p)
 
     if (prun__conv_make(NULL, &l->shape, &conv) != PRUN_OK)
         return "?";
-    if (prun__use_winograd(&conv, p == WEIGHT_GRADIENT ? PRUN__WINOGRAD_WEIGHTS
-                                                       : PRUN__WINOGRAD_VALUES))
+    if (p == WEIGHT_GRADIENT ? prun__winograd_weights(&conv) : prun__winograd_values(&conv))
         name = "winograd";
     prun__conv_free(NULL, &conv);
     return name;
@@ -696,7 +718,8 @@ static int run(const settings *set, ex_csv *csv)
     bench_print_machine();
     peak = measure_peak(&context);
     printf("peak: %.1f GFLOP/s on %d thread%s (%s); batch %d\n\n", peak, (int)set->threads,
-           set->threads > 1 ? "s" : "", uses_avx2() ? "8-float FMA" : "4-float multiply and add",
+           set->threads > 1 ? "s" : "", burn_width() == 16 ? "16-float FMA"
+           : burn_width() == 8 ? "8-float FMA" : "4-float multiply and add",
            (int)set->batch);
     printf("%-22s %-15s %9s %6s %9s %9s %9s  %s\n", "layer, GFLOP/s", "pass", "direct", "% peak",
            "+border", "winograd", "plain C", "default");
