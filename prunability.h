@@ -2474,8 +2474,8 @@ static int prun__winograd_possible(const prun_conv2d *s) {
 static int64_t prun__packed_size(const prun__conv *c, int forward) {
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
-    const int64_t planes = prun__winograd_possible(&c->shape) ? 36 : c->taps;
-    return (out + 3) / 4 * 4 * in * planes; /* enough for the panels of every tier */
+    const int64_t plane = (out + 3) / 4 * 4 * in; /* enough for the panels of every tier */
+    return prun__winograd_possible(&c->shape) ? 36 * (plane + 16) : plane * c->taps;
 }
 
 /* A weight with the scale of its output channel (NULL: 1), which folds a batch norm. What is too
@@ -2595,42 +2595,60 @@ static const float prun__winograd_g[6][3] = {{1 / 4.0f, 0, 0},
                                              {1 / 24.0f, -1 / 12.0f, 1 / 6.0f},
                                              {0, 0, 1}};
 
-/* U = G g G' of one kernel, g flipped for the backward direction. */
-static void prun__winograd_kernel(const float *w, int forward, const double *scale, int64_t o,
-                                  float *u) {
-    const float(*G)[3] = prun__winograd_g;
-    float g[9], t[18];
-    int i, j;
-    for (i = 0; i < 9; i++) g[i] = prun__folded_weight(w[forward ? i : 8 - i], scale, o);
-    for (i = 0; i < 6; i++)
-        for (j = 0; j < 3; j++)
-            t[3 * i + j] = G[i][0] * g[j] + G[i][1] * g[3 + j] + G[i][2] * g[6 + j];
-    for (i = 0; i < 6; i++)
-        for (j = 0; j < 6; j++)
-            u[6 * i + j] =
-                t[3 * i] * G[j][0] + t[3 * i + 1] * G[j][1] + t[3 * i + 2] * G[j][2];
+/* G g along one axis: `step` values apart, for four kernels at a time. */
+static inline void prun__winograd_g4(const prun__f4 *g, int g_step, prun__f4 *u, int u_step) {
+    const prun__f4 g0 = g[0], g1 = g[g_step], g2 = g[2 * g_step];
+    const prun__f4 sixth = prun__f4_set(1 / 6.0f), twelfth = prun__f4_set(1 / 12.0f);
+    const prun__f4 a = prun__f4_mul(prun__f4_add(g0, g2), prun__f4_set(-1 / 6.0f));
+    const prun__f4 b = prun__f4_mla(g0, prun__f4_set(1 / 24.0f), prun__f4_mul(g2, sixth));
+    u[0] = prun__f4_mul(g0, prun__f4_set(0.25f));
+    u[u_step] = prun__f4_mls(g1, sixth, a);
+    u[2 * u_step] = prun__f4_mla(g1, sixth, a);
+    u[3 * u_step] = prun__f4_mla(g1, twelfth, b);
+    u[4 * u_step] = prun__f4_mls(g1, twelfth, b);
+    u[5 * u_step] = g2;
 }
 
-/* One panel in all frequencies: [frequency][panel][in][width]. */
+/* U = G g G' of four kernels, [position][16]. */
+static void prun__winograd_kernels(const float *g, float *u) {
+    prun__f4 in[9], t[18], row[6];
+    int i, j;
+    for (i = 0; i < 9; i++) in[i] = prun__f4_load(g + 16 * i);
+    for (j = 0; j < 3; j++) prun__winograd_g4(in + j, 3, t + j, 3);
+    for (i = 0; i < 6; i++) {
+        prun__winograd_g4(t + 3 * i, 1, row, 1);
+        for (j = 0; j < 6; j++) prun__f4_store(u + 16 * (6 * i + j), row[j]);
+    }
+}
+
+/* Floats from one frequency's weights to the next: as with frequencies, off the powers of two. */
+static int64_t prun__winograd_plane(prun__cut cut, int64_t in) {
+    return prun__cut_total(cut) * in + 16;
+}
+
+/* One panel in all frequencies: [frequency][panel][in][width]; kernels flipped backward. */
 static void prun__winograd_pack_panel(const prun__conv *c, int forward, const float *weight,
                                       const double *scale, int64_t panel, float *packed) {
     const int64_t O = c->shape.out_channels, I = c->shape.in_channels;
     const int64_t out = forward ? O : I, in = forward ? I : O;
     const prun__cut cut = prun__cut_channels(out);
     const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
-    const int64_t plane = prun__cut_total(cut) * in;
-    int64_t i, k;
-    int f;
+    const int64_t live = PRUN__MIN(width, out - start), plane = prun__winograd_plane(cut, in);
+    float g[9 * 16], u[36 * 16];
+    int64_t i, k, t;
     packed += start * in;
-    for (k = 0; k < in; k++)
-        for (i = 0; i < width; i++) {
-            float u[36];
+    memset(g, 0, sizeof g);
+    for (k = 0; k < in; k++) {
+        for (i = 0; i < live; i++) {
             const int64_t o = forward ? start + i : k, s = forward ? k : start + i;
-            if (start + i < out)
-                prun__winograd_kernel(weight + (o * I + s) * 9, forward, scale, o, u);
-            else memset(u, 0, sizeof u);
-            for (f = 0; f < 36; f++) packed[f * plane + k * width + i] = u[f];
+            const float *from = weight + (o * I + s) * 9;
+            for (t = 0; t < 9; t++)
+                g[16 * t + i] = prun__folded_weight(from[forward ? t : 8 - t], scale, o);
         }
+        for (i = 0; i < width; i += 4) prun__winograd_kernels(g + i, u + i);
+        for (t = 0; t < 36; t++)
+            memcpy(packed + t * plane + k * width, u + 16 * t, (size_t)width * sizeof(float));
+    }
 }
 
 /* What one direction of a convolution looks like to Winograd. */
@@ -2708,7 +2726,7 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
         p.x = v + f * prun__frequency_stride(c, t->in);
         for (i = 0; i < prun__cut_panels(cut); i++) {
             const int64_t start = prun__cut_start(cut, i), width = prun__cut_width(cut, i);
-            p.weights = packed + (f * prun__cut_total(cut) + start) * t->in;
+            p.weights = packed + f * prun__winograd_plane(cut, t->in) + start * t->in;
             p.y = m + f * prun__frequency_stride(c, t->out) + start * PRUN_LANES;
             p.channels = (int32_t)PRUN__MIN(width, t->out - start);
             kernels->panel[width / 2](&p);
@@ -2716,10 +2734,10 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
     }
 }
 
-/* Forward or input gradient of one block. scratch: prun__winograd_scratch floats. */
-static void prun__winograd_block(const prun__conv *c, int forward, const float *x,
-                                 const float *packed, prun__finish finish, float *scratch,
-                                 float *y) {
+/* Forward or input gradient of some blocks. scratch: prun__winograd_scratch floats. */
+static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t blocks, const float *x,
+                                  const float *packed, prun__finish finish, float *scratch,
+                                  float *y) {
     const prun__kernels *kernels = prun__kernels_now();
     const prun__tiling t = prun__tiling_of(c, forward);
     const int64_t capacity = prun__winograd_tiles(c);
@@ -2727,19 +2745,22 @@ static void prun__winograd_block(const prun__conv *c, int forward, const float *
     const int64_t v_stride = prun__frequency_stride(c, t.in);
     const int64_t m_stride = prun__frequency_stride(c, t.out);
     float *v = scratch, *m = v + 36 * v_stride, *zero = m + 36 * m_stride;
+    const int64_t x_size = t.in_h * t.in_w * in, y_size = t.out_h * t.out_w * out;
     float *rest = zero + in, *to[16];
     const float *from[36], *target[16];
     int64_t at, i, k;
     memset(zero, 0, (size_t)(in + out) * sizeof(float));
-    for (at = 0; at < t.count; at += capacity) {
-        const int64_t tiles = PRUN__MIN(capacity, t.count - at);
+    for (at = 0; at < blocks * t.count; at += capacity) {
+        const int64_t tiles = PRUN__MIN(capacity, blocks * t.count - at);
         for (i = 0; i < tiles; i++) {
-            prun__tile_in(&t, at + i, x, zero, from);
+            const int64_t b = (at + i) / t.count;
+            prun__tile_in(&t, (at + i) % t.count, x + b * x_size, zero, from);
             kernels->winograd_in(from, t.in, v + i * in, v_stride);
         }
         prun__winograd_join(c, &t, tiles, packed, v, m);
         for (i = 0; i < tiles; i++) {
-            prun__tile_out(&t, at + i, y, rest, target);
+            const int64_t b = (at + i) / t.count;
+            prun__tile_out(&t, (at + i) % t.count, y + b * y_size, rest, target);
             for (k = 0; k < 16; k++) to[k] = (float *)(uintptr_t)target[k];
             kernels->winograd_out(m + i * out, m_stride, t.out, finish.bias, finish.relu,
                                   finish.accumulate, to);
@@ -3171,17 +3192,23 @@ static void prun__pack_weights(prun_context *context, prun__pack_job *job) {
     prun__for(context, prun__pack_panel_task, job, prun__cut_panels(cut));
 }
 
-/* Floats of scratch that prun__conv_block needs. */
+/* Floats of scratch that prun__conv_blocks needs. */
 static int64_t prun__conv_scratch(const prun__conv *c) {
     return prun__winograd_possible(&c->shape) ? prun__winograd_scratch(c) : 0;
 }
 
-/* One block in one direction, by whichever algorithm the weights were packed for. */
-static void prun__conv_block(const prun__conv *c, int forward, const float *x, const float *packed,
-                             prun__finish finish, float *scratch, float *y) {
-    if (prun__winograd_values(c))
-        prun__winograd_block(c, forward, x, packed, finish, scratch, y);
-    else prun__direct_block(c, forward, x, packed, finish, y);
+/* Some blocks in one direction, by whichever algorithm the weights were packed for. */
+static void prun__conv_blocks(const prun__conv *c, int forward, int64_t blocks, const float *x,
+                              const float *packed, prun__finish finish, float *scratch, float *y) {
+    const int64_t in = forward ? prun__conv_in(c) : prun__conv_out(c);
+    const int64_t out = forward ? prun__conv_out(c) : prun__conv_in(c);
+    int64_t b;
+    if (prun__winograd_values(c)) {
+        prun__winograd_blocks(c, forward, blocks, x, packed, finish, scratch, y);
+        return;
+    }
+    for (b = 0; b < blocks; b++)
+        prun__direct_block(c, forward, x + b * in, packed, finish, y + b * out);
 }
 
 /* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the
@@ -3265,10 +3292,10 @@ typedef struct prun__conv_job {
 static void prun__conv_task(void *pointer, int64_t block, int64_t worker) {
     const prun__conv_job *job = (const prun__conv_job *)pointer;
     const int64_t in = prun__conv_in(job->conv), out = prun__conv_out(job->conv);
-    prun__conv_block(job->conv, job->forward, job->x + block * (job->forward ? in : out),
-                     job->packed, job->finish,
-                     job->scratch + worker * prun__conv_scratch(job->conv),
-                     job->y + block * (job->forward ? out : in));
+    prun__conv_blocks(job->conv, job->forward, 1, job->x + block * (job->forward ? in : out),
+                      job->packed, job->finish,
+                      job->scratch + worker * prun__conv_scratch(job->conv),
+                      job->y + block * (job->forward ? out : in));
 }
 
 static int64_t prun__blocks(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
@@ -3793,6 +3820,7 @@ struct prun_net {
     int32_t *nonzero_row;
     int64_t nonzero_count, row_count, padded_size;
     int64_t conv_scratch;       /* floats, of the convolution that needs most */
+    int64_t group;              /* blocks that a task takes through the operations side by side */
     float *arena;               /* evaluation: slots and scratch of each worker */
     int64_t arena_capacity;
     double *losses;             /* evaluation scratch, per sample */
@@ -4344,8 +4372,13 @@ static int64_t prun__weight_size(const prun__op *op) {
     return op->conv.shape.out_channels * op->conv.shape.in_channels * op->conv.taps;
 }
 
+/* A block at a time stays in cache. Where the weights are larger than that, they are what is read
+   again and again, unless several blocks share them. */
+enum { PRUN__GROUP = 4, PRUN__GROUP_WEIGHTS = 1 << 21 };
+
 static prun_status prun__plan_sizes(prun_net *net) {
     int64_t i;
+    net->group = 1;
     net->max_channels = net->channels;
     net->value[0].c = net->channels;
     net->value[0].h = net->height;
@@ -4369,6 +4402,9 @@ static prun_status prun__plan_sizes(prun_net *net) {
         net->row_count += op->conv.shape.out_channels + 1;
         net->padded_size = PRUN__MAX(net->padded_size, prun__padded_size(&op->conv));
         net->conv_scratch = PRUN__MAX(net->conv_scratch, prun__conv_scratch(&op->conv));
+        if (prun__winograd_possible(&op->conv.shape) &&
+            prun__packed_size(&op->conv, 1) > PRUN__GROUP_WEIGHTS)
+            net->group = PRUN__GROUP;
     }
     return PRUN_OK;
 }
@@ -4918,7 +4954,7 @@ typedef struct prun__run {
     const prun__op *op;  /* backward: the operation at work */
     int32_t first, last; /* forward: the operations of the phase at work */
     int images;          /* forward: the phase begins by packing the images */
-    int64_t blocks;
+    int64_t blocks, group; /* group: blocks that a task takes at a time */
     int training;       /* batch statistics and dropout */
     int freeze;         /* running statistics stay */
     uint64_t seed, stream;
@@ -5032,20 +5068,14 @@ static uint64_t prun__dropout_stream(const prun__run *run, const prun__op *op) {
     return PRUN__STREAM_DROPOUT + run->stream * 1024 + (uint64_t)op->layer;
 }
 
-/* Forward of one operation on one block; coefficients and packed weights are ready. */
-static void prun__forward_op(const prun__run *run, const prun__op *op, int64_t block,
-                             float *scratch) {
+/* Forward of an operation that is no convolution on one block; coefficients are ready. */
+static void prun__forward_op(const prun__run *run, const prun__op *op, int64_t block) {
     const prun_net *net = run->net;
     const prun__layer *layer = &net->layer[op->layer];
     const float *x = prun__at(run, op->in, block);
     float *y = prun__at(run, op->out, block);
     const int64_t vectors = net->value[op->out].size / PRUN_LANES;
-    prun__finish finish = {NULL, 0, 0};
-    if (op->kind == PRUN__CONV) {
-        if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
-        prun__conv_block(&op->conv, 1, x, net->batch.packed + op->phase_packed, finish, scratch,
-                         y);
-    } else if (op->kind == PRUN__NORM) {
+    if (op->kind == PRUN__NORM) {
         const prun__norm_job job = prun__norm_job_of(net, op);
         prun__kernels_now()->norm(&job, x, y);
     } else if (op->kind == PRUN__ADD) {
@@ -5093,17 +5123,42 @@ static prun_status prun__check_batch(const prun_net *net, int64_t n) {
 /* True for an operation that needs the statistics of the whole batch: a phase ends before it. */
 static int prun__needs_batch(const prun__op *op) { return op->kind == PRUN__NORM && op->norm >= 0; }
 
-/* One block through a phase, while it is in cache: images or norm, convolutions and what follows
-   them, and the moments that the next phase begins with. */
-static void prun__phase_task(void *pointer, int64_t block, int64_t worker) {
+/* Blocks of a task: fewer than net->group where threads would stay idle. */
+static int64_t prun__group_of(const prun_net *net, int64_t blocks) {
+    const int64_t threads = prun__threads(net->context);
+    return PRUN__MAX(1, PRUN__MIN(net->group, blocks / threads));
+}
+
+static void prun__forward_conv(const prun__run *run, const prun__op *op, int64_t block,
+                               int64_t blocks, float *scratch) {
+    const prun_net *net = run->net;
+    const prun__layer *layer = &net->layer[op->layer];
+    prun__finish finish = {NULL, 0, 0};
+    if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
+    prun__conv_blocks(&op->conv, 1, blocks, prun__at(run, op->in, block),
+                      net->batch.packed + op->phase_packed, finish, scratch,
+                      prun__at(run, op->out, block));
+}
+
+/* A group of blocks through a phase, while it is in cache: images or norm, convolutions and what
+   follows them, and the moments that the next phase begins with. */
+static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun_net *net = run->net;
     float *scratch = net->batch.scratch + worker * prun__batch_scratch(net);
+    const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
+    int64_t b;
     int32_t i;
-    if (run->images) prun__pack_block(run->source, block, scratch, prun__at(run, 0, block));
-    for (i = run->first; i < run->last; i++) prun__forward_op(run, &net->op[i], block, scratch);
-    if (run->training && run->last < net->ops)
-        prun__block_moments(run, net->op[run->last].in, block);
+    for (b = from; run->images && b < to; b++)
+        prun__pack_block(run->source, b, scratch, prun__at(run, 0, b));
+    for (i = run->first; i < run->last; i++) {
+        const prun__op *op = &net->op[i];
+        if (op->kind == PRUN__CONV) prun__forward_conv(run, op, from, to - from, scratch);
+        else
+            for (b = from; b < to; b++) prun__forward_op(run, op, b);
+    }
+    if (!run->training || run->last == net->ops) return;
+    for (b = from; b < to; b++) prun__block_moments(run, net->op[run->last].in, b);
 }
 
 /* The first operation from `i` on that begins another phase. */
@@ -5127,7 +5182,8 @@ static void prun__forward(prun__run *run) {
             if (op->norm >= 0 && run->training) prun__batch_coefficients(run, op);
             else prun__fixed_coefficients(net, op, 0);
         }
-        prun__for(net->context, prun__phase_task, run, run->blocks);
+        prun__for(net->context, prun__phase_task, run,
+                  (run->blocks + run->group - 1) / run->group);
         if (run->last == net->ops) return;
         run->images = 0;
         run->first = run->last;
@@ -5230,14 +5286,15 @@ static void prun__norm_backward(prun__run *run, float *gradient) {
         prun__for(net->context, prun__norm_apply_task, run, run->blocks);
 }
 
-static void prun__conv_backward_task(void *pointer, int64_t block, int64_t worker) {
+static void prun__conv_backward_task(void *pointer, int64_t group, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
+    const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
     prun__finish finish = {NULL, 0, 0};
     finish.accumulate = run->op->add;
-    prun__conv_block(&run->op->conv, 0, prun__grad_at(run, run->op->out, block),
-                     run->net->batch.packed, finish,
-                     run->net->batch.scratch + worker * prun__batch_scratch(run->net),
-                     prun__grad_at(run, run->op->in, block));
+    prun__conv_blocks(&run->op->conv, 0, to - from, prun__grad_at(run, run->op->out, from),
+                      run->net->batch.packed, finish,
+                      run->net->batch.scratch + worker * prun__batch_scratch(run->net),
+                      prun__grad_at(run, run->op->in, from));
 }
 
 static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
@@ -5273,7 +5330,8 @@ static void prun__conv_backward(prun__run *run, float *gradient) {
         prun__bias_backward(run, prun__gradient_of(net, layer->tensor + 1, gradient));
     if (op->in == 0) return;
     prun__pack_op(net, op, 0, NULL, net->batch.packed);
-    prun__for(net->context, prun__conv_backward_task, run, run->blocks);
+    prun__for(net->context, prun__conv_backward_task, run,
+              (run->blocks + run->group - 1) / run->group);
 }
 
 /* ADD, DROPOUT and general pools on one block. */
@@ -5433,6 +5491,7 @@ static void prun__add_up(const double *losses, const int32_t *wrong, int64_t n, 
 static prun_status prun__run_batch(prun__run *run, float *gradient, double *sum, int64_t *errors) {
     prun_net *net = run->net;
     run->blocks = prun__blocks(run->source->n);
+    run->group = prun__group_of(net, run->blocks);
     PRUN__TRY(prun__batch_reserve(net, run->source->n));
     if (run->training) PRUN__TRY(prun__check_batch(net, run->source->n));
     prun__forward(run);
@@ -5573,7 +5632,7 @@ static int64_t prun__eval_scratch(const prun_net *net) {
 static int64_t prun__arena_size(const prun_net *net) {
     int64_t size = prun__eval_scratch(net);
     int32_t i;
-    for (i = 0; i < net->slots; i++) size += net->slot_size[i];
+    for (i = 0; i < net->slots; i++) size += net->group * net->slot_size[i];
     return size + (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16;
 }
 
@@ -5583,45 +5642,59 @@ typedef struct prun__eval {
     double *losses;
     int32_t *wrong;
     float *logits; /* instead of losses */
+    int64_t group; /* blocks of a task */
 } prun__eval;
 
+/* Where a value's blocks lie in a worker's memory. */
 static float *prun__slot(const prun_net *net, float *arena, int32_t value) {
     int32_t i;
-    for (i = 0; i < net->value[value].slot; i++) arena += net->slot_size[i];
+    for (i = 0; i < net->value[value].slot; i++) arena += net->group * net->slot_size[i];
     return arena;
 }
 
-/* One block through the whole net, in buffers small enough to stay in cache. */
-static void prun__eval_block(const prun_net *net, float *arena, float *scratch) {
+static void prun__eval_conv(const prun_net *net, const prun__op *op, int64_t blocks,
+                            const float *x, float *scratch, float *y) {
+    prun__finish finish = {NULL, 0, 0};
+    int64_t b;
+    finish.bias = net->prepared + op->eval_bias;
+    finish.relu = op->fold >= 0 && net->op[op->fold].relu;
+    if (!op->sparse) {
+        prun__conv_blocks(&op->conv, 1, blocks, x, net->prepared + op->eval_packed, finish,
+                          scratch, y);
+        return;
+    }
+    for (b = 0; b < blocks; b++)
+        prun__sparse_block(&op->conv, x + b * prun__conv_in(&op->conv),
+                           net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row,
+                           finish, scratch, y + b * prun__conv_out(&op->conv));
+}
+
+/* A group of blocks through the whole net, in buffers small enough to stay in cache. */
+static void prun__eval_blocks(const prun_net *net, int64_t blocks, float *arena, float *scratch) {
+    int64_t b;
     int32_t i;
     for (i = 0; i < net->ops; i++) {
         const prun__op *op = &net->op[i];
+        const int64_t in = net->value[op->in].size, out = net->value[op->out].size;
         const float *x = prun__slot(net, arena, op->in);
         float *y = prun__slot(net, arena, op->out);
-        prun__finish finish = {NULL, 0, 0};
         if (prun__skipped_in_eval(op)) continue;
         if (op->kind == PRUN__CONV) {
-            finish.bias = net->prepared + op->eval_bias;
-            finish.relu = op->fold >= 0 && net->op[op->fold].relu;
-            if (op->sparse)
-                prun__sparse_block(&op->conv, x, net->nonzero + op->eval_nonzero,
-                                   net->nonzero_row + op->eval_row, finish, scratch, y);
-            else
-                prun__conv_block(&op->conv, 1, x, net->prepared + op->eval_packed, finish, scratch,
-                                 y);
+            prun__eval_conv(net, op, blocks, x, scratch, y);
         } else if (op->kind == PRUN__NORM) {
             prun__norm_job job = prun__norm_job_of(net, op);
             if (op->folded) job.low = -(float)HUGE_VAL;
-            prun__kernels_now()->norm(&job, x, y);
+            for (b = 0; b < blocks; b++)
+                prun__kernels_now()->norm(&job, x + b * in, y + b * out);
         } else if (op->kind == PRUN__ADD) {
-            prun__sum_block(x, prun__slot(net, arena, op->in2), net->value[op->out].size, y);
+            prun__sum_block(x, prun__slot(net, arena, op->in2), blocks * out, y);
         } else {
-            prun__pool_block(net, op, x, y);
+            for (b = 0; b < blocks; b++) prun__pool_block(net, op, x + b * in, y + b * out);
         }
     }
 }
 
-static void prun__eval_task(void *pointer, int64_t block, int64_t worker) {
+static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
     const prun__eval *e = (const prun__eval *)pointer;
     const prun_net *net = e->net;
     float *arena = net->arena + worker * prun__arena_size(net);
@@ -5629,13 +5702,19 @@ static void prun__eval_task(void *pointer, int64_t block, int64_t worker) {
     double *head = (double *)(void *)(end - (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16);
     float *scratch = (float *)(void *)head - prun__eval_scratch(net);
     const float *logits = prun__slot(net, arena, net->output);
-    prun__pack_block(e->source, block, scratch, prun__slot(net, arena, 0));
-    prun__eval_block(net, arena, scratch);
-    if (e->logits)
-        prun__unlane_logits(logits, PRUN__MIN(PRUN_LANES, e->source->n - block * PRUN_LANES),
-                            net->classes, e->logits + block * PRUN_LANES * net->classes);
-    else
-        prun__loss_block(e->source, block, net->classes, logits, head, e->losses, e->wrong, NULL);
+    const int64_t from = group * e->group;
+    const int64_t to = PRUN__MIN(from + e->group, prun__blocks(e->source->n));
+    int64_t b;
+    for (b = from; b < to; b++)
+        prun__pack_block(e->source, b, scratch,
+                         prun__slot(net, arena, 0) + (b - from) * net->value[0].size);
+    prun__eval_blocks(net, to - from, arena, scratch);
+    for (b = from; b < to; b++, logits += net->value[net->output].size)
+        if (e->logits)
+            prun__unlane_logits(logits, PRUN__MIN(PRUN_LANES, e->source->n - b * PRUN_LANES),
+                                net->classes, e->logits + b * PRUN_LANES * net->classes);
+        else
+            prun__loss_block(e->source, b, net->classes, logits, head, e->losses, e->wrong, NULL);
 }
 
 static prun_status prun__evaluate(prun__eval *e) {
@@ -5651,7 +5730,9 @@ static prun_status prun__evaluate(prun__eval *e) {
     if (!e->losses) e->losses = net->losses;
     e->wrong = net->wrong;
     PRUN__TRY(prun__prepare(net));
-    prun__for(net->context, prun__eval_task, e, prun__blocks(e->source->n));
+    e->group = prun__group_of(net, prun__blocks(e->source->n));
+    prun__for(net->context, prun__eval_task, e,
+              (prun__blocks(e->source->n) + e->group - 1) / e->group);
     return PRUN_OK;
 }
 
