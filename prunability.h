@@ -2551,8 +2551,8 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
    frequencies; in each of them the channels are joined by the dense panel kernel, with tiles in the
    place of pixels. */
 
-/* Where Winograd was measured to win: from so many channels and such an extent of the result on, the
-   products saved pay for the transforms. */
+/* Where Winograd was measured to win: from so many channels and such an extent of the result on
+   the products saved pay for the transforms. */
 static int prun__use_winograd(const prun__conv *c, int64_t channels, int64_t extent) {
     const prun_conv2d *s = &c->shape;
     if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__winograd_possible(s)) return 0;
@@ -2822,26 +2822,29 @@ static prun__rows prun__weight_rows(const prun__conv *c) {
     return r;
 }
 
-/* Out-channels of a chunk: their gradients of a strip and the sums stay in the caches. */
-#define PRUN__WEIGHT_CHUNK 48
+/* Out-channels of a chunk: their gradients of a strip and the sums stay in the caches. Winograd
+   transforms x anew for every chunk, so there it is larger. */
+#define PRUN__DIRECT_CHUNK 48
+#define PRUN__WINOGRAD_CHUNK 96
 
-static int64_t prun__weight_chunks(const prun__conv *c) {
-    return (c->shape.out_channels + PRUN__WEIGHT_CHUNK - 1) / PRUN__WEIGHT_CHUNK;
+static int64_t prun__weight_chunks(const prun__conv *c, int64_t most) {
+    return (c->shape.out_channels + most - 1) / most;
 }
 
-static int64_t prun__chunk_channels(const prun__conv *c, int64_t chunk) {
-    return PRUN__MIN(PRUN__WEIGHT_CHUNK, c->shape.out_channels - chunk * PRUN__WEIGHT_CHUNK);
+static int64_t prun__chunk_channels(const prun__conv *c, int64_t most, int64_t chunk) {
+    return PRUN__MIN(most, c->shape.out_channels - chunk * most);
 }
 
-static int64_t prun__weight_groups(const prun__conv *c, int64_t blocks) {
-    const int64_t chunks = prun__weight_chunks(c);
+static int64_t prun__weight_groups(const prun__conv *c, int64_t most, int64_t blocks) {
+    const int64_t chunks = prun__weight_chunks(c, most);
     return PRUN__MIN(blocks, (7 + chunks) / chunks);
 }
 
 /* Enough for the tiles of every tier. */
 static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
     const int64_t slots = PRUN__MAX(c->taps * (c->shape.in_channels + 3), 4);
-    return prun__weight_groups(c, blocks) * prun__weight_chunks(c) * PRUN__WEIGHT_CHUNK * slots;
+    return prun__weight_groups(c, PRUN__DIRECT_CHUNK, blocks) *
+           prun__weight_chunks(c, PRUN__DIRECT_CHUNK) * PRUN__DIRECT_CHUNK * slots;
 }
 
 /* Output pixels whose tile is summed at a time: few enough for a column of dy to stay in the
@@ -2966,7 +2969,7 @@ static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
     memset(sums, 0, (size_t)job->task_sums * sizeof(float));
     for (b = group * job->blocks / job->groups; b < to; b += s.blocks) {
         s.x = job->x + b * prun__conv_in(c);
-        s.dy = job->dy + b * prun__conv_out(c) + chunk * PRUN__WEIGHT_CHUNK * PRUN_LANES;
+        s.dy = job->dy + b * prun__conv_out(c) + chunk * PRUN__DIRECT_CHUNK * PRUN_LANES;
         s.blocks = PRUN__MIN(several, to - b);
         if (r.joined && prun__padded_size(c) > 0) {
             prun__pad_block(c, s.x, padded);
@@ -2974,7 +2977,7 @@ static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
         }
         for (s.row = 0; s.row < c->out_height; s.row += s.rows) {
             s.rows = PRUN__MIN(rows, c->out_height - s.row);
-            prun__weight_strip(c, &r, &s, prun__chunk_channels(c, chunk), sums);
+            prun__weight_strip(c, &r, &s, prun__chunk_channels(c, PRUN__DIRECT_CHUNK, chunk), sums);
         }
     }
 }
@@ -2999,8 +3002,8 @@ static void prun__weight_unpack(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__conv *c = job->conv;
     const prun__rows r = prun__weight_rows(c);
-    const float *sum = job->partial + o / PRUN__WEIGHT_CHUNK * job->task_sums +
-                       o % PRUN__WEIGHT_CHUNK * r.runs * r.padded;
+    const float *sum = job->partial + o / PRUN__DIRECT_CHUNK * job->task_sums +
+                       o % PRUN__DIRECT_CHUNK * r.runs * r.padded;
     float *to = job->dweight + o * c->shape.in_channels * c->taps;
     int64_t i, tap;
     (void)worker;
@@ -3010,9 +3013,9 @@ static void prun__weight_unpack(void *pointer, int64_t o, int64_t worker) {
 
 static void prun__direct_weight_gradient(prun_context *context, prun__weight_job *job) {
     const prun__rows r = prun__weight_rows(job->conv);
-    job->chunks = prun__weight_chunks(job->conv);
-    job->groups = prun__weight_groups(job->conv, job->blocks);
-    job->task_sums = PRUN__WEIGHT_CHUNK * r.runs * r.padded;
+    job->chunks = prun__weight_chunks(job->conv, PRUN__DIRECT_CHUNK);
+    job->groups = prun__weight_groups(job->conv, PRUN__DIRECT_CHUNK, job->blocks);
+    job->task_sums = PRUN__DIRECT_CHUNK * r.runs * r.padded;
     prun__for(context, prun__weight_task, job, job->groups * job->chunks);
     if (job->groups > 1) prun__for(context, prun__add_groups_task, job, PRUN__PIECES);
     prun__for(context, prun__weight_unpack, job, job->conv->shape.out_channels);
@@ -3021,13 +3024,13 @@ static void prun__direct_weight_gradient(prun_context *context, prun__weight_job
 /* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile instead of
    144. Sums of a task: [frequency][out-channel of the chunk][in-channel]. */
 static int64_t prun__winograd_sums(const prun__conv *c) {
-    return 36 * PRUN__WEIGHT_CHUNK * (c->shape.in_channels + 3);
+    return 36 * PRUN__WINOGRAD_CHUNK * (c->shape.in_channels + 3);
 }
 
 /* Frequencies of x and of a chunk of dy, a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
     return 36 * (prun__frequency_stride(c, c->shape.in_channels) +
-                 prun__frequency_stride(c, PRUN__WEIGHT_CHUNK)) +
+                 prun__frequency_stride(c, PRUN__WINOGRAD_CHUNK)) +
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
@@ -3046,7 +3049,7 @@ static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t
     j.sum_column = I + 3;
     j.offset = c->channel;
     j.tiles = (I + kernels->tile_rows - 1) / kernels->tile_rows;
-    for (f = 0; f < 36; f++, sums += PRUN__WEIGHT_CHUNK * j.sum_column) {
+    for (f = 0; f < 36; f++, sums += PRUN__WINOGRAD_CHUNK * j.sum_column) {
         j.x = v + f * prun__frequency_stride(c, I);
         for (column = 0; column < channels; column += columns) {
             columns = prun__tile_width(channels - column);
@@ -3063,7 +3066,8 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     const prun__conv *c = job->conv;
     const prun__tiling t = prun__tiling_of(c, 1);
     const int64_t group = item / job->chunks, chunk = item % job->chunks;
-    const int64_t channels = prun__chunk_channels(c, chunk), capacity = prun__winograd_tiles(c);
+    const int64_t channels = prun__chunk_channels(c, PRUN__WINOGRAD_CHUNK, chunk);
+    const int64_t capacity = prun__winograd_tiles(c);
     const int64_t from = group * job->blocks / job->groups * t.count;
     const int64_t to = (group + 1) * job->blocks / job->groups * t.count;
     float *v = job->strips + worker * prun__winograd_weight_scratch(c);
@@ -3083,7 +3087,7 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
                                  prun__frequency_stride(c, t.in));
             prun__tile_out(&t, tile, job->dy + b * prun__conv_out(c), zero, y_pixel);
             for (k = 0; k < 16; k++)
-                if (y_pixel[k] != zero) y_pixel[k] += chunk * PRUN__WEIGHT_CHUNK * PRUN_LANES;
+                if (y_pixel[k] != zero) y_pixel[k] += chunk * PRUN__WINOGRAD_CHUNK * PRUN_LANES;
             kernels->winograd_dy(y_pixel, channels, d + i * channels * PRUN_LANES,
                                  prun__frequency_stride(c, channels));
         }
@@ -3111,20 +3115,20 @@ static void prun__winograd_unkernel(const float *u, float *w) {
 static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const int64_t I = job->conv->shape.in_channels, column = I + 3;
-    const float *sums = job->partial + o / PRUN__WEIGHT_CHUNK * job->task_sums +
-                        o % PRUN__WEIGHT_CHUNK * column;
+    const float *sums = job->partial + o / PRUN__WINOGRAD_CHUNK * job->task_sums +
+                        o % PRUN__WINOGRAD_CHUNK * column;
     int64_t i, f;
     (void)worker;
     for (i = 0; i < I; i++) {
         float u[36];
-        for (f = 0; f < 36; f++) u[f] = sums[f * PRUN__WEIGHT_CHUNK * column + i];
+        for (f = 0; f < 36; f++) u[f] = sums[f * PRUN__WINOGRAD_CHUNK * column + i];
         prun__winograd_unkernel(u, job->dweight + (o * I + i) * 9);
     }
 }
 
 static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
-    job->chunks = prun__weight_chunks(job->conv);
-    job->groups = prun__weight_groups(job->conv, job->blocks);
+    job->chunks = prun__weight_chunks(job->conv, PRUN__WINOGRAD_CHUNK);
+    job->groups = prun__weight_groups(job->conv, PRUN__WINOGRAD_CHUNK, job->blocks);
     job->task_sums = prun__winograd_sums(job->conv);
     prun__for(context, prun__winograd_weight_task, job, job->groups * job->chunks);
     if (job->groups > 1) prun__for(context, prun__add_groups_task, job, PRUN__PIECES);
@@ -3135,7 +3139,8 @@ static void prun__winograd_weight_gradient(prun_context *context, prun__weight_j
 static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
     const int64_t direct = prun__direct_partial_size(c, blocks);
     if (!prun__winograd_possible(&c->shape)) return direct;
-    return PRUN__MAX(direct, prun__weight_groups(c, blocks) * prun__weight_chunks(c) *
+    return PRUN__MAX(direct, prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks) *
+                                 prun__weight_chunks(c, PRUN__WINOGRAD_CHUNK) *
                                  prun__winograd_sums(c));
 }
 
