@@ -475,6 +475,13 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
                                       const int64_t *index, int64_t n, float *gradient,
                                       double *sum, int64_t *errors);
 
+/* Hessian of the summed loss in eval mode times v; v, product: as a gradient, no overlap. Exact, by
+   forward and backward tangents (Pearlmutter 1994); ReLU and max pooling count as linear where they
+   are smooth. About 8/3 of the gradient's work, in the same memory. */
+PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *images,
+                                            const int64_t *index, int64_t n, const float *v,
+                                            float *product);
+
 /* Draws of one training-mode pass. Zero: none of them random. */
 typedef struct prun_pass {
     const prun_augment *augment; /* NULL: none */
@@ -5765,6 +5772,399 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
     return PRUN_OK;
 }
 
+/* Second order -------------------------------------------------------------------------------- */
+/*
+   Hessian times vector by the R-operator (Pearlmutter 1994): every value x and every gradient g get
+   a tangent, their derivative as the parameters move along v. The buffers of a batch hold both,
+   B blocks each: values as x then x', gradients as g' then g. What is linear thus runs over 2 B
+   blocks at once, and the product's part for a convolution, x * g' + x' * g, is one weight gradient
+   over 2 B blocks. Masks of ReLU and pooling are those of x: their second derivative is zero.
+*/
+
+/* Images per batch: values and tangents take no more memory than a batch of the gradient. */
+#define PRUN__HESSIAN_BATCH (PRUN__GRADIENT_BATCH / 2)
+
+/* One pass: `run.blocks` is B. */
+typedef struct prun__second {
+    prun__run run;
+    const float *v;  /* direction, flat over the trained parameters */
+    float *product;
+    int backward;
+    int tangent;     /* packed weights are those of v: x' += v * x, g' += v * g */
+} prun__second;
+
+static const float *prun__direction_of(const prun__second *s, int32_t tensor) {
+    return s->v + (s->run.net->tensor[tensor].data - s->run.net->parameters);
+}
+
+/* Convolution of one block. The tangent of the images is zero and of no interest. */
+static void prun__second_conv_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__second *s = (const prun__second *)pointer;
+    const prun__run *run = &s->run;
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const int32_t tensor = net->layer[op->layer].tensor;
+    float *scratch = net->batch.scratch + worker * prun__batch_scratch(net);
+    prun__finish finish = {NULL, 0, 0};
+    if (s->backward) {
+        finish.accumulate = s->tangent || op->add;
+        prun__conv_block(&op->conv, 0,
+                         prun__grad_at(run, op->out, block + (s->tangent ? run->blocks : 0)),
+                         net->batch.packed, finish, scratch, prun__grad_at(run, op->in, block));
+        return;
+    }
+    /* A sum starts from its bias or from what is there, so the bias comes with the first part. */
+    finish.accumulate = s->tangent && op->in > 0;
+    if (net->layer[op->layer].bias && !finish.accumulate)
+        finish.bias = s->tangent || block >= run->blocks ? prun__direction_of(s, tensor + 1)
+                                                         : net->tensor[tensor + 1].data;
+    prun__conv_block(&op->conv, 1, prun__at(run, op->in, block), net->batch.packed, finish,
+                     scratch, prun__at(run, op->out, block + (s->tangent ? run->blocks : 0)));
+}
+
+/* W over values and tangents (gradients: both), then v over the values (gradients) alone. */
+static void prun__second_conv(prun__second *s, int backward) {
+    const prun_net *net = s->run.net;
+    const prun__op *op = s->run.op;
+    prun__pack_job job;
+    job.conv = &op->conv;
+    job.packed = net->batch.packed;
+    job.scale = NULL;
+    job.forward = !backward;
+    s->backward = backward;
+    for (s->tangent = 0; s->tangent < 2; s->tangent++) {
+        job.weight = s->tangent ? prun__direction_of(s, net->layer[op->layer].tensor)
+                                : net->tensor[net->layer[op->layer].tensor].data;
+        prun__pack_weights(net->context, &job);
+        prun__for(net->context, prun__second_conv_task, s,
+                  s->tangent || op->in == 0 ? s->run.blocks : 2 * s->run.blocks);
+    }
+}
+
+/* Coefficients of a norm, and their tangents in rows that only training needs. */
+enum { PRUN__SCALE_TANGENT = PRUN__S1, PRUN__SHIFT_TANGENT = PRUN__S2 };
+
+static void prun__second_coefficients(const prun__second *s) {
+    const prun_net *net = s->run.net;
+    const prun__op *op = s->run.op;
+    int64_t c;
+    prun__fixed_coefficients(net, op, 0);
+    for (c = 0; op->norm >= 0 && c < net->value[op->in].c; c++) {
+        const int32_t tensor = net->layer[op->norm].tensor;
+        prun__coef(net, op, PRUN__SCALE_TANGENT)[c] =
+            prun__direction_of(s, tensor)[c] * prun__coef(net, op, PRUN__INVERSE)[c];
+        prun__coef(net, op, PRUN__SHIFT_TANGENT)[c] = prun__direction_of(s, tensor + 1)[c];
+    }
+}
+
+/* Output and tangent of a norm for four lanes of a pooling window: the first maximum counts. */
+static inline void prun__second_window(const prun__op *op, const prun__value *in, const float *x,
+                                       const float *t, prun__affine a, prun__f4 scale_tangent,
+                                       prun__f4 shift_tangent, prun__f4 *y, prun__f4 *tangent) {
+    int64_t dy, dx;
+    for (dy = 0; dy < op->window; dy++)
+        for (dx = 0; dx < op->window; dx++) {
+            const int64_t at = (dy * in->w + dx) * in->c * PRUN_LANES;
+            const prun__f4 d = prun__f4_sub(prun__f4_load(x + at), a.mean);
+            const prun__f4 z = prun__f4_add(prun__f4_mul(d, a.scale), a.shift);
+            const prun__f4 dz = prun__f4_add(
+                prun__f4_mul(prun__f4_load(t + at), a.scale),
+                prun__f4_add(prun__f4_mul(d, scale_tangent), shift_tangent));
+            const prun__f4 best = dy + dx > 0 ? prun__f4_top(z, *y) : z;
+            *tangent = dy + dx == 0 ? dz
+                                    : prun__f4_add(prun__f4_if_eq(best, *y, *tangent),
+                                                   prun__f4_if_ne(best, *y, dz));
+            *y = best;
+        }
+}
+
+static void prun__second_norm(const prun__second *s, int64_t block) {
+    const prun_net *net = s->run.net;
+    const prun__op *op = s->run.op;
+    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    const float *x = prun__at(&s->run, op->in, block);
+    const float *t = prun__at(&s->run, op->in, s->run.blocks + block);
+    float *y = prun__at(&s->run, op->out, block);
+    float *to = prun__at(&s->run, op->out, s->run.blocks + block);
+    const prun__f4 zero = prun__f4_set(0.0f);
+    int64_t oy, ox, c;
+    int l;
+    for (oy = 0; oy < out->h; oy++)
+        for (ox = 0; ox < out->w; ox++)
+            for (c = 0; c < in->c; c++, y += PRUN_LANES, to += PRUN_LANES) {
+                const int64_t corner = ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
+                const prun__affine a = prun__affine_at(net, op, c);
+                const prun__f4 ds = prun__f4_set(prun__coef(net, op, PRUN__SCALE_TANGENT)[c]);
+                const prun__f4 db = prun__f4_set(prun__coef(net, op, PRUN__SHIFT_TANGENT)[c]);
+                for (l = 0; l < PRUN_LANES; l += 4) {
+                    prun__f4 value = zero, tangent = zero;
+                    prun__second_window(op, in, x + corner + l, t + corner + l, a, ds, db, &value,
+                                        &tangent);
+                    if (op->relu) {
+                        tangent = prun__f4_if_gt(value, zero, tangent);
+                        value = prun__f4_max(zero, value);
+                    }
+                    prun__f4_store(y + l, value);
+                    prun__f4_store(to + l, tangent);
+                }
+            }
+}
+
+/* Overlapping or padded maximum: the tangent of the winner. */
+static void prun__second_max_pool(const prun__second *s, int64_t block) {
+    const prun_net *net = s->run.net;
+    const prun__op *op = s->run.op;
+    const prun__layer *layer = &net->layer[op->layer];
+    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    const float *x = prun__at(&s->run, op->in, block);
+    const float *t = prun__at(&s->run, op->in, s->run.blocks + block);
+    float *y = prun__at(&s->run, op->out, block);
+    float *to = prun__at(&s->run, op->out, s->run.blocks + block);
+    int32_t where[PRUN_LANES];
+    int64_t oy, ox, c;
+    int l;
+    for (oy = 0; oy < out->h; oy++)
+        for (ox = 0; ox < out->w; ox++)
+            for (c = 0; c < out->c; c++, y += PRUN_LANES, to += PRUN_LANES) {
+                prun__pool_vector(layer, in, prun__clip_window(layer, in, oy, ox),
+                                  x + c * PRUN_LANES, y, where);
+                for (l = 0; l < PRUN_LANES; l++)
+                    to[l] = t[(where[l] * in->c + c) * PRUN_LANES + l];
+            }
+}
+
+/* Values and tangents of everything but convolutions. */
+static void prun__second_forward_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__second *s = (const prun__second *)pointer;
+    const prun_net *net = s->run.net;
+    const prun__op *op = s->run.op;
+    const int64_t size = net->value[op->out].size;
+    int64_t b;
+    (void)worker;
+    if (op->kind == PRUN__NORM) prun__second_norm(s, block);
+    else if (op->kind == PRUN__MAX_POOL) prun__second_max_pool(s, block);
+    else
+        for (b = block; b < 2 * s->run.blocks; b += s->run.blocks) {
+            const float *x = prun__at(&s->run, op->in, b);
+            float *y = prun__at(&s->run, op->out, b);
+            if (op->kind == PRUN__AVG_POOL) prun__pool_block(net, op, x, y);
+            else if (op->kind == PRUN__ADD)
+                prun__sum_block(x, prun__at(&s->run, op->in2, b), size, y);
+            else if (y != x) prun__copy_or_add(x, size, 0, y); /* dropout */
+        }
+}
+
+static void prun__second_pack_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__second *s = (const prun__second *)pointer;
+    const prun_net *net = s->run.net;
+    prun__pack_block(s->run.source, block,
+                     net->batch.scratch + worker * prun__batch_scratch(net),
+                     prun__at(&s->run, 0, block));
+    memset(prun__at(&s->run, 0, s->run.blocks + block), 0,
+           (size_t)net->value[0].size * sizeof(float));
+}
+
+/* Gradient g = p - e and its tangent g'_j = p_j (z'_j - sum p z'). Tangents of the logits are taken
+   relative to the label's, so that no digits cancel when its probability is almost 1. */
+static void prun__second_loss_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__second *s = (const prun__second *)pointer;
+    const prun__run *run = &s->run;
+    const prun_net *net = run->net;
+    const prun__source *source = run->source;
+    const int64_t classes = net->classes, live = prun__live(run, block);
+    double *p = net->batch.head + worker * prun__loss_scratch(classes);
+    float *row = (float *)(p + classes);
+    const float *z = prun__at(run, net->output, block);
+    const float *t = prun__at(run, net->output, run->blocks + block);
+    float *tangent = prun__grad_at(run, net->output, block);
+    float *g = prun__grad_at(run, net->output, run->blocks + block);
+    int64_t l, j;
+    for (l = 0; l < PRUN_LANES; l++, z++, t++, g++, tangent++) {
+        int64_t label = 0;
+        double mean = 0.0;
+        if (l < live) {
+            label = source->images->labels[prun__source_image(source, block * PRUN_LANES + l)];
+            for (j = 0; j < classes; j++) row[j] = z[j * PRUN_LANES];
+            prun_cross_entropy(row, classes, label, p);
+        }
+        for (j = 0; l < live && j < classes; j++)
+            mean += p[j] * ((double)t[j * PRUN_LANES] - (double)t[label * PRUN_LANES]);
+        for (j = 0; j < classes; j++) {
+            const int64_t at = j * PRUN_LANES;
+            const double d = (double)t[at] - (double)t[label * PRUN_LANES];
+            g[at] = l < live ? (float)(p[j] - (j == label ? 1.0 : 0.0)) : 0.0f;
+            tangent[at] = l < live ? (float)(p[j] * (d - mean)) : 0.0f;
+        }
+    }
+}
+
+/* g and g' through ReLU and pool, and the sums of g' and of g' x + g x'. */
+static void prun__second_mask_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__second *s = (const prun__second *)pointer;
+    const prun__run *run = &s->run;
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const prun__value *in = &net->value[op->in];
+    const int spare = op->add || op->in == 0;
+    const int64_t pixels = in->h * in->w, stride = in->c * PRUN_LANES;
+    double *sums = net->batch.sums + block * 2 * net->max_channels, other[2];
+    float *g[2];
+    int64_t c;
+    int k;
+    (void)worker;
+    for (k = 0; k < 2; k++) {
+        const int64_t b = block + k * run->blocks;
+        g[k] = spare ? net->batch.spare + b * in->size : prun__grad_at(run, op->in, b);
+        prun__norm_mask_block(net, op, prun__at(run, op->in, block),
+                              prun__grad_at(run, op->out, b), g[k]);
+    }
+    for (c = 0; op->norm >= 0 && c < in->c; c++) {
+        const int64_t at = c * PRUN_LANES, live = prun__live(run, block);
+        prun__channel_sums(g[0] + at, prun__at(run, op->in, block) + at, pixels, stride, live,
+                           sums + 2 * c);
+        prun__channel_sums(g[1] + at, prun__at(run, op->in, run->blocks + block) + at, pixels,
+                           stride, live, other);
+        sums[2 * c + 1] += other[1];
+    }
+}
+
+/* Into the gradients of the norm's input: g' scale + g scale', g scale. */
+static void prun__second_apply_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__second *s = (const prun__second *)pointer;
+    const prun__run *run = &s->run;
+    const prun_net *net = run->net;
+    const prun__op *op = run->op;
+    const prun__value *in = &net->value[op->in];
+    float *to = prun__grad_at(run, op->in, block);
+    float *plain = prun__grad_at(run, op->in, run->blocks + block);
+    const float *t = op->add ? net->batch.spare + block * in->size : to;
+    const float *g = op->add ? net->batch.spare + (run->blocks + block) * in->size : plain;
+    int64_t i, c;
+    int l;
+    (void)worker;
+    for (i = 0; i < in->h * in->w; i++)
+        for (c = 0; c < in->c; c++, to += PRUN_LANES, plain += PRUN_LANES, t += PRUN_LANES,
+            g += PRUN_LANES) {
+            const prun__f4 scale = prun__f4_set(prun__coef(net, op, PRUN__SCALE)[c]);
+            const prun__f4 ds = prun__f4_set(prun__coef(net, op, PRUN__SCALE_TANGENT)[c]);
+            for (l = 0; l < PRUN_LANES; l += 4) {
+                const prun__f4 gl = prun__f4_load(g + l);
+                prun__f4 a = prun__f4_add(prun__f4_mul(scale, prun__f4_load(t + l)),
+                                          prun__f4_mul(ds, gl));
+                prun__f4 b = prun__f4_mul(scale, gl);
+                if (op->add) {
+                    a = prun__f4_add(a, prun__f4_load(to + l));
+                    b = prun__f4_add(b, prun__f4_load(plain + l));
+                }
+                prun__f4_store(to + l, a);
+                prun__f4_store(plain + l, b);
+            }
+        }
+}
+
+static void prun__second_norm_backward(prun__second *s) {
+    const prun_net *net = s->run.net;
+    const prun__op *op = s->run.op;
+    int64_t c, b;
+    prun__for(net->context, prun__second_mask_task, s, s->run.blocks);
+    for (c = 0; op->norm >= 0 && c < net->value[op->in].c; c++) {
+        const int32_t tensor = net->layer[op->norm].tensor;
+        double s1 = 0.0, s2 = 0.0;
+        for (b = 0; b < s->run.blocks; b++) {
+            s1 += net->batch.sums[(b * net->max_channels + c) * 2];
+            s2 += net->batch.sums[(b * net->max_channels + c) * 2 + 1];
+        }
+        s2 -= s1 * (double)prun__coef(net, op, PRUN__MEAN)[c];
+        prun__gradient_of(net, tensor, s->product)[c] =
+            (float)(s2 * (double)prun__coef(net, op, PRUN__INVERSE)[c]);
+        prun__gradient_of(net, tensor + 1, s->product)[c] = (float)s1;
+    }
+    if (op->in > 0 && (op->norm >= 0 || op->add))
+        prun__for(net->context, prun__second_apply_task, s, s->run.blocks);
+}
+
+static void prun__second_conv_backward(prun__second *s) {
+    const prun_net *net = s->run.net;
+    const prun__op *op = s->run.op;
+    const prun__layer *layer = &net->layer[op->layer];
+    prun__weight_gradient(net->context, &op->conv, op->in > 0 ? 2 * s->run.blocks : s->run.blocks,
+                          prun__at(&s->run, op->in, 0), prun__grad_at(&s->run, op->out, 0),
+                          net->batch.partial, net->batch.strips,
+                          prun__gradient_of(net, layer->tensor, s->product));
+    if (layer->bias)
+        prun__bias_backward(&s->run, prun__gradient_of(net, layer->tensor + 1, s->product));
+    if (op->in > 0) prun__second_conv(s, 1);
+}
+
+/* ADD, DROPOUT and pools: the same for g and g', with the winners of x. */
+static void prun__second_backward_task(void *pointer, int64_t b, int64_t worker) {
+    const prun__second *s = (const prun__second *)pointer;
+    const prun__run *run = &s->run;
+    const prun__op *op = run->op;
+    const float *dy = prun__grad_at(run, op->out, b);
+    const int64_t size = run->net->value[op->out].size;
+    float *dx = op->in > 0 ? prun__grad_at(run, op->in, b) : NULL;
+    (void)worker;
+    if (op->kind == PRUN__ADD && op->in2 > 0)
+        prun__copy_or_add(dy, size, op->add2, prun__grad_at(run, op->in2, b));
+    if (!dx || op->out == op->in) return;
+    if (op->kind == PRUN__ADD || op->kind == PRUN__DROPOUT)
+        prun__copy_or_add(dy, size, op->add, dx);
+    else prun__unpool_block(run->net, op, prun__at(run, op->in, b % run->blocks), dy, dx);
+}
+
+/* One batch that fits the buffers. */
+static void prun__second_batch(prun__second *s) {
+    prun_net *net = s->run.net;
+    int32_t i;
+    prun__for(net->context, prun__second_pack_task, s, s->run.blocks);
+    for (i = 0; i < net->ops; i++) {
+        s->run.op = &net->op[i];
+        if (s->run.op->kind == PRUN__CONV) {
+            prun__second_conv(s, 0);
+            continue;
+        }
+        if (s->run.op->kind == PRUN__NORM) prun__second_coefficients(s);
+        prun__for(net->context, prun__second_forward_task, s, s->run.blocks);
+    }
+    prun__for(net->context, prun__second_loss_task, s, s->run.blocks);
+    memset(s->product, 0, (size_t)net->parameter_count * sizeof(float));
+    for (i = net->ops - 1; i >= 0; i--) {
+        s->run.op = &net->op[i];
+        if (net->value[s->run.op->out].grad < 0) continue; /* nothing depends on it */
+        if (s->run.op->kind == PRUN__CONV) prun__second_conv_backward(s);
+        else if (s->run.op->kind == PRUN__NORM) prun__second_norm_backward(s);
+        else prun__for(net->context, prun__second_backward_task, s, 2 * s->run.blocks);
+    }
+}
+
+PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *images,
+                                            const int64_t *index, int64_t n, const float *v,
+                                            float *product) {
+    prun__source source = prun__source_of(images, index, n);
+    prun__second s;
+    float *part;
+    int64_t done, i;
+    memset(&s, 0, sizeof s);
+    s.run.net = net;
+    s.run.source = &source;
+    s.v = v;
+    PRUN__TRY(prun__net_check(net, &source));
+    PRUN__TRY(prun__batch_reserve(net, 2 * PRUN_LANES *
+                                           prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH))));
+    part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "product");
+    if (!part) return PRUN_ERR_MEMORY;
+    for (done = 0; done < n; done += source.n) {
+        prun__source_part(&source, index, done, PRUN__MIN(PRUN__HESSIAN_BATCH, n - done));
+        s.run.blocks = prun__blocks(source.n);
+        s.product = done ? part : product;
+        prun__second_batch(&s);
+        for (i = 0; done && i < net->parameter_count; i++) product[i] += part[i];
+    }
+    prun__free(net->context, part);
+    return PRUN_OK;
+}
+
 /* [TRAIN.I] stochastic gradient descent */
 
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options) {
@@ -5976,6 +6376,12 @@ static prun_status prun__net_gradient_callback(void *user, const int64_t *index,
     return prun_net_gradient(d->net, d->images, index, n, gradient, sum, NULL);
 }
 
+static prun_status prun__net_hessian_callback(void *user, const int64_t *index, int64_t n,
+                                              const float *v, float *product) {
+    const prun_net_data *d = (const prun_net_data *)user;
+    return prun_net_hessian_vector(d->net, d->images, index, n, v, product);
+}
+
 static prun_status prun__net_logits_callback(void *user, const int64_t *index, int64_t n,
                                              float *logits) {
     const prun_net_data *d = (const prun_net_data *)user;
@@ -5996,6 +6402,7 @@ PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective
     objective->nonnegative = 1;
     objective->loss = prun__net_loss_callback;
     objective->gradient = prun__net_gradient_callback;
+    objective->hessian_vector = prun__net_hessian_callback;
     objective->logits = prun__net_logits_callback;
     return PRUN_OK;
 }
