@@ -56,6 +56,7 @@
    [TRAIN]        stochastic gradient descent
    [OBJECTIVE]    what every measure takes: weights and callbacks, of a prun_net or of your own
    [PRUNE]        pruning and the prunability search
+   [HESSIAN]      curvature: eigenvalues, spectrum, trace, effective dimensionality
    [MEASURE]      generalization measures on weights and logits
    [STATS]        evaluation statistics
    [FILES]        data sets and checkpoints
@@ -67,6 +68,7 @@
    [TRAIN.I]      stochastic gradient descent
    [OBJECTIVE.I]  a net as an objective
    [PRUNE.I]      masks, exact search, loss curve
+   [HESSIAN.I]    Lanczos, quadrature, estimates
    [MEASURE.I]    norms and margins
    [STATS.I]      Kendall's tau
    [FILES.I]      IDX, CIFAR, safetensors
@@ -655,6 +657,126 @@ PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
    A fraction on the grid follows the grid's rounding. kept: NULL or the number of weights left. */
 PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune_options *options,
                                double kept_fraction, int64_t *kept);
+
+/* [HESSIAN] curvature: products, eigenvalues, spectrum, trace, effective dimensionality */
+/*
+   H is the k x k Hessian of the loss with respect to the chosen tensors, which stand one after the
+   other in tensor order. Everything is made of products H v: exact ones where the objective has
+   level 3, else central differences of its gradient (level 2).
+
+       prun_hessian_options options = {0};
+       prun_spectrum spectrum;
+       prun_effective_dimension n;
+       status = prun_hessian_spectrum(&objective, &options, &spectrum);
+       if (status == PRUN_OK) status = prun_effective_dimensionality(&spectrum, 1.0, &n);
+       prun_spectrum_free(&spectrum);
+*/
+
+typedef enum prun_hessian_scope {
+    PRUN_HESSIAN_WEIGHTS = 0, /* tensors flagged PRUN_WEIGHT */
+    PRUN_HESSIAN_ALL = 1      /* every trained tensor */
+} prun_hessian_scope;
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_hessian_options {
+    prun_hessian_scope scope;
+    const unsigned char *mask; /* NULL, or tensor_count flags that choose instead of `scope` */
+    int32_t summed;            /* 1: H of the summed loss, not of the mean */
+    const int64_t *index;      /* samples that the loss runs over; NULL: 0, 1, ... */
+    int64_t samples;           /* how many [all; needed with `index`] */
+    int32_t differences;       /* 1: finite differences even where products are exact */
+    double step;               /* of finite differences, see prun_hessian_vector [0.002] */
+    int64_t steps;             /* of a Lanczos run [100]; never more than k */
+    int64_t probes;            /* random vectors [10] */
+    int32_t smallest;          /* eigenpairs: 1: from the lower end of the spectrum */
+    uint64_t seed;             /* of the random vectors */
+    /* Called after each product; non-zero stops with PRUN_CANCELLED. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} prun_hessian_options;
+
+/* A Monte-Carlo estimate: mean over `count` random vectors. */
+typedef struct prun_estimate {
+    double value;
+    double standard_error;   /* of the mean; infinite for a single vector */
+    double quadrature_error; /* Lanczos quadrature: |value - that of half the steps|, which exceeds
+                                the error as long as it falls with the steps; else 0 */
+    int64_t count;
+} prun_estimate;
+
+/* The options as they will be used with this objective, defaults filled in. options NULL here and
+   below: defaults. */
+PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objective,
+                                                   const prun_hessian_options *options);
+/* k, the length of all vectors below. Needs level 0. */
+PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
+                                      const prun_hessian_options *options, int64_t *k);
+/* product = H v. Finite differences: (g(w + h v) - g(w - h v)) / 2h with h |v| = step (1 + |w|),
+   norms over the chosen tensors; they err by about a hundredth in float32 networks, where smaller
+   steps drown in rounding and larger ones cross the kinks of ReLUs. PRUN_ERR_NONFINITE names the
+   first weight, or element of the product, that is not finite. */
+PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
+                                        const prun_hessian_options *options, const float *v,
+                                        double *product);
+/* The `count` largest eigenvalues in descending order (with `smallest`: the smallest, ascending)
+   after options->steps Lanczos steps from a random vector. residuals (or NULL): |H v - value v|,
+   which bounds the distance to an eigenvalue: more steps make it smaller. vectors: count x k unit
+   vectors, or NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
+   float vector per step. `count` more products where residuals are asked for. */
+PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
+                                            const prun_hessian_options *options, int64_t count,
+                                            double *values, double *residuals, float *vectors);
+/* Trace of H by Hutchinson's estimator with Rademacher vectors, options->probes products; exact for
+   a diagonal H. by_tensor: NULL, or the traces of the diagonal blocks of the chosen tensors. */
+PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
+                                       const prun_hessian_options *options, prun_estimate *trace,
+                                       prun_estimate *by_tensor);
+
+/* What options->probes Lanczos runs from Gaussian vectors, of `steps` products each, found out: the
+   nodes (Ritz values, ascending) and weights (adding up to 1) of each run's quadrature rule. */
+typedef struct prun_spectrum {
+    int64_t parameters;                 /* k */
+    int64_t probes, steps;
+    double *values, *weights;           /* probes x steps */
+    double *half_values, *half_weights; /* the same after (steps + 1) / 2 steps */
+    prun_context *context;
+} prun_spectrum;
+
+/* Runs them: probes x steps products; memory: a float vector per step. Full reorthogonalisation.
+   Where a run ends early (an invariant subspace), it goes on from a fresh orthogonal vector with
+   weight 0, so that at steps = k all eigenvalues are there, multiple ones too. A struct that was
+   not filled is empty; prun_spectrum_free is then allowed, not needed. */
+PRUNDEF prun_status prun_hessian_spectrum(const prun_objective *objective,
+                                          const prun_hessian_options *options,
+                                          prun_spectrum *spectrum);
+PRUNDEF void prun_spectrum_free(prun_spectrum *spectrum);
+/* Trace of f(H), the sum of f over all k eigenvalues, by stochastic Lanczos quadrature (Ubaru, Chen
+   and Saad 2017). */
+PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
+                                        double (*f)(void *user, double eigenvalue), void *user,
+                                        prun_estimate *trace);
+/* Spectral density at the `points` of `grid`: the share of eigenvalues per unit of length, smoothed
+   by a Gaussian of standard deviation `width` (0: a hundredth of the grid's range). errors: NULL
+   or standard errors over the probes. */
+PRUNDEF prun_status prun_spectral_density(const prun_spectrum *spectrum, const double *grid,
+                                          int64_t points, double width, double *density,
+                                          double *errors);
+
+/* Effective dimensionality N_eff(z) = sum over eigenvalues e > 0 of e / (e + z). */
+typedef struct prun_effective_dimension {
+    double z;
+    double ritz;              /* as Maddox et al. 2020 compute it: over the Ritz values of one run
+                                 (the first); never more than `steps`, and below the true sum */
+    double ritz_fraction;     /* divided by k */
+    prun_estimate estimate;   /* over the whole spectrum, by Lanczos quadrature */
+    prun_estimate fraction;   /* divided by k */
+} prun_effective_dimension;
+
+/* z > 0, on the scale of H: Maddox's default is 1; their published curves correspond to 1/391 of a
+   mean loss. At z = 1 the Ritz sum of 100 steps reaches some 85 % of the dense value of a small
+   network. */
+PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
+                                                  prun_effective_dimension *result);
 
 /* [MEASURE] generalization measures on weights and logits */
 
@@ -6915,6 +7037,763 @@ PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune
     }
     prun__search_free(&s);
     return status;
+}
+
+/* [HESSIAN.I] Lanczos, quadrature, estimates */
+/*
+   Lanczos vectors are kept as floats: the operator takes floats, so the vector that is multiplied
+   is exactly the one that is stored, and the reorthogonalisation, which is what a step costs beside
+   its product, reads half the memory. Everything else is double.
+*/
+
+/* Random vectors: Lanczos runs, their restarts, and the trace, by probe. */
+#define PRUN__STREAM_HESSIAN (UINT64_C(1) << 56)
+#define PRUN__STREAM_RESTART (PRUN__STREAM_HESSIAN + (UINT64_C(1) << 40))
+#define PRUN__STREAM_TRACE (PRUN__STREAM_HESSIAN + (UINT64_C(2) << 40))
+
+typedef struct prun__hessian {
+    const prun_objective *o;
+    prun_context *context;
+    prun_hessian_options options; /* resolved */
+    int64_t tensors, k, all;      /* chosen tensors, their floats, floats of all tensors */
+    int64_t *which, *start, *place; /* chosen: number, first float among k and among all */
+    float *v, *product;           /* flat over all tensors */
+    float *saved;                 /* finite differences: the chosen weights */
+    double weight_norm;
+    int64_t done, total;          /* products */
+} prun__hessian;
+
+static void prun__hessian_free(prun__hessian *h) {
+    prun__free(h->context, h->which);
+    prun__free(h->context, h->start);
+    prun__free(h->context, h->place);
+    prun__free(h->context, h->v);
+    prun__free(h->context, h->product);
+    prun__free(h->context, h->saved);
+}
+
+PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objective,
+                                                   const prun_hessian_options *options) {
+    prun_hessian_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.samples == 0 && !o.index) o.samples = objective->samples;
+    if (o.step == 0.0) o.step = 0.002;
+    if (o.steps == 0) o.steps = 100;
+    if (o.probes == 0) o.probes = 10;
+    if (!objective->hessian_vector) o.differences = 1;
+    return o;
+}
+
+static prun_status prun__hessian_check(const prun_objective *o, const prun_hessian_options *p) {
+    prun_context *context = o->context;
+    int64_t i;
+    if (p->scope != PRUN_HESSIAN_WEIGHTS && p->scope != PRUN_HESSIAN_ALL)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: unknown scope %d", (int)p->scope);
+    if (p->samples < 1 || (!p->index && p->samples > o->samples))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: %lld samples of %lld",
+                          (long long)p->samples, (long long)o->samples);
+    for (i = 0; p->index && i < p->samples; i++)
+        if (p->index[i] < 0 || p->index[i] >= o->samples)
+            return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: index[%lld] is %lld of %lld",
+                              (long long)i, (long long)p->index[i], (long long)o->samples);
+    if (!(p->step > 0.0 && p->step <= 1.0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: step %g is not in (0, 1]",
+                          p->step);
+    if (p->steps < 1 || p->probes < 1 || p->probes > INT32_MAX)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: %lld steps, %lld probes",
+                          (long long)p->steps, (long long)p->probes);
+    return PRUN_OK;
+}
+
+/* Chooses the tensors. All are checked: the callbacks' flat vectors run over all of them. */
+static prun_status prun__hessian_tensors(prun__hessian *h) {
+    const prun_objective *o = h->o;
+    int64_t i;
+    if (o->tensor_count <= 0 || !o->tensors)
+        return prun__fail(h->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
+                          (long long)o->tensor_count);
+    h->which = (int64_t *)prun__alloc(h->context, o->tensor_count, sizeof(int64_t), "Hessian");
+    h->place = (int64_t *)prun__alloc(h->context, o->tensor_count, sizeof(int64_t), "Hessian");
+    h->start = (int64_t *)prun__alloc_zero(h->context, o->tensor_count + 1, sizeof(int64_t),
+                                           "Hessian");
+    if (!h->which || !h->place || !h->start) return PRUN_ERR_MEMORY;
+    for (i = 0; i < o->tensor_count; i++) {
+        const prun_tensor *t = &o->tensors[i];
+        const int takes = h->options.mask ? h->options.mask[i] != 0
+                                          : h->options.scope == PRUN_HESSIAN_ALL ||
+                                                (t->flags & PRUN_WEIGHT) != 0;
+        PRUN__TRY(prun__check_tensor(h->context, t, i));
+        if (takes) {
+            h->which[h->tensors] = i;
+            h->place[h->tensors++] = h->all;
+            h->start[h->tensors] = h->k += prun_tensor_size(t);
+        }
+        h->all += prun_tensor_size(t);
+    }
+    if (h->k == 0)
+        return prun__fail(h->context, PRUN_ERR_ARGUMENT, "Hessian: no tensor is chosen");
+    h->options.steps = PRUN__MIN(h->options.steps, h->k);
+    return PRUN_OK;
+}
+
+/* Where element i of all tensors stands, for messages. */
+static prun_status prun__hessian_nonfinite(const prun__hessian *h, const char *what, int64_t i) {
+    int64_t t = 0;
+    while (i >= prun_tensor_size(&h->o->tensors[t])) i -= prun_tensor_size(&h->o->tensors[t++]);
+    return prun__fail(h->context, PRUN_ERR_NONFINITE, "%s %s[%lld] is not finite", what,
+                      h->o->tensors[t].name ? h->o->tensors[t].name : "?", (long long)i);
+}
+
+/* Weights must be finite; finite differences need their norm and a copy. */
+static prun_status prun__hessian_weights(prun__hessian *h) {
+    int64_t i, t, before = 0;
+    for (t = 0; t < h->o->tensor_count; t++) {
+        const prun_tensor *tensor = &h->o->tensors[t];
+        i = prun__find_nonfinite(tensor->data, prun_tensor_size(tensor));
+        if (i >= 0) return prun__hessian_nonfinite(h, "weight", before + i);
+        before += prun_tensor_size(tensor);
+    }
+    if (!h->options.differences) return PRUN_OK;
+    h->saved = (float *)prun__alloc(h->context, h->k, sizeof(float), "Hessian");
+    if (!h->saved) return PRUN_ERR_MEMORY;
+    for (t = 0; t < h->tensors; t++)
+        memcpy(h->saved + h->start[t], h->o->tensors[h->which[t]].data,
+               (size_t)(h->start[t + 1] - h->start[t]) * sizeof(float));
+    for (i = 0; i < h->k; i++) h->weight_norm += (double)h->saved[i] * (double)h->saved[i];
+    h->weight_norm = sqrt(h->weight_norm);
+    return PRUN_OK;
+}
+
+/* Everything that a product needs. Free it in any case. */
+static prun_status prun__hessian_make(const prun_objective *o, const prun_hessian_options *options,
+                                      prun__hessian *h) {
+    memset(h, 0, sizeof *h);
+    h->o = o;
+    h->context = o->context;
+    h->options = prun_hessian_resolved(o, options);
+    PRUN__TRY(prun__hessian_check(o, &h->options));
+    if (h->options.differences && !o->gradient)
+        return prun__fail(h->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the %s callback is missing",
+                          o->hessian_vector ? "gradient" : "hessian_vector (or gradient)");
+    PRUN__TRY(prun__hessian_tensors(h));
+    PRUN__TRY(prun__hessian_weights(h));
+    h->v = (float *)prun__alloc_zero(h->context, h->all, sizeof(float), "Hessian");
+    h->product = (float *)prun__alloc(h->context, h->all, sizeof(float), "Hessian");
+    return h->v && h->product ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Makes w + step v the objective's weights; step 0: w, bit by bit. */
+static void prun__hessian_move(const prun__hessian *h, const float *v, double step) {
+    int64_t t, i;
+    for (t = 0; t < h->tensors; t++) {
+        float *to = h->o->tensors[h->which[t]].data;
+        for (i = h->start[t]; i < h->start[t + 1]; i++, to++)
+            *to = step == 0.0 ? h->saved[i] : (float)((double)h->saved[i] + step * (double)v[i]);
+    }
+}
+
+/* Gradients at w + h v and w - h v, into h->product and h->v; *scale: what their difference is to
+   be multiplied by. */
+static prun_status prun__hessian_differences(prun__hessian *h, const float *v, double *scale) {
+    const prun_hessian_options *p = &h->options;
+    double norm = 0.0, step;
+    prun_status status;
+    int64_t i;
+    for (i = 0; i < h->k; i++) norm += (double)v[i] * (double)v[i];
+    step = norm > 0.0 ? p->step * (1.0 + h->weight_norm) / sqrt(norm) : 1.0;
+    prun__hessian_move(h, v, step);
+    status = h->o->gradient(h->o->user, p->index, p->samples, h->product, NULL);
+    if (status == PRUN_OK) {
+        prun__hessian_move(h, v, -step);
+        status = h->o->gradient(h->o->user, p->index, p->samples, h->v, NULL);
+    }
+    prun__hessian_move(h, v, 0.0);
+    *scale = 0.5 / step;
+    return status;
+}
+
+/* out = H v, and the progress report. */
+static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double *out) {
+    const prun_hessian_options *p = &h->options;
+    double scale = 1.0;
+    int64_t t, i, at;
+    if (p->differences) {
+        PRUN__TRY(prun__hessian_differences(h, v, &scale));
+    } else {
+        for (t = 0; t < h->tensors; t++)
+            memcpy(h->v + h->place[t], v + h->start[t],
+                   (size_t)(h->start[t + 1] - h->start[t]) * sizeof(float));
+        PRUN__TRY(h->o->hessian_vector(h->o->user, p->index, p->samples, h->v, h->product));
+    }
+    if (!p->summed) scale /= (double)p->samples;
+    for (t = 0; t < h->tensors; t++)
+        for (i = h->start[t], at = h->place[t]; i < h->start[t + 1]; i++, at++) {
+            out[i] = (double)h->product[at];
+            if (p->differences) out[i] -= (double)h->v[at];
+            out[i] *= scale;
+            if (!(fabs(out[i]) <= DBL_MAX))
+                return prun__hessian_nonfinite(h, "Hessian-vector product: element", at);
+        }
+    h->done++;
+    if (p->progress && p->progress(p->user, h->done, h->total))
+        return prun__fail(h->context, PRUN_CANCELLED, "cancelled after %lld of %lld products",
+                          (long long)h->done, (long long)h->total);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
+                                      const prun_hessian_options *options, int64_t *k) {
+    prun__hessian h;
+    prun_status status;
+    memset(&h, 0, sizeof h);
+    h.o = objective;
+    h.context = objective->context;
+    h.options = prun_hessian_resolved(objective, options);
+    status = prun__hessian_tensors(&h);
+    if (status == PRUN_OK) *k = h.k;
+    prun__hessian_free(&h);
+    return status;
+}
+
+PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
+                                        const prun_hessian_options *options, const float *v,
+                                        double *product) {
+    prun__hessian h;
+    prun_status status = prun__hessian_make(objective, options, &h);
+    h.total = 1;
+    if (status == PRUN_OK) {
+        const int64_t bad = prun__find_nonfinite(v, h.k);
+        if (bad >= 0)
+            status = prun__fail(h.context, PRUN_ERR_NONFINITE, "Hessian: v[%lld] is not finite",
+                                (long long)bad);
+    }
+    if (status == PRUN_OK) status = prun__hessian_apply(&h, v, product);
+    prun__hessian_free(&h);
+    return status;
+}
+
+/* Tridiagonal eigenproblem ------------------------------------------------------------------- */
+
+/* One implicit QR step with Wilkinson's shift on rows lo .. hi of the matrix with diagonal a and
+   couplings b (Golub and Van Loan 2013, 8.3.5). Columns of z, `rows` long, turn along. */
+static void prun__qr_step(double *a, double *b, int64_t lo, int64_t hi, double *z, int64_t rows) {
+    const double half = 0.5 * (a[hi - 1] - a[hi]), last = b[hi - 1];
+    const double root = sqrt(half * half + last * last);
+    double x = a[lo] - (a[hi] - last * last / (half < 0.0 ? half - root : half + root));
+    double y = b[lo];
+    int64_t i, j;
+    for (i = lo; i < hi; i++) {
+        const double r = sqrt(x * x + y * y), c = r > 0.0 ? x / r : 1.0, s = r > 0.0 ? y / r : 0.0;
+        const double p = a[i], q = a[i + 1], w = b[i];
+        double *u = z + i * rows, *v = u + rows;
+        if (i > lo) b[i - 1] = r;
+        a[i] = c * c * p + s * (2.0 * c * w + s * q);
+        a[i + 1] = c * c * q + s * (s * p - 2.0 * c * w);
+        b[i] = c * s * (q - p) + (c * c - s * s) * w;
+        if (i + 1 < hi) { /* the bulge, chased down in the next turn */
+            x = b[i];
+            y = s * b[i + 1];
+            b[i + 1] *= c;
+        }
+        for (j = 0; j < rows; j++) {
+            const double t = u[j];
+            u[j] = c * t + s * v[j];
+            v[j] = c * v[j] - s * t;
+        }
+    }
+}
+
+/* Ascending a, its columns of z along with it. */
+static void prun__sort_columns(double *a, int64_t n, double *z, int64_t rows) {
+    int64_t i, j, best;
+    for (i = 0; i < n; i++) {
+        double t;
+        for (best = i, j = i + 1; j < n; j++)
+            if (a[j] < a[best]) best = j;
+        if (best == i) continue;
+        t = a[i];
+        a[i] = a[best];
+        a[best] = t;
+        for (j = 0; j < rows; j++) {
+            t = z[i * rows + j];
+            z[i * rows + j] = z[best * rows + j];
+            z[best * rows + j] = t;
+        }
+    }
+}
+
+/* Eigenvalues, ascending, in place of a; b is lost. z: n columns of `rows`, which start as rows of
+   the identity and end as those rows of the eigenvectors. Scaled, so that squares stay in range. */
+static prun_status prun__tridiagonal(prun_context *context, double *a, double *b, int64_t n,
+                                     double *z, int64_t rows) {
+    int64_t hi = n - 1, lo, i, steps = 0;
+    double scale = 0.0;
+    for (i = 0; i < n; i++) {
+        scale = PRUN__MAX(scale, fabs(a[i]));
+        if (i + 1 < n) scale = PRUN__MAX(scale, fabs(b[i]));
+    }
+    for (i = 0; scale > 0.0 && i < n; i++) {
+        a[i] /= scale;
+        if (i + 1 < n) b[i] /= scale;
+    }
+    while (hi > 0) {
+        for (lo = hi; lo > 0; lo--)
+            if (fabs(b[lo - 1]) <= DBL_EPSILON * (fabs(a[lo - 1]) + fabs(a[lo])) ||
+                fabs(b[lo - 1]) <= DBL_MIN)
+                break;
+        if (lo == hi) hi--;
+        else if (++steps > 60 * n)
+            return prun__fail(context, PRUN_ERR_NONFINITE,
+                              "Lanczos: the tridiagonal matrix has no eigenvalues");
+        else prun__qr_step(a, b, lo, hi, z, rows);
+    }
+    prun__sort_columns(a, n, z, rows);
+    for (i = 0; i < n; i++) a[i] *= scale;
+    return PRUN_OK;
+}
+
+/* Lanczos ------------------------------------------------------------------------------------ */
+
+typedef struct prun__lanczos {
+    prun__hessian *h;
+    int64_t steps, made;  /* basis vectors in all and so far */
+    float *basis;         /* steps x k */
+    double *r;            /* k: the next vector */
+    double *alpha, *beta; /* steps: diagonal and couplings */
+    double *part;         /* steps: inner products */
+    double *a, *b, *z;    /* steps, and steps x rows: eigenproblem */
+} prun__lanczos;
+
+static void prun__lanczos_free(prun__lanczos *l) {
+    prun_context *context = l->h->context;
+    prun__free(context, l->basis);
+    prun__free(context, l->r);
+    prun__free(context, l->alpha);
+    prun__free(context, l->z);
+}
+
+/* rows: of the eigenvectors of the tridiagonal matrix that are wanted. */
+static prun_status prun__lanczos_make(prun__hessian *h, int64_t rows, prun__lanczos *l) {
+    prun_context *context = h->context;
+    const int64_t steps = h->options.steps;
+    memset(l, 0, sizeof *l);
+    l->h = h;
+    l->steps = steps;
+    l->basis = (float *)prun__alloc(context, prun__mul(steps, h->k), sizeof(float), "Lanczos");
+    l->r = (double *)prun__alloc(context, h->k, sizeof(double), "Lanczos");
+    l->alpha = (double *)prun__alloc(context, prun__mul(5, steps), sizeof(double), "Lanczos");
+    l->z = (double *)prun__alloc(context, prun__mul(rows, steps), sizeof(double), "Lanczos");
+    if (!l->basis || !l->r || !l->alpha || !l->z) return PRUN_ERR_MEMORY;
+    l->beta = l->alpha + steps;
+    l->part = l->beta + steps;
+    l->a = l->part + steps;
+    l->b = l->a + steps;
+    return PRUN_OK;
+}
+
+/* Inner product of r with basis vector i; four sums that fit vector registers. */
+static void prun__inner_task(void *pointer, int64_t i, int64_t worker) {
+    const prun__lanczos *l = (const prun__lanczos *)pointer;
+    const int64_t k = l->h->k;
+    const float *q = l->basis + i * k;
+    double sum[4] = {0.0, 0.0, 0.0, 0.0};
+    int64_t e;
+    (void)worker;
+    for (e = 0; e + 4 <= k; e += 4) {
+        sum[0] += (double)q[e] * l->r[e];
+        sum[1] += (double)q[e + 1] * l->r[e + 1];
+        sum[2] += (double)q[e + 2] * l->r[e + 2];
+        sum[3] += (double)q[e + 3] * l->r[e + 3];
+    }
+    for (; e < k; e++) sum[0] += (double)q[e] * l->r[e];
+    l->part[i] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+#define PRUN__LANCZOS_PIECE 2048
+
+/* Takes the basis vectors' parts away from a piece of r. */
+static void prun__outer_task(void *pointer, int64_t piece, int64_t worker) {
+    const prun__lanczos *l = (const prun__lanczos *)pointer;
+    const int64_t k = l->h->k, from = piece * PRUN__LANCZOS_PIECE;
+    const int64_t n = PRUN__MIN(PRUN__LANCZOS_PIECE, k - from);
+    double *PRUN__RESTRICT r = l->r + from;
+    int64_t i, e;
+    (void)worker;
+    for (i = 0; i < l->made; i++) {
+        const float *PRUN__RESTRICT q = l->basis + i * k + from;
+        const double part = l->part[i];
+        for (e = 0; e < n; e++) r[e] -= part * (double)q[e];
+    }
+}
+
+/* Makes r orthogonal to all basis vectors: classical Gram-Schmidt, twice, which is enough (Giraud
+   et al. 2005). Returns r's part along the last of them. */
+static double prun__orthogonalise(prun__lanczos *l) {
+    prun_context *context = l->h->context;
+    double along = 0.0;
+    int pass;
+    for (pass = 0; pass < 2; pass++) {
+        prun__for(context, prun__inner_task, l, l->made);
+        if (l->made > 0) along += l->part[l->made - 1];
+        prun__for(context, prun__outer_task, l,
+                  (l->h->k + PRUN__LANCZOS_PIECE - 1) / PRUN__LANCZOS_PIECE);
+    }
+    return along;
+}
+
+static double prun__lanczos_norm(const prun__lanczos *l) {
+    double sum = 0.0;
+    int64_t e;
+    for (e = 0; e < l->h->k; e++) sum += l->r[e] * l->r[e];
+    return sqrt(sum);
+}
+
+/* r / norm becomes the next basis vector. */
+static void prun__lanczos_push(prun__lanczos *l, double norm) {
+    float *q = l->basis + l->made * l->h->k;
+    int64_t e;
+    for (e = 0; e < l->h->k; e++) q[e] = (float)(l->r[e] / norm);
+    l->made++;
+}
+
+/* A Gaussian vector, orthogonal to what is there, is the next basis vector. */
+static void prun__lanczos_start(prun__lanczos *l, uint64_t stream) {
+    int64_t e;
+    for (e = 0; e < l->h->k; e++)
+        l->r[e] = prun_random_normal(l->h->options.seed, stream, (uint64_t)e);
+    if (l->made > 0) prun__orthogonalise(l);
+    prun__lanczos_push(l, prun__lanczos_norm(l));
+}
+
+/* Runs all steps of one probe. What is left of r below the rounding of the float products says that
+   the subspace is invariant: couple nothing and start afresh. */
+static prun_status prun__lanczos_run(prun__lanczos *l, int64_t probe) {
+    double size = 0.0;
+    int64_t j;
+    l->made = 0;
+    prun__lanczos_start(l, PRUN__STREAM_HESSIAN + (uint64_t)probe);
+    for (j = 0; j < l->steps; j++) {
+        double norm;
+        PRUN__TRY(prun__hessian_apply(l->h, l->basis + j * l->h->k, l->r));
+        l->alpha[j] = prun__orthogonalise(l);
+        norm = prun__lanczos_norm(l);
+        size = PRUN__MAX(size, fabs(l->alpha[j]) + (j ? l->beta[j - 1] : 0.0));
+        l->beta[j] = norm > 8.0 * FLT_EPSILON * size ? norm : 0.0;
+        if (j + 1 == l->steps) break;
+        if (l->beta[j] > 0.0) prun__lanczos_push(l, norm);
+        else prun__lanczos_start(l, PRUN__STREAM_RESTART + (uint64_t)(probe * l->steps + j));
+    }
+    return PRUN_OK;
+}
+
+/* Eigenvalues of the leading n x n part into l->a, `rows` rows of its eigenvectors into l->z. */
+static prun_status prun__lanczos_solve(prun__lanczos *l, int64_t n, int64_t rows) {
+    int64_t i;
+    memcpy(l->a, l->alpha, (size_t)n * sizeof(double));
+    memcpy(l->b, l->beta, (size_t)n * sizeof(double));
+    memset(l->z, 0, (size_t)(n * rows) * sizeof(double));
+    for (i = 0; i < rows; i++) l->z[i * rows + i] = 1.0;
+    return prun__tridiagonal(l->h->context, l->a, l->b, n, l->z, rows);
+}
+
+/* Ritz vector of column `column`: the basis times the eigenvector of the tridiagonal matrix. */
+static void prun__ritz_vector(prun__lanczos *l, int64_t column, float *out) {
+    int64_t i, e;
+    double norm;
+    memset(l->r, 0, (size_t)l->h->k * sizeof(double));
+    for (i = 0; i < l->steps; i++) l->part[i] = -l->z[column * l->steps + i];
+    for (e = 0; e * PRUN__LANCZOS_PIECE < l->h->k; e++) prun__outer_task(l, e, 0);
+    norm = prun__lanczos_norm(l);
+    for (e = 0; e < l->h->k; e++) out[e] = (float)(l->r[e] / norm);
+}
+
+static prun_status prun__eigenpair(prun__lanczos *l, int64_t column, float *vector, double *value,
+                                   double *residual) {
+    double sum = 0.0;
+    int64_t e;
+    *value = l->a[column];
+    prun__ritz_vector(l, column, vector);
+    if (!residual) return PRUN_OK;
+    PRUN__TRY(prun__hessian_apply(l->h, vector, l->r));
+    for (e = 0; e < l->h->k; e++) {
+        const double d = l->r[e] - *value * (double)vector[e];
+        sum += d * d;
+    }
+    *residual = sqrt(sum);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
+                                            const prun_hessian_options *options, int64_t count,
+                                            double *values, double *residuals, float *vectors) {
+    prun__hessian h;
+    prun__lanczos l;
+    float *spare = NULL;
+    int64_t i;
+    prun_status status = prun__hessian_make(objective, options, &h);
+    memset(&l, 0, sizeof l);
+    l.h = &h;
+    if (status == PRUN_OK && (count < 1 || count > h.options.steps))
+        status = prun__fail(h.context, PRUN_ERR_ARGUMENT, "Hessian: %lld eigenpairs of %lld steps",
+                            (long long)count, (long long)h.options.steps);
+    if (status == PRUN_OK) status = prun__lanczos_make(&h, h.options.steps, &l);
+    if (status == PRUN_OK && !vectors) {
+        spare = (float *)prun__alloc(h.context, h.k, sizeof(float), "eigenvector");
+        if (!spare) status = PRUN_ERR_MEMORY;
+    }
+    h.total = h.options.steps + (residuals ? count : 0);
+    if (status == PRUN_OK) status = prun__lanczos_run(&l, 0);
+    if (status == PRUN_OK) status = prun__lanczos_solve(&l, l.steps, l.steps);
+    for (i = 0; status == PRUN_OK && i < count; i++)
+        status = prun__eigenpair(&l, h.options.smallest ? i : l.steps - 1 - i,
+                                 vectors ? vectors + i * h.k : spare, values + i,
+                                 residuals ? residuals + i : NULL);
+    prun__free(h.context, spare);
+    prun__lanczos_free(&l);
+    prun__hessian_free(&h);
+    return status;
+}
+
+/* Estimates ---------------------------------------------------------------------------------- */
+
+/* Mean and standard error from a sum and a sum of squared deviations. */
+static prun_estimate prun__estimate_of(const double *values, int64_t count, int64_t stride) {
+    prun_estimate e;
+    double squares = 0.0;
+    int64_t i;
+    memset(&e, 0, sizeof e);
+    e.count = count;
+    for (i = 0; i < count; i++) e.value += values[i * stride];
+    e.value /= (double)count;
+    for (i = 0; i < count; i++)
+        squares += (values[i * stride] - e.value) * (values[i * stride] - e.value);
+    e.standard_error =
+        count > 1 ? sqrt(squares / ((double)(count - 1) * (double)count)) : HUGE_VAL;
+    return e;
+}
+
+/* One probe: v' H v, tensor by tensor. */
+static prun_status prun__trace_probe(prun__hessian *h, int64_t probe, float *v, double *product,
+                                     double *parts) {
+    int64_t t, i;
+    for (i = 0; i < h->k; i++)
+        v[i] = prun_random_bits(h->options.seed, PRUN__STREAM_TRACE + (uint64_t)probe,
+                                (uint64_t)i) & 1 ? 1.0f : -1.0f;
+    PRUN__TRY(prun__hessian_apply(h, v, product));
+    parts[h->tensors] = 0.0;
+    for (t = 0; t < h->tensors; t++) {
+        parts[t] = 0.0;
+        for (i = h->start[t]; i < h->start[t + 1]; i++) parts[t] += (double)v[i] * product[i];
+        parts[h->tensors] += parts[t];
+    }
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
+                                       const prun_hessian_options *options, prun_estimate *trace,
+                                       prun_estimate *by_tensor) {
+    prun__hessian h;
+    float *v = NULL;
+    double *product = NULL, *parts = NULL;
+    prun_status status = prun__hessian_make(objective, options, &h);
+    const int64_t probes = h.options.probes, row = h.tensors + 1;
+    int64_t i;
+    if (status == PRUN_OK) {
+        v = (float *)prun__alloc(h.context, h.k, sizeof(float), "trace");
+        product = (double *)prun__alloc(h.context, h.k, sizeof(double), "trace");
+        parts = (double *)prun__alloc(h.context, prun__mul(probes, row), sizeof(double), "trace");
+        if (!v || !product || !parts) status = PRUN_ERR_MEMORY;
+    }
+    h.total = probes;
+    for (i = 0; status == PRUN_OK && i < probes; i++)
+        status = prun__trace_probe(&h, i, v, product, parts + i * row);
+    if (status == PRUN_OK) {
+        *trace = prun__estimate_of(parts + h.tensors, probes, row);
+        for (i = 0; by_tensor && i < h.tensors; i++)
+            by_tensor[i] = prun__estimate_of(parts + i, probes, row);
+    }
+    prun__free(h.context, parts);
+    prun__free(h.context, product);
+    prun__free(h.context, v);
+    prun__hessian_free(&h);
+    return status;
+}
+
+PRUNDEF void prun_spectrum_free(prun_spectrum *s) {
+    prun__free(s->context, s->values);
+    memset(s, 0, sizeof *s);
+}
+
+/* Nodes and weights of the quadrature rule of the first n steps. */
+static prun_status prun__quadrature(prun__lanczos *l, int64_t n, double *values, double *weights) {
+    int64_t i;
+    PRUN__TRY(prun__lanczos_solve(l, n, 1));
+    for (i = 0; i < n; i++) {
+        values[i] = l->a[i];
+        weights[i] = l->z[i] * l->z[i];
+    }
+    return PRUN_OK;
+}
+
+static prun_status prun__spectrum_run(prun__hessian *h, prun_spectrum *s) {
+    const int64_t half = (s->steps + 1) / 2;
+    prun__lanczos l;
+    prun_status status = prun__lanczos_make(h, 1, &l);
+    int64_t i;
+    h->total = s->probes * s->steps;
+    for (i = 0; status == PRUN_OK && i < s->probes; i++) {
+        status = prun__lanczos_run(&l, i);
+        if (status == PRUN_OK)
+            status = prun__quadrature(&l, s->steps, s->values + i * s->steps,
+                                      s->weights + i * s->steps);
+        if (status == PRUN_OK)
+            status = prun__quadrature(&l, half, s->half_values + i * half,
+                                      s->half_weights + i * half);
+    }
+    prun__lanczos_free(&l);
+    return status;
+}
+
+PRUNDEF prun_status prun_hessian_spectrum(const prun_objective *objective,
+                                          const prun_hessian_options *options,
+                                          prun_spectrum *spectrum) {
+    prun__hessian h;
+    prun_spectrum s;
+    prun_status status = prun__hessian_make(objective, options, &h);
+    memset(&s, 0, sizeof s);
+    memset(spectrum, 0, sizeof *spectrum);
+    s.context = h.context;
+    s.parameters = h.k;
+    s.probes = h.options.probes;
+    s.steps = h.options.steps;
+    if (status == PRUN_OK) {
+        const int64_t full = prun__mul(s.probes, s.steps);
+        const int64_t half = prun__mul(s.probes, (s.steps + 1) / 2);
+        s.values = (double *)prun__alloc(h.context, prun__mul(4, full), sizeof(double), "spectrum");
+        if (!s.values) status = PRUN_ERR_MEMORY;
+        else {
+            s.weights = s.values + full;
+            s.half_values = s.weights + full;
+            s.half_weights = s.half_values + half;
+            status = prun__spectrum_run(&h, &s);
+        }
+    }
+    if (status == PRUN_OK) *spectrum = s;
+    else prun_spectrum_free(&s);
+    prun__hessian_free(&h);
+    return status;
+}
+
+/* Sum of f over one probe's rule, times k. */
+static double prun__quadrature_sum(const double *values, const double *weights, int64_t n,
+                                   double k, double (*f)(void *, double), void *user) {
+    double sum = 0.0;
+    int64_t i;
+    for (i = 0; i < n; i++)
+        if (weights[i] > 0.0) sum += weights[i] * f(user, values[i]);
+    return k * sum;
+}
+
+PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
+                                        double (*f)(void *user, double eigenvalue), void *user,
+                                        prun_estimate *trace) {
+    const prun_spectrum *s = spectrum;
+    const int64_t half = (s->steps + 1) / 2;
+    const double k = (double)s->parameters;
+    double *sums, rest = 0.0;
+    prun_estimate e;
+    int64_t i;
+    if (s->probes < 1 || s->steps < 1)
+        return prun__fail(s->context, PRUN_ERR_ARGUMENT, "spectrum: empty");
+    sums = (double *)prun__alloc(s->context, s->probes, sizeof(double), "spectrum");
+    if (!sums) return PRUN_ERR_MEMORY;
+    for (i = 0; i < s->probes; i++) {
+        sums[i] = prun__quadrature_sum(s->values + i * s->steps, s->weights + i * s->steps,
+                                       s->steps, k, f, user);
+        rest += sums[i] - prun__quadrature_sum(s->half_values + i * half,
+                                               s->half_weights + i * half, half, k, f, user);
+    }
+    e = prun__estimate_of(sums, s->probes, 1);
+    prun__free(s->context, sums);
+    /* The rule of k steps is exact; a single step has no half to compare with. */
+    if (s->steps < s->parameters)
+        e.quadrature_error = s->steps > 1 ? fabs(rest) / (double)s->probes : HUGE_VAL;
+    if (!(fabs(e.value) <= DBL_MAX) || rest != rest)
+        return prun__fail(s->context, PRUN_ERR_NONFINITE,
+                          "spectrum: the function is not finite at a Ritz value");
+    *trace = e;
+    return PRUN_OK;
+}
+
+/* Density of one probe's rule at a point. */
+static double prun__smoothed(const prun_spectrum *s, int64_t probe, double at, double width) {
+    const double *values = s->values + probe * s->steps, *weights = s->weights + probe * s->steps;
+    double sum = 0.0;
+    int64_t i;
+    for (i = 0; i < s->steps; i++) {
+        const double d = (at - values[i]) / width;
+        sum += weights[i] * exp(-0.5 * d * d);
+    }
+    return sum / (width * 2.506628274631000502415765); /* sqrt(2 pi) */
+}
+
+PRUNDEF prun_status prun_spectral_density(const prun_spectrum *spectrum, const double *grid,
+                                          int64_t points, double width, double *density,
+                                          double *errors) {
+    const prun_spectrum *s = spectrum;
+    double low = HUGE_VAL, high = -HUGE_VAL, *values;
+    int64_t i, p;
+    for (i = 0; i < points; i++) {
+        if (!(fabs(grid[i]) <= DBL_MAX))
+            return prun__fail(s->context, PRUN_ERR_ARGUMENT, "density: grid[%lld] is %g",
+                              (long long)i, grid[i]);
+        low = PRUN__MIN(low, grid[i]);
+        high = PRUN__MAX(high, grid[i]);
+    }
+    if (width == 0.0) width = 0.01 * (high - low);
+    if (points < 1 || s->probes < 1 || !(width > 0.0 && width <= DBL_MAX))
+        return prun__fail(s->context, PRUN_ERR_ARGUMENT,
+                          "density: %lld points, width %g, %lld probes", (long long)points, width,
+                          (long long)s->probes);
+    values = (double *)prun__alloc(s->context, s->probes, sizeof(double), "density");
+    if (!values) return PRUN_ERR_MEMORY;
+    for (i = 0; i < points; i++) {
+        prun_estimate e;
+        for (p = 0; p < s->probes; p++) values[p] = prun__smoothed(s, p, grid[i], width);
+        e = prun__estimate_of(values, s->probes, 1);
+        density[i] = e.value;
+        if (errors) errors[i] = e.standard_error;
+    }
+    prun__free(s->context, values);
+    return PRUN_OK;
+}
+
+/* e / (e + z) above zero; user: z. */
+static double prun__dimension_of(void *user, double eigenvalue) {
+    return eigenvalue > 0.0 ? eigenvalue / (eigenvalue + *(const double *)user) : 0.0;
+}
+
+PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
+                                                  prun_effective_dimension *result) {
+    const double k = (double)spectrum->parameters;
+    prun_effective_dimension r;
+    int64_t i;
+    memset(&r, 0, sizeof r);
+    r.z = z;
+    if (!(z > 0.0 && z <= DBL_MAX))
+        return prun__fail(spectrum->context, PRUN_ERR_ARGUMENT,
+                          "effective dimensionality: z %g is not positive", z);
+    PRUN__TRY(prun_spectrum_trace(spectrum, prun__dimension_of, &z, &r.estimate));
+    for (i = 0; i < spectrum->steps; i++) r.ritz += prun__dimension_of(&z, spectrum->values[i]);
+    r.ritz_fraction = r.ritz / k;
+    r.fraction = r.estimate;
+    r.fraction.value /= k;
+    r.fraction.standard_error /= k;
+    r.fraction.quadrature_error /= k;
+    *result = r;
+    return PRUN_OK;
 }
 
 /* [MEASURE.I] norms and margins */

@@ -4,8 +4,9 @@
 
    A file holds the parameters of a network (param.*), images and labels (x, y) and what a double
    precision implementation made of them: logits, loss and gradient in eval and train mode, running
-   statistics, three steps of SGD, the loss along magnitude pruning, margins and norms. The family
-   follows from the parameter names, all sizes from the shapes. One line per quantity:
+   statistics, three steps of SGD, the loss along magnitude pruning, margins and norms, a product of
+   the Hessian and, in small networks, all its eigenvalues. The family follows from the parameter
+   names, all sizes from the shapes. One line per quantity:
 
        FILE QUANTITY error E tolerance T ok|FAIL
 
@@ -483,6 +484,45 @@ static void check_norms(golden *g)
     report(g, "prunable", fabs((double)prun_net_weights(g->net) - strtod(prunable, NULL)), 0);
 }
 
+/* All eigenvalues and the dense effective dimensionality, by a Lanczos run of full length. */
+static void check_spectrum(golden *g)
+{
+    static const double zs[] = {1, 0.01};
+    static const char *const names[] = {"hessian.neff.z1", "hessian.neff.z0.01"};
+    const prun_safetensors_entry *entry = prun_safetensors_find(g->file, "hessian.eigenvalues");
+    prun_net_data data;
+    prun_objective objective;
+    prun_hessian_options options;
+    prun_spectrum spectrum;
+    float *want;
+    int i;
+    if (entry == NULL) return;
+    data.net = g->net;
+    data.images = &g->images;
+    memset(&options, 0, sizeof(options));
+    options.steps = entry->count;
+    options.probes = 1;
+    if (!succeeded(g, "objective", prun_net_objective(&data, &objective)) ||
+        !succeeded(g, "spectrum", prun_hessian_spectrum(&objective, &options, &spectrum))) return;
+    want = read_reference(g, "", "hessian.eigenvalues", entry->count);
+    if (want != NULL && spectrum.steps == entry->count) {
+        double worst = 0;
+        int64_t k;
+        for (k = 0; k < entry->count; k++) {
+            double off = fabs(spectrum.values[k] - (double)want[k]);
+            if (!(off <= worst)) worst = off;
+        }
+        report(g, "hessian.eigenvalues", worst / (double)want[entry->count - 1], 1e-3);
+    } else report_failure(g, "hessian.eigenvalues", "another number of weights");
+    for (i = 0; i < 2; i++) {
+        prun_effective_dimension found;
+        if (succeeded(g, names[i], prun_effective_dimensionality(&spectrum, zs[i], &found)))
+            compare_values(g, names[i], &found.ritz, 1, 1e-2);
+    }
+    free(want);
+    prun_spectrum_free(&spectrum);
+}
+
 static void check_file(const char *path)
 {
     golden g;
@@ -497,6 +537,7 @@ static void check_file(const char *path)
         if (restore(&g)) check_sgd(&g);
         if (restore(&g)) check_prune(&g);
         if (restore(&g)) check_norms(&g);
+        check_spectrum(&g);
     }
     close_golden(&g);
     fflush(stdout);
