@@ -685,7 +685,7 @@ typedef struct prun_hessian_options {
     const int64_t *index;      /* samples that the loss runs over; NULL: 0, 1, ... */
     int64_t samples;           /* how many [all; needed with `index`] */
     int32_t differences;       /* 1: finite differences even where products are exact */
-    double step;               /* of finite differences, see prun_hessian_vector [0.002] */
+    double step;               /* of finite differences, see prun_hessian_vector [0.003] */
     int64_t steps;             /* of a Lanczos run [100]; never more than k */
     int64_t probes;            /* random vectors [10] */
     int32_t smallest;          /* eigenpairs: 1: from the lower end of the spectrum */
@@ -699,8 +699,9 @@ typedef struct prun_hessian_options {
 typedef struct prun_estimate {
     double value;
     double standard_error;   /* of the mean; infinite for a single vector */
-    double quadrature_error; /* Lanczos quadrature: |value - that of half the steps|, which exceeds
-                                the error as long as it falls with the steps; else 0 */
+    double quadrature_error; /* Lanczos quadrature: how far the value moved while the second half
+                                of the steps was made (mean over the vectors of the largest of
+                                eight differences); else, and at steps = k, 0 */
     int64_t count;
 } prun_estimate;
 
@@ -711,10 +712,12 @@ PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objecti
 /* k, the length of all vectors below. Needs level 0. */
 PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
                                       const prun_hessian_options *options, int64_t *k);
-/* product = H v. Finite differences: (g(w + h v) - g(w - h v)) / 2h with h |v| = step (1 + |w|),
-   norms over the chosen tensors; they err by about a hundredth in float32 networks, where smaller
-   steps drown in rounding and larger ones cross the kinks of ReLUs. PRUN_ERR_NONFINITE names the
-   first weight, or element of the product, that is not finite. */
+/* product = H v. Finite differences are (g(w + h v) - g(w - h v)) / 2h with h |v| = step (1 + |w|),
+   norms over the chosen tensors. With float32 gradients of a smooth loss the default step errs by
+   about 1e-4. In networks with ReLU or max pooling they also see the jumps of the gradient at the
+   kinks between w - h v and w + h v, which a second derivative does not contain and which can
+   outweigh it: use exact products there. PRUN_ERR_NONFINITE names the first weight, or element of
+   the product, that is not finite. */
 PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
                                         const prun_hessian_options *options, const float *v,
                                         double *product);
@@ -735,10 +738,10 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
 /* What options->probes Lanczos runs from Gaussian vectors, of `steps` products each, found out: the
    nodes (Ritz values, ascending) and weights (adding up to 1) of each run's quadrature rule. */
 typedef struct prun_spectrum {
-    int64_t parameters;                 /* k */
+    int64_t parameters;           /* k */
     int64_t probes, steps;
-    double *values, *weights;           /* probes x steps */
-    double *half_values, *half_weights; /* the same after (steps + 1) / 2 steps */
+    double *values, *weights;     /* probes x steps */
+    double *diagonal, *couplings; /* probes x steps: the tridiagonal matrices behind them */
     prun_context *context;
 } prun_spectrum;
 
@@ -6227,12 +6230,11 @@ static void prun__second_backward_task(void *pointer, int64_t b, int64_t worker)
     const int64_t size = run->net->value[op->out].size;
     float *dx = op->in > 0 ? prun__grad_at(run, op->in, b) : NULL;
     (void)worker;
+    if (dx && (op->kind == PRUN__MAX_POOL || op->kind == PRUN__AVG_POOL))
+        prun__unpool_block(run->net, op, prun__at(run, op->in, b % run->blocks), dy, dx);
+    else if (dx && op->out != op->in) prun__copy_or_add(dy, size, op->add, dx);
     if (op->kind == PRUN__ADD && op->in2 > 0)
         prun__copy_or_add(dy, size, op->add2, prun__grad_at(run, op->in2, b));
-    if (!dx || op->out == op->in) return;
-    if (op->kind == PRUN__ADD || op->kind == PRUN__DROPOUT)
-        prun__copy_or_add(dy, size, op->add, dx);
-    else prun__unpool_block(run->net, op, prun__at(run, op->in, b % run->blocks), dy, dx);
 }
 
 /* One batch that fits the buffers. */
@@ -7078,7 +7080,7 @@ PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objecti
     memset(&o, 0, sizeof o);
     if (options) o = *options;
     if (o.samples == 0 && !o.index) o.samples = objective->samples;
-    if (o.step == 0.0) o.step = 0.002;
+    if (o.step == 0.0) o.step = 0.003;
     if (o.steps == 0) o.steps = 100;
     if (o.probes == 0) o.probes = 10;
     if (!objective->hessian_vector) o.differences = 1;
@@ -7361,7 +7363,7 @@ typedef struct prun__lanczos {
     int64_t steps, made;  /* basis vectors in all and so far */
     float *basis;         /* steps x k */
     double *r;            /* k: the next vector */
-    double *alpha, *beta; /* steps: diagonal and couplings */
+    double *alpha, *beta; /* steps: diagonal and couplings of the tridiagonal matrix */
     double *part;         /* steps: inner products */
     double *a, *b, *z;    /* steps, and steps x rows: eigenproblem */
 } prun__lanczos;
@@ -7626,31 +7628,20 @@ PRUNDEF void prun_spectrum_free(prun_spectrum *s) {
     memset(s, 0, sizeof *s);
 }
 
-/* Nodes and weights of the quadrature rule of the first n steps. */
-static prun_status prun__quadrature(prun__lanczos *l, int64_t n, double *values, double *weights) {
-    int64_t i;
-    PRUN__TRY(prun__lanczos_solve(l, n, 1));
-    for (i = 0; i < n; i++) {
-        values[i] = l->a[i];
-        weights[i] = l->z[i] * l->z[i];
-    }
-    return PRUN_OK;
-}
-
 static prun_status prun__spectrum_run(prun__hessian *h, prun_spectrum *s) {
-    const int64_t half = (s->steps + 1) / 2;
     prun__lanczos l;
     prun_status status = prun__lanczos_make(h, 1, &l);
-    int64_t i;
+    int64_t i, j;
     h->total = s->probes * s->steps;
     for (i = 0; status == PRUN_OK && i < s->probes; i++) {
         status = prun__lanczos_run(&l, i);
-        if (status == PRUN_OK)
-            status = prun__quadrature(&l, s->steps, s->values + i * s->steps,
-                                      s->weights + i * s->steps);
-        if (status == PRUN_OK)
-            status = prun__quadrature(&l, half, s->half_values + i * half,
-                                      s->half_weights + i * half);
+        if (status == PRUN_OK) status = prun__lanczos_solve(&l, s->steps, 1);
+        for (j = 0; status == PRUN_OK && j < s->steps; j++) {
+            s->values[i * s->steps + j] = l.a[j];
+            s->weights[i * s->steps + j] = l.z[j] * l.z[j];
+            s->diagonal[i * s->steps + j] = l.alpha[j];
+            s->couplings[i * s->steps + j] = l.beta[j];
+        }
     }
     prun__lanczos_free(&l);
     return status;
@@ -7670,13 +7661,12 @@ PRUNDEF prun_status prun_hessian_spectrum(const prun_objective *objective,
     s.steps = h.options.steps;
     if (status == PRUN_OK) {
         const int64_t full = prun__mul(s.probes, s.steps);
-        const int64_t half = prun__mul(s.probes, (s.steps + 1) / 2);
         s.values = (double *)prun__alloc(h.context, prun__mul(4, full), sizeof(double), "spectrum");
         if (!s.values) status = PRUN_ERR_MEMORY;
         else {
             s.weights = s.values + full;
-            s.half_values = s.weights + full;
-            s.half_weights = s.half_values + half;
+            s.diagonal = s.weights + full;
+            s.couplings = s.diagonal + full;
             status = prun__spectrum_run(&h, &s);
         }
     }
@@ -7696,35 +7686,57 @@ static double prun__quadrature_sum(const double *values, const double *weights, 
     return k * sum;
 }
 
+/* Largest distance between `sum` and what eight shorter rules of the same run give: one alone can be
+   near by accident, because around a step of f the values swing. room: 3 x steps. */
+static prun_status prun__quadrature_swing(const prun_spectrum *s, int64_t probe, double sum,
+                                          double (*f)(void *, double), void *user, double *room,
+                                          double *swing) {
+    double *a = room, *b = a + s->steps, *z = b + s->steps;
+    int64_t i, j;
+    *swing = 0.0;
+    for (i = 0; i < 8; i++) {
+        const int64_t n = PRUN__MAX(1, s->steps / 2 + i * s->steps / 16);
+        double d;
+        memcpy(a, s->diagonal + probe * s->steps, (size_t)n * sizeof(double));
+        memcpy(b, s->couplings + probe * s->steps, (size_t)n * sizeof(double));
+        memset(z, 0, (size_t)n * sizeof(double));
+        z[0] = 1.0;
+        PRUN__TRY(prun__tridiagonal(s->context, a, b, n, z, 1));
+        for (j = 0; j < n; j++) z[j] *= z[j];
+        d = fabs(sum - prun__quadrature_sum(a, z, n, (double)s->parameters, f, user));
+        if (d > *swing || d != d) *swing = d; /* NaN stays */
+    }
+    return PRUN_OK;
+}
+
 PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
                                         double (*f)(void *user, double eigenvalue), void *user,
                                         prun_estimate *trace) {
     const prun_spectrum *s = spectrum;
-    const int64_t half = (s->steps + 1) / 2;
-    const double k = (double)s->parameters;
-    double *sums, rest = 0.0;
+    double *sums, swing, swings = 0.0;
     prun_estimate e;
+    prun_status status = PRUN_OK;
     int64_t i;
     if (s->probes < 1 || s->steps < 1)
         return prun__fail(s->context, PRUN_ERR_ARGUMENT, "spectrum: empty");
-    sums = (double *)prun__alloc(s->context, s->probes, sizeof(double), "spectrum");
+    sums = (double *)prun__alloc(s->context, s->probes + 3 * s->steps, sizeof(double), "spectrum");
     if (!sums) return PRUN_ERR_MEMORY;
-    for (i = 0; i < s->probes; i++) {
+    for (i = 0; status == PRUN_OK && i < s->probes; i++) {
         sums[i] = prun__quadrature_sum(s->values + i * s->steps, s->weights + i * s->steps,
-                                       s->steps, k, f, user);
-        rest += sums[i] - prun__quadrature_sum(s->half_values + i * half,
-                                               s->half_weights + i * half, half, k, f, user);
+                                       s->steps, (double)s->parameters, f, user);
+        if (s->steps == s->parameters) continue; /* exact */
+        status = prun__quadrature_swing(s, i, sums[i], f, user, sums + s->probes, &swing);
+        swings += swing;
     }
     e = prun__estimate_of(sums, s->probes, 1);
+    /* A single step has no shorter rule to compare with. */
+    e.quadrature_error = s->steps == 1 && s->parameters > 1 ? HUGE_VAL : swings / (double)s->probes;
     prun__free(s->context, sums);
-    /* The rule of k steps is exact; a single step has no half to compare with. */
-    if (s->steps < s->parameters)
-        e.quadrature_error = s->steps > 1 ? fabs(rest) / (double)s->probes : HUGE_VAL;
-    if (!(fabs(e.value) <= DBL_MAX) || rest != rest)
-        return prun__fail(s->context, PRUN_ERR_NONFINITE,
-                          "spectrum: the function is not finite at a Ritz value");
-    *trace = e;
-    return PRUN_OK;
+    if (status == PRUN_OK && (!(fabs(e.value) <= DBL_MAX) || swings != swings))
+        status = prun__fail(s->context, PRUN_ERR_NONFINITE,
+                            "spectrum: the function is not finite at a Ritz value");
+    if (status == PRUN_OK) *trace = e;
+    return status;
 }
 
 /* Density of one probe's rule at a point. */
