@@ -7686,8 +7686,8 @@ static double prun__quadrature_sum(const double *values, const double *weights, 
     return k * sum;
 }
 
-/* Largest distance between `sum` and what eight shorter rules of the same run give: one alone can be
-   near by accident, because around a step of f the values swing. room: 3 x steps. */
+/* Largest distance between `sum` and what eight shorter rules of the same run give: one alone can
+   be near by accident, because around a step of f the values swing. room: 3 x steps. */
 static prun_status prun__quadrature_swing(const prun_spectrum *s, int64_t probe, double sum,
                                           double (*f)(void *, double), void *user, double *room,
                                           double *swing) {

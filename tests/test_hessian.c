@@ -1,8 +1,8 @@
 /* test_hessian.c - second order: products, eigenvalues, spectrum, trace, effective dimensionality.
 
    Three oracles: differences of the gradient in double precision, by the operations of reference.h
-   applied to the layers of a network; a quadratic loss whose Hessian is given; and the dense matrix,
-   made of products, with Jacobi's eigenvalue method.
+   applied to the layers of a network; a quadratic loss whose Hessian is given; and the dense
+   matrix, made of products, with Jacobi's eigenvalue method.
 */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
@@ -444,7 +444,7 @@ static void product_is_linear_and_symmetric(void)
     free_set(&d);
 }
 
-/* Many batches, a ragged last one, an index with repetitions; the workspace shared with gradients. */
+/* Many batches, a ragged last one, an index with repetitions; gradients in the same workspace. */
 static void product_adds_up_over_samples(void)
 {
     dataset d = make_set(150, 1, 6, 6, 4);
@@ -734,7 +734,8 @@ static void make_quadratic(quadratic *q, const double *values)
         for (i = 0; i < QUADRATIC; i++) uhu += u[i] * hu[i];
         for (i = 0; i < QUADRATIC; i++)
             for (j = 0; j < QUADRATIC; j++)
-                q->h[i * QUADRATIC + j] += 4 * uhu * u[i] * u[j] - 2 * (u[i] * hu[j] + hu[i] * u[j]);
+                q->h[i * QUADRATIC + j] +=
+                    4 * uhu * u[i] * u[j] - 2 * (u[i] * hu[j] + hu[i] * u[j]);
     }
     for (i = 0; i < 3; i++) {
         q->tensors[i].data = q->w + at;
@@ -1225,7 +1226,7 @@ static void eigenpairs_of_a_network(void)
     free_network(&t);
 }
 
-/* `steps` exact Lanczos steps on the dense matrix, by modified Gram-Schmidt; sum over Ritz values. */
+/* `steps` exact Lanczos steps on the dense matrix, modified Gram-Schmidt: sum over Ritz values. */
 static double exact_lanczos(const network *t, int64_t steps, double z)
 {
     double *q = (double *)allocate((steps + 1) * t->k, sizeof(double));
