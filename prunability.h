@@ -5991,7 +5991,7 @@ static inline void prun__second_window(const prun__op *op, const prun__value *in
         for (dx = 0; dx < op->window; dx++) {
             const int64_t at = (dy * in->w + dx) * in->c * PRUN_LANES;
             const prun__f4 d = prun__f4_sub(prun__f4_load(x + at), a.mean);
-            const prun__f4 z = prun__f4_add(prun__f4_mul(d, a.scale), a.shift);
+            const prun__f4 z = prun__normalize(a, prun__f4_load(x + at));
             const prun__f4 dz = prun__f4_add(
                 prun__f4_mul(prun__f4_load(t + at), a.scale),
                 prun__f4_add(prun__f4_mul(d, scale_tangent), shift_tangent));
@@ -6164,27 +6164,23 @@ static void prun__second_apply_task(void *pointer, int64_t block, int64_t worker
     float *plain = prun__grad_at(run, op->in, run->blocks + block);
     const float *t = op->add ? net->batch.spare + block * in->size : to;
     const float *g = op->add ? net->batch.spare + (run->blocks + block) * in->size : plain;
-    int64_t i, c;
+    const float *scale = prun__coef(net, op, PRUN__SCALE);
+    const float *tangent = prun__coef(net, op, PRUN__SCALE_TANGENT);
+    int64_t i, c, at = 0;
     int l;
     (void)worker;
     for (i = 0; i < in->h * in->w; i++)
-        for (c = 0; c < in->c; c++, to += PRUN_LANES, plain += PRUN_LANES, t += PRUN_LANES,
-            g += PRUN_LANES) {
-            const prun__f4 scale = prun__f4_set(prun__coef(net, op, PRUN__SCALE)[c]);
-            const prun__f4 ds = prun__f4_set(prun__coef(net, op, PRUN__SCALE_TANGENT)[c]);
+        for (c = 0; c < in->c; c++, at += PRUN_LANES)
             for (l = 0; l < PRUN_LANES; l += 4) {
-                const prun__f4 gl = prun__f4_load(g + l);
-                prun__f4 a = prun__f4_add(prun__f4_mul(scale, prun__f4_load(t + l)),
-                                          prun__f4_mul(ds, gl));
-                prun__f4 b = prun__f4_mul(scale, gl);
-                if (op->add) {
-                    a = prun__f4_add(a, prun__f4_load(to + l));
-                    b = prun__f4_add(b, prun__f4_load(plain + l));
-                }
-                prun__f4_store(to + l, a);
-                prun__f4_store(plain + l, b);
+                const prun__f4 s4 = prun__f4_set(scale[c]), gl = prun__f4_load(g + at + l);
+                const prun__f4 a = prun__f4_add(prun__f4_mul(s4, prun__f4_load(t + at + l)),
+                                                prun__f4_mul(prun__f4_set(tangent[c]), gl));
+                const prun__f4 b = prun__f4_mul(s4, gl);
+                prun__f4_store(to + at + l,
+                               op->add ? prun__f4_add(prun__f4_load(to + at + l), a) : a);
+                prun__f4_store(plain + at + l,
+                               op->add ? prun__f4_add(prun__f4_load(plain + at + l), b) : b);
             }
-        }
 }
 
 static void prun__second_norm_backward(prun__second *s) {
@@ -7059,19 +7055,14 @@ typedef struct prun__hessian {
     prun_hessian_options options; /* resolved */
     int64_t tensors, k, all;      /* chosen tensors, their floats, floats of all tensors */
     int64_t *which, *start, *place; /* chosen: number, first float among k and among all */
-    float *v, *product;           /* flat over all tensors */
-    float *saved;                 /* finite differences: the chosen weights */
+    float *v, *product, *saved;   /* flat over all tensors; the chosen weights */
     double weight_norm;
     int64_t done, total;          /* products */
 } prun__hessian;
 
 static void prun__hessian_free(prun__hessian *h) {
-    prun__free(h->context, h->which);
     prun__free(h->context, h->start);
-    prun__free(h->context, h->place);
     prun__free(h->context, h->v);
-    prun__free(h->context, h->product);
-    prun__free(h->context, h->saved);
 }
 
 PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objective,
@@ -7115,11 +7106,12 @@ static prun_status prun__hessian_tensors(prun__hessian *h) {
     if (o->tensor_count <= 0 || !o->tensors)
         return prun__fail(h->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
                           (long long)o->tensor_count);
-    h->which = (int64_t *)prun__alloc(h->context, o->tensor_count, sizeof(int64_t), "Hessian");
-    h->place = (int64_t *)prun__alloc(h->context, o->tensor_count, sizeof(int64_t), "Hessian");
-    h->start = (int64_t *)prun__alloc_zero(h->context, o->tensor_count + 1, sizeof(int64_t),
-                                           "Hessian");
-    if (!h->which || !h->place || !h->start) return PRUN_ERR_MEMORY;
+    h->start = (int64_t *)prun__alloc(h->context, 3 * o->tensor_count + 1, sizeof(int64_t),
+                                      "Hessian");
+    if (!h->start) return PRUN_ERR_MEMORY;
+    h->place = h->start + o->tensor_count + 1;
+    h->which = h->place + o->tensor_count;
+    h->start[0] = 0;
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         const int takes = h->options.mask ? h->options.mask[i] != 0
@@ -7147,18 +7139,15 @@ static prun_status prun__hessian_nonfinite(const prun__hessian *h, const char *w
                       h->o->tensors[t].name ? h->o->tensors[t].name : "?", (long long)i);
 }
 
-/* Weights must be finite; finite differences need their norm and a copy. */
+/* Copies the chosen weights; all must be finite. */
 static prun_status prun__hessian_weights(prun__hessian *h) {
     int64_t i, t, before = 0;
     for (t = 0; t < h->o->tensor_count; t++) {
-        const prun_tensor *tensor = &h->o->tensors[t];
-        i = prun__find_nonfinite(tensor->data, prun_tensor_size(tensor));
+        const int64_t size = prun_tensor_size(&h->o->tensors[t]);
+        i = prun__find_nonfinite(h->o->tensors[t].data, size);
         if (i >= 0) return prun__hessian_nonfinite(h, "weight", before + i);
-        before += prun_tensor_size(tensor);
+        before += size;
     }
-    if (!h->options.differences) return PRUN_OK;
-    h->saved = (float *)prun__alloc(h->context, h->k, sizeof(float), "Hessian");
-    if (!h->saved) return PRUN_ERR_MEMORY;
     for (t = 0; t < h->tensors; t++)
         memcpy(h->saved + h->start[t], h->o->tensors[h->which[t]].data,
                (size_t)(h->start[t + 1] - h->start[t]) * sizeof(float));
@@ -7180,10 +7169,11 @@ static prun_status prun__hessian_make(const prun_objective *o, const prun_hessia
                           "objective: the %s callback is missing",
                           o->hessian_vector ? "gradient" : "hessian_vector (or gradient)");
     PRUN__TRY(prun__hessian_tensors(h));
-    PRUN__TRY(prun__hessian_weights(h));
-    h->v = (float *)prun__alloc_zero(h->context, h->all, sizeof(float), "Hessian");
-    h->product = (float *)prun__alloc(h->context, h->all, sizeof(float), "Hessian");
-    return h->v && h->product ? PRUN_OK : PRUN_ERR_MEMORY;
+    h->v = (float *)prun__alloc_zero(h->context, 2 * h->all + h->k, sizeof(float), "Hessian");
+    if (!h->v) return PRUN_ERR_MEMORY;
+    h->product = h->v + h->all;
+    h->saved = h->product + h->all;
+    return prun__hessian_weights(h);
 }
 
 /* Makes w + step v the objective's weights; step 0: w, bit by bit. */
@@ -7369,11 +7359,8 @@ typedef struct prun__lanczos {
 } prun__lanczos;
 
 static void prun__lanczos_free(prun__lanczos *l) {
-    prun_context *context = l->h->context;
-    prun__free(context, l->basis);
-    prun__free(context, l->r);
-    prun__free(context, l->alpha);
-    prun__free(context, l->z);
+    prun__free(l->h->context, l->basis);
+    prun__free(l->h->context, l->alpha);
 }
 
 /* rows: of the eigenvectors of the tridiagonal matrix that are wanted. */
@@ -7384,14 +7371,15 @@ static prun_status prun__lanczos_make(prun__hessian *h, int64_t rows, prun__lanc
     l->h = h;
     l->steps = steps;
     l->basis = (float *)prun__alloc(context, prun__mul(steps, h->k), sizeof(float), "Lanczos");
-    l->r = (double *)prun__alloc(context, h->k, sizeof(double), "Lanczos");
-    l->alpha = (double *)prun__alloc(context, prun__mul(5, steps), sizeof(double), "Lanczos");
-    l->z = (double *)prun__alloc(context, prun__mul(rows, steps), sizeof(double), "Lanczos");
-    if (!l->basis || !l->r || !l->alpha || !l->z) return PRUN_ERR_MEMORY;
+    l->alpha = (double *)prun__alloc(context, h->k + prun__mul(steps, 5 + rows), sizeof(double),
+                                     "Lanczos");
+    if (!l->basis || !l->alpha) return PRUN_ERR_MEMORY;
     l->beta = l->alpha + steps;
     l->part = l->beta + steps;
     l->a = l->part + steps;
     l->b = l->a + steps;
+    l->r = l->b + steps;
+    l->z = l->r + h->k;
     return PRUN_OK;
 }
 
@@ -7500,30 +7488,22 @@ static prun_status prun__lanczos_solve(prun__lanczos *l, int64_t n, int64_t rows
     return prun__tridiagonal(l->h->context, l->a, l->b, n, l->z, rows);
 }
 
-/* Ritz vector of column `column`: the basis times the eigenvector of the tridiagonal matrix. */
-static void prun__ritz_vector(prun__lanczos *l, int64_t column, float *out) {
-    int64_t i, e;
-    double norm;
-    memset(l->r, 0, (size_t)l->h->k * sizeof(double));
-    for (i = 0; i < l->steps; i++) l->part[i] = -l->z[column * l->steps + i];
-    for (e = 0; e * PRUN__LANCZOS_PIECE < l->h->k; e++) prun__outer_task(l, e, 0);
-    norm = prun__lanczos_norm(l);
-    for (e = 0; e < l->h->k; e++) out[e] = (float)(l->r[e] / norm);
-}
-
-static prun_status prun__eigenpair(prun__lanczos *l, int64_t column, float *vector, double *value,
+/* Ritz vector of column `column`, the basis times an eigenvector of the tridiagonal matrix, and how
+   far it is from an eigenvector of H. */
+static prun_status prun__ritz_pair(prun__lanczos *l, int64_t column, float *vector,
                                    double *residual) {
-    double sum = 0.0;
-    int64_t e;
-    *value = l->a[column];
-    prun__ritz_vector(l, column, vector);
+    const int64_t k = l->h->k;
+    double norm;
+    int64_t i;
+    memset(l->r, 0, (size_t)k * sizeof(double));
+    for (i = 0; i < l->steps; i++) l->part[i] = -l->z[column * l->steps + i];
+    for (i = 0; i * PRUN__LANCZOS_PIECE < k; i++) prun__outer_task(l, i, 0);
+    norm = prun__lanczos_norm(l);
+    for (i = 0; i < k; i++) vector[i] = (float)(l->r[i] / norm);
     if (!residual) return PRUN_OK;
     PRUN__TRY(prun__hessian_apply(l->h, vector, l->r));
-    for (e = 0; e < l->h->k; e++) {
-        const double d = l->r[e] - *value * (double)vector[e];
-        sum += d * d;
-    }
-    *residual = sqrt(sum);
+    for (i = 0; i < k; i++) l->r[i] -= l->a[column] * (double)vector[i];
+    *residual = prun__lanczos_norm(l);
     return PRUN_OK;
 }
 
@@ -7548,10 +7528,13 @@ PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
     h.total = h.options.steps + (residuals ? count : 0);
     if (status == PRUN_OK) status = prun__lanczos_run(&l, 0);
     if (status == PRUN_OK) status = prun__lanczos_solve(&l, l.steps, l.steps);
-    for (i = 0; status == PRUN_OK && i < count; i++)
-        status = prun__eigenpair(&l, h.options.smallest ? i : l.steps - 1 - i,
-                                 vectors ? vectors + i * h.k : spare, values + i,
-                                 residuals ? residuals + i : NULL);
+    for (i = 0; status == PRUN_OK && i < count; i++) {
+        const int64_t column = h.options.smallest ? i : l.steps - 1 - i;
+        values[i] = l.a[column];
+        if (vectors || residuals)
+            status = prun__ritz_pair(&l, column, vectors ? vectors + i * h.k : spare,
+                                     residuals ? residuals + i : NULL);
+    }
     prun__free(h.context, spare);
     prun__lanczos_free(&l);
     prun__hessian_free(&h);
@@ -7598,17 +7581,18 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
                                        prun_estimate *by_tensor) {
     prun__hessian h;
     float *v = NULL;
-    double *product = NULL, *parts = NULL;
+    double *product = NULL, *parts;
     prun_status status = prun__hessian_make(objective, options, &h);
     const int64_t probes = h.options.probes, row = h.tensors + 1;
     int64_t i;
     if (status == PRUN_OK) {
         v = (float *)prun__alloc(h.context, h.k, sizeof(float), "trace");
-        product = (double *)prun__alloc(h.context, h.k, sizeof(double), "trace");
-        parts = (double *)prun__alloc(h.context, prun__mul(probes, row), sizeof(double), "trace");
-        if (!v || !product || !parts) status = PRUN_ERR_MEMORY;
+        product = (double *)prun__alloc(h.context, h.k + prun__mul(probes, row), sizeof(double),
+                                        "trace");
+        if (!v || !product) status = PRUN_ERR_MEMORY;
     }
     h.total = probes;
+    parts = product + h.k;
     for (i = 0; status == PRUN_OK && i < probes; i++)
         status = prun__trace_probe(&h, i, v, product, parts + i * row);
     if (status == PRUN_OK) {
@@ -7616,7 +7600,6 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
         for (i = 0; by_tensor && i < h.tensors; i++)
             by_tensor[i] = prun__estimate_of(parts + i, probes, row);
     }
-    prun__free(h.context, parts);
     prun__free(h.context, product);
     prun__free(h.context, v);
     prun__hessian_free(&h);

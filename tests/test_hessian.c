@@ -1085,7 +1085,7 @@ static void lack_of_memory_leaks_nothing(void)
             CHECK(status == PRUN_OK || status == PRUN_ERR_MEMORY);
             CHECK(h.live == 0 && restored(&q));
         }
-        CHECK(status == PRUN_OK && at > 5);
+        CHECK(status == PRUN_OK && at > 3); /* two allocations at least */
     }
 }
 
