@@ -30,7 +30,7 @@ help:
 	@echo 'make demo         train 32 networks and compare measures (about a minute on two cores)'
 	@echo 'make examples     build all programs of examples/ into build/; they know --help'
 	@echo 'make test         build and run all tests'
-	@echo 'make bench        measure kernels, networks and search (minutes; run nothing beside it)'
+	@echo 'make bench        measure kernels, networks, search, curvature (minutes; run nothing beside it)'
 	@echo 'make bench-peers  the same networks and search beside PyTorch and ONNX Runtime'
 	@echo 'make install      copy prunability.h to PREFIX/include [$(PREFIX)], below DESTDIR'
 	@echo 'make clean        remove build/'
@@ -53,6 +53,7 @@ bench: $(BENCH)
 	build/bench_kernels
 	build/bench_networks
 	build/bench_search
+	build/bench_hessian
 
 # PEERS: options of the comparison; make bench-peers PEERS=--help lists them.
 bench-peers: build/bench_networks build/bench_search
