@@ -1266,7 +1266,7 @@ static double broken(void *user, double x) { (void)user; return x > 0 ? NAN : 1;
 static void effective_dimensionality_of_a_network(void)
 {
     static const double zs[] = {1, 1.0 / 391, 1e-4};
-    static const int64_t steps[] = {20, 60, 1000};
+    static const int64_t steps[] = {20, 100, 1000};
     network t;
     int i, s;
     if (!make_network(&t)) return;
