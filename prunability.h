@@ -92,6 +92,11 @@
    alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
    says which level it needs. A prun_net fills all it can; your own network fills what it has.
 
+   CURVATURE is that of the mean loss in eval mode with respect to the weights, unless asked
+   otherwise. Effective dimensionality comes in two forms, each also divided by the number of
+   parameters: as Maddox et al. compute it, from the Ritz values of 100 steps, and as an estimate
+   over the whole spectrum, with its errors.
+
    WEIGHTS ARE RESTORED bit by bit on every way out of a measure: success, failing callback,
    cancellation, lack of memory. Only functions that say so (prun_prune, prun_train) change them.
 
