@@ -667,7 +667,7 @@ PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune
 /*
    H is the k x k Hessian of the loss with respect to the chosen tensors, which stand one after the
    other in tensor order. Everything is made of products H v: exact ones where the objective has
-   level 3, else central differences of its gradient (level 2).
+   level 3, else central differences of its gradient (level 2). Weights are restored bit by bit.
 
        prun_hessian_options options = {0};
        prun_spectrum spectrum;
@@ -722,7 +722,7 @@ PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
    about 1e-4. In networks with ReLU or max pooling they also see the jumps of the gradient at the
    kinks between w - h v and w + h v, which a second derivative does not contain and which can
    outweigh it: use exact products there. PRUN_ERR_NONFINITE names the first weight, or element of
-   the product, that is not finite. */
+   the product, that is not finite; the product is then partly set. */
 PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
                                         const prun_hessian_options *options, const float *v,
                                         double *product);
@@ -730,7 +730,8 @@ PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
    after options->steps Lanczos steps from a random vector. residuals (or NULL): |H v - value v|,
    which bounds the distance to an eigenvalue: more steps make it smaller. vectors: count x k unit
    vectors, or NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
-   float vector per step. `count` more products where residuals are asked for. */
+   float vector per step. `count` more products where residuals are asked for. After a failure the
+   results are partly set. */
 PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
                                             const prun_hessian_options *options, int64_t count,
                                             double *values, double *residuals, float *vectors);
