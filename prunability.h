@@ -1295,6 +1295,9 @@ typedef struct prun__kernels {
     void (*norm)(const prun__norm_job *job, const float *x, float *y);
     void (*norm_mask)(const prun__norm_job *job, const float *x, const float *dy, float *g);
     void (*norm_apply)(const prun__norm_job *job, const float *x, const float *g, float *dx);
+    /* norm with the tangent `to` of its output from t, that of x; m1, m2: those of scale, shift. */
+    void (*norm_tangent)(const prun__norm_job *job, const float *x, const float *t, float *y,
+                         float *to);
 } prun__kernels;
 
 /* Portable tier: 16 lanes as four 4-float vectors, which GCC and Clang map to SSE2, NEON, VSX or
@@ -1853,12 +1856,54 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
             } \
     }
 
+/* The first maximum of a window hands on its tangent. */
+#define PRUN__DEFINE_TANGENT(T, TARGET) \
+    TARGET static void prun__norm_tangent_##T(const prun__norm_job *job, const float *x, \
+                                              const float *t, float *y, float *to) { \
+        const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
+        const PRUN__V_##T low = PRUN__SET_##T(job->low), zero = PRUN__SET_##T(0.0f); \
+        int64_t oy, ox, c, ky, kx; \
+        int l; \
+        for (oy = 0; oy < job->out_height; oy++) \
+            for (ox = 0; ox < job->out_width; ox++) { \
+                int64_t at = (oy * line + ox * step) * job->window; \
+                for (c = 0; c < job->channels; c++) { \
+                    const PRUN__V_##T dscale = PRUN__SET_##T(job->m1[c]), \
+                                      dshift = PRUN__SET_##T(job->m2[c]); \
+                    PRUN__NORM_CHANNEL(T) \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
+                        PRUN__V_##T best, left = PRUN__SET_##T(1.0f), tangent = zero; \
+                        PRUN__WINDOW_BEST(T, x + at) \
+                        for (ky = 0; ky < job->window; ky++) \
+                            for (kx = 0; kx < job->window; kx++) { \
+                                const int64_t here = at + ky * line + kx * step; \
+                                const PRUN__V_##T z = PRUN__NORMALIZE(T, x + here); \
+                                const PRUN__V_##T d = PRUN__SUB_##T(PRUN__LOAD_##T(x + here), \
+                                                                    mean); \
+                                PRUN__V_##T dz = PRUN__MLA_##T(d, dscale, dshift); \
+                                dz = PRUN__MLA_##T(PRUN__LOAD_##T(t + here), scale, dz); \
+                                dz = PRUN__IF_GT_##T(left, zero, PRUN__IF_EQ_##T(z, best, dz)); \
+                                tangent = PRUN__ADD_##T(tangent, dz); \
+                                left = PRUN__IF_NE_##T(z, best, left); \
+                            } \
+                        if (job->relu) tangent = PRUN__IF_GT_##T(best, zero, tangent); \
+                        PRUN__STORE_##T(y, PRUN__MAX_##T(low, best)); \
+                        PRUN__STORE_##T(to, tangent); \
+                        at += PRUN__WIDTH_##T; \
+                        y += PRUN__WIDTH_##T; \
+                        to += PRUN__WIDTH_##T; \
+                    } \
+                } \
+            } \
+    }
+
 #define PRUN__DEFINE_TIER(T, TARGET) \
     PRUN__DEFINE_WINOGRAD_HELPERS(T, TARGET) \
     PRUN__DEFINE_WINOGRAD_IN(T, TARGET) \
     PRUN__DEFINE_WINOGRAD_OUT(T, TARGET) \
     PRUN__DEFINE_WINOGRAD_DY(T, TARGET) \
-    PRUN__DEFINE_NORM(T, TARGET)
+    PRUN__DEFINE_NORM(T, TARGET) \
+    PRUN__DEFINE_TANGENT(T, TARGET)
 
 PRUN__DEFINE_TIER(portable, )
 PRUN__DEFINE_CORRELATE(portable, , 1)
@@ -1873,7 +1918,7 @@ static const prun__kernels prun__kernels_portable = {
      prun__correlate4_portable, NULL, NULL},
     prun__sparse_portable, prun__winograd_in_portable, prun__winograd_out_portable,
     prun__winograd_dy_portable, prun__sums_portable, prun__norm_portable,
-    prun__norm_mask_portable, prun__norm_apply_portable};
+    prun__norm_mask_portable, prun__norm_apply_portable, prun__norm_tangent_portable};
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
    the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
@@ -2047,7 +2092,8 @@ static const prun__kernels prun__kernels_avx2 = {
     {NULL, prun__correlate1_avx2, prun__correlate2_avx2, prun__correlate3_avx2,
      prun__correlate4_avx2, NULL, NULL},
     prun__sparse_avx2, prun__winograd_in_avx2, prun__winograd_out_avx2, prun__winograd_dy_avx2,
-    prun__sums_avx2, prun__norm_avx2, prun__norm_mask_avx2, prun__norm_apply_avx2};
+    prun__sums_avx2, prun__norm_avx2, prun__norm_mask_avx2, prun__norm_apply_avx2,
+    prun__norm_tangent_avx2};
 
 /* AVX-512 tier: a vector is all sixteen lanes, and 32 registers hold sixteen channels or a weight
    gradient of 4 x 6. Where the units are no wider than AVX2's (Zen 4) it still gains, because half
@@ -2249,7 +2295,7 @@ static const prun__kernels prun__kernels_avx512 = {
      prun__correlate4_avx512, prun__correlate5_avx512, prun__correlate6_avx512},
     prun__sparse_avx512, prun__winograd_in_avx512, prun__winograd_out_avx512,
     prun__winograd_dy_avx512, prun__sums_avx512, prun__norm_avx512, prun__norm_mask_avx512,
-    prun__norm_apply_avx512};
+    prun__norm_apply_avx512, prun__norm_tangent_avx512};
 /* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
    2 AVX-512F too (bits 5 to 7). */
 static int prun__cpu_level(void) {
@@ -5939,9 +5985,9 @@ static void prun__second_conv_task(void *pointer, int64_t block, int64_t worker)
     prun__finish finish = {NULL, 0, 0};
     if (s->backward) {
         finish.accumulate = s->tangent || op->add;
-        prun__conv_block(&op->conv, 0,
-                         prun__grad_at(run, op->out, block + (s->tangent ? run->blocks : 0)),
-                         net->batch.packed, finish, scratch, prun__grad_at(run, op->in, block));
+        prun__conv_blocks(&op->conv, 0, 1,
+                          prun__grad_at(run, op->out, block + (s->tangent ? run->blocks : 0)),
+                          net->batch.packed, finish, scratch, prun__grad_at(run, op->in, block));
         return;
     }
     /* A sum starts from its bias or from what is there, so the bias comes with the first part. */
@@ -5949,8 +5995,8 @@ static void prun__second_conv_task(void *pointer, int64_t block, int64_t worker)
     if (net->layer[op->layer].bias && !finish.accumulate)
         finish.bias = s->tangent || block >= run->blocks ? prun__direction_of(s, tensor + 1)
                                                          : net->tensor[tensor + 1].data;
-    prun__conv_block(&op->conv, 1, prun__at(run, op->in, block), net->batch.packed, finish,
-                     scratch, prun__at(run, op->out, block + (s->tangent ? run->blocks : 0)));
+    prun__conv_blocks(&op->conv, 1, 1, prun__at(run, op->in, block), net->batch.packed, finish,
+                      scratch, prun__at(run, op->out, block + (s->tangent ? run->blocks : 0)));
 }
 
 /* W over values and tangents (gradients: both), then v over the values (gradients) alone. */
@@ -5973,7 +6019,7 @@ static void prun__second_conv(prun__second *s, int backward) {
 }
 
 /* Coefficients of a norm, and their tangents in rows that only training needs. */
-enum { PRUN__SCALE_TANGENT = PRUN__S1, PRUN__SHIFT_TANGENT = PRUN__S2 };
+enum { PRUN__SCALE_TANGENT = PRUN__M1, PRUN__SHIFT_TANGENT = PRUN__M2 };
 
 static void prun__second_coefficients(const prun__second *s) {
     const prun_net *net = s->run.net;
@@ -5988,57 +6034,13 @@ static void prun__second_coefficients(const prun__second *s) {
     }
 }
 
-/* Output and tangent of a norm for four lanes of a pooling window: the first maximum counts. */
-static inline void prun__second_window(const prun__op *op, const prun__value *in, const float *x,
-                                       const float *t, prun__affine a, prun__f4 scale_tangent,
-                                       prun__f4 shift_tangent, prun__f4 *y, prun__f4 *tangent) {
-    int64_t dy, dx;
-    for (dy = 0; dy < op->window; dy++)
-        for (dx = 0; dx < op->window; dx++) {
-            const int64_t at = (dy * in->w + dx) * in->c * PRUN_LANES;
-            const prun__f4 d = prun__f4_sub(prun__f4_load(x + at), a.mean);
-            const prun__f4 z = prun__normalize(a, prun__f4_load(x + at));
-            const prun__f4 dz = prun__f4_add(
-                prun__f4_mul(prun__f4_load(t + at), a.scale),
-                prun__f4_add(prun__f4_mul(d, scale_tangent), shift_tangent));
-            const prun__f4 best = dy + dx > 0 ? prun__f4_top(z, *y) : z;
-            *tangent = dy + dx == 0 ? dz
-                                    : prun__f4_add(prun__f4_if_eq(best, *y, *tangent),
-                                                   prun__f4_if_ne(best, *y, dz));
-            *y = best;
-        }
-}
-
 static void prun__second_norm(const prun__second *s, int64_t block) {
-    const prun_net *net = s->run.net;
-    const prun__op *op = s->run.op;
-    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
-    const float *x = prun__at(&s->run, op->in, block);
-    const float *t = prun__at(&s->run, op->in, s->run.blocks + block);
-    float *y = prun__at(&s->run, op->out, block);
-    float *to = prun__at(&s->run, op->out, s->run.blocks + block);
-    const prun__f4 zero = prun__f4_set(0.0f);
-    int64_t oy, ox, c;
-    int l;
-    for (oy = 0; oy < out->h; oy++)
-        for (ox = 0; ox < out->w; ox++)
-            for (c = 0; c < in->c; c++, y += PRUN_LANES, to += PRUN_LANES) {
-                const int64_t corner = ((oy * in->w + ox) * op->window * in->c + c) * PRUN_LANES;
-                const prun__affine a = prun__affine_at(net, op, c);
-                const prun__f4 ds = prun__f4_set(prun__coef(net, op, PRUN__SCALE_TANGENT)[c]);
-                const prun__f4 db = prun__f4_set(prun__coef(net, op, PRUN__SHIFT_TANGENT)[c]);
-                for (l = 0; l < PRUN_LANES; l += 4) {
-                    prun__f4 value = zero, tangent = zero;
-                    prun__second_window(op, in, x + corner + l, t + corner + l, a, ds, db, &value,
-                                        &tangent);
-                    if (op->relu) {
-                        tangent = prun__f4_if_gt(value, zero, tangent);
-                        value = prun__f4_max(zero, value);
-                    }
-                    prun__f4_store(y + l, value);
-                    prun__f4_store(to + l, tangent);
-                }
-            }
+    const prun__run *run = &s->run;
+    const prun__op *op = run->op;
+    const prun__norm_job job = prun__norm_job_of(run->net, op);
+    prun__kernels_now()->norm_tangent(
+        &job, prun__at(run, op->in, block), prun__at(run, op->in, run->blocks + block),
+        prun__at(run, op->out, block), prun__at(run, op->out, run->blocks + block));
 }
 
 /* Overlapping or padded maximum: the tangent of the winner. */
@@ -6137,8 +6139,8 @@ static void prun__second_mask_task(void *pointer, int64_t block, int64_t worker)
     const prun__op *op = run->op;
     const prun__value *in = &net->value[op->in];
     const int spare = op->add || op->in == 0;
-    const int64_t pixels = in->h * in->w, stride = in->c * PRUN_LANES;
-    double *sums = net->batch.sums + block * 2 * net->max_channels, other[2];
+    const int64_t pixels = in->h * in->w, row = 2 * net->max_channels;
+    double *sums = net->batch.sums + block * row, *other = sums + run->blocks * row;
     float *g[2];
     int64_t c;
     int k;
@@ -6149,14 +6151,12 @@ static void prun__second_mask_task(void *pointer, int64_t block, int64_t worker)
         prun__norm_mask_block(net, op, prun__at(run, op->in, block),
                               prun__grad_at(run, op->out, b), g[k]);
     }
-    for (c = 0; op->norm >= 0 && c < in->c; c++) {
-        const int64_t at = c * PRUN_LANES, live = prun__live(run, block);
-        prun__channel_sums(g[0] + at, prun__at(run, op->in, block) + at, pixels, stride, live,
-                           sums + 2 * c);
-        prun__channel_sums(g[1] + at, prun__at(run, op->in, run->blocks + block) + at, pixels,
-                           stride, live, other);
-        sums[2 * c + 1] += other[1];
-    }
+    if (op->norm < 0) return;
+    prun__kernels_now()->sums(g[0], prun__at(run, op->in, block), pixels, in->c,
+                              prun__live(run, block), sums);
+    prun__kernels_now()->sums(g[1], prun__at(run, op->in, run->blocks + block), pixels, in->c,
+                              prun__live(run, block), other);
+    for (c = 0; c < in->c; c++) sums[2 * c + 1] += other[2 * c + 1];
 }
 
 /* Into the gradients of the norm's input: g' scale + g scale', g scale. */
