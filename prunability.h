@@ -801,19 +801,266 @@ PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int
                                  int64_t classes, double *margins);
 
 /* [STATS] evaluation statistics */
+/*
+   Models are rows: measures, targets and hyperparameters are arrays of n finite doubles. What is
+   undefined is NaN, and the result's `reason` says why. Functions are thread safe for different
+   contexts; those that say so use the context's threads, with the same bits for any number.
+*/
 
-/* Kendall rank correlation of n pairs. Needs finite values and n >= 2. */
+/* Kendall rank correlation of n pairs, n >= 2; Knight's algorithm, O(n log n). */
 typedef struct prun_kendall {
     int64_t n;
     double tau_a; /* (C - D) / (n (n-1) / 2): the paper's */
     double tau_b; /* tie-corrected; NaN when one variable is constant (undefined) */
     double p;     /* two-sided, SciPy's rule for exact or normal; NaN where tau_b is undefined */
+    double p_normal;       /* the normal approximation in any case */
     double standard_error; /* of tau_a under independence: sqrt(2 (2n+5) / (9 n (n-1))) */
     int32_t exact;         /* 1: p is exact */
+    const char *reason;    /* why tau_b and p are undefined, or NULL */
 } prun_kendall;
 
 PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
                                      int64_t n, prun_kendall *result);
+
+/* What models that differ in nothing but the seed are to granulated tau. */
+typedef enum prun_seeds {
+    PRUN_SEEDS_FIXED = 0,   /* compared within equal seed */
+    PRUN_SEEDS_POOLED = 1,  /* all in one group: pairs of equal setting count too */
+    PRUN_SEEDS_AVERAGED = 2 /* replaced by their mean before anything else, in every statistic */
+} prun_seeds;
+
+#define PRUN_MAX_AXES 16
+
+/* The hyperparameters of n models: what was varied. Settings are equal when their numbers are. */
+typedef struct prun_axes {
+    int64_t n, count;            /* models; axes, at most PRUN_MAX_AXES */
+    const double *const *values; /* count arrays of n */
+    const double *seed;          /* n, or NULL */
+    prun_seeds seeds;
+} prun_axes;
+
+/* Granulated Kendall (Jiang et al. 2020): psi of an axis is the mean tau_a over the groups of
+   models that differ in that axis alone; Psi is the mean of the psi. Missing cells: a group counts
+   when it has two settings of the axis. Standard errors are those under independence,
+   sqrt(sum of the groups' variances) / groups, and not what the paper's table prints. */
+typedef struct prun_granulated {
+    double psi[PRUN_MAX_AXES], psi_error[PRUN_MAX_AXES];
+    int64_t groups[PRUN_MAX_AXES];
+    const char *reason[PRUN_MAX_AXES]; /* why that psi is undefined, or NULL */
+    double mean, mean_error;           /* Psi over the axes with a psi; NaN: none has one */
+    int64_t axes;                      /* how many those are */
+} prun_granulated;
+
+PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_axes *axes,
+                                            const double *x, const double *y,
+                                            prun_granulated *result);
+/* Means of `values` over models equal in every axis, sorted by the axes. means: room for n, of
+   which *count are set; NULL: count only. */
+PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes,
+                                    const double *values, double *means, int64_t *count);
+
+/* Pairs that tie in x or y, which V in {-1, 1} does not know. */
+typedef enum prun_ties {
+    PRUN_TIES_DROP = 0,   /* left out, and the cells weighted by what is left */
+    PRUN_TIES_STRICT = 1, /* count as -1 */
+    PRUN_TIES_HALF = 2    /* half as 1, half as -1 */
+} prun_ties;
+
+#define PRUN_MAX_SUBSETS (1 + PRUN_MAX_AXES + PRUN_MAX_AXES * (PRUN_MAX_AXES - 1) / 2)
+
+/* Information between the signs of differences in x and in y, given both models' settings of a set
+   of axes (A.1.3), over ordered pairs of different models; in bits, plug-in estimates, which are
+   too high where `pairs` is not much larger than `cells`. */
+typedef struct prun_information {
+    int32_t axis[2];                          /* -1: none */
+    int64_t cells;                            /* pairs of settings that occur */
+    double pairs;                             /* ordered pairs that count */
+    double information, entropy_x, entropy_y; /* I, H(V_x | U), H(V_y | U) */
+    double value;     /* I / entropy_y, in 0 .. 1; NaN where that entropy is 0 */
+    double symmetric; /* I / min(entropy_x, entropy_y) */
+} prun_information;
+
+typedef struct prun_cmi {
+    double k, symmetric; /* minima over the subsets where they are defined; blind to tau's sign */
+    int32_t best;        /* subset of k, -1: undefined */
+    int32_t subsets;     /* the empty one, then single axes, then pairs */
+    prun_information subset[PRUN_MAX_SUBSETS];
+    const char *reason;
+} prun_cmi;
+
+/* Conditional mutual information K between a measure and a target, or two measures (x is judged by
+   the entropy of y); seeds are no axis. O(n^2 subsets), with threads. */
+PRUNDEF prun_status prun_conditional_information(prun_context *context, const prun_axes *axes,
+                                                 const double *x, const double *y, prun_ties ties,
+                                                 prun_cmi *result);
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_regression_options {
+    int64_t folds;      /* of cross-validation, at most n [10] */
+    int32_t contiguous; /* 1: folds are runs of rows, as scikit-learn's KFold without shuffling */
+    uint64_t seed;      /* of the shuffle */
+    double *coefficients, *standardized; /* NULL, or out: one per variable; the second in units of
+                                            standard deviations */
+    double *fitted, *crossfitted; /* NULL, or out, n: predictions; the second for each model from
+                                     a fit without its fold */
+} prun_regression_options;
+
+typedef struct prun_regression {
+    int64_t n, variables, rank, folds; /* rank: variables left without the dependent ones */
+    double intercept, r2;
+    double adjusted_r2;        /* 1 - (1 - r2)(n - 1) / (n - rank - 1) */
+    double cv_r2;              /* cross-fitted predictions against the mean of all */
+    double cv_r2_training;     /* ... against the means of the training folds */
+    double cv_r2_folds;        /* mean of the folds' R2; NaN when one has no variance */
+    int64_t best;              /* variable of the largest |standardized|, -1: none */
+    const char *reason;        /* why R2 or adjusted R2 are undefined, or NULL */
+} prun_regression;
+
+/* Least squares with an intercept by pivoted QR; dependent and constant variables get coefficient
+   0. x: `variables` arrays of n, n >= 2. options NULL: defaults. */
+PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *const *x,
+                                        int64_t variables, const double *y, int64_t n,
+                                        const prun_regression_options *options,
+                                        prun_regression *result);
+
+/* Weight of a pair of runs (Dziugaite et al. 2020): max(0, w - 1/2), where w is what Hoeffding's
+   bound leaves of the certainty that errors measured on `test_samples` samples really differ. */
+PRUNDEF double prun_sign_error_weight(double difference, double test_samples);
+/* Sign error of one environment: all pairs of a run of one setting (x1, y1: n1) and of another.
+   weight, ess: sum of weights and effective sample size, NULL: not wanted. NaN without weight. */
+PRUNDEF double prun_sign_error_pair(const double *x1, const double *y1, int64_t n1,
+                                    const double *x2, const double *y2, int64_t n2,
+                                    double test_samples, double *weight, double *ess);
+
+typedef struct prun_sign_error_options {
+    double test_samples;  /* what the errors in y were measured on [10000] */
+    double effective;     /* smallest effective sample size of an environment [12]; < 0: any */
+} prun_sign_error_options;
+
+typedef struct prun_sign_error_summary {
+    double mean, p90, max; /* max: the robust sign error; NaN without environments */
+    int64_t environments, dropped; /* unordered pairs of settings; dropped for their size */
+} prun_sign_error_summary;
+
+typedef struct prun_sign_error {
+    prun_sign_error_summary all, axis[PRUN_MAX_AXES];
+} prun_sign_error;
+
+/* Robust sign error (Dziugaite et al. 2020): an environment is two settings that differ in one
+   axis, with all their runs; lower is better, 1/2 is chance. y: an error rate or gap in 0 .. 1.
+   options NULL: defaults. */
+PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axes *axes,
+                                           const double *x, const double *y,
+                                           const prun_sign_error_options *options,
+                                           prun_sign_error *result);
+
+typedef enum prun_statistic {
+    PRUN_TAU_A = 0,
+    PRUN_TAU_B = 1,
+    PRUN_PARTIAL_TAU = 2, /* tau_b of measure and target given `control` */
+    PRUN_R2 = 3,
+    PRUN_ADJUSTED_R2 = 4,
+    PRUN_PSI = 5,         /* of `axis` */
+    PRUN_PSI_MEAN = 6,
+    PRUN_CMI = 7,
+    PRUN_SIGN_ERROR_MEAN = 8,
+    PRUN_SIGN_ERROR_P90 = 9,
+    PRUN_SIGN_ERROR_MAX = 10,
+    PRUN_CUSTOM = 11      /* `custom` */
+} prun_statistic;
+
+/* What resampling draws from. Pointers that the statistic does not need may be NULL. */
+typedef struct prun_sample {
+    int64_t n;
+    const double *measure, *target;
+    const double *control; /* a size to hold fixed: parameter count, width */
+    const prun_axes *axes;
+    const double *cluster; /* models of equal value are drawn together: runs of one configuration */
+} prun_sample;
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_resampling {
+    prun_statistic statistic;
+    int32_t axis;      /* of PRUN_PSI */
+    int64_t resamples; /* [10000] */
+    double level;      /* of the interval [0.95] */
+    uint64_t seed;
+    prun_ties ties;
+    prun_sign_error_options sign_error;
+    /* The statistic of the given rows, which repeat in a bootstrap and are an order of the target's
+       rows in a permutation test. NaN: undefined. Called by several threads at once. */
+    double (*custom)(void *user, const int64_t *rows, int64_t n);
+    void *user;
+} prun_resampling;
+
+typedef struct prun_interval {
+    double estimate, lower, upper; /* percentile interval */
+    double standard_error, bias;   /* of the resamples: deviation; mean - estimate */
+    double positive;               /* share of the resamples above 0, ties by half */
+    double p;                      /* two-sided, for 0, from the resamples */
+    int64_t used, undefined;       /* resamples where the statistic is and is not defined */
+    const char *reason;            /* why there is no interval, or NULL */
+} prun_interval;
+
+/* One statistic of a sample by name, as the functions above give it. */
+PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sample *sample,
+                                         const prun_resampling *options, double *value);
+/* Bootstrap, with clusters where the sample has them. Two copies of a model are no pair, and count
+   as different seeds where groups are formed, so that they do not pull tau to 0. With threads. */
+PRUNDEF prun_status prun_bootstrap(prun_context *context, const prun_sample *sample,
+                                   const prun_resampling *options, prun_interval *result);
+/* Is the measure better than another one, by how much, how sure: bootstrap of the difference of
+   their statistics over the same draws. `positive` is the confidence that it is larger. */
+PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sample,
+                                 const double *other, const prun_resampling *options,
+                                 prun_interval *result);
+/* p of independence: share of the permutations of the target that reach the statistic (with it
+   itself among them), two-sided for taus, from above for R2 and CMI, from below for sign errors.
+   Clusters move as a whole, among those of their size. With threads. */
+PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_sample *sample,
+                                          const prun_resampling *options, double *p);
+/* Holm's correction: adjusted p-values of n tests; NaN stays NaN and does not count. The arrays
+   differ. */
+PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted);
+/* tau_b of x and y given z: (t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2)); NaN where one of
+   them is constant or z decides x or y. */
+PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x, const double *y,
+                                         const double *z, int64_t n, double *tau);
+
+/* A table of models: rows are models, columns have names. Fill it by hand (storage all NULL) or
+   with prun_table_read_csv. Columns are contiguous, so each is a plain array. */
+typedef struct prun_table {
+    int64_t rows, columns;
+    const char *const *names;
+    double *values;    /* column after column; NaN: missing. A column of text holds the number of
+                          the first row with the same text */
+    const uint8_t *text; /* per column, enum prun_column; NULL: all are numbers */
+    const char **cells;  /* as in the file, row after row, or NULL */
+    int64_t *lines;      /* of the file, where each row begins, or NULL */
+    const char *source;  /* for messages, or NULL */
+    void *storage[3];
+    prun_context *context;
+} prun_table;
+
+typedef enum prun_column {
+    PRUN_COLUMN_NUMBERS = 0,
+    PRUN_COLUMN_TEXT = 1, /* not one number in it */
+    PRUN_COLUMN_MIXED = 2 /* text among numbers: as text, but likely a mistake */
+} prun_column;
+
+PRUNDEF void prun_table_free(prun_table *table);
+/* Index of a column, -1: there is none. */
+PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name);
+/* The array of a column of numbers without gaps; otherwise a failure whose message names line and
+   column: PRUN_ERR_MISSING (no such column, missing value), PRUN_ERR_FORMAT (text),
+   PRUN_ERR_NONFINITE. */
+PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *table,
+                                       const char *name, const double **values);
+/* The same for a hyperparameter, which may be text. */
+PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
+                                        const char *name, const double **values);
+/* Removes the rows whose flag in keep (one per row) is 0; indices and lines follow. */
+PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
 
 /* [FILES] data sets and checkpoints */
 
@@ -877,6 +1124,13 @@ PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const c
    make a net is checked when it is built. Image size and dropout are left at 0. */
 PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, const char *prefix,
                                               prun_family family, prun_arch *arch);
+
+/* CSV tables with a header line: fields quoted or not, LF or CRLF, byte-order mark, blank lines;
+   separators , ; or tab, whichever the header has first. Empty cells and NA, NaN, null, None are
+   missing values; decimals have a point. Failures name line and column. Free with
+   prun_table_free; the context must outlive it. */
+PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
+                                        prun_table *table);
 
 #ifdef __cplusplus
 }
@@ -7841,77 +8095,225 @@ PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int
     }
 }
 
-/* [STATS.I] Kendall's tau */
+/* [STATS.I] Kendall, information, regression, resampling, tables */
 
-/* What Kendall's statistics depend on. Counts of pairs as doubles: exact below 2^53, which n up to
-   1e8 keeps, and products cannot overflow. */
+#define PRUN__STREAM_FOLDS (UINT64_C(1) << 52)
+#define PRUN__STREAM_BOOTSTRAP (UINT64_C(1) << 56)
+#define PRUN__STREAM_PERMUTE (UINT64_C(1) << 60)
+
+/* One block that is cut into arrays. Passed by value, so that returning gives everything back. */
+typedef struct prun__arena {
+    char *at;
+} prun__arena;
+
+/* Arrays begin 64 bytes apart, as prun__room counts. */
+static void *prun__take(prun__arena *arena, int64_t count, size_t size) {
+    char *block = arena->at;
+    arena->at += ((size_t)count * size + 63) & ~(size_t)63;
+    return block;
+}
+
+/* Bytes of `arrays` arrays of n int32 each; -1: too many. */
+static int64_t prun__room(int64_t arrays, int64_t n) {
+    return n < 0 || n > INT64_MAX / 8 ? -1 : prun__mul(arrays, (4 * n + 131) / 64 * 64);
+}
+
+static int64_t prun__sum_sizes(int64_t a, int64_t b) {
+    return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
+}
+
+static prun_status prun__check_finite(prun_context *context, const char *what, const double *v,
+                                      int64_t n) {
+    int64_t i;
+    for (i = 0; i < n; i++)
+        if (!(fabs(v[i]) <= DBL_MAX))
+            return prun__fail(context, PRUN_ERR_NONFINITE, "%s: value %lld is %g", what,
+                              (long long)i, v[i]);
+    return PRUN_OK;
+}
+
+/* Ranks are int32. */
+static prun_status prun__check_models(prun_context *context, const char *what, int64_t n) {
+    if (n < 2)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%s of %lld models, at least 2 are needed",
+                          what, (long long)n);
+    if (n > 1000000000)
+        return prun__fail(context, PRUN_ERR_OVERFLOW, "%s of %lld models", what, (long long)n);
+    return PRUN_OK;
+}
+
+typedef struct prun__key {
+    uint64_t bits;
+    int64_t index;
+} prun__key;
+
+/* Doubles in ascending order, stable, -0 equal to 0: radix sort over the bytes that differ, of keys
+   that order as the numbers do. Returns the one of the two arrays that holds the result. */
+static prun__key *prun__sort_doubles(const double *v, int64_t n, prun__key *keys,
+                                     prun__key *scratch) {
+    int64_t counts[8][256], i;
+    int b, d;
+    memset(counts, 0, sizeof counts);
+    for (i = 0; i < n; i++) {
+        const double value = v[i] + 0.0;
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits = bits >> 63 ? ~bits : bits | (UINT64_C(1) << 63);
+        keys[i].bits = bits;
+        keys[i].index = i;
+        for (b = 0; b < 8; b++) counts[b][bits >> (8 * b) & 255]++;
+    }
+    for (b = 0; b < 8; b++) {
+        prun__key *swap = keys;
+        int64_t total = 0;
+        if (n == 0 || counts[b][keys[0].bits >> (8 * b) & 255] == n) continue;
+        for (d = 0; d < 256; d++) {
+            const int64_t here = counts[b][d];
+            counts[b][d] = total;
+            total += here;
+        }
+        for (i = 0; i < n; i++) scratch[counts[b][keys[i].bits >> (8 * b) & 255]++] = keys[i];
+        keys = scratch;
+        scratch = swap;
+    }
+    return keys;
+}
+
+/* Dense ranks from 0; every statistic but R2 depends on values through them. Needs room for eight
+   arrays. */
+static void prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena arena) {
+    prun__key *keys = (prun__key *)prun__take(&arena, n, sizeof *keys);
+    prun__key *scratch = (prun__key *)prun__take(&arena, n, sizeof *keys);
+    int32_t level = 0;
+    int64_t i;
+    keys = prun__sort_doubles(v, n, keys, scratch);
+    for (i = 0; i < n; i++) {
+        level += i > 0 && keys[i].bits != keys[i - 1].bits;
+        rank[keys[i].index] = level;
+    }
+}
+
+/* Sorts v in place. Room for eight arrays. */
+static void prun__sort_values(double *v, int64_t n, prun__arena arena) {
+    double *copy = (double *)prun__take(&arena, n, sizeof *copy);
+    prun__key *keys = (prun__key *)prun__take(&arena, n, sizeof *keys);
+    prun__key *scratch = (prun__key *)prun__take(&arena, n, sizeof *keys);
+    int64_t i;
+    memcpy(copy, v, (size_t)n * sizeof *v);
+    keys = prun__sort_doubles(v, n, keys, scratch);
+    for (i = 0; i < n; i++) v[i] = copy[keys[i].index];
+}
+
+/* Linear interpolation between order statistics; every value stands `times` times. */
+static double prun__quantile(const double *sorted, int64_t n, int64_t times, double q) {
+    const double at = q * (double)(n * times - 1), floor_at = floor(at);
+    const int64_t low = (int64_t)floor_at, high = PRUN__MIN(low + 1, n * times - 1);
+    return sorted[low / times] +
+           (at - floor_at) * (sorted[high / times] - sorted[low / times]);
+}
+
+/* Stable counting sort of the rows in `order` (NULL: 0, 1, ...) by codes below `range`; afterwards
+   counts[c] is where the group of code c ends. counts: range + 1. */
+static void prun__sort_codes(const int32_t *code, int64_t range, int64_t n, const int32_t *order,
+                             int32_t *sorted, int32_t *counts) {
+    int64_t i;
+    memset(counts, 0, (size_t)(range + 1) * sizeof *counts);
+    for (i = 0; i < n; i++) counts[code[i] + 1]++;
+    for (i = 0; i < range; i++) counts[i + 1] += counts[i];
+    for (i = 0; i < n; i++) {
+        const int32_t row = order ? order[i] : (int32_t)i;
+        sorted[counts[code[row]]++] = row;
+    }
+}
+
+/* What Kendall's statistics depend on; exact as doubles up to 1e8 models. */
 typedef struct prun__pairs {
     double all, tied_x, tied_y, tied_both, discordant;
     double x0, x1, y0, y1; /* sums over tie groups: t(t-1)(t-2), t(t-1)(2t+5) */
 } prun__pairs;
 
-/* Merge sort of indices by (first, second); second NULL: by first alone, stable. Returns the number
-   of pairs that changed places, which is the number of inversions. */
-static double prun__merge_sort(const double *first, const double *second, int64_t n,
-                               int64_t *index, int64_t *scratch) {
-    int64_t width, left, *from = index, *to = scratch, *swap;
-    double inversions = 0.0;
-    for (width = 1; width < n; width *= 2) {
-        for (left = 0; left < n; left += 2 * width) {
-            const int64_t middle = PRUN__MIN(left + width, n);
-            const int64_t right = PRUN__MIN(left + 2 * width, n);
-            int64_t a = left, b = middle, k;
-            for (k = left; k < right; k++) {
-                int take_b = a == middle;
-                if (a < middle && b < right) {
-                    const double u = first[from[a]], v = first[from[b]];
-                    take_b = v < u || (v == u && second && second[from[b]] < second[from[a]]);
-                    if (take_b) inversions += (double)(middle - a);
-                }
-                to[k] = take_b ? from[b++] : from[a++];
-            }
-        }
-        swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != index) memcpy(index, from, (size_t)n * sizeof *index);
-    return inversions;
-}
-
-/* Tied pairs in runs of equal values along index; b NULL: a alone. Adds the higher sums too. */
-static double prun__tied(const double *a, const double *b, int64_t n, const int64_t *index,
-                         double *s0, double *s1) {
+/* Tied pairs of groups with the given ends; adds the higher sums, which pass 2^63 as integers. */
+static double prun__tied(const int32_t *ends, int64_t groups, double *s0, double *s1) {
     double pairs = 0.0;
-    int64_t i, start = 0;
-    for (i = 1; i <= n; i++) {
-        double t;
-        if (i < n && a[index[i]] == a[index[start]] && (!b || b[index[i]] == b[index[start]]))
-            continue;
-        t = (double)(i - start);
+    int64_t i;
+    int32_t start = 0;
+    for (i = 0; i < groups; i++) {
+        const double t = (double)(ends[i] - start);
         pairs += t * (t - 1.0) / 2.0;
         *s0 += t * (t - 1.0) * (t - 2.0);
         *s1 += t * (t - 1.0) * (2.0 * t + 5.0);
-        start = i;
+        start = ends[i];
     }
     return pairs;
 }
 
-/* Knight's algorithm, O(n log n). index, scratch: n. */
-static prun__pairs prun__count_pairs(const double *x, const double *y, int64_t n, int64_t *index,
-                                     int64_t *scratch) {
+/* Merge sort; returns the number of pairs that were in the wrong order. Branches on random data
+   cost more than the arithmetic that replaces them. */
+static double prun__inversions(int32_t *v, int32_t *scratch, int64_t n) {
+    int64_t width, left, total = 0;
+    for (width = 1; width < n; width *= 2) {
+        int32_t *swap = v;
+        for (left = 0; left < n; left += 2 * width) {
+            const int64_t middle = PRUN__MIN(left + width, n);
+            const int64_t right = PRUN__MIN(left + 2 * width, n);
+            int64_t a = left, b = middle, k = left;
+            while (a < middle && b < right) {
+                const int32_t x = v[a], y = v[b];
+                const int64_t smaller = y < x;
+                scratch[k++] = smaller ? y : x;
+                total += (middle - a) & -smaller;
+                a += 1 - smaller;
+                b += smaller;
+            }
+            memcpy(scratch + k, v + a, (size_t)(middle - a) * sizeof *v);
+            memcpy(scratch + k + (middle - a), v + b, (size_t)(right - b) * sizeof *v);
+        }
+        v = scratch;
+        scratch = swap;
+    }
+    return (double)total;
+}
+
+#define PRUN__PAIRS_ROOM 3
+
+/* Knight's algorithm on codes below `range`. Room for PRUN__PAIRS_ROOM arrays of max(n, range). */
+static prun__pairs prun__count_pairs(const int32_t *x, const int32_t *y, int64_t n, int64_t range,
+                                     prun__arena arena) {
+    int32_t *order = (int32_t *)prun__take(&arena, n, sizeof *order);
+    int32_t *sorted = (int32_t *)prun__take(&arena, n, sizeof *sorted);
+    int32_t *counts = (int32_t *)prun__take(&arena, range + 1, sizeof *counts);
     prun__pairs p;
-    double ignored0 = 0.0, ignored1 = 0.0;
-    int64_t i;
+    double t;
+    int64_t i, start = 0;
     memset(&p, 0, sizeof p);
-    for (i = 0; i < n; i++) index[i] = i;
     p.all = (double)n * (double)(n - 1) / 2.0;
-    prun__merge_sort(x, y, n, index, scratch);
-    p.tied_x = prun__tied(x, NULL, n, index, &p.x0, &p.x1);
-    p.tied_both = prun__tied(x, y, n, index, &ignored0, &ignored1);
-    p.discordant = prun__merge_sort(y, NULL, n, index, scratch);
-    p.tied_y = prun__tied(y, NULL, n, index, &p.y0, &p.y1);
+    prun__sort_codes(y, range, n, NULL, order, counts);
+    p.tied_y = prun__tied(counts, range, &p.y0, &p.y1);
+    prun__sort_codes(x, range, n, order, sorted, counts);
+    p.tied_x = prun__tied(counts, range, &p.x0, &p.x1);
+    for (i = 1; i <= n; i++) {
+        if (i < n && x[sorted[i]] == x[sorted[start]] && y[sorted[i]] == y[sorted[start]]) continue;
+        t = (double)(i - start);
+        p.tied_both += t * (t - 1.0) / 2.0;
+        start = i;
+    }
+    for (i = 0; i < n; i++) order[i] = y[sorted[i]];
+    p.discordant = prun__inversions(order, sorted, n);
     return p;
+}
+
+static double prun__surplus(const prun__pairs *p) {
+    return p->all - p->tied_x - p->tied_y + p->tied_both - 2.0 * p->discordant;
+}
+
+static double prun__tau_b(const prun__pairs *p) {
+    if (p->tied_x >= p->all || p->tied_y >= p->all) return PRUN__NAN;
+    return prun__surplus(p) / sqrt((p->all - p->tied_x) * (p->all - p->tied_y));
+}
+
+/* Variance of tau_a under independence. */
+static double prun__tau_variance(double n) {
+    return 2.0 * (2.0 * n + 5.0) / (9.0 * n * (n - 1.0));
 }
 
 /* Two-sided exact p without ties: probability of at most min(D, all - D) inversions, twice. The
@@ -7946,48 +8348,1634 @@ static double prun__kendall_normal(int64_t n, const prun__pairs *p, double surpl
     return erfc(fabs(surplus) / sqrt(variance) / 1.41421356237309504880);
 }
 
-static prun_status prun__finite_pairs(prun_context *context, const double *x, const double *y,
-                                      int64_t n) {
-    int64_t i;
-    if (n < 2)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "Kendall's tau of %lld pairs", (long long)n);
-    for (i = 0; i < n; i++)
-        if (!(fabs(x[i]) <= 1.7976931348623157e308) || !(fabs(y[i]) <= 1.7976931348623157e308))
-            return prun__fail(context, PRUN_ERR_NONFINITE,
-                              "Kendall's tau: pair %lld is (%g, %g)", (long long)i, x[i], y[i]);
+PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
+                                     int64_t n, prun_kendall *result) {
+    prun__arena arena;
+    prun__pairs p;
+    int32_t *rank_x, *rank_y;
+    void *block;
+    PRUN__TRY(prun__check_models(context, "Kendall's tau", n));
+    PRUN__TRY(prun__check_finite(context, "Kendall's tau, first variable", x, n));
+    PRUN__TRY(prun__check_finite(context, "Kendall's tau, second variable", y, n));
+    block = prun__alloc(context, prun__room(10, n), 1, "Kendall's tau");
+    if (!block) return PRUN_ERR_MEMORY;
+    arena.at = (char *)block;
+    rank_x = (int32_t *)prun__take(&arena, n, sizeof *rank_x);
+    rank_y = (int32_t *)prun__take(&arena, n, sizeof *rank_y);
+    prun__rank(x, n, rank_x, arena);
+    prun__rank(y, n, rank_y, arena);
+    p = prun__count_pairs(rank_x, rank_y, n, n, arena);
+    prun__free(context, block);
+    memset(result, 0, sizeof *result);
+    result->n = n;
+    result->tau_a = prun__surplus(&p) / p.all;
+    result->standard_error = sqrt(prun__tau_variance((double)n));
+    result->tau_b = prun__tau_b(&p);
+    result->p = result->p_normal = PRUN__NAN;
+    result->reason = p.tied_x == p.all   ? "the first variable is constant"
+                     : p.tied_y == p.all ? "the second variable is constant"
+                                         : NULL;
+    if (result->reason) return PRUN_OK;
+    result->exact = p.tied_x == 0.0 && p.tied_y == 0.0 &&
+                    (n <= 33 || PRUN__MIN(p.discordant, p.all - p.discordant) <= 1.0);
+    result->p_normal = prun__kendall_normal(n, &p, prun__surplus(&p));
+    result->p = result->exact ? prun__kendall_exact(n, p.discordant, p.all) : result->p_normal;
     return PRUN_OK;
 }
 
-PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
-                                     int64_t n, prun_kendall *result) {
-    int64_t *index, *scratch;
-    prun__pairs p;
-    double surplus;
-    PRUN__TRY(prun__finite_pairs(context, x, y, n));
-    index = (int64_t *)prun__alloc(context, n, sizeof(int64_t), "Kendall's tau");
-    scratch = (int64_t *)prun__alloc(context, n, sizeof(int64_t), "Kendall's tau");
-    if (!index || !scratch) {
-        prun__free(context, index);
-        prun__free(context, scratch);
-        return PRUN_ERR_MEMORY;
+/* ---- models as codes ---- */
+
+#define PRUN__CODES (6 + PRUN_MAX_AXES) /* arrays of codes that a set of models has at most */
+
+/* What statistics are computed from: codes that order as the values do, or name groups. */
+typedef struct prun__models {
+    int64_t n, range;             /* rows; codes are below range, which is at least n */
+    int32_t *x, *y, *other, *control, *seed, *cluster;
+    int32_t *axis[PRUN_MAX_AXES];
+    int64_t axes;
+    double *x_value, *y_value, *other_value;
+    const int32_t *source, *copy; /* of a resample: row copied, ascending, and which copy it is */
+    double self_pairs;            /* pairs of copies of one model */
+    int64_t environments;         /* at most so many for the sign error */
+    prun_seeds seeds;
+} prun__models;
+
+/* Room of each function below, in arrays. */
+#define PRUN__JOIN_ROOM 3
+#define PRUN__GROUPS_ROOM (2 + PRUN__JOIN_ROOM)
+#define PRUN__PSI_ROOM (2 + PRUN__GROUPS_ROOM + PRUN__PAIRS_ROOM)
+#define PRUN__CMI_ROOM (22 + PRUN__GROUPS_ROOM)
+#define PRUN__SIGN_ROOM (5 + PRUN__GROUPS_ROOM)
+#define PRUN__STATISTIC_ROOM PRUN__CMI_ROOM
+
+/* code becomes dense codes of the pairs (code, other), ordered as the pairs are; returns how many
+   there are. order: NULL or the rows sorted by them. */
+static int64_t prun__join(int32_t *code, const int32_t *other, int64_t n, int64_t range,
+                          int32_t *order, prun__arena arena) {
+    int32_t *first = (int32_t *)prun__take(&arena, n, sizeof *first);
+    int32_t *sorted = order ? order : (int32_t *)prun__take(&arena, n, sizeof *sorted);
+    int32_t *counts = (int32_t *)prun__take(&arena, range + 1, sizeof *counts);
+    int32_t last_code = 0, last_other = 0, level = 0;
+    int64_t i;
+    prun__sort_codes(other, range, n, NULL, first, counts);
+    prun__sort_codes(code, range, n, first, sorted, counts);
+    for (i = 0; i < n; i++) {
+        const int32_t row = sorted[i];
+        level += i > 0 && (code[row] != last_code || other[row] != last_other);
+        last_code = code[row];
+        last_other = other[row];
+        code[row] = level;
     }
-    p = prun__count_pairs(x, y, n, index, scratch);
-    prun__free(context, index);
-    prun__free(context, scratch);
-    surplus = p.all - p.tied_x - p.tied_y + p.tied_both - 2.0 * p.discordant;
-    memset(result, 0, sizeof *result);
-    result->n = n;
-    result->tau_a = surplus / p.all;
-    result->standard_error =
-        sqrt(2.0 * (2.0 * (double)n + 5.0) / (9.0 * (double)n * (double)(n - 1)));
-    result->tau_b = result->p = PRUN__NAN;
-    if (p.tied_x == p.all || p.tied_y == p.all) return PRUN_OK;
-    result->tau_b = surplus / sqrt((p.all - p.tied_x) * (p.all - p.tied_y));
-    result->exact = p.tied_x == 0.0 && p.tied_y == 0.0 &&
-                    (n <= 33 || PRUN__MIN(p.discordant, p.all - p.discordant) <= 1.0);
-    result->p = result->exact ? prun__kendall_exact(n, p.discordant, p.all)
-                              : prun__kendall_normal(n, &p, surplus);
+    return level + 1;
+}
+
+/* Codes of the models' settings in all axes but `except` (-1: all). */
+static int64_t prun__join_axes(const prun__models *m, int64_t except, int32_t *code,
+                               prun__arena arena) {
+    int64_t a, groups = 1;
+    memset(code, 0, (size_t)m->n * sizeof *code);
+    for (a = 0; a < m->axes; a++)
+        if (a != except) groups = prun__join(code, m->axis[a], m->n, m->range, NULL, arena);
+    return groups;
+}
+
+/* End of the run of equal codes that begins at `start` of `order`. */
+static int64_t prun__run_end(const int32_t *code, const int32_t *order, int64_t n, int64_t start) {
+    int64_t end = start + 1;
+    while (end < n && code[order[end]] == code[order[start]]) end++;
+    return end;
+}
+
+/* tau_a of the rows in a group, by definition where that is faster. Room for PRUN__PAIRS_ROOM + 2
+   arrays. */
+static double prun__group_tau(const prun__models *m, const int32_t *rows, int64_t n,
+                              prun__arena arena) {
+    int64_t i, j, surplus = 0;
+    int32_t *x, *y;
+    prun__pairs p;
+    if (n <= 64) {
+        for (i = 1; i < n; i++) {
+            const int32_t xi = m->x[rows[i]], yi = m->y[rows[i]];
+            for (j = 0; j < i; j++) {
+                const int32_t xj = m->x[rows[j]], yj = m->y[rows[j]];
+                surplus += ((xi > xj) - (xi < xj)) * ((yi > yj) - (yi < yj));
+            }
+        }
+        return 2.0 * (double)surplus / ((double)n * (double)(n - 1));
+    }
+    x = (int32_t *)prun__take(&arena, n, sizeof *x);
+    y = (int32_t *)prun__take(&arena, n, sizeof *y);
+    for (i = 0; i < n; i++) {
+        x[i] = m->x[rows[i]];
+        y[i] = m->y[rows[i]];
+    }
+    p = prun__count_pairs(x, y, n, m->range, arena);
+    return prun__surplus(&p) / p.all;
+}
+
+/* psi of an axis; NaN without groups. */
+static double prun__psi(const prun__models *m, int64_t axis, double *error, int64_t *groups,
+                        prun__arena arena) {
+    int32_t *code = (int32_t *)prun__take(&arena, m->n, sizeof *code);
+    int32_t *order = (int32_t *)prun__take(&arena, m->n, sizeof *order);
+    const int32_t *level = m->axis[axis];
+    double sum = 0.0, variance = 0.0;
+    int64_t start, end, i;
+    prun__join_axes(m, axis, code, arena);
+    if (m->seed && m->seeds == PRUN_SEEDS_FIXED)
+        prun__join(code, m->seed, m->n, m->range, NULL, arena);
+    if (m->copy) prun__join(code, m->copy, m->n, m->range, NULL, arena);
+    prun__sort_codes(code, m->range, m->n, NULL, order,
+                     (int32_t *)prun__take(&arena, m->range + 1, sizeof *order));
+    *groups = 0;
+    for (start = 0; start < m->n; start = end) {
+        end = prun__run_end(code, order, m->n, start);
+        for (i = start; i < end && level[order[i]] == level[order[start]];) i++;
+        if (i == end) continue; /* one setting: nothing varies */
+        sum += prun__group_tau(m, order + start, end - start, arena);
+        variance += prun__tau_variance((double)(end - start));
+        ++*groups;
+    }
+    *error = *groups ? sqrt(variance) / (double)*groups : PRUN__NAN;
+    return *groups ? sum / (double)*groups : PRUN__NAN;
+}
+
+static void prun__granulated(const prun__models *m, prun_granulated *g, prun__arena arena) {
+    double variance = 0.0;
+    int64_t a;
+    memset(g, 0, sizeof *g);
+    for (a = 0; a < m->axes; a++) {
+        g->psi[a] = prun__psi(m, a, &g->psi_error[a], &g->groups[a], arena);
+        if (g->groups[a] == 0) {
+            g->reason[a] = "no two models differ in this axis alone";
+            continue;
+        }
+        g->mean += g->psi[a];
+        variance += g->psi_error[a] * g->psi_error[a];
+        g->axes++;
+    }
+    g->mean = g->axes ? g->mean / (double)g->axes : PRUN__NAN;
+    g->mean_error = g->axes ? sqrt(variance) / (double)g->axes : PRUN__NAN;
+}
+
+static prun_status prun__check_axes(prun_context *context, const prun_axes *axes, int64_t n,
+                                    const char *what) {
+    char name[80];
+    int64_t a;
+    if (!axes)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: hyperparameters are needed", what);
+    if (axes->n != n)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: axes of %lld models, values of %lld",
+                          what, (long long)axes->n, (long long)n);
+    if (axes->count < 0 || axes->count > PRUN_MAX_AXES)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: %lld axes, at most %d", what,
+                          (long long)axes->count, PRUN_MAX_AXES);
+    if (axes->seeds < PRUN_SEEDS_FIXED || axes->seeds > PRUN_SEEDS_AVERAGED)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: unknown rule %d for seeds", what,
+                          (int)axes->seeds);
+    for (a = 0; a < axes->count; a++) {
+        snprintf(name, sizeof name, "%s, axis %d", what, (int)a);
+        PRUN__TRY(prun__check_finite(context, name, axes->values[a], n));
+    }
+    snprintf(name, sizeof name, "%s, seeds", what);
+    return axes->seed ? prun__check_finite(context, name, axes->seed, n) : PRUN_OK;
+}
+
+/* Takes an array of codes for values that are there; v NULL: NULL. */
+static int32_t *prun__codes(const double *v, int64_t n, prun__arena *arena) {
+    int32_t *code;
+    if (!v) return NULL;
+    code = (int32_t *)prun__take(arena, n, sizeof *code);
+    prun__rank(v, n, code, *arena);
+    return code;
+}
+
+/* Means of v over the rows of equal code, in row order; count: groups. */
+static void prun__means(const double *v, const int32_t *code, int64_t n, int64_t groups,
+                        double *means, prun__arena arena) {
+    int64_t *size = (int64_t *)prun__take(&arena, groups, sizeof *size), i;
+    memset(size, 0, (size_t)groups * sizeof *size);
+    for (i = 0; i < groups; i++) means[i] = 0.0;
+    for (i = 0; i < n; i++) {
+        means[code[i]] += v[i];
+        size[code[i]]++;
+    }
+    for (i = 0; i < groups; i++) means[i] /= (double)size[i];
+}
+
+/* Replaces models that are equal in all axes by one, which has the first one's codes. */
+static void prun__merge_codes(const int32_t *code, int64_t n, int64_t groups, int32_t *values,
+                              prun__arena arena) {
+    int32_t *first = (int32_t *)prun__take(&arena, groups, sizeof *first);
+    int64_t i;
+    if (!values) return;
+    for (i = n - 1; i >= 0; i--) first[code[i]] = values[i];
+    memcpy(values, first, (size_t)groups * sizeof *first);
+}
+
+/* Means over the seeds where the axes want that, else a copy. */
+static double *prun__merged(const double *v, const int32_t *code, int64_t n, int64_t groups,
+                            prun__arena *arena) {
+    double *values;
+    if (!v) return NULL;
+    values = (double *)prun__take(arena, n, sizeof *values);
+    if (code) prun__means(v, code, n, groups, values, *arena);
+    else memcpy(values, v, (size_t)n * sizeof *v);
+    return values;
+}
+
+static int64_t prun__count_environments(const prun__models *m, prun__arena arena);
+
+#define PRUN__OPEN_ROOM (PRUN__CODES + 9 + 8)
+
+/* Fills m from a sample. *block is to be freed, also after a failure; `arena` is what is left of
+   it, with room for `more` bytes. other: NULL or a second measure. */
+static prun_status prun__open(prun_context *context, const char *what, const prun_sample *s,
+                              const double *other, int64_t more, prun__models *m,
+                              prun__arena *arena, void **block) {
+    const double *given[4];
+    double *value[4];
+    int32_t *code[4], *merge = NULL;
+    int64_t i, n = s->n;
+    *block = NULL;
+    memset(m, 0, sizeof *m);
+    given[0] = s->measure;
+    given[1] = s->target;
+    given[2] = other;
+    given[3] = s->control;
+    PRUN__TRY(prun__check_models(context, what, n));
+    for (i = 0; i < 4; i++)
+        if (given[i]) PRUN__TRY(prun__check_finite(context, what, given[i], n));
+    if (s->axes) PRUN__TRY(prun__check_axes(context, s->axes, n, what));
+    if (s->cluster) PRUN__TRY(prun__check_finite(context, what, s->cluster, n));
+    *block = prun__alloc(context, prun__sum_sizes(prun__room(PRUN__OPEN_ROOM, n), more), 1, what);
+    if (!*block) return PRUN_ERR_MEMORY;
+    arena->at = (char *)*block;
+    m->n = m->range = n;
+    m->cluster = prun__codes(s->cluster, n, arena);
+    if (s->axes) {
+        m->axes = s->axes->count;
+        m->seeds = s->axes->seeds;
+        for (i = 0; i < m->axes; i++) m->axis[i] = prun__codes(s->axes->values[i], n, arena);
+        m->seed = prun__codes(s->axes->seed, n, arena);
+    }
+    if (m->seeds == PRUN_SEEDS_AVERAGED) {
+        merge = (int32_t *)prun__take(arena, n, sizeof *merge);
+        m->n = prun__join_axes(m, -1, merge, *arena);
+        for (i = 0; i < m->axes; i++) prun__merge_codes(merge, n, m->n, m->axis[i], *arena);
+        prun__merge_codes(merge, n, m->n, m->cluster, *arena);
+        m->seed = NULL;
+        PRUN__TRY(prun__check_models(context, "averages over seeds", m->n));
+    }
+    for (i = 0; i < 4; i++) {
+        value[i] = prun__merged(given[i], merge, n, m->n, arena);
+        code[i] = prun__codes(value[i], m->n, arena);
+    }
+    m->x = code[0];
+    m->y = code[1];
+    m->other = code[2];
+    m->control = code[3];
+    m->x_value = value[0];
+    m->y_value = value[1];
+    m->other_value = value[2];
     return PRUN_OK;
+}
+
+/* The same for axes and two variables. */
+static prun_status prun__open_axes(prun_context *context, const char *what, const prun_axes *axes,
+                                   const double *x, const double *y, int64_t more, prun__models *m,
+                                   prun__arena *arena, void **block) {
+    prun_sample s;
+    memset(&s, 0, sizeof s);
+    *block = NULL;
+    if (!axes)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: hyperparameters are needed", what);
+    s.n = axes->n;
+    s.axes = axes;
+    s.measure = x;
+    s.target = y;
+    return prun__open(context, what, &s, NULL, more, m, arena, block);
+}
+
+PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_axes *axes,
+                                            const double *x, const double *y,
+                                            prun_granulated *result) {
+    prun__arena arena;
+    prun__models m;
+    void *block;
+    prun_status status =
+        prun__open_axes(context, "granulated Kendall", axes, x, y,
+                        prun__room(PRUN__PSI_ROOM, axes ? axes->n : 0), &m, &arena, &block);
+    if (status == PRUN_OK) prun__granulated(&m, result, arena);
+    prun__free(context, block);
+    return status;
+}
+
+PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes,
+                                    const double *values, double *means, int64_t *count) {
+    prun__arena arena;
+    prun__models m;
+    void *block;
+    prun_axes averaged;
+    prun_status status;
+    if (axes) averaged = *axes;
+    if (axes) averaged.seeds = PRUN_SEEDS_AVERAGED;
+    status = prun__open_axes(context, "seed means", axes ? &averaged : NULL, values, NULL, 0, &m,
+                             &arena, &block);
+    if (status == PRUN_OK) {
+        *count = m.n;
+        if (means) memcpy(means, m.x_value, (size_t)m.n * sizeof *means);
+    }
+    prun__free(context, block);
+    return status;
+}
+
+PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x, const double *y,
+                                         const double *z, int64_t n, double *tau) {
+    prun_resampling options;
+    prun_sample s;
+    memset(&options, 0, sizeof options);
+    memset(&s, 0, sizeof s);
+    options.statistic = PRUN_PARTIAL_TAU;
+    s.n = n;
+    s.measure = x;
+    s.target = y;
+    s.control = z;
+    return prun_statistic_value(context, &s, &options, tau);
+}
+
+/* ---- conditional mutual information ---- */
+
+/* Adds a cell's N I, N H_x and N H_y; w: its pairs by the signs (-,-), (-,+), (+,-), (+,+). */
+static void prun__cell(const double *w, prun_information *s) {
+    const double row[2] = {w[0] + w[1], w[2] + w[3]}, column[2] = {w[0] + w[2], w[1] + w[3]};
+    const double n = row[0] + row[1];
+    int a, b;
+    if (n <= 0.0) return;
+    s->cells++;
+    s->pairs += n;
+    if (PRUN__MAX(PRUN__MAX(w[0], w[1]), PRUN__MAX(w[2], w[3])) >= n) return; /* adds nothing */
+    for (a = 0; a < 2; a++) {
+        if (row[a] > 0.0) s->entropy_x -= row[a] * log2(row[a] / n);
+        if (column[a] > 0.0) s->entropy_y -= column[a] * log2(column[a] / n);
+        for (b = 0; b < 2; b++)
+            if (w[2 * a + b] > 0.0)
+                s->information += w[2 * a + b] * log2(w[2 * a + b] * n / (row[a] * column[b]));
+    }
+}
+
+/* Pairs of a cell, by sign of x and of y in {-1, 0, 1}, to signs in {-1, 1}; flip: of the pairs the
+   other way round. Adds to w. */
+static void prun__signs(const int64_t *count, prun_ties ties, int flip, double *w) {
+    const double minus = ties == PRUN_TIES_STRICT ? 1.0 : 0.5; /* share of a tie */
+    const double share[2] = {minus, 1.0 - minus};
+    int a, b, i, j;
+    if (ties == PRUN_TIES_DROP) {
+        for (i = 0; i < 4; i++) w[i] += (double)count[flip ? 8 - 6 * (i / 2) - 2 * (i % 2)
+                                                           : 6 * (i / 2) + 2 * (i % 2)];
+        return;
+    }
+    for (a = 0; a < 3; a++)
+        for (b = 0; b < 3; b++) {
+            const double n = (double)count[flip ? 8 - 3 * a - b : 3 * a + b];
+            for (i = 0; i < 2; i++)
+                for (j = 0; j < 2; j++)
+                    w[2 * i + j] += n * (a == 1 ? share[i] : (double)(a == 2 * i)) *
+                                    (b == 1 ? share[j] : (double)(b == 2 * j));
+        }
+}
+
+/* Cells (u, v) for all v >= u, and their mirrors. count: nine per v. */
+static void prun__cell_row(const int64_t *count, int64_t u, int64_t cells, prun_ties ties,
+                           prun_information *s) {
+    int64_t v;
+    for (v = u; v < cells; v++) {
+        const int64_t *here = count + 9 * v;
+        double w[4] = {0, 0, 0, 0};
+        prun__signs(here, ties, 0, w);
+        if (v > u) {
+            prun__cell(w, s);
+            memset(w, 0, sizeof w);
+        }
+        prun__signs(here, ties, 1, w);
+        prun__cell(w, s);
+    }
+}
+
+/* All pairs, row by row of the matrix of cells, so that memory is linear in the number of cells. */
+static void prun__subset_pairs(const prun__models *m, prun_ties ties, prun_information *s,
+                               prun__arena arena) {
+    const int64_t n = m->n;
+    int32_t *code = (int32_t *)prun__take(&arena, n, sizeof *code);
+    int32_t *order = (int32_t *)prun__take(&arena, n, sizeof *order);
+    int32_t *sorted[4]; /* code, x, y and source in that order */
+    int64_t *count, cells = 1, i, j, start, end;
+    for (i = 0; i < 4; i++) sorted[i] = (int32_t *)prun__take(&arena, n, sizeof *code);
+    memset(code, 0, (size_t)n * sizeof *code);
+    for (i = 0; i < n; i++) order[i] = (int32_t)i;
+    for (i = 0; i < 2 && s->axis[i] >= 0; i++)
+        cells = prun__join(code, m->axis[s->axis[i]], n, m->range, order, arena);
+    for (i = 0; i < n; i++) {
+        sorted[0][i] = code[order[i]];
+        sorted[1][i] = m->x[order[i]];
+        sorted[2][i] = m->y[order[i]];
+        sorted[3][i] = m->source ? m->source[order[i]] : (int32_t)i;
+    }
+    count = (int64_t *)prun__take(&arena, 9 * cells, sizeof *count);
+    for (start = 0; start < n; start = end) {
+        const int64_t u = sorted[0][start];
+        memset(count + 9 * u, 0, (size_t)(9 * (cells - u)) * sizeof *count);
+        for (end = start; end < n && sorted[0][end] == u; end++) {
+            const int32_t x = sorted[1][end], y = sorted[2][end];
+            for (j = end + 1; j < n && sorted[3][j] == sorted[3][end];) j++; /* copies of itself */
+            for (; j < n; j++)
+                count[9 * sorted[0][j] + 3 * ((x > sorted[1][j]) - (x < sorted[1][j])) +
+                      (y > sorted[2][j]) - (y < sorted[2][j]) + 4]++;
+        }
+        prun__cell_row(count, u, cells, ties, s);
+    }
+}
+
+/* Entropies below this, in bits, are rounding. */
+#define PRUN__NO_ENTROPY 1e-12
+
+static void prun__subset(const prun__models *m, prun_ties ties, prun_information *s,
+                         prun__arena arena) {
+    double least;
+    prun__subset_pairs(m, ties, s, arena);
+    s->value = s->symmetric = PRUN__NAN;
+    if (s->pairs <= 0.0) return;
+    s->information = PRUN__MAX(s->information / s->pairs, 0.0);
+    s->entropy_x /= s->pairs;
+    s->entropy_y /= s->pairs;
+    least = PRUN__MIN(s->entropy_x, s->entropy_y);
+    if (s->entropy_y >= PRUN__NO_ENTROPY) s->value = s->information / s->entropy_y;
+    if (least >= PRUN__NO_ENTROPY) s->symmetric = s->information / least;
+}
+
+/* Lists the subsets: none, single axes, pairs. */
+static void prun__cmi_begin(prun_cmi *c, int64_t axes) {
+    int32_t a, b;
+    memset(c, 0, sizeof *c);
+    for (a = -1; a < axes; a++) {
+        c->subset[c->subsets].axis[0] = a;
+        c->subset[c->subsets++].axis[1] = -1;
+    }
+    for (a = 0; a < axes; a++)
+        for (b = a + 1; b < axes; b++) {
+            c->subset[c->subsets].axis[0] = a;
+            c->subset[c->subsets++].axis[1] = b;
+        }
+}
+
+static void prun__cmi_end(prun_cmi *c) {
+    int32_t i;
+    c->best = -1;
+    c->k = c->symmetric = PRUN__NAN;
+    for (i = 0; i < c->subsets; i++) {
+        const prun_information *s = &c->subset[i];
+        if (s->value < c->k || (c->best < 0 && s->value >= 0.0)) {
+            c->k = s->value;
+            c->best = i;
+        }
+        if (s->symmetric < c->symmetric || (c->symmetric != c->symmetric && s->symmetric >= 0.0))
+            c->symmetric = s->symmetric;
+    }
+    if (c->best < 0)
+        c->reason = c->subset[0].pairs <= 0.0 ? "every pair of models ties"
+                                              : "the second variable has no entropy";
+}
+
+typedef struct prun__cmi_job {
+    const prun__models *models;
+    prun_ties ties;
+    prun_cmi *cmi;
+    char *memory;
+    int64_t room; /* of a worker */
+} prun__cmi_job;
+
+static void prun__cmi_task(void *argument, int64_t item, int64_t worker) {
+    const prun__cmi_job *job = (const prun__cmi_job *)argument;
+    prun__arena arena;
+    arena.at = job->memory + worker * job->room;
+    prun__subset(job->models, job->ties, &job->cmi->subset[item], arena);
+}
+
+PRUNDEF prun_status prun_conditional_information(prun_context *context, const prun_axes *axes,
+                                                 const double *x, const double *y, prun_ties ties,
+                                                 prun_cmi *result) {
+    const char *what = "conditional mutual information";
+    const int64_t threads = PRUN__MIN(prun__threads(context), PRUN_MAX_SUBSETS);
+    prun__arena arena;
+    prun__models m;
+    prun__cmi_job job;
+    prun_status status;
+    void *block;
+    if (ties < PRUN_TIES_DROP || ties > PRUN_TIES_HALF)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: unknown rule %d for ties", what,
+                          (int)ties);
+    job.room = prun__room(PRUN__CMI_ROOM, axes ? axes->n : 0);
+    status = prun__open_axes(context, what, axes, x, y, prun__mul(threads, job.room), &m, &arena,
+                             &block);
+    if (status == PRUN_OK) {
+        job.models = &m;
+        job.ties = ties;
+        job.cmi = result;
+        job.memory = arena.at;
+        prun__cmi_begin(result, m.axes);
+        prun__for(context, prun__cmi_task, &job, result->subsets);
+        prun__cmi_end(result);
+    }
+    prun__free(context, block);
+    return status;
+}
+
+/* ---- robust sign error ---- */
+
+PRUNDEF double prun_sign_error_weight(double difference, double test_samples) {
+    const double half = difference / 2.0;
+    const double sure = PRUN__MAX(0.0, 1.0 - 2.0 * exp(-2.0 * test_samples * half * half));
+    return PRUN__MAX(0.0, sure * sure - 0.5);
+}
+
+PRUNDEF double prun_sign_error_pair(const double *x1, const double *y1, int64_t n1,
+                                    const double *x2, const double *y2, int64_t n2,
+                                    double test_samples, double *weight, double *ess) {
+    double sum = 0.0, squares = 0.0, errors = 0.0;
+    int64_t i, j;
+    for (i = 0; i < n1; i++)
+        for (j = 0; j < n2; j++) {
+            const double w = prun_sign_error_weight(y1[i] - y2[j], test_samples);
+            const int x = (x1[i] > x2[j]) - (x1[i] < x2[j]);
+            const int y = (y1[i] > y2[j]) - (y1[i] < y2[j]);
+            sum += w;
+            squares += w * w;
+            errors += w * 0.5 * (double)(1 - x * y);
+        }
+    if (weight) *weight = sum;
+    if (ess) *ess = sum > 0.0 ? sum * sum / squares : 0.0;
+    return sum > 0.0 ? errors / sum : PRUN__NAN;
+}
+
+/* Rows by setting, those that differ in one axis side by side. */
+typedef struct prun__runs {
+    int32_t *group, *order; /* group: settings of all other axes */
+    double *x, *y;          /* in that order */
+} prun__runs;
+
+static prun__runs prun__sort_runs(const prun__models *m, int64_t axis, prun__arena *arena) {
+    prun__runs r;
+    int32_t *code, *level;
+    int64_t i, n = m->n;
+    prun__arena scratch;
+    r.group = (int32_t *)prun__take(arena, n, sizeof *r.group);
+    r.order = (int32_t *)prun__take(arena, n, sizeof *r.order);
+    r.x = (double *)prun__take(arena, n, sizeof *r.x);
+    r.y = (double *)prun__take(arena, n, sizeof *r.y);
+    scratch = *arena;
+    code = (int32_t *)prun__take(&scratch, n, sizeof *code);
+    level = m->axis[axis];
+    prun__join_axes(m, axis, r.group, scratch);
+    memcpy(code, r.group, (size_t)n * sizeof *code);
+    prun__join(code, level, n, m->range, r.order, scratch);
+    for (i = 0; i < n; i++) {
+        r.x[i] = m->x_value ? m->x_value[r.order[i]] : 0.0;
+        r.y[i] = m->y_value ? m->y_value[r.order[i]] : 0.0;
+    }
+    return r;
+}
+
+/* End of the runs of one setting. */
+static int64_t prun__runs_end(const prun__models *m, const prun__runs *r, int64_t axis,
+                              int64_t start) {
+    const int32_t *level = m->axis[axis];
+    int64_t end = start + 1;
+    while (end < m->n && r->group[r->order[end]] == r->group[r->order[start]] &&
+           level[r->order[end]] == level[r->order[start]])
+        end++;
+    return end;
+}
+
+/* Appends the errors of an axis's environments to list; list NULL: counts them alone. */
+static int64_t prun__environments(const prun__models *m, int64_t axis,
+                                  const prun_sign_error_options *o, double *list, int64_t *dropped,
+                                  prun__arena arena) {
+    const prun__runs r = prun__sort_runs(m, axis, &arena);
+    int64_t first, second, end, end2, kept = 0;
+    for (first = 0; first < m->n; first = end) {
+        end = prun__runs_end(m, &r, axis, first);
+        for (second = end;
+             second < m->n && r.group[r.order[second]] == r.group[r.order[first]]; second = end2) {
+            double error, ess;
+            end2 = prun__runs_end(m, &r, axis, second);
+            if (list) {
+                error = prun_sign_error_pair(r.x + first, r.y + first, end - first, r.x + second,
+                                             r.y + second, end2 - second, o->test_samples, NULL,
+                                             &ess);
+                if (error != error || ess < o->effective) {
+                    ++*dropped;
+                    continue;
+                }
+                list[kept] = error;
+            }
+            kept++;
+        }
+    }
+    return kept;
+}
+
+static int64_t prun__count_environments(const prun__models *m, prun__arena arena) {
+    int64_t a, count = 0;
+    for (a = 0; a < m->axes; a++) count += prun__environments(m, a, NULL, NULL, NULL, arena);
+    return count;
+}
+
+/* list is sorted. The reference counts every pair of settings twice, which its 90th percentile
+   shows. Room for eight arrays of that length. */
+static void prun__summarize(double *list, int64_t n, int64_t dropped, prun_sign_error_summary *s,
+                            prun__arena arena) {
+    double sum = 0.0;
+    int64_t i;
+    s->environments = n;
+    s->dropped = dropped;
+    s->mean = s->p90 = s->max = PRUN__NAN;
+    if (n == 0) return;
+    for (i = 0; i < n; i++) sum += list[i];
+    prun__sort_values(list, n, arena);
+    s->mean = sum / (double)n;
+    s->p90 = prun__quantile(list, n, 2, 0.9);
+    s->max = list[n - 1];
+}
+
+/* Errors of one axis, then of all; what lies behind PRUN__SIGN_ROOM is for m->environments. */
+static void prun__sign_errors(const prun__models *m, const prun_sign_error_options *o,
+                              prun_sign_error *result, prun__arena arena) {
+    const prun__arena scratch = arena;
+    double *list;
+    int64_t a, kept = 0, dropped = 0;
+    memset(result, 0, sizeof *result);
+    arena.at += prun__room(PRUN__SIGN_ROOM, m->range);
+    list = (double *)prun__take(&arena, m->environments, sizeof *list);
+    for (a = 0; a < m->axes; a++) {
+        int64_t out = 0, count = prun__environments(m, a, o, list + kept, &out, scratch);
+        prun__summarize(list + kept, count, out, &result->axis[a], arena);
+        kept += count;
+        dropped += out;
+    }
+    prun__summarize(list, kept, dropped, &result->all, arena);
+}
+
+/* Bytes that prun__sign_errors needs. */
+static int64_t prun__sign_room(int64_t range, int64_t environments) {
+    return prun__sum_sizes(prun__room(PRUN__SIGN_ROOM, range), prun__room(12, environments));
+}
+
+static prun_status prun__sign_options(prun_context *context, const prun_sign_error_options *given,
+                                      prun_sign_error_options *o) {
+    memset(o, 0, sizeof *o);
+    if (given) *o = *given;
+    if (o->test_samples == 0.0) o->test_samples = 10000.0;
+    if (o->effective == 0.0) o->effective = 12.0;
+    if (o->test_samples > 0.0) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_ARGUMENT, "sign error: %g test samples", o->test_samples);
+}
+
+PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axes *axes,
+                                           const double *x, const double *y,
+                                           const prun_sign_error_options *options,
+                                           prun_sign_error *result) {
+    prun_sign_error_options o;
+    prun__arena arena, own;
+    prun__models m;
+    prun_status status;
+    void *block, *memory;
+    PRUN__TRY(prun__sign_options(context, options, &o));
+    status = prun__open_axes(context, "sign error", axes, x, y,
+                             prun__room(PRUN__SIGN_ROOM, axes ? axes->n : 0), &m, &arena, &block);
+    if (status == PRUN_OK) {
+        m.environments = prun__count_environments(&m, arena);
+        memory = prun__alloc(context, prun__sign_room(m.range, m.environments), 1, "sign error");
+        own.at = (char *)memory;
+        if (memory) prun__sign_errors(&m, &o, result, own);
+        else status = PRUN_ERR_MEMORY;
+        prun__free(context, memory);
+    }
+    prun__free(context, block);
+    return status;
+}
+
+/* ---- regression ---- */
+
+/* A least squares problem: rows of x and y, chosen by index. */
+typedef struct prun__fit {
+    const double *const *x;
+    const double *y;
+    int64_t variables;
+    double *matrix, *target; /* rows x variables, column after column; rows */
+    double *mean, *scale, *beta; /* per variable; beta in standard units */
+    int64_t *pivot;
+    double y_mean;
+} prun__fit;
+
+/* Mean and deviation; the second pass removes the rounding error of the first mean. */
+static void prun__moments(const double *v, const int64_t *rows, int64_t n, double *mean,
+                          double *deviation) {
+    double sum = 0.0, square = 0.0, rest = 0.0;
+    int64_t i;
+    for (i = 0; i < n; i++) sum += v[rows[i]] / (double)n;
+    for (i = 0; i < n; i++) rest += (v[rows[i]] - sum) / (double)n;
+    sum += rest;
+    for (i = 0; i < n; i++) square += (v[rows[i]] - sum) * (v[rows[i]] - sum);
+    *mean = sum;
+    *deviation = sqrt(square / (double)n);
+    /* What is left of a constant is rounding. */
+    if (*deviation <= 1e-14 * fabs(sum)) *deviation = 0.0;
+}
+
+/* One Householder step of QR: column k of the matrix to a multiple of the unit vector k, and the
+   same reflection to what is right of it and to the target. */
+static void prun__reflect(prun__fit *f, int64_t n, int64_t k) {
+    double *v = f->matrix + k * n, head, norm = 0.0;
+    int64_t i, j;
+    for (i = k; i < n; i++) norm += v[i] * v[i];
+    norm = sqrt(norm);
+    head = v[k] > 0.0 ? -norm : norm;
+    v[k] -= head;
+    for (j = k + 1; j <= f->variables; j++) {
+        double *other = j < f->variables ? f->matrix + j * n : f->target, dot = 0.0;
+        for (i = k; i < n; i++) dot += v[i] * other[i];
+        dot /= head * v[k]; /* = -|v|^2 / 2 */
+        for (i = k; i < n; i++) other[i] += dot * v[i];
+    }
+    v[k] = head;
+}
+
+/* Brings the longest remaining column to place k; returns its length. */
+static double prun__pivot(prun__fit *f, int64_t n, int64_t k) {
+    double longest = -1.0;
+    int64_t i, j, best = k, index;
+    for (j = k; j < f->variables; j++) {
+        double square = 0.0;
+        for (i = k; i < n; i++) square += f->matrix[j * n + i] * f->matrix[j * n + i];
+        if (square > longest) {
+            longest = square;
+            best = j;
+        }
+    }
+    index = f->pivot[k];
+    f->pivot[k] = f->pivot[best];
+    f->pivot[best] = index;
+    for (i = 0; i < n && best != k; i++) {
+        const double swap = f->matrix[k * n + i];
+        f->matrix[k * n + i] = f->matrix[best * n + i];
+        f->matrix[best * n + i] = swap;
+    }
+    return sqrt(longest);
+}
+
+/* Solves for the given rows; returns the rank. */
+static int64_t prun__solve(prun__fit *f, const int64_t *rows, int64_t n) {
+    const int64_t p = f->variables;
+    double ignored;
+    int64_t i, j, k, rank = 0;
+    prun__moments(f->y, rows, n, &f->y_mean, &ignored);
+    for (i = 0; i < n; i++) f->target[i] = f->y[rows[i]] - f->y_mean;
+    for (j = 0; j < p; j++) {
+        prun__moments(f->x[j], rows, n, &f->mean[j], &f->scale[j]);
+        f->pivot[j] = j;
+        f->beta[j] = 0.0;
+        for (i = 0; i < n; i++)
+            f->matrix[j * n + i] =
+                f->scale[j] > 0.0 ? (f->x[j][rows[i]] - f->mean[j]) / f->scale[j] : 0.0;
+    }
+    /* Columns have length sqrt(n): one that shrinks by 1e-10 depends on those before it. */
+    for (k = 0; k < p && k < n; k++, rank++) {
+        if (prun__pivot(f, n, k) <= 1e-10 * sqrt((double)n)) break;
+        prun__reflect(f, n, k);
+    }
+    for (k = rank - 1; k >= 0; k--) {
+        double sum = f->target[k];
+        for (j = k + 1; j < rank; j++) sum -= f->matrix[j * n + k] * f->beta[f->pivot[j]];
+        f->beta[f->pivot[k]] = sum / f->matrix[k * n + k];
+    }
+    return rank;
+}
+
+static double prun__predict(const prun__fit *f, int64_t row) {
+    double sum = f->y_mean;
+    int64_t j;
+    for (j = 0; j < f->variables; j++)
+        if (f->scale[j] > 0.0) sum += f->beta[j] * (f->x[j][row] - f->mean[j]) / f->scale[j];
+    return sum;
+}
+
+/* Rows of a fold stand at order[begin .. end); the others go to rest. */
+static int64_t prun__without(const int64_t *order, int64_t n, int64_t begin, int64_t end,
+                             int64_t *rest) {
+    memcpy(rest, order, (size_t)begin * sizeof *rest);
+    memcpy(rest + begin, order + end, (size_t)(n - end) * sizeof *rest);
+    return n - (end - begin);
+}
+
+/* Cross-fitted predictions of all rows and the three R2 they give; sst: around the mean of all. */
+static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, double sst,
+                            double *predictions, prun_regression *r, int64_t *rest) {
+    double sse = 0.0, baseline = 0.0, folds = 0.0;
+    int64_t k, i, begin, end = 0;
+    for (k = 0; k < r->folds; k++) {
+        double error = 0.0, mean, deviation;
+        begin = end;
+        end += n / r->folds + (k < n % r->folds);
+        prun__solve(f, rest, prun__without(order, n, begin, end, rest));
+        prun__moments(f->y, order + begin, end - begin, &mean, &deviation);
+        for (i = begin; i < end; i++) {
+            const double y = f->y[order[i]], prediction = prun__predict(f, order[i]);
+            error += (y - prediction) * (y - prediction);
+            baseline += (y - f->y_mean) * (y - f->y_mean);
+            if (predictions) predictions[order[i]] = prediction;
+        }
+        sse += error;
+        /* 0 / 0 or x / 0: no R2 of a fold without variance */
+        folds += deviation > 0.0
+                     ? 1.0 - error / (deviation * deviation * (double)(end - begin))
+                     : PRUN__NAN;
+    }
+    r->cv_r2 = sst > 0.0 ? 1.0 - sse / sst : PRUN__NAN;
+    r->cv_r2_training = sst > 0.0 ? 1.0 - sse / baseline : PRUN__NAN;
+    r->cv_r2_folds = folds / (double)r->folds;
+}
+
+/* The fit on all rows; returns the total sum of squares. */
+static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
+                             const prun_regression_options *o, prun_regression *r) {
+    double mean, deviation, sse = 0.0, sst, largest = 0.0;
+    int64_t i, j;
+    prun__moments(f->y, rows, n, &mean, &deviation);
+    sst = deviation * deviation * (double)n;
+    r->rank = prun__solve(f, rows, n);
+    r->intercept = f->y_mean;
+    r->best = -1;
+    for (j = 0; j < f->variables; j++) {
+        const double slope = f->scale[j] > 0.0 ? f->beta[j] / f->scale[j] : 0.0;
+        r->intercept -= slope * f->mean[j];
+        if (o->coefficients) o->coefficients[j] = slope;
+        if (o->standardized) o->standardized[j] = sst > 0.0 ? f->beta[j] / deviation : PRUN__NAN;
+        if (fabs(f->beta[j]) > largest) {
+            largest = fabs(f->beta[j]);
+            r->best = j;
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const double prediction = prun__predict(f, i);
+        sse += (f->y[i] - prediction) * (f->y[i] - prediction);
+        if (o->fitted) o->fitted[i] = prediction;
+    }
+    r->r2 = sst > 0.0 ? 1.0 - sse / sst : PRUN__NAN;
+    r->adjusted_r2 = n - r->rank - 1 > 0 ? 1.0 - (1.0 - r->r2) * (double)(n - 1) /
+                                                     (double)(n - r->rank - 1)
+                                         : PRUN__NAN;
+    if (sst <= 0.0) r->reason = "the target is constant";
+    else if (n - r->rank - 1 <= 0) r->reason = "as many coefficients as models";
+    return sst;
+}
+
+static prun_status prun__check_regression(prun_context *context, const double *const *x,
+                                          int64_t variables, const double *y, int64_t n,
+                                          const prun_regression_options *o) {
+    char name[64];
+    int64_t j;
+    PRUN__TRY(prun__check_models(context, "regression", n));
+    if (variables < 0)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld variables",
+                          (long long)variables);
+    if (o->folds < 0 || o->folds == 1)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld folds",
+                          (long long)o->folds);
+    PRUN__TRY(prun__check_finite(context, "regression, target", y, n));
+    for (j = 0; j < variables; j++) {
+        snprintf(name, sizeof name, "regression, variable %lld", (long long)j);
+        PRUN__TRY(prun__check_finite(context, name, x[j], n));
+    }
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *const *x,
+                                        int64_t variables, const double *y, int64_t n,
+                                        const prun_regression_options *options,
+                                        prun_regression *result) {
+    prun_regression_options o;
+    prun_regression r;
+    prun__fit f;
+    prun__arena arena;
+    int64_t *order, *rest, i, bytes;
+    void *block;
+    double sst;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    PRUN__TRY(prun__check_regression(context, x, variables, y, n, &o));
+    bytes = prun__mul(n, variables);
+    bytes = prun__sum_sizes(prun__room(2, bytes),
+                            prun__sum_sizes(prun__room(6, n), prun__room(8, variables)));
+    block = prun__alloc(context, bytes, 1, "regression");
+    if (!block) return PRUN_ERR_MEMORY;
+    arena.at = (char *)block;
+    f.x = x;
+    f.y = y;
+    f.variables = variables;
+    f.matrix = (double *)prun__take(&arena, n * variables, sizeof(double));
+    f.target = (double *)prun__take(&arena, n, sizeof(double));
+    f.mean = (double *)prun__take(&arena, variables, sizeof(double));
+    f.scale = (double *)prun__take(&arena, variables, sizeof(double));
+    f.beta = (double *)prun__take(&arena, variables, sizeof(double));
+    f.pivot = (int64_t *)prun__take(&arena, variables, sizeof(int64_t));
+    order = (int64_t *)prun__take(&arena, n, sizeof *order);
+    rest = (int64_t *)prun__take(&arena, n, sizeof *rest);
+    for (i = 0; i < n; i++) order[i] = i;
+    memset(&r, 0, sizeof r);
+    r.n = n;
+    r.variables = variables;
+    r.folds = PRUN__MIN(o.folds ? o.folds : 10, n);
+    sst = prun__full_fit(&f, order, n, &o, &r);
+    if (!o.contiguous) prun_random_permutation(o.seed, PRUN__STREAM_FOLDS, n, order);
+    prun__cross_fit(&f, order, n, sst, o.crossfitted, &r, rest);
+    prun__free(context, block);
+    *result = r;
+    return PRUN_OK;
+}
+
+/* ---- resampling ---- */
+
+/* Adjusted: by one variable. */
+static double prun__simple_r2(const prun__models *m, int adjusted) {
+    double x = 0.0, y = 0.0, xx = 0.0, xy = 0.0, yy = 0.0, r2;
+    const double n = (double)m->n;
+    int64_t i;
+    for (i = 0; i < m->n; i++) {
+        x += m->x_value[i] / n;
+        y += m->y_value[i] / n;
+    }
+    for (i = 0; i < m->n; i++) {
+        const double u = m->x_value[i] - x, v = m->y_value[i] - y;
+        xx += u * u;
+        xy += u * v;
+        yy += v * v;
+    }
+    if (!(yy > 0.0)) return PRUN__NAN;
+    r2 = xx > 0.0 ? PRUN__MIN(xy / xx * (xy / yy), 1.0) : 0.0;
+    if (!adjusted || !(xx > 0.0)) return r2;
+    return m->n > 2 ? 1.0 - (1.0 - r2) * (n - 1.0) / (n - 2.0) : PRUN__NAN;
+}
+
+/* Pairs of two variables without those of two copies of one model. */
+static prun__pairs prun__model_pairs(const prun__models *m, const int32_t *x, const int32_t *y,
+                                     prun__arena arena) {
+    prun__pairs p = prun__count_pairs(x, y, m->n, m->range, arena);
+    p.all -= m->self_pairs;
+    p.tied_x -= m->self_pairs;
+    p.tied_y -= m->self_pairs;
+    p.tied_both -= m->self_pairs;
+    return p;
+}
+
+static double prun__partial_tau(const prun__models *m, prun__arena arena) {
+    const prun__pairs xy = prun__model_pairs(m, m->x, m->y, arena);
+    const prun__pairs xz = prun__model_pairs(m, m->x, m->control, arena);
+    const prun__pairs yz = prun__model_pairs(m, m->y, m->control, arena);
+    const double a = prun__tau_b(&xy), b = prun__tau_b(&xz), c = prun__tau_b(&yz);
+    const double rest = (1.0 - b * b) * (1.0 - c * c);
+    /* tau_b of equal rankings can miss 1 by a few ulps */
+    return rest > 1e-14 ? (a - b * c) / sqrt(rest) : PRUN__NAN;
+}
+
+static double prun__cmi_k(const prun__models *m, prun_ties ties, prun__arena arena) {
+    prun_cmi c;
+    int32_t i;
+    prun__cmi_begin(&c, m->axes);
+    for (i = 0; i < c.subsets; i++) prun__subset(m, ties, &c.subset[i], arena);
+    prun__cmi_end(&c);
+    return c.k;
+}
+
+static double prun__statistic(const prun__models *m, const prun_resampling *o, prun__arena arena) {
+    prun_sign_error errors;
+    prun_granulated g;
+    prun__pairs p;
+    double ignored;
+    int64_t groups;
+    switch (o->statistic) {
+        case PRUN_TAU_A:
+            p = prun__model_pairs(m, m->x, m->y, arena);
+            return p.all > 0.0 ? prun__surplus(&p) / p.all : PRUN__NAN;
+        case PRUN_TAU_B:
+            p = prun__model_pairs(m, m->x, m->y, arena);
+            return prun__tau_b(&p);
+        case PRUN_PARTIAL_TAU: return prun__partial_tau(m, arena);
+        case PRUN_R2: return prun__simple_r2(m, 0);
+        case PRUN_ADJUSTED_R2: return prun__simple_r2(m, 1);
+        case PRUN_PSI: return prun__psi(m, o->axis, &ignored, &groups, arena);
+        case PRUN_PSI_MEAN: prun__granulated(m, &g, arena); return g.mean;
+        case PRUN_CMI: return prun__cmi_k(m, o->ties, arena);
+        default: break;
+    }
+    prun__sign_errors(m, &o->sign_error, &errors, arena);
+    return o->statistic == PRUN_SIGN_ERROR_MEAN  ? errors.all.mean
+           : o->statistic == PRUN_SIGN_ERROR_P90 ? errors.all.p90
+                                                 : errors.all.max;
+}
+
+typedef enum prun__scheme { PRUN__VALUE, PRUN__BOOTSTRAP, PRUN__PERMUTE } prun__scheme;
+
+typedef struct prun__resampler {
+    const prun_sample *sample;
+    prun_resampling options;
+    prun__scheme scheme;
+    prun__models models;
+    int64_t capacity;              /* most rows of a resample */
+    int64_t clusters;
+    int32_t *cluster;              /* of each row */
+    int32_t *by_cluster, *ends;    /* rows by cluster; where each cluster ends */
+    int32_t *by_size;              /* clusters by size */
+    char *memory;
+    int64_t room;                  /* of a worker */
+    double *values;
+} prun__resampler;
+
+/* Custom statistics know rows alone, and compare nothing. */
+static double prun__difference(const prun__resampler *r, prun__models *m, const int64_t *rows,
+                               prun__arena arena) {
+    double value;
+    if (r->options.statistic == PRUN_CUSTOM) return r->options.custom(r->options.user, rows, m->n);
+    value = prun__statistic(m, &r->options, arena);
+    if (!m->other) return value;
+    m->x = m->other;
+    m->x_value = m->other_value;
+    return value - prun__statistic(m, &r->options, arena);
+}
+
+static int32_t *prun__gather(const int32_t *from, const int32_t *source, int64_t n,
+                             prun__arena *arena) {
+    int32_t *to;
+    int64_t i;
+    if (!from) return NULL;
+    to = (int32_t *)prun__take(arena, n, sizeof *to);
+    for (i = 0; i < n; i++) to[i] = from[source[i]];
+    return to;
+}
+
+static double *prun__gather_values(const double *from, const int32_t *source, int64_t n,
+                                   prun__arena *arena) {
+    double *to;
+    int64_t i;
+    if (!from) return NULL;
+    to = (double *)prun__take(arena, n, sizeof *to);
+    for (i = 0; i < n; i++) to[i] = from[source[i]];
+    return to;
+}
+
+/* Draws as many clusters as there are. Rows keep their order, so that copies stand together. */
+static int64_t prun__draw_models(const prun__resampler *r, uint64_t draw, int32_t *source,
+                                 int32_t *copy, double *self_pairs, prun__arena arena) {
+    int32_t *times = (int32_t *)prun__take(&arena, r->clusters, sizeof *times), t;
+    int64_t i, n = 0;
+    memset(times, 0, (size_t)r->clusters * sizeof *times);
+    for (i = 0; i < r->clusters; i++)
+        times[prun__random_below(
+            prun_random_bits(r->options.seed, PRUN__STREAM_BOOTSTRAP + draw, (uint64_t)i),
+            r->clusters)]++;
+    *self_pairs = 0.0;
+    for (i = 0; i < r->models.n; i++) {
+        const double k = (double)times[r->cluster[i]];
+        *self_pairs += k * (k - 1.0) / 2.0;
+        for (t = 0; t < times[r->cluster[i]]; t++) {
+            source[n] = (int32_t)i;
+            copy[n++] = t;
+        }
+    }
+    return n;
+}
+
+static double prun__bootstrap_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
+    const prun__models *base = &r->models;
+    prun__models m = *base;
+    int32_t *source = (int32_t *)prun__take(&arena, r->capacity, sizeof *source);
+    int32_t *copy = (int32_t *)prun__take(&arena, r->capacity, sizeof *copy);
+    int64_t *rows = (int64_t *)prun__take(&arena, r->capacity, sizeof *rows), i;
+    m.range = r->capacity;
+    m.source = source;
+    m.copy = copy;
+    m.n = prun__draw_models(r, draw, source, copy, &m.self_pairs, arena);
+    for (i = 0; i < m.n; i++) rows[i] = source[i];
+    m.x = prun__gather(base->x, source, m.n, &arena);
+    m.y = prun__gather(base->y, source, m.n, &arena);
+    m.other = prun__gather(base->other, source, m.n, &arena);
+    m.control = prun__gather(base->control, source, m.n, &arena);
+    m.seed = prun__gather(base->seed, source, m.n, &arena);
+    for (i = 0; i < m.axes; i++) m.axis[i] = prun__gather(base->axis[i], source, m.n, &arena);
+    m.x_value = prun__gather_values(base->x_value, source, m.n, &arena);
+    m.y_value = prun__gather_values(base->y_value, source, m.n, &arena);
+    m.other_value = prun__gather_values(base->other_value, source, m.n, &arena);
+    return prun__difference(r, &m, rows, arena);
+}
+
+static int64_t prun__cluster_begin(const prun__resampler *r, int64_t cluster) {
+    return cluster > 0 ? r->ends[cluster - 1] : 0;
+}
+
+/* source[i]: the row whose target row i gets. Clusters trade places within their size. */
+static void prun__permute(const prun__resampler *r, uint64_t draw, int32_t *source,
+                          prun__arena arena) {
+    int32_t *place = (int32_t *)prun__take(&arena, r->clusters, sizeof *place);
+    int64_t i, j, k, first = 0, size = 0;
+    for (i = 0; i < r->clusters; i++) {
+        const int64_t here = r->ends[r->by_size[i]] - prun__cluster_begin(r, r->by_size[i]);
+        if (here != size) first = i;
+        size = here;
+        j = first + prun__random_below(
+                        prun_random_bits(r->options.seed, PRUN__STREAM_PERMUTE + draw, (uint64_t)i),
+                        i - first + 1);
+        place[i] = place[j]; /* inside out, as prun_random_permutation */
+        place[j] = (int32_t)i;
+    }
+    for (i = 0; i < r->clusters; i++) {
+        const int64_t to = prun__cluster_begin(r, r->by_size[i]);
+        const int64_t from = prun__cluster_begin(r, r->by_size[place[i]]);
+        for (k = 0; to + k < r->ends[r->by_size[i]]; k++)
+            source[r->by_cluster[to + k]] = r->by_cluster[from + k];
+    }
+}
+
+static double prun__permutation_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
+    prun__models m = r->models;
+    int32_t *source = (int32_t *)prun__take(&arena, m.n, sizeof *source);
+    int64_t *rows = (int64_t *)prun__take(&arena, m.n, sizeof *rows), i;
+    prun__permute(r, draw, source, arena);
+    for (i = 0; i < m.n; i++) rows[i] = source[i];
+    m.y = prun__gather(m.y, source, m.n, &arena);
+    m.y_value = prun__gather_values(m.y_value, source, m.n, &arena);
+    return prun__difference(r, &m, rows, arena);
+}
+
+/* Item 0 is the statistic of the sample itself. */
+static void prun__resample_task(void *argument, int64_t item, int64_t worker) {
+    const prun__resampler *r = (const prun__resampler *)argument;
+    prun__models m = r->models;
+    prun__arena arena;
+    int64_t *rows, i;
+    arena.at = r->memory + worker * r->room;
+    if (item == 0) {
+        rows = (int64_t *)prun__take(&arena, m.n, sizeof *rows);
+        for (i = 0; i < m.n; i++) rows[i] = i;
+        r->values[0] = prun__difference(r, &m, rows, arena);
+    } else if (r->scheme == PRUN__BOOTSTRAP) {
+        r->values[item] = prun__bootstrap_draw(r, (uint64_t)item, arena);
+    } else {
+        r->values[item] = prun__permutation_draw(r, (uint64_t)item, arena);
+    }
+}
+
+/* Groups rows by cluster, each row its own where there are none. */
+static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
+    const int64_t n = r->models.n;
+    int64_t i, largest = 1;
+    int32_t *size, *counts;
+    r->cluster = (int32_t *)prun__take(arena, n, sizeof *r->cluster);
+    r->by_cluster = (int32_t *)prun__take(arena, n, sizeof *r->by_cluster);
+    r->ends = (int32_t *)prun__take(arena, n + 1, sizeof *r->ends);
+    r->by_size = (int32_t *)prun__take(arena, n, sizeof *r->by_size);
+    size = (int32_t *)prun__take(arena, n, sizeof *size);
+    counts = (int32_t *)prun__take(arena, n + 2, sizeof *counts);
+    r->clusters = 0;
+    for (i = 0; i < n; i++) {
+        r->cluster[i] = r->models.cluster ? r->models.cluster[i] : (int32_t)i;
+        r->clusters = PRUN__MAX(r->clusters, r->cluster[i] + 1);
+    }
+    prun__sort_codes(r->cluster, n, n, NULL, r->by_cluster, r->ends);
+    for (i = 0; i < r->clusters; i++) {
+        size[i] = (int32_t)(r->ends[i] - prun__cluster_begin(r, i));
+        largest = PRUN__MAX(largest, size[i]);
+    }
+    prun__sort_codes(size, n + 1, r->clusters, NULL, r->by_size, counts);
+    r->capacity = r->scheme == PRUN__BOOTSTRAP ? prun__mul(r->clusters, largest) : n;
+}
+
+static prun_status prun__check_resampling(prun_context *context, const prun_sample *s,
+                                          const double *other, prun_resampling *o) {
+    const int32_t kind = (int32_t)o->statistic;
+    const char *missing = NULL;
+    if (kind < PRUN_TAU_A || kind > PRUN_CUSTOM)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "unknown statistic %d", (int)kind);
+    if (kind == PRUN_CUSTOM && !o->custom) missing = "a function";
+    if (kind != PRUN_CUSTOM && (!s->measure || !s->target)) missing = "a measure and a target";
+    if (kind == PRUN_PARTIAL_TAU && !s->control) missing = "a control variable";
+    if (kind >= PRUN_PSI && kind < PRUN_CUSTOM && !s->axes) missing = "hyperparameters";
+    if (missing)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "the statistic needs %s", missing);
+    if (kind == PRUN_CUSTOM && (other || (s->axes && s->axes->seeds == PRUN_SEEDS_AVERAGED)))
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED,
+                          "a custom statistic knows neither a second measure nor seed means");
+    if (kind == PRUN_PSI && (o->axis < 0 || o->axis >= s->axes->count))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "axis %d of %lld", (int)o->axis,
+                          (long long)s->axes->count);
+    if (o->resamples == 0) o->resamples = 10000;
+    if (o->level == 0.0) o->level = 0.95;
+    if (o->resamples < 1 || o->resamples > INT64_MAX / 64 || !(o->level > 0.0 && o->level < 1.0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%lld resamples, level %g",
+                          (long long)o->resamples, o->level);
+    if (o->ties < PRUN_TIES_DROP || o->ties > PRUN_TIES_HALF)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "unknown rule %d for ties", (int)o->ties);
+    return prun__sign_options(context, &o->sign_error, &o->sign_error);
+}
+
+/* Values of the sample (item 0) and of all resamples; *values is to be freed. */
+static prun_status prun__resample(prun_context *context, prun__resampler *r, const double *other,
+                                  const prun_resampling *options, double **values) {
+    const int64_t n = r->sample->n;
+    prun__arena arena;
+    prun_status status;
+    void *block = NULL, *memory = NULL;
+    int64_t items, threads = prun__threads(context);
+    r->options = *options;
+    *values = NULL;
+    PRUN__TRY(prun__check_resampling(context, r->sample, other, &r->options));
+    items = r->scheme == PRUN__VALUE ? 1 : r->options.resamples + 1;
+    threads = PRUN__MIN(threads, items);
+    status = prun__open(context, "resampling", r->sample, other,
+                        prun__room(7 + PRUN__STATISTIC_ROOM, n), &r->models, &arena, &block);
+    if (status == PRUN_OK) {
+        prun__find_clusters(r, &arena);
+        if (r->options.statistic >= PRUN_SIGN_ERROR_MEAN && r->options.statistic < PRUN_CUSTOM)
+            r->models.environments = prun__count_environments(&r->models, arena);
+        r->room = prun__sum_sizes(
+            prun__room(PRUN__CODES + 12 + PRUN__STATISTIC_ROOM, r->capacity),
+            prun__sign_room(r->capacity, r->models.environments));
+        memory = prun__alloc(context, prun__mul(threads, r->room), 1, "resampling");
+        r->values = *values = (double *)prun__alloc(context, items, sizeof(double), "resampling");
+        if (!memory || !r->values) status = PRUN_ERR_MEMORY;
+    }
+    if (status == PRUN_OK) {
+        r->memory = (char *)memory;
+        prun__for(context, prun__resample_task, r, items);
+    }
+    prun__free(context, block);
+    prun__free(context, memory);
+    return status;
+}
+
+PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sample *sample,
+                                         const prun_resampling *options, double *value) {
+    prun__resampler r;
+    double *values;
+    prun_status status;
+    memset(&r, 0, sizeof r);
+    r.sample = sample;
+    r.scheme = PRUN__VALUE;
+    status = prun__resample(context, &r, NULL, options, &values);
+    if (status == PRUN_OK) *value = values[0];
+    prun__free(context, values);
+    return status;
+}
+
+/* Interval and p from the defined resamples, which move to the front of v[1 .. resamples]. */
+static void prun__interval_of(double *v, int64_t resamples, double level, prun_interval *r,
+                              prun__arena arena) {
+    double sum = 0.0, square = 0.0, above = 0.0, below = 0.0, n;
+    int64_t i;
+    memset(r, 0, sizeof *r);
+    r->estimate = v[0];
+    for (i = 1; i <= resamples; i++) {
+        if (v[i] != v[i]) continue;
+        v[++r->used] = v[i];
+        above += (v[i] > 0.0) + 0.5 * (v[i] == 0.0);
+        below += (v[i] < 0.0) + 0.5 * (v[i] == 0.0);
+        sum += v[i];
+    }
+    r->undefined = resamples - r->used;
+    n = (double)r->used;
+    for (i = 1; i <= r->used; i++) square += (v[i] - sum / n) * (v[i] - sum / n);
+    r->lower = r->upper = r->standard_error = r->bias = r->positive = r->p = PRUN__NAN;
+    if (r->estimate != r->estimate) r->reason = "the statistic is undefined";
+    else if (r->used < 2 || r->used <= resamples / 2)
+        r->reason = "the statistic is undefined for most resamples";
+    if (r->reason) return;
+    prun__sort_values(v + 1, r->used, arena);
+    r->lower = prun__quantile(v + 1, r->used, 1, (1.0 - level) / 2.0);
+    r->upper = prun__quantile(v + 1, r->used, 1, (1.0 + level) / 2.0);
+    r->standard_error = sqrt(square / (n - 1.0));
+    r->bias = sum / n - r->estimate;
+    r->positive = above / n;
+    r->p = PRUN__MIN(1.0, 2.0 * (PRUN__MIN(above, below) + 1.0) / (n + 1.0));
+}
+
+PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sample,
+                                 const double *other, const prun_resampling *options,
+                                 prun_interval *result) {
+    prun__resampler r;
+    prun__arena arena;
+    double *values;
+    void *block = NULL;
+    prun_status status;
+    memset(&r, 0, sizeof r);
+    r.sample = sample;
+    r.scheme = PRUN__BOOTSTRAP;
+    status = prun__resample(context, &r, other, options, &values);
+    if (status == PRUN_OK) {
+        block = prun__alloc(context, prun__room(10, r.options.resamples), 1, "resampling");
+        if (!block) status = PRUN_ERR_MEMORY;
+    }
+    arena.at = (char *)block;
+    if (status == PRUN_OK)
+        prun__interval_of(values, r.options.resamples, r.options.level, result, arena);
+    prun__free(context, block);
+    prun__free(context, values);
+    return status;
+}
+
+PRUNDEF prun_status prun_bootstrap(prun_context *context, const prun_sample *sample,
+                                   const prun_resampling *options, prun_interval *result) {
+    return prun_compare(context, sample, NULL, options, result);
+}
+
+PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_sample *sample,
+                                          const prun_resampling *options, double *p) {
+    const double rounding = 1e-12; /* equal statistics differ by so much at most */
+    prun__resampler r;
+    double *values, reached = 0.0, used = 0.0;
+    prun_status status;
+    int64_t i;
+    memset(&r, 0, sizeof r);
+    r.sample = sample;
+    r.scheme = PRUN__PERMUTE;
+    status = prun__resample(context, &r, NULL, options, &values);
+    for (i = 1; status == PRUN_OK && i <= r.options.resamples; i++) {
+        const prun_statistic kind = r.options.statistic;
+        const double v = values[i], own = values[0];
+        if (v != v) continue;
+        used += 1.0;
+        if (kind == PRUN_R2 || kind == PRUN_ADJUSTED_R2 || kind == PRUN_CMI)
+            reached += v >= own - rounding;
+        else if (kind >= PRUN_SIGN_ERROR_MEAN && kind <= PRUN_SIGN_ERROR_MAX)
+            reached += v <= own + rounding;
+        else reached += fabs(v) >= fabs(own) - rounding;
+    }
+    if (status == PRUN_OK)
+        *p = values[0] == values[0] && used > 0.0 ? (reached + 1.0) / (used + 1.0) : PRUN__NAN;
+    prun__free(context, values);
+    return status;
+}
+
+PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted) {
+    int64_t i, j;
+    for (i = 0; i < n; i++) {
+        double rest = 0.0;
+        for (j = 0; j < n; j++) rest += p[j] >= p[i];
+        adjusted[i] = PRUN__MIN(1.0, rest * p[i]);
+    }
+    /* No p-value may pass a larger one; maxima of maxima change nothing, so in place. */
+    for (i = 0; i < n; i++)
+        for (j = 0; j < n; j++)
+            if (p[j] <= p[i]) adjusted[i] = PRUN__MAX(adjusted[i], adjusted[j]);
+    for (i = 0; i < n; i++)
+        if (p[i] != p[i]) adjusted[i] = PRUN__NAN;
+}
+
+/* ---- tables ---- */
+
+#define PRUN__LIMBS 288      /* nine decimal digits each */
+#define PRUN__LIMB_POINT 36  /* those before it are the integer part */
+#define PRUN__DIGITS 800     /* more cannot decide how a number rounds */
+
+/* A decimal number, exactly: limbs begin .. end-1, the others are 0. */
+typedef struct prun__decimal {
+    uint32_t limb[PRUN__LIMBS];
+    int begin, end;
+} prun__decimal;
+
+/* Times 2^shift, |shift| <= 29. */
+static void prun__decimal_shift(prun__decimal *d, int shift) {
+    uint64_t carry = 0;
+    int i;
+    if (shift > 0) {
+        for (i = d->end - 1; i >= d->begin || carry > 0; i--) {
+            carry += (uint64_t)d->limb[i] << shift;
+            d->limb[i] = (uint32_t)(carry % 1000000000u);
+            carry /= 1000000000u;
+        }
+        d->begin = PRUN__MIN(d->begin, i + 1);
+    } else {
+        for (i = d->begin; i < d->end || carry > 0; i++) {
+            carry = carry * 1000000000u + d->limb[i];
+            d->limb[i] = (uint32_t)(carry >> -shift);
+            carry &= (UINT64_C(1) << -shift) - 1;
+        }
+        d->end = PRUN__MAX(d->end, i);
+    }
+    while (d->begin < PRUN__LIMB_POINT && d->limb[d->begin] == 0) d->begin++;
+    while (d->end > PRUN__LIMB_POINT && d->limb[d->end - 1] == 0) d->end--;
+}
+
+/* The integer part, which has at most two limbs. */
+static uint64_t prun__decimal_integer(const prun__decimal *d) {
+    return (uint64_t)d->limb[PRUN__LIMB_POINT - 2] * 1000000000u + d->limb[PRUN__LIMB_POINT - 1];
+}
+
+/* The nearest double, to even. Scales by powers of two until the integer part has 53 bits. */
+static double prun__decimal_round(prun__decimal *d) {
+    const uint64_t low = UINT64_C(1) << 52;
+    uint64_t whole;
+    uint32_t half;
+    int exponent = 0, shift, i, rest = 0;
+    while (d->begin < PRUN__LIMB_POINT - 2 || prun__decimal_integer(d) >= 2 * low) {
+        shift = d->begin < PRUN__LIMB_POINT - 2 ? 7 : 1;
+        prun__decimal_shift(d, -shift);
+        exponent += shift;
+    }
+    while ((whole = prun__decimal_integer(d)) < low && exponent > -1074) {
+        for (shift = 1; shift < 29 && whole << (shift + 1) < 2 * low;) shift++;
+        shift = PRUN__MIN(shift, exponent + 1074);
+        prun__decimal_shift(d, shift);
+        exponent -= shift;
+    }
+    half = d->limb[PRUN__LIMB_POINT];
+    for (i = PRUN__LIMB_POINT + 1; i < d->end; i++) rest |= d->limb[i] != 0;
+    whole += half > 500000000u || (half == 500000000u && (rest || (whole & 1)));
+    return ldexp((double)whole, exponent);
+}
+
+/* Digits with a point among them, the first not zero, times 10^place of that first digit. */
+static double prun__decimal_value(const char *digits, int64_t count, int64_t place) {
+    prun__decimal d;
+    int64_t i, taken = 0;
+    memset(&d, 0, sizeof d);
+    d.begin = PRUN__LIMB_POINT;
+    d.end = PRUN__LIMB_POINT;
+    for (i = 0; i < count; i++) {
+        /* from the largest place that a double has, 310: limb and digit in it */
+        const int64_t at = 9 * PRUN__LIMB_POINT - 1 - (place - taken);
+        uint32_t digit, k;
+        if (digits[i] == '.') continue;
+        digit = (uint32_t)(digits[i] - '0');
+        if (taken < PRUN__DIGITS) {
+            for (k = (uint32_t)(8 - at % 9); k > 0; k--) digit *= 10;
+            d.limb[at / 9] += digit;
+            d.begin = (int)PRUN__MIN(d.begin, at / 9);
+            d.end = (int)PRUN__MAX(d.end, at / 9 + 1);
+        } else if (digit > 0) {
+            d.limb[d.end - 1] |= 1; /* what counts is that it is not nothing */
+        }
+        taken++;
+    }
+    return prun__decimal_round(&d);
+}
+
+/* Digits, at most one point; sets where they end and the power of ten of the first one that is not
+   zero, and returns how many stand from there on, 0 for zero, -1: no number. */
+static int64_t prun__mantissa(const char **text, const char **first, int64_t *place) {
+    const char *s = *text, *point = NULL, *start = NULL;
+    int64_t digits = 0;
+    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
+        if (*s == '.') point = s;
+        else if (++digits && *s != '0' && !start) start = s;
+    }
+    *text = s;
+    *first = start;
+    if (digits == 0) return -1;
+    if (!start) return 0;
+    *place = point ? point - start : s - start;
+    if (*place > 0) --*place;
+    return s - start;
+}
+
+/* Whether the text is a number in C's decimal notation or infinity. Not strtod, which goes by the
+   locale: the nearest double, so that what reads equal is equal. */
+static int prun__number(const char *text, double *out) {
+    const char *s = text + (*text == '-' || *text == '+'), *first;
+    int64_t place = 0, count, exponent = 0;
+    double value = 0.0;
+    if (strcmp(s, "inf") == 0 || strcmp(s, "Inf") == 0 || strcmp(s, "Infinity") == 0) {
+        *out = *text == '-' ? -HUGE_VAL : HUGE_VAL;
+        return 1;
+    }
+    count = prun__mantissa(&s, &first, &place);
+    if (count < 0) return 0;
+    if (*s == 'e' || *s == 'E') {
+        const int minus = s[1] == '-';
+        s += 1 + (s[1] == '-' || s[1] == '+');
+        if (*s < '0' || *s > '9') return 0;
+        for (; *s >= '0' && *s <= '9'; s++)
+            if (exponent < 100000000) exponent = 10 * exponent + (*s - '0');
+        exponent = minus ? -exponent : exponent;
+    }
+    if (*s != '\0') return 0;
+    place += exponent;
+    if (count > 0)
+        value = place > 309 ? HUGE_VAL : place < -325 ? 0.0
+                                                      : prun__decimal_value(first, count, place);
+    *out = *text == '-' ? -value : value;
+    return 1;
+}
+
+PRUNDEF void prun_table_free(prun_table *table) {
+    int i;
+    for (i = 0; i < 3; i++) prun__free(table->context, table->storage[i]);
+    memset(table, 0, sizeof *table);
+}
+
+PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name) {
+    int64_t i;
+    for (i = 0; i < table->columns; i++)
+        if (strcmp(table->names[i], name) == 0) return i;
+    return -1;
+}
+
+static const char *prun__table_source(const prun_table *table) {
+    return table->source ? table->source : "table";
+}
+
+/* "FILE: line 7, column 3 (gap): what", with the cell where there is one. */
+static prun_status prun__cell_fail(prun_context *context, const prun_table *t, int64_t row,
+                                   int64_t column, prun_status status, const char *what) {
+    const char *cell = t->cells ? t->cells[row * t->columns + column] : "";
+    return prun__fail(context, status, "%s: %s %lld, column %lld (%.40s): %s%.30s%s%s",
+                      prun__table_source(t), t->lines ? "line" : "row",
+                      (long long)(t->lines ? t->lines[row] : row), (long long)column + 1,
+                      t->names[column], *cell ? "\"" : "", cell, *cell ? "\" " : "", what);
+}
+
+/* A number but for one comma. */
+static int prun__decimal_comma(const char *cell) {
+    char text[64];
+    const char *comma = strchr(cell, ',');
+    double ignored;
+    if (!comma || strlen(cell) >= sizeof text) return 0;
+    memcpy(text, cell, strlen(cell) + 1);
+    text[comma - cell] = '.';
+    return prun__number(text, &ignored);
+}
+
+/* Whether a text cell means that a value is missing. */
+static int prun__is_missing(const char *cell) {
+    static const char *const words[] = {"", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL",
+                                        "None", "<NA>"};
+    size_t i;
+    for (i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(cell, words[i]) == 0) return 1;
+    return 0;
+}
+
+static prun_status prun__table_column(prun_context *context, const prun_table *t,
+                                      const char *name, int numbers, const double **values) {
+    const int64_t column = prun_table_find(t, name);
+    const double *v = t->values + column * t->rows;
+    const int kind = column >= 0 && t->text ? (int)t->text[column] : (int)PRUN_COLUMN_NUMBERS;
+    int64_t i;
+    if (column < 0)
+        return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s",
+                          prun__table_source(t), name);
+    for (i = 0; i < t->rows; i++) {
+        const char *cell = t->cells ? t->cells[i * t->columns + column] : NULL;
+        double ignored;
+        if (v[i] != v[i])
+            return prun__cell_fail(context, t, i, column, PRUN_ERR_MISSING, "missing value");
+        if (kind != PRUN_COLUMN_NUMBERS && numbers && !(cell && prun__number(cell, &ignored)))
+            return prun__cell_fail(context, t, i, column, PRUN_ERR_FORMAT,
+                                   cell && prun__decimal_comma(cell)
+                                       ? "has a decimal comma: use a point"
+                                       : "is not a number");
+        if (!(fabs(v[i]) <= DBL_MAX))
+            return prun__cell_fail(context, t, i, column, PRUN_ERR_NONFINITE, "is not finite");
+    }
+    *values = v;
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *table,
+                                       const char *name, const double **values) {
+    return prun__table_column(context, table, name, 1, values);
+}
+
+PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
+                                        const char *name, const double **values) {
+    return prun__table_column(context, table, name, 0, values);
+}
+
+PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
+    const int64_t rows = t->rows, columns = t->columns;
+    int64_t row, column, kept = 0;
+    for (row = 0; row < rows; row++) kept += keep[row] != 0;
+    t->rows = kept;
+    /* Everything moves to the front, so that it can stay in place. */
+    for (column = 0; column < columns; column++) {
+        double *to = t->values + column * kept;
+        for (row = 0; row < rows; row++)
+            if (keep[row]) *to++ = t->values[column * rows + row];
+    }
+    for (row = 0, kept = 0; row < rows; row++) {
+        if (!keep[row]) continue;
+        if (t->lines) t->lines[kept] = t->lines[row];
+        for (column = 0; t->cells && column < columns; column++)
+            t->cells[kept * columns + column] = t->cells[row * columns + column];
+        kept++;
+    }
 }
 
 /* [FILES.I] IDX, CIFAR, safetensors */
@@ -9026,6 +11014,237 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
     return PRUN_OK;
 }
 
+/* ---- CSV ---- */
+
+/* A text that is cut into cells where it stands: quotes are taken out, ends become 0. */
+typedef struct prun__csv {
+    prun_context *context;
+    const char *path;
+    char *at, *end; /* *end can be written */
+    char separator;
+    const char **cells; /* of all records, one after the other */
+    int64_t *lines;     /* where each record begins */
+    int64_t count, records, columns, line;
+} prun__csv;
+
+static prun_status prun__csv_fail(const prun__csv *c, int64_t line, int64_t column,
+                                  const char *what) {
+    return prun__fail(c->context, PRUN_ERR_FORMAT, "%s: line %lld, column %lld: %s", c->path,
+                      (long long)line, (long long)column, what);
+}
+
+/* A quoted field: moves its text together at *to, and c->at behind the closing quote. */
+static prun_status prun__csv_quoted(prun__csv *c, int64_t column, char **to) {
+    const int64_t line = c->line;
+    for (c->at++; c->at < c->end; c->at++) {
+        if (*c->at == '"' && *++c->at != '"') return PRUN_OK;
+        if (*c->at == '\0') return prun__csv_fail(c, c->line, column, "zero byte, not a text");
+        if (c->at < c->end && *c->at == '\n') c->line++;
+        *(*to)++ = *c->at;
+    }
+    return prun__csv_fail(c, line, column, "quote without end");
+}
+
+/* One field, without blanks around it; *tail is where it ends, c->at on what ends it. */
+static prun_status prun__csv_field(prun__csv *c, int64_t column, char **tail) {
+    int quoted;
+    while (c->at < c->end && *c->at == ' ') c->at++;
+    c->cells[c->count++] = *tail = c->at;
+    quoted = c->at < c->end && *c->at == '"';
+    if (quoted) PRUN__TRY(prun__csv_quoted(c, column, tail));
+    for (; c->at < c->end; c->at++) {
+        if (*c->at == c->separator || *c->at == '\n' || *c->at == '\r') break;
+        if (*c->at == '\0') return prun__csv_fail(c, c->line, column, "zero byte, not a text");
+        if (*c->at == ' ') continue;
+        if (quoted) return prun__csv_fail(c, c->line, column, "text behind a closing quote");
+        *tail = c->at + 1;
+    }
+    return PRUN_OK;
+}
+
+/* One line, or several where quoted fields contain ends of lines. */
+static prun_status prun__csv_record(prun__csv *c) {
+    const int64_t line = c->line;
+    int64_t fields = 0;
+    char stop, *tail, text[120];
+    do {
+        PRUN__TRY(prun__csv_field(c, ++fields, &tail));
+        stop = c->at < c->end ? *c->at : '\n';
+        *tail = '\0';
+        c->at++;
+    } while (stop == c->separator);
+    if (stop == '\r' && c->at < c->end && *c->at == '\n') c->at++;
+    c->line++;
+    if (c->records == 0) c->columns = fields;
+    c->lines[c->records++] = line;
+    if (fields == c->columns) return PRUN_OK;
+    snprintf(text, sizeof text, "%lld fields, the header has %lld%s", (long long)fields,
+             (long long)c->columns,
+             fields > c->columns && c->separator == ',' ? " (is there a decimal comma?)" : "");
+    return prun__csv_fail(c, line, PRUN__MIN(fields, c->columns) + 1, text);
+}
+
+/* All records; lines without a character but blanks are none. */
+static prun_status prun__csv_records(prun__csv *c) {
+    for (;;) {
+        char *start = c->at;
+        while (start < c->end && (*start == ' ' || *start == '\r')) start++;
+        if (start >= c->end) return PRUN_OK;
+        if (*start == '\n') {
+            c->at = start + 1;
+            c->line++;
+            continue;
+        }
+        PRUN__TRY(prun__csv_record(c));
+    }
+}
+
+typedef struct prun__word {
+    const char *text;
+    int64_t index;
+} prun__word;
+
+static int prun__by_word(const void *left, const void *right) {
+    const prun__word *a = (const prun__word *)left, *b = (const prun__word *)right;
+    const int order = strcmp(a->text, b->text);
+    return order ? order : (a->index > b->index) - (a->index < b->index);
+}
+
+/* A column of text: every cell becomes the row where its text stands first. */
+static void prun__csv_words(double *v, int64_t count, prun__word *words) {
+    int64_t i, first = 0;
+    qsort(words, (size_t)count, sizeof *words, prun__by_word);
+    for (i = 0; i < count; i++) {
+        if (strcmp(words[i].text, words[first].text) != 0) first = i;
+        v[words[i].index] = (double)words[first].index;
+    }
+}
+
+/* Values and kind of a column. */
+static uint8_t prun__csv_column(const prun_table *t, int64_t column, prun__word *words) {
+    double *v = t->values + column * t->rows;
+    int64_t i, numbers = 0, count = 0;
+    for (i = 0; i < t->rows; i++) {
+        const char *cell = t->cells[i * t->columns + column];
+        const int missing = prun__is_missing(cell);
+        v[i] = PRUN__NAN;
+        if (missing) continue;
+        numbers += prun__number(cell, &v[i]);
+        words[count].text = cell;
+        words[count++].index = i;
+    }
+    if (numbers == count) return PRUN_COLUMN_NUMBERS;
+    prun__csv_words(v, count, words);
+    return numbers > 0 ? PRUN_COLUMN_MIXED : PRUN_COLUMN_TEXT;
+}
+
+/* Columns without a name may be many; other names are unique. */
+static prun_status prun__csv_names(const prun__csv *c, prun__word *words) {
+    char text[120];
+    int64_t i;
+    for (i = 0; i < c->columns; i++) {
+        words[i].text = c->cells[i];
+        words[i].index = i;
+    }
+    qsort(words, (size_t)c->columns, sizeof *words, prun__by_word);
+    for (i = 1; i < c->columns; i++) {
+        if (*words[i].text == '\0' || strcmp(words[i].text, words[i - 1].text) != 0) continue;
+        snprintf(text, sizeof text, "the name %.60s stands in column %lld already", words[i].text,
+                 (long long)words[i - 1].index + 1);
+        return prun__csv_fail(c, c->lines[0], words[i].index + 1, text);
+    }
+    return PRUN_OK;
+}
+
+/* Cells to values. */
+static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
+    const int64_t cells = prun__mul(c->records - 1, c->columns);
+    prun__word *words;
+    uint8_t *text;
+    prun_status status;
+    int64_t i;
+    t->rows = c->records - 1;
+    t->columns = c->columns;
+    t->names = c->cells;
+    t->cells = c->cells + c->columns;
+    t->lines = c->lines + 1;
+    words = (prun__word *)prun__alloc(c->context, PRUN__MAX(c->records, c->columns),
+                                      sizeof *words, "table");
+    t->storage[2] = prun__alloc(c->context, prun__sum_sizes(prun__mul(cells, 8), c->columns), 1,
+                                "table");
+    status = words && t->storage[2] ? prun__csv_names(c, words) : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK) {
+        t->values = (double *)t->storage[2];
+        t->text = text = (uint8_t *)(t->values + cells);
+        for (i = 0; i < t->columns; i++) text[i] = prun__csv_column(t, i, words);
+    }
+    prun__free(c->context, words);
+    return status;
+}
+
+/* Skips a byte-order mark, finds the separator, and makes room for as many cells as can be. */
+static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
+    int64_t cells = 2, records = 2;
+    int quoted = 0, content = 0;
+    const char *s;
+    c->line = 1;
+    if (c->end - c->at >= 3 && memcmp(c->at, "\xef\xbb\xbf", 3) == 0) c->at += 3;
+    if (c->end - c->at >= 2 &&
+        (memcmp(c->at, "\xff\xfe", 2) == 0 || memcmp(c->at, "\xfe\xff", 2) == 0))
+        return prun__csv_fail(c, 1, 1, "UTF-16; UTF-8 is needed");
+    for (s = c->at; s < c->end; s++) {
+        quoted ^= *s == '"';
+        if (!c->separator && !quoted && (*s == ',' || *s == ';' || *s == '\t')) c->separator = *s;
+        content |= *s != ' ' && *s != '\n' && *s != '\r';
+        if (!c->separator && !quoted && content && (*s == '\n' || *s == '\r')) c->separator = ',';
+        cells += *s == ',' || *s == ';' || *s == '\t' || *s == '\n' || *s == '\r';
+        records += *s == '\n' || *s == '\r';
+    }
+    if (!c->separator) c->separator = ',';
+    t->storage[1] = prun__alloc(c->context, prun__mul(prun__sum_sizes(cells, records), 8), 1,
+                                "table");
+    if (!t->storage[1]) return PRUN_ERR_MEMORY;
+    c->cells = (const char **)t->storage[1];
+    c->lines = (int64_t *)(void *)(c->cells + cells);
+    return PRUN_OK;
+}
+
+static prun_status prun__csv_parse(prun__csv *c, prun_table *t) {
+    PRUN__TRY(prun__csv_begin(c, t));
+    PRUN__TRY(prun__csv_records(c));
+    if (c->records == 0) return prun__csv_fail(c, 1, 1, "empty, a header line is needed");
+    return prun__csv_table(c, t);
+}
+
+PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
+                                        prun_table *table) {
+    prun__file file;
+    prun__csv c;
+    prun_table t;
+    prun_status status;
+    int64_t length;
+    memset(&c, 0, sizeof c);
+    memset(&t, 0, sizeof t);
+    t.context = c.context = context;
+    c.path = path;
+    PRUN__TRY(prun__file_open(context, path, &file));
+    length = (int64_t)strlen(path) + 1;
+    t.storage[0] = prun__alloc(context, prun__sum_sizes(file.size, length + 1), 1, "table");
+    status = t.storage[0] ? PRUN_OK : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK) {
+        t.source = (const char *)memcpy(t.storage[0], path, (size_t)length);
+        c.at = (char *)t.storage[0] + length;
+        c.end = c.at + file.size;
+        *c.end = '\0';
+        status = prun__file_read(context, &file, c.at, file.size);
+    }
+    fclose(file.stream);
+    if (status == PRUN_OK) status = prun__csv_parse(&c, &t);
+    if (status == PRUN_OK) *table = t;
+    else prun_table_free(&t);
+    return status;
+}
+
 #ifdef PRUN__AVX2
 #undef PRUN__AVX2
 #endif
@@ -9039,6 +11258,22 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 #undef PRUN__STREAM_ORDER
 #undef PRUN__STREAM_AUGMENT
 #undef PRUN__STREAM_DROPOUT
+#undef PRUN__CMI_ROOM
+#undef PRUN__CODES
+#undef PRUN__DIGITS
+#undef PRUN__GROUPS_ROOM
+#undef PRUN__JOIN_ROOM
+#undef PRUN__LIMBS
+#undef PRUN__LIMB_POINT
+#undef PRUN__NO_ENTROPY
+#undef PRUN__OPEN_ROOM
+#undef PRUN__PAIRS_ROOM
+#undef PRUN__PSI_ROOM
+#undef PRUN__SIGN_ROOM
+#undef PRUN__STATISTIC_ROOM
+#undef PRUN__STREAM_BOOTSTRAP
+#undef PRUN__STREAM_FOLDS
+#undef PRUN__STREAM_PERMUTE
 #undef PRUN__GRADIENT_BATCH
 #undef PRUN__SPARSE_DENSITY
 #undef PRUN__WINOGRAD_TILES
