@@ -1,0 +1,1610 @@
+/* evaluate.c - which measure in a table of models follows the generalization gap?
+
+   Reads a CSV table with a row per model and prints what the paper's Tables 1 to 3 show: Kendall's
+   tau, regression and conditional mutual information of each measure with the gap, granulated
+   Kendall per hyperparameter, information between measures; and beyond the paper confidence
+   intervals, corrected p-values, trivial baselines, robust sign errors and comparisons.
+
+       cc -O2 -fopenmp examples/evaluate.c -lm -o evaluate
+       ./evaluate demo.csv --hyper width,depth,dropout,l2,augment --seed-column seed
+
+   Exit status: 0, 1 for a failure, 2 for a wrong command line or table.
+*/
+#if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200809L /* mkdir */
+#endif
+#include "example.h"
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/stat.h>
+#define HAVE_MKDIR 1
+#endif
+
+typedef struct settings {
+    const char *hyper, *seed_column, *target, *train, *test, *measures, *fit, *ignore;
+    const char *params, *width, *csv, *svg;
+    ex_choice seeds, draws;
+    int64_t resamples, cmi_resamples, folds, seed, test_samples;
+    double level, effective;
+    int skip_missing, json, quiet;
+} settings;
+
+typedef enum kind { PLAIN, IN_SAMPLE, CROSS_FITTED, BASELINE } kind;
+
+/* A measure and all that is found out about it. */
+typedef struct measure {
+    char name[120], label[160]; /* label: as the tables show it */
+    const double *values;
+    double *own;        /* values that belong to the measure, or NULL */
+    int64_t column;     /* of the table, -1: computed */
+    kind kind;
+    int constant;
+    prun_kendall kendall;
+    prun_granulated granulated;
+    prun_cmi cmi;
+    double r2, adjusted_r2, cv_r2, holm, cmi_p, partial[2];
+    prun_sign_error sign;
+    prun_interval tau_interval, mean_interval, cmi_interval, r2_interval, comparison;
+    double comparison_holm;
+} measure;
+
+typedef struct evaluation {
+    settings set;
+    prun_context context;
+    prun_table table;
+    const char *path;
+    char *used;                /* per column: has a role */
+    const char *axis_name[PRUN_MAX_AXES];
+    const double *axis[PRUN_MAX_AXES];
+    prun_axes axes;
+    const double *target, *controls[2]; /* parameter count, width; or NULL */
+    double *gap, *cluster;
+    char target_text[200];
+    measure *measures;
+    size_t count, capacity;
+    int64_t best;              /* measure of the largest tau, -1: none */
+    double *between;           /* count x count: K of row and column */
+    int problem;               /* exit status of what did not stop the program */
+    ex_progress progress;
+} evaluation;
+
+static const char *const control_names[2] = {"parameter count", "1 / width"};
+
+/* ---- columns ------------------------------------------------------------------------------- */
+
+static int bad_table(const evaluation *e)
+{
+    fprintf(stderr, "error: %s\n", prun_message(&e->context));
+    return e->context.status == PRUN_ERR_MEMORY ? EX_FAILED : EX_USAGE;
+}
+
+/* A column of numbers with a role; NULL after a message. */
+static const double *numbers(evaluation *e, const char *name)
+{
+    const double *values = NULL;
+
+    if (prun_table_numbers(&e->context, &e->table, name, &values) != PRUN_OK) {
+        bad_table(e);
+        if (e->context.status == PRUN_ERR_MISSING && prun_table_find(&e->table, name) >= 0)
+            fprintf(stderr, "       (--skip-missing leaves out models with missing values)\n");
+        return NULL;
+    }
+    e->used[prun_table_find(&e->table, name)] = 1;
+    return values;
+}
+
+/* The next of a list of names; NULL at its end. */
+static const char *next_name(const char **list, char separator, char *name, size_t size)
+{
+    const char *end;
+    size_t length;
+
+    if (*list == NULL || **list == '\0')
+        return NULL;
+    end = strchr(*list, separator);
+    length = end != NULL ? (size_t)(end - *list) : strlen(*list);
+    snprintf(name, size, "%.*s", (int)length, *list);
+    *list = end != NULL ? end + 1 : *list + length;
+    return name;
+}
+
+/* Whether a name fits a pattern in which * stands for anything. */
+static int fits(const char *pattern, const char *name)
+{
+    if (*pattern == '*')
+        return fits(pattern + 1, name) || (*name != '\0' && fits(pattern, name + 1));
+    return *pattern == *name && (*pattern == '\0' || fits(pattern + 1, name + 1));
+}
+
+static int find_axes(evaluation *e)
+{
+    const char *list = e->set.hyper;
+    char name[256];
+
+    e->axes.n = e->table.rows;
+    e->axes.values = e->axis;
+    e->axes.seeds = (prun_seeds)e->set.seeds.value;
+    while (next_name(&list, ',', name, sizeof name) != NULL) {
+        const int64_t column = prun_table_find(&e->table, name);
+
+        if (e->axes.count == PRUN_MAX_AXES) {
+            fprintf(stderr, "error: --hyper: more than %d hyperparameters\n", PRUN_MAX_AXES);
+            return EX_USAGE;
+        }
+        if (prun_table_settings(&e->context, &e->table, name, &e->axis[e->axes.count]) != PRUN_OK)
+            return bad_table(e);
+        if (e->used[column]) {
+            fprintf(stderr, "error: --hyper: %s is named twice\n", name);
+            return EX_USAGE;
+        }
+        e->used[column] = 1;
+        e->axis_name[e->axes.count++] = e->table.names[column];
+    }
+    if (*e->set.seed_column == '\0')
+        return 0;
+    if (prun_table_settings(&e->context, &e->table, e->set.seed_column, &e->axes.seed) != PRUN_OK)
+        return bad_table(e);
+    e->used[prun_table_find(&e->table, e->set.seed_column)] = 1;
+    return 0;
+}
+
+/* The gap is computed where its two errors are there, and rounded, so that equal ones tie. */
+static int find_target(evaluation *e)
+{
+    const char *train = *e->set.train != '\0' ? e->set.train : "train_error";
+    const char *test = *e->set.test != '\0' ? e->set.test : "test_error";
+    const int given = *e->set.train != '\0' || *e->set.test != '\0';
+    const double *a, *b;
+    int64_t i, column;
+
+    if (strcmp(e->set.target, "gap") != 0 ||
+        (!given && (prun_table_find(&e->table, train) < 0 || prun_table_find(&e->table, test) < 0))) {
+        e->target = numbers(e, e->set.target);
+        snprintf(e->target_text, sizeof e->target_text, "%s", e->set.target);
+        return e->target != NULL ? 0 : EX_USAGE;
+    }
+    a = numbers(e, train);
+    b = a != NULL ? numbers(e, test) : NULL;
+    if (b == NULL)
+        return EX_USAGE;
+    e->gap = (double *)ex_allocate((size_t)e->table.rows, sizeof *e->gap);
+    for (i = 0; i < e->table.rows; i++)
+        e->gap[i] = floor((b[i] - a[i]) * 1e12 + 0.5) / 1e12;
+    column = prun_table_find(&e->table, "gap");
+    if (column >= 0)
+        e->used[column] = 1;
+    e->target = e->gap;
+    snprintf(e->target_text, sizeof e->target_text, "gap = %s - %s", test, train);
+    return 0;
+}
+
+static measure *add_measure(evaluation *e, const char *name, const double *values, kind what)
+{
+    measure *m;
+
+    e->measures = (measure *)ex_grow(e->measures, &e->capacity, e->count + 1, sizeof *e->measures);
+    m = &e->measures[e->count++];
+    memset(m, 0, sizeof *m);
+    snprintf(m->name, sizeof m->name, "%s", name);
+    snprintf(m->label, sizeof m->label, "%s", name);
+    m->values = values;
+    m->column = -1;
+    m->kind = what;
+    m->r2 = m->adjusted_r2 = m->cv_r2 = m->holm = m->cmi_p = NAN;
+    m->partial[0] = m->partial[1] = m->comparison_holm = NAN;
+    return m;
+}
+
+/* Columns for the parameter count and the width: as named, or the usual names where they exist. */
+static int find_controls(evaluation *e)
+{
+    static const char *const usual[2][3] = {{"params", "parameters", "parameter_count"},
+                                            {"width", "width", "width"}};
+    const char *given[2];
+    int i, k;
+
+    given[0] = e->set.params;
+    given[1] = e->set.width;
+    for (i = 0; i < 2; i++) {
+        const char *name = *given[i] != '\0' ? given[i] : NULL;
+
+        for (k = 0; name == NULL && k < 3; k++)
+            if (prun_table_find(&e->table, usual[i][k]) >= 0)
+                name = usual[i][k];
+        if (name == NULL)
+            continue;
+        e->controls[i] = numbers(e, name);
+        if (e->controls[i] == NULL)
+            return EX_USAGE;
+    }
+    return 0;
+}
+
+static int add_baselines(evaluation *e)
+{
+    int64_t i;
+    measure *m;
+
+    if (e->controls[0] != NULL)
+        add_measure(e, control_names[0], e->controls[0], BASELINE);
+    if (e->controls[1] == NULL)
+        return 0;
+    m = add_measure(e, control_names[1], NULL, BASELINE);
+    m->values = m->own = (double *)ex_allocate((size_t)e->table.rows, sizeof *m->own);
+    for (i = 0; i < e->table.rows; i++) {
+        if (!(e->controls[1][i] > 0)) {
+            fprintf(stderr, "error: %s: line %ld: a width of %g\n", e->path,
+                    (long)e->table.lines[i], e->controls[1][i]);
+            return EX_USAGE;
+        }
+        m->own[i] = 1 / e->controls[1][i];
+    }
+    return 0;
+}
+
+/* Marks what the list names as used. */
+static int ignore_columns(evaluation *e)
+{
+    const char *list = e->set.ignore;
+    char pattern[256];
+    int64_t i, found;
+
+    while (next_name(&list, ',', pattern, sizeof pattern) != NULL) {
+        for (i = 0, found = 0; i < e->table.columns; i++)
+            if (fits(pattern, e->table.names[i]))
+                e->used[i] = 1, found++;
+        if (found == 0) {
+            fprintf(stderr, "error: --ignore: %s: no column named %s\n", e->path, pattern);
+            return EX_USAGE;
+        }
+    }
+    return 0;
+}
+
+/* Named measures, or every column of numbers that is left. */
+static int find_measures(evaluation *e)
+{
+    const char *list = e->set.measures;
+    char name[256];
+    int64_t i;
+
+    while (next_name(&list, ',', name, sizeof name) != NULL) {
+        const double *values = numbers(e, name);
+
+        if (values == NULL)
+            return EX_USAGE;
+        add_measure(e, name, values, PLAIN)->column = prun_table_find(&e->table, name);
+    }
+    for (i = 0; i < e->table.columns && *e->set.measures == '\0'; i++) {
+        const double *values;
+
+        if (e->used[i] || *e->table.names[i] == '\0' || e->table.text[i] == PRUN_COLUMN_TEXT)
+            continue;
+        values = numbers(e, e->table.names[i]);
+        if (values == NULL) {
+            fprintf(stderr, "       (--measures names the columns to evaluate, --ignore those to "
+                            "leave out)\n");
+            return EX_USAGE;
+        }
+        add_measure(e, e->table.names[i], values, PLAIN)->column = i;
+    }
+    return 0;
+}
+
+/* ---- fitted measures ----------------------------------------------------------------------- */
+
+/* In-sample and cross-fitted prediction of the target, and the best single variable. */
+static int add_fit(evaluation *e, const char *name, const double **columns, const int64_t *index,
+                   int64_t count)
+{
+    const size_t n = (size_t)e->table.rows;
+    prun_regression_options options;
+    prun_regression r;
+    char text[160];
+    double *fitted = (double *)ex_allocate(n, sizeof *fitted);
+    double *crossfitted = (double *)ex_allocate(n, sizeof *crossfitted);
+    measure *m;
+
+    memset(&options, 0, sizeof options);
+    options.folds = e->set.folds;
+    options.seed = (uint64_t)e->set.seed;
+    options.fitted = fitted;
+    options.crossfitted = crossfitted;
+    m = add_measure(e, name, fitted, IN_SAMPLE);
+    m->own = fitted;
+    snprintf(text, sizeof text, "%.80s_crossfitted", name);
+    m = add_measure(e, text, crossfitted, CROSS_FITTED);
+    m->own = crossfitted;
+    if (prun_regression_fit(&e->context, columns, count, e->target, e->table.rows, &options, &r) !=
+        PRUN_OK)
+        return bad_table(e);
+    m->r2 = m->cv_r2 = r.cv_r2;
+    snprintf(m->label, sizeof m->label, "%.80s, cross-fitted", name);
+    m = &e->measures[e->count - 2];
+    m->r2 = r.r2;
+    m->adjusted_r2 = r.adjusted_r2;
+    m->cv_r2 = r.cv_r2;
+    snprintf(m->label, sizeof m->label, "%.80s, in-sample (%ld)", name, (long)count);
+    if (r.best < 0)
+        return 0;
+    snprintf(text, sizeof text, "%.80s_best", name);
+    m = add_measure(e, text, columns[r.best], PLAIN);
+    m->column = index[r.best];
+    snprintf(m->label, sizeof m->label, "%.60s, best: %.60s", name, e->table.names[index[r.best]]);
+    return 0;
+}
+
+/* One NAME=PATTERN+PATTERN. */
+static int find_fit(evaluation *e, const char *text)
+{
+    const char *equals = strchr(text, '='), *list = equals != NULL ? equals + 1 : "";
+    const double **columns;
+    int64_t *index, i, count = 0;
+    char name[120], pattern[256];
+    int status = 0;
+
+    if (equals == NULL || equals == text || *list == '\0') {
+        fprintf(stderr, "error: --fit %s: not of the form NAME=COLUMN*\n", text);
+        return EX_USAGE;
+    }
+    snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+    columns = (const double **)ex_allocate((size_t)e->table.columns, sizeof *columns);
+    index = (int64_t *)ex_allocate((size_t)e->table.columns, sizeof *index);
+    while (status == 0 && next_name(&list, '+', pattern, sizeof pattern) != NULL) {
+        const int64_t before = count;
+
+        for (i = 0; status == 0 && i < e->table.columns; i++) {
+            int64_t k;
+
+            for (k = 0; k < count && index[k] != i; k++)
+                ;
+            if (k < count || !fits(pattern, e->table.names[i]))
+                continue;
+            index[count] = i;
+            columns[count++] = numbers(e, e->table.names[i]);
+            status = columns[count - 1] == NULL ? EX_USAGE : 0;
+        }
+        if (status == 0 && count == before) {
+            fprintf(stderr, "error: --fit: %s: no column named %s\n", e->path, pattern);
+            status = EX_USAGE;
+        }
+    }
+    if (status == 0)
+        status = add_fit(e, name, columns, index, count);
+    free(columns);
+    free(index);
+    return status;
+}
+
+static int find_fits(evaluation *e)
+{
+    const char *list = e->set.fit;
+    char text[512];
+    int status = 0;
+
+    while (status == 0 && next_name(&list, ',', text, sizeof text) != NULL)
+        status = find_fit(e, text);
+    return status;
+}
+
+/* ---- reading the table --------------------------------------------------------------------- */
+
+/* Whether a list names a column. */
+static int listed(const char *list, char separator, const char *name)
+{
+    char pattern[256];
+
+    while (next_name(&list, separator, pattern, sizeof pattern) != NULL)
+        if (fits(pattern, name))
+            return 1;
+    return 0;
+}
+
+/* Whether a column can have a role; decided by names alone, before rows are left out. */
+static int wanted(const evaluation *e, int64_t column)
+{
+    const settings *s = &e->set;
+    const char *name = e->table.names[column], *fit = s->fit;
+    char text[512];
+
+    if (listed(s->ignore, ',', name))
+        return 0;
+    if (listed(s->hyper, ',', name) || listed(s->measures, ',', name) ||
+        strcmp(name, s->seed_column) == 0 || strcmp(name, s->target) == 0 ||
+        strcmp(name, *s->train != '\0' ? s->train : "train_error") == 0 ||
+        strcmp(name, *s->test != '\0' ? s->test : "test_error") == 0 ||
+        strcmp(name, s->params) == 0 || strcmp(name, s->width) == 0)
+        return 1;
+    while (next_name(&fit, ',', text, sizeof text) != NULL) {
+        const char *equals = strchr(text, '=');
+
+        if (equals != NULL && listed(equals + 1, '+', name))
+            return 1;
+    }
+    return *s->measures == '\0' && *name != '\0' && e->table.text[column] != PRUN_COLUMN_TEXT;
+}
+
+static void skip_missing(evaluation *e)
+{
+    uint8_t *keep = (uint8_t *)ex_allocate((size_t)e->table.rows, 1);
+    int64_t i, j, before = e->table.rows;
+
+    memset(keep, 1, (size_t)e->table.rows);
+    for (j = 0; j < e->table.columns; j++) {
+        const double *values = e->table.values + j * e->table.rows;
+
+        for (i = 0; i < e->table.rows && wanted(e, j); i++)
+            if (values[i] != values[i])
+                keep[i] = 0;
+    }
+    prun_table_keep_rows(&e->table, keep);
+    free(keep);
+    if (e->table.rows < before)
+        fprintf(stderr, "note: %ld of %ld models have missing values and are left out\n",
+                (long)(before - e->table.rows), (long)before);
+}
+
+/* First and last line of the models, for messages about whole columns. */
+static long edge_line(const evaluation *e, int last)
+{
+    return (long)e->table.lines[last ? e->table.rows - 1 : 0];
+}
+
+static int is_constant(const double *values, int64_t n)
+{
+    int64_t i;
+
+    for (i = 1; i < n && !(values[i] < values[0] || values[i] > values[0]); i++)
+        ;
+    return i == n;
+}
+
+/* A constant target ranks nothing; a constant measure has a row that says so. */
+static int check_constants(evaluation *e)
+{
+    size_t i;
+
+    if (is_constant(e->target, e->table.rows)) {
+        fprintf(stderr, "error: %s: lines %ld to %ld, column %ld (%s): the target is %g in every "
+                        "model: there is nothing to rank\n",
+                e->path, edge_line(e, 0), edge_line(e, 1),
+                (long)prun_table_find(&e->table, e->gap == NULL       ? e->set.target
+                                                 : *e->set.test != '\0' ? e->set.test
+                                                                        : "test_error") + 1,
+                e->target_text, e->target[0]);
+        return EX_USAGE;
+    }
+    for (i = 0; i < e->count; i++) {
+        measure *m = &e->measures[i];
+
+        m->constant = is_constant(m->values, e->table.rows);
+        if (!m->constant || m->kind == BASELINE)
+            continue;
+        fprintf(stderr, "error: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends "
+                        "on it is undefined\n",
+                e->path, edge_line(e, 0), edge_line(e, 1), (long)m->column + 1, m->name,
+                m->values[0]);
+        e->problem = EX_USAGE;
+    }
+    return 0;
+}
+
+/* Models of one configuration are one cluster. */
+static int find_clusters(evaluation *e)
+{
+    int64_t a, i, j, n = e->table.rows;
+
+    if (e->axes.count == 0 || e->axes.seed == NULL || e->set.draws.value == 1)
+        return 0;
+    e->cluster = (double *)ex_allocate((size_t)n, sizeof *e->cluster);
+    for (i = 0; i < n; i++) {
+        for (j = 0; j < i; j++) {
+            for (a = 0; a < e->axes.count && !(e->axis[a][i] < e->axis[a][j] ||
+                                               e->axis[a][i] > e->axis[a][j]);)
+                a++;
+            if (a == e->axes.count)
+                break;
+        }
+        e->cluster[i] = j < i ? e->cluster[j] : (double)i;
+    }
+    return 0;
+}
+
+static int read_table(evaluation *e)
+{
+    int status;
+
+    if (prun_table_read_csv(&e->context, e->path, &e->table) != PRUN_OK)
+        return bad_table(e);
+    if (e->set.skip_missing)
+        skip_missing(e);
+    if (e->table.rows < 2) {
+        fprintf(stderr, "error: %s: line %ld, column 1: %ld model%s, at least 2 are needed\n",
+                e->path, e->table.rows > 0 ? edge_line(e, 1) : 2L, (long)e->table.rows,
+                e->table.rows == 1 ? "" : "s");
+        return EX_USAGE;
+    }
+    e->used = (char *)ex_allocate((size_t)e->table.columns, 1);
+    if ((status = find_axes(e)) != 0 || (status = find_target(e)) != 0 ||
+        (status = find_controls(e)) != 0 || (status = ignore_columns(e)) != 0 ||
+        (status = find_fits(e)) != 0 || (status = find_measures(e)) != 0)
+        return status;
+    if (e->count == 0) {
+        fprintf(stderr, "error: %s: line 1: no column is left that could be a measure\n", e->path);
+        return EX_USAGE;
+    }
+    if ((status = add_baselines(e)) != 0 || (status = check_constants(e)) != 0)
+        return status;
+    return find_clusters(e);
+}
+
+/* ---- statistics ---------------------------------------------------------------------------- */
+
+static prun_sample sample_of(const evaluation *e, const measure *m)
+{
+    prun_sample s;
+
+    memset(&s, 0, sizeof s);
+    s.n = e->table.rows;
+    s.measure = m->values;
+    s.target = e->target;
+    s.axes = &e->axes;
+    s.cluster = e->cluster;
+    return s;
+}
+
+static prun_resampling resampling_of(const evaluation *e, prun_statistic statistic)
+{
+    prun_resampling o;
+
+    memset(&o, 0, sizeof o);
+    o.statistic = statistic;
+    o.resamples = statistic == PRUN_CMI ? e->set.cmi_resamples : e->set.resamples;
+    o.level = e->set.level;
+    o.seed = (uint64_t)e->set.seed;
+    return o;
+}
+
+/* Regression of the target on the measure alone; fitted measures brought theirs along. */
+static prun_status regress(evaluation *e, measure *m)
+{
+    prun_regression_options options;
+    prun_regression r;
+    prun_status status;
+
+    if (m->kind == IN_SAMPLE || m->kind == CROSS_FITTED || m->constant)
+        return PRUN_OK;
+    memset(&options, 0, sizeof options);
+    options.folds = e->set.folds;
+    options.seed = (uint64_t)e->set.seed;
+    status = prun_regression_fit(&e->context, &m->values, 1, e->target, e->table.rows, &options, &r);
+    if (status != PRUN_OK)
+        return status;
+    m->r2 = r.r2;
+    m->adjusted_r2 = r.adjusted_r2;
+    m->cv_r2 = r.cv_r2;
+    return PRUN_OK;
+}
+
+static prun_status intervals(evaluation *e, measure *m)
+{
+    const prun_sample s = sample_of(e, m);
+    prun_resampling o = resampling_of(e, PRUN_TAU_A);
+    prun_status status = PRUN_OK;
+
+    m->tau_interval.estimate = m->mean_interval.estimate = m->cmi_interval.estimate = NAN;
+    m->tau_interval.lower = m->mean_interval.lower = m->cmi_interval.lower = NAN;
+    m->tau_interval.upper = m->mean_interval.upper = m->cmi_interval.upper = NAN;
+    m->r2_interval = m->tau_interval;
+    if (m->constant || o.resamples == 0)
+        return PRUN_OK;
+    status = prun_bootstrap(&e->context, &s, &o, &m->tau_interval);
+    o.statistic = PRUN_R2;
+    if (status == PRUN_OK && m->kind != IN_SAMPLE && m->kind != CROSS_FITTED)
+        status = prun_bootstrap(&e->context, &s, &o, &m->r2_interval);
+    o.statistic = PRUN_PSI_MEAN;
+    if (status == PRUN_OK && e->axes.count > 0)
+        status = prun_bootstrap(&e->context, &s, &o, &m->mean_interval);
+    o = resampling_of(e, PRUN_CMI);
+    if (status != PRUN_OK || o.resamples == 0)
+        return status;
+    status = prun_bootstrap(&e->context, &s, &o, &m->cmi_interval);
+    if (status == PRUN_OK)
+        status = prun_permutation_test(&e->context, &s, &o, &m->cmi_p);
+    return status;
+}
+
+static prun_status evaluate_measure(evaluation *e, measure *m)
+{
+    const int64_t n = e->table.rows;
+    prun_sign_error_options sign;
+    prun_status status;
+    int i;
+
+    memset(&sign, 0, sizeof sign);
+    sign.test_samples = (double)e->set.test_samples;
+    sign.effective = e->set.effective > 0 ? e->set.effective : -1;
+    status = prun_kendall_tau(&e->context, m->values, e->target, n, &m->kendall);
+    if (status == PRUN_OK)
+        status = prun_granulated_kendall(&e->context, &e->axes, m->values, e->target,
+                                         &m->granulated);
+    if (status == PRUN_OK)
+        status = prun_conditional_information(&e->context, &e->axes, m->values, e->target,
+                                              PRUN_TIES_DROP, &m->cmi);
+    if (status == PRUN_OK)
+        status = regress(e, m);
+    if (status == PRUN_OK)
+        status = prun_robust_sign_error(&e->context, &e->axes, m->values, e->target, &sign,
+                                        &m->sign);
+    for (i = 0; i < 2 && status == PRUN_OK; i++)
+        if (e->controls[i] != NULL)
+            status = prun_partial_kendall(&e->context, m->values, e->target, e->controls[i], n,
+                                          &m->partial[i]);
+    if (status == PRUN_OK)
+        status = intervals(e, m);
+    return status;
+}
+
+/* The measure of the largest tau against each other one. */
+static prun_status compare_measures(evaluation *e)
+{
+    prun_resampling o = resampling_of(e, PRUN_TAU_A);
+    prun_status status = PRUN_OK;
+    size_t i;
+
+    e->best = -1;
+    for (i = 0; i < e->count; i++)
+        if (!e->measures[i].constant && e->measures[i].kind != IN_SAMPLE &&
+            (e->best < 0 ||
+             e->measures[i].kendall.tau_a > e->measures[e->best].kendall.tau_a))
+            e->best = (int64_t)i;
+    for (i = 0; i < e->count && status == PRUN_OK && e->best >= 0; i++) {
+        measure *m = &e->measures[i];
+        const prun_sample s = sample_of(e, &e->measures[e->best]);
+
+        m->comparison.p = m->comparison.estimate = NAN;
+        if (o.resamples > 0 && (int64_t)i != e->best && !m->constant)
+            status = prun_compare(&e->context, &s, m->values, &o, &m->comparison);
+    }
+    return status;
+}
+
+static prun_status relate_measures(evaluation *e)
+{
+    prun_status status = PRUN_OK;
+    prun_cmi cmi;
+    size_t i, j;
+
+    e->between = (double *)ex_allocate(e->count * e->count, sizeof *e->between);
+    for (i = 0; i < e->count && status == PRUN_OK; i++)
+        for (j = 0; j < e->count && status == PRUN_OK; j++) {
+            status = prun_conditional_information(&e->context, &e->axes, e->measures[i].values,
+                                                  e->measures[j].values, PRUN_TIES_DROP, &cmi);
+            e->between[i * e->count + j] = cmi.k;
+        }
+    return status;
+}
+
+/* Holm's correction over the measures; baselines are not tested. */
+static void correct(evaluation *e)
+{
+    double *p = (double *)ex_allocate(2 * e->count, sizeof *p), *adjusted = p + e->count;
+    size_t i;
+
+    for (i = 0; i < e->count; i++)
+        p[i] = e->measures[i].kind == BASELINE ? NAN : e->measures[i].kendall.p;
+    prun_holm(p, (int64_t)e->count, adjusted);
+    for (i = 0; i < e->count; i++) {
+        e->measures[i].holm = adjusted[i];
+        p[i] = (int64_t)i == e->best || e->best < 0 ? NAN : e->measures[i].comparison.p;
+    }
+    prun_holm(p, (int64_t)e->count, adjusted);
+    for (i = 0; i < e->count; i++)
+        e->measures[i].comparison_holm = adjusted[i];
+    free(p);
+}
+
+static int compute(evaluation *e)
+{
+    prun_status status = PRUN_OK;
+    size_t i;
+
+    ex_progress_start(&e->progress, "evaluating", (double)e->count + 1, e->set.quiet);
+    for (i = 0; i < e->count && status == PRUN_OK; i++) {
+        status = evaluate_measure(e, &e->measures[i]);
+        ex_progress_add(&e->progress, 1);
+    }
+    if (status == PRUN_OK)
+        status = compare_measures(e);
+    if (status == PRUN_OK)
+        status = relate_measures(e);
+    if (e->progress.shown > e->progress.start)
+        ex_progress_end(&e->progress);
+    if (status != PRUN_OK)
+        return bad_table(e);
+    correct(e);
+    return 0;
+}
+
+/* ---- tables -------------------------------------------------------------------------------- */
+
+static void cell(ex_table *table, const char *format, double value)
+{
+    if (value == value)
+        ex_table_cell(table, format, value);
+    else
+        ex_table_cell(table, "-");
+}
+
+static void interval_cell(ex_table *table, const prun_interval *interval)
+{
+    if (interval->lower == interval->lower)
+        ex_table_cell(table, "[%+.3f, %+.3f]", interval->lower, interval->upper);
+    else
+        ex_table_cell(table, "-");
+}
+
+/* "given width, depth": the subset at which K is smallest. */
+static void subset_text(const evaluation *e, const prun_cmi *cmi, char *text, size_t size)
+{
+    const int32_t *axis = cmi->best >= 0 ? cmi->subset[cmi->best].axis : NULL;
+
+    if (axis == NULL)
+        snprintf(text, size, "-");
+    else if (axis[0] < 0)
+        snprintf(text, size, "nothing");
+    else
+        snprintf(text, size, "%s%s%s", e->axis_name[axis[0]], axis[1] >= 0 ? ", " : "",
+                 axis[1] >= 0 ? e->axis_name[axis[1]] : "");
+}
+
+static void print_table_1(const evaluation *e)
+{
+    ex_table t = {0, 0, 0, NULL};
+    char given[256], names[256];
+    size_t i;
+
+    printf("\nTable 1. Kendall's tau, R2 and conditional mutual information K with the %s\n\n",
+           strcmp(e->set.target, "gap") == 0 ? "generalization gap" : e->set.target);
+    snprintf(names, sizeof names,
+             "measure|tau|%g %% interval|p|p (Holm)|tau_b|R2|adj. R2|%ld-fold R2|K|p (K)|given",
+             100 * e->set.level, (long)e->set.folds);
+    ex_table_header(&t, names);
+    for (i = 0; i < e->count; i++) {
+        const measure *m = &e->measures[i];
+
+        ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
+        cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
+        interval_cell(&t, &m->tau_interval);
+        cell(&t, "%.2g", m->kendall.p);
+        cell(&t, "%.2g", m->holm);
+        cell(&t, "%+.3f", m->kendall.tau_b);
+        cell(&t, "%.3f", m->r2);
+        cell(&t, "%.3f", m->adjusted_r2);
+        cell(&t, "%.3f", m->cv_r2);
+        cell(&t, "%.4f", m->cmi.k);
+        cell(&t, "%.2g", m->cmi_p);
+        subset_text(e, &m->cmi, given, sizeof given);
+        ex_table_cell(&t, "%s", given);
+    }
+    ex_table_print(&t, stdout);
+    ex_table_free(&t);
+    printf("\nn = %ld; standard error of tau %.3f if nothing depends on the target. K is smallest "
+           "given\nboth models' settings of what is named; it is blind to the sign of tau.\n",
+           (long)e->table.rows, e->measures[0].kendall.standard_error);
+}
+
+static void print_table_2(const evaluation *e)
+{
+    ex_table t = {0, 0, 0, NULL};
+    ex_text header = {NULL, 0, 0};
+    const prun_granulated *g;
+    size_t i;
+    int64_t a;
+
+    printf("\nTable 2. Granulated Kendall: psi of each hyperparameter, and their mean Psi\n\n");
+    ex_text_add(&header, "measure");
+    for (a = 0; a < e->axes.count; a++)
+        ex_text_add(&header, "|%s", e->axis_name[a]);
+    ex_text_add(&header, "|tau|Psi|interval of Psi");
+    ex_table_header(&t, header.data);
+    for (i = 0; i < e->count; i++) {
+        const measure *m = &e->measures[i];
+
+        g = &m->granulated;
+        ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
+        for (a = 0; a < e->axes.count; a++)
+            cell(&t, "%+.3f", m->constant ? NAN : g->psi[a]);
+        cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
+        cell(&t, "%+.3f", m->constant ? NAN : g->mean);
+        interval_cell(&t, &m->mean_interval);
+    }
+    g = &e->measures[0].granulated;
+    ex_table_cell(&t, "standard error");
+    for (a = 0; a < e->axes.count; a++)
+        cell(&t, "%.3f", g->psi_error[a]);
+    cell(&t, "%.3f", e->measures[0].kendall.standard_error);
+    cell(&t, "%.3f", g->mean_error);
+    ex_table_cell(&t, "-");
+    ex_table_cell(&t, "groups");
+    for (a = 0; a < e->axes.count; a++)
+        ex_table_cell(&t, "%ld", (long)g->groups[a]);
+    ex_table_cell(&t, "-");
+    ex_table_cell(&t, "-");
+    ex_table_cell(&t, "-");
+    ex_table_print(&t, stdout);
+    ex_table_free(&t);
+    ex_text_free(&header);
+}
+
+static void print_table_3(const evaluation *e)
+{
+    ex_table t = {0, 0, 0, NULL};
+    ex_text header = {NULL, 0, 0};
+    size_t i, j;
+
+    printf("\nTable 3. Conditional mutual information K between measures, in parts of the entropy of "
+           "the\ncolumn's measure\n\n");
+    ex_text_add(&header, "measure");
+    for (j = 0; j < e->count; j++)
+        ex_text_add(&header, "|(%d)", (int)j + 1);
+    ex_table_header(&t, header.data);
+    for (i = 0; i < e->count; i++) {
+        ex_table_cell(&t, "(%d) %s", (int)i + 1, e->measures[i].label);
+        for (j = 0; j < e->count; j++)
+            cell(&t, "%.3f", e->between[i * e->count + j]);
+    }
+    ex_table_print(&t, stdout);
+    ex_table_free(&t);
+    ex_text_free(&header);
+}
+
+static void print_table_4(const evaluation *e)
+{
+    ex_table t = {0, 0, 0, NULL};
+    ex_text header = {NULL, 0, 0};
+    int c;
+    size_t i;
+
+    printf("\nTable 4. Trivial baselines, robust sign error, and the best measure against the "
+           "others\n\n");
+    ex_text_add(&header, "measure|tau");
+    for (c = 0; c < 2; c++)
+        if (e->controls[c] != NULL)
+            ex_text_add(&header, "|tau of %s|tau given %s", c ? "1/width" : "parameters",
+                        c ? "width" : "parameters");
+    ex_text_add(&header, "|sign error|90 %%|max|best - this|%g %% interval|p (Holm)",
+                100 * e->set.level);
+    ex_table_header(&t, header.data);
+    for (i = 0; i < e->count; i++) {
+        const measure *m = &e->measures[i];
+        size_t baseline = e->count - (e->controls[0] != NULL) - (e->controls[1] != NULL);
+
+        ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
+        cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
+        for (c = 0; c < 2; c++)
+            if (e->controls[c] != NULL) {
+                cell(&t, "%+.3f", e->measures[baseline++].kendall.tau_a);
+                cell(&t, "%+.3f", m->partial[c]);
+            }
+        cell(&t, "%.3f", m->constant ? NAN : m->sign.all.mean);
+        cell(&t, "%.3f", m->constant ? NAN : m->sign.all.p90);
+        cell(&t, "%.3f", m->constant ? NAN : m->sign.all.max);
+        if ((int64_t)i == e->best) {
+            ex_table_cell(&t, "the best");
+            ex_table_cell(&t, "-");
+        } else {
+            cell(&t, "%+.3f", m->comparison.estimate);
+            if (m->comparison.estimate == m->comparison.estimate)
+                interval_cell(&t, &m->comparison);
+            else
+                ex_table_cell(&t, "-");
+        }
+        cell(&t, "%.2g", m->comparison_holm);
+    }
+    ex_table_print(&t, stdout);
+    ex_table_free(&t);
+    ex_text_free(&header);
+}
+
+/* Every dash has its reason. */
+static void print_reasons(const evaluation *e)
+{
+    const measure *first = &e->measures[0];
+    size_t i;
+    int64_t a;
+
+    printf("\n");
+    for (i = 0; i < e->count; i++) {
+        const measure *m = &e->measures[i];
+
+        if (m->constant)
+            printf("undefined: all of %s: it is %g in every model\n", m->label, m->values[0]);
+        else if (m->cmi.reason != NULL)
+            printf("undefined: K of %s: %s\n", m->label, m->cmi.reason);
+        for (a = 0; a < 2 && !m->constant; a++)
+            if (e->controls[a] != NULL && m->partial[a] != m->partial[a])
+                printf("undefined: tau of %s given %s: one decides the other's order\n", m->label,
+                       a ? "width" : "parameters");
+    }
+    for (a = 0; a < e->axes.count; a++)
+        if (first->granulated.reason[a] != NULL)
+            printf("undefined: psi of %s: %s\n", e->axis_name[a], first->granulated.reason[a]);
+    if (first->sign.all.environments == 0 && e->axes.count > 0)
+        printf("undefined: sign errors: none of the %ld pairs of settings that differ in one "
+               "hyperparameter\n           has an effective sample size of %g (--effective)\n",
+               (long)first->sign.all.dropped, e->set.effective);
+    else if (e->axes.count > 0)
+        printf("sign errors over %ld environments; %ld have an effective sample size below %g\n",
+               (long)first->sign.all.environments, (long)first->sign.all.dropped,
+               e->set.effective);
+    for (i = 0; i < e->count; i++)
+        if (e->measures[i].kind == IN_SAMPLE)
+            printf("%s was fitted to the target: its numbers are too good; the cross-fitted ones "
+                   "are honest\n", e->measures[i].label);
+    if (e->set.resamples > 0)
+        printf("intervals: %ld bootstrap resamples (K: %ld) of %s\n", (long)e->set.resamples,
+               (long)e->set.cmi_resamples,
+               e->cluster != NULL ? "configurations with all their seeds" : "models");
+    if (e->set.cmi_resamples == 0 && e->set.resamples > 0)
+        printf("p (K) is left out: it would take long with so many models (--cmi-resamples)\n");
+    if (e->table.rows < 100)
+        printf("%ld models show the machinery rather than a ranking of measures\n",
+               (long)e->table.rows);
+}
+
+static void print_tables(const evaluation *e)
+{
+    static const char *const seeds[3] = {"compared within equal seed", "pooled", "averaged"};
+    int64_t a;
+
+    printf("%s: %ld models; target: %s\n", e->path, (long)e->table.rows, e->target_text);
+    if (e->axes.count > 0)
+        printf("hyperparameters:");
+    for (a = 0; a < e->axes.count; a++)
+        printf("%s %s", a > 0 ? "," : "", e->axis_name[a]);
+    if (e->axes.seed != NULL)
+        printf("; seeds (%s) %s", e->set.seed_column, seeds[e->set.seeds.value]);
+    if (e->axes.count > 0)
+        printf("\n");
+    print_table_1(e);
+    if (e->axes.count > 0)
+        print_table_2(e);
+    if (e->count > 1)
+        print_table_3(e);
+    print_table_4(e);
+    print_reasons(e);
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+
+static void json_text(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            printf("\\%c", *text);
+        else if ((unsigned char)*text < 0x20)
+            printf("\\u%04x", (unsigned)(unsigned char)*text);
+        else
+            putchar(*text);
+    }
+    putchar('"');
+}
+
+static void json_number(const char *name, double value, const char *after)
+{
+    json_text(name);
+    if (value - value == 0)
+        printf(":%.17g%s", value, after);
+    else
+        printf(":null%s", after);
+}
+
+static void json_interval(const char *name, const prun_interval *interval)
+{
+    json_text(name);
+    if (interval->lower == interval->lower)
+        printf(":[%.17g,%.17g],", interval->lower, interval->upper);
+    else
+        printf(":null,");
+}
+
+static void json_axes(const evaluation *e, const char *name, const double *values, int undefined)
+{
+    int64_t a;
+
+    printf("\"%s\":{", name);
+    for (a = 0; a < e->axes.count; a++)
+        json_number(e->axis_name[a], undefined ? NAN : values[a],
+                    a + 1 < e->axes.count ? "," : "");
+    printf("},");
+}
+
+static void json_information(const evaluation *e, const measure *m)
+{
+    int32_t i, k;
+
+    printf("\"K_subsets\":[");
+    for (i = 0; i < m->cmi.subsets; i++) {
+        const prun_information *s = &m->cmi.subset[i];
+
+        printf("%s{\"given\":[", i > 0 ? "," : "");
+        for (k = 0; k < 2 && s->axis[k] >= 0; k++) {
+            printf("%s", k > 0 ? "," : "");
+            json_text(e->axis_name[s->axis[k]]);
+        }
+        printf("],");
+        json_number("value", s->value, ",");
+        json_number("information", s->information, ",");
+        json_number("entropy", s->entropy_y, ",");
+        printf("\"cells\":%ld}", (long)s->cells);
+    }
+    printf("],\"between\":{");
+    for (i = 0; i < (int32_t)e->count; i++)
+        json_number(e->measures[i].name,
+                    e->between[(size_t)(m - e->measures) * e->count + (size_t)i],
+                    i + 1 < (int32_t)e->count ? "," : "");
+    printf("}");
+}
+
+static void json_measure(const evaluation *e, const measure *m)
+{
+    const int undefined = m->constant;
+
+    json_text(m->name);
+    printf(":{");
+    json_number("tau_a", undefined ? NAN : m->kendall.tau_a, ",");
+    json_number("tau_b", m->kendall.tau_b, ",");
+    json_number("p", m->kendall.p, ",");
+    json_number("p_holm", m->holm, ",");
+    json_number("standard_error", m->kendall.standard_error, ",");
+    json_interval("tau_interval", &m->tau_interval);
+    json_axes(e, "psi", m->granulated.psi, undefined);
+    json_axes(e, "psi_error", m->granulated.psi_error, undefined);
+    json_number("Psi", undefined ? NAN : m->granulated.mean, ",");
+    json_number("Psi_error", undefined ? NAN : m->granulated.mean_error, ",");
+    json_interval("Psi_interval", &m->mean_interval);
+    json_number("K", m->cmi.k, ",");
+    json_number("K_p", m->cmi_p, ",");
+    json_interval("K_interval", &m->cmi_interval);
+    json_number("r2", m->r2, ",");
+    json_number("adj_r2", m->adjusted_r2, ",");
+    json_number("cv_r2", m->cv_r2, ",");
+    json_interval("r2_interval", &m->r2_interval);
+    json_number("tau_given_params", m->partial[0], ",");
+    json_number("tau_given_width", m->partial[1], ",");
+    json_number("sign_error_mean", undefined ? NAN : m->sign.all.mean, ",");
+    json_number("sign_error_p90", undefined ? NAN : m->sign.all.p90, ",");
+    json_number("sign_error_max", undefined ? NAN : m->sign.all.max, ",");
+    json_information(e, m);
+    printf("}");
+}
+
+/* Baselines stand in an object of their own. */
+static void json_group(const evaluation *e, const char *name, int baselines)
+{
+    size_t i;
+    int any = 0;
+
+    printf("\"%s\":{", name);
+    for (i = 0; i < e->count; i++) {
+        if ((e->measures[i].kind == BASELINE) != baselines)
+            continue;
+        printf("%s\n", any++ ? "," : "");
+        json_measure(e, &e->measures[i]);
+    }
+    printf("}");
+}
+
+static void print_json(const evaluation *e)
+{
+    printf("{\"models\":%ld,\"target\":", (long)e->table.rows);
+    json_text(e->target_text);
+    printf(",");
+    json_group(e, "measures", 0);
+    printf(",");
+    json_group(e, "baselines", 1);
+    printf("}\n");
+}
+
+/* ---- CSV ----------------------------------------------------------------------------------- */
+
+static void csv_interval(ex_csv *csv, const prun_interval *interval)
+{
+    ex_csv_number(csv, interval->lower);
+    ex_csv_number(csv, interval->upper);
+}
+
+static void csv_header(ex_csv *csv, const evaluation *e)
+{
+    char name[200];
+    int64_t a;
+    size_t i;
+
+    ex_csv_names(csv, "measure,baseline,n,tau_a,standard_error,tau_lower,tau_upper,tau_b,p,p_holm,"
+                      "r2,r2_lower,r2_upper,adj_r2,cv_r2,K,K_given,K_lower,K_upper,K_p");
+    for (a = 0; a < e->axes.count; a++) {
+        snprintf(name, sizeof name, "psi_%.80s", e->axis_name[a]);
+        ex_csv_text(csv, name);
+        snprintf(name, sizeof name, "psi_error_%.80s", e->axis_name[a]);
+        ex_csv_text(csv, name);
+    }
+    ex_csv_names(csv, "Psi,Psi_error,Psi_lower,Psi_upper,tau_given_params,tau_given_width,"
+                      "sign_error_mean,sign_error_p90,sign_error_max,environments,best_minus_this,"
+                      "difference_lower,difference_upper,difference_p,difference_p_holm");
+    for (i = 0; i < e->count; i++) {
+        snprintf(name, sizeof name, "K_with_%.120s", e->measures[i].name);
+        ex_csv_text(csv, name);
+    }
+    ex_csv_end_line(csv);
+}
+
+static void csv_row(ex_csv *csv, const evaluation *e, size_t row)
+{
+    const measure *m = &e->measures[row];
+    const int undefined = m->constant, compared = m->comparison.estimate == m->comparison.estimate &&
+                                                  (int64_t)row != e->best;
+    char given[256] = "";
+    int64_t a;
+    size_t i;
+
+    ex_csv_text(csv, m->name);
+    ex_csv_number(csv, m->kind == BASELINE);
+    ex_csv_number(csv, (double)e->table.rows);
+    ex_csv_number(csv, undefined ? NAN : m->kendall.tau_a);
+    ex_csv_number(csv, m->kendall.standard_error);
+    csv_interval(csv, &m->tau_interval);
+    ex_csv_number(csv, m->kendall.tau_b);
+    ex_csv_number(csv, m->kendall.p);
+    ex_csv_number(csv, m->holm);
+    ex_csv_number(csv, m->r2);
+    csv_interval(csv, &m->r2_interval);
+    ex_csv_number(csv, m->adjusted_r2);
+    ex_csv_number(csv, m->cv_r2);
+    ex_csv_number(csv, m->cmi.k);
+    if (m->cmi.best >= 0)
+        subset_text(e, &m->cmi, given, sizeof given);
+    ex_csv_text(csv, given);
+    csv_interval(csv, &m->cmi_interval);
+    ex_csv_number(csv, m->cmi_p);
+    for (a = 0; a < e->axes.count; a++) {
+        ex_csv_number(csv, undefined ? NAN : m->granulated.psi[a]);
+        ex_csv_number(csv, m->granulated.psi_error[a]);
+    }
+    ex_csv_number(csv, undefined ? NAN : m->granulated.mean);
+    ex_csv_number(csv, m->granulated.mean_error);
+    csv_interval(csv, &m->mean_interval);
+    ex_csv_number(csv, m->partial[0]);
+    ex_csv_number(csv, m->partial[1]);
+    ex_csv_number(csv, undefined ? NAN : m->sign.all.mean);
+    ex_csv_number(csv, undefined ? NAN : m->sign.all.p90);
+    ex_csv_number(csv, undefined ? NAN : m->sign.all.max);
+    ex_csv_number(csv, (double)m->sign.all.environments);
+    ex_csv_number(csv, compared ? m->comparison.estimate : NAN);
+    ex_csv_number(csv, compared ? m->comparison.lower : NAN);
+    ex_csv_number(csv, compared ? m->comparison.upper : NAN);
+    ex_csv_number(csv, compared ? m->comparison.p : NAN);
+    ex_csv_number(csv, m->comparison_holm);
+    for (i = 0; i < e->count; i++)
+        ex_csv_number(csv, e->between[row * e->count + i]);
+    ex_csv_end_line(csv);
+}
+
+static int write_csv(const evaluation *e)
+{
+    ex_csv csv;
+    size_t i;
+
+    if (*e->set.csv == '\0')
+        return 0;
+    if (ex_csv_open(&csv, e->set.csv, 0) != 0)
+        return EX_FAILED;
+    csv_header(&csv, e);
+    for (i = 0; i < e->count; i++)
+        csv_row(&csv, e, i);
+    return ex_csv_close(&csv);
+}
+
+/* ---- SVG ----------------------------------------------------------------------------------- */
+
+#define SVG_FONT "font-family=\"Helvetica, Arial, sans-serif\""
+
+/* A text as SVG has it. */
+static void svg_text(FILE *file, double x, double y, const char *attributes, const char *text)
+{
+    fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
+    for (; *text != '\0'; text++) {
+        if (*text == '<')
+            fputs("&lt;", file);
+        else if (*text == '&')
+            fputs("&amp;", file);
+        else if ((unsigned char)*text >= 0x20)
+            fputc(*text, file);
+    }
+    fputs("</text>\n", file);
+}
+
+static FILE *svg_open(const evaluation *e, const char *name, double width, double height,
+                      ex_text *path)
+{
+    FILE *file;
+    char *at;
+
+    path->length = 0;
+    ex_text_add(path, "%s/", e->set.svg);
+    at = path->data + path->length;
+    ex_text_add(path, "%s.svg", name);
+    at = path->data + strlen(e->set.svg) + 1; /* the text may have moved */
+    for (; *at != '\0'; at++)
+        if (strchr("/\\:*?\"<>| ", *at) != NULL)
+            *at = '_';
+    file = fopen(path->data, "w");
+    if (file == NULL) {
+        fprintf(stderr, "error: %s: %s\n", path->data, strerror(errno));
+        return NULL;
+    }
+    fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
+                  "viewBox=\"0 0 %.0f %.0f\" " SVG_FONT " font-size=\"13\">\n"
+                  "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+            width, height, width, height);
+    return file;
+}
+
+static int svg_close(FILE *file, const char *path)
+{
+    int failed;
+
+    fputs("</svg>\n", file);
+    failed = ferror(file);
+    if (fclose(file) != 0 || failed) {
+        fprintf(stderr, "error: %s: cannot be written\n", path);
+        return EX_FAILED;
+    }
+    return 0;
+}
+
+/* An axis of a plot: values from low to high lie between two positions; ticks at multiples of a
+   round step. */
+typedef struct scale {
+    double low, high, from, to, step;
+} scale;
+
+static scale make_scale(const double *values, int64_t n, double from, double to)
+{
+    scale s;
+    double raw, unit;
+    int64_t i;
+
+    s.low = s.high = values[0];
+    for (i = 1; i < n; i++) {
+        s.low = values[i] < s.low ? values[i] : s.low;
+        s.high = values[i] > s.high ? values[i] : s.high;
+    }
+    raw = s.high - s.low;
+    if (!(raw > 0))
+        raw = fabs(s.low) > 0 ? fabs(s.low) : 1;
+    s.low -= 0.05 * raw;
+    s.high += 0.05 * raw;
+    raw = (s.high - s.low) / 5;
+    unit = pow(10, floor(log10(raw)));
+    s.step = raw / unit < 1.5 ? unit : raw / unit < 3.5 ? 2 * unit : raw / unit < 7.5 ? 5 * unit
+                                                                                      : 10 * unit;
+    s.from = from;
+    s.to = to;
+    return s;
+}
+
+static double place(const scale *s, double value)
+{
+    return s->from + (value - s->low) / (s->high - s->low) * (s->to - s->from);
+}
+
+static void svg_ticks(FILE *file, const scale *x, const scale *y)
+{
+    char text[40];
+    double v;
+
+    for (v = ceil(x->low / x->step) * x->step; v <= x->high; v += x->step) {
+        fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
+                place(x, v), y->from, place(x, v), y->to);
+        snprintf(text, sizeof text, "%.6g", fabs(v) < x->step / 2 ? 0.0 : v);
+        svg_text(file, place(x, v), y->from + 18, "text-anchor=\"middle\"", text);
+    }
+    for (v = ceil(y->low / y->step) * y->step; v <= y->high; v += y->step) {
+        fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
+                x->from, place(y, v), x->to, place(y, v));
+        snprintf(text, sizeof text, "%.6g", fabs(v) < y->step / 2 ? 0.0 : v);
+        svg_text(file, x->from - 8, place(y, v) + 4, "text-anchor=\"end\"", text);
+    }
+    fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
+                  "stroke=\"#444\"/>\n",
+            x->from, y->to, x->to - x->from, y->from - y->to);
+}
+
+/* Colours of the levels of the first hyperparameter that does not have too many. */
+static const char *const palette[6] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
+                                       "#56b4e9"};
+
+/* Its sorted levels; returns how many, 0 for more than six. */
+static int levels_of(const double *values, int64_t n, double *levels)
+{
+    int count = 0, k, at;
+    int64_t i;
+
+    for (i = 0; i < n; i++) {
+        for (at = 0; at < count && levels[at] < values[i];)
+            at++;
+        if (at < count && !(levels[at] > values[i]))
+            continue;
+        if (count == 6)
+            return 0;
+        for (k = count++; k > at; k--)
+            levels[k] = levels[k - 1];
+        levels[at] = values[i];
+    }
+    return count;
+}
+
+static void svg_legend(const evaluation *e, FILE *file, int64_t axis, const double *levels,
+                       int count)
+{
+    const int64_t column = prun_table_find(&e->table, e->axis_name[axis]);
+    char text[200];
+    int64_t i;
+    int k;
+
+    for (k = 0; k < count; k++) {
+        for (i = 0; e->axis[axis][i] < levels[k] || e->axis[axis][i] > levels[k];)
+            i++;
+        snprintf(text, sizeof text, "%.60s %.60s", e->axis_name[axis],
+                 e->table.cells[i * e->table.columns + column]);
+        fprintf(file, "<circle cx=\"%d\" cy=\"%d\" r=\"4\" fill=\"%s\" fill-opacity=\"0.75\"/>\n",
+                575, 66 + 20 * k, palette[k]);
+        svg_text(file, 586, 70 + 20 * k, "", text);
+    }
+}
+
+static int svg_scatter(const evaluation *e, const measure *m, ex_text *path)
+{
+    const scale x = make_scale(m->values, e->table.rows, 80, 560);
+    const scale y = make_scale(e->target, e->table.rows, 400, 50);
+    double levels[6];
+    char text[256];
+    int64_t i, axis;
+    int k, count = 0;
+    FILE *file;
+
+    snprintf(text, sizeof text, "scatter_%s", m->name);
+    file = svg_open(e, text, 720, 460, path);
+    if (file == NULL)
+        return EX_FAILED;
+    snprintf(text, sizeof text, "tau = %+.3f, n = %ld", m->kendall.tau_a, (long)e->table.rows);
+    svg_text(file, 80, 34, "font-size=\"14\"", text);
+    svg_ticks(file, &x, &y);
+    svg_text(file, 320, 446, "text-anchor=\"middle\" font-size=\"14\"", m->label);
+    svg_text(file, 18, 225, "text-anchor=\"middle\" font-size=\"14\" transform=\"rotate(-90 18 225)\"",
+             e->target_text);
+    for (axis = 0; axis < e->axes.count && count == 0; axis++)
+        count = levels_of(e->axis[axis], e->table.rows, levels);
+    for (i = 0; i < e->table.rows; i++) {
+        for (k = 0; k < count && e->axis[axis - 1][i] > levels[k];)
+            k++;
+        fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" "
+                      "fill-opacity=\"0.75\"/>\n",
+                place(&x, m->values[i]), place(&y, e->target[i]), palette[k]);
+    }
+    if (count > 0)
+        svg_legend(e, file, axis - 1, levels, count);
+    return svg_close(file, path->data);
+}
+
+/* A bar with its standard error; v in -1 .. 1. */
+static void svg_bar(FILE *file, double x, double width, double middle, double height, double v,
+                    double error, const char *colour)
+{
+    const double top = middle - height * v;
+
+    fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n", x,
+            v > 0 ? top : middle, width, fabs(height * v), colour);
+    fprintf(file, "<path d=\"M%.1f %.1fV%.1fM%.1f %.1fh6m-6 %.1fh6\" stroke=\"#222\" "
+                  "fill=\"none\"/>\n",
+            x + width / 2, top - height * error, top + height * error, x + width / 2 - 3,
+            top - height * error, 2 * height * error);
+}
+
+/* One panel per measure: a bar per hyperparameter, and Psi. */
+static void svg_panel(const evaluation *e, FILE *file, const measure *m, double left, double top)
+{
+    const double width = 330, height = 80, middle = top + 34 + height;
+    const int64_t bars = e->axes.count + 1;
+    const double pitch = width / (double)bars;
+    int64_t a;
+    int tick;
+
+    svg_text(file, left, top + 16, "font-weight=\"bold\"", m->label);
+    for (tick = -2; tick <= 2; tick++) {
+        const double y = middle - height * tick / 2;
+        char text[16];
+
+        fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n",
+                left, y, left + width, y, tick == 0 ? "#444" : "#ddd");
+        snprintf(text, sizeof text, "%g", tick / 2.0);
+        svg_text(file, left - 6, y + 4, "text-anchor=\"end\" font-size=\"11\"", text);
+    }
+    for (a = 0; a < bars; a++) {
+        const int mean = a == e->axes.count;
+        const double v = mean ? m->granulated.mean : m->granulated.psi[a];
+        const double error = mean ? m->granulated.mean_error : m->granulated.psi_error[a];
+        const double x = left + pitch * ((double)a + 0.2);
+
+        if (v == v)
+            svg_bar(file, x, 0.6 * pitch, middle, height, v, error, mean ? "#d55e00" : "#0072b2");
+        svg_text(file, x + 0.3 * pitch, middle + height + 16,
+                 "text-anchor=\"middle\" font-size=\"11\"", mean ? "Psi" : e->axis_name[a]);
+    }
+}
+
+static int svg_psi(const evaluation *e, ex_text *path)
+{
+    const int rows = (int)(e->count + 1) / 2;
+    FILE *file = svg_open(e, "psi", 820, 240.0 * rows + 40, path);
+    int shown = 0;
+    size_t i;
+
+    if (file == NULL)
+        return EX_FAILED;
+    svg_text(file, 50, 24, "font-size=\"14\"",
+             "Granulated Kendall psi per hyperparameter and their mean Psi, with standard errors");
+    for (i = 0; i < e->count; i++) {
+        if (e->measures[i].constant)
+            continue;
+        svg_panel(e, file, &e->measures[i], 50 + 400 * (shown % 2), 40 + 240 * (shown / 2));
+        shown++;
+    }
+    return svg_close(file, path->data);
+}
+
+static int write_svg(const evaluation *e)
+{
+    ex_text path = {NULL, 0, 0};
+    size_t i;
+    int status = 0;
+
+    if (*e->set.svg == '\0')
+        return 0;
+#ifdef HAVE_MKDIR
+    if (mkdir(e->set.svg, 0777) != 0 && errno != EEXIST) {
+        fprintf(stderr, "error: %s: %s\n", e->set.svg, strerror(errno));
+        return EX_FAILED;
+    }
+#endif
+    for (i = 0; i < e->count && status == 0; i++)
+        if (!e->measures[i].constant)
+            status = svg_scatter(e, &e->measures[i], &path);
+    if (status == 0 && e->axes.count > 0)
+        status = svg_psi(e, &path);
+    ex_text_free(&path);
+    return status;
+}
+
+/* ---- program ------------------------------------------------------------------------------- */
+
+static int parse(int argc, char **argv, settings *set)
+{
+    const ex_option options[] = {
+        {"hyper", EX_TEXT, &set->hyper, "", 0, 0, "columns that were varied: a,b,c"},
+        {"seed-column", EX_TEXT, &set->seed_column, "", 0, 0, "column of the random seed"},
+        {"seeds", EX_CHOICE, &set->seeds, "fixed", 0, 0,
+         "granulated tau: within equal seed, all together, of means"},
+        {"target", EX_TEXT, &set->target, "gap", 0, 0,
+         "column to predict; gap: test minus train error"},
+        {"train", EX_TEXT, &set->train, "", 0, 0, "training error of the gap [train_error]"},
+        {"test", EX_TEXT, &set->test, "", 0, 0, "test error of the gap [test_error]"},
+        {"measures", EX_TEXT, &set->measures, "", 0, 0,
+         "columns a,b,c; without it every column of numbers that has no role"},
+        {"ignore", EX_TEXT, &set->ignore, "", 0, 0, "columns a,b* that are no measures"},
+        {"fit", EX_TEXT, &set->fit, "", 0, 0,
+         "NAME=COLUMN*[+COLUMN..][,NAME=..]: a measure by regression on columns"},
+        {"params", EX_TEXT, &set->params, "", 0, 0,
+         "parameter count, a baseline [params, parameters]"},
+        {"width", EX_TEXT, &set->width, "", 0, 0, "width, a baseline [width]"},
+        {"skip-missing", EX_FLAG, &set->skip_missing, NULL, 0, 0,
+         "leave out models with missing values"},
+        {"resamples", EX_INT, &set->resamples, "2000", 0, 1e8, "of each bootstrap; 0: none"},
+        {"cmi-resamples", EX_INT, &set->cmi_resamples, "-1", -1, 1e8,
+         "for K; -1: 200, and none for large tables"},
+        {"draws", EX_CHOICE, &set->draws, "configurations", 0, 0,
+         "what the bootstrap draws, where seeds are known"},
+        {"level", EX_REAL, &set->level, "0.95", 0.01, 0.9999, "of the intervals"},
+        {"folds", EX_INT, &set->folds, "10", 2, 1e6, "of cross-validation"},
+        {"test-samples", EX_INT, &set->test_samples, "10000", 1, 1e12,
+         "size of the test set, for sign errors"},
+        {"effective", EX_REAL, &set->effective, "12", 0, 1e9,
+         "effective sample size of an environment, for sign errors"},
+        {"seed", EX_INT, &set->seed, "1", 0, 9007199254740992.0, "of resampling and folds"},
+        {"json", EX_FLAG, &set->json, NULL, 0, 0, "print JSON in place of the tables"},
+        {"csv", EX_TEXT, &set->csv, "", 0, 0, "file to write a row per measure to"},
+        {"svg", EX_TEXT, &set->svg, "", 0, 0, "directory to draw scatter plots and psi in"},
+        {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
+    const ex_program program = {
+        "evaluate", "TABLE.csv",
+        "Evaluates generalization measures: reads a CSV table with a header line and a row per "
+        "model\nand prints how each measure follows the target: Kendall's tau, R2 and conditional "
+        "mutual\ninformation K (Table 1), granulated Kendall psi per hyperparameter (Table 2), "
+        "information\nbetween measures (Table 3), trivial baselines, robust sign errors and "
+        "comparisons (Table 4).\nWhat is undefined is a dash with a reason below, null in JSON, an "
+        "empty cell in CSV.\n\nA measure is good when it grows with the target: give measures that "
+        "should fall with the\nopposite sign. Missing values are empty cells or NA. Exit status: 0; "
+        "1 failure; 2 wrong\ncommand line or table, also when a measure is constant.",
+        options, sizeof options / sizeof *options, 1, 1};
+
+    set->seeds.names = "fixed|pooled|averaged";
+    set->draws.names = "configurations|models";
+    return ex_parse(&program, argc, argv, NULL);
+}
+
+static void release(evaluation *e)
+{
+    size_t i;
+
+    for (i = 0; i < e->count; i++)
+        free(e->measures[i].own);
+    free(e->measures);
+    free(e->between);
+    free(e->gap);
+    free(e->cluster);
+    free(e->used);
+    prun_table_free(&e->table);
+}
+
+/* K costs n^2 per subset: by default its resampling is left out where it would take a minute. */
+static void choose_cmi_resamples(evaluation *e)
+{
+    const double n = (double)e->table.rows, axes = (double)e->axes.count;
+    const double pairs = n * n / 2 * (1 + axes + axes * (axes - 1) / 2);
+
+    if (e->set.cmi_resamples < 0)
+        e->set.cmi_resamples =
+            pairs * 400 * (double)e->count < 6e10 && e->set.resamples > 0 ? 200 : 0;
+}
+
+static int run(evaluation *e)
+{
+    int status = read_table(e);
+
+    if (status != 0)
+        return status;
+    choose_cmi_resamples(e);
+    status = compute(e);
+    if (status == 0 && e->set.json)
+        print_json(e);
+    else if (status == 0)
+        print_tables(e);
+    if (status == 0)
+        status = write_csv(e);
+    if (status == 0)
+        status = write_svg(e);
+    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+        fprintf(stderr, "error: standard output: cannot be written\n");
+        status = EX_FAILED;
+    }
+    return status != 0 ? status : e->problem;
+}
+
+int main(int argc, char **argv)
+{
+    evaluation e;
+    int status;
+
+    memset(&e, 0, sizeof e);
+    status = parse(argc, argv, &e.set);
+    if (status >= 0)
+        return status;
+    e.path = argv[1];
+    status = run(&e);
+    release(&e);
+    return status;
+}
