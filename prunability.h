@@ -9032,8 +9032,8 @@ static int64_t prun__sign_room(int64_t range, int64_t environments) {
 
 static prun_status prun__sign_options(prun_context *context, const prun_sign_error_options *given,
                                       prun_sign_error_options *o) {
-    memset(o, 0, sizeof *o);
     if (given) *o = *given;
+    else memset(o, 0, sizeof *o);
     if (o->test_samples == 0.0) o->test_samples = 10000.0;
     if (o->effective == 0.0) o->effective = 12.0;
     if (o->test_samples > 0.0) return PRUN_OK;

@@ -766,3 +766,988 @@ static void sign_error_by_definition(void)
     CHECK_CLOSE(r.all.max, list[count - 1], 1e-12, 0);
     CHECK_CLOSE(r.all.p90, list[i] + (at - (double)i) * (list[i + 1] - list[i]), 1e-12, 0);
 }
+
+/* ---- resampling ---- */
+
+static void all_tasks_backwards(void (*body)(void *argument, int64_t i), void *argument,
+                                int64_t count, void *user)
+{
+    (void)user;
+    while (count-- > 0) {
+        body(argument, count);
+    }
+}
+
+static prun_sample sample_from(const table *t)
+{
+    prun_sample s;
+    memset(&s, 0, sizeof s);
+    s.n = TABLE;
+    s.measure = t->x;
+    s.target = t->y;
+    s.control = t->axis[2];
+    s.axes = &t->axes;
+    return s;
+}
+
+static double first_row(void *user, const int64_t *rows, int64_t n)
+{
+    const table *t = (const table *)user;
+    double sum = 0;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        sum += t->y[rows[i]] / (double)n;
+    }
+    return sum;
+}
+
+/* Every statistic has the same bits with one task and with many in another order; its estimate is
+   what its own function says. */
+static void resampling_every_statistic(void)
+{
+    static table t;
+    prun_context other;
+    prun_resampling o;
+    prun_sample s;
+    prun_kendall k;
+    prun_granulated g;
+    prun_cmi c;
+    prun_sign_error e;
+    prun_sign_error_options any;
+    prun_regression r;
+    const double *x[1];
+    double want[PRUN_CUSTOM + 1], swap;
+    int i;
+    random_table(400, 7, &t);
+    for (i = 0; i < TABLE; i++) {
+        t.y[i] /= 10; /* an error rate */
+    }
+    t.axes.seeds = PRUN_SEEDS_FIXED;
+    s = sample_from(&t);
+    x[0] = t.x;
+    memset(&any, 0, sizeof any);
+    any.effective = -1;
+    CHECK_STATUS(prun_kendall_tau(&test_context, t.x, t.y, TABLE, &k), PRUN_OK);
+    CHECK_STATUS(prun_granulated_kendall(&test_context, &t.axes, t.x, t.y, &g), PRUN_OK);
+    CHECK_STATUS(prun_conditional_information(&test_context, &t.axes, t.x, t.y, PRUN_TIES_HALF, &c),
+                 PRUN_OK);
+    CHECK_STATUS(prun_robust_sign_error(&test_context, &t.axes, t.x, t.y, &any, &e), PRUN_OK);
+    CHECK_STATUS(prun_regression_fit(&test_context, x, 1, t.y, TABLE, NULL, &r), PRUN_OK);
+    CHECK_STATUS(prun_partial_kendall(&test_context, t.x, t.y, t.axis[2], TABLE, &swap), PRUN_OK);
+    want[PRUN_TAU_A] = k.tau_a;
+    want[PRUN_TAU_B] = k.tau_b;
+    want[PRUN_PARTIAL_TAU] = swap;
+    want[PRUN_R2] = r.r2;
+    want[PRUN_ADJUSTED_R2] = r.adjusted_r2;
+    want[PRUN_PSI] = g.psi[1];
+    want[PRUN_PSI_MEAN] = g.mean;
+    want[PRUN_CMI] = c.k;
+    want[PRUN_SIGN_ERROR_MEAN] = e.all.mean;
+    want[PRUN_SIGN_ERROR_P90] = e.all.p90;
+    want[PRUN_SIGN_ERROR_MAX] = e.all.max;
+    want[PRUN_CUSTOM] = 0;
+    for (i = 0; i < TABLE; i++) {
+        want[PRUN_CUSTOM] += t.y[i] / TABLE;
+    }
+    memset(&other, 0, sizeof other);
+    other.parallel_for = all_tasks_backwards;
+    other.threads = 5;
+    test_context.threads = 1;
+    memset(&o, 0, sizeof o);
+    o.resamples = 60;
+    o.axis = 1;
+    o.ties = PRUN_TIES_HALF;
+    o.sign_error = any;
+    o.custom = first_row;
+    o.user = &t;
+    for (i = 0; i <= PRUN_CUSTOM; i++) {
+        prun_interval one, many;
+        double p = 0, p_many = 0;
+        o.statistic = (prun_statistic)i;
+        s.cluster = i % 2 ? t.seed : NULL;
+        if (s.cluster && i != PRUN_R2) s.cluster = t.axis[0];
+        CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &one), PRUN_OK);
+        CHECK_STATUS_IN(&other, prun_bootstrap(&other, &s, &o, &many), PRUN_OK);
+        CHECK(memcmp(&one, &many, sizeof one) == 0);
+        CHECK_CLOSE(one.estimate, want[i], 1e-12, 0);
+        CHECK(one.lower <= one.upper && one.standard_error > 0 && one.used + one.undefined == 60);
+        s.cluster = NULL;
+        CHECK_STATUS(prun_permutation_test(&test_context, &s, &o, &p), PRUN_OK);
+        CHECK_STATUS_IN(&other, prun_permutation_test(&other, &s, &o, &p_many), PRUN_OK);
+        CHECK(p == p_many && p > 0 && p <= 1);
+    }
+}
+
+/* Threads of the machine too. */
+static void resampling_with_threads(void)
+{
+    static double x[324], y[324];
+    prun_interval one, two;
+    prun_resampling o;
+    prun_sample s;
+    int64_t i;
+    for (i = 0; i < 324; i++) {
+        x[i] = uniform(11, i);
+        y[i] = uniform(12, i);
+    }
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = 324;
+    s.measure = x;
+    s.target = y;
+    o.resamples = 4000;
+    test_context.threads = 1;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &one), PRUN_OK);
+    test_context.threads = 2;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &two), PRUN_OK);
+    CHECK(memcmp(&one, &two, sizeof one) == 0);
+    /* without dependence the deviation is known */
+    CHECK_CLOSE(one.standard_error, 0.037237161426471384, 0, 0.1);
+    CHECK(one.lower < 0 && one.upper > 0 && one.p > 0.05 && one.used == 4000);
+    CHECK_CLOSE(one.bias, 0, 0.003, 0);
+}
+
+/* The share of samples whose interval holds the true tau is about its level; tau of two normals of
+   correlation r is 2/pi asin r. */
+static void bootstrap_coverage(void)
+{
+    enum { ROUNDS = 300, N = 60 };
+    const double truth = asin(0.6) / asin(1.0);
+    int round, inside = 0, i;
+    for (round = 0; round < ROUNDS; round++) {
+        double x[N], y[N];
+        prun_interval interval;
+        prun_resampling o;
+        prun_sample s;
+        for (i = 0; i < N; i++) {
+            x[i] = prun_random_normal(5, (uint64_t)round, (uint64_t)(2 * i));
+            y[i] = 0.6 * x[i] + 0.8 * prun_random_normal(5, (uint64_t)round, (uint64_t)(2 * i + 1));
+        }
+        memset(&o, 0, sizeof o);
+        memset(&s, 0, sizeof s);
+        s.n = N;
+        s.measure = x;
+        s.target = y;
+        o.resamples = 400;
+        o.seed = (uint64_t)round;
+        if (!CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK)) return;
+        inside += interval.lower <= truth && truth <= interval.upper;
+    }
+    CHECK(inside >= 0.90 * ROUNDS && inside <= 0.985 * ROUNDS);
+}
+
+/* Every model twice, as if seeds changed nothing: drawing models one by one believes in twice the
+   data; drawing configurations does not. Copies of a model do not pull tau to 0. */
+static void bootstrap_of_clusters(void)
+{
+    enum { N = 40 };
+    double x[2 * N], y[2 * N], cluster[2 * N];
+    prun_interval single, models, clusters;
+    prun_resampling o;
+    prun_sample s;
+    int i;
+    for (i = 0; i < 2 * N; i++) {
+        x[i] = uniform(13, i / 2);
+        y[i] = x[i] + uniform(14, i / 2);
+        cluster[i] = 1e6 - i / 2;
+    }
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = 2 * N;
+    s.measure = x;
+    s.target = y;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &models), PRUN_OK);
+    s.cluster = cluster;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &clusters), PRUN_OK);
+    for (i = 0; i < N; i++) {
+        x[i] = x[2 * i];
+        y[i] = y[2 * i];
+    }
+    s.n = N;
+    s.cluster = NULL;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &single), PRUN_OK);
+    CHECK_CLOSE(clusters.standard_error, single.standard_error, 0, 0.05);
+    CHECK(models.standard_error < 0.8 * single.standard_error);
+    CHECK_CLOSE(single.bias, 0, 0.004, 0);
+    CHECK_CLOSE(clusters.bias, 0, 0.01, 0);
+}
+
+/* Against all 720 permutations, and against SciPy's exact p. */
+static void permutation_of_six(void)
+{
+    prun_resampling o;
+    prun_sample s;
+    double p = 0, x[12], y[12], cluster[12];
+    int i;
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = 6;
+    s.measure = mu_a;
+    s.target = gap_a;
+    o.resamples = 40000;
+    CHECK_STATUS(prun_permutation_test(&test_context, &s, &o, &p), PRUN_OK);
+    CHECK_CLOSE(p, 0.1361111111111111, 0.008, 0);
+    for (i = 0; i < 12; i++) { /* clusters of two move together */
+        x[i] = mu_a[i / 2];
+        y[i] = gap_a[i / 2];
+        cluster[i] = i / 2;
+    }
+    s.n = 12;
+    s.measure = x;
+    s.target = y;
+    CHECK_STATUS(prun_permutation_test(&test_context, &s, &o, &p), PRUN_OK);
+    CHECK(p < 0.01);
+    s.cluster = cluster;
+    CHECK_STATUS(prun_permutation_test(&test_context, &s, &o, &p), PRUN_OK);
+    CHECK_CLOSE(p, 0.1361111111111111, 0.008, 0);
+    cluster[11] = 77; /* sizes 2, 2, 2, 2, 2, 1, 1 */
+    CHECK_STATUS(prun_permutation_test(&test_context, &s, &o, &p), PRUN_OK);
+    CHECK(p > 0.05 && p < 0.3);
+}
+
+static void comparison_of_measures(void)
+{
+    enum { N = 100 };
+    double good[N], bad[N], y[N];
+    prun_interval d;
+    prun_resampling o;
+    prun_sample s;
+    int i;
+    for (i = 0; i < N; i++) {
+        y[i] = uniform(15, i);
+        good[i] = y[i] + 0.3 * uniform(16, i);
+        bad[i] = y[i] + 2 * uniform(17, i);
+    }
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = N;
+    s.measure = good;
+    s.target = y;
+    o.resamples = 1000;
+    CHECK_STATUS(prun_compare(&test_context, &s, bad, &o, &d), PRUN_OK);
+    CHECK(d.estimate > 0.2 && d.lower > 0 && d.positive == 1 && d.p < 0.01);
+    CHECK_STATUS(prun_compare(&test_context, &s, good, &o, &d), PRUN_OK);
+    CHECK(d.estimate == 0 && d.lower == 0 && d.upper == 0 && d.positive == 0.5 && d.p == 1);
+    s.measure = bad;
+    CHECK_STATUS(prun_compare(&test_context, &s, good, &o, &d), PRUN_OK);
+    CHECK(d.estimate < -0.2 && d.upper < 0 && d.positive == 0 && d.p < 0.01);
+    o.statistic = PRUN_R2;
+    CHECK_STATUS(prun_compare(&test_context, &s, good, &o, &d), PRUN_OK);
+    CHECK(d.estimate < 0 && d.upper < 0);
+}
+
+static void partial_kendall_by_formula(void)
+{
+    static table t;
+    prun_kendall xy, xz, yz;
+    double tau = 0;
+    const double constant[6] = {1, 1, 1, 1, 1, 1};
+    random_table(500, 9, &t);
+    CHECK_STATUS(prun_kendall_tau(&test_context, t.x, t.y, TABLE, &xy), PRUN_OK);
+    CHECK_STATUS(prun_kendall_tau(&test_context, t.x, t.axis[1], TABLE, &xz), PRUN_OK);
+    CHECK_STATUS(prun_kendall_tau(&test_context, t.y, t.axis[1], TABLE, &yz), PRUN_OK);
+    CHECK_STATUS(prun_partial_kendall(&test_context, t.x, t.y, t.axis[1], TABLE, &tau), PRUN_OK);
+    CHECK_CLOSE(tau, (xy.tau_b - xz.tau_b * yz.tau_b) /
+                         sqrt((1 - xz.tau_b * xz.tau_b) * (1 - yz.tau_b * yz.tau_b)), 1e-13, 0);
+    CHECK_STATUS(prun_partial_kendall(&test_context, mu_a, gap_a, mu_a, 6, &tau), PRUN_OK);
+    CHECK(isnan(tau));
+    CHECK_STATUS(prun_partial_kendall(&test_context, mu_a, gap_a, constant, 6, &tau), PRUN_OK);
+    CHECK(isnan(tau));
+}
+
+static void holm_by_hand(void)
+{
+    const double p[6] = {.01, .04, NAN, .03, .005, .9}, want[6] = {.04, .09, -1, .09, .025, .9};
+    double adjusted[6];
+    int i;
+    prun_holm(p, 6, adjusted);
+    for (i = 0; i < 6; i++) {
+        if (i == 2) CHECK(isnan(adjusted[i]));
+        else CHECK_CLOSE(adjusted[i], want[i], 1e-15, 0);
+    }
+    prun_holm(p, 1, adjusted);
+    CHECK(adjusted[0] == .01);
+}
+
+static void resampling_undefined(void)
+{
+    const double constant[6] = {1, 1, 1, 1, 1, 1};
+    const double one_differs[6] = {1, 1, 1, 1, 1, 2};
+    prun_interval interval;
+    prun_resampling o;
+    prun_sample s;
+    double p = 0;
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = 6;
+    s.measure = constant;
+    s.target = gap_a;
+    o.statistic = PRUN_TAU_B;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
+    CHECK(isnan(interval.lower) && isnan(interval.upper) && isnan(interval.p));
+    CHECK(interval.reason != NULL && interval.used == 0 && interval.undefined == 10000);
+    CHECK_STATUS(prun_permutation_test(&test_context, &s, &o, &p), PRUN_OK);
+    CHECK(isnan(p));
+    s.measure = one_differs; /* a third of the resamples are constant */
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
+    CHECK(interval.reason == NULL && interval.undefined > 2500 && interval.undefined < 4500);
+}
+
+static void bad_arguments(void)
+{
+    prun_axes axes = axes_of(axes_a, 2, 6);
+    double bad[6] = {1, 2, 3, NAN, 5, 6}, value = 0;
+    const double *with_bad[2] = {width_a, bad};
+    prun_granulated g;
+    prun_cmi c;
+    prun_sign_error e;
+    prun_sign_error_options eo;
+    prun_resampling o;
+    prun_interval interval;
+    prun_sample s;
+    CHECK_STATUS(prun_granulated_kendall(&test_context, NULL, mu_a, gap_a, &g), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, bad, gap_a, &g), PRUN_ERR_NONFINITE);
+    CHECK(strstr(prun_message(&test_context), "3") != NULL);
+    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_a, bad, PRUN_TIES_DROP, &c),
+                 PRUN_ERR_NONFINITE);
+    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_a, gap_a, (prun_ties)3, &c),
+                 PRUN_ERR_ARGUMENT);
+    axes.values = with_bad;
+    CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_a, gap_a, &g),
+                 PRUN_ERR_NONFINITE);
+    CHECK(strstr(prun_message(&test_context), "axis 1") != NULL);
+    axes.count = PRUN_MAX_AXES + 1;
+    CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_a, gap_a, &g), PRUN_ERR_ARGUMENT);
+    axes = axes_of(axes_a, 2, 1);
+    CHECK_STATUS(prun_robust_sign_error(&test_context, &axes, mu_a, gap_a, NULL, &e),
+                 PRUN_ERR_ARGUMENT);
+    axes.n = 6;
+    memset(&eo, 0, sizeof eo);
+    eo.test_samples = -1;
+    CHECK_STATUS(prun_robust_sign_error(&test_context, &axes, mu_a, gap_a, &eo, &e),
+                 PRUN_ERR_ARGUMENT);
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = 6;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
+    s.measure = mu_a;
+    s.target = gap_a;
+    o.statistic = PRUN_PSI;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
+    s.axes = &axes;
+    o.axis = 2;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
+    o.statistic = PRUN_PARTIAL_TAU;
+    CHECK_STATUS(prun_statistic_value(&test_context, &s, &o, &value), PRUN_ERR_ARGUMENT);
+    o.statistic = PRUN_CUSTOM;
+    CHECK_STATUS(prun_statistic_value(&test_context, &s, &o, &value), PRUN_ERR_ARGUMENT);
+    o.statistic = PRUN_TAU_A;
+    o.level = 1;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
+    o.level = 0;
+    o.resamples = -1;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
+    o.resamples = INT64_MAX;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
+}
+
+/* ---- numbers in tables ---- */
+
+static void check_number(const char *text)
+{
+    double got = -1, want = strtod(text, NULL);
+    if (!CHECK(prun__number(text, &got) == 1) || !CHECK(memcmp(&got, &want, sizeof got) == 0)) {
+        printf("    %s: %.17g, should be %.17g\n", text, got, want);
+    }
+}
+
+static void numbers_as_strtod(void)
+{
+    static const char *const hard[] = {
+        "0", "-0", "0.0", ".5", "5.", "+1", "1e0", "1E+5", "1e-5", "00012.50", "1e22", "1e23",
+        "9007199254740993", "9007199254740992.5", "9007199254740995", "4503599627370496.5",
+        "4503599627370497.5", "9007199254740993.00000000000000000000000000000000001",
+        "2.2250738585072011e-308", "2.2250738585072014e-308", "4.9406564584124654e-324",
+        "2.4703282292062327e-324", "2.4703282292062328e-324", "1e-400", "1e400", "-1e400",
+        "1.7976931348623157e308", "1.7976931348623158e308", "1.7976931348623159e308", "0e999999999",
+        "0.1", "0.30000000000000004", "123456789012345678901234567890", "8.98846567431158e307",
+        "0.000000000000000000000000000000000000000000000000000000000000000000000000000000001e80",
+        "179769313486231570814527423731704356798070567525844996598917476803157260780028538760589558"
+        "632766878171540458953514382464234321326889464182768467546703537516986049910576551282076245"
+        "490090389328944075868508455133942304583236903222948165808559332123347747979726144647368",
+        "6.631236871469758276785396630275967242439909994735600e-316", "1e-323", "7.2057594037927933e16"};
+    char text[80];
+    size_t i;
+    for (i = 0; i < sizeof hard / sizeof *hard; i++) {
+        check_number(hard[i]);
+    }
+    for (i = 0; i < 40000; i++) {
+        const uint64_t bits = prun_random_bits(9, 1, i);
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        if (!(fabs(value) <= 1.7e308)) continue;
+        snprintf(text, sizeof text, "%.*e", (int)(i % 25), value);
+        check_number(text);
+        snprintf(text, sizeof text, "%.*g", (int)(i % 18 + 1), uniform(60, (int64_t)i));
+        check_number(text);
+    }
+    for (i = 0; i < 20000; i++) { /* half way between two neighbours, and beside it */
+        const uint64_t odd = (prun_random_bits(9, 2, i) >> 11 | (uint64_t)1 << 52) * 2 + 1;
+        snprintf(text, sizeof text, "%llu", (unsigned long long)odd);
+        check_number(text);
+        snprintf(text, sizeof text, "%llu.%s1", (unsigned long long)odd, "00000000000000000000");
+        check_number(text);
+    }
+}
+
+static void no_numbers(void)
+{
+    static const char *const bad[] = {"", "-", "+", ".", "e5", "1e", "1e+", "0x10", "1.2.3", "1,5",
+                                      "12a", "--1", "1 2", "nan", "infinite", "1_000", "1e5.5"};
+    double value;
+    size_t i;
+    for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK(prun__number(bad[i], &value) == 0);
+    }
+    CHECK(prun__number("-inf", &value) == 1 && value < -1e308);
+}
+
+/* ---- CSV ---- */
+
+static const char csv_path[] = "build/test_evaluate.csv";
+
+static int write_file(const char *path, const char *text, size_t length)
+{
+    FILE *file = fopen(path, "wb");
+    int fine = file != NULL && fwrite(text, 1, length, file) == length;
+    if (file != NULL) fine &= fclose(file) == 0;
+    return CHECK(fine);
+}
+
+/* Reads a text as a table. */
+static prun_status read_text(const char *text, prun_table *t)
+{
+    memset(t, 0, sizeof *t);
+    if (!write_file(csv_path, text, strlen(text))) return PRUN_ERR_OPEN;
+    return prun_table_read_csv(&test_context, csv_path, t);
+}
+
+static void csv_plain(void)
+{
+    prun_table t;
+    const double *v = NULL;
+    if (!CHECK_STATUS(read_text("width,gap\n1,0.5\n2,-1e-3\n", &t), PRUN_OK)) return;
+    CHECK(t.rows == 2 && t.columns == 2 && strcmp(t.names[1], "gap") == 0);
+    CHECK(t.lines[0] == 2 && t.lines[1] == 3 && prun_table_find(&t, "nothing") == -1);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "gap", &v), PRUN_OK);
+    CHECK(v != NULL && v[0] == 0.5 && v[1] == -1e-3);
+    CHECK(strcmp(t.cells[3], "-1e-3") == 0);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "tau", &v), PRUN_ERR_MISSING);
+    CHECK(strstr(prun_message(&test_context), "tau") != NULL);
+    prun_table_free(&t);
+    CHECK(t.rows == 0 && t.values == NULL);
+}
+
+/* What spreadsheets and pandas write. */
+static void csv_dialects(void)
+{
+    static const char *const texts[] = {
+        "\xef\xbb\xbf" "a,b\r\n1,x y\r\n2,\"x \"\"y\"\"\"\r\n", "a;b\n1;x y\n2;\"x \"\"y\"\"\"",
+        "a\tb\n1\tx y\n\n2\t\"x \"\"y\"\"\"\n\n", "\n  \na , b\n 1 ,x y \n2, \"x \"\"y\"\"\" \n",
+        "\"a\",\"b\"\n\"1\",\"x y\"\n\"2\",\"x \"\"y\"\"\"\n", "a,b\r1,x y\r2,\"x \"\"y\"\"\"\r"};
+    size_t i;
+    for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+        prun_table t;
+        const double *v = NULL;
+        if (!CHECK_STATUS(read_text(texts[i], &t), PRUN_OK)) continue;
+        CHECK(t.rows == 2 && t.columns == 2);
+        CHECK(strcmp(t.names[0], "a") == 0 && strcmp(t.names[1], "b") == 0);
+        CHECK(strcmp(t.cells[1], "x y") == 0 && strcmp(t.cells[3], "x \"y\"") == 0);
+        CHECK(t.text[0] == PRUN_COLUMN_NUMBERS && t.text[1] == PRUN_COLUMN_TEXT);
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_OK);
+        CHECK(v != NULL && v[1] == 2);
+        prun_table_free(&t);
+    }
+}
+
+static void csv_text_as_setting(void)
+{
+    prun_table t;
+    const double *v = NULL;
+    if (!CHECK_STATUS(read_text("o,m\nsgd,1\nadam,a\nsgd,\n\"x\ny\",3\n", &t), PRUN_OK)) return;
+    CHECK_STATUS(prun_table_settings(&test_context, &t, "o", &v), PRUN_OK);
+    CHECK(v != NULL && v[0] == 0 && v[1] == 1 && v[2] == 0 && v[3] == 3);
+    CHECK(t.text[1] == PRUN_COLUMN_MIXED && t.lines[3] == 5);
+    CHECK_STATUS(prun_table_settings(&test_context, &t, "m", &v), PRUN_ERR_MISSING);
+    CHECK(strstr(prun_message(&test_context), "line 4, column 2 (m)") != NULL);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "m", &v), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "line 3, column 2 (m)") != NULL);
+    prun_table_free(&t);
+}
+
+static void csv_keeps_rows(void)
+{
+    const uint8_t keep[4] = {0, 1, 0, 1};
+    prun_table t;
+    const double *v = NULL;
+    if (!CHECK_STATUS(read_text("a,b\n1,5\n2,6\n,7\n4,8\n", &t), PRUN_OK)) return;
+    prun_table_keep_rows(&t, keep);
+    CHECK(t.rows == 2 && t.lines[0] == 3 && t.lines[1] == 5 && strcmp(t.cells[3], "8") == 0);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_OK);
+    CHECK(v != NULL && v[0] == 2 && v[1] == 4);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "b", &v), PRUN_OK);
+    CHECK(v[0] == 6 && v[1] == 8);
+    prun_table_free(&t);
+}
+
+typedef struct bad_csv {
+    const char *text, *message;
+} bad_csv;
+
+/* What the reader itself refuses; the rest is refused where it is used, see below. */
+static void csv_malformed(void)
+{
+    static const bad_csv cases[] = {
+        {"", "line 1, column 1: empty"},
+        {"\n\n  \n", "line 1, column 1: empty"},
+        {"a,b\n1,2\n3\n", "line 3, column 2: 1 fields, the header has 2"},
+        {"a,b\n1,2,3\n", "line 2, column 3: 3 fields, the header has 2"},
+        {"a,b\n0,5,1\n", "decimal comma"},
+        {"a,b\n\"1,2\n3,4\n", "line 2, column 1: quote without end"},
+        {"a,b\n1,\"2\"3\n", "line 2, column 2: text behind a closing quote"},
+        {"a,b,a\n1,2,3\n", "line 1, column 3: the name a stands in column 1"},
+        {"\xff\xfe" "a,b\n", "UTF-16"},
+    };
+    prun_table t;
+    size_t i;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK_STATUS(read_text(cases[i].text, &t), PRUN_ERR_FORMAT);
+        CHECK(t.values == NULL && t.storage[0] == NULL);
+        if (!CHECK(strstr(prun_message(&test_context), cases[i].message) != NULL)) {
+            printf("    %s\n", prun_message(&test_context));
+        }
+    }
+    CHECK(write_file(csv_path, "a,b\n1,\0\n", 9));
+    CHECK_STATUS(prun_table_read_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "line 2, column 2: zero byte") != NULL);
+    CHECK(write_file(csv_path, "a,b\n1,\"\0\"\n", 11));
+    CHECK_STATUS(prun_table_read_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
+    CHECK_STATUS(prun_table_read_csv(&test_context, "build/no such file", &t), PRUN_ERR_OPEN);
+}
+
+/* A file cut off anywhere, and with every byte replaced by a special one. */
+static void csv_damaged(void)
+{
+    static const char good[] = "a,\"b \"\"c\",d\r\n1,\"x,\ny\",3\n4,z,\n";
+    static const char special[] = {'"', ',', '\n', '\r', ' ', '\0', ';', '\xff'};
+    char text[sizeof good];
+    prun_table t;
+    size_t i, k;
+    for (i = 0; i < sizeof good; i++) {
+        memcpy(text, good, sizeof good);
+        if (!write_file(csv_path, text, i)) return;
+        if (prun_table_read_csv(&test_context, csv_path, &t) == PRUN_OK) prun_table_free(&t);
+        for (k = 0; i < sizeof good - 1 && k < sizeof special; k++) {
+            text[i] = special[k];
+            if (!write_file(csv_path, text, sizeof good - 1)) return;
+            if (prun_table_read_csv(&test_context, csv_path, &t) == PRUN_OK) prun_table_free(&t);
+        }
+    }
+    CHECK(i == sizeof good);
+}
+
+static void csv_large(void)
+{
+    enum { ROWS = 60000 };
+    ex_text text = {NULL, 0, 0};
+    prun_table t;
+    const double *v = NULL;
+    int64_t i;
+    ex_text_add(&text, "a,b,c,kind\n");
+    for (i = 0; i < ROWS; i++) {
+        ex_text_add(&text, "%ld,%.17g,%g,k%ld\n", (long)i, uniform(70, i), 1e9 * uniform(71, i),
+                    (long)(i % 7));
+    }
+    for (i = 0; i < 100000; i++) { /* and a very long line */
+        ex_text_add(&text, "%s", i == 0 ? "1,2,3,\"" : "0123456789");
+    }
+    ex_text_add(&text, "\"\n");
+    if (CHECK_STATUS(read_text(text.data, &t), PRUN_OK)) {
+        CHECK(t.rows == ROWS + 1);
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "b", &v), PRUN_OK);
+        for (i = 0; i < ROWS && v[i] == uniform(70, i); i++) {
+        }
+        CHECK(i == ROWS);
+        CHECK_STATUS(prun_table_settings(&test_context, &t, "kind", &v), PRUN_OK);
+        CHECK(v[13] == 6 && v[14] == 0 && v[ROWS] == ROWS);
+        prun_table_free(&t);
+    }
+    ex_text_free(&text);
+}
+
+/* ---- memory ---- */
+
+typedef struct heap {
+    int64_t requests, fail_at, live;
+} heap;
+
+static void *heap_allocate(size_t size, void *user)
+{
+    heap *h = (heap *)user;
+    void *block = ++h->requests == h->fail_at || size > (size_t)1 << 30 ? NULL : malloc(size);
+    if (block != NULL) memset(block, 0xa5, size);
+    h->live += block != NULL;
+    return block;
+}
+
+static void heap_release(void *pointer, void *user)
+{
+    ((heap *)user)->live -= pointer != NULL;
+    free(pointer);
+}
+
+static prun_status operation(prun_context *context, const table *t, int which)
+{
+    const prun_sample s = sample_from(t);
+    const double *x[2];
+    prun_kendall k;
+    prun_granulated g;
+    prun_cmi c;
+    prun_sign_error e;
+    prun_regression r;
+    prun_resampling o;
+    prun_interval interval;
+    prun_table file;
+    double value;
+    int64_t count;
+    prun_status status;
+    x[0] = t->x;
+    x[1] = t->axis[0];
+    memset(&o, 0, sizeof o);
+    o.resamples = 5;
+    o.statistic = PRUN_SIGN_ERROR_MAX;
+    switch (which) {
+    case 0: return prun_kendall_tau(context, t->x, t->y, TABLE, &k);
+    case 1: return prun_granulated_kendall(context, &t->axes, t->x, t->y, &g);
+    case 2: return prun_conditional_information(context, &t->axes, t->x, t->y, PRUN_TIES_DROP, &c);
+    case 3: return prun_regression_fit(context, x, 2, t->y, TABLE, NULL, &r);
+    case 4: return prun_robust_sign_error(context, &t->axes, t->x, t->y, NULL, &e);
+    case 5: return prun_bootstrap(context, &s, &o, &interval);
+    case 6: return prun_permutation_test(context, &s, &o, &value);
+    case 7: return prun_seed_means(context, &t->axes, t->x, NULL, &count);
+    case 8: return prun_partial_kendall(context, t->x, t->y, t->axis[0], TABLE, &value);
+    default: break;
+    }
+    status = prun_table_read_csv(context, csv_path, &file);
+    if (status == PRUN_OK) prun_table_free(&file);
+    return status;
+}
+
+static void memory_runs_out(void)
+{
+    static table t;
+    int which;
+    random_table(600, 5, &t);
+    if (!write_file(csv_path, "a,b\n1,x\n2,y\n", 12)) return;
+    for (which = 0; which < 10; which++) {
+        prun_context context;
+        heap h;
+        prun_status status;
+        memset(&h, 0, sizeof h);
+        memset(&context, 0, sizeof context);
+        context.allocate = heap_allocate;
+        context.release = heap_release;
+        context.allocator_user = &h;
+        context.threads = 1;
+        do {
+            h.fail_at++;
+            h.requests = 0;
+            status = operation(&context, &t, which);
+            CHECK(h.live == 0);
+            CHECK(status == PRUN_OK || status == PRUN_ERR_MEMORY);
+        } while (status == PRUN_ERR_MEMORY && h.fail_at < 20);
+        CHECK(status == PRUN_OK && h.fail_at > 1 && h.fail_at > h.requests);
+    }
+}
+
+/* ---- the program ---- */
+
+/* Runs evaluate with the arguments of one line, blanks between them; returns the exit status, -1
+   for a crash. Output and messages go to two texts. */
+static int run_evaluate(const char *line, ex_text *out, ex_text *messages)
+{
+#ifdef HAVE_FORK
+    static const char *const paths[2] = {"build/test_evaluate.out", "build/test_evaluate.err"};
+    ex_text *texts[2];
+    char words[1000], *argv[40];
+    int argc = 0, status = -1, i;
+    pid_t child;
+    texts[0] = out;
+    texts[1] = messages;
+    snprintf(words, sizeof words, "evaluate %s", line);
+    for (argv[0] = strtok(words, " "); argv[argc] != NULL && argc < 38;) {
+        argv[++argc] = strtok(NULL, " ");
+    }
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        if (freopen(paths[0], "w", stdout) == NULL || freopen(paths[1], "w", stderr) == NULL)
+            _exit(99);
+        status = evaluate_main(argc, argv);
+        fflush(stdout);
+        fflush(stderr);
+        _exit(status);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) return -1;
+    for (i = 0; i < 2; i++) {
+        FILE *file = fopen(paths[i], "r");
+        char piece[512];
+        texts[i]->length = 0;
+        ex_text_add(texts[i], "%s", "");
+        while (file != NULL && fgets(piece, sizeof piece, file) != NULL) {
+            ex_text_add(texts[i], "%s", piece);
+        }
+        if (file != NULL) fclose(file);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+#else
+    (void)line;
+    (void)out;
+    (void)messages;
+    return -2;
+#endif
+}
+
+#ifdef HAVE_FORK
+#define NEEDS_FORK ((void)0)
+#else
+#define NEEDS_FORK do { SKIP("needs fork"); return; } while (0)
+#endif
+
+static ex_text out, messages;
+
+static void check_run(const char *line, int status, const char *message)
+{
+    int got = run_evaluate(line, &out, &messages);
+    if (!CHECK(got == status) ||
+        !CHECK(strstr(messages.data != NULL ? messages.data : "", message) != NULL)) {
+        printf("    evaluate %s: status %d, messages: %s\n", line, got, messages.data);
+    }
+}
+
+/* The number behind "key": inside the object of a measure; NaN for null, -99 when it is not there. */
+static double json_value(const char *measure, const char *key)
+{
+    char text[100];
+    const char *at;
+    snprintf(text, sizeof text, "\"%s\":{\"tau_a\"", measure);
+    at = out.data != NULL ? strstr(out.data, text) : NULL;
+    snprintf(text, sizeof text, "\"%s\":", key);
+    at = at != NULL ? strstr(at, text) : NULL;
+    if (at == NULL) return -99;
+    at += strlen(text);
+    return strncmp(at, "null", 4) == 0 ? NAN : strtod(at, NULL);
+}
+
+static int write_set_b(void)
+{
+    ex_text text = {NULL, 0, 0};
+    int i, fine;
+    ex_text_add(&text, "width,aug,seed,mu,mu2,train_error,test_error,note\n");
+    for (i = 0; i < 12; i++) {
+        ex_text_add(&text, "%g,%s,%g,%g,%g,0.001,%.17g,ok\n", width_b[i], aug_b[i] > 0 ? "on" : "off",
+                    seed_b[i], mu_b[i], mu2_b[i], gap_b[i] + 0.001);
+    }
+    fine = write_file(csv_path, text.data, text.length);
+    ex_text_free(&text);
+    return fine;
+}
+
+static void program_json(void)
+{
+    NEEDS_FORK;
+    if (!write_set_b()) return;
+    check_run("build/test_evaluate.csv --hyper width,aug --seed-column seed --json --folds 4 "
+              "--resamples 100", 0, "");
+    CHECK(out.data[0] == '{' && strstr(out.data, "nan") == NULL);
+    CHECK_CLOSE(json_value("mu", "tau_a"), 0.6363636363636364, 1e-15, 0);
+    CHECK_CLOSE(json_value("mu", "tau_b"), 0.6363636363636364, 1e-15, 0);
+    CHECK_CLOSE(json_value("mu", "p"), 0.003181646992410881, 0, 1e-12);
+    CHECK_CLOSE(json_value("mu", "width"), 0.16666666666666669, 1e-15, 0);
+    CHECK_CLOSE(json_value("mu", "aug"), 1, 1e-15, 0);
+    CHECK_CLOSE(json_value("mu", "Psi"), 0.5833333333333334, 1e-15, 0);
+    CHECK_CLOSE(json_value("mu", "K"), 0.04540024223423999, 0, 1e-12);
+    CHECK_CLOSE(json_value("mu", "r2"), 0.686791340680313, 0, 1e-10);
+    CHECK_CLOSE(json_value("mu", "adj_r2"), 0.6554704747483443, 0, 1e-10);
+    CHECK(isnan(json_value("mu", "sign_error_mean")) && isnan(json_value("mu", "tau_given_params")));
+    CHECK(json_value("1 / width", "tau_a") > 0.3);
+    CHECK(json_value("note", "tau_a") == -99 && json_value("train_error", "tau_a") == -99);
+    check_run("build/test_evaluate.csv --hyper width,aug --seed-column seed --json --seeds pooled "
+              "--measures mu2 --resamples 0", 0, "");
+    CHECK(json_value("mu", "tau_a") == -99);
+    check_run("build/test_evaluate.csv --hyper width,aug --target mu2 --measures mu --json", 0, "");
+    CHECK_CLOSE(json_value("mu", "K"), 0.14505233104011478, 0, 1e-12);
+}
+
+/* Rounded gaps tie: 0.3 - 0.2 and 0.2 - 0.1 differ in binary. */
+static void program_rounds_the_gap(void)
+{
+    NEEDS_FORK;
+    CHECK(0.3 - 0.2 != 0.2 - 0.1);
+    CHECK(write_file(csv_path, "m,train_error,test_error\n1,.2,.3\n2,.1,.2\n3,.1,.4\n", 48));
+    check_run("build/test_evaluate.csv --json --resamples 0", 0, "");
+    CHECK_CLOSE(json_value("m", "tau_a"), 2.0 / 3, 1e-15, 0);
+}
+
+static void program_tables_of_maddox(void)
+{
+    NEEDS_FORK;
+    check_run("tests/tables/maddox_cnn_cifar100.csv --target test_loss --measures width,n_eff "
+              "--json", 0, "");
+    CHECK_CLOSE(json_value("width", "tau_a"), -0.4, 1e-15, 0);
+    CHECK_CLOSE(json_value("n_eff", "tau_a"), 0.2, 1e-15, 0);
+    check_run("tests/tables/maddox_resnet18_cifar100.csv --target test_loss "
+              "--measures width,n_eff --json", 0, "");
+    CHECK_CLOSE(json_value("width", "tau_b"), -0.655903, 5e-7, 0);
+    CHECK_CLOSE(json_value("n_eff", "tau_b"), 0.552073, 5e-7, 0);
+}
+
+static void program_outputs(void)
+{
+    prun_table t;
+    const double *v = NULL;
+    FILE *file;
+    NEEDS_FORK;
+    if (!write_set_b()) return;
+    check_run("build/test_evaluate.csv --hyper width,aug --seed-column seed --fit both=mu+mu2 "
+              "--resamples 50 --csv build/test_evaluate_out.csv --svg build/test_evaluate_svg", 0,
+              "");
+    CHECK(strstr(out.data, "Table 1") && strstr(out.data, "Table 2") &&
+          strstr(out.data, "Table 3") && strstr(out.data, "Table 4"));
+    CHECK(strstr(out.data, "nan") == NULL && strstr(out.data, "cross-fitted") != NULL);
+    memset(&t, 0, sizeof t);
+    CHECK_STATUS(prun_table_read_csv(&test_context, "build/test_evaluate_out.csv", &t), PRUN_OK);
+    CHECK(t.rows == 4); /* both, both_crossfitted, both_best, 1 / width */
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "tau_a", &v), PRUN_OK);
+    CHECK(v != NULL && v[0] > v[1] - 0.2 && fabs(v[2] - 0.6363636363636364) < 1e-15);
+    prun_table_free(&t);
+    file = fopen("build/test_evaluate_svg/psi.svg", "r");
+    CHECK(file != NULL);
+    if (file != NULL) fclose(file);
+    check_run("build/test_evaluate.csv --csv build/no/such/directory.csv", 1, "directory.csv");
+    check_run("--help", 0, "");
+    CHECK(strstr(out.data, "--hyper") != NULL && strstr(out.data, "--fit") != NULL);
+}
+
+/* Text, options, what the message must contain. All end with status 2. */
+static void program_bad_input(void)
+{
+    static const char *const cases[][3] = {
+        {"", "", "line 1, column 1: empty"},
+        {"m,gap\n", "", "line 2, column 1: 0 models"},
+        {"m,gap\n1,2\n", "", "line 2, column 1: 1 model,"},
+        {"m,gap\n1,2\n3\n", "", "line 3, column 2: 1 fields"},
+        {"m,gap\n1,2,3\n3,4\n", "", "line 2, column 3: 3 fields"},
+        {"m;gap\n0,1;2\n0,2;3\n", "", "column"},
+        {"m,gap\n\"0,1\",1\n\"0,2\",2\n", "--measures m", "line 2, column 1 (m): \"0,1\" has a decimal"},
+        {"m,gap\n1,1\n,2\n3,3\n", "", "line 3, column 1 (m): missing value"},
+        {"m,gap\n1,1\nNaN,2\n3,3\n", "", "line 3, column 1 (m): \"NaN\" missing value"},
+        {"m,gap\r\n1,1\r\nabc,2\r\n", "", "line 3, column 1 (m): \"abc\" is not a number"},
+        {"m,gap\n1,1\ninf,2\n", "", "line 3, column 1 (m): \"inf\" is not finite"},
+        {"m,gap\n1,1e999\n2,2\n", "", "line 2, column 2 (gap): \"1e999\" is not finite"},
+        {"m,gap\n7,1\n7,2\n7,3\n", "", "lines 2 to 4, column 1 (m): constant"},
+        {"m,gap\n1,5\n2,5\n", "", "column 2 (gap): the target is 5 in every model"},
+        {"m,gap\n1,5\n2,6\n", "--measures m,x", "no column named x"},
+        {"m,gap\n1,5\n2,6\n", "--hyper q", "no column named q"},
+        {"m,gap\n1,5\n2,6\n", "--seed-column s", "no column named s"},
+        {"m,gap\n1,5\n2,6\n", "--target t", "no column named t"},
+        {"m,gap\n1,5\n2,6\n", "--train t", "no column named t"},
+        {"m,gap\n1,5\n2,6\n", "--params p", "no column named p"},
+        {"m,gap\n1,5\n2,6\n", "--width w", "no column named w"},
+        {"m,gap\n1,5\n2,6\n", "--ignore w", "no column named w"},
+        {"m,gap\n1,5\n2,6\n", "--fit a=z*", "no column named z*"},
+        {"m,gap\n1,5\n2,6\n", "--fit a", "NAME=COLUMN*"},
+        {"m,gap\n1,5\n2,6\n", "--ignore m", "no column is left"},
+        {"m,m\n1,5\n2,6\n", "", "line 1, column 2: the name m"},
+        {"m,gap\n1,5\n2,6\n", "--hyper m,m", "named twice"},
+        {"m,gap\n\"1,5\n2,6\n", "", "line 2, column 1: quote without end"},
+        {"w,m,gap\n0,1,5\n1,2,6\n", "--width w", "line 2"},
+        {"m,gap\n1,5\n2,6\n", "--level 2", "--level"},
+        {"m,gap\n1,5\n2,6\n", "--nothing", "--nothing"},
+    };
+    char line[200];
+    size_t i;
+    NEEDS_FORK;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (!write_file(csv_path, cases[i][0], strlen(cases[i][0]))) return;
+        snprintf(line, sizeof line, "build/test_evaluate.csv --quiet %s", cases[i][1]);
+        check_run(line, 2, cases[i][2]);
+        snprintf(line, sizeof line, "build/test_evaluate.csv --json --quiet %s", cases[i][1]);
+        check_run(line, 2, cases[i][2]);
+        CHECK(out.data[0] == '\0' || out.data[0] == '{');
+    }
+    check_run("build/no.csv", 2, "build/no.csv: cannot be opened");
+    check_run("", 2, "TABLE.csv is missing");
+}
+
+/* What is undefined is said to be, in every output; the rest is there. */
+static void program_undefined(void)
+{
+    static const char text[] = "w,m,c,gap\n1,1,7,1\n1,2,7,3\n1,3,7,2\n1,4,7,5\n";
+    NEEDS_FORK;
+    CHECK(write_file(csv_path, text, sizeof text - 1));
+    check_run("build/test_evaluate.csv --hyper w --json", 2, "column 3 (c): constant (7)");
+    CHECK(isnan(json_value("c", "tau_a")) && isnan(json_value("c", "tau_b")));
+    CHECK(isnan(json_value("c", "p")) && isnan(json_value("c", "K")) && isnan(json_value("c", "w")));
+    CHECK(isnan(json_value("c", "r2")) && isnan(json_value("c", "Psi")));
+    CHECK_CLOSE(json_value("m", "tau_a"), 2.0 / 3, 1e-15, 0);
+    CHECK(isnan(json_value("m", "w")) && isnan(json_value("m", "Psi")));
+    check_run("build/test_evaluate.csv --hyper w --ignore c", 0, "");
+    CHECK(strstr(out.data, "undefined: psi of w: no two models differ in this axis alone") != NULL);
+    CHECK(strstr(out.data, "nan") == NULL);
+}
+
+static void program_skips_missing(void)
+{
+    static const char text[] = "m,x,gap,status\n1,1,1,ok\n2,,3,failed\n3,5,2,ok\n4,4,,ok\n5,2,4,ok\n";
+    NEEDS_FORK;
+    CHECK(write_file(csv_path, text, sizeof text - 1));
+    check_run("build/test_evaluate.csv", 2, "--skip-missing");
+    check_run("build/test_evaluate.csv --skip-missing --json", 0, "2 of 5 models");
+    CHECK(strstr(out.data, "\"models\":3") != NULL);
+    CHECK_CLOSE(json_value("m", "tau_a"), 1, 1e-15, 0);
+    check_run("build/test_evaluate.csv --skip-missing --measures m --json", 0, "1 of 5 models");
+    CHECK(strstr(out.data, "\"models\":4") != NULL);
+}
+
+static const test_case cases[] = {
+    TEST_CASE(kendall_small_grid), TEST_CASE(granulated_small_grid), TEST_CASE(granulated_seeds),
+    TEST_CASE(granulated_seed_means), TEST_CASE(granulated_errors_of_the_paper),
+    TEST_CASE(granulated_by_definition), TEST_CASE(granulated_large_group),
+    TEST_CASE(granulated_undefined), TEST_CASE(information_small_grid),
+    TEST_CASE(information_with_seeds), TEST_CASE(information_between_measures),
+    TEST_CASE(information_ties), TEST_CASE(information_equals_its_definition),
+    TEST_CASE(information_of_tau), TEST_CASE(information_undefined),
+    TEST_CASE(regression_one_variable), TEST_CASE(regression_two_variables),
+    TEST_CASE(regression_recovers_a_polynomial), TEST_CASE(regression_dependent_variables),
+    TEST_CASE(regression_undefined), TEST_CASE(sign_error_of_a_pair),
+    TEST_CASE(sign_error_of_two_settings), TEST_CASE(sign_error_by_definition),
+    TEST_CASE(resampling_every_statistic), TEST_CASE(resampling_with_threads),
+    TEST_CASE(bootstrap_coverage), TEST_CASE(bootstrap_of_clusters), TEST_CASE(permutation_of_six),
+    TEST_CASE(comparison_of_measures), TEST_CASE(partial_kendall_by_formula),
+    TEST_CASE(holm_by_hand), TEST_CASE(resampling_undefined), TEST_CASE(bad_arguments),
+    TEST_CASE(numbers_as_strtod), TEST_CASE(no_numbers), TEST_CASE(csv_plain),
+    TEST_CASE(csv_dialects), TEST_CASE(csv_text_as_setting), TEST_CASE(csv_keeps_rows),
+    TEST_CASE(csv_malformed), TEST_CASE(csv_damaged), TEST_CASE(csv_large),
+    TEST_CASE(memory_runs_out), TEST_CASE(program_json), TEST_CASE(program_rounds_the_gap),
+    TEST_CASE(program_tables_of_maddox), TEST_CASE(program_outputs), TEST_CASE(program_bad_input),
+    TEST_CASE(program_undefined), TEST_CASE(program_skips_missing),
+};
+
+int main(int argc, char **argv)
+{
+    int status = TEST_MAIN("test_evaluate", cases, argc, argv);
+    ex_text_free(&out);
+    ex_text_free(&messages);
+    return status;
+}
