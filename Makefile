@@ -44,22 +44,24 @@ quickstart: build/quickstart
 
 examples: $(EXAMPLES)
 
-test: $(TESTS) $(GOLDEN)
+test: $(TESTS) $(GOLDEN) build/evaluate
 	@sh tests/run.sh $(TESTS) $(foreach isa,avx2 portable,$(foreach algorithm,direct winograd,\
 	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) tests/golden/*.safetensors')) \
-	    $(patsubst %,'sh %',$(SCRIPTS))
+	    $(patsubst %,'sh %',$(SCRIPTS)) 'sh tests/peers/statistics.sh build/evaluate'
 
 bench: $(BENCH)
 	build/bench_kernels
 	build/bench_networks
 	build/bench_search
 	build/bench_hessian
+	build/bench_statistics
 
 # PEERS: options of the comparison; make bench-peers PEERS=--help lists them.
-bench-peers: build/bench_networks build/bench_search
+bench-peers: build/bench_networks build/bench_search build/bench_statistics
 	@command -v $(PYTHON) >/dev/null || \
 	    { echo 'the comparison is a Python script: apt-get install python3-torch'; exit 1; }
 	@$(PYTHON) bench/peers/compare.py $(PEERS)
+	@$(PYTHON) bench/peers/scipy_statistics.py build/bench_statistics
 
 build/bench_%: bench/%.c bench/bench.h examples/example.h prunability.h build/command
 	$(COMPILE) -DBENCH_FLAGS='"$(strip $(CPPFLAGS) $(CFLAGS) $(OPENMP))"' $< -o $@ $(LINK)
@@ -69,6 +71,8 @@ build/%: examples/%.c examples/example.h prunability.h build/command
 
 build/%: tests/%.c $(wildcard tests/*.h) prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
+
+build/test_evaluate: examples/evaluate.c examples/example.h
 
 # Changes when the compiler or a flag does, so that programs are built anew.
 build/command: export COMMAND = $(COMPILE) $(LINK)
