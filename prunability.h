@@ -8193,15 +8193,9 @@ static void prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena ar
     }
 }
 
-/* Sorts v in place. Room for eight arrays. */
-static void prun__sort_values(double *v, int64_t n, prun__arena arena) {
-    double *copy = (double *)prun__take(&arena, n, sizeof *copy);
-    prun__key *keys = (prun__key *)prun__take(&arena, n, sizeof *keys);
-    prun__key *scratch = (prun__key *)prun__take(&arena, n, sizeof *keys);
-    int64_t i;
-    memcpy(copy, v, (size_t)n * sizeof *v);
-    keys = prun__sort_doubles(v, n, keys, scratch);
-    for (i = 0; i < n; i++) v[i] = copy[keys[i].index];
+static int prun__by_value(const void *left, const void *right) {
+    const double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
 }
 
 /* Linear interpolation between order statistics; every value stands `times` times. */
@@ -8385,18 +8379,18 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
 
 /* ---- models as codes ---- */
 
-#define PRUN__CODES (6 + PRUN_MAX_AXES) /* arrays of codes that a set of models has at most */
+/* Variables of a model. */
+enum { PRUN__X, PRUN__Y, PRUN__OTHER, PRUN__CONTROL, PRUN__SEED, PRUN__CLUSTER, PRUN__AXES };
+#define PRUN__CODES (PRUN__AXES + PRUN_MAX_AXES)
 
 /* What statistics are computed from: codes that order as the values do, or name groups. */
 typedef struct prun__models {
-    int64_t n, range;             /* rows; codes are below range, which is at least n */
-    int32_t *x, *y, *other, *control, *seed, *cluster;
-    int32_t *axis[PRUN_MAX_AXES];
-    int64_t axes;
-    double *x_value, *y_value, *other_value;
-    const int32_t *source, *copy; /* of a resample: row copied, ascending, and which copy it is */
-    double self_pairs;            /* pairs of copies of one model */
-    int64_t environments;         /* at most so many for the sign error */
+    int64_t n, range, axes;        /* rows; codes are below range, which is at least n */
+    int32_t *code[PRUN__CODES];    /* n each; NULL: not there */
+    double *level[PRUN__SEED];     /* value of each code */
+    const int32_t *source, *copy;  /* of a resample: row copied, ascending, and which copy it is */
+    double self_pairs;             /* pairs of copies of one model */
+    int64_t environments;          /* at most so many for the sign error */
     prun_seeds seeds;
 } prun__models;
 
@@ -8435,7 +8429,7 @@ static int64_t prun__join_axes(const prun__models *m, int64_t except, int32_t *c
     int64_t a, groups = 1;
     memset(code, 0, (size_t)m->n * sizeof *code);
     for (a = 0; a < m->axes; a++)
-        if (a != except) groups = prun__join(code, m->axis[a], m->n, m->range, NULL, arena);
+        if (a != except) groups = prun__join(code, m->code[PRUN__AXES + a], m->n, m->range, NULL, arena);
     return groups;
 }
 
@@ -8455,9 +8449,9 @@ static double prun__group_tau(const prun__models *m, const int32_t *rows, int64_
     prun__pairs p;
     if (n <= 64) {
         for (i = 1; i < n; i++) {
-            const int32_t xi = m->x[rows[i]], yi = m->y[rows[i]];
+            const int32_t xi = m->code[PRUN__X][rows[i]], yi = m->code[PRUN__Y][rows[i]];
             for (j = 0; j < i; j++) {
-                const int32_t xj = m->x[rows[j]], yj = m->y[rows[j]];
+                const int32_t xj = m->code[PRUN__X][rows[j]], yj = m->code[PRUN__Y][rows[j]];
                 surplus += ((xi > xj) - (xi < xj)) * ((yi > yj) - (yi < yj));
             }
         }
@@ -8466,8 +8460,8 @@ static double prun__group_tau(const prun__models *m, const int32_t *rows, int64_
     x = (int32_t *)prun__take(&arena, n, sizeof *x);
     y = (int32_t *)prun__take(&arena, n, sizeof *y);
     for (i = 0; i < n; i++) {
-        x[i] = m->x[rows[i]];
-        y[i] = m->y[rows[i]];
+        x[i] = m->code[PRUN__X][rows[i]];
+        y[i] = m->code[PRUN__Y][rows[i]];
     }
     p = prun__count_pairs(x, y, n, m->range, arena);
     return prun__surplus(&p) / p.all;
@@ -8478,12 +8472,12 @@ static double prun__psi(const prun__models *m, int64_t axis, double *error, int6
                         prun__arena arena) {
     int32_t *code = (int32_t *)prun__take(&arena, m->n, sizeof *code);
     int32_t *order = (int32_t *)prun__take(&arena, m->n, sizeof *order);
-    const int32_t *level = m->axis[axis];
+    const int32_t *level = m->code[PRUN__AXES + axis];
     double sum = 0.0, variance = 0.0;
     int64_t start, end, i;
     prun__join_axes(m, axis, code, arena);
-    if (m->seed && m->seeds == PRUN_SEEDS_FIXED)
-        prun__join(code, m->seed, m->n, m->range, NULL, arena);
+    if (m->code[PRUN__SEED] && m->seeds == PRUN_SEEDS_FIXED)
+        prun__join(code, m->code[PRUN__SEED], m->n, m->range, NULL, arena);
     if (m->copy) prun__join(code, m->copy, m->n, m->range, NULL, arena);
     prun__sort_codes(code, m->range, m->n, NULL, order,
                      (int32_t *)prun__take(&arena, m->range + 1, sizeof *order));
@@ -8541,104 +8535,104 @@ static prun_status prun__check_axes(prun_context *context, const prun_axes *axes
     return axes->seed ? prun__check_finite(context, name, axes->seed, n) : PRUN_OK;
 }
 
-/* Takes an array of codes for values that are there; v NULL: NULL. */
-static int32_t *prun__codes(const double *v, int64_t n, prun__arena *arena) {
-    int32_t *code;
-    if (!v) return NULL;
-    code = (int32_t *)prun__take(arena, n, sizeof *code);
-    prun__rank(v, n, code, *arena);
-    return code;
-}
-
-/* Means of v over the rows of equal code, in row order; count: groups. */
-static void prun__means(const double *v, const int32_t *code, int64_t n, int64_t groups,
+/* Means of v over the rows of each group, in row order. */
+static void prun__means(const double *v, const int32_t *group, int64_t n, int64_t groups,
                         double *means, prun__arena arena) {
     int64_t *size = (int64_t *)prun__take(&arena, groups, sizeof *size), i;
-    memset(size, 0, (size_t)groups * sizeof *size);
-    for (i = 0; i < groups; i++) means[i] = 0.0;
+    for (i = 0; i < groups; i++) {
+        means[i] = 0.0;
+        size[i] = 0;
+    }
     for (i = 0; i < n; i++) {
-        means[code[i]] += v[i];
-        size[code[i]]++;
+        means[group[i]] += v[i];
+        size[group[i]]++;
     }
     for (i = 0; i < groups; i++) means[i] /= (double)size[i];
 }
 
-/* Replaces models that are equal in all axes by one, which has the first one's codes. */
-static void prun__merge_codes(const int32_t *code, int64_t n, int64_t groups, int32_t *values,
-                              prun__arena arena) {
-    int32_t *first = (int32_t *)prun__take(&arena, groups, sizeof *first);
+/* Codes of a variable, and what measures and targets need besides: the value of each code. group:
+   NULL, or which of m->n groups each of n rows belongs to, whose means are encoded. */
+static void prun__encode(prun__models *m, int64_t variable, const double *v, int64_t n,
+                         const int32_t *group, prun__arena *arena) {
+    int32_t *code;
+    double *level, *means;
+    prun__arena scratch;
     int64_t i;
-    if (!values) return;
-    for (i = n - 1; i >= 0; i--) first[code[i]] = values[i];
-    memcpy(values, first, (size_t)groups * sizeof *first);
+    if (!v) return;
+    m->code[variable] = code = (int32_t *)prun__take(arena, n, sizeof *code);
+    if (variable < PRUN__SEED) m->level[variable] = (double *)prun__take(arena, n, sizeof *v);
+    scratch = *arena;
+    if (group) {
+        means = (double *)prun__take(&scratch, m->n, sizeof *means);
+        prun__means(v, group, n, m->n, means, scratch);
+        v = means;
+    }
+    prun__rank(v, m->n, code, scratch);
+    level = variable < PRUN__SEED ? m->level[variable] : NULL;
+    for (i = 0; level && i < m->n; i++) level[code[i]] = v[i];
 }
 
-/* Means over the seeds where the axes want that, else a copy. */
-static double *prun__merged(const double *v, const int32_t *code, int64_t n, int64_t groups,
-                            prun__arena *arena) {
-    double *values;
-    if (!v) return NULL;
-    values = (double *)prun__take(arena, n, sizeof *values);
-    if (code) prun__means(v, code, n, groups, values, *arena);
-    else memcpy(values, v, (size_t)n * sizeof *v);
-    return values;
+/* Leaves one model of those that are equal in all axes; its codes are those of the first. */
+static int32_t *prun__merge_seeds(prun__models *m, prun__arena *arena) {
+    const int64_t n = m->n;
+    int32_t *group = (int32_t *)prun__take(arena, n, sizeof *group), *first;
+    prun__arena scratch = *arena;
+    int64_t i, k;
+    m->n = prun__join_axes(m, -1, group, scratch);
+    m->code[PRUN__SEED] = NULL;
+    first = (int32_t *)prun__take(&scratch, m->n, sizeof *first);
+    for (k = PRUN__CLUSTER; k < PRUN__AXES + m->axes; k++) {
+        if (!m->code[k]) continue;
+        for (i = n - 1; i >= 0; i--) first[group[i]] = m->code[k][i];
+        memcpy(m->code[k], first, (size_t)m->n * sizeof *first);
+    }
+    return group;
 }
 
-static int64_t prun__count_environments(const prun__models *m, prun__arena arena);
+#define PRUN__OPEN_ROOM (PRUN__CODES + 8 + 1 + 12) /* values of codes, groups, scratch */
 
-#define PRUN__OPEN_ROOM (PRUN__CODES + 9 + 8)
+/* Finite values everywhere? */
+static prun_status prun__check_sample(prun_context *context, const char *what,
+                                      const prun_sample *s, const double *const *given) {
+    int i;
+    PRUN__TRY(prun__check_models(context, what, s->n));
+    for (i = 0; i < PRUN__SEED; i++)
+        if (given[i]) PRUN__TRY(prun__check_finite(context, what, given[i], s->n));
+    if (s->cluster) PRUN__TRY(prun__check_finite(context, what, s->cluster, s->n));
+    return s->axes ? prun__check_axes(context, s->axes, s->n, what) : PRUN_OK;
+}
 
 /* Fills m from a sample. *block is to be freed, also after a failure; `arena` is what is left of
    it, with room for `more` bytes. other: NULL or a second measure. */
 static prun_status prun__open(prun_context *context, const char *what, const prun_sample *s,
                               const double *other, int64_t more, prun__models *m,
                               prun__arena *arena, void **block) {
-    const double *given[4];
-    double *value[4];
-    int32_t *code[4], *merge = NULL;
-    int64_t i, n = s->n;
+    const double *given[PRUN__SEED];
+    int32_t *group = NULL;
+    int64_t i;
     *block = NULL;
     memset(m, 0, sizeof *m);
-    given[0] = s->measure;
-    given[1] = s->target;
-    given[2] = other;
-    given[3] = s->control;
-    PRUN__TRY(prun__check_models(context, what, n));
-    for (i = 0; i < 4; i++)
-        if (given[i]) PRUN__TRY(prun__check_finite(context, what, given[i], n));
-    if (s->axes) PRUN__TRY(prun__check_axes(context, s->axes, n, what));
-    if (s->cluster) PRUN__TRY(prun__check_finite(context, what, s->cluster, n));
-    *block = prun__alloc(context, prun__sum_sizes(prun__room(PRUN__OPEN_ROOM, n), more), 1, what);
+    given[PRUN__X] = s->measure;
+    given[PRUN__Y] = s->target;
+    given[PRUN__OTHER] = other;
+    given[PRUN__CONTROL] = s->control;
+    PRUN__TRY(prun__check_sample(context, what, s, given));
+    *block = prun__alloc(context, prun__sum_sizes(prun__room(PRUN__OPEN_ROOM, s->n), more), 1,
+                         what);
     if (!*block) return PRUN_ERR_MEMORY;
     arena->at = (char *)*block;
-    m->n = m->range = n;
-    m->cluster = prun__codes(s->cluster, n, arena);
+    m->n = m->range = s->n;
+    prun__encode(m, PRUN__CLUSTER, s->cluster, s->n, NULL, arena);
     if (s->axes) {
         m->axes = s->axes->count;
         m->seeds = s->axes->seeds;
-        for (i = 0; i < m->axes; i++) m->axis[i] = prun__codes(s->axes->values[i], n, arena);
-        m->seed = prun__codes(s->axes->seed, n, arena);
+        prun__encode(m, PRUN__SEED, s->axes->seed, s->n, NULL, arena);
     }
-    if (m->seeds == PRUN_SEEDS_AVERAGED) {
-        merge = (int32_t *)prun__take(arena, n, sizeof *merge);
-        m->n = prun__join_axes(m, -1, merge, *arena);
-        for (i = 0; i < m->axes; i++) prun__merge_codes(merge, n, m->n, m->axis[i], *arena);
-        prun__merge_codes(merge, n, m->n, m->cluster, *arena);
-        m->seed = NULL;
-        PRUN__TRY(prun__check_models(context, "averages over seeds", m->n));
-    }
-    for (i = 0; i < 4; i++) {
-        value[i] = prun__merged(given[i], merge, n, m->n, arena);
-        code[i] = prun__codes(value[i], m->n, arena);
-    }
-    m->x = code[0];
-    m->y = code[1];
-    m->other = code[2];
-    m->control = code[3];
-    m->x_value = value[0];
-    m->y_value = value[1];
-    m->other_value = value[2];
-    return PRUN_OK;
+    for (i = 0; i < m->axes; i++)
+        prun__encode(m, PRUN__AXES + i, s->axes->values[i], s->n, NULL, arena);
+    if (m->seeds == PRUN_SEEDS_AVERAGED) group = prun__merge_seeds(m, arena);
+    for (i = 0; i < PRUN__SEED; i++) prun__encode(m, i, given[i], s->n, group, arena);
+    return prun__check_models(context, "averages over seeds", m->n);
 }
 
 /* The same for axes and two variables. */
@@ -8678,14 +8672,14 @@ PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes
     void *block;
     prun_axes averaged;
     prun_status status;
+    int64_t i;
     if (axes) averaged = *axes;
     if (axes) averaged.seeds = PRUN_SEEDS_AVERAGED;
     status = prun__open_axes(context, "seed means", axes ? &averaged : NULL, values, NULL, 0, &m,
                              &arena, &block);
-    if (status == PRUN_OK) {
-        *count = m.n;
-        if (means) memcpy(means, m.x_value, (size_t)m.n * sizeof *means);
-    }
+    if (status == PRUN_OK) *count = m.n;
+    for (i = 0; status == PRUN_OK && means && i < m.n; i++)
+        means[i] = m.level[PRUN__X][m.code[PRUN__X][i]];
     prun__free(context, block);
     return status;
 }
@@ -8774,11 +8768,11 @@ static void prun__subset_pairs(const prun__models *m, prun_ties ties, prun_infor
     memset(code, 0, (size_t)n * sizeof *code);
     for (i = 0; i < n; i++) order[i] = (int32_t)i;
     for (i = 0; i < 2 && s->axis[i] >= 0; i++)
-        cells = prun__join(code, m->axis[s->axis[i]], n, m->range, order, arena);
+        cells = prun__join(code, m->code[PRUN__AXES + s->axis[i]], n, m->range, order, arena);
     for (i = 0; i < n; i++) {
         sorted[0][i] = code[order[i]];
-        sorted[1][i] = m->x[order[i]];
-        sorted[2][i] = m->y[order[i]];
+        sorted[1][i] = m->code[PRUN__X][order[i]];
+        sorted[2][i] = m->code[PRUN__Y][order[i]];
         sorted[3][i] = m->source ? m->source[order[i]] : (int32_t)i;
     }
     count = (int64_t *)prun__take(&arena, 9 * cells, sizeof *count);
@@ -8917,68 +8911,37 @@ PRUNDEF double prun_sign_error_pair(const double *x1, const double *y1, int64_t 
     return sum > 0.0 ? errors / sum : PRUN__NAN;
 }
 
-/* Rows by setting, those that differ in one axis side by side. */
-typedef struct prun__runs {
-    int32_t *group, *order; /* group: settings of all other axes */
-    double *x, *y;          /* in that order */
-} prun__runs;
-
-static prun__runs prun__sort_runs(const prun__models *m, int64_t axis, prun__arena *arena) {
-    prun__runs r;
-    int32_t *code, *level;
-    int64_t i, n = m->n;
-    prun__arena scratch;
-    r.group = (int32_t *)prun__take(arena, n, sizeof *r.group);
-    r.order = (int32_t *)prun__take(arena, n, sizeof *r.order);
-    r.x = (double *)prun__take(arena, n, sizeof *r.x);
-    r.y = (double *)prun__take(arena, n, sizeof *r.y);
-    scratch = *arena;
-    code = (int32_t *)prun__take(&scratch, n, sizeof *code);
-    level = m->axis[axis];
-    prun__join_axes(m, axis, r.group, scratch);
-    memcpy(code, r.group, (size_t)n * sizeof *code);
-    prun__join(code, level, n, m->range, r.order, scratch);
-    for (i = 0; i < n; i++) {
-        r.x[i] = m->x_value ? m->x_value[r.order[i]] : 0.0;
-        r.y[i] = m->y_value ? m->y_value[r.order[i]] : 0.0;
-    }
-    return r;
-}
-
-/* End of the runs of one setting. */
-static int64_t prun__runs_end(const prun__models *m, const prun__runs *r, int64_t axis,
-                              int64_t start) {
-    const int32_t *level = m->axis[axis];
-    int64_t end = start + 1;
-    while (end < m->n && r->group[r->order[end]] == r->group[r->order[start]] &&
-           level[r->order[end]] == level[r->order[start]])
-        end++;
-    return end;
-}
-
-/* Appends the errors of an axis's environments to list; list NULL: counts them alone. */
+/* Appends the errors of an axis's environments to list; list NULL: counts them alone. Sorts rows by
+   setting, so that settings that differ in the axis alone follow one another. */
 static int64_t prun__environments(const prun__models *m, int64_t axis,
                                   const prun_sign_error_options *o, double *list, int64_t *dropped,
                                   prun__arena arena) {
-    const prun__runs r = prun__sort_runs(m, axis, &arena);
-    int64_t first, second, end, end2, kept = 0;
+    int32_t *group = (int32_t *)prun__take(&arena, m->n, sizeof *group); /* all other axes */
+    int32_t *setting = (int32_t *)prun__take(&arena, m->n, sizeof *setting);
+    int32_t *order = (int32_t *)prun__take(&arena, m->n, sizeof *order);
+    double *v[2]; /* x and y in that order */
+    int64_t first, second, end, end2, i, k, kept = 0;
+    prun__join_axes(m, axis, group, arena);
+    memcpy(setting, group, (size_t)m->n * sizeof *group);
+    prun__join(setting, m->code[PRUN__AXES + axis], m->n, m->range, order, arena);
+    for (k = 0; list && k < 2; k++) {
+        v[k] = (double *)prun__take(&arena, m->n, sizeof *v[k]);
+        for (i = 0; i < m->n; i++) v[k][i] = m->level[k][m->code[k][order[i]]];
+    }
     for (first = 0; first < m->n; first = end) {
-        end = prun__runs_end(m, &r, axis, first);
-        for (second = end;
-             second < m->n && r.group[r.order[second]] == r.group[r.order[first]]; second = end2) {
+        end = prun__run_end(setting, order, m->n, first);
+        for (second = end; second < m->n && group[order[second]] == group[order[first]];
+             second = end2) {
             double error, ess;
-            end2 = prun__runs_end(m, &r, axis, second);
-            if (list) {
-                error = prun_sign_error_pair(r.x + first, r.y + first, end - first, r.x + second,
-                                             r.y + second, end2 - second, o->test_samples, NULL,
-                                             &ess);
-                if (error != error || ess < o->effective) {
-                    ++*dropped;
-                    continue;
-                }
-                list[kept] = error;
-            }
+            end2 = prun__run_end(setting, order, m->n, second);
             kept++;
+            if (!list) continue;
+            error = prun_sign_error_pair(v[0] + first, v[1] + first, end - first, v[0] + second,
+                                         v[1] + second, end2 - second, o->test_samples, NULL, &ess);
+            list[kept - 1] = error;
+            if (error == error && ess >= o->effective) continue;
+            ++*dropped;
+            kept--;
         }
     }
     return kept;
@@ -8990,10 +8953,8 @@ static int64_t prun__count_environments(const prun__models *m, prun__arena arena
     return count;
 }
 
-/* list is sorted. The reference counts every pair of settings twice, which its 90th percentile
-   shows. Room for eight arrays of that length. */
-static void prun__summarize(double *list, int64_t n, int64_t dropped, prun_sign_error_summary *s,
-                            prun__arena arena) {
+/* Sorts list. The reference counts every pair of settings twice, which its 90th percentile shows. */
+static void prun__summarize(double *list, int64_t n, int64_t dropped, prun_sign_error_summary *s) {
     double sum = 0.0;
     int64_t i;
     s->environments = n;
@@ -9001,7 +8962,7 @@ static void prun__summarize(double *list, int64_t n, int64_t dropped, prun_sign_
     s->mean = s->p90 = s->max = PRUN__NAN;
     if (n == 0) return;
     for (i = 0; i < n; i++) sum += list[i];
-    prun__sort_values(list, n, arena);
+    qsort(list, (size_t)n, sizeof *list, prun__by_value);
     s->mean = sum / (double)n;
     s->p90 = prun__quantile(list, n, 2, 0.9);
     s->max = list[n - 1];
@@ -9018,16 +8979,16 @@ static void prun__sign_errors(const prun__models *m, const prun_sign_error_optio
     list = (double *)prun__take(&arena, m->environments, sizeof *list);
     for (a = 0; a < m->axes; a++) {
         int64_t out = 0, count = prun__environments(m, a, o, list + kept, &out, scratch);
-        prun__summarize(list + kept, count, out, &result->axis[a], arena);
+        prun__summarize(list + kept, count, out, &result->axis[a]);
         kept += count;
         dropped += out;
     }
-    prun__summarize(list, kept, dropped, &result->all, arena);
+    prun__summarize(list, kept, dropped, &result->all);
 }
 
 /* Bytes that prun__sign_errors needs. */
 static int64_t prun__sign_room(int64_t range, int64_t environments) {
-    return prun__sum_sizes(prun__room(PRUN__SIGN_ROOM, range), prun__room(12, environments));
+    return prun__sum_sizes(prun__room(PRUN__SIGN_ROOM, range), prun__room(2, environments));
 }
 
 static prun_status prun__sign_options(prun_context *context, const prun_sign_error_options *given,
@@ -9305,31 +9266,31 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
 
 /* ---- resampling ---- */
 
-/* Adjusted: by one variable. */
+/* R2 of a regression on the measure alone. */
 static double prun__simple_r2(const prun__models *m, int adjusted) {
-    double x = 0.0, y = 0.0, xx = 0.0, xy = 0.0, yy = 0.0, r2;
     const double n = (double)m->n;
+    const int32_t *x = m->code[PRUN__X], *y = m->code[PRUN__Y];
+    const double *u = m->level[PRUN__X], *v = m->level[PRUN__Y];
+    double a = 0.0, b = 0.0, aa = 0.0, ab = 0.0, bb = 0.0, r2;
     int64_t i;
     for (i = 0; i < m->n; i++) {
-        x += m->x_value[i] / n;
-        y += m->y_value[i] / n;
+        a += u[x[i]] / n;
+        b += v[y[i]] / n;
     }
     for (i = 0; i < m->n; i++) {
-        const double u = m->x_value[i] - x, v = m->y_value[i] - y;
-        xx += u * u;
-        xy += u * v;
-        yy += v * v;
+        aa += (u[x[i]] - a) * (u[x[i]] - a);
+        ab += (u[x[i]] - a) * (v[y[i]] - b);
+        bb += (v[y[i]] - b) * (v[y[i]] - b);
     }
-    if (!(yy > 0.0)) return PRUN__NAN;
-    r2 = xx > 0.0 ? PRUN__MIN(xy / xx * (xy / yy), 1.0) : 0.0;
-    if (!adjusted || !(xx > 0.0)) return r2;
+    if (!(bb > 0.0)) return PRUN__NAN;
+    r2 = aa > 0.0 ? PRUN__MIN(ab / aa * (ab / bb), 1.0) : 0.0;
+    if (!adjusted || !(aa > 0.0)) return r2;
     return m->n > 2 ? 1.0 - (1.0 - r2) * (n - 1.0) / (n - 2.0) : PRUN__NAN;
 }
 
 /* Pairs of two variables without those of two copies of one model. */
-static prun__pairs prun__model_pairs(const prun__models *m, const int32_t *x, const int32_t *y,
-                                     prun__arena arena) {
-    prun__pairs p = prun__count_pairs(x, y, m->n, m->range, arena);
+static prun__pairs prun__model_pairs(const prun__models *m, int x, int y, prun__arena arena) {
+    prun__pairs p = prun__count_pairs(m->code[x], m->code[y], m->n, m->range, arena);
     p.all -= m->self_pairs;
     p.tied_x -= m->self_pairs;
     p.tied_y -= m->self_pairs;
@@ -9338,9 +9299,9 @@ static prun__pairs prun__model_pairs(const prun__models *m, const int32_t *x, co
 }
 
 static double prun__partial_tau(const prun__models *m, prun__arena arena) {
-    const prun__pairs xy = prun__model_pairs(m, m->x, m->y, arena);
-    const prun__pairs xz = prun__model_pairs(m, m->x, m->control, arena);
-    const prun__pairs yz = prun__model_pairs(m, m->y, m->control, arena);
+    const prun__pairs xy = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
+    const prun__pairs xz = prun__model_pairs(m, PRUN__X, PRUN__CONTROL, arena);
+    const prun__pairs yz = prun__model_pairs(m, PRUN__Y, PRUN__CONTROL, arena);
     const double a = prun__tau_b(&xy), b = prun__tau_b(&xz), c = prun__tau_b(&yz);
     const double rest = (1.0 - b * b) * (1.0 - c * c);
     /* tau_b of equal rankings can miss 1 by a few ulps */
@@ -9364,10 +9325,10 @@ static double prun__statistic(const prun__models *m, const prun_resampling *o, p
     int64_t groups;
     switch (o->statistic) {
         case PRUN_TAU_A:
-            p = prun__model_pairs(m, m->x, m->y, arena);
+            p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
             return p.all > 0.0 ? prun__surplus(&p) / p.all : PRUN__NAN;
         case PRUN_TAU_B:
-            p = prun__model_pairs(m, m->x, m->y, arena);
+            p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
             return prun__tau_b(&p);
         case PRUN_PARTIAL_TAU: return prun__partial_tau(m, arena);
         case PRUN_R2: return prun__simple_r2(m, 0);
@@ -9406,28 +9367,19 @@ static double prun__difference(const prun__resampler *r, prun__models *m, const 
     double value;
     if (r->options.statistic == PRUN_CUSTOM) return r->options.custom(r->options.user, rows, m->n);
     value = prun__statistic(m, &r->options, arena);
-    if (!m->other) return value;
-    m->x = m->other;
-    m->x_value = m->other_value;
+    if (!m->code[PRUN__OTHER]) return value;
+    m->code[PRUN__X] = m->code[PRUN__OTHER];
+    m->level[PRUN__X] = m->level[PRUN__OTHER];
     return value - prun__statistic(m, &r->options, arena);
 }
 
+/* Codes of the rows in source; NULL: not there. */
 static int32_t *prun__gather(const int32_t *from, const int32_t *source, int64_t n,
                              prun__arena *arena) {
     int32_t *to;
     int64_t i;
     if (!from) return NULL;
     to = (int32_t *)prun__take(arena, n, sizeof *to);
-    for (i = 0; i < n; i++) to[i] = from[source[i]];
-    return to;
-}
-
-static double *prun__gather_values(const double *from, const int32_t *source, int64_t n,
-                                   prun__arena *arena) {
-    double *to;
-    int64_t i;
-    if (!from) return NULL;
-    to = (double *)prun__take(arena, n, sizeof *to);
     for (i = 0; i < n; i++) to[i] = from[source[i]];
     return to;
 }
@@ -9455,8 +9407,7 @@ static int64_t prun__draw_models(const prun__resampler *r, uint64_t draw, int32_
 }
 
 static double prun__bootstrap_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
-    const prun__models *base = &r->models;
-    prun__models m = *base;
+    prun__models m = r->models;
     int32_t *source = (int32_t *)prun__take(&arena, r->capacity, sizeof *source);
     int32_t *copy = (int32_t *)prun__take(&arena, r->capacity, sizeof *copy);
     int64_t *rows = (int64_t *)prun__take(&arena, r->capacity, sizeof *rows), i;
@@ -9465,15 +9416,8 @@ static double prun__bootstrap_draw(const prun__resampler *r, uint64_t draw, prun
     m.copy = copy;
     m.n = prun__draw_models(r, draw, source, copy, &m.self_pairs, arena);
     for (i = 0; i < m.n; i++) rows[i] = source[i];
-    m.x = prun__gather(base->x, source, m.n, &arena);
-    m.y = prun__gather(base->y, source, m.n, &arena);
-    m.other = prun__gather(base->other, source, m.n, &arena);
-    m.control = prun__gather(base->control, source, m.n, &arena);
-    m.seed = prun__gather(base->seed, source, m.n, &arena);
-    for (i = 0; i < m.axes; i++) m.axis[i] = prun__gather(base->axis[i], source, m.n, &arena);
-    m.x_value = prun__gather_values(base->x_value, source, m.n, &arena);
-    m.y_value = prun__gather_values(base->y_value, source, m.n, &arena);
-    m.other_value = prun__gather_values(base->other_value, source, m.n, &arena);
+    for (i = 0; i < PRUN__AXES + m.axes; i++)
+        m.code[i] = prun__gather(r->models.code[i], source, m.n, &arena);
     return prun__difference(r, &m, rows, arena);
 }
 
@@ -9510,8 +9454,7 @@ static double prun__permutation_draw(const prun__resampler *r, uint64_t draw, pr
     int64_t *rows = (int64_t *)prun__take(&arena, m.n, sizeof *rows), i;
     prun__permute(r, draw, source, arena);
     for (i = 0; i < m.n; i++) rows[i] = source[i];
-    m.y = prun__gather(m.y, source, m.n, &arena);
-    m.y_value = prun__gather_values(m.y_value, source, m.n, &arena);
+    m.code[PRUN__Y] = prun__gather(m.code[PRUN__Y], source, m.n, &arena);
     return prun__difference(r, &m, rows, arena);
 }
 
@@ -9546,7 +9489,8 @@ static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
     counts = (int32_t *)prun__take(arena, n + 2, sizeof *counts);
     r->clusters = 0;
     for (i = 0; i < n; i++) {
-        r->cluster[i] = r->models.cluster ? r->models.cluster[i] : (int32_t)i;
+        r->cluster[i] = r->models.code[PRUN__CLUSTER] ? r->models.code[PRUN__CLUSTER][i]
+                                                      : (int32_t)i;
         r->clusters = PRUN__MAX(r->clusters, r->cluster[i] + 1);
     }
     prun__sort_codes(r->cluster, n, n, NULL, r->by_cluster, r->ends);
@@ -9636,8 +9580,7 @@ PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sampl
 }
 
 /* Interval and p from the defined resamples, which move to the front of v[1 .. resamples]. */
-static void prun__interval_of(double *v, int64_t resamples, double level, prun_interval *r,
-                              prun__arena arena) {
+static void prun__interval_of(double *v, int64_t resamples, double level, prun_interval *r) {
     double sum = 0.0, square = 0.0, above = 0.0, below = 0.0, n;
     int64_t i;
     memset(r, 0, sizeof *r);
@@ -9657,7 +9600,7 @@ static void prun__interval_of(double *v, int64_t resamples, double level, prun_i
     else if (r->used < 2 || r->used <= resamples / 2)
         r->reason = "the statistic is undefined for most resamples";
     if (r->reason) return;
-    prun__sort_values(v + 1, r->used, arena);
+    qsort(v + 1, (size_t)r->used, sizeof *v, prun__by_value);
     r->lower = prun__quantile(v + 1, r->used, 1, (1.0 - level) / 2.0);
     r->upper = prun__quantile(v + 1, r->used, 1, (1.0 + level) / 2.0);
     r->standard_error = sqrt(square / (n - 1.0));
@@ -9670,22 +9613,14 @@ PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sampl
                                  const double *other, const prun_resampling *options,
                                  prun_interval *result) {
     prun__resampler r;
-    prun__arena arena;
     double *values;
-    void *block = NULL;
     prun_status status;
     memset(&r, 0, sizeof r);
     r.sample = sample;
     r.scheme = PRUN__BOOTSTRAP;
     status = prun__resample(context, &r, other, options, &values);
-    if (status == PRUN_OK) {
-        block = prun__alloc(context, prun__room(10, r.options.resamples), 1, "resampling");
-        if (!block) status = PRUN_ERR_MEMORY;
-    }
-    arena.at = (char *)block;
     if (status == PRUN_OK)
-        prun__interval_of(values, r.options.resamples, r.options.level, result, arena);
-    prun__free(context, block);
+        prun__interval_of(values, r.options.resamples, r.options.level, result);
     prun__free(context, values);
     return status;
 }
@@ -9740,137 +9675,105 @@ PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted) {
 
 /* ---- tables ---- */
 
-#define PRUN__LIMBS 288      /* nine decimal digits each */
-#define PRUN__LIMB_POINT 36  /* those before it are the integer part */
-#define PRUN__DIGITS 800     /* more cannot decide how a number rounds */
+#define PRUN__WORDS 256  /* of 32 bits: PRUN__DIGITS digits times 10^309, or over 10^1125 */
+#define PRUN__DIGITS 800 /* more cannot decide how a number rounds */
 
-/* A decimal number, exactly: limbs begin .. end-1, the others are 0. */
-typedef struct prun__decimal {
-    uint32_t limb[PRUN__LIMBS];
-    int begin, end;
-} prun__decimal;
+/* A natural number, the lowest word first, times 2^exponent; rest: what division left over. */
+typedef struct prun__big {
+    uint32_t word[PRUN__WORDS];
+    int words, exponent, rest;
+} prun__big;
 
-/* Times 2^shift, |shift| <= 29. */
-static void prun__decimal_shift(prun__decimal *d, int shift) {
-    uint64_t carry = 0;
+static void prun__big_multiply(prun__big *b, uint32_t factor, uint32_t carry) {
     int i;
-    if (shift > 0) {
-        for (i = d->end - 1; i >= d->begin || carry > 0; i--) {
-            carry += (uint64_t)d->limb[i] << shift;
-            d->limb[i] = (uint32_t)(carry % 1000000000u);
-            carry /= 1000000000u;
-        }
-        d->begin = PRUN__MIN(d->begin, i + 1);
-    } else {
-        for (i = d->begin; i < d->end || carry > 0; i++) {
-            carry = carry * 1000000000u + d->limb[i];
-            d->limb[i] = (uint32_t)(carry >> -shift);
-            carry &= (UINT64_C(1) << -shift) - 1;
-        }
-        d->end = PRUN__MAX(d->end, i);
+    for (i = 0; i < b->words || carry; i++) {
+        const uint64_t product = (uint64_t)(i < b->words ? b->word[i] : 0) * factor + carry;
+        b->word[i] = (uint32_t)product;
+        carry = (uint32_t)(product >> 32);
     }
-    while (d->begin < PRUN__LIMB_POINT && d->limb[d->begin] == 0) d->begin++;
-    while (d->end > PRUN__LIMB_POINT && d->limb[d->end - 1] == 0) d->end--;
+    b->words = PRUN__MAX(b->words, i);
 }
 
-/* The integer part, which has at most two limbs. */
-static uint64_t prun__decimal_integer(const prun__decimal *d) {
-    return (uint64_t)d->limb[PRUN__LIMB_POINT - 2] * 1000000000u + d->limb[PRUN__LIMB_POINT - 1];
+static void prun__big_divide(prun__big *b, uint32_t divisor) {
+    uint64_t rest = 0;
+    int i;
+    for (i = b->words - 1; i >= 0; i--) {
+        rest = rest << 32 | b->word[i];
+        b->word[i] = (uint32_t)(rest / divisor);
+        rest %= divisor;
+    }
+    b->rest |= rest != 0;
+    while (b->words > 0 && b->word[b->words - 1] == 0) b->words--;
 }
 
-/* The nearest double, to even. Scales by powers of two until the integer part has 53 bits. */
-static double prun__decimal_round(prun__decimal *d) {
-    const uint64_t low = UINT64_C(1) << 52;
-    uint64_t whole;
-    uint32_t half;
-    int exponent = 0, shift, i, rest = 0;
-    while (d->begin < PRUN__LIMB_POINT - 2 || prun__decimal_integer(d) >= 2 * low) {
-        shift = d->begin < PRUN__LIMB_POINT - 2 ? 7 : 1;
-        prun__decimal_shift(d, -shift);
-        exponent += shift;
-    }
-    while ((whole = prun__decimal_integer(d)) < low && exponent > -1074) {
-        for (shift = 1; shift < 29 && whole << (shift + 1) < 2 * low;) shift++;
-        shift = PRUN__MIN(shift, exponent + 1074);
-        prun__decimal_shift(d, shift);
-        exponent -= shift;
-    }
-    half = d->limb[PRUN__LIMB_POINT];
-    for (i = PRUN__LIMB_POINT + 1; i < d->end; i++) rest |= d->limb[i] != 0;
-    whole += half > 500000000u || (half == 500000000u && (rest || (whole & 1)));
-    return ldexp((double)whole, exponent);
+static int prun__big_bit(const prun__big *b, int i) {
+    return i >= 0 && i < 32 * b->words && (b->word[i / 32] >> (i % 32) & 1);
 }
 
-/* Digits with a point among them, the first not zero, times 10^place of that first digit. */
-static double prun__decimal_value(const char *digits, int64_t count, int64_t place) {
-    prun__decimal d;
-    int64_t i, taken = 0;
-    memset(&d, 0, sizeof d);
-    d.begin = PRUN__LIMB_POINT;
-    d.end = PRUN__LIMB_POINT;
-    for (i = 0; i < count; i++) {
-        /* from the largest place that a double has, 310: limb and digit in it */
-        const int64_t at = 9 * PRUN__LIMB_POINT - 1 - (place - taken);
-        uint32_t digit, k;
-        if (digits[i] == '.') continue;
-        digit = (uint32_t)(digits[i] - '0');
-        if (taken < PRUN__DIGITS) {
-            for (k = (uint32_t)(8 - at % 9); k > 0; k--) digit *= 10;
-            d.limb[at / 9] += digit;
-            d.begin = (int)PRUN__MIN(d.begin, at / 9);
-            d.end = (int)PRUN__MAX(d.end, at / 9 + 1);
-        } else if (digit > 0) {
-            d.limb[d.end - 1] |= 1; /* what counts is that it is not nothing */
-        }
-        taken++;
-    }
-    return prun__decimal_round(&d);
+/* The nearest double, to even. */
+static double prun__big_round(const prun__big *b) {
+    uint64_t mantissa = 0;
+    int top = 32 * b->words, low, i, rest = b->rest;
+    while (top > 0 && !prun__big_bit(b, top - 1)) top--;
+    low = PRUN__MAX(top - 53, -1074 - b->exponent); /* the last bit that a double keeps */
+    for (i = top - 1; i >= low; i--) mantissa = mantissa << 1 | (uint64_t)prun__big_bit(b, i);
+    for (i = 0; i < low - 1 && !rest; i++) rest = prun__big_bit(b, i);
+    mantissa += prun__big_bit(b, low - 1) && (rest || (mantissa & 1));
+    return ldexp((double)mantissa, low + b->exponent);
 }
 
-/* Digits, at most one point; sets where they end and the power of ten of the first one that is not
-   zero, and returns how many stand from there on, 0 for zero, -1: no number. */
-static int64_t prun__mantissa(const char **text, const char **first, int64_t *place) {
-    const char *s = *text, *point = NULL, *start = NULL;
-    int64_t digits = 0;
-    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
-        if (*s == '.') point = s;
-        else if (++digits && *s != '0' && !start) start = s;
+/* Times 10^power. Division wants more than 64 bits in the quotient. */
+static double prun__big_scale(prun__big *b, int64_t power) {
+    int zeros;
+    if (power < 0) {
+        zeros = (int)(-power * 10 / 3 / 32) + 3;
+        memmove(b->word + zeros, b->word, (size_t)b->words * sizeof *b->word);
+        memset(b->word, 0, (size_t)zeros * sizeof *b->word);
+        b->words += zeros;
+        b->exponent = -32 * zeros;
     }
-    *text = s;
-    *first = start;
-    if (digits == 0) return -1;
-    if (!start) return 0;
-    *place = point ? point - start : s - start;
-    if (*place > 0) --*place;
-    return s - start;
+    for (; power <= -9; power += 9) prun__big_divide(b, 1000000000u);
+    for (; power < 0; power++) prun__big_divide(b, 10u);
+    for (; power > 0; power--) prun__big_multiply(b, 10u, 0);
+    return prun__big_round(b);
 }
 
-/* Whether the text is a number in C's decimal notation or infinity. Not strtod, which goes by the
-   locale: the nearest double, so that what reads equal is equal. */
+/* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
+   which goes by the locale. */
 static int prun__number(const char *text, double *out) {
-    const char *s = text + (*text == '-' || *text == '+'), *first;
-    int64_t place = 0, count, exponent = 0;
-    double value = 0.0;
-    if (strcmp(s, "inf") == 0 || strcmp(s, "Inf") == 0 || strcmp(s, "Infinity") == 0) {
-        *out = *text == '-' ? -HUGE_VAL : HUGE_VAL;
-        return 1;
+    const char *s = text + (*text == '-' || *text == '+');
+    const double sign = *text == '-' ? -1.0 : 1.0;
+    int64_t digits = 0, used = 0, power = 0, exponent = 0;
+    int point = 0, minus;
+    prun__big b;
+    b.words = b.exponent = b.rest = 0;
+    *out = sign * HUGE_VAL;
+    if (strcmp(s, "inf") == 0 || strcmp(s, "Inf") == 0 || strcmp(s, "Infinity") == 0) return 1;
+    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
+        if (*s == '.') point = 1;
+        if (*s == '.') continue;
+        digits++;
+        power -= point;
+        if (used == 0 && *s == '0') continue;
+        if (++used <= PRUN__DIGITS) {
+            prun__big_multiply(&b, 10u, (uint32_t)(*s - '0'));
+        } else {
+            power++;
+            b.rest |= *s != '0';
+        }
     }
-    count = prun__mantissa(&s, &first, &place);
-    if (count < 0) return 0;
-    if (*s == 'e' || *s == 'E') {
-        const int minus = s[1] == '-';
+    if (digits > 0 && (*s == 'e' || *s == 'E')) {
+        minus = s[1] == '-';
         s += 1 + (s[1] == '-' || s[1] == '+');
-        if (*s < '0' || *s > '9') return 0;
-        for (; *s >= '0' && *s <= '9'; s++)
+        digits = 0; /* from here on of the exponent */
+        for (; *s >= '0' && *s <= '9'; s++, digits++)
             if (exponent < 100000000) exponent = 10 * exponent + (*s - '0');
-        exponent = minus ? -exponent : exponent;
+        power += minus ? -exponent : exponent;
     }
-    if (*s != '\0') return 0;
-    place += exponent;
-    if (count > 0)
-        value = place > 309 ? HUGE_VAL : place < -325 ? 0.0
-                                                      : prun__decimal_value(first, count, place);
-    *out = *text == '-' ? -value : value;
+    if (digits == 0 || *s != '\0') return 0;
+    used = PRUN__MIN(used, PRUN__DIGITS);
+    if (used == 0 || used + power < -330) *out = sign * 0.0;
+    else if (used + power <= 310) *out = sign * prun__big_scale(&b, power);
     return 1;
 }
 
@@ -9901,17 +9804,6 @@ static prun_status prun__cell_fail(prun_context *context, const prun_table *t, i
                       t->names[column], *cell ? "\"" : "", cell, *cell ? "\" " : "", what);
 }
 
-/* A number but for one comma. */
-static int prun__decimal_comma(const char *cell) {
-    char text[64];
-    const char *comma = strchr(cell, ',');
-    double ignored;
-    if (!comma || strlen(cell) >= sizeof text) return 0;
-    memcpy(text, cell, strlen(cell) + 1);
-    text[comma - cell] = '.';
-    return prun__number(text, &ignored);
-}
-
 /* Whether a text cell means that a value is missing. */
 static int prun__is_missing(const char *cell) {
     static const char *const words[] = {"", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL",
@@ -9938,8 +9830,8 @@ static prun_status prun__table_column(prun_context *context, const prun_table *t
             return prun__cell_fail(context, t, i, column, PRUN_ERR_MISSING, "missing value");
         if (kind != PRUN_COLUMN_NUMBERS && numbers && !(cell && prun__number(cell, &ignored)))
             return prun__cell_fail(context, t, i, column, PRUN_ERR_FORMAT,
-                                   cell && prun__decimal_comma(cell)
-                                       ? "has a decimal comma: use a point"
+                                   cell && strchr(cell, ',')
+                                       ? "is not a number (decimals have a point, no comma)"
                                        : "is not a number");
         if (!(fabs(v[i]) <= DBL_MAX))
             return prun__cell_fail(context, t, i, column, PRUN_ERR_NONFINITE, "is not finite");
@@ -11263,8 +11155,6 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__DIGITS
 #undef PRUN__GROUPS_ROOM
 #undef PRUN__JOIN_ROOM
-#undef PRUN__LIMBS
-#undef PRUN__LIMB_POINT
 #undef PRUN__NO_ENTROPY
 #undef PRUN__OPEN_ROOM
 #undef PRUN__PAIRS_ROOM
@@ -11274,6 +11164,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__STREAM_BOOTSTRAP
 #undef PRUN__STREAM_FOLDS
 #undef PRUN__STREAM_PERMUTE
+#undef PRUN__WORDS
 #undef PRUN__GRADIENT_BATCH
 #undef PRUN__SPARSE_DENSITY
 #undef PRUN__WINOGRAD_TILES
