@@ -8428,8 +8428,10 @@ static int64_t prun__join_axes(const prun__models *m, int64_t except, int32_t *c
                                prun__arena arena) {
     int64_t a, groups = 1;
     memset(code, 0, (size_t)m->n * sizeof *code);
-    for (a = 0; a < m->axes; a++)
-        if (a != except) groups = prun__join(code, m->code[PRUN__AXES + a], m->n, m->range, NULL, arena);
+    for (a = 0; a < m->axes; a++) {
+        if (a == except) continue;
+        groups = prun__join(code, m->code[PRUN__AXES + a], m->n, m->range, NULL, arena);
+    }
     return groups;
 }
 
@@ -8953,7 +8955,7 @@ static int64_t prun__count_environments(const prun__models *m, prun__arena arena
     return count;
 }
 
-/* Sorts list. The reference counts every pair of settings twice, which its 90th percentile shows. */
+/* Sorts list. The reference counts pairs of settings twice, which its 90th percentile shows. */
 static void prun__summarize(double *list, int64_t n, int64_t dropped, prun_sign_error_summary *s) {
     double sum = 0.0;
     int64_t i;
@@ -9053,45 +9055,33 @@ static void prun__moments(const double *v, const int64_t *rows, int64_t n, doubl
     if (*deviation <= 1e-14 * fabs(sum)) *deviation = 0.0;
 }
 
-/* One Householder step of QR: column k of the matrix to a multiple of the unit vector k, and the
-   same reflection to what is right of it and to the target. */
-static void prun__reflect(prun__fit *f, int64_t n, int64_t k) {
-    double *v = f->matrix + k * n, head, norm = 0.0;
-    int64_t i, j;
-    for (i = k; i < n; i++) norm += v[i] * v[i];
-    norm = sqrt(norm);
-    head = v[k] > 0.0 ? -norm : norm;
+/* Step k of QR with pivoting: the longest remaining column becomes the k-th, and a Householder
+   reflection takes it to a multiple of the unit vector k, the others and the target along. Returns
+   0 when all that remains depends on the columns before: of length sqrt(n), 1e-10 is left. */
+static int prun__reflect(prun__fit *f, int64_t n, int64_t k) {
+    double *v, head, longest = 0.0;
+    int64_t i, j, best = k, index;
+    for (j = k; j < f->variables; j++) {
+        double square = 0.0;
+        for (v = f->matrix + f->pivot[j] * n, i = k; i < n; i++) square += v[i] * v[i];
+        if (square > longest) best = j;
+        longest = PRUN__MAX(longest, square);
+    }
+    if (!(longest > 1e-20 * (double)n)) return 0;
+    index = f->pivot[best];
+    f->pivot[best] = f->pivot[k];
+    f->pivot[k] = index;
+    v = f->matrix + index * n;
+    head = v[k] > 0.0 ? -sqrt(longest) : sqrt(longest);
     v[k] -= head;
     for (j = k + 1; j <= f->variables; j++) {
-        double *other = j < f->variables ? f->matrix + j * n : f->target, dot = 0.0;
+        double *other = j < f->variables ? f->matrix + f->pivot[j] * n : f->target, dot = 0.0;
         for (i = k; i < n; i++) dot += v[i] * other[i];
         dot /= head * v[k]; /* = -|v|^2 / 2 */
         for (i = k; i < n; i++) other[i] += dot * v[i];
     }
     v[k] = head;
-}
-
-/* Brings the longest remaining column to place k; returns its length. */
-static double prun__pivot(prun__fit *f, int64_t n, int64_t k) {
-    double longest = -1.0;
-    int64_t i, j, best = k, index;
-    for (j = k; j < f->variables; j++) {
-        double square = 0.0;
-        for (i = k; i < n; i++) square += f->matrix[j * n + i] * f->matrix[j * n + i];
-        if (square > longest) {
-            longest = square;
-            best = j;
-        }
-    }
-    index = f->pivot[k];
-    f->pivot[k] = f->pivot[best];
-    f->pivot[best] = index;
-    for (i = 0; i < n && best != k; i++) {
-        const double swap = f->matrix[k * n + i];
-        f->matrix[k * n + i] = f->matrix[best * n + i];
-        f->matrix[best * n + i] = swap;
-    }
-    return sqrt(longest);
+    return 1;
 }
 
 /* Solves for the given rows; returns the rank. */
@@ -9109,15 +9099,11 @@ static int64_t prun__solve(prun__fit *f, const int64_t *rows, int64_t n) {
             f->matrix[j * n + i] =
                 f->scale[j] > 0.0 ? (f->x[j][rows[i]] - f->mean[j]) / f->scale[j] : 0.0;
     }
-    /* Columns have length sqrt(n): one that shrinks by 1e-10 depends on those before it. */
-    for (k = 0; k < p && k < n; k++, rank++) {
-        if (prun__pivot(f, n, k) <= 1e-10 * sqrt((double)n)) break;
-        prun__reflect(f, n, k);
-    }
+    while (rank < p && rank < n && prun__reflect(f, n, rank)) rank++;
     for (k = rank - 1; k >= 0; k--) {
         double sum = f->target[k];
-        for (j = k + 1; j < rank; j++) sum -= f->matrix[j * n + k] * f->beta[f->pivot[j]];
-        f->beta[f->pivot[k]] = sum / f->matrix[k * n + k];
+        for (j = k + 1; j < rank; j++) sum -= f->matrix[f->pivot[j] * n + k] * f->beta[f->pivot[j]];
+        f->beta[f->pivot[k]] = sum / f->matrix[f->pivot[k] * n + k];
     }
     return rank;
 }
@@ -9130,14 +9116,6 @@ static double prun__predict(const prun__fit *f, int64_t row) {
     return sum;
 }
 
-/* Rows of a fold stand at order[begin .. end); the others go to rest. */
-static int64_t prun__without(const int64_t *order, int64_t n, int64_t begin, int64_t end,
-                             int64_t *rest) {
-    memcpy(rest, order, (size_t)begin * sizeof *rest);
-    memcpy(rest + begin, order + end, (size_t)(n - end) * sizeof *rest);
-    return n - (end - begin);
-}
-
 /* Cross-fitted predictions of all rows and the three R2 they give; sst: around the mean of all. */
 static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, double sst,
                             double *predictions, prun_regression *r, int64_t *rest) {
@@ -9147,7 +9125,9 @@ static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, doubl
         double error = 0.0, mean, deviation;
         begin = end;
         end += n / r->folds + (k < n % r->folds);
-        prun__solve(f, rest, prun__without(order, n, begin, end, rest));
+        memcpy(rest, order, (size_t)begin * sizeof *rest);
+        memcpy(rest + begin, order + end, (size_t)(n - end) * sizeof *rest);
+        prun__solve(f, rest, n - (end - begin));
         prun__moments(f->y, order + begin, end - begin, &mean, &deviation);
         for (i = begin; i < end; i++) {
             const double y = f->y[order[i]], prediction = prun__predict(f, order[i]);
@@ -9195,7 +9175,8 @@ static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
     r->adjusted_r2 = n - r->rank - 1 > 0 ? 1.0 - (1.0 - r->r2) * (double)(n - 1) /
                                                      (double)(n - r->rank - 1)
                                          : PRUN__NAN;
-    if (sst <= 0.0) r->reason = "the target is constant";
+    if (sst == 0.0) r->reason = "the target is constant";
+    else if (r->r2 != r->r2) r->reason = "squares of the values overflow";
     else if (n - r->rank - 1 <= 0) r->reason = "as many coefficients as models";
     return sst;
 }
@@ -9206,12 +9187,9 @@ static prun_status prun__check_regression(prun_context *context, const double *c
     char name[64];
     int64_t j;
     PRUN__TRY(prun__check_models(context, "regression", n));
-    if (variables < 0)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld variables",
-                          (long long)variables);
-    if (o->folds < 0 || o->folds == 1)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld folds",
-                          (long long)o->folds);
+    if (variables < 0 || o->folds < 0 || o->folds == 1)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld variables, %lld folds",
+                          (long long)variables, (long long)o->folds);
     PRUN__TRY(prun__check_finite(context, "regression, target", y, n));
     for (j = 0; j < variables; j++) {
         snprintf(name, sizeof name, "regression, variable %lld", (long long)j);
@@ -9245,9 +9223,9 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
     f.variables = variables;
     f.matrix = (double *)prun__take(&arena, n * variables, sizeof(double));
     f.target = (double *)prun__take(&arena, n, sizeof(double));
-    f.mean = (double *)prun__take(&arena, variables, sizeof(double));
-    f.scale = (double *)prun__take(&arena, variables, sizeof(double));
-    f.beta = (double *)prun__take(&arena, variables, sizeof(double));
+    f.mean = (double *)prun__take(&arena, 3 * variables, sizeof(double));
+    f.scale = f.mean + variables;
+    f.beta = f.scale + variables;
     f.pivot = (int64_t *)prun__take(&arena, variables, sizeof(int64_t));
     order = (int64_t *)prun__take(&arena, n, sizeof *order);
     rest = (int64_t *)prun__take(&arena, n, sizeof *rest);
@@ -9347,7 +9325,6 @@ static double prun__statistic(const prun__models *m, const prun_resampling *o, p
 typedef enum prun__scheme { PRUN__VALUE, PRUN__BOOTSTRAP, PRUN__PERMUTE } prun__scheme;
 
 typedef struct prun__resampler {
-    const prun_sample *sample;
     prun_resampling options;
     prun__scheme scheme;
     prun__models models;
@@ -9361,11 +9338,17 @@ typedef struct prun__resampler {
     double *values;
 } prun__resampler;
 
-/* Custom statistics know rows alone, and compare nothing. */
-static double prun__difference(const prun__resampler *r, prun__models *m, const int64_t *rows,
+/* The statistic, minus that of the other measure where there is one. source: NULL or the rows of a
+   resample, which are all that custom statistics know. */
+static double prun__difference(const prun__resampler *r, prun__models *m, const int32_t *source,
                                prun__arena arena) {
     double value;
-    if (r->options.statistic == PRUN_CUSTOM) return r->options.custom(r->options.user, rows, m->n);
+    int64_t *rows, i;
+    if (r->options.statistic == PRUN_CUSTOM) {
+        rows = (int64_t *)prun__take(&arena, m->n, sizeof *rows);
+        for (i = 0; i < m->n; i++) rows[i] = source ? source[i] : i;
+        return r->options.custom(r->options.user, rows, m->n);
+    }
     value = prun__statistic(m, &r->options, arena);
     if (!m->code[PRUN__OTHER]) return value;
     m->code[PRUN__X] = m->code[PRUN__OTHER];
@@ -9410,15 +9393,14 @@ static double prun__bootstrap_draw(const prun__resampler *r, uint64_t draw, prun
     prun__models m = r->models;
     int32_t *source = (int32_t *)prun__take(&arena, r->capacity, sizeof *source);
     int32_t *copy = (int32_t *)prun__take(&arena, r->capacity, sizeof *copy);
-    int64_t *rows = (int64_t *)prun__take(&arena, r->capacity, sizeof *rows), i;
+    int64_t i;
     m.range = r->capacity;
     m.source = source;
     m.copy = copy;
     m.n = prun__draw_models(r, draw, source, copy, &m.self_pairs, arena);
-    for (i = 0; i < m.n; i++) rows[i] = source[i];
     for (i = 0; i < PRUN__AXES + m.axes; i++)
         m.code[i] = prun__gather(r->models.code[i], source, m.n, &arena);
-    return prun__difference(r, &m, rows, arena);
+    return prun__difference(r, &m, source, arena);
 }
 
 static int64_t prun__cluster_begin(const prun__resampler *r, int64_t cluster) {
@@ -9451,11 +9433,9 @@ static void prun__permute(const prun__resampler *r, uint64_t draw, int32_t *sour
 static double prun__permutation_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
     prun__models m = r->models;
     int32_t *source = (int32_t *)prun__take(&arena, m.n, sizeof *source);
-    int64_t *rows = (int64_t *)prun__take(&arena, m.n, sizeof *rows), i;
     prun__permute(r, draw, source, arena);
-    for (i = 0; i < m.n; i++) rows[i] = source[i];
     m.code[PRUN__Y] = prun__gather(m.code[PRUN__Y], source, m.n, &arena);
-    return prun__difference(r, &m, rows, arena);
+    return prun__difference(r, &m, source, arena);
 }
 
 /* Item 0 is the statistic of the sample itself. */
@@ -9463,34 +9443,26 @@ static void prun__resample_task(void *argument, int64_t item, int64_t worker) {
     const prun__resampler *r = (const prun__resampler *)argument;
     prun__models m = r->models;
     prun__arena arena;
-    int64_t *rows, i;
     arena.at = r->memory + worker * r->room;
-    if (item == 0) {
-        rows = (int64_t *)prun__take(&arena, m.n, sizeof *rows);
-        for (i = 0; i < m.n; i++) rows[i] = i;
-        r->values[0] = prun__difference(r, &m, rows, arena);
-    } else if (r->scheme == PRUN__BOOTSTRAP) {
-        r->values[item] = prun__bootstrap_draw(r, (uint64_t)item, arena);
-    } else {
-        r->values[item] = prun__permutation_draw(r, (uint64_t)item, arena);
-    }
+    r->values[item] = item == 0 ? prun__difference(r, &m, NULL, arena)
+                      : r->scheme == PRUN__BOOTSTRAP
+                          ? prun__bootstrap_draw(r, (uint64_t)item, arena)
+                          : prun__permutation_draw(r, (uint64_t)item, arena);
 }
 
 /* Groups rows by cluster, each row its own where there are none. */
 static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
     const int64_t n = r->models.n;
+    const int32_t *given = r->models.code[PRUN__CLUSTER];
+    int32_t *size = (int32_t *)prun__take(arena, n, sizeof *size);
+    int32_t *counts = (int32_t *)prun__take(arena, n + 2, sizeof *counts);
     int64_t i, largest = 1;
-    int32_t *size, *counts;
     r->cluster = (int32_t *)prun__take(arena, n, sizeof *r->cluster);
     r->by_cluster = (int32_t *)prun__take(arena, n, sizeof *r->by_cluster);
     r->ends = (int32_t *)prun__take(arena, n + 1, sizeof *r->ends);
     r->by_size = (int32_t *)prun__take(arena, n, sizeof *r->by_size);
-    size = (int32_t *)prun__take(arena, n, sizeof *size);
-    counts = (int32_t *)prun__take(arena, n + 2, sizeof *counts);
-    r->clusters = 0;
     for (i = 0; i < n; i++) {
-        r->cluster[i] = r->models.code[PRUN__CLUSTER] ? r->models.code[PRUN__CLUSTER][i]
-                                                      : (int32_t)i;
+        r->cluster[i] = given ? given[i] : (int32_t)i;
         r->clusters = PRUN__MAX(r->clusters, r->cluster[i] + 1);
     }
     prun__sort_codes(r->cluster, n, n, NULL, r->by_cluster, r->ends);
@@ -9530,50 +9502,45 @@ static prun_status prun__check_resampling(prun_context *context, const prun_samp
     return prun__sign_options(context, &o->sign_error, &o->sign_error);
 }
 
-/* Values of the sample (item 0) and of all resamples; *values is to be freed. */
-static prun_status prun__resample(prun_context *context, prun__resampler *r, const double *other,
-                                  const prun_resampling *options, double **values) {
-    const int64_t n = r->sample->n;
+/* Values of the sample (item 0) and of all resamples; *values is to be freed. Resolves options. */
+static prun_status prun__resample(prun_context *context, prun__scheme scheme,
+                                  const prun_sample *sample, const double *other,
+                                  prun_resampling *options, double **values) {
+    prun__resampler r;
     prun__arena arena;
     prun_status status;
-    void *block = NULL, *memory = NULL;
+    void *block = NULL;
     int64_t items, threads = prun__threads(context);
-    r->options = *options;
     *values = NULL;
-    PRUN__TRY(prun__check_resampling(context, r->sample, other, &r->options));
-    items = r->scheme == PRUN__VALUE ? 1 : r->options.resamples + 1;
-    threads = PRUN__MIN(threads, items);
-    status = prun__open(context, "resampling", r->sample, other,
-                        prun__room(7 + PRUN__STATISTIC_ROOM, n), &r->models, &arena, &block);
+    PRUN__TRY(prun__check_resampling(context, sample, other, options));
+    memset(&r, 0, sizeof r);
+    r.options = *options;
+    r.scheme = scheme;
+    items = scheme == PRUN__VALUE ? 1 : options->resamples + 1;
+    status = prun__open(context, "resampling", sample, other,
+                        prun__room(7 + PRUN__STATISTIC_ROOM, sample->n), &r.models, &arena, &block);
     if (status == PRUN_OK) {
-        prun__find_clusters(r, &arena);
-        if (r->options.statistic >= PRUN_SIGN_ERROR_MEAN && r->options.statistic < PRUN_CUSTOM)
-            r->models.environments = prun__count_environments(&r->models, arena);
-        r->room = prun__sum_sizes(
-            prun__room(PRUN__CODES + 12 + PRUN__STATISTIC_ROOM, r->capacity),
-            prun__sign_room(r->capacity, r->models.environments));
-        memory = prun__alloc(context, prun__mul(threads, r->room), 1, "resampling");
-        r->values = *values = (double *)prun__alloc(context, items, sizeof(double), "resampling");
-        if (!memory || !r->values) status = PRUN_ERR_MEMORY;
-    }
-    if (status == PRUN_OK) {
-        r->memory = (char *)memory;
-        prun__for(context, prun__resample_task, r, items);
+        prun__find_clusters(&r, &arena);
+        if (options->statistic >= PRUN_SIGN_ERROR_MEAN && options->statistic < PRUN_CUSTOM)
+            r.models.environments = prun__count_environments(&r.models, arena);
+        r.room = prun__sum_sizes(prun__room(PRUN__CODES + 4 + PRUN__STATISTIC_ROOM, r.capacity),
+                                 prun__sign_room(r.capacity, r.models.environments));
+        r.memory = (char *)prun__alloc(context, prun__mul(PRUN__MIN(threads, items), r.room), 1,
+                                       "resampling");
+        r.values = *values = (double *)prun__alloc(context, items, sizeof(double), "resampling");
+        if (r.memory && r.values) prun__for(context, prun__resample_task, &r, items);
+        else status = PRUN_ERR_MEMORY;
+        prun__free(context, r.memory);
     }
     prun__free(context, block);
-    prun__free(context, memory);
     return status;
 }
 
 PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sample *sample,
                                          const prun_resampling *options, double *value) {
-    prun__resampler r;
+    prun_resampling o = *options;
     double *values;
-    prun_status status;
-    memset(&r, 0, sizeof r);
-    r.sample = sample;
-    r.scheme = PRUN__VALUE;
-    status = prun__resample(context, &r, NULL, options, &values);
+    prun_status status = prun__resample(context, PRUN__VALUE, sample, NULL, &o, &values);
     if (status == PRUN_OK) *value = values[0];
     prun__free(context, values);
     return status;
@@ -9612,15 +9579,10 @@ static void prun__interval_of(double *v, int64_t resamples, double level, prun_i
 PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sample,
                                  const double *other, const prun_resampling *options,
                                  prun_interval *result) {
-    prun__resampler r;
+    prun_resampling o = *options;
     double *values;
-    prun_status status;
-    memset(&r, 0, sizeof r);
-    r.sample = sample;
-    r.scheme = PRUN__BOOTSTRAP;
-    status = prun__resample(context, &r, other, options, &values);
-    if (status == PRUN_OK)
-        prun__interval_of(values, r.options.resamples, r.options.level, result);
+    prun_status status = prun__resample(context, PRUN__BOOTSTRAP, sample, other, &o, &values);
+    if (status == PRUN_OK) prun__interval_of(values, o.resamples, o.level, result);
     prun__free(context, values);
     return status;
 }
@@ -9633,16 +9595,12 @@ PRUNDEF prun_status prun_bootstrap(prun_context *context, const prun_sample *sam
 PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_sample *sample,
                                           const prun_resampling *options, double *p) {
     const double rounding = 1e-12; /* equal statistics differ by so much at most */
-    prun__resampler r;
+    prun_resampling o = *options;
     double *values, reached = 0.0, used = 0.0;
-    prun_status status;
+    prun_status status = prun__resample(context, PRUN__PERMUTE, sample, NULL, &o, &values);
     int64_t i;
-    memset(&r, 0, sizeof r);
-    r.sample = sample;
-    r.scheme = PRUN__PERMUTE;
-    status = prun__resample(context, &r, NULL, options, &values);
-    for (i = 1; status == PRUN_OK && i <= r.options.resamples; i++) {
-        const prun_statistic kind = r.options.statistic;
+    for (i = 1; status == PRUN_OK && i <= o.resamples; i++) {
+        const prun_statistic kind = o.statistic;
         const double v = values[i], own = values[0];
         if (v != v) continue;
         used += 1.0;

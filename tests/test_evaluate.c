@@ -1536,11 +1536,11 @@ static void check_run(const char *line, int status, const char *message)
 }
 
 /* The number behind "key": inside the object of a measure; NaN for null, -99 when it is not there. */
-static double json_value(const char *measure, const char *key)
+static double json_value(const char *name, const char *key)
 {
     char text[100];
     const char *at;
-    snprintf(text, sizeof text, "\"%s\":{\"tau_a\"", measure);
+    snprintf(text, sizeof text, "\"%s\":{\"tau_a\"", name);
     at = out.data != NULL ? strstr(out.data, text) : NULL;
     snprintf(text, sizeof text, "\"%s\":", key);
     at = at != NULL ? strstr(at, text) : NULL;
