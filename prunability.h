@@ -812,11 +812,12 @@ typedef struct prun_kendall {
     int64_t n;
     double tau_a; /* (C - D) / (n (n-1) / 2): the paper's */
     double tau_b; /* tie-corrected; NaN when one variable is constant (undefined) */
+    double tau_c; /* Stuart's, for tables that are not square; NaN as tau_b */
     double p;     /* two-sided, SciPy's rule for exact or normal; NaN where tau_b is undefined */
     double p_normal;       /* the normal approximation in any case */
     double standard_error; /* of tau_a under independence: sqrt(2 (2n+5) / (9 n (n-1))) */
     int32_t exact;         /* 1: p is exact */
-    const char *reason;    /* why tau_b and p are undefined, or NULL */
+    const char *reason;    /* why tau_b, tau_c and p are undefined, or NULL */
 } prun_kendall;
 
 PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
@@ -8179,9 +8180,9 @@ static prun__key *prun__sort_doubles(const double *v, int64_t n, prun__key *keys
     return keys;
 }
 
-/* Dense ranks from 0; every statistic but R2 depends on values through them. Needs room for eight
-   arrays. */
-static void prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena arena) {
+/* Dense ranks from 0, through which alone most statistics depend on values; returns how many there
+   are. Room for eight arrays. */
+static int32_t prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena arena) {
     prun__key *keys = (prun__key *)prun__take(&arena, n, sizeof *keys);
     prun__key *scratch = (prun__key *)prun__take(&arena, n, sizeof *keys);
     int32_t level = 0;
@@ -8191,6 +8192,7 @@ static void prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena ar
         level += i > 0 && keys[i].bits != keys[i - 1].bits;
         rank[keys[i].index] = level;
     }
+    return level + 1;
 }
 
 static int prun__by_value(const void *left, const void *right) {
@@ -8346,7 +8348,7 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
                                      int64_t n, prun_kendall *result) {
     prun__arena arena;
     prun__pairs p;
-    int32_t *rank_x, *rank_y;
+    int32_t *rank_x, *rank_y, levels;
     void *block;
     PRUN__TRY(prun__check_models(context, "Kendall's tau", n));
     PRUN__TRY(prun__check_finite(context, "Kendall's tau, first variable", x, n));
@@ -8356,8 +8358,8 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
     arena.at = (char *)block;
     rank_x = (int32_t *)prun__take(&arena, n, sizeof *rank_x);
     rank_y = (int32_t *)prun__take(&arena, n, sizeof *rank_y);
-    prun__rank(x, n, rank_x, arena);
-    prun__rank(y, n, rank_y, arena);
+    levels = prun__rank(x, n, rank_x, arena);
+    levels = PRUN__MIN(levels, prun__rank(y, n, rank_y, arena));
     p = prun__count_pairs(rank_x, rank_y, n, n, arena);
     prun__free(context, block);
     memset(result, 0, sizeof *result);
@@ -8365,11 +8367,12 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
     result->tau_a = prun__surplus(&p) / p.all;
     result->standard_error = sqrt(prun__tau_variance((double)n));
     result->tau_b = prun__tau_b(&p);
-    result->p = result->p_normal = PRUN__NAN;
+    result->tau_c = result->p = result->p_normal = PRUN__NAN;
     result->reason = p.tied_x == p.all   ? "the first variable is constant"
                      : p.tied_y == p.all ? "the second variable is constant"
                                          : NULL;
     if (result->reason) return PRUN_OK;
+    result->tau_c = 2.0 * prun__surplus(&p) * levels / ((double)n * (double)n * (levels - 1));
     result->exact = p.tied_x == 0.0 && p.tied_y == 0.0 &&
                     (n <= 33 || PRUN__MIN(p.discordant, p.all - p.discordant) <= 1.0);
     result->p_normal = prun__kendall_normal(n, &p, prun__surplus(&p));

@@ -25,7 +25,7 @@
 typedef struct settings {
     const char *hyper, *seed_column, *target, *train, *test, *measures, *fit, *ignore;
     const char *params, *width, *csv, *svg;
-    ex_choice seeds, draws;
+    ex_choice seeds, draws, cmi;
     int64_t resamples, cmi_resamples, folds, seed, test_samples;
     double level, effective;
     int skip_missing, json, quiet;
@@ -66,6 +66,7 @@ typedef struct evaluation {
     size_t count, capacity;
     int64_t best;              /* measure of the largest tau, -1: none */
     double *between;           /* count x count: K of row and column */
+    int with_cmi, with_sign;   /* 0: too many models, or not wanted */
     int problem;               /* exit status of what did not stop the program */
     ex_progress progress;
 } evaluation;
@@ -491,25 +492,44 @@ static int check_constants(evaluation *e)
     return 0;
 }
 
-/* Models of one configuration are one cluster. */
-static int find_clusters(evaluation *e)
-{
-    int64_t a, i, j, n = e->table.rows;
+/* Order of models by their settings; qsort has no place for the table. */
+static const evaluation *sorted_table;
 
-    if (e->axes.count == 0 || e->axes.seed == NULL || e->set.draws.value == 1)
-        return 0;
-    e->cluster = (double *)ex_allocate((size_t)n, sizeof *e->cluster);
-    for (i = 0; i < n; i++) {
-        for (j = 0; j < i; j++) {
-            for (a = 0; a < e->axes.count && !(e->axis[a][i] < e->axis[a][j] ||
-                                               e->axis[a][i] > e->axis[a][j]);)
-                a++;
-            if (a == e->axes.count)
-                break;
-        }
-        e->cluster[i] = j < i ? e->cluster[j] : (double)i;
+static int compare_settings(int64_t i, int64_t j)
+{
+    int64_t a;
+
+    for (a = 0; a < sorted_table->axes.count; a++) {
+        const double *axis = sorted_table->axis[a];
+
+        if (axis[i] < axis[j] || axis[i] > axis[j])
+            return axis[i] < axis[j] ? -1 : 1;
     }
     return 0;
+}
+
+static int by_settings(const void *left, const void *right)
+{
+    return compare_settings(*(const int64_t *)left, *(const int64_t *)right);
+}
+
+/* Models of one configuration are one cluster. */
+static void find_clusters(evaluation *e)
+{
+    int64_t *order, i, n = e->table.rows;
+
+    if (e->axes.count == 0 || e->axes.seed == NULL || e->set.draws.value == 1)
+        return;
+    e->cluster = (double *)ex_allocate((size_t)n, sizeof *e->cluster);
+    order = (int64_t *)ex_allocate((size_t)n, sizeof *order);
+    for (i = 0; i < n; i++)
+        order[i] = i;
+    sorted_table = e;
+    qsort(order, (size_t)n, sizeof *order, by_settings);
+    for (i = 1; i < n; i++)
+        e->cluster[order[i]] =
+            e->cluster[order[i - 1]] + (compare_settings(order[i - 1], order[i]) != 0);
+    free(order);
 }
 
 static int read_table(evaluation *e)
@@ -537,7 +557,8 @@ static int read_table(evaluation *e)
     }
     if ((status = add_baselines(e)) != 0 || (status = check_constants(e)) != 0)
         return status;
-    return find_clusters(e);
+    find_clusters(e);
+    return 0;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */
@@ -630,12 +651,15 @@ static prun_status evaluate_measure(evaluation *e, measure *m)
     if (status == PRUN_OK)
         status = prun_granulated_kendall(&e->context, &e->axes, m->values, e->target,
                                          &m->granulated);
-    if (status == PRUN_OK)
+    m->cmi.k = NAN;
+    m->cmi.best = -1;
+    if (status == PRUN_OK && e->with_cmi)
         status = prun_conditional_information(&e->context, &e->axes, m->values, e->target,
                                               PRUN_TIES_DROP, &m->cmi);
     if (status == PRUN_OK)
         status = regress(e, m);
-    if (status == PRUN_OK)
+    m->sign.all.mean = m->sign.all.p90 = m->sign.all.max = NAN;
+    if (status == PRUN_OK && e->with_sign)
         status = prun_robust_sign_error(&e->context, &e->axes, m->values, e->target, &sign,
                                         &m->sign);
     for (i = 0; i < 2 && status == PRUN_OK; i++)
@@ -671,6 +695,21 @@ static prun_status compare_measures(evaluation *e)
     return status;
 }
 
+/* K of x and y judged by the entropy of x, from what was computed for that of y. */
+static double k_by_first(const prun_cmi *cmi)
+{
+    double k = NAN;
+    int32_t i;
+
+    for (i = 0; i < cmi->subsets; i++) {
+        const prun_information *s = &cmi->subset[i];
+        const double value = s->entropy_x > 1e-12 ? s->information / s->entropy_x : NAN;
+
+        k = value < k || !(k == k) ? value : k;
+    }
+    return k;
+}
+
 static prun_status relate_measures(evaluation *e)
 {
     prun_status status = PRUN_OK;
@@ -678,12 +717,20 @@ static prun_status relate_measures(evaluation *e)
     size_t i, j;
 
     e->between = (double *)ex_allocate(e->count * e->count, sizeof *e->between);
-    for (i = 0; i < e->count && status == PRUN_OK; i++)
-        for (j = 0; j < e->count && status == PRUN_OK; j++) {
+    for (i = 0; i < e->count * e->count; i++)
+        e->between[i] = NAN;
+    for (i = 0; i < e->count && status == PRUN_OK && e->with_cmi; i++) {
+        e->between[i * e->count + i] = e->measures[i].constant ? NAN : 1;
+        for (j = i + 1; j < e->count && status == PRUN_OK; j++) {
             status = prun_conditional_information(&e->context, &e->axes, e->measures[i].values,
                                                   e->measures[j].values, PRUN_TIES_DROP, &cmi);
+            if (status != PRUN_OK)
+                break;
             e->between[i * e->count + j] = cmi.k;
+            e->between[j * e->count + i] = k_by_first(&cmi);
+            ex_progress_add(&e->progress, 1);
         }
+    }
     return status;
 }
 
@@ -710,11 +757,13 @@ static int compute(evaluation *e)
 {
     prun_status status = PRUN_OK;
     size_t i;
+    /* in evaluations of K, which cost the most */
+    const double cost = 1 + 2 * (double)e->set.cmi_resamples, n = (double)e->count;
 
-    ex_progress_start(&e->progress, "evaluating", (double)e->count + 1, e->set.quiet);
+    ex_progress_start(&e->progress, "evaluating", cost * n + n * (n - 1) / 2, e->set.quiet);
     for (i = 0; i < e->count && status == PRUN_OK; i++) {
         status = evaluate_measure(e, &e->measures[i]);
-        ex_progress_add(&e->progress, 1);
+        ex_progress_add(&e->progress, cost);
     }
     if (status == PRUN_OK)
         status = compare_measures(e);
@@ -932,7 +981,9 @@ static void print_reasons(const evaluation *e)
     for (a = 0; a < e->axes.count; a++)
         if (first->granulated.reason[a] != NULL)
             printf("undefined: psi of %s: %s\n", e->axis_name[a], first->granulated.reason[a]);
-    if (first->sign.all.environments == 0 && e->axes.count > 0)
+    if (!e->with_sign)
+        printf("sign errors are left out: they cost the square of the number of models\n");
+    else if (first->sign.all.environments == 0 && e->axes.count > 0)
         printf("undefined: sign errors: none of the %ld pairs of settings that differ in one "
                "hyperparameter\n           has an effective sample size of %g (--effective)\n",
                (long)first->sign.all.dropped, e->set.effective);
@@ -948,7 +999,9 @@ static void print_reasons(const evaluation *e)
         printf("intervals: %ld bootstrap resamples (K: %ld) of %s\n", (long)e->set.resamples,
                (long)e->set.cmi_resamples,
                e->cluster != NULL ? "configurations with all their seeds" : "models");
-    if (e->set.cmi_resamples == 0 && e->set.resamples > 0)
+    if (!e->with_cmi)
+        printf("K is left out: it costs the square of the number of models (--cmi yes)\n");
+    else if (e->set.cmi_resamples == 0 && e->set.resamples > 0)
         printf("p (K) is left out: it would take long with so many models (--cmi-resamples)\n");
     if (e->table.rows < 100)
         printf("%ld models show the machinery rather than a ranking of measures\n",
@@ -972,7 +1025,7 @@ static void print_tables(const evaluation *e)
     print_table_1(e);
     if (e->axes.count > 0)
         print_table_2(e);
-    if (e->count > 1)
+    if (e->count > 1 && e->with_cmi)
         print_table_3(e);
     print_table_4(e);
     print_reasons(e);
@@ -1058,6 +1111,7 @@ static void json_measure(const evaluation *e, const measure *m)
     printf(":{");
     json_number("tau_a", undefined ? NAN : m->kendall.tau_a, ",");
     json_number("tau_b", m->kendall.tau_b, ",");
+    json_number("tau_c", m->kendall.tau_c, ",");
     json_number("p", m->kendall.p, ",");
     json_number("p_holm", m->holm, ",");
     json_number("standard_error", m->kendall.standard_error, ",");
@@ -1513,9 +1567,11 @@ static int parse(int argc, char **argv, settings *set)
         {"width", EX_TEXT, &set->width, "", 0, 0, "width, a baseline [width]"},
         {"skip-missing", EX_FLAG, &set->skip_missing, NULL, 0, 0,
          "leave out models with missing values"},
-        {"resamples", EX_INT, &set->resamples, "2000", 0, 1e8, "of each bootstrap; 0: none"},
+        {"resamples", EX_INT, &set->resamples, "-1", -1, 1e8,
+         "of each bootstrap; 0: none; -1: 2000, fewer for huge tables"},
+        {"cmi", EX_CHOICE, &set->cmi, "auto", 0, 0, "K; auto: unless it would take an hour"},
         {"cmi-resamples", EX_INT, &set->cmi_resamples, "-1", -1, 1e8,
-         "for K; -1: 200, and none for large tables"},
+         "for K; -1: 200, none for large tables"},
         {"draws", EX_CHOICE, &set->draws, "configurations", 0, 0,
          "what the bootstrap draws, where seeds are known"},
         {"level", EX_REAL, &set->level, "0.95", 0.01, 0.9999, "of the intervals"},
@@ -1542,6 +1598,7 @@ static int parse(int argc, char **argv, settings *set)
         options, sizeof options / sizeof *options, 1, 1};
 
     set->seeds.names = "fixed|pooled|averaged";
+    set->cmi.names = "auto|yes|no";
     set->draws.names = "configurations|models";
     return ex_parse(&program, argc, argv, NULL);
 }
@@ -1560,15 +1617,21 @@ static void release(evaluation *e)
     prun_table_free(&e->table);
 }
 
-/* K costs n^2 per subset: by default its resampling is left out where it would take a minute. */
-static void choose_cmi_resamples(evaluation *e)
+/* Defaults by the size of the table. K costs n^2 per subset, about a second for 10^9 pairs. */
+static void choose_effort(evaluation *e)
 {
-    const double n = (double)e->table.rows, axes = (double)e->axes.count;
+    const double n = (double)e->table.rows, axes = (double)e->axes.count, count = (double)e->count;
     const double pairs = n * n / 2 * (1 + axes + axes * (axes - 1) / 2);
 
+    e->with_cmi = e->set.cmi.value == 1 ||
+                  (e->set.cmi.value == 0 && pairs * count * (count + 1) / 2 < 4e12);
+    e->with_sign = n * n * axes < 5e9;
+    if (e->set.resamples < 0)
+        e->set.resamples = n < 1e5 ? 2000 : n < 1e6 ? 200 : 100;
     if (e->set.cmi_resamples < 0)
-        e->set.cmi_resamples =
-            pairs * 400 * (double)e->count < 6e10 && e->set.resamples > 0 ? 200 : 0;
+        e->set.cmi_resamples = pairs * 400 * count < 6e10 && e->set.resamples > 0 ? 200 : 0;
+    if (!e->with_cmi)
+        e->set.cmi_resamples = 0;
 }
 
 static int run(evaluation *e)
@@ -1577,7 +1640,7 @@ static int run(evaluation *e)
 
     if (status != 0)
         return status;
-    choose_cmi_resamples(e);
+    choose_effort(e);
     status = compute(e);
     if (status == 0 && e->set.json)
         print_json(e);

@@ -51,6 +51,7 @@ static int sign_of(double a, double b)
 
 static void kendall_small_grid(void)
 {
+    const double tied_x[6] = {1, 2, 2, 3, 4, 4}, tied_y[6] = {1, 3, 2, 3, 5, 4};
     prun_kendall k;
     CHECK_STATUS(prun_kendall_tau(&test_context, mu_a, gap_a, 6, &k), PRUN_OK);
     CHECK_CLOSE(k.tau_a, 0.6, 1e-14, 0);
@@ -65,6 +66,11 @@ static void kendall_small_grid(void)
     CHECK_CLOSE(k.standard_error, 0.22095598842653896, 0, 1e-10);
     CHECK_STATUS(prun_kendall_tau(&test_context, mu_b, mu2_b, 12, &k), PRUN_OK);
     CHECK_CLOSE(k.tau_a, 0.5757575757575758, 1e-14, 0);
+    CHECK_STATUS(prun_kendall_tau(&test_context, tied_x, tied_y, 6, &k), PRUN_OK);
+    CHECK_CLOSE(k.tau_a, 0.8, 1e-14, 0);
+    CHECK_CLOSE(k.tau_b, 0.8894991799933214, 1e-14, 0);
+    CHECK_CLOSE(k.tau_c, 0.8888888888888888, 1e-14, 0);
+    CHECK_CLOSE(k.p, 0.017411131570499803, 0, 1e-10);
     CHECK_STATUS(prun_kendall_tau(&test_context, mu_t, gap_t, 6, &k), PRUN_OK);
     CHECK_CLOSE(k.tau_a, 0.6, 1e-14, 0);
     CHECK_CLOSE(k.tau_b, 0.6428571428571429, 1e-14, 0);
@@ -684,6 +690,9 @@ static void sign_error_of_a_pair(void)
                 0.31321400777222, 1e-12, 0);
     CHECK_CLOSE(weight, 1.4560576530633265, 1e-12, 0);
     CHECK_CLOSE(ess, 2.9945453079304216, 1e-12, 0);
+    /* on a huge test set every difference is certain: the plain share of errors */
+    CHECK_CLOSE(prun_sign_error_pair(c1, g1, 2, c2, g2, 2, 1e12, &weight, &ess), 0.5, 1e-12, 0);
+    CHECK_CLOSE(ess, 4, 1e-12, 0);
 }
 
 static void sign_error_of_two_settings(void)

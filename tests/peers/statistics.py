@@ -91,6 +91,7 @@ def kendall(program, generator):
             name = f"n {n}, {levels} levels"
             check(f"{name}: tau_b", got["tau_b"], want[0])
             check(f"{name}: p", got["p"], want[1])
+            check(f"{name}: tau_c", got["tau_c"], stats.kendalltau(x, y, variant="c")[0])
             check(f"{name}: tau_a", got["tau_a"], tau_a(x, y))
             line = stats.linregress(x, y)
             check(f"{name}: r2", got["r2"], line.rvalue ** 2)
