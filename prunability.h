@@ -8348,7 +8348,7 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
                                      int64_t n, prun_kendall *result) {
     prun__arena arena;
     prun__pairs p;
-    int32_t *rank_x, *rank_y, levels;
+    int32_t *rank_x, *rank_y, levels, levels_y;
     void *block;
     PRUN__TRY(prun__check_models(context, "Kendall's tau", n));
     PRUN__TRY(prun__check_finite(context, "Kendall's tau, first variable", x, n));
@@ -8359,7 +8359,8 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
     rank_x = (int32_t *)prun__take(&arena, n, sizeof *rank_x);
     rank_y = (int32_t *)prun__take(&arena, n, sizeof *rank_y);
     levels = prun__rank(x, n, rank_x, arena);
-    levels = PRUN__MIN(levels, prun__rank(y, n, rank_y, arena));
+    levels_y = prun__rank(y, n, rank_y, arena);
+    levels = PRUN__MIN(levels, levels_y);
     p = prun__count_pairs(rank_x, rank_y, n, n, arena);
     prun__free(context, block);
     memset(result, 0, sizeof *result);
