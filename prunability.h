@@ -58,8 +58,8 @@
    [PRUNE]        pruning and the prunability search
    [HESSIAN]      curvature: eigenvalues, spectrum, trace, effective dimensionality
    [MEASURE]      generalization measures on weights and logits
-   [STATS]        evaluation statistics
-   [FILES]        data sets and checkpoints
+   [STATS]        evaluation statistics and tables of models
+   [FILES]        data sets, checkpoints, tables
    [CORE.I]       status, memory, threads, sorting
    [RNG.I]        Philox4x32-10 and what is drawn from it
    [OPS.I]        kernels, convolution, softmax
@@ -70,8 +70,8 @@
    [PRUNE.I]      masks, exact search, loss curve
    [HESSIAN.I]    Lanczos, quadrature, estimates
    [MEASURE.I]    norms and margins
-   [STATS.I]      Kendall's tau
-   [FILES.I]      IDX, CIFAR, safetensors
+   [STATS.I]      Kendall, information, regression, resampling, tables
+   [FILES.I]      IDX, CIFAR, safetensors, CSV
    [LICENSE]      MIT
 */
 /* [DOCS] what a reader of the API should know */
@@ -800,7 +800,7 @@ PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epoch
 PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int64_t n,
                                  int64_t classes, double *margins);
 
-/* [STATS] evaluation statistics */
+/* [STATS] evaluation statistics and tables of models */
 /*
    Models are rows: measures, targets and hyperparameters are arrays of n finite doubles. What is
    undefined is NaN, and the result's `reason` says why. Functions are thread safe for different
@@ -1063,7 +1063,7 @@ PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table 
 /* Removes the rows whose flag in keep (one per row) is 0; indices and lines follow. */
 PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
 
-/* [FILES] data sets and checkpoints */
+/* [FILES] data sets, checkpoints, tables */
 
 /* IDX files of the MNIST family: images (magic 2051) and labels (magic 2049). */
 typedef struct prun_idx_options {
@@ -9832,7 +9832,7 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
     }
 }
 
-/* [FILES.I] IDX, CIFAR, safetensors */
+/* [FILES.I] IDX, CIFAR, safetensors, CSV */
 
 /* An open file and its size. */
 typedef struct prun__file {
