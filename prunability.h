@@ -8727,22 +8727,18 @@ static void prun__cell(const double *w, prun_information *s) {
 /* Pairs of a cell, by sign of x and of y in {-1, 0, 1}, to signs in {-1, 1}; flip: of the pairs the
    other way round. Adds to w. */
 static void prun__signs(const int64_t *count, prun_ties ties, int flip, double *w) {
-    const double minus = ties == PRUN_TIES_STRICT ? 1.0 : 0.5; /* share of a tie */
-    const double share[2] = {minus, 1.0 - minus};
-    int a, b, i, j;
-    if (ties == PRUN_TIES_DROP) {
-        for (i = 0; i < 4; i++) w[i] += (double)count[flip ? 8 - 6 * (i / 2) - 2 * (i % 2)
-                                                           : 6 * (i / 2) + 2 * (i % 2)];
-        return;
+    const double half = ties == PRUN_TIES_HALF ? 0.5 : 0.0;
+    const double tie[2] = {ties == PRUN_TIES_STRICT ? 1.0 : half, half}; /* shares of - and + */
+    int k, i, j;
+    for (k = 0; k < 9; k++) {
+        const int a = k / 3, b = k % 3;
+        const double n = (double)count[flip ? 8 - k : k];
+        if (n == 0.0) continue;
+        for (i = 0; i < 2; i++)
+            for (j = 0; j < 2; j++)
+                w[2 * i + j] += n * (a == 1 ? tie[i] : (double)(a == 2 * i)) *
+                                (b == 1 ? tie[j] : (double)(b == 2 * j));
     }
-    for (a = 0; a < 3; a++)
-        for (b = 0; b < 3; b++) {
-            const double n = (double)count[flip ? 8 - 3 * a - b : 3 * a + b];
-            for (i = 0; i < 2; i++)
-                for (j = 0; j < 2; j++)
-                    w[2 * i + j] += n * (a == 1 ? share[i] : (double)(a == 2 * i)) *
-                                    (b == 1 ? share[j] : (double)(b == 2 * j));
-        }
 }
 
 /* Cells (u, v) for all v >= u, and their mirrors. count: nine per v. */
