@@ -40,7 +40,7 @@ typedef struct measure {
     double *own;        /* values that belong to the measure, or NULL */
     int64_t column;     /* of the table, -1: computed */
     kind kind;
-    int constant;
+    int constant, found; /* found: not named by anybody */
     prun_kendall kendall;
     prun_granulated granulated;
     prun_cmi cmi;
@@ -290,6 +290,7 @@ static int find_measures(evaluation *e)
             return EX_USAGE;
         }
         add_measure(e, e->table.names[i], values, PLAIN)->column = i;
+        e->measures[e->count - 1].found = 1;
     }
     return 0;
 }
@@ -462,10 +463,11 @@ static int is_constant(const double *values, int64_t n)
     return i == n;
 }
 
-/* A constant target ranks nothing; a constant measure has a row that says so. */
+/* A constant target ranks nothing; a constant measure has a row that says so. It is a fault where
+   it was asked for, or where there is no other. */
 static int check_constants(evaluation *e)
 {
-    size_t i;
+    size_t i, varying = 0;
 
     if (is_constant(e->target, e->table.rows)) {
         fprintf(stderr, "error: %s: lines %ld to %ld, column %ld (%s): the target is %g in every "
@@ -481,15 +483,28 @@ static int check_constants(evaluation *e)
         measure *m = &e->measures[i];
 
         m->constant = is_constant(m->values, e->table.rows);
+        varying += !m->constant && m->kind != BASELINE;
+    }
+    for (i = 0; i < e->count; i++) {
+        const measure *m = &e->measures[i];
+        const int fault = !m->found || varying == 0;
+
         if (!m->constant || m->kind == BASELINE)
             continue;
-        fprintf(stderr, "error: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends "
-                        "on it is undefined\n",
-                e->path, edge_line(e, 0), edge_line(e, 1), (long)m->column + 1, m->name,
-                m->values[0]);
-        e->problem = EX_USAGE;
+        fprintf(stderr, "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on it "
+                        "is undefined\n",
+                fault ? "error" : "note", e->path, edge_line(e, 0), edge_line(e, 1),
+                (long)m->column + 1, m->name, m->values[0]);
+        if (fault)
+            e->problem = EX_USAGE;
     }
-    return 0;
+    return varying > 0 || e->problem == 0 ? 0 : EX_USAGE;
+}
+
+/* Columns that nobody asked for and that say nothing stay out of the printed tables. */
+static int shown(const measure *m)
+{
+    return !(m->found && m->constant);
 }
 
 /* Order of models by their settings; qsort has no place for the table. */
@@ -824,6 +839,8 @@ static void print_table_1(const evaluation *e)
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
+        if (!shown(m))
+            continue;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
         cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
         interval_cell(&t, &m->tau_interval);
@@ -862,6 +879,8 @@ static void print_table_2(const evaluation *e)
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
+        if (!shown(m))
+            continue;
         g = &m->granulated;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
         for (a = 0; a < e->axes.count; a++)
@@ -893,17 +912,22 @@ static void print_table_3(const evaluation *e)
     ex_table t = {0, 0, 0, NULL};
     ex_text header = {NULL, 0, 0};
     size_t i, j;
+    int number = 0;
 
     printf("\nTable 3. Conditional mutual information K between measures, in parts of the entropy of "
            "the\ncolumn's measure\n\n");
     ex_text_add(&header, "measure");
     for (j = 0; j < e->count; j++)
-        ex_text_add(&header, "|(%d)", (int)j + 1);
+        if (shown(&e->measures[j]))
+            ex_text_add(&header, "|(%d)", ++number);
     ex_table_header(&t, header.data);
-    for (i = 0; i < e->count; i++) {
-        ex_table_cell(&t, "(%d) %s", (int)i + 1, e->measures[i].label);
+    for (i = 0, number = 0; i < e->count; i++) {
+        if (!shown(&e->measures[i]))
+            continue;
+        ex_table_cell(&t, "(%d) %s", ++number, e->measures[i].label);
         for (j = 0; j < e->count; j++)
-            cell(&t, "%.3f", e->between[i * e->count + j]);
+            if (shown(&e->measures[j]))
+                cell(&t, "%.3f", e->between[i * e->count + j]);
     }
     ex_table_print(&t, stdout);
     ex_table_free(&t);
@@ -931,6 +955,8 @@ static void print_table_4(const evaluation *e)
         const measure *m = &e->measures[i];
         size_t baseline = e->count - (e->controls[0] != NULL) - (e->controls[1] != NULL);
 
+        if (!shown(m))
+            continue;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
         cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
         for (c = 0; c < 2; c++)
@@ -965,6 +991,8 @@ static void print_reasons(const evaluation *e)
     size_t i;
     int64_t a;
 
+    while (first + 1 < e->measures + e->count && first->constant)
+        first++;
     printf("\n");
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
@@ -1594,7 +1622,7 @@ static int parse(int argc, char **argv, settings *set)
         "comparisons (Table 4).\nWhat is undefined is a dash with a reason below, null in JSON, an "
         "empty cell in CSV.\n\nA measure is good when it grows with the target: give measures that "
         "should fall with the\nopposite sign. Missing values are empty cells or NA. Exit status: 0; "
-        "1 failure; 2 wrong\ncommand line or table, also when a measure is constant.",
+        "1 failure; 2 wrong\ncommand line or table, also when a measure that was asked for is constant.",
         options, sizeof options / sizeof *options, 1, 1};
 
     set->seeds.names = "fixed|pooled|averaged";

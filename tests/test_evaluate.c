@@ -1710,7 +1710,13 @@ static void program_undefined(void)
     static const char text[] = "w,m,c,gap\n1,1,7,1\n1,2,7,3\n1,3,7,2\n1,4,7,5\n";
     NEEDS_FORK;
     CHECK(write_file(csv_path, text, sizeof text - 1));
-    check_run("build/test_evaluate.csv --hyper w --json", 2, "column 3 (c): constant (7)");
+    check_run("build/test_evaluate.csv --hyper w --json", 0,
+              "note: build/test_evaluate.csv: lines 2 to 5, column 3 (c): constant (7)");
+    CHECK(isnan(json_value("c", "tau_a")));
+    check_run("build/test_evaluate.csv --hyper w", 0, "constant (7)");
+    CHECK(strstr(out.data, "undefined: all of c: it is 7 in every model") != NULL);
+    check_run("build/test_evaluate.csv --hyper w --measures m,c --json", 2,
+              "error: build/test_evaluate.csv: lines 2 to 5, column 3 (c): constant (7)");
     CHECK(isnan(json_value("c", "tau_a")) && isnan(json_value("c", "tau_b")));
     CHECK(isnan(json_value("c", "p")) && isnan(json_value("c", "K")) && isnan(json_value("c", "w")));
     CHECK(isnan(json_value("c", "r2")) && isnan(json_value("c", "Psi")));
