@@ -489,8 +489,8 @@ static int check_constants(evaluation *e)
         const measure *m = &e->measures[i];
         const int fault = !m->found || varying == 0;
 
-        if (!m->constant || m->kind == BASELINE)
-            continue;
+        if (!m->constant || m->kind == BASELINE || (!fault && !e->set.json))
+            continue; /* the tables name the last kind themselves */
         fprintf(stderr, "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on it "
                         "is undefined\n",
                 fault ? "error" : "note", e->path, edge_line(e, 0), edge_line(e, 1),
@@ -990,6 +990,7 @@ static void print_reasons(const evaluation *e)
     const measure *first = &e->measures[0];
     size_t i;
     int64_t a;
+    int constant = 0;
 
     while (first + 1 < e->measures + e->count && first->constant)
         first++;
@@ -997,9 +998,17 @@ static void print_reasons(const evaluation *e)
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
-        if (m->constant)
+        if (!shown(m))
+            printf("%s%s", constant++ == 0 ? "left out, being the same in every model: " : ", ",
+                   m->label);
+    }
+    printf("%s", constant > 0 ? "\n" : "");
+    for (i = 0; i < e->count; i++) {
+        const measure *m = &e->measures[i];
+
+        if (m->constant && shown(m))
             printf("undefined: all of %s: it is %g in every model\n", m->label, m->values[0]);
-        else if (m->cmi.reason != NULL)
+        else if (m->cmi.reason != NULL && shown(m))
             printf("undefined: K of %s: %s\n", m->label, m->cmi.reason);
         for (a = 0; a < 2 && !m->constant; a++)
             if (e->controls[a] != NULL && m->partial[a] != m->partial[a])

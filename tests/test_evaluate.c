@@ -1713,7 +1713,9 @@ static void program_undefined(void)
     check_run("build/test_evaluate.csv --hyper w --json", 0,
               "note: build/test_evaluate.csv: lines 2 to 5, column 3 (c): constant (7)");
     CHECK(isnan(json_value("c", "tau_a")));
-    check_run("build/test_evaluate.csv --hyper w", 0, "constant (7)");
+    check_run("build/test_evaluate.csv --hyper w", 0, "");
+    CHECK(strstr(out.data, "left out, being the same in every model: c\n") != NULL);
+    check_run("build/test_evaluate.csv --hyper w --measures m,c", 2, "constant (7)");
     CHECK(strstr(out.data, "undefined: all of c: it is 7 in every model") != NULL);
     check_run("build/test_evaluate.csv --hyper w --measures m,c --json", 2,
               "error: build/test_evaluate.csv: lines 2 to 5, column 3 (c): constant (7)");
