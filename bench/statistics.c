@@ -131,7 +131,8 @@ static int run(bench *b, const settings *set, ex_csv *csv)
         int64_t resamples;
         double goal;
     } resampled[] = {{"10,000 bootstrap resamples of tau, 324 models", PRUN_TAU_A, 10000, 10},
-                     {"10,000 bootstrap resamples of Psi, 324 models, 5 axes", PRUN_PSI_MEAN, 10000, 0},
+                     {"10,000 bootstrap resamples of Psi, 324 models, 5 axes", PRUN_PSI_MEAN, 10000,
+                      0},
                      {"10,000 bootstrap resamples of R2, 324 models", PRUN_R2, 10000, 0},
                      {"500 bootstrap resamples of K, 324 models, 5 axes", PRUN_CMI, 500, 0}};
     ex_table table = {0, 0, 0, NULL};
@@ -145,7 +146,8 @@ static int run(bench *b, const settings *set, ex_csv *csv)
     if (status == 0)
         status = row(b, set, &table, csv, "Kendall with ties", kendall, 0);
     if (status == 0)
-        status = row(b, set, &table, csv, "CMI, 10,000 models, 7 axes, 29 subsets", information, 10);
+        status = row(b, set, &table, csv, "CMI, 10,000 models, 7 axes, 29 subsets", information,
+                     10);
     for (i = 0; i < sizeof resampled / sizeof *resampled && status == 0; i++) {
         b->resampling.statistic = resampled[i].statistic;
         b->resampling.resamples = resampled[i].resamples;

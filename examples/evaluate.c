@@ -161,7 +161,8 @@ static int find_target(evaluation *e)
     int64_t i, column;
 
     if (strcmp(e->set.target, "gap") != 0 ||
-        (!given && (prun_table_find(&e->table, train) < 0 || prun_table_find(&e->table, test) < 0))) {
+        (!given && (prun_table_find(&e->table, train) < 0 ||
+                    prun_table_find(&e->table, test) < 0))) {
         e->target = numbers(e, e->set.target);
         snprintf(e->target_text, sizeof e->target_text, "%s", e->set.target);
         return e->target != NULL ? 0 : EX_USAGE;
@@ -195,6 +196,8 @@ static measure *add_measure(evaluation *e, const char *name, const double *value
     m->kind = what;
     m->r2 = m->adjusted_r2 = m->cv_r2 = m->holm = m->cmi_p = NAN;
     m->partial[0] = m->partial[1] = m->comparison_holm = NAN;
+    m->comparison.estimate = m->comparison.p = NAN;
+    m->comparison.lower = m->comparison.upper = NAN;
     return m;
 }
 
@@ -491,8 +494,8 @@ static int check_constants(evaluation *e)
 
         if (!m->constant || m->kind == BASELINE || (!fault && !e->set.json))
             continue; /* the tables name the last kind themselves */
-        fprintf(stderr, "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on it "
-                        "is undefined\n",
+        fprintf(stderr, "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on "
+                        "it is undefined\n",
                 fault ? "error" : "note", e->path, edge_line(e, 0), edge_line(e, 1),
                 (long)m->column + 1, m->name, m->values[0]);
         if (fault)
@@ -615,7 +618,8 @@ static prun_status regress(evaluation *e, measure *m)
     memset(&options, 0, sizeof options);
     options.folds = e->set.folds;
     options.seed = (uint64_t)e->set.seed;
-    status = prun_regression_fit(&e->context, &m->values, 1, e->target, e->table.rows, &options, &r);
+    status = prun_regression_fit(&e->context, &m->values, 1, e->target, e->table.rows, &options,
+                                 &r);
     if (status != PRUN_OK)
         return status;
     m->r2 = r.r2;
@@ -703,7 +707,6 @@ static prun_status compare_measures(evaluation *e)
         measure *m = &e->measures[i];
         const prun_sample s = sample_of(e, &e->measures[e->best]);
 
-        m->comparison.p = m->comparison.estimate = NAN;
         if (o.resamples > 0 && (int64_t)i != e->best && !m->constant)
             status = prun_compare(&e->context, &s, m->values, &o, &m->comparison);
     }
@@ -914,8 +917,8 @@ static void print_table_3(const evaluation *e)
     size_t i, j;
     int number = 0;
 
-    printf("\nTable 3. Conditional mutual information K between measures, in parts of the entropy of "
-           "the\ncolumn's measure\n\n");
+    printf("\nTable 3. Conditional mutual information K between measures, in parts of the entropy "
+           "of the\ncolumn's measure\n\n");
     ex_text_add(&header, "measure");
     for (j = 0; j < e->count; j++)
         if (shown(&e->measures[j]))
@@ -1236,7 +1239,7 @@ static void csv_header(ex_csv *csv, const evaluation *e)
 static void csv_row(ex_csv *csv, const evaluation *e, size_t row)
 {
     const measure *m = &e->measures[row];
-    const int undefined = m->constant, compared = m->comparison.estimate == m->comparison.estimate &&
+    const int undefined = m->constant, compared = m->comparison.lower == m->comparison.lower &&
                                                   (int64_t)row != e->best;
     char given[256] = "";
     int64_t a;
@@ -1476,7 +1479,8 @@ static int svg_scatter(const evaluation *e, const measure *m, ex_text *path)
     svg_text(file, 80, 34, "font-size=\"14\"", text);
     svg_ticks(file, &x, &y);
     svg_text(file, 320, 446, "text-anchor=\"middle\" font-size=\"14\"", m->label);
-    svg_text(file, 18, 225, "text-anchor=\"middle\" font-size=\"14\" transform=\"rotate(-90 18 225)\"",
+    svg_text(file, 18, 225,
+             "text-anchor=\"middle\" font-size=\"14\" transform=\"rotate(-90 18 225)\"",
              e->target_text);
     for (axis = 0; axis < e->axes.count && count == 0; axis++)
         count = levels_of(e->axis[axis], e->table.rows, levels);
@@ -1586,22 +1590,22 @@ static int write_svg(const evaluation *e)
 static int parse(int argc, char **argv, settings *set)
 {
     const ex_option options[] = {
-        {"hyper", EX_TEXT, &set->hyper, "", 0, 0, "columns that were varied: a,b,c"},
-        {"seed-column", EX_TEXT, &set->seed_column, "", 0, 0, "column of the random seed"},
+        {"hyper", EX_TEXT, &set->hyper, NULL, 0, 0, "columns that were varied: a,b,c"},
+        {"seed-column", EX_TEXT, &set->seed_column, NULL, 0, 0, "column of the random seed"},
         {"seeds", EX_CHOICE, &set->seeds, "fixed", 0, 0,
          "granulated tau: within equal seed, all together, of means"},
         {"target", EX_TEXT, &set->target, "gap", 0, 0,
          "column to predict; gap: test minus train error"},
-        {"train", EX_TEXT, &set->train, "", 0, 0, "training error of the gap [train_error]"},
-        {"test", EX_TEXT, &set->test, "", 0, 0, "test error of the gap [test_error]"},
-        {"measures", EX_TEXT, &set->measures, "", 0, 0,
+        {"train", EX_TEXT, &set->train, NULL, 0, 0, "training error of the gap [train_error]"},
+        {"test", EX_TEXT, &set->test, NULL, 0, 0, "test error of the gap [test_error]"},
+        {"measures", EX_TEXT, &set->measures, NULL, 0, 0,
          "columns a,b,c; without it every column of numbers that has no role"},
-        {"ignore", EX_TEXT, &set->ignore, "", 0, 0, "columns a,b* that are no measures"},
-        {"fit", EX_TEXT, &set->fit, "", 0, 0,
+        {"ignore", EX_TEXT, &set->ignore, NULL, 0, 0, "columns a,b* that are no measures"},
+        {"fit", EX_TEXT, &set->fit, NULL, 0, 0,
          "NAME=COLUMN*[+COLUMN..][,NAME=..]: a measure by regression on columns"},
-        {"params", EX_TEXT, &set->params, "", 0, 0,
+        {"params", EX_TEXT, &set->params, NULL, 0, 0,
          "parameter count, a baseline [params, parameters]"},
-        {"width", EX_TEXT, &set->width, "", 0, 0, "width, a baseline [width]"},
+        {"width", EX_TEXT, &set->width, NULL, 0, 0, "width, a baseline [width]"},
         {"skip-missing", EX_FLAG, &set->skip_missing, NULL, 0, 0,
          "leave out models with missing values"},
         {"resamples", EX_INT, &set->resamples, "-1", -1, 1e8,
@@ -1619,8 +1623,8 @@ static int parse(int argc, char **argv, settings *set)
          "effective sample size of an environment, for sign errors"},
         {"seed", EX_INT, &set->seed, "1", 0, 9007199254740992.0, "of resampling and folds"},
         {"json", EX_FLAG, &set->json, NULL, 0, 0, "print JSON in place of the tables"},
-        {"csv", EX_TEXT, &set->csv, "", 0, 0, "file to write a row per measure to"},
-        {"svg", EX_TEXT, &set->svg, "", 0, 0, "directory to draw scatter plots and psi in"},
+        {"csv", EX_TEXT, &set->csv, NULL, 0, 0, "file to write a row per measure to"},
+        {"svg", EX_TEXT, &set->svg, NULL, 0, 0, "directory to draw scatter plots and psi in"},
         {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
     const ex_program program = {
         "evaluate", "TABLE.csv",
@@ -1630,10 +1634,14 @@ static int parse(int argc, char **argv, settings *set)
         "information\nbetween measures (Table 3), trivial baselines, robust sign errors and "
         "comparisons (Table 4).\nWhat is undefined is a dash with a reason below, null in JSON, an "
         "empty cell in CSV.\n\nA measure is good when it grows with the target: give measures that "
-        "should fall with the\nopposite sign. Missing values are empty cells or NA. Exit status: 0; "
-        "1 failure; 2 wrong\ncommand line or table, also when a measure that was asked for is constant.",
+        "should fall with the\nopposite sign. Missing values are empty cells or NA. Exit status: "
+        "0; 1 failure; 2 wrong\ncommand line or table, also when a measure that was asked for is "
+        "constant.\n\nExample:\n"
+        "  evaluate demo.csv --hyper width,depth,dropout,l2,augment --seed-column seed --svg plots",
         options, sizeof options / sizeof *options, 1, 1};
 
+    set->hyper = set->seed_column = set->train = set->test = set->measures = set->ignore = "";
+    set->fit = set->params = set->width = set->csv = set->svg = "";
     set->seeds.names = "fixed|pooled|averaged";
     set->cmi.names = "auto|yes|no";
     set->draws.names = "configurations|models";

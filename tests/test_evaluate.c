@@ -1188,7 +1188,8 @@ static void numbers_as_strtod(void)
         "179769313486231570814527423731704356798070567525844996598917476803157260780028538760589558"
         "632766878171540458953514382464234321326889464182768467546703537516986049910576551282076245"
         "490090389328944075868508455133942304583236903222948165808559332123347747979726144647368",
-        "6.631236871469758276785396630275967242439909994735600e-316", "1e-323", "7.2057594037927933e16"};
+        "6.631236871469758276785396630275967242439909994735600e-316", "1e-323",
+        "7.2057594037927933e16"};
     char text[80];
     size_t i;
     for (i = 0; i < sizeof hard / sizeof *hard; i++) {
@@ -1548,7 +1549,7 @@ static void check_run(const char *line, int status, const char *message)
     }
 }
 
-/* The number behind "key": inside the object of a measure; NaN for null, -99 when it is not there. */
+/* The number behind "key": in the object of a measure; NaN for null, -99 when it is not there. */
 static double json_value(const char *name, const char *key)
 {
     char text[100];
@@ -1568,8 +1569,8 @@ static int write_set_b(void)
     int i, fine;
     ex_text_add(&text, "width,aug,seed,mu,mu2,train_error,test_error,note\n");
     for (i = 0; i < 12; i++) {
-        ex_text_add(&text, "%g,%s,%g,%g,%g,0.001,%.17g,ok\n", width_b[i], aug_b[i] > 0 ? "on" : "off",
-                    seed_b[i], mu_b[i], mu2_b[i], gap_b[i] + 0.001);
+        ex_text_add(&text, "%g,%s,%g,%g,%g,0.001,%.17g,ok\n", width_b[i],
+                    aug_b[i] > 0 ? "on" : "off", seed_b[i], mu_b[i], mu2_b[i], gap_b[i] + 0.001);
     }
     fine = write_file(csv_path, text.data, text.length);
     ex_text_free(&text);
@@ -1592,7 +1593,8 @@ static void program_json(void)
     CHECK_CLOSE(json_value("mu", "K"), 0.04540024223423999, 0, 1e-12);
     CHECK_CLOSE(json_value("mu", "r2"), 0.686791340680313, 0, 1e-10);
     CHECK_CLOSE(json_value("mu", "adj_r2"), 0.6554704747483443, 0, 1e-10);
-    CHECK(isnan(json_value("mu", "sign_error_mean")) && isnan(json_value("mu", "tau_given_params")));
+    CHECK(isnan(json_value("mu", "sign_error_mean")));
+    CHECK(isnan(json_value("mu", "tau_given_params")));
     CHECK(json_value("1 / width", "tau_a") > 0.3);
     CHECK(json_value("note", "tau_a") == -99 && json_value("train_error", "tau_a") == -99);
     check_run("build/test_evaluate.csv --hyper width,aug --seed-column seed --json --seeds pooled "
@@ -1720,7 +1722,8 @@ static void program_undefined(void)
     check_run("build/test_evaluate.csv --hyper w --measures m,c --json", 2,
               "error: build/test_evaluate.csv: lines 2 to 5, column 3 (c): constant (7)");
     CHECK(isnan(json_value("c", "tau_a")) && isnan(json_value("c", "tau_b")));
-    CHECK(isnan(json_value("c", "p")) && isnan(json_value("c", "K")) && isnan(json_value("c", "w")));
+    CHECK(isnan(json_value("c", "p")) && isnan(json_value("c", "K")));
+    CHECK(isnan(json_value("c", "w")));
     CHECK(isnan(json_value("c", "r2")) && isnan(json_value("c", "Psi")));
     CHECK_CLOSE(json_value("m", "tau_a"), 2.0 / 3, 1e-15, 0);
     CHECK(isnan(json_value("m", "w")) && isnan(json_value("m", "Psi")));
@@ -1731,7 +1734,8 @@ static void program_undefined(void)
 
 static void program_skips_missing(void)
 {
-    static const char text[] = "m,x,gap,status\n1,1,1,ok\n2,,3,failed\n3,5,2,ok\n4,4,,ok\n5,2,4,ok\n";
+    static const char text[] = "m,x,gap,status\n1,1,1,ok\n2,,3,failed\n3,5,2,ok\n4,4,,ok\n"
+                               "5,2,4,ok\n";
     NEEDS_FORK;
     CHECK(write_file(csv_path, text, sizeof text - 1));
     check_run("build/test_evaluate.csv", 2, "--skip-missing");
