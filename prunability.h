@@ -126,8 +126,8 @@
    streams. Dropout decides with 16 bits: its probability is rounded to 1/65536.
 
    LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31. File
-   positions are `long`: 2 GB where that has 32 bits. Convolutions, norms and pools do not follow a
-   flatten of more than one pixel.
+   positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and without -std=c99, which
+   hides fseeko). Convolutions, norms and pools do not follow a flatten of more than one pixel.
 */
 #ifndef PRUNABILITY_H_INCLUDED
 #define PRUNABILITY_H_INCLUDED
@@ -561,6 +561,7 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
 PRUNDEF prun_status prun_trainer_epoch(prun_trainer *trainer, prun_epoch *result);
 PRUNDEF prun_status prun_trainer_step(prun_trainer *trainer, const int64_t *index, int64_t n,
                                       double learning_rate, double *sum, int64_t *errors);
+PRUNDEF int64_t prun_trainer_epochs(const prun_trainer *trainer); /* finished so far */
 PRUNDEF void prun_trainer_free(prun_trainer *trainer);
 
 /* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
@@ -1081,18 +1082,33 @@ PRUNDEF prun_status prun_load_idx(prun_context *context, const char *image_path,
 PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *paths, int64_t count,
                                     int64_t classes, prun_images *images);
 
-/* safetensors files (F32 and I64). The header is read at once, tensors when asked for. */
+/* Element types of files, named as in safetensors. */
 typedef enum prun_dtype {
     PRUN_F32 = 0,
     PRUN_I64 = 1,
-    PRUN_OTHER_DTYPE = 2 /* listed, but cannot be read */
+    PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read */
+    PRUN_F64 = 3,
+    PRUN_F16 = 4,
+    PRUN_BF16 = 5,
+    PRUN_I32 = 6,
+    PRUN_I16 = 7,
+    PRUN_I8 = 8,
+    PRUN_U64 = 9,
+    PRUN_U32 = 10,
+    PRUN_U16 = 11,
+    PRUN_U8 = 12,
+    PRUN_BOOL = 13
 } prun_dtype;
+#define PRUN_MAX_FILE_RANK 8
+
+/* safetensors files. The header is read and checked when the file is opened, tensors are read when
+   asked for: a file may be larger than memory. A failure names the tensor. */
 typedef struct prun_safetensors prun_safetensors;
 typedef struct prun_safetensors_entry {
-    const char *name;
+    const char *name; /* valid UTF-8 */
     prun_dtype dtype;
     int32_t rank;
-    int64_t shape[8];
+    int64_t shape[PRUN_MAX_FILE_RANK];
     int64_t count; /* elements */
 } prun_safetensors_entry;
 
@@ -1106,7 +1122,8 @@ PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetenso
                                                             const char *name); /* or NULL */
 /* Value of a metadata key, or NULL. */
 PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, const char *key);
-/* Reads a tensor's elements; `entry` is one of the file's. */
+/* Reads a tensor's elements; `entry` is one of the file's. f32 takes F16, BF16, F32 and F64, which
+   is rounded (to infinity beyond float); i64 takes integers and BOOL, of U64 those below 2^63. */
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out);
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
@@ -1117,14 +1134,63 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
                                            const prun_tensor *tensors, int64_t count,
                                            const char *const *metadata, int64_t pairs);
 /* A net's tensors, names and layouts as PyTorch's; load wants every tensor of the net with its
-   shape and finite values, each name preceded by `prefix` (NULL: ""), and leaves the net unchanged
-   on failure. */
+   shape, of a float type and with finite values, each name preceded by `prefix` (NULL: ""), and
+   leaves the net unchanged on failure. Tensors that the net lacks (num_batches_tracked) do no harm.
+
+   A network of PyTorch's is built with its module paths as layer names: what PyTorch stores as
+   "features.0.weight" or "layer1.0.conv1.weight" belongs to the layer named "features.0" or
+   "layer1.0.conv1"; what a wrapper puts before all names ("module.", "net.") is the prefix.
+       nn.Conv2d(i, o, k, s, p, bias=b)  prun_layer_conv2d(net, v, name, o, k, s, p,
+                                                           PRUN_PADDING_ZEROS, b)
+       nn.BatchNorm2d(c, eps, momentum)  prun_layer_batch_norm(net, v, name, eps, momentum)
+       nn.Linear(i, o, bias=b)           prun_layer_linear(net, v, name, o, b): flattens C, H, W
+       nn.MaxPool2d, nn.AvgPool2d        prun_layer_max_pool, prun_layer_avg_pool(net, v, k, s, p)
+       nn.AdaptiveAvgPool2d(1)           prun_layer_global_avg_pool(net, v)
+       nn.ReLU, nn.Dropout(p), x + y     prun_layer_relu, _dropout, _add */
 PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path);
 PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix);
+/* A net in training: its tensors as above (prun_net_load reads the file too), the momentum as
+   "momentum." + name, and where the training stands: epochs and steps taken, which are the position
+   of its random numbers. Training goes on from there with the same bits, if the trainer that loads
+   it was made with the same options and images; another seed, batch size or number of images is an
+   error. Failure leaves net and trainer unchanged. Inside an epoch of prun_trainer_epoch there is
+   nothing to save; between steps of your own the samples to come are yours to know. */
+PRUNDEF prun_status prun_trainer_save(const prun_trainer *trainer, const char *path);
+PRUNDEF prun_status prun_trainer_load(prun_trainer *trainer, prun_safetensors *file);
 /* Reads width, depth, classes and channels of a family off the shapes of a checkpoint; that they
    make a net is checked when it is built. Image size and dropout are left at 0. */
 PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, const char *prefix,
                                               prun_family family, prun_arch *arch);
+
+/* Arrays of NumPy (.npy): format versions 1 to 3, C or Fortran order, either byte order. */
+typedef struct prun_npy {
+    prun_dtype dtype; /* in the file */
+    int32_t rank;
+    int64_t shape[PRUN_MAX_FILE_RANK];
+    int64_t count;     /* elements; in C order here, and one of the three pointers set: */
+    float *values;     /* float16, float32, float64 (rounded; beyond float: infinity) */
+    int64_t *integers; /* integers; of uint64 those below 2^63 */
+    uint8_t *bytes;    /* uint8, bool */
+    prun_context *context; /* who allocated them */
+} prun_npy;
+PRUNDEF prun_status prun_npy_read(prun_context *context, const char *path, prun_npy *array);
+PRUNDEF void prun_npy_free(prun_npy *array); /* and clears the struct; NULL is fine */
+
+/* A data set of two arrays: images (N,C,H,W), (N,H,W,C) or (N,H,W) of uint8 or floats, and N labels
+   of any integer type. Float pixels are taken as they are, bytes as byte / 255. */
+typedef enum prun_layout {
+    PRUN_LAYOUT_AUTO = 0, /* N,H,W,C if the last axis is at most 4 and the second is not */
+    PRUN_LAYOUT_NCHW = 1,
+    PRUN_LAYOUT_NHWC = 2
+} prun_layout;
+typedef struct prun_npy_options {
+    int64_t classes; /* [the largest label + 1] */
+    prun_layout layout;
+} prun_npy_options;
+/* options NULL: defaults. The set is owned by the caller, as with prun_load_idx. */
+PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
+                                  const char *label_path, const prun_npy_options *options,
+                                  prun_images *images);
 
 /* CSV tables with a header line: fields quoted or not, LF or CRLF, byte-order mark, blank lines;
    separators , ; or tab, whichever the header has first. Empty cells and NA, NaN, null, None are
@@ -6636,6 +6702,8 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
     return PRUN_OK;
 }
 
+PRUNDEF int64_t prun_trainer_epochs(const prun_trainer *t) { return t->epoch; }
+
 PRUNDEF void prun_trainer_free(prun_trainer *t) {
     prun_context *context;
     if (!t) return;
@@ -9837,17 +9905,36 @@ typedef struct prun__file {
     int64_t size;
 } prun__file;
 
+/* 64-bit positions where `long` has fewer bits and the C library shows its functions for them. */
+#if LONG_MAX < INT64_MAX && defined(_WIN32)
+static int prun__seek(FILE *stream, int64_t at, int from) { return _fseeki64(stream, at, from); }
+static int64_t prun__tell(FILE *stream) { return _ftelli64(stream); }
+#elif LONG_MAX < INT64_MAX && (defined(__unix__) || defined(__APPLE__)) && \
+    (!defined(__STRICT_ANSI__) || defined(__cplusplus))
+#include <sys/types.h>
+static int prun__seek(FILE *stream, int64_t at, int from) {
+    return (off_t)at == at ? fseeko(stream, (off_t)at, from) : -1;
+}
+static int64_t prun__tell(FILE *stream) { return ftello(stream); }
+#else
+static int prun__seek(FILE *stream, int64_t at, int from) {
+    return at <= LONG_MAX ? fseek(stream, (long)at, from) : -1;
+}
+static int64_t prun__tell(FILE *stream) { return ftell(stream); }
+#endif
+
 static prun_status prun__file_open(prun_context *context, const char *path, prun__file *file) {
-    long size;
+    int64_t size;
     if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
     file->path = path;
     file->stream = fopen(path, "rb");
     if (!file->stream) return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened", path);
-    size = fseek(file->stream, 0, SEEK_END) == 0 ? ftell(file->stream) : -1;
+    size = prun__seek(file->stream, 0, SEEK_END) == 0 ? prun__tell(file->stream) : -1;
     /* Opening a directory succeeds on some systems; its "size" is then nonsense. */
-    if (size < 0 || size == LONG_MAX || fseek(file->stream, 0, SEEK_SET) != 0) {
+    if (size < 0 || size == LONG_MAX || size == INT64_MAX ||
+        prun__seek(file->stream, 0, SEEK_SET) != 0) {
         fclose(file->stream);
-        return prun__fail(context, PRUN_ERR_READ, "%s: not a regular file", path);
+        return prun__fail(context, PRUN_ERR_READ, "%s: not a regular file, or too large", path);
     }
     file->size = size;
     return PRUN_OK;
@@ -9855,10 +9942,15 @@ static prun_status prun__file_open(prun_context *context, const char *path, prun
 
 static prun_status prun__file_read(prun_context *context, prun__file *file, void *out,
                                    int64_t bytes) {
-    if (bytes > 0 && fread(out, 1, (size_t)bytes, file->stream) != (size_t)bytes)
-        return prun__fail(context, feof(file->stream) ? PRUN_ERR_TRUNCATED : PRUN_ERR_READ,
-                          "%s: %s", file->path,
-                          feof(file->stream) ? "ends too early" : "read error");
+    const int64_t most = 1 << 30; /* some C libraries fail from 2 GB on */
+    int64_t at;
+    for (at = 0; at < bytes; at += most) {
+        const size_t n = (size_t)PRUN__MIN(most, bytes - at);
+        if (fread((char *)out + at, 1, n, file->stream) != n)
+            return prun__fail(context, feof(file->stream) ? PRUN_ERR_TRUNCATED : PRUN_ERR_READ,
+                              "%s: %s", file->path,
+                              feof(file->stream) ? "ends too early" : "read error");
+    }
     return PRUN_OK;
 }
 
@@ -9879,10 +9971,10 @@ static uint32_t prun__big_endian(const unsigned char *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* Gives a set its storage: labels first, pixels behind. */
-static prun_status prun__images_allocate(prun_context *context, prun_images *m, int32_t **labels,
-                                         uint8_t **pixels) {
-    const int64_t bytes = prun__mul(m->count, prun__image_size(m));
+/* Gives a set its storage: labels first, pixels of `element` bytes behind. */
+static prun_status prun__images_allocate(prun_context *context, prun_images *m, size_t element,
+                                         int32_t **labels, void **pixels) {
+    const int64_t bytes = prun__mul(prun__mul(m->count, prun__image_size(m)), (int64_t)element);
     void *storage;
     if (bytes < 0 || m->count > INT64_MAX / 4 - bytes)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "images: sizes overflow");
@@ -9891,8 +9983,16 @@ static prun_status prun__images_allocate(prun_context *context, prun_images *m, 
     m->storage = storage;
     m->context = context;
     m->labels = *labels = (int32_t *)storage;
-    m->pixels = *pixels = (uint8_t *)storage + 4 * m->count;
+    *pixels = *labels + m->count;
+    if (element == 1) m->pixels = (uint8_t *)*pixels;
+    else m->values = (float *)*pixels;
     return PRUN_OK;
+}
+
+static prun_status prun__label_fail(prun_context *context, const char *path, int64_t label,
+                                    int64_t i, int64_t classes) {
+    return prun__fail(context, PRUN_ERR_LABEL, "%s: label %lld of image %lld is not in 0 .. %lld",
+                      path, (long long)label, (long long)i, (long long)classes - 1);
 }
 
 /* Header of an IDX file of unsigned bytes: dims (1 or 3) into size. */
@@ -9945,16 +10045,14 @@ static prun_status prun__idx_labels(prun_context *context, prun__file *file, int
     for (i = count - 1; i >= 0; i--) labels[i] = bytes[i];
     for (i = 0; i < count; i++)
         if (labels[i] >= classes)
-            return prun__fail(context, PRUN_ERR_LABEL,
-                              "%s: label %d of image %lld is not in 0 .. %lld", file->path,
-                              (int)labels[i], (long long)i, (long long)classes - 1);
+            return prun__label_fail(context, file->path, labels[i], i, classes);
     return PRUN_OK;
 }
 
 static prun_status prun__idx_load(prun_context *context, prun__file *images, prun__file *labels,
                                   const prun_idx_options *o, prun_images *m) {
     int64_t size[3] = {0, 0, 0}, count = 0;
-    uint8_t *pixels;
+    void *pixels;
     int32_t *to;
     PRUN__TRY(prun__idx_header(context, images, 3, size));
     PRUN__TRY(prun__idx_header(context, labels, 1, &count));
@@ -9973,9 +10071,9 @@ static prun_status prun__idx_load(prun_context *context, prun__file *images, pru
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "IDX options: pad_to %lld for %s of %lldx%lld", (long long)o->pad_to,
                           images->path, (long long)size[1], (long long)size[2]);
-    PRUN__TRY(prun__images_allocate(context, m, &to, &pixels));
+    PRUN__TRY(prun__images_allocate(context, m, 1, &to, &pixels));
     PRUN__TRY(prun__idx_labels(context, labels, count, m->classes, to));
-    return prun__idx_pixels(context, images, size, m, pixels);
+    return prun__idx_pixels(context, images, size, m, (uint8_t *)pixels);
 }
 
 PRUNDEF prun_status prun_load_idx(prun_context *context, const char *image_path,
@@ -9999,86 +10097,219 @@ PRUNDEF prun_status prun_load_idx(prun_context *context, const char *image_path,
     return status;
 }
 
+/* Bytes of a CIFAR record before its pixels: CIFAR-100 has coarse and fine labels. */
+static int64_t prun__cifar_head(int64_t classes) { return classes == 10 ? 1 : 2; }
+
 /* One CIFAR file's records into the set from image `at` on. */
 static prun_status prun__cifar_file(prun_context *context, prun__file *file, int64_t at,
                                     const prun_images *m, int32_t *labels, uint8_t *pixels) {
-    const int64_t head = m->classes == 10 ? 1 : 2, records = file->size / (head + 3072);
+    const int64_t head = prun__cifar_head(m->classes), records = file->size / (head + 3072);
     int64_t i;
     for (i = 0; i < records; i++) {
         uint8_t bytes[2] = {0, 0}, label;
         PRUN__TRY(prun__file_read(context, file, bytes, head));
         label = bytes[m->classes == 100 ? 1 : 0];
         if (label >= m->classes)
-            return prun__fail(context, PRUN_ERR_LABEL,
-                              "%s: label %d of image %lld is not in 0 .. %lld", file->path,
-                              (int)label, (long long)i, (long long)m->classes - 1);
+            return prun__label_fail(context, file->path, label, i, m->classes);
         labels[at + i] = label;
         PRUN__TRY(prun__file_read(context, file, pixels + (at + i) * 3072, 3072));
     }
     return PRUN_OK;
 }
 
-/* Images in a CIFAR file, from its size alone: the format has no header. */
-static prun_status prun__cifar_count(prun_context *context, const char *path, int64_t classes,
-                                     int64_t *count) {
-    const int64_t record = (classes == 10 ? 1 : 2) + 3072;
-    prun__file file;
-    PRUN__TRY(prun__file_open(context, path, &file));
-    fclose(file.stream);
-    if (file.size == 0 || file.size % record != 0)
-        return prun__fail(context, PRUN_ERR_TRUNCATED,
-                          "%s: %lld bytes are not a whole number of %lld-byte CIFAR-%s records",
-                          path, (long long)file.size, (long long)record,
-                          classes == 10 ? "10" : "100");
-    *count += file.size / record;
+/* Opens the files and counts their images by size alone: the format has no header. All of them stay
+   open, so that what was counted is what is read. */
+static prun_status prun__cifar_open(prun_context *context, const char *const *paths, int64_t count,
+                                    prun__file *files, prun_images *m) {
+    const int64_t record = prun__cifar_head(m->classes) + 3072;
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        PRUN__TRY(prun__file_open(context, paths[i], &files[i]));
+        if (files[i].size == 0 || files[i].size % record != 0)
+            return prun__fail(context, PRUN_ERR_TRUNCATED,
+                              "%s: %lld bytes are not a whole number of %lld-byte CIFAR-%s records",
+                              paths[i], (long long)files[i].size, (long long)record,
+                              m->classes == 10 ? "10" : "100");
+        m->count += files[i].size / record;
+    }
     return PRUN_OK;
 }
 
 static prun_status prun__cifar_load(prun_context *context, const char *const *paths, int64_t count,
-                                    prun_images *m) {
-    uint8_t *pixels;
+                                    prun__file *files, prun_images *m) {
+    void *pixels;
     int32_t *labels;
     int64_t i, at = 0;
-    for (i = 0; i < count; i++)
-        PRUN__TRY(prun__cifar_count(context, paths[i], m->classes, &m->count));
-    PRUN__TRY(prun__images_allocate(context, m, &labels, &pixels));
+    PRUN__TRY(prun__cifar_open(context, paths, count, files, m));
+    PRUN__TRY(prun__images_allocate(context, m, 1, &labels, &pixels));
     for (i = 0; i < count; i++) {
-        prun__file file;
-        prun_status status;
-        int64_t records = 0;
-        PRUN__TRY(prun__cifar_count(context, paths[i], m->classes, &records));
-        if (records > m->count - at)
-            return prun__fail(context, PRUN_ERR_READ, "%s: grew while it was read", paths[i]);
-        PRUN__TRY(prun__file_open(context, paths[i], &file));
-        file.size = records * ((m->classes == 10 ? 1 : 2) + 3072);
-        status = prun__cifar_file(context, &file, at, m, labels, pixels);
-        fclose(file.stream);
-        if (status != PRUN_OK) return status;
-        at += records;
+        PRUN__TRY(prun__cifar_file(context, &files[i], at, m, labels, (uint8_t *)pixels));
+        at += files[i].size / (prun__cifar_head(m->classes) + 3072);
     }
-    m->count = at;
     return PRUN_OK;
 }
 
 PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *paths, int64_t count,
                                     int64_t classes, prun_images *images) {
+    prun__file *files;
     prun_images m;
     prun_status status;
+    int64_t i;
     if (classes != 10 && classes != 20 && classes != 100)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "CIFAR: classes %lld is not 10, 20 or 100",
                           (long long)classes);
     if (count < 1 || !paths) return prun__fail(context, PRUN_ERR_ARGUMENT, "CIFAR: no files");
+    files = (prun__file *)prun__alloc_zero(context, count, sizeof *files, "CIFAR files");
+    if (!files) return PRUN_ERR_MEMORY;
     memset(&m, 0, sizeof m);
     m.channels = 3;
     m.height = m.width = 32;
     m.classes = classes;
-    status = prun__cifar_load(context, paths, count, &m);
+    status = prun__cifar_load(context, paths, count, files, &m);
+    for (i = 0; i < count; i++)
+        if (files[i].stream) fclose(files[i].stream);
+    prun__free(context, files);
     if (status == PRUN_OK) *images = m;
     else prun__free(context, m.storage);
     return status;
 }
 
+/* Elements of files: whatever their type, bytes and order, they pass one by one into a sink. */
+
+typedef struct prun__type {
+    const char *name, *npy; /* in safetensors, in NumPy's dtypes */
+    prun_dtype dtype;
+    int32_t bytes;
+} prun__type;
+
+/* The type of a name, or NULL. */
+static const prun__type *prun__find_type(const char *name, int npy) {
+    static const prun__type types[] = {
+        {"F32", "f4", PRUN_F32, 4}, {"F64", "f8", PRUN_F64, 8}, {"F16", "f2", PRUN_F16, 2},
+        {"BF16", NULL, PRUN_BF16, 2}, {"I64", "i8", PRUN_I64, 8}, {"I32", "i4", PRUN_I32, 4},
+        {"I16", "i2", PRUN_I16, 2}, {"I8", "i1", PRUN_I8, 1}, {"U64", "u8", PRUN_U64, 8},
+        {"U32", "u4", PRUN_U32, 4}, {"U16", "u2", PRUN_U16, 2}, {"U8", "u1", PRUN_U8, 1},
+        {"BOOL", "b1", PRUN_BOOL, 1}, {"C64", NULL, PRUN_OTHER_DTYPE, 8},
+        {"F8_E4M3", NULL, PRUN_OTHER_DTYPE, 1}, {"F8_E5M2", NULL, PRUN_OTHER_DTYPE, 1},
+        {"F8_E8M0", NULL, PRUN_OTHER_DTYPE, 1}};
+    size_t i;
+    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
+        const char *known = npy ? types[i].npy : types[i].name;
+        if (known && strcmp(known, name) == 0) return &types[i];
+    }
+    return NULL;
+}
+
+static int prun__is_float(prun_dtype dtype) {
+    return dtype == PRUN_F32 || (dtype >= PRUN_F64 && dtype <= PRUN_BF16);
+}
+
+static int prun__host_is_big(void) {
+    const uint16_t probe = 1;
+    return *(const unsigned char *)&probe == 0;
+}
+
+/* Where elements go, of which the file's axes (slowest first) say the order. */
+typedef struct prun__sink {
+    float *floats; /* one of the three is set */
+    int64_t *integers;
+    uint8_t *bytes;
+    int32_t axes;
+    int64_t size[PRUN_MAX_FILE_RANK], stride[PRUN_MAX_FILE_RANK];
+    int64_t at[PRUN_MAX_FILE_RANK], offset; /* of the next element */
+} prun__sink;
+
+static float prun__float_of(prun_dtype dtype, uint64_t bits) {
+    const uint32_t magnitude = (uint32_t)bits & 0x7fffu, sign = ((uint32_t)bits & 0x8000u) << 16;
+    uint32_t single = (uint32_t)bits;
+    float value;
+    double wide;
+    if (dtype == PRUN_F64) {
+        memcpy(&wide, &bits, sizeof wide);
+        return (float)wide;
+    }
+    if (dtype == PRUN_BF16) {
+        single <<= 16;
+    } else if (dtype == PRUN_F16) {
+        value = (float)magnitude * (1.0f / 16777216.0f); /* below 2^-14 a multiple of 2^-24 */
+        memcpy(&single, &value, sizeof single);
+        if (magnitude >= 0x0400u) single = (magnitude << 13) + (112u << 23);
+        if (magnitude >= 0x7c00u) single += 112u << 23; /* infinity, NaN */
+        single |= sign;
+    }
+    memcpy(&value, &single, sizeof value);
+    return value;
+}
+
+/* Stores the next element; 0 if it is an integer that does not fit. */
+static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) {
+    const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (8 * type->bytes - 1) : 0;
+    int32_t a = s->axes - 1;
+    if (s->floats) {
+        s->floats[s->offset] = prun__float_of(type->dtype, bits);
+    } else if (s->bytes) {
+        s->bytes[s->offset] = type->dtype == PRUN_BOOL ? bits != 0 : (uint8_t)bits;
+    } else {
+        if (!sign && bits >> 63) return 0;
+        bits = type->dtype == PRUN_BOOL ? bits != 0 : (bits ^ sign) - sign;
+        memcpy(&s->integers[s->offset], &bits, sizeof bits);
+    }
+    if (a >= 0) s->offset += s->stride[a];
+    for (; a > 0 && ++s->at[a] == s->size[a]; a--) {
+        s->at[a] = 0;
+        s->offset += s->stride[a - 1] - s->size[a] * s->stride[a];
+    }
+    return 1;
+}
+
+/* Whether the file's bytes, in their order, are what the sink is to hold. */
+static int prun__sink_copies(const prun__sink *s, const prun__type *type, int big) {
+    int64_t dense = 1;
+    int32_t a;
+    for (a = s->axes - 1; a >= 0; dense *= s->size[a--])
+        if (s->stride[a] != dense) return 0;
+    if (s->bytes) return type->dtype == PRUN_U8;
+    return big == prun__host_is_big() && type->dtype == (s->floats ? PRUN_F32 : PRUN_I64);
+}
+
+/* Reads all elements from where the file stands; `what` names them in a failure. */
+static prun_status prun__read_elements(prun_context *context, prun__file *file, const char *what,
+                                       const prun__type *type, int big, prun__sink *s) {
+    unsigned char buffer[8192];
+    int64_t count = 1, done = 0, i;
+    int32_t b;
+    for (b = 0; b < s->axes; b++) count *= s->size[b];
+    if (prun__sink_copies(s, type, big))
+        return prun__file_read(context, file,
+                               s->floats ? (void *)s->floats
+                                         : s->integers ? (void *)s->integers : (void *)s->bytes,
+                               count * type->bytes);
+    while (done < count) {
+        const unsigned char *p = buffer;
+        const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / type->bytes);
+        PRUN__TRY(prun__file_read(context, file, buffer, n * type->bytes));
+        for (i = 0; i < n; i++, p += type->bytes) {
+            uint64_t bits = 0;
+            for (b = 0; b < type->bytes; b++)
+                bits = bits << 8 | p[big ? b : type->bytes - 1 - b];
+            if (!prun__sink_put(s, type, bits))
+                return prun__fail(context, PRUN_ERR_OVERFLOW,
+                                  "%s: %s: element %lld is 2^63 or more", file->path, what,
+                                  (long long)(done + i));
+        }
+        done += n;
+    }
+    return PRUN_OK;
+}
+
 /* safetensors: 8 bytes little-endian header length, a JSON object, then the data. */
+
+/* An entry and its place, relative to the data. */
+typedef struct prun__placed {
+    prun_safetensors_entry entry; /* first, so that users' pointers lead here */
+    const prun__type *type;
+    int64_t begin, end;
+} prun__placed;
 
 struct prun_safetensors {
     prun_context *context;
@@ -10086,21 +10317,23 @@ struct prun_safetensors {
     char *path;
     char *header;         /* strings of the JSON text, unescaped in place */
     int64_t header_bytes; /* with the length field: where the data starts */
-    prun_safetensors_entry *entry;
-    int64_t *begin, *end; /* per entry, relative to the data */
+    prun__placed *placed;
     int64_t count, capacity;
     const char **metadata; /* key, value pairs */
     int64_t pairs, pair_capacity;
 };
 
+/* Header text being read: JSON, or the Python literal of NumPy. */
 typedef struct prun__json {
-    prun_safetensors *file;
-    char *at, *end;
+    prun_context *context;
+    const char *path, *tensor; /* the tensor whose fields are read, or NULL */
+    char *start, *at, *end;
 } prun__json;
 
 static prun_status prun__json_fail(const prun__json *j, const char *what) {
-    return prun__fail(j->file->context, PRUN_ERR_FORMAT, "%s: header byte %lld: %s", j->file->path,
-                      (long long)(j->at - j->file->header), what);
+    return prun__fail(j->context, PRUN_ERR_FORMAT, "%s: %s%sheader byte %lld: %s", j->path,
+                      j->tensor ? j->tensor : "", j->tensor ? ": " : "",
+                      (long long)(j->at - j->start), what);
 }
 
 static void prun__json_space(prun__json *j) {
@@ -10155,6 +10388,21 @@ static char *prun__utf8(char *out, int32_t c) {
     return out;
 }
 
+/* Bytes of the UTF-8 character at p (shortest form, no surrogate), or 0. */
+static int prun__utf8_length(const char *p, const char *end) {
+    static const int32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char first = (unsigned char)*p;
+    const int n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    int32_t c = n == 1 ? first : first & (0x7f >> n);
+    int i;
+    if (first >= 0xf8 || end - p < n) return 0;
+    for (i = 1; i < n; i++) {
+        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
 /* \uXXXX, with a following low surrogate if it is a high one. j->at is past the 'u'. */
 static int prun__json_unicode(prun__json *j, char **out) {
     int32_t c = prun__hex4(j->at, j->end);
@@ -10185,6 +10433,14 @@ static prun_status prun__json_string(prun__json *j, const char **out) {
         c = *j->at++;
         if (c == '"') break;
         if ((unsigned char)c < 0x20) return prun__json_fail(j, "control character in a string");
+        if ((unsigned char)c >= 0x80) {
+            const int n = prun__utf8_length(j->at - 1, j->end);
+            if (n == 0) return prun__json_fail(j, "invalid UTF-8");
+            memmove(to, j->at - 1, (size_t)n);
+            to += n;
+            j->at += n - 1;
+            continue;
+        }
         if (c == '\\') {
             const char *known;
             if (j->at >= j->end) return prun__json_fail(j, "string without end");
@@ -10217,17 +10473,21 @@ static prun_status prun__json_integer(prun__json *j, int64_t *out) {
     return PRUN_OK;
 }
 
-/* [a, b, ...] of at most `capacity` integers. */
-static prun_status prun__json_integers(prun__json *j, int64_t *out, int32_t capacity,
+/* At most `capacity` integers: [a, b, ...] of JSON, or Python's tuple (a, b) or (a,). */
+static prun_status prun__json_integers(prun__json *j, char open, int64_t *out, int32_t capacity,
                                        int32_t *count) {
+    const int tuple = open == '(';
+    const char close = tuple ? ')' : ']';
     *count = 0;
-    if (!prun__json_take(j, '[')) return prun__json_fail(j, "array expected");
-    if (prun__json_take(j, ']')) return PRUN_OK;
+    if (!prun__json_take(j, open)) return prun__json_fail(j, "list of integers expected");
+    if (prun__json_take(j, close)) return PRUN_OK;
     do {
-        if (*count == capacity) return prun__json_fail(j, "array too long");
+        if (tuple && *count && prun__json_take(j, close)) return PRUN_OK;
+        if (*count == capacity) return prun__json_fail(j, "list too long");
         PRUN__TRY(prun__json_integer(j, &out[(*count)++]));
+        if (tuple) prun__json_take(j, 'L'); /* Python 2 wrote 3L */
     } while (prun__json_take(j, ','));
-    return prun__json_take(j, ']') ? PRUN_OK : prun__json_fail(j, "] expected");
+    return prun__json_take(j, close) ? PRUN_OK : prun__json_fail(j, "end of list expected");
 }
 
 /* Any value of an unknown key; depth bounds the recursion. */
@@ -10256,8 +10516,7 @@ static prun_status prun__json_skip(prun__json *j, int depth) {
     return PRUN_OK;
 }
 
-static prun_status prun__json_metadata(prun__json *j) {
-    prun_safetensors *f = j->file;
+static prun_status prun__json_metadata(prun__json *j, prun_safetensors *f) {
     if (!prun__json_take(j, '{')) return prun__json_fail(j, "__metadata__ is not an object");
     if (prun__json_take(j, '}')) return PRUN_OK;
     do {
@@ -10277,23 +10536,8 @@ static prun_status prun__json_metadata(prun__json *j) {
     return prun__json_take(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
 }
 
-/* Bytes of an element, 0 for an unknown type. */
-static int64_t prun__dtype(const char *name, prun_dtype *dtype) {
-    static const char *const names[] = {"F32", "I64", "F64", "F16", "BF16", "I32", "I16", "I8",
-                                        "U8", "BOOL", "U16", "U32", "U64"};
-    static const int bytes[] = {4, 8, 8, 2, 2, 4, 2, 1, 1, 1, 2, 4, 8};
-    int i;
-    for (i = 0; i < 13; i++)
-        if (strcmp(name, names[i]) == 0) {
-            *dtype = i == 0 ? PRUN_F32 : i == 1 ? PRUN_I64 : PRUN_OTHER_DTYPE;
-            return bytes[i];
-        }
-    return 0;
-}
-
 /* The fields of one tensor; each must be there once. */
-static prun_status prun__json_tensor(prun__json *j, prun_safetensors_entry *e, int64_t *element,
-                                     int64_t offsets[2]) {
+static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t offsets[2]) {
     int seen_dtype = 0, seen_shape = 0, seen_offsets = 0;
     if (!prun__json_take(j, '{')) return prun__json_fail(j, "tensor is not an object");
     do {
@@ -10304,14 +10548,16 @@ static prun_status prun__json_tensor(prun__json *j, prun_safetensors_entry *e, i
         if (strcmp(key, "dtype") == 0) {
             if (seen_dtype++) return prun__json_fail(j, "dtype given twice");
             PRUN__TRY(prun__json_string(j, &text));
-            *element = prun__dtype(text, &e->dtype);
-            if (*element == 0) return prun__json_fail(j, "unknown dtype");
+            p->type = prun__find_type(text, 0);
+            if (!p->type) return prun__json_fail(j, "unknown dtype");
+            p->entry.dtype = p->type->dtype;
         } else if (strcmp(key, "shape") == 0) {
             if (seen_shape++) return prun__json_fail(j, "shape given twice");
-            PRUN__TRY(prun__json_integers(j, e->shape, 8, &e->rank));
+            PRUN__TRY(prun__json_integers(j, '[', p->entry.shape, PRUN_MAX_FILE_RANK,
+                                          &p->entry.rank));
         } else if (strcmp(key, "data_offsets") == 0) {
             if (seen_offsets++) return prun__json_fail(j, "data_offsets given twice");
-            PRUN__TRY(prun__json_integers(j, offsets, 2, &n));
+            PRUN__TRY(prun__json_integers(j, '[', offsets, 2, &n));
             if (n != 2) return prun__json_fail(j, "data_offsets needs two numbers");
         } else {
             PRUN__TRY(prun__json_skip(j, 0));
@@ -10323,78 +10569,66 @@ static prun_status prun__json_tensor(prun__json *j, prun_safetensors_entry *e, i
 }
 
 /* Appends a tensor after checking its place and size. */
-static prun_status prun__add_entry(prun__json *j, const char *name) {
-    prun_safetensors *f = j->file;
+static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
     const int64_t data = f->file.size - f->header_bytes;
-    prun_safetensors_entry e, *grown;
-    int64_t offsets[2] = {0, 0}, element = 0, *place;
+    prun__placed p, *grown;
+    int64_t offsets[2] = {0, 0}, bytes;
     int32_t i;
-    memset(&e, 0, sizeof e);
-    PRUN__TRY(prun__json_tensor(j, &e, &element, offsets));
-    e.name = name;
-    e.count = 1;
-    for (i = 0; i < e.rank; i++) e.count = prun__mul(e.count, e.shape[i]);
-    if (prun__mul(e.count, element) < 0)
+    memset(&p, 0, sizeof p);
+    PRUN__TRY(prun__json_tensor(j, &p, offsets));
+    p.entry.name = j->tensor;
+    p.entry.count = 1;
+    for (i = 0; i < p.entry.rank; i++) p.entry.count = prun__mul(p.entry.count, p.entry.shape[i]);
+    bytes = prun__mul(p.entry.count, p.type->bytes);
+    p.begin = offsets[0];
+    p.end = offsets[1];
+    if (bytes < 0)
         return prun__fail(f->context, PRUN_ERR_OVERFLOW, "%s: tensor %s: shape overflows", f->path,
-                          name);
-    if (offsets[0] > offsets[1])
+                          j->tensor);
+    if (p.begin > p.end)
         return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s: offsets %lld, %lld",
-                          f->path, name, (long long)offsets[0], (long long)offsets[1]);
-    if (offsets[1] > data)
+                          f->path, j->tensor, (long long)p.begin, (long long)p.end);
+    if (p.end > data)
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
-                          "%s: tensor %s ends at byte %lld of %lld bytes of data", f->path, name,
-                          (long long)offsets[1], (long long)data);
-    if (offsets[1] - offsets[0] != e.count * element)
+                          "%s: tensor %s ends at byte %lld of %lld bytes of data", f->path,
+                          j->tensor, (long long)p.end, (long long)data);
+    if (p.end - p.begin != bytes)
         return prun__fail(f->context, PRUN_ERR_FORMAT,
-                          "%s: tensor %s: %lld bytes for %lld elements", f->path, name,
-                          (long long)(offsets[1] - offsets[0]), (long long)e.count);
-    if (f->count == f->capacity) { /* three arrays grow together */
-        int64_t capacity = f->capacity, same = f->capacity;
-        place = (int64_t *)prun__grow(f->context, f->begin, f->count, &same, sizeof *place,
-                                      "tensors");
-        if (!place) return PRUN_ERR_MEMORY;
-        f->begin = place;
-        same = capacity;
-        place = (int64_t *)prun__grow(f->context, f->end, f->count, &same, sizeof *place,
-                                      "tensors");
-        if (!place) return PRUN_ERR_MEMORY;
-        f->end = place;
-        grown = (prun_safetensors_entry *)prun__grow(f->context, f->entry, f->count, &f->capacity,
-                                                     sizeof *grown, "tensors");
-        if (!grown) return PRUN_ERR_MEMORY;
-        f->entry = grown;
-    }
-    f->entry[f->count] = e;
-    f->begin[f->count] = offsets[0];
-    f->end[f->count++] = offsets[1];
+                          "%s: tensor %s: %lld bytes for %lld elements of %s", f->path, j->tensor,
+                          (long long)(p.end - p.begin), (long long)p.entry.count, p.type->name);
+    grown = (prun__placed *)prun__grow(f->context, f->placed, f->count, &f->capacity,
+                                       sizeof *grown, "tensors");
+    if (!grown) return PRUN_ERR_MEMORY;
+    f->placed = grown;
+    f->placed[f->count++] = p;
     return PRUN_OK;
 }
 
 static prun_status prun__parse_header(prun_safetensors *f, int64_t bytes) {
     prun__json j;
-    j.file = f;
-    j.at = f->header;
+    int metadata = 0;
+    j.context = f->context;
+    j.path = f->path;
+    j.tensor = NULL;
+    j.start = j.at = f->header;
     j.end = f->header + bytes;
     if (!prun__json_take(&j, '{')) return prun__json_fail(&j, "the header is not a JSON object");
     if (!prun__json_take(&j, '}')) {
         do {
             const char *name;
             PRUN__TRY(prun__json_string(&j, &name));
+            j.tensor = name;
             if (!prun__json_take(&j, ':')) return prun__json_fail(&j, ": expected");
-            if (strcmp(name, "__metadata__") == 0) PRUN__TRY(prun__json_metadata(&j));
-            else PRUN__TRY(prun__add_entry(&j, name));
+            if (strcmp(name, "__metadata__") != 0) PRUN__TRY(prun__add_entry(&j, f));
+            else if (metadata++) return prun__json_fail(&j, "given twice");
+            else PRUN__TRY(prun__json_metadata(&j, f));
+            j.tensor = NULL;
         } while (prun__json_take(&j, ','));
         if (!prun__json_take(&j, '}')) return prun__json_fail(&j, "} expected");
     }
     prun__json_space(&j);
     return j.at == j.end ? PRUN_OK : prun__json_fail(&j, "text after the header object");
 }
-
-/* An entry together with its place, for sorting. */
-typedef struct prun__placed {
-    prun_safetensors_entry entry;
-    int64_t begin, end;
-} prun__placed;
 
 static int prun__by_place(const void *a, const void *b) {
     const prun__placed *u = (const prun__placed *)a, *v = (const prun__placed *)b;
@@ -10407,34 +10641,16 @@ static int prun__by_name(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static prun_status prun__sort_entries(prun_safetensors *f) {
-    prun__placed *all = (prun__placed *)prun__alloc(f->context, f->count, sizeof *all, "tensors");
-    int64_t i;
-    if (!all) return PRUN_ERR_MEMORY;
-    for (i = 0; i < f->count; i++) {
-        all[i].entry = f->entry[i];
-        all[i].begin = f->begin[i];
-        all[i].end = f->end[i];
-    }
-    qsort(all, (size_t)f->count, sizeof *all, prun__by_place);
-    for (i = 0; i < f->count; i++) {
-        f->entry[i] = all[i].entry;
-        f->begin[i] = all[i].begin;
-        f->end[i] = all[i].end;
-    }
-    prun__free(f->context, all);
-    return PRUN_OK;
-}
-
 /* The data must be covered without holes, overlaps or leftovers (the format's rule). */
 static prun_status prun__check_places(prun_safetensors *f) {
     const int64_t data = f->file.size - f->header_bytes;
     int64_t i, at = 0;
-    for (i = 0; i < f->count; at = f->end[i++])
-        if (f->begin[i] != at)
+    for (i = 0; i < f->count; at = f->placed[i++].end)
+        if (f->placed[i].begin != at)
             return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s %s", f->path,
-                              f->entry[i].name,
-                              f->begin[i] < at ? "overlaps the one before" : "leaves a hole");
+                              f->placed[i].entry.name,
+                              f->placed[i].begin < at ? "overlaps the one before"
+                                                      : "leaves a hole before it");
     if (at != data)
         return prun__fail(f->context, PRUN_ERR_OVERSIZED, "%s: %lld bytes after the last tensor",
                           f->path, (long long)(data - at));
@@ -10457,7 +10673,7 @@ static prun_status prun__check_names(prun_safetensors *f) {
     prun_status status;
     int64_t i;
     if (!names) return PRUN_ERR_MEMORY;
-    for (i = 0; i < f->count; i++) names[i] = f->entry[i].name;
+    for (i = 0; i < f->count; i++) names[i] = f->placed[i].entry.name;
     status = prun__unique_names(f->context, f->path, names, f->count);
     prun__free(f->context, (void *)(uintptr_t)names);
     return status;
@@ -10483,7 +10699,7 @@ static prun_status prun__read_header(prun_safetensors *f) {
     f->header_bytes = (int64_t)bytes + 8;
     PRUN__TRY(prun__file_read(f->context, &f->file, f->header, (int64_t)bytes));
     PRUN__TRY(prun__parse_header(f, (int64_t)bytes));
-    PRUN__TRY(prun__sort_entries(f));
+    if (f->count) qsort(f->placed, (size_t)f->count, sizeof *f->placed, prun__by_place);
     PRUN__TRY(prun__check_names(f));
     return prun__check_places(f);
 }
@@ -10520,9 +10736,7 @@ PRUNDEF void prun_safetensors_close(prun_safetensors *f) {
     fclose(f->file.stream);
     prun__free(context, f->path);
     prun__free(context, f->header);
-    prun__free(context, f->entry);
-    prun__free(context, f->begin);
-    prun__free(context, f->end);
+    prun__free(context, f->placed);
     prun__free(context, (void *)(uintptr_t)f->metadata);
     prun__free(context, f);
 }
@@ -10530,14 +10744,14 @@ PRUNDEF void prun_safetensors_close(prun_safetensors *f) {
 PRUNDEF int64_t prun_safetensors_count(const prun_safetensors *file) { return file->count; }
 
 PRUNDEF const prun_safetensors_entry *prun_safetensors_at(const prun_safetensors *file, int64_t i) {
-    return i >= 0 && i < file->count ? &file->entry[i] : NULL;
+    return i >= 0 && i < file->count ? &file->placed[i].entry : NULL;
 }
 
 PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetensors *file,
                                                             const char *name) {
     int64_t i;
     for (i = 0; i < file->count; i++)
-        if (strcmp(file->entry[i].name, name) == 0) return &file->entry[i];
+        if (strcmp(file->placed[i].entry.name, name) == 0) return &file->placed[i].entry;
     return NULL;
 }
 
@@ -10548,38 +10762,35 @@ PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, cons
     return NULL;
 }
 
-/* Reads a tensor's bytes and turns them around on big-endian machines. */
+/* Reads a tensor into one of the two. */
 static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_entry *entry,
-                                    prun_dtype dtype, size_t element, unsigned char *out) {
-    const int64_t at = f->header_bytes + f->begin[entry - f->entry];
-    const uint16_t probe = 1;
-    int64_t i;
-    size_t b;
-    if (entry->dtype != dtype)
-        return prun__fail(f->context, PRUN_ERR_UNSUPPORTED, "%s: tensor %s is not %s", f->path,
-                          entry->name, dtype == PRUN_F32 ? "F32" : "I64");
-    if (at > LONG_MAX || fseek(f->file.stream, (long)at, SEEK_SET) != 0)
+                                    float *floats, int64_t *integers) {
+    const prun__placed *p = (const prun__placed *)entry;
+    prun__sink sink;
+    if (entry->dtype == PRUN_OTHER_DTYPE || prun__is_float(entry->dtype) != (floats != NULL))
+        return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
+                          "%s: tensor %s is of type %s, not of %s", f->path, entry->name,
+                          p->type->name, floats ? "floats" : "integers");
+    if (prun__seek(f->file.stream, f->header_bytes + p->begin, SEEK_SET) != 0)
         return prun__fail(f->context, PRUN_ERR_READ, "%s: tensor %s: seek failed", f->path,
                           entry->name);
-    PRUN__TRY(prun__file_read(f->context, &f->file, out, entry->count * (int64_t)element));
-    if (*(const unsigned char *)&probe == 1) return PRUN_OK;
-    for (i = 0; i < entry->count; i++, out += element)
-        for (b = 0; b < element / 2; b++) {
-            const unsigned char swap = out[b];
-            out[b] = out[element - 1 - b];
-            out[element - 1 - b] = swap;
-        }
-    return PRUN_OK;
+    memset(&sink, 0, sizeof sink);
+    sink.floats = floats;
+    sink.integers = integers;
+    sink.axes = 1;
+    sink.size[0] = entry->count;
+    sink.stride[0] = 1;
+    return prun__read_elements(f->context, &f->file, entry->name, p->type, 0, &sink);
 }
 
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out) {
-    return prun__read_entry(file, entry, PRUN_F32, sizeof(float), (unsigned char *)out);
+    return prun__read_entry(file, entry, out, NULL);
 }
 
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, int64_t *out) {
-    return prun__read_entry(file, entry, PRUN_I64, sizeof(int64_t), (unsigned char *)out);
+    return prun__read_entry(file, entry, NULL, out);
 }
 
 /* Text that grows; out NULL: only measures. */
@@ -10706,10 +10917,15 @@ static prun_status prun__check_tensors(prun_context *context, const char *path,
     if (count < 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: negative count", path);
     for (i = 0; i < count; i++) {
         const prun_tensor *t = &tensors[i];
+        const char *c = t->name ? t->name : "";
         if (!t->name || !t->data || strcmp(t->name, "__metadata__") == 0)
             return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: tensor %lld has no %s", path,
                               (long long)i, t->name && t->data ? "name of its own"
                                                                : t->name ? "data" : "name");
+        for (; *c; c += prun__utf8_length(c, strchr(c, 0)))
+            if (!prun__utf8_length(c, strchr(c, 0)))
+                return prun__fail(context, PRUN_ERR_ARGUMENT,
+                                  "%s: the name of tensor %lld is not UTF-8", path, (long long)i);
         for (d = 0; d < t->rank && t->rank <= PRUN_MAX_RANK; d++)
             if (t->shape[d] < 0) break;
         if (t->rank < 0 || d != t->rank)
@@ -10768,16 +10984,29 @@ static const prun_safetensors_entry *prun__find_prefixed(const prun_safetensors 
     const size_t skip = prefix ? strlen(prefix) : 0;
     int64_t i;
     for (i = 0; i < file->count; i++)
-        if (strncmp(file->entry[i].name, prefix ? prefix : "", skip) == 0 &&
-            strcmp(file->entry[i].name + skip, name) == 0)
-            return &file->entry[i];
+        if (strncmp(file->placed[i].entry.name, prefix ? prefix : "", skip) == 0 &&
+            strcmp(file->placed[i].entry.name + skip, name) == 0)
+            return &file->placed[i].entry;
     return NULL;
 }
+
+/* A shape as text: "16x3x3x3". */
+static const char *prun__shape_text(const int64_t *shape, int32_t rank, char text[96]) {
+    int32_t d, n = 0;
+    strcpy(text, "()");
+    for (d = 0; d < rank && n < 70; d++)
+        n += snprintf(text + n, 96 - (size_t)n, d ? "x%lld" : "%lld", (long long)shape[d]);
+    return text;
+}
+
+/* Before the names of the momentum's tensors. */
+#define PRUN__MOMENTUM "momentum."
 
 /* Finds one tensor of the net in the file, with its shape, and reads it. */
 static prun_status prun__load_tensor(prun_context *context, prun_safetensors *file,
                                      const char *prefix, const prun_tensor *t, float *out) {
     const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, t->name);
+    char has[96], wants[96];
     int same;
     int64_t at;
     int32_t d;
@@ -10787,13 +11016,9 @@ static prun_status prun__load_tensor(prun_context *context, prun_safetensors *fi
     same = e->rank == t->rank;
     for (d = 0; same && d < t->rank; d++) same = e->shape[d] == t->shape[d];
     if (!same)
-        return prun__fail(context, PRUN_ERR_SHAPE,
-                          "%s: tensor %s has %lld elements or another shape, the net wants %lld",
-                          file->path, e->name, (long long)e->count,
-                          (long long)prun_tensor_size(t));
-    if (e->dtype != PRUN_F32)
-        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: tensor %s is not F32", file->path,
-                          e->name);
+        return prun__fail(context, PRUN_ERR_SHAPE, "%s: tensor %s is %s, the net wants %s",
+                          file->path, e->name, prun__shape_text(e->shape, e->rank, has),
+                          prun__shape_text(t->shape, t->rank, wants));
     PRUN__TRY(prun_safetensors_read_f32(file, e, out));
     at = prun__find_nonfinite(out, e->count);
     if (at >= 0)
@@ -10802,26 +11027,130 @@ static prun_status prun__load_tensor(prun_context *context, prun_safetensors *fi
     return PRUN_OK;
 }
 
-PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix) {
+/* Reads all of `tensors`, one after the other. */
+static prun_status prun__load_tensors(prun_context *context, prun_safetensors *file,
+                                      const char *prefix, const prun_tensor *tensors,
+                                      int64_t count, float *out) {
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        PRUN__TRY(prun__load_tensor(context, file, prefix, &tensors[i], out));
+        out += prun_tensor_size(&tensors[i]);
+    }
+    return PRUN_OK;
+}
+
+/* Loads into the net and, if not NULL, the momentum: all of it or nothing. */
+static prun_status prun__load_state(prun_net *net, prun_safetensors *file, const char *prefix,
+                                    float *velocity) {
     const int64_t total = net->parameter_count + net->statistic_count;
-    prun_status status = PRUN_OK;
+    prun_status status;
     float *all;
     int64_t i, at = 0;
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
-    all = (float *)prun__alloc(net->context, total, sizeof(float), "checkpoint");
+    all = (float *)prun__alloc(net->context, total + net->parameter_count, sizeof(float),
+                               "checkpoint");
     if (!all) return PRUN_ERR_MEMORY;
+    status = prun__load_tensors(net->context, file, prefix, net->tensor, net->tensors, all);
+    if (velocity && status == PRUN_OK)
+        status = prun__load_tensors(net->context, file, PRUN__MOMENTUM, net->trained,
+                                    net->trained_count, all + total);
     for (i = 0; i < net->tensors && status == PRUN_OK; i++) {
-        status = prun__load_tensor(net->context, file, prefix, &net->tensor[i], all + at);
-        at += prun_tensor_size(&net->tensor[i]);
-    }
-    for (i = at = 0; i < net->tensors && status == PRUN_OK; i++) {
         const int64_t size = prun_tensor_size(&net->tensor[i]);
         memcpy(net->tensor[i].data, all + at, (size_t)size * sizeof(float));
         at += size;
     }
+    if (velocity && status == PRUN_OK)
+        memcpy(velocity, all + total, (size_t)net->parameter_count * sizeof(float));
     prun__free(net->context, all);
     return status;
+}
+
+PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix) {
+    return prun__load_state(net, file, prefix, NULL);
+}
+
+/* What a trainer's file says in its metadata beside the tensors. The first two are restored, the
+   others have to be the same. */
+enum { PRUN__STATES = 5, PRUN__RESTORED = 2 };
+static const char *const prun__state_keys[PRUN__STATES] = {
+    "trainer.epochs", "trainer.steps", "trainer.seed", "trainer.batch", "trainer.images"};
+
+static void prun__state_values(const prun_trainer *t, char values[PRUN__STATES][24]) {
+    snprintf(values[0], 24, "%lld", (long long)t->epoch);
+    snprintf(values[1], 24, "%lld", (long long)t->steps);
+    snprintf(values[2], 24, "%llu", (unsigned long long)t->options.seed);
+    snprintf(values[3], 24, "%lld", (long long)t->options.batch);
+    snprintf(values[4], 24, "%lld", (long long)t->count);
+}
+
+/* The momentum as tensors behind the net's own; names: where to put theirs. */
+static void prun__state_tensors(const prun_trainer *t, prun_tensor *tensors, char *names) {
+    const prun_net *net = t->net;
+    int64_t i;
+    memcpy(tensors, net->tensor, (size_t)net->tensors * sizeof *tensors);
+    for (i = 0; i < net->trained_count; i++) {
+        prun_tensor *v = &tensors[net->tensors + i];
+        *v = net->trained[i];
+        v->data = t->velocity + (net->trained[i].data - net->parameters);
+        v->name = strcpy(names, PRUN__MOMENTUM);
+        strcpy(names + strlen(names), net->trained[i].name);
+        names += strlen(names) + 1;
+    }
+}
+
+PRUNDEF prun_status prun_trainer_save(const prun_trainer *t, const char *path) {
+    const prun_net *net = t->net;
+    const int64_t count = net->tensors + net->trained_count;
+    const char *metadata[4 + 2 * PRUN__STATES] = {"format", "pt", "prunability.h",
+                                                  PRUNABILITY_VERSION};
+    char values[PRUN__STATES][24], *names;
+    int64_t i, length = 1;
+    prun_tensor *tensors;
+    prun_status status = PRUN_ERR_MEMORY;
+    prun__state_values(t, values);
+    for (i = 0; i < PRUN__STATES; i++) {
+        metadata[4 + 2 * i] = prun__state_keys[i];
+        metadata[5 + 2 * i] = values[i];
+    }
+    for (i = 0; i < net->trained_count; i++)
+        length += (int64_t)(strlen(net->trained[i].name) + sizeof PRUN__MOMENTUM);
+    tensors = (prun_tensor *)prun__alloc(net->context, count, sizeof *tensors, "tensors");
+    names = (char *)prun__alloc(net->context, length, 1, "names");
+    if (tensors && names) {
+        prun__state_tensors(t, tensors, names);
+        status = prun_safetensors_write(net->context, path, tensors, count, metadata,
+                                        2 + PRUN__STATES);
+    }
+    prun__free(net->context, names);
+    prun__free(net->context, tensors);
+    return status;
+}
+
+PRUNDEF prun_status prun_trainer_load(prun_trainer *t, prun_safetensors *file) {
+    prun_context *context = t->net->context;
+    char values[PRUN__STATES][24], *end;
+    int64_t position[PRUN__RESTORED];
+    int i;
+    prun__state_values(t, values);
+    for (i = 0; i < PRUN__STATES; i++) {
+        const char *key = prun__state_keys[i], *text = prun_safetensors_metadata(file, key);
+        if (!text)
+            return prun__fail(context, PRUN_ERR_MISSING, "%s: no state of training: %s is missing",
+                              file->path, key);
+        if (i >= PRUN__RESTORED && strcmp(text, values[i]) != 0)
+            return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: %s is %s, the trainer has %s",
+                              file->path, key, text, values[i]);
+        if (i >= PRUN__RESTORED) continue;
+        position[i] = strtoll(text, &end, 10);
+        if (*text < '0' || *text > '9' || *end || position[i] == INT64_MAX)
+            return prun__fail(context, PRUN_ERR_FORMAT, "%s: %s is not a count: %s", file->path,
+                              key, text);
+    }
+    PRUN__TRY(prun__load_state(t->net, file, NULL, t->velocity));
+    t->epoch = position[0];
+    t->steps = position[1];
+    return PRUN_OK;
 }
 
 /* A tensor that a family must have, with its rank. */
@@ -10863,6 +11192,280 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
     *arch = a;
     return PRUN_OK;
 }
+
+/* NumPy's .npy: magic, version, length and text of a header, then the elements. */
+
+/* An open file and what its header says. */
+typedef struct prun__npy {
+    prun__file file;
+    prun_npy array; /* without elements */
+    const prun__type *type;
+    int big, fortran;
+} prun__npy;
+
+/* A string of Python without escapes. */
+static prun_status prun__npy_string(prun__json *j, const char **out) {
+    const char quote = prun__json_take(j, '\'') ? '\'' : '"';
+    if (quote == '"' && !prun__json_take(j, '"')) return prun__json_fail(j, "string expected");
+    for (*out = j->at; j->at < j->end && *j->at != quote; j->at++)
+        if (*j->at == '\\' || !*j->at) return prun__json_fail(j, "escape in a string");
+    if (j->at == j->end) return prun__json_fail(j, "string without end");
+    *j->at++ = 0;
+    return PRUN_OK;
+}
+
+/* "<f4" and the like. */
+static prun_status prun__npy_type(prun__json *j, prun__npy *n) {
+    const char *text, *name;
+    prun__json_space(j);
+    if (j->at < j->end && *j->at == '[')
+        return prun__fail(j->context, PRUN_ERR_UNSUPPORTED, "%s: an array of records", j->path);
+    PRUN__TRY(prun__npy_string(j, &text));
+    name = text + (*text && strchr("<>=|", *text) ? 1 : 0);
+    n->type = prun__find_type(name, 1);
+    if (!n->type)
+        return prun__fail(j->context, PRUN_ERR_UNSUPPORTED,
+                          "%s: elements of type %.20s, neither float16, 32, 64, bool nor integers",
+                          j->path, text);
+    n->big = *text == '>' || (*text != '<' && prun__host_is_big());
+    n->array.dtype = n->type->dtype;
+    return PRUN_OK;
+}
+
+/* {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } */
+static prun_status prun__npy_dictionary(prun__json *j, prun__npy *n) {
+    int seen[3] = {0, 0, 0}, key;
+    if (!prun__json_take(j, '{')) return prun__json_fail(j, "the header is not a dictionary");
+    while (!prun__json_take(j, '}')) {
+        const char *name;
+        PRUN__TRY(prun__npy_string(j, &name));
+        key = strcmp(name, "descr") == 0 ? 0 : strcmp(name, "fortran_order") == 0 ? 1 : 2;
+        if (key == 2 && strcmp(name, "shape") != 0) return prun__json_fail(j, "unknown key");
+        if (seen[key]++) return prun__json_fail(j, "key given twice");
+        if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
+        prun__json_space(j);
+        if (key == 0) {
+            PRUN__TRY(prun__npy_type(j, n));
+        } else if (key == 2) {
+            PRUN__TRY(prun__json_integers(j, '(', n->array.shape, PRUN_MAX_FILE_RANK,
+                                          &n->array.rank));
+        } else {
+            n->fortran = j->end - j->at >= 4 && memcmp(j->at, "True", 4) == 0;
+            if (!n->fortran && (j->end - j->at < 5 || memcmp(j->at, "False", 5) != 0))
+                return prun__json_fail(j, "True or False expected");
+            j->at += n->fortran ? 4 : 5;
+        }
+        if (prun__json_take(j, ',')) continue;
+        if (!prun__json_take(j, '}')) return prun__json_fail(j, "} expected");
+        break;
+    }
+    prun__json_space(j);
+    if (j->at != j->end) return prun__json_fail(j, "text after the header");
+    return seen[0] && seen[1] && seen[2]
+               ? PRUN_OK : prun__json_fail(j, "descr, fortran_order or shape is missing");
+}
+
+/* Reads the header and checks that the file has just the elements it announces. */
+static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
+    unsigned char bytes[12] = {0};
+    int64_t length, start, total = 1;
+    int32_t i;
+    prun__json j;
+    prun_status status;
+    if (n->file.size < 12)
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no npy header", n->file.path);
+    PRUN__TRY(prun__file_read(context, &n->file, bytes, 8));
+    if (memcmp(bytes, "\x93NUMPY", 6) != 0)
+        return prun__fail(context, PRUN_ERR_MAGIC, "%s: not an npy file", n->file.path);
+    if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: npy version %d.%d", n->file.path,
+                          (int)bytes[6], (int)bytes[7]);
+    start = bytes[6] == 1 ? 10 : 12;
+    PRUN__TRY(prun__file_read(context, &n->file, bytes + 8, start - 8));
+    length = (int64_t)(bytes[8] | (uint32_t)bytes[9] << 8 | (uint32_t)bytes[10] << 16 |
+                       (uint32_t)bytes[11] << 24);
+    if (length > n->file.size - start)
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: header of %lld bytes in a file of %lld",
+                          n->file.path, (long long)length, (long long)n->file.size);
+    if (length > 1 << 20) /* plain arrays need a few hundred */
+        return prun__fail(context, PRUN_ERR_FORMAT, "%s: header of %lld bytes", n->file.path,
+                          (long long)length);
+    j.context = context;
+    j.path = n->file.path;
+    j.tensor = NULL;
+    j.start = j.at = (char *)prun__alloc(context, length + 1, 1, "npy header");
+    if (!j.start) return PRUN_ERR_MEMORY;
+    j.end = j.start + length;
+    status = prun__file_read(context, &n->file, j.start, length);
+    if (status == PRUN_OK) status = prun__npy_dictionary(&j, n);
+    prun__free(context, j.start);
+    PRUN__TRY(status);
+    for (i = 0; i < n->array.rank; i++) total = prun__mul(total, n->array.shape[i]);
+    n->array.count = total;
+    total = prun__mul(total, n->type->bytes);
+    if (total < 0 || total > INT64_MAX - start - length)
+        return prun__fail(context, PRUN_ERR_OVERFLOW, "%s: shape overflows", n->file.path);
+    return prun__file_expect(context, &n->file, start + length + total);
+}
+
+/* Reads the elements; stride: of each axis in memory, in elements. */
+static prun_status prun__npy_elements(prun_context *context, prun__npy *n, const int64_t *stride,
+                                      prun__sink *s) {
+    int32_t i;
+    s->axes = n->array.rank;
+    for (i = 0; i < s->axes; i++) {
+        const int32_t axis = n->fortran ? s->axes - 1 - i : i;
+        s->size[i] = n->array.shape[axis];
+        s->stride[i] = stride[axis];
+    }
+    return prun__read_elements(context, &n->file, "array", n->type, n->big, s);
+}
+
+static prun_status prun__npy_array(prun_context *context, prun__npy *n) {
+    prun_npy *a = &n->array;
+    int64_t stride[PRUN_MAX_FILE_RANK], step = 1;
+    prun__sink sink;
+    int32_t i;
+    PRUN__TRY(prun__npy_header(context, n));
+    memset(&sink, 0, sizeof sink);
+    a->context = context;
+    if (prun__is_float(a->dtype))
+        sink.floats = a->values = (float *)prun__alloc(context, a->count, sizeof(float), "array");
+    else if (a->dtype == PRUN_U8 || a->dtype == PRUN_BOOL)
+        sink.bytes = a->bytes = (uint8_t *)prun__alloc(context, a->count, 1, "array");
+    else
+        sink.integers = a->integers = (int64_t *)prun__alloc(context, a->count, sizeof(int64_t),
+                                                             "array");
+    if (!sink.floats && !sink.bytes && !sink.integers) return PRUN_ERR_MEMORY;
+    if (a->count == 0) return PRUN_OK; /* the other sizes may be anything */
+    for (i = a->rank - 1; i >= 0; step *= a->shape[i--]) stride[i] = step;
+    return prun__npy_elements(context, n, stride, &sink);
+}
+
+PRUNDEF prun_status prun_npy_read(prun_context *context, const char *path, prun_npy *array) {
+    prun__npy n;
+    prun_status status;
+    memset(&n, 0, sizeof n);
+    PRUN__TRY(prun__file_open(context, path, &n.file));
+    status = prun__npy_array(context, &n);
+    fclose(n.file.stream);
+    if (status == PRUN_OK) *array = n.array;
+    else prun_npy_free(&n.array);
+    return status;
+}
+
+PRUNDEF void prun_npy_free(prun_npy *array) {
+    if (!array) return;
+    prun__free(array->context, array->values);
+    prun__free(array->context, array->integers);
+    prun__free(array->context, array->bytes);
+    memset(array, 0, sizeof *array);
+}
+
+/* Checks the labels of a set whose count is known, and finds the number of classes. */
+static prun_status prun__npy_labels(prun_context *context, const char *path, const prun_npy *a,
+                                    const prun_npy_options *o, prun_images *m) {
+    int64_t i;
+    if (a->values)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: labels are floats, not integers",
+                          path);
+    if (a->rank < 1 || a->count != m->count || a->shape[0] != m->count)
+        return prun__fail(context, PRUN_ERR_SHAPE, "%s: %lld labels for %lld images", path,
+                          (long long)a->count, (long long)m->count);
+    m->classes = o->classes;
+    for (i = 0; i < a->count; i++) {
+        const int64_t label = a->bytes ? a->bytes[i] : a->integers[i];
+        const int64_t classes = o->classes ? o->classes : INT32_MAX;
+        if (label < 0 || label >= classes)
+            return prun__label_fail(context, path, label, i, classes);
+        if (!o->classes) m->classes = PRUN__MAX(m->classes, label + 1);
+    }
+    return PRUN_OK;
+}
+
+/* Shape of the set, and the strides that bring the file's axes into the order N, C, H, W. */
+static prun_status prun__npy_shape(prun_context *context, const prun__npy *n, prun_layout layout,
+                                   prun_images *m, int64_t stride[4]) {
+    const int64_t *shape = n->array.shape;
+    const int32_t rank = n->array.rank;
+    int last;
+    if (rank != 3 && rank != 4)
+        return prun__fail(context, PRUN_ERR_SHAPE, "%s: images of %d axes, neither 3 nor 4",
+                          n->file.path, (int)rank);
+    if (!prun__is_float(n->array.dtype) && n->array.dtype != PRUN_U8)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: images are neither uint8 nor floats",
+                          n->file.path);
+    last = rank == 4 && (layout == PRUN_LAYOUT_NHWC || (layout == PRUN_LAYOUT_AUTO &&
+                                                        shape[3] <= 4 && shape[1] > 4));
+    m->count = shape[0];
+    m->channels = rank == 3 ? 1 : shape[last ? 3 : 1];
+    m->height = shape[rank == 3 || last ? 1 : 2];
+    m->width = shape[rank == 3 || last ? 2 : 3];
+    if (n->array.count == 0)
+        return prun__fail(context, PRUN_ERR_SHAPE, "%s: no images, or images without pixels",
+                          n->file.path);
+    stride[0] = prun__image_size(m);
+    stride[rank - 1] = 1;
+    stride[rank - 2] = m->width;
+    if (rank == 4) stride[1] = m->height * m->width;
+    if (last) {
+        stride[1] = m->width;
+        stride[2] = 1;
+        stride[3] = m->height * m->width;
+    }
+    return PRUN_OK;
+}
+
+static prun_status prun__npy_load(prun_context *context, prun__npy *n, const char *label_path,
+                                  const prun_npy *labels, const prun_npy_options *o,
+                                  prun_images *m) {
+    const int floats = prun__is_float(n->array.dtype);
+    int64_t stride[4], i;
+    prun__sink sink;
+    int32_t *to;
+    void *pixels;
+    PRUN__TRY(prun__npy_shape(context, n, o->layout, m, stride));
+    PRUN__TRY(prun__npy_labels(context, label_path, labels, o, m));
+    PRUN__TRY(prun__images_allocate(context, m, floats ? sizeof(float) : 1, &to, &pixels));
+    for (i = 0; i < m->count; i++)
+        to[i] = (int32_t)(labels->bytes ? labels->bytes[i] : labels->integers[i]);
+    memset(&sink, 0, sizeof sink);
+    if (floats) sink.floats = (float *)pixels;
+    else sink.bytes = (uint8_t *)pixels;
+    PRUN__TRY(prun__npy_elements(context, n, stride, &sink));
+    i = floats ? prun__find_nonfinite(sink.floats, n->array.count) : -1;
+    if (i >= 0)
+        return prun__fail(context, PRUN_ERR_NONFINITE, "%s: image %lld: value %lld is not finite",
+                          n->file.path, (long long)(i / prun__image_size(m)),
+                          (long long)(i % prun__image_size(m)));
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
+                                  const char *label_path, const prun_npy_options *options,
+                                  prun_images *images) {
+    prun_npy_options o;
+    prun__npy n;
+    prun_npy labels;
+    prun_images m;
+    prun_status status;
+    memset(&o, 0, sizeof o);
+    memset(&n, 0, sizeof n);
+    memset(&labels, 0, sizeof labels);
+    memset(&m, 0, sizeof m);
+    if (options) o = *options;
+    if (o.classes < 0 || o.classes > INT32_MAX || o.layout < PRUN_LAYOUT_AUTO ||
+        o.layout > PRUN_LAYOUT_NHWC)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "npy options: classes %lld, layout %d",
+                          (long long)o.classes, (int)o.layout);
+    PRUN__TRY(prun__file_open(context, image_path, &n.file));
+    status = prun__npy_header(context, &n);
+    if (status == PRUN_OK) status = prun_npy_read(context, label_path, &labels);
+    if (status == PRUN_OK) status = prun__npy_load(context, &n, label_path, &labels, &o, &m);
+    fclose(n.file.stream);
+    prun_npy_free(&labels);
+    if (status == PRUN_OK) *images = m;
+    else prun__free(context, m.storage);
 
 /* ---- CSV ---- */
 
@@ -11124,6 +11727,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__STREAM_PERMUTE
 #undef PRUN__WORDS
 #undef PRUN__GRADIENT_BATCH
+#undef PRUN__MOMENTUM
 #undef PRUN__SPARSE_DENSITY
 #undef PRUN__WINOGRAD_TILES
 #undef PRUN__WINOGRAD_COLUMNS

@@ -1,0 +1,227 @@
+/* files.h - what tests of file formats share: a directory of their own, an allocator that counts,
+   bytes written one by one, and a look at the message of a failure. Compiles the library; include it
+   first. */
+#ifndef TEST_FILES_H_INCLUDED
+#define TEST_FILES_H_INCLUDED
+
+#if defined(__unix__) || defined(__APPLE__)
+#define _POSIX_C_SOURCE 200809L
+#define HAVE_POSIX 1
+#else
+#define HAVE_POSIX 0
+#endif
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+#include "test.h"
+
+#include <stdlib.h>
+#if HAVE_POSIX
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+/* ---- a directory that is removed at the end ---- */
+
+static char directory[400];
+
+/* Full name of a file there; valid until the eighth call after. */
+static const char *in_directory(const char *name)
+{
+    static char paths[8][700];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+    return path;
+}
+
+static int make_directory(void)
+{
+#if HAVE_POSIX
+    const char *parent = getenv("TMPDIR");
+    int length = snprintf(directory, sizeof directory, "%s/test_files.XXXXXX",
+                          parent != NULL && parent[0] != '\0' ? parent : ".");
+    return length < (int)sizeof directory && mkdtemp(directory) != NULL;
+#else
+    snprintf(directory, sizeof directory, ".");
+    return 1;
+#endif
+}
+
+/* Number of files there whose name contains `part`; with `destroy` they are removed. */
+static int files_named(const char *part, int destroy)
+{
+    int count = 0;
+#if HAVE_POSIX
+    DIR *d = opendir(directory);
+    const struct dirent *entry;
+    while (d != NULL && (entry = readdir(d)) != NULL) {
+        if (entry->d_name[0] == '.' || strstr(entry->d_name, part) == NULL) continue;
+        count++;
+        if (destroy) remove(in_directory(entry->d_name));
+    }
+    if (d != NULL) closedir(d);
+#else
+    (void)part;
+    (void)destroy;
+#endif
+    return count;
+}
+
+/* ---- an allocator that counts, and refuses what no small file may ask for ---- */
+
+enum { REFUSED_SIZE = 1 << 24 };
+
+static int64_t live_blocks;
+static size_t largest_request;
+
+static void *counting_allocate(size_t size, void *user)
+{
+    void *pointer;
+    (void)user;
+    largest_request = size > largest_request ? size : largest_request;
+    pointer = size < REFUSED_SIZE ? malloc(size) : NULL;
+    live_blocks += pointer != NULL;
+    return pointer;
+}
+
+static void counting_release(void *pointer, void *user)
+{
+    (void)user;
+    live_blocks -= pointer != NULL;
+    free(pointer);
+}
+
+static void begin(void)
+{
+    test_context.allocate = counting_allocate;
+    test_context.release = counting_release;
+    live_blocks = 0;
+    largest_request = 0;
+}
+
+static void end(void)
+{
+    CHECK(live_blocks == 0);
+    CHECK(largest_request < REFUSED_SIZE);
+}
+
+/* ---- bytes ---- */
+
+enum { BLOB_SIZE = 3000000 };
+
+typedef struct blob {
+    size_t size;
+    unsigned char data[BLOB_SIZE];
+} blob;
+
+static blob scratch[3];
+
+static void put(blob *b, const void *bytes, size_t n)
+{
+    if (b->size + n <= BLOB_SIZE) {
+        memcpy(b->data + b->size, bytes, n);
+        b->size += n;
+    }
+}
+
+static void put_big_endian(blob *b, uint32_t value)
+{
+    unsigned char bytes[4];
+    int i;
+    for (i = 0; i < 4; i++) {
+        bytes[i] = (unsigned char)(value >> (24 - 8 * i) & 255u);
+    }
+    put(b, bytes, 4);
+}
+
+static void put_little_endian(blob *b, uint64_t value, int bytes)
+{
+    int i;
+    for (i = 0; i < bytes; i++) {
+        unsigned char byte = (unsigned char)(value >> (8 * i) & 255u);
+        put(b, &byte, 1);
+    }
+}
+
+static void put_float(blob *b, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    put_little_endian(b, bits, 4);
+}
+
+static void write_file(const char *name, const unsigned char *bytes, size_t size)
+{
+    FILE *file = fopen(in_directory(name), "wb");
+    size_t written = file != NULL ? fwrite(bytes, 1, size, file) : 0;
+    if (file != NULL) CHECK(fclose(file) == 0);
+    CHECK(file != NULL && written == size);
+}
+
+static void write_blob(const char *name, const blob *b)
+{
+    write_file(name, b->data, b->size);
+}
+
+static int message_names(const char *text)
+{
+    return strstr(prun_message(&test_context), text) != NULL;
+}
+
+/* A failure with one of two statuses, whose message names the file. */
+static void check_failure(prun_status got, prun_status a, prun_status b, const char *file,
+                          const char *what)
+{
+    int holds = CHECK(got == a || got == b) & CHECK(message_names(file));
+    if (!holds && test_failures <= TEST_SHOWN) {
+        printf("  %s: %s gave \"%s\", message \"%s\"\n", file, what, prun_status_string(got),
+               prun_message(&test_context));
+    }
+    CHECK(test_context.status == got);
+    test_context.message[0] = '\0';
+}
+
+/* ---- safetensors by hand ---- */
+
+/* Header length, header, `data` bytes 0 1 2 ... */
+static void safetensors(blob *b, const char *json, size_t data)
+{
+    size_t i;
+    b->size = 0;
+    put_little_endian(b, strlen(json), 8);
+    put(b, json, strlen(json));
+    for (i = 0; i < data; i++) {
+        put_little_endian(b, i, 1);
+    }
+}
+
+static prun_status open_safetensors(prun_safetensors **file)
+{
+    *file = NULL;
+    return prun_safetensors_open(&test_context, in_directory("t.safetensors"), file);
+}
+
+/* ---- running ---- */
+
+#define FILES_MAIN(program, cases, argc, argv) \
+    files_main(program, cases, (int)(sizeof(cases) / sizeof((cases)[0])), argc, argv)
+
+/* Runs the cases with a directory that is there while they run. */
+static int files_main(const char *program, const test_case *cases, int count, int argc,
+                      char **argv)
+{
+    int failed;
+    if (!make_directory()) {
+        printf("%s: 0 passed, 1 failed\n", program);
+        return 1;
+    }
+    failed = test_main(program, cases, count, argc, argv);
+    files_named("", 1);
+#if HAVE_POSIX
+    rmdir(directory);
+#endif
+    return failed;
+}
+
+#endif
