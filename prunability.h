@@ -126,7 +126,7 @@
    streams. Dropout decides with 16 bits: its probability is rounded to 1/65536.
 
    LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31. File
-   positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and without -std=c99, which
+   positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and -std=gnu99, as -std=c99
    hides fseeko). Convolutions, norms and pools do not follow a flatten of more than one pixel.
 */
 #ifndef PRUNABILITY_H_INCLUDED
@@ -9910,7 +9910,7 @@ typedef struct prun__file {
 static int prun__seek(FILE *stream, int64_t at, int from) { return _fseeki64(stream, at, from); }
 static int64_t prun__tell(FILE *stream) { return _ftelli64(stream); }
 #elif LONG_MAX < INT64_MAX && (defined(__unix__) || defined(__APPLE__)) && \
-    (!defined(__STRICT_ANSI__) || defined(__cplusplus))
+    (!defined(__STRICT_ANSI__) || defined(__cplusplus) || _POSIX_C_SOURCE >= 200112L)
 #include <sys/types.h>
 static int prun__seek(FILE *stream, int64_t at, int from) {
     return (off_t)at == at ? fseeko(stream, (off_t)at, from) : -1;
@@ -10331,9 +10331,9 @@ typedef struct prun__json {
 } prun__json;
 
 static prun_status prun__json_fail(const prun__json *j, const char *what) {
-    return prun__fail(j->context, PRUN_ERR_FORMAT, "%s: %s%sheader byte %lld: %s", j->path,
-                      j->tensor ? j->tensor : "", j->tensor ? ": " : "",
-                      (long long)(j->at - j->start), what);
+    return prun__fail(j->context, PRUN_ERR_FORMAT, "%s: %s%s%sheader byte %lld: %s", j->path,
+                      j->tensor ? "tensor " : "", j->tensor ? j->tensor : "",
+                      j->tensor ? ": " : "", (long long)(j->at - j->start), what);
 }
 
 static void prun__json_space(prun__json *j) {
@@ -10617,10 +10617,10 @@ static prun_status prun__parse_header(prun_safetensors *f, int64_t bytes) {
         do {
             const char *name;
             PRUN__TRY(prun__json_string(&j, &name));
-            j.tensor = name;
+            j.tensor = strcmp(name, "__metadata__") != 0 ? name : NULL;
             if (!prun__json_take(&j, ':')) return prun__json_fail(&j, ": expected");
-            if (strcmp(name, "__metadata__") != 0) PRUN__TRY(prun__add_entry(&j, f));
-            else if (metadata++) return prun__json_fail(&j, "given twice");
+            if (j.tensor) PRUN__TRY(prun__add_entry(&j, f));
+            else if (metadata++) return prun__json_fail(&j, "__metadata__ given twice");
             else PRUN__TRY(prun__json_metadata(&j, f));
             j.tensor = NULL;
         } while (prun__json_take(&j, ','));

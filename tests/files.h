@@ -1,6 +1,6 @@
 /* files.h - what tests of file formats share: a directory of their own, an allocator that counts,
-   bytes written one by one, and a look at the message of a failure. Compiles the library; include it
-   first. */
+   bytes written one by one, and a look at the message of a failure. Compiles the library; include
+   it first. */
 #ifndef TEST_FILES_H_INCLUDED
 #define TEST_FILES_H_INCLUDED
 
@@ -123,16 +123,6 @@ static void put(blob *b, const void *bytes, size_t n)
         memcpy(b->data + b->size, bytes, n);
         b->size += n;
     }
-}
-
-static void put_big_endian(blob *b, uint32_t value)
-{
-    unsigned char bytes[4];
-    int i;
-    for (i = 0; i < 4; i++) {
-        bytes[i] = (unsigned char)(value >> (24 - 8 * i) & 255u);
-    }
-    put(b, bytes, 4);
 }
 
 static void put_little_endian(blob *b, uint64_t value, int bytes)

@@ -4,6 +4,16 @@
 
 /* ---- IDX ---- */
 
+static void put_big_endian(blob *b, uint32_t value)
+{
+    unsigned char bytes[4];
+    int i;
+    for (i = 0; i < 4; i++) {
+        bytes[i] = (unsigned char)(value >> (24 - 8 * i) & 255u);
+    }
+    put(b, bytes, 4);
+}
+
 static void idx_images(blob *b, uint32_t count, uint32_t height, uint32_t width, size_t pixels)
 {
     size_t i;
