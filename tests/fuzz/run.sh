@@ -1,0 +1,47 @@
+#!/bin/sh
+# Fuzzes the loaders with libFuzzer under the address and undefined-behaviour sanitizers.
+#
+#   sh tests/fuzz/run.sh [RUNS [FORMAT...]]      a million inputs of every format
+#
+# Needs clang with its runtime (apt-get install clang libclang-rt-14-dev). Programs and corpora go to
+# build/fuzz; the seeds come from the targets themselves, and what libFuzzer finds worth keeping
+# stays in build/fuzz/FORMAT.corpus, so that a later run goes on from there. An input that fails is
+# left in build/fuzz/FORMAT-crash-..., and build/fuzz/FORMAT FILE runs it again.
+# The last line is "fuzz: N passed, N failed", one per format.
+
+cd "$(dirname "$0")/../.." || exit 1
+runs=${1:-1000000}
+[ $# -gt 0 ] && shift
+[ $# -gt 0 ] || set -- $(ls tests/fuzz/fuzz_*.c | sed 's|.*/fuzz_\(.*\)\.c|\1|')
+clang=${CLANG:-clang}
+flags='-g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined
+    -fno-sanitize-recover=undefined -DFUZZ_LIBFUZZER'
+mkdir -p build/fuzz
+passed=0
+failed=0
+
+for format in "$@"; do
+    source=tests/fuzz/fuzz_$format.c
+    program=build/fuzz/$format
+    corpus=$program.corpus
+    mkdir -p "$corpus"
+    # shellcheck disable=SC2086 # flags are words
+    if ! $clang -O1 "$source" -o "$program-seeds" -lm || ! "$program-seeds" --seeds "$corpus" ||
+        ! $clang $flags "$source" -o "$program" -lm; then
+        failed=$((failed + 1))
+        continue
+    fi
+    printf '== %s: %s inputs\n' "$format" "$runs"
+    if "$program" -runs="$runs" -seed="${SEED:-1}" -max_len=16384 -timeout=10 -rss_limit_mb=1024 \
+        -artifact_prefix="$program-" -print_final_stats=1 -close_fd_mask=1 "$corpus" \
+        > "$program.log" 2>&1; then
+        passed=$((passed + 1))
+        grep -E '^(stat::number_of_executed_units|stat::average_exec_per_sec|Done)' "$program.log"
+    else
+        failed=$((failed + 1))
+        tail -n 40 "$program.log"
+    fi
+done
+
+printf 'fuzz: %d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
