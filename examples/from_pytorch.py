@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+"""Takes a network from PyTorch to prunability.h: trains one of the paper's families or a VGG (or
+loads its state_dict), writes the weights as safetensors and the images as NumPy arrays, and compares
+the losses that both sides compute. Needs PyTorch alone (apt-get install python3-torch).
+
+    python3 examples/from_pytorch.py --family cnn --width 8 --out build/cnn
+
+writes build/cnn/net.safetensors, train-images.npy, train-labels.npy, test-images.npy and
+test-labels.npy: what the programs in C take. Exit status: 0 the losses agree, 1 they do not.
+"""
+import argparse
+import ctypes
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+# ---- the networks, with the names that prunability.h gives their tensors ----
+
+
+class CNN(nn.Module):
+    """prun_net_cnn: 3x3 convolutions to k, 2k, 4k, 8k channels."""
+
+    def __init__(self, width, channels=1, classes=10, **_):
+        super().__init__()
+        for i in range(4):
+            outputs = width << i
+            setattr(self, f"conv{i}", nn.Conv2d(channels, outputs, 3, 1, 1))
+            setattr(self, f"bn{i}", nn.BatchNorm2d(outputs))
+            channels = outputs
+        self.fc = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        for i in range(4):
+            x = F.relu(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(x)))
+            if i > 0:
+                x = F.max_pool2d(x, 2)
+        return self.fc(F.max_pool2d(x, 4).flatten(1))
+
+
+class NiN(nn.Module):
+    """prun_net_nin: blocks of a 3x3 convolution of stride 2 and two 1x1. TensorFlow's padding, one
+    zero after the image, and its constants of batch norm, as the library builds it by default."""
+
+    def __init__(self, width, depth=3, channels=1, classes=10, dropout=0.0, size=32, **_):
+        super().__init__()
+        self.depth, self.dropout = depth, dropout
+        for b in range(depth):
+            for j in range(3):
+                conv = nn.Conv2d(channels, width, 3 if j == 0 else 1, 2 if j == 0 else 1)
+                setattr(self, f"block{b}_conv{j}", conv)
+                setattr(self, f"block{b}_bn{j}", nn.BatchNorm2d(width, eps=1e-3, momentum=0.01))
+                channels = width
+            size = (size + 1) // 2
+        self.head = nn.Conv2d(width, classes, min(4, size))
+
+    def forward(self, x):
+        for b in range(self.depth):
+            x = F.pad(x, (x.shape[3] % 2, 1, x.shape[2] % 2, 1))
+            for j in range(3):
+                x = F.relu(getattr(self, f"block{b}_bn{j}")(getattr(self, f"block{b}_conv{j}")(x)))
+            x = F.dropout(x, self.dropout, self.training)
+        return self.head(x).mean((2, 3))
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.shortcut = None
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        a = F.relu(self.bn1(x))
+        y = self.conv2(F.relu(self.bn2(self.conv1(a))))
+        return y + (x if self.shortcut is None else self.shortcut(a))
+
+
+class ResNet18(nn.Module):
+    """prun_net_resnet18: pre-activation, no norm before the mean."""
+
+    def __init__(self, width, channels=1, classes=10, **_):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        inputs, self.blocks = width, []
+        for stage in range(4):
+            for b in range(2):
+                stride = 2 if stage > 0 and b == 0 else 1
+                name = f"layer{stage + 1}_{b}"
+                setattr(self, name, Block(inputs, width << stage, stride))
+                self.blocks.append(name)
+                inputs = width << stage
+        self.linear = nn.Linear(inputs, classes)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        for name in self.blocks:
+            x = getattr(self, name)(x)
+        return self.linear(x.mean((2, 3)))
+
+
+class VGG(nn.Module):
+    """VGG11 with batch norm, named as torchvision names it, for 32x32 images: any width, and a
+    classifier for the single position that five poolings leave. examples/vgg_from_pytorch.c reads
+    it."""
+
+    def __init__(self, width, channels=1, classes=10, **_):
+        super().__init__()
+        layers = []
+        for step in (1, 0, 2, 0, 4, 4, 0, 8, 8, 0, 8, 8, 0):
+            if step == 0:
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers += [nn.Conv2d(channels, step * width, 3, 1, 1), nn.BatchNorm2d(step * width),
+                       nn.ReLU()]
+            channels = step * width
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(0.2),
+                                        nn.Linear(channels, classes))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).flatten(1))
+
+
+FAMILIES = {"cnn": CNN, "nin": NiN, "resnet18": ResNet18, "vgg": VGG}
+
+# ---- files ----
+
+DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64",
+          torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+          torch.uint8: "U8", torch.bool: "BOOL"}
+
+
+def tensor_bytes(tensor):
+    """The elements in row order, little end first (as on every machine that PyTorch is built for)."""
+    tensor = tensor.detach().cpu().contiguous()
+    return ctypes.string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size())
+
+
+def save_safetensors(path, tensors, metadata=None):
+    header, data, at = {}, [], 0
+    if metadata:
+        header["__metadata__"] = {key: str(value) for key, value in metadata.items()}
+    for name, tensor in tensors.items():
+        data.append(tensor_bytes(tensor))
+        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [at, at + len(data[-1])]}
+        at += len(data[-1])
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(data))
+
+
+def load_safetensors(path):
+    """Tensors by name; the other direction, for a network trained in C."""
+    dtypes = {name: dtype for dtype, name in DTYPES.items()}
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        data = bytearray(file.read())
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        tensor = torch.zeros(0, dtype=dtypes[entry["dtype"]])
+        if end > begin:
+            tensor = torch.frombuffer(data[begin:end], dtype=dtypes[entry["dtype"]])
+        tensors[name] = tensor.reshape(entry["shape"])
+    return tensors
+
+
+NUMPY_TYPES = {torch.float32: "<f4", torch.float16: "<f2", torch.float64: "<f8", torch.int64: "<i8",
+               torch.uint8: "|u1"}
+
+
+def save_npy(path, tensor):
+    shape = "".join(f"{size}, " for size in tensor.shape)
+    text = (f"{{'descr': '{NUMPY_TYPES[tensor.dtype]}', 'fortran_order': False, "
+            f"'shape': ({shape}), }}")
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
+        file.write(tensor_bytes(tensor))
+
+
+def load_idx(path):
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    dims = data[3]
+    sizes = struct.unpack(f">{dims}I", data[4:4 + 4 * dims])
+    return torch.frombuffer(data, dtype=torch.uint8, offset=4 + 4 * dims).reshape(sizes)
+
+
+def load_data(directory):
+    """Training and test set: images padded to 32x32 and standardised by the training set's mean and
+    deviation, labels."""
+    sets = []
+    for part in ("train", "test"):
+        images = load_idx(os.path.join(directory, f"fashion-mnist-{part}-images.idx3-ubyte"))
+        labels = load_idx(os.path.join(directory, f"fashion-mnist-{part}-labels.idx1-ubyte"))
+        sets.append((F.pad(images, (2, 2, 2, 2)).unsqueeze(1).double() / 255, labels.long()))
+    mean, deviation = sets[0][0].mean(), sets[0][0].std(unbiased=False)
+    return [(((images - mean) / deviation).float(), labels) for images, labels in sets]
+
+
+# ---- training and losses ----
+
+
+def train(net, images, labels, epochs, rate, batch=64):
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(epochs, 1))
+    for epoch in range(epochs):
+        net.train()
+        total = 0.0
+        for index in torch.randperm(len(labels)).split(batch):
+            loss = F.cross_entropy(net(images[index]), labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(index)
+        schedule.step()
+        print(f"epoch {epoch + 1} of {epochs}: training loss {total / len(labels):.4f}", flush=True)
+
+
+def evaluate(net, images, labels):
+    """Mean cross-entropy (the softmax in double) and share of wrong answers in eval mode."""
+    net.eval()
+    loss = errors = 0
+    with torch.no_grad():
+        for x, y in zip(images.split(250), labels.split(250)):
+            logits = net(x.to(next(net.parameters()).dtype))
+            loss += F.cross_entropy(logits.double(), y, reduction="sum").item()
+            errors += (logits.argmax(1) != y).sum().item()
+    return loss / len(labels), errors / len(labels)
+
+
+def run(command):
+    """The loss that a program in C prints as "loss X"."""
+    print("$ " + " ".join(command), flush=True)
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True, check=False)
+    except OSError as error:
+        sys.exit(f"error: {error}; build it with make examples")
+    print(done.stdout, end="")
+    found = re.search(r"^loss ([0-9.e+-]+)", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not found:
+        sys.exit(f"error: {command[0]} exited with status {done.returncode}")
+    return float(found.group(1))
+
+
+def program_command(options, path, part):
+    """What computes the loss here. A VGG is nobody's family: its own example reads it."""
+    images = [os.path.join(options.out, f"{part}-{kind}.npy") for kind in ("images", "labels")]
+    default = "vgg_from_pytorch" if options.family == "vgg" else "checkpoint"
+    program = options.program or os.path.join("build", default)
+    family = [] if options.family == "vgg" else ["--family", options.family]
+    return [program, path, *family, "--images", images[0], "--labels", images[1]]
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=FAMILIES, default="cnn")
+    parser.add_argument("--width", type=int, default=8)
+    parser.add_argument("--depth", type=int, default=3, help="blocks of a NiN: 2 to 4")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=0.02, help="learning rate")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--load", metavar="FILE", help="a state_dict saved by torch.save; no training")
+    parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16", "float64"],
+                        default="float32", help="of the weights in the file")
+    parser.add_argument("--data", default=os.path.join(here, "data"), help="directory of IDX files")
+    parser.add_argument("--out", default="build/from_pytorch", help="directory for the results")
+    parser.add_argument("--program", help="what reads them [build/checkpoint or build/vgg_from_pytorch]")
+    options = parser.parse_args()
+
+    torch.manual_seed(options.seed)
+    sets = dict(zip(("train", "test"), load_data(options.data)))
+    net = FAMILIES[options.family](options.width, depth=options.depth)
+    if options.load:
+        net.load_state_dict(torch.load(options.load, map_location="cpu"))
+    else:
+        train(net, *sets["train"], options.epochs, options.rate)
+    dtype = getattr(torch, options.dtype)
+    for tensor in [*net.parameters(), *net.buffers()]:
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype).float()  # what the file will hold
+    state = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+             for name, tensor in net.state_dict().items()}
+    os.makedirs(options.out, exist_ok=True)
+    path = os.path.join(options.out, "net.safetensors")
+    losses = {part: evaluate(net, *sets[part])[0] for part in sets}
+    save_safetensors(path, state, {"format": "pt", "family": options.family,
+                                   "train_loss": losses["train"], "test_loss": losses["test"]})
+    worst = 0.0
+    for part, (images, labels) in sets.items():
+        save_npy(os.path.join(options.out, f"{part}-images.npy"), images)
+        save_npy(os.path.join(options.out, f"{part}-labels.npy"), labels)
+        ours = run(program_command(options, path, part))
+        difference = abs(ours - losses[part]) / losses[part]
+        worst = max(worst, difference)
+        print(f"{part} loss: PyTorch {losses[part]:.9f}, prunability.h {ours:.9f}, "
+              f"relative difference {difference:.1e}")
+    return 0 if worst <= 1e-5 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
