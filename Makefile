@@ -21,18 +21,30 @@ TESTS = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
 GOLDEN = $(patsubst tests/%.c,build/%,$(wildcard tests/golden_check.c))
 BENCH = $(patsubst bench/%.c,build/bench_%,$(wildcard bench/*.c))
 PYTHON ?= python3
-SCRIPTS = $(wildcard tests/compile.sh tests/header.sh tests/readme.sh)
+SCRIPTS = $(wildcard tests/compile.sh tests/header.sh tests/readme.sh tests/embedding.sh \
+    tests/peers/pytorch.sh)
+FUZZ = $(patsubst tests/fuzz/%.c,build/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: help demo quickstart examples test bench bench-peers clean install force
+VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print $$3 }' prunability.h)
+# before 1.0 a minor version may change the interface
+SONAME = libprunability.so.$(basename $(VERSION))
+SHARED = -shared $(if $(filter Darwin,$(shell uname -s)),,-Wl,-soname,$(SONAME))
+
+.PHONY: help demo quickstart examples lib test fuzz bench bench-peers clean install install-lib \
+    uninstall force
 
 help:
 	@echo 'make quickstart   train one network and measure it (seconds)'
 	@echo 'make demo         train 32 networks and compare measures (about a minute on two cores)'
 	@echo 'make examples     build all programs of examples/ into build/; they know --help'
+	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
+	@echo 'make fuzz         a million mutated files of every format (clang, libFuzzer; minutes)'
 	@echo 'make bench        measure kernels, networks, search, curvature (minutes; run nothing beside it)'
 	@echo 'make bench-peers  the same networks and search beside PyTorch and ONNX Runtime'
-	@echo 'make install      copy prunability.h to PREFIX/include [$(PREFIX)], below DESTDIR'
+	@echo 'make install      prunability.h and prunability.pc into PREFIX [$(PREFIX)], below DESTDIR'
+	@echo 'make install-lib  the shared library and prunability-lib.pc as well'
+	@echo 'make uninstall    removes what the two installed'
 	@echo 'make clean        remove build/'
 	@echo 'Variables: CC CXX CPPFLAGS CFLAGS LDFLAGS LDLIBS OPENMP PREFIX DESTDIR'
 
@@ -44,8 +56,9 @@ quickstart: build/quickstart
 
 examples: $(EXAMPLES)
 
-test: $(TESTS) $(GOLDEN) build/evaluate
-	@sh tests/run.sh $(TESTS) $(foreach isa,avx2 portable,$(foreach algorithm,direct winograd,\
+test: $(TESTS) $(GOLDEN) $(FUZZ) build/evaluate
+	@sh tests/run.sh $(TESTS) $(FUZZ) $(foreach isa,avx512 avx2 portable,\
+	    $(foreach algorithm,direct winograd,\
 	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) tests/golden/*.safetensors')) \
 	    $(patsubst %,'sh %',$(SCRIPTS)) 'sh tests/peers/statistics.sh build/evaluate'
 
@@ -74,6 +87,18 @@ build/%: tests/%.c $(wildcard tests/*.h) prunability.h build/command
 
 build/test_evaluate: examples/evaluate.c examples/example.h
 
+build/%: tests/fuzz/%.c tests/fuzz/fuzz.h prunability.h build/command
+	$(COMPILE) $< -o $@ $(LINK)
+
+fuzz:
+	sh tests/fuzz/run.sh
+
+lib: build/libprunability.so
+
+build/libprunability.so: prunability.h build/command
+	printf '\043define PRUNABILITY_IMPLEMENTATION\n\043include "../prunability.h"\n' > build/lib.c
+	$(COMPILE) -fPIC $(SHARED) build/lib.c -o $@ $(LINK)
+
 # Changes when the compiler or a flag does, so that programs are built anew.
 build/command: export COMMAND = $(COMPILE) $(LINK)
 build/command: force
@@ -83,7 +108,27 @@ build/command: force
 clean:
 	rm -rf build
 
+# INTO: where files go now; a package's files name the PREFIX alone.
+INTO = "$(DESTDIR)$(PREFIX)"
+
+# $(call PC,NAME,DESCRIPTION,LIBS)
+PC = printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
+    'Name: $(1)' 'Description: $(2)' 'Version: $(VERSION)' 'Cflags: -I$${includedir}' 'Libs: $(3)' \
+    > $(INTO)/share/pkgconfig/$(1).pc && chmod 644 $(INTO)/share/pkgconfig/$(1).pc
+
 install:
-	mkdir -p $(DESTDIR)$(PREFIX)/include
-	cp prunability.h $(DESTDIR)$(PREFIX)/include/prunability.h
-	chmod 644 $(DESTDIR)$(PREFIX)/include/prunability.h
+	mkdir -p $(INTO)/include $(INTO)/share/pkgconfig
+	cp prunability.h $(INTO)/include/prunability.h
+	chmod 644 $(INTO)/include/prunability.h
+	@$(call PC,prunability,Why neural networks generalize: one header,-lm)
+
+install-lib: lib install
+	mkdir -p $(INTO)/lib
+	cp build/libprunability.so $(INTO)/lib/$(SONAME)
+	chmod 755 $(INTO)/lib/$(SONAME)
+	ln -sf $(SONAME) $(INTO)/lib/libprunability.so
+	@$(call PC,prunability-lib,Why neural networks generalize: shared library,-L$${libdir} -lprunability)
+
+uninstall:
+	rm -f $(INTO)/include/prunability.h $(INTO)/lib/$(SONAME) $(INTO)/lib/libprunability.so \
+	    $(INTO)/share/pkgconfig/prunability.pc $(INTO)/share/pkgconfig/prunability-lib.pc

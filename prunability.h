@@ -11466,6 +11466,8 @@ PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
     prun_npy_free(&labels);
     if (status == PRUN_OK) *images = m;
     else prun__free(context, m.storage);
+    return status;
+}
 
 /* ---- CSV ---- */
 
