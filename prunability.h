@@ -1084,20 +1084,11 @@ PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *pa
 
 /* Element types of files, named as in safetensors. */
 typedef enum prun_dtype {
-    PRUN_F32 = 0,
-    PRUN_I64 = 1,
+    PRUN_F32 = 0, PRUN_I64 = 1,
     PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read */
-    PRUN_F64 = 3,
-    PRUN_F16 = 4,
-    PRUN_BF16 = 5,
-    PRUN_I32 = 6,
-    PRUN_I16 = 7,
-    PRUN_I8 = 8,
-    PRUN_U64 = 9,
-    PRUN_U32 = 10,
-    PRUN_U16 = 11,
-    PRUN_U8 = 12,
-    PRUN_BOOL = 13
+    PRUN_F64 = 3, PRUN_F16 = 4, PRUN_BF16 = 5,
+    PRUN_I32 = 6, PRUN_I16 = 7, PRUN_I8 = 8,
+    PRUN_U64 = 9, PRUN_U32 = 10, PRUN_U16 = 11, PRUN_U8 = 12, PRUN_BOOL = 13
 } prun_dtype;
 #define PRUN_MAX_FILE_RANK 8
 
@@ -10323,12 +10314,25 @@ struct prun_safetensors {
     int64_t pairs, pair_capacity;
 };
 
-/* Header text being read: JSON, or the Python literal of NumPy. */
+/* Header text being read. */
 typedef struct prun__json {
     prun_context *context;
     const char *path, *tensor; /* the tensor whose fields are read, or NULL */
     char *start, *at, *end;
+    int python; /* not JSON but a literal of Python's: other quotes, tuples, a last comma */
 } prun__json;
+
+static prun__json prun__json_of(prun_context *context, const char *path, char *text,
+                                int64_t length, int python) {
+    prun__json j;
+    j.context = context;
+    j.path = path;
+    j.tensor = NULL;
+    j.start = j.at = text;
+    j.end = text + length;
+    j.python = python;
+    return j;
+}
 
 static prun_status prun__json_fail(const prun__json *j, const char *what) {
     return prun__fail(j->context, PRUN_ERR_FORMAT, "%s: %s%s%sheader byte %lld: %s", j->path,
@@ -10424,14 +10428,15 @@ static int prun__json_unicode(prun__json *j, char **out) {
 /* A string, unescaped in place and ended by NUL: never longer than its escaped form. */
 static prun_status prun__json_string(prun__json *j, const char **out) {
     static const char escapes[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+    const char quote = j->python && prun__json_take(j, '\'') ? '\'' : '"';
     char *to;
-    if (!prun__json_take(j, '"')) return prun__json_fail(j, "string expected");
+    if (quote == '"' && !prun__json_take(j, '"')) return prun__json_fail(j, "string expected");
     *out = to = j->at;
     for (;;) {
         char c;
         if (j->at >= j->end) return prun__json_fail(j, "string without end");
         c = *j->at++;
-        if (c == '"') break;
+        if (c == quote) break;
         if ((unsigned char)c < 0x20) return prun__json_fail(j, "control character in a string");
         if ((unsigned char)c >= 0x80) {
             const int n = prun__utf8_length(j->at - 1, j->end);
@@ -10473,19 +10478,19 @@ static prun_status prun__json_integer(prun__json *j, int64_t *out) {
     return PRUN_OK;
 }
 
-/* At most `capacity` integers: [a, b, ...] of JSON, or Python's tuple (a, b) or (a,). */
-static prun_status prun__json_integers(prun__json *j, char open, int64_t *out, int32_t capacity,
+/* At most `capacity` integers: [a, b, ...], or the tuples (a, b) and (a,). */
+static prun_status prun__json_integers(prun__json *j, int64_t *out, int32_t capacity,
                                        int32_t *count) {
-    const int tuple = open == '(';
-    const char close = tuple ? ')' : ']';
+    const char close = j->python ? ')' : ']';
     *count = 0;
-    if (!prun__json_take(j, open)) return prun__json_fail(j, "list of integers expected");
+    if (!prun__json_take(j, j->python ? '(' : '['))
+        return prun__json_fail(j, "list of integers expected");
     if (prun__json_take(j, close)) return PRUN_OK;
     do {
-        if (tuple && *count && prun__json_take(j, close)) return PRUN_OK;
+        if (j->python && *count && prun__json_take(j, close)) return PRUN_OK;
         if (*count == capacity) return prun__json_fail(j, "list too long");
         PRUN__TRY(prun__json_integer(j, &out[(*count)++]));
-        if (tuple) prun__json_take(j, 'L'); /* Python 2 wrote 3L */
+        if (j->python) prun__json_take(j, 'L'); /* Python 2 wrote 3L */
     } while (prun__json_take(j, ','));
     return prun__json_take(j, close) ? PRUN_OK : prun__json_fail(j, "end of list expected");
 }
@@ -10553,11 +10558,11 @@ static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t off
             p->entry.dtype = p->type->dtype;
         } else if (strcmp(key, "shape") == 0) {
             if (seen_shape++) return prun__json_fail(j, "shape given twice");
-            PRUN__TRY(prun__json_integers(j, '[', p->entry.shape, PRUN_MAX_FILE_RANK,
+            PRUN__TRY(prun__json_integers(j, p->entry.shape, PRUN_MAX_FILE_RANK,
                                           &p->entry.rank));
         } else if (strcmp(key, "data_offsets") == 0) {
             if (seen_offsets++) return prun__json_fail(j, "data_offsets given twice");
-            PRUN__TRY(prun__json_integers(j, '[', offsets, 2, &n));
+            PRUN__TRY(prun__json_integers(j, offsets, 2, &n));
             if (n != 2) return prun__json_fail(j, "data_offsets needs two numbers");
         } else {
             PRUN__TRY(prun__json_skip(j, 0));
@@ -10605,13 +10610,8 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
 }
 
 static prun_status prun__parse_header(prun_safetensors *f, int64_t bytes) {
-    prun__json j;
+    prun__json j = prun__json_of(f->context, f->path, f->header, bytes, 0);
     int metadata = 0;
-    j.context = f->context;
-    j.path = f->path;
-    j.tensor = NULL;
-    j.start = j.at = f->header;
-    j.end = f->header + bytes;
     if (!prun__json_take(&j, '{')) return prun__json_fail(&j, "the header is not a JSON object");
     if (!prun__json_take(&j, '}')) {
         do {
@@ -10747,12 +10747,21 @@ PRUNDEF const prun_safetensors_entry *prun_safetensors_at(const prun_safetensors
     return i >= 0 && i < file->count ? &file->placed[i].entry : NULL;
 }
 
-PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetensors *file,
-                                                            const char *name) {
+/* The entry prefix + name, or NULL. */
+static const prun_safetensors_entry *prun__find_prefixed(const prun_safetensors *file,
+                                                         const char *prefix, const char *name) {
+    const size_t skip = prefix ? strlen(prefix) : 0;
     int64_t i;
     for (i = 0; i < file->count; i++)
-        if (strcmp(file->placed[i].entry.name, name) == 0) return &file->placed[i].entry;
+        if (strncmp(file->placed[i].entry.name, prefix ? prefix : "", skip) == 0 &&
+            strcmp(file->placed[i].entry.name + skip, name) == 0)
+            return &file->placed[i].entry;
     return NULL;
+}
+
+PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetensors *file,
+                                                            const char *name) {
+    return prun__find_prefixed(file, NULL, name);
 }
 
 PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, const char *key) {
@@ -10978,18 +10987,6 @@ PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path) {
     return prun_safetensors_write(net->context, path, net->tensor, net->tensors, metadata, 2);
 }
 
-/* The entry prefix + name, or NULL. */
-static const prun_safetensors_entry *prun__find_prefixed(const prun_safetensors *file,
-                                                         const char *prefix, const char *name) {
-    const size_t skip = prefix ? strlen(prefix) : 0;
-    int64_t i;
-    for (i = 0; i < file->count; i++)
-        if (strncmp(file->placed[i].entry.name, prefix ? prefix : "", skip) == 0 &&
-            strcmp(file->placed[i].entry.name + skip, name) == 0)
-            return &file->placed[i].entry;
-    return NULL;
-}
-
 /* A shape as text: "16x3x3x3". */
 static const char *prun__shape_text(const int64_t *shape, int32_t rank, char text[96]) {
     int32_t d, n = 0;
@@ -11203,24 +11200,13 @@ typedef struct prun__npy {
     int big, fortran;
 } prun__npy;
 
-/* A string of Python without escapes. */
-static prun_status prun__npy_string(prun__json *j, const char **out) {
-    const char quote = prun__json_take(j, '\'') ? '\'' : '"';
-    if (quote == '"' && !prun__json_take(j, '"')) return prun__json_fail(j, "string expected");
-    for (*out = j->at; j->at < j->end && *j->at != quote; j->at++)
-        if (*j->at == '\\' || !*j->at) return prun__json_fail(j, "escape in a string");
-    if (j->at == j->end) return prun__json_fail(j, "string without end");
-    *j->at++ = 0;
-    return PRUN_OK;
-}
-
 /* "<f4" and the like. */
 static prun_status prun__npy_type(prun__json *j, prun__npy *n) {
     const char *text, *name;
     prun__json_space(j);
     if (j->at < j->end && *j->at == '[')
         return prun__fail(j->context, PRUN_ERR_UNSUPPORTED, "%s: an array of records", j->path);
-    PRUN__TRY(prun__npy_string(j, &text));
+    PRUN__TRY(prun__json_string(j, &text));
     name = text + (*text && strchr("<>=|", *text) ? 1 : 0);
     n->type = prun__find_type(name, 1);
     if (!n->type)
@@ -11238,7 +11224,7 @@ static prun_status prun__npy_dictionary(prun__json *j, prun__npy *n) {
     if (!prun__json_take(j, '{')) return prun__json_fail(j, "the header is not a dictionary");
     while (!prun__json_take(j, '}')) {
         const char *name;
-        PRUN__TRY(prun__npy_string(j, &name));
+        PRUN__TRY(prun__json_string(j, &name));
         key = strcmp(name, "descr") == 0 ? 0 : strcmp(name, "fortran_order") == 0 ? 1 : 2;
         if (key == 2 && strcmp(name, "shape") != 0) return prun__json_fail(j, "unknown key");
         if (seen[key]++) return prun__json_fail(j, "key given twice");
@@ -11247,8 +11233,7 @@ static prun_status prun__npy_dictionary(prun__json *j, prun__npy *n) {
         if (key == 0) {
             PRUN__TRY(prun__npy_type(j, n));
         } else if (key == 2) {
-            PRUN__TRY(prun__json_integers(j, '(', n->array.shape, PRUN_MAX_FILE_RANK,
-                                          &n->array.rank));
+            PRUN__TRY(prun__json_integers(j, n->array.shape, PRUN_MAX_FILE_RANK, &n->array.rank));
         } else {
             n->fortran = j->end - j->at >= 4 && memcmp(j->at, "True", 4) == 0;
             if (!n->fortran && (j->end - j->at < 5 || memcmp(j->at, "False", 5) != 0))
@@ -11270,6 +11255,7 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     unsigned char bytes[12] = {0};
     int64_t length, start, total = 1;
     int32_t i;
+    char *text;
     prun__json j;
     prun_status status;
     if (n->file.size < 12)
@@ -11290,15 +11276,12 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     if (length > 1 << 20) /* plain arrays need a few hundred */
         return prun__fail(context, PRUN_ERR_FORMAT, "%s: header of %lld bytes", n->file.path,
                           (long long)length);
-    j.context = context;
-    j.path = n->file.path;
-    j.tensor = NULL;
-    j.start = j.at = (char *)prun__alloc(context, length + 1, 1, "npy header");
-    if (!j.start) return PRUN_ERR_MEMORY;
-    j.end = j.start + length;
-    status = prun__file_read(context, &n->file, j.start, length);
+    text = (char *)prun__alloc(context, length + 1, 1, "npy header");
+    if (!text) return PRUN_ERR_MEMORY;
+    j = prun__json_of(context, n->file.path, text, length, 1);
+    status = prun__file_read(context, &n->file, text, length);
     if (status == PRUN_OK) status = prun__npy_dictionary(&j, n);
-    prun__free(context, j.start);
+    prun__free(context, text);
     PRUN__TRY(status);
     for (i = 0; i < n->array.rank; i++) total = prun__mul(total, n->array.shape[i]);
     n->array.count = total;

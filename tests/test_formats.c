@@ -929,7 +929,7 @@ static const bad_header bad_arrays[] = {
     {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", 4, PRUN_ERR_UNSUPPORTED,
      "records"},
     {"{'descr': 'u\\'1', 'fortran_order': False, 'shape': (1,)}", 4, PRUN_ERR_FORMAT, "escape"},
-    {"{'descr': '|u1", 4, PRUN_ERR_FORMAT, "string without end"},
+    {"{'descr': '|u1", 4, PRUN_ERR_FORMAT, "control character in a string"},
     {"{'descr': 5}", 4, PRUN_ERR_FORMAT, "string expected"},
     {"{'descr': '|u1', 'fortran_order': 0, 'shape': (1,)}", 1, PRUN_ERR_FORMAT, "True or False"},
     {"{'descr': '|u1', 'fortran_order': Fals", 1, PRUN_ERR_FORMAT, "True or False"},
@@ -1159,10 +1159,11 @@ static void layouts_of_sets(void)
     for (i = 0; i < sizeof cases_ / sizeof cases_[0]; i++) {
         prun_npy_options options;
         prun_images m;
-        int64_t j, bytes = cases_[i].count * cases_[i].channels * cases_[i].height * cases_[i].width;
+        int64_t j, bytes;
         memset(&options, 0, sizeof options);
         options.layout = cases_[i].layout;
         npy_begin(&scratch[0], 1, "|u1", 0, cases_[i].shape);
+        bytes = cases_[i].count * cases_[i].channels * cases_[i].height * cases_[i].width;
         for (j = 0; j < bytes; j++) put_little_endian(&scratch[0], (uint64_t)j, 1);
         write_blob("images.npy", &scratch[0]);
         if (!CHECK_STATUS(load_set(&options, &m), PRUN_OK)) continue;
