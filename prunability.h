@@ -554,7 +554,7 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
                                const prun_train_options *options, prun_epoch *history);
 
 /* The same, step by step: create, then epochs or single steps on samples of your choice, free.
-   `net` and `images` are borrowed. */
+   `net` and `images` are borrowed. prun_trainer_save keeps where it stands. */
 typedef struct prun_trainer prun_trainer;
 PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
                                         const prun_train_options *options, prun_trainer **trainer);
