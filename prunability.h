@@ -10263,7 +10263,7 @@ static int prun__sink_copies(const prun__sink *s, const prun__type *type, int bi
     return big == prun__host_is_big() && type->dtype == (s->floats ? PRUN_F32 : PRUN_I64);
 }
 
-/* Reads all elements from where the file stands; `what` names them in a failure. */
+/* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
 static prun_status prun__read_elements(prun_context *context, prun__file *file, const char *what,
                                        const prun__type *type, int big, prun__sink *s) {
     unsigned char buffer[8192];
@@ -10285,7 +10285,8 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
                 bits = bits << 8 | p[big ? b : type->bytes - 1 - b];
             if (!prun__sink_put(s, type, bits))
                 return prun__fail(context, PRUN_ERR_OVERFLOW,
-                                  "%s: %s: element %lld is 2^63 or more", file->path, what,
+                                  "%s: %s%s: element %lld is 2^63 or more", file->path,
+                                  what ? "tensor " : "array", what ? what : "",
                                   (long long)(done + i));
         }
         done += n;
@@ -11301,7 +11302,7 @@ static prun_status prun__npy_elements(prun_context *context, prun__npy *n, const
         s->size[i] = n->array.shape[axis];
         s->stride[i] = stride[axis];
     }
-    return prun__read_elements(context, &n->file, "array", n->type, n->big, s);
+    return prun__read_elements(context, &n->file, NULL, n->type, n->big, s);
 }
 
 static prun_status prun__npy_array(prun_context *context, prun__npy *n) {

@@ -173,7 +173,7 @@ static void every_integer_type(void)
     {
         int64_t got[2];
         read_typed(PRUN_U64, NULL, got, PRUN_ERR_OVERFLOW);
-        CHECK(message_names("t: element 1"));
+        CHECK(message_names("tensor t: element 1"));
     }
     end_counting();
 }
