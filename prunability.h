@@ -115,8 +115,9 @@
    Results are the same bits for any number of threads: work is cut by its shape alone, every output
    is made by one task in a fixed order, and sums that cross tasks are added in index order.
 
-   OTHER CPUs, OTHER BITS. Kernels for AVX2 with FMA are chosen when the CPU has them; everywhere
-   else portable ones run. The two differ in the last digits, which training amplifies.
+   OTHER CPUs, OTHER BITS. Kernels for AVX-512, or for AVX2 with FMA, are chosen when the CPU has
+   them; everywhere else portable ones run. They differ in the last digits, which training
+   amplifies.
 
    NUMBERS. Tensors are float32. Losses are double from float logits, sums of losses and batch
    statistics are double. Kernel sums run in float, gradients of many samples in batches of 128.
@@ -239,7 +240,7 @@ typedef struct prun_tensor {
 /* Number of elements: the product of the shape, 1 for rank 0. */
 PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor);
 
-/* Instruction set of the kernels: "portable" or "avx2". The choice is made once, from the CPU. */
+/* Instruction set of the kernels: "portable", "avx2" or "avx512". Chosen once, from the CPU. */
 PRUNDEF const char *prun_isa(void);
 /* For tests and comparisons: use the named kernels from now on, NULL for the best. Not thread
    safe: call it while no other library call runs. PRUN_ERR_UNSUPPORTED if the CPU lacks it. */

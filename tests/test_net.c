@@ -11,7 +11,7 @@
 #include "reference.h"
 #include "test.h"
 
-static const char *const isas[] = {"portable", "avx2"};
+static const char *const isas[] = {"portable", "avx2", "avx512"};
 enum { ISAS = 2 };
 
 static uint64_t noise_state = 88172645463325252ULL;

@@ -10,7 +10,7 @@
 
 enum { GUARD = 32 }; /* floats behind a buffer that nobody may touch */
 static const float guard_value = 12345.0f;
-static const char *const isas[] = {"portable", "avx2"};
+static const char *const isas[] = {"portable", "avx2", "avx512"};
 enum { ISAS = 2 };
 
 static uint64_t noise_state = 88172645463325252ULL;
