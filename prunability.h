@@ -55,9 +55,9 @@
    [NET]          layers, builder, the three families, forward and backward
    [TRAIN]        stochastic gradient descent
    [OBJECTIVE]    what every measure takes: weights and callbacks, of a prun_net or of your own
-   [PRUNE]        pruning and the prunability search
+   [PRUNE]        pruning, perturbation, and the searches on both
    [HESSIAN]      curvature: eigenvalues, spectrum, trace, effective dimensionality
-   [MEASURE]      generalization measures on weights and logits
+   [MEASURE]      generalization measures: formulas, and the table of all of them
    [STATS]        evaluation statistics and tables of models
    [FILES]        data sets, checkpoints, tables
    [CORE.I]       status, memory, threads, sorting
@@ -67,11 +67,11 @@
    [NET.I]        builder, plan, forward, backward
    [TRAIN.I]      stochastic gradient descent
    [OBJECTIVE.I]  a net as an objective
-   [PRUNE.I]      masks, exact search, loss curve
+   [PRUNE.I]      masks, exact search, curves, noise, radii
    [HESSIAN.I]    Lanczos, quadrature, estimates
-   [MEASURE.I]    norms and margins
+   [MEASURE.I]    norms, margins, bounds, the table
    [STATS.I]      Kendall, information, regression, resampling, tables
-   [FILES.I]      IDX, CIFAR, safetensors, CSV
+   [FILES.I]      IDX, CIFAR, safetensors, NumPy, CSV
    [LICENSE]      MIT
 */
 /* [DOCS] what a reader of the API should know */
@@ -506,6 +506,30 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
                                         float *gradient, float *logits, double *sum,
                                         int64_t *errors);
 
+/* The trained tensors, in the order of a flat gradient: what prun_net_objective hands out. Those of
+   a copy made before training serve as prun_objective.initial. */
+PRUNDEF const prun_tensor *prun_net_trained(const prun_net *net, int64_t *count);
+/* An independent copy with the same parameters and statistics. fold 1: every batch norm that alone
+   reads a convolution is multiplied into it (which then has a bias) and left out, so that eval mode
+   stays the same function up to rounding and the weights are the ones that act. Release with
+   prun_net_free. */
+PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **copy);
+
+/* Layers are named by their weight tensor's number in prun_net_tensors. This fills in those whose
+   inputs are the images and the ends of the blocks at a third, two thirds and all of the depth
+   (paper 5.1 after Jiang et al. 2019). A block begins at every convolution wider than 1x1 and every
+   linear layer; the last layer counts too. */
+PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]);
+/* For each of `count` layers with input x and each of n images, the distance to the boundary to
+   first order, (f_y - f_j) / sqrt(1e-6 + ||grad_x f_y - grad_x f_j||^2), f the logits in eval mode,
+   y the label, j the best other class (Jiang et al. 2019, arXiv 1810.00113). margins: count x n.
+   spread: per layer, root of the total population variance of x over the images, which
+   normalizes them. index NULL: 0 .. n-1. */
+PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
+                                            const int64_t *index, int64_t n,
+                                            const int32_t *layers, int32_t count, double *margins,
+                                            double *spread);
+
 /* [TRAIN] stochastic gradient descent */
 
 typedef enum prun_schedule {
@@ -522,6 +546,8 @@ typedef struct prun_epoch {
     double learning_rate;
     double loss, error;    /* running mean over the epoch's batches, in training mode */
     double evaluated_loss; /* end of epoch, eval mode, no augmentation; NaN unless asked for */
+    int64_t steps;         /* taken so far */
+    double gradient_noise; /* prun_gradient_noise after the first and last epoch; else NaN */
 } prun_epoch;
 
 /* Zero-initialise; zero fields take the default in brackets. */
@@ -538,6 +564,7 @@ typedef struct prun_train_options {
     prun_augment augment;
     uint64_t seed;        /* of batch order, augmentation and dropout */
     int32_t evaluate;     /* 1: also evaluate the whole set after each epoch */
+    int64_t noise_pairs;  /* > 0: pairs of batches for prun_epoch.gradient_noise */
     /* Called after each epoch; non-zero stops with PRUN_CANCELLED (the net keeps its state). */
     int (*on_epoch)(void *user, const prun_epoch *epoch);
     void *user;
@@ -576,7 +603,7 @@ typedef struct prun_objective {
     prun_context *context;
     const prun_tensor *tensors; /* the trained tensors, in the order of a flat gradient */
     int64_t tensor_count;
-    const float *const *initial; /* tensor_count pointers to initial values, or NULL */
+    const prun_tensor *initial; /* the same before training, or NULL; only data is read */
     int64_t samples;
     int64_t classes;
     int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
@@ -591,6 +618,7 @@ typedef struct prun_objective {
                                   float *product);
     /* Level 4: n x classes. */
     prun_status (*logits)(void *user, const int64_t *index, int64_t n, float *logits);
+    const int32_t *labels; /* per sample, for margins; NULL: unknown */
 } prun_objective;
 
 /* A net and the images it is judged on; what the built-in objective's `user` points to. */
@@ -602,7 +630,7 @@ typedef struct prun_net_data {
 /* Objective of a net in eval mode. Borrows `data` and what it points to. */
 PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective *objective);
 
-/* [PRUNE] pruning and the prunability search */
+/* [PRUNE] pruning, perturbation, and the searches on both */
 
 typedef enum prun_prune_method { PRUN_MAGNITUDE = 0, PRUN_RANDOM = 1 } prun_prune_method;
 typedef enum prun_prune_scope {
@@ -664,6 +692,101 @@ PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
    A fraction on the grid follows the grid's rounding. kept: NULL or the number of weights left. */
 PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune_options *options,
                                double kept_fraction, int64_t *kept);
+
+/* Loss when only one layer is pruned: losses[t (grid + 1) + i] is the mean loss with the t-th
+   prunable tensor at kept fraction i/grid and everything else untouched. scope and beta are not
+   used. Needs level 1; prunable tensors x grid passes. */
+PRUNDEF prun_status prun_layer_profile(const prun_objective *objective,
+                                       const prun_prune_options *options, double *losses);
+
+/* Perturbations: random noise of size `radius` on the weights. */
+typedef enum prun_noise {
+    PRUN_NOISE_DEFAULT = 0,   /* MAGNITUDE; GAUSSIAN in prun_same_size_curve and for sharpness */
+    PRUN_NOISE_MAGNITUDE = 1, /* variance radius^2 |w| + epsilon (as paper 5.1 prints it) */
+    PRUN_NOISE_SQUARED = 2,   /* variance radius^2 w^2 + epsilon^2 (Jiang et al. 2020, eq. 61) */
+    PRUN_NOISE_GAUSSIAN = 3,  /* variance radius^2 */
+    PRUN_NOISE_SIGN_FLIP = 4  /* w becomes -w with probability `radius` */
+} prun_noise;
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_perturb_options {
+    prun_noise noise;
+    double epsilon;   /* MAGNITUDE and sharpness [1e-6], SQUARED [1e-3]; negative: 0 */
+    double fraction;  /* > 0: only this fraction of the weights, the smallest ones [all] */
+    double norm;      /* > 0: noise is scaled to this Euclidean norm; negative: to the norm of the
+                         weights it falls on [as drawn] */
+    int32_t include_biases, include_norm; /* 1: they are perturbed too */
+    int64_t draws;    /* [10]; sharpness: restarts [3] */
+    uint64_t seed;
+    double beta;         /* radius: tolerated relative rise of the loss [0.1] */
+    double displacement; /* > 0: tolerated rise of the error rate instead (Jiang et al.: 0.1) */
+    double first, cap;   /* radii: where the search begins [1/16], where it ends [1024; flips 1] */
+    double precision;    /* relative width of the final bracket [0.01] */
+    int64_t steps;    /* sharpness: ascent steps [20] */
+    int64_t batch;    /* sharpness: random samples per step [256] */
+    /* Called after every evaluation, `total` an upper bound; non-zero stops with PRUN_CANCELLED. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} prun_perturb_options;
+
+PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *options);
+
+/* Perturbs for good by draw number `draw`. Needs level 0. */
+PRUNDEF prun_status prun_perturb(const prun_objective *objective,
+                                 const prun_perturb_options *options, double radius, int64_t draw);
+/* Mean loss over the draws at each of `count` radii; the same random numbers at all of them. Also
+   its standard errors over draws (NaN with one draw) and mean error rates; either may be NULL. A
+   loss that is not finite is reported as it is. Needs level 1. */
+PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective,
+                                            const prun_perturb_options *options,
+                                            const double *radii, int64_t count, double *losses,
+                                            double *standard_errors, double *errors);
+/* The same at kept fractions i/grid, i = 0 .. grid (grid + 1 values): noise on the weights that
+   magnitude pruning would remove there, of the Euclidean norm of what it would remove (paper,
+   figures 2 and 5: pruning against random perturbation of the same size). Its partner is
+   prun_loss_curve. options->fraction and norm are not used. */
+PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective,
+                                         const prun_perturb_options *options, int64_t grid,
+                                         double *losses, double *standard_errors, double *errors);
+
+typedef enum prun_radius_state {
+    PRUN_RADIUS_FOUND = 0,
+    PRUN_RADIUS_SATURATED = 1, /* even the cap is tolerated: radius = cap */
+    PRUN_RADIUS_NONE = 2       /* no radius is (epsilon alone is too much): 0, flatness +infinity */
+} prun_radius_state;
+
+typedef struct prun_radius {
+    prun_radius_state state;
+    double radius;         /* the largest one found within the tolerance */
+    double infeasible;     /* the smallest one found outside, +infinity if none */
+    double standard_error; /* of radius, over draws; NaN: one draw, sharpness, or none found */
+    double flatness;       /* 1 / radius^2 */
+    double base, threshold, reached; /* loss (or error rate): unperturbed, allowed, at radius */
+    double passes;         /* sample evaluations spent / samples, without gradients */
+} prun_radius;
+
+/* Largest radius whose mean loss over the draws is at most (1 + beta) times the unperturbed one
+   (paper 5.1: random-perturbation robustness is its `flatness`). Doubles (or halves) `first` until
+   the answer is bracketed, then bisects; common random numbers make the loss a smooth function of
+   the radius, and candidates end as soon as their partial sum is too large. Needs level 1. */
+PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
+                                             const prun_perturb_options *options,
+                                             prun_radius *result);
+/* Sharpness (Jiang et al. 2020, eq. 54 and 62): the same with the worst perturbation that projected
+   gradient ascent finds in the box |u_i| <= radius (GAUSSIAN), or radius |w_i| + epsilon (SQUARED,
+   MAGNITUDE). Each of `draws` restarts begins uniformly in half the box and takes `steps` steps of
+   a tenth of the box along the gradient over its root mean square. An upper bound on the radius:
+   ascent can miss the worst point. Needs level 2. */
+PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
+                                          const prun_perturb_options *options,
+                                          prun_radius *result);
+
+/* Mean error rate of random subnetworks with noise, E_{v~Q} of paper Eq. (1): every weight is kept
+   with probability `kept`, survivors get Gaussian noise of deviation `sigma`. standard_error: over
+   options->draws, may be NULL. Needs level 1. */
+PRUNDEF prun_status prun_dropout_error(const prun_objective *objective,
+                                       const prun_perturb_options *options, double kept,
+                                       double sigma, double *error, double *standard_error);
 
 /* [HESSIAN] curvature: products, eigenvalues, spectrum, trace, effective dimensionality */
 /*
@@ -789,7 +912,7 @@ typedef struct prun_effective_dimension {
 PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
                                                   prun_effective_dimension *result);
 
-/* [MEASURE] generalization measures on weights and logits */
+/* [MEASURE] generalization measures */
 
 /* Squared Frobenius (Euclidean) norm of a tensor. */
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor);
@@ -801,6 +924,168 @@ PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epoch
 /* Output margins f_y - max_{j != y} f_j of n samples. classes >= 2. */
 PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int64_t n,
                                  int64_t classes, double *margins);
+
+/* Largest singular value of a linear map, with the residual ||A'A v - norm^2 v|| of its vector;
+   the error of norm^2 is below the residual, and its square over the gap to the next value. */
+typedef struct prun_spectral {
+    double norm, residual;
+    int64_t iterations;
+} prun_spectral;
+
+/* Spectral norm of `weight` minus `initial` (NULL: nothing). geometry NULL: of the matrix
+   (out, all the rest), Jiang et al. 2020 after Yoshida & Miyato. Otherwise of the convolution as it
+   acts on an image, zero padding and stride included; sizes must fit the tensor. Iterates on A'A in
+   double precision, from a vector that `seed` draws, until the residual is at most `tolerance`
+   times norm^2 [0: 1e-7, with a geometry 1e-4, where the norm's own error is usually below 1e-6].
+   At most 1000 steps: look at the residual. */
+PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor *weight,
+                                       const float *initial, const prun_conv2d *geometry,
+                                       double tolerance, uint64_t seed, prun_spectral *result);
+/* Path norm (Jiang et al. 2020, eq. 44): sum of the outputs for an image of ones, every parameter
+   squared. Batch norm counts as its scale and shift; in a folded copy as the affine map it is in
+   eval mode, which is what Dziugaite et al. compute. */
+PRUNDEF prun_status prun_path_norm(const prun_net *net, double *value);
+/* Pseudo-norms of the PAC-Bayes family: ||v||^2 / (4 sigma^2) + ln(m / sigma) + 10 (Jiang et al.
+   2020, eq. 48 and 49), v = w - w0 or w given by its squared norm. */
+PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t samples);
+/* Magnitude-aware (eq. 56, and 57 with w_i in the denominator, as its derivation demands):
+   1/4 sum_i ln((epsilon^2 + (sigma^2 + prior) ||d||^2 / omega) / (epsilon^2 + sigma^2 d_i^2))
+   + ln(m / sigma) + 10, d = w - initial (NULL: w) over the omega weights flagged PRUN_WEIGHT. prior
+   1; for sharpness 4 ln(2 omega / delta) (eq. 59, 60). */
+PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
+                                             const prun_tensor *initial, int64_t count,
+                                             double sigma, double epsilon, double prior,
+                                             int64_t samples);
+
+/* Paper Eq. (1): with probability 1 - delta over the m samples, for all candidates at once,
+       E_{v~Q} L(v) <= E_{v~Q} L_hat(v) + sqrt((KL + ln(m / delta) + ln c) / (2 (m - 1))),
+       KL = kept ||w||^2 / (2 sigma^2).
+   Holds for a loss in [0, 1] (the error rate, not cross-entropy), for v = s (w + sigma xi) with
+   s_i ~ Bernoulli(kept) and xi Gaussian (masks alone have infinite KL), w all the weights that are
+   masked, and for c values of `kept` fixed beforehand; the paper's 5 is ln c for c = 148, its alpha
+   is 1 - kept. lambda > 1/2: McAllester 2013 instead,
+       (L_hat + lambda / m (KL + ln(c / delta))) / (1 - 1 / (2 lambda)).
+   At 1 or above the bound says nothing. */
+typedef struct prun_dropout_bound {
+    double empirical;    /* E_{v~Q} L_hat, see prun_dropout_error */
+    double kept, squared_norm;
+    double sigma;        /* [1] */
+    int64_t samples;     /* m */
+    double delta;        /* [0.05] */
+    double candidates;   /* c [101] */
+    double lambda;       /* [0: Eq. (1)] */
+} prun_dropout_bound;
+/* NaN unless samples >= 2, delta in (0, 1), kept in [0, 1], c >= 1 and lambda 0 or > 1/2. */
+PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound);
+
+/* Logarithms of lower whisker, Q1, median, Q3, upper whisker of the positive ones among n values
+   (Jiang et al. 2019): quartiles by linear interpolation, whiskers the extreme values within 1.5
+   interquartile ranges of the box. PRUN_ERR_MISSING when none is positive. */
+PRUNDEF prun_status prun_margin_features(prun_context *context, const double *margins, int64_t n,
+                                         double features[5]);
+/* Variance of the mean gradient of a minibatch, averaged over all parameters (Jiang et al. 2020,
+   eq. 65, 66), from `pairs` pairs of random minibatches: half the mean squared difference. With its
+   standard error over pairs (NaN for one pair). Needs level 2. */
+PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t batch,
+                                        int64_t pairs, uint64_t seed, double *variance,
+                                        double *standard_error);
+
+/* What a measure asks for, beyond the weights. */
+enum prun_needs {
+    PRUN_NEEDS_LOSS = 1,      /* level 1 */
+    PRUN_NEEDS_GRADIENT = 2,  /* level 2 */
+    PRUN_NEEDS_HESSIAN = 4,   /* level 3 */
+    PRUN_NEEDS_LOGITS = 8,    /* level 4, and labels */
+    PRUN_NEEDS_INITIAL = 16,  /* objective->initial */
+    PRUN_NEEDS_HISTORY = 32,  /* options->history */
+    PRUN_NEEDS_NET = 64,      /* an objective made by prun_net_objective */
+    PRUN_MONTE_CARLO = 128,   /* random: depends on options->seed, has a standard error */
+    PRUN_FOLDABLE = 256,      /* differs on a copy with batch norms folded */
+    PRUN_SLOW = 512           /* many passes over the samples, or long iterations */
+};
+
+/* One line per measure. `direction`: 1 when larger values are to go with a larger gap, -1 the other
+   way, 0 when its source claims nothing. */
+typedef struct prun_measure_info {
+    const char *name;   /* lower case and underscores */
+    const char *source; /* equation or section */
+    const char *what;
+    int32_t direction;
+    uint32_t needs;     /* enum prun_needs */
+} prun_measure_info;
+
+/* The table of all measures; a measure's number is its place. */
+PRUNDEF const prun_measure_info *prun_measures(int32_t *count);
+PRUNDEF int32_t prun_measure_find(const char *name); /* -1: there is none */
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_measure_options {
+    double beta;          /* tolerance on the loss, of all searches [0.1] */
+    int64_t grid;         /* of kept fractions [100] */
+    int64_t repetitions;  /* of random pruning [5] */
+    int64_t draws;        /* of noise [10] */
+    int64_t restarts;     /* of sharpness [3; Jiang et al.: 15] */
+    double precision;     /* of radii [0.01] */
+    double displacement;  /* > 0: PAC-Bayes and sharpness radii tolerate this rise of the error rate
+                             instead (Jiang et al.: 0.1) */
+    double delta;         /* of bounds [0.05] */
+    double sigma;         /* noise of the dropout bound [1] */
+    int64_t noise_batch, noise_pairs; /* gradient noise [128, 8] */
+    uint64_t seed;
+    const prun_epoch *history; /* of training, or NULL */
+    int64_t epochs;
+    double (*seconds)(void);   /* a clock [NULL: processor time of the program] */
+    /* Called during searches; non-zero stops with PRUN_CANCELLED. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} prun_measure_options;
+
+/* status PRUN_OK: the value stands; +infinity is one (a radius or margin that does not exist ranks
+   last), and the message then says why, or that a search ended at its cap. Otherwise the value is
+   NaN and the message says why. */
+typedef struct prun_measure_result {
+    double value;
+    double standard_error; /* Monte-Carlo measures; NaN elsewhere, or where one draw gives none */
+    double seconds;        /* what an earlier measure found out already costs nothing */
+    prun_status status;
+    char message[200];
+} prun_measure_result;
+
+/* What measures share: losses, logits and margins are computed once, the rest when first needed.
+   Read as you like; made and released by the functions below. */
+typedef struct prun_measurement {
+    const prun_objective *objective; /* borrowed */
+    prun_measure_options options;    /* resolved */
+    int64_t layers, weights, parameters; /* tensors and floats flagged PRUN_WEIGHT; all floats */
+    double *losses; /* per sample; NULL without level 1 */
+    double loss, error; /* means */
+    float *logits;  /* samples x classes; NULL without level 4 */
+    double *margins; /* of the output, per sample; NULL without logits or labels */
+    double margin;  /* their 10th percentile: the max(1, m/10)-th smallest, with its sign */
+    prun_prunability pruned[2]; /* by magnitude, at random */
+    double pruned_error;        /* standard error of the random kept fraction */
+    prun_radius radius[5];      /* magnitude noise; plain, squared; sharpness plain, magnitude */
+    double *layer[6]; /* squared: Frobenius, spectral, operator; norm and distance of each */
+    double features[5][5];      /* margins at the output and in four layers */
+    uint32_t known;             /* which of these are there */
+} prun_measurement;
+
+/* Checks weights and losses and computes what is shared. A weight that is not finite:
+   PRUN_ERR_NONFINITE, naming it; losses that are not make the measures undefined that need them.
+   options NULL: defaults. The objective must outlive the measurement. */
+PRUNDEF prun_status prun_measure_begin(const prun_objective *objective,
+                                       const prun_measure_options *options,
+                                       prun_measurement *measurement);
+PRUNDEF void prun_measure_end(prun_measurement *measurement);
+/* One measure by its number. Returns result->status, which a callback's error becomes. */
+PRUNDEF prun_status prun_measure(prun_measurement *measurement, int32_t number,
+                                 prun_measure_result *result);
+/* All of them, or those with a non-zero byte in `wanted` (one per measure; the others stay as they
+   are). A measure that is undefined or lacks something (PRUN_ERR_UNSUPPORTED, _MISSING, _NONFINITE)
+   says so in its result; any other failure ends the work and is returned. */
+PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
+                                     const prun_measure_options *options,
+                                     const unsigned char *wanted, prun_measure_result *results);
 
 /* [STATS] evaluation statistics and tables of models */
 /*
@@ -1211,6 +1496,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #if defined(PRUNABILITY_MALLOC) != defined(PRUNABILITY_FREE)
 #error "define both PRUNABILITY_MALLOC and PRUNABILITY_FREE, or neither"
@@ -4302,6 +4588,7 @@ struct prun_net {
     prun_algorithm algorithm;
     prun__layer *layer;
     int64_t layers, layer_capacity;
+    int32_t result;             /* the value that prun_net_finish was given */
     prun_tensor *tensor;
     int64_t tensors, tensor_capacity;
     prun_tensor *trained;       /* the tensors without the statistics */
@@ -4992,6 +5279,7 @@ PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed
                                         "classes, not %lld x %lld x %lld",
                                         (long long)last.c, (long long)last.h, (long long)last.w);
     net->classes = last.c;
+    net->result = output;
     net->status = prun__plan(net, output);
     if (net->status == PRUN_OK) net->status = prun__place_tensors(net);
     if (net->status == PRUN_OK) prun_net_init(net, seed);
@@ -5014,8 +5302,11 @@ static void prun__init_constant(prun_tensor *t, float value) {
     for (i = 0; i < size; i++) t->data[i] = value;
 }
 
-/* Streams of one seed: parameters below 2^32, then random pruning, the epochs' orders, augmentation
-   and dropout. */
+/* Streams of one seed: parameters below 2^32, then measures, random pruning, the epochs' orders,
+   augmentation, dropout, perturbations and their masks. */
+#define PRUN__STREAM_MEASURE (UINT64_C(1) << 33)
+#define PRUN__STREAM_PERTURB (UINT64_C(1) << 60)
+#define PRUN__STREAM_MASK (UINT64_C(1) << 61)
 #define PRUN__STREAM_PRUNE (UINT64_C(1) << 36)
 #define PRUN__STREAM_ORDER (UINT64_C(1) << 40)
 #define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44)
@@ -5631,6 +5922,11 @@ static int64_t prun__group_of(const prun_net *net, int64_t blocks) {
     return PRUN__MAX(1, PRUN__MIN(net->group, blocks / threads));
 }
 
+/* Tasks that take the blocks of a pass group by group. */
+static int64_t prun__groups(const prun__run *run) {
+    return (run->blocks + run->group - 1) / run->group;
+}
+
 static void prun__forward_conv(const prun__run *run, const prun__op *op, int64_t block,
                                int64_t blocks, float *scratch) {
     const prun_net *net = run->net;
@@ -5684,8 +5980,7 @@ static void prun__forward(prun__run *run) {
             if (op->norm >= 0 && run->training) prun__batch_coefficients(run, op);
             else prun__fixed_coefficients(net, op, 0);
         }
-        prun__for(net->context, prun__phase_task, run,
-                  (run->blocks + run->group - 1) / run->group);
+        prun__for(net->context, prun__phase_task, run, prun__groups(run));
         if (run->last == net->ops) return;
         run->images = 0;
         run->first = run->last;
@@ -5832,8 +6127,7 @@ static void prun__conv_backward(prun__run *run, float *gradient) {
         prun__bias_backward(run, prun__gradient_of(net, layer->tensor + 1, gradient));
     if (op->in == 0) return;
     prun__pack_op(net, op, 0, NULL, net->batch.packed);
-    prun__for(net->context, prun__conv_backward_task, run,
-              (run->blocks + run->group - 1) / run->group);
+    prun__for(net->context, prun__conv_backward_task, run, prun__groups(run));
 }
 
 /* ADD, DROPOUT and general pools on one block. */
@@ -6604,6 +6898,323 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     return PRUN_OK;
 }
 
+/* Copies, and margins inside the network ------------------------------------------------------ */
+
+PRUNDEF const prun_tensor *prun_net_trained(const prun_net *net, int64_t *count) {
+    *count = net->trained_count;
+    return net->trained;
+}
+
+/* The batch norm that evaluation folds into convolution `layer`, or -1; also whether any
+   convolution takes in the batch norm `norm`. */
+static int32_t prun__folded_norm(const prun_net *net, int32_t layer, int32_t norm) {
+    int32_t i;
+    for (i = 0; i < net->ops; i++) {
+        const prun__op *op = &net->op[i];
+        if (op->kind != PRUN__CONV || op->fold < 0 || net->op[op->fold].norm < 0) continue;
+        if (op->layer == layer || net->op[op->fold].norm == norm) return net->op[op->fold].norm;
+    }
+    return -1;
+}
+
+/* Adds layer i to the copy; map: the copy's value for each of the net's. */
+static int32_t prun__copy_layer(const prun_net *net, prun_net *copy, int32_t i, int fold,
+                                const int32_t *map) {
+    prun__layer layer = net->layer[i];
+    char name[256] = "";
+    int j;
+    if (layer.tensors > 0) {
+        snprintf(name, sizeof name, "%s", net->tensor[layer.tensor].name);
+        name[strlen(name) - strlen(".weight")] = 0;
+    }
+    for (j = 0; j < 2; j++)
+        if (layer.input[j] >= 0) layer.input[j] = map[layer.input[j]];
+    if (layer.input[0] < 0) return -1; /* an earlier layer failed */
+    if (layer.kind == PRUN__BATCH_NORM && fold && prun__folded_norm(net, -1, i) >= 0)
+        return layer.input[0];
+    if (layer.kind == PRUN__BATCH_NORM)
+        return prun_layer_batch_norm(copy, layer.input[0], name, layer.epsilon, layer.momentum);
+    if (layer.kind != PRUN__CONV) return prun__push_layer(copy, &layer);
+    if (fold && prun__folded_norm(net, i, -2) >= 0) layer.bias = 1;
+    copy->init = layer.init;
+    return prun__push_conv(copy, name, &layer);
+}
+
+/* Scales a convolution's weights and makes its bias, in double; subnormal weights become 0. */
+static void prun__fold_values(const prun_net *net, const prun__layer *conv, int32_t norm,
+                              prun_tensor *to) {
+    const prun_tensor *from = net->tensor + conv->tensor;
+    const prun_tensor *n = net->tensor + net->layer[norm].tensor;
+    const int64_t channels = from->shape[0], size = prun_tensor_size(from) / channels;
+    int64_t c, i;
+    for (c = 0; c < channels; c++) {
+        const double scale = (double)n[0].data[c] /
+                             sqrt((double)n[3].data[c] + net->layer[norm].epsilon);
+        const double bias = conv->bias ? (double)from[1].data[c] : 0.0;
+        for (i = c * size; i < (c + 1) * size; i++) {
+            to[0].data[i] = (float)((double)from->data[i] * scale);
+            if (fabsf(to[0].data[i]) < FLT_MIN) to[0].data[i] = 0.0f;
+        }
+        to[1].data[c] = (float)((double)n[1].data[c] + (bias - (double)n[2].data[c]) * scale);
+    }
+}
+
+PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **out) {
+    prun_context *context = net->context;
+    prun_net *copy = NULL;
+    int32_t *map, i, j;
+    prun_status status;
+    if (net->status != PRUN_OK || !net->parameters)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    map = (int32_t *)prun__alloc_zero(context, net->layers + 1, sizeof *map, "copy");
+    if (!map) return PRUN_ERR_MEMORY;
+    status = prun_net_create(context, net->channels, net->height, net->width, &copy);
+    for (i = 0; status == PRUN_OK && i < (int32_t)net->layers; i++)
+        map[i + 1] = prun__copy_layer(net, copy, i, fold, map);
+    if (status == PRUN_OK) copy->init = net->init;
+    if (status == PRUN_OK) copy->algorithm = net->algorithm;
+    if (status == PRUN_OK) status = prun_net_finish(copy, map[net->result], 0);
+    for (i = 0; status == PRUN_OK && i < (int32_t)net->layers; i++) {
+        const prun__layer *layer = &net->layer[i];
+        const int32_t norm = fold && layer->kind == PRUN__CONV ? prun__folded_norm(net, i, -2) : -1;
+        prun_tensor *to = copy->tensor + (layer->tensors ? copy->layer[map[i + 1] - 1].tensor : 0);
+        if (norm >= 0) prun__fold_values(net, layer, norm, to);
+        if (norm >= 0 || map[i + 1] == map[layer->input[0]]) continue; /* done, or left out */
+        for (j = 0; j < layer->tensors; j++)
+            memcpy(to[j].data, net->tensor[layer->tensor + j].data,
+                   (size_t)prun_tensor_size(&to[j]) * sizeof(float));
+    }
+    prun__free(context, map);
+    if (status != PRUN_OK) prun_net_free(copy);
+    else *out = copy;
+    return status;
+}
+
+PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]) {
+    int32_t i, j, ends = 0, seen, last = 0;
+    for (i = 0; i < net->ops; i++)
+        if (net->op[i].kind == PRUN__CONV) last = i;
+    for (j = 0; j < 4; j++) layers[j] = net->layer[net->op[last].layer].tensor;
+    for (i = net->ops - 1; i >= 0; i--)
+        if (net->op[i].kind == PRUN__CONV && (net->op[i].in == 0 || i == 0))
+            layers[0] = net->layer[net->op[i].layer].tensor;
+    for (j = 0, seen = 0; j < 2; j++, ends = seen, seen = 0) /* count, then pick */
+        for (i = 0; i < net->ops; i++) {
+            const prun__op *op = &net->op[i];
+            int k;
+            if (op->kind != PRUN__CONV || op->in == 0 ||
+                (op->conv.taps == 1 && !net->layer[op->layer].linear && i != last))
+                continue;
+            seen++;
+            for (k = 1; k < 4; k++)
+                if (j && seen == PRUN__MAX((2 * k * ends + 3) / 6, 1))
+                    layers[k] = net->layer[op->layer].tensor;
+        }
+}
+
+/* Margins of one batch at a time; the passes are those of the gradient, without weights. */
+typedef struct prun__margins {
+    prun__run run;
+    int32_t count;
+    int32_t *value;      /* per layer: the value it reads */
+    int32_t at;          /* value at hand */
+    float *image;        /* gradient of the images */
+    double *squares;     /* of the value at hand, per sample of the batch */
+    double *sums;        /* of activations over the samples, per element of one layer */
+    double **element;    /* per layer: its sums */
+} prun__margins;
+
+static const float *prun__margin_gradient(const prun__margins *m, int64_t block) {
+    if (m->at == 0) return m->image + block * m->run.net->value[0].size;
+    return prun__grad_at(&m->run, m->at, block);
+}
+
+/* ||gradient||^2 of every sample in a block. */
+static void prun__margin_squares(void *pointer, int64_t block, int64_t worker) {
+    const prun__margins *m = (const prun__margins *)pointer;
+    const float *g = prun__margin_gradient(m, block);
+    double *out = m->squares + block * PRUN_LANES;
+    int64_t i, l;
+    (void)worker;
+    for (l = 0; l < PRUN_LANES; l++) out[l] = 0.0;
+    for (i = 0; i < m->run.net->value[m->at].size; i += PRUN_LANES)
+        for (l = 0; l < PRUN_LANES; l++) out[l] += (double)g[i + l] * (double)g[i + l];
+}
+
+/* Adds the batch to the sums of one pixel-channel and of its square: sample order, any thread. */
+static void prun__margin_moments(void *pointer, int64_t element, int64_t worker) {
+    const prun__margins *m = (const prun__margins *)pointer;
+    int64_t b, l;
+    (void)worker;
+    for (b = 0; b < m->run.blocks; b++) {
+        const float *x = prun__at(&m->run, m->at, b) + element * PRUN_LANES;
+        for (l = 0; l < prun__live(&m->run, b); l++) {
+            m->sums[2 * element] += (double)x[l];
+            m->sums[2 * element + 1] += (double)x[l] * (double)x[l];
+        }
+    }
+}
+
+static void prun__margin_image_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__margins *m = (const prun__margins *)pointer;
+    const prun_net *net = m->run.net;
+    prun__finish finish = {NULL, 0, 0};
+    finish.accumulate = 1;
+    prun__conv_blocks(&m->run.op->conv, 0, 1, prun__grad_at(&m->run, m->run.op->out, block),
+                      net->batch.packed, finish,
+                      net->batch.scratch + worker * prun__batch_scratch(net),
+                      m->image + block * net->value[0].size);
+}
+
+/* Writes f_y - f_j of each sample and makes its gradient that of the logits. */
+static void prun__margin_seed(const prun__margins *m, double *differences) {
+    const int64_t classes = m->run.net->classes;
+    int64_t i, j;
+    for (i = 0; i < m->run.blocks * PRUN_LANES; i++) {
+        const int64_t block = i / PRUN_LANES, l = i % PRUN_LANES;
+        const float *f = prun__at(&m->run, m->run.net->output, block) + l;
+        float *g = prun__grad_at(&m->run, m->run.net->output, block) + l;
+        int64_t label, other = -1;
+        for (j = 0; j < classes; j++) g[j * PRUN_LANES] = 0.0f;
+        if (i >= m->run.source->n) continue;
+        label = m->run.source->images->labels[prun__source_image(m->run.source, i)];
+        for (j = 0; j < classes; j++)
+            if (j != label && (other < 0 || f[j * PRUN_LANES] > f[other * PRUN_LANES])) other = j;
+        differences[i] = (double)f[label * PRUN_LANES] - (double)f[other * PRUN_LANES];
+        g[label * PRUN_LANES] = 1.0f;
+        g[other * PRUN_LANES] = -1.0f;
+    }
+}
+
+/* The gradient at value `at` is complete: turns differences into margins. */
+static void prun__margin_take(prun__margins *m, int32_t at, const double *differences, int64_t n,
+                              double *margins) {
+    int64_t i;
+    int32_t k;
+    for (k = 0; k < m->count; k++) {
+        if (m->value[k] != at) continue;
+        m->at = at;
+        prun__for(m->run.net->context, prun__margin_squares, m, m->run.blocks);
+        for (i = 0; i < m->run.source->n; i++)
+            margins[k * n + i] = differences[i] / sqrt(1e-6 + m->squares[i]);
+        m->sums = m->element[k];
+        prun__for(m->run.net->context, prun__margin_moments, m,
+                  m->run.net->value[at].size / PRUN_LANES);
+    }
+}
+
+/* One batch; margins: where its first sample's stand, n apart. */
+static prun_status prun__margin_batch(prun__margins *m, int64_t n, double *differences,
+                                      double *margins) {
+    prun_net *net = m->run.net;
+    prun__run *run = &m->run;
+    int32_t i;
+    run->blocks = prun__blocks(run->source->n);
+    run->group = prun__group_of(net, run->blocks);
+    PRUN__TRY(prun__batch_reserve(net, run->source->n));
+    prun__forward(run);
+    prun__margin_seed(m, differences);
+    memset(m->image, 0, (size_t)(run->blocks * net->value[0].size) * sizeof(float));
+    for (i = net->ops - 1; i >= 0; i--) {
+        const prun__op *op = run->op = &net->op[i];
+        if (op->out == op->in || net->value[op->out].grad < 0) continue;
+        prun__margin_take(m, op->out, differences, n, margins);
+        if (op->kind == PRUN__CONV) {
+            prun__pack_op(net, op, 0, NULL, net->batch.packed);
+            if (op->in == 0) prun__for(net->context, prun__margin_image_task, m, run->blocks);
+            else prun__for(net->context, prun__conv_backward_task, run, prun__groups(run));
+        } else if (op->kind == PRUN__NORM) {
+            prun__for(net->context, prun__norm_mask_task, run, run->blocks);
+            if (op->in > 0 && (op->norm >= 0 || op->add))
+                prun__for(net->context, prun__norm_apply_task, run, run->blocks);
+        } else {
+            prun__for(net->context, prun__simple_backward_task, run, run->blocks);
+        }
+    }
+    prun__margin_take(m, 0, differences, n, margins);
+    return PRUN_OK;
+}
+
+/* The value each layer reads; its gradient must be one that the passes make. */
+static prun_status prun__margin_values(prun__margins *m, const int32_t *layers) {
+    prun_net *net = m->run.net;
+    int32_t k, i;
+    for (k = 0; k < m->count; k++) {
+        m->value[k] = -1;
+        for (i = 0; i < net->ops; i++)
+            if (net->op[i].kind == PRUN__CONV && net->layer[net->op[i].layer].tensor == layers[k] &&
+                net->value[net->op[i].out].grad >= 0)
+                m->value[k] = net->op[i].in;
+        if (m->value[k] < 0)
+            return prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                              "margins: tensor %d is no weight that leads to the logits",
+                              (int)layers[k]);
+        for (i = 0; i < net->ops; i++)
+            if (m->value[k] == 0 && net->op[i].kind != PRUN__CONV &&
+                (net->op[i].in == 0 || (net->op[i].kind == PRUN__ADD && net->op[i].in2 == 0)))
+                return prun__fail(net->context, PRUN_ERR_UNSUPPORTED,
+                                  "margins: the images are read by more than convolutions");
+        m->element[k] = (double *)prun__alloc_zero(
+            net->context, 2 * net->value[m->value[k]].size / PRUN_LANES, sizeof(double),
+            "margins");
+        if (!m->element[k]) return PRUN_ERR_MEMORY;
+    }
+    return PRUN_OK;
+}
+
+/* Root of the summed variances. */
+static double prun__margin_spread(const double *sums, int64_t elements, double n) {
+    double total = 0.0;
+    int64_t e;
+    for (e = 0; e < elements; e++)
+        total += PRUN__MAX(sums[2 * e + 1] / n - sums[2 * e] / n * (sums[2 * e] / n), 0.0);
+    return sqrt(total);
+}
+
+PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
+                                            const int64_t *index, int64_t n,
+                                            const int32_t *layers, int32_t count, double *margins,
+                                            double *spread) {
+    prun__source source = prun__source_of(images, index, n);
+    prun_context *context = net->context;
+    const int64_t batch = PRUN__GRADIENT_BATCH;
+    prun__margins m;
+    double *differences;
+    int64_t done;
+    int32_t k;
+    prun_status status;
+    memset(&m, 0, sizeof m);
+    m.run.net = net;
+    m.run.source = &source;
+    m.count = count;
+    PRUN__TRY(prun__net_check(net, &source));
+    differences = (double *)prun__alloc(context, batch, sizeof(double), "margins");
+    m.squares = (double *)prun__alloc(context, batch, sizeof(double), "margins");
+    m.value = (int32_t *)prun__alloc(context, count, sizeof(int32_t), "margins");
+    m.element = (double **)prun__alloc_zero(context, count, sizeof(double *), "margins");
+    m.image = (float *)prun__alloc(context, prun__blocks(batch) * net->value[0].size,
+                                   sizeof(float), "margins");
+    status = differences && m.squares && m.value && m.element && m.image
+                 ? prun__margin_values(&m, layers)
+                 : PRUN_ERR_MEMORY;
+    for (done = 0; status == PRUN_OK && done < n; done += source.n) {
+        prun__source_part(&source, index, done, PRUN__MIN(batch, n - done));
+        status = prun__margin_batch(&m, n, differences, margins + done);
+    }
+    for (k = 0; m.element && k < count; k++) {
+        if (status == PRUN_OK)
+            spread[k] = prun__margin_spread(m.element[k],
+                                            net->value[m.value[k]].size / PRUN_LANES, (double)n);
+        prun__free(context, m.element[k]);
+    }
+    prun__free(context, differences);
+    prun__free(context, m.squares);
+    prun__free(context, m.value);
+    prun__free(context, m.element);
+    prun__free(context, m.image);
+    return status;
+}
+
 /* [TRAIN.I] stochastic gradient descent */
 
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options) {
@@ -6648,6 +7259,9 @@ static prun_status prun__train_check(prun_context *context, const prun_train_opt
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "training: learning_rate %g, momentum %g, weight_decay %g",
                           o->learning_rate, o->momentum, o->weight_decay);
+    if (o->noise_pairs < 0)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "training: noise_pairs %lld",
+                          (long long)o->noise_pairs);
     if (o->schedule < PRUN_SCHEDULE_CONSTANT || o->schedule > PRUN_SCHEDULE_MADDOX)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "training: unknown schedule %d",
                           (int)o->schedule);
@@ -6746,6 +7360,56 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     return PRUN_OK;
 }
 
+typedef prun_status (*prun__gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
+                                      double *sum);
+
+/* Half the squared difference of two independent gradients is their variance: no mean needed.
+   Batches are cut one after the other from a random order, and from a new one at its end. */
+static prun_status prun__gradient_noise(prun_context *context, prun__gradient gradient, void *user,
+                                        int64_t samples, int64_t parameters, int64_t batch,
+                                        int64_t pairs, uint64_t seed, double *variance,
+                                        double *standard_error) {
+    const int64_t n = PRUN__MIN(batch, samples);
+    float *g = (float *)prun__alloc(context, prun__mul(2, parameters), sizeof(float), "gradients");
+    int64_t *order = (int64_t *)prun__alloc(context, samples, sizeof(int64_t), "gradients");
+    int64_t k, i, at = samples;
+    double mean = 0.0, squares = 0.0;
+    prun_status status = g && order ? PRUN_OK : PRUN_ERR_MEMORY;
+    for (k = 0; status == PRUN_OK && k < 2 * pairs; k++) {
+        double sum = 0.0;
+        if (at + n > samples) {
+            prun_random_permutation(seed, PRUN__STREAM_MEASURE + 3 + (uint64_t)k, samples, order);
+            at = 0;
+        }
+        status = gradient(user, order + at, n, g + k % 2 * parameters, NULL);
+        at += n;
+        if (status != PRUN_OK || k % 2 == 0) continue;
+        for (i = 0; i < parameters; i++) {
+            const double d = ((double)g[i] - (double)g[parameters + i]) / (double)n;
+            sum += d * d;
+        }
+        sum = sum / (2.0 * (double)parameters) - mean;
+        squares += (double)(k / 2) / (double)(k / 2 + 1) * sum * sum;
+        mean += sum / (double)(k / 2 + 1);
+    }
+    prun__free(context, g);
+    prun__free(context, order);
+    if (status != PRUN_OK) return status;
+    if (!(mean <= DBL_MAX))
+        return prun__fail(context, PRUN_ERR_NONFINITE, "gradient noise: a gradient is not finite");
+    *variance = mean;
+    if (standard_error)
+        *standard_error =
+            pairs > 1 ? sqrt(squares / (double)(pairs - 1) / (double)pairs) : PRUN__NAN;
+    return PRUN_OK;
+}
+
+static prun_status prun__trainer_gradient(void *user, const int64_t *index, int64_t n,
+                                          float *gradient, double *sum) {
+    const prun_trainer *t = (const prun_trainer *)user;
+    return prun_net_gradient(t->net, t->images, index, n, gradient, sum, NULL);
+}
+
 PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
     const int64_t count = t->count;
     const double rate = prun_learning_rate(&t->options, t->epoch);
@@ -6778,6 +7442,13 @@ PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
         PRUN__TRY(prun_net_loss(t->net, t->images, NULL, count, NULL, &sum, NULL));
         e.evaluated_loss = sum / (double)count;
     }
+    e.steps = t->steps;
+    e.gradient_noise = PRUN__NAN;
+    if (t->options.noise_pairs > 0 && (t->epoch == 0 || t->epoch + 1 == t->options.epochs))
+        PRUN__TRY(prun__gradient_noise(t->net->context, prun__trainer_gradient, t, count,
+                                       t->net->parameter_count, t->options.batch,
+                                       t->options.noise_pairs, t->options.seed,
+                                       &e.gradient_noise, NULL));
     e.epoch = ++t->epoch;
     e.epochs = t->options.epochs;
     if (result) *result = e;
@@ -6845,10 +7516,11 @@ PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective
     objective->gradient = prun__net_gradient_callback;
     objective->hessian_vector = prun__net_hessian_callback;
     objective->logits = prun__net_logits_callback;
+    objective->labels = data->images->labels;
     return PRUN_OK;
 }
 
-/* [PRUNE.I] masks, exact search, loss curve */
+/* [PRUNE.I] masks, exact search, curves, noise, radii */
 /*
    A candidate is "keep the first K weights of an order". The search tries candidates from the
    sparsest up and rejects one as soon as its partial loss sum passes the largest tolerance that is
@@ -6860,6 +7532,16 @@ PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective
 PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count) {
     return (2 * i * count + n) / (2 * n);
 }
+
+/* Noise on the ranked weights instead of pruning. */
+typedef struct prun__noise {
+    int kind; /* prun_noise, or one of the private kinds below */
+    double epsilon, radius;
+    double norm;    /* as in prun_perturb_options */
+    double kept;    /* dropout: probability */
+    int64_t spared; /* so many of the largest weights stay as they are */
+    int64_t draw;
+} prun__noise;
 
 typedef struct prun__search {
     const prun_objective *o;
@@ -6873,9 +7555,13 @@ typedef struct prun__search {
     int64_t *kept;              /* per segment: in `flat` now */
     int64_t applied;            /* repetition in `flat` now */
     double *losses;             /* repetitions x samples of the candidate */
+    double *chunk;              /* of samples evaluated together */
     float *hardness;            /* per sample */
     int64_t *queue, *scratch;   /* samples, hardest first */
     int64_t evaluations;
+    int64_t only;               /* > 0: prune segment only - 1 alone */
+    prun__noise *noise;         /* NULL: prune */
+    int by_error;               /* count errors instead of adding up losses */
 } prun__search;
 
 static void prun__search_free(prun__search *s) {
@@ -6886,6 +7572,7 @@ static void prun__search_free(prun__search *s) {
     prun__free(s->context, s->order);
     prun__free(s->context, s->kept);
     prun__free(s->context, s->losses);
+    prun__free(s->context, s->chunk);
     prun__free(s->context, s->hardness);
     prun__free(s->context, s->queue);
     prun__free(s->context, s->scratch);
@@ -7046,12 +7733,13 @@ static prun_status prun__ranking_make(const prun_objective *o, const prun_prune_
     return prun__make_orders(s);
 }
 
-/* The ranking, and room for losses. */
-static prun_status prun__search_make(const prun_objective *o, const prun_prune_options *options,
-                                     prun__search *s) {
-    const int64_t m = o->samples;
-    PRUN__TRY(prun__ranking_make(o, options, s));
-    if (!o->loss)
+/* Samples evaluated between two looks at the partial sum, at most. */
+#define PRUN__LARGEST_CHUNK 8192
+
+/* Room for the losses of all repetitions. */
+static prun_status prun__search_losses(prun__search *s) {
+    const int64_t m = s->o->samples;
+    if (!s->o->loss)
         return prun__fail(s->context, PRUN_ERR_UNSUPPORTED,
                           "objective: the loss callback is missing");
     if (m <= 0)
@@ -7061,7 +7749,17 @@ static prun_status prun__search_make(const prun_objective *o, const prun_prune_o
     s->hardness = (float *)prun__alloc(s->context, m, sizeof(float), "pruning");
     s->queue = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
     s->scratch = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
-    return s->losses && s->hardness && s->queue && s->scratch ? PRUN_OK : PRUN_ERR_MEMORY;
+    if (!s->losses || !s->hardness || !s->queue || !s->scratch) return PRUN_ERR_MEMORY;
+    s->chunk = (double *)prun__alloc(s->context, PRUN__MIN(m, PRUN__LARGEST_CHUNK),
+                                     sizeof(double), "pruning");
+    return s->chunk ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* The ranking, and room for losses. */
+static prun_status prun__search_make(const prun_objective *o, const prun_prune_options *options,
+                                     prun__search *s) {
+    PRUN__TRY(prun__ranking_make(o, options, s));
+    return prun__search_losses(s);
 }
 
 /* Writes a flat copy into the objective's tensors. */
@@ -7070,6 +7768,12 @@ static void prun__write_back(const prun__search *s, const float *flat) {
     for (i = 0; i < s->tensors; i++)
         memcpy(s->o->tensors[s->which[i]].data, flat + s->start[i],
                (size_t)(s->start[i + 1] - s->start[i]) * sizeof(float));
+}
+
+/* Restores the weights, which only a search that was made completely has touched. */
+static void prun__search_end(prun__search *s) {
+    if (s->chunk) prun__write_back(s, s->saved);
+    prun__search_free(s);
 }
 
 /* Brings a segment to `target` kept weights by the difference alone. */
@@ -7082,9 +7786,64 @@ static void prun__keep(prun__search *s, int64_t repetition, int64_t segment, int
     s->kept[segment] = target;
 }
 
-/* Makes grid point i of a repetition the objective's weights. */
+/* Noise in place of pruning: what prun__apply then makes of the weights. */
+enum { PRUN__NOISE_DROPOUT = 100, PRUN__NOISE_FIXED = 101 /* whatever `flat` holds */ };
+#define PRUN__NOISE_CHUNK 4096
+
+static void prun__noise_task(void *pointer, int64_t chunk, int64_t worker) {
+    prun__search *s = (prun__search *)pointer;
+    const prun__noise *n = s->noise;
+    const uint64_t seed = s->options.seed, stream = PRUN__STREAM_PERTURB + (uint64_t)n->draw;
+    const int64_t from = chunk * PRUN__NOISE_CHUNK;
+    int64_t i;
+    (void)worker;
+    for (i = from; i < PRUN__MIN(from + PRUN__NOISE_CHUNK, s->count); i++) {
+        const double w = (double)s->saved[i], square = n->radius * n->radius;
+        double u = n->radius;
+        if (n->kind == PRUN_NOISE_SIGN_FLIP) {
+            u = prun_random_uniform(seed, stream, (uint64_t)i) < n->radius ? -2.0 * w : 0.0;
+        } else {
+            if (n->kind == PRUN_NOISE_MAGNITUDE) u = sqrt(square * fabs(w) + n->epsilon);
+            if (n->kind == PRUN_NOISE_SQUARED)
+                u = sqrt(square * w * w + n->epsilon * n->epsilon);
+            u *= prun_random_normal(seed, stream, (uint64_t)i);
+        }
+        if (n->kind == PRUN__NOISE_DROPOUT &&
+            prun_random_uniform(seed, PRUN__STREAM_MASK + (uint64_t)n->draw, (uint64_t)i) >=
+                n->kept)
+            u = -w;
+        s->flat[i] = (float)u;
+    }
+}
+
+/* flat = saved + noise on the weights that the ranking does not spare. */
+static void prun__disturb(prun__search *s, int64_t draw) {
+    prun__noise *n = s->noise;
+    double noise = 0.0, weights = 0.0, scale = 1.0;
+    int64_t i;
+    n->draw = draw;
+    prun__for(s->context, prun__noise_task, s,
+              (s->count + PRUN__NOISE_CHUNK - 1) / PRUN__NOISE_CHUNK);
+    for (i = 0; i < n->spared; i++) s->flat[s->order[i]] = 0.0f;
+    for (i = n->spared; n->norm != 0.0 && i < s->count; i++) {
+        const double u = (double)s->flat[s->order[i]], w = (double)s->saved[s->order[i]];
+        noise += u * u;
+        weights += w * w;
+    }
+    if (n->norm != 0.0 && noise > 0.0)
+        scale = n->norm > 0.0 ? n->norm / sqrt(noise) : sqrt(weights / noise);
+    for (i = 0; i < s->count; i++)
+        s->flat[i] = (float)((double)s->saved[i] + scale * (double)s->flat[i]);
+}
+
+/* Makes grid point i of a repetition (or that draw of the noise) the objective's weights. */
 static void prun__apply(prun__search *s, int64_t repetition, int64_t i) {
     int64_t g;
+    if (s->noise) {
+        if (s->noise->kind != PRUN__NOISE_FIXED) prun__disturb(s, repetition);
+        prun__write_back(s, s->flat);
+        return;
+    }
     if (s->applied != repetition) { /* another order: start from nothing */
         memset(s->flat, 0, (size_t)s->count * sizeof(float));
         memset(s->kept, 0, (size_t)s->segments * sizeof(int64_t));
@@ -7092,8 +7851,9 @@ static void prun__apply(prun__search *s, int64_t repetition, int64_t i) {
     }
     for (g = 0; g < s->segments; g++)
         prun__keep(s, repetition, g,
-                   prun_kept_count(i, s->options.grid, prun__segment_start(s, g + 1) -
-                                                           prun__segment_start(s, g)));
+                   prun_kept_count(s->only && s->only != g + 1 ? s->options.grid : i,
+                                   s->options.grid, prun__segment_start(s, g + 1) -
+                                                        prun__segment_start(s, g)));
     prun__write_back(s, s->flat);
 }
 
@@ -7140,15 +7900,18 @@ static prun_status prun__base_loss(prun__search *s, double *base) {
 
 /* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. */
 static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int64_t from,
-                                       int64_t n, double *chunk, double *partial) {
-    double ignored, *losses = s->losses + repetition * s->o->samples;
-    int64_t i;
-    PRUN__TRY(s->o->loss(s->o->user, s->queue + from, n, chunk, &ignored, NULL));
+                                       int64_t n, double *partial) {
+    double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
+    int64_t i, wrong = 0;
+    PRUN__TRY(s->o->loss(s->o->user, s->queue + from, n, chunk, &ignored,
+                         s->by_error ? &wrong : NULL));
     s->evaluations += n;
     for (i = 0; i < n; i++) {
         const int64_t sample = s->queue[from + i];
-        losses[sample] = chunk[i];
         s->hardness[sample] = prun__hardness(chunk[i]);
+        /* Errors are known per chunk only: all of them are booked on its first sample. */
+        if (s->by_error) chunk[i] = i == 0 ? (double)wrong : 0.0;
+        losses[sample] = chunk[i];
         *partial += chunk[i];
     }
     return PRUN_OK;
@@ -7157,8 +7920,8 @@ static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int6
 /* Evaluates grid point i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
    *mean is the full loss. The bound leaves room for rounding, so that only sums that are surely too
    large are cut off; the last word is the comparison of full sums. */
-static prun_status prun__candidate(prun__search *s, int64_t i, double threshold, double *chunk,
-                                   int *rejected, double *mean) {
+static prun_status prun__candidate(prun__search *s, int64_t i, double threshold, int *rejected,
+                                   double *mean) {
     const int64_t m = s->o->samples, repetitions = s->options.repetitions;
     const double limit = threshold * (double)m * (double)repetitions * (1.0 + 1e-9) + 1e-300;
     double partial = 0.0;
@@ -7169,9 +7932,9 @@ static prun_status prun__candidate(prun__search *s, int64_t i, double threshold,
         for (at = 0; at < m; at++) s->queue[at] = at;
     for (r = 0; r < repetitions; r++) {
         prun__apply(s, r, i);
-        for (at = 0, n = 64; at < m; at += n, n = PRUN__MIN(2 * n, 8192)) {
+        for (at = 0, n = 64; at < m; at += n, n = PRUN__MIN(2 * n, PRUN__LARGEST_CHUNK)) {
             n = PRUN__MIN(n, m - at);
-            PRUN__TRY(prun__evaluate_some(s, r, at, n, chunk, &partial));
+            PRUN__TRY(prun__evaluate_some(s, r, at, n, &partial));
             if (s->o->nonnegative && !(partial <= limit)) {
                 *rejected = 1;
                 return PRUN_OK;
@@ -7237,7 +8000,7 @@ static void prun__answer(const prun__search *s, int64_t i, double loss, int32_t 
 }
 
 /* From the sparsest candidate up, until every tolerance has its answer. */
-static prun_status prun__scan(prun__search *s, double *chunk, prun_prunability *result) {
+static prun_status prun__scan(prun__search *s, prun_prunability *result) {
     const int64_t grid = s->options.grid;
     int closed[PRUN_MAX_BETAS];
     int64_t i;
@@ -7248,8 +8011,7 @@ static prun_status prun__scan(prun__search *s, double *chunk, prun_prunability *
         int rejected = 0;
         /* Everything kept is the network itself: within any tolerance by definition. */
         if (i < grid)
-            PRUN__TRY(prun__candidate(s, i, result->answer[open].threshold, chunk, &rejected,
-                                      &mean));
+            PRUN__TRY(prun__candidate(s, i, result->answer[open].threshold, &rejected, &mean));
         for (b = 0; !rejected && b < result->betas; b++)
             if (!closed[b] && mean <= result->answer[b].threshold) {
                 prun__answer(s, i, mean, b, result);
@@ -7267,15 +8029,10 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             prun_prunability *result) {
     prun__search s;
     prun_prunability answer;
-    double *chunk = NULL;
     prun_status status = prun__search_make(objective, options, &s);
     int32_t b;
     memset(&answer, 0, sizeof answer);
-    if (status == PRUN_OK) {
-        chunk = (double *)prun__alloc(s.context, PRUN__MIN(objective->samples, 8192),
-                                      sizeof(double), "pruning");
-        status = chunk ? prun__base_loss(&s, &answer.base_loss) : PRUN_ERR_MEMORY;
-    }
+    if (status == PRUN_OK) status = prun__base_loss(&s, &answer.base_loss);
     if (status == PRUN_OK) {
         answer.prunable = s.count;
         answer.prunable_tensors = s.tensors;
@@ -7288,13 +8045,11 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                 answer.base_loss >= 0.0 ? (1.0 + s.options.beta[b]) * answer.base_loss
                                         : (1.0 - s.options.beta[b]) * answer.base_loss;
         }
-        status = prun__scan(&s, chunk, &answer);
-        prun__write_back(&s, s.saved);
+        status = prun__scan(&s, &answer);
         answer.passes = (double)s.evaluations / (double)objective->samples;
     }
     if (status == PRUN_OK) *result = answer;
-    prun__free(s.context, chunk);
-    prun__search_free(&s);
+    prun__search_end(&s);
     return status;
 }
 
@@ -7318,7 +8073,6 @@ PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     double *errors) {
     prun__search s;
     prun_status status = prun__search_make(objective, options, &s);
-    const int ready = status == PRUN_OK;
     int64_t i;
     for (i = 0; status == PRUN_OK && i <= s.options.grid; i++) {
         status = prun__curve_point(&s, i, losses + i, errors ? errors + i : NULL);
@@ -7327,8 +8081,7 @@ PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
             status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at kept fraction %g",
                                 (double)i / (double)s.options.grid);
     }
-    if (ready) prun__write_back(&s, s.saved);
-    prun__search_free(&s);
+    prun__search_end(&s);
     return status;
 }
 
@@ -7356,6 +8109,404 @@ PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune
     }
     prun__search_free(&s);
     return status;
+}
+
+PRUNDEF prun_status prun_layer_profile(const prun_objective *objective,
+                                       const prun_prune_options *options, double *losses) {
+    prun__search s;
+    prun_prune_options one = prun__prune_resolved(options);
+    const int64_t points = one.grid + 1;
+    prun_status status;
+    int64_t i, done = 0;
+    one.scope = PRUN_PER_LAYER;
+    status = prun__search_make(objective, &one, &s);
+    for (i = 0; status == PRUN_OK && i < s.tensors * points; i++) {
+        s.only = i / points + 1;
+        /* With everything kept all layers agree. */
+        if (i >= points && i % points == points - 1) losses[i] = losses[points - 1];
+        else status = prun__curve_point(&s, i % points, losses + i, NULL);
+        if (status == PRUN_OK && one.progress && one.progress(one.user, ++done, s.tensors * points))
+            status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at layer %s",
+                                objective->tensors[s.which[i / points]].name);
+    }
+    prun__search_end(&s);
+    return status;
+}
+
+/* Perturbation ------------------------------------------------------------------------------ */
+
+PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *options) {
+    prun_perturb_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.noise == PRUN_NOISE_DEFAULT) o.noise = PRUN_NOISE_MAGNITUDE;
+    if (o.noise == PRUN_NOISE_GAUSSIAN || o.noise == PRUN_NOISE_SIGN_FLIP || o.epsilon < 0.0)
+        o.epsilon = 0.0;
+    else if (o.epsilon == 0.0) o.epsilon = o.noise == PRUN_NOISE_SQUARED ? 1e-3 : 1e-6;
+    if (o.draws == 0) o.draws = 10;
+    if (o.beta == 0.0) o.beta = 0.1;
+    if (o.first == 0.0) o.first = 0.0625;
+    if (o.cap == 0.0) o.cap = 1024.0;
+    if (o.noise == PRUN_NOISE_SIGN_FLIP) o.cap = PRUN__MIN(o.cap, 1.0);
+    if (o.precision == 0.0) o.precision = 0.01;
+    if (o.steps == 0) o.steps = 20;
+    if (o.batch == 0) o.batch = 256;
+    return o;
+}
+
+static prun_status prun__perturb_check(prun_context *context, const prun_perturb_options *o,
+                                       double radius) {
+    if (o->noise < PRUN_NOISE_MAGNITUDE || o->noise > PRUN_NOISE_SIGN_FLIP)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "perturbation: unknown noise %d",
+                          (int)o->noise);
+    if (!(radius >= 0.0 && radius <= 1e30) || !(o->epsilon <= 1e30) ||
+        !(o->fraction >= 0.0 && o->fraction <= 1.0) || !(fabs(o->norm) <= 1e30))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "perturbation: radius %g, epsilon %g, fraction %g, norm %g", radius,
+                          o->epsilon, o->fraction, o->norm);
+    if (o->draws < 1 || o->draws > (1 << 20) || o->steps < 1 || o->batch < 1)
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "perturbation: draws %lld is not in 1 .. 2^20, or steps %lld, batch %lld",
+                          (long long)o->draws, (long long)o->steps, (long long)o->batch);
+    if (!(o->beta >= 0.0 && o->beta <= 1e300) || !(o->displacement >= 0.0) ||
+        !(o->first > 0.0 && o->first <= o->cap) || !(o->cap <= 1e30) || !(o->precision > 1e-12))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "perturbation: beta %g, displacement %g, first %g, cap %g, precision %g",
+                          o->beta, o->displacement, o->first, o->cap, o->precision);
+    return PRUN_OK;
+}
+
+/* The search state with noise in it. losses: also room for them. */
+static prun_status prun__noise_make(const prun_objective *o, const prun_perturb_options *p,
+                                    double radius, int losses, prun__search *s,
+                                    prun__noise *noise) {
+    prun_prune_options plain;
+    memset(s, 0, sizeof *s);
+    memset(noise, 0, sizeof *noise);
+    memset(&plain, 0, sizeof plain);
+    plain.include_biases = p->include_biases;
+    plain.include_norm = p->include_norm;
+    plain.seed = p->seed;
+    PRUN__TRY(prun__perturb_check(o->context, p, radius));
+    PRUN__TRY(prun__ranking_make(o, &plain, s));
+    s->options.repetitions = p->draws;
+    s->noise = noise;
+    noise->kind = (int)p->noise;
+    noise->epsilon = p->epsilon;
+    noise->radius = radius;
+    noise->norm = p->norm;
+    if (p->fraction > 0.0)
+        noise->spared = s->count - (int64_t)floor(p->fraction * (double)s->count + 0.5);
+    return losses ? prun__search_losses(s) : PRUN_OK;
+}
+
+PRUNDEF prun_status prun_perturb(const prun_objective *objective,
+                                 const prun_perturb_options *options, double radius,
+                                 int64_t draw) {
+    const prun_perturb_options p = prun_perturb_resolved(options);
+    prun__search s;
+    prun__noise noise;
+    const prun_status status = prun__noise_make(objective, &p, radius, 0, &s, &noise);
+    if (status == PRUN_OK) prun__apply(&s, draw, 0);
+    prun__search_free(&s);
+    return status;
+}
+
+/* Standard error of the mean over repetitions, from the losses of the candidate just evaluated. */
+static double prun__repetition_error(const prun__search *s) {
+    const int64_t m = s->o->samples, n = s->options.repetitions;
+    const double mean = prun__mean_loss(s);
+    double squares = 0.0;
+    int64_t r, i;
+    for (r = 0; r < n; r++) {
+        double sum = 0.0;
+        for (i = 0; i < m; i++) sum += s->losses[r * m + i];
+        squares += (sum / (double)m - mean) * (sum / (double)m - mean);
+    }
+    return n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : PRUN__NAN;
+}
+
+/* Both curves: over radii, or (radii NULL) over the supports of kept fractions i/(count - 1). */
+static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb_options *options,
+                                     const double *radii, int64_t count, double *losses,
+                                     double *standard_errors, double *errors) {
+    prun_perturb_options p = *options;
+    prun__search s;
+    prun__noise noise;
+    prun_status status = prun__noise_make(o, &p, radii ? 0.0 : 1.0, 1, &s, &noise);
+    int64_t i;
+    for (i = 0; status == PRUN_OK && i < count; i++) {
+        if (radii) {
+            noise.radius = radii[i];
+            status = prun__perturb_check(s.context, &p, radii[i]);
+        } else {
+            noise.spared = prun_kept_count(i, count - 1, s.count);
+            noise.norm = -1.0;
+        }
+        if (status == PRUN_OK)
+            status = prun__curve_point(&s, 0, losses + i, errors ? errors + i : NULL);
+        if (status == PRUN_OK && standard_errors) standard_errors[i] = prun__repetition_error(&s);
+        if (status == PRUN_OK && p.progress && p.progress(p.user, i + 1, count))
+            status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at perturbation %lld",
+                                (long long)i + 1);
+    }
+    prun__search_end(&s);
+    return status;
+}
+
+PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective,
+                                            const prun_perturb_options *options,
+                                            const double *radii, int64_t count, double *losses,
+                                            double *standard_errors, double *errors) {
+    const prun_perturb_options p = prun_perturb_resolved(options);
+    return prun__noise_curve(objective, &p, radii, count, losses, standard_errors, errors);
+}
+
+PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective,
+                                         const prun_perturb_options *options, int64_t grid,
+                                         double *losses, double *standard_errors, double *errors) {
+    prun_perturb_options p;
+    memset(&p, 0, sizeof p);
+    if (options) p = *options;
+    if (p.noise == PRUN_NOISE_DEFAULT) p.noise = PRUN_NOISE_GAUSSIAN;
+    p = prun_perturb_resolved(&p);
+    if (grid < 1 || grid > (1 << 24))
+        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
+                          "perturbation: grid %lld is not in 1 .. 2^24", (long long)grid);
+    return prun__noise_curve(objective, &p, NULL, grid + 1, losses, standard_errors, errors);
+}
+
+PRUNDEF prun_status prun_dropout_error(const prun_objective *objective,
+                                       const prun_perturb_options *options, double kept,
+                                       double sigma, double *error, double *standard_error) {
+    const prun_perturb_options p = prun_perturb_resolved(options);
+    prun__search s;
+    prun__noise noise;
+    prun_status status = prun__noise_make(objective, &p, sigma, 1, &s, &noise);
+    double mean = PRUN__NAN;
+    int ignored;
+    if (status == PRUN_OK && !(kept >= 0.0 && kept <= 1.0))
+        status = prun__fail(s.context, PRUN_ERR_ARGUMENT, "dropout: kept %g is not in [0, 1]",
+                            kept);
+    noise.kind = PRUN__NOISE_DROPOUT;
+    noise.kept = kept;
+    s.by_error = 1;
+    if (status == PRUN_OK) {
+        memset(s.hardness, 0, (size_t)objective->samples * sizeof(float));
+        status = prun__candidate(&s, 0, HUGE_VAL, &ignored, &mean);
+    }
+    if (status == PRUN_OK) *error = mean;
+    if (status == PRUN_OK && standard_error) *standard_error = prun__repetition_error(&s);
+    prun__search_end(&s);
+    return status;
+}
+
+/* Search for a radius, of noise or of the worst perturbation. */
+typedef struct prun__hunt {
+    prun_perturb_options p;
+    float *gradient, *place; /* sharpness: of all tensors; position in the box, -1 .. 1 */
+    float *worst;            /* the last position that was too much */
+    int found;               /* there is one */
+    int64_t *index;
+} prun__hunt;
+
+/* Half the width of the box along weight i. */
+static double prun__box(const prun__search *s, const prun__hunt *h, int64_t i) {
+    if (h->p.noise == PRUN_NOISE_GAUSSIAN) return s->noise->radius;
+    return s->noise->radius * fabs((double)s->saved[i]) + s->noise->epsilon;
+}
+
+static void prun__enter_box(prun__search *s, const prun__hunt *h) {
+    int64_t i;
+    for (i = 0; i < s->count; i++)
+        s->flat[i] = (float)((double)s->saved[i] + prun__box(s, h, i) * (double)h->place[i]);
+    prun__write_back(s, s->flat);
+}
+
+/* One ascent step in the coordinates of the box, where its sides are equal. */
+static prun_status prun__climb(prun__search *s, prun__hunt *h, uint64_t stream) {
+    const int64_t m = s->o->samples, n = PRUN__MIN(h->p.batch, m);
+    double squares = 0.0;
+    int64_t i, t, at = 0;
+    for (i = 0; n < m && i < n; i++)
+        h->index[i] = prun__random_below(prun_random_bits(h->p.seed, stream, (uint64_t)i), m);
+    PRUN__TRY(s->o->gradient(s->o->user, n < m ? h->index : NULL, n, h->gradient, NULL));
+    for (i = t = 0; t < s->tensors; i++) {
+        const int64_t size = prun_tensor_size(&s->o->tensors[i]);
+        int64_t k;
+        for (k = 0; i == s->which[t] && k < size; k++) {
+            const double slope =
+                (double)h->gradient[at + k] * prun__box(s, h, s->start[t] + k);
+            s->flat[s->start[t] + k] = (float)slope;
+            squares += slope * slope;
+        }
+        t += i == s->which[t];
+        at += size;
+    }
+    if (!(squares <= DBL_MAX) || squares == 0.0) return PRUN_OK; /* nowhere to go from here */
+    for (i = 0; i < s->count; i++) {
+        const double step = 0.1 * (double)s->flat[i] / sqrt(squares / (double)s->count);
+        h->place[i] = (float)PRUN__MAX(-1.0, PRUN__MIN(1.0, (double)h->place[i] + step));
+    }
+    prun__enter_box(s, h);
+    return PRUN_OK;
+}
+
+/* Evaluates one radius: *rejected, or the mean loss (noise), or the largest found (sharpness). */
+static prun_status prun__try_radius(prun__search *s, prun__hunt *h, double threshold,
+                                    int *rejected, double *loss) {
+    int64_t r, k, i;
+    if (!h->place) return prun__candidate(s, 0, threshold, rejected, loss);
+    *rejected = 0;
+    *loss = -HUGE_VAL;
+    /* What was too much in another box often is in this one: no ascent needed to reject it. */
+    if (h->found) {
+        memcpy(h->place, h->worst, (size_t)s->count * sizeof(float));
+        prun__enter_box(s, h);
+        PRUN__TRY(prun__candidate(s, 0, threshold, rejected, loss));
+    }
+    for (r = 0; r < h->p.draws && !*rejected; r++) {
+        const uint64_t stream = PRUN__STREAM_PERTURB + ((uint64_t)(r + 1) << 24);
+        double mean = PRUN__NAN;
+        for (i = 0; i < s->count; i++)
+            h->place[i] = (float)(prun_random_uniform(h->p.seed, stream, (uint64_t)i) - 0.5);
+        prun__enter_box(s, h);
+        for (k = 0; k < h->p.steps; k++) PRUN__TRY(prun__climb(s, h, stream + 1 + (uint64_t)k));
+        prun__enter_box(s, h);
+        PRUN__TRY(prun__candidate(s, 0, threshold, rejected, &mean));
+        *loss = PRUN__MAX(*loss, mean);
+        h->found |= *rejected;
+        if (*rejected) memcpy(h->worst, h->place, (size_t)s->count * sizeof(float));
+    }
+    return PRUN_OK;
+}
+
+/* Error of the radius from that of the loss there and the slope of the loss, which a secant to the
+   feasible point before gives, or the parabola through the unperturbed loss. */
+static double prun__radius_error(const prun_radius *r, double before, double loss_before,
+                                 double loss_error) {
+    const double slope = before > 0.0 ? (r->reached - loss_before) / (r->radius - before)
+                                      : 2.0 * (r->reached - r->base) / r->radius;
+    return slope > 0.0 ? loss_error / slope : PRUN__NAN;
+}
+
+/* Radius 0 first where epsilon alone perturbs; then double or halve; then bisect. */
+static prun_status prun__bracket(prun__search *s, prun__hunt *h, prun_radius *r) {
+    enum { MOST = 128 };
+    const prun_perturb_options *p = &h->p;
+    double next = s->noise->epsilon > 0.0 ? 0.0 : p->first;
+    int k, rejected;
+    r->infeasible = HUGE_VAL;
+    r->standard_error = PRUN__NAN;
+    r->reached = r->base;
+    for (k = 0; k < MOST; k++) {
+        double loss = PRUN__NAN;
+        s->noise->radius = next;
+        PRUN__TRY(prun__try_radius(s, h, r->threshold, &rejected, &loss));
+        if (p->progress && p->progress(p->user, k + 1, MOST))
+            return prun__fail(s->context, PRUN_CANCELLED, "cancelled at radius %g", next);
+        if (rejected) {
+            r->infeasible = next;
+        } else {
+            const double before = r->radius, loss_before = r->reached;
+            r->radius = next;
+            r->reached = loss;
+            if (next > 0.0 && !h->place)
+                r->standard_error =
+                    prun__radius_error(r, before, loss_before, prun__repetition_error(s));
+        }
+        if (r->infeasible == 0.0 || r->infeasible < p->first * 1e-12 || r->radius >= p->cap) break;
+        if (r->radius > 0.0 && r->infeasible - r->radius <= p->precision * r->radius) break;
+        if (r->infeasible < HUGE_VAL) next = 0.5 * (r->radius + r->infeasible);
+        else next = r->radius > 0.0 ? PRUN__MIN(2.0 * r->radius, p->cap) : p->first;
+    }
+    if (r->radius >= p->cap) r->state = PRUN_RADIUS_SATURATED;
+    if (r->radius == 0.0) r->state = PRUN_RADIUS_NONE;
+    if (r->state != PRUN_RADIUS_FOUND) r->standard_error = PRUN__NAN;
+    r->flatness = r->radius > 0.0 ? 1.0 / (r->radius * r->radius) : HUGE_VAL;
+    return PRUN_OK;
+}
+
+/* Base loss and threshold. */
+static prun_status prun__radius_base(prun__search *s, const prun_perturb_options *p,
+                                     prun_radius *r) {
+    PRUN__TRY(prun__base_loss(s, &r->base));
+    r->threshold = r->base + p->beta * fabs(r->base);
+    if (p->displacement > 0.0) {
+        double sum;
+        int64_t wrong = 0;
+        s->by_error = 1;
+        PRUN__TRY(s->o->loss(s->o->user, NULL, s->o->samples, NULL, &sum, &wrong));
+        s->evaluations += s->o->samples;
+        r->base = (double)wrong / (double)s->o->samples;
+        r->threshold = r->base + p->displacement;
+    }
+    return PRUN_OK;
+}
+
+static int64_t prun__objective_parameters(const prun_objective *o) {
+    int64_t i, parameters = 0;
+    for (i = 0; i < o->tensor_count; i++) parameters += prun_tensor_size(&o->tensors[i]);
+    return parameters;
+}
+
+static prun_status prun__find_radius(const prun_objective *o, const prun_perturb_options *p,
+                                     int sharpness, prun_radius *result) {
+    prun__search s;
+    prun__noise noise;
+    prun__hunt h;
+    prun_radius r;
+    prun_status status = prun__noise_make(o, p, 0.0, 1, &s, &noise);
+    memset(&h, 0, sizeof h);
+    memset(&r, 0, sizeof r);
+    h.p = *p;
+    if (status == PRUN_OK && sharpness) {
+        h.gradient = (float *)prun__alloc(s.context, prun__objective_parameters(o), sizeof(float),
+                                          "sharpness");
+        h.place = (float *)prun__alloc(s.context, s.count, sizeof(float), "sharpness");
+        h.worst = (float *)prun__alloc(s.context, s.count, sizeof(float), "sharpness");
+        h.index = (int64_t *)prun__alloc(s.context, PRUN__MIN(p->batch, o->samples),
+                                         sizeof(int64_t), "sharpness");
+        if (!h.gradient || !h.place || !h.worst || !h.index) status = PRUN_ERR_MEMORY;
+        noise.kind = PRUN__NOISE_FIXED;
+        s.options.repetitions = 1;
+    }
+    if (status == PRUN_OK) status = prun__radius_base(&s, p, &r);
+    if (status == PRUN_OK) status = prun__bracket(&s, &h, &r);
+    r.passes = (double)s.evaluations / (double)o->samples;
+    if (status == PRUN_OK) *result = r;
+    prun__free(s.context, h.gradient);
+    prun__free(s.context, h.place);
+    prun__free(s.context, h.worst);
+    prun__free(s.context, h.index);
+    prun__search_end(&s);
+    return status;
+}
+
+PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
+                                             const prun_perturb_options *options,
+                                             prun_radius *result) {
+    const prun_perturb_options p = prun_perturb_resolved(options);
+    return prun__find_radius(objective, &p, 0, result);
+}
+
+PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
+                                          const prun_perturb_options *options,
+                                          prun_radius *result) {
+    prun_perturb_options p;
+    memset(&p, 0, sizeof p);
+    if (options) p = *options;
+    if (p.draws == 0) p.draws = 3;
+    if (p.epsilon == 0.0) p.epsilon = 1e-6; /* of a box: the worst corner of 1e-3 is too far */
+    if (p.noise == PRUN_NOISE_DEFAULT) p.noise = PRUN_NOISE_GAUSSIAN;
+    p = prun_perturb_resolved(&p);
+    if (!objective->gradient)
+        return prun__fail(objective->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the gradient callback is missing");
+    if (p.noise == PRUN_NOISE_SIGN_FLIP || p.fraction > 0.0 || p.norm != 0.0)
+        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
+                          "sharpness: a box has no sign flips, fraction or norm");
+    return prun__find_radius(objective, &p, 1, result);
 }
 
 /* [HESSIAN.I] Lanczos, quadrature, estimates */
@@ -8114,7 +9265,7 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
     return PRUN_OK;
 }
 
-/* [MEASURE.I] norms and margins */
+/* [MEASURE.I] norms, margins, bounds, the table */
 
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
     const int64_t n = prun_tensor_size(tensor);
@@ -8154,6 +9305,1124 @@ PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int
             if (j != labels[i]) other = PRUN__MAX(other, (double)logits[j]);
         margins[i] = (double)logits[labels[i]] - other;
     }
+}
+
+/* Linear maps in double precision: convolutions and matrices on one image. */
+typedef struct prun__linear {
+    prun_conv2d shape; /* defaults filled in */
+    int64_t out_height, out_width;
+    const double *kernel; /* (O, I, KH, KW) */
+    const double *from;
+    double *to;
+    int transposed;
+} prun__linear;
+
+static prun_status prun__linear_make(prun_context *context, const prun_conv2d *shape,
+                                     const double *kernel, prun__linear *map) {
+    memset(map, 0, sizeof *map);
+    map->shape = *shape;
+    prun__conv_defaults(&map->shape);
+    map->kernel = kernel;
+    return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
+}
+
+/* One output channel (transposed: input channel), all others read in order. */
+static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
+    const prun__linear *m = (const prun__linear *)pointer;
+    const prun_conv2d *s = &m->shape;
+    const int64_t in = s->in_height * s->in_width, out = m->out_height * m->out_width;
+    const int64_t taps = s->kernel[0] * s->kernel[1];
+    const int64_t others = m->transposed ? s->out_channels : s->in_channels;
+    double *to = m->to + channel * (m->transposed ? in : out);
+    int64_t other, tap, y, x;
+    (void)worker;
+    memset(to, 0, (size_t)(m->transposed ? in : out) * sizeof *to);
+    for (other = 0; other < others; other++) {
+        const double *from = m->from + other * (m->transposed ? out : in);
+        const double *k = m->kernel + (m->transposed ? other * s->in_channels + channel
+                                                     : channel * others + other) * taps;
+        for (tap = 0; tap < taps; tap++) {
+            const int64_t dy = tap / s->kernel[1], dx = tap % s->kernel[1];
+            int64_t y0, y1, x0, x1;
+            prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, m->out_height, &y0, &y1);
+            prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, m->out_width, &x0, &x1);
+            for (y = y0; y < y1 && k[tap] != 0.0; y++) {
+                const int64_t row = (y * s->stride[0] + dy - s->padding[0]) * s->in_width + dx -
+                                    s->padding[1];
+                if (m->transposed)
+                    for (x = x0; x < x1; x++)
+                        to[row + x * s->stride[1]] += k[tap] * from[y * m->out_width + x];
+                else
+                    for (x = x0; x < x1; x++)
+                        to[y * m->out_width + x] += k[tap] * from[row + x * s->stride[1]];
+            }
+        }
+    }
+}
+
+/* A plain matrix: the loops above would start anew for every element. Sixteen columns at a time. */
+static void prun__matrix_task(void *pointer, int64_t group, int64_t worker) {
+    const prun__linear *m = (const prun__linear *)pointer;
+    const int64_t rows = m->shape.out_channels, columns = m->shape.in_channels;
+    const int64_t first = group * 16, last = PRUN__MIN(first + 16, m->transposed ? columns : rows);
+    int64_t r, c;
+    (void)worker;
+    for (c = first; c < last; c++) m->to[c] = 0.0;
+    if (m->transposed)
+        for (r = 0; r < rows; r++)
+            for (c = first; c < last; c++) m->to[c] += m->kernel[r * columns + c] * m->from[r];
+    else
+        for (r = first; r < last; r++)
+            for (c = 0; c < columns; c++) m->to[r] += m->kernel[r * columns + c] * m->from[c];
+}
+
+static void prun__linear_apply(const prun_context *context, prun__linear *m, int transposed,
+                               const double *from, double *to) {
+    const prun_conv2d *s = &m->shape;
+    const int64_t channels = transposed ? s->in_channels : s->out_channels;
+    const int64_t area = m->out_height * m->out_width;
+    const int matrix = s->in_height * s->in_width * area == 1;
+    const int64_t items = matrix ? (channels + 15) / 16 : channels;
+    const prun__task task = matrix ? prun__matrix_task : prun__linear_task;
+    const double work = (double)(s->in_channels * s->out_channels * area) *
+                        (double)(s->kernel[0] * s->kernel[1]);
+    int64_t i;
+    m->from = from;
+    m->to = to;
+    m->transposed = transposed;
+    if (work > 1e5) prun__for(context, task, m, items);
+    else
+        for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
+}
+
+static double prun__dot(const double *a, const double *b, int64_t n) {
+    double sum = 0.0;
+    int64_t i;
+    for (i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+/* a = scale (a + by b) */
+static void prun__combine(double *a, double by, const double *b, double scale, int64_t n) {
+    int64_t i;
+    for (i = 0; i < n; i++) a[i] = scale * (a[i] + by * b[i]);
+}
+
+/* Conjugate gradients on the Rayleigh quotient of A'A: every step maximizes it in the plane of the
+   vector and a direction, by a rotation. Needs about the square root of the steps of plain power
+   iteration. v: vector, direction, A'A times both, residual (n each), and room for A's output. */
+static void prun__iterate(const prun_context *context, prun__linear *a, double tolerance,
+                          double *v[6], int64_t n, prun_spectral *result) {
+    enum { MOST = 1000 };
+    double square, before = 0.0, theta;
+    for (;;) {
+        double angle, tangent;
+        if (result->iterations % 32 == 0) { /* rotations drift */
+            prun__combine(v[0], 0.0, v[0], 1.0 / sqrt(prun__dot(v[0], v[0], n)), n);
+            prun__linear_apply(context, a, 0, v[0], v[5]);
+            prun__linear_apply(context, a, 1, v[5], v[2]);
+        }
+        theta = prun__dot(v[0], v[2], n);
+        memcpy(v[4], v[2], (size_t)n * sizeof(double));
+        prun__combine(v[4], -theta, v[0], 1.0, n);
+        square = prun__dot(v[4], v[4], n);
+        result->norm = sqrt(theta);
+        result->residual = sqrt(square);
+        if (!(result->residual > tolerance * theta) || ++result->iterations >= MOST) return;
+        /* direction = residual + (Fletcher, Reeves) the last one, at right angles to the vector */
+        prun__combine(v[4], before > 0.0 ? square / before : 0.0, v[1], 1.0, n);
+        prun__combine(v[4], -prun__dot(v[4], v[0], n), v[0], 1.0, n);
+        before = square;
+        square = sqrt(prun__dot(v[4], v[4], n));
+        memcpy(v[1], v[4], (size_t)n * sizeof(double));
+        prun__combine(v[1], 0.0, v[1], 1.0 / square, n);
+        prun__linear_apply(context, a, 0, v[1], v[5]);
+        prun__linear_apply(context, a, 1, v[5], v[3]);
+        angle = 0.5 * atan2(2.0 * prun__dot(v[0], v[3], n), theta - prun__dot(v[1], v[3], n));
+        tangent = tan(angle);
+        memcpy(v[4], v[0], (size_t)n * sizeof(double));
+        prun__combine(v[0], tangent, v[1], cos(angle), n);
+        prun__combine(v[2], tangent, v[3], cos(angle), n);
+        /* The direction turns with the vector; its length was that before it was normalized. */
+        prun__combine(v[1], -tangent, v[4], cos(angle) * square, n);
+    }
+}
+
+PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor *weight,
+                                       const float *initial, const prun_conv2d *geometry,
+                                       double tolerance, uint64_t seed, prun_spectral *result) {
+    const int64_t size = prun_tensor_size(weight);
+    prun_conv2d matrix;
+    prun__linear a;
+    double *kernel, *memory, *v[6];
+    int64_t n, out, i;
+    memset(&matrix, 0, sizeof matrix);
+    matrix.out_channels = weight->rank > 0 ? weight->shape[0] : 1;
+    matrix.in_channels = matrix.out_channels > 0 ? size / matrix.out_channels : 0;
+    matrix.in_height = matrix.in_width = matrix.kernel[0] = 1;
+    PRUN__TRY(prun__linear_make(context, geometry ? geometry : &matrix, NULL, &a));
+    if (a.shape.out_channels * a.shape.in_channels * a.shape.kernel[0] * a.shape.kernel[1] != size)
+        return prun__fail(context, PRUN_ERR_SHAPE, "spectral norm: %s does not fit the geometry",
+                          weight->name ? weight->name : "the tensor");
+    n = a.shape.in_channels * a.shape.in_height * a.shape.in_width;
+    out = a.shape.out_channels * a.out_height * a.out_width;
+    kernel = (double *)prun__alloc(context, size, sizeof(double), "spectral norm");
+    memory = (double *)prun__alloc_zero(context, 5 * n + out, sizeof(double), "spectral norm");
+    if (!kernel || !memory) {
+        prun__free(context, kernel);
+        prun__free(context, memory);
+        return PRUN_ERR_MEMORY;
+    }
+    for (i = 0; i < size; i++)
+        kernel[i] = (double)weight->data[i] - (initial ? (double)initial[i] : 0.0);
+    a.kernel = kernel;
+    for (i = 0; i < 6; i++) v[i] = memory + i * n;
+    for (i = 0; i < n; i++)
+        v[0][i] = prun_random_normal(seed, PRUN__STREAM_MEASURE + 1, (uint64_t)i);
+    memset(result, 0, sizeof *result);
+    if (tolerance <= 0.0) tolerance = geometry ? 1e-4 : 1e-7;
+    prun__iterate(context, &a, tolerance, v, n, result);
+    prun__free(context, kernel);
+    prun__free(context, memory);
+    return result->norm <= DBL_MAX ? PRUN_OK
+                                   : prun__fail(context, PRUN_ERR_NONFINITE,
+                                                "spectral norm of %s: not finite",
+                                                weight->name ? weight->name : "the tensor");
+}
+
+/* Pooling of one channel of non-negative values. */
+static void prun__path_pool(const prun__layer *layer, const prun__layer *in, const double *x,
+                            double *y) {
+    prun__value shape;
+    int64_t p, py, px;
+    memset(&shape, 0, sizeof shape);
+    shape.h = in->h;
+    shape.w = in->w;
+    for (p = 0; p < layer->h * layer->w; p++) {
+        const prun__window w = prun__clip_window(layer, &shape, p / layer->w, p % layer->w);
+        double sum = 0.0;
+        for (py = w.y0; py < w.y1; py++)
+            for (px = w.x0; px < w.x1; px++) {
+                const double value = x[py * in->w + px];
+                sum = layer->kind == PRUN__AVG_POOL ? sum + value : PRUN__MAX(sum, value);
+            }
+        y[p] = layer->kind == PRUN__AVG_POOL
+                   ? sum / (double)(layer->kernel[0] * layer->kernel[1])
+                   : sum;
+    }
+}
+
+/* One layer with squared parameters; nothing is negative, so ReLU is the identity. kernel: room
+   for its weights. */
+static prun_status prun__path_layer(const prun_net *net, const prun__layer *layer,
+                                    double *const *value, double *kernel, double *y) {
+    const prun_tensor *t = net->tensor + layer->tensor;
+    const prun__layer in = prun__value_shape(net, layer->input[0]);
+    const double *x = value[layer->input[0]];
+    const int64_t area = layer->h * layer->w, size = layer->c * area;
+    int64_t i;
+    if (layer->kind == PRUN__CONV) {
+        prun__linear map;
+        PRUN__TRY(prun__linear_make(net->context, &layer->conv, kernel, &map));
+        for (i = 0; i < prun_tensor_size(t); i++)
+            kernel[i] = (double)t->data[i] * (double)t->data[i];
+        prun__linear_apply(net->context, &map, 0, x, y);
+        for (i = 0; layer->bias && i < size; i++)
+            y[i] += (double)t[1].data[i / area] * (double)t[1].data[i / area];
+        return PRUN_OK;
+    }
+    for (i = 0; i < size; i++) {
+        const int64_t c = i / area;
+        if (layer->kind == PRUN__MAX_POOL || layer->kind == PRUN__AVG_POOL) {
+            if (i % area == 0) prun__path_pool(layer, &in, x + c * in.h * in.w, y + i);
+        } else if (layer->kind == PRUN__BATCH_NORM) {
+            y[i] = (double)t[0].data[c] * (double)t[0].data[c] * x[i] +
+                   (double)t[1].data[c] * (double)t[1].data[c];
+        } else if (layer->kind == PRUN__ADD) {
+            y[i] = x[i] + value[layer->input[1]][i];
+        } else {
+            y[i] = x[i];
+        }
+    }
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
+    prun_context *context = net->context;
+    int64_t i, total, largest = 1;
+    double **value, *memory = NULL, sum = 0.0;
+    prun_status status = PRUN_ERR_MEMORY;
+    if (net->status != PRUN_OK || !net->parameters)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    value = (double **)prun__alloc(context, net->layers + 1, sizeof *value, "path norm");
+    total = net->channels * net->height * net->width;
+    for (i = 0; i < net->layers; i++)
+        total += net->layer[i].c * net->layer[i].h * net->layer[i].w;
+    for (i = 0; i < net->tensors; i++)
+        largest = PRUN__MAX(largest, prun_tensor_size(&net->tensor[i]));
+    if (value)
+        memory = (double *)prun__alloc(context, total + largest, sizeof(double), "path norm");
+    if (memory) {
+        value[0] = memory + largest;
+        total = net->channels * net->height * net->width;
+        for (i = 0; i < total; i++) value[0][i] = 1.0;
+        status = PRUN_OK;
+    }
+    for (i = 0; status == PRUN_OK && i < net->layers; i++) {
+        value[i + 1] = value[i] + total;
+        total = net->layer[i].c * net->layer[i].h * net->layer[i].w;
+        status = prun__path_layer(net, &net->layer[i], value, memory, value[i + 1]);
+    }
+    for (i = 0; status == PRUN_OK && i < net->classes; i++) sum += value[net->result][i];
+    prun__free(context, memory);
+    prun__free(context, value);
+    if (status == PRUN_OK && !(sum <= DBL_MAX))
+        status = prun__fail(context, PRUN_ERR_NONFINITE, "path norm: beyond double precision");
+    if (status == PRUN_OK) *result = sum;
+    return status;
+}
+
+PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t samples) {
+    return squared_norm / (4.0 * sigma * sigma) + log((double)samples / sigma) + 10.0;
+}
+
+/* Squared norm of w - initial over the tensors flagged PRUN_WEIGHT, and how many there are. */
+static double prun__squared_distance(const prun_tensor *tensors, const prun_tensor *initial,
+                                     int64_t count, int64_t *weights) {
+    double sum = 0.0;
+    int64_t i, k;
+    *weights = 0;
+    for (i = 0; i < count; i++) {
+        const int64_t size = prun_tensor_size(&tensors[i]);
+        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
+        *weights += size;
+        for (k = 0; k < size; k++) {
+            const double d = (double)tensors[i].data[k] -
+                             (initial ? (double)initial[i].data[k] : 0.0);
+            sum += d * d;
+        }
+    }
+    return sum;
+}
+
+PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
+                                             const prun_tensor *initial, int64_t count,
+                                             double sigma, double epsilon, double prior,
+                                             int64_t samples) {
+    int64_t omega, i, k;
+    const double distance = prun__squared_distance(tensors, initial, count, &omega);
+    const double e2 = epsilon * epsilon, s2 = sigma * sigma;
+    const double top = e2 + (s2 + prior) * distance / (double)omega;
+    double sum = 0.0;
+    for (i = 0; i < count; i++)
+        for (k = 0; (tensors[i].flags & PRUN_WEIGHT) && k < prun_tensor_size(&tensors[i]); k++) {
+            const double d = (double)tensors[i].data[k] -
+                             (initial ? (double)initial[i].data[k] : 0.0);
+            sum += log(top / (e2 + s2 * d * d));
+        }
+    return 0.25 * sum + log((double)samples / sigma) + 10.0;
+}
+
+PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound) {
+    const double sigma = bound->sigma == 0.0 ? 1.0 : bound->sigma;
+    const double delta = bound->delta == 0.0 ? 0.05 : bound->delta;
+    const double c = bound->candidates == 0.0 ? 101.0 : bound->candidates;
+    const double m = (double)bound->samples, lambda = bound->lambda;
+    const double kl = bound->kept * bound->squared_norm / (2.0 * sigma * sigma);
+    if (!(m >= 2.0) || !(delta > 0.0 && delta < 1.0) || !(c >= 1.0) ||
+        !(bound->kept >= 0.0 && bound->kept <= 1.0) || !(lambda == 0.0 || lambda > 0.5))
+        return PRUN__NAN;
+    if (lambda > 0.0)
+        return (bound->empirical + lambda / m * (kl + log(c / delta))) / (1.0 - 0.5 / lambda);
+    return bound->empirical + sqrt((kl + log(m / delta) + log(c)) / (2.0 * (m - 1.0)));
+}
+
+static int prun__by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+PRUNDEF prun_status prun_margin_features(prun_context *context, const double *margins, int64_t n,
+                                         double features[5]) {
+    double *sorted = (double *)prun__alloc(context, n, sizeof *sorted, "margins");
+    double fence;
+    int64_t i, k = 0;
+    if (!sorted) return PRUN_ERR_MEMORY;
+    for (i = 0; i < n; i++)
+        if (margins[i] > 0.0) sorted[k++] = margins[i];
+    if (k == 0) {
+        prun__free(context, sorted);
+        return prun__fail(context, PRUN_ERR_MISSING, "margins: none of %lld is positive",
+                          (long long)n);
+    }
+    qsort(sorted, (size_t)k, sizeof *sorted, prun__by_value);
+    for (i = 1; i < 4; i++) {
+        const double place = 0.25 * (double)i * (double)(k - 1);
+        const int64_t low = (int64_t)place;
+        features[i] = sorted[low];
+        if (low + 1 < k)
+            features[i] += (place - (double)low) * (sorted[low + 1] - sorted[low]);
+    }
+    fence = 1.5 * (features[3] - features[1]);
+    for (i = 0; sorted[i] < features[1] - fence; i++) {}
+    features[0] = sorted[i];
+    for (i = k - 1; sorted[i] > features[3] + fence; i--) {}
+    features[4] = sorted[i];
+    for (i = 0; i < 5; i++) features[i] = log(features[i]);
+    prun__free(context, sorted);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t batch,
+                                        int64_t pairs, uint64_t seed, double *variance,
+                                        double *standard_error) {
+    if (!objective->gradient)
+        return prun__fail(objective->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the gradient callback is missing");
+    if (batch < 1 || pairs < 1 || objective->samples < 1 || objective->tensor_count < 1)
+        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
+                          "gradient noise: batch %lld, pairs %lld, samples %lld", (long long)batch,
+                          (long long)pairs, (long long)objective->samples);
+    return prun__gradient_noise(objective->context, objective->gradient, objective->user,
+                                objective->samples, prun__objective_parameters(objective), batch,
+                                pairs, seed, variance, standard_error);
+}
+
+/* The table of measures ----------------------------------------------------------------------- */
+
+/* Rows of prun_measurement.layer. A measure that carries PRUN__OPERATOR means the last two instead
+   of the two before. */
+enum { PRUN__FRO, PRUN__DIST, PRUN__SPEC, PRUN__SPEC_DIST, PRUN__OP, PRUN__OP_DIST, PRUN__NONE };
+enum { PRUN__MEAN_FORM = 1, PRUN__MARGIN = 2, PRUN__OPERATOR = 4, PRUN__ROOTS = 8,
+       PRUN__ROOT = 16 };
+
+/* What a row of the table is computed from. */
+typedef struct prun__recipe prun__recipe;
+typedef prun_status prun__compute(prun_measurement *m, const prun__recipe *recipe,
+                                  prun_measure_result *result);
+struct prun__recipe {
+    prun__compute *compute;
+    int32_t a, b, c, flags;
+};
+static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path, prun__m_loss,
+    prun__m_radius, prun__m_margin, prun__m_history, prun__m_noise;
+
+#define PRUN__SEARCH (PRUN_NEEDS_LOSS | PRUN_FOLDABLE | PRUN_SLOW)
+#define PRUN__RANDOM (PRUN__SEARCH | PRUN_MONTE_CARLO)
+#define PRUN__SHARP (PRUN__SEARCH | PRUN_NEEDS_GRADIENT)
+#define PRUN__FOLD PRUN_FOLDABLE
+#define PRUN__START (PRUN_NEEDS_INITIAL | PRUN_FOLDABLE)
+#define PRUN__GAMMA (PRUN_NEEDS_LOGITS | PRUN_FOLDABLE)
+#define PRUN__INNER (PRUN_NEEDS_NET | PRUN_NEEDS_LOGITS)
+#define PRUN__NORM(X, name, eq, what, needs, a, b, c, flags) \
+    X(name, eq, what, 1, needs, norm, PRUN__##a, PRUN__##b, PRUN__##c, flags)
+#define PRUN__MARGINS(X, place, needs, layer) \
+    X("margin_" place "_lower", "Jiang 2019", "log of the lower whisker", -1, needs, margin, \
+      layer, 0, 0, 0) \
+    X("margin_" place "_q1", "Jiang 2019", "log of the first quartile", -1, needs, margin, layer, \
+      1, 0, 0) \
+    X("margin_" place "_median", "Jiang 2019", "log of the median", -1, needs, margin, layer, \
+      2, 0, 0) \
+    X("margin_" place "_q3", "Jiang 2019", "log of the third quartile", -1, needs, margin, layer, \
+      3, 0, 0) \
+    X("margin_" place "_upper", "Jiang 2019", "log of the upper whisker", -1, needs, margin, \
+      layer, 4, 0, 0)
+/* The spectral family, once for reshaped kernels and once for operators: S is a layer's ||W||_2^2,
+   F its ||W||_F^2, g the margin. */
+#define PRUN__SPECTRAL(X, end, more, op) \
+    PRUN__NORM(X, "spectral_init" end, "Jiang 29", "prod S / g^2 x sum of ||W - W0||_F^2 / S", \
+               (more) | PRUN__GAMMA | PRUN__START, SPEC, DIST, SPEC, PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "spectral_orig" end, "Jiang 30", "prod S / g^2 x sum of F / S", \
+               (more) | PRUN__GAMMA, SPEC, FRO, SPEC, PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "prod_of_spectral_over_margin" end, "Jiang 31", "prod S / g^2", \
+               (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "prod_of_spectral" end, "Jiang 32", "prod S", (more) | PRUN__FOLD, SPEC, NONE, \
+               NONE, (op)) \
+    PRUN__NORM(X, "frobenius_over_spectral" end, "Jiang 33", "sum of F / S", \
+               (more) | PRUN__FOLD, NONE, FRO, SPEC, (op)) \
+    PRUN__NORM(X, "sum_of_spectral_over_margin" end, "Jiang 34", "d (prod S / g^2)^(1/d)", \
+               (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MEAN_FORM | PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "sum_of_spectral" end, "Jiang 35", "d (prod S)^(1/d)", (more) | PRUN__FOLD, \
+               SPEC, NONE, NONE, PRUN__MEAN_FORM | (op)) \
+    PRUN__NORM(X, "spectral_distance" end, "Jiang 41", "sum of ||W - W0||_2^2", \
+               (more) | PRUN__START, NONE, SPEC_DIST, NONE, (op)) \
+    PRUN__NORM(X, "sum_of_spectral_norms" end, "Kuhn 5.1, variant", "sum of ||W||_2", \
+               (more) | PRUN__FOLD, NONE, SPEC, NONE, PRUN__ROOTS | (op))
+
+/* name, source, what, direction, needs; family, its numbers a, b, c and flags */
+#define PRUN__MEASURES(X) \
+    X("prunability", "Kuhn Def. 1", "kept fraction, by magnitude", 1, PRUN__SEARCH, pruning, 0, 0, \
+      0, 0) \
+    X("prunability_random", "Kuhn Def. 1", "kept fraction, at random", 1, PRUN__RANDOM, pruning, \
+      1, 0, 0, 0) \
+    X("pruned_parameters", "Kuhn 5.1", "parameters left at prunability", 1, PRUN__SEARCH, pruning, \
+      2, 0, 0, 0) \
+    X("sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
+      PRUN__SEARCH, pruning, 3, 0, 0, 0) \
+    X("dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, PRUN__RANDOM, \
+      pruning, 4, 0, 0, 0) \
+    X("parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0, 0) \
+    X("parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, 1, 0, 0, 0) \
+    X("train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, 0, 0) \
+    X("negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, loss, \
+      1, 0, 0, 0) \
+    PRUN__NORM(X, "inverse_margin", "Jiang 22", "1 / g^2, g the 10th percentile of margins", \
+               PRUN_NEEDS_LOGITS, NONE, NONE, NONE, PRUN__MARGIN) \
+    PRUN__NORM(X, "sum_of_frobenius", "Kuhn 5.1, Jiang 39", "d (prod F)^(1/d)", PRUN__FOLD, FRO, \
+               NONE, NONE, PRUN__MEAN_FORM) \
+    PRUN__NORM(X, "sum_of_frobenius_over_margin", "Jiang 38", "d (prod F / g^2)^(1/d)", \
+               PRUN__GAMMA, FRO, NONE, NONE, PRUN__MEAN_FORM | PRUN__MARGIN) \
+    PRUN__NORM(X, "prod_of_frobenius", "Jiang 37", "prod F", PRUN__FOLD, FRO, NONE, NONE, 0) \
+    PRUN__NORM(X, "prod_of_frobenius_over_margin", "Jiang 36", "prod F / g^2", PRUN__GAMMA, FRO, \
+               NONE, NONE, PRUN__MARGIN) \
+    PRUN__NORM(X, "sum_of_two_norms", "Kuhn 5.1", "sum of ||W||_F", PRUN__FOLD, NONE, FRO, NONE, \
+               PRUN__ROOTS) \
+    PRUN__NORM(X, "parameter_norm", "Jiang 42", "sum of F", PRUN__FOLD, NONE, FRO, NONE, 0) \
+    PRUN__NORM(X, "l2_norm", "Dziugaite 2020", "root of it", PRUN__FOLD, NONE, FRO, NONE, \
+               PRUN__ROOT) \
+    PRUN__NORM(X, "frobenius_distance", "Jiang 40", "sum of ||W - W0||_F^2", PRUN__START, NONE, \
+               DIST, NONE, 0) \
+    PRUN__NORM(X, "l2_distance", "Dziugaite 2020", "root of it", PRUN__START, NONE, DIST, NONE, \
+               PRUN__ROOT) \
+    PRUN__SPECTRAL(X, "", 0, 0) \
+    PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN_SLOW, PRUN__OPERATOR) \
+    X("path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
+      PRUN_NEEDS_NET | PRUN__FOLD, path, 6, 6, 6, 0) \
+    X("path_norm_over_margin", "Jiang 43", "the same / g^2", 1, PRUN_NEEDS_NET | PRUN__GAMMA, \
+      path, 6, 6, 6, PRUN__MARGIN) \
+    X("perturbation_flatness", "Kuhn 5.1", "1 / radius^2, noise by magnitude", 1, PRUN__RANDOM, \
+      radius, 0, 0, 0, 0) \
+    X("pacbayes_flat", "Jiang 53", "1 / sigma^2, plain noise", 1, PRUN__RANDOM, radius, \
+      1, 0, 0, 0) \
+    X("pacbayes_init", "Jiang 48", "bound, prior at W0", 1, PRUN__RANDOM | PRUN__START, radius, \
+      1, 1, 1, 0) \
+    X("pacbayes_orig", "Jiang 49", "bound, prior at 0", 1, PRUN__RANDOM, radius, 1, 1, 0, 0) \
+    X("pacbayes_mag_flat", "Jiang 61", "1 / sigma^2, noise by magnitude", 1, PRUN__RANDOM, radius, \
+      2, 0, 0, 0) \
+    X("pacbayes_mag_init", "Jiang 56", "bound by magnitude, prior at W0", 1, \
+      PRUN__RANDOM | PRUN__START, radius, 2, 2, 1, 0) \
+    X("pacbayes_mag_orig", "Jiang 57", "bound by magnitude, prior at 0", 1, PRUN__RANDOM, radius, \
+      2, 2, 0, 0) \
+    X("sharpness_flat", "Jiang 54", "1 / alpha^2, worst point of a box", 1, PRUN__SHARP, radius, \
+      3, 0, 0, 0) \
+    X("sharpness_init", "Jiang 51", "bound, prior at W0", 1, PRUN__SHARP | PRUN__START, radius, \
+      3, 1, 1, 0) \
+    X("sharpness_orig", "Jiang 52", "bound, prior at 0", 1, PRUN__SHARP, radius, 3, 1, 0, 0) \
+    X("sharpness_mag_flat", "Jiang 62", "1 / alpha^2, box by magnitude", 1, PRUN__SHARP, radius, \
+      4, 0, 0, 0) \
+    X("sharpness_mag_init", "Jiang 59", "bound by magnitude, prior at W0", 1, \
+      PRUN__SHARP | PRUN__START, radius, 4, 2, 1, 0) \
+    X("sharpness_mag_orig", "Jiang 60", "bound by magnitude, prior at 0", 1, PRUN__SHARP, radius, \
+      4, 2, 0, 0) \
+    X("sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, PRUN_NEEDS_HISTORY, \
+      history, 0, 0, 0, 0) \
+    X("steps_to_0.1", "Jiang 63", "steps until an epoch's loss is 0.1", 0, PRUN_NEEDS_HISTORY, \
+      history, 1, 0, 0, 0) \
+    X("steps_0.1_to_0.01", "Jiang 64", "steps from there to 0.01", 0, PRUN_NEEDS_HISTORY, history, \
+      2, 0, 0, 0) \
+    X("gradient_noise_first", "Jiang 65", "variance of batch gradients after epoch 1", 0, \
+      PRUN_NEEDS_HISTORY, history, 3, 0, 0, 0) \
+    X("gradient_noise_final", "Jiang 66", "variance of batch gradients now", 0, \
+      PRUN_NEEDS_GRADIENT | PRUN_MONTE_CARLO, noise, 0, 0, 0, 0) \
+    PRUN__MARGINS(X, "output", PRUN_NEEDS_LOGITS, 0) \
+    PRUN__MARGINS(X, "input", PRUN__INNER, 1) \
+    PRUN__MARGINS(X, "third", PRUN__INNER, 2) \
+    PRUN__MARGINS(X, "two_thirds", PRUN__INNER, 3) \
+    PRUN__MARGINS(X, "last", PRUN__INNER, 4)
+
+#define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
+    {name, source, what, direction, needs},
+static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
+#undef PRUN__ROW
+#define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
+    {prun__m_##family, a, b, c, flags},
+static const prun__recipe prun__recipes[] = {PRUN__MEASURES(PRUN__ROW)};
+#undef PRUN__ROW
+
+PRUNDEF const prun_measure_info *prun_measures(int32_t *count) {
+    *count = (int32_t)(sizeof prun__infos / sizeof prun__infos[0]);
+    return prun__infos;
+}
+
+PRUNDEF int32_t prun_measure_find(const char *name) {
+    int32_t i, count;
+    const prun_measure_info *info = prun_measures(&count);
+    for (i = 0; i < count; i++)
+        if (strcmp(info[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* Bits of prun_measurement.known: 0-1 pruned, 2-6 radius, 8-13 layer, 16-20 features. */
+enum { PRUN__KNOWN_RADIUS = 2, PRUN__KNOWN_LAYER = 8, PRUN__KNOWN_MARGIN = 16 };
+
+static prun_status prun__note(prun_measure_result *result, prun_status status, const char *format,
+                              ...) PRUN__PRINTF(3, 4);
+
+/* Explains a result, and hands the status back. */
+static prun_status prun__note(prun_measure_result *result, prun_status status, const char *format,
+                              ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(result->message, sizeof result->message, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+/* The net behind an objective of prun_net_objective, or NULL. */
+static const prun_net_data *prun__objective_net(const prun_objective *o) {
+    return o->loss == prun__net_loss_callback ? (const prun_net_data *)o->user : NULL;
+}
+
+/* What the table says a measure needs and the objective lacks. */
+static prun_status prun__measure_lacks(const prun_measurement *m, uint32_t needs,
+                                       prun_measure_result *result) {
+    const prun_objective *o = m->objective;
+    int64_t i;
+    if ((needs & PRUN_NEEDS_LOSS) && !o->loss)
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the loss callback is missing");
+    if ((needs & PRUN_NEEDS_GRADIENT) && !o->gradient)
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
+    if ((needs & PRUN_NEEDS_HESSIAN) && !o->hessian_vector && !o->gradient)
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
+    if ((needs & PRUN_NEEDS_NET) && !prun__objective_net(o))
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
+    if ((needs & PRUN_NEEDS_LOGITS) && !m->margins)
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the %s missing",
+                          o->logits ? "labels are" : "logits callback is");
+    if ((needs & PRUN_NEEDS_INITIAL) && !o->initial)
+        return prun__note(result, PRUN_ERR_MISSING, "the initial weights are missing");
+    if ((needs & PRUN_NEEDS_HISTORY) && (!m->options.history || m->options.epochs < 1))
+        return prun__note(result, PRUN_ERR_MISSING, "the history of training is missing");
+    for (i = 0; (needs & PRUN_NEEDS_LOSS) && i < o->samples; i++)
+        if (!(fabs(m->losses[i]) <= DBL_MAX))
+            return prun__note(result, PRUN_ERR_NONFINITE, "the loss of sample %lld is %g",
+                              (long long)i, m->losses[i]);
+    if ((needs & PRUN_NEEDS_LOGITS) && (i = prun__find_nonfinite(m->logits,
+                                                                 o->samples * o->classes)) >= 0)
+        return prun__note(result, PRUN_ERR_NONFINITE, "logit %lld of sample %lld is not finite",
+                          (long long)(i % o->classes), (long long)(i / o->classes));
+    return PRUN_OK;
+}
+
+/* The searches, with the options of the measurement. Random pruning also runs once per permutation:
+   the spread of those answers is its standard error. */
+static prun_status prun__need_pruned(prun_measurement *m, int random) {
+    const prun_measure_options *mo = &m->options;
+    prun_prune_options o;
+    prun_prunability one;
+    double sum = 0.0, squares = 0.0;
+    int64_t r;
+    if (m->known >> random & 1) return PRUN_OK;
+    memset(&o, 0, sizeof o);
+    o.method = random ? PRUN_RANDOM : PRUN_MAGNITUDE;
+    o.grid = mo->grid;
+    o.beta[0] = mo->beta;
+    o.betas = 1;
+    o.repetitions = mo->repetitions;
+    o.seed = mo->seed;
+    o.progress = mo->progress;
+    o.user = mo->user;
+    PRUN__TRY(prun_prunability_search(m->objective, &o, &m->pruned[random]));
+    o.repetitions = 1;
+    for (r = 0; random && mo->repetitions > 1 && r < mo->repetitions; r++) {
+        const double n = (double)mo->repetitions;
+        o.seed = prun_random_bits(mo->seed, PRUN__STREAM_MEASURE + 2, (uint64_t)r);
+        PRUN__TRY(prun_prunability_search(m->objective, &o, &one));
+        sum += one.answer[0].kept_fraction;
+        squares += one.answer[0].kept_fraction * one.answer[0].kept_fraction;
+        m->pruned_error = sqrt(PRUN__MAX(squares - sum * sum / n, 0.0) / (n - 1.0) / n);
+    }
+    m->known |= 1u << random;
+    return PRUN_OK;
+}
+
+static prun_status prun__dropout_measure(prun_measurement *m, prun_measure_result *result) {
+    const prun_objective *o = m->objective;
+    prun_perturb_options p;
+    prun_dropout_bound bound;
+    int64_t ignored;
+    PRUN__TRY(prun__need_pruned(m, 1));
+    memset(&p, 0, sizeof p);
+    memset(&bound, 0, sizeof bound);
+    p.draws = m->options.draws;
+    p.seed = m->options.seed;
+    p.progress = m->options.progress;
+    p.user = m->options.user;
+    bound.kept = m->pruned[1].answer[0].kept_fraction;
+    bound.squared_norm = prun__squared_distance(o->tensors, NULL, o->tensor_count, &ignored);
+    bound.sigma = m->options.sigma;
+    bound.delta = m->options.delta;
+    bound.samples = o->samples;
+    bound.candidates = (double)(m->options.grid + 1);
+    PRUN__TRY(prun_dropout_error(o, &p, bound.kept, bound.sigma, &bound.empirical,
+                                 &result->standard_error));
+    result->value = prun_dropout_bound_value(&bound);
+    if (result->value >= 1.0)
+        prun__note(result, PRUN_OK, "vacuous: 1 or more; empirical term %.4f at %.2f kept",
+                   bound.empirical, bound.kept);
+    return o->samples >= 2 ? PRUN_OK
+                           : prun__note(result, PRUN_ERR_NONFINITE, "one sample has no bound");
+}
+
+/* Sum of Euclidean norms after pruning; the weights come back. */
+static prun_status prun__pruned_norms(prun_measurement *m, double *value) {
+    const prun_objective *o = m->objective;
+    prun_prune_options p;
+    prun__search s;
+    prun_status status;
+    int64_t t, i;
+    memset(&p, 0, sizeof p);
+    p.grid = m->options.grid;
+    status = prun__ranking_make(o, &p, &s);
+    for (i = 0; status == PRUN_OK && i < m->pruned[0].answer[0].kept; i++)
+        s.flat[s.order[i]] = 1.0f; /* mark what stays; `flat` was scratch until here */
+    for (i = m->pruned[0].answer[0].kept; status == PRUN_OK && i < s.count; i++)
+        s.flat[s.order[i]] = 0.0f;
+    for (t = 0, *value = 0.0; status == PRUN_OK && t < s.tensors; t++) {
+        double sum = 0.0;
+        for (i = s.start[t]; i < s.start[t + 1]; i++)
+            sum += (double)s.flat[i] * (double)s.saved[i] * (double)s.saved[i];
+        *value += sqrt(sum);
+    }
+    prun__search_free(&s);
+    return status;
+}
+
+static prun_status prun__m_pruning(prun_measurement *m, const prun__recipe *r,
+                                   prun_measure_result *result) {
+    if (r->a == 4) return prun__dropout_measure(m, result);
+    PRUN__TRY(prun__need_pruned(m, r->a == 1));
+    if (r->a == 3) return prun__pruned_norms(m, &result->value);
+    result->value = m->pruned[r->a == 1].answer[0].kept_fraction;
+    if (r->a == 1) result->standard_error = m->pruned_error;
+    if (r->a == 2)
+        result->value = (double)(m->parameters - m->pruned[0].prunable +
+                                 m->pruned[0].answer[0].kept);
+    return PRUN_OK;
+}
+
+static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
+                                 prun_measure_result *result) {
+    const prun_objective *o = m->objective;
+    int64_t i;
+    result->value = r->a == 0 ? (double)m->parameters : 0.0;
+    for (i = 0; r->a == 1 && i < o->tensor_count; i++) {
+        const prun_tensor *t = &o->tensors[i];
+        if (!(t->flags & PRUN_WEIGHT)) continue;
+        result->value += (double)prun_tensor_size(t) *
+                         (t->rank > 1 ? 1.0 + 1.0 / (double)t->shape[1] : 1.0);
+    }
+    return PRUN_OK;
+}
+
+/* Geometry of the convolution that owns a weight tensor. */
+static const prun_conv2d *prun__geometry(const prun_net *net, const prun_tensor *weight) {
+    int64_t i;
+    for (i = 0; i < net->layers; i++)
+        if (net->layer[i].kind == PRUN__CONV &&
+            net->tensor[net->layer[i].tensor].data == weight->data)
+            return &net->layer[i].conv;
+    return NULL;
+}
+
+/* Computes one row of layer quantities. */
+static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
+    const prun_objective *o = m->objective;
+    const int distance = row == PRUN__DIST || row == PRUN__SPEC_DIST || row == PRUN__OP_DIST;
+    const prun_conv2d *geometry = NULL;
+    int64_t i, at = 0, ignored;
+    if (row == PRUN__NONE || (m->known >> (PRUN__KNOWN_LAYER + row) & 1)) return PRUN_OK;
+    for (i = 0; i < o->tensor_count; i++) {
+        const prun_tensor *t = &o->tensors[i], *t0 = distance ? &o->initial[i] : NULL;
+        prun_spectral s;
+        if (!(t->flags & PRUN_WEIGHT)) continue;
+        if (row <= PRUN__DIST) {
+            m->layer[row][at++] = prun__squared_distance(t, t0, 1, &ignored);
+            continue;
+        }
+        if (row >= PRUN__OP) geometry = prun__geometry(prun__objective_net(o)->net, t);
+        PRUN__TRY(prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
+                                     m->options.seed, &s));
+        m->layer[row][at++] = s.norm * s.norm;
+        if (m->options.progress && m->options.progress(m->options.user, at, m->layers))
+            return prun__fail(o->context, PRUN_CANCELLED, "cancelled at the norm of %s", t->name);
+    }
+    m->known |= 1u << (PRUN__KNOWN_LAYER + row);
+    return PRUN_OK;
+}
+
+/* All the norm measures: product (or d times the geometric mean) of row a over margin^2, times the
+   sum of row b over row c. In logarithms, because products of many layers are large. */
+static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
+                                prun_measure_result *result) {
+    const int shift = r->flags & PRUN__OPERATOR ? 2 : 0;
+    const int32_t rows[3] = {r->a == PRUN__SPEC ? r->a + shift : r->a,
+                             r->b == PRUN__SPEC || r->b == PRUN__SPEC_DIST ? r->b + shift : r->b,
+                             r->c == PRUN__SPEC ? r->c + shift : r->c};
+    double logs = 0.0, sum = 0.0;
+    int64_t i;
+    for (i = 0; i < 3; i++) PRUN__TRY(prun__need_layers(m, rows[i]));
+    if ((r->flags & PRUN__MARGIN) && m->margin <= 0.0) {
+        result->value = HUGE_VAL;
+        return prun__note(result, PRUN_OK, "the 10th percentile of the margins is %g: not positive",
+                          m->margin);
+    }
+    for (i = 0; rows[0] != PRUN__NONE && i < m->layers; i++) logs += log(m->layer[rows[0]][i]);
+    if (r->flags & PRUN__MARGIN) logs -= 2.0 * log(m->margin);
+    result->value = r->flags & PRUN__MEAN_FORM
+                        ? (double)m->layers * exp(logs / (double)m->layers)
+                        : exp(logs);
+    if (rows[1] == PRUN__NONE) return PRUN_OK;
+    for (i = 0; i < m->layers; i++) {
+        const double top = m->layer[rows[1]][i];
+        const double bottom = rows[2] == PRUN__NONE ? 1.0 : m->layer[rows[2]][i];
+        if (bottom == 0.0)
+            return prun__note(result, PRUN_ERR_NONFINITE, "layer %lld has no weight but 0",
+                              (long long)i);
+        sum += (r->flags & PRUN__ROOTS ? sqrt(top) : top) / bottom;
+    }
+    result->value *= r->flags & PRUN__ROOT ? sqrt(sum) : sum;
+    return PRUN_OK;
+}
+
+static prun_status prun__m_path(prun_measurement *m, const prun__recipe *r,
+                                prun_measure_result *result) {
+    PRUN__TRY(prun__m_norm(m, r, result)); /* of no layer: 1, or 1 / margin^2 */
+    if (result->value < HUGE_VAL) {
+        double path;
+        PRUN__TRY(prun_path_norm(prun__objective_net(m->objective)->net, &path));
+        result->value *= path;
+    }
+    return PRUN_OK;
+}
+
+static prun_status prun__m_loss(prun_measurement *m, const prun__recipe *r,
+                                prun_measure_result *result) {
+    const prun_objective *o = m->objective;
+    double *p, sum = 0.0;
+    int64_t i, j;
+    result->value = m->loss;
+    if (r->a == 0) return PRUN_OK;
+    p = (double *)prun__alloc(o->context, o->classes, sizeof *p, "entropy");
+    if (!p) return PRUN_ERR_MEMORY;
+    for (i = 0; i < o->samples; i++) {
+        prun_cross_entropy(m->logits + i * o->classes, o->classes, 0, p);
+        for (j = 0; j < o->classes; j++)
+            if (p[j] > 0.0) sum += p[j] * log(p[j]);
+    }
+    prun__free(o->context, p);
+    result->value = sum / (double)o->samples;
+    return PRUN_OK;
+}
+
+static prun_status prun__need_radius(prun_measurement *m, int32_t which) {
+    const prun_measure_options *mo = &m->options;
+    prun_perturb_options p;
+    if (m->known >> (PRUN__KNOWN_RADIUS + which) & 1) return PRUN_OK;
+    memset(&p, 0, sizeof p);
+    p.noise = which == 0 ? PRUN_NOISE_MAGNITUDE
+                         : which % 2 ? PRUN_NOISE_GAUSSIAN : PRUN_NOISE_SQUARED;
+    p.draws = which < 3 ? mo->draws : mo->restarts;
+    p.seed = mo->seed;
+    p.beta = mo->beta;
+    p.displacement = which == 0 ? 0.0 : mo->displacement;
+    p.precision = mo->precision;
+    p.progress = mo->progress;
+    p.user = mo->user;
+    PRUN__TRY(which < 3 ? prun_perturbation_radius(m->objective, &p, &m->radius[which])
+                        : prun_sharpness_radius(m->objective, &p, &m->radius[which]));
+    m->known |= 1u << (PRUN__KNOWN_RADIUS + which);
+    return PRUN_OK;
+}
+
+/* a: which radius; b: 0 flatness, 1 plain bound, 2 magnitude-aware bound; c: from initialization.
+   Sharpness bounds follow from sigma = alpha / (2 sqrt(ln(2 omega / delta))). */
+static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
+                                  prun_measure_result *result) {
+    const prun_objective *o = m->objective;
+    const prun_radius *found = &m->radius[r->a];
+    const prun_tensor *initial = r->c ? o->initial : NULL;
+    const double spread = 4.0 * log(2.0 * (double)m->weights / m->options.delta);
+    double sigma, slope;
+    int64_t ignored;
+    PRUN__TRY(prun__need_radius(m, r->a));
+    sigma = found->radius;
+    if (found->state == PRUN_RADIUS_NONE) {
+        result->value = HUGE_VAL;
+        return prun__note(result, PRUN_OK, "no feasible radius: %.6g at radius 0 already, %.6g "
+                          "allowed", found->base, found->threshold);
+    }
+    if (found->state == PRUN_RADIUS_SATURATED)
+        prun__note(result, PRUN_OK, "saturated: the cap %g is still within the tolerance", sigma);
+    if (r->b == 0) {
+        result->value = found->flatness;
+        slope = -2.0 * found->flatness / sigma;
+    } else if (r->b == 1) {
+        const double square = prun__squared_distance(o->tensors, initial, o->tensor_count,
+                                                     &ignored);
+        if (r->a >= 3) sigma /= sqrt(spread);
+        result->value = prun_pacbayes_bound(square, sigma, o->samples);
+        slope = -square / (2.0 * sigma * sigma * sigma) - 1.0 / sigma;
+    } else {
+        const double h = 1e-5 * sigma, prior = r->a < 3 ? 1.0 : spread;
+        double v[3];
+        int k;
+        for (k = 0; k < 3; k++)
+            v[k] = prun_pacbayes_magnitude_bound(o->tensors, initial, o->tensor_count,
+                                                 sigma + (k - 1) * h, r->a < 3 ? 1e-3 : 1e-6, prior,
+                                                 o->samples);
+        result->value = v[1];
+        slope = (v[2] - v[0]) / (2.0 * h);
+    }
+    result->standard_error = fabs(slope) * found->standard_error;
+    return PRUN_OK;
+}
+
+/* Hidden margins of all four layers at once. */
+static prun_status prun__need_margins(prun_measurement *m, int32_t layer) {
+    const prun_objective *o = m->objective;
+    const prun_net_data *data = prun__objective_net(o);
+    const int64_t n = o->samples;
+    double *margins, spread[4];
+    int32_t layers[4], k;
+    int64_t i;
+    prun_status status;
+    if (m->known >> (PRUN__KNOWN_MARGIN + layer) & 1) return PRUN_OK;
+    if (layer == 0) {
+        PRUN__TRY(prun_margin_features(o->context, m->margins, n, m->features[0]));
+        m->known |= 1u << PRUN__KNOWN_MARGIN;
+        return PRUN_OK;
+    }
+    margins = (double *)prun__alloc(o->context, 4 * n, sizeof(double), "margins");
+    if (!margins) return PRUN_ERR_MEMORY;
+    prun_net_margin_layers(data->net, layers);
+    status = prun_net_hidden_margins(data->net, data->images, NULL, n, layers, 4, margins, spread);
+    for (k = 0; status == PRUN_OK && k < 4; k++) {
+        if (!(spread[k] > 0.0))
+            status = prun__fail(o->context, PRUN_ERR_NONFINITE,
+                                "margins: layer %d is the same for all samples", (int)k);
+        for (i = 0; i < n; i++) margins[k * n + i] /= spread[k];
+        if (status == PRUN_OK)
+            status = prun_margin_features(o->context, margins + k * n, n, m->features[1 + k]);
+        if (status == PRUN_OK) m->known |= 1u << (PRUN__KNOWN_MARGIN + 1 + k);
+    }
+    prun__free(o->context, margins);
+    return status;
+}
+
+static prun_status prun__m_margin(prun_measurement *m, const prun__recipe *r,
+                                  prun_measure_result *result) {
+    PRUN__TRY(prun__need_margins(m, r->a));
+    result->value = m->features[r->a][r->b];
+    return PRUN_OK;
+}
+
+/* Steps taken by the end of the first epoch whose mean loss is at most `loss`, or +infinity. */
+static double prun__steps_to(const prun_measure_options *o, double loss) {
+    int64_t i;
+    for (i = 0; i < o->epochs; i++)
+        if (o->history[i].loss <= loss) return (double)o->history[i].steps;
+    return HUGE_VAL;
+}
+
+static prun_status prun__m_history(prun_measurement *m, const prun__recipe *r,
+                                   prun_measure_result *result) {
+    const prun_measure_options *o = &m->options;
+    if (r->a == 0) result->value = prun_sum_of_train_losses(o->history, o->epochs);
+    if (r->a == 1) result->value = prun__steps_to(o, 0.1);
+    if (r->a == 2) {
+        result->value = prun__steps_to(o, 0.01);
+        if (result->value < HUGE_VAL) result->value -= prun__steps_to(o, 0.1);
+    }
+    if (r->a == 3) {
+        result->value = o->history[0].gradient_noise;
+        if (!(result->value >= 0.0))
+            return prun__note(result, PRUN_ERR_MISSING, "training was not asked for noise_pairs");
+    } else if (result->value == HUGE_VAL) {
+        prun__note(result, PRUN_OK, "the training loss never came down to %s",
+                   r->a == 1 ? "0.1" : "0.01");
+    }
+    return PRUN_OK;
+}
+
+static prun_status prun__m_noise(prun_measurement *m, const prun__recipe *r,
+                                 prun_measure_result *result) {
+    (void)r;
+    return prun_gradient_noise(m->objective, m->options.noise_batch, m->options.noise_pairs,
+                               m->options.seed, &result->value, &result->standard_error);
+}
+
+/* Measuring ----------------------------------------------------------------------------------- */
+
+static prun_measure_options prun__measure_resolved(const prun_measure_options *options) {
+    prun_measure_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.beta == 0.0) o.beta = 0.1;
+    if (o.grid == 0) o.grid = 100;
+    if (o.repetitions == 0) o.repetitions = 5;
+    if (o.draws == 0) o.draws = 10;
+    if (o.restarts == 0) o.restarts = 3;
+    if (o.precision == 0.0) o.precision = 0.01;
+    if (o.delta == 0.0) o.delta = 0.05;
+    if (o.sigma == 0.0) o.sigma = 1.0;
+    if (o.noise_batch == 0) o.noise_batch = 128;
+    if (o.noise_pairs == 0) o.noise_pairs = 8;
+    return o;
+}
+
+/* Checks tensors and counts them. */
+static prun_status prun__measure_tensors(prun_measurement *m) {
+    const prun_objective *o = m->objective;
+    int64_t i, at;
+    if (o->tensor_count <= 0 || !o->tensors)
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
+                          (long long)o->tensor_count);
+    for (i = 0; i < o->tensor_count; i++) {
+        const prun_tensor *t = &o->tensors[i];
+        PRUN__TRY(prun__check_tensor(o->context, t, i));
+        at = prun__find_nonfinite(t->data, prun_tensor_size(t));
+        if (at >= 0)
+            return prun__fail(o->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
+                              t->name ? t->name : "?", (long long)at);
+        if (o->initial && !o->initial[i].data)
+            return prun__fail(o->context, PRUN_ERR_ARGUMENT,
+                              "objective: initial tensor %lld has no data", (long long)i);
+        m->parameters += prun_tensor_size(t);
+        if (!(t->flags & PRUN_WEIGHT)) continue;
+        m->layers++;
+        m->weights += prun_tensor_size(t);
+    }
+    if (m->layers == 0)
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: no tensor is a weight");
+    if ((o->loss || o->gradient || o->logits) && o->samples <= 0)
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld samples",
+                          (long long)o->samples);
+    for (i = 0; i < 6; i++) {
+        m->layer[i] = (double *)prun__alloc(o->context, m->layers, sizeof(double), "measures");
+        if (!m->layer[i]) return PRUN_ERR_MEMORY;
+    }
+    return PRUN_OK;
+}
+
+static prun_status prun__measure_losses(prun_measurement *m) {
+    const prun_objective *o = m->objective;
+    const int64_t n = o->samples;
+    double sum;
+    int64_t errors = 0, i;
+    m->losses = (double *)prun__alloc(o->context, n, sizeof(double), "losses");
+    if (!m->losses) return PRUN_ERR_MEMORY;
+    PRUN__TRY(o->loss(o->user, NULL, n, m->losses, &sum, &errors));
+    for (i = 0, m->loss = 0.0; i < n; i++) m->loss += m->losses[i];
+    m->loss /= (double)n;
+    m->error = (double)errors / (double)n;
+    return PRUN_OK;
+}
+
+static prun_status prun__measure_logits(prun_measurement *m) {
+    const prun_objective *o = m->objective;
+    const int64_t n = o->samples;
+    double *sorted;
+    int64_t i;
+    if (o->classes < 2)
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld classes",
+                          (long long)o->classes);
+    m->logits = (float *)prun__alloc(o->context, prun__mul(n, o->classes), sizeof(float), "logits");
+    if (!m->logits) return PRUN_ERR_MEMORY;
+    PRUN__TRY(o->logits(o->user, NULL, n, m->logits));
+    if (!o->labels) return PRUN_OK;
+    for (i = 0; i < n; i++)
+        if (o->labels[i] < 0 || o->labels[i] >= o->classes)
+            return prun__fail(o->context, PRUN_ERR_LABEL, "label %d of sample %lld",
+                              (int)o->labels[i], (long long)i);
+    m->margins = (double *)prun__alloc(o->context, n, sizeof(double), "margins");
+    sorted = (double *)prun__alloc(o->context, n, sizeof(double), "margins");
+    if (m->margins && sorted) {
+        prun_output_margins(m->logits, o->labels, n, o->classes, m->margins);
+        memcpy(sorted, m->margins, (size_t)n * sizeof(double));
+        qsort(sorted, (size_t)n, sizeof(double), prun__by_value);
+        m->margin = sorted[PRUN__MAX(n / 10, 1) - 1];
+    }
+    prun__free(o->context, sorted);
+    return m->margins && sorted ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+PRUNDEF prun_status prun_measure_begin(const prun_objective *objective,
+                                       const prun_measure_options *options,
+                                       prun_measurement *measurement) {
+    prun_measurement *m = measurement;
+    prun_status status;
+    memset(m, 0, sizeof *m);
+    m->objective = objective;
+    m->options = prun__measure_resolved(options);
+    m->loss = m->error = m->margin = m->pruned_error = PRUN__NAN;
+    status = prun__measure_tensors(m);
+    if (status == PRUN_OK && objective->loss) status = prun__measure_losses(m);
+    if (status == PRUN_OK && objective->logits) status = prun__measure_logits(m);
+    if (status != PRUN_OK) prun_measure_end(m);
+    return status;
+}
+
+PRUNDEF void prun_measure_end(prun_measurement *m) {
+    prun_context *context;
+    int i;
+    if (!m || !m->objective) return;
+    context = m->objective->context;
+    prun__free(context, m->losses);
+    prun__free(context, m->logits);
+    prun__free(context, m->margins);
+    for (i = 0; i < 6; i++) prun__free(context, m->layer[i]);
+    memset(m, 0, sizeof *m);
+}
+
+static double prun__measure_clock(const prun_measure_options *o) {
+    return o->seconds ? o->seconds() : (double)clock() / (double)CLOCKS_PER_SEC;
+}
+
+PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
+                                 prun_measure_result *result) {
+    prun_context *context = m->objective->context;
+    const double start = prun__measure_clock(&m->options);
+    int32_t count;
+    memset(result, 0, sizeof *result);
+    result->value = result->standard_error = PRUN__NAN;
+    prun_measures(&count);
+    if (number < 0 || number >= count)
+        return result->status = prun__note(result, PRUN_ERR_ARGUMENT, "there is no measure %d",
+                                           (int)number);
+    result->status = prun__measure_lacks(m, prun__infos[number].needs, result);
+    if (result->status == PRUN_OK)
+        result->status = prun__recipes[number].compute(m, &prun__recipes[number], result);
+    if (result->status == PRUN_OK && !(fabs(result->value) <= HUGE_VAL))
+        result->status = prun__note(result, PRUN_ERR_NONFINITE, "the value is not a number");
+    if (result->status == PRUN_OK && fabs(result->value) > DBL_MAX && !result->message[0])
+        prun__note(result, PRUN_OK, "beyond double precision");
+    if (result->status != PRUN_OK) result->value = result->standard_error = PRUN__NAN;
+    if (result->status != PRUN_OK && !result->message[0])
+        prun__note(result, PRUN_OK, "%.180s",
+                   context && context->status == result->status && context->message[0]
+                       ? context->message
+                       : prun_status_string(result->status));
+    result->seconds = prun__measure_clock(&m->options) - start;
+    return result->status;
+}
+
+PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
+                                     const prun_measure_options *options,
+                                     const unsigned char *wanted, prun_measure_result *results) {
+    prun_measurement m;
+    int32_t i, count;
+    prun_status status = prun_measure_begin(objective, options, &m);
+    prun_measures(&count);
+    for (i = 0; status == PRUN_OK && i < count; i++) {
+        if (wanted && !wanted[i]) continue;
+        status = prun_measure(&m, i, &results[i]);
+        if (status == PRUN_ERR_UNSUPPORTED || status == PRUN_ERR_MISSING ||
+            status == PRUN_ERR_NONFINITE)
+            status = PRUN_OK;
+    }
+    prun_measure_end(&m);
+    return status;
 }
 
 /* [STATS.I] Kendall, information, regression, resampling, tables */
@@ -8253,11 +10522,6 @@ static int32_t prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena
         rank[keys[i].index] = level;
     }
     return level + 1;
-}
-
-static int prun__by_value(const void *left, const void *right) {
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
 }
 
 /* Linear interpolation between order statistics; every value stands `times` times. */
@@ -9888,7 +12152,7 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
     }
 }
 
-/* [FILES.I] IDX, CIFAR, safetensors, CSV */
+/* [FILES.I] IDX, CIFAR, safetensors, NumPy, CSV */
 
 /* An open file and its size. */
 typedef struct prun__file {

@@ -140,7 +140,7 @@ stat fstat unlink setvbuf getc fgetc ungetc fputc putc open close read write
 exp expf exp2 log logf log1p log2 expm1 sqrt sqrtf pow fabs fabsf floor floorf ceil round lround
 llround sin cos sincos tan atan2 erfc erf lgamma hypot fmax fmin fmaxf fminf ldexp frexp fmod
 isnan isinf finite cbrt rint nearbyint trunc nextafter lrint llrint scalbn
-omp_get_max_threads omp_get_num_threads omp_get_thread_num omp_in_parallel omp_get_level
+clock omp_get_max_threads omp_get_num_threads omp_get_thread_num omp_in_parallel omp_get_level
 omp_get_active_level omp_get_max_active_levels
 __stack_chk_fail _GLOBAL_OFFSET_TABLE_
 LIST

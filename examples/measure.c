@@ -1,0 +1,518 @@
+/* measure.c - every measure of one network: a table, and a row of CSV.
+
+   The network comes from a checkpoint in safetensors format, PyTorch's names and layouts, or is
+   trained here. Its width, depth, channels and classes follow from the shapes in the file.
+
+       cc -O2 -fopenmp examples/measure.c -lm -o measure && ./measure --fast
+       ./measure --checkpoint net.safetensors --arch resnet18 --data DIR --csv net.csv
+       ./measure --only prunability,sum_of_frobenius,path_norm
+*/
+#include "example.h"
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+
+typedef struct settings {
+    ex_choice arch, normalize;
+    const char *checkpoint, *initial, *prefix, *save, *data, *csv, *only, *skip;
+    int64_t width, depth, epochs, batch, images, test_images, channels, pad_to, seed;
+    int64_t repetitions, draws, restarts;
+    double lr, weight_decay, dropout, beta, displacement;
+    int fast, folded, list, quiet;
+} settings;
+
+typedef struct session {
+    settings set;
+    prun_context context;
+    ex_data data;
+    prun_net *net, *start; /* start: before training, or NULL */
+    prun_epoch *history;   /* NULL for a checkpoint */
+    const prun_measure_info *info;
+    int32_t count;
+    unsigned char *wanted;
+    prun_measure_result *plain, *folded;
+    double train_loss, train_error, test_loss, test_error;
+    ex_progress progress;
+} session;
+
+/* ---- which measures ------------------------------------------------------------------------ */
+
+/* Whether `name` is matched by the pattern of `length` bytes: equal, or up to a final '*'. */
+static int matches(const char *name, const char *pattern, size_t length)
+{
+    if (length > 0 && pattern[length - 1] == '*')
+        return strncmp(name, pattern, length - 1) == 0;
+    return strlen(name) == length && strncmp(name, pattern, length) == 0;
+}
+
+/* Sets wanted[i] to `value` for every name in the list. Returns 0 or the exit status. */
+static int mark(session *s, const char *option, const char *list, unsigned char value)
+{
+    while (*list != '\0') {
+        size_t length = strcspn(list, ",");
+        int32_t i, found = 0;
+
+        for (i = 0; i < s->count; i++) {
+            if (!matches(s->info[i].name, list, length))
+                continue;
+            s->wanted[i] = value;
+            found = 1;
+        }
+        if (!found) {
+            fprintf(stderr, "error: --%s: there is no measure \"%.*s\"; --list prints them\n",
+                    option, (int)length, list);
+            return EX_USAGE;
+        }
+        list += length + (list[length] == ',');
+    }
+    return 0;
+}
+
+static int choose(session *s)
+{
+    int32_t i;
+    int status = 0;
+
+    s->info = prun_measures(&s->count);
+    s->wanted = (unsigned char *)ex_allocate((size_t)s->count, 1);
+    s->plain = (prun_measure_result *)ex_allocate((size_t)s->count, sizeof *s->plain);
+    s->folded = (prun_measure_result *)ex_allocate((size_t)s->count, sizeof *s->folded);
+    for (i = 0; i < s->count; i++)
+        s->wanted[i] = !s->set.only && !(s->set.fast && (s->info[i].needs & PRUN_SLOW));
+    if (s->set.fast && !s->set.only) /* the paper's own measure is always there */
+        s->wanted[prun_measure_find("prunability")] = 1;
+    if (s->set.only)
+        status = mark(s, "only", s->set.only, 1);
+    if (status == 0 && s->set.skip)
+        status = mark(s, "skip", s->set.skip, 0);
+    return status;
+}
+
+static void needs_text(uint32_t needs, char *text, size_t size)
+{
+    static const char *const names[] = {"loss",    "gradient", "Hessian", "logits",     "initial",
+                                        "history", "prun_net", "random",  "(foldable)", "(slow)"};
+    size_t i, length = 0;
+
+    text[0] = '\0';
+    for (i = 0; i < sizeof names / sizeof *names; i++)
+        if (needs >> i & 1 && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%s%s", length ? " " : "",
+                                       names[i]);
+}
+
+static int list_measures(const session *s)
+{
+    ex_table table = {0, 0, 0, NULL};
+    char text[160];
+    int32_t i;
+
+    ex_table_header(&table, "measure|source|direction|needs|what");
+    for (i = 0; i < s->count; i++) {
+        needs_text(s->info[i].needs, text, sizeof text);
+        ex_table_cell(&table, "%s", s->info[i].name);
+        ex_table_cell(&table, "%s", s->info[i].source);
+        ex_table_cell(&table, "%s", s->info[i].direction > 0   ? "+"
+                                    : s->info[i].direction < 0 ? "-"
+                                                               : "?");
+        ex_table_cell(&table, "%s", text);
+        ex_table_cell(&table, "%s", s->info[i].what);
+    }
+    ex_table_print(&table, stdout);
+    ex_table_free(&table);
+    return 0;
+}
+
+/* ---- the network --------------------------------------------------------------------------- */
+
+static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18};
+
+static int load_data(session *s, int64_t channels, const char *program)
+{
+    static const prun_normalization kinds[] = {PRUN_NORMALIZE_MEAN_STD, PRUN_NORMALIZE_PER_IMAGE,
+                                               PRUN_NORMALIZE_NONE};
+    ex_data_request request;
+
+    memset(&request, 0, sizeof request);
+    request.directory = s->set.data;
+    request.program = program;
+    request.channels = channels;
+    request.pad_to = s->set.pad_to;
+    request.train_images = s->set.images;
+    request.test_images = s->set.test_images;
+    request.normalization = kinds[s->set.normalize.value];
+    return ex_load_data(&s->context, &request, &s->data);
+}
+
+/* A net from a file. Returns NULL after a message. */
+static prun_net *read_net(session *s, const char *path, const prun_arch *arch)
+{
+    prun_safetensors *file = NULL;
+    prun_net *net = NULL;
+    prun_status status = prun_safetensors_open(&s->context, path, &file);
+
+    if (status == PRUN_OK)
+        status = prun_net_family(&s->context, arch, &net);
+    if (status == PRUN_OK)
+        status = prun_net_load(net, file, s->set.prefix);
+    prun_safetensors_close(file);
+    if (status == PRUN_OK)
+        return net;
+    ex_failure(&s->context, "checkpoint");
+    prun_net_free(net);
+    return NULL;
+}
+
+static int open_checkpoint(session *s, const char *program)
+{
+    prun_safetensors *file;
+    prun_arch arch;
+    prun_status status = prun_safetensors_open(&s->context, s->set.checkpoint, &file);
+    int failed;
+
+    if (status == PRUN_OK) {
+        status = prun_arch_from_checkpoint(file, s->set.prefix, families[s->set.arch.value], &arch);
+        prun_safetensors_close(file);
+    }
+    if (status != PRUN_OK)
+        return ex_failure(&s->context, "checkpoint");
+    failed = load_data(s, arch.channels, program);
+    if (failed)
+        return failed;
+    arch.height = s->data.train.height;
+    arch.width_pixels = s->data.train.width;
+    s->net = read_net(s, s->set.checkpoint, &arch);
+    if (s->net && s->set.initial)
+        s->start = read_net(s, s->set.initial, &arch);
+    return s->net && (s->start || !s->set.initial) ? 0 : EX_FAILED;
+}
+
+static int count_epoch(void *user, const prun_epoch *epoch)
+{
+    (void)epoch;
+    ex_progress_add((ex_progress *)user, 1);
+    return 0;
+}
+
+static int train(session *s, const char *program)
+{
+    const settings *set = &s->set;
+    prun_arch arch;
+    prun_train_options recipe;
+    prun_status status;
+    int failed = load_data(s, set->channels, program);
+
+    if (failed)
+        return failed;
+    memset(&arch, 0, sizeof arch);
+    arch.family = families[set->arch.value];
+    arch.width = set->width;
+    arch.depth = set->depth;
+    arch.dropout = set->dropout;
+    arch.channels = s->data.train.channels;
+    arch.height = s->data.train.height;
+    arch.width_pixels = s->data.train.width;
+    arch.classes = s->data.train.classes;
+    arch.seed = (uint64_t)set->seed;
+    memset(&recipe, 0, sizeof recipe);
+    recipe.epochs = set->epochs;
+    recipe.batch = set->batch;
+    recipe.learning_rate = set->lr;
+    recipe.weight_decay = set->weight_decay;
+    recipe.schedule = PRUN_SCHEDULE_MADDOX;
+    recipe.seed = (uint64_t)set->seed;
+    recipe.noise_pairs = 8;
+    recipe.on_epoch = count_epoch;
+    recipe.user = &s->progress;
+    s->history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *s->history);
+    ex_progress_start(&s->progress, "training", (double)set->epochs, set->quiet);
+    status = prun_net_family(&s->context, &arch, &s->net);
+    if (status == PRUN_OK)
+        status = prun_net_copy(s->net, 0, &s->start);
+    if (status == PRUN_OK)
+        status = prun_train(s->net, &s->data.train, &recipe, s->history);
+    ex_progress_end(&s->progress);
+    if (status == PRUN_OK && set->save)
+        status = prun_net_save(s->net, set->save);
+    return status == PRUN_OK ? 0 : ex_failure(&s->context, "training");
+}
+
+static int evaluate(session *s, const prun_images *images, double *loss, double *error)
+{
+    int64_t errors;
+    double n = (double)images->count;
+
+    if (prun_net_loss(s->net, images, NULL, images->count, NULL, loss, &errors) != PRUN_OK)
+        return ex_failure(&s->context, "evaluation");
+    *loss /= n;
+    *error = (double)errors / n;
+    return 0;
+}
+
+/* ---- measuring ----------------------------------------------------------------------------- */
+
+static int keep_going(void *user, int64_t done, int64_t total)
+{
+    (void)done;
+    (void)total;
+    ex_progress_add((ex_progress *)user, 0); /* redraws the bar */
+    return 0;
+}
+
+static int32_t wanted_count(const session *s, int folded)
+{
+    int32_t i, n = 0;
+
+    for (i = 0; i < s->count; i++)
+        n += s->wanted[i] && (!folded || s->info[i].needs & PRUN_FOLDABLE);
+    return n;
+}
+
+/* Fills results for the net or its folded copy. Returns 0 or, after a message, the exit status. */
+static int measure_net(session *s, prun_net *net, const prun_net *start, int folded,
+                       prun_measure_result *results)
+{
+    prun_net_data data;
+    prun_objective objective;
+    prun_measure_options options;
+    prun_measurement m;
+    int64_t tensors;
+    int32_t i;
+    prun_status status;
+
+    memset(&options, 0, sizeof options);
+    options.beta = s->set.beta;
+    options.repetitions = s->set.repetitions;
+    options.draws = s->set.draws;
+    options.restarts = s->set.restarts;
+    options.displacement = s->set.displacement;
+    options.seed = (uint64_t)s->set.seed;
+    options.history = s->history;
+    options.epochs = s->history ? s->set.epochs : 0;
+    options.seconds = ex_seconds;
+    options.progress = keep_going;
+    options.user = &s->progress;
+    data.net = net;
+    data.images = &s->data.train;
+    status = prun_net_objective(&data, &objective);
+    if (start)
+        objective.initial = prun_net_trained(start, &tensors);
+    if (status == PRUN_OK)
+        status = prun_measure_begin(&objective, &options, &m);
+    if (status != PRUN_OK)
+        return ex_failure(&s->context, "measures");
+    for (i = 0; i < s->count; i++) {
+        if (!s->wanted[i] || (folded && !(s->info[i].needs & PRUN_FOLDABLE)))
+            continue;
+        status = prun_measure(&m, i, &results[i]);
+        ex_progress_add(&s->progress, 1);
+        if (status == PRUN_ERR_MEMORY)
+            break;
+    }
+    prun_measure_end(&m);
+    return status == PRUN_ERR_MEMORY ? ex_failure(&s->context, "measures") : 0;
+}
+
+static int measure(session *s)
+{
+    prun_net *net = NULL, *start = NULL;
+    prun_status status = PRUN_OK;
+    int failed;
+
+    ex_progress_start(&s->progress, "measuring",
+                      wanted_count(s, 0) + (s->set.folded ? wanted_count(s, 1) : 0), s->set.quiet);
+    failed = measure_net(s, s->net, s->start, 0, s->plain);
+    if (!failed && s->set.folded) {
+        status = prun_net_copy(s->net, 1, &net);
+        if (status == PRUN_OK && s->start)
+            status = prun_net_copy(s->start, 1, &start);
+        failed = status == PRUN_OK ? measure_net(s, net, start, 1, s->folded)
+                                   : ex_failure(&s->context, "folding");
+        prun_net_free(net);
+        prun_net_free(start);
+    }
+    ex_progress_end(&s->progress);
+    return failed;
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+static void table_row(ex_table *table, const prun_measure_info *info, const char *end,
+                      const prun_measure_result *r)
+{
+    ex_table_cell(table, "%s%s", info->name, end);
+    if (r->status == PRUN_OK)
+        ex_table_cell(table, "%.7g", r->value);
+    else
+        ex_table_cell(table, "undefined");
+    if (r->standard_error == r->standard_error)
+        ex_table_cell(table, "%.2g", r->standard_error);
+    else
+        ex_table_cell(table, "%s", "");
+    ex_table_cell(table, "%s", info->direction > 0 ? "+" : info->direction < 0 ? "-" : "?");
+    ex_table_cell(table, "%.3f", r->seconds);
+    ex_table_cell(table, "%s", info->source);
+    ex_table_cell(table, "%s", r->message);
+}
+
+static void print_results(const session *s)
+{
+    ex_table table = {0, 0, 0, NULL};
+    int32_t i;
+
+    ex_table_header(&table, "measure|value|std. error|dir.|seconds|source|note");
+    for (i = 0; i < s->count; i++) {
+        if (!s->wanted[i])
+            continue;
+        table_row(&table, &s->info[i], "", &s->plain[i]);
+        if (s->set.folded && s->info[i].needs & PRUN_FOLDABLE)
+            table_row(&table, &s->info[i], "_folded", &s->folded[i]);
+    }
+    ex_table_print(&table, stdout);
+    ex_table_free(&table);
+    printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
+           "one.\nA measure that needs the result of another one costs nothing after it.\n");
+}
+
+/* Cells of one measure; names: the header instead. */
+static void csv_cells(ex_csv *csv, const prun_measure_info *info, const char *end,
+                      const prun_measure_result *r, int names)
+{
+    static const char *const parts[] = {"", "_error", "_seconds"};
+    const double values[] = {r->value, r->standard_error, r->seconds};
+    char text[128];
+    int k;
+
+    for (k = 0; k < 3; k++) {
+        if (k == 1 && !(info->needs & PRUN_MONTE_CARLO))
+            continue;
+        snprintf(text, sizeof text, "%s%s%s", info->name, end, parts[k]);
+        if (names)
+            ex_csv_text(csv, text);
+        else
+            ex_csv_number(csv, values[k]);
+    }
+}
+
+static int write_csv(const session *s)
+{
+    ex_csv csv;
+    int32_t i, names;
+    int status = ex_csv_open(&csv, s->set.csv, 0);
+
+    if (status)
+        return status;
+    for (names = 1; names >= 0; names--) {
+        if (names) {
+            ex_csv_names(&csv, "net,train_images,train_error,test_loss,test_error,gap");
+        } else {
+            ex_csv_text(&csv, s->set.checkpoint ? s->set.checkpoint : "trained");
+            ex_csv_number(&csv, (double)s->data.train.count);
+            ex_csv_number(&csv, s->train_error);
+            ex_csv_number(&csv, s->test_loss);
+            ex_csv_number(&csv, s->test_error);
+            ex_csv_number(&csv, floor((s->test_error - s->train_error) * 1e12 + 0.5) / 1e12);
+        }
+        for (i = 0; i < s->count; i++) {
+            if (!s->wanted[i])
+                continue;
+            csv_cells(&csv, &s->info[i], "", &s->plain[i], names);
+            if (s->set.folded && s->info[i].needs & PRUN_FOLDABLE)
+                csv_cells(&csv, &s->info[i], "_folded", &s->folded[i], names);
+        }
+        if (names)
+            ex_csv_names(&csv, "version,isa");
+        else {
+            ex_csv_text(&csv, PRUNABILITY_VERSION);
+            ex_csv_text(&csv, prun_isa());
+        }
+        ex_csv_end_line(&csv);
+    }
+    return ex_csv_close(&csv);
+}
+
+/* ---- program ------------------------------------------------------------------------------- */
+
+static int parse(int argc, char **argv, settings *set)
+{
+    const double many = 1e9, any_seed = 9007199254740992.0;
+    const ex_option options[] = {
+        {"checkpoint", EX_TEXT, &set->checkpoint, NULL, 0, 0, "safetensors file; else train one"},
+        {"initial", EX_TEXT, &set->initial, NULL, 0, 0, "checkpoint from before training"},
+        {"prefix", EX_TEXT, &set->prefix, "", 0, 0, "before each tensor's name in those files"},
+        {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "family of the network"},
+        {"only", EX_TEXT, &set->only, NULL, 0, 0, "these measures: name,name,... or name*"},
+        {"skip", EX_TEXT, &set->skip, NULL, 0, 0, "all but these"},
+        {"fast", EX_FLAG, &set->fast, NULL, 0, 0, "leave out searches and operator norms"},
+        {"folded", EX_FLAG, &set->folded, NULL, 0, 0,
+         "also with batch norms folded into the weights"},
+        {"list", EX_FLAG, &set->list, NULL, 0, 0, "print what can be measured"},
+        {"csv", EX_TEXT, &set->csv, NULL, 0, 0, "file for one row of results"},
+        {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss in searches"},
+        {"displacement", EX_REAL, &set->displacement, "0", 0, 1,
+         "PAC-Bayes and sharpness: tolerated rise of the error instead"},
+        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
+        {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of noise"},
+        {"restarts", EX_INT, &set->restarts, "3", 1, 1e6, "of the search for sharpness"},
+        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0, "directory of the IDX files"},
+        {"images", EX_INT, &set->images, "0", 0, many, "first training images; 0: all"},
+        {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
+        {"pad-to", EX_INT, &set->pad_to, "32", 0, 4096, "image size after padding; 0: as stored"},
+        {"normalize", EX_CHOICE, &set->normalize, "mean-std", 0, 0, "of the images"},
+        {"channels", EX_INT, &set->channels, "1", 1, 16, "training: copies of the grey channel"},
+        {"width", EX_INT, &set->width, "8", 1, 65536, "training: of the network"},
+        {"depth", EX_INT, &set->depth, "3", 2, 4, "training: blocks of a nin"},
+        {"dropout", EX_REAL, &set->dropout, "0", 0, 0.99, "training: of a nin"},
+        {"epochs", EX_INT, &set->epochs, "10", 1, many, "training"},
+        {"batch", EX_INT, &set->batch, "32", 2, many, "training"},
+        {"lr", EX_REAL, &set->lr, "0.02", 1e-12, 1e6, "training: learning rate"},
+        {"weight-decay", EX_REAL, &set->weight_decay, "0.0001", 0, 1e3, "training"},
+        {"save", EX_TEXT, &set->save, NULL, 0, 0, "training: file for the network"},
+        {"seed", EX_INT, &set->seed, "1", 0, any_seed, "of training and of random measures"},
+        {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
+    const ex_program program = {
+        "measure", "",
+        "Prints every generalization measure of one network, trained here or read from a file.",
+        options, sizeof options / sizeof *options, 0, 0};
+
+    set->arch.names = "cnn|nin|resnet18";
+    set->normalize.names = "mean-std|per-image|none";
+    return ex_parse(&program, argc, argv, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static session s;
+    int status = parse(argc, argv, &s.set);
+
+    if (status >= 0)
+        return status;
+    status = choose(&s);
+    if (status == 0 && s.set.list) {
+        list_measures(&s);
+    } else if (status == 0) {
+        status = s.set.checkpoint ? open_checkpoint(&s, argv[0]) : train(&s, argv[0]);
+        if (status == 0)
+            status = evaluate(&s, &s.data.train, &s.train_loss, &s.train_error);
+        if (status == 0)
+            status = evaluate(&s, &s.data.test, &s.test_loss, &s.test_error);
+        if (status == 0)
+            status = measure(&s);
+        if (status == 0) {
+            printf("training set: %ld images, loss %.5f, error %.4f; test set: loss %.5f, error "
+                   "%.4f; gap %.4f\n\n",
+                   (long)s.data.train.count, s.train_loss, s.train_error, s.test_loss,
+                   s.test_error, s.test_error - s.train_error);
+            print_results(&s);
+        }
+        if (status == 0 && s.set.csv)
+            status = write_csv(&s);
+    }
+    prun_net_free(s.net);
+    prun_net_free(s.start);
+    ex_free_data(&s.data);
+    free(s.history);
+    free(s.wanted);
+    free(s.plain);
+    free(s.folded);
+    return status;
+}

@@ -1,0 +1,56 @@
+#!/bin/sh
+# The networks of one's own in examples/: written by hand in C and in Python, each must find the same
+# prunability as the same network made of the library's layers.
+#
+#   [CC=cc] [PYTHON=python3] sh tests/own_network.sh
+#
+# The last line is "own_network: N passed, N failed".
+
+cd "$(dirname "$0")/.." || exit 1
+cc=${CC:-cc}
+python=${PYTHON:-python3}
+work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-own.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+passed=0
+failed=0
+skipped=0
+
+# agrees NAME COMMAND...: exit status 0, and two lines with the same prunability before the verdict
+agrees() {
+    name=$1
+    shift
+    "$@" > "$work/log" 2>&1
+    status=$?
+    sed -n 's/^prunability [^0-9]*\([0-9.]*\) of \([0-9]*\) weights.*/\1 \2/p' "$work/log" \
+        > "$work/answers"
+    if [ "$status" -eq 0 ] && [ "$(wc -l < "$work/answers")" -eq 2 ] \
+        && [ "$(sort -u "$work/answers" | wc -l)" -eq 1 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAIL %s: exit status %s\n' "$name" "$status"
+        tail -n 20 "$work/log"
+    fi
+}
+
+$cc -O2 examples/own_network.c -o "$work/own_network" -lm 2> "$work/log" || cat "$work/log"
+agrees "own_network.c" "$work/own_network"
+
+if ! command -v "$python" > /dev/null; then
+    echo "skip own_network.py: $python is not installed"
+    skipped=$((skipped + 1))
+elif ! $cc -shared -fPIC -O2 -DPRUNABILITY_IMPLEMENTATION -x c prunability.h \
+    -o "$work/libprunability.so" -lm 2> "$work/log"; then
+    echo "FAIL the shared library does not compile"
+    cat "$work/log"
+    failed=$((failed + 1))
+else
+    agrees "own_network.py" "$python" examples/own_network.py "$work/libprunability.so"
+fi
+
+printf 'own_network: %d passed, %d failed' "$passed" "$failed"
+[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+printf '\n'
+[ "$failed" -eq 0 ]
