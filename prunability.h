@@ -3918,19 +3918,16 @@ static void prun__winograd_weight_gradient(prun_context *context, prun__weight_j
     prun__for(context, prun__winograd_unpack, job, job->conv->shape.out_channels);
 }
 
-/* Floats of partial sums, and of each worker's scratch, for either algorithm. */
+/* Floats of partial sums, and of each worker's scratch. */
 static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
-    const int64_t direct = prun__direct_partial_size(c, blocks);
-    if (!prun__winograd_possible(&c->shape)) return direct;
-    return PRUN__MAX(direct, prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks) *
-                                 prun__weight_chunks(c, PRUN__WINOGRAD_CHUNK) *
-                                 prun__winograd_sums(c));
+    if (!prun__winograd_weights(c)) return prun__direct_partial_size(c, blocks);
+    return prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks) *
+           prun__weight_chunks(c, PRUN__WINOGRAD_CHUNK) * prun__winograd_sums(c);
 }
 
 static int64_t prun__weight_scratch(const prun__conv *c) {
-    const int64_t direct = prun__direct_weight_scratch(c);
-    if (!prun__winograd_possible(&c->shape)) return direct;
-    return PRUN__MAX(direct, prun__winograd_weight_scratch(c));
+    return prun__winograd_weights(c) ? prun__winograd_weight_scratch(c)
+                                     : prun__direct_weight_scratch(c);
 }
 
 /* dweight is overwritten. partial: prun__weight_partial_size floats; strips: workers x
@@ -4649,15 +4646,6 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
 
 PRUNDEF void prun_net_set_init(prun_net *net, prun_init init) { net->init = init; }
 
-PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm) {
-    int64_t i;
-    if (algorithm < PRUN_ALGORITHM_AUTO || algorithm > PRUN_ALGORITHM_WINOGRAD)
-        algorithm = PRUN_ALGORITHM_AUTO;
-    net->algorithm = algorithm;
-    for (i = 0; i < net->layers; i++) net->layer[i].conv.algorithm = algorithm;
-    for (i = 0; i < net->ops; i++) net->op[i].conv.shape.algorithm = algorithm;
-}
-
 /* Doubles an array so that one more element fits. */
 static void *prun__grow(prun_context *context, void *old, int64_t count, int64_t *capacity,
                         size_t size, const char *what) {
@@ -5034,6 +5022,16 @@ static int32_t prun__fuse_norm(const prun_net *net, const prun__use *use, int32_
     return layer;
 }
 
+/* True when a layer may overwrite its first input: nobody else reads it, and its producer does not
+   need it again in the backward pass. NORM and CONV do not. */
+static int prun__in_place(const prun_net *net, const prun__use *use, const prun__layer *layer,
+                          int32_t in) {
+    if (use[layer->input[0]].count != 1 || layer->input[0] == 0) return 0;
+    if (layer->kind == PRUN__ADD) return net->layer[layer->input[0] - 1].kind == PRUN__CONV;
+    return layer->kind == PRUN__DROPOUT && net->ops > 0 &&
+           net->op[net->ops - 1].kind == PRUN__NORM && net->op[net->ops - 1].out == in;
+}
+
 /* Turns layers into operations. root[value]: storage that holds it, -1 while not made. */
 static prun_status prun__plan_ops(prun_net *net, const prun__use *use, int32_t *root) {
     int32_t i, values = 1;
@@ -5054,13 +5052,7 @@ static prun_status prun__plan_ops(prun_net *net, const prun__use *use, int32_t *
         op->norm = op->fold = -1;
         op->in = in;
         op->in2 = layer->input[1] >= 0 ? root[layer->input[1]] : -1;
-        /* Dropout may overwrite its input when nobody else reads it and its producer does not
-           need it again in the backward pass: that is so for NORM. */
-        op->out = layer->kind == PRUN__DROPOUT && use[layer->input[0]].count == 1 &&
-                          net->ops > 0 && net->op[net->ops - 1].kind == PRUN__NORM &&
-                          net->op[net->ops - 1].out == in
-                      ? in
-                      : values++;
+        op->out = prun__in_place(net, use, layer, in) ? in : values++;
         root[i + 1] = op->out;
         if (layer->kind == PRUN__BATCH_NORM || layer->kind == PRUN__RELU ||
             prun__is_simple_pool(layer))
@@ -5081,12 +5073,14 @@ static void prun__plan_folds(prun_net *net, const prun__use *use) {
     int32_t i, j;
     for (i = 0; i < net->ops; i++) {
         if (net->op[i].kind != PRUN__CONV || use[net->op[i].layer + 1].count != 1) continue;
-        for (j = i + 1; j < net->ops; j++)
-            if (net->op[j].kind == PRUN__NORM && net->op[j].in == net->op[i].out) {
+        for (j = i + 1; j < net->ops; j++) {
+            if (net->op[j].in != net->op[i].out && net->op[j].in2 != net->op[i].out) continue;
+            if (net->op[j].kind == PRUN__NORM) {
                 net->op[i].fold = j;
                 net->op[j].folded = 1;
-                break;
             }
+            break;
+        }
     }
 }
 
@@ -5128,7 +5122,8 @@ static void prun__plan_slots(prun_net *net, unsigned char *busy) {
     net->value[0].slot = prun__take_slot(net->slot_size, busy, &net->slots, net->value[0].size);
     for (i = 0; i < net->ops; i++) {
         const prun__op *op = &net->op[i];
-        if (prun__skipped_in_eval(op)) net->value[op->out].slot = net->value[op->in].slot;
+        if (op->out == op->in || prun__skipped_in_eval(op))
+            net->value[op->out].slot = net->value[op->in].slot;
         else net->value[op->out].slot = prun__take_slot(net->slot_size, busy, &net->slots,
                                                         net->value[op->out].size);
         prun__mark_busy(net, i, busy);
@@ -5143,17 +5138,17 @@ static void prun__plan_grads(prun_net *net, unsigned char *busy) {
                                                    net->value[net->output].size);
     for (i = net->ops - 1; i >= 0; i--) {
         prun__op *op = &net->op[i];
-        if (op->out == op->in || net->value[op->out].grad < 0) continue;
+        if (net->value[op->out].grad < 0) continue;
         for (j = 0; j < 2; j++) {
             const int32_t in = j == 0 ? op->in : op->in2;
-            if (in <= 0) continue;
+            if (in <= 0 || in == op->out) continue;
             if (j == 0) op->add = net->value[in].grad >= 0;
             else op->add2 = net->value[in].grad >= 0;
             if (net->value[in].grad < 0)
                 net->value[in].grad = prun__take_slot(net->grad_size, busy, &net->grads,
                                                       net->value[in].size);
         }
-        busy[net->value[op->out].grad] = 0;
+        if (op->out != op->in) busy[net->value[op->out].grad] = 0;
     }
 }
 
@@ -5355,6 +5350,16 @@ static void prun__batch_free(prun_net *net) {
     prun__free(context, b->losses);
     prun__free(context, b->wrong);
     memset(b, 0, sizeof *b);
+}
+
+PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm) {
+    int64_t i;
+    if (algorithm < PRUN_ALGORITHM_AUTO || algorithm > PRUN_ALGORITHM_WINOGRAD)
+        algorithm = PRUN_ALGORITHM_AUTO;
+    net->algorithm = algorithm;
+    for (i = 0; i < net->layers; i++) net->layer[i].conv.algorithm = algorithm;
+    for (i = 0; i < net->ops; i++) net->op[i].conv.shape.algorithm = algorithm;
+    prun__batch_free(net); /* its buffers were as large as the old algorithm needs */
 }
 
 PRUNDEF void prun_net_free(prun_net *net) {
@@ -5680,18 +5685,18 @@ static void prun__unpool_block(const prun_net *net, const prun__op *op, const fl
                                     x + c * PRUN_LANES, dy, dx + c * PRUN_LANES);
 }
 
-static void prun__sum_block(const float *PRUN__RESTRICT a, const float *PRUN__RESTRICT b,
-                            int64_t size, float *PRUN__RESTRICT y) {
-    int64_t i;
-    for (i = 0; i < size; i++) y[i] = a[i] + b[i];
-}
-
 static void prun__copy_or_add(const float *PRUN__RESTRICT from, int64_t size, int add,
                               float *PRUN__RESTRICT to) {
     int64_t i;
     if (!add) memcpy(to, from, (size_t)size * sizeof(float));
     else
         for (i = 0; i < size; i++) to[i] += from[i];
+}
+
+/* y = a + b; y may be a. */
+static void prun__add_block(const float *a, const float *b, int64_t size, float *y) {
+    if (y != a) memcpy(y, a, (size_t)size * sizeof(float));
+    prun__copy_or_add(b, size, 1, y);
 }
 
 /* Dropout decisions are 16-bit: the threshold is exact to 1/65536 and the scale uses the
@@ -5872,7 +5877,7 @@ static void prun__forward_op(const prun__run *run, const prun__op *op, int64_t b
         const prun__norm_job job = prun__norm_job_of(net, op);
         prun__kernels_now()->norm(&job, x, y);
     } else if (op->kind == PRUN__ADD) {
-        prun__sum_block(x, prun__at(run, op->in2, block), net->value[op->out].size, y);
+        prun__add_block(x, prun__at(run, op->in2, block), net->value[op->out].size, y);
     } else if (op->kind == PRUN__DROPOUT) {
         const uint32_t threshold = prun__dropout_threshold(layer->probability);
         uint16_t *mask = net->batch.mask[op - net->op] + block * vectors;
@@ -6140,7 +6145,7 @@ static void prun__simple_backward_task(void *pointer, int64_t block, int64_t wor
     float *dx = op->in > 0 ? prun__grad_at(run, op->in, block) : NULL;
     (void)worker;
     if (op->kind == PRUN__ADD) {
-        if (dx) prun__copy_or_add(dy, size, op->add, dx);
+        if (dx && dx != dy) prun__copy_or_add(dy, size, op->add, dx);
         if (op->in2 > 0) prun__copy_or_add(dy, size, op->add2, prun__grad_at(run, op->in2, block));
     } else if (op->kind == PRUN__DROPOUT && dx) {
         const uint32_t threshold = prun__dropout_threshold(net->layer[op->layer].probability);
@@ -6483,7 +6488,7 @@ static void prun__eval_blocks(const prun_net *net, int64_t blocks, float *arena,
             for (b = 0; b < blocks; b++)
                 prun__kernels_now()->norm(&job, x + b * in, y + b * out);
         } else if (op->kind == PRUN__ADD) {
-            prun__sum_block(x, prun__slot(net, arena, op->in2), blocks * out, y);
+            prun__add_block(x, prun__slot(net, arena, op->in2), blocks * out, y);
         } else {
             for (b = 0; b < blocks; b++) prun__pool_block(net, op, x + b * in, y + b * out);
         }
@@ -6689,7 +6694,7 @@ static void prun__second_forward_task(void *pointer, int64_t block, int64_t work
             float *y = prun__at(&s->run, op->out, b);
             if (op->kind == PRUN__AVG_POOL) prun__pool_block(net, op, x, y);
             else if (op->kind == PRUN__ADD)
-                prun__sum_block(x, prun__at(&s->run, op->in2, b), size, y);
+                prun__add_block(x, prun__at(&s->run, op->in2, b), size, y);
             else if (y != x) prun__copy_or_add(x, size, 0, y); /* dropout */
         }
 }
@@ -7103,6 +7108,14 @@ static void prun__margin_take(prun__margins *m, int32_t at, const double *differ
     }
 }
 
+/* True when a later addition puts its result in the place of operation i's. */
+static int prun__is_overwritten(const prun_net *net, int32_t i) {
+    int32_t j;
+    for (j = i + 1; j < net->ops; j++)
+        if (net->op[j].kind == PRUN__ADD && net->op[j].out == net->op[i].out) return 1;
+    return 0;
+}
+
 /* One batch; margins: where its first sample's stand, n apart. */
 static prun_status prun__margin_batch(prun__margins *m, int64_t n, double *differences,
                                       double *margins) {
@@ -7117,8 +7130,8 @@ static prun_status prun__margin_batch(prun__margins *m, int64_t n, double *diffe
     memset(m->image, 0, (size_t)(run->blocks * net->value[0].size) * sizeof(float));
     for (i = net->ops - 1; i >= 0; i--) {
         const prun__op *op = run->op = &net->op[i];
-        if (op->out == op->in || net->value[op->out].grad < 0) continue;
-        prun__margin_take(m, op->out, differences, n, margins);
+        if ((op->out == op->in && op->kind != PRUN__ADD) || net->value[op->out].grad < 0) continue;
+        if (!prun__is_overwritten(net, i)) prun__margin_take(m, op->out, differences, n, margins);
         if (op->kind == PRUN__CONV) {
             prun__pack_op(net, op, 0, NULL, net->batch.packed);
             if (op->in == 0) prun__for(net->context, prun__margin_image_task, m, run->blocks);
