@@ -2699,6 +2699,11 @@ static const prun__kernels prun__kernels_avx2 = {
    the instructions and loads keep them busy. */
 #define PRUN__AVX512 __attribute__((target("avx512f")))
 
+/* Full masks cost nothing. The plain intrinsics start from an undefined vector, of which GCC warns
+   in C++. */
+#define PRUN__ALL16 ((__mmask16)-1)
+#define PRUN__ALL8 ((__mmask8)-1)
+
 #define PRUN__V_avx512 __m512
 #define PRUN__WIDTH_avx512 16
 #define PRUN__LOAD_avx512 _mm512_loadu_ps
@@ -2709,7 +2714,7 @@ static const prun__kernels prun__kernels_avx2 = {
 #define PRUN__MUL_avx512 _mm512_mul_ps
 #define PRUN__MLA_avx512 _mm512_fmadd_ps
 #define PRUN__MLS_avx512 _mm512_fnmadd_ps
-#define PRUN__MAX_avx512 _mm512_max_ps
+#define PRUN__MAX_avx512(a, b) _mm512_maskz_max_ps(PRUN__ALL16, a, b)
 #define PRUN__TOP_avx512(a, b) \
     _mm512_mask_mov_ps(b, (__mmask16)(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) | \
                                       _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q)), a)
@@ -2728,7 +2733,7 @@ static const prun__kernels prun__kernels_avx2 = {
 #define PRUN__END(T, i) \
     if (i < p->channels) { \
         if (p->accumulate) c##i = _mm512_add_ps(c##i, _mm512_loadu_ps(y + 16 * i)); \
-        _mm512_storeu_ps(y + 16 * i, _mm512_max_ps(low, c##i)); \
+        _mm512_storeu_ps(y + 16 * i, PRUN__MAX_avx512(low, c##i)); \
     }
 #define PRUN__DEFINE_PANEL512(WIDTH) \
     PRUN__AVX512 static void prun__panel##WIDTH##_avx512(const prun__panel *p) { \
@@ -2762,16 +2767,22 @@ PRUN__DEFINE_PANEL512(16)
 #undef PRUN__MULTIPLY
 #undef PRUN__END
 
-/* Adds the lanes of four vectors to sum[0] .. sum[3]. */
+/* Adds the lanes of four vectors to sum[0] .. sum[3]: pairs, then quarters. */
+#define PRUN__PAIRS(a, b) \
+    _mm512_add_ps(_mm512_maskz_unpacklo_ps(PRUN__ALL16, a, b), \
+                  _mm512_maskz_unpackhi_ps(PRUN__ALL16, a, b))
+#define PRUN__QUARTER(v, i) _mm512_maskz_extractf32x4_ps(PRUN__ALL8, v, i)
 PRUN__AVX512 static inline void prun__add_rows_avx512(__m512 a, __m512 b, __m512 c, __m512 d,
                                                       float *sum) {
-    const __m512 e = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    const __m512 f = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    const __m512 g = _mm512_add_ps(_mm512_shuffle_ps(e, f, 0x44), _mm512_shuffle_ps(e, f, 0xee));
-    const __m128 low = _mm_add_ps(_mm512_castps512_ps128(g), _mm512_extractf32x4_ps(g, 1));
-    const __m128 high = _mm_add_ps(_mm512_extractf32x4_ps(g, 2), _mm512_extractf32x4_ps(g, 3));
+    const __m512 e = PRUN__PAIRS(a, b), f = PRUN__PAIRS(c, d);
+    const __m512 g = _mm512_add_ps(_mm512_maskz_shuffle_ps(PRUN__ALL16, e, f, 0x44),
+                                   _mm512_maskz_shuffle_ps(PRUN__ALL16, e, f, 0xee));
+    const __m128 low = _mm_add_ps(PRUN__QUARTER(g, 0), PRUN__QUARTER(g, 1));
+    const __m128 high = _mm_add_ps(PRUN__QUARTER(g, 2), PRUN__QUARTER(g, 3));
     _mm_storeu_ps(sum, _mm_add_ps(_mm_loadu_ps(sum), _mm_add_ps(low, high)));
 }
+#undef PRUN__PAIRS
+#undef PRUN__QUARTER
 
 /* Weight gradient of four rows by one to six columns, 24 accumulators at most. */
 #define PRUN__ZERO4(T, j) __m512 a##j = _mm512_setzero_ps(), b##j = a##j, c##j = a##j, d##j = a##j;
@@ -2822,7 +2833,7 @@ PRUN__DEFINE_CORRELATE512(6)
 #define PRUN__START(T, i) __m512 c##i = start;
 #define PRUN__MULTIPLY(T, i) c##i = _mm512_fmadd_ps(w, _mm512_loadu_ps(x##i + n->offset), c##i);
 #define PRUN__END(T, i) \
-    if (i < j->pixels) _mm512_storeu_ps(j->y + i * j->y_step, _mm512_max_ps(low, c##i));
+    if (i < j->pixels) _mm512_storeu_ps(j->y + i * j->y_step, PRUN__MAX_avx512(low, c##i));
 #define PRUN__DEFINE_SPARSE512(PIXELS) \
     PRUN__AVX512 static void prun__sparse##PIXELS##_avx512(const prun__sparse_job *j) { \
         const __m512 low = _mm512_set1_ps(j->relu ? 0.0f : -(float)HUGE_VAL); \
@@ -2849,8 +2860,8 @@ static void prun__sparse_avx512(const prun__sparse_job *j) {
 
 /* Two channels at a time: eight chains hide the latency of additions in double. */
 #define PRUN__STEP(s, q, at) \
-    u = _mm512_cvtps_pd(_mm256_loadu_ps(a + p + at)); \
-    v = _mm512_cvtps_pd(_mm256_loadu_ps(b + p + at)); \
+    u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(a + p + at)); \
+    v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(b + p + at)); \
     s = _mm512_add_pd(s, u); \
     q = _mm512_fmadd_pd(u, v, q);
 PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64_t pixels,
@@ -5238,14 +5249,11 @@ static prun_status prun__place_tensors(prun_net *net) {
     net->weight_count = weights;
     net->parameters = (float *)prun__alloc(net->context, trained, sizeof(float), "parameters");
     net->statistics = (float *)prun__alloc(net->context, rest, sizeof(float), "statistics");
-    net->prepared = (float *)prun__alloc(net->context, net->prepared_size, sizeof(float),
-                                         "packed weights");
     net->coefficients = (float *)prun__alloc(
         net->context, prun__mul(net->max_channels, (int64_t)net->ops * PRUN__COEFFICIENTS),
         sizeof(float), "coefficients");
     net->scale = (double *)prun__alloc(net->context, net->max_channels, sizeof(double), "scale");
-    if (!net->parameters || !net->statistics || !net->prepared || !net->coefficients ||
-        !net->scale)
+    if (!net->parameters || !net->statistics || !net->coefficients || !net->scale)
         return PRUN_ERR_MEMORY;
     net->trained = (prun_tensor *)prun__alloc(net->context, net->tensors, sizeof(prun_tensor),
                                               "tensors");
@@ -6415,6 +6423,10 @@ static prun_status prun__choose_sparse(prun_net *net) {
 
 static prun_status prun__prepare(prun_net *net) {
     int32_t i;
+    if (!net->prepared) /* a net that is only trained does without */
+        net->prepared = (float *)prun__alloc(net->context, net->prepared_size, sizeof(float),
+                                             "packed weights");
+    if (!net->prepared) return PRUN_ERR_MEMORY;
     PRUN__TRY(prun__choose_sparse(net));
     for (i = 0; i < net->ops; i++) {
         if (net->op[i].kind == PRUN__CONV) prun__prepare_conv(net, &net->op[i]);

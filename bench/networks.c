@@ -147,6 +147,15 @@ static prun_status measure_pruned(work *w, result *r)
     return PRUN_OK;
 }
 
+static prun_status make_net(work *w, const prun_arch *arch)
+{
+    prun_net_free(w->net);
+    w->net = NULL;
+    BENCH_TRY(prun_net_family(&w->context, arch, &w->net));
+    prun_net_set_algorithm(w->net, (prun_algorithm)w->set->algorithm.value);
+    return PRUN_OK;
+}
+
 static prun_status measure(work *w, const bench_case *c, result *r)
 {
     const settings *set = w->set;
@@ -162,11 +171,11 @@ static prun_status measure(work *w, const bench_case *c, result *r)
     options.momentum = 0.9;
     options.weight_decay = 5e-4;
     options.decay = PRUN_DECAY_ALL;
-    BENCH_TRY(prun_net_family(&w->context, &arch, &w->net));
-    prun_net_set_algorithm(w->net, (prun_algorithm)set->algorithm.value);
+    BENCH_TRY(make_net(w, &arch));
     r->multiplications = net_multiplications(w->net);
     BENCH_TRY(bench_measure(call_forward, w, set->reps, set->seconds, &r->forward));
     r->forward_mb = peak_megabytes();
+    BENCH_TRY(make_net(w, &arch)); /* a new one, without the workspaces of evaluation */
     BENCH_TRY(prun_trainer_create(w->net, &w->images, &options, &w->trainer));
     BENCH_TRY(bench_measure(call_step, w, set->reps, set->seconds, &r->step));
     r->step_mb = peak_megabytes();
