@@ -3369,16 +3369,20 @@ static int64_t prun__winograd_tiles(const prun__conv *c) {
     return PRUN__MAX(4, PRUN__MIN(fit, PRUN__WINOGRAD_TILES));
 }
 
-/* Floats from one frequency to the next. One more vector than the tiles need: a power of two would
-   send all 36 streams of a transform into the same few cache sets. */
-static int64_t prun__frequency_stride(const prun__conv *c, int64_t channels) {
-    return (prun__winograd_tiles(c) * channels + 1) * PRUN_LANES;
+/* Vectors from one tile to the next and floats from one frequency to the next. Both are odd numbers
+   of vectors: powers of two would send tiles, and the 36 streams of a transform, into the same few
+   cache sets. */
+static int64_t prun__tile_stride(int64_t channels) { return channels | 1; }
+
+static int64_t prun__frequency_stride(int64_t tiles, int64_t channels) {
+    return (tiles * prun__tile_stride(channels) | 1) * PRUN_LANES;
 }
 
 /* Floats of scratch for a block: frequencies of x and of y, a zero pixel, a pixel for leftovers. */
 static int64_t prun__winograd_scratch(const prun__conv *c) {
     const int64_t in = c->shape.in_channels, out = c->shape.out_channels;
-    return 36 * (prun__frequency_stride(c, in) + prun__frequency_stride(c, out)) +
+    const int64_t tiles = prun__winograd_tiles(c);
+    return 36 * (prun__frequency_stride(tiles, in) + prun__frequency_stride(tiles, out)) +
            (in + out) * PRUN_LANES;
 }
 
@@ -3508,20 +3512,21 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
     for (i = 0; i <= tiles; i++) {
         first[i] = (int32_t)i;
         if (i == tiles) break;
-        segment[i].x = (int32_t)(i * t->in);
+        segment[i].x = (int32_t)(i * prun__tile_stride(t->in));
         segment[i].w = 0;
         segment[i].length = (int32_t)t->in;
     }
     p.segment = segment;
     p.first = first;
     p.pixels = tiles;
-    p.y_stride = t->out * PRUN_LANES;
+    p.y_stride = prun__tile_stride(t->out) * PRUN_LANES;
     for (f = 0; f < 36; f++) {
-        p.x = v + f * prun__frequency_stride(c, t->in);
+        p.x = v + f * prun__frequency_stride(prun__winograd_tiles(c), t->in);
         for (i = 0; i < prun__cut_panels(cut); i++) {
             const int64_t start = prun__cut_start(cut, i), width = prun__cut_width(cut, i);
             p.weights = packed + f * prun__winograd_plane(cut, t->in) + start * t->in;
-            p.y = m + f * prun__frequency_stride(c, t->out) + start * PRUN_LANES;
+            p.y = m + f * prun__frequency_stride(prun__winograd_tiles(c), t->out) +
+                  start * PRUN_LANES;
             p.channels = (int32_t)PRUN__MIN(width, t->out - start);
             kernels->panel[width / 2](&p);
         }
@@ -3536,8 +3541,10 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
     const prun__tiling t = prun__tiling_of(c, forward);
     const int64_t capacity = prun__winograd_tiles(c);
     const int64_t in = t.in * PRUN_LANES, out = t.out * PRUN_LANES;
-    const int64_t v_stride = prun__frequency_stride(c, t.in);
-    const int64_t m_stride = prun__frequency_stride(c, t.out);
+    const int64_t v_tile = prun__tile_stride(t.in) * PRUN_LANES;
+    const int64_t m_tile = prun__tile_stride(t.out) * PRUN_LANES;
+    const int64_t v_stride = prun__frequency_stride(capacity, t.in);
+    const int64_t m_stride = prun__frequency_stride(capacity, t.out);
     float *v = scratch, *m = v + 36 * v_stride, *zero = m + 36 * m_stride;
     const int64_t x_size = t.in_h * t.in_w * in, y_size = t.out_h * t.out_w * out;
     float *rest = zero + in, *to[16];
@@ -3549,14 +3556,14 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
         for (i = 0; i < tiles; i++) {
             const int64_t b = (at + i) / t.count;
             prun__tile_in(&t, (at + i) % t.count, x + b * x_size, zero, from);
-            kernels->winograd_in(from, t.in, v + i * in, v_stride);
+            kernels->winograd_in(from, t.in, v + i * v_tile, v_stride);
         }
         prun__winograd_join(c, &t, tiles, packed, v, m);
         for (i = 0; i < tiles; i++) {
             const int64_t b = (at + i) / t.count;
             prun__tile_out(&t, (at + i) % t.count, y + b * y_size, rest, target);
             for (k = 0; k < 16; k++) to[k] = (float *)(uintptr_t)target[k];
-            kernels->winograd_out(m + i * out, m_stride, t.out, finish.bias, finish.relu,
+            kernels->winograd_out(m + i * m_tile, m_stride, t.out, finish.bias, finish.relu,
                                   finish.accumulate, to);
         }
     }
@@ -3821,10 +3828,18 @@ static int64_t prun__winograd_sums(const prun__conv *c) {
     return 36 * PRUN__WINOGRAD_CHUNK * (c->shape.in_channels + 3);
 }
 
+/* Tiles at a time: here adding up the lanes is what costs for too few of them, so more of the
+   third-level cache is spent. */
+static int64_t prun__weight_tiles(const prun__conv *c) {
+    const int64_t channels = c->shape.in_channels + PRUN__MIN(c->shape.out_channels,
+                                                              PRUN__WINOGRAD_CHUNK);
+    return PRUN__MAX(4, PRUN__MIN((INT64_C(1) << 23) / (36 * 64 * channels), PRUN__WINOGRAD_TILES));
+}
+
 /* Frequencies of x and of a chunk of dy, a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
-    return 36 * (prun__frequency_stride(c, c->shape.in_channels) +
-                 prun__frequency_stride(c, PRUN__WINOGRAD_CHUNK)) +
+    return 36 * (prun__frequency_stride(prun__weight_tiles(c), c->shape.in_channels) +
+                 prun__frequency_stride(prun__weight_tiles(c), PRUN__WINOGRAD_CHUNK)) +
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
@@ -3838,16 +3853,17 @@ static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t
     memset(&j, 0, sizeof j);
     j.blocks = j.rows = 1;
     j.pixels = tiles;
-    j.x_pixel = I * PRUN_LANES;
-    j.y_pixel = channels * PRUN_LANES;
+    j.x_pixel = prun__tile_stride(I) * PRUN_LANES;
+    j.y_pixel = prun__tile_stride(channels) * PRUN_LANES;
     j.sum_column = I + 3;
     j.offset = c->channel;
     j.tiles = (I + kernels->tile_rows - 1) / kernels->tile_rows;
     for (f = 0; f < 36; f++, sums += PRUN__WINOGRAD_CHUNK * j.sum_column) {
-        j.x = v + f * prun__frequency_stride(c, I);
+        j.x = v + f * prun__frequency_stride(prun__weight_tiles(c), I);
         for (column = 0; column < channels; column += columns) {
             columns = prun__tile_width(channels - column);
-            j.y = d + f * prun__frequency_stride(c, channels) + column * PRUN_LANES;
+            j.y = d + f * prun__frequency_stride(prun__weight_tiles(c), channels) +
+                  column * PRUN_LANES;
             j.sum = sums + column * j.sum_column;
             kernels->correlate[columns](&j);
         }
@@ -3861,12 +3877,12 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     const prun__tiling t = prun__tiling_of(c, 1);
     const int64_t group = item / job->chunks, chunk = item % job->chunks;
     const int64_t channels = prun__chunk_channels(c, PRUN__WINOGRAD_CHUNK, chunk);
-    const int64_t capacity = prun__winograd_tiles(c);
+    const int64_t capacity = prun__weight_tiles(c);
     const int64_t from = group * job->blocks / job->groups * t.count;
     const int64_t to = (group + 1) * job->blocks / job->groups * t.count;
     float *v = job->strips + worker * prun__winograd_weight_scratch(c);
-    float *d = v + 36 * prun__frequency_stride(c, t.in);
-    float *zero = d + 36 * prun__frequency_stride(c, channels);
+    float *d = v + 36 * prun__frequency_stride(prun__weight_tiles(c), t.in);
+    float *zero = d + 36 * prun__frequency_stride(prun__weight_tiles(c), channels);
     float *sums = job->partial + item * job->task_sums;
     const float *x_pixel[36], *y_pixel[16];
     int64_t at, i, k;
@@ -3877,13 +3893,14 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
         for (i = 0; i < tiles; i++) {
             const int64_t b = (at + i) / t.count, tile = (at + i) % t.count;
             prun__tile_in(&t, tile, job->x + b * prun__conv_in(c), zero, x_pixel);
-            kernels->winograd_in(x_pixel, t.in, v + i * t.in * PRUN_LANES,
-                                 prun__frequency_stride(c, t.in));
+            kernels->winograd_in(x_pixel, t.in, v + i * prun__tile_stride(t.in) * PRUN_LANES,
+                                 prun__frequency_stride(prun__weight_tiles(c), t.in));
             prun__tile_out(&t, tile, job->dy + b * prun__conv_out(c), zero, y_pixel);
             for (k = 0; k < 16; k++)
                 if (y_pixel[k] != zero) y_pixel[k] += chunk * PRUN__WINOGRAD_CHUNK * PRUN_LANES;
-            kernels->winograd_dy(y_pixel, channels, d + i * channels * PRUN_LANES,
-                                 prun__frequency_stride(c, channels));
+            kernels->winograd_dy(y_pixel, channels,
+                                 d + i * prun__tile_stride(channels) * PRUN_LANES,
+                                 prun__frequency_stride(prun__weight_tiles(c), channels));
         }
         prun__winograd_correlate(c, tiles, channels, v, d, sums);
     }
