@@ -4028,18 +4028,21 @@ static void prun__conv_blocks(const prun__conv *c, int forward, int64_t blocks, 
    order of the direct kernel and a zero weight adds nothing, so for finite values the two agree bit
    by bit (Winograd rounds otherwise). The choice depends on the weights alone. */
 
-/* Below this share of kept weights the sparse kernel is the faster one (measured). */
+/* Below these shares of kept weights the sparse kernel is faster than the direct one, and faster
+   than Winograd (measured). */
 #define PRUN__SPARSE_DENSITY 0.45
+#define PRUN__SPARSE_WINOGRAD 0.15
 
 /* True when few enough weights are left and offsets fit their type. */
 static int prun__is_sparse(const prun__conv *c, const float *weight) {
     const int64_t size = c->shape.out_channels * c->shape.in_channels * c->taps;
+    const double most = prun__winograd_values(c) ? PRUN__SPARSE_WINOGRAD : PRUN__SPARSE_DENSITY;
     int64_t i, kept = 0;
     if (prun__padded_height(c) * prun__padded_width(c) * c->shape.in_channels >
         INT32_MAX / PRUN_LANES)
         return 0;
     for (i = 0; i < size; i++) kept += weight[i] != 0.0f;
-    return (double)kept <= PRUN__SPARSE_DENSITY * (double)size;
+    return (double)kept <= most * (double)size;
 }
 
 /* Kept weights of each output channel, by (tap, in-channel); row[o] .. row[o + 1] bounds them. */
