@@ -1023,7 +1023,7 @@ typedef struct prun_measure_options {
     double beta;          /* tolerance on the loss, of all searches [0.1] */
     int64_t grid;         /* of kept fractions [100] */
     int64_t repetitions;  /* of random pruning [5] */
-    int64_t draws;        /* of noise [10] */
+    int64_t draws;        /* of noise, and random vectors of the trace [10] */
     int64_t restarts;     /* of sharpness [3; Jiang et al.: 15] */
     double precision;     /* of radii [0.01] */
     double displacement;  /* > 0: PAC-Bayes and sharpness radii tolerate this rise of the error rate
@@ -1031,6 +1031,11 @@ typedef struct prun_measure_options {
     double delta;         /* of bounds [0.05] */
     double sigma;         /* noise of the dropout bound [1] */
     int64_t noise_batch, noise_pairs; /* gradient noise [128, 8] */
+    int64_t hessian_samples; /* curvature is that of the mean loss of so many samples, drawn once
+                                without replacement [500; no more than there are] */
+    int64_t hessian_steps, hessian_probes; /* Lanczos steps of a run, and runs [100, 3] */
+    double z;                /* of effective dimensionality [1] */
+    double weight_decay;     /* of training: another z [0: that measure is missing] */
     uint64_t seed;
     const prun_epoch *history; /* of training, or NULL */
     int64_t epochs;
@@ -1067,6 +1072,8 @@ typedef struct prun_measurement {
     prun_radius radius[5];      /* magnitude noise; plain, squared; sharpness plain, magnitude */
     double *layer[6]; /* squared: Frobenius, spectral, operator; norm and distance of each */
     double features[5][5];      /* margins at the output and in four layers */
+    prun_spectrum spectrum;     /* of the Hessian, over tensors flagged PRUN_WEIGHT */
+    prun_estimate trace;        /* of the same */
     uint32_t known;             /* which of these are there */
 } prun_measurement;
 
@@ -9750,7 +9757,7 @@ struct prun__recipe {
     int32_t a, b, c, flags;
 };
 static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path, prun__m_loss,
-    prun__m_radius, prun__m_margin, prun__m_history, prun__m_noise;
+    prun__m_radius, prun__m_margin, prun__m_history, prun__m_noise, prun__m_curvature;
 
 #define PRUN__SEARCH (PRUN_NEEDS_LOSS | PRUN_FOLDABLE | PRUN_SLOW)
 #define PRUN__RANDOM (PRUN__SEARCH | PRUN_MONTE_CARLO)
@@ -9758,6 +9765,7 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
 #define PRUN__FOLD PRUN_FOLDABLE
 #define PRUN__START (PRUN_NEEDS_INITIAL | PRUN_FOLDABLE)
 #define PRUN__GAMMA (PRUN_NEEDS_LOGITS | PRUN_FOLDABLE)
+#define PRUN__CURVED (PRUN_NEEDS_HESSIAN | PRUN_MONTE_CARLO | PRUN_FOLDABLE | PRUN_SLOW)
 #define PRUN__INNER (PRUN_NEEDS_NET | PRUN_NEEDS_LOGITS)
 #define PRUN__NORM(X, name, eq, what, needs, a, b, c, flags) \
     X(name, eq, what, 1, needs, norm, PRUN__##a, PRUN__##b, PRUN__##c, flags)
@@ -9793,6 +9801,16 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
                (more) | PRUN__START, NONE, SPEC_DIST, NONE, (op)) \
     PRUN__NORM(X, "sum_of_spectral_norms" end, "Kuhn 5.1, variant", "sum of ||W||_2", \
                (more) | PRUN__FOLD, NONE, SPEC, NONE, PRUN__ROOTS | (op))
+/* Effective dimensionality, from the same spectrum at each z. */
+#define PRUN__DIMENSION(X, end, at, z) \
+    X("effective_dimensionality" end, "Maddox 2020", "sum of e / (e + z) over Ritz values, " at, \
+      1, PRUN__CURVED, curvature, 0, z, 0, 0) \
+    X("effective_dimensionality_fraction" end, "Kuhn 5.1", "the same per weight, " at, 1, \
+      PRUN__CURVED, curvature, 1, z, 0, 0) \
+    X("effective_dimensionality_slq" end, "Maddox 2020", "over the whole spectrum, " at, 1, \
+      PRUN__CURVED, curvature, 2, z, 0, 0) \
+    X("effective_dimensionality_slq_fraction" end, "Kuhn 5.1", "the same per weight, " at, 1, \
+      PRUN__CURVED, curvature, 3, z, 0, 0)
 
 /* name, source, what, direction, needs; family, its numbers a, b, c and flags */
 #define PRUN__MEASURES(X) \
@@ -9859,6 +9877,13 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
       PRUN__SHARP | PRUN__START, radius, 4, 2, 1, 0) \
     X("sharpness_mag_orig", "Jiang 60", "bound by magnitude, prior at 0", 1, PRUN__SHARP, radius, \
       4, 2, 0, 0) \
+    PRUN__DIMENSION(X, "", "z = 1 unless set", 0) \
+    PRUN__DIMENSION(X, "_z391", "z = 1/391", 1) \
+    PRUN__DIMENSION(X, "_decay", "z = weight decay", 2) \
+    X("hessian_largest", "Keskar 2017", "largest eigenvalue that Lanczos finds", 1, \
+      PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN_SLOW, curvature, 4, 0, 0, 0) \
+    X("hessian_trace", "Hutchinson 1990", "sum of eigenvalues", 1, PRUN__CURVED, curvature, 5, 0, \
+      0, 0) \
     X("sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, PRUN_NEEDS_HISTORY, \
       history, 0, 0, 0, 0) \
     X("steps_to_0.1", "Jiang 63", "steps until an epoch's loss is 0.1", 0, PRUN_NEEDS_HISTORY, \
@@ -9897,8 +9922,10 @@ PRUNDEF int32_t prun_measure_find(const char *name) {
     return -1;
 }
 
-/* Bits of prun_measurement.known: 0-1 pruned, 2-6 radius, 8-13 layer, 16-20 features. */
-enum { PRUN__KNOWN_RADIUS = 2, PRUN__KNOWN_LAYER = 8, PRUN__KNOWN_MARGIN = 16 };
+/* Bits of prun_measurement.known: 0-1 pruned, 2-6 radius, 8-13 layer, 16-20 features, 21 spectrum,
+   22 trace. */
+enum { PRUN__KNOWN_RADIUS = 2, PRUN__KNOWN_LAYER = 8, PRUN__KNOWN_MARGIN = 16,
+       PRUN__KNOWN_CURVATURE = 21 };
 
 static prun_status prun__note(prun_measure_result *result, prun_status status, const char *format,
                               ...) PRUN__PRINTF(3, 4);
@@ -10223,6 +10250,86 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
     return PRUN_OK;
 }
 
+/* The spectrum or the trace of the Hessian, both over the same samples. */
+static prun_status prun__need_curvature(prun_measurement *m, int trace) {
+    const prun_measure_options *mo = &m->options;
+    const prun_objective *o = m->objective;
+    prun_hessian_options p;
+    int64_t *order = NULL;
+    prun_status status;
+    if (m->known >> (PRUN__KNOWN_CURVATURE + trace) & 1) return PRUN_OK;
+    memset(&p, 0, sizeof p);
+    p.samples = PRUN__MIN(mo->hessian_samples, o->samples);
+    p.steps = mo->hessian_steps;
+    p.probes = trace ? mo->draws : mo->hessian_probes;
+    p.seed = mo->seed;
+    p.progress = mo->progress;
+    p.user = mo->user;
+    if (p.samples < o->samples) { /* at random, as sets may be sorted by class */
+        order = (int64_t *)prun__alloc(o->context, o->samples, sizeof *order, "curvature");
+        if (!order) return PRUN_ERR_MEMORY;
+        prun_random_permutation(mo->seed, PRUN__STREAM_MEASURE, o->samples, order);
+        p.index = order;
+    }
+    status = trace ? prun_hessian_trace(o, &p, &m->trace, NULL)
+                   : prun_hessian_spectrum(o, &p, &m->spectrum);
+    prun__free(o->context, order);
+    if (status == PRUN_OK) m->known |= 1u << (PRUN__KNOWN_CURVATURE + trace);
+    return status;
+}
+
+/* The Ritz sum is that of the first run, as Maddox et al. have one. What another start vector would
+   have changed is the deviation between the runs. */
+static double prun__ritz_deviation(const prun_spectrum *s, double z) {
+    const double n = (double)s->probes;
+    double sum = 0.0, squares = 0.0;
+    int64_t i, j;
+    for (i = 0; i < s->probes; i++) {
+        double one = 0.0;
+        for (j = 0; j < s->steps; j++) one += prun__dimension_of(&z, s->values[i * s->steps + j]);
+        sum += one;
+        squares += one * one;
+    }
+    return n > 1.0 ? sqrt(PRUN__MAX(squares - sum * sum / n, 0.0) / (n - 1.0)) : PRUN__NAN;
+}
+
+/* a: 0, 1 Ritz sum, raw and per weight; 2, 3 quadrature, likewise; 4 largest eigenvalue; 5 trace.
+   b: which z. */
+static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
+                                     prun_measure_result *result) {
+    const double z = r->b == 0 ? m->options.z : r->b == 1 ? 1.0 / 391.0 : m->options.weight_decay;
+    const double per = r->a == 1 || r->a == 3 ? (double)m->weights : 1.0;
+    const prun_spectrum *s = &m->spectrum;
+    prun_effective_dimension d;
+    char subset[64] = "";
+    int64_t i;
+    if (r->b == 2 && z == 0.0)
+        return prun__note(result, PRUN_ERR_MISSING, "the weight decay of training is not given");
+    PRUN__TRY(prun__need_curvature(m, r->a == 5));
+    if (m->options.hessian_samples < m->objective->samples)
+        snprintf(subset, sizeof subset, "over %lld of %lld samples",
+                 (long long)m->options.hessian_samples, (long long)m->objective->samples);
+    prun__note(result, PRUN_OK, "%s", subset);
+    if (r->a == 5) {
+        result->value = m->trace.value;
+        result->standard_error = m->trace.standard_error;
+    } else if (r->a == 4) {
+        result->value = s->values[s->steps - 1];
+        for (i = 1; i < s->probes; i++)
+            result->value = PRUN__MAX(result->value, s->values[(i + 1) * s->steps - 1]);
+    } else {
+        PRUN__TRY(prun_effective_dimensionality(s, z, &d));
+        result->value = (r->a < 2 ? d.ritz : d.estimate.value) / per;
+        result->standard_error =
+            (r->a < 2 ? prun__ritz_deviation(s, z) : d.estimate.standard_error) / per;
+        if (r->a >= 2)
+            prun__note(result, PRUN_OK, "quadrature error %.2g%s%s",
+                       d.estimate.quadrature_error / per, subset[0] ? ", " : "", subset);
+    }
+    if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
+    return PRUN_OK;
+}
+
 /* Hidden margins of all four layers at once. */
 static prun_status prun__need_margins(prun_measurement *m, int32_t layer) {
     const prun_objective *o = m->objective;
@@ -10313,6 +10420,10 @@ static prun_measure_options prun__measure_resolved(const prun_measure_options *o
     if (o.sigma == 0.0) o.sigma = 1.0;
     if (o.noise_batch == 0) o.noise_batch = 128;
     if (o.noise_pairs == 0) o.noise_pairs = 8;
+    if (o.hessian_samples == 0) o.hessian_samples = 500;
+    if (o.hessian_steps == 0) o.hessian_steps = 100;
+    if (o.hessian_probes == 0) o.hessian_probes = 3;
+    if (o.z == 0.0) o.z = 1.0;
     return o;
 }
 
@@ -10417,6 +10528,7 @@ PRUNDEF void prun_measure_end(prun_measurement *m) {
     prun__free(context, m->logits);
     prun__free(context, m->margins);
     for (i = 0; i < 6; i++) prun__free(context, m->layer[i]);
+    if (m->spectrum.values) prun_spectrum_free(&m->spectrum);
     memset(m, 0, sizeof *m);
 }
 

@@ -1017,6 +1017,9 @@ static void measures_of_a_trained_net(void)
     options.grid = 10;
     options.draws = options.restarts = options.repetitions = 2;
     options.precision = .3;
+    options.hessian_samples = 40;
+    options.hessian_steps = 12;
+    options.weight_decay = .01;
     CHECK_STATUS(prun_net_copy(net, 0, &start), PRUN_OK);
     CHECK_STATUS(prun_train(net, &p.images, &recipe, history), PRUN_OK);
     data.net = net;
@@ -1080,6 +1083,14 @@ static prun_status faulty_logits(void *user, const int64_t *index, int64_t n, fl
     return f->inner.logits(&f->data, index, n, logits);
 }
 
+static prun_status faulty_product(void *user, const int64_t *index, int64_t n, const float *v,
+                                  float *product)
+{
+    faulty *f = (faulty *)user;
+    if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
+    return f->inner.hessian_vector(&f->data, index, n, v, product);
+}
+
 static int stop_now(void *user, int64_t done, int64_t total)
 {
     int64_t *left = (int64_t *)user;
@@ -1103,6 +1114,9 @@ static void failing_callbacks_pass_through(void)
     options.draws = options.restarts = options.repetitions = 2;
     options.noise_pairs = 1;
     options.precision = .3;
+    options.hessian_steps = options.hessian_probes = 2;
+    options.hessian_samples = 7;
+    options.weight_decay = .01;
     f.data.net = perceptron(1);
     f.data.images = &p.images;
     CHECK_STATUS(prun_net_objective(&f.data, &f.inner), PRUN_OK);
@@ -1111,6 +1125,7 @@ static void failing_callbacks_pass_through(void)
     o.loss = faulty_loss;
     o.gradient = faulty_gradient;
     o.logits = faulty_logits;
+    o.hessian_vector = faulty_product;
     floats = prun_net_parameters(f.data.net);
     memcpy(before, o.tensors[0].data, (size_t)floats * sizeof(float));
     CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
@@ -1175,6 +1190,9 @@ static void memory_may_run_out(void)
     options.draws = options.restarts = options.repetitions = 1;
     options.noise_pairs = 1;
     options.precision = .5;
+    options.hessian_steps = 4;
+    options.hessian_samples = 3;
+    options.weight_decay = .01;
     context.threads = 1;
     context.allocate = scarce;
     context.release = give_back;
@@ -1207,6 +1225,116 @@ static void memory_may_run_out(void)
     free_pictures(&p);
 }
 
+/* ---- curvature ------------------------------------------------------------------------------- */
+
+/* f(w) = 1/2 sum of d_i w_i^2 for every sample, in two tensors, the second of which is no weight:
+   the Hessian is diagonal, and its trace estimate exact. */
+static const float quadratic_diagonal[10] = {10, 5, 1, .1f, .01f, 0, 0, -.2f, 100, 100};
+
+static prun_status quadratic_loss(void *user, const int64_t *index, int64_t n, double *losses,
+                                  double *sum, int64_t *errors)
+{
+    const float *w = (const float *)user;
+    double one = 0;
+    int64_t i;
+    (void)index;
+    for (i = 0; i < 10; i++) one += .5 * (double)quadratic_diagonal[i] * (double)w[i] * (double)w[i];
+    for (i = 0; losses && i < n; i++) losses[i] = one;
+    *sum = one * (double)n;
+    if (errors) *errors = 0;
+    return PRUN_OK;
+}
+
+static prun_status quadratic_product(void *user, const int64_t *index, int64_t n, const float *v,
+                                     float *product)
+{
+    int64_t i;
+    (void)user;
+    (void)index;
+    for (i = 0; i < 10; i++) product[i] = (float)n * quadratic_diagonal[i] * v[i];
+    return PRUN_OK;
+}
+
+static prun_objective quadratic(float *w, prun_tensor *tensors)
+{
+    prun_objective o;
+    memset(&o, 0, sizeof o);
+    tensors[0] = matrix(w, 2, 4);
+    tensors[1] = matrix(w + 8, 1, 2);
+    tensors[1].flags = PRUN_BIAS;
+    o.user = w;
+    o.context = &test_context;
+    o.tensors = tensors;
+    o.tensor_count = 2;
+    o.samples = 16; /* a power of two: products are exact */
+    o.loss = quadratic_loss;
+    o.hessian_vector = quadratic_product;
+    return o;
+}
+
+static void curvature_of_a_quadratic(void)
+{
+    static const struct {
+        const char *name;
+        double value;
+    } expected[] = {{"effective_dimensionality", 2.3432343234323434},
+                    {"effective_dimensionality_fraction", .2929042904290429},
+                    {"effective_dimensionality_slq", 2.3432343234323434},
+                    {"effective_dimensionality_slq_fraction", .2929042904290429},
+                    {"effective_dimensionality_z391", 4.768078399425608},
+                    {"effective_dimensionality_slq_fraction_z391", .596009799928201},
+                    {"effective_dimensionality_decay", 10 / 10.5 + 5 / 5.5 + 1 / 1.5 + .1 / .6 +
+                                                           .01 / .51},
+                    {"hessian_largest", 10},
+                    {"hessian_trace", 15.91}};
+    float w[10] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    prun_tensor tensors[2];
+    prun_objective o = quadratic(w, tensors);
+    prun_measure_options options;
+    prun_measure_result *r = room_for_results(), one;
+    prun_measurement m;
+    size_t i;
+    int64_t samples;
+    memset(&options, 0, sizeof options);
+    options.weight_decay = .5;
+    options.hessian_probes = 400; /* of 8 steps each: exact but for the random vectors */
+    for (samples = 0; samples <= 5; samples += 5) {
+        options.hessian_samples = samples;
+        CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
+        for (i = 0; i < sizeof expected / sizeof *expected; i++) {
+            const prun_measure_result *got = &r[prun_measure_find(expected[i].name)];
+            const double off = fabs(value_of(r, expected[i].name) - expected[i].value);
+            const int random = strstr(expected[i].name, "slq") != NULL;
+            if (!CHECK(off < (random ? 4 * got->standard_error : 1e-5 * expected[i].value)))
+                printf("  %s: %.10g, error %g\n", expected[i].name, got->value,
+                       got->standard_error);
+            if (random) CHECK(got->standard_error < .05 * expected[i].value);
+            else if (strncmp(expected[i].name, "eff", 3) == 0) CHECK(got->standard_error < 1e-5);
+            CHECK((strstr(got->message, "over 5 of 16 samples") != NULL) == (samples == 5));
+        }
+        CHECK(r[prun_measure_find("hessian_trace")].standard_error < 1e-5);
+    }
+    memset(&options, 0, sizeof options);
+    options.z = -1;
+    options.hessian_probes = options.draws = 1;
+    if (!CHECK_STATUS(prun_measure_begin(&o, &options, &m), PRUN_OK)) return;
+    CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality"), &one) ==
+          PRUN_ERR_ARGUMENT && strstr(one.message, "-1") != NULL);
+    CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality_decay"), &one) ==
+          PRUN_ERR_MISSING && strstr(one.message, "weight decay") != NULL);
+    CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality_slq_z391"), &one) ==
+          PRUN_OK && isnan(one.standard_error)); /* one vector */
+    CHECK(prun_measure(&m, prun_measure_find("hessian_trace"), &one) == PRUN_OK &&
+          isnan(one.standard_error));
+    prun_measure_end(&m);
+    o.hessian_vector = NULL;
+    if (!CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_OK)) return;
+    CHECK(prun_measure(&m, prun_measure_find("hessian_largest"), &one) == PRUN_ERR_UNSUPPORTED);
+    CHECK(isnan(one.value) && strstr(one.message, "gradient") != NULL);
+    prun_measure_end(&m);
+    free(r);
+}
+
 /* ---- golden networks ------------------------------------------------------------------------- */
 
 static int read_golden(prun_safetensors *file, prun_family family, prun_net **net, picture_set *p)
@@ -1227,6 +1355,59 @@ static int read_golden(prun_safetensors *file, prun_family family, prun_net **ne
     CHECK_STATUS(prun_safetensors_read_i64(file, y, labels), PRUN_OK);
     for (i = 0; i < y->count; i++) p->labels[i] = (int32_t)labels[i];
     return 1;
+}
+
+/* Against the dense Hessian's numbers, where the file has them: 100 steps are below them, by at
+   most a fifth at z = 1; quadrature is within five of its errors. */
+static void golden_dimensions(prun_safetensors *file, const char *path,
+                              const prun_measure_result *r)
+{
+    const prun_safetensors_entry *e = prun_safetensors_find(file, "hessian.neff.z1");
+    const prun_safetensors_entry *values = prun_safetensors_find(file, "hessian.eigenvalues");
+    const prun_measure_result *slq = &r[prun_measure_find("effective_dimensionality_slq")];
+    float want, *all;
+    double ritz, error, quadrature = 0, trace = 0;
+    int64_t i;
+    if (!e || !values) return;
+    all = (float *)malloc((size_t)values->count * sizeof *all);
+    if (CHECK_STATUS(prun_safetensors_read_f32(file, e, &want), PRUN_OK) &&
+        CHECK_STATUS(prun_safetensors_read_f32(file, values, all), PRUN_OK)) {
+        ritz = value_of(r, "effective_dimensionality");
+        if (!CHECK(ritz < (double)want && ritz > .8 * (double)want))
+            printf("  %s: Ritz %g of %g\n", path, ritz, (double)want);
+        CHECK(sscanf(slq->message, "quadrature error %lf", &quadrature) == 1);
+        error = slq->standard_error + quadrature;
+        if (!CHECK(fabs(slq->value - (double)want) < 5 * error && error < .25 * (double)want))
+            printf("  %s: %g, errors %g %g, %g wanted\n", path, slq->value, slq->standard_error,
+                   quadrature, (double)want);
+        CHECK_CLOSE(value_of(r, "hessian_largest"), (double)all[values->count - 1], 0, 1e-3);
+        for (i = 0; i < values->count; i++) trace += (double)all[i];
+        if (!CHECK(fabs(value_of(r, "hessian_trace") - trace) <
+                   5 * r[prun_measure_find("hessian_trace")].standard_error))
+            printf("  %s: trace %g, %g wanted\n", path, value_of(r, "hessian_trace"), trace);
+    }
+    free(all);
+}
+
+/* With as many steps as weights nothing is left to chance. */
+static void golden_full_length(prun_safetensors *file, const prun_objective *o)
+{
+    const prun_safetensors_entry *e = prun_safetensors_find(file, "hessian.neff.z1");
+    prun_measure_options options;
+    prun_measurement m;
+    prun_measure_result raw, fraction;
+    float want;
+    memset(&options, 0, sizeof options);
+    options.hessian_steps = INT32_MAX;
+    options.hessian_probes = 1;
+    if (!CHECK(e != NULL) || !CHECK_STATUS(prun_measure_begin(o, &options, &m), PRUN_OK)) return;
+    CHECK_STATUS(prun_safetensors_read_f32(file, e, &want), PRUN_OK);
+    CHECK_STATUS(prun_measure(&m, prun_measure_find("effective_dimensionality"), &raw), PRUN_OK);
+    CHECK_CLOSE(raw.value, (double)want, 0, 1e-2);
+    CHECK_STATUS(prun_measure(&m, prun_measure_find("effective_dimensionality_fraction"),
+                              &fraction), PRUN_OK);
+    CHECK_CLOSE(fraction.value, (double)want / (double)m.weights, 0, 1e-2);
+    prun_measure_end(&m);
 }
 
 static void golden_networks_have_every_measure(void)
@@ -1263,6 +1444,7 @@ static void golden_networks_have_every_measure(void)
         options.draws = options.restarts = options.repetitions = 2;
         options.noise_pairs = 2;
         options.precision = .2;
+        options.weight_decay = .01;
         data.net = net;
         data.images = &p.images;
         CHECK_STATUS(prun_net_objective(&data, &o), PRUN_OK);
@@ -1285,6 +1467,8 @@ static void golden_networks_have_every_measure(void)
         kept = prun_safetensors_find(file, "prunability.magnitude.beta0.1");
         if (kept && CHECK_STATUS(prun_safetensors_read_f32(file, kept, &golden), PRUN_OK))
             CHECK(lround(100 * value_of(r, "prunability")) == lround(100 * (double)golden));
+        golden_dimensions(file, files[k].path, r);
+        if (strcmp(files[k].path, "nin_w4_d2") == 0) golden_full_length(file, &o);
         prun_safetensors_close(file);
         prun_net_free(net);
         free_pictures(&p);
@@ -1318,6 +1502,7 @@ int main(int argc, char **argv)
         TEST_CASE(measures_of_a_trained_net),
         TEST_CASE(failing_callbacks_pass_through),
         TEST_CASE(memory_may_run_out),
+        TEST_CASE(curvature_of_a_quadratic),
         TEST_CASE(golden_networks_have_every_measure)};
     return TEST_MAIN("test_measure", cases, argc, argv);
 }
