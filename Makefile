@@ -59,7 +59,8 @@ examples: $(EXAMPLES)
 test: $(TESTS) $(GOLDEN) $(FUZZ) build/evaluate
 	@sh tests/run.sh $(TESTS) $(FUZZ) $(foreach isa,avx512 avx2 portable,\
 	    $(foreach algorithm,direct winograd,\
-	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) tests/golden/*.safetensors')) \
+	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
+	    '$(GOLDEN) --spectra only tests/golden/*.safetensors' \
 	    $(patsubst %,'sh %',$(SCRIPTS)) 'sh tests/peers/statistics.sh build/evaluate'
 
 bench: $(BENCH)

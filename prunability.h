@@ -1354,7 +1354,8 @@ PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *
 /* The same for a hyperparameter, which may be text. */
 PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
                                         const char *name, const double **values);
-/* Removes the rows whose flag in keep (one per row) is 0; indices and lines follow. */
+/* Removes the rows whose flag in keep (one per row) is 0; cells and lines follow, the numbers of
+   texts stay as they were: equal where the texts are. */
 PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
 
 /* [FILES] data sets, checkpoints, tables */
