@@ -862,4 +862,39 @@ static inline int ex_load_data(prun_context *context, const ex_data_request *req
     return status;
 }
 
+/* ---- measures ------------------------------------------------------------------------------ */
+
+static inline void ex_measure_header(ex_table *table)
+{
+    ex_table_header(table, "measure|value|std. error|dir.|seconds|source|note");
+}
+
+/* end: what is added to the name. */
+static inline void ex_measure_row(ex_table *table, const prun_measure_info *info, const char *end,
+                                  const prun_measure_result *r)
+{
+    ex_table_cell(table, "%s%s", info->name, end);
+    if (r->status == PRUN_OK)
+        ex_table_cell(table, "%.7g", r->value);
+    else
+        ex_table_cell(table, "undefined");
+    if (r->standard_error == r->standard_error)
+        ex_table_cell(table, "%.2g", r->standard_error);
+    else
+        ex_table_cell(table, "%s", "");
+    ex_table_cell(table, "%s", info->direction > 0 ? "+" : info->direction < 0 ? "-" : "?");
+    ex_table_cell(table, "%.3f", r->seconds);
+    ex_table_cell(table, "%s", info->source);
+    ex_table_cell(table, "%s", r->message);
+}
+
+/* Prints and frees the table. */
+static inline void ex_measure_print(ex_table *table)
+{
+    ex_table_print(table, stdout);
+    ex_table_free(table);
+    printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
+           "one.\nA measure that needs the result of another one costs nothing after it.\n");
+}
+
 #endif /* EXAMPLE_H_INCLUDED */

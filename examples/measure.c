@@ -5,7 +5,12 @@
 
        cc -O2 -fopenmp examples/measure.c -lm -o measure && ./measure --fast
        ./measure --checkpoint net.safetensors --arch resnet18 --data DIR --csv net.csv
-       ./measure --only prunability,sum_of_frobenius,path_norm
+       ./measure --only prunability,sum_of_frobenius,'effective_dimensionality*'
+       ./measure --list
+
+   What training alone knows comes with a checkpoint as files: the weights before it (--initial),
+   and a CSV table with a row per epoch (--history): steps taken so far, mean loss, and if it is
+   there gradient_noise. examples/from_pytorch.py writes all of them.
 */
 #include "example.h"
 #define PRUNABILITY_IMPLEMENTATION
@@ -13,11 +18,11 @@
 
 typedef struct settings {
     ex_choice arch, normalize;
-    const char *checkpoint, *initial, *prefix, *save, *data, *csv, *only, *skip;
+    const char *checkpoint, *initial, *history, *prefix, *save, *data, *npy, *csv, *only, *skip;
     int64_t width, depth, epochs, batch, images, test_images, channels, pad_to, seed;
-    int64_t repetitions, draws, restarts;
-    double lr, weight_decay, dropout, beta, displacement;
-    int fast, folded, list, quiet;
+    int64_t repetitions, draws, restarts, hessian_images, hessian_steps, hessian_runs;
+    double lr, weight_decay, dropout, beta, displacement, z;
+    int fast, folded, list, quiet, pytorch_nin;
 } settings;
 
 typedef struct session {
@@ -25,7 +30,8 @@ typedef struct session {
     prun_context context;
     ex_data data;
     prun_net *net, *start; /* start: before training, or NULL */
-    prun_epoch *history;   /* NULL for a checkpoint */
+    prun_epoch *history;   /* of training, or NULL */
+    int64_t epochs;
     const prun_measure_info *info;
     int32_t count;
     unsigned char *wanted;
@@ -126,12 +132,44 @@ static int list_measures(const session *s)
 
 static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18};
 
-static int load_data(session *s, int64_t channels, const char *program)
+/* One of the two sets that --npy names, cut to `limit` images. */
+static int load_npy(session *s, const char *part, int64_t classes, int64_t limit,
+                    prun_images *images)
+{
+    prun_npy_options options;
+    ex_text paths[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
+    prun_status status;
+
+    memset(&options, 0, sizeof options);
+    options.classes = classes;
+    ex_text_add(&paths[0], "%s/%s-images.npy", s->set.npy, part);
+    ex_text_add(&paths[1], "%s/%s-labels.npy", s->set.npy, part);
+    status = prun_load_npy(&s->context, paths[0].data, paths[1].data, &options, images);
+    ex_text_free(&paths[0]);
+    ex_text_free(&paths[1]);
+    if (status != PRUN_OK)
+        return ex_failure(&s->context, "data");
+    if (limit > images->count) {
+        fprintf(stderr, "error: %s/%s-images.npy: only %ld of the %ld images asked for are there\n",
+                s->set.npy, part, (long)images->count, (long)limit);
+        return EX_USAGE;
+    }
+    images->count = limit > 0 ? limit : images->count;
+    return 0;
+}
+
+static int load_data(session *s, int64_t channels, int64_t classes, const char *program)
 {
     static const prun_normalization kinds[] = {PRUN_NORMALIZE_MEAN_STD, PRUN_NORMALIZE_PER_IMAGE,
                                                PRUN_NORMALIZE_NONE};
     ex_data_request request;
 
+    if (s->set.npy) {
+        const int failed = load_npy(s, "train", classes, s->set.images, &s->data.train);
+
+        return failed ? failed
+                      : load_npy(s, "test", classes, s->set.test_images, &s->data.test);
+    }
     memset(&request, 0, sizeof request);
     request.directory = s->set.data;
     request.program = program;
@@ -162,6 +200,37 @@ static prun_net *read_net(session *s, const char *path, const prun_arch *arch)
     return NULL;
 }
 
+/* The epochs of a training that ran elsewhere. */
+static int read_history(session *s)
+{
+    prun_table table;
+    const double *loss, *steps, *noise = NULL;
+    prun_status status = prun_table_read_csv(&s->context, s->set.history, &table);
+    int64_t i;
+
+    if (status != PRUN_OK)
+        return ex_failure(&s->context, "history");
+    status = prun_table_numbers(&s->context, &table, "loss", &loss);
+    if (status == PRUN_OK)
+        status = prun_table_numbers(&s->context, &table, "steps", &steps);
+    i = prun_table_find(&table, "gradient_noise");
+    if (i >= 0)
+        noise = table.values + i * table.rows; /* after the first epoch; gaps are fine */
+    if (status == PRUN_OK && noise && table.text[i] != PRUN_COLUMN_NUMBERS)
+        status = prun_table_numbers(&s->context, &table, "gradient_noise", &noise);
+    s->epochs = status == PRUN_OK ? table.rows : 0;
+    s->history = (prun_epoch *)ex_allocate((size_t)s->epochs, sizeof *s->history);
+    for (i = 0; i < s->epochs; i++) {
+        s->history[i].epoch = i + 1;
+        s->history[i].epochs = s->epochs;
+        s->history[i].loss = loss[i];
+        s->history[i].steps = (int64_t)steps[i];
+        s->history[i].gradient_noise = noise ? noise[i] : (double)NAN;
+    }
+    prun_table_free(&table);
+    return status == PRUN_OK ? 0 : ex_failure(&s->context, "history");
+}
+
 static int open_checkpoint(session *s, const char *program)
 {
     prun_safetensors *file;
@@ -170,14 +239,21 @@ static int open_checkpoint(session *s, const char *program)
     int failed;
 
     if (status == PRUN_OK) {
+        const char *decay = prun_safetensors_metadata(file, "weight_decay");
+
+        if (s->set.weight_decay < 0 && decay)
+            s->set.weight_decay = strtod(decay, NULL);
         status = prun_arch_from_checkpoint(file, s->set.prefix, families[s->set.arch.value], &arch);
         prun_safetensors_close(file);
     }
     if (status != PRUN_OK)
         return ex_failure(&s->context, "checkpoint");
-    failed = load_data(s, arch.channels, program);
+    failed = load_data(s, arch.channels, arch.classes, program);
+    if (failed == 0 && s->set.history)
+        failed = read_history(s);
     if (failed)
         return failed;
+    arch.symmetric_padding = arch.pytorch_defaults = s->set.pytorch_nin;
     arch.height = s->data.train.height;
     arch.width_pixels = s->data.train.width;
     s->net = read_net(s, s->set.checkpoint, &arch);
@@ -199,15 +275,19 @@ static int train(session *s, const char *program)
     prun_arch arch;
     prun_train_options recipe;
     prun_status status;
-    int failed = load_data(s, set->channels, program);
+    int failed = load_data(s, set->channels, 0, program);
 
     if (failed)
         return failed;
+    if (s->set.weight_decay < 0)
+        s->set.weight_decay = 1e-4;
+    s->epochs = set->epochs;
     memset(&arch, 0, sizeof arch);
     arch.family = families[set->arch.value];
     arch.width = set->width;
     arch.depth = set->depth;
     arch.dropout = set->dropout;
+    arch.symmetric_padding = arch.pytorch_defaults = set->pytorch_nin;
     arch.channels = s->data.train.channels;
     arch.height = s->data.train.height;
     arch.width_pixels = s->data.train.width;
@@ -285,9 +365,15 @@ static int measure_net(session *s, prun_net *net, const prun_net *start, int fol
     options.draws = s->set.draws;
     options.restarts = s->set.restarts;
     options.displacement = s->set.displacement;
+    options.hessian_samples = s->set.hessian_images > 0 ? s->set.hessian_images
+                                                        : s->data.train.count;
+    options.hessian_steps = s->set.hessian_steps;
+    options.hessian_probes = s->set.hessian_runs;
+    options.z = s->set.z;
+    options.weight_decay = s->set.weight_decay > 0 ? s->set.weight_decay : 0;
     options.seed = (uint64_t)s->set.seed;
     options.history = s->history;
-    options.epochs = s->history ? s->set.epochs : 0;
+    options.epochs = s->epochs;
     options.seconds = ex_seconds;
     options.progress = keep_going;
     options.user = &s->progress;
@@ -336,41 +422,20 @@ static int measure(session *s)
 
 /* ---- results ------------------------------------------------------------------------------- */
 
-static void table_row(ex_table *table, const prun_measure_info *info, const char *end,
-                      const prun_measure_result *r)
-{
-    ex_table_cell(table, "%s%s", info->name, end);
-    if (r->status == PRUN_OK)
-        ex_table_cell(table, "%.7g", r->value);
-    else
-        ex_table_cell(table, "undefined");
-    if (r->standard_error == r->standard_error)
-        ex_table_cell(table, "%.2g", r->standard_error);
-    else
-        ex_table_cell(table, "%s", "");
-    ex_table_cell(table, "%s", info->direction > 0 ? "+" : info->direction < 0 ? "-" : "?");
-    ex_table_cell(table, "%.3f", r->seconds);
-    ex_table_cell(table, "%s", info->source);
-    ex_table_cell(table, "%s", r->message);
-}
-
 static void print_results(const session *s)
 {
     ex_table table = {0, 0, 0, NULL};
     int32_t i;
 
-    ex_table_header(&table, "measure|value|std. error|dir.|seconds|source|note");
+    ex_measure_header(&table);
     for (i = 0; i < s->count; i++) {
         if (!s->wanted[i])
             continue;
-        table_row(&table, &s->info[i], "", &s->plain[i]);
+        ex_measure_row(&table, &s->info[i], "", &s->plain[i]);
         if (s->set.folded && s->info[i].needs & PRUN_FOLDABLE)
-            table_row(&table, &s->info[i], "_folded", &s->folded[i]);
+            ex_measure_row(&table, &s->info[i], "_folded", &s->folded[i]);
     }
-    ex_table_print(&table, stdout);
-    ex_table_free(&table);
-    printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
-           "one.\nA measure that needs the result of another one costs nothing after it.\n");
+    ex_measure_print(&table);
 }
 
 /* Cells of one measure; names: the header instead. */
@@ -439,10 +504,15 @@ static int parse(int argc, char **argv, settings *set)
         {"checkpoint", EX_TEXT, &set->checkpoint, NULL, 0, 0, "safetensors file; else train one"},
         {"initial", EX_TEXT, &set->initial, NULL, 0, 0, "checkpoint from before training"},
         {"prefix", EX_TEXT, &set->prefix, "", 0, 0, "before each tensor's name in those files"},
+        {"history", EX_TEXT, &set->history, NULL, 0, 0,
+         "CSV of its training: columns loss and steps, a row per epoch"},
         {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "family of the network"},
+        {"pytorch-nin", EX_FLAG, &set->pytorch_nin, NULL, 0, 0,
+         "a nin with PyTorch's padding and constants, not TensorFlow's"},
         {"only", EX_TEXT, &set->only, NULL, 0, 0, "these measures: name,name,... or name*"},
         {"skip", EX_TEXT, &set->skip, NULL, 0, 0, "all but these"},
-        {"fast", EX_FLAG, &set->fast, NULL, 0, 0, "leave out searches and operator norms"},
+        {"fast", EX_FLAG, &set->fast, NULL, 0, 0,
+         "leave out searches (but prunability), operator norms and curvature"},
         {"folded", EX_FLAG, &set->folded, NULL, 0, 0,
          "also with batch norms folded into the weights"},
         {"list", EX_FLAG, &set->list, NULL, 0, 0, "print what can be measured"},
@@ -453,7 +523,14 @@ static int parse(int argc, char **argv, settings *set)
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
         {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of noise"},
         {"restarts", EX_INT, &set->restarts, "3", 1, 1e6, "of the search for sharpness"},
+        {"hessian-images", EX_INT, &set->hessian_images, "500", 0, many,
+         "curvature: random images it is computed from; 0: all"},
+        {"hessian-steps", EX_INT, &set->hessian_steps, "100", 1, 1e6, "of a Lanczos run"},
+        {"hessian-runs", EX_INT, &set->hessian_runs, "3", 1, 1e6, "of Lanczos"},
+        {"z", EX_REAL, &set->z, "1", 1e-12, 1e12, "of effective dimensionality"},
         {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0, "directory of the IDX files"},
+        {"npy", EX_TEXT, &set->npy, NULL, 0, 0,
+         "instead: directory of train-images.npy, train-labels.npy, test-..."},
         {"images", EX_INT, &set->images, "0", 0, many, "first training images; 0: all"},
         {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
         {"pad-to", EX_INT, &set->pad_to, "32", 0, 4096, "image size after padding; 0: as stored"},
@@ -465,7 +542,8 @@ static int parse(int argc, char **argv, settings *set)
         {"epochs", EX_INT, &set->epochs, "10", 1, many, "training"},
         {"batch", EX_INT, &set->batch, "32", 2, many, "training"},
         {"lr", EX_REAL, &set->lr, "0.02", 1e-12, 1e6, "training: learning rate"},
-        {"weight-decay", EX_REAL, &set->weight_decay, "0.0001", 0, 1e3, "training"},
+        {"weight-decay", EX_REAL, &set->weight_decay, NULL, 0, 1e3,
+         "of training [0.0001; checkpoint: as its metadata say]"},
         {"save", EX_TEXT, &set->save, NULL, 0, 0, "training: file for the network"},
         {"seed", EX_INT, &set->seed, "1", 0, any_seed, "of training and of random measures"},
         {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
@@ -474,6 +552,7 @@ static int parse(int argc, char **argv, settings *set)
         "Prints every generalization measure of one network, trained here or read from a file.",
         options, sizeof options / sizeof *options, 0, 0};
 
+    set->weight_decay = -1;
     set->arch.names = "cnn|nin|resnet18";
     set->normalize.names = "mean-std|per-image|none";
     return ex_parse(&program, argc, argv, NULL);
