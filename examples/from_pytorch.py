@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Takes a network from PyTorch to prunability.h: trains one of the paper's families or a VGG (or
-loads its state_dict), writes the weights as safetensors and the images as NumPy arrays, and compares
-the losses that both sides compute. Needs PyTorch alone (apt-get install python3-torch).
+loads its state_dict), writes the weights as safetensors and the images as NumPy arrays, has every
+measure computed, and compares the losses of both sides. Needs PyTorch alone (apt-get install
+python3-torch) and the programs in C (make examples).
 
     python3 examples/from_pytorch.py --family cnn --width 8 --out build/cnn
 
-writes build/cnn/net.safetensors, train-images.npy, train-labels.npy, test-images.npy and
-test-labels.npy: what the programs in C take. Exit status: 0 the losses agree, 1 they do not.
+writes into build/cnn: net.safetensors; after training also initial.safetensors (the weights before
+it) and history.csv (a row per epoch); train-images.npy, train-labels.npy, test-images.npy and
+test-labels.npy. That is what the programs in C take. Exit status: 0 the losses agree, 1 they do not.
 """
 import argparse
 import ctypes
@@ -217,9 +219,25 @@ def load_data(directory):
 # ---- training and losses ----
 
 
-def train(net, images, labels, epochs, rate, batch=64):
-    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9, weight_decay=1e-4)
+def gradient_noise(net, images, labels, batch=128, pairs=8):
+    """Variance of the gradient of a batch, averaged over the parameters, in eval mode: half the mean
+    squared difference of the gradients of two random batches."""
+    net.eval()
+    order = torch.randperm(len(labels))[:2 * pairs * batch].split(batch)
+    gradients = []
+    for index in order:
+        loss = F.cross_entropy(net(images[index]), labels[index])
+        parts = torch.autograd.grad(loss, list(net.parameters()))
+        gradients.append(torch.cat([part.flatten() for part in parts]))
+    differences = [a - b for a, b in zip(gradients[0::2], gradients[1::2])]
+    return sum(d.square().mean().item() for d in differences) / (2 * len(differences))
+
+
+def train(net, images, labels, epochs, rate, batch=64, weight_decay=1e-4):
+    """Returns the history: steps taken, mean loss and gradient noise (of the first epoch)."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(epochs, 1))
+    history, steps = [], 0
     for epoch in range(epochs):
         net.train()
         total = 0.0
@@ -229,8 +247,12 @@ def train(net, images, labels, epochs, rate, batch=64):
             loss.backward()
             optimizer.step()
             total += loss.item() * len(index)
+            steps += 1
         schedule.step()
+        noise = f"{gradient_noise(net, images, labels):.9g}" if epoch == 0 else ""
+        history.append(f"{epoch + 1},{steps},{total / len(labels):.9g},{noise}")
         print(f"epoch {epoch + 1} of {epochs}: training loss {total / len(labels):.4f}", flush=True)
+    return history
 
 
 def evaluate(net, images, labels):
@@ -246,17 +268,37 @@ def evaluate(net, images, labels):
 
 
 def run(command):
-    """The loss that a program in C prints as "loss X"."""
+    """What a program in C prints, after it was shown."""
     print("$ " + " ".join(command), flush=True)
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True, check=False)
     except OSError as error:
         sys.exit(f"error: {error}; build it with make examples")
-    print(done.stdout, end="")
-    found = re.search(r"^loss ([0-9.e+-]+)", done.stdout, re.MULTILINE)
-    if done.returncode != 0 or not found:
+    print(done.stdout, end="", flush=True)
+    if done.returncode != 0:
         sys.exit(f"error: {command[0]} exited with status {done.returncode}")
+    return done.stdout
+
+
+def loss_of(command):
+    """The loss that a program prints as "loss X"."""
+    found = re.search(r"^loss ([0-9.e+-]+)", run(command), re.MULTILINE)
+    if not found:
+        sys.exit(f"error: {command[0]} prints no loss")
     return float(found.group(1))
+
+
+def measure_command(options, path):
+    """Every measure of the network; of a family with all that training left behind."""
+    if options.family == "vgg":
+        return [*program_command(options, path, "train"), "--measure"]
+    command = [options.measure_program, "--checkpoint", path, "--arch", options.family,
+               "--npy", options.out, "--csv", os.path.join(options.out, "measures.csv"),
+               "--hessian-images", str(options.hessian_images)]
+    for option, name in (("--initial", "initial.safetensors"), ("--history", "history.csv")):
+        if os.path.exists(os.path.join(options.out, name)):
+            command += [option, os.path.join(options.out, name)]
+    return command + (["--fast"] if options.measure == "fast" else [])
 
 
 def program_command(options, path, part):
@@ -277,6 +319,7 @@ def main():
     parser.add_argument("--depth", type=int, default=3, help="blocks of a NiN: 2 to 4")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rate", type=float, default=0.02, help="learning rate")
+    parser.add_argument("--weight-decay", type=float, default=1e-4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--load", metavar="FILE", help="a state_dict saved by torch.save; no training")
     parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16", "float64"],
@@ -284,6 +327,11 @@ def main():
     parser.add_argument("--data", default=os.path.join(here, "data"), help="directory of IDX files")
     parser.add_argument("--out", default="build/from_pytorch", help="directory for the results")
     parser.add_argument("--program", help="what reads them [build/checkpoint or build/vgg_from_pytorch]")
+    parser.add_argument("--measure", choices=["all", "fast", "none"], default="all",
+                        help="measures to compute; all take minutes, fast ones seconds")
+    parser.add_argument("--measure-program", default=os.path.join("build", "measure"))
+    parser.add_argument("--hessian-images", type=int, default=500,
+                        help="images that the measures of curvature are computed from")
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
@@ -292,7 +340,9 @@ def main():
     if options.load:
         net.load_state_dict(torch.load(options.load, map_location="cpu"))
     else:
-        train(net, *sets["train"], options.epochs, options.rate)
+        initial = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        history = train(net, *sets["train"], options.epochs, options.rate,
+                        weight_decay=options.weight_decay)
     dtype = getattr(torch, options.dtype)
     for tensor in [*net.parameters(), *net.buffers()]:
         if tensor.is_floating_point():
@@ -300,19 +350,32 @@ def main():
     state = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
              for name, tensor in net.state_dict().items()}
     os.makedirs(options.out, exist_ok=True)
+    before = [os.path.join(options.out, name) for name in ("initial.safetensors", "history.csv")]
+    if options.load:  # what an earlier run left there belongs to another network
+        for name in filter(os.path.exists, before):
+            os.remove(name)
+    else:
+        save_safetensors(before[0], initial, {"format": "pt"})
+        with open(before[1], "w", encoding="ascii") as file:
+            file.write("\n".join(["epoch,steps,loss,gradient_noise", *history]) + "\n")
     path = os.path.join(options.out, "net.safetensors")
     losses = {part: evaluate(net, *sets[part])[0] for part in sets}
-    save_safetensors(path, state, {"format": "pt", "family": options.family,
-                                   "train_loss": losses["train"], "test_loss": losses["test"]})
+    metadata = {"format": "pt", "family": options.family, "train_loss": losses["train"],
+                "test_loss": losses["test"]}
+    if not options.load:
+        metadata["weight_decay"] = options.weight_decay
+    save_safetensors(path, state, metadata)
     worst = 0.0
     for part, (images, labels) in sets.items():
         save_npy(os.path.join(options.out, f"{part}-images.npy"), images)
         save_npy(os.path.join(options.out, f"{part}-labels.npy"), labels)
-        ours = run(program_command(options, path, part))
+        ours = loss_of(program_command(options, path, part))
         difference = abs(ours - losses[part]) / losses[part]
         worst = max(worst, difference)
         print(f"{part} loss: PyTorch {losses[part]:.9f}, prunability.h {ours:.9f}, "
               f"relative difference {difference:.1e}")
+    if options.measure != "none":
+        run(measure_command(options, path))
     return 0 if worst <= 1e-5 else 1
 
 
