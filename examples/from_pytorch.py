@@ -291,7 +291,8 @@ def loss_of(command):
 def measure_command(options, path):
     """Every measure of the network; of a family with all that training left behind."""
     if options.family == "vgg":
-        return [*program_command(options, path, "train"), "--measure"]
+        return [*program_command(options, path, "train"), "--measure", "--hessian-images",
+                str(options.hessian_images)]
     command = [options.measure_program, "--checkpoint", path, "--arch", options.family,
                "--npy", options.out, "--csv", os.path.join(options.out, "measures.csv"),
                "--hessian-images", str(options.hessian_images)]

@@ -3,7 +3,7 @@
        python3 examples/from_pytorch.py --family vgg --width 8 --out build/vgg     (trains it)
        cc -O2 -fopenmp examples/vgg_from_pytorch.c -o vgg_from_pytorch -lm
        ./vgg_from_pytorch build/vgg/net.safetensors --images build/vgg/train-images.npy \
-           --labels build/vgg/train-labels.npy --prune
+           --labels build/vgg/train-labels.npy --measure
 
    The way for any network: a layer gets the path of its PyTorch module as its name ("features.0",
    "layer1.0.conv1"), and prun_net_load finds "features.0.weight" by itself. Here even the order of
@@ -21,7 +21,8 @@
 
 typedef struct settings {
     const char *images, *labels;
-    int prune;
+    int prune, measure;
+    int64_t hessian_images;
     ex_reals beta;
 } settings;
 
@@ -207,6 +208,60 @@ static int prune(const settings *set, prun_net *net, const prun_images *images)
     return status;
 }
 
+/* Called while a measure is computed. */
+static int keep_going(void *user, int64_t done, int64_t total)
+{
+    (void)done;
+    (void)total;
+    ex_progress_add((ex_progress *)user, 0); /* redraws the bar */
+    return 0;
+}
+
+/* Every measure there is; what training alone knows (the weights before it, its history) is not in a
+   checkpoint, and the table says so. */
+static int measure(const settings *set, prun_net *net, const prun_images *images,
+                   const prun_safetensors *file)
+{
+    const char *decay = prun_safetensors_metadata(file, "weight_decay");
+    int32_t i, count;
+    const prun_measure_info *info = prun_measures(&count);
+    ex_table table = {0, 0, 0, NULL};
+    ex_progress progress;
+    prun_net_data data;
+    prun_objective objective;
+    prun_measure_options options;
+    prun_measurement m;
+    prun_status status;
+
+    memset(&options, 0, sizeof options);
+    data.net = net;
+    data.images = images;
+    options.hessian_samples = set->hessian_images > 0 ? set->hessian_images : images->count;
+    options.weight_decay = decay != NULL ? strtod(decay, NULL) : 0;
+    options.seconds = ex_seconds;
+    options.progress = keep_going;
+    options.user = &progress;
+    status = prun_net_objective(&data, &objective);
+    if (status == PRUN_OK)
+        status = prun_measure_begin(&objective, &options, &m);
+    if (status != PRUN_OK)
+        return ex_failure(&context, "measures");
+    ex_progress_start(&progress, "measuring", count, 0);
+    ex_measure_header(&table);
+    for (i = 0; i < count && status != PRUN_ERR_MEMORY; i++) {
+        prun_measure_result result;
+
+        status = prun_measure(&m, i, &result);
+        ex_measure_row(&table, &info[i], "", &result);
+        ex_progress_add(&progress, 1);
+    }
+    ex_progress_end(&progress);
+    prun_measure_end(&m);
+    putchar('\n');
+    ex_measure_print(&table);
+    return status == PRUN_ERR_MEMORY ? ex_failure(&context, "measures") : 0;
+}
+
 int main(int argc, char **argv)
 {
     static settings set;
@@ -218,10 +273,13 @@ int main(int argc, char **argv)
         {"images", EX_TEXT, &set.images, NULL, 0, 0, "npy file: N,C,H,W or N,H,W,C"},
         {"labels", EX_TEXT, &set.labels, NULL, 0, 0, "npy file: N integers"},
         {"prune", EX_FLAG, &set.prune, NULL, 0, 0, "also find its prunability on these images"},
+        {"measure", EX_FLAG, &set.measure, NULL, 0, 0, "also every generalization measure: minutes"},
+        {"hessian-images", EX_INT, &set.hessian_images, "500", 0, 1e9,
+         "measures of curvature: random images they are computed from; 0: all"},
         {"beta", EX_REAL_LIST, &set.beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9, "tolerances on the loss"}};
     const ex_program program = {
         "vgg_from_pytorch", "FILE",
-        "Builds a VGG from the names in a PyTorch checkpoint; its loss and prunability on images.",
+        "Builds a VGG from the names in a PyTorch checkpoint; its loss and measures on images.",
         options, sizeof options / sizeof *options, 1, 1};
 
     status = ex_parse(&program, argc, argv, NULL);
@@ -243,6 +301,8 @@ int main(int argc, char **argv)
         status = show_loss(net, &images, file);
     if (status == 0 && set.prune)
         status = prune(&set, net, &images);
+    if (status == 0 && set.measure)
+        status = measure(&set, net, &images, file);
     prun_net_free(net);
     prun_safetensors_close(file);
     prun_images_free(&images);
