@@ -8,7 +8,8 @@ python3-torch) and the programs in C (make examples).
 
 writes into build/cnn: net.safetensors; after training also initial.safetensors (the weights before
 it) and history.csv (a row per epoch); train-images.npy, train-labels.npy, test-images.npy and
-test-labels.npy. That is what the programs in C take. Exit status: 0 the losses agree, 1 they do not.
+test-labels.npy. That is what the programs in C take. Exit status: 0 the losses agree, 1 they do
+not.
 """
 import argparse
 import ctypes
@@ -220,8 +221,8 @@ def load_data(directory):
 
 
 def gradient_noise(net, images, labels, batch=128, pairs=8):
-    """Variance of the gradient of a batch, averaged over the parameters, in eval mode: half the mean
-    squared difference of the gradients of two random batches."""
+    """Variance of the gradient of a batch, averaged over the parameters, in eval mode: half the
+    mean squared difference of the gradients of two random batches."""
     net.eval()
     order = torch.randperm(len(labels))[:2 * pairs * batch].split(batch)
     gradients = []

@@ -217,8 +217,8 @@ static int keep_going(void *user, int64_t done, int64_t total)
     return 0;
 }
 
-/* Every measure there is; what training alone knows (the weights before it, its history) is not in a
-   checkpoint, and the table says so. */
+/* Every measure there is. What training alone knows (the weights before it, its history) is not in
+   a checkpoint, and the table says so. */
 static int measure(const settings *set, prun_net *net, const prun_images *images,
                    const prun_safetensors *file)
 {
@@ -273,7 +273,8 @@ int main(int argc, char **argv)
         {"images", EX_TEXT, &set.images, NULL, 0, 0, "npy file: N,C,H,W or N,H,W,C"},
         {"labels", EX_TEXT, &set.labels, NULL, 0, 0, "npy file: N integers"},
         {"prune", EX_FLAG, &set.prune, NULL, 0, 0, "also find its prunability on these images"},
-        {"measure", EX_FLAG, &set.measure, NULL, 0, 0, "also every generalization measure: minutes"},
+        {"measure", EX_FLAG, &set.measure, NULL, 0, 0,
+         "also every generalization measure: minutes"},
         {"hessian-images", EX_INT, &set.hessian_images, "500", 0, 1e9,
          "measures of curvature: random images they are computed from; 0: all"},
         {"beta", EX_REAL_LIST, &set.beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9, "tolerances on the loss"}};
