@@ -251,7 +251,7 @@ int main(void)
     static problem p;
     static const char *const names[] = {"prunability", "sum_of_frobenius", "perturbation_flatness",
                                         "spectral_orig", "pacbayes_orig", "gradient_noise_final",
-                                        "path_norm"};
+                                        "hessian_trace", "path_norm"};
     prun_context context = {0};
     prun_tensor tensors[4];
     prun_objective objective = {.user = &p, .context = &context, .tensors = tensors,

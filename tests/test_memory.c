@@ -372,6 +372,105 @@ static prun_status op_curve(material *m)
     return prun_loss_curve(&objective, &options, losses, errors);
 }
 
+/* What perturbs: curves, radii, the profile of the layers. */
+static prun_status perturb(material *m, int which)
+{
+    static const double radii[2] = {.01, .1};
+    prun_net_data data;
+    prun_objective objective;
+    prun_perturb_options options;
+    prun_prune_options prune;
+    prun_radius radius;
+    double losses[32], errors[32];
+    prun_status status;
+    data.net = m->net;
+    data.images = &m->images;
+    status = prun_net_objective(&data, &objective);
+    if (status != PRUN_OK) return status;
+    memset(&options, 0, sizeof options);
+    memset(&prune, 0, sizeof prune);
+    options.draws = 2;
+    options.precision = .5;
+    options.steps = 2;
+    prune.grid = 2;
+    switch (which) {
+    case 0: return prun_perturbation_curve(&objective, &options, radii, 2, losses, errors, NULL);
+    case 1: return prun_same_size_curve(&objective, &options, 4, losses, errors, NULL);
+    case 2: return prun_perturbation_radius(&objective, &options, &radius);
+    case 3: return prun_sharpness_radius(&objective, &options, &radius);
+    case 4: return prun_dropout_error(&objective, &options, .5, .1, losses, errors);
+    default: return prun_layer_profile(&objective, &prune, losses);
+    }
+}
+
+static prun_status op_noise_curve(material *m) { return perturb(m, 0); }
+static prun_status op_same_size(material *m) { return perturb(m, 1); }
+static prun_status op_noise_radius(material *m) { return perturb(m, 2); }
+static prun_status op_sharpness(material *m) { return perturb(m, 3); }
+static prun_status op_dropout_error(material *m) { return perturb(m, 4); }
+static prun_status op_layer_profile(material *m) { return perturb(m, 5); }
+
+static prun_status op_copy(material *m)
+{
+    prun_net *copy = NULL;
+    prun_status status = prun_net_copy(m->net, 1, &copy);
+    if (status == PRUN_OK) prun_net_free(copy);
+    return status;
+}
+
+static prun_status op_hidden_margins(material *m)
+{
+    double margins[2 * IMAGES], spread[2];
+    int32_t layers[4];
+    prun_net_margin_layers(m->net, layers);
+    return prun_net_hidden_margins(m->net, &m->images, NULL, IMAGES, layers, 2, margins, spread);
+}
+
+static prun_status op_path_norm(material *m)
+{
+    double value;
+    return prun_path_norm(m->net, &value);
+}
+
+static prun_status op_gradient_noise(material *m)
+{
+    prun_net_data data;
+    prun_objective objective;
+    double variance;
+    prun_status status;
+    data.net = m->net;
+    data.images = &m->images;
+    status = prun_net_objective(&data, &objective);
+    if (status != PRUN_OK) return status;
+    return prun_gradient_noise(&objective, 8, 2, 1, &variance, NULL);
+}
+
+/* All curvature there is, over a subset of the samples, and what is made of the spectrum. */
+static prun_status op_curvature(material *m)
+{
+    static const char *const names[] = {"effective_dimensionality_slq", "hessian_trace"};
+    prun_net_data data;
+    prun_objective objective;
+    prun_measure_options options;
+    prun_measurement measurement;
+    prun_measure_result result;
+    prun_status status;
+    int i;
+    data.net = m->net;
+    data.images = &m->images;
+    status = prun_net_objective(&data, &objective);
+    memset(&options, 0, sizeof options);
+    options.hessian_samples = 5;
+    options.hessian_steps = 4;
+    options.hessian_probes = options.draws = 2;
+    if (status == PRUN_OK) status = prun_measure_begin(&objective, &options, &measurement);
+    if (status != PRUN_OK) return status;
+    for (i = 0; status == PRUN_OK && i < 2; i++)
+        status = prun_measure(&measurement, prun_measure_find(names[i]), &result);
+    prun_measure_end(&measurement);
+    return status;
+}
+
 static prun_status op_kendall(material *m)
 {
     double x[40], y[40];
@@ -590,6 +689,25 @@ static void searching(void)
     fail_every_request(op_curve, WEIGHTS_STAY);
 }
 
+static void perturbing(void)
+{
+    fail_every_request(op_noise_curve, WEIGHTS_STAY);
+    fail_every_request(op_same_size, WEIGHTS_STAY);
+    fail_every_request(op_noise_radius, WEIGHTS_STAY);
+    fail_every_request(op_sharpness, WEIGHTS_STAY);
+    fail_every_request(op_dropout_error, WEIGHTS_STAY);
+    fail_every_request(op_layer_profile, WEIGHTS_STAY);
+}
+
+static void measuring(void)
+{
+    fail_every_request(op_copy, WEIGHTS_STAY);
+    fail_every_request(op_hidden_margins, WEIGHTS_STAY);
+    fail_every_request(op_path_norm, WEIGHTS_STAY);
+    fail_every_request(op_gradient_noise, WEIGHTS_STAY);
+    fail_every_request(op_curvature, WEIGHTS_STAY);
+}
+
 static void kendall(void)
 {
     fail_every_request(op_kendall, NO_NET);
@@ -717,7 +835,8 @@ static void huge_layers(void)
 
 static const test_case cases[] = {
     TEST_CASE(building), TEST_CASE(building_resnet18), TEST_CASE(evaluating),
-    TEST_CASE(training), TEST_CASE(searching), TEST_CASE(kendall), TEST_CASE(convolutions),
+    TEST_CASE(training), TEST_CASE(searching), TEST_CASE(perturbing),
+    TEST_CASE(measuring), TEST_CASE(kendall), TEST_CASE(convolutions),
     TEST_CASE(data_files), TEST_CASE(checkpoints), TEST_CASE(failing_load_changes_nothing),
     TEST_CASE(huge_networks), TEST_CASE(huge_layers),
 };
