@@ -92,20 +92,21 @@
    alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
    says which level it needs. A prun_net fills all it can; your own network fills what it has.
 
-   MEASURES stand in one table, prun_measures: name, source, direction, what each needs. prun_measure
-   computes one from what prun_measure_begin made and what earlier ones found out. Where something
-   is missing or undefined the result is NaN with a status and a message that say why. Random ones
-   take a seed and return a standard error. They judge the function, so batch norms run in eval
-   mode; those flagged PRUN_FOLDABLE change on a copy with batch norms folded into the weights
+   MEASURES stand in one table, prun_measures: name, source, direction, what each needs.
+   prun_measure computes one from what prun_measure_begin made and earlier ones found out. Where
+   something is missing or undefined the result is NaN, with a status and a message that say why.
+   Random ones take a seed and return a standard error. Batch norms run in eval mode; measures
+   flagged PRUN_FOLDABLE change on a copy whose batch norms are folded into its weights
    (prun_net_copy), although the function does not.
 
    PERTURBATION draws noise by (seed, draw, weight): the same random numbers at every radius, so
    that curves are smooth and radii comparable.
 
    CURVATURE is that of the mean loss in eval mode with respect to the weights, unless asked
-   otherwise; in measures, that of 500 random samples unless more are asked for. Effective dimensionality comes in two forms, each also divided by the number of
-   parameters: as Maddox et al. compute it, from the Ritz values of 100 steps, and as an estimate
-   over the whole spectrum, with its errors.
+   otherwise; in measures, that of 500 random samples unless more are asked for. Effective
+   dimensionality comes in two forms, each also divided by the number of parameters: as Maddox et
+   al. compute it, from the Ritz values of 100 steps, and as an estimate over the whole spectrum,
+   with its errors.
 
    WEIGHTS ARE RESTORED bit by bit on every way out of a measure: success, failing callback,
    cancellation, lack of memory. Only functions that say so (prun_prune, prun_train) change them.
