@@ -296,6 +296,7 @@ def measure_command(options, path):
                 str(options.hessian_images)]
     command = [options.measure_program, "--checkpoint", path, "--arch", options.family,
                "--npy", options.out, "--csv", os.path.join(options.out, "measures.csv"),
+               "--images", str(options.measure_images),
                "--hessian-images", str(options.hessian_images)]
     for option, name in (("--initial", "initial.safetensors"), ("--history", "history.csv")):
         if os.path.exists(os.path.join(options.out, name)):
@@ -332,6 +333,8 @@ def main():
     parser.add_argument("--measure", choices=["all", "fast", "none"], default="all",
                         help="measures to compute; all take minutes, fast ones seconds")
     parser.add_argument("--measure-program", default=os.path.join("build", "measure"))
+    parser.add_argument("--measure-images", type=int, default=0,
+                        help="training images that measures are computed from; 0: all")
     parser.add_argument("--hessian-images", type=int, default=500,
                         help="images that the measures of curvature are computed from")
     options = parser.parse_args()
