@@ -10312,7 +10312,7 @@ static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
     const double z = r->b == 0 ? m->options.z : r->b == 1 ? 1.0 / 391.0 : m->options.weight_decay;
     const double per = r->a == 1 || r->a == 3 ? (double)m->weights : 1.0;
     const prun_spectrum *s = &m->spectrum;
-    prun_effective_dimension d;
+    prun_effective_dimension d = {0.0, 0.0, 0.0, {0.0, 0.0, 0.0, 0}, {0.0, 0.0, 0.0, 0}};
     char subset[64] = "";
     int64_t i;
     if (r->b == 2 && z == 0.0)
@@ -10321,7 +10321,6 @@ static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
     if (m->options.hessian_samples < m->objective->samples)
         snprintf(subset, sizeof subset, "over %lld of %lld samples",
                  (long long)m->options.hessian_samples, (long long)m->objective->samples);
-    prun__note(result, PRUN_OK, "%s", subset);
     if (r->a == 5) {
         result->value = m->trace.value;
         result->standard_error = m->trace.standard_error;
@@ -10334,10 +10333,12 @@ static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
         result->value = (r->a < 2 ? d.ritz : d.estimate.value) / per;
         result->standard_error =
             (r->a < 2 ? prun__ritz_deviation(s, z) : d.estimate.standard_error) / per;
-        if (r->a >= 2)
-            prun__note(result, PRUN_OK, "quadrature error %.2g%s%s",
-                       d.estimate.quadrature_error / per, subset[0] ? ", " : "", subset);
     }
+    if (r->a == 2 || r->a == 3)
+        prun__note(result, PRUN_OK, "quadrature error %.2g%s%s",
+                   d.estimate.quadrature_error / per, subset[0] ? ", " : "", subset);
+    else
+        prun__note(result, PRUN_OK, "%s", subset);
     if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
     return PRUN_OK;
 }

@@ -1316,6 +1316,7 @@ static void curvature_of_a_quadratic(void)
     }
     memset(&options, 0, sizeof options);
     options.z = -1;
+    options.hessian_samples = 5;
     options.hessian_probes = options.draws = 1;
     if (!CHECK_STATUS(prun_measure_begin(&o, &options, &m), PRUN_OK)) return;
     CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality"), &one) ==
