@@ -10,17 +10,9 @@
 
    Exit status: 0, 1 for a failure, 2 for a wrong command line or table.
 */
-#if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
-#define _POSIX_C_SOURCE 200809L /* mkdir */
-#endif
 #include "example.h"
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
-
-#if defined(__unix__) || defined(__APPLE__)
-#include <sys/stat.h>
-#define HAVE_MKDIR 1
-#endif
 
 typedef struct settings {
     const char *hyper, *seed_column, *target, *train, *test, *measures, *fit, *ignore;
@@ -1304,125 +1296,7 @@ static int write_csv(const evaluation *e)
 
 /* ---- SVG ----------------------------------------------------------------------------------- */
 
-#define SVG_FONT "font-family=\"Helvetica, Arial, sans-serif\""
-
-/* A text as SVG has it. */
-static void svg_text(FILE *file, double x, double y, const char *attributes, const char *text)
-{
-    fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
-    for (; *text != '\0'; text++) {
-        if (*text == '<')
-            fputs("&lt;", file);
-        else if (*text == '&')
-            fputs("&amp;", file);
-        else if ((unsigned char)*text >= 0x20)
-            fputc(*text, file);
-    }
-    fputs("</text>\n", file);
-}
-
-static FILE *svg_open(const evaluation *e, const char *name, double width, double height,
-                      ex_text *path)
-{
-    FILE *file;
-    char *at;
-
-    path->length = 0;
-    ex_text_add(path, "%s/", e->set.svg);
-    at = path->data + path->length;
-    ex_text_add(path, "%s.svg", name);
-    at = path->data + strlen(e->set.svg) + 1; /* the text may have moved */
-    for (; *at != '\0'; at++)
-        if (strchr("/\\:*?\"<>| ", *at) != NULL)
-            *at = '_';
-    file = fopen(path->data, "w");
-    if (file == NULL) {
-        fprintf(stderr, "error: %s: %s\n", path->data, strerror(errno));
-        return NULL;
-    }
-    fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-                  "viewBox=\"0 0 %.0f %.0f\" " SVG_FONT " font-size=\"13\">\n"
-                  "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
-            width, height, width, height);
-    return file;
-}
-
-static int svg_close(FILE *file, const char *path)
-{
-    int failed;
-
-    fputs("</svg>\n", file);
-    failed = ferror(file);
-    if (fclose(file) != 0 || failed) {
-        fprintf(stderr, "error: %s: cannot be written\n", path);
-        return EX_FAILED;
-    }
-    return 0;
-}
-
-/* An axis of a plot: values from low to high lie between two positions; ticks at multiples of a
-   round step. */
-typedef struct scale {
-    double low, high, from, to, step;
-} scale;
-
-static scale make_scale(const double *values, int64_t n, double from, double to)
-{
-    scale s;
-    double raw, unit;
-    int64_t i;
-
-    s.low = s.high = values[0];
-    for (i = 1; i < n; i++) {
-        s.low = values[i] < s.low ? values[i] : s.low;
-        s.high = values[i] > s.high ? values[i] : s.high;
-    }
-    raw = s.high - s.low;
-    if (!(raw > 0))
-        raw = fabs(s.low) > 0 ? fabs(s.low) : 1;
-    s.low -= 0.05 * raw;
-    s.high += 0.05 * raw;
-    raw = (s.high - s.low) / 5;
-    unit = pow(10, floor(log10(raw)));
-    s.step = raw / unit < 1.5 ? unit : raw / unit < 3.5 ? 2 * unit : raw / unit < 7.5 ? 5 * unit
-                                                                                      : 10 * unit;
-    s.from = from;
-    s.to = to;
-    return s;
-}
-
-static double place(const scale *s, double value)
-{
-    return s->from + (value - s->low) / (s->high - s->low) * (s->to - s->from);
-}
-
-static void svg_ticks(FILE *file, const scale *x, const scale *y)
-{
-    char text[40];
-    double v;
-
-    for (v = ceil(x->low / x->step) * x->step; v <= x->high; v += x->step) {
-        fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
-                place(x, v), y->from, place(x, v), y->to);
-        snprintf(text, sizeof text, "%.6g", fabs(v) < x->step / 2 ? 0.0 : v);
-        svg_text(file, place(x, v), y->from + 18, "text-anchor=\"middle\"", text);
-    }
-    for (v = ceil(y->low / y->step) * y->step; v <= y->high; v += y->step) {
-        fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
-                x->from, place(y, v), x->to, place(y, v));
-        snprintf(text, sizeof text, "%.6g", fabs(v) < y->step / 2 ? 0.0 : v);
-        svg_text(file, x->from - 8, place(y, v) + 4, "text-anchor=\"end\"", text);
-    }
-    fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
-                  "stroke=\"#444\"/>\n",
-            x->from, y->to, x->to - x->from, y->from - y->to);
-}
-
-/* Colours of the levels of the first hyperparameter that does not have too many. */
-static const char *const palette[6] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
-                                       "#56b4e9"};
-
-/* Its sorted levels; returns how many, 0 for more than six. */
+/* Sorted levels of a hyperparameter; returns how many, 0 for more than six. */
 static int levels_of(const double *values, int64_t n, double *levels)
 {
     int count = 0, k, at;
@@ -1442,58 +1316,58 @@ static int levels_of(const double *values, int64_t n, double *levels)
     return count;
 }
 
-static void svg_legend(const evaluation *e, FILE *file, int64_t axis, const double *levels,
-                       int count)
+/* Name of a level, as the table has it. */
+static void level_name(const evaluation *e, int64_t axis, double level, char *text, size_t size)
 {
     const int64_t column = prun_table_find(&e->table, e->axis_name[axis]);
-    char text[200];
     int64_t i;
-    int k;
 
-    for (k = 0; k < count; k++) {
-        for (i = 0; e->axis[axis][i] < levels[k] || e->axis[axis][i] > levels[k];)
-            i++;
-        snprintf(text, sizeof text, "%.60s %.60s", e->axis_name[axis],
-                 e->table.cells[i * e->table.columns + column]);
-        fprintf(file, "<circle cx=\"%d\" cy=\"%d\" r=\"4\" fill=\"%s\" fill-opacity=\"0.75\"/>\n",
-                575, 66 + 20 * k, palette[k]);
-        svg_text(file, 586, 70 + 20 * k, "", text);
-    }
+    for (i = 0; e->axis[axis][i] < level || e->axis[axis][i] > level;)
+        i++;
+    snprintf(text, size, "%.60s %.60s", e->axis_name[axis],
+             e->table.cells[i * e->table.columns + column]);
 }
 
-static int svg_scatter(const evaluation *e, const measure *m, ex_text *path)
+/* Coloured by the first hyperparameter that does not have too many levels: x and y are sorted by
+   them into `values`, room for 2 n. */
+static int svg_scatter(const evaluation *e, const measure *m, double *values)
 {
-    const scale x = make_scale(m->values, e->table.rows, 80, 560);
-    const scale y = make_scale(e->target, e->table.rows, 400, 50);
-    double levels[6];
-    char text[256];
-    int64_t i, axis;
+    const int64_t n = e->table.rows;
+    double levels[6], *x = values, *y = values + n;
+    char title[80], name[160], names[6][140];
+    ex_series series[6];
+    ex_plot plot;
+    int64_t i, axis, at = 0;
     int k, count = 0;
-    FILE *file;
 
-    snprintf(text, sizeof text, "scatter_%s", m->name);
-    file = svg_open(e, text, 720, 460, path);
-    if (file == NULL)
-        return EX_FAILED;
-    snprintf(text, sizeof text, "tau = %+.3f, n = %ld", m->kendall.tau_a, (long)e->table.rows);
-    svg_text(file, 80, 34, "font-size=\"14\"", text);
-    svg_ticks(file, &x, &y);
-    svg_text(file, 320, 446, "text-anchor=\"middle\" font-size=\"14\"", m->label);
-    svg_text(file, 18, 225,
-             "text-anchor=\"middle\" font-size=\"14\" transform=\"rotate(-90 18 225)\"",
-             e->target_text);
+    memset(series, 0, sizeof series);
+    memset(&plot, 0, sizeof plot);
     for (axis = 0; axis < e->axes.count && count == 0; axis++)
-        count = levels_of(e->axis[axis], e->table.rows, levels);
-    for (i = 0; i < e->table.rows; i++) {
-        for (k = 0; k < count && e->axis[axis - 1][i] > levels[k];)
-            k++;
-        fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" "
-                      "fill-opacity=\"0.75\"/>\n",
-                place(&x, m->values[i]), place(&y, e->target[i]), palette[k]);
+        count = levels_of(e->axis[axis], n, levels);
+    for (k = 0; k < count || k == 0; k++) {
+        series[k].x = x + at;
+        series[k].y = y + at;
+        series[k].colour = k;
+        for (i = 0; i < n; i++) {
+            if (count > 0 && (e->axis[axis - 1][i] < levels[k] || e->axis[axis - 1][i] > levels[k]))
+                continue;
+            x[at] = m->values[i];
+            y[at++] = e->target[i];
+            series[k].n++;
+        }
+        if (count == 0)
+            continue;
+        level_name(e, axis - 1, levels[k], names[k], sizeof names[k]);
+        series[k].name = names[k];
     }
-    if (count > 0)
-        svg_legend(e, file, axis - 1, levels, count);
-    return svg_close(file, path->data);
+    snprintf(title, sizeof title, "tau = %+.3f, n = %ld", m->kendall.tau_a, (long)n);
+    snprintf(name, sizeof name, "scatter_%s", m->name);
+    plot.title = title;
+    plot.x_label = m->label;
+    plot.y_label = e->target_text;
+    plot.series = series;
+    plot.count = count > 0 ? count : 1;
+    return ex_plots_write(e->set.svg, name, &plot, 1, 1, 720, 460);
 }
 
 /* A bar with its standard error; v in -1 .. 1. */
@@ -1519,7 +1393,7 @@ static void svg_panel(const evaluation *e, FILE *file, const measure *m, double 
     int64_t a;
     int tick;
 
-    svg_text(file, left, top + 16, "font-weight=\"bold\"", m->label);
+    ex_svg_text(file, left, top + 16, "font-weight=\"bold\"", m->label);
     for (tick = -2; tick <= 2; tick++) {
         const double y = middle - height * tick / 2;
         char text[16];
@@ -1527,7 +1401,7 @@ static void svg_panel(const evaluation *e, FILE *file, const measure *m, double 
         fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n",
                 left, y, left + width, y, tick == 0 ? "#444" : "#ddd");
         snprintf(text, sizeof text, "%g", tick / 2.0);
-        svg_text(file, left - 6, y + 4, "text-anchor=\"end\" font-size=\"11\"", text);
+        ex_svg_text(file, left - 6, y + 4, "text-anchor=\"end\" font-size=\"11\"", text);
     }
     for (a = 0; a < bars; a++) {
         const int mean = a == e->axes.count;
@@ -1537,7 +1411,7 @@ static void svg_panel(const evaluation *e, FILE *file, const measure *m, double 
 
         if (v == v)
             svg_bar(file, x, 0.6 * pitch, middle, height, v, error, mean ? "#d55e00" : "#0072b2");
-        svg_text(file, x + 0.3 * pitch, middle + height + 16,
+        ex_svg_text(file, x + 0.3 * pitch, middle + height + 16,
                  "text-anchor=\"middle\" font-size=\"11\"", mean ? "Psi" : e->axis_name[a]);
     }
 }
@@ -1545,13 +1419,13 @@ static void svg_panel(const evaluation *e, FILE *file, const measure *m, double 
 static int svg_psi(const evaluation *e, ex_text *path)
 {
     const int rows = (int)(e->count + 1) / 2;
-    FILE *file = svg_open(e, "psi", 820, 240.0 * rows + 40, path);
+    FILE *file = ex_svg_open(e->set.svg, "psi", 820, 240.0 * rows + 40, path);
     int shown = 0;
     size_t i;
 
     if (file == NULL)
         return EX_FAILED;
-    svg_text(file, 50, 24, "font-size=\"14\"",
+    ex_svg_text(file, 50, 24, "font-size=\"14\"",
              "Granulated Kendall psi per hyperparameter and their mean Psi, with standard errors");
     for (i = 0; i < e->count; i++) {
         if (e->measures[i].constant)
@@ -1559,29 +1433,27 @@ static int svg_psi(const evaluation *e, ex_text *path)
         svg_panel(e, file, &e->measures[i], 50 + 400 * (shown % 2), 40 + 240 * (shown / 2));
         shown++;
     }
-    return svg_close(file, path->data);
+    return ex_svg_close(file, path->data);
 }
 
 static int write_svg(const evaluation *e)
 {
     ex_text path = {NULL, 0, 0};
+    double *values;
     size_t i;
-    int status = 0;
+    int status;
 
     if (*e->set.svg == '\0')
         return 0;
-#ifdef HAVE_MKDIR
-    if (mkdir(e->set.svg, 0777) != 0 && errno != EEXIST) {
-        fprintf(stderr, "error: %s: %s\n", e->set.svg, strerror(errno));
-        return EX_FAILED;
-    }
-#endif
+    status = ex_directory(e->set.svg);
+    values = (double *)ex_allocate(2 * (size_t)e->table.rows, sizeof *values);
     for (i = 0; i < e->count && status == 0; i++)
         if (!e->measures[i].constant)
-            status = svg_scatter(e, &e->measures[i], &path);
+            status = svg_scatter(e, &e->measures[i], values);
     if (status == 0 && e->axes.count > 0)
         status = svg_psi(e, &path);
     ex_text_free(&path);
+    free(values);
     return status;
 }
 
