@@ -31,32 +31,11 @@
 
 /* ---- the machine --------------------------------------------------------------------------- */
 
-/* Name of the CPU as Linux tells it, else "unknown CPU". */
-static inline const char *bench_cpu(char *name, size_t size)
-{
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[256];
-
-    snprintf(name, size, "unknown CPU");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        const char *colon = strchr(line, ':');
-
-        if (strncmp(line, "model name", 10) != 0 || colon == NULL)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(name, size, "%s", colon + 1 + strspn(colon + 1, " "));
-        break;
-    }
-    if (file != NULL)
-        fclose(file);
-    return name;
-}
-
 static inline void bench_print_machine(void)
 {
     char cpu[128];
 
-    printf("cpu:       %s\n", bench_cpu(cpu, sizeof cpu));
+    printf("cpu:       %s\n", ex_cpu(cpu, sizeof cpu));
     printf("compiler:  %s\n", BENCH_COMPILER);
     printf("flags:     %s\n", BENCH_FLAGS);
     printf("version:   prunability.h %s\n", PRUNABILITY_VERSION);
@@ -70,7 +49,7 @@ static inline void bench_csv_machine(ex_csv *csv)
 {
     char cpu[128];
 
-    ex_csv_text(csv, bench_cpu(cpu, sizeof cpu));
+    ex_csv_text(csv, ex_cpu(cpu, sizeof cpu));
     ex_csv_text(csv, BENCH_COMPILER);
     ex_csv_text(csv, BENCH_FLAGS);
     ex_csv_text(csv, PRUNABILITY_VERSION);

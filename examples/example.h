@@ -1287,6 +1287,492 @@ static inline void ex_measure_print(ex_table *table)
     ex_table_free(table);
     printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
            "one.\nA measure that needs the result of another one costs nothing after it.\n");
+/* ---- studies: many models, one CSV row each ------------------------------------------------ */
+
+#define EX_DEMO 0
+#define EX_MINI 1
+#define EX_FULL 2
+
+/* What every study lets its user choose. */
+typedef struct ex_study_settings {
+    int demo, mini, full, preset; /* preset: EX_DEMO, ...; the flags that chose it */
+    int64_t jobs;
+    const char *out, *shard_text;
+    int64_t shard, shards; /* 1-based */
+    int collect, yes, quiet;
+} ex_study_settings;
+
+/* Entries of an option table for the settings `s`. */
+#define EX_STUDY_OPTIONS(s, directory) \
+    {"demo", EX_FLAG, &(s)->demo, NULL, 0, 0, "defaults for about a minute"}, \
+    {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for at most 30 minutes on two cores"}, \
+    {"full", EX_FLAG, &(s)->full, NULL, 0, 0, "the paper's settings; wants --data"}, \
+    {"out", EX_TEXT, &(s)->out, directory, 0, 0, \
+     "directory for rows, figures and report; a rerun goes on there"}, \
+    {"jobs", EX_INT, &(s)->jobs, "0", 0, 4096, "models at a time (OpenMP); 0: all cores"}, \
+    {"shard", EX_TEXT, &(s)->shard_text, "1/1", 0, 0, "i/n: train the i-th of n parts only"}, \
+    {"collect", EX_FLAG, &(s)->collect, NULL, 0, 0, "train nothing: evaluate the rows there are"}, \
+    {"yes", EX_FLAG, &(s)->yes, NULL, 0, 0, "do not ask before long work"}, \
+    {"quiet", EX_FLAG, &(s)->quiet, NULL, 0, 0, "no progress"}
+
+/* The preset that the command line asks for, before options are read: it decides their defaults.
+   Without one: mini. */
+static inline int ex_preset(int argc, char **argv)
+{
+    int i, preset = EX_MINI;
+
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        preset = strcmp(argv[i], "--demo") == 0   ? EX_DEMO
+                 : strcmp(argv[i], "--mini") == 0 ? EX_MINI
+                 : strcmp(argv[i], "--full") == 0 ? EX_FULL
+                                                  : preset;
+    return preset;
+}
+
+/* Call after ex_parse. Returns -1 to go on, otherwise the exit status. */
+static inline int ex_study_check(ex_study_settings *s)
+{
+    long long i = 0, n = 0;
+    char rest;
+
+    if (s->demo + s->mini + s->full > 1) {
+        fprintf(stderr, "error: --demo, --mini and --full exclude one another\n");
+        return EX_USAGE;
+    }
+    s->preset = s->demo ? EX_DEMO : s->full ? EX_FULL : EX_MINI;
+    if (sscanf(s->shard_text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 ||
+        i < 1 || i > n) {
+        fprintf(stderr, "error: --shard %s: not i/n with 1 <= i <= n\n", s->shard_text);
+        return EX_USAGE;
+    }
+    s->shard = i;
+    s->shards = n;
+    return -1;
+}
+
+/* Fill what is above the line, then: ex_study_open, ex_study_run, ex_study_close. The rows are in
+   `path` afterwards, sorted by model: read them with prun_table_read_csv. */
+typedef struct ex_study {
+    const ex_study_settings *set;
+    int64_t count;     /* models */
+    const char *names; /* columns "a,b,c"; the first `keys` say which model a row is */
+    int keys;
+    void *user;
+    /* Appends the key's cells; may be asked more than once. The key holds every setting that
+       changes a result. */
+    void (*key)(void *user, int64_t model, ex_csv *row);
+    /* Appends all other cells. Called by several threads at once; moves the progress bar by
+       ex_progress_add(&study->progress, ...), in all by work(). Non-zero: no row, after a message;
+       a rerun tries again. A model that diverged is a result and has a row. */
+    int (*run)(void *user, int64_t model, ex_csv *row);
+    double (*work)(void *user, int64_t model); /* in a unit proportional to time */
+    /* ---- set by the functions ---- */
+    ex_text path;
+    char **key_text, **row;  /* per model; row: without its end of line, NULL while there is none */
+    int64_t *order, to_do;   /* models of this shard without a row, expensive ones first */
+    double total, left;      /* work: of the shard, and what is not done */
+    ex_csv csv;
+    ex_progress progress;
+    int lock, failed;
+} ex_study;
+
+/* Cells gathered as text, in memory from malloc. */
+static inline char *ex__cells(ex_csv *csv)
+{
+    char *text;
+
+    ex_text_add(&csv->line, "%s", "");
+    text = csv->line.data;
+    memset(csv, 0, sizeof *csv);
+    return text;
+}
+
+/* A file's text, NULL where there is no such file. Returns the exit status. */
+static inline int ex__read_file(const char *path, char **text)
+{
+    FILE *file = fopen(path, "rb");
+    char *data = NULL;
+    size_t capacity = 0, length = 0, got;
+    int failed = file == NULL && errno != ENOENT;
+
+    while (file != NULL) {
+        data = (char *)ex_grow(data, &capacity, length + 65536, 1);
+        got = fread(data + length, 1, 65535, file);
+        length += got;
+        data[length] = '\0';
+        if (got > 0)
+            continue;
+        failed = ferror(file);
+        fclose(file);
+        file = NULL;
+    }
+    *text = data;
+    if (failed)
+        fprintf(stderr, "error: %s: cannot be read\n", path);
+    return failed ? EX_FAILED : 0;
+}
+
+/* The model whose key begins a row, -1: none. */
+static inline int64_t ex__row_model(const ex_study *s, const char *line)
+{
+    int64_t i;
+
+    for (i = 0; i < s->count; i++) {
+        const size_t length = strlen(s->key_text[i]);
+
+        if (strncmp(line, s->key_text[i], length) == 0 && line[length] == ',')
+            return i;
+    }
+    return -1;
+}
+
+/* Takes over the rows of an earlier run. Headers may repeat, so that files can be joined with cat;
+   of two rows of a model the first counts; a last line without its end was cut off by a kill. */
+static inline int ex__study_read(ex_study *s)
+{
+    char *data, *line;
+    long number = 1;
+    int status = ex__read_file(s->path.data, &data);
+
+    for (line = data; data != NULL && status == 0; number++) {
+        char *end = strchr(line, '\n');
+        int64_t model;
+
+        if (end == NULL)
+            break;
+        *end = '\0';
+        if (end > line && end[-1] == '\r')
+            end[-1] = '\0';
+        model = strcmp(line, s->names) == 0 ? -2 : ex__row_model(s, line);
+        if (model == -1 || (number == 1 && model != -2)) {
+            fprintf(stderr,
+                    number == 1 ? "error: %s: line %ld: other columns than those of this program"
+                                : "error: %s: line %ld: a model of other settings",
+                    s->path.data, number);
+            fprintf(stderr, "; give another --out, or the options of that run\n");
+            status = EX_USAGE;
+        } else if (model >= 0 && s->row[model] == NULL) {
+            s->row[model] = (char *)ex_allocate(strlen(line) + 1, 1);
+            strcpy(s->row[model], line);
+        }
+        line = end + 1;
+    }
+    free(data);
+    return status;
+}
+
+/* Puts the rows, in order of the models, in the place of the file. */
+static inline int ex__study_write(ex_study *s)
+{
+    ex_text path = {NULL, 0, 0};
+    FILE *file;
+    int64_t i;
+    int status = EX_FAILED;
+
+    ex_text_add(&path, "%s.tmp", s->path.data);
+    file = fopen(path.data, "wb");
+    if (file == NULL) {
+        fprintf(stderr, "error: %s: %s\n", path.data, strerror(errno));
+    } else {
+        fprintf(file, "%s\n", s->names);
+        for (i = 0; i < s->count; i++)
+            if (s->row[i] != NULL)
+                fprintf(file, "%s\n", s->row[i]);
+        status = ex_close(file, path.data);
+    }
+    if (status == 0)
+        status = ex_replace(path.data, s->path.data);
+    ex_text_free(&path);
+    return status;
+}
+
+/* Two programs that rewrite one file would lose rows. The system lets go of the lock when the
+   program ends, however it does. */
+static inline int ex__study_lock(ex_study *s)
+{
+    s->lock = -1;
+#ifdef EX_HAVE_ISATTY
+    {
+        ex_text path = {NULL, 0, 0};
+        struct flock lock;
+        int status = 0;
+
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        ex_text_add(&path, "%s.lock", s->path.data);
+        s->lock = open(path.data, O_RDWR | O_CREAT, 0666);
+        if (s->lock < 0) {
+            fprintf(stderr, "error: %s: %s\n", path.data, strerror(errno));
+            status = EX_FAILED;
+        } else if (fcntl(s->lock, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN)) {
+            fprintf(stderr, "error: %s: another run is writing it\n", s->path.data);
+            status = EX_FAILED;
+        }
+        ex_text_free(&path);
+        return status;
+    }
+#else
+    return 0;
+#endif
+}
+
+typedef struct ex__share {
+    int64_t model;
+    double work;
+} ex__share;
+
+static inline int ex__by_falling_work(const void *left, const void *right)
+{
+    const ex__share *a = (const ex__share *)left, *b = (const ex__share *)right;
+
+    if (a->work < b->work || a->work > b->work)
+        return a->work < b->work ? 1 : -1;
+    return a->model < b->model ? -1 : a->model > b->model;
+}
+
+/* Dealt out from the most expensive model on: shards get equal work, and a cheap model at the end
+   leaves no core waiting for long. */
+static inline void ex__study_deal(ex_study *s)
+{
+    ex__share *share = (ex__share *)ex_allocate((size_t)s->count, sizeof *share);
+    int64_t i;
+
+    for (i = 0; i < s->count; i++) {
+        share[i].model = i;
+        share[i].work = s->work(s->user, i);
+    }
+    qsort(share, (size_t)s->count, sizeof *share, ex__by_falling_work);
+    s->order = (int64_t *)ex_allocate((size_t)s->count, sizeof *s->order);
+    for (i = s->set->shard - 1; i < s->count; i += s->set->shards) {
+        s->total += share[i].work;
+        if (s->row[share[i].model] != NULL)
+            continue;
+        s->left += share[i].work;
+        s->order[s->to_do++] = share[i].model;
+    }
+    free(share);
+}
+
+/* Models at a time. */
+static inline int ex_jobs(const ex_study_settings *set)
+{
+#ifdef _OPENMP
+    return set->jobs > 0 ? (int)set->jobs : omp_get_max_threads();
+#else
+    if (set->jobs > 1)
+        fprintf(stderr, "note: built without OpenMP: one model at a time; shards use more cores\n");
+    return 1;
+#endif
+}
+
+/* Makes the directory, finds out what an earlier run has done, and leaves a file of whole rows.
+   The rows are in OUT/models.csv, those of a shard in OUT/models.IofN.csv. */
+static inline int ex_study_open(ex_study *s)
+{
+    ex_csv key;
+    int64_t i;
+    int status = ex_directory(s->set->out);
+
+    memset(&key, 0, sizeof key);
+    ex_text_add(&s->path, "%s/models", s->set->out);
+    if (s->set->shards > 1)
+        ex_text_add(&s->path, ".%ldof%ld", (long)s->set->shard, (long)s->set->shards);
+    ex_text_add(&s->path, ".csv");
+    s->lock = -1;
+    s->key_text = (char **)ex_allocate((size_t)s->count, sizeof *s->key_text);
+    s->row = (char **)ex_allocate((size_t)s->count, sizeof *s->row);
+    for (i = 0; i < s->count; i++) {
+        s->key(s->user, i, &key);
+        s->key_text[i] = ex__cells(&key);
+    }
+    if (status == 0)
+        status = ex__study_lock(s);
+    if (status == 0)
+        status = ex__study_read(s);
+    if (status == 0)
+        status = ex__study_write(s);
+    if (status == 0)
+        ex__study_deal(s);
+    return status;
+}
+
+/* One model: the row reaches the file in one piece as soon as it is complete. */
+static inline void ex__study_model(ex_study *s, int64_t model)
+{
+    ex_csv row;
+    int failed;
+
+    memset(&row, 0, sizeof row);
+    ex_text_add(&row.line, "%s", s->key_text[model]);
+    row.cells = s->keys;
+    failed = s->run(s->user, model, &row);
+#ifdef _OPENMP
+#pragma omp critical(ex_study)
+#endif
+    if (failed) {
+        s->failed++;
+    } else {
+        ex_text_add(&s->csv.line, "%s", row.line.data);
+        ex_csv_end_line(&s->csv);
+        s->row[model] = ex__cells(&row);
+    }
+    ex_text_free(&row.line);
+}
+
+/* Runs what is left of this shard. Returns the exit status; the rows there are stay. */
+static inline int ex_study_run(ex_study *s, const char *label)
+{
+    const int jobs = ex_jobs(s->set);
+    int64_t i;
+    int status;
+
+    if (s->set->collect || s->to_do == 0)
+        return 0;
+    status = ex_csv_open(&s->csv, s->path.data, 1);
+    if (status != 0)
+        return status;
+    ex_progress_start(&s->progress, label, s->left, s->set->quiet);
+    (void)jobs;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(dynamic, 1) num_threads(jobs)
+#endif
+    for (i = 0; i < s->to_do; i++)
+        ex__study_model(s, s->order[i]);
+    ex_progress_end(&s->progress);
+    status = ex_csv_close(&s->csv);
+    if (status == 0)
+        status = ex__study_write(s);
+    return status == 0 && s->failed > 0 ? EX_FAILED : status;
+}
+
+/* Models of the whole study that have no row yet. */
+static inline int64_t ex_study_missing(const ex_study *s)
+{
+    int64_t i, missing = 0;
+
+    for (i = 0; i < s->count; i++)
+        missing += s->row[i] == NULL;
+    return missing;
+}
+
+static inline void ex_study_close(ex_study *s)
+{
+    int64_t i;
+
+    for (i = 0; i < s->count && s->row != NULL; i++) {
+        free(s->row[i]);
+        free(s->key_text[i]);
+    }
+    free(s->row);
+    free(s->key_text);
+    free(s->order);
+    ex_text_free(&s->path);
+#ifdef EX_HAVE_ISATTY
+    if (s->lock >= 0)
+        close(s->lock);
+#endif
+}
+
+/* What lies ahead, and on a terminal the question whether to begin. seconds: of one core.
+   Returns -1 to go on, otherwise the exit status. */
+static inline int ex_study_cost(const ex_study *s, double seconds, double memory, double disk)
+{
+    const int jobs = ex_jobs(s->set);
+    const double models = (double)s->to_do;
+    const double at_once = models < jobs ? models : jobs;
+
+    printf("%ld models, of which %ld are left here: about %.3g hours with %d at a time (%.3g core "
+           "hours),\n%.3g GB of memory, %.3g GB of disk in %s\n",
+           (long)s->count, (long)s->to_do, seconds / 3600 / (at_once > 0 ? at_once : 1), jobs,
+           seconds / 3600, memory * at_once / 1e9, disk / 1e9, s->set->out);
+    fflush(stdout);
+#ifdef EX_HAVE_ISATTY
+    if (!s->set->yes && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+        char answer[16] = "";
+
+        printf("Begin? [y/N] ");
+        fflush(stdout);
+        if (fgets(answer, sizeof answer, stdin) == NULL || (*answer != 'y' && *answer != 'Y')) {
+            printf("Nothing was done.\n");
+            return 0;
+        }
+    }
+#endif
+    return -1;
+}
+
+/* ---- reports ------------------------------------------------------------------------------- */
+
+/* Name of the CPU, or "unknown CPU". */
+static inline const char *ex_cpu(char *name, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256];
+
+    snprintf(name, size, "unknown CPU");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        const char *colon = strchr(line, ':');
+
+        if (strncmp(line, "model name", 10) != 0 || colon == NULL)
+            continue;
+        snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+        break;
+    }
+    if (file != NULL)
+        fclose(file);
+    return name;
+}
+
+/* OUT/report.md with its title and how the run was made; NULL after a message. Close with
+   ex_close(file, path->data). */
+static inline FILE *ex_report_open(const char *out, const char *title, int argc, char **argv,
+                                   ex_text *path)
+{
+    char cpu[128];
+    FILE *file;
+    int i;
+
+    ex_path(path, out, "report", "md");
+    file = fopen(path->data, "w");
+    if (file == NULL) {
+        fprintf(stderr, "error: %s: %s\n", path->data, strerror(errno));
+        return NULL;
+    }
+    fprintf(file, "# %s\n\n    %s", title, argv[0]);
+    for (i = 1; i < argc; i++)
+        fprintf(file, " %s", argv[i]);
+    fprintf(file, "\n\nprunability.h %s, kernels %s, %s.\n", PRUNABILITY_VERSION, prun_isa(),
+            ex_cpu(cpu, sizeof cpu));
+    return file;
+}
+
+/* A table as Markdown has it. */
+static inline void ex_table_markdown(const ex_table *table, FILE *file)
+{
+    size_t i, k;
+
+    for (i = 0; i < table->count; i++) {
+        const char *cell = table->cells[i];
+
+        fputs(i % table->columns == 0 ? "| " : " ", file);
+        for (; *cell != '\0'; cell++)
+            fprintf(file, *cell == '|' ? "\\%c" : "%c", *cell);
+        fputs(" |", file);
+        if ((i + 1) % table->columns != 0)
+            continue;
+        fputs("\n", file);
+        if (i + 1 == table->columns) {
+            for (k = 0; k < table->columns; k++) {
+                int width, right;
+
+                ex__table_column(table, k, &width, &right);
+                fputs(right ? "| ---: " : "| --- ", file);
+            }
+            fputs("|\n", file);
+        }
+    }
+    fputs("\n", file);
 }
 
 #endif /* EXAMPLE_H_INCLUDED */
