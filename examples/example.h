@@ -1107,7 +1107,7 @@ static inline int ex_plots_write(const char *directory, const char *name, const 
 
 #define EX_DATA_DIRECTORY "examples/data"
 
-/* Zero fields: grey, as stored, all images, no normalization. */
+/* Zero fields: grey, as stored, all images, no normalization. CIFAR has its own channels and size. */
 typedef struct ex_data_request {
     const char *directory; /* EX_DATA_DIRECTORY: also looked for beside the program */
     const char *program;   /* argv[0] */
@@ -1118,18 +1118,24 @@ typedef struct ex_data_request {
 
 typedef struct ex_data {
     prun_images train, test;
+    const char *name; /* the naming scheme's: which data set this is, for tables */
 } ex_data;
 
 enum { EX_TRAIN_IMAGES, EX_TRAIN_LABELS, EX_TEST_IMAGES, EX_TEST_LABELS };
 
-/* File names: those shipped with the examples, then those of the MNIST family's authors. */
+/* File names: those shipped with the examples, those of the MNIST family's authors, and the binary
+   files of CIFAR-10 and CIFAR-100. */
+#define EX_DATA_SCHEMES 4
+
 static inline const char *ex__data_name(int scheme, int part)
 {
-    static const char *const names[2][4] = {
+    static const char *const names[EX_DATA_SCHEMES][4] = {
         {"fashion-mnist-train-images.idx3-ubyte", "fashion-mnist-train-labels.idx1-ubyte",
          "fashion-mnist-test-images.idx3-ubyte", "fashion-mnist-test-labels.idx1-ubyte"},
         {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-         "t10k-labels-idx1-ubyte"}};
+         "t10k-labels-idx1-ubyte"},
+        {"data_batch_1.bin", "data_batch_1.bin", "test_batch.bin", "test_batch.bin"},
+        {"train.bin", "train.bin", "test.bin", "test.bin"}};
 
     return names[scheme][part];
 }
@@ -1146,7 +1152,7 @@ static inline int ex__data_scheme(const char *directory)
     ex_text path = {NULL, 0, 0};
     int scheme;
 
-    for (scheme = 0; scheme < 2; scheme++) {
+    for (scheme = 0; scheme < EX_DATA_SCHEMES; scheme++) {
         FILE *file;
 
         ex__data_path(&path, directory, scheme, EX_TRAIN_IMAGES);
@@ -1157,7 +1163,7 @@ static inline int ex__data_scheme(const char *directory)
         }
     }
     ex_text_free(&path);
-    return scheme < 2 ? scheme : -1;
+    return scheme < EX_DATA_SCHEMES ? scheme : -1;
 }
 
 /* The directory to read. The default one is relative to the project root, but programs are also
@@ -1177,9 +1183,34 @@ static inline int ex__data_directory(const ex_data_request *request, ex_text *di
         scheme = ex__data_scheme(directory->data);
     }
     if (scheme < 0)
-        fprintf(stderr, "error: no %s in %s; see --data\n", ex__data_name(0, EX_TRAIN_IMAGES),
+        fprintf(stderr, "error: no %s, %s, %s or %s in %s; see --data\n",
+                ex__data_name(0, EX_TRAIN_IMAGES), ex__data_name(1, EX_TRAIN_IMAGES),
+                ex__data_name(2, EX_TRAIN_IMAGES), ex__data_name(3, EX_TRAIN_IMAGES),
                 request->directory);
     return scheme;
+}
+
+/* The five files of CIFAR-10's training set, or one file. */
+static inline prun_status ex__data_cifar(prun_context *context, const char *directory, int scheme,
+                                         int part, prun_images *images)
+{
+    const int64_t count = scheme == 2 && part == EX_TRAIN_IMAGES ? 5 : 1;
+    ex_text path[5];
+    const char *paths[5];
+    prun_status status;
+    int64_t i;
+
+    memset(path, 0, sizeof path);
+    for (i = 0; i < count; i++) {
+        ex__data_path(&path[i], directory, scheme, part);
+        if (count > 1)
+            path[i].data[path[i].length - 5] = (char)('1' + i);
+        paths[i] = path[i].data;
+    }
+    status = prun_load_cifar(context, paths, count, scheme == 2 ? 10 : 100, images);
+    for (i = 0; i < count; i++)
+        ex_text_free(&path[i]);
+    return status;
 }
 
 /* Reads one of the two sets (first part: EX_TRAIN_IMAGES or EX_TEST_IMAGES), cut to `limit`. */
@@ -1195,7 +1226,9 @@ static inline int ex__data_set(prun_context *context, const ex_data_request *req
     options.pad_to = request->pad_to;
     ex__data_path(&image_path, directory, scheme, part);
     ex__data_path(&label_path, directory, scheme, part + 1);
-    status = prun_load_idx(context, image_path.data, label_path.data, &options, images);
+    status = scheme >= 2
+                 ? ex__data_cifar(context, directory, scheme, part, images)
+                 : prun_load_idx(context, image_path.data, label_path.data, &options, images);
     ex_text_free(&image_path);
     ex_text_free(&label_path);
     if (status != PRUN_OK)
@@ -1235,6 +1268,8 @@ static inline int ex__normalize(prun_context *context, prun_normalization normal
 static inline int ex_load_data(prun_context *context, const ex_data_request *request,
                                ex_data *data)
 {
+    static const char *const labels[EX_DATA_SCHEMES] = {"fashion-mnist", "idx", "cifar10",
+                                                        "cifar100"};
     ex_text directory = {NULL, 0, 0};
     int scheme = ex__data_directory(request, &directory);
     int status = scheme < 0 ? EX_FAILED : 0;
@@ -1250,6 +1285,8 @@ static inline int ex_load_data(prun_context *context, const ex_data_request *req
         status = ex__normalize(context, request->normalization, data);
     if (status != 0)
         ex_free_data(data);
+    else
+        data->name = labels[scheme];
     ex_text_free(&directory);
     return status;
 }
@@ -1700,6 +1737,151 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
     }
 #endif
     return -1;
+}
+
+/* ---- training that survives a kill --------------------------------------------------------- */
+
+/* What ex_train keeps, and where; zero fields: nothing. */
+typedef struct ex_keep {
+    const char *path;      /* of the checkpoint, without extension */
+    const char *id;        /* names all settings: a checkpoint of other ones is not used */
+    int64_t every;         /* epochs from one checkpoint to the next; 0: none */
+    ex_progress *progress; /* moved by `work` per epoch */
+    double work;
+} ex_keep;
+
+/* The epochs so far, which the library's checkpoint does not hold. Written before it, so that they
+   never lag behind. */
+static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n)
+{
+    ex_text path = {NULL, 0, 0}, temporary = {NULL, 0, 0};
+    FILE *file;
+    int64_t i;
+    int status = EX_FAILED;
+
+    ex_text_add(&path, "%s.history", keep->path);
+    ex_text_add(&temporary, "%s.tmp", path.data);
+    file = fopen(temporary.data, "wb");
+    if (file == NULL) {
+        fprintf(stderr, "error: %s: %s\n", temporary.data, strerror(errno));
+    } else {
+        fprintf(file, "%s\n", keep->id);
+        for (i = 0; i < n; i++)
+            fprintf(file, "%lld %lld %.17g %.17g %.17g %.17g %lld %.17g\n",
+                    (long long)history[i].epoch, (long long)history[i].epochs,
+                    history[i].learning_rate, history[i].loss, history[i].error,
+                    history[i].evaluated_loss, (long long)history[i].steps,
+                    history[i].gradient_noise);
+        status = ex_close(file, temporary.data);
+    }
+    if (status == 0)
+        status = ex_replace(temporary.data, path.data);
+    ex_text_free(&path);
+    ex_text_free(&temporary);
+    return status;
+}
+
+/* How many epochs of this training are on file, at most `epochs`. */
+static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs)
+{
+    ex_text path = {NULL, 0, 0};
+    char *text = NULL, *line;
+    const size_t id = strlen(keep->id);
+    int64_t n = 0;
+
+    ex_text_add(&path, "%s.history", keep->path);
+    if (ex__read_file(path.data, &text) == 0 && text != NULL && strncmp(text, keep->id, id) == 0 &&
+        text[id] == '\n') {
+        for (line = text + id + 1; n < epochs; n++) {
+            prun_epoch *e = &history[n];
+            long long epoch, all, steps;
+
+            if (sscanf(line, "%lld %lld %lf %lf %lf %lf %lld %lf", &epoch, &all,
+                       &e->learning_rate, &e->loss, &e->error, &e->evaluated_loss, &steps,
+                       &e->gradient_noise) != 8 || epoch != n + 1)
+                break;
+            e->epoch = epoch;
+            e->epochs = all;
+            e->steps = steps;
+            line = strchr(line, '\n');
+            if (line == NULL)
+                break;
+            line++;
+        }
+    }
+    free(text);
+    ex_text_free(&path);
+    return n;
+}
+
+/* Goes on from a checkpoint where a usable one is: the net stays as it is otherwise. */
+static inline void ex__train_resume(prun_trainer *trainer, const ex_keep *keep, const char *path,
+                                    prun_epoch *history, int64_t epochs)
+{
+    const int64_t known = ex__history_read(keep, history, epochs);
+    prun_context context;
+    prun_safetensors *file = NULL;
+    FILE *there = known > 0 ? fopen(path, "rb") : NULL;
+
+    if (there == NULL)
+        return;
+    fclose(there);
+    memset(&context, 0, sizeof context);
+    if (prun_safetensors_open(&context, path, &file) != PRUN_OK)
+        return;
+    if (prun_trainer_load(trainer, file) != PRUN_OK || prun_trainer_epochs(trainer) > known)
+        fprintf(stderr, "note: %s cannot be used; training starts anew\n", path);
+    prun_safetensors_close(file);
+}
+
+/* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
+   goes on from there. history: one entry per epoch. */
+static inline prun_status ex_train(prun_net *net, const prun_images *images,
+                                   const prun_train_options *recipe, const ex_keep *keep,
+                                   prun_epoch *history)
+{
+    const prun_train_options resolved = prun_train_resolved(recipe);
+    prun_trainer *trainer = NULL;
+    ex_text path = {NULL, 0, 0};
+    prun_status status = prun_trainer_create(net, images, recipe, &trainer);
+    int64_t done = 0;
+
+    if (status == PRUN_OK && keep->every > 0) {
+        ex_text_add(&path, "%s.safetensors", keep->path);
+        ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
+        done = prun_trainer_epochs(trainer);
+        if (keep->progress != NULL)
+            ex_progress_add(keep->progress, keep->work * (double)done);
+    }
+    while (status == PRUN_OK && done < resolved.epochs) {
+        status = prun_trainer_epoch(trainer, &history[done]);
+        if (status != PRUN_OK)
+            break;
+        done++;
+        if (keep->progress != NULL)
+            ex_progress_add(keep->progress, keep->work);
+        if (keep->every > 0 && done % keep->every == 0 && done < resolved.epochs &&
+            ex__history_write(keep, history, done) == 0)
+            status = prun_trainer_save(trainer, path.data);
+    }
+    prun_trainer_free(trainer);
+    ex_text_free(&path);
+    return status;
+}
+
+/* Removes what ex_train kept; call when the model's row is written or about to be. */
+static inline void ex_train_forget(const ex_keep *keep)
+{
+    ex_text path = {NULL, 0, 0};
+
+    if (keep->every == 0)
+        return;
+    ex_text_add(&path, "%s.safetensors", keep->path);
+    remove(path.data);
+    path.length = 0;
+    ex_text_add(&path, "%s.history", keep->path);
+    remove(path.data);
+    ex_text_free(&path);
 }
 
 /* ---- reports ------------------------------------------------------------------------------- */
