@@ -1,102 +1,104 @@
-/* demogen.c - the paper's first experiment (5.4.1, A.3): which measure follows the gap?
+/* demogen.c - the paper's first experiment (5.4.1, A.3, Tables 1 to 3): what follows the gap?
 
    Trains a grid of Network in Network models that differ in width, depth, dropout, L2 penalty,
-   augmentation and seed, measures each, and prints how well every measure ranks them by their
-   generalization gap (test error minus train error): Kendall's tau. One model per thread; the
-   results do not depend on the number of threads.
+   augmentation and seed, measures each, and finds out how well every measure follows their
+   generalization gap, test error minus train error. One model per thread; the results do not depend
+   on the number of threads, on shards, or on how often the program was killed and started again.
 
-       cc -O2 -fopenmp examples/demogen.c -lm -o demogen && ./demogen
-       ./demogen --preset full --data DIR --csv full.csv         (the paper's grid: a cluster job)
+       cc -O2 -fopenmp examples/demogen.c -lm -o demogen && ./demogen --demo
+       ./demogen                                  324 small models: half an hour on two cores
+       ./demogen --full --data CIFAR10_DIRECTORY  the paper's 324 models: a cluster job, see cluster/
 */
 #include "example.h"
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
-/* Work of one prunability search in forward passes over the training set; only the progress bar's
-   guess of the time left depends on it. */
-#define SEARCH_PASSES 8
+/* Work of measuring in forward passes over the training set, per search: what the progress bar and
+   the estimate of the cost assume. */
+#define SEARCH_PASSES 12
 
-typedef enum measure {
-    MAGNITUDE,
-    RANDOM,
-    TRAIN_LOSS,
-    FROBENIUS,
-    PARAMETERS,
-    SOTL,
-    INVERSE_WIDTH,
-    MEASURES
-} measure;
+enum { WIDTH, DEPTH, DROPOUT, L2, AUGMENT, AXES };
+static const char *const axis_names[AXES] = {"width", "depth", "dropout", "l2", "augment"};
 
-static const char *const measure_names[MEASURES] = {
-    "prunability (magnitude)", "prunability (random)", "train loss", "sum of Frobenius norms",
-    "parameter count", "sum of train losses (negated)", "1 / width (trivial baseline)"};
+#define KEYS 17
+#define KEY_NAMES \
+    "width,depth,dropout,l2,augment,seed,data,epochs,batch,lr,momentum,lr_step,train_images," \
+    "test_images,repetitions,draws,beta"
+
+/* Results that the library's table of measures does not give, in the order of the columns. */
+enum { TRAIN_LOSS, TEST_LOSS, TRAIN_ERROR, TEST_ERROR, GAP, PRUNED_PARAMETERS, PRUNED_NORMS,
+       DROPOUT_BOUND, EVALUATED_LOSSES, BETAS };
+static const char *const own_names[BETAS] = {
+    "train_loss", "test_loss", "train_error", "test_error", "gap", "pruned_parameters",
+    "sum_of_two_norms_pruned", "dropout_bound", "sum_of_evaluated_losses"};
+
+#define MAX_COLUMNS 160
 
 typedef struct settings {
-    ex_choice preset;
+    ex_study_settings study;
     ex_ints width, depth, augment, seeds;
     ex_reals dropout, l2, beta;
-    int64_t epochs, batch, lr_step, images, test_images, repetitions, jobs;
+    ex_choice measures;
+    int64_t epochs, batch, lr_step, images, test_images, repetitions, draws, checkpoint, resamples;
     double lr, momentum;
-    const char *data, *csv;
-    int quiet;
+    const char *data;
 } settings;
 
 typedef struct model {
-    int64_t width, depth, augment, seed;
-    double dropout, l2;
+    double axis[AXES];
+    int64_t seed;
     double cost; /* multiplications of one forward pass of one image */
-    prun_status status;
-    char message[256]; /* why status is not PRUN_OK */
-    double train_loss, train_error, test_loss, test_error, gap, seconds;
-    double magnitude[PRUN_MAX_BETAS], random[PRUN_MAX_BETAS];
-    double measure[MEASURES];
 } model;
 
 typedef struct study {
     settings set;
+    ex_study rows;
     ex_data data;
     model *models;
-    int count;
-    ex_csv csv;
-    ex_progress progress;
+    int main_beta;                   /* the one that tables and derived measures use */
+    char names[MAX_COLUMNS][64];     /* of the results */
+    int32_t number[MAX_COLUMNS];     /* of the library's measure, -1: own */
+    int columns;
+    ex_text header, beta_text;
 } study;
 
 /* ---- the grid ------------------------------------------------------------------------------ */
 
 /* Which of `count` values a running number stands for; the number then counts the axes left. */
-static int axis(int *number, int count)
+static int axis(int64_t *number, int count)
 {
-    int position = *number % count;
+    const int position = (int)(*number % count);
 
     *number /= count;
     return position;
 }
 
-static double forward_cost(int64_t width, int64_t depth)
+static double forward_cost(double width, double depth)
 {
-    double c = (double)width, input = 1, positions = 16 * 16, sum = 0;
-    int64_t block;
+    double input = 1, positions = 16 * 16, sum = 0;
+    int block;
 
     for (block = 0; block < depth; block++) {
-        sum += positions * (9 * input * c + 2 * c * c);
-        input = c;
+        sum += positions * (9 * input * width + 2 * width * width);
+        input = width;
         positions /= 4;
     }
     return sum;
 }
 
-static model grid_model(const settings *set, int number)
+/* Numbered so that the seed changes fastest and the width slowest. */
+static model grid_model(const settings *set, int64_t number)
 {
     model m;
 
     memset(&m, 0, sizeof m);
     m.seed = set->seeds.value[axis(&number, set->seeds.count)];
-    m.augment = set->augment.value[axis(&number, set->augment.count)];
-    m.l2 = set->l2.value[axis(&number, set->l2.count)];
-    m.dropout = set->dropout.value[axis(&number, set->dropout.count)];
-    m.depth = set->depth.value[axis(&number, set->depth.count)];
-    m.width = set->width.value[axis(&number, set->width.count)];
-    m.cost = forward_cost(m.width, m.depth);
+    m.axis[AUGMENT] = (double)set->augment.value[axis(&number, set->augment.count)];
+    m.axis[L2] = set->l2.value[axis(&number, set->l2.count)];
+    m.axis[DROPOUT] = set->dropout.value[axis(&number, set->dropout.count)];
+    m.axis[DEPTH] = (double)set->depth.value[axis(&number, set->depth.count)];
+    m.axis[WIDTH] = (double)set->width.value[axis(&number, set->width.count)];
+    m.cost = forward_cost(m.axis[WIDTH], m.axis[DEPTH]);
     return m;
 }
 
@@ -108,432 +110,1238 @@ static int compare(double a, double b)
 static int by_configuration(const void *left, const void *right)
 {
     const model *a = (const model *)left, *b = (const model *)right;
-    int order = compare((double)a->width, (double)b->width);
+    int k, order = 0;
 
-    if (order == 0) order = compare((double)a->depth, (double)b->depth);
-    if (order == 0) order = compare(a->dropout, b->dropout);
-    if (order == 0) order = compare(a->l2, b->l2);
-    if (order == 0) order = compare((double)a->augment, (double)b->augment);
-    if (order == 0) order = compare((double)a->seed, (double)b->seed);
-    return order;
-}
-
-static int by_falling_cost(const void *left, const void *right)
-{
-    const model *a = *(model *const *)left, *b = *(model *const *)right;
-    int order = compare(b->cost, a->cost);
-
-    return order != 0 ? order : compare((double)(a - b), 0);
+    for (k = 0; k < AXES && order == 0; k++)
+        order = compare(a->axis[k], b->axis[k]);
+    return order != 0 ? order : compare((double)a->seed, (double)b->seed);
 }
 
 static int make_grid(study *s)
 {
     const settings *set = &s->set;
-    double count = (double)set->width.count * set->depth.count * set->dropout.count *
-                   set->l2.count * set->augment.count * set->seeds.count;
-    int i;
+    const double count = (double)set->width.count * set->depth.count * set->dropout.count *
+                         set->l2.count * set->augment.count * set->seeds.count;
+    int64_t i;
 
-    if (count > 1e6) {
+    if (count > 1e5) {
         fprintf(stderr, "error: a grid of %.0f models is too large\n", count);
         return EX_USAGE;
     }
-    s->count = (int)count;
-    s->models = (model *)ex_allocate((size_t)s->count, sizeof *s->models);
-    for (i = 0; i < s->count; i++)
+    s->rows.count = (int64_t)count;
+    s->models = (model *)ex_allocate((size_t)count, sizeof *s->models);
+    for (i = 0; i < s->rows.count; i++)
         s->models[i] = grid_model(set, i);
-    qsort(s->models, (size_t)s->count, sizeof *s->models, by_configuration);
+    qsort(s->models, (size_t)count, sizeof *s->models, by_configuration);
     return 0;
+}
+
+/* ---- columns ------------------------------------------------------------------------------- */
+
+static void add_column(study *s, int32_t number, const char *name)
+{
+    snprintf(s->names[s->columns], sizeof s->names[0], "%s", name);
+    s->number[s->columns++] = number;
+}
+
+static int is_own(const char *name)
+{
+    int k;
+
+    for (k = 0; k < BETAS; k++)
+        if (strcmp(own_names[k], name) == 0)
+            return 1;
+    return strcmp(name, "prunability") == 0 || strcmp(name, "prunability_random") == 0;
+}
+
+/* The paper's measures, or those and all that need no search, or all. */
+static int is_wanted(const study *s, const prun_measure_info *info)
+{
+    const int paper = strncmp(info->source, "Kuhn", 4) == 0 ||
+                      strcmp(info->source, "Jiang 2019") == 0;
+
+    if (is_own(info->name))
+        return 0;
+    if (s->set.measures.value == 2)
+        return 1;
+    if (strcmp(info->name, "perturbation_flatness") == 0)
+        return 1;
+    return !(info->needs & PRUN_SLOW) && (paper || s->set.measures.value == 1);
+}
+
+/* Prunability has a column per beta, all of one search; what derives from it uses 0.1, or the first
+   where that is not among them. */
+static void make_columns(study *s)
+{
+    static const char *const kinds[2] = {"magnitude", "random"};
+    const ex_reals *beta = &s->set.beta;
+    int32_t i, count;
+    const prun_measure_info *info = prun_measures(&count);
+    char name[64];
+    int k, b;
+
+    for (b = 0; b < beta->count; b++) {
+        if (fabs(beta->value[b] - 0.1) < 1e-12)
+            s->main_beta = b;
+        ex_text_add(&s->beta_text, "%s%g", b > 0 ? " " : "", beta->value[b]);
+    }
+    for (k = 0; k < BETAS; k++)
+        add_column(s, -1, own_names[k]);
+    for (k = 0; k < 2; k++)
+        for (b = 0; b < beta->count; b++) {
+            snprintf(name, sizeof name, "prunability_%s_%g", kinds[k], beta->value[b]);
+            add_column(s, -1, name);
+        }
+    for (i = 0; i < count; i++)
+        if (is_wanted(s, &info[i]) && s->columns < MAX_COLUMNS)
+            add_column(s, i, info[i].name);
+    ex_text_add(&s->header, "%s", KEY_NAMES);
+    for (k = 0; k < s->columns; k++)
+        ex_text_add(&s->header, ",%s", s->names[k]);
+    ex_text_add(&s->header, ",seconds_training,seconds_measuring,status,version,isa");
+    s->rows.names = s->header.data;
+}
+
+static void write_key(void *user, int64_t number, ex_csv *row)
+{
+    const study *s = (const study *)user;
+    const settings *set = &s->set;
+    const model *m = &s->models[number];
+    const double tail[] = {(double)set->epochs, (double)set->batch, set->lr, set->momentum,
+                           (double)set->lr_step, (double)s->data.train.count,
+                           (double)s->data.test.count, (double)set->repetitions,
+                           (double)set->draws};
+    size_t k;
+
+    for (k = 0; k < AXES; k++)
+        ex_csv_number(row, m->axis[k]);
+    ex_csv_number(row, (double)m->seed);
+    ex_csv_text(row, s->data.name);
+    for (k = 0; k < sizeof tail / sizeof *tail; k++)
+        ex_csv_number(row, tail[k]);
+    ex_csv_text(row, s->beta_text.data);
 }
 
 /* ---- one model ----------------------------------------------------------------------------- */
 
-typedef struct epoch_share {
-    ex_progress *progress;
-    double amount;
-} epoch_share;
-
-static int count_epoch(void *user, const prun_epoch *epoch)
+static double epoch_work(const study *s, const model *m)
 {
-    const epoch_share *share = (const epoch_share *)user;
-
-    (void)epoch;
-    ex_progress_add(share->progress, share->amount);
-    return 0;
+    return 4 * m->cost * (double)s->data.train.count; /* forward, twice that back, evaluation */
 }
 
-static double training_work(const study *s, const model *m)
+/* Searches: magnitude, each permutation, flatness, which draws. */
+static double search_work(const study *s, const model *m)
 {
-    return 3 * m->cost * (double)s->data.train.count; /* an epoch: forward, and twice that back */
+    return SEARCH_PASSES * m->cost * (double)s->data.train.count;
 }
 
-static double search_work(const study *s, const model *m, int64_t repetitions)
+static double model_work(void *user, int64_t number)
 {
-    return SEARCH_PASSES * m->cost * (double)s->data.train.count * (double)repetitions;
+    const study *s = (const study *)user;
+    const model *m = &s->models[number];
+
+    return epoch_work(s, m) * (double)s->set.epochs +
+           search_work(s, m) * (double)(1 + s->set.repetitions + s->set.draws);
 }
 
-static prun_status train_model(study *s, prun_net *net, model *m)
+/* A model on its way to a row. */
+typedef struct run {
+    study *s;
+    const model *m;
+    prun_context context;
+    prun_net *net, *start; /* start: before training */
+    prun_epoch *history;
+    prun_objective objective;
+    prun_net_data data;
+    double result[MAX_COLUMNS];
+} run;
+
+static void recipe_of(const study *s, const model *m, prun_train_options *recipe)
 {
     const settings *set = &s->set;
-    epoch_share share;
-    prun_train_options recipe;
-    prun_epoch *history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *history);
-    prun_status status;
 
-    share.progress = &s->progress;
-    share.amount = training_work(s, m);
-    memset(&recipe, 0, sizeof recipe);
-    recipe.epochs = set->epochs;
-    recipe.batch = set->batch;
-    recipe.learning_rate = set->lr;
-    recipe.momentum = set->momentum > 0 ? set->momentum : -1; /* the library's 0 is its default */
-    recipe.weight_decay = m->l2;
-    recipe.decay = PRUN_DECAY_WEIGHTS;
-    recipe.schedule = PRUN_SCHEDULE_STEP;
-    recipe.schedule_epochs = set->lr_step;
-    recipe.augment.crop_padding = m->augment ? 4 : 0;
-    recipe.augment.flip = m->augment ? 1 : 0;
-    recipe.seed = (uint64_t)m->seed;
-    recipe.on_epoch = count_epoch;
-    recipe.user = &share;
-    status = prun_train(net, &s->data.train, &recipe, history);
+    memset(recipe, 0, sizeof *recipe);
+    recipe->epochs = set->epochs;
+    recipe->batch = set->batch;
+    recipe->learning_rate = set->lr;
+    recipe->momentum = set->momentum > 0 ? set->momentum : -1; /* the library's 0 is its default */
+    recipe->weight_decay = m->axis[L2];
+    recipe->decay = PRUN_DECAY_WEIGHTS;
+    recipe->schedule = PRUN_SCHEDULE_STEP;
+    recipe->schedule_epochs = set->lr_step;
+    recipe->augment.crop_padding = m->axis[AUGMENT] > 0 ? 4 : 0;
+    recipe->augment.flip = m->axis[AUGMENT] > 0;
+    recipe->seed = (uint64_t)m->seed;
+    recipe->evaluate = 1;
+    recipe->noise_pairs = set->measures.value > 0 ? 8 : 0;
+}
+
+static prun_status build(const study *s, const model *m, prun_context *context, prun_net **net)
+{
+    prun_arch arch;
+
+    memset(&arch, 0, sizeof arch);
+    arch.family = PRUN_NIN;
+    arch.width = (int64_t)m->axis[WIDTH];
+    arch.depth = (int64_t)m->axis[DEPTH];
+    arch.channels = s->data.train.channels;
+    arch.height = s->data.train.height;
+    arch.width_pixels = s->data.train.width;
+    arch.classes = s->data.train.classes;
+    arch.dropout = m->axis[DROPOUT];
+    arch.seed = (uint64_t)m->seed;
+    return prun_net_nin(context, &arch, net);
+}
+
+static void keep_of(study *s, int64_t number, ex_text *path, ex_keep *keep)
+{
+    memset(keep, 0, sizeof *keep);
+    ex_text_add(path, "%s/checkpoints/model%ld", s->set.study.out, (long)number);
+    keep->path = path->data;
+    keep->id = s->rows.key_text[number];
+    keep->every = s->set.checkpoint;
+    keep->progress = &s->rows.progress;
+    keep->work = epoch_work(s, &s->models[number]);
+}
+
+static void forget(void *user, int64_t number)
+{
+    ex_text path = {NULL, 0, 0};
+    ex_keep keep;
+
+    keep_of((study *)user, number, &path, &keep);
+    ex_train_forget(&keep);
+    ex_text_free(&path);
+}
+
+static prun_status train_model(run *r, int64_t number)
+{
+    prun_train_options recipe;
+    ex_text path = {NULL, 0, 0};
+    ex_keep keep;
+    double sum = 0;
+    int64_t i;
+    prun_status status = build(r->s, r->m, &r->context, &r->net);
+
     if (status == PRUN_OK)
-        m->measure[SOTL] = prun_sum_of_train_losses(history, set->epochs);
-    free(history);
+        status = prun_net_copy(r->net, 0, &r->start);
+    recipe_of(r->s, r->m, &recipe);
+    keep_of(r->s, number, &path, &keep);
+    if (status == PRUN_OK)
+        status = ex_train(r->net, &r->s->data.train, &recipe, &keep, r->history);
+    for (i = 0; i < recipe.epochs; i++)
+        sum += r->history[i].evaluated_loss;
+    r->result[EVALUATED_LOSSES] = -sum;
+    ex_text_free(&path);
     return status;
 }
 
 static prun_status evaluate(prun_net *net, const prun_images *images, double *loss, double *error)
 {
-    double sum = 0, n = (double)images->count;
+    double sum = 0;
     int64_t errors = 0;
     prun_status status = prun_net_loss(net, images, NULL, images->count, NULL, &sum, &errors);
 
-    *loss = sum / n;
-    *error = (double)errors / n;
+    *loss = sum / (double)images->count;
+    *error = (double)errors / (double)images->count;
     return status == PRUN_OK && !isfinite(*loss) ? PRUN_ERR_NONFINITE : status;
 }
 
-static prun_status search(study *s, const prun_objective *objective, prun_prune_method method,
-                          model *m, double *kept)
+/* One search for all betas. kept: a fraction per beta. */
+static prun_status search(run *r, prun_prune_method method, double *kept,
+                          prun_prunability *result)
 {
-    const settings *set = &s->set;
+    const settings *set = &r->s->set;
     prun_prune_options options;
-    prun_prunability result;
     prun_status status;
     int i;
 
     memset(&options, 0, sizeof options);
     options.method = method;
     options.repetitions = set->repetitions;
-    options.seed = (uint64_t)m->seed;
+    options.seed = (uint64_t)r->m->seed;
     options.betas = set->beta.count;
     for (i = 0; i < set->beta.count; i++)
         options.beta[i] = set->beta.value[i];
-    status = prun_prunability_search(objective, &options, &result);
+    status = prun_prunability_search(&r->objective, &options, result);
     for (i = 0; status == PRUN_OK && i < set->beta.count; i++)
-        kept[i] = result.answer[i].kept_fraction;
-    ex_progress_add(&s->progress,
-                    search_work(s, m, method == PRUN_RANDOM ? set->repetitions : 1));
+        kept[i] = result->answer[i].kept_fraction;
+    ex_progress_add(&r->s->rows.progress, search_work(r->s, r->m) *
+                                              (double)(method == PRUN_RANDOM ? set->repetitions
+                                                                             : 1));
     return status;
 }
 
-static prun_status measure_model(study *s, prun_net *net, model *m)
+/* Norms of what is left after pruning, on a copy. */
+static prun_status pruned_norms(run *r, double kept, double *value)
 {
+    prun_net *copy = NULL;
     prun_net_data data;
     prun_objective objective;
-    int64_t tensors;
-    const prun_tensor *tensor = prun_net_tensors(net, &tensors);
-    prun_status status = evaluate(net, &s->data.train, &m->train_loss, &m->train_error);
+    int64_t i;
+    prun_status status = prun_net_copy(r->net, 0, &copy);
 
-    if (status == PRUN_OK)
-        status = evaluate(net, &s->data.test, &m->test_loss, &m->test_error);
-    data.net = net;
-    data.images = &s->data.train;
+    data.net = copy;
+    data.images = r->data.images;
     if (status == PRUN_OK)
         status = prun_net_objective(&data, &objective);
     if (status == PRUN_OK)
-        status = search(s, &objective, PRUN_MAGNITUDE, m, m->magnitude);
+        status = prun_prune(&objective, NULL, kept, NULL);
+    *value = 0;
+    for (i = 0; status == PRUN_OK && i < objective.tensor_count; i++)
+        if (objective.tensors[i].flags & PRUN_WEIGHT)
+            *value += sqrt(prun_frobenius_squared(&objective.tensors[i]));
+    prun_net_free(copy);
+    return status;
+}
+
+/* Eq. (1) at the random subnetworks that prunability at random found. */
+static prun_status dropout_bound(run *r, double kept, double *value)
+{
+    prun_perturb_options options;
+    prun_dropout_bound bound;
+    int64_t i;
+    prun_status status;
+
+    memset(&options, 0, sizeof options);
+    memset(&bound, 0, sizeof bound);
+    options.draws = r->s->set.draws;
+    options.seed = (uint64_t)r->m->seed;
+    bound.kept = kept;
+    bound.sigma = 1;
+    bound.samples = r->objective.samples;
+    for (i = 0; i < r->objective.tensor_count; i++)
+        if (r->objective.tensors[i].flags & PRUN_WEIGHT)
+            bound.squared_norm += prun_frobenius_squared(&r->objective.tensors[i]);
+    status = prun_dropout_error(&r->objective, &options, kept, bound.sigma, &bound.empirical, NULL);
+    *value = prun_dropout_bound_value(&bound);
+    return status;
+}
+
+static prun_status measure_pruning(run *r)
+{
+    const int betas = r->s->set.beta.count, at = r->s->main_beta;
+    double *kept = r->result + BETAS;
+    prun_prunability found;
+    prun_status status = search(r, PRUN_MAGNITUDE, kept, &found);
+
+    if (status == PRUN_OK) {
+        r->result[PRUNED_PARAMETERS] = (double)(prun_net_parameters(r->net) - found.prunable +
+                                                found.answer[at].kept);
+        status = pruned_norms(r, kept[at], &r->result[PRUNED_NORMS]);
+    }
     if (status == PRUN_OK)
-        status = search(s, &objective, PRUN_RANDOM, m, m->random);
+        status = search(r, PRUN_RANDOM, kept + betas, &found);
+    return status == PRUN_OK ? dropout_bound(r, kept[betas + at], &r->result[DROPOUT_BOUND])
+                             : status;
+}
+
+static int redraw(void *user, int64_t done, int64_t total)
+{
+    (void)done;
+    (void)total;
+    ex_progress_add((ex_progress *)user, 0);
+    return 0;
+}
+
+/* The columns that the library's table fills. A measure that is undefined has an empty cell. */
+static prun_status measure_rest(run *r)
+{
+    study *s = r->s;
+    prun_measure_options options;
+    prun_measurement m;
+    int k;
+    prun_status status;
+
+    memset(&options, 0, sizeof options);
+    options.beta = s->set.beta.value[s->main_beta];
+    options.repetitions = s->set.repetitions;
+    options.draws = s->set.draws;
+    options.seed = (uint64_t)r->m->seed;
+    options.history = r->history;
+    options.epochs = s->set.epochs;
+    options.seconds = ex_seconds;
+    options.progress = redraw;
+    options.user = &s->rows.progress;
+    status = prun_measure_begin(&r->objective, &options, &m);
+    if (status != PRUN_OK)
+        return status;
+    for (k = BETAS + 2 * s->set.beta.count; k < s->columns && status == PRUN_OK; k++) {
+        prun_measure_result result;
+
+        status = prun_measure(&m, s->number[k], &result);
+        r->result[k] = status == PRUN_OK ? result.value : (double)NAN;
+        if (status == PRUN_ERR_MISSING || status == PRUN_ERR_NONFINITE ||
+            status == PRUN_ERR_UNSUPPORTED)
+            status = PRUN_OK;
+    }
+    prun_measure_end(&m);
+    ex_progress_add(&s->rows.progress, search_work(s, r->m) * (double)s->set.draws);
+    return status;
+}
+
+static prun_status measure_model(run *r)
+{
+    double *v = r->result;
+    int64_t tensors;
+    prun_status status = evaluate(r->net, &r->s->data.train, &v[TRAIN_LOSS], &v[TRAIN_ERROR]);
+
+    if (status == PRUN_OK)
+        status = evaluate(r->net, &r->s->data.test, &v[TEST_LOSS], &v[TEST_ERROR]);
     /* Rounded, so that models with equal errors tie whatever the last bits of a quotient are. */
-    m->gap = floor((m->test_error - m->train_error) * 1e12 + 0.5) / 1e12;
-    m->measure[MAGNITUDE] = m->magnitude[0];
-    m->measure[RANDOM] = m->random[0];
-    m->measure[TRAIN_LOSS] = m->train_loss;
-    m->measure[FROBENIUS] = prun_sum_of_frobenius(tensor, tensors);
-    m->measure[PARAMETERS] = (double)prun_net_parameters(net);
-    m->measure[INVERSE_WIDTH] = 1 / (double)m->width;
-    return status;
-}
-
-/* A context of its own makes the model independent of all others; one thread, because the models
-   already share the cores among them. */
-static void run_model(study *s, model *m)
-{
-    prun_context context;
-    prun_arch arch;
-    prun_net *net = NULL;
-    double start = ex_seconds();
-
-    memset(&context, 0, sizeof context);
-    context.threads = 1;
-    memset(&arch, 0, sizeof arch);
-    arch.family = PRUN_NIN;
-    arch.width = m->width;
-    arch.depth = m->depth;
-    arch.channels = s->data.train.channels;
-    arch.height = s->data.train.height;
-    arch.width_pixels = s->data.train.width;
-    arch.classes = s->data.train.classes;
-    arch.dropout = m->dropout;
-    arch.seed = (uint64_t)m->seed;
-    m->status = prun_net_nin(&context, &arch, &net);
-    if (m->status == PRUN_OK)
-        m->status = train_model(s, net, m);
-    if (m->status == PRUN_OK)
-        m->status = measure_model(s, net, m);
-    if (m->status != PRUN_OK)
-        snprintf(m->message, sizeof m->message, "%s",
-                 context.status == m->status && *context.message != '\0'
-                     ? prun_message(&context)
-                     : prun_status_string(m->status));
-    prun_net_free(net);
-    m->seconds = ex_seconds() - start;
-}
-
-/* ---- CSV ----------------------------------------------------------------------------------- */
-
-static void csv_header(ex_csv *csv, const settings *set)
-{
-    char name[64];
-    int i;
-
-    ex_csv_names(csv, "width,depth,dropout,l2,augment,seed,epochs,batch,lr,momentum,lr_step,"
-                      "train_images,test_images,train_loss,test_loss,train_error,test_error,gap");
-    for (i = 0; i < set->beta.count; i++) {
-        snprintf(name, sizeof name, "prunability_magnitude_%g", set->beta.value[i]);
-        ex_csv_text(csv, name);
+    v[GAP] = floor((v[TEST_ERROR] - v[TRAIN_ERROR]) * 1e12 + 0.5) / 1e12;
+    r->data.net = r->net;
+    r->data.images = &r->s->data.train;
+    if (status == PRUN_OK)
+        status = prun_net_objective(&r->data, &r->objective);
+    if (status == PRUN_OK) {
+        r->objective.initial = prun_net_trained(r->start, &tensors);
+        status = measure_pruning(r);
     }
-    for (i = 0; i < set->beta.count; i++) {
-        snprintf(name, sizeof name, "prunability_random_%g", set->beta.value[i]);
-        ex_csv_text(csv, name);
-    }
-    ex_csv_names(csv, "sum_of_frobenius,parameters,sum_of_train_losses,seconds,status,version,"
-                      "isa");
-    ex_csv_end_line(csv);
+    return status == PRUN_OK ? measure_rest(r) : status;
 }
 
-/* A result, or an empty cell when the model has none. */
-static void csv_result(ex_csv *csv, const model *m, double value)
+/* A context of its own makes the model independent of all others; one thread where the models
+   already share the cores among them. A model that diverged has a row that says so. */
+static int run_model(void *user, int64_t number, ex_csv *row)
 {
-    if (m->status == PRUN_OK)
-        ex_csv_number(csv, value);
-    else
-        ex_csv_text(csv, "");
+    run r;
+    double start = ex_seconds(), trained;
+    prun_status status;
+    int k;
+
+    memset(&r, 0, sizeof r);
+    r.s = (study *)user;
+    r.m = &r.s->models[number];
+    r.context.threads = ex_jobs(&r.s->set.study) > 1 ? 1 : 0;
+    r.history = (prun_epoch *)ex_allocate((size_t)r.s->set.epochs, sizeof *r.history);
+    status = train_model(&r, number);
+    trained = ex_seconds();
+    if (status == PRUN_OK)
+        status = measure_model(&r);
+    for (k = 0; k < r.s->columns; k++)
+        ex_csv_number(row, status == PRUN_OK ? r.result[k] : (double)NAN);
+    ex_csv_number(row, floor((trained - start) * 1e3 + 0.5) / 1e3);
+    ex_csv_number(row, floor((ex_seconds() - trained) * 1e3 + 0.5) / 1e3);
+    ex_csv_text(row, status == PRUN_OK                  ? "ok"
+                     : *prun_message(&r.context) != '\0' ? prun_message(&r.context)
+                                                         : prun_status_string(status));
+    ex_csv_text(row, PRUNABILITY_VERSION);
+    ex_csv_text(row, prun_isa());
+    prun_net_free(r.net);
+    prun_net_free(r.start);
+    free(r.history);
+    return status == PRUN_OK || status == PRUN_ERR_NONFINITE
+               ? 0
+               : ex_failure(&r.context, r.s->rows.key_text[number]);
 }
 
-static void csv_row(ex_csv *csv, const study *s, const model *m)
-{
-    int i;
+/* ---- evaluation ---------------------------------------------------------------------------- */
 
-    ex_csv_number(csv, (double)m->width);
-    ex_csv_number(csv, (double)m->depth);
-    ex_csv_number(csv, m->dropout);
-    ex_csv_number(csv, m->l2);
-    ex_csv_number(csv, (double)m->augment);
-    ex_csv_number(csv, (double)m->seed);
-    ex_csv_number(csv, (double)s->set.epochs);
-    ex_csv_number(csv, (double)s->set.batch);
-    ex_csv_number(csv, s->set.lr);
-    ex_csv_number(csv, s->set.momentum);
-    ex_csv_number(csv, (double)s->set.lr_step);
-    ex_csv_number(csv, (double)s->data.train.count);
-    ex_csv_number(csv, (double)s->data.test.count);
-    csv_result(csv, m, m->train_loss);
-    csv_result(csv, m, m->test_loss);
-    csv_result(csv, m, m->train_error);
-    csv_result(csv, m, m->test_error);
-    csv_result(csv, m, m->gap);
-    for (i = 0; i < s->set.beta.count; i++)
-        csv_result(csv, m, m->magnitude[i]);
-    for (i = 0; i < s->set.beta.count; i++)
-        csv_result(csv, m, m->random[i]);
-    csv_result(csv, m, m->measure[FROBENIUS]);
-    csv_result(csv, m, m->measure[PARAMETERS]);
-    csv_result(csv, m, m->measure[SOTL]);
-    ex_csv_number(csv, m->seconds);
-    ex_csv_text(csv, m->status == PRUN_OK ? "ok" : m->message);
-    ex_csv_text(csv, PRUNABILITY_VERSION);
-    ex_csv_text(csv, prun_isa());
-    ex_csv_end_line(csv);
-}
+#define MAX_LINES 96
 
-/* Replaces the rows in the order they were finished by the rows in the order of the grid. */
-static int write_sorted(study *s)
-{
-    ex_text path = {NULL, 0, 0};
-    int i, status = ex_csv_close(&s->csv);
-
-    ex_text_add(&path, "%s.tmp", s->set.csv);
-    if (status == 0)
-        status = ex_csv_open(&s->csv, path.data, 0);
-    if (status == 0) {
-        csv_header(&s->csv, &s->set);
-        for (i = 0; i < s->count; i++)
-            csv_row(&s->csv, s, &s->models[i]);
-        status = ex_csv_close(&s->csv);
-    }
-    if (status == 0)
-        status = ex_replace(path.data, s->set.csv);
-    ex_text_free(&path);
-    return status;
-}
-
-/* ---- results ------------------------------------------------------------------------------- */
-
-static void print_models(const study *s)
-{
-    ex_table table = {0, 0, 0, NULL};
-    int i, k;
-
-    ex_table_header(&table, "width|depth|drop|L2|aug|seed|train loss|error|test loss|error|gap|"
-                            "magnit.|random|norms|params|SoTL|sec");
-    for (i = 0; i < s->count; i++) {
-        const model *m = &s->models[i];
-
-        ex_table_cell(&table, "%ld", (long)m->width);
-        ex_table_cell(&table, "%ld", (long)m->depth);
-        ex_table_cell(&table, "%g", m->dropout);
-        ex_table_cell(&table, "%g", m->l2);
-        ex_table_cell(&table, "%ld", (long)m->augment);
-        ex_table_cell(&table, "%ld", (long)m->seed);
-        if (m->status == PRUN_OK) {
-            ex_table_cell(&table, "%.4f", m->train_loss);
-            ex_table_cell(&table, "%.4f", m->train_error);
-            ex_table_cell(&table, "%.4f", m->test_loss);
-            ex_table_cell(&table, "%.4f", m->test_error);
-            ex_table_cell(&table, "%.4f", m->gap);
-            ex_table_cell(&table, "%.2f", m->measure[MAGNITUDE]);
-            ex_table_cell(&table, "%.2f", m->measure[RANDOM]);
-            ex_table_cell(&table, "%.2f", m->measure[FROBENIUS]);
-            ex_table_cell(&table, "%.0f", m->measure[PARAMETERS]);
-            ex_table_cell(&table, "%.2f", m->measure[SOTL]);
-        } else {
-            ex_table_cell(&table, "%s",
-                          m->status == PRUN_ERR_NONFINITE ? "not finite" : "failed");
-            for (k = 0; k < 9; k++)
-                ex_table_cell(&table, "-");
-        }
-        ex_table_cell(&table, "%.1f", m->seconds);
-    }
-    ex_table_print(&table, stdout);
-    ex_table_free(&table);
-}
-
-/* Says why models have no results; returns how many have some. */
-static int print_failures(const study *s)
-{
-    int i, good = 0;
-
-    for (i = 0; i < s->count; i++) {
-        const model *m = &s->models[i];
-
-        good += m->status == PRUN_OK;
-        if (m->status != PRUN_OK)
-            printf("left out: width %ld, depth %ld, dropout %g, L2 %g, augmentation %ld, seed %ld: "
-                   "%s\n",
-                   (long)m->width, (long)m->depth, m->dropout, m->l2, (long)m->augment,
-                   (long)m->seed, m->message);
-    }
-    if (good < s->count)
-        printf("%d of %d models have no result and are left out of what follows.\n",
-               s->count - good, s->count);
-    return good;
-}
-
-static void tau_row(ex_table *table, const char *name, const prun_kendall *kendall)
-{
-    ex_table_cell(table, "%s", name);
-    if (kendall->tau_b == kendall->tau_b) {
-        ex_table_cell(table, "%+.3f", kendall->tau_a);
-        ex_table_cell(table, "%.3f", kendall->standard_error);
-        ex_table_cell(table, "%+.3f", kendall->tau_b);
-        ex_table_cell(table, "%.2g", kendall->p);
-    } else {
-        ex_table_cell(table, "undefined (constant)");
-        ex_table_cell(table, "-");
-        ex_table_cell(table, "-");
-        ex_table_cell(table, "-");
-    }
-}
-
-/* x, gap: room for all models. Returns the exit status. */
-static int fill_taus(const study *s, ex_table *table, double *x, double *gap, double *error)
-{
-    prun_context context;
+/* A measure over all models that have a row, oriented so that it is to grow with the gap. */
+typedef struct line {
+    char name[80], label[100];
+    double *x;
+    int infinite; /* values that do not exist and rank last */
     prun_kendall kendall;
-    int i, k;
-    int64_t n;
+    prun_interval interval; /* of tau */
+    prun_granulated granulated;
+    prun_cmi cmi, with_prunability;
+    double adjusted_r2, cv_r2;
+} line;
 
-    memset(&context, 0, sizeof context);
-    for (k = 0; k < MEASURES; k++) {
-        for (i = 0, n = 0; i < s->count; i++) {
-            if (s->models[i].status != PRUN_OK)
-                continue;
-            x[n] = s->models[i].measure[k];
-            gap[n++] = s->models[i].gap;
-        }
-        if (prun_kendall_tau(&context, x, gap, n, &kendall) != PRUN_OK)
-            return ex_failure(&context, measure_names[k]);
-        *error = kendall.standard_error;
-        tau_row(table, measure_names[k], &kendall);
+typedef struct evaluation {
+    const study *s;
+    prun_context context;
+    prun_table table;
+    int64_t n;
+    const double *axis[AXES];
+    const char *axis_name[AXES];
+    prun_axes axes;
+    double *gap, *cluster;
+    line *lines;
+    int count, main; /* main: line of prunability at the main beta */
+    int failed;      /* models that diverged */
+} evaluation;
+
+static double *column(evaluation *e, const char *name)
+{
+    const int64_t k = prun_table_find(&e->table, name);
+
+    return k < 0 ? NULL : e->table.values + k * e->table.rows;
+}
+
+/* Rows that are results. Divergence is one, but has no measures. */
+static int read_rows(evaluation *e)
+{
+    const char *path = e->s->rows.path.data;
+    int64_t i, status;
+    uint8_t *keep;
+    int k;
+
+    if (prun_table_read_csv(&e->context, path, &e->table) != PRUN_OK)
+        return ex_failure(&e->context, "evaluation");
+    keep = (uint8_t *)ex_allocate((size_t)e->table.rows, 1);
+    status = prun_table_find(&e->table, "status");
+    for (i = 0; i < e->table.rows; i++) {
+        keep[i] = strcmp(e->table.cells[i * e->table.columns + status], "ok") == 0;
+        e->failed += !keep[i];
+    }
+    prun_table_keep_rows(&e->table, keep);
+    free(keep);
+    e->n = e->table.rows;
+    e->gap = column(e, "gap");
+    e->cluster = (double *)ex_allocate((size_t)e->n, sizeof *e->cluster);
+    e->axes.n = e->n;
+    e->axes.values = e->axis;
+    e->axes.seed = column(e, "seed");
+    for (k = 0; k < AXES; k++) {
+        const double *v = column(e, axis_names[k]);
+
+        for (i = 1; i < e->n && !(v[i] < v[0] || v[i] > v[0]);)
+            i++;
+        if (i >= e->n)
+            continue; /* not varied */
+        e->axis_name[e->axes.count] = axis_names[k];
+        e->axis[e->axes.count++] = v;
+    }
+    /* rows are sorted by configuration, the seed changing fastest */
+    for (i = 1; i < e->n; i++) {
+        int64_t a;
+
+        for (a = 0; a < e->axes.count && !(e->axis[a][i] < e->axis[a][i - 1] ||
+                                           e->axis[a][i] > e->axis[a][i - 1]);)
+            a++;
+        e->cluster[i] = e->cluster[i - 1] + (a < e->axes.count);
     }
     return 0;
 }
 
-static int print_taus(const study *s, int good)
+/* A line of `values` times `sign`. What is infinite gets a value beyond all others. Returns NULL,
+   and adds nothing, when one is missing or all are equal. */
+static line *add_line(evaluation *e, const char *name, const char *label, const double *values,
+                      double sign)
 {
-    ex_table table = {0, 0, 0, NULL};
-    double *values = (double *)ex_allocate(2 * (size_t)s->count, sizeof *values);
-    double error = 0;
+    line *l = &e->lines[e->count];
+    double low = HUGE_VAL, high = -HUGE_VAL;
+    int64_t i;
+
+    if (e->count == MAX_LINES || values == NULL)
+        return NULL;
+    for (i = 0; i < e->n; i++) {
+        if (values[i] != values[i])
+            return NULL;
+        if (fabs(values[i]) > 1e300)
+            continue;
+        low = sign * values[i] < low ? sign * values[i] : low;
+        high = sign * values[i] > high ? sign * values[i] : high;
+    }
+    if (!(low < high))
+        return NULL;
+    memset(l, 0, sizeof *l);
+    snprintf(l->name, sizeof l->name, "%s", name);
+    snprintf(l->label, sizeof l->label, "%s", label);
+    l->x = (double *)ex_allocate((size_t)e->n, sizeof *l->x);
+    for (i = 0; i < e->n; i++) {
+        const int beyond = fabs(values[i]) > 1e300;
+
+        l->x[i] = beyond ? high + 0.1 * (high - low) : sign * values[i];
+        l->infinite += beyond;
+    }
+    e->count++;
+    return l;
+}
+
+static int find_line(const evaluation *e, const char *name)
+{
+    int i;
+
+    for (i = 0; i < e->count; i++)
+        if (strcmp(e->lines[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+/* Labels of what the paper's tables name; the others go by the library's names. */
+static const char *label_of(const char *name)
+{
+    static const char *const labels[][2] = {
+        {"train_loss", "train loss"},
+        {"perturbation_flatness", "random perturbation robustness"},
+        {"sum_of_frobenius", "sum of squared Frobenius norms"},
+        {"sum_of_two_norms", "sum of two-norms"},
+        {"sum_of_two_norms_pruned", "sum of two-norms, pruned"},
+        {"sum_of_spectral_norms", "sum of spectral norms"},
+        {"parameters", "parameters"},
+        {"pruned_parameters", "parameters, pruned"},
+        {"sum_of_train_losses", "negative sum of train losses"},
+        {"sum_of_evaluated_losses", "the same, evaluated"},
+        {"dropout_bound", "PAC-Bayes bound, Eq. (1)"}};
+    size_t i;
+
+    for (i = 0; i < sizeof labels / sizeof *labels; i++)
+        if (strcmp(labels[i][0], name) == 0)
+            return labels[i][1];
+    return name;
+}
+
+static int is_margin(const char *name)
+{
+    return strncmp(name, "margin_", 7) == 0;
+}
+
+/* Normalized margins: the gap by regression on 25 features (5.1, Jiang et al. 2019), in-sample as
+   there, and cross-fitted, each model by a fit without its fold; and the best single feature. */
+static int add_margins(evaluation *e)
+{
+    const double *features[MAX_COLUMNS];
+    const char *names[MAX_COLUMNS];
+    double *fitted = (double *)ex_allocate(2 * (size_t)e->n, sizeof *fitted);
+    prun_regression_options options;
+    prun_regression r;
+    char label[100];
+    int64_t count = 0, i;
+    int k;
+    line *l;
+
+    for (k = 0; k < e->s->columns; k++) {
+        const double *v = column(e, e->s->names[k]);
+
+        if (!is_margin(e->s->names[k]))
+            continue;
+        for (i = 0; i < e->n && fabs(v[i]) <= 1e300;)
+            i++;
+        if (i < e->n)
+            continue;
+        names[count] = e->s->names[k];
+        features[count++] = v;
+    }
+    memset(&options, 0, sizeof options);
+    options.seed = 1;
+    options.fitted = fitted;
+    options.crossfitted = fitted + e->n;
+    if (count > 0) {
+        if (prun_regression_fit(&e->context, features, count, e->gap, e->n, &options, &r) != PRUN_OK)
+            return ex_failure(&e->context, "margins");
+        snprintf(label, sizeof label, "normalized margins (%ld features)", (long)count);
+        l = add_line(e, "normalized_margins", label, fitted, 1);
+        if (l != NULL)
+            l->adjusted_r2 = r.adjusted_r2, l->cv_r2 = r.cv_r2;
+        l = add_line(e, "normalized_margins_crossfitted", "normalized margins, cross-fitted",
+                     fitted + e->n, 1);
+        if (l != NULL)
+            l->adjusted_r2 = l->cv_r2 = r.cv_r2;
+        if (r.best >= 0) {
+            snprintf(label, sizeof label, "best margin variable (-%s)", names[r.best] + 7);
+            add_line(e, "best_margin_variable", label, features[r.best], -1);
+        }
+    }
+    free(fitted);
+    return 0;
+}
+
+static int make_lines(evaluation *e)
+{
+    const study *s = e->s;
+    const int betas = s->set.beta.count;
+    double *inverse = (double *)ex_allocate((size_t)e->n, sizeof *inverse);
+    const double *width = column(e, "width");
+    char label[100];
+    int64_t i;
+    int k, status;
+
+    e->lines = (line *)ex_allocate(MAX_LINES, sizeof *e->lines);
+    for (k = 0; k < 2 * betas; k++) {
+        snprintf(label, sizeof label, "prunability%s, beta %g", k < betas ? "" : ", random pruning",
+                 s->set.beta.value[k % betas]);
+        add_line(e, s->names[BETAS + k], label, column(e, s->names[BETAS + k]), 1);
+    }
+    status = add_margins(e);
+    for (k = 0; k < s->columns; k++) {
+        const int about_error = k > TRAIN_LOSS && k <= GAP;
+
+        if (!about_error && !is_margin(s->names[k]) && find_line(e, s->names[k]) < 0)
+            add_line(e, s->names[k], label_of(s->names[k]), column(e, s->names[k]), 1);
+    }
+    for (i = 0; i < e->n; i++)
+        inverse[i] = 1 / width[i];
+    add_line(e, "inverse_width", "1 / width (trivial baseline)", inverse, 1);
+    free(inverse);
+    e->main = find_line(e, s->names[BETAS + s->main_beta]);
+    return status;
+}
+
+static void sample_of(const evaluation *e, const double *x, prun_sample *sample,
+                      prun_resampling *options)
+{
+    memset(sample, 0, sizeof *sample);
+    memset(options, 0, sizeof *options);
+    sample->n = e->n;
+    sample->measure = x;
+    sample->target = e->gap;
+    sample->axes = &e->axes;
+    sample->cluster = e->cluster;
+    options->resamples = e->s->set.resamples;
+    options->seed = 1;
+}
+
+static int evaluate_line(evaluation *e, line *l)
+{
+    prun_sample sample;
+    prun_resampling options;
+    prun_regression r;
+    const double *x = l->x;
+    prun_status status = prun_kendall_tau(&e->context, x, e->gap, e->n, &l->kendall);
+
+    sample_of(e, x, &sample, &options);
+    if (status == PRUN_OK)
+        status = prun_bootstrap(&e->context, &sample, &options, &l->interval);
+    if (status == PRUN_OK)
+        status = prun_granulated_kendall(&e->context, &e->axes, x, e->gap, &l->granulated);
+    if (status == PRUN_OK)
+        status = prun_conditional_information(&e->context, &e->axes, x, e->gap, PRUN_TIES_DROP,
+                                              &l->cmi);
+    if (status == PRUN_OK && e->main >= 0)
+        status = prun_conditional_information(&e->context, &e->axes, e->lines[e->main].x, x,
+                                              PRUN_TIES_DROP, &l->with_prunability);
+    if (status == PRUN_OK && strncmp(l->name, "normalized_margins", 18) != 0) {
+        status = prun_regression_fit(&e->context, &x, 1, e->gap, e->n, NULL, &r);
+        l->adjusted_r2 = r.adjusted_r2;
+        l->cv_r2 = r.cv_r2;
+    }
+    return status == PRUN_OK ? 0 : ex_failure(&e->context, l->name);
+}
+
+static void number_cell(ex_table *table, const char *format, double value)
+{
+    char text[40];
+
+    snprintf(text, sizeof text, format, value);
+    ex_table_cell(table, "%s", value == value ? text : "-");
+}
+
+static void table1(const evaluation *e, ex_table *table)
+{
+    int i;
+
+    ex_table_header(table, "measure|tau|std. error|lower|upper|tau_b|p|K|adj. R2|CV R2");
+    for (i = 0; i < e->count; i++) {
+        const line *l = &e->lines[i];
+
+        ex_table_cell(table, "%s", l->label);
+        number_cell(table, "%+.3f", l->kendall.tau_a);
+        number_cell(table, "%.3f", l->kendall.standard_error);
+        number_cell(table, "%+.3f", l->interval.lower);
+        number_cell(table, "%+.3f", l->interval.upper);
+        number_cell(table, "%+.3f", l->kendall.tau_b);
+        number_cell(table, "%.2g", l->kendall.p);
+        number_cell(table, "%.4f", l->cmi.k);
+        number_cell(table, "%+.3f", l->adjusted_r2);
+        number_cell(table, "%+.3f", l->cv_r2);
+    }
+}
+
+static void table2(const evaluation *e, ex_table *table)
+{
+    ex_text header = {NULL, 0, 0};
+    int64_t a;
+    int i;
+
+    ex_text_add(&header, "measure");
+    for (a = 0; a < e->axes.count; a++)
+        ex_text_add(&header, "|%s", e->axis_name[a]);
+    ex_text_add(&header, "|Psi|std. error|tau");
+    ex_table_header(table, header.data);
+    ex_text_free(&header);
+    for (i = 0; i < e->count; i++) {
+        const line *l = &e->lines[i];
+
+        ex_table_cell(table, "%s", l->label);
+        for (a = 0; a < e->axes.count; a++)
+            number_cell(table, "%+.3f", l->granulated.psi[a]);
+        number_cell(table, "%+.3f", l->granulated.mean);
+        number_cell(table, "%.3f", l->granulated.mean_error);
+        number_cell(table, "%+.3f", l->kendall.tau_a);
+    }
+}
+
+/* Measures with the most information about prunability first. */
+static void table3(const evaluation *e, ex_table *table)
+{
+    char done[MAX_LINES] = {0};
+    int i, k, best;
+
+    ex_table_header(table, "measure|K with prunability|bits|K with the gap");
+    for (k = 0; k < e->count; k++) {
+        for (i = 0, best = -1; i < e->count; i++)
+            if (!done[i] && i != e->main &&
+                (best < 0 || e->lines[i].with_prunability.k > e->lines[best].with_prunability.k))
+                best = i;
+        if (best < 0)
+            break;
+        done[best] = 1;
+        ex_table_cell(table, "%s", e->lines[best].label);
+        number_cell(table, "%.4f", e->lines[best].with_prunability.k);
+        number_cell(table, "%.4f",
+                    e->lines[best].with_prunability.best < 0
+                        ? (double)NAN
+                        : e->lines[best].with_prunability
+                              .subset[e->lines[best].with_prunability.best].information);
+        number_cell(table, "%.4f", e->lines[best].cmi.k);
+    }
+}
+
+/* ---- the paper's claims -------------------------------------------------------------------- */
+
+typedef enum verdict { HELD, UNDECIDED, FAILED, NO_DATA } verdict;
+static const char *const verdicts[] = {"held", "undecided", "did not hold", "not tested"};
+
+/* Differences within this much of tau are called similar. */
+#define SIMILAR 0.1
+
+static verdict worse(verdict a, verdict b)
+{
+    return a > b ? a : b;
+}
+
+/* The difference of two measures' statistic, by bootstrap over configurations; target NULL: gap. */
+static int difference(evaluation *e, int a, int b, prun_statistic statistic, const double *target,
+                      prun_interval *result)
+{
+    prun_sample sample;
+    prun_resampling options;
+
+    result->estimate = result->lower = result->upper = (double)NAN;
+    if (a < 0 || b < 0)
+        return 0;
+    sample_of(e, e->lines[a].x, &sample, &options);
+    options.statistic = statistic;
+    if (target != NULL)
+        sample.target = target;
+    if (statistic == PRUN_CMI && options.resamples > 200)
+        options.resamples = 200;
+    return prun_compare(&e->context, &sample, e->lines[b].x, &options, result) == PRUN_OK
+               ? 0
+               : ex_failure(&e->context, "comparison");
+}
+
+static verdict is_larger(const prun_interval *d)
+{
+    return d->lower > 0 ? HELD : d->upper < 0 ? FAILED : d->lower <= 0 ? UNDECIDED : NO_DATA;
+}
+
+static verdict is_similar(const prun_interval *d)
+{
+    if (d->lower > -SIMILAR && d->upper < SIMILAR)
+        return HELD;
+    return d->lower > 0 || d->upper < 0 ? FAILED : d->lower <= 0 ? UNDECIDED : NO_DATA;
+}
+
+/* A row of the table of claims from one or more comparisons of a statistic. */
+typedef struct claim {
+    const char *text;
+    prun_statistic statistic;
+    int similar;                 /* 1: claims that both are similar; 0: that the first is larger */
+    const char *first;           /* NULL: prunability */
+    const char *second[5];       /* NULL: the end */
+    int against_prunability;     /* 1: the second one is prunability */
+    int with_prunability;        /* 1: prunability is the target */
+} claim;
+
+static int compare_claim(evaluation *e, const claim *c, ex_table *table)
+{
+    const int first = c->first != NULL ? find_line(e, c->first) : e->main;
+    ex_text found = {NULL, 0, 0};
+    verdict all = HELD;
+    int k, status = 0;
+
+    for (k = 0; status == 0 && (c->against_prunability ? k == 0 : k < 5 && c->second[k]); k++) {
+        const int second = c->against_prunability ? e->main : find_line(e, c->second[k]);
+        prun_interval d;
+
+        status = difference(e, first, second, c->statistic,
+                            c->with_prunability ? e->lines[e->main].x : NULL, &d);
+        if (first < 0 || second < 0) {
+            all = NO_DATA;
+            continue;
+        }
+        ex_text_add(&found, "%s%s minus %s %+.3f (%+.3f to %+.3f)", k > 0 ? "; " : "",
+                    e->lines[first].label, e->lines[second].label, d.estimate, d.lower, d.upper);
+        all = worse(all, c->similar ? is_similar(&d) : is_larger(&d));
+    }
+    ex_table_cell(table, "%s", c->text);
+    ex_table_cell(table, "%s", found.length > 0 ? found.data : "-");
+    ex_table_cell(table, "%s", verdicts[all]);
+    ex_text_free(&found);
+    return status;
+}
+
+/* Strongly negative, chiefly along the dropout axis. */
+static void frobenius_claim(const evaluation *e, ex_table *table)
+{
+    const int k = find_line(e, "sum_of_frobenius");
+    const line *l = k >= 0 ? &e->lines[k] : NULL;
+    int64_t a, dropout = -1, lowest = -1;
+    verdict v = NO_DATA;
+    char found[200] = "-";
+
+    for (a = 0; l != NULL && a < e->axes.count; a++) {
+        if (strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0)
+            dropout = a;
+        if (lowest < 0 || l->granulated.psi[a] < l->granulated.psi[lowest])
+            lowest = a;
+    }
+    if (dropout >= 0) {
+        v = l->interval.lower > 0 ? FAILED : l->interval.upper < 0 ? HELD : UNDECIDED;
+        if (lowest != dropout)
+            v = FAILED;
+        snprintf(found, sizeof found,
+                 "tau %+.3f (%+.3f to %+.3f); psi along dropout %+.3f +- %.3f, lowest along %s",
+                 l->kendall.tau_a, l->interval.lower, l->interval.upper,
+                 l->granulated.psi[dropout], l->granulated.psi_error[dropout],
+                 e->axis_name[lowest]);
+    }
+    ex_table_cell(table, "The Frobenius norm measure is strongly negatively correlated with the "
+                         "gap, largely along the dropout axis (5.4.1)");
+    ex_table_cell(table, "%s", found);
+    ex_table_cell(table, "%s", verdicts[v]);
+}
+
+/* All betas against the main one: their taus, and how alike they rank the models. */
+static int beta_claim(evaluation *e, ex_table *table)
+{
+    const study *s = e->s;
+    ex_text found = {NULL, 0, 0};
+    verdict all = e->main >= 0 && s->set.beta.count > 1 ? HELD : NO_DATA;
+    int b, status = 0;
+
+    for (b = 0; status == 0 && e->main >= 0 && b < s->set.beta.count; b++) {
+        const int other = find_line(e, s->names[BETAS + b]);
+        prun_kendall between;
+        prun_interval d;
+
+        if (b == s->main_beta || other < 0)
+            continue;
+        status = difference(e, other, e->main, PRUN_TAU_A, NULL, &d);
+        if (status == 0 && prun_kendall_tau(&e->context, e->lines[other].x, e->lines[e->main].x,
+                                            e->n, &between) != PRUN_OK)
+            status = ex_failure(&e->context, "comparison");
+        if (status != 0)
+            break;
+        ex_text_add(&found, "%sbeta %g: tau %+.3f higher (%+.3f to %+.3f), tau_b %.2f with beta %g",
+                    found.length > 0 ? "; " : "", s->set.beta.value[b], d.estimate, d.lower,
+                    d.upper, between.tau_b, s->set.beta.value[s->main_beta]);
+        all = worse(all, is_similar(&d));
+    }
+    ex_table_cell(table, "The choice of beta hardly matters (A.6.1)");
+    ex_table_cell(table, "%s", found.length > 0 ? found.data : "-");
+    ex_table_cell(table, "%s", verdicts[all]);
+    ex_text_free(&found);
+    return status;
+}
+
+static int table_of_claims(evaluation *e, ex_table *table)
+{
+    const char *random = e->s->names[BETAS + e->s->set.beta.count + e->s->main_beta];
+    const claim claims[] = {
+        {"Prunability outperforms random perturbation robustness, the train loss and the Frobenius "
+         "norm by tau (5.4.1)",
+         PRUN_TAU_A, 0, NULL, {"perturbation_flatness", "train_loss", "sum_of_frobenius"}, 0, 0},
+        {"Pruning by magnitude outperforms pruning at random (5.4.1; \"relatively small\")",
+         PRUN_TAU_A, 0, NULL, {random}, 0, 0},
+        {"Normalized margins outperform prunability by tau (5.4.1)", PRUN_TAU_A, 0,
+         "normalized_margins", {NULL}, 1, 0},
+        {"Beyond the paper: so do margins that were not fitted to the models they rank",
+         PRUN_TAU_A, 0, "normalized_margins_crossfitted", {NULL}, 1, 0},
+        {"The negative sum of train losses and the best margin variable are similarly informative "
+         "as prunability (5.4.1)",
+         PRUN_TAU_A, 1, NULL, {"sum_of_train_losses", "best_margin_variable"}, 0, 0},
+        {"Margin-based measures have a higher conditional mutual information with the gap than "
+         "the other baselines (5.4.1): K",
+         PRUN_CMI, 0, "normalized_margins",
+         {"perturbation_flatness", "train_loss", "sum_of_frobenius", "sum_of_train_losses"}, 0, 0},
+        {"... and than prunability, whose information is relatively low (5.4.1): K", PRUN_CMI, 0,
+         "best_margin_variable", {NULL}, 1, 0},
+        {"Parameter counts and norms do worse than prunability, pruned or not (5.4.1, Table 2)",
+         PRUN_TAU_A, 0, NULL,
+         {"parameters", "pruned_parameters", "sum_of_two_norms", "sum_of_two_norms_pruned"}, 0, 0},
+        {"Of the baselines, random perturbation robustness has the highest information with "
+         "prunability (5.4.4, Table 3): K",
+         PRUN_CMI, 0, "perturbation_flatness",
+         {"train_loss", "sum_of_frobenius", "sum_of_train_losses", "best_margin_variable"}, 0, 1}};
+    size_t i;
+    int status = 0;
+
+    ex_table_header(table, "the paper's claim|found here, with 95 % interval|verdict");
+    for (i = 0; status == 0 && i < sizeof claims / sizeof *claims; i++)
+        status = compare_claim(e, &claims[i], table);
+    if (status == 0) {
+        frobenius_claim(e, table);
+        status = beta_claim(e, table);
+    }
+    return status;
+}
+
+/* ---- figures ------------------------------------------------------------------------------- */
+
+/* Points coloured by dropout, which the paper's norms follow; else by the first axis varied. */
+static int draw_scatter(const evaluation *e, const line *l)
+{
+    const double *by = NULL;
+    const char *name = "";
+    double levels[8], *x, *y;
+    char title[120], file[100], names[8][60];
+    ex_series series[8];
+    ex_plot plot;
+    int64_t i, at = 0;
+    int a, k, count = 0, status;
+
+    memset(series, 0, sizeof series);
+    memset(&plot, 0, sizeof plot);
+    for (a = (int)e->axes.count - 1; a >= 0; a--)
+        if (by == NULL || a == 0 || strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0) {
+            if (by != NULL && strcmp(name, axis_names[DROPOUT]) == 0)
+                continue;
+            by = e->axis[a];
+            name = e->axis_name[a];
+        }
+    for (i = 0; by != NULL && i < e->n; i++) {
+        for (k = 0; k < count && (by[i] < levels[k] || by[i] > levels[k]);)
+            k++;
+        if (k == count && count < 8)
+            levels[count++] = by[i];
+    }
+    x = (double *)ex_allocate(2 * (size_t)e->n, sizeof *x);
+    y = x + e->n;
+    for (k = 0; k < count; k++) {
+        series[k].x = x + at;
+        series[k].y = y + at;
+        series[k].colour = k;
+        for (i = 0; i < e->n; i++)
+            if (!(by[i] < levels[k] || by[i] > levels[k])) {
+                x[at] = l->x[i];
+                y[at++] = e->gap[i];
+                series[k].n++;
+            }
+        snprintf(names[k], sizeof names[k], "%s %g", name, levels[k]);
+        series[k].name = names[k];
+    }
+    snprintf(title, sizeof title, "tau = %+.3f (%+.3f to %+.3f), n = %ld%s", l->kendall.tau_a,
+             l->interval.lower, l->interval.upper, (long)e->n,
+             l->infinite ? "; the last column: no such value" : "");
+    snprintf(file, sizeof file, "scatter_%s", l->name);
+    plot.title = title;
+    plot.x_label = l->label;
+    plot.y_label = "generalization gap (test - train error)";
+    plot.series = series;
+    plot.count = count;
+    status = ex_plots_write(e->s->set.study.out, file, &plot, 1, 1, 720, 460);
+    free(x);
+    return status;
+}
+
+/* All taus with their intervals, one below the other. */
+static int draw_taus(const evaluation *e)
+{
+    const double left = 290, right = 700, top = 60, pitch = 22;
+    const double bottom = top + pitch * e->count;
+    const double unit = (right - left) / 2;
+    ex_text path = {NULL, 0, 0};
+    FILE *file = ex_svg_open(e->s->set.study.out, "tau", 730, bottom + 50, &path);
+    char text[100];
+    int i, status = EX_FAILED;
+
+    if (file != NULL) {
+        snprintf(text, sizeof text, "Kendall's tau with the generalization gap, %ld models",
+                 (long)e->n);
+        ex_svg_text(file, 20, 30, "font-size=\"15\"", text);
+        for (i = -4; i <= 4; i++) {
+            const double x = left + unit * (1 + i / 4.0);
+
+            fprintf(file, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\"/>\n", x, top, bottom,
+                    i == 0 ? "#444" : "#ddd");
+            snprintf(text, sizeof text, "%g", i / 4.0);
+            ex_svg_text(file, x, bottom + 18, "text-anchor=\"middle\"", text);
+        }
+        ex_svg_text(file, left + unit, bottom + 40, "text-anchor=\"middle\" font-size=\"14\"",
+                    "tau, with 95 % bootstrap interval over configurations");
+        for (i = 0; i < e->count; i++) {
+            const line *l = &e->lines[i];
+            const double y = top + pitch * (i + 0.5);
+            const char *colour = ex_palette[strncmp(l->name, "prunability", 11) == 0 ? 1 : 0];
+
+            ex_svg_text(file, left - 12, y + 4, "text-anchor=\"end\"", l->label);
+            if (l->interval.lower <= l->interval.upper)
+                fprintf(file, "<path d=\"M%.1f %.1fH%.1f\" stroke=\"%s\" stroke-width=\"2\"/>\n",
+                        left + unit * (1 + l->interval.lower), y,
+                        left + unit * (1 + l->interval.upper), colour);
+            fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n",
+                    left + unit * (1 + l->kendall.tau_a), y, colour);
+        }
+        status = ex_svg_close(file, path.data);
+    }
+    ex_text_free(&path);
+    return status;
+}
+
+/* ---- report -------------------------------------------------------------------------------- */
+
+/* To the screen, to OUT/name.csv and to the report. */
+static int show(const evaluation *e, const char *title, const char *name, ex_table *table,
+                FILE *report, int screen)
+{
+    ex_text path = {NULL, 0, 0};
     int status;
 
-    ex_table_header(&table, "measure|tau|std. error|tau_b|p");
-    status = fill_taus(s, &table, values, values + s->count, &error);
-    if (status == 0) {
-        printf("\nKendall's tau of each measure with the gap, %d models, beta %g:\n\n", good,
-               s->set.beta.value[0]);
-        ex_table_print(&table, stdout);
-        printf("\nThe standard error of tau is %.3f at %d models (tau_a, if nothing depends on the "
-               "gap).\nMeasures whose taus differ by less than about two standard errors (%.2f) "
-               "cannot be told apart%s\n",
-               error, good, 2 * error,
-               good < 100 ? ":\na study of this size shows the machinery, not a ranking." : ".");
+    if (screen) {
+        printf("\n%s\n\n", title);
+        ex_table_print(table, stdout);
     }
+    fprintf(report, "## %s\n\n", title);
+    ex_table_markdown(table, report);
+    ex_path(&path, e->s->set.study.out, name, "csv");
+    status = ex_table_csv(table, path.data);
+    ex_text_free(&path);
+    ex_table_free(table);
+    return status;
+}
+
+static void describe(const evaluation *e, FILE *report)
+{
+    const settings *set = &e->s->set;
+    const double *train = column((evaluation *)e, "train_error");
+    const double *test = column((evaluation *)e, "test_error");
+    double seconds = 0, range[6] = {HUGE_VAL, 0, HUGE_VAL, 0, HUGE_VAL, -HUGE_VAL};
+    const double *const parts[3] = {train, test, e->gap};
+    int64_t i;
+    int k;
+
+    for (i = 0; i < e->n; i++) {
+        seconds += column((evaluation *)e, "seconds_training")[i] +
+                   column((evaluation *)e, "seconds_measuring")[i];
+        for (k = 0; k < 3; k++) {
+            range[2 * k] = parts[k][i] < range[2 * k] ? parts[k][i] : range[2 * k];
+            range[2 * k + 1] = parts[k][i] > range[2 * k + 1] ? parts[k][i] : range[2 * k + 1];
+        }
+    }
+    fprintf(report,
+            "\n%ld of %ld Network in Network models have a result%s; %s, %ld training and %ld test "
+            "images;\n%ld epochs of batches of %ld, learning rate %g divided by ten every %ld "
+            "epochs. Train error %.4f to %.4f,\ntest error %.4f to %.4f, gap %.4f to %.4f. "
+            "%.2f core hours.\n\nA measure is oriented so that it should grow with the gap. "
+            "Intervals: 95 %% bootstrap over configurations,\n%ld resamples (200 for K). A claim "
+            "\"held\" when the whole interval agrees with it, \"did not hold\" when it lies\n"
+            "on the other side, and is \"undecided\" otherwise; \"similar\" means: within %g of "
+            "tau.\n\n",
+            (long)e->n, (long)e->s->rows.count,
+            e->failed > 0 ? " (the others diverged or are to be trained)" : "", e->s->data.name,
+            (long)e->s->data.train.count, (long)e->s->data.test.count, (long)set->epochs,
+            (long)set->batch, set->lr, (long)set->lr_step, range[0], range[1], range[2], range[3],
+            range[4], range[5], seconds / 3600, (long)set->resamples, SIMILAR);
+}
+
+static int write_report(evaluation *e, int argc, char **argv)
+{
+    ex_table table = {0, 0, 0, NULL};
+    ex_text path = {NULL, 0, 0};
+    FILE *report = ex_report_open(e->s->set.study.out, "Which measure follows the gap? (5.4.1)",
+                                  argc, argv, &path);
+    int i, status;
+
+    if (report == NULL) {
+        ex_text_free(&path);
+        return EX_FAILED;
+    }
+    describe(e, report);
+    status = table_of_claims(e, &table);
+    if (status == 0)
+        status = show(e, "What the paper says and what was found", "claims", &table, report, 0);
+    fprintf(report, "![tau of every measure](tau.svg)\n\n");
+    table1(e, &table);
+    if (status == 0)
+        status = show(e, "Table 1: rank correlation, conditional mutual information K and "
+                         "regression with the gap", "table1", &table, report, 1);
+    table2(e, &table);
+    if (status == 0)
+        status = show(e, "Table 2: granulated Kendall along each hyperparameter", "table2", &table,
+                      report, 1);
+    table3(e, &table);
+    if (status == 0)
+        status = show(e, "Table 3: information between prunability and the other measures",
+                      "table3", &table, report, 1);
+    fprintf(report, "## Figures\n\n");
+    for (i = 0; i < e->count; i++)
+        fprintf(report, "- [%s](scatter_%s.svg)\n", e->lines[i].label, e->lines[i].name);
     ex_table_free(&table);
-    free(values);
+    i = ex_close(report, path.data);
+    if (status == 0 && i == 0)
+        printf("\nThe standard error of tau is %.3f at %ld models, if nothing depends on the gap; "
+               "measures whose taus\ndiffer by less than two of them can hardly be told apart. "
+               "Claims, figures and tables: %s\n",
+               e->count > 0 ? e->lines[0].kendall.standard_error : 0.0, (long)e->n, path.data);
+    ex_text_free(&path);
+    return status != 0 ? status : i;
+}
+
+static int evaluate_study(const study *s, int argc, char **argv)
+{
+    evaluation e;
+    int i, status;
+
+    memset(&e, 0, sizeof e);
+    e.s = s;
+    e.main = -1;
+    status = read_rows(&e);
+    if (e.failed > 0)
+        printf("%d models diverged and are left out of what follows.\n", e.failed);
+    if (status == 0 && e.n < 3) {
+        printf("%ld models have a result: an evaluation needs three or more.\n", (long)e.n);
+    } else if (status == 0) {
+        status = make_lines(&e);
+        for (i = 0; status == 0 && i < e.count; i++)
+            status = evaluate_line(&e, &e.lines[i]);
+        for (i = 0; status == 0 && i < e.count; i++)
+            status = draw_scatter(&e, &e.lines[i]);
+        if (status == 0)
+            status = draw_taus(&e);
+        if (status == 0)
+            status = write_report(&e, argc, argv);
+    }
+    for (i = 0; i < e.count; i++)
+        free(e.lines[i].x);
+    free(e.lines);
+    free(e.cluster);
+    prun_table_free(&e.table);
     return status;
 }
 
 /* ---- program ------------------------------------------------------------------------------- */
 
-/* One option table, two sets of defaults. */
+/* One option table, three sets of defaults. */
 typedef struct preset {
     const char *width, *depth, *dropout, *l2, *augment, *seeds;
-    const char *epochs, *batch, *lr, *lr_step, *images;
+    const char *epochs, *batch, *lr, *lr_step, *images, *draws, *checkpoint;
 } preset;
 
-static const preset presets[2] = {
-    {"8,16", "2,3", "0,0.2", "0", "0,1", "1,2", "20", "32", "0.02", "0", "1500"},
+static const preset presets[3] = {
+    {"8,16", "2,3", "0,0.2", "0", "0,1", "1,2", "16", "32", "0.02", "0", "1000", "5", "0"},
+    {"8,12,16", "2,3,4", "0,0.2,0.5", "0,0.001,0.005", "0,1", "1,2", "16", "32", "0.02", "0",
+     "1000", "5", "0"},
     {"192,288,384", "2,3,4", "0,0.2,0.5", "0,0.001,0.005", "0,1", "1,2", "380", "128", "0.01",
-     "100", "0"}};
+     "100", "0", "10", "10"}};
 
 static int parse(int argc, char **argv, settings *set)
 {
-    const preset *d = &presets[strcmp(ex_peek(argc, argv, "preset", "demo"), "full") == 0];
+    static const char *const directories[3] = {"demogen-demo", "demogen-mini", "demogen-full"};
+    const int which = ex_preset(argc, argv);
+    const preset *d = &presets[which];
     const double many = 1e9, any_seed = 9007199254740992.0;
     const ex_option options[] = {
-        {"preset", EX_CHOICE, &set->preset, "demo", 0, 0, "defaults for a minute, or the paper's"},
+        EX_STUDY_OPTIONS(&set->study, directories[which]),
+        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
+         "directory of IDX files or CIFAR's binary ones"},
         {"width", EX_INT_LIST, &set->width, d->width, 1, 65536, "filters of each convolution"},
         {"depth", EX_INT_LIST, &set->depth, d->depth, 2, 4, "blocks of three convolutions"},
         {"dropout", EX_REAL_LIST, &set->dropout, d->dropout, 0, 0.99, "drop probability"},
@@ -546,31 +1354,44 @@ static int parse(int argc, char **argv, settings *set)
         {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "of SGD"},
         {"lr-step", EX_INT, &set->lr_step, d->lr_step, 0, many,
          "epochs from one x0.1 to the next; 0: 60 % of all"},
-        {"beta", EX_REAL_LIST, &set->beta, "0.1", 1e-9, 1e9,
-         "tolerances on the loss; tables use the first"},
-        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
         {"images", EX_INT, &set->images, d->images, 0, many, "first training images; 0: all"},
         {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
-        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0, "directory of the IDX files"},
-        {"csv", EX_TEXT, &set->csv, NULL, 0, 0, "file to write a row per model to"},
-        {"jobs", EX_INT, &set->jobs, "0", 0, 4096, "models at a time (OpenMP); 0: all cores"},
-        {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
+        {"beta", EX_REAL_LIST, &set->beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9,
+         "tolerances on the loss; 0.1 is the main one"},
+        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
+        {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "of random perturbations"},
+        {"measures", EX_CHOICE, &set->measures, "paper", 0, 0,
+         "the paper's; those that need no search; all there are"},
+        {"checkpoint", EX_INT, &set->checkpoint, d->checkpoint, 0, many,
+         "epochs from one checkpoint to the next; 0: none"},
+        {"resamples", EX_INT, &set->resamples, "2000", 10, 1e7, "of the bootstrap"}};
     const ex_program program = {
         "demogen", "",
-        "Trains a grid of Network in Network models and compares generalization measures.\n"
-        "Options with lists are axes of the grid.",
+        "Trains a grid of Network in Network models and finds out which measures follow their\n"
+        "generalization gap (the paper's first experiment, Tables 1 to 3). Options with lists are "
+        "axes\nof the grid. A run that was stopped goes on where it was when it is started again. "
+        "Parts made\nwith --shard are joined by cat OUT/models.*of*.csv > OUT/models.csv and "
+        "evaluated with --collect.",
         options, sizeof options / sizeof *options, 0, 0};
     int status;
 
-    set->preset.names = "demo|full";
+    set->measures.names = "paper|fast|all";
     status = ex_parse(&program, argc, argv, NULL);
-    if (status < 0 && set->beta.count > PRUN_MAX_BETAS) {
+    if (status >= 0)
+        return status;
+    if (set->beta.count > PRUN_MAX_BETAS) {
         fprintf(stderr, "error: --beta: at most %d values\n", PRUN_MAX_BETAS);
+        return EX_USAGE;
+    }
+    if (which == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
+        fprintf(stderr, "error: --full needs --data DIR with the binary files of CIFAR-10 "
+                        "(data_batch_1.bin to _5.bin,\n       test_batch.bin) from "
+                        "https://www.cs.toronto.edu/~kriz/cifar.html\n");
         return EX_USAGE;
     }
     if (set->lr_step == 0)
         set->lr_step = (3 * set->epochs + 4) / 5;
-    return status;
+    return ex_study_check(&set->study);
 }
 
 static int load(study *s, prun_context *context, const char *program)
@@ -587,81 +1408,112 @@ static int load(study *s, prun_context *context, const char *program)
     return ex_load_data(context, &request, &s->data);
 }
 
-static int jobs(const settings *set)
+/* Seconds per unit of work, from a few steps of the cheapest and the most expensive model on one
+   core; steps also use the memory that training needs. */
+static double probe(study *s)
 {
-#ifdef _OPENMP
-    return set->jobs > 0 ? (int)set->jobs : omp_get_max_threads();
-#else
-    if (set->jobs > 1)
-        fprintf(stderr, "note: built without OpenMP: one model at a time\n");
-    return 1;
-#endif
+    double rate = 0;
+    int k;
+
+    for (k = 0; k < 2; k++) {
+        const model *m = &s->models[k * (s->rows.count - 1)];
+        const int64_t batch = s->set.batch < s->data.train.count ? s->set.batch
+                                                                 : s->data.train.count;
+        prun_context context;
+        prun_train_options recipe;
+        prun_trainer *trainer = NULL;
+        prun_net *net = NULL;
+        int64_t i, steps = 0, *index = (int64_t *)ex_allocate((size_t)batch, sizeof *index);
+        double start, sum;
+        prun_status status;
+
+        for (i = 0; i < batch; i++)
+            index[i] = i;
+        memset(&context, 0, sizeof context);
+        context.threads = 1;
+        recipe_of(s, m, &recipe);
+        status = build(s, m, &context, &net);
+        if (status == PRUN_OK)
+            status = prun_trainer_create(net, &s->data.train, &recipe, &trainer);
+        if (status == PRUN_OK) /* warm up */
+            status = prun_trainer_step(trainer, index, batch, 1e-6, &sum, NULL);
+        start = ex_seconds();
+        while (status == PRUN_OK && ex_seconds() - start < 1) {
+            status = prun_trainer_step(trainer, index, batch, 1e-6, &sum, NULL);
+            steps++;
+        }
+        if (steps > 0)
+            rate += (ex_seconds() - start) / ((double)(steps * batch) * 3 * m->cost) / 2;
+        prun_trainer_free(trainer);
+        prun_net_free(net);
+        free(index);
+    }
+    return rate;
 }
 
-/* Expensive models first: a cheap one at the end leaves no core waiting for long. */
-static void run_all(study *s, int threads)
+/* What a long study costs; -1 to go on. Memory per model: what the program uses after a step of the
+   largest one, with room for the searches' copies of the weights. Disk: a checkpoint is the weights
+   and the momentum. */
+static int announce(study *s)
 {
-    model **order = (model **)ex_allocate((size_t)s->count, sizeof *order);
-    double work = 0;
-    int i;
+    const model *largest = &s->models[s->rows.count - 1];
+    prun_context context;
+    prun_net *net = NULL;
+    double weights = 0, rate;
 
-    for (i = 0; i < s->count; i++) {
-        model *m = &s->models[i];
-
-        order[i] = m;
-        work += training_work(s, m) * (double)s->set.epochs +
-                search_work(s, m, 1 + s->set.repetitions);
-    }
-    qsort(order, (size_t)s->count, sizeof *order, by_falling_cost);
-    ex_progress_start(&s->progress, "training and measuring", work, s->set.quiet);
-    (void)threads;
-#ifdef _OPENMP
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-#endif
-    for (i = 0; i < s->count; i++) {
-        run_model(s, order[i]);
-#ifdef _OPENMP
-#pragma omp critical(csv)
-#endif
-        if (s->csv.file != NULL)
-            csv_row(&s->csv, s, order[i]);
-    }
-    ex_progress_end(&s->progress);
-    free(order);
+    if (s->set.study.preset != EX_FULL || s->rows.to_do == 0 || s->set.study.collect)
+        return -1;
+    memset(&context, 0, sizeof context);
+    if (build(s, largest, &context, &net) == PRUN_OK)
+        weights = (double)prun_net_parameters(net) * sizeof(float);
+    prun_net_free(net);
+    rate = probe(s);
+    return ex_study_cost(&s->rows, rate * s->rows.left, ex_memory() + 6 * weights,
+                         2.1 * weights * ex_jobs(&s->set.study) + 4000.0 * (double)s->rows.count);
 }
 
-/* Everything after the set-up; returns the exit status. */
-static int run_study(study *s)
+static int run_study(study *s, int argc, char **argv)
 {
-    int i, good, threads = jobs(&s->set), status = make_grid(s);
+    ex_text checkpoints = {NULL, 0, 0};
+    int status = make_grid(s);
 
+    make_columns(s);
+    s->rows.set = &s->set.study;
+    s->rows.keys = KEYS;
+    s->rows.user = s;
+    s->rows.key = write_key;
+    s->rows.run = run_model;
+    s->rows.work = model_work;
+    s->rows.done = forget;
+    if (status == 0)
+        status = ex_study_open(&s->rows);
+    if (status == 0 && s->set.checkpoint > 0) {
+        ex_text_add(&checkpoints, "%s/checkpoints", s->set.study.out);
+        status = ex_directory(checkpoints.data);
+        ex_text_free(&checkpoints);
+    }
     if (status != 0)
         return status;
-    if (s->set.csv != NULL) {
-        status = ex_csv_open(&s->csv, s->set.csv, 0);
-        if (status != 0)
-            return status;
-        csv_header(&s->csv, &s->set);
-    }
-    printf("NiN models: %d, training images: %ld, test images: %ld, epochs: %ld, batch: %ld, "
-           "kernels: %s\n\n",
-           s->count, (long)s->data.train.count, (long)s->data.test.count, (long)s->set.epochs,
-           (long)s->set.batch, prun_isa());
+    status = announce(s);
+    if (status >= 0)
+        return status;
+    printf("%ld NiN models, %ld of them to train; %s: %ld training and %ld test images; %ld epochs, "
+           "batch %ld; kernels: %s\n",
+           (long)s->rows.count, (long)s->rows.to_do, s->data.name, (long)s->data.train.count,
+           (long)s->data.test.count, (long)s->set.epochs, (long)s->set.batch, prun_isa());
     fflush(stdout);
-    run_all(s, threads);
-    print_models(s);
-    if (s->csv.file != NULL)
-        status = write_sorted(s);
-    good = print_failures(s);
-    if (good < 2)
-        printf("A rank correlation needs two models or more.\n");
-    else if (status == 0)
-        status = print_taus(s, good);
-    /* Divergence is a result as long as some models do not; any other failure is one. */
-    for (i = 0; i < s->count; i++)
-        if (s->models[i].status != PRUN_OK && s->models[i].status != PRUN_ERR_NONFINITE)
-            status = EX_FAILED;
-    return good == 0 ? EX_FAILED : status;
+    status = ex_study_run(&s->rows, "training and measuring");
+    if (status != 0)
+        return status;
+    if (s->set.study.shards > 1) {
+        printf("The rows of shard %ld of %ld are in %s\n", (long)s->set.study.shard,
+               (long)s->set.study.shards, s->rows.path.data);
+        return 0;
+    }
+    if (ex_study_missing(&s->rows) > 0)
+        printf("%ld models have no row yet: what follows is about the others.\n",
+               (long)ex_study_missing(&s->rows));
+    return evaluate_study(s, argc, argv);
 }
 
 int main(int argc, char **argv)
@@ -675,9 +1527,12 @@ int main(int argc, char **argv)
     memset(&context, 0, sizeof context);
     status = load(&s, &context, argv[0]);
     if (status == 0) {
-        status = run_study(&s);
+        status = run_study(&s, argc, argv);
         ex_free_data(&s.data);
     }
+    ex_study_close(&s.rows);
+    ex_text_free(&s.header);
+    ex_text_free(&s.beta_text);
     free(s.models);
     return status;
 }

@@ -1384,6 +1384,10 @@ static inline int ex_study_check(ex_study_settings *s)
     }
     s->shard = i;
     s->shards = n;
+#ifndef _OPENMP
+    if (s->jobs > 1)
+        fprintf(stderr, "note: built without OpenMP: one model at a time; shards use more cores\n");
+#endif
     return -1;
 }
 
@@ -1403,6 +1407,7 @@ typedef struct ex_study {
        a rerun tries again. A model that diverged is a result and has a row. */
     int (*run)(void *user, int64_t model, ex_csv *row);
     double (*work)(void *user, int64_t model); /* in a unit proportional to time */
+    void (*done)(void *user, int64_t model);   /* NULL, or: its row is in the file */
     /* ---- set by the functions ---- */
     ex_text path;
     char **key_text, **row;  /* per model; row: without its end of line, NULL while there is none */
@@ -1597,8 +1602,7 @@ static inline int ex_jobs(const ex_study_settings *set)
 #ifdef _OPENMP
     return set->jobs > 0 ? (int)set->jobs : omp_get_max_threads();
 #else
-    if (set->jobs > 1)
-        fprintf(stderr, "note: built without OpenMP: one model at a time; shards use more cores\n");
+    (void)set;
     return 1;
 #endif
 }
@@ -1654,6 +1658,8 @@ static inline void ex__study_model(ex_study *s, int64_t model)
         ex_csv_end_line(&s->csv);
         s->row[model] = ex__cells(&row);
     }
+    if (!failed && s->done != NULL && !s->csv.failed)
+        s->done(s->user, model);
     ex_text_free(&row.line);
 }
 
@@ -1739,6 +1745,21 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
     return -1;
 }
 
+/* Bytes of memory that the program has used at most so far; 0 where the system does not tell. */
+static inline double ex_memory(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    double kilobytes = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "VmHWM: %lf", &kilobytes) == 1)
+            break;
+    if (file != NULL)
+        fclose(file);
+    return 1024 * kilobytes;
+}
+
 /* ---- training that survives a kill --------------------------------------------------------- */
 
 /* What ex_train keeps, and where; zero fields: nothing. */
@@ -1814,24 +1835,33 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
     return n;
 }
 
-/* Goes on from a checkpoint where a usable one is: the net stays as it is otherwise. */
-static inline void ex__train_resume(prun_trainer *trainer, const ex_keep *keep, const char *path,
-                                    prun_epoch *history, int64_t epochs)
+/* Goes on from a checkpoint where one of these settings is. */
+static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep *keep,
+                                           const char *path, prun_epoch *history,
+                                           int64_t epochs)
 {
     const int64_t known = ex__history_read(keep, history, epochs);
     prun_context context;
     prun_safetensors *file = NULL;
+    prun_status status;
     FILE *there = known > 0 ? fopen(path, "rb") : NULL;
 
     if (there == NULL)
-        return;
+        return PRUN_OK;
     fclose(there);
     memset(&context, 0, sizeof context);
-    if (prun_safetensors_open(&context, path, &file) != PRUN_OK)
-        return;
-    if (prun_trainer_load(trainer, file) != PRUN_OK || prun_trainer_epochs(trainer) > known)
-        fprintf(stderr, "note: %s cannot be used; training starts anew\n", path);
-    prun_safetensors_close(file);
+    status = prun_safetensors_open(&context, path, &file);
+    if (status != PRUN_OK) {
+        ex_failure(&context, "checkpoint");
+    } else {
+        status = prun_trainer_load(trainer, file);
+        prun_safetensors_close(file);
+    }
+    if (status == PRUN_OK && prun_trainer_epochs(trainer) > known) {
+        fprintf(stderr, "error: %s: its .history is shorter; delete both\n", path);
+        status = PRUN_ERR_FORMAT;
+    }
+    return status;
 }
 
 /* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
@@ -1848,7 +1878,7 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
 
     if (status == PRUN_OK && keep->every > 0) {
         ex_text_add(&path, "%s.safetensors", keep->path);
-        ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
+        status = ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
         done = prun_trainer_epochs(trainer);
         if (keep->progress != NULL)
             ex_progress_add(keep->progress, keep->work * (double)done);
@@ -1869,7 +1899,7 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
     return status;
 }
 
-/* Removes what ex_train kept; call when the model's row is written or about to be. */
+/* Removes what ex_train kept; call when the model's row is written: ex_study.done. */
 static inline void ex_train_forget(const ex_keep *keep)
 {
     ex_text path = {NULL, 0, 0};
@@ -1882,6 +1912,23 @@ static inline void ex_train_forget(const ex_keep *keep)
     ex_text_add(&path, "%s.history", keep->path);
     remove(path.data);
     ex_text_free(&path);
+}
+
+/* A table as a CSV file. Returns the exit status. */
+static inline int ex_table_csv(const ex_table *table, const char *path)
+{
+    ex_csv csv;
+    size_t i;
+    int status = ex_csv_open(&csv, path, 0);
+
+    if (status != 0)
+        return status;
+    for (i = 0; i < table->count; i++) {
+        ex_csv_text(&csv, table->cells[i]);
+        if ((i + 1) % table->columns == 0)
+            ex_csv_end_line(&csv);
+    }
+    return ex_csv_close(&csv);
 }
 
 /* ---- reports ------------------------------------------------------------------------------- */
