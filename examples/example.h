@@ -878,10 +878,10 @@ static inline int ex__ticks(const ex_scale *s, double *ticks, int room)
 
     if (s->logarithmic && decades > 0.8) {
         const int every = decades > 3 ? 3 : 1;
-        const double stride = ceil(decades / 8);
+        const double stride = every == 3 ? ceil(decades / 8) : 1;
         double power;
 
-        for (power = floor(log10(s->low)); power <= log10(s->high); power += every == 3 ? stride : 1)
+        for (power = floor(log10(s->low)); power <= log10(s->high); power += stride)
             for (k = 0; k < 3 && count < room; k += every) {
                 ticks[count] = digits[k] * pow(10, power);
                 count += ticks[count] >= s->low && ticks[count] <= s->high;
@@ -1107,7 +1107,7 @@ static inline int ex_plots_write(const char *directory, const char *name, const 
 
 #define EX_DATA_DIRECTORY "examples/data"
 
-/* Zero fields: grey, as stored, all images, no normalization. CIFAR has its own channels and size. */
+/* Zero fields: grey, as stored, all images, no normalization. CIFAR keeps its channels and size. */
 typedef struct ex_data_request {
     const char *directory; /* EX_DATA_DIRECTORY: also looked for beside the program */
     const char *program;   /* argv[0] */
