@@ -1542,7 +1542,7 @@ static inline int ex__study_lock(ex_study *s)
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
         lock.l_whence = SEEK_SET;
-        ex_text_add(&path, "%s.lock", s->path.data);
+        ex_text_add(&path, "%s/.%s.lock", s->set->out, s->path.data + strlen(s->set->out) + 1);
         s->lock = open(path.data, O_RDWR | O_CREAT, 0666);
         if (s->lock < 0) {
             fprintf(stderr, "error: %s: %s\n", path.data, strerror(errno));

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Joins the rows of a study's shards and evaluates them: tables, figures, report.
+#
+#   sh examples/cluster/merge.sh ./demogen --full --data cifar-10-batches-bin --out /shared/demogen
+#
+# The options are those the shards were run with, --out among them. It may run while shards still
+# train: the evaluation is then about the models that are finished. Only whole lines are taken, so a
+# shard that was killed while it wrote does no harm.
+
+program=$1
+[ $# -gt 0 ] && shift
+previous=
+out=
+for word in "$@"; do
+    case $word in --out=*) out=${word#--out=} ;; esac
+    [ "$previous" = --out ] && out=$word
+    previous=$word
+done
+if [ -z "$program" ] || [ -z "$out" ]; then
+    echo "usage: sh merge.sh PROGRAM OPTIONS... --out DIRECTORY" >&2
+    exit 2
+fi
+
+# The program wants no order, skips repeated headers, and of two rows of a model takes the first.
+found=0
+for part in "$out"/models.csv "$out"/models.*of*.csv; do
+    [ -f "$part" ] || continue
+    found=$((found + 1))
+    lines=$(wc -l < "$part")
+    head -n "$lines" "$part"
+done > "$out/models.joined"
+if [ "$found" -eq 0 ]; then
+    echo "error: no rows in $out" >&2
+    rm -f "$out/models.joined"
+    exit 1
+fi
+mv "$out/models.joined" "$out/models.csv" || exit 1
+exec "$program" "$@" --collect

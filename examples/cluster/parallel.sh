@@ -1,0 +1,22 @@
+#!/bin/sh
+# A study in n shards by GNU parallel, on the cores of this machine or of others, and merged.
+#
+#   sh examples/cluster/parallel.sh 8 ./demogen --mini --out mini
+#   SSHLOGINS=4/host1,4/host2 sh examples/cluster/parallel.sh 8 /shared/demogen --out /shared/mini
+#
+# SSHLOGINS goes to parallel's --sshlogin: hosts that see program, data and --out under the same
+# names. A shard that fails is tried again, and then goes on where it was. Without this script:
+#
+#   parallel ./demogen --mini --out mini --shard {}/8 --jobs 1 --yes --quiet ::: 1 2 3 4 5 6 7 8
+
+here=$(dirname "$0")
+if [ $# -lt 2 ]; then
+    echo "usage: sh parallel.sh SHARDS PROGRAM OPTIONS... --out DIRECTORY" >&2
+    exit 2
+fi
+shards=$1
+shift
+
+seq "$shards" | parallel ${SSHLOGINS:+--sshlogin "$SSHLOGINS" --workdir .} --retries 3 --halt never \
+    env OMP_NUM_THREADS=1 "$@" --shard "{}/$shards" --jobs 1 --yes --quiet || exit 1
+exec sh "$here/merge.sh" "$@"
