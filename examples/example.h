@@ -1902,15 +1902,15 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
 /* Removes what ex_train kept; call when the model's row is written: ex_study.done. */
 static inline void ex_train_forget(const ex_keep *keep)
 {
+    static const char *const ends[] = {"safetensors", "safetensors.tmp", "history", "history.tmp"};
     ex_text path = {NULL, 0, 0};
+    size_t i;
 
-    if (keep->every == 0)
-        return;
-    ex_text_add(&path, "%s.safetensors", keep->path);
-    remove(path.data);
-    path.length = 0;
-    ex_text_add(&path, "%s.history", keep->path);
-    remove(path.data);
+    for (i = 0; keep->every > 0 && i < sizeof ends / sizeof *ends; i++) {
+        path.length = 0;
+        ex_text_add(&path, "%s.%s", keep->path, ends[i]);
+        remove(path.data);
+    }
     ex_text_free(&path);
 }
 

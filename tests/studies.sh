@@ -135,6 +135,12 @@ study() {
         check "$name: long, in one go" $program --out "$work/$name-6" $tiny $long
         rows "$work/$name-6/models.csv" > "$work/rows"
         check "$name: killed in a training" killed "$work/$name-7" "$4"
+        cp -r "$work/$name-7" "$work/$name-9"
+        for file in "$work/$name-9"/checkpoints/*.safetensors; do
+            printf 'damaged' > "$file"
+        done
+        check "$name: uses the checkpoint: a damaged one is an error" fails 1 'checkpoint' \
+            $program --out "$work/$name-9" $tiny $long
         check "$name: goes on from the checkpoint" $program --out "$work/$name-7" $tiny $long
         check "$name: with the same rows" same "$work/$name-7"
         check "$name: removes the checkpoints" test -z "$(ls "$work/$name-7/checkpoints")"
