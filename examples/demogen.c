@@ -564,9 +564,10 @@ typedef struct evaluation {
     line *lines;
     int count, main; /* main: line of prunability at the main beta */
     int failed;      /* models that diverged */
+    ex_text left_out; /* measures without a line, and why */
 } evaluation;
 
-static double *column(evaluation *e, const char *name)
+static double *column(const evaluation *e, const char *name)
 {
     const int64_t k = prun_table_find(&e->table, name);
 
@@ -619,6 +620,12 @@ static int read_rows(evaluation *e)
     return 0;
 }
 
+static line *leave_out(evaluation *e, const char *label, const char *why)
+{
+    ex_text_add(&e->left_out, "%s%s (%s)", e->left_out.length > 0 ? ", " : "", label, why);
+    return NULL;
+}
+
 /* A line of `values` times `sign`. What is infinite gets a value beyond all others. Returns NULL,
    and adds nothing, when one is missing or all are equal. */
 static line *add_line(evaluation *e, const char *name, const char *label, const double *values,
@@ -632,14 +639,14 @@ static line *add_line(evaluation *e, const char *name, const char *label, const 
         return NULL;
     for (i = 0; i < e->n; i++) {
         if (values[i] != values[i])
-            return NULL;
+            return leave_out(e, label, "undefined for some models");
         if (fabs(values[i]) > 1e300)
             continue;
         low = sign * values[i] < low ? sign * values[i] : low;
         high = sign * values[i] > high ? sign * values[i] : high;
     }
     if (!(low < high))
-        return NULL;
+        return leave_out(e, label, "the same for all models");
     memset(l, 0, sizeof *l);
     snprintf(l->name, sizeof l->name, "%s", name);
     snprintf(l->label, sizeof l->label, "%s", label);
@@ -763,8 +770,9 @@ static int make_lines(evaluation *e)
     status = add_margins(e);
     for (k = 0; k < s->columns; k++) {
         const int about_error = k > TRAIN_LOSS && k <= GAP;
+        const int prunability = k >= BETAS && k < BETAS + 2 * betas;
 
-        if (!about_error && !is_margin(s->names[k]) && find_line(e, s->names[k]) < 0)
+        if (!about_error && !prunability && !is_margin(s->names[k]))
             add_line(e, s->names[k], label_of(s->names[k]), column(e, s->names[k]), 1);
     }
     for (i = 0; i < e->n; i++)
@@ -788,7 +796,7 @@ static void sample_of(const evaluation *e, const double *x, prun_sample *sample,
     sample->measure = x;
     sample->target = e->gap;
     sample->axes = &e->axes;
-    sample->cluster = e->cluster;
+    sample->cluster = e->axes.count > 0 ? e->cluster : NULL;
     options->resamples = e->s->set.resamples;
     options->seed = 1;
 }
@@ -804,7 +812,8 @@ static int evaluate_line(evaluation *e, line *l)
     sample_of(e, x, &sample, &options);
     if (status == PRUN_OK)
         status = prun_bootstrap(&e->context, &sample, &options, &l->interval);
-    if (status == PRUN_OK)
+    l->granulated.mean = l->granulated.mean_error = (double)NAN;
+    if (status == PRUN_OK && e->axes.count > 0)
         status = prun_granulated_kendall(&e->context, &e->axes, x, e->gap, &l->granulated);
     if (status == PRUN_OK)
         status = prun_conditional_information(&e->context, &e->axes, x, e->gap, PRUN_TIES_DROP,
@@ -1095,33 +1104,34 @@ static int table_of_claims(evaluation *e, ex_table *table)
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
-/* Points coloured by dropout, which the paper's norms follow; else by the first axis varied. */
+/* Points coloured by dropout, which the paper's norms follow; else by the first axis that varies,
+   or the seed; in one colour where there are too many levels. */
 static int draw_scatter(const evaluation *e, const line *l)
 {
-    const double *by = NULL;
-    const char *name = "";
+    const double *by = e->axes.seed;
+    const char *name = "seed";
     double levels[8], *x, *y;
     char title[120], file[100], names[8][60];
     ex_series series[8];
     ex_plot plot;
-    int64_t i, at = 0;
-    int a, k, count = 0, status;
+    int64_t i, a, at = 0;
+    int k, coloured, count = 0, status;
 
     memset(series, 0, sizeof series);
     memset(&plot, 0, sizeof plot);
-    for (a = (int)e->axes.count - 1; a >= 0; a--)
-        if (by == NULL || a == 0 || strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0) {
-            if (by != NULL && strcmp(name, axis_names[DROPOUT]) == 0)
-                continue;
+    for (a = 0; a < e->axes.count; a++)
+        if (a == 0 || strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0) {
             by = e->axis[a];
             name = e->axis_name[a];
         }
-    for (i = 0; by != NULL && i < e->n; i++) {
+    for (i = 0; i < e->n && count <= 8; i++) {
         for (k = 0; k < count && (by[i] < levels[k] || by[i] > levels[k]);)
             k++;
-        if (k == count && count < 8)
-            levels[count++] = by[i];
+        if (k == count && count++ < 8)
+            levels[k] = by[i];
     }
+    coloured = count <= 8;
+    count = coloured ? count : 1;
     x = (double *)ex_allocate(2 * (size_t)e->n, sizeof *x);
     y = x + e->n;
     for (k = 0; k < count; k++) {
@@ -1129,13 +1139,13 @@ static int draw_scatter(const evaluation *e, const line *l)
         series[k].y = y + at;
         series[k].colour = k;
         for (i = 0; i < e->n; i++)
-            if (!(by[i] < levels[k] || by[i] > levels[k])) {
+            if (!coloured || !(by[i] < levels[k] || by[i] > levels[k])) {
                 x[at] = l->x[i];
                 y[at++] = e->gap[i];
                 series[k].n++;
             }
         snprintf(names[k], sizeof names[k], "%s %g", name, levels[k]);
-        series[k].name = names[k];
+        series[k].name = coloured ? names[k] : NULL;
     }
     snprintf(title, sizeof title, "tau = %+.3f (%+.3f to %+.3f), n = %ld%s", l->kendall.tau_a,
              l->interval.lower, l->interval.upper, (long)e->n,
@@ -1220,16 +1230,16 @@ static int show(const evaluation *e, const char *title, const char *name, ex_tab
 static void describe(const evaluation *e, FILE *report)
 {
     const settings *set = &e->s->set;
-    const double *train = column((evaluation *)e, "train_error");
-    const double *test = column((evaluation *)e, "test_error");
+    const double *train = column(e, "train_error");
+    const double *test = column(e, "test_error");
     double seconds = 0, range[6] = {HUGE_VAL, 0, HUGE_VAL, 0, HUGE_VAL, -HUGE_VAL};
     const double *const parts[3] = {train, test, e->gap};
     int64_t i;
     int k;
 
     for (i = 0; i < e->n; i++) {
-        seconds += column((evaluation *)e, "seconds_training")[i] +
-                   column((evaluation *)e, "seconds_measuring")[i];
+        seconds += column(e, "seconds_training")[i] +
+                   column(e, "seconds_measuring")[i];
         for (k = 0; k < 3; k++) {
             range[2 * k] = parts[k][i] < range[2 * k] ? parts[k][i] : range[2 * k];
             range[2 * k + 1] = parts[k][i] > range[2 * k + 1] ? parts[k][i] : range[2 * k + 1];
@@ -1280,6 +1290,10 @@ static int write_report(evaluation *e, int argc, char **argv)
     if (status == 0)
         status = show(e, "Table 3: information between prunability and the other measures",
                       "table3", &table, report, 1);
+    if (e->left_out.length > 0) {
+        printf("\nLeft out: %s.\n", e->left_out.data);
+        fprintf(report, "Left out: %s.\n\n", e->left_out.data);
+    }
     fprintf(report, "## Figures\n\n");
     for (i = 0; i < e->count; i++)
         fprintf(report, "- [%s](scatter_%s.svg)\n", e->lines[i].label, e->lines[i].name);
@@ -1321,6 +1335,7 @@ static int evaluate_study(const study *s, int argc, char **argv)
     for (i = 0; i < e.count; i++)
         free(e.lines[i].x);
     free(e.lines);
+    ex_text_free(&e.left_out);
     free(e.cluster);
     prun_table_free(&e.table);
     return status;

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The study programs on tiny grids: the same rows, but for timings, with 1 and 2 threads, any --jobs,
-# in shards, and after kill -9, also in the middle of a training; finished models stay as they are.
+# The study programs on tiny grids: the same rows, but for timings, with 1 and 2 threads, any number of
+# jobs, in shards, and after kill -9, also in the middle of a training; finished models stay as they
+# are.
 #
 #   [CC=cc] sh tests/studies.sh [PROGRAM...]      names without .c, all by default
 #

@@ -17,6 +17,6 @@ fi
 shards=$1
 shift
 
-seq "$shards" | parallel ${SSHLOGINS:+--sshlogin "$SSHLOGINS" --workdir .} --retries 3 --halt never \
-    env OMP_NUM_THREADS=1 "$@" --shard "{}/$shards" --jobs 1 --yes --quiet || exit 1
+seq "$shards" | parallel ${SSHLOGINS:+--sshlogin "$SSHLOGINS" --workdir .} --retries 3 \
+    --halt never env OMP_NUM_THREADS=1 "$@" --shard "{}/$shards" --jobs 1 --yes --quiet || exit 1
 exec sh "$here/merge.sh" "$@"
