@@ -13,6 +13,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-studies.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# threads that wait for work must not keep the others from theirs
+export OMP_WAIT_POLICY=passive
+
 passed=0
 failed=0
 skipped=0
