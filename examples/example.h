@@ -1324,6 +1324,8 @@ static inline void ex_measure_print(ex_table *table)
     ex_table_free(table);
     printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
            "one.\nA measure that needs the result of another one costs nothing after it.\n");
+}
+
 /* ---- studies: many models, one CSV row each ------------------------------------------------ */
 
 #define EX_DEMO 0
