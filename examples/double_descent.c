@@ -9,7 +9,7 @@
        ./double_descent --arch resnet18
        ./double_descent --full --data DIR                 (CIFAR-100: a cluster job)
 */
-#include "example.h"
+#include "training.h"
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -103,12 +103,13 @@ static int64_t model_seed(const study *s, int64_t number)
     return s->set.seeds.value[number % s->set.seeds.count];
 }
 
-/* Multiplications of one forward pass of one 32x32 image (close enough for a guess of time). */
+/* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
+   number of multiplications says, as measured. Only guesses of time depend on it. */
 static double forward_cost(const study *s, int64_t width)
 {
     const double k = (double)width;
 
-    return s->set.arch.value == 0 ? 55296 * k * k + 9216 * k : 135168 * k * k + 9216 * k;
+    return s->set.arch.value == 0 ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
 }
 
 /* Forward passes over the training images that measuring a model takes, about: random pruning and
@@ -138,27 +139,6 @@ static int epoch_done(void *user, const prun_epoch *epoch)
     (void)epoch;
     ex_progress_add(&m->s->rows.progress, m->epoch_work);
     return 0;
-}
-
-static prun_train_options recipe(const settings *set, model *m)
-{
-    prun_train_options options;
-
-    memset(&options, 0, sizeof options);
-    options.epochs = set->epochs;
-    options.batch = set->batch;
-    options.learning_rate = set->lr;
-    options.momentum = set->momentum > 0 ? set->momentum : -1; /* the library's 0 is its default */
-    options.weight_decay = set->decay;
-    options.decay = PRUN_DECAY_ALL;
-    options.schedule = PRUN_SCHEDULE_MADDOX;
-    options.augment.crop_padding = (int32_t)set->crop;
-    options.augment.flip = (int32_t)set->flip;
-    options.seed = (uint64_t)m->seed;
-    options.evaluate = 1;
-    options.on_epoch = epoch_done;
-    options.user = m;
-    return options;
 }
 
 static prun_status build(const study *s, model *m)
@@ -278,5 +258,1092 @@ static prun_status measure(model *m, const prun_epoch *history)
     m->value[SOTL_END] = 0;
     for (e = 0; e < set->epochs; e++)
         m->value[SOTL_END] -= history[e].evaluated_loss;
+    return status;
+}
+
+static prun_status train(model *m, int64_t number, prun_epoch *history, ex_resume *resume)
+{
+    study *s = m->s;
+    const settings *set = &s->set;
+    prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
+                                                 set->decay, (uint64_t)m->seed);
+
+    options.augment.crop_padding = (int32_t)set->crop;
+    options.augment.flip = (int32_t)set->flip;
+    options.evaluate = 1;
+    options.on_epoch = epoch_done;
+    options.user = m;
+    ex_resume_name(resume, set->common.out, s->rows.key_text[number], set->save_every);
+    return ex_train(&m->context, m->net, &s->data.train, &options, resume, history);
+}
+
+/* The result, or why there is none. */
+static void fill_row(const model *m, prun_status status, ex_csv *row)
+{
+    int64_t i;
+
+    for (i = 0; i < m->s->columns; i++)
+        ex_csv_number(row, status == PRUN_OK ? m->value[i] : (double)NAN);
+    ex_csv_text(row, status == PRUN_OK ? "ok" : ex_reason(&m->context, status));
+    ex_csv_text(row, PRUNABILITY_VERSION);
+    ex_csv_text(row, prun_isa());
+    ex_csv_number(row, floor(1e3 * m->train_seconds + 0.5) / 1e3);
+    ex_csv_number(row, floor(1e3 * m->measure_seconds + 0.5) / 1e3);
+}
+
+/* A context of its own makes the model independent of all others; one thread, because the models
+   already share the cores among them. */
+static int run_model(void *user, int64_t number, ex_csv *row)
+{
+    study *s = (study *)user;
+    const double work = study_work(s, number), start = ex_seconds();
+    prun_epoch *history = (prun_epoch *)ex_allocate((size_t)s->set.epochs, sizeof *history);
+    ex_resume resume;
+    prun_status status;
+    model m;
+    int i;
+
+    memset(&m, 0, sizeof m);
+    memset(&resume, 0, sizeof resume);
+    for (i = 0; i < MAX_COLUMNS; i++)
+        m.value[i] = (double)NAN;
+    m.s = s;
+    m.width = model_width(s, number);
+    m.seed = model_seed(s, number);
+    m.epoch_work = 4 * forward_cost(s, m.width) * (double)s->data.train.count;
+    m.context.threads = 1;
+    status = build(s, &m);
+    if (status == PRUN_OK)
+        status = train(&m, number, history, &resume);
+    m.train_seconds = ex_seconds() - start;
+    if (status == PRUN_OK)
+        status = measure(&m, history);
+    m.measure_seconds = ex_seconds() - start - m.train_seconds;
+    ex_progress_add(&s->rows.progress, work - m.epoch_work * (double)s->set.epochs);
+    /* That a training diverged is a result; anything else may go better the next time. */
+    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
+        fill_row(&m, status, row);
+    else
+        fprintf(stderr, "error: width %ld, seed %ld: %s\n", (long)m.width, (long)m.seed,
+                ex_reason(&m.context, status));
+    ex_resume_end(&resume, status == PRUN_OK || status == PRUN_ERR_NONFINITE);
+    free(history);
+    prun_net_free(m.net);
+    return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+#define KEYS 23
+
+static const char key_names[] =
+    "arch,data,width,seed,epochs,batch,lr,momentum,weight_decay,crop,flip,label_noise,label_seed,"
+    "train_images,test_images,beta,grid,repetitions,draws,precision,hessian_images,steps,probes";
+
+static const char *arch_name(const study *s)
+{
+    return s->set.arch.value == 0 ? "cnn" : "resnet18";
+}
+
+static void model_key(void *user, int64_t number, ex_csv *row)
+{
+    const study *s = (const study *)user;
+    const settings *set = &s->set;
+
+    ex_csv_text(row, arch_name(s));
+    ex_csv_text(row, s->data_name);
+    ex_csv_number(row, (double)model_width(s, number));
+    ex_csv_number(row, (double)model_seed(s, number));
+    ex_csv_number(row, (double)set->epochs);
+    ex_csv_number(row, (double)set->batch);
+    ex_csv_number(row, set->lr);
+    ex_csv_number(row, set->momentum);
+    ex_csv_number(row, set->decay);
+    ex_csv_number(row, (double)set->crop);
+    ex_csv_number(row, (double)set->flip);
+    ex_csv_number(row, set->noise);
+    ex_csv_number(row, (double)set->label_seed);
+    ex_csv_number(row, (double)s->data.train.count);
+    ex_csv_number(row, (double)s->data.test.count);
+    ex_csv_number(row, set->beta);
+    ex_csv_number(row, (double)set->grid);
+    ex_csv_number(row, (double)set->repetitions);
+    ex_csv_number(row, (double)set->draws);
+    ex_csv_number(row, set->precision);
+    ex_csv_number(row, (double)set->hessian_images);
+    ex_csv_number(row, (double)set->steps);
+    ex_csv_number(row, (double)set->probes);
+}
+
+/* Name of the column of a value. text: 64 bytes. */
+static const char *column_name(const settings *set, int64_t column, char *text)
+{
+    if (column < LIBRARY)
+        return own_names[column];
+    if (column < EFFECTIVE)
+        return library_names[column - LIBRARY];
+    column -= EFFECTIVE;
+    snprintf(text, 64, "%s_z%.4g", effective_names[column % PER_Z], set->z.value[column / PER_Z]);
+    return text;
+}
+
+static void name_columns(study *s)
+{
+    char text[64];
+    int64_t i;
+
+    s->columns = EFFECTIVE + PER_Z * (s->set.steps > 0 ? s->set.z.count : 0);
+    ex_text_add(&s->names, "%s", key_names);
+    for (i = 0; i < s->columns; i++)
+        ex_text_add(&s->names, ",%s", column_name(&s->set, i, text));
+    ex_text_add(&s->names, ",status,version,isa,train_seconds,measure_seconds");
+}
+
+/* ---- evaluation ---------------------------------------------------------------------------- */
+
+#define MAX_VIEWS 40
+
+/* A quantity of every model, as tables and figures show it. */
+typedef struct view {
+    char label[80];
+    const char *axis; /* of its panel; NULL: it has none */
+    double *x;        /* per model; NaN: undefined */
+    double *mean, *error; /* per width, over seeds: mean and its standard error */
+    int log_axis;
+    prun_kendall loss, wrong, mean_loss, mean_wrong, width; /* with test loss, test error, ... */
+} view;
+
+enum { V_TRAIN_LOSS, V_TRAIN_ERROR, V_TEST_LOSS, V_TEST_ERROR, V_TARGETS };
+
+typedef struct results {
+    const study *s;
+    prun_context context;
+    prun_table table;
+    int64_t n, widths; /* models with results; widths among them */
+    double *width, *each_width;
+    view views[MAX_VIEWS];
+    int count, margins; /* margins: first of the two fitted views, 0: none */
+    prun_regression fit;
+    double threshold; /* smallest width with an interpolated mean train loss, NaN: none */
+} results;
+
+/* Where the train loss counts as near 0. */
+#define INTERPOLATED 0.1
+
+/* Mean and standard error over the seeds of every width. An infinite value makes an infinite
+   mean; undefined ones are left out. */
+static void average(const results *r, view *v)
+{
+    int64_t w, i;
+
+    for (w = 0; w < r->widths; w++) {
+        double n = 0, sum = 0, squares = 0;
+
+        for (i = 0; i < r->n; i++)
+            if (!(r->width[i] < r->each_width[w] || r->width[i] > r->each_width[w]) &&
+                !isnan(v->x[i])) {
+                n++;
+                sum += v->x[i];
+            }
+        v->mean[w] = n > 0 ? sum / n : (double)NAN;
+        for (i = 0; i < r->n; i++)
+            if (!(r->width[i] < r->each_width[w] || r->width[i] > r->each_width[w]) &&
+                !isnan(v->x[i]))
+                squares += (v->x[i] - v->mean[w]) * (v->x[i] - v->mean[w]);
+        v->error[w] = n > 1 ? sqrt(squares / (n - 1) / n) : (double)NAN;
+    }
+}
+
+/* A new view; its values are to be filled in. */
+static view *add_view(results *r, const char *axis, int log_axis, const char *label)
+{
+    view *v = &r->views[r->count++];
+
+    snprintf(v->label, sizeof v->label, "%s", label);
+    v->axis = axis;
+    v->log_axis = log_axis;
+    v->x = (double *)ex_allocate((size_t)r->n, sizeof *v->x);
+    v->mean = (double *)ex_allocate((size_t)r->n, sizeof *v->mean);
+    v->error = (double *)ex_allocate((size_t)r->n, sizeof *v->error);
+    return v;
+}
+
+static const double *column(const results *r, const char *name)
+{
+    const int64_t index = prun_table_find(&r->table, name);
+
+    return &r->table.values[index * r->table.rows];
+}
+
+static void column_view(results *r, const char *axis, int log_axis, const char *label,
+                        const char *name)
+{
+    view *v = add_view(r, axis, log_axis, label);
+
+    memcpy(v->x, column(r, name), (size_t)r->n * sizeof *v->x);
+    average(r, v);
+}
+
+static void effective_views(results *r, int z)
+{
+    static const char *const text[PER_Z] = {"N_eff (Lanczos", "N_eff / k (Lanczos",
+                                            "N_eff (whole spectrum", NULL,
+                                            "N_eff / k (whole spectrum"};
+    static const char *const axis[PER_Z] = {"N_eff", "N_eff / k", "N_eff", NULL, NULL};
+    char label[80], name[64];
+    int i;
+
+    for (i = 0; i < PER_Z; i++) {
+        if (text[i] == NULL)
+            continue;
+        snprintf(label, sizeof label, "%s, z = %.3g)", text[i], r->s->set.z.value[z]);
+        column_view(r, z == 0 ? axis[i] : NULL, i == RITZ_PER_K || i == WHOLE_PER_K, label,
+                    column_name(&r->s->set, EFFECTIVE + z * PER_Z + i, name));
+    }
+}
+
+/* The test loss predicted from five statistics of the output margins by least squares over the
+   models (A.4): by a fit to all of them, and for each from a fit without its tenth of them. Models
+   without margins have no prediction. */
+static int margin_views(results *r)
+{
+    const double *test = column(r, own_names[TEST_LOSS]);
+    const size_t n = (size_t)r->n;
+    double *room = (double *)ex_allocate(8 * n, sizeof *room), *x[5], *y = room + 5 * n;
+    prun_regression_options options;
+    view *fitted = add_view(r, "predicted test loss", 0, "output margins, fitted to test loss");
+    view *crossed = add_view(r, NULL, 0, "output margins, cross-fitted");
+    int64_t i, used = 0;
+    int k, status = 0;
+
+    for (k = 0; k < 5; k++)
+        x[k] = room + (size_t)k * n;
+    for (i = 0; i < r->n; i++) {
+        int known = 1;
+
+        for (k = 0; k < 5; k++) {
+            x[k][used] = column(r, library_names[MARGIN_LOWER + k])[i];
+            known &= isfinite(x[k][used]) != 0;
+        }
+        y[used] = test[i];
+        used += known;
+        fitted->x[i] = crossed->x[i] = known ? 0 : (double)NAN;
+    }
+    memset(&options, 0, sizeof options);
+    options.fitted = room + 6 * n;
+    options.crossfitted = room + 7 * n;
+    if (used >= 7 && prun_regression_fit(&r->context, (const double *const *)x, 5, y, used,
+                                         &options, &r->fit) != PRUN_OK)
+        status = ex_failure(&r->context, "margins");
+    for (i = 0, used = r->fit.n > 0 ? 0 : -1; i < r->n; i++) {
+        const int known = used >= 0 && !isnan(fitted->x[i]);
+
+        fitted->x[i] = known ? options.fitted[used] : (double)NAN;
+        crossed->x[i] = known ? options.crossfitted[used] : (double)NAN;
+        used += known;
+    }
+    free(room);
+    average(r, fitted);
+    average(r, crossed);
+    return status;
+}
+
+static void make_views(results *r)
+{
+    view *v;
+    int64_t i;
+    int z;
+
+    column_view(r, "cross-entropy (nats)", 0, "train loss", own_names[TRAIN_LOSS]);
+    column_view(r, NULL, 0, "train error", own_names[TRAIN_ERROR]);
+    column_view(r, NULL, 0, "test loss", own_names[TEST_LOSS]);
+    column_view(r, NULL, 0, "test error", own_names[TEST_ERROR]);
+    column_view(r, "fraction kept", 0, "prunability (magnitude)", library_names[PRUNABILITY]);
+    column_view(r, "fraction kept", 0, "prunability (random)", library_names[PRUNABILITY_RANDOM]);
+    column_view(r, "1 / radius²", 1, "random-perturbation robustness", library_names[FLATNESS]);
+    for (z = 0; z < r->s->set.z.count && r->s->set.steps > 0; z++)
+        effective_views(r, z);
+    column_view(r, "nats", 0, "sum of train losses, negated", library_names[SOTL]);
+    column_view(r, NULL, 0, "the same, evaluated after epochs", own_names[SOTL_END]);
+    column_view(r, "d (product)^(1/d)", 0, "sum of squared Frobenius norms",
+                library_names[FROBENIUS]);
+    column_view(r, "sum of norms", 0, "sum of two norms", library_names[TWO_NORMS]);
+    column_view(r, NULL, 0, "sum of two norms, pruned", library_names[TWO_NORMS_PRUNED]);
+    column_view(r, "parameters", 1, "parameters", library_names[PARAMETERS]);
+    column_view(r, NULL, 1, "parameters, pruned", library_names[PARAMETERS_PRUNED]);
+    v = add_view(r, NULL, 0, "1 / width (trivial baseline)");
+    for (i = 0; i < r->n; i++)
+        v->x[i] = 1 / r->width[i];
+    average(r, v);
+}
+
+/* Kendall's tau where both values exist. An infinite value ranks last. */
+static int tau(results *r, const double *x, const double *y, int64_t n, prun_kendall *result)
+{
+    double *a = (double *)ex_allocate(2 * (size_t)n, sizeof *a), *b = a + n;
+    int64_t i, used = 0;
+    int status = 0;
+
+    for (i = 0; i < n; i++)
+        if (!isnan(x[i]) && !isnan(y[i])) {
+            a[used] = isfinite(x[i]) ? x[i] : 1e308;
+            b[used++] = y[i];
+        }
+    memset(result, 0, sizeof *result);
+    result->tau_a = result->tau_b = (double)NAN;
+    if (used >= 2 && prun_kendall_tau(&r->context, a, b, used, result) != PRUN_OK)
+        status = ex_failure(&r->context, "tau");
+    free(a);
+    return status;
+}
+
+static int correlate(results *r)
+{
+    const view *loss = &r->views[V_TEST_LOSS], *wrong = &r->views[V_TEST_ERROR];
+    int i, status = 0;
+
+    for (i = 0; i < r->count; i++) {
+        view *v = &r->views[i];
+
+        status |= tau(r, v->x, loss->x, r->n, &v->loss);
+        status |= tau(r, v->x, wrong->x, r->n, &v->wrong);
+        status |= tau(r, v->mean, loss->mean, r->widths, &v->mean_loss);
+        status |= tau(r, v->mean, wrong->mean, r->widths, &v->mean_wrong);
+        status |= tau(r, v->x, r->width, r->n, &v->width);
+    }
+    return status;
+}
+
+/* Reads the rows; those of trainings that diverged are said and left out. */
+static int read_rows(results *r, const char *path)
+{
+    int64_t i, status_column;
+    uint8_t *keep;
+
+    if (prun_table_read_csv(&r->context, path, &r->table) != PRUN_OK)
+        return ex_failure(&r->context, path);
+    status_column = prun_table_find(&r->table, "status");
+    keep = (uint8_t *)ex_allocate((size_t)r->table.rows, 1);
+    for (i = 0; i < r->table.rows; i++) {
+        const char *text = r->table.cells[i * r->table.columns + status_column];
+
+        keep[i] = strcmp(text, "ok") == 0;
+        if (!keep[i])
+            printf("left out: width %g, seed %g: %s\n", column(r, "width")[i],
+                   column(r, "seed")[i], text);
+    }
+    prun_table_keep_rows(&r->table, keep);
+    free(keep);
+    r->n = r->table.rows;
+    return 0;
+}
+
+static int evaluate(results *r, const char *path)
+{
+    int64_t i;
+    int status = read_rows(r, path);
+
+    if (status != 0)
+        return status;
+    if (r->n < 2) {
+        printf("Only %ld models have a result: nothing to compare.\n", (long)r->n);
+        return EX_FAILED;
+    }
+    r->width = (double *)ex_allocate(2 * (size_t)r->n, sizeof *r->width);
+    r->each_width = r->width + r->n;
+    memcpy(r->width, column(r, "width"), (size_t)r->n * sizeof *r->width);
+    for (i = 0; i < r->n; i++) /* rows are sorted by width */
+        if (i == 0 || r->width[i] > r->width[i - 1])
+            r->each_width[r->widths++] = r->width[i];
+    make_views(r);
+    r->margins = r->count;
+    status = margin_views(r);
+    r->threshold = (double)NAN;
+    for (i = r->widths; i-- > 0 && r->views[V_TRAIN_LOSS].mean[i] < INTERPOLATED;)
+        r->threshold = r->each_width[i];
+    return status != 0 ? status : correlate(r);
+}
+
+static void free_results(results *r)
+{
+    int i;
+
+    for (i = 0; i < r->count; i++) {
+        free(r->views[i].x);
+        free(r->views[i].mean);
+        free(r->views[i].error);
+    }
+    free(r->width);
+    prun_table_free(&r->table);
+}
+
+/* Up and down along the widths: the rise from the lowest point before a peak and the fall to the
+   lowest point behind it, at the peak where the smaller of the two is largest. */
+typedef struct descent {
+    double low, peak, end;                    /* widths */
+    double first, rise, fall;                 /* first: fall from the narrowest to the low */
+    double first_error, rise_error, fall_error;
+    int found, clear; /* clear: rise and fall are above two standard errors */
+} descent;
+
+static double together(double a, double b)
+{
+    return sqrt(a * a + b * b);
+}
+
+static descent find_descent(const results *r, const view *v)
+{
+    descent d;
+    int64_t i, k, j, low = 0, end;
+
+    memset(&d, 0, sizeof d);
+    for (j = 1; j + 1 < r->widths; j++) {
+        double rise, fall;
+
+        for (low = 0, i = 1; i < j; i++)
+            low = v->mean[i] < v->mean[low] ? i : low;
+        for (end = j + 1, k = j + 2; k < r->widths; k++)
+            end = v->mean[k] < v->mean[end] ? k : end;
+        rise = v->mean[j] - v->mean[low];
+        fall = v->mean[j] - v->mean[end];
+        if (!(rise > 0 && fall > 0) ||
+            (d.found && (rise < fall ? rise : fall) <= (d.rise < d.fall ? d.rise : d.fall)))
+            continue;
+        d.found = 1;
+        d.low = r->each_width[low];
+        d.peak = r->each_width[j];
+        d.end = r->each_width[end];
+        d.rise = rise;
+        d.fall = fall;
+        d.first = v->mean[0] - v->mean[low];
+        d.rise_error = together(v->error[j], v->error[low]);
+        d.fall_error = together(v->error[j], v->error[end]);
+        d.first_error = low > 0 ? together(v->error[0], v->error[low]) : 0;
+    }
+    d.clear = d.found && d.rise > 2 * d.rise_error && d.fall > 2 * d.fall_error;
+    return d;
+}
+
+/* ---- tables -------------------------------------------------------------------------------- */
+
+static void cell(ex_table *table, const char *format, double value)
+{
+    char text[40];
+
+    snprintf(text, sizeof text, format, value);
+    ex_table_cell(table, "%s", isnan(value) ? "-" : text);
+}
+
+static void width_table(const results *r, ex_table *table)
+{
+    const int shown[] = {V_TRAIN_LOSS, V_TRAIN_ERROR, V_TEST_LOSS, V_TEST_ERROR, V_TARGETS,
+                         V_TARGETS + 1, V_TARGETS + 2};
+    int64_t w;
+    size_t k;
+
+    ex_table_header(table, "width|train loss|±|train error|±|test loss|±|test error|±|"
+                           "prunability|±|random|±|robustness|±");
+    for (w = 0; w < r->widths; w++) {
+        ex_table_cell(table, "%g", r->each_width[w]);
+        for (k = 0; k < sizeof shown / sizeof *shown; k++) {
+            const view *v = &r->views[shown[k]];
+
+            cell(table, shown[k] == V_TARGETS + 2 ? "%.4g" : "%.4f", v->mean[w]);
+            cell(table, shown[k] == V_TARGETS + 2 ? "%.2g" : "%.4f", v->error[w]);
+        }
+    }
+}
+
+static void tau_cells(ex_table *table, const prun_kendall *k, int with_p)
+{
+    const int defined = k->n >= 2 && !isnan(k->tau_b);
+
+    cell(table, "%+.3f", defined ? k->tau_a : (double)NAN);
+    if (with_p)
+        cell(table, "%.2g", defined ? k->p : (double)NAN);
+}
+
+static void tau_table(const results *r, ex_table *table)
+{
+    int i;
+
+    ex_table_header(table, "measure|n|test loss|p|test error|p|means: test loss|p|test error|p|"
+                           "width");
+    for (i = 0; i < r->count; i++) {
+        const view *v = &r->views[i];
+
+        if (i >= V_TRAIN_ERROR && i < V_TARGETS)
+            continue;
+        ex_table_cell(table, "%s", v->label);
+        ex_table_cell(table, "%ld", (long)v->loss.n);
+        tau_cells(table, &v->loss, 1);
+        tau_cells(table, &v->wrong, 1);
+        tau_cells(table, &v->mean_loss, 1);
+        tau_cells(table, &v->mean_wrong, 1);
+        tau_cells(table, &v->width, 0);
+    }
+}
+
+static const char tau_note[] =
+    "Kendall's tau_a (p: two-sided, of tau_b). A standard error under independence is %.3f at %ld "
+    "models\nand %.3f at the means of %ld widths; models of one width are not independent of one "
+    "another.\nLast column: tau with the width itself. Fitted margins have seen the test loss.\n";
+
+static void print_tables(const results *r)
+{
+    const view *v = &r->views[V_TARGETS];
+    ex_table table = {0, 0, 0, NULL};
+
+    printf("\nMeans over seeds ± standard errors (robustness: 1 / radius²):\n\n");
+    width_table(r, &table);
+    ex_table_print(&table, stdout);
+    ex_table_free(&table);
+    printf("\nHow measures rank the models:\n\n");
+    tau_table(r, &table);
+    ex_table_print(&table, stdout);
+    ex_table_free(&table);
+    printf("\n");
+    printf(tau_note, v->loss.standard_error, (long)v->loss.n, v->mean_loss.standard_error,
+           (long)v->mean_loss.n);
+}
+
+/* ---- figures ------------------------------------------------------------------------------- */
+
+/* What was trained on what, in two lines. */
+static void describe(const results *r, ex_text *first, ex_text *second)
+{
+    const study *s = r->s;
+    const settings *set = &s->set;
+    const double images = (double)s->data.train.count;
+
+    ex_text_add(first, "%s on %ld images of %s, %g %% of the labels wrong, %ld epochs, batch %ld, %s",
+                set->arch.value == 0 ? "CNN" : "ResNet18", (long)images, s->data_name,
+                100 * set->noise, (long)set->epochs, (long)set->batch,
+                set->crop > 0 || set->flip ? "augmented" : "not augmented");
+    ex_text_add(second, "mean and standard error over %d seeds; test: %ld images",
+                set->seeds.count, (long)s->data.test.count);
+    if (set->steps > 0)
+        ex_text_add(second, "; Hessian: %ld training images, %ld Lanczos steps",
+                    (long)(set->hessian_images > 0 ? set->hessian_images : s->data.train.count),
+                    (long)set->steps);
+}
+
+static int draw(const results *r, const char *name, const ex_plot *plots, int count, int across,
+                double width, double height)
+{
+    const double head = 48;
+    const int rows = (count + across - 1) / across;
+    ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
+    FILE *file = ex_svg_open(r->s->set.common.out, name, width * across, head + height * rows,
+                             &path);
+    int i, status = EX_FAILED;
+
+    describe(r, &first, &second);
+    if (file != NULL) {
+        ex_svg_text(file, 18, 22, "font-size=\"14\"", first.data);
+        ex_svg_text(file, 18, 42, "font-size=\"12\" fill=\"#555\"", second.data);
+        for (i = 0; i < count; i++)
+            ex_plot_draw(file, &plots[i], width * (i % across), head + height * (i / across),
+                         width, height);
+        status = ex_svg_close(file, path.data);
+        printf("%s\n", path.data);
+    }
+    ex_text_free(&path);
+    ex_text_free(&first);
+    ex_text_free(&second);
+    return status;
+}
+
+static ex_series curve(const results *r, int number, const char *name, int colour)
+{
+    const view *v = &r->views[number];
+    ex_series series;
+
+    memset(&series, 0, sizeof series);
+    series.name = name;
+    series.x = r->each_width;
+    series.y = v->mean;
+    series.error = v->error;
+    series.n = r->widths;
+    series.line = 1;
+    series.colour = colour;
+    return series;
+}
+
+static ex_plot panel(const results *r, const char *title, const char *axis, const ex_series *series,
+                     int count)
+{
+    ex_plot plot;
+
+    memset(&plot, 0, sizeof plot);
+    plot.title = title;
+    plot.x_label = r->s->set.arch.value == 0 ? "width k (channels of the first layer)"
+                                             : "width k (channels of the first stage)";
+    plot.y_label = axis;
+    plot.log_x = 1;
+    plot.series = series;
+    plot.count = count;
+    plot.mark_x = r->threshold;
+    plot.mark_text = isnan(r->threshold) ? NULL : "train loss < 0.1";
+    return plot;
+}
+
+static int draw_losses(const results *r)
+{
+    const ex_series series[4] = {curve(r, V_TRAIN_LOSS, "training", 0),
+                                 curve(r, V_TEST_LOSS, "test", 1),
+                                 curve(r, V_TRAIN_ERROR, "training", 0),
+                                 curve(r, V_TEST_ERROR, "test", 1)};
+    const ex_plot plots[2] = {panel(r, "Loss", "cross-entropy (nats)", series, 2),
+                              panel(r, "Error", "error rate", series + 2, 2)};
+
+    return draw(r, "losses", plots, 2, 2, 560, 340);
+}
+
+/* Every view with an axis in a panel of its own, behind the test loss. few: only prunability and
+   N_eff / k. */
+static int draw_measures(const results *r, const char *name, int few)
+{
+    ex_series series[MAX_VIEWS];
+    ex_plot plots[MAX_VIEWS];
+    int i, count = 0;
+
+    series[count] = curve(r, V_TEST_LOSS, NULL, 1);
+    plots[count] = panel(r, "test loss", "cross-entropy (nats)", &series[count], 1);
+    count++;
+    for (i = 0; i < r->count; i++) {
+        const view *v = &r->views[i];
+
+        if (v->axis == NULL || (few && i != V_TARGETS && strncmp(v->label, "N_eff / k", 9) != 0))
+            continue;
+        series[count] = curve(r, i, NULL, i == V_TARGETS || i == V_TARGETS + 1 ? 0 : 2);
+        plots[count] = panel(r, v->label, v->axis, &series[count], 1);
+        plots[count].log_y = v->log_axis;
+        count++;
+    }
+    return draw(r, name, plots, count, 3, 420, 290);
+}
+
+static int draw_all(const results *r)
+{
+    int status = draw_losses(r);
+
+    printf("\n");
+    if (r->s->set.arch.value == 0)
+        status |= draw_measures(r, "figure1", 1);
+    return status | draw_measures(r, r->s->set.arch.value == 0 ? "figure3" : "figure4", 0);
+}
+
+/* ---- report -------------------------------------------------------------------------------- */
+
+/* tau_a of one measure with a target less that of another, with a 95 % interval from drawing the
+   widths anew. Undefined: NaN. */
+static int compare(results *r, const view *a, const double *b, const view *target,
+                   prun_interval *interval)
+{
+    double *x = (double *)ex_allocate(4 * (size_t)r->n, sizeof *x);
+    double *other = x + r->n, *y = x + 2 * r->n, *cluster = x + 3 * r->n;
+    prun_sample sample;
+    prun_resampling options;
+    prun_status status = PRUN_OK;
+    int64_t i, n = 0;
+
+    for (i = 0; i < r->n; i++)
+        if (!isnan(a->x[i]) && (b == NULL || !isnan(b[i]))) {
+            x[n] = isfinite(a->x[i]) ? a->x[i] : 1e308;
+            other[n] = b == NULL ? 0 : isfinite(b[i]) ? b[i] : 1e308;
+            y[n] = target->x[i];
+            cluster[n++] = r->width[i];
+        }
+    memset(&sample, 0, sizeof sample);
+    memset(&options, 0, sizeof options);
+    memset(interval, 0, sizeof *interval);
+    interval->estimate = interval->lower = interval->upper = (double)NAN;
+    sample.n = n;
+    sample.measure = x;
+    sample.target = y;
+    sample.cluster = cluster;
+    options.statistic = PRUN_TAU_A;
+    options.resamples = 2000;
+    if (n >= 4)
+        status = b == NULL ? prun_bootstrap(&r->context, &sample, &options, interval)
+                           : prun_compare(&r->context, &sample, other, &options, interval);
+    free(x);
+    return status == PRUN_OK ? 0 : ex_failure(&r->context, "comparison");
+}
+
+/* One of the paper's claims beside what was found. */
+static void claim(ex_table *table, const char *text, const char *found, const char *verdict)
+{
+    ex_table_cell(table, "%s", text);
+    ex_table_cell(table, "%s", found);
+    ex_table_cell(table, "%s", verdict);
+}
+
+static void descent_claim(const results *r, ex_table *table, const char *text, const view *v)
+{
+    const descent d = find_descent(r, v);
+    ex_text found = {NULL, 0, 0};
+
+    if (d.found)
+        ex_text_add(&found, "from width %g to %g up by %.4g ± %.2g, to %g down by %.4g ± %.2g; "
+                    "before that from the narrowest down by %.4g ± %.2g",
+                    d.low, d.peak, d.rise, d.rise_error, d.end, d.fall, d.fall_error, d.first,
+                    d.first_error);
+    else
+        ex_text_add(&found, "the curve has no peak inside the range of widths");
+    claim(table, text, found.data,
+          d.clear                    ? "held"
+          : d.found && r->s->set.seeds.count > 1 ? "not clear: a change is below two standard errors"
+          : d.found                  ? "not clear: one seed has no standard error"
+                                     : "did not hold");
+    ex_text_free(&found);
+}
+
+static const char *interval_verdict(const prun_interval *interval)
+{
+    return isnan(interval->lower) || isnan(interval->upper) ? "cannot be said"
+           : interval->lower > 0                            ? "held"
+           : interval->upper < 0                            ? "did not hold"
+           : interval->estimate > 0 ? "not decided (tendency as claimed)"
+                                    : "not decided (tendency against it)";
+}
+
+static int tau_claim(results *r, ex_table *table, const char *text, const view *v,
+                     const view *target)
+{
+    prun_interval interval;
+    char found[200];
+    const int status = compare(r, v, NULL, target, &interval);
+
+    snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f; over seed means %+.3f",
+             interval.estimate, interval.lower, interval.upper,
+             target == &r->views[V_TEST_LOSS] ? v->mean_loss.tau_a : v->mean_wrong.tau_a);
+    claim(table, text, found, interval_verdict(&interval));
+    return status;
+}
+
+/* a - b > 0 is what is claimed. */
+static int difference_claim(results *r, ex_table *table, const char *text, const view *a,
+                            const view *b)
+{
+    prun_interval interval;
+    char found[240];
+    const int status = compare(r, a, b->x, &r->views[V_TEST_LOSS], &interval);
+
+    snprintf(found, sizeof found, "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f "
+             "to %+.3f", a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower,
+             interval.upper);
+    claim(table, text, found, interval_verdict(&interval));
+    return status;
+}
+
+/* The strongest rival of prunability among the baselines that know nothing of the test set. */
+static const view *best_rival(const results *r)
+{
+    const view *best = NULL;
+    int i;
+
+    for (i = V_TRAIN_LOSS; i < r->margins; i++) {
+        const view *v = &r->views[i];
+
+        if ((i > V_TRAIN_LOSS && i <= V_TARGETS + 1) || i + 1 == r->margins ||
+            isnan(v->loss.tau_b))
+            continue;
+        if (best == NULL || v->loss.tau_a > best->loss.tau_a)
+            best = v;
+    }
+    return best;
+}
+
+static const view *named_view(const results *r, const char *start)
+{
+    int i;
+
+    for (i = 0; i < r->count; i++)
+        if (strncmp(r->views[i].label, start, strlen(start)) == 0)
+            return &r->views[i];
+    return NULL;
+}
+
+static int claims(results *r, ex_table *table)
+{
+    const int cnn = r->s->set.arch.value == 0;
+    const view *loss = &r->views[V_TEST_LOSS], *v = &r->views[V_TARGETS];
+    const view *fitted = &r->views[r->margins], *rival = best_rival(r);
+    const view *curvature_view = named_view(r, "N_eff / k (Lanczos");
+    char text[200];
+    int status = 0;
+
+    ex_table_header(table, "the paper says|this run found|verdict");
+    descent_claim(r, table, "the test loss shows double descent over the widths (5.4.2)", loss);
+    descent_claim(r, table, "prunability displays a double descent (5.4.2)", v);
+    status |= tau_claim(r, table, "prunability is rank correlated with the test loss (5.4.2, B.1)",
+                        v, loss);
+    status |= tau_claim(r, table, "prunability is rank correlated with the test error (B.1)", v,
+                        &r->views[V_TEST_ERROR]);
+    if (curvature_view != NULL)
+        status |= difference_claim(r, table, "prunability follows the test loss better than "
+                                             "effective dimensionality N_eff / k (5.4.2)",
+                                   v, curvature_view);
+    snprintf(text, sizeof text, "prunability follows the test loss better than every baseline "
+             "(5.4.2); best one here: %s", rival != NULL ? rival->label : "none");
+    if (cnn && rival != NULL)
+        status |= difference_claim(r, table, text, v, rival);
+    if (r->fit.n > 0)
+        status |= cnn ? difference_claim(r, table, "... and better than margins (5.4.2)", v, fitted)
+                      : difference_claim(r, table, "margins, fitted to the test loss, follow it "
+                                                   "better than prunability (B.1)", fitted, v);
+    status |= difference_claim(r, table, "(not in the paper) prunability follows the test loss "
+                                         "better than 1 / width", v,
+                               &r->views[r->margins - 1]);
+    return status;
+}
+
+static int report(results *r, int argc, char **argv)
+{
+    const view *v = &r->views[V_TARGETS];
+    ex_table table = {0, 0, 0, NULL};
+    ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
+    FILE *file = ex_report_open(r->s->set.common.out, "Double descent", argc, argv, &path);
+    int status;
+
+    if (file == NULL)
+        return EX_FAILED;
+    describe(r, &first, &second);
+    fprintf(file, "\n%s;\n%s.\n\n", first.data, second.data);
+    if (isnan(r->threshold))
+        fprintf(file, "The mean train loss stays above %g at the largest width: the interpolation "
+                      "threshold is not in the range.\n\n", INTERPOLATED);
+    else
+        fprintf(file, "The interpolation threshold is at width %g: from there on the mean train "
+                      "loss is below %g.\n\n", r->threshold, INTERPOLATED);
+    status = claims(r, &table);
+    ex_table_markdown(&table, file);
+    ex_table_free(&table);
+    fprintf(file, "Changes along the widths: means over seeds ± their standard errors; the peak was "
+                  "chosen to show them best, so two standard errors\nare not a strict test. "
+                  "Intervals: percentiles of 2000 bootstraps that draw widths, with all their "
+                  "seeds. Held: the interval is above 0.\n");
+    if (r->fit.n > 0)
+        fprintf(file, "\nMargins: five statistics of the output margins explain the test loss of "
+                      "%ld models with R² %.3f, out of fold %.3f.\n",
+                (long)r->fit.n, r->fit.r2, r->fit.cv_r2);
+    fprintf(file, "\n## Rank correlations\n\n");
+    tau_table(r, &table);
+    ex_table_markdown(&table, file);
+    ex_table_free(&table);
+    fprintf(file, tau_note, v->loss.standard_error, (long)v->loss.n, v->mean_loss.standard_error,
+            (long)v->mean_loss.n);
+    fprintf(file, "\n## Means over seeds\n\n");
+    width_table(r, &table);
+    ex_table_markdown(&table, file);
+    ex_table_free(&table);
+    status |= ex_close(file, path.data);
+    if (status == 0)
+        printf("%s\n", path.data);
+    ex_text_free(&path);
+    ex_text_free(&first);
+    ex_text_free(&second);
+    return status;
+}
+
+/* ---- program ------------------------------------------------------------------------------- */
+
+/* One option table, three sets of defaults; those of mini depend on the architecture. */
+typedef struct preset {
+    const char *widths, *seeds, *epochs, *batch, *images, *test_images, *crop, *flip, *noise;
+    const char *hessian_images, *steps, *probes, *save_every;
+} preset;
+
+static const preset presets[4] = {
+    {"1,2,3,4,6,8", "1,2", "25", "32", "300", "500", "0", "0", "0.2", "64", "30", "1", "0"},
+    {"1,2,3,4,5,6,8,10,12,16,20,24", "1,2,3", "40", "32", "1000", "0", "0", "0", "0.2", "200",
+     "100", "1", "0"},
+    {"2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32,34,36,38,40,42,44,46,48,50,52,54,56,58,60,62,64",
+     "1,2,3,4,5", "200", "128", "0", "0", "4", "1", "0", "0", "100", "1", "5"},
+    {"1,2,3,4,5,6,8,10,12", "1,2,3", "25", "32", "1000", "0", "0", "0", "0.2", "200", "60", "1",
+     "0"}};
+
+static int parse(int argc, char **argv, settings *set)
+{
+    const int chosen = ex_preset(argc, argv);
+    const int resnet = strcmp(ex_peek(argc, argv, "arch", "cnn"), "resnet18") == 0;
+    const preset *d = &presets[chosen == EX_MINI && resnet ? 3 : chosen];
+    const double many = 1e9, any_seed = 9007199254740992.0;
+    const ex_option options[] = {
+        EX_STUDY_OPTIONS(&set->common, resnet ? "double_descent_resnet18" : "double_descent_cnn"),
+        {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "network"},
+        {"widths", EX_INT_LIST, &set->widths, d->widths, 1, 4096, "channels of the first layer"},
+        {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed, "one model of each width"},
+        {"epochs", EX_INT, &set->epochs, d->epochs, 1, 1e6, "of training"},
+        {"batch", EX_INT, &set->batch, d->batch, 2, many, "images per step"},
+        {"lr", EX_REAL, &set->lr, "0.01", 1e-12, 1e6,
+         "learning rate: half the time, then down to 1 % of it"},
+        {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "of SGD"},
+        {"decay", EX_REAL, &set->decay, "0.0001", 0, 1e3, "weight decay, on all parameters"},
+        {"crop", EX_INT, &set->crop, d->crop, 0, 16, "augmentation: padding of random crops"},
+        {"flip", EX_INT, &set->flip, d->flip, 0, 1, "augmentation: 1: random mirroring"},
+        {"label-noise", EX_REAL, &set->noise, d->noise, 0, 1, "share of wrong training labels"},
+        {"label-seed", EX_INT, &set->label_seed, "1", 0, any_seed, "which ones they are"},
+        {"images", EX_INT, &set->images, d->images, 0, many, "first training images; 0: all"},
+        {"test-images", EX_INT, &set->test_images, d->test_images, 0, many,
+         "first test images; 0: all"},
+        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
+         "directory of CIFAR binary or IDX files"},
+        {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss"},
+        {"grid", EX_INT, &set->grid, "100", 1, 1e6, "of kept fractions"},
+        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
+        {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of weight noise"},
+        {"precision", EX_REAL, &set->precision, "0.01", 1e-6, 1, "of noise radii, relative"},
+        {"hessian-images", EX_INT, &set->hessian_images, d->hessian_images, 0, many,
+         "first training images in the Hessian; 0: all"},
+        {"steps", EX_INT, &set->steps, d->steps, 0, 1e5, "of Lanczos; 0: no Hessian"},
+        {"probes", EX_INT, &set->probes, d->probes, 1, 1e4, "Lanczos runs per model"},
+        {"z", EX_REAL_LIST, &set->z, "1,0.0025575447570332483,0.0001", 1e-12, 1e12,
+         "of N_eff: Maddox's default, that of their curves, weight decay"},
+        {"save-every", EX_INT, &set->save_every, d->save_every, 0, 1e6,
+         "epochs from one saved state of training to the next; 0: none"}};
+    const ex_program program = {
+        "double_descent", "",
+        "Trains networks of many widths and shows how test loss and measures depend on the width.",
+        options, sizeof options / sizeof *options, 0, 0};
+    int status;
+
+    set->arch.names = "cnn|resnet18";
+    status = ex_parse(&program, argc, argv, NULL);
+    if (status < 0)
+        status = ex_study_check(&set->common);
+    if (status < 0 && set->z.count > MAX_Z) {
+        fprintf(stderr, "error: --z: at most %d values\n", MAX_Z);
+        return EX_USAGE;
+    }
+    if (status < 0 && set->common.preset == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
+        fprintf(stderr, "error: --full wants --data, the directory of CIFAR-100's binary files\n");
+        return EX_USAGE;
+    }
+    return status;
+}
+
+static int load(study *s, prun_context *context, const char *program)
+{
+    ex_data_request request;
+
+    memset(&request, 0, sizeof request);
+    request.directory = s->set.data;
+    request.program = program;
+    request.pad_to = 32;
+    request.train_images = s->set.images;
+    request.test_images = s->set.test_images;
+    request.normalization = PRUN_NORMALIZE_MEAN_STD;
+    return ex_load_any(context, &request, &s->data, &s->data_name);
+}
+
+static int by_size(const void *left, const void *right)
+{
+    const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* Says what the study will cost, as far as a first step of its widest network tells. */
+static int cost(const study *s)
+{
+    const int64_t widest = s->set.widths.value[s->set.widths.count - 1];
+    prun_arch arch;
+    double seconds = 0, bytes = 0, weights;
+    int status;
+
+    if (s->rows.to_do == 0 || s->set.common.collect)
+        return -1;
+    memset(&arch, 0, sizeof arch);
+    arch.family = s->set.arch.value == 0 ? PRUN_CNN : PRUN_RESNET18;
+    arch.width = widest;
+    arch.channels = s->data.train.channels;
+    arch.height = s->data.train.height;
+    arch.width_pixels = s->data.train.width;
+    arch.classes = s->data.train.classes;
+    status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
+    if (status != 0)
+        return status;
+    weights = (s->set.arch.value == 0 ? 378.0 : 2724.0) * (double)widest * (double)widest;
+    /* Lanczos keeps a vector per step; a saved state holds weights and momentum. */
+    return ex_study_cost(&s->rows, s->rows.left * seconds / (3 * forward_cost(s, widest)),
+                         bytes + 4 * weights * (double)s->set.steps,
+                         1200.0 * (double)s->rows.count +
+                             (s->set.save_every > 0 ? 8 * weights * ex_jobs(&s->set.common) : 0));
+}
+
+static int evaluate_all(study *s, int argc, char **argv)
+{
+    static results r;
+    int status;
+
+    r.s = s;
+    status = evaluate(&r, s->rows.path.data);
+    if (status == 0) {
+        print_tables(&r);
+        status = draw_all(&r);
+    }
+    if (status == 0)
+        status = report(&r, argc, argv);
+    free_results(&r);
+    return status;
+}
+
+/* Everything after the set-up; returns the exit status. */
+static int run_study(study *s, int argc, char **argv)
+{
+    ex_study *rows = &s->rows;
+    int64_t missing;
+    int status;
+
+    qsort(s->set.widths.value, (size_t)s->set.widths.count, sizeof *s->set.widths.value, by_size);
+    name_columns(s);
+    rows->set = &s->set.common;
+    rows->count = (int64_t)s->set.widths.count * s->set.seeds.count;
+    rows->names = s->names.data;
+    rows->keys = KEYS;
+    rows->user = s;
+    rows->key = model_key;
+    rows->run = run_model;
+    rows->work = study_work;
+    status = ex_study_open(rows);
+    if (status == 0) {
+        status = cost(s);
+        if (status >= 0)
+            return status;
+        status = ex_study_run(rows, "training and measuring");
+    }
+    missing = ex_study_missing(rows);
+    if (status == 0 && missing > 0)
+        printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)rows->count,
+               s->set.common.shards > 1
+                   ? "join the shards' rows in models.csv, then --collect"
+                   : "run without --collect");
+    return status != 0 || missing > 0 ? status : evaluate_all(s, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    static study s;
+    prun_context context;
+    int32_t *labels = NULL;
+    int status = parse(argc, argv, &s.set);
+
+    if (status >= 0)
+        return status;
+    if (s.set.common.preset != EX_FULL)
+        s.set.common.yes = 1; /* nothing to ask about */
+    memset(&context, 0, sizeof context);
+    status = load(&s, &context, argv[0]);
+    if (status == 0) {
+        labels = ex_label_noise(&s.data.train, s.set.noise, (uint64_t)s.set.label_seed);
+        status = run_study(&s, argc, argv);
+        ex_study_close(&s.rows);
+        ex_text_free(&s.names);
+        ex_free_data(&s.data);
+        free(labels);
+    }
     return status;
 }
