@@ -489,7 +489,7 @@ static void effective_views(results *r, int z)
     static const char *const text[PER_Z] = {"N_eff (Lanczos", "N_eff / k (Lanczos",
                                             "N_eff (whole spectrum", NULL,
                                             "N_eff / k (whole spectrum"};
-    static const char *const axis[PER_Z] = {"N_eff", "N_eff / k", "N_eff", NULL, NULL};
+    static const char *const axis[PER_Z] = {"N_eff", "N_eff / k", "N_eff", NULL, "N_eff / k"};
     char label[80], name[64];
     int i;
 
@@ -564,7 +564,7 @@ static void make_views(results *r)
     for (z = 0; z < r->s->set.z.count && r->s->set.steps > 0; z++)
         effective_views(r, z);
     column_view(r, "nats", 0, "sum of train losses, negated", library_names[SOTL]);
-    column_view(r, NULL, 0, "the same, evaluated after epochs", own_names[SOTL_END]);
+    column_view(r, "nats", 0, "the same, evaluated after each epoch", own_names[SOTL_END]);
     column_view(r, "d (product)^(1/d)", 0, "sum of squared Frobenius norms",
                 library_names[FROBENIUS]);
     column_view(r, "sum of norms", 0, "sum of two norms", library_names[TWO_NORMS]);
@@ -914,11 +914,12 @@ static int draw_measures(const results *r, const char *name, int few)
     for (i = 0; i < r->count; i++) {
         const view *v = &r->views[i];
 
-        if (v->axis == NULL || (few && i != V_TARGETS && strncmp(v->label, "N_eff / k", 9) != 0))
+        if (v->axis == NULL || (few && i != V_TARGETS && strncmp(v->label, "N_eff / k (L", 12) != 0))
             continue;
         series[count] = curve(r, i, NULL, i == V_TARGETS || i == V_TARGETS + 1 ? 0 : 2);
         plots[count] = panel(r, v->label, v->axis, &series[count], 1);
         plots[count].log_y = v->log_axis;
+        plots[count].mark_text = plots[count].mark_text != NULL ? "" : NULL; /* said once */
         count++;
     }
     return draw(r, name, plots, count, 3, 420, 290);
@@ -926,9 +927,10 @@ static int draw_measures(const results *r, const char *name, int few)
 
 static int draw_all(const results *r)
 {
-    int status = draw_losses(r);
+    int status;
 
     printf("\n");
+    status = draw_losses(r);
     if (r->s->set.arch.value == 0)
         status |= draw_measures(r, "figure1", 1);
     return status | draw_measures(r, r->s->set.arch.value == 0 ? "figure3" : "figure4", 0);
@@ -1158,11 +1160,11 @@ typedef struct preset {
 
 static const preset presets[4] = {
     {"1,2,3,4,6,8", "1,2", "25", "32", "300", "500", "0", "0", "0.2", "64", "30", "1", "0"},
-    {"1,2,3,4,5,6,8,10,12,16,20,24", "1,2,3", "40", "32", "1000", "0", "0", "0", "0.2", "200",
+    {"1,2,3,4,6,8,10,12,16,20,24,32", "1,2,3", "25", "32", "2000", "0", "0", "0", "0.2", "200",
      "100", "1", "0"},
     {"2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32,34,36,38,40,42,44,46,48,50,52,54,56,58,60,62,64",
      "1,2,3,4,5", "200", "128", "0", "0", "4", "1", "0", "0", "100", "1", "5"},
-    {"1,2,3,4,5,6,8,10,12", "1,2,3", "25", "32", "1000", "0", "0", "0", "0.2", "200", "60", "1",
+    {"1,2,3,4,5,6,8,10,12,16", "1,2,3", "25", "32", "1000", "0", "0", "0", "0.2", "200", "60", "1",
      "0"}};
 
 static int parse(int argc, char **argv, settings *set)

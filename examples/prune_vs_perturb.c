@@ -1,0 +1,1026 @@
+/* prune_vs_perturb.c - the paper's third experiment (5.4.3, B.2): is pruning just noise?
+
+   Trains ResNet18s and CNNs, then takes away the smallest weights step by step, and beside that
+   random weights, and beside that moves the same smallest weights by a random vector of the same
+   length. Shows training and test loss against the share of weights touched: Figures 2 and 5. One
+   model per thread; the results do not depend on the number of threads.
+
+       cc -O2 -fopenmp examples/prune_vs_perturb.c -lm -o prune_vs_perturb && ./prune_vs_perturb
+       ./prune_vs_perturb --full --data DIR               (CIFAR-100: a cluster job)
+*/
+#include "training.h"
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+
+#define MAX_GRID 200
+
+enum { MAGNITUDE, RANDOM, PERTURBED, METHODS };
+enum { TRAINING, TEST, SETS };
+enum { LOSS, ERROR, DEVIATION, KINDS }; /* deviation: standard error of the loss over draws */
+
+static const char *const method_names[METHODS] = {"magnitude", "random", "perturbed"};
+static const char *const method_labels[METHODS] = {
+    "smallest weights pruned", "random weights pruned", "smallest weights moved at random"};
+static const char *const set_names[SETS] = {"train", "test"};
+static const char *const kind_names[KINDS] = {"loss", "error", "loss_se"};
+static const char *const arch_names[2] = {"cnn", "resnet18"};
+static const char *const arch_labels[2] = {"CNN", "ResNet18"};
+
+typedef struct settings {
+    ex_study_settings common;
+    ex_choice arch;
+    ex_ints cnn, resnet, seeds;
+    int64_t epochs, batch, images, test_images, crop, flip, label_seed, grid, draws, save_every;
+    double lr, momentum, decay, noise;
+    const char *data;
+} settings;
+
+typedef struct study {
+    settings set;
+    ex_data data;
+    ex_study rows;
+    const char *data_name;
+    ex_text names;
+    int cnns, resnets; /* widths of each that take part */
+} study;
+
+/* ---- one model ----------------------------------------------------------------------------- */
+
+typedef struct model {
+    study *s;
+    prun_context context;
+    int arch; /* of arch_names */
+    int64_t width, seed;
+    prun_net *net;
+    double *curve[SETS][METHODS][KINDS]; /* grid + 1 values: i-th at kept fraction i / grid */
+    double train_seconds, measure_seconds, epoch_work;
+} model;
+
+/* Models are in order of architecture, width and seed. */
+static void identify(const study *s, int64_t number, int *arch, int64_t *width, int64_t *seed)
+{
+    const int64_t place = number / s->set.seeds.count;
+
+    *seed = s->set.seeds.value[number % s->set.seeds.count];
+    *arch = place >= s->cnns;
+    *width = *arch ? s->set.resnet.value[place - s->cnns] : s->set.cnn.value[place];
+}
+
+/* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
+   number of multiplications says, as measured. Only guesses of time depend on it. */
+static double forward_cost(int arch, int64_t width)
+{
+    const double k = (double)width;
+
+    return arch == 0 ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
+}
+
+static double epoch_work(const study *s, int arch, int64_t width)
+{
+    return 3 * forward_cost(arch, width) * (double)s->data.train.count;
+}
+
+static double study_work(void *user, int64_t number)
+{
+    const study *s = (const study *)user;
+    const double passes = (double)(s->set.grid + 1) * (1 + 2 * (double)s->set.draws);
+    const double images = (double)(s->data.train.count + s->data.test.count);
+    int arch;
+    int64_t width, seed;
+
+    identify(s, number, &arch, &width, &seed);
+    return epoch_work(s, arch, width) * (double)s->set.epochs +
+           forward_cost(arch, width) * passes * images;
+}
+
+static int epoch_done(void *user, const prun_epoch *epoch)
+{
+    model *m = (model *)user;
+
+    (void)epoch;
+    ex_progress_add(&m->s->rows.progress, m->epoch_work);
+    return 0;
+}
+
+static prun_arch architecture(const study *s, int arch, int64_t width, int64_t seed)
+{
+    prun_arch a;
+
+    memset(&a, 0, sizeof a);
+    a.family = arch == 0 ? PRUN_CNN : PRUN_RESNET18;
+    a.width = width;
+    a.channels = s->data.train.channels;
+    a.height = s->data.train.height;
+    a.width_pixels = s->data.train.width;
+    a.classes = s->data.train.classes;
+    a.seed = (uint64_t)seed;
+    return a;
+}
+
+static prun_status train(model *m, int64_t number, ex_resume *resume)
+{
+    study *s = m->s;
+    const settings *set = &s->set;
+    prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
+                                                 set->decay, (uint64_t)m->seed);
+    prun_epoch *history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *history);
+    prun_status status;
+
+    options.augment.crop_padding = (int32_t)set->crop;
+    options.augment.flip = (int32_t)set->flip;
+    options.on_epoch = epoch_done;
+    options.user = m;
+    ex_resume_name(resume, set->common.out, s->rows.key_text[number], set->save_every);
+    status = ex_train(&m->context, m->net, &s->data.train, &options, resume, history);
+    free(history);
+    return status;
+}
+
+/* Random pruning, one permutation at a time, so that its spread is known. */
+static prun_status random_curve(const settings *set, const prun_objective *objective,
+                                uint64_t seed, double *curve[KINDS])
+{
+    const size_t n = (size_t)set->grid + 1;
+    double *room = (double *)ex_allocate(3 * n, sizeof *room), *squares = room + 2 * n;
+    const double draws = (double)set->draws;
+    prun_prune_options options;
+    prun_status status = PRUN_OK;
+    int64_t d;
+    size_t i;
+
+    memset(&options, 0, sizeof options);
+    options.method = PRUN_RANDOM;
+    options.grid = set->grid;
+    options.repetitions = 1;
+    for (d = 0; d < set->draws && status == PRUN_OK; d++) {
+        options.seed = seed * 1000003u + (uint64_t)d;
+        status = prun_loss_curve(objective, &options, room, room + n);
+        for (i = 0; i < n; i++) { /* running means: no difference of large squares */
+            const double change = room[i] - curve[LOSS][i];
+
+            curve[LOSS][i] += change / (double)(d + 1);
+            curve[ERROR][i] += (room[n + i] - curve[ERROR][i]) / (double)(d + 1);
+            squares[i] += change * (room[i] - curve[LOSS][i]);
+        }
+    }
+    for (i = 0; i < n; i++)
+        curve[DEVIATION][i] = draws > 1 ? sqrt(squares[i] / (draws - 1) / draws) : (double)NAN;
+    free(room);
+    return status;
+}
+
+/* All three curves of a net on one set of images. */
+static prun_status measure(model *m, int which)
+{
+    const settings *set = &m->s->set;
+    const prun_images *images = which == TRAINING ? &m->s->data.train : &m->s->data.test;
+    const double step = forward_cost(m->arch, m->width) * (double)images->count *
+                        (double)(set->grid + 1);
+    prun_net_data data;
+    prun_objective objective;
+    prun_prune_options pruning;
+    prun_perturb_options noise;
+    double *(*curve)[KINDS] = m->curve[which];
+    prun_status status;
+
+    data.net = m->net;
+    data.images = images;
+    memset(&pruning, 0, sizeof pruning);
+    pruning.grid = set->grid;
+    memset(&noise, 0, sizeof noise);
+    noise.draws = set->draws;
+    noise.seed = (uint64_t)m->seed;
+    status = prun_net_objective(&data, &objective);
+    if (status == PRUN_OK)
+        status = prun_loss_curve(&objective, &pruning, curve[MAGNITUDE][LOSS],
+                                 curve[MAGNITUDE][ERROR]);
+    ex_progress_add(&m->s->rows.progress, step);
+    if (status == PRUN_OK)
+        status = random_curve(set, &objective, (uint64_t)m->seed, curve[RANDOM]);
+    ex_progress_add(&m->s->rows.progress, step * (double)set->draws);
+    if (status == PRUN_OK)
+        status = prun_same_size_curve(&objective, &noise, set->grid, curve[PERTURBED][LOSS],
+                                      curve[PERTURBED][DEVIATION], curve[PERTURBED][ERROR]);
+    ex_progress_add(&m->s->rows.progress, step * (double)set->draws);
+    return status;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+#define KEYS 17
+
+static const char key_names[] =
+    "arch,data,width,seed,epochs,batch,lr,momentum,weight_decay,crop,flip,label_noise,label_seed,"
+    "train_images,test_images,grid,draws";
+
+static void model_key(void *user, int64_t number, ex_csv *row)
+{
+    const study *s = (const study *)user;
+    const settings *set = &s->set;
+    int arch;
+    int64_t width, seed;
+
+    identify(s, number, &arch, &width, &seed);
+    ex_csv_text(row, arch_names[arch]);
+    ex_csv_text(row, s->data_name);
+    ex_csv_number(row, (double)width);
+    ex_csv_number(row, (double)seed);
+    ex_csv_number(row, (double)set->epochs);
+    ex_csv_number(row, (double)set->batch);
+    ex_csv_number(row, set->lr);
+    ex_csv_number(row, set->momentum);
+    ex_csv_number(row, set->decay);
+    ex_csv_number(row, (double)set->crop);
+    ex_csv_number(row, (double)set->flip);
+    ex_csv_number(row, set->noise);
+    ex_csv_number(row, (double)set->label_seed);
+    ex_csv_number(row, (double)s->data.train.count);
+    ex_csv_number(row, (double)s->data.test.count);
+    ex_csv_number(row, (double)set->grid);
+    ex_csv_number(row, (double)set->draws);
+}
+
+/* Calls visit for every curve that a row holds; magnitude pruning has no draws to differ. */
+static void each_curve(void (*visit)(void *user, int set, int method, int kind), void *user)
+{
+    int set, method, kind;
+
+    for (set = 0; set < SETS; set++)
+        for (method = 0; method < METHODS; method++)
+            for (kind = 0; kind < KINDS; kind++)
+                if (method != MAGNITUDE || kind != DEVIATION)
+                    visit(user, set, method, kind);
+}
+
+/* Name of the column with a curve's value at kept fraction i / grid. text: 64 bytes. */
+static const char *column_name(const study *s, int set, int method, int kind, int64_t i, char *text)
+{
+    snprintf(text, 64, "%s_%s_%s_%.6g", set_names[set], method_names[method], kind_names[kind],
+             (double)i / (double)s->set.grid);
+    return text;
+}
+
+static void name_curve(void *user, int set, int method, int kind)
+{
+    study *s = (study *)user;
+    char text[64];
+    int64_t i;
+
+    for (i = s->set.grid; i >= 0; i--)
+        ex_text_add(&s->names, ",%s", column_name(s, set, method, kind, i, text));
+}
+
+typedef struct row_target {
+    const model *m;
+    ex_csv *row;
+    int known;
+} row_target;
+
+static void fill_curve(void *user, int set, int method, int kind)
+{
+    row_target *target = (row_target *)user;
+    int64_t i;
+
+    for (i = target->m->s->set.grid; i >= 0; i--)
+        ex_csv_number(target->row,
+                      target->known ? target->m->curve[set][method][kind][i] : (double)NAN);
+}
+
+/* The result, or why there is none. */
+static void fill_row(const model *m, prun_status status, ex_csv *row)
+{
+    row_target target;
+
+    target.m = m;
+    target.row = row;
+    target.known = status == PRUN_OK;
+    ex_csv_number(row, status == PRUN_OK ? (double)prun_net_weights(m->net) : (double)NAN);
+    each_curve(fill_curve, &target);
+    ex_csv_text(row, status == PRUN_OK ? "ok" : ex_reason(&m->context, status));
+    ex_csv_text(row, PRUNABILITY_VERSION);
+    ex_csv_text(row, prun_isa());
+    ex_csv_number(row, floor(1e3 * m->train_seconds + 0.5) / 1e3);
+    ex_csv_number(row, floor(1e3 * m->measure_seconds + 0.5) / 1e3);
+}
+
+static void allocate_curves(model *m, double *room)
+{
+    const size_t n = (size_t)m->s->set.grid + 1;
+    int set, method, kind;
+
+    for (set = 0; set < SETS; set++)
+        for (method = 0; method < METHODS; method++)
+            for (kind = 0; kind < KINDS; kind++, room += n)
+                m->curve[set][method][kind] = room;
+}
+
+/* A context of its own makes the model independent of all others; one thread, because the models
+   already share the cores among them. */
+static int run_model(void *user, int64_t number, ex_csv *row)
+{
+    study *s = (study *)user;
+    double *room = (double *)ex_allocate((size_t)(SETS * METHODS * KINDS) *
+                                         ((size_t)s->set.grid + 1), sizeof *room);
+    const double start = ex_seconds();
+    ex_resume resume;
+    prun_status status;
+    prun_arch arch;
+    model m;
+
+    memset(&m, 0, sizeof m);
+    memset(&resume, 0, sizeof resume);
+    m.s = s;
+    identify(s, number, &m.arch, &m.width, &m.seed);
+    m.epoch_work = epoch_work(s, m.arch, m.width);
+    m.context.threads = 1;
+    allocate_curves(&m, room);
+    arch = architecture(s, m.arch, m.width, m.seed);
+    status = prun_net_family(&m.context, &arch, &m.net);
+    if (status == PRUN_OK)
+        status = train(&m, number, &resume);
+    m.train_seconds = ex_seconds() - start;
+    if (status == PRUN_OK)
+        status = measure(&m, TRAINING);
+    if (status == PRUN_OK)
+        status = measure(&m, TEST);
+    m.measure_seconds = ex_seconds() - start - m.train_seconds;
+    /* That a training diverged is a result; anything else may go better the next time. */
+    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
+        fill_row(&m, status, row);
+    else
+        fprintf(stderr, "error: %s, width %ld, seed %ld: %s\n", arch_names[m.arch], (long)m.width,
+                (long)m.seed, ex_reason(&m.context, status));
+    ex_resume_end(&resume, status == PRUN_OK || status == PRUN_ERR_NONFINITE);
+    prun_net_free(m.net);
+    free(room);
+    return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
+}
+
+/* ---- evaluation ---------------------------------------------------------------------------- */
+
+/* Models that differ in nothing but the seed. */
+typedef struct group {
+    int arch;
+    int64_t width, models;
+    double *mean[SETS][METHODS][2]; /* loss and error over the seeds; grid + 1, as above */
+    double *band[SETS][METHODS][2]; /* standard errors: over seeds, with one over draws */
+    /* Losses less one another, means over seeds and their standard errors. */
+    double *excess[SETS], *excess_error[SETS]; /* magnitude - perturbed */
+    double *rise[METHODS], *rise_error[METHODS]; /* of the test loss over that of all weights */
+} group;
+
+typedef struct results {
+    study *s;
+    prun_context context;
+    prun_table table;
+    group *groups;
+    int count;
+    double *touched; /* grid + 1 */
+} results;
+
+static double value(const results *r, int64_t row, int set, int method, int kind, int64_t i)
+{
+    char text[64];
+    const int64_t column = prun_table_find(&r->table, column_name(r->s, set, method, kind, i, text));
+
+    return r->table.values[column * r->table.rows + row];
+}
+
+/* Mean and standard error over seeds of what `rows` hold at one place of the grid; draws: the
+   standard error that one seed alone has. */
+static void summarize(const double *x, int64_t n, double draws, double *mean, double *error)
+{
+    double sum = 0, squares = 0;
+    int64_t i;
+
+    for (i = 0; i < n; i++)
+        sum += x[i];
+    *mean = sum / (double)n;
+    for (i = 0; i < n; i++)
+        squares += (x[i] - *mean) * (x[i] - *mean);
+    *error = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : draws;
+}
+
+/* Fills a group at one place of the grid. rows: its models; x: room for as many values. */
+static void fill_place(const results *r, group *g, const int64_t *rows, double *x, int64_t i)
+{
+    const int64_t all = r->s->set.grid;
+    int set, method, kind;
+    int64_t k;
+
+    for (set = 0; set < SETS; set++) {
+        for (method = 0; method < METHODS; method++)
+            for (kind = LOSS; kind <= ERROR; kind++) {
+                const double draws = method == MAGNITUDE ? 0 :
+                    kind == ERROR ? (double)NAN : value(r, rows[0], set, method, DEVIATION, i);
+
+                for (k = 0; k < g->models; k++)
+                    x[k] = value(r, rows[k], set, method, kind, i);
+                summarize(x, g->models, draws, &g->mean[set][method][kind][i],
+                          &g->band[set][method][kind][i]);
+            }
+        for (k = 0; k < g->models; k++)
+            x[k] = value(r, rows[k], set, MAGNITUDE, LOSS, i) -
+                   value(r, rows[k], set, PERTURBED, LOSS, i);
+        summarize(x, g->models, value(r, rows[0], set, PERTURBED, DEVIATION, i),
+                  &g->excess[set][i], &g->excess_error[set][i]);
+    }
+    for (method = 0; method < METHODS; method++) {
+        for (k = 0; k < g->models; k++)
+            x[k] = value(r, rows[k], TEST, method, LOSS, i) -
+                   value(r, rows[k], TEST, MAGNITUDE, LOSS, all);
+        summarize(x, g->models,
+                  method == MAGNITUDE ? 0 : value(r, rows[0], TEST, method, DEVIATION, i),
+                  &g->rise[method][i], &g->rise_error[method][i]);
+    }
+}
+
+static double *next_curve(const results *r)
+{
+    return (double *)ex_allocate((size_t)r->s->set.grid + 1, sizeof(double));
+}
+
+static void make_group(results *r, group *g, const int64_t *rows)
+{
+    double *x = (double *)ex_allocate((size_t)g->models, sizeof *x);
+    int set, method, kind;
+    int64_t i;
+
+    for (set = 0; set < SETS; set++) {
+        for (method = 0; method < METHODS; method++)
+            for (kind = 0; kind < 2; kind++) {
+                g->mean[set][method][kind] = next_curve(r);
+                g->band[set][method][kind] = next_curve(r);
+            }
+        g->excess[set] = next_curve(r);
+        g->excess_error[set] = next_curve(r);
+    }
+    for (method = 0; method < METHODS; method++) {
+        g->rise[method] = next_curve(r);
+        g->rise_error[method] = next_curve(r);
+    }
+    for (i = 0; i <= r->s->set.grid; i++)
+        fill_place(r, g, rows, x, i);
+    free(x);
+}
+
+static void free_results(results *r)
+{
+    int g, set, method, kind;
+
+    for (g = 0; g < r->count; g++) {
+        for (set = 0; set < SETS; set++) {
+            for (method = 0; method < METHODS; method++)
+                for (kind = 0; kind < 2; kind++) {
+                    free(r->groups[g].mean[set][method][kind]);
+                    free(r->groups[g].band[set][method][kind]);
+                }
+            free(r->groups[g].excess[set]);
+            free(r->groups[g].excess_error[set]);
+        }
+        for (method = 0; method < METHODS; method++) {
+            free(r->groups[g].rise[method]);
+            free(r->groups[g].rise_error[method]);
+        }
+    }
+    free(r->groups);
+    free(r->touched);
+    prun_table_free(&r->table);
+}
+
+static const char *text_cell(const results *r, int64_t row, const char *name)
+{
+    return r->table.cells[row * r->table.columns + prun_table_find(&r->table, name)];
+}
+
+/* Reads the rows and joins the seeds of each network. */
+static int evaluate(results *r, const char *path)
+{
+    const int64_t seeds = r->s->set.seeds.count;
+    int64_t *rows, i, k;
+
+    if (prun_table_read_csv(&r->context, path, &r->table) != PRUN_OK)
+        return ex_failure(&r->context, path);
+    r->groups = (group *)ex_allocate((size_t)(r->s->cnns + r->s->resnets), sizeof *r->groups);
+    r->touched = next_curve(r);
+    for (i = 0; i <= r->s->set.grid; i++)
+        r->touched[i] = 1 - (double)i / (double)r->s->set.grid;
+    rows = (int64_t *)ex_allocate((size_t)seeds, sizeof *rows);
+    for (i = 0; i < r->s->cnns + r->s->resnets; i++) {
+        group *g = &r->groups[r->count];
+        int64_t seed;
+
+        memset(g, 0, sizeof *g);
+        identify(r->s, i * seeds, &g->arch, &g->width, &seed);
+        for (k = i * seeds; k < (i + 1) * seeds; k++) /* rows are in order of the models */
+            if (strcmp(text_cell(r, k, "status"), "ok") == 0)
+                rows[g->models++] = k;
+            else
+                printf("left out: %s, width %ld: %s\n", arch_names[g->arch], (long)g->width,
+                       text_cell(r, k, "status"));
+        if (g->models > 0) {
+            make_group(r, g, rows);
+            r->count++;
+        }
+    }
+    free(rows);
+    if (r->count == 0)
+        printf("No model has a result.\n");
+    return r->count > 0 ? 0 : EX_FAILED;
+}
+
+/* ---- tables, figures ----------------------------------------------------------------------- */
+
+/* A line per value of a curve, for people with a plotting library. */
+static int write_curves(const results *r)
+{
+    ex_text path = {NULL, 0, 0};
+    ex_csv csv;
+    int g, set, method;
+    int64_t i;
+    int status;
+
+    ex_path(&path, r->s->set.common.out, "curves", "csv");
+    status = ex_csv_open(&csv, path.data, 0);
+    if (status == 0) {
+        ex_csv_names(&csv, "arch,width,models,set,method,kept,touched,loss,loss_se,error,error_se");
+        ex_csv_end_line(&csv);
+        for (g = 0; g < r->count; g++)
+            for (set = 0; set < SETS; set++)
+                for (method = 0; method < METHODS; method++)
+                    for (i = r->s->set.grid; i >= 0; i--) {
+                        const group *p = &r->groups[g];
+
+                        ex_csv_text(&csv, arch_names[p->arch]);
+                        ex_csv_number(&csv, (double)p->width);
+                        ex_csv_number(&csv, (double)p->models);
+                        ex_csv_text(&csv, set_names[set]);
+                        ex_csv_text(&csv, method_names[method]);
+                        ex_csv_number(&csv, (double)i / (double)r->s->set.grid);
+                        ex_csv_number(&csv, r->touched[i]);
+                        ex_csv_number(&csv, p->mean[set][method][LOSS][i]);
+                        ex_csv_number(&csv, p->band[set][method][LOSS][i]);
+                        ex_csv_number(&csv, p->mean[set][method][ERROR][i]);
+                        ex_csv_number(&csv, p->band[set][method][ERROR][i]);
+                        ex_csv_end_line(&csv);
+                    }
+        status = ex_csv_close(&csv);
+    }
+    if (status == 0)
+        printf("\n%s\n", path.data);
+    ex_text_free(&path);
+    return status;
+}
+
+/* About ten of the places of the grid. */
+static int64_t table_step(const results *r)
+{
+    return (r->s->set.grid + 9) / 10;
+}
+
+static void group_table(const results *r, const group *g, ex_table *table)
+{
+    int64_t i;
+    int set, method;
+
+    ex_table_header(table, "touched|train: pruned|±|random|±|perturbed|±|test: pruned|±|random|±|"
+                           "perturbed|±");
+    for (i = r->s->set.grid; i >= 0; i -= table_step(r)) {
+        ex_table_cell(table, "%.2f", r->touched[i]);
+        for (set = 0; set < SETS; set++)
+            for (method = 0; method < METHODS; method++) {
+                const double error = g->band[set][method][LOSS][i];
+
+                ex_table_cell(table, "%.4f", g->mean[set][method][LOSS][i]);
+                if (isnan(error))
+                    ex_table_cell(table, "-");
+                else
+                    ex_table_cell(table, "%.4f", error);
+            }
+    }
+}
+
+static void print_tables(const results *r)
+{
+    int g;
+
+    for (g = 0; g < r->count; g++) {
+        ex_table table = {0, 0, 0, NULL};
+
+        printf("\n%s, width %ld, %ld models: mean losses by the share of weights touched\n\n",
+               arch_labels[r->groups[g].arch], (long)r->groups[g].width,
+               (long)r->groups[g].models);
+        group_table(r, &r->groups[g], &table);
+        ex_table_print(&table, stdout);
+        ex_table_free(&table);
+    }
+}
+
+/* What was trained on what, in two lines. */
+static void describe(const results *r, ex_text *first, ex_text *second)
+{
+    const settings *set = &r->s->set;
+
+    ex_text_add(first, "%ld images of %s, %g %% of the labels wrong, %ld epochs, batch %ld, %s; "
+                       "test: %ld images",
+                (long)r->s->data.train.count, r->s->data_name, 100 * set->noise,
+                (long)set->epochs, (long)set->batch,
+                set->crop > 0 || set->flip ? "augmented" : "not augmented",
+                (long)r->s->data.test.count);
+    if (set->seeds.count > 1)
+        ex_text_add(second, "mean and standard error over %d seeds, each of %ld draws",
+                    set->seeds.count, (long)set->draws);
+    else
+        ex_text_add(second, "one model; mean and standard error over %ld draws", (long)set->draws);
+    ex_text_add(second, "; noise has the Euclidean norm of the weights that pruning removes");
+}
+
+static ex_plot panel(const results *r, const group *g, int set, ex_series series[METHODS],
+                     char *title, size_t size)
+{
+    ex_plot plot;
+    int method;
+
+    for (method = 0; method < METHODS; method++) {
+        memset(&series[method], 0, sizeof series[method]);
+        series[method].name = set == TEST ? method_labels[method] : NULL;
+        series[method].x = r->touched;
+        series[method].y = g->mean[set][method][LOSS];
+        series[method].error = g->band[set][method][LOSS];
+        series[method].n = r->s->set.grid + 1;
+        series[method].line = 1;
+        series[method].colour = method == MAGNITUDE ? 0 : method == RANDOM ? 2 : 1;
+        series[method].dashed = method == RANDOM;
+    }
+    snprintf(title, size, "%s, width %ld: %s loss", arch_labels[g->arch], (long)g->width,
+             set == TEST ? "test" : "training");
+    memset(&plot, 0, sizeof plot);
+    plot.title = title;
+    plot.x_label = "share of the weights touched";
+    plot.y_label = "cross-entropy (nats)";
+    plot.log_y = 1;
+    plot.series = series;
+    plot.count = METHODS;
+    return plot;
+}
+
+/* Figure 2 (ResNet18) or 5 (CNN): a row of two panels per width. */
+static int draw(const results *r, int arch)
+{
+    const double head = 48, width = 430, height = 320, legend = 260;
+    ex_series series[METHODS];
+    ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
+    FILE *file;
+    char title[80];
+    int g, rows = 0, status = EX_FAILED;
+
+    for (g = 0; g < r->count; g++)
+        rows += r->groups[g].arch == arch;
+    if (rows == 0)
+        return 0;
+    file = ex_svg_open(r->s->set.common.out, arch == 0 ? "figure5" : "figure2",
+                       2 * width + legend, head + height * rows, &path);
+    describe(r, &first, &second);
+    if (file != NULL) {
+        ex_svg_text(file, 18, 22, "font-size=\"14\"", first.data);
+        ex_svg_text(file, 18, 42, "font-size=\"12\" fill=\"#555\"", second.data);
+        for (g = 0, rows = 0; g < r->count; g++) {
+            const double top = head + height * rows;
+            ex_plot plot;
+
+            if (r->groups[g].arch != arch)
+                continue;
+            plot = panel(r, &r->groups[g], TRAINING, series, title, sizeof title);
+            ex_plot_draw(file, &plot, 0, top, width, height);
+            plot = panel(r, &r->groups[g], TEST, series, title, sizeof title);
+            ex_plot_draw(file, &plot, width, top, width + legend, height);
+            rows++;
+        }
+        status = ex_svg_close(file, path.data);
+        printf("%s\n", path.data);
+    }
+    ex_text_free(&path);
+    ex_text_free(&first);
+    ex_text_free(&second);
+    return status;
+}
+
+/* ---- report -------------------------------------------------------------------------------- */
+
+/* At how many places of the grid a difference is above, within and below two standard errors. */
+typedef struct signs {
+    int above, within, below;
+} signs;
+
+/* Over touched shares in (from, to]. */
+static signs count_signs(const results *r, const double *x, const double *error, double from,
+                         double to)
+{
+    signs n = {0, 0, 0};
+    int64_t i;
+
+    for (i = 0; i <= r->s->set.grid; i++) {
+        if (!(r->touched[i] > from + 1e-9 && r->touched[i] <= to + 1e-9) || isnan(x[i]))
+            continue;
+        n.above += x[i] > 2 * error[i];
+        n.below += x[i] < -2 * error[i];
+        n.within += !(x[i] > 2 * error[i]) && !(x[i] < -2 * error[i]);
+    }
+    return n;
+}
+
+/* Place of the lowest value among those that touch a weight. */
+static int64_t lowest(const results *r, const double *x)
+{
+    int64_t i, best = r->s->set.grid - 1;
+
+    for (i = best; i >= 0; i--)
+        best = x[i] < x[best] ? i : best;
+    return best;
+}
+
+static const char *verdict(int for_it, int against, int open)
+{
+    return for_it > 0 && against == 0 && for_it >= open ? "held"
+           : for_it > against && for_it >= open         ? "held for the most part"
+           : against > 0 && for_it == 0                 ? "did not hold"
+           : against > for_it                           ? "did not hold for the most part"
+                                                        : "not decided";
+}
+
+static void claim(ex_table *table, const group *g, const char *text, const char *found,
+                  const char *result)
+{
+    ex_table_cell(table, "%s, width %ld", arch_labels[g->arch], (long)g->width);
+    ex_table_cell(table, "%s", text);
+    ex_table_cell(table, "%s", found);
+    ex_table_cell(table, "%s", result);
+}
+
+static void train_claim(const results *r, const group *g, ex_table *table)
+{
+    const signs n = count_signs(r, g->excess[TRAINING], g->excess_error[TRAINING], 0, 1);
+    char found[160];
+
+    snprintf(found, sizeof found, "at %d shares pruning hurts more, at %d less, at %d the "
+             "difference is below two standard errors", n.above, n.below, n.within);
+    claim(table, g, "pruning raises the training loss more than noise of the same size (5.4.3, "
+                    "B.2)", found, verdict(n.above, n.below, n.within));
+}
+
+static void test_claim(const results *r, const group *g, ex_table *table)
+{
+    const signs few = count_signs(r, g->excess[TEST], g->excess_error[TEST], 0, 0.5);
+    const signs many = count_signs(r, g->excess[TEST], g->excess_error[TEST], 0.5, 1);
+    char found[160];
+
+    snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
+             few.below, few.within, few.above);
+    claim(table, g, "up to half of the weights, pruning hurts the test loss less than noise (B.2)",
+          found, verdict(few.below, few.above, few.within));
+    snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
+             many.below, many.within, many.above);
+    claim(table, g, "beyond half of the weights, pruning hurts the test loss more (B.2)", found,
+          verdict(many.above, many.below, many.within));
+}
+
+/* wanted: 1 where the paper sees the test loss fall, 0 where it sees none. */
+static void lower_claim(const results *r, const group *g, ex_table *table, int method, int wanted,
+                        const char *text)
+{
+    const int64_t i = lowest(r, g->rise[method]);
+    const double change = g->rise[method][i], error = g->rise_error[method][i];
+    const int fell = change < -2 * error, rose = change > -error;
+    char found[160];
+
+    snprintf(found, sizeof found, "lowest with %.0f %% touched: %+.4g ± %.2g against all weights",
+             100 * r->touched[i], change, error);
+    claim(table, g, text, found,
+          fell == wanted && (fell || rose) ? "held"
+          : fell || (wanted && change >= 0) ? "did not hold" : "not decided");
+}
+
+static int report(const results *r, int argc, char **argv)
+{
+    ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
+    ex_table table = {0, 0, 0, NULL};
+    FILE *file = ex_report_open(r->s->set.common.out, "Pruning against random perturbation", argc,
+                                argv, &path);
+    int g, status;
+
+    if (file == NULL)
+        return EX_FAILED;
+    describe(r, &first, &second);
+    fprintf(file, "\n%s;\n%s.\n\n", first.data, second.data);
+    ex_table_header(&table, "models|the paper says|this run found|verdict");
+    for (g = 0; g < r->count; g++) {
+        const group *p = &r->groups[g];
+
+        train_claim(r, p, &table);
+        if (p->arch == 0)
+            test_claim(r, p, &table);
+        lower_claim(r, p, &table, MAGNITUDE, p->arch == 1,
+                    p->arch == 1 ? "in some cases pruning lowers the test loss (5.4.3)"
+                                 : "pruning does not lower the test loss (B.2)");
+        lower_claim(r, p, &table, PERTURBED, 0,
+                    "random perturbation does not lower the test loss (5.4.3)");
+    }
+    ex_table_markdown(&table, file);
+    ex_table_free(&table);
+    fprintf(file, "Differences are taken within each seed; ± and \"two standard errors\" are over "
+                  "seeds (with one seed: over draws).\nThe lowest of %ld places was chosen after "
+                  "looking, so small falls come by chance.\n", (long)r->s->set.grid);
+    for (g = 0; g < r->count; g++) {
+        fprintf(file, "\n## %s, width %ld: mean losses of %ld models by the share of weights "
+                      "touched\n\n", arch_labels[r->groups[g].arch], (long)r->groups[g].width,
+                (long)r->groups[g].models);
+        group_table(r, &r->groups[g], &table);
+        ex_table_markdown(&table, file);
+        ex_table_free(&table);
+    }
+    status = ex_close(file, path.data);
+    if (status == 0)
+        printf("%s\n", path.data);
+    ex_text_free(&path);
+    ex_text_free(&first);
+    ex_text_free(&second);
+    return status;
+}
+
+/* ---- program ------------------------------------------------------------------------------- */
+
+/* One option table, three sets of defaults. */
+typedef struct preset {
+    const char *cnn, *resnet, *seeds, *epochs, *batch, *images, *test_images, *crop, *flip;
+    const char *grid, *draws, *save_every;
+} preset;
+
+static const preset presets[3] = {
+    {"4", "2", "1,2", "10", "32", "500", "500", "0", "0", "10", "3", "0"},
+    {"8,16", "4,8", "1,2,3", "25", "32", "2000", "0", "0", "0", "20", "5", "0"},
+    {"16,64", "16,64", "1,2,3,4,5", "200", "128", "0", "0", "4", "1", "20", "5", "5"}};
+
+static int parse(int argc, char **argv, settings *set)
+{
+    const preset *d = &presets[ex_preset(argc, argv)];
+    const double many = 1e9, any_seed = 9007199254740992.0;
+    const ex_option options[] = {
+        EX_STUDY_OPTIONS(&set->common, "prune_vs_perturb"),
+        {"arch", EX_CHOICE, &set->arch, "both", 0, 0, "networks"},
+        {"cnn-widths", EX_INT_LIST, &set->cnn, d->cnn, 1, 4096, "channels of the first layer"},
+        {"resnet-widths", EX_INT_LIST, &set->resnet, d->resnet, 1, 4096,
+         "channels of the first stage"},
+        {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed, "one model of each width"},
+        {"epochs", EX_INT, &set->epochs, d->epochs, 1, 1e6, "of training"},
+        {"batch", EX_INT, &set->batch, d->batch, 2, many, "images per step"},
+        {"lr", EX_REAL, &set->lr, "0.01", 1e-12, 1e6,
+         "learning rate: half the time, then down to 1 % of it"},
+        {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "of SGD"},
+        {"decay", EX_REAL, &set->decay, "0.0001", 0, 1e3, "weight decay, on all parameters"},
+        {"crop", EX_INT, &set->crop, d->crop, 0, 16, "augmentation: padding of random crops"},
+        {"flip", EX_INT, &set->flip, d->flip, 0, 1, "augmentation: 1: random mirroring"},
+        {"label-noise", EX_REAL, &set->noise, "0", 0, 1, "share of wrong training labels"},
+        {"label-seed", EX_INT, &set->label_seed, "1", 0, any_seed, "which ones they are"},
+        {"images", EX_INT, &set->images, d->images, 0, many, "first training images; 0: all"},
+        {"test-images", EX_INT, &set->test_images, d->test_images, 0, many,
+         "first test images; 0: all"},
+        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
+         "directory of CIFAR binary or IDX files"},
+        {"grid", EX_INT, &set->grid, d->grid, 1, MAX_GRID, "steps of the kept fraction"},
+        {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "permutations, and noise vectors"},
+        {"save-every", EX_INT, &set->save_every, d->save_every, 0, 1e6,
+         "epochs from one saved state of training to the next; 0: none"}};
+    const ex_program program = {
+        "prune_vs_perturb", "",
+        "Compares pruning of a trained network with noise of the same size on the same weights.",
+        options, sizeof options / sizeof *options, 0, 0};
+    int status;
+
+    set->arch.names = "both|cnn|resnet18";
+    status = ex_parse(&program, argc, argv, NULL);
+    if (status < 0)
+        status = ex_study_check(&set->common);
+    if (status < 0 && set->common.preset == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
+        fprintf(stderr, "error: --full wants --data, the directory of CIFAR-100's binary files\n");
+        return EX_USAGE;
+    }
+    return status;
+}
+
+static int load(study *s, prun_context *context, const char *program)
+{
+    ex_data_request request;
+
+    memset(&request, 0, sizeof request);
+    request.directory = s->set.data;
+    request.program = program;
+    request.pad_to = 32;
+    request.train_images = s->set.images;
+    request.test_images = s->set.test_images;
+    request.normalization = PRUN_NORMALIZE_MEAN_STD;
+    return ex_load_any(context, &request, &s->data, &s->data_name);
+}
+
+/* Says what the study will cost, as far as a first step of its dearest network tells. */
+static int cost(const study *s)
+{
+    double seconds = 0, bytes = 0;
+    int64_t width, seed, number = s->rows.to_do > 0 ? s->rows.order[0] : 0;
+    prun_arch arch;
+    int family, status;
+
+    if (s->rows.to_do == 0 || s->set.common.collect)
+        return -1;
+    identify(s, number, &family, &width, &seed);
+    arch = architecture(s, family, width, seed);
+    status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
+    if (status != 0)
+        return status;
+    return ex_study_cost(&s->rows, s->rows.left * seconds / (3 * forward_cost(family, width)),
+                         bytes, 20.0 * 336 * (double)s->rows.count +
+                                    (s->set.save_every > 0 ? bytes / 8 : 0));
+}
+
+static int evaluate_all(study *s, int argc, char **argv)
+{
+    static results r;
+    int status;
+
+    r.s = s;
+    status = evaluate(&r, s->rows.path.data);
+    if (status == 0) {
+        print_tables(&r);
+        status = write_curves(&r);
+    }
+    if (status == 0)
+        status = draw(&r, 1) | draw(&r, 0);
+    if (status == 0)
+        status = report(&r, argc, argv);
+    free_results(&r);
+    return status;
+}
+
+static void set_up(study *s)
+{
+    s->cnns = s->set.arch.value == 2 ? 0 : s->set.cnn.count;
+    s->resnets = s->set.arch.value == 1 ? 0 : s->set.resnet.count;
+    ex_text_add(&s->names, "%s,weights", key_names);
+    each_curve(name_curve, s);
+    ex_text_add(&s->names, ",status,version,isa,train_seconds,measure_seconds");
+    s->rows.set = &s->set.common;
+    s->rows.count = (int64_t)(s->cnns + s->resnets) * s->set.seeds.count;
+    s->rows.names = s->names.data;
+    s->rows.keys = KEYS;
+    s->rows.user = s;
+    s->rows.key = model_key;
+    s->rows.run = run_model;
+    s->rows.work = study_work;
+}
+
+/* Everything after the set-up; returns the exit status. */
+static int run_study(study *s, int argc, char **argv)
+{
+    ex_study *rows = &s->rows;
+    int64_t missing;
+    int status;
+
+    set_up(s);
+    status = ex_study_open(rows);
+    if (status == 0) {
+        status = cost(s);
+        if (status >= 0)
+            return status;
+        status = ex_study_run(rows, "training and measuring");
+    }
+    missing = ex_study_missing(rows);
+    if (status == 0 && missing > 0)
+        printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)rows->count,
+               s->set.common.shards > 1
+                   ? "join the shards' rows in models.csv, then --collect"
+                   : "run without --collect");
+    return status != 0 || missing > 0 ? status : evaluate_all(s, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    static study s;
+    prun_context context;
+    int32_t *labels = NULL;
+    int status = parse(argc, argv, &s.set);
+
+    if (status >= 0)
+        return status;
+    if (s.set.common.preset != EX_FULL)
+        s.set.common.yes = 1; /* nothing to ask about */
+    memset(&context, 0, sizeof context);
+    status = load(&s, &context, argv[0]);
+    if (status == 0) {
+        labels = ex_label_noise(&s.data.train, s.set.noise, (uint64_t)s.set.label_seed);
+        status = run_study(&s, argc, argv);
+        ex_study_close(&s.rows);
+        ex_text_free(&s.names);
+        ex_free_data(&s.data);
+        free(labels);
+    }
+    return status;
+}
