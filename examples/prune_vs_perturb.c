@@ -621,10 +621,10 @@ static void describe(const results *r, ex_text *first, ex_text *second)
 {
     const settings *set = &r->s->set;
 
-    ex_text_add(first, "%ld images of %s, %g %% of the labels wrong, %ld epochs, batch %ld, %s; "
-                       "test: %ld images",
-                (long)r->s->data.train.count, r->s->data_name, 100 * set->noise,
-                (long)set->epochs, (long)set->batch,
+    ex_text_add(first, "%ld images of %s, ", (long)r->s->data.train.count, r->s->data_name);
+    ex_describe_labels(first, set->noise);
+    ex_text_add(first, "%ld epochs, batch %ld, %s; test: %ld images", (long)set->epochs,
+                (long)set->batch,
                 set->crop > 0 || set->flip ? "augmented" : "not augmented",
                 (long)r->s->data.test.count);
     if (set->seeds.count > 1)
@@ -707,24 +707,32 @@ static int draw(const results *r, int arch)
 
 /* ---- report -------------------------------------------------------------------------------- */
 
-/* At how many places of the grid a difference is above, within and below two standard errors. */
+/* At how many places of the grid the 95 % interval of a difference is above, around and below 0. */
 typedef struct signs {
     int above, within, below;
 } signs;
 
-/* Over touched shares in (from, to]. */
-static signs count_signs(const results *r, const double *x, const double *error, double from,
-                         double to)
+/* How many standard errors such an interval reaches to either side. */
+static double reach(const results *r, const group *g)
 {
+    return ex_student((g->models > 1 ? g->models : r->s->set.draws) - 1);
+}
+
+/* Over touched shares in (from, to], but for all weights, where nothing is left to compare. */
+static signs count_signs(const results *r, const group *g, int set, double from, double to)
+{
+    const double *x = g->excess[set], limit = reach(r, g);
     signs n = {0, 0, 0};
     int64_t i;
 
-    for (i = 0; i <= r->s->set.grid; i++) {
+    for (i = 1; i < r->s->set.grid; i++) {
+        const double half = limit * g->excess_error[set][i];
+
         if (!(r->touched[i] > from + 1e-9 && r->touched[i] <= to + 1e-9) || isnan(x[i]))
             continue;
-        n.above += x[i] > 2 * error[i];
-        n.below += x[i] < -2 * error[i];
-        n.within += !(x[i] > 2 * error[i]) && !(x[i] < -2 * error[i]);
+        n.above += x[i] > half;
+        n.below += x[i] < -half;
+        n.within += !(x[i] > half) && !(x[i] < -half);
     }
     return n;
 }
@@ -759,19 +767,19 @@ static void claim(ex_table *table, const group *g, const char *text, const char 
 
 static void train_claim(const results *r, const group *g, ex_table *table)
 {
-    const signs n = count_signs(r, g->excess[TRAINING], g->excess_error[TRAINING], 0, 1);
+    const signs n = count_signs(r, g, TRAINING, 0, 1);
     char found[160];
 
-    snprintf(found, sizeof found, "at %d shares pruning hurts more, at %d less, at %d the "
-             "difference is below two standard errors", n.above, n.below, n.within);
+    snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
+             n.below, n.within, n.above);
     claim(table, g, "pruning raises the training loss more than noise of the same size (5.4.3, "
                     "B.2)", found, verdict(n.above, n.below, n.within));
 }
 
 static void test_claim(const results *r, const group *g, ex_table *table)
 {
-    const signs few = count_signs(r, g->excess[TEST], g->excess_error[TEST], 0, 0.5);
-    const signs many = count_signs(r, g->excess[TEST], g->excess_error[TEST], 0.5, 1);
+    const signs few = count_signs(r, g, TEST, 0, 0.5);
+    const signs many = count_signs(r, g, TEST, 0.5, 1);
     char found[160];
 
     snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
@@ -790,7 +798,7 @@ static void lower_claim(const results *r, const group *g, ex_table *table, int m
 {
     const int64_t i = lowest(r, g->rise[method]);
     const double change = g->rise[method][i], error = g->rise_error[method][i];
-    const int fell = change < -2 * error, rose = change > -error;
+    const int fell = change < (error > 0 ? -reach(r, g) * error : 0), rose = change > -error;
     char found[160];
 
     snprintf(found, sizeof found, "lowest with %.0f %% touched: %+.4g ± %.2g against all weights",
@@ -827,8 +835,10 @@ static int report(const results *r, int argc, char **argv)
     }
     ex_table_markdown(&table, file);
     ex_table_free(&table);
-    fprintf(file, "Differences are taken within each seed; ± and \"two standard errors\" are over "
-                  "seeds (with one seed: over draws).\nThe lowest of %ld places was chosen after "
+    fprintf(file, "Differences are taken within each seed; ± is a standard error over seeds (with one: "
+                  "over draws). Less and more: the 95 %% interval\n(Student's t) of the difference "
+                  "does not contain 0, at one share of the weights; all weights are left out. The "
+                  "lowest of %ld places was chosen after "
                   "looking, so small falls come by chance.\n", (long)r->s->set.grid);
     for (g = 0; g < r->count; g++) {
         fprintf(file, "\n## %s, width %ld: mean losses of %ld models by the share of weights "

@@ -271,6 +271,29 @@ static inline const char *ex_reason(const prun_context *context, prun_status sta
                                                                   : prun_status_string(status);
 }
 
+/* ---- differences --------------------------------------------------------------------------- */
+
+/* How many standard errors the 95 % interval of a mean reaches to either side: the 0.975 quantile
+   of Student's t. Few seeds need far more than two. 0 and fewer degrees of freedom: infinity. */
+static inline double ex_student(int64_t freedom)
+{
+    static const double quantile[10] = {12.706, 4.303, 3.182, 2.776, 2.571,
+                                        2.447, 2.365, 2.306, 2.262, 2.228};
+
+    if (freedom < 1)
+        return (double)INFINITY;
+    /* beyond the table, to 0.002 */
+    return freedom <= 10 ? quantile[freedom - 1] : 1.96 + 2.37 / (double)freedom +
+                               2.8 / (double)(freedom * freedom);
+}
+
+/* What labels are worth, for captions. */
+static inline void ex_describe_labels(ex_text *text, double noise)
+{
+    if (noise > 0)
+        ex_text_add(text, "%g %% of the labels wrong, ", 100 * noise);
+}
+
 /* ---- what a study will cost ---------------------------------------------------------------- */
 
 /* Memory in use, and the most there was; blocks carry their size in front. */
