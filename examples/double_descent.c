@@ -274,7 +274,7 @@ static prun_status train(model *m, int64_t number, prun_epoch *history, ex_resum
     options.on_epoch = epoch_done;
     options.user = m;
     ex_resume_name(resume, set->common.out, s->rows.key_text[number], set->save_every);
-    return ex_train_on(&m->context, m->net, &s->data.train, &options, resume, history);
+    return ex_train(&m->context, m->net, &s->data.train, &options, resume, history);
 }
 
 /* The result, or why there is none. */

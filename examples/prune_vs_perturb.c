@@ -131,7 +131,7 @@ static prun_status train(model *m, int64_t number, ex_resume *resume)
     options.on_epoch = epoch_done;
     options.user = m;
     ex_resume_name(resume, set->common.out, s->rows.key_text[number], set->save_every);
-    status = ex_train_on(&m->context, m->net, &s->data.train, &options, resume, history);
+    status = ex_train(&m->context, m->net, &s->data.train, &options, resume, history);
     free(history);
     return status;
 }

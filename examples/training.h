@@ -238,7 +238,7 @@ static inline prun_status ex__resume_load(prun_context *context, const ex_resume
 /* Trains, or goes on with what an earlier run has saved; the bits are those of a run that nobody
    killed. history: options->epochs entries. options->on_epoch is called for the epochs that were
    there already, too. */
-static inline prun_status ex_train_on(prun_context *context, prun_net *net, const prun_images *images,
+static inline prun_status ex_train(prun_context *context, prun_net *net, const prun_images *images,
                                    const prun_train_options *options, const ex_resume *resume,
                                    prun_epoch *history)
 {
