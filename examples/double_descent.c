@@ -132,15 +132,6 @@ static double study_work(void *user, int64_t number)
            (3 * (double)s->set.epochs + measuring_passes(&s->set, images));
 }
 
-static int epoch_done(void *user, const prun_epoch *epoch)
-{
-    model *m = (model *)user;
-
-    (void)epoch;
-    ex_progress_add(&m->s->rows.progress, m->epoch_work);
-    return 0;
-}
-
 static prun_status build(const study *s, model *m)
 {
     prun_arch arch;
@@ -261,20 +252,23 @@ static prun_status measure(model *m, const prun_epoch *history)
     return status;
 }
 
-static prun_status train(model *m, int64_t number, prun_epoch *history, ex_resume *resume)
+static prun_status train(model *m, int64_t number, prun_epoch *history)
 {
     study *s = m->s;
     const settings *set = &s->set;
     prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
                                                  set->decay, (uint64_t)m->seed);
+    ex_text path = {NULL, 0, 0};
+    ex_keep keep;
+    prun_status status;
 
     options.augment.crop_padding = (int32_t)set->crop;
     options.augment.flip = (int32_t)set->flip;
     options.evaluate = 1;
-    options.on_epoch = epoch_done;
-    options.user = m;
-    ex_resume_name(resume, set->common.out, s->rows.key_text[number], set->save_every);
-    return ex_train(&m->context, m->net, &s->data.train, &options, resume, history);
+    keep = ex_keep_model(&s->rows, number, set->save_every, m->epoch_work, &path);
+    status = ex_train(m->net, &s->data.train, &options, &keep, history);
+    ex_text_free(&path);
+    return status;
 }
 
 /* The result, or why there is none. */
@@ -291,6 +285,17 @@ static void fill_row(const model *m, prun_status status, ex_csv *row)
     ex_csv_number(row, floor(1e3 * m->measure_seconds + 0.5) / 1e3);
 }
 
+/* The row is in the file: its checkpoint has served. */
+static void forget(void *user, int64_t number)
+{
+    study *s = (study *)user;
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex_keep_model(&s->rows, number, s->set.save_every, 0, &path);
+
+    ex_train_forget(&keep);
+    ex_text_free(&path);
+}
+
 /* A context of its own makes the model independent of all others; one thread, because the models
    already share the cores among them. */
 static int run_model(void *user, int64_t number, ex_csv *row)
@@ -298,13 +303,11 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     study *s = (study *)user;
     const double work = study_work(s, number), start = ex_seconds();
     prun_epoch *history = (prun_epoch *)ex_allocate((size_t)s->set.epochs, sizeof *history);
-    ex_resume resume;
     prun_status status;
     model m;
     int i;
 
     memset(&m, 0, sizeof m);
-    memset(&resume, 0, sizeof resume);
     for (i = 0; i < MAX_COLUMNS; i++)
         m.value[i] = (double)NAN;
     m.s = s;
@@ -314,7 +317,7 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     m.context.threads = 1;
     status = build(s, &m);
     if (status == PRUN_OK)
-        status = train(&m, number, history, &resume);
+        status = train(&m, number, history);
     m.train_seconds = ex_seconds() - start;
     if (status == PRUN_OK)
         status = measure(&m, history);
@@ -326,7 +329,6 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     else
         fprintf(stderr, "error: width %ld, seed %ld: %s\n", (long)m.width, (long)m.seed,
                 ex_reason(&m.context, status));
-    ex_resume_end(&resume, status == PRUN_OK || status == PRUN_ERR_NONFINITE);
     free(history);
     prun_net_free(m.net);
     return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
@@ -1234,6 +1236,7 @@ static int parse(int argc, char **argv, settings *set)
 static int load(study *s, prun_context *context, const char *program)
 {
     ex_data_request request;
+    int status;
 
     memset(&request, 0, sizeof request);
     request.directory = s->set.data;
@@ -1242,7 +1245,11 @@ static int load(study *s, prun_context *context, const char *program)
     request.train_images = s->set.images;
     request.test_images = s->set.test_images;
     request.normalization = PRUN_NORMALIZE_MEAN_STD;
-    return ex_load_any(context, &request, &s->data, &s->data_name);
+    if ((status = ex_load_data(context, &request, &s->data)) == 0) {
+        ex_cifar_constants(&s->data);
+        s->data_name = s->data.name;
+    }
+    return status;
 }
 
 static int by_size(const void *left, const void *right)
@@ -1313,6 +1320,7 @@ static int run_study(study *s, int argc, char **argv)
     rows->user = s;
     rows->key = model_key;
     rows->run = run_model;
+    rows->done = forget;
     rows->work = study_work;
     status = ex_study_open(rows);
     if (status == 0) {

@@ -93,15 +93,6 @@ static double study_work(void *user, int64_t number)
            forward_cost(arch, width) * passes * images;
 }
 
-static int epoch_done(void *user, const prun_epoch *epoch)
-{
-    model *m = (model *)user;
-
-    (void)epoch;
-    ex_progress_add(&m->s->rows.progress, m->epoch_work);
-    return 0;
-}
-
 static prun_arch architecture(const study *s, int arch, int64_t width, int64_t seed)
 {
     prun_arch a;
@@ -117,21 +108,22 @@ static prun_arch architecture(const study *s, int arch, int64_t width, int64_t s
     return a;
 }
 
-static prun_status train(model *m, int64_t number, ex_resume *resume)
+static prun_status train(model *m, int64_t number)
 {
     study *s = m->s;
     const settings *set = &s->set;
     prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
                                                  set->decay, (uint64_t)m->seed);
+    ex_text path = {NULL, 0, 0};
+    ex_keep keep;
     prun_epoch *history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *history);
     prun_status status;
 
     options.augment.crop_padding = (int32_t)set->crop;
     options.augment.flip = (int32_t)set->flip;
-    options.on_epoch = epoch_done;
-    options.user = m;
-    ex_resume_name(resume, set->common.out, s->rows.key_text[number], set->save_every);
-    status = ex_train(&m->context, m->net, &s->data.train, &options, resume, history);
+    keep = ex_keep_model(&s->rows, number, set->save_every, m->epoch_work, &path);
+    status = ex_train(m->net, &s->data.train, &options, &keep, history);
+    ex_text_free(&path);
     free(history);
     return status;
 }
@@ -314,6 +306,17 @@ static void allocate_curves(model *m, double *room)
                 m->curve[set][method][kind] = room;
 }
 
+/* The row is in the file: its checkpoint has served. */
+static void forget(void *user, int64_t number)
+{
+    study *s = (study *)user;
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex_keep_model(&s->rows, number, s->set.save_every, 0, &path);
+
+    ex_train_forget(&keep);
+    ex_text_free(&path);
+}
+
 /* A context of its own makes the model independent of all others; one thread, because the models
    already share the cores among them. */
 static int run_model(void *user, int64_t number, ex_csv *row)
@@ -322,13 +325,11 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     double *room = (double *)ex_allocate((size_t)(SETS * METHODS * KINDS) *
                                          ((size_t)s->set.grid + 1), sizeof *room);
     const double start = ex_seconds();
-    ex_resume resume;
     prun_status status;
     prun_arch arch;
     model m;
 
     memset(&m, 0, sizeof m);
-    memset(&resume, 0, sizeof resume);
     m.s = s;
     identify(s, number, &m.arch, &m.width, &m.seed);
     m.epoch_work = epoch_work(s, m.arch, m.width);
@@ -337,7 +338,7 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     arch = architecture(s, m.arch, m.width, m.seed);
     status = prun_net_family(&m.context, &arch, &m.net);
     if (status == PRUN_OK)
-        status = train(&m, number, &resume);
+        status = train(&m, number);
     m.train_seconds = ex_seconds() - start;
     if (status == PRUN_OK)
         status = measure(&m, TRAINING);
@@ -350,7 +351,6 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     else
         fprintf(stderr, "error: %s, width %ld, seed %ld: %s\n", arch_names[m.arch], (long)m.width,
                 (long)m.seed, ex_reason(&m.context, status));
-    ex_resume_end(&resume, status == PRUN_OK || status == PRUN_ERR_NONFINITE);
     prun_net_free(m.net);
     free(room);
     return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
@@ -920,6 +920,7 @@ static int parse(int argc, char **argv, settings *set)
 static int load(study *s, prun_context *context, const char *program)
 {
     ex_data_request request;
+    int status;
 
     memset(&request, 0, sizeof request);
     request.directory = s->set.data;
@@ -928,7 +929,11 @@ static int load(study *s, prun_context *context, const char *program)
     request.train_images = s->set.images;
     request.test_images = s->set.test_images;
     request.normalization = PRUN_NORMALIZE_MEAN_STD;
-    return ex_load_any(context, &request, &s->data, &s->data_name);
+    if ((status = ex_load_data(context, &request, &s->data)) == 0) {
+        ex_cifar_constants(&s->data);
+        s->data_name = s->data.name;
+    }
+    return status;
 }
 
 /* Says what the study will cost, as far as a first step of its dearest network tells. */
@@ -984,6 +989,7 @@ static void set_up(study *s)
     s->rows.user = s;
     s->rows.key = model_key;
     s->rows.run = run_model;
+    s->rows.done = forget;
     s->rows.work = study_work;
 }
 
