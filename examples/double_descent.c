@@ -1210,7 +1210,7 @@ static int parse(int argc, char **argv, settings *set)
         {"probes", EX_INT, &set->probes, d->probes, 1, 1e4, "Lanczos runs per model"},
         {"z", EX_REAL_LIST, &set->z, "1,0.0025575447570332483,0.0001", 1e-12, 1e12,
          "of N_eff: Maddox's default, that of their curves, weight decay"},
-        {"save-every", EX_INT, &set->save_every, d->save_every, 0, 1e6,
+        {"checkpoint", EX_INT, &set->save_every, d->save_every, 0, 1e6,
          "epochs from one saved state of training to the next; 0: none"}};
     const ex_program program = {
         "double_descent", "",

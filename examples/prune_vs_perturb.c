@@ -898,7 +898,7 @@ static int parse(int argc, char **argv, settings *set)
          "directory of CIFAR binary or IDX files"},
         {"grid", EX_INT, &set->grid, d->grid, 1, MAX_GRID, "steps of the kept fraction"},
         {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "permutations, and noise vectors"},
-        {"save-every", EX_INT, &set->save_every, d->save_every, 0, 1e6,
+        {"checkpoint", EX_INT, &set->save_every, d->save_every, 0, 1e6,
          "epochs from one saved state of training to the next; 0: none"}};
     const ex_program program = {
         "prune_vs_perturb", "",
