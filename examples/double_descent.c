@@ -398,7 +398,7 @@ static void name_columns(study *s)
     ex_text_add(&s->names, "%s", key_names);
     for (i = 0; i < s->columns; i++)
         ex_text_add(&s->names, ",%s", column_name(&s->set, i, text));
-    ex_text_add(&s->names, ",status,version,isa,train_seconds,measure_seconds");
+    ex_text_add(&s->names, ",status,version,isa,seconds_training,seconds_measuring");
 }
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
@@ -1323,6 +1323,8 @@ static int run_study(study *s, int argc, char **argv)
     rows->done = forget;
     rows->work = study_work;
     status = ex_study_open(rows);
+    if (status == 0)
+        status = ex_keep_directory(rows, s->set.save_every);
     if (status == 0) {
         status = cost(s);
         if (status >= 0)

@@ -981,7 +981,7 @@ static void set_up(study *s)
     s->resnets = s->set.arch.value == 1 ? 0 : s->set.resnet.count;
     ex_text_add(&s->names, "%s,weights", key_names);
     each_curve(name_curve, s);
-    ex_text_add(&s->names, ",status,version,isa,train_seconds,measure_seconds");
+    ex_text_add(&s->names, ",status,version,isa,seconds_training,seconds_measuring");
     s->rows.set = &s->set.common;
     s->rows.count = (int64_t)(s->cnns + s->resnets) * s->set.seeds.count;
     s->rows.names = s->names.data;
@@ -1002,6 +1002,8 @@ static int run_study(study *s, int argc, char **argv)
 
     set_up(s);
     status = ex_study_open(rows);
+    if (status == 0)
+        status = ex_keep_directory(rows, s->set.save_every);
     if (status == 0) {
         status = cost(s);
         if (status >= 0)

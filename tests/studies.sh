@@ -182,12 +182,12 @@ for name in ${*:-$every}; do
     double_descent)
         study double_descent "--widths 1,2 --seeds 1,2 --images 64 --test-images 64 --epochs 3 \
             --draws 2 --repetitions 2 --steps 3 --hessian-images 32 --checkpoint 0" \
-            "--epochs 60 --checkpoint 1" model3.safetensors
+            "--epochs 60 --checkpoint 1" checkpoints/model3.safetensors
         ;;
     prune_vs_perturb)
         study prune_vs_perturb "--cnn-widths 1,2 --resnet-widths 1 --seeds 1,2 --images 64 \
             --test-images 64 --epochs 3 --grid 4 --draws 2 --checkpoint 0" \
-            "--epochs 60 --checkpoint 1" model5.safetensors
+            "--epochs 60 --checkpoint 1" checkpoints/model5.safetensors
         ;;
     esac
 done
