@@ -313,6 +313,13 @@ def program_command(options, path, part):
     return [program, path, *family, "--images", images[0], "--labels", images[1]]
 
 
+def needed_programs(options):
+    programs = [program_command(options, "", "train")[0]]
+    if options.measure != "none":
+        programs.append(measure_command(options, "")[0])
+    return programs
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__,
@@ -338,6 +345,9 @@ def main():
     parser.add_argument("--hessian-images", type=int, default=500,
                         help="images that the measures of curvature are computed from")
     options = parser.parse_args()
+    for program in needed_programs(options):
+        if not os.path.exists(program):  # before the training, not after it
+            parser.error(f"{program} is not there: make examples builds it")
 
     torch.manual_seed(options.seed)
     sets = dict(zip(("train", "test"), load_data(options.data)))

@@ -90,6 +90,10 @@ static int choose(session *s)
         status = mark(s, "only", s->set.only, 1);
     if (status == 0 && s->set.skip)
         status = mark(s, "skip", s->set.skip, 0);
+    if (status == 0 && memchr(s->wanted, 1, (size_t)s->count) == NULL) {
+        fprintf(stderr, "error: --only and --skip leave no measure\n");
+        status = EX_USAGE;
+    }
     return status;
 }
 

@@ -247,6 +247,10 @@ def built_prunability(lib, context, net, images, labels):
 
 
 def main():
+    if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
+        print(f"usage: {sys.argv[0]} [LIBRARY]\n\n{__doc__.strip()}\n\n"
+              "LIBRARY: the shared library [libprunability.so]; make lib puts it into build/.")
+        sys.exit(0 if len(sys.argv) == 2 else 2)
     lib = load(sys.argv[1] if len(sys.argv) > 1 else "libprunability.so")
     context, own, count = Context(), Prunability(), c_int32()
     images, labels = read_data()
