@@ -3382,10 +3382,12 @@ static int prun__winograd_weights(const prun__conv *c) { return prun__use_winogr
    and adding up the lanes of weight gradients, for too few tiles. */
 #define PRUN__WINOGRAD_TILES 16
 
+static int64_t prun__tiles_within(int64_t bytes, int64_t channels) {
+    return PRUN__MAX(4, PRUN__MIN(bytes / (36 * 64 * channels), PRUN__WINOGRAD_TILES));
+}
+
 static int64_t prun__winograd_tiles(const prun__conv *c) {
-    const int64_t fit = (INT64_C(1) << 22) / (36 * 64 * (c->shape.in_channels +
-                                                         c->shape.out_channels));
-    return PRUN__MAX(4, PRUN__MIN(fit, PRUN__WINOGRAD_TILES));
+    return prun__tiles_within(INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels);
 }
 
 /* Vectors from one tile to the next and floats from one frequency to the next. Both are odd numbers
@@ -3850,9 +3852,9 @@ static int64_t prun__winograd_sums(const prun__conv *c) {
 /* Tiles at a time: here adding up the lanes is what costs for too few of them, so more of the
    third-level cache is spent. */
 static int64_t prun__weight_tiles(const prun__conv *c) {
-    const int64_t channels = c->shape.in_channels + PRUN__MIN(c->shape.out_channels,
-                                                              PRUN__WINOGRAD_CHUNK);
-    return PRUN__MAX(4, PRUN__MIN((INT64_C(1) << 23) / (36 * 64 * channels), PRUN__WINOGRAD_TILES));
+    return prun__tiles_within(INT64_C(1) << 23,
+                              c->shape.in_channels +
+                                  PRUN__MIN(c->shape.out_channels, PRUN__WINOGRAD_CHUNK));
 }
 
 /* Frequencies of x and of a chunk of dy, a zero pixel. */
