@@ -284,9 +284,10 @@ PRUNDEF void prun_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64
 PRUNDEF void prun_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
                          float *nchw);
 
-/* How a convolution is computed. Winograd F(4x4,3x3) needs a 3x3 kernel, stride 1 and padding of
-   at most 2; it multiplies four times less and rounds more coarsely, with errors of about 1e-6 of
-   the largest output against 1e-7. AUTO takes it where it was measured to be faster. */
+/* How a convolution is computed. Winograd needs a 3x3 kernel, stride 1 or 2 in both axes and
+   padding of at most 2; it multiplies four times less, at stride 2 1.8 times, and rounds more
+   coarsely, with errors of about 1e-6 of the largest output against 1e-7. AUTO takes it where it
+   was measured to be faster. */
 typedef enum prun_algorithm {
     PRUN_ALGORITHM_AUTO = 0,
     PRUN_ALGORITHM_DIRECT = 1,
@@ -1543,6 +1544,23 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #define PRUN__GNU 0
 #endif
 
+/* Asks for what is 512 bytes behind p, which need not be memory of ours: into the second-level
+   cache, because the first is busy. */
+#if PRUN__GNU
+#define PRUN__PREFETCH(p) __builtin_prefetch((const void *)((uintptr_t)(p) + 512), 0, 2)
+#else
+#define PRUN__PREFETCH(p) ((void)0)
+#endif
+
+/* Before a loop of at most nine rounds that must be written out. */
+#if defined(__clang__)
+#define PRUN__UNROLL _Pragma("unroll")
+#elif PRUN__GNU && __GNUC__ >= 8
+#define PRUN__UNROLL _Pragma("GCC unroll 9")
+#else
+#define PRUN__UNROLL
+#endif
+
 #if PRUN__GNU && (defined(__x86_64__) || defined(__i386__)) && !defined(PRUNABILITY_NO_SIMD) && \
     !defined(__MINGW32__)
 #define PRUN__X86 1
@@ -1899,13 +1917,14 @@ typedef struct prun__kernels {
     void (*panel[9])(const prun__panel *panel); /* by width / 2 */
     void (*correlate[7])(const prun__correlation *job); /* by number of columns */
     void (*sparse)(const prun__sparse_job *job);
-    /* Winograd transforms of `channels` consecutive vectors. in: 36 pixels of a tile to 36 rows v,
-       `stride` floats apart; out: 36 rows m to the 16 pixels y of a tile. */
-    void (*winograd_in)(const float *const *x, int64_t channels, float *v, int64_t stride);
-    void (*winograd_out)(const float *m, int64_t stride, int64_t channels, const float *bias,
-                         int relu, int accumulate, float *const *y);
-    /* The transpose of winograd_out's transform: 16 pixels y of a tile to 36 rows d. */
-    void (*winograd_dy)(const float *const *y, int64_t channels, float *d, int64_t stride);
+    /* Winograd transforms of `channels` consecutive vectors, by stride - 1. in: 6 x 6 or 9 x 9
+       pixels of a tile to as many rows v, `stride` floats apart; out: rows m to the 4 x 4 pixels y
+       of a tile, third: to the 8 x 8 of the input gradient at stride 2. */
+    void (*winograd_in[2])(const float *const *x, int64_t channels, float *v, int64_t stride);
+    void (*winograd_out[3])(const float *m, int64_t stride, int64_t channels, const float *bias,
+                            int relu, int accumulate, float *const *y);
+    /* The transpose of winograd_out's transform: 4 x 4 pixels y of a tile to the rows d. */
+    void (*winograd_dy[2])(const float *const *y, int64_t channels, float *d, int64_t stride);
     /* In double, per channel: sums of a and of a times b over pixels and live lanes. out: pairs. */
     void (*sums)(const float *a, const float *b, int64_t pixels, int64_t channels, int64_t live,
                  double *out);
@@ -2212,177 +2231,157 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
         } \
     }
 
-/* Winograd F(4x4,3x3) with points 0, 1, -1, 2, -2, infinity (Lavin and Gray 2016): B' d B, A' m A
-   and, backward, A dy A'. A transform runs along one axis for a pair of rows, whose results fit the
-   registers, then along the other: loads are cheaper than a detour of all 36 through memory. */
-#define PRUN__EACH6(X, T) PRUN__EACH4(X, T) X(T, 4) X(T, 5)
-/* The six frequencies of d0 .. d5, stored `step` floats apart. */
-#define PRUN__DEFINE_WINOGRAD_HELPERS(T, TARGET) \
-    TARGET static inline void prun__winograd_b_##T(PRUN__V_##T d0, PRUN__V_##T d1, \
-                                                   PRUN__V_##T d2, PRUN__V_##T d3, \
-                                                   PRUN__V_##T d4, PRUN__V_##T d5, float *to, \
-                                                   int64_t step) { \
+/* Winograd (Lavin and Gray 2016). Along an axis, four outputs of a 3-tap filter of stride 1 come
+   from six points: 0, 1, -1, 2, -2, infinity. At stride 2 the inputs that meet the two outer taps
+   and those that meet the middle one make two filters: of 2 taps, with the points 0, 1, -1, 2 and
+   infinity, and of 1 tap, whose four points are the inputs themselves; nine points in all.
+   b: inputs to points; a: points to outputs; t: the transpose of a. All work in place. */
+#define PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
+    TARGET static inline void prun__b6_##T(PRUN__V_##T *d) { \
         const PRUN__V_##T four = PRUN__SET_##T(4.0f), two = PRUN__SET_##T(2.0f), \
                           five = PRUN__SET_##T(5.0f); \
-        const PRUN__V_##T a = PRUN__MLS_##T(four, d2, d4), b = PRUN__MLS_##T(four, d1, d3); \
-        const PRUN__V_##T c = PRUN__SUB_##T(d4, d2), e = PRUN__SUB_##T(d3, d1); \
-        PRUN__STORE_##T(to, PRUN__MLA_##T(four, d0, PRUN__MLS_##T(five, d2, d4))); \
-        PRUN__STORE_##T(to + step, PRUN__ADD_##T(a, b)); \
-        PRUN__STORE_##T(to + 2 * step, PRUN__SUB_##T(a, b)); \
-        PRUN__STORE_##T(to + 3 * step, PRUN__MLA_##T(two, e, c)); \
-        PRUN__STORE_##T(to + 4 * step, PRUN__MLS_##T(two, e, c)); \
-        PRUN__STORE_##T(to + 5 * step, PRUN__MLA_##T(four, d1, PRUN__MLS_##T(five, d3, d5))); \
+        const PRUN__V_##T a = PRUN__MLS_##T(four, d[2], d[4]); \
+        const PRUN__V_##T b = PRUN__MLS_##T(four, d[1], d[3]); \
+        const PRUN__V_##T c = PRUN__SUB_##T(d[4], d[2]), e = PRUN__SUB_##T(d[3], d[1]); \
+        d[0] = PRUN__MLA_##T(four, d[0], PRUN__MLS_##T(five, d[2], d[4])); \
+        d[5] = PRUN__MLA_##T(four, d[1], PRUN__MLS_##T(five, d[3], d[5])); \
+        d[1] = PRUN__ADD_##T(a, b); \
+        d[2] = PRUN__SUB_##T(a, b); \
+        d[3] = PRUN__MLA_##T(two, e, c); \
+        d[4] = PRUN__MLS_##T(two, e, c); \
     } \
-    /* A dy: the six frequencies of y0 .. y3. */ \
-    TARGET static inline void prun__winograd_t_##T(PRUN__V_##T y0, PRUN__V_##T y1, \
-                                                   PRUN__V_##T y2, PRUN__V_##T y3, float *to, \
-                                                   int64_t step) { \
-        const PRUN__V_##T four = PRUN__SET_##T(4.0f), two = PRUN__SET_##T(2.0f); \
-        const PRUN__V_##T a = PRUN__ADD_##T(y0, y2), b = PRUN__ADD_##T(y1, y3); \
-        const PRUN__V_##T c = PRUN__MLA_##T(four, y2, y0), d = PRUN__MLA_##T(four, y3, y1); \
-        PRUN__STORE_##T(to, y0); \
-        PRUN__STORE_##T(to + step, PRUN__ADD_##T(a, b)); \
-        PRUN__STORE_##T(to + 2 * step, PRUN__SUB_##T(a, b)); \
-        PRUN__STORE_##T(to + 3 * step, PRUN__MLA_##T(two, d, c)); \
-        PRUN__STORE_##T(to + 4 * step, PRUN__MLS_##T(two, d, c)); \
-        PRUN__STORE_##T(to + 5 * step, y3); \
-    } \
-    /* One output: bias, what is there, floor. */ \
-    TARGET static inline void prun__winograd_put_##T(PRUN__V_##T sum, PRUN__V_##T low, \
-                                                     int accumulate, float *to) { \
-        if (accumulate) sum = PRUN__ADD_##T(sum, PRUN__LOAD_##T(to)); \
-        PRUN__STORE_##T(to, PRUN__MAX_##T(low, sum)); \
-    } \
-    /* A' m of one row of frequencies, finished and stored to four pixels. */ \
-    TARGET static inline void prun__winograd_a_##T(const PRUN__V_##T *m, PRUN__V_##T bias, \
-                                                   PRUN__V_##T low, int accumulate, \
-                                                   float *const *y, int64_t at) { \
+    TARGET static inline void prun__a6_##T(PRUN__V_##T *m) { \
         const PRUN__V_##T a = PRUN__ADD_##T(m[1], m[2]), b = PRUN__SUB_##T(m[1], m[2]); \
         const PRUN__V_##T c = PRUN__ADD_##T(m[3], m[4]), d = PRUN__SUB_##T(m[3], m[4]); \
-        const PRUN__V_##T u = PRUN__ADD_##T(a, bias), v = PRUN__ADD_##T(b, bias); \
-        prun__winograd_put_##T(PRUN__ADD_##T(m[0], PRUN__ADD_##T(u, c)), low, accumulate, \
-                               y[0] + at); \
-        prun__winograd_put_##T(PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, v), low, accumulate, \
-                               y[1] + at); \
-        prun__winograd_put_##T(PRUN__MLA_##T(PRUN__SET_##T(4.0f), c, u), low, accumulate, \
-                               y[2] + at); \
-        prun__winograd_put_##T( \
-            PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), d, v), m[5]), low, accumulate, \
-            y[3] + at); \
+        m[0] = PRUN__ADD_##T(m[0], PRUN__ADD_##T(a, c)); \
+        m[1] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, b); \
+        m[2] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), c, a); \
+        m[3] = PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), d, b), m[5]); \
+    } \
+    TARGET static inline void prun__t6_##T(PRUN__V_##T *y) { \
+        const PRUN__V_##T four = PRUN__SET_##T(4.0f), two = PRUN__SET_##T(2.0f); \
+        const PRUN__V_##T a = PRUN__ADD_##T(y[0], y[2]), b = PRUN__ADD_##T(y[1], y[3]); \
+        const PRUN__V_##T c = PRUN__MLA_##T(four, y[2], y[0]); \
+        const PRUN__V_##T d = PRUN__MLA_##T(four, y[3], y[1]); \
+        y[5] = y[3]; \
+        y[1] = PRUN__ADD_##T(a, b); \
+        y[2] = PRUN__SUB_##T(a, b); \
+        y[3] = PRUN__MLA_##T(two, d, c); \
+        y[4] = PRUN__MLS_##T(two, d, c); \
+    } \
+    TARGET static inline void prun__b9_##T(PRUN__V_##T *d) { \
+        const PRUN__V_##T two = PRUN__SET_##T(2.0f), e = PRUN__SUB_##T(d[3], d[1]); \
+        const PRUN__V_##T a = PRUN__SUB_##T(d[3], d[2]), b = PRUN__MLS_##T(two, d[2], a); \
+        d[4] = PRUN__MLS_##T(two, e, PRUN__SUB_##T(d[4], d[2])); \
+        d[0] = PRUN__MLA_##T(two, PRUN__SUB_##T(d[0], d[2]), e); \
+        d[2] = PRUN__MLA_##T(two, d[1], b); \
+        d[1] = PRUN__MLS_##T(two, d[1], a); \
+        d[3] = e; \
+    } \
+    /* The outputs of the two taps, then those of one. */ \
+    TARGET static inline void prun__phases_##T(PRUN__V_##T *m) { \
+        const PRUN__V_##T a = PRUN__ADD_##T(m[1], m[2]), b = PRUN__SUB_##T(m[1], m[2]); \
+        m[0] = PRUN__ADD_##T(m[0], PRUN__ADD_##T(a, m[3])); \
+        m[1] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), m[3], b); \
+        m[2] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), m[3], a); \
+        m[3] = PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), m[3], b), m[4]); \
+        m[4] = m[5]; \
+        m[5] = m[6]; \
+        m[6] = m[7]; \
+        m[7] = m[8]; \
+    } \
+    TARGET static inline void prun__a9_##T(PRUN__V_##T *m) { \
+        prun__phases_##T(m); \
+        m[0] = PRUN__ADD_##T(m[0], m[4]); \
+        m[1] = PRUN__ADD_##T(m[1], m[5]); \
+        m[2] = PRUN__ADD_##T(m[2], m[6]); \
+        m[3] = PRUN__ADD_##T(m[3], m[7]); \
+    } \
+    TARGET static inline void prun__t9_##T(PRUN__V_##T *y) { \
+        const PRUN__V_##T two = PRUN__SET_##T(2.0f), four = PRUN__SET_##T(4.0f); \
+        const PRUN__V_##T a = PRUN__ADD_##T(y[0], y[2]), b = PRUN__ADD_##T(y[1], y[3]); \
+        const PRUN__V_##T c = PRUN__MLA_##T(four, y[2], y[0]); \
+        const PRUN__V_##T d = PRUN__MLA_##T(four, y[3], y[1]); \
+        y[4] = y[8] = y[3]; \
+        y[5] = y[0]; \
+        y[6] = y[1]; \
+        y[7] = y[2]; \
+        y[1] = PRUN__ADD_##T(a, b); \
+        y[2] = PRUN__SUB_##T(a, b); \
+        y[3] = PRUN__MLA_##T(two, d, c); \
     }
 
-#define PRUN__PIXEL(T, i, j) PRUN__LOAD_##T(x[6 * i + j] + at)
-/* Frequencies 1 and 2 of row i, then 3 and 4, then 0 and 5. */
-#define PRUN__ROW_A(T, i) { \
-        const PRUN__V_##T a = PRUN__MLS_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 2), \
-                                            PRUN__PIXEL(T, i, 4)); \
-        const PRUN__V_##T b = PRUN__MLS_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 1), \
-                                            PRUN__PIXEL(T, i, 3)); \
-        p[i] = PRUN__ADD_##T(a, b); \
-        q[i] = PRUN__SUB_##T(a, b); \
+/* A transform in both axes, rows first, of `from` x `from` pixels or points to `to` x `to` of them.
+   Unrolled, so that the halves between stay in registers as far as there are any. Pixels are often
+   a multiple of 4 KB apart, where the first-level cache holds only eight of them and the hardware
+   does not see them coming: so each is read once, and asked for early. */
+#define PRUN__EACH6(X, T) PRUN__EACH4(X, T) X(T, 4) X(T, 5)
+#define PRUN__EACH8(X, T) PRUN__EACH6(X, T) X(T, 6) X(T, 7)
+#define PRUN__EACH9(X, T) PRUN__EACH8(X, T) X(T, 8)
+#define PRUN__FROM_PIXEL(T, j) \
+    d[j] = PRUN__LOAD_##T(x[from * i + j] + at); \
+    PRUN__PREFETCH(x[from * i + j] + at);
+#define PRUN__FROM_POINT(T, j) d[j] = PRUN__LOAD_##T(m + (from * i + j) * stride + at);
+#define PRUN__TO_HALF(T, j) half[j * from + i] = d[j];
+#define PRUN__FROM_HALF(T, j) d[j] = half[i * from + j];
+#define PRUN__TO_POINT(T, j) PRUN__STORE_##T(v + (to * j + i) * stride + at, d[j]);
+#define PRUN__TO_PIXEL(T, j) { \
+        float *pixel = y[to * j + i] + at; \
+        if (accumulate) d[j] = PRUN__ADD_##T(d[j], PRUN__LOAD_##T(pixel)); \
+        PRUN__STORE_##T(pixel, PRUN__MAX_##T(low, d[j])); \
     }
-#define PRUN__ROW_B(T, i) { \
-        const PRUN__V_##T c = PRUN__SUB_##T(PRUN__PIXEL(T, i, 4), PRUN__PIXEL(T, i, 2)); \
-        const PRUN__V_##T e = PRUN__SUB_##T(PRUN__PIXEL(T, i, 3), PRUN__PIXEL(T, i, 1)); \
-        p[i] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), e, c); \
-        q[i] = PRUN__MLS_##T(PRUN__SET_##T(2.0f), e, c); \
-    }
-#define PRUN__ROW_C(T, i) \
-    p[i] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 0), \
-                         PRUN__MLS_##T(PRUN__SET_##T(5.0f), PRUN__PIXEL(T, i, 2), \
-                                       PRUN__PIXEL(T, i, 4))); \
-    q[i] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__PIXEL(T, i, 1), \
-                         PRUN__MLS_##T(PRUN__SET_##T(5.0f), PRUN__PIXEL(T, i, 3), \
-                                       PRUN__PIXEL(T, i, 5)));
-#define PRUN__COLUMN_PAIR(T, first, second) \
-    prun__winograd_b_##T(p[0], p[1], p[2], p[3], p[4], p[5], v + at + first * stride, \
-                         6 * stride); \
-    prun__winograd_b_##T(q[0], q[1], q[2], q[3], q[4], q[5], v + at + second * stride, \
-                         6 * stride);
-#define PRUN__DEFINE_WINOGRAD_IN(T, TARGET) \
-    TARGET static void prun__winograd_in_##T(const float *const *x, int64_t channels, float *v, \
-                                             int64_t stride) { \
-        int64_t at; \
+#define PRUN__DEFINE_WINOGRAD_IN(NAME, AXIS, FROM, TO, T, TARGET) \
+    TARGET static void prun__##NAME##_##T(const float *const *x, int64_t channels, float *v, \
+                                          int64_t stride) { \
+        enum { from = FROM, to = TO }; \
+        PRUN__V_##T half[FROM * TO], d[TO]; \
+        int64_t at, i; \
         for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
-            PRUN__V_##T p[6], q[6]; \
-            PRUN__EACH6(PRUN__ROW_A, T) \
-            PRUN__COLUMN_PAIR(T, 1, 2) \
-            PRUN__EACH6(PRUN__ROW_B, T) \
-            PRUN__COLUMN_PAIR(T, 3, 4) \
-            PRUN__EACH6(PRUN__ROW_C, T) \
-            PRUN__COLUMN_PAIR(T, 0, 5) \
+            PRUN__UNROLL for (i = 0; i < from; i++) { \
+                PRUN__EACH##FROM(PRUN__FROM_PIXEL, T) \
+                prun__##AXIS##_##T(d); \
+                PRUN__EACH##TO(PRUN__TO_HALF, T) \
+            } \
+            PRUN__UNROLL for (i = 0; i < to; i++) { \
+                PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
+                prun__##AXIS##_##T(d); \
+                PRUN__EACH##TO(PRUN__TO_POINT, T) \
+            } \
         } \
     }
-
-#define PRUN__FREQUENCY(T, i, j) PRUN__LOAD_##T(m + (6 * i + j) * stride + at)
-/* Outputs 0 and 2 of column j, then 1 and 3. */
-#define PRUN__OUT_EVEN(T, j) { \
-        const PRUN__V_##T a = PRUN__ADD_##T(PRUN__FREQUENCY(T, 1, j), PRUN__FREQUENCY(T, 2, j)); \
-        const PRUN__V_##T c = PRUN__ADD_##T(PRUN__FREQUENCY(T, 3, j), PRUN__FREQUENCY(T, 4, j)); \
-        p[j] = PRUN__ADD_##T(PRUN__FREQUENCY(T, 0, j), PRUN__ADD_##T(a, c)); \
-        q[j] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), c, a); \
-    }
-#define PRUN__OUT_ODD(T, j) { \
-        const PRUN__V_##T b = PRUN__SUB_##T(PRUN__FREQUENCY(T, 1, j), PRUN__FREQUENCY(T, 2, j)); \
-        const PRUN__V_##T d = PRUN__SUB_##T(PRUN__FREQUENCY(T, 3, j), PRUN__FREQUENCY(T, 4, j)); \
-        p[j] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, b); \
-        q[j] = PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), d, b), \
-                             PRUN__FREQUENCY(T, 5, j)); \
-    }
-#define PRUN__DEFINE_WINOGRAD_OUT(T, TARGET) \
-    TARGET static void prun__winograd_out_##T(const float *m, int64_t stride, int64_t channels, \
-                                              const float *bias, int relu, int accumulate, \
-                                              float *const *y) { \
+/* The point (1, 1) goes to every output as it is, so the bias may be added there. */
+#define PRUN__DEFINE_WINOGRAD_OUT(NAME, AXIS, FROM, TO, T, TARGET) \
+    TARGET static void prun__##NAME##_##T(const float *m, int64_t stride, int64_t channels, \
+                                          const float *bias, int relu, int accumulate, \
+                                          float *const *y) { \
+        enum { from = FROM, to = TO }; \
         const PRUN__V_##T low = PRUN__SET_##T(relu ? 0.0f : -(float)HUGE_VAL); \
-        int64_t at; \
+        PRUN__V_##T half[FROM * TO], d[FROM]; \
+        int64_t at, i; \
         for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
-            const PRUN__V_##T start = PRUN__SET_##T(bias ? bias[at / PRUN_LANES] : 0.0f); \
-            PRUN__V_##T p[6], q[6]; \
-            PRUN__EACH6(PRUN__OUT_EVEN, T) \
-            prun__winograd_a_##T(p, start, low, accumulate, y, at); \
-            prun__winograd_a_##T(q, start, low, accumulate, y + 8, at); \
-            PRUN__EACH6(PRUN__OUT_ODD, T) \
-            prun__winograd_a_##T(p, start, low, accumulate, y + 4, at); \
-            prun__winograd_a_##T(q, start, low, accumulate, y + 12, at); \
+            PRUN__UNROLL for (i = 0; i < from; i++) { \
+                PRUN__EACH##FROM(PRUN__FROM_POINT, T) \
+                if (i == 1 && bias) \
+                    d[1] = PRUN__ADD_##T(d[1], PRUN__SET_##T(bias[at / PRUN_LANES])); \
+                prun__##AXIS##_##T(d); \
+                PRUN__EACH##TO(PRUN__TO_HALF, T) \
+            } \
+            PRUN__UNROLL for (i = 0; i < to; i++) { \
+                PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
+                prun__##AXIS##_##T(d); \
+                PRUN__EACH##TO(PRUN__TO_PIXEL, T) \
+            } \
         } \
     }
-
-#define PRUN__TILE_PIXEL(T, i, j) PRUN__LOAD_##T(y[4 * i + j] + at)
-#define PRUN__DY_A(T, j) { \
-        const PRUN__V_##T a = PRUN__ADD_##T(PRUN__TILE_PIXEL(T, 0, j), PRUN__TILE_PIXEL(T, 2, j)); \
-        const PRUN__V_##T b = PRUN__ADD_##T(PRUN__TILE_PIXEL(T, 1, j), PRUN__TILE_PIXEL(T, 3, j)); \
-        p[j] = PRUN__ADD_##T(a, b); \
-        q[j] = PRUN__SUB_##T(a, b); \
-    }
-#define PRUN__DY_B(T, j) { \
-        const PRUN__V_##T c = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__TILE_PIXEL(T, 2, j), \
-                                            PRUN__TILE_PIXEL(T, 0, j)); \
-        const PRUN__V_##T d = PRUN__MLA_##T(PRUN__SET_##T(4.0f), PRUN__TILE_PIXEL(T, 3, j), \
-                                            PRUN__TILE_PIXEL(T, 1, j)); \
-        p[j] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, c); \
-        q[j] = PRUN__MLS_##T(PRUN__SET_##T(2.0f), d, c); \
-    }
-#define PRUN__DY_C(T, j) \
-    p[j] = PRUN__TILE_PIXEL(T, 0, j); \
-    q[j] = PRUN__TILE_PIXEL(T, 3, j);
-#define PRUN__DY_PAIR(T, first, second) \
-    prun__winograd_t_##T(p[0], p[1], p[2], p[3], d_row + 6 * first * stride, stride); \
-    prun__winograd_t_##T(q[0], q[1], q[2], q[3], d_row + 6 * second * stride, stride);
-#define PRUN__DEFINE_WINOGRAD_DY(T, TARGET) \
-    TARGET static void prun__winograd_dy_##T(const float *const *y, int64_t channels, float *out, \
-                                             int64_t stride) { \
-        int64_t at; \
-        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
-            float *d_row = out + at; \
-            PRUN__V_##T p[4], q[4]; \
-            PRUN__EACH4(PRUN__DY_A, T) \
-            PRUN__DY_PAIR(T, 1, 2) \
-            PRUN__EACH4(PRUN__DY_B, T) \
-            PRUN__DY_PAIR(T, 3, 4) \
-            PRUN__EACH4(PRUN__DY_C, T) \
-            PRUN__DY_PAIR(T, 0, 5) \
-        } \
-    }
+#define PRUN__DEFINE_WINOGRAD(T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_IN(winograd_in6, b6, 6, 6, T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_IN(winograd_in9, b9, 9, 9, T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_IN(winograd_dy6, t6, 4, 6, T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_IN(winograd_dy9, t9, 4, 9, T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_OUT(winograd_out6, a6, 6, 4, T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_OUT(winograd_out9, a9, 9, 4, T, TARGET) \
+    PRUN__DEFINE_WINOGRAD_OUT(winograd_phases, phases, 9, 8, T, TARGET)
 
 /* Batch norm with ReLU and pooling. Subtracting the mean first keeps the digits when it is large
    against the deviation. Backward recomputes the same values: same operations, same bits. */
@@ -2516,10 +2515,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     }
 
 #define PRUN__DEFINE_TIER(T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_HELPERS(T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_IN(T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_OUT(T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_DY(T, TARGET) \
+    PRUN__DEFINE_WINOGRAD(T, TARGET) \
     PRUN__DEFINE_NORM(T, TARGET) \
     PRUN__DEFINE_TANGENT(T, TARGET)
 
@@ -2534,9 +2530,11 @@ static const prun__kernels prun__kernels_portable = {
     {NULL, NULL, prun__panel4_portable, prun__panel6_portable, NULL, NULL, NULL, NULL, NULL},
     {NULL, prun__correlate1_portable, prun__correlate2_portable, prun__correlate3_portable,
      prun__correlate4_portable, NULL, NULL},
-    prun__sparse_portable, prun__winograd_in_portable, prun__winograd_out_portable,
-    prun__winograd_dy_portable, prun__sums_portable, prun__norm_portable,
-    prun__norm_mask_portable, prun__norm_apply_portable, prun__norm_tangent_portable};
+    prun__sparse_portable, {prun__winograd_in6_portable, prun__winograd_in9_portable},
+    {prun__winograd_out6_portable, prun__winograd_out9_portable, prun__winograd_phases_portable},
+    {prun__winograd_dy6_portable, prun__winograd_dy9_portable},
+    prun__sums_portable, prun__norm_portable, prun__norm_mask_portable,
+    prun__norm_apply_portable, prun__norm_tangent_portable};
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
    the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
@@ -2709,7 +2707,9 @@ static const prun__kernels prun__kernels_avx2 = {
     {NULL, NULL, prun__panel4_avx2, prun__panel6_avx2, NULL, NULL, NULL, NULL, NULL},
     {NULL, prun__correlate1_avx2, prun__correlate2_avx2, prun__correlate3_avx2,
      prun__correlate4_avx2, NULL, NULL},
-    prun__sparse_avx2, prun__winograd_in_avx2, prun__winograd_out_avx2, prun__winograd_dy_avx2,
+    prun__sparse_avx2, {prun__winograd_in6_avx2, prun__winograd_in9_avx2},
+    {prun__winograd_out6_avx2, prun__winograd_out9_avx2, prun__winograd_phases_avx2},
+    {prun__winograd_dy6_avx2, prun__winograd_dy9_avx2},
     prun__sums_avx2, prun__norm_avx2, prun__norm_mask_avx2, prun__norm_apply_avx2,
     prun__norm_tangent_avx2};
 
@@ -2744,7 +2744,6 @@ static const prun__kernels prun__kernels_avx2 = {
 #define PRUN__IF_NE_avx512(a, b, v) \
     _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), v)
 
-#define PRUN__EACH8(X, T) PRUN__EACH6(X, T) X(T, 6) X(T, 7)
 #define PRUN__EACH12(X, T) PRUN__EACH8(X, T) X(T, 8) X(T, 9) X(T, 10) X(T, 11)
 #define PRUN__EACH16(X, T) PRUN__EACH12(X, T) X(T, 12) X(T, 13) X(T, 14) X(T, 15)
 #define PRUN__START(T, i) __m512 c##i = _mm512_set1_ps(bias[i]);
@@ -2922,8 +2921,10 @@ static const prun__kernels prun__kernels_avx512 = {
      prun__panel16_avx512},
     {NULL, prun__correlate1_avx512, prun__correlate2_avx512, prun__correlate3_avx512,
      prun__correlate4_avx512, prun__correlate5_avx512, prun__correlate6_avx512},
-    prun__sparse_avx512, prun__winograd_in_avx512, prun__winograd_out_avx512,
-    prun__winograd_dy_avx512, prun__sums_avx512, prun__norm_avx512, prun__norm_mask_avx512,
+    prun__sparse_avx512, {prun__winograd_in6_avx512, prun__winograd_in9_avx512},
+    {prun__winograd_out6_avx512, prun__winograd_out9_avx512, prun__winograd_phases_avx512},
+    {prun__winograd_dy6_avx512, prun__winograd_dy9_avx512},
+    prun__sums_avx512, prun__norm_avx512, prun__norm_mask_avx512,
     prun__norm_apply_avx512, prun__norm_tangent_avx512};
 /* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
    2 AVX-512F too (bits 5 to 7). */
@@ -3276,9 +3277,10 @@ static prun_status prun__conv_make(prun_context *context, const prun_conv2d *sha
     return status;
 }
 
-/* Winograd F(4x4,3x3) takes this shape. */
+/* Winograd takes this shape. */
 static int prun__winograd_possible(const prun_conv2d *s) {
-    int i, fits = s->kernel[0] == 3 && s->kernel[1] == 3 && s->stride[0] == 1 && s->stride[1] == 1;
+    int i, fits = s->kernel[0] == 3 && s->kernel[1] == 3 && s->stride[0] == s->stride[1] &&
+                  s->stride[0] <= 2;
     for (i = 0; i < 4; i++) fits = fits && s->padding[i] <= 2;
     return fits;
 }
@@ -3360,9 +3362,12 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
     }
 }
 
-/* Winograd F(4x4,3x3): each 4x4 tile of the result comes from a 6x6 tile of x. Both are taken to 36
-   frequencies; in each of them the channels are joined by the dense panel kernel, with tiles in the
-   place of pixels. */
+/* Winograd: each 4x4 tile of the result comes from a 6x6 tile of x, at stride 2 from 9x9. Both are
+   taken to 36 (81) points, called frequencies; in each of them the channels are joined by the dense
+   panel kernel, with tiles in the place of pixels. Weights are the same at the four points of a
+   1-tap filter, so there are 36 planes of them at either stride. At stride 2 the input gradient
+   makes 8x8 pixels of dx from 5x5 of dy: those that meet two taps along an axis alternate with
+   those that meet one. */
 
 /* Where Winograd was measured to win: from so many channels and such an extent of the result on
    the products saved pay for the transforms. */
@@ -3374,20 +3379,41 @@ static int prun__use_winograd(const prun__conv *c, int64_t channels, int64_t ext
            c->out_height >= extent && c->out_width >= extent;
 }
 
-static int prun__winograd_values(const prun__conv *c) { return prun__use_winograd(c, 8, 4); }
-static int prun__winograd_weights(const prun__conv *c) { return prun__use_winograd(c, 8, 8); }
+static int prun__strided(const prun__conv *c) { return c->shape.stride[0] == 2; }
+
+static int prun__winograd_values(const prun__conv *c) {
+    return prun__use_winograd(c, prun__strided(c) ? 32 : 8, 4);
+}
+
+static int prun__winograd_weights(const prun__conv *c) {
+    if (prun__strided(c)) return prun__use_winograd(c, 64, 8);
+    return prun__use_winograd(c, 8, 8) || prun__use_winograd(c, 32, 4);
+}
+
+/* Points along an axis, and frequencies. */
+static int64_t prun__points(const prun__conv *c) { return prun__strided(c) ? 9 : 6; }
+static int64_t prun__frequencies(const prun__conv *c) { return prun__points(c) * prun__points(c); }
+
+/* Plane of weights of frequency f. */
+static int64_t prun__weight_plane(const prun__conv *c, int64_t f) {
+    const int64_t points = prun__points(c);
+    return 6 * PRUN__MIN(f / points, 5) + PRUN__MIN(f % points, 5);
+}
 
 /* Tiles that go through the frequencies together. A frequency at a time is read from the 4 MB or
    less that they take, which bears the third-level cache; what costs is reading the weights anew,
    and adding up the lanes of weight gradients, for too few tiles. */
 #define PRUN__WINOGRAD_TILES 16
 
-static int64_t prun__tiles_within(int64_t bytes, int64_t channels) {
-    return PRUN__MAX(4, PRUN__MIN(bytes / (36 * 64 * channels), PRUN__WINOGRAD_TILES));
+static int64_t prun__tiles_within(const prun__conv *c, int64_t bytes, int64_t channels,
+                                  int64_t least) {
+    const int64_t tile = prun__frequencies(c) * 64 * channels;
+    return PRUN__MAX(least, PRUN__MIN(bytes / tile, PRUN__WINOGRAD_TILES));
 }
 
 static int64_t prun__winograd_tiles(const prun__conv *c) {
-    return prun__tiles_within(INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels);
+    return prun__tiles_within(c, INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels,
+                              4);
 }
 
 /* Vectors from one tile to the next and floats from one frequency to the next. Both are odd numbers
@@ -3403,23 +3429,41 @@ static int64_t prun__frequency_stride(int64_t tiles, int64_t channels) {
 static int64_t prun__winograd_scratch(const prun__conv *c) {
     const int64_t in = c->shape.in_channels, out = c->shape.out_channels;
     const int64_t tiles = prun__winograd_tiles(c);
-    return 36 * (prun__frequency_stride(tiles, in) + prun__frequency_stride(tiles, out)) +
+    return prun__frequencies(c) *
+               (prun__frequency_stride(tiles, in) + prun__frequency_stride(tiles, out)) +
            (in + out) * PRUN_LANES;
 }
 
-static const float prun__winograd_g[6][3] = {{1 / 4.0f, 0, 0},
-                                             {-1 / 6.0f, -1 / 6.0f, -1 / 6.0f},
-                                             {-1 / 6.0f, 1 / 6.0f, -1 / 6.0f},
-                                             {1 / 24.0f, 1 / 12.0f, 1 / 6.0f},
-                                             {1 / 24.0f, -1 / 12.0f, 1 / 6.0f},
-                                             {0, 0, 1}};
+/* Kernels to planes along an axis, by stride - 1. */
+static const float prun__winograd_g[2][6][3] = {{{1 / 4.0f, 0, 0},
+                                                 {-1 / 6.0f, -1 / 6.0f, -1 / 6.0f},
+                                                 {-1 / 6.0f, 1 / 6.0f, -1 / 6.0f},
+                                                 {1 / 24.0f, 1 / 12.0f, 1 / 6.0f},
+                                                 {1 / 24.0f, -1 / 12.0f, 1 / 6.0f},
+                                                 {0, 0, 1}},
+                                                {{1 / 2.0f, 0, 0},
+                                                 {-1 / 2.0f, 0, -1 / 2.0f},
+                                                 {-1 / 6.0f, 0, 1 / 6.0f},
+                                                 {1 / 6.0f, 0, 1 / 3.0f},
+                                                 {0, 0, 1},
+                                                 {0, 1, 0}}};
 
 /* G g along one axis: `step` values apart, for four kernels at a time. */
-static inline void prun__winograd_g4(const prun__f4 *g, int g_step, prun__f4 *u, int u_step) {
+static inline void prun__winograd_g4(int strided, const prun__f4 *g, int g_step, prun__f4 *u,
+                                     int u_step) {
     const prun__f4 g0 = g[0], g1 = g[g_step], g2 = g[2 * g_step];
     const prun__f4 sixth = prun__f4_set(1 / 6.0f), twelfth = prun__f4_set(1 / 12.0f);
     const prun__f4 a = prun__f4_mul(prun__f4_add(g0, g2), prun__f4_set(-1 / 6.0f));
     const prun__f4 b = prun__f4_mla(g0, prun__f4_set(1 / 24.0f), prun__f4_mul(g2, sixth));
+    if (strided) {
+        u[0] = prun__f4_mul(g0, prun__f4_set(0.5f));
+        u[u_step] = prun__f4_mul(prun__f4_add(g0, g2), prun__f4_set(-0.5f));
+        u[2 * u_step] = prun__f4_mul(prun__f4_sub(g2, g0), sixth);
+        u[3 * u_step] = prun__f4_mla(g0, sixth, prun__f4_mul(g2, prun__f4_set(1 / 3.0f)));
+        u[4 * u_step] = g2;
+        u[5 * u_step] = g1;
+        return;
+    }
     u[0] = prun__f4_mul(g0, prun__f4_set(0.25f));
     u[u_step] = prun__f4_mls(g1, sixth, a);
     u[2 * u_step] = prun__f4_mla(g1, sixth, a);
@@ -3428,24 +3472,24 @@ static inline void prun__winograd_g4(const prun__f4 *g, int g_step, prun__f4 *u,
     u[5 * u_step] = g2;
 }
 
-/* U = G g G' of four kernels, [position][16]. */
-static void prun__winograd_kernels(const float *g, float *u) {
+/* U = G g G' of four kernels, [plane][16]. */
+static void prun__winograd_kernels(int strided, const float *g, float *u) {
     prun__f4 in[9], t[18], row[6];
     int i, j;
     for (i = 0; i < 9; i++) in[i] = prun__f4_load(g + 16 * i);
-    for (j = 0; j < 3; j++) prun__winograd_g4(in + j, 3, t + j, 3);
+    for (j = 0; j < 3; j++) prun__winograd_g4(strided, in + j, 3, t + j, 3);
     for (i = 0; i < 6; i++) {
-        prun__winograd_g4(t + 3 * i, 1, row, 1);
+        prun__winograd_g4(strided, t + 3 * i, 1, row, 1);
         for (j = 0; j < 6; j++) prun__f4_store(u + 16 * (6 * i + j), row[j]);
     }
 }
 
-/* Floats from one frequency's weights to the next: as with frequencies, off the powers of two. */
+/* Floats from one plane of weights to the next: as with frequencies, off the powers of two. */
 static int64_t prun__winograd_plane(prun__cut cut, int64_t in) {
     return prun__cut_total(cut) * in + 16;
 }
 
-/* One panel in all frequencies: [frequency][panel][in][width]; kernels flipped backward. */
+/* One panel in all planes: [plane][panel][in][width]; kernels flipped backward. */
 static void prun__winograd_pack_panel(const prun__conv *c, int forward, const float *weight,
                                       const double *scale, int64_t panel, float *packed) {
     const int64_t O = c->shape.out_channels, I = c->shape.in_channels;
@@ -3464,59 +3508,88 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
             for (t = 0; t < 9; t++)
                 g[16 * t + i] = prun__folded_weight(from[forward ? t : 8 - t], scale, o);
         }
-        for (i = 0; i < width; i += 4) prun__winograd_kernels(g + i, u + i);
+        for (i = 0; i < width; i += 4) prun__winograd_kernels(prun__strided(c), g + i, u + i);
         for (t = 0; t < 36; t++)
             memcpy(packed + t * plane + k * width, u + 16 * t, (size_t)width * sizeof(float));
     }
 }
 
-/* What one direction of a convolution looks like to Winograd. */
+/* What one axis, and one direction, of a convolution looks like to Winograd. */
+typedef struct prun__axis {
+    int64_t in, out;           /* pixels */
+    int64_t in_step, out_step; /* from tile to tile */
+    int64_t from[9], to[8];    /* pixels of the points and of the outputs, from a tile's corner */
+    int64_t tiles;
+} prun__axis;
+
 typedef struct prun__tiling {
+    prun__axis axis[2];
     int64_t in, out;          /* channels */
-    int64_t in_h, in_w, out_h, out_w;
-    int64_t top, left;        /* padding */
-    int64_t wide, count;      /* tiles in a row, in all */
+    int64_t points, outputs;  /* along an axis */
+    int64_t count;            /* tiles */
 } prun__tiling;
 
-static prun__tiling prun__tiling_of(const prun__conv *c, int forward) {
+/* At stride 2 and backward, pixel e of dx meets tap k of dy's pixel i where e + padding = 2 i + k:
+   taps 0 and 2 where e + padding is even, tap 1 where it is odd. */
+static prun__axis prun__axis_of(const prun__conv *c, int forward, int axis) {
     const prun_conv2d *s = &c->shape;
+    const int64_t x = axis ? s->in_width : s->in_height, y = axis ? c->out_width : c->out_height;
+    const int64_t padding = s->padding[axis], half = padding / 2, odd = padding % 2;
+    const int strided = prun__strided(c);
+    prun__axis a;
+    int64_t i;
+    a.in = forward ? x : y;
+    a.out = forward ? y : x;
+    a.in_step = strided && forward ? 8 : 4;
+    a.out_step = strided && !forward ? 8 : 4;
+    a.tiles = (a.out + a.out_step - 1) / a.out_step;
+    for (i = 0; i < 9; i++)
+        if (!strided) a.from[i] = i - (forward ? padding : 2 - padding);
+        else if (forward) a.from[i] = (i < 5 ? 2 * i : 2 * i - 9) - padding;
+        else a.from[i] = i < 5 ? i + half + odd - 1 : i - 5 + half;
+    for (i = 0; i < 8; i++)
+        if (!strided || forward) a.to[i] = i;
+        else a.to[i] = i < 4 ? 2 * i + odd : 2 * i - 7 - odd;
+    return a;
+}
+
+static prun__tiling prun__tiling_of(const prun__conv *c, int forward) {
     prun__tiling t;
-    t.in = forward ? s->in_channels : s->out_channels;
-    t.out = forward ? s->out_channels : s->in_channels;
-    t.in_h = forward ? s->in_height : c->out_height;
-    t.in_w = forward ? s->in_width : c->out_width;
-    t.out_h = forward ? c->out_height : s->in_height;
-    t.out_w = forward ? c->out_width : s->in_width;
-    t.top = forward ? s->padding[0] : 2 - s->padding[0];
-    t.left = forward ? s->padding[1] : 2 - s->padding[1];
-    t.wide = (t.out_w + 3) / 4;
-    t.count = t.wide * ((t.out_h + 3) / 4);
+    t.axis[0] = prun__axis_of(c, forward, 0);
+    t.axis[1] = prun__axis_of(c, forward, 1);
+    t.in = forward ? c->shape.in_channels : c->shape.out_channels;
+    t.out = forward ? c->shape.out_channels : c->shape.in_channels;
+    t.points = prun__points(c);
+    t.outputs = t.axis[0].out_step;
+    t.count = t.axis[0].tiles * t.axis[1].tiles;
     return t;
 }
 
-/* The 36 input pixels of a tile; `zero` where it reaches over the border. */
+/* The input pixels of a tile; `zero` where it reaches over the border. */
 static void prun__tile_in(const prun__tiling *t, int64_t tile, const float *x, const float *zero,
                           const float **pixel) {
-    const int64_t y0 = tile / t->wide * 4 - t->top, x0 = tile % t->wide * 4 - t->left;
+    const prun__axis *h = &t->axis[0], *w = &t->axis[1];
+    const int64_t y0 = tile / w->tiles * h->in_step, x0 = tile % w->tiles * w->in_step;
     int64_t i, j;
-    for (i = 0; i < 6; i++)
-        for (j = 0; j < 6; j++) {
-            const int64_t py = y0 + i, px = x0 + j;
-            const int inside = py >= 0 && py < t->in_h && px >= 0 && px < t->in_w;
-            pixel[6 * i + j] = inside ? x + (py * t->in_w + px) * t->in * PRUN_LANES : zero;
+    for (i = 0; i < t->points; i++)
+        for (j = 0; j < t->points; j++) {
+            const int64_t py = y0 + h->from[i], px = x0 + w->from[j];
+            const int inside = py >= 0 && py < h->in && px >= 0 && px < w->in;
+            *pixel++ = inside ? x + (py * w->in + px) * t->in * PRUN_LANES : zero;
         }
 }
 
-/* The 16 output pixels of a tile; `rest` where the image ends inside it. */
+/* The output pixels of a tile; `rest` where the image ends inside it. */
 static void prun__tile_out(const prun__tiling *t, int64_t tile, const float *y, const float *rest,
                            const float **pixel) {
-    const int64_t y0 = tile / t->wide * 4, x0 = tile % t->wide * 4;
+    const prun__axis *h = &t->axis[0], *w = &t->axis[1];
+    const int64_t y0 = tile / w->tiles * h->out_step, x0 = tile % w->tiles * w->out_step;
     int64_t i, j;
-    for (i = 0; i < 4; i++)
-        for (j = 0; j < 4; j++) {
-            const int inside = y0 + i < t->out_h && x0 + j < t->out_w;
-            pixel[4 * i + j] =
-                inside ? y + ((y0 + i) * t->out_w + x0 + j) * t->out * PRUN_LANES : rest;
+    for (i = 0; i < t->outputs; i++)
+        for (j = 0; j < t->outputs; j++) {
+            const int64_t py = y0 + h->to[i], px = x0 + w->to[j];
+            const int inside = py < h->out && px < w->out;
+            *pixel++ = inside ? y + (py * w->out + px) * t->out * PRUN_LANES : rest;
         }
 }
 
@@ -3541,11 +3614,12 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
     p.first = first;
     p.pixels = tiles;
     p.y_stride = prun__tile_stride(t->out) * PRUN_LANES;
-    for (f = 0; f < 36; f++) {
+    for (f = 0; f < prun__frequencies(c); f++) {
+        const float *plane = packed + prun__weight_plane(c, f) * prun__winograd_plane(cut, t->in);
         p.x = v + f * prun__frequency_stride(prun__winograd_tiles(c), t->in);
         for (i = 0; i < prun__cut_panels(cut); i++) {
             const int64_t start = prun__cut_start(cut, i), width = prun__cut_width(cut, i);
-            p.weights = packed + f * prun__winograd_plane(cut, t->in) + start * t->in;
+            p.weights = plane + start * t->in;
             p.y = m + f * prun__frequency_stride(prun__winograd_tiles(c), t->out) +
                   start * PRUN_LANES;
             p.channels = (int32_t)PRUN__MIN(width, t->out - start);
@@ -3566,10 +3640,12 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
     const int64_t m_tile = prun__tile_stride(t.out) * PRUN_LANES;
     const int64_t v_stride = prun__frequency_stride(capacity, t.in);
     const int64_t m_stride = prun__frequency_stride(capacity, t.out);
-    float *v = scratch, *m = v + 36 * v_stride, *zero = m + 36 * m_stride;
-    const int64_t x_size = t.in_h * t.in_w * in, y_size = t.out_h * t.out_w * out;
-    float *rest = zero + in, *to[16];
-    const float *from[36], *target[16];
+    const int64_t x_size = t.axis[0].in * t.axis[1].in * in;
+    const int64_t y_size = t.axis[0].out * t.axis[1].out * out;
+    const int strided = prun__strided(c), kind = strided && !forward ? 2 : strided;
+    float *v = scratch, *m = v + prun__frequencies(c) * v_stride;
+    float *zero = m + prun__frequencies(c) * m_stride, *rest = zero + in, *to[64];
+    const float *from[81], *target[64];
     int64_t at, i, k;
     memset(zero, 0, (size_t)(in + out) * sizeof(float));
     for (at = 0; at < blocks * t.count; at += capacity) {
@@ -3577,15 +3653,15 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
         for (i = 0; i < tiles; i++) {
             const int64_t b = (at + i) / t.count;
             prun__tile_in(&t, (at + i) % t.count, x + b * x_size, zero, from);
-            kernels->winograd_in(from, t.in, v + i * v_tile, v_stride);
+            kernels->winograd_in[strided](from, t.in, v + i * v_tile, v_stride);
         }
         prun__winograd_join(c, &t, tiles, packed, v, m);
         for (i = 0; i < tiles; i++) {
             const int64_t b = (at + i) / t.count;
             prun__tile_out(&t, (at + i) % t.count, y + b * y_size, rest, target);
-            for (k = 0; k < 16; k++) to[k] = (float *)(uintptr_t)target[k];
-            kernels->winograd_out(m + i * m_tile, m_stride, t.out, finish.bias, finish.relu,
-                                  finish.accumulate, to);
+            for (k = 0; k < t.outputs * t.outputs; k++) to[k] = (float *)(uintptr_t)target[k];
+            kernels->winograd_out[kind](m + i * m_tile, m_stride, t.out, finish.bias, finish.relu,
+                                        finish.accumulate, to);
         }
     }
 }
@@ -3843,24 +3919,31 @@ static void prun__direct_weight_gradient(prun_context *context, prun__weight_job
     prun__for(context, prun__weight_unpack, job, job->conv->shape.out_channels);
 }
 
-/* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile instead of
-   144. Sums of a task: [frequency][out-channel of the chunk][in-channel]. */
+/* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile, at stride
+   2 81, instead of 144. Sums of a task: [plane][out-channel of the chunk][in-channel]. */
 static int64_t prun__winograd_sums(const prun__conv *c) {
     return 36 * PRUN__WINOGRAD_CHUNK * (c->shape.in_channels + 3);
+}
+
+/* As many groups as give each eight tiles: the lanes of all sums are added up once per group. */
+static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
+    const int64_t tiles = (c->out_height + 3) / 4 * ((c->out_width + 3) / 4);
+    return PRUN__MAX(1, PRUN__MIN(prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks),
+                                  blocks * tiles / 8));
 }
 
 /* Tiles at a time: here adding up the lanes is what costs for too few of them, so more of the
    third-level cache is spent. */
 static int64_t prun__weight_tiles(const prun__conv *c) {
-    return prun__tiles_within(INT64_C(1) << 23,
-                              c->shape.in_channels +
-                                  PRUN__MIN(c->shape.out_channels, PRUN__WINOGRAD_CHUNK));
+    const int64_t columns = PRUN__MIN(c->shape.out_channels, PRUN__WINOGRAD_CHUNK);
+    return prun__tiles_within(c, INT64_C(1) << 23, c->shape.in_channels + columns, 8);
 }
 
 /* Frequencies of x and of a chunk of dy, a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
-    return 36 * (prun__frequency_stride(prun__weight_tiles(c), c->shape.in_channels) +
-                 prun__frequency_stride(prun__weight_tiles(c), PRUN__WINOGRAD_CHUNK)) +
+    return prun__frequencies(c) *
+               (prun__frequency_stride(prun__weight_tiles(c), c->shape.in_channels) +
+                prun__frequency_stride(prun__weight_tiles(c), PRUN__WINOGRAD_CHUNK)) +
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
@@ -3868,23 +3951,30 @@ static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
 static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t channels,
                                      const float *v, const float *d, float *sums) {
     const prun__kernels *kernels = prun__kernels_now();
-    const int64_t I = c->shape.in_channels;
-    int64_t f, column, columns;
+    const int64_t I = c->shape.in_channels, points = prun__points(c);
+    const int64_t x_stride = prun__frequency_stride(prun__weight_tiles(c), I);
+    const int64_t y_stride = prun__frequency_stride(prun__weight_tiles(c), channels);
+    int64_t plane, column, columns;
     prun__correlation j;
     memset(&j, 0, sizeof j);
-    j.blocks = j.rows = 1;
     j.pixels = tiles;
     j.x_pixel = prun__tile_stride(I) * PRUN_LANES;
     j.y_pixel = prun__tile_stride(channels) * PRUN_LANES;
+    j.x_row = x_stride; /* where points share a plane of weights */
+    j.y_row = y_stride;
+    j.x_block = points * x_stride;
+    j.y_block = points * y_stride;
     j.sum_column = I + 3;
     j.offset = c->channel;
     j.tiles = (I + kernels->tile_rows - 1) / kernels->tile_rows;
-    for (f = 0; f < 36; f++, sums += PRUN__WINOGRAD_CHUNK * j.sum_column) {
-        j.x = v + f * prun__frequency_stride(prun__weight_tiles(c), I);
+    for (plane = 0; plane < 36; plane++, sums += PRUN__WINOGRAD_CHUNK * j.sum_column) {
+        const int64_t f = plane / 6 * points + plane % 6;
+        j.blocks = plane / 6 == 5 ? points - 5 : 1;
+        j.rows = plane % 6 == 5 ? points - 5 : 1;
+        j.x = v + f * x_stride;
         for (column = 0; column < channels; column += columns) {
             columns = prun__tile_width(channels - column);
-            j.y = d + f * prun__frequency_stride(prun__weight_tiles(c), channels) +
-                  column * PRUN_LANES;
+            j.y = d + f * y_stride + column * PRUN_LANES;
             j.sum = sums + column * j.sum_column;
             kernels->correlate[columns](&j);
         }
@@ -3898,14 +3988,18 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     const prun__tiling t = prun__tiling_of(c, 1);
     const int64_t group = item / job->chunks, chunk = item % job->chunks;
     const int64_t channels = prun__chunk_channels(c, PRUN__WINOGRAD_CHUNK, chunk);
-    const int64_t capacity = prun__weight_tiles(c);
+    const int64_t capacity = prun__weight_tiles(c), frequencies = prun__frequencies(c);
+    const int64_t v_stride = prun__frequency_stride(capacity, t.in);
+    const int64_t d_stride = prun__frequency_stride(capacity, channels);
+    const int64_t v_tile = prun__tile_stride(t.in) * PRUN_LANES;
+    const int64_t d_tile = prun__tile_stride(channels) * PRUN_LANES;
     const int64_t from = group * job->blocks / job->groups * t.count;
     const int64_t to = (group + 1) * job->blocks / job->groups * t.count;
     float *v = job->strips + worker * prun__winograd_weight_scratch(c);
-    float *d = v + 36 * prun__frequency_stride(prun__weight_tiles(c), t.in);
-    float *zero = d + 36 * prun__frequency_stride(prun__weight_tiles(c), channels);
+    float *d = v + frequencies * v_stride, *zero = d + frequencies * d_stride;
     float *sums = job->partial + item * job->task_sums;
-    const float *x_pixel[36], *y_pixel[16];
+    const float *x_pixel[81], *y_pixel[16];
+    const int strided = prun__strided(c);
     int64_t at, i, k;
     memset(zero, 0, (size_t)(PRUN__MAX(t.in, t.out) * PRUN_LANES) * sizeof(float));
     memset(sums, 0, (size_t)job->task_sums * sizeof(float));
@@ -3914,32 +4008,30 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
         for (i = 0; i < tiles; i++) {
             const int64_t b = (at + i) / t.count, tile = (at + i) % t.count;
             prun__tile_in(&t, tile, job->x + b * prun__conv_in(c), zero, x_pixel);
-            kernels->winograd_in(x_pixel, t.in, v + i * prun__tile_stride(t.in) * PRUN_LANES,
-                                 prun__frequency_stride(prun__weight_tiles(c), t.in));
+            kernels->winograd_in[strided](x_pixel, t.in, v + i * v_tile, v_stride);
             prun__tile_out(&t, tile, job->dy + b * prun__conv_out(c), zero, y_pixel);
             for (k = 0; k < 16; k++)
                 if (y_pixel[k] != zero) y_pixel[k] += chunk * PRUN__WINOGRAD_CHUNK * PRUN_LANES;
-            kernels->winograd_dy(y_pixel, channels,
-                                 d + i * prun__tile_stride(channels) * PRUN_LANES,
-                                 prun__frequency_stride(prun__weight_tiles(c), channels));
+            kernels->winograd_dy[strided](y_pixel, channels, d + i * d_tile, d_stride);
         }
         prun__winograd_correlate(c, tiles, channels, v, d, sums);
     }
 }
 
 /* G' u G: 36 sums to the 9 weights of one kernel. */
-static void prun__winograd_unkernel(const float *u, float *w) {
+static void prun__winograd_unkernel(int strided, const float *u, float *w) {
+    const float (*g)[3] = prun__winograd_g[strided];
     float t[18];
     int i, j, k;
     for (i = 0; i < 3; i++)
         for (j = 0; j < 6; j++) {
             t[6 * i + j] = 0.0f;
-            for (k = 0; k < 6; k++) t[6 * i + j] += prun__winograd_g[k][i] * u[6 * k + j];
+            for (k = 0; k < 6; k++) t[6 * i + j] += g[k][i] * u[6 * k + j];
         }
     for (i = 0; i < 3; i++)
         for (j = 0; j < 3; j++) {
             w[3 * i + j] = 0.0f;
-            for (k = 0; k < 6; k++) w[3 * i + j] += t[6 * i + k] * prun__winograd_g[k][j];
+            for (k = 0; k < 6; k++) w[3 * i + j] += t[6 * i + k] * g[k][j];
         }
 }
 
@@ -3954,13 +4046,13 @@ static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     for (i = 0; i < I; i++) {
         float u[36];
         for (f = 0; f < 36; f++) u[f] = sums[f * PRUN__WINOGRAD_CHUNK * column + i];
-        prun__winograd_unkernel(u, job->dweight + (o * I + i) * 9);
+        prun__winograd_unkernel(prun__strided(job->conv), u, job->dweight + (o * I + i) * 9);
     }
 }
 
 static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
     job->chunks = prun__weight_chunks(job->conv, PRUN__WINOGRAD_CHUNK);
-    job->groups = prun__weight_groups(job->conv, PRUN__WINOGRAD_CHUNK, job->blocks);
+    job->groups = prun__winograd_groups(job->conv, job->blocks);
     job->task_sums = prun__winograd_sums(job->conv);
     prun__for(context, prun__winograd_weight_task, job, job->groups * job->chunks);
     if (job->groups > 1) prun__for(context, prun__add_groups_task, job, PRUN__PIECES);
@@ -3970,8 +4062,8 @@ static void prun__winograd_weight_gradient(prun_context *context, prun__weight_j
 /* Floats of partial sums, and of each worker's scratch. */
 static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
     if (!prun__winograd_weights(c)) return prun__direct_partial_size(c, blocks);
-    return prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks) *
-           prun__weight_chunks(c, PRUN__WINOGRAD_CHUNK) * prun__winograd_sums(c);
+    return prun__winograd_groups(c, blocks) * prun__weight_chunks(c, PRUN__WINOGRAD_CHUNK) *
+           prun__winograd_sums(c);
 }
 
 static int64_t prun__weight_scratch(const prun__conv *c) {
