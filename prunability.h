@@ -8075,6 +8075,15 @@ static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int6
     return PRUN_OK;
 }
 
+/* Samples of the queue's next chunk: as many as should carry the sum over what is left of the
+   limit, if their losses are what they were the last time; at most `most`. */
+static int64_t prun__next_chunk(const prun__search *s, int64_t at, double left, int64_t most) {
+    int64_t n = 0;
+    double sum = 0.0;
+    while (n < most && !(sum > left)) sum += s->hardness[s->queue[at + n++]];
+    return PRUN__MIN((n + 31) / 32 * 32, most);
+}
+
 /* Evaluates grid point i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
    *mean is the full loss. The bound leaves room for rounding, so that only sums that are surely too
    large are cut off; the last word is the comparison of full sums. */
@@ -8083,15 +8092,16 @@ static prun_status prun__candidate(prun__search *s, int64_t i, double threshold,
     const int64_t m = s->o->samples, repetitions = s->options.repetitions;
     const double limit = threshold * (double)m * (double)repetitions * (1.0 + 1e-9) + 1e-300;
     double partial = 0.0;
-    int64_t r, at, n;
+    int64_t r, at, n, most;
     *rejected = 0;
     if (s->o->nonnegative) prun__sort_descending(s->hardness, m, s->queue, s->scratch);
     else
         for (at = 0; at < m; at++) s->queue[at] = at;
     for (r = 0; r < repetitions; r++) {
         prun__apply(s, r, i);
-        for (at = 0, n = 64; at < m; at += n, n = PRUN__MIN(2 * n, PRUN__LARGEST_CHUNK)) {
-            n = PRUN__MIN(n, m - at);
+        for (at = 0, most = 64; at < m; at += n, most = PRUN__MIN(2 * most, PRUN__LARGEST_CHUNK)) {
+            n = PRUN__MIN(most, m - at);
+            if (s->o->nonnegative) n = prun__next_chunk(s, at, limit - partial, n);
             PRUN__TRY(prun__evaluate_some(s, r, at, n, &partial));
             if (s->o->nonnegative && !(partial <= limit)) {
                 *rejected = 1;
