@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#include "reference.h"
+#include "net_reference.h"
 #include "test.h"
 
 static uint64_t noise_state = 1234567890123456789ULL;
@@ -90,152 +90,18 @@ static void free_set(dataset *d)
     free(d->labels);
 }
 
-/* Gradient in double */
+/* Products in double */
 
-/* Values of a network's layers, their gradients, and its parameters as doubles. */
-typedef struct reference {
-    const prun_net *net;
-    ref_tensor *y, *dy;          /* per value */
-    const double *w;             /* flat trained parameters */
-    double *gradient;
-} reference;
-
-static const double *weights_at(const reference *r, int32_t tensor)
-{
-    return r->w + (r->net->tensor[tensor].data - r->net->parameters);
-}
-
-static double *gradient_at(const reference *r, int32_t tensor)
-{
-    return r->gradient + (r->net->tensor[tensor].data - r->net->parameters);
-}
-
-static ref_window window_of(const prun__layer *l)
-{
-    ref_window g;
-    memset(&g, 0, sizeof(g));
-    if (l->kind == PRUN__CONV) {
-        g.kh = l->conv.kernel[0], g.kw = l->conv.kernel[1];
-        g.sh = l->conv.stride[0], g.sw = l->conv.stride[1];
-        g.top = l->conv.padding[0], g.left = l->conv.padding[1];
-        g.bottom = l->conv.padding[2], g.right = l->conv.padding[3];
-    } else {
-        g.kh = l->kernel[0], g.kw = l->kernel[1];
-        g.sh = g.sw = l->stride;
-        g.top = g.left = g.bottom = g.right = l->padding;
-    }
-    return g;
-}
-
-/* A weight tensor (out, in, height, width) that borrows its values. */
-static ref_tensor kernel_of(const reference *r, const prun__layer *l, double *values)
-{
-    ref_tensor t;
-    t.n = l->conv.out_channels;
-    t.c = l->conv.in_channels;
-    t.h = l->conv.kernel[0];
-    t.w = l->conv.kernel[1];
-    t.v = values != NULL ? values : (double *)(uintptr_t)weights_at(r, l->tensor);
-    return t;
-}
-
-static double *statistic(const reference *r, int32_t tensor)
-{
-    const prun_tensor *t = &r->net->tensor[tensor];
-    double *v = ref_zeros(prun_tensor_size(t));
-    int64_t i;
-    for (i = 0; i < prun_tensor_size(t); i++) v[i] = (double)t->data[i];
-    return v;
-}
-
-static ref_tensor layer_forward(const reference *r, const prun__layer *l)
-{
-    const ref_tensor *x = &r->y[l->input[0]];
-    ref_window g = window_of(l);
-    ref_tensor kernel;
-    switch (l->kind) {
-    case PRUN__CONV:
-        kernel = kernel_of(r, l, NULL);
-        return ref_conv(x, &kernel, l->bias ? weights_at(r, l->tensor + 1) : NULL, &g);
-    case PRUN__BATCH_NORM:
-        return ref_batch_norm(x, weights_at(r, l->tensor), weights_at(r, l->tensor + 1),
-                              statistic(r, l->tensor + 2), statistic(r, l->tensor + 3),
-                              l->epsilon);
-    case PRUN__RELU: return ref_relu(x);
-    case PRUN__MAX_POOL: return ref_max_pool(x, &g);
-    case PRUN__AVG_POOL: return ref_avg_pool(x, &g);
-    case PRUN__ADD: return ref_add(x, &r->y[l->input[1]]);
-    default: return *x; /* dropout in eval mode, flatten */
-    }
-}
-
-static void layer_backward(reference *r, const prun__layer *l, const ref_tensor *dy)
-{
-    const ref_tensor *x = &r->y[l->input[0]];
-    ref_window g = window_of(l);
-    ref_tensor dx = *dy, kernel, dkernel;
-    switch (l->kind) {
-    case PRUN__CONV:
-        kernel = kernel_of(r, l, NULL);
-        dkernel = kernel_of(r, l, gradient_at(r, l->tensor));
-        dx = ref_like(x);
-        ref_conv_backward(NULL, &kernel, &g, dy, &dx, NULL);
-        ref_conv_backward(x, NULL, &g, dy, NULL, &dkernel);
-        if (l->bias) {
-            double *sums = ref_zeros(dy->c);
-            int64_t c;
-            ref_channel_sums(dy, sums);
-            for (c = 0; c < dy->c; c++) gradient_at(r, l->tensor + 1)[c] += sums[c];
-        }
-        break;
-    case PRUN__BATCH_NORM:
-        dx = ref_batch_norm_backward(x, weights_at(r, l->tensor), statistic(r, l->tensor + 2),
-                                     statistic(r, l->tensor + 3), l->epsilon, 0, dy,
-                                     gradient_at(r, l->tensor), gradient_at(r, l->tensor + 1));
-        break;
-    case PRUN__RELU: dx = ref_relu_backward(x, dy); break;
-    case PRUN__MAX_POOL: dx = ref_max_pool_backward(x, &g, dy); break;
-    case PRUN__AVG_POOL: dx = ref_avg_pool_backward(x, &g, dy); break;
-    case PRUN__ADD: ref_accumulate(&r->dy[l->input[1]], dy); break;
-    default: break;
-    }
-    ref_accumulate(&r->dy[l->input[0]], &dx);
-}
-
-/* Gradient of the summed loss at parameters w. */
-static void reference_gradient(const prun_net *net, const dataset *d, const double *w,
-                               double *gradient)
-{
-    const prun_images *m = &d->images;
-    int32_t i, count = (int32_t)net->layers;
-    reference r;
-    memset(&r, 0, sizeof(r));
-    r.net = net;
-    r.w = w;
-    r.gradient = gradient;
-    memset(gradient, 0, (size_t)net->parameter_count * sizeof(double));
-    r.y = (ref_tensor *)allocate(count + 1, sizeof(ref_tensor));
-    r.dy = (ref_tensor *)allocate(count + 1, sizeof(ref_tensor));
-    r.y[0] = ref_from_floats(d->values, m->count, m->channels, m->height, m->width);
-    for (i = 0; i < count; i++) r.y[i + 1] = layer_forward(&r, &net->layer[i]);
-    for (i = 0; i <= count; i++) r.dy[i] = ref_like(&r.y[i]);
-    ref_cross_entropy(&r.y[count], d->labels, &r.dy[count]); /* the last layer is the output */
-    for (i = count - 1; i >= 0; i--) layer_backward(&r, &net->layer[i], &r.dy[i + 1]);
-    ref_free_all();
-    free(r.y);
-    free(r.dy);
-}
-
-/* Central differences of it along v. */
+/* Central differences of the reference gradient along v. */
 static void reference_product(const prun_net *net, const dataset *d, const float *v, double step,
                               double *product)
 {
     int64_t i, k = net->parameter_count;
     double *w = (double *)allocate(k, sizeof(double)), *other = (double *)allocate(k, sizeof(*w));
     for (i = 0; i < k; i++) w[i] = (double)net->parameters[i] - step * (double)v[i];
-    reference_gradient(net, d, w, other);
+    ref_net_gradient(net, &d->images, w, NULL, other);
     for (i = 0; i < k; i++) w[i] = (double)net->parameters[i] + step * (double)v[i];
-    reference_gradient(net, d, w, product);
+    ref_net_gradient(net, &d->images, w, NULL, product);
     for (i = 0; i < k; i++) product[i] = (product[i] - other[i]) / (2 * step);
     free(w);
     free(other);
