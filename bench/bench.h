@@ -113,6 +113,63 @@ static inline prun_status bench_measure(bench_call call, void *argument, int64_t
     return PRUN_OK;
 }
 
+/* ---- networks ------------------------------------------------------------------------------ */
+
+typedef struct bench_case {
+    const char *name;
+    prun_family family;
+    int64_t width;
+} bench_case;
+
+static const bench_case bench_cases[] = {
+    {"cnn-8", PRUN_CNN, 8},          {"cnn-16", PRUN_CNN, 16},
+    {"cnn-64", PRUN_CNN, 64},        {"nin-48", PRUN_NIN, 48},
+    {"nin-192", PRUN_NIN, 192},      {"resnet18-8", PRUN_RESNET18, 8},
+    {"resnet18-64", PRUN_RESNET18, 64}};
+#define BENCH_CASES (sizeof bench_cases / sizeof *bench_cases)
+
+/* Does the filter take this case? "cnn": all whose name has it; "=cnn-8": that case alone. */
+static inline int bench_wanted(const bench_case *c, const char *filter)
+{
+    return *filter == '=' ? strcmp(c->name, filter + 1) == 0 : strstr(c->name, filter) != NULL;
+}
+
+/* NiN as the peers' frameworks pad it. */
+static inline void bench_arch_of(const bench_case *c, prun_arch *arch)
+{
+    memset(arch, 0, sizeof *arch);
+    arch->family = c->family;
+    arch->width = c->width;
+    arch->symmetric_padding = arch->pytorch_defaults = 1;
+}
+
+/* Random normal 3x32x32 images with random labels of 10 classes. */
+static inline void bench_make_images(prun_images *m, int64_t count)
+{
+    const int64_t size = count * 3 * 32 * 32;
+    float *values = (float *)ex_allocate((size_t)size, sizeof *values);
+    int32_t *labels = (int32_t *)ex_allocate((size_t)count, sizeof *labels);
+    int64_t i;
+
+    memset(m, 0, sizeof *m);
+    m->count = count;
+    m->channels = 3;
+    m->height = m->width = 32;
+    m->classes = 10;
+    for (i = 0; i < size; i++)
+        values[i] = (float)prun_random_normal(1, 1, (uint64_t)i);
+    for (i = 0; i < count; i++)
+        labels[i] = (int32_t)(10 * prun_random_uniform(1, 2, (uint64_t)i));
+    m->values = values;
+    m->labels = labels;
+}
+
+static inline void bench_free_images(prun_images *m)
+{
+    free((void *)(uintptr_t)m->values);
+    free((void *)(uintptr_t)m->labels);
+}
+
 /* ---- operation counts ---------------------------------------------------------------------- */
 
 /* Pairs of an output and a kernel tap along one axis; `inside`: only taps within the image. */

@@ -18,18 +18,6 @@
 
 #define MAX_KEPT 8
 
-typedef struct bench_case {
-    const char *name;
-    prun_family family;
-    int64_t width;
-} bench_case;
-
-static const bench_case cases[] = {
-    {"cnn-8", PRUN_CNN, 8},          {"cnn-16", PRUN_CNN, 16},
-    {"cnn-64", PRUN_CNN, 64},        {"nin-48", PRUN_NIN, 48},
-    {"nin-192", PRUN_NIN, 192},      {"resnet18-8", PRUN_RESNET18, 8},
-    {"resnet18-64", PRUN_RESNET18, 64}};
-
 typedef struct settings {
     const char *isa, *filter, *csv;
     ex_choice algorithm;
@@ -53,8 +41,6 @@ typedef struct work {
     prun_net *net;
     prun_trainer *trainer;
     prun_images images;
-    float *values;
-    int32_t *labels;
 } work;
 
 /* ---- one case ------------------------------------------------------------------------------ */
@@ -75,26 +61,6 @@ static double peak_megabytes(void)
 #else
     return (double)NAN;
 #endif
-}
-
-static void make_images(work *w)
-{
-    prun_images *m = &w->images;
-    int64_t i, size;
-
-    m->count = w->set->batch;
-    m->channels = 3;
-    m->height = m->width = 32;
-    m->classes = 10;
-    size = m->count * m->channels * m->height * m->width;
-    w->values = (float *)ex_allocate((size_t)size, sizeof *w->values);
-    w->labels = (int32_t *)ex_allocate((size_t)m->count, sizeof *w->labels);
-    for (i = 0; i < size; i++)
-        w->values[i] = (float)prun_random_normal(1, 1, (uint64_t)i);
-    for (i = 0; i < m->count; i++)
-        w->labels[i] = (int32_t)(10 * prun_random_uniform(1, 2, (uint64_t)i));
-    m->values = w->values;
-    m->labels = w->labels;
 }
 
 static prun_status call_forward(void *argument)
@@ -162,11 +128,8 @@ static prun_status measure(work *w, const bench_case *c, result *r)
     prun_arch arch;
     prun_train_options options;
 
-    memset(&arch, 0, sizeof arch);
     memset(&options, 0, sizeof options);
-    arch.family = c->family;
-    arch.width = c->width;
-    arch.symmetric_padding = arch.pytorch_defaults = 1; /* NiN as the peers' frameworks pad it */
+    bench_arch_of(c, &arch);
     options.batch = set->batch;
     options.momentum = 0.9;
     options.weight_decay = 5e-4;
@@ -190,13 +153,12 @@ static void run_case(const settings *set, const bench_case *c, int64_t threads, 
     memset(r, 0, sizeof *r);
     w.set = set;
     w.context.threads = (int32_t)threads;
-    make_images(&w);
+    bench_make_images(&w.images, set->batch);
     r->status = measure(&w, c, r);
     snprintf(r->message, sizeof r->message, "%s", prun_message(&w.context));
     prun_trainer_free(w.trainer);
     prun_net_free(w.net);
-    free(w.values);
-    free(w.labels);
+    bench_free_images(&w.images);
 }
 
 /* ---- a process per case -------------------------------------------------------------------- */
@@ -339,12 +301,10 @@ static int run(const settings *set, ex_csv *csv)
     for (t = 0; t < set->threads.count && status == 0; t++) {
         if (!bench_can_thread(set->threads.value[t]))
             continue;
-        for (i = 0; i < sizeof cases / sizeof *cases && status == 0; i++) {
-            /* "=cnn-8" means that case alone */
-            if (*set->filter == '=' ? strcmp(cases[i].name, set->filter + 1) != 0
-                                    : strstr(cases[i].name, set->filter) == NULL)
+        for (i = 0; i < BENCH_CASES && status == 0; i++) {
+            if (!bench_wanted(&bench_cases[i], set->filter))
                 continue;
-            status = one_case(set, &cases[i], set->threads.value[t], csv);
+            status = one_case(set, &bench_cases[i], set->threads.value[t], csv);
             done++;
         }
     }
