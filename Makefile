@@ -81,6 +81,8 @@ bench-peers: build/bench_networks build/bench_search build/bench_statistics
 build/bench_%: bench/%.c bench/bench.h examples/example.h prunability.h build/command
 	$(COMPILE) -DBENCH_FLAGS='"$(strip $(CPPFLAGS) $(CFLAGS) $(OPENMP))"' $< -o $@ $(LINK)
 
+build/bench_accuracy: $(wildcard tests/*reference.h)
+
 build/%: examples/%.c examples/example.h examples/training.h prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
 

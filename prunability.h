@@ -1544,12 +1544,13 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #define PRUN__GNU 0
 #endif
 
-/* Asks for what is 512 bytes behind p, which need not be memory of ours: into the second-level
-   cache, because the first is busy. */
+/* Asks for the line so many floats behind p, which need not be memory of ours, into the
+   second-level cache: the first is busy. */
 #if PRUN__GNU
-#define PRUN__PREFETCH(p) __builtin_prefetch((const void *)((uintptr_t)(p) + 512), 0, 2)
+#define PRUN__PREFETCH(p, floats) \
+    __builtin_prefetch((const void *)((uintptr_t)(p) + 4 * (uintptr_t)(floats)), 0, 2)
 #else
-#define PRUN__PREFETCH(p) ((void)0)
+#define PRUN__PREFETCH(p, floats) ((void)0)
 #endif
 
 /* Before a loop of at most nine rounds that must be written out. */
@@ -2320,7 +2321,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 #define PRUN__EACH9(X, T) PRUN__EACH8(X, T) X(T, 8)
 #define PRUN__FROM_PIXEL(T, j) \
     d[j] = PRUN__LOAD_##T(x[from * i + j] + at); \
-    PRUN__PREFETCH(x[from * i + j] + at);
+    PRUN__PREFETCH(x[from * i + j] + at, 128);
 #define PRUN__FROM_POINT(T, j) d[j] = PRUN__LOAD_##T(m + (from * i + j) * stride + at);
 #define PRUN__TO_HALF(T, j) half[j * from + i] = d[j];
 #define PRUN__FROM_HALF(T, j) d[j] = half[i * from + j];
@@ -2876,42 +2877,46 @@ static void prun__sparse_avx512(const prun__sparse_job *j) {
 #undef PRUN__MULTIPLY
 #undef PRUN__END
 
-/* Two channels at a time: eight chains hide the latency of additions in double. */
-#define PRUN__STEP(s, q, at) \
-    u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(a + p + at)); \
-    v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(b + p + at)); \
-    s = _mm512_add_pd(s, u); \
-    q = _mm512_fmadd_pd(u, v, q);
+/* Four channels at a time: sixteen chains hide the latency of additions in double, and four lines
+   in a row are easier on memory than one from every pixel. */
+#define PRUN__STEP(j) \
+    u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(a + p + o##j)); \
+    v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(b + p + o##j)); \
+    s##j = _mm512_add_pd(s##j, u); \
+    q##j = _mm512_fmadd_pd(u, v, q##j); \
+    u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(a + p + o##j + 8)); \
+    v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(b + p + o##j + 8)); \
+    t##j = _mm512_add_pd(t##j, u); \
+    r##j = _mm512_fmadd_pd(u, v, r##j);
+#define PRUN__FINISH(j) \
+    if (c + j < channels) { \
+        _mm512_storeu_pd(sum, s##j); \
+        _mm512_storeu_pd(sum + 8, t##j); \
+        _mm512_storeu_pd(product, q##j); \
+        _mm512_storeu_pd(product + 8, r##j); \
+        prun__sum_lanes(sum, product, live, out + 2 * (c + j)); \
+    }
 PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64_t pixels,
                                            int64_t channels, int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
     int64_t c, p;
-    for (c = 0; c < channels; c += 2) {
-        /* A lone last channel is computed twice. */
-        const int64_t more = c + 1 < channels ? PRUN_LANES : 0;
-        double sum[32], product[32];
-        __m512d s0 = _mm512_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0,
-                q3 = s0;
+    for (c = 0; c < channels; c += 4) {
+        /* Channels beyond the last are the last once more. */
+        const int64_t last = (channels - 1 - c) * PRUN_LANES;
+        const int64_t o0 = 0, o1 = PRUN__MIN(PRUN_LANES, last);
+        const int64_t o2 = PRUN__MIN(2 * PRUN_LANES, last), o3 = PRUN__MIN(3 * PRUN_LANES, last);
+        double sum[PRUN_LANES], product[PRUN_LANES];
+        __m512d s0 = _mm512_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0,
+                t3 = s0, q0 = s0, q1 = s0, q2 = s0, q3 = s0, r0 = s0, r1 = s0, r2 = s0, r3 = s0;
         for (p = c * PRUN_LANES; p < pixels * step; p += step) {
             __m512d u, v;
-            PRUN__STEP(s0, q0, 0)
-            PRUN__STEP(s1, q1, 8)
-            PRUN__STEP(s2, q2, more)
-            PRUN__STEP(s3, q3, more + 8)
+            PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
         }
-        _mm512_storeu_pd(sum, s0);
-        _mm512_storeu_pd(sum + 8, s1);
-        _mm512_storeu_pd(sum + 16, s2);
-        _mm512_storeu_pd(sum + 24, s3);
-        _mm512_storeu_pd(product, q0);
-        _mm512_storeu_pd(product + 8, q1);
-        _mm512_storeu_pd(product + 16, q2);
-        _mm512_storeu_pd(product + 24, q3);
-        prun__sum_lanes(sum, product, live, out + 2 * c);
-        if (more) prun__sum_lanes(sum + 16, product + 16, live, out + 2 * c + 2);
+        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
     }
 }
 #undef PRUN__STEP
+#undef PRUN__FINISH
 
 PRUN__DEFINE_TIER(avx512, PRUN__AVX512)
 
@@ -3386,7 +3391,7 @@ static int prun__winograd_values(const prun__conv *c) {
 }
 
 static int prun__winograd_weights(const prun__conv *c) {
-    if (prun__strided(c)) return prun__use_winograd(c, 64, 8);
+    if (prun__strided(c)) return prun__use_winograd(c, 48, 8);
     return prun__use_winograd(c, 8, 8) || prun__use_winograd(c, 32, 4);
 }
 

@@ -1,9 +1,10 @@
 /* accuracy.c - how far Winograd and the direct convolutions are from exact arithmetic
 
    Each network of bench_networks takes a few training steps, so that its batch norms have seen
-   data. Then logits and the gradient of the loss, in eval mode, are compared with the same in double
-   precision, by plain loops that share nothing with the kernels: the largest difference of a logit
-   over the largest logit, and the norm of the gradient's difference over its norm.
+   data. Then logits and the gradient of the loss, in eval mode, are compared with the same in
+   double precision, by plain loops that share nothing with the kernels: the largest difference of a
+   logit over the largest logit, and the norm of the gradient's difference over its norm. Rounding
+   that moves an activation across the kink of a ReLU or max pool shows in the gradient alone.
 
        make build/bench_accuracy && build/bench_accuracy --filter cnn
 */
