@@ -4146,15 +4146,18 @@ static void prun__conv_blocks(const prun__conv *c, int forward, int64_t blocks, 
    order of the direct kernel and a zero weight adds nothing, so for finite values the two agree bit
    by bit (Winograd rounds otherwise). The choice depends on the weights alone. */
 
-/* Below these shares of kept weights the sparse kernel is faster than the direct one, and faster
-   than Winograd (measured). */
+/* Below these shares of kept weights the sparse kernel is faster than the direct one, faster than
+   Winograd, and than Winograd at stride 2 (measured). */
 #define PRUN__SPARSE_DENSITY 0.45
 #define PRUN__SPARSE_WINOGRAD 0.15
+#define PRUN__SPARSE_STRIDED 0.33
 
 /* True when few enough weights are left and offsets fit their type. */
 static int prun__is_sparse(const prun__conv *c, const float *weight) {
     const int64_t size = c->shape.out_channels * c->shape.in_channels * c->taps;
-    const double most = prun__winograd_values(c) ? PRUN__SPARSE_WINOGRAD : PRUN__SPARSE_DENSITY;
+    const double most = !prun__winograd_values(c) ? PRUN__SPARSE_DENSITY
+                        : prun__strided(c)        ? PRUN__SPARSE_STRIDED
+                                                  : PRUN__SPARSE_WINOGRAD;
     int64_t i, kept = 0;
     if (prun__padded_height(c) * prun__padded_width(c) * c->shape.in_channels >
         INT32_MAX / PRUN_LANES)
