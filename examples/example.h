@@ -718,18 +718,53 @@ static inline int ex_replace(const char *from, const char *to)
 
 /* ---- files and directories ----------------------------------------------------------------- */
 
-/* Makes a directory unless it is there; its parents must be. */
-static inline int ex_directory(const char *path)
+static inline int ex__is_separator(char c)
 {
 #ifdef _WIN32
-    const int failed = _mkdir(path) != 0 && errno != EEXIST;
+    return c == '/' || c == '\\';
 #else
-    const int failed = mkdir(path, 0777) != 0 && errno != EEXIST;
+    return c == '/';
 #endif
+}
 
-    if (failed)
-        fprintf(stderr, "error: %s: %s\n", path, strerror(errno));
-    return failed ? EX_FAILED : 0;
+/* Makes one directory unless it is there; 0, or an error number. */
+static inline int ex__make_directory(const char *path)
+{
+#ifdef _WIN32
+    return _mkdir(path) == 0 || errno == EEXIST ? 0 : errno;
+#else
+    const int error = mkdir(path, 0777) == 0 ? 0 : errno;
+    struct stat there;
+
+    return error == EEXIST && stat(path, &there) == 0 && S_ISDIR(there.st_mode) ? 0 : error;
+#endif
+}
+
+/* Makes a directory, and its parents, unless they are there. Parents are only looked at when they
+   are missed: those that are there may be closed to the user. Returns the exit status. */
+static inline int ex_directory(const char *path)
+{
+    size_t end = strlen(path);
+    int error = ex__make_directory(path), status = 0;
+
+    while (end > 0 && ex__is_separator(path[end - 1])) /* a/b// */
+        end--;
+    while (end > 0 && !ex__is_separator(path[end - 1])) /* b */
+        end--;
+    while (end > 0 && ex__is_separator(path[end - 1])) /* / */
+        end--;
+    if (error == ENOENT && end > 0) {
+        ex_text parent = {NULL, 0, 0};
+
+        ex_text_add(&parent, "%.*s", (int)end, path);
+        status = ex_directory(parent.data);
+        error = status == 0 ? ex__make_directory(path) : 0; /* the parent's message was enough */
+        ex_text_free(&parent);
+    }
+    if (error == 0)
+        return status;
+    fprintf(stderr, "error: %s: this directory cannot be made: %s\n", path, strerror(error));
+    return EX_FAILED;
 }
 
 /* "directory/name.extension", with what a file name should not have replaced in the name. */

@@ -167,6 +167,11 @@ study() {
     check "$name: no shard 4/3" fails 2 'shard' $program --shard 4/3 $tiny
     check "$name: one preset" fails 2 'exclude' $program --demo --full --data . $tiny
     check "$name: the full preset wants its data" fails 2 'data' $program --full
+    check "$name: makes missing parents of --out" \
+        $program --collect --out "$work/$name-10/a/b/" $tiny
+    check "$name: and has made them" test -s "$work/$name-10/a/b/models.csv"
+    check "$name: says which directory cannot be made" fails 1 "models.csv/a: this directory" \
+        $program --collect --out "$work/$name-1/models.csv/a" $tiny
     check "$name: --help" fails 0 'shard' $program --help
 }
 
