@@ -293,32 +293,9 @@ static prun_status build(const study *s, const model *m, prun_context *context, 
     return prun_net_nin(context, &arch, net);
 }
 
-static void keep_of(study *s, int64_t number, ex_text *path, ex_keep *keep)
-{
-    memset(keep, 0, sizeof *keep);
-    ex_text_add(path, "%s/checkpoints/model%ld", s->set.study.out, (long)number);
-    keep->path = path->data;
-    keep->id = s->rows.key_text[number];
-    keep->every = s->set.checkpoint;
-    keep->progress = &s->rows.progress;
-    keep->work = epoch_work(s, &s->models[number]);
-}
-
-static void forget(void *user, int64_t number)
-{
-    ex_text path = {NULL, 0, 0};
-    ex_keep keep;
-
-    keep_of((study *)user, number, &path, &keep);
-    ex_train_forget(&keep);
-    ex_text_free(&path);
-}
-
 static prun_status train_model(run *r, int64_t number)
 {
     prun_train_options recipe;
-    ex_text path = {NULL, 0, 0};
-    ex_keep keep;
     double sum = 0;
     int64_t i;
     prun_status status = build(r->s, r->m, &r->context, &r->net);
@@ -326,13 +303,12 @@ static prun_status train_model(run *r, int64_t number)
     if (status == PRUN_OK)
         status = prun_net_copy(r->net, 0, &r->start);
     recipe_of(r->s, r->m, &recipe);
-    keep_of(r->s, number, &path, &keep);
     if (status == PRUN_OK)
-        status = ex_train(r->net, &r->s->data.train, &recipe, &keep, r->history);
+        status = ex_study_train(&r->s->rows, number, r->net, &r->s->data.train, &recipe,
+                                epoch_work(r->s, r->m), r->history);
     for (i = 0; i < recipe.epochs; i++)
         sum += r->history[i].evaluated_loss;
     r->result[EVALUATED_LOSSES] = -sum;
-    ex_text_free(&path);
     return status;
 }
 
@@ -1498,7 +1474,6 @@ static int announce(study *s)
 
 static int run_study(study *s, int argc, char **argv)
 {
-    ex_text checkpoints = {NULL, 0, 0};
     int status = make_grid(s);
 
     make_columns(s);
@@ -1508,14 +1483,9 @@ static int run_study(study *s, int argc, char **argv)
     s->rows.key = write_key;
     s->rows.run = run_model;
     s->rows.work = model_work;
-    s->rows.done = forget;
+    s->rows.save_every = s->set.checkpoint;
     if (status == 0)
         status = ex_study_open(&s->rows);
-    if (status == 0 && s->set.checkpoint > 0) {
-        ex_text_add(&checkpoints, "%s/checkpoints", s->set.study.out);
-        status = ex_directory(checkpoints.data);
-        ex_text_free(&checkpoints);
-    }
     if (status != 0)
         return status;
     status = announce(s);

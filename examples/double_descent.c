@@ -258,16 +258,13 @@ static prun_status train(model *m, int64_t number, prun_epoch *history)
     const settings *set = &s->set;
     prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
                                                  set->decay, (uint64_t)m->seed);
-    ex_text path = {NULL, 0, 0};
-    ex_keep keep;
     prun_status status;
 
     options.augment.crop_padding = (int32_t)set->crop;
     options.augment.flip = (int32_t)set->flip;
     options.evaluate = 1;
-    keep = ex_keep_model(&s->rows, number, set->save_every, m->epoch_work, &path);
-    status = ex_train(m->net, &s->data.train, &options, &keep, history);
-    ex_text_free(&path);
+    status = ex_study_train(&s->rows, number, m->net, &s->data.train, &options, m->epoch_work,
+                            history);
     return status;
 }
 
@@ -283,17 +280,6 @@ static void fill_row(const model *m, prun_status status, ex_csv *row)
     ex_csv_text(row, prun_isa());
     ex_csv_number(row, floor(1e3 * m->train_seconds + 0.5) / 1e3);
     ex_csv_number(row, floor(1e3 * m->measure_seconds + 0.5) / 1e3);
-}
-
-/* The row is in the file: its checkpoint has served. */
-static void forget(void *user, int64_t number)
-{
-    study *s = (study *)user;
-    ex_text path = {NULL, 0, 0};
-    const ex_keep keep = ex_keep_model(&s->rows, number, s->set.save_every, 0, &path);
-
-    ex_train_forget(&keep);
-    ex_text_free(&path);
 }
 
 /* A context of its own makes the model independent of all others; one thread, because the models
@@ -1320,11 +1306,9 @@ static int run_study(study *s, int argc, char **argv)
     rows->user = s;
     rows->key = model_key;
     rows->run = run_model;
-    rows->done = forget;
+    rows->save_every = s->set.save_every;
     rows->work = study_work;
     status = ex_study_open(rows);
-    if (status == 0)
-        status = ex_keep_directory(rows, s->set.save_every);
     if (status == 0) {
         status = cost(s);
         if (status >= 0)

@@ -704,6 +704,23 @@ static inline int ex_csv_close(ex_csv *csv)
     return csv->failed ? EX_FAILED : 0;
 }
 
+/* A table as a CSV file. Returns the exit status. */
+static inline int ex_table_csv(const ex_table *table, const char *path)
+{
+    ex_csv csv;
+    size_t i;
+    int status = ex_csv_open(&csv, path, 0);
+
+    if (status != 0)
+        return status;
+    for (i = 0; i < table->count; i++) {
+        ex_csv_text(&csv, table->cells[i]);
+        if ((i + 1) % table->columns == 0)
+            ex_csv_end_line(&csv);
+    }
+    return ex_csv_close(&csv);
+}
+
 /* Puts a complete file in the place of another. */
 static inline int ex_replace(const char *from, const char *to)
 {
@@ -791,6 +808,31 @@ static inline int ex_close(FILE *file, const char *path)
         return 0;
     fprintf(stderr, "error: %s: cannot be written\n", path);
     return EX_FAILED;
+}
+
+/* A file's text, NULL where there is no such file. Returns the exit status. */
+static inline int ex__read_file(const char *path, char **text)
+{
+    FILE *file = fopen(path, "rb");
+    char *data = NULL;
+    size_t capacity = 0, length = 0, got;
+    int failed = file == NULL && errno != ENOENT;
+
+    while (file != NULL) {
+        data = (char *)ex_grow(data, &capacity, length + 65536, 1);
+        got = fread(data + length, 1, 65535, file);
+        length += got;
+        data[length] = '\0';
+        if (got > 0)
+            continue;
+        failed = ferror(file);
+        fclose(file);
+        file = NULL;
+    }
+    *text = data;
+    if (failed)
+        fprintf(stderr, "error: %s: cannot be read\n", path);
+    return failed ? EX_FAILED : 0;
 }
 
 /* ---- figures ------------------------------------------------------------------------------- */
@@ -1361,6 +1403,160 @@ static inline void ex_measure_print(ex_table *table)
            "one.\nA measure that needs the result of another one costs nothing after it.\n");
 }
 
+/* ---- training that survives a kill --------------------------------------------------------- */
+
+/* What ex_train keeps, and where; zero fields: nothing. */
+typedef struct ex_keep {
+    const char *path;      /* of the checkpoint, without extension */
+    const char *id;        /* names all settings: a checkpoint of other ones is not used */
+    int64_t every;         /* epochs from one checkpoint to the next; 0: none */
+    ex_progress *progress; /* moved by `work` per epoch */
+    double work;
+} ex_keep;
+
+/* The epochs so far, which the library's checkpoint does not hold. Written before it, so that they
+   never lag behind. */
+static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n)
+{
+    ex_text path = {NULL, 0, 0}, temporary = {NULL, 0, 0};
+    FILE *file;
+    int64_t i;
+    int status = EX_FAILED;
+
+    ex_text_add(&path, "%s.history", keep->path);
+    ex_text_add(&temporary, "%s.tmp", path.data);
+    file = fopen(temporary.data, "wb");
+    if (file == NULL) {
+        fprintf(stderr, "error: %s: %s\n", temporary.data, strerror(errno));
+    } else {
+        fprintf(file, "%s\n", keep->id);
+        for (i = 0; i < n; i++)
+            fprintf(file, "%lld %lld %.17g %.17g %.17g %.17g %lld %.17g\n",
+                    (long long)history[i].epoch, (long long)history[i].epochs,
+                    history[i].learning_rate, history[i].loss, history[i].error,
+                    history[i].evaluated_loss, (long long)history[i].steps,
+                    history[i].gradient_noise);
+        status = ex_close(file, temporary.data);
+    }
+    if (status == 0)
+        status = ex_replace(temporary.data, path.data);
+    ex_text_free(&path);
+    ex_text_free(&temporary);
+    return status;
+}
+
+/* How many epochs of this training are on file, at most `epochs`. */
+static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs)
+{
+    ex_text path = {NULL, 0, 0};
+    char *text = NULL, *line;
+    const size_t id = strlen(keep->id);
+    int64_t n = 0;
+
+    ex_text_add(&path, "%s.history", keep->path);
+    if (ex__read_file(path.data, &text) == 0 && text != NULL && strncmp(text, keep->id, id) == 0 &&
+        text[id] == '\n') {
+        for (line = text + id + 1; n < epochs; n++) {
+            prun_epoch *e = &history[n];
+            long long epoch, all, steps;
+
+            if (sscanf(line, "%lld %lld %lf %lf %lf %lf %lld %lf", &epoch, &all,
+                       &e->learning_rate, &e->loss, &e->error, &e->evaluated_loss, &steps,
+                       &e->gradient_noise) != 8 || epoch != n + 1)
+                break;
+            e->epoch = epoch;
+            e->epochs = all;
+            e->steps = steps;
+            line = strchr(line, '\n');
+            if (line == NULL)
+                break;
+            line++;
+        }
+    }
+    free(text);
+    ex_text_free(&path);
+    return n;
+}
+
+/* Goes on from a checkpoint where one of these settings is. */
+static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep *keep,
+                                           const char *path, prun_epoch *history,
+                                           int64_t epochs)
+{
+    const int64_t known = ex__history_read(keep, history, epochs);
+    prun_context context;
+    prun_safetensors *file = NULL;
+    prun_status status;
+    FILE *there = known > 0 ? fopen(path, "rb") : NULL;
+
+    if (there == NULL)
+        return PRUN_OK;
+    fclose(there);
+    memset(&context, 0, sizeof context);
+    status = prun_safetensors_open(&context, path, &file);
+    if (status != PRUN_OK) {
+        ex_failure(&context, "checkpoint");
+    } else {
+        status = prun_trainer_load(trainer, file);
+        prun_safetensors_close(file);
+    }
+    if (status == PRUN_OK && prun_trainer_epochs(trainer) > known) {
+        fprintf(stderr, "error: %s: its .history is shorter; delete both\n", path);
+        status = PRUN_ERR_FORMAT;
+    }
+    return status;
+}
+
+/* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
+   goes on from there. history: one entry per epoch. */
+static inline prun_status ex_train(prun_net *net, const prun_images *images,
+                                   const prun_train_options *recipe, const ex_keep *keep,
+                                   prun_epoch *history)
+{
+    const prun_train_options resolved = prun_train_resolved(recipe);
+    prun_trainer *trainer = NULL;
+    ex_text path = {NULL, 0, 0};
+    prun_status status = prun_trainer_create(net, images, recipe, &trainer);
+    int64_t done = 0;
+
+    if (status == PRUN_OK && keep->every > 0) {
+        ex_text_add(&path, "%s.safetensors", keep->path);
+        status = ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
+        done = prun_trainer_epochs(trainer);
+        if (keep->progress != NULL)
+            ex_progress_add(keep->progress, keep->work * (double)done);
+    }
+    while (status == PRUN_OK && done < resolved.epochs) {
+        status = prun_trainer_epoch(trainer, &history[done]);
+        if (status != PRUN_OK)
+            break;
+        done++;
+        if (keep->progress != NULL)
+            ex_progress_add(keep->progress, keep->work);
+        if (keep->every > 0 && done % keep->every == 0 && done < resolved.epochs &&
+            ex__history_write(keep, history, done) == 0)
+            status = prun_trainer_save(trainer, path.data);
+    }
+    prun_trainer_free(trainer);
+    ex_text_free(&path);
+    return status;
+}
+
+/* Removes what ex_train kept. */
+static inline void ex_train_forget(const ex_keep *keep)
+{
+    static const char *const ends[] = {"safetensors", "safetensors.tmp", "history", "history.tmp"};
+    ex_text path = {NULL, 0, 0};
+    size_t i;
+
+    for (i = 0; keep->every > 0 && i < sizeof ends / sizeof *ends; i++) {
+        path.length = 0;
+        ex_text_add(&path, "%s.%s", keep->path, ends[i]);
+        remove(path.data);
+    }
+    ex_text_free(&path);
+}
+
 /* ---- studies: many models, one CSV row each ------------------------------------------------ */
 
 #define EX_DEMO 0
@@ -1444,7 +1640,7 @@ typedef struct ex_study {
        a rerun tries again. A model that diverged is a result and has a row. */
     int (*run)(void *user, int64_t model, ex_csv *row);
     double (*work)(void *user, int64_t model); /* in a unit proportional to time */
-    void (*done)(void *user, int64_t model);   /* NULL, or: its row is in the file */
+    int64_t save_every; /* epochs from one checkpoint of a training to the next; 0: none */
     /* ---- set by the functions ---- */
     ex_text path;
     char **key_text, **row;  /* per model; row: without its end of line, NULL while there is none */
@@ -1464,31 +1660,6 @@ static inline char *ex__cells(ex_csv *csv)
     text = csv->line.data;
     memset(csv, 0, sizeof *csv);
     return text;
-}
-
-/* A file's text, NULL where there is no such file. Returns the exit status. */
-static inline int ex__read_file(const char *path, char **text)
-{
-    FILE *file = fopen(path, "rb");
-    char *data = NULL;
-    size_t capacity = 0, length = 0, got;
-    int failed = file == NULL && errno != ENOENT;
-
-    while (file != NULL) {
-        data = (char *)ex_grow(data, &capacity, length + 65536, 1);
-        got = fread(data + length, 1, 65535, file);
-        length += got;
-        data[length] = '\0';
-        if (got > 0)
-            continue;
-        failed = ferror(file);
-        fclose(file);
-        file = NULL;
-    }
-    *text = data;
-    if (failed)
-        fprintf(stderr, "error: %s: cannot be read\n", path);
-    return failed ? EX_FAILED : 0;
 }
 
 /* The model whose key begins a row, -1: none. */
@@ -1644,6 +1815,58 @@ static inline int ex_jobs(const ex_study_settings *set)
 #endif
 }
 
+/* Where the training of a model keeps its state, OUT/checkpoints/model<number>. path: whose text
+   it uses; work: of an epoch. */
+static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex_text *path)
+{
+    ex_keep keep;
+
+    ex_text_add(path, "%s/checkpoints/model%ld", s->set->out, (long)model);
+    keep.path = path->data;
+    keep.id = s->key_text[model];
+    keep.every = s->save_every;
+    keep.progress = &s->progress;
+    keep.work = work;
+    return keep;
+}
+
+/* Trains a model of the study: ex_train with a checkpoint of its own, which goes when the row is in
+   the file. epoch_work: how far an epoch moves the progress bar. */
+static inline prun_status ex_study_train(ex_study *s, int64_t model, prun_net *net,
+                                         const prun_images *images,
+                                         const prun_train_options *recipe, double epoch_work,
+                                         prun_epoch *history)
+{
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex__study_keep(s, model, epoch_work, &path);
+    const prun_status status = ex_train(net, images, recipe, &keep, history);
+
+    ex_text_free(&path);
+    return status;
+}
+
+static inline void ex__study_forget(ex_study *s, int64_t model)
+{
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex__study_keep(s, model, 0, &path);
+
+    ex_train_forget(&keep);
+    ex_text_free(&path);
+}
+
+/* The directory of the checkpoints, if there are to be any. */
+static inline int ex__study_checkpoints(const ex_study *s)
+{
+    ex_text path = {NULL, 0, 0};
+    int status = 0;
+
+    ex_text_add(&path, "%s/checkpoints", s->set->out);
+    if (s->save_every > 0)
+        status = ex_directory(path.data);
+    ex_text_free(&path);
+    return status;
+}
+
 /* Makes the directory, finds out what an earlier run has done, and leaves a file of whole rows.
    The rows are in OUT/models.csv, those of a shard in OUT/models.IofN.csv. */
 static inline int ex_study_open(ex_study *s)
@@ -1672,7 +1895,7 @@ static inline int ex_study_open(ex_study *s)
         status = ex__study_write(s);
     if (status == 0)
         ex__study_deal(s);
-    return status;
+    return status == 0 ? ex__study_checkpoints(s) : status;
 }
 
 /* One model: the row reaches the file in one piece as soon as it is complete. */
@@ -1695,8 +1918,8 @@ static inline void ex__study_model(ex_study *s, int64_t model)
         ex_csv_end_line(&s->csv);
         s->row[model] = ex__cells(&row);
     }
-    if (!failed && s->done != NULL && !s->csv.failed)
-        s->done(s->user, model);
+    if (!failed && !s->csv.failed)
+        ex__study_forget(s, model);
     ex_text_free(&row.line);
 }
 
@@ -1795,177 +2018,6 @@ static inline double ex_memory(void)
     if (file != NULL)
         fclose(file);
     return 1024 * kilobytes;
-}
-
-/* ---- training that survives a kill --------------------------------------------------------- */
-
-/* What ex_train keeps, and where; zero fields: nothing. */
-typedef struct ex_keep {
-    const char *path;      /* of the checkpoint, without extension */
-    const char *id;        /* names all settings: a checkpoint of other ones is not used */
-    int64_t every;         /* epochs from one checkpoint to the next; 0: none */
-    ex_progress *progress; /* moved by `work` per epoch */
-    double work;
-} ex_keep;
-
-/* The epochs so far, which the library's checkpoint does not hold. Written before it, so that they
-   never lag behind. */
-static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n)
-{
-    ex_text path = {NULL, 0, 0}, temporary = {NULL, 0, 0};
-    FILE *file;
-    int64_t i;
-    int status = EX_FAILED;
-
-    ex_text_add(&path, "%s.history", keep->path);
-    ex_text_add(&temporary, "%s.tmp", path.data);
-    file = fopen(temporary.data, "wb");
-    if (file == NULL) {
-        fprintf(stderr, "error: %s: %s\n", temporary.data, strerror(errno));
-    } else {
-        fprintf(file, "%s\n", keep->id);
-        for (i = 0; i < n; i++)
-            fprintf(file, "%lld %lld %.17g %.17g %.17g %.17g %lld %.17g\n",
-                    (long long)history[i].epoch, (long long)history[i].epochs,
-                    history[i].learning_rate, history[i].loss, history[i].error,
-                    history[i].evaluated_loss, (long long)history[i].steps,
-                    history[i].gradient_noise);
-        status = ex_close(file, temporary.data);
-    }
-    if (status == 0)
-        status = ex_replace(temporary.data, path.data);
-    ex_text_free(&path);
-    ex_text_free(&temporary);
-    return status;
-}
-
-/* How many epochs of this training are on file, at most `epochs`. */
-static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs)
-{
-    ex_text path = {NULL, 0, 0};
-    char *text = NULL, *line;
-    const size_t id = strlen(keep->id);
-    int64_t n = 0;
-
-    ex_text_add(&path, "%s.history", keep->path);
-    if (ex__read_file(path.data, &text) == 0 && text != NULL && strncmp(text, keep->id, id) == 0 &&
-        text[id] == '\n') {
-        for (line = text + id + 1; n < epochs; n++) {
-            prun_epoch *e = &history[n];
-            long long epoch, all, steps;
-
-            if (sscanf(line, "%lld %lld %lf %lf %lf %lf %lld %lf", &epoch, &all,
-                       &e->learning_rate, &e->loss, &e->error, &e->evaluated_loss, &steps,
-                       &e->gradient_noise) != 8 || epoch != n + 1)
-                break;
-            e->epoch = epoch;
-            e->epochs = all;
-            e->steps = steps;
-            line = strchr(line, '\n');
-            if (line == NULL)
-                break;
-            line++;
-        }
-    }
-    free(text);
-    ex_text_free(&path);
-    return n;
-}
-
-/* Goes on from a checkpoint where one of these settings is. */
-static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep *keep,
-                                           const char *path, prun_epoch *history,
-                                           int64_t epochs)
-{
-    const int64_t known = ex__history_read(keep, history, epochs);
-    prun_context context;
-    prun_safetensors *file = NULL;
-    prun_status status;
-    FILE *there = known > 0 ? fopen(path, "rb") : NULL;
-
-    if (there == NULL)
-        return PRUN_OK;
-    fclose(there);
-    memset(&context, 0, sizeof context);
-    status = prun_safetensors_open(&context, path, &file);
-    if (status != PRUN_OK) {
-        ex_failure(&context, "checkpoint");
-    } else {
-        status = prun_trainer_load(trainer, file);
-        prun_safetensors_close(file);
-    }
-    if (status == PRUN_OK && prun_trainer_epochs(trainer) > known) {
-        fprintf(stderr, "error: %s: its .history is shorter; delete both\n", path);
-        status = PRUN_ERR_FORMAT;
-    }
-    return status;
-}
-
-/* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
-   goes on from there. history: one entry per epoch. */
-static inline prun_status ex_train(prun_net *net, const prun_images *images,
-                                   const prun_train_options *recipe, const ex_keep *keep,
-                                   prun_epoch *history)
-{
-    const prun_train_options resolved = prun_train_resolved(recipe);
-    prun_trainer *trainer = NULL;
-    ex_text path = {NULL, 0, 0};
-    prun_status status = prun_trainer_create(net, images, recipe, &trainer);
-    int64_t done = 0;
-
-    if (status == PRUN_OK && keep->every > 0) {
-        ex_text_add(&path, "%s.safetensors", keep->path);
-        status = ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
-        done = prun_trainer_epochs(trainer);
-        if (keep->progress != NULL)
-            ex_progress_add(keep->progress, keep->work * (double)done);
-    }
-    while (status == PRUN_OK && done < resolved.epochs) {
-        status = prun_trainer_epoch(trainer, &history[done]);
-        if (status != PRUN_OK)
-            break;
-        done++;
-        if (keep->progress != NULL)
-            ex_progress_add(keep->progress, keep->work);
-        if (keep->every > 0 && done % keep->every == 0 && done < resolved.epochs &&
-            ex__history_write(keep, history, done) == 0)
-            status = prun_trainer_save(trainer, path.data);
-    }
-    prun_trainer_free(trainer);
-    ex_text_free(&path);
-    return status;
-}
-
-/* Removes what ex_train kept; call when the model's row is written: ex_study.done. */
-static inline void ex_train_forget(const ex_keep *keep)
-{
-    static const char *const ends[] = {"safetensors", "safetensors.tmp", "history", "history.tmp"};
-    ex_text path = {NULL, 0, 0};
-    size_t i;
-
-    for (i = 0; keep->every > 0 && i < sizeof ends / sizeof *ends; i++) {
-        path.length = 0;
-        ex_text_add(&path, "%s.%s", keep->path, ends[i]);
-        remove(path.data);
-    }
-    ex_text_free(&path);
-}
-
-/* A table as a CSV file. Returns the exit status. */
-static inline int ex_table_csv(const ex_table *table, const char *path)
-{
-    ex_csv csv;
-    size_t i;
-    int status = ex_csv_open(&csv, path, 0);
-
-    if (status != 0)
-        return status;
-    for (i = 0; i < table->count; i++) {
-        ex_csv_text(&csv, table->cells[i]);
-        if ((i + 1) % table->columns == 0)
-            ex_csv_end_line(&csv);
-    }
-    return ex_csv_close(&csv);
 }
 
 /* ---- reports ------------------------------------------------------------------------------- */

@@ -114,16 +114,13 @@ static prun_status train(model *m, int64_t number)
     const settings *set = &s->set;
     prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
                                                  set->decay, (uint64_t)m->seed);
-    ex_text path = {NULL, 0, 0};
-    ex_keep keep;
     prun_epoch *history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *history);
     prun_status status;
 
     options.augment.crop_padding = (int32_t)set->crop;
     options.augment.flip = (int32_t)set->flip;
-    keep = ex_keep_model(&s->rows, number, set->save_every, m->epoch_work, &path);
-    status = ex_train(m->net, &s->data.train, &options, &keep, history);
-    ex_text_free(&path);
+    status = ex_study_train(&s->rows, number, m->net, &s->data.train, &options, m->epoch_work,
+                            history);
     free(history);
     return status;
 }
@@ -304,17 +301,6 @@ static void allocate_curves(model *m, double *room)
         for (method = 0; method < METHODS; method++)
             for (kind = 0; kind < KINDS; kind++, room += n)
                 m->curve[set][method][kind] = room;
-}
-
-/* The row is in the file: its checkpoint has served. */
-static void forget(void *user, int64_t number)
-{
-    study *s = (study *)user;
-    ex_text path = {NULL, 0, 0};
-    const ex_keep keep = ex_keep_model(&s->rows, number, s->set.save_every, 0, &path);
-
-    ex_train_forget(&keep);
-    ex_text_free(&path);
 }
 
 /* A context of its own makes the model independent of all others; one thread, because the models
@@ -989,7 +975,7 @@ static void set_up(study *s)
     s->rows.user = s;
     s->rows.key = model_key;
     s->rows.run = run_model;
-    s->rows.done = forget;
+    s->rows.save_every = s->set.save_every;
     s->rows.work = study_work;
 }
 
@@ -1002,8 +988,6 @@ static int run_study(study *s, int argc, char **argv)
 
     set_up(s);
     status = ex_study_open(rows);
-    if (status == 0)
-        status = ex_keep_directory(rows, s->set.save_every);
     if (status == 0) {
         status = cost(s);
         if (status >= 0)

@@ -65,35 +65,6 @@ static inline prun_train_options ex_width_recipe(int64_t epochs, int64_t batch, 
     return options;
 }
 
-/* The checkpoint of a model in training, OUT/checkpoints/model<number>; path: whose text it uses. */
-static inline ex_keep ex_keep_model(ex_study *study, int64_t number, int64_t every, double work,
-                                    ex_text *path)
-{
-    ex_keep keep;
-
-    memset(&keep, 0, sizeof keep);
-    ex_text_add(path, "%s/checkpoints/model%ld", study->set->out, (long)number);
-    keep.path = path->data;
-    keep.id = study->key_text[number];
-    keep.every = every;
-    keep.progress = &study->progress;
-    keep.work = work;
-    return keep;
-}
-
-/* Makes the directory of the checkpoints, if there are to be any. Returns the exit status. */
-static inline int ex_keep_directory(const ex_study *study, int64_t every)
-{
-    ex_text path = {NULL, 0, 0};
-    int status = 0;
-
-    ex_text_add(&path, "%s/checkpoints", study->set->out);
-    if (every > 0)
-        status = ex_directory(path.data);
-    ex_text_free(&path);
-    return status;
-}
-
 /* Why a model failed: the context's message, if it is about that failure. */
 static inline const char *ex_reason(const prun_context *context, prun_status status)
 {
