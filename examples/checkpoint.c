@@ -4,8 +4,8 @@
        ./checkpoint net.safetensors
        ./checkpoint net.safetensors --images test-images.npy --labels test-labels.npy
 
-   The network is one of the three families, whose sizes follow from the tensors' shapes. Images come
-   as the network is to see them: uint8 (then byte / 255) or floats, in NumPy's format. */
+   The network is one of the three families, whose sizes follow from the tensors' shapes. Images
+   come as the network is to see them: uint8 (then byte / 255) or floats, in NumPy's format. */
 #define PRUNABILITY_IMPLEMENTATION
 #include "example.h"
 

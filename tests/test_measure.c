@@ -1238,7 +1238,8 @@ static prun_status quadratic_loss(void *user, const int64_t *index, int64_t n, d
     double one = 0;
     int64_t i;
     (void)index;
-    for (i = 0; i < 10; i++) one += .5 * (double)quadratic_diagonal[i] * (double)w[i] * (double)w[i];
+    for (i = 0; i < 10; i++)
+        one += .5 * (double)quadratic_diagonal[i] * (double)w[i] * (double)w[i];
     for (i = 0; losses && i < n; i++) losses[i] = one;
     *sum = one * (double)n;
     if (errors) *errors = 0;
