@@ -63,20 +63,18 @@ static const char *const effective_names[PER_Z] = {"n_eff", "n_eff_per_k", "n_ef
 
 typedef struct settings {
     ex_study_settings common;
+    ex_recipe recipe;
     ex_choice arch;
-    ex_ints widths, seeds;
+    ex_ints widths;
     ex_reals z;
-    int64_t epochs, batch, images, test_images, crop, flip, label_seed, classes, save_every;
     int64_t grid, repetitions, draws, hessian_images, steps, probes;
-    double lr, momentum, decay, noise, beta, precision;
-    const char *data;
+    double beta, precision;
 } settings;
 
 typedef struct study {
     settings set;
     ex_data data;
     ex_study rows;
-    const char *data_name;
     ex_text names;
     int64_t columns; /* values of a row between its key and its status */
 } study;
@@ -95,21 +93,12 @@ typedef struct model {
 
 static int64_t model_width(const study *s, int64_t number)
 {
-    return s->set.widths.value[number / s->set.seeds.count];
+    return s->set.widths.value[number / s->set.recipe.seeds.count];
 }
 
 static int64_t model_seed(const study *s, int64_t number)
 {
-    return s->set.seeds.value[number % s->set.seeds.count];
-}
-
-/* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
-   number of multiplications says, as measured. Only guesses of time depend on it. */
-static double forward_cost(const study *s, int64_t width)
-{
-    const double k = (double)width;
-
-    return s->set.arch.value == 0 ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
+    return s->set.recipe.seeds.value[number % s->set.recipe.seeds.count];
 }
 
 /* Forward passes over the training images that measuring a model takes, about: random pruning and
@@ -128,23 +117,8 @@ static double study_work(void *user, int64_t number)
     const study *s = (const study *)user;
     const double images = (double)s->data.train.count;
 
-    return forward_cost(s, model_width(s, number)) * images *
-           (3 * (double)s->set.epochs + measuring_passes(&s->set, images));
-}
-
-static prun_status build(const study *s, model *m)
-{
-    prun_arch arch;
-
-    memset(&arch, 0, sizeof arch);
-    arch.family = s->set.arch.value == 0 ? PRUN_CNN : PRUN_RESNET18;
-    arch.width = m->width;
-    arch.channels = s->data.train.channels;
-    arch.height = s->data.train.height;
-    arch.width_pixels = s->data.train.width;
-    arch.classes = s->data.train.classes;
-    arch.seed = (uint64_t)m->seed;
-    return prun_net_family(&m->context, &arch, &m->net);
+    return ex_forward_cost(s->set.arch.value, model_width(s, number)) * images *
+           (3 * (double)s->set.recipe.epochs + measuring_passes(&s->set, images));
 }
 
 static prun_status test(model *m)
@@ -180,7 +154,7 @@ static prun_status library_measures(model *m, const prun_objective *objective,
     options.precision = set->precision;
     options.seed = (uint64_t)m->seed;
     options.history = history;
-    options.epochs = set->epochs;
+    options.epochs = set->recipe.epochs;
     options.seconds = ex_seconds;
     status = prun_measure_begin(objective, &options, &measurement);
     if (status != PRUN_OK)
@@ -247,7 +221,7 @@ static prun_status measure(model *m, const prun_epoch *history)
     if (status == PRUN_OK && set->steps > 0)
         status = curvature(m, &objective);
     m->value[SOTL_END] = 0;
-    for (e = 0; e < set->epochs; e++)
+    for (e = 0; e < set->recipe.epochs; e++)
         m->value[SOTL_END] -= history[e].evaluated_loss;
     return status;
 }
@@ -255,17 +229,11 @@ static prun_status measure(model *m, const prun_epoch *history)
 static prun_status train(model *m, int64_t number, prun_epoch *history)
 {
     study *s = m->s;
-    const settings *set = &s->set;
-    prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
-                                                 set->decay, (uint64_t)m->seed);
-    prun_status status;
+    prun_train_options options = ex_recipe_training(&s->set.recipe, m->seed);
 
-    options.augment.crop_padding = (int32_t)set->crop;
-    options.augment.flip = (int32_t)set->flip;
     options.evaluate = 1;
-    status = ex_study_train(&s->rows, number, m->net, &s->data.train, &options, m->epoch_work,
-                            history);
-    return status;
+    return ex_study_train(&s->rows, number, m->net, &s->data.train, &options, m->epoch_work,
+                          history);
 }
 
 /* The result, or why there is none. */
@@ -275,11 +243,7 @@ static void fill_row(const model *m, prun_status status, ex_csv *row)
 
     for (i = 0; i < m->s->columns; i++)
         ex_csv_number(row, status == PRUN_OK ? m->value[i] : (double)NAN);
-    ex_csv_text(row, status == PRUN_OK ? "ok" : ex_reason(&m->context, status));
-    ex_csv_text(row, PRUNABILITY_VERSION);
-    ex_csv_text(row, prun_isa());
-    ex_csv_number(row, floor(1e3 * m->train_seconds + 0.5) / 1e3);
-    ex_csv_number(row, floor(1e3 * m->measure_seconds + 0.5) / 1e3);
+    ex_outcome(row, &m->context, status, m->train_seconds, m->measure_seconds);
 }
 
 /* A context of its own makes the model independent of all others; one thread, because the models
@@ -288,8 +252,9 @@ static int run_model(void *user, int64_t number, ex_csv *row)
 {
     study *s = (study *)user;
     const double work = study_work(s, number), start = ex_seconds();
-    prun_epoch *history = (prun_epoch *)ex_allocate((size_t)s->set.epochs, sizeof *history);
+    prun_epoch *history = (prun_epoch *)ex_allocate((size_t)s->set.recipe.epochs, sizeof *history);
     prun_status status;
+    prun_arch arch;
     model m;
     int i;
 
@@ -299,16 +264,17 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     m.s = s;
     m.width = model_width(s, number);
     m.seed = model_seed(s, number);
-    m.epoch_work = 4 * forward_cost(s, m.width) * (double)s->data.train.count;
+    m.epoch_work = 4 * ex_forward_cost(s->set.arch.value, m.width) * (double)s->data.train.count;
     m.context.threads = 1;
-    status = build(s, &m);
+    arch = ex_arch(s->set.arch.value, m.width, m.seed, &s->data.train);
+    status = prun_net_family(&m.context, &arch, &m.net);
     if (status == PRUN_OK)
         status = train(&m, number, history);
     m.train_seconds = ex_seconds() - start;
     if (status == PRUN_OK)
         status = measure(&m, history);
     m.measure_seconds = ex_seconds() - start - m.train_seconds;
-    ex_progress_add(&s->rows.progress, work - m.epoch_work * (double)s->set.epochs);
+    ex_progress_add(&s->rows.progress, work - m.epoch_work * (double)s->set.recipe.epochs);
     /* That a training diverged is a result; anything else may go better the next time. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
         fill_row(&m, status, row);
@@ -322,37 +288,17 @@ static int run_model(void *user, int64_t number, ex_csv *row)
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-#define KEYS 23
-
-static const char key_names[] =
-    "arch,data,width,seed,epochs,batch,lr,momentum,weight_decay,crop,flip,label_noise,label_seed,"
-    "train_images,test_images,beta,grid,repetitions,draws,precision,hessian_images,steps,probes";
-
-static const char *arch_name(const study *s)
-{
-    return s->set.arch.value == 0 ? "cnn" : "resnet18";
-}
+#define KEYS (EX_RECIPE_KEYS + 8)
+#define KEY_NAMES \
+    EX_RECIPE_KEY_NAMES ",beta,grid,repetitions,draws,precision,hessian_images,steps,probes"
 
 static void model_key(void *user, int64_t number, ex_csv *row)
 {
     const study *s = (const study *)user;
     const settings *set = &s->set;
 
-    ex_csv_text(row, arch_name(s));
-    ex_csv_text(row, s->data_name);
-    ex_csv_number(row, (double)model_width(s, number));
-    ex_csv_number(row, (double)model_seed(s, number));
-    ex_csv_number(row, (double)set->epochs);
-    ex_csv_number(row, (double)set->batch);
-    ex_csv_number(row, set->lr);
-    ex_csv_number(row, set->momentum);
-    ex_csv_number(row, set->decay);
-    ex_csv_number(row, (double)set->crop);
-    ex_csv_number(row, (double)set->flip);
-    ex_csv_number(row, set->noise);
-    ex_csv_number(row, (double)set->label_seed);
-    ex_csv_number(row, (double)s->data.train.count);
-    ex_csv_number(row, (double)s->data.test.count);
+    ex_recipe_key(&set->recipe, &s->data, set->arch.value, model_width(s, number),
+                  model_seed(s, number), row);
     ex_csv_number(row, set->beta);
     ex_csv_number(row, (double)set->grid);
     ex_csv_number(row, (double)set->repetitions);
@@ -381,10 +327,10 @@ static void name_columns(study *s)
     int64_t i;
 
     s->columns = EFFECTIVE + PER_Z * (s->set.steps > 0 ? s->set.z.count : 0);
-    ex_text_add(&s->names, "%s", key_names);
+    ex_text_add(&s->names, "%s", KEY_NAMES);
     for (i = 0; i < s->columns; i++)
         ex_text_add(&s->names, ",%s", column_name(&s->set, i, text));
-    ex_text_add(&s->names, ",status,version,isa,seconds_training,seconds_measuring");
+    ex_text_add(&s->names, ",%s", EX_OUTCOME_NAMES);
 }
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
@@ -710,7 +656,7 @@ static descent find_descent(const results *r, const view *v)
         d.first_error = low > 0 ? together(v->error[0], v->error[low]) : 0;
     }
     /* two means of as many seeds each */
-    limit = ex_student(2 * ((int64_t)r->s->set.seeds.count - 1));
+    limit = ex_student(2 * ((int64_t)r->s->set.recipe.seeds.count - 1));
     d.clear = d.found && d.rise > limit * d.rise_error && d.fall > limit * d.fall_error;
     return d;
 }
@@ -806,13 +752,10 @@ static void describe(const results *r, ex_text *first, ex_text *second)
     const study *s = r->s;
     const settings *set = &s->set;
 
-    ex_text_add(first, "%s on %ld images of %s, ", set->arch.value == 0 ? "CNN" : "ResNet18",
-                (long)s->data.train.count, s->data_name);
-    ex_describe_labels(first, set->noise);
-    ex_text_add(first, "%ld epochs, batch %ld, %s", (long)set->epochs, (long)set->batch,
-                set->crop > 0 || set->flip ? "augmented" : "not augmented");
+    ex_text_add(first, "%s on ", ex_arch_labels[set->arch.value]);
+    ex_recipe_describe(&set->recipe, &s->data, first);
     ex_text_add(second, "mean and standard error over %d seeds; test: %ld images",
-                set->seeds.count, (long)s->data.test.count);
+                set->recipe.seeds.count, (long)s->data.test.count);
     if (set->steps > 0)
         ex_text_add(second, "; Hessian: %ld training images, %ld Lanczos steps",
                     (long)(set->hessian_images > 0 ? set->hessian_images : s->data.train.count),
@@ -868,7 +811,7 @@ static ex_plot panel(const results *r, const char *title, const char *axis, cons
 
     memset(&plot, 0, sizeof plot);
     plot.title = title;
-    plot.x_label = r->s->set.arch.value == 0 ? "width k (channels of the first layer)"
+    plot.x_label = r->s->set.arch.value == EX_CNN ? "width k (channels of the first layer)"
                                              : "width k (channels of the first stage)";
     plot.y_label = axis;
     plot.log_x = 1;
@@ -905,7 +848,8 @@ static int draw_measures(const results *r, const char *name, int few)
     for (i = 0; i < r->count; i++) {
         const view *v = &r->views[i];
 
-        if (v->axis == NULL || (few && i != V_TARGETS && strncmp(v->label, "N_eff / k (L", 12) != 0))
+        if (v->axis == NULL ||
+            (few && i != V_TARGETS && strncmp(v->label, "N_eff / k (L", 12) != 0))
             continue;
         series[count] = curve(r, i, NULL, i == V_TARGETS || i == V_TARGETS + 1 ? 0 : 2);
         plots[count] = panel(r, v->label, v->axis, &series[count], 1);
@@ -922,9 +866,9 @@ static int draw_all(const results *r)
 
     printf("\n");
     status = draw_losses(r);
-    if (r->s->set.arch.value == 0)
+    if (r->s->set.arch.value == EX_CNN)
         status |= draw_measures(r, "figure1", 1);
-    return status | draw_measures(r, r->s->set.arch.value == 0 ? "figure3" : "figure4", 0);
+    return status | draw_measures(r, r->s->set.arch.value == EX_CNN ? "figure3" : "figure4", 0);
 }
 
 /* ---- report -------------------------------------------------------------------------------- */
@@ -976,6 +920,7 @@ static void claim(ex_table *table, const char *text, const char *found, const ch
 static void descent_claim(const results *r, ex_table *table, const char *text, const view *v)
 {
     const descent d = find_descent(r, v);
+    const int seeds = r->s->set.recipe.seeds.count;
     ex_text found = {NULL, 0, 0};
 
     if (d.found)
@@ -986,10 +931,10 @@ static void descent_claim(const results *r, ex_table *table, const char *text, c
     else
         ex_text_add(&found, "the curve has no peak inside the range of widths");
     claim(table, text, found.data,
-          d.clear                                ? "held"
-          : d.found && r->s->set.seeds.count > 1 ? "not clear: the seeds differ as much"
-          : d.found                              ? "not clear: one seed has no standard error"
-                                                 : "did not hold");
+          d.clear                ? "held"
+          : d.found && seeds > 1 ? "not clear: the seeds differ as much"
+          : d.found              ? "not clear: one seed has no standard error"
+                                 : "did not hold");
     ex_text_free(&found);
 }
 
@@ -1061,7 +1006,7 @@ static const view *named_view(const results *r, const char *start)
 
 static int claims(results *r, ex_table *table)
 {
-    const int cnn = r->s->set.arch.value == 0;
+    const int cnn = r->s->set.arch.value == EX_CNN;
     const view *loss = &r->views[V_TEST_LOSS], *v = &r->views[V_TARGETS];
     const view *fitted = &r->views[r->margins], *rival = best_rival(r);
     const view *curvature_view = named_view(r, "N_eff / k (Lanczos");
@@ -1114,11 +1059,10 @@ static int report(results *r, int argc, char **argv)
     status = claims(r, &table);
     ex_table_markdown(&table, file);
     ex_table_free(&table);
-    fprintf(file, "Changes along the widths: means over seeds ± their standard errors. Held: the 95 %% "
-                  "intervals of rise and fall (Student's t) are above 0;\nthe peak was chosen to "
-                  "show them best, so that this is not a strict test. "
-                  "Intervals: percentiles of 2000 bootstraps that draw widths, with all their "
-                  "seeds.\n");
+    fprintf(file, "Changes along the widths: means over seeds ± their standard errors. Held: the "
+                  "95 %% intervals of rise and fall (Student's t) are above 0;\nthe peak was "
+                  "chosen to show them best, so that this is not a strict test. Intervals: "
+                  "percentiles of 2000 bootstraps that draw widths, with all their seeds.\n");
     if (r->fit.n > 0)
         fprintf(file, "\nMargins: five statistics of the output margins explain the test loss of "
                       "%ld models with R² %.3f, out of fold %.3f.\n",
@@ -1146,58 +1090,41 @@ static int report(results *r, int argc, char **argv)
 
 /* One option table, three sets of defaults; those of mini depend on the architecture. */
 typedef struct preset {
-    const char *widths, *seeds, *epochs, *batch, *images, *test_images, *crop, *flip, *noise;
-    const char *hessian_images, *steps, *probes, *save_every;
+    const char *widths, *hessian_images, *steps, *probes;
+    ex_recipe_preset recipe;
 } preset;
 
 static const preset presets[4] = {
-    {"1,2,3,4,6,8", "1,2", "25", "32", "300", "500", "0", "0", "0.2", "64", "30", "1", "0"},
-    {"1,2,3,4,6,8,10,12,16,20,24,32", "1,2,3", "25", "32", "2000", "0", "0", "0", "0.2", "200",
-     "100", "1", "0"},
+    {"1,2,3,4,6,8", "64", "30", "1", {"1,2", "25", "32", "0", "0", "0.2", "300", "500", "0"}},
+    {"1,2,3,4,6,8,10,12,16,20,24,32", "200", "100", "1",
+     {"1,2,3", "25", "32", "0", "0", "0.2", "2000", "0", "0"}},
     {"2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32,34,36,38,40,42,44,46,48,50,52,54,56,58,60,62,64",
-     "1,2,3,4,5", "200", "128", "0", "0", "4", "1", "0", "0", "100", "1", "5"},
-    {"1,2,3,4,5,6,8,10,12,16", "1,2,3", "25", "32", "1000", "0", "0", "0", "0.2", "200", "60", "1",
-     "0"}};
+     "0", "100", "1", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}},
+    {"1,2,3,4,5,6,8,10,12,16", "200", "60", "1",
+     {"1,2,3", "25", "32", "0", "0", "0.2", "1000", "0", "0"}}};
 
 static int parse(int argc, char **argv, settings *set)
 {
     const int chosen = ex_preset(argc, argv);
     const int resnet = strcmp(ex_peek(argc, argv, "arch", "cnn"), "resnet18") == 0;
     const preset *d = &presets[chosen == EX_MINI && resnet ? 3 : chosen];
-    const double many = 1e9, any_seed = 9007199254740992.0;
     const ex_option options[] = {
         EX_STUDY_OPTIONS(&set->common, resnet ? "double_descent_resnet18" : "double_descent_cnn"),
         {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "network"},
         {"widths", EX_INT_LIST, &set->widths, d->widths, 1, 4096, "channels of the first layer"},
-        {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed, "one model of each width"},
-        {"epochs", EX_INT, &set->epochs, d->epochs, 1, 1e6, "of training"},
-        {"batch", EX_INT, &set->batch, d->batch, 2, many, "images per step"},
-        {"lr", EX_REAL, &set->lr, "0.01", 1e-12, 1e6,
-         "learning rate: half the time, then down to 1 % of it"},
-        {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "of SGD"},
-        {"decay", EX_REAL, &set->decay, "0.0001", 0, 1e3, "weight decay, on all parameters"},
-        {"crop", EX_INT, &set->crop, d->crop, 0, 16, "augmentation: padding of random crops"},
-        {"flip", EX_INT, &set->flip, d->flip, 0, 1, "augmentation: 1: random mirroring"},
-        {"label-noise", EX_REAL, &set->noise, d->noise, 0, 1, "share of wrong training labels"},
-        {"label-seed", EX_INT, &set->label_seed, "1", 0, any_seed, "which ones they are"},
-        {"images", EX_INT, &set->images, d->images, 0, many, "first training images; 0: all"},
-        {"test-images", EX_INT, &set->test_images, d->test_images, 0, many,
-         "first test images; 0: all"},
-        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
-         "directory of CIFAR binary or IDX files"},
+        EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
         {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss"},
         {"grid", EX_INT, &set->grid, "100", 1, 1e6, "of kept fractions"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
         {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of weight noise"},
         {"precision", EX_REAL, &set->precision, "0.01", 1e-6, 1, "of noise radii, relative"},
-        {"hessian-images", EX_INT, &set->hessian_images, d->hessian_images, 0, many,
+        {"hessian-images", EX_INT, &set->hessian_images, d->hessian_images, 0, EX_MANY,
          "first training images in the Hessian; 0: all"},
         {"steps", EX_INT, &set->steps, d->steps, 0, 1e5, "of Lanczos; 0: no Hessian"},
         {"probes", EX_INT, &set->probes, d->probes, 1, 1e4, "Lanczos runs per model"},
         {"z", EX_REAL_LIST, &set->z, "1,0.0025575447570332483,0.0001", 1e-12, 1e12,
          "of N_eff: Maddox's default, that of their curves, weight decay"},
-        {"checkpoint", EX_INT, &set->save_every, d->save_every, 0, 1e6,
-         "epochs from one saved state of training to the next; 0: none"}};
+        EX_KEEP_OPTION(&set->recipe, &d->recipe)};
     const ex_program program = {
         "double_descent", "",
         "Trains networks of many widths and shows how test loss and measures depend on the width.",
@@ -1212,29 +1139,8 @@ static int parse(int argc, char **argv, settings *set)
         fprintf(stderr, "error: --z: at most %d values\n", MAX_Z);
         return EX_USAGE;
     }
-    if (status < 0 && set->common.preset == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
-        fprintf(stderr, "error: --full wants --data, the directory of CIFAR-100's binary files\n");
-        return EX_USAGE;
-    }
-    return status;
-}
-
-static int load(study *s, prun_context *context, const char *program)
-{
-    ex_data_request request;
-    int status;
-
-    memset(&request, 0, sizeof request);
-    request.directory = s->set.data;
-    request.program = program;
-    request.pad_to = 32;
-    request.train_images = s->set.images;
-    request.test_images = s->set.test_images;
-    request.normalization = PRUN_NORMALIZE_MEAN_STD;
-    if ((status = ex_load_data(context, &request, &s->data)) == 0) {
-        ex_cifar_constants(&s->data);
-        s->data_name = s->data.name;
-    }
+    if (status < 0)
+        status = ex_recipe_check(&set->recipe, &set->common);
     return status;
 }
 
@@ -1248,29 +1154,24 @@ static int by_size(const void *left, const void *right)
 /* Says what the study will cost, as far as a first step of its widest network tells. */
 static int cost(const study *s)
 {
-    const int64_t widest = s->set.widths.value[s->set.widths.count - 1];
-    prun_arch arch;
-    double seconds = 0, bytes = 0, weights;
+    const settings *set = &s->set;
+    const int family = set->arch.value;
+    const int64_t widest = set->widths.value[set->widths.count - 1];
+    const double weights = (family == EX_CNN ? 378.0 : 2724.0) * (double)widest * (double)widest;
+    const prun_arch arch = ex_arch(family, widest, 0, &s->data.train);
+    double seconds = 0, bytes = 0, disk = 1200.0 * (double)s->rows.count;
     int status;
 
-    if (s->rows.to_do == 0 || s->set.common.collect)
+    if (s->rows.to_do == 0 || set->common.collect)
         return -1;
-    memset(&arch, 0, sizeof arch);
-    arch.family = s->set.arch.value == 0 ? PRUN_CNN : PRUN_RESNET18;
-    arch.width = widest;
-    arch.channels = s->data.train.channels;
-    arch.height = s->data.train.height;
-    arch.width_pixels = s->data.train.width;
-    arch.classes = s->data.train.classes;
-    status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
+    status = ex_probe(&arch, &s->data.train, set->recipe.batch, &seconds, &bytes);
     if (status != 0)
         return status;
-    weights = (s->set.arch.value == 0 ? 378.0 : 2724.0) * (double)widest * (double)widest;
-    /* Lanczos keeps a vector per step; a saved state holds weights and momentum. */
-    return ex_study_cost(&s->rows, s->rows.left * seconds / (3 * forward_cost(s, widest)),
-                         bytes + 4 * weights * (double)s->set.steps,
-                         1200.0 * (double)s->rows.count +
-                             (s->set.save_every > 0 ? 8 * weights * ex_jobs(&s->set.common) : 0));
+    bytes += 4 * weights * (double)set->steps; /* Lanczos keeps a vector per step */
+    if (set->recipe.save_every > 0)
+        disk += 8 * weights * ex_jobs(&set->common); /* weights and momentum */
+    seconds /= 3 * ex_forward_cost(family, widest);
+    return ex_study_cost(&s->rows, s->rows.left * seconds, bytes, disk);
 }
 
 static int evaluate_all(study *s, int argc, char **argv)
@@ -1290,60 +1191,55 @@ static int evaluate_all(study *s, int argc, char **argv)
     return status;
 }
 
-/* Everything after the set-up; returns the exit status. */
-static int run_study(study *s, int argc, char **argv)
+static void set_up(study *s)
 {
-    ex_study *rows = &s->rows;
-    int64_t missing;
-    int status;
-
     qsort(s->set.widths.value, (size_t)s->set.widths.count, sizeof *s->set.widths.value, by_size);
     name_columns(s);
-    rows->set = &s->set.common;
-    rows->count = (int64_t)s->set.widths.count * s->set.seeds.count;
-    rows->names = s->names.data;
-    rows->keys = KEYS;
-    rows->user = s;
-    rows->key = model_key;
-    rows->run = run_model;
-    rows->save_every = s->set.save_every;
-    rows->work = study_work;
-    status = ex_study_open(rows);
-    if (status == 0) {
-        status = cost(s);
-        if (status >= 0)
-            return status;
-        status = ex_study_run(rows, "training and measuring");
-    }
-    missing = ex_study_missing(rows);
-    if (status == 0 && missing > 0)
-        printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)rows->count,
-               s->set.common.shards > 1
-                   ? "join the shards' rows in models.csv, then --collect"
-                   : "run without --collect");
-    return status != 0 || missing > 0 ? status : evaluate_all(s, argc, argv);
+    s->rows.set = &s->set.common;
+    s->rows.count = (int64_t)s->set.widths.count * s->set.recipe.seeds.count;
+    s->rows.names = s->names.data;
+    s->rows.keys = KEYS;
+    s->rows.user = s;
+    s->rows.key = model_key;
+    s->rows.run = run_model;
+    s->rows.work = study_work;
+    s->rows.save_every = s->set.recipe.save_every;
+}
+
+/* Everything after the command line; returns the exit status. */
+static int run_study(study *s, int argc, char **argv)
+{
+    int status;
+
+    set_up(s);
+    status = ex_study_open(&s->rows);
+    if (status != 0)
+        return status;
+    status = cost(s);
+    if (status >= 0)
+        return status;
+    status = ex_study_run(&s->rows, "training and measuring");
+    if (status != 0)
+        return status;
+    status = ex_study_complete(&s->rows);
+    return status >= 0 ? status : evaluate_all(s, argc, argv);
 }
 
 int main(int argc, char **argv)
 {
     static study s;
     prun_context context;
-    int32_t *labels = NULL;
     int status = parse(argc, argv, &s.set);
 
     if (status >= 0)
         return status;
-    if (s.set.common.preset != EX_FULL)
-        s.set.common.yes = 1; /* nothing to ask about */
     memset(&context, 0, sizeof context);
-    status = load(&s, &context, argv[0]);
+    status = ex_recipe_load(&s.set.recipe, &context, argv[0], &s.data);
     if (status == 0) {
-        labels = ex_label_noise(&s.data.train, s.set.noise, (uint64_t)s.set.label_seed);
         status = run_study(&s, argc, argv);
         ex_study_close(&s.rows);
         ex_text_free(&s.names);
         ex_free_data(&s.data);
-        free(labels);
     }
     return status;
 }

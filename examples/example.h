@@ -1196,6 +1196,7 @@ typedef struct ex_data_request {
 typedef struct ex_data {
     prun_images train, test;
     const char *name; /* the naming scheme's: which data set this is, for tables */
+    int32_t *labels;  /* NULL, or the training labels in place of those read; from malloc */
 } ex_data;
 
 enum { EX_TRAIN_IMAGES, EX_TRAIN_LABELS, EX_TEST_IMAGES, EX_TEST_LABELS };
@@ -1324,6 +1325,8 @@ static inline void ex_free_data(ex_data *data)
 {
     prun_images_free(&data->train);
     prun_images_free(&data->test);
+    free(data->labels);
+    data->labels = NULL;
 }
 
 /* Both sets get the normalization asked for. Returns 0 or, after a message, the exit status. */

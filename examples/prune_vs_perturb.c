@@ -23,23 +23,19 @@ static const char *const method_labels[METHODS] = {
     "smallest weights pruned", "random weights pruned", "smallest weights moved at random"};
 static const char *const set_names[SETS] = {"train", "test"};
 static const char *const kind_names[KINDS] = {"loss", "error", "loss_se"};
-static const char *const arch_names[2] = {"cnn", "resnet18"};
-static const char *const arch_labels[2] = {"CNN", "ResNet18"};
 
 typedef struct settings {
     ex_study_settings common;
+    ex_recipe recipe;
     ex_choice arch;
-    ex_ints cnn, resnet, seeds;
-    int64_t epochs, batch, images, test_images, crop, flip, label_seed, grid, draws, save_every;
-    double lr, momentum, decay, noise;
-    const char *data;
+    ex_ints cnn, resnet;
+    int64_t grid, draws;
 } settings;
 
 typedef struct study {
     settings set;
     ex_data data;
     ex_study rows;
-    const char *data_name;
     ex_text names;
     int cnns, resnets; /* widths of each that take part */
 } study;
@@ -49,7 +45,7 @@ typedef struct study {
 typedef struct model {
     study *s;
     prun_context context;
-    int arch; /* of arch_names */
+    int arch; /* EX_CNN or EX_RESNET18 */
     int64_t width, seed;
     prun_net *net;
     double *curve[SETS][METHODS][KINDS]; /* grid + 1 values: i-th at kept fraction i / grid */
@@ -59,25 +55,16 @@ typedef struct model {
 /* Models are in order of architecture, width and seed. */
 static void identify(const study *s, int64_t number, int *arch, int64_t *width, int64_t *seed)
 {
-    const int64_t place = number / s->set.seeds.count;
+    const int64_t place = number / s->set.recipe.seeds.count;
 
-    *seed = s->set.seeds.value[number % s->set.seeds.count];
+    *seed = s->set.recipe.seeds.value[number % s->set.recipe.seeds.count];
     *arch = place >= s->cnns;
     *width = *arch ? s->set.resnet.value[place - s->cnns] : s->set.cnn.value[place];
 }
 
-/* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
-   number of multiplications says, as measured. Only guesses of time depend on it. */
-static double forward_cost(int arch, int64_t width)
-{
-    const double k = (double)width;
-
-    return arch == 0 ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
-}
-
 static double epoch_work(const study *s, int arch, int64_t width)
 {
-    return 3 * forward_cost(arch, width) * (double)s->data.train.count;
+    return 3 * ex_forward_cost(arch, width) * (double)s->data.train.count;
 }
 
 static double study_work(void *user, int64_t number)
@@ -89,36 +76,18 @@ static double study_work(void *user, int64_t number)
     int64_t width, seed;
 
     identify(s, number, &arch, &width, &seed);
-    return epoch_work(s, arch, width) * (double)s->set.epochs +
-           forward_cost(arch, width) * passes * images;
-}
-
-static prun_arch architecture(const study *s, int arch, int64_t width, int64_t seed)
-{
-    prun_arch a;
-
-    memset(&a, 0, sizeof a);
-    a.family = arch == 0 ? PRUN_CNN : PRUN_RESNET18;
-    a.width = width;
-    a.channels = s->data.train.channels;
-    a.height = s->data.train.height;
-    a.width_pixels = s->data.train.width;
-    a.classes = s->data.train.classes;
-    a.seed = (uint64_t)seed;
-    return a;
+    return epoch_work(s, arch, width) * (double)s->set.recipe.epochs +
+           ex_forward_cost(arch, width) * passes * images;
 }
 
 static prun_status train(model *m, int64_t number)
 {
     study *s = m->s;
-    const settings *set = &s->set;
-    prun_train_options options = ex_width_recipe(set->epochs, set->batch, set->lr, set->momentum,
-                                                 set->decay, (uint64_t)m->seed);
-    prun_epoch *history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *history);
+    const ex_recipe *recipe = &s->set.recipe;
+    const prun_train_options options = ex_recipe_training(recipe, m->seed);
+    prun_epoch *history = (prun_epoch *)ex_allocate((size_t)recipe->epochs, sizeof *history);
     prun_status status;
 
-    options.augment.crop_padding = (int32_t)set->crop;
-    options.augment.flip = (int32_t)set->flip;
     status = ex_study_train(&s->rows, number, m->net, &s->data.train, &options, m->epoch_work,
                             history);
     free(history);
@@ -163,7 +132,7 @@ static prun_status measure(model *m, int which)
 {
     const settings *set = &m->s->set;
     const prun_images *images = which == TRAINING ? &m->s->data.train : &m->s->data.test;
-    const double step = forward_cost(m->arch, m->width) * (double)images->count *
+    const double step = ex_forward_cost(m->arch, m->width) * (double)images->count *
                         (double)(set->grid + 1);
     prun_net_data data;
     prun_objective objective;
@@ -196,11 +165,8 @@ static prun_status measure(model *m, int which)
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-#define KEYS 17
-
-static const char key_names[] =
-    "arch,data,width,seed,epochs,batch,lr,momentum,weight_decay,crop,flip,label_noise,label_seed,"
-    "train_images,test_images,grid,draws";
+#define KEYS (EX_RECIPE_KEYS + 2)
+#define KEY_NAMES EX_RECIPE_KEY_NAMES ",grid,draws"
 
 static void model_key(void *user, int64_t number, ex_csv *row)
 {
@@ -210,21 +176,7 @@ static void model_key(void *user, int64_t number, ex_csv *row)
     int64_t width, seed;
 
     identify(s, number, &arch, &width, &seed);
-    ex_csv_text(row, arch_names[arch]);
-    ex_csv_text(row, s->data_name);
-    ex_csv_number(row, (double)width);
-    ex_csv_number(row, (double)seed);
-    ex_csv_number(row, (double)set->epochs);
-    ex_csv_number(row, (double)set->batch);
-    ex_csv_number(row, set->lr);
-    ex_csv_number(row, set->momentum);
-    ex_csv_number(row, set->decay);
-    ex_csv_number(row, (double)set->crop);
-    ex_csv_number(row, (double)set->flip);
-    ex_csv_number(row, set->noise);
-    ex_csv_number(row, (double)set->label_seed);
-    ex_csv_number(row, (double)s->data.train.count);
-    ex_csv_number(row, (double)s->data.test.count);
+    ex_recipe_key(&set->recipe, &s->data, arch, width, seed, row);
     ex_csv_number(row, (double)set->grid);
     ex_csv_number(row, (double)set->draws);
 }
@@ -285,11 +237,7 @@ static void fill_row(const model *m, prun_status status, ex_csv *row)
     target.known = status == PRUN_OK;
     ex_csv_number(row, status == PRUN_OK ? (double)prun_net_weights(m->net) : (double)NAN);
     each_curve(fill_curve, &target);
-    ex_csv_text(row, status == PRUN_OK ? "ok" : ex_reason(&m->context, status));
-    ex_csv_text(row, PRUNABILITY_VERSION);
-    ex_csv_text(row, prun_isa());
-    ex_csv_number(row, floor(1e3 * m->train_seconds + 0.5) / 1e3);
-    ex_csv_number(row, floor(1e3 * m->measure_seconds + 0.5) / 1e3);
+    ex_outcome(row, &m->context, status, m->train_seconds, m->measure_seconds);
 }
 
 static void allocate_curves(model *m, double *room)
@@ -321,7 +269,7 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     m.epoch_work = epoch_work(s, m.arch, m.width);
     m.context.threads = 1;
     allocate_curves(&m, room);
-    arch = architecture(s, m.arch, m.width, m.seed);
+    arch = ex_arch(m.arch, m.width, m.seed, &s->data.train);
     status = prun_net_family(&m.context, &arch, &m.net);
     if (status == PRUN_OK)
         status = train(&m, number);
@@ -335,8 +283,8 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
         fill_row(&m, status, row);
     else
-        fprintf(stderr, "error: %s, width %ld, seed %ld: %s\n", arch_names[m.arch], (long)m.width,
-                (long)m.seed, ex_reason(&m.context, status));
+        fprintf(stderr, "error: %s, width %ld, seed %ld: %s\n", ex_arch_names[m.arch],
+                (long)m.width, (long)m.seed, ex_reason(&m.context, status));
     prun_net_free(m.net);
     free(room);
     return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
@@ -367,7 +315,8 @@ typedef struct results {
 static double value(const results *r, int64_t row, int set, int method, int kind, int64_t i)
 {
     char text[64];
-    const int64_t column = prun_table_find(&r->table, column_name(r->s, set, method, kind, i, text));
+    const char *name = column_name(r->s, set, method, kind, i, text);
+    const int64_t column = prun_table_find(&r->table, name);
 
     return r->table.values[column * r->table.rows + row];
 }
@@ -482,7 +431,7 @@ static const char *text_cell(const results *r, int64_t row, const char *name)
 /* Reads the rows and joins the seeds of each network. */
 static int evaluate(results *r, const char *path)
 {
-    const int64_t seeds = r->s->set.seeds.count;
+    const int64_t seeds = r->s->set.recipe.seeds.count;
     int64_t *rows, i, k;
 
     if (prun_table_read_csv(&r->context, path, &r->table) != PRUN_OK)
@@ -502,7 +451,7 @@ static int evaluate(results *r, const char *path)
             if (strcmp(text_cell(r, k, "status"), "ok") == 0)
                 rows[g->models++] = k;
             else
-                printf("left out: %s, width %ld: %s\n", arch_names[g->arch], (long)g->width,
+                printf("left out: %s, width %ld: %s\n", ex_arch_names[g->arch], (long)g->width,
                        text_cell(r, k, "status"));
         if (g->models > 0) {
             make_group(r, g, rows);
@@ -537,7 +486,7 @@ static int write_curves(const results *r)
                     for (i = r->s->set.grid; i >= 0; i--) {
                         const group *p = &r->groups[g];
 
-                        ex_csv_text(&csv, arch_names[p->arch]);
+                        ex_csv_text(&csv, ex_arch_names[p->arch]);
                         ex_csv_number(&csv, (double)p->width);
                         ex_csv_number(&csv, (double)p->models);
                         ex_csv_text(&csv, set_names[set]);
@@ -569,8 +518,8 @@ static void group_table(const results *r, const group *g, ex_table *table)
     int64_t i;
     int set, method;
 
-    ex_table_header(table, "touched|train: pruned|±|random|±|perturbed|±|test: pruned|±|random|±|"
-                           "perturbed|±");
+    ex_table_header(table, "touched|train: pruned|±|random|±|perturbed|±|"
+                           "test: pruned|±|random|±|perturbed|±");
     for (i = r->s->set.grid; i >= 0; i -= table_step(r)) {
         ex_table_cell(table, "%.2f", r->touched[i]);
         for (set = 0; set < SETS; set++)
@@ -594,7 +543,7 @@ static void print_tables(const results *r)
         ex_table table = {0, 0, 0, NULL};
 
         printf("\n%s, width %ld, %ld models: mean losses by the share of weights touched\n\n",
-               arch_labels[r->groups[g].arch], (long)r->groups[g].width,
+               ex_arch_labels[r->groups[g].arch], (long)r->groups[g].width,
                (long)r->groups[g].models);
         group_table(r, &r->groups[g], &table);
         ex_table_print(&table, stdout);
@@ -607,15 +556,11 @@ static void describe(const results *r, ex_text *first, ex_text *second)
 {
     const settings *set = &r->s->set;
 
-    ex_text_add(first, "%ld images of %s, ", (long)r->s->data.train.count, r->s->data_name);
-    ex_describe_labels(first, set->noise);
-    ex_text_add(first, "%ld epochs, batch %ld, %s; test: %ld images", (long)set->epochs,
-                (long)set->batch,
-                set->crop > 0 || set->flip ? "augmented" : "not augmented",
-                (long)r->s->data.test.count);
-    if (set->seeds.count > 1)
+    ex_recipe_describe(&set->recipe, &r->s->data, first);
+    ex_text_add(first, "; test: %ld images", (long)r->s->data.test.count);
+    if (set->recipe.seeds.count > 1)
         ex_text_add(second, "mean and standard error over %d seeds, each of %ld draws",
-                    set->seeds.count, (long)set->draws);
+                    set->recipe.seeds.count, (long)set->draws);
     else
         ex_text_add(second, "one model; mean and standard error over %ld draws", (long)set->draws);
     ex_text_add(second, "; noise has the Euclidean norm of the weights that pruning removes");
@@ -638,7 +583,7 @@ static ex_plot panel(const results *r, const group *g, int set, ex_series series
         series[method].colour = method == MAGNITUDE ? 0 : method == RANDOM ? 2 : 1;
         series[method].dashed = method == RANDOM;
     }
-    snprintf(title, size, "%s, width %ld: %s loss", arch_labels[g->arch], (long)g->width,
+    snprintf(title, size, "%s, width %ld: %s loss", ex_arch_labels[g->arch], (long)g->width,
              set == TEST ? "test" : "training");
     memset(&plot, 0, sizeof plot);
     plot.title = title;
@@ -664,7 +609,7 @@ static int draw(const results *r, int arch)
         rows += r->groups[g].arch == arch;
     if (rows == 0)
         return 0;
-    file = ex_svg_open(r->s->set.common.out, arch == 0 ? "figure5" : "figure2",
+    file = ex_svg_open(r->s->set.common.out, arch == EX_CNN ? "figure5" : "figure2",
                        2 * width + legend, head + height * rows, &path);
     describe(r, &first, &second);
     if (file != NULL) {
@@ -745,7 +690,7 @@ static const char *verdict(int for_it, int against, int open)
 static void claim(ex_table *table, const group *g, const char *text, const char *found,
                   const char *result)
 {
-    ex_table_cell(table, "%s, width %ld", arch_labels[g->arch], (long)g->width);
+    ex_table_cell(table, "%s, width %ld", ex_arch_labels[g->arch], (long)g->width);
     ex_table_cell(table, "%s", text);
     ex_table_cell(table, "%s", found);
     ex_table_cell(table, "%s", result);
@@ -811,24 +756,24 @@ static int report(const results *r, int argc, char **argv)
         const group *p = &r->groups[g];
 
         train_claim(r, p, &table);
-        if (p->arch == 0)
+        if (p->arch == EX_CNN)
             test_claim(r, p, &table);
-        lower_claim(r, p, &table, MAGNITUDE, p->arch == 1,
-                    p->arch == 1 ? "in some cases pruning lowers the test loss (5.4.3)"
+        lower_claim(r, p, &table, MAGNITUDE, p->arch == EX_RESNET18,
+                    p->arch == EX_RESNET18 ? "in some cases pruning lowers the test loss (5.4.3)"
                                  : "pruning does not lower the test loss (B.2)");
         lower_claim(r, p, &table, PERTURBED, 0,
                     "random perturbation does not lower the test loss (5.4.3)");
     }
     ex_table_markdown(&table, file);
     ex_table_free(&table);
-    fprintf(file, "Differences are taken within each seed; ± is a standard error over seeds (with one: "
-                  "over draws). Less and more: the 95 %% interval\n(Student's t) of the difference "
-                  "does not contain 0, at one share of the weights; all weights are left out. The "
-                  "lowest of %ld places was chosen after "
-                  "looking, so small falls come by chance.\n", (long)r->s->set.grid);
+    fprintf(file, "Differences are taken within each seed; ± is a standard error over seeds (with "
+                  "one: over draws). Less and more: the 95 %% interval\n(Student's t) of the "
+                  "difference does not contain 0, at one share of the weights; all weights are "
+                  "left out. The lowest of %ld places was chosen after looking, so small falls "
+                  "come by chance.\n", (long)r->s->set.grid);
     for (g = 0; g < r->count; g++) {
         fprintf(file, "\n## %s, width %ld: mean losses of %ld models by the share of weights "
-                      "touched\n\n", arch_labels[r->groups[g].arch], (long)r->groups[g].width,
+                      "touched\n\n", ex_arch_labels[r->groups[g].arch], (long)r->groups[g].width,
                 (long)r->groups[g].models);
         group_table(r, &r->groups[g], &table);
         ex_table_markdown(&table, file);
@@ -847,45 +792,28 @@ static int report(const results *r, int argc, char **argv)
 
 /* One option table, three sets of defaults. */
 typedef struct preset {
-    const char *cnn, *resnet, *seeds, *epochs, *batch, *images, *test_images, *crop, *flip;
-    const char *grid, *draws, *save_every;
+    const char *cnn, *resnet, *grid, *draws;
+    ex_recipe_preset recipe;
 } preset;
 
 static const preset presets[3] = {
-    {"4", "2", "1,2", "10", "32", "500", "500", "0", "0", "10", "3", "0"},
-    {"8,16", "4,8", "1,2,3", "25", "32", "2000", "0", "0", "0", "20", "5", "0"},
-    {"16,64", "16,64", "1,2,3,4,5", "200", "128", "0", "0", "4", "1", "20", "5", "5"}};
+    {"4", "2", "10", "3", {"1,2", "10", "32", "0", "0", "0", "500", "500", "0"}},
+    {"8,16", "4,8", "20", "5", {"1,2,3", "25", "32", "0", "0", "0", "2000", "0", "0"}},
+    {"16,64", "16,64", "20", "5", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}}};
 
 static int parse(int argc, char **argv, settings *set)
 {
     const preset *d = &presets[ex_preset(argc, argv)];
-    const double many = 1e9, any_seed = 9007199254740992.0;
     const ex_option options[] = {
         EX_STUDY_OPTIONS(&set->common, "prune_vs_perturb"),
         {"arch", EX_CHOICE, &set->arch, "both", 0, 0, "networks"},
         {"cnn-widths", EX_INT_LIST, &set->cnn, d->cnn, 1, 4096, "channels of the first layer"},
         {"resnet-widths", EX_INT_LIST, &set->resnet, d->resnet, 1, 4096,
          "channels of the first stage"},
-        {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed, "one model of each width"},
-        {"epochs", EX_INT, &set->epochs, d->epochs, 1, 1e6, "of training"},
-        {"batch", EX_INT, &set->batch, d->batch, 2, many, "images per step"},
-        {"lr", EX_REAL, &set->lr, "0.01", 1e-12, 1e6,
-         "learning rate: half the time, then down to 1 % of it"},
-        {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "of SGD"},
-        {"decay", EX_REAL, &set->decay, "0.0001", 0, 1e3, "weight decay, on all parameters"},
-        {"crop", EX_INT, &set->crop, d->crop, 0, 16, "augmentation: padding of random crops"},
-        {"flip", EX_INT, &set->flip, d->flip, 0, 1, "augmentation: 1: random mirroring"},
-        {"label-noise", EX_REAL, &set->noise, "0", 0, 1, "share of wrong training labels"},
-        {"label-seed", EX_INT, &set->label_seed, "1", 0, any_seed, "which ones they are"},
-        {"images", EX_INT, &set->images, d->images, 0, many, "first training images; 0: all"},
-        {"test-images", EX_INT, &set->test_images, d->test_images, 0, many,
-         "first test images; 0: all"},
-        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
-         "directory of CIFAR binary or IDX files"},
+        EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
         {"grid", EX_INT, &set->grid, d->grid, 1, MAX_GRID, "steps of the kept fraction"},
         {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "permutations, and noise vectors"},
-        {"checkpoint", EX_INT, &set->save_every, d->save_every, 0, 1e6,
-         "epochs from one saved state of training to the next; 0: none"}};
+        EX_KEEP_OPTION(&set->recipe, &d->recipe)};
     const ex_program program = {
         "prune_vs_perturb", "",
         "Compares pruning of a trained network with noise of the same size on the same weights.",
@@ -896,50 +824,30 @@ static int parse(int argc, char **argv, settings *set)
     status = ex_parse(&program, argc, argv, NULL);
     if (status < 0)
         status = ex_study_check(&set->common);
-    if (status < 0 && set->common.preset == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
-        fprintf(stderr, "error: --full wants --data, the directory of CIFAR-100's binary files\n");
-        return EX_USAGE;
-    }
-    return status;
-}
-
-static int load(study *s, prun_context *context, const char *program)
-{
-    ex_data_request request;
-    int status;
-
-    memset(&request, 0, sizeof request);
-    request.directory = s->set.data;
-    request.program = program;
-    request.pad_to = 32;
-    request.train_images = s->set.images;
-    request.test_images = s->set.test_images;
-    request.normalization = PRUN_NORMALIZE_MEAN_STD;
-    if ((status = ex_load_data(context, &request, &s->data)) == 0) {
-        ex_cifar_constants(&s->data);
-        s->data_name = s->data.name;
-    }
+    if (status < 0)
+        status = ex_recipe_check(&set->recipe, &set->common);
     return status;
 }
 
 /* Says what the study will cost, as far as a first step of its dearest network tells. */
 static int cost(const study *s)
 {
-    double seconds = 0, bytes = 0;
-    int64_t width, seed, number = s->rows.to_do > 0 ? s->rows.order[0] : 0;
+    double seconds = 0, bytes = 0, disk = 20.0 * 336 * (double)s->rows.count;
+    int64_t width, seed;
     prun_arch arch;
     int family, status;
 
     if (s->rows.to_do == 0 || s->set.common.collect)
         return -1;
-    identify(s, number, &family, &width, &seed);
-    arch = architecture(s, family, width, seed);
-    status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
+    identify(s, s->rows.order[0], &family, &width, &seed);
+    arch = ex_arch(family, width, seed, &s->data.train);
+    status = ex_probe(&arch, &s->data.train, s->set.recipe.batch, &seconds, &bytes);
     if (status != 0)
         return status;
-    return ex_study_cost(&s->rows, s->rows.left * seconds / (3 * forward_cost(family, width)),
-                         bytes, 20.0 * 336 * (double)s->rows.count +
-                                    (s->set.save_every > 0 ? bytes / 8 : 0));
+    if (s->set.recipe.save_every > 0)
+        disk += bytes / 8;
+    seconds /= 3 * ex_forward_cost(family, width);
+    return ex_study_cost(&s->rows, s->rows.left * seconds, bytes, disk);
 }
 
 static int evaluate_all(study *s, int argc, char **argv)
@@ -965,64 +873,54 @@ static void set_up(study *s)
 {
     s->cnns = s->set.arch.value == 2 ? 0 : s->set.cnn.count;
     s->resnets = s->set.arch.value == 1 ? 0 : s->set.resnet.count;
-    ex_text_add(&s->names, "%s,weights", key_names);
+    ex_text_add(&s->names, "%s,weights", KEY_NAMES);
     each_curve(name_curve, s);
-    ex_text_add(&s->names, ",status,version,isa,seconds_training,seconds_measuring");
+    ex_text_add(&s->names, ",%s", EX_OUTCOME_NAMES);
     s->rows.set = &s->set.common;
-    s->rows.count = (int64_t)(s->cnns + s->resnets) * s->set.seeds.count;
+    s->rows.count = (int64_t)(s->cnns + s->resnets) * s->set.recipe.seeds.count;
     s->rows.names = s->names.data;
     s->rows.keys = KEYS;
     s->rows.user = s;
     s->rows.key = model_key;
     s->rows.run = run_model;
-    s->rows.save_every = s->set.save_every;
+    s->rows.save_every = s->set.recipe.save_every;
     s->rows.work = study_work;
 }
 
-/* Everything after the set-up; returns the exit status. */
+/* Everything after the command line; returns the exit status. */
 static int run_study(study *s, int argc, char **argv)
 {
-    ex_study *rows = &s->rows;
-    int64_t missing;
     int status;
 
     set_up(s);
-    status = ex_study_open(rows);
-    if (status == 0) {
-        status = cost(s);
-        if (status >= 0)
-            return status;
-        status = ex_study_run(rows, "training and measuring");
-    }
-    missing = ex_study_missing(rows);
-    if (status == 0 && missing > 0)
-        printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)rows->count,
-               s->set.common.shards > 1
-                   ? "join the shards' rows in models.csv, then --collect"
-                   : "run without --collect");
-    return status != 0 || missing > 0 ? status : evaluate_all(s, argc, argv);
+    status = ex_study_open(&s->rows);
+    if (status != 0)
+        return status;
+    status = cost(s);
+    if (status >= 0)
+        return status;
+    status = ex_study_run(&s->rows, "training and measuring");
+    if (status != 0)
+        return status;
+    status = ex_study_complete(&s->rows);
+    return status >= 0 ? status : evaluate_all(s, argc, argv);
 }
 
 int main(int argc, char **argv)
 {
     static study s;
     prun_context context;
-    int32_t *labels = NULL;
     int status = parse(argc, argv, &s.set);
 
     if (status >= 0)
         return status;
-    if (s.set.common.preset != EX_FULL)
-        s.set.common.yes = 1; /* nothing to ask about */
     memset(&context, 0, sizeof context);
-    status = load(&s, &context, argv[0]);
+    status = ex_recipe_load(&s.set.recipe, &context, argv[0], &s.data);
     if (status == 0) {
-        labels = ex_label_noise(&s.data.train, s.set.noise, (uint64_t)s.set.label_seed);
         status = run_study(&s, argc, argv);
         ex_study_close(&s.rows);
         ex_text_free(&s.names);
         ex_free_data(&s.data);
-        free(labels);
     }
     return status;
 }

@@ -1,5 +1,5 @@
-/* training.h - what the paper's experiments share beyond example.h: labels that are
-   wrong on purpose, the recipe of training over widths, and what a study will cost */
+/* training.h - what the paper's experiments over widths share beyond example.h: labels that are
+   wrong on purpose, data, networks and training and the options for them, and what it will cost */
 #ifndef TRAINING_H_INCLUDED
 #define TRAINING_H_INCLUDED
 
@@ -23,10 +23,11 @@ static inline void ex_cifar_constants(ex_data *data)
 #define EX_NOISE_ORDER 0x6e6f697365ULL
 #define EX_NOISE_LABEL 0x6e6f697366ULL
 
-/* Gives a share of the images a wrong label: another one, each equally likely. Which ones depends
-   on the seed alone. The labels are copied; free the result after the images. */
-static inline int32_t *ex_label_noise(prun_images *images, double share, uint64_t seed)
+/* Gives a share of the training images a wrong label: another one, each equally likely. Which ones
+   depends on the seed alone. */
+static inline void ex_label_noise(ex_data *data, double share, uint64_t seed)
 {
+    prun_images *images = &data->train;
     const size_t n = (size_t)images->count;
     const int64_t wrong = (int64_t)(share * (double)n + 0.5);
     int32_t *labels = (int32_t *)ex_allocate(n, sizeof *labels);
@@ -41,28 +42,170 @@ static inline int32_t *ex_label_noise(prun_images *images, double share, uint64_
         labels[order[i]] = (int32_t)((labels[order[i]] + shift) % images->classes);
     }
     free(order);
-    images->labels = labels;
-    return labels;
+    images->labels = data->labels = labels;
 }
 
-/* ---- training ------------------------------------------------------------------------------ */
+/* ---- what every model of an experiment has in common --------------------------------------- */
 
-/* Fills prun_train_options for the recipe that the paper's width experiments share (A.4). */
-static inline prun_train_options ex_width_recipe(int64_t epochs, int64_t batch, double rate,
-                                                 double momentum, double decay, uint64_t seed)
+/* On what and how it is trained, as its user chose. */
+typedef struct ex_recipe {
+    ex_ints seeds;
+    int64_t epochs, batch, crop, flip, label_seed, images, test_images, save_every;
+    double lr, momentum, decay, noise;
+    const char *data;
+} ex_recipe;
+
+/* Defaults of the options that presets differ in. */
+typedef struct ex_recipe_preset {
+    const char *seeds, *epochs, *batch, *crop, *flip, *noise, *images, *test_images, *save_every;
+} ex_recipe_preset;
+
+#define EX_MANY 1e9
+#define EX_ANY_SEED 9007199254740992.0 /* 2^53: a CSV file's double still holds it */
+
+/* Entries of an option table for a recipe and its defaults; EX_KEEP_OPTION comes last there. */
+#define EX_RECIPE_OPTIONS(r, d) \
+    {"seeds", EX_INT_LIST, &(r)->seeds, (d)->seeds, 0, EX_ANY_SEED, "one model of each width"}, \
+    {"epochs", EX_INT, &(r)->epochs, (d)->epochs, 1, 1e6, "of training"}, \
+    {"batch", EX_INT, &(r)->batch, (d)->batch, 2, EX_MANY, "images per step"}, \
+    {"lr", EX_REAL, &(r)->lr, "0.01", 1e-12, 1e6, \
+     "learning rate: half the time, then down to 1 % of it"}, \
+    {"momentum", EX_REAL, &(r)->momentum, "0.9", 0, 0.9999, "of SGD"}, \
+    {"decay", EX_REAL, &(r)->decay, "0.0001", 0, 1e3, "weight decay, on all parameters"}, \
+    {"crop", EX_INT, &(r)->crop, (d)->crop, 0, 16, "augmentation: padding of random crops"}, \
+    {"flip", EX_INT, &(r)->flip, (d)->flip, 0, 1, "augmentation: 1: random mirroring"}, \
+    {"label-noise", EX_REAL, &(r)->noise, (d)->noise, 0, 1, "share of wrong training labels"}, \
+    {"label-seed", EX_INT, &(r)->label_seed, "1", 0, EX_ANY_SEED, "which ones they are"}, \
+    {"images", EX_INT, &(r)->images, (d)->images, 0, EX_MANY, "first training images; 0: all"}, \
+    {"test-images", EX_INT, &(r)->test_images, (d)->test_images, 0, EX_MANY, \
+     "first test images; 0: all"}, \
+    {"data", EX_TEXT, &(r)->data, EX_DATA_DIRECTORY, 0, 0, \
+     "directory of CIFAR binary or IDX files"}
+
+#define EX_KEEP_OPTION(r, d) \
+    {"checkpoint", EX_INT, &(r)->save_every, (d)->save_every, 0, 1e6, \
+     "epochs from one saved state of training to the next; 0: none"}
+
+/* Call after ex_study_check. Returns -1 to go on, otherwise the exit status. */
+static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *study)
+{
+    if (study->preset == EX_FULL && strcmp(recipe->data, EX_DATA_DIRECTORY) == 0) {
+        fprintf(stderr, "error: --full wants --data, the directory of CIFAR-100's binary files\n");
+        return EX_USAGE;
+    }
+    if (study->preset != EX_FULL)
+        study->yes = 1; /* nothing to ask about */
+    return -1;
+}
+
+/* Images and labels. The context must live as long as they do. Returns the exit status. */
+static inline int ex_recipe_load(const ex_recipe *recipe, prun_context *context,
+                                 const char *program, ex_data *data)
+{
+    ex_data_request request;
+    int status;
+
+    memset(&request, 0, sizeof request);
+    request.directory = recipe->data;
+    request.program = program;
+    request.pad_to = 32;
+    request.train_images = recipe->images;
+    request.test_images = recipe->test_images;
+    request.normalization = PRUN_NORMALIZE_MEAN_STD;
+    status = ex_load_data(context, &request, data);
+    if (status == 0) {
+        ex_cifar_constants(data);
+        ex_label_noise(data, recipe->noise, (uint64_t)recipe->label_seed);
+    }
+    return status;
+}
+
+/* How the paper's width experiments train (A.4). */
+static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int64_t seed)
 {
     prun_train_options options;
 
     memset(&options, 0, sizeof options);
-    options.epochs = epochs;
-    options.batch = batch;
-    options.learning_rate = rate;
-    options.momentum = momentum > 0 ? momentum : -1; /* the library's 0 is its default */
-    options.weight_decay = decay;
+    options.epochs = recipe->epochs;
+    options.batch = recipe->batch;
+    options.learning_rate = recipe->lr;
+    options.momentum = recipe->momentum > 0 ? recipe->momentum : -1; /* 0 is the default there */
+    options.weight_decay = recipe->decay;
     options.decay = PRUN_DECAY_ALL;
     options.schedule = PRUN_SCHEDULE_MADDOX;
-    options.seed = seed;
+    options.augment.crop_padding = (int32_t)recipe->crop;
+    options.augment.flip = (int32_t)recipe->flip;
+    options.seed = (uint64_t)seed;
     return options;
+}
+
+/* Data and training, for captions. */
+static inline void ex_recipe_describe(const ex_recipe *recipe, const ex_data *data, ex_text *text)
+{
+    ex_text_add(text, "%ld images of %s, ", (long)data->train.count, data->name);
+    if (recipe->noise > 0)
+        ex_text_add(text, "%g %% of the labels wrong, ", 100 * recipe->noise);
+    ex_text_add(text, "%ld epochs, batch %ld, %s", (long)recipe->epochs, (long)recipe->batch,
+                recipe->crop > 0 || recipe->flip ? "augmented" : "not augmented");
+}
+
+/* ---- networks ------------------------------------------------------------------------------ */
+
+enum { EX_CNN, EX_RESNET18 };
+
+static const char *const ex_arch_names[2] = {"cnn", "resnet18"};
+static const char *const ex_arch_labels[2] = {"CNN", "ResNet18"};
+
+static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const prun_images *images)
+{
+    prun_arch a;
+
+    memset(&a, 0, sizeof a);
+    a.family = arch == EX_CNN ? PRUN_CNN : PRUN_RESNET18;
+    a.width = width;
+    a.channels = images->channels;
+    a.height = images->height;
+    a.width_pixels = images->width;
+    a.classes = images->classes;
+    a.seed = (uint64_t)seed;
+    return a;
+}
+
+/* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
+   number of multiplications says, as measured. Only guesses of time depend on it. */
+static inline double ex_forward_cost(int arch, int64_t width)
+{
+    const double k = (double)width;
+
+    return arch == EX_CNN ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+/* Columns that say which model a row is, at the start of the key. */
+#define EX_RECIPE_KEYS 15
+#define EX_RECIPE_KEY_NAMES \
+    "arch,data,width,seed,epochs,batch,lr,momentum,weight_decay,crop,flip,label_noise,label_seed," \
+    "train_images,test_images"
+
+static inline void ex_recipe_key(const ex_recipe *recipe, const ex_data *data, int arch,
+                                 int64_t width, int64_t seed, ex_csv *row)
+{
+    ex_csv_text(row, ex_arch_names[arch]);
+    ex_csv_text(row, data->name);
+    ex_csv_number(row, (double)width);
+    ex_csv_number(row, (double)seed);
+    ex_csv_number(row, (double)recipe->epochs);
+    ex_csv_number(row, (double)recipe->batch);
+    ex_csv_number(row, recipe->lr);
+    ex_csv_number(row, recipe->momentum);
+    ex_csv_number(row, recipe->decay);
+    ex_csv_number(row, (double)recipe->crop);
+    ex_csv_number(row, (double)recipe->flip);
+    ex_csv_number(row, recipe->noise);
+    ex_csv_number(row, (double)recipe->label_seed);
+    ex_csv_number(row, (double)data->train.count);
+    ex_csv_number(row, (double)data->test.count);
 }
 
 /* Why a model failed: the context's message, if it is about that failure. */
@@ -70,6 +213,32 @@ static inline const char *ex_reason(const prun_context *context, prun_status sta
 {
     return context->status == status && *context->message != '\0' ? prun_message(context)
                                                                   : prun_status_string(status);
+}
+
+/* Columns at the end of a row: what became of the model, with what, and in how many seconds. */
+#define EX_OUTCOME_NAMES "status,version,isa,seconds_training,seconds_measuring"
+
+static inline void ex_outcome(ex_csv *row, const prun_context *context, prun_status status,
+                              double training, double measuring)
+{
+    ex_csv_text(row, status == PRUN_OK ? "ok" : ex_reason(context, status));
+    ex_csv_text(row, PRUNABILITY_VERSION);
+    ex_csv_text(row, prun_isa());
+    ex_csv_number(row, floor(1e3 * training + 0.5) / 1e3);
+    ex_csv_number(row, floor(1e3 * measuring + 0.5) / 1e3);
+}
+
+/* Says how many models have no row yet. Returns -1 if there is none, otherwise the exit status. */
+static inline int ex_study_complete(const ex_study *s)
+{
+    const int64_t missing = ex_study_missing(s);
+
+    if (missing == 0)
+        return -1;
+    printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)s->count,
+           s->set->shards > 1 ? "join the shards' rows in models.csv, then --collect"
+                              : "run without --collect");
+    return 0;
 }
 
 /* ---- differences --------------------------------------------------------------------------- */
@@ -86,13 +255,6 @@ static inline double ex_student(int64_t freedom)
     /* beyond the table, to 0.002 */
     return freedom <= 10 ? quantile[freedom - 1] : 1.96 + 2.37 / (double)freedom +
                                2.8 / (double)(freedom * freedom);
-}
-
-/* What labels are worth, for captions. */
-static inline void ex_describe_labels(ex_text *text, double noise)
-{
-    if (noise > 0)
-        ex_text_add(text, "%g %% of the labels wrong, ", 100 * noise);
 }
 
 /* ---- what a study will cost ---------------------------------------------------------------- */
