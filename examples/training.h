@@ -318,9 +318,9 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
     if (status == PRUN_OK)
         gradient = (float *)ex_allocate((size_t)prun_net_parameters(net), sizeof *gradient);
     /* At least three passes, and about 0.3 seconds; by the fastest, for a pause is not work done. */
-    for (pass = 0; status == PRUN_OK && (pass < 3 || (pass < 20 && 16 * pass * *seconds < 0.3));
+    for (pass = 0; status == PRUN_OK && (pass < 3 || (pass < 20 && 32 * pass * *seconds < 0.3));
          pass++) {
-        const int64_t wanted = pass == 1 ? 32 : 16;
+        const int64_t wanted = pass == 0 ? 16 : 32;
         const int64_t n = wanted < images->count ? wanted : images->count;
         const double start = ex_seconds();
         double each;
