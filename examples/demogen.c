@@ -9,7 +9,7 @@
        ./demogen                                  324 small models: half an hour on two cores
        ./demogen --full --data CIFAR10_DIRECTORY  the paper's 324 models, for a cluster
 */
-#include "example.h"
+#include "training.h"
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -276,7 +276,7 @@ static void recipe_of(const study *s, const model *m, prun_train_options *recipe
     recipe->noise_pairs = set->measures.value > 0 ? 8 : 0;
 }
 
-static prun_status build(const study *s, const model *m, prun_context *context, prun_net **net)
+static prun_arch arch_of(const study *s, const model *m)
 {
     prun_arch arch;
 
@@ -290,15 +290,16 @@ static prun_status build(const study *s, const model *m, prun_context *context, 
     arch.classes = s->data.train.classes;
     arch.dropout = m->axis[DROPOUT];
     arch.seed = (uint64_t)m->seed;
-    return prun_net_nin(context, &arch, net);
+    return arch;
 }
 
 static prun_status train_model(run *r, int64_t number)
 {
+    const prun_arch arch = arch_of(r->s, r->m);
     prun_train_options recipe;
     double sum = 0;
     int64_t i;
-    prun_status status = build(r->s, r->m, &r->context, &r->net);
+    prun_status status = prun_net_nin(&r->context, &arch, &r->net);
 
     if (status == PRUN_OK)
         status = prun_net_copy(r->net, 0, &r->start);
@@ -1408,67 +1409,32 @@ static int load(study *s, prun_context *context, const char *program)
     return ex_load_data(context, &request, &s->data);
 }
 
-/* Seconds per unit of work, from a few steps of the cheapest and the most expensive model on one
-   core; steps also use the memory that training needs. */
-static double probe(study *s)
-{
-    double rate = 0;
-    int k;
-
-    for (k = 0; k < 2; k++) {
-        const model *m = &s->models[k * (s->rows.count - 1)];
-        const int64_t batch = s->set.batch < s->data.train.count ? s->set.batch
-                                                                 : s->data.train.count;
-        prun_context context;
-        prun_train_options recipe;
-        prun_trainer *trainer = NULL;
-        prun_net *net = NULL;
-        int64_t i, steps = 0, *index = (int64_t *)ex_allocate((size_t)batch, sizeof *index);
-        double start, sum;
-        prun_status status;
-
-        for (i = 0; i < batch; i++)
-            index[i] = i;
-        memset(&context, 0, sizeof context);
-        context.threads = 1;
-        recipe_of(s, m, &recipe);
-        status = build(s, m, &context, &net);
-        if (status == PRUN_OK)
-            status = prun_trainer_create(net, &s->data.train, &recipe, &trainer);
-        if (status == PRUN_OK) /* warm up */
-            status = prun_trainer_step(trainer, index, batch, 1e-6, &sum, NULL);
-        start = ex_seconds();
-        while (status == PRUN_OK && ex_seconds() - start < 1) {
-            status = prun_trainer_step(trainer, index, batch, 1e-6, &sum, NULL);
-            steps++;
-        }
-        if (steps > 0)
-            rate += (ex_seconds() - start) / ((double)(steps * batch) * 3 * m->cost) / 2;
-        prun_trainer_free(trainer);
-        prun_net_free(net);
-        free(index);
-    }
-    return rate;
-}
-
-/* What a long study costs; -1 to go on. Memory per model: what the program uses after a step of the
-   largest one, with room for the searches' copies of the weights. Disk: a checkpoint is the weights
-   and the momentum. */
+/* What a long study costs, as far as a few passes of its cheapest and its dearest model tell; -1 to
+   go on. Memory of a model: a training step, and room for the searches' copies of the weights.
+   Disk: a checkpoint is the weights and the momentum. */
 static int announce(study *s)
 {
-    const model *largest = &s->models[s->rows.count - 1];
+    const model *const tried[2] = {&s->models[0], &s->models[s->rows.count - 1]};
     prun_context context;
     prun_net *net = NULL;
-    double weights = 0, rate;
+    prun_arch arch;
+    double rate = 0, bytes = 0, weights = 0, seconds;
+    int k, status;
 
     if (s->set.study.preset != EX_FULL || s->rows.to_do == 0 || s->set.study.collect)
         return -1;
+    for (k = 0; k < 2; k++) {
+        arch = arch_of(s, tried[k]);
+        status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
+        if (status != 0)
+            return status;
+        rate += seconds / (3 * tried[k]->cost) / 2;
+    }
     memset(&context, 0, sizeof context);
-    if (build(s, largest, &context, &net) == PRUN_OK)
+    if (prun_net_nin(&context, &arch, &net) == PRUN_OK)
         weights = (double)prun_net_parameters(net) * sizeof(float);
     prun_net_free(net);
-    rate = probe(s);
-    return ex_study_cost(&s->rows, rate * s->rows.left, ex_memory() + 6 * weights,
+    return ex_study_cost(&s->rows, rate * s->rows.left, bytes + 6 * weights,
                          2.1 * weights * ex_jobs(&s->set.study) + 4000.0 * (double)s->rows.count);
 }
 

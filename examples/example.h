@@ -2008,21 +2008,6 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
     return -1;
 }
 
-/* Bytes of memory that the program has used at most so far; 0 where the system does not tell. */
-static inline double ex_memory(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    char line[256];
-    double kilobytes = 0;
-
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "VmHWM: %lf", &kilobytes) == 1)
-            break;
-    if (file != NULL)
-        fclose(file);
-    return 1024 * kilobytes;
-}
-
 /* ---- reports ------------------------------------------------------------------------------- */
 
 /* Name of the CPU, or "unknown CPU". */
