@@ -1328,6 +1328,21 @@ static void level_name(const evaluation *e, int64_t axis, double level, char *te
              e->table.cells[i * e->table.columns + column]);
 }
 
+/* Name of a measure's figure. Columns such as "a b" and "a/b" would have the same one: all but the
+   first get a number. */
+static void scatter_name(const evaluation *e, const measure *m, char *text, size_t size)
+{
+    const measure *other;
+    int twin = 1;
+
+    for (other = e->measures; other < m; other++)
+        twin += !other->constant && ex_same_file(other->name, m->name);
+    if (twin == 1)
+        snprintf(text, size, "scatter_%s", m->name);
+    else
+        snprintf(text, size, "scatter_%s_%d", m->name, twin);
+}
+
 /* Coloured by the first hyperparameter that does not have too many levels: x and y are sorted by
    them into `values`, room for 2 n. */
 static int svg_scatter(const evaluation *e, const measure *m, double *values)
@@ -1361,7 +1376,7 @@ static int svg_scatter(const evaluation *e, const measure *m, double *values)
         series[k].name = names[k];
     }
     snprintf(title, sizeof title, "tau = %+.3f, n = %ld", m->kendall.tau_a, (long)n);
-    snprintf(name, sizeof name, "scatter_%s", m->name);
+    scatter_name(e, m, name, sizeof name);
     plot.title = title;
     plot.x_label = m->label;
     plot.y_label = e->target_text;

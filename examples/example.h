@@ -14,6 +14,7 @@
 
 #include "../prunability.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -784,7 +785,13 @@ static inline int ex_directory(const char *path)
     return EX_FAILED;
 }
 
-/* "directory/name.extension", with what a file name should not have replaced in the name. */
+/* A character of a name as a file name has it: what some file system forbids is replaced. */
+static inline char ex__file_character(char c)
+{
+    return (unsigned char)c < 0x20 || strchr("/\\:*?\"<>| ", c) != NULL ? '_' : c;
+}
+
+/* "directory/name.extension"; the name as a file name. */
 static inline void ex_path(ex_text *path, const char *directory, const char *name,
                            const char *extension)
 {
@@ -794,9 +801,19 @@ static inline void ex_path(ex_text *path, const char *directory, const char *nam
     path->length = 0;
     ex_text_add(path, "%s/%s", directory, name);
     for (i = start; i < path->length; i++)
-        if (strchr("/\\:*?\"<>| ", path->data[i]) != NULL)
-            path->data[i] = '_';
+        path->data[i] = ex__file_character(path->data[i]);
     ex_text_add(path, ".%s", extension);
+}
+
+/* Whether two names may become the same file: on some systems capitals do not count. */
+static inline int ex_same_file(const char *a, const char *b)
+{
+    while (*a != '\0' && tolower((unsigned char)ex__file_character(*a)) ==
+                             tolower((unsigned char)ex__file_character(*b))) {
+        a++;
+        b++;
+    }
+    return *a == '\0' && *b == '\0';
 }
 
 /* Closes a file that was written. Returns the exit status, after a message where it failed. */

@@ -317,7 +317,7 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
     status = prun_net_family(&context, arch, &net);
     if (status == PRUN_OK)
         gradient = (float *)ex_allocate((size_t)prun_net_parameters(net), sizeof *gradient);
-    /* At least three passes, and about 0.3 seconds; by the fastest, for a pause is not work done. */
+    /* At least three, up to 0.3 seconds by the fastest of them: a pause must not end the trial. */
     for (pass = 0; status == PRUN_OK && (pass < 3 || (pass < 20 && 32 * pass * *seconds < 0.3));
          pass++) {
         const int64_t wanted = pass == 0 ? 16 : 32;
