@@ -866,8 +866,7 @@ static int draw_all(const results *r)
 
     printf("\n");
     status = draw_losses(r);
-    if (r->s->set.arch.value == EX_CNN)
-        status |= draw_measures(r, "figure1", 1);
+    status |= draw_measures(r, "figure1", 1);
     return status | draw_measures(r, r->s->set.arch.value == EX_CNN ? "figure3" : "figure4", 0);
 }
 

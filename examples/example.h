@@ -993,6 +993,17 @@ static inline int ex__ticks(const ex_scale *s, double *ticks, int room)
     return count;
 }
 
+/* Long numbers would reach into the label beside them: 2e5 for 200000. */
+static inline void ex__tick_text(double v, char *text, size_t size)
+{
+    const int power = fabs(v) >= 1e5 ? (int)floor(log10(fabs(v)) + 1e-9) : 0;
+
+    if (power > 0)
+        snprintf(text, size, "%.6ge%d", v / pow(10, power), power);
+    else
+        snprintf(text, size, "%.6g", v);
+}
+
 /* Grid, numbers and frame. */
 static inline void ex__svg_ticks(FILE *file, const ex_scale *x, const ex_scale *y)
 {
@@ -1003,14 +1014,14 @@ static inline void ex__svg_ticks(FILE *file, const ex_scale *x, const ex_scale *
     for (i = 0; i < n; i++) {
         fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
                 ex_place(x, ticks[i]), y->from, ex_place(x, ticks[i]), y->to);
-        snprintf(text, sizeof text, "%.6g", ticks[i]);
+        ex__tick_text(ticks[i], text, sizeof text);
         ex_svg_text(file, ex_place(x, ticks[i]), y->from + 18, "text-anchor=\"middle\"", text);
     }
     n = ex__ticks(y, ticks, 40);
     for (i = 0; i < n; i++) {
         fprintf(file, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
                 x->from, ex_place(y, ticks[i]), x->to, ex_place(y, ticks[i]));
-        snprintf(text, sizeof text, "%.6g", ticks[i]);
+        ex__tick_text(ticks[i], text, sizeof text);
         ex_svg_text(file, x->from - 8, ex_place(y, ticks[i]) + 4, "text-anchor=\"end\"", text);
     }
     fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
