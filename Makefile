@@ -40,7 +40,7 @@ help:
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
 	@echo 'make fuzz         a million mutated files of every format (clang, libFuzzer; minutes)'
-	@echo 'make bench        measure kernels, networks, search, curvature, rounding (minutes; run nothing beside)'
+	@echo 'make bench        kernels, networks, search, curvature, rounding (minutes, on an idle machine)'
 	@echo 'make bench-peers  the same networks and search beside PyTorch and ONNX Runtime'
 	@echo 'make install      prunability.h and prunability.pc into PREFIX [$(PREFIX)], below DESTDIR'
 	@echo 'make install-lib  the shared library and prunability-lib.pc as well'

@@ -2350,7 +2350,8 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
             } \
         } \
     }
-/* The point (1, 1) goes to every output as it is, so the bias may be added there. */
+/* The point (1, 1) goes to every output as it is, so the bias may be added there; not so in phases,
+   which have none. */
 #define PRUN__DEFINE_WINOGRAD_OUT(NAME, AXIS, FROM, TO, T, TARGET) \
     TARGET static void prun__##NAME##_##T(const float *m, int64_t stride, int64_t channels, \
                                           const float *bias, int relu, int accumulate, \
@@ -3405,9 +3406,9 @@ static int64_t prun__weight_plane(const prun__conv *c, int64_t f) {
     return 6 * PRUN__MIN(f / points, 5) + PRUN__MIN(f % points, 5);
 }
 
-/* Tiles that go through the frequencies together. A frequency at a time is read from the 4 MB or
-   less that they take, which bears the third-level cache; what costs is reading the weights anew,
-   and adding up the lanes of weight gradients, for too few tiles. */
+/* Tiles that go through the frequencies together. A frequency at a time is read from what they
+   take, about 4 MB and more for many channels, which bears the third-level cache; what costs is
+   reading the weights anew, and adding up the lanes of weight gradients, for too few tiles. */
 #define PRUN__WINOGRAD_TILES 16
 
 static int64_t prun__tiles_within(const prun__conv *c, int64_t bytes, int64_t channels,
@@ -3422,8 +3423,8 @@ static int64_t prun__winograd_tiles(const prun__conv *c) {
 }
 
 /* Vectors from one tile to the next and floats from one frequency to the next. Both are odd numbers
-   of vectors: powers of two would send tiles, and the 36 streams of a transform, into the same few
-   cache sets. */
+   of vectors: powers of two would send tiles, and the 36 or 81 streams of a transform, into the
+   same few cache sets. */
 static int64_t prun__tile_stride(int64_t channels) { return channels | 1; }
 
 static int64_t prun__frequency_stride(int64_t tiles, int64_t channels) {
@@ -3930,7 +3931,8 @@ static int64_t prun__winograd_sums(const prun__conv *c) {
     return 36 * PRUN__WINOGRAD_CHUNK * (c->shape.in_channels + 3);
 }
 
-/* As many groups as give each eight tiles: the lanes of all sums are added up once per group. */
+/* As many groups as give each eight tiles on average: the lanes of all sums are added up once per
+   group. */
 static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
     const int64_t tiles = (c->out_height + 3) / 4 * ((c->out_width + 3) / 4);
     return PRUN__MAX(1, PRUN__MIN(prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks),
@@ -8083,13 +8085,15 @@ static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int6
     return PRUN_OK;
 }
 
-/* Samples of the queue's next chunk: as many as should carry the sum over what is left of the
-   limit, if their losses are what they were the last time; at most `most`. */
+/* Samples of the queue's next chunk, at most `most`: as many as should carry the sum over what is
+   left of the limit, if their losses are what they were the last time. Never few of many: a guess
+   that falls short must not go on in small steps. */
 static int64_t prun__next_chunk(const prun__search *s, int64_t at, double left, int64_t most) {
+    const int64_t least = PRUN__MAX(2 * PRUN_LANES, most / 4);
     int64_t n = 0;
     double sum = 0.0;
-    while (n < most && !(sum > left)) sum += s->hardness[s->queue[at + n++]];
-    return PRUN__MIN((n + 31) / 32 * 32, most);
+    while (n < most && !(sum > left)) sum += (double)s->hardness[s->queue[at + n++]];
+    return PRUN__MIN(PRUN__MAX((n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES, least), most);
 }
 
 /* Evaluates grid point i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
@@ -8109,7 +8113,8 @@ static prun_status prun__candidate(prun__search *s, int64_t i, double threshold,
         prun__apply(s, r, i);
         for (at = 0, most = 64; at < m; at += n, most = PRUN__MIN(2 * most, PRUN__LARGEST_CHUNK)) {
             n = PRUN__MIN(most, m - at);
-            if (s->o->nonnegative) n = prun__next_chunk(s, at, limit - partial, n);
+            if (s->o->nonnegative && !s->by_error)
+                n = prun__next_chunk(s, at, limit - partial, n);
             PRUN__TRY(prun__evaluate_some(s, r, at, n, &partial));
             if (s->o->nonnegative && !(partial <= limit)) {
                 *rejected = 1;
@@ -14231,40 +14236,151 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
     return status;
 }
 
-#ifdef PRUN__AVX2
+/* Private macros end here, so that a unity build does not see them; PRUN__OPENMP, PRUN__X86 and
+   PRUN__STREAM_HESSIAN stay for the tests. */
+#undef PRUN__ADD_avx2
+#undef PRUN__ADD_avx512
+#undef PRUN__ADD_portable
+#undef PRUN__ALL16
+#undef PRUN__ALL8
 #undef PRUN__AVX2
-#endif
-/* Private macros end here, so that a unity build does not see them. */
-#undef PRUN__TRY
-#undef PRUN__MIN
-#undef PRUN__MAX
-#undef PRUN__NAN
-#undef PRUN__PRINTF
-#undef PRUN__STREAM_PRUNE
-#undef PRUN__STREAM_ORDER
-#undef PRUN__STREAM_AUGMENT
-#undef PRUN__STREAM_DROPOUT
+#undef PRUN__AVX512
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
+#undef PRUN__CURVED
+#undef PRUN__DEFINE_CORRELATE
+#undef PRUN__DEFINE_CORRELATE512
+#undef PRUN__DEFINE_NORM
+#undef PRUN__DEFINE_PANEL512
+#undef PRUN__DEFINE_SPARSE512
+#undef PRUN__DEFINE_TANGENT
+#undef PRUN__DEFINE_TIER
+#undef PRUN__DEFINE_WINOGRAD
+#undef PRUN__DEFINE_WINOGRAD_AXIS
+#undef PRUN__DEFINE_WINOGRAD_IN
+#undef PRUN__DEFINE_WINOGRAD_OUT
 #undef PRUN__DIGITS
+#undef PRUN__DIMENSION
+#undef PRUN__DIRECT_CHUNK
+#undef PRUN__EACH1
+#undef PRUN__EACH12
+#undef PRUN__EACH16
+#undef PRUN__EACH2
+#undef PRUN__EACH3
+#undef PRUN__EACH4
+#undef PRUN__EACH5
+#undef PRUN__EACH6
+#undef PRUN__EACH8
+#undef PRUN__EACH9
+#undef PRUN__FOLD
+#undef PRUN__FROM_HALF
+#undef PRUN__FROM_PIXEL
+#undef PRUN__FROM_POINT
+#undef PRUN__GAMMA
+#undef PRUN__GNU
+#undef PRUN__GRADIENT_BATCH
 #undef PRUN__GROUPS_ROOM
+#undef PRUN__HESSIAN_BATCH
+#undef PRUN__IF_EQ_avx2
+#undef PRUN__IF_EQ_avx512
+#undef PRUN__IF_EQ_portable
+#undef PRUN__IF_GT_avx2
+#undef PRUN__IF_GT_avx512
+#undef PRUN__IF_GT_portable
+#undef PRUN__IF_NE_avx2
+#undef PRUN__IF_NE_avx512
+#undef PRUN__IF_NE_portable
+#undef PRUN__INNER
 #undef PRUN__JOIN_ROOM
+#undef PRUN__LANCZOS_PIECE
+#undef PRUN__LARGEST_CHUNK
+#undef PRUN__LOAD_avx2
+#undef PRUN__LOAD_avx512
+#undef PRUN__LOAD_portable
+#undef PRUN__MARGINS
+#undef PRUN__MAX
+#undef PRUN__MAX_avx2
+#undef PRUN__MAX_avx512
+#undef PRUN__MAX_portable
+#undef PRUN__MEASURES
+#undef PRUN__MIN
+#undef PRUN__MLA_avx2
+#undef PRUN__MLA_avx512
+#undef PRUN__MLA_portable
+#undef PRUN__MLS_avx2
+#undef PRUN__MLS_avx512
+#undef PRUN__MLS_portable
+#undef PRUN__MOMENTUM
+#undef PRUN__MUL_avx2
+#undef PRUN__MUL_avx512
+#undef PRUN__MUL_portable
+#undef PRUN__NAN
+#undef PRUN__NOISE_CHUNK
+#undef PRUN__NORM
+#undef PRUN__NORMALIZE
+#undef PRUN__NORM_CHANNEL
 #undef PRUN__NO_ENTROPY
 #undef PRUN__OPEN_ROOM
 #undef PRUN__PAIRS_ROOM
+#undef PRUN__PIECES
+#undef PRUN__PREFETCH
+#undef PRUN__PRINTF
 #undef PRUN__PSI_ROOM
+#undef PRUN__RANDOM
+#undef PRUN__RESTRICT
+#undef PRUN__SEARCH
+#undef PRUN__SET_avx2
+#undef PRUN__SET_avx512
+#undef PRUN__SET_portable
+#undef PRUN__SHARP
 #undef PRUN__SIGN_ROOM
-#undef PRUN__STATISTIC_ROOM
-#undef PRUN__STREAM_BOOTSTRAP
-#undef PRUN__STREAM_FOLDS
-#undef PRUN__STREAM_PERMUTE
-#undef PRUN__WORDS
-#undef PRUN__GRADIENT_BATCH
-#undef PRUN__MOMENTUM
 #undef PRUN__SPARSE_DENSITY
+#undef PRUN__SPARSE_PIXELS
+#undef PRUN__SPARSE_STRIDED
+#undef PRUN__SPARSE_WINOGRAD
+#undef PRUN__SPECTRAL
+#undef PRUN__START
+#undef PRUN__STATISTIC_ROOM
+#undef PRUN__STORE_avx2
+#undef PRUN__STORE_avx512
+#undef PRUN__STORE_portable
+#undef PRUN__STREAM_AUGMENT
+#undef PRUN__STREAM_BOOTSTRAP
+#undef PRUN__STREAM_DROPOUT
+#undef PRUN__STREAM_FOLDS
+#undef PRUN__STREAM_MASK
+#undef PRUN__STREAM_MEASURE
+#undef PRUN__STREAM_ORDER
+#undef PRUN__STREAM_PERMUTE
+#undef PRUN__STREAM_PERTURB
+#undef PRUN__STREAM_PRUNE
+#undef PRUN__STREAM_RESTART
+#undef PRUN__STREAM_TRACE
+#undef PRUN__SUB_avx2
+#undef PRUN__SUB_avx512
+#undef PRUN__SUB_portable
+#undef PRUN__TILE_FINISH
+#undef PRUN__TILE_STEP
+#undef PRUN__TILE_ZERO
+#undef PRUN__TOP_avx2
+#undef PRUN__TOP_avx512
+#undef PRUN__TOP_portable
+#undef PRUN__TO_HALF
+#undef PRUN__TO_PIXEL
+#undef PRUN__TO_POINT
+#undef PRUN__TRY
+#undef PRUN__UNROLL
+#undef PRUN__V_avx2
+#undef PRUN__V_avx512
+#undef PRUN__V_portable
+#undef PRUN__WEIGHT_PIXELS
+#undef PRUN__WIDTH_avx2
+#undef PRUN__WIDTH_avx512
+#undef PRUN__WIDTH_portable
+#undef PRUN__WINDOW_BEST
+#undef PRUN__WINOGRAD_CHUNK
 #undef PRUN__WINOGRAD_TILES
-#undef PRUN__WINOGRAD_COLUMNS
-#undef PRUN__DEFINE_WINOGRAD
+#undef PRUN__WORDS
 
 #endif /* PRUNABILITY_IMPLEMENTATION_INCLUDED */
 #endif /* PRUNABILITY_IMPLEMENTATION */

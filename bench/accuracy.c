@@ -54,6 +54,8 @@ static double distance(const float *got, const double *want, int64_t count, int 
     for (i = 0; i < count; i++) {
         const double d = fabs((double)got[i] - want[i]), v = fabs(want[i]);
 
+        if (d != d)
+            return d;
         if (norms) {
             off += d * d;
             size += v * v;

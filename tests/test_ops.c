@@ -442,6 +442,24 @@ static void conv2d_zero_means_default(void)
     check_conv(&conv, 5);
 }
 
+/* Every padding that Winograd takes, at both strides, around images down to a pixel. */
+static void conv2d_winograd_borders(void)
+{
+    int k, i, stride, size;
+    for (k = 0; k < 81; k++)
+        for (stride = 1; stride <= 2; stride++)
+            for (size = 1; size <= 9; size += 4) {
+                prun_conv2d conv = square_conv(3, size + k % 3, 5, 3, stride, 0);
+                int rest = k;
+                conv.in_width = 9 - size + k % 2 + 1;
+                for (i = 0; i < 4; i++, rest /= 3) conv.padding[i] = rest % 3;
+                if (conv.in_height + conv.padding[0] + conv.padding[2] < 3 ||
+                    conv.in_width + conv.padding[1] + conv.padding[3] < 3)
+                    continue;
+                check_conv(&conv, 3);
+            }
+}
+
 /* Threads and hook */
 
 static void reversed(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
@@ -504,10 +522,15 @@ static void check_threads(const prun_conv2d *conv, int64_t n)
 static void conv2d_same_bits_for_every_thread_count(void)
 {
     prun_conv2d plain = square_conv(5, 9, 7, 3, 1, 1), strided = square_conv(3, 11, 4, 5, 2, 2);
-    prun_conv2d point = square_conv(17, 4, 13, 1, 1, 0);
-    int i;
+    prun_conv2d point = square_conv(17, 4, 13, 1, 1, 0), winograd = square_conv(40, 9, 100, 3, 1, 1);
+    int i, stride;
+    winograd.algorithm = PRUN_ALGORITHM_WINOGRAD;
     for (i = 0; i < ISAS; i++) {
         if (!use_isa(isas[i])) continue;
+        for (stride = 1; stride <= 2; stride++) {
+            winograd.stride[0] = winograd.stride[1] = stride;
+            check_threads(&winograd, 70);
+        }
         check_threads(&plain, 70);
         check_threads(&strided, 50);
         check_threads(&point, 33);
@@ -906,6 +929,7 @@ static const test_case cases[] = {
     TEST_CASE(conv2d_whole_image),
     TEST_CASE(conv2d_family_shapes),
     TEST_CASE(conv2d_zero_means_default),
+    TEST_CASE(conv2d_winograd_borders),
     TEST_CASE(conv2d_same_bits_for_every_thread_count),
     TEST_CASE(conv2d_lanes_are_independent),
     TEST_CASE(conv2d_output_shapes),
