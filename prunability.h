@@ -4152,7 +4152,7 @@ static void prun__conv_blocks(const prun__conv *c, int forward, int64_t blocks, 
    Winograd, and than Winograd at stride 2 (measured). */
 #define PRUN__SPARSE_DENSITY 0.45
 #define PRUN__SPARSE_WINOGRAD 0.15
-#define PRUN__SPARSE_STRIDED 0.33
+#define PRUN__SPARSE_STRIDED 0.27
 
 /* True when few enough weights are left and offsets fit their type. */
 static int prun__is_sparse(const prun__conv *c, const float *weight) {
