@@ -542,12 +542,24 @@ static void find_clusters(evaluation *e)
     free(order);
 }
 
+/* A column named seed is the seed, unless it was given another role. */
+static void find_seed(evaluation *e)
+{
+    settings *s = &e->set;
+
+    if (*s->seed_column == '\0' && prun_table_find(&e->table, "seed") >= 0 &&
+        !listed(s->hyper, ',', "seed") && !listed(s->measures, ',', "seed") &&
+        !listed(s->ignore, ',', "seed"))
+        s->seed_column = "seed";
+}
+
 static int read_table(evaluation *e)
 {
     int status;
 
     if (prun_table_read_csv(&e->context, e->path, &e->table) != PRUN_OK)
         return bad_table(e);
+    find_seed(e);
     if (e->set.skip_missing)
         skip_missing(e);
     if (e->table.rows < 2) {
@@ -1385,18 +1397,20 @@ static int svg_scatter(const evaluation *e, const measure *m, double *values)
     return ex_plots_write(e->set.svg, name, &plot, 1, 1, 720, 460);
 }
 
-/* A bar with its standard error; v in -1 .. 1. */
+/* A bar with its standard error, v in -1 .. 1; the error too ends there, where the panel does. */
 static void svg_bar(FILE *file, double x, double width, double middle, double height, double v,
                     double error, const char *colour)
 {
     const double top = middle - height * v;
+    const double high = height * (v + error < 1 ? v + error : 1);
+    const double low = height * (v - error > -1 ? v - error : -1);
 
     fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n", x,
             v > 0 ? top : middle, width, fabs(height * v), colour);
     fprintf(file, "<path d=\"M%.1f %.1fV%.1fM%.1f %.1fh6m-6 %.1fh6\" stroke=\"#222\" "
                   "fill=\"none\"/>\n",
-            x + width / 2, top - height * error, top + height * error, x + width / 2 - 3,
-            top - height * error, 2 * height * error);
+            x + width / 2, middle - high, middle - low, x + width / 2 - 3, middle - high,
+            high - low);
 }
 
 /* One panel per measure: a bar per hyperparameter, and Psi. */
@@ -1478,7 +1492,7 @@ static int parse(int argc, char **argv, settings *set)
 {
     const ex_option options[] = {
         {"hyper", EX_TEXT, &set->hyper, NULL, 0, 0, "columns that were varied: a,b,c"},
-        {"seed-column", EX_TEXT, &set->seed_column, NULL, 0, 0, "column of the random seed"},
+        {"seed-column", EX_TEXT, &set->seed_column, NULL, 0, 0, "column of the random seed [seed, if there is one]"},
         {"seeds", EX_CHOICE, &set->seeds, "fixed", 0, 0,
          "granulated tau: within equal seed, all together, of means"},
         {"target", EX_TEXT, &set->target, "gap", 0, 0,
