@@ -2331,27 +2331,34 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
         if (accumulate) d[j] = PRUN__ADD_##T(d[j], PRUN__LOAD_##T(pixel)); \
         PRUN__STORE_##T(pixel, PRUN__MAX_##T(low, d[j])); \
     }
+/* BIAS: what is added between reading and the first axis. */
+#define PRUN__BOTH_AXES(READ, BIAS, AXIS, WRITE, FROM, TO, T) \
+    for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
+        PRUN__UNROLL for (i = 0; i < from; i++) { \
+            PRUN__EACH##FROM(READ, T) \
+            BIAS(T) \
+            prun__##AXIS##_##T(d); \
+            PRUN__EACH##TO(PRUN__TO_HALF, T) \
+        } \
+        PRUN__UNROLL for (i = 0; i < to; i++) { \
+            PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
+            prun__##AXIS##_##T(d); \
+            PRUN__EACH##TO(WRITE, T) \
+        } \
+    }
+#define PRUN__NO_BIAS(T)
+/* The point (1, 1) goes to every output as it is, so the bias may be added there; not so in phases,
+   which have none. */
+#define PRUN__ADD_BIAS(T) \
+    if (i == 1 && bias) d[1] = PRUN__ADD_##T(d[1], PRUN__SET_##T(bias[at / PRUN_LANES]));
 #define PRUN__DEFINE_WINOGRAD_IN(NAME, AXIS, FROM, TO, T, TARGET) \
     TARGET static void prun__##NAME##_##T(const float *const *x, int64_t channels, float *v, \
                                           int64_t stride) { \
         enum { from = FROM, to = TO }; \
         PRUN__V_##T half[FROM * TO], d[TO]; \
         int64_t at, i; \
-        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
-            PRUN__UNROLL for (i = 0; i < from; i++) { \
-                PRUN__EACH##FROM(PRUN__FROM_PIXEL, T) \
-                prun__##AXIS##_##T(d); \
-                PRUN__EACH##TO(PRUN__TO_HALF, T) \
-            } \
-            PRUN__UNROLL for (i = 0; i < to; i++) { \
-                PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
-                prun__##AXIS##_##T(d); \
-                PRUN__EACH##TO(PRUN__TO_POINT, T) \
-            } \
-        } \
+        PRUN__BOTH_AXES(PRUN__FROM_PIXEL, PRUN__NO_BIAS, AXIS, PRUN__TO_POINT, FROM, TO, T) \
     }
-/* The point (1, 1) goes to every output as it is, so the bias may be added there; not so in phases,
-   which have none. */
 #define PRUN__DEFINE_WINOGRAD_OUT(NAME, AXIS, FROM, TO, T, TARGET) \
     TARGET static void prun__##NAME##_##T(const float *m, int64_t stride, int64_t channels, \
                                           const float *bias, int relu, int accumulate, \
@@ -2360,20 +2367,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
         const PRUN__V_##T low = PRUN__SET_##T(relu ? 0.0f : -(float)HUGE_VAL); \
         PRUN__V_##T half[FROM * TO], d[FROM]; \
         int64_t at, i; \
-        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
-            PRUN__UNROLL for (i = 0; i < from; i++) { \
-                PRUN__EACH##FROM(PRUN__FROM_POINT, T) \
-                if (i == 1 && bias) \
-                    d[1] = PRUN__ADD_##T(d[1], PRUN__SET_##T(bias[at / PRUN_LANES])); \
-                prun__##AXIS##_##T(d); \
-                PRUN__EACH##TO(PRUN__TO_HALF, T) \
-            } \
-            PRUN__UNROLL for (i = 0; i < to; i++) { \
-                PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
-                prun__##AXIS##_##T(d); \
-                PRUN__EACH##TO(PRUN__TO_PIXEL, T) \
-            } \
-        } \
+        PRUN__BOTH_AXES(PRUN__FROM_POINT, PRUN__ADD_BIAS, AXIS, PRUN__TO_PIXEL, FROM, TO, T) \
     }
 #define PRUN__DEFINE_WINOGRAD(T, TARGET) \
     PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
@@ -3934,9 +3928,9 @@ static int64_t prun__winograd_sums(const prun__conv *c) {
 /* As many groups as give each eight tiles on average: the lanes of all sums are added up once per
    group. */
 static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
-    const int64_t tiles = (c->out_height + 3) / 4 * ((c->out_width + 3) / 4);
+    const int64_t tiles = blocks * prun__tiling_of(c, 1).count;
     return PRUN__MAX(1, PRUN__MIN(prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks),
-                                  blocks * tiles / 8));
+                                  tiles / 8));
 }
 
 /* Tiles at a time: here adding up the lanes is what costs for too few of them, so more of the
@@ -14245,6 +14239,9 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__ALL8
 #undef PRUN__AVX2
 #undef PRUN__AVX512
+#undef PRUN__ADD_BIAS
+#undef PRUN__BOTH_AXES
+#undef PRUN__NO_BIAS
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
 #undef PRUN__CURVED

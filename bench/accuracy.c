@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 {
     settings set;
     ex_csv csv;
-    int status, closed;
+    int status;
     const ex_option options[] = {
         {"filter", EX_TEXT, &set.filter, "", 0, 0, "networks with this in their name; =NAME: one"},
         {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels: avx512, avx2 or portable; empty: the best"},
@@ -187,7 +187,5 @@ int main(int argc, char **argv)
                             BENCH_MACHINE_NAMES, &csv);
     if (status != 0)
         return status;
-    status = run(&set, &csv);
-    closed = csv.file != NULL ? ex_csv_close(&csv) : 0;
-    return status != 0 ? status : closed;
+    return bench_close_csv(run(&set, &csv), &csv);
 }

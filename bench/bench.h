@@ -213,4 +213,12 @@ static inline int bench_open_csv(const char *path, const char *names, ex_csv *cs
     return 0;
 }
 
+/* Closes it, if there is one. Returns the exit status: the program's, or that of the file. */
+static inline int bench_close_csv(int status, ex_csv *csv)
+{
+    const int closed = csv->file != NULL ? ex_csv_close(csv) : 0;
+
+    return status != 0 ? status : closed;
+}
+
 #endif /* BENCH_H_INCLUDED */

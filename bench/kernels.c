@@ -751,7 +751,7 @@ int main(int argc, char **argv)
 {
     settings set;
     ex_csv csv;
-    int status, closed;
+    int status;
     const ex_option options[] = {
         {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels: avx2 or portable; empty: the best"},
         {"threads", EX_INT, &set.threads, "1", 1, 1024, "threads"},
@@ -774,16 +774,11 @@ int main(int argc, char **argv)
         return status;
     if (!bench_can_thread(set.threads))
         return EX_USAGE;
-    memset(&csv, 0, sizeof csv);
-    if (*set.csv != '\0') {
-        status = ex_csv_open(&csv, set.csv, 0);
-        if (status != 0)
-            return status;
-        ex_csv_names(&csv, "layer,pass,threads,batch,peak,direct,direct_percent_of_peak,"
-                           "direct_with_border,winograd,plain_c,default," BENCH_MACHINE_NAMES);
-        ex_csv_end_line(&csv);
-    }
-    status = run(&set, &csv);
-    closed = csv.file != NULL ? ex_csv_close(&csv) : 0;
-    return status != 0 ? status : closed;
+    status = bench_open_csv(set.csv,
+                            "layer,pass,threads,batch,peak,direct,direct_percent_of_peak,"
+                            "direct_with_border,winograd,plain_c,default," BENCH_MACHINE_NAMES,
+                            &csv);
+    if (status != 0)
+        return status;
+    return bench_close_csv(run(&set, &csv), &csv);
 }

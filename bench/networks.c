@@ -324,7 +324,7 @@ int main(int argc, char **argv)
 {
     settings set;
     ex_csv csv;
-    int status, closed;
+    int status;
     const ex_option options[] = {
         {"threads", EX_INT_LIST, &set.threads, "1,2", 1, 1024, "threads, one table row each"},
         {"filter", EX_TEXT, &set.filter, "", 0, 0, "cases with this in their name; =NAME: one"},
@@ -353,7 +353,5 @@ int main(int argc, char **argv)
     status = bench_open_csv(set.csv, csv_names, &csv);
     if (status != 0)
         return status;
-    status = run(&set, &csv);
-    closed = csv.file != NULL ? ex_csv_close(&csv) : 0;
-    return status != 0 ? status : closed;
+    return bench_close_csv(run(&set, &csv), &csv);
 }

@@ -345,7 +345,7 @@ int main(int argc, char **argv)
     settings set;
     bench b;
     ex_csv csv;
-    int status, closed;
+    int status;
     const ex_option options[] = {
         {"width", EX_INT, &set.width, "16", 1, 4096, "k of the CNN"},
         {"epochs", EX_INT, &set.epochs, "8", 1, 100000, "epochs of training"},
@@ -379,7 +379,5 @@ int main(int argc, char **argv)
     status = bench_open_csv(set.csv, csv_names, &csv);
     if (status != 0)
         return status;
-    status = run(&b, argv[0], &csv);
-    closed = csv.file != NULL ? ex_csv_close(&csv) : 0;
-    return status != 0 ? status : closed;
+    return bench_close_csv(run(&b, argv[0], &csv), &csv);
 }

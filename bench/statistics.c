@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     settings set;
     bench b;
     ex_csv csv;
-    int status, closed, a;
+    int status, a;
     const ex_option options[] = {
         {"pairs", EX_INT, &set.pairs, "1000000", LARGE, 1e8, "of Kendall's tau"},
         {"reps", EX_INT, &set.reps, "3", 1, 1000, "calls that are timed, at least"},
@@ -187,12 +187,11 @@ int main(int argc, char **argv)
         return status;
     bench_print_machine();
     make_data(&b);
-    status = run(&b, &set, &csv);
-    closed = csv.file != NULL ? ex_csv_close(&csv) : 0;
+    status = bench_close_csv(run(&b, &set, &csv), &csv);
     for (a = 0; a < AXES; a++)
         free(b.axis[a]);
     free(b.x);
     free(b.y);
     free(b.coarse);
-    return status != 0 ? status : closed;
+    return status;
 }

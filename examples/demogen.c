@@ -1133,7 +1133,7 @@ static int draw_scatter(const evaluation *e, const line *l)
     plot.y_label = "generalization gap (test - train error)";
     plot.series = series;
     plot.count = count;
-    status = ex_plots_write(e->s->set.study.out, file, &plot, 1, 1, 720, 460);
+    status = ex_plots_write(e->s->set.study.out, file, NULL, NULL, &plot, 1, 1, 720, 460);
     free(x);
     return status;
 }

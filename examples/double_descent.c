@@ -765,24 +765,15 @@ static void describe(const results *r, ex_text *first, ex_text *second)
 static int draw(const results *r, const char *name, const ex_plot *plots, int count, int across,
                 double width, double height)
 {
-    const double head = 48;
-    const int rows = (count + across - 1) / across;
-    ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
-    FILE *file = ex_svg_open(r->s->set.common.out, name, width * across, head + height * rows,
-                             &path);
-    int i, status = EX_FAILED;
+    const char *out = r->s->set.common.out;
+    ex_text first = {NULL, 0, 0}, second = {NULL, 0, 0};
+    int status;
 
     describe(r, &first, &second);
-    if (file != NULL) {
-        ex_svg_text(file, 18, 22, "font-size=\"14\"", first.data);
-        ex_svg_text(file, 18, 42, "font-size=\"12\" fill=\"#555\"", second.data);
-        for (i = 0; i < count; i++)
-            ex_plot_draw(file, &plots[i], width * (i % across), head + height * (i / across),
-                         width, height);
-        status = ex_svg_close(file, path.data);
-        printf("%s\n", path.data);
-    }
-    ex_text_free(&path);
+    status = ex_plots_write(out, name, first.data, second.data, plots, count, across, width,
+                            height);
+    if (status == 0)
+        printf("%s/%s.svg\n", out, name);
     ex_text_free(&first);
     ex_text_free(&second);
     return status;

@@ -1394,7 +1394,7 @@ static int svg_scatter(const evaluation *e, const measure *m, double *values)
     plot.y_label = e->target_text;
     plot.series = series;
     plot.count = count > 0 ? count : 1;
-    return ex_plots_write(e->set.svg, name, &plot, 1, 1, 720, 460);
+    return ex_plots_write(e->set.svg, name, NULL, NULL, &plot, 1, 1, 720, 460);
 }
 
 /* A bar with its standard error, v in -1 .. 1; the error too ends there, where the panel does. */
@@ -1492,7 +1492,8 @@ static int parse(int argc, char **argv, settings *set)
 {
     const ex_option options[] = {
         {"hyper", EX_TEXT, &set->hyper, NULL, 0, 0, "columns that were varied: a,b,c"},
-        {"seed-column", EX_TEXT, &set->seed_column, NULL, 0, 0, "column of the random seed [seed, if there is one]"},
+        {"seed-column", EX_TEXT, &set->seed_column, NULL, 0, 0,
+         "column of the random seed [seed, if there is one]"},
         {"seeds", EX_CHOICE, &set->seeds, "fixed", 0, 0,
          "granulated tau: within equal seed, all together, of means"},
         {"target", EX_TEXT, &set->target, "gap", 0, 0,

@@ -1189,19 +1189,33 @@ static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, do
     ex__svg_legend(file, plot, left + width - legend, top + 50);
 }
 
-/* A figure of plots below and beside one another, `across` in a row. */
-static inline int ex_plots_write(const char *directory, const char *name, const ex_plot *plots,
-                                 int count, int across, double width, double height)
+/* Two lines above the plots of a figure, which begin EX_SVG_HEAD below the top then. */
+#define EX_SVG_HEAD 48.0
+
+static inline void ex_svg_head(FILE *file, const char *first, const char *second)
 {
+    ex_svg_text(file, 18, 22, "font-size=\"14\"", first);
+    ex_svg_text(file, 18, 42, "font-size=\"12\" fill=\"#555\"", second);
+}
+
+/* A figure of plots below and beside one another, `across` in a row, under the lines of a head
+   (both NULL: none). */
+static inline int ex_plots_write(const char *directory, const char *name, const char *first,
+                                 const char *second, const ex_plot *plots, int count, int across,
+                                 double width, double height)
+{
+    const double head = first != NULL ? EX_SVG_HEAD : 0;
     const int rows = (count + across - 1) / across;
     ex_text path = {NULL, 0, 0};
-    FILE *file = ex_svg_open(directory, name, width * across, height * rows, &path);
+    FILE *file = ex_svg_open(directory, name, width * across, head + height * rows, &path);
     int i, status = EX_FAILED;
 
     if (file != NULL) {
+        if (first != NULL)
+            ex_svg_head(file, first, second);
         for (i = 0; i < count; i++)
-            ex_plot_draw(file, &plots[i], width * (i % across), height * (i / across), width,
-                         height);
+            ex_plot_draw(file, &plots[i], width * (i % across), head + height * (i / across),
+                         width, height);
         status = ex_svg_close(file, path.data);
     }
     ex_text_free(&path);

@@ -598,7 +598,7 @@ static ex_plot panel(const results *r, const group *g, int set, ex_series series
 /* Figure 2 (ResNet18) or 5 (CNN): a row of two panels per width. */
 static int draw(const results *r, int arch)
 {
-    const double head = 48, width = 430, height = 320, legend = 260;
+    const double width = 430, height = 320, legend = 260;
     ex_series series[METHODS];
     ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
     FILE *file;
@@ -610,13 +610,12 @@ static int draw(const results *r, int arch)
     if (rows == 0)
         return 0;
     file = ex_svg_open(r->s->set.common.out, arch == EX_CNN ? "figure5" : "figure2",
-                       2 * width + legend, head + height * rows, &path);
+                       2 * width + legend, EX_SVG_HEAD + height * rows, &path);
     describe(r, &first, &second);
     if (file != NULL) {
-        ex_svg_text(file, 18, 22, "font-size=\"14\"", first.data);
-        ex_svg_text(file, 18, 42, "font-size=\"12\" fill=\"#555\"", second.data);
+        ex_svg_head(file, first.data, second.data);
         for (g = 0, rows = 0; g < r->count; g++) {
-            const double top = head + height * rows;
+            const double top = EX_SVG_HEAD + height * rows;
             ex_plot plot;
 
             if (r->groups[g].arch != arch)

@@ -103,6 +103,7 @@ typedef struct material {
     uint8_t pixels[IMAGES * PIXELS];
     int32_t labels[IMAGES];
     prun_net *net;
+    prun_net_data data; /* what the objective reads */
     float *weights; /* all tensors of the net as they were when the failure was armed */
 } material;
 
@@ -327,16 +328,21 @@ static prun_status op_trainer(material *m)
     return status;
 }
 
+/* The net on its images; lives as long as the material. */
+static prun_status objective_of(material *m, prun_objective *objective)
+{
+    m->data.net = m->net;
+    m->data.images = &m->images;
+    return prun_net_objective(&m->data, objective);
+}
+
 static prun_status search(material *m, prun_prune_method method)
 {
-    prun_net_data data;
     prun_objective objective;
     prun_prune_options options;
     prun_prunability result;
     prun_status status;
-    data.net = m->net;
-    data.images = &m->images;
-    status = prun_net_objective(&data, &objective);
+    status = objective_of(m, &objective);
     if (status != PRUN_OK) return status;
     memset(&options, 0, sizeof options);
     options.method = method;
@@ -357,14 +363,11 @@ static prun_status op_search_random(material *m)
 
 static prun_status op_curve(material *m)
 {
-    prun_net_data data;
     prun_objective objective;
     prun_prune_options options;
     double losses[6], errors[6];
     prun_status status;
-    data.net = m->net;
-    data.images = &m->images;
-    status = prun_net_objective(&data, &objective);
+    status = objective_of(m, &objective);
     if (status != PRUN_OK) return status;
     memset(&options, 0, sizeof options);
     options.grid = 5;
@@ -376,16 +379,13 @@ static prun_status op_curve(material *m)
 static prun_status perturb(material *m, int which)
 {
     static const double radii[2] = {.01, .1};
-    prun_net_data data;
     prun_objective objective;
     prun_perturb_options options;
     prun_prune_options prune;
     prun_radius radius;
     double losses[32], errors[32];
     prun_status status;
-    data.net = m->net;
-    data.images = &m->images;
-    status = prun_net_objective(&data, &objective);
+    status = objective_of(m, &objective);
     if (status != PRUN_OK) return status;
     memset(&options, 0, sizeof options);
     memset(&prune, 0, sizeof prune);
@@ -434,13 +434,10 @@ static prun_status op_path_norm(material *m)
 
 static prun_status op_gradient_noise(material *m)
 {
-    prun_net_data data;
     prun_objective objective;
     double variance;
     prun_status status;
-    data.net = m->net;
-    data.images = &m->images;
-    status = prun_net_objective(&data, &objective);
+    status = objective_of(m, &objective);
     if (status != PRUN_OK) return status;
     return prun_gradient_noise(&objective, 8, 2, 1, &variance, NULL);
 }
@@ -449,16 +446,13 @@ static prun_status op_gradient_noise(material *m)
 static prun_status op_curvature(material *m)
 {
     static const char *const names[] = {"effective_dimensionality_slq", "hessian_trace"};
-    prun_net_data data;
     prun_objective objective;
     prun_measure_options options;
     prun_measurement measurement;
     prun_measure_result result;
     prun_status status;
     int i;
-    data.net = m->net;
-    data.images = &m->images;
-    status = prun_net_objective(&data, &objective);
+    status = objective_of(m, &objective);
     memset(&options, 0, sizeof options);
     options.hessian_samples = 5;
     options.hessian_steps = 4;
