@@ -198,13 +198,14 @@ extern "C" {
     X(PRUN_ERR_UNSUPPORTED, -14, "not supported") \
     X(PRUN_ERR_NONFINITE, -15, "value is not finite") \
     X(PRUN_ERR_CALLBACK, -16, "callback failed") \
-    X(PRUN_CANCELLED, -17, "cancelled by callback")
+    X(PRUN_CANCELLED, -17, "cancelled by callback") \
+    X(PRUN_ERR_CONVERGENCE, -18, "iteration did not converge")
 
 typedef enum prun_status {
 #define PRUN__ENUM(name, value, text) name = value,
     PRUN_STATUS_LIST(PRUN__ENUM)
 #undef PRUN__ENUM
-    PRUN__STATUS_LAST = -18
+    PRUN__STATUS_LAST = -19
 } prun_status;
 
 /* Constant text for a status; never NULL, also for unknown values. */
