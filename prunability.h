@@ -1912,6 +1912,12 @@ typedef struct prun__norm_job {
     int relu, add;    /* add: to dx, instead of setting it */
 } prun__norm_job;
 
+/* How the result of a convolution is finished. */
+typedef struct prun__finish {
+    const float *bias; /* per output channel, or NULL */
+    int32_t relu, accumulate;
+} prun__finish;
+
 typedef struct prun__kernels {
     const char *name;
     int32_t wide;       /* channels of the widest panel; see prun__cut_channels */
@@ -1921,12 +1927,17 @@ typedef struct prun__kernels {
     void (*sparse)(const prun__sparse_job *job);
     /* Winograd transforms of `channels` consecutive vectors, by stride - 1. in: 6 x 6 or 9 x 9
        pixels of a tile to as many rows v, `stride` floats apart; out: rows m to the 4 x 4 pixels y
-       of a tile, third: to the 8 x 8 of the input gradient at stride 2. */
+       of a tile, third: to the 8 x 8 of the input gradient at stride 2. least: NULL, or out: each
+       channel's smallest absolute result before bias, per lane. */
     void (*winograd_in[2])(const float *const *x, int64_t channels, float *v, int64_t stride);
-    void (*winograd_out[3])(const float *m, int64_t stride, int64_t channels, const float *bias,
-                            int relu, int accumulate, float *const *y);
+    void (*winograd_out[3])(const float *m, int64_t stride, int64_t channels,
+                            const prun__finish *finish, float *least, float *const *y);
     /* The transpose of winograd_out's transform: 4 x 4 pixels y of a tile to the rows d. */
     void (*winograd_dy[2])(const float *const *y, int64_t channels, float *d, int64_t stride);
+    /* `found` with the bits of all lanes that are not zero in one of `count` vectors. */
+    uint32_t (*nonzero)(const float *x, int64_t count, uint32_t found);
+    /* Largest absolute value of each lane in `count` vectors. */
+    void (*largest)(const float *x, int64_t count, float *top);
     /* In double, per channel: sums of a and of a times b over pixels and live lanes. out: pairs. */
     void (*sums)(const float *a, const float *b, int64_t pixels, int64_t channels, int64_t live,
                  double *out);
@@ -1970,6 +1981,19 @@ static inline prun__f4 prun__f4_top(prun__f4 a, prun__f4 b) {
 static inline prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
     const prun__i4 mask = (prun__i4)(a > b);
     return (prun__f4)((mask & (prun__i4)a) | (~mask & (prun__i4)b));
+}
+static inline prun__f4 prun__f4_min(prun__f4 a, prun__f4 b) {
+    const prun__i4 mask = (prun__i4)(a < b);
+    return (prun__f4)((mask & (prun__i4)a) | (~mask & (prun__i4)b));
+}
+static inline prun__f4 prun__f4_abs(prun__f4 a) {
+    const prun__i4 size = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX};
+    return (prun__f4)((prun__i4)a & size);
+}
+/* Bit i: a[i] is not zero. */
+static inline uint32_t prun__f4_nonzero(prun__f4 a) {
+    return (uint32_t)((a[0] != 0.0f) | (a[1] != 0.0f) << 1 | (a[2] != 0.0f) << 2 |
+                      (a[3] != 0.0f) << 3);
 }
 #else
 typedef struct prun__f4 { float v[4]; } prun__f4;
@@ -2024,6 +2048,21 @@ static prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
     for (i = 0; i < 4; i++) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
     return a;
 }
+static prun__f4 prun__f4_min(prun__f4 a, prun__f4 b) {
+    int i;
+    for (i = 0; i < 4; i++) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+    return a;
+}
+static prun__f4 prun__f4_abs(prun__f4 a) {
+    int i;
+    for (i = 0; i < 4; i++) a.v[i] = fabsf(a.v[i]);
+    return a;
+}
+static uint32_t prun__f4_nonzero(prun__f4 a) {
+    uint32_t i, bits = 0;
+    for (i = 0; i < 4; i++) bits |= (uint32_t)(a.v[i] != 0.0f) << i;
+    return bits;
+}
 #endif
 
 /* a b + c and c - a b, rounded twice. */
@@ -2046,10 +2085,13 @@ static inline prun__f4 prun__f4_mls(prun__f4 a, prun__f4 b, prun__f4 c) {
 #define PRUN__MLA_portable prun__f4_mla
 #define PRUN__MLS_portable prun__f4_mls
 #define PRUN__MAX_portable prun__f4_max
+#define PRUN__MIN_portable prun__f4_min
+#define PRUN__ABS_portable prun__f4_abs
 #define PRUN__TOP_portable prun__f4_top
 #define PRUN__IF_GT_portable prun__f4_if_gt
 #define PRUN__IF_EQ_portable prun__f4_if_eq
 #define PRUN__IF_NE_portable prun__f4_if_ne
+#define PRUN__NONZERO_portable prun__f4_nonzero
 
 /* Start value of output channel i: what is there, or the bias. */
 static void prun__panel_start(const prun__panel *p, const float *y, int32_t i, float *lanes) {
@@ -2313,6 +2355,8 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
         y[3] = PRUN__MLA_##T(two, d, c); \
     }
 
+#define PRUN__ALL_LANES 0xffffu
+
 /* A transform in both axes, rows first, of `from` x `from` pixels or points to `to` x `to` of them.
    Unrolled, so that the halves between stay in registers as far as there are any. Pixels are often
    a multiple of 4 KB apart, where the first-level cache holds only eight of them and the hardware
@@ -2329,46 +2373,57 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 #define PRUN__TO_POINT(T, j) PRUN__STORE_##T(v + (to * j + i) * stride + at, d[j]);
 #define PRUN__TO_PIXEL(T, j) { \
         float *pixel = y[to * j + i] + at; \
+        if (least) { \
+            closest = PRUN__MIN_##T(closest, PRUN__ABS_##T(d[j])); \
+            d[j] = PRUN__ADD_##T(d[j], late); \
+        } \
         if (accumulate) d[j] = PRUN__ADD_##T(d[j], PRUN__LOAD_##T(pixel)); \
         PRUN__STORE_##T(pixel, PRUN__MAX_##T(low, d[j])); \
     }
 /* BIAS: what is added between reading and the first axis. */
 #define PRUN__BOTH_AXES(READ, BIAS, AXIS, WRITE, FROM, TO, T) \
-    for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
-        PRUN__UNROLL for (i = 0; i < from; i++) { \
-            PRUN__EACH##FROM(READ, T) \
-            BIAS(T) \
-            prun__##AXIS##_##T(d); \
-            PRUN__EACH##TO(PRUN__TO_HALF, T) \
-        } \
-        PRUN__UNROLL for (i = 0; i < to; i++) { \
-            PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
-            prun__##AXIS##_##T(d); \
-            PRUN__EACH##TO(WRITE, T) \
-        } \
+    PRUN__UNROLL for (i = 0; i < from; i++) { \
+        PRUN__EACH##FROM(READ, T) \
+        BIAS(T) \
+        prun__##AXIS##_##T(d); \
+        PRUN__EACH##TO(PRUN__TO_HALF, T) \
+    } \
+    PRUN__UNROLL for (i = 0; i < to; i++) { \
+        PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
+        prun__##AXIS##_##T(d); \
+        PRUN__EACH##TO(WRITE, T) \
     }
 #define PRUN__NO_BIAS(T)
 /* The point (1, 1) goes to every output as it is, so the bias may be added there; not so in phases,
-   which have none. */
+   which have none, nor where the results are judged without it. */
 #define PRUN__ADD_BIAS(T) \
-    if (i == 1 && bias) d[1] = PRUN__ADD_##T(d[1], PRUN__SET_##T(bias[at / PRUN_LANES]));
+    if (i == 1 && bias && !least) d[1] = PRUN__ADD_##T(d[1], PRUN__SET_##T(bias[at / PRUN_LANES]));
 #define PRUN__DEFINE_WINOGRAD_IN(NAME, AXIS, FROM, TO, T, TARGET) \
     TARGET static void prun__##NAME##_##T(const float *const *x, int64_t channels, float *v, \
                                           int64_t stride) { \
         enum { from = FROM, to = TO }; \
         PRUN__V_##T half[FROM * TO], d[TO]; \
         int64_t at, i; \
-        PRUN__BOTH_AXES(PRUN__FROM_PIXEL, PRUN__NO_BIAS, AXIS, PRUN__TO_POINT, FROM, TO, T) \
+        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
+            PRUN__BOTH_AXES(PRUN__FROM_PIXEL, PRUN__NO_BIAS, AXIS, PRUN__TO_POINT, FROM, TO, T) \
+        } \
     }
 #define PRUN__DEFINE_WINOGRAD_OUT(NAME, AXIS, FROM, TO, T, TARGET) \
     TARGET static void prun__##NAME##_##T(const float *m, int64_t stride, int64_t channels, \
-                                          const float *bias, int relu, int accumulate, \
+                                          const prun__finish *finish, float *least, \
                                           float *const *y) { \
         enum { from = FROM, to = TO }; \
-        const PRUN__V_##T low = PRUN__SET_##T(relu ? 0.0f : -(float)HUGE_VAL); \
+        const float *bias = finish->bias; \
+        const int accumulate = finish->accumulate; \
+        const PRUN__V_##T low = PRUN__SET_##T(finish->relu ? 0.0f : -(float)HUGE_VAL); \
         PRUN__V_##T half[FROM * TO], d[FROM]; \
         int64_t at, i; \
-        PRUN__BOTH_AXES(PRUN__FROM_POINT, PRUN__ADD_BIAS, AXIS, PRUN__TO_PIXEL, FROM, TO, T) \
+        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
+            const PRUN__V_##T late = PRUN__SET_##T(bias && least ? bias[at / PRUN_LANES] : 0.0f); \
+            PRUN__V_##T closest = PRUN__SET_##T((float)HUGE_VAL); \
+            PRUN__BOTH_AXES(PRUN__FROM_POINT, PRUN__ADD_BIAS, AXIS, PRUN__TO_PIXEL, FROM, TO, T) \
+            if (least) PRUN__STORE_##T(least + at, closest); \
+        } \
     }
 #define PRUN__DEFINE_WINOGRAD(T, TARGET) \
     PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
@@ -2378,7 +2433,25 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     PRUN__DEFINE_WINOGRAD_IN(winograd_dy9, t9, 4, 9, T, TARGET) \
     PRUN__DEFINE_WINOGRAD_OUT(winograd_out6, a6, 6, 4, T, TARGET) \
     PRUN__DEFINE_WINOGRAD_OUT(winograd_out9, a9, 9, 4, T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_OUT(winograd_phases, phases, 9, 8, T, TARGET)
+    PRUN__DEFINE_WINOGRAD_OUT(winograd_phases, phases, 9, 8, T, TARGET) \
+    TARGET static uint32_t prun__nonzero_##T(const float *x, int64_t count, uint32_t found) { \
+        const float *end = x + count * PRUN_LANES; \
+        int l; \
+        for (; x < end && found != PRUN__ALL_LANES; x += PRUN_LANES) \
+            for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) \
+                found |= PRUN__NONZERO_##T(PRUN__LOAD_##T(x + l)) << l; \
+        return found; \
+    } \
+    TARGET static void prun__largest_##T(const float *x, int64_t count, float *top) { \
+        const float *end = x + count * PRUN_LANES, *at; \
+        int l; \
+        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
+            PRUN__V_##T most = PRUN__SET_##T(0.0f); \
+            for (at = x + l; at < end; at += PRUN_LANES) \
+                most = PRUN__MAX_##T(PRUN__ABS_##T(PRUN__LOAD_##T(at)), most); \
+            PRUN__STORE_##T(top + l, most); \
+        } \
+    }
 
 /* Batch norm with ReLU and pooling. Subtracting the mean first keeps the digits when it is large
    against the deviation. Backward recomputes the same values: same operations, same bits. */
@@ -2530,6 +2603,7 @@ static const prun__kernels prun__kernels_portable = {
     prun__sparse_portable, {prun__winograd_in6_portable, prun__winograd_in9_portable},
     {prun__winograd_out6_portable, prun__winograd_out9_portable, prun__winograd_phases_portable},
     {prun__winograd_dy6_portable, prun__winograd_dy9_portable},
+    prun__nonzero_portable, prun__largest_portable,
     prun__sums_portable, prun__norm_portable, prun__norm_mask_portable,
     prun__norm_apply_portable, prun__norm_tangent_portable};
 #if PRUN__X86
@@ -2618,12 +2692,16 @@ PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) {
 #define PRUN__MLA_avx2 _mm256_fmadd_ps
 #define PRUN__MLS_avx2 _mm256_fnmadd_ps
 #define PRUN__MAX_avx2 _mm256_max_ps
+#define PRUN__MIN_avx2 _mm256_min_ps
+#define PRUN__ABS_avx2(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
 #define PRUN__TOP_avx2(a, b) \
     _mm256_blendv_ps(b, a, _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), \
                                         _mm256_cmp_ps(a, a, _CMP_UNORD_Q)))
 #define PRUN__IF_GT_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), v)
 #define PRUN__IF_EQ_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), v)
 #define PRUN__IF_NE_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), v)
+#define PRUN__NONZERO_avx2(a) \
+    (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ))
 
 PRUN__AVX2 static inline void prun__add_rows_avx2(__m256 a, __m256 b, __m256 c, float *sum) {
     const __m256 zero = _mm256_setzero_ps();
@@ -2707,6 +2785,7 @@ static const prun__kernels prun__kernels_avx2 = {
     prun__sparse_avx2, {prun__winograd_in6_avx2, prun__winograd_in9_avx2},
     {prun__winograd_out6_avx2, prun__winograd_out9_avx2, prun__winograd_phases_avx2},
     {prun__winograd_dy6_avx2, prun__winograd_dy9_avx2},
+    prun__nonzero_avx2, prun__largest_avx2,
     prun__sums_avx2, prun__norm_avx2, prun__norm_mask_avx2, prun__norm_apply_avx2,
     prun__norm_tangent_avx2};
 
@@ -2731,6 +2810,8 @@ static const prun__kernels prun__kernels_avx2 = {
 #define PRUN__MLA_avx512 _mm512_fmadd_ps
 #define PRUN__MLS_avx512 _mm512_fnmadd_ps
 #define PRUN__MAX_avx512(a, b) _mm512_maskz_max_ps(PRUN__ALL16, a, b)
+#define PRUN__MIN_avx512(a, b) _mm512_maskz_min_ps(PRUN__ALL16, a, b)
+#define PRUN__ABS_avx512 _mm512_abs_ps
 #define PRUN__TOP_avx512(a, b) \
     _mm512_mask_mov_ps(b, (__mmask16)(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) | \
                                       _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q)), a)
@@ -2740,6 +2821,8 @@ static const prun__kernels prun__kernels_avx2 = {
     _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), v)
 #define PRUN__IF_NE_avx512(a, b, v) \
     _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), v)
+#define PRUN__NONZERO_avx512(a) \
+    (uint32_t)_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ)
 
 #define PRUN__EACH12(X, T) PRUN__EACH8(X, T) X(T, 8) X(T, 9) X(T, 10) X(T, 11)
 #define PRUN__EACH16(X, T) PRUN__EACH12(X, T) X(T, 12) X(T, 13) X(T, 14) X(T, 15)
@@ -2925,6 +3008,7 @@ static const prun__kernels prun__kernels_avx512 = {
     prun__sparse_avx512, {prun__winograd_in6_avx512, prun__winograd_in9_avx512},
     {prun__winograd_out6_avx512, prun__winograd_out9_avx512, prun__winograd_phases_avx512},
     {prun__winograd_dy6_avx512, prun__winograd_dy9_avx512},
+    prun__nonzero_avx512, prun__largest_avx512,
     prun__sums_avx512, prun__norm_avx512, prun__norm_mask_avx512,
     prun__norm_apply_avx512, prun__norm_tangent_avx512};
 /* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
@@ -3291,7 +3375,8 @@ static int64_t prun__packed_size(const prun__conv *c, int forward) {
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
     const int64_t plane = (out + 3) / 4 * 4 * in; /* enough for the panels of every tier */
-    return prun__winograd_possible(&c->shape) ? 36 * (plane + 16) : plane * c->taps;
+    if (!prun__winograd_possible(&c->shape)) return plane * c->taps;
+    return 36 * (plane + 16) + (out + (out * in + 1) / 2 + 15) / 16 * 16; /* see prun__holes */
 }
 
 /* A weight with the scale of its output channel (NULL: 1), which folds a batch norm. What is too
@@ -3325,12 +3410,6 @@ static void prun__direct_pack_panel(const prun__conv *c, int forward, const floa
         }
     }
 }
-
-/* How the result of a convolution is finished. */
-typedef struct prun__finish {
-    const float *bias; /* per output channel, or NULL */
-    int32_t relu, accumulate;
-} prun__finish;
 
 /* Forward (or input gradient) of one block. A panel's weights stay in the first-level cache while a
    row of pixels streams past. */
@@ -3426,13 +3505,14 @@ static int64_t prun__frequency_stride(int64_t tiles, int64_t channels) {
     return (tiles * prun__tile_stride(channels) | 1) * PRUN_LANES;
 }
 
-/* Floats of scratch for a block: frequencies of x and of y, a zero pixel, a pixel for leftovers. */
+/* Floats of scratch for a block: frequencies of x and of y, a zero pixel, a pixel for leftovers;
+   for exact zeros the pixels of a tile as they were, and the least results of its channels. */
 static int64_t prun__winograd_scratch(const prun__conv *c) {
     const int64_t in = c->shape.in_channels, out = c->shape.out_channels;
-    const int64_t tiles = prun__winograd_tiles(c);
+    const int64_t tiles = prun__winograd_tiles(c), pixels = prun__strided(c) ? 64 : 16;
     return prun__frequencies(c) *
                (prun__frequency_stride(tiles, in) + prun__frequency_stride(tiles, out)) +
-           (in + out) * PRUN_LANES;
+           (in + out) * PRUN_LANES + (pixels + 1) * PRUN__MAX(in, out) * PRUN_LANES;
 }
 
 /* Kernels to planes along an axis, by stride - 1. */
@@ -3490,6 +3570,45 @@ static int64_t prun__winograd_plane(prun__cut cut, int64_t in) {
     return prun__cut_total(cut) * in + 16;
 }
 
+/* Follows the planes of weights in the packed buffer. reach: per output channel the sum of absolute
+   weights if some, but not all, of the filter's weights are zero; 0 otherwise. taps: per (output
+   channel, input channel) a bit for each tap whose weight is not zero. */
+typedef struct prun__holes {
+    float *reach;
+    uint16_t *taps;
+} prun__holes;
+
+static prun__holes prun__holes_of(const prun__conv *c, int forward, const float *packed) {
+    const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
+    const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
+    prun__holes holes;
+    holes.reach = (float *)(uintptr_t)packed +
+                  36 * prun__winograd_plane(prun__cut_channels(out), in);
+    holes.taps = (uint16_t *)(void *)(holes.reach + out);
+    return holes;
+}
+
+/* Records which weights of filter i are not zero. */
+static void prun__find_holes(const prun__conv *c, int forward, const float *weight,
+                             const double *scale, int64_t i, const prun__holes *holes) {
+    const int64_t O = c->shape.out_channels, I = c->shape.in_channels, in = forward ? I : O;
+    uint16_t *taps = holes->taps + i * in;
+    double sum = 0.0;
+    int64_t k, t, kept = 0;
+    for (k = 0; k < in; k++) {
+        const int64_t o = forward ? i : k;
+        const float *from = weight + (forward ? i * I + k : k * I + i) * 9;
+        for (t = 0, taps[k] = 0; t < 9; t++) {
+            const float v = prun__folded_weight(from[t], scale, o);
+            if (v == 0.0f) continue;
+            taps[k] = (uint16_t)(taps[k] | 1u << t);
+            sum += fabs((double)v);
+            kept++;
+        }
+    }
+    holes->reach[i] = kept > 0 && kept < 9 * in ? (float)sum : 0.0f;
+}
+
 /* One panel in all planes: [plane][panel][in][width]; kernels flipped backward. */
 static void prun__winograd_pack_panel(const prun__conv *c, int forward, const float *weight,
                                       const double *scale, int64_t panel, float *packed) {
@@ -3498,8 +3617,11 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
     const prun__cut cut = prun__cut_channels(out);
     const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
     const int64_t live = PRUN__MIN(width, out - start), plane = prun__winograd_plane(cut, in);
+    const prun__holes holes = prun__holes_of(c, forward, packed);
     float g[9 * 16], u[36 * 16];
     int64_t i, k, t;
+    for (i = start; i < start + live; i++)
+        prun__find_holes(c, forward, weight, scale, i, &holes);
     packed += start * in;
     memset(g, 0, sizeof g);
     for (k = 0; k < in; k++) {
@@ -3629,41 +3751,237 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
     }
 }
 
+/* Exact zeros. The transforms mix the pixels of a tile, so an output whose products are all zero
+   would come out as a rounding error of its neighbours' products, and a ReLU behind it would let a
+   gradient pass. Such outputs are found and set to their bias. Without zeros among the weights only
+   the inputs matter, and a few pixels prove that a tile has no such output. A filter with zeros
+   among its weights is examined when one of its results is small enough to be a rounding error. */
+
+/* Bounds the rounding error of an output, relative to the largest input times the filter's sum of
+   absolute weights. The largest error seen in 3 million outputs was 3.2e-6. */
+#define PRUN__WINOGRAD_NOISE (1.0f / 16384.0f)
+
+/* Lanes of output pixel (py, px) in which every product is zero. taps: of the filter, NULL: any. */
+static uint32_t prun__zero_lanes(const prun__conv *c, int forward, const float *x, int64_t py,
+                                 int64_t px, const uint16_t *taps) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun_conv2d *s = &c->shape;
+    const int64_t in = forward ? s->in_channels : s->out_channels;
+    const int64_t height = forward ? s->in_height : c->out_height;
+    const int64_t width = forward ? s->in_width : c->out_width;
+    uint32_t found = 0;
+    int64_t t, k;
+    for (t = 0; t < 9 && found != PRUN__ALL_LANES; t++) {
+        const int64_t down = t / 3 - s->padding[0], right = t % 3 - s->padding[1];
+        const int64_t stride = s->stride[0]; /* the same in both axes */
+        int64_t y = forward ? py * stride + down : py - down;
+        int64_t z = forward ? px * stride + right : px - right;
+        const float *from;
+        if (!forward && (y % stride != 0 || z % stride != 0)) continue;
+        if (!forward) {
+            y /= stride;
+            z /= stride;
+        }
+        if (y < 0 || y >= height || z < 0 || z >= width) continue;
+        from = x + (y * width + z) * in * PRUN_LANES;
+        if (!taps) found = kernels->nonzero(from, in, found);
+        for (k = 0; taps && k < in && found != PRUN__ALL_LANES; k++)
+            if (taps[k] >> t & 1) found = kernels->nonzero(from + k * PRUN_LANES, 1, found);
+    }
+    return ~found & PRUN__ALL_LANES;
+}
+
+/* True when every output of a tile certainly has a non-zero input in every lane: when each group of
+   pixels that several outputs share has. kind: 0 stride 1, 1 stride 2, 2 its input gradient. */
+static int prun__tile_is_full(const prun__tiling *t, int kind, int64_t tile,
+                              const float *const *pixel) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun__axis *h = &t->axis[0], *w = &t->axis[1];
+    const int64_t rows = h->out - tile / w->tiles * h->out_step;
+    const int64_t columns = w->out - tile % w->tiles * w->out_step;
+    const int start = kind < 2, step = kind < 2 ? 2 : 1, size = kind == 0 ? 2 : 1;
+    const int groups = kind < 2 ? 2 : 5;
+    int gy, gx, i;
+    for (gy = 0; gy < groups && (kind == 2 || 2 * gy < rows); gy++)
+        for (gx = 0; gx < groups && (kind == 2 || 2 * gx < columns); gx++) {
+            uint32_t found = 0;
+            for (i = 0; i < size * size && found != PRUN__ALL_LANES; i++)
+                found = kernels->nonzero(pixel[(start + step * gy + i / size) * t->points + start +
+                                               step * gx + i % size],
+                                         t->in, found);
+            if (found != PRUN__ALL_LANES) return 0;
+        }
+    return 1;
+}
+
+/* One tile whose outputs may have to be exact zeros. */
+typedef struct prun__suspect {
+    const prun__conv *conv;
+    const prun__tiling *tiling;
+    const float *x; /* block */
+    const float *bias;
+    int forward, full;    /* full: no output lacks inputs */
+    const float *least;   /* per channel and lane; NULL: no filter has holes */
+    const float *largest; /* per lane: of the inputs */
+    prun__holes holes;
+    const float *before;  /* pixels as they were, to be added to; NULL: start from the bias */
+    int relu;
+} prun__suspect;
+
+/* Makes channel o of one pixel what it is without products, in the given lanes. */
+static void prun__put_zero(const prun__suspect *s, int64_t pixel, int64_t o, uint32_t lanes,
+                           float *y) {
+    const float bias = s->bias ? s->bias[o] : 0.0f;
+    const float *before = s->before ? s->before + (pixel * s->tiling->out + o) * PRUN_LANES : NULL;
+    int l;
+    for (l = 0; l < PRUN_LANES; l++)
+        if (lanes >> l & 1) y[l] = before ? before[l] : s->relu && bias < 0.0f ? 0.0f : bias;
+}
+
+/* Lanes in which a filter with holes has a result that may be nothing but rounding. */
+static int prun__is_small(const prun__suspect *s, int64_t o) {
+    const float *least = s->least + o * PRUN_LANES;
+    const float limit = PRUN__WINOGRAD_NOISE * s->holes.reach[o];
+    int l, small = 0;
+    for (l = 0; l < PRUN_LANES; l++) small |= least[l] <= limit * s->largest[l];
+    return small && limit > 0.0f;
+}
+
+/* Gives a tile's outputs without products their exact values. y: its pixels; `rest`: none. */
+static void prun__restore_zeros(const prun__suspect *s, int64_t tile, float *const *y,
+                                const float *rest) {
+    const prun__tiling *t = s->tiling;
+    const prun__axis *h = &t->axis[0], *w = &t->axis[1];
+    const int64_t y0 = tile / w->tiles * h->out_step, x0 = tile % w->tiles * w->out_step;
+    const int64_t in = t->in;
+    int64_t o, k;
+    for (k = 0; !s->full && k < t->outputs * t->outputs; k++) {
+        uint32_t lanes;
+        if (y[k] == rest) continue;
+        lanes = prun__zero_lanes(s->conv, s->forward, s->x, y0 + h->to[k / t->outputs],
+                                 x0 + w->to[k % t->outputs], NULL);
+        for (o = 0; lanes && o < t->out; o++) prun__put_zero(s, k, o, lanes, y[k] + o * PRUN_LANES);
+    }
+    for (o = 0; s->least && o < t->out; o++) {
+        if (!prun__is_small(s, o)) continue;
+        for (k = 0; k < t->outputs * t->outputs; k++)
+            if (y[k] != rest)
+                prun__put_zero(s, k, o,
+                               prun__zero_lanes(s->conv, s->forward, s->x,
+                                                y0 + h->to[k / t->outputs],
+                                                x0 + w->to[k % t->outputs], s->holes.taps + o * in),
+                               y[k] + o * PRUN_LANES);
+    }
+}
+
+/* True when a filter has zeros among its weights. */
+static int prun__has_holes(const prun__holes *holes, int64_t filters) {
+    int64_t o;
+    for (o = 0; o < filters; o++)
+        if (holes->reach[o] > 0.0f) return 1;
+    return 0;
+}
+
+/* What a call of Winograd works on, and its scratch. */
+typedef struct prun__winograd {
+    const prun__conv *conv;
+    prun__tiling tiling;
+    int forward, kind;  /* as in prun__tile_is_full */
+    int64_t x_size, y_size;
+    float *v, *m, *zero, *rest, *before, *least;
+    prun__finish finish;
+    prun__holes holes;
+    int has_holes;
+    int64_t measured;   /* block whose inputs `largest` is of, or -1 */
+    float largest[PRUN_LANES];
+} prun__winograd;
+
+static prun__winograd prun__winograd_make(const prun__conv *c, int forward, const float *packed,
+                                          prun__finish finish, float *scratch) {
+    const int64_t tiles = prun__winograd_tiles(c);
+    const int strided = prun__strided(c);
+    prun__winograd w;
+    w.conv = c;
+    w.tiling = prun__tiling_of(c, forward);
+    w.forward = forward;
+    w.kind = strided && !forward ? 2 : strided;
+    w.x_size = w.tiling.axis[0].in * w.tiling.axis[1].in * w.tiling.in * PRUN_LANES;
+    w.y_size = w.tiling.axis[0].out * w.tiling.axis[1].out * w.tiling.out * PRUN_LANES;
+    w.v = scratch;
+    w.m = w.v + prun__frequencies(c) * prun__frequency_stride(tiles, w.tiling.in);
+    w.zero = w.m + prun__frequencies(c) * prun__frequency_stride(tiles, w.tiling.out);
+    w.rest = w.zero + w.tiling.in * PRUN_LANES;
+    w.least = w.rest + w.tiling.out * PRUN_LANES;
+    w.before = w.least + w.tiling.out * PRUN_LANES;
+    w.finish = finish;
+    w.holes = prun__holes_of(c, forward, packed);
+    w.has_holes = prun__has_holes(&w.holes, w.tiling.out);
+    w.measured = -1;
+    memset(w.zero, 0, (size_t)((w.tiling.in + w.tiling.out) * PRUN_LANES) * sizeof(float));
+    return w;
+}
+
+/* Takes tile number i of a batch back from the frequencies: tile `tile` of block b. */
+static void prun__winograd_finish(prun__winograd *w, int64_t i, int64_t b, int64_t tile, int full,
+                                  const float *x, float *y) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun__tiling *t = &w->tiling;
+    const int64_t pixels = t->outputs * t->outputs, pixel = t->out * PRUN_LANES;
+    const int64_t stride = prun__frequency_stride(prun__winograd_tiles(w->conv), t->out);
+    const int exact = w->has_holes || !full, adds = exact && w->finish.accumulate;
+    const float *target[64];
+    float *to[64];
+    int64_t k;
+    prun__suspect s;
+    prun__tile_out(t, tile, y + b * w->y_size, w->rest, target);
+    for (k = 0; k < pixels; k++) {
+        to[k] = (float *)(uintptr_t)target[k];
+        if (adds) memcpy(w->before + k * pixel, to[k], (size_t)pixel * sizeof(float));
+    }
+    kernels->winograd_out[w->kind](w->m + i * prun__tile_stride(t->out) * PRUN_LANES, stride,
+                                   t->out, &w->finish, w->has_holes ? w->least : NULL, to);
+    if (!exact) return;
+    if (w->has_holes && w->measured != b)
+        kernels->largest(x + b * w->x_size, w->x_size / PRUN_LANES, w->largest);
+    w->measured = b;
+    s.conv = w->conv;
+    s.tiling = t;
+    s.x = x + b * w->x_size;
+    s.bias = w->finish.bias;
+    s.forward = w->forward;
+    s.full = full;
+    s.least = w->has_holes ? w->least : NULL;
+    s.largest = w->largest;
+    s.holes = w->holes;
+    s.before = adds ? w->before : NULL;
+    s.relu = w->finish.relu;
+    prun__restore_zeros(&s, tile, to, w->rest);
+}
+
 /* Forward or input gradient of some blocks. scratch: prun__winograd_scratch floats. */
 static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t blocks, const float *x,
                                   const float *packed, prun__finish finish, float *scratch,
                                   float *y) {
     const prun__kernels *kernels = prun__kernels_now();
-    const prun__tiling t = prun__tiling_of(c, forward);
     const int64_t capacity = prun__winograd_tiles(c);
-    const int64_t in = t.in * PRUN_LANES, out = t.out * PRUN_LANES;
-    const int64_t v_tile = prun__tile_stride(t.in) * PRUN_LANES;
-    const int64_t m_tile = prun__tile_stride(t.out) * PRUN_LANES;
-    const int64_t v_stride = prun__frequency_stride(capacity, t.in);
-    const int64_t m_stride = prun__frequency_stride(capacity, t.out);
-    const int64_t x_size = t.axis[0].in * t.axis[1].in * in;
-    const int64_t y_size = t.axis[0].out * t.axis[1].out * out;
-    const int strided = prun__strided(c), kind = strided && !forward ? 2 : strided;
-    float *v = scratch, *m = v + prun__frequencies(c) * v_stride;
-    float *zero = m + prun__frequencies(c) * m_stride, *rest = zero + in, *to[64];
-    const float *from[81], *target[64];
-    int64_t at, i, k;
-    memset(zero, 0, (size_t)(in + out) * sizeof(float));
-    for (at = 0; at < blocks * t.count; at += capacity) {
-        const int64_t tiles = PRUN__MIN(capacity, blocks * t.count - at);
+    prun__winograd w = prun__winograd_make(c, forward, packed, finish, scratch);
+    const prun__tiling *t = &w.tiling;
+    const int64_t v_tile = prun__tile_stride(t->in) * PRUN_LANES;
+    const int64_t v_stride = prun__frequency_stride(capacity, t->in);
+    int full[PRUN__WINOGRAD_TILES];
+    const float *from[81];
+    int64_t at, i;
+    for (at = 0; at < blocks * t->count; at += capacity) {
+        const int64_t tiles = PRUN__MIN(capacity, blocks * t->count - at);
         for (i = 0; i < tiles; i++) {
-            const int64_t b = (at + i) / t.count;
-            prun__tile_in(&t, (at + i) % t.count, x + b * x_size, zero, from);
-            kernels->winograd_in[strided](from, t.in, v + i * v_tile, v_stride);
+            const int64_t b = (at + i) / t->count, tile = (at + i) % t->count;
+            prun__tile_in(t, tile, x + b * w.x_size, w.zero, from);
+            kernels->winograd_in[prun__strided(c)](from, t->in, w.v + i * v_tile, v_stride);
+            full[i] = prun__tile_is_full(t, w.kind, tile, from);
         }
-        prun__winograd_join(c, &t, tiles, packed, v, m);
-        for (i = 0; i < tiles; i++) {
-            const int64_t b = (at + i) / t.count;
-            prun__tile_out(&t, (at + i) % t.count, y + b * y_size, rest, target);
-            for (k = 0; k < t.outputs * t.outputs; k++) to[k] = (float *)(uintptr_t)target[k];
-            kernels->winograd_out[kind](m + i * m_tile, m_stride, t.out, finish.bias, finish.relu,
-                                        finish.accumulate, to);
-        }
+        prun__winograd_join(c, t, tiles, packed, w.v, w.m);
+        for (i = 0; i < tiles; i++)
+            prun__winograd_finish(&w, i, (at + i) / t->count, (at + i) % t->count, full[i], x, y);
     }
 }
 
@@ -4020,35 +4338,80 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     }
 }
 
-/* G' u G: 36 sums to the 9 weights of one kernel. */
-static void prun__winograd_unkernel(int strided, const float *u, float *w) {
+/* G' u G: 36 sums to the 9 weights, of four kernels. u: `step` floats apart. most: the largest
+   absolute sum of each. */
+static void prun__winograd_unkernel(int strided, const float *u, int64_t step, float *w,
+                                    float *most) {
     const float (*g)[3] = prun__winograd_g[strided];
-    float t[18];
+    prun__f4 t[18], top = prun__f4_set(0.0f);
     int i, j, k;
+    for (i = 0; i < 36; i++) top = prun__f4_max(prun__f4_abs(prun__f4_load(u + i * step)), top);
+    prun__f4_store(most, top);
     for (i = 0; i < 3; i++)
         for (j = 0; j < 6; j++) {
-            t[6 * i + j] = 0.0f;
-            for (k = 0; k < 6; k++) t[6 * i + j] += g[k][i] * u[6 * k + j];
+            prun__f4 sum = prun__f4_set(0.0f);
+            for (k = 0; k < 6; k++)
+                sum = prun__f4_mla(prun__f4_set(g[k][i]), prun__f4_load(u + (6 * k + j) * step),
+                                   sum);
+            t[6 * i + j] = sum;
         }
     for (i = 0; i < 3; i++)
         for (j = 0; j < 3; j++) {
-            w[3 * i + j] = 0.0f;
-            for (k = 0; k < 6; k++) w[3 * i + j] += t[6 * i + k] * g[k][j];
+            prun__f4 sum = prun__f4_set(0.0f);
+            for (k = 0; k < 6; k++)
+                sum = prun__f4_mla(t[6 * i + k], prun__f4_set(g[k][j]), sum);
+            prun__f4_store(w + 4 * (3 * i + j), sum);
         }
 }
 
-/* Takes one out-channel back from the frequencies. */
+/* True when every product of weight (o, i) at a tap is zero, in all blocks. */
+static int prun__weight_lacks_products(const prun__weight_job *job, int64_t o, int64_t i,
+                                       int64_t tap) {
+    const prun__kernels *kernels = prun__kernels_now();
+    const prun__conv *c = job->conv;
+    const prun_conv2d *s = &c->shape;
+    int64_t b, y, x;
+    for (b = 0; b < job->blocks; b++)
+        for (y = 0; y < c->out_height; y++) {
+            const int64_t iy = y * s->stride[0] - s->padding[0] + tap / 3;
+            if (iy < 0 || iy >= s->in_height) continue;
+            for (x = 0; x < c->out_width; x++) {
+                const int64_t ix = x * s->stride[1] - s->padding[1] + tap % 3;
+                const int64_t from = (iy * s->in_width + ix) * s->in_channels + i;
+                const int64_t to = (y * c->out_width + x) * s->out_channels + o;
+                if (ix < 0 || ix >= s->in_width) continue;
+                if (kernels->nonzero(job->dy + b * prun__conv_out(c) + to * PRUN_LANES, 1, 0) &
+                    kernels->nonzero(job->x + b * prun__conv_in(c) + from * PRUN_LANES, 1, 0))
+                    return 0;
+            }
+        }
+    return 1;
+}
+
+/* A weight gradient that is this small beside the kernel's largest sum may be a rounding error. It
+   is set to zero unless one of its products is not zero. */
+#define PRUN__WINOGRAD_SUM_NOISE (1.0f / 1024.0f)
+
+/* Takes one out-channel back from the frequencies, four in-channels at a time. */
 static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const int64_t I = job->conv->shape.in_channels, column = I + 3;
     const float *sums = job->partial + o / PRUN__WINOGRAD_CHUNK * job->task_sums +
                         o % PRUN__WINOGRAD_CHUNK * column;
-    int64_t i, f;
+    int64_t i, k, t;
     (void)worker;
-    for (i = 0; i < I; i++) {
-        float u[36];
-        for (f = 0; f < 36; f++) u[f] = sums[f * PRUN__WINOGRAD_CHUNK * column + i];
-        prun__winograd_unkernel(prun__strided(job->conv), u, job->dweight + (o * I + i) * 9);
+    for (i = 0; i < I; i += 4) {
+        float w[9 * 4], most[4];
+        prun__winograd_unkernel(prun__strided(job->conv), sums + i,
+                                PRUN__WINOGRAD_CHUNK * column, w, most);
+        for (k = 0; k < PRUN__MIN(4, I - i); k++)
+            for (t = 0; t < 9; t++) {
+                float v = w[4 * t + k];
+                if (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k] &&
+                    prun__weight_lacks_products(job, o, i + k, t))
+                    v = 0.0f;
+                job->dweight[(o * I + i + k) * 9 + t] = v;
+            }
     }
 }
 
@@ -14233,16 +14596,19 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 
 /* Private macros end here, so that a unity build does not see them; PRUN__OPENMP, PRUN__X86 and
    PRUN__STREAM_HESSIAN stay for the tests. */
+#undef PRUN__ABS_avx2
+#undef PRUN__ABS_avx512
+#undef PRUN__ABS_portable
+#undef PRUN__ADD_BIAS
 #undef PRUN__ADD_avx2
 #undef PRUN__ADD_avx512
 #undef PRUN__ADD_portable
 #undef PRUN__ALL16
 #undef PRUN__ALL8
+#undef PRUN__ALL_LANES
 #undef PRUN__AVX2
 #undef PRUN__AVX512
-#undef PRUN__ADD_BIAS
 #undef PRUN__BOTH_AXES
-#undef PRUN__NO_BIAS
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
 #undef PRUN__CURVED
@@ -14302,6 +14668,9 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__MAX_portable
 #undef PRUN__MEASURES
 #undef PRUN__MIN
+#undef PRUN__MIN_avx2
+#undef PRUN__MIN_avx512
+#undef PRUN__MIN_portable
 #undef PRUN__MLA_avx2
 #undef PRUN__MLA_avx512
 #undef PRUN__MLA_portable
@@ -14314,9 +14683,13 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__MUL_portable
 #undef PRUN__NAN
 #undef PRUN__NOISE_CHUNK
+#undef PRUN__NONZERO_avx2
+#undef PRUN__NONZERO_avx512
+#undef PRUN__NONZERO_portable
 #undef PRUN__NORM
 #undef PRUN__NORMALIZE
 #undef PRUN__NORM_CHANNEL
+#undef PRUN__NO_BIAS
 #undef PRUN__NO_ENTROPY
 #undef PRUN__OPEN_ROOM
 #undef PRUN__PAIRS_ROOM
@@ -14377,6 +14750,8 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__WIDTH_portable
 #undef PRUN__WINDOW_BEST
 #undef PRUN__WINOGRAD_CHUNK
+#undef PRUN__WINOGRAD_NOISE
+#undef PRUN__WINOGRAD_SUM_NOISE
 #undef PRUN__WINOGRAD_TILES
 #undef PRUN__WORDS
 

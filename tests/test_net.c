@@ -12,7 +12,7 @@
 #include "test.h"
 
 static const char *const isas[] = {"portable", "avx2", "avx512"};
-enum { ISAS = 2 };
+enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
 static uint64_t noise_state = 88172645463325252ULL;
 

@@ -11,7 +11,7 @@
 enum { GUARD = 32 }; /* floats behind a buffer that nobody may touch */
 static const float guard_value = 12345.0f;
 static const char *const isas[] = {"portable", "avx2", "avx512"};
-enum { ISAS = 2 };
+enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
 static uint64_t noise_state = 88172645463325252ULL;
 
@@ -519,6 +519,132 @@ static void check_threads(const prun_conv2d *conv, int64_t n)
     free_case(&t);
 }
 
+/* Sets elements of (N, C, H, W) data to zero: each with a probability, whole channels of an image,
+   and all but a corner of an image. */
+static void put_zeros(buffer *b, const int64_t shape[4], int64_t kept_percent)
+{
+    uint64_t *s = &noise_state;
+    int64_t top = ref_pick(s, shape[2]), left = ref_pick(s, shape[3]), n, c, i, j;
+    float *v = b->v;
+    for (n = 0; n < shape[0]; n++) {
+        int corner = (int)ref_pick(s, 2);
+        for (c = 0; c < shape[1]; c++) {
+            int dead = ref_pick(s, 4) == 0;
+            for (i = 0; i < shape[2]; i++) {
+                for (j = 0; j < shape[3]; j++, v++) {
+                    if (dead || (corner && (i < top || j < left)) ||
+                        ref_pick(s, 100) >= kept_percent) {
+                        *v = 0;
+                    }
+                }
+            }
+        }
+    }
+}
+
+static void make_absolute(ref_tensor *t)
+{
+    int64_t i;
+    for (i = 0; i < ref_size(t); i++) t->v[i] = fabs(t->v[i]);
+}
+
+/* Where the sum of absolute products is zero, the result is the bias and nothing else. Returns how
+   many of them there are. `plane`: elements per channel; bias NULL: zero. */
+static int64_t check_zeros(const float *got, const ref_tensor *sums, const float *bias)
+{
+    int64_t i, zeros = 0, wrong = 0, plane = sums->h * sums->w;
+    for (i = 0; i < ref_size(sums); i++) {
+        if (sums->v[i] != 0) continue;
+        zeros++;
+        wrong += got[i] != (bias ? bias[i / plane % sums->c] : 0.0f);
+    }
+    CHECK(wrong == 0);
+    return zeros;
+}
+
+/* The three passes with the kernels in use, against the sums of absolute products. */
+static int64_t run_zeros(const conv_case *t)
+{
+    const int64_t *xs = t->x_shape, *ys = t->y_shape;
+    const float *bias = t->with_bias ? t->bias.v : NULL;
+    buffer x = packed(&t->x, xs, 7.0f), dy = packed(&t->dy, ys, 0.0f);
+    buffer y = new_buffer(dy.count), dx = new_buffer(x.count), nchw = new_buffer(dy.count + x.count);
+    buffer dweight = new_buffer(t->weight.count);
+    int64_t zeros = 0;
+    CHECK_STATUS(prun_conv2d_forward(NULL, &t->conv, xs[0], x.v, t->weight.v, bias, y.v), PRUN_OK);
+    prun_unpack(y.v, ys[0], ys[1], ys[2], ys[3], nchw.v);
+    zeros += check_zeros(nchw.v, &t->y, bias);
+    CHECK_STATUS(prun_conv2d_input_gradient(NULL, &t->conv, xs[0], dy.v, t->weight.v, dx.v),
+                 PRUN_OK);
+    prun_unpack(dx.v, xs[0], xs[1], xs[2], xs[3], nchw.v);
+    zeros += check_zeros(nchw.v, &t->dx, NULL);
+    CHECK_STATUS(prun_conv2d_weight_gradient(NULL, &t->conv, xs[0], x.v, dy.v, dweight.v), PRUN_OK);
+    zeros += check_zeros(dweight.v, &t->dweight, NULL);
+    free(x.base);
+    free(dy.base);
+    free(y.base);
+    free(dx.base);
+    free(nchw.base);
+    free(dweight.base);
+    return zeros;
+}
+
+/* One geometry with sparse data; its references become sums of absolute products. */
+static int64_t check_sparse_conv(const prun_conv2d *conv, int64_t n)
+{
+    conv_case t;
+    ref_tensor x, weight, dy;
+    int64_t zeros = 0, kernels[4];
+    int i, a;
+    make_case(&t, conv, n);
+    kernels[0] = conv->out_channels;
+    kernels[1] = conv->in_channels;
+    kernels[2] = kernels[3] = 3;
+    put_zeros(&t.x, t.x_shape, 20 + ref_pick(&noise_state, 81));
+    put_zeros(&t.dy, t.y_shape, 20 + ref_pick(&noise_state, 81));
+    if (ref_pick(&noise_state, 3)) put_zeros(&t.weight, kernels, 5 + ref_pick(&noise_state, 96));
+    x = ref_from_floats(t.x.v, n, conv->in_channels, conv->in_height, conv->in_width);
+    weight = ref_from_floats(t.weight.v, conv->out_channels, conv->in_channels, 3, 3);
+    dy = ref_from_floats(t.dy.v, n, conv->out_channels, t.y_shape[2], t.y_shape[3]);
+    make_absolute(&x);
+    make_absolute(&weight);
+    make_absolute(&dy);
+    t.y = ref_conv(&x, &weight, NULL, &t.window);
+    t.dx = ref_conv_input_gradient(&x, &weight, &t.window, &dy);
+    t.dweight = ref_conv_weight_gradient(&x, &weight, &t.window, &dy);
+    for (i = 0; i < ISAS; i++) {
+        if (!use_isa(isas[i])) continue;
+        for (a = PRUN_ALGORITHM_AUTO; a <= PRUN_ALGORITHM_WINOGRAD; a++) {
+            t.conv.algorithm = (prun_algorithm)a;
+            zeros += run_zeros(&t);
+        }
+    }
+    prun_set_isa(NULL);
+    free_case(&t);
+    return zeros;
+}
+
+/* Exact zeros stay exact: a result without a product that is not zero equals its bias, whatever
+   lies beside it. Winograd mixes neighbours and has to take care. */
+static void conv2d_keeps_exact_zeros(void)
+{
+    int64_t zeros = 0;
+    int cases = 0;
+    while (cases < 150) {
+        int64_t n, work;
+        prun_conv2d conv = random_conv(&n);
+        conv.kernel[0] = conv.kernel[1] = 3;
+        conv.stride[1] = conv.stride[0] = 1 + conv.stride[0] % 2;
+        for (n = 0; n < 4; n++) conv.padding[n] %= 3;
+        n = count_set[ref_pick(&noise_state, COUNT_SET)];
+        work = conv_work(&conv, n);
+        if (work == 0 || work > 200000) continue;
+        zeros += check_sparse_conv(&conv, n);
+        cases++;
+    }
+    CHECK(zeros > 1000000);
+}
+
 static void conv2d_same_bits_for_every_thread_count(void)
 {
     prun_conv2d plain = square_conv(5, 9, 7, 3, 1, 1), strided = square_conv(3, 11, 4, 5, 2, 2);
@@ -930,6 +1056,7 @@ static const test_case cases[] = {
     TEST_CASE(conv2d_family_shapes),
     TEST_CASE(conv2d_zero_means_default),
     TEST_CASE(conv2d_winograd_borders),
+    TEST_CASE(conv2d_keeps_exact_zeros),
     TEST_CASE(conv2d_same_bits_for_every_thread_count),
     TEST_CASE(conv2d_lanes_are_independent),
     TEST_CASE(conv2d_output_shapes),
