@@ -1635,17 +1635,83 @@ PRUNDEF const char *prun_message(const prun_context *context) {
     return context ? context->message : "";
 }
 
+/* Bytes of the UTF-8 character at p (shortest form, no surrogate), or 0. */
+static int prun__utf8_length(const char *p, const char *end) {
+    static const int32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char first = (unsigned char)*p;
+    const int n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    int32_t c = n == 1 ? first : first & (0x7f >> n);
+    int i;
+    if (first >= 0xf8 || end - p < n) return 0;
+    for (i = 1; i < n; i++) {
+        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+/* The character at p as it may be shown on a terminal: control characters, marks that reverse the
+   direction of text, and bytes that are not UTF-8 are escaped. Returns its bytes in the text. */
+static int prun__show_character(const char *p, const char *end, char out[8]) {
+    static const char known[] = "\n\r\t", letters[] = "nrt";
+    const int n = prun__utf8_length(p, end);
+    const unsigned first = (unsigned char)*p;
+    unsigned c = first;
+    if (n == 2) c = (first & 0x1fu) << 6 | ((unsigned char)p[1] & 0x3fu);
+    if (n == 3)
+        c = (first & 0x0fu) << 12 | ((unsigned char)p[1] & 0x3fu) << 6 |
+            ((unsigned char)p[2] & 0x3fu);
+    if (c > 0 && c < 0x20 && strchr(known, (int)c)) {
+        snprintf(out, 8, "\\%c", letters[strchr(known, (int)c) - known]);
+    } else if (n == 0 || c < 0x20 || c == 0x7f) {
+        snprintf(out, 8, "\\x%02x", first);
+    } else if ((c >= 0x80 && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
+               (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)) {
+        snprintf(out, 8, "\\u%04x", c);
+    } else {
+        memcpy(out, p, (size_t)n);
+        out[n] = 0;
+    }
+    return PRUN__MAX(n, 1);
+}
+
+/* Copies a text as it may be shown, into size >= 32 bytes. Of a text that is too long the middle is
+   left out: names come first, and what is to be done about them last. */
+static void prun__show_text(const char *text, char *out, size_t size) {
+    const char *p, *end = strchr(text, 0);
+    size_t total = 0, at = 0, left;
+    char shown[8];
+    int cut = 0;
+    for (p = text; p < end; total += strlen(shown)) p += prun__show_character(p, end, shown);
+    left = total;
+    for (p = text; p < end; left -= strlen(shown)) {
+        p += prun__show_character(p, end, shown);
+        if (total < size || (!cut && at + strlen(shown) <= size / 4) || at + left < size) {
+            memcpy(out + at, shown, strlen(shown));
+            at += strlen(shown);
+        } else if (!cut) {
+            memcpy(out + at, "...", 3);
+            at += 3;
+            cut = 1;
+        }
+    }
+    out[at] = 0;
+}
+
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...)
     PRUN__PRINTF(3, 4);
 
-/* Records the text of a failure and hands the status back. */
+/* Records the text of a failure and hands the status back. Names that come from files may contain
+   anything, and paths may be longer than the message. */
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...) {
     va_list arguments;
+    char text[5120];
     if (!context) return status;
     context->status = status;
     va_start(arguments, format);
-    vsnprintf(context->message, sizeof context->message, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    prun__show_text(text, context->message, sizeof context->message);
     return status;
 }
 
@@ -13438,21 +13504,6 @@ static char *prun__utf8(char *out, int32_t c) {
         *out++ = (char)(0x80 | (c & 63));
     }
     return out;
-}
-
-/* Bytes of the UTF-8 character at p (shortest form, no surrogate), or 0. */
-static int prun__utf8_length(const char *p, const char *end) {
-    static const int32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char first = (unsigned char)*p;
-    const int n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    int32_t c = n == 1 ? first : first & (0x7f >> n);
-    int i;
-    if (first >= 0xf8 || end - p < n) return 0;
-    for (i = 1; i < n; i++) {
-        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
 /* \uXXXX, with a following low surrogate if it is a high one. j->at is past the 'u'. */
