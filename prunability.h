@@ -13027,17 +13027,45 @@ static int prun__seek(FILE *stream, int64_t at, int from) {
 static int64_t prun__tell(FILE *stream) { return ftell(stream); }
 #endif
 
+/* What is not a regular file has no size, and opening a pipe would wait for a writer. */
+static prun_status prun__file_check_path(prun_context *context, const char *path) {
+#if PRUN__UNIX
+    struct stat status;
+    if (stat(path, &status) != 0) return PRUN_OK; /* opening it will tell why */
+    if (S_ISREG(status.st_mode)) return PRUN_OK;
+    if (!S_ISDIR(status.st_mode))
+        return prun__fail(context, PRUN_ERR_READ,
+                          "%s: a %s, not a file; write what comes from it to a file first", path,
+                          S_ISFIFO(status.st_mode) ? "pipe" : "device or socket");
+#elif defined(_WIN32)
+    struct _stat64 status;
+    if (_stat64(path, &status) != 0 || !(status.st_mode & _S_IFDIR)) return PRUN_OK;
+#else
+    return PRUN_OK;
+#endif
+#if PRUN__UNIX || defined(_WIN32)
+    return prun__fail(context, PRUN_ERR_READ, "%s: a folder; name a file in it", path);
+#endif
+}
+
+/* Opens a file for reading; file->stream is NULL on failure. */
 static prun_status prun__file_open(prun_context *context, const char *path, prun__file *file) {
     int64_t size;
-    if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
+    file->stream = NULL;
     file->path = path;
+    file->size = 0;
+    if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
+    PRUN__TRY(prun__file_check_path(context, path));
     file->stream = fopen(path, "rb");
-    if (!file->stream) return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened", path);
+    if (!file->stream)
+        return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened: %s", path,
+                          strerror(errno));
     size = prun__seek(file->stream, 0, SEEK_END) == 0 ? prun__tell(file->stream) : -1;
     /* Opening a directory succeeds on some systems; its "size" is then nonsense. */
     if (size < 0 || size == LONG_MAX || size == INT64_MAX ||
         prun__seek(file->stream, 0, SEEK_SET) != 0) {
         fclose(file->stream);
+        file->stream = NULL;
         return prun__fail(context, PRUN_ERR_READ, "%s: not a regular file, or too large", path);
     }
     file->size = size;
@@ -13056,6 +13084,173 @@ static prun_status prun__file_read(prun_context *context, prun__file *file, void
                               feof(file->stream) ? "ends too early" : "read error");
     }
     return PRUN_OK;
+}
+
+/* What a loader wants, and what a file can turn out to be instead. */
+typedef enum prun__format {
+    PRUN__IDX,
+    PRUN__CIFAR,
+    PRUN__SAFETENSORS,
+    PRUN__NPY,
+    PRUN__CSV,
+    PRUN__FOREIGN /* none that this library reads */
+} prun__format;
+
+/* A kind of file that is often given in place of another. */
+typedef struct prun__file_kind {
+    const char *bytes; /* it has these at this place */
+    int32_t length, at;
+    const char *what, *advice; /* NULL: that for checkpoints and arrays of Python's */
+    prun__format format;
+} prun__file_kind;
+
+#define PRUN__UNPACK(how) "unpack it first: " how
+#define PRUN__FETCH "fetch the file itself"
+#define PRUN__CONVERT "convert it first"
+
+static const prun__file_kind prun__file_kinds[] = {
+    {"\x1f\x8b", 2, 0, "a file compressed by gzip", PRUN__UNPACK("gzip -d"), PRUN__FOREIGN},
+    {"BZh", 3, 0, "a file compressed by bzip2", PRUN__UNPACK("bzip2 -d"), PRUN__FOREIGN},
+    {"\xfd" "7zXZ", 6, 0, "a file compressed by xz", PRUN__UNPACK("xz -d"), PRUN__FOREIGN},
+    {"\x28\xb5\x2f\xfd", 4, 0, "a file compressed by zstd", PRUN__UNPACK("zstd -d"), PRUN__FOREIGN},
+    {"\x04\x22\x4d\x18", 4, 0, "a file compressed by lz4", PRUN__UNPACK("lz4 -d"), PRUN__FOREIGN},
+    {"\x1f\x9d", 2, 0, "a file compressed by compress", PRUN__UNPACK("gzip -d"), PRUN__FOREIGN},
+    {"7z\xbc\xaf\x27\x1c", 6, 0, "a 7z archive", PRUN__UNPACK("7z x"), PRUN__FOREIGN},
+    {"Rar!", 4, 0, "a RAR archive", PRUN__UNPACK("unrar x"), PRUN__FOREIGN},
+    {"ustar", 5, 257, "a tar archive", PRUN__UNPACK("tar -xf"), PRUN__FOREIGN},
+    {"PK\x03\x04", 4, 0, "a zip archive", PRUN__UNPACK("unzip"), PRUN__FOREIGN},
+    {"PK\x05\x06", 4, 0, "an empty zip archive", PRUN__FETCH, PRUN__FOREIGN},
+    {"\x80\x02", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x03", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x04", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x05", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"version https://git-lfs", 23, 0, "a Git LFS pointer", "fetch the data: git lfs pull",
+     PRUN__FOREIGN},
+    {"\xff\xfe", 2, 0, "a text in UTF-16", "save it as UTF-8", PRUN__FOREIGN},
+    {"\xfe\xff", 2, 0, "a text in UTF-16", "save it as UTF-8", PRUN__FOREIGN},
+    {"\x89HDF\r\n\x1a\n", 8, 0, "an HDF5 file", PRUN__CONVERT, PRUN__FOREIGN},
+    {"GGUF", 4, 0, "a GGUF file", PRUN__CONVERT, PRUN__FOREIGN},
+    {"MATLAB ", 7, 0, "a MATLAB file", PRUN__CONVERT, PRUN__FOREIGN},
+    {"PAR1", 4, 0, "a Parquet table", PRUN__CONVERT, PRUN__FOREIGN},
+    {"ARROW1", 6, 0, "an Arrow table", PRUN__CONVERT, PRUN__FOREIGN},
+    {"\x89PNG\r\n\x1a\n", 8, 0, "a PNG image", PRUN__CONVERT, PRUN__FOREIGN},
+    {"\xff\xd8\xff", 3, 0, "a JPEG image", PRUN__CONVERT, PRUN__FOREIGN},
+    {"%PDF-", 5, 0, "a PDF document", PRUN__CONVERT, PRUN__FOREIGN},
+    {"\x93NUMPY", 6, 0, "a NumPy array", "prun_npy_read and prun_load_npy read it", PRUN__NPY}};
+
+#undef PRUN__UNPACK
+#undef PRUN__FETCH
+#undef PRUN__CONVERT
+
+/* Whether a header of safetensors begins a file of this size. */
+static int prun__is_safetensors(const unsigned char *bytes, int64_t n, int64_t size) {
+    uint64_t length = 0;
+    int i;
+    if (n < 9 || bytes[8] != '{') return 0;
+    for (i = 7; i >= 0; i--) length = length << 8 | bytes[i];
+    return length <= (uint64_t)(size - 8);
+}
+
+/* Whether an IDX file begins so: two zeros, an element type, the number of dimensions. */
+static int prun__is_idx(const unsigned char *bytes, int64_t n) {
+    return n >= 8 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] >= 8 && bytes[2] <= 14 &&
+           bytes[2] != 10 && bytes[3] >= 1 && bytes[3] <= 8;
+}
+
+/* Whether bytes are a text in UTF-8, of which the end may be cut off. */
+static int prun__is_text(const char *bytes, int64_t n) {
+    int64_t i;
+    int length;
+    for (i = 0; i < n; i += length) {
+        length = prun__utf8_length(bytes + i, bytes + n);
+        if (length == 0) return n - i < 4 && i > 0;
+        if (bytes[i] == 0 || ((unsigned char)bytes[i] < 0x20 && !strchr("\n\r\t\f", bytes[i])))
+            return 0;
+    }
+    return n >= 8;
+}
+
+/* Texts: `what` is NULL if it is none. */
+static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
+    prun__file_kind kind = {NULL, 0, 0, NULL, "fetch the file again", PRUN__FOREIGN};
+    const char *p = bytes, *end = bytes + n, *next;
+    if (!prun__is_text(bytes, n)) return kind;
+    if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3;
+    while (p < end - 1 && strchr(" \n\r\t", *p)) p++;
+    for (next = p + 1; next < end - 1 && strchr(" \n\r\t", *next);) next++;
+    kind.format = PRUN__CSV; /* any other text may be a table */
+    kind.what = "a text";
+    kind.advice = "look into it: it may say what went wrong";
+    if (*p == '<' && next < end && strchr("!?/hHbBsSrRmM", *next)) {
+        kind.what = "an HTML or XML page";
+        kind.advice = "fetch the file itself; the page may say what went wrong";
+        kind.format = PRUN__FOREIGN;
+    } else if ((*p == '{' || *p == '[') && next < end && strchr(*p == '{' ? "\"}" : "{", *next)) {
+        kind.what = "a JSON text";
+        kind.advice = "name the file of data that belongs to it";
+        kind.format = PRUN__FOREIGN;
+    }
+    return kind;
+}
+
+/* What a file is by its first n bytes; `what` is NULL if they tell nothing. */
+static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, int64_t size) {
+    prun__file_kind kind = {NULL, 0, 0, NULL, NULL, PRUN__FOREIGN};
+    const size_t count = sizeof prun__file_kinds / sizeof prun__file_kinds[0];
+    size_t i;
+    int64_t j;
+    for (i = 0; i < count && !kind.what; i++) {
+        const prun__file_kind *k = &prun__file_kinds[i];
+        if (n >= k->at + k->length && memcmp(bytes + k->at, k->bytes, (size_t)k->length) == 0)
+            kind = *k;
+    }
+    if (kind.what && strcmp(kind.what, "a zip archive") == 0) {
+        /* the name of the first file in it begins at byte 30 */
+        for (j = 30; j + 8 <= n && j < 200 && kind.advice; j++) {
+            if (memcmp(bytes + j, "data.pkl", 8) != 0) continue;
+            kind.what = "a PyTorch checkpoint (zip)";
+            kind.advice = NULL;
+        }
+    }
+    if (kind.what) return kind;
+    if (prun__is_safetensors(bytes, n, size)) {
+        kind.what = "a safetensors file";
+        kind.advice = "prun_safetensors_open reads it";
+        kind.format = PRUN__SAFETENSORS;
+    } else if (prun__is_idx(bytes, n)) {
+        kind.what = "an IDX file";
+        kind.advice = "prun_load_idx reads it";
+        kind.format = PRUN__IDX;
+    } else {
+        kind = prun__text_kind((const char *)bytes, n);
+    }
+    return kind;
+}
+
+/* Looks at the beginning of a file: fails if it is empty, or known to be of another kind than the
+   one that is wanted. Every loader asks here before it says that a file is malformed; where a
+   format has no header, only once size or contents do not fit. Leaves the file at its start. */
+static prun_status prun__file_inspect(prun_context *context, prun__file *file,
+                                      prun__format wanted) {
+    static const char *const names[] = {"an IDX file", "a binary CIFAR file", "a safetensors file",
+                                        "a NumPy array", "a CSV table"};
+    static const char *const advice[] = {
+        "save the arrays with numpy.save, for prun_load_npy", "take the binary version of the data",
+        "save it with safetensors.torch.save_file", "save the array with numpy.save",
+        "write the table as CSV"};
+    unsigned char bytes[512];
+    prun__file_kind kind;
+    int64_t n;
+    if (file->size == 0)
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: the file is empty", file->path);
+    n = prun__seek(file->stream, 0, SEEK_SET) == 0
+            ? (int64_t)fread(bytes, 1, sizeof bytes, file->stream) : 0;
+    if (n == 0 || prun__seek(file->stream, 0, SEEK_SET) != 0)
+        return prun__fail(context, PRUN_ERR_READ, "%s: read error", file->path);
+    kind = prun__find_kind(bytes, n, file->size);
+    if (!kind.what || kind.format == wanted) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", file->path, kind.what,
+                      names[wanted], kind.advice ? kind.advice : advice[wanted]);
 }
 
 /* The file must have exactly this many bytes; -1: more than can be. */
@@ -13105,14 +13300,16 @@ static prun_status prun__idx_header(prun_context *context, prun__file *file, int
     unsigned char bytes[16];
     int64_t product = 1;
     int i;
-    if (file->size < 4)
-        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
-    PRUN__TRY(prun__file_read(context, file, bytes, 4));
-    if (prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
-        return prun__fail(context, PRUN_ERR_MAGIC, "%s: magic number %lu, expected %lu for %s",
+    if (file->size >= 4) PRUN__TRY(prun__file_read(context, file, bytes, 4));
+    if (file->size < 4 || prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
+        PRUN__TRY(prun__file_inspect(context, file, PRUN__IDX));
+    if (file->size >= 4 && prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
+        return prun__fail(context, PRUN_ERR_MAGIC, "%s: magic number %lu, expected %lu for %s%s",
                           file->path, (unsigned long)prun__big_endian(bytes),
                           (unsigned long)(0x800u + (uint32_t)dims),
-                          dims == 1 ? "labels" : "images");
+                          dims == 1 ? "labels" : "images",
+                          prun__big_endian(bytes) == 0x804u - (uint32_t)dims
+                              ? "; are the two paths exchanged?" : "");
     if (file->size < 4 + 4 * dims)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
     PRUN__TRY(prun__file_read(context, file, bytes + 4, 4 * dims));
@@ -13213,8 +13410,10 @@ static prun_status prun__cifar_file(prun_context *context, prun__file *file, int
         uint8_t bytes[2] = {0, 0}, label;
         PRUN__TRY(prun__file_read(context, file, bytes, head));
         label = bytes[m->classes == 100 ? 1 : 0];
-        if (label >= m->classes)
+        if (label >= m->classes) {
+            PRUN__TRY(prun__file_inspect(context, file, PRUN__CIFAR));
             return prun__label_fail(context, file->path, label, i, m->classes);
+        }
         labels[at + i] = label;
         PRUN__TRY(prun__file_read(context, file, pixels + (at + i) * 3072, 3072));
     }
@@ -13229,11 +13428,13 @@ static prun_status prun__cifar_open(prun_context *context, const char *const *pa
     int64_t i;
     for (i = 0; i < count; i++) {
         PRUN__TRY(prun__file_open(context, paths[i], &files[i]));
-        if (files[i].size == 0 || files[i].size % record != 0)
+        if (files[i].size == 0 || files[i].size % record != 0) {
+            PRUN__TRY(prun__file_inspect(context, &files[i], PRUN__CIFAR));
             return prun__fail(context, PRUN_ERR_TRUNCATED,
                               "%s: %lld bytes are not a whole number of %lld-byte CIFAR-%s records",
                               paths[i], (long long)files[i].size, (long long)record,
                               m->classes == 10 ? "10" : "100");
+        }
         m->count += files[i].size / record;
     }
     return PRUN_OK;
@@ -13782,10 +13983,13 @@ static prun_status prun__read_header(prun_safetensors *f) {
     unsigned char length[8];
     uint64_t bytes = 0;
     int i;
+    memset(length, 0, sizeof length);
+    if (f->file.size >= 8) PRUN__TRY(prun__file_read(f->context, &f->file, length, 8));
+    for (i = 7; i >= 0; i--) bytes = bytes << 8 | length[i];
+    if (f->file.size < 8 || bytes > (uint64_t)(f->file.size - 8) || bytes > 100000000u)
+        PRUN__TRY(prun__file_inspect(f->context, &f->file, PRUN__SAFETENSORS));
     if (f->file.size < 8)
         return prun__fail(f->context, PRUN_ERR_TRUNCATED, "%s: no safetensors header", f->path);
-    PRUN__TRY(prun__file_read(f->context, &f->file, length, 8));
-    for (i = 7; i >= 0; i--) bytes = bytes << 8 | length[i];
     if (bytes > (uint64_t)(f->file.size - 8))
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
                           "%s: header of %llu bytes in a file of %lld", f->path,
@@ -13797,6 +14001,8 @@ static prun_status prun__read_header(prun_safetensors *f) {
     if (!f->header) return PRUN_ERR_MEMORY;
     f->header_bytes = (int64_t)bytes + 8;
     PRUN__TRY(prun__file_read(f->context, &f->file, f->header, (int64_t)bytes));
+    if (bytes == 0 || f->header[0] != '{')
+        PRUN__TRY(prun__file_inspect(f->context, &f->file, PRUN__SAFETENSORS));
     PRUN__TRY(prun__parse_header(f, (int64_t)bytes));
     if (f->count) qsort(f->placed, (size_t)f->count, sizeof *f->placed, prun__by_place);
     PRUN__TRY(prun__check_names(f));
@@ -14328,9 +14534,11 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     char *text;
     prun__json j;
     prun_status status;
+    if (n->file.size >= 12) PRUN__TRY(prun__file_read(context, &n->file, bytes, 8));
+    if (memcmp(bytes, "\x93NUMPY", 6) != 0)
+        PRUN__TRY(prun__file_inspect(context, &n->file, PRUN__NPY));
     if (n->file.size < 12)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no npy header", n->file.path);
-    PRUN__TRY(prun__file_read(context, &n->file, bytes, 8));
     if (memcmp(bytes, "\x93NUMPY", 6) != 0)
         return prun__fail(context, PRUN_ERR_MAGIC, "%s: not an npy file", n->file.path);
     if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
