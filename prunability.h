@@ -161,6 +161,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifndef PRUNDEF
 #if defined(PRUNABILITY_STATIC) && (defined(__GNUC__) || defined(__clang__))
@@ -1373,6 +1374,38 @@ PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
 
 /* [FILES] data sets, checkpoints, tables */
 
+/* A file that is written whole or not at all: into a temporary file beside the target, which is
+   synced and renamed over the target when it is closed. Until then, and after any failure, the old
+   file is there unchanged.
+   - The temporary file is called ".NAME.PID-RANDOM.tmp" and created exclusively. Every function
+     below removes it on failure; only a program that is killed leaves it behind.
+   - Symbolic links are followed once, when the file is opened: what the link leads to is replaced,
+     and created if it does not exist. A link in a sticky folder that everyone may write to has to
+     belong to the user or to the owner of the folder.
+   - The mode of a file that is replaced is kept, its owner and group where that is allowed (set-id
+     bits and rights of the group only with them). Access lists are not kept. Other hard links to
+     the old file keep the old contents. A new file gets the mode that fopen gives.
+   - A pipe, a device or a socket is written in place, and so is what /proc or /dev/fd name. It is
+     an error if the target is a folder or may not be written, or if no file can be created in the
+     target's folder.
+   Several processes and threads may write one path at once: a reader finds one of the files whole.
+   On systems other than Unix and Windows the old file is moved aside for the moment of the rename
+   if the system requires it. */
+typedef struct prun_output prun_output;
+/* path: copied. The context must outlive the output. Opening a pipe waits for its reader. */
+PRUNDEF prun_status prun_output_open(prun_context *context, const char *path, prun_output **output);
+/* The stream to write to. Errors may be left to prun_output_close, which finds them; the stream is
+   closed there, not by the caller. */
+PRUNDEF FILE *prun_output_stream(prun_output *output);
+/* Name of the temporary file, for programs that remove it when they are interrupted; valid until
+   the output is closed. NULL: the file is written in place. */
+PRUNDEF const char *prun_output_temporary(const prun_output *output);
+/* Flushes, syncs, renames, and frees the output, also on failure. */
+PRUNDEF prun_status prun_output_close(prun_output *output);
+/* Gives up: removes the temporary file and frees the output. NULL is fine. What was written in
+   place stays written. */
+PRUNDEF void prun_output_discard(prun_output *output);
+
 /* IDX files of the MNIST family: images (magic 2051) and labels (magic 2049). */
 typedef struct prun_idx_options {
     int64_t classes;  /* [10] */
@@ -1426,8 +1459,8 @@ PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out);
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, int64_t *out);
-/* Writes F32 tensors: to path with ".tmp" added, synced, then renamed over path. metadata: pairs of
-   strings, pairs * 2 pointers, may be NULL. */
+/* Writes F32 tensors, as a prun_output. metadata: pairs of strings, pairs * 2 pointers, may be
+   NULL. */
 PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
                                            const prun_tensor *tensors, int64_t count,
                                            const char *const *metadata, int64_t pairs);
@@ -1602,17 +1635,83 @@ PRUNDEF const char *prun_message(const prun_context *context) {
     return context ? context->message : "";
 }
 
+/* Bytes of the UTF-8 character at p (shortest form, no surrogate), or 0. */
+static int prun__utf8_length(const char *p, const char *end) {
+    static const int32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char first = (unsigned char)*p;
+    const int n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    int32_t c = n == 1 ? first : first & (0x7f >> n);
+    int i;
+    if (first >= 0xf8 || end - p < n) return 0;
+    for (i = 1; i < n; i++) {
+        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+/* The character at p as it may be shown on a terminal: control characters, marks that reverse the
+   direction of text, and bytes that are not UTF-8 are escaped. Returns its bytes in the text. */
+static int prun__show_character(const char *p, const char *end, char out[8]) {
+    static const char known[] = "\n\r\t", letters[] = "nrt";
+    const int n = prun__utf8_length(p, end);
+    const unsigned first = (unsigned char)*p;
+    unsigned c = first;
+    if (n == 2) c = (first & 0x1fu) << 6 | ((unsigned char)p[1] & 0x3fu);
+    if (n == 3)
+        c = (first & 0x0fu) << 12 | ((unsigned char)p[1] & 0x3fu) << 6 |
+            ((unsigned char)p[2] & 0x3fu);
+    if (c > 0 && c < 0x20 && strchr(known, (int)c)) {
+        snprintf(out, 8, "\\%c", letters[strchr(known, (int)c) - known]);
+    } else if (n == 0 || c < 0x20 || c == 0x7f) {
+        snprintf(out, 8, "\\x%02x", first);
+    } else if ((c >= 0x80 && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
+               (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)) {
+        snprintf(out, 8, "\\u%04x", c);
+    } else {
+        memcpy(out, p, (size_t)n);
+        out[n] = 0;
+    }
+    return PRUN__MAX(n, 1);
+}
+
+/* Copies a text as it may be shown, into size >= 32 bytes. Of a text that is too long the middle is
+   left out: names come first, and what is to be done about them last. */
+static void prun__show_text(const char *text, char *out, size_t size) {
+    const char *p, *end = strchr(text, 0);
+    size_t total = 0, at = 0, left;
+    char shown[8];
+    int cut = 0;
+    for (p = text; p < end; total += strlen(shown)) p += prun__show_character(p, end, shown);
+    left = total;
+    for (p = text; p < end; left -= strlen(shown)) {
+        p += prun__show_character(p, end, shown);
+        if (total < size || (!cut && at + strlen(shown) <= size / 4) || at + left < size) {
+            memcpy(out + at, shown, strlen(shown));
+            at += strlen(shown);
+        } else if (!cut) {
+            memcpy(out + at, "...", 3);
+            at += 3;
+            cut = 1;
+        }
+    }
+    out[at] = 0;
+}
+
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...)
     PRUN__PRINTF(3, 4);
 
-/* Records the text of a failure and hands the status back. */
+/* Records the text of a failure and hands the status back. Names that come from files may contain
+   anything, and paths may be longer than the message. */
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...) {
     va_list arguments;
+    char text[5120];
     if (!context) return status;
     context->status = status;
     va_start(arguments, format);
-    vsnprintf(context->message, sizeof context->message, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    prun__show_text(text, context->message, sizeof context->message);
     return status;
 }
 
@@ -12799,6 +12898,473 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
 
 /* [FILES.I] IDX, CIFAR, safetensors, NumPy, CSV */
 
+/* ---- safe files ---- */
+
+#include <errno.h>
+
+#if (defined(__unix__) || defined(__APPLE__)) && !defined(__EMSCRIPTEN__)
+#define PRUN__UNIX 1
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+/* Strict C modes hide these functions of POSIX even when the headers are included, and feature test
+   macros come too late here. In C a second declaration does no harm; C++ compilers hide nothing.
+   The parentheses keep macros of the same names from being expanded. */
+#ifndef __cplusplus
+extern int(fileno)(FILE *stream);
+extern FILE *(fdopen)(int descriptor, const char *mode);
+extern int(fsync)(int descriptor);
+extern int(fchmod)(int descriptor, mode_t mode);
+extern int(fchown)(int descriptor, uid_t owner, gid_t group);
+extern ssize_t(readlink)(const char *path, char *text, size_t size);
+extern char *(realpath)(const char *path, char *resolved);
+/* glibc: where `struct stat` has 64 bits on a 32-bit machine, a hidden lstat has another name. */
+#if defined(__USE_FILE_OFFSET64) && !defined(__USE_XOPEN_EXTENDED) && !defined(__USE_XOPEN2K) && \
+    !defined(__LP64__)
+#ifdef __USE_TIME_BITS64
+#define PRUN__LSTAT __lstat64_time64
+#else
+#define PRUN__LSTAT lstat64
+#endif
+extern int(PRUN__LSTAT)(const char *path, struct stat *status);
+#else
+#define PRUN__LSTAT lstat
+extern int(lstat)(const char *path, struct stat *status);
+#endif
+#else
+#define PRUN__LSTAT lstat
+#endif
+#else
+#define PRUN__UNIX 0
+#endif
+
+#if defined(_WIN32)
+#include <fcntl.h>
+#include <io.h>
+#include <process.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+/* <windows.h> would bring its macros along. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to,
+                                                unsigned long flags);
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+struct prun_output {
+    prun_context *context;
+    FILE *stream;
+    char *name;      /* as the caller gave it */
+    char *path;      /* where the links lead to; on Unix absolute if that can be found out */
+    char *folder;    /* of path; "." if it names none */
+    char *temporary; /* NULL: written in place */
+#if PRUN__UNIX
+    int replaces; /* there is a file, with this status */
+    struct stat old;
+#endif
+};
+
+/* Length of the folder in front of a file's name, with its separator; 0 if there is none. */
+static size_t prun__folder_length(const char *path) {
+    size_t i, length = 0;
+    for (i = 0; path[i]; i++) {
+        if (path[i] == '/') length = i + 1;
+#if defined(_WIN32)
+        if (path[i] == '\\' || path[i] == ':') length = i + 1;
+#endif
+    }
+    return length;
+}
+
+/* Joins a folder of `length` bytes and a name to an allocated path; NULL: out of memory. */
+static char *prun__join_path(prun_context *context, const char *folder, size_t length,
+                             const char *name) {
+    const size_t size = strlen(name) + 1;
+    const size_t slash = length > 0 && folder[length - 1] != '/' && folder[length - 1] != '\\' &&
+                         folder[length - 1] != ':';
+    char *path = (char *)prun__alloc(context, (int64_t)(length + slash + size), 1, "file name");
+    if (!path) return NULL;
+    memcpy(path, folder, length);
+    if (slash) path[length] = '/';
+    memcpy(path + length + slash, name, size);
+    return path;
+}
+
+/* Finds the folder of o->path. */
+static prun_status prun__output_folder(prun_output *o) {
+    const size_t length = prun__folder_length(o->path);
+    prun__free(o->context, o->folder);
+    o->folder = prun__join_path(o->context, length ? o->path : ".", length ? length : 1, "");
+    if (!o->folder) return PRUN_ERR_MEMORY;
+    if (length > 1 && o->folder[length - 1] == '/') o->folder[length - 1] = 0;
+    return PRUN_OK;
+}
+
+/* Fails with what the system says about it. */
+static prun_status prun__output_fail(const prun_output *o, const char *what, int error) {
+    return prun__fail(o->context, PRUN_ERR_WRITE, "%s: %s%s%s", o->name, what, error ? ": " : "",
+                      error ? strerror(error) : "");
+}
+
+/* Number `attempt` of the names for the temporary file: it says whose it is, and has at most 140
+   bytes, which every file system takes. */
+static prun_status prun__output_name(prun_output *o, int attempt) {
+    const size_t length = prun__folder_length(o->path);
+    const char *base = o->path + length;
+    long process = 0;
+    size_t most = strlen(base);
+    uint64_t bits;
+    char name[160];
+    if (most > 96)
+        for (most = 96; most > 0 && ((unsigned char)base[most] & 0xc0) == 0x80;) most--;
+#if PRUN__UNIX
+    process = (long)getpid();
+#elif defined(_WIN32)
+    process = (long)_getpid();
+#endif
+    bits = prun_random_bits((uint64_t)time(NULL), (uint64_t)(uintptr_t)o ^ (uint64_t)process << 40,
+                            (uint64_t)(uintptr_t)name + (uint64_t)attempt);
+    snprintf(name, sizeof name, ".%.*s.%ld-%08lx%08lx.tmp", (int)most, base, process,
+             (unsigned long)(bits >> 32), (unsigned long)(bits & 0xffffffffu));
+    prun__free(o->context, o->temporary);
+    o->temporary = prun__join_path(o->context, o->path, length, name);
+    return o->temporary ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Fails because no temporary file can be made beside the target. */
+static prun_status prun__output_folder_fail(prun_output *o, int error) {
+    prun__free(o->context, o->temporary);
+    o->temporary = NULL;
+    return prun__fail(o->context, PRUN_ERR_WRITE, "%s: no file can be created in folder %s: %s",
+                      o->name, o->folder, strerror(error));
+}
+
+#if PRUN__UNIX
+
+#ifdef O_CLOEXEC
+#define PRUN__OPEN_FLAGS (O_WRONLY | O_NOCTTY | O_CLOEXEC)
+#else
+#define PRUN__OPEN_FLAGS (O_WRONLY | O_NOCTTY)
+#endif
+
+/* A link in a folder like /tmp may have been put there by somebody else to have a file of the
+   user's overwritten: the rule is that of Linux's fs.protected_symlinks. */
+static prun_status prun__output_check_link(prun_output *o) {
+    struct stat link, folder;
+    PRUN__TRY(prun__output_folder(o));
+    if (PRUN__LSTAT(o->path, &link) != 0 || stat(o->folder, &folder) != 0)
+        return prun__output_fail(o, "the link cannot be followed", errno);
+    if ((folder.st_mode & 01002) == 01002 && link.st_uid != geteuid() &&
+        link.st_uid != folder.st_uid)
+        return prun__output_fail(o, "a link of another user in a folder that everyone may write to;"
+                                    " remove it, or write to what it leads to", 0);
+    return PRUN_OK;
+}
+
+/* Replaces o->path, a link with this text, by what it leads to. */
+static prun_status prun__output_step(prun_output *o, const char *text) {
+    char *next = prun__join_path(o->context, o->path,
+                                 *text == '/' ? 0 : prun__folder_length(o->path), text);
+    if (!next) return PRUN_ERR_MEMORY;
+    prun__free(o->context, o->path);
+    o->path = next;
+    return PRUN_OK;
+}
+
+/* Follows the links that o->path ends in; *descriptor: one of them names an open file. */
+static prun_status prun__output_follow(prun_output *o, int *descriptor) {
+    const int64_t size = 1 << 14;
+    prun_status status = PRUN_OK;
+    char *text = (char *)prun__alloc(o->context, size, 1, "file name");
+    int links;
+    if (!text) return PRUN_ERR_MEMORY;
+    for (links = 0; status == PRUN_OK; links++) {
+        const ssize_t n = readlink(o->path, text, (size_t)size);
+        if (n < 0) break;
+        if (links == 40 || n >= size)
+            status = prun__output_fail(o, links == 40 ? "its links lead in a circle"
+                                                      : "its link is too long", 0);
+        if (status == PRUN_OK) status = prun__output_check_link(o);
+        if (status != PRUN_OK) break;
+        *descriptor |= strncmp(o->path, "/proc/", 6) == 0 || strncmp(o->path, "/dev/fd/", 8) == 0;
+        text[n] = 0;
+        status = prun__output_step(o, text);
+    }
+    prun__free(o->context, text);
+    return status;
+}
+
+/* Makes o->path absolute, so that it names the same file when the working directory or a link in
+   front of it has changed; leaves it if that is too long or cannot be found out. */
+static prun_status prun__output_anchor(prun_output *o) {
+    const size_t length = prun__folder_length(o->path);
+    char *real, *anchored;
+    PRUN__TRY(prun__output_folder(o));
+    real = realpath(o->folder, NULL);
+    if (real && strlen(real) < 3500) {
+        anchored = prun__join_path(o->context, real, strlen(real), o->path + length);
+        free(real); /* the C library's */
+        if (!anchored) return PRUN_ERR_MEMORY;
+        prun__free(o->context, o->path);
+        o->path = anchored;
+        return prun__output_folder(o);
+    }
+    free(real);
+    return PRUN_OK;
+}
+
+/* Opens what is not replaced: pipes, devices, and files by their descriptor. */
+static prun_status prun__output_in_place(prun_output *o) {
+    const int descriptor = open(o->name, PRUN__OPEN_FLAGS | O_TRUNC);
+    if (descriptor < 0) return prun__output_fail(o, "cannot be opened for writing", errno);
+    o->stream = fdopen(descriptor, "wb");
+    if (o->stream) return PRUN_OK;
+    close(descriptor);
+    return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
+}
+
+/* A file that may not be written is not replaced either. Opening it tells more than its mode:
+   read-only file systems, flags of the file. */
+static prun_status prun__output_check_target(prun_output *o) {
+    const char *base = o->path + prun__folder_length(o->path);
+    int descriptor;
+    o->replaces = stat(o->path, &o->old) == 0;
+    if (!o->replaces && errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+        return prun__output_fail(o, "cannot be examined", errno);
+    if (o->replaces && S_ISDIR(o->old.st_mode)) return prun__output_fail(o, "is a folder", 0);
+    if (*base == 0 || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+        return prun__output_fail(o, "has no file name", 0);
+    if (!o->replaces) return PRUN_OK;
+    descriptor = open(o->path, PRUN__OPEN_FLAGS | O_NONBLOCK);
+    if (descriptor >= 0) close(descriptor);
+    else if (errno == ENOENT) o->replaces = 0; /* removed meanwhile */
+    else if (errno != ETXTBSY) return prun__output_fail(o, "may not be written", errno);
+    return PRUN_OK;
+}
+
+/* Creates the temporary file; one that will replace a private file is private from the start. */
+static prun_status prun__output_create(prun_output *o) {
+    int attempt, descriptor = -1;
+    for (attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
+        PRUN__TRY(prun__output_name(o, attempt));
+        descriptor = open(o->temporary, PRUN__OPEN_FLAGS | O_CREAT | O_EXCL,
+                          o->replaces ? 0600 : 0666);
+        if (descriptor < 0 && errno != EEXIST) break;
+    }
+    if (descriptor < 0) return prun__output_folder_fail(o, errno);
+    o->stream = fdopen(descriptor, "wb");
+    if (o->stream) return PRUN_OK;
+    close(descriptor);
+    remove(o->temporary);
+    return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
+}
+
+/* Finds out how the file is to be written, and opens it. */
+static prun_status prun__output_begin(prun_output *o) {
+    struct stat named;
+    int descriptor = 0;
+    const int there = stat(o->name, &named) == 0;
+    PRUN__TRY(prun__output_follow(o, &descriptor));
+    if (there && !S_ISDIR(named.st_mode) && (descriptor || !S_ISREG(named.st_mode)))
+        return prun__output_in_place(o);
+    PRUN__TRY(prun__output_anchor(o));
+    PRUN__TRY(prun__output_check_target(o));
+    return prun__output_create(o);
+}
+
+/* Gives the temporary file the owner, group and mode of the file that it replaces. Rights that were
+   meant for another owner or group are left out. 0: failed, errno says why. */
+static int prun__output_keep(const prun_output *o) {
+    const int descriptor = fileno(o->stream);
+    mode_t mode = o->old.st_mode & 07777;
+    struct stat now;
+    if (!o->replaces) return 1;
+    if (fstat(descriptor, &now) != 0) return 0;
+    if ((now.st_uid != o->old.st_uid || now.st_gid != o->old.st_gid) &&
+        fchown(descriptor, o->old.st_uid, o->old.st_gid) != 0 &&
+        fchown(descriptor, (uid_t)-1, o->old.st_gid) != 0 && errno != EPERM && errno != EINVAL)
+        return 0;
+    if (fstat(descriptor, &now) != 0) return 0;
+    if (now.st_uid != o->old.st_uid) mode &= (mode_t)~04000u;
+    if (now.st_gid != o->old.st_gid) mode &= (mode_t)(~02070u | (mode & 07u) << 3);
+    return fchmod(descriptor, mode) == 0 || errno == EPERM || errno == ENOSYS;
+}
+
+/* Whether all is on the disk, as far as the kind of file knows of disks. */
+static int prun__output_sync(FILE *stream) {
+    return fsync(fileno(stream)) == 0 || errno == EINVAL || errno == ENOSYS || errno == EROFS ||
+           errno == ENOTSUP;
+}
+
+/* Puts the new file in the place of the old one, in one step. The name of the file is safe once its
+   folder is synced, which some file systems cannot do. */
+static int prun__output_replace(const prun_output *o) {
+    int descriptor;
+    if (rename(o->temporary, o->path) != 0) return 0;
+    descriptor = open(o->folder, O_RDONLY);
+    if (descriptor >= 0) {
+        fsync(descriptor);
+        close(descriptor);
+    }
+    return 1;
+}
+
+#elif defined(_WIN32)
+
+static prun_status prun__output_begin(prun_output *o) {
+    struct _stat64 old;
+    const int there = _stat64(o->name, &old) == 0;
+    int attempt, descriptor = -1;
+    if (there && old.st_mode & _S_IFDIR) return prun__output_fail(o, "is a folder", 0);
+    if (there && !(old.st_mode & _S_IFREG)) {
+        o->stream = fopen(o->name, "wb");
+        return o->stream ? PRUN_OK : prun__output_fail(o, "cannot be opened for writing", errno);
+    }
+    if (there && _access(o->path, 2) != 0) return prun__output_fail(o, "may not be written", errno);
+    PRUN__TRY(prun__output_folder(o));
+    for (attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
+        PRUN__TRY(prun__output_name(o, attempt));
+        descriptor = _open(o->temporary, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT,
+                           _S_IREAD | _S_IWRITE);
+        if (descriptor < 0 && errno != EEXIST) break;
+    }
+    if (descriptor < 0) return prun__output_folder_fail(o, errno);
+    o->stream = _fdopen(descriptor, "wb");
+    if (o->stream) return PRUN_OK;
+    _close(descriptor);
+    remove(o->temporary);
+    return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
+}
+
+static int prun__output_keep(const prun_output *o) { return o->stream != NULL; }
+
+static int prun__output_sync(FILE *stream) { return _commit(_fileno(stream)) == 0; }
+
+/* Puts the new file in the place of the old one, in one step, written through to the disk. */
+static int prun__output_replace(const prun_output *o) {
+    const unsigned long replace_existing = 1, write_through = 8;
+    if (MoveFileExA(o->temporary, o->path, replace_existing | write_through)) return 1;
+    errno = EACCES;
+    return 0;
+}
+
+#else
+
+/* Whether a file can be opened in a mode that does not change it. */
+static int prun__output_probe(const char *path, const char *mode) {
+    FILE *stream = fopen(path, mode);
+    if (stream) fclose(stream);
+    return stream != NULL;
+}
+
+static prun_status prun__output_begin(prun_output *o) {
+    int attempt = 0;
+    if (prun__output_probe(o->path, "rb") && !prun__output_probe(o->path, "r+b"))
+        return prun__output_fail(o, "is a folder, or may not be written", 0);
+    PRUN__TRY(prun__output_folder(o));
+    do {
+        PRUN__TRY(prun__output_name(o, attempt));
+    } while (++attempt < 100 && prun__output_probe(o->temporary, "rb"));
+    o->stream = fopen(o->temporary, "wb");
+    return o->stream ? PRUN_OK : prun__output_folder_fail(o, errno);
+}
+
+static int prun__output_keep(const prun_output *o) { return o->stream != NULL; }
+
+static int prun__output_sync(FILE *stream) { return fflush(stream) == 0; }
+
+/* Puts the new file in the place of the old one. Where rename does not replace files, the old one
+   is moved aside first, and back if the new one cannot take its place. */
+static int prun__output_replace(const prun_output *o) {
+    const size_t length = strlen(o->temporary);
+    char *aside;
+    int done;
+    if (rename(o->temporary, o->path) == 0) return 1;
+    aside = prun__join_path(o->context, o->temporary, 0, o->temporary);
+    if (!aside) return 0;
+    memcpy(aside + length - 3, "old", 3);
+    done = rename(o->path, aside) == 0;
+    if (done && rename(o->temporary, o->path) != 0) {
+        rename(aside, o->path);
+        done = 0;
+    }
+    if (done) remove(aside);
+    prun__free(o->context, aside);
+    return done;
+}
+
+#endif
+
+/* Frees everything but the files. */
+static void prun__output_free(prun_output *o) {
+    prun__free(o->context, o->name);
+    prun__free(o->context, o->path);
+    prun__free(o->context, o->folder);
+    prun__free(o->context, o->temporary);
+    prun__free(o->context, o);
+}
+
+PRUNDEF prun_status prun_output_open(prun_context *context, const char *path,
+                                     prun_output **output) {
+    prun_output *o;
+    prun_status status = PRUN_ERR_MEMORY;
+    if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
+    if (!*path) return prun__fail(context, PRUN_ERR_ARGUMENT, "the file name is empty");
+    o = (prun_output *)prun__alloc_zero(context, 1, sizeof *o, "output");
+    if (!o) return PRUN_ERR_MEMORY;
+    o->context = context;
+    o->name = prun__join_path(context, path, 0, path);
+    o->path = prun__join_path(context, path, 0, path);
+    if (o->name && o->path) status = prun__output_begin(o);
+    if (status == PRUN_OK) *output = o;
+    else prun__output_free(o);
+    return status;
+}
+
+PRUNDEF FILE *prun_output_stream(prun_output *output) { return output->stream; }
+
+PRUNDEF const char *prun_output_temporary(const prun_output *output) { return output->temporary; }
+
+PRUNDEF prun_status prun_output_close(prun_output *o) {
+    const char *what = NULL;
+    prun_status status = PRUN_OK;
+    int error = 0;
+    if (!o) return PRUN_ERR_ARGUMENT;
+    if (ferror(o->stream)) {
+        what = "a write failed; is the disk full?";
+    } else if (fflush(o->stream) != 0 || (o->temporary && !prun__output_keep(o)) ||
+               !prun__output_sync(o->stream)) {
+        what = "cannot be written";
+        error = errno;
+    }
+    if (fclose(o->stream) != 0 && !what) {
+        what = "cannot be written";
+        error = errno;
+    }
+    if (!what && o->temporary && !prun__output_replace(o)) {
+        what = "cannot be replaced";
+        error = errno;
+    }
+    if (what && o->temporary) remove(o->temporary);
+    if (what) status = prun__output_fail(o, what, error);
+    prun__output_free(o);
+    return status;
+}
+
+PRUNDEF void prun_output_discard(prun_output *o) {
+    if (!o) return;
+    fclose(o->stream);
+    if (o->temporary) remove(o->temporary);
+    prun__output_free(o);
+}
+
+/* ---- reading ---- */
+
 /* An open file and its size. */
 typedef struct prun__file {
     FILE *stream;
@@ -12824,17 +13390,45 @@ static int prun__seek(FILE *stream, int64_t at, int from) {
 static int64_t prun__tell(FILE *stream) { return ftell(stream); }
 #endif
 
+/* What is not a regular file has no size, and opening a pipe would wait for a writer. */
+static prun_status prun__file_check_path(prun_context *context, const char *path) {
+#if PRUN__UNIX
+    struct stat status;
+    if (stat(path, &status) != 0) return PRUN_OK; /* opening it will tell why */
+    if (S_ISREG(status.st_mode)) return PRUN_OK;
+    if (!S_ISDIR(status.st_mode))
+        return prun__fail(context, PRUN_ERR_READ,
+                          "%s: a %s, not a file; write what comes from it to a file first", path,
+                          S_ISFIFO(status.st_mode) ? "pipe" : "device or socket");
+#elif defined(_WIN32)
+    struct _stat64 status;
+    if (_stat64(path, &status) != 0 || !(status.st_mode & _S_IFDIR)) return PRUN_OK;
+#else
+    return PRUN_OK;
+#endif
+#if PRUN__UNIX || defined(_WIN32)
+    return prun__fail(context, PRUN_ERR_READ, "%s: a folder; name a file in it", path);
+#endif
+}
+
+/* Opens a file for reading; file->stream is NULL on failure. */
 static prun_status prun__file_open(prun_context *context, const char *path, prun__file *file) {
     int64_t size;
-    if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
+    file->stream = NULL;
     file->path = path;
+    file->size = 0;
+    if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
+    PRUN__TRY(prun__file_check_path(context, path));
     file->stream = fopen(path, "rb");
-    if (!file->stream) return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened", path);
+    if (!file->stream)
+        return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened: %s", path,
+                          strerror(errno));
     size = prun__seek(file->stream, 0, SEEK_END) == 0 ? prun__tell(file->stream) : -1;
     /* Opening a directory succeeds on some systems; its "size" is then nonsense. */
     if (size < 0 || size == LONG_MAX || size == INT64_MAX ||
         prun__seek(file->stream, 0, SEEK_SET) != 0) {
         fclose(file->stream);
+        file->stream = NULL;
         return prun__fail(context, PRUN_ERR_READ, "%s: not a regular file, or too large", path);
     }
     file->size = size;
@@ -12853,6 +13447,173 @@ static prun_status prun__file_read(prun_context *context, prun__file *file, void
                               feof(file->stream) ? "ends too early" : "read error");
     }
     return PRUN_OK;
+}
+
+/* What a loader wants, and what a file can turn out to be instead. */
+typedef enum prun__format {
+    PRUN__IDX,
+    PRUN__CIFAR,
+    PRUN__SAFETENSORS,
+    PRUN__NPY,
+    PRUN__CSV,
+    PRUN__FOREIGN /* none that this library reads */
+} prun__format;
+
+/* A kind of file that is often given in place of another. */
+typedef struct prun__file_kind {
+    const char *bytes; /* it has these at this place */
+    int32_t length, at;
+    const char *what, *advice; /* NULL: that for checkpoints and arrays of Python's */
+    prun__format format;
+} prun__file_kind;
+
+#define PRUN__UNPACK(how) "unpack it first: " how
+#define PRUN__FETCH "fetch the file itself"
+#define PRUN__CONVERT "convert it first"
+
+static const prun__file_kind prun__file_kinds[] = {
+    {"\x1f\x8b", 2, 0, "a file compressed by gzip", PRUN__UNPACK("gzip -d"), PRUN__FOREIGN},
+    {"BZh", 3, 0, "a file compressed by bzip2", PRUN__UNPACK("bzip2 -d"), PRUN__FOREIGN},
+    {"\xfd" "7zXZ", 6, 0, "a file compressed by xz", PRUN__UNPACK("xz -d"), PRUN__FOREIGN},
+    {"\x28\xb5\x2f\xfd", 4, 0, "a file compressed by zstd", PRUN__UNPACK("zstd -d"), PRUN__FOREIGN},
+    {"\x04\x22\x4d\x18", 4, 0, "a file compressed by lz4", PRUN__UNPACK("lz4 -d"), PRUN__FOREIGN},
+    {"\x1f\x9d", 2, 0, "a file compressed by compress", PRUN__UNPACK("gzip -d"), PRUN__FOREIGN},
+    {"7z\xbc\xaf\x27\x1c", 6, 0, "a 7z archive", PRUN__UNPACK("7z x"), PRUN__FOREIGN},
+    {"Rar!", 4, 0, "a RAR archive", PRUN__UNPACK("unrar x"), PRUN__FOREIGN},
+    {"ustar", 5, 257, "a tar archive", PRUN__UNPACK("tar -xf"), PRUN__FOREIGN},
+    {"PK\x03\x04", 4, 0, "a zip archive", PRUN__UNPACK("unzip"), PRUN__FOREIGN},
+    {"PK\x05\x06", 4, 0, "an empty zip archive", PRUN__FETCH, PRUN__FOREIGN},
+    {"\x80\x02", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x03", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x04", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x05", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"version https://git-lfs", 23, 0, "a Git LFS pointer", "fetch the data: git lfs pull",
+     PRUN__FOREIGN},
+    {"\xff\xfe", 2, 0, "a text in UTF-16", "save it as UTF-8", PRUN__FOREIGN},
+    {"\xfe\xff", 2, 0, "a text in UTF-16", "save it as UTF-8", PRUN__FOREIGN},
+    {"\x89HDF\r\n\x1a\n", 8, 0, "an HDF5 file", PRUN__CONVERT, PRUN__FOREIGN},
+    {"GGUF", 4, 0, "a GGUF file", PRUN__CONVERT, PRUN__FOREIGN},
+    {"MATLAB ", 7, 0, "a MATLAB file", PRUN__CONVERT, PRUN__FOREIGN},
+    {"PAR1", 4, 0, "a Parquet table", PRUN__CONVERT, PRUN__FOREIGN},
+    {"ARROW1", 6, 0, "an Arrow table", PRUN__CONVERT, PRUN__FOREIGN},
+    {"\x89PNG\r\n\x1a\n", 8, 0, "a PNG image", PRUN__CONVERT, PRUN__FOREIGN},
+    {"\xff\xd8\xff", 3, 0, "a JPEG image", PRUN__CONVERT, PRUN__FOREIGN},
+    {"%PDF-", 5, 0, "a PDF document", PRUN__CONVERT, PRUN__FOREIGN},
+    {"\x93NUMPY", 6, 0, "a NumPy array", "prun_npy_read and prun_load_npy read it", PRUN__NPY}};
+
+#undef PRUN__UNPACK
+#undef PRUN__FETCH
+#undef PRUN__CONVERT
+
+/* Whether a header of safetensors begins a file of this size. */
+static int prun__is_safetensors(const unsigned char *bytes, int64_t n, int64_t size) {
+    uint64_t length = 0;
+    int i;
+    if (n < 9 || bytes[8] != '{') return 0;
+    for (i = 7; i >= 0; i--) length = length << 8 | bytes[i];
+    return length <= (uint64_t)(size - 8);
+}
+
+/* Whether an IDX file begins so: two zeros, an element type, the number of dimensions. */
+static int prun__is_idx(const unsigned char *bytes, int64_t n) {
+    return n >= 8 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] >= 8 && bytes[2] <= 14 &&
+           bytes[2] != 10 && bytes[3] >= 1 && bytes[3] <= 8;
+}
+
+/* Whether bytes are a text in UTF-8, of which the end may be cut off. */
+static int prun__is_text(const char *bytes, int64_t n) {
+    int64_t i;
+    int length;
+    for (i = 0; i < n; i += length) {
+        length = prun__utf8_length(bytes + i, bytes + n);
+        if (length == 0) return n - i < 4 && i > 0;
+        if (bytes[i] == 0 || ((unsigned char)bytes[i] < 0x20 && !strchr("\n\r\t\f", bytes[i])))
+            return 0;
+    }
+    return n >= 8;
+}
+
+/* Texts: `what` is NULL if it is none. */
+static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
+    prun__file_kind kind = {NULL, 0, 0, NULL, "fetch the file again", PRUN__FOREIGN};
+    const char *p = bytes, *end = bytes + n, *next;
+    if (!prun__is_text(bytes, n)) return kind;
+    if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3;
+    while (p < end - 1 && strchr(" \n\r\t", *p)) p++;
+    for (next = p + 1; next < end - 1 && strchr(" \n\r\t", *next);) next++;
+    kind.format = PRUN__CSV; /* any other text may be a table */
+    kind.what = "a text";
+    kind.advice = "look into it: it may say what went wrong";
+    if (*p == '<' && next < end && strchr("!?/hHbBsSrRmM", *next)) {
+        kind.what = "an HTML or XML page";
+        kind.advice = "fetch the file itself; the page may say what went wrong";
+        kind.format = PRUN__FOREIGN;
+    } else if ((*p == '{' || *p == '[') && next < end && strchr(*p == '{' ? "\"}" : "{", *next)) {
+        kind.what = "a JSON text";
+        kind.advice = "name the file of data that belongs to it";
+        kind.format = PRUN__FOREIGN;
+    }
+    return kind;
+}
+
+/* What a file is by its first n bytes; `what` is NULL if they tell nothing. */
+static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, int64_t size) {
+    prun__file_kind kind = {NULL, 0, 0, NULL, NULL, PRUN__FOREIGN};
+    const size_t count = sizeof prun__file_kinds / sizeof prun__file_kinds[0];
+    size_t i;
+    int64_t j;
+    for (i = 0; i < count && !kind.what; i++) {
+        const prun__file_kind *k = &prun__file_kinds[i];
+        if (n >= k->at + k->length && memcmp(bytes + k->at, k->bytes, (size_t)k->length) == 0)
+            kind = *k;
+    }
+    if (kind.what && strcmp(kind.what, "a zip archive") == 0) {
+        /* the name of the first file in it begins at byte 30 */
+        for (j = 30; j + 8 <= n && j < 200 && kind.advice; j++) {
+            if (memcmp(bytes + j, "data.pkl", 8) != 0) continue;
+            kind.what = "a PyTorch checkpoint (zip)";
+            kind.advice = NULL;
+        }
+    }
+    if (kind.what) return kind;
+    if (prun__is_safetensors(bytes, n, size)) {
+        kind.what = "a safetensors file";
+        kind.advice = "prun_safetensors_open reads it";
+        kind.format = PRUN__SAFETENSORS;
+    } else if (prun__is_idx(bytes, n)) {
+        kind.what = "an IDX file";
+        kind.advice = "prun_load_idx reads it";
+        kind.format = PRUN__IDX;
+    } else {
+        kind = prun__text_kind((const char *)bytes, n);
+    }
+    return kind;
+}
+
+/* Looks at the beginning of a file: fails if it is empty, or known to be of another kind than the
+   one that is wanted. Every loader asks here before it says that a file is malformed; where a
+   format has no header, only once size or contents do not fit. Leaves the file at its start. */
+static prun_status prun__file_inspect(prun_context *context, prun__file *file,
+                                      prun__format wanted) {
+    static const char *const names[] = {"an IDX file", "a binary CIFAR file", "a safetensors file",
+                                        "a NumPy array", "a CSV table"};
+    static const char *const advice[] = {
+        "save the arrays with numpy.save, for prun_load_npy", "take the binary version of the data",
+        "save it with safetensors.torch.save_file", "save the array with numpy.save",
+        "write the table as CSV"};
+    unsigned char bytes[512];
+    prun__file_kind kind;
+    int64_t n;
+    if (file->size == 0)
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: the file is empty", file->path);
+    n = prun__seek(file->stream, 0, SEEK_SET) == 0
+            ? (int64_t)fread(bytes, 1, sizeof bytes, file->stream) : 0;
+    if (n == 0 || prun__seek(file->stream, 0, SEEK_SET) != 0)
+        return prun__fail(context, PRUN_ERR_READ, "%s: read error", file->path);
+    kind = prun__find_kind(bytes, n, file->size);
+    if (!kind.what || kind.format == wanted) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", file->path, kind.what,
+                      names[wanted], kind.advice ? kind.advice : advice[wanted]);
 }
 
 /* The file must have exactly this many bytes; -1: more than can be. */
@@ -12902,14 +13663,16 @@ static prun_status prun__idx_header(prun_context *context, prun__file *file, int
     unsigned char bytes[16];
     int64_t product = 1;
     int i;
-    if (file->size < 4)
-        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
-    PRUN__TRY(prun__file_read(context, file, bytes, 4));
-    if (prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
-        return prun__fail(context, PRUN_ERR_MAGIC, "%s: magic number %lu, expected %lu for %s",
+    if (file->size >= 4) PRUN__TRY(prun__file_read(context, file, bytes, 4));
+    if (file->size < 4 || prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
+        PRUN__TRY(prun__file_inspect(context, file, PRUN__IDX));
+    if (file->size >= 4 && prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
+        return prun__fail(context, PRUN_ERR_MAGIC, "%s: magic number %lu, expected %lu for %s%s",
                           file->path, (unsigned long)prun__big_endian(bytes),
                           (unsigned long)(0x800u + (uint32_t)dims),
-                          dims == 1 ? "labels" : "images");
+                          dims == 1 ? "labels" : "images",
+                          prun__big_endian(bytes) == 0x804u - (uint32_t)dims
+                              ? "; are the two paths exchanged?" : "");
     if (file->size < 4 + 4 * dims)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
     PRUN__TRY(prun__file_read(context, file, bytes + 4, 4 * dims));
@@ -13010,8 +13773,10 @@ static prun_status prun__cifar_file(prun_context *context, prun__file *file, int
         uint8_t bytes[2] = {0, 0}, label;
         PRUN__TRY(prun__file_read(context, file, bytes, head));
         label = bytes[m->classes == 100 ? 1 : 0];
-        if (label >= m->classes)
+        if (label >= m->classes) {
+            PRUN__TRY(prun__file_inspect(context, file, PRUN__CIFAR));
             return prun__label_fail(context, file->path, label, i, m->classes);
+        }
         labels[at + i] = label;
         PRUN__TRY(prun__file_read(context, file, pixels + (at + i) * 3072, 3072));
     }
@@ -13026,11 +13791,13 @@ static prun_status prun__cifar_open(prun_context *context, const char *const *pa
     int64_t i;
     for (i = 0; i < count; i++) {
         PRUN__TRY(prun__file_open(context, paths[i], &files[i]));
-        if (files[i].size == 0 || files[i].size % record != 0)
+        if (files[i].size == 0 || files[i].size % record != 0) {
+            PRUN__TRY(prun__file_inspect(context, &files[i], PRUN__CIFAR));
             return prun__fail(context, PRUN_ERR_TRUNCATED,
                               "%s: %lld bytes are not a whole number of %lld-byte CIFAR-%s records",
                               paths[i], (long long)files[i].size, (long long)record,
                               m->classes == 10 ? "10" : "100");
+        }
         m->count += files[i].size / record;
     }
     return PRUN_OK;
@@ -13301,21 +14068,6 @@ static char *prun__utf8(char *out, int32_t c) {
         *out++ = (char)(0x80 | (c & 63));
     }
     return out;
-}
-
-/* Bytes of the UTF-8 character at p (shortest form, no surrogate), or 0. */
-static int prun__utf8_length(const char *p, const char *end) {
-    static const int32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char first = (unsigned char)*p;
-    const int n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    int32_t c = n == 1 ? first : first & (0x7f >> n);
-    int i;
-    if (first >= 0xf8 || end - p < n) return 0;
-    for (i = 1; i < n; i++) {
-        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
 /* \uXXXX, with a following low surrogate if it is a high one. j->at is past the 'u'. */
@@ -13594,10 +14346,13 @@ static prun_status prun__read_header(prun_safetensors *f) {
     unsigned char length[8];
     uint64_t bytes = 0;
     int i;
+    memset(length, 0, sizeof length);
+    if (f->file.size >= 8) PRUN__TRY(prun__file_read(f->context, &f->file, length, 8));
+    for (i = 7; i >= 0; i--) bytes = bytes << 8 | length[i];
+    if (f->file.size < 8 || bytes > (uint64_t)(f->file.size - 8) || bytes > 100000000u)
+        PRUN__TRY(prun__file_inspect(f->context, &f->file, PRUN__SAFETENSORS));
     if (f->file.size < 8)
         return prun__fail(f->context, PRUN_ERR_TRUNCATED, "%s: no safetensors header", f->path);
-    PRUN__TRY(prun__file_read(f->context, &f->file, length, 8));
-    for (i = 7; i >= 0; i--) bytes = bytes << 8 | length[i];
     if (bytes > (uint64_t)(f->file.size - 8))
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
                           "%s: header of %llu bytes in a file of %lld", f->path,
@@ -13609,6 +14364,8 @@ static prun_status prun__read_header(prun_safetensors *f) {
     if (!f->header) return PRUN_ERR_MEMORY;
     f->header_bytes = (int64_t)bytes + 8;
     PRUN__TRY(prun__file_read(f->context, &f->file, f->header, (int64_t)bytes));
+    if (bytes == 0 || f->header[0] != '{')
+        PRUN__TRY(prun__file_inspect(f->context, &f->file, PRUN__SAFETENSORS));
     PRUN__TRY(prun__parse_header(f, (int64_t)bytes));
     if (f->count) qsort(f->placed, (size_t)f->count, sizeof *f->placed, prun__by_place);
     PRUN__TRY(prun__check_names(f));
@@ -13794,27 +14551,7 @@ static int prun__write_floats(FILE *stream, const float *data, int64_t count) {
     return 1;
 }
 
-#if defined(__unix__) || defined(__APPLE__)
-#if defined(__STRICT_ANSI__) && !defined(__cplusplus)
-/* Strict modes hide these POSIX functions. */
-extern int fileno(FILE *stream);
-extern int fsync(int descriptor);
-#else
-#include <unistd.h>
-#endif
-static int prun__sync(FILE *stream) { return fflush(stream) == 0 && fsync(fileno(stream)) == 0; }
-#else
-static int prun__sync(FILE *stream) { return fflush(stream) == 0; }
-#endif
-
-/* Moves the finished file over the old one; on POSIX in one step. */
-static int prun__rename(const char *from, const char *to) {
-#if !defined(__unix__) && !defined(__APPLE__)
-    remove(to);
-#endif
-    return rename(from, to) == 0;
-}
-
+/* The whole file; 0 when a write failed. */
 static int prun__write_all(FILE *stream, const prun__text *header, const prun_tensor *tensors,
                            int64_t count) {
     unsigned char length[8];
@@ -13824,7 +14561,7 @@ static int prun__write_all(FILE *stream, const prun__text *header, const prun_te
     if (fwrite(header->out, 1, (size_t)header->length, stream) != (size_t)header->length) return 0;
     for (i = 0; i < count; i++)
         if (!prun__write_floats(stream, tensors[i].data, prun_tensor_size(&tensors[i]))) return 0;
-    return prun__sync(stream);
+    return 1;
 }
 
 /* Every tensor needs a name of its own: a reader would refuse the file otherwise. */
@@ -13864,30 +14601,21 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
                                            const prun_tensor *tensors, int64_t count,
                                            const char *const *metadata, int64_t pairs) {
     prun__text header = {NULL, 0};
-    const size_t length = strlen(path) + 5;
-    char *temporary;
-    FILE *stream = NULL;
-    prun_status status = PRUN_ERR_MEMORY;
-    int written;
+    prun_output *output = NULL;
+    prun_status status;
+    if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
     PRUN__TRY(prun__check_tensors(context, path, tensors, count));
-    temporary = (char *)prun__alloc(context, (int64_t)length, 1, "file name");
     prun__put_header(&header, tensors, count, metadata, pairs);
     header.out = (char *)prun__alloc(context, header.length, 1, "header");
-    if (temporary && header.out) {
-        header.length = 0;
-        prun__put_header(&header, tensors, count, metadata, pairs);
-        snprintf(temporary, length, "%s.tmp", path);
-        status = PRUN_OK;
-        stream = fopen(temporary, "wb");
-        written = stream && prun__write_all(stream, &header, tensors, count);
-        if (stream && fclose(stream) != 0) written = 0;
-        if (!written || !prun__rename(temporary, path)) {
-            if (stream) remove(temporary);
-            status = prun__fail(context, PRUN_ERR_WRITE, "%s: cannot be written", path);
-        }
+    if (!header.out) return PRUN_ERR_MEMORY;
+    header.length = 0;
+    prun__put_header(&header, tensors, count, metadata, pairs);
+    status = prun_output_open(context, path, &output);
+    if (status == PRUN_OK) {
+        prun__write_all(output->stream, &header, tensors, count);
+        status = prun_output_close(output);
     }
     prun__free(context, header.out);
-    prun__free(context, temporary);
     return status;
 }
 
@@ -14169,9 +14897,11 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     char *text;
     prun__json j;
     prun_status status;
+    if (n->file.size >= 12) PRUN__TRY(prun__file_read(context, &n->file, bytes, 8));
+    if (memcmp(bytes, "\x93NUMPY", 6) != 0)
+        PRUN__TRY(prun__file_inspect(context, &n->file, PRUN__NPY));
     if (n->file.size < 12)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no npy header", n->file.path);
-    PRUN__TRY(prun__file_read(context, &n->file, bytes, 8));
     if (memcmp(bytes, "\x93NUMPY", 6) != 0)
         return prun__fail(context, PRUN_ERR_MAGIC, "%s: not an npy file", n->file.path);
     if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
@@ -14661,6 +15391,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__LOAD_avx2
 #undef PRUN__LOAD_avx512
 #undef PRUN__LOAD_portable
+#undef PRUN__LSTAT
 #undef PRUN__MARGINS
 #undef PRUN__MAX
 #undef PRUN__MAX_avx2
@@ -14691,6 +15422,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__NORM_CHANNEL
 #undef PRUN__NO_BIAS
 #undef PRUN__NO_ENTROPY
+#undef PRUN__OPEN_FLAGS
 #undef PRUN__OPEN_ROOM
 #undef PRUN__PAIRS_ROOM
 #undef PRUN__PIECES
@@ -14740,6 +15472,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__TO_PIXEL
 #undef PRUN__TO_POINT
 #undef PRUN__TRY
+#undef PRUN__UNIX
 #undef PRUN__UNROLL
 #undef PRUN__V_avx2
 #undef PRUN__V_avx512

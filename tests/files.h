@@ -56,7 +56,8 @@ static int files_named(const char *part, int destroy)
     DIR *d = opendir(directory);
     const struct dirent *entry;
     while (d != NULL && (entry = readdir(d)) != NULL) {
-        if (entry->d_name[0] == '.' || strstr(entry->d_name, part) == NULL) continue;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (strstr(entry->d_name, part) == NULL) continue;
         count++;
         if (destroy) remove(in_directory(entry->d_name));
     }

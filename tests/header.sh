@@ -118,8 +118,8 @@ verdict "every macro's name begins with PRUN" "$work/wrong"
 grep -E '// ' "$work/code" > "$work/wrong"
 verdict "comments are of the C89 kind" "$work/wrong"
 
-# What including the declarations defines beyond the two headers they need.
-printf '#include <stddef.h>\n#include <stdint.h>\n' > "$work/without.c"
+# What including the declarations defines beyond the three headers they need.
+printf '#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n' > "$work/without.c"
 { cat "$work/without.c"; printf '#include "%s"\n' "$header"; } > "$work/with.c"
 for file in with without; do
     $cc -E -dM "$work/$file.c" | sort > "$work/$file.macros"
@@ -143,7 +143,8 @@ malloc free memcpy memmove memset memcmp memchr strlen strcmp strncmp strchr str
 snprintf vsnprintf qsort strtoll strtoull strerror __errno_location __error
 fopen fclose fread fwrite fflush fseek ftell fseeko ftello feof ferror fileno fsync rename remove
 stat fstat unlink setvbuf getc fgetc ungetc fputc putc open close read write
-exp expf exp2 log logf log1p log2 expm1 sqrt sqrtf pow fabs fabsf floor floorf ceil round lround
+lstat readlink realpath fdopen fchmod fchown geteuid getpid
+time exp expf exp2 log logf log1p log2 expm1 sqrt sqrtf pow fabs fabsf floor floorf ceil round lround
 llround sin cos sincos tan atan2 erfc erf lgamma hypot fmax fmin fmaxf fminf ldexp frexp fmod
 isnan isinf finite cbrt rint nearbyint trunc nextafter lrint llrint scalbn
 clock omp_get_max_threads omp_get_num_threads omp_get_thread_num omp_in_parallel omp_get_level

@@ -17,6 +17,17 @@ static FILE *counted_open(const char *path, const char *mode)
     return stream;
 }
 
+#if defined(__unix__) || defined(__APPLE__)
+static FILE *counted_fdopen(int descriptor, const char *mode)
+{
+    FILE *stream = fdopen(descriptor, mode);
+    streams_opened += stream != NULL;
+    streams_open += stream != NULL;
+    return stream;
+}
+#define fdopen counted_fdopen
+#endif
+
 static int counted_close(FILE *stream)
 {
     streams_open--;
