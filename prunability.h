@@ -1602,17 +1602,54 @@ PRUNDEF const char *prun_message(const prun_context *context) {
     return context ? context->message : "";
 }
 
+/* Bytes of the UTF-8 character at p (shortest form, no surrogate), or 0. */
+static int prun__utf8_length(const char *p, const char *end) {
+    static const int32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char first = (unsigned char)*p;
+    const int n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    int32_t c = n == 1 ? first : first & (0x7f >> n);
+    int i;
+    if (first >= 0xf8 || end - p < n) return 0;
+    for (i = 1; i < n; i++) {
+        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+/* Copies a text so that a terminal only shows it: control characters, and bytes that are not UTF-8,
+   become \x1b and the like. What does not fit is cut. */
+static void prun__escape(char *to, size_t size, const char *from) {
+    const char *end = from + strlen(from);
+    size_t at = 0;
+    while (from < end) {
+        const unsigned char first = (unsigned char)*from;
+        size_t length = (size_t)prun__utf8_length(from, end), room;
+        if (first < 0x20 || first == 0x7f) length = 0;
+        if (length == 2 && first == 0xc2 && (unsigned char)from[1] < 0xa0) length = 0;
+        room = length > 0 ? length : 4;
+        if (at + room >= size) break;
+        if (length > 0) memcpy(to + at, from, length);
+        else snprintf(to + at, 5, "\\x%02x", (unsigned)first);
+        at += room;
+        from += PRUN__MAX(length, 1);
+    }
+    to[at] = '\0';
+}
+
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...)
     PRUN__PRINTF(3, 4);
 
-/* Records the text of a failure and hands the status back. */
+/* Records the text of a failure, which may name what was read, and hands the status back. */
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...) {
+    char text[sizeof context->message];
     va_list arguments;
     if (!context) return status;
     context->status = status;
     va_start(arguments, format);
-    vsnprintf(context->message, sizeof context->message, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    prun__escape(context->message, sizeof context->message, text);
     return status;
 }
 
@@ -12938,21 +12975,6 @@ static char *prun__utf8(char *out, int32_t c) {
         *out++ = (char)(0x80 | (c & 63));
     }
     return out;
-}
-
-/* Bytes of the UTF-8 character at p (shortest form, no surrogate), or 0. */
-static int prun__utf8_length(const char *p, const char *end) {
-    static const int32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char first = (unsigned char)*p;
-    const int n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    int32_t c = n == 1 ? first : first & (0x7f >> n);
-    int i;
-    if (first >= 0xf8 || end - p < n) return 0;
-    for (i = 1; i < n; i++) {
-        if (((unsigned char)p[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
 /* \uXXXX, with a following low surrogate if it is a high one. j->at is past the 'u'. */
