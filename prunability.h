@@ -1367,18 +1367,19 @@ typedef enum prun_column {
 } prun_column;
 
 PRUNDEF void prun_table_free(prun_table *table);
-/* Index of a column, -1: there is none. */
+/* Index of a column, the first of that name; -1: there is none. */
 PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name);
-/* The array of a column of numbers without gaps; otherwise a failure whose message names line and
-   column: PRUN_ERR_MISSING (no such column, missing value), PRUN_ERR_FORMAT (text),
-   PRUN_ERR_NONFINITE. */
+/* The array of a column of numbers without gaps, some of which may be infinite; otherwise a failure
+   whose message names line and column: PRUN_ERR_MISSING (missing value; no such column: those that
+   there are), PRUN_ERR_FORMAT (text). */
 PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *table,
                                        const char *name, const double **values);
 /* The same for a hyperparameter, which may be text. */
 PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
                                         const char *name, const double **values);
 /* Removes the rows whose flag in keep (one per row) is 0; cells and lines follow, the numbers of
-   texts stay as they were: equal where the texts are. */
+   texts stay as they were: equal where the texts are. A mixed column that was read from a file and
+   has lost its texts becomes one of numbers. */
 PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
 
 /* [FILES] data sets, checkpoints, tables */
@@ -1501,9 +1502,13 @@ PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
                                   prun_images *images);
 
 /* CSV tables with a header line: fields quoted or not, LF or CRLF, byte-order mark, blank lines;
-   separators , ; or tab, whichever the header has first. Empty cells and NA, NaN, null, None are
-   missing values; decimals have a point. Failures name line and column. Free with
-   prun_table_free; the context must outlive it. */
+   separators , ; or tab, whichever the header has first, or what a first line such as "sep=;"
+   says. Decimals have a point. Names of columns are unique, but for empty ones.
+   Missing values, in capitals or not: empty cells; NA, N/A, #N/A, "#N/A N/A", #NA, <NA>, null, a
+   point, a question mark; NaN with or without sign and with what C libraries put behind it, as
+   -nan(ind) and 1.#QNAN; the errors of spreadsheets: #DIV/0!, #NUM!, #VALUE!, #REF!, #NAME?,
+   #NULL!; and None, but not none, which is a setting. Infinite values: inf, infinity, 1.#INF.
+   Failures name line and column. Free with prun_table_free; the context must outlive it. */
 PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
                                         prun_table *table);
 
@@ -12461,6 +12466,42 @@ static double prun__big_scale(prun__big *b, int64_t power) {
     return prun__big_round(b);
 }
 
+/* What stands behind a word, capitals or not, that the text begins with; NULL: it does not. */
+static const char *prun__skip_word(const char *text, const char *word) {
+    for (; *word; text++, word++) {
+        const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
+        const char b = *word >= 'A' && *word <= 'Z' ? (char)(*word + 32) : *word;
+        if (a != b) return NULL;
+    }
+    return text;
+}
+
+static int prun__same_word(const char *text, const char *word) {
+    const char *rest = prun__skip_word(text, word);
+    return rest && *rest == '\0';
+}
+
+/* The same up to digits, which Microsoft's printf puts behind 1.#INF. */
+static int prun__same_but_digits(const char *text, const char *word) {
+    const char *rest = prun__skip_word(text, word);
+    while (rest && *rest >= '0' && *rest <= '9') rest++;
+    return rest && *rest == '\0';
+}
+
+static int prun__is_infinite(const char *unsigned_text) {
+    return prun__same_word(unsigned_text, "inf") || prun__same_word(unsigned_text, "infinity") ||
+           prun__same_but_digits(unsigned_text, "1.#inf");
+}
+
+/* "nan", or with what printf puts behind it: "nan(ind)". */
+static int prun__is_nan(const char *unsigned_text) {
+    const char *rest = prun__skip_word(unsigned_text, "nan");
+    if (rest && (*rest == '\0' || (*rest == '(' && rest[strlen(rest) - 1] == ')'))) return 1;
+    return prun__same_but_digits(unsigned_text, "1.#ind") ||
+           prun__same_but_digits(unsigned_text, "1.#qnan") ||
+           prun__same_but_digits(unsigned_text, "1.#snan");
+}
+
 /* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
    which goes by the locale. */
 static int prun__number(const char *text, double *out) {
@@ -12471,7 +12512,7 @@ static int prun__number(const char *text, double *out) {
     prun__big b;
     b.words = b.exponent = b.rest = 0;
     *out = sign * HUGE_VAL;
-    if (strcmp(s, "inf") == 0 || strcmp(s, "Inf") == 0 || strcmp(s, "Infinity") == 0) return 1;
+    if (prun__is_infinite(s)) return 1;
     for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
         if (*s == '.') point = 1;
         if (*s == '.') continue;
@@ -12527,14 +12568,34 @@ static prun_status prun__cell_fail(prun_context *context, const prun_table *t, i
                       t->names[column], *cell ? "\"" : "", cell, *cell ? "\" " : "", what);
 }
 
-/* Whether a text cell means that a value is missing. */
+/* Whether a text cell means that a value is missing. "none" in small letters is a setting. */
 static int prun__is_missing(const char *cell) {
-    static const char *const words[] = {"", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL",
-                                        "None", "<NA>"};
+    static const char *const words[] = {"", ".", "?", "NA", "N/A", "#N/A", "#N/A N/A", "#NA",
+                                        "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!",
+                                        "#REF!", "#NAME?"};
     size_t i;
     for (i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(cell, words[i]) == 0) return 1;
-    return 0;
+        if (prun__same_word(cell, words[i])) return 1;
+    return strcmp(cell, "None") == 0 || prun__is_nan(cell + (*cell == '-' || *cell == '+'));
+}
+
+/* The columns there are, as many as fit; names of more than 80 characters are cut. */
+static prun_status prun__no_column(prun_context *context, const prun_table *t, const char *name) {
+    const char *source = prun__table_source(t);
+    char names[sizeof context->message] = "none";
+    const int before = snprintf(NULL, 0, "%s: no column named %.80s; there are ", source, name);
+    int64_t i, room = (int64_t)sizeof names - before - 6, length = 0, shown = 0, named = 0;
+    for (i = 0; i < t->columns; i++) {
+        const int64_t wanted = (int64_t)PRUN__MIN(strlen(t->names[i]), 80);
+        if (wanted == 0) continue;
+        if (named++ > shown || length + wanted + 2 > room) continue;
+        length += snprintf(names + length, sizeof names - (size_t)length, "%s%.80s",
+                           shown > 0 ? ", " : "", t->names[i]);
+        shown++;
+    }
+    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; there are %s%s",
+                      source, name, shown > 0 || named == 0 ? names : "others",
+                      shown > 0 && shown < named ? ", ..." : "");
 }
 
 static prun_status prun__table_column(prun_context *context, const prun_table *t,
@@ -12543,9 +12604,7 @@ static prun_status prun__table_column(prun_context *context, const prun_table *t
     const double *v = t->values + column * t->rows;
     const int kind = column >= 0 && t->text ? (int)t->text[column] : (int)PRUN_COLUMN_NUMBERS;
     int64_t i;
-    if (column < 0)
-        return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s",
-                          prun__table_source(t), name);
+    if (column < 0) return prun__no_column(context, t, name);
     for (i = 0; i < t->rows; i++) {
         const char *cell = t->cells ? t->cells[i * t->columns + column] : NULL;
         double ignored;
@@ -12556,8 +12615,6 @@ static prun_status prun__table_column(prun_context *context, const prun_table *t
                                    cell && strchr(cell, ',')
                                        ? "is not a number (decimals have a point, no comma)"
                                        : "is not a number");
-        if (!(fabs(v[i]) <= DBL_MAX))
-            return prun__cell_fail(context, t, i, column, PRUN_ERR_NONFINITE, "is not finite");
     }
     *values = v;
     return PRUN_OK;
@@ -12571,6 +12628,20 @@ PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *
 PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
                                         const char *name, const double **values) {
     return prun__table_column(context, table, name, 0, values);
+}
+
+/* A mixed column that was read and has no text any more becomes one of numbers. */
+static void prun__column_renumber(prun_table *t, int64_t column) {
+    double *v = t->values + column * t->rows, value;
+    uint8_t *text;
+    int64_t i;
+    if (!t->storage[2] || t->text[column] != PRUN_COLUMN_MIXED) return;
+    for (i = 0; i < t->rows; i++)
+        if (v[i] == v[i] && !prun__number(t->cells[i * t->columns + column], &value)) return;
+    for (i = 0; i < t->rows; i++)
+        if (v[i] == v[i]) prun__number(t->cells[i * t->columns + column], &v[i]);
+    text = (uint8_t *)t->storage[2]; /* where t->text lies, behind the values */
+    text[t->text - text + column] = PRUN_COLUMN_NUMBERS;
 }
 
 PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
@@ -12591,6 +12662,7 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
             t->cells[kept * columns + column] = t->cells[row * columns + column];
         kept++;
     }
+    for (column = 0; column < columns; column++) prun__column_renumber(t, column);
 }
 
 /* [FILES.I] IDX, CIFAR, safetensors, NumPy, CSV */
@@ -14312,6 +14384,26 @@ static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
     return status;
 }
 
+/* A first line "sep=;" names the separator, for spreadsheets. */
+static prun_status prun__csv_separator(prun__csv *c) {
+    const int quoted = *c->at == '"';
+    const char *s = prun__skip_word(c->at + quoted, "sep=");
+    char *end;
+    if (!s) return PRUN_OK;
+    end = c->at + (s - c->at) + (*s != '\0' && *s != '\n' && *s != '\r');
+    if (quoted && *end == '"') end++;
+    while (*end == ' ') end++;
+    if (*end != '\0' && *end != '\n' && *end != '\r') return PRUN_OK; /* a name like others */
+    if (!strchr(",;\t|:", *s) || *s == '\0')
+        return prun__csv_fail(c, 1, 1, "the separator of \"sep=\" must be one of , ; | : or tab");
+    c->separator = *s;
+    c->at = end;
+    if (*c->at == '\r') c->at++;
+    if (*c->at == '\n') c->at++;
+    c->line = 2;
+    return PRUN_OK;
+}
+
 /* Skips a byte-order mark, finds the separator, and makes room for as many cells as can be. */
 static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     int64_t cells = 2, records = 2;
@@ -14319,6 +14411,7 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     const char *s;
     c->line = 1;
     if (c->end - c->at >= 3 && memcmp(c->at, "\xef\xbb\xbf", 3) == 0) c->at += 3;
+    PRUN__TRY(prun__csv_separator(c));
     if (c->end - c->at >= 2 &&
         (memcmp(c->at, "\xff\xfe", 2) == 0 || memcmp(c->at, "\xfe\xff", 2) == 0))
         return prun__csv_fail(c, 1, 1, "UTF-16; UTF-8 is needed");
@@ -14327,7 +14420,8 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
         if (!c->separator && !quoted && (*s == ',' || *s == ';' || *s == '\t')) c->separator = *s;
         content |= *s != ' ' && *s != '\n' && *s != '\r';
         if (!c->separator && !quoted && content && (*s == '\n' || *s == '\r')) c->separator = ',';
-        cells += *s == ',' || *s == ';' || *s == '\t' || *s == '\n' || *s == '\r';
+        cells += *s == ',' || *s == ';' || *s == '\t' || *s == c->separator || *s == '\n' ||
+                 *s == '\r';
         records += *s == '\n' || *s == '\r';
     }
     if (!c->separator) c->separator = ',';

@@ -1489,6 +1489,142 @@ static void csv_text_as_setting(void)
     prun_table_free(&t);
 }
 
+/* What printf, pandas, R, spreadsheets and Microsoft's C library write for no value. */
+static void csv_missing_values(void)
+{
+    static const char *const missing[] = {
+        "", "nan", "-nan", "+nan", "NaN", "Nan", "NAN", "-NaN", "nan(ind)", "-nan(ind)",
+        "nan(snan)", "-nan(0x8000000000000)", "1.#QNAN", "-1.#IND", "1.#IND00", "1.#SNAN",
+        "1.#qnan0", "n/a", "N/A", "#N/A", "#n/a", "#N/A N/A", "#NA", "NA", "na", "<NA>", "NULL",
+        "null", "Null", "None", "\"NA\"", " NA ", ".", "?", "#DIV/0!", "#NUM!", "#VALUE!"};
+    static const char *const infinite[] = {"inf", "-inf", "+inf", "Inf", "INF", "Infinity",
+                                           "-infinity", "1.#INF", "-1.#INF", "1.#INF00", "1e999"};
+    static const char *const texts[] = {"none", "nano", "nanq?", "N.A.", "nan(", "-NA", "1.#", "-",
+                                        "1.#INFx", "infinit", "..", "+", "#N/A!", "nil"};
+    prun_table t;
+    const double *v = NULL;
+    char text[80];
+    size_t i;
+    for (i = 0; i < sizeof missing / sizeof *missing; i++) {
+        snprintf(text, sizeof text, "a,b\n1,2\n%s,3\n4,5\n", missing[i]);
+        if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) continue;
+        if (!CHECK(t.text[0] == PRUN_COLUMN_NUMBERS && isnan(t.values[1]) && t.values[2] == 4))
+            printf("    %s\n", missing[i]);
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context), "line 3, column 1 (a)") != NULL);
+        prun_table_free(&t);
+    }
+    for (i = 0; i < sizeof infinite / sizeof *infinite; i++) {
+        snprintf(text, sizeof text, "a,b\n1,2\n%s,3\n4,5\n", infinite[i]);
+        if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) continue;
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_OK);
+        CHECK(v != NULL && v[1] == (infinite[i][0] == '-' ? -INFINITY : INFINITY));
+        prun_table_free(&t);
+    }
+    for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+        snprintf(text, sizeof text, "a,b\n1,2\n%s,3\n4,5\n", texts[i]);
+        if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) continue;
+        if (!CHECK(t.text[0] == PRUN_COLUMN_MIXED)) printf("    %s\n", texts[i]);
+        prun_table_free(&t);
+    }
+}
+
+/* "sep=;" as Excel wants it; lines count from the top of the file. */
+static void csv_names_its_separator(void)
+{
+    static const char *const texts[] = {
+        "sep=;\na,x;b\n1;y,z\n2;,\n", "sep=;\r\na,x;b\r\n1;y,z\r\n2;,\r\n",
+        "\xef\xbb\xbfSEP=;\na,x;b\n1;y,z\n2;,\n", "\"sep=;\"\na,x;b\n1;y,z\n2;,\n",
+        "sep=|\na,x|b\n1|y,z\n2|,\n", "sep=\t\ra,x\tb\r1\ty,z\r2\t,\r"};
+    prun_table t;
+    size_t i;
+    for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!CHECK_STATUS(read_text(texts[i], &t), PRUN_OK)) continue;
+        CHECK(t.rows == 2 && t.columns == 2 && strcmp(t.names[0], "a,x") == 0);
+        CHECK(t.lines[0] == 3 && t.lines[1] == 4 && strcmp(t.cells[1], "y,z") == 0);
+        CHECK(t.values[1] == 2 && strcmp(t.cells[3], ",") == 0);
+        prun_table_free(&t);
+    }
+    CHECK_STATUS(read_text("sep=;\na;b\n1;2\n3\n", &t), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "line 4, column 2: 1 fields") != NULL);
+    CHECK_STATUS(read_text("sep=x\na;b\n1;2\n", &t), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "line 1, column 1: the separator") != NULL);
+    CHECK_STATUS(read_text("sep=;", &t), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "empty") != NULL);
+    if (CHECK_STATUS(read_text("sep=x1,b\n1,2\n", &t), PRUN_OK)) { /* a name */
+        CHECK(t.rows == 1 && strcmp(t.names[0], "sep=x1") == 0);
+        prun_table_free(&t);
+    }
+}
+
+/* A column that is not there is answered with those that are, whatever they are called. */
+static void csv_names_its_columns(void)
+{
+    ex_text text = {NULL, 0, 0};
+    prun_table t;
+    const double *v;
+    int i;
+    if (CHECK_STATUS(read_text("width,,gap\n1,2,3\n", &t), PRUN_OK)) {
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "Gap", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context),
+                     "test_evaluate.csv: no column named Gap; there are width, gap") != NULL);
+        prun_table_free(&t);
+    }
+    for (i = 0; i < 200; i++) {
+        ex_text_add(&text, "%sa_rather_long_name_%d", i > 0 ? "," : "", i);
+    }
+    ex_text_add(&text, "\n");
+    if (CHECK_STATUS(read_text(text.data, &t), PRUN_OK)) {
+        CHECK_STATUS(prun_table_settings(&test_context, &t, "b", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context), "there are a_rather_long_name_0, ") != NULL);
+        CHECK(strlen(prun_message(&test_context)) <= sizeof test_context.message - 1);
+        CHECK(strcmp(strrchr(prun_message(&test_context), ','), ", ...") == 0);
+        prun_table_free(&t);
+    }
+    ex_text_free(&text);
+    if (CHECK_STATUS(read_text("\n\"\"\n1\n", &t), PRUN_OK)) {
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context), "there are none") != NULL);
+        prun_table_free(&t);
+    }
+}
+
+/* Names and cells cannot command a terminal from a message. */
+static void csv_messages_are_escaped(void)
+{
+    static const char text[] = "a\x1b[31m\xc2\x9b" "b\x7f\xc3\xa4\xff,c\n"
+                               "1,2\n\"x\n\x07\",3\n";
+    static const char want[] = "line 3, column 1 (a\\x1b[31m\\xc2\\x9bb\\x7f\xc3\xa4\\xff): "
+                               "\"x\\x0a\\x07\" is not";
+    prun_table t;
+    const double *v;
+    if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) return;
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, t.names[0], &v), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), want) != NULL);
+    prun_table_free(&t);
+    CHECK_STATUS(prun_table_read_csv(&test_context, "build/no\x1b[2J", &t), PRUN_ERR_OPEN);
+    CHECK(strstr(prun_message(&test_context), "build/no\\x1b[2J: ") != NULL);
+}
+
+/* A column whose texts stood in rows that were taken out holds its numbers again. */
+static void csv_mixed_column_without_texts(void)
+{
+    const uint8_t keep[4] = {0, 1, 1, 1}, none[4] = {1, 1, 0, 1};
+    prun_table t;
+    const double *v = NULL;
+    if (!CHECK_STATUS(read_text("a,b\nabc,5\n20,6\n,7\n-inf,8\n", &t), PRUN_OK)) return;
+    prun_table_keep_rows(&t, keep);
+    CHECK(t.text[0] == PRUN_COLUMN_NUMBERS && t.text[1] == PRUN_COLUMN_NUMBERS);
+    CHECK(t.values[0] == 20 && isnan(t.values[1]) && t.values[2] == -INFINITY);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_MISSING);
+    prun_table_free(&t);
+    if (!CHECK_STATUS(read_text("a,b\nabc,5\n20,6\n,7\n-inf,8\n", &t), PRUN_OK)) return;
+    prun_table_keep_rows(&t, none);
+    CHECK(t.text[0] == PRUN_COLUMN_MIXED && t.values[0] == 0 && t.values[1] == 1);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_FORMAT);
+    prun_table_free(&t);
+}
+
 static void csv_keeps_rows(void)
 {
     const uint8_t keep[4] = {0, 1, 0, 1};
@@ -1956,7 +2092,10 @@ static const test_case cases[] = {
     TEST_CASE(holm_by_hand), TEST_CASE(resampling_undefined), TEST_CASE(bad_arguments),
     TEST_CASE(numbers_as_strtod), TEST_CASE(no_numbers), TEST_CASE(csv_plain),
     TEST_CASE(csv_dialects), TEST_CASE(csv_text_as_setting), TEST_CASE(csv_keeps_rows),
-    TEST_CASE(csv_malformed), TEST_CASE(csv_damaged), TEST_CASE(csv_large),
+    TEST_CASE(csv_missing_values), TEST_CASE(csv_names_its_separator),
+    TEST_CASE(csv_names_its_columns), TEST_CASE(csv_messages_are_escaped),
+    TEST_CASE(csv_mixed_column_without_texts), TEST_CASE(csv_malformed), TEST_CASE(csv_damaged),
+    TEST_CASE(csv_large),
     TEST_CASE(memory_runs_out), TEST_CASE(program_json), TEST_CASE(program_rounds_the_gap),
     TEST_CASE(program_tables_of_maddox), TEST_CASE(program_outputs), TEST_CASE(program_bad_input),
     TEST_CASE(program_undefined), TEST_CASE(program_skips_missing),
