@@ -1110,9 +1110,17 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
 
 /* [STATS] evaluation statistics and tables of models */
 /*
-   Models are rows: measures, targets and hyperparameters are arrays of n finite doubles. What is
-   undefined is NaN, and the result's `reason` says why. Functions are thread safe for different
-   contexts; those that say so use the context's threads, with the same bits for any number.
+   Models are rows: measures, targets and hyperparameters are arrays of n doubles. What is undefined
+   is NaN, and the result's `reason` says why. Functions are thread safe for different contexts;
+   those that say so use the context's threads, with the same bits for any number.
+
+   Infinite values are values: they rank first or last, and equal ones tie. Every statistic that
+   depends on order alone takes them: Kendall's tau, granulated and partial, conditional
+   information, the measure of a sign error, and what resampling makes of these; so do axes, seeds,
+   clusters and controls. R2 and regressions of infinite values are undefined, with a reason. The
+   target of a sign error must be finite, and so must seed means (infinities of both signs have
+   none): otherwise PRUN_ERR_NONFINITE. NaN is PRUN_ERR_NONFINITE everywhere. The message of either
+   names the variable and the index.
 */
 
 /* Kendall rank correlation of n pairs, n >= 2; Knight's algorithm, O(n log n). */
@@ -1223,6 +1231,7 @@ typedef struct prun_regression {
     double cv_r2_folds;        /* mean of the folds' R2; NaN when one has no variance */
     int64_t best;              /* variable of the largest |standardized|, -1: none */
     const char *reason;        /* why R2 or adjusted R2 are undefined, or NULL */
+    int64_t infinite;          /* variable of infinite values, which undo the fit; -1: none */
 } prun_regression;
 
 /* Least squares with an intercept by pivoted QR; dependent and constant variables get coefficient
@@ -1233,7 +1242,8 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
                                         prun_regression *result);
 
 /* Weight of a pair of runs (Dziugaite et al. 2020): max(0, w - 1/2), where w is what Hoeffding's
-   bound leaves of the certainty that errors measured on `test_samples` samples really differ. */
+   bound leaves of the certainty that errors measured on `test_samples` samples really differ. A
+   difference of NaN gives NaN. */
 PRUNDEF double prun_sign_error_weight(double difference, double test_samples);
 /* Sign error of one environment: all pairs of a run of one setting (x1, y1: n1) and of another.
    weight, ess: sum of weights and effective sample size, NULL: not wanted. NaN without weight. */
@@ -1358,18 +1368,19 @@ typedef enum prun_column {
 } prun_column;
 
 PRUNDEF void prun_table_free(prun_table *table);
-/* Index of a column, -1: there is none. */
+/* Index of a column, the first of that name; -1: there is none. */
 PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name);
-/* The array of a column of numbers without gaps; otherwise a failure whose message names line and
-   column: PRUN_ERR_MISSING (no such column, missing value), PRUN_ERR_FORMAT (text),
-   PRUN_ERR_NONFINITE. */
+/* The array of a column of numbers without gaps, some of which may be infinite; otherwise a failure
+   whose message names line and column: PRUN_ERR_MISSING (missing value; no such column: those that
+   there are), PRUN_ERR_FORMAT (text). */
 PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *table,
                                        const char *name, const double **values);
 /* The same for a hyperparameter, which may be text. */
 PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
                                         const char *name, const double **values);
 /* Removes the rows whose flag in keep (one per row) is 0; cells and lines follow, the numbers of
-   texts stay as they were: equal where the texts are. */
+   texts stay as they were: equal where the texts are. A mixed column that was read from a file and
+   has lost its texts becomes one of numbers. */
 PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
 
 /* [FILES] data sets, checkpoints, tables */
@@ -1524,9 +1535,13 @@ PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
                                   prun_images *images);
 
 /* CSV tables with a header line: fields quoted or not, LF or CRLF, byte-order mark, blank lines;
-   separators , ; or tab, whichever the header has first. Empty cells and NA, NaN, null, None are
-   missing values; decimals have a point. Failures name line and column. Free with
-   prun_table_free; the context must outlive it. */
+   separators , ; or tab, whichever the header has first, or what a first line such as "sep=;"
+   says. Decimals have a point. Names of columns are unique, but for empty ones.
+   Missing values, in capitals or not: empty cells; NA, N/A, #N/A, "#N/A N/A", #NA, <NA>, null, a
+   point, a question mark; NaN with or without sign and with what C libraries put behind it, as
+   -nan(ind) and 1.#QNAN; the errors of spreadsheets: #DIV/0!, #NUM!, #VALUE!, #REF!, #NAME?,
+   #NULL!; and None, but not none, which is a setting. Infinite values: inf, infinity, 1.#INF.
+   Failures name line and column. Free with prun_table_free; the context must outlive it. */
 PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
                                         prun_table *table);
 
@@ -11196,14 +11211,31 @@ static int64_t prun__sum_sizes(int64_t a, int64_t b) {
     return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
 }
 
-static prun_status prun__check_finite(prun_context *context, const char *what, const double *v,
+/* Infinite values have a rank, NaN has none. */
+static prun_status prun__check_ranked(prun_context *context, const char *what, const double *v,
                                       int64_t n) {
     int64_t i;
     for (i = 0; i < n; i++)
-        if (!(fabs(v[i]) <= DBL_MAX))
-            return prun__fail(context, PRUN_ERR_NONFINITE, "%s: value %lld is %g", what,
-                              (long long)i, v[i]);
+        if (v[i] != v[i])
+            return prun__fail(context, PRUN_ERR_NONFINITE, "%s: value %lld is NaN", what,
+                              (long long)i);
     return PRUN_OK;
+}
+
+/* The first value above `most` in magnitude, n: none. */
+static int64_t prun__find_large(const double *v, int64_t n, double most) {
+    int64_t i;
+    for (i = 0; i < n && fabs(v[i]) <= most;) i++;
+    return i;
+}
+
+/* For targets whose differences are taken. */
+static prun_status prun__check_finite(prun_context *context, const char *what, const double *v,
+                                      int64_t n) {
+    const int64_t i = prun__find_large(v, n, DBL_MAX);
+    if (i == n) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_NONFINITE, "%s: value %lld is not finite", what,
+                      (long long)i);
 }
 
 /* Ranks are int32. */
@@ -11272,8 +11304,9 @@ static int32_t prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena
 static double prun__quantile(const double *sorted, int64_t n, int64_t times, double q) {
     const double at = q * (double)(n * times - 1), floor_at = floor(at);
     const int64_t low = (int64_t)floor_at, high = PRUN__MIN(low + 1, n * times - 1);
-    return sorted[low / times] +
-           (at - floor_at) * (sorted[high / times] - sorted[low / times]);
+    const double from = sorted[low / times], to = sorted[high / times];
+    /* infinite values have no difference */
+    return at <= floor_at || from >= to ? from : from + (at - floor_at) * (to - from);
 }
 
 /* Stable counting sort of the rows in `order` (NULL: 0, 1, ...) by codes below `range`; afterwards
@@ -11419,8 +11452,8 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
     int32_t *rank_x, *rank_y, levels, levels_y;
     void *block;
     PRUN__TRY(prun__check_models(context, "Kendall's tau", n));
-    PRUN__TRY(prun__check_finite(context, "Kendall's tau, first variable", x, n));
-    PRUN__TRY(prun__check_finite(context, "Kendall's tau, second variable", y, n));
+    PRUN__TRY(prun__check_ranked(context, "Kendall's tau, first variable", x, n));
+    PRUN__TRY(prun__check_ranked(context, "Kendall's tau, second variable", y, n));
     block = prun__alloc(context, prun__room(10, n), 1, "Kendall's tau");
     if (!block) return PRUN_ERR_MEMORY;
     arena.at = (char *)block;
@@ -11603,10 +11636,10 @@ static prun_status prun__check_axes(prun_context *context, const prun_axes *axes
                           (int)axes->seeds);
     for (a = 0; a < axes->count; a++) {
         snprintf(name, sizeof name, "%s, axis %d", what, (int)a);
-        PRUN__TRY(prun__check_finite(context, name, axes->values[a], n));
+        PRUN__TRY(prun__check_ranked(context, name, axes->values[a], n));
     }
     snprintf(name, sizeof name, "%s, seeds", what);
-    return axes->seed ? prun__check_finite(context, name, axes->seed, n) : PRUN_OK;
+    return axes->seed ? prun__check_ranked(context, name, axes->seed, n) : PRUN_OK;
 }
 
 /* Means of v over the rows of each group, in row order. */
@@ -11663,16 +11696,36 @@ static int32_t *prun__merge_seeds(prun__models *m, prun__arena *arena) {
     return group;
 }
 
+/* The mean of infinite values of both signs is NaN. */
+static prun_status prun__check_means(prun_context *context, const char *what,
+                                     const prun__models *m) {
+    int64_t variable, i;
+    for (variable = 0; variable < PRUN__SEED; variable++)
+        for (i = 0; m->level[variable] && i < m->n; i++) {
+            const double mean = m->level[variable][m->code[variable][i]];
+            if (mean != mean)
+                return prun__fail(context, PRUN_ERR_NONFINITE,
+                                  "%s: models of equal setting have infinite values of both signs, "
+                                  "which have no mean", what);
+        }
+    return PRUN_OK;
+}
+
 #define PRUN__OPEN_ROOM (PRUN__CODES + 8 + 1 + 12) /* values of codes, groups, scratch */
 
-/* Finite values everywhere? */
+/* Values that can be ranked everywhere? */
 static prun_status prun__check_sample(prun_context *context, const char *what,
                                       const prun_sample *s, const double *const *given) {
+    static const char *const names[PRUN__SEED] = {"measure", "target", "second measure", "control"};
+    char name[80];
     int i;
     PRUN__TRY(prun__check_models(context, what, s->n));
-    for (i = 0; i < PRUN__SEED; i++)
-        if (given[i]) PRUN__TRY(prun__check_finite(context, what, given[i], s->n));
-    if (s->cluster) PRUN__TRY(prun__check_finite(context, what, s->cluster, s->n));
+    for (i = 0; i < PRUN__SEED; i++) {
+        snprintf(name, sizeof name, "%s, %s", what, names[i]);
+        if (given[i]) PRUN__TRY(prun__check_ranked(context, name, given[i], s->n));
+    }
+    snprintf(name, sizeof name, "%s, clusters", what);
+    if (s->cluster) PRUN__TRY(prun__check_ranked(context, name, s->cluster, s->n));
     return s->axes ? prun__check_axes(context, s->axes, s->n, what) : PRUN_OK;
 }
 
@@ -11706,6 +11759,7 @@ static prun_status prun__open(prun_context *context, const char *what, const pru
         prun__encode(m, PRUN__AXES + i, s->axes->values[i], s->n, NULL, arena);
     if (m->seeds == PRUN_SEEDS_AVERAGED) group = prun__merge_seeds(m, arena);
     for (i = 0; i < PRUN__SEED; i++) prun__encode(m, i, given[i], s->n, group, arena);
+    if (group) PRUN__TRY(prun__check_means(context, what, m));
     return prun__check_models(context, "averages over seeds", m->n);
 }
 
@@ -11969,9 +12023,9 @@ PRUNDEF double prun_sign_error_pair(const double *x1, const double *y1, int64_t 
     int64_t i, j;
     for (i = 0; i < n1; i++)
         for (j = 0; j < n2; j++) {
-            const double w = prun_sign_error_weight(y1[i] - y2[j], test_samples);
             const int x = (x1[i] > x2[j]) - (x1[i] < x2[j]);
             const int y = (y1[i] > y2[j]) - (y1[i] < y2[j]);
+            const double w = prun_sign_error_weight(y ? y1[i] - y2[j] : 0.0, test_samples);
             sum += w;
             squares += w * w;
             errors += w * 0.5 * (double)(1 - x * y);
@@ -12083,6 +12137,7 @@ PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axe
     PRUN__TRY(prun__sign_options(context, options, &o));
     status = prun__open_axes(context, "sign error", axes, x, y,
                              prun__room(PRUN__SIGN_ROOM, axes ? axes->n : 0), &m, &arena, &block);
+    if (status == PRUN_OK) status = prun__check_finite(context, "sign error, target", y, axes->n);
     if (status == PRUN_OK) {
         m.environments = prun__count_environments(&m, arena);
         memory = prun__alloc(context, prun__sign_room(m.range, m.environments), 1, "sign error");
@@ -12105,20 +12160,29 @@ typedef struct prun__fit {
     double *matrix, *target; /* rows x variables, column after column; rows */
     double *mean, *scale, *beta; /* per variable; beta in standard units */
     int64_t *pivot;
-    double y_mean;
+    double y_mean, unit; /* unit: factor of residuals before they are squared */
 } prun__fit;
+
+/* A power of two that takes v to about 1, for squares that neither overflow nor vanish. */
+static double prun__unit(double v) {
+    int exponent = 0;
+    if (v > 0.0 && v <= DBL_MAX) (void)frexp(v, &exponent);
+    return ldexp(1.0, PRUN__MIN(-exponent, 1000));
+}
 
 /* Mean and deviation; the second pass removes the rounding error of the first mean. */
 static void prun__moments(const double *v, const int64_t *rows, int64_t n, double *mean,
                           double *deviation) {
-    double sum = 0.0, square = 0.0, rest = 0.0;
+    double sum = 0.0, square = 0.0, rest = 0.0, largest = 0.0, unit;
     int64_t i;
     for (i = 0; i < n; i++) sum += v[rows[i]] / (double)n;
     for (i = 0; i < n; i++) rest += (v[rows[i]] - sum) / (double)n;
     sum += rest;
-    for (i = 0; i < n; i++) square += (v[rows[i]] - sum) * (v[rows[i]] - sum);
+    for (i = 0; i < n; i++) largest = PRUN__MAX(largest, fabs(v[rows[i]] - sum));
+    unit = prun__unit(largest);
+    for (i = 0; i < n; i++) square += unit * (v[rows[i]] - sum) * (unit * (v[rows[i]] - sum));
     *mean = sum;
-    *deviation = sqrt(square / (double)n);
+    *deviation = sqrt(square / (double)n) / unit;
     /* What is left of a constant is rounding. */
     if (*deviation <= 1e-14 * fabs(sum)) *deviation = 0.0;
 }
@@ -12180,7 +12244,7 @@ static double prun__predict(const prun__fit *f, int64_t row) {
     double sum = f->y_mean;
     int64_t j;
     for (j = 0; j < f->variables; j++)
-        if (f->scale[j] > 0.0) sum += f->beta[j] * (f->x[j][row] - f->mean[j]) / f->scale[j];
+        if (f->scale[j] > 0.0) sum += f->beta[j] * ((f->x[j][row] - f->mean[j]) / f->scale[j]);
     return sum;
 }
 
@@ -12197,10 +12261,11 @@ static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, doubl
         memcpy(rest + begin, order + end, (size_t)(n - end) * sizeof *rest);
         prun__solve(f, rest, n - (end - begin));
         prun__moments(f->y, order + begin, end - begin, &mean, &deviation);
+        deviation *= f->unit;
         for (i = begin; i < end; i++) {
             const double y = f->y[order[i]], prediction = prun__predict(f, order[i]);
-            error += (y - prediction) * (y - prediction);
-            baseline += (y - f->y_mean) * (y - f->y_mean);
+            error += f->unit * (y - prediction) * (f->unit * (y - prediction));
+            baseline += f->unit * (y - f->y_mean) * (f->unit * (y - f->y_mean));
             if (predictions) predictions[order[i]] = prediction;
         }
         sse += error;
@@ -12214,13 +12279,14 @@ static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, doubl
     r->cv_r2_folds = folds / (double)r->folds;
 }
 
-/* The fit on all rows; returns the total sum of squares. */
+/* The fit on all rows; returns the total sum of squares in units of f->unit. */
 static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
                              const prun_regression_options *o, prun_regression *r) {
     double mean, deviation, sse = 0.0, sst, largest = 0.0;
     int64_t i, j;
     prun__moments(f->y, rows, n, &mean, &deviation);
-    sst = deviation * deviation * (double)n;
+    f->unit = prun__unit(deviation);
+    sst = f->unit * deviation * (f->unit * deviation) * (double)n;
     r->rank = prun__solve(f, rows, n);
     r->intercept = f->y_mean;
     r->best = -1;
@@ -12236,7 +12302,7 @@ static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
     }
     for (i = 0; i < n; i++) {
         const double prediction = prun__predict(f, i);
-        sse += (f->y[i] - prediction) * (f->y[i] - prediction);
+        sse += f->unit * (f->y[i] - prediction) * (f->unit * (f->y[i] - prediction));
         if (o->fitted) o->fitted[i] = prediction;
     }
     r->r2 = sst > 0.0 ? 1.0 - sse / sst : PRUN__NAN;
@@ -12258,12 +12324,42 @@ static prun_status prun__check_regression(prun_context *context, const double *c
     if (variables < 0 || o->folds < 0 || o->folds == 1)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld variables, %lld folds",
                           (long long)variables, (long long)o->folds);
-    PRUN__TRY(prun__check_finite(context, "regression, target", y, n));
+    PRUN__TRY(prun__check_ranked(context, "regression, target", y, n));
     for (j = 0; j < variables; j++) {
         snprintf(name, sizeof name, "regression, variable %lld", (long long)j);
-        PRUN__TRY(prun__check_finite(context, name, x[j], n));
+        PRUN__TRY(prun__check_ranked(context, name, x[j], n));
     }
     return PRUN_OK;
+}
+
+static void prun__fill_nan(double *v, int64_t n) {
+    int64_t i;
+    for (i = 0; v && i < n; i++) v[i] = PRUN__NAN;
+}
+
+/* Whether infinite values leave nothing to fit; all results are undefined then. */
+static int prun__infinite_fit(const double *const *x, const double *y,
+                              const prun_regression_options *o, prun_regression *r) {
+    const double most = DBL_MAX / 4.0; /* differences of larger values overflow */
+    const int64_t n = r->n, variables = r->variables;
+    int64_t j = 0;
+    r->infinite = -1;
+    if (prun__find_large(y, n, most) < n) {
+        r->reason = "the target has infinite values";
+    } else {
+        while (j < variables && prun__find_large(x[j], n, most) == n) j++;
+        if (j == variables) return 0;
+        r->infinite = j;
+        r->reason = "a variable has infinite values";
+    }
+    r->best = -1;
+    r->intercept = r->r2 = r->adjusted_r2 = PRUN__NAN;
+    r->cv_r2 = r->cv_r2_training = r->cv_r2_folds = PRUN__NAN;
+    prun__fill_nan(o->coefficients, variables);
+    prun__fill_nan(o->standardized, variables);
+    prun__fill_nan(o->fitted, n);
+    prun__fill_nan(o->crossfitted, n);
+    return 1;
 }
 
 PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *const *x,
@@ -12280,6 +12376,14 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
     memset(&o, 0, sizeof o);
     if (options) o = *options;
     PRUN__TRY(prun__check_regression(context, x, variables, y, n, &o));
+    memset(&r, 0, sizeof r);
+    r.n = n;
+    r.variables = variables;
+    r.folds = PRUN__MIN(o.folds ? o.folds : 10, n);
+    if (prun__infinite_fit(x, y, &o, &r)) {
+        *result = r;
+        return PRUN_OK;
+    }
     bytes = prun__mul(n, variables);
     bytes = prun__sum_sizes(prun__room(2, bytes),
                             prun__sum_sizes(prun__room(6, n), prun__room(8, variables)));
@@ -12298,10 +12402,6 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
     order = (int64_t *)prun__take(&arena, n, sizeof *order);
     rest = (int64_t *)prun__take(&arena, n, sizeof *rest);
     for (i = 0; i < n; i++) order[i] = i;
-    memset(&r, 0, sizeof r);
-    r.n = n;
-    r.variables = variables;
-    r.folds = PRUN__MIN(o.folds ? o.folds : 10, n);
     sst = prun__full_fit(&f, order, n, &o, &r);
     if (!o.contiguous) prun_random_permutation(o.seed, PRUN__STREAM_FOLDS, n, order);
     prun__cross_fit(&f, order, n, sst, o.crossfitted, &r, rest);
@@ -12312,21 +12412,30 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
 
 /* ---- resampling ---- */
 
-/* R2 of a regression on the measure alone. */
+/* R2 of a regression on the measure alone; NaN where a value is infinite. */
 static double prun__simple_r2(const prun__models *m, int adjusted) {
     const double n = (double)m->n;
     const int32_t *x = m->code[PRUN__X], *y = m->code[PRUN__Y];
     const double *u = m->level[PRUN__X], *v = m->level[PRUN__Y];
-    double a = 0.0, b = 0.0, aa = 0.0, ab = 0.0, bb = 0.0, r2;
+    double a = 0.0, b = 0.0, aa = 0.0, ab = 0.0, bb = 0.0, largest[2] = {0.0, 0.0}, r2;
     int64_t i;
     for (i = 0; i < m->n; i++) {
         a += u[x[i]] / n;
         b += v[y[i]] / n;
     }
     for (i = 0; i < m->n; i++) {
-        aa += (u[x[i]] - a) * (u[x[i]] - a);
-        ab += (u[x[i]] - a) * (v[y[i]] - b);
-        bb += (v[y[i]] - b) * (v[y[i]] - b);
+        const double du = fabs(u[x[i]] - a), dv = fabs(v[y[i]] - b);
+        if (!(du <= DBL_MAX && dv <= DBL_MAX)) return PRUN__NAN;
+        largest[0] = PRUN__MAX(largest[0], du);
+        largest[1] = PRUN__MAX(largest[1], dv);
+    }
+    largest[0] = prun__unit(largest[0]);
+    largest[1] = prun__unit(largest[1]);
+    for (i = 0; i < m->n; i++) {
+        const double du = largest[0] * (u[x[i]] - a), dv = largest[1] * (v[y[i]] - b);
+        aa += du * du;
+        ab += du * dv;
+        bb += dv * dv;
     }
     if (!(bb > 0.0)) return PRUN__NAN;
     r2 = aa > 0.0 ? PRUN__MIN(ab / aa * (ab / bb), 1.0) : 0.0;
@@ -12579,6 +12688,8 @@ static prun_status prun__resample(prun_context *context, prun__scheme scheme,
     prun_status status;
     void *block = NULL;
     int64_t items, threads = prun__threads(context);
+    const int signs =
+        options->statistic >= PRUN_SIGN_ERROR_MEAN && options->statistic < PRUN_CUSTOM;
     *values = NULL;
     PRUN__TRY(prun__check_resampling(context, sample, other, options));
     memset(&r, 0, sizeof r);
@@ -12587,10 +12698,11 @@ static prun_status prun__resample(prun_context *context, prun__scheme scheme,
     items = scheme == PRUN__VALUE ? 1 : options->resamples + 1;
     status = prun__open(context, "resampling", sample, other,
                         prun__room(7 + PRUN__STATISTIC_ROOM, sample->n), &r.models, &arena, &block);
+    if (status == PRUN_OK && signs)
+        status = prun__check_finite(context, "sign error, target", sample->target, sample->n);
     if (status == PRUN_OK) {
         prun__find_clusters(&r, &arena);
-        if (options->statistic >= PRUN_SIGN_ERROR_MEAN && options->statistic < PRUN_CUSTOM)
-            r.models.environments = prun__count_environments(&r.models, arena);
+        if (signs) r.models.environments = prun__count_environments(&r.models, arena);
         r.room = prun__sum_sizes(prun__room(PRUN__CODES + 4 + PRUN__STATISTIC_ROOM, r.capacity),
                                  prun__sign_room(r.capacity, r.models.environments));
         r.memory = (char *)prun__alloc(context, prun__mul(PRUN__MIN(threads, items), r.room), 1,
@@ -12644,6 +12756,18 @@ static void prun__interval_of(double *v, int64_t resamples, double level, prun_i
     r->p = PRUN__MIN(1.0, 2.0 * (PRUN__MIN(above, below) + 1.0) / (n + 1.0));
 }
 
+/* Which variable's infinite values make R2 undefined; otherwise `reason`. */
+static const char *prun__infinite_reason(const prun_sample *s, const double *other,
+                                         const char *reason) {
+    if (prun__find_large(s->target, s->n, DBL_MAX) < s->n)
+        return "the target has infinite values";
+    if (prun__find_large(s->measure, s->n, DBL_MAX) < s->n)
+        return "the measure has infinite values";
+    if (other && prun__find_large(other, s->n, DBL_MAX) < s->n)
+        return "the other measure has infinite values";
+    return reason;
+}
+
 PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sample,
                                  const double *other, const prun_resampling *options,
                                  prun_interval *result) {
@@ -12651,6 +12775,9 @@ PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sampl
     double *values;
     prun_status status = prun__resample(context, PRUN__BOOTSTRAP, sample, other, &o, &values);
     if (status == PRUN_OK) prun__interval_of(values, o.resamples, o.level, result);
+    if (status == PRUN_OK && values[0] != values[0] &&
+        (o.statistic == PRUN_R2 || o.statistic == PRUN_ADJUSTED_R2))
+        result->reason = prun__infinite_reason(sample, other, result->reason);
     prun__free(context, values);
     return status;
 }
@@ -12764,6 +12891,42 @@ static double prun__big_scale(prun__big *b, int64_t power) {
     return prun__big_round(b);
 }
 
+/* What stands behind a word, capitals or not, that the text begins with; NULL: it does not. */
+static const char *prun__skip_word(const char *text, const char *word) {
+    for (; *word; text++, word++) {
+        const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
+        const char b = *word >= 'A' && *word <= 'Z' ? (char)(*word + 32) : *word;
+        if (a != b) return NULL;
+    }
+    return text;
+}
+
+static int prun__same_word(const char *text, const char *word) {
+    const char *rest = prun__skip_word(text, word);
+    return rest && *rest == '\0';
+}
+
+/* The same up to digits, which Microsoft's printf puts behind 1.#INF. */
+static int prun__same_but_digits(const char *text, const char *word) {
+    const char *rest = prun__skip_word(text, word);
+    while (rest && *rest >= '0' && *rest <= '9') rest++;
+    return rest && *rest == '\0';
+}
+
+static int prun__is_infinite(const char *unsigned_text) {
+    return prun__same_word(unsigned_text, "inf") || prun__same_word(unsigned_text, "infinity") ||
+           prun__same_but_digits(unsigned_text, "1.#inf");
+}
+
+/* "nan", or with what printf puts behind it: "nan(ind)". */
+static int prun__is_nan(const char *unsigned_text) {
+    const char *rest = prun__skip_word(unsigned_text, "nan");
+    if (rest && (*rest == '\0' || (*rest == '(' && rest[strlen(rest) - 1] == ')'))) return 1;
+    return prun__same_but_digits(unsigned_text, "1.#ind") ||
+           prun__same_but_digits(unsigned_text, "1.#qnan") ||
+           prun__same_but_digits(unsigned_text, "1.#snan");
+}
+
 /* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
    which goes by the locale. */
 static int prun__number(const char *text, double *out) {
@@ -12774,7 +12937,7 @@ static int prun__number(const char *text, double *out) {
     prun__big b;
     b.words = b.exponent = b.rest = 0;
     *out = sign * HUGE_VAL;
-    if (strcmp(s, "inf") == 0 || strcmp(s, "Inf") == 0 || strcmp(s, "Infinity") == 0) return 1;
+    if (prun__is_infinite(s)) return 1;
     for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
         if (*s == '.') point = 1;
         if (*s == '.') continue;
@@ -12830,14 +12993,34 @@ static prun_status prun__cell_fail(prun_context *context, const prun_table *t, i
                       t->names[column], *cell ? "\"" : "", cell, *cell ? "\" " : "", what);
 }
 
-/* Whether a text cell means that a value is missing. */
+/* Whether a text cell means that a value is missing. "none" in small letters is a setting. */
 static int prun__is_missing(const char *cell) {
-    static const char *const words[] = {"", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL",
-                                        "None", "<NA>"};
+    static const char *const words[] = {"", ".", "?", "NA", "N/A", "#N/A", "#N/A N/A", "#NA",
+                                        "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!",
+                                        "#REF!", "#NAME?"};
     size_t i;
     for (i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(cell, words[i]) == 0) return 1;
-    return 0;
+        if (prun__same_word(cell, words[i])) return 1;
+    return strcmp(cell, "None") == 0 || prun__is_nan(cell + (*cell == '-' || *cell == '+'));
+}
+
+/* The columns there are, as many as fit; names of more than 80 characters are cut. */
+static prun_status prun__no_column(prun_context *context, const prun_table *t, const char *name) {
+    const char *source = prun__table_source(t);
+    char names[sizeof context->message] = "none";
+    const int before = snprintf(NULL, 0, "%s: no column named %.80s; there are ", source, name);
+    int64_t i, room = (int64_t)sizeof names - before - 6, length = 0, shown = 0, named = 0;
+    for (i = 0; i < t->columns; i++) {
+        const int64_t wanted = (int64_t)PRUN__MIN(strlen(t->names[i]), 80);
+        if (wanted == 0) continue;
+        if (named++ > shown || length + wanted + 2 > room) continue;
+        length += snprintf(names + length, sizeof names - (size_t)length, "%s%.80s",
+                           shown > 0 ? ", " : "", t->names[i]);
+        shown++;
+    }
+    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; there are %s%s",
+                      source, name, shown > 0 || named == 0 ? names : "others",
+                      shown > 0 && shown < named ? ", ..." : "");
 }
 
 static prun_status prun__table_column(prun_context *context, const prun_table *t,
@@ -12846,9 +13029,7 @@ static prun_status prun__table_column(prun_context *context, const prun_table *t
     const double *v = t->values + column * t->rows;
     const int kind = column >= 0 && t->text ? (int)t->text[column] : (int)PRUN_COLUMN_NUMBERS;
     int64_t i;
-    if (column < 0)
-        return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s",
-                          prun__table_source(t), name);
+    if (column < 0) return prun__no_column(context, t, name);
     for (i = 0; i < t->rows; i++) {
         const char *cell = t->cells ? t->cells[i * t->columns + column] : NULL;
         double ignored;
@@ -12859,8 +13040,6 @@ static prun_status prun__table_column(prun_context *context, const prun_table *t
                                    cell && strchr(cell, ',')
                                        ? "is not a number (decimals have a point, no comma)"
                                        : "is not a number");
-        if (!(fabs(v[i]) <= DBL_MAX))
-            return prun__cell_fail(context, t, i, column, PRUN_ERR_NONFINITE, "is not finite");
     }
     *values = v;
     return PRUN_OK;
@@ -12874,6 +13053,20 @@ PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *
 PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
                                         const char *name, const double **values) {
     return prun__table_column(context, table, name, 0, values);
+}
+
+/* A mixed column that was read and has no text any more becomes one of numbers. */
+static void prun__column_renumber(prun_table *t, int64_t column) {
+    double *v = t->values + column * t->rows, value;
+    uint8_t *text;
+    int64_t i;
+    if (!t->storage[2] || t->text[column] != PRUN_COLUMN_MIXED) return;
+    for (i = 0; i < t->rows; i++)
+        if (v[i] == v[i] && !prun__number(t->cells[i * t->columns + column], &value)) return;
+    for (i = 0; i < t->rows; i++)
+        if (v[i] == v[i]) prun__number(t->cells[i * t->columns + column], &v[i]);
+    text = (uint8_t *)t->storage[2]; /* where t->text lies, behind the values */
+    text[t->text - text + column] = PRUN_COLUMN_NUMBERS;
 }
 
 PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
@@ -12894,6 +13087,7 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
             t->cells[kept * columns + column] = t->cells[row * columns + column];
         kept++;
     }
+    for (column = 0; column < columns; column++) prun__column_renumber(t, column);
 }
 
 /* [FILES.I] IDX, CIFAR, safetensors, NumPy, CSV */
@@ -15261,6 +15455,26 @@ static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
     return status;
 }
 
+/* A first line "sep=;" names the separator, for spreadsheets. */
+static prun_status prun__csv_separator(prun__csv *c) {
+    const int quoted = *c->at == '"';
+    const char *s = prun__skip_word(c->at + quoted, "sep=");
+    char *end;
+    if (!s) return PRUN_OK;
+    end = c->at + (s - c->at) + (*s != '\0' && *s != '\n' && *s != '\r');
+    if (quoted && *end == '"') end++;
+    while (*end == ' ') end++;
+    if (*end != '\0' && *end != '\n' && *end != '\r') return PRUN_OK; /* a name like others */
+    if (!strchr(",;\t|:", *s) || *s == '\0')
+        return prun__csv_fail(c, 1, 1, "the separator of \"sep=\" must be one of , ; | : or tab");
+    c->separator = *s;
+    c->at = end;
+    if (*c->at == '\r') c->at++;
+    if (*c->at == '\n') c->at++;
+    c->line = 2;
+    return PRUN_OK;
+}
+
 /* Skips a byte-order mark, finds the separator, and makes room for as many cells as can be. */
 static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     int64_t cells = 2, records = 2;
@@ -15268,6 +15482,7 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     const char *s;
     c->line = 1;
     if (c->end - c->at >= 3 && memcmp(c->at, "\xef\xbb\xbf", 3) == 0) c->at += 3;
+    PRUN__TRY(prun__csv_separator(c));
     if (c->end - c->at >= 2 &&
         (memcmp(c->at, "\xff\xfe", 2) == 0 || memcmp(c->at, "\xfe\xff", 2) == 0))
         return prun__csv_fail(c, 1, 1, "UTF-16; UTF-8 is needed");
@@ -15276,7 +15491,8 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
         if (!c->separator && !quoted && (*s == ',' || *s == ';' || *s == '\t')) c->separator = *s;
         content |= *s != ' ' && *s != '\n' && *s != '\r';
         if (!c->separator && !quoted && content && (*s == '\n' || *s == '\r')) c->separator = ',';
-        cells += *s == ',' || *s == ';' || *s == '\t' || *s == '\n' || *s == '\r';
+        cells += *s == ',' || *s == ';' || *s == '\t' || *s == c->separator || *s == '\n' ||
+                 *s == '\r';
         records += *s == '\n' || *s == '\r';
     }
     if (!c->separator) c->separator = ',';

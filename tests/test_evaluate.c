@@ -891,6 +891,196 @@ static void resampling_every_statistic(void)
     }
 }
 
+/* A table in which a fifth of the measure is infinite, and the same with numbers beyond all others
+   in their place; `targets`: some of the target too. */
+static void infinite_table(uint64_t stream, int targets, table *t, table *large)
+{
+    int64_t i, a;
+    random_table(stream, stream % 2 ? 0 : 5, t);
+    for (i = 0; i < TABLE; i++) {
+        const double u = uniform(stream + 50, i);
+        t->y[i] /= 10;
+        if (u < 0.15) t->x[i] = INFINITY;
+        else if (u < 0.25) t->x[i] = -INFINITY;
+        else if (u < 0.35 && targets) t->y[i] = INFINITY;
+    }
+    *large = *t;
+    for (a = 0; a < TABLE_AXES; a++) {
+        large->values[a] = large->axis[a];
+    }
+    large->axes.values = large->values;
+    large->axes.seed = large->seed;
+    for (i = 0; i < TABLE; i++) {
+        if (isinf(t->x[i])) large->x[i] = t->x[i] > 0 ? 1e300 : -1e300;
+        if (isinf(t->y[i])) large->y[i] = 1e300;
+        if (t->axis[0][i] == large->axis[0][0]) t->axis[0][i] = -INFINITY; /* the lowest, too */
+    }
+    for (i = 0; i < TABLE; i++) {
+        large->axis[0][i] = isinf(t->axis[0][i]) ? -1e300 : t->axis[0][i];
+    }
+}
+
+/* What depends on order alone takes infinite values, with the bits that other extremes have, and
+   agrees with the definitions. */
+static void infinite_values_rank(void)
+{
+    static table t, large;
+    prun_resampling o;
+    prun_interval got, want;
+    prun_sample s, l;
+    prun_granulated g;
+    prun_cmi c;
+    double p = 0, q = 1;
+    int round, i;
+    for (round = 0; round < 4; round++) {
+        infinite_table(700 + (uint64_t)round, round > 1, &t, &large);
+        CHECK_STATUS(prun_granulated_kendall(&test_context, &t.axes, t.x, t.y, &g), PRUN_OK);
+        for (i = 0; i < TABLE_AXES; i++) {
+            int64_t groups = 0;
+            CHECK_CLOSE(g.psi[i], psi_by_definition(&t, i, &groups), 1e-13, 0);
+        }
+        CHECK_STATUS(prun_conditional_information(&test_context, &t.axes, t.x, t.y,
+                                                  (prun_ties)(round % 3), &c), PRUN_OK);
+        for (i = 0; i < c.subsets; i++) {
+            double information = 0, entropy = 0;
+            information_by_definition(&t, c.subset[i].axis, (prun_ties)(round % 3), &information,
+                                      &entropy);
+            CHECK_CLOSE(c.subset[i].information, information, 1e-12, 0);
+        }
+        s = sample_from(&t);
+        l = sample_from(&large);
+        memset(&o, 0, sizeof o);
+        o.resamples = 40;
+        o.sign_error.effective = -1;
+        for (i = 0; i < PRUN_CUSTOM; i++) {
+            o.statistic = (prun_statistic)i;
+            if (i == PRUN_R2 || i == PRUN_ADJUSTED_R2 || (i > PRUN_CMI && round > 1)) continue;
+            CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &got), PRUN_OK);
+            CHECK_STATUS(prun_bootstrap(&test_context, &l, &o, &want), PRUN_OK);
+            CHECK(memcmp(&got, &want, sizeof got) == 0 && got.lower <= got.upper);
+            CHECK_STATUS(prun_compare(&test_context, &s, large.y, &o, &got), PRUN_OK);
+            CHECK_STATUS(prun_compare(&test_context, &l, large.y, &o, &want), PRUN_OK);
+            CHECK(memcmp(&got, &want, sizeof got) == 0);
+            CHECK_STATUS(prun_permutation_test(&test_context, &s, &o, &p), PRUN_OK);
+            CHECK_STATUS(prun_permutation_test(&test_context, &l, &o, &q), PRUN_OK);
+            CHECK(p == q);
+        }
+    }
+}
+
+/* What takes differences says which values it cannot take. */
+static void infinite_values_undefined(void)
+{
+    static table t, large;
+    const double *x[3] = {large.y, large.seed, t.x};
+    double fitted[TABLE], coefficients[3], mean[TABLE];
+    prun_regression_options options;
+    prun_resampling o;
+    prun_interval interval;
+    prun_regression r;
+    prun_sign_error e;
+    prun_sample s;
+    int64_t n = 0;
+    infinite_table(710, 1, &t, &large);
+    s = sample_from(&t);
+    memset(&options, 0, sizeof options);
+    options.fitted = fitted;
+    options.coefficients = coefficients;
+    CHECK_STATUS(prun_regression_fit(&test_context, x, 3, large.y, TABLE, &options, &r), PRUN_OK);
+    CHECK(isnan(r.r2) && isnan(r.adjusted_r2) && isnan(r.cv_r2) && isnan(r.cv_r2_folds));
+    CHECK(r.infinite == 2 && r.best == -1 && strstr(r.reason, "a variable has infinite") != NULL);
+    CHECK(isnan(fitted[TABLE - 1]) && isnan(coefficients[0]));
+    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, large.y, TABLE, NULL, &r), PRUN_OK);
+    CHECK(r.infinite == -1 && fabs(r.r2 - 1) < 1e-12);
+    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, t.y, TABLE, NULL, &r), PRUN_OK);
+    CHECK(r.infinite == -1 && isnan(r.r2) && strstr(r.reason, "target") != NULL);
+    memset(&o, 0, sizeof o);
+    o.resamples = 20;
+    o.statistic = PRUN_R2;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
+    CHECK(isnan(interval.estimate) && strstr(interval.reason, "the target has infinite") != NULL);
+    s.target = large.axis[1];
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
+    CHECK(isnan(interval.estimate) && strstr(interval.reason, "the measure has infin") != NULL);
+    s.target = t.y;
+    o.statistic = PRUN_SIGN_ERROR_MAX;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_NONFINITE);
+    CHECK(strstr(prun_message(&test_context), "sign error, target: value ") != NULL);
+    CHECK_STATUS(prun_robust_sign_error(&test_context, &t.axes, t.x, t.y, NULL, &e),
+                 PRUN_ERR_NONFINITE);
+    CHECK_STATUS(prun_seed_means(&test_context, &t.axes, t.x, mean, &n), PRUN_ERR_NONFINITE);
+    CHECK(strstr(prun_message(&test_context), "both signs") != NULL);
+    CHECK_STATUS(prun_seed_means(&test_context, &t.axes, t.y, mean, &n), PRUN_OK);
+    CHECK(n > 1 && !isnan(mean[0]));
+    CHECK(prun_sign_error_pair(t.x, t.y, TABLE, t.x, t.y, TABLE, 100, NULL, NULL) >= 0);
+}
+
+static double infinite_or_not(void *user, const int64_t *rows, int64_t n)
+{
+    (void)n;
+    return rows[0] == 0 || user == NULL ? INFINITY : (double)rows[0];
+}
+
+/* Quantiles among infinite values of a custom statistic are no differences of them. */
+static void infinite_custom_statistic(void)
+{
+    prun_resampling o;
+    prun_interval interval;
+    prun_sample s;
+    double any = 0;
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = 6;
+    o.statistic = PRUN_CUSTOM;
+    o.custom = infinite_or_not;
+    o.resamples = 200;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
+    CHECK(isinf(interval.lower) && isinf(interval.upper));
+    o.user = &any;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
+    CHECK(interval.lower == 1 && isinf(interval.upper));
+}
+
+/* R2 does not depend on units, also where the squares of the values are no numbers. */
+static void regression_in_any_unit(void)
+{
+    static const double units[] = {1, 1e-300, 1e-170, 1e-100, 1e100, 1e170, 1e300};
+    double x[12], y[12];
+    const double *variables[1] = {x};
+    prun_regression want, got;
+    prun_resampling o;
+    prun_sample s;
+    double r2 = 0;
+    size_t k, j;
+    int i;
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    o.statistic = PRUN_R2;
+    s.n = 12;
+    s.measure = x;
+    s.target = y;
+    variables[0] = mu_b;
+    CHECK_STATUS(prun_regression_fit(&test_context, variables, 1, gap_b, 12, NULL, &want), PRUN_OK);
+    CHECK_CLOSE(want.r2, 0.686791340680313, 0, 1e-12);
+    variables[0] = x;
+    for (k = 0; k < sizeof units / sizeof *units; k++) {
+        for (j = 0; j < sizeof units / sizeof *units; j++) {
+            for (i = 0; i < 12; i++) {
+                x[i] = units[k] * mu_b[i];
+                y[i] = units[j] * gap_b[i];
+            }
+            CHECK_STATUS(prun_regression_fit(&test_context, variables, 1, y, 12, NULL, &got),
+                         PRUN_OK);
+            CHECK_CLOSE(got.r2, want.r2, 0, 1e-12);
+            CHECK_CLOSE(got.adjusted_r2, want.adjusted_r2, 0, 1e-12);
+            CHECK_CLOSE(got.cv_r2, want.cv_r2, 0, 1e-11);
+            CHECK_CLOSE(got.cv_r2_training, want.cv_r2_training, 0, 1e-11);
+            CHECK_STATUS(prun_statistic_value(&test_context, &s, &o, &r2), PRUN_OK);
+            CHECK_CLOSE(r2, want.r2, 0, 1e-12);
+        }
+    }
+}
+
 /* Threads of the machine too. */
 static void resampling_with_threads(void)
 {
@@ -1296,6 +1486,142 @@ static void csv_text_as_setting(void)
     CHECK(strstr(prun_message(&test_context), "line 4, column 2 (m)") != NULL);
     CHECK_STATUS(prun_table_numbers(&test_context, &t, "m", &v), PRUN_ERR_FORMAT);
     CHECK(strstr(prun_message(&test_context), "line 3, column 2 (m)") != NULL);
+    prun_table_free(&t);
+}
+
+/* What printf, pandas, R, spreadsheets and Microsoft's C library write for no value. */
+static void csv_missing_values(void)
+{
+    static const char *const missing[] = {
+        "", "nan", "-nan", "+nan", "NaN", "Nan", "NAN", "-NaN", "nan(ind)", "-nan(ind)",
+        "nan(snan)", "-nan(0x8000000000000)", "1.#QNAN", "-1.#IND", "1.#IND00", "1.#SNAN",
+        "1.#qnan0", "n/a", "N/A", "#N/A", "#n/a", "#N/A N/A", "#NA", "NA", "na", "<NA>", "NULL",
+        "null", "Null", "None", "\"NA\"", " NA ", ".", "?", "#DIV/0!", "#NUM!", "#VALUE!"};
+    static const char *const infinite[] = {"inf", "-inf", "+inf", "Inf", "INF", "Infinity",
+                                           "-infinity", "1.#INF", "-1.#INF", "1.#INF00", "1e999"};
+    static const char *const texts[] = {"none", "nano", "nanq?", "N.A.", "nan(", "-NA", "1.#", "-",
+                                        "1.#INFx", "infinit", "..", "+", "#N/A!", "nil"};
+    prun_table t;
+    const double *v = NULL;
+    char text[80];
+    size_t i;
+    for (i = 0; i < sizeof missing / sizeof *missing; i++) {
+        snprintf(text, sizeof text, "a,b\n1,2\n%s,3\n4,5\n", missing[i]);
+        if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) continue;
+        if (!CHECK(t.text[0] == PRUN_COLUMN_NUMBERS && isnan(t.values[1]) && t.values[2] == 4))
+            printf("    %s\n", missing[i]);
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context), "line 3, column 1 (a)") != NULL);
+        prun_table_free(&t);
+    }
+    for (i = 0; i < sizeof infinite / sizeof *infinite; i++) {
+        snprintf(text, sizeof text, "a,b\n1,2\n%s,3\n4,5\n", infinite[i]);
+        if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) continue;
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_OK);
+        CHECK(v != NULL && v[1] == (infinite[i][0] == '-' ? -INFINITY : INFINITY));
+        prun_table_free(&t);
+    }
+    for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+        snprintf(text, sizeof text, "a,b\n1,2\n%s,3\n4,5\n", texts[i]);
+        if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) continue;
+        if (!CHECK(t.text[0] == PRUN_COLUMN_MIXED)) printf("    %s\n", texts[i]);
+        prun_table_free(&t);
+    }
+}
+
+/* "sep=;" as Excel wants it; lines count from the top of the file. */
+static void csv_names_its_separator(void)
+{
+    static const char *const texts[] = {
+        "sep=;\na,x;b\n1;y,z\n2;,\n", "sep=;\r\na,x;b\r\n1;y,z\r\n2;,\r\n",
+        "\xef\xbb\xbfSEP=;\na,x;b\n1;y,z\n2;,\n", "\"sep=;\"\na,x;b\n1;y,z\n2;,\n",
+        "sep=|\na,x|b\n1|y,z\n2|,\n", "sep=\t\ra,x\tb\r1\ty,z\r2\t,\r"};
+    prun_table t;
+    size_t i;
+    for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!CHECK_STATUS(read_text(texts[i], &t), PRUN_OK)) continue;
+        CHECK(t.rows == 2 && t.columns == 2 && strcmp(t.names[0], "a,x") == 0);
+        CHECK(t.lines[0] == 3 && t.lines[1] == 4 && strcmp(t.cells[1], "y,z") == 0);
+        CHECK(t.values[1] == 2 && strcmp(t.cells[3], ",") == 0);
+        prun_table_free(&t);
+    }
+    CHECK_STATUS(read_text("sep=;\na;b\n1;2\n3\n", &t), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "line 4, column 2: 1 fields") != NULL);
+    CHECK_STATUS(read_text("sep=x\na;b\n1;2\n", &t), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "line 1, column 1: the separator") != NULL);
+    CHECK_STATUS(read_text("sep=;", &t), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), "empty") != NULL);
+    if (CHECK_STATUS(read_text("sep=x1,b\n1,2\n", &t), PRUN_OK)) { /* a name */
+        CHECK(t.rows == 1 && strcmp(t.names[0], "sep=x1") == 0);
+        prun_table_free(&t);
+    }
+}
+
+/* A column that is not there is answered with those that are, whatever they are called. */
+static void csv_names_its_columns(void)
+{
+    ex_text text = {NULL, 0, 0};
+    prun_table t;
+    const double *v;
+    int i;
+    if (CHECK_STATUS(read_text("width,,gap\n1,2,3\n", &t), PRUN_OK)) {
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "Gap", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context),
+                     "test_evaluate.csv: no column named Gap; there are width, gap") != NULL);
+        prun_table_free(&t);
+    }
+    for (i = 0; i < 200; i++) {
+        ex_text_add(&text, "%sa_rather_long_name_%d", i > 0 ? "," : "", i);
+    }
+    ex_text_add(&text, "\n");
+    if (CHECK_STATUS(read_text(text.data, &t), PRUN_OK)) {
+        CHECK_STATUS(prun_table_settings(&test_context, &t, "b", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context), "there are a_rather_long_name_0, ") != NULL);
+        CHECK(strlen(prun_message(&test_context)) <= sizeof test_context.message - 1);
+        CHECK(strcmp(strrchr(prun_message(&test_context), ','), ", ...") == 0);
+        prun_table_free(&t);
+    }
+    ex_text_free(&text);
+    if (CHECK_STATUS(read_text("\n\"\"\n1\n", &t), PRUN_OK)) {
+        CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_MISSING);
+        CHECK(strstr(prun_message(&test_context), "there are none") != NULL);
+        prun_table_free(&t);
+    }
+}
+
+/* Names and cells cannot command a terminal from a message. */
+static void csv_messages_are_escaped(void)
+{
+    static const char text[] = "a\x1b[31m\xc2\x9b" "b\x7f\xc3\xa4\xff,c\n"
+                               "1,2\n\"x\n\x07\",3\n";
+    static const char want[] = "line 3, column 1 (a\\x1b[31m\\xc2\\x9bb\\x7f\xc3\xa4\\xff): "
+                               "\"x\\x0a\\x07\" is not";
+    prun_table t;
+    const double *v;
+    if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) return;
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, t.names[0], &v), PRUN_ERR_FORMAT);
+    CHECK(strstr(prun_message(&test_context), want) != NULL);
+    prun_table_free(&t);
+    CHECK_STATUS(prun_table_read_csv(&test_context, "build/no\x1b[2J", &t), PRUN_ERR_OPEN);
+    CHECK(strstr(prun_message(&test_context), "build/no\\x1b[2J: ") != NULL);
+}
+
+/* A column whose texts stood in rows that were taken out holds its numbers again. */
+static void csv_mixed_column_without_texts(void)
+{
+    const uint8_t keep[4] = {0, 1, 1, 1}, none[4] = {1, 1, 0, 1};
+    prun_table t;
+    const double *v = NULL;
+    if (!CHECK_STATUS(read_text("a,b\nabc,5\n20,6\n,7\n-inf,8\n", &t), PRUN_OK)) return;
+    prun_table_keep_rows(&t, keep);
+    CHECK(t.text[0] == PRUN_COLUMN_NUMBERS && t.text[1] == PRUN_COLUMN_NUMBERS);
+    CHECK(t.values[0] == 20 && isnan(t.values[1]) && t.values[2] == -INFINITY);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_MISSING);
+    prun_table_free(&t);
+    if (!CHECK_STATUS(read_text("a,b\nabc,5\n20,6\n,7\n-inf,8\n", &t), PRUN_OK)) return;
+    prun_table_keep_rows(&t, none);
+    CHECK(t.text[0] == PRUN_COLUMN_MIXED && t.values[0] == 0 && t.values[1] == 1);
+    CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_FORMAT);
     prun_table_free(&t);
 }
 
@@ -1758,13 +2084,18 @@ static const test_case cases[] = {
     TEST_CASE(regression_recovers_a_polynomial), TEST_CASE(regression_dependent_variables),
     TEST_CASE(regression_undefined), TEST_CASE(sign_error_of_a_pair),
     TEST_CASE(sign_error_of_two_settings), TEST_CASE(sign_error_by_definition),
+    TEST_CASE(infinite_values_rank), TEST_CASE(infinite_values_undefined),
+    TEST_CASE(infinite_custom_statistic), TEST_CASE(regression_in_any_unit),
     TEST_CASE(resampling_every_statistic), TEST_CASE(resampling_with_threads),
     TEST_CASE(bootstrap_coverage), TEST_CASE(bootstrap_of_clusters), TEST_CASE(permutation_of_six),
     TEST_CASE(comparison_of_measures), TEST_CASE(partial_kendall_by_formula),
     TEST_CASE(holm_by_hand), TEST_CASE(resampling_undefined), TEST_CASE(bad_arguments),
     TEST_CASE(numbers_as_strtod), TEST_CASE(no_numbers), TEST_CASE(csv_plain),
     TEST_CASE(csv_dialects), TEST_CASE(csv_text_as_setting), TEST_CASE(csv_keeps_rows),
-    TEST_CASE(csv_malformed), TEST_CASE(csv_damaged), TEST_CASE(csv_large),
+    TEST_CASE(csv_missing_values), TEST_CASE(csv_names_its_separator),
+    TEST_CASE(csv_names_its_columns), TEST_CASE(csv_messages_are_escaped),
+    TEST_CASE(csv_mixed_column_without_texts), TEST_CASE(csv_malformed), TEST_CASE(csv_damaged),
+    TEST_CASE(csv_large),
     TEST_CASE(memory_runs_out), TEST_CASE(program_json), TEST_CASE(program_rounds_the_gap),
     TEST_CASE(program_tables_of_maddox), TEST_CASE(program_outputs), TEST_CASE(program_bad_input),
     TEST_CASE(program_undefined), TEST_CASE(program_skips_missing),
