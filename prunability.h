@@ -112,8 +112,8 @@
    cancellation, lack of memory. Only functions that say so (prun_prune, prun_train) change them.
 
    ERRORS. Every function that can fail returns a prun_status; the context's message names the file,
-   field or index. The library never prints, exits, reads the environment or keeps global state but
-   one pointer to a constant table of kernels. Pointers are not NULL unless a comment allows it.
+   field or index. The library never prints, exits or reads the environment. Its only global state
+   is a pointer to a constant table of kernels and the id of the process that first used OpenMP. Pointers are not NULL unless a comment allows it.
    Asking for a file's data checks the file first: sizes against the bytes there are, before
    anything is allocated.
 
@@ -1562,7 +1562,6 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -1575,13 +1574,19 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #define PRUNABILITY_FREE(pointer) free(pointer)
 #endif
 
-#if defined(__FAST_MATH__)
-#error "prunability.h relies on IEEE arithmetic: compile it without -ffast-math"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error "prunability.h relies on IEEE arithmetic: compile it without -ffast-math, " \
+       "-ffinite-math-only, -fassociative-math, -freciprocal-math, -funsafe-math-optimizations"
 #endif
 
 #if defined(_OPENMP) && !defined(PRUNABILITY_NO_OPENMP)
 #define PRUN__OPENMP 1
 #include <omp.h>
+#if defined(__unix__) || defined(__APPLE__)
+#define PRUN__FORKS 1
+#include <unistd.h>
+#endif
 #else
 #define PRUN__OPENMP 0
 #endif
@@ -1786,12 +1791,33 @@ static prun_status prun__reserve(prun_context *context, void **buffer, int64_t *
     return PRUN_OK;
 }
 
-/* Inside somebody's parallel region the library runs serially: a study trains a model per core. */
+/* GNU's OpenMP keeps its threads after a parallel region. A forked child inherits the record of
+   them, but not the threads, and its first region would wait for them for ever. So the process that
+   first ran a region is remembered, and its children run serially. */
+#ifdef PRUN__FORKS
+static long prun__team_process; /* 0: no region yet; the library's second writable global */
+
+static void prun__note_team(void) {
+    if (__atomic_load_n(&prun__team_process, __ATOMIC_RELAXED) == 0)
+        __atomic_store_n(&prun__team_process, (long)getpid(), __ATOMIC_RELAXED);
+}
+
+static int prun__is_forked(void) {
+    const long process = __atomic_load_n(&prun__team_process, __ATOMIC_RELAXED);
+    return process != 0 && process != (long)getpid();
+}
+#endif
+
+/* Inside a parallel region of the application the library runs serially, so that a study can train
+   one model per core. */
 static int64_t prun__threads(const prun_context *context) {
     int64_t threads = context ? context->threads : 0;
     if (context && context->parallel_for) return PRUN__MAX(threads, 1);
 #if PRUN__OPENMP
     if (omp_in_parallel()) return 1;
+#ifdef PRUN__FORKS
+    if (prun__is_forked()) return 1;
+#endif
     if (threads < 1) threads = omp_get_max_threads();
     return PRUN__MAX(threads, 1);
 #else
@@ -1831,6 +1857,9 @@ static void prun__for(const prun_context *context, prun__task task, void *argume
     } else {
 #if PRUN__OPENMP
         int i, workers = (int)loop.workers;
+#ifdef PRUN__FORKS
+        prun__note_team();
+#endif
 #pragma omp parallel for schedule(static) num_threads(workers)
         for (i = 0; i < workers; i++) prun__loop_worker(&loop, i);
 #endif
@@ -2353,16 +2382,16 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 #define PRUN__EACH2(X, T) X(T, 0) X(T, 1)
 #define PRUN__EACH3(X, T) X(T, 0) X(T, 1) X(T, 2)
 #define PRUN__EACH4(X, T) X(T, 0) X(T, 1) X(T, 2) X(T, 3)
-#define PRUN__TILE_ZERO(T, j) PRUN__V_##T a##j = PRUN__SET_##T(0.0f), b##j = a##j, c##j = a##j;
+#define PRUN__TILE_ZERO(T, j) PRUN__V##T a##j = PRUN__SET##T(0.0f), b##j = a##j, c##j = a##j;
 #define PRUN__TILE_STEP(T, j) \
-    v = PRUN__LOAD_##T(y + j * PRUN_LANES); \
-    a##j = PRUN__MLA_##T(x0, v, a##j); \
-    b##j = PRUN__MLA_##T(x1, v, b##j); \
-    c##j = PRUN__MLA_##T(x2, v, c##j);
+    v = PRUN__LOAD##T(y + j * PRUN_LANES); \
+    a##j = PRUN__MLA##T(x0, v, a##j); \
+    b##j = PRUN__MLA##T(x1, v, b##j); \
+    c##j = PRUN__MLA##T(x2, v, c##j);
 #define PRUN__TILE_FINISH(T, j) \
-    prun__add_rows_##T(a##j, b##j, c##j, sum + j * job->sum_column);
+    prun__add_rows##T(a##j, b##j, c##j, sum + j * job->sum_column);
 #define PRUN__DEFINE_CORRELATE(T, TARGET, COLUMNS) \
-    TARGET static void prun__correlate##COLUMNS##_##T(const prun__correlation *job) { \
+    TARGET static void prun__correlate##COLUMNS##T(const prun__correlation *job) { \
         const int64_t x_gap = job->x_pixel - PRUN_LANES, y_gap = job->y_pixel - PRUN_LANES; \
         int64_t k, block, row, pixel; \
         int l; \
@@ -2375,14 +2404,14 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
                     const float *x = job->x + block * job->x_block + row * job->x_row; \
                     const float *y = job->y + block * job->y_block + row * job->y_row; \
                     for (pixel = 0; pixel < job->pixels; pixel++, x += x_gap, y += y_gap) \
-                        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
-                            const PRUN__V_##T x0 = PRUN__LOAD_##T(x + o0), \
-                                              x1 = PRUN__LOAD_##T(x + o1), \
-                                              x2 = PRUN__LOAD_##T(x + o2); \
-                            PRUN__V_##T v; \
+                        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
+                            const PRUN__V##T x0 = PRUN__LOAD##T(x + o0), \
+                                              x1 = PRUN__LOAD##T(x + o1), \
+                                              x2 = PRUN__LOAD##T(x + o2); \
+                            PRUN__V##T v; \
                             PRUN__EACH##COLUMNS(PRUN__TILE_STEP, T) \
-                            x += PRUN__WIDTH_##T; \
-                            y += PRUN__WIDTH_##T; \
+                            x += PRUN__WIDTH##T; \
+                            y += PRUN__WIDTH##T; \
                         } \
                 } \
             PRUN__EACH##COLUMNS(PRUN__TILE_FINISH, T) \
@@ -2395,78 +2424,78 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
    infinity, and of 1 tap, whose four points are the inputs themselves; nine points in all.
    b: inputs to points; a: points to outputs; t: the transpose of a. All work in place. */
 #define PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
-    TARGET static inline void prun__b6_##T(PRUN__V_##T *d) { \
-        const PRUN__V_##T four = PRUN__SET_##T(4.0f), two = PRUN__SET_##T(2.0f), \
-                          five = PRUN__SET_##T(5.0f); \
-        const PRUN__V_##T a = PRUN__MLS_##T(four, d[2], d[4]); \
-        const PRUN__V_##T b = PRUN__MLS_##T(four, d[1], d[3]); \
-        const PRUN__V_##T c = PRUN__SUB_##T(d[4], d[2]), e = PRUN__SUB_##T(d[3], d[1]); \
-        d[0] = PRUN__MLA_##T(four, d[0], PRUN__MLS_##T(five, d[2], d[4])); \
-        d[5] = PRUN__MLA_##T(four, d[1], PRUN__MLS_##T(five, d[3], d[5])); \
-        d[1] = PRUN__ADD_##T(a, b); \
-        d[2] = PRUN__SUB_##T(a, b); \
-        d[3] = PRUN__MLA_##T(two, e, c); \
-        d[4] = PRUN__MLS_##T(two, e, c); \
+    TARGET static inline void prun__b6##T(PRUN__V##T *d) { \
+        const PRUN__V##T four = PRUN__SET##T(4.0f), two = PRUN__SET##T(2.0f), \
+                          five = PRUN__SET##T(5.0f); \
+        const PRUN__V##T a = PRUN__MLS##T(four, d[2], d[4]); \
+        const PRUN__V##T b = PRUN__MLS##T(four, d[1], d[3]); \
+        const PRUN__V##T c = PRUN__SUB##T(d[4], d[2]), e = PRUN__SUB##T(d[3], d[1]); \
+        d[0] = PRUN__MLA##T(four, d[0], PRUN__MLS##T(five, d[2], d[4])); \
+        d[5] = PRUN__MLA##T(four, d[1], PRUN__MLS##T(five, d[3], d[5])); \
+        d[1] = PRUN__ADD##T(a, b); \
+        d[2] = PRUN__SUB##T(a, b); \
+        d[3] = PRUN__MLA##T(two, e, c); \
+        d[4] = PRUN__MLS##T(two, e, c); \
     } \
-    TARGET static inline void prun__a6_##T(PRUN__V_##T *m) { \
-        const PRUN__V_##T a = PRUN__ADD_##T(m[1], m[2]), b = PRUN__SUB_##T(m[1], m[2]); \
-        const PRUN__V_##T c = PRUN__ADD_##T(m[3], m[4]), d = PRUN__SUB_##T(m[3], m[4]); \
-        m[0] = PRUN__ADD_##T(m[0], PRUN__ADD_##T(a, c)); \
-        m[1] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), d, b); \
-        m[2] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), c, a); \
-        m[3] = PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), d, b), m[5]); \
+    TARGET static inline void prun__a6##T(PRUN__V##T *m) { \
+        const PRUN__V##T a = PRUN__ADD##T(m[1], m[2]), b = PRUN__SUB##T(m[1], m[2]); \
+        const PRUN__V##T c = PRUN__ADD##T(m[3], m[4]), d = PRUN__SUB##T(m[3], m[4]); \
+        m[0] = PRUN__ADD##T(m[0], PRUN__ADD##T(a, c)); \
+        m[1] = PRUN__MLA##T(PRUN__SET##T(2.0f), d, b); \
+        m[2] = PRUN__MLA##T(PRUN__SET##T(4.0f), c, a); \
+        m[3] = PRUN__ADD##T(PRUN__MLA##T(PRUN__SET##T(8.0f), d, b), m[5]); \
     } \
-    TARGET static inline void prun__t6_##T(PRUN__V_##T *y) { \
-        const PRUN__V_##T four = PRUN__SET_##T(4.0f), two = PRUN__SET_##T(2.0f); \
-        const PRUN__V_##T a = PRUN__ADD_##T(y[0], y[2]), b = PRUN__ADD_##T(y[1], y[3]); \
-        const PRUN__V_##T c = PRUN__MLA_##T(four, y[2], y[0]); \
-        const PRUN__V_##T d = PRUN__MLA_##T(four, y[3], y[1]); \
+    TARGET static inline void prun__t6##T(PRUN__V##T *y) { \
+        const PRUN__V##T four = PRUN__SET##T(4.0f), two = PRUN__SET##T(2.0f); \
+        const PRUN__V##T a = PRUN__ADD##T(y[0], y[2]), b = PRUN__ADD##T(y[1], y[3]); \
+        const PRUN__V##T c = PRUN__MLA##T(four, y[2], y[0]); \
+        const PRUN__V##T d = PRUN__MLA##T(four, y[3], y[1]); \
         y[5] = y[3]; \
-        y[1] = PRUN__ADD_##T(a, b); \
-        y[2] = PRUN__SUB_##T(a, b); \
-        y[3] = PRUN__MLA_##T(two, d, c); \
-        y[4] = PRUN__MLS_##T(two, d, c); \
+        y[1] = PRUN__ADD##T(a, b); \
+        y[2] = PRUN__SUB##T(a, b); \
+        y[3] = PRUN__MLA##T(two, d, c); \
+        y[4] = PRUN__MLS##T(two, d, c); \
     } \
-    TARGET static inline void prun__b9_##T(PRUN__V_##T *d) { \
-        const PRUN__V_##T two = PRUN__SET_##T(2.0f), e = PRUN__SUB_##T(d[3], d[1]); \
-        const PRUN__V_##T a = PRUN__SUB_##T(d[3], d[2]), b = PRUN__MLS_##T(two, d[2], a); \
-        d[4] = PRUN__MLS_##T(two, e, PRUN__SUB_##T(d[4], d[2])); \
-        d[0] = PRUN__MLA_##T(two, PRUN__SUB_##T(d[0], d[2]), e); \
-        d[2] = PRUN__MLA_##T(two, d[1], b); \
-        d[1] = PRUN__MLS_##T(two, d[1], a); \
+    TARGET static inline void prun__b9##T(PRUN__V##T *d) { \
+        const PRUN__V##T two = PRUN__SET##T(2.0f), e = PRUN__SUB##T(d[3], d[1]); \
+        const PRUN__V##T a = PRUN__SUB##T(d[3], d[2]), b = PRUN__MLS##T(two, d[2], a); \
+        d[4] = PRUN__MLS##T(two, e, PRUN__SUB##T(d[4], d[2])); \
+        d[0] = PRUN__MLA##T(two, PRUN__SUB##T(d[0], d[2]), e); \
+        d[2] = PRUN__MLA##T(two, d[1], b); \
+        d[1] = PRUN__MLS##T(two, d[1], a); \
         d[3] = e; \
     } \
     /* The outputs of the two taps, then those of one. */ \
-    TARGET static inline void prun__phases_##T(PRUN__V_##T *m) { \
-        const PRUN__V_##T a = PRUN__ADD_##T(m[1], m[2]), b = PRUN__SUB_##T(m[1], m[2]); \
-        m[0] = PRUN__ADD_##T(m[0], PRUN__ADD_##T(a, m[3])); \
-        m[1] = PRUN__MLA_##T(PRUN__SET_##T(2.0f), m[3], b); \
-        m[2] = PRUN__MLA_##T(PRUN__SET_##T(4.0f), m[3], a); \
-        m[3] = PRUN__ADD_##T(PRUN__MLA_##T(PRUN__SET_##T(8.0f), m[3], b), m[4]); \
+    TARGET static inline void prun__phases##T(PRUN__V##T *m) { \
+        const PRUN__V##T a = PRUN__ADD##T(m[1], m[2]), b = PRUN__SUB##T(m[1], m[2]); \
+        m[0] = PRUN__ADD##T(m[0], PRUN__ADD##T(a, m[3])); \
+        m[1] = PRUN__MLA##T(PRUN__SET##T(2.0f), m[3], b); \
+        m[2] = PRUN__MLA##T(PRUN__SET##T(4.0f), m[3], a); \
+        m[3] = PRUN__ADD##T(PRUN__MLA##T(PRUN__SET##T(8.0f), m[3], b), m[4]); \
         m[4] = m[5]; \
         m[5] = m[6]; \
         m[6] = m[7]; \
         m[7] = m[8]; \
     } \
-    TARGET static inline void prun__a9_##T(PRUN__V_##T *m) { \
-        prun__phases_##T(m); \
-        m[0] = PRUN__ADD_##T(m[0], m[4]); \
-        m[1] = PRUN__ADD_##T(m[1], m[5]); \
-        m[2] = PRUN__ADD_##T(m[2], m[6]); \
-        m[3] = PRUN__ADD_##T(m[3], m[7]); \
+    TARGET static inline void prun__a9##T(PRUN__V##T *m) { \
+        prun__phases##T(m); \
+        m[0] = PRUN__ADD##T(m[0], m[4]); \
+        m[1] = PRUN__ADD##T(m[1], m[5]); \
+        m[2] = PRUN__ADD##T(m[2], m[6]); \
+        m[3] = PRUN__ADD##T(m[3], m[7]); \
     } \
-    TARGET static inline void prun__t9_##T(PRUN__V_##T *y) { \
-        const PRUN__V_##T two = PRUN__SET_##T(2.0f), four = PRUN__SET_##T(4.0f); \
-        const PRUN__V_##T a = PRUN__ADD_##T(y[0], y[2]), b = PRUN__ADD_##T(y[1], y[3]); \
-        const PRUN__V_##T c = PRUN__MLA_##T(four, y[2], y[0]); \
-        const PRUN__V_##T d = PRUN__MLA_##T(four, y[3], y[1]); \
+    TARGET static inline void prun__t9##T(PRUN__V##T *y) { \
+        const PRUN__V##T two = PRUN__SET##T(2.0f), four = PRUN__SET##T(4.0f); \
+        const PRUN__V##T a = PRUN__ADD##T(y[0], y[2]), b = PRUN__ADD##T(y[1], y[3]); \
+        const PRUN__V##T c = PRUN__MLA##T(four, y[2], y[0]); \
+        const PRUN__V##T d = PRUN__MLA##T(four, y[3], y[1]); \
         y[4] = y[8] = y[3]; \
         y[5] = y[0]; \
         y[6] = y[1]; \
         y[7] = y[2]; \
-        y[1] = PRUN__ADD_##T(a, b); \
-        y[2] = PRUN__SUB_##T(a, b); \
-        y[3] = PRUN__MLA_##T(two, d, c); \
+        y[1] = PRUN__ADD##T(a, b); \
+        y[2] = PRUN__SUB##T(a, b); \
+        y[3] = PRUN__MLA##T(two, d, c); \
     }
 
 #define PRUN__ALL_LANES 0xffffu
@@ -2479,64 +2508,64 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 #define PRUN__EACH8(X, T) PRUN__EACH6(X, T) X(T, 6) X(T, 7)
 #define PRUN__EACH9(X, T) PRUN__EACH8(X, T) X(T, 8)
 #define PRUN__FROM_PIXEL(T, j) \
-    d[j] = PRUN__LOAD_##T(x[from * i + j] + at); \
+    d[j] = PRUN__LOAD##T(x[from * i + j] + at); \
     PRUN__PREFETCH(x[from * i + j] + at, 128);
-#define PRUN__FROM_POINT(T, j) d[j] = PRUN__LOAD_##T(m + (from * i + j) * stride + at);
+#define PRUN__FROM_POINT(T, j) d[j] = PRUN__LOAD##T(m + (from * i + j) * stride + at);
 #define PRUN__TO_HALF(T, j) half[j * from + i] = d[j];
 #define PRUN__FROM_HALF(T, j) d[j] = half[i * from + j];
-#define PRUN__TO_POINT(T, j) PRUN__STORE_##T(v + (to * j + i) * stride + at, d[j]);
+#define PRUN__TO_POINT(T, j) PRUN__STORE##T(v + (to * j + i) * stride + at, d[j]);
 #define PRUN__TO_PIXEL(T, j) { \
         float *pixel = y[to * j + i] + at; \
         if (least) { \
-            closest = PRUN__MIN_##T(closest, PRUN__ABS_##T(d[j])); \
-            d[j] = PRUN__ADD_##T(d[j], late); \
+            closest = PRUN__MIN##T(closest, PRUN__ABS##T(d[j])); \
+            d[j] = PRUN__ADD##T(d[j], late); \
         } \
-        if (accumulate) d[j] = PRUN__ADD_##T(d[j], PRUN__LOAD_##T(pixel)); \
-        PRUN__STORE_##T(pixel, PRUN__MAX_##T(low, d[j])); \
+        if (accumulate) d[j] = PRUN__ADD##T(d[j], PRUN__LOAD##T(pixel)); \
+        PRUN__STORE##T(pixel, PRUN__MAX##T(low, d[j])); \
     }
 /* BIAS: what is added between reading and the first axis. */
 #define PRUN__BOTH_AXES(READ, BIAS, AXIS, WRITE, FROM, TO, T) \
     PRUN__UNROLL for (i = 0; i < from; i++) { \
         PRUN__EACH##FROM(READ, T) \
         BIAS(T) \
-        prun__##AXIS##_##T(d); \
+        prun__##AXIS##T(d); \
         PRUN__EACH##TO(PRUN__TO_HALF, T) \
     } \
     PRUN__UNROLL for (i = 0; i < to; i++) { \
         PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
-        prun__##AXIS##_##T(d); \
+        prun__##AXIS##T(d); \
         PRUN__EACH##TO(WRITE, T) \
     }
 #define PRUN__NO_BIAS(T)
 /* The point (1, 1) goes to every output as it is, so the bias may be added there; not so in phases,
    which have none, nor where the results are judged without it. */
 #define PRUN__ADD_BIAS(T) \
-    if (i == 1 && bias && !least) d[1] = PRUN__ADD_##T(d[1], PRUN__SET_##T(bias[at / PRUN_LANES]));
+    if (i == 1 && bias && !least) d[1] = PRUN__ADD##T(d[1], PRUN__SET##T(bias[at / PRUN_LANES]));
 #define PRUN__DEFINE_WINOGRAD_IN(NAME, AXIS, FROM, TO, T, TARGET) \
-    TARGET static void prun__##NAME##_##T(const float *const *x, int64_t channels, float *v, \
+    TARGET static void prun__##NAME##T(const float *const *x, int64_t channels, float *v, \
                                           int64_t stride) { \
         enum { from = FROM, to = TO }; \
-        PRUN__V_##T half[FROM * TO], d[TO]; \
+        PRUN__V##T half[FROM * TO], d[TO]; \
         int64_t at, i; \
-        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
+        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH##T) { \
             PRUN__BOTH_AXES(PRUN__FROM_PIXEL, PRUN__NO_BIAS, AXIS, PRUN__TO_POINT, FROM, TO, T) \
         } \
     }
 #define PRUN__DEFINE_WINOGRAD_OUT(NAME, AXIS, FROM, TO, T, TARGET) \
-    TARGET static void prun__##NAME##_##T(const float *m, int64_t stride, int64_t channels, \
+    TARGET static void prun__##NAME##T(const float *m, int64_t stride, int64_t channels, \
                                           const prun__finish *finish, float *least, \
                                           float *const *y) { \
         enum { from = FROM, to = TO }; \
         const float *bias = finish->bias; \
         const int accumulate = finish->accumulate; \
-        const PRUN__V_##T low = PRUN__SET_##T(finish->relu ? 0.0f : -(float)HUGE_VAL); \
-        PRUN__V_##T half[FROM * TO], d[FROM]; \
+        const PRUN__V##T low = PRUN__SET##T(finish->relu ? 0.0f : -(float)HUGE_VAL); \
+        PRUN__V##T half[FROM * TO], d[FROM]; \
         int64_t at, i; \
-        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH_##T) { \
-            const PRUN__V_##T late = PRUN__SET_##T(bias && least ? bias[at / PRUN_LANES] : 0.0f); \
-            PRUN__V_##T closest = PRUN__SET_##T((float)HUGE_VAL); \
+        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH##T) { \
+            const PRUN__V##T late = PRUN__SET##T(bias && least ? bias[at / PRUN_LANES] : 0.0f); \
+            PRUN__V##T closest = PRUN__SET##T((float)HUGE_VAL); \
             PRUN__BOTH_AXES(PRUN__FROM_POINT, PRUN__ADD_BIAS, AXIS, PRUN__TO_PIXEL, FROM, TO, T) \
-            if (least) PRUN__STORE_##T(least + at, closest); \
+            if (least) PRUN__STORE##T(least + at, closest); \
         } \
     }
 #define PRUN__DEFINE_WINOGRAD(T, TARGET) \
@@ -2548,43 +2577,43 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     PRUN__DEFINE_WINOGRAD_OUT(winograd_out6, a6, 6, 4, T, TARGET) \
     PRUN__DEFINE_WINOGRAD_OUT(winograd_out9, a9, 9, 4, T, TARGET) \
     PRUN__DEFINE_WINOGRAD_OUT(winograd_phases, phases, 9, 8, T, TARGET) \
-    TARGET static uint32_t prun__nonzero_##T(const float *x, int64_t count, uint32_t found) { \
+    TARGET static uint32_t prun__nonzero##T(const float *x, int64_t count, uint32_t found) { \
         const float *end = x + count * PRUN_LANES; \
         int l; \
         for (; x < end && found != PRUN__ALL_LANES; x += PRUN_LANES) \
-            for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) \
-                found |= PRUN__NONZERO_##T(PRUN__LOAD_##T(x + l)) << l; \
+            for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) \
+                found |= PRUN__NONZERO##T(PRUN__LOAD##T(x + l)) << l; \
         return found; \
     } \
-    TARGET static void prun__largest_##T(const float *x, int64_t count, float *top) { \
+    TARGET static void prun__largest##T(const float *x, int64_t count, float *top) { \
         const float *end = x + count * PRUN_LANES, *at; \
         int l; \
-        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
-            PRUN__V_##T most = PRUN__SET_##T(0.0f); \
+        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
+            PRUN__V##T most = PRUN__SET##T(0.0f); \
             for (at = x + l; at < end; at += PRUN_LANES) \
-                most = PRUN__MAX_##T(PRUN__ABS_##T(PRUN__LOAD_##T(at)), most); \
-            PRUN__STORE_##T(top + l, most); \
+                most = PRUN__MAX##T(PRUN__ABS##T(PRUN__LOAD##T(at)), most); \
+            PRUN__STORE##T(top + l, most); \
         } \
     }
 
 /* Batch norm with ReLU and pooling. Subtracting the mean first keeps the digits when it is large
    against the deviation. Backward recomputes the same values: same operations, same bits. */
 #define PRUN__NORMALIZE(T, z) \
-    PRUN__MLA_##T(PRUN__SUB_##T(PRUN__LOAD_##T(z), mean), scale, shift)
+    PRUN__MLA##T(PRUN__SUB##T(PRUN__LOAD##T(z), mean), scale, shift)
 #define PRUN__NORM_CHANNEL(T) \
-    const PRUN__V_##T mean = PRUN__SET_##T(job->mean[c]), scale = PRUN__SET_##T(job->scale[c]), \
-                      shift = PRUN__SET_##T(job->shift[c]);
+    const PRUN__V##T mean = PRUN__SET##T(job->mean[c]), scale = PRUN__SET##T(job->scale[c]), \
+                      shift = PRUN__SET##T(job->shift[c]);
 /* Largest output of a pooling window; a NaN wins, as in PyTorch. */
 #define PRUN__WINDOW_BEST(T, z) \
     best = PRUN__NORMALIZE(T, z); \
     if (job->window > 1) \
         for (ky = 0; ky < job->window; ky++) \
             for (kx = 0; kx < job->window; kx++) \
-                best = PRUN__TOP_##T(PRUN__NORMALIZE(T, (z) + ky * line + kx * step), best);
+                best = PRUN__TOP##T(PRUN__NORMALIZE(T, (z) + ky * line + kx * step), best);
 #define PRUN__DEFINE_NORM(T, TARGET) \
-    TARGET static void prun__norm_##T(const prun__norm_job *job, const float *x, float *y) { \
+    TARGET static void prun__norm##T(const prun__norm_job *job, const float *x, float *y) { \
         const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
-        const PRUN__V_##T low = PRUN__SET_##T(job->low); \
+        const PRUN__V##T low = PRUN__SET##T(job->low); \
         int64_t oy, ox, c, ky, kx; \
         int l; \
         for (oy = 0; oy < job->out_height; oy++) \
@@ -2592,22 +2621,22 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
                 const float *z = x + (oy * line + ox * step) * job->window; \
                 for (c = 0; c < job->channels; c++) { \
                     PRUN__NORM_CHANNEL(T) \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
-                        PRUN__V_##T best; \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
+                        PRUN__V##T best; \
                         PRUN__WINDOW_BEST(T, z) \
-                        PRUN__STORE_##T(y, PRUN__MAX_##T(low, best)); \
-                        z += PRUN__WIDTH_##T; \
-                        y += PRUN__WIDTH_##T; \
+                        PRUN__STORE##T(y, PRUN__MAX##T(low, best)); \
+                        z += PRUN__WIDTH##T; \
+                        y += PRUN__WIDTH##T; \
                     } \
                 } \
             } \
     } \
     /* The first maximum of a window gets all of it (PyTorch's rule), and nothing where the ReLU \
        is shut. */ \
-    TARGET static void prun__norm_mask_##T(const prun__norm_job *job, const float *x, \
+    TARGET static void prun__norm_mask##T(const prun__norm_job *job, const float *x, \
                                            const float *dy, float *g) { \
         const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
-        const PRUN__V_##T zero = PRUN__SET_##T(0.0f); \
+        const PRUN__V##T zero = PRUN__SET##T(0.0f); \
         int64_t oy, ox, c, ky, kx; \
         int l; \
         for (oy = 0; oy < job->out_height; oy++) \
@@ -2615,84 +2644,84 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
                 int64_t at = (oy * line + ox * step) * job->window; \
                 for (c = 0; c < job->channels; c++) { \
                     PRUN__NORM_CHANNEL(T) \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
-                        PRUN__V_##T best, left = PRUN__LOAD_##T(dy); \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
+                        PRUN__V##T best, left = PRUN__LOAD##T(dy); \
                         PRUN__WINDOW_BEST(T, x + at) \
-                        if (job->relu) left = PRUN__IF_GT_##T(best, zero, left); \
-                        if (job->window == 1) PRUN__STORE_##T(g + at, left); \
+                        if (job->relu) left = PRUN__IF_GT##T(best, zero, left); \
+                        if (job->window == 1) PRUN__STORE##T(g + at, left); \
                         else \
                             for (ky = 0; ky < job->window; ky++) \
                                 for (kx = 0; kx < job->window; kx++) { \
                                     const int64_t here = at + ky * line + kx * step; \
-                                    const PRUN__V_##T y = PRUN__NORMALIZE(T, x + here); \
-                                    PRUN__STORE_##T(g + here, PRUN__IF_EQ_##T(y, best, left)); \
-                                    left = PRUN__IF_NE_##T(y, best, left); \
+                                    const PRUN__V##T y = PRUN__NORMALIZE(T, x + here); \
+                                    PRUN__STORE##T(g + here, PRUN__IF_EQ##T(y, best, left)); \
+                                    left = PRUN__IF_NE##T(y, best, left); \
                                 } \
-                        at += PRUN__WIDTH_##T; \
-                        dy += PRUN__WIDTH_##T; \
+                        at += PRUN__WIDTH##T; \
+                        dy += PRUN__WIDTH##T; \
                     } \
                 } \
             } \
     } \
     /* dx (+)= scale (g - m1 - (x - mean) m2) at the input's resolution; g may be dx. */ \
-    TARGET static void prun__norm_apply_##T(const prun__norm_job *job, const float *x, \
+    TARGET static void prun__norm_apply##T(const prun__norm_job *job, const float *x, \
                                             const float *g, float *dx) { \
         const int64_t pixels = job->out_height * job->out_width; \
         int64_t p, c; \
         int l; \
         for (p = 0; p < pixels; p++) \
             for (c = 0; c < job->channels; c++) { \
-                const PRUN__V_##T mean = PRUN__SET_##T(job->mean[c]), \
-                                  scale = PRUN__SET_##T(job->scale[c]), \
-                                  m1 = PRUN__SET_##T(job->m1[c]), m2 = PRUN__SET_##T(job->m2[c]); \
-                for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
-                    const PRUN__V_##T d = PRUN__SUB_##T(PRUN__LOAD_##T(x), mean); \
-                    PRUN__V_##T v = PRUN__SUB_##T(PRUN__LOAD_##T(g), m1); \
-                    v = PRUN__MUL_##T(scale, PRUN__MLS_##T(d, m2, v)); \
-                    PRUN__STORE_##T(dx, job->add ? PRUN__ADD_##T(PRUN__LOAD_##T(dx), v) : v); \
-                    x += PRUN__WIDTH_##T; \
-                    g += PRUN__WIDTH_##T; \
-                    dx += PRUN__WIDTH_##T; \
+                const PRUN__V##T mean = PRUN__SET##T(job->mean[c]), \
+                                  scale = PRUN__SET##T(job->scale[c]), \
+                                  m1 = PRUN__SET##T(job->m1[c]), m2 = PRUN__SET##T(job->m2[c]); \
+                for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
+                    const PRUN__V##T d = PRUN__SUB##T(PRUN__LOAD##T(x), mean); \
+                    PRUN__V##T v = PRUN__SUB##T(PRUN__LOAD##T(g), m1); \
+                    v = PRUN__MUL##T(scale, PRUN__MLS##T(d, m2, v)); \
+                    PRUN__STORE##T(dx, job->add ? PRUN__ADD##T(PRUN__LOAD##T(dx), v) : v); \
+                    x += PRUN__WIDTH##T; \
+                    g += PRUN__WIDTH##T; \
+                    dx += PRUN__WIDTH##T; \
                 } \
             } \
     }
 
 /* The first maximum of a window hands on its tangent. */
 #define PRUN__DEFINE_TANGENT(T, TARGET) \
-    TARGET static void prun__norm_tangent_##T(const prun__norm_job *job, const float *x, \
+    TARGET static void prun__norm_tangent##T(const prun__norm_job *job, const float *x, \
                                               const float *t, float *y, float *to) { \
         const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
-        const PRUN__V_##T low = PRUN__SET_##T(job->low), zero = PRUN__SET_##T(0.0f); \
+        const PRUN__V##T low = PRUN__SET##T(job->low), zero = PRUN__SET##T(0.0f); \
         int64_t oy, ox, c, ky, kx; \
         int l; \
         for (oy = 0; oy < job->out_height; oy++) \
             for (ox = 0; ox < job->out_width; ox++) { \
                 int64_t at = (oy * line + ox * step) * job->window; \
                 for (c = 0; c < job->channels; c++) { \
-                    const PRUN__V_##T dscale = PRUN__SET_##T(job->m1[c]), \
-                                      dshift = PRUN__SET_##T(job->m2[c]); \
+                    const PRUN__V##T dscale = PRUN__SET##T(job->m1[c]), \
+                                      dshift = PRUN__SET##T(job->m2[c]); \
                     PRUN__NORM_CHANNEL(T) \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH_##T) { \
-                        PRUN__V_##T best, left = PRUN__SET_##T(1.0f), tangent = zero; \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
+                        PRUN__V##T best, left = PRUN__SET##T(1.0f), tangent = zero; \
                         PRUN__WINDOW_BEST(T, x + at) \
                         for (ky = 0; ky < job->window; ky++) \
                             for (kx = 0; kx < job->window; kx++) { \
                                 const int64_t here = at + ky * line + kx * step; \
-                                const PRUN__V_##T z = PRUN__NORMALIZE(T, x + here); \
-                                const PRUN__V_##T d = PRUN__SUB_##T(PRUN__LOAD_##T(x + here), \
+                                const PRUN__V##T z = PRUN__NORMALIZE(T, x + here); \
+                                const PRUN__V##T d = PRUN__SUB##T(PRUN__LOAD##T(x + here), \
                                                                     mean); \
-                                PRUN__V_##T dz = PRUN__MLA_##T(d, dscale, dshift); \
-                                dz = PRUN__MLA_##T(PRUN__LOAD_##T(t + here), scale, dz); \
-                                dz = PRUN__IF_GT_##T(left, zero, PRUN__IF_EQ_##T(z, best, dz)); \
-                                tangent = PRUN__ADD_##T(tangent, dz); \
-                                left = PRUN__IF_NE_##T(z, best, left); \
+                                PRUN__V##T dz = PRUN__MLA##T(d, dscale, dshift); \
+                                dz = PRUN__MLA##T(PRUN__LOAD##T(t + here), scale, dz); \
+                                dz = PRUN__IF_GT##T(left, zero, PRUN__IF_EQ##T(z, best, dz)); \
+                                tangent = PRUN__ADD##T(tangent, dz); \
+                                left = PRUN__IF_NE##T(z, best, left); \
                             } \
-                        if (job->relu) tangent = PRUN__IF_GT_##T(best, zero, tangent); \
-                        PRUN__STORE_##T(y, PRUN__MAX_##T(low, best)); \
-                        PRUN__STORE_##T(to, tangent); \
-                        at += PRUN__WIDTH_##T; \
-                        y += PRUN__WIDTH_##T; \
-                        to += PRUN__WIDTH_##T; \
+                        if (job->relu) tangent = PRUN__IF_GT##T(best, zero, tangent); \
+                        PRUN__STORE##T(y, PRUN__MAX##T(low, best)); \
+                        PRUN__STORE##T(to, tangent); \
+                        at += PRUN__WIDTH##T; \
+                        y += PRUN__WIDTH##T; \
+                        to += PRUN__WIDTH##T; \
                     } \
                 } \
             } \
@@ -2703,11 +2732,11 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     PRUN__DEFINE_NORM(T, TARGET) \
     PRUN__DEFINE_TANGENT(T, TARGET)
 
-PRUN__DEFINE_TIER(portable, )
-PRUN__DEFINE_CORRELATE(portable, , 1)
-PRUN__DEFINE_CORRELATE(portable, , 2)
-PRUN__DEFINE_CORRELATE(portable, , 3)
-PRUN__DEFINE_CORRELATE(portable, , 4)
+PRUN__DEFINE_TIER(_portable, )
+PRUN__DEFINE_CORRELATE(_portable, , 1)
+PRUN__DEFINE_CORRELATE(_portable, , 2)
+PRUN__DEFINE_CORRELATE(_portable, , 3)
+PRUN__DEFINE_CORRELATE(_portable, , 4)
 
 static const prun__kernels prun__kernels_portable = {
     "portable", 6, 3, 4,
@@ -2885,11 +2914,11 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t p
 #undef PRUN__STEP
 #undef PRUN__FINISH
 
-PRUN__DEFINE_TIER(avx2, PRUN__AVX2)
-PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 1)
-PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 2)
-PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 3)
-PRUN__DEFINE_CORRELATE(avx2, PRUN__AVX2, 4)
+PRUN__DEFINE_TIER(_avx2, PRUN__AVX2)
+PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 1)
+PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 2)
+PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 3)
+PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 4)
 
 static const prun__kernels prun__kernels_avx2 = {
     "avx2", 6, 3, 4,
@@ -2958,17 +2987,17 @@ static const prun__kernels prun__kernels_avx2 = {
             const prun__segment *s = p->segment + p->first[pixel]; \
             const prun__segment *end = p->segment + p->first[pixel + 1]; \
             float *y = p->y + pixel * p->y_stride; \
-            PRUN__EACH##WIDTH(PRUN__START, avx512) \
+            PRUN__EACH##WIDTH(PRUN__START, _avx512) \
             for (; s < end; s++) { \
                 const float *x = p->x + (int64_t)s->x * PRUN_LANES; \
                 const float *w = p->weights + (int64_t)s->w * WIDTH; \
                 const float *stop = w + (int64_t)s->length * WIDTH; \
                 for (; w < stop; w += WIDTH, x += PRUN_LANES) { \
                     const __m512 v = _mm512_loadu_ps(x); \
-                    PRUN__EACH##WIDTH(PRUN__MULTIPLY, avx512) \
+                    PRUN__EACH##WIDTH(PRUN__MULTIPLY, _avx512) \
                 } \
             } \
-            PRUN__EACH##WIDTH(PRUN__END, avx512) \
+            PRUN__EACH##WIDTH(PRUN__END, _avx512) \
         } \
     }
 PRUN__DEFINE_PANEL512(4)
@@ -3014,7 +3043,7 @@ PRUN__AVX512 static inline void prun__add_rows_avx512(__m512 a, __m512 b, __m512
             const int64_t o0 = job->offset[k], o1 = job->offset[k + 1], o2 = job->offset[k + 2], \
                           o3 = job->offset[k + 3]; \
             float *sum = job->sum + k; \
-            PRUN__EACH##COLUMNS(PRUN__ZERO4, avx512) \
+            PRUN__EACH##COLUMNS(PRUN__ZERO4, _avx512) \
             for (block = 0; block < job->blocks; block++) \
                 for (row = 0; row < job->rows; row++) { \
                     const float *x = job->x + block * job->x_block + row * job->x_row; \
@@ -3023,10 +3052,10 @@ PRUN__AVX512 static inline void prun__add_rows_avx512(__m512 a, __m512 b, __m512
                         const __m512 x0 = _mm512_loadu_ps(x + o0), x1 = _mm512_loadu_ps(x + o1), \
                                      x2 = _mm512_loadu_ps(x + o2), x3 = _mm512_loadu_ps(x + o3); \
                         __m512 v; \
-                        PRUN__EACH##COLUMNS(PRUN__STEP4, avx512) \
+                        PRUN__EACH##COLUMNS(PRUN__STEP4, _avx512) \
                     } \
                 } \
-            PRUN__EACH##COLUMNS(PRUN__FINISH4, avx512) \
+            PRUN__EACH##COLUMNS(PRUN__FINISH4, _avx512) \
         } \
     }
 #define PRUN__EACH5(X, T) PRUN__EACH4(X, T) X(T, 4)
@@ -3051,13 +3080,13 @@ PRUN__DEFINE_CORRELATE512(6)
         const __m512 low = _mm512_set1_ps(j->relu ? 0.0f : -(float)HUGE_VAL); \
         const __m512 start = _mm512_set1_ps(j->bias); \
         const prun__nonzero *n = j->nonzero, *end = n + j->count; \
-        PRUN__EACH##PIXELS(PRUN__POINT, avx512) \
-        PRUN__EACH##PIXELS(PRUN__START, avx512) \
+        PRUN__EACH##PIXELS(PRUN__POINT, _avx512) \
+        PRUN__EACH##PIXELS(PRUN__START, _avx512) \
         for (; n < end; n++) { \
             const __m512 w = _mm512_set1_ps(n->weight); \
-            PRUN__EACH##PIXELS(PRUN__MULTIPLY, avx512) \
+            PRUN__EACH##PIXELS(PRUN__MULTIPLY, _avx512) \
         } \
-        PRUN__EACH##PIXELS(PRUN__END, avx512) \
+        PRUN__EACH##PIXELS(PRUN__END, _avx512) \
     }
 PRUN__DEFINE_SPARSE512(4)
 PRUN__DEFINE_SPARSE512(8)
@@ -3111,7 +3140,7 @@ PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64
 #undef PRUN__STEP
 #undef PRUN__FINISH
 
-PRUN__DEFINE_TIER(avx512, PRUN__AVX512)
+PRUN__DEFINE_TIER(_avx512, PRUN__AVX512)
 
 static const prun__kernels prun__kernels_avx512 = {
     "avx512", 16, 4, 6,
@@ -3137,7 +3166,7 @@ static int prun__cpu_level(void) {
     return (b & (1u << 16)) && (low & 0xe6u) == 0xe6u ? 2 : 1;
 }
 #endif
-/* The library's only writable global: which constant table is in use. Threads that race here store
+/* The library's first writable global: which constant table is in use. Threads that race here store
    the same pointer. */
 static const prun__kernels *prun__active;
 
@@ -3434,18 +3463,18 @@ static int prun__joins_taps(const prun__conv *c) {
 /* Places of the weight gradient's rows in x; tiles may reach three rows beyond the last, which is
    repeated. */
 static prun_status prun__make_rows(prun_context *context, prun__conv *c) {
-    const int64_t I = c->shape.in_channels, width = c->shape.kernel[1], all = c->taps * I;
+    const int64_t ins = c->shape.in_channels, width = c->shape.kernel[1], all = c->taps * ins;
     int64_t i;
-    c->channel = (int32_t *)prun__alloc(context, I + 3, sizeof(int32_t), "convolution");
+    c->channel = (int32_t *)prun__alloc(context, ins + 3, sizeof(int32_t), "convolution");
     if (!c->channel) return PRUN_ERR_MEMORY;
-    for (i = 0; i < I + 3; i++) c->channel[i] = (int32_t)(PRUN__MIN(i, I - 1) * PRUN_LANES);
+    for (i = 0; i < ins + 3; i++) c->channel[i] = (int32_t)(PRUN__MIN(i, ins - 1) * PRUN_LANES);
     if (!prun__joins_taps(c)) return PRUN_OK;
     c->joined = (int32_t *)prun__alloc(context, all + 3, sizeof(int32_t), "convolution");
     if (!c->joined) return PRUN_ERR_MEMORY;
     for (i = 0; i < all + 3; i++) {
-        const int64_t row = PRUN__MIN(i, all - 1), tap = row / I;
+        const int64_t row = PRUN__MIN(i, all - 1), tap = row / ins;
         const int64_t at = tap / width * prun__padded_width(c) + tap % width;
-        c->joined[i] = (int32_t)((at * I + row % I) * PRUN_LANES);
+        c->joined[i] = (int32_t)((at * ins + row % ins) * PRUN_LANES);
     }
     return PRUN_OK;
 }
@@ -3503,24 +3532,24 @@ static float prun__folded_weight(float weight, const double *scale, int64_t chan
 /* One panel of packed weights: [tap][in][width]. */
 static void prun__direct_pack_panel(const prun__conv *c, int forward, const float *weight,
                                     const double *scale, int64_t panel, float *packed) {
-    const int64_t O = c->shape.out_channels, I = c->shape.in_channels, T = c->taps;
-    const int64_t out = forward ? O : I, in = forward ? I : O;
+    const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels, taps = c->taps;
+    const int64_t out = forward ? outs : ins, in = forward ? ins : outs;
     const prun__cut cut = prun__cut_channels(out);
     const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
     int64_t tap, k, i;
-    packed += start * in * T;
+    packed += start * in * taps;
     for (i = 0; i < width; i++) {
         float *to = packed + i;
         if (start + i >= out) {
-            for (k = 0; k < in * T; k++) to[k * width] = 0.0f;
+            for (k = 0; k < in * taps; k++) to[k * width] = 0.0f;
             continue;
         }
         for (k = 0; k < in; k++) {
             const int64_t o = forward ? start + i : k, s = forward ? k : start + i;
-            const float *from = weight + (o * I + s) * T;
-            for (tap = 0; tap < T; tap++)
+            const float *from = weight + (o * ins + s) * taps;
+            for (tap = 0; tap < taps; tap++)
                 to[(tap * in + k) * width] =
-                    prun__folded_weight(from[forward ? tap : T - 1 - tap], scale, o);
+                    prun__folded_weight(from[forward ? tap : taps - 1 - tap], scale, o);
         }
     }
 }
@@ -3705,13 +3734,14 @@ static prun__holes prun__holes_of(const prun__conv *c, int forward, const float 
 /* Records which weights of filter i are not zero. */
 static void prun__find_holes(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t i, const prun__holes *holes) {
-    const int64_t O = c->shape.out_channels, I = c->shape.in_channels, in = forward ? I : O;
+    const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels;
+    const int64_t in = forward ? ins : outs;
     uint16_t *taps = holes->taps + i * in;
     double sum = 0.0;
     int64_t k, t, kept = 0;
     for (k = 0; k < in; k++) {
         const int64_t o = forward ? i : k;
-        const float *from = weight + (forward ? i * I + k : k * I + i) * 9;
+        const float *from = weight + (forward ? i * ins + k : k * ins + i) * 9;
         for (t = 0, taps[k] = 0; t < 9; t++) {
             const float v = prun__folded_weight(from[t], scale, o);
             if (v == 0.0f) continue;
@@ -3726,8 +3756,8 @@ static void prun__find_holes(const prun__conv *c, int forward, const float *weig
 /* One panel in all planes: [plane][panel][in][width]; kernels flipped backward. */
 static void prun__winograd_pack_panel(const prun__conv *c, int forward, const float *weight,
                                       const double *scale, int64_t panel, float *packed) {
-    const int64_t O = c->shape.out_channels, I = c->shape.in_channels;
-    const int64_t out = forward ? O : I, in = forward ? I : O;
+    const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels;
+    const int64_t out = forward ? outs : ins, in = forward ? ins : outs;
     const prun__cut cut = prun__cut_channels(out);
     const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
     const int64_t live = PRUN__MIN(width, out - start), plane = prun__winograd_plane(cut, in);
@@ -3741,7 +3771,7 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
     for (k = 0; k < in; k++) {
         for (i = 0; i < live; i++) {
             const int64_t o = forward ? start + i : k, s = forward ? k : start + i;
-            const float *from = weight + (o * I + s) * 9;
+            const float *from = weight + (o * ins + s) * 9;
             for (t = 0; t < 9; t++)
                 g[16 * t + i] = prun__folded_weight(from[forward ? t : 8 - t], scale, o);
         }
@@ -4143,13 +4173,13 @@ typedef struct prun__rows {
 } prun__rows;
 
 static prun__rows prun__weight_rows(const prun__conv *c) {
-    const int64_t tile = prun__kernels_now()->tile_rows, I = c->shape.in_channels;
+    const int64_t tile = prun__kernels_now()->tile_rows, ins = c->shape.in_channels;
     prun__rows r;
     r.joined = prun__joins_taps(c);
     r.runs = r.joined ? 1 : c->taps;
-    r.length = r.joined ? c->taps * I : I;
+    r.length = r.joined ? c->taps * ins : ins;
     r.padded = (r.length + tile - 1) / tile * tile;
-    r.tap = r.joined ? I : r.padded;
+    r.tap = r.joined ? ins : r.padded;
     return r;
 }
 
@@ -4194,13 +4224,13 @@ typedef struct prun__strip {
    they would push one another out of the cache. */
 static void prun__copy_columns(const prun__conv *c, const prun__strip *s, int64_t from,
                                int64_t columns) {
-    const int64_t O = c->shape.out_channels, pixels = s->rows * c->out_width;
+    const int64_t outs = c->shape.out_channels, pixels = s->rows * c->out_width;
     int64_t b, p;
     float *to = s->column;
     for (b = 0; b < s->blocks; b++) {
         const float *dy = s->dy + b * prun__conv_out(c) +
-                          (s->row * c->out_width * O + from) * PRUN_LANES;
-        for (p = 0; p < pixels; p++, dy += O * PRUN_LANES, to += columns * PRUN_LANES)
+                          (s->row * c->out_width * outs + from) * PRUN_LANES;
+        for (p = 0; p < pixels; p++, dy += outs * PRUN_LANES, to += columns * PRUN_LANES)
             memcpy(to, dy, (size_t)(columns * PRUN_LANES) * sizeof(float));
     }
 }
@@ -4219,7 +4249,7 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
     const prun_conv2d *shape = &c->shape;
     const int64_t ky = tap / shape->kernel[1], kx = tap % shape->kernel[1];
     const int64_t wide = r->joined ? prun__padded_width(c) : shape->in_width;
-    const int64_t I = shape->in_channels;
+    const int64_t ins = shape->in_channels;
     int64_t y0 = 0, y1 = c->out_height, x0 = 0, x1 = c->out_width, top = 0, left = 0;
     prun__correlation j;
     if (!r->joined) {
@@ -4236,10 +4266,10 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
     j.blocks = s->blocks;
     j.rows = y1 - y0;
     j.pixels = x1 - x0;
-    j.x_pixel = shape->stride[1] * I * PRUN_LANES;
-    j.x_row = shape->stride[0] * wide * I * PRUN_LANES;
+    j.x_pixel = shape->stride[1] * ins * PRUN_LANES;
+    j.x_row = shape->stride[0] * wide * ins * PRUN_LANES;
     j.x_block = prun__conv_in(c);
-    j.x = s->x + ((y0 * shape->stride[0] + top) * wide + x0 * shape->stride[1] + left) * I *
+    j.x = s->x + ((y0 * shape->stride[0] + top) * wide + x0 * shape->stride[1] + left) * ins *
                      PRUN_LANES;
     j.y_pixel = columns * PRUN_LANES;
     j.y_row = c->out_width * j.y_pixel;
@@ -4385,22 +4415,22 @@ static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
 static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t channels,
                                      const float *v, const float *d, float *sums) {
     const prun__kernels *kernels = prun__kernels_now();
-    const int64_t I = c->shape.in_channels, points = prun__points(c);
-    const int64_t x_stride = prun__frequency_stride(prun__weight_tiles(c), I);
+    const int64_t ins = c->shape.in_channels, points = prun__points(c);
+    const int64_t x_stride = prun__frequency_stride(prun__weight_tiles(c), ins);
     const int64_t y_stride = prun__frequency_stride(prun__weight_tiles(c), channels);
     int64_t plane, column, columns;
     prun__correlation j;
     memset(&j, 0, sizeof j);
     j.pixels = tiles;
-    j.x_pixel = prun__tile_stride(I) * PRUN_LANES;
+    j.x_pixel = prun__tile_stride(ins) * PRUN_LANES;
     j.y_pixel = prun__tile_stride(channels) * PRUN_LANES;
     j.x_row = x_stride; /* where points share a plane of weights */
     j.y_row = y_stride;
     j.x_block = points * x_stride;
     j.y_block = points * y_stride;
-    j.sum_column = I + 3;
+    j.sum_column = ins + 3;
     j.offset = c->channel;
-    j.tiles = (I + kernels->tile_rows - 1) / kernels->tile_rows;
+    j.tiles = (ins + kernels->tile_rows - 1) / kernels->tile_rows;
     for (plane = 0; plane < 36; plane++, sums += PRUN__WINOGRAD_CHUNK * j.sum_column) {
         const int64_t f = plane / 6 * points + plane % 6;
         j.blocks = plane / 6 == 5 ? points - 5 : 1;
@@ -4509,22 +4539,22 @@ static int prun__weight_lacks_products(const prun__weight_job *job, int64_t o, i
 /* Takes one out-channel back from the frequencies, four in-channels at a time. */
 static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
-    const int64_t I = job->conv->shape.in_channels, column = I + 3;
+    const int64_t ins = job->conv->shape.in_channels, column = ins + 3;
     const float *sums = job->partial + o / PRUN__WINOGRAD_CHUNK * job->task_sums +
                         o % PRUN__WINOGRAD_CHUNK * column;
     int64_t i, k, t;
     (void)worker;
-    for (i = 0; i < I; i += 4) {
+    for (i = 0; i < ins; i += 4) {
         float w[9 * 4], most[4];
         prun__winograd_unkernel(prun__strided(job->conv), sums + i,
                                 PRUN__WINOGRAD_CHUNK * column, w, most);
-        for (k = 0; k < PRUN__MIN(4, I - i); k++)
+        for (k = 0; k < PRUN__MIN(4, ins - i); k++)
             for (t = 0; t < 9; t++) {
                 float v = w[4 * t + k];
                 if (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k] &&
                     prun__weight_lacks_products(job, o, i + k, t))
                     v = 0.0f;
-                job->dweight[(o * I + i + k) * 9 + t] = v;
+                job->dweight[(o * ins + i + k) * 9 + t] = v;
             }
     }
 }
@@ -4643,16 +4673,16 @@ static int prun__is_sparse(const prun__conv *c, const float *weight) {
 /* Kept weights of each output channel, by (tap, in-channel); row[o] .. row[o + 1] bounds them. */
 static void prun__sparse_encode(const prun__conv *c, const float *weight, const double *scale,
                                 prun__nonzero *out, int32_t *row) {
-    const int64_t I = c->shape.in_channels, T = c->taps, width = prun__padded_width(c);
+    const int64_t ins = c->shape.in_channels, taps = c->taps, width = prun__padded_width(c);
     int64_t o, t, k;
     int32_t n = 0;
     for (o = 0; o < c->shape.out_channels; o++) {
         row[o] = n;
-        for (t = 0; t < T; t++) {
+        for (t = 0; t < taps; t++) {
             const int64_t corner =
-                (t / c->shape.kernel[1] * width + t % c->shape.kernel[1]) * I;
-            for (k = 0; k < I; k++) {
-                const float v = prun__folded_weight(weight[(o * I + k) * T + t], scale, o);
+                (t / c->shape.kernel[1] * width + t % c->shape.kernel[1]) * ins;
+            for (k = 0; k < ins; k++) {
+                const float v = prun__folded_weight(weight[(o * ins + k) * taps + t], scale, o);
                 if (v == 0.0f) continue;
                 out[n].offset = (int32_t)((corner + k) * PRUN_LANES);
                 out[n++].weight = v;
@@ -4666,23 +4696,23 @@ static void prun__sparse_encode(const prun__conv *c, const float *weight, const 
 static void prun__sparse_block(const prun__conv *c, const float *x, const prun__nonzero *nonzero,
                                const int32_t *row, prun__finish finish, float *padded, float *y) {
     const prun__kernels *kernels = prun__kernels_now();
-    const int64_t I = c->shape.in_channels, O = c->shape.out_channels;
-    const int64_t line = c->shape.stride[0] * prun__padded_width(c) * I * PRUN_LANES;
+    const int64_t ins = c->shape.in_channels, outs = c->shape.out_channels;
+    const int64_t line = c->shape.stride[0] * prun__padded_width(c) * ins * PRUN_LANES;
     int64_t oy, ox, o;
     prun__sparse_job j;
     if (prun__padded_size(c) > 0) {
         prun__pad_block(c, x, padded);
         x = padded;
     }
-    j.x_step = c->shape.stride[1] * I * PRUN_LANES;
-    j.y_step = O * PRUN_LANES;
+    j.x_step = c->shape.stride[1] * ins * PRUN_LANES;
+    j.y_step = outs * PRUN_LANES;
     j.relu = finish.relu;
     for (oy = 0; oy < c->out_height; oy++) {
         for (ox = 0; ox < c->out_width; ox += PRUN__SPARSE_PIXELS) {
             j.pixels = (int32_t)PRUN__MIN(PRUN__SPARSE_PIXELS, c->out_width - ox);
             j.x = x + oy * line + ox * j.x_step;
             j.y = y + (oy * c->out_width + ox) * j.y_step;
-            for (o = 0; o < O; o++, j.y += PRUN_LANES) {
+            for (o = 0; o < outs; o++, j.y += PRUN_LANES) {
                 j.nonzero = nonzero + row[o];
                 j.count = row[o + 1] - row[o];
                 j.bias = finish.bias ? finish.bias[o] : 0.0f;
@@ -11785,9 +11815,10 @@ PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_ax
     prun__arena arena;
     prun__models m;
     void *block;
-    prun_status status =
-        prun__open_axes(context, "granulated Kendall", axes, x, y,
-                        prun__room(PRUN__PSI_ROOM, axes ? axes->n : 0), &m, &arena, &block);
+    prun_status status;
+    memset(&m, 0, sizeof m);
+    status = prun__open_axes(context, "granulated Kendall", axes, x, y,
+                             prun__room(PRUN__PSI_ROOM, axes ? axes->n : 0), &m, &arena, &block);
     if (status == PRUN_OK) prun__granulated(&m, result, arena);
     prun__free(context, block);
     return status;
@@ -11801,6 +11832,7 @@ PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes
     prun_axes averaged;
     prun_status status;
     int64_t i;
+    memset(&m, 0, sizeof m);
     if (axes) averaged = *axes;
     if (axes) averaged.seeds = PRUN_SEEDS_AVERAGED;
     status = prun__open_axes(context, "seed means", axes ? &averaged : NULL, values, NULL, 0, &m,
@@ -15583,6 +15615,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__EACH8
 #undef PRUN__EACH9
 #undef PRUN__FOLD
+#undef PRUN__FORKS
 #undef PRUN__FROM_HALF
 #undef PRUN__FROM_PIXEL
 #undef PRUN__FROM_POINT

@@ -102,6 +102,33 @@ options() {
     done
 }
 
+# Every level of optimisation, which see different warnings: -O0 to -O2 are built elsewhere.
+levels() {
+    available c99 || return
+    language c99
+    for level in -O3 -Os; do
+        attempt "$cc $level" $compile $level -c "$source/implementation.c" -o "$work/level.o"
+    done
+}
+
+# Macros that the header must not trip over, and flags that it refuses.
+hostilities() {
+    available c99 || return
+    language c99
+    build "$cc, hostile macros" hostile -O0 hostile.c
+    for flag in -ffast-math -Ofast -ffinite-math-only "-fassociative-math -fno-signed-zeros \
+-fno-trapping-math" -freciprocal-math -funsafe-math-optimizations; do
+        if $cc -dM -E $flag -x c /dev/null 2> /dev/null | grep -qE \
+            '__(FAST_MATH|FINITE_MATH_ONLY|ASSOCIATIVE_MATH|RECIPROCAL_MATH)__ 1'; then
+            # shellcheck disable=SC2016
+            attempt "$cc refuses $flag" sh -c '! "$@" 2> /dev/null' sh $cc $flag -fsyntax-only \
+                "$source/implementation.c"
+        else
+            skip "$cc: $flag leaves no trace in the preprocessor"
+        fi
+    done
+}
+
 # Parts of a program in two languages, and OpenMP where the compiler has it.
 mixtures() {
     if available c99 && available c++11; then
@@ -137,6 +164,8 @@ test_compiler() {
     fi
     standards
     options
+    levels
+    hostilities
     mixtures
 }
 

@@ -1,0 +1,37 @@
+/* The implementation after headers and macros whose names it must not use. */
+#include <complex.h>
+#include <tgmath.h>
+#define A a
+#define B b
+#define C c
+#define D d
+#define E e
+#define F f
+#define G g
+#define H h
+#define J j
+#define K k
+#define L l
+#define M m
+#define N n
+#define O o
+#define P p
+#define Q q
+#define R r
+#define S s
+#define T t
+#define U u
+#define V v
+#define W w
+#define X x
+#define Y y
+#define Z z
+#define portable 1
+#define avx2 1
+#define avx512 1
+#define min(a, b) ((a) < (b) ? (a) : (b))
+#define max(a, b) ((a) > (b) ? (a) : (b))
+#define PRUNABILITY_IMPLEMENTATION
+#include "../../prunability.h"
+
+int main(void) { return prun_tensor_size(&(prun_tensor){.rank = 0}) != 1; }
