@@ -113,9 +113,9 @@
 
    ERRORS. Every function that can fail returns a prun_status; the context's message names the file,
    field or index. The library never prints, exits or reads the environment. Its only global state
-   is a pointer to a constant table of kernels and the id of the process that first used OpenMP. Pointers are not NULL unless a comment allows it.
-   Asking for a file's data checks the file first: sizes against the bytes there are, before
-   anything is allocated.
+   is a pointer to a constant table of kernels and, with OpenMP, the id of the process that first
+   used threads. Pointers are not NULL unless a comment allows it. Asking for a file's data checks
+   the file first: sizes against the bytes there are, before anything is allocated.
 
    MEMORY. All of it comes from the context's allocator, or PRUNABILITY_MALLOC. A net keeps its
    workspaces: a training batch needs every activation of the batch, its gradients reuse a few
@@ -123,6 +123,9 @@
 
    THREADS. OpenMP where the program is compiled with it, or the context's parallel_for, else
    serial; serial too inside somebody's OpenMP region, so that a study trains a model per core.
+   A child that fork makes after the library has used OpenMP computes serially, because threads do
+   not survive a fork. Parallel regions of the application itself before the fork are not covered:
+   set `threads` to 1 in the child, or fork first.
    Results are the same bits for any number of threads: work is cut by its shape alone, every output
    is made by one task in a fixed order, and sums that cross tasks are added in index order.
 
