@@ -1097,6 +1097,9 @@ typedef struct prun_measurement {
     prun_spectrum spectrum;     /* of the Hessian, over tensors flagged PRUN_WEIGHT */
     prun_estimate trace;        /* of the same */
     uint32_t known;             /* which of these are there */
+    double norm_error[6];       /* rows of `layer`: largest relative error among spectral norms that
+                                   did not converge, and the tensor's number; 0: all did */
+    int64_t norm_tensor[6];
 } prun_measurement;
 
 /* Checks weights and losses and computes what is shared. A weight that is not finite:
@@ -10864,20 +10867,35 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i], *t0 = distance ? &o->initial[i] : NULL;
         prun_spectral s;
+        prun_status status;
         if (!(t->flags & PRUN_WEIGHT)) continue;
         if (row <= PRUN__DIST) {
             m->layer[row][at++] = prun__squared_distance(t, t0, 1, &ignored);
             continue;
         }
         if (row >= PRUN__OP) geometry = prun__geometry(prun__objective_net(o)->net, t);
-        PRUN__TRY(prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
-                                     m->options.seed, &s));
+        status = prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
+                                    m->options.seed, &s);
+        if (status != PRUN_OK && status != PRUN_ERR_CONVERGENCE) return status;
+        if (status != PRUN_OK && s.error > m->norm_error[row]) {
+            m->norm_error[row] = s.error;
+            m->norm_tensor[row] = i;
+        }
         m->layer[row][at++] = s.norm * s.norm;
         if (m->options.progress && m->options.progress(m->options.user, at, m->layers))
             return prun__fail(o->context, PRUN_CANCELLED, "cancelled at the norm of %s", t->name);
     }
     m->known |= 1u << (PRUN__KNOWN_LAYER + row);
     return PRUN_OK;
+}
+
+/* Names the worst of the norms of this row that did not converge, if any. */
+static void prun__note_norm(const prun_measurement *m, int32_t row, prun_measure_result *result) {
+    const double error = m->norm_error[row];
+    const char *name = m->objective->tensors[m->norm_tensor[row]].name;
+    if (error > 0.0)
+        prun__note(result, PRUN_OK, "spectral norm of %.80s did not converge: relative error up to "
+                   "%.2g", name ? name : "a layer", error);
 }
 
 /* All the norm measures: product (or d times the geometric mean) of row a over margin^2, times the
@@ -10890,7 +10908,10 @@ static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
                              r->c == PRUN__SPEC ? r->c + shift : r->c};
     double logs = 0.0, sum = 0.0;
     int64_t i;
-    for (i = 0; i < 3; i++) PRUN__TRY(prun__need_layers(m, rows[i]));
+    for (i = 0; i < 3; i++) {
+        PRUN__TRY(prun__need_layers(m, rows[i]));
+        if (rows[i] != PRUN__NONE) prun__note_norm(m, rows[i], result);
+    }
     if ((r->flags & PRUN__MARGIN) && m->margin <= 0.0) {
         result->value = HUGE_VAL;
         return prun__note(result, PRUN_OK, "the 10th percentile of the margins is %g: not positive",
