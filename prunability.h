@@ -10166,11 +10166,11 @@ static void prun__krylov_solve(prun__krylov *k) {
 /* Leaves the best Ritz vectors in the basis, in which the map is diagonal. */
 static void prun__krylov_restart(prun__krylov *k) {
     enum { PIECE = 64 };
-    const int64_t kept = PRUN__MIN(PRUN__KRYLOV_KEPT, k->made / 2), n = k->n;
+    const int64_t kept = PRUN__MIN((int64_t)PRUN__KRYLOV_KEPT, k->made / 2), n = k->n;
     double piece[PRUN__KRYLOV_KEPT][PIECE];
     int64_t from, i, c, e;
     for (from = 0; from < n; from += PIECE) {
-        const int64_t length = PRUN__MIN(PIECE, n - from);
+        const int64_t length = PRUN__MIN((int64_t)PIECE, n - from);
         memset(piece, 0, sizeof piece);
         for (c = 0; c < kept; c++)
             for (i = 0; i < k->made; i++)
@@ -10274,7 +10274,7 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
     k.a = &a;
     k.wide = out < in;
     k.n = PRUN__MIN(in, out);
-    k.room = PRUN__MIN(PRUN__KRYLOV_ROOM, k.n);
+    k.room = PRUN__MIN((int64_t)PRUN__KRYLOV_ROOM, k.n);
     kernel = (double *)prun__alloc(context, prun_tensor_size(weight), sizeof(double),
                                    "spectral norm");
     k.basis = (double *)prun__alloc(context, prun__mul(k.room + 1, k.n), sizeof(double),
