@@ -942,19 +942,27 @@ PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epoch
 PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int64_t n,
                                  int64_t classes, double *margins);
 
-/* Largest singular value of a linear map, with the residual ||A'A v - norm^2 v|| of its vector;
-   the error of norm^2 is below the residual, and its square over the gap to the next value. */
+/* Largest singular value of a linear map A, with the residual ||A'A v - norm^2 v|| of its unit
+   vector v. */
 typedef struct prun_spectral {
     double norm, residual;
-    int64_t iterations;
+    int64_t iterations; /* products with A'A or AA', whichever is smaller */
+    double error;       /* a singular value of A lies within error * norm of norm */
 } prun_spectral;
 
 /* Spectral norm of `weight` minus `initial` (NULL: nothing). geometry NULL: of the matrix
    (out, all the rest), Jiang et al. 2020 after Yoshida & Miyato. Otherwise of the convolution as it
-   acts on an image, zero padding and stride included; sizes must fit the tensor. Iterates on A'A in
-   double precision, from a vector that `seed` draws, until the residual is at most `tolerance`
-   times norm^2 [0: 1e-7, with a geometry 1e-4, where the norm's own error is usually below 1e-6].
-   At most 1000 steps: look at the residual. */
+   acts on an image, zero padding and stride included; sizes must fit the tensor.
+   Lanczos iteration in double precision from a vector that `seed` draws, until the residual is at
+   most `tolerance` times norm^2 [0: 1e-10]. A tolerance below 1e-12 counts as 1e-12, because
+   products are rounded. On success `error` is about half the tolerance, and norm exceeds the
+   spectral norm by no more than rounding, 1e-13 of it. No iteration from one start can prove that
+   the value it found is the largest: with u the vector of the largest, norm is too small by at most
+   the fraction error / |u'v|. |u'v| is small only where the start was nearly orthogonal to u, in n
+   dimensions below t / sqrt(n) with probability 0.8 t, and other values are close to the largest.
+   After 1000 products PRUN_ERR_CONVERGENCE, with the result written. Memory: 21 vectors of doubles
+   as long as the smaller of image and output, and one as long as the larger. A weight that is not
+   finite: PRUN_ERR_NONFINITE, naming it. */
 PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor *weight,
                                        const float *initial, const prun_conv2d *geometry,
                                        double tolerance, uint64_t seed, prun_spectral *result);
@@ -1092,6 +1100,9 @@ typedef struct prun_measurement {
     prun_spectrum spectrum;     /* of the Hessian, over tensors flagged PRUN_WEIGHT */
     prun_estimate trace;        /* of the same */
     uint32_t known;             /* which of these are there */
+    double norm_error[6];       /* rows of `layer`: largest relative error among spectral norms that
+                                   did not converge, and the tensor's number; 0: all did */
+    int64_t norm_tensor[6];
 } prun_measurement;
 
 /* Checks weights and losses and computes what is shared. A weight that is not finite:
@@ -10082,98 +10093,246 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
 }
 
 static double prun__dot(const double *a, const double *b, int64_t n) {
-    double sum = 0.0;
+    double sum[4] = {0.0, 0.0, 0.0, 0.0};
     int64_t i;
-    for (i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-
-/* a = scale (a + by b) */
-static void prun__combine(double *a, double by, const double *b, double scale, int64_t n) {
-    int64_t i;
-    for (i = 0; i < n; i++) a[i] = scale * (a[i] + by * b[i]);
-}
-
-/* Conjugate gradients on the Rayleigh quotient of A'A: every step maximizes it in the plane of the
-   vector and a direction, by a rotation. Needs about the square root of the steps of plain power
-   iteration. v: vector, direction, A'A times both, residual (n each), and room for A's output. */
-static void prun__iterate(const prun_context *context, prun__linear *a, double tolerance,
-                          double *v[6], int64_t n, prun_spectral *result) {
-    enum { MOST = 1000 };
-    double square, before = 0.0, theta;
-    for (;;) {
-        double angle, tangent;
-        if (result->iterations % 32 == 0) { /* rotations drift */
-            prun__combine(v[0], 0.0, v[0], 1.0 / sqrt(prun__dot(v[0], v[0], n)), n);
-            prun__linear_apply(context, a, 0, v[0], v[5]);
-            prun__linear_apply(context, a, 1, v[5], v[2]);
-        }
-        theta = prun__dot(v[0], v[2], n);
-        memcpy(v[4], v[2], (size_t)n * sizeof(double));
-        prun__combine(v[4], -theta, v[0], 1.0, n);
-        square = prun__dot(v[4], v[4], n);
-        result->norm = sqrt(theta);
-        result->residual = sqrt(square);
-        if (!(result->residual > tolerance * theta) || ++result->iterations >= MOST) return;
-        /* direction = residual + (Fletcher, Reeves) the last one, at right angles to the vector */
-        prun__combine(v[4], before > 0.0 ? square / before : 0.0, v[1], 1.0, n);
-        prun__combine(v[4], -prun__dot(v[4], v[0], n), v[0], 1.0, n);
-        before = square;
-        square = sqrt(prun__dot(v[4], v[4], n));
-        memcpy(v[1], v[4], (size_t)n * sizeof(double));
-        prun__combine(v[1], 0.0, v[1], 1.0 / square, n);
-        prun__linear_apply(context, a, 0, v[1], v[5]);
-        prun__linear_apply(context, a, 1, v[5], v[3]);
-        angle = 0.5 * atan2(2.0 * prun__dot(v[0], v[3], n), theta - prun__dot(v[1], v[3], n));
-        tangent = tan(angle);
-        memcpy(v[4], v[0], (size_t)n * sizeof(double));
-        prun__combine(v[0], tangent, v[1], cos(angle), n);
-        prun__combine(v[2], tangent, v[3], cos(angle), n);
-        /* The direction turns with the vector; its length was that before it was normalized. */
-        prun__combine(v[1], -tangent, v[4], cos(angle) * square, n);
+    for (i = 0; i + 4 <= n; i += 4) { /* four sums fit vector registers */
+        sum[0] += a[i] * b[i];
+        sum[1] += a[i + 1] * b[i + 1];
+        sum[2] += a[i + 2] * b[i + 2];
+        sum[3] += a[i + 3] * b[i + 3];
     }
+    for (; i < n; i++) sum[0] += a[i] * b[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* Spectral norms: Lanczos on A'A with a basis that is kept orthogonal in full and restarted with
+   its best vectors (Wu and Simon 2000). Where A has fewer outputs than inputs, AA' instead: its
+   vectors are shorter and its largest eigenvalue is the same. */
+enum { PRUN__KRYLOV_ROOM = 20, PRUN__KRYLOV_KEPT = 8 };
+
+typedef struct prun__krylov {
+    const prun_context *context;
+    prun__linear *a;
+    int wide;                 /* AA' */
+    int64_t n, room, made;    /* length of a basis vector, how many fit, how many there are */
+    double *basis, *next;     /* room vectors and the one that follows the last */
+    double *image;            /* A (wide: A') times a basis vector */
+    double t[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM]; /* the map within the basis */
+    double z[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM]; /* its eigenvectors, as rows */
+    double values[PRUN__KRYLOV_ROOM];               /* and eigenvalues, descending */
+} prun__krylov;
+
+/* next = A'A times the last basis vector, made orthogonal to all of them; the inner products are
+   the last row and column of t. Returns its length. */
+static double prun__krylov_step(prun__krylov *k) {
+    const int64_t last = k->made - 1, n = k->n;
+    int64_t i, e;
+    int pass;
+    prun__linear_apply(k->context, k->a, k->wide, k->basis + last * n, k->image);
+    prun__linear_apply(k->context, k->a, !k->wide, k->image, k->next);
+    for (i = 0; i <= last; i++) k->t[i][last] = 0.0;
+    for (pass = 0; pass < 2; pass++) /* twice is enough (Giraud et al. 2005) */
+        for (i = 0; i <= last; i++) {
+            const double *q = k->basis + i * n;
+            const double part = prun__dot(q, k->next, n);
+            for (e = 0; e < n; e++) k->next[e] -= part * q[e];
+            k->t[i][last] += part;
+        }
+    for (i = 0; i < last; i++) k->t[last][i] = k->t[i][last];
+    return sqrt(prun__dot(k->next, k->next, n));
+}
+
+/* One Jacobi rotation of s and z, which makes s[p][q] zero. */
+static void prun__krylov_rotate(prun__krylov *k, double s[][PRUN__KRYLOV_ROOM], int64_t p,
+                                int64_t q) {
+    const double half = 0.5 * (s[q][q] - s[p][p]), x = s[p][q];
+    const double size = fabs(half) + sqrt(half * half + x * x);
+    const double tangent = half < 0.0 ? -x / size : x / size;
+    const double cosine = 1.0 / sqrt(1.0 + tangent * tangent), sine = tangent * cosine;
+    int64_t i;
+    for (i = 0; i < k->made; i++) {
+        const double u = s[i][p], v = s[i][q];
+        s[i][p] = cosine * u - sine * v;
+        s[i][q] = sine * u + cosine * v;
+    }
+    for (i = 0; i < k->made; i++) {
+        const double u = s[p][i], v = s[q][i], a = k->z[p][i], b = k->z[q][i];
+        s[p][i] = cosine * u - sine * v;
+        s[q][i] = sine * u + cosine * v;
+        k->z[p][i] = cosine * a - sine * b;
+        k->z[q][i] = sine * a + cosine * b;
+    }
+}
+
+/* Eigenvalues of t, largest first, and its eigenvectors, by Jacobi's cyclic method. */
+static void prun__krylov_solve(prun__krylov *k) {
+    enum { SWEEPS = 40 }; /* never reached: convergence is quadratic */
+    double s[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM], size = 0.0, swap;
+    const int64_t n = k->made;
+    int64_t i, j, best, sweep, turned = 1;
+    memcpy(s, k->t, sizeof s);
+    memset(k->z, 0, sizeof k->z);
+    for (i = 0; i < n; i++) k->z[i][i] = 1.0;
+    for (i = 0; i < n; i++) size = PRUN__MAX(size, fabs(s[i][i]));
+    for (sweep = 0; turned && sweep < SWEEPS; sweep++)
+        for (i = 0, turned = 0; i < n; i++)
+            for (j = i + 1; j < n; j++) {
+                if (!(fabs(s[i][j]) > 0.1 * DBL_EPSILON * size)) continue;
+                prun__krylov_rotate(k, s, i, j);
+                turned = 1;
+            }
+    for (i = 0; i < n; i++) k->values[i] = s[i][i];
+    for (i = 0; i < n; i++) {
+        for (best = i, j = i + 1; j < n; j++)
+            if (k->values[j] > k->values[best]) best = j;
+        swap = k->values[i];
+        k->values[i] = k->values[best];
+        k->values[best] = swap;
+        for (j = 0; best != i && j < n; j++) {
+            swap = k->z[i][j];
+            k->z[i][j] = k->z[best][j];
+            k->z[best][j] = swap;
+        }
+    }
+}
+
+/* Leaves the best Ritz vectors in the basis, in which the map is diagonal. */
+static void prun__krylov_restart(prun__krylov *k) {
+    enum { PIECE = 64 };
+    const int64_t kept = PRUN__MIN((int64_t)PRUN__KRYLOV_KEPT, k->made / 2), n = k->n;
+    double piece[PRUN__KRYLOV_KEPT][PIECE];
+    int64_t from, i, c, e;
+    for (from = 0; from < n; from += PIECE) {
+        const int64_t length = PRUN__MIN((int64_t)PIECE, n - from);
+        memset(piece, 0, sizeof piece);
+        for (c = 0; c < kept; c++)
+            for (i = 0; i < k->made; i++)
+                for (e = 0; e < length; e++)
+                    piece[c][e] += k->z[c][i] * k->basis[i * n + from + e];
+        for (c = 0; c < kept; c++)
+            memcpy(k->basis + c * n + from, piece[c], (size_t)length * sizeof(double));
+    }
+    memset(k->t, 0, sizeof k->t);
+    for (c = 0; c < kept; c++) k->t[c][c] = k->values[c];
+    k->made = kept;
+}
+
+/* Appends vector / length to the basis. */
+static void prun__krylov_push(prun__krylov *k, const double *vector, double length) {
+    double *q = k->basis + k->made * k->n;
+    int64_t e;
+    for (e = 0; e < k->n; e++) q[e] = vector[e] / length;
+    k->made++;
+}
+
+/* Steps until the residual of the largest eigenvalue is at most tolerance times that. */
+static prun_status prun__krylov_run(prun__krylov *k, double tolerance, uint64_t seed,
+                                    prun_spectral *result) {
+    enum { MOST = 1000 };
+    double length;
+    int64_t e;
+    for (e = 0; e < k->n; e++)
+        k->next[e] = prun_random_normal(seed, PRUN__STREAM_MEASURE + 1, (uint64_t)e);
+    length = sqrt(prun__dot(k->next, k->next, k->n));
+    for (;;) {
+        prun__krylov_push(k, k->next, length);
+        length = prun__krylov_step(k);
+        result->iterations++;
+        prun__krylov_solve(k);
+        result->norm = sqrt(PRUN__MAX(k->values[0], 0.0));
+        result->residual = length * fabs(k->z[0][k->made - 1]);
+        if (!(result->residual > tolerance * k->values[0])) return PRUN_OK;
+        if (result->iterations == MOST) return PRUN_ERR_CONVERGENCE;
+        if (k->made == k->room) prun__krylov_restart(k);
+    }
+}
+
+/* Bound on the relative distance between the norm and a singular value: its square is off by no
+   more than the residual and what products of doubles round. */
+static double prun__spectral_error(const prun_spectral *s) {
+    const double ratio = s->norm > 0.0 ? s->residual / s->norm / s->norm + 1e-13 : 0.0;
+    return ratio < 1.0 ? ratio / (1.0 + sqrt(1.0 - ratio)) : 1.0;
+}
+
+/* Checks and copies the weights in double precision. */
+static prun_status prun__spectral_kernel(prun_context *context, const prun_tensor *weight,
+                                         const float *initial, double *kernel) {
+    const int64_t size = prun_tensor_size(weight);
+    const char *name = weight->name ? weight->name : "the tensor";
+    int64_t i = prun__find_nonfinite(weight->data, size);
+    if (i >= 0)
+        return prun__fail(context, PRUN_ERR_NONFINITE, "spectral norm: %s[%lld] is not finite",
+                          name, (long long)i);
+    i = initial ? prun__find_nonfinite(initial, size) : -1;
+    if (i >= 0)
+        return prun__fail(context, PRUN_ERR_NONFINITE,
+                          "spectral norm: initial %s[%lld] is not finite", name, (long long)i);
+    for (i = 0; i < size; i++)
+        kernel[i] = (double)weight->data[i] - (initial ? (double)initial[i] : 0.0);
+    return PRUN_OK;
+}
+
+/* The map of a weight tensor, still without its kernel. */
+static prun_status prun__spectral_map(prun_context *context, const prun_tensor *weight,
+                                      const prun_conv2d *geometry, prun__linear *a) {
+    const int64_t size = prun_tensor_size(weight);
+    prun_conv2d matrix;
+    memset(&matrix, 0, sizeof matrix);
+    matrix.out_channels = weight->rank > 0 ? weight->shape[0] : 1;
+    matrix.in_channels = matrix.out_channels > 0 ? size / matrix.out_channels : 0;
+    matrix.in_height = matrix.in_width = matrix.kernel[0] = 1;
+    PRUN__TRY(prun__linear_make(context, geometry ? geometry : &matrix, NULL, a));
+    if (a->shape.out_channels * a->shape.in_channels * a->shape.kernel[0] * a->shape.kernel[1] ==
+        size)
+        return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_SHAPE, "spectral norm: %s does not fit the geometry",
+                      weight->name ? weight->name : "the tensor");
 }
 
 PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor *weight,
                                        const float *initial, const prun_conv2d *geometry,
                                        double tolerance, uint64_t seed, prun_spectral *result) {
-    const int64_t size = prun_tensor_size(weight);
-    prun_conv2d matrix;
     prun__linear a;
-    double *kernel, *memory, *v[6];
-    int64_t n, out, i;
-    memset(&matrix, 0, sizeof matrix);
-    matrix.out_channels = weight->rank > 0 ? weight->shape[0] : 1;
-    matrix.in_channels = matrix.out_channels > 0 ? size / matrix.out_channels : 0;
-    matrix.in_height = matrix.in_width = matrix.kernel[0] = 1;
-    PRUN__TRY(prun__linear_make(context, geometry ? geometry : &matrix, NULL, &a));
-    if (a.shape.out_channels * a.shape.in_channels * a.shape.kernel[0] * a.shape.kernel[1] != size)
-        return prun__fail(context, PRUN_ERR_SHAPE, "spectral norm: %s does not fit the geometry",
-                          weight->name ? weight->name : "the tensor");
-    n = a.shape.in_channels * a.shape.in_height * a.shape.in_width;
+    prun__krylov k;
+    double *kernel;
+    int64_t in, out, longer;
+    prun_status status;
+    PRUN__TRY(prun__spectral_map(context, weight, geometry, &a));
+    tolerance = tolerance > 0.0 ? PRUN__MAX(tolerance, 1e-12) : 1e-10;
+    in = a.shape.in_channels * a.shape.in_height * a.shape.in_width;
     out = a.shape.out_channels * a.out_height * a.out_width;
-    kernel = (double *)prun__alloc(context, size, sizeof(double), "spectral norm");
-    memory = (double *)prun__alloc_zero(context, 5 * n + out, sizeof(double), "spectral norm");
-    if (!kernel || !memory) {
-        prun__free(context, kernel);
-        prun__free(context, memory);
-        return PRUN_ERR_MEMORY;
+    longer = PRUN__MAX(in, out);
+    memset(&k, 0, sizeof k);
+    k.context = context;
+    k.a = &a;
+    k.wide = out < in;
+    k.n = PRUN__MIN(in, out);
+    k.room = PRUN__MIN((int64_t)PRUN__KRYLOV_ROOM, k.n);
+    kernel = (double *)prun__alloc(context, prun_tensor_size(weight), sizeof(double),
+                                   "spectral norm");
+    k.basis = (double *)prun__alloc(context, prun__mul(k.room + 1, k.n), sizeof(double),
+                                    "spectral norm");
+    k.image = (double *)prun__alloc(context, longer, sizeof(double), "spectral norm");
+    status = kernel && k.basis && k.image ? PRUN_OK : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK) status = prun__spectral_kernel(context, weight, initial, kernel);
+    if (status == PRUN_OK) {
+        a.kernel = kernel;
+        k.next = k.basis + k.room * k.n;
+        memset(result, 0, sizeof *result);
+        status = prun__krylov_run(&k, tolerance, seed, result);
+        result->error = prun__spectral_error(result);
+        if (status == PRUN_ERR_CONVERGENCE)
+            prun__fail(context, status,
+                       "spectral norm of %s did not converge: %.9g with relative residual %.2g "
+                       "after %lld steps, tolerance %.2g",
+                       weight->name ? weight->name : "the tensor", result->norm,
+                       result->residual / result->norm / result->norm,
+                       (long long)result->iterations, tolerance);
     }
-    for (i = 0; i < size; i++)
-        kernel[i] = (double)weight->data[i] - (initial ? (double)initial[i] : 0.0);
-    a.kernel = kernel;
-    for (i = 0; i < 6; i++) v[i] = memory + i * n;
-    for (i = 0; i < n; i++)
-        v[0][i] = prun_random_normal(seed, PRUN__STREAM_MEASURE + 1, (uint64_t)i);
-    memset(result, 0, sizeof *result);
-    if (tolerance <= 0.0) tolerance = geometry ? 1e-4 : 1e-7;
-    prun__iterate(context, &a, tolerance, v, n, result);
     prun__free(context, kernel);
-    prun__free(context, memory);
-    return result->norm <= DBL_MAX ? PRUN_OK
-                                   : prun__fail(context, PRUN_ERR_NONFINITE,
-                                                "spectral norm of %s: not finite",
-                                                weight->name ? weight->name : "the tensor");
+    prun__free(context, k.basis);
+    prun__free(context, k.image);
+    return status;
 }
 
 /* Pooling of one channel of non-negative values. */
@@ -10741,20 +10900,35 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i], *t0 = distance ? &o->initial[i] : NULL;
         prun_spectral s;
+        prun_status status;
         if (!(t->flags & PRUN_WEIGHT)) continue;
         if (row <= PRUN__DIST) {
             m->layer[row][at++] = prun__squared_distance(t, t0, 1, &ignored);
             continue;
         }
         if (row >= PRUN__OP) geometry = prun__geometry(prun__objective_net(o)->net, t);
-        PRUN__TRY(prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
-                                     m->options.seed, &s));
+        status = prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
+                                    m->options.seed, &s);
+        if (status != PRUN_OK && status != PRUN_ERR_CONVERGENCE) return status;
+        if (status != PRUN_OK && s.error > m->norm_error[row]) {
+            m->norm_error[row] = s.error;
+            m->norm_tensor[row] = i;
+        }
         m->layer[row][at++] = s.norm * s.norm;
         if (m->options.progress && m->options.progress(m->options.user, at, m->layers))
             return prun__fail(o->context, PRUN_CANCELLED, "cancelled at the norm of %s", t->name);
     }
     m->known |= 1u << (PRUN__KNOWN_LAYER + row);
     return PRUN_OK;
+}
+
+/* Names the worst of the norms of this row that did not converge, if any. */
+static void prun__note_norm(const prun_measurement *m, int32_t row, prun_measure_result *result) {
+    const double error = m->norm_error[row];
+    const char *name = m->objective->tensors[m->norm_tensor[row]].name;
+    if (error > 0.0)
+        prun__note(result, PRUN_OK, "spectral norm of %.80s did not converge: relative error up to "
+                   "%.2g", name ? name : "a layer", error);
 }
 
 /* All the norm measures: product (or d times the geometric mean) of row a over margin^2, times the
@@ -10767,7 +10941,10 @@ static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
                              r->c == PRUN__SPEC ? r->c + shift : r->c};
     double logs = 0.0, sum = 0.0;
     int64_t i;
-    for (i = 0; i < 3; i++) PRUN__TRY(prun__need_layers(m, rows[i]));
+    for (i = 0; i < 3; i++) {
+        PRUN__TRY(prun__need_layers(m, rows[i]));
+        if (rows[i] != PRUN__NONE) prun__note_norm(m, rows[i], result);
+    }
     if ((r->flags & PRUN__MARGIN) && m->margin <= 0.0) {
         result->value = HUGE_VAL;
         return prun__note(result, PRUN_OK, "the 10th percentile of the margins is %g: not positive",

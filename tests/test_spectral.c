@@ -1,0 +1,597 @@
+/* Spectral norms of matrices and convolutions against a full decomposition by one-sided Jacobi
+   rotations, and against spectra that are known because the maps were made from them. */
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+#include "test.h"
+
+#include <stdlib.h>
+
+static double normal(uint64_t stream, int64_t i)
+{
+    return prun_random_normal(77, stream, (uint64_t)i);
+}
+
+static prun_tensor tensor(float *w, int64_t out, int64_t rest)
+{
+    prun_tensor t;
+    memset(&t, 0, sizeof t);
+    t.data = w;
+    t.name = "map";
+    t.shape[0] = out;
+    t.shape[1] = rest;
+    t.rank = 2;
+    t.flags = PRUN_WEIGHT;
+    return t;
+}
+
+/* ---- the oracle ------------------------------------------------------------------------------ */
+
+/* All singular values of the matrix whose `count` columns of `length` are stored one after the
+   other: rotations until all columns are orthogonal (Hestenes 1958). Returns the largest. */
+static double jacobi(double *a, int64_t length, int64_t count, double *values)
+{
+    int64_t sweep, p, q, i, turned = 1;
+    double largest = 0, total = 0;
+    for (i = 0; i < count * length; i++) total += a[i] * a[i];
+    for (sweep = 0; turned && sweep < 60; sweep++)
+        for (p = 0, turned = 0; p < count; p++)
+            for (q = p + 1; q < count; q++) {
+                double *x = a + p * length, *y = a + q * length, xx = 0, yy = 0, xy = 0, t, c, s;
+                for (i = 0; i < length; i++) {
+                    xx += x[i] * x[i];
+                    yy += y[i] * y[i];
+                    xy += x[i] * y[i];
+                }
+                if (!(fabs(xy) > 1e-14 * sqrt(xx) * sqrt(yy) && fabs(xy) > 1e-17 * total)) continue;
+                turned = 1;
+                t = (yy - xx) / (2 * xy);
+                t = (t < 0 ? -1 : 1) / (fabs(t) + sqrt(1 + t * t));
+                c = 1 / sqrt(1 + t * t);
+                s = c * t;
+                for (i = 0; i < length; i++) {
+                    double u = x[i], v = y[i];
+                    x[i] = c * u - s * v;
+                    y[i] = s * u + c * v;
+                }
+            }
+    CHECK(!turned);
+    for (p = 0; p < count; p++) {
+        double sum = 0;
+        for (i = 0; i < length; i++) sum += a[p * length + i] * a[p * length + i];
+        values[p] = sqrt(sum);
+        largest = values[p] > largest ? values[p] : largest;
+    }
+    return largest;
+}
+
+typedef struct truth {
+    double *values, largest; /* `count` singular values */
+    int64_t count;
+} truth;
+
+/* a is rows x columns; freed. Columns or rows turn, whichever are fewer. */
+static truth decompose(double *a, int64_t rows, int64_t columns)
+{
+    truth t;
+    const int64_t n = rows < columns ? rows : columns, length = rows < columns ? columns : rows;
+    int64_t r, c;
+    double *b = a;
+    if (columns <= rows) {
+        b = (double *)malloc((size_t)(rows * columns) * sizeof *b);
+        for (r = 0; r < rows; r++)
+            for (c = 0; c < columns; c++) b[c * rows + r] = a[r * columns + c];
+        free(a);
+    }
+    t.count = n;
+    t.values = (double *)malloc((size_t)n * sizeof *t.values);
+    t.largest = jacobi(b, length, n, t.values);
+    free(b);
+    return t;
+}
+
+static truth decompose_matrix(const float *w, int64_t rows, int64_t columns)
+{
+    double *a = (double *)malloc((size_t)(rows * columns) * sizeof *a);
+    int64_t i;
+    for (i = 0; i < rows * columns; i++) a[i] = (double)w[i];
+    return decompose(a, rows, columns);
+}
+
+/* The convolution as a dense matrix, from its definition. */
+static truth decompose_operator(const prun_conv2d *g, const float *w)
+{
+    const int64_t in = g->in_height * g->in_width, n = g->in_channels * in;
+    int64_t oh, ow, o, i, y, x, dy, dx;
+    double *a;
+    CHECK_STATUS(prun_conv2d_output(&test_context, g, &oh, &ow), PRUN_OK);
+    a = (double *)calloc((size_t)(g->out_channels * oh * ow * n), sizeof *a);
+    for (o = 0; o < g->out_channels; o++)
+        for (y = 0; y < oh; y++)
+            for (x = 0; x < ow; x++)
+                for (i = 0; i < g->in_channels; i++)
+                    for (dy = 0; dy < g->kernel[0]; dy++)
+                        for (dx = 0; dx < g->kernel[1]; dx++) {
+                            const int64_t iy = y * g->stride[0] + dy - g->padding[0];
+                            const int64_t ix = x * g->stride[1] + dx - g->padding[1];
+                            if (iy < 0 || iy >= g->in_height || ix < 0 || ix >= g->in_width)
+                                continue;
+                            a[((o * oh + y) * ow + x) * n + i * in + iy * g->in_width + ix] =
+                                (double)w[((o * g->in_channels + i) * g->kernel[0] + dy) *
+                                              g->kernel[1] + dx];
+                        }
+    return decompose(a, g->out_channels * oh * ow, n);
+}
+
+static double worst; /* relative error since it was last set to zero */
+static int64_t products, most_products, calls;
+
+/* The library's answer for three seeds: the norm, and the claims its comment makes. */
+static void compare(float *w, int64_t out, int64_t rest, const prun_conv2d *g, truth right)
+{
+    prun_tensor t = tensor(w, out, rest);
+    uint64_t seed;
+    for (seed = 1; seed <= 3; seed++) {
+        prun_spectral s;
+        double nearest = HUGE_VAL, error;
+        int64_t i;
+        if (!CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, g, 0, seed, &s), PRUN_OK))
+            break;
+        for (i = 0; i < right.count; i++)
+            nearest = fmin(nearest, fabs(right.values[i] - s.norm));
+        CHECK(nearest <= s.error * s.norm + 1e-13 * right.largest);
+        CHECK(s.norm <= right.largest * (1 + 2e-13));
+        CHECK(s.residual <= 1e-10 * s.norm * s.norm && s.error <= 1e-10);
+        error = right.largest > 0 ? fabs(s.norm / right.largest - 1) : s.norm;
+        if (!CHECK(error <= 1e-8))
+            printf("norm %.17g, right %.17g, %lld products\n", s.norm, right.largest,
+                   (long long)s.iterations);
+        worst = fmax(worst, error);
+        products += s.iterations;
+        most_products = s.iterations > most_products ? s.iterations : most_products;
+        calls++;
+    }
+    free(right.values);
+}
+
+/* ---- matrices of a given spectrum ------------------------------------------------------------ */
+
+/* n orthonormal rows of `length`, Gaussian before they were made so. */
+static void orthonormal(double *q, int64_t n, int64_t length, uint64_t stream)
+{
+    int64_t i, j, e;
+    for (i = 0; i < n; i++) {
+        int pass;
+        double sum = 0;
+        for (e = 0; e < length; e++) q[i * length + e] = normal(stream, i * length + e);
+        for (pass = 0; pass < 2; pass++)
+            for (j = 0; j < i; j++) {
+                double part = 0;
+                for (e = 0; e < length; e++) part += q[i * length + e] * q[j * length + e];
+                for (e = 0; e < length; e++) q[i * length + e] -= part * q[j * length + e];
+            }
+        for (e = 0; e < length; e++) sum += q[i * length + e] * q[i * length + e];
+        for (e = 0; e < length; e++) q[i * length + e] /= sqrt(sum);
+    }
+}
+
+enum { SHAPES = 9, ROWS = 37, COLUMNS = 52 };
+
+/* Singular value i of 0 .. n-1; the first is the largest. */
+static double spectrum(int shape, int64_t i, int64_t n)
+{
+    const double x = (double)i / (double)n;
+    switch (shape) {
+        case 0: return i ? 0.3 * (1 - x) : 1;    /* one separated */
+        case 1: return 1 - 1e-4 * x;             /* clustered */
+        case 2: return 1;                        /* equal */
+        case 3: return i ? 0 : 1;                /* rank one */
+        case 4: return pow(10, -12 * x);         /* graded */
+        case 5: return 0;                        /* zero */
+        case 6: return i < 2 ? 1 - 1e-5 * (double)i : 0.5; /* a close pair above the rest */
+        case 7: return i ? 1 - 1e-3 : 1;         /* one above many equal ones */
+        default: return 1 - x;                   /* evenly spaced */
+    }
+}
+
+static void make_matrix(float *w, int64_t rows, int64_t columns, int shape, double scale,
+                        uint64_t stream)
+{
+    const int64_t n = rows < columns ? rows : columns;
+    double *u = (double *)malloc((size_t)(n * rows) * sizeof *u);
+    double *v = (double *)malloc((size_t)(n * columns) * sizeof *v);
+    int64_t r, c, i;
+    orthonormal(u, n, rows, 2 * stream);
+    orthonormal(v, n, columns, 2 * stream + 1);
+    for (r = 0; r < rows; r++)
+        for (c = 0; c < columns; c++) {
+            double sum = 0;
+            for (i = 0; i < n; i++)
+                sum += spectrum(shape, i, n) * u[i * rows + r] * v[i * columns + c];
+            w[r * columns + c] = (float)(scale * sum);
+        }
+    free(u);
+    free(v);
+}
+
+static void spectra_of_every_shape(void)
+{
+    static const int64_t sizes[][2] = {{1, 1}, {1, 30}, {30, 1}, {2, 3}, {19, 90}, {21, 20},
+                                       {ROWS, COLUMNS}, {COLUMNS, ROWS}};
+    static const double scales[] = {1, 1e-30, 1e30, 1e-42};
+    static float w[ROWS * COLUMNS];
+    int shape;
+    size_t size, scale;
+    for (shape = 0; shape < SHAPES; shape++)
+        for (size = 0; size < sizeof sizes / sizeof *sizes; size++)
+            for (scale = 0; scale < sizeof scales / sizeof *scales; scale++) {
+                const int64_t rows = sizes[size][0], columns = sizes[size][1];
+                truth right;
+                make_matrix(w, rows, columns, shape, scales[scale], (uint64_t)size);
+                right = decompose_matrix(w, rows, columns);
+                if (scales[scale] > 1e-40 && shape != 5) /* the weights' rounding */
+                    CHECK_CLOSE(right.largest, scales[scale], 0, 2e-6);
+                compare(w, rows, columns, NULL, right);
+            }
+}
+
+/* ---- 200 random maps ------------------------------------------------------------------------- */
+
+/* Gaussian, with a rank-one part in every second map, some rows damped in every third. */
+static void random_weights(float *w, int64_t out, int64_t rest, int test)
+{
+    const double plant = test % 2 ? pow(10, -1 + 0.04 * test) / sqrt((double)(out * rest)) : 0;
+    int64_t i;
+    for (i = 0; i < out * rest; i++) {
+        const uint64_t stream = 1000 + 3 * (uint64_t)test;
+        double x = normal(stream, i) / sqrt((double)(out + rest));
+        if (test % 3 == 0) x *= pow(0.5, (double)(i / rest));
+        w[i] = (float)(x + plant * normal(stream + 1, i / rest) * normal(stream + 2, i % rest));
+    }
+}
+
+static void random_matrices(void)
+{
+    static float w[64 * 90];
+    int test;
+    worst = 0;
+    for (test = 0; test < 100; test++) {
+        const int64_t out = 1 + 29 * test % 64, rest = 1 + 53 * test % 90;
+        if (test % 5 == 4) make_matrix(w, out, rest, test / 5 % SHAPES, 1, (uint64_t)test + 50);
+        else random_weights(w, out, rest, test);
+        compare(w, out, rest, NULL, decompose_matrix(w, out, rest));
+    }
+    printf("100 matrices, 3 seeds: largest relative error %.2g\n", worst);
+}
+
+static void random_operators(void)
+{
+    static float w[5 * 4 * 25];
+    int test;
+    worst = 0;
+    products = most_products = calls = 0;
+    for (test = 0; test < 100; test++) {
+        prun_conv2d g;
+        int64_t axis, rest;
+        memset(&g, 0, sizeof g);
+        g.in_channels = 1 + test % 4;
+        g.out_channels = 1 + test / 2 % 5;
+        g.in_height = 5 + test % 3;
+        g.in_width = 6 - test % 2;
+        for (axis = 0; axis < 2; axis++) {
+            g.kernel[axis] = 1 + (test / (1 + 2 * (int)axis)) % 5;
+            g.stride[axis] = 1 + (test / 5 + (int)axis) % 2;
+        }
+        for (axis = 0; axis < 4; axis++) g.padding[axis] = (test / 3 + axis * (test % 2)) % 3;
+        rest = g.in_channels * g.kernel[0] * g.kernel[1];
+        random_weights(w, g.out_channels, rest, test);
+        compare(w, g.out_channels, rest, &g, decompose_operator(&g, w));
+    }
+    printf("100 operators, 3 seeds: largest relative error %.2g, products: mean %.1f, most %lld\n",
+           worst, (double)products / (double)calls, (long long)most_products);
+}
+
+/* 64 x 64 kernels of 3 x 3 on 8 x 8 images, the sizes of a ResNet's last layers. With orthogonal
+   channel vectors, rows of a Hadamard matrix, the operator falls apart into convolutions of one
+   channel. Weights are sums of few binary digits, hence exact. */
+static void large_kernels_with_known_norms(void)
+{
+    enum { C = 64, TAPS = 9 };
+    static float w[C * C * TAPS];
+    static double part[C][TAPS];
+    int test;
+    worst = 0;
+    for (test = 0; test < 6; test++) {
+        prun_conv2d g, one;
+        truth right;
+        int64_t r, o, i, tap;
+        memset(&g, 0, sizeof g);
+        g.in_channels = g.out_channels = C;
+        g.in_height = g.in_width = 8;
+        g.kernel[0] = g.kernel[1] = 3;
+        g.stride[0] = g.stride[1] = 1 + test / 3;
+        for (i = 0; i < 4; i++) g.padding[i] = 1;
+        one = g;
+        one.in_channels = one.out_channels = 1;
+        right.largest = 0;
+        right.count = 0;
+        right.values = (double *)malloc(C * 64 * sizeof(double));
+        for (r = 0; r < C; r++) {
+            const double scale = test % 3 == 0   ? 1 / (1 + 0.05 * (double)r) /* slow */
+                                 : test % 3 == 1 ? pow(0.7, (double)r)        /* fast */
+                                                 : r ? 0.25 : 1;              /* separated */
+            float k[TAPS];
+            truth t;
+            for (tap = 0; tap < TAPS; tap++) {
+                part[r][tap] = floor(1024 * scale * normal(900 + (uint64_t)test, r * TAPS + tap));
+                k[tap] = (float)part[r][tap];
+            }
+            t = decompose_operator(&one, k);
+            for (i = 0; i < t.count; i++) right.values[right.count++] = C * t.values[i];
+            right.largest = fmax(right.largest, C * t.largest);
+            free(t.values);
+        }
+        for (o = 0; o < C; o++)
+            for (i = 0; i < C; i++)
+                for (tap = 0; tap < TAPS; tap++) {
+                    double sum = 0;
+                    for (r = 0; r < C; r++) {
+                        int64_t bits = (r & o) ^ ((63 - r) & i), sign = 1;
+                        for (; bits; bits &= bits - 1) sign = -sign;
+                        sum += (double)sign * part[r][tap];
+                    }
+                    w[(o * C + i) * TAPS + tap] = (float)sum;
+                    CHECK((double)w[(o * C + i) * TAPS + tap] == sum);
+                }
+        compare(w, C, C * TAPS, &g, right);
+    }
+    printf("6 kernels of 64 x 64 x 3 x 3, 3 seeds: largest relative error %.2g\n", worst);
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+enum { WIDE = 4096 };
+
+/* A kernel 1 2 1 on one row of pixels: singular values 2 + 2 cos(pi j / (WIDE + 1)), of which the
+   largest are closer to each other than 1000 products can tell. */
+static prun_conv2d row_of_pixels(void)
+{
+    prun_conv2d g;
+    memset(&g, 0, sizeof g);
+    g.in_channels = 1;
+    g.in_height = 1;
+    g.in_width = WIDE;
+    g.out_channels = 1;
+    g.kernel[0] = 1;
+    g.kernel[1] = 3;
+    g.stride[0] = 1;
+    g.padding[1] = g.padding[3] = 1;
+    return g;
+}
+
+static double row_norm(void) { return 2 + 2 * cos(3.14159265358979323846 / (WIDE + 1)); }
+
+static void a_limit_that_is_reached(void)
+{
+    static float k[] = {1, 2, 1};
+    const prun_conv2d g = row_of_pixels();
+    prun_tensor t = tensor(k, 1, 3);
+    prun_spectral s;
+    memset(&s, 0, sizeof s);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 0, 1, &s), PRUN_ERR_CONVERGENCE);
+    CHECK(s.iterations == 1000);
+    CHECK(s.norm <= row_norm() * (1 + 2e-13));
+    CHECK_CLOSE(s.norm, row_norm(), 0, 1e-5);
+    CHECK(s.residual > 1e-10 * s.norm * s.norm && s.residual < 1e-3 * s.norm * s.norm);
+    CHECK(s.error > 5e-11 && s.error < 1e-3);
+    CHECK(strstr(test_context.message, "map") && strstr(test_context.message, "1000 steps"));
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 1e-4, 1, &s), PRUN_OK);
+    CHECK(s.iterations < 1000 && s.residual <= 1e-4 * s.norm * s.norm && s.error <= 6e-5);
+}
+
+/* Tolerances that rounding does not allow count as those it does; others too large end at once. */
+static void extreme_tolerances(void)
+{
+    static float w[ROWS * COLUMNS];
+    static const double tolerances[] = {1e-300, 4e-324, 1e-13, -1, NAN, 1e300};
+    prun_tensor t = tensor(w, ROWS, COLUMNS);
+    size_t i;
+    int shape;
+    for (shape = 0; shape < SHAPES; shape++)
+        for (i = 0; i < sizeof tolerances / sizeof *tolerances; i++) {
+            prun_spectral s;
+            make_matrix(w, ROWS, COLUMNS, shape, 1, 60);
+            CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, tolerances[i], 1, &s),
+                         PRUN_OK);
+            CHECK(s.iterations <= ROWS + 20);
+            if (i < 3) CHECK(s.residual <= 1e-12 * s.norm * s.norm && s.error <= 1e-12);
+            if (i == 5) CHECK(s.iterations == 1 && s.error <= 1);
+        }
+}
+
+static void weights_that_are_not_finite(void)
+{
+    static float w[12], w0[12];
+    prun_tensor t = tensor(w, 3, 4);
+    prun_spectral s;
+    w[7] = (float)HUGE_VAL;
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 0, 1, &s), PRUN_ERR_NONFINITE);
+    CHECK(strstr(test_context.message, "map[7]") != NULL);
+    w[7] = 1;
+    w0[2] = NAN;
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, w0, NULL, 0, 1, &s), PRUN_ERR_NONFINITE);
+    CHECK(strstr(test_context.message, "initial map[2]") != NULL);
+}
+
+/* ---- threads and memory ---------------------------------------------------------------------- */
+
+static void last_first(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
+                       void *user)
+{
+    *(int64_t *)user += count;
+    while (count-- > 0) body(argument, count);
+}
+
+static void equal_bits_for_any_threads(void)
+{
+    static const char *const isa[] = {"portable", "avx2", "avx512"};
+    static float w[24 * 16 * 9];
+    prun_tensor t = tensor(w, 24, 16 * 9);
+    prun_conv2d g;
+    int geometry, threads;
+    size_t i;
+    memset(&g, 0, sizeof g);
+    g.in_channels = 16;
+    g.out_channels = 24;
+    g.in_height = g.in_width = 10;
+    g.kernel[0] = g.kernel[1] = 3;
+    g.padding[0] = g.padding[1] = g.padding[2] = g.padding[3] = 1;
+    random_weights(w, 24, 16 * 9, 1);
+    for (geometry = 0; geometry < 2; geometry++) {
+        prun_spectral first, s;
+        prun_context context;
+        int64_t items = 0;
+        memset(&context, 0, sizeof context);
+        context.threads = 1;
+        CHECK_STATUS_IN(&context, prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL, 0, 5,
+                                                     &first), PRUN_OK);
+        context.parallel_for = last_first;
+        context.parallel_user = &items;
+        for (threads = 2; threads < 8; threads++) {
+            context.threads = threads;
+            CHECK_STATUS_IN(&context, prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL,
+                                                         0, 5, &s), PRUN_OK);
+            CHECK(memcmp(&s, &first, sizeof s) == 0);
+        }
+        CHECK(!geometry || items > 0);
+        for (i = 0; i < 3; i++) {
+            if (prun_set_isa(isa[i]) != PRUN_OK) continue;
+            CHECK_STATUS_IN(&context, prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL,
+                                                         0, 5, &s), PRUN_OK);
+            CHECK(memcmp(&s, &first, sizeof s) == 0);
+        }
+        prun_set_isa(NULL);
+    }
+}
+
+typedef struct counted {
+    int64_t live, made, fail_at;
+} counted;
+
+static void *counted_allocate(size_t size, void *user)
+{
+    counted *c = (counted *)user;
+    if (c->made++ == c->fail_at) return NULL;
+    c->live++;
+    return malloc(size);
+}
+
+static void counted_release(void *pointer, void *user)
+{
+    ((counted *)user)->live--;
+    free(pointer);
+}
+
+static void memory_that_runs_out(void)
+{
+    static float w[ROWS * COLUMNS];
+    prun_tensor t = tensor(w, ROWS, COLUMNS);
+    int64_t fail_at, failures = 0;
+    make_matrix(w, ROWS, COLUMNS, 0, 1, 60);
+    for (fail_at = 0; fail_at < 10; fail_at++) {
+        counted c = {0, 0, 0};
+        prun_context context;
+        prun_spectral s;
+        prun_status status;
+        c.fail_at = fail_at;
+        memset(&context, 0, sizeof context);
+        context.allocate = counted_allocate;
+        context.release = counted_release;
+        context.allocator_user = &c;
+        status = prun_spectral_norm(&context, &t, NULL, NULL, 0, 1, &s);
+        CHECK(c.live == 0);
+        if (c.made <= fail_at) {
+            CHECK(status == PRUN_OK);
+            break;
+        }
+        CHECK(status == PRUN_ERR_MEMORY);
+        failures++;
+    }
+    CHECK(failures > 0 && fail_at < 10);
+}
+
+/* ---- measures -------------------------------------------------------------------------------- */
+
+/* A network whose first layer's operator norm does not converge: its measures have values and say
+   that these are not exact, the others are as they would be. */
+static void measures_say_what_did_not_converge(void)
+{
+    enum { IMAGES = 4 };
+    static float pixels[IMAGES * WIDE];
+    static const int32_t labels[IMAGES] = {0, 1, 0, 1};
+    static const float kernel[] = {1, 2, 1, 0, 0, 0};
+    static const char *const names[] = {"sum_of_spectral_norms_operator", "sum_of_spectral_norms",
+                                        "parameters"};
+    prun_conv2d g = row_of_pixels();
+    prun_images images;
+    prun_net *net = NULL;
+    prun_net_data data;
+    prun_objective objective;
+    const prun_measure_info *infos;
+    prun_measure_result *results;
+    unsigned char *wanted;
+    int32_t count, layer, i, noted = 0;
+    int64_t tensors;
+    memset(&images, 0, sizeof images);
+    for (i = 0; i < IMAGES * WIDE; i++) pixels[i] = (float)normal(3, i);
+    images.count = IMAGES;
+    images.channels = images.height = 1;
+    images.width = WIDE;
+    images.classes = 2;
+    images.values = pixels;
+    images.labels = labels;
+    g.out_channels = 2;
+    CHECK_STATUS(prun_net_create(&test_context, 1, 1, WIDE, &net), PRUN_OK);
+    layer = prun_layer_conv2d_ex(net, 0, "wide", &g, 0);
+    layer = prun_layer_global_avg_pool(net, prun_layer_relu(net, layer));
+    CHECK_STATUS(prun_net_finish(net, prun_layer_linear(net, layer, "fc", 2, 1), 1), PRUN_OK);
+    memcpy(prun_net_tensors(net, &tensors)->data, kernel, sizeof kernel);
+    data.net = net;
+    data.images = &images;
+    CHECK_STATUS(prun_net_objective(&data, &objective), PRUN_OK);
+    infos = prun_measures(&count);
+    results = (prun_measure_result *)calloc((size_t)count, sizeof *results);
+    wanted = (unsigned char *)calloc((size_t)count, 1);
+    for (i = 0; i < count; i++) wanted[i] = strstr(infos[i].name, "spectral") != NULL;
+    wanted[prun_measure_find(names[2])] = 1;
+    CHECK_STATUS(prun_measure_all(&objective, NULL, wanted, results), PRUN_OK);
+    for (i = 0; i < count; i++) {
+        if (!strstr(results[i].message, "did not converge")) continue;
+        noted++;
+        CHECK(results[i].status == PRUN_OK && results[i].value > 0);
+        CHECK(strstr(results[i].message, "spectral norm of wide.weight") != NULL);
+    }
+    CHECK(noted >= 4);
+    for (i = 0; i < 3; i++) {
+        const prun_measure_result *r = &results[prun_measure_find(names[i])];
+        CHECK(r->status == PRUN_OK && r->value > 0);
+        CHECK((strstr(r->message, "did not converge") != NULL) == (i == 0));
+    }
+    free(results);
+    free(wanted);
+    prun_net_free(net);
+}
+
+static const test_case cases[] = {
+    TEST_CASE(spectra_of_every_shape),
+    TEST_CASE(random_matrices),
+    TEST_CASE(random_operators),
+    TEST_CASE(large_kernels_with_known_norms),
+    TEST_CASE(a_limit_that_is_reached),
+    TEST_CASE(extreme_tolerances),
+    TEST_CASE(weights_that_are_not_finite),
+    TEST_CASE(equal_bits_for_any_threads),
+    TEST_CASE(memory_that_runs_out),
+    TEST_CASE(measures_say_what_did_not_converge),
+};
+
+int main(int argc, char **argv) { return TEST_MAIN("test_spectral", cases, argc, argv); }
