@@ -996,9 +996,12 @@ PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound);
    interquartile ranges of the box. PRUN_ERR_MISSING when none is positive. */
 PRUNDEF prun_status prun_margin_features(prun_context *context, const double *margins, int64_t n,
                                          double features[5]);
-/* Variance of the mean gradient of a minibatch, averaged over all parameters (Jiang et al. 2020,
-   eq. 65, 66), from `pairs` pairs of random minibatches: half the mean squared difference. With its
-   standard error over pairs (NaN for one pair). Needs level 2. */
+/* Variance of the mean gradient of a minibatch of `batch` independent draws from the samples,
+   averaged over all parameters (Jiang et al. 2020, eq. 65, 66): the variance between samples over
+   `batch`, which may exceed the number of samples. Estimated without bias from `pairs` pairs of
+   random minibatches that share no sample: half the mean squared difference; where two of them do
+   not fit, smaller ones, as the variance goes with 1 / batch. With its standard error over pairs
+   (NaN for one pair). A single sample has no variance: PRUN_ERR_MISSING. Needs level 2. */
 PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t batch,
                                         int64_t pairs, uint64_t seed, double *variance,
                                         double *standard_error);
@@ -7526,13 +7529,17 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
 typedef prun_status (*prun__gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
                                       double *sum);
 
-/* Half the squared difference of two independent gradients is their variance: no mean needed.
-   Batches are cut one after the other from a random order, and from a new one at its end. */
+/* Half the mean squared difference of two batches' gradients: no mean needed. Pairs are cut one
+   after the other from a random order, and from a new one at its end, so that the two batches of a
+   pair share no sample. Then it is S^2 / n on average, S^2 with N - 1, however much of the set the
+   two cover together; where two batches do not fit, they are as large as fit. Times (N - 1) / N and
+   n / batch, this is the variance of `batch` independent draws from the set. */
 static prun_status prun__gradient_noise(prun_context *context, prun__gradient gradient, void *user,
                                         int64_t samples, int64_t parameters, int64_t batch,
                                         int64_t pairs, uint64_t seed, double *variance,
                                         double *standard_error) {
-    const int64_t n = PRUN__MIN(batch, samples);
+    const int64_t n = PRUN__MIN(batch, samples / 2);
+    const double scale = (double)n / (double)batch * (double)(samples - 1) / (double)samples;
     float *g = (float *)prun__alloc(context, prun__mul(2, parameters), sizeof(float), "gradients");
     int64_t *order = (int64_t *)prun__alloc(context, samples, sizeof(int64_t), "gradients");
     int64_t k, i, at = samples;
@@ -7540,7 +7547,7 @@ static prun_status prun__gradient_noise(prun_context *context, prun__gradient gr
     prun_status status = g && order ? PRUN_OK : PRUN_ERR_MEMORY;
     for (k = 0; status == PRUN_OK && k < 2 * pairs; k++) {
         double sum = 0.0;
-        if (at + n > samples) {
+        if (k % 2 == 0 && at + 2 * n > samples) {
             prun_random_permutation(seed, PRUN__STREAM_MEASURE + 3 + (uint64_t)k, samples, order);
             at = 0;
         }
@@ -7551,7 +7558,7 @@ static prun_status prun__gradient_noise(prun_context *context, prun__gradient gr
             const double d = ((double)g[i] - (double)g[parameters + i]) / (double)n;
             sum += d * d;
         }
-        sum = sum / (2.0 * (double)parameters) - mean;
+        sum = scale * sum / (2.0 * (double)parameters) - mean;
         squares += (double)(k / 2) / (double)(k / 2 + 1) * sum * sum;
         mean += sum / (double)(k / 2 + 1);
     }
@@ -7607,7 +7614,8 @@ PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
     }
     e.steps = t->steps;
     e.gradient_noise = PRUN__NAN;
-    if (t->options.noise_pairs > 0 && (t->epoch == 0 || t->epoch + 1 == t->options.epochs))
+    if (t->options.noise_pairs > 0 && count > 1 &&
+        (t->epoch == 0 || t->epoch + 1 == t->options.epochs))
         PRUN__TRY(prun__gradient_noise(t->net->context, prun__trainer_gradient, t, count,
                                        t->net->parameter_count, t->options.batch,
                                        t->options.noise_pairs, t->options.seed,
@@ -9859,6 +9867,9 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
                           "gradient noise: batch %lld, pairs %lld, samples %lld", (long long)batch,
                           (long long)pairs, (long long)objective->samples);
+    if (objective->samples == 1)
+        return prun__fail(objective->context, PRUN_ERR_MISSING,
+                          "gradient noise: one sample alone has no variance, two are needed");
     return prun__gradient_noise(objective->context, objective->gradient, objective->user,
                                 objective->samples, prun__objective_parameters(objective), batch,
                                 pairs, seed, variance, standard_error);
