@@ -832,7 +832,7 @@ typedef struct prun_hessian_options {
     const int64_t *index;      /* samples that the loss runs over; NULL: 0, 1, ... */
     int64_t samples;           /* how many [all; needed with `index`] */
     int32_t differences;       /* 1: finite differences even where products are exact */
-    double step;               /* of finite differences, see prun_hessian_vector [0.003] */
+    double step;               /* of finite differences [chosen, see prun_hessian_difference] */
     int64_t steps;             /* of a Lanczos run [100]; never more than k */
     int64_t probes;            /* random vectors [10] */
     int32_t smallest;          /* eigenpairs: 1: from the lower end of the spectrum */
@@ -845,11 +845,14 @@ typedef struct prun_hessian_options {
 /* A Monte-Carlo estimate: mean over `count` random vectors. */
 typedef struct prun_estimate {
     double value;
-    double standard_error;   /* of the mean; infinite for a single vector */
+    double standard_error;   /* of the mean; infinite for a single vector. Of prun_spectrum_trace no
+                                smaller than the spectrum found implies */
     double quadrature_error; /* Lanczos quadrature: how far the value moved while the second half
                                 of the steps was made (mean over the vectors of the largest of
                                 eight differences); else, and at steps = k, 0 */
     int64_t count;
+    double difference_error; /* what finite differences add, estimated; 0: exact products */
+    double error;            /* all of it: root of the sum of the three squares */
 } prun_estimate;
 
 /* The options as they will be used with this objective, defaults filled in. options NULL here and
@@ -860,18 +863,39 @@ PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objecti
 PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
                                       const prun_hessian_options *options, int64_t *k);
 /* product = H v. Finite differences are (g(w + h v) - g(w - h v)) / 2h with h |v| = step (1 + |w|),
-   norms over the chosen tensors. With float32 gradients of a smooth loss the default step errs by
-   about 1e-4. In networks with ReLU or max pooling they also see the jumps of the gradient at the
-   kinks between w - h v and w + h v, which a second derivative does not contain and which can
-   outweigh it: use exact products there. PRUN_ERR_NONFINITE names the first weight, or element of
-   the product, that is not finite; the product is then partly set. */
+   norms over the chosen tensors: two gradients with options->step, about twenty more to choose a
+   step for this v without. PRUN_ERR_NONFINITE names the first weight, or element of the product,
+   that is not finite; the product is then partly set. */
 PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
                                         const prun_hessian_options *options, const float *v,
                                         double *product);
+
+/* The step of finite differences, and what they err by. */
+typedef struct prun_difference {
+    double step;       /* as options->step; 0: none is needed */
+    double error;      /* of a product, relative to its norm, estimated; usually two to four times
+                          the error made, 0 for exact products, infinite where all is lost */
+    double noise;      /* how much of a product with a unit vector is rounding, in units of H */
+    int64_t gradients; /* evaluated to find out */
+} prun_difference;
+
+/* Chooses the step for products with v, or, v NULL, for Lanczos runs, where it is judged in a
+   direction of large curvature; a step in options->step is only judged. Differences over lengths
+   from (1 + |w|) / 32 down to where rounding is all there is, each a quarter of the one before, are
+   compared; about twenty gradients. The functions below do the same once per call. With float32
+   gradients smooth losses err by 1e-5 to 1e-3. Networks with ReLU or max pooling have gradients
+   that jump; a second derivative does not contain the jumps, which differences see when they lie
+   between w - h v and w + h v. `error` tells where they lie too close to be avoided, but not where
+   every step crosses thousands of them, which look smooth: use exact products there. Needs
+   level 2, or level 3, where there is nothing to choose. */
+PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective,
+                                            const prun_hessian_options *options, const float *v,
+                                            prun_difference *result);
 /* The `count` largest eigenvalues in descending order (with `smallest`: the smallest, ascending)
    after options->steps Lanczos steps from a random vector. residuals (or NULL): |H v - value v|,
-   which bounds the distance to an eigenvalue: more steps make it smaller. vectors: count x k unit
-   vectors, or NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
+   which bounds the distance to an eigenvalue: more steps make it smaller. With finite differences
+   it contains by how much H v changes when their step doubles. vectors: count x k unit vectors, or
+   NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
    float vector per step. `count` more products where residuals are asked for. After a failure the
    results are partly set. */
 PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
@@ -891,6 +915,10 @@ typedef struct prun_spectrum {
     double *values, *weights;     /* probes x steps */
     double *diagonal, *couplings; /* probes x steps: the tridiagonal matrices behind them */
     prun_context *context;
+    double difference_error; /* of finite differences, relative, in the direction of the largest
+                                curvature or as far as the runs found H not symmetric, whichever is
+                                larger; 0: exact products */
+    double difference_noise; /* how much of a product with a unit vector is rounding */
 } prun_spectrum;
 
 /* Runs them: probes x steps products; memory: a float vector per step. Full reorthogonalisation.
@@ -924,8 +952,11 @@ typedef struct prun_effective_dimension {
 } prun_effective_dimension;
 
 /* z > 0, on the scale of H: Maddox's default is 1; their published curves correspond to 1/391 of a
-   mean loss. The Ritz sum of 100 steps is a tenth to a fifth below the sum over all eigenvalues at
-   z = 1 and far below it at a small z; the estimate is not, within its two errors. */
+   mean loss. How far the Ritz sum lies below the sum over all eigenvalues depends on the steps and
+   on how many eigenvalues are a tenth of z or larger. On small trained networks 100 steps missed
+   10 to 20 % where these were about 10 to 20 (z = 1) and 60 to 75 % where they were 220 to 490
+   (z = 1/391); 30 steps missed a third and almost nine tenths. The estimate has no such bias, its
+   `error` says what it has. */
 PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
                                                   prun_effective_dimension *result);
 
@@ -1008,9 +1039,12 @@ PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound);
    interquartile ranges of the box. PRUN_ERR_MISSING when none is positive. */
 PRUNDEF prun_status prun_margin_features(prun_context *context, const double *margins, int64_t n,
                                          double features[5]);
-/* Variance of the mean gradient of a minibatch, averaged over all parameters (Jiang et al. 2020,
-   eq. 65, 66), from `pairs` pairs of random minibatches: half the mean squared difference. With its
-   standard error over pairs (NaN for one pair). Needs level 2. */
+/* Variance of the mean gradient of a minibatch of `batch` independent draws from the samples,
+   averaged over all parameters (Jiang et al. 2020, eq. 65, 66): the variance between samples over
+   `batch`, which may exceed the number of samples. Estimated without bias from `pairs` pairs of
+   random minibatches that share no sample: half the mean squared difference; where two of them do
+   not fit, smaller ones, as the variance goes with 1 / batch. With its standard error over pairs
+   (NaN for one pair). A single sample has no variance: PRUN_ERR_MISSING. Needs level 2. */
 PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t batch,
                                         int64_t pairs, uint64_t seed, double *variance,
                                         double *standard_error);
@@ -1075,7 +1109,9 @@ typedef struct prun_measure_options {
    NaN and the message says why. */
 typedef struct prun_measure_result {
     double value;
-    double standard_error; /* Monte-Carlo measures; NaN elsewhere, or where one draw gives none */
+    double standard_error; /* Monte-Carlo measures; NaN elsewhere, or where one draw gives none.
+                              Curvature: all errors known, those of quadrature and finite
+                              differences too; the message names the largest above 10 % */
     double seconds;        /* what an earlier measure found out already costs nothing */
     prun_status status;
     char message[200];
@@ -8047,13 +8083,17 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
 typedef prun_status (*prun__gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
                                       double *sum);
 
-/* Half the squared difference of two independent gradients is their variance: no mean needed.
-   Batches are cut one after the other from a random order, and from a new one at its end. */
+/* Half the mean squared difference of two batches' gradients: no mean needed. Pairs are cut one
+   after the other from a random order, and from a new one at its end, so that the two batches of a
+   pair share no sample. Then it is S^2 / n on average, S^2 with N - 1, however much of the set the
+   two cover together; where two batches do not fit, they are as large as fit. Times (N - 1) / N and
+   n / batch, this is the variance of `batch` independent draws from the set. */
 static prun_status prun__gradient_noise(prun_context *context, prun__gradient gradient, void *user,
                                         int64_t samples, int64_t parameters, int64_t batch,
                                         int64_t pairs, uint64_t seed, double *variance,
                                         double *standard_error) {
-    const int64_t n = PRUN__MIN(batch, samples);
+    const int64_t n = PRUN__MIN(batch, samples / 2);
+    const double scale = (double)n / (double)batch * (double)(samples - 1) / (double)samples;
     float *g = (float *)prun__alloc(context, prun__mul(2, parameters), sizeof(float), "gradients");
     int64_t *order = (int64_t *)prun__alloc(context, samples, sizeof(int64_t), "gradients");
     int64_t k, i, at = samples;
@@ -8061,7 +8101,7 @@ static prun_status prun__gradient_noise(prun_context *context, prun__gradient gr
     prun_status status = g && order ? PRUN_OK : PRUN_ERR_MEMORY;
     for (k = 0; status == PRUN_OK && k < 2 * pairs; k++) {
         double sum = 0.0;
-        if (at + n > samples) {
+        if (k % 2 == 0 && at + 2 * n > samples) {
             prun_random_permutation(seed, PRUN__STREAM_MEASURE + 3 + (uint64_t)k, samples, order);
             at = 0;
         }
@@ -8072,7 +8112,7 @@ static prun_status prun__gradient_noise(prun_context *context, prun__gradient gr
             const double d = ((double)g[i] - (double)g[parameters + i]) / (double)n;
             sum += d * d;
         }
-        sum = sum / (2.0 * (double)parameters) - mean;
+        sum = scale * sum / (2.0 * (double)parameters) - mean;
         squares += (double)(k / 2) / (double)(k / 2 + 1) * sum * sum;
         mean += sum / (double)(k / 2 + 1);
     }
@@ -8128,7 +8168,8 @@ PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
     }
     e.steps = t->steps;
     e.gradient_noise = PRUN__NAN;
-    if (t->options.noise_pairs > 0 && (t->epoch == 0 || t->epoch + 1 == t->options.epochs))
+    if (t->options.noise_pairs > 0 && count > 1 &&
+        (t->epoch == 0 || t->epoch + 1 == t->options.epochs))
         PRUN__TRY(prun__gradient_noise(t->net->context, prun__trainer_gradient, t, count,
                                        t->net->parameter_count, t->options.batch,
                                        t->options.noise_pairs, t->options.seed,
@@ -9226,6 +9267,9 @@ typedef struct prun__hessian {
     int64_t *which, *start, *place; /* chosen: number, first float among k and among all */
     float *v, *product, *saved;   /* flat over all tensors; the chosen weights */
     double weight_norm;
+    double length;                /* of the displacement that differences use */
+    double error, noise;          /* of differences: relative; rounding, for a unit vector */
+    int64_t gradients;            /* evaluated */
     int64_t done, total;          /* products */
 } prun__hessian;
 
@@ -9240,7 +9284,6 @@ PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objecti
     memset(&o, 0, sizeof o);
     if (options) o = *options;
     if (o.samples == 0 && !o.index) o.samples = objective->samples;
-    if (o.step == 0.0) o.step = 0.003;
     if (o.steps == 0) o.steps = 100;
     if (o.probes == 0) o.probes = 10;
     if (!objective->hessian_vector) o.differences = 1;
@@ -9259,8 +9302,8 @@ static prun_status prun__hessian_check(const prun_objective *o, const prun_hessi
         if (p->index[i] < 0 || p->index[i] >= o->samples)
             return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: index[%lld] is %lld of %lld",
                               (long long)i, (long long)p->index[i], (long long)o->samples);
-    if (!(p->step > 0.0 && p->step <= 1.0))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: step %g is not in (0, 1]",
+    if (!(p->step >= 0.0 && p->step <= 1.0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: step %g is not in [0, 1]",
                           p->step);
     if (p->steps < 1 || p->probes < 1 || p->probes > INT32_MAX)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: %lld steps, %lld probes",
@@ -9355,15 +9398,20 @@ static void prun__hessian_move(const prun__hessian *h, const float *v, double st
     }
 }
 
-/* Gradients at w + h v and w - h v, into h->product and h->v; *scale: what their difference is to
-   be multiplied by. */
-static prun_status prun__hessian_differences(prun__hessian *h, const float *v, double *scale) {
-    const prun_hessian_options *p = &h->options;
-    double norm = 0.0, step;
-    prun_status status;
+static double prun__norm_of(const float *v, int64_t n) {
+    double sum = 0.0;
     int64_t i;
-    for (i = 0; i < h->k; i++) norm += (double)v[i] * (double)v[i];
-    step = norm > 0.0 ? p->step * (1.0 + h->weight_norm) / sqrt(norm) : 1.0;
+    for (i = 0; i < n; i++) sum += (double)v[i] * (double)v[i];
+    return sqrt(sum);
+}
+
+/* Gradients at w + h v and w - h v, h |v| = length, into h->product and h->v; *scale: what their
+   difference is to be multiplied by. */
+static prun_status prun__hessian_differences(prun__hessian *h, const float *v, double length,
+                                             double *scale) {
+    const prun_hessian_options *p = &h->options;
+    const double norm = prun__norm_of(v, h->k), step = norm > 0.0 ? length / norm : 1.0;
+    prun_status status;
     prun__hessian_move(h, v, step);
     status = h->o->gradient(h->o->user, p->index, p->samples, h->product, NULL);
     if (status == PRUN_OK) {
@@ -9371,17 +9419,19 @@ static prun_status prun__hessian_differences(prun__hessian *h, const float *v, d
         status = h->o->gradient(h->o->user, p->index, p->samples, h->v, NULL);
     }
     prun__hessian_move(h, v, 0.0);
+    h->gradients += 2;
     *scale = 0.5 / step;
     return status;
 }
 
-/* out = H v, and the progress report. */
-static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double *out) {
+/* out = H v, exact or by differences over `length`; whatever comes out. */
+static prun_status prun__hessian_product(prun__hessian *h, const float *v, double length,
+                                         double *out) {
     const prun_hessian_options *p = &h->options;
     double scale = 1.0;
     int64_t t, i, at;
     if (p->differences) {
-        PRUN__TRY(prun__hessian_differences(h, v, &scale));
+        PRUN__TRY(prun__hessian_differences(h, v, length, &scale));
     } else {
         for (t = 0; t < h->tensors; t++)
             memcpy(h->v + h->place[t], v + h->start[t],
@@ -9394,14 +9444,178 @@ static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double 
             out[i] = (double)h->product[at];
             if (p->differences) out[i] -= (double)h->v[at];
             out[i] *= scale;
-            if (!(fabs(out[i]) <= DBL_MAX))
-                return prun__hessian_nonfinite(h, "Hessian-vector product: element", at);
         }
+    return PRUN_OK;
+}
+
+/* out = H v, which must be finite, and the progress report. */
+static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double *out) {
+    const prun_hessian_options *p = &h->options;
+    int64_t t, i;
+    PRUN__TRY(prun__hessian_product(h, v, h->length, out));
+    for (t = 0; t < h->tensors; t++)
+        for (i = h->start[t]; i < h->start[t + 1]; i++)
+            if (!(fabs(out[i]) <= DBL_MAX))
+                return prun__hessian_nonfinite(h, "Hessian-vector product: element",
+                                               h->place[t] + i - h->start[t]);
     h->done++;
     if (p->progress && p->progress(p->user, h->done, h->total))
         return prun__fail(h->context, PRUN_CANCELLED, "cancelled after %lld of %lld products",
                           (long long)h->done, (long long)h->total);
     return PRUN_OK;
+}
+
+/* The step of finite differences -------------------------------------------------------------- */
+/*
+   The error of a difference over the length h is truncation, which falls as h^2, rounding, which
+   rises as 1/h, and kinks: one that lies within h adds its jump over 2h, one that lies outside
+   adds nothing. The ladder compares differences over lengths that fall by four, down to where
+   rounding is all there is, because kinks may be left behind at any rung. A rung is as good as it
+   agrees with the next one, unless lower rungs disagree by more than rounding explains.
+*/
+
+#define PRUN__RUNGS 16
+
+typedef struct prun__ladder {
+    int count;                     /* of rungs: pairs of neighbouring lengths */
+    double length[PRUN__RUNGS + 1];
+    double size[PRUN__RUNGS + 1];  /* norm of the product of each length */
+    double apart[PRUN__RUNGS];     /* norm of the difference between length i and i + 1 */
+} prun__ladder;
+
+/* Norms of b and of a - b; +infinity where they are not finite. */
+static void prun__ladder_compare(const double *a, const double *b, int64_t k, double *size,
+                                 double *apart) {
+    double square = 0.0, other = 0.0;
+    int64_t i;
+    for (i = 0; i < k; i++) {
+        square += b[i] * b[i];
+        other += (a[i] - b[i]) * (a[i] - b[i]);
+    }
+    *size = square <= DBL_MAX ? sqrt(square) : HUGE_VAL;
+    *apart = other <= DBL_MAX ? sqrt(other) : HUGE_VAL;
+}
+
+/* Whether everything below a length is rounding: of the weights, or of the gradient, whose last
+   value is in h->v. */
+static int prun__ladder_ends(const prun__hessian *h, double length, double size) {
+    const double unit = 0.5 * (double)FLT_EPSILON;
+    double square = 0.0, norm;
+    int64_t t;
+    if (unit * h->weight_norm > 0.1 * length) return 1;
+    for (t = 0; t < h->tensors; t++) {
+        norm = prun__norm_of(h->v + h->place[t], h->start[t + 1] - h->start[t]);
+        square += norm * norm;
+    }
+    norm = sqrt(square) / (h->options.summed ? 1.0 : (double)h->options.samples);
+    return size < HUGE_VAL && unit * norm > 0.1 * length * size;
+}
+
+/* Differences along the unit vector v over lengths that fall from `top`. room: 2 k. */
+static prun_status prun__ladder_climb(prun__hessian *h, const float *v, double top, int most,
+                                      double *room, prun__ladder *l) {
+    double *a = room, *b = room + h->k, *t, ignored;
+    int i;
+    l->count = 0;
+    l->length[0] = top;
+    PRUN__TRY(prun__hessian_product(h, v, top, a));
+    prun__ladder_compare(a, a, h->k, &l->size[0], &ignored);
+    for (i = 0; i < most; i++) {
+        l->length[i + 1] = 0.25 * l->length[i];
+        PRUN__TRY(prun__hessian_product(h, v, l->length[i + 1], b));
+        prun__ladder_compare(a, b, h->k, &l->size[i + 1], &l->apart[i]);
+        l->count++;
+        if (prun__ladder_ends(h, l->length[i + 1], l->size[i + 1])) break;
+        t = a;
+        a = b;
+        b = t;
+    }
+    return PRUN_OK;
+}
+
+/* The best rung's middle becomes the length: its truncation is a quarter to a half of what the
+   rung's two ends differ by, and its rounding half of it. */
+static void prun__ladder_choose(prun__hessian *h, const prun__ladder *l) {
+    double rounding = HUGE_VAL, below = 0.0, best = HUGE_VAL;
+    int i;
+    for (i = PRUN__MAX(0, l->count - 3); i < l->count; i++)
+        rounding = PRUN__MIN(rounding, l->apart[i] * l->length[i + 1]);
+    h->length = 0.5 * l->length[l->count - 1];
+    h->error = h->noise = HUGE_VAL;
+    for (i = l->count - 1; i >= 0; i--) {
+        const double expected = 3.0 * rounding / l->length[i + 1];
+        const double apart = PRUN__MAX(0.5 * l->apart[i], below);
+        const double error = apart == 0.0 ? 0.0 : apart / l->size[i + 1];
+        if (error <= best && l->apart[i] < HUGE_VAL) {
+            best = h->error = error;
+            h->length = 0.5 * l->length[i];
+            h->noise = PRUN__MIN(0.5 * l->apart[i], rounding / h->length);
+        }
+        if (l->apart[i] > expected) below = PRUN__MAX(below, l->apart[i] - expected);
+    }
+}
+
+/* Turns u towards the largest curvature by `turns` products of unit length. room: k. */
+static prun_status prun__hessian_sharpen(prun__hessian *h, float *u, int turns, double *room) {
+    double size, ignored;
+    int64_t i;
+    for (; turns > 0; turns--) {
+        PRUN__TRY(prun__hessian_product(h, u, h->length, room));
+        prun__ladder_compare(room, room, h->k, &size, &ignored);
+        if (!(size > 0.0 && size < HUGE_VAL)) return PRUN_OK;
+        for (i = 0; i < h->k; i++) u[i] = (float)(room[i] / size);
+    }
+    return PRUN_OK;
+}
+
+#define PRUN__TURNS 2
+
+/* Chooses the length of differences: along v, or, where that is NULL, in a direction of large
+   curvature. A step that was asked for is only judged. */
+static prun_status prun__hessian_calibrate(prun__hessian *h, const float *v) {
+    const double scale = 1.0 + h->weight_norm, step = h->options.step;
+    double *room, norm;
+    float *u;
+    prun__ladder l;
+    prun_status status;
+    int64_t i;
+    if (!h->options.differences) return PRUN_OK;
+    h->length = (step > 0.0 ? step : 0.003) * scale;
+    room = (double *)prun__alloc(h->context, prun__mul(3, h->k), sizeof(double), "Hessian");
+    if (!room) return PRUN_ERR_MEMORY;
+    u = (float *)(room + 2 * h->k);
+    for (i = 0; i < h->k; i++)
+        u[i] = v ? v[i] : (float)prun_random_normal(h->options.seed, PRUN__STREAM_HESSIAN,
+                                                    (uint64_t)i);
+    norm = prun__norm_of(u, h->k);
+    for (i = 0; norm > 0.0 && i < h->k; i++) u[i] = (float)((double)u[i] / norm);
+    status = v ? PRUN_OK : prun__hessian_sharpen(h, u, PRUN__TURNS, room);
+    if (status == PRUN_OK && norm > 0.0) {
+        status = prun__ladder_climb(h, u, step > 0.0 ? 2.0 * h->length : scale / 32.0,
+                                    step > 0.0 ? 1 : PRUN__RUNGS, room, &l);
+        if (status == PRUN_OK) prun__ladder_choose(h, &l);
+    }
+    prun__free(h->context, room);
+    return status;
+}
+
+/* How much the product with v changes when the length of its differences is halved: other becomes
+   that product, `apart` the norm of the change, relative to it. Halved, not doubled: a kink that
+   only the longer one crosses would say nothing about the shorter. */
+static prun_status prun__hessian_doubt(prun__hessian *h, const float *v, const double *product,
+                                       double *other, double *apart) {
+    double size;
+    PRUN__TRY(prun__hessian_product(h, v, 0.5 * h->length, other));
+    prun__ladder_compare(product, other, h->k, &size, apart);
+    if (*apart > 0.0) *apart /= size;
+    return PRUN_OK;
+}
+
+/* A caller's v must be finite. */
+static prun_status prun__hessian_direction(const prun__hessian *h, const float *v) {
+    const int64_t bad = prun__find_nonfinite(v, h->k);
+    return bad < 0 ? PRUN_OK : prun__fail(h->context, PRUN_ERR_NONFINITE,
+                                          "Hessian: v[%lld] is not finite", (long long)bad);
 }
 
 PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
@@ -9424,13 +9638,28 @@ PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
     prun__hessian h;
     prun_status status = prun__hessian_make(objective, options, &h);
     h.total = 1;
-    if (status == PRUN_OK) {
-        const int64_t bad = prun__find_nonfinite(v, h.k);
-        if (bad >= 0)
-            status = prun__fail(h.context, PRUN_ERR_NONFINITE, "Hessian: v[%lld] is not finite",
-                                (long long)bad);
-    }
+    if (status == PRUN_OK) status = prun__hessian_direction(&h, v);
+    h.length = h.options.step * (1.0 + h.weight_norm);
+    if (status == PRUN_OK && h.options.step == 0.0) status = prun__hessian_calibrate(&h, v);
     if (status == PRUN_OK) status = prun__hessian_apply(&h, v, product);
+    prun__hessian_free(&h);
+    return status;
+}
+
+PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective,
+                                            const prun_hessian_options *options, const float *v,
+                                            prun_difference *result) {
+    prun__hessian h;
+    prun_status status = prun__hessian_make(objective, options, &h);
+    memset(result, 0, sizeof *result);
+    if (status == PRUN_OK && v) status = prun__hessian_direction(&h, v);
+    if (status == PRUN_OK) status = prun__hessian_calibrate(&h, v);
+    if (status == PRUN_OK) {
+        result->step = h.length / (1.0 + h.weight_norm);
+        result->error = h.error;
+        result->noise = h.noise;
+        result->gradients = h.gradients;
+    }
     prun__hessian_free(&h);
     return status;
 }
@@ -9524,6 +9753,7 @@ typedef struct prun__lanczos {
     double *r;            /* k: the next vector */
     double *alpha, *beta; /* steps: diagonal and couplings of the tridiagonal matrix */
     double *part;         /* steps: inner products */
+    double asymmetry;     /* largest norm of what a product has where, by symmetry, it has none */
     double *a, *b, *z;    /* steps, and steps x rows: eigenproblem */
 } prun__lanczos;
 
@@ -9589,14 +9819,27 @@ static void prun__outer_task(void *pointer, int64_t piece, int64_t worker) {
     }
 }
 
+/* What the product r with the last basis vector has along earlier ones is the coupling to the one
+   before; the rest is the error of the products, seen from within their space. */
+static void prun__lanczos_symmetry(prun__lanczos *l) {
+    double square = 0.0;
+    int64_t i;
+    for (i = 0; i + 1 < l->made; i++) {
+        const double d = l->part[i] - (i + 2 == l->made ? l->beta[i] : 0.0);
+        square += d * d;
+    }
+    l->asymmetry = PRUN__MAX(l->asymmetry, sqrt(square));
+}
+
 /* Makes r orthogonal to all basis vectors: classical Gram-Schmidt, twice, which is enough (Giraud
-   et al. 2005). Returns r's part along the last of them. */
-static double prun__orthogonalise(prun__lanczos *l) {
+   et al. 2005). Returns r's part along the last of them. product: r is one, with the last. */
+static double prun__orthogonalise(prun__lanczos *l, int product) {
     prun_context *context = l->h->context;
     double along = 0.0;
     int pass;
     for (pass = 0; pass < 2; pass++) {
         prun__for(context, prun__inner_task, l, l->made);
+        if (product && pass == 0) prun__lanczos_symmetry(l);
         if (l->made > 0) along += l->part[l->made - 1];
         prun__for(context, prun__outer_task, l,
                   (l->h->k + PRUN__LANCZOS_PIECE - 1) / PRUN__LANCZOS_PIECE);
@@ -9624,7 +9867,7 @@ static void prun__lanczos_start(prun__lanczos *l, uint64_t stream) {
     int64_t e;
     for (e = 0; e < l->h->k; e++)
         l->r[e] = prun_random_normal(l->h->options.seed, stream, (uint64_t)e);
-    if (l->made > 0) prun__orthogonalise(l);
+    if (l->made > 0) prun__orthogonalise(l, 0);
     prun__lanczos_push(l, prun__lanczos_norm(l));
 }
 
@@ -9638,7 +9881,7 @@ static prun_status prun__lanczos_run(prun__lanczos *l, int64_t probe) {
     for (j = 0; j < l->steps; j++) {
         double norm;
         PRUN__TRY(prun__hessian_apply(l->h, l->basis + j * l->h->k, l->r));
-        l->alpha[j] = prun__orthogonalise(l);
+        l->alpha[j] = prun__orthogonalise(l, 1);
         norm = prun__lanczos_norm(l);
         size = PRUN__MAX(size, fabs(l->alpha[j]) + (j ? l->beta[j - 1] : 0.0));
         l->beta[j] = norm > 8.0 * FLT_EPSILON * size ? norm : 0.0;
@@ -9659,6 +9902,24 @@ static prun_status prun__lanczos_solve(prun__lanczos *l, int64_t n, int64_t rows
     return prun__tridiagonal(l->h->context, l->a, l->b, n, l->z, rows);
 }
 
+/* Adds to a residual, whose vector is in r, what another length of the differences changes. */
+static prun_status prun__ritz_doubt(prun__lanczos *l, int64_t column, const float *vector,
+                                    double *residual) {
+    const int64_t k = l->h->k;
+    double *other = (double *)prun__alloc(l->h->context, k, sizeof(double), "Hessian");
+    double square = 0.0;
+    prun_status status = other ? prun__hessian_product(l->h, vector, 0.5 * l->h->length, other)
+                               : PRUN_ERR_MEMORY;
+    int64_t i;
+    for (i = 0; status == PRUN_OK && i < k; i++) {
+        const double d = l->r[i] + l->a[column] * (double)vector[i] - other[i];
+        square += d * d;
+    }
+    *residual += sqrt(square);
+    prun__free(l->h->context, other);
+    return status;
+}
+
 /* Ritz vector of column `column`, the basis times an eigenvector of the tridiagonal matrix, and how
    far it is from an eigenvector of H. */
 static prun_status prun__ritz_pair(prun__lanczos *l, int64_t column, float *vector,
@@ -9675,7 +9936,7 @@ static prun_status prun__ritz_pair(prun__lanczos *l, int64_t column, float *vect
     PRUN__TRY(prun__hessian_apply(l->h, vector, l->r));
     for (i = 0; i < k; i++) l->r[i] -= l->a[column] * (double)vector[i];
     *residual = prun__lanczos_norm(l);
-    return PRUN_OK;
+    return l->h->options.differences ? prun__ritz_doubt(l, column, vector, residual) : PRUN_OK;
 }
 
 PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
@@ -9697,6 +9958,7 @@ PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
         if (!spare) status = PRUN_ERR_MEMORY;
     }
     h.total = h.options.steps + (residuals ? count : 0);
+    if (status == PRUN_OK) status = prun__hessian_calibrate(&h, NULL);
     if (status == PRUN_OK) status = prun__lanczos_run(&l, 0);
     if (status == PRUN_OK) status = prun__lanczos_solve(&l, l.steps, l.steps);
     for (i = 0; status == PRUN_OK && i < count; i++) {
@@ -9727,24 +9989,72 @@ static prun_estimate prun__estimate_of(const double *values, int64_t count, int6
         squares += (values[i * stride] - e.value) * (values[i * stride] - e.value);
     e.standard_error =
         count > 1 ? sqrt(squares / ((double)(count - 1) * (double)count)) : HUGE_VAL;
+    e.error = e.standard_error;
     return e;
 }
 
-/* One probe: v' H v, tensor by tensor. */
-static prun_status prun__trace_probe(prun__hessian *h, int64_t probe, float *v, double *product,
-                                     double *parts) {
-    int64_t t, i;
+/* Fills in the errors that do not show in the spread. */
+static void prun__estimate_doubt(prun_estimate *e, double quadrature, double difference) {
+    e->quadrature_error = quadrature;
+    e->difference_error = difference;
+    e->error = sqrt(e->standard_error * e->standard_error + quadrature * quadrature +
+                    difference * difference);
+}
+
+static void prun__trace_vector(const prun__hessian *h, int64_t probe, float *v) {
+    int64_t i;
     for (i = 0; i < h->k; i++)
         v[i] = prun_random_bits(h->options.seed, PRUN__STREAM_TRACE + (uint64_t)probe,
                                 (uint64_t)i) & 1 ? 1.0f : -1.0f;
-    PRUN__TRY(prun__hessian_apply(h, v, product));
+}
+
+/* Inner products of v and `product`, tensor by tensor, and their sum. */
+static void prun__trace_parts(const prun__hessian *h, const float *v, const double *product,
+                              double *parts) {
+    int64_t t, i;
     parts[h->tensors] = 0.0;
     for (t = 0; t < h->tensors; t++) {
         parts[t] = 0.0;
         for (i = h->start[t]; i < h->start[t + 1]; i++) parts[t] += (double)v[i] * product[i];
         parts[h->tensors] += parts[t];
     }
+}
+
+/* One probe: v' H v, tensor by tensor, and how much each part changes when the length of the
+   differences is halved, added to `doubts`. A vector that changes much more than the first did lies
+   nearer to a kink: it gets a length of its own. product: 2 k. */
+static prun_status prun__trace_probe(prun__hessian *h, int64_t probe, float *v, double *product,
+                                     double *parts, double *doubts) {
+    const double length = h->length, error = h->error;
+    double *other = product + h->k, *change = doubts + h->tensors + 1, apart;
+    int64_t i, t;
+    prun__trace_vector(h, probe, v);
+    PRUN__TRY(prun__hessian_apply(h, v, product));
+    if (h->options.differences) {
+        PRUN__TRY(prun__hessian_doubt(h, v, product, other, &apart));
+        if (h->options.step == 0.0 && apart > PRUN__MAX(8.0 * error, 0.003)) {
+            PRUN__TRY(prun__hessian_calibrate(h, v));
+            PRUN__TRY(prun__hessian_product(h, v, h->length, product));
+            PRUN__TRY(prun__hessian_doubt(h, v, product, other, &apart));
+            h->length = length;
+            h->error = PRUN__MAX(h->error, error);
+        }
+        for (i = 0; i < h->k; i++) other[i] -= product[i];
+        prun__trace_parts(h, v, other, change);
+        for (t = 0; t <= h->tensors; t++)
+            doubts[t] += fabs(change[t]) / (double)h->options.probes;
+    }
+    prun__trace_parts(h, v, product, parts);
     return PRUN_OK;
+}
+
+/* Part t of the trace with its errors, from rows of parts and the doubts. */
+static prun_estimate prun__trace_estimate(const prun__hessian *h, const double *parts,
+                                          const double *doubts, int64_t t) {
+    prun_estimate e = prun__estimate_of(parts + t, h->options.probes, h->tensors + 1);
+    const double share = e.value != 0.0 ? h->error * fabs(e.value) : 0.0; /* no 0 x infinity */
+    if (h->options.differences) prun__estimate_doubt(&e, 0.0, doubts[t] + share);
+    return e;
 }
 
 PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
@@ -9752,24 +10062,29 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
                                        prun_estimate *by_tensor) {
     prun__hessian h;
     float *v = NULL;
-    double *product = NULL, *parts;
+    double *product = NULL, *parts = NULL, *doubts = NULL;
     prun_status status = prun__hessian_make(objective, options, &h);
     const int64_t probes = h.options.probes, row = h.tensors + 1;
     int64_t i;
     if (status == PRUN_OK) {
         v = (float *)prun__alloc(h.context, h.k, sizeof(float), "trace");
-        product = (double *)prun__alloc(h.context, h.k + prun__mul(probes, row), sizeof(double),
-                                        "trace");
+        product = (double *)prun__alloc_zero(h.context, 2 * h.k + prun__mul(probes + 2, row),
+                                             sizeof(double), "trace");
         if (!v || !product) status = PRUN_ERR_MEMORY;
     }
     h.total = probes;
-    parts = product + h.k;
-    for (i = 0; status == PRUN_OK && i < probes; i++)
-        status = prun__trace_probe(&h, i, v, product, parts + i * row);
     if (status == PRUN_OK) {
-        *trace = prun__estimate_of(parts + h.tensors, probes, row);
+        doubts = product + 2 * h.k;
+        parts = doubts + 2 * row;
+        prun__trace_vector(&h, 0, v);
+        status = prun__hessian_calibrate(&h, v);
+    }
+    for (i = 0; status == PRUN_OK && i < probes; i++)
+        status = prun__trace_probe(&h, i, v, product, parts + i * row, doubts);
+    if (status == PRUN_OK) {
+        *trace = prun__trace_estimate(&h, parts, doubts, h.tensors);
         for (i = 0; by_tensor && i < h.tensors; i++)
-            by_tensor[i] = prun__estimate_of(parts + i, probes, row);
+            by_tensor[i] = prun__trace_estimate(&h, parts, doubts, i);
     }
     prun__free(h.context, product);
     prun__free(h.context, v);
@@ -9786,7 +10101,9 @@ static prun_status prun__spectrum_run(prun__hessian *h, prun_spectrum *s) {
     prun__lanczos l;
     prun_status status = prun__lanczos_make(h, 1, &l);
     int64_t i, j;
+    double largest = 0.0;
     h->total = s->probes * s->steps;
+    if (status == PRUN_OK) status = prun__hessian_calibrate(h, NULL);
     for (i = 0; status == PRUN_OK && i < s->probes; i++) {
         status = prun__lanczos_run(&l, i);
         if (status == PRUN_OK) status = prun__lanczos_solve(&l, s->steps, 1);
@@ -9795,7 +10112,12 @@ static prun_status prun__spectrum_run(prun__hessian *h, prun_spectrum *s) {
             s->weights[i * s->steps + j] = l.z[j] * l.z[j];
             s->diagonal[i * s->steps + j] = l.alpha[j];
             s->couplings[i * s->steps + j] = l.beta[j];
+            largest = PRUN__MAX(largest, fabs(l.a[j]));
         }
+    }
+    if (h->options.differences) {
+        s->difference_error = largest > 0.0 ? PRUN__MAX(h->error, l.asymmetry / largest) : 0.0;
+        s->difference_noise = h->noise;
     }
     prun__lanczos_free(&l);
     return status;
@@ -9840,6 +10162,34 @@ static double prun__quadrature_sum(const double *values, const double *weights, 
     return k * sum;
 }
 
+typedef struct prun__function {
+    double (*f)(void *user, double eigenvalue);
+    void *user;
+} prun__function;
+
+static double prun__squared(void *user, double eigenvalue) {
+    const prun__function *function = (const prun__function *)user;
+    const double value = function->f(function->user, eigenvalue);
+    return value * value;
+}
+
+/* Standard error of a trace of f(H): among few vectors the spread can be small by accident. For
+   uniform directions the variance is 2 (k tr f(H)^2 - (tr f(H))^2) / (k + 2), and the same rules
+   estimate it. */
+static double prun__spectrum_spread(const prun_spectrum *s, double trace,
+                                    double (*f)(void *, double), void *user) {
+    const double k = (double)s->parameters, probes = (double)s->probes;
+    prun__function function;
+    double squares = 0.0;
+    int64_t i;
+    function.f = f;
+    function.user = user;
+    for (i = 0; i < s->probes; i++)
+        squares += prun__quadrature_sum(s->values + i * s->steps, s->weights + i * s->steps,
+                                        s->steps, k, prun__squared, &function) / probes;
+    return sqrt(PRUN__MAX(2.0 * (k * squares - trace * trace), 0.0) / (k + 2.0) / probes);
+}
+
 /* Largest distance between `sum` and what eight shorter rules of the same run give: one alone can
    be near by accident, because around a step of f the values swing. room: 3 x steps. */
 static prun_status prun__quadrature_swing(const prun_spectrum *s, int64_t probe, double sum,
@@ -9863,11 +10213,30 @@ static prun_status prun__quadrature_swing(const prun_spectrum *s, int64_t probe,
     return PRUN_OK;
 }
 
+/* How far the errors of finite differences move one probe's sum: the relative error stretches its
+   Ritz values, rounding shifts them by up to its norm (Weyl's inequality). room: steps. */
+static double prun__difference_swing(const prun_spectrum *s, int64_t probe, double sum,
+                                     double (*f)(void *, double), void *user, double *room) {
+    const double *values = s->values + probe * s->steps, *weights = s->weights + probe * s->steps;
+    const double k = (double)s->parameters;
+    double moved[3];
+    int64_t j;
+    int way;
+    if (!(s->difference_error + s->difference_noise <= DBL_MAX)) return HUGE_VAL;
+    for (way = 0; way < 3; way++) {
+        for (j = 0; j < s->steps; j++)
+            room[j] = way == 2 ? values[j] * (1.0 + s->difference_error)
+                               : values[j] + (way ? 1.0 : -1.0) * s->difference_noise;
+        moved[way] = fabs(sum - prun__quadrature_sum(room, weights, s->steps, k, f, user));
+    }
+    return PRUN__MAX(moved[0], moved[1]) + moved[2];
+}
+
 PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
                                         double (*f)(void *user, double eigenvalue), void *user,
                                         prun_estimate *trace) {
     const prun_spectrum *s = spectrum;
-    double *sums, swing, swings = 0.0;
+    double *sums, swing, short_rules = 0.0, differences = 0.0;
     prun_estimate e;
     prun_status status = PRUN_OK;
     int64_t i;
@@ -9878,15 +10247,20 @@ PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
     for (i = 0; status == PRUN_OK && i < s->probes; i++) {
         sums[i] = prun__quadrature_sum(s->values + i * s->steps, s->weights + i * s->steps,
                                        s->steps, (double)s->parameters, f, user);
+        if (s->difference_error > 0.0)
+            differences += prun__difference_swing(s, i, sums[i], f, user, sums + s->probes) /
+                           (double)s->probes;
         if (s->steps == s->parameters) continue; /* exact */
         status = prun__quadrature_swing(s, i, sums[i], f, user, sums + s->probes, &swing);
-        swings += swing;
+        short_rules += swing / (double)s->probes;
     }
     e = prun__estimate_of(sums, s->probes, 1);
+    e.standard_error = PRUN__MAX(e.standard_error, prun__spectrum_spread(s, e.value, f, user));
     /* A single step has no shorter rule to compare with. */
-    e.quadrature_error = s->steps == 1 && s->parameters > 1 ? HUGE_VAL : swings / (double)s->probes;
+    if (s->steps == 1 && s->parameters > 1) short_rules = HUGE_VAL;
+    prun__estimate_doubt(&e, short_rules, differences);
     prun__free(s->context, sums);
-    if (status == PRUN_OK && (!(fabs(e.value) <= DBL_MAX) || swings != swings))
+    if (status == PRUN_OK && (!(fabs(e.value) <= DBL_MAX) || short_rules != short_rules))
         status = prun__fail(s->context, PRUN_ERR_NONFINITE,
                             "spectrum: the function is not finite at a Ritz value");
     if (status == PRUN_OK) *trace = e;
@@ -9936,6 +10310,30 @@ PRUNDEF prun_status prun_spectral_density(const prun_spectrum *spectrum, const d
     return PRUN_OK;
 }
 
+/* What bounds the distance of a run's largest Ritz value from an eigenvalue: |H v - value v|, the
+   last coupling times the last component of its eigenvector. */
+static prun_status prun__spectrum_residual(const prun_spectrum *s, int64_t probe,
+                                           double *residual) {
+    const double *diagonal = s->diagonal + probe * s->steps;
+    const double *couplings = s->couplings + probe * s->steps;
+    double *a, *b, *z;
+    prun_status status;
+    int64_t i;
+    a = (double *)prun__alloc(s->context, prun__mul(3, s->steps), sizeof(double), "Lanczos");
+    if (!a) return PRUN_ERR_MEMORY;
+    b = a + s->steps;
+    z = b + s->steps;
+    for (i = 0; i < s->steps; i++) { /* backwards: the last component comes first */
+        a[i] = diagonal[s->steps - 1 - i];
+        b[i] = i + 1 < s->steps ? couplings[s->steps - 2 - i] : 0.0;
+        z[i] = i == 0 ? 1.0 : 0.0;
+    }
+    status = prun__tridiagonal(s->context, a, b, s->steps, z, 1);
+    *residual = s->steps < s->parameters ? couplings[s->steps - 1] * fabs(z[s->steps - 1]) : 0.0;
+    prun__free(s->context, a);
+    return status;
+}
+
 /* e / (e + z) above zero; user: z. */
 static double prun__dimension_of(void *user, double eigenvalue) {
     return eigenvalue > 0.0 ? eigenvalue / (eigenvalue + *(const double *)user) : 0.0;
@@ -9958,6 +10356,8 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
     r.fraction.value /= k;
     r.fraction.standard_error /= k;
     r.fraction.quadrature_error /= k;
+    r.fraction.difference_error /= k;
+    r.fraction.error /= k;
     *result = r;
     return PRUN_OK;
 }
@@ -10528,6 +10928,9 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
                           "gradient noise: batch %lld, pairs %lld, samples %lld", (long long)batch,
                           (long long)pairs, (long long)objective->samples);
+    if (objective->samples == 1)
+        return prun__fail(objective->context, PRUN_ERR_MISSING,
+                          "gradient noise: one sample alone has no variance, two are needed");
     return prun__gradient_noise(objective->context, objective->gradient, objective->user,
                                 objective->samples, prun__objective_parameters(objective), batch,
                                 pairs, seed, variance, standard_error);
@@ -11104,40 +11507,108 @@ static double prun__ritz_deviation(const prun_spectrum *s, double z) {
     return n > 1.0 ? sqrt(PRUN__MAX(squares - sum * sum / n, 0.0) / (n - 1.0)) : PRUN__NAN;
 }
 
+/* Adds a remark to a result's message. */
+static void prun__remark(prun_measure_result *result, const char *format, ...) PRUN__PRINTF(2, 3);
+
+static void prun__remark(prun_measure_result *result, const char *format, ...) {
+    size_t used = strlen(result->message);
+    va_list arguments;
+    if (used > 0 && used + 2 < sizeof result->message) {
+        memcpy(result->message + used, "; ", 3);
+        used += 2;
+    }
+    va_start(arguments, format);
+    vsnprintf(result->message + used, sizeof result->message - used, format, arguments);
+    va_end(arguments);
+}
+
+/* Says what most of an estimate's error is, where it exceeds a tenth of the value. z 0: a trace. */
+static void prun__remark_error(prun_measure_result *result, const prun_estimate *e, int64_t steps,
+                               double z) {
+    const double spread = e->standard_error <= DBL_MAX ? e->standard_error : 0.0;
+    const double all = sqrt(spread * spread + e->quadrature_error * e->quadrature_error +
+                            e->difference_error * e->difference_error);
+    if (!(all > 0.1 * fabs(e->value))) return;
+    if (all <= 100.0 * fabs(e->value))
+        prun__remark(result, "uncertain by %s %.2g %%: ", spread > 0.0 ? "about" : "at least",
+                     100.0 * all / fabs(e->value));
+    else prun__remark(result, "uncertain by more than its size: ");
+    if (e->quadrature_error >= PRUN__MAX(spread, e->difference_error))
+        snprintf(result->message + strlen(result->message),
+                 sizeof result->message - strlen(result->message),
+                 "%lld Lanczos steps do not resolve z = %.2g, raise hessian_steps",
+                 (long long)steps, z);
+    else
+        snprintf(result->message + strlen(result->message),
+                 sizeof result->message - strlen(result->message), "%s",
+                 e->difference_error > spread ? "exact products are needed"
+                 : z > 0.0 ? "raise hessian_probes" : "raise draws");
+}
+
+/* The largest Ritz value of all runs, and a remark when it has not converged. */
+static prun_status prun__largest_eigenvalue(const prun_spectrum *s, prun_measure_result *result) {
+    double residual;
+    int64_t i, best = 0;
+    for (i = 1; i < s->probes; i++)
+        if (s->values[(i + 1) * s->steps - 1] > s->values[(best + 1) * s->steps - 1]) best = i;
+    result->value = s->values[(best + 1) * s->steps - 1];
+    PRUN__TRY(prun__spectrum_residual(s, best, &residual));
+    if (residual > 0.01 * fabs(result->value))
+        prun__remark(result, "not converged, residual %.2g: raise hessian_steps", residual);
+    return PRUN_OK;
+}
+
+/* Either form of the effective dimensionality, not yet divided. share: what finite differences err
+   by, relative to it. */
+static prun_status prun__dimension_result(const prun_spectrum *s, double z, int ritz,
+                                          prun_measure_result *result, double *share) {
+    prun_effective_dimension d;
+    double missing;
+    PRUN__TRY(prun_effective_dimensionality(s, z, &d));
+    *share = d.estimate.value > 0.0 ? d.estimate.difference_error / d.estimate.value : 0.0;
+    if (!ritz) {
+        result->value = d.estimate.value;
+        result->standard_error = d.estimate.error;
+        prun__remark_error(result, &d.estimate, s->steps, z);
+        return PRUN_OK;
+    }
+    result->value = d.ritz;
+    result->standard_error = sqrt(pow(prun__ritz_deviation(s, z), 2.0) + pow(*share * d.ritz, 2.0));
+    missing = d.estimate.value - d.ritz;
+    if (missing > PRUN__MAX(0.1 * d.estimate.value, d.estimate.error))
+        prun__remark(result, "the %lld Ritz values miss about %.2g %% of the sum over all",
+                     (long long)s->steps, 100.0 * missing / d.estimate.value);
+    return PRUN_OK;
+}
+
 /* a: 0, 1 Ritz sum, raw and per weight; 2, 3 quadrature, likewise; 4 largest eigenvalue; 5 trace.
    b: which z. */
 static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
                                      prun_measure_result *result) {
     const double z = r->b == 0 ? m->options.z : r->b == 1 ? 1.0 / 391.0 : m->options.weight_decay;
     const double per = r->a == 1 || r->a == 3 ? (double)m->weights : 1.0;
-    const prun_spectrum *s = &m->spectrum;
-    prun_effective_dimension d = {0.0, 0.0, 0.0, {0.0, 0.0, 0.0, 0}, {0.0, 0.0, 0.0, 0}};
-    char subset[64] = "";
-    int64_t i;
+    double share = 0.0;
     if (r->b == 2 && z == 0.0)
         return prun__note(result, PRUN_ERR_MISSING, "the weight decay of training is not given");
     PRUN__TRY(prun__need_curvature(m, r->a == 5));
-    if (m->options.hessian_samples < m->objective->samples)
-        snprintf(subset, sizeof subset, "over %lld of %lld samples",
-                 (long long)m->options.hessian_samples, (long long)m->objective->samples);
     if (r->a == 5) {
         result->value = m->trace.value;
-        result->standard_error = m->trace.standard_error;
+        result->standard_error = m->trace.error;
+        share = m->trace.value != 0.0 ? m->trace.difference_error / fabs(m->trace.value) : 0.0;
+        prun__remark_error(result, &m->trace, 0, 0.0);
     } else if (r->a == 4) {
-        result->value = s->values[s->steps - 1];
-        for (i = 1; i < s->probes; i++)
-            result->value = PRUN__MAX(result->value, s->values[(i + 1) * s->steps - 1]);
+        share = m->spectrum.difference_error;
+        PRUN__TRY(prun__largest_eigenvalue(&m->spectrum, result));
     } else {
-        PRUN__TRY(prun_effective_dimensionality(s, z, &d));
-        result->value = (r->a < 2 ? d.ritz : d.estimate.value) / per;
-        result->standard_error =
-            (r->a < 2 ? prun__ritz_deviation(s, z) : d.estimate.standard_error) / per;
+        PRUN__TRY(prun__dimension_result(&m->spectrum, z, r->a < 2, result, &share));
     }
-    if (r->a == 2 || r->a == 3)
-        prun__note(result, PRUN_OK, "quadrature error %.2g%s%s",
-                   d.estimate.quadrature_error / per, subset[0] ? ", " : "", subset);
-    else
-        prun__note(result, PRUN_OK, "%s", subset);
+    result->value /= per;
+    result->standard_error /= per;
+    if (m->options.hessian_samples < m->objective->samples)
+        prun__remark(result, "over %lld of %lld samples", (long long)m->options.hessian_samples,
+                     (long long)m->objective->samples);
+    if (!m->objective->hessian_vector)
+        prun__remark(result, "finite differences, off by about %.1g %%", 100.0 * share);
     if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
     return PRUN_OK;
 }
@@ -15860,6 +16331,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__PSI_ROOM
 #undef PRUN__RANDOM
 #undef PRUN__RESTRICT
+#undef PRUN__RUNGS
 #undef PRUN__SEARCH
 #undef PRUN__SET_avx2
 #undef PRUN__SET_avx512
@@ -15901,6 +16373,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__TO_PIXEL
 #undef PRUN__TO_POINT
 #undef PRUN__TRY
+#undef PRUN__TURNS
 #undef PRUN__UNIX
 #undef PRUN__UNROLL
 #undef PRUN__V_avx2
