@@ -1425,7 +1425,7 @@ PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *pa
 /* Element types of files, named as in safetensors. */
 typedef enum prun_dtype {
     PRUN_F32 = 0, PRUN_I64 = 1,
-    PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read */
+    PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read: floats below 16 bits, complex, unknown */
     PRUN_F64 = 3, PRUN_F16 = 4, PRUN_BF16 = 5,
     PRUN_I32 = 6, PRUN_I16 = 7, PRUN_I8 = 8,
     PRUN_U64 = 9, PRUN_U32 = 10, PRUN_U16 = 11, PRUN_U8 = 12, PRUN_BOOL = 13
@@ -13120,10 +13120,10 @@ static const prun__file_kind prun__file_kinds[] = {
     {"ustar", 5, 257, "a tar archive", PRUN__UNPACK("tar -xf"), PRUN__FOREIGN},
     {"PK\x03\x04", 4, 0, "a zip archive", PRUN__UNPACK("unzip"), PRUN__FOREIGN},
     {"PK\x05\x06", 4, 0, "an empty zip archive", PRUN__FETCH, PRUN__FOREIGN},
-    {"\x80\x02", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
-    {"\x80\x03", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
-    {"\x80\x04", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
-    {"\x80\x05", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x02", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
+    {"\x80\x03", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
+    {"\x80\x04", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
+    {"\x80\x05", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
     {"version https://git-lfs", 23, 0, "a Git LFS pointer", "fetch the data: git lfs pull",
      PRUN__FOREIGN},
     {"\xff\xfe", 2, 0, "a text in UTF-16", "save it as UTF-8", PRUN__FOREIGN},
@@ -13193,25 +13193,31 @@ static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
     return kind;
 }
 
+/* What a zip archive is by the name of its first file. */
+static void prun__look_into_zip(const unsigned char *bytes, int64_t n, prun__file_kind *kind) {
+    const int64_t length = n < 30 ? 0 : PRUN__MIN(n - 30, (int64_t)(bytes[26] | bytes[27] << 8));
+    char name[512];
+    memcpy(name, bytes + PRUN__MIN(n, 30), (size_t)length);
+    name[length] = 0;
+    if (length > 4 && strcmp(name + length - 4, ".npy") == 0) {
+        kind->what = "an archive of NumPy arrays";
+    } else if (strstr(name, "data.pkl") || strstr(name, "/data/") || strstr(name, "/code/")) {
+        kind->what = "a checkpoint of torch.save";
+        kind->advice = NULL;
+    }
+}
+
 /* What a file is by its first n bytes; `what` is NULL if they tell nothing. */
 static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, int64_t size) {
     prun__file_kind kind = {NULL, 0, 0, NULL, NULL, PRUN__FOREIGN};
     const size_t count = sizeof prun__file_kinds / sizeof prun__file_kinds[0];
     size_t i;
-    int64_t j;
     for (i = 0; i < count && !kind.what; i++) {
         const prun__file_kind *k = &prun__file_kinds[i];
         if (n >= k->at + k->length && memcmp(bytes + k->at, k->bytes, (size_t)k->length) == 0)
             kind = *k;
     }
-    if (kind.what && strcmp(kind.what, "a zip archive") == 0) {
-        /* the name of the first file in it begins at byte 30 */
-        for (j = 30; j + 8 <= n && j < 200 && kind.advice; j++) {
-            if (memcmp(bytes + j, "data.pkl", 8) != 0) continue;
-            kind.what = "a PyTorch checkpoint (zip)";
-            kind.advice = NULL;
-        }
-    }
+    if (kind.what && bytes[0] == 'P' && bytes[1] == 'K') prun__look_into_zip(bytes, n, &kind);
     if (kind.what) return kind;
     if (prun__is_safetensors(bytes, n, size)) {
         kind.what = "a safetensors file";
@@ -13236,7 +13242,8 @@ static prun_status prun__file_inspect(prun_context *context, prun__file *file,
                                         "a NumPy array", "a CSV table"};
     static const char *const advice[] = {
         "save the arrays with numpy.save, for prun_load_npy", "take the binary version of the data",
-        "save it with safetensors.torch.save_file", "save the array with numpy.save",
+        "save it by safetensors.torch.save_file, or see examples/from_pytorch.py",
+        "save the array with numpy.save",
         "write the table as CSV"};
     unsigned char bytes[512];
     prun__file_kind kind;
@@ -13484,25 +13491,29 @@ PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *pa
 typedef struct prun__type {
     const char *name, *npy; /* in safetensors, in NumPy's dtypes */
     prun_dtype dtype;
-    int32_t bytes;
+    int32_t bits; /* 0: not known */
 } prun__type;
 
-/* The type of a name, or NULL. */
+/* The type of a name; NULL if there is none in NumPy, a type without size if safetensors may have
+   got it meanwhile. */
 static const prun__type *prun__find_type(const char *name, int npy) {
     static const prun__type types[] = {
-        {"F32", "f4", PRUN_F32, 4}, {"F64", "f8", PRUN_F64, 8}, {"F16", "f2", PRUN_F16, 2},
-        {"BF16", NULL, PRUN_BF16, 2}, {"I64", "i8", PRUN_I64, 8}, {"I32", "i4", PRUN_I32, 4},
-        {"I16", "i2", PRUN_I16, 2}, {"I8", "i1", PRUN_I8, 1}, {"U64", "u8", PRUN_U64, 8},
-        {"U32", "u4", PRUN_U32, 4}, {"U16", "u2", PRUN_U16, 2}, {"U8", "u1", PRUN_U8, 1},
-        {"BOOL", "b1", PRUN_BOOL, 1}, {"C64", NULL, PRUN_OTHER_DTYPE, 8},
-        {"F8_E4M3", NULL, PRUN_OTHER_DTYPE, 1}, {"F8_E5M2", NULL, PRUN_OTHER_DTYPE, 1},
-        {"F8_E8M0", NULL, PRUN_OTHER_DTYPE, 1}};
+        {"F32", "f4", PRUN_F32, 32}, {"F64", "f8", PRUN_F64, 64}, {"F16", "f2", PRUN_F16, 16},
+        {"BF16", NULL, PRUN_BF16, 16}, {"I64", "i8", PRUN_I64, 64}, {"I32", "i4", PRUN_I32, 32},
+        {"I16", "i2", PRUN_I16, 16}, {"I8", "i1", PRUN_I8, 8}, {"U64", "u8", PRUN_U64, 64},
+        {"U32", "u4", PRUN_U32, 32}, {"U16", "u2", PRUN_U16, 16}, {"U8", "u1", PRUN_U8, 8},
+        {"BOOL", "b1", PRUN_BOOL, 8}, {"C64", NULL, PRUN_OTHER_DTYPE, 64},
+        {"F8_E4M3", NULL, PRUN_OTHER_DTYPE, 8}, {"F8_E5M2", NULL, PRUN_OTHER_DTYPE, 8},
+        {"F8_E8M0", NULL, PRUN_OTHER_DTYPE, 8}, {"F8_E4M3FNUZ", NULL, PRUN_OTHER_DTYPE, 8},
+        {"F8_E5M2FNUZ", NULL, PRUN_OTHER_DTYPE, 8}, {"F6_E2M3", NULL, PRUN_OTHER_DTYPE, 6},
+        {"F6_E3M2", NULL, PRUN_OTHER_DTYPE, 6}, {"F4", NULL, PRUN_OTHER_DTYPE, 4}};
+    static const prun__type unknown = {"", NULL, PRUN_OTHER_DTYPE, 0};
     size_t i;
     for (i = 0; i < sizeof types / sizeof types[0]; i++) {
         const char *known = npy ? types[i].npy : types[i].name;
         if (known && strcmp(known, name) == 0) return &types[i];
     }
-    return NULL;
+    return npy ? NULL : &unknown;
 }
 
 static int prun__is_float(prun_dtype dtype) {
@@ -13548,7 +13559,7 @@ static float prun__float_of(prun_dtype dtype, uint64_t bits) {
 
 /* Stores the next element; 0 if it is an integer that does not fit. */
 static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) {
-    const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (8 * type->bytes - 1) : 0;
+    const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (type->bits - 1) : 0;
     int32_t a = s->axes - 1;
     if (s->floats) {
         s->floats[s->offset] = prun__float_of(type->dtype, bits);
@@ -13580,6 +13591,7 @@ static int prun__sink_copies(const prun__sink *s, const prun__type *type, int bi
 /* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
 static prun_status prun__read_elements(prun_context *context, prun__file *file, const char *what,
                                        const prun__type *type, int big, prun__sink *s) {
+    const int32_t bytes = type->bits / 8;
     unsigned char buffer[8192];
     int64_t count = 1, done = 0, i;
     int32_t b;
@@ -13588,15 +13600,15 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
         return prun__file_read(context, file,
                                s->floats ? (void *)s->floats
                                          : s->integers ? (void *)s->integers : (void *)s->bytes,
-                               count * type->bytes);
+                               count * bytes);
     while (done < count) {
         const unsigned char *p = buffer;
-        const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / type->bytes);
-        PRUN__TRY(prun__file_read(context, file, buffer, n * type->bytes));
-        for (i = 0; i < n; i++, p += type->bytes) {
+        const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / bytes);
+        PRUN__TRY(prun__file_read(context, file, buffer, n * bytes));
+        for (i = 0; i < n; i++, p += bytes) {
             uint64_t bits = 0;
-            for (b = 0; b < type->bytes; b++)
-                bits = bits << 8 | p[big ? b : type->bytes - 1 - b];
+            for (b = 0; b < bytes; b++)
+                bits = bits << 8 | p[big ? b : bytes - 1 - b];
             if (!prun__sink_put(s, type, bits))
                 return prun__fail(context, PRUN_ERR_OVERFLOW,
                                   "%s: %s%s: element %lld is 2^63 or more", file->path,
@@ -13614,6 +13626,7 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
 typedef struct prun__placed {
     prun_safetensors_entry entry; /* first, so that users' pointers lead here */
     const prun__type *type;
+    const char *type_name; /* in the file */
     int64_t begin, end;
 } prun__placed;
 
@@ -13854,7 +13867,7 @@ static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t off
             if (seen_dtype++) return prun__json_fail(j, "dtype given twice");
             PRUN__TRY(prun__json_string(j, &text));
             p->type = prun__find_type(text, 0);
-            if (!p->type) return prun__json_fail(j, "unknown dtype");
+            p->type_name = text;
             p->entry.dtype = p->type->dtype;
         } else if (strcmp(key, "shape") == 0) {
             if (seen_shape++) return prun__json_fail(j, "shape given twice");
@@ -13877,17 +13890,17 @@ static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t off
 static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
     const int64_t data = f->file.size - f->header_bytes;
     prun__placed p, *grown;
-    int64_t offsets[2] = {0, 0}, bytes;
+    int64_t offsets[2] = {0, 0}, bits;
     int32_t i;
     memset(&p, 0, sizeof p);
     PRUN__TRY(prun__json_tensor(j, &p, offsets));
     p.entry.name = j->tensor;
     p.entry.count = 1;
     for (i = 0; i < p.entry.rank; i++) p.entry.count = prun__mul(p.entry.count, p.entry.shape[i]);
-    bytes = prun__mul(p.entry.count, p.type->bytes);
+    bits = prun__mul(p.entry.count, p.type->bits);
     p.begin = offsets[0];
     p.end = offsets[1];
-    if (bytes < 0)
+    if (bits < 0)
         return prun__fail(f->context, PRUN_ERR_OVERFLOW, "%s: tensor %s: shape overflows", f->path,
                           j->tensor);
     if (p.begin > p.end)
@@ -13897,10 +13910,10 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
                           "%s: tensor %s ends at byte %lld of %lld bytes of data", f->path,
                           j->tensor, (long long)p.end, (long long)data);
-    if (p.end - p.begin != bytes)
+    if (p.type->bits && prun__mul(p.end - p.begin, 8) != bits)
         return prun__fail(f->context, PRUN_ERR_FORMAT,
                           "%s: tensor %s: %lld bytes for %lld elements of %s", f->path, j->tensor,
-                          (long long)(p.end - p.begin), (long long)p.entry.count, p.type->name);
+                          (long long)(p.end - p.begin), (long long)p.entry.count, p.type_name);
     grown = (prun__placed *)prun__grow(f->context, f->placed, f->count, &f->capacity,
                                        sizeof *grown, "tensors");
     if (!grown) return PRUN_ERR_MEMORY;
@@ -14081,10 +14094,14 @@ static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_
                                     float *floats, int64_t *integers) {
     const prun__placed *p = (const prun__placed *)entry;
     prun__sink sink;
-    if (entry->dtype == PRUN_OTHER_DTYPE || prun__is_float(entry->dtype) != (floats != NULL))
+    if (entry->dtype == PRUN_OTHER_DTYPE)
+        return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
+                          "%s: tensor %s: elements of type %s are not supported", f->path,
+                          entry->name, p->type_name);
+    if (prun__is_float(entry->dtype) != (floats != NULL))
         return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
                           "%s: tensor %s is of type %s, not of %s", f->path, entry->name,
-                          p->type->name, floats ? "floats" : "integers");
+                          p->type_name, floats ? "floats" : "integers");
     if (prun__seek(f->file.stream, f->header_bytes + p->begin, SEEK_SET) != 0)
         return prun__fail(f->context, PRUN_ERR_READ, "%s: tensor %s: seek failed", f->path,
                           entry->name);
@@ -14563,7 +14580,7 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     PRUN__TRY(status);
     for (i = 0; i < n->array.rank; i++) total = prun__mul(total, n->array.shape[i]);
     n->array.count = total;
-    total = prun__mul(total, n->type->bytes);
+    total = prun__mul(total, n->type->bits / 8);
     if (total < 0 || total > INT64_MAX - start - length)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "%s: shape overflows", n->file.path);
     return prun__file_expect(context, &n->file, start + length + total);

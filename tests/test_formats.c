@@ -247,8 +247,14 @@ typedef struct bad_header {
     "{\"dtype\":\"" dtype "\",\"shape\":[" shape "],\"data_offsets\":[" from "," to "]}"
 
 static const bad_header bad_headers[] = {
-    {"{\"w\":" FIELDS("F33", "1", "0", "4") "}", 4, PRUN_ERR_FORMAT,
-     "tensor w: header byte 19: unknown dtype"},
+    {"{\"w\":" FIELDS("F4", "3", "0", "2") "}", 2, PRUN_ERR_FORMAT,
+     "tensor w: 2 bytes for 3 elements of F4"},
+    {"{\"w\":" FIELDS("F6_E2M3", "4", "0", "4") "}", 4, PRUN_ERR_FORMAT,
+     "tensor w: 4 bytes for 4 elements of F6_E2M3"},
+    {"{\"w\":" FIELDS("C64", "1", "0", "4") "}", 4, PRUN_ERR_FORMAT,
+     "tensor w: 4 bytes for 1 elements of C64"},
+    {"{\"w\":" FIELDS("F33", "1", "4", "0") "}", 4, PRUN_ERR_FORMAT, "tensor w: offsets 4, 0"},
+    {"{\"w\":" FIELDS("F33", "1", "0", "5") "}", 4, PRUN_ERR_TRUNCATED, "tensor w ends"},
     {"{\"w\":" FIELDS("F32", "1,-1", "0", "4") "}", 4, PRUN_ERR_FORMAT,
      "tensor w: header byte 31: non-negative integer"},
     {"{\"w\":" FIELDS("F32", "1.5", "0", "4") "}", 4, PRUN_ERR_FORMAT, "w: header byte"},
