@@ -1459,8 +1459,8 @@ PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out);
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, int64_t *out);
-/* Writes F32 tensors, as a prun_output. metadata: pairs of strings, pairs * 2 pointers, may be
-   NULL. */
+/* Writes F32 tensors that do not share memory, as a prun_output. metadata: pairs of strings,
+   pairs * 2 pointers, may be NULL. */
 PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
                                            const prun_tensor *tensors, int64_t count,
                                            const char *const *metadata, int64_t pairs);
@@ -1842,6 +1842,28 @@ static int64_t prun__find_nonfinite(const float *values, int64_t count) {
     for (i = 0; i < count; i++)
         if (prun__nonfinite(values[i])) return i;
     return -1;
+}
+
+/* Fails if two of the tensors, whose shapes are valid, share memory: changing one would change the
+   other, and they would be counted and saved twice. what: who lists them. */
+static prun_status prun__check_overlap(prun_context *context, const char *what,
+                                       const prun_tensor *tensors, int64_t count) {
+    int64_t i, j;
+    for (i = 1; i < count; i++) {
+        const uintptr_t a = (uintptr_t)tensors[i].data;
+        const uintptr_t size = (uintptr_t)prun_tensor_size(&tensors[i]) * sizeof(float);
+        for (j = 0; j < i; j++) {
+            const uintptr_t b = (uintptr_t)tensors[j].data;
+            const uintptr_t other = (uintptr_t)prun_tensor_size(&tensors[j]) * sizeof(float);
+            if (size == 0 || other == 0 || (a >= b ? a - b >= other : b - a >= size)) continue;
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "%s: tensors %lld (%s) and %lld (%s) share memory; list shared "
+                              "weights once", what, (long long)j,
+                              tensors[j].name ? tensors[j].name : "no name", (long long)i,
+                              tensors[i].name ? tensors[i].name : "no name");
+        }
+    }
+    return PRUN_OK;
 }
 
 /* Order of descending keys; equal keys keep the lower index first. Keys are non-negative or
@@ -14259,6 +14281,7 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
     prun_status status;
     if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
     PRUN__TRY(prun__check_tensors(context, path, tensors, count));
+    PRUN__TRY(prun__check_overlap(context, path, tensors, count));
     prun__put_header(&header, tensors, count, metadata, pairs);
     header.out = (char *)prun__alloc(context, header.length, 1, "header");
     if (!header.out) return PRUN_ERR_MEMORY;
