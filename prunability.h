@@ -1466,7 +1466,11 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
                                            const char *const *metadata, int64_t pairs);
 /* A net's tensors, names and layouts as PyTorch's; load wants every tensor of the net with its
    shape, of a float type and with finite values, each name preceded by `prefix` (NULL: ""), and
-   leaves the net unchanged on failure. Tensors that the net lacks (num_batches_tracked) do no harm.
+   leaves the net unchanged on failure. A tensor that belongs by its name to a layer of the net, but
+   has no place there, is an error: a bias that the layer lacks, the weight_orig and weight_mask of
+   torch.nn.utils.prune, the parts of a weight norm. (The layer is the one with the longest name
+   that the tensor's name begins with.) PyTorch's num_batches_tracked and what belongs to no layer
+   of the net, such as another head, may be there.
 
    A network of PyTorch's is built with its module paths as layer names: what PyTorch stores as
    "features.0.weight" or "layer1.0.conv1.weight" belongs to the layer named "features.0" or
@@ -14315,17 +14319,105 @@ static const char *prun__shape_text(const int64_t *shape, int32_t rank, char tex
 /* Before the names of the momentum's tensors. */
 #define PRUN__MOMENTUM "momentum."
 
-/* Finds one tensor of the net in the file, with its shape, and reads it. */
+/* Length of the layer's name in the name of a tensor. */
+static size_t prun__layer_length(const char *tensor) {
+    const char *dot = strrchr(tensor, '.');
+    return dot ? (size_t)(dot - tensor) : 0;
+}
+
+/* The longest name of a layer that `name` begins with, up to a dot: its length, or -1; *known: the
+   net has a tensor of just this name. */
+static int64_t prun__find_layer(const prun_net *net, const char *name, int *known) {
+    int64_t i, best = -1;
+    *known = 0;
+    for (i = 0; i < net->tensors && !*known; i++) {
+        const char *tensor = net->tensor[i].name;
+        const size_t length = prun__layer_length(tensor);
+        *known = strcmp(name, tensor) == 0;
+        if (strncmp(name, tensor, length) == 0 && name[length] == '.')
+            best = PRUN__MAX(best, (int64_t)length);
+    }
+    return best;
+}
+
+/* What to do about a tensor that a layer has no place for. */
+static const char *prun__stranger_advice(const char *field) {
+    if (strcmp(field, "bias") == 0) return "the net has to be built with a bias there";
+    if (strncmp(field, "running_", 8) == 0) return "the net needs a batch norm there";
+    if (strstr(field, "_orig") || strstr(field, "_mask"))
+        return "call torch.nn.utils.prune.remove before saving (or remove_spectral_norm)";
+    if (strstr(field, "parametrizations.") || strcmp(field, "weight_g") == 0 ||
+        strcmp(field, "weight_v") == 0 || strcmp(field, "weight_u") == 0)
+        return "remove the parametrization (weight or spectral norm) before saving";
+    return "the network that was saved is another one";
+}
+
+/* Fails if a tensor belongs by its name to a layer of the net, but has no place there: it would be
+   silently left out. PyTorch's count of batches has no meaning here. */
+static prun_status prun__check_strangers(const prun_net *net, const prun_safetensors *file,
+                                         const char *prefix) {
+    const size_t skip = prefix ? strlen(prefix) : 0;
+    const int state = skip == 0 && prun_safetensors_metadata(file, "trainer.epochs") != NULL;
+    int64_t i, length;
+    int known;
+    for (i = 0; i < file->count; i++) {
+        const char *name = file->placed[i].entry.name, *rest = name + skip;
+        if (skip && strncmp(name, prefix, skip) != 0) continue;
+        length = prun__find_layer(net, rest, &known);
+        if (known || length < 0 || strcmp(rest + length, ".num_batches_tracked") == 0) continue;
+        if (state && strncmp(rest, PRUN__MOMENTUM, strlen(PRUN__MOMENTUM)) == 0) {
+            prun__find_layer(net, rest + strlen(PRUN__MOMENTUM), &known);
+            if (known) continue;
+        }
+        return prun__fail(net->context, PRUN_ERR_SHAPE,
+                          "%s: tensor %s has no place in layer %.*s of the net; %s", file->path,
+                          name, (int)PRUN__MIN(length, 80), rest,
+                          prun__stranger_advice(rest + length + 1));
+    }
+    return PRUN_OK;
+}
+
+/* Finds what precedes the names of all these tensors in the file, if one of them is missing. */
+static int prun__find_prefix(const prun_safetensors *file, const char *missing,
+                             const prun_tensor *tensors, int64_t count, char prefix[100]) {
+    const size_t tail = strlen(missing);
+    int64_t i, j;
+    for (i = 0; i < file->count; i++) {
+        const char *name = file->placed[i].entry.name;
+        const size_t length = strlen(name);
+        if (length < tail || length - tail >= 100 || strcmp(name + length - tail, missing) != 0)
+            continue;
+        memcpy(prefix, name, length - tail);
+        prefix[length - tail] = 0;
+        for (j = 0; j < count; j++)
+            if (!prun__find_prefixed(file, prefix, tensors[j].name)) break;
+        if (j == count) return 1;
+    }
+    return 0;
+}
+
+/* Fails because of a missing tensor; says so if only the prefix is wrong. */
+static prun_status prun__missing_fail(prun_context *context, const prun_safetensors *file,
+                                      const char *prefix, const char *missing,
+                                      const prun_tensor *tensors, int64_t count) {
+    char right[100];
+    if (!prefix) prefix = "";
+    if (!prun__find_prefix(file, missing, tensors, count, right))
+        return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
+                          prefix, missing);
+    return prun__fail(context, PRUN_ERR_MISSING,
+                      "%s: tensor %s%s is missing, but is there with the prefix \"%s\"",
+                      file->path, prefix, missing, right);
+}
+
+/* Reads one tensor of the net, if the entry has its shape. */
 static prun_status prun__load_tensor(prun_context *context, prun_safetensors *file,
-                                     const char *prefix, const prun_tensor *t, float *out) {
-    const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, t->name);
+                                     const prun_safetensors_entry *e, const prun_tensor *t,
+                                     float *out) {
     char has[96], wants[96];
     int same;
     int64_t at;
     int32_t d;
-    if (!e)
-        return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
-                          prefix ? prefix : "", t->name);
     same = e->rank == t->rank;
     for (d = 0; same && d < t->rank; d++) same = e->shape[d] == t->shape[d];
     if (!same)
@@ -14346,7 +14438,10 @@ static prun_status prun__load_tensors(prun_context *context, prun_safetensors *f
                                       int64_t count, float *out) {
     int64_t i;
     for (i = 0; i < count; i++) {
-        PRUN__TRY(prun__load_tensor(context, file, prefix, &tensors[i], out));
+        const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, tensors[i].name);
+        if (!e)
+            return prun__missing_fail(context, file, prefix, tensors[i].name, tensors, count);
+        PRUN__TRY(prun__load_tensor(context, file, e, &tensors[i], out));
         out += prun_tensor_size(&tensors[i]);
     }
     return PRUN_OK;
@@ -14361,6 +14456,8 @@ static prun_status prun__load_state(prun_net *net, prun_safetensors *file, const
     int64_t i, at = 0;
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    PRUN__TRY(prun__check_strangers(net, file, prefix));
+    if (velocity) PRUN__TRY(prun__check_strangers(net, file, PRUN__MOMENTUM));
     all = (float *)prun__alloc(net->context, total + net->parameter_count, sizeof(float),
                                "checkpoint");
     if (!all) return PRUN_ERR_MEMORY;
@@ -14471,9 +14568,7 @@ static prun_status prun__arch_tensor(const prun_safetensors *file, const char *p
                                      const char *name, int32_t rank,
                                      const prun_safetensors_entry **entry) {
     *entry = prun__find_prefixed(file, prefix, name);
-    if (!*entry)
-        return prun__fail(file->context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing",
-                          file->path, prefix ? prefix : "", name);
+    if (!*entry) return prun__missing_fail(file->context, file, prefix, name, NULL, 0);
     if ((*entry)->rank != rank)
         return prun__fail(file->context, PRUN_ERR_SHAPE, "%s: tensor %s has rank %d, not %d",
                           file->path, (*entry)->name, (int)(*entry)->rank, (int)rank);
