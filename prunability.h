@@ -1454,7 +1454,10 @@ PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetenso
 /* Value of a metadata key, or NULL. */
 PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, const char *key);
 /* Reads a tensor's elements; `entry` is one of the file's. f32 takes F16, BF16, F32 and F64, which
-   is rounded (to infinity beyond float); i64 takes integers and BOOL, of U64 those below 2^63. */
+   is rounded (to infinity beyond float); i64 takes integers and BOOL, of U64 those below 2^63.
+   Where the metadata have a key "crc32." + name, its value, zlib's CRC-32 of the tensor's bytes as
+   8 hex digits, has to agree (else PRUN_ERR_FORMAT, with `out` written). "crc32.__metadata__" is
+   that of the other metadata, and checked when the file is opened. */
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out);
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
@@ -1482,14 +1485,15 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
        nn.MaxPool2d, nn.AvgPool2d        prun_layer_max_pool, prun_layer_avg_pool(net, v, k, s, p)
        nn.AdaptiveAvgPool2d(1)           prun_layer_global_avg_pool(net, v)
        nn.ReLU, nn.Dropout(p), x + y     prun_layer_relu, _dropout, _add */
-PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path);
+PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path); /* with CRCs */
 PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix);
 /* A net in training: its tensors as above (prun_net_load reads the file too), the momentum as
-   "momentum." + name, and where the training stands: epochs and steps taken, which are the position
-   of its random numbers. Training goes on from there with the same bits, if the trainer that loads
-   it was made with the same options and images; another seed, batch size or number of images is an
-   error. Failure leaves net and trainer unchanged. Inside an epoch of prun_trainer_epoch there is
-   nothing to save; between steps of your own the samples to come are yours to know. */
+   "momentum." + name, CRCs of all, and where the training stands: epochs and steps taken, which are
+   the position of its random numbers. Training goes on from there with the same bits, if the
+   trainer that loads it was made with the same options and images; another seed, batch size or
+   number of images is an error. Failure leaves net and trainer unchanged. Inside an epoch of
+   prun_trainer_epoch there is nothing to save; between steps of your own the samples to come are
+   yours to know. */
 PRUNDEF prun_status prun_trainer_save(const prun_trainer *trainer, const char *path);
 PRUNDEF prun_status prun_trainer_load(prun_trainer *trainer, prun_safetensors *file);
 /* Reads width, depth, classes and channels of a family off the shapes of a checkpoint; that they
@@ -13551,6 +13555,39 @@ static int prun__host_is_big(void) {
     return *(const unsigned char *)&probe == 0;
 }
 
+/* CRC-32 as in zlib, eight bytes at a step (Kounavis and Berry 2005). The tables are made where
+   they are needed. */
+typedef struct prun__crc {
+    uint32_t table[8][256];
+} prun__crc;
+
+static void prun__crc_init(prun__crc *c) {
+    uint32_t i, k;
+    for (i = 0; i < 256; i++) {
+        uint32_t value = i;
+        for (k = 0; k < 8; k++) value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
+        c->table[0][i] = value;
+    }
+    for (i = 0; i < 256; i++)
+        for (k = 1; k < 8; k++)
+            c->table[k][i] = c->table[k - 1][i] >> 8 ^ c->table[0][c->table[k - 1][i] & 255];
+}
+
+/* The CRC of what came before, `crc` (0 at the start), and n more bytes. */
+static uint32_t prun__crc_add(const prun__crc *c, uint32_t crc, const void *bytes, int64_t n) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    crc = ~crc;
+    for (; n >= 8; n -= 8, p += 8) {
+        const uint32_t low = crc ^ (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                                    (uint32_t)p[3] << 24);
+        crc = c->table[7][low & 255] ^ c->table[6][low >> 8 & 255] ^ c->table[5][low >> 16 & 255] ^
+              c->table[4][low >> 24] ^ c->table[3][p[4]] ^ c->table[2][p[5]] ^
+              c->table[1][p[6]] ^ c->table[0][p[7]];
+    }
+    for (; n > 0; n--) crc = crc >> 8 ^ c->table[0][(crc ^ *p++) & 255];
+    return ~crc;
+}
+
 /* Where elements go, of which the file's axes (slowest first) say the order. */
 typedef struct prun__sink {
     float *floats; /* one of the three is set */
@@ -13559,6 +13596,8 @@ typedef struct prun__sink {
     int32_t axes;
     int64_t size[PRUN_MAX_FILE_RANK], stride[PRUN_MAX_FILE_RANK];
     int64_t at[PRUN_MAX_FILE_RANK], offset; /* of the next element */
+    const prun__crc *check;                 /* NULL, or adds the bytes of the file to crc */
+    uint32_t crc;
 } prun__sink;
 
 static float prun__float_of(prun_dtype dtype, uint64_t bits) {
@@ -13622,15 +13661,18 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
     int64_t count = 1, done = 0, i;
     int32_t b;
     for (b = 0; b < s->axes; b++) count *= s->size[b];
-    if (prun__sink_copies(s, type, big))
-        return prun__file_read(context, file,
-                               s->floats ? (void *)s->floats
-                                         : s->integers ? (void *)s->integers : (void *)s->bytes,
-                               count * bytes);
+    if (prun__sink_copies(s, type, big)) {
+        void *out = s->floats ? (void *)s->floats
+                              : s->integers ? (void *)s->integers : (void *)s->bytes;
+        PRUN__TRY(prun__file_read(context, file, out, count * bytes));
+        if (s->check) s->crc = prun__crc_add(s->check, s->crc, out, count * bytes);
+        return PRUN_OK;
+    }
     while (done < count) {
         const unsigned char *p = buffer;
         const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / bytes);
         PRUN__TRY(prun__file_read(context, file, buffer, n * bytes));
+        if (s->check) s->crc = prun__crc_add(s->check, s->crc, buffer, n * bytes);
         for (i = 0; i < n; i++, p += bytes) {
             uint64_t bits = 0;
             for (b = 0; b < bytes; b++)
@@ -13666,7 +13708,13 @@ struct prun_safetensors {
     int64_t count, capacity;
     const char **metadata; /* key, value pairs */
     int64_t pairs, pair_capacity;
+    prun__crc crc;
 };
+
+/* Before the names of tensors in keys of the metadata whose values are CRCs; and the key with that
+   of the metadata themselves: of every other key and value, with the zeros that end them. */
+#define PRUN__CRC_KEY "crc32."
+#define PRUN__CRC_METADATA "crc32.__metadata__"
 
 /* Header text being read. */
 typedef struct prun__json {
@@ -14018,6 +14066,47 @@ static prun_status prun__check_names(prun_safetensors *f) {
     return status;
 }
 
+/* Compares a CRC with the eight hex digits in the metadata; NULL: there are none. */
+static prun_status prun__check_crc(const prun_safetensors *f, const char *text, const char *what,
+                                   uint32_t crc) {
+    uint32_t value = 0;
+    int i;
+    if (!text) return PRUN_OK;
+    for (i = 0; i < 8 && prun__hex_digit(text[i]) >= 0; i++)
+        value = value << 4 | (uint32_t)prun__hex_digit(text[i]);
+    if (i < 8 || text[8])
+        return prun__fail(f->context, PRUN_ERR_FORMAT,
+                          "%s: metadata " PRUN__CRC_KEY "%s is not a CRC of 8 hex digits: %.20s",
+                          f->path, what, text);
+    if (value == crc) return PRUN_OK;
+    return prun__fail(f->context, PRUN_ERR_FORMAT,
+                      "%s: the file is damaged in %s%s: CRC-32 %08lx, %08lx when it was written; "
+                      "take another copy", f->path, strcmp(what, "__metadata__") ? "tensor " : "",
+                      strcmp(what, "__metadata__") ? what : "its metadata", (unsigned long)crc,
+                      (unsigned long)value);
+}
+
+/* The CRC that the metadata have of a tensor, or NULL. */
+static const char *prun__find_crc(const prun_safetensors *f, const char *name) {
+    const size_t skip = strlen(PRUN__CRC_KEY);
+    int64_t i;
+    for (i = 0; i < f->pairs; i++)
+        if (strncmp(f->metadata[2 * i], PRUN__CRC_KEY, skip) == 0 &&
+            strcmp(f->metadata[2 * i] + skip, name) == 0)
+            return f->metadata[2 * i + 1];
+    return NULL;
+}
+
+/* The CRC of metadata, but for the pair that has it. */
+static uint32_t prun__metadata_crc(const prun__crc *c, const char *const *metadata, int64_t pairs) {
+    uint32_t crc = 0;
+    int64_t i;
+    for (i = 0; i < 2 * pairs; i++)
+        if (strcmp(metadata[i / 2 * 2], PRUN__CRC_METADATA) != 0)
+            crc = prun__crc_add(c, crc, metadata[i], (int64_t)strlen(metadata[i]) + 1);
+    return crc;
+}
+
 static prun_status prun__read_header(prun_safetensors *f) {
     unsigned char length[8];
     uint64_t bytes = 0;
@@ -14045,7 +14134,9 @@ static prun_status prun__read_header(prun_safetensors *f) {
     PRUN__TRY(prun__parse_header(f, (int64_t)bytes));
     if (f->count) qsort(f->placed, (size_t)f->count, sizeof *f->placed, prun__by_place);
     PRUN__TRY(prun__check_names(f));
-    return prun__check_places(f);
+    PRUN__TRY(prun__check_places(f));
+    return prun__check_crc(f, prun__find_crc(f, "__metadata__"), "__metadata__",
+                           prun__metadata_crc(&f->crc, f->metadata, f->pairs));
 }
 
 PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *path,
@@ -14061,6 +14152,7 @@ PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *pat
     }
     f->context = context;
     f->file = file;
+    prun__crc_init(&f->crc);
     f->path = (char *)prun__alloc(context, (int64_t)strlen(path) + 1, 1, "file name");
     status = f->path ? PRUN_OK : PRUN_ERR_MEMORY;
     if (f->path) {
@@ -14119,6 +14211,7 @@ PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, cons
 static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_entry *entry,
                                     float *floats, int64_t *integers) {
     const prun__placed *p = (const prun__placed *)entry;
+    const char *crc;
     prun__sink sink;
     if (entry->dtype == PRUN_OTHER_DTYPE)
         return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
@@ -14137,7 +14230,10 @@ static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_
     sink.axes = 1;
     sink.size[0] = entry->count;
     sink.stride[0] = 1;
-    return prun__read_elements(f->context, &f->file, entry->name, p->type, 0, &sink);
+    crc = prun__find_crc(f, entry->name);
+    sink.check = crc ? &f->crc : NULL;
+    PRUN__TRY(prun__read_elements(f->context, &f->file, entry->name, p->type, 0, &sink));
+    return prun__check_crc(f, crc, entry->name, sink.crc);
 }
 
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
@@ -14212,21 +14308,28 @@ static void prun__put_header(prun__text *t, const prun_tensor *tensors, int64_t 
     while (t->length % 8) prun__put(t, " "); /* the data starts aligned */
 }
 
-/* One float as little-endian bytes, whatever the machine. */
-static int prun__write_floats(FILE *stream, const float *data, int64_t count) {
-    unsigned char buffer[4096];
-    int64_t i, n = 0;
-    for (i = 0; i < count; i++) {
+/* At most 1024 of the floats as little-endian bytes, whatever the machine; returns their number. */
+static int64_t prun__encode_floats(const float *data, int64_t count, unsigned char bytes[4096]) {
+    const int64_t n = PRUN__MIN(count, 1024);
+    int64_t i;
+    for (i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &data[i], sizeof bits);
-        buffer[n++] = (unsigned char)bits;
-        buffer[n++] = (unsigned char)(bits >> 8);
-        buffer[n++] = (unsigned char)(bits >> 16);
-        buffer[n++] = (unsigned char)(bits >> 24);
-        if (n == (int64_t)sizeof buffer || i == count - 1) {
-            if (fwrite(buffer, 1, (size_t)n, stream) != (size_t)n) return 0;
-            n = 0;
-        }
+        bytes[4 * i] = (unsigned char)bits;
+        bytes[4 * i + 1] = (unsigned char)(bits >> 8);
+        bytes[4 * i + 2] = (unsigned char)(bits >> 16);
+        bytes[4 * i + 3] = (unsigned char)(bits >> 24);
+    }
+    return n;
+}
+
+/* Writes floats; 0 when that failed. */
+static int prun__write_floats(FILE *stream, const float *data, int64_t count) {
+    unsigned char bytes[4096];
+    int64_t i, n;
+    for (i = 0; i < count; i += n) {
+        n = prun__encode_floats(data + i, count - i, bytes);
+        if (fwrite(bytes, 4, (size_t)n, stream) != (size_t)n) return 0;
     }
     return 1;
 }
@@ -14300,11 +14403,57 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
     return status;
 }
 
+/* A tensor's CRC in the file. */
+static uint32_t prun__tensor_crc(const prun__crc *c, const prun_tensor *t) {
+    const int64_t count = prun_tensor_size(t);
+    unsigned char bytes[4096];
+    uint32_t crc = 0;
+    int64_t i, n;
+    for (i = 0; i < count; i += n) {
+        n = prun__encode_floats(t->data + i, count - i, bytes);
+        crc = prun__crc_add(c, crc, bytes, 4 * n);
+    }
+    return crc;
+}
+
+/* Writes tensors with CRCs of them and of the metadata behind the metadata given. */
+static prun_status prun__write_checked(prun_context *context, const char *path,
+                                       const prun_tensor *tensors, int64_t count,
+                                       const char *const *metadata, int64_t pairs) {
+    const size_t key = strlen(PRUN__CRC_KEY), metadata_key = sizeof PRUN__CRC_METADATA;
+    int64_t i, bytes = (int64_t)(sizeof(prun__crc) + metadata_key) + 9;
+    const char **all;
+    char *text;
+    prun__crc *c;
+    prun_status status;
+    bytes += 2 * (pairs + count + 1) * (int64_t)sizeof *all;
+    for (i = 0; i < count; i++) bytes += (int64_t)(key + strlen(tensors[i].name)) + 1 + 9;
+    c = (prun__crc *)prun__alloc(context, bytes, 1, "checks");
+    if (!c) return PRUN_ERR_MEMORY;
+    prun__crc_init(c);
+    all = (const char **)(void *)(c + 1);
+    text = (char *)(void *)(all + 2 * (pairs + count + 1));
+    for (i = 0; i < 2 * pairs; i++) all[i] = metadata[i];
+    for (i = 0; i <= count; i++) {
+        const uint32_t crc = i < count ? prun__tensor_crc(c, &tensors[i])
+                                       : prun__metadata_crc(c, all, pairs + count);
+        all[2 * (pairs + i)] = text;
+        text = strcpy(strcpy(text, PRUN__CRC_KEY) + key,
+                      i < count ? tensors[i].name : PRUN__CRC_METADATA + key);
+        text += strlen(text) + 1;
+        all[2 * (pairs + i) + 1] = text;
+        text += snprintf(text, 9, "%08lx", (unsigned long)crc) + 1;
+    }
+    status = prun_safetensors_write(context, path, tensors, count, all, pairs + count + 1);
+    prun__free(context, c);
+    return status;
+}
+
 PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path) {
     static const char *const metadata[4] = {"format", "pt", "prunability.h", PRUNABILITY_VERSION};
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
-    return prun_safetensors_write(net->context, path, net->tensor, net->tensors, metadata, 2);
+    return prun__write_checked(net->context, path, net->tensor, net->tensors, metadata, 2);
 }
 
 /* A shape as text: "16x3x3x3". */
@@ -14529,8 +14678,8 @@ PRUNDEF prun_status prun_trainer_save(const prun_trainer *t, const char *path) {
     names = (char *)prun__alloc(net->context, length, 1, "names");
     if (tensors && names) {
         prun__state_tensors(t, tensors, names);
-        status = prun_safetensors_write(net->context, path, tensors, count, metadata,
-                                        2 + PRUN__STATES);
+        status = prun__write_checked(net->context, path, tensors, count, metadata,
+                                     2 + PRUN__STATES);
     }
     prun__free(net->context, names);
     prun__free(net->context, tensors);
@@ -15110,6 +15259,8 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__NO_BIAS
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
+#undef PRUN__CRC_KEY
+#undef PRUN__CRC_METADATA
 #undef PRUN__CURVED
 #undef PRUN__DEFINE_CORRELATE
 #undef PRUN__DEFINE_CORRELATE512
