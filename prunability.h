@@ -12705,10 +12705,12 @@ static prun_status prun__output_name(prun_output *o, int attempt) {
 
 /* Fails because no temporary file can be made beside the target. */
 static prun_status prun__output_folder_fail(prun_output *o, int error) {
+    char folder[100];
+    prun__show_text(o->folder, folder, sizeof folder);
     prun__free(o->context, o->temporary);
     o->temporary = NULL;
     return prun__fail(o->context, PRUN_ERR_WRITE, "%s: no file can be created in folder %s: %s",
-                      o->name, o->folder, strerror(error));
+                      o->name, folder, strerror(error));
 }
 
 #if PRUN__UNIX
