@@ -1486,7 +1486,7 @@ PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *pa
 /* Element types of files, named as in safetensors. */
 typedef enum prun_dtype {
     PRUN_F32 = 0, PRUN_I64 = 1,
-    PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read */
+    PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read: floats below 16 bits, complex, unknown */
     PRUN_F64 = 3, PRUN_F16 = 4, PRUN_BF16 = 5,
     PRUN_I32 = 6, PRUN_I16 = 7, PRUN_I8 = 8,
     PRUN_U64 = 9, PRUN_U32 = 10, PRUN_U16 = 11, PRUN_U8 = 12, PRUN_BOOL = 13
@@ -1515,19 +1515,26 @@ PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetenso
 /* Value of a metadata key, or NULL. */
 PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, const char *key);
 /* Reads a tensor's elements; `entry` is one of the file's. f32 takes F16, BF16, F32 and F64, which
-   is rounded (to infinity beyond float); i64 takes integers and BOOL, of U64 those below 2^63. */
+   is rounded (to infinity beyond float); i64 takes integers and BOOL, of U64 those below 2^63.
+   Where the metadata have a key "crc32." + name, its value, zlib's CRC-32 of the tensor's bytes as
+   8 hex digits, has to agree (else PRUN_ERR_FORMAT, with `out` written). "crc32.__metadata__" is
+   that of the other metadata, and checked when the file is opened. */
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out);
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, int64_t *out);
-/* Writes F32 tensors, as a prun_output. metadata: pairs of strings, pairs * 2 pointers, may be
-   NULL. */
+/* Writes F32 tensors that do not share memory, as a prun_output. metadata: pairs of strings,
+   pairs * 2 pointers, may be NULL. */
 PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
                                            const prun_tensor *tensors, int64_t count,
                                            const char *const *metadata, int64_t pairs);
 /* A net's tensors, names and layouts as PyTorch's; load wants every tensor of the net with its
    shape, of a float type and with finite values, each name preceded by `prefix` (NULL: ""), and
-   leaves the net unchanged on failure. Tensors that the net lacks (num_batches_tracked) do no harm.
+   leaves the net unchanged on failure. A tensor that belongs by its name to a layer of the net, but
+   has no place there, is an error: a bias that the layer lacks, the weight_orig and weight_mask of
+   torch.nn.utils.prune, the parts of a weight norm. (The layer is the one with the longest name
+   that the tensor's name begins with.) PyTorch's num_batches_tracked and what belongs to no layer
+   of the net, such as another head, may be there.
 
    A network of PyTorch's is built with its module paths as layer names: what PyTorch stores as
    "features.0.weight" or "layer1.0.conv1.weight" belongs to the layer named "features.0" or
@@ -1539,14 +1546,15 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
        nn.MaxPool2d, nn.AvgPool2d        prun_layer_max_pool, prun_layer_avg_pool(net, v, k, s, p)
        nn.AdaptiveAvgPool2d(1)           prun_layer_global_avg_pool(net, v)
        nn.ReLU, nn.Dropout(p), x + y     prun_layer_relu, _dropout, _add */
-PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path);
+PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path); /* with CRCs */
 PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix);
 /* A net in training: its tensors as above (prun_net_load reads the file too), the momentum as
-   "momentum." + name, and where the training stands: epochs and steps taken, which are the position
-   of its random numbers. Training goes on from there with the same bits, if the trainer that loads
-   it was made with the same options and images; another seed, batch size or number of images is an
-   error. Failure leaves net and trainer unchanged. Inside an epoch of prun_trainer_epoch there is
-   nothing to save; between steps of your own the samples to come are yours to know. */
+   "momentum." + name, CRCs of all, and where the training stands: epochs and steps taken, which are
+   the position of its random numbers. Training goes on from there with the same bits, if the
+   trainer that loads it was made with the same options and images; another seed, batch size or
+   number of images is an error. Failure leaves net and trainer unchanged. Inside an epoch of
+   prun_trainer_epoch there is nothing to save; between steps of your own the samples to come are
+   yours to know. */
 PRUNDEF prun_status prun_trainer_save(const prun_trainer *trainer, const char *path);
 PRUNDEF prun_status prun_trainer_load(prun_trainer *trainer, prun_safetensors *file);
 /* Reads width, depth, classes and channels of a family off the shapes of a checkpoint; that they
@@ -1936,6 +1944,28 @@ static int64_t prun__find_nonfinite(const float *values, int64_t count) {
     for (i = 0; i < count; i++)
         if (prun__nonfinite(values[i])) return i;
     return -1;
+}
+
+/* Fails if two of the tensors, whose shapes are valid, share memory: changing one would change the
+   other, and they would be counted and saved twice. what: who lists them. */
+static prun_status prun__check_overlap(prun_context *context, const char *what,
+                                       const prun_tensor *tensors, int64_t count) {
+    int64_t i, j;
+    for (i = 1; i < count; i++) {
+        const uintptr_t a = (uintptr_t)tensors[i].data;
+        const uintptr_t size = (uintptr_t)prun_tensor_size(&tensors[i]) * sizeof(float);
+        for (j = 0; j < i; j++) {
+            const uintptr_t b = (uintptr_t)tensors[j].data;
+            const uintptr_t other = (uintptr_t)prun_tensor_size(&tensors[j]) * sizeof(float);
+            if (size == 0 || other == 0 || (a >= b ? a - b >= other : b - a >= size)) continue;
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "%s: tensors %lld (%s) and %lld (%s) share memory; list shared "
+                              "weights once", what, (long long)j,
+                              tensors[j].name ? tensors[j].name : "no name", (long long)i,
+                              tensors[i].name ? tensors[i].name : "no name");
+        }
+    }
+    return PRUN_OK;
 }
 
 /* Order of descending keys; equal keys keep the lower index first. Keys are non-negative or
@@ -13915,10 +13945,12 @@ static prun_status prun__output_name(prun_output *o, int attempt) {
 
 /* Fails because no temporary file can be made beside the target. */
 static prun_status prun__output_folder_fail(prun_output *o, int error) {
+    char folder[100];
+    prun__show_text(o->folder, folder, sizeof folder);
     prun__free(o->context, o->temporary);
     o->temporary = NULL;
     return prun__fail(o->context, PRUN_ERR_WRITE, "%s: no file can be created in folder %s: %s",
-                      o->name, o->folder, strerror(error));
+                      o->name, folder, strerror(error));
 }
 
 #if PRUN__UNIX
@@ -14360,10 +14392,10 @@ static const prun__file_kind prun__file_kinds[] = {
     {"ustar", 5, 257, "a tar archive", PRUN__UNPACK("tar -xf"), PRUN__FOREIGN},
     {"PK\x03\x04", 4, 0, "a zip archive", PRUN__UNPACK("unzip"), PRUN__FOREIGN},
     {"PK\x05\x06", 4, 0, "an empty zip archive", PRUN__FETCH, PRUN__FOREIGN},
-    {"\x80\x02", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
-    {"\x80\x03", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
-    {"\x80\x04", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
-    {"\x80\x05", 2, 0, "a Python pickle", NULL, PRUN__FOREIGN},
+    {"\x80\x02", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
+    {"\x80\x03", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
+    {"\x80\x04", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
+    {"\x80\x05", 2, 0, "a Python pickle (torch.save?)", NULL, PRUN__FOREIGN},
     {"version https://git-lfs", 23, 0, "a Git LFS pointer", "fetch the data: git lfs pull",
      PRUN__FOREIGN},
     {"\xff\xfe", 2, 0, "a text in UTF-16", "save it as UTF-8", PRUN__FOREIGN},
@@ -14433,25 +14465,31 @@ static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
     return kind;
 }
 
+/* What a zip archive is by the name of its first file. */
+static void prun__look_into_zip(const unsigned char *bytes, int64_t n, prun__file_kind *kind) {
+    const int64_t length = n < 30 ? 0 : PRUN__MIN(n - 30, (int64_t)(bytes[26] | bytes[27] << 8));
+    char name[512];
+    memcpy(name, bytes + PRUN__MIN(n, 30), (size_t)length);
+    name[length] = 0;
+    if (length > 4 && strcmp(name + length - 4, ".npy") == 0) {
+        kind->what = "an archive of NumPy arrays";
+    } else if (strstr(name, "data.pkl") || strstr(name, "/data/") || strstr(name, "/code/")) {
+        kind->what = "a checkpoint of torch.save";
+        kind->advice = NULL;
+    }
+}
+
 /* What a file is by its first n bytes; `what` is NULL if they tell nothing. */
 static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, int64_t size) {
     prun__file_kind kind = {NULL, 0, 0, NULL, NULL, PRUN__FOREIGN};
     const size_t count = sizeof prun__file_kinds / sizeof prun__file_kinds[0];
     size_t i;
-    int64_t j;
     for (i = 0; i < count && !kind.what; i++) {
         const prun__file_kind *k = &prun__file_kinds[i];
         if (n >= k->at + k->length && memcmp(bytes + k->at, k->bytes, (size_t)k->length) == 0)
             kind = *k;
     }
-    if (kind.what && strcmp(kind.what, "a zip archive") == 0) {
-        /* the name of the first file in it begins at byte 30 */
-        for (j = 30; j + 8 <= n && j < 200 && kind.advice; j++) {
-            if (memcmp(bytes + j, "data.pkl", 8) != 0) continue;
-            kind.what = "a PyTorch checkpoint (zip)";
-            kind.advice = NULL;
-        }
-    }
+    if (kind.what && bytes[0] == 'P' && bytes[1] == 'K') prun__look_into_zip(bytes, n, &kind);
     if (kind.what) return kind;
     if (prun__is_safetensors(bytes, n, size)) {
         kind.what = "a safetensors file";
@@ -14476,7 +14514,8 @@ static prun_status prun__file_inspect(prun_context *context, prun__file *file,
                                         "a NumPy array", "a CSV table"};
     static const char *const advice[] = {
         "save the arrays with numpy.save, for prun_load_npy", "take the binary version of the data",
-        "save it with safetensors.torch.save_file", "save the array with numpy.save",
+        "save it by safetensors.torch.save_file, or see examples/from_pytorch.py",
+        "save the array with numpy.save",
         "write the table as CSV"};
     unsigned char bytes[512];
     prun__file_kind kind;
@@ -14724,25 +14763,29 @@ PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *pa
 typedef struct prun__type {
     const char *name, *npy; /* in safetensors, in NumPy's dtypes */
     prun_dtype dtype;
-    int32_t bytes;
+    int32_t bits; /* 0: not known */
 } prun__type;
 
-/* The type of a name, or NULL. */
+/* The type of a name; NULL if there is none in NumPy, a type without size if safetensors may have
+   got it meanwhile. */
 static const prun__type *prun__find_type(const char *name, int npy) {
     static const prun__type types[] = {
-        {"F32", "f4", PRUN_F32, 4}, {"F64", "f8", PRUN_F64, 8}, {"F16", "f2", PRUN_F16, 2},
-        {"BF16", NULL, PRUN_BF16, 2}, {"I64", "i8", PRUN_I64, 8}, {"I32", "i4", PRUN_I32, 4},
-        {"I16", "i2", PRUN_I16, 2}, {"I8", "i1", PRUN_I8, 1}, {"U64", "u8", PRUN_U64, 8},
-        {"U32", "u4", PRUN_U32, 4}, {"U16", "u2", PRUN_U16, 2}, {"U8", "u1", PRUN_U8, 1},
-        {"BOOL", "b1", PRUN_BOOL, 1}, {"C64", NULL, PRUN_OTHER_DTYPE, 8},
-        {"F8_E4M3", NULL, PRUN_OTHER_DTYPE, 1}, {"F8_E5M2", NULL, PRUN_OTHER_DTYPE, 1},
-        {"F8_E8M0", NULL, PRUN_OTHER_DTYPE, 1}};
+        {"F32", "f4", PRUN_F32, 32}, {"F64", "f8", PRUN_F64, 64}, {"F16", "f2", PRUN_F16, 16},
+        {"BF16", NULL, PRUN_BF16, 16}, {"I64", "i8", PRUN_I64, 64}, {"I32", "i4", PRUN_I32, 32},
+        {"I16", "i2", PRUN_I16, 16}, {"I8", "i1", PRUN_I8, 8}, {"U64", "u8", PRUN_U64, 64},
+        {"U32", "u4", PRUN_U32, 32}, {"U16", "u2", PRUN_U16, 16}, {"U8", "u1", PRUN_U8, 8},
+        {"BOOL", "b1", PRUN_BOOL, 8}, {"C64", NULL, PRUN_OTHER_DTYPE, 64},
+        {"F8_E4M3", NULL, PRUN_OTHER_DTYPE, 8}, {"F8_E5M2", NULL, PRUN_OTHER_DTYPE, 8},
+        {"F8_E8M0", NULL, PRUN_OTHER_DTYPE, 8}, {"F8_E4M3FNUZ", NULL, PRUN_OTHER_DTYPE, 8},
+        {"F8_E5M2FNUZ", NULL, PRUN_OTHER_DTYPE, 8}, {"F6_E2M3", NULL, PRUN_OTHER_DTYPE, 6},
+        {"F6_E3M2", NULL, PRUN_OTHER_DTYPE, 6}, {"F4", NULL, PRUN_OTHER_DTYPE, 4}};
+    static const prun__type unknown = {"", NULL, PRUN_OTHER_DTYPE, 0};
     size_t i;
     for (i = 0; i < sizeof types / sizeof types[0]; i++) {
         const char *known = npy ? types[i].npy : types[i].name;
         if (known && strcmp(known, name) == 0) return &types[i];
     }
-    return NULL;
+    return npy ? NULL : &unknown;
 }
 
 static int prun__is_float(prun_dtype dtype) {
@@ -14754,6 +14797,39 @@ static int prun__host_is_big(void) {
     return *(const unsigned char *)&probe == 0;
 }
 
+/* CRC-32 as in zlib, eight bytes at a step (Kounavis and Berry 2005). The tables are made where
+   they are needed. */
+typedef struct prun__crc {
+    uint32_t table[8][256];
+} prun__crc;
+
+static void prun__crc_init(prun__crc *c) {
+    uint32_t i, k;
+    for (i = 0; i < 256; i++) {
+        uint32_t value = i;
+        for (k = 0; k < 8; k++) value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
+        c->table[0][i] = value;
+    }
+    for (i = 0; i < 256; i++)
+        for (k = 1; k < 8; k++)
+            c->table[k][i] = c->table[k - 1][i] >> 8 ^ c->table[0][c->table[k - 1][i] & 255];
+}
+
+/* The CRC of what came before, `crc` (0 at the start), and n more bytes. */
+static uint32_t prun__crc_add(const prun__crc *c, uint32_t crc, const void *bytes, int64_t n) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    crc = ~crc;
+    for (; n >= 8; n -= 8, p += 8) {
+        const uint32_t low = crc ^ (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                                    (uint32_t)p[3] << 24);
+        crc = c->table[7][low & 255] ^ c->table[6][low >> 8 & 255] ^ c->table[5][low >> 16 & 255] ^
+              c->table[4][low >> 24] ^ c->table[3][p[4]] ^ c->table[2][p[5]] ^
+              c->table[1][p[6]] ^ c->table[0][p[7]];
+    }
+    for (; n > 0; n--) crc = crc >> 8 ^ c->table[0][(crc ^ *p++) & 255];
+    return ~crc;
+}
+
 /* Where elements go, of which the file's axes (slowest first) say the order. */
 typedef struct prun__sink {
     float *floats; /* one of the three is set */
@@ -14762,6 +14838,8 @@ typedef struct prun__sink {
     int32_t axes;
     int64_t size[PRUN_MAX_FILE_RANK], stride[PRUN_MAX_FILE_RANK];
     int64_t at[PRUN_MAX_FILE_RANK], offset; /* of the next element */
+    const prun__crc *check;                 /* NULL, or adds the bytes of the file to crc */
+    uint32_t crc;
 } prun__sink;
 
 static float prun__float_of(prun_dtype dtype, uint64_t bits) {
@@ -14788,7 +14866,7 @@ static float prun__float_of(prun_dtype dtype, uint64_t bits) {
 
 /* Stores the next element; 0 if it is an integer that does not fit. */
 static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) {
-    const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (8 * type->bytes - 1) : 0;
+    const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (type->bits - 1) : 0;
     int32_t a = s->axes - 1;
     if (s->floats) {
         s->floats[s->offset] = prun__float_of(type->dtype, bits);
@@ -14820,23 +14898,27 @@ static int prun__sink_copies(const prun__sink *s, const prun__type *type, int bi
 /* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
 static prun_status prun__read_elements(prun_context *context, prun__file *file, const char *what,
                                        const prun__type *type, int big, prun__sink *s) {
+    const int32_t bytes = type->bits / 8;
     unsigned char buffer[8192];
     int64_t count = 1, done = 0, i;
     int32_t b;
     for (b = 0; b < s->axes; b++) count *= s->size[b];
-    if (prun__sink_copies(s, type, big))
-        return prun__file_read(context, file,
-                               s->floats ? (void *)s->floats
-                                         : s->integers ? (void *)s->integers : (void *)s->bytes,
-                               count * type->bytes);
+    if (prun__sink_copies(s, type, big)) {
+        void *out = s->floats ? (void *)s->floats
+                              : s->integers ? (void *)s->integers : (void *)s->bytes;
+        PRUN__TRY(prun__file_read(context, file, out, count * bytes));
+        if (s->check) s->crc = prun__crc_add(s->check, s->crc, out, count * bytes);
+        return PRUN_OK;
+    }
     while (done < count) {
         const unsigned char *p = buffer;
-        const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / type->bytes);
-        PRUN__TRY(prun__file_read(context, file, buffer, n * type->bytes));
-        for (i = 0; i < n; i++, p += type->bytes) {
+        const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / bytes);
+        PRUN__TRY(prun__file_read(context, file, buffer, n * bytes));
+        if (s->check) s->crc = prun__crc_add(s->check, s->crc, buffer, n * bytes);
+        for (i = 0; i < n; i++, p += bytes) {
             uint64_t bits = 0;
-            for (b = 0; b < type->bytes; b++)
-                bits = bits << 8 | p[big ? b : type->bytes - 1 - b];
+            for (b = 0; b < bytes; b++)
+                bits = bits << 8 | p[big ? b : bytes - 1 - b];
             if (!prun__sink_put(s, type, bits))
                 return prun__fail(context, PRUN_ERR_OVERFLOW,
                                   "%s: %s%s: element %lld is 2^63 or more", file->path,
@@ -14854,6 +14936,7 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
 typedef struct prun__placed {
     prun_safetensors_entry entry; /* first, so that users' pointers lead here */
     const prun__type *type;
+    const char *type_name; /* in the file */
     int64_t begin, end;
 } prun__placed;
 
@@ -14867,7 +14950,13 @@ struct prun_safetensors {
     int64_t count, capacity;
     const char **metadata; /* key, value pairs */
     int64_t pairs, pair_capacity;
+    prun__crc crc;
 };
+
+/* Before the names of tensors in keys of the metadata whose values are CRCs; and the key with that
+   of the metadata themselves: of every other key and value, with the zeros that end them. */
+#define PRUN__CRC_KEY "crc32."
+#define PRUN__CRC_METADATA "crc32.__metadata__"
 
 /* Header text being read. */
 typedef struct prun__json {
@@ -15094,7 +15183,7 @@ static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t off
             if (seen_dtype++) return prun__json_fail(j, "dtype given twice");
             PRUN__TRY(prun__json_string(j, &text));
             p->type = prun__find_type(text, 0);
-            if (!p->type) return prun__json_fail(j, "unknown dtype");
+            p->type_name = text;
             p->entry.dtype = p->type->dtype;
         } else if (strcmp(key, "shape") == 0) {
             if (seen_shape++) return prun__json_fail(j, "shape given twice");
@@ -15117,17 +15206,17 @@ static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t off
 static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
     const int64_t data = f->file.size - f->header_bytes;
     prun__placed p, *grown;
-    int64_t offsets[2] = {0, 0}, bytes;
+    int64_t offsets[2] = {0, 0}, bits;
     int32_t i;
     memset(&p, 0, sizeof p);
     PRUN__TRY(prun__json_tensor(j, &p, offsets));
     p.entry.name = j->tensor;
     p.entry.count = 1;
     for (i = 0; i < p.entry.rank; i++) p.entry.count = prun__mul(p.entry.count, p.entry.shape[i]);
-    bytes = prun__mul(p.entry.count, p.type->bytes);
+    bits = prun__mul(p.entry.count, p.type->bits);
     p.begin = offsets[0];
     p.end = offsets[1];
-    if (bytes < 0)
+    if (bits < 0)
         return prun__fail(f->context, PRUN_ERR_OVERFLOW, "%s: tensor %s: shape overflows", f->path,
                           j->tensor);
     if (p.begin > p.end)
@@ -15137,10 +15226,10 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
                           "%s: tensor %s ends at byte %lld of %lld bytes of data", f->path,
                           j->tensor, (long long)p.end, (long long)data);
-    if (p.end - p.begin != bytes)
+    if (p.type->bits && prun__mul(p.end - p.begin, 8) != bits)
         return prun__fail(f->context, PRUN_ERR_FORMAT,
                           "%s: tensor %s: %lld bytes for %lld elements of %s", f->path, j->tensor,
-                          (long long)(p.end - p.begin), (long long)p.entry.count, p.type->name);
+                          (long long)(p.end - p.begin), (long long)p.entry.count, p.type_name);
     grown = (prun__placed *)prun__grow(f->context, f->placed, f->count, &f->capacity,
                                        sizeof *grown, "tensors");
     if (!grown) return PRUN_ERR_MEMORY;
@@ -15219,6 +15308,47 @@ static prun_status prun__check_names(prun_safetensors *f) {
     return status;
 }
 
+/* Compares a CRC with the eight hex digits in the metadata; NULL: there are none. */
+static prun_status prun__check_crc(const prun_safetensors *f, const char *text, const char *what,
+                                   uint32_t crc) {
+    uint32_t value = 0;
+    int i;
+    if (!text) return PRUN_OK;
+    for (i = 0; i < 8 && prun__hex_digit(text[i]) >= 0; i++)
+        value = value << 4 | (uint32_t)prun__hex_digit(text[i]);
+    if (i < 8 || text[8])
+        return prun__fail(f->context, PRUN_ERR_FORMAT,
+                          "%s: metadata " PRUN__CRC_KEY "%s is not a CRC of 8 hex digits: %.20s",
+                          f->path, what, text);
+    if (value == crc) return PRUN_OK;
+    return prun__fail(f->context, PRUN_ERR_FORMAT,
+                      "%s: the file is damaged in %s%s: CRC-32 %08lx, %08lx when it was written; "
+                      "take another copy", f->path, strcmp(what, "__metadata__") ? "tensor " : "",
+                      strcmp(what, "__metadata__") ? what : "its metadata", (unsigned long)crc,
+                      (unsigned long)value);
+}
+
+/* The CRC that the metadata have of a tensor, or NULL. */
+static const char *prun__find_crc(const prun_safetensors *f, const char *name) {
+    const size_t skip = strlen(PRUN__CRC_KEY);
+    int64_t i;
+    for (i = 0; i < f->pairs; i++)
+        if (strncmp(f->metadata[2 * i], PRUN__CRC_KEY, skip) == 0 &&
+            strcmp(f->metadata[2 * i] + skip, name) == 0)
+            return f->metadata[2 * i + 1];
+    return NULL;
+}
+
+/* The CRC of metadata, but for the pair that has it. */
+static uint32_t prun__metadata_crc(const prun__crc *c, const char *const *metadata, int64_t pairs) {
+    uint32_t crc = 0;
+    int64_t i;
+    for (i = 0; i < 2 * pairs; i++)
+        if (strcmp(metadata[i / 2 * 2], PRUN__CRC_METADATA) != 0)
+            crc = prun__crc_add(c, crc, metadata[i], (int64_t)strlen(metadata[i]) + 1);
+    return crc;
+}
+
 static prun_status prun__read_header(prun_safetensors *f) {
     unsigned char length[8];
     uint64_t bytes = 0;
@@ -15246,7 +15376,9 @@ static prun_status prun__read_header(prun_safetensors *f) {
     PRUN__TRY(prun__parse_header(f, (int64_t)bytes));
     if (f->count) qsort(f->placed, (size_t)f->count, sizeof *f->placed, prun__by_place);
     PRUN__TRY(prun__check_names(f));
-    return prun__check_places(f);
+    PRUN__TRY(prun__check_places(f));
+    return prun__check_crc(f, prun__find_crc(f, "__metadata__"), "__metadata__",
+                           prun__metadata_crc(&f->crc, f->metadata, f->pairs));
 }
 
 PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *path,
@@ -15262,6 +15394,7 @@ PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *pat
     }
     f->context = context;
     f->file = file;
+    prun__crc_init(&f->crc);
     f->path = (char *)prun__alloc(context, (int64_t)strlen(path) + 1, 1, "file name");
     status = f->path ? PRUN_OK : PRUN_ERR_MEMORY;
     if (f->path) {
@@ -15320,11 +15453,16 @@ PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, cons
 static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_entry *entry,
                                     float *floats, int64_t *integers) {
     const prun__placed *p = (const prun__placed *)entry;
+    const char *crc;
     prun__sink sink;
-    if (entry->dtype == PRUN_OTHER_DTYPE || prun__is_float(entry->dtype) != (floats != NULL))
+    if (entry->dtype == PRUN_OTHER_DTYPE)
+        return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
+                          "%s: tensor %s: elements of type %s are not supported", f->path,
+                          entry->name, p->type_name);
+    if (prun__is_float(entry->dtype) != (floats != NULL))
         return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
                           "%s: tensor %s is of type %s, not of %s", f->path, entry->name,
-                          p->type->name, floats ? "floats" : "integers");
+                          p->type_name, floats ? "floats" : "integers");
     if (prun__seek(f->file.stream, f->header_bytes + p->begin, SEEK_SET) != 0)
         return prun__fail(f->context, PRUN_ERR_READ, "%s: tensor %s: seek failed", f->path,
                           entry->name);
@@ -15334,7 +15472,10 @@ static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_
     sink.axes = 1;
     sink.size[0] = entry->count;
     sink.stride[0] = 1;
-    return prun__read_elements(f->context, &f->file, entry->name, p->type, 0, &sink);
+    crc = prun__find_crc(f, entry->name);
+    sink.check = crc ? &f->crc : NULL;
+    PRUN__TRY(prun__read_elements(f->context, &f->file, entry->name, p->type, 0, &sink));
+    return prun__check_crc(f, crc, entry->name, sink.crc);
 }
 
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
@@ -15409,21 +15550,28 @@ static void prun__put_header(prun__text *t, const prun_tensor *tensors, int64_t 
     while (t->length % 8) prun__put(t, " "); /* the data starts aligned */
 }
 
-/* One float as little-endian bytes, whatever the machine. */
-static int prun__write_floats(FILE *stream, const float *data, int64_t count) {
-    unsigned char buffer[4096];
-    int64_t i, n = 0;
-    for (i = 0; i < count; i++) {
+/* At most 1024 of the floats as little-endian bytes, whatever the machine; returns their number. */
+static int64_t prun__encode_floats(const float *data, int64_t count, unsigned char bytes[4096]) {
+    const int64_t n = PRUN__MIN(count, 1024);
+    int64_t i;
+    for (i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &data[i], sizeof bits);
-        buffer[n++] = (unsigned char)bits;
-        buffer[n++] = (unsigned char)(bits >> 8);
-        buffer[n++] = (unsigned char)(bits >> 16);
-        buffer[n++] = (unsigned char)(bits >> 24);
-        if (n == (int64_t)sizeof buffer || i == count - 1) {
-            if (fwrite(buffer, 1, (size_t)n, stream) != (size_t)n) return 0;
-            n = 0;
-        }
+        bytes[4 * i] = (unsigned char)bits;
+        bytes[4 * i + 1] = (unsigned char)(bits >> 8);
+        bytes[4 * i + 2] = (unsigned char)(bits >> 16);
+        bytes[4 * i + 3] = (unsigned char)(bits >> 24);
+    }
+    return n;
+}
+
+/* Writes floats; 0 when that failed. */
+static int prun__write_floats(FILE *stream, const float *data, int64_t count) {
+    unsigned char bytes[4096];
+    int64_t i, n;
+    for (i = 0; i < count; i += n) {
+        n = prun__encode_floats(data + i, count - i, bytes);
+        if (fwrite(bytes, 4, (size_t)n, stream) != (size_t)n) return 0;
     }
     return 1;
 }
@@ -15482,6 +15630,7 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
     prun_status status;
     if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
     PRUN__TRY(prun__check_tensors(context, path, tensors, count));
+    PRUN__TRY(prun__check_overlap(context, path, tensors, count));
     prun__put_header(&header, tensors, count, metadata, pairs);
     header.out = (char *)prun__alloc(context, header.length, 1, "header");
     if (!header.out) return PRUN_ERR_MEMORY;
@@ -15496,11 +15645,57 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
     return status;
 }
 
+/* A tensor's CRC in the file. */
+static uint32_t prun__tensor_crc(const prun__crc *c, const prun_tensor *t) {
+    const int64_t count = prun_tensor_size(t);
+    unsigned char bytes[4096];
+    uint32_t crc = 0;
+    int64_t i, n;
+    for (i = 0; i < count; i += n) {
+        n = prun__encode_floats(t->data + i, count - i, bytes);
+        crc = prun__crc_add(c, crc, bytes, 4 * n);
+    }
+    return crc;
+}
+
+/* Writes tensors with CRCs of them and of the metadata behind the metadata given. */
+static prun_status prun__write_checked(prun_context *context, const char *path,
+                                       const prun_tensor *tensors, int64_t count,
+                                       const char *const *metadata, int64_t pairs) {
+    const size_t key = strlen(PRUN__CRC_KEY), metadata_key = sizeof PRUN__CRC_METADATA;
+    int64_t i, bytes = (int64_t)(sizeof(prun__crc) + metadata_key) + 9;
+    const char **all;
+    char *text;
+    prun__crc *c;
+    prun_status status;
+    bytes += 2 * (pairs + count + 1) * (int64_t)sizeof *all;
+    for (i = 0; i < count; i++) bytes += (int64_t)(key + strlen(tensors[i].name)) + 1 + 9;
+    c = (prun__crc *)prun__alloc(context, bytes, 1, "checks");
+    if (!c) return PRUN_ERR_MEMORY;
+    prun__crc_init(c);
+    all = (const char **)(void *)(c + 1);
+    text = (char *)(void *)(all + 2 * (pairs + count + 1));
+    for (i = 0; i < 2 * pairs; i++) all[i] = metadata[i];
+    for (i = 0; i <= count; i++) {
+        const uint32_t crc = i < count ? prun__tensor_crc(c, &tensors[i])
+                                       : prun__metadata_crc(c, all, pairs + count);
+        all[2 * (pairs + i)] = text;
+        text = strcpy(strcpy(text, PRUN__CRC_KEY) + key,
+                      i < count ? tensors[i].name : PRUN__CRC_METADATA + key);
+        text += strlen(text) + 1;
+        all[2 * (pairs + i) + 1] = text;
+        text += snprintf(text, 9, "%08lx", (unsigned long)crc) + 1;
+    }
+    status = prun_safetensors_write(context, path, tensors, count, all, pairs + count + 1);
+    prun__free(context, c);
+    return status;
+}
+
 PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path) {
     static const char *const metadata[4] = {"format", "pt", "prunability.h", PRUNABILITY_VERSION};
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
-    return prun_safetensors_write(net->context, path, net->tensor, net->tensors, metadata, 2);
+    return prun__write_checked(net->context, path, net->tensor, net->tensors, metadata, 2);
 }
 
 /* A shape as text: "16x3x3x3". */
@@ -15515,17 +15710,105 @@ static const char *prun__shape_text(const int64_t *shape, int32_t rank, char tex
 /* Before the names of the momentum's tensors. */
 #define PRUN__MOMENTUM "momentum."
 
-/* Finds one tensor of the net in the file, with its shape, and reads it. */
+/* Length of the layer's name in the name of a tensor. */
+static size_t prun__layer_length(const char *tensor) {
+    const char *dot = strrchr(tensor, '.');
+    return dot ? (size_t)(dot - tensor) : 0;
+}
+
+/* The longest name of a layer that `name` begins with, up to a dot: its length, or -1; *known: the
+   net has a tensor of just this name. */
+static int64_t prun__find_layer(const prun_net *net, const char *name, int *known) {
+    int64_t i, best = -1;
+    *known = 0;
+    for (i = 0; i < net->tensors && !*known; i++) {
+        const char *tensor = net->tensor[i].name;
+        const size_t length = prun__layer_length(tensor);
+        *known = strcmp(name, tensor) == 0;
+        if (strncmp(name, tensor, length) == 0 && name[length] == '.')
+            best = PRUN__MAX(best, (int64_t)length);
+    }
+    return best;
+}
+
+/* What to do about a tensor that a layer has no place for. */
+static const char *prun__stranger_advice(const char *field) {
+    if (strcmp(field, "bias") == 0) return "the net has to be built with a bias there";
+    if (strncmp(field, "running_", 8) == 0) return "the net needs a batch norm there";
+    if (strstr(field, "_orig") || strstr(field, "_mask"))
+        return "call torch.nn.utils.prune.remove before saving (or remove_spectral_norm)";
+    if (strstr(field, "parametrizations.") || strcmp(field, "weight_g") == 0 ||
+        strcmp(field, "weight_v") == 0 || strcmp(field, "weight_u") == 0)
+        return "remove the parametrization (weight or spectral norm) before saving";
+    return "the network that was saved is another one";
+}
+
+/* Fails if a tensor belongs by its name to a layer of the net, but has no place there: it would be
+   silently left out. PyTorch's count of batches has no meaning here. */
+static prun_status prun__check_strangers(const prun_net *net, const prun_safetensors *file,
+                                         const char *prefix) {
+    const size_t skip = prefix ? strlen(prefix) : 0;
+    const int state = skip == 0 && prun_safetensors_metadata(file, "trainer.epochs") != NULL;
+    int64_t i, length;
+    int known;
+    for (i = 0; i < file->count; i++) {
+        const char *name = file->placed[i].entry.name, *rest = name + skip;
+        if (skip && strncmp(name, prefix, skip) != 0) continue;
+        length = prun__find_layer(net, rest, &known);
+        if (known || length < 0 || strcmp(rest + length, ".num_batches_tracked") == 0) continue;
+        if (state && strncmp(rest, PRUN__MOMENTUM, strlen(PRUN__MOMENTUM)) == 0) {
+            prun__find_layer(net, rest + strlen(PRUN__MOMENTUM), &known);
+            if (known) continue;
+        }
+        return prun__fail(net->context, PRUN_ERR_SHAPE,
+                          "%s: tensor %s has no place in layer %.*s of the net; %s", file->path,
+                          name, (int)PRUN__MIN(length, 80), rest,
+                          prun__stranger_advice(rest + length + 1));
+    }
+    return PRUN_OK;
+}
+
+/* Finds what precedes the names of all these tensors in the file, if one of them is missing. */
+static int prun__find_prefix(const prun_safetensors *file, const char *missing,
+                             const prun_tensor *tensors, int64_t count, char prefix[100]) {
+    const size_t tail = strlen(missing);
+    int64_t i, j;
+    for (i = 0; i < file->count; i++) {
+        const char *name = file->placed[i].entry.name;
+        const size_t length = strlen(name);
+        if (length < tail || length - tail >= 100 || strcmp(name + length - tail, missing) != 0)
+            continue;
+        memcpy(prefix, name, length - tail);
+        prefix[length - tail] = 0;
+        for (j = 0; j < count; j++)
+            if (!prun__find_prefixed(file, prefix, tensors[j].name)) break;
+        if (j == count) return 1;
+    }
+    return 0;
+}
+
+/* Fails because of a missing tensor; says so if only the prefix is wrong. */
+static prun_status prun__missing_fail(prun_context *context, const prun_safetensors *file,
+                                      const char *prefix, const char *missing,
+                                      const prun_tensor *tensors, int64_t count) {
+    char right[100];
+    if (!prefix) prefix = "";
+    if (!prun__find_prefix(file, missing, tensors, count, right))
+        return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
+                          prefix, missing);
+    return prun__fail(context, PRUN_ERR_MISSING,
+                      "%s: tensor %s%s is missing, but is there with the prefix \"%s\"",
+                      file->path, prefix, missing, right);
+}
+
+/* Reads one tensor of the net, if the entry has its shape. */
 static prun_status prun__load_tensor(prun_context *context, prun_safetensors *file,
-                                     const char *prefix, const prun_tensor *t, float *out) {
-    const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, t->name);
+                                     const prun_safetensors_entry *e, const prun_tensor *t,
+                                     float *out) {
     char has[96], wants[96];
     int same;
     int64_t at;
     int32_t d;
-    if (!e)
-        return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
-                          prefix ? prefix : "", t->name);
     same = e->rank == t->rank;
     for (d = 0; same && d < t->rank; d++) same = e->shape[d] == t->shape[d];
     if (!same)
@@ -15546,7 +15829,10 @@ static prun_status prun__load_tensors(prun_context *context, prun_safetensors *f
                                       int64_t count, float *out) {
     int64_t i;
     for (i = 0; i < count; i++) {
-        PRUN__TRY(prun__load_tensor(context, file, prefix, &tensors[i], out));
+        const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, tensors[i].name);
+        if (!e)
+            return prun__missing_fail(context, file, prefix, tensors[i].name, tensors, count);
+        PRUN__TRY(prun__load_tensor(context, file, e, &tensors[i], out));
         out += prun_tensor_size(&tensors[i]);
     }
     return PRUN_OK;
@@ -15561,6 +15847,8 @@ static prun_status prun__load_state(prun_net *net, prun_safetensors *file, const
     int64_t i, at = 0;
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    PRUN__TRY(prun__check_strangers(net, file, prefix));
+    if (velocity) PRUN__TRY(prun__check_strangers(net, file, PRUN__MOMENTUM));
     all = (float *)prun__alloc(net->context, total + net->parameter_count, sizeof(float),
                                "checkpoint");
     if (!all) return PRUN_ERR_MEMORY;
@@ -15632,8 +15920,8 @@ PRUNDEF prun_status prun_trainer_save(const prun_trainer *t, const char *path) {
     names = (char *)prun__alloc(net->context, length, 1, "names");
     if (tensors && names) {
         prun__state_tensors(t, tensors, names);
-        status = prun_safetensors_write(net->context, path, tensors, count, metadata,
-                                        2 + PRUN__STATES);
+        status = prun__write_checked(net->context, path, tensors, count, metadata,
+                                     2 + PRUN__STATES);
     }
     prun__free(net->context, names);
     prun__free(net->context, tensors);
@@ -15671,9 +15959,7 @@ static prun_status prun__arch_tensor(const prun_safetensors *file, const char *p
                                      const char *name, int32_t rank,
                                      const prun_safetensors_entry **entry) {
     *entry = prun__find_prefixed(file, prefix, name);
-    if (!*entry)
-        return prun__fail(file->context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing",
-                          file->path, prefix ? prefix : "", name);
+    if (!*entry) return prun__missing_fail(file->context, file, prefix, name, NULL, 0);
     if ((*entry)->rank != rank)
         return prun__fail(file->context, PRUN_ERR_SHAPE, "%s: tensor %s has rank %d, not %d",
                           file->path, (*entry)->name, (int)(*entry)->rank, (int)rank);
@@ -15803,7 +16089,7 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     PRUN__TRY(status);
     for (i = 0; i < n->array.rank; i++) total = prun__mul(total, n->array.shape[i]);
     n->array.count = total;
-    total = prun__mul(total, n->type->bytes);
+    total = prun__mul(total, n->type->bits / 8);
     if (total < 0 || total > INT64_MAX - start - length)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "%s: shape overflows", n->file.path);
     return prun__file_expect(context, &n->file, start + length + total);
@@ -16240,6 +16526,8 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__BOTH_AXES
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
+#undef PRUN__CRC_KEY
+#undef PRUN__CRC_METADATA
 #undef PRUN__CURVED
 #undef PRUN__DEFINE_CORRELATE
 #undef PRUN__DEFINE_CORRELATE512

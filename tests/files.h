@@ -118,7 +118,7 @@ typedef struct blob {
 
 static blob scratch[3];
 
-static void put(blob *b, const void *bytes, size_t n)
+static inline void put(blob *b, const void *bytes, size_t n)
 {
     if (b->size + n <= BLOB_SIZE) {
         memcpy(b->data + b->size, bytes, n);
@@ -126,7 +126,7 @@ static void put(blob *b, const void *bytes, size_t n)
     }
 }
 
-static void put_little_endian(blob *b, uint64_t value, int bytes)
+static inline void put_little_endian(blob *b, uint64_t value, int bytes)
 {
     int i;
     for (i = 0; i < bytes; i++) {
@@ -135,14 +135,14 @@ static void put_little_endian(blob *b, uint64_t value, int bytes)
     }
 }
 
-static void put_float(blob *b, float value)
+static inline void put_float(blob *b, float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, 4);
     put_little_endian(b, bits, 4);
 }
 
-static void write_file(const char *name, const unsigned char *bytes, size_t size)
+static inline void write_file(const char *name, const unsigned char *bytes, size_t size)
 {
     FILE *file = fopen(in_directory(name), "wb");
     size_t written = file != NULL ? fwrite(bytes, 1, size, file) : 0;
@@ -150,7 +150,7 @@ static void write_file(const char *name, const unsigned char *bytes, size_t size
     CHECK(file != NULL && written == size);
 }
 
-static void write_blob(const char *name, const blob *b)
+static inline void write_blob(const char *name, const blob *b)
 {
     write_file(name, b->data, b->size);
 }
@@ -161,8 +161,8 @@ static int message_names(const char *text)
 }
 
 /* A failure with one of two statuses, whose message names the file. */
-static void check_failure(prun_status got, prun_status a, prun_status b, const char *file,
-                          const char *what)
+static inline void check_failure(prun_status got, prun_status a, prun_status b, const char *file,
+                                 const char *what)
 {
     int holds = CHECK(got == a || got == b) & CHECK(message_names(file));
     if (!holds && test_failures <= TEST_SHOWN) {
@@ -176,7 +176,7 @@ static void check_failure(prun_status got, prun_status a, prun_status b, const c
 /* ---- safetensors by hand ---- */
 
 /* Header length, header, `data` bytes 0 1 2 ... */
-static void safetensors(blob *b, const char *json, size_t data)
+static inline void safetensors(blob *b, const char *json, size_t data)
 {
     size_t i;
     b->size = 0;
@@ -187,7 +187,7 @@ static void safetensors(blob *b, const char *json, size_t data)
     }
 }
 
-static prun_status open_safetensors(prun_safetensors **file)
+static inline prun_status open_safetensors(prun_safetensors **file)
 {
     *file = NULL;
     return prun_safetensors_open(&test_context, in_directory("t.safetensors"), file);
@@ -203,6 +203,7 @@ static int files_main(const char *program, const test_case *cases, int count, in
                       char **argv)
 {
     int failed;
+    (void)scratch;
     if (!make_directory()) {
         printf("%s: 0 passed, 1 failed\n", program);
         return 1;

@@ -493,15 +493,23 @@ static void safetensors_of_other_types(void)
     static const char *const json =
         "{\"h\":{\"dtype\":\"F8_E5M2\",\"shape\":[2,2],\"data_offsets\":[0,4]},"
         "\"u\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[4,7]},"
-        "\"f\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[7,11]}}";
+        "\"f\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[7,11]},"
+        "\"q\":{\"dtype\":\"F4\",\"shape\":[6],\"data_offsets\":[11,14]},"
+        "\"r\":{\"dtype\":\"F2_NEW\",\"shape\":[100],\"data_offsets\":[14,16]}}";
     prun_safetensors *file;
     int64_t integers[4];
     float floats[4] = {0, 0, 0, 0};
     begin();
     safetensors(&scratch[0], json, 7);
     put_float(&scratch[0], -2.5f);
+    put(&scratch[0], "12345", 5);
     write_blob("t.safetensors", &scratch[0]);
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
+    check_entry(prun_safetensors_find(file, "q"), "q", PRUN_OTHER_DTYPE, 1, 6, 6);
+    check_entry(prun_safetensors_find(file, "r"), "r", PRUN_OTHER_DTYPE, 1, 100, 100);
+    check_failure(prun_safetensors_read_f32(file, prun_safetensors_find(file, "r"), floats),
+                  PRUN_ERR_UNSUPPORTED, PRUN_ERR_UNSUPPORTED,
+                  "tensor r: elements of type F2_NEW are not supported", "an unknown type");
     check_entry(prun_safetensors_at(file, 0), "h", PRUN_OTHER_DTYPE, 2, 2, 4);
     check_entry(prun_safetensors_at(file, 1), "u", PRUN_U8, 1, 3, 3);
     CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_at(file, 2), floats), PRUN_OK);
@@ -573,8 +581,6 @@ static const malformed malformed_headers[] = {
      PRUN_ERR_UNSUPPORTED},
     {"{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,2]}}", 2, PRUN_ERR_FORMAT,
      PRUN_ERR_SHAPE},
-    {"{\"a\":{\"dtype\":\"F3\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, PRUN_ERR_FORMAT,
-     PRUN_ERR_UNSUPPORTED},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]}}", 4, PRUN_ERR_FORMAT,
      PRUN_ERR_FORMAT},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, PRUN_ERR_FORMAT,
@@ -737,7 +743,13 @@ static void check_consistent(prun_safetensors *file, size_t size)
         for (d = 0; d < entry->rank; d++) {
             product *= entry->shape[d];
         }
-        if (!CHECK(entry->count == product && entry->count <= (int64_t)size)) return;
+        if (!CHECK(entry->count == product)) return;
+        if (entry->dtype == PRUN_OTHER_DTYPE) {
+            CHECK_STATUS(prun_safetensors_read_f32(file, entry, NULL), PRUN_ERR_UNSUPPORTED);
+            CHECK_STATUS(prun_safetensors_read_i64(file, entry, NULL), PRUN_ERR_UNSUPPORTED);
+            continue;
+        }
+        if (!CHECK(entry->count <= (int64_t)size)) return;
         out = malloc((size_t)entry->count * 8 + 1);
         if (!CHECK(out != NULL)) return;
         floats = entry->dtype == PRUN_F32 || entry->dtype == PRUN_F64 || entry->dtype == PRUN_F16;

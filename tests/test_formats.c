@@ -247,8 +247,14 @@ typedef struct bad_header {
     "{\"dtype\":\"" dtype "\",\"shape\":[" shape "],\"data_offsets\":[" from "," to "]}"
 
 static const bad_header bad_headers[] = {
-    {"{\"w\":" FIELDS("F33", "1", "0", "4") "}", 4, PRUN_ERR_FORMAT,
-     "tensor w: header byte 19: unknown dtype"},
+    {"{\"w\":" FIELDS("F4", "3", "0", "2") "}", 2, PRUN_ERR_FORMAT,
+     "tensor w: 2 bytes for 3 elements of F4"},
+    {"{\"w\":" FIELDS("F6_E2M3", "4", "0", "4") "}", 4, PRUN_ERR_FORMAT,
+     "tensor w: 4 bytes for 4 elements of F6_E2M3"},
+    {"{\"w\":" FIELDS("C64", "1", "0", "4") "}", 4, PRUN_ERR_FORMAT,
+     "tensor w: 4 bytes for 1 elements of C64"},
+    {"{\"w\":" FIELDS("F33", "1", "4", "0") "}", 4, PRUN_ERR_FORMAT, "tensor w: offsets 4, 0"},
+    {"{\"w\":" FIELDS("F33", "1", "0", "5") "}", 4, PRUN_ERR_TRUNCATED, "tensor w ends"},
     {"{\"w\":" FIELDS("F32", "1,-1", "0", "4") "}", 4, PRUN_ERR_FORMAT,
      "tensor w: header byte 31: non-negative integer"},
     {"{\"w\":" FIELDS("F32", "1.5", "0", "4") "}", 4, PRUN_ERR_FORMAT, "w: header byte"},
@@ -685,19 +691,26 @@ static void state_fails(prun_trainer *trainer, prun_status expected, const char 
     CHECK(same_blob(&scratch[0], &scratch[1]));
 }
 
-/* state.good with one text in its header replaced by another of the same length. */
-static void spoil(const char *from, const char *to)
+/* Replaces a text by another of the same length; how often. */
+static int replace_text(blob *b, const char *from, const char *to)
 {
     size_t i, n = strlen(from);
     int found = 0;
     CHECK(strlen(to) == n);
-    read_blob("state.good", &scratch[2]);
-    for (i = 0; i + n <= scratch[2].size; i++) {
-        if (memcmp(scratch[2].data + i, from, n) != 0) continue;
-        memcpy(scratch[2].data + i, to, n);
+    for (i = 0; i + n <= b->size; i++) {
+        if (memcmp(b->data + i, from, n) != 0) continue;
+        memcpy(b->data + i, to, n);
         found++;
     }
-    CHECK(found == 1);
+    return found;
+}
+
+/* state.good without its CRCs and with one text in its header replaced. */
+static void spoil(const char *from, const char *to)
+{
+    read_blob("state.good", &scratch[2]);
+    CHECK(replace_text(&scratch[2], "\"crc32.", "\"crc--.") > 10);
+    CHECK(replace_text(&scratch[2], from, to) == 1);
     write_blob("state.bad", &scratch[2]);
 }
 
@@ -719,7 +732,7 @@ static void states_that_do_not_fit(void)
          "trainer.images is 25, the trainer has 26"},
         {"\"trainer.seed\":\"18446744073709551612\"", "\"trainer.seed\":\"18446744073709551611\"",
          PRUN_ERR_ARGUMENT, "trainer.seed is 18446744073709551611"},
-        {"momentum.classifier.bias", "momentun.classifier.bias", PRUN_ERR_MISSING,
+        {"\"momentum.classifier.bias", "\"momentun.classifier.bias", PRUN_ERR_MISSING,
          "momentum.classifier.bias is missing"},
         {"\"features.1.bias", "\"featurez.1.bias", PRUN_ERR_MISSING, "features.1.bias is missing"},
     };
@@ -741,6 +754,7 @@ static void states_that_do_not_fit(void)
     }
     /* momentum that is not finite */
     read_blob("state.good", &scratch[2]);
+    CHECK(replace_text(&scratch[2], "\"crc32.", "\"crc--.") > 10);
     memset(scratch[2].data + scratch[2].size - 4, 0xff, 4);
     write_blob("state.bad", &scratch[2]);
     state_fails(trainer, PRUN_ERR_NONFINITE, "momentum.classifier.bias: element 4");

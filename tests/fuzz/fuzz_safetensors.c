@@ -38,11 +38,12 @@ static size_t with_header(unsigned char *out, const char *json, size_t data)
     return 8 + length + data;
 }
 
-static size_t state_file(unsigned char *out)
+/* A state of training; without its CRCs damage gets further. */
+static size_t state_file(unsigned char *out, int checked)
 {
     const char *path;
     FILE *file;
-    size_t size;
+    size_t size, i;
     if (net == NULL) make_net();
     path = fuzz_file(0, out, 0);
     FUZZ_CHECK(prun_trainer_epoch(trainer, NULL) == PRUN_OK);
@@ -54,13 +55,15 @@ static size_t state_file(unsigned char *out)
     unlink(path); /* another file than the one that is open */
     close(fuzz_descriptors[0]);
     fuzz_paths[0][0] = 0;
+    for (i = 0; !checked && i + 6 < size; i++)
+        if (memcmp(out + i, "crc32.", 6) == 0) memcpy(out + i, "crc--.", 6);
     return size;
 }
 
 static size_t fuzz_seed(int number, unsigned char *out)
 {
     switch (number) {
-    case 0: return state_file(out);
+    case 0: return state_file(out, 0);
     case 1:
         return with_header(
             out,
@@ -80,6 +83,7 @@ static size_t fuzz_seed(int number, unsigned char *out)
                            "[null,true,-1.5e3,\"z\"]}],\"shape\":[1,2],\"data_offsets\":[0,8]}}",
                            8);
     case 3: return with_header(out, "{}", 0);
+    case 4: return state_file(out, 1);
     default: return 0;
     }
 }
@@ -94,8 +98,14 @@ static void check_entry(prun_safetensors *file, const prun_safetensors_entry *e,
     int64_t *integers;
     FUZZ_CHECK(e->rank >= 0 && e->rank <= PRUN_MAX_FILE_RANK);
     for (d = 0; d < e->rank; d++) product *= e->shape[d];
-    FUZZ_CHECK(e->count == product && e->count <= (int64_t)size);
+    FUZZ_CHECK(e->count == product);
     FUZZ_CHECK(prun_safetensors_find(file, e->name) == e);
+    if (e->dtype == PRUN_OTHER_DTYPE) {
+        FUZZ_CHECK(!fuzz_succeeded(prun_safetensors_read_f32(file, e, NULL)));
+        FUZZ_CHECK(!fuzz_succeeded(prun_safetensors_read_i64(file, e, NULL)));
+        return;
+    }
+    FUZZ_CHECK(e->count <= (int64_t)size);
     floats = (float *)malloc((size_t)e->count * sizeof(float) + 1);
     integers = (int64_t *)malloc((size_t)e->count * sizeof(int64_t) + 1);
     FUZZ_CHECK(floats != NULL && integers != NULL);
