@@ -535,7 +535,8 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
 /* Layers are named by their weight tensor's number in prun_net_tensors. This fills in those whose
    inputs are the images and the ends of the blocks at a third, two thirds and all of the depth
    (paper 5.1 after Jiang et al. 2019). A block begins at every convolution wider than 1x1 and every
-   linear layer; the last layer counts too. */
+   linear layer; the last layer counts too. Layers that do not lead to the logits do not count; -1
+   if none does. */
 PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]);
 /* For each of `count` layers with input x and each of n images, the distance to the boundary to
    first order, (f_y - f_j) / sqrt(1e-6 + ||grad_x f_y - grad_x f_j||^2), f the logits in eval mode,
@@ -1054,13 +1055,14 @@ enum prun_needs {
     PRUN_NEEDS_LOSS = 1,      /* level 1 */
     PRUN_NEEDS_GRADIENT = 2,  /* level 2 */
     PRUN_NEEDS_HESSIAN = 4,   /* level 3 */
-    PRUN_NEEDS_LOGITS = 8,    /* level 4, and labels */
+    PRUN_NEEDS_LOGITS = 8,    /* level 4 */
     PRUN_NEEDS_INITIAL = 16,  /* objective->initial */
     PRUN_NEEDS_HISTORY = 32,  /* options->history */
     PRUN_NEEDS_NET = 64,      /* an objective made by prun_net_objective */
     PRUN_MONTE_CARLO = 128,   /* random: depends on options->seed, has a standard error */
     PRUN_FOLDABLE = 256,      /* differs on a copy with batch norms folded */
-    PRUN_SLOW = 512           /* many passes over the samples, or long iterations */
+    PRUN_SLOW = 512,          /* many passes over the samples, or long iterations */
+    PRUN_NEEDS_LABELS = 1024  /* objective->labels, of two classes or more: margins */
 };
 
 /* One line per measure. `direction`: 1 when larger values are to go with a larger gap, -1 the other
@@ -1102,6 +1104,8 @@ typedef struct prun_measure_options {
     /* Called during searches; non-zero stops with PRUN_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
+    int32_t include_biases, include_norm; /* 1: they are pruned and perturbed too, and belong to the
+                                             norms of the bounds that follow from that [0] */
 } prun_measure_options;
 
 /* status PRUN_OK: the value stands; +infinity is one (a radius or margin that does not exist ranks
@@ -1139,9 +1143,12 @@ typedef struct prun_measurement {
     double norm_error[6];       /* rows of `layer`: largest relative error among spectral norms that
                                    did not converge, and the tensor's number; 0: all did */
     int64_t norm_tensor[6];
+    prun_tensor *included;   /* the tensors; PRUN_WEIGHT marks those pruned and perturbed */
+    int64_t included_weights; /* floats in them */
+    int32_t feature_state[5]; /* of features: 0, or why there are none */
 } prun_measurement;
 
-/* Checks weights and losses and computes what is shared. A weight that is not finite:
+/* Checks options, weights and losses and computes what is shared. A weight that is not finite:
    PRUN_ERR_NONFINITE, naming it; losses that are not make the measures undefined that need them.
    options NULL: defaults. The objective must outlive the measurement. */
 PRUNDEF prun_status prun_measure_begin(const prun_objective *objective,
@@ -1152,8 +1159,9 @@ PRUNDEF void prun_measure_end(prun_measurement *measurement);
 PRUNDEF prun_status prun_measure(prun_measurement *measurement, int32_t number,
                                  prun_measure_result *result);
 /* All of them, or those with a non-zero byte in `wanted` (one per measure; the others stay as they
-   are). A measure that is undefined or lacks something (PRUN_ERR_UNSUPPORTED, _MISSING, _NONFINITE)
-   says so in its result; any other failure ends the work and is returned. */
+   are). A measure that is undefined or lacks something says so in its result and does not affect
+   the others. Only lack of memory, cancellation and a callback's own failure (PRUN_ERR_CALLBACK or
+   a status that the library does not have) end the work and are returned. */
 PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
                                      const prun_measure_options *options,
                                      const unsigned char *wanted, prun_measure_result *results);
@@ -7732,19 +7740,24 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
     return status;
 }
 
+/* True for a convolution or linear layer that leads to the logits. */
+static int prun__op_leads(const prun_net *net, int32_t i) {
+    return net->op[i].kind == PRUN__CONV && net->value[net->op[i].out].grad >= 0;
+}
+
 PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]) {
-    int32_t i, j, ends = 0, seen, last = 0;
+    int32_t i, j, ends = 0, seen, last = -1;
     for (i = 0; i < net->ops; i++)
-        if (net->op[i].kind == PRUN__CONV) last = i;
-    for (j = 0; j < 4; j++) layers[j] = net->layer[net->op[last].layer].tensor;
+        if (prun__op_leads(net, i)) last = i;
+    for (j = 0; j < 4; j++) layers[j] = last < 0 ? -1 : net->layer[net->op[last].layer].tensor;
     for (i = net->ops - 1; i >= 0; i--)
-        if (net->op[i].kind == PRUN__CONV && (net->op[i].in == 0 || i == 0))
+        if (prun__op_leads(net, i) && net->op[i].in == 0)
             layers[0] = net->layer[net->op[i].layer].tensor;
     for (j = 0, seen = 0; j < 2; j++, ends = seen, seen = 0) /* count, then pick */
         for (i = 0; i < net->ops; i++) {
             const prun__op *op = &net->op[i];
             int k;
-            if (op->kind != PRUN__CONV || op->in == 0 ||
+            if (!prun__op_leads(net, i) || op->in == 0 ||
                 (op->conv.taps == 1 && !net->layer[op->layer].linear && i != last))
                 continue;
             seen++;
@@ -8086,13 +8099,13 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     const prun_net *net = t->net;
     prun_pass pass;
     double total;
-    int64_t i;
+    int64_t i, wrong;
     memset(&pass, 0, sizeof pass);
     pass.augment = &t->options.augment;
     pass.seed = t->options.seed;
     pass.stream = (uint64_t)t->steps;
     PRUN__TRY(prun_net_train_pass(t->net, t->images, index, n, &pass, t->gradient, NULL, &total,
-                                  errors));
+                                  &wrong));
     if (!(fabs(total) <= 1e300))
         return prun__fail(net->context, PRUN_ERR_NONFINITE, "step %lld: the loss is not finite",
                           (long long)t->steps);
@@ -8107,6 +8120,7 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     }
     t->steps++;
     if (sum) *sum = total;
+    if (errors) *errors = wrong;
     return PRUN_OK;
 }
 
@@ -8895,7 +8909,9 @@ PRUNDEF prun_status prun_layer_profile(const prun_objective *objective,
         else status = prun__curve_point(&s, i % points, losses + i, NULL);
         if (status == PRUN_OK && one.progress && one.progress(one.user, ++done, s.tensors * points))
             status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at layer %s",
-                                objective->tensors[s.which[i / points]].name);
+                                objective->tensors[s.which[i / points]].name
+                                    ? objective->tensors[s.which[i / points]].name
+                                    : "?");
     }
     prun__search_end(&s);
     return status;
@@ -9681,10 +9697,10 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective,
                                             prun_difference *result) {
     prun__hessian h;
     prun_status status = prun__hessian_make(objective, options, &h);
-    memset(result, 0, sizeof *result);
     if (status == PRUN_OK && v) status = prun__hessian_direction(&h, v);
     if (status == PRUN_OK) status = prun__hessian_calibrate(&h, v);
     if (status == PRUN_OK) {
+        memset(result, 0, sizeof *result);
         result->step = h.length / (1.0 + h.weight_norm);
         result->error = h.error;
         result->noise = h.noise;
@@ -10990,9 +11006,10 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
 #define PRUN__SHARP (PRUN__SEARCH | PRUN_NEEDS_GRADIENT)
 #define PRUN__FOLD PRUN_FOLDABLE
 #define PRUN__START (PRUN_NEEDS_INITIAL | PRUN_FOLDABLE)
-#define PRUN__GAMMA (PRUN_NEEDS_LOGITS | PRUN_FOLDABLE)
+#define PRUN__GAMMA (PRUN__LABELLED | PRUN_FOLDABLE)
 #define PRUN__CURVED (PRUN_NEEDS_HESSIAN | PRUN_MONTE_CARLO | PRUN_FOLDABLE | PRUN_SLOW)
-#define PRUN__INNER (PRUN_NEEDS_NET | PRUN_NEEDS_LOGITS)
+#define PRUN__INNER (PRUN_NEEDS_NET | PRUN__LABELLED)
+#define PRUN__LABELLED (PRUN_NEEDS_LOGITS | PRUN_NEEDS_LABELS)
 #define PRUN__NORM(X, name, eq, what, needs, a, b, c, flags) \
     X(name, eq, what, 1, needs, norm, PRUN__##a, PRUN__##b, PRUN__##c, flags)
 #define PRUN__MARGINS(X, place, needs, layer) \
@@ -11051,12 +11068,13 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     X("dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, PRUN__RANDOM, \
       pruning, 4, 0, 0, 0) \
     X("parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0, 0) \
+    X("prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, 0, 0, 0) \
     X("parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, 1, 0, 0, 0) \
     X("train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, 0, 0) \
     X("negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, loss, \
       1, 0, 0, 0) \
     PRUN__NORM(X, "inverse_margin", "Jiang 22", "1 / g^2, g the 10th percentile of margins", \
-               PRUN_NEEDS_LOGITS, NONE, NONE, NONE, PRUN__MARGIN) \
+               PRUN__LABELLED, NONE, NONE, NONE, PRUN__MARGIN) \
     PRUN__NORM(X, "sum_of_frobenius", "Kuhn 5.1, Jiang 39", "d (prod F)^(1/d)", PRUN__FOLD, FRO, \
                NONE, NONE, PRUN__MEAN_FORM) \
     PRUN__NORM(X, "sum_of_frobenius_over_margin", "Jiang 38", "d (prod F / g^2)^(1/d)", \
@@ -11120,7 +11138,7 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
       PRUN_NEEDS_HISTORY, history, 3, 0, 0, 0) \
     X("gradient_noise_final", "Jiang 66", "variance of batch gradients now", 0, \
       PRUN_NEEDS_GRADIENT | PRUN_MONTE_CARLO, noise, 0, 0, 0, 0) \
-    PRUN__MARGINS(X, "output", PRUN_NEEDS_LOGITS, 0) \
+    PRUN__MARGINS(X, "output", PRUN__LABELLED, 0) \
     PRUN__MARGINS(X, "input", PRUN__INNER, 1) \
     PRUN__MARGINS(X, "third", PRUN__INNER, 2) \
     PRUN__MARGINS(X, "two_thirds", PRUN__INNER, 3) \
@@ -11184,9 +11202,12 @@ static prun_status prun__measure_lacks(const prun_measurement *m, uint32_t needs
         return prun__note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
     if ((needs & PRUN_NEEDS_NET) && !prun__objective_net(o))
         return prun__note(result, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
-    if ((needs & PRUN_NEEDS_LOGITS) && !m->margins)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the %s missing",
-                          o->logits ? "labels are" : "logits callback is");
+    if ((needs & PRUN_NEEDS_LOGITS) && !o->logits)
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the logits callback is missing");
+    if ((needs & PRUN_NEEDS_LABELS) && o->classes < 2)
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "one class has no margins");
+    if ((needs & PRUN_NEEDS_LABELS) && !m->margins)
+        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the labels are missing");
     if ((needs & PRUN_NEEDS_INITIAL) && !o->initial)
         return prun__note(result, PRUN_ERR_MISSING, "the initial weights are missing");
     if ((needs & PRUN_NEEDS_HISTORY) && (!m->options.history || m->options.epochs < 1))
@@ -11218,6 +11239,8 @@ static prun_status prun__need_pruned(prun_measurement *m, int random) {
     o.betas = 1;
     o.repetitions = mo->repetitions;
     o.seed = mo->seed;
+    o.include_biases = mo->include_biases;
+    o.include_norm = mo->include_norm;
     o.progress = mo->progress;
     o.user = mo->user;
     PRUN__TRY(prun_prunability_search(m->objective, &o, &m->pruned[random]));
@@ -11244,10 +11267,12 @@ static prun_status prun__dropout_measure(prun_measurement *m, prun_measure_resul
     memset(&bound, 0, sizeof bound);
     p.draws = m->options.draws;
     p.seed = m->options.seed;
+    p.include_biases = m->options.include_biases;
+    p.include_norm = m->options.include_norm;
     p.progress = m->options.progress;
     p.user = m->options.user;
     bound.kept = m->pruned[1].answer[0].kept_fraction;
-    bound.squared_norm = prun__squared_distance(o->tensors, NULL, o->tensor_count, &ignored);
+    bound.squared_norm = prun__squared_distance(m->included, NULL, o->tensor_count, &ignored);
     bound.sigma = m->options.sigma;
     bound.delta = m->options.delta;
     bound.samples = o->samples;
@@ -11271,6 +11296,8 @@ static prun_status prun__pruned_norms(prun_measurement *m, double *value) {
     int64_t t, i;
     memset(&p, 0, sizeof p);
     p.grid = m->options.grid;
+    p.include_biases = m->options.include_biases;
+    p.include_norm = m->options.include_norm;
     status = prun__ranking_make(o, &p, &s);
     for (i = 0; status == PRUN_OK && i < m->pruned[0].answer[0].kept; i++)
         s.flat[s.order[i]] = 1.0f; /* mark what stays; `flat` was scratch until here */
@@ -11303,7 +11330,9 @@ static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
                                  prun_measure_result *result) {
     const prun_objective *o = m->objective;
     int64_t i;
-    result->value = r->a == 0 ? (double)m->parameters : 0.0;
+    result->value = r->a == 0   ? (double)m->parameters
+                    : r->a == 2 ? (double)m->included_weights
+                                : 0.0;
     for (i = 0; r->a == 1 && i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         if (!(t->flags & PRUN_WEIGHT)) continue;
@@ -11349,7 +11378,8 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
         }
         m->layer[row][at++] = s.norm * s.norm;
         if (m->options.progress && m->options.progress(m->options.user, at, m->layers))
-            return prun__fail(o->context, PRUN_CANCELLED, "cancelled at the norm of %s", t->name);
+            return prun__fail(o->context, PRUN_CANCELLED, "cancelled at the norm of %s",
+                              t->name ? t->name : "?");
     }
     m->known |= 1u << (PRUN__KNOWN_LAYER + row);
     return PRUN_OK;
@@ -11443,6 +11473,8 @@ static prun_status prun__need_radius(prun_measurement *m, int32_t which) {
     p.beta = mo->beta;
     p.displacement = which == 0 ? 0.0 : mo->displacement;
     p.precision = mo->precision;
+    p.include_biases = mo->include_biases;
+    p.include_norm = mo->include_norm;
     p.progress = mo->progress;
     p.user = mo->user;
     PRUN__TRY(which < 3 ? prun_perturbation_radius(m->objective, &p, &m->radius[which])
@@ -11458,7 +11490,7 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
     const prun_objective *o = m->objective;
     const prun_radius *found = &m->radius[r->a];
     const prun_tensor *initial = r->c ? o->initial : NULL;
-    const double spread = 4.0 * log(2.0 * (double)m->weights / m->options.delta);
+    const double spread = 4.0 * log(2.0 * (double)m->included_weights / m->options.delta);
     double sigma, slope;
     int64_t ignored;
     PRUN__TRY(prun__need_radius(m, r->a));
@@ -11474,7 +11506,7 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
         result->value = found->flatness;
         slope = -2.0 * found->flatness / sigma;
     } else if (r->b == 1) {
-        const double square = prun__squared_distance(o->tensors, initial, o->tensor_count,
+        const double square = prun__squared_distance(m->included, initial, o->tensor_count,
                                                      &ignored);
         if (r->a >= 3) sigma /= sqrt(spread);
         result->value = prun_pacbayes_bound(square, sigma, o->samples);
@@ -11484,7 +11516,7 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
         double v[3];
         int k;
         for (k = 0; k < 3; k++)
-            v[k] = prun_pacbayes_magnitude_bound(o->tensors, initial, o->tensor_count,
+            v[k] = prun_pacbayes_magnitude_bound(m->included, initial, o->tensor_count,
                                                  sigma + (k - 1) * h, r->a < 3 ? 1e-3 : 1e-6, prior,
                                                  o->samples);
         result->value = v[1];
@@ -11643,33 +11675,49 @@ static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
     return PRUN_OK;
 }
 
-/* Hidden margins of all four layers at once. */
-static prun_status prun__need_margins(prun_measurement *m, int32_t layer) {
+/* Why a layer has no margin features. */
+enum { PRUN__FEATURES_THERE, PRUN__FEATURES_SAME, PRUN__FEATURES_NEGATIVE, PRUN__FEATURES_IMAGES };
+
+/* Features of one layer's margins, or why there are none. */
+static prun_status prun__keep_features(prun_measurement *m, int32_t layer, const double *margins) {
+    const int64_t n = m->objective->samples;
+    const prun_status status = prun_margin_features(m->objective->context, margins, n,
+                                                    m->features[layer]);
+    if (status != PRUN_OK && status != PRUN_ERR_MISSING) return status;
+    m->feature_state[layer] = status == PRUN_OK ? PRUN__FEATURES_THERE : PRUN__FEATURES_NEGATIVE;
+    m->known |= 1u << (PRUN__KNOWN_MARGIN + layer);
+    return PRUN_OK;
+}
+
+/* Hidden margins of all four layers at once; of the last three where the images are read by more
+   than convolutions. */
+static prun_status prun__need_hidden_margins(prun_measurement *m) {
     const prun_objective *o = m->objective;
     const prun_net_data *data = prun__objective_net(o);
     const int64_t n = o->samples;
     double *margins, spread[4];
-    int32_t layers[4], k;
+    int32_t layers[4], k, first = 0;
     int64_t i;
     prun_status status;
-    if (m->known >> (PRUN__KNOWN_MARGIN + layer) & 1) return PRUN_OK;
-    if (layer == 0) {
-        PRUN__TRY(prun_margin_features(o->context, m->margins, n, m->features[0]));
-        m->known |= 1u << PRUN__KNOWN_MARGIN;
-        return PRUN_OK;
-    }
-    margins = (double *)prun__alloc(o->context, 4 * n, sizeof(double), "margins");
-    if (!margins) return PRUN_ERR_MEMORY;
     prun_net_margin_layers(data->net, layers);
+    margins = (double *)prun__alloc(o->context, prun__mul(4, n), sizeof(double), "margins");
+    if (!margins) return PRUN_ERR_MEMORY;
     status = prun_net_hidden_margins(data->net, data->images, NULL, n, layers, 4, margins, spread);
-    for (k = 0; status == PRUN_OK && k < 4; k++) {
-        if (!(spread[k] > 0.0))
-            status = prun__fail(o->context, PRUN_ERR_NONFINITE,
-                                "margins: layer %d is the same for all samples", (int)k);
-        for (i = 0; i < n; i++) margins[k * n + i] /= spread[k];
-        if (status == PRUN_OK)
-            status = prun_margin_features(o->context, margins + k * n, n, m->features[1 + k]);
-        if (status == PRUN_OK) m->known |= 1u << (PRUN__KNOWN_MARGIN + 1 + k);
+    if (status == PRUN_ERR_UNSUPPORTED && layers[1] != layers[0]) {
+        m->feature_state[1] = PRUN__FEATURES_IMAGES;
+        m->known |= 1u << (PRUN__KNOWN_MARGIN + 1);
+        first = 1;
+        status = prun_net_hidden_margins(data->net, data->images, NULL, n, layers + 1, 3,
+                                         margins + n, spread + 1);
+    }
+    for (k = first; status == PRUN_OK && k < 4; k++) {
+        for (i = 0; spread[k] > 0.0 && i < n; i++) margins[k * n + i] /= spread[k];
+        if (spread[k] > 0.0) {
+            status = prun__keep_features(m, k + 1, margins + k * n);
+        } else {
+            m->feature_state[k + 1] = PRUN__FEATURES_SAME;
+            m->known |= 1u << (PRUN__KNOWN_MARGIN + 1 + k);
+        }
     }
     prun__free(o->context, margins);
     return status;
@@ -11677,9 +11725,21 @@ static prun_status prun__need_margins(prun_measurement *m, int32_t layer) {
 
 static prun_status prun__m_margin(prun_measurement *m, const prun__recipe *r,
                                   prun_measure_result *result) {
-    PRUN__TRY(prun__need_margins(m, r->a));
-    result->value = m->features[r->a][r->b];
-    return PRUN_OK;
+    if (!(m->known >> (PRUN__KNOWN_MARGIN + r->a) & 1))
+        PRUN__TRY(r->a == 0 ? prun__keep_features(m, 0, m->margins)
+                            : prun__need_hidden_margins(m));
+    switch (m->feature_state[r->a]) {
+        case PRUN__FEATURES_SAME:
+            return prun__note(result, PRUN_ERR_NONFINITE, "the layer's input is the same for all "
+                              "samples");
+        case PRUN__FEATURES_NEGATIVE:
+            return prun__note(result, PRUN_ERR_MISSING, "none of %lld margins is positive",
+                              (long long)m->objective->samples);
+        case PRUN__FEATURES_IMAGES:
+            return prun__note(result, PRUN_ERR_UNSUPPORTED, "the images are read by more than "
+                              "convolutions");
+        default: result->value = m->features[r->a][r->b]; return PRUN_OK;
+    }
 }
 
 /* Steps taken by the end of the first epoch whose mean loss is at most `loss`, or +infinity. */
@@ -11740,6 +11800,51 @@ static prun_measure_options prun__measure_resolved(const prun_measure_options *o
     return o;
 }
 
+/* Searches would find these faults one by one, after other measures were computed. */
+static prun_status prun__measure_check(prun_context *context, const prun_measure_options *o) {
+    if (!(o->beta >= 0.0 && o->beta <= 1e300) || o->grid < 1 || o->grid > (1 << 24) ||
+        o->repetitions < 1 || o->repetitions > (1 << 20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: beta %g, grid %lld (1 .. 2^24), "
+                          "repetitions %lld (1 .. 2^20)", o->beta, (long long)o->grid,
+                          (long long)o->repetitions);
+    if (o->draws < 1 || o->draws > (1 << 20) || o->restarts < 1 || o->restarts > (1 << 20) ||
+        !(o->precision > 1e-12) || !(o->displacement >= 0.0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: draws %lld, restarts %lld "
+                          "(1 .. 2^20), precision %g, displacement %g", (long long)o->draws,
+                          (long long)o->restarts, o->precision, o->displacement);
+    if (!(o->delta > 0.0 && o->delta < 1.0) || !(o->sigma > 0.0 && o->sigma <= 1e30))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: delta %g is not in (0, 1), or "
+                          "sigma %g is not above 0", o->delta, o->sigma);
+    if (o->noise_batch < 1 || o->noise_pairs < 1 || o->hessian_samples < 1 ||
+        o->hessian_steps < 1 || o->hessian_probes < 1 || o->hessian_probes > INT32_MAX)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: noise_batch %lld, noise_pairs "
+                          "%lld, hessian_samples %lld, hessian_steps %lld, hessian_probes %lld",
+                          (long long)o->noise_batch, (long long)o->noise_pairs,
+                          (long long)o->hessian_samples, (long long)o->hessian_steps,
+                          (long long)o->hessian_probes);
+    if (!(o->z > 0.0 && o->z <= DBL_MAX) || !(o->weight_decay >= 0.0 && o->weight_decay <= DBL_MAX))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: z %g or weight_decay %g is "
+                          "negative or not finite", o->z, o->weight_decay);
+    return PRUN_OK;
+}
+
+/* Copies the tensors, marking those that are pruned and perturbed. */
+static prun_status prun__measure_included(prun_measurement *m) {
+    const prun_objective *o = m->objective;
+    const uint32_t wanted = PRUN_WEIGHT | (m->options.include_biases ? PRUN_BIAS : 0u) |
+                            (m->options.include_norm ? PRUN_NORM : 0u);
+    int64_t i;
+    m->included = (prun_tensor *)prun__alloc(o->context, o->tensor_count, sizeof *m->included,
+                                             "measures");
+    if (!m->included) return PRUN_ERR_MEMORY;
+    for (i = 0; i < o->tensor_count; i++) {
+        m->included[i] = o->tensors[i];
+        m->included[i].flags = o->tensors[i].flags & wanted ? PRUN_WEIGHT : 0;
+        if (m->included[i].flags) m->included_weights += prun_tensor_size(&o->tensors[i]);
+    }
+    return PRUN_OK;
+}
+
 /* Checks tensors and counts them. */
 static prun_status prun__measure_tensors(prun_measurement *m) {
     const prun_objective *o = m->objective;
@@ -11771,7 +11876,7 @@ static prun_status prun__measure_tensors(prun_measurement *m) {
         m->layer[i] = (double *)prun__alloc(o->context, m->layers, sizeof(double), "measures");
         if (!m->layer[i]) return PRUN_ERR_MEMORY;
     }
-    return PRUN_OK;
+    return prun__measure_included(m);
 }
 
 static prun_status prun__measure_losses(prun_measurement *m) {
@@ -11793,13 +11898,13 @@ static prun_status prun__measure_logits(prun_measurement *m) {
     const int64_t n = o->samples;
     double *sorted;
     int64_t i;
-    if (o->classes < 2)
+    if (o->classes < 1)
         return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld classes",
                           (long long)o->classes);
     m->logits = (float *)prun__alloc(o->context, prun__mul(n, o->classes), sizeof(float), "logits");
     if (!m->logits) return PRUN_ERR_MEMORY;
     PRUN__TRY(o->logits(o->user, NULL, n, m->logits));
-    if (!o->labels) return PRUN_OK;
+    if (!o->labels || o->classes < 2) return PRUN_OK;
     for (i = 0; i < n; i++)
         if (o->labels[i] < 0 || o->labels[i] >= o->classes)
             return prun__fail(o->context, PRUN_ERR_LABEL, "label %d of sample %lld",
@@ -11825,7 +11930,8 @@ PRUNDEF prun_status prun_measure_begin(const prun_objective *objective,
     m->objective = objective;
     m->options = prun__measure_resolved(options);
     m->loss = m->error = m->margin = m->pruned_error = PRUN__NAN;
-    status = prun__measure_tensors(m);
+    status = prun__measure_check(objective->context, &m->options);
+    if (status == PRUN_OK) status = prun__measure_tensors(m);
     if (status == PRUN_OK && objective->loss) status = prun__measure_losses(m);
     if (status == PRUN_OK && objective->logits) status = prun__measure_logits(m);
     if (status != PRUN_OK) prun_measure_end(m);
@@ -11840,6 +11946,7 @@ PRUNDEF void prun_measure_end(prun_measurement *m) {
     prun__free(context, m->losses);
     prun__free(context, m->logits);
     prun__free(context, m->margins);
+    prun__free(context, m->included);
     for (i = 0; i < 6; i++) prun__free(context, m->layer[i]);
     if (m->spectrum.values) prun_spectrum_free(&m->spectrum);
     memset(m, 0, sizeof *m);
@@ -11873,8 +11980,14 @@ PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
                    context && context->status == result->status && context->message[0]
                        ? context->message
                        : prun_status_string(result->status));
-    result->seconds = prun__measure_clock(&m->options) - start;
+    result->seconds = PRUN__MAX(prun__measure_clock(&m->options) - start, 0.0);
     return result->status;
+}
+
+/* True when a status concerns more than the measure that returned it. */
+static int prun__ends_measuring(prun_status status) {
+    return status == PRUN_ERR_MEMORY || status == PRUN_CANCELLED || status == PRUN_ERR_CALLBACK ||
+           status > PRUN_OK || status <= PRUN__STATUS_LAST;
 }
 
 PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
@@ -11887,9 +12000,7 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
     for (i = 0; status == PRUN_OK && i < count; i++) {
         if (wanted && !wanted[i]) continue;
         status = prun_measure(&m, i, &results[i]);
-        if (status == PRUN_ERR_UNSUPPORTED || status == PRUN_ERR_MISSING ||
-            status == PRUN_ERR_NONFINITE)
-            status = PRUN_OK;
+        if (!prun__ends_measuring(status)) status = PRUN_OK;
     }
     prun_measure_end(&m);
     return status;
@@ -16574,6 +16685,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__IF_NE_portable
 #undef PRUN__INNER
 #undef PRUN__JOIN_ROOM
+#undef PRUN__LABELLED
 #undef PRUN__LANCZOS_PIECE
 #undef PRUN__LARGEST_CHUNK
 #undef PRUN__LOAD_avx2
