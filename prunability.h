@@ -615,7 +615,9 @@ PRUNDEF void prun_trainer_free(prun_trainer *trainer);
 /* Callbacks return PRUN_OK or what the measure is to return (any other status). They read the
    weights through `tensors` (the measure changes them in place and restores them bit-exactly on
    every exit path). `index` NULL means samples 0 .. n-1. Leave callbacks NULL that you lack: a
-   measure that needs one says so with PRUN_ERR_UNSUPPORTED. */
+   measure that needs one says so with PRUN_ERR_UNSUPPORTED. A callback that fails without a message
+   of its own gets one that names it. Weights that several layers share are listed once: tensors
+   that overlap in memory are an error. */
 typedef struct prun_objective {
     void *user;
     prun_context *context;
@@ -966,7 +968,8 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
 /* Squared Frobenius (Euclidean) norm of a tensor. */
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor);
 /* "Sum of squared Frobenius norms", paper 5.1: d (prod_i ||W_i||_F^2)^(1/d) over the d tensors
-   flagged PRUN_WEIGHT; computed in logarithms. 0 if one of them is all zero. */
+   flagged PRUN_WEIGHT; computed in logarithms. 0 if one of them is all zero; NaN if two of the
+   tensors share memory. */
 PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count);
 /* Sum of train losses, paper 5.1 (Ru et al. 2020): minus the sum of the epochs' mean losses. */
 PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epochs);
@@ -1008,7 +1011,7 @@ PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t sa
 /* Magnitude-aware (eq. 56, and 57 with w_i in the denominator, as its derivation demands):
    1/4 sum_i ln((epsilon^2 + (sigma^2 + prior) ||d||^2 / omega) / (epsilon^2 + sigma^2 d_i^2))
    + ln(m / sigma) + 10, d = w - initial (NULL: w) over the omega weights flagged PRUN_WEIGHT. prior
-   1; for sharpness 4 ln(2 omega / delta) (eq. 59, 60). */
+   1; for sharpness 4 ln(2 omega / delta) (eq. 59, 60). NaN if two of the tensors share memory. */
 PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
                                              const prun_tensor *initial, int64_t count,
                                              double sigma, double epsilon, double prior,
@@ -8269,6 +8272,88 @@ static prun_status prun__net_logits_callback(void *user, const int64_t *index, i
     return prun_net_logits(d->net, d->images, index, n, logits);
 }
 
+/* A tensor that a user may have filled in by hand. */
+static prun_status prun__check_tensor(prun_context *context, const prun_tensor *t, int64_t index) {
+    const char *name = t->name ? t->name : "?";
+    int64_t size = 1;
+    int32_t d;
+    if (!t->data || t->rank < 0 || t->rank > PRUN_MAX_RANK)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
+                          (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
+    for (d = 0; d < t->rank; d++) {
+        size = t->shape[d] > 0 ? prun__mul(size, t->shape[d]) : -1;
+        if (size < 0 || size > INT32_MAX)
+            return prun__fail(context, PRUN_ERR_SHAPE,
+                              "objective: tensor %lld (%s): size %lld of axis %d",
+                              (long long)index, name, (long long)t->shape[d], (int)d);
+    }
+    return PRUN_OK;
+}
+
+/* Checks the tensors of an objective, and that no weight is listed twice. */
+static prun_status prun__objective_check(const prun_objective *o) {
+    int64_t i;
+    if (o->tensor_count <= 0 || !o->tensors)
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
+                          (long long)o->tensor_count);
+    for (i = 0; i < o->tensor_count; i++)
+        PRUN__TRY(prun__check_tensor(o->context, &o->tensors[i], i));
+    return prun__check_overlap(o->context, "objective", o->tensors, o->tensor_count);
+}
+
+/* Floats of all tensors. */
+static int64_t prun__objective_parameters(const prun_objective *o) {
+    int64_t i, parameters = 0;
+    for (i = 0; i < o->tensor_count; i++) parameters += prun_tensor_size(&o->tensors[i]);
+    return parameters;
+}
+
+/* Calls of the callbacks. A callback that fails without a message gets one that names it, so that
+   the text of an earlier failure is not taken for the cause. */
+
+/* Forgets the status of the last failure, to see whether the callback leaves one. */
+static prun_status prun__callback_begin(const prun_objective *o) {
+    const prun_status before = o->context ? o->context->status : PRUN_OK;
+    if (o->context) o->context->status = PRUN_OK;
+    return before;
+}
+
+static prun_status prun__callback_end(const prun_objective *o, const char *name,
+                                      prun_status before, prun_status status) {
+    if (!o->context) return status;
+    if (status == PRUN_OK) o->context->status = before;
+    else if (o->context->status != PRUN_OK) o->context->status = status; /* with its own message */
+    else prun__fail(o->context, status, "the %s callback returned %d (%s)", name, (int)status,
+                    prun_status_string(status));
+    return status;
+}
+
+static prun_status prun__objective_loss(const prun_objective *o, const int64_t *index, int64_t n,
+                                        double *losses, double *sum, int64_t *wrong) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "loss", before, o->loss(o->user, index, n, losses, sum, wrong));
+}
+
+static prun_status prun__objective_gradient(const prun_objective *o, const int64_t *index,
+                                            int64_t n, float *gradient, double *sum) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "gradient", before,
+                              o->gradient(o->user, index, n, gradient, sum));
+}
+
+static prun_status prun__objective_product(const prun_objective *o, const int64_t *index,
+                                           int64_t n, const float *v, float *product) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "hessian_vector", before,
+                              o->hessian_vector(o->user, index, n, v, product));
+}
+
+static prun_status prun__objective_logits(const prun_objective *o, const int64_t *index, int64_t n,
+                                          float *logits) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "logits", before, o->logits(o->user, index, n, logits));
+}
+
 PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective *objective) {
     prun_net *net = data->net;
     const prun__source all = prun__source_of(data->images, NULL, data->images->count);
@@ -8367,9 +8452,7 @@ static prun_prune_options prun__prune_resolved(const prun_prune_options *options
 static prun_status prun__prune_check(const prun_objective *o, const prun_prune_options *p) {
     prun_context *context = o->context;
     int32_t i;
-    if (o->tensor_count <= 0 || !o->tensors)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
-                          (long long)o->tensor_count);
+    PRUN__TRY(prun__objective_check(o));
     if (p->method != PRUN_MAGNITUDE && p->method != PRUN_RANDOM)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown method %d",
                           (int)p->method);
@@ -8392,24 +8475,6 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
     return PRUN_OK;
 }
 
-/* A tensor that a user may have filled in by hand. */
-static prun_status prun__check_tensor(prun_context *context, const prun_tensor *t, int64_t index) {
-    const char *name = t->name ? t->name : "?";
-    int64_t size = 1;
-    int32_t d;
-    if (!t->data || t->rank < 0 || t->rank > PRUN_MAX_RANK)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
-                          (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
-    for (d = 0; d < t->rank; d++) {
-        size = t->shape[d] > 0 ? prun__mul(size, t->shape[d]) : -1;
-        if (size < 0 || size > INT32_MAX)
-            return prun__fail(context, PRUN_ERR_SHAPE,
-                              "objective: tensor %lld (%s): size %lld of axis %d",
-                              (long long)index, name, (long long)t->shape[d], (int)d);
-    }
-    return PRUN_OK;
-}
-
 /* Collects the prunable tensors and their flat places. */
 static prun_status prun__search_tensors(prun__search *s) {
     const prun_objective *o = s->o;
@@ -8424,7 +8489,6 @@ static prun_status prun__search_tensors(prun__search *s) {
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         if (!(t->flags & wanted)) continue;
-        PRUN__TRY(prun__check_tensor(s->context, t, i));
         at = prun__find_nonfinite(t->data, prun_tensor_size(t));
         if (at >= 0)
             return prun__fail(s->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
@@ -8651,7 +8715,7 @@ static prun_status prun__base_loss(prun__search *s, double *base) {
     double sum = 0.0, size = 0.0, told = PRUN__NAN;
     int64_t i;
     for (i = 0; i < m; i++) s->losses[i] = PRUN__NAN;
-    PRUN__TRY(s->o->loss(s->o->user, NULL, m, s->losses, &told, NULL));
+    PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses, &told, NULL));
     s->evaluations += m;
     for (i = 0; i < m; i++) {
         sum += s->losses[i];
@@ -8672,7 +8736,7 @@ static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int6
                                        int64_t n, double *partial) {
     double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
     int64_t i, wrong = 0;
-    PRUN__TRY(s->o->loss(s->o->user, s->queue + from, n, chunk, &ignored,
+    PRUN__TRY(prun__objective_loss(s->o, s->queue + from, n, chunk, &ignored,
                          s->by_error ? &wrong : NULL));
     s->evaluations += n;
     for (i = 0; i < n; i++) {
@@ -8841,7 +8905,7 @@ static prun_status prun__curve_point(prun__search *s, int64_t i, double *loss, d
     for (r = 0; r < s->options.repetitions; r++) {
         double ignored;
         prun__apply(s, r, i);
-        PRUN__TRY(s->o->loss(s->o->user, NULL, m, s->losses + r * m, &ignored,
+        PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses + r * m, &ignored,
                              error ? &wrong : NULL));
         errors += wrong;
     }
@@ -9114,7 +9178,7 @@ static prun_status prun__climb(prun__search *s, prun__hunt *h, uint64_t stream) 
     int64_t i, t, at = 0;
     for (i = 0; n < m && i < n; i++)
         h->index[i] = prun__random_below(prun_random_bits(h->p.seed, stream, (uint64_t)i), m);
-    PRUN__TRY(s->o->gradient(s->o->user, n < m ? h->index : NULL, n, h->gradient, NULL));
+    PRUN__TRY(prun__objective_gradient(s->o, n < m ? h->index : NULL, n, h->gradient, NULL));
     for (i = t = 0; t < s->tensors; i++) {
         const int64_t size = prun_tensor_size(&s->o->tensors[i]);
         int64_t k;
@@ -9220,18 +9284,12 @@ static prun_status prun__radius_base(prun__search *s, const prun_perturb_options
         double sum;
         int64_t wrong = 0;
         s->by_error = 1;
-        PRUN__TRY(s->o->loss(s->o->user, NULL, s->o->samples, NULL, &sum, &wrong));
+        PRUN__TRY(prun__objective_loss(s->o, NULL, s->o->samples, NULL, &sum, &wrong));
         s->evaluations += s->o->samples;
         r->base = (double)wrong / (double)s->o->samples;
         r->threshold = r->base + p->displacement;
     }
     return PRUN_OK;
-}
-
-static int64_t prun__objective_parameters(const prun_objective *o) {
-    int64_t i, parameters = 0;
-    for (i = 0; i < o->tensor_count; i++) parameters += prun_tensor_size(&o->tensors[i]);
-    return parameters;
 }
 
 static prun_status prun__find_radius(const prun_objective *o, const prun_perturb_options *p,
@@ -9361,9 +9419,7 @@ static prun_status prun__hessian_check(const prun_objective *o, const prun_hessi
 static prun_status prun__hessian_tensors(prun__hessian *h) {
     const prun_objective *o = h->o;
     int64_t i;
-    if (o->tensor_count <= 0 || !o->tensors)
-        return prun__fail(h->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
-                          (long long)o->tensor_count);
+    PRUN__TRY(prun__objective_check(o));
     h->start = (int64_t *)prun__alloc(h->context, 3 * o->tensor_count + 1, sizeof(int64_t),
                                       "Hessian");
     if (!h->start) return PRUN_ERR_MEMORY;
@@ -9375,7 +9431,6 @@ static prun_status prun__hessian_tensors(prun__hessian *h) {
         const int takes = h->options.mask ? h->options.mask[i] != 0
                                           : h->options.scope == PRUN_HESSIAN_ALL ||
                                                 (t->flags & PRUN_WEIGHT) != 0;
-        PRUN__TRY(prun__check_tensor(h->context, t, i));
         if (takes) {
             h->which[h->tensors] = i;
             h->place[h->tensors++] = h->all;
@@ -9459,10 +9514,10 @@ static prun_status prun__hessian_differences(prun__hessian *h, const float *v, d
     const double norm = prun__norm_of(v, h->k), step = norm > 0.0 ? length / norm : 1.0;
     prun_status status;
     prun__hessian_move(h, v, step);
-    status = h->o->gradient(h->o->user, p->index, p->samples, h->product, NULL);
+    status = prun__objective_gradient(h->o, p->index, p->samples, h->product, NULL);
     if (status == PRUN_OK) {
         prun__hessian_move(h, v, -step);
-        status = h->o->gradient(h->o->user, p->index, p->samples, h->v, NULL);
+        status = prun__objective_gradient(h->o, p->index, p->samples, h->v, NULL);
     }
     prun__hessian_move(h, v, 0.0);
     h->gradients += 2;
@@ -9482,7 +9537,7 @@ static prun_status prun__hessian_product(prun__hessian *h, const float *v, doubl
         for (t = 0; t < h->tensors; t++)
             memcpy(h->v + h->place[t], v + h->start[t],
                    (size_t)(h->start[t + 1] - h->start[t]) * sizeof(float));
-        PRUN__TRY(h->o->hessian_vector(h->o->user, p->index, p->samples, h->v, h->product));
+        PRUN__TRY(prun__objective_product(h->o, p->index, p->samples, h->v, h->product));
     }
     if (!p->summed) scale /= (double)p->samples;
     for (t = 0; t < h->tensors; t++)
@@ -10421,6 +10476,7 @@ PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
 PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count) {
     double logs = 0.0, layers = 0.0;
     int64_t i;
+    if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
     for (i = 0; i < count; i++) {
         double square;
         if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
@@ -10905,6 +10961,7 @@ PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
     const double e2 = epsilon * epsilon, s2 = sigma * sigma;
     const double top = e2 + (s2 + prior) * distance / (double)omega;
     double sum = 0.0;
+    if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
     for (i = 0; i < count; i++)
         for (k = 0; (tensors[i].flags & PRUN_WEIGHT) && k < prun_tensor_size(&tensors[i]); k++) {
             const double d = (double)tensors[i].data[k] -
@@ -10964,6 +11021,11 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
     return PRUN_OK;
 }
 
+static prun_status prun__objective_gradient_user(void *user, const int64_t *index, int64_t n,
+                                                 float *gradient, double *sum) {
+    return prun__objective_gradient((const prun_objective *)user, index, n, gradient, sum);
+}
+
 PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t batch,
                                         int64_t pairs, uint64_t seed, double *variance,
                                         double *standard_error) {
@@ -10977,8 +11039,10 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
     if (objective->samples == 1)
         return prun__fail(objective->context, PRUN_ERR_MISSING,
                           "gradient noise: one sample alone has no variance, two are needed");
-    return prun__gradient_noise(objective->context, objective->gradient, objective->user,
-                                objective->samples, prun__objective_parameters(objective), batch,
+    PRUN__TRY(prun__objective_check(objective));
+    return prun__gradient_noise(objective->context, prun__objective_gradient_user,
+                                (void *)(uintptr_t)objective, objective->samples,
+                                prun__objective_parameters(objective), batch,
                                 pairs, seed, variance, standard_error);
 }
 
@@ -11849,12 +11913,9 @@ static prun_status prun__measure_included(prun_measurement *m) {
 static prun_status prun__measure_tensors(prun_measurement *m) {
     const prun_objective *o = m->objective;
     int64_t i, at;
-    if (o->tensor_count <= 0 || !o->tensors)
-        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
-                          (long long)o->tensor_count);
+    PRUN__TRY(prun__objective_check(o));
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
-        PRUN__TRY(prun__check_tensor(o->context, t, i));
         at = prun__find_nonfinite(t->data, prun_tensor_size(t));
         if (at >= 0)
             return prun__fail(o->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
@@ -11886,7 +11947,7 @@ static prun_status prun__measure_losses(prun_measurement *m) {
     int64_t errors = 0, i;
     m->losses = (double *)prun__alloc(o->context, n, sizeof(double), "losses");
     if (!m->losses) return PRUN_ERR_MEMORY;
-    PRUN__TRY(o->loss(o->user, NULL, n, m->losses, &sum, &errors));
+    PRUN__TRY(prun__objective_loss(o, NULL, n, m->losses, &sum, &errors));
     for (i = 0, m->loss = 0.0; i < n; i++) m->loss += m->losses[i];
     m->loss /= (double)n;
     m->error = (double)errors / (double)n;
@@ -11903,7 +11964,7 @@ static prun_status prun__measure_logits(prun_measurement *m) {
                           (long long)o->classes);
     m->logits = (float *)prun__alloc(o->context, prun__mul(n, o->classes), sizeof(float), "logits");
     if (!m->logits) return PRUN_ERR_MEMORY;
-    PRUN__TRY(o->logits(o->user, NULL, n, m->logits));
+    PRUN__TRY(prun__objective_logits(o, NULL, n, m->logits));
     if (!o->labels || o->classes < 2) return PRUN_OK;
     for (i = 0; i < n; i++)
         if (o->labels[i] < 0 || o->labels[i] >= o->classes)
@@ -11959,6 +12020,7 @@ static double prun__measure_clock(const prun_measure_options *o) {
 PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
                                  prun_measure_result *result) {
     prun_context *context = m->objective->context;
+    const prun_status before = context ? context->status : PRUN_OK;
     const double start = prun__measure_clock(&m->options);
     int32_t count;
     memset(result, 0, sizeof *result);
@@ -11967,6 +12029,7 @@ PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
     if (number < 0 || number >= count)
         return result->status = prun__note(result, PRUN_ERR_ARGUMENT, "there is no measure %d",
                                            (int)number);
+    if (context) context->status = PRUN_OK; /* any message found afterwards is this measure's */
     result->status = prun__measure_lacks(m, prun__infos[number].needs, result);
     if (result->status == PRUN_OK)
         result->status = prun__recipes[number].compute(m, &prun__recipes[number], result);
@@ -11980,6 +12043,7 @@ PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
                    context && context->status == result->status && context->message[0]
                        ? context->message
                        : prun_status_string(result->status));
+    if (context && context->status == PRUN_OK) context->status = before;
     result->seconds = PRUN__MAX(prun__measure_clock(&m->options) - start, 0.0);
     return result->status;
 }
