@@ -1485,7 +1485,7 @@ static void paths_that_are_no_files(void)
 /* A format without a header may begin with anything: what fits is read. */
 static void images_that_look_like_archives(void)
 {
-    static const char *const starts[] = {"PK\3\4", "<!do", "\x1f\x08", "{\"a\"", "GGUF"};
+    static const char *const starts[] = {"PK\3\4", "<!do", "\x1f\x08\1", "{\"a\"", "GGUF"};
     prun_images images;
     const char *path[1];
     size_t i;
