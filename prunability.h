@@ -15856,7 +15856,7 @@ static prun_status prun__write_checked(prun_context *context, const char *path,
                                        : prun__metadata_crc(c, all, pairs + count);
         all[2 * (pairs + i)] = text;
         text = strcpy(strcpy(text, PRUN__CRC_KEY) + key,
-                      i < count ? tensors[i].name : PRUN__CRC_METADATA + key);
+                      i < count ? tensors[i].name : &PRUN__CRC_METADATA[key]);
         text += strlen(text) + 1;
         all[2 * (pairs + i) + 1] = text;
         text += snprintf(text, 9, "%08lx", (unsigned long)crc) + 1;

@@ -1309,6 +1309,443 @@ static void files_are_opened_once(void)
     end_counting();
 }
 
+/* ---- files of other kinds ---- */
+
+typedef struct foreign {
+    const char *bytes;
+    int length; /* 0: strlen */
+    const char *what, *advice; /* parts of the message; advice NULL: depends on the loader */
+} foreign;
+
+static const foreign foreigners[] = {
+    {"\x1f\x8b\x08\0\0\0\0\0\0\x03 and so on", 20, "compressed by gzip", "gzip -d"},
+    {"BZh91AY&SY and so on", 0, "compressed by bzip2", "bzip2 -d"},
+    {"\xfd" "7zXZ\0\0\4 and so on", 18, "compressed by xz", "xz -d"},
+    {"\x28\xb5\x2f\xfd and so on", 0, "compressed by zstd", "zstd -d"},
+    {"PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\5\0\0\0a.txtxxxxx", 40,
+     "a zip archive", "unzip"},
+    {"PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0archive/data.pklxxxxx", 50,
+     "a checkpoint of torch.save", NULL},
+    {"PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\5\0\0\0a.npyxxxxx", 40,
+     "an archive of NumPy arrays", "unzip"},
+    {"PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 22, "an empty zip archive", "fetch"},
+    {"\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15, "a Python pickle", NULL},
+    {"\x80\3}q\0X\4\0\0\0datah", 16, "a Python pickle", NULL},
+    {"\x80\4\x95\x10\0\0\0\0\0\0\0}\x94.", 14, "a Python pickle", NULL},
+    {"\x80\5\x95\x10\0\0\0\0\0\0\0}\x94.", 14, "a Python pickle", NULL},
+    {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", 0,
+     "a Git LFS pointer", "git lfs pull"},
+    {"<!DOCTYPE html>\n<html><body>404</body></html>", 0, "an HTML or XML page", "fetch the file"},
+    {"\n\n  <HTML lang=\"en\">", 0, "an HTML or XML page", "fetch the file"},
+    {"\xef\xbb\xbf<?xml version=\"1.0\"?><Error/>", 0, "an HTML or XML page", "fetch the file"},
+    {"{\n  \"metadata\": {}, \"weight_map\": {}}", 0, "a JSON text", "name the file"},
+    {"[ {\"a\": 1}, {} ]", 0, "a JSON text", "name the file"},
+    {"\xff\xfe" "a\0,\0b\0\n\0", 10, "a text in UTF-16", "UTF-8"},
+    {"\xfe\xff\0a\0,\0b\0\n", 10, "a text in UTF-16", "UTF-8"},
+    {"\x89HDF\r\n\x1a\n\0\0\0\0", 12, "an HDF5 file", "convert"},
+    {"GGUF\3\0\0\0\0\0\0\0", 12, "a GGUF file", "convert"},
+    {"MATLAB 5.0 MAT-file, Platform", 0, "a MATLAB file", "convert"},
+    {"PAR1\x15\4\x15\x90", 8, "a Parquet table", "convert"},
+    {"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16, "a PNG image", "convert"},
+    {"\xff\xd8\xff\xe0\0\x10JFIF", 10, "a JPEG image", "convert"},
+    {"404: Not Found\n", 0, "a text, not", "look into it"},
+    {"a,b,c\n1,2,3\n", 0, "a text, not", "look into it"},
+    {"\x93NUMPY\1\0\x76\0{'descr'", 18, "a NumPy array", "prun_load_npy"},
+    {"\2\0\0\0\0\0\0\0{}", 10, "a safetensors file", "prun_safetensors_open"},
+    {"\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1\7", 17, "an IDX file", "prun_load_idx"},
+    {"\0\0\x0d\1\0\0\0\1\0\0\0\0", 12, "an IDX file", "prun_load_idx"},
+};
+enum { FOREIGNERS = sizeof foreigners / sizeof foreigners[0], PLACES = 9 };
+
+/* The loaders by the paths that they take; the other path is that of a good file. Results are
+   freed, and must not be touched on failure. */
+static prun_status load_place(int place, const char *path)
+{
+    const char *paths[2];
+    prun_safetensors *file = NULL;
+    prun_images images, untouched;
+    prun_npy array;
+    prun_status status;
+    memset(&images, 0x5a, sizeof images);
+    untouched = images;
+    paths[0] = place == 3 ? path : in_directory("good.bin");
+    paths[1] = path;
+    switch (place) {
+    case 0:
+        status = prun_load_idx(&test_context, path, in_directory("good.idx1"), NULL, &images);
+        break;
+    case 1:
+        status = prun_load_idx(&test_context, in_directory("good.idx3"), path, NULL, &images);
+        break;
+    case 2: status = prun_load_cifar(&test_context, paths, 2, 10, &images); break;
+    case 3: status = prun_load_cifar(&test_context, paths, 1, 10, &images); break;
+    case 4: status = prun_load_cifar(&test_context, paths + 1, 1, 100, &images); break;
+    case 5:
+        status = prun_load_npy(&test_context, path, in_directory("labels.npy"), NULL, &images);
+        break;
+    case 6:
+        status = prun_load_npy(&test_context, in_directory("images.npy"), path, NULL, &images);
+        break;
+    case 7:
+        status = prun_npy_read(&test_context, path, &array);
+        if (status == PRUN_OK) prun_npy_free(&array);
+        return status;
+    default:
+        status = prun_safetensors_open(&test_context, path, &file);
+        if (status == PRUN_OK) prun_safetensors_close(file);
+        CHECK(status == PRUN_OK || file == NULL);
+        return status;
+    }
+    if (status == PRUN_OK) prun_images_free(&images);
+    else CHECK(memcmp(&images, &untouched, sizeof images) == 0);
+    return status;
+}
+
+static void write_good_files(void)
+{
+    write_set(0, "|u1", 1, 0, "<i8", 8);
+    write_file("good.idx3", (const unsigned char *)"\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1\7", 17);
+    write_file("good.idx1", (const unsigned char *)"\0\0\x08\1\0\0\0\1\5", 9);
+    memset(scratch[0].data, 1, 3073);
+    write_file("good.bin", scratch[0].data, 3073);
+}
+
+/* What a loader reads itself is not told from another's file by this message. */
+static int reads_itself(int place, const char *what)
+{
+    return (place < 2 && strcmp(what, "an IDX file") == 0)
+           || ((place >= 5 && place < 8) && strcmp(what, "a NumPy array") == 0)
+           || (place == 8 && strcmp(what, "a safetensors file") == 0);
+}
+
+static void files_of_other_kinds(void)
+{
+    int i, place, tried = 0;
+    begin_counting();
+    write_good_files();
+    for (i = 0; i < FOREIGNERS; i++) {
+        const foreign *f = &foreigners[i];
+        write_file("x.kind", (const unsigned char *)f->bytes,
+                   f->length ? (size_t)f->length : strlen(f->bytes));
+        for (place = 0; place < PLACES; place++) {
+            if (reads_itself(place, f->what)) {
+                load_place(place, in_directory("x.kind"));
+                continue;
+            }
+            CHECK_STATUS(load_place(place, in_directory("x.kind")), PRUN_ERR_MAGIC);
+            if (!CHECK(message_names("x.kind: ") && message_names(f->what)
+                       && message_names(f->advice ? f->advice : place == 8 ? "save_file" : " ")))
+                printf("  kind %d, place %d: \"%s\"\n", i, place, prun_message(&test_context));
+            CHECK(streams_open == 0);
+            tried++;
+        }
+    }
+    CHECK(tried == FOREIGNERS * PLACES - 4 - 3 - 1);
+    end_counting();
+}
+
+/* Paths that lead to no file, or to an empty one. */
+static void paths_that_are_no_files(void)
+{
+    static const struct {
+        const char *name;
+        prun_status status;
+        const char *message;
+    } bad[] = {{"x.folder", PRUN_ERR_READ, "a folder"}, {"x.link", PRUN_ERR_READ, "a folder"},
+               {"x.pipe", PRUN_ERR_READ, "a pipe"}, {"x.null", PRUN_ERR_READ, "a device"},
+               {"x.empty", PRUN_ERR_TRUNCATED, "the file is empty"},
+               {"x.missing", PRUN_ERR_OPEN, "cannot be opened: No such file"},
+               {"good.bin/x.below", PRUN_ERR_OPEN, "cannot be opened: Not a directory"},
+               {"x\x1b[2J.missing", PRUN_ERR_OPEN, "x\\x1b[2J.missing: cannot be opened"}};
+    size_t i;
+    int place;
+    begin_counting();
+    write_good_files();
+    write_file("x.empty", scratch[0].data, 0);
+#if HAVE_POSIX
+    CHECK(mkdir(in_directory("x.folder"), 0700) == 0);
+    CHECK(symlink("x.folder", in_directory("x.link")) == 0);
+    CHECK(mkfifo(in_directory("x.pipe"), 0600) == 0);
+    CHECK(symlink("/dev/null", in_directory("x.null")) == 0);
+#endif
+    for (i = HAVE_POSIX ? 0 : 4; i < sizeof bad / sizeof bad[0]; i++) {
+        for (place = 0; place < PLACES; place++) {
+            CHECK_STATUS(load_place(place, in_directory(bad[i].name)), bad[i].status);
+            CHECK(strchr(bad[i].name, '\x1b') || message_names(bad[i].name));
+            CHECK(message_names(bad[i].message) && streams_open == 0);
+        }
+    }
+#if HAVE_POSIX
+    CHECK(rmdir(in_directory("x.folder")) == 0);
+#endif
+    files_named("x.", 1);
+    end_counting();
+}
+
+/* A format without a header may begin with anything: what fits is read. */
+static void images_that_look_like_archives(void)
+{
+    static const char *const starts[] = {"PK\3\4", "<!do", "\x1f\x08\1", "{\"a\"", "GGUF"};
+    prun_images images;
+    const char *path[1];
+    size_t i;
+    begin_counting();
+    path[0] = in_directory("x.bin");
+    for (i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        memset(scratch[0].data, 1, 2 * 3074);
+        memcpy(scratch[0].data, starts[i], 4);
+        write_file("x.bin", scratch[0].data, 2 * 3074);
+        if (!CHECK_STATUS(prun_load_cifar(&test_context, path, 1, 100, &images), PRUN_OK)) continue;
+        CHECK(images.count == 2 && images.labels[0] == starts[i][1]);
+        prun_images_free(&images);
+    }
+    memcpy(scratch[0].data, "\x1f\x8b\x08\0", 4); /* no label 139 */
+    write_file("x.bin", scratch[0].data, 2 * 3074);
+    CHECK_STATUS(prun_load_cifar(&test_context, path, 1, 100, &images), PRUN_ERR_MAGIC);
+    CHECK(message_names("gzip"));
+    remove(path[0]);
+    end_counting();
+}
+
+/* ---- checkpoints that do not fit ---- */
+
+/* A file of the net's tensors, with a prefix, and one more. */
+static void write_with_stranger(const prun_net *net, const char *prefix, const char *stranger)
+{
+    static char names[40][80];
+    static float value[4] = {1, 2, 3, 4};
+    prun_tensor tensors[40];
+    int64_t count, i;
+    const prun_tensor *t = prun_net_tensors(net, &count);
+    if (!CHECK(count < 40)) return;
+    for (i = 0; i < count; i++) {
+        tensors[i] = t[i];
+        snprintf(names[i], sizeof names[i], "%s%s", prefix, t[i].name);
+        tensors[i].name = names[i];
+    }
+    memset(&tensors[count], 0, sizeof tensors[count]);
+    tensors[count].name = stranger;
+    tensors[count].data = value;
+    tensors[count].rank = 1;
+    tensors[count].shape[0] = 4;
+    CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), tensors,
+                                        count + 1, NULL, 0), PRUN_OK);
+}
+
+typedef struct stranger {
+    const char *prefix, *name;
+    const char *message; /* NULL: it may be there */
+} stranger;
+
+static const stranger strangers[] = {
+    {"", "layer1.0.conv1.bias", "layer1.0.conv1 of the net; the net has to be built with a bias"},
+    {"", "features.0.weight_mask", "torch.nn.utils.prune.remove"},
+    {"", "features.0.weight_orig", "torch.nn.utils.prune.remove"},
+    {"", "classifier.weight_g", "remove the parametrization"},
+    {"", "classifier.parametrizations.weight.original0", "remove the parametrization"},
+    {"", "features.0.running_var", "the net needs a batch norm there"},
+    {"", "classifier.lora_A.weight", "layer classifier of the net; the network that was saved"},
+    {"", "layer1.0.conv1.0.weight", "layer layer1.0.conv1 of the net"},
+    {"net.", "net.layer1.0.conv1.bias", "built with a bias"},
+    {"", "features.1.num_batches_tracked", NULL},
+    {"", "features.10.weight", NULL},
+    {"", "features.weight", NULL},
+    {"", "classifier", NULL},
+    {"", "classifier2.bias", NULL},
+    {"", "layer1.0.conv10.weight", NULL},
+    {"", "layer1.0.conv9.weight", NULL},
+    {"", "other.layer1.0.conv1.bias", NULL},
+    {"", "momentum.classifier.bias", NULL},
+    {"net.", "layer1.0.conv1.bias", NULL},
+    {"net.", "net.head.weight", NULL},
+};
+
+static void strangers_in_checkpoints(void)
+{
+    size_t i;
+    begin_counting();
+    for (i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
+        const stranger *s = &strangers[i];
+        prun_net *net = make_small_net(1), *other = make_small_net(2), *third = make_small_net(2);
+        prun_safetensors *file;
+        write_with_stranger(net, s->prefix, s->name);
+        if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
+            CHECK_STATUS(prun_net_load(other, file, s->prefix),
+                         s->message ? PRUN_ERR_SHAPE : PRUN_OK);
+            if (s->message) CHECK(message_names(s->name));
+            if (s->message && !CHECK(message_names(s->message)))
+                printf("  got \"%s\"\n", prun_message(&test_context));
+            CHECK(same_tensors(other, s->message ? third : net));
+            prun_safetensors_close(file);
+        }
+        prun_net_free(net);
+        prun_net_free(other);
+        prun_net_free(third);
+    }
+    end_counting();
+}
+
+static void wrong_prefixes(void)
+{
+    static const struct {
+        const char *written, *asked, *message;
+    } cases_[] = {{"module.", NULL, "is there with the prefix \"module.\""},
+                  {"module.net.", "net.", "prefix \"module.net.\""},
+                  {"", "module.", "prefix \"\""},
+                  {"_orig_mod.", "", "prefix \"_orig_mod.\""}};
+    size_t i;
+    begin_counting();
+    for (i = 0; i < sizeof cases_ / sizeof cases_[0]; i++) {
+        prun_net *net = make_small_net(1);
+        prun_safetensors *file;
+        write_with_stranger(net, cases_[i].written, "x");
+        if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
+            CHECK_STATUS(prun_net_load(net, file, cases_[i].asked), PRUN_ERR_MISSING);
+            if (!CHECK(message_names(cases_[i].message)))
+                printf("  got \"%s\"\n", prun_message(&test_context));
+            prun_safetensors_close(file);
+        }
+        prun_net_free(net);
+    }
+    end_counting();
+}
+
+static void tensors_that_share_memory(void)
+{
+    float values[10] = {0};
+    prun_tensor t[3];
+    int64_t a, b, m, n;
+    int refused = 0, written = 0;
+    begin_counting();
+    memset(t, 0, sizeof t);
+    t[0].name = "first";
+    t[1].name = "far";
+    t[2].name = "second";
+    t[0].rank = t[2].rank = 1;
+    t[1].data = values + 9;
+    for (a = 0; a < 5; a++)
+        for (b = 0; b < 5; b++)
+            for (m = 0; m < 4; m++)
+                for (n = 0; n < 4; n++) {
+                    const int overlap = m > 0 && n > 0 && a < b + n && b < a + m;
+                    t[0].data = values + a;
+                    t[2].data = values + b;
+                    t[0].shape[0] = m;
+                    t[2].shape[0] = n;
+                    CHECK_STATUS(prun_safetensors_write(&test_context,
+                                                        in_directory("t.safetensors"), t, 3, NULL,
+                                                        0), overlap ? PRUN_ERR_ARGUMENT : PRUN_OK);
+                    if (overlap) CHECK(message_names("first") && message_names("second"));
+                    *(overlap ? &refused : &written) += 1;
+                }
+    CHECK(refused > 50 && written > 50);
+    end_counting();
+}
+
+/* ---- bytes that change ---- */
+
+/* CRC-32 bit by bit, by its definition. */
+static uint32_t defined_crc(const unsigned char *bytes, size_t n)
+{
+    uint32_t crc = 0xffffffffu;
+    size_t i;
+    int k;
+    for (i = 0; i < n; i++) {
+        crc ^= bytes[i];
+        for (k = 0; k < 8; k++) crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+    }
+    return ~crc;
+}
+
+static void crcs_are_those_of_zlib(void)
+{
+    static prun__crc c;
+    size_t i, n;
+    prun__crc_init(&c);
+    CHECK(prun__crc_add(&c, 0, "123456789", 9) == 0xcbf43926u);
+    for (i = 0; i < 300; i++) scratch[0].data[i] = (unsigned char)prun_random_bits(1, 2, i);
+    for (i = 0; i < 12; i++)
+        for (n = 0; n < 280; n += 7) {
+            const uint32_t part = prun__crc_add(&c, 0, scratch[0].data + i, (int64_t)n / 3);
+            CHECK(prun__crc_add(&c, part, scratch[0].data + i + n / 3, (int64_t)(n - n / 3))
+                  == defined_crc(scratch[0].data + i, n));
+        }
+}
+
+static void check_crc_text(const char *value, prun_status expected, const char *message)
+{
+    char json[300];
+    prun_safetensors *file;
+    float out[2];
+    snprintf(json, sizeof json, "{\"__metadata__\":{\"crc32.w\":\"%s\"},\"w\":"
+             FIELDS("F32", "2", "0", "8") ",\"v\":" FIELDS("F32", "1", "8", "12") "}", value);
+    safetensors(&scratch[0], json, 12);
+    write_blob("t.safetensors", &scratch[0]);
+    if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
+    CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_find(file, "v"), out), PRUN_OK);
+    CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_find(file, "w"), out), expected);
+    if (message != NULL) CHECK(message_names(message) && message_names("t.safetensors"));
+    prun_safetensors_close(file);
+}
+
+static void crcs_in_metadata(void)
+{
+    static const unsigned char bytes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    char text[20];
+    begin_counting();
+    snprintf(text, sizeof text, "%08lx", (unsigned long)defined_crc(bytes, 8));
+    check_crc_text(text, PRUN_OK, NULL);
+    check_crc_text("00000000", PRUN_ERR_FORMAT, "damaged in tensor w");
+    check_crc_text("", PRUN_ERR_FORMAT, "crc32.w is not a CRC");
+    check_crc_text("1234567", PRUN_ERR_FORMAT, "crc32.w is not a CRC");
+    check_crc_text("123456789", PRUN_ERR_FORMAT, "crc32.w is not a CRC");
+    check_crc_text("1234567g", PRUN_ERR_FORMAT, "crc32.w is not a CRC");
+    end_counting();
+}
+
+/* Every byte of a state of training changed: loading fails and changes nothing, or it gives the
+   same bits as before. */
+static void every_byte_of_a_state_changed(void)
+{
+    prun_images images = make_images(IMAGES);
+    prun_train_options options = recipe();
+    prun_net *net;
+    prun_trainer *trainer = NULL;
+    size_t at, size;
+    int failed = 0, loaded = 0;
+    begin_counting();
+    net = make_small_net(1);
+    CHECK_STATUS(prun_trainer_create(net, &images, &options, &trainer), PRUN_OK);
+    CHECK_STATUS(prun_trainer_epoch(trainer, NULL), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save(trainer, in_directory("state.good")), PRUN_OK);
+    read_blob("state.good", &scratch[2]);
+    size = scratch[2].size;
+    for (at = 0; at < size; at++) {
+        const unsigned char kept = scratch[2].data[at];
+        scratch[2].data[at] ^= (unsigned char)(at % 3 ? 1u << at % 8
+                                                      : 1 + prun_random_bits(4, 4, at) % 255);
+        write_blob("state.bad", &scratch[2]);
+        scratch[2].data[at] = kept;
+        if (load_state(trainer, "state.bad") == PRUN_OK) {
+            loaded++;
+            CHECK_STATUS(prun_trainer_save(trainer, in_directory("after")), PRUN_OK);
+            read_blob("after", &scratch[1]);
+            if (!CHECK(same_blob(&scratch[1], &scratch[2]))) printf("  byte %d\n", (int)at);
+        } else {
+            failed++;
+            CHECK(message_names("state.bad"));
+        }
+    }
+    CHECK_STATUS(prun_trainer_save(trainer, in_directory("after")), PRUN_OK);
+    read_blob("after", &scratch[1]);
+    CHECK(same_blob(&scratch[1], &scratch[2])); /* failures have changed nothing */
+    CHECK(failed > (int)size - 100 && loaded < 100);
+    if (getenv("VERBOSE")) printf("%d changed, %d found, %d harmless\n", (int)size, failed, loaded);
+    prun_trainer_free(trainer);
+    prun_net_free(net);
+    end_counting();
+}
+
 /* ---- memory that runs out ---- */
 
 static int64_t allocations_left;
@@ -1387,7 +1824,12 @@ static const test_case cases[] = {
     TEST_CASE(headers_of_many_kinds), TEST_CASE(bad_arrays_are_explained),
     TEST_CASE(arrays_of_another_kind), TEST_CASE(arrays_with_every_byte_changed),
     TEST_CASE(sets_of_every_kind), TEST_CASE(layouts_of_sets), TEST_CASE(sets_that_do_not_fit),
-    TEST_CASE(files_are_opened_once), TEST_CASE(memory_that_runs_out),
+    TEST_CASE(files_are_opened_once), TEST_CASE(files_of_other_kinds),
+    TEST_CASE(paths_that_are_no_files), TEST_CASE(images_that_look_like_archives),
+    TEST_CASE(strangers_in_checkpoints), TEST_CASE(wrong_prefixes),
+    TEST_CASE(tensors_that_share_memory), TEST_CASE(crcs_are_those_of_zlib),
+    TEST_CASE(crcs_in_metadata), TEST_CASE(every_byte_of_a_state_changed),
+    TEST_CASE(memory_that_runs_out),
 };
 
 int main(int argc, char **argv)
