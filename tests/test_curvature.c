@@ -25,6 +25,7 @@ typedef struct model {
     int sizes[4], k;
     double rounding;  /* > 0: gradients are rounded to multiples of it */
     double reach;     /* > 0: they are infinite further than this from where w was */
+    double needle;    /* > 0: adds the identity to H, only within this distance of w */
     double factor;    /* on the loss */
     double inputs[SAMPLES * INPUTS];
     int labels[SAMPLES];
@@ -62,6 +63,10 @@ static prun_status gradient(void *user, const int64_t *index, int64_t n, float *
     for (i = 0; i < m->k; i++) {
         if (m->rounding > 0)
             g[i] = (float)(m->rounding * floor((double)g[i] / m->rounding + .5));
+        if (m->needle > 0)
+            g[i] = (float)((m->single ? (double)g[i] : exact[i]) +
+                           (double)n * m->needle *
+                               tanh(((double)m->w[i] - (double)m->kept[i]) / m->needle));
         far += ((double)m->w[i] - (double)m->kept[i]) * ((double)m->w[i] - (double)m->kept[i]);
     }
     if (m->reach > 0 && far > m->reach * m->reach) g[0] = INFINITY;
@@ -226,8 +231,9 @@ static void compare_largest(const model *m, const char *name, tally *t)
     memset(&p, 0, sizeof(p));
     p.steps = m->k;
     p.differences = 1;
-    p.step = .003;
-    CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &before, NULL, NULL), PRUN_OK);
+    p.step = .003; /* where it is too long, the residual must say so, too */
+    CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &before, &residual, NULL), PRUN_OK);
+    count(&t[3], before, largest, residual, largest);
     p.step = 0;
     CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &top, &residual, NULL), PRUN_OK);
     count(&t[0], top, largest, residual, largest);
@@ -389,6 +395,35 @@ static void bad_gradients_are_told(void)
     }
 }
 
+/* Curvature that only short differences see, as kinks that lie close do in reverse: long ones agree
+   with one another, and must not be believed. */
+static void close_structure_is_found(void)
+{
+    int i, e;
+    for (i = 0; i < 6; i++) {
+        model *m = make_model(i % 2 ? LSTM : TANH, 3, 1, 0, (uint64_t)i);
+        prun_hessian_options p;
+        prun_difference d;
+        float v[MOST];
+        double exact[MOST], got[MOST], off = 0, size = 0;
+        memset(&p, 0, sizeof(p));
+        for (e = 0; e < m->k; e++) v[e] = (float)ref_noise(&noise_state);
+        CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, exact), PRUN_OK);
+        p.differences = 1;
+        m->needle = 1e-5;
+        CHECK_STATUS(prun_hessian_difference(&m->o, &p, v, &d), PRUN_OK);
+        CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, got), PRUN_OK);
+        for (e = 0; e < m->k; e++) {
+            const double want = exact[e] + (double)v[e];
+            off += (got[e] - want) * (got[e] - want);
+            size += want * want;
+        }
+        if (!CHECK(off <= 9 * d.error * d.error * size && off <= .01 * size))
+            printf("  off by %g, told %g\n", sqrt(off / size), d.error);
+        free_model(m);
+    }
+}
+
 /* What has no step: exact products, a zero vector, no curvature at all; and a step too long. */
 static void nothing_to_choose(void)
 {
@@ -436,8 +471,8 @@ static void errors_add_up(void)
     int seed, bad = 0, cases = 0, z;
     memset(&p, 0, sizeof(p));
     p.probes = 3;
-    p.steps = 40;
-    for (seed = 0; seed < 60; seed++) {
+    p.steps = m->k; /* no quadrature error: the spread alone */
+    for (seed = 0; seed < 40; seed++) {
         prun_spectrum s;
         p.seed = (uint64_t)seed;
         CHECK_STATUS(prun_hessian_spectrum(&m->o, &p, &s), PRUN_OK);
@@ -457,7 +492,7 @@ static void errors_add_up(void)
         }
         prun_spectrum_free(&s);
     }
-    CHECK(bad <= .05 * cases);
+    CHECK(bad <= .07 * cases);
     free_model(m);
 }
 
@@ -505,6 +540,7 @@ static const test_case cases[] = {
     TEST_CASE(differences_of_an_lstm),
     TEST_CASE(products_tell_their_error),
     TEST_CASE(bad_gradients_are_told),
+    TEST_CASE(close_structure_is_found),
     TEST_CASE(nothing_to_choose),
     TEST_CASE(errors_add_up),
     TEST_CASE(measures_tell_their_error),
