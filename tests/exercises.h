@@ -1574,6 +1574,24 @@ static void file_result(world *w)
     if (file != NULL) fclose(file);
 }
 
+/* Opens, with requests refused, and then writes, with all there is. */
+static prun_status use_output_open(world *w)
+{
+    prun_output **output = OPAQUE(w, prun_output *);
+    prun_status status;
+    target(w);
+    arm(w);
+    status = prun_output_open(w->context, w->file, output);
+    w->heap.armed = 0;
+    if (status == PRUN_OK) {
+        fputs("the new text", prun_output_stream(*output));
+        status = prun_output_close(*output);
+    }
+    disarm(w, status);
+    file_result(w);
+    return w->status;
+}
+
 static prun_status use_safetensors_write(world *w)
 {
     static const char *const metadata[2] = {"format", "pt"};
@@ -1771,6 +1789,7 @@ static const exercise exercises[] = {
     {"prun_npy_read", use_npy_read, 0},
     {"prun_load_npy", use_load_npy, 0},
     {"prun_safetensors_open", use_safetensors_open, 0},
+    {"prun_output_open", use_output_open, 0},
     {"prun_safetensors_write", use_safetensors_write, 0},
     {"prun_net_save", use_net_save, 0},
     {"prun_net_load", use_net_load, SUCCEEDS},

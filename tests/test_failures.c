@@ -185,6 +185,23 @@ static void quiet_file(world *w)
     w->heap.armed = 0;
 }
 
+static void quiet_output(world *w)
+{
+    prun_output *kept = NULL, *discarded = NULL;
+    char path[500];
+    snprintf(path, sizeof path, "%s", in_directory("output"));
+    CHECK(prun_output_open(w->context, path, &kept) == PRUN_OK);
+    CHECK(prun_output_open(w->context, path, &discarded) == PRUN_OK);
+    if (kept == NULL || discarded == NULL) return;
+    arm(w);
+    CHECK(prun_output_stream(kept) != NULL && prun_output_temporary(kept) != NULL);
+    prun_output_discard(discarded);
+    CHECK(prun_output_close(kept) == PRUN_OK);
+    prun_output_discard(NULL);
+    w->heap.armed = 0;
+    CHECK(files_named("output", 1) == 1);
+}
+
 /* Releases, of what is there and of nothing. */
 static void quiet_releases(world *w)
 {
@@ -235,6 +252,8 @@ static const quiet quiets[] = {
     {quiet_file, " prun_safetensors_count prun_safetensors_at prun_safetensors_find"
                  " prun_safetensors_metadata prun_safetensors_close prun_safetensors_read_f32"
                  " prun_safetensors_read_i64 prun_arch_from_checkpoint "},
+    {quiet_output, " prun_output_stream prun_output_temporary prun_output_close"
+                   " prun_output_discard "},
     {quiet_releases, " prun_net_free prun_trainer_free prun_spectrum_free prun_measure_end"
                      " prun_npy_free "},
 };
