@@ -121,6 +121,10 @@ static void heap_release_block(heap *h, unsigned char *base)
 static void heap_release(void *pointer, void *user)
 {
     if (pointer == NULL) return;
+    if (all_bytes((const unsigned char *)&pointer, sizeof pointer, POISON)) {
+        ((heap *)user)->damaged++; /* read from a block that was released before */
+        return;
+    }
 #ifdef _OPENMP
 #pragma omp critical(test_heap)
 #endif
