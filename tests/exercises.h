@@ -1079,6 +1079,14 @@ static prun_status use_product(world *w, int32_t differences)
 static prun_status use_hessian_vector(world *w) { return use_product(w, 0); }
 static prun_status use_hessian_differences(world *w) { return use_product(w, 1); }
 
+static prun_status use_hessian_difference(world *w)
+{
+    prun_hessian_options options = hessian_options(w);
+    prun_difference *found = OUT(w, prun_difference, 1);
+    options.differences = 1;
+    return CALL(w, prun_hessian_difference(&w->objective, &options, NULL, found));
+}
+
 static prun_status use_hessian_eigenpairs(world *w)
 {
     prun_hessian_options options = hessian_options(w);
@@ -1751,6 +1759,7 @@ static const exercise exercises[] = {
     {"prun_hessian_size", use_hessian_size, 0},
     {"prun_hessian_vector", use_hessian_vector, 0},
     {"prun_hessian_vector", use_hessian_differences, RESTORES},
+    {"prun_hessian_difference", use_hessian_difference, RESTORES},
     {"prun_hessian_eigenpairs", use_hessian_eigenpairs, 0},
     {"prun_hessian_trace", use_hessian_trace, RESTORES},
     {"prun_hessian_spectrum", use_hessian_spectrum, 0},
