@@ -1,0 +1,1816 @@
+/* exercises.h - every public function called once on small data, on an allocator that can refuse
+   and with callbacks that can fail, lie and cancel. What the calls are for is up to the program
+   that includes this (tests/test_failures.c).
+
+   An exercise prepares what its function needs, calls it inside CALL, and cleans up:
+
+       static prun_status use_loss_curve(world *w)
+       {
+           prun_prune_options options = prune_options(w);
+           double *losses = PREFIX(w, double, 6);
+           return CALL(w, prun_loss_curve(&w->objective, &options, losses, NULL));
+       }
+
+   Only inside CALL does the plan of `w` count: the request to refuse, the callback to fail.
+   Results go into memory that OUT, PREFIX, PARTLY or OPAQUE hand out, which is compared with a
+   pattern, or with the results of a call in which nothing failed. A run may call CALL once. */
+#ifndef TEST_EXERCISES_H_INCLUDED
+#define TEST_EXERCISES_H_INCLUDED
+
+#include <stddef.h>
+
+static void *default_allocate(size_t size);
+static void default_release(void *pointer);
+#define PRUNABILITY_MALLOC(size) default_allocate(size)
+#define PRUNABILITY_FREE(pointer) default_release(pointer)
+
+#include "files.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+/* ---- an allocator with guards and a planned failure ---- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum { GUARD = 64, FILL = 0xA5, POISON = 0xDD };
+#define LIMIT ((size_t)1 << 30)
+static const uint64_t block_live = 0x5ca1ab1e0ddba11u, block_dead = 0xdeadb10cdeadb10cu;
+
+typedef struct block {
+    uint64_t magic;
+    size_t size;
+    struct block *next;
+} block;
+
+typedef struct heap {
+    int32_t armed;              /* requests count, and may be refused, only then */
+    int64_t requests, fail_at;  /* fail_at: the first request refused; 0: none */
+    int32_t once;               /* 1: only that one; 0: all from there on */
+    int64_t refused;
+    int64_t live;
+    int64_t damaged;            /* broken guards, double releases, writes after a release */
+    size_t largest;
+    block *released;            /* kept until the end of the run, to see writes and releases */
+} heap;
+
+static void *heap_allocate(size_t size, void *user)
+{
+    heap *h = (heap *)user;
+    unsigned char *base = NULL;
+    int refuse;
+#ifdef _OPENMP
+#pragma omp critical(test_heap)
+#endif
+    {
+        h->largest = size > h->largest ? size : h->largest;
+        h->requests += h->armed;
+        refuse = h->armed && h->fail_at > 0
+                 && (h->once ? h->requests == h->fail_at : h->requests >= h->fail_at);
+        h->refused += refuse;
+        if (!refuse && size <= LIMIT) base = (unsigned char *)malloc(size + 2 * GUARD);
+        h->live += base != NULL;
+    }
+    if (base != NULL) {
+        block head = {0, 0, NULL};
+        memset(base, FILL, size + 2 * GUARD); /* also: nothing may count on zeroed memory */
+        head.magic = block_live;
+        head.size = size;
+        memcpy(base, &head, sizeof head);
+        return base + GUARD;
+    }
+    return NULL;
+}
+
+static int all_bytes(const unsigned char *bytes, size_t size, int value)
+{
+    return size == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+static void heap_release_block(heap *h, unsigned char *base)
+{
+    block head;
+    memcpy(&head, base, sizeof head);
+    if (head.magic != block_live) {
+        h->damaged++; /* released twice, or never handed out */
+        return;
+    }
+    h->damaged += !all_bytes(base + sizeof head, GUARD - sizeof head, FILL);
+    h->damaged += !all_bytes(base + GUARD + head.size, GUARD, FILL);
+    h->live--;
+    memset(base, POISON, head.size + 2 * GUARD);
+    if (SANITIZED) {
+        free(base);
+        return;
+    }
+    head.magic = block_dead;
+    head.next = h->released;
+    memcpy(base, &head, sizeof head);
+    h->released = (block *)(void *)base;
+}
+
+static void heap_release(void *pointer, void *user)
+{
+    if (pointer == NULL) return;
+    if (all_bytes((const unsigned char *)&pointer, sizeof pointer, POISON)) {
+        ((heap *)user)->damaged++; /* read from a block that was released before */
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp critical(test_heap)
+#endif
+    heap_release_block((heap *)user, (unsigned char *)pointer - GUARD);
+}
+
+/* Looks at what was released and gives it back. */
+static void heap_end(heap *h)
+{
+    while (h->released != NULL) {
+        unsigned char *base = (unsigned char *)h->released;
+        const block head = *h->released;
+        h->damaged += !all_bytes(base + sizeof head, head.size + 2 * GUARD - sizeof head, POISON);
+        h->released = head.next;
+        free(base);
+    }
+}
+
+/* What is asked for without a context: counted, and on the heap of the running exercise where that
+   works without a context. */
+static int64_t default_requests;
+static heap *default_heap;
+
+static void *default_allocate(size_t size)
+{
+    if (default_heap != NULL) return heap_allocate(size, default_heap);
+    default_requests++;
+    return malloc(size);
+}
+
+static void default_release(void *pointer)
+{
+    if (default_heap != NULL) heap_release(pointer, default_heap);
+    else free(pointer);
+}
+
+/* ---- the plan of a run, and what it works on ---- */
+
+enum { IMAGES = 20, SIDE = 6, PIXELS = SIDE * SIDE, CLASSES = 3, MOST_OUTPUTS = 8 };
+#define OLD_FILE "what the file held before"
+
+typedef enum callback {
+    NO_CALLBACK, ON_LOSS, ON_GRADIENT, ON_HESSIAN, ON_LOGITS, ON_PROGRESS, ON_EPOCH, ON_STATISTIC,
+    ON_SPECTRUM, CALLBACKS
+} callback;
+
+typedef enum lie {
+    HONEST, LIE_NAN, LIE_INFINITE, LIE_MINUS_INFINITE, LIE_HUGE, LIE_NEGATIVE, LIE_SUM, LIE_SUM_NAN,
+    LIE_ERRORS_NEGATIVE, LIE_ERRORS_MANY, LIE_CHANGING, LIE_SILENT /* writes nothing */,
+    LIE_WEIGHTS /* changes the weights it is to read */, LIES
+} lie;
+
+typedef enum output_kind {
+    WHOLE,  /* untouched after a failure, the same bits after each success */
+    BEGUN,  /* after a failure: elements as after a success, then untouched ones */
+    LOOSE,  /* after a failure anything */
+    HANDLE  /* untouched after a failure; a pointer, or a struct with some */
+} output_kind;
+
+typedef struct output {
+    unsigned char *memory; /* GUARD bytes, the output, GUARD bytes */
+    size_t size, element;
+    output_kind kind;
+} output;
+
+enum { SERIAL, HOOK, OPENMP, NO_CONTEXT, SURROUNDINGS };
+
+typedef struct world {
+    heap heap;
+    prun_context own, *context; /* context: &own, or NULL */
+    uint8_t pixels[IMAGES * PIXELS];
+    int32_t labels[IMAGES];
+    prun_images images;
+    prun_net *net, *before;     /* before: as it was before training */
+    prun_net_data data;
+    prun_objective plain;       /* of the net */
+    prun_objective objective;   /* the same; its callbacks look at the plan */
+    float *weights;             /* all tensors of the net as they were when it was made */
+    /* the plan */
+    callback which;
+    int64_t at;                 /* the call of that callback that is special; 0: none */
+    int32_t onwards;            /* and all after it */
+    lie lie;
+    prun_status answer;         /* of a failing callback */
+    int64_t calls[CALLBACKS], in_all, most_calls;
+    /* what became of it */
+    int32_t armed;
+    prun_status status;
+    int32_t weights_changed;    /* by the call, when it returned */
+    output outputs[MOST_OUTPUTS];
+    int32_t output_count;
+    uint64_t digest;            /* of the results */
+    char file[500];             /* what the call writes, or "" */
+    int32_t files;              /* in the directory before the call */
+    int32_t file_harmed;
+} world;
+
+static uint64_t hash(uint64_t h, const void *bytes, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    size_t i;
+    for (i = 0; i < size; i++) {
+        h = (h ^ p[i]) * 1099511628211u;
+    }
+    return h;
+}
+
+/* Adds bytes to what every successful run must give again. */
+static void result(world *w, const void *bytes, size_t size)
+{
+    w->digest = hash(w->digest, bytes, size);
+}
+
+/* Room for an output, filled with a pattern. */
+static void *output_of(world *w, size_t element, size_t count, output_kind kind)
+{
+    output *o = &w->outputs[w->output_count++];
+    o->element = element;
+    o->size = element * count;
+    o->kind = kind;
+    o->memory = (unsigned char *)malloc(o->size + 2 * GUARD);
+    memset(o->memory, FILL, o->size + 2 * GUARD);
+    return o->memory + GUARD;
+}
+
+#define OUT(w, type, count) ((type *)output_of(w, sizeof(type), count, WHOLE))
+#define PREFIX(w, type, count) ((type *)output_of(w, sizeof(type), count, BEGUN))
+#define PARTLY(w, type, count) ((type *)output_of(w, sizeof(type), count, LOOSE))
+#define OPAQUE(w, type) ((type *)output_of(w, sizeof(type), 1, HANDLE))
+
+static int64_t tensor_floats(const prun_net *net)
+{
+    int64_t i, count, floats = 0;
+    const prun_tensor *t = prun_net_tensors(net, &count);
+    for (i = 0; i < count; i++) {
+        floats += prun_tensor_size(&t[i]);
+    }
+    return floats;
+}
+
+/* All tensors one after the other; `back`: into the net. */
+static void copy_tensors(const prun_net *net, float *floats, int back)
+{
+    int64_t i, count;
+    const prun_tensor *t = prun_net_tensors(net, &count);
+    for (i = 0; i < count; i++) {
+        const size_t bytes = (size_t)prun_tensor_size(&t[i]) * sizeof(float);
+        memcpy(back ? t[i].data : floats, back ? floats : t[i].data, bytes);
+        floats += prun_tensor_size(&t[i]);
+    }
+}
+
+static int weights_as_made(const world *w)
+{
+    const size_t bytes = (size_t)tensor_floats(w->net) * sizeof(float);
+    float *now = (float *)malloc(bytes);
+    int same;
+    copy_tensors(w->net, now, 0);
+    same = memcmp(now, w->weights, bytes) == 0;
+    free(now);
+    return same;
+}
+
+static int file_is_old(const char *path)
+{
+    char bytes[sizeof OLD_FILE] = "";
+    FILE *file = fopen(path, "rb");
+    size_t size = file != NULL ? fread(bytes, 1, sizeof bytes, file) : 0;
+    if (file != NULL) fclose(file);
+    return size == strlen(OLD_FILE) && memcmp(bytes, OLD_FILE, size) == 0;
+}
+
+static void arm(world *w)
+{
+    if (w->file[0]) {
+        remove(w->file);
+        write_file(strrchr(w->file, '/') + 1, (const unsigned char *)OLD_FILE, strlen(OLD_FILE));
+    }
+    w->files = files_named("", 0);
+    w->own.status = w->answer;
+    strcpy(w->own.message, "a message of before");
+    w->heap.armed = w->armed = 1;
+}
+
+static prun_status disarm(world *w, prun_status status)
+{
+    w->heap.armed = w->armed = 0;
+    w->status = status;
+    w->weights_changed = w->net != NULL && !weights_as_made(w);
+    w->file_harmed = files_named("", 0) != w->files
+                     || (status != PRUN_OK && w->file[0] && !file_is_old(w->file));
+    return status;
+}
+
+#define CALL(w, expression) (arm(w), disarm(w, expression))
+
+/* ---- callbacks that follow the plan ---- */
+
+/* Counts a call and says whether it is one of those that fail or lie. */
+static int planned(world *w, callback which)
+{
+    int64_t call = 0;
+    int32_t hit;
+    if (!w->armed) return 0;
+#ifdef _OPENMP
+#pragma omp critical(test_calls)
+#endif
+    {
+        call = ++w->calls[which];
+        w->in_all++;
+    }
+    hit = which == w->which && w->at > 0 && (w->onwards ? call >= w->at : call == w->at);
+    return hit;
+}
+
+/* A call without end is ended here. */
+static int too_many(const world *w)
+{
+    return w->armed && w->most_calls > 0 && w->in_all > w->most_calls;
+}
+
+static void tell_lies(world *w, double *losses, int64_t n, double *sum, int64_t *errors)
+{
+    static const double values[LIES] = {0, NAN, HUGE_VAL, -HUGE_VAL, 1e308, -1};
+    int64_t i;
+    for (i = 0; losses != NULL && i < n; i++) {
+        if (w->lie >= LIE_NAN && w->lie <= LIE_NEGATIVE) losses[i] = values[w->lie];
+        if (w->lie == LIE_CHANGING) losses[i] *= 1 + (double)(w->in_all * 7919 % 13);
+    }
+    if (sum != NULL && w->lie >= LIE_NAN && w->lie <= LIE_NEGATIVE)
+        *sum = (double)n * values[w->lie];
+    if (sum != NULL && w->lie == LIE_CHANGING) *sum *= 1 + (double)(w->in_all * 7919 % 13);
+    if (sum != NULL && w->lie == LIE_SUM) *sum = *sum * 3 + 1;
+    if (sum != NULL && w->lie == LIE_SUM_NAN) *sum = NAN;
+    if (errors != NULL && w->lie == LIE_ERRORS_NEGATIVE) *errors = -1 - n;
+    if (errors != NULL && w->lie == LIE_ERRORS_MANY) *errors = 1000 * n + 1;
+}
+
+static void lie_in_floats(const world *w, float *values, int64_t count)
+{
+    static const float lies[LIES] = {0, NAN, HUGE_VALF, -HUGE_VALF, 3e38f, -1};
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        if (w->lie >= LIE_NAN && w->lie <= LIE_NEGATIVE) values[i] = lies[w->lie];
+        if (w->lie == LIE_CHANGING)
+            values[i] *= 1 + (float)((uint64_t)(w->in_all + i) * 7919 % 13);
+    }
+}
+
+static void change_weights(world *w)
+{
+    int64_t i;
+    for (i = 0; w->lie == LIE_WEIGHTS && i < w->objective.tensor_count; i++) {
+        if (w->objective.tensors[i].flags & PRUN_WEIGHT) w->objective.tensors[i].data[0] += 1;
+    }
+}
+
+static prun_status loss_callback(void *user, const int64_t *index, int64_t n, double *losses,
+                                 double *sum, int64_t *errors)
+{
+    world *w = (world *)user;
+    const int hit = planned(w, ON_LOSS);
+    prun_status status;
+    if (too_many(w)) return PRUN_ERR_CALLBACK;
+    if (hit && w->lie == HONEST) return w->answer;
+    if (hit && w->lie == LIE_SILENT) return PRUN_OK;
+    status = w->plain.loss(w->plain.user, index, n, losses, sum, errors);
+    if (hit) tell_lies(w, losses, n, sum, errors);
+    if (hit) change_weights(w);
+    return status;
+}
+
+static prun_status gradient_callback(void *user, const int64_t *index, int64_t n, float *gradient,
+                                     double *sum)
+{
+    world *w = (world *)user;
+    const int hit = planned(w, ON_GRADIENT);
+    prun_status status;
+    if (too_many(w)) return PRUN_ERR_CALLBACK;
+    if (hit && w->lie == HONEST) return w->answer;
+    if (hit && w->lie == LIE_SILENT) return PRUN_OK;
+    status = w->plain.gradient(w->plain.user, index, n, gradient, sum);
+    if (hit) lie_in_floats(w, gradient, prun_net_parameters(w->net));
+    if (hit) change_weights(w);
+    return status;
+}
+
+static prun_status hessian_callback(void *user, const int64_t *index, int64_t n, const float *v,
+                                    float *product)
+{
+    world *w = (world *)user;
+    const int hit = planned(w, ON_HESSIAN);
+    prun_status status;
+    if (too_many(w)) return PRUN_ERR_CALLBACK;
+    if (hit && w->lie == HONEST) return w->answer;
+    if (hit && w->lie == LIE_SILENT) return PRUN_OK;
+    status = w->plain.hessian_vector(w->plain.user, index, n, v, product);
+    if (hit) lie_in_floats(w, product, prun_net_parameters(w->net));
+    return status;
+}
+
+static prun_status logits_callback(void *user, const int64_t *index, int64_t n, float *logits)
+{
+    world *w = (world *)user;
+    const int hit = planned(w, ON_LOGITS);
+    prun_status status;
+    if (too_many(w)) return PRUN_ERR_CALLBACK;
+    if (hit && w->lie == HONEST) return w->answer;
+    if (hit && w->lie == LIE_SILENT) return PRUN_OK;
+    status = w->plain.logits(w->plain.user, index, n, logits);
+    if (hit) lie_in_floats(w, logits, n * CLASSES);
+    return status;
+}
+
+static int progress_callback(void *user, int64_t done, int64_t total)
+{
+    world *w = (world *)user;
+    (void)done;
+    (void)total;
+    return planned(w, ON_PROGRESS) ? (int)w->answer : 0;
+}
+
+static int epoch_callback(void *user, const prun_epoch *epoch)
+{
+    world *w = (world *)user;
+    (void)epoch;
+    return planned(w, ON_EPOCH) ? (int)w->answer : 0;
+}
+
+static double lying_value(world *w, callback which, double value)
+{
+    double sum = 0;
+    if (!planned(w, which)) return value;
+    tell_lies(w, &value, 1, &sum, NULL);
+    return value;
+}
+
+/* Mean of the rows' numbers. */
+static double statistic_callback(void *user, const int64_t *rows, int64_t n)
+{
+    double sum = 0;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        sum += (double)(rows[i] * 37 % 11);
+    }
+    return lying_value((world *)user, ON_STATISTIC, sum / (double)n);
+}
+
+static double square_callback(void *user, double eigenvalue)
+{
+    return lying_value((world *)user, ON_SPECTRUM, eigenvalue * eigenvalue);
+}
+
+/* A clock; `clock_step` negative: one that goes backwards. */
+static double clock_step, clock_now;
+
+static double test_clock(void)
+{
+    clock_now += clock_step;
+    return clock_now;
+}
+
+/* Runs the bodies in an order of its own, last one first, then the even ones, then the rest. */
+static void backwards_for(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
+                          void *user)
+{
+    int64_t i;
+    (void)user;
+    if (count > 0) body(argument, count - 1);
+    for (i = 0; i + 1 < count; i += 2) {
+        body(argument, i);
+    }
+    for (i = 1; i + 1 < count; i += 2) {
+        body(argument, i);
+    }
+}
+
+/* ---- making and ending a world ---- */
+
+static void fill_images(world *w)
+{
+    int64_t i;
+    for (i = 0; i < IMAGES * PIXELS; i++) {
+        w->pixels[i] = (uint8_t)(prun_random_bits(3, 4, (uint64_t)i) >> 56);
+    }
+    for (i = 0; i < IMAGES; i++) {
+        w->labels[i] = (int32_t)(i % CLASSES);
+    }
+    w->images.count = IMAGES;
+    w->images.channels = 1;
+    w->images.height = w->images.width = SIDE;
+    w->images.classes = CLASSES;
+    w->images.pixels = w->pixels;
+    w->images.labels = w->labels;
+}
+
+/* Layers of every kind. */
+static int32_t add_layers(prun_net *net)
+{
+    int32_t v = PRUN_INPUT, shortcut;
+    v = prun_layer_conv2d(net, v, "conv0", 2, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_batch_norm(net, v, "bn0", 0, 0);
+    v = shortcut = prun_layer_relu(net, v);
+    v = prun_layer_conv2d(net, v, "conv1", 2, 3, 1, 1, PRUN_PADDING_SAME, 0);
+    v = prun_layer_add(net, v, shortcut);
+    v = prun_layer_max_pool(net, v, 2, 0, 0);
+    v = prun_layer_avg_pool(net, v, 2, 1, 0);
+    v = prun_layer_dropout(net, v, 0.2);
+    v = prun_layer_flatten(net, v);
+    return prun_layer_linear(net, v, "fc", CLASSES, 1);
+}
+
+static prun_status build_small(prun_context *context, prun_net **net)
+{
+    prun_status status = prun_net_create(context, 1, SIDE, SIDE, net);
+    return status != PRUN_OK ? status : prun_net_finish(*net, add_layers(*net), 5);
+}
+
+/* Fresh nets, images and objective, in given surroundings. */
+static int world_make(world *w, int surroundings)
+{
+    memset(w, 0, sizeof *w);
+    w->context = surroundings == NO_CONTEXT ? NULL : &w->own;
+    default_heap = surroundings == NO_CONTEXT ? &w->heap : NULL;
+#ifdef _OPENMP
+    omp_set_num_threads(surroundings == NO_CONTEXT ? 1 : 2);
+#endif
+    w->own.allocate = heap_allocate;
+    w->own.release = heap_release;
+    w->own.allocator_user = &w->heap;
+    w->own.threads = surroundings == SERIAL ? 1 : 2;
+    w->own.parallel_for = surroundings == HOOK ? backwards_for : NULL;
+    w->answer = PRUN_ERR_CALLBACK;
+    w->digest = 14695981039346656037u;
+    clock_step = clock_now = 0;
+    fill_images(w);
+    if (!CHECK(build_small(w->context, &w->net) == PRUN_OK)) return 0;
+    if (!CHECK(prun_net_copy(w->net, 0, &w->before) == PRUN_OK)) return 0;
+    prun_net_init(w->net, 6);
+    w->data.net = w->net;
+    w->data.images = &w->images;
+    if (!CHECK(prun_net_objective(&w->data, &w->plain) == PRUN_OK)) return 0;
+    w->plain.initial = prun_net_trained(w->before, &w->plain.tensor_count);
+    w->objective = w->plain;
+    w->objective.user = w;
+    w->objective.loss = loss_callback;
+    w->objective.gradient = gradient_callback;
+    w->objective.hessian_vector = hessian_callback;
+    w->objective.logits = logits_callback;
+    w->weights = (float *)malloc((size_t)tensor_floats(w->net) * sizeof(float));
+    copy_tensors(w->net, w->weights, 0);
+    return 1;
+}
+
+/* Between two runs: the weights as they were made, no plan, no outputs. */
+static void world_again(world *w)
+{
+    while (w->output_count > 0) {
+        free(w->outputs[--w->output_count].memory);
+    }
+    copy_tensors(w->net, w->weights, 1);
+    w->heap.fail_at = w->at = 0;
+    w->digest = 14695981039346656037u;
+    memset(w->calls, 0, sizeof w->calls);
+    w->in_all = 0;
+    clock_step = clock_now = 0;
+}
+
+static void world_end(world *w)
+{
+    world_again(w);
+    prun_net_free(w->net);
+    prun_net_free(w->before);
+    free(w->weights);
+    heap_end(&w->heap);
+    default_heap = NULL;
+    CHECK(w->heap.live == 0);
+    CHECK(w->heap.damaged == 0);
+}
+
+/* ---- exercises: convolutions, images, networks ---- */
+
+static prun_status use_conv2d(world *w, int which, prun_algorithm algorithm)
+{
+    enum { X = 2 * 16 * 36 * 3, Y = 2 * 16 * 36 * 4, K = 4 * 3 * 9 };
+    static float x[X], y[Y], weight[K], bias[4];
+    prun_conv2d conv;
+    int i;
+    memset(&conv, 0, sizeof conv);
+    conv.in_channels = 3;
+    conv.in_height = conv.in_width = 6;
+    conv.out_channels = 4;
+    conv.kernel[0] = 3;
+    conv.algorithm = algorithm;
+    for (i = 0; i < 4; i++) {
+        conv.padding[i] = 1;
+    }
+    for (i = 0; i < X; i++) {
+        x[i] = (float)(i % 7) - 3;
+    }
+    for (i = 0; i < Y; i++) {
+        y[i] = i >= Y / 2 && i % 16 > 3 ? 0 : (float)(i % 5) - 2;
+    }
+    for (i = 0; i < K; i++) {
+        weight[i] = (float)(i % 3) - 1;
+    }
+    if (which == 0) {
+        float *out = PARTLY(w, float, Y);
+        if (CALL(w, prun_conv2d_forward(w->context, &conv, 20, x, weight, bias, out)) == PRUN_OK)
+            result(w, out, Y * sizeof(float));
+    } else if (which == 1) {
+        float *out = PARTLY(w, float, X);
+        if (CALL(w, prun_conv2d_input_gradient(w->context, &conv, 20, y, weight, out)) == PRUN_OK)
+            result(w, out, X * sizeof(float));
+    } else {
+        float *out = OUT(w, float, K);
+        CALL(w, prun_conv2d_weight_gradient(w->context, &conv, 20, x, y, out));
+    }
+    return w->status;
+}
+
+static prun_status use_conv2d_forward(world *w) { return use_conv2d(w, 0, PRUN_ALGORITHM_DIRECT); }
+static prun_status use_conv2d_input(world *w) { return use_conv2d(w, 1, PRUN_ALGORITHM_DIRECT); }
+static prun_status use_conv2d_weight(world *w) { return use_conv2d(w, 2, PRUN_ALGORITHM_DIRECT); }
+static prun_status use_winograd(world *w) { return use_conv2d(w, 0, PRUN_ALGORITHM_WINOGRAD); }
+static prun_status use_winograd_in(world *w) { return use_conv2d(w, 1, PRUN_ALGORITHM_WINOGRAD); }
+static prun_status use_winograd_w(world *w) { return use_conv2d(w, 2, PRUN_ALGORITHM_WINOGRAD); }
+
+static prun_status use_images_pack(world *w)
+{
+    const size_t size = (size_t)prun_lane_size(IMAGES, 1, SIDE, SIDE);
+    float *lanes = OUT(w, float, size);
+    prun_augment augment = {1, 1, 1};
+    return CALL(w, prun_images_pack(w->context, &w->images, NULL, IMAGES, &augment, 1, 2, lanes));
+}
+
+static prun_status use_net_create(world *w)
+{
+    prun_net **net = OPAQUE(w, prun_net *);
+    if (CALL(w, prun_net_create(w->context, 1, SIDE, SIDE, net)) == PRUN_OK) prun_net_free(*net);
+    return w->status;
+}
+
+/* What was built is the same every time. */
+static void net_result(world *w, prun_net *net)
+{
+    float *floats = (float *)malloc((size_t)tensor_floats(net) * sizeof(float));
+    copy_tensors(net, floats, 0);
+    result(w, floats, (size_t)tensor_floats(net) * sizeof(float));
+    free(floats);
+    prun_net_free(net);
+}
+
+static prun_status use_net_finish(world *w)
+{
+    prun_net *net = NULL;
+    int32_t v;
+    prun_net_create(w->context, 1, SIDE, SIDE, &net);
+    v = add_layers(net);
+    if (CALL(w, prun_net_finish(net, v, 5)) == PRUN_OK) net_result(w, net);
+    else prun_net_free(net);
+    return w->status;
+}
+
+typedef enum layer_kind {
+    CONV, CONV_EX, LINEAR, BATCH_NORM, RELU, MAX_POOL, AVG_POOL, GLOBAL_AVG_POOL, DROPOUT, ADD,
+    FLATTEN
+} layer_kind;
+
+/* A layer of one kind after sixteen others, when the array of layers must grow. A layer function
+   returns -1 and prun_net_finish then the status. */
+static prun_status use_layer(world *w, layer_kind kind)
+{
+    prun_net *net = NULL;
+    prun_conv2d conv;
+    int32_t v = PRUN_INPUT, i;
+    memset(&conv, 0, sizeof conv);
+    conv.out_channels = conv.kernel[0] = 1;
+    prun_net_create(w->context, 1, SIDE, SIDE, &net);
+    for (i = 0; i < 16; i++) {
+        v = prun_layer_relu(net, v);
+    }
+    arm(w);
+    if (kind == CONV) v = prun_layer_conv2d(net, v, "c", 2, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    if (kind == CONV_EX) v = prun_layer_conv2d_ex(net, v, "c", &conv, 1);
+    if (kind == LINEAR) v = prun_layer_linear(net, v, "l", 3, 1);
+    if (kind == BATCH_NORM) v = prun_layer_batch_norm(net, v, "b", 0, 0);
+    if (kind == RELU) v = prun_layer_relu(net, v);
+    if (kind == MAX_POOL) v = prun_layer_max_pool(net, v, 2, 0, 0);
+    if (kind == AVG_POOL) v = prun_layer_avg_pool(net, v, 2, 0, 0);
+    if (kind == GLOBAL_AVG_POOL) v = prun_layer_global_avg_pool(net, v);
+    if (kind == DROPOUT) v = prun_layer_dropout(net, v, .5);
+    if (kind == ADD) v = prun_layer_add(net, v, 1);
+    if (kind == FLATTEN) v = prun_layer_flatten(net, v);
+    w->heap.armed = 0;
+    CHECK((v == -1) == (w->heap.refused > 0) || w->heap.fail_at == 0);
+    if (v != -1) v = prun_layer_linear(net, v, "last", 2, 0);
+    disarm(w, prun_net_finish(net, v, 5)); /* which passes on what the layer met */
+    if (w->status == PRUN_OK) net_result(w, net);
+    else prun_net_free(net);
+    return w->status;
+}
+
+static prun_status use_layer_conv2d(world *w) { return use_layer(w, CONV); }
+static prun_status use_layer_conv2d_ex(world *w) { return use_layer(w, CONV_EX); }
+static prun_status use_layer_linear(world *w) { return use_layer(w, LINEAR); }
+static prun_status use_layer_batch_norm(world *w) { return use_layer(w, BATCH_NORM); }
+static prun_status use_layer_relu(world *w) { return use_layer(w, RELU); }
+static prun_status use_layer_max_pool(world *w) { return use_layer(w, MAX_POOL); }
+static prun_status use_layer_avg_pool(world *w) { return use_layer(w, AVG_POOL); }
+static prun_status use_layer_global(world *w) { return use_layer(w, GLOBAL_AVG_POOL); }
+static prun_status use_layer_dropout(world *w) { return use_layer(w, DROPOUT); }
+static prun_status use_layer_add(world *w) { return use_layer(w, ADD); }
+static prun_status use_layer_flatten(world *w) { return use_layer(w, FLATTEN); }
+
+typedef prun_status (*family_function)(prun_context *context, const prun_arch *arch,
+                                       prun_net **net);
+
+static prun_status use_family(world *w, family_function make, prun_family family)
+{
+    prun_net **net = OPAQUE(w, prun_net *);
+    prun_arch arch;
+    memset(&arch, 0, sizeof arch);
+    arch.family = family;
+    arch.width = 1;
+    arch.depth = 2;
+    arch.dropout = family == PRUN_NIN ? .2 : 0;
+    if (CALL(w, make(w->context, &arch, net)) == PRUN_OK) net_result(w, *net);
+    return w->status;
+}
+
+static prun_status use_net_nin(world *w) { return use_family(w, prun_net_nin, PRUN_NIN); }
+static prun_status use_net_cnn(world *w) { return use_family(w, prun_net_cnn, PRUN_CNN); }
+static prun_status use_resnet18(world *w) { return use_family(w, prun_net_resnet18, PRUN_RESNET18); }
+static prun_status use_net_family(world *w) { return use_family(w, prun_net_family, PRUN_NIN); }
+
+static prun_status use_net_logits(world *w)
+{
+    float *logits = OUT(w, float, IMAGES * CLASSES);
+    return CALL(w, prun_net_logits(w->net, &w->images, NULL, IMAGES, logits));
+}
+
+static prun_status use_net_loss(world *w)
+{
+    static const int64_t index[5] = {3, 19, 0, 7, 7};
+    double *losses = OUT(w, double, 5), *sum = OUT(w, double, 1);
+    int64_t *errors = OUT(w, int64_t, 1);
+    return CALL(w, prun_net_loss(w->net, &w->images, index, 5, losses, sum, errors));
+}
+
+static prun_status use_net_gradient(world *w)
+{
+    float *gradient = OUT(w, float, (size_t)prun_net_parameters(w->net));
+    double *sum = OUT(w, double, 1);
+    int64_t *errors = OUT(w, int64_t, 1);
+    return CALL(w, prun_net_gradient(w->net, &w->images, NULL, IMAGES, gradient, sum, errors));
+}
+
+static prun_status use_net_hessian_vector(world *w)
+{
+    const size_t count = (size_t)prun_net_parameters(w->net);
+    float *product = OUT(w, float, count), *v = (float *)malloc(count * sizeof(float));
+    size_t i;
+    for (i = 0; i < count; i++) {
+        v[i] = (float)(i % 5) - 2;
+    }
+    CALL(w, prun_net_hessian_vector(w->net, &w->images, NULL, IMAGES, v, product));
+    free(v);
+    return w->status;
+}
+
+static prun_status use_net_train_pass(world *w)
+{
+    float *gradient = OUT(w, float, (size_t)prun_net_parameters(w->net));
+    float *logits = OUT(w, float, IMAGES * CLASSES);
+    double *sum = OUT(w, double, 1);
+    int64_t *errors = OUT(w, int64_t, 1);
+    return CALL(w, prun_net_train_pass(w->net, &w->images, NULL, IMAGES, NULL, gradient, logits,
+                                       sum, errors));
+}
+
+static prun_status use_copy(world *w, int32_t fold)
+{
+    prun_net **copy = OPAQUE(w, prun_net *);
+    if (CALL(w, prun_net_copy(w->net, fold, copy)) == PRUN_OK) net_result(w, *copy);
+    return w->status;
+}
+
+static prun_status use_net_copy(world *w) { return use_copy(w, 0); }
+static prun_status use_net_copy_folded(world *w) { return use_copy(w, 1); }
+
+static prun_status use_net_hidden_margins(world *w)
+{
+    double *margins = OUT(w, double, 2 * IMAGES), *spread = OUT(w, double, 2);
+    int32_t layers[4];
+    prun_net_margin_layers(w->net, layers);
+    return CALL(w, prun_net_hidden_margins(w->net, &w->images, NULL, IMAGES, layers, 2, margins,
+                                           spread));
+}
+
+/* ---- exercises: training ---- */
+
+static prun_train_options train_options(world *w)
+{
+    prun_train_options options;
+    memset(&options, 0, sizeof options);
+    options.epochs = 2;
+    options.batch = 8;
+    options.learning_rate = .05;
+    options.evaluate = 1;
+    options.noise_pairs = 1;
+    options.augment.crop_padding = 1;
+    options.augment.flip = 1;
+    options.on_epoch = epoch_callback;
+    options.user = w;
+    return options;
+}
+
+static void trained_result(world *w)
+{
+    float *floats = (float *)malloc((size_t)tensor_floats(w->net) * sizeof(float));
+    copy_tensors(w->net, floats, 0);
+    result(w, floats, (size_t)tensor_floats(w->net) * sizeof(float));
+    free(floats);
+}
+
+static prun_status use_train(world *w)
+{
+    const prun_train_options options = train_options(w);
+    prun_epoch *history = PREFIX(w, prun_epoch, 2);
+    if (CALL(w, prun_train(w->net, &w->images, &options, history)) == PRUN_OK) trained_result(w);
+    return w->status;
+}
+
+static prun_status use_trainer_create(world *w)
+{
+    const prun_train_options options = train_options(w);
+    prun_trainer **trainer = OPAQUE(w, prun_trainer *);
+    if (CALL(w, prun_trainer_create(w->net, &w->images, &options, trainer)) == PRUN_OK)
+        prun_trainer_free(*trainer);
+    return w->status;
+}
+
+static prun_trainer *make_trainer(world *w)
+{
+    const prun_train_options options = train_options(w);
+    prun_trainer *trainer = NULL;
+    CHECK(prun_trainer_create(w->net, &w->images, &options, &trainer) == PRUN_OK);
+    return trainer;
+}
+
+static prun_status use_trainer_epoch(world *w)
+{
+    prun_trainer *trainer = make_trainer(w);
+    prun_epoch *epoch = OUT(w, prun_epoch, 1), again;
+    if (CALL(w, prun_trainer_epoch(trainer, epoch)) == PRUN_OK) trained_result(w);
+    else CHECK(prun_trainer_epochs(trainer) == 0);
+    CHECK(w->status == PRUN_OK || prun_trainer_epoch(trainer, &again) == PRUN_OK);
+    prun_trainer_free(trainer);
+    return w->status;
+}
+
+/* A step that fails leaves net and trainer as they were: made again, it gives the same bits. */
+static prun_status use_trainer_step(world *w)
+{
+    static const int64_t index[6] = {1, 2, 3, 5, 8, 13};
+    prun_trainer *trainer = make_trainer(w);
+    double *sum = OUT(w, double, 1), again_sum;
+    int64_t *errors = OUT(w, int64_t, 1), again_errors;
+    const prun_status status = CALL(w, prun_trainer_step(trainer, index, 6, .01, sum, errors));
+    if (status != PRUN_OK) {
+        CHECK(prun_trainer_step(trainer, index, 6, .01, &again_sum, &again_errors) == PRUN_OK);
+        result(w, &again_sum, sizeof again_sum);
+        result(w, &again_errors, sizeof again_errors);
+    } else {
+        result(w, sum, sizeof *sum);
+        result(w, errors, sizeof *errors);
+    }
+    trained_result(w);
+    prun_trainer_free(trainer);
+    return w->status;
+}
+
+/* ---- exercises: pruning and perturbing ---- */
+
+static prun_prune_options prune_options(world *w)
+{
+    prun_prune_options options;
+    memset(&options, 0, sizeof options);
+    options.grid = 5;
+    options.repetitions = 2;
+    options.progress = progress_callback;
+    options.user = w;
+    return options;
+}
+
+static prun_status use_search(world *w, prun_prune_method method, prun_prune_scope scope)
+{
+    prun_prune_options options = prune_options(w);
+    prun_prunability *found = OUT(w, prun_prunability, 1);
+    options.method = method;
+    options.scope = scope;
+    options.beta[0] = .01;
+    options.beta[1] = .3;
+    if (scope == PRUN_PER_LAYER) options.layer_kept = PARTLY(w, double, 6);
+    CALL(w, prun_prunability_search(&w->objective, &options, found));
+    if (w->status == PRUN_OK && options.layer_kept != NULL)
+        result(w, options.layer_kept, 6 * sizeof(double));
+    return w->status;
+}
+
+static prun_status use_search_magnitude(world *w)
+{
+    return use_search(w, PRUN_MAGNITUDE, PRUN_PER_LAYER);
+}
+
+static prun_status use_search_random(world *w)
+{
+    return use_search(w, PRUN_RANDOM, PRUN_GLOBAL);
+}
+
+static prun_status use_loss_curve(world *w)
+{
+    prun_prune_options options = prune_options(w);
+    double *losses = PREFIX(w, double, 6), *errors = PREFIX(w, double, 6);
+    options.method = PRUN_RANDOM;
+    return CALL(w, prun_loss_curve(&w->objective, &options, losses, errors));
+}
+
+static prun_status use_prune(world *w)
+{
+    const prun_prune_options options = prune_options(w);
+    int64_t *kept = OUT(w, int64_t, 1);
+    if (CALL(w, prun_prune(&w->objective, &options, .37, kept)) == PRUN_OK) trained_result(w);
+    return w->status;
+}
+
+static prun_status use_layer_profile(world *w)
+{
+    const prun_prune_options options = prune_options(w);
+    double *losses = PREFIX(w, double, 18);
+    return CALL(w, prun_layer_profile(&w->objective, &options, losses));
+}
+
+static prun_perturb_options perturb_options(world *w)
+{
+    prun_perturb_options options;
+    memset(&options, 0, sizeof options);
+    options.draws = 2;
+    options.precision = .5;
+    options.steps = 2;
+    options.batch = 8;
+    options.progress = progress_callback;
+    options.user = w;
+    return options;
+}
+
+static prun_status use_perturb(world *w)
+{
+    const prun_perturb_options options = perturb_options(w);
+    if (CALL(w, prun_perturb(&w->objective, &options, .1, 1)) == PRUN_OK) trained_result(w);
+    return w->status;
+}
+
+static prun_status use_perturbation_curve(world *w)
+{
+    static const double radii[3] = {.01, .1, 1};
+    const prun_perturb_options options = perturb_options(w);
+    double *losses = PREFIX(w, double, 3), *standard = PREFIX(w, double, 3);
+    double *errors = PREFIX(w, double, 3);
+    return CALL(w, prun_perturbation_curve(&w->objective, &options, radii, 3, losses, standard,
+                                           errors));
+}
+
+static prun_status use_same_size_curve(world *w)
+{
+    const prun_perturb_options options = perturb_options(w);
+    double *losses = PREFIX(w, double, 4), *standard = PREFIX(w, double, 4);
+    double *errors = PREFIX(w, double, 4);
+    return CALL(w, prun_same_size_curve(&w->objective, &options, 3, losses, standard, errors));
+}
+
+static prun_status use_perturbation_radius(world *w)
+{
+    const prun_perturb_options options = perturb_options(w);
+    prun_radius *radius = OUT(w, prun_radius, 1);
+    return CALL(w, prun_perturbation_radius(&w->objective, &options, radius));
+}
+
+static prun_status use_error_radius(world *w)
+{
+    prun_perturb_options options = perturb_options(w);
+    prun_radius *radius = OUT(w, prun_radius, 1);
+    options.displacement = .1;
+    return CALL(w, prun_perturbation_radius(&w->objective, &options, radius));
+}
+
+static prun_status use_sharpness_radius(world *w)
+{
+    const prun_perturb_options options = perturb_options(w);
+    prun_radius *radius = OUT(w, prun_radius, 1);
+    return CALL(w, prun_sharpness_radius(&w->objective, &options, radius));
+}
+
+static prun_status use_dropout_error(world *w)
+{
+    const prun_perturb_options options = perturb_options(w);
+    double *error = OUT(w, double, 1), *standard = OUT(w, double, 1);
+    return CALL(w, prun_dropout_error(&w->objective, &options, .5, .1, error, standard));
+}
+
+/* ---- exercises: curvature ---- */
+
+static prun_hessian_options hessian_options(world *w)
+{
+    prun_hessian_options options;
+    memset(&options, 0, sizeof options);
+    options.steps = 4;
+    options.probes = 2;
+    options.samples = 5;
+    options.progress = progress_callback;
+    options.user = w;
+    return options;
+}
+
+static prun_status use_hessian_size(world *w)
+{
+    const prun_hessian_options options = hessian_options(w);
+    int64_t *k = OUT(w, int64_t, 1);
+    return CALL(w, prun_hessian_size(&w->objective, &options, k));
+}
+
+static prun_status use_product(world *w, int32_t differences)
+{
+    prun_hessian_options options = hessian_options(w);
+    float *v;
+    double *product;
+    int64_t k = 0, i;
+    options.differences = differences;
+    CHECK(prun_hessian_size(&w->objective, &options, &k) == PRUN_OK);
+    v = (float *)malloc((size_t)k * sizeof(float));
+    product = PARTLY(w, double, (size_t)k);
+    for (i = 0; i < k; i++) {
+        v[i] = (float)(i % 5) - 2;
+    }
+    if (CALL(w, prun_hessian_vector(&w->objective, &options, v, product)) == PRUN_OK)
+        result(w, product, (size_t)k * sizeof(double));
+    free(v);
+    return w->status;
+}
+
+static prun_status use_hessian_vector(world *w) { return use_product(w, 0); }
+static prun_status use_hessian_differences(world *w) { return use_product(w, 1); }
+
+static prun_status use_hessian_difference(world *w)
+{
+    prun_hessian_options options = hessian_options(w);
+    prun_difference *found = OUT(w, prun_difference, 1);
+    options.differences = 1;
+    return CALL(w, prun_hessian_difference(&w->objective, &options, NULL, found));
+}
+
+static prun_status use_hessian_eigenpairs(world *w)
+{
+    prun_hessian_options options = hessian_options(w);
+    double *values = PARTLY(w, double, 2), *residuals = PARTLY(w, double, 2);
+    float *vectors;
+    int64_t k = 0;
+    prun_hessian_size(&w->objective, &options, &k);
+    vectors = PARTLY(w, float, 2 * (size_t)k);
+    if (CALL(w, prun_hessian_eigenpairs(&w->objective, &options, 2, values, residuals, vectors))
+        == PRUN_OK) {
+        result(w, values, 2 * sizeof(double));
+        result(w, residuals, 2 * sizeof(double));
+        result(w, vectors, 2 * (size_t)k * sizeof(float));
+    }
+    return w->status;
+}
+
+static prun_status use_hessian_trace(world *w)
+{
+    prun_hessian_options options = hessian_options(w);
+    prun_estimate *trace = OUT(w, prun_estimate, 1), *by_tensor = OUT(w, prun_estimate, 3);
+    options.differences = 1;
+    return CALL(w, prun_hessian_trace(&w->objective, &options, trace, by_tensor));
+}
+
+static void spectrum_result(world *w, const prun_spectrum *s)
+{
+    const size_t bytes = (size_t)(s->probes * s->steps) * sizeof(double);
+    result(w, s->values, bytes);
+    result(w, s->weights, bytes);
+    result(w, s->diagonal, bytes);
+    result(w, s->couplings, bytes);
+}
+
+/* "A struct that was not filled is empty; prun_spectrum_free is then allowed." */
+static prun_status use_hessian_spectrum(world *w)
+{
+    const prun_hessian_options options = hessian_options(w);
+    prun_spectrum *spectrum = PARTLY(w, prun_spectrum, 1);
+    if (CALL(w, prun_hessian_spectrum(&w->objective, &options, spectrum)) == PRUN_OK)
+        spectrum_result(w, spectrum);
+    prun_spectrum_free(spectrum);
+    return w->status;
+}
+
+static prun_spectrum make_spectrum(world *w)
+{
+    const prun_hessian_options options = hessian_options(w);
+    prun_spectrum spectrum;
+    CHECK(prun_hessian_spectrum(&w->plain, &options, &spectrum) == PRUN_OK);
+    return spectrum;
+}
+
+static prun_status use_spectrum_trace(world *w)
+{
+    prun_spectrum spectrum = make_spectrum(w);
+    prun_estimate *trace = OUT(w, prun_estimate, 1);
+    CALL(w, prun_spectrum_trace(&spectrum, square_callback, w, trace));
+    prun_spectrum_free(&spectrum);
+    return w->status;
+}
+
+static prun_status use_spectral_density(world *w)
+{
+    static const double grid[5] = {-1, 0, .5, 1, 2};
+    prun_spectrum spectrum = make_spectrum(w);
+    double *density = OUT(w, double, 5), *errors = OUT(w, double, 5);
+    CALL(w, prun_spectral_density(&spectrum, grid, 5, 0, density, errors));
+    prun_spectrum_free(&spectrum);
+    return w->status;
+}
+
+static prun_status use_effective_dimensionality(world *w)
+{
+    prun_spectrum spectrum = make_spectrum(w);
+    prun_effective_dimension *n = OUT(w, prun_effective_dimension, 1);
+    CALL(w, prun_effective_dimensionality(&spectrum, 1, n));
+    prun_spectrum_free(&spectrum);
+    return w->status;
+}
+
+/* ---- exercises: measures ---- */
+
+static const prun_tensor *weight_tensor(const world *w)
+{
+    return &w->objective.tensors[0];
+}
+
+static prun_status use_spectral_norm(world *w)
+{
+    prun_spectral *norm = OUT(w, prun_spectral, 1);
+    return CALL(w, prun_spectral_norm(w->context, weight_tensor(w), NULL, NULL, 0, 1, norm));
+}
+
+static prun_status use_operator_norm(world *w)
+{
+    prun_spectral *norm = OUT(w, prun_spectral, 1);
+    prun_conv2d conv;
+    memset(&conv, 0, sizeof conv);
+    conv.in_channels = 1;
+    conv.in_height = conv.in_width = SIDE;
+    conv.out_channels = 2;
+    conv.kernel[0] = 3;
+    return CALL(w, prun_spectral_norm(w->context, weight_tensor(w), NULL, &conv, 0, 1, norm));
+}
+
+static prun_status use_path_norm(world *w)
+{
+    double *value = OUT(w, double, 1);
+    return CALL(w, prun_path_norm(w->net, value));
+}
+
+static prun_status use_margin_features(world *w)
+{
+    double margins[30], *features = OUT(w, double, 5);
+    int i;
+    for (i = 0; i < 30; i++) {
+        margins[i] = i - 10;
+    }
+    return CALL(w, prun_margin_features(w->context, margins, 30, features));
+}
+
+static prun_status use_gradient_noise(world *w)
+{
+    double *variance = OUT(w, double, 1), *standard = OUT(w, double, 1);
+    return CALL(w, prun_gradient_noise(&w->objective, 4, 3, 1, variance, standard));
+}
+
+static const prun_epoch history[2] = {{1, 2, .1, 2, .5, 2, 10, 1}, {2, 2, .1, 1, .4, 1, 20, 1}};
+
+static prun_measure_options measure_options(world *w)
+{
+    prun_measure_options options;
+    memset(&options, 0, sizeof options);
+    options.grid = 4;
+    options.repetitions = options.draws = 2;
+    options.restarts = 1;
+    options.precision = .9;
+    options.noise_batch = 4;
+    options.noise_pairs = 2;
+    options.hessian_samples = 5;
+    options.hessian_steps = 3;
+    options.hessian_probes = 2;
+    options.weight_decay = .01;
+    options.history = history;
+    options.epochs = 2;
+    options.seconds = test_clock;
+    options.progress = progress_callback;
+    options.user = w;
+    return options;
+}
+
+/* prun_measure_end is allowed after a failure too. */
+static prun_status use_measure_begin(world *w)
+{
+    const prun_measure_options options = measure_options(w);
+    prun_measurement *m = PARTLY(w, prun_measurement, 1);
+    if (CALL(w, prun_measure_begin(&w->objective, &options, m)) == PRUN_OK) {
+        result(w, m->losses, IMAGES * sizeof(double));
+        result(w, m->margins, IMAGES * sizeof(double));
+    }
+    prun_measure_end(m);
+    return w->status;
+}
+
+/* One measure in a measurement of its own; its result also says what went wrong. */
+static prun_status use_one_measure(world *w, const char *name)
+{
+    const prun_measure_options options = measure_options(w);
+    prun_measure_result *found = PARTLY(w, prun_measure_result, 1);
+    prun_measurement m;
+    CHECK(prun_measure_begin(&w->plain, &options, &m) == PRUN_OK);
+    m.objective = &w->objective;
+    CALL(w, prun_measure(&m, prun_measure_find(name), found));
+    CHECK(found->status == w->status);
+    CHECK(w->status == PRUN_OK || found->message[0] != '\0');
+    if (w->status == PRUN_OK) result(w, found, sizeof *found);
+    prun_measure_end(&m);
+    return w->status;
+}
+
+static prun_status use_measure_trace(world *w) { return use_one_measure(w, "hessian_trace"); }
+static prun_status use_measure_spectrum(world *w)
+{
+    return use_one_measure(w, "effective_dimensionality_slq");
+}
+
+static prun_status use_all_measures(world *w, const prun_objective *objective)
+{
+    const prun_measure_options options = measure_options(w);
+    int32_t count, i;
+    prun_measure_result *results;
+    prun_measures(&count);
+    results = PARTLY(w, prun_measure_result, (size_t)count);
+    CALL(w, prun_measure_all(objective, &options, NULL, results));
+    for (i = 0; w->status == PRUN_OK && i < count; i++) {
+        CHECK(results[i].status == PRUN_OK || results[i].message[0] != '\0');
+        CHECK(results[i].status != PRUN_OK || !(fabs(results[i].value) < -1));
+        result(w, &results[i], offsetof(prun_measure_result, message));
+    }
+    return w->status;
+}
+
+static prun_status use_measure_all(world *w) { return use_all_measures(w, &w->plain); }
+static prun_status use_measure_all_own(world *w) { return use_all_measures(w, &w->objective); }
+
+/* ---- exercises: statistics ---- */
+
+enum { MODELS = 24 };
+
+typedef struct models {
+    double x[MODELS], y[MODELS], z[MODELS], width[MODELS], rate[MODELS], seed[MODELS];
+    const double *values[2];
+    prun_axes axes;
+    prun_sample sample;
+} models;
+
+static const models *make_models(void)
+{
+    static models m;
+    int i;
+    for (i = 0; i < MODELS; i++) {
+        m.x[i] = prun_random_uniform(1, 2, (uint64_t)i);
+        m.y[i] = .5 * m.x[i] + .3 * prun_random_uniform(1, 3, (uint64_t)i);
+        m.z[i] = prun_random_uniform(1, 4, (uint64_t)i);
+        m.width[i] = i % 3;
+        m.rate[i] = i / 3 % 4;
+        m.seed[i] = i / 12;
+    }
+    m.values[0] = m.width;
+    m.values[1] = m.rate;
+    m.axes.n = MODELS;
+    m.axes.count = 2;
+    m.axes.values = m.values;
+    m.axes.seed = m.seed;
+    m.sample.n = MODELS;
+    m.sample.measure = m.x;
+    m.sample.target = m.y;
+    m.sample.control = m.z;
+    m.sample.axes = &m.axes;
+    return &m;
+}
+
+static prun_status use_kendall_tau(world *w)
+{
+    const models *m = make_models();
+    prun_kendall *tau = OUT(w, prun_kendall, 1);
+    return CALL(w, prun_kendall_tau(w->context, m->x, m->y, MODELS, tau));
+}
+
+static prun_status use_granulated_kendall(world *w)
+{
+    const models *m = make_models();
+    prun_granulated *psi = OUT(w, prun_granulated, 1);
+    return CALL(w, prun_granulated_kendall(w->context, &m->axes, m->x, m->y, psi));
+}
+
+static prun_status use_averaged_kendall(world *w)
+{
+    const models *m = make_models();
+    prun_granulated *psi = OUT(w, prun_granulated, 1);
+    prun_axes axes = m->axes;
+    axes.seeds = PRUN_SEEDS_AVERAGED;
+    return CALL(w, prun_granulated_kendall(w->context, &axes, m->x, m->y, psi));
+}
+
+static prun_status use_seed_means(world *w)
+{
+    const models *m = make_models();
+    double *means = OUT(w, double, MODELS);
+    int64_t *count = OUT(w, int64_t, 1);
+    return CALL(w, prun_seed_means(w->context, &m->axes, m->x, means, count));
+}
+
+static prun_status use_conditional_information(world *w)
+{
+    const models *m = make_models();
+    prun_cmi *cmi = OUT(w, prun_cmi, 1);
+    return CALL(w, prun_conditional_information(w->context, &m->axes, m->x, m->y, PRUN_TIES_DROP,
+                                                cmi));
+}
+
+static prun_status use_regression_fit(world *w)
+{
+    const models *m = make_models();
+    const double *x[2];
+    prun_regression *fit = OUT(w, prun_regression, 1);
+    prun_regression_options options;
+    memset(&options, 0, sizeof options);
+    options.coefficients = OUT(w, double, 2);
+    options.standardized = OUT(w, double, 2);
+    options.fitted = OUT(w, double, MODELS);
+    options.crossfitted = OUT(w, double, MODELS);
+    x[0] = m->x;
+    x[1] = m->z;
+    return CALL(w, prun_regression_fit(w->context, x, 2, m->y, MODELS, &options, fit));
+}
+
+static prun_status use_robust_sign_error(world *w)
+{
+    const models *m = make_models();
+    prun_sign_error *error = OUT(w, prun_sign_error, 1);
+    prun_sign_error_options options;
+    memset(&options, 0, sizeof options);
+    options.effective = -1;
+    return CALL(w, prun_robust_sign_error(w->context, &m->axes, m->x, m->y, &options, error));
+}
+
+static prun_resampling resampling(world *w, prun_statistic statistic)
+{
+    prun_resampling options;
+    memset(&options, 0, sizeof options);
+    options.statistic = statistic;
+    options.resamples = 20;
+    options.sign_error.effective = -1;
+    options.custom = statistic == PRUN_CUSTOM ? statistic_callback : NULL;
+    options.user = w;
+    return options;
+}
+
+static prun_status use_value(world *w, prun_statistic statistic)
+{
+    const models *m = make_models();
+    const prun_resampling options = resampling(w, statistic);
+    double *value = OUT(w, double, 1);
+    return CALL(w, prun_statistic_value(w->context, &m->sample, &options, value));
+}
+
+static prun_status use_value_tau(world *w) { return use_value(w, PRUN_TAU_B); }
+static prun_status use_value_partial(world *w) { return use_value(w, PRUN_PARTIAL_TAU); }
+static prun_status use_value_r2(world *w) { return use_value(w, PRUN_R2); }
+static prun_status use_value_psi(world *w) { return use_value(w, PRUN_PSI); }
+static prun_status use_value_cmi(world *w) { return use_value(w, PRUN_CMI); }
+static prun_status use_value_sign(world *w) { return use_value(w, PRUN_SIGN_ERROR_MAX); }
+static prun_status use_value_custom(world *w) { return use_value(w, PRUN_CUSTOM); }
+
+static prun_status use_resamples(world *w, prun_statistic statistic)
+{
+    const models *m = make_models();
+    const prun_resampling options = resampling(w, statistic);
+    prun_interval *interval = OUT(w, prun_interval, 1);
+    prun_sample sample = m->sample;
+    sample.cluster = m->width;
+    return CALL(w, prun_bootstrap(w->context, &sample, &options, interval));
+}
+
+static prun_status use_bootstrap(world *w) { return use_resamples(w, PRUN_PSI_MEAN); }
+static prun_status use_bootstrap_cmi(world *w) { return use_resamples(w, PRUN_CMI); }
+static prun_status use_bootstrap_custom(world *w) { return use_resamples(w, PRUN_CUSTOM); }
+
+static prun_status use_compare(world *w)
+{
+    const models *m = make_models();
+    const prun_resampling options = resampling(w, PRUN_TAU_A);
+    prun_interval *interval = OUT(w, prun_interval, 1);
+    return CALL(w, prun_compare(w->context, &m->sample, m->z, &options, interval));
+}
+
+static prun_status use_permutations(world *w, prun_statistic statistic)
+{
+    const models *m = make_models();
+    const prun_resampling options = resampling(w, statistic);
+    double *p = OUT(w, double, 1);
+    return CALL(w, prun_permutation_test(w->context, &m->sample, &options, p));
+}
+
+static prun_status use_permutation_test(world *w) { return use_permutations(w, PRUN_R2); }
+static prun_status use_permutation_custom(world *w) { return use_permutations(w, PRUN_CUSTOM); }
+
+static prun_status use_partial_kendall(world *w)
+{
+    const models *m = make_models();
+    double *tau = OUT(w, double, 1);
+    return CALL(w, prun_partial_kendall(w->context, m->x, m->y, m->z, MODELS, tau));
+}
+
+/* ---- exercises: files ---- */
+
+static const unsigned char idx_images[16 + 8] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2,
+                                                 1, 2, 3, 4, 5, 6, 7, 8};
+static const unsigned char idx_labels[8 + 2] = {0, 0, 8, 1, 0, 0, 0, 2, 4, 9};
+
+static prun_status images_result(world *w, prun_images *images)
+{
+    if (w->status == PRUN_OK) {
+        result(w, images->labels, (size_t)images->count * sizeof(int32_t));
+        if (images->pixels != NULL)
+            result(w, images->pixels, (size_t)(images->count * images->channels * images->height
+                                               * images->width));
+        prun_images_free(images);
+    }
+    return w->status;
+}
+
+static prun_status use_load_idx(world *w)
+{
+    prun_images *images = OPAQUE(w, prun_images);
+    prun_idx_options options;
+    memset(&options, 0, sizeof options);
+    options.channels = 3;
+    options.pad_to = 6;
+    write_file("images.idx", idx_images, sizeof idx_images);
+    write_file("labels.idx", idx_labels, sizeof idx_labels);
+    CALL(w, prun_load_idx(w->context, in_directory("images.idx"), in_directory("labels.idx"),
+                          &options, images));
+    return images_result(w, images);
+}
+
+static prun_status use_load_cifar(world *w)
+{
+    static const unsigned char cifar[2 * 3073] = {1, 2, 3};
+    prun_images *images = OPAQUE(w, prun_images);
+    const char *paths[2];
+    write_file("cifar.bin", cifar, sizeof cifar);
+    paths[0] = paths[1] = in_directory("cifar.bin");
+    CALL(w, prun_load_cifar(w->context, paths, 2, 10, images));
+    return images_result(w, images);
+}
+
+/* A .npy file of bytes with the given shape. */
+static void write_npy(const char *name, const char *type, const char *shape, size_t count)
+{
+    unsigned char bytes[128 + 64] = "\x93NUMPY\x01\x00\x76\x00";
+    char header[118];
+    size_t i;
+    int length = snprintf(header, sizeof header,
+                          "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", type, shape);
+    memset(bytes + 10, ' ', 118);
+    memcpy(bytes + 10, header, (size_t)length);
+    bytes[127] = '\n';
+    for (i = 0; i < count; i++) {
+        bytes[128 + i] = (unsigned char)(i % 3);
+    }
+    write_file(name, bytes, 128 + count);
+}
+
+static prun_status use_npy_read(world *w)
+{
+    prun_npy *array = OPAQUE(w, prun_npy);
+    write_npy("array.npy", "<f4", "2, 3", 24);
+    if (CALL(w, prun_npy_read(w->context, in_directory("array.npy"), array)) == PRUN_OK) {
+        result(w, array->values, 6 * sizeof(float));
+        prun_npy_free(array);
+    }
+    return w->status;
+}
+
+static prun_status use_load_npy(world *w)
+{
+    prun_images *images = OPAQUE(w, prun_images);
+    write_npy("images.npy", "|u1", "3, 2, 2", 12);
+    write_npy("labels.npy", "|u1", "3,", 3);
+    CALL(w, prun_load_npy(w->context, in_directory("images.npy"), in_directory("labels.npy"), NULL,
+                          images));
+    return images_result(w, images);
+}
+
+/* A file with a tensor and an array of integers. */
+static const char *saved_values(void)
+{
+    safetensors(&scratch[0], "{\"__metadata__\":{\"format\":\"pt\"},"
+                "\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]},"
+                "\"b\":{\"dtype\":\"I32\",\"shape\":[2,1],\"data_offsets\":[6,14]}}", 14);
+    write_blob("values.safetensors", &scratch[0]);
+    return in_directory("values.safetensors");
+}
+
+static prun_status use_safetensors_open(world *w)
+{
+    const char *path = saved_values();
+    prun_safetensors **file = OPAQUE(w, prun_safetensors *);
+    if (CALL(w, prun_safetensors_open(w->context, path, file)) == PRUN_OK)
+        prun_safetensors_close(*file);
+    return w->status;
+}
+
+static prun_safetensors *open_file(world *w, const char *path)
+{
+    prun_safetensors *file = NULL;
+    CHECK(prun_safetensors_open(w->context, path, &file) == PRUN_OK);
+    return file;
+}
+
+static void target(world *w)
+{
+    snprintf(w->file, sizeof w->file, "%s", in_directory("target.safetensors"));
+}
+
+static void file_result(world *w)
+{
+    FILE *file = w->status == PRUN_OK ? fopen(w->file, "rb") : NULL;
+    char bytes[4096];
+    size_t size;
+    while (file != NULL && (size = fread(bytes, 1, sizeof bytes, file)) > 0) {
+        result(w, bytes, size);
+    }
+    if (file != NULL) fclose(file);
+}
+
+/* Opens, with requests refused, and then writes, with all there is. */
+static prun_status use_output_open(world *w)
+{
+    prun_output **output = OPAQUE(w, prun_output *);
+    prun_status status;
+    target(w);
+    arm(w);
+    status = prun_output_open(w->context, w->file, output);
+    w->heap.armed = 0;
+    if (status == PRUN_OK) {
+        fputs("the new text", prun_output_stream(*output));
+        status = prun_output_close(*output);
+    }
+    disarm(w, status);
+    file_result(w);
+    return w->status;
+}
+
+static prun_status use_safetensors_write(world *w)
+{
+    static const char *const metadata[2] = {"format", "pt"};
+    float values[4] = {1, 2, 3, 4};
+    prun_tensor tensor;
+    memset(&tensor, 0, sizeof tensor);
+    tensor.data = values;
+    tensor.name = "values \"quoted\"";
+    tensor.rank = 1;
+    tensor.shape[0] = 4;
+    target(w);
+    CALL(w, prun_safetensors_write(w->context, w->file, &tensor, 1, metadata, 1));
+    file_result(w);
+    return w->status;
+}
+
+static prun_status use_net_save(world *w)
+{
+    target(w);
+    CALL(w, prun_net_save(w->net, w->file));
+    file_result(w);
+    return w->status;
+}
+
+/* Loads what is unlike the net, so that a partial load would show. */
+static prun_status use_net_load(world *w)
+{
+    prun_safetensors *file;
+    prun_net_save(w->before, in_directory("net.safetensors"));
+    file = open_file(w, in_directory("net.safetensors"));
+    if (CALL(w, prun_net_load(w->net, file, NULL)) == PRUN_OK) trained_result(w);
+    prun_safetensors_close(file);
+    return w->status;
+}
+
+static prun_status use_trainer_save(world *w)
+{
+    prun_trainer *trainer = make_trainer(w);
+    target(w);
+    CALL(w, prun_trainer_save(trainer, w->file));
+    file_result(w);
+    prun_trainer_free(trainer);
+    return w->status;
+}
+
+/* Loads a trainer of one epoch into a fresh one. */
+static prun_status use_trainer_load(world *w)
+{
+    prun_trainer *trainer = make_trainer(w), *fresh = make_trainer(w);
+    prun_safetensors *file;
+    prun_epoch epoch;
+    CHECK(prun_trainer_epoch(trainer, &epoch) == PRUN_OK);
+    CHECK(prun_trainer_save(trainer, in_directory("trainer.safetensors")) == PRUN_OK);
+    file = open_file(w, in_directory("trainer.safetensors"));
+    copy_tensors(w->net, w->weights, 1);
+    if (CALL(w, prun_trainer_load(fresh, file)) == PRUN_OK) {
+        CHECK(prun_trainer_epochs(fresh) == 1);
+        trained_result(w);
+    } else {
+        CHECK(prun_trainer_epochs(fresh) == 0);
+    }
+    prun_safetensors_close(file);
+    prun_trainer_free(trainer);
+    prun_trainer_free(fresh);
+    return w->status;
+}
+
+static const char *saved_table(void)
+{
+    static const char text[] = "name,width,loss\nfirst,1,0.5\n\"second \"\"one\"\"\",2,\n";
+    write_file("table.csv", (const unsigned char *)text, sizeof text - 1);
+    return in_directory("table.csv");
+}
+
+static prun_status use_table_read_csv(world *w)
+{
+    prun_table *table = OPAQUE(w, prun_table);
+    const char *path = saved_table();
+    if (CALL(w, prun_table_read_csv(w->context, path, table)) == PRUN_OK) {
+        result(w, table->values, (size_t)(table->rows * table->columns) * sizeof(double));
+        prun_table_free(table);
+    }
+    return w->status;
+}
+
+/* ---- the table of exercises ---- */
+
+enum {
+    CHANGES = 1,     /* the net changes, also when the call fails */
+    SUCCEEDS = 2,    /* the net changes when the call succeeds, not when it fails */
+    ALL_RESULTS = 4, /* statuses that mean "undefined" end in one measure's result */
+    RESTORES = 8,    /* moves the weights and puts them back, whatever a callback does to them */
+    RETRIES = 16,    /* ends with the results of success after a failure too */
+    LONG = 32,       /* hundreds of requests and calls: a sample of them is tried */
+    SOUND = 64       /* prepares its call with others that need finite weights */
+};
+
+typedef struct exercise {
+    const char *function;
+    prun_status (*use)(world *w);
+    uint32_t flags;
+} exercise;
+
+static const exercise exercises[] = {
+    {"prun_conv2d_forward", use_conv2d_forward, 0},
+    {"prun_conv2d_forward", use_winograd, 0},
+    {"prun_conv2d_input_gradient", use_conv2d_input, 0},
+    {"prun_conv2d_input_gradient", use_winograd_in, 0},
+    {"prun_conv2d_weight_gradient", use_conv2d_weight, 0},
+    {"prun_conv2d_weight_gradient", use_winograd_w, 0},
+    {"prun_images_pack", use_images_pack, 0},
+    {"prun_net_create", use_net_create, 0},
+    {"prun_net_finish", use_net_finish, 0},
+    {"prun_layer_conv2d", use_layer_conv2d, 0},
+    {"prun_layer_conv2d_ex", use_layer_conv2d_ex, 0},
+    {"prun_layer_linear", use_layer_linear, 0},
+    {"prun_layer_batch_norm", use_layer_batch_norm, 0},
+    {"prun_layer_relu", use_layer_relu, 0},
+    {"prun_layer_max_pool", use_layer_max_pool, 0},
+    {"prun_layer_avg_pool", use_layer_avg_pool, 0},
+    {"prun_layer_global_avg_pool", use_layer_global, 0},
+    {"prun_layer_dropout", use_layer_dropout, 0},
+    {"prun_layer_add", use_layer_add, 0},
+    {"prun_layer_flatten", use_layer_flatten, 0},
+    {"prun_net_nin", use_net_nin, 0},
+    {"prun_net_cnn", use_net_cnn, 0},
+    {"prun_net_resnet18", use_resnet18, LONG},
+    {"prun_net_family", use_net_family, 0},
+    {"prun_net_logits", use_net_logits, 0},
+    {"prun_net_loss", use_net_loss, 0},
+    {"prun_net_gradient", use_net_gradient, 0},
+    {"prun_net_hessian_vector", use_net_hessian_vector, 0},
+    {"prun_net_train_pass", use_net_train_pass, SUCCEEDS},
+    {"prun_net_copy", use_net_copy, 0},
+    {"prun_net_copy", use_net_copy_folded, 0},
+    {"prun_net_hidden_margins", use_net_hidden_margins, 0},
+    {"prun_train", use_train, CHANGES},
+    {"prun_trainer_create", use_trainer_create, 0},
+    {"prun_trainer_epoch", use_trainer_epoch, CHANGES | SOUND},
+    {"prun_trainer_step", use_trainer_step, SUCCEEDS | RETRIES | SOUND},
+    {"prun_prunability_search", use_search_magnitude, RESTORES},
+    {"prun_prunability_search", use_search_random, RESTORES},
+    {"prun_loss_curve", use_loss_curve, RESTORES},
+    {"prun_prune", use_prune, SUCCEEDS},
+    {"prun_layer_profile", use_layer_profile, RESTORES},
+    {"prun_perturb", use_perturb, SUCCEEDS},
+    {"prun_perturbation_curve", use_perturbation_curve, RESTORES},
+    {"prun_same_size_curve", use_same_size_curve, RESTORES},
+    {"prun_perturbation_radius", use_perturbation_radius, RESTORES},
+    {"prun_perturbation_radius", use_error_radius, RESTORES},
+    {"prun_sharpness_radius", use_sharpness_radius, RESTORES},
+    {"prun_dropout_error", use_dropout_error, RESTORES},
+    {"prun_hessian_size", use_hessian_size, 0},
+    {"prun_hessian_vector", use_hessian_vector, 0},
+    {"prun_hessian_vector", use_hessian_differences, RESTORES},
+    {"prun_hessian_difference", use_hessian_difference, RESTORES},
+    {"prun_hessian_eigenpairs", use_hessian_eigenpairs, 0},
+    {"prun_hessian_trace", use_hessian_trace, RESTORES},
+    {"prun_hessian_spectrum", use_hessian_spectrum, 0},
+    {"prun_spectrum_trace", use_spectrum_trace, SOUND},
+    {"prun_spectral_density", use_spectral_density, SOUND},
+    {"prun_effective_dimensionality", use_effective_dimensionality, SOUND},
+    {"prun_spectral_norm", use_spectral_norm, 0},
+    {"prun_spectral_norm", use_operator_norm, 0},
+    {"prun_path_norm", use_path_norm, 0},
+    {"prun_margin_features", use_margin_features, 0},
+    {"prun_gradient_noise", use_gradient_noise, 0},
+    {"prun_measure_begin", use_measure_begin, 0},
+    {"prun_measure", use_measure_trace, SOUND},
+    {"prun_measure", use_measure_spectrum, SOUND},
+    {"prun_measure_all", use_measure_all, LONG},
+    {"prun_measure_all", use_measure_all_own, ALL_RESULTS | LONG},
+    {"prun_kendall_tau", use_kendall_tau, 0},
+    {"prun_granulated_kendall", use_granulated_kendall, 0},
+    {"prun_granulated_kendall", use_averaged_kendall, 0},
+    {"prun_seed_means", use_seed_means, 0},
+    {"prun_conditional_information", use_conditional_information, 0},
+    {"prun_regression_fit", use_regression_fit, 0},
+    {"prun_robust_sign_error", use_robust_sign_error, 0},
+    {"prun_statistic_value", use_value_tau, 0},
+    {"prun_statistic_value", use_value_partial, 0},
+    {"prun_statistic_value", use_value_r2, 0},
+    {"prun_statistic_value", use_value_psi, 0},
+    {"prun_statistic_value", use_value_cmi, 0},
+    {"prun_statistic_value", use_value_sign, 0},
+    {"prun_statistic_value", use_value_custom, 0},
+    {"prun_bootstrap", use_bootstrap, 0},
+    {"prun_bootstrap", use_bootstrap_cmi, 0},
+    {"prun_bootstrap", use_bootstrap_custom, 0},
+    {"prun_compare", use_compare, 0},
+    {"prun_permutation_test", use_permutation_test, 0},
+    {"prun_permutation_test", use_permutation_custom, 0},
+    {"prun_partial_kendall", use_partial_kendall, 0},
+    {"prun_load_idx", use_load_idx, 0},
+    {"prun_load_cifar", use_load_cifar, 0},
+    {"prun_npy_read", use_npy_read, 0},
+    {"prun_load_npy", use_load_npy, 0},
+    {"prun_safetensors_open", use_safetensors_open, 0},
+    {"prun_output_open", use_output_open, 0},
+    {"prun_safetensors_write", use_safetensors_write, 0},
+    {"prun_net_save", use_net_save, 0},
+    {"prun_net_load", use_net_load, SUCCEEDS},
+    {"prun_trainer_save", use_trainer_save, 0},
+    {"prun_trainer_load", use_trainer_load, SUCCEEDS | SOUND},
+    {"prun_table_read_csv", use_table_read_csv, 0},
+};
+
+enum { EXERCISES = sizeof exercises / sizeof exercises[0] };
+
+#endif
