@@ -449,8 +449,8 @@ static prun_status measure_rest(run *r)
         status = prun_measure(&m, s->number[k], &result);
         r->result[k] = status == PRUN_OK || status == PRUN_ERR_CONVERGENCE ? result.value
                                                                            : (double)NAN;
-        if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING || status == PRUN_ERR_NONFINITE ||
-            status == PRUN_ERR_UNSUPPORTED)
+        if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
+            status == PRUN_ERR_NONFINITE || status == PRUN_ERR_UNSUPPORTED)
             status = PRUN_OK;
     }
     prun_measure_end(&m);

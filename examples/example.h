@@ -205,8 +205,7 @@ static inline void ex__sayv(const char *kind, const char *format, va_list argume
     ex_text_free(&shown);
 }
 
-/* Prints a line "error: ...", in which control characters are escaped. Not while the progress bar is
-   drawn. */
+/* Prints a line "error: ...", in which control characters are escaped. */
 EX_PRINTF(1, 2) static inline void ex_error(const char *format, ...)
 {
     va_list arguments;
@@ -240,7 +239,7 @@ static inline int ex_failure(const prun_context *context, const char *what)
 /* Seconds from an arbitrary start that nobody sets back. */
 static inline double ex_seconds(void)
 {
-#if defined(CLOCK_MONOTONIC)
+#if defined(CLOCK_MONOTONIC) && !defined(_WIN32) /* there clock() counts real time */
     struct timespec now;
 
     if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
@@ -260,6 +259,10 @@ static inline const char *ex_span(double seconds, char *text)
     static const double length[] = {1, 60, 3600, 86400}, most[] = {60, 60, 48};
     int unit = 0;
 
+    if (seconds < 1) {
+        snprintf(text, 32, "less than a second");
+        return text;
+    }
     while (unit < 3 && seconds >= 0.9995 * most[unit] * length[unit])
         unit++;
     snprintf(text, 32, "%.3g %s", seconds / length[unit], units[unit]);
@@ -291,8 +294,8 @@ typedef struct ex__output {
 
 static ex__output *ex__outputs; /* changed between ex_hold and ex_release only */
 
-/* A signal that comes between ex_hold and ex_release waits for the latter, so that no temporary file
-   is missed; the second one does not wait. */
+/* A signal that comes between ex_hold and ex_release waits for the latter, so that no temporary
+   file is missed; the second one does not wait. */
 static volatile sig_atomic_t ex__held, ex__signal, ex__dying;
 #ifdef EX_POSIX
 static pid_t ex__process; /* whose the files are: a child of it leaves them alone */
@@ -383,8 +386,8 @@ static inline void ex_release(void)
         ex__die(ex__signal);
 }
 
-/* Opens a file for writing. What is written appears under its name when ex_close succeeds. NULL after
-   a message. */
+/* Opens a file for writing. What is written appears under its name when ex_close succeeds. NULL
+   after a message. */
 static inline FILE *ex_open(const char *path)
 {
     ex__output *made = (ex__output *)ex_allocate(1, sizeof *made);
@@ -979,8 +982,8 @@ static inline void ex__bar_draw(const char *label, int percent, const char *spen
         snprintf(line, sizeof line, "%s", end);
     line[room < (int)sizeof line - 1 ? room : (int)sizeof line - 1] = '\0';
     wanted = (int)strlen(line);
-    /* blanks over what a longer line before it left */
-    fprintf(stderr, "\r%s%*s", line, ex__bar > wanted && ex__bar <= room ? ex__bar - wanted : 0, "");
+    bars = ex__bar > wanted && ex__bar <= room ? ex__bar - wanted : 0; /* left of a longer line */
+    fprintf(stderr, "\r%s%*s", line, bars, "");
     ex__bar = wanted;
 }
 
@@ -1130,7 +1133,7 @@ static inline void ex_table_free(ex_table *table)
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
 /* A file is written whole or not at all; to one that is appended to, each row goes in one piece, so
-   that a killed program leaves whole rows behind, and so does one that finds the disk full. An error
+   that a killed program leaves whole rows, and so does one that finds the disk full. An error
    stays until ex_csv_close reports it, and nothing is written after it. */
 typedef struct ex_csv {
     FILE *file; /* NULL: not open */
@@ -1327,7 +1330,8 @@ static inline void ex_path(ex_text *path, const char *directory, const char *nam
     ex_text_add(path, ".%s", extension);
 }
 
-/* Whether two names of one directory may become the same file: on some systems capitals do not count. */
+/* Whether two names of one directory may become the same file: on some systems capitals do not
+   count. */
 static inline int ex_same_file(const char *a, const char *b)
 {
     while (*a != '\0' && tolower((unsigned char)ex__file_character(*a)) ==
@@ -1356,8 +1360,8 @@ static inline int ex__stat_directory(const char *path, struct stat *there)
 }
 #endif
 
-/* Whether two paths lead to one file, or would if they were written; devices and pipes do not count,
-   nor does NULL. */
+/* Whether two paths lead to one file, or would if they were written; devices and pipes do not
+   count, nor does NULL. */
 static inline int ex_one_file(const char *a, const char *b)
 {
 #ifdef EX_POSIX
@@ -1385,8 +1389,8 @@ static inline int ex_one_file(const char *a, const char *b)
 #endif
 }
 
-/* Refuses an output that would replace what another option names. Options without dashes, NULL paths
-   are not given. Returns 0, or after a message the exit status. */
+/* Refuses an output that would replace what another option names. Options without dashes, NULL
+   paths are not given. Returns 0, or after a message the exit status. */
 static inline int ex_apart(const char *option, const char *path, const char *other_option,
                            const char *other)
 {
@@ -1397,7 +1401,8 @@ static inline int ex_apart(const char *option, const char *path, const char *oth
     return EX_USAGE;
 }
 
-/* A file's bytes and a '\0' after them, NULL where there is no such file. Returns the exit status. */
+/* A file's bytes and a '\0' after them, NULL where there is no such file. Returns the exit
+   status. */
 static inline int ex__read_file(const char *path, char **text, size_t *size)
 {
     FILE *file = fopen(path, "rb");
@@ -2113,8 +2118,8 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
     int64_t n = 0;
 
     ex_text_add(&path, "%s.history", keep->path);
-    if (ex__read_file(path.data, &text, &size) == 0 && text != NULL && strncmp(text, keep->id, id) == 0 &&
-        text[id] == '\n') {
+    if (ex__read_file(path.data, &text, &size) == 0 && text != NULL &&
+        strncmp(text, keep->id, id) == 0 && text[id] == '\n') {
         for (line = text + id + 1; n < epochs; n++) {
             prun_epoch *e = &history[n];
             long long epoch, all, steps;
@@ -2302,6 +2307,7 @@ static inline int ex_study_check(ex_study_settings *s)
     }
     s->shard = i;
     s->shards = n;
+    ex_interruptible("; run the same command again to resume");
 #ifndef _OPENMP
     if (s->jobs > 1)
         ex_note("built without OpenMP: one model at a time; shards use more cores");
@@ -2365,31 +2371,8 @@ static inline int64_t ex__row_model(const ex_study *s, const char *line)
     return -1;
 }
 
-/* Finds out how many columns there are and which hold text: those of the key are compared as they
-   are, the others hold numbers but for these. */
-static inline void ex__study_columns(ex_study *s)
-{
-    static const char *const texts[] = {"status", "version", "isa"};
-    const char *name = s->names;
-    int column;
-    size_t k;
-
-    s->columns = 1;
-    for (; *name != '\0'; name++)
-        s->columns += *name == ',';
-    s->is_text = (unsigned char *)ex_allocate((size_t)s->columns, 1);
-    for (column = 0, name = s->names; column < s->columns; column++) {
-        const size_t length = strcspn(name, ",");
-
-        for (k = 0; k < sizeof texts / sizeof *texts; k++)
-            if (strlen(texts[k]) == length && strncmp(name, texts[k], length) == 0)
-                s->is_text[column] = 1;
-        name += length + (name[length] == ',');
-    }
-}
-
-/* Reads a cell as ex_csv_text writes it. Returns where it ends, at ',' or '\0'; NULL: its quotes are
-   damaged. */
+/* Reads a cell as ex_csv_text writes it. Returns where it ends, at ',' or '\0'; NULL: its quotes
+   are damaged. */
 static inline const char *ex__cell(const char *at, ex_text *cell)
 {
     const int quoted = *at == '"';
@@ -2415,6 +2398,36 @@ static inline int ex__is_cell_number(const char *cell)
     return ex__starts_number(cell) && ex__is_number(cell);
 }
 
+/* Finds out how many columns there are and which hold text: those of the key where a key does, and
+   these of the others. */
+static inline void ex__study_columns(ex_study *s)
+{
+    static const char *const texts[] = {"status", "version", "isa"};
+    const char *name = s->names, *at = s->count > 0 ? s->key_text[0] : NULL;
+    ex_text cell = {NULL, 0, 0};
+    int column;
+    size_t k;
+
+    s->columns = 1;
+    for (; *name != '\0'; name++)
+        s->columns += *name == ',';
+    s->is_text = (unsigned char *)ex_allocate((size_t)s->columns, 1);
+    for (column = 0, name = s->names; column < s->columns; column++) {
+        const size_t length = strcspn(name, ",");
+
+        for (k = 0; k < sizeof texts / sizeof *texts; k++)
+            if (strlen(texts[k]) == length && strncmp(name, texts[k], length) == 0)
+                s->is_text[column] = 1;
+        name += length + (name[length] == ',');
+    }
+    for (column = 0; at != NULL && column < s->keys; column++) {
+        at = ex__cell(at, &cell);
+        s->is_text[column] = !ex__is_cell_number(cell.data);
+        at = at != NULL && *at == ',' ? at + 1 : NULL;
+    }
+    ex_text_free(&cell);
+}
+
 /* Why a line is no whole row, added to `why`, which stays empty if it is one. */
 static inline void ex__row_damage(const ex_study *s, const char *line, size_t length, ex_text *why)
 {
@@ -2428,7 +2441,7 @@ static inline void ex__row_damage(const ex_study *s, const char *line, size_t le
         at = ex__cell(at, &cell);
         if (at == NULL)
             ex_text_add(why, "quotes that do not match");
-        else if (count >= s->keys && count < s->columns &&
+        else if (count < s->columns &&
                  (s->is_text[count] ? cell.length == 0 : !ex__is_cell_number(cell.data)))
             ex_text_add(why, "\"%s\" in column %d", cell.data, count + 1);
         count++;
@@ -2800,8 +2813,8 @@ static inline void ex__study_sweep_one(ex_study *s, const char *directory, int c
 }
 #endif
 
-/* Removes what runs that were killed left behind. Nothing of another shard, and with --collect, when
-   others may train, no checkpoints. */
+/* Removes what runs that were killed left behind. Nothing of another shard, and with --collect,
+   when others may train, no checkpoints. */
 static inline void ex__study_sweep(ex_study *s)
 {
 #ifdef EX_POSIX
@@ -2821,6 +2834,19 @@ static inline void ex__study_sweep(ex_study *s)
 #endif
 }
 
+/* Whether the report, which comes last, could be written; shards have none. */
+static inline int ex__study_report(const ex_study *s)
+{
+    ex_text path = {NULL, 0, 0};
+    int status = 0;
+
+    ex_path(&path, s->set->out, "report", "md");
+    if (s->set->shards == 1)
+        status = ex_writable(path.data);
+    ex_text_free(&path);
+    return status;
+}
+
 /* Makes the directory, finds out what an earlier run has done, and leaves a file of whole rows.
    The rows are in OUT/models.csv, those of a shard in OUT/models.IofN.csv. */
 static inline int ex_study_open(ex_study *s)
@@ -2835,14 +2861,13 @@ static inline int ex_study_open(ex_study *s)
         ex_text_add(&s->path, ".%ldof%ld", (long)s->set->shard, (long)s->set->shards);
     ex_text_add(&s->path, ".csv");
     s->lock = -1;
-    ex_interruptible("; run the same command again to resume");
-    ex__study_columns(s);
     s->key_text = (char **)ex_allocate((size_t)s->count, sizeof *s->key_text);
     s->row = (char **)ex_allocate((size_t)s->count, sizeof *s->row);
     for (i = 0; i < s->count; i++) {
         s->key(s->user, i, &key);
         s->key_text[i] = ex__cells(&key);
     }
+    ex__study_columns(s);
     if (status == 0)
         status = ex__study_lock(s);
     if (status == 0)
@@ -2854,7 +2879,7 @@ static inline int ex_study_open(ex_study *s)
         ex__study_sweep(s);
         status = ex__study_checkpoints(s);
     }
-    return status;
+    return status == 0 ? ex__study_report(s) : status;
 }
 
 /* One model: the row reaches the file in one piece as soon as it is complete. */
@@ -2909,15 +2934,15 @@ static inline int ex_study_run(ex_study *s, const char *label)
     s->progress.stopped = s->stop || s->failed > 0;
     ex_progress_end(&s->progress);
     status = ex_csv_close(&s->csv);
-    if (s->stop) {
-        ex_error("%s: a file could not be written, so the study ends; the rows so far are whole: run "
-                 "the same command again when there is room", s->path.data);
-        return EX_FAILED;
-    }
-    if (status == 0)
+    if (status == 0 && !s->stop)
         status = ex__study_write(s);
-    ex__study_sweep(s);
-    return status == 0 && s->failed > 0 ? EX_FAILED : status;
+    if (status == 0 && !s->stop) {
+        ex__study_sweep(s);
+        return s->failed > 0 ? EX_FAILED : 0;
+    }
+    ex_error("%s: a file could not be written, so the study ends; the rows so far are whole: run "
+             "the same command again when there is room", s->path.data);
+    return EX_FAILED;
 }
 
 /* Models of the whole study that have no row yet. */

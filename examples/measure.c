@@ -220,8 +220,10 @@ static int check_files(const session *s, const char *program)
     }
     ex_text_free(&path);
     if (status == 0 && (set->checkpoint ? set->save : set->initial ? set->initial : set->history)) {
-        ex_error(set->checkpoint ? "--save is for a network that is trained here; --checkpoint is read"
-                                 : "--initial and --history go with --checkpoint");
+        if (set->checkpoint)
+            ex_error("--save is for a network that is trained here, and --checkpoint is not");
+        else
+            ex_error("--initial and --history go with --checkpoint");
         status = EX_USAGE;
     }
     for (o = 0; o < 2 && status == 0; o++)
@@ -358,6 +360,7 @@ static int train(session *s, const char *program)
         status = prun_net_copy(s->net, 0, &s->start);
     if (status == PRUN_OK)
         status = prun_train(s->net, &s->data.train, &recipe, s->history);
+    s->progress.stopped = status != PRUN_OK;
     ex_progress_end(&s->progress);
     if (status == PRUN_OK && set->save) {
         ex_hold();
@@ -467,6 +470,7 @@ static int measure(session *s)
         prun_net_free(net);
         prun_net_free(start);
     }
+    s->progress.stopped = failed;
     ex_progress_end(&s->progress);
     return failed;
 }

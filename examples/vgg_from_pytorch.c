@@ -201,6 +201,7 @@ static int prune(const settings *set, prun_net *net, const prun_images *images)
     ex_progress_start(&progress, "prunability", 1, 0);
     if (prun_prunability_search(&objective, &options, &found) != PRUN_OK)
         status = ex_failure(&context, "prunability");
+    progress.stopped = status;
     ex_progress_end(&progress);
     if (status == 0)
         show_layers(net, &found, options.layer_kept);
