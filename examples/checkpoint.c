@@ -88,7 +88,8 @@ static int show_loss(prun_net *net, const prun_images *images, prun_safetensors 
     printf("error %.6g (%lld of %lld images)\n", (double)errors / (double)images->count,
            (long long)errors, (long long)images->count);
     if (metadata[0] != NULL && metadata[1] != NULL)
-        printf("in the file: training loss %s, test loss %s\n", metadata[0], metadata[1]);
+        printf("in the file: training loss %s, test loss %s\n", ex_shown(metadata[0]),
+               ex_shown(metadata[1]));
     return 0;
 }
 
@@ -143,7 +144,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     if ((set.images != NULL) != (set.labels != NULL)) {
-        fprintf(stderr, "error: --images and --labels go together\n");
+        ex_error("--images and --labels go together");
         return EX_USAGE;
     }
     if (prun_safetensors_open(&context, argv[1], &file) != PRUN_OK)

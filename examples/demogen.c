@@ -125,7 +125,7 @@ static int make_grid(study *s)
     int64_t i;
 
     if (count > 1e5) {
-        fprintf(stderr, "error: a grid of %.0f models is too large\n", count);
+        ex_error("a grid of %.0f models is too large", count);
         return EX_USAGE;
     }
     s->rows.count = (int64_t)count;
@@ -447,9 +447,10 @@ static prun_status measure_rest(run *r)
         prun_measure_result result;
 
         status = prun_measure(&m, s->number[k], &result);
-        r->result[k] = status == PRUN_OK ? result.value : (double)NAN;
-        if (status == PRUN_ERR_MISSING || status == PRUN_ERR_NONFINITE ||
-            status == PRUN_ERR_UNSUPPORTED)
+        r->result[k] = status == PRUN_OK || status == PRUN_ERR_CONVERGENCE ? result.value
+                                                                           : (double)NAN;
+        if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
+            status == PRUN_ERR_NONFINITE || status == PRUN_ERR_UNSUPPORTED)
             status = PRUN_OK;
     }
     prun_measure_end(&m);
@@ -483,6 +484,7 @@ static prun_status measure_model(run *r)
 static int run_model(void *user, int64_t number, ex_csv *row)
 {
     run r;
+    ex_text shown = {NULL, 0, 0};
     double start = ex_seconds(), trained;
     prun_status status;
     int k;
@@ -500,17 +502,21 @@ static int run_model(void *user, int64_t number, ex_csv *row)
         ex_csv_number(row, status == PRUN_OK ? r.result[k] : (double)NAN);
     ex_csv_number(row, floor((trained - start) * 1e3 + 0.5) / 1e3);
     ex_csv_number(row, floor((ex_seconds() - trained) * 1e3 + 0.5) / 1e3);
-    ex_csv_text(row, status == PRUN_OK                  ? "ok"
-                     : *prun_message(&r.context) != '\0' ? prun_message(&r.context)
-                                                         : prun_status_string(status));
+    ex_text_shown(&shown, status == PRUN_OK                  ? "ok"
+                          : *prun_message(&r.context) != '\0' ? prun_message(&r.context)
+                                                              : prun_status_string(status));
+    ex_csv_text(row, shown.data);
+    ex_text_free(&shown);
     ex_csv_text(row, PRUNABILITY_VERSION);
     ex_csv_text(row, prun_isa());
     prun_net_free(r.net);
     prun_net_free(r.start);
     free(r.history);
-    return status == PRUN_OK || status == PRUN_ERR_NONFINITE
-               ? 0
-               : ex_failure(&r.context, r.s->rows.key_text[number]);
+    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
+        return 0;
+    if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
+        ex_failure(&r.context, r.s->rows.key_text[number]);
+    return EX_FAILED;
 }
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
@@ -1209,6 +1215,7 @@ static void describe(const evaluation *e, FILE *report)
     const settings *set = &e->s->set;
     const double *train = column(e, "train_error");
     const double *test = column(e, "test_error");
+    char span[32];
     double seconds = 0, range[6] = {HUGE_VAL, 0, HUGE_VAL, 0, HUGE_VAL, -HUGE_VAL};
     const double *const parts[3] = {train, test, e->gap};
     int64_t i;
@@ -1226,7 +1233,7 @@ static void describe(const evaluation *e, FILE *report)
             "\n%ld of %ld Network in Network models have a result%s; %s, %ld training and %ld test "
             "images;\n%ld epochs of batches of %ld, learning rate %g divided by ten every %ld "
             "epochs. Train error %.4f to %.4f,\ntest error %.4f to %.4f, gap %.4f to %.4f. "
-            "%.2f core hours.\n\nA measure is oriented so that it should grow with the gap. "
+            "%s of one core.\n\nA measure is oriented so that it should grow with the gap. "
             "Intervals: 95 %% bootstrap over configurations,\n%ld resamples (200 for K). A claim "
             "\"held\" when the whole interval agrees with it, \"did not hold\" when it lies\n"
             "on the other side, and is \"undecided\" otherwise; \"similar\" means: within %g of "
@@ -1235,7 +1242,7 @@ static void describe(const evaluation *e, FILE *report)
             e->failed > 0 ? " (the others diverged or are to be trained)" : "", e->s->data.name,
             (long)e->s->data.train.count, (long)e->s->data.test.count, (long)set->epochs,
             (long)set->batch, set->lr, (long)set->lr_step, range[0], range[1], range[2], range[3],
-            range[4], range[5], seconds / 3600, (long)set->resamples, SIMILAR);
+            range[4], range[5], ex_span(seconds, span), (long)set->resamples, SIMILAR);
 }
 
 static int write_report(evaluation *e, int argc, char **argv)
@@ -1275,14 +1282,15 @@ static int write_report(evaluation *e, int argc, char **argv)
     for (i = 0; i < e->count; i++)
         fprintf(report, "- [%s](scatter_%s.svg)\n", e->lines[i].label, e->lines[i].name);
     ex_table_free(&table);
-    i = ex_close(report, path.data);
-    if (status == 0 && i == 0)
+    status = ex_finish(status, report, path.data);
+    if (status == 0)
         printf("\nThe standard error of tau is %.3f at %ld models, if nothing depends on the gap; "
                "measures whose taus\ndiffer by less than two of them can hardly be told apart. "
                "Claims, figures and tables: %s\n",
-               e->count > 0 ? e->lines[0].kendall.standard_error : 0.0, (long)e->n, path.data);
+               e->count > 0 ? e->lines[0].kendall.standard_error : 0.0, (long)e->n,
+               ex_shown(path.data));
     ex_text_free(&path);
-    return status != 0 ? status : i;
+    return status;
 }
 
 static int evaluate_study(const study *s, int argc, char **argv)
@@ -1381,13 +1389,12 @@ static int parse(int argc, char **argv, settings *set)
     if (status >= 0)
         return status;
     if (set->beta.count > PRUN_MAX_BETAS) {
-        fprintf(stderr, "error: --beta: at most %d values\n", PRUN_MAX_BETAS);
+        ex_error("--beta: at most %d values", PRUN_MAX_BETAS);
         return EX_USAGE;
     }
     if (which == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
-        fprintf(stderr, "error: --full needs --data DIR with the binary files of CIFAR-10 "
-                        "(data_batch_1.bin to _5.bin,\n       test_batch.bin) from "
-                        "https://www.cs.toronto.edu/~kriz/cifar.html\n");
+        ex_error("--full needs --data DIR with the binary files of CIFAR-10 (data_batch_1.bin to "
+                 "_5.bin, test_batch.bin) from https://www.cs.toronto.edu/~kriz/cifar.html");
         return EX_USAGE;
     }
     if (set->lr_step == 0)
@@ -1467,7 +1474,7 @@ static int run_study(study *s, int argc, char **argv)
         return status;
     if (s->set.study.shards > 1) {
         printf("The rows of shard %ld of %ld are in %s\n", (long)s->set.study.shard,
-               (long)s->set.study.shards, s->rows.path.data);
+               (long)s->set.study.shards, ex_shown(s->rows.path.data));
         return 0;
     }
     if (ex_study_missing(&s->rows) > 0)

@@ -164,9 +164,10 @@ static prun_status library_measures(model *m, const prun_objective *objective,
     m->value[WEIGHTS] = (double)measurement.weights;
     for (i = 0; i < LIBRARY_COLUMNS && status == PRUN_OK; i++) {
         status = prun_measure(&measurement, prun_measure_find(library_names[i]), &result);
-        if (status == PRUN_OK)
+        if (status == PRUN_OK || status == PRUN_ERR_CONVERGENCE)
             m->value[LIBRARY + i] = result.value;
-        else if (status == PRUN_ERR_MISSING || status == PRUN_ERR_NONFINITE)
+        if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
+            status == PRUN_ERR_NONFINITE)
             status = PRUN_OK;
     }
     prun_measure_end(&measurement);
@@ -278,9 +279,9 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     /* That a training diverged is a result; anything else may go better the next time. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
         fill_row(&m, status, row);
-    else
-        fprintf(stderr, "error: width %ld, seed %ld: %s\n", (long)m.width, (long)m.seed,
-                ex_reason(&m.context, status));
+    else if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
+        ex_error("width %ld, seed %ld: %s", (long)m.width, (long)m.seed,
+                 ex_reason(&m.context, status));
     free(history);
     prun_net_free(m.net);
     return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
@@ -773,7 +774,7 @@ static int draw(const results *r, const char *name, const ex_plot *plots, int co
     status = ex_plots_write(out, name, first.data, second.data, plots, count, across, width,
                             height);
     if (status == 0)
-        printf("%s/%s.svg\n", out, name);
+        printf("%s/%s.svg\n", ex_shown(out), name);
     ex_text_free(&first);
     ex_text_free(&second);
     return status;
@@ -1067,9 +1068,9 @@ static int report(results *r, int argc, char **argv)
     width_table(r, &table);
     ex_table_markdown(&table, file);
     ex_table_free(&table);
-    status |= ex_close(file, path.data);
+    status = ex_finish(status, file, path.data);
     if (status == 0)
-        printf("%s\n", path.data);
+        printf("%s\n", ex_shown(path.data));
     ex_text_free(&path);
     ex_text_free(&first);
     ex_text_free(&second);
@@ -1126,7 +1127,7 @@ static int parse(int argc, char **argv, settings *set)
     if (status < 0)
         status = ex_study_check(&set->common);
     if (status < 0 && set->z.count > MAX_Z) {
-        fprintf(stderr, "error: --z: at most %d values\n", MAX_Z);
+        ex_error("--z: at most %d values", MAX_Z);
         return EX_USAGE;
     }
     if (status < 0)

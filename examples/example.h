@@ -17,6 +17,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +25,21 @@
 #include <time.h>
 
 #if defined(__unix__) || defined(__APPLE__)
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#define EX_HAVE_ISATTY 1
+#define EX_POSIX 1
+#define EX_UNLINK unlink /* also in a signal handler */
+#define EX_SIGPIPE SIGPIPE
+#else
+#define EX_UNLINK remove
+#define EX_SIGPIPE (-1)
 #endif
 #ifdef _WIN32
 #include <direct.h>
+#include <io.h>
 #endif
 
 #ifdef _OPENMP
@@ -46,17 +55,13 @@
 #define EX_FAILED 1
 #define EX_USAGE 2
 
-/* ---- failure, memory, growing text, time --------------------------------------------------- */
+/* ---- memory, growing text, messages, time -------------------------------------------------- */
 
-/* Prints why the last library call failed; returns the exit status, so that it can be returned. */
-static inline int ex_failure(const prun_context *context, const char *what)
+/* For want of memory there may be none for a message of the usual kind. */
+static inline void ex__out_of_memory(void)
 {
-    const char *message = prun_message(context);
-
-    if (*message == '\0')
-        message = prun_status_string(context != NULL ? context->status : PRUN_ERR_ARGUMENT);
-    fprintf(stderr, "error: %s: %s\n", what, message);
-    return EX_FAILED;
+    fprintf(stderr, "error: out of memory\n");
+    exit(EX_FAILED);
 }
 
 /* Zeroed memory; ends the program when there is none. */
@@ -64,10 +69,8 @@ static inline void *ex_allocate(size_t count, size_t size)
 {
     void *memory = calloc(count > 0 ? count : 1, size);
 
-    if (memory == NULL) {
-        fprintf(stderr, "error: out of memory\n");
-        exit(EX_FAILED);
-    }
+    if (memory == NULL)
+        ex__out_of_memory();
     return memory;
 }
 
@@ -81,10 +84,8 @@ static inline void *ex_grow(void *array, size_t *capacity, size_t count, size_t 
     while (wanted < count)
         wanted *= 2;
     array = realloc(array, wanted * size);
-    if (array == NULL) {
-        fprintf(stderr, "error: out of memory\n");
-        exit(EX_FAILED);
-    }
+    if (array == NULL)
+        ex__out_of_memory();
     *capacity = wanted;
     return array;
 }
@@ -124,10 +125,121 @@ static inline void ex_text_free(ex_text *text)
     memset(text, 0, sizeof *text);
 }
 
+/* Bytes of the character that begins here, if a terminal may be given it: ASCII and UTF-8, no
+   control characters. 0: it may not. */
+static inline int ex__printable(const unsigned char *at)
+{
+    const int more = at[0] < 0x80                    ? 0
+                     : at[0] >= 0xc2 && at[0] < 0xe0 ? 1
+                     : at[0] >= 0xe0 && at[0] < 0xf0 ? 2
+                     : at[0] >= 0xf0 && at[0] < 0xf5 ? 3
+                                                     : -1;
+    int i;
+
+    if (more < 0 || at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0))
+        return 0;
+    for (i = 1; i <= more; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    return more + 1;
+}
+
+/* Adds text that came from outside, such as the name of a file or column: control characters and
+   what is no UTF-8 as \n, \t or \x1b, so that a terminal shows them and does not obey. */
+static inline void ex_text_shown(ex_text *out, const char *text)
+{
+    while (*text != '\0') {
+        const unsigned char byte = (unsigned char)*text;
+        const int length = ex__printable((const unsigned char *)text);
+
+        if (length > 0)
+            ex_text_add(out, "%.*s", length, text);
+        else if (byte == '\n' || byte == '\t')
+            ex_text_add(out, "\\%c", byte == '\n' ? 'n' : 't');
+        else
+            ex_text_add(out, "\\x%02x", byte);
+        text += length > 0 ? length : 1;
+    }
+}
+
+/* The same text to be printed at once: the fourth call after it uses its memory again. For the
+   main thread alone. */
+static inline const char *ex_shown(const char *text)
+{
+    static ex_text shown[4];
+    static int turn;
+    ex_text *out = &shown[turn++ % 4];
+
+    out->length = 0;
+    ex_text_add(out, "%s", "");
+    ex_text_shown(out, text);
+    return out->data;
+}
+
+static int ex__bar; /* columns of the terminal's last line that a progress bar fills */
+
+/* Takes the progress bar from the terminal. */
+static inline void ex__bar_clear(void)
+{
+    if (ex__bar > 0)
+        fprintf(stderr, "\r%*s\r", ex__bar, "");
+    ex__bar = 0;
+}
+
+/* One line on stderr. */
+static inline void ex__sayv(const char *kind, const char *format, va_list arguments)
+{
+    ex_text text = {NULL, 0, 0}, shown = {NULL, 0, 0};
+
+    ex_text_addv(&text, format, arguments);
+    ex_text_add(&shown, "%s: ", kind);
+    ex_text_shown(&shown, text.data);
+#ifdef _OPENMP
+#pragma omp critical(ex_progress)
+#endif
+    {
+        ex__bar_clear();
+        fprintf(stderr, "%s\n", shown.data);
+    }
+    ex_text_free(&text);
+    ex_text_free(&shown);
+}
+
+/* Prints a line "error: ...", in which control characters are escaped. */
+EX_PRINTF(1, 2) static inline void ex_error(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    ex__sayv("error", format, arguments);
+    va_end(arguments);
+}
+
+/* The same for what is no failure. */
+EX_PRINTF(1, 2) static inline void ex_note(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    ex__sayv("note", format, arguments);
+    va_end(arguments);
+}
+
+/* Prints why the last library call failed; returns the exit status, so that it can be returned. */
+static inline int ex_failure(const prun_context *context, const char *what)
+{
+    const char *message = prun_message(context);
+
+    if (*message == '\0')
+        message = prun_status_string(context != NULL ? context->status : PRUN_ERR_ARGUMENT);
+    ex_error("%s: %s", what, message);
+    return EX_FAILED;
+}
+
 /* Seconds from an arbitrary start that nobody sets back. */
 static inline double ex_seconds(void)
 {
-#if defined(CLOCK_MONOTONIC)
+#if defined(CLOCK_MONOTONIC) && !defined(_WIN32) /* there clock() counts real time */
     struct timespec now;
 
     if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
@@ -138,6 +250,304 @@ static inline double ex_seconds(void)
 #else
     return (double)clock() / (double)CLOCKS_PER_SEC;
 #endif
+}
+
+/* A span of time in the unit one says it in. text: at least 32 bytes. */
+static inline const char *ex_span(double seconds, char *text)
+{
+    static const char *const units[] = {"seconds", "minutes", "hours", "days"};
+    static const double length[] = {1, 60, 3600, 86400}, most[] = {60, 60, 48};
+    int unit = 0;
+
+    if (seconds < 1) {
+        snprintf(text, 32, "less than a second");
+        return text;
+    }
+    while (unit < 3 && seconds >= 0.9995 * most[unit] * length[unit])
+        unit++;
+    snprintf(text, 32, "%.3g %s", seconds / length[unit], units[unit]);
+    return text;
+}
+
+/* The same for bytes. */
+static inline const char *ex_bytes(double bytes, char *text)
+{
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    int unit = 0;
+
+    for (; unit < 4 && bytes >= 999.5; bytes /= 1000)
+        unit++;
+    snprintf(text, 32, "%.3g %s", bytes, units[unit]);
+    return text;
+}
+
+/* ---- output files, interruption, standard output ------------------------------------------- */
+
+/* A file that is written whole or not at all, by the library's rules. */
+typedef struct ex__output {
+    struct ex__output *next;
+    prun_output *output;
+    FILE *stream;
+    const char *temporary; /* NULL: written in place */
+    prun_context context;
+} ex__output;
+
+static ex__output *ex__outputs; /* changed between ex_hold and ex_release only */
+
+/* A signal that comes between ex_hold and ex_release waits for the latter, so that no temporary
+   file is missed; the second one does not wait. */
+static volatile sig_atomic_t ex__held, ex__signal, ex__dying;
+#ifdef EX_POSIX
+static pid_t ex__process; /* whose the files are: a child of it leaves them alone */
+#endif
+
+static const char *ex__how_to_go_on = ""; /* after "interrupted" */
+
+/* The user should know a command that goes on: a literal, or NULL. */
+static inline void ex_interruptible(const char *how)
+{
+    ex__how_to_go_on = how != NULL ? how : "";
+}
+
+/* Text to stderr from a signal handler. */
+static inline void ex__write_error(const char *text)
+{
+#if defined(EX_POSIX)
+    if (write(STDERR_FILENO, text, strlen(text)) < 0)
+        return;
+#elif defined(_WIN32)
+    _write(2, text, (unsigned)strlen(text));
+#else
+    (void)text;
+#endif
+}
+
+static inline int ex__is_own(void)
+{
+#ifdef EX_POSIX
+    return getpid() == ex__process;
+#else
+    return 1;
+#endif
+}
+
+/* Removes the temporary files there are and ends by the signal, as if there were no handler. */
+static inline void ex__die(int number)
+{
+    const ex__output *each;
+
+    ex__dying = 1;
+    for (each = ex__outputs; each != NULL; each = each->next)
+        if (each->temporary != NULL && ex__is_own())
+            EX_UNLINK(each->temporary);
+    if (number != EX_SIGPIPE && ex__is_own()) {
+        ex__write_error(ex__bar > 0 ? "\ninterrupted" : "interrupted");
+        ex__write_error(ex__how_to_go_on);
+        ex__write_error("\n");
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static inline void ex__on_signal(int number)
+{
+    const int first = ex__signal == 0;
+
+    ex__signal = number;
+    if (!first || ex__held == 0)
+        ex__die(number);
+}
+
+/* Around what makes, renames or removes files. Any thread may call it. */
+static inline void ex_hold(void)
+{
+#ifdef _OPENMP
+#pragma omp critical(ex_hold)
+#endif
+    ex__held = ex__held + 1;
+#ifdef EX_POSIX
+    while (ex__dying)
+        pause();
+#endif
+}
+
+static inline void ex_release(void)
+{
+    int due;
+
+#ifdef _OPENMP
+#pragma omp critical(ex_hold)
+#endif
+    {
+        ex__held = ex__held - 1;
+        due = ex__held == 0 && ex__signal != 0;
+    }
+    if (due)
+        ex__die(ex__signal);
+}
+
+/* Opens a file for writing. What is written appears under its name when ex_close succeeds. NULL
+   after a message. */
+static inline FILE *ex_open(const char *path)
+{
+    ex__output *made = (ex__output *)ex_allocate(1, sizeof *made);
+    FILE *stream = NULL;
+
+    ex_hold();
+    if (prun_output_open(&made->context, path, &made->output) == PRUN_OK) {
+        stream = made->stream = prun_output_stream(made->output);
+        made->temporary = prun_output_temporary(made->output);
+#ifdef _OPENMP
+#pragma omp critical(ex_outputs)
+#endif
+        {
+            made->next = ex__outputs;
+            ex__outputs = made;
+        }
+    }
+    ex_release();
+    if (stream == NULL) {
+        ex_failure(&made->context, "output");
+        free(made);
+    }
+    return stream;
+}
+
+/* Takes a file off the list. */
+static inline ex__output *ex__output_take(const FILE *stream)
+{
+    ex__output **each, *found = NULL;
+
+#ifdef _OPENMP
+#pragma omp critical(ex_outputs)
+#endif
+    for (each = &ex__outputs; *each != NULL && found == NULL;) {
+        if ((*each)->stream == stream) {
+            found = *each;
+            *each = found->next;
+        } else {
+            each = &(*each)->next;
+        }
+    }
+    return found;
+}
+
+/* Gives a file up that ex_open opened: what was there before stays. */
+static inline void ex_discard(FILE *file)
+{
+    ex__output *mine;
+
+    ex_hold();
+    mine = ex__output_take(file);
+    if (mine != NULL)
+        prun_output_discard(mine->output);
+    ex_release();
+    free(mine);
+}
+
+/* Puts a file in its place. Returns the exit status, after a message where that failed: what was
+   there before is there still. */
+static inline int ex_close(FILE *file, const char *path)
+{
+    const int failed = ferror(file);
+    ex__output *mine;
+    int status = EX_FAILED;
+
+    ex_hold();
+    mine = ex__output_take(file);
+    if (mine != NULL && failed)
+        prun_output_discard(mine->output);
+    else if (mine != NULL && prun_output_close(mine->output) == PRUN_OK)
+        status = 0;
+    ex_release();
+    if (failed || mine == NULL)
+        ex_error("%s: cannot be written", path);
+    else if (status != 0)
+        ex_failure(&mine->context, "output");
+    free(mine);
+    return status;
+}
+
+/* Closes a file where what it holds was computed (status 0), else gives it up. Returns the exit
+   status. */
+static inline int ex_finish(int status, FILE *file, const char *path)
+{
+    if (status == 0)
+        return ex_close(file, path);
+    ex_discard(file);
+    return status;
+}
+
+/* Whether a file could be written now: before long work whose result it is to hold. A pipe is not
+   opened for that, its reader would see the end. NULL: nothing to ask. Returns the exit status,
+   after a message. */
+static inline int ex_writable(const char *path)
+{
+    FILE *file;
+
+#ifdef EX_POSIX
+    struct stat there;
+
+    if (path != NULL && stat(path, &there) == 0 && !S_ISREG(there.st_mode) &&
+        !S_ISDIR(there.st_mode)) {
+        if (access(path, W_OK) == 0)
+            return 0;
+        ex_error("%s: %s", path, strerror(errno));
+        return EX_FAILED;
+    }
+#endif
+    file = path != NULL ? ex_open(path) : NULL;
+    if (file != NULL)
+        ex_discard(file);
+    return path == NULL || file != NULL ? 0 : EX_FAILED;
+}
+
+static inline void ex__at_exit(void)
+{
+    int failed;
+
+    while (ex__outputs != NULL && ex__is_own())
+        ex_discard(ex__outputs->stream);
+    failed = ferror(stdout);
+    if (fflush(stdout) != 0 || failed) {
+        ex_error("standard output: cannot be written");
+        _Exit(EX_FAILED);
+    }
+}
+
+/* Called by ex_parse: from here on nothing temporary is left behind, a full disk is an error and no
+   signal, and what cannot be printed makes the exit status 1. */
+static inline void ex__start(void)
+{
+    static int started;
+#ifdef EX_POSIX
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    struct sigaction action, before;
+    size_t i;
+    int fd;
+
+    ex__process = getpid();
+    /* A closed standard output would become the first file that is opened. */
+    for (fd = 0; fd < 3 && !started; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+    memset(&action, 0, sizeof action);
+    action.sa_handler = ex__on_signal;
+    for (i = 0; i < sizeof signals / sizeof *signals && !started; i++)
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(signals[i], &action, NULL);
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN);
+#endif
+#else
+    if (!started) {
+        signal(SIGINT, ex__on_signal);
+        signal(SIGTERM, ex__on_signal);
+    }
+#endif
+    if (!started)
+        atexit(ex__at_exit);
+    started = 1;
 }
 
 /* ---- options ------------------------------------------------------------------------------- */
@@ -187,14 +597,14 @@ typedef struct ex_program {
 
 static inline int ex__bad_value(const ex_option *option, const char *text, const char *why)
 {
-    fprintf(stderr, "error: --%s %s: %s\n", option->name, text, why);
+    ex_error("--%s %s: %s", option->name, text, why);
     return EX_USAGE;
 }
 
 static inline int ex__out_of_range(const ex_option *option, const char *text)
 {
-    fprintf(stderr, "error: --%s %s: must be from %.10g to %.10g\n", option->name, text,
-            option->low, option->high);
+    ex_error("--%s %s: must be from %.10g to %.10g", option->name, text, option->low,
+             option->high);
     return EX_USAGE;
 }
 
@@ -309,7 +719,7 @@ static inline int ex__choice(const ex_option *option, const char *text)
         }
         name = name[length] == '|' ? name + length + 1 : NULL;
     }
-    fprintf(stderr, "error: --%s %s: must be one of %s\n", option->name, text, choice->names);
+    ex_error("--%s %s: must be one of %s", option->name, text, choice->names);
     return EX_USAGE;
 }
 
@@ -357,7 +767,7 @@ static inline void ex__help(const ex_program *program)
             printf(" [%s]", option->initial);
         printf("\n");
     }
-    printf("  %-24s %s\n", "--help", "print this text");
+    printf("  %-24s %s\n", "--help, -h", "print this text");
 }
 
 /* The option an argument such as --name or --name=value means, or NULL. */
@@ -372,6 +782,47 @@ static inline const ex_option *ex__find(const ex_program *program, const char *a
             return &program->options[i];
     }
     return NULL;
+}
+
+/* How many letters to change, add or leave out to make one word of another, at most `limit`. */
+static inline int ex__distance(const char *a, const char *b, int limit)
+{
+    int change, leave, add;
+
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    if (limit == 0 || (*a == '\0' && *b == '\0'))
+        return *a != '\0' || *b != '\0';
+    change = *a != '\0' && *b != '\0' ? ex__distance(a + 1, b + 1, limit - 1) : limit;
+    leave = *a != '\0' ? ex__distance(a + 1, b, limit - 1) : limit;
+    add = *b != '\0' ? ex__distance(a, b + 1, limit - 1) : limit;
+    change = leave < change ? leave : change;
+    change = add < change ? add : change;
+    return change + 1;
+}
+
+/* The option whose name is nearest to an unknown one, NULL: none is near. */
+static inline const char *ex__nearest(const ex_program *program, const char *argument)
+{
+    const char *best = NULL, *word = argument + strspn(argument, "-");
+    const int length = (int)strcspn(word, "=");
+    ex_text name = {NULL, 0, 0};
+    int least = length < 4 ? 2 : 3; /* more than so many letters are another word */
+    size_t i;
+
+    ex_text_add(&name, "%.*s", length, word);
+    for (i = 0; i < program->count; i++) {
+        const int distance = ex__distance(name.data, program->options[i].name, least);
+
+        if (distance < least) {
+            least = distance;
+            best = program->options[i].name;
+        }
+    }
+    ex_text_free(&name);
+    return best;
 }
 
 /* Text given for one option, or `fallback`: for an option that decides the defaults of others, and
@@ -399,7 +850,12 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
     const ex_option *option = strncmp(argument, "--", 2) == 0 ? ex__find(program, argument) : NULL;
 
     if (option == NULL) {
-        fprintf(stderr, "error: unknown option %s; try --help\n", argument);
+        const char *meant = ex__nearest(program, argument);
+
+        if (meant != NULL)
+            ex_error("unknown option %s; did you mean --%s? --help lists all", argument, meant);
+        else
+            ex_error("unknown option %s; --help lists what there is", argument);
         return EX_USAGE;
     }
     if (option->kind == EX_FLAG) {
@@ -410,7 +866,7 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
     if (equals != NULL)
         return ex__set(option, equals + 1);
     if (*at + 1 >= argc) {
-        fprintf(stderr, "error: --%s needs a value\n", option->name);
+        ex_error("--%s needs a value; see --help", option->name);
         return EX_USAGE;
     }
     return ex__set(option, argv[++*at]);
@@ -423,6 +879,12 @@ static inline int ex_parse(const ex_program *program, int argc, char **argv, int
     int i, status, found = 0, only_operands = 0;
     size_t k;
 
+    ex__start();
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            ex__help(program);
+            return 0;
+        }
     for (k = 0; k < program->count; k++)
         if (program->options[k].initial != NULL &&
             (status = ex__set(&program->options[k], program->options[k].initial)) != 0)
@@ -432,19 +894,15 @@ static inline int ex_parse(const ex_program *program, int argc, char **argv, int
             argv[++found] = argv[i];
         } else if (strcmp(argv[i], "--") == 0) {
             only_operands = 1;
-        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            ex__help(program);
-            return 0;
         } else if ((status = ex__option(program, argc, argv, &i)) != 0) {
             return status;
         }
     }
     if (found < program->min_operands || found > program->max_operands) {
         if (found > program->max_operands)
-            fprintf(stderr, "error: unexpected argument %s; try --help\n",
-                    argv[program->max_operands + 1]);
+            ex_error("unexpected argument %s; see --help", argv[program->max_operands + 1]);
         else
-            fprintf(stderr, "error: %s is missing; try --help\n", program->operands);
+            ex_error("%s is missing; see --help", program->operands);
         return EX_USAGE;
     }
     if (operands != NULL)
@@ -460,6 +918,7 @@ typedef struct ex_progress {
     double total, done; /* in any unit, best one that is proportional to time */
     double start, shown;
     int terminal, quiet;
+    int stopped; /* 1: set where the work was not all done */
 } ex_progress;
 
 static inline void ex_progress_start(ex_progress *progress, const char *label, double total,
@@ -471,7 +930,7 @@ static inline void ex_progress_start(ex_progress *progress, const char *label, d
     progress->quiet = quiet;
     progress->start = ex_seconds();
     progress->shown = progress->start;
-#ifdef EX_HAVE_ISATTY
+#ifdef EX_POSIX
     progress->terminal = isatty(STDERR_FILENO);
 #endif
 }
@@ -488,9 +947,48 @@ static inline const char *ex__duration(double seconds, char *text)
     return text;
 }
 
-static inline void ex__progress_show(ex_progress *progress)
+/* Width of the terminal behind stderr. */
+static inline int ex__columns(void)
+{
+    const char *text = getenv("COLUMNS");
+    long columns = text != NULL ? strtol(text, NULL, 10) : 0;
+#if defined(EX_POSIX) && defined(TIOCGWINSZ)
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        columns = size.ws_col;
+#endif
+    return columns >= 1 && columns <= 10000 ? (int)columns : 80;
+}
+
+/* Draws the bar into one line: what does not fit is left out, the bar first of all, the percentage
+   last. The last column stays free: terminals go to the next line there. */
+static inline void ex__bar_draw(const char *label, int percent, const char *spent, const char *left)
 {
     static const char full[] = "##############################";
+    const int room = ex__columns() - 1;
+    char end[96], line[256];
+    int bars = (int)sizeof full - 1, wanted;
+
+    snprintf(end, sizeof end, "%3d %%  %s, %s left", percent, spent, left);
+    wanted = (int)(strlen(label) + strlen(end)) + 4; /* with brackets and blanks, but no bar */
+    bars = room - wanted < bars ? room - wanted : bars;
+    if (bars >= 5)
+        snprintf(line, sizeof line, "%s [%.*s%*s] %s", label, bars * percent / 100, full,
+                 bars - bars * percent / 100, "", end);
+    else if (wanted - 3 <= room)
+        snprintf(line, sizeof line, "%s %s", label, end);
+    else
+        snprintf(line, sizeof line, "%s", end);
+    line[room < (int)sizeof line - 1 ? room : (int)sizeof line - 1] = '\0';
+    wanted = (int)strlen(line);
+    bars = ex__bar > wanted && ex__bar <= room ? ex__bar - wanted : 0; /* left of a longer line */
+    fprintf(stderr, "\r%s%*s", line, bars, "");
+    ex__bar = wanted;
+}
+
+static inline void ex__progress_show(ex_progress *progress)
+{
     double now = ex_seconds(), elapsed = now - progress->start;
     double part = progress->total > 0 ? progress->done / progress->total : 0;
     char spent[32], left[32];
@@ -498,21 +996,17 @@ static inline void ex__progress_show(ex_progress *progress)
     if (now - progress->shown < (progress->terminal ? 0.1 : 10.0))
         return;
     progress->shown = now;
-    part = part > 1 ? 1 : part;
+    part = part > 1 ? 1 : part < 0 ? 0 : part;
     ex__duration(elapsed, spent);
     if (part > 0)
         ex__duration(elapsed * (1 - part) / part, left);
     else
         strcpy(left, "?");
-    if (progress->terminal) {
-        int bars = (int)(part * (double)(sizeof full - 1));
-
-        fprintf(stderr, "\r%s [%.*s%*s] %3d %%  %s, %s left ", progress->label, bars, full,
-                (int)sizeof full - 1 - bars, "", (int)(100 * part), spent, left);
-    } else {
+    if (progress->terminal)
+        ex__bar_draw(progress->label, (int)(100 * part), spent, left);
+    else
         fprintf(stderr, "%s: %d %% after %s, about %s left\n", progress->label, (int)(100 * part),
                 spent, left);
-    }
     fflush(stderr);
 }
 
@@ -536,9 +1030,9 @@ static inline void ex_progress_end(const ex_progress *progress)
 
     if (progress->quiet)
         return;
-    if (progress->terminal)
-        fprintf(stderr, "\r%79s\r", "");
-    fprintf(stderr, "%s: done in %s\n", progress->label,
+    ex__bar_clear();
+    fprintf(stderr, "%s: %s %s\n", progress->label,
+            progress->stopped ? "stopped after" : "done in",
             ex__duration(ex_seconds() - progress->start, spent));
 }
 
@@ -599,9 +1093,19 @@ static inline void ex__table_column(const ex_table *table, size_t column, int *w
     }
 }
 
-static inline void ex_table_print(const ex_table *table, FILE *file)
+/* Control characters of the cells are escaped. */
+static inline void ex_table_print(ex_table *table, FILE *file)
 {
     size_t i;
+
+    for (i = 0; i < table->count; i++) {
+        ex_text shown = {NULL, 0, 0};
+
+        ex_text_add(&shown, "%s", "");
+        ex_text_shown(&shown, table->cells[i]);
+        free(table->cells[i]);
+        table->cells[i] = shown.data;
+    }
 
     for (i = 0; i < table->count; i++) {
         size_t column = i % table->columns;
@@ -628,26 +1132,28 @@ static inline void ex_table_free(ex_table *table)
 
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
-/* A line reaches the file in one piece when it is complete, so that a killed program leaves whole
-   lines behind. An error stays until ex_csv_close reports it. */
+/* A file is written whole or not at all; to one that is appended to, each row goes in one piece, so
+   that a killed program leaves whole rows, and so does one that finds the disk full. An error
+   stays until ex_csv_close reports it, and nothing is written after it. */
 typedef struct ex_csv {
-    FILE *file;
+    FILE *file; /* NULL: not open */
     const char *path;
     ex_text line;
-    int cells, failed;
+    int cells, append;
+    int failed; /* 0, or an error number */
 } ex_csv;
 
 static inline int ex_csv_open(ex_csv *csv, const char *path, int append)
 {
     memset(csv, 0, sizeof *csv);
     csv->path = path;
-    csv->file = fopen(path, append ? "ab" : "wb");
-    if (csv->file == NULL) {
-        fprintf(stderr, "error: %s: %s\n", path, strerror(errno));
-        return EX_FAILED;
-    }
-    setvbuf(csv->file, NULL, _IONBF, 0); /* one fwrite is one write to the file */
-    return 0;
+    csv->append = append;
+    csv->file = append ? fopen(path, "ab") : ex_open(path);
+    if (csv->file != NULL)
+        return 0;
+    if (append)
+        ex_error("%s: %s", path, strerror(errno));
+    return EX_FAILED;
 }
 
 static inline void ex_csv_text(ex_csv *csv, const char *cell)
@@ -679,11 +1185,35 @@ static inline void ex_csv_number(ex_csv *csv, double value)
     ex_csv_text(csv, text);
 }
 
+/* Appends a row by one write to the file; what a full disk took of it is cut off again. */
+static inline void ex__csv_append(ex_csv *csv)
+{
+#ifdef EX_POSIX
+    const int fd = fileno(csv->file);
+    const off_t before = lseek(fd, 0, SEEK_END);
+    ssize_t written;
+
+    errno = 0;
+    written = write(fd, csv->line.data, csv->line.length);
+    if (written == (ssize_t)csv->line.length)
+        return;
+    csv->failed = written < 0 && errno != 0 ? errno : ENOSPC;
+    if (written > 0 && before >= 0 && ftruncate(fd, before) != 0)
+        csv->failed = errno; /* the next run leaves the piece out */
+#else
+    if (fwrite(csv->line.data, 1, csv->line.length, csv->file) != csv->line.length ||
+        fflush(csv->file) != 0)
+        csv->failed = errno != 0 ? errno : EIO;
+#endif
+}
+
 static inline void ex_csv_end_line(ex_csv *csv)
 {
     ex_text_add(&csv->line, "\n");
-    if (fwrite(csv->line.data, 1, csv->line.length, csv->file) != csv->line.length)
-        csv->failed = 1;
+    if (csv->append && csv->failed == 0)
+        ex__csv_append(csv);
+    else if (!csv->append)
+        fwrite(csv->line.data, 1, csv->line.length, csv->file);
     csv->line.length = 0;
     csv->cells = 0;
 }
@@ -696,13 +1226,20 @@ static inline void ex_csv_names(ex_csv *csv, const char *names)
 
 static inline int ex_csv_close(ex_csv *csv)
 {
-    if (csv->file != NULL && fclose(csv->file) != 0)
-        csv->failed = 1;
+    int status = 0;
+
     ex_text_free(&csv->line);
+    if (csv->append && csv->file != NULL) {
+        if (fclose(csv->file) != 0 && csv->failed == 0)
+            csv->failed = errno;
+        if (csv->failed != 0)
+            ex_error("%s: %s", csv->path, strerror(csv->failed));
+        status = csv->failed != 0 ? EX_FAILED : 0;
+    } else if (csv->file != NULL) {
+        status = ex_close(csv->file, csv->path);
+    }
     csv->file = NULL;
-    if (csv->failed)
-        fprintf(stderr, "error: %s: cannot be written\n", csv->path);
-    return csv->failed ? EX_FAILED : 0;
+    return status;
 }
 
 /* A table as a CSV file. Returns the exit status. */
@@ -720,18 +1257,6 @@ static inline int ex_table_csv(const ex_table *table, const char *path)
             ex_csv_end_line(&csv);
     }
     return ex_csv_close(&csv);
-}
-
-/* Puts a complete file in the place of another. */
-static inline int ex_replace(const char *from, const char *to)
-{
-#ifdef _WIN32
-    remove(to); /* rename refuses to replace there */
-#endif
-    if (rename(from, to) == 0)
-        return 0;
-    fprintf(stderr, "error: %s: %s\n", to, strerror(errno));
-    return EX_FAILED;
 }
 
 /* ---- files and directories ----------------------------------------------------------------- */
@@ -781,7 +1306,7 @@ static inline int ex_directory(const char *path)
     }
     if (error == 0)
         return status;
-    fprintf(stderr, "error: %s: this directory cannot be made: %s\n", path, strerror(error));
+    ex_error("%s: this directory cannot be made: %s", path, strerror(error));
     return EX_FAILED;
 }
 
@@ -805,7 +1330,8 @@ static inline void ex_path(ex_text *path, const char *directory, const char *nam
     ex_text_add(path, ".%s", extension);
 }
 
-/* Whether two names may become the same file: on some systems capitals do not count. */
+/* Whether two names of one directory may become the same file: on some systems capitals do not
+   count. */
 static inline int ex_same_file(const char *a, const char *b)
 {
     while (*a != '\0' && tolower((unsigned char)ex__file_character(*a)) ==
@@ -816,19 +1342,68 @@ static inline int ex_same_file(const char *a, const char *b)
     return *a == '\0' && *b == '\0';
 }
 
-/* Closes a file that was written. Returns the exit status, after a message where it failed. */
-static inline int ex_close(FILE *file, const char *path)
+#ifdef EX_POSIX
+/* The directory that a path is in. */
+static inline int ex__stat_directory(const char *path, struct stat *there)
 {
-    const int failed = ferror(file);
+    const char *slash = strrchr(path, '/');
+    ex_text directory = {NULL, 0, 0};
+    int failed;
 
-    if (fclose(file) == 0 && !failed)
+    if (slash == NULL)
+        ex_text_add(&directory, ".");
+    else
+        ex_text_add(&directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    failed = stat(directory.data, there);
+    ex_text_free(&directory);
+    return failed;
+}
+#endif
+
+/* Whether two paths lead to one file, or would if they were written; devices and pipes do not
+   count, nor does NULL. */
+static inline int ex_one_file(const char *a, const char *b)
+{
+#ifdef EX_POSIX
+    struct stat x, y;
+    int there, other;
+
+    if (a == NULL || b == NULL)
         return 0;
-    fprintf(stderr, "error: %s: cannot be written\n", path);
-    return EX_FAILED;
+    there = stat(a, &x) == 0;
+    other = stat(b, &y) == 0;
+    if (there && other)
+        return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    if (there || other || ex__stat_directory(a, &x) != 0 || ex__stat_directory(b, &y) != 0)
+        return 0;
+    a = strrchr(a, '/') != NULL ? strrchr(a, '/') + 1 : a;
+    b = strrchr(b, '/') != NULL ? strrchr(b, '/') + 1 : b;
+    return x.st_dev == y.st_dev && x.st_ino == y.st_ino && ex_same_file(a, b);
+#elif defined(_WIN32)
+    char x[4096], y[4096];
+
+    return a != NULL && b != NULL && _fullpath(x, a, sizeof x) != NULL &&
+           _fullpath(y, b, sizeof y) != NULL && ex_same_file(x, y);
+#else
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+#endif
 }
 
-/* A file's text, NULL where there is no such file. Returns the exit status. */
-static inline int ex__read_file(const char *path, char **text)
+/* Refuses an output that would replace what another option names. Options without dashes, NULL
+   paths are not given. Returns 0, or after a message the exit status. */
+static inline int ex_apart(const char *option, const char *path, const char *other_option,
+                           const char *other)
+{
+    if (!ex_one_file(path, other))
+        return 0;
+    ex_error("--%s %s: the same file as --%s %s; give another name", option, path, other_option,
+             other);
+    return EX_USAGE;
+}
+
+/* A file's bytes and a '\0' after them, NULL where there is no such file. Returns the exit
+   status. */
+static inline int ex__read_file(const char *path, char **text, size_t *size)
 {
     FILE *file = fopen(path, "rb");
     char *data = NULL;
@@ -847,8 +1422,9 @@ static inline int ex__read_file(const char *path, char **text)
         file = NULL;
     }
     *text = data;
+    *size = length;
     if (failed)
-        fprintf(stderr, "error: %s: cannot be read\n", path);
+        ex_error("%s: cannot be read", path);
     return failed ? EX_FAILED : 0;
 }
 
@@ -880,11 +1456,9 @@ static inline FILE *ex_svg_open(const char *directory, const char *name, double 
     FILE *file;
 
     ex_path(path, directory, name, "svg");
-    file = fopen(path->data, "w");
-    if (file == NULL) {
-        fprintf(stderr, "error: %s: %s\n", path->data, strerror(errno));
+    file = ex_open(path->data);
+    if (file == NULL)
         return NULL;
-    }
     fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
                   "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\" "
                   "font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
@@ -1286,28 +1860,77 @@ static inline int ex__data_scheme(const char *directory)
     return scheme < EX_DATA_SCHEMES ? scheme : -1;
 }
 
+/* What a directory without data is. */
+static inline const char *ex__data_problem(const char *directory)
+{
+#ifdef EX_POSIX
+    struct stat there;
+
+    if (stat(directory, &there) != 0)
+        return errno == ENOENT ? "there is no such directory" : strerror(errno);
+    if (!S_ISDIR(there.st_mode))
+        return "not a directory";
+#endif
+    (void)directory;
+    return "no data set in it";
+}
+
+/* Says where data was looked for, and what is wanted. */
+static inline void ex__data_missing(const ex_data_request *request, const char *tried)
+{
+    ex_error("%s: %s%s%s; --data DIR names a directory with %s or %s (IDX files of the MNIST "
+             "family), %s (CIFAR-10, binary) or %s (CIFAR-100, binary)",
+             request->directory, ex__data_problem(request->directory),
+             *tried != '\0' ? ", and none in " : "", tried, ex__data_name(0, EX_TRAIN_IMAGES),
+             ex__data_name(1, EX_TRAIN_IMAGES), ex__data_name(2, EX_TRAIN_IMAGES),
+             ex__data_name(3, EX_TRAIN_IMAGES));
+}
+
 /* The directory to read. The default one is relative to the project root, but programs are also
-   started from examples/ or from elsewhere by their path. */
+   started from examples/ or from elsewhere by their path. Returns the naming scheme, -1 after a
+   message. */
 static inline int ex__data_directory(const ex_data_request *request, ex_text *directory)
 {
     static const char *const beside[] = {"data", "../examples/data"};
     const char *program = request->program != NULL ? request->program : "";
     const char *slash = strrchr(program, '/');
-    int length = slash != NULL ? (int)(slash - program) : 1;
+    const int length = slash != NULL ? (int)(slash - program) : 1;
+    ex_text tried = {NULL, 0, 0};
     int i, scheme = ex__data_scheme(request->directory);
 
     ex_text_add(directory, "%s", request->directory);
+    ex_text_add(&tried, "%s", "");
     for (i = 0; scheme < 0 && i < 2 && strcmp(request->directory, EX_DATA_DIRECTORY) == 0; i++) {
         directory->length = 0;
         ex_text_add(directory, "%.*s/%s", length, slash != NULL ? program : ".", beside[i]);
+        ex_text_add(&tried, "%s%s", i > 0 ? " or " : "", directory->data);
         scheme = ex__data_scheme(directory->data);
     }
     if (scheme < 0)
-        fprintf(stderr, "error: no %s, %s, %s or %s in %s; see --data\n",
-                ex__data_name(0, EX_TRAIN_IMAGES), ex__data_name(1, EX_TRAIN_IMAGES),
-                ex__data_name(2, EX_TRAIN_IMAGES), ex__data_name(3, EX_TRAIN_IMAGES),
-                request->directory);
+        ex__data_missing(request, tried.data);
+    ex_text_free(&tried);
     return scheme;
+}
+
+/* Refuses an output that would replace a file of the data. Returns 0, or after a message the exit
+   status. */
+static inline int ex_data_apart(const ex_data_request *request, const char *option,
+                                const char *path)
+{
+    ex_text directory = {NULL, 0, 0}, file = {NULL, 0, 0};
+    const int scheme = path != NULL ? ex__data_directory(request, &directory) : 0;
+    int part, k, status = scheme < 0 ? EX_FAILED : 0;
+
+    for (part = 0; path != NULL && status == 0 && part < 4; part++)
+        for (k = 1; k <= (scheme == 2 && part == 0 ? 5 : 1) && status == 0; k++) {
+            ex__data_path(&file, directory.data, scheme, part);
+            if (scheme == 2 && part == 0)
+                file.data[file.length - 5] = (char)('0' + k);
+            status = ex_apart(option, path, "data", file.data);
+        }
+    ex_text_free(&directory);
+    ex_text_free(&file);
+    return status;
 }
 
 /* The five files of CIFAR-10's training set, or one file. */
@@ -1354,8 +1977,8 @@ static inline int ex__data_set(prun_context *context, const ex_data_request *req
     if (status != PRUN_OK)
         return ex_failure(context, "data");
     if (limit > images->count) {
-        fprintf(stderr, "error: %s: only %ld of the %ld images asked for are there\n",
-                ex__data_name(scheme, part), (long)images->count, (long)limit);
+        ex_error("%s: only %ld of the %ld images asked for are there", ex__data_name(scheme, part),
+                 (long)images->count, (long)limit);
         prun_images_free(images);
         return EX_USAGE;
     }
@@ -1425,7 +2048,7 @@ static inline void ex_measure_row(ex_table *table, const prun_measure_info *info
                                   const prun_measure_result *r)
 {
     ex_table_cell(table, "%s%s", info->name, end);
-    if (r->status == PRUN_OK)
+    if (r->status == PRUN_OK || r->status == PRUN_ERR_CONVERGENCE) /* the note says how near */
         ex_table_cell(table, "%.7g", r->value);
     else
         ex_table_cell(table, "undefined");
@@ -1457,23 +2080,21 @@ typedef struct ex_keep {
     int64_t every;         /* epochs from one checkpoint to the next; 0: none */
     ex_progress *progress; /* moved by `work` per epoch */
     double work;
+    const int *stop;       /* NULL, or: the training is cancelled when it is not 0 */
 } ex_keep;
 
 /* The epochs so far, which the library's checkpoint does not hold. Written before it, so that they
    never lag behind. */
 static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n)
 {
-    ex_text path = {NULL, 0, 0}, temporary = {NULL, 0, 0};
+    ex_text path = {NULL, 0, 0};
     FILE *file;
     int64_t i;
     int status = EX_FAILED;
 
     ex_text_add(&path, "%s.history", keep->path);
-    ex_text_add(&temporary, "%s.tmp", path.data);
-    file = fopen(temporary.data, "wb");
-    if (file == NULL) {
-        fprintf(stderr, "error: %s: %s\n", temporary.data, strerror(errno));
-    } else {
+    file = ex_open(path.data);
+    if (file != NULL) {
         fprintf(file, "%s\n", keep->id);
         for (i = 0; i < n; i++)
             fprintf(file, "%lld %lld %.17g %.17g %.17g %.17g %lld %.17g\n",
@@ -1481,12 +2102,9 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
                     history[i].learning_rate, history[i].loss, history[i].error,
                     history[i].evaluated_loss, (long long)history[i].steps,
                     history[i].gradient_noise);
-        status = ex_close(file, temporary.data);
+        status = ex_close(file, path.data);
     }
-    if (status == 0)
-        status = ex_replace(temporary.data, path.data);
     ex_text_free(&path);
-    ex_text_free(&temporary);
     return status;
 }
 
@@ -1496,11 +2114,12 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
     ex_text path = {NULL, 0, 0};
     char *text = NULL, *line;
     const size_t id = strlen(keep->id);
+    size_t size;
     int64_t n = 0;
 
     ex_text_add(&path, "%s.history", keep->path);
-    if (ex__read_file(path.data, &text) == 0 && text != NULL && strncmp(text, keep->id, id) == 0 &&
-        text[id] == '\n') {
+    if (ex__read_file(path.data, &text, &size) == 0 && text != NULL &&
+        strncmp(text, keep->id, id) == 0 && text[id] == '\n') {
         for (line = text + id + 1; n < epochs; n++) {
             prun_epoch *e = &history[n];
             long long epoch, all, steps;
@@ -1546,10 +2165,36 @@ static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep 
         prun_safetensors_close(file);
     }
     if (status == PRUN_OK && prun_trainer_epochs(trainer) > known) {
-        fprintf(stderr, "error: %s: its .history is shorter; delete both\n", path);
+        ex_error("%s: its .history is shorter; delete both", path);
         status = PRUN_ERR_FORMAT;
     }
     return status;
+}
+
+/* Saves the state of a training. */
+static inline prun_status ex__train_save(const prun_trainer *trainer, const ex_keep *keep,
+                                         const char *path, const prun_epoch *history, int64_t done)
+{
+    prun_status status = PRUN_ERR_WRITE;
+
+    if (ex__history_write(keep, history, done) == 0) {
+        ex_hold();
+        status = prun_trainer_save(trainer, path);
+        ex_release();
+    }
+    return status;
+}
+
+static inline int ex__stopped(const int *stop)
+{
+    int stopped = 0;
+
+    if (stop != NULL)
+#ifdef _OPENMP
+#pragma omp atomic read
+#endif
+        stopped = *stop;
+    return stopped;
 }
 
 /* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
@@ -1572,15 +2217,15 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
             ex_progress_add(keep->progress, keep->work * (double)done);
     }
     while (status == PRUN_OK && done < resolved.epochs) {
-        status = prun_trainer_epoch(trainer, &history[done]);
+        status = ex__stopped(keep->stop) ? PRUN_CANCELLED
+                                         : prun_trainer_epoch(trainer, &history[done]);
         if (status != PRUN_OK)
             break;
         done++;
         if (keep->progress != NULL)
             ex_progress_add(keep->progress, keep->work);
-        if (keep->every > 0 && done % keep->every == 0 && done < resolved.epochs &&
-            ex__history_write(keep, history, done) == 0)
-            status = prun_trainer_save(trainer, path.data);
+        if (keep->every > 0 && done % keep->every == 0 && done < resolved.epochs)
+            status = ex__train_save(trainer, keep, path.data, history, done);
     }
     prun_trainer_free(trainer);
     ex_text_free(&path);
@@ -1590,7 +2235,7 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
 /* Removes what ex_train kept. */
 static inline void ex_train_forget(const ex_keep *keep)
 {
-    static const char *const ends[] = {"safetensors", "safetensors.tmp", "history", "history.tmp"};
+    static const char *const ends[] = {"safetensors", "history"};
     ex_text path = {NULL, 0, 0};
     size_t i;
 
@@ -1651,20 +2296,21 @@ static inline int ex_study_check(ex_study_settings *s)
     char rest;
 
     if (s->demo + s->mini + s->full > 1) {
-        fprintf(stderr, "error: --demo, --mini and --full exclude one another\n");
+        ex_error("--demo, --mini and --full exclude one another");
         return EX_USAGE;
     }
     s->preset = s->demo ? EX_DEMO : s->full ? EX_FULL : EX_MINI;
     if (sscanf(s->shard_text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 ||
         i < 1 || i > n) {
-        fprintf(stderr, "error: --shard %s: not i/n with 1 <= i <= n\n", s->shard_text);
+        ex_error("--shard %s: not i/n with 1 <= i <= n", s->shard_text);
         return EX_USAGE;
     }
     s->shard = i;
     s->shards = n;
+    ex_interruptible("; run the same command again to resume");
 #ifndef _OPENMP
     if (s->jobs > 1)
-        fprintf(stderr, "note: built without OpenMP: one model at a time; shards use more cores\n");
+        ex_note("built without OpenMP: one model at a time; shards use more cores");
 #endif
     return -1;
 }
@@ -1688,12 +2334,16 @@ typedef struct ex_study {
     int64_t save_every; /* epochs from one checkpoint of a training to the next; 0: none */
     /* ---- set by the functions ---- */
     ex_text path;
+    int columns;
+    unsigned char *is_text;  /* per column */
     char **key_text, **row;  /* per model; row: without its end of line, NULL while there is none */
+    unsigned char *mine;     /* per model: of this shard */
     int64_t *order, to_do;   /* models of this shard without a row, expensive ones first */
     double total, left;      /* work: of the shard, and what is not done */
     ex_csv csv;
     ex_progress progress;
     int lock, failed;
+    int stop; /* 1: a file could not be written, so that nothing more is */
 } ex_study;
 
 /* Cells gathered as text, in memory from malloc. */
@@ -1721,63 +2371,187 @@ static inline int64_t ex__row_model(const ex_study *s, const char *line)
     return -1;
 }
 
+/* Reads a cell as ex_csv_text writes it. Returns where it ends, at ',' or '\0'; NULL: its quotes
+   are damaged. */
+static inline const char *ex__cell(const char *at, ex_text *cell)
+{
+    const int quoted = *at == '"';
+
+    cell->length = 0;
+    ex_text_add(cell, "%s", "");
+    for (at += quoted; *at != '\0' && (quoted || *at != ','); at++) {
+        if (*at == '"' && (!quoted || at[1] != '"'))
+            break;
+        at += *at == '"';
+        ex_text_add(cell, "%c", *at);
+    }
+    if (quoted && *at++ != '"')
+        return NULL;
+    return *at == ',' || *at == '\0' ? at : NULL;
+}
+
+/* Whether a cell is what ex_csv_number writes: nothing for NaN, an infinity, or digits. */
+static inline int ex__is_cell_number(const char *cell)
+{
+    if (*cell == '\0' || strcmp(cell, "inf") == 0 || strcmp(cell, "-inf") == 0)
+        return 1;
+    return ex__starts_number(cell) && ex__is_number(cell);
+}
+
+/* Finds out how many columns there are and which hold text: those of the key where a key does, and
+   these of the others. */
+static inline void ex__study_columns(ex_study *s)
+{
+    static const char *const texts[] = {"status", "version", "isa"};
+    const char *name = s->names, *at = s->count > 0 ? s->key_text[0] : NULL;
+    ex_text cell = {NULL, 0, 0};
+    int column;
+    size_t k;
+
+    s->columns = 1;
+    for (; *name != '\0'; name++)
+        s->columns += *name == ',';
+    s->is_text = (unsigned char *)ex_allocate((size_t)s->columns, 1);
+    for (column = 0, name = s->names; column < s->columns; column++) {
+        const size_t length = strcspn(name, ",");
+
+        for (k = 0; k < sizeof texts / sizeof *texts; k++)
+            if (strlen(texts[k]) == length && strncmp(name, texts[k], length) == 0)
+                s->is_text[column] = 1;
+        name += length + (name[length] == ',');
+    }
+    for (column = 0; at != NULL && column < s->keys; column++) {
+        at = ex__cell(at, &cell);
+        s->is_text[column] = !ex__is_cell_number(cell.data);
+        at = at != NULL && *at == ',' ? at + 1 : NULL;
+    }
+    ex_text_free(&cell);
+}
+
+/* Why a line is no whole row, added to `why`, which stays empty if it is one. */
+static inline void ex__row_damage(const ex_study *s, const char *line, size_t length, ex_text *why)
+{
+    ex_text cell = {NULL, 0, 0};
+    const char *at = line;
+    int count;
+
+    why->length = 0;
+    ex_text_add(why, "%s", strlen(line) != length ? "a zero byte in it" : "");
+    for (count = 0; why->length == 0; at++) {
+        at = ex__cell(at, &cell);
+        if (at == NULL)
+            ex_text_add(why, "quotes that do not match");
+        else if (count < s->columns &&
+                 (s->is_text[count] ? cell.length == 0 : !ex__is_cell_number(cell.data)))
+            ex_text_add(why, "\"%s\" in column %d", cell.data, count + 1);
+        count++;
+        if (at == NULL || *at == '\0')
+            break;
+    }
+    if (why->length == 0 && count != s->columns)
+        ex_text_add(why, "%d cells where %d are due", count, s->columns);
+    ex_text_free(&cell);
+}
+
+/* Whether a line is a header, of this program or of another one: its first cell is a name. */
+static inline int ex__is_header(const ex_study *s, const char *line)
+{
+    const size_t length = strcspn(s->names, ",");
+
+    return strncmp(line, s->names, length) == 0 && (line[length] == ',' || line[length] == '\0');
+}
+
+/* A line of the file: a header, a row, which is taken over, or a damaged row, for which `why` tells
+   the reason. Returns the exit status. */
+static inline int ex__study_line(ex_study *s, const char *line, size_t length, long number,
+                                 ex_text *why)
+{
+    const int header = number == 1 || ex__is_header(s, line);
+    int64_t model = -1;
+
+    why->length = 0;
+    if (!header) {
+        ex__row_damage(s, line, length, why);
+        if (why->length > 0)
+            return 0;
+        model = ex__row_model(s, line);
+    }
+    if (header ? strcmp(line, s->names) != 0 : model < 0) {
+        ex_error("%s: line %ld: %s; give another --out, or the options of that run", s->path.data,
+                 number, header ? "other columns than those of this program"
+                                : "a model of other settings");
+        return EX_USAGE;
+    }
+    if (model >= 0 && s->row[model] == NULL) {
+        s->row[model] = (char *)ex_allocate(length + 1, 1);
+        memcpy(s->row[model], line, length);
+    }
+    return 0;
+}
+
 /* Takes over the rows of an earlier run. Headers may repeat, so that files can be joined with cat;
-   of two rows of a model the first counts; a last line without its end was cut off by a kill. */
+   of two rows of a model the first whole one counts. Damaged rows are left out: a full disk, a copy
+   that broke off or an editor may have made them, and their models have no result. */
 static inline int ex__study_read(ex_study *s)
 {
-    char *data, *line;
-    long number = 1;
-    int status = ex__read_file(s->path.data, &data);
+    ex_text why = {NULL, 0, 0}, first = {NULL, 0, 0};
+    char *data, *line, *end;
+    size_t size;
+    long number = 1, damaged = 0;
+    int status = ex__read_file(s->path.data, &data, &size);
 
-    for (line = data; data != NULL && status == 0; number++) {
-        char *end = strchr(line, '\n');
-        int64_t model;
+    for (line = data; data != NULL && status == 0 && line < data + size; number++) {
+        size_t length;
 
-        if (end == NULL)
-            break;
-        *end = '\0';
-        if (end > line && end[-1] == '\r')
-            end[-1] = '\0';
-        model = strcmp(line, s->names) == 0 ? -2 : ex__row_model(s, line);
-        if (model == -1 || (number == 1 && model != -2)) {
-            fprintf(stderr,
-                    number == 1 ? "error: %s: line %ld: other columns than those of this program"
-                                : "error: %s: line %ld: a model of other settings",
-                    s->path.data, number);
-            fprintf(stderr, "; give another --out, or the options of that run\n");
-            status = EX_USAGE;
-        } else if (model >= 0 && s->row[model] == NULL) {
-            s->row[model] = (char *)ex_allocate(strlen(line) + 1, 1);
-            strcpy(s->row[model], line);
+        end = (char *)memchr(line, '\n', (size_t)(data + size - line));
+        length = (size_t)((end != NULL ? end : data + size) - line);
+        line[length] = '\0';
+        if (end != NULL && length > 0 && line[length - 1] == '\r')
+            line[--length] = '\0';
+        if (end != NULL || (number == 1 && strncmp(line, s->names, length) != 0)) {
+            status = ex__study_line(s, line, length, number, &why);
+        } else { /* the line that was being written at the end */
+            why.length = 0;
+            ex_text_add(&why, "no end of line");
         }
-        line = end + 1;
+        if (why.length > 0 && damaged++ == 0)
+            ex_text_add(&first, "line %ld: %s", number, why.data);
+        line = end != NULL ? end + 1 : data + size;
     }
+    if (status == 0 && damaged > 0)
+        ex_note("%s: %ld damaged row%s left out, the model%s to be run again (%s%s)", s->path.data,
+                damaged, damaged > 1 ? "s" : "", damaged > 1 ? "s are" : " is",
+                damaged > 1 ? "the first: " : "", first.data);
     free(data);
+    ex_text_free(&why);
+    ex_text_free(&first);
     return status;
 }
 
-/* Puts the rows, in order of the models, in the place of the file. */
+/* Puts the rows, in order of the models, in the place of the file, unless that is what it holds. */
 static inline int ex__study_write(ex_study *s)
 {
-    ex_text path = {NULL, 0, 0};
+    ex_text text = {NULL, 0, 0};
+    char *there = NULL;
+    size_t size = 0;
     FILE *file;
     int64_t i;
-    int status = EX_FAILED;
+    int status;
 
-    ex_text_add(&path, "%s.tmp", s->path.data);
-    file = fopen(path.data, "wb");
-    if (file == NULL) {
-        fprintf(stderr, "error: %s: %s\n", path.data, strerror(errno));
-    } else {
-        fprintf(file, "%s\n", s->names);
-        for (i = 0; i < s->count; i++)
-            if (s->row[i] != NULL)
-                fprintf(file, "%s\n", s->row[i]);
-        status = ex_close(file, path.data);
+    ex_text_add(&text, "%s\n", s->names);
+    for (i = 0; i < s->count; i++)
+        if (s->row[i] != NULL)
+            ex_text_add(&text, "%s\n", s->row[i]);
+    status = ex__read_file(s->path.data, &there, &size);
+    if (status == 0 &&
+        (there == NULL || size != text.length || memcmp(there, text.data, size) != 0)) {
+        file = ex_open(s->path.data);
+        if (file != NULL)
+            fwrite(text.data, 1, text.length, file);
+        status = file != NULL ? ex_close(file, s->path.data) : EX_FAILED;
     }
-    if (status == 0)
-        status = ex_replace(path.data, s->path.data);
-    ex_text_free(&path);
+    free(there);
+    ex_text_free(&text);
     return status;
 }
 
@@ -1786,7 +2560,7 @@ static inline int ex__study_write(ex_study *s)
 static inline int ex__study_lock(ex_study *s)
 {
     s->lock = -1;
-#ifdef EX_HAVE_ISATTY
+#ifdef EX_POSIX
     {
         ex_text path = {NULL, 0, 0};
         struct flock lock;
@@ -1798,10 +2572,10 @@ static inline int ex__study_lock(ex_study *s)
         ex_text_add(&path, "%s/.%s.lock", s->set->out, s->path.data + strlen(s->set->out) + 1);
         s->lock = open(path.data, O_RDWR | O_CREAT, 0666);
         if (s->lock < 0) {
-            fprintf(stderr, "error: %s: %s\n", path.data, strerror(errno));
+            ex_error("%s: %s", path.data, strerror(errno));
             status = EX_FAILED;
         } else if (fcntl(s->lock, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN)) {
-            fprintf(stderr, "error: %s: another run is writing it\n", s->path.data);
+            ex_error("%s: another run is writing it", s->path.data);
             status = EX_FAILED;
         }
         ex_text_free(&path);
@@ -1839,8 +2613,10 @@ static inline void ex__study_deal(ex_study *s)
     }
     qsort(share, (size_t)s->count, sizeof *share, ex__by_falling_work);
     s->order = (int64_t *)ex_allocate((size_t)s->count, sizeof *s->order);
+    s->mine = (unsigned char *)ex_allocate((size_t)s->count, 1);
     for (i = s->set->shard - 1; i < s->count; i += s->set->shards) {
         s->total += share[i].work;
+        s->mine[share[i].model] = 1;
         if (s->row[share[i].model] != NULL)
             continue;
         s->left += share[i].work;
@@ -1872,7 +2648,17 @@ static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex
     keep.every = s->save_every;
     keep.progress = &s->progress;
     keep.work = work;
+    keep.stop = &s->stop;
     return keep;
+}
+
+/* What runs ends soon, and leaves no row. Any thread may call it. */
+static inline void ex__study_stop(ex_study *s)
+{
+#ifdef _OPENMP
+#pragma omp atomic write
+#endif
+    s->stop = 1;
 }
 
 /* Trains a model of the study: ex_train with a checkpoint of its own, which goes when the row is in
@@ -1886,6 +2672,8 @@ static inline prun_status ex_study_train(ex_study *s, int64_t model, prun_net *n
     const ex_keep keep = ex__study_keep(s, model, epoch_work, &path);
     const prun_status status = ex_train(net, images, recipe, &keep, history);
 
+    if (status == PRUN_ERR_WRITE || status == PRUN_ERR_OPEN)
+        ex__study_stop(s);
     ex_text_free(&path);
     return status;
 }
@@ -1912,6 +2700,153 @@ static inline int ex__study_checkpoints(const ex_study *s)
     return status;
 }
 
+/* Number of the model whose checkpoint a name is of, model<number>.history; -1: it is of none. */
+static inline int64_t ex__checkpoint_model(const char *name, size_t length)
+{
+    static const char *const ends[] = {".safetensors", ".history"};
+    long long number = 0;
+    int at = 0;
+    size_t k;
+
+    if (sscanf(name, "model%9lld%n", &number, &at) != 1 || number < 0)
+        return -1;
+    for (k = 0; k < 2; k++)
+        if (length == (size_t)at + strlen(ends[k]) &&
+            strncmp(name + at, ends[k], strlen(ends[k])) == 0)
+            return number;
+    return -1;
+}
+
+/* Whether the checkpoint of a model is of one with the same settings. */
+static inline int ex__checkpoint_fits(ex_study *s, int64_t model)
+{
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex__study_keep(s, model, 0, &path);
+    prun_epoch first;
+    const int fits = ex__history_read(&keep, &first, 1) > 0;
+
+    ex_text_free(&path);
+    return fits;
+}
+
+#ifdef EX_POSIX
+/* Length of the name of the file that a temporary file ".NAME.PID-RANDOM.tmp" was to become, if the
+   process that made it is gone; 0: it is there, or this is no such file. */
+static inline size_t ex__abandoned(const char *name)
+{
+    const size_t length = strlen(name);
+    size_t at = length - 4;
+    long process;
+
+    if (length < 8 || *name != '.' || strcmp(name + at, ".tmp") != 0)
+        return 0;
+    while (at > 0 && isxdigit((unsigned char)name[at - 1]))
+        at--;
+    if (at == length - 4 || at < 3 || name[--at] != '-')
+        return 0;
+    while (at > 0 && isdigit((unsigned char)name[at - 1]))
+        at--;
+    process = strtol(name + at, NULL, 10);
+    if (process <= 0 || at < 3 || name[at - 1] != '.' ||
+        kill((pid_t)process, 0) == 0 || errno != ESRCH)
+        return 0;
+    return at - 2;
+}
+
+/* Whether a file in --out, of that name and length, is one that this run alone writes: other shards
+   may be at work on other computers, where process numbers mean nothing here. */
+static inline int ex__study_owns(const ex_study *s, const char *name, size_t length)
+{
+    static const char *const kinds[] = {".csv", ".svg", ".md"};
+    const char *own = s->path.data + strlen(s->set->out) + 1;
+    size_t k;
+
+    if (strlen(own) == length && strncmp(name, own, length) == 0)
+        return 1;
+    if (s->set->shards > 1 || strncmp(name, "models.", 7) == 0)
+        return 0;
+    for (k = 0; k < 3; k++)
+        if (length > strlen(kinds[k]) &&
+            strncmp(name + length - strlen(kinds[k]), kinds[k], strlen(kinds[k])) == 0)
+            return 1;
+    return 0;
+}
+
+/* Whether a file in --out, or among the checkpoints, is left over from a run that was killed, or
+   from a model that is finished or that is not in this study. */
+static inline int ex__left_over(ex_study *s, const char *name, int checkpoints)
+{
+    const size_t target = ex__abandoned(name);
+    int64_t model;
+
+    if (!checkpoints)
+        return target > 0 && ex__study_owns(s, name + 1, target);
+    model = target > 0 ? ex__checkpoint_model(name + 1, target)
+                       : ex__checkpoint_model(name, strlen(name));
+    if (model < 0 || (model < s->count && !s->mine[model]))
+        return 0;
+    return target > 0 || model >= s->count || s->row[model] != NULL ||
+           !ex__checkpoint_fits(s, model);
+}
+
+/* Removes what is left over in one directory. Names are gathered first: what readdir does while
+   files go is not the same everywhere. */
+static inline void ex__study_sweep_one(ex_study *s, const char *directory, int checkpoints)
+{
+    DIR *listing = opendir(directory);
+    ex_text names = {NULL, 0, 0}, path = {NULL, 0, 0};
+    const struct dirent *entry;
+    const char *name;
+
+    while (listing != NULL && (entry = readdir(listing)) != NULL)
+        if (ex__left_over(s, entry->d_name, checkpoints))
+            ex_text_add(&names, "%s%c", entry->d_name, '/');
+    if (listing != NULL)
+        closedir(listing);
+    for (name = names.data; name != NULL && *name != '\0'; name = strchr(name, '/') + 1) {
+        path.length = 0;
+        ex_text_add(&path, "%s/%.*s", directory, (int)strcspn(name, "/"), name);
+        remove(path.data);
+    }
+    ex_text_free(&names);
+    ex_text_free(&path);
+}
+#endif
+
+/* Removes what runs that were killed left behind. Nothing of another shard, and with --collect,
+   when others may train, no checkpoints. */
+static inline void ex__study_sweep(ex_study *s)
+{
+#ifdef EX_POSIX
+    ex_text path = {NULL, 0, 0};
+
+    ex_text_add(&path, "%s/checkpoints", s->set->out);
+    ex_hold();
+    ex__study_sweep_one(s, s->set->out, 0);
+    if (!s->set->collect)
+        ex__study_sweep_one(s, path.data, 1);
+    ex_release();
+    ex_text_free(&path);
+#else
+    (void)s;
+    (void)ex__checkpoint_model;
+    (void)ex__checkpoint_fits;
+#endif
+}
+
+/* Whether the report, which comes last, could be written; shards have none. */
+static inline int ex__study_report(const ex_study *s)
+{
+    ex_text path = {NULL, 0, 0};
+    int status = 0;
+
+    ex_path(&path, s->set->out, "report", "md");
+    if (s->set->shards == 1)
+        status = ex_writable(path.data);
+    ex_text_free(&path);
+    return status;
+}
+
 /* Makes the directory, finds out what an earlier run has done, and leaves a file of whole rows.
    The rows are in OUT/models.csv, those of a shard in OUT/models.IofN.csv. */
 static inline int ex_study_open(ex_study *s)
@@ -1932,15 +2867,19 @@ static inline int ex_study_open(ex_study *s)
         s->key(s->user, i, &key);
         s->key_text[i] = ex__cells(&key);
     }
+    ex__study_columns(s);
     if (status == 0)
         status = ex__study_lock(s);
     if (status == 0)
         status = ex__study_read(s);
     if (status == 0)
         status = ex__study_write(s);
-    if (status == 0)
+    if (status == 0) {
         ex__study_deal(s);
-    return status == 0 ? ex__study_checkpoints(s) : status;
+        ex__study_sweep(s);
+        status = ex__study_checkpoints(s);
+    }
+    return status == 0 ? ex__study_report(s) : status;
 }
 
 /* One model: the row reaches the file in one piece as soon as it is complete. */
@@ -1949,6 +2888,8 @@ static inline void ex__study_model(ex_study *s, int64_t model)
     ex_csv row;
     int failed;
 
+    if (ex__stopped(&s->stop))
+        return;
     memset(&row, 0, sizeof row);
     ex_text_add(&row.line, "%s", s->key_text[model]);
     row.cells = s->keys;
@@ -1956,14 +2897,17 @@ static inline void ex__study_model(ex_study *s, int64_t model)
 #ifdef _OPENMP
 #pragma omp critical(ex_study)
 #endif
-    if (failed) {
+    if (failed || s->csv.failed != 0) {
         s->failed++;
     } else {
         ex_text_add(&s->csv.line, "%s", row.line.data);
         ex_csv_end_line(&s->csv);
-        s->row[model] = ex__cells(&row);
+        if (s->csv.failed == 0)
+            s->row[model] = ex__cells(&row);
+        else
+            ex__study_stop(s);
     }
-    if (!failed && !s->csv.failed)
+    if (s->row[model] != NULL)
         ex__study_forget(s, model);
     ex_text_free(&row.line);
 }
@@ -1987,11 +2931,18 @@ static inline int ex_study_run(ex_study *s, const char *label)
 #endif
     for (i = 0; i < s->to_do; i++)
         ex__study_model(s, s->order[i]);
+    s->progress.stopped = s->stop || s->failed > 0;
     ex_progress_end(&s->progress);
     status = ex_csv_close(&s->csv);
-    if (status == 0)
+    if (status == 0 && !s->stop)
         status = ex__study_write(s);
-    return status == 0 && s->failed > 0 ? EX_FAILED : status;
+    if (status == 0 && !s->stop) {
+        ex__study_sweep(s);
+        return s->failed > 0 ? EX_FAILED : 0;
+    }
+    ex_error("%s: a file could not be written, so the study ends; the rows so far are whole: run "
+             "the same command again when there is room", s->path.data);
+    return EX_FAILED;
 }
 
 /* Models of the whole study that have no row yet. */
@@ -2015,8 +2966,10 @@ static inline void ex_study_close(ex_study *s)
     free(s->row);
     free(s->key_text);
     free(s->order);
+    free(s->mine);
+    free(s->is_text);
     ex_text_free(&s->path);
-#ifdef EX_HAVE_ISATTY
+#ifdef EX_POSIX
     if (s->lock >= 0)
         close(s->lock);
 #endif
@@ -2029,13 +2982,15 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
     const int jobs = ex_jobs(s->set);
     const double models = (double)s->to_do;
     const double at_once = models < jobs ? models : jobs;
+    char span[32], core[32], room[32], files[32];
 
-    printf("%ld models, of which %ld are left here: about %.3g hours with %d at a time (%.3g core "
-           "hours),\n%.3g GB of memory, %.3g GB of disk in %s\n",
-           (long)s->count, (long)s->to_do, seconds / 3600 / (at_once > 0 ? at_once : 1), jobs,
-           seconds / 3600, memory * at_once / 1e9, disk / 1e9, s->set->out);
+    printf("%ld models, of which %ld are left here: about %s with %d at a time (%s of one core),\n"
+           "%s of memory, %s of disk in %s\n",
+           (long)s->count, (long)s->to_do, ex_span(seconds / (at_once > 0 ? at_once : 1), span),
+           jobs, ex_span(seconds, core), ex_bytes(memory * at_once, room), ex_bytes(disk, files),
+           ex_shown(s->set->out));
     fflush(stdout);
-#ifdef EX_HAVE_ISATTY
+#ifdef EX_POSIX
     if (!s->set->yes && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
         char answer[16] = "";
 
@@ -2073,7 +3028,7 @@ static inline const char *ex_cpu(char *name, size_t size)
 }
 
 /* OUT/report.md with its title and how the run was made; NULL after a message. Close with
-   ex_close(file, path->data). */
+   ex_finish(status, file, path->data). */
 static inline FILE *ex_report_open(const char *out, const char *title, int argc, char **argv,
                                    ex_text *path)
 {
@@ -2082,14 +3037,12 @@ static inline FILE *ex_report_open(const char *out, const char *title, int argc,
     int i;
 
     ex_path(path, out, "report", "md");
-    file = fopen(path->data, "w");
-    if (file == NULL) {
-        fprintf(stderr, "error: %s: %s\n", path->data, strerror(errno));
+    file = ex_open(path->data);
+    if (file == NULL)
         return NULL;
-    }
-    fprintf(file, "# %s\n\n    %s", title, argv[0]);
-    for (i = 1; i < argc; i++)
-        fprintf(file, " %s", argv[i]);
+    fprintf(file, "# %s\n\n   ", title);
+    for (i = 0; i < argc; i++)
+        fprintf(file, " %s", ex_shown(argv[i]));
     fprintf(file, "\n\nprunability.h %s, kernels %s, %s.\n", PRUNABILITY_VERSION, prun_isa(),
             ex_cpu(cpu, sizeof cpu));
     return file;
@@ -2104,7 +3057,7 @@ static inline void ex_table_markdown(const ex_table *table, FILE *file)
         const char *cell = table->cells[i];
 
         fputs(i % table->columns == 0 ? "| " : " ", file);
-        for (; *cell != '\0'; cell++)
+        for (cell = ex_shown(cell); *cell != '\0'; cell++)
             fprintf(file, *cell == '|' ? "\\%c" : "%c", *cell);
         fputs(" |", file);
         if ((i + 1) % table->columns != 0)

@@ -12,17 +12,27 @@ test-labels.npy. That is what the programs in C take. Exit status: 0 the losses 
 not.
 """
 import argparse
+import contextlib
 import ctypes
+import errno
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
+import tempfile
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+except ImportError:
+    if "--help" in sys.argv or "-h" in sys.argv:
+        print(__doc__.strip())
+        sys.exit(0)
+    sys.exit("error: PyTorch is not installed: apt-get install python3-torch, or pip install torch")
 
 # ---- the networks, with the names that prunability.h gives their tensors ----
 
@@ -144,6 +154,34 @@ DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", to
           torch.uint8: "U8", torch.bool: "BOOL"}
 
 
+@contextlib.contextmanager
+def output(path):
+    """A file that is written whole or not at all, as the library writes its files: beside the target,
+    then renamed over it; links are followed, the mode is kept, pipes and devices written in place."""
+    path = os.path.realpath(path)
+    there = os.path.exists(path)
+    if there and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    if there and not os.path.isfile(path):
+        with open(path, "wb") as file:
+            yield file
+        return
+    umask = os.umask(0)
+    os.umask(umask)
+    handle, temporary = tempfile.mkstemp(".tmp", f".{os.path.basename(path)}.{os.getpid()}-",
+                                         os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(handle)
+        os.chmod(temporary, os.stat(path).st_mode & 0o777 if there else 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
 def tensor_bytes(tensor):
     """The elements in row order, little end first (as on every machine that PyTorch is built for)."""
     tensor = tensor.detach().cpu().contiguous()
@@ -161,7 +199,7 @@ def save_safetensors(path, tensors, metadata=None):
         at += len(data[-1])
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
+    with output(path) as file:
         file.write(struct.pack("<Q", len(text)) + text + b"".join(data))
 
 
@@ -192,7 +230,7 @@ def save_npy(path, tensor):
     text = (f"{{'descr': '{NUMPY_TYPES[tensor.dtype]}', 'fortran_order': False, "
             f"'shape': ({shape}), }}")
     text += " " * (-(10 + len(text) + 1) % 64) + "\n"
-    with open(path, "wb") as file:
+    with output(path) as file:
         file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
         file.write(tensor_bytes(tensor))
 
@@ -208,6 +246,9 @@ def load_idx(path):
 def load_data(directory):
     """Training and test set: images padded to 32x32 and standardised by the training set's mean and
     deviation, labels."""
+    if not os.path.isfile(os.path.join(directory, "fashion-mnist-train-images.idx3-ubyte")):
+        sys.exit(f"error: {directory!r}: no fashion-mnist-train-images.idx3-ubyte in it; --data DIR "
+                 "names the directory of the IDX files")
     sets = []
     for part in ("train", "test"):
         images = load_idx(os.path.join(directory, f"fashion-mnist-{part}-images.idx3-ubyte"))
@@ -320,6 +361,30 @@ def needed_programs(options):
     return programs
 
 
+WRITTEN = ["net.safetensors", "initial.safetensors", "history.csv", "measures.csv",
+           "train-images.npy", "train-labels.npy", "test-images.npy", "test-labels.npy"]
+
+
+def check_outputs(options):
+    """Before the training, not after it: makes the directory, and refuses to replace the input."""
+    try:
+        os.makedirs(options.out, exist_ok=True)
+        with tempfile.TemporaryFile(dir=options.out):
+            pass
+    except OSError as error:
+        sys.exit(f"error: --out {options.out!r}: {error.strerror}")
+    for name in WRITTEN:
+        path = os.path.join(options.out, name)
+        if os.path.exists(path) and not os.access(path, os.W_OK):
+            sys.exit(f"error: {path!r} may not be written")
+        if os.path.isdir(path):
+            sys.exit(f"error: {path!r} is a directory, a file goes there")
+        if options.load and os.path.exists(path) and os.path.samefile(path, options.load):
+            print(f"error: --load {options.load!r} is a file that this program writes; give another "
+                  "--out", file=sys.stderr)
+            sys.exit(2)
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__,
@@ -345,10 +410,13 @@ def main():
     parser.add_argument("--hessian-images", type=int, default=500,
                         help="images that the measures of curvature are computed from")
     options = parser.parse_args()
+    if options.load and not os.path.isfile(options.load):
+        sys.exit(f"error: --load {options.load!r}: there is no such file")
     for program in needed_programs(options):
         if not os.path.exists(program):  # before the training, not after it
             parser.error(f"{program} is not there: make examples builds it")
 
+    check_outputs(options)
     torch.manual_seed(options.seed)
     sets = dict(zip(("train", "test"), load_data(options.data)))
     net = FAMILIES[options.family](options.width, depth=options.depth)
@@ -364,15 +432,15 @@ def main():
             tensor.data = tensor.data.to(dtype).float()  # what the file will hold
     state = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
              for name, tensor in net.state_dict().items()}
-    os.makedirs(options.out, exist_ok=True)
     before = [os.path.join(options.out, name) for name in ("initial.safetensors", "history.csv")]
     if options.load:  # what an earlier run left there belongs to another network
         for name in filter(os.path.exists, before):
             os.remove(name)
     else:
         save_safetensors(before[0], initial, {"format": "pt"})
-        with open(before[1], "w", encoding="ascii") as file:
-            file.write("\n".join(["epoch,steps,loss,gradient_noise", *history]) + "\n")
+        with output(before[1]) as file:
+            text = "\n".join(["epoch,steps,loss,gradient_noise", *history]) + "\n"
+            file.write(text.encode("ascii"))
     path = os.path.join(options.out, "net.safetensors")
     losses = {part: evaluate(net, *sets[part])[0] for part in sets}
     metadata = {"format": "pt", "family": options.family, "train_loss": losses["train"],
@@ -394,5 +462,28 @@ def main():
     return 0 if worst <= 1e-5 else 1
 
 
+def run_main():
+    """Exit status: 1 if it cannot print; Ctrl-C and SIGTERM end it without a trace of calls."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        status = main()
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        os._exit(1)  # an ordinary exit would try to print once more
+    return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main())

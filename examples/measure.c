@@ -64,8 +64,8 @@ static int mark(session *s, const char *option, const char *list, unsigned char 
             found = 1;
         }
         if (!found) {
-            fprintf(stderr, "error: --%s: there is no measure \"%.*s\"; --list prints them\n",
-                    option, (int)length, list);
+            ex_error("--%s: there is no measure \"%.*s\"; --list prints them", option, (int)length,
+                     list);
             return EX_USAGE;
         }
         list += length + (list[length] == ',');
@@ -91,7 +91,7 @@ static int choose(session *s)
     if (status == 0 && s->set.skip)
         status = mark(s, "skip", s->set.skip, 0);
     if (status == 0 && memchr(s->wanted, 1, (size_t)s->count) == NULL) {
-        fprintf(stderr, "error: --only and --skip leave no measure\n");
+        ex_error("--only and --skip leave no measure");
         status = EX_USAGE;
     }
     return status;
@@ -154,26 +154,20 @@ static int load_npy(session *s, const char *part, int64_t classes, int64_t limit
     if (status != PRUN_OK)
         return ex_failure(&s->context, "data");
     if (limit > images->count) {
-        fprintf(stderr, "error: %s/%s-images.npy: only %ld of the %ld images asked for are there\n",
-                s->set.npy, part, (long)images->count, (long)limit);
+        ex_error("%s/%s-images.npy: only %ld of the %ld images asked for are there", s->set.npy,
+                 part, (long)images->count, (long)limit);
         return EX_USAGE;
     }
     images->count = limit > 0 ? limit : images->count;
     return 0;
 }
 
-static int load_data(session *s, int64_t channels, int64_t classes, const char *program)
+static ex_data_request data_request(const session *s, int64_t channels, const char *program)
 {
     static const prun_normalization kinds[] = {PRUN_NORMALIZE_MEAN_STD, PRUN_NORMALIZE_PER_IMAGE,
                                                PRUN_NORMALIZE_NONE};
     ex_data_request request;
 
-    if (s->set.npy) {
-        const int failed = load_npy(s, "train", classes, s->set.images, &s->data.train);
-
-        return failed ? failed
-                      : load_npy(s, "test", classes, s->set.test_images, &s->data.test);
-    }
     memset(&request, 0, sizeof request);
     request.directory = s->set.data;
     request.program = program;
@@ -182,7 +176,59 @@ static int load_data(session *s, int64_t channels, int64_t classes, const char *
     request.train_images = s->set.images;
     request.test_images = s->set.test_images;
     request.normalization = kinds[s->set.normalize.value];
+    return request;
+}
+
+static int load_data(session *s, int64_t channels, int64_t classes, const char *program)
+{
+    const ex_data_request request = data_request(s, channels, program);
+
+    if (s->set.npy) {
+        const int failed = load_npy(s, "train", classes, s->set.images, &s->data.train);
+
+        return failed ? failed
+                      : load_npy(s, "test", classes, s->set.test_images, &s->data.test);
+    }
     return ex_load_data(&s->context, &request, &s->data);
+}
+
+/* Refuses an output that would replace an input; options that would do nothing; and what cannot be
+   written, before the work whose result it is to hold. Returns 0 or, after a message, the exit
+   status. */
+static int check_files(const session *s, const char *program)
+{
+    static const char *const parts[] = {"train-images", "train-labels", "test-images",
+                                        "test-labels"};
+    const settings *set = &s->set;
+    const char *const outputs[2][2] = {{"csv", set->csv}, {"save", set->save}};
+    const char *const inputs[3][2] = {
+        {"checkpoint", set->checkpoint}, {"initial", set->initial}, {"history", set->history}};
+    const ex_data_request request = data_request(s, set->channels, program);
+    ex_text path = {NULL, 0, 0};
+    int status = ex_apart("csv", set->csv, "save", set->save), o, i;
+
+    for (o = 0; o < 2; o++) {
+        for (i = 0; i < 3 && status == 0; i++)
+            status = ex_apart(outputs[o][0], outputs[o][1], inputs[i][0], inputs[i][1]);
+        for (i = 0; i < 4 && status == 0 && set->npy; i++) {
+            path.length = 0;
+            ex_text_add(&path, "%s/%s.npy", set->npy, parts[i]);
+            status = ex_apart(outputs[o][0], outputs[o][1], "npy", path.data);
+        }
+        if (status == 0 && !set->npy)
+            status = ex_data_apart(&request, outputs[o][0], outputs[o][1]);
+    }
+    ex_text_free(&path);
+    if (status == 0 && (set->checkpoint ? set->save : set->initial ? set->initial : set->history)) {
+        if (set->checkpoint)
+            ex_error("--save is for a network that is trained here, and --checkpoint is not");
+        else
+            ex_error("--initial and --history go with --checkpoint");
+        status = EX_USAGE;
+    }
+    for (o = 0; o < 2 && status == 0; o++)
+        status = ex_writable(outputs[o][1]);
+    return status;
 }
 
 /* A net from a file. Returns NULL after a message. */
@@ -314,9 +360,13 @@ static int train(session *s, const char *program)
         status = prun_net_copy(s->net, 0, &s->start);
     if (status == PRUN_OK)
         status = prun_train(s->net, &s->data.train, &recipe, s->history);
+    s->progress.stopped = status != PRUN_OK;
     ex_progress_end(&s->progress);
-    if (status == PRUN_OK && set->save)
+    if (status == PRUN_OK && set->save) {
+        ex_hold();
         status = prun_net_save(s->net, set->save);
+        ex_release();
+    }
     return status == PRUN_OK ? 0 : ex_failure(&s->context, "training");
 }
 
@@ -420,6 +470,7 @@ static int measure(session *s)
         prun_net_free(net);
         prun_net_free(start);
     }
+    s->progress.stopped = failed;
     ex_progress_end(&s->progress);
     return failed;
 }
@@ -532,9 +583,10 @@ static int parse(int argc, char **argv, settings *set)
         {"hessian-steps", EX_INT, &set->hessian_steps, "100", 1, 1e6, "of a Lanczos run"},
         {"hessian-runs", EX_INT, &set->hessian_runs, "3", 1, 1e6, "of Lanczos"},
         {"z", EX_REAL, &set->z, "1", 1e-12, 1e12, "of effective dimensionality"},
-        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0, "directory of the IDX files"},
+        {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
+         "directory of IDX files (MNIST family), or CIFAR-10's or CIFAR-100's binary ones"},
         {"npy", EX_TEXT, &set->npy, NULL, 0, 0,
-         "instead: directory of train-images.npy, train-labels.npy, test-..."},
+         "instead: directory of NumPy's train-images.npy, train-labels.npy, test-..."},
         {"images", EX_INT, &set->images, "0", 0, many, "first training images; 0: all"},
         {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
         {"pad-to", EX_INT, &set->pad_to, "32", 0, 4096, "image size after padding; 0: as stored"},
@@ -572,7 +624,7 @@ int main(int argc, char **argv)
     status = choose(&s);
     if (status == 0 && s.set.list) {
         list_measures(&s);
-    } else if (status == 0) {
+    } else if (status == 0 && (status = check_files(&s, argv[0])) == 0) {
         status = s.set.checkpoint ? open_checkpoint(&s, argv[0]) : train(&s, argv[0]);
         if (status == 0)
             status = evaluate(&s, &s.data.train, &s.train_loss, &s.train_error);

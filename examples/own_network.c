@@ -6,12 +6,8 @@
 
        cc -O2 examples/own_network.c -lm -o own_network && ./own_network       (from the root)
 */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "example.h" /* the library, and what reads the command line */
 
 #define DATA "examples/data/fashion-mnist-train-"
 enum { PIXELS = 28 * 28, HIDDEN = 32, CLASSES = 10, SAMPLES = 1500, EPOCHS = 12, BATCH = 25 };
@@ -240,13 +236,7 @@ static int read_data(problem *p)
     return good;
 }
 
-static int fail(const prun_context *context)
-{
-    fprintf(stderr, "error: %s\n", prun_message(context));
-    return 1;
-}
-
-int main(void)
+int main(int argc, char **argv)
 {
     static problem p;
     static const char *const names[] = {"prunability", "sum_of_frobenius", "perturbation_flatness",
@@ -260,18 +250,27 @@ int main(void)
                                 .logits = own_logits, .labels = p.y};
     prun_prunability own, built;
     prun_measurement m;
+    const ex_program program = {
+        .name = "own_network", .operands = "",
+        .about = "Trains a network written by hand on " DATA "*, measures it, and compares its "
+                 "prunability\nwith that of the same network made of the library's layers."};
+    int status = ex_parse(&program, argc, argv, NULL);
 
+    if (status >= 0)
+        return status;
     if (!read_data(&p)) {
-        fprintf(stderr, "error: cannot read %simages.idx3-ubyte and its labels\n", DATA);
-        return 1;
+        ex_error("cannot read %simages.idx3-ubyte and labels.idx1-ubyte; start the program from "
+                 "the project's root", DATA);
+        return EX_FAILED;
     }
     tensors[0] = tensor("hidden.weight", p.net.w1, HIDDEN, PIXELS);
     tensors[1] = tensor("hidden.bias", p.net.b1, HIDDEN, 0);
     tensors[2] = tensor("output.weight", p.net.w2, CLASSES, HIDDEN);
     tensors[3] = tensor("output.bias", p.net.b2, CLASSES, 0);
     printf("trained by hand: running loss %.4f in the last epoch\n\n", train(&p));
+    fflush(stdout);
     if (prun_measure_begin(&objective, NULL, &m) != PRUN_OK)
-        return fail(&context);
+        return ex_failure(&context, "measures");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         prun_measure_result r;
         prun_measure(&m, prun_measure_find(names[i]), &r);
@@ -280,7 +279,7 @@ int main(void)
     prun_measure_end(&m);
     if (prun_prunability_search(&objective, NULL, &own) != PRUN_OK ||
         built_prunability(&context, &p, &built) != PRUN_OK)
-        return fail(&context);
+        return ex_failure(&context, "prunability");
     printf("\nprunability by hand:        %.2f of %ld weights, base loss %.9f\n",
            own.answer[0].kept_fraction, (long)own.prunable, own.base_loss);
     printf("prunability by the library: %.2f of %ld weights, base loss %.9f\n",
@@ -288,7 +287,7 @@ int main(void)
     if (own.answer[0].kept != built.answer[0].kept ||
         fabs(own.answer[0].loss - built.answer[0].loss) > 1e-5 * built.answer[0].loss) {
         printf("They differ.\n");
-        return 1;
+        return EX_FAILED;
     }
     printf("They agree.\n");
     return 0;

@@ -14,6 +14,7 @@ import ctypes
 import math
 import os
 import random
+import signal
 import sys
 from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_char, c_char_p, c_double, c_float,
                     c_int, c_int32, c_int64, c_uint32, c_uint64, c_void_p)
@@ -83,9 +84,12 @@ class NetData(Structure):
 
 def load(path):
     if not os.path.exists(path):
-        sys.exit(f"error: {path} is not there; the line that makes it stands at the top of "
-                 f"{sys.argv[0]}")
-    lib = ctypes.CDLL(os.path.abspath(path))
+        sys.exit(f"error: {path!r} is not there; make lib puts it into build/, and --help shows "
+                 "the command that makes it by hand")
+    try:
+        lib = ctypes.CDLL(os.path.abspath(path))
+    except OSError as error:
+        sys.exit(f"error: {path!r} is no shared library: {error}")
     lib.prun_measures.restype = POINTER(MeasureInfo)
     lib.prun_net_tensors.restype = POINTER(Tensor)
     lib.prun_net_tensors.argtypes = [c_void_p, POINTER(c_int64)]
@@ -103,10 +107,14 @@ def load(path):
 
 def read_data():
     """Images of 28x28 averaged down to 7x7, and labels."""
-    with open(DATA + "images.idx3-ubyte", "rb") as file:
-        pixels = file.read(16 + SAMPLES * 784)[16:]
-    with open(DATA + "labels.idx1-ubyte", "rb") as file:
-        labels = list(file.read(8 + SAMPLES)[8:])
+    try:
+        with open(DATA + "images.idx3-ubyte", "rb") as file:
+            pixels = file.read(16 + SAMPLES * 784)[16:]
+        with open(DATA + "labels.idx1-ubyte", "rb") as file:
+            labels = list(file.read(8 + SAMPLES)[8:])
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}; start the program from the "
+                 "project's root")
     images = []
     for s in range(SAMPLES):
         images.append([sum(pixels[s * 784 + (4 * y + dy) * 28 + 4 * x + dx]
@@ -246,12 +254,24 @@ def built_prunability(lib, context, net, images, labels):
     return found
 
 
-def main():
-    if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
-        print(f"usage: {sys.argv[0]} [LIBRARY]\n\n{__doc__.strip()}\n\n"
+def library_path(arguments):
+    """What the command line names; prints the usage and ends where that is asked for."""
+    if "-h" in arguments or "--help" in arguments:
+        print(f"usage: own_network.py [LIBRARY]\n\n{__doc__.strip()}\n\n"
               "LIBRARY: the shared library [libprunability.so]; make lib puts it into build/.")
-        sys.exit(0 if len(sys.argv) == 2 else 2)
-    lib = load(sys.argv[1] if len(sys.argv) > 1 else "libprunability.so")
+        return None
+    wrong = [a for a in arguments if a.startswith("-")] or arguments[1:]
+    if wrong:
+        print(f"error: unexpected argument {wrong[0]!r}; see --help", file=sys.stderr)
+        sys.exit(2)
+    return arguments[0] if arguments else "libprunability.so"
+
+
+def main():
+    path = library_path(sys.argv[1:])
+    if path is None:
+        return 0
+    lib = load(path)
     context, own, count = Context(), Prunability(), c_int32()
     images, labels = read_data()
     net = Perceptron()
@@ -281,5 +301,23 @@ def main():
     return 0 if same else 1
 
 
+def run(program):
+    """Exit status of a program: 1 if it cannot print, and Ctrl-C ends it without a trace of calls."""
+    try:
+        if sys.stdout is None:
+            raise OSError("it is closed")
+        status = program()
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except OSError as error:
+        print(f"error: standard output: {error}", file=sys.stderr)
+        os._exit(1)  # an ordinary exit would try to print once more
+    return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

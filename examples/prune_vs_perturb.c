@@ -282,9 +282,9 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     /* That a training diverged is a result; anything else may go better the next time. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
         fill_row(&m, status, row);
-    else
-        fprintf(stderr, "error: %s, width %ld, seed %ld: %s\n", ex_arch_names[m.arch],
-                (long)m.width, (long)m.seed, ex_reason(&m.context, status));
+    else if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
+        ex_error("%s, width %ld, seed %ld: %s", ex_arch_names[m.arch], (long)m.width, (long)m.seed,
+                 ex_reason(&m.context, status));
     prun_net_free(m.net);
     free(room);
     return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
@@ -502,7 +502,7 @@ static int write_curves(const results *r)
         status = ex_csv_close(&csv);
     }
     if (status == 0)
-        printf("\n%s\n", path.data);
+        printf("\n%s\n", ex_shown(path.data));
     ex_text_free(&path);
     return status;
 }
@@ -627,7 +627,8 @@ static int draw(const results *r, int arch)
             rows++;
         }
         status = ex_svg_close(file, path.data);
-        printf("%s\n", path.data);
+        if (status == 0)
+            printf("%s\n", ex_shown(path.data));
     }
     ex_text_free(&path);
     ex_text_free(&first);
@@ -780,7 +781,7 @@ static int report(const results *r, int argc, char **argv)
     }
     status = ex_close(file, path.data);
     if (status == 0)
-        printf("%s\n", path.data);
+        printf("%s\n", ex_shown(path.data));
     ex_text_free(&path);
     ex_text_free(&first);
     ex_text_free(&second);

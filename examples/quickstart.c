@@ -2,6 +2,7 @@
    From the project's root:   cc -O2 -fopenmp examples/quickstart.c -lm && ./a.out */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -12,6 +13,8 @@ static void check(prun_status status)
 {
     if (status == PRUN_OK) return;
     fprintf(stderr, "error: %s\n", prun_message(&context));
+    if (status == PRUN_ERR_OPEN)
+        fprintf(stderr, "start this program from the project's root, where examples/data is\n");
     exit(1);
 }
 
@@ -23,8 +26,21 @@ static void report(const char *name, prun_net *net, const prun_images *images)
     printf("%s: loss %.4f, accuracy %.1f %%\n", name, loss / n, 100 - 100 * (double)errors / n);
 }
 
-int main(void)
+/* The exit status for any arguments: there are no options. */
+static int usage(char **argument)
 {
+    int asked = 0;
+    while (*++argument != NULL)
+        asked |= strcmp(*argument, "--help") == 0 || strcmp(*argument, "-h") == 0;
+    fprintf(asked ? stdout : stderr, "%susage: quickstart\n\nTrains a small CNN on the images in "
+            "examples/data, and finds out how many of its weights\ncan be pruned. No options; "
+            "start it from the project's root.\n", asked ? "" : "error: unexpected argument\n");
+    return asked ? fflush(stdout) != 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) return usage(argv);
     prun_idx_options padded = {.pad_to = 32};
     prun_arch arch = {.family = PRUN_CNN, .width = 8, .channels = 1, .seed = 1};
     prun_train_options recipe = {.epochs = 10, .batch = 32, .learning_rate = 0.02,
@@ -56,5 +72,7 @@ int main(void)
     prun_net_free(net);
     prun_images_free(&train);
     prun_images_free(&test);
-    return 0;
+    if (ferror(stdout) == 0 && fflush(stdout) == 0) return 0;
+    fprintf(stderr, "error: standard output: cannot be written\n");
+    return 1;
 }

@@ -90,7 +90,7 @@ typedef struct ex_recipe_preset {
 static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *study)
 {
     if (study->preset == EX_FULL && strcmp(recipe->data, EX_DATA_DIRECTORY) == 0) {
-        fprintf(stderr, "error: --full wants --data, the directory of CIFAR-100's binary files\n");
+        ex_error("--full wants --data, the directory of CIFAR-100's binary files");
         return EX_USAGE;
     }
     if (study->preset != EX_FULL)
@@ -221,7 +221,11 @@ static inline const char *ex_reason(const prun_context *context, prun_status sta
 static inline void ex_outcome(ex_csv *row, const prun_context *context, prun_status status,
                               double training, double measuring)
 {
-    ex_csv_text(row, status == PRUN_OK ? "ok" : ex_reason(context, status));
+    ex_text shown = {NULL, 0, 0};
+
+    ex_text_shown(&shown, status == PRUN_OK ? "ok" : ex_reason(context, status));
+    ex_csv_text(row, shown.data);
+    ex_text_free(&shown);
     ex_csv_text(row, PRUNABILITY_VERSION);
     ex_csv_text(row, prun_isa());
     ex_csv_number(row, floor(1e3 * training + 0.5) / 1e3);

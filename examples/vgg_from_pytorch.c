@@ -132,7 +132,7 @@ static int show_loss(prun_net *net, const prun_images *images, const prun_safete
     printf("error %.6g (%lld images)\n", (double)errors / (double)images->count,
            (long long)images->count);
     if (theirs != NULL)
-        printf("training loss in PyTorch, as the file says: %s\n", theirs);
+        printf("training loss in PyTorch, as the file says: %s\n", ex_shown(theirs));
     return 0;
 }
 
@@ -201,6 +201,7 @@ static int prune(const settings *set, prun_net *net, const prun_images *images)
     ex_progress_start(&progress, "prunability", 1, 0);
     if (prun_prunability_search(&objective, &options, &found) != PRUN_OK)
         status = ex_failure(&context, "prunability");
+    progress.stopped = status;
     ex_progress_end(&progress);
     if (status == 0)
         show_layers(net, &found, options.layer_kept);
@@ -287,8 +288,8 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     if (set.images == NULL || set.labels == NULL || set.beta.count > PRUN_MAX_BETAS) {
-        fprintf(stderr, "error: needs --images and --labels, and at most %d tolerances\n",
-                PRUN_MAX_BETAS);
+        ex_error("needs --images and --labels, and at most %d tolerances; see --help",
+                 PRUN_MAX_BETAS);
         return EX_USAGE;
     }
     memset(&images, 0, sizeof images);

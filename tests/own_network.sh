@@ -1,6 +1,7 @@
 #!/bin/sh
 # The networks of one's own in examples/: written by hand in C and in Python, each must find the same
-# prunability as the same network made of the library's layers.
+# prunability as the same network made of the library's layers. Their command lines, and those of the
+# other Python example.
 #
 #   [CC=cc] [PYTHON=python3] sh tests/own_network.sh
 #
@@ -35,8 +36,27 @@ agrees() {
     fi
 }
 
+# ends NAME STATUS TEXT COMMAND...: with that status, and prints the text
+ends() {
+    name=$1
+    wanted=$2
+    text=$3
+    shift 3
+    "$@" > "$work/log" 2>&1
+    status=$?
+    if [ "$status" -eq "$wanted" ] && grep -q -e "$text" "$work/log" &&
+        ! grep -q Traceback "$work/log"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAIL %s: exit status %s\n' "$name" "$status"
+        tail -n 20 "$work/log"
+    fi
+}
+
 $cc -O2 examples/own_network.c -o "$work/own_network" -lm 2> "$work/log" || cat "$work/log"
 agrees "own_network.c" "$work/own_network"
+ends "own_network.c on a full disk" 1 'standard output' sh -c "'$work/own_network' > /dev/full"
 
 if ! command -v "$python" > /dev/null; then
     echo "skip own_network.py: $python is not installed"
@@ -48,7 +68,20 @@ elif ! $cc -shared -fPIC -O2 -DPRUNABILITY_IMPLEMENTATION -x c prunability.h \
     failed=$((failed + 1))
 else
     agrees "own_network.py" "$python" examples/own_network.py "$work/libprunability.so"
+    ends "own_network.py where no data is" 1 "project's root" \
+        sh -c "here=\$PWD; cd '$work'; exec '$python' \"\$here/examples/own_network.py\""
 fi
+for script in own_network from_pytorch; do
+    command -v "$python" > /dev/null || break
+    ends "$script.py --help" 0 "$script.py" "$python" "examples/$script.py" --help
+    ends "$script.py --help on a full disk" 1 'No space\|closed' \
+        sh -c "'$python' examples/$script.py --help > /dev/full"
+    "$python" -c 'import torch' 2> /dev/null || [ "$script" = own_network ] || continue
+    ends "$script.py, an unknown option" 2 '--nonsense' "$python" "examples/$script.py" --nonsense
+    ends "$script.py, a file that is not there" 1 'there' \
+        "$python" "examples/$script.py" $([ $script = own_network ] && echo "$work/none.so" ||
+            echo --load "$work/none.pt --program $python --measure none --out $work/make")
+done
 
 printf 'own_network: %d passed, %d failed' "$passed" "$failed"
 [ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The study programs on tiny grids: the same rows, but for timings, with 1 and 2 threads, any number of
 # jobs, in shards, and after kill -9, also in the middle of a training; finished models stay as they
-# are.
+# are, damaged rows do not, a full disk ends the study with whole rows, and nothing is left over.
 #
 #   [CC=cc] sh tests/studies.sh [PROGRAM...]      names without .c, all by default
 #
@@ -10,7 +10,7 @@
 cd "$(dirname "$0")/.." || exit 1
 cc=${CC:-cc}
 work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-studies.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
+trap 'umount "$work/disk" 2> /dev/null; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # threads that wait for work must not keep the others from theirs
@@ -94,6 +94,54 @@ second_row() {
     done
 }
 
+# whole FILE: all lines have the cells of the first, and an end
+whole() {
+    awk -F, 'NR == 1 { cells = NF } NF != cells { exit 1 }' "$1" && [ -z "$(tail -c 1 "$1")" ]
+}
+
+# nothing_temporary DIRECTORY
+nothing_temporary() {
+    [ -z "$(find "$1" -name '*.tmp')" ] || { find "$1" -name '*.tmp'; return 1; }
+}
+
+# damages NAME LINES AWK: a copy of the first run, whose rows the awk program damages; they are left
+# out with a message, run again, and the other rows stay as they are
+damages() {
+    rm -rf "$work/damaged"
+    cp -r "$work/$name-1" "$work/damaged"
+    awk -F, -v OFS=, "$3" "$work/$name-1/models.csv" | tr '@' '\000' > "$work/damaged/models.csv"
+    [ -z "$4" ] || printf '%s' "$(cat "$work/damaged/models.csv")" > "$work/damaged/models.csv"
+    check "$name: $1" fails 0 "damaged.models.csv: $2 damaged row" \
+        $program --out "$work/damaged" $tiny
+    check "$name: $1: the rows are whole again" same "$work/damaged"
+    grep -xFf "$work/$name-1/models.csv" "$work/damaged/models.csv" > "$work/kept"
+    check "$name: $1: the others are kept" test "$(wc -l < "$work/kept")" -eq \
+        $(($(wc -l < "$work/rows") - $2))
+}
+
+# full NAME LIMIT...: a run that may write so much only; the limit is a shell command before it
+full() {
+    check "$name: $1 ends it" fails 1 'when there is room' sh -c "$2; exec $program --out '$3' $tiny"
+    check "$name: $1: whole rows" whole "$3/models.csv"
+    check "$name: $1: nothing temporary" nothing_temporary "$3"
+}
+
+# stopped SIGNAL DIRECTORY SECONDS: sends the signal after that time, or when a temporary file is seen
+stopped() {
+    $program --out "$2" $tiny $long > "$work/out" 2>&1 < /dev/null &
+    pid=$!
+    if [ "$3" = temporary ]; then
+        while kill -0 "$pid" 2> /dev/null && nothing_temporary "$2" > /dev/null 2>&1; do :; done
+    else
+        until_exists "$2/models.csv" "$pid" && sleep "$3"
+    fi
+    kill -"$1" "$pid"
+    wait "$pid" 2> /dev/null
+    status=$?
+    cat "$work/out"
+    [ "$status" -gt 128 ]
+}
+
 # study NAME OPTIONS LONG CHECKPOINT: a tiny grid of three models or more; options that make the
 # training long enough to be killed in; file that then appears in it ("": the program keeps none)
 study() {
@@ -142,6 +190,67 @@ study() {
     check "$name: with nothing to do" $program --out "$work/$name-5" $tiny
     check "$name: nothing is done" cmp "$work/before" "$work/$name-5/models.csv"
 
+    # what is no whole row is no finished model
+    damages "cut after the key, too many cells" 2 \
+        'NR == 2 { NF = 17 } NR == 3 { $0 = $0 ",1" } { print }'
+    damages "quotes and words" 2 \
+        'NR == 2 { $NF = "\"" $NF } NR == 3 { $(NF - 8) = "word" } { print }'
+    damages "zero bytes, numbers that are none" 3 \
+        'NR == 2 { $(NF - 8) = "@@" } NR == 3 { $(NF - 9) = "-" } NR == 4 { $3 = "3-" } { print }'
+    damages "no end of line" 1 '{ print }' cut
+    damages "a row of the file in front of another one" 1 \
+        'NR == 3 { printf "%s", substr($0, 1, 60) } { print }'
+    cp -r "$work/$name-4" "$work/$name-11"
+    sed '2s/,[^,]*$//' "$work/$name-4/models.2of3.csv" > "$work/$name-11/models.2of3.csv"
+    rm "$work/$name-11/models.csv"
+    check "$name: a damaged row of a shard is not merged" fails 0 '1 damaged row' \
+        sh examples/cluster/merge.sh $program --out "$work/$name-11" $tiny
+    check "$name: the shard again" fails 0 '1 damaged row' \
+        $program --out "$work/$name-11" --shard 2/3 $tiny
+    check "$name: merged" sh examples/cluster/merge.sh $program --out "$work/$name-11" $tiny
+    check "$name: merged, with the same rows" same "$work/$name-11"
+
+    # a disk that is full
+    size=$(head -n 2 "$work/$name-1/models.csv" | wc -c)
+    full "a limit of file sizes" "ulimit -f $(((size + 200) / 512 + 1))" "$work/$name-12"
+    check "$name: a limit of file sizes: some rows, not all" \
+        test "$(wc -l < "$work/$name-12/models.csv")" -gt 1 -a \
+        "$(wc -l < "$work/$name-12/models.csv")" -lt "$(wc -l < "$work/rows")"
+    check "$name: goes on when there is room" $program --out "$work/$name-12" $tiny
+    check "$name: and has the same rows" same "$work/$name-12"
+    mkdir -p "$work/disk"
+    if mount -t tmpfs -o size=$(((size + 4095) / 4096 * 4))k none "$work/disk" 2> /dev/null; then
+        full "a full disk" : "$work/disk"
+        mount -o remount,size=1m "$work/disk"
+        check "$name: goes on when the disk has room" $program --out "$work/disk" $tiny
+        check "$name: and has the same rows" same "$work/disk"
+        umount "$work/disk"
+    else
+        echo "skip $name on a full disk: no right to mount one"
+        skipped=$((skipped + 1))
+    fi
+
+    # what killed runs left behind
+    (exit 0) &
+    gone=$!
+    wait "$gone"
+    left="$work/$name-1/checkpoints"
+    mkdir -p "$left"
+    for file in model0.safetensors model0.history model999999.history \
+        ".model0.history.$gone-0123456789abcdef.tmp" \
+        "../.models.csv.$gone-0123456789abcdef.tmp" "../.a.svg.$gone-0123456789abcdef.tmp"; do
+        echo left > "$left/$file"
+    done
+    for file in model0.safetensors.old notes ".model0.history.$$-0123456789abcdef.tmp" \
+        "../.other.$gone-0123456789abcdef.tmp" "../.models.2of3.csv.$gone-0123456789abcdef.tmp" \
+        "../.a.csv.$gone.tmp"; do
+        echo stays > "$left/$file"
+    done
+    check "$name: beside what is left over" $program --out "$work/$name-1" $tiny
+    check "$name: what is left over goes" test -z "$(grep -rlx left "$work/$name-1")"
+    check "$name: all else stays" test "$(grep -rlx stays "$work/$name-1" | wc -l)" -eq 6
+    find "$work/$name-1" -name '*.tmp' -exec rm {} +
+
     if [ -n "$4" ]; then
         long=$3
         check "$name: long, in one go" $program --out "$work/$name-6" $tiny $long
@@ -156,6 +265,25 @@ study() {
         check "$name: goes on from the checkpoint" $program --out "$work/$name-7" $tiny $long
         check "$name: with the same rows" same "$work/$name-7"
         check "$name: removes the checkpoints" test -z "$(ls "$work/$name-7/checkpoints")"
+        for seconds in 0.05 0.1 0.2 0.3; do
+            check "$name: SIGTERM" stopped TERM "$work/$name-13" $seconds
+            check "$name: says how to resume" grep -q 'run the same command again' "$work/out"
+            check "$name: SIGTERM leaves nothing temporary" nothing_temporary "$work/$name-13"
+        done
+        for turn in 1 2 3; do
+            check "$name: SIGTERM while a file is written" stopped TERM "$work/$name-13" temporary
+            check "$name: leaves nothing temporary" nothing_temporary "$work/$name-13"
+        done
+        check "$name: kill -9 while a file is written" stopped 9 "$work/$name-13" temporary
+        check "$name: goes on after all of it" $program --out "$work/$name-13" $tiny $long
+        check "$name: nothing temporary at the end" nothing_temporary "$work/$name-13"
+        check "$name: and the same rows" same "$work/$name-13"
+        check "$name: no checkpoints either" test -z "$(ls "$work/$name-13/checkpoints")"
+        check "$name: a limit of file sizes, for a checkpoint" fails 1 'when there is room' \
+            sh -c "ulimit -f 8; exec $program --out '$work/$name-14' $tiny $long"
+        check "$name: leaves no row" test "$(wc -l < "$work/$name-14/models.csv")" -eq 1
+        check "$name: goes on when there is room" $program --out "$work/$name-14" $tiny $long
+        check "$name: and has the same rows" same "$work/$name-14"
         long=
     fi
 

@@ -7,6 +7,10 @@
 # train: the evaluation is then about the models that are finished. Only whole lines are taken, so a
 # shard that was killed while it wrote does no harm.
 
+usage="usage: sh merge.sh PROGRAM OPTIONS... --out DIRECTORY"
+for word in "$@"; do
+    case $word in -h | --help) echo "$usage"; exit 0 ;; esac
+done
 program=$1
 [ $# -gt 0 ] && shift
 previous=
@@ -17,22 +21,25 @@ for word in "$@"; do
     previous=$word
 done
 if [ -z "$program" ] || [ -z "$out" ]; then
-    echo "usage: sh merge.sh PROGRAM OPTIONS... --out DIRECTORY" >&2
+    echo "$usage" >&2
     exit 2
 fi
 
-# The program wants no order, skips repeated headers, and of two rows of a model takes the first.
+# The program wants no order, skips repeated headers and damaged rows, and of two rows of a model takes
+# the first.
 found=0
+joined=$out/.models.csv.$$-0.tmp
+trap 'rm -f "$joined"' EXIT
+trap 'exit 1' HUP INT TERM
 for part in "$out"/models.csv "$out"/models.*of*.csv; do
     [ -f "$part" ] || continue
     found=$((found + 1))
     lines=$(wc -l < "$part")
-    head -n "$lines" "$part"
-done > "$out/models.joined"
+    head -n "$lines" "$part" || exit 1
+done > "$joined"
 if [ "$found" -eq 0 ]; then
     echo "error: no rows in $out" >&2
-    rm -f "$out/models.joined"
     exit 1
 fi
-mv "$out/models.joined" "$out/models.csv" || exit 1
+mv "$joined" "$out/models.csv" || exit 1
 exec "$program" "$@" --collect

@@ -10,8 +10,12 @@
 #   parallel ./demogen --mini --out mini --shard {}/8 --jobs 1 --yes --quiet ::: 1 2 3 4 5 6 7 8
 
 here=$(dirname "$0")
+usage="usage: sh parallel.sh SHARDS PROGRAM OPTIONS... --out DIRECTORY"
+for word in "$@"; do
+    case $word in -h | --help) echo "$usage"; exit 0 ;; esac
+done
 if [ $# -lt 2 ]; then
-    echo "usage: sh parallel.sh SHARDS PROGRAM OPTIONS... --out DIRECTORY" >&2
+    echo "$usage" >&2
     exit 2
 fi
 shards=$1

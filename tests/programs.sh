@@ -1,0 +1,268 @@
+#!/bin/sh
+# The programs of examples/ as their user meets them: --help, wrong command lines, outputs that cannot
+# be written or that would replace the input, a full standard output, the width of the terminal, and
+# Ctrl-C.
+#
+#   [CC=cc] [PYTHON=python3] sh tests/programs.sh
+#
+# The last line is "programs: N passed, N failed".
+
+cd "$(dirname "$0")/.." || exit 1
+cc=${CC:-cc}
+python=${PYTHON:-python3}
+work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-programs.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+export OMP_WAIT_POLICY=passive
+
+passed=0
+failed=0
+skipped=0
+
+# check NAME COMMAND...
+check() {
+    title=$1
+    shift
+    if "$@" > "$work/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAIL %s\n' "$title"
+        tail -n 20 "$work/log"
+    fi
+}
+
+skip() {
+    printf 'skip %s\n' "$1"
+    skipped=$((skipped + 1))
+}
+
+# ends STATUS TEXT COMMAND...: with that status, in less than 20 seconds of the processor, and prints
+# the text somewhere; what it printed is in $work/out
+ends() {
+    wanted=$1
+    text=$2
+    shift 2
+    (ulimit -t 20; exec "$@") > "$work/out" 2>&1 < /dev/null
+    status=$?
+    [ "$status" -eq "$wanted" ] && grep -q -e "$text" "$work/out" ||
+        { echo "exit status $status"; cat "$work/out"; return 1; }
+}
+
+# no_escape: what was printed last holds no control characters
+no_escape() {
+    ! LC_ALL=C tr -d '\n' < "$work/out" | LC_ALL=C grep -q '[[:cntrl:]]'
+}
+
+# whole FILE ROWS: a CSV file of so many lines, each with the cells of the first
+whole() {
+    awk -F, -v rows="$2" 'NR == 1 { cells = NF } NF != cells { bad = 1 }
+        END { exit bad || NR != rows }' "$1"
+}
+
+# nothing_temporary DIRECTORY
+nothing_temporary() {
+    [ -z "$(find "$1" -name '*.tmp')" ] || { find "$1" -name '*.tmp'; return 1; }
+}
+
+programs="quickstart own_network measure checkpoint vgg_from_pytorch demogen double_descent
+    prune_vs_perturb evaluate"
+for name in $programs; do
+    check "$name compiles" $cc -O0 "examples/$name.c" -o "$work/$name" -lm
+done
+measure=$work/measure
+tiny="--width 2 --images 64 --test-images 64 --only prunability,train_loss"
+forever="$tiny --epochs 1000000"
+
+# ---- the command line ----
+
+for name in $programs; do
+    check "$name --help" ends 0 '^usage: ' "$work/$name" --help
+    check "$name -h" ends 0 '^usage: ' "$work/$name" -h
+    check "$name: --help after what is wrong" ends 0 '^usage: ' "$work/$name" a b --nonsense --help
+    check "$name: --help on a full disk" ends 1 'standard output\|^$' \
+        sh -c "'$work/$name' --help > /dev/full; status=\$?; echo; exit \$status"
+    case $name in quickstart) hint='usage' ;; *) hint='--help' ;; esac
+    check "$name: an unknown option" ends 2 "$hint" "$work/$name" --nonsense
+    check "$name: arguments too many" ends 2 "$hint" "$work/$name" a b c
+done
+check "the nearest option is named" ends 2 'did you mean --epochs' "$measure" --epoch 3
+check "also for a slip" ends 2 'did you mean --weight-decay' "$measure" --wieght-decay 3
+check "not for any word" ends 2 '--nonsense; --help lists' "$measure" --nonsense
+check "--help names the formats" ends 0 'IDX.*CIFAR' "$measure" --help
+check "and NumPy's" ends 0 'NumPy' "$measure" --help
+check "no data: where it looked, which option helps" ends 1 "$work/none.*no such.*--data DIR" \
+    "$measure" --data "$work/none"
+check "the default was looked for beside the program" ends 1 "none in .*/data or .*--data DIR" \
+    sh -c "cd '$work' && exec ./measure"
+check "a file is no directory of data" ends 1 "not a directory.*--data DIR" \
+    "$measure" --data "$measure"
+check "quickstart: where its data is" ends 1 "root" sh -c "cd '$work' && exec ./quickstart"
+check "own_network: where its data is" ends 1 "root" sh -c "cd '$work' && exec ./own_network"
+
+# ---- standard output ----
+
+check "a full standard output" ends 1 'standard output' sh -c "'$measure' --list > /dev/full"
+check "a closed standard output" ends 1 'standard output' sh -c "'$measure' --list >&-"
+check "a file is not written into it" ends 1 'standard output' \
+    sh -c "'$measure' $tiny --epochs 1 --quiet --csv '$work/closed.csv' >&-"
+check "but to its end" whole "$work/closed.csv" 2
+check "a closed standard error" ends 0 '^$' sh -c "'$measure' --list 2>&- > '$work/list'; echo"
+
+# ---- outputs ----
+
+check "a network is saved" ends 0 'gap' "$measure" $tiny --epochs 1 --quiet --save \
+    "$work/net.safetensors" --csv "$work/row.csv"
+check "and a row" whole "$work/row.csv" 2
+net=$work/net.safetensors
+cp "$net" "$work/before"
+check "no directory for --csv: before the training" ends 1 "$work/no/a.csv" \
+    "$measure" $forever --csv "$work/no/a.csv"
+check "no directory for --save: before the training" ends 1 "$work/no/a" \
+    "$measure" $forever --save "$work/no/a"
+mkdir "$work/folder"
+check "--csv is a directory: before the training" ends 1 "$work/folder" \
+    "$measure" $forever --csv "$work/folder"
+check "no room for --out: before the training" ends 1 "$work/row.csv" \
+    "$work/demogen" --mini --out "$work/row.csv/out"
+ln -s net.safetensors "$work/link"
+ln "$net" "$work/hard"
+for path in "$net" "$work/./net.safetensors" "$work/link" "$work/hard"; do
+    check "--csv is the checkpoint: $path" ends 2 'same file' \
+        "$measure" --checkpoint "$net" --csv "$path"
+    check "--save is the checkpoint: $path" ends 2 'same file' \
+        "$measure" --checkpoint "$net" --save "$path"
+done
+rm "$work/hard"
+check "--csv is the weights before training" ends 2 'same file' \
+    "$measure" --checkpoint "$work/row.csv" --initial "$net" --csv "$net"
+check "--csv is the history" ends 2 'same file' \
+    "$measure" --checkpoint "$net" --history "$work/row.csv" --csv "$work/row.csv"
+check "--csv and --save are one new file" ends 2 'same file' \
+    "$measure" $forever --csv "$work/new" --save "$work/../${work##*/}/new"
+mkdir "$work/data" "$work/npy"
+for file in examples/data/*-ubyte; do
+    head -c 100 "$file" > "$work/data/${file##*/}"
+done
+check "--csv is a file of the data" ends 2 'same file' "$measure" --data "$work/data" \
+    --csv "$work/data/fashion-mnist-test-labels.idx1-ubyte"
+echo > "$work/npy/test-labels.npy"
+check "--save is a file of the arrays" ends 2 'same file' "$measure" --npy "$work/npy" \
+    --save "$work/npy/test-labels.npy"
+check "a checkpoint is not saved again" ends 2 'trained here' \
+    "$measure" --checkpoint "$net" --save "$work/copy"
+check "--initial without a checkpoint" ends 2 'go with --checkpoint' "$measure" --initial "$net"
+check "the checkpoint is as it was" cmp "$net" "$work/before"
+echo old > "$work/private"
+chmod 600 "$work/private"
+ln -s private "$work/symbolic"
+mkfifo "$work/pipe"
+(wc -l < "$work/pipe" > "$work/lines") &
+reader=$!
+check "through a link" ends 0 'gap' "$measure" --checkpoint "$net" $tiny --csv "$work/symbolic"
+check "which stays one" test -h "$work/symbolic"
+check "to a file that keeps its mode" sh -c "ls -l '$work/private' | grep -q '^-rw-------'"
+check "and is whole" whole "$work/private" 2
+check "into a pipe" ends 0 'gap' "$measure" --checkpoint "$net" $tiny --csv "$work/pipe"
+wait "$reader"
+check "which got all" grep -qx ' *2' "$work/lines"
+check "nothing temporary is left" nothing_temporary "$work"
+
+# ---- names with control characters ----
+
+escape=$(printf '\033[31m')
+check "a file name's are escaped" ends 1 'x1b\[31m' "$work/checkpoint" "$work/a${escape}b"
+check "and not printed" no_escape
+check "an option's are escaped" ends 2 'x1b\[31m' "$measure" "--a${escape}b"
+check "and not printed" no_escape
+check "a directory's are escaped" ends 1 'x1b\[31m' "$measure" --data "$work/a${escape}b"
+check "and not printed" no_escape
+header='{"a\u001b[31mb":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+printf '%b%s%b' "\\0$(printf %o ${#header})\\0000\\0000\\0000\\0000\\0000\\0000\\0000" "$header" \
+    '\0000\0000\0000\0000' > "$work/colour"
+check "a tensor's are escaped" ends 0 'a.x1b\[31mb *F32' "$work/checkpoint" "$work/colour"
+check "and not printed" no_escape
+mkdir "$work/o${escape}"
+tiny_study="--width 2 --depth 2 --dropout 0 --l2 0 --augment 0,1 --seeds 1,2 --images 64
+    --test-images 64 --epochs 1 --draws 1 --repetitions 1 --beta 0.1 --resamples 50 --measures fast
+    --quiet"
+check "of --out in what a study prints" ends 0 'x1b\[31m/report.md' "$work/demogen" $tiny_study \
+    --out "$work/o${escape}"
+check "and not printed" no_escape
+
+# ---- terminal and signals ----
+
+cat > "$work/terminal.py" << 'END'
+"""terminal.py COLUMNS PROGRAM...: runs it on a terminal of that width; the progress bar is drawn, and
+no line of it reaches the last column. 0 columns: the terminal says nothing, COLUMNS=50 does."""
+import fcntl, os, pty, re, struct, sys, termios
+
+columns = int(sys.argv[1])
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    if columns == 0:
+        os.environ["COLUMNS"] = "50"
+    os.execv(sys.argv[2], sys.argv[2:])
+text = b""
+while True:
+    try:
+        part = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    text += part
+status = os.waitpid(pid, 0)[1]
+drawn = [line for line in re.split("[\r\n]+", text.decode()) if re.search(r"\d+ %", line)]
+longest = max(map(len, drawn), default=0)
+full = 79 if columns > 80 else (columns or 50) - 1
+print(f"{columns} columns: {len(drawn)} bars, the longest of {longest}, status {status}")
+print("\n".join(drawn[-3:]))
+sys.exit(not (status == 0 and len(drawn) >= 2 and full - 30 <= longest <= full))
+END
+
+cat > "$work/interrupt.py" << 'END'
+"""interrupt.py SIGNAL TEXT FILE PROGRAM...: when the file is there, sends the signal; the program ends
+by it, with the text on stderr."""
+import os, signal, subprocess, sys, time
+
+number = getattr(signal, sys.argv[1])
+program = subprocess.Popen(sys.argv[4:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+last = time.monotonic() + 60
+while not os.path.exists(sys.argv[3]) and program.poll() is None and time.monotonic() < last:
+    time.sleep(0.01)
+time.sleep(0.2)
+program.send_signal(number)
+text = program.communicate(timeout=30)[1].decode()
+print(program.returncode, text)
+sys.exit(not (program.returncode == -number and sys.argv[2] in text))
+END
+
+study="$work/double_descent --quiet --yes --widths 8 --seeds 1,2 --images 512 --test-images 64
+    --epochs 100000 --checkpoint 1"
+if command -v "$python" > /dev/null; then
+    for columns in 20 40 60 80 200; do
+        check "the bar fits $columns columns" "$python" "$work/terminal.py" $columns "$measure" \
+            --width 4 --images 256 --test-images 64 --only prunability --epochs 12
+    done
+    check "the bar fits COLUMNS" "$python" "$work/terminal.py" 0 "$measure" \
+        --width 4 --images 256 --test-images 64 --only prunability --epochs 12
+    check "Ctrl-C" "$python" "$work/interrupt.py" SIGINT interrupted "$measure" "$measure" $forever \
+        --csv "$work/interrupted.csv"
+    check "leaves no half file" test ! -e "$work/interrupted.csv"
+    for signal in SIGINT SIGTERM SIGHUP; do
+        check "$signal in a study says how to resume" "$python" "$work/interrupt.py" $signal \
+            'run the same command again to resume' \
+            "$work/study-$signal/checkpoints/model0.safetensors" $study --out "$work/study-$signal"
+    done
+else
+    skip "terminal and Ctrl-C: $python is not installed"
+fi
+check "nothing temporary is left after signals" nothing_temporary "$work"
+
+printf 'programs: %d passed, %d failed' "$passed" "$failed"
+[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+printf '\n'
+[ "$failed" -eq 0 ]
