@@ -1610,7 +1610,8 @@ PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
    point, a question mark; NaN with or without sign and with what C libraries put behind it, as
    -nan(ind) and 1.#QNAN; the errors of spreadsheets: #DIV/0!, #NUM!, #VALUE!, #REF!, #NAME?,
    #NULL!; and None, but not none, which is a setting. Infinite values: inf, infinity, 1.#INF.
-   Failures name line and column. Free with prun_table_free; the context must outlive it. */
+   Failures name line and column. A pipe is read to its end, as <(zcat table.csv.gz) of a shell.
+   Free with prun_table_free; the context must outlive it. */
 PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
                                         prun_table *table);
 
@@ -14680,11 +14681,10 @@ static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, in
     return kind;
 }
 
-/* Looks at the beginning of a file: fails if it is empty, or known to be of another kind than the
-   one that is wanted. Every loader asks here before it says that a file is malformed; where a
-   format has no header, only once size or contents do not fit. Leaves the file at its start. */
-static prun_status prun__file_inspect(prun_context *context, prun__file *file,
-                                      prun__format wanted) {
+/* Fails if the first n bytes of a file are known to be of another kind than what is wanted. */
+static prun_status prun__check_kind(prun_context *context, const char *path,
+                                    const unsigned char *bytes, int64_t n, int64_t size,
+                                    prun__format wanted) {
     static const char *const names[] = {"an IDX file", "a binary CIFAR file", "a safetensors file",
                                         "a NumPy array", "a CSV table"};
     static const char *const advice[] = {
@@ -14692,8 +14692,18 @@ static prun_status prun__file_inspect(prun_context *context, prun__file *file,
         "save it by safetensors.torch.save_file, or see examples/from_pytorch.py",
         "save the array with numpy.save",
         "write the table as CSV"};
+    const prun__file_kind kind = prun__find_kind(bytes, n, size);
+    if (!kind.what || kind.format == wanted) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", path, kind.what,
+                      names[wanted], kind.advice ? kind.advice : advice[wanted]);
+}
+
+/* Looks at the beginning of a file: fails if it is empty, or known to be of another kind than the
+   one that is wanted. Every loader asks here before it says that a file is malformed; where a
+   format has no header, only once size or contents do not fit. Leaves the file at its start. */
+static prun_status prun__file_inspect(prun_context *context, prun__file *file,
+                                      prun__format wanted) {
     unsigned char bytes[512];
-    prun__file_kind kind;
     int64_t n;
     if (file->size == 0)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: the file is empty", file->path);
@@ -14701,10 +14711,7 @@ static prun_status prun__file_inspect(prun_context *context, prun__file *file,
             ? (int64_t)fread(bytes, 1, sizeof bytes, file->stream) : 0;
     if (n == 0 || prun__seek(file->stream, 0, SEEK_SET) != 0)
         return prun__fail(context, PRUN_ERR_READ, "%s: read error", file->path);
-    kind = prun__find_kind(bytes, n, file->size);
-    if (!kind.what || kind.format == wanted) return PRUN_OK;
-    return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", file->path, kind.what,
-                      names[wanted], kind.advice ? kind.advice : advice[wanted]);
+    return prun__check_kind(context, file->path, bytes, n, file->size, wanted);
 }
 
 /* The file must have exactly this many bytes; -1: more than can be. */
@@ -16627,9 +16634,6 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     c->line = 1;
     if (c->end - c->at >= 3 && memcmp(c->at, "\xef\xbb\xbf", 3) == 0) c->at += 3;
     PRUN__TRY(prun__csv_separator(c));
-    if (c->end - c->at >= 2 &&
-        (memcmp(c->at, "\xff\xfe", 2) == 0 || memcmp(c->at, "\xfe\xff", 2) == 0))
-        return prun__csv_fail(c, 1, 1, "UTF-16; UTF-8 is needed");
     for (s = c->at; s < c->end; s++) {
         quoted ^= *s == '"';
         if (!c->separator && !quoted && (*s == ',' || *s == ';' || *s == '\t')) c->separator = *s;
@@ -16655,28 +16659,72 @@ static prun_status prun__csv_parse(prun__csv *c, prun_table *t) {
     return prun__csv_table(c, t);
 }
 
+/* Opens a file, or a pipe, whose size is not known before its end. */
+static prun_status prun__csv_open(prun_context *context, const char *path, prun__file *file) {
+#if PRUN__UNIX
+    struct stat status;
+    if (path && stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) {
+        file->path = path;
+        file->size = 0;
+        file->stream = fopen(path, "rb");
+        if (file->stream) return PRUN_OK;
+        return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened: %s", path,
+                          strerror(errno));
+    }
+#endif
+    return prun__file_open(context, path, file);
+}
+
+/* Room for at least `bytes` of text and a byte behind it; what was read moves along. */
+static prun_status prun__csv_grow(prun__csv *c, prun_table *t, int64_t bytes) {
+    const int64_t length = (int64_t)strlen(c->path) + 1, used = c->at ? c->end - c->at : 0;
+    char *block = (char *)prun__alloc(c->context, prun__sum_sizes(bytes, length + 1), 1, "table");
+    if (!block) return PRUN_ERR_MEMORY;
+    memcpy(block, c->path, (size_t)length);
+    if (used > 0) memcpy(block + length, c->at, (size_t)used);
+    prun__free(c->context, t->storage[0]);
+    t->storage[0] = block;
+    t->source = block;
+    c->at = block + length;
+    c->end = c->at + used;
+    return PRUN_OK;
+}
+
+/* Reads everything, whatever the size was said to be: a pipe has none, and a file may grow. */
+static prun_status prun__csv_load(prun__csv *c, prun_table *t, prun__file *file) {
+    const int64_t most = 1 << 30; /* as prun__file_read */
+    int64_t room = PRUN__MAX(file->size, 65535) + 1, used = 0, got;
+    do {
+        if (used == 0 || used == room) {
+            room = used ? prun__sum_sizes(room, room) : room;
+            PRUN__TRY(prun__csv_grow(c, t, room));
+        }
+        got = (int64_t)fread(c->end, 1, (size_t)PRUN__MIN(room - used, most), file->stream);
+        c->end += got;
+        if (used == 0)
+            PRUN__TRY(prun__check_kind(c->context, c->path, (const unsigned char *)c->at,
+                                       PRUN__MIN(got, 512), PRUN__MAX(file->size, got),
+                                       PRUN__CSV));
+        used += got;
+    } while (got > 0);
+    if (ferror(file->stream))
+        return prun__fail(c->context, PRUN_ERR_READ, "%s: read error", c->path);
+    *c->end = '\0';
+    return PRUN_OK;
+}
+
 PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
                                         prun_table *table) {
     prun__file file;
     prun__csv c;
     prun_table t;
     prun_status status;
-    int64_t length;
     memset(&c, 0, sizeof c);
     memset(&t, 0, sizeof t);
     t.context = c.context = context;
     c.path = path;
-    PRUN__TRY(prun__file_open(context, path, &file));
-    length = (int64_t)strlen(path) + 1;
-    t.storage[0] = prun__alloc(context, prun__sum_sizes(file.size, length + 1), 1, "table");
-    status = t.storage[0] ? PRUN_OK : PRUN_ERR_MEMORY;
-    if (status == PRUN_OK) {
-        t.source = (const char *)memcpy(t.storage[0], path, (size_t)length);
-        c.at = (char *)t.storage[0] + length;
-        c.end = c.at + file.size;
-        *c.end = '\0';
-        status = prun__file_read(context, &file, c.at, file.size);
-    }
+    PRUN__TRY(prun__csv_open(context, path, &file));
+    status = prun__csv_load(&c, &t, &file);
     fclose(file.stream);
     if (status == PRUN_OK) status = prun__csv_parse(&c, &t);
     if (status == PRUN_OK) *table = t;
