@@ -14,6 +14,8 @@
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
+#define NAME_ROOM 1024 /* of a column's name on the command line */
+
 typedef struct settings {
     const char *hyper, *seed_column, *target, *train, *test, *measures, *fit, *ignore;
     const char *params, *width, *csv, *svg;
@@ -25,11 +27,19 @@ typedef struct settings {
 
 typedef enum kind { PLAIN, IN_SAMPLE, CROSS_FITTED, BASELINE } kind;
 
+/* What a column is by its name and its values, to those that name no measures. */
+typedef enum sort_of_column {
+    A_MEASURE, A_TIME, A_RESULT, A_SETTING, ABOUT_THE_RUN, ROW_NUMBERS, WITHOUT_NAME,
+    WITHOUT_VALUES, WITH_GAPS, A_TEXT, SORTS_OF_COLUMNS
+} sort_of_column;
+
 /* A measure and all that is found out about it. */
 typedef struct measure {
-    char name[120], label[160]; /* label: as the tables show it */
+    char *name, *label; /* label: as the tables show it */
     const double *values;
     double *own;        /* values that belong to the measure, or NULL */
+    const char *undefined; /* why there is nothing to rank, or NULL; `constant` is set too */
+    const char *no_r2;     /* why R2 is undefined, or NULL */
     int64_t column;     /* of the table, -1: computed */
     kind kind;
     int constant, found; /* found: not named by anybody */
@@ -48,12 +58,13 @@ typedef struct evaluation {
     prun_table table;
     const char *path;
     char *used;                /* per column: has a role */
+    char *sort;                /* per column: enum sort_of_column */
     const char *axis_name[PRUN_MAX_AXES];
     const double *axis[PRUN_MAX_AXES];
     prun_axes axes;
     const double *target, *controls[2]; /* parameter count, width; or NULL */
     double *gap, *cluster;
-    char target_text[200];
+    char *target_text;
     measure *measures;
     size_t count, capacity;
     int64_t best;              /* measure of the largest tau, -1: none */
@@ -65,7 +76,100 @@ typedef struct evaluation {
 
 static const char *const control_names[2] = {"parameter count", "1 / width"};
 
+/* ---- texts --------------------------------------------------------------------------------- */
+
+/* A text of its own. */
+EX_PRINTF(1, 2) static char *text_of(const char *format, ...)
+{
+    ex_text text = {NULL, 0, 0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    ex_text_addv(&text, format, arguments);
+    va_end(arguments);
+    return text.data;
+}
+
+/* Letters of ASCII in small. */
+static char small(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* Whether a text of some length is one of a list "a b c", capitals or not. */
+static int is_one_of(const char *text, size_t length, const char *list)
+{
+    size_t i, word;
+
+    for (; *list != '\0'; list += word + (list[word] == ' ')) {
+        word = strcspn(list, " ");
+        for (i = 0; i < length && i < word && small(text[i]) == list[i]; i++)
+            ;
+        if (i == length && i == word)
+            return 1;
+    }
+    return 0;
+}
+
+/* How many letters must be put in, taken out or replaced to make a of b, capitals or not. */
+static size_t distance(const char *a, const char *b)
+{
+    const size_t n = strlen(a), m = strlen(b);
+    size_t *row = (size_t *)ex_allocate(m + 1, sizeof *row), i, j, result;
+
+    for (j = 0; j <= m; j++)
+        row[j] = j;
+    for (i = 1; i <= n; i++) {
+        size_t corner = row[0]++;
+
+        for (j = 1; j <= m; j++) {
+            const size_t other = corner + (small(a[i - 1]) != small(b[j - 1]));
+            const size_t least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+
+            corner = row[j];
+            row[j] = other < least ? other : least;
+        }
+    }
+    result = row[m];
+    free(row);
+    return result;
+}
+
 /* ---- columns ------------------------------------------------------------------------------- */
+
+/* "table.csv: line 7, column 3 (gap)" of a cell. */
+static void print_place(const evaluation *e, int64_t row, int64_t column)
+{
+    fprintf(stderr, "%s: line %ld, column %ld (%s)", ex_shown(e->path), (long)e->table.lines[row],
+            (long)column + 1, ex_shown(e->table.names[column]));
+}
+
+/* Says that there is no such column, which are there, and which was perhaps meant. */
+static int no_column(const evaluation *e, const char *option, const char *name)
+{
+    const prun_table *t = &e->table;
+    size_t nearest = strlen(name) / 3 + 1;
+    int64_t i, meant = -1;
+
+    for (i = 0; i < t->columns; i++) {
+        const size_t d = distance(name, t->names[i]);
+
+        if (d > nearest || 2 * d >= strlen(t->names[i]) + (d == 0) || (meant >= 0 && d == nearest))
+            continue;
+        nearest = d;
+        meant = i;
+    }
+    fprintf(stderr, "error: %s%s%s: no column named %s", option, *option != '\0' ? ": " : "",
+            ex_shown(e->path), ex_shown(name));
+    if (meant >= 0)
+        fprintf(stderr, "; is %s meant?", ex_shown(t->names[meant]));
+    fprintf(stderr, "\n       columns: ");
+    for (i = 0; i < t->columns; i++)
+        fprintf(stderr, "%s%s", i > 0 ? ", " : "",
+                *t->names[i] != '\0' ? ex_shown(t->names[i]) : "(without a name)");
+    fprintf(stderr, "\n");
+    return EX_USAGE;
+}
 
 static int bad_table(const evaluation *e)
 {
@@ -78,13 +182,36 @@ static const double *numbers(evaluation *e, const char *name)
 {
     const double *values = NULL;
 
+    if (prun_table_find(&e->table, name) < 0) {
+        no_column(e, "", name);
+        return NULL;
+    }
     if (prun_table_numbers(&e->context, &e->table, name, &values) != PRUN_OK) {
         bad_table(e);
-        if (e->context.status == PRUN_ERR_MISSING && prun_table_find(&e->table, name) >= 0)
+        if (e->context.status == PRUN_ERR_MISSING)
             fprintf(stderr, "       (--skip-missing leaves out models with missing values)\n");
         return NULL;
     }
     e->used[prun_table_find(&e->table, name)] = 1;
+    return values;
+}
+
+/* The same for what differences are taken of: infinite targets have none. */
+static const double *finite_numbers(evaluation *e, const char *name)
+{
+    const double *values = numbers(e, name);
+    const int64_t column = prun_table_find(&e->table, name);
+    int64_t i;
+
+    for (i = 0; values != NULL && i < e->table.rows; i++) {
+        if (fabs(values[i]) <= DBL_MAX)
+            continue;
+        fprintf(stderr, "error: ");
+        print_place(e, i, column);
+        fprintf(stderr, ": \"%s\" is not finite, as a target must be\n",
+                ex_shown(e->table.cells[i * e->table.columns + column]));
+        return NULL;
+    }
     return values;
 }
 
@@ -114,7 +241,7 @@ static int fits(const char *pattern, const char *name)
 static int find_axes(evaluation *e)
 {
     const char *list = e->set.hyper;
-    char name[256];
+    char name[NAME_ROOM];
 
     e->axes.n = e->table.rows;
     e->axes.values = e->axis;
@@ -122,6 +249,8 @@ static int find_axes(evaluation *e)
     while (next_name(&list, ',', name, sizeof name) != NULL) {
         const int64_t column = prun_table_find(&e->table, name);
 
+        if (column < 0)
+            return no_column(e, "--hyper", name);
         if (e->axes.count == PRUN_MAX_AXES) {
             fprintf(stderr, "error: --hyper: more than %d hyperparameters\n", PRUN_MAX_AXES);
             return EX_USAGE;
@@ -129,7 +258,7 @@ static int find_axes(evaluation *e)
         if (prun_table_settings(&e->context, &e->table, name, &e->axis[e->axes.count]) != PRUN_OK)
             return bad_table(e);
         if (e->used[column]) {
-            fprintf(stderr, "error: --hyper: %s is named twice\n", name);
+            fprintf(stderr, "error: --hyper: %s is named twice\n", ex_shown(name));
             return EX_USAGE;
         }
         e->used[column] = 1;
@@ -137,6 +266,8 @@ static int find_axes(evaluation *e)
     }
     if (*e->set.seed_column == '\0')
         return 0;
+    if (prun_table_find(&e->table, e->set.seed_column) < 0)
+        return no_column(e, "--seed-column", e->set.seed_column);
     if (prun_table_settings(&e->context, &e->table, e->set.seed_column, &e->axes.seed) != PRUN_OK)
         return bad_table(e);
     e->used[prun_table_find(&e->table, e->set.seed_column)] = 1;
@@ -155,12 +286,12 @@ static int find_target(evaluation *e)
     if (strcmp(e->set.target, "gap") != 0 ||
         (!given && (prun_table_find(&e->table, train) < 0 ||
                     prun_table_find(&e->table, test) < 0))) {
-        e->target = numbers(e, e->set.target);
-        snprintf(e->target_text, sizeof e->target_text, "%s", e->set.target);
+        e->target = finite_numbers(e, e->set.target);
+        e->target_text = text_of("%s", e->set.target);
         return e->target != NULL ? 0 : EX_USAGE;
     }
-    a = numbers(e, train);
-    b = a != NULL ? numbers(e, test) : NULL;
+    a = finite_numbers(e, train);
+    b = a != NULL ? finite_numbers(e, test) : NULL;
     if (b == NULL)
         return EX_USAGE;
     e->gap = (double *)ex_allocate((size_t)e->table.rows, sizeof *e->gap);
@@ -170,7 +301,7 @@ static int find_target(evaluation *e)
     if (column >= 0)
         e->used[column] = 1;
     e->target = e->gap;
-    snprintf(e->target_text, sizeof e->target_text, "gap = %s - %s", test, train);
+    e->target_text = text_of("gap = %s - %s", test, train);
     return 0;
 }
 
@@ -181,8 +312,8 @@ static measure *add_measure(evaluation *e, const char *name, const double *value
     e->measures = (measure *)ex_grow(e->measures, &e->capacity, e->count + 1, sizeof *e->measures);
     m = &e->measures[e->count++];
     memset(m, 0, sizeof *m);
-    snprintf(m->name, sizeof m->name, "%s", name);
-    snprintf(m->label, sizeof m->label, "%s", name);
+    m->name = text_of("%s", name);
+    m->label = text_of("%s", ex_shown(name));
     m->values = values;
     m->column = -1;
     m->kind = what;
@@ -193,22 +324,30 @@ static measure *add_measure(evaluation *e, const char *name, const double *value
     return m;
 }
 
-/* Columns for the parameter count and the width: as named, or the usual names where they exist. */
-static int find_controls(evaluation *e)
+/* Column of the parameter count (0) or the width (1): as named, or the usual name where it exists;
+   NULL: there is none. */
+static const char *control_column(const evaluation *e, int control)
 {
     static const char *const usual[2][3] = {{"params", "parameters", "parameter_count"},
                                             {"width", "width", "width"}};
-    const char *given[2];
-    int i, k;
+    const char *given = control == 0 ? e->set.params : e->set.width;
+    int k;
 
-    given[0] = e->set.params;
-    given[1] = e->set.width;
+    if (*given != '\0')
+        return given;
+    for (k = 0; k < 3; k++)
+        if (prun_table_find(&e->table, usual[control][k]) >= 0)
+            return usual[control][k];
+    return NULL;
+}
+
+static int find_controls(evaluation *e)
+{
+    int i;
+
     for (i = 0; i < 2; i++) {
-        const char *name = *given[i] != '\0' ? given[i] : NULL;
+        const char *name = control_column(e, i);
 
-        for (k = 0; name == NULL && k < 3; k++)
-            if (prun_table_find(&e->table, usual[i][k]) >= 0)
-                name = usual[i][k];
         if (name == NULL)
             continue;
         e->controls[i] = numbers(e, name);
@@ -231,8 +370,9 @@ static int add_baselines(evaluation *e)
     m->values = m->own = (double *)ex_allocate((size_t)e->table.rows, sizeof *m->own);
     for (i = 0; i < e->table.rows; i++) {
         if (!(e->controls[1][i] > 0)) {
-            fprintf(stderr, "error: %s: line %ld: a width of %g\n", e->path,
-                    (long)e->table.lines[i], e->controls[1][i]);
+            fprintf(stderr, "error: ");
+            print_place(e, i, prun_table_find(&e->table, control_column(e, 1)));
+            fprintf(stderr, ": a width of %g\n", e->controls[1][i]);
             return EX_USAGE;
         }
         m->own[i] = 1 / e->controls[1][i];
@@ -244,17 +384,15 @@ static int add_baselines(evaluation *e)
 static int ignore_columns(evaluation *e)
 {
     const char *list = e->set.ignore;
-    char pattern[256];
+    char pattern[NAME_ROOM];
     int64_t i, found;
 
     while (next_name(&list, ',', pattern, sizeof pattern) != NULL) {
         for (i = 0, found = 0; i < e->table.columns; i++)
             if (fits(pattern, e->table.names[i]))
                 e->used[i] = 1, found++;
-        if (found == 0) {
-            fprintf(stderr, "error: --ignore: %s: no column named %s\n", e->path, pattern);
-            return EX_USAGE;
-        }
+        if (found == 0)
+            return no_column(e, "--ignore", pattern);
     }
     return 0;
 }
@@ -263,7 +401,7 @@ static int ignore_columns(evaluation *e)
 static int find_measures(evaluation *e)
 {
     const char *list = e->set.measures;
-    char name[256];
+    char name[NAME_ROOM];
     int64_t i;
 
     while (next_name(&list, ',', name, sizeof name) != NULL) {
@@ -271,12 +409,13 @@ static int find_measures(evaluation *e)
 
         if (values == NULL)
             return EX_USAGE;
-        add_measure(e, name, values, PLAIN)->column = prun_table_find(&e->table, name);
+        add_measure(e, e->table.names[prun_table_find(&e->table, name)], values, PLAIN)->column =
+            prun_table_find(&e->table, name);
     }
     for (i = 0; i < e->table.columns && *e->set.measures == '\0'; i++) {
         const double *values;
 
-        if (e->used[i] || *e->table.names[i] == '\0' || e->table.text[i] == PRUN_COLUMN_TEXT)
+        if (e->used[i] || e->sort[i] != A_MEASURE)
             continue;
         values = numbers(e, e->table.names[i]);
         if (values == NULL) {
@@ -290,18 +429,35 @@ static int find_measures(evaluation *e)
     return 0;
 }
 
+/* Names are keys of the outputs. */
+static int check_names(const evaluation *e)
+{
+    size_t i, j;
+
+    for (i = 0; i < e->count; i++)
+        for (j = 0; j < i; j++) {
+            if (e->measures[i].kind == BASELINE || strcmp(e->measures[i].name, e->measures[j].name))
+                continue;
+            fprintf(stderr, "error: two measures are called %s (--measures, --fit)\n",
+                    ex_shown(e->measures[i].name));
+            return EX_USAGE;
+        }
+    return 0;
+}
+
 /* ---- fitted measures ----------------------------------------------------------------------- */
 
-/* In-sample and cross-fitted prediction of the target, and the best single variable. */
+/* In-sample and cross-fitted prediction of the target, and the best single variable. A fit that is
+   undefined has rows that say so. */
 static int add_fit(evaluation *e, const char *name, const double **columns, const int64_t *index,
                    int64_t count)
 {
     const size_t n = (size_t)e->table.rows;
     prun_regression_options options;
     prun_regression r;
-    char text[160];
     double *fitted = (double *)ex_allocate(n, sizeof *fitted);
     double *crossfitted = (double *)ex_allocate(n, sizeof *crossfitted);
+    char *text;
     measure *m;
 
     memset(&options, 0, sizeof options);
@@ -311,25 +467,41 @@ static int add_fit(evaluation *e, const char *name, const double **columns, cons
     options.crossfitted = crossfitted;
     m = add_measure(e, name, fitted, IN_SAMPLE);
     m->own = fitted;
-    snprintf(text, sizeof text, "%.80s_crossfitted", name);
+    text = text_of("%s_crossfitted", name);
     m = add_measure(e, text, crossfitted, CROSS_FITTED);
+    free(text);
     m->own = crossfitted;
     if (prun_regression_fit(&e->context, columns, count, e->target, e->table.rows, &options, &r) !=
         PRUN_OK)
         return bad_table(e);
     m->r2 = m->cv_r2 = r.cv_r2;
-    snprintf(m->label, sizeof m->label, "%.80s, cross-fitted", name);
+    free(m->label);
+    m->label = text_of("%s, cross-fitted", ex_shown(name));
     m = &e->measures[e->count - 2];
     m->r2 = r.r2;
     m->adjusted_r2 = r.adjusted_r2;
     m->cv_r2 = r.cv_r2;
-    snprintf(m->label, sizeof m->label, "%.80s, in-sample (%ld)", name, (long)count);
+    free(m->label);
+    m->label = text_of("%s, in-sample (%ld)", ex_shown(name), (long)count);
+    if (r.infinite >= 0) {
+        fprintf(stderr, "error: --fit %s: column %ld (%s) has infinite values, of which there is "
+                        "no regression\n",
+                ex_shown(name), (long)index[r.infinite] + 1,
+                ex_shown(e->table.names[index[r.infinite]]));
+        memset(fitted, 0, n * sizeof *fitted);
+        memset(crossfitted, 0, n * sizeof *crossfitted);
+        m[0].undefined = m[1].undefined = "a column it is fitted to has infinite values";
+    }
     if (r.best < 0)
         return 0;
-    snprintf(text, sizeof text, "%.80s_best", name);
+    text = text_of("%s_best", name);
     m = add_measure(e, text, columns[r.best], PLAIN);
+    free(text);
     m->column = index[r.best];
-    snprintf(m->label, sizeof m->label, "%.60s, best: %.60s", name, e->table.names[index[r.best]]);
+    free(m->label);
+    text = text_of("%s", ex_shown(name));
+    m->label = text_of("%s, best: %s", text, ex_shown(e->table.names[index[r.best]]));
+    free(text);
     return 0;
 }
 
@@ -339,11 +511,11 @@ static int find_fit(evaluation *e, const char *text)
     const char *equals = strchr(text, '='), *list = equals != NULL ? equals + 1 : "";
     const double **columns;
     int64_t *index, i, count = 0;
-    char name[120], pattern[256];
+    char name[NAME_ROOM], pattern[NAME_ROOM];
     int status = 0;
 
     if (equals == NULL || equals == text || *list == '\0') {
-        fprintf(stderr, "error: --fit %s: not of the form NAME=COLUMN*\n", text);
+        fprintf(stderr, "error: --fit %s: not of the form NAME=COLUMN*\n", ex_shown(text));
         return EX_USAGE;
     }
     snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
@@ -364,8 +536,7 @@ static int find_fit(evaluation *e, const char *text)
             status = columns[count - 1] == NULL ? EX_USAGE : 0;
         }
         if (status == 0 && count == before) {
-            fprintf(stderr, "error: --fit: %s: no column named %s\n", e->path, pattern);
-            status = EX_USAGE;
+            status = no_column(e, "--fit", pattern);
         }
     }
     if (status == 0)
@@ -378,7 +549,7 @@ static int find_fit(evaluation *e, const char *text)
 static int find_fits(evaluation *e)
 {
     const char *list = e->set.fit;
-    char text[512];
+    char text[4 * NAME_ROOM];
     int status = 0;
 
     while (status == 0 && next_name(&list, ',', text, sizeof text) != NULL)
@@ -386,12 +557,222 @@ static int find_fits(evaluation *e)
     return status;
 }
 
+/* ---- what columns are ---------------------------------------------------------------------- */
+
+/* Whether the library computes a measure of this name, of folded weights too. */
+static int is_library_measure(const char *name)
+{
+    static const char folded[] = "_folded";
+    const size_t end = sizeof folded - 1, length = strlen(name);
+    char *text = text_of("%s", name);
+    int found;
+
+    if (length > end && strcmp(text + length - end, folded) == 0)
+        text[length - end] = '\0';
+    found = prun_measure_find(text) >= 0;
+    free(text);
+    return found;
+}
+
+/* Whether a name is another column's but for one of its words, which means an error of that one:
+   n_eff_error_z1 beside n_eff_z1. */
+static int is_error_of_another(const prun_table *t, const char *name)
+{
+    size_t start, length;
+
+    for (start = 0; name[start] != '\0'; start += length + (name[start + length] == '_')) {
+        length = strcspn(name + start, "_");
+        if (start > 0 && is_one_of(name + start, length, "error se sd std stderr")) {
+            char *other = text_of("%.*s%s", (int)start - 1, name, name + start + length);
+            const int found = prun_table_find(t, other) >= 0;
+
+            free(other);
+            if (found)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+/* The last word of a name but for numbers behind it: "loss" of test_loss_0.5. */
+static const char *last_word(const char *name, size_t *length)
+{
+    size_t end = strlen(name), start;
+
+    for (;;) {
+        for (start = end; start > 0 && name[start - 1] != '_' && name[start - 1] != ' ';)
+            start--;
+        if (start == 0 || name[start] < '0' || name[start] > '9')
+            break;
+        end = start - 1;
+    }
+    *length = end - start;
+    return name + start;
+}
+
+static sort_of_column sort_by_name(const prun_table *t, const char *name)
+{
+    static const char varied[] =
+        "arch architecture family net network model run trial fold id data dataset seed data_seed "
+        "init_seed label_seed width depth layers channels classes dropout l2 weight_decay wd "
+        "augment augmentation crop flip label_noise epochs epoch batch batch_size lr "
+        "learning_rate lr_step schedule momentum optimizer normalize pad_to images samples "
+        "train_images test_images train_samples test_samples grid repetitions draws restarts beta "
+        "displacement precision hessian_images hessian_steps hessian_runs steps probes "
+        "noise_pairs patience";
+    size_t length;
+    const char *word = last_word(name, &length);
+
+    if (is_library_measure(name))
+        return A_MEASURE;
+    if (is_one_of(name, strlen(name), varied))
+        return A_SETTING;
+    if (is_one_of(name, strlen(name), "version isa status host hostname cpu threads pid commit "
+                                      "date timestamp"))
+        return ABOUT_THE_RUN;
+    if (is_one_of(word, length, "seconds time runtime minutes hours duration") ||
+        is_one_of(name, strcspn(name, "_"), "seconds"))
+        return A_TIME;
+    if (is_one_of(word, length, "loss error err acc accuracy gap wrong") ||
+        is_error_of_another(t, name))
+        return A_RESULT;
+    return A_MEASURE;
+}
+
+/* Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ... in some order. Where the name
+   says that there is none, any whole numbers are what is left of that, or a part of it. */
+static int counts_rows(const prun_table *t, int64_t column, int nameless)
+{
+    const double *v = t->values + column * t->rows;
+    char *seen = (char *)ex_allocate((size_t)t->rows + 1, 1);
+    int64_t i, distinct = 0;
+    int whole = t->text[column] == PRUN_COLUMN_NUMBERS;
+
+    for (i = 0; i < t->rows && whole; i++) {
+        whole = v[i] >= 0 && v[i] <= 1e15 && !(floor(v[i]) < v[i]);
+        if (whole && v[i] <= (double)t->rows)
+            distinct += seen[(int64_t)v[i]]++ == 0;
+    }
+    whole = whole && (nameless || (distinct == t->rows && !(seen[0] && seen[t->rows])));
+    free(seen);
+    return whole;
+}
+
+static int is_index(const prun_table *t, int64_t column)
+{
+    const char *name = t->names[column];
+    const int nameless = *name == '\0' || (strncmp(name, "Unnamed: ", 9) == 0 && name[9] >= '0' &&
+                                           name[9] <= '9');
+
+    return (nameless || is_one_of(name, strlen(name), "index level_0 row rownames row_names row_id "
+                                                      "x x.1 ...1 no nr #")) &&
+           counts_rows(t, column, nameless);
+}
+
+static int64_t missing_values(const prun_table *t, int64_t column)
+{
+    const double *v = t->values + column * t->rows;
+    int64_t i, count = 0;
+
+    for (i = 0; i < t->rows; i++)
+        count += v[i] != v[i];
+    return count;
+}
+
+/* What each column is, before rows are left out. A measure of the library that is undefined in some
+   models is a gap that this library made: the others are evaluated without it. */
+static void sort_columns(evaluation *e)
+{
+    const prun_table *t = &e->table;
+    int64_t i;
+
+    e->sort = (char *)ex_allocate((size_t)t->columns, 1);
+    for (i = 0; i < t->columns; i++) {
+        const int64_t missing = missing_values(t, i);
+        sort_of_column sort = sort_by_name(t, t->names[i]);
+
+        if (t->rows > 0 && is_index(t, i))
+            sort = ROW_NUMBERS;
+        else if (*t->names[i] == '\0')
+            sort = WITHOUT_NAME;
+        else if (sort == A_MEASURE && t->rows > 0 && missing == t->rows)
+            sort = WITHOUT_VALUES;
+        else if (sort == A_MEASURE && t->text[i] == PRUN_COLUMN_TEXT)
+            sort = A_TEXT;
+        else if (sort == A_MEASURE && missing > 0 && !e->set.skip_missing &&
+                 is_library_measure(t->names[i]))
+            sort = WITH_GAPS;
+        e->sort[i] = (char)sort;
+    }
+}
+
+/* Whether a column was left out for what it is, and not by a list or for a role it has. */
+static int left_out(const evaluation *e, int64_t column)
+{
+    return *e->set.measures == '\0' && !e->used[column] && e->sort[column] != A_MEASURE;
+}
+
+/* One line on the columns that were left out, and why. */
+static void print_left_out(const evaluation *e, FILE *file)
+{
+    static const char *const names[SORTS_OF_COLUMNS] = {
+        "", "times", "losses and errors", "settings", "about the run", "row numbers",
+        "without a name", "without values", "undefined in some models", "texts"};
+    const int64_t most = 5; /* names of a kind */
+    int64_t i, count, all = 0;
+    int sort;
+
+    for (sort = A_TIME; sort < SORTS_OF_COLUMNS; sort++) {
+        for (i = 0, count = 0; i < e->table.columns; i++) {
+            if (!left_out(e, i) || e->sort[i] != sort)
+                continue;
+            if (count == 0)
+                fprintf(file, "%s%s: ", all++ == 0 ? "no measures: " : "; ", names[sort]);
+            if (count < most)
+                fprintf(file, "%s%s", count > 0 ? ", " : "",
+                        *e->table.names[i] != '\0' ? ex_shown(e->table.names[i]) : "(no name)");
+            count++;
+        }
+        if (count > most)
+            fprintf(file, " and %ld more", (long)(count - most));
+    }
+    if (all > 0)
+        fprintf(file, " (--measures takes any column)\n");
+}
+
+static int by_number(const void *left, const void *right)
+{
+    const double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* 0.1 + 0.2 and 0.3 are two settings, which is hardly what was meant. */
+static void check_settings(const evaluation *e, const char *name, const double *values)
+{
+    const int64_t n = e->table.rows, column = prun_table_find(&e->table, name);
+    double *sorted = (double *)ex_allocate((size_t)n, sizeof *sorted);
+    int64_t i;
+
+    memcpy(sorted, values, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_number);
+    for (i = 1; i < n && e->table.text[column] == PRUN_COLUMN_NUMBERS; i++) {
+        const double a = sorted[i - 1], b = sorted[i];
+
+        if (b > a && b - a < 1e-12 * fmax(fabs(a), fabs(b)))
+            fprintf(stderr, "warning: %s: column %ld (%s): %.17g and %.17g count as two settings: "
+                            "write one number if they are one\n",
+                    ex_shown(e->path), (long)column + 1, ex_shown(name), a, b);
+    }
+    free(sorted);
+}
+
 /* ---- reading the table --------------------------------------------------------------------- */
 
 /* Whether a list names a column. */
 static int listed(const char *list, char separator, const char *name)
 {
-    char pattern[256];
+    char pattern[NAME_ROOM];
 
     while (next_name(&list, separator, pattern, sizeof pattern) != NULL)
         if (fits(pattern, name))
@@ -404,7 +785,8 @@ static int wanted(const evaluation *e, int64_t column)
 {
     const settings *s = &e->set;
     const char *name = e->table.names[column], *fit = s->fit;
-    char text[512];
+    const char *params = control_column(e, 0), *width = control_column(e, 1);
+    char text[4 * NAME_ROOM];
 
     if (listed(s->ignore, ',', name))
         return 0;
@@ -412,7 +794,8 @@ static int wanted(const evaluation *e, int64_t column)
         strcmp(name, s->seed_column) == 0 || strcmp(name, s->target) == 0 ||
         strcmp(name, *s->train != '\0' ? s->train : "train_error") == 0 ||
         strcmp(name, *s->test != '\0' ? s->test : "test_error") == 0 ||
-        strcmp(name, s->params) == 0 || strcmp(name, s->width) == 0)
+        (params != NULL && strcmp(name, params) == 0) ||
+        (width != NULL && strcmp(name, width) == 0))
         return 1;
     while (next_name(&fit, ',', text, sizeof text) != NULL) {
         const char *equals = strchr(text, '=');
@@ -420,7 +803,7 @@ static int wanted(const evaluation *e, int64_t column)
         if (equals != NULL && listed(equals + 1, '+', name))
             return 1;
     }
-    return *s->measures == '\0' && *name != '\0' && e->table.text[column] != PRUN_COLUMN_TEXT;
+    return *s->measures == '\0' && e->sort[column] == A_MEASURE;
 }
 
 static void skip_missing(evaluation *e)
@@ -467,11 +850,11 @@ static int check_constants(evaluation *e)
     if (is_constant(e->target, e->table.rows)) {
         fprintf(stderr, "error: %s: lines %ld to %ld, column %ld (%s): the target is %g in every "
                         "model: there is nothing to rank\n",
-                e->path, edge_line(e, 0), edge_line(e, 1),
+                ex_shown(e->path), edge_line(e, 0), edge_line(e, 1),
                 (long)prun_table_find(&e->table, e->gap == NULL       ? e->set.target
                                                  : *e->set.test != '\0' ? e->set.test
                                                                         : "test_error") + 1,
-                e->target_text, e->target[0]);
+                ex_shown(e->target_text), e->target[0]);
         return EX_USAGE;
     }
     for (i = 0; i < e->count; i++) {
@@ -484,12 +867,14 @@ static int check_constants(evaluation *e)
         const measure *m = &e->measures[i];
         const int fault = !m->found || varying == 0;
 
-        if (!m->constant || m->kind == BASELINE || (!fault && !e->set.json))
+        if (m->undefined != NULL)
+            e->problem = EX_USAGE; /* after its own message */
+        if (!m->constant || m->kind == BASELINE || m->undefined != NULL || (!fault && !e->set.json))
             continue; /* the tables name the last kind themselves */
         fprintf(stderr, "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on "
                         "it is undefined\n",
-                fault ? "error" : "note", e->path, edge_line(e, 0), edge_line(e, 1),
-                (long)m->column + 1, m->name, m->values[0]);
+                fault ? "error" : "note", ex_shown(e->path), edge_line(e, 0), edge_line(e, 1),
+                (long)m->column + 1, ex_shown(m->name), m->values[0]);
         if (fault)
             e->problem = EX_USAGE;
     }
@@ -555,16 +940,18 @@ static void find_seed(evaluation *e)
 
 static int read_table(evaluation *e)
 {
+    int64_t a;
     int status;
 
     if (prun_table_read_csv(&e->context, e->path, &e->table) != PRUN_OK)
         return bad_table(e);
     find_seed(e);
+    sort_columns(e);
     if (e->set.skip_missing)
         skip_missing(e);
     if (e->table.rows < 2) {
         fprintf(stderr, "error: %s: line %ld, column 1: %ld model%s, at least 2 are needed\n",
-                e->path, e->table.rows > 0 ? edge_line(e, 1) : 2L, (long)e->table.rows,
+                ex_shown(e->path), e->table.rows > 0 ? edge_line(e, 1) : 2L, (long)e->table.rows,
                 e->table.rows == 1 ? "" : "s");
         return EX_USAGE;
     }
@@ -574,11 +961,20 @@ static int read_table(evaluation *e)
         (status = find_fits(e)) != 0 || (status = find_measures(e)) != 0)
         return status;
     if (e->count == 0) {
-        fprintf(stderr, "error: %s: line 1: no column is left that could be a measure\n", e->path);
+        fprintf(stderr, "error: %s: line 1: no column is left that could be a measure\n",
+                ex_shown(e->path));
+        print_left_out(e, stderr);
         return EX_USAGE;
     }
-    if ((status = add_baselines(e)) != 0 || (status = check_constants(e)) != 0)
+    if ((status = add_baselines(e)) != 0 || (status = check_names(e)) != 0 ||
+        (status = check_constants(e)) != 0)
         return status;
+    for (a = 0; a < e->axes.count; a++)
+        check_settings(e, e->axis_name[a], e->axis[a]);
+    if (e->axes.seed != NULL)
+        check_settings(e, e->set.seed_column, e->axes.seed);
+    if (e->set.json)
+        print_left_out(e, stderr);
     find_clusters(e);
     return 0;
 }
@@ -629,6 +1025,9 @@ static prun_status regress(evaluation *e, measure *m)
     m->r2 = r.r2;
     m->adjusted_r2 = r.adjusted_r2;
     m->cv_r2 = r.cv_r2;
+    m->no_r2 = r.infinite >= 0 ? "it has infinite values" : r.reason;
+    if (m->no_r2 != NULL && e->set.json) /* the tables say so themselves */
+        fprintf(stderr, "note: R2 of %s is undefined: %s\n", m->label, m->no_r2);
     return PRUN_OK;
 }
 
@@ -834,11 +1233,11 @@ static void subset_text(const evaluation *e, const prun_cmi *cmi, char *text, si
 static void print_table_1(const evaluation *e)
 {
     ex_table t = {0, 0, 0, NULL};
-    char given[256], names[256];
+    char given[2 * NAME_ROOM], names[256];
     size_t i;
 
     printf("\nTable 1. Kendall's tau, R2 and conditional mutual information K with the %s\n\n",
-           strcmp(e->set.target, "gap") == 0 ? "generalization gap" : e->set.target);
+           strcmp(e->set.target, "gap") == 0 ? "generalization gap" : ex_shown(e->set.target));
     snprintf(names, sizeof names,
              "measure|tau|%g %% interval|p|p (Holm)|tau_b|R2|adj. R2|%ld-fold R2|K|p (K)|given",
              100 * e->set.level, (long)e->set.folds);
@@ -860,7 +1259,7 @@ static void print_table_1(const evaluation *e)
         cell(&t, "%.4f", m->cmi.k);
         cell(&t, "%.2g", m->cmi_p);
         subset_text(e, &m->cmi, given, sizeof given);
-        ex_table_cell(&t, "%s", given);
+        ex_table_cell(&t, "%s", ex_shown(given));
     }
     ex_table_print(&t, stdout);
     ex_table_free(&t);
@@ -872,17 +1271,15 @@ static void print_table_1(const evaluation *e)
 static void print_table_2(const evaluation *e)
 {
     ex_table t = {0, 0, 0, NULL};
-    ex_text header = {NULL, 0, 0};
     const prun_granulated *g;
     size_t i;
     int64_t a;
 
     printf("\nTable 2. Granulated Kendall: psi of each hyperparameter, and their mean Psi\n\n");
-    ex_text_add(&header, "measure");
-    for (a = 0; a < e->axes.count; a++)
-        ex_text_add(&header, "|%s", e->axis_name[a]);
-    ex_text_add(&header, "|tau|Psi|interval of Psi");
-    ex_table_header(&t, header.data);
+    ex_table_cell(&t, "measure");
+    for (a = 0; a < e->axes.count; a++) /* names may contain what ex_table_header splits at */
+        ex_table_cell(&t, "%s", ex_shown(e->axis_name[a]));
+    ex_table_header(&t, "tau|Psi|interval of Psi");
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
@@ -911,7 +1308,6 @@ static void print_table_2(const evaluation *e)
     ex_table_cell(&t, "-");
     ex_table_print(&t, stdout);
     ex_table_free(&t);
-    ex_text_free(&header);
 }
 
 static void print_table_3(const evaluation *e)
@@ -1013,10 +1409,14 @@ static void print_reasons(const evaluation *e)
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
-        if (m->constant && shown(m))
+        if (m->undefined != NULL)
+            printf("undefined: all of %s: %s\n", m->label, m->undefined);
+        else if (m->constant && shown(m))
             printf("undefined: all of %s: it is %g in every model\n", m->label, m->values[0]);
         else if (m->cmi.reason != NULL && shown(m))
             printf("undefined: K of %s: %s\n", m->label, m->cmi.reason);
+        if (!m->constant && m->no_r2 != NULL)
+            printf("undefined: R2 of %s: %s\n", m->label, m->no_r2);
         for (a = 0; a < 2 && !m->constant; a++)
             if (e->controls[a] != NULL && m->partial[a] != m->partial[a])
                 printf("undefined: tau of %s given %s: one decides the other's order\n", m->label,
@@ -1024,7 +1424,8 @@ static void print_reasons(const evaluation *e)
     }
     for (a = 0; a < e->axes.count; a++)
         if (first->granulated.reason[a] != NULL)
-            printf("undefined: psi of %s: %s\n", e->axis_name[a], first->granulated.reason[a]);
+            printf("undefined: psi of %s: %s\n", ex_shown(e->axis_name[a]),
+                   first->granulated.reason[a]);
     if (!e->with_sign)
         printf("sign errors are left out: they cost the square of the number of models\n");
     else if (first->sign.all.environments == 0 && e->axes.count > 0)
@@ -1057,15 +1458,18 @@ static void print_tables(const evaluation *e)
     static const char *const seeds[3] = {"compared within equal seed", "pooled", "averaged"};
     int64_t a;
 
-    printf("%s: %ld models; target: %s\n", e->path, (long)e->table.rows, e->target_text);
+    printf("%s: %ld models; target: %s\n", ex_shown(e->path), (long)e->table.rows,
+           ex_shown(e->target_text));
     if (e->axes.count > 0)
         printf("hyperparameters:");
     for (a = 0; a < e->axes.count; a++)
-        printf("%s %s", a > 0 ? "," : "", e->axis_name[a]);
+        printf("%s %s", a > 0 ? "," : "", ex_shown(e->axis_name[a]));
     if (e->axes.seed != NULL)
-        printf("; seeds (%s) %s", e->set.seed_column, seeds[e->set.seeds.value]);
-    if (e->axes.count > 0)
+        printf("%sseeds (%s) %s", e->axes.count > 0 ? "; " : "", ex_shown(e->set.seed_column),
+               seeds[e->set.seeds.value]);
+    if (e->axes.count > 0 || e->axes.seed != NULL)
         printf("\n");
+    print_left_out(e, stdout);
     print_table_1(e);
     if (e->axes.count > 0)
         print_table_2(e);
@@ -1077,16 +1481,38 @@ static void print_tables(const evaluation *e)
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
+/* Bytes of the UTF-8 character that a text begins with, as strict as readers of JSON are; 0: a
+   control character or no UTF-8. */
+static size_t utf8_length(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    const size_t length = *c < 0x80 ? 1 : *c < 0xc2 ? 0 : *c < 0xe0 ? 2 : *c < 0xf0 ? 3
+                                                                       : *c < 0xf5 ? 4 : 0;
+    size_t i;
+
+    for (i = 1; i < length; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0)) /* controls */
+        return 0;
+    if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xf0 && c[1] < 0x90)) /* longer than need be */
+        return 0;
+    return (*c == 0xed && c[1] > 0x9f) || (*c == 0xf4 && c[1] > 0x8f) ? 0 : length;
+}
+
 static void json_text(const char *text)
 {
     putchar('"');
-    for (; *text != '\0'; text++) {
+    while (*text != '\0') {
+        const size_t length = utf8_length(text);
+
         if (*text == '"' || *text == '\\')
             printf("\\%c", *text);
-        else if ((unsigned char)*text < 0x20)
+        else if (length > 0)
+            printf("%.*s", (int)length, text);
+        else /* a control character, or a byte of Latin-1, whose numbers are Unicode's */
             printf("\\u%04x", (unsigned)(unsigned char)*text);
-        else
-            putchar(*text);
+        text += length > 0 ? length : 1;
     }
     putchar('"');
 }
@@ -1199,9 +1625,19 @@ static void json_group(const evaluation *e, const char *name, int baselines)
 
 static void print_json(const evaluation *e)
 {
+    int64_t i;
+    int any = 0;
+
     printf("{\"models\":%ld,\"target\":", (long)e->table.rows);
     json_text(e->target_text);
-    printf(",");
+    printf(",\"left_out\":[");
+    for (i = 0; i < e->table.columns; i++) {
+        if (!left_out(e, i))
+            continue;
+        printf("%s", any++ ? "," : "");
+        json_text(e->table.names[i]);
+    }
+    printf("],");
     json_group(e, "measures", 0);
     printf(",");
     json_group(e, "baselines", 1);
@@ -1216,27 +1652,31 @@ static void csv_interval(ex_csv *csv, const prun_interval *interval)
     ex_csv_number(csv, interval->upper);
 }
 
+/* A column named after another. */
+static void csv_name(ex_csv *csv, const char *prefix, const char *name)
+{
+    char *text = text_of("%s%s", prefix, name);
+
+    ex_csv_text(csv, text);
+    free(text);
+}
+
 static void csv_header(ex_csv *csv, const evaluation *e)
 {
-    char name[200];
     int64_t a;
     size_t i;
 
     ex_csv_names(csv, "measure,baseline,n,tau_a,standard_error,tau_lower,tau_upper,tau_b,p,p_holm,"
                       "r2,r2_lower,r2_upper,adj_r2,cv_r2,K,K_given,K_lower,K_upper,K_p");
     for (a = 0; a < e->axes.count; a++) {
-        snprintf(name, sizeof name, "psi_%.80s", e->axis_name[a]);
-        ex_csv_text(csv, name);
-        snprintf(name, sizeof name, "psi_error_%.80s", e->axis_name[a]);
-        ex_csv_text(csv, name);
+        csv_name(csv, "psi_", e->axis_name[a]);
+        csv_name(csv, "psi_error_", e->axis_name[a]);
     }
     ex_csv_names(csv, "Psi,Psi_error,Psi_lower,Psi_upper,tau_given_params,tau_given_width,"
                       "sign_error_mean,sign_error_p90,sign_error_max,environments,best_minus_this,"
                       "difference_lower,difference_upper,difference_p,difference_p_holm");
-    for (i = 0; i < e->count; i++) {
-        snprintf(name, sizeof name, "K_with_%.120s", e->measures[i].name);
-        ex_csv_text(csv, name);
-    }
+    for (i = 0; i < e->count; i++)
+        csv_name(csv, "K_with_", e->measures[i].name);
     ex_csv_end_line(csv);
 }
 
@@ -1245,7 +1685,7 @@ static void csv_row(ex_csv *csv, const evaluation *e, size_t row)
     const measure *m = &e->measures[row];
     const int undefined = m->constant, compared = m->comparison.lower == m->comparison.lower &&
                                                   (int64_t)row != e->best;
-    char given[256] = "";
+    char given[2 * NAME_ROOM] = "";
     int64_t a;
     size_t i;
 
@@ -1289,6 +1729,16 @@ static void csv_row(ex_csv *csv, const evaluation *e, size_t row)
     for (i = 0; i < e->count; i++)
         ex_csv_number(csv, e->between[row * e->count + i]);
     ex_csv_end_line(csv);
+}
+
+/* Before the long work: an output that would take the place of the table is refused, and so is one
+   that cannot be written. */
+static int check_output(const evaluation *e, const char *option, const char *path)
+{
+    if (!ex_one_file(path, e->path))
+        return ex_writable(path);
+    ex_error("--%s %s: this is the table that is read; give another name", option, path);
+    return EX_USAGE;
 }
 
 static int write_csv(const evaluation *e)
@@ -1336,23 +1786,27 @@ static void level_name(const evaluation *e, int64_t axis, double level, char *te
 
     for (i = 0; e->axis[axis][i] < level || e->axis[axis][i] > level;)
         i++;
-    snprintf(text, size, "%.60s %.60s", e->axis_name[axis],
-             e->table.cells[i * e->table.columns + column]);
+    snprintf(text, size, "%.60s %.60s", ex_shown(e->axis_name[axis]),
+             ex_shown(e->table.cells[i * e->table.columns + column]));
 }
 
-/* Name of a measure's figure. Columns such as "a b" and "a/b" would have the same one: all but the
-   first get a number. */
+/* Name of a measure's figure, short enough for a file. Columns such as "a b" and "a/b" would have
+   the same one: all but the first get a number. */
 static void scatter_name(const evaluation *e, const measure *m, char *text, size_t size)
 {
     const measure *other;
+    char own[101], name[101];
     int twin = 1;
 
-    for (other = e->measures; other < m; other++)
-        twin += !other->constant && ex_same_file(other->name, m->name);
+    snprintf(own, sizeof own, "%s", m->name);
+    for (other = e->measures; other < m; other++) {
+        snprintf(name, sizeof name, "%s", other->name);
+        twin += !other->constant && ex_same_file(name, own);
+    }
     if (twin == 1)
-        snprintf(text, size, "scatter_%s", m->name);
+        snprintf(text, size, "scatter_%s", own);
     else
-        snprintf(text, size, "scatter_%s_%d", m->name, twin);
+        snprintf(text, size, "scatter_%s_%d", own, twin);
 }
 
 /* Coloured by the first hyperparameter that does not have too many levels: x and y are sorted by
@@ -1391,7 +1845,7 @@ static int svg_scatter(const evaluation *e, const measure *m, double *values)
     scatter_name(e, m, name, sizeof name);
     plot.title = title;
     plot.x_label = m->label;
-    plot.y_label = e->target_text;
+    plot.y_label = ex_shown(e->target_text);
     plot.series = series;
     plot.count = count > 0 ? count : 1;
     return ex_plots_write(e->set.svg, name, NULL, NULL, &plot, 1, 1, 720, 460);
@@ -1441,7 +1895,8 @@ static void svg_panel(const evaluation *e, FILE *file, const measure *m, double 
         if (v == v)
             svg_bar(file, x, 0.6 * pitch, middle, height, v, error, mean ? "#d55e00" : "#0072b2");
         ex_svg_text(file, x + 0.3 * pitch, middle + height + 16,
-                 "text-anchor=\"middle\" font-size=\"11\"", mean ? "Psi" : e->axis_name[a]);
+                    "text-anchor=\"middle\" font-size=\"11\"",
+                    mean ? "Psi" : ex_shown(e->axis_name[a]));
     }
 }
 
@@ -1465,16 +1920,38 @@ static int svg_psi(const evaluation *e, ex_text *path)
     return ex_svg_close(file, path->data);
 }
 
+/* All outputs, before the long work. */
+static int check_outputs(const evaluation *e)
+{
+    ex_text path = {NULL, 0, 0};
+    char name[160] = "psi";
+    size_t i;
+    int status = 0;
+
+    if (*e->set.csv != '\0')
+        status = check_output(e, "csv", e->set.csv);
+    if (status != 0 || *e->set.svg == '\0')
+        return status;
+    status = ex_directory(e->set.svg);
+    for (i = 0; i <= e->count && status == 0; i++) {
+        if (i > 0)
+            scatter_name(e, &e->measures[i - 1], name, sizeof name);
+        ex_path(&path, e->set.svg, name, "svg");
+        status = check_output(e, "svg", path.data);
+    }
+    ex_text_free(&path);
+    return status;
+}
+
 static int write_svg(const evaluation *e)
 {
     ex_text path = {NULL, 0, 0};
     double *values;
     size_t i;
-    int status;
+    int status = 0;
 
     if (*e->set.svg == '\0')
         return 0;
-    status = ex_directory(e->set.svg);
     values = (double *)ex_allocate(2 * (size_t)e->table.rows, sizeof *values);
     for (i = 0; i < e->count && status == 0; i++)
         if (!e->measures[i].constant)
@@ -1536,9 +2013,11 @@ static int parse(int argc, char **argv, settings *set)
         "information\nbetween measures (Table 3), trivial baselines, robust sign errors and "
         "comparisons (Table 4).\nWhat is undefined is a dash with a reason below, null in JSON, an "
         "empty cell in CSV.\n\nA measure is good when it grows with the target: give measures that "
-        "should fall with the\nopposite sign. Missing values are empty cells or NA. Exit status: "
-        "0; 1 failure; 2 wrong\ncommand line or table, also when a measure that was asked for is "
-        "constant.\n\nExample:\n"
+        "should fall with the\nopposite sign. Missing values are empty cells, NA, NaN and the "
+        "like; infinite ones rank first\nor last and have no R2. Without --measures, columns of "
+        "times, losses and errors (but train_loss),\nsettings, row numbers and texts are left out, "
+        "and named in the output. Exit status: 0; 1 failure;\n2 wrong command line or table, also "
+        "when a measure that was asked for is constant.\n\nExample:\n"
         "  evaluate demo.csv --hyper width,depth,dropout,l2,augment --seed-column seed --svg plots",
         options, sizeof options / sizeof *options, 1, 1};
 
@@ -1554,9 +2033,14 @@ static void release(evaluation *e)
 {
     size_t i;
 
-    for (i = 0; i < e->count; i++)
+    for (i = 0; i < e->count; i++) {
         free(e->measures[i].own);
+        free(e->measures[i].name);
+        free(e->measures[i].label);
+    }
     free(e->measures);
+    free(e->target_text);
+    free(e->sort);
     free(e->between);
     free(e->gap);
     free(e->cluster);
@@ -1585,7 +2069,7 @@ static int run(evaluation *e)
 {
     int status = read_table(e);
 
-    if (status != 0)
+    if (status != 0 || (status = check_outputs(e)) != 0)
         return status;
     choose_effort(e);
     status = compute(e);
@@ -1597,10 +2081,6 @@ static int run(evaluation *e)
         status = write_csv(e);
     if (status == 0)
         status = write_svg(e);
-    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
-        fprintf(stderr, "error: standard output: cannot be written\n");
-        status = EX_FAILED;
-    }
     return status != 0 ? status : e->problem;
 }
 

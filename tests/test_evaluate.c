@@ -6,7 +6,9 @@
 #include "test.h"
 
 #if defined(__unix__) || defined(__APPLE__)
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #define HAVE_FORK 1
 #endif
 
@@ -1594,8 +1596,8 @@ static void csv_messages_are_escaped(void)
 {
     static const char text[] = "a\x1b[31m\xc2\x9b" "b\x7f\xc3\xa4\xff,c\n"
                                "1,2\n\"x\n\x07\",3\n";
-    static const char want[] = "line 3, column 1 (a\\x1b[31m\\xc2\\x9bb\\x7f\xc3\xa4\\xff): "
-                               "\"x\\x0a\\x07\" is not";
+    static const char want[] = "line 3, column 1 (a\\x1b[31m\\u009bb\\x7f\xc3\xa4\\xff): "
+                               "\"x\\n\\x07\" is not";
     prun_table t;
     const double *v;
     if (!CHECK_STATUS(read_text(text, &t), PRUN_OK)) return;
@@ -1656,7 +1658,13 @@ static void csv_malformed(void)
         {"a,b\n\"1,2\n3,4\n", "line 2, column 1: quote without end"},
         {"a,b\n1,\"2\"3\n", "line 2, column 2: text behind a closing quote"},
         {"a,b,a\n1,2,3\n", "line 1, column 3: the name a stands in column 1"},
+    };
+    static const bad_csv others[] = {
         {"\xff\xfe" "a,b\n", "UTF-16"},
+        {"\x1f\x8b\x08", "compressed by gzip, not a CSV table"},
+        {"PK\x03\x04....", "zip archive"},
+        {"<!DOCTYPE html>\n<html>", "HTML"},
+        {"{\"width\": [1, 2]}", "JSON"},
     };
     prun_table t;
     size_t i;
@@ -1667,6 +1675,13 @@ static void csv_malformed(void)
             printf("    %s\n", prun_message(&test_context));
         }
     }
+    for (i = 0; i < sizeof others / sizeof *others; i++) {
+        CHECK_STATUS(read_text(others[i].text, &t), PRUN_ERR_MAGIC);
+        CHECK(strstr(prun_message(&test_context), others[i].message) != NULL);
+    }
+    CHECK_STATUS(prun_table_read_csv(&test_context, "build", &t), PRUN_ERR_READ);
+    CHECK(strstr(prun_message(&test_context), "build: a folder") != NULL);
+    CHECK_STATUS(prun_table_read_csv(&test_context, NULL, &t), PRUN_ERR_ARGUMENT);
     CHECK(write_file(csv_path, "a,b\n1,\0\n", 9));
     CHECK_STATUS(prun_table_read_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
     CHECK(strstr(prun_message(&test_context), "line 2, column 2: zero byte") != NULL);
@@ -1995,7 +2010,18 @@ static void program_bad_input(void)
         {"m,gap\n1,1\n,2\n3,3\n", "", "line 3, column 1 (m): missing value"},
         {"m,gap\n1,1\nNaN,2\n3,3\n", "", "line 3, column 1 (m): \"NaN\" missing value"},
         {"m,gap\r\n1,1\r\nabc,2\r\n", "", "line 3, column 1 (m): \"abc\" is not a number"},
-        {"m,gap\n1,1\ninf,2\n", "", "line 3, column 1 (m): \"inf\" is not finite"},
+        {"m,train_error,test_error\n1,.1,.2\n2,inf,.3\n", "",
+         "line 3, column 2 (train_error): \"inf\" is not finite"},
+        {"m,gap\n-nan(ind),1\n2,2\n", "", "line 2, column 1 (m): \"-nan(ind)\" missing value"},
+        {"m,b,gap\n1,inf,1\n2,1,3\n3,2,2\n", "--fit f=m+b", "column 2 (b) has infinite values"},
+        {"m,gap\n1,1\n2,2\n", "--measures m,m", "two measures are called m"},
+        {"x_seconds,test_loss,gap\n1,3,1\n2,4,2\n", "",
+         "no measures: times: x_seconds; losses and errors: test_loss"},
+        {"sep=;\nm;gap\n1;2\nx;3\n", "", "line 4, column 1 (m): \"x\" is not a number"},
+        {"m\x1b[2J,gap\nx,1\n2,2\n", "", "(m\\x1b[2J): \"x\" is not a number"},
+        {"width,m,gap\n1,1,5\n2,2,6\n", "--hyper widht",
+         "no column named widht; is width meant?\n       columns: width, m, gap\n"},
+        {"a,gap\n1,5\n2,6\n", "--measures Gap", "no column named Gap; is gap meant?"},
         {"m,gap\n1,1e999\n2,2\n", "", "line 2, column 2 (gap): \"1e999\" is not finite"},
         {"m,gap\n7,1\n7,2\n7,3\n", "", "lines 2 to 4, column 1 (m): constant"},
         {"m,gap\n1,5\n2,5\n", "", "column 2 (gap): the target is 5 in every model"},
@@ -2058,6 +2084,205 @@ static void program_undefined(void)
     CHECK(strstr(out.data, "nan") == NULL);
 }
 
+/* A table as measure writes it: infinite values rank and have no R2, times and settings stay out,
+   and so does what is undefined in all models or, of the library's own measures, in some. */
+static void program_evaluates_measured_rows(void)
+{
+    static const char text[] =
+        "net,train_images,train_error,test_loss,test_error,gap,parameters,parameters_seconds,"
+        "spectral_orig,spectral_orig_folded,sum_of_frobenius,gradient_noise_final,"
+        "gradient_noise_final_error,path_norm,train_loss,n_eff_z1,n_eff_error_z1,version,isa\n"
+        "a,400,0.1,1.5,0.3,0.2,10,0.1,inf,inf,3,0.5,0.1,,0.1,7,1,0.9,avx2\n"
+        "b,400,0.1,1.2,0.4,0.3,10,0.1,5,4,1,0.6,0.1,,0.2,5,2,0.9,avx2\n"
+        "c,400,0.2,1.1,0.3,0.1,20,0.2,inf,-inf,2,,,,0.3,8,1,0.9,avx2\n"
+        "d,400,0.2,1.9,0.6,0.4,20,0.2,7,6,5,0.7,0.2,,0.4,9,3,0.9,avx2\n";
+    NEEDS_FORK;
+    if (!write_file(csv_path, text, sizeof text - 1)) return;
+    check_run("build/test_evaluate.csv --resamples 20", 0, "");
+    CHECK(strstr(out.data, "no measures: times: parameters_seconds; losses and errors: test_loss, "
+                           "gradient_noise_final_error, n_eff_error_z1; settings: net, "
+                           "train_images; about the run: version, isa; without values: path_norm; "
+                           "undefined in some models: gradient_noise_final (--measures") != NULL);
+    CHECK(strstr(out.data, "undefined: R2 of spectral_orig: it has infinite values\n") != NULL);
+    CHECK(strstr(out.data, "undefined: R2 of sum_of_frobenius") == NULL);
+    CHECK(strstr(out.data, "nan") == NULL);
+    check_run("build/test_evaluate.csv --json --resamples 20", 0,
+              "note: R2 of spectral_orig_folded is undefined: it has infinite values");
+    CHECK_CLOSE(json_value("spectral_orig", "tau_a"), -0.5, 1e-15, 0);
+    CHECK_CLOSE(json_value("spectral_orig", "tau_b"), -0.5477225575051661, 1e-15, 0);
+    CHECK_CLOSE(json_value("spectral_orig_folded", "tau_a"), 1.0 / 3, 1e-15, 0);
+    CHECK(isnan(json_value("spectral_orig", "r2")) && isnan(json_value("spectral_orig", "cv_r2")));
+    CHECK(json_value("sum_of_frobenius", "r2") > 0 && json_value("train_loss", "r2") > 0);
+    CHECK(json_value("parameters_seconds", "tau_a") == -99);
+    CHECK(json_value("test_loss", "tau_a") == -99 && json_value("train_images", "tau_a") == -99);
+    CHECK(strstr(out.data, "\"left_out\":[\"net\",\"train_images\",\"test_loss\",") != NULL);
+    check_run("build/test_evaluate.csv --json --resamples 0 "
+              "--measures test_loss,parameters_seconds", 0, "");
+    CHECK(json_value("test_loss", "tau_a") == 1 || json_value("test_loss", "tau_a") > 0.5);
+    check_run("build/test_evaluate.csv --json --resamples 0 --skip-missing", 0, "1 of 4 models");
+    CHECK(json_value("gradient_noise_final", "tau_a") > -1);
+    check_run("build/test_evaluate.csv --resamples 0 --svg build/test_evaluate_svg", 0, "");
+}
+
+/* A column that numbers the rows is none, whatever pandas called it. */
+static void program_leaves_out_row_numbers(void)
+{
+    static const char *const tables[][2] = {
+        {"Unnamed: 0,m,gap\n0,1,2\n1,2,3\n2,4,1\n", "Unnamed: 0"},
+        {"Unnamed: 0.1,m,gap\n7,1,2\n3,2,3\n12,4,1\n", "Unnamed: 0.1"},
+        {"index,m,gap\n1,1,2\n2,2,3\n3,4,1\n", "index"},
+        {"Index,m,gap\n2,1,2\n0,2,3\n1,4,1\n", "Index"},
+        {",m,gap\n0,1,2\n1,2,3\n2,4,1\n", "(no name)"},
+    };
+    static const char *const kept[] = {
+        "index,m,gap\n1,1,2\n2,2,3\n4,4,1\n", "index,m,gap\n0,1,2\n1,2,3\n3,4,1\n",
+        "index,m,gap\n0.5,1,2\n1,2,3\n2,4,1\n", "index,m,gap\n1,1,2\n2,2,3\n2,4,1\n"};
+    static const char fractions[] = "Unnamed: 0,m,gap\n0.1,1,2\n.3,2,3\n2,4,1\n";
+    char text[100];
+    size_t i;
+    NEEDS_FORK;
+    for (i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (!write_file(csv_path, tables[i][0], strlen(tables[i][0]))) return;
+        check_run("build/test_evaluate.csv --resamples 0", 0, "");
+        snprintf(text, sizeof text, "no measures: row numbers: %s (", tables[i][1]);
+        CHECK(strstr(out.data, text) != NULL);
+        check_run("build/test_evaluate.csv --resamples 0 --json", 0, "");
+        CHECK(json_value(tables[i][1], "tau_a") == -99 && json_value("m", "tau_a") < 0);
+    }
+    for (i = 0; i < sizeof kept / sizeof *kept; i++) {
+        if (!write_file(csv_path, kept[i], strlen(kept[i]))) return;
+        check_run("build/test_evaluate.csv --resamples 0 --json", 0, "");
+        CHECK(json_value("index", "tau_a") > -1);
+    }
+    if (!write_file(csv_path, fractions, sizeof fractions - 1)) return;
+    check_run("build/test_evaluate.csv --resamples 0 --json", 0, "");
+    CHECK(json_value("Unnamed: 0", "tau_a") > -1);
+}
+
+static void program_warns_of_settings(void)
+{
+    static const char text[] = "lr,m,gap\n0.3,1,2\n0.30000000000000004,2,3\n0.31,4,1\n0.3,3,4\n";
+    static const char apart[] = "lr,m,gap\n0,1,2\n1e-300,2,3\n1,4,1\ninf,3,4\ninf,5,5\n";
+    NEEDS_FORK;
+    CHECK(write_file(csv_path, text, sizeof text - 1));
+    check_run("build/test_evaluate.csv --hyper lr --resamples 0", 0,
+              "warning: build/test_evaluate.csv: column 1 (lr): 0.29999999999999999 and "
+              "0.30000000000000004 count as two settings");
+    if (!write_file(csv_path, apart, sizeof apart - 1)) return;
+    check_run("build/test_evaluate.csv --hyper lr --resamples 0", 0, "");
+    CHECK(strstr(messages.data, "warning") == NULL);
+}
+
+/* Names reach no terminal as they are, but every file by its own rules. */
+static void program_escapes_names(void)
+{
+    static const char text[] = "a|b\x1b[31m,m\x1b]0;\x07&<\xb5,gap\n1,1,2\n2,2,3\n3,4,1\n4,3,5\n";
+    const char *at;
+    prun_table t;
+    NEEDS_FORK;
+    CHECK(write_file(csv_path, text, sizeof text - 1));
+    check_run("build/test_evaluate.csv --hyper a|b\x1b[31m --resamples 20 --csv "
+              "build/test_evaluate_out.csv --svg build/test_evaluate_svg", 0, "");
+    for (at = out.data; *at != '\0' && (*at == '\n' || (*at >= ' ' && *at < 0x7f)); at++) {
+    }
+    CHECK(*at == '\0' && strstr(out.data, "m\\x1b]0;\\x07&<\\xb5") != NULL);
+    CHECK(strstr(out.data, "a|b\\x1b[31m   ") != NULL); /* one cell of the header */
+    if (CHECK_STATUS(prun_table_read_csv(&test_context, "build/test_evaluate_out.csv", &t),
+                     PRUN_OK)) {
+        CHECK(strcmp(t.cells[0], "m\x1b]0;\x07&<\xb5") == 0);
+        CHECK(prun_table_find(&t, "psi_a|b\x1b[31m") >= 0);
+        prun_table_free(&t);
+    }
+    check_run("build/test_evaluate.csv --hyper a|b\x1b[31m --resamples 0 --json", 0, "");
+    CHECK(strstr(out.data, "\"m\\u001b]0;\\u0007&<\\u00b5\":{") != NULL);
+}
+
+#ifdef HAVE_FORK
+static int same_text(const char *path, const char *text)
+{
+    char piece[512];
+    FILE *file = fopen(path, "rb");
+    size_t n = file != NULL ? fread(piece, 1, sizeof piece, file) : 0;
+    if (file != NULL) fclose(file);
+    return n == strlen(text) && memcmp(piece, text, n) == 0;
+}
+#endif
+
+/* No output takes the place of the table, by whatever path; all are looked at before the work. */
+static void program_keeps_its_input(void)
+{
+#ifdef HAVE_FORK
+    static const char text[] = "m,gap\n1,2\n2,3\n4,1\n";
+    static const char *const paths[] = {"build/test_evaluate.csv",
+                                        "build/../build/test_evaluate.csv",
+                                        "build/test_evaluate_link.csv",
+                                        "build/test_evaluate_hard.csv"};
+    char line[200];
+    size_t i;
+    if (!write_file(csv_path, text, sizeof text - 1)) return;
+    remove(paths[2]);
+    remove(paths[3]);
+    CHECK(symlink("test_evaluate.csv", paths[2]) == 0 && link(csv_path, paths[3]) == 0);
+    for (i = 0; i < sizeof paths / sizeof *paths; i++) {
+        snprintf(line, sizeof line, "build/test_evaluate.csv --csv %s", paths[i]);
+        check_run(line, 2, "this is the table that is read");
+        CHECK(same_text(csv_path, text));
+    }
+    CHECK(ex_directory("build/test_evaluate_svg") == 0);
+    CHECK(write_file("build/test_evaluate_svg/psi.svg", text, sizeof text - 1));
+    check_run("build/test_evaluate_svg/psi.svg --svg build/test_evaluate_svg", 2,
+              "this is the table");
+    CHECK(same_text("build/test_evaluate_svg/psi.svg", text));
+    remove(paths[2]);
+    remove(paths[3]);
+    check_run("build/test_evaluate.csv --csv build/no/such.csv", 1, "build/no");
+    CHECK(out.data[0] == '\0'); /* before anything was computed */
+    check_run("build/test_evaluate.csv --csv build", 1, "folder");
+    check_run("build/test_evaluate.csv --svg build/test_evaluate.csv", 1, "test_evaluate.csv");
+#else
+    SKIP("needs links");
+#endif
+}
+
+/* A table from a pipe, longer than one piece of it. */
+static void csv_from_a_pipe(void)
+{
+#ifdef HAVE_FORK
+    static const char path[] = "build/test_evaluate.pipe";
+    prun_table t;
+    pid_t child;
+    int status = 0, i;
+    remove(path);
+    if (!CHECK(mkfifo(path, 0600) == 0)) return;
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        FILE *file = fopen(path, "wb");
+        for (i = 0; file != NULL && i < 100000; i++) {
+            fprintf(file, i > 0 ? "%d,%d\n" : "a,b\n", i, 2 * i);
+        }
+        _exit(file == NULL || fclose(file) != 0);
+    }
+    if (CHECK_STATUS(prun_table_read_csv(&test_context, path, &t), PRUN_OK)) {
+        CHECK(t.rows == 99999 && t.values[99998] == 99999 && t.values[2 * 99999 - 1] == 199998);
+        CHECK(strcmp(t.source, path) == 0);
+        prun_table_free(&t);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    child = fork();
+    if (child == 0) {
+        FILE *file = fopen(path, "wb");
+        _exit(file == NULL || fputs("\x1f\x8b\x08 packed", file) < 0 || fclose(file) != 0);
+    }
+    CHECK_STATUS(prun_table_read_csv(&test_context, path, &t), PRUN_ERR_MAGIC);
+    CHECK(strstr(prun_message(&test_context), "gzip") != NULL);
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    remove(path);
+#else
+    SKIP("needs pipes");
+#endif
+}
+
 static void program_skips_missing(void)
 {
     static const char text[] = "m,x,gap,status\n1,1,1,ok\n2,,3,failed\n3,5,2,ok\n4,4,,ok\n"
@@ -2098,7 +2323,10 @@ static const test_case cases[] = {
     TEST_CASE(csv_large),
     TEST_CASE(memory_runs_out), TEST_CASE(program_json), TEST_CASE(program_rounds_the_gap),
     TEST_CASE(program_tables_of_maddox), TEST_CASE(program_outputs), TEST_CASE(program_bad_input),
-    TEST_CASE(program_undefined), TEST_CASE(program_skips_missing),
+    TEST_CASE(program_undefined), TEST_CASE(program_evaluates_measured_rows),
+    TEST_CASE(program_leaves_out_row_numbers), TEST_CASE(program_warns_of_settings),
+    TEST_CASE(program_escapes_names), TEST_CASE(program_keeps_its_input),
+    TEST_CASE(csv_from_a_pipe), TEST_CASE(program_skips_missing),
 };
 
 int main(int argc, char **argv)
