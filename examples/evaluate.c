@@ -287,6 +287,8 @@ static int find_target(evaluation *e)
         (!given && (prun_table_find(&e->table, train) < 0 ||
                     prun_table_find(&e->table, test) < 0))) {
         e->target = finite_numbers(e, e->set.target);
+        if (prun_table_find(&e->table, e->set.target) < 0)
+            fprintf(stderr, "       (--target names it; --train and --test two errors instead)\n");
         e->target_text = text_of("%s", e->set.target);
         return e->target != NULL ? 0 : EX_USAGE;
     }

@@ -97,13 +97,39 @@ def kendall(program, generator):
             check(f"{name}: r2", got["r2"], line.rvalue ** 2)
 
 
+def infinite(program, generator):
+    """Infinite values rank first and last; R2 is undefined."""
+    for n in (4, 9, 30, 200):
+        for share in (0.2, 0.6):
+            x = generator.random(n)
+            y = x + generator.random(n)
+            x[generator.random(n) < share / 2] = numpy.inf
+            x[generator.random(n) < share / 2] = -numpy.inf
+            x[0], x[1] = numpy.inf, -numpy.inf
+            got = evaluate(program, {"x": x, "gap": y}, "--resamples", "0")["measures"]["x"]
+            x = numpy.unique(x, return_inverse=True)[1]  # SciPy 1.10 sums inf - inf and sees a NaN
+            want = stats.kendalltau(x, y)
+            name = f"n {n}, infinite"
+            check(f"{name}: tau_b", got["tau_b"], want[0])
+            check(f"{name}: p", got["p"], want[1])
+            check(f"{name}: tau_c", got["tau_c"], stats.kendalltau(x, y, variant="c")[0])
+            check(f"{name}: r2", got["r2"], None)
+
+
 def grid(program, generator):
     axes = {"a": 3, "b": 2, "c": 4}
     rows = [r for r in itertools.product(*map(range, axes.values())) if generator.random() < 0.8]
     table = {name: [r[i] for r in rows] for i, name in enumerate(axes)}
-    for levels in (0, 6):
+    for levels in (0, 6, None):
         x = generator.random(len(rows)) + 0.2 * numpy.array(table["a"])
         y = x + generator.random(len(rows)) - 0.3 * numpy.array(table["b"])
+        if levels is None:  # of infinite values no difference is taken: 1e300 has the same signs
+            got = [evaluate(program, {**table, "x": numpy.where(x > 0.9, top, x), "gap": y},
+                            "--hyper", "a,b,c", "--resamples", "0")["measures"]["x"]
+                   for top in (numpy.inf, 1e300)]
+            for key in ("tau_a", "tau_b", "tau_c", "p", "Psi", "K", "sign_error_max"):
+                check(f"grid: infinite {key}", got[0][key], got[1][key], 0)
+            continue
         if levels:
             x, y = numpy.floor(levels * x), numpy.floor(levels * y)
         got = evaluate(program, {**table, "x": x, "gap": y}, "--hyper", "a,b,c", "--resamples",
@@ -146,7 +172,7 @@ def interval(program, generator):
 
 def main():
     generator = numpy.random.default_rng(20)
-    for part in (kendall, grid, fit, interval):
+    for part in (kendall, infinite, grid, fit, interval):
         part(sys.argv[1], generator)
     print(f"SciPy: {PASSED} passed, {FAILED} failed")
     return FAILED > 0
