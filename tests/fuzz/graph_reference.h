@@ -19,7 +19,7 @@
 
 #define GRAPH_EPSILON 1.1920929e-7 /* FLT_EPSILON: twice the error of one rounding */
 #define GRAPH_TINY 1.4e-45         /* of subnormal numbers */
-#define GRAPH_WINOGRAD 8.0         /* how much coarser the Winograd algorithms round */
+#define GRAPH_WINOGRAD 12.0        /* how much coarser the Winograd algorithms round */
 #define GRAPH_SIGMAS 8.0           /* deviations that a comparison tolerates */
 
 /* ---- memory: one block, emptied at once ---- */
