@@ -261,7 +261,8 @@ static int32_t graph_grow(graph *g, graph_random *r, int32_t value)
     const graph_layer in = graph_value(g, value);
     switch (graph_pick(r, 16)) {
     case 0: case 1: case 2: case 3:
-        return graph_add_conv(g, r, value, graph_rarely(r, 3) ? in.c : graph_between(r, 1, g->widest));
+        return graph_add_conv(g, r, value,
+                              graph_rarely(r, 3) ? in.c : graph_between(r, 1, g->widest));
     case 4: case 5: return graph_add_simple(g, r, value, GRAPH_NORM);
     case 6: case 7: case 8: return graph_add_simple(g, r, value, GRAPH_RELU);
     case 9: case 10: return graph_add_pool(g, r, value);
@@ -385,8 +386,8 @@ static void graph_draw_index(graph *g, graph_random *r)
 
 /* ---- a graph ---- */
 
-/* Draws everything but the parameters; `work` bounds the multiplications of a pass. A tiny graph has
-   few parameters. */
+/* Draws everything but the parameters; `work` bounds the multiplications of a pass. A tiny graph
+   has few parameters. */
 static void graph_draw(graph *g, graph_random *r, int64_t work, int tiny)
 {
     const int64_t wanted = graph_between(r, 0, tiny ? 5 : 12);

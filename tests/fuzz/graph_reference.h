@@ -86,7 +86,7 @@ typedef struct graph_reference {
     int64_t n;
     int training, tangents;
     const float *direction;         /* of the tangents, flat; or NULL */
-    const uint16_t *mask[GRAPH_LAYERS]; /* of dropout: [n / 16][h][w][c], a bit per sample; or NULL */
+    const uint16_t *mask[GRAPH_LAYERS]; /* of dropout: [n / 16][h][w][c], a bit per sample */
     double *w, *dw;                 /* parameters and direction, flat */
     graph_array y[GRAPH_LAYERS + 1]; /* values */
     graph_array d[GRAPH_LAYERS + 1]; /* and the loss's gradient with respect to them */
@@ -279,9 +279,9 @@ static double *graph_winograd_scale(const graph_shape *s, int backward, const do
 
 /* Adds w's product with x (forward) or y (backward) to the other side: values, the variances that
    come with them, and in `scale` the sum of the absolute terms; in `tile` that of Winograd. */
-static void graph_conv_term(const graph_shape *s, int backward, const graph_array *from, int tangent,
-                            double *w, const graph_array *to, int to_tangent, double *scale,
-                            double *tile)
+static void graph_conv_term(const graph_shape *s, int backward, const graph_array *from,
+                            int tangent, double *w, const graph_array *to, int to_tangent,
+                            double *scale, double *tile)
 {
     const int64_t in = s->n * s->ic * s->ih * s->iw, out = s->n * s->oc * s->oh * s->ow;
     const int64_t taps = s->oc * s->ic * s->kh * s->kw, count = backward ? out : in;
@@ -602,7 +602,8 @@ static void graph_norm_backward(const graph_reference *r, int32_t layer, const g
         for (n = 0; n < r->n; n++)
             for (i = (n * l->c + c) * plane; i < (n * l->c + c + 1) * plane; i++) {
                 const double u = (x->v[i] - m->mean) * inverse, g1 = sums.d.v / count;
-                const double g2 = sums.du.v / count, terms = fabs(d->v[i]) + fabs(g1) + fabs(u * g2);
+                const double g2 = sums.du.v / count;
+                const double terms = fabs(d->v[i]) + fabs(g1) + fabs(u * g2);
                 const double ue = graph_normal_error(m, inverse, x->v[i], x->e[i]);
                 dx->v[i] = s * (d->v[i] - g1 - u * g2);
                 dx->e[i] = graph_square(s) * d->e[i] +
@@ -875,37 +876,56 @@ static void graph_layer_backward(graph_reference *r, int32_t i)
     graph_accumulate(&r->d[l->in[0]], &dx, size);
 }
 
-/* Loss of a sample, and the gradient with respect to its logits. */
+/* Softmax of a sample, p[j], and 1 - p[j] without cancellation. */
+static void graph_softmax(const double *z, int64_t classes, int64_t label, double *p, double *rest)
+{
+    double largest = z[0], sum = 0;
+    int64_t j;
+    for (j = 1; j < classes; j++) largest = fmax(largest, z[j]);
+    for (j = 0; j < classes; j++) sum += p[j] = exp(z[j] - largest);
+    rest[label] = 0;
+    for (j = 0; j < classes; j++) {
+        p[j] /= sum;
+        if (j == label) continue;
+        rest[j] = 1 - p[j];
+        rest[label] += p[j];
+    }
+}
+
+/* Loss of a sample, and the gradient with respect to its logits. Tangents are taken relative to the
+   label's, so that nothing cancels where its probability is almost 1. */
 static void graph_head(graph_reference *r, int64_t n)
 {
     const int64_t classes = r->g->images.classes, at = n * classes;
     const graph_array *z = &r->y[r->g->output], *d = &r->d[r->g->output];
     const int32_t label = r->g->labels[r->index[n]];
-    double p[16], largest = z->v[at], sum = 0, others = 0, tangent = 0, size = 0;
+    double p[16], rest[16], largest, sum = 0, mean = 0, size = 0;
     int64_t j, k;
-    for (j = 1; j < classes; j++) largest = fmax(largest, z->v[at + j]);
-    for (j = 0; j < classes; j++) sum += exp(z->v[at + j] - largest);
+    graph_softmax(z->v + at, classes, label, p, rest);
+    for (largest = z->v[at], j = 1; j < classes; j++) largest = fmax(largest, z->v[at + j]);
     for (j = 0; j < classes; j++) {
-        p[j] = exp(z->v[at + j] - largest) / sum;
-        if (j != label) others += p[j];
-        tangent += p[j] * z->t[at + j];
-        size += p[j] * fabs(z->t[at + j]);
+        sum += exp(z->v[at + j] - largest);
+        mean += p[j] * (z->t[at + j] - z->t[at + label]);
+        size += j == label ? 0 : p[j] * (fabs(z->t[at + j]) + fabs(z->t[at + label]));
     }
-    r->losses[n] = largest + log(sum) - z->v[at + label];
-    if (others < 0.5) r->losses[n] = -log1p(-others);
+    r->losses[n] = rest[label] < 0.5 ? -log1p(-rest[label])
+                                     : largest + log(sum) - z->v[at + label];
     r->loss_errors[n] = 4e-16 * (1 + fabs(largest - z->v[at + label]));
     for (j = 0; j < classes; j++) {
         double *v = &d->v[at + j], *e = &d->e[at + j], *t = &d->t[at + j], *te = &d->te[at + j];
-        *v = j == label ? -others : p[j];
-        *t = p[j] * (z->t[at + j] - tangent);
-        *e = graph_square(GRAPH_EPSILON * *v + 4e-16);
-        *te = graph_square(GRAPH_EPSILON * p[j] * (fabs(z->t[at + j]) + size) + 4e-16 * size);
+        const double tangent = z->t[at + j] - z->t[at + label];
+        *v = j == label ? -rest[j] : p[j];
+        *t = p[j] * (tangent - mean);
+        *e = graph_square(GRAPH_EPSILON * fabs(*v) + 4e-16);
+        *te = graph_square(GRAPH_EPSILON * p[j] * (fabs(tangent) + size) + 4e-16 * size +
+                           GRAPH_TINY);
         for (k = 0; k < classes; k++) {
-            const double slope = p[j] * ((j == k ? 1 : 0) - p[k]);
+            const double slope = j == k ? p[j] * rest[j] : -p[j] * p[k];
+            const double other = z->t[at + k] - z->t[at + label];
             *e += graph_square(slope) * z->e[at + k];
             *te += graph_square(slope) * z->te[at + k] +
-                   graph_square(slope * (z->t[at + j] - tangent) -
-                                p[j] * p[k] * (z->t[at + k] - tangent)) * z->e[at + k];
+                   graph_square(slope * (tangent - mean) - p[j] * p[k] * (other - mean)) *
+                       z->e[at + k];
         }
         r->loss_errors[n] += fabs(*v) * sqrt(z->e[at + j]);
     }
