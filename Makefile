@@ -40,7 +40,8 @@ help:
 	@echo 'make examples     build all programs of examples/ into build/; they know --help'
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
-	@echo 'make fuzz         a million mutated files of every format (clang, libFuzzer; minutes)'
+	@echo 'make fuzz         a million mutated files of every format, a hundred thousand random networks'
+	@echo '                  (clang, libFuzzer; an hour)'
 	@echo 'make bench        kernels, networks, search, curvature, rounding (minutes, on an idle machine)'
 	@echo 'make bench-peers  the same networks and search beside PyTorch and ONNX Runtime'
 	@echo 'make install      prunability.h and prunability.pc into PREFIX [$(PREFIX)], below DESTDIR'
@@ -94,6 +95,8 @@ build/test_evaluate: examples/evaluate.c examples/example.h
 
 build/%: tests/fuzz/%.c tests/fuzz/fuzz.h prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
+
+build/fuzz_graph: tests/fuzz/graph.h tests/fuzz/graph_reference.h
 
 fuzz:
 	sh tests/fuzz/run.sh
