@@ -5552,8 +5552,8 @@ PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name
     if (mode == PRUN_PADDING_SAME && kernel > 0 && stride > 0) {
         for (axis = 0; axis < 2; axis++) {
             const int64_t n = axis == 0 ? in.h : in.w;
-            const int64_t total =
-                PRUN__MAX(((n + stride - 1) / stride - 1) * stride + kernel - n, 0);
+            const int64_t last = (n - 1) / stride * stride; /* where the last window begins */
+            const int64_t total = PRUN__MAX(kernel - (n - last), 0);
             conv.padding[axis] = total / 2;
             conv.padding[axis + 2] = total - total / 2;
         }
@@ -6052,11 +6052,16 @@ static void prun__init_constant(prun_tensor *t, float value) {
 #define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44)
 #define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48)
 
+/* A layer's first tensor; NULL if it has none. */
+static prun_tensor *prun__layer_tensors(const prun_net *net, const prun__layer *layer) {
+    return layer->tensors ? net->tensor + layer->tensor : NULL;
+}
+
 PRUNDEF void prun_net_init(prun_net *net, uint64_t seed) {
     int64_t i;
     for (i = 0; i < net->layers; i++) {
         const prun__layer *layer = &net->layer[i];
-        prun_tensor *t = net->tensor + layer->tensor;
+        prun_tensor *t = prun__layer_tensors(net, layer);
         const uint64_t stream = (uint64_t)layer->tensor;
         if (layer->kind == PRUN__CONV) {
             const double area = (double)(layer->conv.kernel[0] * layer->conv.kernel[1]);
@@ -7731,7 +7736,7 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
     for (i = 0; status == PRUN_OK && i < (int32_t)net->layers; i++) {
         const prun__layer *layer = &net->layer[i];
         const int32_t norm = fold && layer->kind == PRUN__CONV ? prun__folded_norm(net, i, -2) : -1;
-        prun_tensor *to = copy->tensor + (layer->tensors ? copy->layer[map[i + 1] - 1].tensor : 0);
+        prun_tensor *to = layer->tensors ? copy->tensor + copy->layer[map[i + 1] - 1].tensor : NULL;
         if (norm >= 0) prun__fold_values(net, layer, norm, to);
         if (norm >= 0 || map[i + 1] == map[layer->input[0]]) continue; /* done, or left out */
         for (j = 0; j < layer->tensors; j++)
@@ -10864,7 +10869,7 @@ static void prun__path_pool(const prun__layer *layer, const prun__layer *in, con
    for its weights. */
 static prun_status prun__path_layer(const prun_net *net, const prun__layer *layer,
                                     double *const *value, double *kernel, double *y) {
-    const prun_tensor *t = net->tensor + layer->tensor;
+    const prun_tensor *t = prun__layer_tensors(net, layer);
     const prun__layer in = prun__value_shape(net, layer->input[0]);
     const double *x = value[layer->input[0]];
     const int64_t area = layer->h * layer->w, size = layer->c * area;

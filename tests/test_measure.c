@@ -1418,6 +1418,295 @@ static void curvature_of_a_quadratic(void)
     free(r);
 }
 
+/* ---- what cannot be computed ends nothing else ------------------------------------------------ */
+
+enum { ODD_SIDE = 8, ODD_IMAGES = 24, ODD_MEASURES = 300 };
+
+typedef enum odd_kind {
+    ODD_PLAIN,        /* two convolutions with norm and ReLU, one linear layer */
+    ODD_DEAD_BRANCH,  /* convolutions that do not lead to the logits, first and last */
+    ODD_LINEAR,       /* no hidden layer */
+    ODD_ONE_SAMPLE,
+    ODD_POOLED_IMAGES, /* the images are read by a pool as well */
+    ODD_NO_LOSS,      /* the base loss is 0 */
+    ODD_CONSTANT,     /* the second convolution reads the same for all samples */
+    ODD_BLACK,        /* so does the first */
+    ODD_WRONG,        /* every margin is negative */
+    ODD_ZERO_WEIGHTS,
+    ODD_KINDS
+} odd_kind;
+
+typedef struct odd_net {
+    prun_net *net;
+    prun_images images;
+    prun_net_data data;
+    prun_objective objective;
+    float pixels[ODD_IMAGES * ODD_SIDE * ODD_SIDE];
+    int32_t labels[ODD_IMAGES];
+} odd_net;
+
+static void set_layer(prun_net *net, const char *name, float value)
+{
+    int64_t count, i, k;
+    const prun_tensor *t = prun_net_tensors(net, &count);
+    for (i = 0; i < count; i++)
+        for (k = 0; strcmp(t[i].name, name) == 0 && k < prun_tensor_size(&t[i]); k++)
+            t[i].data[k] = value;
+}
+
+static int32_t odd_layers(prun_net *net, odd_kind kind, int32_t classes)
+{
+    const prun_padding zeros = PRUN_PADDING_ZEROS;
+    int32_t v = PRUN_INPUT, w;
+    if (kind == ODD_LINEAR) return prun_layer_linear(net, v, "fc", classes, 1);
+    if (kind == ODD_DEAD_BRANCH) prun_layer_conv2d(net, v, "dead", 2, 3, 1, 1, zeros, 1);
+    v = prun_layer_conv2d(net, v, "one", 4, 3, 1, 1, zeros, 0);
+    v = prun_layer_batch_norm(net, v, "norm", 0, 0);
+    v = prun_layer_relu(net, v);
+    v = prun_layer_max_pool(net, v, 2, 2, 0);
+    if (kind == ODD_POOLED_IMAGES) {
+        w = prun_layer_conv2d(net, prun_layer_avg_pool(net, PRUN_INPUT, 2, 2, 0), "beside", 4, 1, 1,
+                              0, zeros, 1);
+        v = prun_layer_add(net, v, w);
+    }
+    v = prun_layer_relu(net, prun_layer_conv2d(net, v, "two", 4, 3, 1, 1, zeros, 1));
+    w = prun_layer_linear(net, v, "fc", classes, 1);
+    if (kind == ODD_DEAD_BRANCH)
+        prun_layer_conv2d(net, v, "late", 2, 3, 1, 1, zeros, 1);
+    return w;
+}
+
+static int odd_make(odd_net *o, odd_kind kind)
+{
+    const int32_t classes = 3;
+    int64_t i, count;
+    memset(o, 0, sizeof *o);
+    for (i = 0; i < ODD_IMAGES * ODD_SIDE * ODD_SIDE; i++)
+        o->pixels[i] = kind == ODD_BLACK ? 0.0f : (float)prun_random_normal(3, 1, (uint64_t)i);
+    for (i = 0; i < ODD_IMAGES; i++) o->labels[i] = kind < ODD_NO_LOSS ? (int32_t)(i % classes) : 0;
+    o->images.count = kind == ODD_ONE_SAMPLE ? 1 : ODD_IMAGES;
+    o->images.channels = 1;
+    o->images.height = o->images.width = ODD_SIDE;
+    o->images.classes = classes;
+    o->images.values = o->pixels;
+    o->images.labels = o->labels;
+    if (prun_net_create(&test_context, 1, ODD_SIDE, ODD_SIDE, &o->net) != PRUN_OK) return 0;
+    if (!CHECK_STATUS(prun_net_finish(o->net, odd_layers(o->net, kind, classes), 5), PRUN_OK))
+        return 0;
+    if (kind >= ODD_NO_LOSS) { /* the last bias decides how right the only label is */
+        const prun_tensor *t = prun_net_tensors(o->net, &count);
+        t[count - 1].data[0] = kind == ODD_WRONG ? -1000.0f : kind == ODD_NO_LOSS ? 1000.0f : 2.0f;
+    }
+    if (kind == ODD_CONSTANT) set_layer(o->net, "one.weight", 0.0f);
+    if (kind == ODD_ZERO_WEIGHTS) {
+        set_layer(o->net, "one.weight", 0.0f);
+        set_layer(o->net, "two.weight", 0.0f);
+        set_layer(o->net, "fc.weight", 0.0f);
+    }
+    o->data.net = o->net;
+    o->data.images = &o->images;
+    return CHECK_STATUS(prun_net_objective(&o->data, &o->objective), PRUN_OK);
+}
+
+static const prun_measure_options *odd_options(void)
+{
+    static prun_measure_options options;
+    options.grid = 5;
+    options.draws = 2;
+    options.restarts = 1;
+    options.hessian_steps = 3;
+    options.hessian_probes = 1;
+    return &options;
+}
+
+/* What a measure of an odd network is: NULL text, a number; else undefined, with that text. */
+static void check_odd(const prun_measure_result *r, const char *name, const char *text)
+{
+    const prun_measure_result *one = &r[prun_measure_find(name)];
+    int holds = text ? one->status != PRUN_OK && isnan(one->value) &&
+                           strstr(one->message, text) != NULL
+                     : one->status == PRUN_OK && !isnan(one->value);
+    if (!CHECK(holds)) printf("  %s: %g, \"%s\"\n", name, one->value, one->message);
+}
+
+static void check_odd_kind(odd_kind kind, const prun_measure_result *r)
+{
+    const char *same = kind == ODD_CONSTANT || kind == ODD_ZERO_WEIGHTS || kind == ODD_BLACK
+                           ? "same for all samples" : NULL;
+    const char *negative = kind == ODD_WRONG ? "positive" : NULL;
+    check_odd(r, "prunability", NULL);
+    check_odd(r, "parameters", NULL);
+    check_odd(r, "train_loss", NULL);
+    check_odd(r, "negative_entropy", NULL);
+    check_odd(r, "sum_of_two_norms", NULL);
+    check_odd(r, "hessian_largest", NULL);
+    check_odd(r, "gradient_noise_final", kind == ODD_ONE_SAMPLE ? "one sample" : NULL);
+    if (kind == ODD_ONE_SAMPLE) {
+        check_odd(r, "margin_last_median", "same for all");
+        return;
+    }
+    check_odd(r, "margin_output_median", negative);
+    check_odd(r, "margin_input_median",
+              kind == ODD_POOLED_IMAGES ? "read by more" : kind == ODD_BLACK ? same : negative);
+    check_odd(r, "margin_last_median", same ? same : negative);
+}
+
+static void odd_networks_end_nothing(void)
+{
+    static prun_measure_result r[ODD_MEASURES];
+    odd_net o;
+    int32_t count, i;
+    int kind;
+    prun_measures(&count);
+    if (!CHECK(count <= ODD_MEASURES)) return;
+    for (kind = 0; kind < ODD_KINDS; kind++) {
+        int before = test_failures;
+        for (i = 0; i < count; i++) r[i].status = (prun_status)99;
+        if (odd_make(&o, (odd_kind)kind)) {
+            CHECK_STATUS(prun_measure_all(&o.objective, odd_options(), NULL, r), PRUN_OK);
+            for (i = 0; i < count; i++)
+                CHECK(r[i].status == PRUN_OK ? !isnan(r[i].value)
+                                             : isnan(r[i].value) && r[i].message[0] != 0 &&
+                                                   (int)r[i].status != 99);
+            check_odd_kind((odd_kind)kind, r);
+        }
+        prun_net_free(o.net);
+        if (test_failures > before) printf("  in odd network %d\n", kind);
+    }
+}
+
+/* The layers that the function names are those that hidden margins take. */
+static void margin_layers_lead_to_the_logits(void)
+{
+    double margins[4 * ODD_IMAGES], spread[4];
+    int32_t layers[4], i;
+    int64_t count;
+    int kind;
+    odd_net o;
+    for (kind = 0; kind < ODD_KINDS; kind++) {
+        if (odd_make(&o, (odd_kind)kind) && kind != ODD_POOLED_IMAGES) {
+            const prun_tensor *t = prun_net_tensors(o.net, &count);
+            prun_net_margin_layers(o.net, layers);
+            for (i = 0; i < 4; i++)
+                CHECK(strcmp(t[layers[i]].name, "dead.weight") && strcmp(t[layers[i]].name,
+                                                                         "late.weight"));
+            CHECK_STATUS(prun_net_hidden_margins(o.net, &o.images, NULL, o.images.count, layers, 4,
+                                                 margins, spread), PRUN_OK);
+        }
+        prun_net_free(o.net);
+    }
+}
+
+/* Biases and norms belong to what is pruned, perturbed and counted when they are asked for. */
+static void included_tensors_count(void)
+{
+    static prun_measure_result plain[ODD_MEASURES], all[ODD_MEASURES];
+    prun_measure_options options = *odd_options();
+    prun_prune_options prune;
+    prun_prunability found;
+    odd_net o;
+    if (!odd_make(&o, ODD_PLAIN)) return;
+    CHECK_STATUS(prun_measure_all(&o.objective, &options, NULL, plain), PRUN_OK);
+    options.include_biases = options.include_norm = 1;
+    CHECK_STATUS(prun_measure_all(&o.objective, &options, NULL, all), PRUN_OK);
+    memset(&prune, 0, sizeof prune);
+    prune.grid = options.grid;
+    prune.include_biases = prune.include_norm = 1;
+    CHECK_STATUS(prun_prunability_search(&o.objective, &prune, &found), PRUN_OK);
+    CHECK(plain[prun_measure_find("prunable_weights")].value == 36 + 144 + 192);
+    CHECK(all[prun_measure_find("prunable_weights")].value == 36 + 8 + 148 + 195);
+    CHECK(all[prun_measure_find("prunable_weights")].value == (double)found.prunable);
+    CHECK(all[prun_measure_find("parameters")].value == 36 + 8 + 148 + 195);
+    CHECK(all[prun_measure_find("prunability")].value == found.answer[0].kept_fraction);
+    CHECK(all[prun_measure_find("pruned_parameters")].value == (double)found.answer[0].kept);
+    CHECK(all[prun_measure_find("pacbayes_flat")].value !=
+          plain[prun_measure_find("pacbayes_flat")].value);
+    CHECK(all[prun_measure_find("parameter_norm")].value ==
+          plain[prun_measure_find("parameter_norm")].value);
+    prun_net_free(o.net);
+}
+
+/* One class has no margins, and everything else. */
+static void one_class_ends_nothing(void)
+{
+    static float data[4] = {1, 2, 3, 4};
+    static const double losses[2] = {0, 0};
+    static const float logits[2] = {1, 2};
+    static const int32_t labels[2] = {0, 0};
+    static prun_measure_result r[ODD_MEASURES];
+    fixed f;
+    prun_objective o;
+    memset(&f, 0, sizeof f);
+    f.losses = losses;
+    f.logits = logits;
+    f.samples = 2;
+    f.classes = 1;
+    f.tensors[0] = matrix(data, 2, 2);
+    o = fixed_objective(&f, 1);
+    o.context = &test_context;
+    o.classes = 1;
+    o.logits = fixed_logits;
+    o.labels = labels;
+    CHECK_STATUS(prun_measure_all(&o, odd_options(), NULL, r), PRUN_OK);
+    check_odd(r, "margin_output_median", "one class");
+    check_odd(r, "inverse_margin", "one class");
+    check_odd(r, "prunability", NULL);
+    check_odd(r, "sum_of_spectral", NULL);
+    CHECK(r[prun_measure_find("negative_entropy")].value == 0);
+    CHECK(r[prun_measure_find("prunability")].value == 0);
+    o.classes = 0;
+    CHECK_STATUS(prun_measure_all(&o, odd_options(), NULL, r), PRUN_ERR_ARGUMENT);
+}
+
+static prun_status fixed_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
+                                  double *sum)
+{
+    (void)user;
+    (void)index;
+    (void)n;
+    (void)gradient;
+    (void)sum;
+    return PRUN_ERR_CALLBACK; /* never called */
+}
+
+/* One array under two names would be pruned and counted twice. */
+static void shared_weights_are_refused(void)
+{
+    static float data[6] = {1, 2, 3, 4, 5, 6};
+    static const double losses[2] = {1, 2};
+    prun_measure_options options = *odd_options();
+    prun_measure_result r[ODD_MEASURES];
+    prun_prunability found;
+    prun_spectrum spectrum;
+    prun_radius radius;
+    int64_t kept;
+    fixed f;
+    prun_objective o;
+    memset(&f, 0, sizeof f);
+    f.losses = losses;
+    f.samples = 2;
+    f.tensors[0] = matrix(data, 2, 2);
+    f.tensors[1] = matrix(data + 3, 1, 3);
+    f.tensors[1].name = "decoder";
+    o = fixed_objective(&f, 2);
+    o.context = &test_context;
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_ERR_ARGUMENT);
+    CHECK(strstr(prun_message(&test_context), "(W)") && strstr(prun_message(&test_context),
+                                                                "(decoder)"));
+    CHECK_STATUS(prun_prune(&o, NULL, 0.5, &kept), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_perturbation_radius(&o, NULL, &radius), PRUN_ERR_ARGUMENT);
+    o.gradient = fixed_gradient;
+    CHECK_STATUS(prun_hessian_spectrum(&o, NULL, &spectrum), PRUN_ERR_ARGUMENT);
+    o.gradient = NULL;
+    CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_safetensors_write(&test_context, "never", f.tensors, 2, NULL, 0),
+                 PRUN_ERR_ARGUMENT);
+    CHECK(isnan(prun_sum_of_frobenius(f.tensors, 2)));
+    CHECK(isnan(prun_pacbayes_magnitude_bound(f.tensors, NULL, 2, 1, 1, 1, 2)));
+    f.tensors[1] = matrix(data + 4, 1, 2);
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_OK);
+}
+
 /* ---- golden networks ------------------------------------------------------------------------- */
 
 static int read_golden(prun_safetensors *file, prun_family family, prun_net **net, picture_set *p)
@@ -1588,6 +1877,11 @@ int main(int argc, char **argv)
         TEST_CASE(failing_callbacks_pass_through),
         TEST_CASE(memory_may_run_out),
         TEST_CASE(curvature_of_a_quadratic),
+        TEST_CASE(odd_networks_end_nothing),
+        TEST_CASE(margin_layers_lead_to_the_logits),
+        TEST_CASE(one_class_ends_nothing),
+        TEST_CASE(included_tensors_count),
+        TEST_CASE(shared_weights_are_refused),
         TEST_CASE(golden_networks_have_every_measure)};
     return TEST_MAIN("test_measure", cases, argc, argv);
 }
