@@ -1162,9 +1162,9 @@ PRUNDEF void prun_measure_end(prun_measurement *measurement);
 PRUNDEF prun_status prun_measure(prun_measurement *measurement, int32_t number,
                                  prun_measure_result *result);
 /* All of them, or those with a non-zero byte in `wanted` (one per measure; the others stay as they
-   are). A measure that is undefined or lacks something says so in its result and does not affect
-   the others. Only lack of memory, cancellation and a callback's own failure (PRUN_ERR_CALLBACK or
-   a status that the library does not have) end the work and are returned. */
+   are). A measure that is undefined or lacks something (PRUN_ERR_UNSUPPORTED, _MISSING, _NONFINITE,
+   _OVERFLOW, _CONVERGENCE) says so in its result and does not affect the others. Any other status,
+   of a callback or for lack of memory, ends the work and is returned. */
 PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
                                      const prun_measure_options *options,
                                      const unsigned char *wanted, prun_measure_result *results);
@@ -7918,7 +7918,8 @@ static prun_status prun__margin_values(prun__margins *m, const int32_t *layers) 
                 net->value[net->op[i].out].grad >= 0)
                 m->value[k] = net->op[i].in;
         if (m->value[k] < 0)
-            return prun__fail(net->context, PRUN_ERR_ARGUMENT,
+            return prun__fail(net->context,
+                              layers[k] < 0 ? PRUN_ERR_UNSUPPORTED : PRUN_ERR_ARGUMENT,
                               "margins: tensor %d is no weight that leads to the logits",
                               (int)layers[k]);
         for (i = 0; i < net->ops; i++)
@@ -12054,10 +12055,11 @@ PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
     return result->status;
 }
 
-/* True when a status concerns more than the measure that returned it. */
-static int prun__ends_measuring(prun_status status) {
-    return status == PRUN_ERR_MEMORY || status == PRUN_CANCELLED || status == PRUN_ERR_CALLBACK ||
-           status > PRUN_OK || status <= PRUN__STATUS_LAST;
+/* True when a status means that a measure is undefined; others may come from any measure. */
+static int prun__is_undefined(prun_status status) {
+    return status == PRUN_ERR_UNSUPPORTED || status == PRUN_ERR_MISSING ||
+           status == PRUN_ERR_NONFINITE || status == PRUN_ERR_OVERFLOW ||
+           status == PRUN_ERR_CONVERGENCE;
 }
 
 PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
@@ -12070,7 +12072,7 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
     for (i = 0; status == PRUN_OK && i < count; i++) {
         if (wanted && !wanted[i]) continue;
         status = prun_measure(&m, i, &results[i]);
-        if (!prun__ends_measuring(status)) status = PRUN_OK;
+        if (prun__is_undefined(status)) status = PRUN_OK;
     }
     prun_measure_end(&m);
     return status;
