@@ -133,7 +133,14 @@
    them; everywhere else portable ones run. They differ in the last digits, which training
    amplifies.
 
-   NUMBERS. Tensors are float32. Losses are double from float logits, sums of losses and batch
+   NUMBERS. IEEE arithmetic is required: flags such as -ffast-math are refused where the compiler
+   announces them. Clang does not announce -funsafe-math-optimizations: do not use it. In a thread
+   that flushes subnormals to zero, ranks, orders and files stay exact, and what depends on numbers
+   below 1e-38 (float) or 1e-308 (double) does not. Winograd keeps exact zeros: an output without a
+   product that is not zero equals its bias. Products that cancel exactly leave a rounding error of
+   about 1e-7 of their size, with either algorithm, but with Winograd also of neighbouring outputs.
+
+   Tensors are float32. Losses are double from float logits, sums of losses and batch
    statistics are double. Kernel sums run in float, gradients of many samples in batches of 128.
 
    RANDOM NUMBERS are counters, not sequences: a value depends on (seed, stream, index), never on
@@ -12155,10 +12162,11 @@ static prun__key *prun__sort_doubles(const double *v, int64_t n, prun__key *keys
     int b, d;
     memset(counts, 0, sizeof counts);
     for (i = 0; i < n; i++) {
-        const double value = v[i] + 0.0;
-        uint64_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        bits = bits >> 63 ? ~bits : bits | (UINT64_C(1) << 63);
+        const uint64_t sign = UINT64_C(1) << 63;
+        uint64_t bits; /* alone: arithmetic could flush subnormals to zero */
+        memcpy(&bits, &v[i], sizeof bits);
+        if (bits == sign) bits = 0;
+        bits = bits >> 63 ? ~bits : bits | sign;
         keys[i].bits = bits;
         keys[i].index = i;
         for (b = 0; b < 8; b++) counts[b][bits >> (8 * b) & 255]++;

@@ -445,13 +445,13 @@ static prun_tensor matrix(const char *name, float *data, int64_t rows, int64_t c
 
 static void frobenius_norms(void)
 {
-    float w1[6] = {1, 2, 0, 0, 1, -1}, w2[4] = {2, 1, 1, -1}, bias[2] = {100, 100};
+    float w1[6] = {1, 2, 0, 0, 1, -1}, w2[4] = {2, 1, 1, -1}, bias[2] = {100, 100}, scale[2] = {7, 7};
     float large[2] = {3e30f, 4e30f}, zero[2] = {0, 0};
     prun_tensor t[4];
     t[0] = matrix("w1", w1, 2, 3, PRUN_WEIGHT);
     t[1] = matrix("b1", bias, 1, 2, PRUN_BIAS);
     t[2] = matrix("w2", w2, 2, 2, PRUN_WEIGHT);
-    t[3] = matrix("norm", bias, 1, 2, PRUN_NORM);
+    t[3] = matrix("norm", scale, 1, 2, PRUN_NORM);
     CHECK_CLOSE(prun_frobenius_squared(&t[0]), 7, 0, 1e-14);
     CHECK_CLOSE(prun_frobenius_squared(&t[2]), 7, 0, 1e-14);
     CHECK_CLOSE(prun_sum_of_frobenius(t, 4), 14, 0, 1e-12);
@@ -461,16 +461,20 @@ static void frobenius_norms(void)
     CHECK_CLOSE(prun_frobenius_squared(&t[1]), 25e60, 0, 1e-6);
     t[1] = matrix("zero", zero, 1, 2, PRUN_WEIGHT);
     CHECK(prun_sum_of_frobenius(t, 4) == 0);
+    t[3] = matrix("zero again", zero + 1, 1, 1, PRUN_WEIGHT);
+    CHECK(isnan(prun_sum_of_frobenius(t, 4)));
 }
 
 static void frobenius_product_beyond_double(void)
 {
-    float entry[2] = {1e20f, 1e-20f};
+    const float size[2] = {1e20f, 1e-20f};
+    float entry[40];
     prun_tensor t[40];
     int i, j;
     for (j = 0; j < 2; j++) {
         for (i = 0; i < 40; i++) {
-            t[i] = matrix("w", &entry[j], 1, 1, PRUN_WEIGHT);
+            entry[i] = size[j];
+            t[i] = matrix("w", &entry[i], 1, 1, PRUN_WEIGHT);
         }
         CHECK_CLOSE(prun_sum_of_frobenius(t, 40), j ? 40e-40 : 40e40, 0, 1e-5);
     }
