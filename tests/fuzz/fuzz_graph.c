@@ -42,9 +42,13 @@ static int fuzz_fail(const char *format, ...)
     va_list list;
     fflush(stdout);
     if (!fuzz.failed) {
+#ifdef FUZZ_LIBFUZZER
+        fprintf(stderr, "this input's graph failed:\n");
+#else
         fprintf(stderr, "graph %lld of seed %llu failed; again with --seed %llu --only %lld\n",
                 fuzz_number, (unsigned long long)fuzz_seed, (unsigned long long)fuzz_seed,
                 fuzz_number);
+#endif
         graph_print(stderr, &fuzz.g);
     }
     fprintf(stderr, "  %s: ", fuzz_running);
@@ -1559,6 +1563,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const size_t state = size < 8 ? size : 8;
     (void)fuzz_number;
+    (void)fuzz_seed;
     fuzz.random.state = 0;
     memcpy(&fuzz.random.state, data, state);
     fuzz.random.data = data + state;
