@@ -11909,9 +11909,10 @@ static prun_status prun__measure_check(prun_context *context, const prun_measure
 /* Copies the tensors, marking those that are pruned and perturbed. */
 static prun_status prun__measure_included(prun_measurement *m) {
     const prun_objective *o = m->objective;
-    const uint32_t wanted = PRUN_WEIGHT | (m->options.include_biases ? PRUN_BIAS : 0u) |
-                            (m->options.include_norm ? PRUN_NORM : 0u);
+    uint32_t wanted = PRUN_WEIGHT;
     int64_t i;
+    if (m->options.include_biases) wanted |= PRUN_BIAS;
+    if (m->options.include_norm) wanted |= PRUN_NORM;
     m->included = (prun_tensor *)prun__alloc(o->context, o->tensor_count, sizeof *m->included,
                                              "measures");
     if (!m->included) return PRUN_ERR_MEMORY;
@@ -14228,6 +14229,13 @@ static prun_status prun__output_in_place(prun_output *o) {
     return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
 }
 
+/* In a sticky folder only the owners of the file and of the folder may replace a file. */
+static int prun__output_is_kept(const prun_output *o) {
+    struct stat folder;
+    return stat(o->folder, &folder) == 0 && (folder.st_mode & 01000) != 0 && geteuid() != 0 &&
+           geteuid() != folder.st_uid && geteuid() != o->old.st_uid;
+}
+
 /* A file that may not be written is not replaced either. Opening it tells more than its mode:
    read-only file systems, flags of the file. */
 static prun_status prun__output_check_target(prun_output *o) {
@@ -14240,6 +14248,8 @@ static prun_status prun__output_check_target(prun_output *o) {
     if (*base == 0 || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
         return prun__output_fail(o, "has no file name", 0);
     if (!o->replaces) return PRUN_OK;
+    if (prun__output_is_kept(o))
+        return prun__output_fail(o, "another user's file in a sticky folder cannot be replaced", 0);
     descriptor = open(o->path, PRUN__OPEN_FLAGS | O_NONBLOCK);
     if (descriptor >= 0) close(descriptor);
     else if (errno == ENOENT) o->replaces = 0; /* removed meanwhile */
@@ -14577,6 +14587,10 @@ static const prun__file_kind prun__file_kinds[] = {
     {"\xfd" "7zXZ", 6, 0, "a file compressed by xz", PRUN__UNPACK("xz -d"), PRUN__FOREIGN},
     {"\x28\xb5\x2f\xfd", 4, 0, "a file compressed by zstd", PRUN__UNPACK("zstd -d"), PRUN__FOREIGN},
     {"\x04\x22\x4d\x18", 4, 0, "a file compressed by lz4", PRUN__UNPACK("lz4 -d"), PRUN__FOREIGN},
+    {"\x5d\0\0", 3, 0, "a file compressed by lzma", PRUN__UNPACK("xz -d"), PRUN__FOREIGN},
+    {"\x78\x01", 2, 0, "zlib data", PRUN__UNPACK("zlib-flate -uncompress"), PRUN__FOREIGN},
+    {"\x78\x9c", 2, 0, "zlib data", PRUN__UNPACK("zlib-flate -uncompress"), PRUN__FOREIGN},
+    {"\x78\xda", 2, 0, "zlib data", PRUN__UNPACK("zlib-flate -uncompress"), PRUN__FOREIGN},
     {"\x1f\x9d", 2, 0, "a file compressed by compress", PRUN__UNPACK("gzip -d"), PRUN__FOREIGN},
     {"7z\xbc\xaf\x27\x1c", 6, 0, "a 7z archive", PRUN__UNPACK("7z x"), PRUN__FOREIGN},
     {"Rar!", 4, 0, "a RAR archive", PRUN__UNPACK("unrar x"), PRUN__FOREIGN},
@@ -15546,6 +15560,21 @@ static uint32_t prun__metadata_crc(const prun__crc *c, const char *const *metada
     return crc;
 }
 
+/* Compares the metadata with their CRC. No CRC covers its own key: where every tensor has one and
+   the metadata have none, the key was changed. */
+static prun_status prun__check_metadata(const prun_safetensors *f) {
+    const char *text = prun__find_crc(f, "__metadata__");
+    int64_t i, keys = 0;
+    for (i = 0; i < f->pairs; i++)
+        keys += strncmp(f->metadata[2 * i], PRUN__CRC_KEY, strlen(PRUN__CRC_KEY)) == 0;
+    if (!text && keys > 0 && keys >= f->count)
+        return prun__fail(f->context, PRUN_ERR_FORMAT,
+                          "%s: the file is damaged: every tensor has a CRC and the metadata have "
+                          "none; take another copy", f->path);
+    return prun__check_crc(f, text, "__metadata__",
+                           prun__metadata_crc(&f->crc, f->metadata, f->pairs));
+}
+
 static prun_status prun__read_header(prun_safetensors *f) {
     unsigned char length[8];
     uint64_t bytes = 0;
@@ -15574,8 +15603,7 @@ static prun_status prun__read_header(prun_safetensors *f) {
     if (f->count) qsort(f->placed, (size_t)f->count, sizeof *f->placed, prun__by_place);
     PRUN__TRY(prun__check_names(f));
     PRUN__TRY(prun__check_places(f));
-    return prun__check_crc(f, prun__find_crc(f, "__metadata__"), "__metadata__",
-                           prun__metadata_crc(&f->crc, f->metadata, f->pairs));
+    return prun__check_metadata(f);
 }
 
 PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *path,
@@ -16708,7 +16736,7 @@ static prun_status prun__csv_grow(prun__csv *c, prun_table *t, int64_t bytes) {
 /* Reads everything, whatever the size was said to be: a pipe has none, and a file may grow. */
 static prun_status prun__csv_load(prun__csv *c, prun_table *t, prun__file *file) {
     const int64_t most = 1 << 30; /* as prun__file_read */
-    int64_t room = PRUN__MAX(file->size, 65535) + 1, used = 0, got;
+    int64_t room = PRUN__MAX(file->size, 16383) + 1, used = 0, got;
     do {
         if (used == 0 || used == room) {
             room = used ? prun__sum_sizes(room, room) : room;

@@ -663,8 +663,9 @@ static int counts_rows(const prun_table *t, int64_t column, int nameless)
 static int is_index(const prun_table *t, int64_t column)
 {
     const char *name = t->names[column];
-    const int nameless = *name == '\0' || (strncmp(name, "Unnamed: ", 9) == 0 && name[9] >= '0' &&
-                                           name[9] <= '9');
+    const int nameless = *name == '\0' || ((name[0] == 'U' || name[0] == 'u') &&
+                                           strncmp(name + 1, "nnamed: ", 8) == 0 &&
+                                           name[9] >= '0' && name[9] <= '9');
 
     return (nameless || is_one_of(name, strlen(name), "index level_0 row rownames row_names row_id "
                                                       "x x.1 ...1 no nr #")) &&

@@ -2442,7 +2442,8 @@ static inline void ex__row_damage(const ex_study *s, const char *line, size_t le
         if (at == NULL)
             ex_text_add(why, "quotes that do not match");
         else if (count < s->columns &&
-                 (s->is_text[count] ? cell.length == 0 : !ex__is_cell_number(cell.data)))
+                 ((cell.length == 0 && (s->is_text[count] || count < s->keys)) ||
+                  (!s->is_text[count] && !ex__is_cell_number(cell.data))))
             ex_text_add(why, "\"%s\" in column %d", cell.data, count + 1);
         count++;
         if (at == NULL || *at == '\0')
@@ -2466,10 +2467,12 @@ static inline int ex__is_header(const ex_study *s, const char *line)
 static inline int ex__study_line(ex_study *s, const char *line, size_t length, long number,
                                  ex_text *why)
 {
-    const int header = number == 1 || ex__is_header(s, line);
+    const int header = number == 1 || ex__is_header(s, line), zeros = strlen(line) != length;
     int64_t model = -1;
 
     why->length = 0;
+    if (number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+        line += 3; /* the byte-order mark of a spreadsheet */
     if (!header) {
         ex__row_damage(s, line, length, why);
         if (why->length > 0)
@@ -2478,8 +2481,9 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
     }
     if (header ? strcmp(line, s->names) != 0 : model < 0) {
         ex_error("%s: line %ld: %s; give another --out, or the options of that run", s->path.data,
-                 number, header ? "other columns than those of this program"
-                                : "a model of other settings");
+                 number, !header ? "a model of other settings"
+                         : zeros ? "zero bytes instead of a header"
+                                 : "other columns than those of this program");
         return EX_USAGE;
     }
     if (model >= 0 && s->row[model] == NULL) {

@@ -30,7 +30,11 @@ try:
     from torch.nn import functional as F
 except ImportError:
     if "--help" in sys.argv or "-h" in sys.argv:
-        print(__doc__.strip())
+        try:
+            print(__doc__.strip(), flush=True)
+        except OSError as error:
+            os.close(1)  # or the interpreter tries once more at its end
+            sys.exit(f"error: standard output: {error.strerror}")
         sys.exit(0)
     sys.exit("error: PyTorch is not installed: apt-get install python3-torch, or pip install torch")
 
