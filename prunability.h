@@ -134,11 +134,13 @@
    amplifies.
 
    NUMBERS. IEEE arithmetic is required: flags such as -ffast-math are refused where the compiler
-   announces them. Clang does not announce -funsafe-math-optimizations: do not use it. In a thread
-   that flushes subnormals to zero, ranks, orders and files stay exact, and what depends on numbers
-   below 1e-38 (float) or 1e-308 (double) does not. Winograd keeps exact zeros: an output without a
-   product that is not zero equals its bias. Products that cancel exactly leave a rounding error of
-   about 1e-7 of their size, with either algorithm, but with Winograd also of neighbouring outputs.
+   announces them. Clang does not announce -funsafe-math-optimizations and -fno-honor-nans, so do
+   not use them. In a thread that flushes subnormals to zero, ranks, orders and files stay exact;
+   results that depend on numbers below 1e-38 (float) or 1e-308 (double) do not.
+
+   Winograd keeps exact zeros: an output without a product that is not zero equals its bias. Where
+   products cancel exactly, either algorithm leaves a rounding error of about 1e-7 of their size,
+   Winograd also one of the outputs beside it.
 
    Tensors are float32. Losses are double from float logits, sums of losses and batch
    statistics are double. Kernel sums run in float, gradients of many samples in batches of 128.
@@ -298,8 +300,9 @@ PRUNDEF void prun_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, in
 
 /* How a convolution is computed. Winograd needs a 3x3 kernel, stride 1 or 2 in both axes and
    padding of at most 2; it multiplies four times less, at stride 2 1.8 times, and rounds more
-   coarsely, with errors of about 1e-6 of the largest output against 1e-7. AUTO takes it where it
-   was measured to be faster. */
+   coarsely: errors are about 1e-6 of the largest output in a tile of 4x4, not 1e-7 of the output
+   itself, and more where large inputs lie beside small ones. An output without a product that is
+   not zero is exact. AUTO takes Winograd where it was measured to be faster. */
 typedef enum prun_algorithm {
     PRUN_ALGORITHM_AUTO = 0,
     PRUN_ALGORITHM_DIRECT = 1,
