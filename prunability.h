@@ -907,8 +907,8 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective,
 /* The `count` largest eigenvalues in descending order (with `smallest`: the smallest, ascending)
    after options->steps Lanczos steps from a random vector. residuals (or NULL): |H v - value v|,
    which bounds the distance to an eigenvalue: more steps make it smaller. With finite differences
-   it contains by how much H v changes when their step doubles. vectors: count x k unit vectors, or
-   NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
+   it contains by how much H v changes when their step is halved. vectors: count x k unit vectors,
+   or NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
    float vector per step. `count` more products where residuals are asked for. After a failure the
    results are partly set. */
 PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
@@ -967,7 +967,7 @@ typedef struct prun_effective_dimension {
 /* z > 0, on the scale of H: Maddox's default is 1; their published curves correspond to 1/391 of a
    mean loss. How far the Ritz sum lies below the sum over all eigenvalues depends on the steps and
    on how many eigenvalues are a tenth of z or larger. On small trained networks 100 steps missed
-   10 to 20 % where these were about 10 to 20 (z = 1) and 60 to 75 % where they were 220 to 490
+   10 to 21 % where these were 8 to 22 (z = 1) and 60 to 75 % where they were 220 to 490
    (z = 1/391); 30 steps missed a third and almost nine tenths. The estimate has no such bias, its
    `error` says what it has. */
 PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
@@ -1539,7 +1539,7 @@ PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, cons
    is rounded (to infinity beyond float); i64 takes integers and BOOL, of U64 those below 2^63.
    Where the metadata have a key "crc32." + name, its value, zlib's CRC-32 of the tensor's bytes as
    8 hex digits, has to agree (else PRUN_ERR_FORMAT, with `out` written). "crc32.__metadata__" is
-   that of the other metadata, and checked when the file is opened. */
+   that of the other metadata in any order, and checked when the file is opened. */
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out);
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
@@ -1570,8 +1570,8 @@ PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *pa
 PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path); /* with CRCs */
 PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix);
 /* A net in training: its tensors as above (prun_net_load reads the file too), the momentum as
-   "momentum." + name, CRCs of all, and where the training stands: epochs and steps taken, which are
-   the position of its random numbers. Training goes on from there with the same bits, if the
+   "momentum." + name, CRCs of all, and the position of the training: epochs and steps taken, which
+   also place its random numbers. Training resumes from there with the same bits, if the
    trainer that loads it was made with the same options and images; another seed, batch size or
    number of images is an error. Failure leaves net and trainer unchanged. Inside an epoch of
    prun_trainer_epoch there is nothing to save; between steps of your own the samples to come are
@@ -1979,7 +1979,8 @@ static prun_status prun__check_overlap(prun_context *context, const char *what,
         for (j = 0; j < i; j++) {
             const uintptr_t b = (uintptr_t)tensors[j].data;
             const uintptr_t other = (uintptr_t)prun_tensor_size(&tensors[j]) * sizeof(float);
-            if (size == 0 || other == 0 || (a >= b ? a - b >= other : b - a >= size)) continue;
+            if (!a || !b || size == 0 || other == 0 || (a >= b ? a - b >= other : b - a >= size))
+                continue;
             return prun__fail(context, PRUN_ERR_ARGUMENT,
                               "%s: tensors %lld (%s) and %lld (%s) share memory; list shared "
                               "weights once", what, (long long)j,
@@ -11182,7 +11183,6 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     X("dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, PRUN__RANDOM, \
       pruning, 4, 0, 0, 0) \
     X("parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0, 0) \
-    X("prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, 0, 0, 0) \
     X("parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, 1, 0, 0, 0) \
     X("train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, 0, 0) \
     X("negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, loss, \
@@ -11256,7 +11256,8 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     PRUN__MARGINS(X, "input", PRUN__INNER, 1) \
     PRUN__MARGINS(X, "third", PRUN__INNER, 2) \
     PRUN__MARGINS(X, "two_thirds", PRUN__INNER, 3) \
-    PRUN__MARGINS(X, "last", PRUN__INNER, 4)
+    PRUN__MARGINS(X, "last", PRUN__INNER, 4) \
+    X("prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, 0, 0, 0)
 
 #define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
     {name, source, what, direction, needs},
@@ -12244,8 +12245,9 @@ static double prun__quantile(const double *sorted, int64_t n, int64_t times, dou
     const double at = q * (double)(n * times - 1), floor_at = floor(at);
     const int64_t low = (int64_t)floor_at, high = PRUN__MIN(low + 1, n * times - 1);
     const double from = sorted[low / times], to = sorted[high / times];
-    /* infinite values have no difference */
-    return at <= floor_at || from >= to ? from : from + (at - floor_at) * (to - from);
+    /* Infinite values have no difference. */
+    if (at <= floor_at || from >= to || from < -DBL_MAX) return from;
+    return from + (at - floor_at) * (to - from);
 }
 
 /* Stable counting sort of the rows in `order` (NULL: 0, 1, ...) by codes below `range`; afterwards
@@ -13832,7 +13834,7 @@ static double prun__big_scale(prun__big *b, int64_t power) {
     return prun__big_round(b);
 }
 
-/* What stands behind a word, capitals or not, that the text begins with; NULL: it does not. */
+/* The rest of a text after a word that it begins with, in capitals or not; NULL: it does not. */
 static const char *prun__skip_word(const char *text, const char *word) {
     for (; *word; text++, word++) {
         const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
@@ -14184,10 +14186,11 @@ static prun_status prun__output_folder_fail(prun_output *o, int error) {
 #if PRUN__UNIX
 
 #ifdef O_CLOEXEC
-#define PRUN__OPEN_FLAGS (O_WRONLY | O_NOCTTY | O_CLOEXEC)
+#define PRUN__CLOEXEC O_CLOEXEC
 #else
-#define PRUN__OPEN_FLAGS (O_WRONLY | O_NOCTTY)
+#define PRUN__CLOEXEC 0
 #endif
+#define PRUN__OPEN_FLAGS (O_WRONLY | O_NOCTTY | PRUN__CLOEXEC)
 
 /* A link in a folder like /tmp may have been put there by somebody else to have a file of the
    user's overwritten: the rule is that of Linux's fs.protected_symlinks. */
@@ -14341,7 +14344,7 @@ static int prun__output_keep(const prun_output *o) {
     return fchmod(descriptor, mode) == 0 || errno == EPERM || errno == ENOSYS;
 }
 
-/* Whether all is on the disk, as far as the kind of file knows of disks. */
+/* Whether all data is on the disk. Pipes and terminals cannot be synced, which is no error. */
 static int prun__output_sync(FILE *stream) {
     return fsync(fileno(stream)) == 0 || errno == EINVAL || errno == ENOSYS || errno == EROFS ||
            errno == ENOTSUP;
@@ -14352,7 +14355,7 @@ static int prun__output_sync(FILE *stream) {
 static int prun__output_replace(const prun_output *o) {
     int descriptor;
     if (rename(o->temporary, o->path) != 0) return 0;
-    descriptor = open(o->folder, O_RDONLY);
+    descriptor = open(o->folder, O_RDONLY | PRUN__CLOEXEC);
     if (descriptor >= 0) {
         fsync(descriptor);
         close(descriptor);
@@ -14550,6 +14553,8 @@ static prun_status prun__file_check_path(prun_context *context, const char *path
     struct _stat64 status;
     if (_stat64(path, &status) != 0 || !(status.st_mode & _S_IFDIR)) return PRUN_OK;
 #else
+    (void)context;
+    (void)path;
     return PRUN_OK;
 #endif
 #if PRUN__UNIX || defined(_WIN32)
@@ -14746,7 +14751,15 @@ static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, in
     return kind;
 }
 
-/* Fails if the first n bytes of a file are known to be of another kind than what is wanted. */
+/* True for a text that may be a table, whatever letters its first column's name begins with. */
+static int prun__may_be_table(const unsigned char *bytes, int64_t n) {
+    static const char lfs[] = "version https://git-lfs", pdf[] = "%PDF-";
+    if (n >= (int64_t)sizeof lfs - 1 && memcmp(bytes, lfs, sizeof lfs - 1) == 0) return 0;
+    if (n >= (int64_t)sizeof pdf - 1 && memcmp(bytes, pdf, sizeof pdf - 1) == 0) return 0;
+    return prun__is_text((const char *)bytes, n);
+}
+
+/* Fails if the first n of a file's `size` bytes show another kind than the one that is wanted. */
 static prun_status prun__check_kind(prun_context *context, const char *path,
                                     const unsigned char *bytes, int64_t n, int64_t size,
                                     prun__format wanted) {
@@ -14757,7 +14770,9 @@ static prun_status prun__check_kind(prun_context *context, const char *path,
         "save it by safetensors.torch.save_file, or see examples/from_pytorch.py",
         "save the array with numpy.save",
         "write the table as CSV"};
-    const prun__file_kind kind = prun__find_kind(bytes, n, size);
+    const prun__file_kind kind = wanted == PRUN__CSV && prun__may_be_table(bytes, n)
+                                     ? prun__text_kind((const char *)bytes, n)
+                                     : prun__find_kind(bytes, n, size);
     if (!kind.what || kind.format == wanted) return PRUN_OK;
     return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", path, kind.what,
                       names[wanted], kind.advice ? kind.advice : advice[wanted]);
@@ -15201,7 +15216,8 @@ struct prun_safetensors {
 };
 
 /* Before the names of tensors in keys of the metadata whose values are CRCs; and the key with that
-   of the metadata themselves: of every other key and value, with the zeros that end them. */
+   of the metadata themselves: the exclusive or of the CRCs of all other pairs, each of a key and
+   its value with the zeros that end them. */
 #define PRUN__CRC_KEY "crc32."
 #define PRUN__CRC_METADATA "crc32.__metadata__"
 
@@ -15570,7 +15586,8 @@ static prun_status prun__check_crc(const prun_safetensors *f, const char *text, 
     if (value == crc) return PRUN_OK;
     return prun__fail(f->context, PRUN_ERR_FORMAT,
                       "%s: the file is damaged in %s%s: CRC-32 %08lx, %08lx when it was written; "
-                      "take another copy", f->path, strcmp(what, "__metadata__") ? "tensor " : "",
+                      "take another copy, or remove the crc32 keys if it was changed on purpose",
+                      f->path, strcmp(what, "__metadata__") ? "tensor " : "",
                       strcmp(what, "__metadata__") ? what : "its metadata", (unsigned long)crc,
                       (unsigned long)value);
 }
@@ -15586,13 +15603,17 @@ static const char *prun__find_crc(const prun_safetensors *f, const char *name) {
     return NULL;
 }
 
-/* The CRC of metadata, but for the pair that has it. */
+/* The CRC of metadata, but for the pair that has it: those of the pairs combined by exclusive or,
+   because other programs write them in any order. */
 static uint32_t prun__metadata_crc(const prun__crc *c, const char *const *metadata, int64_t pairs) {
-    uint32_t crc = 0;
+    uint32_t crc = 0, pair;
     int64_t i;
-    for (i = 0; i < 2 * pairs; i++)
-        if (strcmp(metadata[i / 2 * 2], PRUN__CRC_METADATA) != 0)
-            crc = prun__crc_add(c, crc, metadata[i], (int64_t)strlen(metadata[i]) + 1);
+    for (i = 0; i < pairs; i++) {
+        const char *key = metadata[2 * i], *value = metadata[2 * i + 1];
+        if (strcmp(key, PRUN__CRC_METADATA) == 0) continue;
+        pair = prun__crc_add(c, 0, key, (int64_t)strlen(key) + 1);
+        crc ^= prun__crc_add(c, pair, value, (int64_t)strlen(value) + 1);
+    }
     return crc;
 }
 
@@ -16826,6 +16847,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__AVX2
 #undef PRUN__AVX512
 #undef PRUN__BOTH_AXES
+#undef PRUN__CLOEXEC
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
 #undef PRUN__CRC_KEY

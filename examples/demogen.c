@@ -447,8 +447,7 @@ static prun_status measure_rest(run *r)
         prun_measure_result result;
 
         status = prun_measure(&m, s->number[k], &result);
-        r->result[k] = status == PRUN_OK || status == PRUN_ERR_CONVERGENCE ? result.value
-                                                                           : (double)NAN;
+        r->result[k] = status == PRUN_OK ? result.value : (double)NAN;
         if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
             status == PRUN_ERR_NONFINITE || status == PRUN_ERR_UNSUPPORTED)
             status = PRUN_OK;

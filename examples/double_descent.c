@@ -164,7 +164,7 @@ static prun_status library_measures(model *m, const prun_objective *objective,
     m->value[WEIGHTS] = (double)measurement.weights;
     for (i = 0; i < LIBRARY_COLUMNS && status == PRUN_OK; i++) {
         status = prun_measure(&measurement, prun_measure_find(library_names[i]), &result);
-        if (status == PRUN_OK || status == PRUN_ERR_CONVERGENCE)
+        if (status == PRUN_OK)
             m->value[LIBRARY + i] = result.value;
         if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
             status == PRUN_ERR_NONFINITE)

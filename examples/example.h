@@ -125,8 +125,18 @@ static inline void ex_text_free(ex_text *text)
     memset(text, 0, sizeof *text);
 }
 
-/* Bytes of the character that begins here, if a terminal may be given it: ASCII and UTF-8, no
-   control characters. 0: it may not. */
+/* Whether a character of three bytes turns the direction of text round, or is none. */
+static inline int ex__is_mark(const unsigned char *at)
+{
+    if (at[0] == 0xe2 && at[1] == 0x80)
+        return (at[2] >= 0x8e && at[2] <= 0x8f) || (at[2] >= 0xa8 && at[2] <= 0xae);
+    if (at[0] == 0xe2 && at[1] == 0x81)
+        return at[2] >= 0xa6 && at[2] <= 0xa9;
+    return (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0) ||
+           (at[0] == 0xf0 && at[1] < 0x90);
+}
+
+/* Bytes of the character at a place, if it is one that a terminal only shows; else 0. */
 static inline int ex__printable(const unsigned char *at)
 {
     const int more = at[0] < 0x80                    ? 0
@@ -136,7 +146,8 @@ static inline int ex__printable(const unsigned char *at)
                                                      : -1;
     int i;
 
-    if (more < 0 || at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0))
+    if (more < 0 || at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0) ||
+        ex__is_mark(at))
         return 0;
     for (i = 1; i <= more; i++)
         if ((at[i] & 0xc0) != 0x80)
@@ -301,12 +312,12 @@ static volatile sig_atomic_t ex__held, ex__signal, ex__dying;
 static pid_t ex__process; /* whose the files are: a child of it leaves them alone */
 #endif
 
-static const char *ex__how_to_go_on = ""; /* after "interrupted" */
+static const char *ex__how_to_resume = ""; /* after "interrupted" */
 
-/* The user should know a command that goes on: a literal, or NULL. */
+/* Sets what is printed after "interrupted", such as how to resume: a literal, or NULL. */
 static inline void ex_interruptible(const char *how)
 {
-    ex__how_to_go_on = how != NULL ? how : "";
+    ex__how_to_resume = how != NULL ? how : "";
 }
 
 /* Text to stderr from a signal handler. */
@@ -342,7 +353,7 @@ static inline void ex__die(int number)
             EX_UNLINK(each->temporary);
     if (number != EX_SIGPIPE && ex__is_own()) {
         ex__write_error(ex__bar > 0 ? "\ninterrupted" : "interrupted");
-        ex__write_error(ex__how_to_go_on);
+        ex__write_error(ex__how_to_resume);
         ex__write_error("\n");
     }
     signal(number, SIG_DFL);
@@ -809,7 +820,7 @@ static inline const char *ex__nearest(const ex_program *program, const char *arg
     const char *best = NULL, *word = argument + strspn(argument, "-");
     const int length = (int)strcspn(word, "=");
     ex_text name = {NULL, 0, 0};
-    int least = length < 4 ? 2 : 3; /* more than so many letters are another word */
+    int least = length < 4 ? 2 : 3; /* a name that differs by more letters is another word */
     size_t i;
 
     ex_text_add(&name, "%.*s", length, word);
@@ -2048,7 +2059,7 @@ static inline void ex_measure_row(ex_table *table, const prun_measure_info *info
                                   const prun_measure_result *r)
 {
     ex_table_cell(table, "%s%s", info->name, end);
-    if (r->status == PRUN_OK || r->status == PRUN_ERR_CONVERGENCE) /* the note says how near */
+    if (r->status == PRUN_OK)
         ex_table_cell(table, "%.7g", r->value);
     else
         ex_table_cell(table, "undefined");
@@ -2142,7 +2153,7 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
     return n;
 }
 
-/* Goes on from a checkpoint where one of these settings is. */
+/* Resumes from the checkpoint if there is one of the same settings. */
 static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep *keep,
                                            const char *path, prun_epoch *history,
                                            int64_t epochs)

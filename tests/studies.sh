@@ -115,7 +115,8 @@ damages() {
         $program --out "$work/damaged" $tiny
     check "$name: $1: the rows are whole again" same "$work/damaged"
     grep -xFf "$work/$name-1/models.csv" "$work/damaged/models.csv" > "$work/kept"
-    check "$name: $1: the others are kept" test "$(wc -l < "$work/kept")" -eq \
+    # at least: a row that was run again may have the same times by chance
+    check "$name: $1: the others are kept" test "$(wc -l < "$work/kept")" -ge \
         $(($(wc -l < "$work/rows") - $2))
 }
 

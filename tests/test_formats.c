@@ -1688,6 +1688,38 @@ static void check_crc_text(const char *value, prun_status expected, const char *
     prun_safetensors_close(file);
 }
 
+/* Other programs write metadata in any order. */
+static void metadata_in_any_order(void)
+{
+    static prun__crc c;
+    const char *const pairs[] = {"a", "1", "crc32.__metadata__", "?", "b", "", "c", "a"};
+    const char *const turned[] = {"c", "a", "b", "", "a", "1"};
+    const char *const other[] = {"c", "a", "b", "a", "1", ""};
+    prun__crc_init(&c);
+    CHECK(prun__metadata_crc(&c, pairs, 4) == prun__metadata_crc(&c, turned, 3));
+    CHECK(prun__metadata_crc(&c, pairs, 4) != prun__metadata_crc(&c, other, 3));
+    CHECK(prun__metadata_crc(&c, pairs, 4) != prun__metadata_crc(&c, turned, 2));
+}
+
+/* A text may be a table whatever its first column is called. */
+static void tables_that_begin_like_other_files(void)
+{
+    static const char *const names[] = {"PAR1", "GGUF size", "BZh", "MATLAB time", "ARROW1", "PK"};
+    prun_table t;
+    char text[64];
+    size_t i;
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(text, sizeof text, "%s,gap\n1,2\n3,4\n", names[i]);
+        scratch[0].size = strlen(text);
+        memcpy(scratch[0].data, text, scratch[0].size);
+        write_blob("t.csv", &scratch[0]);
+        if (!CHECK_STATUS(prun_table_read_csv(&test_context, in_directory("t.csv"), &t), PRUN_OK))
+            continue;
+        CHECK(t.rows == 2 && t.columns == 2 && strcmp(t.names[0], names[i]) == 0);
+        prun_table_free(&t);
+    }
+}
+
 static void crcs_in_metadata(void)
 {
     static const unsigned char bytes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -1828,6 +1860,8 @@ static const test_case cases[] = {
     TEST_CASE(paths_that_are_no_files), TEST_CASE(images_that_look_like_archives),
     TEST_CASE(strangers_in_checkpoints), TEST_CASE(wrong_prefixes),
     TEST_CASE(tensors_that_share_memory), TEST_CASE(crcs_are_those_of_zlib),
+    TEST_CASE(metadata_in_any_order),
+    TEST_CASE(tables_that_begin_like_other_files),
     TEST_CASE(crcs_in_metadata), TEST_CASE(every_byte_of_a_state_changed),
     TEST_CASE(memory_that_runs_out),
 };
