@@ -109,6 +109,8 @@ levels() {
     for level in -O3 -Os; do
         attempt "$cc $level" $compile $level -c "$source/implementation.c" -o "$work/level.o"
     done
+    attempt "$cc without the functions of Unix" $compile -U__unix__ -fsyntax-only \
+        "$source/implementation.c"
 }
 
 # Macros that the header must not trip over, and flags that it refuses.
