@@ -4669,8 +4669,29 @@ static int prun__weight_lacks_products(const prun__weight_job *job, int64_t o, i
 }
 
 /* A weight gradient that is this small beside the kernel's largest sum may be a rounding error. It
-   is set to zero unless one of its products is not zero. */
-#define PRUN__WINOGRAD_SUM_NOISE (1.0f / 1024.0f)
+   is set to zero unless one of its products is not zero. Where all sums of a kernel cancel to
+   rounding errors, a gradient whose products are all zero may be one of them. */
+#define PRUN__WINOGRAD_SUM_NOISE (1.0f / 32.0f)
+
+/* Bits of the taps that lie inside the image for some output; the others have no products. */
+static uint32_t prun__taps_inside(const prun__conv *c) {
+    const prun_conv2d *s = &c->shape;
+    uint32_t rows = 0, columns = 0, taps = 0;
+    int64_t i, k;
+    for (k = 0; k < 3; k++) {
+        for (i = 0; i < c->out_height; i++) {
+            const int64_t y = i * s->stride[0] - s->padding[0] + k;
+            if (y >= 0 && y < s->in_height) rows |= 1u << k;
+        }
+        for (i = 0; i < c->out_width; i++) {
+            const int64_t x = i * s->stride[1] - s->padding[1] + k;
+            if (x >= 0 && x < s->in_width) columns |= 1u << k;
+        }
+    }
+    for (k = 0; k < 9; k++)
+        if (rows >> k / 3 & columns >> k % 3 & 1) taps |= 1u << k;
+    return taps;
+}
 
 /* Takes one out-channel back from the frequencies, four in-channels at a time. */
 static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
@@ -4678,6 +4699,7 @@ static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     const int64_t ins = job->conv->shape.in_channels, column = ins + 3;
     const float *sums = job->partial + o / PRUN__WINOGRAD_CHUNK * job->task_sums +
                         o % PRUN__WINOGRAD_CHUNK * column;
+    const uint32_t inside = prun__taps_inside(job->conv);
     int64_t i, k, t;
     (void)worker;
     for (i = 0; i < ins; i += 4) {
@@ -4687,8 +4709,9 @@ static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
         for (k = 0; k < PRUN__MIN(4, ins - i); k++)
             for (t = 0; t < 9; t++) {
                 float v = w[4 * t + k];
-                if (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k] &&
-                    prun__weight_lacks_products(job, o, i + k, t))
+                if (!(inside >> t & 1) ||
+                    (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k] &&
+                     prun__weight_lacks_products(job, o, i + k, t)))
                     v = 0.0f;
                 job->dweight[(o * ins + i + k) * 9 + t] = v;
             }

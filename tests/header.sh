@@ -139,7 +139,7 @@ verdict "private macros end with the implementation" "$work/wrong"
 
 # functions of libc, libm, the compiler's runtime and the OpenMP runtimes
 cat > "$work/known" <<'LIST'
-malloc free memcpy memmove memset memcmp memchr strlen strcmp strncmp strchr strrchr strstr strcpy
+malloc free memcpy memmove memset memcmp bcmp memchr strlen strcmp strncmp strchr strrchr strstr strcpy
 snprintf vsnprintf qsort strtoll strtoull strerror __errno_location __error
 fopen fclose fread fwrite fflush fseek ftell fseeko ftello feof ferror fileno fsync rename remove
 stat fstat unlink setvbuf getc fgetc ungetc fputc putc open close read write
