@@ -4090,74 +4090,6 @@ static int prun__tile_is_full(const prun__tiling *t, int kind, const prun__tile 
     return 1;
 }
 
-/* One tile whose outputs may have to be exact zeros. */
-typedef struct prun__suspect {
-    const prun__conv *conv;
-    const prun__tiling *tiling;
-    const float *x; /* block */
-    const float *bias;
-    int forward, full;    /* full: no output lacks inputs */
-    const float *least;   /* per channel and lane; NULL: no filter has holes */
-    const float *largest; /* per lane: of the inputs */
-    prun__holes holes;
-    const float *before;  /* pixels as they were, to be added to; NULL: start from the bias */
-    int relu;
-} prun__suspect;
-
-/* Makes channel o of one pixel what it is without products, in the given lanes. */
-static void prun__put_zero(const prun__suspect *s, int64_t pixel, int64_t o, uint32_t lanes,
-                           float *y) {
-    const float bias = s->bias ? s->bias[o] : 0.0f;
-    const float *before = s->before ? s->before + (pixel * s->tiling->out + o) * PRUN_LANES : NULL;
-    int l;
-    for (l = 0; l < PRUN_LANES; l++)
-        if (lanes >> l & 1) y[l] = before ? before[l] : s->relu && bias < 0.0f ? 0.0f : bias;
-}
-
-/* Lanes in which a filter with holes has a result that may be nothing but rounding. */
-static int prun__is_small(const prun__suspect *s, int64_t o) {
-    const float *least = s->least + o * PRUN_LANES;
-    const float limit = PRUN__WINOGRAD_NOISE * s->holes.reach[o];
-    int l, small = 0;
-    for (l = 0; l < PRUN_LANES; l++) small |= least[l] <= limit * s->largest[l];
-    return small && limit > 0.0f;
-}
-
-/* Gives a tile's outputs without products their exact values. y: its pixels; `rest`: none. */
-static void prun__restore_zeros(const prun__suspect *s, const prun__tile *tile, float *const *y,
-                                const float *rest) {
-    const prun__tiling *t = s->tiling;
-    const prun__axis *h = &t->axis[0], *w = &t->axis[1];
-    const int64_t y0 = tile->row * h->out_step, x0 = tile->column * w->out_step;
-    const int64_t in = t->in;
-    int64_t o, k;
-    for (k = 0; !s->full && k < t->outputs * t->outputs; k++) {
-        uint32_t lanes;
-        if (y[k] == rest) continue;
-        lanes = prun__zero_lanes(s->conv, s->forward, s->x, y0 + h->to[k / t->outputs],
-                                 x0 + w->to[k % t->outputs], NULL);
-        for (o = 0; lanes && o < t->out; o++) prun__put_zero(s, k, o, lanes, y[k] + o * PRUN_LANES);
-    }
-    for (o = 0; s->least && o < t->out; o++) {
-        if (!prun__is_small(s, o)) continue;
-        for (k = 0; k < t->outputs * t->outputs; k++)
-            if (y[k] != rest)
-                prun__put_zero(s, k, o,
-                               prun__zero_lanes(s->conv, s->forward, s->x,
-                                                y0 + h->to[k / t->outputs],
-                                                x0 + w->to[k % t->outputs], s->holes.taps + o * in),
-                               y[k] + o * PRUN_LANES);
-    }
-}
-
-/* True when a filter has zeros among its weights. */
-static int prun__has_holes(const prun__holes *holes, int64_t filters) {
-    int64_t o;
-    for (o = 0; o < filters; o++)
-        if (holes->reach[o] > 0.0f) return 1;
-    return 0;
-}
-
 /* What a call of Winograd works on, and its scratch. */
 typedef struct prun__winograd {
     const prun__conv *conv;
@@ -4172,6 +4104,57 @@ typedef struct prun__winograd {
     int64_t measured;   /* block whose inputs `largest` is of, or -1 */
     float largest[PRUN_LANES];
 } prun__winograd;
+
+/* Makes channel o of one pixel what it is without products, in the given lanes. */
+static void prun__put_zero(const prun__winograd *w, int64_t pixel, int64_t o, uint32_t lanes,
+                           float *y) {
+    const float bias = w->finish.bias ? w->finish.bias[o] : 0.0f;
+    const float value = w->finish.relu && bias < 0.0f ? 0.0f : bias;
+    const float *before = w->before + (pixel * w->tiling.out + o) * PRUN_LANES;
+    int l;
+    for (l = 0; l < PRUN_LANES; l++)
+        if (lanes >> l & 1) y[l] = w->finish.accumulate ? before[l] : value;
+}
+
+/* Lanes in which a filter with holes has a result that may be nothing but rounding. */
+static int prun__is_small(const prun__winograd *w, int64_t o) {
+    const float *least = w->least + o * PRUN_LANES;
+    const float limit = PRUN__WINOGRAD_NOISE * w->holes.reach[o];
+    int l, small = 0;
+    for (l = 0; l < PRUN_LANES; l++) small |= least[l] <= limit * w->largest[l];
+    return small && limit > 0.0f;
+}
+
+/* Gives a tile's outputs without products their exact values. full: no output lacks inputs. x: the
+   tile's block; y: its pixels. */
+static void prun__restore_zeros(const prun__winograd *w, const prun__tile *tile, int full,
+                                const float *x, float *const *y) {
+    const prun__tiling *t = &w->tiling;
+    const prun__axis *rows = &t->axis[0], *columns = &t->axis[1];
+    const int64_t y0 = tile->row * rows->out_step, x0 = tile->column * columns->out_step;
+    int64_t o, k;
+    /* Channel -1: all of them, where the inputs alone are zero. */
+    for (o = full ? 0 : -1; o < (w->has_holes ? t->out : 0); o++) {
+        if (o >= 0 && !prun__is_small(w, o)) continue;
+        for (k = 0; k < t->outputs * t->outputs; k++) {
+            const int64_t py = y0 + rows->to[k / t->outputs], px = x0 + columns->to[k % t->outputs];
+            const uint16_t *taps = o < 0 ? NULL : w->holes.taps + o * t->in;
+            int64_t c = PRUN__MAX(o, 0), end = o < 0 ? t->out : o + 1;
+            uint32_t lanes;
+            if (y[k] == w->rest) continue;
+            lanes = prun__zero_lanes(w->conv, w->forward, x, py, px, taps);
+            for (; lanes && c < end; c++) prun__put_zero(w, k, c, lanes, y[k] + c * PRUN_LANES);
+        }
+    }
+}
+
+/* True when a filter has zeros among its weights. */
+static int prun__has_holes(const prun__holes *holes, int64_t filters) {
+    int64_t o;
+    for (o = 0; o < filters; o++)
+        if (holes->reach[o] > 0.0f) return 1;
+    return 0;
+}
 
 static prun__winograd prun__winograd_make(const prun__conv *c, int forward, const float *packed,
                                           prun__finish finish, float *scratch) {
@@ -4212,7 +4195,6 @@ static void prun__winograd_finish(prun__winograd *w, int64_t i, const prun__tile
     const float *target[64];
     float *to[64];
     int64_t k;
-    prun__suspect s;
     prun__tile_out(t, tile, y + tile->block * w->y_size, w->rest, target);
     for (k = 0; k < pixels; k++) {
         to[k] = (float *)(uintptr_t)target[k];
@@ -4225,18 +4207,7 @@ static void prun__winograd_finish(prun__winograd *w, int64_t i, const prun__tile
     if (w->has_holes && w->measured != tile->block)
         kernels->largest(x, w->x_size / PRUN_LANES, w->largest);
     w->measured = tile->block;
-    s.conv = w->conv;
-    s.tiling = t;
-    s.x = x;
-    s.bias = w->finish.bias;
-    s.forward = w->forward;
-    s.full = full;
-    s.least = w->has_holes ? w->least : NULL;
-    s.largest = w->largest;
-    s.holes = w->holes;
-    s.before = adds ? w->before : NULL;
-    s.relu = w->finish.relu;
-    prun__restore_zeros(&s, tile, to, w->rest);
+    prun__restore_zeros(w, tile, full, x, to);
 }
 
 /* Forward or input gradient of some blocks. scratch: prun__winograd_scratch floats. */
@@ -14215,8 +14186,8 @@ static prun_status prun__output_folder_fail(prun_output *o, int error) {
 #endif
 #define PRUN__OPEN_FLAGS (O_WRONLY | O_NOCTTY | PRUN__CLOEXEC)
 
-/* A link in a folder like /tmp may have been put there by somebody else to have a file of the
-   user's overwritten: the rule is that of Linux's fs.protected_symlinks. */
+/* In a folder like /tmp another user can plant a link to make this one overwrite a file. The rule
+   is that of Linux's fs.protected_symlinks. */
 static prun_status prun__output_check_link(prun_output *o) {
     struct stat link, folder;
     PRUN__TRY(prun__output_folder(o));

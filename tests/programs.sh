@@ -54,7 +54,7 @@ no_escape() {
     ! LC_ALL=C tr -d '\n' < "$work/out" | LC_ALL=C grep -q '[[:cntrl:]]'
 }
 
-# whole FILE ROWS: a CSV file of so many lines, each with the cells of the first
+# whole FILE ROWS: a CSV file of ROWS lines, each with the cells of the first
 whole() {
     awk -F, -v rows="$2" 'NR == 1 { cells = NF } NF != cells { bad = 1 }
         END { exit bad || NR != rows }' "$1"

@@ -191,7 +191,7 @@ study() {
     check "$name: with nothing to do" $program --out "$work/$name-5" $tiny
     check "$name: nothing is done" cmp "$work/before" "$work/$name-5/models.csv"
 
-    # what is no whole row is no finished model
+    # a damaged row does not count as a finished model
     damages "cut after the key, too many cells" 2 \
         'NR == 2 { NF = 17 } NR == 3 { $0 = $0 ",1" } { print }'
     damages "quotes and words" 2 \

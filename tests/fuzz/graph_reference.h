@@ -148,7 +148,7 @@ static void graph_sum_next(graph_sum *s)
     s->at[2] = s->variance;
 }
 
-/* Variance of what rounding does to a sum of so many terms: as if its partial sums were a random
+/* Variance of what rounding does to a sum of `count` terms: as if its partial sums were a random
    walk over the absolute terms, or a quarter of their sum, or grew evenly to the result. */
 static double graph_rounding(double size, double v, double count)
 {
