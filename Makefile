@@ -21,9 +21,9 @@ TESTS = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
 GOLDEN = $(patsubst tests/%.c,build/%,$(wildcard tests/golden_check.c))
 BENCH = $(patsubst bench/%.c,build/bench_%,$(wildcard bench/*.c))
 PYTHON ?= python3
-SCRIPTS = $(wildcard tests/compile.sh tests/header.sh tests/readme.sh tests/embedding.sh \
-    tests/fork.sh tests/own_network.sh tests/programs.sh tests/studies.sh tests/peers/pytorch.sh \
-    tests/peers/spectral.sh)
+SCRIPTS = $(wildcard tests/compile.sh tests/format.sh tests/header.sh tests/readme.sh \
+    tests/embedding.sh tests/fork.sh tests/own_network.sh tests/programs.sh tests/studies.sh \
+    tests/peers/pytorch.sh tests/peers/spectral.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print $$3 }' prunability.h)

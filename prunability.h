@@ -218,7 +218,7 @@ typedef enum prun_status {
 #define PRUN__ENUM(name, value, text) name = value,
     PRUN_STATUS_LIST(PRUN__ENUM)
 #undef PRUN__ENUM
-    PRUN__STATUS_LAST = -19
+        PRUN__STATUS_LAST = -19
 } prun_status;
 
 /* Constant text for a status; never NULL, also for unknown values. */
@@ -237,7 +237,7 @@ typedef struct prun_context {
     void (*parallel_for)(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
                          void *user);
     void *parallel_user;
-    int32_t threads;   /* 0: all the OpenMP runtime offers, or 1 without OpenMP and hook */
+    int32_t threads;    /* 0: all the OpenMP runtime offers, or 1 without OpenMP and hook */
     prun_status status; /* of the last failure, with its text; set by the library */
     char message[256];
 } prun_context;
@@ -247,10 +247,10 @@ PRUNDEF const char *prun_message(const prun_context *context);
 
 #define PRUN_MAX_RANK 4
 enum prun_tensor_flags {
-    PRUN_WEIGHT = 1,    /* kernel of a convolution or linear layer: prunable */
-    PRUN_BIAS = 2,      /* bias of a convolution or linear layer */
-    PRUN_NORM = 4,      /* scale or shift of a batch norm */
-    PRUN_STATISTIC = 8  /* running mean or variance: not trained */
+    PRUN_WEIGHT = 1,   /* kernel of a convolution or linear layer: prunable */
+    PRUN_BIAS = 2,     /* bias of a convolution or linear layer */
+    PRUN_NORM = 4,     /* scale or shift of a batch norm */
+    PRUN_STATISTIC = 8 /* running mean or variance: not trained */
 };
 
 /* A view on floats owned by somebody else. Row-major; kernels are (out, in, height, width). */
@@ -314,7 +314,7 @@ typedef enum prun_algorithm {
 typedef struct prun_conv2d {
     int64_t in_channels, in_height, in_width;
     int64_t out_channels;
-    int64_t kernel[2];  /* height, width */
+    int64_t kernel[2]; /* height, width */
     int64_t stride[2];
     int64_t padding[4]; /* zeros added at top, left, bottom, right */
     prun_algorithm algorithm;
@@ -344,7 +344,7 @@ PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t 
 /* [IMAGES] labelled image sets */
 
 typedef enum prun_normalization {
-    PRUN_NORMALIZE_NONE = 0,    /* v, where v = byte / 255 or the float itself */
+    PRUN_NORMALIZE_NONE = 0,     /* v, where v = byte / 255 or the float itself */
     PRUN_NORMALIZE_MEAN_STD = 1, /* (v - mean[c]) / std[c] */
     PRUN_NORMALIZE_PER_IMAGE = 2 /* (v - mean) / max(std, 1/sqrt(size)), moments of that image */
 } prun_normalization;
@@ -465,14 +465,14 @@ typedef enum prun_family { PRUN_CNN = 0, PRUN_NIN = 1, PRUN_RESNET18 = 2 } prun_
 /* A member of one of the paper's three families. Zero fields take the default in brackets. */
 typedef struct prun_arch {
     prun_family family;
-    int64_t width;    /* CNN and ResNet18: k [64]; NiN: filters [192] */
-    int64_t depth;    /* NiN blocks, 2 .. 4 [3]; ignored by the others */
-    int64_t channels; /* of the images [3] */
+    int64_t width;                /* CNN and ResNet18: k [64]; NiN: filters [192] */
+    int64_t depth;                /* NiN blocks, 2 .. 4 [3]; ignored by the others */
+    int64_t channels;             /* of the images [3] */
     int64_t height, width_pixels; /* of the images [32] */
-    int64_t classes;  /* [10] */
-    double dropout;   /* NiN: drop probability after each block, in [0, 1) */
-    int32_t symmetric_padding; /* NiN: PyTorch's padding 1 instead of TensorFlow's SAME */
-    int32_t pytorch_defaults;  /* NiN: PyTorch's initialisation and batch norm constants */
+    int64_t classes;              /* [10] */
+    double dropout;               /* NiN: drop probability after each block, in [0, 1) */
+    int32_t symmetric_padding;    /* NiN: PyTorch's padding 1 instead of TensorFlow's SAME */
+    int32_t pytorch_defaults;     /* NiN: PyTorch's initialisation and batch norm constants */
     uint64_t seed;
 } prun_arch;
 
@@ -507,8 +507,8 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
 /* Gradient of the summed loss in eval mode: prun_net_parameters floats, in tensor order without the
    statistics. sum, errors: as above, may be NULL. */
 PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
-                                      const int64_t *index, int64_t n, float *gradient,
-                                      double *sum, int64_t *errors);
+                                      const int64_t *index, int64_t n, float *gradient, double *sum,
+                                      int64_t *errors);
 
 /* Hessian of the summed loss in eval mode times v; v, product: as a gradient, no overlap. Exact, by
    forward and backward tangents (Pearlmutter 1994); ReLU and max pooling count as linear where they
@@ -554,9 +554,8 @@ PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]);
    spread: per layer, root of the total population variance of x over the images, which
    normalizes them. index NULL: 0 .. n-1. */
 PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
-                                            const int64_t *index, int64_t n,
-                                            const int32_t *layers, int32_t count, double *margins,
-                                            double *spread);
+                                            const int64_t *index, int64_t n, const int32_t *layers,
+                                            int32_t count, double *margins, double *spread);
 
 /* [TRAIN] stochastic gradient descent */
 
@@ -590,9 +589,9 @@ typedef struct prun_train_options {
     int64_t schedule_epochs;
     double schedule_factor;
     prun_augment augment;
-    uint64_t seed;        /* of batch order, augmentation and dropout */
-    int32_t evaluate;     /* 1: also evaluate the whole set after each epoch */
-    int64_t noise_pairs;  /* > 0: pairs of batches for prun_epoch.gradient_noise */
+    uint64_t seed;       /* of batch order, augmentation and dropout */
+    int32_t evaluate;    /* 1: also evaluate the whole set after each epoch */
+    int64_t noise_pairs; /* > 0: pairs of batches for prun_epoch.gradient_noise */
     /* Called after each epoch; non-zero stops with PRUN_CANCELLED (the net keeps its state). */
     int (*on_epoch)(void *user, const prun_epoch *epoch);
     void *user;
@@ -675,11 +674,11 @@ typedef struct prun_prune_options {
     prun_prune_method method;
     prun_prune_scope scope;
     int32_t include_biases, include_norm; /* 1: they are prunable too */
-    int64_t grid;                /* n: kept fractions i/n for i = 0 .. n [100] */
-    double beta[PRUN_MAX_BETAS]; /* tolerances on the loss */
-    int32_t betas;               /* how many [those before the first 0; if none, 0.1] */
-    int64_t repetitions;         /* random: permutations whose mean loss is taken [5] */
-    uint64_t seed;               /* random */
+    int64_t grid;                         /* n: kept fractions i/n for i = 0 .. n [100] */
+    double beta[PRUN_MAX_BETAS];          /* tolerances on the loss */
+    int32_t betas;                        /* how many [those before the first 0; if none, 0.1] */
+    int64_t repetitions;                  /* random: permutations whose mean loss is taken [5] */
+    uint64_t seed;                        /* random */
     double *layer_kept; /* NULL, or out: kept fraction, betas x prunable tensors, row per beta;
                            after a failure only some rows are set */
     /* Called as candidates are decided; non-zero stops with PRUN_CANCELLED. */
@@ -689,10 +688,10 @@ typedef struct prun_prune_options {
 
 /* Answer for one beta. Losses are means over the samples (and over repetitions). */
 typedef struct prun_prunability_answer {
-    double beta, threshold;  /* base loss + beta |base loss| */
-    double kept_fraction;    /* the measure: i/n, smallest feasible */
-    int64_t kept;            /* weights kept there */
-    double loss;             /* there */
+    double beta, threshold; /* base loss + beta |base loss| */
+    double kept_fraction;   /* the measure: i/n, smallest feasible */
+    int64_t kept;           /* weights kept there */
+    double loss;            /* there */
 } prun_prunability_answer;
 
 typedef struct prun_prunability {
@@ -741,19 +740,19 @@ typedef enum prun_noise {
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_perturb_options {
     prun_noise noise;
-    double epsilon;   /* MAGNITUDE and sharpness [1e-6], SQUARED [1e-3]; negative: 0 */
-    double fraction;  /* > 0: only this fraction of the weights, the smallest ones [all] */
-    double norm;      /* > 0: noise is scaled to this Euclidean norm; negative: to the norm of the
+    double epsilon;  /* MAGNITUDE and sharpness [1e-6], SQUARED [1e-3]; negative: 0 */
+    double fraction; /* > 0: only this fraction of the weights, the smallest ones [all] */
+    double norm;     /* > 0: noise is scaled to this Euclidean norm; negative: to the norm of the
                          weights it falls on [as drawn] */
     int32_t include_biases, include_norm; /* 1: they are perturbed too */
-    int64_t draws;    /* [10]; sharpness: restarts [3] */
+    int64_t draws;                        /* [10]; sharpness: restarts [3] */
     uint64_t seed;
     double beta;         /* radius: tolerated relative rise of the loss [0.1] */
     double displacement; /* > 0: tolerated rise of the error rate instead (Jiang et al.: 0.1) */
     double first, cap;   /* radii: where the search begins [1/16], where it ends [1024; flips 1] */
     double precision;    /* relative width of the final bracket [0.01] */
-    int64_t steps;    /* sharpness: ascent steps [20] */
-    int64_t batch;    /* sharpness: random samples per step [256] */
+    int64_t steps;       /* sharpness: ascent steps [20] */
+    int64_t batch;       /* sharpness: random samples per step [256] */
     /* Called after every evaluation, `total` an upper bound; non-zero stops with PRUN_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
@@ -792,7 +791,7 @@ typedef struct prun_radius {
     double standard_error; /* of radius, over draws; NaN: one draw, sharpness, or none found */
     double flatness;       /* 1 / radius^2 */
     double base, threshold, reached; /* loss (or error rate): unperturbed, allowed, at radius */
-    double passes;         /* sample evaluations spent / samples, without gradients */
+    double passes;                   /* sample evaluations spent / samples, without gradients */
 } prun_radius;
 
 /* Largest radius whose mean loss over the draws is at most (1 + beta) times the unperturbed one
@@ -808,8 +807,7 @@ PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
    a tenth of the box along the gradient over its root mean square. An upper bound on the radius:
    ascent can miss the worst point. Needs level 2. */
 PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
-                                          const prun_perturb_options *options,
-                                          prun_radius *result);
+                                          const prun_perturb_options *options, prun_radius *result);
 
 /* Mean error rate of random subnetworks with noise, E_{v~Q} of paper Eq. (1): every weight is kept
    with probability `kept`, survivors get Gaussian noise of deviation `sigma`. standard_error: over
@@ -923,7 +921,7 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
 /* What options->probes Lanczos runs from Gaussian vectors, of `steps` products each, found out: the
    nodes (Ritz values, ascending) and weights (adding up to 1) of each run's quadrature rule. */
 typedef struct prun_spectrum {
-    int64_t parameters;           /* k */
+    int64_t parameters; /* k */
     int64_t probes, steps;
     double *values, *weights;     /* probes x steps */
     double *diagonal, *couplings; /* probes x steps: the tridiagonal matrices behind them */
@@ -957,11 +955,11 @@ PRUNDEF prun_status prun_spectral_density(const prun_spectrum *spectrum, const d
 /* Effective dimensionality N_eff(z) = sum over eigenvalues e > 0 of e / (e + z). */
 typedef struct prun_effective_dimension {
     double z;
-    double ritz;              /* as Maddox et al. 2020 compute it: over the Ritz values of one run
+    double ritz;            /* as Maddox et al. 2020 compute it: over the Ritz values of one run
                                  (the first); never more than `steps`, and below the true sum */
-    double ritz_fraction;     /* divided by k */
-    prun_estimate estimate;   /* over the whole spectrum, by Lanczos quadrature */
-    prun_estimate fraction;   /* divided by k */
+    double ritz_fraction;   /* divided by k */
+    prun_estimate estimate; /* over the whole spectrum, by Lanczos quadrature */
+    prun_estimate fraction; /* divided by k */
 } prun_effective_dimension;
 
 /* z > 0, on the scale of H: Maddox's default is 1; their published curves correspond to 1/391 of a
@@ -1022,10 +1020,9 @@ PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t sa
    1/4 sum_i ln((epsilon^2 + (sigma^2 + prior) ||d||^2 / omega) / (epsilon^2 + sigma^2 d_i^2))
    + ln(m / sigma) + 10, d = w - initial (NULL: w) over the omega weights flagged PRUN_WEIGHT. prior
    1; for sharpness 4 ln(2 omega / delta) (eq. 59, 60). NaN if two of the tensors share memory. */
-PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
-                                             const prun_tensor *initial, int64_t count,
-                                             double sigma, double epsilon, double prior,
-                                             int64_t samples);
+PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors, const prun_tensor *initial,
+                                             int64_t count, double sigma, double epsilon,
+                                             double prior, int64_t samples);
 
 /* Paper Eq. (1): with probability 1 - delta over the m samples, for all candidates at once,
        E_{v~Q} L(v) <= E_{v~Q} L_hat(v) + sqrt((KL + ln(m / delta) + ln c) / (2 (m - 1))),
@@ -1037,13 +1034,13 @@ PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
        (L_hat + lambda / m (KL + ln(c / delta))) / (1 - 1 / (2 lambda)).
    At 1 or above the bound says nothing. */
 typedef struct prun_dropout_bound {
-    double empirical;    /* E_{v~Q} L_hat, see prun_dropout_error */
+    double empirical; /* E_{v~Q} L_hat, see prun_dropout_error */
     double kept, squared_norm;
-    double sigma;        /* [1] */
-    int64_t samples;     /* m */
-    double delta;        /* [0.05] */
-    double candidates;   /* c [101] */
-    double lambda;       /* [0: Eq. (1)] */
+    double sigma;      /* [1] */
+    int64_t samples;   /* m */
+    double delta;      /* [0.05] */
+    double candidates; /* c [101] */
+    double lambda;     /* [0: Eq. (1)] */
 } prun_dropout_bound;
 /* NaN unless samples >= 2, delta in (0, 1), kept in [0, 1], c >= 1 and lambda 0 or > 1/2. */
 PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound);
@@ -1065,17 +1062,17 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
 
 /* What a measure asks for, beyond the weights. */
 enum prun_needs {
-    PRUN_NEEDS_LOSS = 1,      /* level 1 */
-    PRUN_NEEDS_GRADIENT = 2,  /* level 2 */
-    PRUN_NEEDS_HESSIAN = 4,   /* level 3 */
-    PRUN_NEEDS_LOGITS = 8,    /* level 4 */
-    PRUN_NEEDS_INITIAL = 16,  /* objective->initial */
-    PRUN_NEEDS_HISTORY = 32,  /* options->history */
-    PRUN_NEEDS_NET = 64,      /* an objective made by prun_net_objective */
-    PRUN_MONTE_CARLO = 128,   /* random: depends on options->seed, has a standard error */
-    PRUN_FOLDABLE = 256,      /* differs on a copy with batch norms folded */
-    PRUN_SLOW = 512,          /* many passes over the samples, or long iterations */
-    PRUN_NEEDS_LABELS = 1024  /* objective->labels, of two classes or more: margins */
+    PRUN_NEEDS_LOSS = 1,     /* level 1 */
+    PRUN_NEEDS_GRADIENT = 2, /* level 2 */
+    PRUN_NEEDS_HESSIAN = 4,  /* level 3 */
+    PRUN_NEEDS_LOGITS = 8,   /* level 4 */
+    PRUN_NEEDS_INITIAL = 16, /* objective->initial */
+    PRUN_NEEDS_HISTORY = 32, /* options->history */
+    PRUN_NEEDS_NET = 64,     /* an objective made by prun_net_objective */
+    PRUN_MONTE_CARLO = 128,  /* random: depends on options->seed, has a standard error */
+    PRUN_FOLDABLE = 256,     /* differs on a copy with batch norms folded */
+    PRUN_SLOW = 512,         /* many passes over the samples, or long iterations */
+    PRUN_NEEDS_LABELS = 1024 /* objective->labels, of two classes or more: margins */
 };
 
 /* One line per measure. `direction`: 1 when larger values are to go with a larger gap, -1 the other
@@ -1085,7 +1082,7 @@ typedef struct prun_measure_info {
     const char *source; /* equation or section */
     const char *what;
     int32_t direction;
-    uint32_t needs;     /* enum prun_needs */
+    uint32_t needs; /* enum prun_needs */
 } prun_measure_info;
 
 /* The table of all measures; a measure's number is its place. */
@@ -1094,26 +1091,26 @@ PRUNDEF int32_t prun_measure_find(const char *name); /* -1: there is none */
 
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_measure_options {
-    double beta;          /* tolerance on the loss, of all searches [0.1] */
-    int64_t grid;         /* of kept fractions [100] */
-    int64_t repetitions;  /* of random pruning [5] */
-    int64_t draws;        /* of noise, and random vectors of the trace [10] */
-    int64_t restarts;     /* of sharpness [3; Jiang et al.: 15] */
-    double precision;     /* of radii [0.01] */
-    double displacement;  /* > 0: PAC-Bayes and sharpness radii tolerate this rise of the error rate
+    double beta;         /* tolerance on the loss, of all searches [0.1] */
+    int64_t grid;        /* of kept fractions [100] */
+    int64_t repetitions; /* of random pruning [5] */
+    int64_t draws;       /* of noise, and random vectors of the trace [10] */
+    int64_t restarts;    /* of sharpness [3; Jiang et al.: 15] */
+    double precision;    /* of radii [0.01] */
+    double displacement; /* > 0: PAC-Bayes and sharpness radii tolerate this rise of the error rate
                              instead (Jiang et al.: 0.1) */
-    double delta;         /* of bounds [0.05] */
-    double sigma;         /* noise of the dropout bound [1] */
+    double delta;        /* of bounds [0.05] */
+    double sigma;        /* noise of the dropout bound [1] */
     int64_t noise_batch, noise_pairs; /* gradient noise [128, 8] */
     int64_t hessian_samples; /* curvature is that of the mean loss of so many samples, drawn once
                                 without replacement [500; no more than there are] */
     int64_t hessian_steps, hessian_probes; /* Lanczos steps of a run, and runs [100, 3] */
-    double z;                /* of effective dimensionality [1] */
-    double weight_decay;     /* of training: another z [0: that measure is missing] */
+    double z;                              /* of effective dimensionality [1] */
+    double weight_decay;                   /* of training: another z [0: that measure is missing] */
     uint64_t seed;
     const prun_epoch *history; /* of training, or NULL */
     int64_t epochs;
-    double (*seconds)(void);   /* a clock [NULL: processor time of the program] */
+    double (*seconds)(void); /* a clock [NULL: processor time of the program] */
     /* Called during searches; non-zero stops with PRUN_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
@@ -1137,26 +1134,26 @@ typedef struct prun_measure_result {
 /* What measures share: losses, logits and margins are computed once, the rest when first needed.
    Read as you like; made and released by the functions below. */
 typedef struct prun_measurement {
-    const prun_objective *objective; /* borrowed */
-    prun_measure_options options;    /* resolved */
+    const prun_objective *objective;     /* borrowed */
+    prun_measure_options options;        /* resolved */
     int64_t layers, weights, parameters; /* tensors and floats flagged PRUN_WEIGHT; all floats */
-    double *losses; /* per sample; NULL without level 1 */
-    double loss, error; /* means */
-    float *logits;  /* samples x classes; NULL without level 4 */
+    double *losses;                      /* per sample; NULL without level 1 */
+    double loss, error;                  /* means */
+    float *logits;                       /* samples x classes; NULL without level 4 */
     double *margins; /* of the output, per sample; NULL without logits or labels */
-    double margin;  /* their 10th percentile: the max(1, m/10)-th smallest, with its sign */
+    double margin;   /* their 10th percentile: the max(1, m/10)-th smallest, with its sign */
     prun_prunability pruned[2]; /* by magnitude, at random */
     double pruned_error;        /* standard error of the random kept fraction */
     prun_radius radius[5];      /* magnitude noise; plain, squared; sharpness plain, magnitude */
-    double *layer[6]; /* squared: Frobenius, spectral, operator; norm and distance of each */
-    double features[5][5];      /* margins at the output and in four layers */
-    prun_spectrum spectrum;     /* of the Hessian, over tensors flagged PRUN_WEIGHT */
-    prun_estimate trace;        /* of the same */
-    uint32_t known;             /* which of these are there */
-    double norm_error[6];       /* rows of `layer`: largest relative error among spectral norms that
+    double *layer[6];       /* squared: Frobenius, spectral, operator; norm and distance of each */
+    double features[5][5];  /* margins at the output and in four layers */
+    prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_WEIGHT */
+    prun_estimate trace;    /* of the same */
+    uint32_t known;         /* which of these are there */
+    double norm_error[6];   /* rows of `layer`: largest relative error among spectral norms that
                                    did not converge, and the tensor's number; 0: all did */
     int64_t norm_tensor[6];
-    prun_tensor *included;   /* the tensors; PRUN_WEIGHT marks those pruned and perturbed */
+    prun_tensor *included;    /* the tensors; PRUN_WEIGHT marks those pruned and perturbed */
     int64_t included_weights; /* floats in them */
     int32_t feature_state[5]; /* of features: 0, or why there are none */
 } prun_measurement;
@@ -1197,11 +1194,11 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
 /* Kendall rank correlation of n pairs, n >= 2; Knight's algorithm, O(n log n). */
 typedef struct prun_kendall {
     int64_t n;
-    double tau_a; /* (C - D) / (n (n-1) / 2): the paper's */
-    double tau_b; /* tie-corrected; NaN when one variable is constant (undefined) */
-    double tau_c; /* Stuart's, for tables that are not square; NaN as tau_b */
-    double p;     /* two-sided, SciPy's rule for exact or normal; NaN where tau_b is undefined */
-    double p_normal;       /* the normal approximation in any case */
+    double tau_a;    /* (C - D) / (n (n-1) / 2): the paper's */
+    double tau_b;    /* tie-corrected; NaN when one variable is constant (undefined) */
+    double tau_c;    /* Stuart's, for tables that are not square; NaN as tau_b */
+    double p;        /* two-sided, SciPy's rule for exact or normal; NaN where tau_b is undefined */
+    double p_normal; /* the normal approximation in any case */
     double standard_error; /* of tau_a under independence: sqrt(2 (2n+5) / (9 n (n-1))) */
     int32_t exact;         /* 1: p is exact */
     const char *reason;    /* why tau_b, tau_c and p are undefined, or NULL */
@@ -1296,13 +1293,13 @@ typedef struct prun_regression_options {
 typedef struct prun_regression {
     int64_t n, variables, rank, folds; /* rank: variables left without the dependent ones */
     double intercept, r2;
-    double adjusted_r2;        /* 1 - (1 - r2)(n - 1) / (n - rank - 1) */
-    double cv_r2;              /* cross-fitted predictions against the mean of all */
-    double cv_r2_training;     /* ... against the means of the training folds */
-    double cv_r2_folds;        /* mean of the folds' R2; NaN when one has no variance */
-    int64_t best;              /* variable of the largest |standardized|, -1: none */
-    const char *reason;        /* why R2 or adjusted R2 are undefined, or NULL */
-    int64_t infinite;          /* variable of infinite values, which undo the fit; -1: none */
+    double adjusted_r2;    /* 1 - (1 - r2)(n - 1) / (n - rank - 1) */
+    double cv_r2;          /* cross-fitted predictions against the mean of all */
+    double cv_r2_training; /* ... against the means of the training folds */
+    double cv_r2_folds;    /* mean of the folds' R2; NaN when one has no variance */
+    int64_t best;          /* variable of the largest |standardized|, -1: none */
+    const char *reason;    /* why R2 or adjusted R2 are undefined, or NULL */
+    int64_t infinite;      /* variable of infinite values, which undo the fit; -1: none */
 } prun_regression;
 
 /* Least squares with an intercept by pivoted QR; dependent and constant variables get coefficient
@@ -1323,12 +1320,12 @@ PRUNDEF double prun_sign_error_pair(const double *x1, const double *y1, int64_t 
                                     double test_samples, double *weight, double *ess);
 
 typedef struct prun_sign_error_options {
-    double test_samples;  /* what the errors in y were measured on [10000] */
-    double effective;     /* smallest effective sample size of an environment [12]; < 0: any */
+    double test_samples; /* what the errors in y were measured on [10000] */
+    double effective;    /* smallest effective sample size of an environment [12]; < 0: any */
 } prun_sign_error_options;
 
 typedef struct prun_sign_error_summary {
-    double mean, p90, max; /* max: the robust sign error; NaN without environments */
+    double mean, p90, max;         /* max: the robust sign error; NaN without environments */
     int64_t environments, dropped; /* unordered pairs of settings; dropped for their size */
 } prun_sign_error_summary;
 
@@ -1350,13 +1347,13 @@ typedef enum prun_statistic {
     PRUN_PARTIAL_TAU = 2, /* tau_b of measure and target given `control` */
     PRUN_R2 = 3,
     PRUN_ADJUSTED_R2 = 4,
-    PRUN_PSI = 5,         /* of `axis` */
+    PRUN_PSI = 5, /* of `axis` */
     PRUN_PSI_MEAN = 6,
     PRUN_CMI = 7,
     PRUN_SIGN_ERROR_MEAN = 8,
     PRUN_SIGN_ERROR_P90 = 9,
     PRUN_SIGN_ERROR_MAX = 10,
-    PRUN_CUSTOM = 11      /* `custom` */
+    PRUN_CUSTOM = 11 /* `custom` */
 } prun_statistic;
 
 /* What resampling draws from. Pointers that the statistic does not need may be NULL. */
@@ -1422,7 +1419,7 @@ PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x,
 typedef struct prun_table {
     int64_t rows, columns;
     const char *const *names;
-    double *values;    /* column after column; NaN: missing. A column of text holds the number of
+    double *values;      /* column after column; NaN: missing. A column of text holds the number of
                           the first row with the same text */
     const uint8_t *text; /* per column, enum prun_column; NULL: all are numbers */
     const char **cells;  /* as in the file, row after row, or NULL */
@@ -1506,11 +1503,20 @@ PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *pa
 
 /* Element types of files, named as in safetensors. */
 typedef enum prun_dtype {
-    PRUN_F32 = 0, PRUN_I64 = 1,
+    PRUN_F32 = 0,
+    PRUN_I64 = 1,
     PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read: floats below 16 bits, complex, unknown */
-    PRUN_F64 = 3, PRUN_F16 = 4, PRUN_BF16 = 5,
-    PRUN_I32 = 6, PRUN_I16 = 7, PRUN_I8 = 8,
-    PRUN_U64 = 9, PRUN_U32 = 10, PRUN_U16 = 11, PRUN_U8 = 12, PRUN_BOOL = 13
+    PRUN_F64 = 3,
+    PRUN_F16 = 4,
+    PRUN_BF16 = 5,
+    PRUN_I32 = 6,
+    PRUN_I16 = 7,
+    PRUN_I8 = 8,
+    PRUN_U64 = 9,
+    PRUN_U32 = 10,
+    PRUN_U16 = 11,
+    PRUN_U8 = 12,
+    PRUN_BOOL = 13
 } prun_dtype;
 #define PRUN_MAX_FILE_RANK 8
 
@@ -1588,10 +1594,10 @@ typedef struct prun_npy {
     prun_dtype dtype; /* in the file */
     int32_t rank;
     int64_t shape[PRUN_MAX_FILE_RANK];
-    int64_t count;     /* elements; in C order here, and one of the three pointers set: */
-    float *values;     /* float16, float32, float64 (rounded; beyond float: infinity) */
-    int64_t *integers; /* integers; of uint64 those below 2^63 */
-    uint8_t *bytes;    /* uint8, bool */
+    int64_t count;         /* elements; in C order here, and one of the three pointers set: */
+    float *values;         /* float16, float32, float64 (rounded; beyond float: infinity) */
+    int64_t *integers;     /* integers; of uint64 those below 2^63 */
+    uint8_t *bytes;        /* uint8, bool */
     prun_context *context; /* who allocated them */
 } prun_npy;
 PRUNDEF prun_status prun_npy_read(prun_context *context, const char *path, prun_npy *array);
@@ -1622,8 +1628,7 @@ PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
    #NULL!; and None, but not none, which is a setting. Infinite values: inf, infinity, 1.#INF.
    Failures name line and column. A pipe is read to its end, as <(zcat table.csv.gz) of a shell.
    Free with prun_table_free; the context must outlive it. */
-PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
-                                        prun_table *table);
+PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path, prun_table *table);
 
 #ifdef __cplusplus
 }
@@ -1724,7 +1729,8 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 
 PRUNDEF const char *prun_status_string(prun_status status) {
     switch (status) {
-#define PRUN__CASE(name, value, text) case name: return text;
+#define PRUN__CASE(name, value, text) \
+    case name: return text;
         PRUN_STATUS_LIST(PRUN__CASE)
 #undef PRUN__CASE
         default: return "unknown status";
@@ -1844,8 +1850,7 @@ static void *prun__alloc(prun_context *context, int64_t count, size_t size, cons
     return block;
 }
 
-static void *prun__alloc_zero(prun_context *context, int64_t count, size_t size,
-                              const char *what) {
+static void *prun__alloc_zero(prun_context *context, int64_t count, size_t size, const char *what) {
     void *block = prun__alloc(context, count, size, what);
     if (block) memset(block, 0, (size_t)count * size);
     return block;
@@ -1922,8 +1927,7 @@ static void prun__loop_worker(void *pointer, int64_t worker) {
 }
 
 /* task(argument, item, worker) for all items; worker < prun__threads() owns scratch memory. */
-static void prun__for(const prun_context *context, prun__task task, void *argument,
-                      int64_t items) {
+static void prun__for(const prun_context *context, prun__task task, void *argument, int64_t items) {
     prun__loop loop;
     loop.task = task;
     loop.argument = argument;
@@ -1983,9 +1987,9 @@ static prun_status prun__check_overlap(prun_context *context, const char *what,
                 continue;
             return prun__fail(context, PRUN_ERR_ARGUMENT,
                               "%s: tensors %lld (%s) and %lld (%s) share memory; list shared "
-                              "weights once", what, (long long)j,
-                              tensors[j].name ? tensors[j].name : "no name", (long long)i,
-                              tensors[i].name ? tensors[i].name : "no name");
+                              "weights once",
+                              what, (long long)j, tensors[j].name ? tensors[j].name : "no name",
+                              (long long)i, tensors[i].name ? tensors[i].name : "no name");
         }
     }
     return PRUN_OK;
@@ -2108,22 +2112,22 @@ typedef struct prun__panel {
     const float *weights; /* [k][width]; channels from `channels` on are zero */
     const float *x;       /* block */
     const prun__segment *segment;
-    const int32_t *first; /* of the first pixel */
-    float *y;             /* first pixel, first channel of the panel */
-    const float *bias;    /* `channels`, or NULL */
+    const int32_t *first;     /* of the first pixel */
+    float *y;                 /* first pixel, first channel of the panel */
+    const float *bias;        /* `channels`, or NULL */
     int64_t pixels, y_stride; /* floats between pixels of y */
-    int32_t channels;     /* that exist, <= width */
+    int32_t channels;         /* that exist, <= width */
     int32_t relu, accumulate; /* accumulate: add to y instead of starting from bias */
 } prun__panel;
 
 /* Tiles of the weight gradient: sums over pixels and lanes of x times dy, for `tile_rows` rows (a
    kernel tap and in-channel each) and up to `tile_columns` out-channels. */
 typedef struct prun__correlation {
-    const float *x, *y; /* of the first pixel; y: of the first out-channel */
-    const int32_t *offset; /* of each row from x, in floats; unused rows repeat another */
-    int64_t tiles;         /* one below the other */
-    int64_t blocks, rows, pixels;      /* pixels: in a row */
-    int64_t x_block, x_row, x_pixel;   /* floats between them in x */
+    const float *x, *y;              /* of the first pixel; y: of the first out-channel */
+    const int32_t *offset;           /* of each row from x, in floats; unused rows repeat another */
+    int64_t tiles;                   /* one below the other */
+    int64_t blocks, rows, pixels;    /* pixels: in a row */
+    int64_t x_block, x_row, x_pixel; /* floats between them in x */
     int64_t y_block, y_row, y_pixel;
     float *sum;         /* [column][row], added to */
     int64_t sum_column; /* floats between columns */
@@ -2153,9 +2157,9 @@ typedef struct prun__norm_job {
     const float *mean, *scale, *shift; /* y = (x - mean) * scale + shift */
     const float *m1, *m2;              /* backward: subtracted from g, from g per (x - mean) */
     int64_t channels, in_width, out_height, out_width;
-    int64_t window;   /* square, its own stride; 1: no pooling */
-    float low;        /* floor of the output: 0 for ReLU, else -infinity */
-    int relu, add;    /* add: to dx, instead of setting it */
+    int64_t window; /* square, its own stride; 1: no pooling */
+    float low;      /* floor of the output: 0 for ReLU, else -infinity */
+    int relu, add;  /* add: to dx, instead of setting it */
 } prun__norm_job;
 
 /* How the result of a convolution is finished. */
@@ -2166,9 +2170,9 @@ typedef struct prun__finish {
 
 typedef struct prun__kernels {
     const char *name;
-    int32_t wide;       /* channels of the widest panel; see prun__cut_channels */
+    int32_t wide; /* channels of the widest panel; see prun__cut_channels */
     int32_t tile_rows, tile_columns;
-    void (*panel[9])(const prun__panel *panel); /* by width / 2 */
+    void (*panel[9])(const prun__panel *panel);         /* by width / 2 */
     void (*correlate[7])(const prun__correlation *job); /* by number of columns */
     void (*sparse)(const prun__sparse_job *job);
     /* Winograd transforms of `channels` consecutive vectors, by stride - 1. in: 6 x 6 or 9 x 9
@@ -2203,7 +2207,10 @@ typedef float prun__f4 __attribute__((vector_size(16)));
 typedef float prun__f4u __attribute__((vector_size(16), aligned(4), may_alias));
 static inline prun__f4 prun__f4_load(const float *p) { return *(const prun__f4u *)p; }
 static inline void prun__f4_store(float *p, prun__f4 v) { *(prun__f4u *)p = v; }
-static inline prun__f4 prun__f4_set(float a) { prun__f4 v = {a, a, a, a}; return v; }
+static inline prun__f4 prun__f4_set(float a) {
+    prun__f4 v = {a, a, a, a};
+    return v;
+}
 static inline prun__f4 prun__f4_add(prun__f4 a, prun__f4 b) { return a + b; }
 static inline prun__f4 prun__f4_sub(prun__f4 a, prun__f4 b) { return a - b; }
 static inline prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) { return a * b; }
@@ -2242,7 +2249,9 @@ static inline uint32_t prun__f4_nonzero(prun__f4 a) {
                       (a[3] != 0.0f) << 3);
 }
 #else
-typedef struct prun__f4 { float v[4]; } prun__f4;
+typedef struct prun__f4 {
+    float v[4];
+} prun__f4;
 static prun__f4 prun__f4_load(const float *p) {
     prun__f4 r;
     memcpy(r.v, p, sizeof r.v);
@@ -2473,10 +2482,10 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     prun__f4_store(lanes[0], a);
     prun__f4_store(lanes[1], b);
     prun__f4_store(lanes[2], c);
-    for (i = 0; i < 3; i++)
-        sum[i] += (lanes[i][0] + lanes[i][2]) + (lanes[i][1] + lanes[i][3]);
+    for (i = 0; i < 3; i++) sum[i] += (lanes[i][0] + lanes[i][2]) + (lanes[i][1] + lanes[i][3]);
 }
 
+/* clang-format off: macros whose calls are statements */
 /* What follows has one text for all tiers T; TARGET is the tier's function attribute. */
 
 /* Weight gradient of three rows by one to four columns: twelve accumulators at most, named so that
@@ -2491,8 +2500,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     a##j = PRUN__MLA##T(x0, v, a##j); \
     b##j = PRUN__MLA##T(x1, v, b##j); \
     c##j = PRUN__MLA##T(x2, v, c##j);
-#define PRUN__TILE_FINISH(T, j) \
-    prun__add_rows##T(a##j, b##j, c##j, sum + j * job->sum_column);
+#define PRUN__TILE_FINISH(T, j) prun__add_rows##T(a##j, b##j, c##j, sum + j * job->sum_column);
 #define PRUN__DEFINE_CORRELATE(T, TARGET, COLUMNS) \
     TARGET static void prun__correlate##COLUMNS##T(const prun__correlation *job) { \
         const int64_t x_gap = job->x_pixel - PRUN_LANES, y_gap = job->y_pixel - PRUN_LANES; \
@@ -2501,22 +2509,20 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
         for (k = 0; k < 3 * job->tiles; k += 3) { \
             const int32_t o0 = job->offset[k], o1 = job->offset[k + 1], o2 = job->offset[k + 2]; \
             float *sum = job->sum + k; \
-            PRUN__EACH##COLUMNS(PRUN__TILE_ZERO, T) \
-            for (block = 0; block < job->blocks; block++) \
-                for (row = 0; row < job->rows; row++) { \
-                    const float *x = job->x + block * job->x_block + row * job->x_row; \
-                    const float *y = job->y + block * job->y_block + row * job->y_row; \
-                    for (pixel = 0; pixel < job->pixels; pixel++, x += x_gap, y += y_gap) \
-                        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
-                            const PRUN__V##T x0 = PRUN__LOAD##T(x + o0), \
-                                              x1 = PRUN__LOAD##T(x + o1), \
-                                              x2 = PRUN__LOAD##T(x + o2); \
-                            PRUN__V##T v; \
-                            PRUN__EACH##COLUMNS(PRUN__TILE_STEP, T) \
-                            x += PRUN__WIDTH##T; \
-                            y += PRUN__WIDTH##T; \
-                        } \
-                } \
+            PRUN__EACH##COLUMNS(PRUN__TILE_ZERO, T) for (block = 0; block < job->blocks; \
+                                                         block++) for (row = 0; row < job->rows; \
+                                                                       row++) { \
+                const float *x = job->x + block * job->x_block + row * job->x_row; \
+                const float *y = job->y + block * job->y_block + row * job->y_row; \
+                for (pixel = 0; pixel < job->pixels; pixel++, x += x_gap, y += y_gap) \
+                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
+                        const PRUN__V##T x0 = PRUN__LOAD##T(x + o0), x1 = PRUN__LOAD##T(x + o1), \
+                                         x2 = PRUN__LOAD##T(x + o2); \
+                        PRUN__V##T v; \
+                        PRUN__EACH##COLUMNS(PRUN__TILE_STEP, T) x += PRUN__WIDTH##T; \
+                        y += PRUN__WIDTH##T; \
+                    } \
+            } \
             PRUN__EACH##COLUMNS(PRUN__TILE_FINISH, T) \
         } \
     }
@@ -2529,7 +2535,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 #define PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
     TARGET static inline void prun__b6##T(PRUN__V##T *d) { \
         const PRUN__V##T four = PRUN__SET##T(4.0f), two = PRUN__SET##T(2.0f), \
-                          five = PRUN__SET##T(5.0f); \
+                         five = PRUN__SET##T(5.0f); \
         const PRUN__V##T a = PRUN__MLS##T(four, d[2], d[4]); \
         const PRUN__V##T b = PRUN__MLS##T(four, d[1], d[3]); \
         const PRUN__V##T c = PRUN__SUB##T(d[4], d[2]), e = PRUN__SUB##T(d[3], d[1]); \
@@ -2617,7 +2623,8 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 #define PRUN__TO_HALF(T, j) half[j * from + i] = d[j];
 #define PRUN__FROM_HALF(T, j) d[j] = half[i * from + j];
 #define PRUN__TO_POINT(T, j) PRUN__STORE##T(v + (to * j + i) * stride + at, d[j]);
-#define PRUN__TO_PIXEL(T, j) { \
+#define PRUN__TO_PIXEL(T, j) \
+    { \
         float *pixel = y[to * j + i] + at; \
         if (least) { \
             closest = PRUN__MIN##T(closest, PRUN__ABS##T(d[j])); \
@@ -2629,14 +2636,11 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 /* BIAS: what is added between reading and the first axis. */
 #define PRUN__BOTH_AXES(READ, BIAS, AXIS, WRITE, FROM, TO, T) \
     PRUN__UNROLL for (i = 0; i < from; i++) { \
-        PRUN__EACH##FROM(READ, T) \
-        BIAS(T) \
-        prun__##AXIS##T(d); \
+        PRUN__EACH##FROM(READ, T) BIAS(T) prun__##AXIS##T(d); \
         PRUN__EACH##TO(PRUN__TO_HALF, T) \
     } \
     PRUN__UNROLL for (i = 0; i < to; i++) { \
-        PRUN__EACH##FROM(PRUN__FROM_HALF, T) \
-        prun__##AXIS##T(d); \
+        PRUN__EACH##FROM(PRUN__FROM_HALF, T) prun__##AXIS##T(d); \
         PRUN__EACH##TO(WRITE, T) \
     }
 #define PRUN__NO_BIAS(T)
@@ -2646,7 +2650,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     if (i == 1 && bias && !least) d[1] = PRUN__ADD##T(d[1], PRUN__SET##T(bias[at / PRUN_LANES]));
 #define PRUN__DEFINE_WINOGRAD_IN(NAME, AXIS, FROM, TO, T, TARGET) \
     TARGET static void prun__##NAME##T(const float *const *x, int64_t channels, float *v, \
-                                          int64_t stride) { \
+                                       int64_t stride) { \
         enum { from = FROM, to = TO }; \
         PRUN__V##T half[FROM * TO], d[TO]; \
         int64_t at, i; \
@@ -2656,8 +2660,8 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     }
 #define PRUN__DEFINE_WINOGRAD_OUT(NAME, AXIS, FROM, TO, T, TARGET) \
     TARGET static void prun__##NAME##T(const float *m, int64_t stride, int64_t channels, \
-                                          const prun__finish *finish, float *least, \
-                                          float *const *y) { \
+                                       const prun__finish *finish, float *least, \
+                                       float *const *y) { \
         enum { from = FROM, to = TO }; \
         const float *bias = finish->bias; \
         const int accumulate = finish->accumulate; \
@@ -2701,11 +2705,10 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 
 /* Batch norm with ReLU and pooling. Subtracting the mean first keeps the digits when it is large
    against the deviation. Backward recomputes the same values: same operations, same bits. */
-#define PRUN__NORMALIZE(T, z) \
-    PRUN__MLA##T(PRUN__SUB##T(PRUN__LOAD##T(z), mean), scale, shift)
+#define PRUN__NORMALIZE(T, z) PRUN__MLA##T(PRUN__SUB##T(PRUN__LOAD##T(z), mean), scale, shift)
 #define PRUN__NORM_CHANNEL(T) \
     const PRUN__V##T mean = PRUN__SET##T(job->mean[c]), scale = PRUN__SET##T(job->scale[c]), \
-                      shift = PRUN__SET##T(job->shift[c]);
+                     shift = PRUN__SET##T(job->shift[c]);
 /* Largest output of a pooling window; a NaN wins, as in PyTorch. */
 #define PRUN__WINDOW_BEST(T, z) \
     best = PRUN__NORMALIZE(T, z); \
@@ -2737,7 +2740,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     /* The first maximum of a window gets all of it (PyTorch's rule), and nothing where the ReLU \
        is shut. */ \
     TARGET static void prun__norm_mask##T(const prun__norm_job *job, const float *x, \
-                                           const float *dy, float *g) { \
+                                          const float *dy, float *g) { \
         const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
         const PRUN__V##T zero = PRUN__SET##T(0.0f); \
         int64_t oy, ox, c, ky, kx; \
@@ -2768,15 +2771,15 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
     } \
     /* dx (+)= scale (g - m1 - (x - mean) m2) at the input's resolution; g may be dx. */ \
     TARGET static void prun__norm_apply##T(const prun__norm_job *job, const float *x, \
-                                            const float *g, float *dx) { \
+                                           const float *g, float *dx) { \
         const int64_t pixels = job->out_height * job->out_width; \
         int64_t p, c; \
         int l; \
         for (p = 0; p < pixels; p++) \
             for (c = 0; c < job->channels; c++) { \
                 const PRUN__V##T mean = PRUN__SET##T(job->mean[c]), \
-                                  scale = PRUN__SET##T(job->scale[c]), \
-                                  m1 = PRUN__SET##T(job->m1[c]), m2 = PRUN__SET##T(job->m2[c]); \
+                                 scale = PRUN__SET##T(job->scale[c]), \
+                                 m1 = PRUN__SET##T(job->m1[c]), m2 = PRUN__SET##T(job->m2[c]); \
                 for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
                     const PRUN__V##T d = PRUN__SUB##T(PRUN__LOAD##T(x), mean); \
                     PRUN__V##T v = PRUN__SUB##T(PRUN__LOAD##T(g), m1); \
@@ -2792,7 +2795,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
 /* The first maximum of a window hands on its tangent. */
 #define PRUN__DEFINE_TANGENT(T, TARGET) \
     TARGET static void prun__norm_tangent##T(const prun__norm_job *job, const float *x, \
-                                              const float *t, float *y, float *to) { \
+                                             const float *t, float *y, float *to) { \
         const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
         const PRUN__V##T low = PRUN__SET##T(job->low), zero = PRUN__SET##T(0.0f); \
         int64_t oy, ox, c, ky, kx; \
@@ -2802,7 +2805,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
                 int64_t at = (oy * line + ox * step) * job->window; \
                 for (c = 0; c < job->channels; c++) { \
                     const PRUN__V##T dscale = PRUN__SET##T(job->m1[c]), \
-                                      dshift = PRUN__SET##T(job->m2[c]); \
+                                     dshift = PRUN__SET##T(job->m2[c]); \
                     PRUN__NORM_CHANNEL(T) \
                     for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
                         PRUN__V##T best, left = PRUN__SET##T(1.0f), tangent = zero; \
@@ -2811,8 +2814,7 @@ static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, f
                             for (kx = 0; kx < job->window; kx++) { \
                                 const int64_t here = at + ky * line + kx * step; \
                                 const PRUN__V##T z = PRUN__NORMALIZE(T, x + here); \
-                                const PRUN__V##T d = PRUN__SUB##T(PRUN__LOAD##T(x + here), \
-                                                                    mean); \
+                                const PRUN__V##T d = PRUN__SUB##T(PRUN__LOAD##T(x + here), mean); \
                                 PRUN__V##T dz = PRUN__MLA##T(d, dscale, dshift); \
                                 dz = PRUN__MLA##T(PRUN__LOAD##T(t + here), scale, dz); \
                                 dz = PRUN__IF_GT##T(left, zero, PRUN__IF_EQ##T(z, best, dz)); \
@@ -2842,16 +2844,24 @@ PRUN__DEFINE_CORRELATE(_portable, , 3)
 PRUN__DEFINE_CORRELATE(_portable, , 4)
 
 static const prun__kernels prun__kernels_portable = {
-    "portable", 6, 3, 4,
+    "portable",
+    6,
+    3,
+    4,
     {NULL, NULL, prun__panel4_portable, prun__panel6_portable, NULL, NULL, NULL, NULL, NULL},
     {NULL, prun__correlate1_portable, prun__correlate2_portable, prun__correlate3_portable,
      prun__correlate4_portable, NULL, NULL},
-    prun__sparse_portable, {prun__winograd_in6_portable, prun__winograd_in9_portable},
+    prun__sparse_portable,
+    {prun__winograd_in6_portable, prun__winograd_in9_portable},
     {prun__winograd_out6_portable, prun__winograd_out9_portable, prun__winograd_phases_portable},
     {prun__winograd_dy6_portable, prun__winograd_dy9_portable},
-    prun__nonzero_portable, prun__largest_portable,
-    prun__sums_portable, prun__norm_portable, prun__norm_mask_portable,
-    prun__norm_apply_portable, prun__norm_tangent_portable};
+    prun__nonzero_portable,
+    prun__largest_portable,
+    prun__sums_portable,
+    prun__norm_portable,
+    prun__norm_mask_portable,
+    prun__norm_apply_portable,
+    prun__norm_tangent_portable};
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
    the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
@@ -2888,18 +2898,18 @@ PRUN__AVX2 static void prun__panel6_avx2(const prun__panel *p) {
         const prun__segment *end = p->segment + p->first[pixel + 1];
         float *y = p->y + pixel * p->y_stride;
         __m256 c0, c1, c2, c3, c4, c5, d0, d1, d2, d3, d4, d5;
-        PRUN__START(0) PRUN__START(1) PRUN__START(2) PRUN__START(3) PRUN__START(4) PRUN__START(5)
-        for (; s < end; s++) {
+        PRUN__START(0)
+        PRUN__START(1)
+        PRUN__START(2) PRUN__START(3) PRUN__START(4) PRUN__START(5) for (; s < end; s++) {
             const float *x = p->x + (int64_t)s->x * PRUN_LANES;
             const float *w = p->weights + (int64_t)s->w * 6, *stop = w + (int64_t)s->length * 6;
             for (; w < stop; w += 6, x += PRUN_LANES) {
                 __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8), v;
-                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2)
-                PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
+                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
             }
         }
-        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2)
-        PRUN__FINISH(3) PRUN__FINISH(4) PRUN__FINISH(5)
+        PRUN__FINISH(0)
+        PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3) PRUN__FINISH(4) PRUN__FINISH(5)
     }
 }
 
@@ -2911,8 +2921,7 @@ PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) {
         const prun__segment *end = p->segment + p->first[pixel + 1];
         float *y = p->y + pixel * p->y_stride;
         __m256 c0, c1, c2, c3, d0, d1, d2, d3;
-        PRUN__START(0) PRUN__START(1) PRUN__START(2) PRUN__START(3)
-        for (; s < end; s++) {
+        PRUN__START(0) PRUN__START(1) PRUN__START(2) PRUN__START(3) for (; s < end; s++) {
             const float *x = p->x + (int64_t)s->x * PRUN_LANES;
             const float *w = p->weights + (int64_t)s->w * 4, *stop = w + (int64_t)s->length * 4;
             for (; w < stop; w += 4, x += PRUN_LANES) {
@@ -2941,13 +2950,13 @@ PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) {
 #define PRUN__MIN_avx2 _mm256_min_ps
 #define PRUN__ABS_avx2(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
 #define PRUN__TOP_avx2(a, b) \
-    _mm256_blendv_ps(b, a, _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), \
-                                        _mm256_cmp_ps(a, a, _CMP_UNORD_Q)))
+    _mm256_blendv_ps( \
+        b, a, _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), _mm256_cmp_ps(a, a, _CMP_UNORD_Q)))
 #define PRUN__IF_GT_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), v)
 #define PRUN__IF_EQ_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), v)
 #define PRUN__IF_NE_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), v)
 #define PRUN__NONZERO_avx2(a) \
-    (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ))
+    (uint32_t) _mm256_movemask_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ))
 
 PRUN__AVX2 static inline void prun__add_rows_avx2(__m256 a, __m256 b, __m256 c, float *sum) {
     const __m256 zero = _mm256_setzero_ps();
@@ -3010,8 +3019,8 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t p
             __m256d u, v;
             PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
         }
-        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
-        prun__sum_lanes(sum, product, live, out);
+        PRUN__FINISH(0)
+        PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3) prun__sum_lanes(sum, product, live, out);
     }
 }
 #undef PRUN__STEP
@@ -3024,15 +3033,23 @@ PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 3)
 PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 4)
 
 static const prun__kernels prun__kernels_avx2 = {
-    "avx2", 6, 3, 4,
+    "avx2",
+    6,
+    3,
+    4,
     {NULL, NULL, prun__panel4_avx2, prun__panel6_avx2, NULL, NULL, NULL, NULL, NULL},
     {NULL, prun__correlate1_avx2, prun__correlate2_avx2, prun__correlate3_avx2,
      prun__correlate4_avx2, NULL, NULL},
-    prun__sparse_avx2, {prun__winograd_in6_avx2, prun__winograd_in9_avx2},
+    prun__sparse_avx2,
+    {prun__winograd_in6_avx2, prun__winograd_in9_avx2},
     {prun__winograd_out6_avx2, prun__winograd_out9_avx2, prun__winograd_phases_avx2},
     {prun__winograd_dy6_avx2, prun__winograd_dy9_avx2},
-    prun__nonzero_avx2, prun__largest_avx2,
-    prun__sums_avx2, prun__norm_avx2, prun__norm_mask_avx2, prun__norm_apply_avx2,
+    prun__nonzero_avx2,
+    prun__largest_avx2,
+    prun__sums_avx2,
+    prun__norm_avx2,
+    prun__norm_mask_avx2,
+    prun__norm_apply_avx2,
     prun__norm_tangent_avx2};
 
 /* AVX-512 tier: a vector is all sixteen lanes, and 32 registers hold sixteen channels or a weight
@@ -3059,16 +3076,14 @@ static const prun__kernels prun__kernels_avx2 = {
 #define PRUN__MIN_avx512(a, b) _mm512_maskz_min_ps(PRUN__ALL16, a, b)
 #define PRUN__ABS_avx512 _mm512_abs_ps
 #define PRUN__TOP_avx512(a, b) \
-    _mm512_mask_mov_ps(b, (__mmask16)(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) | \
-                                      _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q)), a)
-#define PRUN__IF_GT_avx512(a, b, v) \
-    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), v)
-#define PRUN__IF_EQ_avx512(a, b, v) \
-    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), v)
-#define PRUN__IF_NE_avx512(a, b, v) \
-    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), v)
-#define PRUN__NONZERO_avx512(a) \
-    (uint32_t)_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ)
+    _mm512_mask_mov_ps(b, \
+                       (__mmask16)(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) | \
+                                   _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q)), \
+                       a)
+#define PRUN__IF_GT_avx512(a, b, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), v)
+#define PRUN__IF_EQ_avx512(a, b, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), v)
+#define PRUN__IF_NE_avx512(a, b, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), v)
+#define PRUN__NONZERO_avx512(a) (uint32_t) _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ)
 
 #define PRUN__EACH12(X, T) PRUN__EACH8(X, T) X(T, 8) X(T, 9) X(T, 10) X(T, 11)
 #define PRUN__EACH16(X, T) PRUN__EACH12(X, T) X(T, 12) X(T, 13) X(T, 14) X(T, 15)
@@ -3090,8 +3105,7 @@ static const prun__kernels prun__kernels_avx2 = {
             const prun__segment *s = p->segment + p->first[pixel]; \
             const prun__segment *end = p->segment + p->first[pixel + 1]; \
             float *y = p->y + pixel * p->y_stride; \
-            PRUN__EACH##WIDTH(PRUN__START, _avx512) \
-            for (; s < end; s++) { \
+            PRUN__EACH##WIDTH(PRUN__START, _avx512) for (; s < end; s++) { \
                 const float *x = p->x + (int64_t)s->x * PRUN_LANES; \
                 const float *w = p->weights + (int64_t)s->w * WIDTH; \
                 const float *stop = w + (int64_t)s->length * WIDTH; \
@@ -3146,18 +3160,18 @@ PRUN__AVX512 static inline void prun__add_rows_avx512(__m512 a, __m512 b, __m512
             const int64_t o0 = job->offset[k], o1 = job->offset[k + 1], o2 = job->offset[k + 2], \
                           o3 = job->offset[k + 3]; \
             float *sum = job->sum + k; \
-            PRUN__EACH##COLUMNS(PRUN__ZERO4, _avx512) \
-            for (block = 0; block < job->blocks; block++) \
-                for (row = 0; row < job->rows; row++) { \
-                    const float *x = job->x + block * job->x_block + row * job->x_row; \
-                    const float *y = job->y + block * job->y_block + row * job->y_row; \
-                    for (pixel = 0; pixel < job->pixels; pixel++, x += x_pixel, y += y_pixel) { \
-                        const __m512 x0 = _mm512_loadu_ps(x + o0), x1 = _mm512_loadu_ps(x + o1), \
-                                     x2 = _mm512_loadu_ps(x + o2), x3 = _mm512_loadu_ps(x + o3); \
-                        __m512 v; \
-                        PRUN__EACH##COLUMNS(PRUN__STEP4, _avx512) \
-                    } \
+            PRUN__EACH##COLUMNS(PRUN__ZERO4, _avx512) for (block = 0; block < job->blocks; \
+                                                           block++) for (row = 0; row < job->rows; \
+                                                                         row++) { \
+                const float *x = job->x + block * job->x_block + row * job->x_row; \
+                const float *y = job->y + block * job->y_block + row * job->y_row; \
+                for (pixel = 0; pixel < job->pixels; pixel++, x += x_pixel, y += y_pixel) { \
+                    const __m512 x0 = _mm512_loadu_ps(x + o0), x1 = _mm512_loadu_ps(x + o1), \
+                                 x2 = _mm512_loadu_ps(x + o2), x3 = _mm512_loadu_ps(x + o3); \
+                    __m512 v; \
+                    PRUN__EACH##COLUMNS(PRUN__STEP4, _avx512) \
                 } \
+            } \
             PRUN__EACH##COLUMNS(PRUN__FINISH4, _avx512) \
         } \
     }
@@ -3184,8 +3198,7 @@ PRUN__DEFINE_CORRELATE512(6)
         const __m512 start = _mm512_set1_ps(j->bias); \
         const prun__nonzero *n = j->nonzero, *end = n + j->count; \
         PRUN__EACH##PIXELS(PRUN__POINT, _avx512) \
-        PRUN__EACH##PIXELS(PRUN__START, _avx512) \
-        for (; n < end; n++) { \
+            PRUN__EACH##PIXELS(PRUN__START, _avx512) for (; n < end; n++) { \
             const __m512 w = _mm512_set1_ps(n->weight); \
             PRUN__EACH##PIXELS(PRUN__MULTIPLY, _avx512) \
         } \
@@ -3246,17 +3259,26 @@ PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64
 PRUN__DEFINE_TIER(_avx512, PRUN__AVX512)
 
 static const prun__kernels prun__kernels_avx512 = {
-    "avx512", 16, 4, 6,
+    "avx512",
+    16,
+    4,
+    6,
     {NULL, NULL, prun__panel4_avx512, NULL, prun__panel8_avx512, NULL, prun__panel12_avx512, NULL,
      prun__panel16_avx512},
     {NULL, prun__correlate1_avx512, prun__correlate2_avx512, prun__correlate3_avx512,
      prun__correlate4_avx512, prun__correlate5_avx512, prun__correlate6_avx512},
-    prun__sparse_avx512, {prun__winograd_in6_avx512, prun__winograd_in9_avx512},
+    prun__sparse_avx512,
+    {prun__winograd_in6_avx512, prun__winograd_in9_avx512},
     {prun__winograd_out6_avx512, prun__winograd_out9_avx512, prun__winograd_phases_avx512},
     {prun__winograd_dy6_avx512, prun__winograd_dy9_avx512},
-    prun__nonzero_avx512, prun__largest_avx512,
-    prun__sums_avx512, prun__norm_avx512, prun__norm_mask_avx512,
-    prun__norm_apply_avx512, prun__norm_tangent_avx512};
+    prun__nonzero_avx512,
+    prun__largest_avx512,
+    prun__sums_avx512,
+    prun__norm_avx512,
+    prun__norm_mask_avx512,
+    prun__norm_apply_avx512,
+    prun__norm_tangent_avx512};
+/* clang-format on */
 /* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
    2 AVX-512F too (bits 5 to 7). */
 static int prun__cpu_level(void) {
@@ -3407,10 +3429,12 @@ static void prun__conv_defaults(prun_conv2d *s) {
 static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s) {
     const int64_t limit = INT64_C(1) << 24;
     int64_t fields[13], in, out;
+    /* clang-format off */
     static const char *const names[13] = {
         "in_channels", "in_height", "in_width", "out_channels", "kernel height", "kernel width",
         "stride height", "stride width", "top padding", "left padding", "bottom padding",
         "right padding", ""};
+    /* clang-format on */
     int i;
     fields[0] = s->in_channels;
     fields[1] = s->in_height;
@@ -3494,8 +3518,8 @@ static int64_t prun__pixel_segments(const prun__conv *c, int forward, int64_t ty
     prun__segment last = {0, 0, 0};
     for (tap = 0; tap < c->taps; tap++) {
         int64_t t = forward ? tap : c->taps - 1 - tap;
-        int64_t x = prun__tap_source(c, forward, ty, tx, t / c->shape.kernel[1],
-                                     t % c->shape.kernel[1]);
+        int64_t x =
+            prun__tap_source(c, forward, ty, tx, t / c->shape.kernel[1], t % c->shape.kernel[1]);
         if (x < 0) continue;
         if (count && last.x + last.length == x && last.w + last.length == tap * depth) {
             last.length += (int32_t)depth;
@@ -3525,8 +3549,7 @@ static prun_status prun__make_segments(prun_context *context, const prun__conv *
             return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: too many kernel taps");
     }
     s->first[s->pixels] = (int32_t)total;
-    s->segment = (prun__segment *)prun__alloc(context, total, sizeof(prun__segment),
-                                              "convolution");
+    s->segment = (prun__segment *)prun__alloc(context, total, sizeof(prun__segment), "convolution");
     if (!s->segment) return PRUN_ERR_MEMORY;
     for (p = 0; p < s->pixels; p++)
         prun__pixel_segments(c, forward, p / w, p % w, s->segment + s->first[p]);
@@ -3559,9 +3582,7 @@ static int64_t prun__padded_size(const prun__conv *c) {
 
 /* Few in-channels would leave most of a tile of the weight gradient empty: then its rows are the
    taps and channels in one run. That needs x with its padding. */
-static int prun__joins_taps(const prun__conv *c) {
-    return c->shape.in_channels < 4 && c->taps > 1;
-}
+static int prun__joins_taps(const prun__conv *c) { return c->shape.in_channels < 4 && c->taps > 1; }
 
 /* Places of the weight gradient's rows in x; tiles may reach three rows beyond the last, which is
    repeated. */
@@ -3593,8 +3614,7 @@ static void prun__conv_free(prun_context *context, prun__conv *c) {
 }
 
 /* On failure everything is released again. */
-static prun_status prun__conv_make(prun_context *context, const prun_conv2d *shape,
-                                   prun__conv *c) {
+static prun_status prun__conv_make(prun_context *context, const prun_conv2d *shape, prun__conv *c) {
     prun_status status;
     memset(c, 0, sizeof *c);
     c->shape = *shape;
@@ -3701,8 +3721,8 @@ static int prun__use_winograd(const prun__conv *c, int64_t channels, int64_t ext
     const prun_conv2d *s = &c->shape;
     if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__winograd_possible(s)) return 0;
     if (s->algorithm == PRUN_ALGORITHM_WINOGRAD) return 1;
-    return s->in_channels >= channels && s->out_channels >= channels &&
-           c->out_height >= extent && c->out_width >= extent;
+    return s->in_channels >= channels && s->out_channels >= channels && c->out_height >= extent &&
+           c->out_width >= extent;
 }
 
 static int prun__strided(const prun__conv *c) { return c->shape.stride[0] == 2; }
@@ -3738,8 +3758,7 @@ static int64_t prun__tiles_within(const prun__conv *c, int64_t bytes, int64_t ch
 }
 
 static int64_t prun__winograd_tiles(const prun__conv *c) {
-    return prun__tiles_within(c, INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels,
-                              4);
+    return prun__tiles_within(c, INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels, 4);
 }
 
 /* Vectors from one tile to the next and floats from one frequency to the next. Both are odd numbers
@@ -3828,8 +3847,8 @@ static prun__holes prun__holes_of(const prun__conv *c, int forward, const float 
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
     prun__holes holes;
-    holes.reach = (float *)(uintptr_t)packed +
-                  36 * prun__winograd_plane(prun__cut_channels(out), in);
+    holes.reach =
+        (float *)(uintptr_t)packed + 36 * prun__winograd_plane(prun__cut_channels(out), in);
     holes.taps = (uint16_t *)(void *)(holes.reach + out);
     return holes;
 }
@@ -3899,9 +3918,9 @@ typedef struct prun__axis {
 
 typedef struct prun__tiling {
     prun__axis axis[2];
-    int64_t in, out;          /* channels */
-    int64_t points, outputs;  /* along an axis */
-    int64_t count;            /* tiles */
+    int64_t in, out;         /* channels */
+    int64_t points, outputs; /* along an axis */
+    int64_t count;           /* tiles */
 } prun__tiling;
 
 /* At stride 2 and backward, pixel e of dx meets tap k of dy's pixel i where e + padding = 2 i + k:
@@ -4094,14 +4113,14 @@ static int prun__tile_is_full(const prun__tiling *t, int kind, const prun__tile 
 typedef struct prun__winograd {
     const prun__conv *conv;
     prun__tiling tiling;
-    int forward, kind;  /* as in prun__tile_is_full */
+    int forward, kind; /* as in prun__tile_is_full */
     int64_t x_size, y_size;
     int64_t v_tile, v_stride, m_tile, m_stride; /* from tile to tile, from point to point */
     float *v, *m, *zero, *rest, *before, *least;
     prun__finish finish;
     prun__holes holes;
     int has_holes;
-    int64_t measured;   /* block whose inputs `largest` is of, or -1 */
+    int64_t measured; /* block whose inputs `largest` is of, or -1 */
     float largest[PRUN_LANES];
 } prun__winograd;
 
@@ -4324,7 +4343,7 @@ static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
 typedef struct prun__strip {
     const float *x, *dy; /* of the first block; dy of the chunk's first channel */
     int64_t blocks, row, rows;
-    float *column;       /* dy of the columns at work, [block][pixel][column] */
+    float *column; /* dy of the columns at work, [block][pixel][column] */
 } prun__strip;
 
 /* Columns at work are copied side by side: pixels of dy are often a multiple of 4 KB apart, where
@@ -4335,8 +4354,8 @@ static void prun__copy_columns(const prun__conv *c, const prun__strip *s, int64_
     int64_t b, p;
     float *to = s->column;
     for (b = 0; b < s->blocks; b++) {
-        const float *dy = s->dy + b * prun__conv_out(c) +
-                          (s->row * c->out_width * outs + from) * PRUN_LANES;
+        const float *dy =
+            s->dy + b * prun__conv_out(c) + (s->row * c->out_width * outs + from) * PRUN_LANES;
         for (p = 0; p < pixels; p++, dy += outs * PRUN_LANES, to += columns * PRUN_LANES)
             memcpy(to, dy, (size_t)(columns * PRUN_LANES) * sizeof(float));
     }
@@ -4350,8 +4369,8 @@ static int64_t prun__tile_width(int64_t left) {
 
 /* One run of rows (tap) from in-channel `from` to `to`, against some columns. */
 static void prun__weight_run(const prun__conv *c, const prun__rows *r, const prun__strip *s,
-                             int64_t tap, int64_t from, int64_t to, int64_t column,
-                             int64_t columns, float *sums) {
+                             int64_t tap, int64_t from, int64_t to, int64_t column, int64_t columns,
+                             float *sums) {
     const prun__kernels *kernels = prun__kernels_now();
     const prun_conv2d *shape = &c->shape;
     const int64_t ky = tap / shape->kernel[1], kx = tap % shape->kernel[1];
@@ -4362,8 +4381,8 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
     if (!r->joined) {
         prun__tap_range(ky, shape->padding[0], shape->stride[0], shape->in_height, c->out_height,
                         &y0, &y1);
-        prun__tap_range(kx, shape->padding[1], shape->stride[1], shape->in_width, c->out_width,
-                        &x0, &x1);
+        prun__tap_range(kx, shape->padding[1], shape->stride[1], shape->in_width, c->out_width, &x0,
+                        &x1);
         top = ky - shape->padding[0];
         left = kx - shape->padding[1];
     }
@@ -4376,8 +4395,8 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
     j.x_pixel = shape->stride[1] * ins * PRUN_LANES;
     j.x_row = shape->stride[0] * wide * ins * PRUN_LANES;
     j.x_block = prun__conv_in(c);
-    j.x = s->x + ((y0 * shape->stride[0] + top) * wide + x0 * shape->stride[1] + left) * ins *
-                     PRUN_LANES;
+    j.x = s->x +
+          ((y0 * shape->stride[0] + top) * wide + x0 * shape->stride[1] + left) * ins * PRUN_LANES;
     j.y_pixel = columns * PRUN_LANES;
     j.y_row = c->out_width * j.y_pixel;
     j.y_block = s->rows * j.y_row;
@@ -4499,8 +4518,7 @@ static int64_t prun__winograd_sums(const prun__conv *c) {
    group. */
 static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
     const int64_t tiles = blocks * prun__tiling_of(c, 1).count;
-    return PRUN__MAX(1, PRUN__MIN(prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks),
-                                  tiles / 8));
+    return PRUN__MAX(1, PRUN__MIN(prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks), tiles / 8));
 }
 
 /* Tiles at a time: here adding up the lanes is what costs for too few of them, so more of the
@@ -4593,7 +4611,7 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
    absolute sum of each. */
 static void prun__winograd_unkernel(int strided, const float *u, int64_t step, float *w,
                                     float *most) {
-    const float (*g)[3] = prun__winograd_g[strided];
+    const float(*g)[3] = prun__winograd_g[strided];
     prun__f4 t[18], top = prun__f4_set(0.0f);
     int i, j, k;
     for (i = 0; i < 36; i++) top = prun__f4_max(prun__f4_abs(prun__f4_load(u + i * step)), top);
@@ -4602,15 +4620,14 @@ static void prun__winograd_unkernel(int strided, const float *u, int64_t step, f
         for (j = 0; j < 6; j++) {
             prun__f4 sum = prun__f4_set(0.0f);
             for (k = 0; k < 6; k++)
-                sum = prun__f4_mla(prun__f4_set(g[k][i]), prun__f4_load(u + (6 * k + j) * step),
-                                   sum);
+                sum =
+                    prun__f4_mla(prun__f4_set(g[k][i]), prun__f4_load(u + (6 * k + j) * step), sum);
             t[6 * i + j] = sum;
         }
     for (i = 0; i < 3; i++)
         for (j = 0; j < 3; j++) {
             prun__f4 sum = prun__f4_set(0.0f);
-            for (k = 0; k < 6; k++)
-                sum = prun__f4_mla(t[6 * i + k], prun__f4_set(g[k][j]), sum);
+            for (k = 0; k < 6; k++) sum = prun__f4_mla(t[6 * i + k], prun__f4_set(g[k][j]), sum);
             prun__f4_store(w + 4 * (3 * i + j), sum);
         }
 }
@@ -4675,8 +4692,8 @@ static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     (void)worker;
     for (i = 0; i < ins; i += 4) {
         float w[9 * 4], most[4];
-        prun__winograd_unkernel(prun__strided(job->conv), sums + i,
-                                PRUN__WINOGRAD_CHUNK * column, w, most);
+        prun__winograd_unkernel(prun__strided(job->conv), sums + i, PRUN__WINOGRAD_CHUNK * column,
+                                w, most);
         for (k = 0; k < PRUN__MIN(4, ins - i); k++)
             for (t = 0; t < 9; t++) {
                 float v = w[4 * t + k];
@@ -4724,8 +4741,7 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
     job.strips = strips;
     job.dweight = dweight;
     job.blocks = blocks;
-    if (prun__winograd_weights(c))
-        prun__winograd_weight_gradient(context, &job);
+    if (prun__winograd_weights(c)) prun__winograd_weight_gradient(context, &job);
     else prun__direct_weight_gradient(context, &job);
 }
 
@@ -4809,8 +4825,7 @@ static void prun__sparse_encode(const prun__conv *c, const float *weight, const 
     for (o = 0; o < c->shape.out_channels; o++) {
         row[o] = n;
         for (t = 0; t < taps; t++) {
-            const int64_t corner =
-                (t / c->shape.kernel[1] * width + t % c->shape.kernel[1]) * ins;
+            const int64_t corner = (t / c->shape.kernel[1] * width + t % c->shape.kernel[1]) * ins;
             for (k = 0; k < ins; k++) {
                 const float v = prun__folded_weight(weight[(o * ins + k) * taps + t], scale, o);
                 if (v == 0.0f) continue;
@@ -4883,8 +4898,7 @@ static prun_status prun__conv_once(prun_context *context, const prun_conv2d *sha
     PRUN__TRY(prun__conv_make(context, shape, &conv));
     packed = (float *)prun__alloc(context, prun__packed_size(&conv, forward), sizeof(float),
                                   "packed weights");
-    scratch = (float *)prun__alloc(context,
-                                   prun__threads(context) * prun__conv_scratch(&conv),
+    scratch = (float *)prun__alloc(context, prun__threads(context) * prun__conv_scratch(&conv),
                                    sizeof(float), "convolution");
     if (!packed || !scratch) {
         prun__free(context, packed);
@@ -5004,9 +5018,8 @@ static prun_status prun__images_norm(prun_context *context, const prun_images *m
                           PRUN_MAX_IMAGE_CHANNELS, (long long)m->channels);
     for (c = 0; c < m->channels; c++)
         if (!(m->std[c] >= FLT_MIN) || prun__nonfinite(m->mean[c]) || prun__nonfinite(m->std[c]))
-            return prun__fail(context, PRUN_ERR_ARGUMENT,
-                              "images: mean %g, std %g of channel %lld", (double)m->mean[c],
-                              (double)m->std[c], (long long)c);
+            return prun__fail(context, PRUN_ERR_ARGUMENT, "images: mean %g, std %g of channel %lld",
+                              (double)m->mean[c], (double)m->std[c], (long long)c);
     return PRUN_OK;
 }
 
@@ -5017,8 +5030,7 @@ PRUNDEF prun_status prun_images_check(prun_context *context, const prun_images *
     for (i = 0; i < images->count; i++)
         if (images->labels[i] < 0 || images->labels[i] >= images->classes)
             return prun__fail(context, PRUN_ERR_LABEL, "label %d of image %lld is not in 0 .. %lld",
-                              (int)images->labels[i], (long long)i,
-                              (long long)images->classes - 1);
+                              (int)images->labels[i], (long long)i, (long long)images->classes - 1);
     if (images->values) {
         i = prun__find_nonfinite(images->values, images->count * prun__image_size(images));
         if (i >= 0)
@@ -5057,8 +5069,8 @@ PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *
         std[c] = (float)sqrt(square / n);
         if (!(std[c] >= FLT_MIN && std[c] <= FLT_MAX))
             return prun__fail(context, PRUN_ERR_NONFINITE,
-                              "channel %lld: standard deviation %g cannot be a scale",
-                              (long long)c, (double)std[c]);
+                              "channel %lld: standard deviation %g cannot be a scale", (long long)c,
+                              (double)std[c]);
     }
     memcpy(images->mean, mean, (size_t)images->channels * sizeof(float));
     memcpy(images->std, std, (size_t)images->channels * sizeof(float));
@@ -5176,8 +5188,7 @@ static void prun__image_normalize(const prun_images *m, float *v) {
     float mean = 0.0f, scale = 1.0f;
     int64_t c, i;
     if (m->normalization == PRUN_NORMALIZE_NONE) return;
-    if (m->normalization == PRUN_NORMALIZE_PER_IMAGE)
-        prun__image_moments(v, size, &mean, &scale);
+    if (m->normalization == PRUN_NORMALIZE_PER_IMAGE) prun__image_moments(v, size, &mean, &scale);
     for (c = 0; c < m->channels; c++, v += area) {
         if (m->normalization == PRUN_NORMALIZE_MEAN_STD) {
             mean = m->mean[c];
@@ -5256,9 +5267,8 @@ static prun_status prun__source_check(prun_context *context, const prun__source 
     for (i = 0; i < s->n; i++) {
         const int64_t k = prun__source_image(s, i);
         if (k < 0 || k >= s->images->count)
-            return prun__fail(context, PRUN_ERR_ARGUMENT,
-                              "index[%lld] = %lld is not in 0 .. %lld", (long long)i, (long long)k,
-                              (long long)s->images->count - 1);
+            return prun__fail(context, PRUN_ERR_ARGUMENT, "index[%lld] = %lld is not in 0 .. %lld",
+                              (long long)i, (long long)k, (long long)s->images->count - 1);
         if (s->images->labels[k] < 0 || s->images->labels[k] >= s->images->classes)
             return prun__fail(context, PRUN_ERR_LABEL, "label %d of image %lld is not in 0 .. %lld",
                               (int)s->images->labels[k], (long long)k,
@@ -5279,9 +5289,9 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
     s.seed = seed;
     s.stream = stream;
     PRUN__TRY(prun__source_check(context, &s));
-    scratch = (float *)prun__alloc(
-        context, PRUN_LANES * prun__scratch_stride(prun__image_size(images)), sizeof(float),
-        "images");
+    scratch =
+        (float *)prun__alloc(context, PRUN_LANES * prun__scratch_stride(prun__image_size(images)),
+                             sizeof(float), "images");
     if (!scratch) return PRUN_ERR_MEMORY;
     for (b = 0; b < prun__blocks(n); b++)
         prun__pack_block(&s, b, scratch, lanes + b * PRUN_LANES * prun__image_size(images));
@@ -5299,16 +5309,23 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
 */
 
 typedef enum prun__kind {
-    PRUN__CONV, PRUN__BATCH_NORM, PRUN__RELU, PRUN__MAX_POOL, PRUN__AVG_POOL, PRUN__DROPOUT,
-    PRUN__ADD, PRUN__FLATTEN, PRUN__NORM /* fused; operations only */
+    PRUN__CONV,
+    PRUN__BATCH_NORM,
+    PRUN__RELU,
+    PRUN__MAX_POOL,
+    PRUN__AVG_POOL,
+    PRUN__DROPOUT,
+    PRUN__ADD,
+    PRUN__FLATTEN,
+    PRUN__NORM /* fused; operations only */
 } prun__kind;
 
 /* What the user asked for; value i + 1 is the output of layer i, value 0 the images. */
 typedef struct prun__layer {
     prun__kind kind;
-    int32_t input[2];       /* values; -1: none */
-    int64_t c, h, w;        /* of the output */
-    int32_t flat;           /* flattened: only element-wise and linear layers may follow */
+    int32_t input[2];        /* values; -1: none */
+    int64_t c, h, w;         /* of the output */
+    int32_t flat;            /* flattened: only element-wise and linear layers may follow */
     int32_t tensor, tensors; /* first of its tensors, and how many */
     prun_conv2d conv;
     int32_t linear, bias;
@@ -5321,14 +5338,14 @@ typedef struct prun__layer {
 typedef struct prun__op {
     prun__kind kind; /* CONV, NORM, MAX_POOL, AVG_POOL, DROPOUT or ADD */
     int32_t in, in2, out;
-    int32_t layer;           /* of the convolution, pool, dropout or add */
-    int32_t norm;            /* NORM: batch norm layer, or -1 */
-    int32_t relu, window;    /* NORM: ReLU?, pooling window (1: none) */
-    int32_t fold;            /* CONV: the NORM operation folded into it in evaluation, or -1 */
-    int32_t folded;          /* NORM: 1 when a convolution does its work in evaluation */
-    int32_t add, add2;       /* backward: the gradient of in / in2 is added to, not set */
-    prun__conv conv;         /* CONV */
-    int64_t phase_packed;           /* CONV: offset of its weights in batch.packed */
+    int32_t layer;        /* of the convolution, pool, dropout or add */
+    int32_t norm;         /* NORM: batch norm layer, or -1 */
+    int32_t relu, window; /* NORM: ReLU?, pooling window (1: none) */
+    int32_t fold;         /* CONV: the NORM operation folded into it in evaluation, or -1 */
+    int32_t folded;       /* NORM: 1 when a convolution does its work in evaluation */
+    int32_t add, add2;    /* backward: the gradient of in / in2 is added to, not set */
+    prun__conv conv;      /* CONV */
+    int64_t phase_packed; /* CONV: offset of its weights in batch.packed */
     int64_t eval_packed, eval_bias; /* CONV: offsets in net->prepared */
     int64_t eval_nonzero, eval_row; /* CONV: offsets in net->nonzero and net->nonzero_row */
     int32_t sparse;                 /* CONV: the evaluation at hand uses the sparse kernel */
@@ -5343,24 +5360,31 @@ typedef struct prun__value {
 /* Buffers of a training batch; grown when a larger batch comes. */
 typedef struct prun__batch {
     int64_t blocks;
-    float **value;       /* per storage number */
-    float **grad;        /* per gradient buffer */
-    uint16_t **mask;     /* per operation: dropout, a bit per lane */
-    float *packed;       /* weights of the operations at work */
-    float *partial;      /* weight gradients */
-    float *strips;       /* per worker */
-    float *scratch;      /* per worker: 16 images */
-    double *sums;        /* per block: 2 x max_channels */
-    float *spare;        /* gradient of a norm whose input has another reader */
-    double *head;        /* per worker: loss scratch */
-    double *losses;      /* per sample */
-    int32_t *wrong;      /* per sample */
+    float **value;   /* per storage number */
+    float **grad;    /* per gradient buffer */
+    uint16_t **mask; /* per operation: dropout, a bit per lane */
+    float *packed;   /* weights of the operations at work */
+    float *partial;  /* weight gradients */
+    float *strips;   /* per worker */
+    float *scratch;  /* per worker: 16 images */
+    double *sums;    /* per block: 2 x max_channels */
+    float *spare;    /* gradient of a norm whose input has another reader */
+    double *head;    /* per worker: loss scratch */
+    double *losses;  /* per sample */
+    int32_t *wrong;  /* per sample */
     int64_t workers;
 } prun__batch;
 
 /* Rows of net->coefficients for one NORM operation: y = (x - mean) * scale + shift. */
-enum { PRUN__MEAN, PRUN__INVERSE, PRUN__SCALE, PRUN__SHIFT, PRUN__M1, PRUN__M2,
-       PRUN__COEFFICIENTS };
+enum {
+    PRUN__MEAN,
+    PRUN__INVERSE,
+    PRUN__SCALE,
+    PRUN__SHIFT,
+    PRUN__M1,
+    PRUN__M2,
+    PRUN__COEFFICIENTS
+};
 
 struct prun_net {
     prun_context *context;
@@ -5371,10 +5395,10 @@ struct prun_net {
     prun_algorithm algorithm;
     prun__layer *layer;
     int64_t layers, layer_capacity;
-    int32_t result;             /* the value that prun_net_finish was given */
+    int32_t result; /* the value that prun_net_finish was given */
     prun_tensor *tensor;
     int64_t tensors, tensor_capacity;
-    prun_tensor *trained;       /* the tensors without the statistics */
+    prun_tensor *trained; /* the tensors without the statistics */
     int64_t trained_count;
     float *parameters, *statistics;
     int64_t parameter_count, statistic_count, weight_count;
@@ -5384,18 +5408,18 @@ struct prun_net {
     int32_t values, output, slots, grads;
     int64_t *slot_size, *grad_size;
     int64_t max_channels;
-    float *coefficients;        /* per operation: PRUN__COEFFICIENTS x max_channels */
-    double *scale;              /* max_channels: scratch for folding */
-    float *prepared;            /* evaluation: folded packed weights and biases */
+    float *coefficients; /* per operation: PRUN__COEFFICIENTS x max_channels */
+    double *scale;       /* max_channels: scratch for folding */
+    float *prepared;     /* evaluation: folded packed weights and biases */
     int64_t prepared_size;
-    prun__nonzero *nonzero;     /* evaluation: kept weights of sparse layers; made when needed */
+    prun__nonzero *nonzero; /* evaluation: kept weights of sparse layers; made when needed */
     int32_t *nonzero_row;
     int64_t nonzero_count, row_count, padded_size;
-    int64_t conv_scratch;       /* floats, of the convolution that needs most */
-    int64_t group;              /* blocks that a task takes through the operations side by side */
-    float *arena;               /* evaluation: slots and scratch of each worker */
+    int64_t conv_scratch; /* floats, of the convolution that needs most */
+    int64_t group;        /* blocks that a task takes through the operations side by side */
+    float *arena;         /* evaluation: slots and scratch of each worker */
     int64_t arena_capacity;
-    double *losses;             /* evaluation scratch, per sample */
+    double *losses; /* evaluation scratch, per sample */
     int64_t loss_capacity;
     int32_t *wrong;
     int64_t wrong_capacity;
@@ -5464,13 +5488,13 @@ static int prun__can_add(prun_net *net, int32_t input, const char *what) {
         return 0;
     }
     if (net->finished) {
-        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                       "%s: the net is finished", what));
+        prun__net_fail(
+            net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "%s: the net is finished", what));
         return 0;
     }
     if (input < 0 || input > net->layers) {
-        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                       "%s: there is no value %d", what, (int)input));
+        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "%s: there is no value %d",
+                                       what, (int)input));
         return 0;
     }
     return 1;
@@ -5485,8 +5509,8 @@ static int32_t prun__push_layer(prun_net *net, const prun__layer *layer) {
                                               "layer %lld: %lld x %lld x %lld values per image",
                                               (long long)net->layers, (long long)layer->c,
                                               (long long)layer->h, (long long)layer->w));
-    grown = (prun__layer *)prun__grow(net->context, net->layer, net->layers,
-                                      &net->layer_capacity, sizeof *grown, "layers");
+    grown = (prun__layer *)prun__grow(net->context, net->layer, net->layers, &net->layer_capacity,
+                                      sizeof *grown, "layers");
     if (!grown) return prun__net_fail(net, PRUN_ERR_MEMORY);
     net->layer = grown;
     net->layer[net->layers++] = *layer;
@@ -5651,16 +5675,16 @@ PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *
     layer.tensor = (int32_t)net->tensors;
     layer.tensors = 4;
     if (!(layer.epsilon > 0.0) || !(layer.momentum >= 0.0 && layer.momentum <= 1.0))
-        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                              "%s: epsilon %g, momentum %g", name, epsilon,
-                                              momentum));
+        return prun__net_fail(net,
+                              prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                         "%s: epsilon %g, momentum %g", name, epsilon, momentum));
     if (layer.flat)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
                                               "%s: batch norm of a flattened value", name));
     for (i = 0; i < 4; i++) {
-        prun_status status = prun__push_tensor(
-            net, name, parts[i], i < 2 ? (uint32_t)PRUN_NORM : (uint32_t)PRUN_STATISTIC,
-            &layer.c, 1);
+        prun_status status =
+            prun__push_tensor(net, name, parts[i],
+                              i < 2 ? (uint32_t)PRUN_NORM : (uint32_t)PRUN_STATISTIC, &layer.c, 1);
         if (status != PRUN_OK) return prun__net_fail(net, status);
     }
     return prun__push_layer(net, &layer);
@@ -5683,10 +5707,10 @@ static int32_t prun__push_pool(prun_net *net, prun__kind kind, int32_t input, co
     layer.padding = padding;
     if (kernel <= 0 || layer.stride <= 0 || padding < 0 || padding > kernel / 2 ||
         kernel > (1 << 20) || layer.stride > (1 << 20))
-        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                              "%s: kernel %lld, stride %lld, padding %lld", what,
-                                              (long long)kernel, (long long)stride,
-                                              (long long)padding));
+        return prun__net_fail(net,
+                              prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                         "%s: kernel %lld, stride %lld, padding %lld", what,
+                                         (long long)kernel, (long long)stride, (long long)padding));
     if (layer.flat || kernel > layer.h + 2 * padding || kernel > layer.w + 2 * padding)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
                                               "%s: kernel %lld does not fit an input of %lldx%lld",
@@ -5724,9 +5748,9 @@ PRUNDEF int32_t prun_layer_dropout(prun_net *net, int32_t input, double probabil
     prun__layer layer;
     if (!prun__can_add(net, input, "dropout")) return -1;
     if (!(probability >= 0.0 && probability < 1.0))
-        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                              "dropout: probability %g is not in [0, 1)",
-                                              probability));
+        return prun__net_fail(net,
+                              prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                         "dropout: probability %g is not in [0, 1)", probability));
     layer = prun__same_shape(net, PRUN__DROPOUT, input);
     layer.probability = probability;
     return prun__push_layer(net, &layer);
@@ -5739,11 +5763,10 @@ PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b) {
     other = prun__value_shape(net, b);
     layer.input[1] = b;
     if (layer.c != other.c || layer.h != other.h || layer.w != other.w || layer.flat != other.flat)
-        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
-                                              "add: %lldx%lldx%lld and %lldx%lldx%lld",
-                                              (long long)layer.c, (long long)layer.h,
-                                              (long long)layer.w, (long long)other.c,
-                                              (long long)other.h, (long long)other.w));
+        return prun__net_fail(
+            net, prun__fail(net->context, PRUN_ERR_SHAPE, "add: %lldx%lldx%lld and %lldx%lldx%lld",
+                            (long long)layer.c, (long long)layer.h, (long long)layer.w,
+                            (long long)other.c, (long long)other.h, (long long)other.w));
     return prun__push_layer(net, &layer);
 }
 
@@ -5873,7 +5896,8 @@ static void prun__plan_folds(prun_net *net, const prun__use *use) {
 /* Takes a free buffer, or a new one, and makes it large enough. */
 static int32_t prun__take_slot(int64_t *sizes, unsigned char *busy, int32_t *count, int64_t size) {
     int32_t i;
-    for (i = 0; i < *count && busy[i]; i++) {}
+    for (i = 0; i < *count && busy[i]; i++) {
+    }
     if (i == *count) {
         sizes[i] = 0;
         (*count)++;
@@ -5910,8 +5934,9 @@ static void prun__plan_slots(prun_net *net, unsigned char *busy) {
         const prun__op *op = &net->op[i];
         if (op->out == op->in || prun__skipped_in_eval(op))
             net->value[op->out].slot = net->value[op->in].slot;
-        else net->value[op->out].slot = prun__take_slot(net->slot_size, busy, &net->slots,
-                                                        net->value[op->out].size);
+        else
+            net->value[op->out].slot =
+                prun__take_slot(net->slot_size, busy, &net->slots, net->value[op->out].size);
         prun__mark_busy(net, i, busy);
     }
 }
@@ -5920,8 +5945,8 @@ static void prun__plan_slots(prun_net *net, unsigned char *busy) {
 static void prun__plan_grads(prun_net *net, unsigned char *busy) {
     int32_t i, j;
     for (i = 0; i < net->values; i++) net->value[i].grad = -1;
-    net->value[net->output].grad = prun__take_slot(net->grad_size, busy, &net->grads,
-                                                   net->value[net->output].size);
+    net->value[net->output].grad =
+        prun__take_slot(net->grad_size, busy, &net->grads, net->value[net->output].size);
     for (i = net->ops - 1; i >= 0; i--) {
         prun__op *op = &net->op[i];
         if (net->value[op->out].grad < 0) continue;
@@ -5931,8 +5956,8 @@ static void prun__plan_grads(prun_net *net, unsigned char *busy) {
             if (j == 0) op->add = net->value[in].grad >= 0;
             else op->add2 = net->value[in].grad >= 0;
             if (net->value[in].grad < 0)
-                net->value[in].grad = prun__take_slot(net->grad_size, busy, &net->grads,
-                                                      net->value[in].size);
+                net->value[in].grad =
+                    prun__take_slot(net->grad_size, busy, &net->grads, net->value[in].size);
         }
         if (op->out != op->in) busy[net->value[op->out].grad] = 0;
     }
@@ -6030,8 +6055,8 @@ static prun_status prun__place_tensors(prun_net *net) {
     net->scale = (double *)prun__alloc(net->context, net->max_channels, sizeof(double), "scale");
     if (!net->parameters || !net->statistics || !net->coefficients || !net->scale)
         return PRUN_ERR_MEMORY;
-    net->trained = (prun_tensor *)prun__alloc(net->context, net->tensors, sizeof(prun_tensor),
-                                              "tensors");
+    net->trained =
+        (prun_tensor *)prun__alloc(net->context, net->tensors, sizeof(prun_tensor), "tensors");
     if (!net->trained) return PRUN_ERR_MEMORY;
     for (i = trained = rest = 0; i < net->tensors; i++) {
         prun_tensor *t = &net->tensor[i];
@@ -6070,8 +6095,7 @@ static void prun__init_uniform(prun_tensor *t, uint64_t seed, uint64_t stream, d
     const int64_t size = prun_tensor_size(t);
     int64_t i;
     for (i = 0; i < size; i++)
-        t->data[i] =
-            (float)((2.0 * prun_random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
+        t->data[i] = (float)((2.0 * prun_random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
 }
 
 static void prun__init_constant(prun_tensor *t, float value) {
@@ -6234,9 +6258,9 @@ PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, p
     for (b = 0; b < (int32_t)a.depth; b++) {
         for (j = 0; j < 3; j++) {
             snprintf(name, sizeof name, "block%d_conv%d", (int)b, (int)j);
-            v = j == 0 ? prun_layer_conv2d(net, v, name, a.width, 3, 2, 1,
-                                           a.symmetric_padding ? PRUN_PADDING_ZEROS
-                                                               : PRUN_PADDING_SAME, 1)
+            v = j == 0 ? prun_layer_conv2d(
+                             net, v, name, a.width, 3, 2, 1,
+                             a.symmetric_padding ? PRUN_PADDING_ZEROS : PRUN_PADDING_SAME, 1)
                        : prun_layer_conv2d(net, v, name, a.width, 1, 1, 0, PRUN_PADDING_ZEROS, 1);
             snprintf(name, sizeof name, "block%d_bn%d", (int)b, (int)j);
             v = prun_layer_batch_norm(net, v, name, a.pytorch_defaults ? 1e-5 : 1e-3,
@@ -6425,8 +6449,7 @@ static void prun__pool_vector(const prun__layer *layer, const prun__value *in, p
                 }
             }
         }
-    for (l = 0; l < PRUN_LANES; l++)
-        y[l] = layer->kind == PRUN__AVG_POOL ? sum[l] * scale : sum[l];
+    for (l = 0; l < PRUN_LANES; l++) y[l] = layer->kind == PRUN__AVG_POOL ? sum[l] * scale : sum[l];
 }
 
 static void prun__pool_block(const prun_net *net, const prun__op *op, const float *x, float *y) {
@@ -6516,10 +6539,10 @@ static void prun__dropout_masks(uint64_t seed, uint64_t stream, uint64_t first, 
 /* A lane is kept where its bit is set; four lanes at a time through a table of 0 and 1. */
 static void prun__dropout_apply(const uint16_t *mask, int64_t vectors, float scale, const float *x,
                                 int add, float *y) {
-    static const float bits[16][4] = {
-        {0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {1, 1, 0, 0}, {0, 0, 1, 0}, {1, 0, 1, 0},
-        {0, 1, 1, 0}, {1, 1, 1, 0}, {0, 0, 0, 1}, {1, 0, 0, 1}, {0, 1, 0, 1}, {1, 1, 0, 1},
-        {0, 0, 1, 1}, {1, 0, 1, 1}, {0, 1, 1, 1}, {1, 1, 1, 1}};
+    static const float bits[16][4] = {{0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {1, 1, 0, 0},
+                                      {0, 0, 1, 0}, {1, 0, 1, 0}, {0, 1, 1, 0}, {1, 1, 1, 0},
+                                      {0, 0, 0, 1}, {1, 0, 0, 1}, {0, 1, 0, 1}, {1, 1, 0, 1},
+                                      {0, 0, 1, 1}, {1, 0, 1, 1}, {0, 1, 1, 1}, {1, 1, 1, 1}};
     const prun__f4 zero = prun__f4_set(0.0f), factor = prun__f4_set(scale);
     int64_t v;
     int l;
@@ -6537,12 +6560,12 @@ static void prun__dropout_apply(const uint16_t *mask, int64_t vectors, float sca
 typedef struct prun__run {
     prun_net *net;
     const prun__source *source;
-    const prun__op *op;  /* backward: the operation at work */
-    int32_t first, last; /* forward: the operations of the phase at work */
-    int images;          /* forward: the phase begins by packing the images */
+    const prun__op *op;    /* backward: the operation at work */
+    int32_t first, last;   /* forward: the operations of the phase at work */
+    int images;            /* forward: the phase begins by packing the images */
     int64_t blocks, group; /* group: blocks that a task takes at a time */
-    int training;       /* batch statistics and dropout */
-    int freeze;         /* running statistics stay */
+    int training;          /* batch statistics and dropout */
+    int freeze;            /* running statistics stay */
     uint64_t seed, stream;
 } prun__run;
 
@@ -6643,8 +6666,8 @@ static void prun__batch_coefficients(const prun__run *run, const prun__op *op) {
         prun__join_moments(run, op, c, &mean, &squares);
         prun__set_coefficients(net, op, c, mean, squares / n);
         if (run->freeze) continue;
-        t[2].data[c] = (float)((1.0 - layer->momentum) * (double)t[2].data[c] +
-                               layer->momentum * mean);
+        t[2].data[c] =
+            (float)((1.0 - layer->momentum) * (double)t[2].data[c] + layer->momentum * mean);
         t[3].data[c] = (float)((1.0 - layer->momentum) * (double)t[3].data[c] +
                                layer->momentum * squares / (n - 1.0));
     }
@@ -6681,8 +6704,8 @@ static void prun__forward_op(const prun__run *run, const prun__op *op, int64_t b
     }
 }
 
-static void prun__pack_op(const prun_net *net, const prun__op *op, int forward,
-                          const double *scale, float *packed) {
+static void prun__pack_op(const prun_net *net, const prun__op *op, int forward, const double *scale,
+                          float *packed) {
     prun__pack_job job;
     job.conv = &op->conv;
     job.weight = net->tensor[net->layer[op->layer].tensor].data;
@@ -6701,7 +6724,8 @@ static prun_status prun__check_batch(const prun_net *net, int64_t n) {
         if (op->kind == PRUN__NORM && op->norm >= 0 && in->h * in->w * n < 2)
             return prun__fail(net->context, PRUN_ERR_ARGUMENT,
                               "%s: one value per channel has no variance; use batches of more "
-                              "images", net->tensor[net->layer[op->norm].tensor].name);
+                              "images",
+                              net->tensor[net->layer[op->norm].tensor].name);
     }
     return PRUN_OK;
 }
@@ -6940,8 +6964,8 @@ static void prun__simple_backward_task(void *pointer, int64_t block, int64_t wor
         const uint16_t *mask = net->batch.mask[op - net->op] + block * (size / PRUN_LANES);
         const int add = op->out != op->in && op->add;
         if (run->training)
-            prun__dropout_apply(mask, size / PRUN_LANES,
-                                65536.0f / (float)(65536u - threshold), dy, add, dx);
+            prun__dropout_apply(mask, size / PRUN_LANES, 65536.0f / (float)(65536u - threshold), dy,
+                                add, dx);
         else if (dx != dy) prun__copy_or_add(dy, size, add, dx);
     } else if (dx) {
         prun__unpool_block(net, op, prun__at(run, op->in, block), dy, dx);
@@ -7059,8 +7083,7 @@ static prun_status prun__net_check(prun_net *net, const prun__source *source) {
         return prun__fail(net->context, PRUN_ERR_SHAPE,
                           "images of %lldx%lldx%lld for a net of %lldx%lldx%lld",
                           (long long)m->channels, (long long)m->height, (long long)m->width,
-                          (long long)net->channels, (long long)net->height,
-                          (long long)net->width);
+                          (long long)net->channels, (long long)net->height, (long long)net->width);
     if (m->classes > net->classes)
         return prun__fail(net->context, PRUN_ERR_SHAPE, "images of %lld classes for a net of %lld",
                           (long long)m->classes, (long long)net->classes);
@@ -7121,8 +7144,8 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
 #define PRUN__GRADIENT_BATCH 128
 
 PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
-                                      const int64_t *index, int64_t n, float *gradient,
-                                      double *sum, int64_t *errors) {
+                                      const int64_t *index, int64_t n, float *gradient, double *sum,
+                                      int64_t *errors) {
     prun__source source = prun__source_of(images, index, n);
     prun__run run;
     double total = 0.0;
@@ -7161,8 +7184,8 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
 static void prun__prepare_conv(prun_net *net, const prun__op *op) {
     const prun__layer *layer = &net->layer[op->layer];
     const prun__op *fold = op->fold >= 0 ? &net->op[op->fold] : NULL;
-    const prun_tensor *norm = fold && fold->norm >= 0 ? net->tensor + net->layer[fold->norm].tensor
-                                                      : NULL;
+    const prun_tensor *norm =
+        fold && fold->norm >= 0 ? net->tensor + net->layer[fold->norm].tensor : NULL;
     const float *bias = layer->bias ? net->tensor[layer->tensor + 1].data : NULL;
     float *out = net->prepared + op->eval_bias;
     int64_t c;
@@ -7172,14 +7195,12 @@ static void prun__prepare_conv(prun_net *net, const prun__op *op) {
         if (!norm) continue;
         net->scale[c] = (double)norm[0].data[c] /
                         sqrt((double)norm[3].data[c] + net->layer[fold->norm].epsilon);
-        out[c] = (float)((double)norm[1].data[c] +
-                         (b - (double)norm[2].data[c]) * net->scale[c]);
+        out[c] = (float)((double)norm[1].data[c] + (b - (double)norm[2].data[c]) * net->scale[c]);
     }
     if (op->sparse)
         prun__sparse_encode(&op->conv, net->tensor[layer->tensor].data, norm ? net->scale : NULL,
                             net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row);
-    else
-        prun__pack_op(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
+    else prun__pack_op(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
 }
 
 /* Decides which layers run sparse; memory for them is taken when the first one does. */
@@ -7193,8 +7214,8 @@ static prun_status prun__choose_sparse(prun_net *net) {
     }
     if (!any || net->nonzero) return PRUN_OK;
     if (!net->nonzero_row)
-        net->nonzero_row = (int32_t *)prun__alloc(net->context, net->row_count, sizeof(int32_t),
-                                                  "sparse weights");
+        net->nonzero_row =
+            (int32_t *)prun__alloc(net->context, net->row_count, sizeof(int32_t), "sparse weights");
     if (!net->nonzero_row) return PRUN_ERR_MEMORY;
     net->nonzero = (prun__nonzero *)prun__alloc(net->context, net->nonzero_count,
                                                 sizeof *net->nonzero, "sparse weights");
@@ -7204,8 +7225,8 @@ static prun_status prun__choose_sparse(prun_net *net) {
 static prun_status prun__prepare(prun_net *net) {
     int32_t i;
     if (!net->prepared) /* a net that is only trained does without */
-        net->prepared = (float *)prun__alloc(net->context, net->prepared_size, sizeof(float),
-                                             "packed weights");
+        net->prepared =
+            (float *)prun__alloc(net->context, net->prepared_size, sizeof(float), "packed weights");
     if (!net->prepared) return PRUN_ERR_MEMORY;
     PRUN__TRY(prun__choose_sparse(net));
     for (i = 0; i < net->ops; i++) {
@@ -7245,21 +7266,21 @@ static float *prun__slot(const prun_net *net, float *arena, int32_t value) {
     return arena;
 }
 
-static void prun__eval_conv(const prun_net *net, const prun__op *op, int64_t blocks,
-                            const float *x, float *scratch, float *y) {
+static void prun__eval_conv(const prun_net *net, const prun__op *op, int64_t blocks, const float *x,
+                            float *scratch, float *y) {
     prun__finish finish = {NULL, 0, 0};
     int64_t b;
     finish.bias = net->prepared + op->eval_bias;
     finish.relu = op->fold >= 0 && net->op[op->fold].relu;
     if (!op->sparse) {
-        prun__conv_blocks(&op->conv, 1, blocks, x, net->prepared + op->eval_packed, finish,
-                          scratch, y);
+        prun__conv_blocks(&op->conv, 1, blocks, x, net->prepared + op->eval_packed, finish, scratch,
+                          y);
         return;
     }
     for (b = 0; b < blocks; b++)
         prun__sparse_block(&op->conv, x + b * prun__conv_in(&op->conv),
-                           net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row,
-                           finish, scratch, y + b * prun__conv_out(&op->conv));
+                           net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row, finish,
+                           scratch, y + b * prun__conv_out(&op->conv));
 }
 
 /* A group of blocks through the whole net, in buffers small enough to stay in cache. */
@@ -7277,8 +7298,7 @@ static void prun__eval_blocks(const prun_net *net, int64_t blocks, float *arena,
         } else if (op->kind == PRUN__NORM) {
             prun__norm_job job = prun__norm_job_of(net, op);
             if (op->folded) job.low = -(float)HUGE_VAL;
-            for (b = 0; b < blocks; b++)
-                prun__kernels_now()->norm(&job, x + b * in, y + b * out);
+            for (b = 0; b < blocks; b++) prun__kernels_now()->norm(&job, x + b * in, y + b * out);
         } else if (op->kind == PRUN__ADD) {
             prun__add_block(x, prun__slot(net, arena, op->in2), blocks * out, y);
         } else {
@@ -7306,8 +7326,7 @@ static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
         if (e->logits)
             prun__unlane_logits(logits, PRUN__MIN(PRUN_LANES, e->source->n - b * PRUN_LANES),
                                 net->classes, e->logits + b * PRUN_LANES * net->classes);
-        else
-            prun__loss_block(e->source, b, net->classes, logits, head, e->losses, e->wrong, NULL);
+        else prun__loss_block(e->source, b, net->classes, logits, head, e->losses, e->wrong, NULL);
 }
 
 static prun_status prun__evaluate(prun__eval *e) {
@@ -7316,8 +7335,8 @@ static prun_status prun__evaluate(prun__eval *e) {
     PRUN__TRY(prun__reserve(net->context, (void **)&net->arena, &net->arena_capacity,
                             prun__mul(prun__arena_size(net), prun__threads(net->context)),
                             sizeof(float), "evaluation"));
-    PRUN__TRY(prun__reserve(net->context, (void **)&net->losses, &net->loss_capacity,
-                            e->source->n, sizeof(double), "losses"));
+    PRUN__TRY(prun__reserve(net->context, (void **)&net->losses, &net->loss_capacity, e->source->n,
+                            sizeof(double), "losses"));
     PRUN__TRY(prun__reserve(net->context, (void **)&net->wrong, &net->wrong_capacity, e->source->n,
                             sizeof(int32_t), "errors"));
     if (!e->losses) e->losses = net->losses;
@@ -7368,10 +7387,10 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
 /* One pass: `run.blocks` is B. */
 typedef struct prun__second {
     prun__run run;
-    const float *v;  /* direction, flat over the trained parameters */
+    const float *v; /* direction, flat over the trained parameters */
     float *product;
     int backward;
-    int tangent;     /* packed weights are those of v: x' += v * x, g' += v * g */
+    int tangent; /* packed weights are those of v: x' += v * x, g' += v * g */
 } prun__second;
 
 static const float *prun__direction_of(const prun__second *s, int32_t tensor) {
@@ -7465,8 +7484,7 @@ static void prun__second_max_pool(const prun__second *s, int64_t block) {
             for (c = 0; c < out->c; c++, y += PRUN_LANES, to += PRUN_LANES) {
                 prun__pool_vector(layer, in, prun__clip_window(layer, in, oy, ox),
                                   x + c * PRUN_LANES, y, where);
-                for (l = 0; l < PRUN_LANES; l++)
-                    to[l] = t[(where[l] * in->c + c) * PRUN_LANES + l];
+                for (l = 0; l < PRUN_LANES; l++) to[l] = t[(where[l] * in->c + c) * PRUN_LANES + l];
             }
 }
 
@@ -7494,8 +7512,7 @@ static void prun__second_forward_task(void *pointer, int64_t block, int64_t work
 static void prun__second_pack_task(void *pointer, int64_t block, int64_t worker) {
     const prun__second *s = (const prun__second *)pointer;
     const prun_net *net = s->run.net;
-    prun__pack_block(s->run.source, block,
-                     net->batch.scratch + worker * prun__batch_scratch(net),
+    prun__pack_block(s->run.source, block, net->batch.scratch + worker * prun__batch_scratch(net),
                      prun__at(&s->run, 0, block));
     memset(prun__at(&s->run, 0, s->run.blocks + block), 0,
            (size_t)net->value[0].size * sizeof(float));
@@ -7552,8 +7569,8 @@ static void prun__second_mask_task(void *pointer, int64_t block, int64_t worker)
     for (k = 0; k < 2; k++) {
         const int64_t b = block + k * run->blocks;
         g[k] = spare ? net->batch.spare + b * in->size : prun__grad_at(run, op->in, b);
-        prun__norm_mask_block(net, op, prun__at(run, op->in, block),
-                              prun__grad_at(run, op->out, b), g[k]);
+        prun__norm_mask_block(net, op, prun__at(run, op->in, block), prun__grad_at(run, op->out, b),
+                              g[k]);
     }
     if (op->norm < 0) return;
     prun__kernels_now()->sums(g[0], prun__at(run, op->in, block), pixels, in->c,
@@ -7680,8 +7697,8 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     s.run.source = &source;
     s.v = v;
     PRUN__TRY(prun__net_check(net, &source));
-    PRUN__TRY(prun__batch_reserve(net, 2 * PRUN_LANES *
-                                           prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH))));
+    PRUN__TRY(
+        prun__batch_reserve(net, 2 * PRUN_LANES * prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH))));
     part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "product");
     if (!part) return PRUN_ERR_MEMORY;
     for (done = 0; done < n; done += source.n) {
@@ -7745,8 +7762,8 @@ static void prun__fold_values(const prun_net *net, const prun__layer *conv, int3
     const int64_t channels = from->shape[0], size = prun_tensor_size(from) / channels;
     int64_t c, i;
     for (c = 0; c < channels; c++) {
-        const double scale = (double)n[0].data[c] /
-                             sqrt((double)n[3].data[c] + net->layer[norm].epsilon);
+        const double scale =
+            (double)n[0].data[c] / sqrt((double)n[3].data[c] + net->layer[norm].epsilon);
         const double bias = conv->bias ? (double)from[1].data[c] : 0.0;
         for (i = c * size; i < (c + 1) * size; i++) {
             to[0].data[i] = (float)((double)from->data[i] * scale);
@@ -7818,12 +7835,12 @@ PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]) {
 typedef struct prun__margins {
     prun__run run;
     int32_t count;
-    int32_t *value;      /* per layer: the value it reads */
-    int32_t at;          /* value at hand */
-    float *image;        /* gradient of the images */
-    double *squares;     /* of the value at hand, per sample of the batch */
-    double *sums;        /* of activations over the samples, per element of one layer */
-    double **element;    /* per layer: its sums */
+    int32_t *value;   /* per layer: the value it reads */
+    int32_t at;       /* value at hand */
+    float *image;     /* gradient of the images */
+    double *squares;  /* of the value at hand, per sample of the batch */
+    double *sums;     /* of activations over the samples, per element of one layer */
+    double **element; /* per layer: its sums */
 } prun__margins;
 
 static const float *prun__margin_gradient(const prun__margins *m, int64_t block) {
@@ -7956,18 +7973,16 @@ static prun_status prun__margin_values(prun__margins *m, const int32_t *layers) 
                 net->value[net->op[i].out].grad >= 0)
                 m->value[k] = net->op[i].in;
         if (m->value[k] < 0)
-            return prun__fail(net->context,
-                              layers[k] < 0 ? PRUN_ERR_UNSUPPORTED : PRUN_ERR_ARGUMENT,
-                              "margins: tensor %d is no weight that leads to the logits",
-                              (int)layers[k]);
+            return prun__fail(
+                net->context, layers[k] < 0 ? PRUN_ERR_UNSUPPORTED : PRUN_ERR_ARGUMENT,
+                "margins: tensor %d is no weight that leads to the logits", (int)layers[k]);
         for (i = 0; i < net->ops; i++)
             if (m->value[k] == 0 && net->op[i].kind != PRUN__CONV &&
                 (net->op[i].in == 0 || (net->op[i].kind == PRUN__ADD && net->op[i].in2 == 0)))
                 return prun__fail(net->context, PRUN_ERR_UNSUPPORTED,
                                   "margins: the images are read by more than convolutions");
         m->element[k] = (double *)prun__alloc_zero(
-            net->context, 2 * net->value[m->value[k]].size / PRUN_LANES, sizeof(double),
-            "margins");
+            net->context, 2 * net->value[m->value[k]].size / PRUN_LANES, sizeof(double), "margins");
         if (!m->element[k]) return PRUN_ERR_MEMORY;
     }
     return PRUN_OK;
@@ -7983,9 +7998,8 @@ static double prun__margin_spread(const double *sums, int64_t elements, double n
 }
 
 PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
-                                            const int64_t *index, int64_t n,
-                                            const int32_t *layers, int32_t count, double *margins,
-                                            double *spread) {
+                                            const int64_t *index, int64_t n, const int32_t *layers,
+                                            int32_t count, double *margins, double *spread) {
     prun__source source = prun__source_of(images, index, n);
     prun_context *context = net->context;
     const int64_t batch = PRUN__GRADIENT_BATCH;
@@ -8003,8 +8017,8 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     m.squares = (double *)prun__alloc(context, batch, sizeof(double), "margins");
     m.value = (int32_t *)prun__alloc(context, count, sizeof(int32_t), "margins");
     m.element = (double **)prun__alloc_zero(context, count, sizeof(double *), "margins");
-    m.image = (float *)prun__alloc(context, prun__blocks(batch) * net->value[0].size,
-                                   sizeof(float), "margins");
+    m.image = (float *)prun__alloc(context, prun__blocks(batch) * net->value[0].size, sizeof(float),
+                                   "margins");
     status = differences && m.squares && m.value && m.element && m.image
                  ? prun__margin_values(&m, layers)
                  : PRUN_ERR_MEMORY;
@@ -8014,8 +8028,8 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     }
     for (k = 0; m.element && k < count; k++) {
         if (status == PRUN_OK)
-            spread[k] = prun__margin_spread(m.element[k],
-                                            net->value[m.value[k]].size / PRUN_LANES, (double)n);
+            spread[k] = prun__margin_spread(m.element[k], net->value[m.value[k]].size / PRUN_LANES,
+                                            (double)n);
         prun__free(context, m.element[k]);
     }
     prun__free(context, differences);
@@ -8064,8 +8078,7 @@ static prun_status prun__train_check(prun_context *context, const prun_train_opt
     if (o->epochs < 0 || o->batch < 0 || o->schedule_epochs < 0)
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "training: epochs %lld, batch %lld, schedule_epochs %lld",
-                          (long long)o->epochs, (long long)o->batch,
-                          (long long)o->schedule_epochs);
+                          (long long)o->epochs, (long long)o->batch, (long long)o->schedule_epochs);
     if (!(o->learning_rate >= 0.0) || !(o->weight_decay >= 0.0) || !(o->momentum < 1.0))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "training: learning_rate %g, momentum %g, weight_decay %g",
@@ -8086,8 +8099,7 @@ static int64_t prun__last_batch(int64_t count, const prun_train_options *options
 }
 
 PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
-                                        const prun_train_options *options,
-                                        prun_trainer **trainer) {
+                                        const prun_train_options *options, prun_trainer **trainer) {
     prun_context *context = net->context;
     prun_train_options none;
     prun__source all = prun__source_of(images, NULL, images->count);
@@ -8107,8 +8119,8 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
     t->images = images;
     t->count = images->count;
     t->options = prun_train_resolved(options);
-    t->velocity = (float *)prun__alloc_zero(context, net->parameter_count, sizeof(float),
-                                            "momentum");
+    t->velocity =
+        (float *)prun__alloc_zero(context, net->parameter_count, sizeof(float), "momentum");
     t->gradient = (float *)prun__alloc(context, net->parameter_count, sizeof(float), "gradient");
     t->order = (int64_t *)prun__alloc(context, images->count, sizeof(int64_t), "batch order");
     if (!t->velocity || !t->gradient || !t->order) {
@@ -8133,8 +8145,8 @@ PRUNDEF void prun_trainer_free(prun_trainer *t) {
 
 /* v = momentum v + g/n + decay w, w -= rate v, in float as PyTorch does. */
 static void prun__sgd_update(float *PRUN__RESTRICT w, float *PRUN__RESTRICT v,
-                             const float *PRUN__RESTRICT g, int64_t count, float scale,
-                             float decay, float momentum, float rate) {
+                             const float *PRUN__RESTRICT g, int64_t count, float scale, float decay,
+                             float momentum, float rate) {
     int64_t i;
     for (i = 0; i < count; i++) {
         v[i] = momentum * v[i] + (g[i] * scale + decay * w[i]);
@@ -8152,8 +8164,8 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     pass.augment = &t->options.augment;
     pass.seed = t->options.seed;
     pass.stream = (uint64_t)t->steps;
-    PRUN__TRY(prun_net_train_pass(t->net, t->images, index, n, &pass, t->gradient, NULL, &total,
-                                  &wrong));
+    PRUN__TRY(
+        prun_net_train_pass(t->net, t->images, index, n, &pass, t->gradient, NULL, &total, &wrong));
     if (!(fabs(total) <= 1e300))
         return prun__fail(net->context, PRUN_ERR_NONFINITE, "step %lld: the loss is not finite",
                           (long long)t->steps);
@@ -8161,9 +8173,8 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
         const prun_tensor *tensor = &net->trained[i];
         const int decays = t->options.decay == PRUN_DECAY_ALL || (tensor->flags & PRUN_WEIGHT);
         const int64_t at = tensor->data - net->parameters;
-        prun__sgd_update(tensor->data, t->velocity + at, t->gradient + at,
-                         prun_tensor_size(tensor), 1.0f / (float)n,
-                         decays ? (float)t->options.weight_decay : 0.0f,
+        prun__sgd_update(tensor->data, t->velocity + at, t->gradient + at, prun_tensor_size(tensor),
+                         1.0f / (float)n, decays ? (float)t->options.weight_decay : 0.0f,
                          (float)t->options.momentum, (float)learning_rate);
     }
     t->steps++;
@@ -8234,8 +8245,8 @@ PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
     prun_epoch e;
     if (t->images->count != count)
         return prun__fail(t->net->context, PRUN_ERR_ARGUMENT,
-                          "training: %lld images, %lld when it began",
-                          (long long)t->images->count, (long long)count);
+                          "training: %lld images, %lld when it began", (long long)t->images->count,
+                          (long long)count);
     prun_random_permutation(t->options.seed, PRUN__STREAM_ORDER + (uint64_t)t->epoch, count,
                             t->order);
     for (at = 0; at < count; at += t->options.batch) {
@@ -8262,10 +8273,9 @@ PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
     e.gradient_noise = PRUN__NAN;
     if (t->options.noise_pairs > 0 && count > 1 &&
         (t->epoch == 0 || t->epoch + 1 == t->options.epochs))
-        PRUN__TRY(prun__gradient_noise(t->net->context, prun__trainer_gradient, t, count,
-                                       t->net->parameter_count, t->options.batch,
-                                       t->options.noise_pairs, t->options.seed,
-                                       &e.gradient_noise, NULL));
+        PRUN__TRY(prun__gradient_noise(
+            t->net->context, prun__trainer_gradient, t, count, t->net->parameter_count,
+            t->options.batch, t->options.noise_pairs, t->options.seed, &e.gradient_noise, NULL));
     e.epoch = ++t->epoch;
     e.epochs = t->options.epochs;
     if (result) *result = e;
@@ -8329,8 +8339,8 @@ static prun_status prun__check_tensor(prun_context *context, const prun_tensor *
         size = t->shape[d] > 0 ? prun__mul(size, t->shape[d]) : -1;
         if (size < 0 || size > INT32_MAX)
             return prun__fail(context, PRUN_ERR_SHAPE,
-                              "objective: tensor %lld (%s): size %lld of axis %d",
-                              (long long)index, name, (long long)t->shape[d], (int)d);
+                              "objective: tensor %lld (%s): size %lld of axis %d", (long long)index,
+                              name, (long long)t->shape[d], (int)d);
     }
     return PRUN_OK;
 }
@@ -8363,13 +8373,14 @@ static prun_status prun__callback_begin(const prun_objective *o) {
     return before;
 }
 
-static prun_status prun__callback_end(const prun_objective *o, const char *name,
-                                      prun_status before, prun_status status) {
+static prun_status prun__callback_end(const prun_objective *o, const char *name, prun_status before,
+                                      prun_status status) {
     if (!o->context) return status;
     if (status == PRUN_OK) o->context->status = before;
     else if (o->context->status != PRUN_OK) o->context->status = status; /* with its own message */
-    else prun__fail(o->context, status, "the %s callback returned %d (%s)", name, (int)status,
-                    prun_status_string(status));
+    else
+        prun__fail(o->context, status, "the %s callback returned %d (%s)", name, (int)status,
+                   prun_status_string(status));
     return status;
 }
 
@@ -8382,12 +8393,11 @@ static prun_status prun__objective_loss(const prun_objective *o, const int64_t *
 static prun_status prun__objective_gradient(const prun_objective *o, const int64_t *index,
                                             int64_t n, float *gradient, double *sum) {
     const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "gradient", before,
-                              o->gradient(o->user, index, n, gradient, sum));
+    return prun__callback_end(o, "gradient", before, o->gradient(o->user, index, n, gradient, sum));
 }
 
-static prun_status prun__objective_product(const prun_objective *o, const int64_t *index,
-                                           int64_t n, const float *v, float *product) {
+static prun_status prun__objective_product(const prun_objective *o, const int64_t *index, int64_t n,
+                                           const float *v, float *product) {
     const prun_status before = prun__callback_begin(o);
     return prun__callback_end(o, "hessian_vector", before,
                               o->hessian_vector(o->user, index, n, v, product));
@@ -8458,9 +8468,9 @@ typedef struct prun__search {
     float *hardness;            /* per sample */
     int64_t *queue, *scratch;   /* samples, hardest first */
     int64_t evaluations;
-    int64_t only;               /* > 0: prune segment only - 1 alone */
-    prun__noise *noise;         /* NULL: prune */
-    int by_error;               /* count errors instead of adding up losses */
+    int64_t only;       /* > 0: prune segment only - 1 alone */
+    prun__noise *noise; /* NULL: prune */
+    int by_error;       /* count errors instead of adding up losses */
 } prun__search;
 
 static void prun__search_free(prun__search *s) {
@@ -8499,8 +8509,7 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
     int32_t i;
     PRUN__TRY(prun__objective_check(o));
     if (p->method != PRUN_MAGNITUDE && p->method != PRUN_RANDOM)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown method %d",
-                          (int)p->method);
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown method %d", (int)p->method);
     if (p->scope != PRUN_GLOBAL && p->scope != PRUN_PER_LAYER)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown scope %d", (int)p->scope);
     if (p->grid < 1 || p->grid > (1 << 24))
@@ -8556,16 +8565,15 @@ static int64_t prun__segment_start(const prun__search *s, int64_t segment) {
 }
 
 /* Order of one segment: by magnitude, ties to the lower index, or a random permutation. */
-static void prun__order_segment(prun__search *s, int64_t repetition, int64_t segment,
-                                float *keys, int64_t *order, int64_t *scratch) {
+static void prun__order_segment(prun__search *s, int64_t repetition, int64_t segment, float *keys,
+                                int64_t *order, int64_t *scratch) {
     const int64_t from = prun__segment_start(s, segment);
     const int64_t n = prun__segment_start(s, segment + 1) - from;
     int32_t *to = s->order + repetition * s->count + from;
     int64_t i;
     if (s->options.method == PRUN_RANDOM) {
         prun_random_permutation(s->options.seed,
-                                PRUN__STREAM_PRUNE +
-                                    (uint64_t)(repetition * s->segments + segment),
+                                PRUN__STREAM_PRUNE + (uint64_t)(repetition * s->segments + segment),
                                 n, order);
     } else {
         for (i = 0; i < n; i++) keys[i] = fabsf(s->saved[from + i]);
@@ -8581,8 +8589,7 @@ static prun_status prun__make_orders(prun__search *s) {
     int64_t r, g;
     /* `flat` is free until the first candidate: it holds the sort keys. */
     for (r = 0; ready && r < s->options.repetitions; r++)
-        for (g = 0; g < s->segments; g++)
-            prun__order_segment(s, r, g, s->flat, order, scratch);
+        for (g = 0; g < s->segments; g++) prun__order_segment(s, r, g, s->flat, order, scratch);
     prun__free(s->context, scratch);
     prun__free(s->context, order);
     return ready ? PRUN_OK : PRUN_ERR_MEMORY;
@@ -8628,8 +8635,8 @@ static prun_status prun__search_losses(prun__search *s) {
     s->queue = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
     s->scratch = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
     if (!s->losses || !s->hardness || !s->queue || !s->scratch) return PRUN_ERR_MEMORY;
-    s->chunk = (double *)prun__alloc(s->context, PRUN__MIN(m, PRUN__LARGEST_CHUNK),
-                                     sizeof(double), "pruning");
+    s->chunk = (double *)prun__alloc(s->context, PRUN__MIN(m, PRUN__LARGEST_CHUNK), sizeof(double),
+                                     "pruning");
     return s->chunk ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
@@ -8656,8 +8663,7 @@ static void prun__search_end(prun__search *s) {
 
 /* Brings a segment to `target` kept weights by the difference alone. */
 static void prun__keep(prun__search *s, int64_t repetition, int64_t segment, int64_t target) {
-    const int32_t *order =
-        s->order + repetition * s->count + prun__segment_start(s, segment);
+    const int32_t *order = s->order + repetition * s->count + prun__segment_start(s, segment);
     int64_t r;
     for (r = s->kept[segment]; r < target; r++) s->flat[order[r]] = s->saved[order[r]];
     for (r = target; r < s->kept[segment]; r++) s->flat[order[r]] = 0.0f;
@@ -8682,8 +8688,7 @@ static void prun__noise_task(void *pointer, int64_t chunk, int64_t worker) {
             u = prun_random_uniform(seed, stream, (uint64_t)i) < n->radius ? -2.0 * w : 0.0;
         } else {
             if (n->kind == PRUN_NOISE_MAGNITUDE) u = sqrt(square * fabs(w) + n->epsilon);
-            if (n->kind == PRUN_NOISE_SQUARED)
-                u = sqrt(square * w * w + n->epsilon * n->epsilon);
+            if (n->kind == PRUN_NOISE_SQUARED) u = sqrt(square * w * w + n->epsilon * n->epsilon);
             u *= prun_random_normal(seed, stream, (uint64_t)i);
         }
         if (n->kind == PRUN__NOISE_DROPOUT &&
@@ -8730,8 +8735,8 @@ static void prun__apply(prun__search *s, int64_t repetition, int64_t i) {
     for (g = 0; g < s->segments; g++)
         prun__keep(s, repetition, g,
                    prun_kept_count(s->only && s->only != g + 1 ? s->options.grid : i,
-                                   s->options.grid, prun__segment_start(s, g + 1) -
-                                                        prun__segment_start(s, g)));
+                                   s->options.grid,
+                                   prun__segment_start(s, g + 1) - prun__segment_start(s, g)));
     prun__write_back(s, s->flat);
 }
 
@@ -8777,12 +8782,12 @@ static prun_status prun__base_loss(prun__search *s, double *base) {
 }
 
 /* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. */
-static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int64_t from,
-                                       int64_t n, double *partial) {
+static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int64_t from, int64_t n,
+                                       double *partial) {
     double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
     int64_t i, wrong = 0;
     PRUN__TRY(prun__objective_loss(s->o, s->queue + from, n, chunk, &ignored,
-                         s->by_error ? &wrong : NULL));
+                                   s->by_error ? &wrong : NULL));
     s->evaluations += n;
     for (i = 0; i < n; i++) {
         const int64_t sample = s->queue[from + i];
@@ -8823,8 +8828,7 @@ static prun_status prun__candidate(prun__search *s, int64_t i, double threshold,
         prun__apply(s, r, i);
         for (at = 0, most = 64; at < m; at += n, most = PRUN__MIN(2 * most, PRUN__LARGEST_CHUNK)) {
             n = PRUN__MIN(most, m - at);
-            if (s->o->nonnegative && !s->by_error)
-                n = prun__next_chunk(s, at, limit - partial, n);
+            if (s->o->nonnegative && !s->by_error) n = prun__next_chunk(s, at, limit - partial, n);
             PRUN__TRY(prun__evaluate_some(s, r, at, n, &partial));
             if (s->o->nonnegative && !(partial <= limit)) {
                 *rejected = 1;
@@ -8886,8 +8890,7 @@ static void prun__answer(const prun__search *s, int64_t i, double loss, int32_t 
     answer->kept_fraction = (double)i / (double)s->options.grid;
     answer->kept = prun__kept_in_all(s, i);
     answer->loss = loss;
-    if (s->options.layer_kept)
-        prun__layer_fractions(s, i, s->options.layer_kept + b * s->tensors);
+    if (s->options.layer_kept) prun__layer_fractions(s, i, s->options.layer_kept + b * s->tensors);
 }
 
 /* From the sparsest candidate up, until every tolerance has its answer. */
@@ -8932,9 +8935,9 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
         for (b = 0; b < answer.betas; b++) {
             answer.answer[b].beta = s.options.beta[b];
             /* A negative loss gets a tolerance of the same size upward. */
-            answer.answer[b].threshold =
-                answer.base_loss >= 0.0 ? (1.0 + s.options.beta[b]) * answer.base_loss
-                                        : (1.0 - s.options.beta[b]) * answer.base_loss;
+            answer.answer[b].threshold = answer.base_loss >= 0.0
+                                             ? (1.0 + s.options.beta[b]) * answer.base_loss
+                                             : (1.0 - s.options.beta[b]) * answer.base_loss;
         }
         status = prun__scan(&s, &answer);
         answer.passes = (double)s.evaluations / (double)objective->samples;
@@ -8951,7 +8954,7 @@ static prun_status prun__curve_point(prun__search *s, int64_t i, double *loss, d
         double ignored;
         prun__apply(s, r, i);
         PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses + r * m, &ignored,
-                             error ? &wrong : NULL));
+                                       error ? &wrong : NULL));
         errors += wrong;
     }
     *loss = prun__mean_loss(s);
@@ -9094,8 +9097,7 @@ static prun_status prun__noise_make(const prun_objective *o, const prun_perturb_
 }
 
 PRUNDEF prun_status prun_perturb(const prun_objective *objective,
-                                 const prun_perturb_options *options, double radius,
-                                 int64_t draw) {
+                                 const prun_perturb_options *options, double radius, int64_t draw) {
     const prun_perturb_options p = prun_perturb_resolved(options);
     prun__search s;
     prun__noise noise;
@@ -9179,8 +9181,8 @@ PRUNDEF prun_status prun_dropout_error(const prun_objective *objective,
     double mean = PRUN__NAN;
     int ignored;
     if (status == PRUN_OK && !(kept >= 0.0 && kept <= 1.0))
-        status = prun__fail(s.context, PRUN_ERR_ARGUMENT, "dropout: kept %g is not in [0, 1]",
-                            kept);
+        status =
+            prun__fail(s.context, PRUN_ERR_ARGUMENT, "dropout: kept %g is not in [0, 1]", kept);
     noise.kind = PRUN__NOISE_DROPOUT;
     noise.kept = kept;
     s.by_error = 1;
@@ -9228,8 +9230,7 @@ static prun_status prun__climb(prun__search *s, prun__hunt *h, uint64_t stream) 
         const int64_t size = prun_tensor_size(&s->o->tensors[i]);
         int64_t k;
         for (k = 0; i == s->which[t] && k < size; k++) {
-            const double slope =
-                (double)h->gradient[at + k] * prun__box(s, h, s->start[t] + k);
+            const double slope = (double)h->gradient[at + k] * prun__box(s, h, s->start[t] + k);
             s->flat[s->start[t] + k] = (float)slope;
             squares += slope * slope;
         }
@@ -9246,8 +9247,8 @@ static prun_status prun__climb(prun__search *s, prun__hunt *h, uint64_t stream) 
 }
 
 /* Evaluates one radius: *rejected, or the mean loss (noise), or the largest found (sharpness). */
-static prun_status prun__try_radius(prun__search *s, prun__hunt *h, double threshold,
-                                    int *rejected, double *loss) {
+static prun_status prun__try_radius(prun__search *s, prun__hunt *h, double threshold, int *rejected,
+                                    double *loss) {
     int64_t r, k, i;
     if (!h->place) return prun__candidate(s, 0, threshold, rejected, loss);
     *rejected = 0;
@@ -9411,15 +9412,15 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
 typedef struct prun__hessian {
     const prun_objective *o;
     prun_context *context;
-    prun_hessian_options options; /* resolved */
-    int64_t tensors, k, all;      /* chosen tensors, their floats, floats of all tensors */
+    prun_hessian_options options;   /* resolved */
+    int64_t tensors, k, all;        /* chosen tensors, their floats, floats of all tensors */
     int64_t *which, *start, *place; /* chosen: number, first float among k and among all */
-    float *v, *product, *saved;   /* flat over all tensors; the chosen weights */
+    float *v, *product, *saved;     /* flat over all tensors; the chosen weights */
     double weight_norm;
-    double length;                /* of the displacement that differences use */
-    double error, noise;          /* of differences: relative; rounding, for a unit vector */
-    int64_t gradients;            /* evaluated */
-    int64_t done, total;          /* products */
+    double length;       /* of the displacement that differences use */
+    double error, noise; /* of differences: relative; rounding, for a unit vector */
+    int64_t gradients;   /* evaluated */
+    int64_t done, total; /* products */
 } prun__hessian;
 
 static void prun__hessian_free(prun__hessian *h) {
@@ -9452,8 +9453,7 @@ static prun_status prun__hessian_check(const prun_objective *o, const prun_hessi
             return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: index[%lld] is %lld of %lld",
                               (long long)i, (long long)p->index[i], (long long)o->samples);
     if (!(p->step >= 0.0 && p->step <= 1.0))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: step %g is not in [0, 1]",
-                          p->step);
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: step %g is not in [0, 1]", p->step);
     if (p->steps < 1 || p->probes < 1 || p->probes > INT32_MAX)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: %lld steps, %lld probes",
                           (long long)p->steps, (long long)p->probes);
@@ -9465,17 +9465,17 @@ static prun_status prun__hessian_tensors(prun__hessian *h) {
     const prun_objective *o = h->o;
     int64_t i;
     PRUN__TRY(prun__objective_check(o));
-    h->start = (int64_t *)prun__alloc(h->context, 3 * o->tensor_count + 1, sizeof(int64_t),
-                                      "Hessian");
+    h->start =
+        (int64_t *)prun__alloc(h->context, 3 * o->tensor_count + 1, sizeof(int64_t), "Hessian");
     if (!h->start) return PRUN_ERR_MEMORY;
     h->place = h->start + o->tensor_count + 1;
     h->which = h->place + o->tensor_count;
     h->start[0] = 0;
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
-        const int takes = h->options.mask ? h->options.mask[i] != 0
-                                          : h->options.scope == PRUN_HESSIAN_ALL ||
-                                                (t->flags & PRUN_WEIGHT) != 0;
+        const int takes =
+            h->options.mask ? h->options.mask[i] != 0
+                            : h->options.scope == PRUN_HESSIAN_ALL || (t->flags & PRUN_WEIGHT) != 0;
         if (takes) {
             h->which[h->tensors] = i;
             h->place[h->tensors++] = h->all;
@@ -9483,8 +9483,7 @@ static prun_status prun__hessian_tensors(prun__hessian *h) {
         }
         h->all += prun_tensor_size(t);
     }
-    if (h->k == 0)
-        return prun__fail(h->context, PRUN_ERR_ARGUMENT, "Hessian: no tensor is chosen");
+    if (h->k == 0) return prun__fail(h->context, PRUN_ERR_ARGUMENT, "Hessian: no tensor is chosen");
     h->options.steps = PRUN__MIN(h->options.steps, h->k);
     return PRUN_OK;
 }
@@ -9523,8 +9522,7 @@ static prun_status prun__hessian_make(const prun_objective *o, const prun_hessia
     h->options = prun_hessian_resolved(o, options);
     PRUN__TRY(prun__hessian_check(o, &h->options));
     if (h->options.differences && !o->gradient)
-        return prun__fail(h->context, PRUN_ERR_UNSUPPORTED,
-                          "objective: the %s callback is missing",
+        return prun__fail(h->context, PRUN_ERR_UNSUPPORTED, "objective: the %s callback is missing",
                           o->hessian_vector ? "gradient" : "hessian_vector (or gradient)");
     PRUN__TRY(prun__hessian_tensors(h));
     h->v = (float *)prun__alloc_zero(h->context, 2 * h->all + h->k, sizeof(float), "Hessian");
@@ -9623,10 +9621,10 @@ static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double 
 #define PRUN__RUNGS 16
 
 typedef struct prun__ladder {
-    int count;                     /* of rungs: pairs of neighbouring lengths */
+    int count; /* of rungs: pairs of neighbouring lengths */
     double length[PRUN__RUNGS + 1];
-    double size[PRUN__RUNGS + 1];  /* norm of the product of each length */
-    double apart[PRUN__RUNGS];     /* norm of the difference between length i and i + 1 */
+    double size[PRUN__RUNGS + 1]; /* norm of the product of each length */
+    double apart[PRUN__RUNGS];    /* norm of the difference between length i and i + 1 */
 } prun__ladder;
 
 /* Norms of b and of a - b; +infinity where they are not finite. */
@@ -9731,8 +9729,8 @@ static prun_status prun__hessian_calibrate(prun__hessian *h, const float *v) {
     if (!room) return PRUN_ERR_MEMORY;
     u = (float *)(room + 2 * h->k);
     for (i = 0; i < h->k; i++)
-        u[i] = v ? v[i] : (float)prun_random_normal(h->options.seed, PRUN__STREAM_HESSIAN,
-                                                    (uint64_t)i);
+        u[i] = v ? v[i]
+                 : (float)prun_random_normal(h->options.seed, PRUN__STREAM_HESSIAN, (uint64_t)i);
     norm = prun__norm_of(u, h->k);
     for (i = 0; norm > 0.0 && i < h->k; i++) u[i] = (float)((double)u[i] / norm);
     status = v ? PRUN_OK : prun__hessian_sharpen(h, u, PRUN__TURNS, room);
@@ -9760,8 +9758,9 @@ static prun_status prun__hessian_doubt(prun__hessian *h, const float *v, const d
 /* A caller's v must be finite. */
 static prun_status prun__hessian_direction(const prun__hessian *h, const float *v) {
     const int64_t bad = prun__find_nonfinite(v, h->k);
-    return bad < 0 ? PRUN_OK : prun__fail(h->context, PRUN_ERR_NONFINITE,
-                                          "Hessian: v[%lld] is not finite", (long long)bad);
+    return bad < 0 ? PRUN_OK
+                   : prun__fail(h->context, PRUN_ERR_NONFINITE, "Hessian: v[%lld] is not finite",
+                                (long long)bad);
 }
 
 PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
@@ -10054,8 +10053,8 @@ static prun_status prun__ritz_doubt(prun__lanczos *l, int64_t column, const floa
     const int64_t k = l->h->k;
     double *other = (double *)prun__alloc(l->h->context, k, sizeof(double), "Hessian");
     double square = 0.0;
-    prun_status status = other ? prun__hessian_product(l->h, vector, 0.5 * l->h->length, other)
-                               : PRUN_ERR_MEMORY;
+    prun_status status =
+        other ? prun__hessian_product(l->h, vector, 0.5 * l->h->length, other) : PRUN_ERR_MEMORY;
     int64_t i;
     for (i = 0; status == PRUN_OK && i < k; i++) {
         const double d = l->r[i] + l->a[column] * (double)vector[i] - other[i];
@@ -10133,8 +10132,7 @@ static prun_estimate prun__estimate_of(const double *values, int64_t count, int6
     e.value /= (double)count;
     for (i = 0; i < count; i++)
         squares += (values[i * stride] - e.value) * (values[i * stride] - e.value);
-    e.standard_error =
-        count > 1 ? sqrt(squares / ((double)(count - 1) * (double)count)) : HUGE_VAL;
+    e.standard_error = count > 1 ? sqrt(squares / ((double)(count - 1) * (double)count)) : HUGE_VAL;
     e.error = e.standard_error;
     return e;
 }
@@ -10150,8 +10148,10 @@ static void prun__estimate_doubt(prun_estimate *e, double quadrature, double dif
 static void prun__trace_vector(const prun__hessian *h, int64_t probe, float *v) {
     int64_t i;
     for (i = 0; i < h->k; i++)
-        v[i] = prun_random_bits(h->options.seed, PRUN__STREAM_TRACE + (uint64_t)probe,
-                                (uint64_t)i) & 1 ? 1.0f : -1.0f;
+        v[i] =
+            prun_random_bits(h->options.seed, PRUN__STREAM_TRACE + (uint64_t)probe, (uint64_t)i) & 1
+                ? 1.0f
+                : -1.0f;
 }
 
 /* Inner products of v and `product`, tensor by tensor, and their sum. */
@@ -10187,8 +10187,7 @@ static prun_status prun__trace_probe(prun__hessian *h, int64_t probe, float *v, 
         }
         for (i = 0; i < h->k; i++) other[i] -= product[i];
         prun__trace_parts(h, v, other, change);
-        for (t = 0; t <= h->tensors; t++)
-            doubts[t] += fabs(change[t]) / (double)h->options.probes;
+        for (t = 0; t <= h->tensors; t++) doubts[t] += fabs(change[t]) / (double)h->options.probes;
     }
     prun__trace_parts(h, v, product, parts);
     return PRUN_OK;
@@ -10299,8 +10298,8 @@ PRUNDEF prun_status prun_hessian_spectrum(const prun_objective *objective,
 }
 
 /* Sum of f over one probe's rule, times k. */
-static double prun__quadrature_sum(const double *values, const double *weights, int64_t n,
-                                   double k, double (*f)(void *, double), void *user) {
+static double prun__quadrature_sum(const double *values, const double *weights, int64_t n, double k,
+                                   double (*f)(void *, double), void *user) {
     double sum = 0.0;
     int64_t i;
     for (i = 0; i < n; i++)
@@ -10332,7 +10331,8 @@ static double prun__spectrum_spread(const prun_spectrum *s, double trace,
     function.user = user;
     for (i = 0; i < s->probes; i++)
         squares += prun__quadrature_sum(s->values + i * s->steps, s->weights + i * s->steps,
-                                        s->steps, k, prun__squared, &function) / probes;
+                                        s->steps, k, prun__squared, &function) /
+                   probes;
     return sqrt(PRUN__MAX(2.0 * (k * squares - trace * trace), 0.0) / (k + 2.0) / probes);
 }
 
@@ -10583,16 +10583,17 @@ static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
     memset(to, 0, (size_t)(m->transposed ? in : out) * sizeof *to);
     for (other = 0; other < others; other++) {
         const double *from = m->from + other * (m->transposed ? out : in);
-        const double *k = m->kernel + (m->transposed ? other * s->in_channels + channel
-                                                     : channel * others + other) * taps;
+        const double *k =
+            m->kernel +
+            (m->transposed ? other * s->in_channels + channel : channel * others + other) * taps;
         for (tap = 0; tap < taps; tap++) {
             const int64_t dy = tap / s->kernel[1], dx = tap % s->kernel[1];
             int64_t y0, y1, x0, x1;
             prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, m->out_height, &y0, &y1);
             prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, m->out_width, &x0, &x1);
             for (y = y0; y < y1 && k[tap] != 0.0; y++) {
-                const int64_t row = (y * s->stride[0] + dy - s->padding[0]) * s->in_width + dx -
-                                    s->padding[1];
+                const int64_t row =
+                    (y * s->stride[0] + dy - s->padding[0]) * s->in_width + dx - s->padding[1];
                 if (m->transposed)
                     for (x = x0; x < x1; x++)
                         to[row + x * s->stride[1]] += k[tap] * from[y * m->out_width + x];
@@ -10628,8 +10629,8 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
     const int matrix = s->in_height * s->in_width * area == 1;
     const int64_t items = matrix ? (channels + 15) / 16 : channels;
     const prun__task task = matrix ? prun__matrix_task : prun__linear_task;
-    const double work = (double)(s->in_channels * s->out_channels * area) *
-                        (double)(s->kernel[0] * s->kernel[1]);
+    const double work =
+        (double)(s->in_channels * s->out_channels * area) * (double)(s->kernel[0] * s->kernel[1]);
     int64_t i;
     m->from = from;
     m->to = to;
@@ -10660,10 +10661,10 @@ enum { PRUN__KRYLOV_ROOM = 20, PRUN__KRYLOV_KEPT = 8 };
 typedef struct prun__krylov {
     const prun_context *context;
     prun__linear *a;
-    int wide;                 /* AA' */
-    int64_t n, room, made;    /* length of a basis vector, how many fit, how many there are */
-    double *basis, *next;     /* room vectors and the one that follows the last */
-    double *image;            /* A (wide: A') times a basis vector */
+    int wide;              /* AA' */
+    int64_t n, room, made; /* length of a basis vector, how many fit, how many there are */
+    double *basis, *next;  /* room vectors and the one that follows the last */
+    double *image;         /* A (wide: A') times a basis vector */
     double t[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM]; /* the map within the basis */
     double z[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM]; /* its eigenvectors, as rows */
     double values[PRUN__KRYLOV_ROOM];               /* and eigenvalues, descending */
@@ -10754,8 +10755,7 @@ static void prun__krylov_restart(prun__krylov *k) {
         memset(piece, 0, sizeof piece);
         for (c = 0; c < kept; c++)
             for (i = 0; i < k->made; i++)
-                for (e = 0; e < length; e++)
-                    piece[c][e] += k->z[c][i] * k->basis[i * n + from + e];
+                for (e = 0; e < length; e++) piece[c][e] += k->z[c][i] * k->basis[i * n + from + e];
         for (c = 0; c < kept; c++)
             memcpy(k->basis + c * n + from, piece[c], (size_t)length * sizeof(double));
     }
@@ -10855,10 +10855,10 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
     k.wide = out < in;
     k.n = PRUN__MIN(in, out);
     k.room = PRUN__MIN((int64_t)PRUN__KRYLOV_ROOM, k.n);
-    kernel = (double *)prun__alloc(context, prun_tensor_size(weight), sizeof(double),
-                                   "spectral norm");
-    k.basis = (double *)prun__alloc(context, prun__mul(k.room + 1, k.n), sizeof(double),
-                                    "spectral norm");
+    kernel =
+        (double *)prun__alloc(context, prun_tensor_size(weight), sizeof(double), "spectral norm");
+    k.basis =
+        (double *)prun__alloc(context, prun__mul(k.room + 1, k.n), sizeof(double), "spectral norm");
     k.image = (double *)prun__alloc(context, longer, sizeof(double), "spectral norm");
     status = kernel && k.basis && k.image ? PRUN_OK : PRUN_ERR_MEMORY;
     if (status == PRUN_OK) status = prun__spectral_kernel(context, weight, initial, kernel);
@@ -10898,9 +10898,8 @@ static void prun__path_pool(const prun__layer *layer, const prun__layer *in, con
                 const double value = x[py * in->w + px];
                 sum = layer->kind == PRUN__AVG_POOL ? sum + value : PRUN__MAX(sum, value);
             }
-        y[p] = layer->kind == PRUN__AVG_POOL
-                   ? sum / (double)(layer->kernel[0] * layer->kernel[1])
-                   : sum;
+        y[p] = layer->kind == PRUN__AVG_POOL ? sum / (double)(layer->kernel[0] * layer->kernel[1])
+                                             : sum;
     }
 }
 
@@ -10948,8 +10947,7 @@ PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
         return prun__fail(context, PRUN_ERR_ARGUMENT, "the net is not finished");
     value = (double **)prun__alloc(context, net->layers + 1, sizeof *value, "path norm");
     total = net->channels * net->height * net->width;
-    for (i = 0; i < net->layers; i++)
-        total += net->layer[i].c * net->layer[i].h * net->layer[i].w;
+    for (i = 0; i < net->layers; i++) total += net->layer[i].c * net->layer[i].h * net->layer[i].w;
     for (i = 0; i < net->tensors; i++)
         largest = PRUN__MAX(largest, prun_tensor_size(&net->tensor[i]));
     if (value)
@@ -10989,18 +10987,17 @@ static double prun__squared_distance(const prun_tensor *tensors, const prun_tens
         if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
         *weights += size;
         for (k = 0; k < size; k++) {
-            const double d = (double)tensors[i].data[k] -
-                             (initial ? (double)initial[i].data[k] : 0.0);
+            const double d =
+                (double)tensors[i].data[k] - (initial ? (double)initial[i].data[k] : 0.0);
             sum += d * d;
         }
     }
     return sum;
 }
 
-PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
-                                             const prun_tensor *initial, int64_t count,
-                                             double sigma, double epsilon, double prior,
-                                             int64_t samples) {
+PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors, const prun_tensor *initial,
+                                             int64_t count, double sigma, double epsilon,
+                                             double prior, int64_t samples) {
     int64_t omega, i, k;
     const double distance = prun__squared_distance(tensors, initial, count, &omega);
     const double e2 = epsilon * epsilon, s2 = sigma * sigma;
@@ -11009,8 +11006,8 @@ PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors,
     if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
     for (i = 0; i < count; i++)
         for (k = 0; (tensors[i].flags & PRUN_WEIGHT) && k < prun_tensor_size(&tensors[i]); k++) {
-            const double d = (double)tensors[i].data[k] -
-                             (initial ? (double)initial[i].data[k] : 0.0);
+            const double d =
+                (double)tensors[i].data[k] - (initial ? (double)initial[i].data[k] : 0.0);
             sum += log(top / (e2 + s2 * d * d));
         }
     return 0.25 * sum + log((double)samples / sigma) + 10.0;
@@ -11053,13 +11050,14 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
         const double place = 0.25 * (double)i * (double)(k - 1);
         const int64_t low = (int64_t)place;
         features[i] = sorted[low];
-        if (low + 1 < k)
-            features[i] += (place - (double)low) * (sorted[low + 1] - sorted[low]);
+        if (low + 1 < k) features[i] += (place - (double)low) * (sorted[low + 1] - sorted[low]);
     }
     fence = 1.5 * (features[3] - features[1]);
-    for (i = 0; sorted[i] < features[1] - fence; i++) {}
+    for (i = 0; sorted[i] < features[1] - fence; i++) {
+    }
     features[0] = sorted[i];
-    for (i = k - 1; sorted[i] > features[3] + fence; i--) {}
+    for (i = k - 1; sorted[i] > features[3] + fence; i--) {
+    }
     features[4] = sorted[i];
     for (i = 0; i < 5; i++) features[i] = log(features[i]);
     prun__free(context, sorted);
@@ -11087,8 +11085,8 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
     PRUN__TRY(prun__objective_check(objective));
     return prun__gradient_noise(objective->context, prun__objective_gradient_user,
                                 (void *)(uintptr_t)objective, objective->samples,
-                                prun__objective_parameters(objective), batch,
-                                pairs, seed, variance, standard_error);
+                                prun__objective_parameters(objective), batch, pairs, seed, variance,
+                                standard_error);
 }
 
 /* The table of measures ----------------------------------------------------------------------- */
@@ -11096,8 +11094,13 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
 /* Rows of prun_measurement.layer. A measure that carries PRUN__OPERATOR means the last two instead
    of the two before. */
 enum { PRUN__FRO, PRUN__DIST, PRUN__SPEC, PRUN__SPEC_DIST, PRUN__OP, PRUN__OP_DIST, PRUN__NONE };
-enum { PRUN__MEAN_FORM = 1, PRUN__MARGIN = 2, PRUN__OPERATOR = 4, PRUN__ROOTS = 8,
-       PRUN__ROOT = 16 };
+enum {
+    PRUN__MEAN_FORM = 1,
+    PRUN__MARGIN = 2,
+    PRUN__OPERATOR = 4,
+    PRUN__ROOTS = 8,
+    PRUN__ROOT = 16
+};
 
 /* What a row of the table is computed from. */
 typedef struct prun__recipe prun__recipe;
@@ -11126,8 +11129,8 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
       layer, 0, 0, 0) \
     X("margin_" place "_q1", "Jiang 2019", "log of the first quartile", -1, needs, margin, layer, \
       1, 0, 0) \
-    X("margin_" place "_median", "Jiang 2019", "log of the median", -1, needs, margin, layer, \
-      2, 0, 0) \
+    X("margin_" place "_median", "Jiang 2019", "log of the median", -1, needs, margin, layer, 2, \
+      0, 0) \
     X("margin_" place "_q3", "Jiang 2019", "log of the third quartile", -1, needs, margin, layer, \
       3, 0, 0) \
     X("margin_" place "_upper", "Jiang 2019", "log of the upper whisker", -1, needs, margin, \
@@ -11143,8 +11146,8 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
                (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MARGIN | (op)) \
     PRUN__NORM(X, "prod_of_spectral" end, "Jiang 32", "prod S", (more) | PRUN__FOLD, SPEC, NONE, \
                NONE, (op)) \
-    PRUN__NORM(X, "frobenius_over_spectral" end, "Jiang 33", "sum of F / S", \
-               (more) | PRUN__FOLD, NONE, FRO, SPEC, (op)) \
+    PRUN__NORM(X, "frobenius_over_spectral" end, "Jiang 33", "sum of F / S", (more) | PRUN__FOLD, \
+               NONE, FRO, SPEC, (op)) \
     PRUN__NORM(X, "sum_of_spectral_over_margin" end, "Jiang 34", "d (prod S / g^2)^(1/d)", \
                (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MEAN_FORM | PRUN__MARGIN | (op)) \
     PRUN__NORM(X, "sum_of_spectral" end, "Jiang 35", "d (prod S)^(1/d)", (more) | PRUN__FOLD, \
@@ -11179,8 +11182,8 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     X("parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0, 0) \
     X("parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, 1, 0, 0, 0) \
     X("train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, 0, 0) \
-    X("negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, loss, \
-      1, 0, 0, 0) \
+    X("negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, loss, 1, 0, 0, \
+      0) \
     PRUN__NORM(X, "inverse_margin", "Jiang 22", "1 / g^2, g the 10th percentile of margins", \
                PRUN__LABELLED, NONE, NONE, NONE, PRUN__MARGIN) \
     PRUN__NORM(X, "sum_of_frobenius", "Kuhn 5.1, Jiang 39", "d (prod F)^(1/d)", PRUN__FOLD, FRO, \
@@ -11207,10 +11210,10 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
       path, 6, 6, 6, PRUN__MARGIN) \
     X("perturbation_flatness", "Kuhn 5.1", "1 / radius^2, noise by magnitude", 1, PRUN__RANDOM, \
       radius, 0, 0, 0, 0) \
-    X("pacbayes_flat", "Jiang 53", "1 / sigma^2, plain noise", 1, PRUN__RANDOM, radius, \
-      1, 0, 0, 0) \
-    X("pacbayes_init", "Jiang 48", "bound, prior at W0", 1, PRUN__RANDOM | PRUN__START, radius, \
-      1, 1, 1, 0) \
+    X("pacbayes_flat", "Jiang 53", "1 / sigma^2, plain noise", 1, PRUN__RANDOM, radius, 1, 0, 0, \
+      0) \
+    X("pacbayes_init", "Jiang 48", "bound, prior at W0", 1, PRUN__RANDOM | PRUN__START, radius, 1, \
+      1, 1, 0) \
     X("pacbayes_orig", "Jiang 49", "bound, prior at 0", 1, PRUN__RANDOM, radius, 1, 1, 0, 0) \
     X("pacbayes_mag_flat", "Jiang 61", "1 / sigma^2, noise by magnitude", 1, PRUN__RANDOM, radius, \
       2, 0, 0, 0) \
@@ -11220,8 +11223,8 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
       2, 2, 0, 0) \
     X("sharpness_flat", "Jiang 54", "1 / alpha^2, worst point of a box", 1, PRUN__SHARP, radius, \
       3, 0, 0, 0) \
-    X("sharpness_init", "Jiang 51", "bound, prior at W0", 1, PRUN__SHARP | PRUN__START, radius, \
-      3, 1, 1, 0) \
+    X("sharpness_init", "Jiang 51", "bound, prior at W0", 1, PRUN__SHARP | PRUN__START, radius, 3, \
+      1, 1, 0) \
     X("sharpness_orig", "Jiang 52", "bound, prior at 0", 1, PRUN__SHARP, radius, 3, 1, 0, 0) \
     X("sharpness_mag_flat", "Jiang 62", "1 / alpha^2, box by magnitude", 1, PRUN__SHARP, radius, \
       4, 0, 0, 0) \
@@ -11277,8 +11280,12 @@ PRUNDEF int32_t prun_measure_find(const char *name) {
 
 /* Bits of prun_measurement.known: 0-1 pruned, 2-6 radius, 8-13 layer, 16-20 features, 21 spectrum,
    22 trace. */
-enum { PRUN__KNOWN_RADIUS = 2, PRUN__KNOWN_LAYER = 8, PRUN__KNOWN_MARGIN = 16,
-       PRUN__KNOWN_CURVATURE = 21 };
+enum {
+    PRUN__KNOWN_RADIUS = 2,
+    PRUN__KNOWN_LAYER = 8,
+    PRUN__KNOWN_MARGIN = 16,
+    PRUN__KNOWN_CURVATURE = 21
+};
 
 static prun_status prun__note(prun_measure_result *result, prun_status status, const char *format,
                               ...) PRUN__PRINTF(3, 4);
@@ -11325,8 +11332,8 @@ static prun_status prun__measure_lacks(const prun_measurement *m, uint32_t needs
         if (!(fabs(m->losses[i]) <= DBL_MAX))
             return prun__note(result, PRUN_ERR_NONFINITE, "the loss of sample %lld is %g",
                               (long long)i, m->losses[i]);
-    if ((needs & PRUN_NEEDS_LOGITS) && (i = prun__find_nonfinite(m->logits,
-                                                                 o->samples * o->classes)) >= 0)
+    if ((needs & PRUN_NEEDS_LOGITS) &&
+        (i = prun__find_nonfinite(m->logits, o->samples * o->classes)) >= 0)
         return prun__note(result, PRUN_ERR_NONFINITE, "logit %lld of sample %lld is not finite",
                           (long long)(i % o->classes), (long long)(i / o->classes));
     return PRUN_OK;
@@ -11430,8 +11437,8 @@ static prun_status prun__m_pruning(prun_measurement *m, const prun__recipe *r,
     result->value = m->pruned[r->a == 1].answer[0].kept_fraction;
     if (r->a == 1) result->standard_error = m->pruned_error;
     if (r->a == 2)
-        result->value = (double)(m->parameters - m->pruned[0].prunable +
-                                 m->pruned[0].answer[0].kept);
+        result->value =
+            (double)(m->parameters - m->pruned[0].prunable + m->pruned[0].answer[0].kept);
     return PRUN_OK;
 }
 
@@ -11445,8 +11452,8 @@ static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
     for (i = 0; r->a == 1 && i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         if (!(t->flags & PRUN_WEIGHT)) continue;
-        result->value += (double)prun_tensor_size(t) *
-                         (t->rank > 1 ? 1.0 + 1.0 / (double)t->shape[1] : 1.0);
+        result->value +=
+            (double)prun_tensor_size(t) * (t->rank > 1 ? 1.0 + 1.0 / (double)t->shape[1] : 1.0);
     }
     return PRUN_OK;
 }
@@ -11499,8 +11506,10 @@ static void prun__note_norm(const prun_measurement *m, int32_t row, prun_measure
     const double error = m->norm_error[row];
     const char *name = m->objective->tensors[m->norm_tensor[row]].name;
     if (error > 0.0)
-        prun__note(result, PRUN_OK, "spectral norm of %.80s did not converge: relative error up to "
-                   "%.2g", name ? name : "a layer", error);
+        prun__note(result, PRUN_OK,
+                   "spectral norm of %.80s did not converge: relative error up to "
+                   "%.2g",
+                   name ? name : "a layer", error);
 }
 
 /* All the norm measures: product (or d times the geometric mean) of row a over margin^2, times the
@@ -11524,9 +11533,8 @@ static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
     }
     for (i = 0; rows[0] != PRUN__NONE && i < m->layers; i++) logs += log(m->layer[rows[0]][i]);
     if (r->flags & PRUN__MARGIN) logs -= 2.0 * log(m->margin);
-    result->value = r->flags & PRUN__MEAN_FORM
-                        ? (double)m->layers * exp(logs / (double)m->layers)
-                        : exp(logs);
+    result->value =
+        r->flags & PRUN__MEAN_FORM ? (double)m->layers * exp(logs / (double)m->layers) : exp(logs);
     if (rows[1] == PRUN__NONE) return PRUN_OK;
     for (i = 0; i < m->layers; i++) {
         const double top = m->layer[rows[1]][i];
@@ -11575,8 +11583,9 @@ static prun_status prun__need_radius(prun_measurement *m, int32_t which) {
     prun_perturb_options p;
     if (m->known >> (PRUN__KNOWN_RADIUS + which) & 1) return PRUN_OK;
     memset(&p, 0, sizeof p);
-    p.noise = which == 0 ? PRUN_NOISE_MAGNITUDE
-                         : which % 2 ? PRUN_NOISE_GAUSSIAN : PRUN_NOISE_SQUARED;
+    p.noise = which == 0  ? PRUN_NOISE_MAGNITUDE
+              : which % 2 ? PRUN_NOISE_GAUSSIAN
+                          : PRUN_NOISE_SQUARED;
     p.draws = which < 3 ? mo->draws : mo->restarts;
     p.seed = mo->seed;
     p.beta = mo->beta;
@@ -11606,8 +11615,10 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
     sigma = found->radius;
     if (found->state == PRUN_RADIUS_NONE) {
         result->value = HUGE_VAL;
-        return prun__note(result, PRUN_OK, "no feasible radius: %.6g at radius 0 already, %.6g "
-                          "allowed", found->base, found->threshold);
+        return prun__note(result, PRUN_OK,
+                          "no feasible radius: %.6g at radius 0 already, %.6g "
+                          "allowed",
+                          found->base, found->threshold);
     }
     if (found->state == PRUN_RADIUS_SATURATED)
         prun__note(result, PRUN_OK, "saturated: the cap %g is still within the tolerance", sigma);
@@ -11615,8 +11626,8 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
         result->value = found->flatness;
         slope = -2.0 * found->flatness / sigma;
     } else if (r->b == 1) {
-        const double square = prun__squared_distance(m->included, initial, o->tensor_count,
-                                                     &ignored);
+        const double square =
+            prun__squared_distance(m->included, initial, o->tensor_count, &ignored);
         if (r->a >= 3) sigma /= sqrt(spread);
         result->value = prun_pacbayes_bound(square, sigma, o->samples);
         slope = -square / (2.0 * sigma * sigma * sigma) - 1.0 / sigma;
@@ -11713,7 +11724,8 @@ static void prun__remark_error(prun_measure_result *result, const prun_estimate 
         snprintf(result->message + strlen(result->message),
                  sizeof result->message - strlen(result->message), "%s",
                  e->difference_error > spread ? "exact products are needed"
-                 : z > 0.0 ? "raise hessian_probes" : "raise draws");
+                 : z > 0.0                    ? "raise hessian_probes"
+                                              : "raise draws");
 }
 
 /* The largest Ritz value of all runs, and a remark when it has not converged. */
@@ -11790,8 +11802,8 @@ enum { PRUN__FEATURES_THERE, PRUN__FEATURES_SAME, PRUN__FEATURES_NEGATIVE, PRUN_
 /* Features of one layer's margins, or why there are none. */
 static prun_status prun__keep_features(prun_measurement *m, int32_t layer, const double *margins) {
     const int64_t n = m->objective->samples;
-    const prun_status status = prun_margin_features(m->objective->context, margins, n,
-                                                    m->features[layer]);
+    const prun_status status =
+        prun_margin_features(m->objective->context, margins, n, m->features[layer]);
     if (status != PRUN_OK && status != PRUN_ERR_MISSING) return status;
     m->feature_state[layer] = status == PRUN_OK ? PRUN__FEATURES_THERE : PRUN__FEATURES_NEGATIVE;
     m->known |= 1u << (PRUN__KNOWN_MARGIN + layer);
@@ -11835,17 +11847,18 @@ static prun_status prun__need_hidden_margins(prun_measurement *m) {
 static prun_status prun__m_margin(prun_measurement *m, const prun__recipe *r,
                                   prun_measure_result *result) {
     if (!(m->known >> (PRUN__KNOWN_MARGIN + r->a) & 1))
-        PRUN__TRY(r->a == 0 ? prun__keep_features(m, 0, m->margins)
-                            : prun__need_hidden_margins(m));
+        PRUN__TRY(r->a == 0 ? prun__keep_features(m, 0, m->margins) : prun__need_hidden_margins(m));
     switch (m->feature_state[r->a]) {
         case PRUN__FEATURES_SAME:
-            return prun__note(result, PRUN_ERR_NONFINITE, "the layer's input is the same for all "
+            return prun__note(result, PRUN_ERR_NONFINITE,
+                              "the layer's input is the same for all "
                               "samples");
         case PRUN__FEATURES_NEGATIVE:
             return prun__note(result, PRUN_ERR_MISSING, "none of %lld margins is positive",
                               (long long)m->objective->samples);
         case PRUN__FEATURES_IMAGES:
-            return prun__note(result, PRUN_ERR_UNSUPPORTED, "the images are read by more than "
+            return prun__note(result, PRUN_ERR_UNSUPPORTED,
+                              "the images are read by more than "
                               "convolutions");
         default: result->value = m->features[r->a][r->b]; return PRUN_OK;
     }
@@ -11913,27 +11926,35 @@ static prun_measure_options prun__measure_resolved(const prun_measure_options *o
 static prun_status prun__measure_check(prun_context *context, const prun_measure_options *o) {
     if (!(o->beta >= 0.0 && o->beta <= 1e300) || o->grid < 1 || o->grid > (1 << 24) ||
         o->repetitions < 1 || o->repetitions > (1 << 20))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: beta %g, grid %lld (1 .. 2^24), "
-                          "repetitions %lld (1 .. 2^20)", o->beta, (long long)o->grid,
-                          (long long)o->repetitions);
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "measures: beta %g, grid %lld (1 .. 2^24), "
+                          "repetitions %lld (1 .. 2^20)",
+                          o->beta, (long long)o->grid, (long long)o->repetitions);
     if (o->draws < 1 || o->draws > (1 << 20) || o->restarts < 1 || o->restarts > (1 << 20) ||
         !(o->precision > 1e-12) || !(o->displacement >= 0.0))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: draws %lld, restarts %lld "
-                          "(1 .. 2^20), precision %g, displacement %g", (long long)o->draws,
-                          (long long)o->restarts, o->precision, o->displacement);
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "measures: draws %lld, restarts %lld "
+                          "(1 .. 2^20), precision %g, displacement %g",
+                          (long long)o->draws, (long long)o->restarts, o->precision,
+                          o->displacement);
     if (!(o->delta > 0.0 && o->delta < 1.0) || !(o->sigma > 0.0 && o->sigma <= 1e30))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: delta %g is not in (0, 1), or "
-                          "sigma %g is not above 0", o->delta, o->sigma);
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "measures: delta %g is not in (0, 1), or "
+                          "sigma %g is not above 0",
+                          o->delta, o->sigma);
     if (o->noise_batch < 1 || o->noise_pairs < 1 || o->hessian_samples < 1 ||
         o->hessian_steps < 1 || o->hessian_probes < 1 || o->hessian_probes > INT32_MAX)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: noise_batch %lld, noise_pairs "
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "measures: noise_batch %lld, noise_pairs "
                           "%lld, hessian_samples %lld, hessian_steps %lld, hessian_probes %lld",
                           (long long)o->noise_batch, (long long)o->noise_pairs,
                           (long long)o->hessian_samples, (long long)o->hessian_steps,
                           (long long)o->hessian_probes);
     if (!(o->z > 0.0 && o->z <= DBL_MAX) || !(o->weight_decay >= 0.0 && o->weight_decay <= DBL_MAX))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: z %g or weight_decay %g is "
-                          "negative or not finite", o->z, o->weight_decay);
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "measures: z %g or weight_decay %g is "
+                          "negative or not finite",
+                          o->z, o->weight_decay);
     return PRUN_OK;
 }
 
@@ -11944,8 +11965,8 @@ static prun_status prun__measure_included(prun_measurement *m) {
     int64_t i;
     if (m->options.include_biases) wanted |= PRUN_BIAS;
     if (m->options.include_norm) wanted |= PRUN_NORM;
-    m->included = (prun_tensor *)prun__alloc(o->context, o->tensor_count, sizeof *m->included,
-                                             "measures");
+    m->included =
+        (prun_tensor *)prun__alloc(o->context, o->tensor_count, sizeof *m->included, "measures");
     if (!m->included) return PRUN_ERR_MEMORY;
     for (i = 0; i < o->tensor_count; i++) {
         m->included[i] = o->tensors[i];
@@ -12063,8 +12084,7 @@ static double prun__measure_clock(const prun_measure_options *o) {
     return o->seconds ? o->seconds() : (double)clock() / (double)CLOCKS_PER_SEC;
 }
 
-PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
-                                 prun_measure_result *result) {
+PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number, prun_measure_result *result) {
     prun_context *context = m->objective->context;
     const prun_status before = context ? context->status : PRUN_OK;
     const double start = prun__measure_clock(&m->options);
@@ -12073,8 +12093,8 @@ PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number,
     result->value = result->standard_error = PRUN__NAN;
     prun_measures(&count);
     if (number < 0 || number >= count)
-        return result->status = prun__note(result, PRUN_ERR_ARGUMENT, "there is no measure %d",
-                                           (int)number);
+        return result->status =
+                   prun__note(result, PRUN_ERR_ARGUMENT, "there is no measure %d", (int)number);
     if (context) context->status = PRUN_OK; /* any message found afterwards is this measure's */
     result->status = prun__measure_lacks(m, prun__infos[number].needs, result);
     if (result->status == PRUN_OK)
@@ -12344,9 +12364,7 @@ static double prun__tau_b(const prun__pairs *p) {
 }
 
 /* Variance of tau_a under independence. */
-static double prun__tau_variance(double n) {
-    return 2.0 * (2.0 * n + 5.0) / (9.0 * n * (n - 1.0));
-}
+static double prun__tau_variance(double n) { return 2.0 * (2.0 * n + 5.0) / (9.0 * n * (n - 1.0)); }
 
 /* Two-sided exact p without ties: probability of at most min(D, all - D) inversions, twice. The
    distribution for j elements is a moving average of the one for j - 1. */
@@ -12374,8 +12392,8 @@ static double prun__kendall_exact(int64_t n, double discordant, double all) {
 /* Normal approximation with SciPy's variance under ties. */
 static double prun__kendall_normal(int64_t n, const prun__pairs *p, double surplus) {
     const double m = (double)n * (double)(n - 1);
-    double variance = (m * (2.0 * (double)n + 5.0) - p->x1 - p->y1) / 18.0 +
-                      2.0 * p->tied_x * p->tied_y / m;
+    double variance =
+        (m * (2.0 * (double)n + 5.0) - p->x1 - p->y1) / 18.0 + 2.0 * p->tied_x * p->tied_y / m;
     if (n > 2) variance += p->x0 * p->y0 / (9.0 * m * (double)(n - 2));
     return erfc(fabs(surplus) / sqrt(variance) / 1.41421356237309504880);
 }
@@ -12425,12 +12443,12 @@ enum { PRUN__X, PRUN__Y, PRUN__OTHER, PRUN__CONTROL, PRUN__SEED, PRUN__CLUSTER, 
 
 /* What statistics are computed from: codes that order as the values do, or name groups. */
 typedef struct prun__models {
-    int64_t n, range, axes;        /* rows; codes are below range, which is at least n */
-    int32_t *code[PRUN__CODES];    /* n each; NULL: not there */
-    double *level[PRUN__SEED];     /* value of each code */
-    const int32_t *source, *copy;  /* of a resample: row copied, ascending, and which copy it is */
-    double self_pairs;             /* pairs of copies of one model */
-    int64_t environments;          /* at most so many for the sign error */
+    int64_t n, range, axes;       /* rows; codes are below range, which is at least n */
+    int32_t *code[PRUN__CODES];   /* n each; NULL: not there */
+    double *level[PRUN__SEED];    /* value of each code */
+    const int32_t *source, *copy; /* of a resample: row copied, ascending, and which copy it is */
+    double self_pairs;            /* pairs of copies of one model */
+    int64_t environments;         /* at most so many for the sign error */
     prun_seeds seeds;
 } prun__models;
 
@@ -12641,7 +12659,8 @@ static prun_status prun__check_means(prun_context *context, const char *what,
             if (mean != mean)
                 return prun__fail(context, PRUN_ERR_NONFINITE,
                                   "%s: models of equal setting have infinite values of both signs, "
-                                  "which have no mean", what);
+                                  "which have no mean",
+                                  what);
         }
     return PRUN_OK;
 }
@@ -12649,8 +12668,8 @@ static prun_status prun__check_means(prun_context *context, const char *what,
 #define PRUN__OPEN_ROOM (PRUN__CODES + 8 + 1 + 12) /* values of codes, groups, scratch */
 
 /* Values that can be ranked everywhere? */
-static prun_status prun__check_sample(prun_context *context, const char *what,
-                                      const prun_sample *s, const double *const *given) {
+static prun_status prun__check_sample(prun_context *context, const char *what, const prun_sample *s,
+                                      const double *const *given) {
     static const char *const names[PRUN__SEED] = {"measure", "target", "second measure", "control"};
     char name[80];
     int i;
@@ -12679,8 +12698,8 @@ static prun_status prun__open(prun_context *context, const char *what, const pru
     given[PRUN__OTHER] = other;
     given[PRUN__CONTROL] = s->control;
     PRUN__TRY(prun__check_sample(context, what, s, given));
-    *block = prun__alloc(context, prun__sum_sizes(prun__room(PRUN__OPEN_ROOM, s->n), more), 1,
-                         what);
+    *block =
+        prun__alloc(context, prun__sum_sizes(prun__room(PRUN__OPEN_ROOM, s->n), more), 1, what);
     if (!*block) return PRUN_ERR_MEMORY;
     arena->at = (char *)*block;
     m->n = m->range = s->n;
@@ -13094,7 +13113,7 @@ typedef struct prun__fit {
     const double *const *x;
     const double *y;
     int64_t variables;
-    double *matrix, *target; /* rows x variables, column after column; rows */
+    double *matrix, *target;     /* rows x variables, column after column; rows */
     double *mean, *scale, *beta; /* per variable; beta in standard units */
     int64_t *pivot;
     double y_mean, unit; /* unit: factor of residuals before they are squared */
@@ -13207,9 +13226,8 @@ static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, doubl
         }
         sse += error;
         /* 0 / 0 or x / 0: no R2 of a fold without variance */
-        folds += deviation > 0.0
-                     ? 1.0 - error / (deviation * deviation * (double)(end - begin))
-                     : PRUN__NAN;
+        folds += deviation > 0.0 ? 1.0 - error / (deviation * deviation * (double)(end - begin))
+                                 : PRUN__NAN;
     }
     r->cv_r2 = sst > 0.0 ? 1.0 - sse / sst : PRUN__NAN;
     r->cv_r2_training = sst > 0.0 ? 1.0 - sse / baseline : PRUN__NAN;
@@ -13243,9 +13261,9 @@ static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
         if (o->fitted) o->fitted[i] = prediction;
     }
     r->r2 = sst > 0.0 ? 1.0 - sse / sst : PRUN__NAN;
-    r->adjusted_r2 = n - r->rank - 1 > 0 ? 1.0 - (1.0 - r->r2) * (double)(n - 1) /
-                                                     (double)(n - r->rank - 1)
-                                         : PRUN__NAN;
+    r->adjusted_r2 = n - r->rank - 1 > 0
+                         ? 1.0 - (1.0 - r->r2) * (double)(n - 1) / (double)(n - r->rank - 1)
+                         : PRUN__NAN;
     if (sst == 0.0) r->reason = "the target is constant";
     else if (r->r2 != r->r2) r->reason = "squares of the values overflow";
     else if (n - r->rank - 1 <= 0) r->reason = "as many coefficients as models";
@@ -13419,9 +13437,7 @@ static double prun__statistic(const prun__models *m, const prun_resampling *o, p
         case PRUN_TAU_A:
             p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
             return p.all > 0.0 ? prun__surplus(&p) / p.all : PRUN__NAN;
-        case PRUN_TAU_B:
-            p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
-            return prun__tau_b(&p);
+        case PRUN_TAU_B: p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena); return prun__tau_b(&p);
         case PRUN_PARTIAL_TAU: return prun__partial_tau(m, arena);
         case PRUN_R2: return prun__simple_r2(m, 0);
         case PRUN_ADJUSTED_R2: return prun__simple_r2(m, 1);
@@ -13442,13 +13458,13 @@ typedef struct prun__resampler {
     prun_resampling options;
     prun__scheme scheme;
     prun__models models;
-    int64_t capacity;              /* most rows of a resample */
+    int64_t capacity; /* most rows of a resample */
     int64_t clusters;
-    int32_t *cluster;              /* of each row */
-    int32_t *by_cluster, *ends;    /* rows by cluster; where each cluster ends */
-    int32_t *by_size;              /* clusters by size */
+    int32_t *cluster;           /* of each row */
+    int32_t *by_cluster, *ends; /* rows by cluster; where each cluster ends */
+    int32_t *by_size;           /* clusters by size */
     char *memory;
-    int64_t room;                  /* of a worker */
+    int64_t room; /* of a worker */
     double *values;
 } prun__resampler;
 
@@ -13598,8 +13614,7 @@ static prun_status prun__check_resampling(prun_context *context, const prun_samp
     if (kind != PRUN_CUSTOM && (!s->measure || !s->target)) missing = "a measure and a target";
     if (kind == PRUN_PARTIAL_TAU && !s->control) missing = "a control variable";
     if (kind >= PRUN_PSI && kind < PRUN_CUSTOM && !s->axes) missing = "hyperparameters";
-    if (missing)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "the statistic needs %s", missing);
+    if (missing) return prun__fail(context, PRUN_ERR_ARGUMENT, "the statistic needs %s", missing);
     if (kind == PRUN_CUSTOM && (other || (s->axes && s->axes->seeds == PRUN_SEEDS_AVERAGED)))
         return prun__fail(context, PRUN_ERR_UNSUPPORTED,
                           "a custom statistic knows neither a second measure nor seed means");
@@ -13696,8 +13711,7 @@ static void prun__interval_of(double *v, int64_t resamples, double level, prun_i
 /* Which variable's infinite values make R2 undefined; otherwise `reason`. */
 static const char *prun__infinite_reason(const prun_sample *s, const double *other,
                                          const char *reason) {
-    if (prun__find_large(s->target, s->n, DBL_MAX) < s->n)
-        return "the target has infinite values";
+    if (prun__find_large(s->target, s->n, DBL_MAX) < s->n) return "the target has infinite values";
     if (prun__find_large(s->measure, s->n, DBL_MAX) < s->n)
         return "the measure has infinite values";
     if (other && prun__find_large(other, s->n, DBL_MAX) < s->n)
@@ -13932,9 +13946,9 @@ static prun_status prun__cell_fail(prun_context *context, const prun_table *t, i
 
 /* Whether a text cell means that a value is missing. "none" in small letters is a setting. */
 static int prun__is_missing(const char *cell) {
-    static const char *const words[] = {"", ".", "?", "NA", "N/A", "#N/A", "#N/A N/A", "#NA",
-                                        "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!",
-                                        "#REF!", "#NAME?"};
+    static const char *const words[] = {
+        "",     ".",    "?",      "NA",      "N/A",   "#N/A",    "#N/A N/A", "#NA",
+        "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!", "#REF!",    "#NAME?"};
     size_t i;
     for (i = 0; i < sizeof words / sizeof *words; i++)
         if (prun__same_word(cell, words[i])) return 1;
@@ -13960,8 +13974,8 @@ static prun_status prun__no_column(prun_context *context, const prun_table *t, c
                       shown > 0 && shown < named ? ", ..." : "");
 }
 
-static prun_status prun__table_column(prun_context *context, const prun_table *t,
-                                      const char *name, int numbers, const double **values) {
+static prun_status prun__table_column(prun_context *context, const prun_table *t, const char *name,
+                                      int numbers, const double **values) {
     const int64_t column = prun_table_find(t, name);
     const double *v = t->values + column * t->rows;
     const int kind = column >= 0 && t->text ? (int)t->text[column] : (int)PRUN_COLUMN_NUMBERS;
@@ -14195,15 +14209,17 @@ static prun_status prun__output_check_link(prun_output *o) {
         return prun__output_fail(o, "the link cannot be followed", errno);
     if ((folder.st_mode & 01002) == 01002 && link.st_uid != geteuid() &&
         link.st_uid != folder.st_uid)
-        return prun__output_fail(o, "a link of another user in a folder that everyone may write to;"
-                                    " remove it, or write to what it leads to", 0);
+        return prun__output_fail(o,
+                                 "a link of another user in a folder that everyone may write to;"
+                                 " remove it, or write to what it leads to",
+                                 0);
     return PRUN_OK;
 }
 
 /* Replaces o->path, a link with this text, by what it leads to. */
 static prun_status prun__output_step(prun_output *o, const char *text) {
-    char *next = prun__join_path(o->context, o->path,
-                                 *text == '/' ? 0 : prun__folder_length(o->path), text);
+    char *next =
+        prun__join_path(o->context, o->path, *text == '/' ? 0 : prun__folder_length(o->path), text);
     if (!next) return PRUN_ERR_MEMORY;
     prun__free(o->context, o->path);
     o->path = next;
@@ -14221,8 +14237,8 @@ static prun_status prun__output_follow(prun_output *o, int *descriptor) {
         const ssize_t n = readlink(o->path, text, (size_t)size);
         if (n < 0) break;
         if (links == 40 || n >= size)
-            status = prun__output_fail(o, links == 40 ? "its links lead in a circle"
-                                                      : "its link is too long", 0);
+            status = prun__output_fail(
+                o, links == 40 ? "its links lead in a circle" : "its link is too long", 0);
         if (status == PRUN_OK) status = prun__output_check_link(o);
         if (status != PRUN_OK) break;
         *descriptor |= strncmp(o->path, "/proc/", 6) == 0 || strncmp(o->path, "/dev/fd/", 8) == 0;
@@ -14295,8 +14311,8 @@ static prun_status prun__output_create(prun_output *o) {
     int attempt, descriptor = -1;
     for (attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
         PRUN__TRY(prun__output_name(o, attempt));
-        descriptor = open(o->temporary, PRUN__OPEN_FLAGS | O_CREAT | O_EXCL,
-                          o->replaces ? 0600 : 0666);
+        descriptor =
+            open(o->temporary, PRUN__OPEN_FLAGS | O_CREAT | O_EXCL, o->replaces ? 0600 : 0666);
         if (descriptor < 0 && errno != EEXIST) break;
     }
     if (descriptor < 0) return prun__output_folder_fail(o, errno);
@@ -14619,7 +14635,9 @@ typedef struct prun__file_kind {
 static const prun__file_kind prun__file_kinds[] = {
     {"\x1f\x8b", 2, 0, "a file compressed by gzip", PRUN__UNPACK("gzip -d"), PRUN__FOREIGN},
     {"BZh", 3, 0, "a file compressed by bzip2", PRUN__UNPACK("bzip2 -d"), PRUN__FOREIGN},
-    {"\xfd" "7zXZ", 6, 0, "a file compressed by xz", PRUN__UNPACK("xz -d"), PRUN__FOREIGN},
+    {"\xfd"
+     "7zXZ",
+     6, 0, "a file compressed by xz", PRUN__UNPACK("xz -d"), PRUN__FOREIGN},
     {"\x28\xb5\x2f\xfd", 4, 0, "a file compressed by zstd", PRUN__UNPACK("zstd -d"), PRUN__FOREIGN},
     {"\x04\x22\x4d\x18", 4, 0, "a file compressed by lz4", PRUN__UNPACK("lz4 -d"), PRUN__FOREIGN},
     {"\x5d\0\0", 3, 0, "a file compressed by lzma", PRUN__UNPACK("xz -d"), PRUN__FOREIGN},
@@ -14762,14 +14780,13 @@ static prun_status prun__check_kind(prun_context *context, const char *path,
     static const char *const advice[] = {
         "save the arrays with numpy.save, for prun_load_npy", "take the binary version of the data",
         "save it by safetensors.torch.save_file, or see examples/from_pytorch.py",
-        "save the array with numpy.save",
-        "write the table as CSV"};
+        "save the array with numpy.save", "write the table as CSV"};
     const prun__file_kind kind = wanted == PRUN__CSV && prun__may_be_table(bytes, n)
                                      ? prun__text_kind((const char *)bytes, n)
                                      : prun__find_kind(bytes, n, size);
     if (!kind.what || kind.format == wanted) return PRUN_OK;
-    return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", path, kind.what,
-                      names[wanted], kind.advice ? kind.advice : advice[wanted]);
+    return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", path, kind.what, names[wanted],
+                      kind.advice ? kind.advice : advice[wanted]);
 }
 
 /* Looks at the beginning of a file: fails if it is empty, or known to be of another kind than the
@@ -14782,15 +14799,15 @@ static prun_status prun__file_inspect(prun_context *context, prun__file *file,
     if (file->size == 0)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: the file is empty", file->path);
     n = prun__seek(file->stream, 0, SEEK_SET) == 0
-            ? (int64_t)fread(bytes, 1, sizeof bytes, file->stream) : 0;
+            ? (int64_t)fread(bytes, 1, sizeof bytes, file->stream)
+            : 0;
     if (n == 0 || prun__seek(file->stream, 0, SEEK_SET) != 0)
         return prun__fail(context, PRUN_ERR_READ, "%s: read error", file->path);
     return prun__check_kind(context, file->path, bytes, n, file->size, wanted);
 }
 
 /* The file must have exactly this many bytes; -1: more than can be. */
-static prun_status prun__file_expect(prun_context *context, const prun__file *file,
-                                     int64_t bytes) {
+static prun_status prun__file_expect(prun_context *context, const prun__file *file, int64_t bytes) {
     if (bytes < 0 || file->size < bytes)
         return prun__fail(context, PRUN_ERR_TRUNCATED,
                           "%s: %lld bytes, fewer than its header announces", file->path,
@@ -14841,10 +14858,10 @@ static prun_status prun__idx_header(prun_context *context, prun__file *file, int
     if (file->size >= 4 && prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
         return prun__fail(context, PRUN_ERR_MAGIC, "%s: magic number %lu, expected %lu for %s%s",
                           file->path, (unsigned long)prun__big_endian(bytes),
-                          (unsigned long)(0x800u + (uint32_t)dims),
-                          dims == 1 ? "labels" : "images",
+                          (unsigned long)(0x800u + (uint32_t)dims), dims == 1 ? "labels" : "images",
                           prun__big_endian(bytes) == 0x804u - (uint32_t)dims
-                              ? "; are the two paths exchanged?" : "");
+                              ? "; are the two paths exchanged?"
+                              : "");
     if (file->size < 4 + 4 * dims)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
     PRUN__TRY(prun__file_read(context, file, bytes + 4, 4 * dims));
@@ -15025,6 +15042,7 @@ typedef struct prun__type {
 /* The type of a name; NULL if there is none in NumPy, a type without size if safetensors may have
    got it meanwhile. */
 static const prun__type *prun__find_type(const char *name, int npy) {
+    /* clang-format off */
     static const prun__type types[] = {
         {"F32", "f4", PRUN_F32, 32}, {"F64", "f8", PRUN_F64, 64}, {"F16", "f2", PRUN_F16, 16},
         {"BF16", NULL, PRUN_BF16, 16}, {"I64", "i8", PRUN_I64, 64}, {"I32", "i4", PRUN_I32, 32},
@@ -15035,6 +15053,7 @@ static const prun__type *prun__find_type(const char *name, int npy) {
         {"F8_E8M0", NULL, PRUN_OTHER_DTYPE, 8}, {"F8_E4M3FNUZ", NULL, PRUN_OTHER_DTYPE, 8},
         {"F8_E5M2FNUZ", NULL, PRUN_OTHER_DTYPE, 8}, {"F6_E2M3", NULL, PRUN_OTHER_DTYPE, 6},
         {"F6_E3M2", NULL, PRUN_OTHER_DTYPE, 6}, {"F4", NULL, PRUN_OTHER_DTYPE, 4}};
+    /* clang-format on */
     static const prun__type unknown = {"", NULL, PRUN_OTHER_DTYPE, 0};
     size_t i;
     for (i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -15076,11 +15095,11 @@ static uint32_t prun__crc_add(const prun__crc *c, uint32_t crc, const void *byte
     const unsigned char *p = (const unsigned char *)bytes;
     crc = ~crc;
     for (; n >= 8; n -= 8, p += 8) {
-        const uint32_t low = crc ^ (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                                    (uint32_t)p[3] << 24);
+        const uint32_t low =
+            crc ^ (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
         crc = c->table[7][low & 255] ^ c->table[6][low >> 8 & 255] ^ c->table[5][low >> 16 & 255] ^
-              c->table[4][low >> 24] ^ c->table[3][p[4]] ^ c->table[2][p[5]] ^
-              c->table[1][p[6]] ^ c->table[0][p[7]];
+              c->table[4][low >> 24] ^ c->table[3][p[4]] ^ c->table[2][p[5]] ^ c->table[1][p[6]] ^
+              c->table[0][p[7]];
     }
     for (; n > 0; n--) crc = crc >> 8 ^ c->table[0][(crc ^ *p++) & 255];
     return ~crc;
@@ -15160,8 +15179,9 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
     int32_t b;
     for (b = 0; b < s->axes; b++) count *= s->size[b];
     if (prun__sink_copies(s, type, big)) {
-        void *out = s->floats ? (void *)s->floats
-                              : s->integers ? (void *)s->integers : (void *)s->bytes;
+        void *out = s->floats     ? (void *)s->floats
+                    : s->integers ? (void *)s->integers
+                                  : (void *)s->bytes;
         PRUN__TRY(prun__file_read(context, file, out, count * bytes));
         if (s->check) s->crc = prun__crc_add(s->check, s->crc, out, count * bytes);
         return PRUN_OK;
@@ -15173,8 +15193,7 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
         if (s->check) s->crc = prun__crc_add(s->check, s->crc, buffer, n * bytes);
         for (i = 0; i < n; i++, p += bytes) {
             uint64_t bits = 0;
-            for (b = 0; b < bytes; b++)
-                bits = bits << 8 | p[big ? b : bytes - 1 - b];
+            for (b = 0; b < bytes; b++) bits = bits << 8 | p[big ? b : bytes - 1 - b];
             if (!prun__sink_put(s, type, bits))
                 return prun__fail(context, PRUN_ERR_OVERFLOW,
                                   "%s: %s%s: element %lld is 2^63 or more", file->path,
@@ -15223,8 +15242,8 @@ typedef struct prun__json {
     int python; /* not JSON but a literal of Python's: other quotes, tuples, a last comma */
 } prun__json;
 
-static prun__json prun__json_of(prun_context *context, const char *path, char *text,
-                                int64_t length, int python) {
+static prun__json prun__json_of(prun_context *context, const char *path, char *text, int64_t length,
+                                int python) {
     prun__json j;
     j.context = context;
     j.path = path;
@@ -15237,8 +15256,8 @@ static prun__json prun__json_of(prun_context *context, const char *path, char *t
 
 static prun_status prun__json_fail(const prun__json *j, const char *what) {
     return prun__fail(j->context, PRUN_ERR_FORMAT, "%s: %s%s%sheader byte %lld: %s", j->path,
-                      j->tensor ? "tensor " : "", j->tensor ? j->tensor : "",
-                      j->tensor ? ": " : "", (long long)(j->at - j->start), what);
+                      j->tensor ? "tensor " : "", j->tensor ? j->tensor : "", j->tensor ? ": " : "",
+                      (long long)(j->at - j->start), what);
 }
 
 static void prun__json_space(prun__json *j) {
@@ -15300,7 +15319,8 @@ static int prun__json_unicode(prun__json *j, char **out) {
     j->at += 4;
     if (c >= 0xd800 && c < 0xdc00) {
         int32_t low = j->end - j->at >= 6 && j->at[0] == '\\' && j->at[1] == 'u'
-                          ? prun__hex4(j->at + 2, j->end) : -1;
+                          ? prun__hex4(j->at + 2, j->end)
+                          : -1;
         if (low < 0xdc00 || low > 0xdfff) return 0;
         j->at += 6;
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
@@ -15444,8 +15464,7 @@ static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t off
             p->entry.dtype = p->type->dtype;
         } else if (strcmp(key, "shape") == 0) {
             if (seen_shape++) return prun__json_fail(j, "shape given twice");
-            PRUN__TRY(prun__json_integers(j, p->entry.shape, PRUN_MAX_FILE_RANK,
-                                          &p->entry.rank));
+            PRUN__TRY(prun__json_integers(j, p->entry.shape, PRUN_MAX_FILE_RANK, &p->entry.rank));
         } else if (strcmp(key, "data_offsets") == 0) {
             if (seen_offsets++) return prun__json_fail(j, "data_offsets given twice");
             PRUN__TRY(prun__json_integers(j, offsets, 2, &n));
@@ -15477,8 +15496,8 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
         return prun__fail(f->context, PRUN_ERR_OVERFLOW, "%s: tensor %s: shape overflows", f->path,
                           j->tensor);
     if (p.begin > p.end)
-        return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s: offsets %lld, %lld",
-                          f->path, j->tensor, (long long)p.begin, (long long)p.end);
+        return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s: offsets %lld, %lld", f->path,
+                          j->tensor, (long long)p.begin, (long long)p.end);
     if (p.end > data)
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
                           "%s: tensor %s ends at byte %lld of %lld bytes of data", f->path,
@@ -15487,8 +15506,8 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
         return prun__fail(f->context, PRUN_ERR_FORMAT,
                           "%s: tensor %s: %lld bytes for %lld elements of %s", f->path, j->tensor,
                           (long long)(p.end - p.begin), (long long)p.entry.count, p.type_name);
-    grown = (prun__placed *)prun__grow(f->context, f->placed, f->count, &f->capacity,
-                                       sizeof *grown, "tensors");
+    grown = (prun__placed *)prun__grow(f->context, f->placed, f->count, &f->capacity, sizeof *grown,
+                                       "tensors");
     if (!grown) return PRUN_ERR_MEMORY;
     f->placed = grown;
     f->placed[f->count++] = p;
@@ -15533,10 +15552,9 @@ static prun_status prun__check_places(prun_safetensors *f) {
     int64_t i, at = 0;
     for (i = 0; i < f->count; at = f->placed[i++].end)
         if (f->placed[i].begin != at)
-            return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s %s", f->path,
-                              f->placed[i].entry.name,
-                              f->placed[i].begin < at ? "overlaps the one before"
-                                                      : "leaves a hole before it");
+            return prun__fail(
+                f->context, PRUN_ERR_FORMAT, "%s: tensor %s %s", f->path, f->placed[i].entry.name,
+                f->placed[i].begin < at ? "overlaps the one before" : "leaves a hole before it");
     if (at != data)
         return prun__fail(f->context, PRUN_ERR_OVERSIZED, "%s: %lld bytes after the last tensor",
                           f->path, (long long)(data - at));
@@ -15621,7 +15639,8 @@ static prun_status prun__check_metadata(const prun_safetensors *f) {
     if (!text && keys > 0 && keys >= f->count)
         return prun__fail(f->context, PRUN_ERR_FORMAT,
                           "%s: the file is damaged: every tensor has a CRC and the metadata have "
-                          "none; take another copy", f->path);
+                          "none; take another copy",
+                          f->path);
     return prun__check_crc(f, text, "__metadata__",
                            prun__metadata_crc(&f->crc, f->metadata, f->pairs));
 }
@@ -15788,8 +15807,7 @@ static void prun__put_string(prun__text *t, const char *text) {
     for (; *text; text++) {
         if ((unsigned char)*text < 0x20)
             snprintf(piece, sizeof piece, "\\u%04x", (unsigned)(unsigned char)*text);
-        else
-            snprintf(piece, sizeof piece, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+        else snprintf(piece, sizeof piece, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
         prun__put(t, piece);
     }
     prun__put(t, "\"");
@@ -15878,8 +15896,10 @@ static prun_status prun__check_tensors(prun_context *context, const char *path,
         const char *c = t->name ? t->name : "";
         if (!t->name || !t->data || strcmp(t->name, "__metadata__") == 0)
             return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: tensor %lld has no %s", path,
-                              (long long)i, t->name && t->data ? "name of its own"
-                                                               : t->name ? "data" : "name");
+                              (long long)i,
+                              t->name && t->data ? "name of its own"
+                              : t->name          ? "data"
+                                                 : "name");
         for (; *c; c += prun__utf8_length(c, strchr(c, 0)))
             if (!prun__utf8_length(c, strchr(c, 0)))
                 return prun__fail(context, PRUN_ERR_ARGUMENT,
@@ -16073,8 +16093,8 @@ static prun_status prun__missing_fail(prun_context *context, const prun_safetens
         return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
                           prefix, missing);
     return prun__fail(context, PRUN_ERR_MISSING,
-                      "%s: tensor %s%s is missing, but is there with the prefix \"%s\"",
-                      file->path, prefix, missing, right);
+                      "%s: tensor %s%s is missing, but is there with the prefix \"%s\"", file->path,
+                      prefix, missing, right);
 }
 
 /* Reads one tensor of the net, if the entry has its shape. */
@@ -16101,13 +16121,12 @@ static prun_status prun__load_tensor(prun_context *context, prun_safetensors *fi
 
 /* Reads all of `tensors`, one after the other. */
 static prun_status prun__load_tensors(prun_context *context, prun_safetensors *file,
-                                      const char *prefix, const prun_tensor *tensors,
-                                      int64_t count, float *out) {
+                                      const char *prefix, const prun_tensor *tensors, int64_t count,
+                                      float *out) {
     int64_t i;
     for (i = 0; i < count; i++) {
         const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, tensors[i].name);
-        if (!e)
-            return prun__missing_fail(context, file, prefix, tensors[i].name, tensors, count);
+        if (!e) return prun__missing_fail(context, file, prefix, tensors[i].name, tensors, count);
         PRUN__TRY(prun__load_tensor(context, file, e, &tensors[i], out));
         out += prun_tensor_size(&tensors[i]);
     }
@@ -16196,8 +16215,8 @@ PRUNDEF prun_status prun_trainer_save(const prun_trainer *t, const char *path) {
     names = (char *)prun__alloc(net->context, length, 1, "names");
     if (tensors && names) {
         prun__state_tensors(t, tensors, names);
-        status = prun__write_checked(net->context, path, tensors, count, metadata,
-                                     2 + PRUN__STATES);
+        status =
+            prun__write_checked(net->context, path, tensors, count, metadata, 2 + PRUN__STATES);
     }
     prun__free(net->context, names);
     prun__free(net->context, tensors);
@@ -16325,7 +16344,8 @@ static prun_status prun__npy_dictionary(prun__json *j, prun__npy *n) {
     prun__json_space(j);
     if (j->at != j->end) return prun__json_fail(j, "text after the header");
     return seen[0] && seen[1] && seen[2]
-               ? PRUN_OK : prun__json_fail(j, "descr, fortran_order or shape is missing");
+               ? PRUN_OK
+               : prun__json_fail(j, "descr, fortran_order or shape is missing");
 }
 
 /* Reads the header and checks that the file has just the elements it announces. */
@@ -16397,8 +16417,8 @@ static prun_status prun__npy_array(prun_context *context, prun__npy *n) {
     else if (a->dtype == PRUN_U8 || a->dtype == PRUN_BOOL)
         sink.bytes = a->bytes = (uint8_t *)prun__alloc(context, a->count, 1, "array");
     else
-        sink.integers = a->integers = (int64_t *)prun__alloc(context, a->count, sizeof(int64_t),
-                                                             "array");
+        sink.integers = a->integers =
+            (int64_t *)prun__alloc(context, a->count, sizeof(int64_t), "array");
     if (!sink.floats && !sink.bytes && !sink.integers) return PRUN_ERR_MEMORY;
     if (a->count == 0) return PRUN_OK; /* the other sizes may be anything */
     for (i = a->rank - 1; i >= 0; step *= a->shape[i--]) stride[i] = step;
@@ -16458,8 +16478,8 @@ static prun_status prun__npy_shape(prun_context *context, const prun__npy *n, pr
     if (!prun__is_float(n->array.dtype) && n->array.dtype != PRUN_U8)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: images are neither uint8 nor floats",
                           n->file.path);
-    last = rank == 4 && (layout == PRUN_LAYOUT_NHWC || (layout == PRUN_LAYOUT_AUTO &&
-                                                        shape[3] <= 4 && shape[1] > 4));
+    last = rank == 4 && (layout == PRUN_LAYOUT_NHWC ||
+                         (layout == PRUN_LAYOUT_AUTO && shape[3] <= 4 && shape[1] > 4));
     m->count = shape[0];
     m->channels = rank == 3 ? 1 : shape[last ? 3 : 1];
     m->height = shape[rank == 3 || last ? 1 : 2];
@@ -16686,10 +16706,10 @@ static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
     t->names = c->cells;
     t->cells = c->cells + c->columns;
     t->lines = c->lines + 1;
-    words = (prun__word *)prun__alloc(c->context, PRUN__MAX(c->records, c->columns),
-                                      sizeof *words, "table");
-    t->storage[2] = prun__alloc(c->context, prun__sum_sizes(prun__mul(cells, 8), c->columns), 1,
-                                "table");
+    words = (prun__word *)prun__alloc(c->context, PRUN__MAX(c->records, c->columns), sizeof *words,
+                                      "table");
+    t->storage[2] =
+        prun__alloc(c->context, prun__sum_sizes(prun__mul(cells, 8), c->columns), 1, "table");
     status = words && t->storage[2] ? prun__csv_names(c, words) : PRUN_ERR_MEMORY;
     if (status == PRUN_OK) {
         t->values = (double *)t->storage[2];
@@ -16733,13 +16753,13 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
         if (!c->separator && !quoted && (*s == ',' || *s == ';' || *s == '\t')) c->separator = *s;
         content |= *s != ' ' && *s != '\n' && *s != '\r';
         if (!c->separator && !quoted && content && (*s == '\n' || *s == '\r')) c->separator = ',';
-        cells += *s == ',' || *s == ';' || *s == '\t' || *s == c->separator || *s == '\n' ||
-                 *s == '\r';
+        cells +=
+            *s == ',' || *s == ';' || *s == '\t' || *s == c->separator || *s == '\n' || *s == '\r';
         records += *s == '\n' || *s == '\r';
     }
     if (!c->separator) c->separator = ',';
-    t->storage[1] = prun__alloc(c->context, prun__mul(prun__sum_sizes(cells, records), 8), 1,
-                                "table");
+    t->storage[1] =
+        prun__alloc(c->context, prun__mul(prun__sum_sizes(cells, records), 8), 1, "table");
     if (!t->storage[1]) return PRUN_ERR_MEMORY;
     c->cells = (const char **)t->storage[1];
     c->lines = (int64_t *)(void *)(c->cells + cells);
@@ -16797,8 +16817,7 @@ static prun_status prun__csv_load(prun__csv *c, prun_table *t, prun__file *file)
         c->end += got;
         if (used == 0)
             PRUN__TRY(prun__check_kind(c->context, c->path, (const unsigned char *)c->at,
-                                       PRUN__MIN(got, 512), PRUN__MAX(file->size, got),
-                                       PRUN__CSV));
+                                       PRUN__MIN(got, 512), PRUN__MAX(file->size, got), PRUN__CSV));
         used += got;
     } while (got > 0);
     if (ferror(file->stream))

@@ -24,8 +24,7 @@ typedef struct exact {
 static const char *const algorithms[] = {"direct", "winograd"};
 static const prun_algorithm algorithm_values[] = {PRUN_ALGORITHM_DIRECT, PRUN_ALGORITHM_WINOGRAD};
 
-static prun_status train(prun_net *net, const settings *set, uint64_t seed)
-{
+static prun_status train(prun_net *net, const settings *set, uint64_t seed) {
     prun_train_options options;
     prun_trainer *trainer = NULL;
     prun_images images;
@@ -46,16 +45,14 @@ static prun_status train(prun_net *net, const settings *set, uint64_t seed)
 }
 
 /* Largest difference over the largest value; `norms`: the same of Euclidean norms. */
-static double distance(const float *got, const double *want, int64_t count, int norms)
-{
+static double distance(const float *got, const double *want, int64_t count, int norms) {
     double off = 0, size = 0;
     int64_t i;
 
     for (i = 0; i < count; i++) {
         const double d = fabs((double)got[i] - want[i]), v = fabs(want[i]);
 
-        if (d != d)
-            return d;
+        if (d != d) return d;
         if (norms) {
             off += d * d;
             size += v * v;
@@ -69,8 +66,7 @@ static double distance(const float *got, const double *want, int64_t count, int 
 
 /* Both errors of a network with one algorithm. */
 static prun_status compare(prun_net *net, const prun_images *images, const exact *e,
-                           double *errors)
-{
+                           double *errors) {
     const int64_t k = prun_net_parameters(net), n = images->count * images->classes;
     float *logits = (float *)ex_allocate((size_t)n, sizeof *logits);
     float *gradient = (float *)ex_allocate((size_t)k, sizeof *gradient);
@@ -88,8 +84,7 @@ static prun_status compare(prun_net *net, const prun_images *images, const exact
 }
 
 static prun_status run_case(prun_net *net, const bench_case *c, const settings *set,
-                            const prun_images *images, ex_csv *csv)
-{
+                            const prun_images *images, ex_csv *csv) {
     const int64_t k = prun_net_parameters(net);
     exact e;
     prun_status status = PRUN_OK;
@@ -99,20 +94,17 @@ static prun_status run_case(prun_net *net, const bench_case *c, const settings *
     e.w = (double *)ex_allocate((size_t)k, sizeof(double));
     e.gradient = (double *)ex_allocate((size_t)k, sizeof(double));
     e.logits = (double *)ex_allocate((size_t)(images->count * images->classes), sizeof(double));
-    for (i = 0; i < k; i++)
-        e.w[i] = (double)net->parameters[i];
+    for (i = 0; i < k; i++) e.w[i] = (double)net->parameters[i];
     ref_net_gradient(net, images, e.w, e.logits, e.gradient);
     for (a = 0; a < 2 && status == PRUN_OK; a++) {
         double errors[2];
 
         prun_net_set_algorithm(net, algorithm_values[a]);
         status = compare(net, images, &e, errors);
-        if (status != PRUN_OK)
-            break;
+        if (status != PRUN_OK) break;
         printf("%-12s %-10s %12.2e %12.2e\n", c->name, algorithms[a], errors[0], errors[1]);
         fflush(stdout);
-        if (csv->file == NULL)
-            continue;
+        if (csv->file == NULL) continue;
         ex_csv_text(csv, c->name);
         ex_csv_text(csv, algorithms[a]);
         ex_csv_number(csv, (double)set->images);
@@ -127,8 +119,7 @@ static prun_status run_case(prun_net *net, const bench_case *c, const settings *
     return status;
 }
 
-static int run(const settings *set, ex_csv *csv)
-{
+static int run(const settings *set, ex_csv *csv) {
     prun_context context;
     prun_images images;
     int status = 0, done = 0;
@@ -144,8 +135,7 @@ static int run(const settings *set, ex_csv *csv)
         prun_arch arch;
         prun_net *net = NULL;
 
-        if (!bench_wanted(c, set->filter))
-            continue;
+        if (!bench_wanted(c, set->filter)) continue;
         bench_arch_of(c, &arch);
         if (prun_net_family(&context, &arch, &net) != PRUN_OK ||
             train(net, set, (uint64_t)i + 1) != PRUN_OK ||
@@ -162,8 +152,7 @@ static int run(const settings *set, ex_csv *csv)
     return status;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     settings set;
     ex_csv csv;
     int status;
@@ -173,19 +162,21 @@ int main(int argc, char **argv)
         {"images", EX_INT, &set.images, "4", 1, 1024, "images; plain loops take long"},
         {"steps", EX_INT, &set.steps, "10", 0, 100000, "training steps before"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
-    const ex_program program = {"bench_accuracy", "", "Rounding of whole networks.", options,
-                                sizeof options / sizeof *options, 0, 0};
+    const ex_program program = {"bench_accuracy",
+                                "",
+                                "Rounding of whole networks.",
+                                options,
+                                sizeof options / sizeof *options,
+                                0,
+                                0};
 
     memset(&set, 0, sizeof set);
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     status = bench_set_isa(set.isa);
-    if (status != 0)
-        return status;
-    status = bench_open_csv(set.csv, "network,algorithm,images,logit_error,gradient_error,"
-                            BENCH_MACHINE_NAMES, &csv);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
+    status = bench_open_csv(
+        set.csv, "network,algorithm,images,logit_error,gradient_error," BENCH_MACHINE_NAMES, &csv);
+    if (status != 0) return status;
     return bench_close_csv(run(&set, &csv), &csv);
 }

@@ -31,8 +31,7 @@
 
 /* ---- the machine --------------------------------------------------------------------------- */
 
-static inline void bench_print_machine(void)
-{
+static inline void bench_print_machine(void) {
     char cpu[128];
 
     printf("cpu:       %s\n", ex_cpu(cpu, sizeof cpu));
@@ -45,8 +44,7 @@ static inline void bench_print_machine(void)
 /* The same as columns of a CSV file. */
 #define BENCH_MACHINE_NAMES "cpu,compiler,flags,version,isa"
 
-static inline void bench_csv_machine(ex_csv *csv)
-{
+static inline void bench_csv_machine(ex_csv *csv) {
     char cpu[128];
 
     ex_csv_text(csv, ex_cpu(cpu, sizeof cpu));
@@ -57,20 +55,16 @@ static inline void bench_csv_machine(ex_csv *csv)
 }
 
 /* Selects kernels by name, "" for the best. Returns 0 or, after a message, the exit status. */
-static inline int bench_set_isa(const char *name)
-{
-    if (prun_set_isa(*name != '\0' ? name : NULL) == PRUN_OK)
-        return 0;
+static inline int bench_set_isa(const char *name) {
+    if (prun_set_isa(*name != '\0' ? name : NULL) == PRUN_OK) return 0;
     fprintf(stderr, "error: --isa %s: not on this CPU or in this build\n", name);
     return EX_USAGE;
 }
 
 /* False, after a message, when this build cannot use so many threads: rows of one thread must not
    stand under another number. */
-static inline int bench_can_thread(int64_t threads)
-{
-    if (threads == 1 || PRUN__OPENMP)
-        return 1;
+static inline int bench_can_thread(int64_t threads) {
+    if (threads == 1 || PRUN__OPENMP) return 1;
     fprintf(stderr, "%ld threads: left out, built without OpenMP\n", (long)threads);
     return 0;
 }
@@ -85,8 +79,7 @@ typedef struct bench_times {
 
 typedef prun_status (*bench_call)(void *argument);
 
-static inline int bench__by_value(const void *a, const void *b)
-{
+static inline int bench__by_value(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
 
     return (x > y) - (x < y);
@@ -94,13 +87,11 @@ static inline int bench__by_value(const void *a, const void *b)
 
 /* Two calls to warm up, then single calls until there were `reps` of them and `seconds` passed. */
 static inline prun_status bench_measure(bench_call call, void *argument, int64_t reps,
-                                        double seconds, bench_times *times)
-{
+                                        double seconds, bench_times *times) {
     double samples[BENCH_MAX_SAMPLES], start, total = 0;
     int count;
 
-    for (count = 0; count < 2; count++)
-        BENCH_TRY(call(argument));
+    for (count = 0; count < 2; count++) BENCH_TRY(call(argument));
     for (count = 0; count < BENCH_MAX_SAMPLES && (count < reps || total < seconds); count++) {
         start = ex_seconds();
         BENCH_TRY(call(argument));
@@ -121,22 +112,22 @@ typedef struct bench_case {
     int64_t width;
 } bench_case;
 
-static const bench_case bench_cases[] = {
-    {"cnn-8", PRUN_CNN, 8},          {"cnn-16", PRUN_CNN, 16},
-    {"cnn-64", PRUN_CNN, 64},        {"nin-48", PRUN_NIN, 48},
-    {"nin-192", PRUN_NIN, 192},      {"resnet18-8", PRUN_RESNET18, 8},
-    {"resnet18-64", PRUN_RESNET18, 64}};
+static const bench_case bench_cases[] = {{"cnn-8", PRUN_CNN, 8},
+                                         {"cnn-16", PRUN_CNN, 16},
+                                         {"cnn-64", PRUN_CNN, 64},
+                                         {"nin-48", PRUN_NIN, 48},
+                                         {"nin-192", PRUN_NIN, 192},
+                                         {"resnet18-8", PRUN_RESNET18, 8},
+                                         {"resnet18-64", PRUN_RESNET18, 64}};
 #define BENCH_CASES (sizeof bench_cases / sizeof *bench_cases)
 
 /* Does the filter take this case? "cnn": all whose name has it; "=cnn-8": that case alone. */
-static inline int bench_wanted(const bench_case *c, const char *filter)
-{
+static inline int bench_wanted(const bench_case *c, const char *filter) {
     return *filter == '=' ? strcmp(c->name, filter + 1) == 0 : strstr(c->name, filter) != NULL;
 }
 
 /* NiN as the peers' frameworks pad it. */
-static inline void bench_arch_of(const bench_case *c, prun_arch *arch)
-{
+static inline void bench_arch_of(const bench_case *c, prun_arch *arch) {
     memset(arch, 0, sizeof *arch);
     arch->family = c->family;
     arch->width = c->width;
@@ -144,8 +135,7 @@ static inline void bench_arch_of(const bench_case *c, prun_arch *arch)
 }
 
 /* Random normal 3x32x32 images with random labels of 10 classes. */
-static inline void bench_make_images(prun_images *m, int64_t count)
-{
+static inline void bench_make_images(prun_images *m, int64_t count) {
     const int64_t size = count * 3 * 32 * 32;
     float *values = (float *)ex_allocate((size_t)size, sizeof *values);
     int32_t *labels = (int32_t *)ex_allocate((size_t)count, sizeof *labels);
@@ -156,16 +146,13 @@ static inline void bench_make_images(prun_images *m, int64_t count)
     m->channels = 3;
     m->height = m->width = 32;
     m->classes = 10;
-    for (i = 0; i < size; i++)
-        values[i] = (float)prun_random_normal(1, 1, (uint64_t)i);
-    for (i = 0; i < count; i++)
-        labels[i] = (int32_t)(10 * prun_random_uniform(1, 2, (uint64_t)i));
+    for (i = 0; i < size; i++) values[i] = (float)prun_random_normal(1, 1, (uint64_t)i);
+    for (i = 0; i < count; i++) labels[i] = (int32_t)(10 * prun_random_uniform(1, 2, (uint64_t)i));
     m->values = values;
     m->labels = labels;
 }
 
-static inline void bench_free_images(prun_images *m)
-{
+static inline void bench_free_images(prun_images *m) {
     free((void *)(uintptr_t)m->values);
     free((void *)(uintptr_t)m->labels);
 }
@@ -173,14 +160,12 @@ static inline void bench_free_images(prun_images *m)
 /* ---- operation counts ---------------------------------------------------------------------- */
 
 /* Pairs of an output and a kernel tap along one axis; `inside`: only taps within the image. */
-static inline int64_t bench__axis_taps(int64_t size, int64_t kernel, int64_t stride,
-                                       int64_t before, int64_t after, int inside)
-{
+static inline int64_t bench__axis_taps(int64_t size, int64_t kernel, int64_t stride, int64_t before,
+                                       int64_t after, int inside) {
     const int64_t outputs = (size + before + after - kernel) / stride + 1;
     int64_t o, k, count = 0;
 
-    if (!inside)
-        return outputs * kernel;
+    if (!inside) return outputs * kernel;
     for (o = 0; o < outputs; o++)
         for (k = 0; k < kernel; k++) {
             const int64_t at = o * stride + k - before;
@@ -191,8 +176,7 @@ static inline int64_t bench__axis_taps(int64_t size, int64_t kernel, int64_t str
 }
 
 /* Multiplications of a direct convolution of one image; kernel[1] and stride filled in. */
-static inline double bench_multiplications(const prun_conv2d *s, int inside)
-{
+static inline double bench_multiplications(const prun_conv2d *s, int inside) {
     return (double)bench__axis_taps(s->in_height, s->kernel[0], s->stride[0], s->padding[0],
                                     s->padding[2], inside) *
            (double)bench__axis_taps(s->in_width, s->kernel[1], s->stride[1], s->padding[1],
@@ -201,21 +185,17 @@ static inline double bench_multiplications(const prun_conv2d *s, int inside)
 }
 
 /* Opens the CSV file that an option names and writes its header line; "": none. */
-static inline int bench_open_csv(const char *path, const char *names, ex_csv *csv)
-{
+static inline int bench_open_csv(const char *path, const char *names, ex_csv *csv) {
     memset(csv, 0, sizeof *csv);
-    if (*path == '\0')
-        return 0;
-    if (ex_csv_open(csv, path, 0) != 0)
-        return EX_FAILED;
+    if (*path == '\0') return 0;
+    if (ex_csv_open(csv, path, 0) != 0) return EX_FAILED;
     ex_csv_names(csv, names);
     ex_csv_end_line(csv);
     return 0;
 }
 
 /* Closes it, if there is one. Returns the exit status: the program's, or that of the file. */
-static inline int bench_close_csv(int status, ex_csv *csv)
-{
+static inline int bench_close_csv(int status, ex_csv *csv) {
     const int closed = csv->file != NULL ? ex_csv_close(csv) : 0;
 
     return status != 0 ? status : closed;

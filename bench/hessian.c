@@ -22,7 +22,7 @@ typedef struct settings {
 
 typedef struct result {
     bench_times gradient, product, differences;
-    double step;              /* seconds of a Lanczos step; NaN: not measured */
+    double step; /* seconds of a Lanczos step; NaN: not measured */
     prun_effective_dimension dimension;
 } result;
 
@@ -33,36 +33,32 @@ typedef struct bench {
     prun_net *net;
     prun_objective objective;
     prun_hessian_options options;
-    float *v, *out;           /* flat over all parameters */
+    float *v, *out; /* flat over all parameters */
     double *product;
     ex_progress progress;
 } bench;
 
 static const char *const family_names[] = {"cnn", "nin", "resnet18"};
 
-static prun_status call_gradient(void *argument)
-{
+static prun_status call_gradient(void *argument) {
     bench *b = (bench *)argument;
 
     return b->objective.gradient(b->objective.user, NULL, b->images.count, b->out, NULL);
 }
 
-static prun_status call_product(void *argument)
-{
+static prun_status call_product(void *argument) {
     bench *b = (bench *)argument;
 
     return b->objective.hessian_vector(b->objective.user, NULL, b->images.count, b->v, b->out);
 }
 
-static prun_status call_differences(void *argument)
-{
+static prun_status call_differences(void *argument) {
     bench *b = (bench *)argument;
 
     return prun_hessian_vector(&b->objective, &b->options, b->v, b->product);
 }
 
-static int on_product(void *user, int64_t done, int64_t total)
-{
+static int on_product(void *user, int64_t done, int64_t total) {
     (void)done;
     (void)total;
     ex_progress_add((ex_progress *)user, 1);
@@ -70,15 +66,13 @@ static int on_product(void *user, int64_t done, int64_t total)
 }
 
 /* One run, as effective dimensionality needs it. */
-static prun_status run_lanczos(bench *b, result *r)
-{
+static prun_status run_lanczos(bench *b, result *r) {
     prun_hessian_options options;
     prun_spectrum spectrum;
     double start;
 
     r->step = (double)NAN;
-    if (b->set->steps == 0)
-        return PRUN_OK;
+    if (b->set->steps == 0) return PRUN_OK;
     memset(&options, 0, sizeof options);
     options.steps = b->set->steps;
     options.probes = 1;
@@ -94,8 +88,7 @@ static prun_status run_lanczos(bench *b, result *r)
     return PRUN_OK;
 }
 
-static prun_status measure(bench *b, result *r)
-{
+static prun_status measure(bench *b, result *r) {
     const settings *set = b->set;
 
     BENCH_TRY(bench_measure(call_gradient, b, set->reps, set->seconds, &r->gradient));
@@ -104,8 +97,7 @@ static prun_status measure(bench *b, result *r)
     return run_lanczos(b, r);
 }
 
-static void write_row(ex_csv *csv, const bench *b, const result *r)
-{
+static void write_row(ex_csv *csv, const bench *b, const result *r) {
     ex_csv_text(csv, "prunability.h");
     ex_csv_text(csv, family_names[b->set->family.value]);
     ex_csv_number(csv, (double)b->set->width);
@@ -120,39 +112,32 @@ static void write_row(ex_csv *csv, const bench *b, const result *r)
     ex_csv_end_line(csv);
 }
 
-static void add_row(ex_table *table, const bench *b, const result *r)
-{
+static void add_row(ex_table *table, const bench *b, const result *r) {
     ex_table_cell(table, "%d", (int)b->context.threads);
     ex_table_cell(table, "%.3f", r->gradient.best);
     ex_table_cell(table, "%.3f", r->product.best);
     ex_table_cell(table, "%.2f%s", r->product.best / r->gradient.best,
                   r->product.best <= RATIO_GOAL * r->gradient.best ? "" : " MISSED");
     ex_table_cell(table, "%.3f", r->differences.best);
-    if (r->step == r->step)
-        ex_table_cell(table, "%.3f", r->step);
-    else
-        ex_table_cell(table, "-");
+    if (r->step == r->step) ex_table_cell(table, "%.3f", r->step);
+    else ex_table_cell(table, "-");
 }
 
-static prun_status measure_all(bench *b, ex_csv *csv, ex_table *table, result *r)
-{
+static prun_status measure_all(bench *b, ex_csv *csv, ex_table *table, result *r) {
     int i;
 
     ex_table_header(table, "threads|gradient s|product s|ratio|differences s|Lanczos step s");
     for (i = 0; i < b->set->threads.count; i++) {
         b->context.threads = (int32_t)b->set->threads.value[i];
-        if (!bench_can_thread(b->context.threads))
-            continue;
+        if (!bench_can_thread(b->context.threads)) continue;
         BENCH_TRY(measure(b, r));
         add_row(table, b, r);
-        if (csv->file != NULL)
-            write_row(csv, b, r);
+        if (csv->file != NULL) write_row(csv, b, r);
     }
     return PRUN_OK;
 }
 
-static prun_status make_net(bench *b, prun_net_data *data)
-{
+static prun_status make_net(bench *b, prun_net_data *data) {
     prun_arch arch;
     int64_t i, count;
 
@@ -168,15 +153,13 @@ static prun_status make_net(bench *b, prun_net_data *data)
     b->out = (float *)ex_allocate((size_t)count, sizeof *b->out);
     b->v = (float *)ex_allocate((size_t)count, sizeof *b->v);
     b->product = (double *)ex_allocate((size_t)count, sizeof *b->product);
-    for (i = 0; i < count; i++)
-        b->v[i] = (float)prun_random_normal(1, 3, (uint64_t)i);
+    for (i = 0; i < count; i++) b->v[i] = (float)prun_random_normal(1, 3, (uint64_t)i);
     b->options.scope = PRUN_HESSIAN_ALL;
     b->options.differences = 1;
     return prun_net_objective(data, &b->objective);
 }
 
-static int load_images(bench *b, const char *program)
-{
+static int load_images(bench *b, const char *program) {
     ex_data_request request;
     ex_data data;
     int status;
@@ -188,22 +171,19 @@ static int load_images(bench *b, const char *program)
     request.train_images = b->set->images;
     request.normalization = PRUN_NORMALIZE_MEAN_STD;
     status = ex_load_data(&b->context, &request, &data);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     b->images = data.train;
     prun_images_free(&data.test);
     return 0;
 }
 
-static int run(bench *b, const char *program, ex_csv *csv)
-{
+static int run(bench *b, const char *program, ex_csv *csv) {
     prun_net_data data;
     ex_table table;
     result r;
     int status = load_images(b, program);
 
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     memset(&table, 0, sizeof table);
     memset(&r, 0, sizeof r);
     bench_print_machine();
@@ -228,8 +208,7 @@ static const char csv_names[] =
     "peer,family,width,images,weights,threads,gradient_seconds,hessian_vector_seconds,"
     "differences_seconds,lanczos_step_seconds," BENCH_MACHINE_NAMES;
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     settings set;
     bench b;
     ex_csv csv;
@@ -246,21 +225,23 @@ int main(int argc, char **argv)
         {"data", EX_TEXT, &set.data, EX_DATA_DIRECTORY, 0, 0, "directory of the images"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"},
         {"quiet", EX_FLAG, &set.quiet, "0", 0, 0, "no progress"}};
-    const ex_program program = {"bench_hessian", "", "Time of a Hessian-vector product.", options,
-                                sizeof options / sizeof *options, 0, 0};
+    const ex_program program = {"bench_hessian",
+                                "",
+                                "Time of a Hessian-vector product.",
+                                options,
+                                sizeof options / sizeof *options,
+                                0,
+                                0};
 
     memset(&b, 0, sizeof b);
     memset(&set, 0, sizeof set);
     set.family.names = "cnn|nin|resnet18";
     b.set = &set;
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     status = bench_set_isa(set.isa);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     status = bench_open_csv(set.csv, csv_names, &csv);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     return bench_close_csv(run(&b, argv[0], &csv), &csv);
 }

@@ -52,12 +52,13 @@ typedef struct work {
 
 /* Twelve independent chains a = a x + y, more than latency times units anywhere, in named variables
    so that they stay in registers. They start apart, lest the compiler make one of them. */
+/* clang-format off */
 #define BURN(DO) \
     DO(a0, 0) DO(a1, 1) DO(a2, 2) DO(a3, 3) DO(a4, 4) DO(a5, 5) \
     DO(a6, 6) DO(a7, 7) DO(a8, 8) DO(a9, 9) DO(a10, 10) DO(a11, 11)
+/* clang-format on */
 
-static void burn_portable(float *lanes)
-{
+static void burn_portable(float *lanes) {
     const prun__f4 x = prun__f4_set(0.999f), y = prun__f4_set(0.001f);
     int64_t step;
 #define LOAD(a, i) prun__f4 a = prun__f4_load(lanes + 8 * i);
@@ -75,8 +76,7 @@ static void burn_portable(float *lanes)
 }
 
 #if PRUN__X86
-__attribute__((target("avx2,fma"))) static void burn_avx2(float *lanes)
-{
+__attribute__((target("avx2,fma"))) static void burn_avx2(float *lanes) {
     const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
     int64_t step;
 #define LOAD(a, i) __m256 a = _mm256_loadu_ps(lanes + 8 * i);
@@ -95,8 +95,7 @@ __attribute__((target("avx2,fma"))) static void burn_avx2(float *lanes)
 #endif
 
 #if PRUN__X86
-__attribute__((target("avx512f"))) static void burn_avx512(float *lanes)
-{
+__attribute__((target("avx512f"))) static void burn_avx512(float *lanes) {
     const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
     int64_t step;
 #define LOAD(a, i) __m512 a = _mm512_loadu_ps(lanes + 16 * i);
@@ -115,24 +114,19 @@ __attribute__((target("avx512f"))) static void burn_avx512(float *lanes)
 #endif
 
 /* Floats of one multiply-add of the kernels in use. */
-static int burn_width(void)
-{
+static int burn_width(void) {
     return strcmp(prun_isa(), "avx512") == 0 ? 16 : strcmp(prun_isa(), "avx2") == 0 ? 8 : 4;
 }
 
-static void burn_task(void *argument, int64_t item, int64_t worker)
-{
+static void burn_task(void *argument, int64_t item, int64_t worker) {
     float lanes[16 * BURN_CHAINS];
     int i;
 
     (void)item;
-    for (i = 0; i < 16 * BURN_CHAINS; i++)
-        lanes[i] = (float)i / 128;
+    for (i = 0; i < 16 * BURN_CHAINS; i++) lanes[i] = (float)i / 128;
 #if PRUN__X86
-    if (burn_width() == 16)
-        burn_avx512(lanes);
-    else if (burn_width() == 8)
-        burn_avx2(lanes);
+    if (burn_width() == 16) burn_avx512(lanes);
+    else if (burn_width() == 8) burn_avx2(lanes);
     else
 #endif
         burn_portable(lanes);
@@ -144,8 +138,7 @@ typedef struct burn {
     float *sink;
 } burn;
 
-static prun_status burn_call(void *argument)
-{
+static prun_status burn_call(void *argument) {
     const burn *b = (const burn *)argument;
 
     prun__for(b->context, burn_task, b->sink, prun__threads(b->context));
@@ -153,8 +146,7 @@ static prun_status burn_call(void *argument)
 }
 
 /* GFLOP/s of multiply-add on all the context's threads. */
-static double measure_peak(const prun_context *context)
-{
+static double measure_peak(const prun_context *context) {
     const double threads = (double)prun__threads(context), width = burn_width();
     burn b;
     bench_times times;
@@ -181,13 +173,11 @@ typedef struct window {
     int64_t y0, y1, x0, x1, corner;
 } window;
 
-static int64_t clamp(int64_t value, int64_t low, int64_t high)
-{
+static int64_t clamp(int64_t value, int64_t low, int64_t high) {
     return value < low ? low : value > high ? high : value;
 }
 
-static window window_at(const prun_conv2d *s, int64_t oy, int64_t ox)
-{
+static window window_at(const prun_conv2d *s, int64_t oy, int64_t ox) {
     const int64_t y = oy * s->stride[0] - s->padding[0], x = ox * s->stride[1] - s->padding[1];
     window w;
 
@@ -199,8 +189,7 @@ static window window_at(const prun_conv2d *s, int64_t oy, int64_t ox)
     return w;
 }
 
-static float naive_pixel(const naive *v, const float *x, const float *weight, window w)
-{
+static float naive_pixel(const naive *v, const float *x, const float *weight, window w) {
     const prun_conv2d *s = v->s;
     int64_t i, ky, kx;
     float sum = 0;
@@ -209,8 +198,7 @@ static float naive_pixel(const naive *v, const float *x, const float *weight, wi
         for (ky = w.y0; ky < w.y1; ky++) {
             const int64_t row = w.corner + ky * s->in_width;
 
-            for (kx = w.x0; kx < w.x1; kx++)
-                sum += weight[ky * s->kernel[1] + kx] * x[row + kx];
+            for (kx = w.x0; kx < w.x1; kx++) sum += weight[ky * s->kernel[1] + kx] * x[row + kx];
         }
         x += s->in_height * s->in_width;
         weight += s->kernel[0] * s->kernel[1];
@@ -218,8 +206,7 @@ static float naive_pixel(const naive *v, const float *x, const float *weight, wi
     return sum;
 }
 
-static void naive_forward(const naive *v)
-{
+static void naive_forward(const naive *v) {
     const prun_conv2d *s = v->s;
     const int64_t image = s->in_channels * s->in_height * s->in_width;
     const int64_t filter = s->in_channels * s->kernel[0] * s->kernel[1];
@@ -235,8 +222,7 @@ static void naive_forward(const naive *v)
 }
 
 /* Spreads one output's gradient over the inputs it read. */
-static void naive_spread(const naive *v, float dy, float *dx, const float *weight, window w)
-{
+static void naive_spread(const naive *v, float dy, float *dx, const float *weight, window w) {
     const prun_conv2d *s = v->s;
     int64_t i, ky, kx;
 
@@ -244,16 +230,14 @@ static void naive_spread(const naive *v, float dy, float *dx, const float *weigh
         for (ky = w.y0; ky < w.y1; ky++) {
             const int64_t row = w.corner + ky * s->in_width;
 
-            for (kx = w.x0; kx < w.x1; kx++)
-                dx[row + kx] += weight[ky * s->kernel[1] + kx] * dy;
+            for (kx = w.x0; kx < w.x1; kx++) dx[row + kx] += weight[ky * s->kernel[1] + kx] * dy;
         }
         dx += s->in_height * s->in_width;
         weight += s->kernel[0] * s->kernel[1];
     }
 }
 
-static void naive_input_gradient(const naive *v)
-{
+static void naive_input_gradient(const naive *v) {
     const prun_conv2d *s = v->s;
     const int64_t image = s->in_channels * s->in_height * s->in_width;
     const int64_t filter = s->in_channels * s->kernel[0] * s->kernel[1];
@@ -270,8 +254,7 @@ static void naive_input_gradient(const naive *v)
 }
 
 /* Sum over images and pixels of one weight's products. */
-static float naive_weight(const naive *v, const float *x, const float *dy, int64_t ky, int64_t kx)
-{
+static float naive_weight(const naive *v, const float *x, const float *dy, int64_t ky, int64_t kx) {
     const prun_conv2d *s = v->s;
     const int64_t image = s->in_channels * s->in_height * s->in_width;
     const int64_t result = s->out_channels * v->oh * v->ow;
@@ -282,8 +265,7 @@ static float naive_weight(const naive *v, const float *x, const float *dy, int64
         for (oy = 0; oy < v->oh; oy++) {
             const int64_t y = oy * s->stride[0] + ky - s->padding[0];
 
-            if (y < 0 || y >= s->in_height)
-                continue;
+            if (y < 0 || y >= s->in_height) continue;
             for (ox = 0; ox < v->ow; ox++) {
                 const int64_t at = ox * s->stride[1] + kx - s->padding[1];
 
@@ -294,8 +276,7 @@ static float naive_weight(const naive *v, const float *x, const float *dy, int64
     return sum;
 }
 
-static void naive_weight_gradient(const naive *v)
-{
+static void naive_weight_gradient(const naive *v) {
     const prun_conv2d *s = v->s;
     float *out = v->dweight;
     int64_t o, i, ky, kx;
@@ -314,8 +295,7 @@ static void (*const naive_passes[PASSES])(const naive *v) = {naive_forward, naiv
 /* ---- the kernels --------------------------------------------------------------------------- */
 
 /* Random numbers in (-1, 1); they repeat, because a large array takes long to draw. */
-static void fill(float *values, int64_t count, uint64_t stream)
-{
+static void fill(float *values, int64_t count, uint64_t stream) {
     const int64_t fresh = 65537;
     int64_t i;
 
@@ -326,8 +306,7 @@ static void fill(float *values, int64_t count, uint64_t stream)
 
 /* Aligned to cache lines, as the library's own buffers are: across two lines every wide load costs
    double. prun__free gives them back. */
-static float *floats(int64_t count)
-{
+static float *floats(int64_t count) {
     float *values = (float *)prun__alloc_zero(NULL, count, sizeof(float), "floats");
 
     if (values == NULL) {
@@ -337,8 +316,7 @@ static float *floats(int64_t count)
     return values;
 }
 
-static void work_free(work *w)
-{
+static void work_free(work *w) {
     prun__free(NULL, w->x);
     prun__free(NULL, w->dy);
     prun__free(NULL, w->weight);
@@ -353,8 +331,7 @@ static void work_free(work *w)
     prun__conv_free(w->context, &w->conv);
 }
 
-static void prepare_direction(work *w, int direction)
-{
+static void prepare_direction(work *w, int direction) {
     const int forward = direction == FORWARD;
     prun__conv_job *job = &w->job[direction];
     prun__pack_job pack;
@@ -377,8 +354,7 @@ static void prepare_direction(work *w, int direction)
 
 /* Memory, inputs and packed weights for `images` images, a multiple of 16. */
 static prun_status work_make(prun_context *context, const prun_conv2d *shape, int64_t images,
-                             work *w)
-{
+                             work *w) {
     const int64_t blocks = images / PRUN_LANES;
     int64_t weights;
 
@@ -405,24 +381,21 @@ static prun_status work_make(prun_context *context, const prun_conv2d *shape, in
     return PRUN_OK;
 }
 
-static prun_status call_forward(void *argument)
-{
+static prun_status call_forward(void *argument) {
     work *w = (work *)argument;
 
     prun__for(w->context, prun__conv_task, &w->job[FORWARD], w->images / PRUN_LANES);
     return PRUN_OK;
 }
 
-static prun_status call_input_gradient(void *argument)
-{
+static prun_status call_input_gradient(void *argument) {
     work *w = (work *)argument;
 
     prun__for(w->context, prun__conv_task, &w->job[INPUT_GRADIENT], w->images / PRUN_LANES);
     return PRUN_OK;
 }
 
-static prun_status call_weight_gradient(void *argument)
-{
+static prun_status call_weight_gradient(void *argument) {
     work *w = (work *)argument;
 
     prun__weight_gradient(w->context, &w->conv, w->images / PRUN_LANES, w->x, w->dy, w->partial,
@@ -434,8 +407,7 @@ static const bench_call calls[PASSES] = {call_forward, call_input_gradient, call
 
 /* ---- checks against plain loops ------------------------------------------------------------ */
 
-static double relative_error(const float *got, const float *wanted, int64_t count)
-{
+static double relative_error(const float *got, const float *wanted, int64_t count) {
     double difference = 0, norm = 0;
     int64_t i;
 
@@ -449,8 +421,7 @@ static double relative_error(const float *got, const float *wanted, int64_t coun
 }
 
 /* Error of one pass of a kernel against what the plain loops left in v. */
-static double pass_error(const work *w, const naive *v, pass p)
-{
+static double pass_error(const work *w, const naive *v, pass p) {
     const prun_conv2d *s = v->s;
     const int64_t c = p == FORWARD ? s->out_channels : s->in_channels;
     const int64_t h = p == FORWARD ? v->oh : s->in_height;
@@ -470,15 +441,13 @@ static double pass_error(const work *w, const naive *v, pass p)
 
 /* Runs the kernels on the images of v; returns 0, or EX_FAILED after naming a wrong one. */
 static int check_kernels(prun_context *context, const layer *l, prun_algorithm algorithm,
-                         const naive *v)
-{
+                         const naive *v) {
     prun_conv2d shape = l->shape;
     work w;
     int p, status = 0;
 
     shape.algorithm = algorithm;
-    if (work_make(context, &shape, PRUN_LANES, &w) != PRUN_OK)
-        return ex_failure(context, l->name);
+    if (work_make(context, &shape, PRUN_LANES, &w) != PRUN_OK) return ex_failure(context, l->name);
     prun_pack(v->x, v->images, shape.in_channels, shape.in_height, shape.in_width, w.x);
     prun_pack(v->dy, v->images, shape.out_channels, v->oh, v->ow, w.dy);
     for (p = 0; p < PASSES; p++) {
@@ -486,8 +455,7 @@ static int check_kernels(prun_context *context, const layer *l, prun_algorithm a
 
         calls[p](&w);
         error = pass_error(&w, v, (pass)p);
-        if (error < WRONG)
-            continue;
+        if (error < WRONG) continue;
         fprintf(stderr, "error: %s, %s: off by %.2g from plain loops\n", l->name, pass_names[p],
                 error);
         status = EX_FAILED;
@@ -497,15 +465,13 @@ static int check_kernels(prun_context *context, const layer *l, prun_algorithm a
 }
 
 /* Images that plain loops get through in a moment: 1 .. 16. */
-static int64_t naive_images(const prun_conv2d *s)
-{
+static int64_t naive_images(const prun_conv2d *s) {
     const double images = NAIVE_OPERATIONS / (2 * bench_multiplications(s, 1));
 
     return images < 1 ? 1 : images > PRUN_LANES ? PRUN_LANES : (int64_t)images;
 }
 
-static void naive_make(const prun__conv *conv, const work *w, naive *v)
-{
+static void naive_make(const prun__conv *conv, const work *w, naive *v) {
     const prun_conv2d *s = &conv->shape;
     const int64_t in = s->in_channels * s->in_height * s->in_width;
     const int64_t out = s->out_channels * conv->out_height * conv->out_width;
@@ -524,8 +490,7 @@ static void naive_make(const prun__conv *conv, const work *w, naive *v)
     fill(v->dy, v->images * out, 5);
 }
 
-static void naive_free(naive *v)
-{
+static void naive_free(naive *v) {
     prun__free(NULL, v->x);
     prun__free(NULL, v->dx);
     prun__free(NULL, v->y);
@@ -534,8 +499,7 @@ static void naive_free(naive *v)
 }
 
 /* Times the plain loops (GFLOP/s per pass) and checks both algorithms against their results. */
-static int run_naive(prun_context *context, const layer *l, const work *w, double *rates)
-{
+static int run_naive(prun_context *context, const layer *l, const work *w, double *rates) {
     naive v;
     int p, status;
 
@@ -546,8 +510,7 @@ static int run_naive(prun_context *context, const layer *l, const work *w, doubl
         naive_passes[p](&v); /* warms up caches and pages */
         start = ex_seconds();
         naive_passes[p](&v);
-        rates[p] = 2e-9 * bench_multiplications(v.s, 1) * (double)v.images /
-                   (ex_seconds() - start);
+        rates[p] = 2e-9 * bench_multiplications(v.s, 1) * (double)v.images / (ex_seconds() - start);
     }
     status = check_kernels(context, l, PRUN_ALGORITHM_DIRECT, &v);
     if (status == 0 && prun__winograd_possible(v.s))
@@ -559,8 +522,7 @@ static int run_naive(prun_context *context, const layer *l, const work *w, doubl
 /* ---- the layers ---------------------------------------------------------------------------- */
 
 static void add_layer(layer *layers, int *count, int64_t kernel, int64_t stride, int64_t size,
-                      int64_t in, int64_t out)
-{
+                      int64_t in, int64_t out) {
     layer *l = &layers[(*count)++];
     prun_conv2d *s = &l->shape;
     int i;
@@ -572,21 +534,19 @@ static void add_layer(layer *layers, int *count, int64_t kernel, int64_t stride,
     s->kernel[0] = s->kernel[1] = kernel;
     s->stride[0] = s->stride[1] = stride;
     /* stride 2 as NiN pads: nothing before, one row and column after */
-    for (i = 0; kernel == 3 && i < 4; i++)
-        s->padding[i] = stride == 1 || i >= 2;
+    for (i = 0; kernel == 3 && i < 4; i++) s->padding[i] = stride == 1 || i >= 2;
     snprintf(l->name, sizeof l->name, "%dx%d%s %d->%d @%dx%d", (int)kernel, (int)kernel,
              stride == 2 ? "/2" : "", (int)in, (int)out, (int)size, (int)size);
 }
 
 /* Layers of the CNN, ResNet18 and NiN of several widths, then narrow ones. */
-static int list_layers(layer *layers)
-{
-    static const int dense[][3] = {{32, 3, 8}, {32, 8, 16}, {32, 16, 32}, {32, 64, 64},
-                                   {32, 64, 128}, {16, 16, 32}, {16, 32, 64}, {16, 128, 256},
-                                   {8, 32, 64}, {8, 64, 128}, {8, 256, 512}, {4, 64, 64},
+static int list_layers(layer *layers) {
+    static const int dense[][3] = {{32, 3, 8},    {32, 8, 16},  {32, 16, 32},  {32, 64, 64},
+                                   {32, 64, 128}, {16, 16, 32}, {16, 32, 64},  {16, 128, 256},
+                                   {8, 32, 64},   {8, 64, 128}, {8, 256, 512}, {4, 64, 64},
                                    {4, 512, 512}};
-    static const int strided[][3] = {{32, 3, 48}, {16, 48, 48}, {8, 48, 48}, {32, 3, 192},
-                                     {16, 192, 192}, {8, 192, 192}};
+    static const int strided[][3] = {{32, 3, 48},  {16, 48, 48},   {8, 48, 48},
+                                     {32, 3, 192}, {16, 192, 192}, {8, 192, 192}};
     static const int narrow[] = {1, 2, 3, 4, 6, 8};
     int i, size, count = 0;
 
@@ -594,10 +554,8 @@ static int list_layers(layer *layers)
         add_layer(layers, &count, 3, 1, dense[i][0], dense[i][1], dense[i][2]);
     for (i = 0; i < (int)(sizeof strided / sizeof *strided); i++)
         add_layer(layers, &count, 3, 2, strided[i][0], strided[i][1], strided[i][2]);
-    for (size = 16; size >= 4; size /= 2)
-        add_layer(layers, &count, 1, 1, size, 48, 48);
-    for (size = 16; size >= 4; size /= 2)
-        add_layer(layers, &count, 1, 1, size, 192, 192);
+    for (size = 16; size >= 4; size /= 2) add_layer(layers, &count, 1, 1, size, 48, 48);
+    for (size = 16; size >= 4; size /= 2) add_layer(layers, &count, 1, 1, size, 192, 192);
     for (i = 0; i < (int)(sizeof narrow / sizeof *narrow); i++)
         add_layer(layers, &count, 3, 1, 32, narrow[i], narrow[i]);
     return count;
@@ -611,8 +569,7 @@ typedef struct rates {
 
 /* GFLOP/s of each pass with one algorithm. */
 static prun_status measure_layer(prun_context *context, const settings *set, const layer *l,
-                                 prun_algorithm algorithm, double *out)
-{
+                                 prun_algorithm algorithm, double *out) {
     const double operations = 2 * bench_multiplications(&l->shape, 1) * (double)set->batch;
     prun_conv2d shape = l->shape;
     work w;
@@ -630,20 +587,17 @@ static prun_status measure_layer(prun_context *context, const settings *set, con
     return PRUN_OK;
 }
 
-static int run_layer(prun_context *context, const settings *set, const layer *l, rates *r)
-{
+static int run_layer(prun_context *context, const settings *set, const layer *l, rates *r) {
     work w;
     int p, status = 0;
 
-    for (p = 0; p < PASSES; p++)
-        r->winograd[p] = r->naive[p] = (double)NAN;
+    for (p = 0; p < PASSES; p++) r->winograd[p] = r->naive[p] = (double)NAN;
     if (!set->no_naive) {
         if (work_make(context, &l->shape, PRUN_LANES, &w) != PRUN_OK)
             return ex_failure(context, l->name);
         status = run_naive(context, l, &w, r->naive);
         work_free(&w);
-        if (status != 0)
-            return status;
+        if (status != 0) return status;
     }
     if (measure_layer(context, set, l, PRUN_ALGORITHM_DIRECT, r->direct) != PRUN_OK)
         return ex_failure(context, l->name);
@@ -654,29 +608,23 @@ static int run_layer(prun_context *context, const settings *set, const layer *l,
 }
 
 /* What the library takes for this layer when nothing is asked for. */
-static const char *automatic(const layer *l, pass p)
-{
+static const char *automatic(const layer *l, pass p) {
     const char *name = "direct";
     prun__conv conv;
 
-    if (prun__conv_make(NULL, &l->shape, &conv) != PRUN_OK)
-        return "?";
+    if (prun__conv_make(NULL, &l->shape, &conv) != PRUN_OK) return "?";
     if (p == WEIGHT_GRADIENT ? prun__winograd_weights(&conv) : prun__winograd_values(&conv))
         name = "winograd";
     prun__conv_free(NULL, &conv);
     return name;
 }
 
-static void print_rate(double rate)
-{
-    if (rate == rate)
-        printf(" %9.1f", rate);
-    else
-        printf(" %9s", "-");
+static void print_rate(double rate) {
+    if (rate == rate) printf(" %9.1f", rate);
+    else printf(" %9s", "-");
 }
 
-static void print_layer(const layer *l, const rates *r, double peak)
-{
+static void print_layer(const layer *l, const rates *r, double peak) {
     const double border = bench_multiplications(&l->shape, 0) / bench_multiplications(&l->shape, 1);
     int p;
 
@@ -691,8 +639,7 @@ static void print_layer(const layer *l, const rates *r, double peak)
 }
 
 static void write_layer(ex_csv *csv, const settings *set, const layer *l, const rates *r,
-                        double peak)
-{
+                        double peak) {
     const double border = bench_multiplications(&l->shape, 0) / bench_multiplications(&l->shape, 1);
     int p;
 
@@ -713,8 +660,7 @@ static void write_layer(ex_csv *csv, const settings *set, const layer *l, const 
     }
 }
 
-static int run(const settings *set, ex_csv *csv)
-{
+static int run(const settings *set, ex_csv *csv) {
     prun_context context;
     layer layers[MAX_LAYERS];
     rates r;
@@ -726,29 +672,27 @@ static int run(const settings *set, ex_csv *csv)
     bench_print_machine();
     peak = measure_peak(&context);
     printf("peak: %.1f GFLOP/s on %d thread%s (%s); batch %d\n\n", peak, (int)set->threads,
-           set->threads > 1 ? "s" : "", burn_width() == 16 ? "16-float FMA"
-           : burn_width() == 8 ? "8-float FMA" : "4-float multiply and add",
+           set->threads > 1 ? "s" : "",
+           burn_width() == 16  ? "16-float FMA"
+           : burn_width() == 8 ? "8-float FMA"
+                               : "4-float multiply and add",
            (int)set->batch);
     printf("%-22s %-15s %9s %6s %9s %9s %9s  %s\n", "layer, GFLOP/s", "pass", "direct", "% peak",
            "+border", "winograd", "plain C", "default");
     for (i = 0; i < count && status == 0; i++) {
-        if (strstr(layers[i].name, set->filter) == NULL)
-            continue;
+        if (strstr(layers[i].name, set->filter) == NULL) continue;
         status = run_layer(&context, set, &layers[i], &r);
-        if (status != 0)
-            break;
+        if (status != 0) break;
         done++;
         print_layer(&layers[i], &r, peak);
-        if (csv->file != NULL)
-            write_layer(csv, set, &layers[i], &r, peak);
+        if (csv->file != NULL) write_layer(csv, set, &layers[i], &r, peak);
     }
     if (status == 0 && done == 0)
         fprintf(stderr, "error: no layer has \"%s\" in its name\n", set->filter);
     return status == 0 && done == 0 ? EX_USAGE : status;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     settings set;
     ex_csv csv;
     int status;
@@ -761,24 +705,24 @@ int main(int argc, char **argv)
         {"seconds", EX_REAL, &set.seconds, "0.1", 0, 60, "time at least, per layer and pass"},
         {"no-naive", EX_FLAG, &set.no_naive, "0", 0, 0, "leave out plain loops and the check"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
-    const ex_program program = {"bench_kernels", "",
+    const ex_program program = {"bench_kernels",
+                                "",
                                 "Rate of the convolution kernels against the machine's peak.",
-                                options, sizeof options / sizeof *options, 0, 0};
+                                options,
+                                sizeof options / sizeof *options,
+                                0,
+                                0};
 
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     set.batch = (set.batch + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
     status = bench_set_isa(set.isa);
-    if (status != 0)
-        return status;
-    if (!bench_can_thread(set.threads))
-        return EX_USAGE;
+    if (status != 0) return status;
+    if (!bench_can_thread(set.threads)) return EX_USAGE;
     status = bench_open_csv(set.csv,
                             "layer,pass,threads,batch,peak,direct,direct_percent_of_peak,"
                             "direct_with_border,winograd,plain_c,default," BENCH_MACHINE_NAMES,
                             &csv);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     return bench_close_csv(run(&set, &csv), &csv);
 }

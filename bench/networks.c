@@ -29,8 +29,8 @@ typedef struct settings {
 /* Plain data, so that it passes through a pipe. */
 typedef struct result {
     bench_times forward, step, pruned[MAX_KEPT];
-    double multiplications;        /* of one image, direct convolution */
-    double forward_mb, step_mb;    /* peak resident memory so far; NaN: unknown */
+    double multiplications;     /* of one image, direct convolution */
+    double forward_mb, step_mb; /* peak resident memory so far; NaN: unknown */
     prun_status status;
     char message[256];
 } result;
@@ -46,13 +46,11 @@ typedef struct work {
 /* ---- one case ------------------------------------------------------------------------------ */
 
 /* Peak resident memory of this process. */
-static double peak_megabytes(void)
-{
+static double peak_megabytes(void) {
 #ifdef HAVE_FORK
     struct rusage usage;
 
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        return (double)NAN;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return (double)NAN;
 #ifdef __APPLE__
     return (double)usage.ru_maxrss / (1024 * 1024);
 #else
@@ -63,8 +61,7 @@ static double peak_megabytes(void)
 #endif
 }
 
-static prun_status call_forward(void *argument)
-{
+static prun_status call_forward(void *argument) {
     work *w = (work *)argument;
     double sum;
 
@@ -72,27 +69,23 @@ static prun_status call_forward(void *argument)
     return sum == sum ? PRUN_OK : PRUN_ERR_NONFINITE;
 }
 
-static prun_status call_step(void *argument)
-{
+static prun_status call_step(void *argument) {
     work *w = (work *)argument;
 
     return prun_trainer_step(w->trainer, NULL, w->images.count, 0.01, NULL, NULL);
 }
 
-static double net_multiplications(const prun_net *net)
-{
+static double net_multiplications(const prun_net *net) {
     double sum = 0;
     int32_t i;
 
     for (i = 0; i < net->ops; i++)
-        if (net->op[i].kind == PRUN__CONV)
-            sum += bench_multiplications(&net->op[i].conv.shape, 1);
+        if (net->op[i].kind == PRUN__CONV) sum += bench_multiplications(&net->op[i].conv.shape, 1);
     return sum;
 }
 
 /* Forward with the same percentage of every layer kept, from many down to few. */
-static prun_status measure_pruned(work *w, result *r)
-{
+static prun_status measure_pruned(work *w, result *r) {
     const settings *set = w->set;
     prun_net_data data;
     prun_objective objective;
@@ -113,8 +106,7 @@ static prun_status measure_pruned(work *w, result *r)
     return PRUN_OK;
 }
 
-static prun_status make_net(work *w, const prun_arch *arch)
-{
+static prun_status make_net(work *w, const prun_arch *arch) {
     prun_net_free(w->net);
     w->net = NULL;
     BENCH_TRY(prun_net_family(&w->context, arch, &w->net));
@@ -122,8 +114,7 @@ static prun_status make_net(work *w, const prun_arch *arch)
     return PRUN_OK;
 }
 
-static prun_status measure(work *w, const bench_case *c, result *r)
-{
+static prun_status measure(work *w, const bench_case *c, result *r) {
     const settings *set = w->set;
     prun_arch arch;
     prun_train_options options;
@@ -145,8 +136,7 @@ static prun_status measure(work *w, const bench_case *c, result *r)
     return measure_pruned(w, r);
 }
 
-static void run_case(const settings *set, const bench_case *c, int64_t threads, result *r)
-{
+static void run_case(const settings *set, const bench_case *c, int64_t threads, result *r) {
     work w;
 
     memset(&w, 0, sizeof w);
@@ -164,28 +154,24 @@ static void run_case(const settings *set, const bench_case *c, int64_t threads, 
 /* ---- a process per case -------------------------------------------------------------------- */
 
 #ifdef HAVE_FORK
-static int read_all(int file, void *buffer, size_t size)
-{
+static int read_all(int file, void *buffer, size_t size) {
     size_t done = 0;
 
     while (done < size) {
         const ssize_t got = read(file, (char *)buffer + done, size - done);
 
-        if (got <= 0)
-            return 0;
+        if (got <= 0) return 0;
         done += (size_t)got;
     }
     return 1;
 }
 
 /* The parent never enters a parallel region: OpenMP runtimes do not survive a fork after one. */
-static int run_isolated(const settings *set, const bench_case *c, int64_t threads, result *r)
-{
+static int run_isolated(const settings *set, const bench_case *c, int64_t threads, result *r) {
     int ends[2], complete, status = 0;
     pid_t child;
 
-    if (pipe(ends) != 0)
-        return 0;
+    if (pipe(ends) != 0) return 0;
     fflush(stdout);
     fflush(stderr);
     child = fork();
@@ -197,13 +183,11 @@ static int run_isolated(const settings *set, const bench_case *c, int64_t thread
     close(ends[1]);
     complete = child > 0 && read_all(ends[0], r, sizeof *r);
     close(ends[0]);
-    if (child > 0 && waitpid(child, &status, 0) < 0)
-        return 0;
+    if (child > 0 && waitpid(child, &status, 0) < 0) return 0;
     return complete && status == 0;
 }
 #else
-static int run_isolated(const settings *set, const bench_case *c, int64_t threads, result *r)
-{
+static int run_isolated(const settings *set, const bench_case *c, int64_t threads, result *r) {
     run_case(set, c, threads, r);
     return 1;
 }
@@ -211,8 +195,7 @@ static int run_isolated(const settings *set, const bench_case *c, int64_t thread
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-static void print_header(const settings *set)
-{
+static void print_header(const settings *set) {
     printf("batch %d; img/s best (median); GFLOP/s of direct convolution, a step as three "
            "forwards\n\n",
            (int)set->batch);
@@ -220,8 +203,7 @@ static void print_header(const settings *set)
            "step img/s", "forward", "step", "MB fwd", "MB step");
 }
 
-static void print_case(const settings *set, const bench_case *c, int64_t threads, const result *r)
-{
+static void print_case(const settings *set, const bench_case *c, int64_t threads, const result *r) {
     const double n = (double)set->batch, giga = 2e-9 * r->multiplications * n;
     int i;
 
@@ -238,8 +220,7 @@ static void print_case(const settings *set, const bench_case *c, int64_t threads
 
 /* A row of the CSV file; kept 100: the dense network. */
 static void write_row(ex_csv *csv, const settings *set, const bench_case *c, int64_t threads,
-                      int64_t kept, const bench_times *forward, const result *r)
-{
+                      int64_t kept, const bench_times *forward, const result *r) {
     static const char *const algorithms[] = {"auto", "direct", "winograd"};
     const double n = (double)set->batch, nothing = (double)NAN;
     const int dense = kept == 100;
@@ -262,8 +243,7 @@ static void write_row(ex_csv *csv, const settings *set, const bench_case *c, int
 }
 
 static void write_case(ex_csv *csv, const settings *set, const bench_case *c, int64_t threads,
-                       const result *r)
-{
+                       const result *r) {
     int i;
 
     write_row(csv, set, c, threads, 100, &r->forward, r);
@@ -271,8 +251,7 @@ static void write_case(ex_csv *csv, const settings *set, const bench_case *c, in
         write_row(csv, set, c, threads, set->kept.value[i], &r->pruned[i], r);
 }
 
-static int one_case(const settings *set, const bench_case *c, int64_t threads, ex_csv *csv)
-{
+static int one_case(const settings *set, const bench_case *c, int64_t threads, ex_csv *csv) {
     result r;
 
     memset(&r, 0, sizeof r);
@@ -286,24 +265,20 @@ static int one_case(const settings *set, const bench_case *c, int64_t threads, e
         return EX_FAILED;
     }
     print_case(set, c, threads, &r);
-    if (csv->file != NULL)
-        write_case(csv, set, c, threads, &r);
+    if (csv->file != NULL) write_case(csv, set, c, threads, &r);
     return 0;
 }
 
-static int run(const settings *set, ex_csv *csv)
-{
+static int run(const settings *set, ex_csv *csv) {
     int t, status = 0, done = 0;
     size_t i;
 
     bench_print_machine();
     print_header(set);
     for (t = 0; t < set->threads.count && status == 0; t++) {
-        if (!bench_can_thread(set->threads.value[t]))
-            continue;
+        if (!bench_can_thread(set->threads.value[t])) continue;
         for (i = 0; i < BENCH_CASES && status == 0; i++) {
-            if (!bench_wanted(&bench_cases[i], set->filter))
-                continue;
+            if (!bench_wanted(&bench_cases[i], set->filter)) continue;
             status = one_case(set, &bench_cases[i], set->threads.value[t], csv);
             done++;
         }
@@ -317,11 +292,9 @@ static int run(const settings *set, ex_csv *csv)
 
 static const char csv_names[] =
     "peer,case,threads,layout,forward_ips,step_ips,memory_mb,forward_median_ips,"
-    "step_median_ips,forward_memory_mb,multiplications,kept_percent,algorithm,"
-    BENCH_MACHINE_NAMES;
+    "step_median_ips,forward_memory_mb,multiplications,kept_percent,algorithm," BENCH_MACHINE_NAMES;
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     settings set;
     ex_csv csv;
     int status;
@@ -335,23 +308,25 @@ int main(int argc, char **argv)
         {"seconds", EX_REAL, &set.seconds, "1", 0, 600, "time at least, per case and direction"},
         {"kept", EX_INT_LIST, &set.kept, NULL, 1, 99, "also forward with so many % kept"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
-    const ex_program program = {"bench_networks", "", "Images per second of whole networks.",
-                                options, sizeof options / sizeof *options, 0, 0};
+    const ex_program program = {"bench_networks",
+                                "",
+                                "Images per second of whole networks.",
+                                options,
+                                sizeof options / sizeof *options,
+                                0,
+                                0};
 
     memset(&set, 0, sizeof set);
     set.algorithm.names = "auto|direct|winograd"; /* in the order of prun_algorithm */
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     if (set.kept.count > MAX_KEPT) {
         fprintf(stderr, "error: --kept: at most %d values\n", MAX_KEPT);
         return EX_USAGE;
     }
     status = bench_set_isa(set.isa);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     status = bench_open_csv(set.csv, csv_names, &csv);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     return bench_close_csv(run(&set, &csv), &csv);
 }

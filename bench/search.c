@@ -38,23 +38,20 @@ typedef struct bench {
 
 /* ---- training ------------------------------------------------------------------------------ */
 
-static int on_epoch(void *user, const prun_epoch *epoch)
-{
+static int on_epoch(void *user, const prun_epoch *epoch) {
     (void)epoch;
     ex_progress_add((ex_progress *)user, 1);
     return 0;
 }
 
-static int on_candidate(void *user, int64_t done, int64_t total)
-{
+static int on_candidate(void *user, int64_t done, int64_t total) {
     (void)done;
     (void)total;
     ex_progress_add((ex_progress *)user, 1);
     return 0;
 }
 
-static int load_images(bench *b, const char *program)
-{
+static int load_images(bench *b, const char *program) {
     ex_data_request request;
     ex_data data;
     int status;
@@ -66,15 +63,13 @@ static int load_images(bench *b, const char *program)
     request.train_images = b->set->images;
     request.normalization = PRUN_NORMALIZE_MEAN_STD;
     status = ex_load_data(&b->context, &request, &data);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     b->images = data.train;
     prun_images_free(&data.test);
     return 0;
 }
 
-static prun_status train(bench *b)
-{
+static prun_status train(bench *b) {
     const settings *set = b->set;
     prun_arch arch;
     prun_train_options options;
@@ -106,8 +101,7 @@ static prun_status train(bench *b)
 }
 
 /* Loss, error and time of one pass over all images; the second pass counts. */
-static prun_status evaluate(bench *b)
-{
+static prun_status evaluate(bench *b) {
     const double n = (double)b->images.count;
     int64_t errors = 0;
     int i;
@@ -115,8 +109,8 @@ static prun_status evaluate(bench *b)
     for (i = 0; i < 2; i++) {
         const double start = ex_seconds();
 
-        BENCH_TRY(prun_net_loss(b->net, &b->images, NULL, b->images.count, NULL, &b->loss,
-                                &errors));
+        BENCH_TRY(
+            prun_net_loss(b->net, &b->images, NULL, b->images.count, NULL, &b->loss, &errors));
         b->pass_seconds = ex_seconds() - start;
     }
     b->loss /= n;
@@ -125,8 +119,7 @@ static prun_status evaluate(bench *b)
 }
 
 /* Time of a gradient and of a Hessian-vector product over all images. */
-static prun_status differentiate(bench *b)
-{
+static prun_status differentiate(bench *b) {
     const prun_objective *o = &b->objective;
     const int64_t count = prun_net_parameters(b->net);
     float *out = (float *)ex_allocate((size_t)count, sizeof *out);
@@ -151,8 +144,7 @@ static prun_status differentiate(bench *b)
 
 /* ---- searching ----------------------------------------------------------------------------- */
 
-static prun_prune_options search_options(const settings *set, prun_prune_method method, int betas)
-{
+static prun_prune_options search_options(const settings *set, prun_prune_method method, int betas) {
     static const double beta[] = {0.1, 0.05, 0.2, 0.5};
     prun_prune_options options;
     int i;
@@ -161,25 +153,21 @@ static prun_prune_options search_options(const settings *set, prun_prune_method 
     options.method = method;
     options.grid = set->grid;
     options.betas = betas;
-    for (i = 0; i < betas; i++)
-        options.beta[i] = beta[i];
+    for (i = 0; i < betas; i++) options.beta[i] = beta[i];
     options.repetitions = method == PRUN_RANDOM ? set->repetitions : 1;
     options.seed = (uint64_t)set->seed;
     return options;
 }
 
 /* The smallest kept fraction that the full curve allows. Everything kept is always allowed. */
-static double wanted_fraction(const double *losses, int64_t grid, double threshold)
-{
+static double wanted_fraction(const double *losses, int64_t grid, double threshold) {
     int64_t i = 0;
 
-    while (i < grid && !(losses[i] <= threshold))
-        i++;
+    while (i < grid && !(losses[i] <= threshold)) i++;
     return (double)i / (double)grid;
 }
 
-static prun_status run_curve(bench *b, trial *t)
-{
+static prun_status run_curve(bench *b, trial *t) {
     const int64_t grid = b->set->grid;
     double *losses = (double *)ex_allocate((size_t)grid + 1, sizeof *losses);
     const double start = ex_seconds();
@@ -196,8 +184,7 @@ static prun_status run_curve(bench *b, trial *t)
     return status;
 }
 
-static prun_status run_trial(bench *b, trial *t)
-{
+static prun_status run_trial(bench *b, trial *t) {
     double start;
 
     t->options.progress = on_candidate;
@@ -212,13 +199,11 @@ static prun_status run_trial(bench *b, trial *t)
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-static int same_fraction(const trial *t, int i)
-{
+static int same_fraction(const trial *t, int i) {
     return fabs(t->found.answer[i].kept_fraction - t->wanted[i]) < 1e-9;
 }
 
-static void print_training(const bench *b)
-{
+static void print_training(const bench *b) {
     const settings *set = b->set;
 
     printf("CNN k = %d on %d images: %d epochs in %.2f s (%.3f s each), %d thread%s\n",
@@ -234,8 +219,7 @@ static void print_training(const bench *b)
            "seconds", "full curve", "times");
 }
 
-static int print_trial(const trial *t)
-{
+static int print_trial(const trial *t) {
     int i, wrong = 0;
 
     for (i = 0; i < t->found.betas; i++) {
@@ -251,8 +235,7 @@ static int print_trial(const trial *t)
     return wrong;
 }
 
-static void write_trial(ex_csv *csv, const bench *b, const trial *t)
-{
+static void write_trial(ex_csv *csv, const bench *b, const trial *t) {
     int i;
 
     for (i = 0; i < t->found.betas; i++) {
@@ -280,8 +263,7 @@ static void write_trial(ex_csv *csv, const bench *b, const trial *t)
     }
 }
 
-static int run_trials(bench *b, ex_csv *csv)
-{
+static int run_trials(bench *b, ex_csv *csv) {
     trial trials[3];
     int i, wrong = 0;
 
@@ -293,20 +275,16 @@ static int run_trials(bench *b, ex_csv *csv)
     trials[2].name = "random";
     trials[2].options = search_options(b->set, PRUN_RANDOM, 1);
     for (i = 0; i < 3; i++) {
-        if (run_trial(b, &trials[i]) != PRUN_OK)
-            return ex_failure(&b->context, trials[i].name);
+        if (run_trial(b, &trials[i]) != PRUN_OK) return ex_failure(&b->context, trials[i].name);
         wrong += print_trial(&trials[i]);
-        if (csv->file != NULL)
-            write_trial(csv, b, &trials[i]);
+        if (csv->file != NULL) write_trial(csv, b, &trials[i]);
     }
-    if (wrong > 0)
-        fprintf(stderr, "error: %d answers differ from the full curve\n", wrong);
+    if (wrong > 0) fprintf(stderr, "error: %d answers differ from the full curve\n", wrong);
     return wrong > 0 ? EX_FAILED : 0;
 }
 
 /* Everything before the searches. */
-static prun_status prepare(bench *b, prun_net_data *data)
-{
+static prun_status prepare(bench *b, prun_net_data *data) {
     BENCH_TRY(train(b));
     BENCH_TRY(evaluate(b));
     data->net = b->net;
@@ -315,13 +293,11 @@ static prun_status prepare(bench *b, prun_net_data *data)
     return differentiate(b);
 }
 
-static int run(bench *b, const char *program, ex_csv *csv)
-{
+static int run(bench *b, const char *program, ex_csv *csv) {
     prun_net_data data;
     int status = load_images(b, program);
 
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     if (prepare(b, &data) == PRUN_OK) {
         bench_print_machine();
         print_training(b);
@@ -337,11 +313,9 @@ static int run(bench *b, const char *program, ex_csv *csv)
 static const char csv_names[] =
     "peer,search,width,images,epochs,seed,grid,threads,beta,train_seconds,"
     "pass_seconds,loss,search_seconds,passes,kept_fraction,full_kept_fraction,"
-    "full_seconds,gradient_seconds,hessian_vector_seconds,"
-    BENCH_MACHINE_NAMES;
+    "full_seconds,gradient_seconds,hessian_vector_seconds," BENCH_MACHINE_NAMES;
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     settings set;
     bench b;
     ex_csv csv;
@@ -362,22 +336,23 @@ int main(int argc, char **argv)
         {"data", EX_TEXT, &set.data, EX_DATA_DIRECTORY, 0, 0, "directory of the images"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"},
         {"quiet", EX_FLAG, &set.quiet, "0", 0, 0, "no progress"}};
-    const ex_program program = {"bench_search", "", "Time of an exact prunability search.",
-                                options, sizeof options / sizeof *options, 0, 0};
+    const ex_program program = {"bench_search",
+                                "",
+                                "Time of an exact prunability search.",
+                                options,
+                                sizeof options / sizeof *options,
+                                0,
+                                0};
 
     memset(&b, 0, sizeof b);
     b.set = &set;
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     status = bench_set_isa(set.isa);
-    if (status != 0)
-        return status;
-    if (set.threads > 1 && !bench_can_thread(set.threads))
-        return EX_USAGE;
+    if (status != 0) return status;
+    if (set.threads > 1 && !bench_can_thread(set.threads)) return EX_USAGE;
     b.context.threads = (int32_t)set.threads;
     status = bench_open_csv(set.csv, csv_names, &csv);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     return bench_close_csv(run(&b, argv[0], &csv), &csv);
 }

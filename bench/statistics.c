@@ -30,8 +30,7 @@ typedef struct bench {
     double value; /* of the last call, so that it is printed and not optimised away */
 } bench;
 
-static prun_status kendall(void *argument)
-{
+static prun_status kendall(void *argument) {
     bench *b = (bench *)argument;
     prun_kendall k;
 
@@ -40,8 +39,7 @@ static prun_status kendall(void *argument)
     return PRUN_OK;
 }
 
-static prun_status information(void *argument)
-{
+static prun_status information(void *argument) {
     bench *b = (bench *)argument;
     prun_cmi c;
 
@@ -50,8 +48,7 @@ static prun_status information(void *argument)
     return PRUN_OK;
 }
 
-static prun_status bootstrap(void *argument)
-{
+static prun_status bootstrap(void *argument) {
     bench *b = (bench *)argument;
     prun_interval interval;
     prun_sample sample;
@@ -66,8 +63,7 @@ static prun_status bootstrap(void *argument)
     return PRUN_OK;
 }
 
-static void make_data(bench *b)
-{
+static void make_data(bench *b) {
     int64_t i, a, rest;
 
     b->x = (double *)ex_allocate((size_t)b->pairs, sizeof *b->x);
@@ -97,8 +93,7 @@ static void make_data(bench *b)
 
 /* One row; goal 0: none. */
 static int row(bench *b, const settings *set, ex_table *table, ex_csv *csv, const char *name,
-               bench_call call, double goal)
-{
+               bench_call call, double goal) {
     char threads[24];
     bench_times times;
 
@@ -111,8 +106,7 @@ static int row(bench *b, const settings *set, ex_table *table, ex_csv *csv, cons
     ex_table_cell(table, "%.4f", times.median);
     ex_table_cell(table, goal > 0 ? "%g" : "-", goal);
     ex_table_cell(table, "%.6g", b->value);
-    if (csv->file == NULL)
-        return 0;
+    if (csv->file == NULL) return 0;
     ex_csv_text(csv, name);
     ex_csv_text(csv, threads);
     ex_csv_number(csv, times.best);
@@ -123,18 +117,17 @@ static int row(bench *b, const settings *set, ex_table *table, ex_csv *csv, cons
     return 0;
 }
 
-static int run(bench *b, const settings *set, ex_csv *csv)
-{
+static int run(bench *b, const settings *set, ex_csv *csv) {
     static const struct {
         const char *name;
         prun_statistic statistic;
         int64_t resamples;
         double goal;
-    } resampled[] = {{"10,000 bootstrap resamples of tau, 324 models", PRUN_TAU_A, 10000, 10},
-                     {"10,000 bootstrap resamples of Psi, 324 models, 5 axes", PRUN_PSI_MEAN, 10000,
-                      0},
-                     {"10,000 bootstrap resamples of R2, 324 models", PRUN_R2, 10000, 0},
-                     {"500 bootstrap resamples of K, 324 models, 5 axes", PRUN_CMI, 500, 0}};
+    } resampled[] = {
+        {"10,000 bootstrap resamples of tau, 324 models", PRUN_TAU_A, 10000, 10},
+        {"10,000 bootstrap resamples of Psi, 324 models, 5 axes", PRUN_PSI_MEAN, 10000, 0},
+        {"10,000 bootstrap resamples of R2, 324 models", PRUN_R2, 10000, 0},
+        {"500 bootstrap resamples of K, 324 models, 5 axes", PRUN_CMI, 500, 0}};
     ex_table table = {0, 0, 0, NULL};
     size_t i;
     int status;
@@ -143,11 +136,10 @@ static int run(bench *b, const settings *set, ex_csv *csv)
     b->second = b->y;
     status = row(b, set, &table, csv, "Kendall", kendall, 0);
     b->second = b->coarse;
+    if (status == 0) status = row(b, set, &table, csv, "Kendall with ties", kendall, 0);
     if (status == 0)
-        status = row(b, set, &table, csv, "Kendall with ties", kendall, 0);
-    if (status == 0)
-        status = row(b, set, &table, csv, "CMI, 10,000 models, 7 axes, 29 subsets", information,
-                     10);
+        status =
+            row(b, set, &table, csv, "CMI, 10,000 models, 7 axes, 29 subsets", information, 10);
     for (i = 0; i < sizeof resampled / sizeof *resampled && status == 0; i++) {
         b->resampling.statistic = resampled[i].statistic;
         b->resampling.resamples = resampled[i].resamples;
@@ -159,8 +151,7 @@ static int run(bench *b, const settings *set, ex_csv *csv)
     return status;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     settings set;
     bench b;
     ex_csv csv;
@@ -171,25 +162,26 @@ int main(int argc, char **argv)
         {"seconds", EX_REAL, &set.seconds, "1", 0, 1000, "and until so long"},
         {"threads", EX_INT, &set.threads, "0", 0, 1024, "threads; 0: all"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
-    const ex_program program = {"bench_statistics", "", "Time of the evaluation statistics.",
-                                options, sizeof options / sizeof *options, 0, 0};
+    const ex_program program = {"bench_statistics",
+                                "",
+                                "Time of the evaluation statistics.",
+                                options,
+                                sizeof options / sizeof *options,
+                                0,
+                                0};
 
     memset(&b, 0, sizeof b);
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
-    if (set.threads > 1 && !bench_can_thread(set.threads))
-        return EX_USAGE;
+    if (status >= 0) return status;
+    if (set.threads > 1 && !bench_can_thread(set.threads)) return EX_USAGE;
     b.context.threads = (int32_t)set.threads;
     b.pairs = set.pairs;
     status = bench_open_csv(set.csv, "what,threads,best,median,value," BENCH_MACHINE_NAMES, &csv);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     bench_print_machine();
     make_data(&b);
     status = bench_close_csv(run(&b, &set, &csv), &csv);
-    for (a = 0; a < AXES; a++)
-        free(b.axis[a]);
+    for (a = 0; a < AXES; a++) free(b.axis[a]);
     free(b.x);
     free(b.y);
     free(b.coarse);

@@ -17,26 +17,22 @@ typedef struct settings {
 
 static prun_context context;
 
-static const char *const type_names[] = {"F32", "I64", "other", "F64", "F16", "BF16", "I32", "I16",
-                                         "I8",  "U64", "U32",   "U16", "U8",  "BOOL"};
+static const char *const type_names[] = {"F32", "I64", "other", "F64", "F16", "BF16", "I32",
+                                         "I16", "I8",  "U64",   "U32", "U16", "U8",   "BOOL"};
 
 /* Euclidean norm of a tensor of floats; NaN for others. */
-static double norm_of(prun_safetensors *file, const prun_safetensors_entry *entry)
-{
+static double norm_of(prun_safetensors *file, const prun_safetensors_entry *entry) {
     float *values = (float *)ex_allocate((size_t)entry->count, sizeof *values);
     double sum = 0;
     int64_t i;
 
-    if (prun_safetensors_read_f32(file, entry, values) != PRUN_OK)
-        sum = (double)NAN;
-    for (i = 0; i < entry->count; i++)
-        sum += (double)values[i] * (double)values[i];
+    if (prun_safetensors_read_f32(file, entry, values) != PRUN_OK) sum = (double)NAN;
+    for (i = 0; i < entry->count; i++) sum += (double)values[i] * (double)values[i];
     free(values);
     return sqrt(sum);
 }
 
-static void list_tensors(prun_safetensors *file)
-{
+static void list_tensors(prun_safetensors *file) {
     ex_table table = {0, 0, 0, NULL};
     int64_t i;
     int32_t d;
@@ -53,10 +49,8 @@ static void list_tensors(prun_safetensors *file)
         ex_table_cell(&table, "%s", entry->name);
         ex_table_cell(&table, "%s", type_names[entry->dtype]);
         ex_table_cell(&table, "%s", shape.data);
-        if (norm == norm)
-            ex_table_cell(&table, "%.6g", norm);
-        else
-            ex_table_cell(&table, "%s", "");
+        if (norm == norm) ex_table_cell(&table, "%.6g", norm);
+        else ex_table_cell(&table, "%s", "");
         ex_text_free(&shape);
     }
     ex_table_print(&table, stdout);
@@ -64,8 +58,7 @@ static void list_tensors(prun_safetensors *file)
 }
 
 /* The family asked for, or the first whose tensors are there; the description it leads to. */
-static prun_status find_arch(const settings *set, prun_safetensors *file, prun_arch *arch)
-{
+static prun_status find_arch(const settings *set, prun_safetensors *file, prun_arch *arch) {
     prun_status status = PRUN_ERR_MISSING;
     int family;
 
@@ -75,8 +68,7 @@ static prun_status find_arch(const settings *set, prun_safetensors *file, prun_a
     return status;
 }
 
-static int show_loss(prun_net *net, const prun_images *images, prun_safetensors *file)
-{
+static int show_loss(prun_net *net, const prun_images *images, prun_safetensors *file) {
     const char *const metadata[2] = {prun_safetensors_metadata(file, "train_loss"),
                                      prun_safetensors_metadata(file, "test_loss")};
     double sum;
@@ -93,8 +85,7 @@ static int show_loss(prun_net *net, const prun_images *images, prun_safetensors 
     return 0;
 }
 
-static int evaluate(const settings *set, prun_safetensors *file)
-{
+static int evaluate(const settings *set, prun_safetensors *file) {
     static const char *const names[] = {"CNN", "NiN", "ResNet18"};
     prun_images images;
     prun_arch arch;
@@ -111,18 +102,16 @@ static int evaluate(const settings *set, prun_safetensors *file)
     arch.height = images.height;
     arch.width_pixels = images.width;
     arch.symmetric_padding = arch.pytorch_defaults = set->pytorch_nin;
-    if (prun_net_family(&context, &arch, &net) != PRUN_OK
-        || prun_net_load(net, file, set->prefix) != PRUN_OK)
+    if (prun_net_family(&context, &arch, &net) != PRUN_OK ||
+        prun_net_load(net, file, set->prefix) != PRUN_OK)
         status = ex_failure(&context, "network");
-    if (status == 0)
-        status = show_loss(net, &images, file);
+    if (status == 0) status = show_loss(net, &images, file);
     prun_net_free(net);
     prun_images_free(&images);
     return status;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static settings set;
     prun_safetensors *file = NULL;
     int status;
@@ -135,22 +124,24 @@ int main(int argc, char **argv)
          "a NiN with padding 1 on all sides and PyTorch's batch norm"},
         {"quiet", EX_FLAG, &set.quiet, NULL, 0, 0, "no list of tensors"}};
     const ex_program program = {
-        "checkpoint", "FILE",
+        "checkpoint",
+        "FILE",
         "Lists the tensors of a safetensors file; with images also the loss of its network.",
-        options, sizeof options / sizeof *options, 1, 1};
+        options,
+        sizeof options / sizeof *options,
+        1,
+        1};
 
     set.family.names = "auto|cnn|nin|resnet18";
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     if ((set.images != NULL) != (set.labels != NULL)) {
         ex_error("--images and --labels go together");
         return EX_USAGE;
     }
     if (prun_safetensors_open(&context, argv[1], &file) != PRUN_OK)
         return ex_failure(&context, "checkpoint");
-    if (!set.quiet && set.images == NULL)
-        list_tensors(file);
+    if (!set.quiet && set.images == NULL) list_tensors(file);
     status = set.images != NULL ? evaluate(&set, file) : 0;
     prun_safetensors_close(file);
     return status;

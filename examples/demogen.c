@@ -26,11 +26,27 @@ static const char *const axis_names[AXES] = {"width", "depth", "dropout", "l2", 
     "test_images,repetitions,draws,beta"
 
 /* Results that the library's table of measures does not give, in the order of the columns. */
-enum { TRAIN_LOSS, TEST_LOSS, TRAIN_ERROR, TEST_ERROR, GAP, PRUNED_PARAMETERS, PRUNED_NORMS,
-       DROPOUT_BOUND, EVALUATED_LOSSES, BETAS };
-static const char *const own_names[BETAS] = {
-    "train_loss", "test_loss", "train_error", "test_error", "gap", "pruned_parameters",
-    "sum_of_two_norms_pruned", "dropout_bound", "sum_of_evaluated_losses"};
+enum {
+    TRAIN_LOSS,
+    TEST_LOSS,
+    TRAIN_ERROR,
+    TEST_ERROR,
+    GAP,
+    PRUNED_PARAMETERS,
+    PRUNED_NORMS,
+    DROPOUT_BOUND,
+    EVALUATED_LOSSES,
+    BETAS
+};
+static const char *const own_names[BETAS] = {"train_loss",
+                                             "test_loss",
+                                             "train_error",
+                                             "test_error",
+                                             "gap",
+                                             "pruned_parameters",
+                                             "sum_of_two_norms_pruned",
+                                             "dropout_bound",
+                                             "sum_of_evaluated_losses"};
 
 #define MAX_COLUMNS 160
 
@@ -55,9 +71,9 @@ typedef struct study {
     ex_study rows;
     ex_data data;
     model *models;
-    int main_beta;                   /* the one that tables and derived measures use */
-    char names[MAX_COLUMNS][64];     /* of the results */
-    int32_t number[MAX_COLUMNS];     /* of the library's measure, -1: own */
+    int main_beta;               /* the one that tables and derived measures use */
+    char names[MAX_COLUMNS][64]; /* of the results */
+    int32_t number[MAX_COLUMNS]; /* of the library's measure, -1: own */
     int columns;
     ex_text header, beta_text;
 } study;
@@ -65,16 +81,14 @@ typedef struct study {
 /* ---- the grid ------------------------------------------------------------------------------ */
 
 /* Which of `count` values a running number stands for; the number then counts the axes left. */
-static int axis(int64_t *number, int count)
-{
+static int axis(int64_t *number, int count) {
     const int position = (int)(*number % count);
 
     *number /= count;
     return position;
 }
 
-static double forward_cost(double width, double depth)
-{
+static double forward_cost(double width, double depth) {
     double input = 1, positions = 16 * 16, sum = 0;
     int block;
 
@@ -87,8 +101,7 @@ static double forward_cost(double width, double depth)
 }
 
 /* Numbered so that the seed changes fastest and the width slowest. */
-static model grid_model(const settings *set, int64_t number)
-{
+static model grid_model(const settings *set, int64_t number) {
     model m;
 
     memset(&m, 0, sizeof m);
@@ -102,23 +115,17 @@ static model grid_model(const settings *set, int64_t number)
     return m;
 }
 
-static int compare(double a, double b)
-{
-    return (a > b) - (a < b);
-}
+static int compare(double a, double b) { return (a > b) - (a < b); }
 
-static int by_configuration(const void *left, const void *right)
-{
+static int by_configuration(const void *left, const void *right) {
     const model *a = (const model *)left, *b = (const model *)right;
     int k, order = 0;
 
-    for (k = 0; k < AXES && order == 0; k++)
-        order = compare(a->axis[k], b->axis[k]);
+    for (k = 0; k < AXES && order == 0; k++) order = compare(a->axis[k], b->axis[k]);
     return order != 0 ? order : compare((double)a->seed, (double)b->seed);
 }
 
-static int make_grid(study *s)
-{
+static int make_grid(study *s) {
     const settings *set = &s->set;
     const double count = (double)set->width.count * set->depth.count * set->dropout.count *
                          set->l2.count * set->augment.count * set->seeds.count;
@@ -130,49 +137,40 @@ static int make_grid(study *s)
     }
     s->rows.count = (int64_t)count;
     s->models = (model *)ex_allocate((size_t)count, sizeof *s->models);
-    for (i = 0; i < s->rows.count; i++)
-        s->models[i] = grid_model(set, i);
+    for (i = 0; i < s->rows.count; i++) s->models[i] = grid_model(set, i);
     qsort(s->models, (size_t)count, sizeof *s->models, by_configuration);
     return 0;
 }
 
 /* ---- columns ------------------------------------------------------------------------------- */
 
-static void add_column(study *s, int32_t number, const char *name)
-{
+static void add_column(study *s, int32_t number, const char *name) {
     snprintf(s->names[s->columns], sizeof s->names[0], "%s", name);
     s->number[s->columns++] = number;
 }
 
-static int is_own(const char *name)
-{
+static int is_own(const char *name) {
     int k;
 
     for (k = 0; k < BETAS; k++)
-        if (strcmp(own_names[k], name) == 0)
-            return 1;
+        if (strcmp(own_names[k], name) == 0) return 1;
     return strcmp(name, "prunability") == 0 || strcmp(name, "prunability_random") == 0;
 }
 
 /* The paper's measures, or those and all that need no search, or all. */
-static int is_wanted(const study *s, const prun_measure_info *info)
-{
-    const int paper = strncmp(info->source, "Kuhn", 4) == 0 ||
-                      strcmp(info->source, "Jiang 2019") == 0;
+static int is_wanted(const study *s, const prun_measure_info *info) {
+    const int paper =
+        strncmp(info->source, "Kuhn", 4) == 0 || strcmp(info->source, "Jiang 2019") == 0;
 
-    if (is_own(info->name))
-        return 0;
-    if (s->set.measures.value == 2)
-        return 1;
-    if (strcmp(info->name, "perturbation_flatness") == 0)
-        return 1;
+    if (is_own(info->name)) return 0;
+    if (s->set.measures.value == 2) return 1;
+    if (strcmp(info->name, "perturbation_flatness") == 0) return 1;
     return !(info->needs & PRUN_SLOW) && (paper || s->set.measures.value == 1);
 }
 
 /* Prunability has a column per beta, all of one search; what derives from it uses 0.1, or the first
    where that is not among them. */
-static void make_columns(study *s)
-{
+static void make_columns(study *s) {
     static const char *const kinds[2] = {"magnitude", "random"};
     const ex_reals *beta = &s->set.beta;
     int32_t i, count;
@@ -181,62 +179,57 @@ static void make_columns(study *s)
     int k, b;
 
     for (b = 0; b < beta->count; b++) {
-        if (fabs(beta->value[b] - 0.1) < 1e-12)
-            s->main_beta = b;
+        if (fabs(beta->value[b] - 0.1) < 1e-12) s->main_beta = b;
         ex_text_add(&s->beta_text, "%s%g", b > 0 ? " " : "", beta->value[b]);
     }
-    for (k = 0; k < BETAS; k++)
-        add_column(s, -1, own_names[k]);
+    for (k = 0; k < BETAS; k++) add_column(s, -1, own_names[k]);
     for (k = 0; k < 2; k++)
         for (b = 0; b < beta->count; b++) {
             snprintf(name, sizeof name, "prunability_%s_%g", kinds[k], beta->value[b]);
             add_column(s, -1, name);
         }
     for (i = 0; i < count; i++)
-        if (is_wanted(s, &info[i]) && s->columns < MAX_COLUMNS)
-            add_column(s, i, info[i].name);
+        if (is_wanted(s, &info[i]) && s->columns < MAX_COLUMNS) add_column(s, i, info[i].name);
     ex_text_add(&s->header, "%s", KEY_NAMES);
-    for (k = 0; k < s->columns; k++)
-        ex_text_add(&s->header, ",%s", s->names[k]);
+    for (k = 0; k < s->columns; k++) ex_text_add(&s->header, ",%s", s->names[k]);
     ex_text_add(&s->header, ",seconds_training,seconds_measuring,status,version,isa");
     s->rows.names = s->header.data;
 }
 
-static void write_key(void *user, int64_t number, ex_csv *row)
-{
+static void write_key(void *user, int64_t number, ex_csv *row) {
     const study *s = (const study *)user;
     const settings *set = &s->set;
     const model *m = &s->models[number];
-    const double tail[] = {(double)set->epochs, (double)set->batch, set->lr, set->momentum,
-                           (double)set->lr_step, (double)s->data.train.count,
-                           (double)s->data.test.count, (double)set->repetitions,
+    const double tail[] = {(double)set->epochs,
+                           (double)set->batch,
+                           set->lr,
+                           set->momentum,
+                           (double)set->lr_step,
+                           (double)s->data.train.count,
+                           (double)s->data.test.count,
+                           (double)set->repetitions,
                            (double)set->draws};
     size_t k;
 
-    for (k = 0; k < AXES; k++)
-        ex_csv_number(row, m->axis[k]);
+    for (k = 0; k < AXES; k++) ex_csv_number(row, m->axis[k]);
     ex_csv_number(row, (double)m->seed);
     ex_csv_text(row, s->data.name);
-    for (k = 0; k < sizeof tail / sizeof *tail; k++)
-        ex_csv_number(row, tail[k]);
+    for (k = 0; k < sizeof tail / sizeof *tail; k++) ex_csv_number(row, tail[k]);
     ex_csv_text(row, s->beta_text.data);
 }
 
 /* ---- one model ----------------------------------------------------------------------------- */
 
-static double epoch_work(const study *s, const model *m)
-{
+static double epoch_work(const study *s, const model *m) {
     return 4 * m->cost * (double)s->data.train.count; /* forward, twice that back, evaluation */
 }
 
 /* Searches: magnitude, each permutation, flatness, which draws. */
-static double search_work(const study *s, const model *m)
-{
+static double search_work(const study *s, const model *m) {
     return SEARCH_PASSES * m->cost * (double)s->data.train.count;
 }
 
-static double model_work(void *user, int64_t number)
-{
+static double model_work(void *user, int64_t number) {
     const study *s = (const study *)user;
     const model *m = &s->models[number];
 
@@ -256,8 +249,7 @@ typedef struct run {
     double result[MAX_COLUMNS];
 } run;
 
-static void recipe_of(const study *s, const model *m, prun_train_options *recipe)
-{
+static void recipe_of(const study *s, const model *m, prun_train_options *recipe) {
     const settings *set = &s->set;
 
     memset(recipe, 0, sizeof *recipe);
@@ -276,8 +268,7 @@ static void recipe_of(const study *s, const model *m, prun_train_options *recipe
     recipe->noise_pairs = set->measures.value > 0 ? 8 : 0;
 }
 
-static prun_arch arch_of(const study *s, const model *m)
-{
+static prun_arch arch_of(const study *s, const model *m) {
     prun_arch arch;
 
     memset(&arch, 0, sizeof arch);
@@ -293,28 +284,24 @@ static prun_arch arch_of(const study *s, const model *m)
     return arch;
 }
 
-static prun_status train_model(run *r, int64_t number)
-{
+static prun_status train_model(run *r, int64_t number) {
     const prun_arch arch = arch_of(r->s, r->m);
     prun_train_options recipe;
     double sum = 0;
     int64_t i;
     prun_status status = prun_net_nin(&r->context, &arch, &r->net);
 
-    if (status == PRUN_OK)
-        status = prun_net_copy(r->net, 0, &r->start);
+    if (status == PRUN_OK) status = prun_net_copy(r->net, 0, &r->start);
     recipe_of(r->s, r->m, &recipe);
     if (status == PRUN_OK)
         status = ex_study_train(&r->s->rows, number, r->net, &r->s->data.train, &recipe,
                                 epoch_work(r->s, r->m), r->history);
-    for (i = 0; i < recipe.epochs; i++)
-        sum += r->history[i].evaluated_loss;
+    for (i = 0; i < recipe.epochs; i++) sum += r->history[i].evaluated_loss;
     r->result[EVALUATED_LOSSES] = -sum;
     return status;
 }
 
-static prun_status evaluate(prun_net *net, const prun_images *images, double *loss, double *error)
-{
+static prun_status evaluate(prun_net *net, const prun_images *images, double *loss, double *error) {
     double sum = 0;
     int64_t errors = 0;
     prun_status status = prun_net_loss(net, images, NULL, images->count, NULL, &sum, &errors);
@@ -326,8 +313,7 @@ static prun_status evaluate(prun_net *net, const prun_images *images, double *lo
 
 /* One search for all betas. kept: a fraction per beta. */
 static prun_status search(run *r, prun_prune_method method, double *kept,
-                          prun_prunability *result)
-{
+                          prun_prunability *result) {
     const settings *set = &r->s->set;
     prun_prune_options options;
     prun_status status;
@@ -338,20 +324,18 @@ static prun_status search(run *r, prun_prune_method method, double *kept,
     options.repetitions = set->repetitions;
     options.seed = (uint64_t)r->m->seed;
     options.betas = set->beta.count;
-    for (i = 0; i < set->beta.count; i++)
-        options.beta[i] = set->beta.value[i];
+    for (i = 0; i < set->beta.count; i++) options.beta[i] = set->beta.value[i];
     status = prun_prunability_search(&r->objective, &options, result);
     for (i = 0; status == PRUN_OK && i < set->beta.count; i++)
         kept[i] = result->answer[i].kept_fraction;
-    ex_progress_add(&r->s->rows.progress, search_work(r->s, r->m) *
-                                              (double)(method == PRUN_RANDOM ? set->repetitions
-                                                                             : 1));
+    ex_progress_add(&r->s->rows.progress,
+                    search_work(r->s, r->m) *
+                        (double)(method == PRUN_RANDOM ? set->repetitions : 1));
     return status;
 }
 
 /* Norms of what is left after pruning, on a copy. */
-static prun_status pruned_norms(run *r, double kept, double *value)
-{
+static prun_status pruned_norms(run *r, double kept, double *value) {
     prun_net *copy = NULL;
     prun_net_data data;
     prun_objective objective;
@@ -360,10 +344,8 @@ static prun_status pruned_norms(run *r, double kept, double *value)
 
     data.net = copy;
     data.images = r->data.images;
-    if (status == PRUN_OK)
-        status = prun_net_objective(&data, &objective);
-    if (status == PRUN_OK)
-        status = prun_prune(&objective, NULL, kept, NULL);
+    if (status == PRUN_OK) status = prun_net_objective(&data, &objective);
+    if (status == PRUN_OK) status = prun_prune(&objective, NULL, kept, NULL);
     *value = 0;
     for (i = 0; status == PRUN_OK && i < objective.tensor_count; i++)
         if (objective.tensors[i].flags & PRUN_WEIGHT)
@@ -373,8 +355,7 @@ static prun_status pruned_norms(run *r, double kept, double *value)
 }
 
 /* Eq. (1) at the random subnetworks that prunability at random found. */
-static prun_status dropout_bound(run *r, double kept, double *value)
-{
+static prun_status dropout_bound(run *r, double kept, double *value) {
     prun_perturb_options options;
     prun_dropout_bound bound;
     int64_t i;
@@ -395,26 +376,23 @@ static prun_status dropout_bound(run *r, double kept, double *value)
     return status;
 }
 
-static prun_status measure_pruning(run *r)
-{
+static prun_status measure_pruning(run *r) {
     const int betas = r->s->set.beta.count, at = r->s->main_beta;
     double *kept = r->result + BETAS;
     prun_prunability found;
     prun_status status = search(r, PRUN_MAGNITUDE, kept, &found);
 
     if (status == PRUN_OK) {
-        r->result[PRUNED_PARAMETERS] = (double)(prun_net_parameters(r->net) - found.prunable +
-                                                found.answer[at].kept);
+        r->result[PRUNED_PARAMETERS] =
+            (double)(prun_net_parameters(r->net) - found.prunable + found.answer[at].kept);
         status = pruned_norms(r, kept[at], &r->result[PRUNED_NORMS]);
     }
-    if (status == PRUN_OK)
-        status = search(r, PRUN_RANDOM, kept + betas, &found);
+    if (status == PRUN_OK) status = search(r, PRUN_RANDOM, kept + betas, &found);
     return status == PRUN_OK ? dropout_bound(r, kept[betas + at], &r->result[DROPOUT_BOUND])
                              : status;
 }
 
-static int redraw(void *user, int64_t done, int64_t total)
-{
+static int redraw(void *user, int64_t done, int64_t total) {
     (void)done;
     (void)total;
     ex_progress_add((ex_progress *)user, 0);
@@ -422,8 +400,7 @@ static int redraw(void *user, int64_t done, int64_t total)
 }
 
 /* The columns that the library's table fills. A measure that is undefined has an empty cell. */
-static prun_status measure_rest(run *r)
-{
+static prun_status measure_rest(run *r) {
     study *s = r->s;
     prun_measure_options options;
     prun_measurement m;
@@ -441,8 +418,7 @@ static prun_status measure_rest(run *r)
     options.progress = redraw;
     options.user = &s->rows.progress;
     status = prun_measure_begin(&r->objective, &options, &m);
-    if (status != PRUN_OK)
-        return status;
+    if (status != PRUN_OK) return status;
     for (k = BETAS + 2 * s->set.beta.count; k < s->columns && status == PRUN_OK; k++) {
         prun_measure_result result;
 
@@ -457,8 +433,7 @@ static prun_status measure_rest(run *r)
     return status;
 }
 
-static prun_status measure_model(run *r)
-{
+static prun_status measure_model(run *r) {
     double *v = r->result;
     int64_t tensors;
     prun_status status = evaluate(r->net, &r->s->data.train, &v[TRAIN_LOSS], &v[TRAIN_ERROR]);
@@ -469,8 +444,7 @@ static prun_status measure_model(run *r)
     v[GAP] = floor((v[TEST_ERROR] - v[TRAIN_ERROR]) * 1e12 + 0.5) / 1e12;
     r->data.net = r->net;
     r->data.images = &r->s->data.train;
-    if (status == PRUN_OK)
-        status = prun_net_objective(&r->data, &r->objective);
+    if (status == PRUN_OK) status = prun_net_objective(&r->data, &r->objective);
     if (status == PRUN_OK) {
         r->objective.initial = prun_net_trained(r->start, &tensors);
         status = measure_pruning(r);
@@ -480,8 +454,7 @@ static prun_status measure_model(run *r)
 
 /* A context of its own makes the model independent of all others; one thread where the models
    already share the cores among them. A model that diverged has a row that says so. */
-static int run_model(void *user, int64_t number, ex_csv *row)
-{
+static int run_model(void *user, int64_t number, ex_csv *row) {
     run r;
     ex_text shown = {NULL, 0, 0};
     double start = ex_seconds(), trained;
@@ -495,13 +468,12 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     r.history = (prun_epoch *)ex_allocate((size_t)r.s->set.epochs, sizeof *r.history);
     status = train_model(&r, number);
     trained = ex_seconds();
-    if (status == PRUN_OK)
-        status = measure_model(&r);
+    if (status == PRUN_OK) status = measure_model(&r);
     for (k = 0; k < r.s->columns; k++)
         ex_csv_number(row, status == PRUN_OK ? r.result[k] : (double)NAN);
     ex_csv_number(row, floor((trained - start) * 1e3 + 0.5) / 1e3);
     ex_csv_number(row, floor((ex_seconds() - trained) * 1e3 + 0.5) / 1e3);
-    ex_text_shown(&shown, status == PRUN_OK                  ? "ok"
+    ex_text_shown(&shown, status == PRUN_OK                   ? "ok"
                           : *prun_message(&r.context) != '\0' ? prun_message(&r.context)
                                                               : prun_status_string(status));
     ex_csv_text(row, shown.data);
@@ -511,8 +483,7 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     prun_net_free(r.net);
     prun_net_free(r.start);
     free(r.history);
-    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
-        return 0;
+    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) return 0;
     if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
         ex_failure(&r.context, r.s->rows.key_text[number]);
     return EX_FAILED;
@@ -544,21 +515,19 @@ typedef struct evaluation {
     prun_axes axes;
     double *gap, *cluster;
     line *lines;
-    int count, main; /* main: line of prunability at the main beta */
-    int failed;      /* models that diverged */
+    int count, main;  /* main: line of prunability at the main beta */
+    int failed;       /* models that diverged */
     ex_text left_out; /* measures without a line, and why */
 } evaluation;
 
-static double *column(const evaluation *e, const char *name)
-{
+static double *column(const evaluation *e, const char *name) {
     const int64_t k = prun_table_find(&e->table, name);
 
     return k < 0 ? NULL : e->table.values + k * e->table.rows;
 }
 
 /* Rows that are results. Divergence is one, but has no measures. */
-static int read_rows(evaluation *e)
-{
+static int read_rows(evaluation *e) {
     const char *path = e->s->rows.path.data;
     int64_t i, status;
     uint8_t *keep;
@@ -583,10 +552,8 @@ static int read_rows(evaluation *e)
     for (k = 0; k < AXES; k++) {
         const double *v = column(e, axis_names[k]);
 
-        for (i = 1; i < e->n && !(v[i] < v[0] || v[i] > v[0]);)
-            i++;
-        if (i >= e->n)
-            continue; /* not varied */
+        for (i = 1; i < e->n && !(v[i] < v[0] || v[i] > v[0]);) i++;
+        if (i >= e->n) continue; /* not varied */
         e->axis_name[e->axes.count] = axis_names[k];
         e->axis[e->axes.count++] = v;
     }
@@ -594,16 +561,15 @@ static int read_rows(evaluation *e)
     for (i = 1; i < e->n; i++) {
         int64_t a;
 
-        for (a = 0; a < e->axes.count && !(e->axis[a][i] < e->axis[a][i - 1] ||
-                                           e->axis[a][i] > e->axis[a][i - 1]);)
+        for (a = 0; a < e->axes.count &&
+                    !(e->axis[a][i] < e->axis[a][i - 1] || e->axis[a][i] > e->axis[a][i - 1]);)
             a++;
         e->cluster[i] = e->cluster[i - 1] + (a < e->axes.count);
     }
     return 0;
 }
 
-static line *leave_out(evaluation *e, const char *label, const char *why)
-{
+static line *leave_out(evaluation *e, const char *label, const char *why) {
     ex_text_add(&e->left_out, "%s%s (%s)", e->left_out.length > 0 ? ", " : "", label, why);
     return NULL;
 }
@@ -611,24 +577,19 @@ static line *leave_out(evaluation *e, const char *label, const char *why)
 /* A line of `values` times `sign`. What is infinite gets a value beyond all others. Returns NULL,
    and adds nothing, when one is missing or all are equal. */
 static line *add_line(evaluation *e, const char *name, const char *label, const double *values,
-                      double sign)
-{
+                      double sign) {
     line *l = &e->lines[e->count];
     double low = HUGE_VAL, high = -HUGE_VAL;
     int64_t i;
 
-    if (e->count == MAX_LINES || values == NULL)
-        return NULL;
+    if (e->count == MAX_LINES || values == NULL) return NULL;
     for (i = 0; i < e->n; i++) {
-        if (values[i] != values[i])
-            return leave_out(e, label, "undefined for some models");
-        if (fabs(values[i]) > 1e300)
-            continue;
+        if (values[i] != values[i]) return leave_out(e, label, "undefined for some models");
+        if (fabs(values[i]) > 1e300) continue;
         low = sign * values[i] < low ? sign * values[i] : low;
         high = sign * values[i] > high ? sign * values[i] : high;
     }
-    if (!(low < high))
-        return leave_out(e, label, "the same for all models");
+    if (!(low < high)) return leave_out(e, label, "the same for all models");
     memset(l, 0, sizeof *l);
     snprintf(l->name, sizeof l->name, "%s", name);
     snprintf(l->label, sizeof l->label, "%s", label);
@@ -643,19 +604,16 @@ static line *add_line(evaluation *e, const char *name, const char *label, const 
     return l;
 }
 
-static int find_line(const evaluation *e, const char *name)
-{
+static int find_line(const evaluation *e, const char *name) {
     int i;
 
     for (i = 0; i < e->count; i++)
-        if (strcmp(e->lines[i].name, name) == 0)
-            return i;
+        if (strcmp(e->lines[i].name, name) == 0) return i;
     return -1;
 }
 
 /* Labels of what the paper's tables name; the others go by the library's names. */
-static const char *label_of(const char *name)
-{
+static const char *label_of(const char *name) {
     static const char *const labels[][2] = {
         {"train_loss", "train loss"},
         {"perturbation_flatness", "random perturbation robustness"},
@@ -671,20 +629,15 @@ static const char *label_of(const char *name)
     size_t i;
 
     for (i = 0; i < sizeof labels / sizeof *labels; i++)
-        if (strcmp(labels[i][0], name) == 0)
-            return labels[i][1];
+        if (strcmp(labels[i][0], name) == 0) return labels[i][1];
     return name;
 }
 
-static int is_margin(const char *name)
-{
-    return strncmp(name, "margin_", 7) == 0;
-}
+static int is_margin(const char *name) { return strncmp(name, "margin_", 7) == 0; }
 
 /* Normalized margins: the gap by regression on 25 features (5.1, Jiang et al. 2019), in-sample as
    there, and cross-fitted, each model by a fit without its fold; and the best single feature. */
-static int add_margins(evaluation *e)
-{
+static int add_margins(evaluation *e) {
     const double *features[MAX_COLUMNS];
     const char *names[MAX_COLUMNS];
     double *fitted = (double *)ex_allocate(2 * (size_t)e->n, sizeof *fitted);
@@ -698,12 +651,9 @@ static int add_margins(evaluation *e)
     for (k = 0; k < e->s->columns; k++) {
         const double *v = column(e, e->s->names[k]);
 
-        if (!is_margin(e->s->names[k]))
-            continue;
-        for (i = 0; i < e->n && fabs(v[i]) <= 1e300;)
-            i++;
-        if (i < e->n)
-            continue;
+        if (!is_margin(e->s->names[k])) continue;
+        for (i = 0; i < e->n && fabs(v[i]) <= 1e300;) i++;
+        if (i < e->n) continue;
         names[count] = e->s->names[k];
         features[count++] = v;
     }
@@ -717,12 +667,10 @@ static int add_margins(evaluation *e)
             return ex_failure(&e->context, "margins");
         snprintf(label, sizeof label, "normalized margins (%ld features)", (long)count);
         l = add_line(e, "normalized_margins", label, fitted, 1);
-        if (l != NULL)
-            l->adjusted_r2 = r.adjusted_r2, l->cv_r2 = r.cv_r2;
+        if (l != NULL) l->adjusted_r2 = r.adjusted_r2, l->cv_r2 = r.cv_r2;
         l = add_line(e, "normalized_margins_crossfitted", "normalized margins, cross-fitted",
                      fitted + e->n, 1);
-        if (l != NULL)
-            l->adjusted_r2 = l->cv_r2 = r.cv_r2;
+        if (l != NULL) l->adjusted_r2 = l->cv_r2 = r.cv_r2;
         if (r.best >= 0) {
             snprintf(label, sizeof label, "best margin variable (-%s)", names[r.best] + 7);
             add_line(e, "best_margin_variable", label, features[r.best], -1);
@@ -732,8 +680,7 @@ static int add_margins(evaluation *e)
     return 0;
 }
 
-static int make_lines(evaluation *e)
-{
+static int make_lines(evaluation *e) {
     const study *s = e->s;
     const int betas = s->set.beta.count;
     double *inverse = (double *)ex_allocate((size_t)e->n, sizeof *inverse);
@@ -757,10 +704,8 @@ static int make_lines(evaluation *e)
         if (!about_error && !prunability && !is_margin(s->names[k]))
             add_line(e, s->names[k], label_of(s->names[k]), column(e, s->names[k]), 1);
     }
-    for (i = 0; i < e->n; i++)
-        inverse[i] = 1 / width[i];
-    for (i = 0; i < e->n; i++)
-        turned[i] = -column(e, s->names[TRAIN_LOSS])[i];
+    for (i = 0; i < e->n; i++) inverse[i] = 1 / width[i];
+    for (i = 0; i < e->n; i++) turned[i] = -column(e, s->names[TRAIN_LOSS])[i];
     add_line(e, "train_loss_turned", "train loss, sign turned", turned, 1);
     add_line(e, "inverse_width", "1 / width (trivial baseline)", inverse, 1);
     free(inverse);
@@ -770,8 +715,7 @@ static int make_lines(evaluation *e)
 }
 
 static void sample_of(const evaluation *e, const double *x, prun_sample *sample,
-                      prun_resampling *options)
-{
+                      prun_resampling *options) {
     memset(sample, 0, sizeof *sample);
     memset(options, 0, sizeof *options);
     sample->n = e->n;
@@ -783,8 +727,7 @@ static void sample_of(const evaluation *e, const double *x, prun_sample *sample,
     options->seed = 1;
 }
 
-static int evaluate_line(evaluation *e, line *l)
-{
+static int evaluate_line(evaluation *e, line *l) {
     prun_sample sample;
     prun_resampling options;
     prun_regression r;
@@ -792,14 +735,13 @@ static int evaluate_line(evaluation *e, line *l)
     prun_status status = prun_kendall_tau(&e->context, x, e->gap, e->n, &l->kendall);
 
     sample_of(e, x, &sample, &options);
-    if (status == PRUN_OK)
-        status = prun_bootstrap(&e->context, &sample, &options, &l->interval);
+    if (status == PRUN_OK) status = prun_bootstrap(&e->context, &sample, &options, &l->interval);
     l->granulated.mean = l->granulated.mean_error = (double)NAN;
     if (status == PRUN_OK && e->axes.count > 0)
         status = prun_granulated_kendall(&e->context, &e->axes, x, e->gap, &l->granulated);
     if (status == PRUN_OK)
-        status = prun_conditional_information(&e->context, &e->axes, x, e->gap, PRUN_TIES_DROP,
-                                              &l->cmi);
+        status =
+            prun_conditional_information(&e->context, &e->axes, x, e->gap, PRUN_TIES_DROP, &l->cmi);
     if (status == PRUN_OK && e->main >= 0)
         status = prun_conditional_information(&e->context, &e->axes, e->lines[e->main].x, x,
                                               PRUN_TIES_DROP, &l->with_prunability);
@@ -811,16 +753,14 @@ static int evaluate_line(evaluation *e, line *l)
     return status == PRUN_OK ? 0 : ex_failure(&e->context, l->name);
 }
 
-static void number_cell(ex_table *table, const char *format, double value)
-{
+static void number_cell(ex_table *table, const char *format, double value) {
     char text[40];
 
     snprintf(text, sizeof text, format, value);
     ex_table_cell(table, "%s", value == value ? text : "-");
 }
 
-static void table1(const evaluation *e, ex_table *table)
-{
+static void table1(const evaluation *e, ex_table *table) {
     int i;
 
     ex_table_header(table, "measure|tau|std. error|lower|upper|tau_b|p|K|adj. R2|CV R2");
@@ -840,15 +780,13 @@ static void table1(const evaluation *e, ex_table *table)
     }
 }
 
-static void table2(const evaluation *e, ex_table *table)
-{
+static void table2(const evaluation *e, ex_table *table) {
     ex_text header = {NULL, 0, 0};
     int64_t a;
     int i;
 
     ex_text_add(&header, "measure");
-    for (a = 0; a < e->axes.count; a++)
-        ex_text_add(&header, "|%s", e->axis_name[a]);
+    for (a = 0; a < e->axes.count; a++) ex_text_add(&header, "|%s", e->axis_name[a]);
     ex_text_add(&header, "|Psi|std. error|tau");
     ex_table_header(table, header.data);
     ex_text_free(&header);
@@ -856,8 +794,7 @@ static void table2(const evaluation *e, ex_table *table)
         const line *l = &e->lines[i];
 
         ex_table_cell(table, "%s", l->label);
-        for (a = 0; a < e->axes.count; a++)
-            number_cell(table, "%+.3f", l->granulated.psi[a]);
+        for (a = 0; a < e->axes.count; a++) number_cell(table, "%+.3f", l->granulated.psi[a]);
         number_cell(table, "%+.3f", l->granulated.mean);
         number_cell(table, "%.3f", l->granulated.mean_error);
         number_cell(table, "%+.3f", l->kendall.tau_a);
@@ -865,8 +802,7 @@ static void table2(const evaluation *e, ex_table *table)
 }
 
 /* Measures with the most information about prunability first. */
-static void table3(const evaluation *e, ex_table *table)
-{
+static void table3(const evaluation *e, ex_table *table) {
     char done[MAX_LINES] = {0};
     int i, k, best;
 
@@ -876,16 +812,16 @@ static void table3(const evaluation *e, ex_table *table)
             if (!done[i] && i != e->main &&
                 (best < 0 || e->lines[i].with_prunability.k > e->lines[best].with_prunability.k))
                 best = i;
-        if (best < 0)
-            break;
+        if (best < 0) break;
         done[best] = 1;
         ex_table_cell(table, "%s", e->lines[best].label);
         number_cell(table, "%.4f", e->lines[best].with_prunability.k);
         number_cell(table, "%.4f",
                     e->lines[best].with_prunability.best < 0
                         ? (double)NAN
-                        : e->lines[best].with_prunability
-                              .subset[e->lines[best].with_prunability.best].information);
+                        : e->lines[best]
+                              .with_prunability.subset[e->lines[best].with_prunability.best]
+                              .information);
         number_cell(table, "%.4f", e->lines[best].cmi.k);
     }
 }
@@ -898,41 +834,31 @@ static const char *const verdicts[] = {"held", "undecided", "did not hold", "not
 /* Differences within this much of tau are called similar. */
 #define SIMILAR 0.1
 
-static verdict worse(verdict a, verdict b)
-{
-    return a > b ? a : b;
-}
+static verdict worse(verdict a, verdict b) { return a > b ? a : b; }
 
 /* The difference of two measures' statistic, by bootstrap over configurations; target NULL: gap. */
 static int difference(evaluation *e, int a, int b, prun_statistic statistic, const double *target,
-                      prun_interval *result)
-{
+                      prun_interval *result) {
     prun_sample sample;
     prun_resampling options;
 
     result->estimate = result->lower = result->upper = (double)NAN;
-    if (a < 0 || b < 0)
-        return 0;
+    if (a < 0 || b < 0) return 0;
     sample_of(e, e->lines[a].x, &sample, &options);
     options.statistic = statistic;
-    if (target != NULL)
-        sample.target = target;
-    if (statistic == PRUN_CMI && options.resamples > 200)
-        options.resamples = 200;
+    if (target != NULL) sample.target = target;
+    if (statistic == PRUN_CMI && options.resamples > 200) options.resamples = 200;
     return prun_compare(&e->context, &sample, e->lines[b].x, &options, result) == PRUN_OK
                ? 0
                : ex_failure(&e->context, "comparison");
 }
 
-static verdict is_larger(const prun_interval *d)
-{
+static verdict is_larger(const prun_interval *d) {
     return d->lower > 0 ? HELD : d->upper < 0 ? FAILED : d->lower <= 0 ? UNDECIDED : NO_DATA;
 }
 
-static verdict is_similar(const prun_interval *d)
-{
-    if (d->lower > -SIMILAR && d->upper < SIMILAR)
-        return HELD;
+static verdict is_similar(const prun_interval *d) {
+    if (d->lower > -SIMILAR && d->upper < SIMILAR) return HELD;
     return d->lower > 0 || d->upper < 0 ? FAILED : d->lower <= 0 ? UNDECIDED : NO_DATA;
 }
 
@@ -940,15 +866,14 @@ static verdict is_similar(const prun_interval *d)
 typedef struct claim {
     const char *text;
     prun_statistic statistic;
-    int similar;                 /* 1: claims that both are similar; 0: that the first is larger */
-    const char *first;           /* NULL: prunability */
-    const char *second[5];       /* NULL: the end */
-    int against_prunability;     /* 1: the second one is prunability */
-    int with_prunability;        /* 1: prunability is the target */
+    int similar;             /* 1: claims that both are similar; 0: that the first is larger */
+    const char *first;       /* NULL: prunability */
+    const char *second[5];   /* NULL: the end */
+    int against_prunability; /* 1: the second one is prunability */
+    int with_prunability;    /* 1: prunability is the target */
 } claim;
 
-static int compare_claim(evaluation *e, const claim *c, ex_table *table)
-{
+static int compare_claim(evaluation *e, const claim *c, ex_table *table) {
     const int first = c->first != NULL ? find_line(e, c->first) : e->main;
     ex_text found = {NULL, 0, 0};
     verdict all = HELD;
@@ -976,8 +901,7 @@ static int compare_claim(evaluation *e, const claim *c, ex_table *table)
 }
 
 /* Strongly negative, chiefly along the dropout axis. */
-static void frobenius_claim(const evaluation *e, ex_table *table)
-{
+static void frobenius_claim(const evaluation *e, ex_table *table) {
     const int k = find_line(e, "sum_of_frobenius");
     const line *l = k >= 0 ? &e->lines[k] : NULL;
     int64_t a, dropout = -1, lowest = -1;
@@ -985,20 +909,16 @@ static void frobenius_claim(const evaluation *e, ex_table *table)
     char found[200] = "-";
 
     for (a = 0; l != NULL && a < e->axes.count; a++) {
-        if (strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0)
-            dropout = a;
-        if (lowest < 0 || l->granulated.psi[a] < l->granulated.psi[lowest])
-            lowest = a;
+        if (strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0) dropout = a;
+        if (lowest < 0 || l->granulated.psi[a] < l->granulated.psi[lowest]) lowest = a;
     }
     if (dropout >= 0) {
         v = l->interval.lower > 0 ? FAILED : l->interval.upper < 0 ? HELD : UNDECIDED;
-        if (lowest != dropout)
-            v = FAILED;
+        if (lowest != dropout) v = FAILED;
         snprintf(found, sizeof found,
                  "tau %+.3f (%+.3f to %+.3f); psi along dropout %+.3f +- %.3f, lowest along %s",
-                 l->kendall.tau_a, l->interval.lower, l->interval.upper,
-                 l->granulated.psi[dropout], l->granulated.psi_error[dropout],
-                 e->axis_name[lowest]);
+                 l->kendall.tau_a, l->interval.lower, l->interval.upper, l->granulated.psi[dropout],
+                 l->granulated.psi_error[dropout], e->axis_name[lowest]);
     }
     ex_table_cell(table, "The Frobenius norm measure is strongly negatively correlated with the "
                          "gap, largely along the dropout axis (5.4.1)");
@@ -1007,8 +927,7 @@ static void frobenius_claim(const evaluation *e, ex_table *table)
 }
 
 /* All betas against the main one: their taus, and how alike they rank the models. */
-static int beta_claim(evaluation *e, ex_table *table)
-{
+static int beta_claim(evaluation *e, ex_table *table) {
     const study *s = e->s;
     ex_text found = {NULL, 0, 0};
     verdict all = e->main >= 0 && s->set.beta.count > 1 ? HELD : NO_DATA;
@@ -1019,14 +938,12 @@ static int beta_claim(evaluation *e, ex_table *table)
         prun_kendall between;
         prun_interval d;
 
-        if (b == s->main_beta || other < 0)
-            continue;
+        if (b == s->main_beta || other < 0) continue;
         status = difference(e, other, e->main, PRUN_TAU_A, NULL, &d);
         if (status == 0 && prun_kendall_tau(&e->context, e->lines[other].x, e->lines[e->main].x,
                                             e->n, &between) != PRUN_OK)
             status = ex_failure(&e->context, "comparison");
-        if (status != 0)
-            break;
+        if (status != 0) break;
         ex_text_add(&found, "%sbeta %g: tau %+.3f higher (%+.3f to %+.3f), tau_b %.2f with beta %g",
                     found.length > 0 ? "; " : "", s->set.beta.value[b], d.estimate, d.lower,
                     d.upper, between.tau_b, s->set.beta.value[s->main_beta]);
@@ -1039,38 +956,84 @@ static int beta_claim(evaluation *e, ex_table *table)
     return status;
 }
 
-static int table_of_claims(evaluation *e, ex_table *table)
-{
+static int table_of_claims(evaluation *e, ex_table *table) {
     const char *random = e->s->names[BETAS + e->s->set.beta.count + e->s->main_beta];
     const claim claims[] = {
         {"Prunability outperforms random perturbation robustness, the train loss and the Frobenius "
          "norm by tau (5.4.1)",
-         PRUN_TAU_A, 0, NULL, {"perturbation_flatness", "train_loss", "sum_of_frobenius"}, 0, 0},
+         PRUN_TAU_A,
+         0,
+         NULL,
+         {"perturbation_flatness", "train_loss", "sum_of_frobenius"},
+         0,
+         0},
         {"Beyond the paper: it also outperforms the train loss with its sign turned, that is, a "
          "small loss taken as the sign of a large gap",
-         PRUN_TAU_A, 0, NULL, {"train_loss_turned"}, 0, 0},
+         PRUN_TAU_A,
+         0,
+         NULL,
+         {"train_loss_turned"},
+         0,
+         0},
         {"Pruning by magnitude outperforms pruning at random (5.4.1; \"relatively small\")",
-         PRUN_TAU_A, 0, NULL, {random}, 0, 0},
-        {"Normalized margins outperform prunability by tau (5.4.1)", PRUN_TAU_A, 0,
-         "normalized_margins", {NULL}, 1, 0},
+         PRUN_TAU_A,
+         0,
+         NULL,
+         {random},
+         0,
+         0},
+        {"Normalized margins outperform prunability by tau (5.4.1)",
+         PRUN_TAU_A,
+         0,
+         "normalized_margins",
+         {NULL},
+         1,
+         0},
         {"Beyond the paper: so do margins that were not fitted to the models they rank",
-         PRUN_TAU_A, 0, "normalized_margins_crossfitted", {NULL}, 1, 0},
+         PRUN_TAU_A,
+         0,
+         "normalized_margins_crossfitted",
+         {NULL},
+         1,
+         0},
         {"The negative sum of train losses and the best margin variable are similarly informative "
          "as prunability (5.4.1)",
-         PRUN_TAU_A, 1, NULL, {"sum_of_train_losses", "best_margin_variable"}, 0, 0},
+         PRUN_TAU_A,
+         1,
+         NULL,
+         {"sum_of_train_losses", "best_margin_variable"},
+         0,
+         0},
         {"Margin-based measures have a higher conditional mutual information with the gap than "
          "the other baselines (5.4.1): K",
-         PRUN_CMI, 0, "normalized_margins",
-         {"perturbation_flatness", "train_loss", "sum_of_frobenius", "sum_of_train_losses"}, 0, 0},
-        {"... and than prunability, whose information is relatively low (5.4.1): K", PRUN_CMI, 0,
-         "best_margin_variable", {NULL}, 1, 0},
+         PRUN_CMI,
+         0,
+         "normalized_margins",
+         {"perturbation_flatness", "train_loss", "sum_of_frobenius", "sum_of_train_losses"},
+         0,
+         0},
+        {"... and than prunability, whose information is relatively low (5.4.1): K",
+         PRUN_CMI,
+         0,
+         "best_margin_variable",
+         {NULL},
+         1,
+         0},
         {"Parameter counts and norms do worse than prunability, pruned or not (5.4.1, Table 2)",
-         PRUN_TAU_A, 0, NULL,
-         {"parameters", "pruned_parameters", "sum_of_two_norms", "sum_of_two_norms_pruned"}, 0, 0},
+         PRUN_TAU_A,
+         0,
+         NULL,
+         {"parameters", "pruned_parameters", "sum_of_two_norms", "sum_of_two_norms_pruned"},
+         0,
+         0},
         {"Of the baselines, random perturbation robustness has the highest information with "
          "prunability (5.4.4, Table 3): K",
-         PRUN_CMI, 0, "perturbation_flatness",
-         {"train_loss", "sum_of_frobenius", "sum_of_train_losses", "best_margin_variable"}, 0, 1}};
+         PRUN_CMI,
+         0,
+         "perturbation_flatness",
+         {"train_loss", "sum_of_frobenius", "sum_of_train_losses", "best_margin_variable"},
+         0,
+         1}};
     size_t i;
     int status = 0;
 
@@ -1088,8 +1051,7 @@ static int table_of_claims(evaluation *e, ex_table *table)
 
 /* Points coloured by dropout, which the paper's norms follow; else by the first axis that varies,
    or the seed; in one colour where there are too many levels. */
-static int draw_scatter(const evaluation *e, const line *l)
-{
+static int draw_scatter(const evaluation *e, const line *l) {
     const double *by = e->axes.seed;
     const char *name = "seed";
     double levels[8], *x, *y;
@@ -1107,10 +1069,8 @@ static int draw_scatter(const evaluation *e, const line *l)
             name = e->axis_name[a];
         }
     for (i = 0; i < e->n && count <= 8; i++) {
-        for (k = 0; k < count && (by[i] < levels[k] || by[i] > levels[k]);)
-            k++;
-        if (k == count && count++ < 8)
-            levels[k] = by[i];
+        for (k = 0; k < count && (by[i] < levels[k] || by[i] > levels[k]);) k++;
+        if (k == count && count++ < 8) levels[k] = by[i];
     }
     coloured = count <= 8;
     count = coloured ? count : 1;
@@ -1144,8 +1104,7 @@ static int draw_scatter(const evaluation *e, const line *l)
 }
 
 /* All taus with their intervals, one below the other. */
-static int draw_taus(const evaluation *e)
-{
+static int draw_taus(const evaluation *e) {
     const double left = 290, right = 700, top = 60, pitch = 22;
     const double bottom = top + pitch * e->count;
     const double unit = (right - left) / 2;
@@ -1191,8 +1150,7 @@ static int draw_taus(const evaluation *e)
 
 /* To the screen, to OUT/name.csv and to the report. */
 static int show(const evaluation *e, const char *title, const char *name, ex_table *table,
-                FILE *report, int screen)
-{
+                FILE *report, int screen) {
     ex_text path = {NULL, 0, 0};
     int status;
 
@@ -1209,8 +1167,7 @@ static int show(const evaluation *e, const char *title, const char *name, ex_tab
     return status;
 }
 
-static void describe(const evaluation *e, FILE *report)
-{
+static void describe(const evaluation *e, FILE *report) {
     const settings *set = &e->s->set;
     const double *train = column(e, "train_error");
     const double *test = column(e, "test_error");
@@ -1221,8 +1178,7 @@ static void describe(const evaluation *e, FILE *report)
     int k;
 
     for (i = 0; i < e->n; i++) {
-        seconds += column(e, "seconds_training")[i] +
-                   column(e, "seconds_measuring")[i];
+        seconds += column(e, "seconds_training")[i] + column(e, "seconds_measuring")[i];
         for (k = 0; k < 3; k++) {
             range[2 * k] = parts[k][i] < range[2 * k] ? parts[k][i] : range[2 * k];
             range[2 * k + 1] = parts[k][i] > range[2 * k + 1] ? parts[k][i] : range[2 * k + 1];
@@ -1244,8 +1200,7 @@ static void describe(const evaluation *e, FILE *report)
             range[4], range[5], ex_span(seconds, span), (long)set->resamples, SIMILAR);
 }
 
-static int write_report(evaluation *e, int argc, char **argv)
-{
+static int write_report(evaluation *e, int argc, char **argv) {
     ex_table table = {0, 0, 0, NULL};
     ex_text path = {NULL, 0, 0};
     FILE *report = ex_report_open(e->s->set.study.out, "Which measure follows the gap? (5.4.1)",
@@ -1263,8 +1218,10 @@ static int write_report(evaluation *e, int argc, char **argv)
     fprintf(report, "![tau of every measure](tau.svg)\n\n");
     table1(e, &table);
     if (status == 0)
-        status = show(e, "Table 1: rank correlation, conditional mutual information K and "
-                         "regression with the gap", "table1", &table, report, 1);
+        status = show(e,
+                      "Table 1: rank correlation, conditional mutual information K and "
+                      "regression with the gap",
+                      "table1", &table, report, 1);
     table2(e, &table);
     if (status == 0)
         status = show(e, "Table 2: granulated Kendall along each hyperparameter", "table2", &table,
@@ -1292,8 +1249,7 @@ static int write_report(evaluation *e, int argc, char **argv)
     return status;
 }
 
-static int evaluate_study(const study *s, int argc, char **argv)
-{
+static int evaluate_study(const study *s, int argc, char **argv) {
     evaluation e;
     int i, status;
 
@@ -1301,23 +1257,17 @@ static int evaluate_study(const study *s, int argc, char **argv)
     e.s = s;
     e.main = -1;
     status = read_rows(&e);
-    if (e.failed > 0)
-        printf("%d models diverged and are left out of what follows.\n", e.failed);
+    if (e.failed > 0) printf("%d models diverged and are left out of what follows.\n", e.failed);
     if (status == 0 && e.n < 3) {
         printf("%ld models have a result: an evaluation needs three or more.\n", (long)e.n);
     } else if (status == 0) {
         status = make_lines(&e);
-        for (i = 0; status == 0 && i < e.count; i++)
-            status = evaluate_line(&e, &e.lines[i]);
-        for (i = 0; status == 0 && i < e.count; i++)
-            status = draw_scatter(&e, &e.lines[i]);
-        if (status == 0)
-            status = draw_taus(&e);
-        if (status == 0)
-            status = write_report(&e, argc, argv);
+        for (i = 0; status == 0 && i < e.count; i++) status = evaluate_line(&e, &e.lines[i]);
+        for (i = 0; status == 0 && i < e.count; i++) status = draw_scatter(&e, &e.lines[i]);
+        if (status == 0) status = draw_taus(&e);
+        if (status == 0) status = write_report(&e, argc, argv);
     }
-    for (i = 0; i < e.count; i++)
-        free(e.lines[i].x);
+    for (i = 0; i < e.count; i++) free(e.lines[i].x);
     free(e.lines);
     ex_text_free(&e.left_out);
     free(e.cluster);
@@ -1340,8 +1290,7 @@ static const preset presets[3] = {
     {"192,288,384", "2,3,4", "0,0.2,0.5", "0,0.001,0.005", "0,1", "1,2", "380", "128", "0.01",
      "100", "0", "10", "10"}};
 
-static int parse(int argc, char **argv, settings *set)
-{
+static int parse(int argc, char **argv, settings *set) {
     static const char *const directories[3] = {"demogen-demo", "demogen-mini", "demogen-full"};
     const int which = ex_preset(argc, argv);
     const preset *d = &presets[which];
@@ -1374,19 +1323,22 @@ static int parse(int argc, char **argv, settings *set)
          "epochs from one checkpoint to the next; 0: none"},
         {"resamples", EX_INT, &set->resamples, "2000", 10, 1e7, "of the bootstrap"}};
     const ex_program program = {
-        "demogen", "",
+        "demogen",
+        "",
         "Trains a grid of Network in Network models and finds out which measures follow their\n"
         "generalization gap (the paper's first experiment, Tables 1 to 3). Options with lists are "
         "axes\nof the grid. A run that was stopped goes on where it was when it is started again. "
         "Parts made\nwith --shard are joined by cat OUT/models.*of*.csv > OUT/models.csv and "
         "evaluated with --collect.",
-        options, sizeof options / sizeof *options, 0, 0};
+        options,
+        sizeof options / sizeof *options,
+        0,
+        0};
     int status;
 
     set->measures.names = "paper|fast|all";
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     if (set->beta.count > PRUN_MAX_BETAS) {
         ex_error("--beta: at most %d values", PRUN_MAX_BETAS);
         return EX_USAGE;
@@ -1396,13 +1348,11 @@ static int parse(int argc, char **argv, settings *set)
                  "_5.bin, test_batch.bin) from https://www.cs.toronto.edu/~kriz/cifar.html");
         return EX_USAGE;
     }
-    if (set->lr_step == 0)
-        set->lr_step = (3 * set->epochs + 4) / 5;
+    if (set->lr_step == 0) set->lr_step = (3 * set->epochs + 4) / 5;
     return ex_study_check(&set->study);
 }
 
-static int load(study *s, prun_context *context, const char *program)
-{
+static int load(study *s, prun_context *context, const char *program) {
     ex_data_request request;
 
     memset(&request, 0, sizeof request);
@@ -1418,8 +1368,7 @@ static int load(study *s, prun_context *context, const char *program)
 /* What a long study costs, as far as a few passes of its cheapest and its dearest model tell; -1 to
    go on. Memory of a model: a training step, and room for the searches' copies of the weights.
    Disk: a checkpoint is the weights and the momentum. */
-static int announce(study *s)
-{
+static int announce(study *s) {
     const model *const tried[2] = {&s->models[0], &s->models[s->rows.count - 1]};
     prun_context context;
     prun_net *net = NULL;
@@ -1427,13 +1376,11 @@ static int announce(study *s)
     double rate = 0, bytes = 0, weights = 0, seconds;
     int k, status;
 
-    if (s->set.study.preset != EX_FULL || s->rows.to_do == 0 || s->set.study.collect)
-        return -1;
+    if (s->set.study.preset != EX_FULL || s->rows.to_do == 0 || s->set.study.collect) return -1;
     for (k = 0; k < 2; k++) {
         arch = arch_of(s, tried[k]);
         status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
-        if (status != 0)
-            return status;
+        if (status != 0) return status;
         rate += seconds / (3 * tried[k]->cost) / 2;
     }
     memset(&context, 0, sizeof context);
@@ -1444,8 +1391,7 @@ static int announce(study *s)
                          2.1 * weights * ex_jobs(&s->set.study) + 4000.0 * (double)s->rows.count);
 }
 
-static int run_study(study *s, int argc, char **argv)
-{
+static int run_study(study *s, int argc, char **argv) {
     int status = make_grid(s);
 
     make_columns(s);
@@ -1456,21 +1402,17 @@ static int run_study(study *s, int argc, char **argv)
     s->rows.run = run_model;
     s->rows.work = model_work;
     s->rows.save_every = s->set.checkpoint;
-    if (status == 0)
-        status = ex_study_open(&s->rows);
-    if (status != 0)
-        return status;
+    if (status == 0) status = ex_study_open(&s->rows);
+    if (status != 0) return status;
     status = announce(s);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     printf("%ld NiN models, %ld of them to train; %s: %ld training and %ld test images; "
            "%ld epochs, batch %ld; kernels: %s\n",
            (long)s->rows.count, (long)s->rows.to_do, s->data.name, (long)s->data.train.count,
            (long)s->data.test.count, (long)s->set.epochs, (long)s->set.batch, prun_isa());
     fflush(stdout);
     status = ex_study_run(&s->rows, "training and measuring");
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     if (s->set.study.shards > 1) {
         printf("The rows of shard %ld of %ld are in %s\n", (long)s->set.study.shard,
                (long)s->set.study.shards, ex_shown(s->rows.path.data));
@@ -1482,14 +1424,12 @@ static int run_study(study *s, int argc, char **argv)
     return evaluate_study(s, argc, argv);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static study s;
     prun_context context;
     int status = parse(argc, argv, &s.set);
 
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     memset(&context, 0, sizeof context);
     status = load(&s, &context, argv[0]);
     if (status == 0) {

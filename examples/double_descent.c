@@ -23,15 +23,15 @@ enum {
     TRAIN_ERROR,
     TEST_LOSS,
     TEST_ERROR,
-    WEIGHTS,      /* k: what can be pruned, and the size of the Hessian */
-    SOTL_END,     /* from losses evaluated at the end of each epoch */
-    HESSIAN_MAX,  /* largest eigenvalue */
+    WEIGHTS,     /* k: what can be pruned, and the size of the Hessian */
+    SOTL_END,    /* from losses evaluated at the end of each epoch */
+    HESSIAN_MAX, /* largest eigenvalue */
     OWN_COLUMNS
 };
 
 static const char *const own_names[OWN_COLUMNS] = {
-    "train_loss", "train_error", "test_loss", "test_error",
-    "weights", "sum_of_evaluated_losses", "hessian_max"};
+    "train_loss", "train_error", "test_loss", "test_error", "weights", "sum_of_evaluated_losses",
+    "hessian_max"};
 
 enum {
     PRUNABILITY,
@@ -48,10 +48,10 @@ enum {
 };
 
 static const char *const library_names[LIBRARY_COLUMNS] = {
-    "prunability", "prunability_random", "perturbation_flatness", "sum_of_train_losses",
-    "sum_of_frobenius", "sum_of_two_norms", "sum_of_two_norms_pruned", "parameters",
-    "pruned_parameters", "margin_output_lower", "margin_output_q1", "margin_output_median",
-    "margin_output_q3", "margin_output_upper"};
+    "prunability",       "prunability_random",  "perturbation_flatness",   "sum_of_train_losses",
+    "sum_of_frobenius",  "sum_of_two_norms",    "sum_of_two_norms_pruned", "parameters",
+    "pruned_parameters", "margin_output_lower", "margin_output_q1",        "margin_output_median",
+    "margin_output_q3",  "margin_output_upper"};
 
 #define LIBRARY OWN_COLUMNS
 #define EFFECTIVE (OWN_COLUMNS + LIBRARY_COLUMNS)
@@ -91,20 +91,17 @@ typedef struct model {
     double epoch_work;
 } model;
 
-static int64_t model_width(const study *s, int64_t number)
-{
+static int64_t model_width(const study *s, int64_t number) {
     return s->set.widths.value[number / s->set.recipe.seeds.count];
 }
 
-static int64_t model_seed(const study *s, int64_t number)
-{
+static int64_t model_seed(const study *s, int64_t number) {
     return s->set.recipe.seeds.value[number % s->set.recipe.seeds.count];
 }
 
 /* Forward passes over the training images that measuring a model takes, about: random pruning and
    noise end early mostly; a Hessian product costs eight forward passes. */
-static double measuring_passes(const settings *set, double images)
-{
+static double measuring_passes(const settings *set, double images) {
     const double hessian = set->hessian_images > 0 ? (double)set->hessian_images : images;
 
     return 8 + 6 * (double)set->repetitions + 8 * (double)set->draws +
@@ -112,8 +109,7 @@ static double measuring_passes(const settings *set, double images)
 }
 
 /* In forward passes of an image, in multiplications. */
-static double study_work(void *user, int64_t number)
-{
+static double study_work(void *user, int64_t number) {
     const study *s = (const study *)user;
     const double images = (double)s->data.train.count;
 
@@ -121,13 +117,12 @@ static double study_work(void *user, int64_t number)
            (3 * (double)s->set.recipe.epochs + measuring_passes(&s->set, images));
 }
 
-static prun_status test(model *m)
-{
+static prun_status test(model *m) {
     const prun_images *images = &m->s->data.test;
     double sum = 0;
     int64_t errors = 0;
-    const prun_status status = prun_net_loss(m->net, images, NULL, images->count, NULL, &sum,
-                                             &errors);
+    const prun_status status =
+        prun_net_loss(m->net, images, NULL, images->count, NULL, &sum, &errors);
 
     m->value[TEST_LOSS] = sum / (double)images->count;
     m->value[TEST_ERROR] = (double)errors / (double)images->count;
@@ -137,8 +132,7 @@ static prun_status test(model *m)
 /* The library's measures. One that is undefined for this model (no training image is classified
    correctly: no margins) stays NaN, which is an empty cell. */
 static prun_status library_measures(model *m, const prun_objective *objective,
-                                    const prun_epoch *history)
-{
+                                    const prun_epoch *history) {
     const settings *set = &m->s->set;
     prun_measure_options options;
     prun_measurement measurement;
@@ -157,15 +151,13 @@ static prun_status library_measures(model *m, const prun_objective *objective,
     options.epochs = set->recipe.epochs;
     options.seconds = ex_seconds;
     status = prun_measure_begin(objective, &options, &measurement);
-    if (status != PRUN_OK)
-        return status;
+    if (status != PRUN_OK) return status;
     m->value[TRAIN_LOSS] = measurement.loss;
     m->value[TRAIN_ERROR] = measurement.error;
     m->value[WEIGHTS] = (double)measurement.weights;
     for (i = 0; i < LIBRARY_COLUMNS && status == PRUN_OK; i++) {
         status = prun_measure(&measurement, prun_measure_find(library_names[i]), &result);
-        if (status == PRUN_OK)
-            m->value[LIBRARY + i] = result.value;
+        if (status == PRUN_OK) m->value[LIBRARY + i] = result.value;
         if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
             status == PRUN_ERR_NONFINITE)
             status = PRUN_OK;
@@ -174,8 +166,7 @@ static prun_status library_measures(model *m, const prun_objective *objective,
     return status;
 }
 
-static prun_status curvature(model *m, const prun_objective *objective)
-{
+static prun_status curvature(model *m, const prun_objective *objective) {
     const settings *set = &m->s->set;
     prun_hessian_options options;
     prun_spectrum spectrum;
@@ -199,14 +190,12 @@ static prun_status curvature(model *m, const prun_objective *objective)
         value[WHOLE_ERROR] = n.estimate.standard_error;
         value[WHOLE_PER_K] = n.fraction.value;
     }
-    if (status == PRUN_OK)
-        m->value[HESSIAN_MAX] = spectrum.values[spectrum.steps - 1];
+    if (status == PRUN_OK) m->value[HESSIAN_MAX] = spectrum.values[spectrum.steps - 1];
     prun_spectrum_free(&spectrum);
     return status;
 }
 
-static prun_status measure(model *m, const prun_epoch *history)
-{
+static prun_status measure(model *m, const prun_epoch *history) {
     const settings *set = &m->s->set;
     prun_net_data data;
     prun_objective objective;
@@ -215,20 +204,15 @@ static prun_status measure(model *m, const prun_epoch *history)
 
     data.net = m->net;
     data.images = &m->s->data.train;
-    if (status == PRUN_OK)
-        status = prun_net_objective(&data, &objective);
-    if (status == PRUN_OK)
-        status = library_measures(m, &objective, history);
-    if (status == PRUN_OK && set->steps > 0)
-        status = curvature(m, &objective);
+    if (status == PRUN_OK) status = prun_net_objective(&data, &objective);
+    if (status == PRUN_OK) status = library_measures(m, &objective, history);
+    if (status == PRUN_OK && set->steps > 0) status = curvature(m, &objective);
     m->value[SOTL_END] = 0;
-    for (e = 0; e < set->recipe.epochs; e++)
-        m->value[SOTL_END] -= history[e].evaluated_loss;
+    for (e = 0; e < set->recipe.epochs; e++) m->value[SOTL_END] -= history[e].evaluated_loss;
     return status;
 }
 
-static prun_status train(model *m, int64_t number, prun_epoch *history)
-{
+static prun_status train(model *m, int64_t number, prun_epoch *history) {
     study *s = m->s;
     prun_train_options options = ex_recipe_training(&s->set.recipe, m->seed);
 
@@ -238,8 +222,7 @@ static prun_status train(model *m, int64_t number, prun_epoch *history)
 }
 
 /* The result, or why there is none. */
-static void fill_row(const model *m, prun_status status, ex_csv *row)
-{
+static void fill_row(const model *m, prun_status status, ex_csv *row) {
     int64_t i;
 
     for (i = 0; i < m->s->columns; i++)
@@ -249,8 +232,7 @@ static void fill_row(const model *m, prun_status status, ex_csv *row)
 
 /* A context of its own makes the model independent of all others; one thread, because the models
    already share the cores among them. */
-static int run_model(void *user, int64_t number, ex_csv *row)
-{
+static int run_model(void *user, int64_t number, ex_csv *row) {
     study *s = (study *)user;
     const double work = study_work(s, number), start = ex_seconds();
     prun_epoch *history = (prun_epoch *)ex_allocate((size_t)s->set.recipe.epochs, sizeof *history);
@@ -260,8 +242,7 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     int i;
 
     memset(&m, 0, sizeof m);
-    for (i = 0; i < MAX_COLUMNS; i++)
-        m.value[i] = (double)NAN;
+    for (i = 0; i < MAX_COLUMNS; i++) m.value[i] = (double)NAN;
     m.s = s;
     m.width = model_width(s, number);
     m.seed = model_seed(s, number);
@@ -269,16 +250,13 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     m.context.threads = 1;
     arch = ex_arch(s->set.arch.value, m.width, m.seed, &s->data.train);
     status = prun_net_family(&m.context, &arch, &m.net);
-    if (status == PRUN_OK)
-        status = train(&m, number, history);
+    if (status == PRUN_OK) status = train(&m, number, history);
     m.train_seconds = ex_seconds() - start;
-    if (status == PRUN_OK)
-        status = measure(&m, history);
+    if (status == PRUN_OK) status = measure(&m, history);
     m.measure_seconds = ex_seconds() - start - m.train_seconds;
     ex_progress_add(&s->rows.progress, work - m.epoch_work * (double)s->set.recipe.epochs);
     /* That a training diverged is a result; anything else may go better the next time. */
-    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
-        fill_row(&m, status, row);
+    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) fill_row(&m, status, row);
     else if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
         ex_error("width %ld, seed %ld: %s", (long)m.width, (long)m.seed,
                  ex_reason(&m.context, status));
@@ -293,8 +271,7 @@ static int run_model(void *user, int64_t number, ex_csv *row)
 #define KEY_NAMES \
     EX_RECIPE_KEY_NAMES ",beta,grid,repetitions,draws,precision,hessian_images,steps,probes"
 
-static void model_key(void *user, int64_t number, ex_csv *row)
-{
+static void model_key(void *user, int64_t number, ex_csv *row) {
     const study *s = (const study *)user;
     const settings *set = &s->set;
 
@@ -311,26 +288,21 @@ static void model_key(void *user, int64_t number, ex_csv *row)
 }
 
 /* Name of the column of a value. text: 64 bytes. */
-static const char *column_name(const settings *set, int64_t column, char *text)
-{
-    if (column < LIBRARY)
-        return own_names[column];
-    if (column < EFFECTIVE)
-        return library_names[column - LIBRARY];
+static const char *column_name(const settings *set, int64_t column, char *text) {
+    if (column < LIBRARY) return own_names[column];
+    if (column < EFFECTIVE) return library_names[column - LIBRARY];
     column -= EFFECTIVE;
     snprintf(text, 64, "%s_z%.4g", effective_names[column % PER_Z], set->z.value[column / PER_Z]);
     return text;
 }
 
-static void name_columns(study *s)
-{
+static void name_columns(study *s) {
     char text[64];
     int64_t i;
 
     s->columns = EFFECTIVE + PER_Z * (s->set.steps > 0 ? s->set.z.count : 0);
     ex_text_add(&s->names, "%s", KEY_NAMES);
-    for (i = 0; i < s->columns; i++)
-        ex_text_add(&s->names, ",%s", column_name(&s->set, i, text));
+    for (i = 0; i < s->columns; i++) ex_text_add(&s->names, ",%s", column_name(&s->set, i, text));
     ex_text_add(&s->names, ",%s", EX_OUTCOME_NAMES);
 }
 
@@ -341,8 +313,8 @@ static void name_columns(study *s)
 /* A quantity of every model, as tables and figures show it. */
 typedef struct view {
     char label[80];
-    const char *axis; /* of its panel; NULL: it has none */
-    double *x;        /* per model; NaN: undefined */
+    const char *axis;     /* of its panel; NULL: it has none */
+    double *x;            /* per model; NaN: undefined */
     double *mean, *error; /* per width, over seeds: mean and its standard error */
     int log_axis;
     prun_kendall loss, wrong, mean_loss, mean_wrong, width; /* with test loss, test error, ... */
@@ -367,8 +339,7 @@ typedef struct results {
 
 /* Mean and standard error over the seeds of every width. An infinite value makes an infinite
    mean; undefined ones are left out. */
-static void average(const results *r, view *v)
-{
+static void average(const results *r, view *v) {
     int64_t w, i;
 
     for (w = 0; w < r->widths; w++) {
@@ -390,8 +361,7 @@ static void average(const results *r, view *v)
 }
 
 /* A new view; its values are to be filled in. */
-static view *add_view(results *r, const char *axis, int log_axis, const char *label)
-{
+static view *add_view(results *r, const char *axis, int log_axis, const char *label) {
     view *v = &r->views[r->count++];
 
     snprintf(v->label, sizeof v->label, "%s", label);
@@ -403,24 +373,21 @@ static view *add_view(results *r, const char *axis, int log_axis, const char *la
     return v;
 }
 
-static const double *column(const results *r, const char *name)
-{
+static const double *column(const results *r, const char *name) {
     const int64_t index = prun_table_find(&r->table, name);
 
     return &r->table.values[index * r->table.rows];
 }
 
 static void column_view(results *r, const char *axis, int log_axis, const char *label,
-                        const char *name)
-{
+                        const char *name) {
     view *v = add_view(r, axis, log_axis, label);
 
     memcpy(v->x, column(r, name), (size_t)r->n * sizeof *v->x);
     average(r, v);
 }
 
-static void effective_views(results *r, int z)
-{
+static void effective_views(results *r, int z) {
     static const char *const text[PER_Z] = {"N_eff (Lanczos", "N_eff / k (Lanczos",
                                             "N_eff (whole spectrum", NULL,
                                             "N_eff / k (whole spectrum"};
@@ -429,8 +396,7 @@ static void effective_views(results *r, int z)
     int i;
 
     for (i = 0; i < PER_Z; i++) {
-        if (text[i] == NULL)
-            continue;
+        if (text[i] == NULL) continue;
         snprintf(label, sizeof label, "%s, z = %.3g)", text[i], r->s->set.z.value[z]);
         column_view(r, z == 0 ? axis[i] : NULL, i == RITZ_PER_K || i == WHOLE_PER_K, label,
                     column_name(&r->s->set, EFFECTIVE + z * PER_Z + i, name));
@@ -440,8 +406,7 @@ static void effective_views(results *r, int z)
 /* The test loss predicted from five statistics of the output margins by least squares over the
    models (A.4): by a fit to all of them, and for each from a fit without its tenth of them. Models
    without margins have no prediction. */
-static int margin_views(results *r)
-{
+static int margin_views(results *r) {
     const double *test = column(r, own_names[TEST_LOSS]);
     const size_t n = (size_t)r->n;
     double *room = (double *)ex_allocate(8 * n, sizeof *room), *x[5], *y = room + 5 * n;
@@ -451,8 +416,7 @@ static int margin_views(results *r)
     int64_t i, used = 0;
     int k, status = 0;
 
-    for (k = 0; k < 5; k++)
-        x[k] = room + (size_t)k * n;
+    for (k = 0; k < 5; k++) x[k] = room + (size_t)k * n;
     for (i = 0; i < r->n; i++) {
         int known = 1;
 
@@ -483,8 +447,7 @@ static int margin_views(results *r)
     return status;
 }
 
-static void make_views(results *r)
-{
+static void make_views(results *r) {
     view *v;
     int64_t i;
     int z;
@@ -496,8 +459,7 @@ static void make_views(results *r)
     column_view(r, "fraction kept", 0, "prunability (magnitude)", library_names[PRUNABILITY]);
     column_view(r, "fraction kept", 0, "prunability (random)", library_names[PRUNABILITY_RANDOM]);
     column_view(r, "1 / radius²", 1, "random-perturbation robustness", library_names[FLATNESS]);
-    for (z = 0; z < r->s->set.z.count && r->s->set.steps > 0; z++)
-        effective_views(r, z);
+    for (z = 0; z < r->s->set.z.count && r->s->set.steps > 0; z++) effective_views(r, z);
     column_view(r, "nats", 0, "sum of train losses, negated", library_names[SOTL]);
     column_view(r, "nats", 0, "the same, evaluated after each epoch", own_names[SOTL_END]);
     column_view(r, "d (product)^(1/d)", 0, "sum of squared Frobenius norms",
@@ -507,14 +469,12 @@ static void make_views(results *r)
     column_view(r, "parameters", 1, "parameters", library_names[PARAMETERS]);
     column_view(r, NULL, 1, "parameters, pruned", library_names[PARAMETERS_PRUNED]);
     v = add_view(r, NULL, 0, "1 / width (trivial baseline)");
-    for (i = 0; i < r->n; i++)
-        v->x[i] = 1 / r->width[i];
+    for (i = 0; i < r->n; i++) v->x[i] = 1 / r->width[i];
     average(r, v);
 }
 
 /* Kendall's tau where both values exist. An infinite value ranks last. */
-static int tau(results *r, const double *x, const double *y, int64_t n, prun_kendall *result)
-{
+static int tau(results *r, const double *x, const double *y, int64_t n, prun_kendall *result) {
     double *a = (double *)ex_allocate(2 * (size_t)n, sizeof *a), *b = a + n;
     int64_t i, used = 0;
     int status = 0;
@@ -532,8 +492,7 @@ static int tau(results *r, const double *x, const double *y, int64_t n, prun_ken
     return status;
 }
 
-static int correlate(results *r)
-{
+static int correlate(results *r) {
     const view *loss = &r->views[V_TEST_LOSS], *wrong = &r->views[V_TEST_ERROR];
     int i, status = 0;
 
@@ -550,8 +509,7 @@ static int correlate(results *r)
 }
 
 /* Reads the rows; those of trainings that diverged are said and left out. */
-static int read_rows(results *r, const char *path)
-{
+static int read_rows(results *r, const char *path) {
     int64_t i, status_column;
     uint8_t *keep;
 
@@ -564,8 +522,8 @@ static int read_rows(results *r, const char *path)
 
         keep[i] = strcmp(text, "ok") == 0;
         if (!keep[i])
-            printf("left out: width %g, seed %g: %s\n", column(r, "width")[i],
-                   column(r, "seed")[i], text);
+            printf("left out: width %g, seed %g: %s\n", column(r, "width")[i], column(r, "seed")[i],
+                   text);
     }
     prun_table_keep_rows(&r->table, keep);
     free(keep);
@@ -573,13 +531,11 @@ static int read_rows(results *r, const char *path)
     return 0;
 }
 
-static int evaluate(results *r, const char *path)
-{
+static int evaluate(results *r, const char *path) {
     int64_t i;
     int status = read_rows(r, path);
 
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     if (r->n < 2) {
         printf("Only %ld models have a result: nothing to compare.\n", (long)r->n);
         return EX_FAILED;
@@ -588,8 +544,7 @@ static int evaluate(results *r, const char *path)
     r->each_width = r->width + r->n;
     memcpy(r->width, column(r, "width"), (size_t)r->n * sizeof *r->width);
     for (i = 0; i < r->n; i++) /* rows are sorted by width */
-        if (i == 0 || r->width[i] > r->width[i - 1])
-            r->each_width[r->widths++] = r->width[i];
+        if (i == 0 || r->width[i] > r->width[i - 1]) r->each_width[r->widths++] = r->width[i];
     make_views(r);
     r->margins = r->count;
     status = margin_views(r);
@@ -599,8 +554,7 @@ static int evaluate(results *r, const char *path)
     return status != 0 ? status : correlate(r);
 }
 
-static void free_results(results *r)
-{
+static void free_results(results *r) {
     int i;
 
     for (i = 0; i < r->count; i++) {
@@ -615,19 +569,15 @@ static void free_results(results *r)
 /* Up and down along the widths: the rise from the lowest point before a peak and the fall to the
    lowest point behind it, at the peak where the smaller of the two is largest. */
 typedef struct descent {
-    double low, peak, end;                    /* widths */
-    double first, rise, fall;                 /* first: fall from the narrowest to the low */
+    double low, peak, end;    /* widths */
+    double first, rise, fall; /* first: fall from the narrowest to the low */
     double first_error, rise_error, fall_error;
     int found, clear; /* clear: 95 % intervals of rise and fall are above 0 */
 } descent;
 
-static double together(double a, double b)
-{
-    return sqrt(a * a + b * b);
-}
+static double together(double a, double b) { return sqrt(a * a + b * b); }
 
-static descent find_descent(const results *r, const view *v)
-{
+static descent find_descent(const results *r, const view *v) {
     descent d;
     double limit;
     int64_t i, k, j, low = 0, end;
@@ -636,10 +586,8 @@ static descent find_descent(const results *r, const view *v)
     for (j = 1; j + 1 < r->widths; j++) {
         double rise, fall;
 
-        for (low = 0, i = 1; i < j; i++)
-            low = v->mean[i] < v->mean[low] ? i : low;
-        for (end = j + 1, k = j + 2; k < r->widths; k++)
-            end = v->mean[k] < v->mean[end] ? k : end;
+        for (low = 0, i = 1; i < j; i++) low = v->mean[i] < v->mean[low] ? i : low;
+        for (end = j + 1, k = j + 2; k < r->widths; k++) end = v->mean[k] < v->mean[end] ? k : end;
         rise = v->mean[j] - v->mean[low];
         fall = v->mean[j] - v->mean[end];
         if (!(rise > 0 && fall > 0) ||
@@ -664,18 +612,16 @@ static descent find_descent(const results *r, const view *v)
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-static void cell(ex_table *table, const char *format, double value)
-{
+static void cell(ex_table *table, const char *format, double value) {
     char text[40];
 
     snprintf(text, sizeof text, format, value);
     ex_table_cell(table, "%s", isnan(value) ? "-" : text);
 }
 
-static void width_table(const results *r, ex_table *table)
-{
-    const int shown[] = {V_TRAIN_LOSS, V_TRAIN_ERROR, V_TEST_LOSS, V_TEST_ERROR, V_TARGETS,
-                         V_TARGETS + 1, V_TARGETS + 2};
+static void width_table(const results *r, ex_table *table) {
+    const int shown[] = {V_TRAIN_LOSS, V_TRAIN_ERROR, V_TEST_LOSS,  V_TEST_ERROR,
+                         V_TARGETS,    V_TARGETS + 1, V_TARGETS + 2};
     int64_t w;
     size_t k;
 
@@ -692,17 +638,14 @@ static void width_table(const results *r, ex_table *table)
     }
 }
 
-static void tau_cells(ex_table *table, const prun_kendall *k, int with_p)
-{
+static void tau_cells(ex_table *table, const prun_kendall *k, int with_p) {
     const int defined = k->n >= 2 && !isnan(k->tau_b);
 
     cell(table, "%+.3f", defined ? k->tau_a : (double)NAN);
-    if (with_p)
-        cell(table, "%.2g", defined ? k->p : (double)NAN);
+    if (with_p) cell(table, "%.2g", defined ? k->p : (double)NAN);
 }
 
-static void tau_table(const results *r, ex_table *table)
-{
+static void tau_table(const results *r, ex_table *table) {
     int i;
 
     ex_table_header(table, "measure|n|test loss|p|test error|p|means: test loss|p|test error|p|"
@@ -710,8 +653,7 @@ static void tau_table(const results *r, ex_table *table)
     for (i = 0; i < r->count; i++) {
         const view *v = &r->views[i];
 
-        if (i >= V_TRAIN_ERROR && i < V_TARGETS)
-            continue;
+        if (i >= V_TRAIN_ERROR && i < V_TARGETS) continue;
         ex_table_cell(table, "%s", v->label);
         ex_table_cell(table, "%ld", (long)v->loss.n);
         tau_cells(table, &v->loss, 1);
@@ -727,8 +669,7 @@ static const char tau_note[] =
     "models\nand %.3f at the means of %ld widths; models of one width are not independent of one "
     "another.\nLast column: tau with the width itself. Fitted margins have seen the test loss.\n";
 
-static void print_tables(const results *r)
-{
+static void print_tables(const results *r) {
     const view *v = &r->views[V_TARGETS];
     ex_table table = {0, 0, 0, NULL};
 
@@ -748,8 +689,7 @@ static void print_tables(const results *r)
 /* ---- figures ------------------------------------------------------------------------------- */
 
 /* What was trained on what, in two lines. */
-static void describe(const results *r, ex_text *first, ex_text *second)
-{
+static void describe(const results *r, ex_text *first, ex_text *second) {
     const study *s = r->s;
     const settings *set = &s->set;
 
@@ -764,24 +704,21 @@ static void describe(const results *r, ex_text *first, ex_text *second)
 }
 
 static int draw(const results *r, const char *name, const ex_plot *plots, int count, int across,
-                double width, double height)
-{
+                double width, double height) {
     const char *out = r->s->set.common.out;
     ex_text first = {NULL, 0, 0}, second = {NULL, 0, 0};
     int status;
 
     describe(r, &first, &second);
-    status = ex_plots_write(out, name, first.data, second.data, plots, count, across, width,
-                            height);
-    if (status == 0)
-        printf("%s/%s.svg\n", ex_shown(out), name);
+    status =
+        ex_plots_write(out, name, first.data, second.data, plots, count, across, width, height);
+    if (status == 0) printf("%s/%s.svg\n", ex_shown(out), name);
     ex_text_free(&first);
     ex_text_free(&second);
     return status;
 }
 
-static ex_series curve(const results *r, int number, const char *name, int colour)
-{
+static ex_series curve(const results *r, int number, const char *name, int colour) {
     const view *v = &r->views[number];
     ex_series series;
 
@@ -797,14 +734,13 @@ static ex_series curve(const results *r, int number, const char *name, int colou
 }
 
 static ex_plot panel(const results *r, const char *title, const char *axis, const ex_series *series,
-                     int count)
-{
+                     int count) {
     ex_plot plot;
 
     memset(&plot, 0, sizeof plot);
     plot.title = title;
     plot.x_label = r->s->set.arch.value == EX_CNN ? "width k (channels of the first layer)"
-                                             : "width k (channels of the first stage)";
+                                                  : "width k (channels of the first stage)";
     plot.y_label = axis;
     plot.log_x = 1;
     plot.series = series;
@@ -814,12 +750,10 @@ static ex_plot panel(const results *r, const char *title, const char *axis, cons
     return plot;
 }
 
-static int draw_losses(const results *r)
-{
-    const ex_series series[4] = {curve(r, V_TRAIN_LOSS, "training", 0),
-                                 curve(r, V_TEST_LOSS, "test", 1),
-                                 curve(r, V_TRAIN_ERROR, "training", 0),
-                                 curve(r, V_TEST_ERROR, "test", 1)};
+static int draw_losses(const results *r) {
+    const ex_series series[4] = {
+        curve(r, V_TRAIN_LOSS, "training", 0), curve(r, V_TEST_LOSS, "test", 1),
+        curve(r, V_TRAIN_ERROR, "training", 0), curve(r, V_TEST_ERROR, "test", 1)};
     const ex_plot plots[2] = {panel(r, "Loss", "cross-entropy (nats)", series, 2),
                               panel(r, "Error", "error rate", series + 2, 2)};
 
@@ -828,8 +762,7 @@ static int draw_losses(const results *r)
 
 /* Every view with an axis in a panel of its own, behind the test loss. few: only prunability and
    N_eff / k. */
-static int draw_measures(const results *r, const char *name, int few)
-{
+static int draw_measures(const results *r, const char *name, int few) {
     ex_series series[MAX_VIEWS];
     ex_plot plots[MAX_VIEWS];
     int i, count = 0;
@@ -852,8 +785,7 @@ static int draw_measures(const results *r, const char *name, int few)
     return draw(r, name, plots, count, 3, 420, 290);
 }
 
-static int draw_all(const results *r)
-{
+static int draw_all(const results *r) {
     int status;
 
     printf("\n");
@@ -867,8 +799,7 @@ static int draw_all(const results *r)
 /* tau_a of one measure with a target less that of another, with a 95 % interval from drawing the
    widths anew. Undefined: NaN. */
 static int compare(results *r, const view *a, const double *b, const view *target,
-                   prun_interval *interval)
-{
+                   prun_interval *interval) {
     double *x = (double *)ex_allocate(4 * (size_t)r->n, sizeof *x);
     double *other = x + r->n, *y = x + 2 * r->n, *cluster = x + 3 * r->n;
     prun_sample sample;
@@ -901,26 +832,24 @@ static int compare(results *r, const view *a, const double *b, const view *targe
 }
 
 /* One of the paper's claims beside what was found. */
-static void claim(ex_table *table, const char *text, const char *found, const char *verdict)
-{
+static void claim(ex_table *table, const char *text, const char *found, const char *verdict) {
     ex_table_cell(table, "%s", text);
     ex_table_cell(table, "%s", found);
     ex_table_cell(table, "%s", verdict);
 }
 
-static void descent_claim(const results *r, ex_table *table, const char *text, const view *v)
-{
+static void descent_claim(const results *r, ex_table *table, const char *text, const view *v) {
     const descent d = find_descent(r, v);
     const int seeds = r->s->set.recipe.seeds.count;
     ex_text found = {NULL, 0, 0};
 
     if (d.found)
-        ex_text_add(&found, "from width %g to %g up by %.4g ± %.2g, to %g down by %.4g ± %.2g; "
+        ex_text_add(&found,
+                    "from width %g to %g up by %.4g ± %.2g, to %g down by %.4g ± %.2g; "
                     "before that from the narrowest down by %.4g ± %.2g",
                     d.low, d.peak, d.rise, d.rise_error, d.end, d.fall, d.fall_error, d.first,
                     d.first_error);
-    else
-        ex_text_add(&found, "the curve has no peak inside the range of widths");
+    else ex_text_add(&found, "the curve has no peak inside the range of widths");
     claim(table, text, found.data,
           d.clear                ? "held"
           : d.found && seeds > 1 ? "not clear: the seeds differ as much"
@@ -929,18 +858,16 @@ static void descent_claim(const results *r, ex_table *table, const char *text, c
     ex_text_free(&found);
 }
 
-static const char *interval_verdict(const prun_interval *interval)
-{
+static const char *interval_verdict(const prun_interval *interval) {
     return isnan(interval->lower) || isnan(interval->upper) ? "cannot be said"
            : interval->lower > 0                            ? "held"
            : interval->upper < 0                            ? "did not hold"
-           : interval->estimate > 0 ? "not decided (tendency as claimed)"
-                                    : "not decided (tendency against it)";
+           : interval->estimate > 0                         ? "not decided (tendency as claimed)"
+                                                            : "not decided (tendency against it)";
 }
 
 static int tau_claim(results *r, ex_table *table, const char *text, const view *v,
-                     const view *target)
-{
+                     const view *target) {
     prun_interval interval;
     char found[200];
     const int status = compare(r, v, NULL, target, &interval);
@@ -954,49 +881,43 @@ static int tau_claim(results *r, ex_table *table, const char *text, const view *
 
 /* a - b > 0 is what is claimed. */
 static int difference_claim(results *r, ex_table *table, const char *text, const view *a,
-                            const view *b)
-{
+                            const view *b) {
     prun_interval interval;
     char found[240];
     const int status = compare(r, a, b->x, &r->views[V_TEST_LOSS], &interval);
 
-    snprintf(found, sizeof found, "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f "
-             "to %+.3f", a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower,
-             interval.upper);
+    snprintf(found, sizeof found,
+             "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f "
+             "to %+.3f",
+             a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower, interval.upper);
     claim(table, text, found, interval_verdict(&interval));
     return status;
 }
 
 /* The strongest rival of prunability among the baselines that know nothing of the test set. */
-static const view *best_rival(const results *r)
-{
+static const view *best_rival(const results *r) {
     const view *best = NULL;
     int i;
 
     for (i = V_TRAIN_LOSS; i < r->margins; i++) {
         const view *v = &r->views[i];
 
-        if ((i > V_TRAIN_LOSS && i <= V_TARGETS + 1) || i + 1 == r->margins ||
-            isnan(v->loss.tau_b))
+        if ((i > V_TRAIN_LOSS && i <= V_TARGETS + 1) || i + 1 == r->margins || isnan(v->loss.tau_b))
             continue;
-        if (best == NULL || v->loss.tau_a > best->loss.tau_a)
-            best = v;
+        if (best == NULL || v->loss.tau_a > best->loss.tau_a) best = v;
     }
     return best;
 }
 
-static const view *named_view(const results *r, const char *start)
-{
+static const view *named_view(const results *r, const char *start) {
     int i;
 
     for (i = 0; i < r->count; i++)
-        if (strncmp(r->views[i].label, start, strlen(start)) == 0)
-            return &r->views[i];
+        if (strncmp(r->views[i].label, start, strlen(start)) == 0) return &r->views[i];
     return NULL;
 }
 
-static int claims(results *r, ex_table *table)
-{
+static int claims(results *r, ex_table *table) {
     const int cnn = r->s->set.arch.value == EX_CNN;
     const view *loss = &r->views[V_TEST_LOSS], *v = &r->views[V_TARGETS];
     const view *fitted = &r->views[r->margins], *rival = best_rival(r);
@@ -1012,41 +933,48 @@ static int claims(results *r, ex_table *table)
     status |= tau_claim(r, table, "prunability is rank correlated with the test error (B.1)", v,
                         &r->views[V_TEST_ERROR]);
     if (curvature_view != NULL)
-        status |= difference_claim(r, table, "prunability follows the test loss better than "
-                                             "effective dimensionality N_eff / k (5.4.2)",
+        status |= difference_claim(r, table,
+                                   "prunability follows the test loss better than "
+                                   "effective dimensionality N_eff / k (5.4.2)",
                                    v, curvature_view);
-    snprintf(text, sizeof text, "prunability follows the test loss better than every baseline "
-             "(5.4.2); best one here: %s", rival != NULL ? rival->label : "none");
-    if (cnn && rival != NULL)
-        status |= difference_claim(r, table, text, v, rival);
+    snprintf(text, sizeof text,
+             "prunability follows the test loss better than every baseline "
+             "(5.4.2); best one here: %s",
+             rival != NULL ? rival->label : "none");
+    if (cnn && rival != NULL) status |= difference_claim(r, table, text, v, rival);
     if (r->fit.n > 0)
         status |= cnn ? difference_claim(r, table, "... and better than margins (5.4.2)", v, fitted)
-                      : difference_claim(r, table, "margins, fitted to the test loss, follow it "
-                                                   "better than prunability (B.1)", fitted, v);
-    status |= difference_claim(r, table, "(not in the paper) prunability follows the test loss "
-                                         "better than 1 / width", v,
-                               &r->views[r->margins - 1]);
+                      : difference_claim(r, table,
+                                         "margins, fitted to the test loss, follow it "
+                                         "better than prunability (B.1)",
+                                         fitted, v);
+    status |= difference_claim(r, table,
+                               "(not in the paper) prunability follows the test loss "
+                               "better than 1 / width",
+                               v, &r->views[r->margins - 1]);
     return status;
 }
 
-static int report(results *r, int argc, char **argv)
-{
+static int report(results *r, int argc, char **argv) {
     const view *v = &r->views[V_TARGETS];
     ex_table table = {0, 0, 0, NULL};
     ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
     FILE *file = ex_report_open(r->s->set.common.out, "Double descent", argc, argv, &path);
     int status;
 
-    if (file == NULL)
-        return EX_FAILED;
+    if (file == NULL) return EX_FAILED;
     describe(r, &first, &second);
     fprintf(file, "\n%s;\n%s.\n\n", first.data, second.data);
     if (isnan(r->threshold))
-        fprintf(file, "The mean train loss stays above %g at the largest width: the interpolation "
-                      "threshold is not in the range.\n\n", INTERPOLATED);
+        fprintf(file,
+                "The mean train loss stays above %g at the largest width: the interpolation "
+                "threshold is not in the range.\n\n",
+                INTERPOLATED);
     else
-        fprintf(file, "The interpolation threshold is at width %g: from there on the mean train "
-                      "loss is below %g.\n\n", r->threshold, INTERPOLATED);
+        fprintf(file,
+                "The interpolation threshold is at width %g: from there on the mean train "
+                "loss is below %g.\n\n",
+                r->threshold, INTERPOLATED);
     status = claims(r, &table);
     ex_table_markdown(&table, file);
     ex_table_free(&table);
@@ -1055,8 +983,9 @@ static int report(results *r, int argc, char **argv)
                   "chosen to show them best, so that this is not a strict test. Intervals: "
                   "percentiles of 2000 bootstraps that draw widths, with all their seeds.\n");
     if (r->fit.n > 0)
-        fprintf(file, "\nMargins: five statistics of the output margins explain the test loss of "
-                      "%ld models with R² %.3f, out of fold %.3f.\n",
+        fprintf(file,
+                "\nMargins: five statistics of the output margins explain the test loss of "
+                "%ld models with R² %.3f, out of fold %.3f.\n",
                 (long)r->fit.n, r->fit.r2, r->fit.cv_r2);
     fprintf(file, "\n## Rank correlations\n\n");
     tau_table(r, &table);
@@ -1069,8 +998,7 @@ static int report(results *r, int argc, char **argv)
     ex_table_markdown(&table, file);
     ex_table_free(&table);
     status = ex_finish(status, file, path.data);
-    if (status == 0)
-        printf("%s\n", ex_shown(path.data));
+    if (status == 0) printf("%s\n", ex_shown(path.data));
     ex_text_free(&path);
     ex_text_free(&first);
     ex_text_free(&second);
@@ -1087,15 +1015,23 @@ typedef struct preset {
 
 static const preset presets[4] = {
     {"1,2,3,4,6,8", "64", "30", "1", {"1,2", "25", "32", "0", "0", "0.2", "300", "500", "0"}},
-    {"1,2,3,4,6,8,10,12,16,20,24,32", "200", "100", "1",
+    {"1,2,3,4,6,8,10,12,16,20,24,32",
+     "200",
+     "100",
+     "1",
      {"1,2,3", "25", "32", "0", "0", "0.2", "2000", "0", "0"}},
     {"2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32,34,36,38,40,42,44,46,48,50,52,54,56,58,60,62,64",
-     "0", "100", "1", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}},
-    {"1,2,3,4,5,6,8,10,12,16", "200", "60", "1",
+     "0",
+     "100",
+     "1",
+     {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}},
+    {"1,2,3,4,5,6,8,10,12,16",
+     "200",
+     "60",
+     "1",
      {"1,2,3", "25", "32", "0", "0", "0.2", "1000", "0", "0"}}};
 
-static int parse(int argc, char **argv, settings *set)
-{
+static int parse(int argc, char **argv, settings *set) {
     const int chosen = ex_preset(argc, argv);
     const int resnet = strcmp(ex_peek(argc, argv, "arch", "cnn"), "resnet18") == 0;
     const preset *d = &presets[chosen == EX_MINI && resnet ? 3 : chosen];
@@ -1117,34 +1053,34 @@ static int parse(int argc, char **argv, settings *set)
          "of N_eff: Maddox's default, that of their curves, weight decay"},
         EX_KEEP_OPTION(&set->recipe, &d->recipe)};
     const ex_program program = {
-        "double_descent", "",
+        "double_descent",
+        "",
         "Trains networks of many widths and shows how test loss and measures depend on the width.",
-        options, sizeof options / sizeof *options, 0, 0};
+        options,
+        sizeof options / sizeof *options,
+        0,
+        0};
     int status;
 
     set->arch.names = "cnn|resnet18";
     status = ex_parse(&program, argc, argv, NULL);
-    if (status < 0)
-        status = ex_study_check(&set->common);
+    if (status < 0) status = ex_study_check(&set->common);
     if (status < 0 && set->z.count > MAX_Z) {
         ex_error("--z: at most %d values", MAX_Z);
         return EX_USAGE;
     }
-    if (status < 0)
-        status = ex_recipe_check(&set->recipe, &set->common);
+    if (status < 0) status = ex_recipe_check(&set->recipe, &set->common);
     return status;
 }
 
-static int by_size(const void *left, const void *right)
-{
+static int by_size(const void *left, const void *right) {
     const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
 
     return (a > b) - (a < b);
 }
 
 /* Says what the study will cost, as far as a first step of its widest network tells. */
-static int cost(const study *s)
-{
+static int cost(const study *s) {
     const settings *set = &s->set;
     const int family = set->arch.value;
     const int64_t widest = set->widths.value[set->widths.count - 1];
@@ -1153,11 +1089,9 @@ static int cost(const study *s)
     double seconds = 0, bytes = 0, disk = 1200.0 * (double)s->rows.count;
     int status;
 
-    if (s->rows.to_do == 0 || set->common.collect)
-        return -1;
+    if (s->rows.to_do == 0 || set->common.collect) return -1;
     status = ex_probe(&arch, &s->data.train, set->recipe.batch, &seconds, &bytes);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     bytes += 4 * weights * (double)set->steps; /* Lanczos keeps a vector per step */
     if (set->recipe.save_every > 0)
         disk += 8 * weights * ex_jobs(&set->common); /* weights and momentum */
@@ -1165,8 +1099,7 @@ static int cost(const study *s)
     return ex_study_cost(&s->rows, s->rows.left * seconds, bytes, disk);
 }
 
-static int evaluate_all(study *s, int argc, char **argv)
-{
+static int evaluate_all(study *s, int argc, char **argv) {
     static results r;
     int status;
 
@@ -1176,14 +1109,12 @@ static int evaluate_all(study *s, int argc, char **argv)
         print_tables(&r);
         status = draw_all(&r);
     }
-    if (status == 0)
-        status = report(&r, argc, argv);
+    if (status == 0) status = report(&r, argc, argv);
     free_results(&r);
     return status;
 }
 
-static void set_up(study *s)
-{
+static void set_up(study *s) {
     qsort(s->set.widths.value, (size_t)s->set.widths.count, sizeof *s->set.widths.value, by_size);
     name_columns(s);
     s->rows.set = &s->set.common;
@@ -1198,32 +1129,26 @@ static void set_up(study *s)
 }
 
 /* Everything after the command line; returns the exit status. */
-static int run_study(study *s, int argc, char **argv)
-{
+static int run_study(study *s, int argc, char **argv) {
     int status;
 
     set_up(s);
     status = ex_study_open(&s->rows);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     status = cost(s);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     status = ex_study_run(&s->rows, "training and measuring");
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     status = ex_study_complete(&s->rows);
     return status >= 0 ? status : evaluate_all(s, argc, argv);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static study s;
     prun_context context;
     int status = parse(argc, argv, &s.set);
 
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     memset(&context, 0, sizeof context);
     status = ex_recipe_load(&s.set.recipe, &context, argv[0], &s.data);
     if (status == 0) {

@@ -29,18 +29,27 @@ typedef enum kind { PLAIN, IN_SAMPLE, CROSS_FITTED, BASELINE } kind;
 
 /* What a column is by its name and its values, to those that name no measures. */
 typedef enum sort_of_column {
-    A_MEASURE, A_TIME, A_RESULT, A_SETTING, ABOUT_THE_RUN, ROW_NUMBERS, WITHOUT_NAME,
-    WITHOUT_VALUES, WITH_GAPS, A_TEXT, SORTS_OF_COLUMNS
+    A_MEASURE,
+    A_TIME,
+    A_RESULT,
+    A_SETTING,
+    ABOUT_THE_RUN,
+    ROW_NUMBERS,
+    WITHOUT_NAME,
+    WITHOUT_VALUES,
+    WITH_GAPS,
+    A_TEXT,
+    SORTS_OF_COLUMNS
 } sort_of_column;
 
 /* A measure and all that is found out about it. */
 typedef struct measure {
     char *name, *label; /* label: as the tables show it */
     const double *values;
-    double *own;        /* values that belong to the measure, or NULL */
+    double *own;           /* values that belong to the measure, or NULL */
     const char *undefined; /* why there is nothing to rank, or NULL; `constant` is set too */
     const char *no_r2;     /* why R2 is undefined, or NULL */
-    int64_t column;     /* of the table, -1: computed */
+    int64_t column;        /* of the table, -1: computed */
     kind kind;
     int constant, found; /* found: not named by anybody */
     prun_kendall kendall;
@@ -57,8 +66,8 @@ typedef struct evaluation {
     prun_context context;
     prun_table table;
     const char *path;
-    char *used;                /* per column: has a role */
-    char *sort;                /* per column: enum sort_of_column */
+    char *used; /* per column: has a role */
+    char *sort; /* per column: enum sort_of_column */
     const char *axis_name[PRUN_MAX_AXES];
     const double *axis[PRUN_MAX_AXES];
     prun_axes axes;
@@ -67,10 +76,10 @@ typedef struct evaluation {
     char *target_text;
     measure *measures;
     size_t count, capacity;
-    int64_t best;              /* measure of the largest tau, -1: none */
-    double *between;           /* count x count: K of row and column */
-    int with_cmi, with_sign;   /* 0: too many models, or not wanted */
-    int problem;               /* exit status of what did not stop the program */
+    int64_t best;            /* measure of the largest tau, -1: none */
+    double *between;         /* count x count: K of row and column */
+    int with_cmi, with_sign; /* 0: too many models, or not wanted */
+    int problem;             /* exit status of what did not stop the program */
     ex_progress progress;
 } evaluation;
 
@@ -79,8 +88,7 @@ static const char *const control_names[2] = {"parameter count", "1 / width"};
 /* ---- texts --------------------------------------------------------------------------------- */
 
 /* A text of its own. */
-EX_PRINTF(1, 2) static char *text_of(const char *format, ...)
-{
+EX_PRINTF(1, 2) static char *text_of(const char *format, ...) {
     ex_text text = {NULL, 0, 0};
     va_list arguments;
 
@@ -91,34 +99,27 @@ EX_PRINTF(1, 2) static char *text_of(const char *format, ...)
 }
 
 /* Letters of ASCII in small. */
-static char small(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
+static char small(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
 /* Whether a text of some length is one of a list "a b c", capitals or not. */
-static int is_one_of(const char *text, size_t length, const char *list)
-{
+static int is_one_of(const char *text, size_t length, const char *list) {
     size_t i, word;
 
     for (; *list != '\0'; list += word + (list[word] == ' ')) {
         word = strcspn(list, " ");
         for (i = 0; i < length && i < word && small(text[i]) == list[i]; i++)
             ;
-        if (i == length && i == word)
-            return 1;
+        if (i == length && i == word) return 1;
     }
     return 0;
 }
 
 /* How many letters must be put in, taken out or replaced to make a of b, capitals or not. */
-static size_t distance(const char *a, const char *b)
-{
+static size_t distance(const char *a, const char *b) {
     const size_t n = strlen(a), m = strlen(b);
     size_t *row = (size_t *)ex_allocate(m + 1, sizeof *row), i, j, result;
 
-    for (j = 0; j <= m; j++)
-        row[j] = j;
+    for (j = 0; j <= m; j++) row[j] = j;
     for (i = 1; i <= n; i++) {
         size_t corner = row[0]++;
 
@@ -138,15 +139,13 @@ static size_t distance(const char *a, const char *b)
 /* ---- columns ------------------------------------------------------------------------------- */
 
 /* "table.csv: line 7, column 3 (gap)" of a cell. */
-static void print_place(const evaluation *e, int64_t row, int64_t column)
-{
+static void print_place(const evaluation *e, int64_t row, int64_t column) {
     fprintf(stderr, "%s: line %ld, column %ld (%s)", ex_shown(e->path), (long)e->table.lines[row],
             (long)column + 1, ex_shown(e->table.names[column]));
 }
 
 /* Says that there is no such column, which are there, and which was perhaps meant. */
-static int no_column(const evaluation *e, const char *option, const char *name)
-{
+static int no_column(const evaluation *e, const char *option, const char *name) {
     const prun_table *t = &e->table;
     size_t nearest = strlen(name) / 3 + 1;
     int64_t i, meant = -1;
@@ -161,8 +160,7 @@ static int no_column(const evaluation *e, const char *option, const char *name)
     }
     fprintf(stderr, "error: %s%s%s: no column named %s", option, *option != '\0' ? ": " : "",
             ex_shown(e->path), ex_shown(name));
-    if (meant >= 0)
-        fprintf(stderr, "; is %s meant?", ex_shown(t->names[meant]));
+    if (meant >= 0) fprintf(stderr, "; is %s meant?", ex_shown(t->names[meant]));
     fprintf(stderr, "\n       columns: ");
     for (i = 0; i < t->columns; i++)
         fprintf(stderr, "%s%s", i > 0 ? ", " : "",
@@ -171,15 +169,13 @@ static int no_column(const evaluation *e, const char *option, const char *name)
     return EX_USAGE;
 }
 
-static int bad_table(const evaluation *e)
-{
+static int bad_table(const evaluation *e) {
     fprintf(stderr, "error: %s\n", prun_message(&e->context));
     return e->context.status == PRUN_ERR_MEMORY ? EX_FAILED : EX_USAGE;
 }
 
 /* A column of numbers with a role; NULL after a message. */
-static const double *numbers(evaluation *e, const char *name)
-{
+static const double *numbers(evaluation *e, const char *name) {
     const double *values = NULL;
 
     if (prun_table_find(&e->table, name) < 0) {
@@ -197,15 +193,13 @@ static const double *numbers(evaluation *e, const char *name)
 }
 
 /* The same for what differences are taken of: infinite targets have none. */
-static const double *finite_numbers(evaluation *e, const char *name)
-{
+static const double *finite_numbers(evaluation *e, const char *name) {
     const double *values = numbers(e, name);
     const int64_t column = prun_table_find(&e->table, name);
     int64_t i;
 
     for (i = 0; values != NULL && i < e->table.rows; i++) {
-        if (fabs(values[i]) <= DBL_MAX)
-            continue;
+        if (fabs(values[i]) <= DBL_MAX) continue;
         fprintf(stderr, "error: ");
         print_place(e, i, column);
         fprintf(stderr, ": \"%s\" is not finite, as a target must be\n",
@@ -216,13 +210,11 @@ static const double *finite_numbers(evaluation *e, const char *name)
 }
 
 /* The next of a list of names; NULL at its end. */
-static const char *next_name(const char **list, char separator, char *name, size_t size)
-{
+static const char *next_name(const char **list, char separator, char *name, size_t size) {
     const char *end;
     size_t length;
 
-    if (*list == NULL || **list == '\0')
-        return NULL;
+    if (*list == NULL || **list == '\0') return NULL;
     end = strchr(*list, separator);
     length = end != NULL ? (size_t)(end - *list) : strlen(*list);
     snprintf(name, size, "%.*s", (int)length, *list);
@@ -231,15 +223,13 @@ static const char *next_name(const char **list, char separator, char *name, size
 }
 
 /* Whether a name fits a pattern in which * stands for anything. */
-static int fits(const char *pattern, const char *name)
-{
+static int fits(const char *pattern, const char *name) {
     if (*pattern == '*')
         return fits(pattern + 1, name) || (*name != '\0' && fits(pattern, name + 1));
     return *pattern == *name && (*pattern == '\0' || fits(pattern + 1, name + 1));
 }
 
-static int find_axes(evaluation *e)
-{
+static int find_axes(evaluation *e) {
     const char *list = e->set.hyper;
     char name[NAME_ROOM];
 
@@ -249,8 +239,7 @@ static int find_axes(evaluation *e)
     while (next_name(&list, ',', name, sizeof name) != NULL) {
         const int64_t column = prun_table_find(&e->table, name);
 
-        if (column < 0)
-            return no_column(e, "--hyper", name);
+        if (column < 0) return no_column(e, "--hyper", name);
         if (e->axes.count == PRUN_MAX_AXES) {
             fprintf(stderr, "error: --hyper: more than %d hyperparameters\n", PRUN_MAX_AXES);
             return EX_USAGE;
@@ -264,8 +253,7 @@ static int find_axes(evaluation *e)
         e->used[column] = 1;
         e->axis_name[e->axes.count++] = e->table.names[column];
     }
-    if (*e->set.seed_column == '\0')
-        return 0;
+    if (*e->set.seed_column == '\0') return 0;
     if (prun_table_find(&e->table, e->set.seed_column) < 0)
         return no_column(e, "--seed-column", e->set.seed_column);
     if (prun_table_settings(&e->context, &e->table, e->set.seed_column, &e->axes.seed) != PRUN_OK)
@@ -275,17 +263,15 @@ static int find_axes(evaluation *e)
 }
 
 /* The gap is computed where its two errors are there, and rounded, so that equal ones tie. */
-static int find_target(evaluation *e)
-{
+static int find_target(evaluation *e) {
     const char *train = *e->set.train != '\0' ? e->set.train : "train_error";
     const char *test = *e->set.test != '\0' ? e->set.test : "test_error";
     const int given = *e->set.train != '\0' || *e->set.test != '\0';
     const double *a, *b;
     int64_t i, column;
 
-    if (strcmp(e->set.target, "gap") != 0 ||
-        (!given && (prun_table_find(&e->table, train) < 0 ||
-                    prun_table_find(&e->table, test) < 0))) {
+    if (strcmp(e->set.target, "gap") != 0 || (!given && (prun_table_find(&e->table, train) < 0 ||
+                                                         prun_table_find(&e->table, test) < 0))) {
         e->target = finite_numbers(e, e->set.target);
         if (prun_table_find(&e->table, e->set.target) < 0)
             fprintf(stderr, "       (--target names it; --train and --test two errors instead)\n");
@@ -294,21 +280,17 @@ static int find_target(evaluation *e)
     }
     a = finite_numbers(e, train);
     b = a != NULL ? finite_numbers(e, test) : NULL;
-    if (b == NULL)
-        return EX_USAGE;
+    if (b == NULL) return EX_USAGE;
     e->gap = (double *)ex_allocate((size_t)e->table.rows, sizeof *e->gap);
-    for (i = 0; i < e->table.rows; i++)
-        e->gap[i] = floor((b[i] - a[i]) * 1e12 + 0.5) / 1e12;
+    for (i = 0; i < e->table.rows; i++) e->gap[i] = floor((b[i] - a[i]) * 1e12 + 0.5) / 1e12;
     column = prun_table_find(&e->table, "gap");
-    if (column >= 0)
-        e->used[column] = 1;
+    if (column >= 0) e->used[column] = 1;
     e->target = e->gap;
     e->target_text = text_of("gap = %s - %s", test, train);
     return 0;
 }
 
-static measure *add_measure(evaluation *e, const char *name, const double *values, kind what)
-{
+static measure *add_measure(evaluation *e, const char *name, const double *values, kind what) {
     measure *m;
 
     e->measures = (measure *)ex_grow(e->measures, &e->capacity, e->count + 1, sizeof *e->measures);
@@ -328,46 +310,37 @@ static measure *add_measure(evaluation *e, const char *name, const double *value
 
 /* Column of the parameter count (0) or the width (1): as named, or the usual name where it exists;
    NULL: there is none. */
-static const char *control_column(const evaluation *e, int control)
-{
+static const char *control_column(const evaluation *e, int control) {
     static const char *const usual[2][3] = {{"params", "parameters", "parameter_count"},
                                             {"width", "width", "width"}};
     const char *given = control == 0 ? e->set.params : e->set.width;
     int k;
 
-    if (*given != '\0')
-        return given;
+    if (*given != '\0') return given;
     for (k = 0; k < 3; k++)
-        if (prun_table_find(&e->table, usual[control][k]) >= 0)
-            return usual[control][k];
+        if (prun_table_find(&e->table, usual[control][k]) >= 0) return usual[control][k];
     return NULL;
 }
 
-static int find_controls(evaluation *e)
-{
+static int find_controls(evaluation *e) {
     int i;
 
     for (i = 0; i < 2; i++) {
         const char *name = control_column(e, i);
 
-        if (name == NULL)
-            continue;
+        if (name == NULL) continue;
         e->controls[i] = numbers(e, name);
-        if (e->controls[i] == NULL)
-            return EX_USAGE;
+        if (e->controls[i] == NULL) return EX_USAGE;
     }
     return 0;
 }
 
-static int add_baselines(evaluation *e)
-{
+static int add_baselines(evaluation *e) {
     int64_t i;
     measure *m;
 
-    if (e->controls[0] != NULL)
-        add_measure(e, control_names[0], e->controls[0], BASELINE);
-    if (e->controls[1] == NULL)
-        return 0;
+    if (e->controls[0] != NULL) add_measure(e, control_names[0], e->controls[0], BASELINE);
+    if (e->controls[1] == NULL) return 0;
     m = add_measure(e, control_names[1], NULL, BASELINE);
     m->values = m->own = (double *)ex_allocate((size_t)e->table.rows, sizeof *m->own);
     for (i = 0; i < e->table.rows; i++) {
@@ -383,25 +356,21 @@ static int add_baselines(evaluation *e)
 }
 
 /* Marks what the list names as used. */
-static int ignore_columns(evaluation *e)
-{
+static int ignore_columns(evaluation *e) {
     const char *list = e->set.ignore;
     char pattern[NAME_ROOM];
     int64_t i, found;
 
     while (next_name(&list, ',', pattern, sizeof pattern) != NULL) {
         for (i = 0, found = 0; i < e->table.columns; i++)
-            if (fits(pattern, e->table.names[i]))
-                e->used[i] = 1, found++;
-        if (found == 0)
-            return no_column(e, "--ignore", pattern);
+            if (fits(pattern, e->table.names[i])) e->used[i] = 1, found++;
+        if (found == 0) return no_column(e, "--ignore", pattern);
     }
     return 0;
 }
 
 /* Named measures, or every column of numbers that is left. */
-static int find_measures(evaluation *e)
-{
+static int find_measures(evaluation *e) {
     const char *list = e->set.measures;
     char name[NAME_ROOM];
     int64_t i;
@@ -409,16 +378,14 @@ static int find_measures(evaluation *e)
     while (next_name(&list, ',', name, sizeof name) != NULL) {
         const double *values = numbers(e, name);
 
-        if (values == NULL)
-            return EX_USAGE;
+        if (values == NULL) return EX_USAGE;
         add_measure(e, e->table.names[prun_table_find(&e->table, name)], values, PLAIN)->column =
             prun_table_find(&e->table, name);
     }
     for (i = 0; i < e->table.columns && *e->set.measures == '\0'; i++) {
         const double *values;
 
-        if (e->used[i] || e->sort[i] != A_MEASURE)
-            continue;
+        if (e->used[i] || e->sort[i] != A_MEASURE) continue;
         values = numbers(e, e->table.names[i]);
         if (values == NULL) {
             fprintf(stderr, "       (--measures names the columns to evaluate, --ignore those to "
@@ -432,8 +399,7 @@ static int find_measures(evaluation *e)
 }
 
 /* Names are keys of the outputs. */
-static int check_names(const evaluation *e)
-{
+static int check_names(const evaluation *e) {
     size_t i, j;
 
     for (i = 0; i < e->count; i++)
@@ -452,8 +418,7 @@ static int check_names(const evaluation *e)
 /* In-sample and cross-fitted prediction of the target, and the best single variable. A fit that is
    undefined has rows that say so. */
 static int add_fit(evaluation *e, const char *name, const double **columns, const int64_t *index,
-                   int64_t count)
-{
+                   int64_t count) {
     const size_t n = (size_t)e->table.rows;
     prun_regression_options options;
     prun_regression r;
@@ -486,16 +451,16 @@ static int add_fit(evaluation *e, const char *name, const double **columns, cons
     free(m->label);
     m->label = text_of("%s, in-sample (%ld)", ex_shown(name), (long)count);
     if (r.infinite >= 0) {
-        fprintf(stderr, "error: --fit %s: column %ld (%s) has infinite values, of which there is "
-                        "no regression\n",
+        fprintf(stderr,
+                "error: --fit %s: column %ld (%s) has infinite values, of which there is "
+                "no regression\n",
                 ex_shown(name), (long)index[r.infinite] + 1,
                 ex_shown(e->table.names[index[r.infinite]]));
         memset(fitted, 0, n * sizeof *fitted);
         memset(crossfitted, 0, n * sizeof *crossfitted);
         m[0].undefined = m[1].undefined = "a column it is fitted to has infinite values";
     }
-    if (r.best < 0)
-        return 0;
+    if (r.best < 0) return 0;
     text = text_of("%s_best", name);
     m = add_measure(e, text, columns[r.best], PLAIN);
     free(text);
@@ -508,8 +473,7 @@ static int add_fit(evaluation *e, const char *name, const double **columns, cons
 }
 
 /* One NAME=PATTERN+PATTERN. */
-static int find_fit(evaluation *e, const char *text)
-{
+static int find_fit(evaluation *e, const char *text) {
     const char *equals = strchr(text, '='), *list = equals != NULL ? equals + 1 : "";
     const double **columns;
     int64_t *index, i, count = 0;
@@ -531,8 +495,7 @@ static int find_fit(evaluation *e, const char *text)
 
             for (k = 0; k < count && index[k] != i; k++)
                 ;
-            if (k < count || !fits(pattern, e->table.names[i]))
-                continue;
+            if (k < count || !fits(pattern, e->table.names[i])) continue;
             index[count] = i;
             columns[count++] = numbers(e, e->table.names[i]);
             status = columns[count - 1] == NULL ? EX_USAGE : 0;
@@ -541,15 +504,13 @@ static int find_fit(evaluation *e, const char *text)
             status = no_column(e, "--fit", pattern);
         }
     }
-    if (status == 0)
-        status = add_fit(e, name, columns, index, count);
+    if (status == 0) status = add_fit(e, name, columns, index, count);
     free(columns);
     free(index);
     return status;
 }
 
-static int find_fits(evaluation *e)
-{
+static int find_fits(evaluation *e) {
     const char *list = e->set.fit;
     char text[4 * NAME_ROOM];
     int status = 0;
@@ -562,15 +523,13 @@ static int find_fits(evaluation *e)
 /* ---- what columns are ---------------------------------------------------------------------- */
 
 /* Whether the library computes a measure of this name, of folded weights too. */
-static int is_library_measure(const char *name)
-{
+static int is_library_measure(const char *name) {
     static const char folded[] = "_folded";
     const size_t end = sizeof folded - 1, length = strlen(name);
     char *text = text_of("%s", name);
     int found;
 
-    if (length > end && strcmp(text + length - end, folded) == 0)
-        text[length - end] = '\0';
+    if (length > end && strcmp(text + length - end, folded) == 0) text[length - end] = '\0';
     found = prun_measure_find(text) >= 0;
     free(text);
     return found;
@@ -578,8 +537,7 @@ static int is_library_measure(const char *name)
 
 /* Whether a name is another column's but for one of its words, which means an error of that one:
    n_eff_error_z1 beside n_eff_z1. */
-static int is_error_of_another(const prun_table *t, const char *name)
-{
+static int is_error_of_another(const prun_table *t, const char *name) {
     size_t start, length;
 
     for (start = 0; name[start] != '\0'; start += length + (name[start + length] == '_')) {
@@ -589,31 +547,26 @@ static int is_error_of_another(const prun_table *t, const char *name)
             const int found = prun_table_find(t, other) >= 0;
 
             free(other);
-            if (found)
-                return 1;
+            if (found) return 1;
         }
     }
     return 0;
 }
 
 /* The last word of a name but for numbers behind it: "loss" of test_loss_0.5. */
-static const char *last_word(const char *name, size_t *length)
-{
+static const char *last_word(const char *name, size_t *length) {
     size_t end = strlen(name), start;
 
     for (;;) {
-        for (start = end; start > 0 && name[start - 1] != '_' && name[start - 1] != ' ';)
-            start--;
-        if (start == 0 || name[start] < '0' || name[start] > '9')
-            break;
+        for (start = end; start > 0 && name[start - 1] != '_' && name[start - 1] != ' ';) start--;
+        if (start == 0 || name[start] < '0' || name[start] > '9') break;
         end = start - 1;
     }
     *length = end - start;
     return name + start;
 }
 
-static sort_of_column sort_by_name(const prun_table *t, const char *name)
-{
+static sort_of_column sort_by_name(const prun_table *t, const char *name) {
     static const char varied[] =
         "arch architecture family net network model run trial fold id data dataset seed data_seed "
         "init_seed label_seed width depth layers channels classes dropout l2 weight_decay wd "
@@ -625,12 +578,11 @@ static sort_of_column sort_by_name(const prun_table *t, const char *name)
     size_t length;
     const char *word = last_word(name, &length);
 
-    if (is_library_measure(name))
-        return A_MEASURE;
-    if (is_one_of(name, strlen(name), varied))
-        return A_SETTING;
-    if (is_one_of(name, strlen(name), "version isa status host hostname cpu threads pid commit "
-                                      "date timestamp"))
+    if (is_library_measure(name)) return A_MEASURE;
+    if (is_one_of(name, strlen(name), varied)) return A_SETTING;
+    if (is_one_of(name, strlen(name),
+                  "version isa status host hostname cpu threads pid commit "
+                  "date timestamp"))
         return ABOUT_THE_RUN;
     if (is_one_of(word, length, "seconds time runtime minutes hours duration") ||
         is_one_of(name, strcspn(name, "_"), "seconds"))
@@ -643,8 +595,7 @@ static sort_of_column sort_by_name(const prun_table *t, const char *name)
 
 /* Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ... in some order. Where the name
    says that there is none, any whole numbers are what is left of that, or a part of it. */
-static int counts_rows(const prun_table *t, int64_t column, int nameless)
-{
+static int counts_rows(const prun_table *t, int64_t column, int nameless) {
     const double *v = t->values + column * t->rows;
     char *seen = (char *)ex_allocate((size_t)t->rows + 1, 1);
     int64_t i, distinct = 0;
@@ -652,40 +603,36 @@ static int counts_rows(const prun_table *t, int64_t column, int nameless)
 
     for (i = 0; i < t->rows && whole; i++) {
         whole = v[i] >= 0 && v[i] <= 1e15 && !(floor(v[i]) < v[i]);
-        if (whole && v[i] <= (double)t->rows)
-            distinct += seen[(int64_t)v[i]]++ == 0;
+        if (whole && v[i] <= (double)t->rows) distinct += seen[(int64_t)v[i]]++ == 0;
     }
     whole = whole && (nameless || (distinct == t->rows && !(seen[0] && seen[t->rows])));
     free(seen);
     return whole;
 }
 
-static int is_index(const prun_table *t, int64_t column)
-{
+static int is_index(const prun_table *t, int64_t column) {
     const char *name = t->names[column];
     const int nameless = *name == '\0' || ((name[0] == 'U' || name[0] == 'u') &&
                                            strncmp(name + 1, "nnamed: ", 8) == 0 &&
                                            name[9] >= '0' && name[9] <= '9');
 
-    return (nameless || is_one_of(name, strlen(name), "index level_0 row rownames row_names row_id "
-                                                      "x x.1 ...1 no nr #")) &&
+    return (nameless || is_one_of(name, strlen(name),
+                                  "index level_0 row rownames row_names row_id "
+                                  "x x.1 ...1 no nr #")) &&
            counts_rows(t, column, nameless);
 }
 
-static int64_t missing_values(const prun_table *t, int64_t column)
-{
+static int64_t missing_values(const prun_table *t, int64_t column) {
     const double *v = t->values + column * t->rows;
     int64_t i, count = 0;
 
-    for (i = 0; i < t->rows; i++)
-        count += v[i] != v[i];
+    for (i = 0; i < t->rows; i++) count += v[i] != v[i];
     return count;
 }
 
 /* What each column is, before rows are left out. A measure of the library that is undefined in some
    models is a gap that this library made: the others are evaluated without it. */
-static void sort_columns(evaluation *e)
-{
+static void sort_columns(evaluation *e) {
     const prun_table *t = &e->table;
     int64_t i;
 
@@ -694,14 +641,10 @@ static void sort_columns(evaluation *e)
         const int64_t missing = missing_values(t, i);
         sort_of_column sort = sort_by_name(t, t->names[i]);
 
-        if (t->rows > 0 && is_index(t, i))
-            sort = ROW_NUMBERS;
-        else if (*t->names[i] == '\0')
-            sort = WITHOUT_NAME;
-        else if (sort == A_MEASURE && t->rows > 0 && missing == t->rows)
-            sort = WITHOUT_VALUES;
-        else if (sort == A_MEASURE && t->text[i] == PRUN_COLUMN_TEXT)
-            sort = A_TEXT;
+        if (t->rows > 0 && is_index(t, i)) sort = ROW_NUMBERS;
+        else if (*t->names[i] == '\0') sort = WITHOUT_NAME;
+        else if (sort == A_MEASURE && t->rows > 0 && missing == t->rows) sort = WITHOUT_VALUES;
+        else if (sort == A_MEASURE && t->text[i] == PRUN_COLUMN_TEXT) sort = A_TEXT;
         else if (sort == A_MEASURE && missing > 0 && !e->set.skip_missing &&
                  is_library_measure(t->names[i]))
             sort = WITH_GAPS;
@@ -710,25 +653,29 @@ static void sort_columns(evaluation *e)
 }
 
 /* Whether a column was left out for what it is, and not by a list or for a role it has. */
-static int left_out(const evaluation *e, int64_t column)
-{
+static int left_out(const evaluation *e, int64_t column) {
     return *e->set.measures == '\0' && !e->used[column] && e->sort[column] != A_MEASURE;
 }
 
 /* One line on the columns that were left out, and why. */
-static void print_left_out(const evaluation *e, FILE *file)
-{
-    static const char *const names[SORTS_OF_COLUMNS] = {
-        "", "times", "losses and errors", "settings", "about the run", "row numbers",
-        "without a name", "without values", "undefined in some models", "texts"};
+static void print_left_out(const evaluation *e, FILE *file) {
+    static const char *const names[SORTS_OF_COLUMNS] = {"",
+                                                        "times",
+                                                        "losses and errors",
+                                                        "settings",
+                                                        "about the run",
+                                                        "row numbers",
+                                                        "without a name",
+                                                        "without values",
+                                                        "undefined in some models",
+                                                        "texts"};
     const int64_t most = 5; /* names of a kind */
     int64_t i, count, all = 0;
     int sort;
 
     for (sort = A_TIME; sort < SORTS_OF_COLUMNS; sort++) {
         for (i = 0, count = 0; i < e->table.columns; i++) {
-            if (!left_out(e, i) || e->sort[i] != sort)
-                continue;
+            if (!left_out(e, i) || e->sort[i] != sort) continue;
             if (count == 0)
                 fprintf(file, "%s%s: ", all++ == 0 ? "no measures: " : "; ", names[sort]);
             if (count < most)
@@ -736,23 +683,19 @@ static void print_left_out(const evaluation *e, FILE *file)
                         *e->table.names[i] != '\0' ? ex_shown(e->table.names[i]) : "(no name)");
             count++;
         }
-        if (count > most)
-            fprintf(file, " and %ld more", (long)(count - most));
+        if (count > most) fprintf(file, " and %ld more", (long)(count - most));
     }
-    if (all > 0)
-        fprintf(file, " (--measures takes any column)\n");
+    if (all > 0) fprintf(file, " (--measures takes any column)\n");
 }
 
-static int by_number(const void *left, const void *right)
-{
+static int by_number(const void *left, const void *right) {
     const double a = *(const double *)left, b = *(const double *)right;
 
     return (a > b) - (a < b);
 }
 
 /* 0.1 + 0.2 and 0.3 are two settings, which is hardly what was meant. */
-static void check_settings(const evaluation *e, const char *name, const double *values)
-{
+static void check_settings(const evaluation *e, const char *name, const double *values) {
     const int64_t n = e->table.rows, column = prun_table_find(&e->table, name);
     double *sorted = (double *)ex_allocate((size_t)n, sizeof *sorted);
     int64_t i;
@@ -763,8 +706,9 @@ static void check_settings(const evaluation *e, const char *name, const double *
         const double a = sorted[i - 1], b = sorted[i];
 
         if (b > a && b - a < 1e-12 * fmax(fabs(a), fabs(b)))
-            fprintf(stderr, "warning: %s: column %ld (%s): %.17g and %.17g count as two settings: "
-                            "write one number if they are one\n",
+            fprintf(stderr,
+                    "warning: %s: column %ld (%s): %.17g and %.17g count as two settings: "
+                    "write one number if they are one\n",
                     ex_shown(e->path), (long)column + 1, ex_shown(name), a, b);
     }
     free(sorted);
@@ -773,26 +717,22 @@ static void check_settings(const evaluation *e, const char *name, const double *
 /* ---- reading the table --------------------------------------------------------------------- */
 
 /* Whether a list names a column. */
-static int listed(const char *list, char separator, const char *name)
-{
+static int listed(const char *list, char separator, const char *name) {
     char pattern[NAME_ROOM];
 
     while (next_name(&list, separator, pattern, sizeof pattern) != NULL)
-        if (fits(pattern, name))
-            return 1;
+        if (fits(pattern, name)) return 1;
     return 0;
 }
 
 /* Whether a column can have a role; decided by names alone, before rows are left out. */
-static int wanted(const evaluation *e, int64_t column)
-{
+static int wanted(const evaluation *e, int64_t column) {
     const settings *s = &e->set;
     const char *name = e->table.names[column], *fit = s->fit;
     const char *params = control_column(e, 0), *width = control_column(e, 1);
     char text[4 * NAME_ROOM];
 
-    if (listed(s->ignore, ',', name))
-        return 0;
+    if (listed(s->ignore, ',', name)) return 0;
     if (listed(s->hyper, ',', name) || listed(s->measures, ',', name) ||
         strcmp(name, s->seed_column) == 0 || strcmp(name, s->target) == 0 ||
         strcmp(name, *s->train != '\0' ? s->train : "train_error") == 0 ||
@@ -803,14 +743,12 @@ static int wanted(const evaluation *e, int64_t column)
     while (next_name(&fit, ',', text, sizeof text) != NULL) {
         const char *equals = strchr(text, '=');
 
-        if (equals != NULL && listed(equals + 1, '+', name))
-            return 1;
+        if (equals != NULL && listed(equals + 1, '+', name)) return 1;
     }
     return *s->measures == '\0' && e->sort[column] == A_MEASURE;
 }
 
-static void skip_missing(evaluation *e)
-{
+static void skip_missing(evaluation *e) {
     uint8_t *keep = (uint8_t *)ex_allocate((size_t)e->table.rows, 1);
     int64_t i, j, before = e->table.rows;
 
@@ -819,8 +757,7 @@ static void skip_missing(evaluation *e)
         const double *values = e->table.values + j * e->table.rows;
 
         for (i = 0; i < e->table.rows && wanted(e, j); i++)
-            if (values[i] != values[i])
-                keep[i] = 0;
+            if (values[i] != values[i]) keep[i] = 0;
     }
     prun_table_keep_rows(&e->table, keep);
     free(keep);
@@ -830,13 +767,11 @@ static void skip_missing(evaluation *e)
 }
 
 /* First and last line of the models, for messages about whole columns. */
-static long edge_line(const evaluation *e, int last)
-{
+static long edge_line(const evaluation *e, int last) {
     return (long)e->table.lines[last ? e->table.rows - 1 : 0];
 }
 
-static int is_constant(const double *values, int64_t n)
-{
+static int is_constant(const double *values, int64_t n) {
     int64_t i;
 
     for (i = 1; i < n && !(values[i] < values[0] || values[i] > values[0]); i++)
@@ -846,17 +781,18 @@ static int is_constant(const double *values, int64_t n)
 
 /* A constant target ranks nothing; a constant measure has a row that says so. It is a fault where
    it was asked for, or where there is no other. */
-static int check_constants(evaluation *e)
-{
+static int check_constants(evaluation *e) {
     size_t i, varying = 0;
 
     if (is_constant(e->target, e->table.rows)) {
-        fprintf(stderr, "error: %s: lines %ld to %ld, column %ld (%s): the target is %g in every "
-                        "model: there is nothing to rank\n",
+        fprintf(stderr,
+                "error: %s: lines %ld to %ld, column %ld (%s): the target is %g in every "
+                "model: there is nothing to rank\n",
                 ex_shown(e->path), edge_line(e, 0), edge_line(e, 1),
-                (long)prun_table_find(&e->table, e->gap == NULL       ? e->set.target
+                (long)prun_table_find(&e->table, e->gap == NULL         ? e->set.target
                                                  : *e->set.test != '\0' ? e->set.test
-                                                                        : "test_error") + 1,
+                                                                        : "test_error") +
+                    1,
                 ex_shown(e->target_text), e->target[0]);
         return EX_USAGE;
     }
@@ -870,58 +806,48 @@ static int check_constants(evaluation *e)
         const measure *m = &e->measures[i];
         const int fault = !m->found || varying == 0;
 
-        if (m->undefined != NULL)
-            e->problem = EX_USAGE; /* after its own message */
+        if (m->undefined != NULL) e->problem = EX_USAGE; /* after its own message */
         if (!m->constant || m->kind == BASELINE || m->undefined != NULL || (!fault && !e->set.json))
             continue; /* the tables name the last kind themselves */
-        fprintf(stderr, "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on "
-                        "it is undefined\n",
+        fprintf(stderr,
+                "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on "
+                "it is undefined\n",
                 fault ? "error" : "note", ex_shown(e->path), edge_line(e, 0), edge_line(e, 1),
                 (long)m->column + 1, ex_shown(m->name), m->values[0]);
-        if (fault)
-            e->problem = EX_USAGE;
+        if (fault) e->problem = EX_USAGE;
     }
     return varying > 0 || e->problem == 0 ? 0 : EX_USAGE;
 }
 
 /* Columns that nobody asked for and that say nothing stay out of the printed tables. */
-static int shown(const measure *m)
-{
-    return !(m->found && m->constant);
-}
+static int shown(const measure *m) { return !(m->found && m->constant); }
 
 /* Order of models by their settings; qsort has no place for the table. */
 static const evaluation *sorted_table;
 
-static int compare_settings(int64_t i, int64_t j)
-{
+static int compare_settings(int64_t i, int64_t j) {
     int64_t a;
 
     for (a = 0; a < sorted_table->axes.count; a++) {
         const double *axis = sorted_table->axis[a];
 
-        if (axis[i] < axis[j] || axis[i] > axis[j])
-            return axis[i] < axis[j] ? -1 : 1;
+        if (axis[i] < axis[j] || axis[i] > axis[j]) return axis[i] < axis[j] ? -1 : 1;
     }
     return 0;
 }
 
-static int by_settings(const void *left, const void *right)
-{
+static int by_settings(const void *left, const void *right) {
     return compare_settings(*(const int64_t *)left, *(const int64_t *)right);
 }
 
 /* Models of one configuration are one cluster. */
-static void find_clusters(evaluation *e)
-{
+static void find_clusters(evaluation *e) {
     int64_t *order, i, n = e->table.rows;
 
-    if (e->axes.count == 0 || e->axes.seed == NULL || e->set.draws.value == 1)
-        return;
+    if (e->axes.count == 0 || e->axes.seed == NULL || e->set.draws.value == 1) return;
     e->cluster = (double *)ex_allocate((size_t)n, sizeof *e->cluster);
     order = (int64_t *)ex_allocate((size_t)n, sizeof *order);
-    for (i = 0; i < n; i++)
-        order[i] = i;
+    for (i = 0; i < n; i++) order[i] = i;
     sorted_table = e;
     qsort(order, (size_t)n, sizeof *order, by_settings);
     for (i = 1; i < n; i++)
@@ -931,8 +857,7 @@ static void find_clusters(evaluation *e)
 }
 
 /* A column named seed is the seed, unless it was given another role. */
-static void find_seed(evaluation *e)
-{
+static void find_seed(evaluation *e) {
     settings *s = &e->set;
 
     if (*s->seed_column == '\0' && prun_table_find(&e->table, "seed") >= 0 &&
@@ -941,17 +866,14 @@ static void find_seed(evaluation *e)
         s->seed_column = "seed";
 }
 
-static int read_table(evaluation *e)
-{
+static int read_table(evaluation *e) {
     int64_t a;
     int status;
 
-    if (prun_table_read_csv(&e->context, e->path, &e->table) != PRUN_OK)
-        return bad_table(e);
+    if (prun_table_read_csv(&e->context, e->path, &e->table) != PRUN_OK) return bad_table(e);
     find_seed(e);
     sort_columns(e);
-    if (e->set.skip_missing)
-        skip_missing(e);
+    if (e->set.skip_missing) skip_missing(e);
     if (e->table.rows < 2) {
         fprintf(stderr, "error: %s: line %ld, column 1: %ld model%s, at least 2 are needed\n",
                 ex_shown(e->path), e->table.rows > 0 ? edge_line(e, 1) : 2L, (long)e->table.rows,
@@ -972,20 +894,16 @@ static int read_table(evaluation *e)
     if ((status = add_baselines(e)) != 0 || (status = check_names(e)) != 0 ||
         (status = check_constants(e)) != 0)
         return status;
-    for (a = 0; a < e->axes.count; a++)
-        check_settings(e, e->axis_name[a], e->axis[a]);
-    if (e->axes.seed != NULL)
-        check_settings(e, e->set.seed_column, e->axes.seed);
-    if (e->set.json)
-        print_left_out(e, stderr);
+    for (a = 0; a < e->axes.count; a++) check_settings(e, e->axis_name[a], e->axis[a]);
+    if (e->axes.seed != NULL) check_settings(e, e->set.seed_column, e->axes.seed);
+    if (e->set.json) print_left_out(e, stderr);
     find_clusters(e);
     return 0;
 }
 
 /* ---- statistics ---------------------------------------------------------------------------- */
 
-static prun_sample sample_of(const evaluation *e, const measure *m)
-{
+static prun_sample sample_of(const evaluation *e, const measure *m) {
     prun_sample s;
 
     memset(&s, 0, sizeof s);
@@ -997,8 +915,7 @@ static prun_sample sample_of(const evaluation *e, const measure *m)
     return s;
 }
 
-static prun_resampling resampling_of(const evaluation *e, prun_statistic statistic)
-{
+static prun_resampling resampling_of(const evaluation *e, prun_statistic statistic) {
     prun_resampling o;
 
     memset(&o, 0, sizeof o);
@@ -1010,21 +927,18 @@ static prun_resampling resampling_of(const evaluation *e, prun_statistic statist
 }
 
 /* Regression of the target on the measure alone; fitted measures brought theirs along. */
-static prun_status regress(evaluation *e, measure *m)
-{
+static prun_status regress(evaluation *e, measure *m) {
     prun_regression_options options;
     prun_regression r;
     prun_status status;
 
-    if (m->kind == IN_SAMPLE || m->kind == CROSS_FITTED || m->constant)
-        return PRUN_OK;
+    if (m->kind == IN_SAMPLE || m->kind == CROSS_FITTED || m->constant) return PRUN_OK;
     memset(&options, 0, sizeof options);
     options.folds = e->set.folds;
     options.seed = (uint64_t)e->set.seed;
-    status = prun_regression_fit(&e->context, &m->values, 1, e->target, e->table.rows, &options,
-                                 &r);
-    if (status != PRUN_OK)
-        return status;
+    status =
+        prun_regression_fit(&e->context, &m->values, 1, e->target, e->table.rows, &options, &r);
+    if (status != PRUN_OK) return status;
     m->r2 = r.r2;
     m->adjusted_r2 = r.adjusted_r2;
     m->cv_r2 = r.cv_r2;
@@ -1034,8 +948,7 @@ static prun_status regress(evaluation *e, measure *m)
     return PRUN_OK;
 }
 
-static prun_status intervals(evaluation *e, measure *m)
-{
+static prun_status intervals(evaluation *e, measure *m) {
     const prun_sample s = sample_of(e, m);
     prun_resampling o = resampling_of(e, PRUN_TAU_A);
     prun_status status = PRUN_OK;
@@ -1044,8 +957,7 @@ static prun_status intervals(evaluation *e, measure *m)
     m->tau_interval.lower = m->mean_interval.lower = m->cmi_interval.lower = NAN;
     m->tau_interval.upper = m->mean_interval.upper = m->cmi_interval.upper = NAN;
     m->r2_interval = m->tau_interval;
-    if (m->constant || o.resamples == 0)
-        return PRUN_OK;
+    if (m->constant || o.resamples == 0) return PRUN_OK;
     status = prun_bootstrap(&e->context, &s, &o, &m->tau_interval);
     o.statistic = PRUN_R2;
     if (status == PRUN_OK && m->kind != IN_SAMPLE && m->kind != CROSS_FITTED)
@@ -1054,16 +966,13 @@ static prun_status intervals(evaluation *e, measure *m)
     if (status == PRUN_OK && e->axes.count > 0)
         status = prun_bootstrap(&e->context, &s, &o, &m->mean_interval);
     o = resampling_of(e, PRUN_CMI);
-    if (status != PRUN_OK || o.resamples == 0)
-        return status;
+    if (status != PRUN_OK || o.resamples == 0) return status;
     status = prun_bootstrap(&e->context, &s, &o, &m->cmi_interval);
-    if (status == PRUN_OK)
-        status = prun_permutation_test(&e->context, &s, &o, &m->cmi_p);
+    if (status == PRUN_OK) status = prun_permutation_test(&e->context, &s, &o, &m->cmi_p);
     return status;
 }
 
-static prun_status evaluate_measure(evaluation *e, measure *m)
-{
+static prun_status evaluate_measure(evaluation *e, measure *m) {
     const int64_t n = e->table.rows;
     prun_sign_error_options sign;
     prun_status status;
@@ -1074,31 +983,28 @@ static prun_status evaluate_measure(evaluation *e, measure *m)
     sign.effective = e->set.effective > 0 ? e->set.effective : -1;
     status = prun_kendall_tau(&e->context, m->values, e->target, n, &m->kendall);
     if (status == PRUN_OK)
-        status = prun_granulated_kendall(&e->context, &e->axes, m->values, e->target,
-                                         &m->granulated);
+        status =
+            prun_granulated_kendall(&e->context, &e->axes, m->values, e->target, &m->granulated);
     m->cmi.k = NAN;
     m->cmi.best = -1;
     if (status == PRUN_OK && e->with_cmi)
         status = prun_conditional_information(&e->context, &e->axes, m->values, e->target,
                                               PRUN_TIES_DROP, &m->cmi);
-    if (status == PRUN_OK)
-        status = regress(e, m);
+    if (status == PRUN_OK) status = regress(e, m);
     m->sign.all.mean = m->sign.all.p90 = m->sign.all.max = NAN;
     if (status == PRUN_OK && e->with_sign)
-        status = prun_robust_sign_error(&e->context, &e->axes, m->values, e->target, &sign,
-                                        &m->sign);
+        status =
+            prun_robust_sign_error(&e->context, &e->axes, m->values, e->target, &sign, &m->sign);
     for (i = 0; i < 2 && status == PRUN_OK; i++)
         if (e->controls[i] != NULL)
             status = prun_partial_kendall(&e->context, m->values, e->target, e->controls[i], n,
                                           &m->partial[i]);
-    if (status == PRUN_OK)
-        status = intervals(e, m);
+    if (status == PRUN_OK) status = intervals(e, m);
     return status;
 }
 
 /* The measure of the largest tau against each other one. */
-static prun_status compare_measures(evaluation *e)
-{
+static prun_status compare_measures(evaluation *e) {
     prun_resampling o = resampling_of(e, PRUN_TAU_A);
     prun_status status = PRUN_OK;
     size_t i;
@@ -1106,8 +1012,7 @@ static prun_status compare_measures(evaluation *e)
     e->best = -1;
     for (i = 0; i < e->count; i++)
         if (!e->measures[i].constant && e->measures[i].kind != IN_SAMPLE &&
-            (e->best < 0 ||
-             e->measures[i].kendall.tau_a > e->measures[e->best].kendall.tau_a))
+            (e->best < 0 || e->measures[i].kendall.tau_a > e->measures[e->best].kendall.tau_a))
             e->best = (int64_t)i;
     for (i = 0; i < e->count && status == PRUN_OK && e->best >= 0; i++) {
         measure *m = &e->measures[i];
@@ -1120,8 +1025,7 @@ static prun_status compare_measures(evaluation *e)
 }
 
 /* K of x and y judged by the entropy of x, from what was computed for that of y. */
-static double k_by_first(const prun_cmi *cmi)
-{
+static double k_by_first(const prun_cmi *cmi) {
     double k = NAN;
     int32_t i;
 
@@ -1134,22 +1038,19 @@ static double k_by_first(const prun_cmi *cmi)
     return k;
 }
 
-static prun_status relate_measures(evaluation *e)
-{
+static prun_status relate_measures(evaluation *e) {
     prun_status status = PRUN_OK;
     prun_cmi cmi;
     size_t i, j;
 
     e->between = (double *)ex_allocate(e->count * e->count, sizeof *e->between);
-    for (i = 0; i < e->count * e->count; i++)
-        e->between[i] = NAN;
+    for (i = 0; i < e->count * e->count; i++) e->between[i] = NAN;
     for (i = 0; i < e->count && status == PRUN_OK && e->with_cmi; i++) {
         e->between[i * e->count + i] = e->measures[i].constant ? NAN : 1;
         for (j = i + 1; j < e->count && status == PRUN_OK; j++) {
             status = prun_conditional_information(&e->context, &e->axes, e->measures[i].values,
                                                   e->measures[j].values, PRUN_TIES_DROP, &cmi);
-            if (status != PRUN_OK)
-                break;
+            if (status != PRUN_OK) break;
             e->between[i * e->count + j] = cmi.k;
             e->between[j * e->count + i] = k_by_first(&cmi);
             ex_progress_add(&e->progress, 1);
@@ -1159,8 +1060,7 @@ static prun_status relate_measures(evaluation *e)
 }
 
 /* Holm's correction over the measures; baselines are not tested. */
-static void correct(evaluation *e)
-{
+static void correct(evaluation *e) {
     double *p = (double *)ex_allocate(2 * e->count, sizeof *p), *adjusted = p + e->count;
     size_t i;
 
@@ -1172,13 +1072,11 @@ static void correct(evaluation *e)
         p[i] = (int64_t)i == e->best || e->best < 0 ? NAN : e->measures[i].comparison.p;
     }
     prun_holm(p, (int64_t)e->count, adjusted);
-    for (i = 0; i < e->count; i++)
-        e->measures[i].comparison_holm = adjusted[i];
+    for (i = 0; i < e->count; i++) e->measures[i].comparison_holm = adjusted[i];
     free(p);
 }
 
-static int compute(evaluation *e)
-{
+static int compute(evaluation *e) {
     prun_status status = PRUN_OK;
     size_t i;
     /* in evaluations of K, which cost the most */
@@ -1189,52 +1087,39 @@ static int compute(evaluation *e)
         status = evaluate_measure(e, &e->measures[i]);
         ex_progress_add(&e->progress, cost);
     }
-    if (status == PRUN_OK)
-        status = compare_measures(e);
-    if (status == PRUN_OK)
-        status = relate_measures(e);
-    if (e->progress.shown > e->progress.start)
-        ex_progress_end(&e->progress);
-    if (status != PRUN_OK)
-        return bad_table(e);
+    if (status == PRUN_OK) status = compare_measures(e);
+    if (status == PRUN_OK) status = relate_measures(e);
+    if (e->progress.shown > e->progress.start) ex_progress_end(&e->progress);
+    if (status != PRUN_OK) return bad_table(e);
     correct(e);
     return 0;
 }
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-static void cell(ex_table *table, const char *format, double value)
-{
-    if (value == value)
-        ex_table_cell(table, format, value);
-    else
-        ex_table_cell(table, "-");
+static void cell(ex_table *table, const char *format, double value) {
+    if (value == value) ex_table_cell(table, format, value);
+    else ex_table_cell(table, "-");
 }
 
-static void interval_cell(ex_table *table, const prun_interval *interval)
-{
+static void interval_cell(ex_table *table, const prun_interval *interval) {
     if (interval->lower == interval->lower)
         ex_table_cell(table, "[%+.3f, %+.3f]", interval->lower, interval->upper);
-    else
-        ex_table_cell(table, "-");
+    else ex_table_cell(table, "-");
 }
 
 /* "given width, depth": the subset at which K is smallest. */
-static void subset_text(const evaluation *e, const prun_cmi *cmi, char *text, size_t size)
-{
+static void subset_text(const evaluation *e, const prun_cmi *cmi, char *text, size_t size) {
     const int32_t *axis = cmi->best >= 0 ? cmi->subset[cmi->best].axis : NULL;
 
-    if (axis == NULL)
-        snprintf(text, size, "-");
-    else if (axis[0] < 0)
-        snprintf(text, size, "nothing");
+    if (axis == NULL) snprintf(text, size, "-");
+    else if (axis[0] < 0) snprintf(text, size, "nothing");
     else
         snprintf(text, size, "%s%s%s", e->axis_name[axis[0]], axis[1] >= 0 ? ", " : "",
                  axis[1] >= 0 ? e->axis_name[axis[1]] : "");
 }
 
-static void print_table_1(const evaluation *e)
-{
+static void print_table_1(const evaluation *e) {
     ex_table t = {0, 0, 0, NULL};
     char given[2 * NAME_ROOM], names[256];
     size_t i;
@@ -1248,8 +1133,7 @@ static void print_table_1(const evaluation *e)
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
-        if (!shown(m))
-            continue;
+        if (!shown(m)) continue;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
         cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
         interval_cell(&t, &m->tau_interval);
@@ -1271,8 +1155,7 @@ static void print_table_1(const evaluation *e)
            (long)e->table.rows, e->measures[0].kendall.standard_error);
 }
 
-static void print_table_2(const evaluation *e)
-{
+static void print_table_2(const evaluation *e) {
     ex_table t = {0, 0, 0, NULL};
     const prun_granulated *g;
     size_t i;
@@ -1286,26 +1169,22 @@ static void print_table_2(const evaluation *e)
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
-        if (!shown(m))
-            continue;
+        if (!shown(m)) continue;
         g = &m->granulated;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
-        for (a = 0; a < e->axes.count; a++)
-            cell(&t, "%+.3f", m->constant ? NAN : g->psi[a]);
+        for (a = 0; a < e->axes.count; a++) cell(&t, "%+.3f", m->constant ? NAN : g->psi[a]);
         cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
         cell(&t, "%+.3f", m->constant ? NAN : g->mean);
         interval_cell(&t, &m->mean_interval);
     }
     g = &e->measures[0].granulated;
     ex_table_cell(&t, "standard error");
-    for (a = 0; a < e->axes.count; a++)
-        cell(&t, "%.3f", g->psi_error[a]);
+    for (a = 0; a < e->axes.count; a++) cell(&t, "%.3f", g->psi_error[a]);
     cell(&t, "%.3f", e->measures[0].kendall.standard_error);
     cell(&t, "%.3f", g->mean_error);
     ex_table_cell(&t, "-");
     ex_table_cell(&t, "groups");
-    for (a = 0; a < e->axes.count; a++)
-        ex_table_cell(&t, "%ld", (long)g->groups[a]);
+    for (a = 0; a < e->axes.count; a++) ex_table_cell(&t, "%ld", (long)g->groups[a]);
     ex_table_cell(&t, "-");
     ex_table_cell(&t, "-");
     ex_table_cell(&t, "-");
@@ -1313,8 +1192,7 @@ static void print_table_2(const evaluation *e)
     ex_table_free(&t);
 }
 
-static void print_table_3(const evaluation *e)
-{
+static void print_table_3(const evaluation *e) {
     ex_table t = {0, 0, 0, NULL};
     ex_text header = {NULL, 0, 0};
     size_t i, j;
@@ -1324,24 +1202,20 @@ static void print_table_3(const evaluation *e)
            "of the\ncolumn's measure\n\n");
     ex_text_add(&header, "measure");
     for (j = 0; j < e->count; j++)
-        if (shown(&e->measures[j]))
-            ex_text_add(&header, "|(%d)", ++number);
+        if (shown(&e->measures[j])) ex_text_add(&header, "|(%d)", ++number);
     ex_table_header(&t, header.data);
     for (i = 0, number = 0; i < e->count; i++) {
-        if (!shown(&e->measures[i]))
-            continue;
+        if (!shown(&e->measures[i])) continue;
         ex_table_cell(&t, "(%d) %s", ++number, e->measures[i].label);
         for (j = 0; j < e->count; j++)
-            if (shown(&e->measures[j]))
-                cell(&t, "%.3f", e->between[i * e->count + j]);
+            if (shown(&e->measures[j])) cell(&t, "%.3f", e->between[i * e->count + j]);
     }
     ex_table_print(&t, stdout);
     ex_table_free(&t);
     ex_text_free(&header);
 }
 
-static void print_table_4(const evaluation *e)
-{
+static void print_table_4(const evaluation *e) {
     ex_table t = {0, 0, 0, NULL};
     ex_text header = {NULL, 0, 0};
     int c;
@@ -1361,8 +1235,7 @@ static void print_table_4(const evaluation *e)
         const measure *m = &e->measures[i];
         size_t baseline = e->count - (e->controls[0] != NULL) - (e->controls[1] != NULL);
 
-        if (!shown(m))
-            continue;
+        if (!shown(m)) continue;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
         cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
         for (c = 0; c < 2; c++)
@@ -1378,10 +1251,8 @@ static void print_table_4(const evaluation *e)
             ex_table_cell(&t, "-");
         } else {
             cell(&t, "%+.3f", m->comparison.estimate);
-            if (m->comparison.estimate == m->comparison.estimate)
-                interval_cell(&t, &m->comparison);
-            else
-                ex_table_cell(&t, "-");
+            if (m->comparison.estimate == m->comparison.estimate) interval_cell(&t, &m->comparison);
+            else ex_table_cell(&t, "-");
         }
         cell(&t, "%.2g", m->comparison_holm);
     }
@@ -1391,15 +1262,13 @@ static void print_table_4(const evaluation *e)
 }
 
 /* Every dash has its reason. */
-static void print_reasons(const evaluation *e)
-{
+static void print_reasons(const evaluation *e) {
     const measure *first = &e->measures[0];
     size_t i;
     int64_t a;
     int constant = 0;
 
-    while (first + 1 < e->measures + e->count && first->constant)
-        first++;
+    while (first + 1 < e->measures + e->count && first->constant) first++;
     printf("\n");
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
@@ -1412,8 +1281,7 @@ static void print_reasons(const evaluation *e)
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
 
-        if (m->undefined != NULL)
-            printf("undefined: all of %s: %s\n", m->label, m->undefined);
+        if (m->undefined != NULL) printf("undefined: all of %s: %s\n", m->label, m->undefined);
         else if (m->constant && shown(m))
             printf("undefined: all of %s: it is %g in every model\n", m->label, m->values[0]);
         else if (m->cmi.reason != NULL && shown(m))
@@ -1437,12 +1305,12 @@ static void print_reasons(const evaluation *e)
                (long)first->sign.all.dropped, e->set.effective);
     else if (e->axes.count > 0)
         printf("sign errors over %ld environments; %ld have an effective sample size below %g\n",
-               (long)first->sign.all.environments, (long)first->sign.all.dropped,
-               e->set.effective);
+               (long)first->sign.all.environments, (long)first->sign.all.dropped, e->set.effective);
     for (i = 0; i < e->count; i++)
         if (e->measures[i].kind == IN_SAMPLE)
             printf("%s was fitted to the target: its numbers are too good; the cross-fitted ones "
-                   "are honest\n", e->measures[i].label);
+                   "are honest\n",
+                   e->measures[i].label);
     if (e->set.resamples > 0)
         printf("intervals: %ld bootstrap resamples (K: %ld) of %s\n", (long)e->set.resamples,
                (long)e->set.cmi_resamples,
@@ -1456,28 +1324,23 @@ static void print_reasons(const evaluation *e)
                (long)e->table.rows);
 }
 
-static void print_tables(const evaluation *e)
-{
+static void print_tables(const evaluation *e) {
     static const char *const seeds[3] = {"compared within equal seed", "pooled", "averaged"};
     int64_t a;
 
     printf("%s: %ld models; target: %s\n", ex_shown(e->path), (long)e->table.rows,
            ex_shown(e->target_text));
-    if (e->axes.count > 0)
-        printf("hyperparameters:");
+    if (e->axes.count > 0) printf("hyperparameters:");
     for (a = 0; a < e->axes.count; a++)
         printf("%s %s", a > 0 ? "," : "", ex_shown(e->axis_name[a]));
     if (e->axes.seed != NULL)
         printf("%sseeds (%s) %s", e->axes.count > 0 ? "; " : "", ex_shown(e->set.seed_column),
                seeds[e->set.seeds.value]);
-    if (e->axes.count > 0 || e->axes.seed != NULL)
-        printf("\n");
+    if (e->axes.count > 0 || e->axes.seed != NULL) printf("\n");
     print_left_out(e, stdout);
     print_table_1(e);
-    if (e->axes.count > 0)
-        print_table_2(e);
-    if (e->count > 1 && e->with_cmi)
-        print_table_3(e);
+    if (e->axes.count > 0) print_table_2(e);
+    if (e->count > 1 && e->with_cmi) print_table_3(e);
     print_table_4(e);
     print_reasons(e);
 }
@@ -1486,16 +1349,18 @@ static void print_tables(const evaluation *e)
 
 /* Bytes of the UTF-8 character that a text begins with, as strict as readers of JSON are; 0: a
    control character or no UTF-8. */
-static size_t utf8_length(const char *text)
-{
+static size_t utf8_length(const char *text) {
     const unsigned char *c = (const unsigned char *)text;
-    const size_t length = *c < 0x80 ? 1 : *c < 0xc2 ? 0 : *c < 0xe0 ? 2 : *c < 0xf0 ? 3
-                                                                       : *c < 0xf5 ? 4 : 0;
+    const size_t length = *c < 0x80   ? 1
+                          : *c < 0xc2 ? 0
+                          : *c < 0xe0 ? 2
+                          : *c < 0xf0 ? 3
+                          : *c < 0xf5 ? 4
+                                      : 0;
     size_t i;
 
     for (i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
+        if ((c[i] & 0xc0) != 0x80) return 0;
     if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0)) /* controls */
         return 0;
     if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xf0 && c[1] < 0x90)) /* longer than need be */
@@ -1503,16 +1368,13 @@ static size_t utf8_length(const char *text)
     return (*c == 0xed && c[1] > 0x9f) || (*c == 0xf4 && c[1] > 0x8f) ? 0 : length;
 }
 
-static void json_text(const char *text)
-{
+static void json_text(const char *text) {
     putchar('"');
     while (*text != '\0') {
         const size_t length = utf8_length(text);
 
-        if (*text == '"' || *text == '\\')
-            printf("\\%c", *text);
-        else if (length > 0)
-            printf("%.*s", (int)length, text);
+        if (*text == '"' || *text == '\\') printf("\\%c", *text);
+        else if (length > 0) printf("%.*s", (int)length, text);
         else /* a control character, or a byte of Latin-1, whose numbers are Unicode's */
             printf("\\u%04x", (unsigned)(unsigned char)*text);
         text += length > 0 ? length : 1;
@@ -1520,37 +1382,29 @@ static void json_text(const char *text)
     putchar('"');
 }
 
-static void json_number(const char *name, double value, const char *after)
-{
+static void json_number(const char *name, double value, const char *after) {
     json_text(name);
-    if (value - value == 0)
-        printf(":%.17g%s", value, after);
-    else
-        printf(":null%s", after);
+    if (value - value == 0) printf(":%.17g%s", value, after);
+    else printf(":null%s", after);
 }
 
-static void json_interval(const char *name, const prun_interval *interval)
-{
+static void json_interval(const char *name, const prun_interval *interval) {
     json_text(name);
     if (interval->lower == interval->lower)
         printf(":[%.17g,%.17g],", interval->lower, interval->upper);
-    else
-        printf(":null,");
+    else printf(":null,");
 }
 
-static void json_axes(const evaluation *e, const char *name, const double *values, int undefined)
-{
+static void json_axes(const evaluation *e, const char *name, const double *values, int undefined) {
     int64_t a;
 
     printf("\"%s\":{", name);
     for (a = 0; a < e->axes.count; a++)
-        json_number(e->axis_name[a], undefined ? NAN : values[a],
-                    a + 1 < e->axes.count ? "," : "");
+        json_number(e->axis_name[a], undefined ? NAN : values[a], a + 1 < e->axes.count ? "," : "");
     printf("},");
 }
 
-static void json_information(const evaluation *e, const measure *m)
-{
+static void json_information(const evaluation *e, const measure *m) {
     int32_t i, k;
 
     printf("\"K_subsets\":[");
@@ -1576,8 +1430,7 @@ static void json_information(const evaluation *e, const measure *m)
     printf("}");
 }
 
-static void json_measure(const evaluation *e, const measure *m)
-{
+static void json_measure(const evaluation *e, const measure *m) {
     const int undefined = m->constant;
 
     json_text(m->name);
@@ -1611,23 +1464,20 @@ static void json_measure(const evaluation *e, const measure *m)
 }
 
 /* Baselines stand in an object of their own. */
-static void json_group(const evaluation *e, const char *name, int baselines)
-{
+static void json_group(const evaluation *e, const char *name, int baselines) {
     size_t i;
     int any = 0;
 
     printf("\"%s\":{", name);
     for (i = 0; i < e->count; i++) {
-        if ((e->measures[i].kind == BASELINE) != baselines)
-            continue;
+        if ((e->measures[i].kind == BASELINE) != baselines) continue;
         printf("%s\n", any++ ? "," : "");
         json_measure(e, &e->measures[i]);
     }
     printf("}");
 }
 
-static void print_json(const evaluation *e)
-{
+static void print_json(const evaluation *e) {
     int64_t i;
     int any = 0;
 
@@ -1635,8 +1485,7 @@ static void print_json(const evaluation *e)
     json_text(e->target_text);
     printf(",\"left_out\":[");
     for (i = 0; i < e->table.columns; i++) {
-        if (!left_out(e, i))
-            continue;
+        if (!left_out(e, i)) continue;
         printf("%s", any++ ? "," : "");
         json_text(e->table.names[i]);
     }
@@ -1649,23 +1498,20 @@ static void print_json(const evaluation *e)
 
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
-static void csv_interval(ex_csv *csv, const prun_interval *interval)
-{
+static void csv_interval(ex_csv *csv, const prun_interval *interval) {
     ex_csv_number(csv, interval->lower);
     ex_csv_number(csv, interval->upper);
 }
 
 /* A column named after another. */
-static void csv_name(ex_csv *csv, const char *prefix, const char *name)
-{
+static void csv_name(ex_csv *csv, const char *prefix, const char *name) {
     char *text = text_of("%s%s", prefix, name);
 
     ex_csv_text(csv, text);
     free(text);
 }
 
-static void csv_header(ex_csv *csv, const evaluation *e)
-{
+static void csv_header(ex_csv *csv, const evaluation *e) {
     int64_t a;
     size_t i;
 
@@ -1678,16 +1524,14 @@ static void csv_header(ex_csv *csv, const evaluation *e)
     ex_csv_names(csv, "Psi,Psi_error,Psi_lower,Psi_upper,tau_given_params,tau_given_width,"
                       "sign_error_mean,sign_error_p90,sign_error_max,environments,best_minus_this,"
                       "difference_lower,difference_upper,difference_p,difference_p_holm");
-    for (i = 0; i < e->count; i++)
-        csv_name(csv, "K_with_", e->measures[i].name);
+    for (i = 0; i < e->count; i++) csv_name(csv, "K_with_", e->measures[i].name);
     ex_csv_end_line(csv);
 }
 
-static void csv_row(ex_csv *csv, const evaluation *e, size_t row)
-{
+static void csv_row(ex_csv *csv, const evaluation *e, size_t row) {
     const measure *m = &e->measures[row];
-    const int undefined = m->constant, compared = m->comparison.lower == m->comparison.lower &&
-                                                  (int64_t)row != e->best;
+    const int undefined = m->constant,
+              compared = m->comparison.lower == m->comparison.lower && (int64_t)row != e->best;
     char given[2 * NAME_ROOM] = "";
     int64_t a;
     size_t i;
@@ -1706,8 +1550,7 @@ static void csv_row(ex_csv *csv, const evaluation *e, size_t row)
     ex_csv_number(csv, m->adjusted_r2);
     ex_csv_number(csv, m->cv_r2);
     ex_csv_number(csv, m->cmi.k);
-    if (m->cmi.best >= 0)
-        subset_text(e, &m->cmi, given, sizeof given);
+    if (m->cmi.best >= 0) subset_text(e, &m->cmi, given, sizeof given);
     ex_csv_text(csv, given);
     csv_interval(csv, &m->cmi_interval);
     ex_csv_number(csv, m->cmi_p);
@@ -1729,74 +1572,59 @@ static void csv_row(ex_csv *csv, const evaluation *e, size_t row)
     ex_csv_number(csv, compared ? m->comparison.upper : NAN);
     ex_csv_number(csv, compared ? m->comparison.p : NAN);
     ex_csv_number(csv, m->comparison_holm);
-    for (i = 0; i < e->count; i++)
-        ex_csv_number(csv, e->between[row * e->count + i]);
+    for (i = 0; i < e->count; i++) ex_csv_number(csv, e->between[row * e->count + i]);
     ex_csv_end_line(csv);
 }
 
 /* Before the long work: an output that would take the place of the table is refused, and so is one
    that cannot be written. */
-static int check_output(const evaluation *e, const char *option, const char *path)
-{
-    if (!ex_one_file(path, e->path))
-        return ex_writable(path);
+static int check_output(const evaluation *e, const char *option, const char *path) {
+    if (!ex_one_file(path, e->path)) return ex_writable(path);
     ex_error("--%s %s: this is the table that is read; give another name", option, path);
     return EX_USAGE;
 }
 
-static int write_csv(const evaluation *e)
-{
+static int write_csv(const evaluation *e) {
     ex_csv csv;
     size_t i;
 
-    if (*e->set.csv == '\0')
-        return 0;
-    if (ex_csv_open(&csv, e->set.csv, 0) != 0)
-        return EX_FAILED;
+    if (*e->set.csv == '\0') return 0;
+    if (ex_csv_open(&csv, e->set.csv, 0) != 0) return EX_FAILED;
     csv_header(&csv, e);
-    for (i = 0; i < e->count; i++)
-        csv_row(&csv, e, i);
+    for (i = 0; i < e->count; i++) csv_row(&csv, e, i);
     return ex_csv_close(&csv);
 }
 
 /* ---- SVG ----------------------------------------------------------------------------------- */
 
 /* Sorted levels of a hyperparameter; returns how many, 0 for more than six. */
-static int levels_of(const double *values, int64_t n, double *levels)
-{
+static int levels_of(const double *values, int64_t n, double *levels) {
     int count = 0, k, at;
     int64_t i;
 
     for (i = 0; i < n; i++) {
-        for (at = 0; at < count && levels[at] < values[i];)
-            at++;
-        if (at < count && !(levels[at] > values[i]))
-            continue;
-        if (count == 6)
-            return 0;
-        for (k = count++; k > at; k--)
-            levels[k] = levels[k - 1];
+        for (at = 0; at < count && levels[at] < values[i];) at++;
+        if (at < count && !(levels[at] > values[i])) continue;
+        if (count == 6) return 0;
+        for (k = count++; k > at; k--) levels[k] = levels[k - 1];
         levels[at] = values[i];
     }
     return count;
 }
 
 /* Name of a level, as the table has it. */
-static void level_name(const evaluation *e, int64_t axis, double level, char *text, size_t size)
-{
+static void level_name(const evaluation *e, int64_t axis, double level, char *text, size_t size) {
     const int64_t column = prun_table_find(&e->table, e->axis_name[axis]);
     int64_t i;
 
-    for (i = 0; e->axis[axis][i] < level || e->axis[axis][i] > level;)
-        i++;
+    for (i = 0; e->axis[axis][i] < level || e->axis[axis][i] > level;) i++;
     snprintf(text, size, "%.60s %.60s", ex_shown(e->axis_name[axis]),
              ex_shown(e->table.cells[i * e->table.columns + column]));
 }
 
 /* Name of a measure's figure, short enough for a file. Columns such as "a b" and "a/b" would have
    the same one: all but the first get a number. */
-static void scatter_name(const evaluation *e, const measure *m, char *text, size_t size)
-{
+static void scatter_name(const evaluation *e, const measure *m, char *text, size_t size) {
     const measure *other;
     char own[101], name[101];
     int twin = 1;
@@ -1806,16 +1634,13 @@ static void scatter_name(const evaluation *e, const measure *m, char *text, size
         snprintf(name, sizeof name, "%s", other->name);
         twin += !other->constant && ex_same_file(name, own);
     }
-    if (twin == 1)
-        snprintf(text, size, "scatter_%s", own);
-    else
-        snprintf(text, size, "scatter_%s_%d", own, twin);
+    if (twin == 1) snprintf(text, size, "scatter_%s", own);
+    else snprintf(text, size, "scatter_%s_%d", own, twin);
 }
 
 /* Coloured by the first hyperparameter that does not have too many levels: x and y are sorted by
    them into `values`, room for 2 n. */
-static int svg_scatter(const evaluation *e, const measure *m, double *values)
-{
+static int svg_scatter(const evaluation *e, const measure *m, double *values) {
     const int64_t n = e->table.rows;
     double levels[6], *x = values, *y = values + n;
     char title[80], name[160], names[6][140];
@@ -1839,8 +1664,7 @@ static int svg_scatter(const evaluation *e, const measure *m, double *values)
             y[at++] = e->target[i];
             series[k].n++;
         }
-        if (count == 0)
-            continue;
+        if (count == 0) continue;
         level_name(e, axis - 1, levels[k], names[k], sizeof names[k]);
         series[k].name = names[k];
     }
@@ -1856,23 +1680,22 @@ static int svg_scatter(const evaluation *e, const measure *m, double *values)
 
 /* A bar with its standard error, v in -1 .. 1; the error too ends there, where the panel does. */
 static void svg_bar(FILE *file, double x, double width, double middle, double height, double v,
-                    double error, const char *colour)
-{
+                    double error, const char *colour) {
     const double top = middle - height * v;
     const double high = height * (v + error < 1 ? v + error : 1);
     const double low = height * (v - error > -1 ? v - error : -1);
 
     fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n", x,
             v > 0 ? top : middle, width, fabs(height * v), colour);
-    fprintf(file, "<path d=\"M%.1f %.1fV%.1fM%.1f %.1fh6m-6 %.1fh6\" stroke=\"#222\" "
-                  "fill=\"none\"/>\n",
+    fprintf(file,
+            "<path d=\"M%.1f %.1fV%.1fM%.1f %.1fh6m-6 %.1fh6\" stroke=\"#222\" "
+            "fill=\"none\"/>\n",
             x + width / 2, middle - high, middle - low, x + width / 2 - 3, middle - high,
             high - low);
 }
 
 /* One panel per measure: a bar per hyperparameter, and Psi. */
-static void svg_panel(const evaluation *e, FILE *file, const measure *m, double left, double top)
-{
+static void svg_panel(const evaluation *e, FILE *file, const measure *m, double left, double top) {
     const double width = 330, height = 80, middle = top + 34 + height;
     const int64_t bars = e->axes.count + 1;
     const double pitch = width / (double)bars;
@@ -1903,20 +1726,18 @@ static void svg_panel(const evaluation *e, FILE *file, const measure *m, double 
     }
 }
 
-static int svg_psi(const evaluation *e, ex_text *path)
-{
+static int svg_psi(const evaluation *e, ex_text *path) {
     const int rows = (int)(e->count + 1) / 2;
     FILE *file = ex_svg_open(e->set.svg, "psi", 820, 240.0 * rows + 40, path);
     int shown = 0;
     size_t i;
 
-    if (file == NULL)
-        return EX_FAILED;
-    ex_svg_text(file, 50, 24, "font-size=\"14\"",
-             "Granulated Kendall psi per hyperparameter and their mean Psi, with standard errors");
+    if (file == NULL) return EX_FAILED;
+    ex_svg_text(
+        file, 50, 24, "font-size=\"14\"",
+        "Granulated Kendall psi per hyperparameter and their mean Psi, with standard errors");
     for (i = 0; i < e->count; i++) {
-        if (e->measures[i].constant)
-            continue;
+        if (e->measures[i].constant) continue;
         svg_panel(e, file, &e->measures[i], 50 + 400 * (shown % 2), 40 + 240 * (shown / 2));
         shown++;
     }
@@ -1924,21 +1745,17 @@ static int svg_psi(const evaluation *e, ex_text *path)
 }
 
 /* All outputs, before the long work. */
-static int check_outputs(const evaluation *e)
-{
+static int check_outputs(const evaluation *e) {
     ex_text path = {NULL, 0, 0};
     char name[160] = "psi";
     size_t i;
     int status = 0;
 
-    if (*e->set.csv != '\0')
-        status = check_output(e, "csv", e->set.csv);
-    if (status != 0 || *e->set.svg == '\0')
-        return status;
+    if (*e->set.csv != '\0') status = check_output(e, "csv", e->set.csv);
+    if (status != 0 || *e->set.svg == '\0') return status;
     status = ex_directory(e->set.svg);
     for (i = 0; i <= e->count && status == 0; i++) {
-        if (i > 0)
-            scatter_name(e, &e->measures[i - 1], name, sizeof name);
+        if (i > 0) scatter_name(e, &e->measures[i - 1], name, sizeof name);
         ex_path(&path, e->set.svg, name, "svg");
         status = check_output(e, "svg", path.data);
     }
@@ -1946,21 +1763,17 @@ static int check_outputs(const evaluation *e)
     return status;
 }
 
-static int write_svg(const evaluation *e)
-{
+static int write_svg(const evaluation *e) {
     ex_text path = {NULL, 0, 0};
     double *values;
     size_t i;
     int status = 0;
 
-    if (*e->set.svg == '\0')
-        return 0;
+    if (*e->set.svg == '\0') return 0;
     values = (double *)ex_allocate(2 * (size_t)e->table.rows, sizeof *values);
     for (i = 0; i < e->count && status == 0; i++)
-        if (!e->measures[i].constant)
-            status = svg_scatter(e, &e->measures[i], values);
-    if (status == 0 && e->axes.count > 0)
-        status = svg_psi(e, &path);
+        if (!e->measures[i].constant) status = svg_scatter(e, &e->measures[i], values);
+    if (status == 0 && e->axes.count > 0) status = svg_psi(e, &path);
     ex_text_free(&path);
     free(values);
     return status;
@@ -1968,8 +1781,7 @@ static int write_svg(const evaluation *e)
 
 /* ---- program ------------------------------------------------------------------------------- */
 
-static int parse(int argc, char **argv, settings *set)
-{
+static int parse(int argc, char **argv, settings *set) {
     const ex_option options[] = {
         {"hyper", EX_TEXT, &set->hyper, NULL, 0, 0, "columns that were varied: a,b,c"},
         {"seed-column", EX_TEXT, &set->seed_column, NULL, 0, 0,
@@ -2009,7 +1821,8 @@ static int parse(int argc, char **argv, settings *set)
         {"svg", EX_TEXT, &set->svg, NULL, 0, 0, "directory to draw scatter plots and psi in"},
         {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
     const ex_program program = {
-        "evaluate", "TABLE.csv",
+        "evaluate",
+        "TABLE.csv",
         "Evaluates generalization measures: reads a CSV table with a header line and a row per "
         "model\nand prints how each measure follows the target: Kendall's tau, R2 and conditional "
         "mutual\ninformation K (Table 1), granulated Kendall psi per hyperparameter (Table 2), "
@@ -2022,7 +1835,10 @@ static int parse(int argc, char **argv, settings *set)
         "and named in the output. Exit status: 0; 1 failure;\n2 wrong command line or table, also "
         "when a measure that was asked for is constant.\n\nExample:\n"
         "  evaluate demo.csv --hyper width,depth,dropout,l2,augment --seed-column seed --svg plots",
-        options, sizeof options / sizeof *options, 1, 1};
+        options,
+        sizeof options / sizeof *options,
+        1,
+        1};
 
     set->hyper = set->seed_column = set->train = set->test = set->measures = set->ignore = "";
     set->fit = set->params = set->width = set->csv = set->svg = "";
@@ -2032,8 +1848,7 @@ static int parse(int argc, char **argv, settings *set)
     return ex_parse(&program, argc, argv, NULL);
 }
 
-static void release(evaluation *e)
-{
+static void release(evaluation *e) {
     size_t i;
 
     for (i = 0; i < e->count; i++) {
@@ -2052,50 +1867,39 @@ static void release(evaluation *e)
 }
 
 /* Defaults by the size of the table. K costs n^2 per subset, about a second for 10^9 pairs. */
-static void choose_effort(evaluation *e)
-{
+static void choose_effort(evaluation *e) {
     const double n = (double)e->table.rows, axes = (double)e->axes.count, count = (double)e->count;
     const double pairs = n * n / 2 * (1 + axes + axes * (axes - 1) / 2);
 
-    e->with_cmi = e->set.cmi.value == 1 ||
-                  (e->set.cmi.value == 0 && pairs * count * (count + 1) / 2 < 4e12);
+    e->with_cmi =
+        e->set.cmi.value == 1 || (e->set.cmi.value == 0 && pairs * count * (count + 1) / 2 < 4e12);
     e->with_sign = n * n * axes < 5e9;
-    if (e->set.resamples < 0)
-        e->set.resamples = n < 1e5 ? 2000 : n < 1e6 ? 200 : 100;
+    if (e->set.resamples < 0) e->set.resamples = n < 1e5 ? 2000 : n < 1e6 ? 200 : 100;
     if (e->set.cmi_resamples < 0)
         e->set.cmi_resamples = pairs * 400 * count < 6e10 && e->set.resamples > 0 ? 200 : 0;
-    if (!e->with_cmi)
-        e->set.cmi_resamples = 0;
+    if (!e->with_cmi) e->set.cmi_resamples = 0;
 }
 
-static int run(evaluation *e)
-{
+static int run(evaluation *e) {
     int status = read_table(e);
 
-    if (status != 0 || (status = check_outputs(e)) != 0)
-        return status;
+    if (status != 0 || (status = check_outputs(e)) != 0) return status;
     choose_effort(e);
     status = compute(e);
-    if (status == 0 && e->set.json)
-        print_json(e);
-    else if (status == 0)
-        print_tables(e);
-    if (status == 0)
-        status = write_csv(e);
-    if (status == 0)
-        status = write_svg(e);
+    if (status == 0 && e->set.json) print_json(e);
+    else if (status == 0) print_tables(e);
+    if (status == 0) status = write_csv(e);
+    if (status == 0) status = write_svg(e);
     return status != 0 ? status : e->problem;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     evaluation e;
     int status;
 
     memset(&e, 0, sizeof e);
     status = parse(argc, argv, &e.set);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     e.path = argv[1];
     status = run(&e);
     release(&e);

@@ -58,34 +58,27 @@
 /* ---- memory, growing text, messages, time -------------------------------------------------- */
 
 /* For want of memory there may be none for a message of the usual kind. */
-static inline void ex__out_of_memory(void)
-{
+static inline void ex__out_of_memory(void) {
     fprintf(stderr, "error: out of memory\n");
     exit(EX_FAILED);
 }
 
 /* Zeroed memory; ends the program when there is none. */
-static inline void *ex_allocate(size_t count, size_t size)
-{
+static inline void *ex_allocate(size_t count, size_t size) {
     void *memory = calloc(count > 0 ? count : 1, size);
 
-    if (memory == NULL)
-        ex__out_of_memory();
+    if (memory == NULL) ex__out_of_memory();
     return memory;
 }
 
 /* Grows an array to hold `count` elements, doubling so that appending stays cheap. */
-static inline void *ex_grow(void *array, size_t *capacity, size_t count, size_t size)
-{
+static inline void *ex_grow(void *array, size_t *capacity, size_t count, size_t size) {
     size_t wanted = *capacity > 0 ? *capacity : 16;
 
-    if (count <= *capacity)
-        return array;
-    while (wanted < count)
-        wanted *= 2;
+    if (count <= *capacity) return array;
+    while (wanted < count) wanted *= 2;
     array = realloc(array, wanted * size);
-    if (array == NULL)
-        ex__out_of_memory();
+    if (array == NULL) ex__out_of_memory();
     *capacity = wanted;
     return array;
 }
@@ -95,8 +88,7 @@ typedef struct ex_text {
     size_t length, capacity;
 } ex_text;
 
-static inline void ex_text_addv(ex_text *text, const char *format, va_list arguments)
-{
+static inline void ex_text_addv(ex_text *text, const char *format, va_list arguments) {
     va_list again;
     int needed;
 
@@ -104,14 +96,12 @@ static inline void ex_text_addv(ex_text *text, const char *format, va_list argum
     needed = vsnprintf(NULL, 0, format, again);
     va_end(again);
     needed = needed < 0 ? 0 : needed;
-    text->data = (char *)ex_grow(text->data, &text->capacity,
-                                 text->length + (size_t)needed + 1, 1);
+    text->data = (char *)ex_grow(text->data, &text->capacity, text->length + (size_t)needed + 1, 1);
     vsnprintf(text->data + text->length, (size_t)needed + 1, format, arguments);
     text->length += (size_t)needed;
 }
 
-EX_PRINTF(2, 3) static inline void ex_text_add(ex_text *text, const char *format, ...)
-{
+EX_PRINTF(2, 3) static inline void ex_text_add(ex_text *text, const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
@@ -119,26 +109,22 @@ EX_PRINTF(2, 3) static inline void ex_text_add(ex_text *text, const char *format
     va_end(arguments);
 }
 
-static inline void ex_text_free(ex_text *text)
-{
+static inline void ex_text_free(ex_text *text) {
     free(text->data);
     memset(text, 0, sizeof *text);
 }
 
 /* Whether a character of three bytes turns the direction of text round, or is none. */
-static inline int ex__is_mark(const unsigned char *at)
-{
+static inline int ex__is_mark(const unsigned char *at) {
     if (at[0] == 0xe2 && at[1] == 0x80)
         return (at[2] >= 0x8e && at[2] <= 0x8f) || (at[2] >= 0xa8 && at[2] <= 0xae);
-    if (at[0] == 0xe2 && at[1] == 0x81)
-        return at[2] >= 0xa6 && at[2] <= 0xa9;
+    if (at[0] == 0xe2 && at[1] == 0x81) return at[2] >= 0xa6 && at[2] <= 0xa9;
     return (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0) ||
            (at[0] == 0xf0 && at[1] < 0x90);
 }
 
 /* Bytes of the character at a place, if it is one that a terminal only shows; else 0. */
-static inline int ex__printable(const unsigned char *at)
-{
+static inline int ex__printable(const unsigned char *at) {
     const int more = at[0] < 0x80                    ? 0
                      : at[0] >= 0xc2 && at[0] < 0xe0 ? 1
                      : at[0] >= 0xe0 && at[0] < 0xf0 ? 2
@@ -150,33 +136,27 @@ static inline int ex__printable(const unsigned char *at)
         ex__is_mark(at))
         return 0;
     for (i = 1; i <= more; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
+        if ((at[i] & 0xc0) != 0x80) return 0;
     return more + 1;
 }
 
 /* Adds text that came from outside, such as the name of a file or column: control characters and
    what is no UTF-8 as \n, \t or \x1b, so that a terminal shows them and does not obey. */
-static inline void ex_text_shown(ex_text *out, const char *text)
-{
+static inline void ex_text_shown(ex_text *out, const char *text) {
     while (*text != '\0') {
         const unsigned char byte = (unsigned char)*text;
         const int length = ex__printable((const unsigned char *)text);
 
-        if (length > 0)
-            ex_text_add(out, "%.*s", length, text);
-        else if (byte == '\n' || byte == '\t')
-            ex_text_add(out, "\\%c", byte == '\n' ? 'n' : 't');
-        else
-            ex_text_add(out, "\\x%02x", byte);
+        if (length > 0) ex_text_add(out, "%.*s", length, text);
+        else if (byte == '\n' || byte == '\t') ex_text_add(out, "\\%c", byte == '\n' ? 'n' : 't');
+        else ex_text_add(out, "\\x%02x", byte);
         text += length > 0 ? length : 1;
     }
 }
 
 /* The same text to be printed at once: the fourth call after it uses its memory again. For the
    main thread alone. */
-static inline const char *ex_shown(const char *text)
-{
+static inline const char *ex_shown(const char *text) {
     static ex_text shown[4];
     static int turn;
     ex_text *out = &shown[turn++ % 4];
@@ -190,16 +170,13 @@ static inline const char *ex_shown(const char *text)
 static int ex__bar; /* columns of the terminal's last line that a progress bar fills */
 
 /* Takes the progress bar from the terminal. */
-static inline void ex__bar_clear(void)
-{
-    if (ex__bar > 0)
-        fprintf(stderr, "\r%*s\r", ex__bar, "");
+static inline void ex__bar_clear(void) {
+    if (ex__bar > 0) fprintf(stderr, "\r%*s\r", ex__bar, "");
     ex__bar = 0;
 }
 
 /* One line on stderr. */
-static inline void ex__sayv(const char *kind, const char *format, va_list arguments)
-{
+static inline void ex__sayv(const char *kind, const char *format, va_list arguments) {
     ex_text text = {NULL, 0, 0}, shown = {NULL, 0, 0};
 
     ex_text_addv(&text, format, arguments);
@@ -217,8 +194,7 @@ static inline void ex__sayv(const char *kind, const char *format, va_list argume
 }
 
 /* Prints a line "error: ...", in which control characters are escaped. */
-EX_PRINTF(1, 2) static inline void ex_error(const char *format, ...)
-{
+EX_PRINTF(1, 2) static inline void ex_error(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
@@ -227,8 +203,7 @@ EX_PRINTF(1, 2) static inline void ex_error(const char *format, ...)
 }
 
 /* The same for what is no failure. */
-EX_PRINTF(1, 2) static inline void ex_note(const char *format, ...)
-{
+EX_PRINTF(1, 2) static inline void ex_note(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
@@ -237,8 +212,7 @@ EX_PRINTF(1, 2) static inline void ex_note(const char *format, ...)
 }
 
 /* Prints why the last library call failed; returns the exit status, so that it can be returned. */
-static inline int ex_failure(const prun_context *context, const char *what)
-{
+static inline int ex_failure(const prun_context *context, const char *what) {
     const char *message = prun_message(context);
 
     if (*message == '\0')
@@ -248,8 +222,7 @@ static inline int ex_failure(const prun_context *context, const char *what)
 }
 
 /* Seconds from an arbitrary start that nobody sets back. */
-static inline double ex_seconds(void)
-{
+static inline double ex_seconds(void) {
 #if defined(CLOCK_MONOTONIC) && !defined(_WIN32) /* there clock() counts real time */
     struct timespec now;
 
@@ -264,8 +237,7 @@ static inline double ex_seconds(void)
 }
 
 /* A span of time in the unit one says it in. text: at least 32 bytes. */
-static inline const char *ex_span(double seconds, char *text)
-{
+static inline const char *ex_span(double seconds, char *text) {
     static const char *const units[] = {"seconds", "minutes", "hours", "days"};
     static const double length[] = {1, 60, 3600, 86400}, most[] = {60, 60, 48};
     int unit = 0;
@@ -274,20 +246,17 @@ static inline const char *ex_span(double seconds, char *text)
         snprintf(text, 32, "less than a second");
         return text;
     }
-    while (unit < 3 && seconds >= 0.9995 * most[unit] * length[unit])
-        unit++;
+    while (unit < 3 && seconds >= 0.9995 * most[unit] * length[unit]) unit++;
     snprintf(text, 32, "%.3g %s", seconds / length[unit], units[unit]);
     return text;
 }
 
 /* The same for bytes. */
-static inline const char *ex_bytes(double bytes, char *text)
-{
+static inline const char *ex_bytes(double bytes, char *text) {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
     int unit = 0;
 
-    for (; unit < 4 && bytes >= 999.5; bytes /= 1000)
-        unit++;
+    for (; unit < 4 && bytes >= 999.5; bytes /= 1000) unit++;
     snprintf(text, 32, "%.3g %s", bytes, units[unit]);
     return text;
 }
@@ -315,17 +284,12 @@ static pid_t ex__process; /* whose the files are: a child of it leaves them alon
 static const char *ex__how_to_resume = ""; /* after "interrupted" */
 
 /* Sets what is printed after "interrupted", such as how to resume: a literal, or NULL. */
-static inline void ex_interruptible(const char *how)
-{
-    ex__how_to_resume = how != NULL ? how : "";
-}
+static inline void ex_interruptible(const char *how) { ex__how_to_resume = how != NULL ? how : ""; }
 
 /* Text to stderr from a signal handler. */
-static inline void ex__write_error(const char *text)
-{
+static inline void ex__write_error(const char *text) {
 #if defined(EX_POSIX)
-    if (write(STDERR_FILENO, text, strlen(text)) < 0)
-        return;
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) return;
 #elif defined(_WIN32)
     _write(2, text, (unsigned)strlen(text));
 #else
@@ -333,8 +297,7 @@ static inline void ex__write_error(const char *text)
 #endif
 }
 
-static inline int ex__is_own(void)
-{
+static inline int ex__is_own(void) {
 #ifdef EX_POSIX
     return getpid() == ex__process;
 #else
@@ -343,14 +306,12 @@ static inline int ex__is_own(void)
 }
 
 /* Removes the temporary files there are and ends by the signal, as if there were no handler. */
-static inline void ex__die(int number)
-{
+static inline void ex__die(int number) {
     const ex__output *each;
 
     ex__dying = 1;
     for (each = ex__outputs; each != NULL; each = each->next)
-        if (each->temporary != NULL && ex__is_own())
-            EX_UNLINK(each->temporary);
+        if (each->temporary != NULL && ex__is_own()) EX_UNLINK(each->temporary);
     if (number != EX_SIGPIPE && ex__is_own()) {
         ex__write_error(ex__bar > 0 ? "\ninterrupted" : "interrupted");
         ex__write_error(ex__how_to_resume);
@@ -360,30 +321,25 @@ static inline void ex__die(int number)
     raise(number);
 }
 
-static inline void ex__on_signal(int number)
-{
+static inline void ex__on_signal(int number) {
     const int first = ex__signal == 0;
 
     ex__signal = number;
-    if (!first || ex__held == 0)
-        ex__die(number);
+    if (!first || ex__held == 0) ex__die(number);
 }
 
 /* Around what makes, renames or removes files. Any thread may call it. */
-static inline void ex_hold(void)
-{
+static inline void ex_hold(void) {
 #ifdef _OPENMP
 #pragma omp critical(ex_hold)
 #endif
     ex__held = ex__held + 1;
 #ifdef EX_POSIX
-    while (ex__dying)
-        pause();
+    while (ex__dying) pause();
 #endif
 }
 
-static inline void ex_release(void)
-{
+static inline void ex_release(void) {
     int due;
 
 #ifdef _OPENMP
@@ -393,14 +349,12 @@ static inline void ex_release(void)
         ex__held = ex__held - 1;
         due = ex__held == 0 && ex__signal != 0;
     }
-    if (due)
-        ex__die(ex__signal);
+    if (due) ex__die(ex__signal);
 }
 
 /* Opens a file for writing. What is written appears under its name when ex_close succeeds. NULL
    after a message. */
-static inline FILE *ex_open(const char *path)
-{
+static inline FILE *ex_open(const char *path) {
     ex__output *made = (ex__output *)ex_allocate(1, sizeof *made);
     FILE *stream = NULL;
 
@@ -425,8 +379,7 @@ static inline FILE *ex_open(const char *path)
 }
 
 /* Takes a file off the list. */
-static inline ex__output *ex__output_take(const FILE *stream)
-{
+static inline ex__output *ex__output_take(const FILE *stream) {
     ex__output **each, *found = NULL;
 
 #ifdef _OPENMP
@@ -444,47 +397,38 @@ static inline ex__output *ex__output_take(const FILE *stream)
 }
 
 /* Gives a file up that ex_open opened: what was there before stays. */
-static inline void ex_discard(FILE *file)
-{
+static inline void ex_discard(FILE *file) {
     ex__output *mine;
 
     ex_hold();
     mine = ex__output_take(file);
-    if (mine != NULL)
-        prun_output_discard(mine->output);
+    if (mine != NULL) prun_output_discard(mine->output);
     ex_release();
     free(mine);
 }
 
 /* Puts a file in its place. Returns the exit status, after a message where that failed: what was
    there before is there still. */
-static inline int ex_close(FILE *file, const char *path)
-{
+static inline int ex_close(FILE *file, const char *path) {
     const int failed = ferror(file);
     ex__output *mine;
     int status = EX_FAILED;
 
     ex_hold();
     mine = ex__output_take(file);
-    if (mine != NULL && failed)
-        prun_output_discard(mine->output);
-    else if (mine != NULL && prun_output_close(mine->output) == PRUN_OK)
-        status = 0;
+    if (mine != NULL && failed) prun_output_discard(mine->output);
+    else if (mine != NULL && prun_output_close(mine->output) == PRUN_OK) status = 0;
     ex_release();
-    if (failed || mine == NULL)
-        ex_error("%s: cannot be written", path);
-    else if (status != 0)
-        ex_failure(&mine->context, "output");
+    if (failed || mine == NULL) ex_error("%s: cannot be written", path);
+    else if (status != 0) ex_failure(&mine->context, "output");
     free(mine);
     return status;
 }
 
 /* Closes a file where what it holds was computed (status 0), else gives it up. Returns the exit
    status. */
-static inline int ex_finish(int status, FILE *file, const char *path)
-{
-    if (status == 0)
-        return ex_close(file, path);
+static inline int ex_finish(int status, FILE *file, const char *path) {
+    if (status == 0) return ex_close(file, path);
     ex_discard(file);
     return status;
 }
@@ -492,8 +436,7 @@ static inline int ex_finish(int status, FILE *file, const char *path)
 /* Whether a file could be written now: before long work whose result it is to hold. A pipe is not
    opened for that, its reader would see the end. NULL: nothing to ask. Returns the exit status,
    after a message. */
-static inline int ex_writable(const char *path)
-{
+static inline int ex_writable(const char *path) {
     FILE *file;
 
 #ifdef EX_POSIX
@@ -501,24 +444,20 @@ static inline int ex_writable(const char *path)
 
     if (path != NULL && stat(path, &there) == 0 && !S_ISREG(there.st_mode) &&
         !S_ISDIR(there.st_mode)) {
-        if (access(path, W_OK) == 0)
-            return 0;
+        if (access(path, W_OK) == 0) return 0;
         ex_error("%s: %s", path, strerror(errno));
         return EX_FAILED;
     }
 #endif
     file = path != NULL ? ex_open(path) : NULL;
-    if (file != NULL)
-        ex_discard(file);
+    if (file != NULL) ex_discard(file);
     return path == NULL || file != NULL ? 0 : EX_FAILED;
 }
 
-static inline void ex__at_exit(void)
-{
+static inline void ex__at_exit(void) {
     int failed;
 
-    while (ex__outputs != NULL && ex__is_own())
-        ex_discard(ex__outputs->stream);
+    while (ex__outputs != NULL && ex__is_own()) ex_discard(ex__outputs->stream);
     failed = ferror(stdout);
     if (fflush(stdout) != 0 || failed) {
         ex_error("standard output: cannot be written");
@@ -528,8 +467,7 @@ static inline void ex__at_exit(void)
 
 /* Called by ex_parse: from here on nothing temporary is left behind, a full disk is an error and no
    signal, and what cannot be printed makes the exit status 1. */
-static inline void ex__start(void)
-{
+static inline void ex__start(void) {
     static int started;
 #ifdef EX_POSIX
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
@@ -556,8 +494,7 @@ static inline void ex__start(void)
         signal(SIGTERM, ex__on_signal);
     }
 #endif
-    if (!started)
-        atexit(ex__at_exit);
+    if (!started) atexit(ex__at_exit);
     started = 1;
 }
 
@@ -566,13 +503,13 @@ static inline void ex__start(void)
 #define EX_MAX_LIST 256
 
 typedef enum ex_kind {
-    EX_FLAG,      /* int: 1 when given */
-    EX_INT,       /* int64_t */
-    EX_REAL,      /* double */
-    EX_TEXT,      /* const char * */
-    EX_CHOICE,    /* ex_choice */
-    EX_INT_LIST,  /* ex_ints: 8,16,24 without repetition */
-    EX_REAL_LIST  /* ex_reals */
+    EX_FLAG,     /* int: 1 when given */
+    EX_INT,      /* int64_t */
+    EX_REAL,     /* double */
+    EX_TEXT,     /* const char * */
+    EX_CHOICE,   /* ex_choice */
+    EX_INT_LIST, /* ex_ints: 8,16,24 without repetition */
+    EX_REAL_LIST /* ex_reals */
 } ex_kind;
 
 typedef struct ex_choice {
@@ -606,76 +543,60 @@ typedef struct ex_program {
     int min_operands, max_operands;
 } ex_program;
 
-static inline int ex__bad_value(const ex_option *option, const char *text, const char *why)
-{
+static inline int ex__bad_value(const ex_option *option, const char *text, const char *why) {
     ex_error("--%s %s: %s", option->name, text, why);
     return EX_USAGE;
 }
 
-static inline int ex__out_of_range(const ex_option *option, const char *text)
-{
-    ex_error("--%s %s: must be from %.10g to %.10g", option->name, text, option->low,
-             option->high);
+static inline int ex__out_of_range(const ex_option *option, const char *text) {
+    ex_error("--%s %s: must be from %.10g to %.10g", option->name, text, option->low, option->high);
     return EX_USAGE;
 }
 
 /* The strto family skips blanks and knows hexadecimal, "inf" and "nan": none of it is wanted. */
-static inline int ex__starts_number(const char *text)
-{
-    if (*text == '-')
-        text++;
+static inline int ex__starts_number(const char *text) {
+    if (*text == '-') text++;
     return strpbrk(text, "xX") == NULL && *text != '\0' && strchr("0123456789.", *text) != NULL;
 }
 
-static inline int ex__int(const ex_option *option, const char *text, int64_t *value)
-{
+static inline int ex__int(const ex_option *option, const char *text, int64_t *value) {
     char *end;
     long long number;
 
-    if (!ex__starts_number(text))
-        return ex__bad_value(option, text, "not a whole number");
+    if (!ex__starts_number(text)) return ex__bad_value(option, text, "not a whole number");
     errno = 0;
     number = strtoll(text, &end, 10);
-    if (*end != '\0' || end == text)
-        return ex__bad_value(option, text, "not a whole number");
+    if (*end != '\0' || end == text) return ex__bad_value(option, text, "not a whole number");
     if (errno != 0 || (double)number < option->low || (double)number > option->high)
         return ex__out_of_range(option, text);
     *value = (int64_t)number;
     return 0;
 }
 
-static inline int ex__real(const ex_option *option, const char *text, double *value)
-{
+static inline int ex__real(const ex_option *option, const char *text, double *value) {
     char *end;
     double number;
 
-    if (!ex__starts_number(text))
-        return ex__bad_value(option, text, "not a number");
+    if (!ex__starts_number(text)) return ex__bad_value(option, text, "not a number");
     number = strtod(text, &end);
-    if (*end != '\0' || end == text)
-        return ex__bad_value(option, text, "not a number");
-    if (!(number >= option->low && number <= option->high))
-        return ex__out_of_range(option, text);
+    if (*end != '\0' || end == text) return ex__bad_value(option, text, "not a number");
+    if (!(number >= option->low && number <= option->high)) return ex__out_of_range(option, text);
     *value = number;
     return 0;
 }
 
-static inline int ex__int_element(const ex_option *option, const char *text)
-{
+static inline int ex__int_element(const ex_option *option, const char *text) {
     ex_ints *list = (ex_ints *)option->value;
     int64_t number = 0;
     int i, status = ex__int(option, text, &number);
 
     for (i = 0; status == 0 && i < list->count; i++)
-        if (list->value[i] == number)
-            return ex__bad_value(option, text, "given twice");
-    if (status == 0)
-        list->value[list->count++] = number;
+        if (list->value[i] == number) return ex__bad_value(option, text, "given twice");
+    if (status == 0) list->value[list->count++] = number;
     return status;
 }
 
-static inline int ex__real_element(const ex_option *option, const char *text)
-{
+static inline int ex__real_element(const ex_option *option, const char *text) {
     ex_reals *list = (ex_reals *)option->value;
     double number = 0;
     int i, status = ex__real(option, text, &number);
@@ -683,13 +604,11 @@ static inline int ex__real_element(const ex_option *option, const char *text)
     for (i = 0; status == 0 && i < list->count; i++)
         if (!(list->value[i] < number || list->value[i] > number))
             return ex__bad_value(option, text, "given twice");
-    if (status == 0)
-        list->value[list->count++] = number;
+    if (status == 0) list->value[list->count++] = number;
     return status;
 }
 
-static inline int ex__list(const ex_option *option, const char *text)
-{
+static inline int ex__list(const ex_option *option, const char *text) {
     int *count = option->kind == EX_INT_LIST ? &((ex_ints *)option->value)->count
                                              : &((ex_reals *)option->value)->count;
     const char *all = text;
@@ -702,20 +621,17 @@ static inline int ex__list(const ex_option *option, const char *text)
 
         if (length == 0 || length >= sizeof element)
             return ex__bad_value(option, all, "not a list of numbers such as 1,2,3");
-        if (*count == EX_MAX_LIST)
-            return ex__bad_value(option, all, "too many values");
+        if (*count == EX_MAX_LIST) return ex__bad_value(option, all, "too many values");
         memcpy(element, text, length);
         element[length] = '\0';
         status = option->kind == EX_INT_LIST ? ex__int_element(option, element)
                                              : ex__real_element(option, element);
-        if (status != 0 || text[length] == '\0')
-            return status;
+        if (status != 0 || text[length] == '\0') return status;
         text += length + 1;
     }
 }
 
-static inline int ex__choice(const ex_option *option, const char *text)
-{
+static inline int ex__choice(const ex_option *option, const char *text) {
     ex_choice *choice = (ex_choice *)option->value;
     const char *name = choice->names;
     size_t wanted = strlen(text);
@@ -734,36 +650,33 @@ static inline int ex__choice(const ex_option *option, const char *text)
     return EX_USAGE;
 }
 
-static inline int ex__set(const ex_option *option, const char *text)
-{
+static inline int ex__set(const ex_option *option, const char *text) {
     switch (option->kind) {
-    case EX_FLAG: *(int *)option->value = strcmp(text, "0") != 0; return 0;
-    case EX_INT: return ex__int(option, text, (int64_t *)option->value);
-    case EX_REAL: return ex__real(option, text, (double *)option->value);
-    case EX_TEXT: *(const char **)option->value = text; return 0;
-    case EX_CHOICE: return ex__choice(option, text);
-    case EX_INT_LIST:
-    case EX_REAL_LIST: return ex__list(option, text);
+        case EX_FLAG: *(int *)option->value = strcmp(text, "0") != 0; return 0;
+        case EX_INT: return ex__int(option, text, (int64_t *)option->value);
+        case EX_REAL: return ex__real(option, text, (double *)option->value);
+        case EX_TEXT: *(const char **)option->value = text; return 0;
+        case EX_CHOICE: return ex__choice(option, text);
+        case EX_INT_LIST:
+        case EX_REAL_LIST: return ex__list(option, text);
     }
     return EX_USAGE;
 }
 
-static inline const char *ex__placeholder(const ex_option *option)
-{
+static inline const char *ex__placeholder(const ex_option *option) {
     switch (option->kind) {
-    case EX_FLAG: return "";
-    case EX_INT: return "N";
-    case EX_REAL: return "X";
-    case EX_TEXT: return "TEXT";
-    case EX_CHOICE: return ((const ex_choice *)option->value)->names;
-    case EX_INT_LIST: return "N,N,..";
-    case EX_REAL_LIST: return "X,X,..";
+        case EX_FLAG: return "";
+        case EX_INT: return "N";
+        case EX_REAL: return "X";
+        case EX_TEXT: return "TEXT";
+        case EX_CHOICE: return ((const ex_choice *)option->value)->names;
+        case EX_INT_LIST: return "N,N,..";
+        case EX_REAL_LIST: return "X,X,..";
     }
     return "";
 }
 
-static inline void ex__help(const ex_program *program)
-{
+static inline void ex__help(const ex_program *program) {
     char left[64];
     size_t i;
 
@@ -774,16 +687,14 @@ static inline void ex__help(const ex_program *program)
 
         snprintf(left, sizeof left, "--%s %s", option->name, ex__placeholder(option));
         printf("  %-24s %s", left, option->help);
-        if (option->initial != NULL && option->kind != EX_FLAG)
-            printf(" [%s]", option->initial);
+        if (option->initial != NULL && option->kind != EX_FLAG) printf(" [%s]", option->initial);
         printf("\n");
     }
     printf("  %-24s %s\n", "--help, -h", "print this text");
 }
 
 /* The option an argument such as --name or --name=value means, or NULL. */
-static inline const ex_option *ex__find(const ex_program *program, const char *argument)
-{
+static inline const ex_option *ex__find(const ex_program *program, const char *argument) {
     size_t i, length = strcspn(argument + 2, "=");
 
     for (i = 0; i < program->count; i++) {
@@ -796,16 +707,14 @@ static inline const ex_option *ex__find(const ex_program *program, const char *a
 }
 
 /* How many letters to change, add or leave out to make one word of another, at most `limit`. */
-static inline int ex__distance(const char *a, const char *b, int limit)
-{
+static inline int ex__distance(const char *a, const char *b, int limit) {
     int change, leave, add;
 
     while (*a != '\0' && *a == *b) {
         a++;
         b++;
     }
-    if (limit == 0 || (*a == '\0' && *b == '\0'))
-        return *a != '\0' || *b != '\0';
+    if (limit == 0 || (*a == '\0' && *b == '\0')) return *a != '\0' || *b != '\0';
     change = *a != '\0' && *b != '\0' ? ex__distance(a + 1, b + 1, limit - 1) : limit;
     leave = *a != '\0' ? ex__distance(a + 1, b, limit - 1) : limit;
     add = *b != '\0' ? ex__distance(a, b + 1, limit - 1) : limit;
@@ -815,8 +724,7 @@ static inline int ex__distance(const char *a, const char *b, int limit)
 }
 
 /* The option whose name is nearest to an unknown one, NULL: none is near. */
-static inline const char *ex__nearest(const ex_program *program, const char *argument)
-{
+static inline const char *ex__nearest(const ex_program *program, const char *argument) {
     const char *best = NULL, *word = argument + strspn(argument, "-");
     const int length = (int)strcspn(word, "=");
     ex_text name = {NULL, 0, 0};
@@ -838,25 +746,20 @@ static inline const char *ex__nearest(const ex_program *program, const char *arg
 
 /* Text given for one option, or `fallback`: for an option that decides the defaults of others, and
    so has to be known before the table is complete. The last one counts. */
-static inline const char *ex_peek(int argc, char **argv, const char *name, const char *fallback)
-{
+static inline const char *ex_peek(int argc, char **argv, const char *name, const char *fallback) {
     size_t length = strlen(name);
     int i;
 
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, length) != 0)
-            continue;
-        if (argv[i][2 + length] == '=')
-            fallback = argv[i] + 3 + length;
-        else if (argv[i][2 + length] == '\0' && i + 1 < argc)
-            fallback = argv[i + 1];
+        if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, length) != 0) continue;
+        if (argv[i][2 + length] == '=') fallback = argv[i] + 3 + length;
+        else if (argv[i][2 + length] == '\0' && i + 1 < argc) fallback = argv[i + 1];
     }
     return fallback;
 }
 
 /* Handles the option at argv[*at] and steps over its value. */
-static inline int ex__option(const ex_program *program, int argc, char **argv, int *at)
-{
+static inline int ex__option(const ex_program *program, int argc, char **argv, int *at) {
     const char *argument = argv[*at], *equals = strchr(argument, '=');
     const ex_option *option = strncmp(argument, "--", 2) == 0 ? ex__find(program, argument) : NULL;
 
@@ -865,17 +768,14 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
 
         if (meant != NULL)
             ex_error("unknown option %s; did you mean --%s? --help lists all", argument, meant);
-        else
-            ex_error("unknown option %s; --help lists what there is", argument);
+        else ex_error("unknown option %s; --help lists what there is", argument);
         return EX_USAGE;
     }
     if (option->kind == EX_FLAG) {
-        if (equals != NULL)
-            return ex__bad_value(option, equals + 1, "takes no value");
+        if (equals != NULL) return ex__bad_value(option, equals + 1, "takes no value");
         return ex__set(option, "1");
     }
-    if (equals != NULL)
-        return ex__set(option, equals + 1);
+    if (equals != NULL) return ex__set(option, equals + 1);
     if (*at + 1 >= argc) {
         ex_error("--%s needs a value; see --help", option->name);
         return EX_USAGE;
@@ -885,8 +785,7 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
 
 /* Sets all defaults, then reads the command line; operands move to argv[1] .. argv[*operands].
    Returns -1 to go on, otherwise the status to exit with. */
-static inline int ex_parse(const ex_program *program, int argc, char **argv, int *operands)
-{
+static inline int ex_parse(const ex_program *program, int argc, char **argv, int *operands) {
     int i, status, found = 0, only_operands = 0;
     size_t k;
 
@@ -912,12 +811,10 @@ static inline int ex_parse(const ex_program *program, int argc, char **argv, int
     if (found < program->min_operands || found > program->max_operands) {
         if (found > program->max_operands)
             ex_error("unexpected argument %s; see --help", argv[program->max_operands + 1]);
-        else
-            ex_error("%s is missing; see --help", program->operands);
+        else ex_error("%s is missing; see --help", program->operands);
         return EX_USAGE;
     }
-    if (operands != NULL)
-        *operands = found;
+    if (operands != NULL) *operands = found;
     return -1;
 }
 
@@ -933,8 +830,7 @@ typedef struct ex_progress {
 } ex_progress;
 
 static inline void ex_progress_start(ex_progress *progress, const char *label, double total,
-                                     int quiet)
-{
+                                     int quiet) {
     memset(progress, 0, sizeof *progress);
     progress->label = label;
     progress->total = total;
@@ -947,35 +843,31 @@ static inline void ex_progress_start(ex_progress *progress, const char *label, d
 }
 
 /* "1:02:03" or "2:03". text: at least 32 bytes. */
-static inline const char *ex__duration(double seconds, char *text)
-{
+static inline const char *ex__duration(double seconds, char *text) {
     long whole = (long)(seconds < 0 ? 0 : seconds > 1e8 ? 1e8 : seconds + 0.5);
 
     if (whole >= 3600)
         snprintf(text, 32, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
-    else
-        snprintf(text, 32, "%ld:%02ld", whole / 60, whole % 60);
+    else snprintf(text, 32, "%ld:%02ld", whole / 60, whole % 60);
     return text;
 }
 
 /* Width of the terminal behind stderr. */
-static inline int ex__columns(void)
-{
+static inline int ex__columns(void) {
     const char *text = getenv("COLUMNS");
     long columns = text != NULL ? strtol(text, NULL, 10) : 0;
 #if defined(EX_POSIX) && defined(TIOCGWINSZ)
     struct winsize size;
 
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        columns = size.ws_col;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) columns = size.ws_col;
 #endif
     return columns >= 1 && columns <= 10000 ? (int)columns : 80;
 }
 
 /* Draws the bar into one line: what does not fit is left out, the bar first of all, the percentage
    last. The last column stays free: terminals go to the next line there. */
-static inline void ex__bar_draw(const char *label, int percent, const char *spent, const char *left)
-{
+static inline void ex__bar_draw(const char *label, int percent, const char *spent,
+                                const char *left) {
     static const char full[] = "##############################";
     const int room = ex__columns() - 1;
     char end[96], line[256];
@@ -987,10 +879,8 @@ static inline void ex__bar_draw(const char *label, int percent, const char *spen
     if (bars >= 5)
         snprintf(line, sizeof line, "%s [%.*s%*s] %s", label, bars * percent / 100, full,
                  bars - bars * percent / 100, "", end);
-    else if (wanted - 3 <= room)
-        snprintf(line, sizeof line, "%s %s", label, end);
-    else
-        snprintf(line, sizeof line, "%s", end);
+    else if (wanted - 3 <= room) snprintf(line, sizeof line, "%s %s", label, end);
+    else snprintf(line, sizeof line, "%s", end);
     line[room < (int)sizeof line - 1 ? room : (int)sizeof line - 1] = '\0';
     wanted = (int)strlen(line);
     bars = ex__bar > wanted && ex__bar <= room ? ex__bar - wanted : 0; /* left of a longer line */
@@ -998,23 +888,18 @@ static inline void ex__bar_draw(const char *label, int percent, const char *spen
     ex__bar = wanted;
 }
 
-static inline void ex__progress_show(ex_progress *progress)
-{
+static inline void ex__progress_show(ex_progress *progress) {
     double now = ex_seconds(), elapsed = now - progress->start;
     double part = progress->total > 0 ? progress->done / progress->total : 0;
     char spent[32], left[32];
 
-    if (now - progress->shown < (progress->terminal ? 0.1 : 10.0))
-        return;
+    if (now - progress->shown < (progress->terminal ? 0.1 : 10.0)) return;
     progress->shown = now;
     part = part > 1 ? 1 : part < 0 ? 0 : part;
     ex__duration(elapsed, spent);
-    if (part > 0)
-        ex__duration(elapsed * (1 - part) / part, left);
-    else
-        strcpy(left, "?");
-    if (progress->terminal)
-        ex__bar_draw(progress->label, (int)(100 * part), spent, left);
+    if (part > 0) ex__duration(elapsed * (1 - part) / part, left);
+    else strcpy(left, "?");
+    if (progress->terminal) ex__bar_draw(progress->label, (int)(100 * part), spent, left);
     else
         fprintf(stderr, "%s: %d %% after %s, about %s left\n", progress->label, (int)(100 * part),
                 spent, left);
@@ -1022,10 +907,8 @@ static inline void ex__progress_show(ex_progress *progress)
 }
 
 /* Any thread may call it. */
-static inline void ex_progress_add(ex_progress *progress, double amount)
-{
-    if (progress->quiet)
-        return;
+static inline void ex_progress_add(ex_progress *progress, double amount) {
+    if (progress->quiet) return;
 #ifdef _OPENMP
 #pragma omp critical(ex_progress)
 #endif
@@ -1035,15 +918,12 @@ static inline void ex_progress_add(ex_progress *progress, double amount)
     }
 }
 
-static inline void ex_progress_end(const ex_progress *progress)
-{
+static inline void ex_progress_end(const ex_progress *progress) {
     char spent[32];
 
-    if (progress->quiet)
-        return;
+    if (progress->quiet) return;
     ex__bar_clear();
-    fprintf(stderr, "%s: %s %s\n", progress->label,
-            progress->stopped ? "stopped after" : "done in",
+    fprintf(stderr, "%s: %s %s\n", progress->label, progress->stopped ? "stopped after" : "done in",
             ex__duration(ex_seconds() - progress->start, spent));
 }
 
@@ -1055,43 +935,38 @@ typedef struct ex_table {
     char **cells;
 } ex_table;
 
-EX_PRINTF(2, 3) static inline void ex_table_cell(ex_table *table, const char *format, ...)
-{
+EX_PRINTF(2, 3) static inline void ex_table_cell(ex_table *table, const char *format, ...) {
     ex_text text = {NULL, 0, 0};
     va_list arguments;
 
     va_start(arguments, format);
     ex_text_addv(&text, format, arguments);
     va_end(arguments);
-    table->cells = (char **)ex_grow(table->cells, &table->capacity, table->count + 1,
-                                    sizeof *table->cells);
+    table->cells =
+        (char **)ex_grow(table->cells, &table->capacity, table->count + 1, sizeof *table->cells);
     table->cells[table->count++] = text.data;
 }
 
 /* A header row from "a|b|c", which also sets the number of columns. */
-static inline void ex_table_header(ex_table *table, const char *names)
-{
+static inline void ex_table_header(ex_table *table, const char *names) {
     for (;;) {
         int length = (int)strcspn(names, "|");
 
         ex_table_cell(table, "%.*s", length, names);
-        if (names[length] == '\0')
-            break;
+        if (names[length] == '\0') break;
         names += length + 1;
     }
     table->columns = table->count;
 }
 
-static inline int ex__is_number(const char *text)
-{
+static inline int ex__is_number(const char *text) {
     char *end;
 
     strtod(text, &end);
     return end != text && *end == '\0';
 }
 
-static inline void ex__table_column(const ex_table *table, size_t column, int *width, int *right)
-{
+static inline void ex__table_column(const ex_table *table, size_t column, int *width, int *right) {
     size_t i;
 
     *width = 0;
@@ -1105,8 +980,7 @@ static inline void ex__table_column(const ex_table *table, size_t column, int *w
 }
 
 /* Control characters of the cells are escaped. */
-static inline void ex_table_print(ex_table *table, FILE *file)
-{
+static inline void ex_table_print(ex_table *table, FILE *file) {
     size_t i;
 
     for (i = 0; i < table->count; i++) {
@@ -1123,20 +997,16 @@ static inline void ex_table_print(ex_table *table, FILE *file)
         int width, right, last = column + 1 == table->columns;
 
         ex__table_column(table, column, &width, &right);
-        if (right)
-            fprintf(file, "%*s", width, table->cells[i]);
-        else
-            fprintf(file, "%-*s", last ? 0 : width, table->cells[i]);
+        if (right) fprintf(file, "%*s", width, table->cells[i]);
+        else fprintf(file, "%-*s", last ? 0 : width, table->cells[i]);
         fputs(last ? "\n" : "  ", file);
     }
 }
 
-static inline void ex_table_free(ex_table *table)
-{
+static inline void ex_table_free(ex_table *table) {
     size_t i;
 
-    for (i = 0; i < table->count; i++)
-        free(table->cells[i]);
+    for (i = 0; i < table->count; i++) free(table->cells[i]);
     free(table->cells);
     memset(table, 0, sizeof *table);
 }
@@ -1154,34 +1024,28 @@ typedef struct ex_csv {
     int failed; /* 0, or an error number */
 } ex_csv;
 
-static inline int ex_csv_open(ex_csv *csv, const char *path, int append)
-{
+static inline int ex_csv_open(ex_csv *csv, const char *path, int append) {
     memset(csv, 0, sizeof *csv);
     csv->path = path;
     csv->append = append;
     csv->file = append ? fopen(path, "ab") : ex_open(path);
-    if (csv->file != NULL)
-        return 0;
-    if (append)
-        ex_error("%s: %s", path, strerror(errno));
+    if (csv->file != NULL) return 0;
+    if (append) ex_error("%s: %s", path, strerror(errno));
     return EX_FAILED;
 }
 
-static inline void ex_csv_text(ex_csv *csv, const char *cell)
-{
+static inline void ex_csv_text(ex_csv *csv, const char *cell) {
     int quoted = strpbrk(cell, ",\"\r\n") != NULL;
 
     ex_text_add(&csv->line, "%s%s", csv->cells++ > 0 ? "," : "", quoted ? "\"" : "");
     for (; *cell != '\0'; cell++)
         ex_text_add(&csv->line, quoted && *cell == '"' ? "\"%c" : "%c", *cell);
-    if (quoted)
-        ex_text_add(&csv->line, "\"");
+    if (quoted) ex_text_add(&csv->line, "\"");
 }
 
 /* The shortest of 15, 16 and 17 digits that reads back as the same double; NaN is an empty cell,
    which is what pandas reads as missing. */
-static inline void ex_csv_number(ex_csv *csv, double value)
-{
+static inline void ex_csv_number(ex_csv *csv, double value) {
     char text[40] = "";
     int digits;
 
@@ -1190,15 +1054,13 @@ static inline void ex_csv_number(ex_csv *csv, double value)
 
         snprintf(text, sizeof text, "%.*g", digits, value);
         back = strtod(text, NULL);
-        if (!(back < value || back > value))
-            break;
+        if (!(back < value || back > value)) break;
     }
     ex_csv_text(csv, text);
 }
 
 /* Appends a row by one write to the file; what a full disk took of it is cut off again. */
-static inline void ex__csv_append(ex_csv *csv)
-{
+static inline void ex__csv_append(ex_csv *csv) {
 #ifdef EX_POSIX
     const int fd = fileno(csv->file);
     const off_t before = lseek(fd, 0, SEEK_END);
@@ -1206,8 +1068,7 @@ static inline void ex__csv_append(ex_csv *csv)
 
     errno = 0;
     written = write(fd, csv->line.data, csv->line.length);
-    if (written == (ssize_t)csv->line.length)
-        return;
+    if (written == (ssize_t)csv->line.length) return;
     csv->failed = written < 0 && errno != 0 ? errno : ENOSPC;
     if (written > 0 && before >= 0 && ftruncate(fd, before) != 0)
         csv->failed = errno; /* the next run leaves the piece out */
@@ -1218,33 +1079,26 @@ static inline void ex__csv_append(ex_csv *csv)
 #endif
 }
 
-static inline void ex_csv_end_line(ex_csv *csv)
-{
+static inline void ex_csv_end_line(ex_csv *csv) {
     ex_text_add(&csv->line, "\n");
-    if (csv->append && csv->failed == 0)
-        ex__csv_append(csv);
-    else if (!csv->append)
-        fwrite(csv->line.data, 1, csv->line.length, csv->file);
+    if (csv->append && csv->failed == 0) ex__csv_append(csv);
+    else if (!csv->append) fwrite(csv->line.data, 1, csv->line.length, csv->file);
     csv->line.length = 0;
     csv->cells = 0;
 }
 
 /* Column names "a,b,c" as they stand, without quoting. */
-static inline void ex_csv_names(ex_csv *csv, const char *names)
-{
+static inline void ex_csv_names(ex_csv *csv, const char *names) {
     ex_text_add(&csv->line, "%s%s", csv->cells++ > 0 ? "," : "", names);
 }
 
-static inline int ex_csv_close(ex_csv *csv)
-{
+static inline int ex_csv_close(ex_csv *csv) {
     int status = 0;
 
     ex_text_free(&csv->line);
     if (csv->append && csv->file != NULL) {
-        if (fclose(csv->file) != 0 && csv->failed == 0)
-            csv->failed = errno;
-        if (csv->failed != 0)
-            ex_error("%s: %s", csv->path, strerror(csv->failed));
+        if (fclose(csv->file) != 0 && csv->failed == 0) csv->failed = errno;
+        if (csv->failed != 0) ex_error("%s: %s", csv->path, strerror(csv->failed));
         status = csv->failed != 0 ? EX_FAILED : 0;
     } else if (csv->file != NULL) {
         status = ex_close(csv->file, csv->path);
@@ -1254,26 +1108,22 @@ static inline int ex_csv_close(ex_csv *csv)
 }
 
 /* A table as a CSV file. Returns the exit status. */
-static inline int ex_table_csv(const ex_table *table, const char *path)
-{
+static inline int ex_table_csv(const ex_table *table, const char *path) {
     ex_csv csv;
     size_t i;
     int status = ex_csv_open(&csv, path, 0);
 
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     for (i = 0; i < table->count; i++) {
         ex_csv_text(&csv, table->cells[i]);
-        if ((i + 1) % table->columns == 0)
-            ex_csv_end_line(&csv);
+        if ((i + 1) % table->columns == 0) ex_csv_end_line(&csv);
     }
     return ex_csv_close(&csv);
 }
 
 /* ---- files and directories ----------------------------------------------------------------- */
 
-static inline int ex__is_separator(char c)
-{
+static inline int ex__is_separator(char c) {
 #ifdef _WIN32
     return c == '/' || c == '\\';
 #else
@@ -1282,8 +1132,7 @@ static inline int ex__is_separator(char c)
 }
 
 /* Makes one directory unless it is there; 0, or an error number. */
-static inline int ex__make_directory(const char *path)
-{
+static inline int ex__make_directory(const char *path) {
 #ifdef _WIN32
     return _mkdir(path) == 0 || errno == EEXIST ? 0 : errno;
 #else
@@ -1296,8 +1145,7 @@ static inline int ex__make_directory(const char *path)
 
 /* Makes a directory, and its parents, unless they are there. Parents are only looked at when they
    are missed: those that are there may be closed to the user. Returns the exit status. */
-static inline int ex_directory(const char *path)
-{
+static inline int ex_directory(const char *path) {
     size_t end = strlen(path);
     int error = ex__make_directory(path), status = 0;
 
@@ -1315,36 +1163,31 @@ static inline int ex_directory(const char *path)
         error = status == 0 ? ex__make_directory(path) : 0; /* the parent's message was enough */
         ex_text_free(&parent);
     }
-    if (error == 0)
-        return status;
+    if (error == 0) return status;
     ex_error("%s: this directory cannot be made: %s", path, strerror(error));
     return EX_FAILED;
 }
 
 /* A character of a name as a file name has it: what some file system forbids is replaced. */
-static inline char ex__file_character(char c)
-{
+static inline char ex__file_character(char c) {
     return (unsigned char)c < 0x20 || strchr("/\\:*?\"<>| ", c) != NULL ? '_' : c;
 }
 
 /* "directory/name.extension"; the name as a file name. */
 static inline void ex_path(ex_text *path, const char *directory, const char *name,
-                           const char *extension)
-{
+                           const char *extension) {
     const size_t start = strlen(directory) + 1;
     size_t i;
 
     path->length = 0;
     ex_text_add(path, "%s/%s", directory, name);
-    for (i = start; i < path->length; i++)
-        path->data[i] = ex__file_character(path->data[i]);
+    for (i = start; i < path->length; i++) path->data[i] = ex__file_character(path->data[i]);
     ex_text_add(path, ".%s", extension);
 }
 
 /* Whether two names of one directory may become the same file: on some systems capitals do not
    count. */
-static inline int ex_same_file(const char *a, const char *b)
-{
+static inline int ex_same_file(const char *a, const char *b) {
     while (*a != '\0' && tolower((unsigned char)ex__file_character(*a)) ==
                              tolower((unsigned char)ex__file_character(*b))) {
         a++;
@@ -1355,16 +1198,13 @@ static inline int ex_same_file(const char *a, const char *b)
 
 #ifdef EX_POSIX
 /* The directory that a path is in. */
-static inline int ex__stat_directory(const char *path, struct stat *there)
-{
+static inline int ex__stat_directory(const char *path, struct stat *there) {
     const char *slash = strrchr(path, '/');
     ex_text directory = {NULL, 0, 0};
     int failed;
 
-    if (slash == NULL)
-        ex_text_add(&directory, ".");
-    else
-        ex_text_add(&directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (slash == NULL) ex_text_add(&directory, ".");
+    else ex_text_add(&directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
     failed = stat(directory.data, there);
     ex_text_free(&directory);
     return failed;
@@ -1373,18 +1213,15 @@ static inline int ex__stat_directory(const char *path, struct stat *there)
 
 /* Whether two paths lead to one file, or would if they were written; devices and pipes do not
    count, nor does NULL. */
-static inline int ex_one_file(const char *a, const char *b)
-{
+static inline int ex_one_file(const char *a, const char *b) {
 #ifdef EX_POSIX
     struct stat x, y;
     int there, other;
 
-    if (a == NULL || b == NULL)
-        return 0;
+    if (a == NULL || b == NULL) return 0;
     there = stat(a, &x) == 0;
     other = stat(b, &y) == 0;
-    if (there && other)
-        return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    if (there && other) return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
     if (there || other || ex__stat_directory(a, &x) != 0 || ex__stat_directory(b, &y) != 0)
         return 0;
     a = strrchr(a, '/') != NULL ? strrchr(a, '/') + 1 : a;
@@ -1403,10 +1240,8 @@ static inline int ex_one_file(const char *a, const char *b)
 /* Refuses an output that would replace what another option names. Options without dashes, NULL
    paths are not given. Returns 0, or after a message the exit status. */
 static inline int ex_apart(const char *option, const char *path, const char *other_option,
-                           const char *other)
-{
-    if (!ex_one_file(path, other))
-        return 0;
+                           const char *other) {
+    if (!ex_one_file(path, other)) return 0;
     ex_error("--%s %s: the same file as --%s %s; give another name", option, path, other_option,
              other);
     return EX_USAGE;
@@ -1414,8 +1249,7 @@ static inline int ex_apart(const char *option, const char *path, const char *oth
 
 /* A file's bytes and a '\0' after them, NULL where there is no such file. Returns the exit
    status. */
-static inline int ex__read_file(const char *path, char **text, size_t *size)
-{
+static inline int ex__read_file(const char *path, char **text, size_t *size) {
     FILE *file = fopen(path, "rb");
     char *data = NULL;
     size_t capacity = 0, length = 0, got;
@@ -1426,16 +1260,14 @@ static inline int ex__read_file(const char *path, char **text, size_t *size)
         got = fread(data + length, 1, 65535, file);
         length += got;
         data[length] = '\0';
-        if (got > 0)
-            continue;
+        if (got > 0) continue;
         failed = ferror(file);
         fclose(file);
         file = NULL;
     }
     *text = data;
     *size = length;
-    if (failed)
-        ex_error("%s: cannot be read", path);
+    if (failed) ex_error("%s: cannot be read", path);
     return failed ? EX_FAILED : 0;
 }
 
@@ -1446,39 +1278,33 @@ static const char *const ex_palette[8] = {"#0072b2", "#d55e00", "#009e73", "#cc7
 
 /* A text as SVG has it. */
 static inline void ex_svg_text(FILE *file, double x, double y, const char *attributes,
-                               const char *text)
-{
+                               const char *text) {
     fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
     for (; *text != '\0'; text++) {
-        if (*text == '<')
-            fputs("&lt;", file);
-        else if (*text == '&')
-            fputs("&amp;", file);
-        else if ((unsigned char)*text >= 0x20)
-            fputc(*text, file);
+        if (*text == '<') fputs("&lt;", file);
+        else if (*text == '&') fputs("&amp;", file);
+        else if ((unsigned char)*text >= 0x20) fputc(*text, file);
     }
     fputs("</text>\n", file);
 }
 
 /* A new figure, directory/name.svg; NULL after a message. Ends with ex_svg_close. */
 static inline FILE *ex_svg_open(const char *directory, const char *name, double width,
-                                double height, ex_text *path)
-{
+                                double height, ex_text *path) {
     FILE *file;
 
     ex_path(path, directory, name, "svg");
     file = ex_open(path->data);
-    if (file == NULL)
-        return NULL;
-    fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-                  "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\" "
-                  "font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+    if (file == NULL) return NULL;
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
+            "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\" "
+            "font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
             width, height, width, height);
     return file;
 }
 
-static inline int ex_svg_close(FILE *file, const char *path)
-{
+static inline int ex_svg_close(FILE *file, const char *path) {
     fputs("</svg>\n", file);
     return ex_close(file, path);
 }
@@ -1490,21 +1316,18 @@ typedef struct ex_scale {
 } ex_scale;
 
 /* Widens low .. high so that the values are in it; on a logarithmic axis those above 0. */
-static inline void ex_scale_cover(ex_scale *scale, const double *values, int64_t n)
-{
+static inline void ex_scale_cover(ex_scale *scale, const double *values, int64_t n) {
     int64_t i;
 
     for (i = 0; i < n; i++) {
-        if (!(fabs(values[i]) <= 1e300) || (scale->logarithmic && !(values[i] > 0)))
-            continue;
+        if (!(fabs(values[i]) <= 1e300) || (scale->logarithmic && !(values[i] > 0))) continue;
         scale->low = !(scale->low <= values[i]) ? values[i] : scale->low;
         scale->high = !(scale->high >= values[i]) ? values[i] : scale->high;
     }
 }
 
 /* Starts with nothing to show. */
-static inline ex_scale ex_scale_start(int logarithmic, double from, double to)
-{
+static inline ex_scale ex_scale_start(int logarithmic, double from, double to) {
     ex_scale scale;
 
     scale.low = scale.high = (double)NAN;
@@ -1515,10 +1338,8 @@ static inline ex_scale ex_scale_start(int logarithmic, double from, double to)
 }
 
 /* Leaves some room at both ends, and makes an axis of nothing or of one value drawable. */
-static inline void ex_scale_finish(ex_scale *scale)
-{
-    if (!(scale->low <= scale->high))
-        scale->low = scale->high = scale->logarithmic ? 1 : 0;
+static inline void ex_scale_finish(ex_scale *scale) {
+    if (!(scale->low <= scale->high)) scale->low = scale->high = scale->logarithmic ? 1 : 0;
     if (scale->logarithmic) {
         const double room = scale->high > scale->low ? pow(scale->high / scale->low, 0.05) : 2;
 
@@ -1527,30 +1348,25 @@ static inline void ex_scale_finish(ex_scale *scale)
     } else {
         double room = scale->high - scale->low;
 
-        if (!(room > 1e-12 * fabs(scale->high)))
-            room = fabs(scale->low) > 0 ? fabs(scale->low) : 1;
+        if (!(room > 1e-12 * fabs(scale->high))) room = fabs(scale->low) > 0 ? fabs(scale->low) : 1;
         scale->low -= 0.05 * room;
         scale->high += 0.05 * room;
     }
 }
 
 /* Position of a value; outside of the axis: its end. */
-static inline double ex_place(const ex_scale *s, double value)
-{
+static inline double ex_place(const ex_scale *s, double value) {
     double part;
 
-    if (s->logarithmic)
-        part = value > 0 ? log(value / s->low) / log(s->high / s->low) : 0;
-    else
-        part = (value - s->low) / (s->high - s->low);
+    if (s->logarithmic) part = value > 0 ? log(value / s->low) / log(s->high / s->low) : 0;
+    else part = (value - s->low) / (s->high - s->low);
     part = part < 0 ? 0 : part > 1 ? 1 : part;
     return s->from + part * (s->to - s->from);
 }
 
 /* The ticks of an axis, at most `room`: multiples of a round step, or 1, 2, 5 times powers of ten;
    of ten alone where there are many. Returns how many. */
-static inline int ex__ticks(const ex_scale *s, double *ticks, int room)
-{
+static inline int ex__ticks(const ex_scale *s, double *ticks, int room) {
     static const double digits[3] = {1, 2, 5};
     const double decades = s->logarithmic ? log10(s->high / s->low) : 0;
     int count = 0, k;
@@ -1567,9 +1383,10 @@ static inline int ex__ticks(const ex_scale *s, double *ticks, int room)
             }
     } else {
         const double raw = (s->high - s->low) / 5, unit = pow(10, floor(log10(raw)));
-        const double step = raw / unit < 1.5 ? unit : raw / unit < 3.5 ? 2 * unit
-                                                  : raw / unit < 7.5   ? 5 * unit
-                                                                       : 10 * unit;
+        const double step = raw / unit < 1.5   ? unit
+                            : raw / unit < 3.5 ? 2 * unit
+                            : raw / unit < 7.5 ? 5 * unit
+                                               : 10 * unit;
         double v;
 
         for (v = ceil(s->low / step) * step; v <= s->high && count < room; v += step)
@@ -1579,19 +1396,15 @@ static inline int ex__ticks(const ex_scale *s, double *ticks, int room)
 }
 
 /* Long numbers would reach into the label beside them: 2e5 for 200000. */
-static inline void ex__tick_text(double v, char *text, size_t size)
-{
+static inline void ex__tick_text(double v, char *text, size_t size) {
     const int power = fabs(v) >= 1e5 ? (int)floor(log10(fabs(v)) + 1e-9) : 0;
 
-    if (power > 0)
-        snprintf(text, size, "%.6ge%d", v / pow(10, power), power);
-    else
-        snprintf(text, size, "%.6g", v);
+    if (power > 0) snprintf(text, size, "%.6ge%d", v / pow(10, power), power);
+    else snprintf(text, size, "%.6g", v);
 }
 
 /* Grid, numbers and frame. */
-static inline void ex__svg_ticks(FILE *file, const ex_scale *x, const ex_scale *y)
-{
+static inline void ex__svg_ticks(FILE *file, const ex_scale *x, const ex_scale *y) {
     double ticks[40];
     char text[40];
     int i, n = ex__ticks(x, ticks, 40);
@@ -1609,8 +1422,9 @@ static inline void ex__svg_ticks(FILE *file, const ex_scale *x, const ex_scale *
         ex__tick_text(ticks[i], text, sizeof text);
         ex_svg_text(file, x->from - 8, ex_place(y, ticks[i]) + 4, "text-anchor=\"end\"", text);
     }
-    fprintf(file, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
-                  "stroke=\"#444\"/>\n",
+    fprintf(file,
+            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
+            "stroke=\"#444\"/>\n",
             x->from, y->to, x->to - x->from, y->from - y->to);
 }
 
@@ -1634,16 +1448,14 @@ typedef struct ex_plot {
     const char *mark_text; /* or NULL */
 } ex_plot;
 
-static inline int ex__drawable(const ex_plot *plot, const ex_series *s, int64_t i)
-{
+static inline int ex__drawable(const ex_plot *plot, const ex_series *s, int64_t i) {
     return fabs(s->x[i]) <= 1e300 && fabs(s->y[i]) <= 1e300 && (!plot->log_x || s->x[i] > 0) &&
            (!plot->log_y || s->y[i] > 0);
 }
 
 /* A band per run of drawable points; bars where there is no line. */
 static inline void ex__svg_band(FILE *file, const ex_plot *plot, const ex_series *s,
-                                const ex_scale *x, const ex_scale *y)
-{
+                                const ex_scale *x, const ex_scale *y) {
     const char *colour = ex_palette[s->colour % 8];
     int64_t i, k, end;
 
@@ -1653,8 +1465,7 @@ static inline void ex__svg_band(FILE *file, const ex_plot *plot, const ex_series
                 fprintf(file, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" fill=\"none\"/>\n",
                         ex_place(x, s->x[end]), ex_place(y, s->y[end] - s->error[end]),
                         ex_place(y, s->y[end] + s->error[end]), colour);
-        if (!s->line || end - i < 2)
-            continue;
+        if (!s->line || end - i < 2) continue;
         fputs("<path d=\"", file);
         for (k = i; k < end; k++)
             fprintf(file, "%c%.1f %.1f", k == i ? 'M' : 'L', ex_place(x, s->x[k]),
@@ -1666,14 +1477,12 @@ static inline void ex__svg_band(FILE *file, const ex_plot *plot, const ex_series
 }
 
 static inline void ex__svg_series(FILE *file, const ex_plot *plot, const ex_series *s,
-                                  const ex_scale *x, const ex_scale *y)
-{
+                                  const ex_scale *x, const ex_scale *y) {
     const char *colour = ex_palette[s->colour % 8];
     int64_t i;
     int open = 0;
 
-    if (s->error != NULL)
-        ex__svg_band(file, plot, s, x, y);
+    if (s->error != NULL) ex__svg_band(file, plot, s, x, y);
     for (i = 0; s->line && i <= s->n; i++) {
         const int drawn = i < s->n && ex__drawable(plot, s, i);
 
@@ -1692,22 +1501,21 @@ static inline void ex__svg_series(FILE *file, const ex_plot *plot, const ex_seri
                     s->line ? "" : " fill-opacity=\"0.75\"");
 }
 
-static inline void ex__svg_legend(FILE *file, const ex_plot *plot, double left, double top)
-{
+static inline void ex__svg_legend(FILE *file, const ex_plot *plot, double left, double top) {
     int k;
 
     for (k = 0; k < plot->count; k++) {
         const ex_series *s = &plot->series[k];
         const char *colour = ex_palette[s->colour % 8];
 
-        if (s->name == NULL)
-            continue;
+        if (s->name == NULL) continue;
         if (s->line)
             fprintf(file, "<path d=\"M%.1f %.1fh20\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", left,
                     top, colour, s->dashed ? " stroke-dasharray=\"6 4\"" : "");
         else
-            fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" "
-                          "fill-opacity=\"0.75\"/>\n",
+            fprintf(file,
+                    "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" "
+                    "fill-opacity=\"0.75\"/>\n",
                     left + 10, top, colour);
         ex_svg_text(file, left + 26, top + 4, "", s->name);
         top += 20;
@@ -1715,8 +1523,7 @@ static inline void ex__svg_legend(FILE *file, const ex_plot *plot, double left, 
 }
 
 /* Room that the legend takes at the right, by a guess of the width of its texts. */
-static inline double ex__legend_width(const ex_plot *plot)
-{
+static inline double ex__legend_width(const ex_plot *plot) {
     size_t longest = 0;
     int k;
 
@@ -1728,8 +1535,7 @@ static inline double ex__legend_width(const ex_plot *plot)
 
 /* Draws a plot into a box, its labels and legend included. */
 static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, double top,
-                                double width, double height)
-{
+                                double width, double height) {
     const double legend = ex__legend_width(plot), bottom = top + height;
     ex_scale x = ex_scale_start(plot->log_x, left + 78, left + width - legend - 16);
     ex_scale y = ex_scale_start(plot->log_y, bottom - 50, top + 36);
@@ -1751,8 +1557,7 @@ static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, do
     ex_scale_finish(&x);
     ex_scale_finish(&y);
     ex__svg_ticks(file, &x, &y);
-    if (plot->title != NULL)
-        ex_svg_text(file, x.from, top + 22, "font-size=\"14\"", plot->title);
+    if (plot->title != NULL) ex_svg_text(file, x.from, top + 22, "font-size=\"14\"", plot->title);
     ex_svg_text(file, (x.from + x.to) / 2, bottom - 12, "text-anchor=\"middle\" font-size=\"14\"",
                 plot->x_label);
     snprintf(turned, sizeof turned,
@@ -1769,16 +1574,14 @@ static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, do
                                              : "font-size=\"11\"",
                     plot->mark_text);
     }
-    for (k = 0; k < plot->count; k++)
-        ex__svg_series(file, plot, &plot->series[k], &x, &y);
+    for (k = 0; k < plot->count; k++) ex__svg_series(file, plot, &plot->series[k], &x, &y);
     ex__svg_legend(file, plot, left + width - legend, top + 50);
 }
 
 /* Two lines above the plots of a figure, which begin EX_SVG_HEAD below the top then. */
 #define EX_SVG_HEAD 48.0
 
-static inline void ex_svg_head(FILE *file, const char *first, const char *second)
-{
+static inline void ex_svg_head(FILE *file, const char *first, const char *second) {
     ex_svg_text(file, 18, 22, "font-size=\"14\"", first);
     ex_svg_text(file, 18, 42, "font-size=\"12\" fill=\"#555\"", second);
 }
@@ -1787,8 +1590,7 @@ static inline void ex_svg_head(FILE *file, const char *first, const char *second
    (both NULL: none). */
 static inline int ex_plots_write(const char *directory, const char *name, const char *first,
                                  const char *second, const ex_plot *plots, int count, int across,
-                                 double width, double height)
-{
+                                 double width, double height) {
     const double head = first != NULL ? EX_SVG_HEAD : 0;
     const int rows = (count + across - 1) / across;
     ex_text path = {NULL, 0, 0};
@@ -1796,11 +1598,10 @@ static inline int ex_plots_write(const char *directory, const char *name, const 
     int i, status = EX_FAILED;
 
     if (file != NULL) {
-        if (first != NULL)
-            ex_svg_head(file, first, second);
+        if (first != NULL) ex_svg_head(file, first, second);
         for (i = 0; i < count; i++)
-            ex_plot_draw(file, &plots[i], width * (i % across), head + height * (i / across),
-                         width, height);
+            ex_plot_draw(file, &plots[i], width * (i % across), head + height * (i / across), width,
+                         height);
         status = ex_svg_close(file, path.data);
     }
     ex_text_free(&path);
@@ -1832,8 +1633,7 @@ enum { EX_TRAIN_IMAGES, EX_TRAIN_LABELS, EX_TEST_IMAGES, EX_TEST_LABELS };
    files of CIFAR-10 and CIFAR-100. */
 #define EX_DATA_SCHEMES 4
 
-static inline const char *ex__data_name(int scheme, int part)
-{
+static inline const char *ex__data_name(int scheme, int part) {
     static const char *const names[EX_DATA_SCHEMES][4] = {
         {"fashion-mnist-train-images.idx3-ubyte", "fashion-mnist-train-labels.idx1-ubyte",
          "fashion-mnist-test-images.idx3-ubyte", "fashion-mnist-test-labels.idx1-ubyte"},
@@ -1845,15 +1645,13 @@ static inline const char *ex__data_name(int scheme, int part)
     return names[scheme][part];
 }
 
-static inline void ex__data_path(ex_text *path, const char *directory, int scheme, int part)
-{
+static inline void ex__data_path(ex_text *path, const char *directory, int scheme, int part) {
     path->length = 0;
     ex_text_add(path, "%s/%s", directory, ex__data_name(scheme, part));
 }
 
 /* Number of the naming scheme that a directory follows, -1 if there is no data in it. */
-static inline int ex__data_scheme(const char *directory)
-{
+static inline int ex__data_scheme(const char *directory) {
     ex_text path = {NULL, 0, 0};
     int scheme;
 
@@ -1872,23 +1670,20 @@ static inline int ex__data_scheme(const char *directory)
 }
 
 /* What a directory without data is. */
-static inline const char *ex__data_problem(const char *directory)
-{
+static inline const char *ex__data_problem(const char *directory) {
 #ifdef EX_POSIX
     struct stat there;
 
     if (stat(directory, &there) != 0)
         return errno == ENOENT ? "there is no such directory" : strerror(errno);
-    if (!S_ISDIR(there.st_mode))
-        return "not a directory";
+    if (!S_ISDIR(there.st_mode)) return "not a directory";
 #endif
     (void)directory;
     return "no data set in it";
 }
 
 /* Says where data was looked for, and what is wanted. */
-static inline void ex__data_missing(const ex_data_request *request, const char *tried)
-{
+static inline void ex__data_missing(const ex_data_request *request, const char *tried) {
     ex_error("%s: %s%s%s; --data DIR names a directory with %s or %s (IDX files of the MNIST "
              "family), %s (CIFAR-10, binary) or %s (CIFAR-100, binary)",
              request->directory, ex__data_problem(request->directory),
@@ -1900,8 +1695,7 @@ static inline void ex__data_missing(const ex_data_request *request, const char *
 /* The directory to read. The default one is relative to the project root, but programs are also
    started from examples/ or from elsewhere by their path. Returns the naming scheme, -1 after a
    message. */
-static inline int ex__data_directory(const ex_data_request *request, ex_text *directory)
-{
+static inline int ex__data_directory(const ex_data_request *request, ex_text *directory) {
     static const char *const beside[] = {"data", "../examples/data"};
     const char *program = request->program != NULL ? request->program : "";
     const char *slash = strrchr(program, '/');
@@ -1917,8 +1711,7 @@ static inline int ex__data_directory(const ex_data_request *request, ex_text *di
         ex_text_add(&tried, "%s%s", i > 0 ? " or " : "", directory->data);
         scheme = ex__data_scheme(directory->data);
     }
-    if (scheme < 0)
-        ex__data_missing(request, tried.data);
+    if (scheme < 0) ex__data_missing(request, tried.data);
     ex_text_free(&tried);
     return scheme;
 }
@@ -1926,8 +1719,7 @@ static inline int ex__data_directory(const ex_data_request *request, ex_text *di
 /* Refuses an output that would replace a file of the data. Returns 0, or after a message the exit
    status. */
 static inline int ex_data_apart(const ex_data_request *request, const char *option,
-                                const char *path)
-{
+                                const char *path) {
     ex_text directory = {NULL, 0, 0}, file = {NULL, 0, 0};
     const int scheme = path != NULL ? ex__data_directory(request, &directory) : 0;
     int part, k, status = scheme < 0 ? EX_FAILED : 0;
@@ -1935,8 +1727,7 @@ static inline int ex_data_apart(const ex_data_request *request, const char *opti
     for (part = 0; path != NULL && status == 0 && part < 4; part++)
         for (k = 1; k <= (scheme == 2 && part == 0 ? 5 : 1) && status == 0; k++) {
             ex__data_path(&file, directory.data, scheme, part);
-            if (scheme == 2 && part == 0)
-                file.data[file.length - 5] = (char)('0' + k);
+            if (scheme == 2 && part == 0) file.data[file.length - 5] = (char)('0' + k);
             status = ex_apart(option, path, "data", file.data);
         }
     ex_text_free(&directory);
@@ -1946,8 +1737,7 @@ static inline int ex_data_apart(const ex_data_request *request, const char *opti
 
 /* The five files of CIFAR-10's training set, or one file. */
 static inline prun_status ex__data_cifar(prun_context *context, const char *directory, int scheme,
-                                         int part, prun_images *images)
-{
+                                         int part, prun_images *images) {
     const int64_t count = scheme == 2 && part == EX_TRAIN_IMAGES ? 5 : 1;
     ex_text path[5];
     const char *paths[5];
@@ -1957,21 +1747,18 @@ static inline prun_status ex__data_cifar(prun_context *context, const char *dire
     memset(path, 0, sizeof path);
     for (i = 0; i < count; i++) {
         ex__data_path(&path[i], directory, scheme, part);
-        if (count > 1)
-            path[i].data[path[i].length - 5] = (char)('1' + i);
+        if (count > 1) path[i].data[path[i].length - 5] = (char)('1' + i);
         paths[i] = path[i].data;
     }
     status = prun_load_cifar(context, paths, count, scheme == 2 ? 10 : 100, images);
-    for (i = 0; i < count; i++)
-        ex_text_free(&path[i]);
+    for (i = 0; i < count; i++) ex_text_free(&path[i]);
     return status;
 }
 
 /* Reads one of the two sets (first part: EX_TRAIN_IMAGES or EX_TEST_IMAGES), cut to `limit`. */
 static inline int ex__data_set(prun_context *context, const ex_data_request *request,
                                const char *directory, int scheme, int part, int64_t limit,
-                               prun_images *images)
-{
+                               prun_images *images) {
     ex_text image_path = {NULL, 0, 0}, label_path = {NULL, 0, 0};
     prun_idx_options options = {0, 0, 0};
     prun_status status;
@@ -1985,8 +1772,7 @@ static inline int ex__data_set(prun_context *context, const ex_data_request *req
                  : prun_load_idx(context, image_path.data, label_path.data, &options, images);
     ex_text_free(&image_path);
     ex_text_free(&label_path);
-    if (status != PRUN_OK)
-        return ex_failure(context, "data");
+    if (status != PRUN_OK) return ex_failure(context, "data");
     if (limit > images->count) {
         ex_error("%s: only %ld of the %ld images asked for are there", ex__data_name(scheme, part),
                  (long)images->count, (long)limit);
@@ -1997,8 +1783,7 @@ static inline int ex__data_set(prun_context *context, const ex_data_request *req
     return 0;
 }
 
-static inline void ex_free_data(ex_data *data)
-{
+static inline void ex_free_data(ex_data *data) {
     prun_images_free(&data->train);
     prun_images_free(&data->test);
     free(data->labels);
@@ -2007,12 +1792,10 @@ static inline void ex_free_data(ex_data *data)
 
 /* Both sets get the normalization asked for. Returns 0 or, after a message, the exit status. */
 static inline int ex__normalize(prun_context *context, prun_normalization normalization,
-                                ex_data *data)
-{
+                                ex_data *data) {
     data->train.normalization = normalization;
     data->test.normalization = normalization;
-    if (normalization != PRUN_NORMALIZE_MEAN_STD)
-        return 0;
+    if (normalization != PRUN_NORMALIZE_MEAN_STD) return 0;
     if (prun_images_standardize(context, &data->train) != PRUN_OK)
         return ex_failure(context, "data");
     memcpy(data->test.mean, data->train.mean, sizeof data->test.mean);
@@ -2022,8 +1805,7 @@ static inline int ex__normalize(prun_context *context, prun_normalization normal
 
 /* Loads training and test images. Returns 0 or, after a message, the exit status. */
 static inline int ex_load_data(prun_context *context, const ex_data_request *request,
-                               ex_data *data)
-{
+                               ex_data *data) {
     static const char *const labels[EX_DATA_SCHEMES] = {"fashion-mnist", "idx", "cifar10",
                                                         "cifar100"};
     ex_text directory = {NULL, 0, 0};
@@ -2037,36 +1819,27 @@ static inline int ex_load_data(prun_context *context, const ex_data_request *req
     if (status == 0)
         status = ex__data_set(context, request, directory.data, scheme, EX_TEST_IMAGES,
                               request->test_images, &data->test);
-    if (status == 0)
-        status = ex__normalize(context, request->normalization, data);
-    if (status != 0)
-        ex_free_data(data);
-    else
-        data->name = labels[scheme];
+    if (status == 0) status = ex__normalize(context, request->normalization, data);
+    if (status != 0) ex_free_data(data);
+    else data->name = labels[scheme];
     ex_text_free(&directory);
     return status;
 }
 
 /* ---- measures ------------------------------------------------------------------------------ */
 
-static inline void ex_measure_header(ex_table *table)
-{
+static inline void ex_measure_header(ex_table *table) {
     ex_table_header(table, "measure|value|std. error|dir.|seconds|source|note");
 }
 
 /* end: what is added to the name. */
 static inline void ex_measure_row(ex_table *table, const prun_measure_info *info, const char *end,
-                                  const prun_measure_result *r)
-{
+                                  const prun_measure_result *r) {
     ex_table_cell(table, "%s%s", info->name, end);
-    if (r->status == PRUN_OK)
-        ex_table_cell(table, "%.7g", r->value);
-    else
-        ex_table_cell(table, "undefined");
-    if (r->standard_error == r->standard_error)
-        ex_table_cell(table, "%.2g", r->standard_error);
-    else
-        ex_table_cell(table, "%s", "");
+    if (r->status == PRUN_OK) ex_table_cell(table, "%.7g", r->value);
+    else ex_table_cell(table, "undefined");
+    if (r->standard_error == r->standard_error) ex_table_cell(table, "%.2g", r->standard_error);
+    else ex_table_cell(table, "%s", "");
     ex_table_cell(table, "%s", info->direction > 0 ? "+" : info->direction < 0 ? "-" : "?");
     ex_table_cell(table, "%.3f", r->seconds);
     ex_table_cell(table, "%s", info->source);
@@ -2074,8 +1847,7 @@ static inline void ex_measure_row(ex_table *table, const prun_measure_info *info
 }
 
 /* Prints and frees the table. */
-static inline void ex_measure_print(ex_table *table)
-{
+static inline void ex_measure_print(ex_table *table) {
     ex_table_print(table, stdout);
     ex_table_free(table);
     printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
@@ -2091,13 +1863,12 @@ typedef struct ex_keep {
     int64_t every;         /* epochs from one checkpoint to the next; 0: none */
     ex_progress *progress; /* moved by `work` per epoch */
     double work;
-    const int *stop;       /* NULL, or: the training is cancelled when it is not 0 */
+    const int *stop; /* NULL, or: the training is cancelled when it is not 0 */
 } ex_keep;
 
 /* The epochs so far, which the library's checkpoint does not hold. Written before it, so that they
    never lag behind. */
-static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n)
-{
+static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n) {
     ex_text path = {NULL, 0, 0};
     FILE *file;
     int64_t i;
@@ -2120,8 +1891,7 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
 }
 
 /* How many epochs of this training are on file, at most `epochs`. */
-static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs)
-{
+static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs) {
     ex_text path = {NULL, 0, 0};
     char *text = NULL, *line;
     const size_t id = strlen(keep->id);
@@ -2135,16 +1905,15 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
             prun_epoch *e = &history[n];
             long long epoch, all, steps;
 
-            if (sscanf(line, "%lld %lld %lf %lf %lf %lf %lld %lf", &epoch, &all,
-                       &e->learning_rate, &e->loss, &e->error, &e->evaluated_loss, &steps,
-                       &e->gradient_noise) != 8 || epoch != n + 1)
+            if (sscanf(line, "%lld %lld %lf %lf %lf %lf %lld %lf", &epoch, &all, &e->learning_rate,
+                       &e->loss, &e->error, &e->evaluated_loss, &steps, &e->gradient_noise) != 8 ||
+                epoch != n + 1)
                 break;
             e->epoch = epoch;
             e->epochs = all;
             e->steps = steps;
             line = strchr(line, '\n');
-            if (line == NULL)
-                break;
+            if (line == NULL) break;
             line++;
         }
     }
@@ -2155,17 +1924,14 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
 
 /* Resumes from the checkpoint if there is one of the same settings. */
 static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep *keep,
-                                           const char *path, prun_epoch *history,
-                                           int64_t epochs)
-{
+                                           const char *path, prun_epoch *history, int64_t epochs) {
     const int64_t known = ex__history_read(keep, history, epochs);
     prun_context context;
     prun_safetensors *file = NULL;
     prun_status status;
     FILE *there = known > 0 ? fopen(path, "rb") : NULL;
 
-    if (there == NULL)
-        return PRUN_OK;
+    if (there == NULL) return PRUN_OK;
     fclose(there);
     memset(&context, 0, sizeof context);
     status = prun_safetensors_open(&context, path, &file);
@@ -2184,8 +1950,8 @@ static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep 
 
 /* Saves the state of a training. */
 static inline prun_status ex__train_save(const prun_trainer *trainer, const ex_keep *keep,
-                                         const char *path, const prun_epoch *history, int64_t done)
-{
+                                         const char *path, const prun_epoch *history,
+                                         int64_t done) {
     prun_status status = PRUN_ERR_WRITE;
 
     if (ex__history_write(keep, history, done) == 0) {
@@ -2196,8 +1962,7 @@ static inline prun_status ex__train_save(const prun_trainer *trainer, const ex_k
     return status;
 }
 
-static inline int ex__stopped(const int *stop)
-{
+static inline int ex__stopped(const int *stop) {
     int stopped = 0;
 
     if (stop != NULL)
@@ -2212,8 +1977,7 @@ static inline int ex__stopped(const int *stop)
    goes on from there. history: one entry per epoch. */
 static inline prun_status ex_train(prun_net *net, const prun_images *images,
                                    const prun_train_options *recipe, const ex_keep *keep,
-                                   prun_epoch *history)
-{
+                                   prun_epoch *history) {
     const prun_train_options resolved = prun_train_resolved(recipe);
     prun_trainer *trainer = NULL;
     ex_text path = {NULL, 0, 0};
@@ -2224,17 +1988,14 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
         ex_text_add(&path, "%s.safetensors", keep->path);
         status = ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
         done = prun_trainer_epochs(trainer);
-        if (keep->progress != NULL)
-            ex_progress_add(keep->progress, keep->work * (double)done);
+        if (keep->progress != NULL) ex_progress_add(keep->progress, keep->work * (double)done);
     }
     while (status == PRUN_OK && done < resolved.epochs) {
-        status = ex__stopped(keep->stop) ? PRUN_CANCELLED
-                                         : prun_trainer_epoch(trainer, &history[done]);
-        if (status != PRUN_OK)
-            break;
+        status =
+            ex__stopped(keep->stop) ? PRUN_CANCELLED : prun_trainer_epoch(trainer, &history[done]);
+        if (status != PRUN_OK) break;
         done++;
-        if (keep->progress != NULL)
-            ex_progress_add(keep->progress, keep->work);
+        if (keep->progress != NULL) ex_progress_add(keep->progress, keep->work);
         if (keep->every > 0 && done % keep->every == 0 && done < resolved.epochs)
             status = ex__train_save(trainer, keep, path.data, history, done);
     }
@@ -2244,8 +2005,7 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
 }
 
 /* Removes what ex_train kept. */
-static inline void ex_train_forget(const ex_keep *keep)
-{
+static inline void ex_train_forget(const ex_keep *keep) {
     static const char *const ends[] = {"safetensors", "history"};
     ex_text path = {NULL, 0, 0};
     size_t i;
@@ -2274,6 +2034,7 @@ typedef struct ex_study_settings {
 } ex_study_settings;
 
 /* Entries of an option table for the settings `s`. */
+/* clang-format off */
 #define EX_STUDY_OPTIONS(s, directory) \
     {"demo", EX_FLAG, &(s)->demo, NULL, 0, 0, "defaults for about a minute"}, \
     {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for at most 30 minutes on two cores"}, \
@@ -2285,11 +2046,11 @@ typedef struct ex_study_settings {
     {"collect", EX_FLAG, &(s)->collect, NULL, 0, 0, "train nothing: evaluate the rows there are"}, \
     {"yes", EX_FLAG, &(s)->yes, NULL, 0, 0, "do not ask before long work"}, \
     {"quiet", EX_FLAG, &(s)->quiet, NULL, 0, 0, "no progress"}
+/* clang-format on */
 
 /* The preset that the command line asks for, before options are read: it decides their defaults.
    Without one: mini. */
-static inline int ex_preset(int argc, char **argv)
-{
+static inline int ex_preset(int argc, char **argv) {
     int i, preset = EX_MINI;
 
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -2301,8 +2062,7 @@ static inline int ex_preset(int argc, char **argv)
 }
 
 /* Call after ex_parse. Returns -1 to go on, otherwise the exit status. */
-static inline int ex_study_check(ex_study_settings *s)
-{
+static inline int ex_study_check(ex_study_settings *s) {
     long long i = 0, n = 0;
     char rest;
 
@@ -2311,8 +2071,8 @@ static inline int ex_study_check(ex_study_settings *s)
         return EX_USAGE;
     }
     s->preset = s->demo ? EX_DEMO : s->full ? EX_FULL : EX_MINI;
-    if (sscanf(s->shard_text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 ||
-        i < 1 || i > n) {
+    if (sscanf(s->shard_text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 || i < 1 ||
+        i > n) {
         ex_error("--shard %s: not i/n with 1 <= i <= n", s->shard_text);
         return EX_USAGE;
     }
@@ -2320,8 +2080,7 @@ static inline int ex_study_check(ex_study_settings *s)
     s->shards = n;
     ex_interruptible("; run the same command again to resume");
 #ifndef _OPENMP
-    if (s->jobs > 1)
-        ex_note("built without OpenMP: one model at a time; shards use more cores");
+    if (s->jobs > 1) ex_note("built without OpenMP: one model at a time; shards use more cores");
 #endif
     return -1;
 }
@@ -2346,11 +2105,11 @@ typedef struct ex_study {
     /* ---- set by the functions ---- */
     ex_text path;
     int columns;
-    unsigned char *is_text;  /* per column */
-    char **key_text, **row;  /* per model; row: without its end of line, NULL while there is none */
-    unsigned char *mine;     /* per model: of this shard */
-    int64_t *order, to_do;   /* models of this shard without a row, expensive ones first */
-    double total, left;      /* work: of the shard, and what is not done */
+    unsigned char *is_text; /* per column */
+    char **key_text, **row; /* per model; row: without its end of line, NULL while there is none */
+    unsigned char *mine;    /* per model: of this shard */
+    int64_t *order, to_do;  /* models of this shard without a row, expensive ones first */
+    double total, left;     /* work: of the shard, and what is not done */
     ex_csv csv;
     ex_progress progress;
     int lock, failed;
@@ -2358,8 +2117,7 @@ typedef struct ex_study {
 } ex_study;
 
 /* Cells gathered as text, in memory from malloc. */
-static inline char *ex__cells(ex_csv *csv)
-{
+static inline char *ex__cells(ex_csv *csv) {
     char *text;
 
     ex_text_add(&csv->line, "%s", "");
@@ -2369,50 +2127,42 @@ static inline char *ex__cells(ex_csv *csv)
 }
 
 /* The model whose key begins a row, -1: none. */
-static inline int64_t ex__row_model(const ex_study *s, const char *line)
-{
+static inline int64_t ex__row_model(const ex_study *s, const char *line) {
     int64_t i;
 
     for (i = 0; i < s->count; i++) {
         const size_t length = strlen(s->key_text[i]);
 
-        if (strncmp(line, s->key_text[i], length) == 0 && line[length] == ',')
-            return i;
+        if (strncmp(line, s->key_text[i], length) == 0 && line[length] == ',') return i;
     }
     return -1;
 }
 
 /* Reads a cell as ex_csv_text writes it. Returns where it ends, at ',' or '\0'; NULL: its quotes
    are damaged. */
-static inline const char *ex__cell(const char *at, ex_text *cell)
-{
+static inline const char *ex__cell(const char *at, ex_text *cell) {
     const int quoted = *at == '"';
 
     cell->length = 0;
     ex_text_add(cell, "%s", "");
     for (at += quoted; *at != '\0' && (quoted || *at != ','); at++) {
-        if (*at == '"' && (!quoted || at[1] != '"'))
-            break;
+        if (*at == '"' && (!quoted || at[1] != '"')) break;
         at += *at == '"';
         ex_text_add(cell, "%c", *at);
     }
-    if (quoted && *at++ != '"')
-        return NULL;
+    if (quoted && *at++ != '"') return NULL;
     return *at == ',' || *at == '\0' ? at : NULL;
 }
 
 /* Whether a cell is what ex_csv_number writes: nothing for NaN, an infinity, or digits. */
-static inline int ex__is_cell_number(const char *cell)
-{
-    if (*cell == '\0' || strcmp(cell, "inf") == 0 || strcmp(cell, "-inf") == 0)
-        return 1;
+static inline int ex__is_cell_number(const char *cell) {
+    if (*cell == '\0' || strcmp(cell, "inf") == 0 || strcmp(cell, "-inf") == 0) return 1;
     return ex__starts_number(cell) && ex__is_number(cell);
 }
 
 /* Finds out how many columns there are and which hold text: those of the key where a key does, and
    these of the others. */
-static inline void ex__study_columns(ex_study *s)
-{
+static inline void ex__study_columns(ex_study *s) {
     static const char *const texts[] = {"status", "version", "isa"};
     const char *name = s->names, *at = s->count > 0 ? s->key_text[0] : NULL;
     ex_text cell = {NULL, 0, 0};
@@ -2420,8 +2170,7 @@ static inline void ex__study_columns(ex_study *s)
     size_t k;
 
     s->columns = 1;
-    for (; *name != '\0'; name++)
-        s->columns += *name == ',';
+    for (; *name != '\0'; name++) s->columns += *name == ',';
     s->is_text = (unsigned char *)ex_allocate((size_t)s->columns, 1);
     for (column = 0, name = s->names; column < s->columns; column++) {
         const size_t length = strcspn(name, ",");
@@ -2440,8 +2189,8 @@ static inline void ex__study_columns(ex_study *s)
 }
 
 /* Why a line is no whole row, added to `why`, which stays empty if it is one. */
-static inline void ex__row_damage(const ex_study *s, const char *line, size_t length, ex_text *why)
-{
+static inline void ex__row_damage(const ex_study *s, const char *line, size_t length,
+                                  ex_text *why) {
     ex_text cell = {NULL, 0, 0};
     const char *at = line;
     int count;
@@ -2450,15 +2199,13 @@ static inline void ex__row_damage(const ex_study *s, const char *line, size_t le
     ex_text_add(why, "%s", strlen(line) != length ? "a zero byte in it" : "");
     for (count = 0; why->length == 0; at++) {
         at = ex__cell(at, &cell);
-        if (at == NULL)
-            ex_text_add(why, "quotes that do not match");
+        if (at == NULL) ex_text_add(why, "quotes that do not match");
         else if (count < s->columns &&
                  ((cell.length == 0 && (s->is_text[count] || count < s->keys)) ||
                   (!s->is_text[count] && !ex__is_cell_number(cell.data))))
             ex_text_add(why, "\"%s\" in column %d", cell.data, count + 1);
         count++;
-        if (at == NULL || *at == '\0')
-            break;
+        if (at == NULL || *at == '\0') break;
     }
     if (why->length == 0 && count != s->columns)
         ex_text_add(why, "%d cells where %d are due", count, s->columns);
@@ -2466,8 +2213,7 @@ static inline void ex__row_damage(const ex_study *s, const char *line, size_t le
 }
 
 /* Whether a line is a header, of this program or of another one: its first cell is a name. */
-static inline int ex__is_header(const ex_study *s, const char *line)
-{
+static inline int ex__is_header(const ex_study *s, const char *line) {
     const size_t length = strcspn(s->names, ",");
 
     return strncmp(line, s->names, length) == 0 && (line[length] == ',' || line[length] == '\0');
@@ -2476,8 +2222,7 @@ static inline int ex__is_header(const ex_study *s, const char *line)
 /* A line of the file: a header, a row, which is taken over, or a damaged row, for which `why` tells
    the reason. Returns the exit status. */
 static inline int ex__study_line(ex_study *s, const char *line, size_t length, long number,
-                                 ex_text *why)
-{
+                                 ex_text *why) {
     const int header = number == 1 || ex__is_header(s, line), zeros = strlen(line) != length;
     int64_t model = -1;
 
@@ -2486,15 +2231,15 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
         line += 3; /* the byte-order mark of a spreadsheet */
     if (!header) {
         ex__row_damage(s, line, length, why);
-        if (why->length > 0)
-            return 0;
+        if (why->length > 0) return 0;
         model = ex__row_model(s, line);
     }
     if (header ? strcmp(line, s->names) != 0 : model < 0) {
         ex_error("%s: line %ld: %s; give another --out, or the options of that run", s->path.data,
-                 number, !header ? "a model of other settings"
-                         : zeros ? "zero bytes instead of a header"
-                                 : "other columns than those of this program");
+                 number,
+                 !header ? "a model of other settings"
+                 : zeros ? "zero bytes instead of a header"
+                         : "other columns than those of this program");
         return EX_USAGE;
     }
     if (model >= 0 && s->row[model] == NULL) {
@@ -2507,8 +2252,7 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
 /* Takes over the rows of an earlier run. Headers may repeat, so that files can be joined with cat;
    of two rows of a model the first whole one counts. Damaged rows are left out: a full disk, a copy
    that broke off or an editor may have made them, and their models have no result. */
-static inline int ex__study_read(ex_study *s)
-{
+static inline int ex__study_read(ex_study *s) {
     ex_text why = {NULL, 0, 0}, first = {NULL, 0, 0};
     char *data, *line, *end;
     size_t size;
@@ -2521,16 +2265,14 @@ static inline int ex__study_read(ex_study *s)
         end = (char *)memchr(line, '\n', (size_t)(data + size - line));
         length = (size_t)((end != NULL ? end : data + size) - line);
         line[length] = '\0';
-        if (end != NULL && length > 0 && line[length - 1] == '\r')
-            line[--length] = '\0';
+        if (end != NULL && length > 0 && line[length - 1] == '\r') line[--length] = '\0';
         if (end != NULL || (number == 1 && strncmp(line, s->names, length) != 0)) {
             status = ex__study_line(s, line, length, number, &why);
         } else { /* the line that was being written at the end */
             why.length = 0;
             ex_text_add(&why, "no end of line");
         }
-        if (why.length > 0 && damaged++ == 0)
-            ex_text_add(&first, "line %ld: %s", number, why.data);
+        if (why.length > 0 && damaged++ == 0) ex_text_add(&first, "line %ld: %s", number, why.data);
         line = end != NULL ? end + 1 : data + size;
     }
     if (status == 0 && damaged > 0)
@@ -2544,8 +2286,7 @@ static inline int ex__study_read(ex_study *s)
 }
 
 /* Puts the rows, in order of the models, in the place of the file, unless that is what it holds. */
-static inline int ex__study_write(ex_study *s)
-{
+static inline int ex__study_write(ex_study *s) {
     ex_text text = {NULL, 0, 0};
     char *there = NULL;
     size_t size = 0;
@@ -2555,14 +2296,12 @@ static inline int ex__study_write(ex_study *s)
 
     ex_text_add(&text, "%s\n", s->names);
     for (i = 0; i < s->count; i++)
-        if (s->row[i] != NULL)
-            ex_text_add(&text, "%s\n", s->row[i]);
+        if (s->row[i] != NULL) ex_text_add(&text, "%s\n", s->row[i]);
     status = ex__read_file(s->path.data, &there, &size);
     if (status == 0 &&
         (there == NULL || size != text.length || memcmp(there, text.data, size) != 0)) {
         file = ex_open(s->path.data);
-        if (file != NULL)
-            fwrite(text.data, 1, text.length, file);
+        if (file != NULL) fwrite(text.data, 1, text.length, file);
         status = file != NULL ? ex_close(file, s->path.data) : EX_FAILED;
     }
     free(there);
@@ -2572,8 +2311,7 @@ static inline int ex__study_write(ex_study *s)
 
 /* Two programs that rewrite one file would lose rows. The system lets go of the lock when the
    program ends, however it does. */
-static inline int ex__study_lock(ex_study *s)
-{
+static inline int ex__study_lock(ex_study *s) {
     s->lock = -1;
 #ifdef EX_POSIX
     {
@@ -2606,19 +2344,16 @@ typedef struct ex__share {
     double work;
 } ex__share;
 
-static inline int ex__by_falling_work(const void *left, const void *right)
-{
+static inline int ex__by_falling_work(const void *left, const void *right) {
     const ex__share *a = (const ex__share *)left, *b = (const ex__share *)right;
 
-    if (a->work < b->work || a->work > b->work)
-        return a->work < b->work ? 1 : -1;
+    if (a->work < b->work || a->work > b->work) return a->work < b->work ? 1 : -1;
     return a->model < b->model ? -1 : a->model > b->model;
 }
 
 /* Dealt out from the most expensive model on: shards get equal work, and a cheap model at the end
    leaves no core waiting for long. */
-static inline void ex__study_deal(ex_study *s)
-{
+static inline void ex__study_deal(ex_study *s) {
     ex__share *share = (ex__share *)ex_allocate((size_t)s->count, sizeof *share);
     int64_t i;
 
@@ -2632,8 +2367,7 @@ static inline void ex__study_deal(ex_study *s)
     for (i = s->set->shard - 1; i < s->count; i += s->set->shards) {
         s->total += share[i].work;
         s->mine[share[i].model] = 1;
-        if (s->row[share[i].model] != NULL)
-            continue;
+        if (s->row[share[i].model] != NULL) continue;
         s->left += share[i].work;
         s->order[s->to_do++] = share[i].model;
     }
@@ -2641,8 +2375,7 @@ static inline void ex__study_deal(ex_study *s)
 }
 
 /* Models at a time. */
-static inline int ex_jobs(const ex_study_settings *set)
-{
+static inline int ex_jobs(const ex_study_settings *set) {
 #ifdef _OPENMP
     return set->jobs > 0 ? (int)set->jobs : omp_get_max_threads();
 #else
@@ -2653,8 +2386,7 @@ static inline int ex_jobs(const ex_study_settings *set)
 
 /* Where the training of a model keeps its state, OUT/checkpoints/model<number>. path: whose text
    it uses; work: of an epoch. */
-static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex_text *path)
-{
+static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex_text *path) {
     ex_keep keep;
 
     ex_text_add(path, "%s/checkpoints/model%ld", s->set->out, (long)model);
@@ -2668,8 +2400,7 @@ static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex
 }
 
 /* What runs ends soon, and leaves no row. Any thread may call it. */
-static inline void ex__study_stop(ex_study *s)
-{
+static inline void ex__study_stop(ex_study *s) {
 #ifdef _OPENMP
 #pragma omp atomic write
 #endif
@@ -2681,20 +2412,17 @@ static inline void ex__study_stop(ex_study *s)
 static inline prun_status ex_study_train(ex_study *s, int64_t model, prun_net *net,
                                          const prun_images *images,
                                          const prun_train_options *recipe, double epoch_work,
-                                         prun_epoch *history)
-{
+                                         prun_epoch *history) {
     ex_text path = {NULL, 0, 0};
     const ex_keep keep = ex__study_keep(s, model, epoch_work, &path);
     const prun_status status = ex_train(net, images, recipe, &keep, history);
 
-    if (status == PRUN_ERR_WRITE || status == PRUN_ERR_OPEN)
-        ex__study_stop(s);
+    if (status == PRUN_ERR_WRITE || status == PRUN_ERR_OPEN) ex__study_stop(s);
     ex_text_free(&path);
     return status;
 }
 
-static inline void ex__study_forget(ex_study *s, int64_t model)
-{
+static inline void ex__study_forget(ex_study *s, int64_t model) {
     ex_text path = {NULL, 0, 0};
     const ex_keep keep = ex__study_keep(s, model, 0, &path);
 
@@ -2703,28 +2431,24 @@ static inline void ex__study_forget(ex_study *s, int64_t model)
 }
 
 /* The directory of the checkpoints, if there are to be any. */
-static inline int ex__study_checkpoints(const ex_study *s)
-{
+static inline int ex__study_checkpoints(const ex_study *s) {
     ex_text path = {NULL, 0, 0};
     int status = 0;
 
     ex_text_add(&path, "%s/checkpoints", s->set->out);
-    if (s->save_every > 0)
-        status = ex_directory(path.data);
+    if (s->save_every > 0) status = ex_directory(path.data);
     ex_text_free(&path);
     return status;
 }
 
 /* Number of the model whose checkpoint a name is of, model<number>.history; -1: it is of none. */
-static inline int64_t ex__checkpoint_model(const char *name, size_t length)
-{
+static inline int64_t ex__checkpoint_model(const char *name, size_t length) {
     static const char *const ends[] = {".safetensors", ".history"};
     long long number = 0;
     int at = 0;
     size_t k;
 
-    if (sscanf(name, "model%9lld%n", &number, &at) != 1 || number < 0)
-        return -1;
+    if (sscanf(name, "model%9lld%n", &number, &at) != 1 || number < 0) return -1;
     for (k = 0; k < 2; k++)
         if (length == (size_t)at + strlen(ends[k]) &&
             strncmp(name + at, ends[k], strlen(ends[k])) == 0)
@@ -2733,8 +2457,7 @@ static inline int64_t ex__checkpoint_model(const char *name, size_t length)
 }
 
 /* Whether the checkpoint of a model is of one with the same settings. */
-static inline int ex__checkpoint_fits(ex_study *s, int64_t model)
-{
+static inline int ex__checkpoint_fits(ex_study *s, int64_t model) {
     ex_text path = {NULL, 0, 0};
     const ex_keep keep = ex__study_keep(s, model, 0, &path);
     prun_epoch first;
@@ -2747,39 +2470,31 @@ static inline int ex__checkpoint_fits(ex_study *s, int64_t model)
 #ifdef EX_POSIX
 /* Length of the name of the file that a temporary file ".NAME.PID-RANDOM.tmp" was to become, if the
    process that made it is gone; 0: it is there, or this is no such file. */
-static inline size_t ex__abandoned(const char *name)
-{
+static inline size_t ex__abandoned(const char *name) {
     const size_t length = strlen(name);
     size_t at = length - 4;
     long process;
 
-    if (length < 8 || *name != '.' || strcmp(name + at, ".tmp") != 0)
-        return 0;
-    while (at > 0 && isxdigit((unsigned char)name[at - 1]))
-        at--;
-    if (at == length - 4 || at < 3 || name[--at] != '-')
-        return 0;
-    while (at > 0 && isdigit((unsigned char)name[at - 1]))
-        at--;
+    if (length < 8 || *name != '.' || strcmp(name + at, ".tmp") != 0) return 0;
+    while (at > 0 && isxdigit((unsigned char)name[at - 1])) at--;
+    if (at == length - 4 || at < 3 || name[--at] != '-') return 0;
+    while (at > 0 && isdigit((unsigned char)name[at - 1])) at--;
     process = strtol(name + at, NULL, 10);
-    if (process <= 0 || at < 3 || name[at - 1] != '.' ||
-        kill((pid_t)process, 0) == 0 || errno != ESRCH)
+    if (process <= 0 || at < 3 || name[at - 1] != '.' || kill((pid_t)process, 0) == 0 ||
+        errno != ESRCH)
         return 0;
     return at - 2;
 }
 
 /* Whether a file in --out, of that name and length, is one that this run alone writes: other shards
    may be at work on other computers, where process numbers mean nothing here. */
-static inline int ex__study_owns(const ex_study *s, const char *name, size_t length)
-{
+static inline int ex__study_owns(const ex_study *s, const char *name, size_t length) {
     static const char *const kinds[] = {".csv", ".svg", ".md"};
     const char *own = s->path.data + strlen(s->set->out) + 1;
     size_t k;
 
-    if (strlen(own) == length && strncmp(name, own, length) == 0)
-        return 1;
-    if (s->set->shards > 1 || strncmp(name, "models.", 7) == 0)
-        return 0;
+    if (strlen(own) == length && strncmp(name, own, length) == 0) return 1;
+    if (s->set->shards > 1 || strncmp(name, "models.", 7) == 0) return 0;
     for (k = 0; k < 3; k++)
         if (length > strlen(kinds[k]) &&
             strncmp(name + length - strlen(kinds[k]), kinds[k], strlen(kinds[k])) == 0)
@@ -2789,25 +2504,21 @@ static inline int ex__study_owns(const ex_study *s, const char *name, size_t len
 
 /* Whether a file in --out, or among the checkpoints, is left over from a run that was killed, or
    from a model that is finished or that is not in this study. */
-static inline int ex__left_over(ex_study *s, const char *name, int checkpoints)
-{
+static inline int ex__left_over(ex_study *s, const char *name, int checkpoints) {
     const size_t target = ex__abandoned(name);
     int64_t model;
 
-    if (!checkpoints)
-        return target > 0 && ex__study_owns(s, name + 1, target);
+    if (!checkpoints) return target > 0 && ex__study_owns(s, name + 1, target);
     model = target > 0 ? ex__checkpoint_model(name + 1, target)
                        : ex__checkpoint_model(name, strlen(name));
-    if (model < 0 || (model < s->count && !s->mine[model]))
-        return 0;
+    if (model < 0 || (model < s->count && !s->mine[model])) return 0;
     return target > 0 || model >= s->count || s->row[model] != NULL ||
            !ex__checkpoint_fits(s, model);
 }
 
 /* Removes what is left over in one directory. Names are gathered first: what readdir does while
    files go is not the same everywhere. */
-static inline void ex__study_sweep_one(ex_study *s, const char *directory, int checkpoints)
-{
+static inline void ex__study_sweep_one(ex_study *s, const char *directory, int checkpoints) {
     DIR *listing = opendir(directory);
     ex_text names = {NULL, 0, 0}, path = {NULL, 0, 0};
     const struct dirent *entry;
@@ -2816,8 +2527,7 @@ static inline void ex__study_sweep_one(ex_study *s, const char *directory, int c
     while (listing != NULL && (entry = readdir(listing)) != NULL)
         if (ex__left_over(s, entry->d_name, checkpoints))
             ex_text_add(&names, "%s%c", entry->d_name, '/');
-    if (listing != NULL)
-        closedir(listing);
+    if (listing != NULL) closedir(listing);
     for (name = names.data; name != NULL && *name != '\0'; name = strchr(name, '/') + 1) {
         path.length = 0;
         ex_text_add(&path, "%s/%.*s", directory, (int)strcspn(name, "/"), name);
@@ -2830,16 +2540,14 @@ static inline void ex__study_sweep_one(ex_study *s, const char *directory, int c
 
 /* Removes what runs that were killed left behind. Nothing of another shard, and with --collect,
    when others may train, no checkpoints. */
-static inline void ex__study_sweep(ex_study *s)
-{
+static inline void ex__study_sweep(ex_study *s) {
 #ifdef EX_POSIX
     ex_text path = {NULL, 0, 0};
 
     ex_text_add(&path, "%s/checkpoints", s->set->out);
     ex_hold();
     ex__study_sweep_one(s, s->set->out, 0);
-    if (!s->set->collect)
-        ex__study_sweep_one(s, path.data, 1);
+    if (!s->set->collect) ex__study_sweep_one(s, path.data, 1);
     ex_release();
     ex_text_free(&path);
 #else
@@ -2850,22 +2558,19 @@ static inline void ex__study_sweep(ex_study *s)
 }
 
 /* Whether the report, which comes last, could be written; shards have none. */
-static inline int ex__study_report(const ex_study *s)
-{
+static inline int ex__study_report(const ex_study *s) {
     ex_text path = {NULL, 0, 0};
     int status = 0;
 
     ex_path(&path, s->set->out, "report", "md");
-    if (s->set->shards == 1)
-        status = ex_writable(path.data);
+    if (s->set->shards == 1) status = ex_writable(path.data);
     ex_text_free(&path);
     return status;
 }
 
 /* Makes the directory, finds out what an earlier run has done, and leaves a file of whole rows.
    The rows are in OUT/models.csv, those of a shard in OUT/models.IofN.csv. */
-static inline int ex_study_open(ex_study *s)
-{
+static inline int ex_study_open(ex_study *s) {
     ex_csv key;
     int64_t i;
     int status = ex_directory(s->set->out);
@@ -2883,12 +2588,9 @@ static inline int ex_study_open(ex_study *s)
         s->key_text[i] = ex__cells(&key);
     }
     ex__study_columns(s);
-    if (status == 0)
-        status = ex__study_lock(s);
-    if (status == 0)
-        status = ex__study_read(s);
-    if (status == 0)
-        status = ex__study_write(s);
+    if (status == 0) status = ex__study_lock(s);
+    if (status == 0) status = ex__study_read(s);
+    if (status == 0) status = ex__study_write(s);
     if (status == 0) {
         ex__study_deal(s);
         ex__study_sweep(s);
@@ -2898,13 +2600,11 @@ static inline int ex_study_open(ex_study *s)
 }
 
 /* One model: the row reaches the file in one piece as soon as it is complete. */
-static inline void ex__study_model(ex_study *s, int64_t model)
-{
+static inline void ex__study_model(ex_study *s, int64_t model) {
     ex_csv row;
     int failed;
 
-    if (ex__stopped(&s->stop))
-        return;
+    if (ex__stopped(&s->stop)) return;
     memset(&row, 0, sizeof row);
     ex_text_add(&row.line, "%s", s->key_text[model]);
     row.cells = s->keys;
@@ -2917,61 +2617,51 @@ static inline void ex__study_model(ex_study *s, int64_t model)
     } else {
         ex_text_add(&s->csv.line, "%s", row.line.data);
         ex_csv_end_line(&s->csv);
-        if (s->csv.failed == 0)
-            s->row[model] = ex__cells(&row);
-        else
-            ex__study_stop(s);
+        if (s->csv.failed == 0) s->row[model] = ex__cells(&row);
+        else ex__study_stop(s);
     }
-    if (s->row[model] != NULL)
-        ex__study_forget(s, model);
+    if (s->row[model] != NULL) ex__study_forget(s, model);
     ex_text_free(&row.line);
 }
 
 /* Runs what is left of this shard. Returns the exit status; the rows there are stay. */
-static inline int ex_study_run(ex_study *s, const char *label)
-{
+static inline int ex_study_run(ex_study *s, const char *label) {
     const int jobs = ex_jobs(s->set);
     int64_t i;
     int status;
 
-    if (s->set->collect || s->to_do == 0)
-        return 0;
+    if (s->set->collect || s->to_do == 0) return 0;
     status = ex_csv_open(&s->csv, s->path.data, 1);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     ex_progress_start(&s->progress, label, s->left, s->set->quiet);
     (void)jobs;
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, 1) num_threads(jobs)
 #endif
-    for (i = 0; i < s->to_do; i++)
-        ex__study_model(s, s->order[i]);
+    for (i = 0; i < s->to_do; i++) ex__study_model(s, s->order[i]);
     s->progress.stopped = s->stop || s->failed > 0;
     ex_progress_end(&s->progress);
     status = ex_csv_close(&s->csv);
-    if (status == 0 && !s->stop)
-        status = ex__study_write(s);
+    if (status == 0 && !s->stop) status = ex__study_write(s);
     if (status == 0 && !s->stop) {
         ex__study_sweep(s);
         return s->failed > 0 ? EX_FAILED : 0;
     }
     ex_error("%s: a file could not be written, so the study ends; the rows so far are whole: run "
-             "the same command again when there is room", s->path.data);
+             "the same command again when there is room",
+             s->path.data);
     return EX_FAILED;
 }
 
 /* Models of the whole study that have no row yet. */
-static inline int64_t ex_study_missing(const ex_study *s)
-{
+static inline int64_t ex_study_missing(const ex_study *s) {
     int64_t i, missing = 0;
 
-    for (i = 0; i < s->count; i++)
-        missing += s->row[i] == NULL;
+    for (i = 0; i < s->count; i++) missing += s->row[i] == NULL;
     return missing;
 }
 
-static inline void ex_study_close(ex_study *s)
-{
+static inline void ex_study_close(ex_study *s) {
     int64_t i;
 
     for (i = 0; i < s->count && s->row != NULL; i++) {
@@ -2985,15 +2675,13 @@ static inline void ex_study_close(ex_study *s)
     free(s->is_text);
     ex_text_free(&s->path);
 #ifdef EX_POSIX
-    if (s->lock >= 0)
-        close(s->lock);
+    if (s->lock >= 0) close(s->lock);
 #endif
 }
 
 /* What lies ahead, and on a terminal the question whether to begin. seconds: of one core.
    Returns -1 to go on, otherwise the exit status. */
-static inline int ex_study_cost(const ex_study *s, double seconds, double memory, double disk)
-{
+static inline int ex_study_cost(const ex_study *s, double seconds, double memory, double disk) {
     const int jobs = ex_jobs(s->set);
     const double models = (double)s->to_do;
     const double at_once = models < jobs ? models : jobs;
@@ -3023,8 +2711,7 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
 /* ---- reports ------------------------------------------------------------------------------- */
 
 /* Name of the CPU, or "unknown CPU". */
-static inline const char *ex_cpu(char *name, size_t size)
-{
+static inline const char *ex_cpu(char *name, size_t size) {
     FILE *file = fopen("/proc/cpuinfo", "r");
     char line[256];
 
@@ -3032,40 +2719,34 @@ static inline const char *ex_cpu(char *name, size_t size)
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         const char *colon = strchr(line, ':');
 
-        if (strncmp(line, "model name", 10) != 0 || colon == NULL)
-            continue;
+        if (strncmp(line, "model name", 10) != 0 || colon == NULL) continue;
         snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
         break;
     }
-    if (file != NULL)
-        fclose(file);
+    if (file != NULL) fclose(file);
     return name;
 }
 
 /* OUT/report.md with its title and how the run was made; NULL after a message. Close with
    ex_finish(status, file, path->data). */
 static inline FILE *ex_report_open(const char *out, const char *title, int argc, char **argv,
-                                   ex_text *path)
-{
+                                   ex_text *path) {
     char cpu[128];
     FILE *file;
     int i;
 
     ex_path(path, out, "report", "md");
     file = ex_open(path->data);
-    if (file == NULL)
-        return NULL;
+    if (file == NULL) return NULL;
     fprintf(file, "# %s\n\n   ", title);
-    for (i = 0; i < argc; i++)
-        fprintf(file, " %s", ex_shown(argv[i]));
+    for (i = 0; i < argc; i++) fprintf(file, " %s", ex_shown(argv[i]));
     fprintf(file, "\n\nprunability.h %s, kernels %s, %s.\n", PRUNABILITY_VERSION, prun_isa(),
             ex_cpu(cpu, sizeof cpu));
     return file;
 }
 
 /* A table as Markdown has it. */
-static inline void ex_table_markdown(const ex_table *table, FILE *file)
-{
+static inline void ex_table_markdown(const ex_table *table, FILE *file) {
     size_t i, k;
 
     for (i = 0; i < table->count; i++) {
@@ -3075,8 +2756,7 @@ static inline void ex_table_markdown(const ex_table *table, FILE *file)
         for (cell = ex_shown(cell); *cell != '\0'; cell++)
             fprintf(file, *cell == '|' ? "\\%c" : "%c", *cell);
         fputs(" |", file);
-        if ((i + 1) % table->columns != 0)
-            continue;
+        if ((i + 1) % table->columns != 0) continue;
         fputs("\n", file);
         if (i + 1 == table->columns) {
             for (k = 0; k < table->columns; k++) {

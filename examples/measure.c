@@ -43,23 +43,19 @@ typedef struct session {
 /* ---- which measures ------------------------------------------------------------------------ */
 
 /* Whether `name` is matched by the pattern of `length` bytes: equal, or up to a final '*'. */
-static int matches(const char *name, const char *pattern, size_t length)
-{
-    if (length > 0 && pattern[length - 1] == '*')
-        return strncmp(name, pattern, length - 1) == 0;
+static int matches(const char *name, const char *pattern, size_t length) {
+    if (length > 0 && pattern[length - 1] == '*') return strncmp(name, pattern, length - 1) == 0;
     return strlen(name) == length && strncmp(name, pattern, length) == 0;
 }
 
 /* Sets wanted[i] to `value` for every name in the list. Returns 0 or the exit status. */
-static int mark(session *s, const char *option, const char *list, unsigned char value)
-{
+static int mark(session *s, const char *option, const char *list, unsigned char value) {
     while (*list != '\0') {
         size_t length = strcspn(list, ",");
         int32_t i, found = 0;
 
         for (i = 0; i < s->count; i++) {
-            if (!matches(s->info[i].name, list, length))
-                continue;
+            if (!matches(s->info[i].name, list, length)) continue;
             s->wanted[i] = value;
             found = 1;
         }
@@ -73,8 +69,7 @@ static int mark(session *s, const char *option, const char *list, unsigned char 
     return 0;
 }
 
-static int choose(session *s)
-{
+static int choose(session *s) {
     int32_t i;
     int status = 0;
 
@@ -86,10 +81,8 @@ static int choose(session *s)
         s->wanted[i] = !s->set.only && !(s->set.fast && (s->info[i].needs & PRUN_SLOW));
     if (s->set.fast && !s->set.only) /* the paper's own measure is always there */
         s->wanted[prun_measure_find("prunability")] = 1;
-    if (s->set.only)
-        status = mark(s, "only", s->set.only, 1);
-    if (status == 0 && s->set.skip)
-        status = mark(s, "skip", s->set.skip, 0);
+    if (s->set.only) status = mark(s, "only", s->set.only, 1);
+    if (status == 0 && s->set.skip) status = mark(s, "skip", s->set.skip, 0);
     if (status == 0 && memchr(s->wanted, 1, (size_t)s->count) == NULL) {
         ex_error("--only and --skip leave no measure");
         status = EX_USAGE;
@@ -97,8 +90,7 @@ static int choose(session *s)
     return status;
 }
 
-static void needs_text(uint32_t needs, char *text, size_t size)
-{
+static void needs_text(uint32_t needs, char *text, size_t size) {
     static const char *const names[] = {"loss",    "gradient", "Hessian", "logits",     "initial",
                                         "history", "prun_net", "random",  "(foldable)", "(slow)"};
     size_t i, length = 0;
@@ -106,12 +98,11 @@ static void needs_text(uint32_t needs, char *text, size_t size)
     text[0] = '\0';
     for (i = 0; i < sizeof names / sizeof *names; i++)
         if (needs >> i & 1 && length < size)
-            length += (size_t)snprintf(text + length, size - length, "%s%s", length ? " " : "",
-                                       names[i]);
+            length +=
+                (size_t)snprintf(text + length, size - length, "%s%s", length ? " " : "", names[i]);
 }
 
-static int list_measures(const session *s)
-{
+static int list_measures(const session *s) {
     ex_table table = {0, 0, 0, NULL};
     char text[160];
     int32_t i;
@@ -121,9 +112,10 @@ static int list_measures(const session *s)
         needs_text(s->info[i].needs, text, sizeof text);
         ex_table_cell(&table, "%s", s->info[i].name);
         ex_table_cell(&table, "%s", s->info[i].source);
-        ex_table_cell(&table, "%s", s->info[i].direction > 0   ? "+"
-                                    : s->info[i].direction < 0 ? "-"
-                                                               : "?");
+        ex_table_cell(&table, "%s",
+                      s->info[i].direction > 0   ? "+"
+                      : s->info[i].direction < 0 ? "-"
+                                                 : "?");
         ex_table_cell(&table, "%s", text);
         ex_table_cell(&table, "%s", s->info[i].what);
     }
@@ -138,8 +130,7 @@ static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18};
 
 /* One of the two sets that --npy names, cut to `limit` images. */
 static int load_npy(session *s, const char *part, int64_t classes, int64_t limit,
-                    prun_images *images)
-{
+                    prun_images *images) {
     prun_npy_options options;
     ex_text paths[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
     prun_status status;
@@ -151,8 +142,7 @@ static int load_npy(session *s, const char *part, int64_t classes, int64_t limit
     status = prun_load_npy(&s->context, paths[0].data, paths[1].data, &options, images);
     ex_text_free(&paths[0]);
     ex_text_free(&paths[1]);
-    if (status != PRUN_OK)
-        return ex_failure(&s->context, "data");
+    if (status != PRUN_OK) return ex_failure(&s->context, "data");
     if (limit > images->count) {
         ex_error("%s/%s-images.npy: only %ld of the %ld images asked for are there", s->set.npy,
                  part, (long)images->count, (long)limit);
@@ -162,8 +152,7 @@ static int load_npy(session *s, const char *part, int64_t classes, int64_t limit
     return 0;
 }
 
-static ex_data_request data_request(const session *s, int64_t channels, const char *program)
-{
+static ex_data_request data_request(const session *s, int64_t channels, const char *program) {
     static const prun_normalization kinds[] = {PRUN_NORMALIZE_MEAN_STD, PRUN_NORMALIZE_PER_IMAGE,
                                                PRUN_NORMALIZE_NONE};
     ex_data_request request;
@@ -179,15 +168,13 @@ static ex_data_request data_request(const session *s, int64_t channels, const ch
     return request;
 }
 
-static int load_data(session *s, int64_t channels, int64_t classes, const char *program)
-{
+static int load_data(session *s, int64_t channels, int64_t classes, const char *program) {
     const ex_data_request request = data_request(s, channels, program);
 
     if (s->set.npy) {
         const int failed = load_npy(s, "train", classes, s->set.images, &s->data.train);
 
-        return failed ? failed
-                      : load_npy(s, "test", classes, s->set.test_images, &s->data.test);
+        return failed ? failed : load_npy(s, "test", classes, s->set.test_images, &s->data.test);
     }
     return ex_load_data(&s->context, &request, &s->data);
 }
@@ -195,8 +182,7 @@ static int load_data(session *s, int64_t channels, int64_t classes, const char *
 /* Refuses an output that would replace an input; options that would do nothing; and what cannot be
    written, before the work whose result it is to hold. Returns 0 or, after a message, the exit
    status. */
-static int check_files(const session *s, const char *program)
-{
+static int check_files(const session *s, const char *program) {
     static const char *const parts[] = {"train-images", "train-labels", "test-images",
                                         "test-labels"};
     const settings *set = &s->set;
@@ -222,50 +208,40 @@ static int check_files(const session *s, const char *program)
     if (status == 0 && (set->checkpoint ? set->save : set->initial ? set->initial : set->history)) {
         if (set->checkpoint)
             ex_error("--save is for a network that is trained here, and --checkpoint is not");
-        else
-            ex_error("--initial and --history go with --checkpoint");
+        else ex_error("--initial and --history go with --checkpoint");
         status = EX_USAGE;
     }
-    for (o = 0; o < 2 && status == 0; o++)
-        status = ex_writable(outputs[o][1]);
+    for (o = 0; o < 2 && status == 0; o++) status = ex_writable(outputs[o][1]);
     return status;
 }
 
 /* A net from a file. Returns NULL after a message. */
-static prun_net *read_net(session *s, const char *path, const prun_arch *arch)
-{
+static prun_net *read_net(session *s, const char *path, const prun_arch *arch) {
     prun_safetensors *file = NULL;
     prun_net *net = NULL;
     prun_status status = prun_safetensors_open(&s->context, path, &file);
 
-    if (status == PRUN_OK)
-        status = prun_net_family(&s->context, arch, &net);
-    if (status == PRUN_OK)
-        status = prun_net_load(net, file, s->set.prefix);
+    if (status == PRUN_OK) status = prun_net_family(&s->context, arch, &net);
+    if (status == PRUN_OK) status = prun_net_load(net, file, s->set.prefix);
     prun_safetensors_close(file);
-    if (status == PRUN_OK)
-        return net;
+    if (status == PRUN_OK) return net;
     ex_failure(&s->context, "checkpoint");
     prun_net_free(net);
     return NULL;
 }
 
 /* The epochs of a training that ran elsewhere. */
-static int read_history(session *s)
-{
+static int read_history(session *s) {
     prun_table table;
     const double *loss, *steps, *noise = NULL;
     prun_status status = prun_table_read_csv(&s->context, s->set.history, &table);
     int64_t i;
 
-    if (status != PRUN_OK)
-        return ex_failure(&s->context, "history");
+    if (status != PRUN_OK) return ex_failure(&s->context, "history");
     status = prun_table_numbers(&s->context, &table, "loss", &loss);
-    if (status == PRUN_OK)
-        status = prun_table_numbers(&s->context, &table, "steps", &steps);
+    if (status == PRUN_OK) status = prun_table_numbers(&s->context, &table, "steps", &steps);
     i = prun_table_find(&table, "gradient_noise");
-    if (i >= 0)
-        noise = table.values + i * table.rows; /* after the first epoch; gaps are fine */
+    if (i >= 0) noise = table.values + i * table.rows; /* after the first epoch; gaps are fine */
     if (status == PRUN_OK && noise && table.text[i] != PRUN_COLUMN_NUMBERS)
         status = prun_table_numbers(&s->context, &table, "gradient_noise", &noise);
     s->epochs = status == PRUN_OK ? table.rows : 0;
@@ -281,8 +257,7 @@ static int read_history(session *s)
     return status == PRUN_OK ? 0 : ex_failure(&s->context, "history");
 }
 
-static int open_checkpoint(session *s, const char *program)
-{
+static int open_checkpoint(session *s, const char *program) {
     prun_safetensors *file;
     prun_arch arch;
     prun_status status = prun_safetensors_open(&s->context, s->set.checkpoint, &file);
@@ -291,46 +266,37 @@ static int open_checkpoint(session *s, const char *program)
     if (status == PRUN_OK) {
         const char *decay = prun_safetensors_metadata(file, "weight_decay");
 
-        if (s->set.weight_decay < 0 && decay)
-            s->set.weight_decay = strtod(decay, NULL);
+        if (s->set.weight_decay < 0 && decay) s->set.weight_decay = strtod(decay, NULL);
         status = prun_arch_from_checkpoint(file, s->set.prefix, families[s->set.arch.value], &arch);
         prun_safetensors_close(file);
     }
-    if (status != PRUN_OK)
-        return ex_failure(&s->context, "checkpoint");
+    if (status != PRUN_OK) return ex_failure(&s->context, "checkpoint");
     failed = load_data(s, arch.channels, arch.classes, program);
-    if (failed == 0 && s->set.history)
-        failed = read_history(s);
-    if (failed)
-        return failed;
+    if (failed == 0 && s->set.history) failed = read_history(s);
+    if (failed) return failed;
     arch.symmetric_padding = arch.pytorch_defaults = s->set.pytorch_nin;
     arch.height = s->data.train.height;
     arch.width_pixels = s->data.train.width;
     s->net = read_net(s, s->set.checkpoint, &arch);
-    if (s->net && s->set.initial)
-        s->start = read_net(s, s->set.initial, &arch);
+    if (s->net && s->set.initial) s->start = read_net(s, s->set.initial, &arch);
     return s->net && (s->start || !s->set.initial) ? 0 : EX_FAILED;
 }
 
-static int count_epoch(void *user, const prun_epoch *epoch)
-{
+static int count_epoch(void *user, const prun_epoch *epoch) {
     (void)epoch;
     ex_progress_add((ex_progress *)user, 1);
     return 0;
 }
 
-static int train(session *s, const char *program)
-{
+static int train(session *s, const char *program) {
     const settings *set = &s->set;
     prun_arch arch;
     prun_train_options recipe;
     prun_status status;
     int failed = load_data(s, set->channels, 0, program);
 
-    if (failed)
-        return failed;
-    if (s->set.weight_decay < 0)
-        s->set.weight_decay = 1e-4;
+    if (failed) return failed;
+    if (s->set.weight_decay < 0) s->set.weight_decay = 1e-4;
     s->epochs = set->epochs;
     memset(&arch, 0, sizeof arch);
     arch.family = families[set->arch.value];
@@ -356,10 +322,8 @@ static int train(session *s, const char *program)
     s->history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *s->history);
     ex_progress_start(&s->progress, "training", (double)set->epochs, set->quiet);
     status = prun_net_family(&s->context, &arch, &s->net);
-    if (status == PRUN_OK)
-        status = prun_net_copy(s->net, 0, &s->start);
-    if (status == PRUN_OK)
-        status = prun_train(s->net, &s->data.train, &recipe, s->history);
+    if (status == PRUN_OK) status = prun_net_copy(s->net, 0, &s->start);
+    if (status == PRUN_OK) status = prun_train(s->net, &s->data.train, &recipe, s->history);
     s->progress.stopped = status != PRUN_OK;
     ex_progress_end(&s->progress);
     if (status == PRUN_OK && set->save) {
@@ -370,8 +334,7 @@ static int train(session *s, const char *program)
     return status == PRUN_OK ? 0 : ex_failure(&s->context, "training");
 }
 
-static int evaluate(session *s, const prun_images *images, double *loss, double *error)
-{
+static int evaluate(session *s, const prun_images *images, double *loss, double *error) {
     int64_t errors;
     double n = (double)images->count;
 
@@ -384,16 +347,14 @@ static int evaluate(session *s, const prun_images *images, double *loss, double 
 
 /* ---- measuring ----------------------------------------------------------------------------- */
 
-static int keep_going(void *user, int64_t done, int64_t total)
-{
+static int keep_going(void *user, int64_t done, int64_t total) {
     (void)done;
     (void)total;
     ex_progress_add((ex_progress *)user, 0); /* redraws the bar */
     return 0;
 }
 
-static int32_t wanted_count(const session *s, int folded)
-{
+static int32_t wanted_count(const session *s, int folded) {
     int32_t i, n = 0;
 
     for (i = 0; i < s->count; i++)
@@ -403,8 +364,7 @@ static int32_t wanted_count(const session *s, int folded)
 
 /* Fills results for the net or its folded copy. Returns 0 or, after a message, the exit status. */
 static int measure_net(session *s, prun_net *net, const prun_net *start, int folded,
-                       prun_measure_result *results)
-{
+                       prun_measure_result *results) {
     prun_net_data data;
     prun_objective objective;
     prun_measure_options options;
@@ -419,8 +379,8 @@ static int measure_net(session *s, prun_net *net, const prun_net *start, int fol
     options.draws = s->set.draws;
     options.restarts = s->set.restarts;
     options.displacement = s->set.displacement;
-    options.hessian_samples = s->set.hessian_images > 0 ? s->set.hessian_images
-                                                        : s->data.train.count;
+    options.hessian_samples =
+        s->set.hessian_images > 0 ? s->set.hessian_images : s->data.train.count;
     options.hessian_steps = s->set.hessian_steps;
     options.hessian_probes = s->set.hessian_runs;
     options.z = s->set.z;
@@ -434,26 +394,20 @@ static int measure_net(session *s, prun_net *net, const prun_net *start, int fol
     data.net = net;
     data.images = &s->data.train;
     status = prun_net_objective(&data, &objective);
-    if (start)
-        objective.initial = prun_net_trained(start, &tensors);
-    if (status == PRUN_OK)
-        status = prun_measure_begin(&objective, &options, &m);
-    if (status != PRUN_OK)
-        return ex_failure(&s->context, "measures");
+    if (start) objective.initial = prun_net_trained(start, &tensors);
+    if (status == PRUN_OK) status = prun_measure_begin(&objective, &options, &m);
+    if (status != PRUN_OK) return ex_failure(&s->context, "measures");
     for (i = 0; i < s->count; i++) {
-        if (!s->wanted[i] || (folded && !(s->info[i].needs & PRUN_FOLDABLE)))
-            continue;
+        if (!s->wanted[i] || (folded && !(s->info[i].needs & PRUN_FOLDABLE))) continue;
         status = prun_measure(&m, i, &results[i]);
         ex_progress_add(&s->progress, 1);
-        if (status == PRUN_ERR_MEMORY)
-            break;
+        if (status == PRUN_ERR_MEMORY) break;
     }
     prun_measure_end(&m);
     return status == PRUN_ERR_MEMORY ? ex_failure(&s->context, "measures") : 0;
 }
 
-static int measure(session *s)
-{
+static int measure(session *s) {
     prun_net *net = NULL, *start = NULL;
     prun_status status = PRUN_OK;
     int failed;
@@ -463,8 +417,7 @@ static int measure(session *s)
     failed = measure_net(s, s->net, s->start, 0, s->plain);
     if (!failed && s->set.folded) {
         status = prun_net_copy(s->net, 1, &net);
-        if (status == PRUN_OK && s->start)
-            status = prun_net_copy(s->start, 1, &start);
+        if (status == PRUN_OK && s->start) status = prun_net_copy(s->start, 1, &start);
         failed = status == PRUN_OK ? measure_net(s, net, start, 1, s->folded)
                                    : ex_failure(&s->context, "folding");
         prun_net_free(net);
@@ -477,15 +430,13 @@ static int measure(session *s)
 
 /* ---- results ------------------------------------------------------------------------------- */
 
-static void print_results(const session *s)
-{
+static void print_results(const session *s) {
     ex_table table = {0, 0, 0, NULL};
     int32_t i;
 
     ex_measure_header(&table);
     for (i = 0; i < s->count; i++) {
-        if (!s->wanted[i])
-            continue;
+        if (!s->wanted[i]) continue;
         ex_measure_row(&table, &s->info[i], "", &s->plain[i]);
         if (s->set.folded && s->info[i].needs & PRUN_FOLDABLE)
             ex_measure_row(&table, &s->info[i], "_folded", &s->folded[i]);
@@ -495,32 +446,26 @@ static void print_results(const session *s)
 
 /* Cells of one measure; names: the header instead. */
 static void csv_cells(ex_csv *csv, const prun_measure_info *info, const char *end,
-                      const prun_measure_result *r, int names)
-{
+                      const prun_measure_result *r, int names) {
     static const char *const parts[] = {"", "_error", "_seconds"};
     const double values[] = {r->value, r->standard_error, r->seconds};
     char text[128];
     int k;
 
     for (k = 0; k < 3; k++) {
-        if (k == 1 && !(info->needs & PRUN_MONTE_CARLO))
-            continue;
+        if (k == 1 && !(info->needs & PRUN_MONTE_CARLO)) continue;
         snprintf(text, sizeof text, "%s%s%s", info->name, end, parts[k]);
-        if (names)
-            ex_csv_text(csv, text);
-        else
-            ex_csv_number(csv, values[k]);
+        if (names) ex_csv_text(csv, text);
+        else ex_csv_number(csv, values[k]);
     }
 }
 
-static int write_csv(const session *s)
-{
+static int write_csv(const session *s) {
     ex_csv csv;
     int32_t i, names;
     int status = ex_csv_open(&csv, s->set.csv, 0);
 
-    if (status)
-        return status;
+    if (status) return status;
     for (names = 1; names >= 0; names--) {
         if (names) {
             ex_csv_names(&csv, "net,train_images,train_error,test_loss,test_error,gap");
@@ -533,14 +478,12 @@ static int write_csv(const session *s)
             ex_csv_number(&csv, floor((s->test_error - s->train_error) * 1e12 + 0.5) / 1e12);
         }
         for (i = 0; i < s->count; i++) {
-            if (!s->wanted[i])
-                continue;
+            if (!s->wanted[i]) continue;
             csv_cells(&csv, &s->info[i], "", &s->plain[i], names);
             if (s->set.folded && s->info[i].needs & PRUN_FOLDABLE)
                 csv_cells(&csv, &s->info[i], "_folded", &s->folded[i], names);
         }
-        if (names)
-            ex_csv_names(&csv, "version,isa");
+        if (names) ex_csv_names(&csv, "version,isa");
         else {
             ex_csv_text(&csv, PRUNABILITY_VERSION);
             ex_csv_text(&csv, prun_isa());
@@ -552,8 +495,7 @@ static int write_csv(const session *s)
 
 /* ---- program ------------------------------------------------------------------------------- */
 
-static int parse(int argc, char **argv, settings *set)
-{
+static int parse(int argc, char **argv, settings *set) {
     const double many = 1e9, any_seed = 9007199254740992.0;
     const ex_option options[] = {
         {"checkpoint", EX_TEXT, &set->checkpoint, NULL, 0, 0, "safetensors file; else train one"},
@@ -604,9 +546,13 @@ static int parse(int argc, char **argv, settings *set)
         {"seed", EX_INT, &set->seed, "1", 0, any_seed, "of training and of random measures"},
         {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
     const ex_program program = {
-        "measure", "",
+        "measure",
+        "",
         "Prints every generalization measure of one network, trained here or read from a file.",
-        options, sizeof options / sizeof *options, 0, 0};
+        options,
+        sizeof options / sizeof *options,
+        0,
+        0};
 
     set->weight_decay = -1;
     set->arch.names = "cnn|nin|resnet18";
@@ -614,33 +560,27 @@ static int parse(int argc, char **argv, settings *set)
     return ex_parse(&program, argc, argv, NULL);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static session s;
     int status = parse(argc, argv, &s.set);
 
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     status = choose(&s);
     if (status == 0 && s.set.list) {
         list_measures(&s);
     } else if (status == 0 && (status = check_files(&s, argv[0])) == 0) {
         status = s.set.checkpoint ? open_checkpoint(&s, argv[0]) : train(&s, argv[0]);
-        if (status == 0)
-            status = evaluate(&s, &s.data.train, &s.train_loss, &s.train_error);
-        if (status == 0)
-            status = evaluate(&s, &s.data.test, &s.test_loss, &s.test_error);
-        if (status == 0)
-            status = measure(&s);
+        if (status == 0) status = evaluate(&s, &s.data.train, &s.train_loss, &s.train_error);
+        if (status == 0) status = evaluate(&s, &s.data.test, &s.test_loss, &s.test_error);
+        if (status == 0) status = measure(&s);
         if (status == 0) {
             printf("training set: %ld images, loss %.5f, error %.4f; test set: loss %.5f, error "
                    "%.4f; gap %.4f\n\n",
-                   (long)s.data.train.count, s.train_loss, s.train_error, s.test_loss,
-                   s.test_error, s.test_error - s.train_error);
+                   (long)s.data.train.count, s.train_loss, s.train_error, s.test_loss, s.test_error,
+                   s.test_error - s.train_error);
             print_results(&s);
         }
-        if (status == 0 && s.set.csv)
-            status = write_csv(&s);
+        if (status == 0 && s.set.csv) status = write_csv(&s);
     }
     prun_net_free(s.net);
     prun_net_free(s.start);

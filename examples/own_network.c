@@ -24,57 +24,46 @@ typedef struct problem {
     int32_t y[SAMPLES];
 } problem;
 
-static void forward(const perceptron *net, const float *x, float *hidden, float *logits)
-{
+static void forward(const perceptron *net, const float *x, float *hidden, float *logits) {
     for (int h = 0; h < HIDDEN; h++) {
         float sum = net->b1[h];
-        for (int i = 0; i < PIXELS; i++)
-            sum += net->w1[h * PIXELS + i] * x[i];
+        for (int i = 0; i < PIXELS; i++) sum += net->w1[h * PIXELS + i] * x[i];
         hidden[h] = sum > 0 ? sum : 0;
     }
     for (int c = 0; c < CLASSES; c++) {
         logits[c] = net->b2[c];
-        for (int h = 0; h < HIDDEN; h++)
-            logits[c] += net->w2[c * HIDDEN + h] * hidden[h];
+        for (int h = 0; h < HIDDEN; h++) logits[c] += net->w2[c * HIDDEN + h] * hidden[h];
     }
 }
 
 /* Cross-entropy in double: where the loss is near zero, float would decide the answer. */
-static double cross_entropy(const float *logits, int label, double *probability)
-{
+static double cross_entropy(const float *logits, int label, double *probability) {
     double top = logits[0], sum = 0;
 
-    for (int c = 1; c < CLASSES; c++)
-        top = logits[c] > top ? (double)logits[c] : top;
-    for (int c = 0; c < CLASSES; c++)
-        sum += probability[c] = exp((double)logits[c] - top);
-    for (int c = 0; c < CLASSES; c++)
-        probability[c] /= sum;
+    for (int c = 1; c < CLASSES; c++) top = logits[c] > top ? (double)logits[c] : top;
+    for (int c = 0; c < CLASSES; c++) sum += probability[c] = exp((double)logits[c] - top);
+    for (int c = 0; c < CLASSES; c++) probability[c] /= sum;
     return log(sum) + top - (double)logits[label];
 }
 
 /* Adds the gradient of one sample's loss. Returns the loss. */
-static double backward(const perceptron *net, const float *x, int label, perceptron *gradient)
-{
+static double backward(const perceptron *net, const float *x, int label, perceptron *gradient) {
     float hidden[HIDDEN], logits[CLASSES];
     double p[CLASSES], loss;
 
     forward(net, x, hidden, logits);
     loss = cross_entropy(logits, label, p);
     p[label] -= 1;
-    for (int c = 0; c < CLASSES; c++)
-        gradient->b2[c] += (float)p[c];
+    for (int c = 0; c < CLASSES; c++) gradient->b2[c] += (float)p[c];
     for (int h = 0; h < HIDDEN; h++) {
         float back = 0;
         for (int c = 0; c < CLASSES; c++) {
             gradient->w2[c * HIDDEN + h] += (float)p[c] * hidden[h];
             back += (float)p[c] * net->w2[c * HIDDEN + h];
         }
-        if (!(hidden[h] > 0))
-            continue;
+        if (!(hidden[h] > 0)) continue;
         gradient->b1[h] += back;
-        for (int i = 0; i < PIXELS; i++)
-            gradient->w1[h * PIXELS + i] += back * x[i];
+        for (int i = 0; i < PIXELS; i++) gradient->w1[h * PIXELS + i] += back * x[i];
     }
     return loss;
 }
@@ -85,8 +74,7 @@ static float uniform(uint32_t *state) /* in -1 .. 1 */
     return (float)(*state >> 8) / 8388608.0f - 1;
 }
 
-static double train(problem *p)
-{
+static double train(problem *p) {
     enum { FLOATS = sizeof(perceptron) / sizeof(float) };
     static perceptron gradient, velocity;
     float *w = (float *)(void *)&p->net, *g = (float *)(void *)&gradient;
@@ -113,14 +101,10 @@ static double train(problem *p)
 
 /* ---- what the library sees of it ------------------------------------------------------------- */
 
-static int64_t sample(const int64_t *index, int64_t i)
-{
-    return index ? index[i] : i;
-}
+static int64_t sample(const int64_t *index, int64_t i) { return index ? index[i] : i; }
 
 static prun_status own_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                            double *sum, int64_t *errors)
-{
+                            double *sum, int64_t *errors) {
     const problem *p = (const problem *)user;
     int64_t wrong = 0;
 
@@ -133,21 +117,17 @@ static prun_status own_loss(void *user, const int64_t *index, int64_t n, double 
 
         forward(&p->net, p->x + s * PIXELS, hidden, logits);
         loss = cross_entropy(logits, p->y[s], probability);
-        for (int c = 1; c < CLASSES; c++)
-            best = logits[c] > logits[best] ? c : best;
+        for (int c = 1; c < CLASSES; c++) best = logits[c] > logits[best] ? c : best;
         wrong += best != p->y[s];
         *sum += loss;
-        if (losses)
-            losses[i] = loss;
+        if (losses) losses[i] = loss;
     }
-    if (errors)
-        *errors = wrong;
+    if (errors) *errors = wrong;
     return PRUN_OK;
 }
 
 static prun_status own_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                double *sum)
-{
+                                double *sum) {
     const problem *p = (const problem *)user;
     double total = 0;
 
@@ -156,13 +136,11 @@ static prun_status own_gradient(void *user, const int64_t *index, int64_t n, flo
         const int64_t s = sample(index, i);
         total += backward(&p->net, p->x + s * PIXELS, p->y[s], (perceptron *)(void *)gradient);
     }
-    if (sum)
-        *sum = total;
+    if (sum) *sum = total;
     return PRUN_OK;
 }
 
-static prun_status own_logits(void *user, const int64_t *index, int64_t n, float *logits)
-{
+static prun_status own_logits(void *user, const int64_t *index, int64_t n, float *logits) {
     const problem *p = (const problem *)user;
 
     for (int64_t i = 0; i < n; i++) {
@@ -172,8 +150,7 @@ static prun_status own_logits(void *user, const int64_t *index, int64_t n, float
     return PRUN_OK;
 }
 
-static prun_tensor tensor(const char *name, float *data, int64_t rows, int64_t columns)
-{
+static prun_tensor tensor(const char *name, float *data, int64_t rows, int64_t columns) {
     prun_tensor t = {.data = data, .name = name, .rank = columns ? 2 : 1};
 
     t.flags = columns ? PRUN_WEIGHT : PRUN_BIAS;
@@ -184,11 +161,15 @@ static prun_tensor tensor(const char *name, float *data, int64_t rows, int64_t c
 
 /* ---- the same network from the library's layers ---------------------------------------------- */
 
-static prun_status built_prunability(prun_context *context, problem *p, prun_prunability *found)
-{
+static prun_status built_prunability(prun_context *context, problem *p, prun_prunability *found) {
     const float *const values[] = {p->net.w1, p->net.b1, p->net.w2, p->net.b2};
-    prun_images images = {.count = SAMPLES, .channels = 1, .height = 28, .width = 28,
-                          .classes = CLASSES, .values = p->x, .labels = p->y};
+    prun_images images = {.count = SAMPLES,
+                          .channels = 1,
+                          .height = 28,
+                          .width = 28,
+                          .classes = CLASSES,
+                          .values = p->x,
+                          .labels = p->y};
     prun_net_data data = {.images = &images};
     prun_objective objective;
     int64_t count;
@@ -206,16 +187,14 @@ static prun_status built_prunability(prun_context *context, problem *p, prun_pru
             memcpy(t[i].data, values[i], (size_t)prun_tensor_size(&t[i]) * sizeof(float));
         status = prun_net_objective(&data, &objective);
     }
-    if (status == PRUN_OK)
-        status = prun_prunability_search(&objective, NULL, found);
+    if (status == PRUN_OK) status = prun_prunability_search(&objective, NULL, found);
     prun_net_free(data.net);
     return status;
 }
 
 /* ---- program --------------------------------------------------------------------------------- */
 
-static int read_data(problem *p)
-{
+static int read_data(problem *p) {
     FILE *images = fopen(DATA "images.idx3-ubyte", "rb");
     FILE *labels = fopen(DATA "labels.idx1-ubyte", "rb");
     int good = images && labels && !fseek(images, 16, SEEK_SET) && !fseek(labels, 8, SEEK_SET);
@@ -229,38 +208,43 @@ static int read_data(problem *p)
         p->y[i] = fgetc(labels);
         good = p->y[i] != EOF;
     }
-    if (images)
-        fclose(images);
-    if (labels)
-        fclose(labels);
+    if (images) fclose(images);
+    if (labels) fclose(labels);
     return good;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static problem p;
-    static const char *const names[] = {"prunability", "sum_of_frobenius", "perturbation_flatness",
-                                        "spectral_orig", "pacbayes_orig", "gradient_noise_final",
-                                        "hessian_trace", "path_norm"};
+    static const char *const names[] = {
+        "prunability",   "sum_of_frobenius",     "perturbation_flatness", "spectral_orig",
+        "pacbayes_orig", "gradient_noise_final", "hessian_trace",         "path_norm"};
     prun_context context = {0};
     prun_tensor tensors[4];
-    prun_objective objective = {.user = &p, .context = &context, .tensors = tensors,
-                                .tensor_count = 4, .samples = SAMPLES, .classes = CLASSES,
-                                .nonnegative = 1, .loss = own_loss, .gradient = own_gradient,
-                                .logits = own_logits, .labels = p.y};
+    prun_objective objective = {.user = &p,
+                                .context = &context,
+                                .tensors = tensors,
+                                .tensor_count = 4,
+                                .samples = SAMPLES,
+                                .classes = CLASSES,
+                                .nonnegative = 1,
+                                .loss = own_loss,
+                                .gradient = own_gradient,
+                                .logits = own_logits,
+                                .labels = p.y};
     prun_prunability own, built;
     prun_measurement m;
     const ex_program program = {
-        .name = "own_network", .operands = "",
+        .name = "own_network",
+        .operands = "",
         .about = "Trains a network written by hand on " DATA "*, measures it, and compares its "
                  "prunability\nwith that of the same network made of the library's layers."};
     int status = ex_parse(&program, argc, argv, NULL);
 
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     if (!read_data(&p)) {
         ex_error("cannot read %simages.idx3-ubyte and labels.idx1-ubyte; start the program from "
-                 "the project's root", DATA);
+                 "the project's root",
+                 DATA);
         return EX_FAILED;
     }
     tensors[0] = tensor("hidden.weight", p.net.w1, HIDDEN, PIXELS);

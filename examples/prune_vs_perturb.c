@@ -53,8 +53,7 @@ typedef struct model {
 } model;
 
 /* Models are in order of architecture, width and seed. */
-static void identify(const study *s, int64_t number, int *arch, int64_t *width, int64_t *seed)
-{
+static void identify(const study *s, int64_t number, int *arch, int64_t *width, int64_t *seed) {
     const int64_t place = number / s->set.recipe.seeds.count;
 
     *seed = s->set.recipe.seeds.value[number % s->set.recipe.seeds.count];
@@ -62,13 +61,11 @@ static void identify(const study *s, int64_t number, int *arch, int64_t *width, 
     *width = *arch ? s->set.resnet.value[place - s->cnns] : s->set.cnn.value[place];
 }
 
-static double epoch_work(const study *s, int arch, int64_t width)
-{
+static double epoch_work(const study *s, int arch, int64_t width) {
     return 3 * ex_forward_cost(arch, width) * (double)s->data.train.count;
 }
 
-static double study_work(void *user, int64_t number)
-{
+static double study_work(void *user, int64_t number) {
     const study *s = (const study *)user;
     const double passes = (double)(s->set.grid + 1) * (1 + 2 * (double)s->set.draws);
     const double images = (double)(s->data.train.count + s->data.test.count);
@@ -80,24 +77,22 @@ static double study_work(void *user, int64_t number)
            ex_forward_cost(arch, width) * passes * images;
 }
 
-static prun_status train(model *m, int64_t number)
-{
+static prun_status train(model *m, int64_t number) {
     study *s = m->s;
     const ex_recipe *recipe = &s->set.recipe;
     const prun_train_options options = ex_recipe_training(recipe, m->seed);
     prun_epoch *history = (prun_epoch *)ex_allocate((size_t)recipe->epochs, sizeof *history);
     prun_status status;
 
-    status = ex_study_train(&s->rows, number, m->net, &s->data.train, &options, m->epoch_work,
-                            history);
+    status =
+        ex_study_train(&s->rows, number, m->net, &s->data.train, &options, m->epoch_work, history);
     free(history);
     return status;
 }
 
 /* Random pruning, one permutation at a time, so that its spread is known. */
-static prun_status random_curve(const settings *set, const prun_objective *objective,
-                                uint64_t seed, double *curve[KINDS])
-{
+static prun_status random_curve(const settings *set, const prun_objective *objective, uint64_t seed,
+                                double *curve[KINDS]) {
     const size_t n = (size_t)set->grid + 1;
     double *room = (double *)ex_allocate(3 * n, sizeof *room), *squares = room + 2 * n;
     const double draws = (double)set->draws;
@@ -128,12 +123,11 @@ static prun_status random_curve(const settings *set, const prun_objective *objec
 }
 
 /* All three curves of a net on one set of images. */
-static prun_status measure(model *m, int which)
-{
+static prun_status measure(model *m, int which) {
     const settings *set = &m->s->set;
     const prun_images *images = which == TRAINING ? &m->s->data.train : &m->s->data.test;
-    const double step = ex_forward_cost(m->arch, m->width) * (double)images->count *
-                        (double)(set->grid + 1);
+    const double step =
+        ex_forward_cost(m->arch, m->width) * (double)images->count * (double)(set->grid + 1);
     prun_net_data data;
     prun_objective objective;
     prun_prune_options pruning;
@@ -150,11 +144,10 @@ static prun_status measure(model *m, int which)
     noise.seed = (uint64_t)m->seed;
     status = prun_net_objective(&data, &objective);
     if (status == PRUN_OK)
-        status = prun_loss_curve(&objective, &pruning, curve[MAGNITUDE][LOSS],
-                                 curve[MAGNITUDE][ERROR]);
+        status =
+            prun_loss_curve(&objective, &pruning, curve[MAGNITUDE][LOSS], curve[MAGNITUDE][ERROR]);
     ex_progress_add(&m->s->rows.progress, step);
-    if (status == PRUN_OK)
-        status = random_curve(set, &objective, (uint64_t)m->seed, curve[RANDOM]);
+    if (status == PRUN_OK) status = random_curve(set, &objective, (uint64_t)m->seed, curve[RANDOM]);
     ex_progress_add(&m->s->rows.progress, step * (double)set->draws);
     if (status == PRUN_OK)
         status = prun_same_size_curve(&objective, &noise, set->grid, curve[PERTURBED][LOSS],
@@ -168,8 +161,7 @@ static prun_status measure(model *m, int which)
 #define KEYS (EX_RECIPE_KEYS + 2)
 #define KEY_NAMES EX_RECIPE_KEY_NAMES ",grid,draws"
 
-static void model_key(void *user, int64_t number, ex_csv *row)
-{
+static void model_key(void *user, int64_t number, ex_csv *row) {
     const study *s = (const study *)user;
     const settings *set = &s->set;
     int arch;
@@ -182,27 +174,24 @@ static void model_key(void *user, int64_t number, ex_csv *row)
 }
 
 /* Calls visit for every curve that a row holds; magnitude pruning has no draws to differ. */
-static void each_curve(void (*visit)(void *user, int set, int method, int kind), void *user)
-{
+static void each_curve(void (*visit)(void *user, int set, int method, int kind), void *user) {
     int set, method, kind;
 
     for (set = 0; set < SETS; set++)
         for (method = 0; method < METHODS; method++)
             for (kind = 0; kind < KINDS; kind++)
-                if (method != MAGNITUDE || kind != DEVIATION)
-                    visit(user, set, method, kind);
+                if (method != MAGNITUDE || kind != DEVIATION) visit(user, set, method, kind);
 }
 
 /* Name of the column with a curve's value at kept fraction i / grid. text: 64 bytes. */
-static const char *column_name(const study *s, int set, int method, int kind, int64_t i, char *text)
-{
+static const char *column_name(const study *s, int set, int method, int kind, int64_t i,
+                               char *text) {
     snprintf(text, 64, "%s_%s_%s_%.6g", set_names[set], method_names[method], kind_names[kind],
              (double)i / (double)s->set.grid);
     return text;
 }
 
-static void name_curve(void *user, int set, int method, int kind)
-{
+static void name_curve(void *user, int set, int method, int kind) {
     study *s = (study *)user;
     char text[64];
     int64_t i;
@@ -217,8 +206,7 @@ typedef struct row_target {
     int known;
 } row_target;
 
-static void fill_curve(void *user, int set, int method, int kind)
-{
+static void fill_curve(void *user, int set, int method, int kind) {
     row_target *target = (row_target *)user;
     int64_t i;
 
@@ -228,8 +216,7 @@ static void fill_curve(void *user, int set, int method, int kind)
 }
 
 /* The result, or why there is none. */
-static void fill_row(const model *m, prun_status status, ex_csv *row)
-{
+static void fill_row(const model *m, prun_status status, ex_csv *row) {
     row_target target;
 
     target.m = m;
@@ -240,24 +227,21 @@ static void fill_row(const model *m, prun_status status, ex_csv *row)
     ex_outcome(row, &m->context, status, m->train_seconds, m->measure_seconds);
 }
 
-static void allocate_curves(model *m, double *room)
-{
+static void allocate_curves(model *m, double *room) {
     const size_t n = (size_t)m->s->set.grid + 1;
     int set, method, kind;
 
     for (set = 0; set < SETS; set++)
         for (method = 0; method < METHODS; method++)
-            for (kind = 0; kind < KINDS; kind++, room += n)
-                m->curve[set][method][kind] = room;
+            for (kind = 0; kind < KINDS; kind++, room += n) m->curve[set][method][kind] = room;
 }
 
 /* A context of its own makes the model independent of all others; one thread, because the models
    already share the cores among them. */
-static int run_model(void *user, int64_t number, ex_csv *row)
-{
+static int run_model(void *user, int64_t number, ex_csv *row) {
     study *s = (study *)user;
-    double *room = (double *)ex_allocate((size_t)(SETS * METHODS * KINDS) *
-                                         ((size_t)s->set.grid + 1), sizeof *room);
+    double *room = (double *)ex_allocate(
+        (size_t)(SETS * METHODS * KINDS) * ((size_t)s->set.grid + 1), sizeof *room);
     const double start = ex_seconds();
     prun_status status;
     prun_arch arch;
@@ -271,17 +255,13 @@ static int run_model(void *user, int64_t number, ex_csv *row)
     allocate_curves(&m, room);
     arch = ex_arch(m.arch, m.width, m.seed, &s->data.train);
     status = prun_net_family(&m.context, &arch, &m.net);
-    if (status == PRUN_OK)
-        status = train(&m, number);
+    if (status == PRUN_OK) status = train(&m, number);
     m.train_seconds = ex_seconds() - start;
-    if (status == PRUN_OK)
-        status = measure(&m, TRAINING);
-    if (status == PRUN_OK)
-        status = measure(&m, TEST);
+    if (status == PRUN_OK) status = measure(&m, TRAINING);
+    if (status == PRUN_OK) status = measure(&m, TEST);
     m.measure_seconds = ex_seconds() - start - m.train_seconds;
     /* That a training diverged is a result; anything else may go better the next time. */
-    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE)
-        fill_row(&m, status, row);
+    if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) fill_row(&m, status, row);
     else if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
         ex_error("%s, width %ld, seed %ld: %s", ex_arch_names[m.arch], (long)m.width, (long)m.seed,
                  ex_reason(&m.context, status));
@@ -299,7 +279,7 @@ typedef struct group {
     double *mean[SETS][METHODS][2]; /* loss and error over the seeds; grid + 1, as above */
     double *band[SETS][METHODS][2]; /* standard errors: over seeds, with one over draws */
     /* Losses less one another, means over seeds and their standard errors. */
-    double *excess[SETS], *excess_error[SETS]; /* magnitude - perturbed */
+    double *excess[SETS], *excess_error[SETS];   /* magnitude - perturbed */
     double *rise[METHODS], *rise_error[METHODS]; /* of the test loss over that of all weights */
 } group;
 
@@ -312,8 +292,7 @@ typedef struct results {
     double *touched; /* grid + 1 */
 } results;
 
-static double value(const results *r, int64_t row, int set, int method, int kind, int64_t i)
-{
+static double value(const results *r, int64_t row, int set, int method, int kind, int64_t i) {
     char text[64];
     const char *name = column_name(r->s, set, method, kind, i, text);
     const int64_t column = prun_table_find(&r->table, name);
@@ -323,22 +302,18 @@ static double value(const results *r, int64_t row, int set, int method, int kind
 
 /* Mean and standard error over seeds of what `rows` hold at one place of the grid; draws: the
    standard error that one seed alone has. */
-static void summarize(const double *x, int64_t n, double draws, double *mean, double *error)
-{
+static void summarize(const double *x, int64_t n, double draws, double *mean, double *error) {
     double sum = 0, squares = 0;
     int64_t i;
 
-    for (i = 0; i < n; i++)
-        sum += x[i];
+    for (i = 0; i < n; i++) sum += x[i];
     *mean = sum / (double)n;
-    for (i = 0; i < n; i++)
-        squares += (x[i] - *mean) * (x[i] - *mean);
+    for (i = 0; i < n; i++) squares += (x[i] - *mean) * (x[i] - *mean);
     *error = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : draws;
 }
 
 /* Fills a group at one place of the grid. rows: its models; x: room for as many values. */
-static void fill_place(const results *r, group *g, const int64_t *rows, double *x, int64_t i)
-{
+static void fill_place(const results *r, group *g, const int64_t *rows, double *x, int64_t i) {
     const int64_t all = r->s->set.grid;
     int set, method, kind;
     int64_t k;
@@ -346,19 +321,19 @@ static void fill_place(const results *r, group *g, const int64_t *rows, double *
     for (set = 0; set < SETS; set++) {
         for (method = 0; method < METHODS; method++)
             for (kind = LOSS; kind <= ERROR; kind++) {
-                const double draws = method == MAGNITUDE ? 0 :
-                    kind == ERROR ? (double)NAN : value(r, rows[0], set, method, DEVIATION, i);
+                const double draws = method == MAGNITUDE ? 0
+                                     : kind == ERROR     ? (double)NAN
+                                                     : value(r, rows[0], set, method, DEVIATION, i);
 
-                for (k = 0; k < g->models; k++)
-                    x[k] = value(r, rows[k], set, method, kind, i);
+                for (k = 0; k < g->models; k++) x[k] = value(r, rows[k], set, method, kind, i);
                 summarize(x, g->models, draws, &g->mean[set][method][kind][i],
                           &g->band[set][method][kind][i]);
             }
         for (k = 0; k < g->models; k++)
             x[k] = value(r, rows[k], set, MAGNITUDE, LOSS, i) -
                    value(r, rows[k], set, PERTURBED, LOSS, i);
-        summarize(x, g->models, value(r, rows[0], set, PERTURBED, DEVIATION, i),
-                  &g->excess[set][i], &g->excess_error[set][i]);
+        summarize(x, g->models, value(r, rows[0], set, PERTURBED, DEVIATION, i), &g->excess[set][i],
+                  &g->excess_error[set][i]);
     }
     for (method = 0; method < METHODS; method++) {
         for (k = 0; k < g->models; k++)
@@ -370,13 +345,11 @@ static void fill_place(const results *r, group *g, const int64_t *rows, double *
     }
 }
 
-static double *next_curve(const results *r)
-{
+static double *next_curve(const results *r) {
     return (double *)ex_allocate((size_t)r->s->set.grid + 1, sizeof(double));
 }
 
-static void make_group(results *r, group *g, const int64_t *rows)
-{
+static void make_group(results *r, group *g, const int64_t *rows) {
     double *x = (double *)ex_allocate((size_t)g->models, sizeof *x);
     int set, method, kind;
     int64_t i;
@@ -394,13 +367,11 @@ static void make_group(results *r, group *g, const int64_t *rows)
         g->rise[method] = next_curve(r);
         g->rise_error[method] = next_curve(r);
     }
-    for (i = 0; i <= r->s->set.grid; i++)
-        fill_place(r, g, rows, x, i);
+    for (i = 0; i <= r->s->set.grid; i++) fill_place(r, g, rows, x, i);
     free(x);
 }
 
-static void free_results(results *r)
-{
+static void free_results(results *r) {
     int g, set, method, kind;
 
     for (g = 0; g < r->count; g++) {
@@ -423,14 +394,12 @@ static void free_results(results *r)
     prun_table_free(&r->table);
 }
 
-static const char *text_cell(const results *r, int64_t row, const char *name)
-{
+static const char *text_cell(const results *r, int64_t row, const char *name) {
     return r->table.cells[row * r->table.columns + prun_table_find(&r->table, name)];
 }
 
 /* Reads the rows and joins the seeds of each network. */
-static int evaluate(results *r, const char *path)
-{
+static int evaluate(results *r, const char *path) {
     const int64_t seeds = r->s->set.recipe.seeds.count;
     int64_t *rows, i, k;
 
@@ -438,8 +407,7 @@ static int evaluate(results *r, const char *path)
         return ex_failure(&r->context, path);
     r->groups = (group *)ex_allocate((size_t)(r->s->cnns + r->s->resnets), sizeof *r->groups);
     r->touched = next_curve(r);
-    for (i = 0; i <= r->s->set.grid; i++)
-        r->touched[i] = 1 - (double)i / (double)r->s->set.grid;
+    for (i = 0; i <= r->s->set.grid; i++) r->touched[i] = 1 - (double)i / (double)r->s->set.grid;
     rows = (int64_t *)ex_allocate((size_t)seeds, sizeof *rows);
     for (i = 0; i < r->s->cnns + r->s->resnets; i++) {
         group *g = &r->groups[r->count];
@@ -448,8 +416,7 @@ static int evaluate(results *r, const char *path)
         memset(g, 0, sizeof *g);
         identify(r->s, i * seeds, &g->arch, &g->width, &seed);
         for (k = i * seeds; k < (i + 1) * seeds; k++) /* rows are in order of the models */
-            if (strcmp(text_cell(r, k, "status"), "ok") == 0)
-                rows[g->models++] = k;
+            if (strcmp(text_cell(r, k, "status"), "ok") == 0) rows[g->models++] = k;
             else
                 printf("left out: %s, width %ld: %s\n", ex_arch_names[g->arch], (long)g->width,
                        text_cell(r, k, "status"));
@@ -459,16 +426,14 @@ static int evaluate(results *r, const char *path)
         }
     }
     free(rows);
-    if (r->count == 0)
-        printf("No model has a result.\n");
+    if (r->count == 0) printf("No model has a result.\n");
     return r->count > 0 ? 0 : EX_FAILED;
 }
 
 /* ---- tables, figures ----------------------------------------------------------------------- */
 
 /* A line per value of a curve, for people with a plotting library. */
-static int write_curves(const results *r)
-{
+static int write_curves(const results *r) {
     ex_text path = {NULL, 0, 0};
     ex_csv csv;
     int g, set, method;
@@ -501,20 +466,15 @@ static int write_curves(const results *r)
                     }
         status = ex_csv_close(&csv);
     }
-    if (status == 0)
-        printf("\n%s\n", ex_shown(path.data));
+    if (status == 0) printf("\n%s\n", ex_shown(path.data));
     ex_text_free(&path);
     return status;
 }
 
 /* About ten of the places of the grid. */
-static int64_t table_step(const results *r)
-{
-    return (r->s->set.grid + 9) / 10;
-}
+static int64_t table_step(const results *r) { return (r->s->set.grid + 9) / 10; }
 
-static void group_table(const results *r, const group *g, ex_table *table)
-{
+static void group_table(const results *r, const group *g, ex_table *table) {
     int64_t i;
     int set, method;
 
@@ -527,16 +487,13 @@ static void group_table(const results *r, const group *g, ex_table *table)
                 const double error = g->band[set][method][LOSS][i];
 
                 ex_table_cell(table, "%.4f", g->mean[set][method][LOSS][i]);
-                if (isnan(error))
-                    ex_table_cell(table, "-");
-                else
-                    ex_table_cell(table, "%.4f", error);
+                if (isnan(error)) ex_table_cell(table, "-");
+                else ex_table_cell(table, "%.4f", error);
             }
     }
 }
 
-static void print_tables(const results *r)
-{
+static void print_tables(const results *r) {
     int g;
 
     for (g = 0; g < r->count; g++) {
@@ -552,8 +509,7 @@ static void print_tables(const results *r)
 }
 
 /* What was trained on what, in two lines. */
-static void describe(const results *r, ex_text *first, ex_text *second)
-{
+static void describe(const results *r, ex_text *first, ex_text *second) {
     const settings *set = &r->s->set;
 
     ex_recipe_describe(&set->recipe, &r->s->data, first);
@@ -561,14 +517,12 @@ static void describe(const results *r, ex_text *first, ex_text *second)
     if (set->recipe.seeds.count > 1)
         ex_text_add(second, "mean and standard error over %d seeds, each of %ld draws",
                     set->recipe.seeds.count, (long)set->draws);
-    else
-        ex_text_add(second, "one model; mean and standard error over %ld draws", (long)set->draws);
+    else ex_text_add(second, "one model; mean and standard error over %ld draws", (long)set->draws);
     ex_text_add(second, "; noise has the Euclidean norm of the weights that pruning removes");
 }
 
 static ex_plot panel(const results *r, const group *g, int set, ex_series series[METHODS],
-                     char *title, size_t size)
-{
+                     char *title, size_t size) {
     ex_plot plot;
     int method;
 
@@ -596,8 +550,7 @@ static ex_plot panel(const results *r, const group *g, int set, ex_series series
 }
 
 /* Figure 2 (ResNet18) or 5 (CNN): a row of two panels per width. */
-static int draw(const results *r, int arch)
-{
+static int draw(const results *r, int arch) {
     const double width = 430, height = 320, legend = 260;
     ex_series series[METHODS];
     ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
@@ -605,10 +558,8 @@ static int draw(const results *r, int arch)
     char title[80];
     int g, rows = 0, status = EX_FAILED;
 
-    for (g = 0; g < r->count; g++)
-        rows += r->groups[g].arch == arch;
-    if (rows == 0)
-        return 0;
+    for (g = 0; g < r->count; g++) rows += r->groups[g].arch == arch;
+    if (rows == 0) return 0;
     file = ex_svg_open(r->s->set.common.out, arch == EX_CNN ? "figure5" : "figure2",
                        2 * width + legend, EX_SVG_HEAD + height * rows, &path);
     describe(r, &first, &second);
@@ -618,8 +569,7 @@ static int draw(const results *r, int arch)
             const double top = EX_SVG_HEAD + height * rows;
             ex_plot plot;
 
-            if (r->groups[g].arch != arch)
-                continue;
+            if (r->groups[g].arch != arch) continue;
             plot = panel(r, &r->groups[g], TRAINING, series, title, sizeof title);
             ex_plot_draw(file, &plot, 0, top, width, height);
             plot = panel(r, &r->groups[g], TEST, series, title, sizeof title);
@@ -627,8 +577,7 @@ static int draw(const results *r, int arch)
             rows++;
         }
         status = ex_svg_close(file, path.data);
-        if (status == 0)
-            printf("%s\n", ex_shown(path.data));
+        if (status == 0) printf("%s\n", ex_shown(path.data));
     }
     ex_text_free(&path);
     ex_text_free(&first);
@@ -644,14 +593,12 @@ typedef struct signs {
 } signs;
 
 /* How many standard errors such an interval reaches to either side. */
-static double reach(const results *r, const group *g)
-{
+static double reach(const results *r, const group *g) {
     return ex_student((g->models > 1 ? g->models : r->s->set.draws) - 1);
 }
 
 /* Over touched shares in (from, to], but for all weights, where nothing is left to compare. */
-static signs count_signs(const results *r, const group *g, int set, double from, double to)
-{
+static signs count_signs(const results *r, const group *g, int set, double from, double to) {
     const double *x = g->excess[set], limit = reach(r, g);
     signs n = {0, 0, 0};
     int64_t i;
@@ -659,8 +606,7 @@ static signs count_signs(const results *r, const group *g, int set, double from,
     for (i = 1; i < r->s->set.grid; i++) {
         const double half = limit * g->excess_error[set][i];
 
-        if (!(r->touched[i] > from + 1e-9 && r->touched[i] <= to + 1e-9) || isnan(x[i]))
-            continue;
+        if (!(r->touched[i] > from + 1e-9 && r->touched[i] <= to + 1e-9) || isnan(x[i])) continue;
         n.above += x[i] > half;
         n.below += x[i] < -half;
         n.within += !(x[i] > half) && !(x[i] < -half);
@@ -669,17 +615,14 @@ static signs count_signs(const results *r, const group *g, int set, double from,
 }
 
 /* Place of the lowest value among those that touch a weight. */
-static int64_t lowest(const results *r, const double *x)
-{
+static int64_t lowest(const results *r, const double *x) {
     int64_t i, best = r->s->set.grid - 1;
 
-    for (i = best; i >= 0; i--)
-        best = x[i] < x[best] ? i : best;
+    for (i = best; i >= 0; i--) best = x[i] < x[best] ? i : best;
     return best;
 }
 
-static const char *verdict(int for_it, int against, int open)
-{
+static const char *verdict(int for_it, int against, int open) {
     return for_it > 0 && against == 0 && for_it >= open ? "held"
            : for_it > against && for_it >= open         ? "held for the most part"
            : against > 0 && for_it == 0                 ? "did not hold"
@@ -688,27 +631,26 @@ static const char *verdict(int for_it, int against, int open)
 }
 
 static void claim(ex_table *table, const group *g, const char *text, const char *found,
-                  const char *result)
-{
+                  const char *result) {
     ex_table_cell(table, "%s, width %ld", ex_arch_labels[g->arch], (long)g->width);
     ex_table_cell(table, "%s", text);
     ex_table_cell(table, "%s", found);
     ex_table_cell(table, "%s", result);
 }
 
-static void train_claim(const results *r, const group *g, ex_table *table)
-{
+static void train_claim(const results *r, const group *g, ex_table *table) {
     const signs n = count_signs(r, g, TRAINING, 0, 1);
     char found[160];
 
     snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
              n.below, n.within, n.above);
-    claim(table, g, "pruning raises the training loss more than noise of the same size (5.4.3, "
-                    "B.2)", found, verdict(n.above, n.below, n.within));
+    claim(table, g,
+          "pruning raises the training loss more than noise of the same size (5.4.3, "
+          "B.2)",
+          found, verdict(n.above, n.below, n.within));
 }
 
-static void test_claim(const results *r, const group *g, ex_table *table)
-{
+static void test_claim(const results *r, const group *g, ex_table *table) {
     const signs few = count_signs(r, g, TEST, 0, 0.5);
     const signs many = count_signs(r, g, TEST, 0.5, 1);
     char found[160];
@@ -725,30 +667,28 @@ static void test_claim(const results *r, const group *g, ex_table *table)
 
 /* wanted: 1 where the paper sees the test loss fall, 0 where it sees none. */
 static void lower_claim(const results *r, const group *g, ex_table *table, int method, int wanted,
-                        const char *text)
-{
+                        const char *text) {
     const int64_t i = lowest(r, g->rise[method]);
     const double change = g->rise[method][i], error = g->rise_error[method][i];
-    const int fell = change < (error > 0 ? -reach(r, g) * error : 0), rose = change > -error;
+    const int fell = change<(error > 0 ? -reach(r, g) * error : 0), rose = change> - error;
     char found[160];
 
     snprintf(found, sizeof found, "lowest with %.0f %% touched: %+.4g ± %.2g against all weights",
              100 * r->touched[i], change, error);
     claim(table, g, text, found,
-          fell == wanted && (fell || rose) ? "held"
-          : fell || (wanted && change >= 0) ? "did not hold" : "not decided");
+          fell == wanted && (fell || rose)  ? "held"
+          : fell || (wanted && change >= 0) ? "did not hold"
+                                            : "not decided");
 }
 
-static int report(const results *r, int argc, char **argv)
-{
+static int report(const results *r, int argc, char **argv) {
     ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
     ex_table table = {0, 0, 0, NULL};
     FILE *file = ex_report_open(r->s->set.common.out, "Pruning against random perturbation", argc,
                                 argv, &path);
     int g, status;
 
-    if (file == NULL)
-        return EX_FAILED;
+    if (file == NULL) return EX_FAILED;
     describe(r, &first, &second);
     fprintf(file, "\n%s;\n%s.\n\n", first.data, second.data);
     ex_table_header(&table, "models|the paper says|this run found|verdict");
@@ -756,32 +696,34 @@ static int report(const results *r, int argc, char **argv)
         const group *p = &r->groups[g];
 
         train_claim(r, p, &table);
-        if (p->arch == EX_CNN)
-            test_claim(r, p, &table);
+        if (p->arch == EX_CNN) test_claim(r, p, &table);
         lower_claim(r, p, &table, MAGNITUDE, p->arch == EX_RESNET18,
                     p->arch == EX_RESNET18 ? "in some cases pruning lowers the test loss (5.4.3)"
-                                 : "pruning does not lower the test loss (B.2)");
+                                           : "pruning does not lower the test loss (B.2)");
         lower_claim(r, p, &table, PERTURBED, 0,
                     "random perturbation does not lower the test loss (5.4.3)");
     }
     ex_table_markdown(&table, file);
     ex_table_free(&table);
-    fprintf(file, "Differences are taken within each seed; ± is a standard error over seeds (with "
-                  "one: over draws). Less and more: the 95 %% interval\n(Student's t) of the "
-                  "difference does not contain 0, at one share of the weights; all weights are "
-                  "left out. The lowest of %ld places was chosen after looking, so small falls "
-                  "come by chance.\n", (long)r->s->set.grid);
+    fprintf(file,
+            "Differences are taken within each seed; ± is a standard error over seeds (with "
+            "one: over draws). Less and more: the 95 %% interval\n(Student's t) of the "
+            "difference does not contain 0, at one share of the weights; all weights are "
+            "left out. The lowest of %ld places was chosen after looking, so small falls "
+            "come by chance.\n",
+            (long)r->s->set.grid);
     for (g = 0; g < r->count; g++) {
-        fprintf(file, "\n## %s, width %ld: mean losses of %ld models by the share of weights "
-                      "touched\n\n", ex_arch_labels[r->groups[g].arch], (long)r->groups[g].width,
+        fprintf(file,
+                "\n## %s, width %ld: mean losses of %ld models by the share of weights "
+                "touched\n\n",
+                ex_arch_labels[r->groups[g].arch], (long)r->groups[g].width,
                 (long)r->groups[g].models);
         group_table(r, &r->groups[g], &table);
         ex_table_markdown(&table, file);
         ex_table_free(&table);
     }
     status = ex_close(file, path.data);
-    if (status == 0)
-        printf("%s\n", ex_shown(path.data));
+    if (status == 0) printf("%s\n", ex_shown(path.data));
     ex_text_free(&path);
     ex_text_free(&first);
     ex_text_free(&second);
@@ -801,8 +743,7 @@ static const preset presets[3] = {
     {"8,16", "4,8", "20", "5", {"1,2,3", "25", "32", "0", "0", "0", "2000", "0", "0"}},
     {"16,64", "16,64", "20", "5", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}}};
 
-static int parse(int argc, char **argv, settings *set)
-{
+static int parse(int argc, char **argv, settings *set) {
     const preset *d = &presets[ex_preset(argc, argv)];
     const ex_option options[] = {
         EX_STUDY_OPTIONS(&set->common, "prune_vs_perturb"),
@@ -815,43 +756,40 @@ static int parse(int argc, char **argv, settings *set)
         {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "permutations, and noise vectors"},
         EX_KEEP_OPTION(&set->recipe, &d->recipe)};
     const ex_program program = {
-        "prune_vs_perturb", "",
+        "prune_vs_perturb",
+        "",
         "Compares pruning of a trained network with noise of the same size on the same weights.",
-        options, sizeof options / sizeof *options, 0, 0};
+        options,
+        sizeof options / sizeof *options,
+        0,
+        0};
     int status;
 
     set->arch.names = "both|cnn|resnet18";
     status = ex_parse(&program, argc, argv, NULL);
-    if (status < 0)
-        status = ex_study_check(&set->common);
-    if (status < 0)
-        status = ex_recipe_check(&set->recipe, &set->common);
+    if (status < 0) status = ex_study_check(&set->common);
+    if (status < 0) status = ex_recipe_check(&set->recipe, &set->common);
     return status;
 }
 
 /* Says what the study will cost, as far as a first step of its dearest network tells. */
-static int cost(const study *s)
-{
+static int cost(const study *s) {
     double seconds = 0, bytes = 0, disk = 20.0 * 336 * (double)s->rows.count;
     int64_t width, seed;
     prun_arch arch;
     int family, status;
 
-    if (s->rows.to_do == 0 || s->set.common.collect)
-        return -1;
+    if (s->rows.to_do == 0 || s->set.common.collect) return -1;
     identify(s, s->rows.order[0], &family, &width, &seed);
     arch = ex_arch(family, width, seed, &s->data.train);
     status = ex_probe(&arch, &s->data.train, s->set.recipe.batch, &seconds, &bytes);
-    if (status != 0)
-        return status;
-    if (s->set.recipe.save_every > 0)
-        disk += bytes / 8;
+    if (status != 0) return status;
+    if (s->set.recipe.save_every > 0) disk += bytes / 8;
     seconds /= 3 * ex_forward_cost(family, width);
     return ex_study_cost(&s->rows, s->rows.left * seconds, bytes, disk);
 }
 
-static int evaluate_all(study *s, int argc, char **argv)
-{
+static int evaluate_all(study *s, int argc, char **argv) {
     static results r;
     int status;
 
@@ -861,16 +799,13 @@ static int evaluate_all(study *s, int argc, char **argv)
         print_tables(&r);
         status = write_curves(&r);
     }
-    if (status == 0)
-        status = draw(&r, 1) | draw(&r, 0);
-    if (status == 0)
-        status = report(&r, argc, argv);
+    if (status == 0) status = draw(&r, 1) | draw(&r, 0);
+    if (status == 0) status = report(&r, argc, argv);
     free_results(&r);
     return status;
 }
 
-static void set_up(study *s)
-{
+static void set_up(study *s) {
     s->cnns = s->set.arch.value == 2 ? 0 : s->set.cnn.count;
     s->resnets = s->set.arch.value == 1 ? 0 : s->set.resnet.count;
     ex_text_add(&s->names, "%s,weights", KEY_NAMES);
@@ -888,32 +823,26 @@ static void set_up(study *s)
 }
 
 /* Everything after the command line; returns the exit status. */
-static int run_study(study *s, int argc, char **argv)
-{
+static int run_study(study *s, int argc, char **argv) {
     int status;
 
     set_up(s);
     status = ex_study_open(&s->rows);
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     status = cost(s);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     status = ex_study_run(&s->rows, "training and measuring");
-    if (status != 0)
-        return status;
+    if (status != 0) return status;
     status = ex_study_complete(&s->rows);
     return status >= 0 ? status : evaluate_all(s, argc, argv);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static study s;
     prun_context context;
     int status = parse(argc, argv, &s.set);
 
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     memset(&context, 0, sizeof context);
     status = ex_recipe_load(&s.set.recipe, &context, argv[0], &s.data);
     if (status == 0) {

@@ -9,8 +9,7 @@
 #define DATA "examples/data/fashion-mnist-"
 static prun_context context; /* all zero: the defaults */
 
-static void check(prun_status status)
-{
+static void check(prun_status status) {
     if (status == PRUN_OK) return;
     fprintf(stderr, "error: %s\n", prun_message(&context));
     if (status == PRUN_ERR_OPEN)
@@ -18,8 +17,7 @@ static void check(prun_status status)
     exit(1);
 }
 
-static void report(const char *name, prun_net *net, const prun_images *images)
-{
+static void report(const char *name, prun_net *net, const prun_images *images) {
     double loss, n = (double)images->count;
     int64_t errors;
     check(prun_net_loss(net, images, NULL, images->count, NULL, &loss, &errors));
@@ -27,24 +25,27 @@ static void report(const char *name, prun_net *net, const prun_images *images)
 }
 
 /* The exit status for any arguments: there are no options. */
-static int usage(char **argument)
-{
+static int usage(char **argument) {
     int asked = 0;
     while (*++argument != NULL)
         asked |= strcmp(*argument, "--help") == 0 || strcmp(*argument, "-h") == 0;
-    fprintf(asked ? stdout : stderr, "%susage: quickstart\n\nTrains a small CNN on the images in "
+    fprintf(asked ? stdout : stderr,
+            "%susage: quickstart\n\nTrains a small CNN on the images in "
             "examples/data, and finds out how many of its weights\ncan be pruned. No options; "
-            "start it from the project's root.\n", asked ? "" : "error: unexpected argument\n");
+            "start it from the project's root.\n",
+            asked ? "" : "error: unexpected argument\n");
     return asked ? fflush(stdout) != 0 : 2;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc > 1) return usage(argv);
     prun_idx_options padded = {.pad_to = 32};
     prun_arch arch = {.family = PRUN_CNN, .width = 8, .channels = 1, .seed = 1};
-    prun_train_options recipe = {.epochs = 10, .batch = 32, .learning_rate = 0.02,
-                                 .weight_decay = 1e-4, .schedule = PRUN_SCHEDULE_MADDOX};
+    prun_train_options recipe = {.epochs = 10,
+                                 .batch = 32,
+                                 .learning_rate = 0.02,
+                                 .weight_decay = 1e-4,
+                                 .schedule = PRUN_SCHEDULE_MADDOX};
     prun_prune_options tolerances = {.beta = {0.05, 0.1, 0.2, 0.5}, .betas = 4};
     prun_images train, test;
     prun_net *net;

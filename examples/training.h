@@ -6,12 +6,10 @@
 #include "example.h"
 
 /* CIFAR normalized by the constants that the paper's sources use for both sets (A.4). */
-static inline void ex_cifar_constants(ex_data *data)
-{
+static inline void ex_cifar_constants(ex_data *data) {
     static const float mean[3] = {0.4914f, 0.4822f, 0.4465f}, std[3] = {0.2023f, 0.1994f, 0.2010f};
 
-    if (strncmp(data->name, "cifar", 5) != 0)
-        return;
+    if (strncmp(data->name, "cifar", 5) != 0) return;
     memcpy(data->train.mean, mean, sizeof mean);
     memcpy(data->train.std, std, sizeof std);
     memcpy(data->test.mean, mean, sizeof mean);
@@ -25,8 +23,7 @@ static inline void ex_cifar_constants(ex_data *data)
 
 /* Gives a share of the training images a wrong label: another one, each equally likely. Which ones
    depends on the seed alone. */
-static inline void ex_label_noise(ex_data *data, double share, uint64_t seed)
-{
+static inline void ex_label_noise(ex_data *data, double share, uint64_t seed) {
     prun_images *images = &data->train;
     const size_t n = (size_t)images->count;
     const int64_t wrong = (int64_t)(share * (double)n + 0.5);
@@ -64,6 +61,7 @@ typedef struct ex_recipe_preset {
 #define EX_ANY_SEED 9007199254740992.0 /* 2^53: a CSV file's double still holds it */
 
 /* Entries of an option table for a recipe and its defaults; EX_KEEP_OPTION comes last there. */
+/* clang-format off */
 #define EX_RECIPE_OPTIONS(r, d) \
     {"seeds", EX_INT_LIST, &(r)->seeds, (d)->seeds, 0, EX_ANY_SEED, "one model of each width"}, \
     {"epochs", EX_INT, &(r)->epochs, (d)->epochs, 1, 1e6, "of training"}, \
@@ -81,27 +79,27 @@ typedef struct ex_recipe_preset {
      "first test images; 0: all"}, \
     {"data", EX_TEXT, &(r)->data, EX_DATA_DIRECTORY, 0, 0, \
      "directory of CIFAR binary or IDX files"}
+/* clang-format on */
 
+/* clang-format off */
 #define EX_KEEP_OPTION(r, d) \
     {"checkpoint", EX_INT, &(r)->save_every, (d)->save_every, 0, 1e6, \
      "epochs from one saved state of training to the next; 0: none"}
+/* clang-format on */
 
 /* Call after ex_study_check. Returns -1 to go on, otherwise the exit status. */
-static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *study)
-{
+static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *study) {
     if (study->preset == EX_FULL && strcmp(recipe->data, EX_DATA_DIRECTORY) == 0) {
         ex_error("--full wants --data, the directory of CIFAR-100's binary files");
         return EX_USAGE;
     }
-    if (study->preset != EX_FULL)
-        study->yes = 1; /* nothing to ask about */
+    if (study->preset != EX_FULL) study->yes = 1; /* nothing to ask about */
     return -1;
 }
 
 /* Images and labels. The context must live as long as they do. Returns the exit status. */
 static inline int ex_recipe_load(const ex_recipe *recipe, prun_context *context,
-                                 const char *program, ex_data *data)
-{
+                                 const char *program, ex_data *data) {
     ex_data_request request;
     int status;
 
@@ -121,8 +119,7 @@ static inline int ex_recipe_load(const ex_recipe *recipe, prun_context *context,
 }
 
 /* How the paper's width experiments train (A.4). */
-static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int64_t seed)
-{
+static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int64_t seed) {
     prun_train_options options;
 
     memset(&options, 0, sizeof options);
@@ -140,11 +137,9 @@ static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int
 }
 
 /* Data and training, for captions. */
-static inline void ex_recipe_describe(const ex_recipe *recipe, const ex_data *data, ex_text *text)
-{
+static inline void ex_recipe_describe(const ex_recipe *recipe, const ex_data *data, ex_text *text) {
     ex_text_add(text, "%ld images of %s, ", (long)data->train.count, data->name);
-    if (recipe->noise > 0)
-        ex_text_add(text, "%g %% of the labels wrong, ", 100 * recipe->noise);
+    if (recipe->noise > 0) ex_text_add(text, "%g %% of the labels wrong, ", 100 * recipe->noise);
     ex_text_add(text, "%ld epochs, batch %ld, %s", (long)recipe->epochs, (long)recipe->batch,
                 recipe->crop > 0 || recipe->flip ? "augmented" : "not augmented");
 }
@@ -156,8 +151,7 @@ enum { EX_CNN, EX_RESNET18 };
 static const char *const ex_arch_names[2] = {"cnn", "resnet18"};
 static const char *const ex_arch_labels[2] = {"CNN", "ResNet18"};
 
-static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const prun_images *images)
-{
+static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const prun_images *images) {
     prun_arch a;
 
     memset(&a, 0, sizeof a);
@@ -173,8 +167,7 @@ static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const pru
 
 /* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
    number of multiplications says, as measured. Only guesses of time depend on it. */
-static inline double ex_forward_cost(int arch, int64_t width)
-{
+static inline double ex_forward_cost(int arch, int64_t width) {
     const double k = (double)width;
 
     return arch == EX_CNN ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
@@ -189,8 +182,7 @@ static inline double ex_forward_cost(int arch, int64_t width)
     "train_images,test_images"
 
 static inline void ex_recipe_key(const ex_recipe *recipe, const ex_data *data, int arch,
-                                 int64_t width, int64_t seed, ex_csv *row)
-{
+                                 int64_t width, int64_t seed, ex_csv *row) {
     ex_csv_text(row, ex_arch_names[arch]);
     ex_csv_text(row, data->name);
     ex_csv_number(row, (double)width);
@@ -209,8 +201,7 @@ static inline void ex_recipe_key(const ex_recipe *recipe, const ex_data *data, i
 }
 
 /* Why a model failed: the context's message, if it is about that failure. */
-static inline const char *ex_reason(const prun_context *context, prun_status status)
-{
+static inline const char *ex_reason(const prun_context *context, prun_status status) {
     return context->status == status && *context->message != '\0' ? prun_message(context)
                                                                   : prun_status_string(status);
 }
@@ -219,8 +210,7 @@ static inline const char *ex_reason(const prun_context *context, prun_status sta
 #define EX_OUTCOME_NAMES "status,version,isa,seconds_training,seconds_measuring"
 
 static inline void ex_outcome(ex_csv *row, const prun_context *context, prun_status status,
-                              double training, double measuring)
-{
+                              double training, double measuring) {
     ex_text shown = {NULL, 0, 0};
 
     ex_text_shown(&shown, status == PRUN_OK ? "ok" : ex_reason(context, status));
@@ -233,12 +223,10 @@ static inline void ex_outcome(ex_csv *row, const prun_context *context, prun_sta
 }
 
 /* Says how many models have no row yet. Returns -1 if there is none, otherwise the exit status. */
-static inline int ex_study_complete(const ex_study *s)
-{
+static inline int ex_study_complete(const ex_study *s) {
     const int64_t missing = ex_study_missing(s);
 
-    if (missing == 0)
-        return -1;
+    if (missing == 0) return -1;
     printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)s->count,
            s->set->shards > 1 ? "join the shards' rows in models.csv, then --collect"
                               : "run without --collect");
@@ -249,16 +237,14 @@ static inline int ex_study_complete(const ex_study *s)
 
 /* How many standard errors the 95 % interval of a mean reaches to either side: the 0.975 quantile
    of Student's t. Few seeds need far more than two. 0 and fewer degrees of freedom: infinity. */
-static inline double ex_student(int64_t freedom)
-{
+static inline double ex_student(int64_t freedom) {
     static const double quantile[10] = {12.706, 4.303, 3.182, 2.776, 2.571,
-                                        2.447, 2.365, 2.306, 2.262, 2.228};
+                                        2.447,  2.365, 2.306, 2.262, 2.228};
 
-    if (freedom < 1)
-        return (double)INFINITY;
+    if (freedom < 1) return (double)INFINITY;
     /* beyond the table, to 0.002 */
-    return freedom <= 10 ? quantile[freedom - 1] : 1.96 + 2.37 / (double)freedom +
-                               2.8 / (double)(freedom * freedom);
+    return freedom <= 10 ? quantile[freedom - 1]
+                         : 1.96 + 2.37 / (double)freedom + 2.8 / (double)(freedom * freedom);
 }
 
 /* ---- what a study will cost ---------------------------------------------------------------- */
@@ -270,27 +256,23 @@ typedef struct ex_meter {
 
 #define EX_METER_HEAD 64
 
-static inline void *ex__meter_allocate(size_t size, void *user)
-{
+static inline void *ex__meter_allocate(size_t size, void *user) {
     ex_meter *meter = (ex_meter *)user;
-    unsigned char *block = size < (size_t)-1 - EX_METER_HEAD
-                               ? (unsigned char *)malloc(size + EX_METER_HEAD) : NULL;
+    unsigned char *block =
+        size < (size_t)-1 - EX_METER_HEAD ? (unsigned char *)malloc(size + EX_METER_HEAD) : NULL;
 
-    if (block == NULL)
-        return NULL;
+    if (block == NULL) return NULL;
     memcpy(block, &size, sizeof size);
     meter->now += size;
     meter->most = meter->now > meter->most ? meter->now : meter->most;
     return block + EX_METER_HEAD;
 }
 
-static inline void ex__meter_release(void *pointer, void *user)
-{
+static inline void ex__meter_release(void *pointer, void *user) {
     unsigned char *block = (unsigned char *)pointer;
     size_t size;
 
-    if (block == NULL)
-        return;
+    if (block == NULL) return;
     block -= EX_METER_HEAD;
     memcpy(&size, block, sizeof size);
     ((ex_meter *)user)->now -= size;
@@ -301,8 +283,7 @@ static inline void ex__meter_release(void *pointer, void *user)
    measured on a few images. Of several passes the fastest counts: others may have shared the
    processor with somebody, or stood still. Returns the exit status. */
 static inline int ex_probe(const prun_arch *arch, const prun_images *images, int64_t batch,
-                           double *seconds, double *bytes)
-{
+                           double *seconds, double *bytes) {
     ex_meter meter = {0, 0};
     prun_context context;
     prun_net *net = NULL;
@@ -332,8 +313,7 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
         status = prun_net_train_pass(net, images, NULL, n, NULL, gradient, NULL, &sum, &errors);
         each = (ex_seconds() - start) / (double)n;
         *seconds = each < *seconds ? each : *seconds;
-        if (pass < 2)
-            most[pass] = (double)meter.most;
+        if (pass < 2) most[pass] = (double)meter.most;
     }
     /* From 16 to 32 images memory grew by one block of sixteen. */
     *bytes = most[1] + (most[1] - most[0]) * (double)(batch / 16);

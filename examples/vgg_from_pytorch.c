@@ -30,16 +30,14 @@ static prun_context context;
 
 /* The weight of module `group`.`number`, or NULL if it has none. */
 static const prun_safetensors_entry *weight_of(const prun_safetensors *file, const char *group,
-                                               int number)
-{
+                                               int number) {
     char name[64];
 
     snprintf(name, sizeof name, "%s.%d.weight", group, number);
     return prun_safetensors_find(file, name);
 }
 
-static int has_bias(const prun_safetensors *file, const char *module)
-{
+static int has_bias(const prun_safetensors *file, const char *module) {
     char name[80];
 
     snprintf(name, sizeof name, "%s.bias", module);
@@ -47,18 +45,15 @@ static int has_bias(const prun_safetensors *file, const char *module)
 }
 
 /* Number of the last module of a group that has a weight, or -1. */
-static int last_of(const prun_safetensors *file, const char *group)
-{
+static int last_of(const prun_safetensors *file, const char *group) {
     int number, last = -1;
 
     for (number = 0; number < 1000; number++)
-        if (weight_of(file, group, number) != NULL)
-            last = number;
+        if (weight_of(file, group, number) != NULL) last = number;
     return last;
 }
 
-static int32_t add_features(prun_net *net, const prun_safetensors *file, int32_t value)
-{
+static int32_t add_features(prun_net *net, const prun_safetensors *file, int32_t value) {
     const int last = last_of(file, "features");
     int number = 0;
 
@@ -85,8 +80,7 @@ static int32_t add_features(prun_net *net, const prun_safetensors *file, int32_t
     return prun_layer_max_pool(net, value, 2, 2, 0);
 }
 
-static int32_t add_classifier(prun_net *net, const prun_safetensors *file, int32_t value)
-{
+static int32_t add_classifier(prun_net *net, const prun_safetensors *file, int32_t value) {
     const int last = last_of(file, "classifier");
     int number;
 
@@ -94,32 +88,27 @@ static int32_t add_classifier(prun_net *net, const prun_safetensors *file, int32
         const prun_safetensors_entry *weight = weight_of(file, "classifier", number);
         char module[64];
 
-        if (weight == NULL)
-            continue;
+        if (weight == NULL) continue;
         snprintf(module, sizeof module, "classifier.%d", number);
         value = prun_layer_linear(net, value, module, weight->shape[0], has_bias(file, module));
-        if (number < last)
-            value = prun_layer_relu(net, value);
+        if (number < last) value = prun_layer_relu(net, value);
     }
     return value;
 }
 
-static prun_status build(prun_safetensors *file, const prun_images *images, prun_net **net)
-{
-    prun_status status = prun_net_create(&context, images->channels, images->height, images->width,
-                                         net);
+static prun_status build(prun_safetensors *file, const prun_images *images, prun_net **net) {
+    prun_status status =
+        prun_net_create(&context, images->channels, images->height, images->width, net);
     int32_t value;
 
-    if (status != PRUN_OK)
-        return status;
+    if (status != PRUN_OK) return status;
     value = add_features(*net, file, PRUN_INPUT);
     value = add_classifier(*net, file, value);
     status = prun_net_finish(*net, value, 0);
     return status == PRUN_OK ? prun_net_load(*net, file, NULL) : status;
 }
 
-static int show_loss(prun_net *net, const prun_images *images, const prun_safetensors *file)
-{
+static int show_loss(prun_net *net, const prun_images *images, const prun_safetensors *file) {
     const char *theirs = prun_safetensors_metadata(file, "train_loss");
     double sum;
     int64_t errors;
@@ -137,8 +126,7 @@ static int show_loss(prun_net *net, const prun_images *images, const prun_safete
 }
 
 /* What the search calls as it decides candidates. */
-static int on_progress(void *user, int64_t done, int64_t total)
-{
+static int on_progress(void *user, int64_t done, int64_t total) {
     ex_progress *progress = (ex_progress *)user;
 
     progress->total = (double)total;
@@ -147,8 +135,7 @@ static int on_progress(void *user, int64_t done, int64_t total)
 }
 
 /* The names of the prunable tensors with the fraction that each keeps for every tolerance. */
-static void show_layers(const prun_net *net, const prun_prunability *found, const double *kept)
-{
+static void show_layers(const prun_net *net, const prun_prunability *found, const double *kept) {
     ex_table table = {0, 0, 0, NULL};
     ex_text header = {NULL, 0, 0};
     int64_t count, i, layer = 0;
@@ -156,13 +143,11 @@ static void show_layers(const prun_net *net, const prun_prunability *found, cons
     int32_t b;
 
     ex_text_add(&header, "kept of|weights");
-    for (b = 0; b < found->betas; b++)
-        ex_text_add(&header, "|+%g %%", 100 * found->answer[b].beta);
+    for (b = 0; b < found->betas; b++) ex_text_add(&header, "|+%g %%", 100 * found->answer[b].beta);
     ex_table_header(&table, header.data);
     ex_text_free(&header);
     for (i = 0; i < count; i++) {
-        if (!(tensors[i].flags & PRUN_WEIGHT))
-            continue;
+        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
         ex_table_cell(&table, "%s", tensors[i].name);
         ex_table_cell(&table, "%lld", (long long)prun_tensor_size(&tensors[i]));
         for (b = 0; b < found->betas; b++)
@@ -177,8 +162,7 @@ static void show_layers(const prun_net *net, const prun_prunability *found, cons
     ex_table_free(&table);
 }
 
-static int prune(const settings *set, prun_net *net, const prun_images *images)
-{
+static int prune(const settings *set, prun_net *net, const prun_images *images) {
     prun_net_data data;
     prun_objective objective;
     prun_prune_options options;
@@ -189,29 +173,25 @@ static int prune(const settings *set, prun_net *net, const prun_images *images)
     memset(&options, 0, sizeof options);
     data.net = net;
     data.images = images;
-    if (prun_net_objective(&data, &objective) != PRUN_OK)
-        return ex_failure(&context, "network");
-    for (i = 0; i < set->beta.count; i++)
-        options.beta[i] = set->beta.value[i];
+    if (prun_net_objective(&data, &objective) != PRUN_OK) return ex_failure(&context, "network");
+    for (i = 0; i < set->beta.count; i++) options.beta[i] = set->beta.value[i];
     options.betas = set->beta.count;
     options.progress = on_progress;
     options.user = &progress;
-    options.layer_kept = (double *)ex_allocate((size_t)(options.betas * objective.tensor_count),
-                                               sizeof(double));
+    options.layer_kept =
+        (double *)ex_allocate((size_t)(options.betas * objective.tensor_count), sizeof(double));
     ex_progress_start(&progress, "prunability", 1, 0);
     if (prun_prunability_search(&objective, &options, &found) != PRUN_OK)
         status = ex_failure(&context, "prunability");
     progress.stopped = status;
     ex_progress_end(&progress);
-    if (status == 0)
-        show_layers(net, &found, options.layer_kept);
+    if (status == 0) show_layers(net, &found, options.layer_kept);
     free(options.layer_kept);
     return status;
 }
 
 /* Called while a measure is computed. */
-static int keep_going(void *user, int64_t done, int64_t total)
-{
+static int keep_going(void *user, int64_t done, int64_t total) {
     (void)done;
     (void)total;
     ex_progress_add((ex_progress *)user, 0); /* redraws the bar */
@@ -221,8 +201,7 @@ static int keep_going(void *user, int64_t done, int64_t total)
 /* Every measure there is. What training alone knows (the weights before it, its history) is not in
    a checkpoint, and the table says so. */
 static int measure(const settings *set, prun_net *net, const prun_images *images,
-                   const prun_safetensors *file)
-{
+                   const prun_safetensors *file) {
     const char *decay = prun_safetensors_metadata(file, "weight_decay");
     int32_t i, count;
     const prun_measure_info *info = prun_measures(&count);
@@ -243,10 +222,8 @@ static int measure(const settings *set, prun_net *net, const prun_images *images
     options.progress = keep_going;
     options.user = &progress;
     status = prun_net_objective(&data, &objective);
-    if (status == PRUN_OK)
-        status = prun_measure_begin(&objective, &options, &m);
-    if (status != PRUN_OK)
-        return ex_failure(&context, "measures");
+    if (status == PRUN_OK) status = prun_measure_begin(&objective, &options, &m);
+    if (status != PRUN_OK) return ex_failure(&context, "measures");
     ex_progress_start(&progress, "measuring", count, 0);
     ex_measure_header(&table);
     for (i = 0; i < count && status != PRUN_ERR_MEMORY; i++) {
@@ -263,8 +240,7 @@ static int measure(const settings *set, prun_net *net, const prun_images *images
     return status == PRUN_ERR_MEMORY ? ex_failure(&context, "measures") : 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static settings set;
     prun_safetensors *file = NULL;
     prun_images images;
@@ -280,13 +256,16 @@ int main(int argc, char **argv)
          "measures of curvature: random images they are computed from; 0: all"},
         {"beta", EX_REAL_LIST, &set.beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9, "tolerances on the loss"}};
     const ex_program program = {
-        "vgg_from_pytorch", "FILE",
+        "vgg_from_pytorch",
+        "FILE",
         "Builds a VGG from the names in a PyTorch checkpoint; its loss and measures on images.",
-        options, sizeof options / sizeof *options, 1, 1};
+        options,
+        sizeof options / sizeof *options,
+        1,
+        1};
 
     status = ex_parse(&program, argc, argv, NULL);
-    if (status >= 0)
-        return status;
+    if (status >= 0) return status;
     if (set.images == NULL || set.labels == NULL || set.beta.count > PRUN_MAX_BETAS) {
         ex_error("needs --images and --labels, and at most %d tolerances; see --help",
                  PRUN_MAX_BETAS);
@@ -297,14 +276,10 @@ int main(int argc, char **argv)
         status = ex_failure(&context, "data");
     else if (prun_safetensors_open(&context, argv[1], &file) != PRUN_OK)
         status = ex_failure(&context, "checkpoint");
-    else if (build(file, &images, &net) != PRUN_OK)
-        status = ex_failure(&context, "network");
-    else
-        status = show_loss(net, &images, file);
-    if (status == 0 && set.prune)
-        status = prune(&set, net, &images);
-    if (status == 0 && set.measure)
-        status = measure(&set, net, &images, file);
+    else if (build(file, &images, &net) != PRUN_OK) status = ex_failure(&context, "network");
+    else status = show_loss(net, &images, file);
+    if (status == 0 && set.prune) status = prune(&set, net, &images);
+    if (status == 0 && set.measure) status = measure(&set, net, &images, file);
     prun_net_free(net);
     prun_safetensors_close(file);
     prun_images_free(&images);

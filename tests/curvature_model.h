@@ -6,8 +6,7 @@
 */
 
 /* Loss of logits, and its derivative by them, in place. */
-static REAL MODEL(softmax)(REAL *logits, int classes, int label)
-{
+static REAL MODEL(softmax)(REAL *logits, int classes, int label) {
     REAL top = logits[0], sum = 0, loss;
     int i;
     for (i = 1; i < classes; i++) top = logits[i] > top ? logits[i] : top;
@@ -21,8 +20,7 @@ static REAL MODEL(softmax)(REAL *logits, int classes, int label)
 }
 
 /* y = W x + b (plus what is there). */
-static void MODEL(apply)(const REAL *w, int rows, int columns, const REAL *x, REAL *y)
-{
+static void MODEL(apply)(const REAL *w, int rows, int columns, const REAL *x, REAL *y) {
     int i, j;
     for (i = 0; i < rows; i++) {
         y[i] += w[rows * columns + i];
@@ -32,8 +30,7 @@ static void MODEL(apply)(const REAL *w, int rows, int columns, const REAL *x, RE
 
 /* Gradients of the same: to the weights, and, dx not NULL, added to dx. */
 static void MODEL(apply_back)(const REAL *w, int rows, int columns, const REAL *x, const REAL *dy,
-                              REAL *dw, REAL *dx)
-{
+                              REAL *dw, REAL *dx) {
     int i, j;
     for (i = 0; i < rows; i++) {
         dw[rows * columns + i] += dy[i];
@@ -45,8 +42,7 @@ static void MODEL(apply_back)(const REAL *w, int rows, int columns, const REAL *
 }
 
 static REAL MODEL(perceptron)(const model *m, const REAL *w, const double *sample, int label,
-                              REAL *g)
-{
+                              REAL *g) {
     REAL value[4][WIDEST], slope[4][WIDEST];
     const REAL *layer[3];
     REAL loss;
@@ -68,18 +64,18 @@ static REAL MODEL(perceptron)(const model *m, const REAL *w, const double *sampl
     loss = MODEL(softmax)(slope[3], m->sizes[3], label);
     for (l = 2; l >= 0; l--) {
         const int rows = m->sizes[l + 1], columns = m->sizes[l];
-        MODEL(apply_back)(layer[l], rows, columns, value[l], slope[l + 1],
-                          g + (layer[l] - layer[0]), l > 0 ? slope[l] : NULL);
+        MODEL(apply_back)
+        (layer[l], rows, columns, value[l], slope[l + 1], g + (layer[l] - layer[0]),
+         l > 0 ? slope[l] : NULL);
         for (i = 0; l > 0 && i < columns; i++)
-            slope[l][i] *= m->kind == RELU ? (REAL)(value[l][i] > 0)
-                                           : 1 - value[l][i] * value[l][i];
+            slope[l][i] *=
+                m->kind == RELU ? (REAL)(value[l][i] > 0) : 1 - value[l][i] * value[l][i];
     }
     return loss;
 }
 
 /* sizes: inputs, hidden, steps, classes. */
-static REAL MODEL(lstm)(const model *m, const REAL *w, const double *sample, int label, REAL *g)
-{
+static REAL MODEL(lstm)(const model *m, const REAL *w, const double *sample, int label, REAL *g) {
     const int in = m->sizes[0], n = m->sizes[1], steps = m->sizes[2], classes = m->sizes[3];
     REAL x[STEPS][WIDEST], gate[STEPS][4 * WIDEST], cell[STEPS + 1][WIDEST], out[WIDEST];
     REAL dh[WIDEST], dc[WIDEST], dx[WIDEST], dz[4 * WIDEST], loss;
@@ -125,8 +121,7 @@ static REAL MODEL(lstm)(const model *m, const REAL *w, const double *sample, int
 
 /* Gradient of the summed loss of n samples. */
 static double MODEL(gradient)(const model *m, const REAL *w, const int64_t *index, int64_t n,
-                              REAL *g)
-{
+                              REAL *g) {
     double sum = 0;
     int64_t s;
     int i;

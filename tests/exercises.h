@@ -53,18 +53,17 @@ typedef struct block {
 } block;
 
 typedef struct heap {
-    int32_t armed;              /* requests count, and may be refused, only then */
-    int64_t requests, fail_at;  /* fail_at: the first request refused; 0: none */
-    int32_t once;               /* 1: only that one; 0: all from there on */
+    int32_t armed;             /* requests count, and may be refused, only then */
+    int64_t requests, fail_at; /* fail_at: the first request refused; 0: none */
+    int32_t once;              /* 1: only that one; 0: all from there on */
     int64_t refused;
     int64_t live;
-    int64_t damaged;            /* broken guards, double releases, writes after a release */
+    int64_t damaged; /* broken guards, double releases, writes after a release */
     size_t largest;
-    block *released;            /* kept until the end of the run, to see writes and releases */
+    block *released; /* kept until the end of the run, to see writes and releases */
 } heap;
 
-static void *heap_allocate(size_t size, void *user)
-{
+static void *heap_allocate(size_t size, void *user) {
     heap *h = (heap *)user;
     unsigned char *base = NULL;
     int refuse;
@@ -74,8 +73,8 @@ static void *heap_allocate(size_t size, void *user)
     {
         h->largest = size > h->largest ? size : h->largest;
         h->requests += h->armed;
-        refuse = h->armed && h->fail_at > 0
-                 && (h->once ? h->requests == h->fail_at : h->requests >= h->fail_at);
+        refuse = h->armed && h->fail_at > 0 &&
+                 (h->once ? h->requests == h->fail_at : h->requests >= h->fail_at);
         h->refused += refuse;
         if (!refuse && size <= LIMIT) base = (unsigned char *)malloc(size + 2 * GUARD);
         h->live += base != NULL;
@@ -91,13 +90,11 @@ static void *heap_allocate(size_t size, void *user)
     return NULL;
 }
 
-static int all_bytes(const unsigned char *bytes, size_t size, int value)
-{
+static int all_bytes(const unsigned char *bytes, size_t size, int value) {
     return size == 0 || (bytes[0] == value && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-static void heap_release_block(heap *h, unsigned char *base)
-{
+static void heap_release_block(heap *h, unsigned char *base) {
     block head;
     memcpy(&head, base, sizeof head);
     if (head.magic != block_live) {
@@ -118,8 +115,7 @@ static void heap_release_block(heap *h, unsigned char *base)
     h->released = (block *)(void *)base;
 }
 
-static void heap_release(void *pointer, void *user)
-{
+static void heap_release(void *pointer, void *user) {
     if (pointer == NULL) return;
     if (all_bytes((const unsigned char *)&pointer, sizeof pointer, POISON)) {
         ((heap *)user)->damaged++; /* read from a block that was released before */
@@ -132,8 +128,7 @@ static void heap_release(void *pointer, void *user)
 }
 
 /* Looks at what was released and gives it back. */
-static void heap_end(heap *h)
-{
+static void heap_end(heap *h) {
     while (h->released != NULL) {
         unsigned char *base = (unsigned char *)h->released;
         const block head = *h->released;
@@ -148,15 +143,13 @@ static void heap_end(heap *h)
 static int64_t default_requests;
 static heap *default_heap;
 
-static void *default_allocate(size_t size)
-{
+static void *default_allocate(size_t size) {
     if (default_heap != NULL) return heap_allocate(size, default_heap);
     default_requests++;
     return malloc(size);
 }
 
-static void default_release(void *pointer)
-{
+static void default_release(void *pointer) {
     if (default_heap != NULL) heap_release(pointer, default_heap);
     else free(pointer);
 }
@@ -167,21 +160,40 @@ enum { IMAGES = 20, SIDE = 6, PIXELS = SIDE * SIDE, CLASSES = 3, MOST_OUTPUTS = 
 #define OLD_FILE "what the file held before"
 
 typedef enum callback {
-    NO_CALLBACK, ON_LOSS, ON_GRADIENT, ON_HESSIAN, ON_LOGITS, ON_PROGRESS, ON_EPOCH, ON_STATISTIC,
-    ON_SPECTRUM, CALLBACKS
+    NO_CALLBACK,
+    ON_LOSS,
+    ON_GRADIENT,
+    ON_HESSIAN,
+    ON_LOGITS,
+    ON_PROGRESS,
+    ON_EPOCH,
+    ON_STATISTIC,
+    ON_SPECTRUM,
+    CALLBACKS
 } callback;
 
 typedef enum lie {
-    HONEST, LIE_NAN, LIE_INFINITE, LIE_MINUS_INFINITE, LIE_HUGE, LIE_NEGATIVE, LIE_SUM, LIE_SUM_NAN,
-    LIE_ERRORS_NEGATIVE, LIE_ERRORS_MANY, LIE_CHANGING, LIE_SILENT /* writes nothing */,
-    LIE_WEIGHTS /* changes the weights it is to read */, LIES
+    HONEST,
+    LIE_NAN,
+    LIE_INFINITE,
+    LIE_MINUS_INFINITE,
+    LIE_HUGE,
+    LIE_NEGATIVE,
+    LIE_SUM,
+    LIE_SUM_NAN,
+    LIE_ERRORS_NEGATIVE,
+    LIE_ERRORS_MANY,
+    LIE_CHANGING,
+    LIE_SILENT /* writes nothing */,
+    LIE_WEIGHTS /* changes the weights it is to read */,
+    LIES
 } lie;
 
 typedef enum output_kind {
-    WHOLE,  /* untouched after a failure, the same bits after each success */
-    BEGUN,  /* after a failure: elements as after a success, then untouched ones */
-    LOOSE,  /* after a failure anything */
-    HANDLE  /* untouched after a failure; a pointer, or a struct with some */
+    WHOLE, /* untouched after a failure, the same bits after each success */
+    BEGUN, /* after a failure: elements as after a success, then untouched ones */
+    LOOSE, /* after a failure anything */
+    HANDLE /* untouched after a failure; a pointer, or a struct with some */
 } output_kind;
 
 typedef struct output {
@@ -198,32 +210,31 @@ typedef struct world {
     uint8_t pixels[IMAGES * PIXELS];
     int32_t labels[IMAGES];
     prun_images images;
-    prun_net *net, *before;     /* before: as it was before training */
+    prun_net *net, *before; /* before: as it was before training */
     prun_net_data data;
-    prun_objective plain;       /* of the net */
-    prun_objective objective;   /* the same; its callbacks look at the plan */
-    float *weights;             /* all tensors of the net as they were when it was made */
+    prun_objective plain;     /* of the net */
+    prun_objective objective; /* the same; its callbacks look at the plan */
+    float *weights;           /* all tensors of the net as they were when it was made */
     /* the plan */
     callback which;
-    int64_t at;                 /* the call of that callback that is special; 0: none */
-    int32_t onwards;            /* and all after it */
+    int64_t at;      /* the call of that callback that is special; 0: none */
+    int32_t onwards; /* and all after it */
     lie lie;
-    prun_status answer;         /* of a failing callback */
+    prun_status answer; /* of a failing callback */
     int64_t calls[CALLBACKS], in_all, most_calls;
     /* what became of it */
     int32_t armed;
     prun_status status;
-    int32_t weights_changed;    /* by the call, when it returned */
+    int32_t weights_changed; /* by the call, when it returned */
     output outputs[MOST_OUTPUTS];
     int32_t output_count;
-    uint64_t digest;            /* of the results */
-    char file[500];             /* what the call writes, or "" */
-    int32_t files;              /* in the directory before the call */
+    uint64_t digest; /* of the results */
+    char file[500];  /* what the call writes, or "" */
+    int32_t files;   /* in the directory before the call */
     int32_t file_harmed;
 } world;
 
-static uint64_t hash(uint64_t h, const void *bytes, size_t size)
-{
+static uint64_t hash(uint64_t h, const void *bytes, size_t size) {
     const unsigned char *p = (const unsigned char *)bytes;
     size_t i;
     for (i = 0; i < size; i++) {
@@ -233,14 +244,12 @@ static uint64_t hash(uint64_t h, const void *bytes, size_t size)
 }
 
 /* Adds bytes to what every successful run must give again. */
-static void result(world *w, const void *bytes, size_t size)
-{
+static void result(world *w, const void *bytes, size_t size) {
     w->digest = hash(w->digest, bytes, size);
 }
 
 /* Room for an output, filled with a pattern. */
-static void *output_of(world *w, size_t element, size_t count, output_kind kind)
-{
+static void *output_of(world *w, size_t element, size_t count, output_kind kind) {
     output *o = &w->outputs[w->output_count++];
     o->element = element;
     o->size = element * count;
@@ -255,8 +264,7 @@ static void *output_of(world *w, size_t element, size_t count, output_kind kind)
 #define PARTLY(w, type, count) ((type *)output_of(w, sizeof(type), count, LOOSE))
 #define OPAQUE(w, type) ((type *)output_of(w, sizeof(type), 1, HANDLE))
 
-static int64_t tensor_floats(const prun_net *net)
-{
+static int64_t tensor_floats(const prun_net *net) {
     int64_t i, count, floats = 0;
     const prun_tensor *t = prun_net_tensors(net, &count);
     for (i = 0; i < count; i++) {
@@ -266,8 +274,7 @@ static int64_t tensor_floats(const prun_net *net)
 }
 
 /* All tensors one after the other; `back`: into the net. */
-static void copy_tensors(const prun_net *net, float *floats, int back)
-{
+static void copy_tensors(const prun_net *net, float *floats, int back) {
     int64_t i, count;
     const prun_tensor *t = prun_net_tensors(net, &count);
     for (i = 0; i < count; i++) {
@@ -277,8 +284,7 @@ static void copy_tensors(const prun_net *net, float *floats, int back)
     }
 }
 
-static int weights_as_made(const world *w)
-{
+static int weights_as_made(const world *w) {
     const size_t bytes = (size_t)tensor_floats(w->net) * sizeof(float);
     float *now = (float *)malloc(bytes);
     int same;
@@ -288,8 +294,7 @@ static int weights_as_made(const world *w)
     return same;
 }
 
-static int file_is_old(const char *path)
-{
+static int file_is_old(const char *path) {
     char bytes[sizeof OLD_FILE] = "";
     FILE *file = fopen(path, "rb");
     size_t size = file != NULL ? fread(bytes, 1, sizeof bytes, file) : 0;
@@ -297,8 +302,7 @@ static int file_is_old(const char *path)
     return size == strlen(OLD_FILE) && memcmp(bytes, OLD_FILE, size) == 0;
 }
 
-static void arm(world *w)
-{
+static void arm(world *w) {
     if (w->file[0]) {
         remove(w->file);
         write_file(strrchr(w->file, '/') + 1, (const unsigned char *)OLD_FILE, strlen(OLD_FILE));
@@ -309,13 +313,12 @@ static void arm(world *w)
     w->heap.armed = w->armed = 1;
 }
 
-static prun_status disarm(world *w, prun_status status)
-{
+static prun_status disarm(world *w, prun_status status) {
     w->heap.armed = w->armed = 0;
     w->status = status;
     w->weights_changed = w->net != NULL && !weights_as_made(w);
-    w->file_harmed = files_named("", 0) != w->files
-                     || (status != PRUN_OK && w->file[0] && !file_is_old(w->file));
+    w->file_harmed = files_named("", 0) != w->files ||
+                     (status != PRUN_OK && w->file[0] && !file_is_old(w->file));
     return status;
 }
 
@@ -324,8 +327,7 @@ static prun_status disarm(world *w, prun_status status)
 /* ---- callbacks that follow the plan ---- */
 
 /* Counts a call and says whether it is one of those that fail or lie. */
-static int planned(world *w, callback which)
-{
+static int planned(world *w, callback which) {
     int64_t call = 0;
     int32_t hit;
     if (!w->armed) return 0;
@@ -341,13 +343,11 @@ static int planned(world *w, callback which)
 }
 
 /* A call without end is ended here. */
-static int too_many(const world *w)
-{
+static int too_many(const world *w) {
     return w->armed && w->most_calls > 0 && w->in_all > w->most_calls;
 }
 
-static void tell_lies(world *w, double *losses, int64_t n, double *sum, int64_t *errors)
-{
+static void tell_lies(world *w, double *losses, int64_t n, double *sum, int64_t *errors) {
     static const double values[LIES] = {0, NAN, HUGE_VAL, -HUGE_VAL, 1e308, -1};
     int64_t i;
     for (i = 0; losses != NULL && i < n; i++) {
@@ -363,19 +363,16 @@ static void tell_lies(world *w, double *losses, int64_t n, double *sum, int64_t 
     if (errors != NULL && w->lie == LIE_ERRORS_MANY) *errors = 1000 * n + 1;
 }
 
-static void lie_in_floats(const world *w, float *values, int64_t count)
-{
+static void lie_in_floats(const world *w, float *values, int64_t count) {
     static const float lies[LIES] = {0, NAN, HUGE_VALF, -HUGE_VALF, 3e38f, -1};
     int64_t i;
     for (i = 0; i < count; i++) {
         if (w->lie >= LIE_NAN && w->lie <= LIE_NEGATIVE) values[i] = lies[w->lie];
-        if (w->lie == LIE_CHANGING)
-            values[i] *= 1 + (float)((uint64_t)(w->in_all + i) * 7919 % 13);
+        if (w->lie == LIE_CHANGING) values[i] *= 1 + (float)((uint64_t)(w->in_all + i) * 7919 % 13);
     }
 }
 
-static void change_weights(world *w)
-{
+static void change_weights(world *w) {
     int64_t i;
     for (i = 0; w->lie == LIE_WEIGHTS && i < w->objective.tensor_count; i++) {
         if (w->objective.tensors[i].flags & PRUN_WEIGHT) w->objective.tensors[i].data[0] += 1;
@@ -383,8 +380,7 @@ static void change_weights(world *w)
 }
 
 static prun_status loss_callback(void *user, const int64_t *index, int64_t n, double *losses,
-                                 double *sum, int64_t *errors)
-{
+                                 double *sum, int64_t *errors) {
     world *w = (world *)user;
     const int hit = planned(w, ON_LOSS);
     prun_status status;
@@ -398,8 +394,7 @@ static prun_status loss_callback(void *user, const int64_t *index, int64_t n, do
 }
 
 static prun_status gradient_callback(void *user, const int64_t *index, int64_t n, float *gradient,
-                                     double *sum)
-{
+                                     double *sum) {
     world *w = (world *)user;
     const int hit = planned(w, ON_GRADIENT);
     prun_status status;
@@ -413,8 +408,7 @@ static prun_status gradient_callback(void *user, const int64_t *index, int64_t n
 }
 
 static prun_status hessian_callback(void *user, const int64_t *index, int64_t n, const float *v,
-                                    float *product)
-{
+                                    float *product) {
     world *w = (world *)user;
     const int hit = planned(w, ON_HESSIAN);
     prun_status status;
@@ -426,8 +420,7 @@ static prun_status hessian_callback(void *user, const int64_t *index, int64_t n,
     return status;
 }
 
-static prun_status logits_callback(void *user, const int64_t *index, int64_t n, float *logits)
-{
+static prun_status logits_callback(void *user, const int64_t *index, int64_t n, float *logits) {
     world *w = (world *)user;
     const int hit = planned(w, ON_LOGITS);
     prun_status status;
@@ -439,23 +432,20 @@ static prun_status logits_callback(void *user, const int64_t *index, int64_t n, 
     return status;
 }
 
-static int progress_callback(void *user, int64_t done, int64_t total)
-{
+static int progress_callback(void *user, int64_t done, int64_t total) {
     world *w = (world *)user;
     (void)done;
     (void)total;
     return planned(w, ON_PROGRESS) ? (int)w->answer : 0;
 }
 
-static int epoch_callback(void *user, const prun_epoch *epoch)
-{
+static int epoch_callback(void *user, const prun_epoch *epoch) {
     world *w = (world *)user;
     (void)epoch;
     return planned(w, ON_EPOCH) ? (int)w->answer : 0;
 }
 
-static double lying_value(world *w, callback which, double value)
-{
+static double lying_value(world *w, callback which, double value) {
     double sum = 0;
     if (!planned(w, which)) return value;
     tell_lies(w, &value, 1, &sum, NULL);
@@ -463,8 +453,7 @@ static double lying_value(world *w, callback which, double value)
 }
 
 /* Mean of the rows' numbers. */
-static double statistic_callback(void *user, const int64_t *rows, int64_t n)
-{
+static double statistic_callback(void *user, const int64_t *rows, int64_t n) {
     double sum = 0;
     int64_t i;
     for (i = 0; i < n; i++) {
@@ -473,24 +462,21 @@ static double statistic_callback(void *user, const int64_t *rows, int64_t n)
     return lying_value((world *)user, ON_STATISTIC, sum / (double)n);
 }
 
-static double square_callback(void *user, double eigenvalue)
-{
+static double square_callback(void *user, double eigenvalue) {
     return lying_value((world *)user, ON_SPECTRUM, eigenvalue * eigenvalue);
 }
 
 /* A clock; `clock_step` negative: one that goes backwards. */
 static double clock_step, clock_now;
 
-static double test_clock(void)
-{
+static double test_clock(void) {
     clock_now += clock_step;
     return clock_now;
 }
 
 /* Runs the bodies in an order of its own, last one first, then the even ones, then the rest. */
 static void backwards_for(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                          void *user)
-{
+                          void *user) {
     int64_t i;
     (void)user;
     if (count > 0) body(argument, count - 1);
@@ -504,8 +490,7 @@ static void backwards_for(void (*body)(void *argument, int64_t i), void *argumen
 
 /* ---- making and ending a world ---- */
 
-static void fill_images(world *w)
-{
+static void fill_images(world *w) {
     int64_t i;
     for (i = 0; i < IMAGES * PIXELS; i++) {
         w->pixels[i] = (uint8_t)(prun_random_bits(3, 4, (uint64_t)i) >> 56);
@@ -522,8 +507,7 @@ static void fill_images(world *w)
 }
 
 /* Layers of every kind. */
-static int32_t add_layers(prun_net *net)
-{
+static int32_t add_layers(prun_net *net) {
     int32_t v = PRUN_INPUT, shortcut;
     v = prun_layer_conv2d(net, v, "conv0", 2, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
     v = prun_layer_batch_norm(net, v, "bn0", 0, 0);
@@ -537,15 +521,13 @@ static int32_t add_layers(prun_net *net)
     return prun_layer_linear(net, v, "fc", CLASSES, 1);
 }
 
-static prun_status build_small(prun_context *context, prun_net **net)
-{
+static prun_status build_small(prun_context *context, prun_net **net) {
     prun_status status = prun_net_create(context, 1, SIDE, SIDE, net);
     return status != PRUN_OK ? status : prun_net_finish(*net, add_layers(*net), 5);
 }
 
 /* Fresh nets, images and objective, in given surroundings. */
-static int world_make(world *w, int surroundings)
-{
+static int world_make(world *w, int surroundings) {
     memset(w, 0, sizeof *w);
     w->context = surroundings == NO_CONTEXT ? NULL : &w->own;
     default_heap = surroundings == NO_CONTEXT ? &w->heap : NULL;
@@ -580,8 +562,7 @@ static int world_make(world *w, int surroundings)
 }
 
 /* Between two runs: the weights as they were made, no plan, no outputs. */
-static void world_again(world *w)
-{
+static void world_again(world *w) {
     while (w->output_count > 0) {
         free(w->outputs[--w->output_count].memory);
     }
@@ -593,8 +574,7 @@ static void world_again(world *w)
     clock_step = clock_now = 0;
 }
 
-static void world_end(world *w)
-{
+static void world_end(world *w) {
     world_again(w);
     prun_net_free(w->net);
     prun_net_free(w->before);
@@ -607,8 +587,7 @@ static void world_end(world *w)
 
 /* ---- exercises: convolutions, images, networks ---- */
 
-static prun_status use_conv2d(world *w, int which, prun_algorithm algorithm)
-{
+static prun_status use_conv2d(world *w, int which, prun_algorithm algorithm) {
     enum { X = 2 * 16 * 36 * 3, Y = 2 * 16 * 36 * 4, K = 4 * 3 * 9 };
     static float x[X], y[Y], weight[K], bias[4];
     prun_conv2d conv;
@@ -653,24 +632,21 @@ static prun_status use_winograd(world *w) { return use_conv2d(w, 0, PRUN_ALGORIT
 static prun_status use_winograd_in(world *w) { return use_conv2d(w, 1, PRUN_ALGORITHM_WINOGRAD); }
 static prun_status use_winograd_w(world *w) { return use_conv2d(w, 2, PRUN_ALGORITHM_WINOGRAD); }
 
-static prun_status use_images_pack(world *w)
-{
+static prun_status use_images_pack(world *w) {
     const size_t size = (size_t)prun_lane_size(IMAGES, 1, SIDE, SIDE);
     float *lanes = OUT(w, float, size);
     prun_augment augment = {1, 1, 1};
     return CALL(w, prun_images_pack(w->context, &w->images, NULL, IMAGES, &augment, 1, 2, lanes));
 }
 
-static prun_status use_net_create(world *w)
-{
+static prun_status use_net_create(world *w) {
     prun_net **net = OPAQUE(w, prun_net *);
     if (CALL(w, prun_net_create(w->context, 1, SIDE, SIDE, net)) == PRUN_OK) prun_net_free(*net);
     return w->status;
 }
 
 /* What was built is the same every time. */
-static void net_result(world *w, prun_net *net)
-{
+static void net_result(world *w, prun_net *net) {
     float *floats = (float *)malloc((size_t)tensor_floats(net) * sizeof(float));
     copy_tensors(net, floats, 0);
     result(w, floats, (size_t)tensor_floats(net) * sizeof(float));
@@ -678,8 +654,7 @@ static void net_result(world *w, prun_net *net)
     prun_net_free(net);
 }
 
-static prun_status use_net_finish(world *w)
-{
+static prun_status use_net_finish(world *w) {
     prun_net *net = NULL;
     int32_t v;
     prun_net_create(w->context, 1, SIDE, SIDE, &net);
@@ -690,14 +665,22 @@ static prun_status use_net_finish(world *w)
 }
 
 typedef enum layer_kind {
-    CONV, CONV_EX, LINEAR, BATCH_NORM, RELU, MAX_POOL, AVG_POOL, GLOBAL_AVG_POOL, DROPOUT, ADD,
+    CONV,
+    CONV_EX,
+    LINEAR,
+    BATCH_NORM,
+    RELU,
+    MAX_POOL,
+    AVG_POOL,
+    GLOBAL_AVG_POOL,
+    DROPOUT,
+    ADD,
     FLATTEN
 } layer_kind;
 
 /* A layer of one kind after sixteen others, when the array of layers must grow. A layer function
    returns -1 and prun_net_finish then the status. */
-static prun_status use_layer(world *w, layer_kind kind)
-{
+static prun_status use_layer(world *w, layer_kind kind) {
     prun_net *net = NULL;
     prun_conv2d conv;
     int32_t v = PRUN_INPUT, i;
@@ -743,8 +726,7 @@ static prun_status use_layer_flatten(world *w) { return use_layer(w, FLATTEN); }
 typedef prun_status (*family_function)(prun_context *context, const prun_arch *arch,
                                        prun_net **net);
 
-static prun_status use_family(world *w, family_function make, prun_family family)
-{
+static prun_status use_family(world *w, family_function make, prun_family family) {
     prun_net **net = OPAQUE(w, prun_net *);
     prun_arch arch;
     memset(&arch, 0, sizeof arch);
@@ -758,33 +740,31 @@ static prun_status use_family(world *w, family_function make, prun_family family
 
 static prun_status use_net_nin(world *w) { return use_family(w, prun_net_nin, PRUN_NIN); }
 static prun_status use_net_cnn(world *w) { return use_family(w, prun_net_cnn, PRUN_CNN); }
-static prun_status use_resnet18(world *w) { return use_family(w, prun_net_resnet18, PRUN_RESNET18); }
+static prun_status use_resnet18(world *w) {
+    return use_family(w, prun_net_resnet18, PRUN_RESNET18);
+}
 static prun_status use_net_family(world *w) { return use_family(w, prun_net_family, PRUN_NIN); }
 
-static prun_status use_net_logits(world *w)
-{
-    float *logits = OUT(w, float, IMAGES * CLASSES);
+static prun_status use_net_logits(world *w) {
+    float *logits = OUT(w, float, IMAGES *CLASSES);
     return CALL(w, prun_net_logits(w->net, &w->images, NULL, IMAGES, logits));
 }
 
-static prun_status use_net_loss(world *w)
-{
+static prun_status use_net_loss(world *w) {
     static const int64_t index[5] = {3, 19, 0, 7, 7};
     double *losses = OUT(w, double, 5), *sum = OUT(w, double, 1);
     int64_t *errors = OUT(w, int64_t, 1);
     return CALL(w, prun_net_loss(w->net, &w->images, index, 5, losses, sum, errors));
 }
 
-static prun_status use_net_gradient(world *w)
-{
+static prun_status use_net_gradient(world *w) {
     float *gradient = OUT(w, float, (size_t)prun_net_parameters(w->net));
     double *sum = OUT(w, double, 1);
     int64_t *errors = OUT(w, int64_t, 1);
     return CALL(w, prun_net_gradient(w->net, &w->images, NULL, IMAGES, gradient, sum, errors));
 }
 
-static prun_status use_net_hessian_vector(world *w)
-{
+static prun_status use_net_hessian_vector(world *w) {
     const size_t count = (size_t)prun_net_parameters(w->net);
     float *product = OUT(w, float, count), *v = (float *)malloc(count * sizeof(float));
     size_t i;
@@ -796,18 +776,16 @@ static prun_status use_net_hessian_vector(world *w)
     return w->status;
 }
 
-static prun_status use_net_train_pass(world *w)
-{
+static prun_status use_net_train_pass(world *w) {
     float *gradient = OUT(w, float, (size_t)prun_net_parameters(w->net));
-    float *logits = OUT(w, float, IMAGES * CLASSES);
+    float *logits = OUT(w, float, IMAGES *CLASSES);
     double *sum = OUT(w, double, 1);
     int64_t *errors = OUT(w, int64_t, 1);
     return CALL(w, prun_net_train_pass(w->net, &w->images, NULL, IMAGES, NULL, gradient, logits,
                                        sum, errors));
 }
 
-static prun_status use_copy(world *w, int32_t fold)
-{
+static prun_status use_copy(world *w, int32_t fold) {
     prun_net **copy = OPAQUE(w, prun_net *);
     if (CALL(w, prun_net_copy(w->net, fold, copy)) == PRUN_OK) net_result(w, *copy);
     return w->status;
@@ -816,19 +794,17 @@ static prun_status use_copy(world *w, int32_t fold)
 static prun_status use_net_copy(world *w) { return use_copy(w, 0); }
 static prun_status use_net_copy_folded(world *w) { return use_copy(w, 1); }
 
-static prun_status use_net_hidden_margins(world *w)
-{
+static prun_status use_net_hidden_margins(world *w) {
     double *margins = OUT(w, double, 2 * IMAGES), *spread = OUT(w, double, 2);
     int32_t layers[4];
     prun_net_margin_layers(w->net, layers);
-    return CALL(w, prun_net_hidden_margins(w->net, &w->images, NULL, IMAGES, layers, 2, margins,
-                                           spread));
+    return CALL(
+        w, prun_net_hidden_margins(w->net, &w->images, NULL, IMAGES, layers, 2, margins, spread));
 }
 
 /* ---- exercises: training ---- */
 
-static prun_train_options train_options(world *w)
-{
+static prun_train_options train_options(world *w) {
     prun_train_options options;
     memset(&options, 0, sizeof options);
     options.epochs = 2;
@@ -843,24 +819,21 @@ static prun_train_options train_options(world *w)
     return options;
 }
 
-static void trained_result(world *w)
-{
+static void trained_result(world *w) {
     float *floats = (float *)malloc((size_t)tensor_floats(w->net) * sizeof(float));
     copy_tensors(w->net, floats, 0);
     result(w, floats, (size_t)tensor_floats(w->net) * sizeof(float));
     free(floats);
 }
 
-static prun_status use_train(world *w)
-{
+static prun_status use_train(world *w) {
     const prun_train_options options = train_options(w);
     prun_epoch *history = PREFIX(w, prun_epoch, 2);
     if (CALL(w, prun_train(w->net, &w->images, &options, history)) == PRUN_OK) trained_result(w);
     return w->status;
 }
 
-static prun_status use_trainer_create(world *w)
-{
+static prun_status use_trainer_create(world *w) {
     const prun_train_options options = train_options(w);
     prun_trainer **trainer = OPAQUE(w, prun_trainer *);
     if (CALL(w, prun_trainer_create(w->net, &w->images, &options, trainer)) == PRUN_OK)
@@ -868,16 +841,14 @@ static prun_status use_trainer_create(world *w)
     return w->status;
 }
 
-static prun_trainer *make_trainer(world *w)
-{
+static prun_trainer *make_trainer(world *w) {
     const prun_train_options options = train_options(w);
     prun_trainer *trainer = NULL;
     CHECK(prun_trainer_create(w->net, &w->images, &options, &trainer) == PRUN_OK);
     return trainer;
 }
 
-static prun_status use_trainer_epoch(world *w)
-{
+static prun_status use_trainer_epoch(world *w) {
     prun_trainer *trainer = make_trainer(w);
     prun_epoch *epoch = OUT(w, prun_epoch, 1), again;
     if (CALL(w, prun_trainer_epoch(trainer, epoch)) == PRUN_OK) trained_result(w);
@@ -888,8 +859,7 @@ static prun_status use_trainer_epoch(world *w)
 }
 
 /* A step that fails leaves net and trainer as they were: made again, it gives the same bits. */
-static prun_status use_trainer_step(world *w)
-{
+static prun_status use_trainer_step(world *w) {
     static const int64_t index[6] = {1, 2, 3, 5, 8, 13};
     prun_trainer *trainer = make_trainer(w);
     double *sum = OUT(w, double, 1), again_sum;
@@ -910,8 +880,7 @@ static prun_status use_trainer_step(world *w)
 
 /* ---- exercises: pruning and perturbing ---- */
 
-static prun_prune_options prune_options(world *w)
-{
+static prun_prune_options prune_options(world *w) {
     prun_prune_options options;
     memset(&options, 0, sizeof options);
     options.grid = 5;
@@ -921,8 +890,7 @@ static prun_prune_options prune_options(world *w)
     return options;
 }
 
-static prun_status use_search(world *w, prun_prune_method method, prun_prune_scope scope)
-{
+static prun_status use_search(world *w, prun_prune_method method, prun_prune_scope scope) {
     prun_prune_options options = prune_options(w);
     prun_prunability *found = OUT(w, prun_prunability, 1);
     options.method = method;
@@ -936,41 +904,33 @@ static prun_status use_search(world *w, prun_prune_method method, prun_prune_sco
     return w->status;
 }
 
-static prun_status use_search_magnitude(world *w)
-{
+static prun_status use_search_magnitude(world *w) {
     return use_search(w, PRUN_MAGNITUDE, PRUN_PER_LAYER);
 }
 
-static prun_status use_search_random(world *w)
-{
-    return use_search(w, PRUN_RANDOM, PRUN_GLOBAL);
-}
+static prun_status use_search_random(world *w) { return use_search(w, PRUN_RANDOM, PRUN_GLOBAL); }
 
-static prun_status use_loss_curve(world *w)
-{
+static prun_status use_loss_curve(world *w) {
     prun_prune_options options = prune_options(w);
     double *losses = PREFIX(w, double, 6), *errors = PREFIX(w, double, 6);
     options.method = PRUN_RANDOM;
     return CALL(w, prun_loss_curve(&w->objective, &options, losses, errors));
 }
 
-static prun_status use_prune(world *w)
-{
+static prun_status use_prune(world *w) {
     const prun_prune_options options = prune_options(w);
     int64_t *kept = OUT(w, int64_t, 1);
     if (CALL(w, prun_prune(&w->objective, &options, .37, kept)) == PRUN_OK) trained_result(w);
     return w->status;
 }
 
-static prun_status use_layer_profile(world *w)
-{
+static prun_status use_layer_profile(world *w) {
     const prun_prune_options options = prune_options(w);
     double *losses = PREFIX(w, double, 18);
     return CALL(w, prun_layer_profile(&w->objective, &options, losses));
 }
 
-static prun_perturb_options perturb_options(world *w)
-{
+static prun_perturb_options perturb_options(world *w) {
     prun_perturb_options options;
     memset(&options, 0, sizeof options);
     options.draws = 2;
@@ -982,55 +942,48 @@ static prun_perturb_options perturb_options(world *w)
     return options;
 }
 
-static prun_status use_perturb(world *w)
-{
+static prun_status use_perturb(world *w) {
     const prun_perturb_options options = perturb_options(w);
     if (CALL(w, prun_perturb(&w->objective, &options, .1, 1)) == PRUN_OK) trained_result(w);
     return w->status;
 }
 
-static prun_status use_perturbation_curve(world *w)
-{
+static prun_status use_perturbation_curve(world *w) {
     static const double radii[3] = {.01, .1, 1};
     const prun_perturb_options options = perturb_options(w);
     double *losses = PREFIX(w, double, 3), *standard = PREFIX(w, double, 3);
     double *errors = PREFIX(w, double, 3);
-    return CALL(w, prun_perturbation_curve(&w->objective, &options, radii, 3, losses, standard,
-                                           errors));
+    return CALL(
+        w, prun_perturbation_curve(&w->objective, &options, radii, 3, losses, standard, errors));
 }
 
-static prun_status use_same_size_curve(world *w)
-{
+static prun_status use_same_size_curve(world *w) {
     const prun_perturb_options options = perturb_options(w);
     double *losses = PREFIX(w, double, 4), *standard = PREFIX(w, double, 4);
     double *errors = PREFIX(w, double, 4);
     return CALL(w, prun_same_size_curve(&w->objective, &options, 3, losses, standard, errors));
 }
 
-static prun_status use_perturbation_radius(world *w)
-{
+static prun_status use_perturbation_radius(world *w) {
     const prun_perturb_options options = perturb_options(w);
     prun_radius *radius = OUT(w, prun_radius, 1);
     return CALL(w, prun_perturbation_radius(&w->objective, &options, radius));
 }
 
-static prun_status use_error_radius(world *w)
-{
+static prun_status use_error_radius(world *w) {
     prun_perturb_options options = perturb_options(w);
     prun_radius *radius = OUT(w, prun_radius, 1);
     options.displacement = .1;
     return CALL(w, prun_perturbation_radius(&w->objective, &options, radius));
 }
 
-static prun_status use_sharpness_radius(world *w)
-{
+static prun_status use_sharpness_radius(world *w) {
     const prun_perturb_options options = perturb_options(w);
     prun_radius *radius = OUT(w, prun_radius, 1);
     return CALL(w, prun_sharpness_radius(&w->objective, &options, radius));
 }
 
-static prun_status use_dropout_error(world *w)
-{
+static prun_status use_dropout_error(world *w) {
     const prun_perturb_options options = perturb_options(w);
     double *error = OUT(w, double, 1), *standard = OUT(w, double, 1);
     return CALL(w, prun_dropout_error(&w->objective, &options, .5, .1, error, standard));
@@ -1038,8 +991,7 @@ static prun_status use_dropout_error(world *w)
 
 /* ---- exercises: curvature ---- */
 
-static prun_hessian_options hessian_options(world *w)
-{
+static prun_hessian_options hessian_options(world *w) {
     prun_hessian_options options;
     memset(&options, 0, sizeof options);
     options.steps = 4;
@@ -1050,15 +1002,13 @@ static prun_hessian_options hessian_options(world *w)
     return options;
 }
 
-static prun_status use_hessian_size(world *w)
-{
+static prun_status use_hessian_size(world *w) {
     const prun_hessian_options options = hessian_options(w);
     int64_t *k = OUT(w, int64_t, 1);
     return CALL(w, prun_hessian_size(&w->objective, &options, k));
 }
 
-static prun_status use_product(world *w, int32_t differences)
-{
+static prun_status use_product(world *w, int32_t differences) {
     prun_hessian_options options = hessian_options(w);
     float *v;
     double *product;
@@ -1079,24 +1029,22 @@ static prun_status use_product(world *w, int32_t differences)
 static prun_status use_hessian_vector(world *w) { return use_product(w, 0); }
 static prun_status use_hessian_differences(world *w) { return use_product(w, 1); }
 
-static prun_status use_hessian_difference(world *w)
-{
+static prun_status use_hessian_difference(world *w) {
     prun_hessian_options options = hessian_options(w);
     prun_difference *found = OUT(w, prun_difference, 1);
     options.differences = 1;
     return CALL(w, prun_hessian_difference(&w->objective, &options, NULL, found));
 }
 
-static prun_status use_hessian_eigenpairs(world *w)
-{
+static prun_status use_hessian_eigenpairs(world *w) {
     prun_hessian_options options = hessian_options(w);
     double *values = PARTLY(w, double, 2), *residuals = PARTLY(w, double, 2);
     float *vectors;
     int64_t k = 0;
     prun_hessian_size(&w->objective, &options, &k);
     vectors = PARTLY(w, float, 2 * (size_t)k);
-    if (CALL(w, prun_hessian_eigenpairs(&w->objective, &options, 2, values, residuals, vectors))
-        == PRUN_OK) {
+    if (CALL(w, prun_hessian_eigenpairs(&w->objective, &options, 2, values, residuals, vectors)) ==
+        PRUN_OK) {
         result(w, values, 2 * sizeof(double));
         result(w, residuals, 2 * sizeof(double));
         result(w, vectors, 2 * (size_t)k * sizeof(float));
@@ -1104,16 +1052,14 @@ static prun_status use_hessian_eigenpairs(world *w)
     return w->status;
 }
 
-static prun_status use_hessian_trace(world *w)
-{
+static prun_status use_hessian_trace(world *w) {
     prun_hessian_options options = hessian_options(w);
     prun_estimate *trace = OUT(w, prun_estimate, 1), *by_tensor = OUT(w, prun_estimate, 3);
     options.differences = 1;
     return CALL(w, prun_hessian_trace(&w->objective, &options, trace, by_tensor));
 }
 
-static void spectrum_result(world *w, const prun_spectrum *s)
-{
+static void spectrum_result(world *w, const prun_spectrum *s) {
     const size_t bytes = (size_t)(s->probes * s->steps) * sizeof(double);
     result(w, s->values, bytes);
     result(w, s->weights, bytes);
@@ -1122,8 +1068,7 @@ static void spectrum_result(world *w, const prun_spectrum *s)
 }
 
 /* "A struct that was not filled is empty; prun_spectrum_free is then allowed." */
-static prun_status use_hessian_spectrum(world *w)
-{
+static prun_status use_hessian_spectrum(world *w) {
     const prun_hessian_options options = hessian_options(w);
     prun_spectrum *spectrum = PARTLY(w, prun_spectrum, 1);
     if (CALL(w, prun_hessian_spectrum(&w->objective, &options, spectrum)) == PRUN_OK)
@@ -1132,16 +1077,14 @@ static prun_status use_hessian_spectrum(world *w)
     return w->status;
 }
 
-static prun_spectrum make_spectrum(world *w)
-{
+static prun_spectrum make_spectrum(world *w) {
     const prun_hessian_options options = hessian_options(w);
     prun_spectrum spectrum;
     CHECK(prun_hessian_spectrum(&w->plain, &options, &spectrum) == PRUN_OK);
     return spectrum;
 }
 
-static prun_status use_spectrum_trace(world *w)
-{
+static prun_status use_spectrum_trace(world *w) {
     prun_spectrum spectrum = make_spectrum(w);
     prun_estimate *trace = OUT(w, prun_estimate, 1);
     CALL(w, prun_spectrum_trace(&spectrum, square_callback, w, trace));
@@ -1149,8 +1092,7 @@ static prun_status use_spectrum_trace(world *w)
     return w->status;
 }
 
-static prun_status use_spectral_density(world *w)
-{
+static prun_status use_spectral_density(world *w) {
     static const double grid[5] = {-1, 0, .5, 1, 2};
     prun_spectrum spectrum = make_spectrum(w);
     double *density = OUT(w, double, 5), *errors = OUT(w, double, 5);
@@ -1159,8 +1101,7 @@ static prun_status use_spectral_density(world *w)
     return w->status;
 }
 
-static prun_status use_effective_dimensionality(world *w)
-{
+static prun_status use_effective_dimensionality(world *w) {
     prun_spectrum spectrum = make_spectrum(w);
     prun_effective_dimension *n = OUT(w, prun_effective_dimension, 1);
     CALL(w, prun_effective_dimensionality(&spectrum, 1, n));
@@ -1170,19 +1111,14 @@ static prun_status use_effective_dimensionality(world *w)
 
 /* ---- exercises: measures ---- */
 
-static const prun_tensor *weight_tensor(const world *w)
-{
-    return &w->objective.tensors[0];
-}
+static const prun_tensor *weight_tensor(const world *w) { return &w->objective.tensors[0]; }
 
-static prun_status use_spectral_norm(world *w)
-{
+static prun_status use_spectral_norm(world *w) {
     prun_spectral *norm = OUT(w, prun_spectral, 1);
     return CALL(w, prun_spectral_norm(w->context, weight_tensor(w), NULL, NULL, 0, 1, norm));
 }
 
-static prun_status use_operator_norm(world *w)
-{
+static prun_status use_operator_norm(world *w) {
     prun_spectral *norm = OUT(w, prun_spectral, 1);
     prun_conv2d conv;
     memset(&conv, 0, sizeof conv);
@@ -1193,14 +1129,12 @@ static prun_status use_operator_norm(world *w)
     return CALL(w, prun_spectral_norm(w->context, weight_tensor(w), NULL, &conv, 0, 1, norm));
 }
 
-static prun_status use_path_norm(world *w)
-{
+static prun_status use_path_norm(world *w) {
     double *value = OUT(w, double, 1);
     return CALL(w, prun_path_norm(w->net, value));
 }
 
-static prun_status use_margin_features(world *w)
-{
+static prun_status use_margin_features(world *w) {
     double margins[30], *features = OUT(w, double, 5);
     int i;
     for (i = 0; i < 30; i++) {
@@ -1209,16 +1143,14 @@ static prun_status use_margin_features(world *w)
     return CALL(w, prun_margin_features(w->context, margins, 30, features));
 }
 
-static prun_status use_gradient_noise(world *w)
-{
+static prun_status use_gradient_noise(world *w) {
     double *variance = OUT(w, double, 1), *standard = OUT(w, double, 1);
     return CALL(w, prun_gradient_noise(&w->objective, 4, 3, 1, variance, standard));
 }
 
 static const prun_epoch history[2] = {{1, 2, .1, 2, .5, 2, 10, 1}, {2, 2, .1, 1, .4, 1, 20, 1}};
 
-static prun_measure_options measure_options(world *w)
-{
+static prun_measure_options measure_options(world *w) {
     prun_measure_options options;
     memset(&options, 0, sizeof options);
     options.grid = 4;
@@ -1240,8 +1172,7 @@ static prun_measure_options measure_options(world *w)
 }
 
 /* prun_measure_end is allowed after a failure too. */
-static prun_status use_measure_begin(world *w)
-{
+static prun_status use_measure_begin(world *w) {
     const prun_measure_options options = measure_options(w);
     prun_measurement *m = PARTLY(w, prun_measurement, 1);
     if (CALL(w, prun_measure_begin(&w->objective, &options, m)) == PRUN_OK) {
@@ -1253,8 +1184,7 @@ static prun_status use_measure_begin(world *w)
 }
 
 /* One measure in a measurement of its own; its result also says what went wrong. */
-static prun_status use_one_measure(world *w, const char *name)
-{
+static prun_status use_one_measure(world *w, const char *name) {
     const prun_measure_options options = measure_options(w);
     prun_measure_result *found = PARTLY(w, prun_measure_result, 1);
     prun_measurement m;
@@ -1269,13 +1199,11 @@ static prun_status use_one_measure(world *w, const char *name)
 }
 
 static prun_status use_measure_trace(world *w) { return use_one_measure(w, "hessian_trace"); }
-static prun_status use_measure_spectrum(world *w)
-{
+static prun_status use_measure_spectrum(world *w) {
     return use_one_measure(w, "effective_dimensionality_slq");
 }
 
-static prun_status use_all_measures(world *w, const prun_objective *objective)
-{
+static prun_status use_all_measures(world *w, const prun_objective *objective) {
     const prun_measure_options options = measure_options(w);
     int32_t count, i;
     prun_measure_result *results;
@@ -1304,8 +1232,7 @@ typedef struct models {
     prun_sample sample;
 } models;
 
-static const models *make_models(void)
-{
+static const models *make_models(void) {
     static models m;
     int i;
     for (i = 0; i < MODELS; i++) {
@@ -1330,22 +1257,19 @@ static const models *make_models(void)
     return &m;
 }
 
-static prun_status use_kendall_tau(world *w)
-{
+static prun_status use_kendall_tau(world *w) {
     const models *m = make_models();
     prun_kendall *tau = OUT(w, prun_kendall, 1);
     return CALL(w, prun_kendall_tau(w->context, m->x, m->y, MODELS, tau));
 }
 
-static prun_status use_granulated_kendall(world *w)
-{
+static prun_status use_granulated_kendall(world *w) {
     const models *m = make_models();
     prun_granulated *psi = OUT(w, prun_granulated, 1);
     return CALL(w, prun_granulated_kendall(w->context, &m->axes, m->x, m->y, psi));
 }
 
-static prun_status use_averaged_kendall(world *w)
-{
+static prun_status use_averaged_kendall(world *w) {
     const models *m = make_models();
     prun_granulated *psi = OUT(w, prun_granulated, 1);
     prun_axes axes = m->axes;
@@ -1353,24 +1277,21 @@ static prun_status use_averaged_kendall(world *w)
     return CALL(w, prun_granulated_kendall(w->context, &axes, m->x, m->y, psi));
 }
 
-static prun_status use_seed_means(world *w)
-{
+static prun_status use_seed_means(world *w) {
     const models *m = make_models();
     double *means = OUT(w, double, MODELS);
     int64_t *count = OUT(w, int64_t, 1);
     return CALL(w, prun_seed_means(w->context, &m->axes, m->x, means, count));
 }
 
-static prun_status use_conditional_information(world *w)
-{
+static prun_status use_conditional_information(world *w) {
     const models *m = make_models();
     prun_cmi *cmi = OUT(w, prun_cmi, 1);
-    return CALL(w, prun_conditional_information(w->context, &m->axes, m->x, m->y, PRUN_TIES_DROP,
-                                                cmi));
+    return CALL(
+        w, prun_conditional_information(w->context, &m->axes, m->x, m->y, PRUN_TIES_DROP, cmi));
 }
 
-static prun_status use_regression_fit(world *w)
-{
+static prun_status use_regression_fit(world *w) {
     const models *m = make_models();
     const double *x[2];
     prun_regression *fit = OUT(w, prun_regression, 1);
@@ -1385,8 +1306,7 @@ static prun_status use_regression_fit(world *w)
     return CALL(w, prun_regression_fit(w->context, x, 2, m->y, MODELS, &options, fit));
 }
 
-static prun_status use_robust_sign_error(world *w)
-{
+static prun_status use_robust_sign_error(world *w) {
     const models *m = make_models();
     prun_sign_error *error = OUT(w, prun_sign_error, 1);
     prun_sign_error_options options;
@@ -1395,8 +1315,7 @@ static prun_status use_robust_sign_error(world *w)
     return CALL(w, prun_robust_sign_error(w->context, &m->axes, m->x, m->y, &options, error));
 }
 
-static prun_resampling resampling(world *w, prun_statistic statistic)
-{
+static prun_resampling resampling(world *w, prun_statistic statistic) {
     prun_resampling options;
     memset(&options, 0, sizeof options);
     options.statistic = statistic;
@@ -1407,8 +1326,7 @@ static prun_resampling resampling(world *w, prun_statistic statistic)
     return options;
 }
 
-static prun_status use_value(world *w, prun_statistic statistic)
-{
+static prun_status use_value(world *w, prun_statistic statistic) {
     const models *m = make_models();
     const prun_resampling options = resampling(w, statistic);
     double *value = OUT(w, double, 1);
@@ -1423,8 +1341,7 @@ static prun_status use_value_cmi(world *w) { return use_value(w, PRUN_CMI); }
 static prun_status use_value_sign(world *w) { return use_value(w, PRUN_SIGN_ERROR_MAX); }
 static prun_status use_value_custom(world *w) { return use_value(w, PRUN_CUSTOM); }
 
-static prun_status use_resamples(world *w, prun_statistic statistic)
-{
+static prun_status use_resamples(world *w, prun_statistic statistic) {
     const models *m = make_models();
     const prun_resampling options = resampling(w, statistic);
     prun_interval *interval = OUT(w, prun_interval, 1);
@@ -1437,16 +1354,14 @@ static prun_status use_bootstrap(world *w) { return use_resamples(w, PRUN_PSI_ME
 static prun_status use_bootstrap_cmi(world *w) { return use_resamples(w, PRUN_CMI); }
 static prun_status use_bootstrap_custom(world *w) { return use_resamples(w, PRUN_CUSTOM); }
 
-static prun_status use_compare(world *w)
-{
+static prun_status use_compare(world *w) {
     const models *m = make_models();
     const prun_resampling options = resampling(w, PRUN_TAU_A);
     prun_interval *interval = OUT(w, prun_interval, 1);
     return CALL(w, prun_compare(w->context, &m->sample, m->z, &options, interval));
 }
 
-static prun_status use_permutations(world *w, prun_statistic statistic)
-{
+static prun_status use_permutations(world *w, prun_statistic statistic) {
     const models *m = make_models();
     const prun_resampling options = resampling(w, statistic);
     double *p = OUT(w, double, 1);
@@ -1456,8 +1371,7 @@ static prun_status use_permutations(world *w, prun_statistic statistic)
 static prun_status use_permutation_test(world *w) { return use_permutations(w, PRUN_R2); }
 static prun_status use_permutation_custom(world *w) { return use_permutations(w, PRUN_CUSTOM); }
 
-static prun_status use_partial_kendall(world *w)
-{
+static prun_status use_partial_kendall(world *w) {
     const models *m = make_models();
     double *tau = OUT(w, double, 1);
     return CALL(w, prun_partial_kendall(w->context, m->x, m->y, m->z, MODELS, tau));
@@ -1465,24 +1379,22 @@ static prun_status use_partial_kendall(world *w)
 
 /* ---- exercises: files ---- */
 
-static const unsigned char idx_images[16 + 8] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2,
-                                                 1, 2, 3, 4, 5, 6, 7, 8};
+static const unsigned char idx_images[16 + 8] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2,
+                                                 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8};
 static const unsigned char idx_labels[8 + 2] = {0, 0, 8, 1, 0, 0, 0, 2, 4, 9};
 
-static prun_status images_result(world *w, prun_images *images)
-{
+static prun_status images_result(world *w, prun_images *images) {
     if (w->status == PRUN_OK) {
         result(w, images->labels, (size_t)images->count * sizeof(int32_t));
         if (images->pixels != NULL)
-            result(w, images->pixels, (size_t)(images->count * images->channels * images->height
-                                               * images->width));
+            result(w, images->pixels,
+                   (size_t)(images->count * images->channels * images->height * images->width));
         prun_images_free(images);
     }
     return w->status;
 }
 
-static prun_status use_load_idx(world *w)
-{
+static prun_status use_load_idx(world *w) {
     prun_images *images = OPAQUE(w, prun_images);
     prun_idx_options options;
     memset(&options, 0, sizeof options);
@@ -1495,8 +1407,7 @@ static prun_status use_load_idx(world *w)
     return images_result(w, images);
 }
 
-static prun_status use_load_cifar(world *w)
-{
+static prun_status use_load_cifar(world *w) {
     static const unsigned char cifar[2 * 3073] = {1, 2, 3};
     prun_images *images = OPAQUE(w, prun_images);
     const char *paths[2];
@@ -1507,8 +1418,7 @@ static prun_status use_load_cifar(world *w)
 }
 
 /* A .npy file of bytes with the given shape. */
-static void write_npy(const char *name, const char *type, const char *shape, size_t count)
-{
+static void write_npy(const char *name, const char *type, const char *shape, size_t count) {
     unsigned char bytes[128 + 64] = "\x93NUMPY\x01\x00\x76\x00";
     char header[118];
     size_t i;
@@ -1523,8 +1433,7 @@ static void write_npy(const char *name, const char *type, const char *shape, siz
     write_file(name, bytes, 128 + count);
 }
 
-static prun_status use_npy_read(world *w)
-{
+static prun_status use_npy_read(world *w) {
     prun_npy *array = OPAQUE(w, prun_npy);
     write_npy("array.npy", "<f4", "2, 3", 24);
     if (CALL(w, prun_npy_read(w->context, in_directory("array.npy"), array)) == PRUN_OK) {
@@ -1534,8 +1443,7 @@ static prun_status use_npy_read(world *w)
     return w->status;
 }
 
-static prun_status use_load_npy(world *w)
-{
+static prun_status use_load_npy(world *w) {
     prun_images *images = OPAQUE(w, prun_images);
     write_npy("images.npy", "|u1", "3, 2, 2", 12);
     write_npy("labels.npy", "|u1", "3,", 3);
@@ -1545,17 +1453,17 @@ static prun_status use_load_npy(world *w)
 }
 
 /* A file with a tensor and an array of integers. */
-static const char *saved_values(void)
-{
-    safetensors(&scratch[0], "{\"__metadata__\":{\"format\":\"pt\"},"
+static const char *saved_values(void) {
+    safetensors(&scratch[0],
+                "{\"__metadata__\":{\"format\":\"pt\"},"
                 "\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]},"
-                "\"b\":{\"dtype\":\"I32\",\"shape\":[2,1],\"data_offsets\":[6,14]}}", 14);
+                "\"b\":{\"dtype\":\"I32\",\"shape\":[2,1],\"data_offsets\":[6,14]}}",
+                14);
     write_blob("values.safetensors", &scratch[0]);
     return in_directory("values.safetensors");
 }
 
-static prun_status use_safetensors_open(world *w)
-{
+static prun_status use_safetensors_open(world *w) {
     const char *path = saved_values();
     prun_safetensors **file = OPAQUE(w, prun_safetensors *);
     if (CALL(w, prun_safetensors_open(w->context, path, file)) == PRUN_OK)
@@ -1563,20 +1471,17 @@ static prun_status use_safetensors_open(world *w)
     return w->status;
 }
 
-static prun_safetensors *open_file(world *w, const char *path)
-{
+static prun_safetensors *open_file(world *w, const char *path) {
     prun_safetensors *file = NULL;
     CHECK(prun_safetensors_open(w->context, path, &file) == PRUN_OK);
     return file;
 }
 
-static void target(world *w)
-{
+static void target(world *w) {
     snprintf(w->file, sizeof w->file, "%s", in_directory("target.safetensors"));
 }
 
-static void file_result(world *w)
-{
+static void file_result(world *w) {
     FILE *file = w->status == PRUN_OK ? fopen(w->file, "rb") : NULL;
     char bytes[4096];
     size_t size;
@@ -1587,8 +1492,7 @@ static void file_result(world *w)
 }
 
 /* Opens, with requests refused, and then writes, with all there is. */
-static prun_status use_output_open(world *w)
-{
+static prun_status use_output_open(world *w) {
     prun_output **output = OPAQUE(w, prun_output *);
     prun_status status;
     target(w);
@@ -1604,8 +1508,7 @@ static prun_status use_output_open(world *w)
     return w->status;
 }
 
-static prun_status use_safetensors_write(world *w)
-{
+static prun_status use_safetensors_write(world *w) {
     static const char *const metadata[2] = {"format", "pt"};
     float values[4] = {1, 2, 3, 4};
     prun_tensor tensor;
@@ -1620,8 +1523,7 @@ static prun_status use_safetensors_write(world *w)
     return w->status;
 }
 
-static prun_status use_net_save(world *w)
-{
+static prun_status use_net_save(world *w) {
     target(w);
     CALL(w, prun_net_save(w->net, w->file));
     file_result(w);
@@ -1629,8 +1531,7 @@ static prun_status use_net_save(world *w)
 }
 
 /* Loads what is unlike the net, so that a partial load would show. */
-static prun_status use_net_load(world *w)
-{
+static prun_status use_net_load(world *w) {
     prun_safetensors *file;
     prun_net_save(w->before, in_directory("net.safetensors"));
     file = open_file(w, in_directory("net.safetensors"));
@@ -1639,8 +1540,7 @@ static prun_status use_net_load(world *w)
     return w->status;
 }
 
-static prun_status use_trainer_save(world *w)
-{
+static prun_status use_trainer_save(world *w) {
     prun_trainer *trainer = make_trainer(w);
     target(w);
     CALL(w, prun_trainer_save(trainer, w->file));
@@ -1650,8 +1550,7 @@ static prun_status use_trainer_save(world *w)
 }
 
 /* Loads a trainer of one epoch into a fresh one. */
-static prun_status use_trainer_load(world *w)
-{
+static prun_status use_trainer_load(world *w) {
     prun_trainer *trainer = make_trainer(w), *fresh = make_trainer(w);
     prun_safetensors *file;
     prun_epoch epoch;
@@ -1671,15 +1570,13 @@ static prun_status use_trainer_load(world *w)
     return w->status;
 }
 
-static const char *saved_table(void)
-{
+static const char *saved_table(void) {
     static const char text[] = "name,width,loss\nfirst,1,0.5\n\"second \"\"one\"\"\",2,\n";
     write_file("table.csv", (const unsigned char *)text, sizeof text - 1);
     return in_directory("table.csv");
 }
 
-static prun_status use_table_read_csv(world *w)
-{
+static prun_status use_table_read_csv(world *w) {
     prun_table *table = OPAQUE(w, prun_table);
     const char *path = saved_table();
     if (CALL(w, prun_table_read_csv(w->context, path, table)) == PRUN_OK) {

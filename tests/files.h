@@ -26,8 +26,7 @@
 static char directory[400];
 
 /* Full name of a file there; valid until the eighth call after. */
-static const char *in_directory(const char *name)
-{
+static const char *in_directory(const char *name) {
     static char paths[8][700];
     static int next;
     char *path = paths[next++ % 8];
@@ -35,8 +34,7 @@ static const char *in_directory(const char *name)
     return path;
 }
 
-static int make_directory(void)
-{
+static int make_directory(void) {
 #if HAVE_POSIX
     const char *parent = getenv("TMPDIR");
     int length = snprintf(directory, sizeof directory, "%s/test_files.XXXXXX",
@@ -49,8 +47,7 @@ static int make_directory(void)
 }
 
 /* Number of files there whose name contains `part`; with `destroy` they are removed. */
-static int files_named(const char *part, int destroy)
-{
+static int files_named(const char *part, int destroy) {
     int count = 0;
 #if HAVE_POSIX
     DIR *d = opendir(directory);
@@ -76,8 +73,7 @@ enum { REFUSED_SIZE = 1 << 24 };
 static int64_t live_blocks;
 static size_t largest_request;
 
-static void *counting_allocate(size_t size, void *user)
-{
+static void *counting_allocate(size_t size, void *user) {
     void *pointer;
     (void)user;
     largest_request = size > largest_request ? size : largest_request;
@@ -86,23 +82,20 @@ static void *counting_allocate(size_t size, void *user)
     return pointer;
 }
 
-static void counting_release(void *pointer, void *user)
-{
+static void counting_release(void *pointer, void *user) {
     (void)user;
     live_blocks -= pointer != NULL;
     free(pointer);
 }
 
-static void begin(void)
-{
+static void begin(void) {
     test_context.allocate = counting_allocate;
     test_context.release = counting_release;
     live_blocks = 0;
     largest_request = 0;
 }
 
-static void end(void)
-{
+static void end(void) {
     CHECK(live_blocks == 0);
     CHECK(largest_request < REFUSED_SIZE);
 }
@@ -118,16 +111,14 @@ typedef struct blob {
 
 static blob scratch[3];
 
-static inline void put(blob *b, const void *bytes, size_t n)
-{
+static inline void put(blob *b, const void *bytes, size_t n) {
     if (b->size + n <= BLOB_SIZE) {
         memcpy(b->data + b->size, bytes, n);
         b->size += n;
     }
 }
 
-static inline void put_little_endian(blob *b, uint64_t value, int bytes)
-{
+static inline void put_little_endian(blob *b, uint64_t value, int bytes) {
     int i;
     for (i = 0; i < bytes; i++) {
         unsigned char byte = (unsigned char)(value >> (8 * i) & 255u);
@@ -135,35 +126,30 @@ static inline void put_little_endian(blob *b, uint64_t value, int bytes)
     }
 }
 
-static inline void put_float(blob *b, float value)
-{
+static inline void put_float(blob *b, float value) {
     uint32_t bits;
     memcpy(&bits, &value, 4);
     put_little_endian(b, bits, 4);
 }
 
-static inline void write_file(const char *name, const unsigned char *bytes, size_t size)
-{
+static inline void write_file(const char *name, const unsigned char *bytes, size_t size) {
     FILE *file = fopen(in_directory(name), "wb");
     size_t written = file != NULL ? fwrite(bytes, 1, size, file) : 0;
     if (file != NULL) CHECK(fclose(file) == 0);
     CHECK(file != NULL && written == size);
 }
 
-static inline void write_blob(const char *name, const blob *b)
-{
+static inline void write_blob(const char *name, const blob *b) {
     write_file(name, b->data, b->size);
 }
 
-static int message_names(const char *text)
-{
+static int message_names(const char *text) {
     return strstr(prun_message(&test_context), text) != NULL;
 }
 
 /* A failure with one of two statuses, whose message names the file. */
 static inline void check_failure(prun_status got, prun_status a, prun_status b, const char *file,
-                                 const char *what)
-{
+                                 const char *what) {
     int holds = CHECK(got == a || got == b) & CHECK(message_names(file));
     if (!holds && test_failures <= TEST_SHOWN) {
         printf("  %s: %s gave \"%s\", message \"%s\"\n", file, what, prun_status_string(got),
@@ -176,8 +162,7 @@ static inline void check_failure(prun_status got, prun_status a, prun_status b, 
 /* ---- safetensors by hand ---- */
 
 /* Header length, header, `data` bytes 0 1 2 ... */
-static inline void safetensors(blob *b, const char *json, size_t data)
-{
+static inline void safetensors(blob *b, const char *json, size_t data) {
     size_t i;
     b->size = 0;
     put_little_endian(b, strlen(json), 8);
@@ -187,8 +172,7 @@ static inline void safetensors(blob *b, const char *json, size_t data)
     }
 }
 
-static inline prun_status open_safetensors(prun_safetensors **file)
-{
+static inline prun_status open_safetensors(prun_safetensors **file) {
     *file = NULL;
     return prun_safetensors_open(&test_context, in_directory("t.safetensors"), file);
 }
@@ -200,8 +184,7 @@ static inline prun_status open_safetensors(prun_safetensors **file)
 
 /* Runs the cases with a directory that is there while they run. */
 static int files_main(const char *program, const test_case *cases, int count, int argc,
-                      char **argv)
-{
+                      char **argv) {
     int failed;
     (void)scratch;
     if (!make_directory()) {

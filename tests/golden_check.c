@@ -54,41 +54,35 @@ typedef struct distance {
     double difference, norm;
 } distance;
 
-static void add_pair(distance *d, double got, double want)
-{
+static void add_pair(distance *d, double got, double want) {
     d->difference += (got - want) * (got - want);
     d->norm += want * want;
 }
 
 /* Distance from a float to its neighbour, away from zero. */
-static double last_place(float v)
-{
+static double last_place(float v) {
     return (double)nextafterf(fabsf(v), INFINITY) - (double)fabsf(v);
 }
 
-static double relative(const distance *d)
-{
+static double relative(const distance *d) {
     return sqrt(d->norm > 0 ? d->difference / d->norm : d->difference);
 }
 
 /* A NaN error fails. */
-static void report(const golden *g, const char *quantity, double error, double limit)
-{
+static void report(const golden *g, const char *quantity, double error, double limit) {
     int holds = error <= limit;
     printf("%-24s %-22s error %-9.3g tolerance %-7g %s\n", g->label, quantity, error, limit,
            holds ? "ok" : "FAIL");
     *(holds ? &passed : &failed) += 1;
 }
 
-static void report_failure(const golden *g, const char *quantity, const char *why)
-{
+static void report_failure(const golden *g, const char *quantity, const char *why) {
     printf("%-24s %-22s FAIL: %s\n", g->label, quantity, why);
     failed++;
 }
 
 /* Reports a failed call of the library; whether it succeeded. */
-static int succeeded(const golden *g, const char *quantity, prun_status status)
-{
+static int succeeded(const golden *g, const char *quantity, prun_status status) {
     if (status == PRUN_OK) return 1;
     printf("%-24s %-22s FAIL: %s: %s\n", g->label, quantity, prun_status_string(status),
            prun_message(&g->context));
@@ -96,8 +90,7 @@ static int succeeded(const golden *g, const char *quantity, prun_status status)
     return 0;
 }
 
-static void *allocate(int64_t count, size_t size)
-{
+static void *allocate(int64_t count, size_t size) {
     void *p = calloc((size_t)count, size);
     if (p == NULL) {
         fprintf(stderr, "golden_check: out of memory\n");
@@ -107,8 +100,7 @@ static void *allocate(int64_t count, size_t size)
 }
 
 /* Reference tensor `prefix` + `name` of `count` elements, to be freed; NULL after reporting. */
-static float *read_reference(golden *g, const char *prefix, const char *name, int64_t count)
-{
+static float *read_reference(golden *g, const char *prefix, const char *name, int64_t count) {
     char full[NAME_SIZE];
     const prun_safetensors_entry *entry;
     float *values;
@@ -126,8 +118,7 @@ static float *read_reference(golden *g, const char *prefix, const char *name, in
 
 /* Opening */
 
-static prun_status find_family(golden *g, prun_family *family)
-{
+static prun_status find_family(golden *g, prun_family *family) {
     static const char *const first[] = {"param.conv0.weight", "param.block0_conv0.weight",
                                         "param.layer1_0.conv1.weight"};
     static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18};
@@ -141,8 +132,7 @@ static prun_status find_family(golden *g, prun_family *family)
 }
 
 /* Images from x and y, used as they are. */
-static prun_status read_images(golden *g)
-{
+static prun_status read_images(golden *g) {
     const prun_safetensors_entry *x = prun_safetensors_find(g->file, "x");
     const prun_safetensors_entry *y = prun_safetensors_find(g->file, "y");
     prun_status status;
@@ -170,8 +160,7 @@ static prun_status read_images(golden *g)
     return status == PRUN_OK ? prun_images_check(&g->context, &g->images) : status;
 }
 
-static prun_status build_net(golden *g)
-{
+static prun_status build_net(golden *g) {
     const prun_safetensors_entry *x = prun_safetensors_find(g->file, "x");
     prun_family family = PRUN_CNN;
     prun_arch arch;
@@ -189,8 +178,7 @@ static prun_status build_net(golden *g)
     return prun_net_load(g->net, g->file, "param.");
 }
 
-static prun_status open_golden(golden *g, const char *path)
-{
+static prun_status open_golden(golden *g, const char *path) {
     const char *slash = strrchr(path, '/');
     prun_status status;
     memset(g, 0, sizeof(*g));
@@ -201,8 +189,7 @@ static prun_status open_golden(golden *g, const char *path)
     return status;
 }
 
-static void close_golden(golden *g)
-{
+static void close_golden(golden *g) {
     prun_net_free(g->net);
     prun_safetensors_close(g->file);
     free(g->x);
@@ -211,16 +198,14 @@ static void close_golden(golden *g)
 }
 
 /* Between parts: back to the parameters of the file. */
-static int restore(golden *g)
-{
+static int restore(golden *g) {
     return succeeded(g, "param", prun_net_load(g->net, g->file, "param."));
 }
 
 /* Comparisons */
 
 static void compare_values(golden *g, const char *name, const double *got, int64_t count,
-                           double limit)
-{
+                           double limit) {
     float *want = read_reference(g, "", name, count);
     distance d = {0, 0};
     int64_t i;
@@ -231,8 +216,7 @@ static void compare_values(golden *g, const char *name, const double *got, int64
 }
 
 static void compare_floats(golden *g, const char *name, const float *got, int64_t count,
-                           double limit)
-{
+                           double limit) {
     double *values = (double *)allocate(count, sizeof(double));
     int64_t i;
     for (i = 0; i < count; i++) values[i] = (double)got[i];
@@ -241,8 +225,7 @@ static void compare_floats(golden *g, const char *name, const float *got, int64_
 }
 
 /* A flat gradient of the summed loss against the file's, of the mean. */
-static void compare_gradient(golden *g, const char *name, const float *gradient, double limit)
-{
+static void compare_gradient(golden *g, const char *name, const float *gradient, double limit) {
     char prefix[NAME_SIZE];
     distance d = {0, 0};
     int64_t t, i, offset = 0;
@@ -266,8 +249,7 @@ static void compare_gradient(golden *g, const char *name, const float *gradient,
 /* How far the live tensors with (or, without) the PRUN_STATISTIC flag moved away from param.*,
    against how far the file's `prefix` tensors did. */
 static void compare_displacement(golden *g, const char *quantity, const char *prefix,
-                                 uint32_t statistic)
-{
+                                 uint32_t statistic) {
     distance d = {0, 0};
     int64_t t, i;
     for (t = 0; t < g->tensor_count; t++) {
@@ -291,8 +273,7 @@ static void compare_displacement(golden *g, const char *quantity, const char *pr
 
 /* Parts */
 
-static void check_eval(golden *g)
-{
+static void check_eval(golden *g) {
     int64_t n = g->images.count, classes = g->images.classes;
     float *logits = (float *)allocate(n * classes, sizeof(float));
     float *gradient = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
@@ -316,8 +297,7 @@ static void check_eval(golden *g)
 }
 
 /* The file's direction as a flat vector; NULL after reporting. */
-static float *read_direction(golden *g)
-{
+static float *read_direction(golden *g) {
     float *v = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
     int64_t t, offset = 0;
     for (t = 0; t < g->tensor_count; t++) {
@@ -336,29 +316,28 @@ static float *read_direction(golden *g)
     return v;
 }
 
-static void check_product(golden *g)
-{
+static void check_product(golden *g) {
     float *product = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
     float *v = read_direction(g);
     if (v != NULL &&
-        succeeded(g, "eval.hvp", prun_net_hessian_vector(g->net, &g->images, NULL, g->images.count,
-                                                         v, product))) {
+        succeeded(g, "eval.hvp",
+                  prun_net_hessian_vector(g->net, &g->images, NULL, g->images.count, v, product))) {
         compare_gradient(g, "eval.hvp", product, product_tolerance);
     }
     free(product);
     free(v);
 }
 
-static void check_train(golden *g)
-{
+static void check_train(golden *g) {
     int64_t n = g->images.count, classes = g->images.classes;
     float *logits = (float *)allocate(n * classes, sizeof(float));
     float *gradient = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
     double sum = NAN;
     prun_pass pass;
     memset(&pass, 0, sizeof(pass));
-    if (succeeded(g, "train", prun_net_train_pass(g->net, &g->images, NULL, n, &pass, gradient,
-                                                  logits, &sum, NULL))) {
+    if (succeeded(g, "train",
+                  prun_net_train_pass(g->net, &g->images, NULL, n, &pass, gradient, logits, &sum,
+                                      NULL))) {
         sum /= (double)n;
         compare_floats(g, "train.logits", logits, n * classes, tolerance);
         compare_values(g, "train.loss", &sum, 1, tolerance);
@@ -369,8 +348,7 @@ static void check_train(golden *g)
     free(gradient);
 }
 
-static void check_sgd(golden *g)
-{
+static void check_sgd(golden *g) {
     prun_train_options options;
     prun_trainer *trainer = NULL;
     double losses[STEPS] = {0};
@@ -383,8 +361,9 @@ static void check_sgd(golden *g)
     options.batch = g->images.count;
     ok = succeeded(g, "sgd", prun_trainer_create(g->net, &g->images, &options, &trainer));
     for (step = 0; step < STEPS && ok; step++) {
-        ok = succeeded(g, "sgd", prun_trainer_step(trainer, g->everything, g->images.count, 0.05,
-                                                   &losses[step], NULL));
+        ok = succeeded(
+            g, "sgd",
+            prun_trainer_step(trainer, g->everything, g->images.count, 0.05, &losses[step], NULL));
         losses[step] /= (double)g->images.count;
     }
     if (ok) {
@@ -396,8 +375,7 @@ static void check_sgd(golden *g)
 }
 
 /* Definition 1 on the grid: the smallest i with losses[i] <= (1 + beta) losses[GRID]. */
-static int64_t smallest_feasible(const double *losses, double beta)
-{
+static int64_t smallest_feasible(const double *losses, double beta) {
     int64_t i = 0;
     while (losses[i] > (1 + beta) * losses[GRID]) i++;
     return i;
@@ -405,8 +383,7 @@ static int64_t smallest_feasible(const double *losses, double beta)
 
 /* One beta's answer against the definition applied to the full curve. */
 static void check_answer(const golden *g, const prun_prunability *found, int which,
-                         const double *losses)
-{
+                         const double *losses) {
     const prun_prunability_answer *answer = &found->answer[which];
     int64_t i = smallest_feasible(losses, answer->beta);
     int64_t kept = prun_kept_count(i, GRID, found->prunable);
@@ -422,31 +399,30 @@ static void check_answer(const golden *g, const prun_prunability *found, int whi
 }
 
 /* The stored float is i/100 in single precision: compare the i. */
-static void check_stored_prunability(golden *g, const prun_prunability *found)
-{
+static void check_stored_prunability(golden *g, const prun_prunability *found) {
     float *want = read_reference(g, "", "prunability.magnitude.beta0.1", 1);
     if (want == NULL) return;
-    report(g, "prunability", fabs((double)(lround(GRID * found->answer[1].kept_fraction) -
-                                           lround(GRID * (double)want[0]))), 0);
+    report(g, "prunability",
+           fabs((double)(lround(GRID * found->answer[1].kept_fraction) -
+                         lround(GRID * (double)want[0]))),
+           0);
     free(want);
 }
 
 /* Parameters are bit for bit what the file holds. */
-static void check_restored(golden *g)
-{
+static void check_restored(golden *g) {
     int64_t t, changed = 0;
     for (t = 0; t < g->tensor_count; t++) {
         int64_t size = prun_tensor_size(&g->tensors[t]);
         float *want = read_reference(g, "param.", g->tensors[t].name, size);
-        changed += want == NULL ||
-                   memcmp(want, g->tensors[t].data, (size_t)size * sizeof(float)) != 0;
+        changed +=
+            want == NULL || memcmp(want, g->tensors[t].data, (size_t)size * sizeof(float)) != 0;
         free(want);
     }
     report(g, "prune.restored", (double)changed, 0);
 }
 
-static void check_prune(golden *g)
-{
+static void check_prune(golden *g) {
     static const double betas[] = {0.05, 0.1, 0.2, 0.5};
     prun_net_data data;
     prun_objective objective;
@@ -462,7 +438,8 @@ static void check_prune(golden *g)
     memcpy(options.beta, betas, sizeof(betas));
     if (!succeeded(g, "objective", prun_net_objective(&data, &objective)) ||
         !succeeded(g, "curve", prun_loss_curve(&objective, &options, losses, NULL)) ||
-        !succeeded(g, "search", prun_prunability_search(&objective, &options, &found))) return;
+        !succeeded(g, "search", prun_prunability_search(&objective, &options, &found)))
+        return;
     compare_values(g, "prune.magnitude.loss", losses, GRID + 1, tolerance);
     check_stored_prunability(g, &found);
     for (i = 0; i < 4; i++) check_answer(g, &found, i, losses);
@@ -472,8 +449,7 @@ static void check_prune(golden *g)
     check_restored(g);
 }
 
-static void check_norms(golden *g)
-{
+static void check_norms(golden *g) {
     double *norms = (double *)allocate(g->tensor_count, sizeof(double));
     const char *prunable = prun_safetensors_metadata(g->file, "prunable");
     int64_t t, count = 0;
@@ -488,8 +464,7 @@ static void check_norms(golden *g)
 }
 
 /* All eigenvalues and the dense effective dimensionality, by a Lanczos run of full length. */
-static void check_spectrum(golden *g)
-{
+static void check_spectrum(golden *g) {
     static const double zs[] = {1, 0.01};
     static const char *const names[] = {"hessian.neff.z1", "hessian.neff.z0.01"};
     const prun_safetensors_entry *entry = prun_safetensors_find(g->file, "hessian.eigenvalues");
@@ -507,7 +482,8 @@ static void check_spectrum(golden *g)
     options.probes = 1;
     g->context.threads = 1; /* so small that waking threads takes longer, on a busy machine much */
     if (!succeeded(g, "objective", prun_net_objective(&data, &objective)) ||
-        !succeeded(g, "spectrum", prun_hessian_spectrum(&objective, &options, &spectrum))) return;
+        !succeeded(g, "spectrum", prun_hessian_spectrum(&objective, &options, &spectrum)))
+        return;
     want = read_reference(g, "", "hessian.eigenvalues", entry->count);
     if (want != NULL && spectrum.steps == entry->count) {
         double worst = 0;
@@ -527,8 +503,7 @@ static void check_spectrum(golden *g)
     prun_spectrum_free(&spectrum);
 }
 
-static void check_file(const char *path)
-{
+static void check_file(const char *path) {
     golden g;
     prun_status status = open_golden(&g, path);
     if (status != PRUN_OK) {
@@ -550,8 +525,7 @@ static void check_file(const char *path)
 }
 
 /* Takes one option and its value; 0 if they are not known. */
-static int take_option(const char *name, const char *value)
-{
+static int take_option(const char *name, const char *value) {
     static const char *const names[] = {"auto", "direct", "winograd"};
     int i;
     if (strcmp(name, "--isa") == 0) {
@@ -576,8 +550,7 @@ static int take_option(const char *name, const char *value)
     return 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int i;
     for (i = 1; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2)
         if (!take_option(argv[i], argv[i + 1])) {

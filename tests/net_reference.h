@@ -16,18 +16,15 @@ typedef struct ref_net {
     double *gradient;
 } ref_net;
 
-static inline const double *ref_net_weights(const ref_net *r, int32_t tensor)
-{
+static inline const double *ref_net_weights(const ref_net *r, int32_t tensor) {
     return r->w + (r->net->tensor[tensor].data - r->net->parameters);
 }
 
-static inline double *ref_net_gradient_of(const ref_net *r, int32_t tensor)
-{
+static inline double *ref_net_gradient_of(const ref_net *r, int32_t tensor) {
     return r->gradient + (r->net->tensor[tensor].data - r->net->parameters);
 }
 
-static inline ref_window ref_net_window(const prun__layer *l)
-{
+static inline ref_window ref_net_window(const prun__layer *l) {
     ref_window g;
     memset(&g, 0, sizeof(g));
     if (l->kind == PRUN__CONV) {
@@ -44,8 +41,7 @@ static inline ref_window ref_net_window(const prun__layer *l)
 }
 
 /* A weight tensor (out, in, height, width) that borrows its values. */
-static inline ref_tensor ref_net_kernel(const prun__layer *l, const double *values)
-{
+static inline ref_tensor ref_net_kernel(const prun__layer *l, const double *values) {
     ref_tensor t;
     t.n = l->conv.out_channels;
     t.c = l->conv.in_channels;
@@ -55,8 +51,7 @@ static inline ref_tensor ref_net_kernel(const prun__layer *l, const double *valu
     return t;
 }
 
-static inline double *ref_net_statistic(const ref_net *r, int32_t tensor)
-{
+static inline double *ref_net_statistic(const ref_net *r, int32_t tensor) {
     const prun_tensor *t = &r->net->tensor[tensor];
     double *v = ref_zeros(prun_tensor_size(t));
     int64_t i;
@@ -64,58 +59,56 @@ static inline double *ref_net_statistic(const ref_net *r, int32_t tensor)
     return v;
 }
 
-static inline ref_tensor ref_net_layer(const ref_net *r, const prun__layer *l)
-{
+static inline ref_tensor ref_net_layer(const ref_net *r, const prun__layer *l) {
     const ref_tensor *x = &r->y[l->input[0]];
     ref_window g = ref_net_window(l);
     ref_tensor kernel;
     switch (l->kind) {
-    case PRUN__CONV:
-        kernel = ref_net_kernel(l, ref_net_weights(r, l->tensor));
-        return ref_conv(x, &kernel, l->bias ? ref_net_weights(r, l->tensor + 1) : NULL, &g);
-    case PRUN__BATCH_NORM:
-        return ref_batch_norm(x, ref_net_weights(r, l->tensor), ref_net_weights(r, l->tensor + 1),
-                              ref_net_statistic(r, l->tensor + 2),
-                              ref_net_statistic(r, l->tensor + 3), l->epsilon);
-    case PRUN__RELU: return ref_relu(x);
-    case PRUN__MAX_POOL: return ref_max_pool(x, &g);
-    case PRUN__AVG_POOL: return ref_avg_pool(x, &g);
-    case PRUN__ADD: return ref_add(x, &r->y[l->input[1]]);
-    default: return *x; /* dropout in eval mode, flatten */
+        case PRUN__CONV:
+            kernel = ref_net_kernel(l, ref_net_weights(r, l->tensor));
+            return ref_conv(x, &kernel, l->bias ? ref_net_weights(r, l->tensor + 1) : NULL, &g);
+        case PRUN__BATCH_NORM:
+            return ref_batch_norm(x, ref_net_weights(r, l->tensor),
+                                  ref_net_weights(r, l->tensor + 1),
+                                  ref_net_statistic(r, l->tensor + 2),
+                                  ref_net_statistic(r, l->tensor + 3), l->epsilon);
+        case PRUN__RELU: return ref_relu(x);
+        case PRUN__MAX_POOL: return ref_max_pool(x, &g);
+        case PRUN__AVG_POOL: return ref_avg_pool(x, &g);
+        case PRUN__ADD: return ref_add(x, &r->y[l->input[1]]);
+        default: return *x; /* dropout in eval mode, flatten */
     }
 }
 
-static inline void ref_net_layer_backward(ref_net *r, const prun__layer *l, const ref_tensor *dy)
-{
+static inline void ref_net_layer_backward(ref_net *r, const prun__layer *l, const ref_tensor *dy) {
     const ref_tensor *x = &r->y[l->input[0]];
     ref_window g = ref_net_window(l);
     ref_tensor dx = *dy, kernel, dkernel;
     switch (l->kind) {
-    case PRUN__CONV:
-        kernel = ref_net_kernel(l, ref_net_weights(r, l->tensor));
-        dkernel = ref_net_kernel(l, ref_net_gradient_of(r, l->tensor));
-        dx = ref_like(x);
-        ref_conv_backward(NULL, &kernel, &g, dy, &dx, NULL);
-        ref_conv_backward(x, NULL, &g, dy, NULL, &dkernel);
-        if (l->bias) {
-            double *sums = ref_zeros(dy->c);
-            int64_t c;
-            ref_channel_sums(dy, sums);
-            for (c = 0; c < dy->c; c++) ref_net_gradient_of(r, l->tensor + 1)[c] += sums[c];
-        }
-        break;
-    case PRUN__BATCH_NORM:
-        dx = ref_batch_norm_backward(x, ref_net_weights(r, l->tensor),
-                                     ref_net_statistic(r, l->tensor + 2),
-                                     ref_net_statistic(r, l->tensor + 3), l->epsilon, 0, dy,
-                                     ref_net_gradient_of(r, l->tensor),
-                                     ref_net_gradient_of(r, l->tensor + 1));
-        break;
-    case PRUN__RELU: dx = ref_relu_backward(x, dy); break;
-    case PRUN__MAX_POOL: dx = ref_max_pool_backward(x, &g, dy); break;
-    case PRUN__AVG_POOL: dx = ref_avg_pool_backward(x, &g, dy); break;
-    case PRUN__ADD: ref_accumulate(&r->dy[l->input[1]], dy); break;
-    default: break;
+        case PRUN__CONV:
+            kernel = ref_net_kernel(l, ref_net_weights(r, l->tensor));
+            dkernel = ref_net_kernel(l, ref_net_gradient_of(r, l->tensor));
+            dx = ref_like(x);
+            ref_conv_backward(NULL, &kernel, &g, dy, &dx, NULL);
+            ref_conv_backward(x, NULL, &g, dy, NULL, &dkernel);
+            if (l->bias) {
+                double *sums = ref_zeros(dy->c);
+                int64_t c;
+                ref_channel_sums(dy, sums);
+                for (c = 0; c < dy->c; c++) ref_net_gradient_of(r, l->tensor + 1)[c] += sums[c];
+            }
+            break;
+        case PRUN__BATCH_NORM:
+            dx = ref_batch_norm_backward(
+                x, ref_net_weights(r, l->tensor), ref_net_statistic(r, l->tensor + 2),
+                ref_net_statistic(r, l->tensor + 3), l->epsilon, 0, dy,
+                ref_net_gradient_of(r, l->tensor), ref_net_gradient_of(r, l->tensor + 1));
+            break;
+        case PRUN__RELU: dx = ref_relu_backward(x, dy); break;
+        case PRUN__MAX_POOL: dx = ref_max_pool_backward(x, &g, dy); break;
+        case PRUN__AVG_POOL: dx = ref_avg_pool_backward(x, &g, dy); break;
+        case PRUN__ADD: ref_accumulate(&r->dy[l->input[1]], dy); break;
+        default: break;
     }
     ref_accumulate(&r->dy[l->input[0]], &dx);
 }
@@ -123,8 +116,7 @@ static inline void ref_net_layer_backward(ref_net *r, const prun__layer *l, cons
 /* Gradient of the summed loss at parameters w, and the logits unless NULL: (images, classes). The
    last layer is the output. Empties the pool. */
 static inline void ref_net_gradient(const prun_net *net, const prun_images *m, const double *w,
-                                    double *logits, double *gradient)
-{
+                                    double *logits, double *gradient) {
     const int32_t count = (int32_t)net->layers;
     ref_net r;
     int32_t i;

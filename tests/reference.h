@@ -29,8 +29,7 @@ typedef union ref_block {
 static ref_block *ref_pool;
 
 /* `count` zeros from the pool. */
-static inline double *ref_zeros(int64_t count)
-{
+static inline double *ref_zeros(int64_t count) {
     ref_block *block = (ref_block *)calloc(1, sizeof(*block) + (size_t)count * sizeof(double));
     if (block == NULL) {
         fprintf(stderr, "reference: out of memory\n");
@@ -41,8 +40,7 @@ static inline double *ref_zeros(int64_t count)
     return (double *)(block + 1);
 }
 
-static inline void ref_free_all(void)
-{
+static inline void ref_free_all(void) {
     while (ref_pool != NULL) {
         ref_block *next = ref_pool->next;
         free(ref_pool);
@@ -50,8 +48,7 @@ static inline void ref_free_all(void)
     }
 }
 
-static inline ref_tensor ref_new(int64_t n, int64_t c, int64_t h, int64_t w)
-{
+static inline ref_tensor ref_new(int64_t n, int64_t c, int64_t h, int64_t w) {
     ref_tensor t = {0, 0, 0, 0, NULL};
     t.n = n;
     t.c = c;
@@ -61,18 +58,12 @@ static inline ref_tensor ref_new(int64_t n, int64_t c, int64_t h, int64_t w)
     return t;
 }
 
-static inline ref_tensor ref_like(const ref_tensor *t)
-{
-    return ref_new(t->n, t->c, t->h, t->w);
-}
+static inline ref_tensor ref_like(const ref_tensor *t) { return ref_new(t->n, t->c, t->h, t->w); }
 
-static inline int64_t ref_size(const ref_tensor *t)
-{
-    return t->n * t->c * t->h * t->w;
-}
+static inline int64_t ref_size(const ref_tensor *t) { return t->n * t->c * t->h * t->w; }
 
-static inline ref_tensor ref_from_floats(const float *v, int64_t n, int64_t c, int64_t h, int64_t w)
-{
+static inline ref_tensor ref_from_floats(const float *v, int64_t n, int64_t c, int64_t h,
+                                         int64_t w) {
     ref_tensor t = ref_new(n, c, h, w);
     int64_t i;
     for (i = 0; i < ref_size(&t); i++) t.v[i] = (double)v[i];
@@ -80,25 +71,21 @@ static inline ref_tensor ref_from_floats(const float *v, int64_t n, int64_t c, i
 }
 
 /* Element (n, c, i, j), NULL in the padding around the image. */
-static inline double *ref_at(const ref_tensor *t, int64_t n, int64_t c, int64_t i, int64_t j)
-{
+static inline double *ref_at(const ref_tensor *t, int64_t n, int64_t c, int64_t i, int64_t j) {
     if (i < 0 || i >= t->h || j < 0 || j >= t->w) return NULL;
     return t->v + ((n * t->c + c) * t->h + i) * t->w + j;
 }
 
-static inline int64_t ref_out_height(const ref_tensor *x, const ref_window *g)
-{
+static inline int64_t ref_out_height(const ref_tensor *x, const ref_window *g) {
     return (x->h + g->top + g->bottom - g->kh) / g->sh + 1;
 }
 
-static inline int64_t ref_out_width(const ref_tensor *x, const ref_window *g)
-{
+static inline int64_t ref_out_width(const ref_tensor *x, const ref_window *g) {
     return (x->w + g->left + g->right - g->kw) / g->sw + 1;
 }
 
 /* Uniform in [-1, 1) from a state that is not 0 (xorshift64*): test data without the library. */
-static inline double ref_noise(uint64_t *state)
-{
+static inline double ref_noise(uint64_t *state) {
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;
@@ -106,14 +93,12 @@ static inline double ref_noise(uint64_t *state)
 }
 
 /* Uniform integer in 0 .. count-1. */
-static inline int64_t ref_pick(uint64_t *state, int64_t count)
-{
+static inline int64_t ref_pick(uint64_t *state, int64_t count) {
     return (int64_t)((ref_noise(state) + 1) / 2 * (double)count);
 }
 
 /* Relative L2 distance of floats from doubles; absolute where the reference is all zero. */
-static inline double ref_distance(const float *got, const double *want, int64_t count)
-{
+static inline double ref_distance(const float *got, const double *want, int64_t count) {
     double difference = 0, norm = 0;
     int64_t i;
     for (i = 0; i < count; i++) {
@@ -127,8 +112,7 @@ static inline double ref_distance(const float *got, const double *want, int64_t 
 
 /* Sum over (c, a, b) of x[n, c, i sh - top + a, j sw - left + b] weight[o, c, a, b]. */
 static inline double ref_conv_sum(const ref_tensor *x, const ref_tensor *weight,
-                                  const ref_window *g, int64_t n, int64_t o, int64_t i, int64_t j)
-{
+                                  const ref_window *g, int64_t n, int64_t o, int64_t i, int64_t j) {
     double sum = 0;
     int64_t c, a, b;
     for (c = 0; c < x->c; c++) {
@@ -143,8 +127,7 @@ static inline double ref_conv_sum(const ref_tensor *x, const ref_tensor *weight,
 }
 
 static inline ref_tensor ref_conv(const ref_tensor *x, const ref_tensor *weight, const double *bias,
-                                  const ref_window *g)
-{
+                                  const ref_window *g) {
     ref_tensor y = ref_new(x->n, weight->n, ref_out_height(x, g), ref_out_width(x, g));
     int64_t n, o, i, j;
     for (n = 0; n < y.n; n++) {
@@ -164,8 +147,7 @@ static inline ref_tensor ref_conv(const ref_tensor *x, const ref_tensor *weight,
    NULL with the tensor it needs. */
 static inline void ref_conv_spread(const ref_tensor *x, const ref_tensor *weight,
                                    const ref_window *g, double d, const int64_t at[4],
-                                   ref_tensor *dx, ref_tensor *dweight)
-{
+                                   ref_tensor *dx, ref_tensor *dweight) {
     const ref_tensor *image = dx != NULL ? dx : x;
     int64_t c, a, b;
     for (c = 0; c < image->c; c++) {
@@ -185,8 +167,7 @@ static inline void ref_conv_spread(const ref_tensor *x, const ref_tensor *weight
 
 static inline void ref_conv_backward(const ref_tensor *x, const ref_tensor *weight,
                                      const ref_window *g, const ref_tensor *dy, ref_tensor *dx,
-                                     ref_tensor *dweight)
-{
+                                     ref_tensor *dweight) {
     int64_t at[4];
     for (at[0] = 0; at[0] < dy->n; at[0]++) {
         for (at[1] = 0; at[1] < dy->c; at[1]++) {
@@ -202,8 +183,7 @@ static inline void ref_conv_backward(const ref_tensor *x, const ref_tensor *weig
 
 /* Gradient with respect to x, whose shape `x` gives. */
 static inline ref_tensor ref_conv_input_gradient(const ref_tensor *x, const ref_tensor *weight,
-                                                 const ref_window *g, const ref_tensor *dy)
-{
+                                                 const ref_window *g, const ref_tensor *dy) {
     ref_tensor dx = ref_like(x);
     ref_conv_backward(NULL, weight, g, dy, &dx, NULL);
     return dx;
@@ -211,16 +191,14 @@ static inline ref_tensor ref_conv_input_gradient(const ref_tensor *x, const ref_
 
 /* Gradient with respect to weight, whose shape `weight` gives. */
 static inline ref_tensor ref_conv_weight_gradient(const ref_tensor *x, const ref_tensor *weight,
-                                                  const ref_window *g, const ref_tensor *dy)
-{
+                                                  const ref_window *g, const ref_tensor *dy) {
     ref_tensor dweight = ref_like(weight);
     ref_conv_backward(x, NULL, g, dy, NULL, &dweight);
     return dweight;
 }
 
 /* Sum over everything but the channel: the gradient of a bias. out: dy->c. */
-static inline void ref_channel_sums(const ref_tensor *dy, double *out)
-{
+static inline void ref_channel_sums(const ref_tensor *dy, double *out) {
     int64_t i, plane = dy->h * dy->w;
     for (i = 0; i < dy->c; i++) out[i] = 0;
     for (i = 0; i < ref_size(dy); i++) out[i / plane % dy->c] += dy->v[i];
@@ -229,8 +207,7 @@ static inline void ref_channel_sums(const ref_tensor *dy, double *out)
 /* Fully connected: y[n, o] = sum_f weight[o, f] x[n, f] + bias[o], f running over (c, h, w). */
 
 static inline ref_tensor ref_linear(const ref_tensor *x, const double *weight, const double *bias,
-                                    int64_t features)
-{
+                                    int64_t features) {
     ref_tensor y = ref_new(x->n, features, 1, 1);
     int64_t n, o, f, inputs = x->c * x->h * x->w;
     for (n = 0; n < x->n; n++) {
@@ -245,8 +222,7 @@ static inline ref_tensor ref_linear(const ref_tensor *x, const double *weight, c
 
 /* Returns dx; adds to dweight. */
 static inline ref_tensor ref_linear_backward(const ref_tensor *x, const double *weight,
-                                             const ref_tensor *dy, double *dweight)
-{
+                                             const ref_tensor *dy, double *dweight) {
     ref_tensor dx = ref_like(x);
     int64_t n, o, f, inputs = x->c * x->h * x->w;
     for (n = 0; n < x->n; n++) {
@@ -264,8 +240,7 @@ static inline ref_tensor ref_linear_backward(const ref_tensor *x, const double *
 /* Batch norm: y = scale (x - mean) / sqrt(variance + epsilon) + shift, per channel */
 
 /* Mean and biased variance of every channel over the batch and all positions. */
-static inline void ref_moments(const ref_tensor *x, double *mean, double *variance)
-{
+static inline void ref_moments(const ref_tensor *x, double *mean, double *variance) {
     int64_t i, plane = x->h * x->w;
     double count = (double)(x->n * plane);
     ref_channel_sums(x, mean);
@@ -279,8 +254,7 @@ static inline void ref_moments(const ref_tensor *x, double *mean, double *varian
 /* Train mode: mean and variance of the batch; eval mode: the running ones. */
 static inline ref_tensor ref_batch_norm(const ref_tensor *x, const double *scale,
                                         const double *shift, const double *mean,
-                                        const double *variance, double epsilon)
-{
+                                        const double *variance, double epsilon) {
     ref_tensor y = ref_like(x);
     int64_t i, plane = x->h * x->w;
     for (i = 0; i < ref_size(x); i++) {
@@ -295,8 +269,7 @@ static inline ref_tensor ref_batch_norm(const ref_tensor *x, const double *scale
 static inline ref_tensor ref_batch_norm_backward(const ref_tensor *x, const double *scale,
                                                  const double *mean, const double *variance,
                                                  double epsilon, int batch, const ref_tensor *dy,
-                                                 double *dscale, double *dshift)
-{
+                                                 double *dscale, double *dshift) {
     ref_tensor u, dx = ref_like(x);
     double *one = ref_zeros(x->c), *zero = ref_zeros(x->c);
     double *sum = ref_zeros(x->c), *dot = ref_zeros(x->c), count = (double)(x->n * x->h * x->w);
@@ -319,8 +292,7 @@ static inline ref_tensor ref_batch_norm_backward(const ref_tensor *x, const doub
 /* Moves running statistics towards a batch's; the variance with Bessel's correction. */
 static inline void ref_running(double *running_mean, double *running_variance, const double *mean,
                                const double *variance, int64_t channels, int64_t count,
-                               double momentum)
-{
+                               double momentum) {
     double bessel = (double)count / (double)(count - 1);
     int64_t c;
     for (c = 0; c < channels; c++) {
@@ -331,32 +303,28 @@ static inline void ref_running(double *running_mean, double *running_variance, c
 
 /* ReLU, addition */
 
-static inline ref_tensor ref_relu(const ref_tensor *x)
-{
+static inline ref_tensor ref_relu(const ref_tensor *x) {
     ref_tensor y = ref_like(x);
     int64_t i;
     for (i = 0; i < ref_size(x); i++) y.v[i] = x->v[i] > 0 ? x->v[i] : 0;
     return y;
 }
 
-static inline ref_tensor ref_relu_backward(const ref_tensor *x, const ref_tensor *dy)
-{
+static inline ref_tensor ref_relu_backward(const ref_tensor *x, const ref_tensor *dy) {
     ref_tensor dx = ref_like(x);
     int64_t i;
     for (i = 0; i < ref_size(x); i++) dx.v[i] = x->v[i] > 0 ? dy->v[i] : 0;
     return dx;
 }
 
-static inline ref_tensor ref_add(const ref_tensor *a, const ref_tensor *b)
-{
+static inline ref_tensor ref_add(const ref_tensor *a, const ref_tensor *b) {
     ref_tensor y = ref_like(a);
     int64_t i;
     for (i = 0; i < ref_size(a); i++) y.v[i] = a->v[i] + b->v[i];
     return y;
 }
 
-static inline void ref_accumulate(ref_tensor *sum, const ref_tensor *term)
-{
+static inline void ref_accumulate(ref_tensor *sum, const ref_tensor *term) {
     int64_t i;
     for (i = 0; i < ref_size(sum); i++) sum->v[i] += term->v[i];
 }
@@ -365,8 +333,7 @@ static inline void ref_accumulate(ref_tensor *sum, const ref_tensor *term)
 
 /* Place of the window's maximum: the first in row-major order; padding never wins. */
 static inline double *ref_window_maximum(const ref_tensor *x, const ref_window *g, int64_t n,
-                                         int64_t c, int64_t i, int64_t j)
-{
+                                         int64_t c, int64_t i, int64_t j) {
     double *best = NULL;
     int64_t a, b;
     for (a = 0; a < g->kh; a++) {
@@ -380,8 +347,7 @@ static inline double *ref_window_maximum(const ref_tensor *x, const ref_window *
 
 /* y when dy is NULL, otherwise dx. */
 static inline ref_tensor ref_max_pool_pass(const ref_tensor *x, const ref_window *g,
-                                           const ref_tensor *dy)
-{
+                                           const ref_tensor *dy) {
     ref_tensor y = ref_new(x->n, x->c, ref_out_height(x, g), ref_out_width(x, g));
     ref_tensor dx = ref_like(x);
     int64_t n, c, i, j;
@@ -399,21 +365,18 @@ static inline ref_tensor ref_max_pool_pass(const ref_tensor *x, const ref_window
     return dy != NULL ? dx : y;
 }
 
-static inline ref_tensor ref_max_pool(const ref_tensor *x, const ref_window *g)
-{
+static inline ref_tensor ref_max_pool(const ref_tensor *x, const ref_window *g) {
     return ref_max_pool_pass(x, g, NULL);
 }
 
 static inline ref_tensor ref_max_pool_backward(const ref_tensor *x, const ref_window *g,
-                                               const ref_tensor *dy)
-{
+                                               const ref_tensor *dy) {
     return ref_max_pool_pass(x, g, dy);
 }
 
 /* The average pool is linear: a depthwise convolution with kernel 1 / (kh kw), padding counted. */
 static inline double ref_window_mean(const ref_tensor *x, const ref_window *g, int64_t n, int64_t c,
-                                     int64_t i, int64_t j)
-{
+                                     int64_t i, int64_t j) {
     double sum = 0;
     int64_t a, b;
     for (a = 0; a < g->kh; a++) {
@@ -425,8 +388,7 @@ static inline double ref_window_mean(const ref_tensor *x, const ref_window *g, i
     return sum / (double)(g->kh * g->kw);
 }
 
-static inline ref_tensor ref_avg_pool(const ref_tensor *x, const ref_window *g)
-{
+static inline ref_tensor ref_avg_pool(const ref_tensor *x, const ref_window *g) {
     ref_tensor y = ref_new(x->n, x->c, ref_out_height(x, g), ref_out_width(x, g));
     int64_t n, c, i, j;
     for (n = 0; n < y.n; n++) {
@@ -443,8 +405,7 @@ static inline ref_tensor ref_avg_pool(const ref_tensor *x, const ref_window *g)
 
 /* Gradient at x[n, c, p, q]: its share in every window that covers it. */
 static inline double ref_covering_sum(const ref_tensor *dy, const ref_window *g, int64_t n,
-                                      int64_t c, int64_t p, int64_t q)
-{
+                                      int64_t c, int64_t p, int64_t q) {
     double sum = 0;
     int64_t i, j;
     for (i = 0; i < dy->h; i++) {
@@ -457,8 +418,7 @@ static inline double ref_covering_sum(const ref_tensor *dy, const ref_window *g,
 }
 
 static inline ref_tensor ref_avg_pool_backward(const ref_tensor *x, const ref_window *g,
-                                               const ref_tensor *dy)
-{
+                                               const ref_tensor *dy) {
     ref_tensor dx = ref_like(x);
     int64_t n, c, p, q;
     for (n = 0; n < x->n; n++) {
@@ -476,8 +436,7 @@ static inline ref_tensor ref_avg_pool_backward(const ref_tensor *x, const ref_wi
 /* Softmax cross-entropy */
 
 /* -ln softmax(logits)[label] of one sample. */
-static inline double ref_sample_loss(const double *logits, int64_t classes, int64_t label)
-{
+static inline double ref_sample_loss(const double *logits, int64_t classes, int64_t label) {
     double largest = logits[0], sum = 0;
     int64_t k;
     for (k = 1; k < classes; k++) largest = logits[k] > largest ? logits[k] : largest;
@@ -487,8 +446,7 @@ static inline double ref_sample_loss(const double *logits, int64_t classes, int6
 
 /* Summed loss of a batch of logits (n, classes, 1, 1); dlogits: its gradient, or NULL. */
 static inline double ref_cross_entropy(const ref_tensor *logits, const int32_t *labels,
-                                       ref_tensor *dlogits)
-{
+                                       ref_tensor *dlogits) {
     double total = 0;
     int64_t n, k, classes = logits->c;
     for (n = 0; n < logits->n; n++) {

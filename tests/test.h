@@ -25,7 +25,8 @@ typedef struct test_case {
     void (*run)(void);
 } test_case;
 
-#define TEST_CASE(function) {#function, function}
+#define TEST_CASE(function) \
+    { #function, function }
 #define TEST_MAIN(program, cases, argc, argv) \
     test_main(program, cases, (int)(sizeof(cases) / sizeof((cases)[0])), argc, argv)
 
@@ -33,7 +34,7 @@ enum { TEST_SHOWN = 10 }; /* failures printed per test: one bug often breaks tho
 
 /* Emptied before each test; CHECK_STATUS shows its message. */
 static prun_context test_context;
-static int test_failures; /* of the running test */
+static int test_failures;        /* of the running test */
 static const char *test_skipped; /* why the running test was left out, or NULL */
 
 #define CHECK(condition) test_check((condition) ? 1 : 0, #condition, __FILE__, __LINE__)
@@ -49,23 +50,20 @@ static const char *test_skipped; /* why the running test was left out, or NULL *
 #define SKIP(reason) ((void)(test_skipped = (reason)))
 
 /* Counts a failure and says whether to print it. */
-static inline int test_failed(const char *file, int line)
-{
+static inline int test_failed(const char *file, int line) {
     test_failures++;
     if (test_failures <= TEST_SHOWN) printf("%s:%d: ", file, line);
     if (test_failures == TEST_SHOWN + 1) printf("%s:%d: further failures not shown\n", file, line);
     return test_failures <= TEST_SHOWN;
 }
 
-static inline int test_check(int holds, const char *text, const char *file, int line)
-{
+static inline int test_check(int holds, const char *text, const char *file, int line) {
     if (!holds && test_failed(file, line)) printf("failed: %s\n", text);
     return holds;
 }
 
 static inline int test_check_close(double got, double want, double absolute, double relative,
-                                   const char *text, const char *file, int line)
-{
+                                   const char *text, const char *file, int line) {
     int holds = got == want || fabs(got - want) <= absolute + relative * fabs(want);
     if (!holds && test_failed(file, line)) {
         printf("%s is %.17g, should be %.17g (difference %.3g)\n", text, got, want, got - want);
@@ -75,8 +73,7 @@ static inline int test_check_close(double got, double want, double absolute, dou
 
 static inline int test_check_status(const prun_context *context, prun_status got,
                                     prun_status expected, const char *text, const char *file,
-                                    int line)
-{
+                                    int line) {
     if (got != expected && test_failed(file, line)) {
         printf("%s: \"%s\" (%d), should be \"%s\" (%d); message \"%s\"\n", text,
                prun_status_string(got), (int)got, prun_status_string(expected), (int)expected,
@@ -85,8 +82,7 @@ static inline int test_check_status(const prun_context *context, prun_status got
     return got == expected;
 }
 
-static inline int test_selected(const char *name, int argc, char **argv)
-{
+static inline int test_selected(const char *name, int argc, char **argv) {
     int i;
     for (i = 1; i < argc; i++) {
         if (strstr(name, argv[i]) != NULL) return 1;
@@ -95,8 +91,7 @@ static inline int test_selected(const char *name, int argc, char **argv)
 }
 
 static inline int test_main(const char *program, const test_case *cases, int count, int argc,
-                            char **argv)
-{
+                            char **argv) {
     int i, passed = 0, failed = 0, skipped = 0, list = argc == 2 && strcmp(argv[1], "-l") == 0;
     for (i = 0; i < count; i++) {
         if (list) printf("%s\n", cases[i].name);

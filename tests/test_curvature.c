@@ -23,10 +23,10 @@ enum { SAMPLES = 20, WIDEST = 12, STEPS = 7, INPUTS = 24, MOST = 200 };
 typedef struct model {
     int kind, single; /* single: arithmetic in float */
     int sizes[4], k;
-    double rounding;  /* > 0: gradients are rounded to multiples of it */
-    double reach;     /* > 0: they are infinite further than this from where w was */
-    double needle;    /* > 0: adds the identity to H, only within this distance of w */
-    double factor;    /* on the loss */
+    double rounding; /* > 0: gradients are rounded to multiples of it */
+    double reach;    /* > 0: they are infinite further than this from where w was */
+    double needle;   /* > 0: adds the identity to H, only within this distance of w */
+    double factor;   /* on the loss */
     double inputs[SAMPLES * INPUTS];
     int labels[SAMPLES];
     float w[MOST], kept[MOST];
@@ -47,8 +47,7 @@ typedef struct model {
 
 static uint64_t noise_state = 99;
 
-static prun_status gradient(void *user, const int64_t *index, int64_t n, float *g, double *sum)
-{
+static prun_status gradient(void *user, const int64_t *index, int64_t n, float *g, double *sum) {
     model *m = (model *)user;
     double w[MOST] = {0}, exact[MOST] = {0}, total, far = 0;
     int i;
@@ -61,8 +60,7 @@ static prun_status gradient(void *user, const int64_t *index, int64_t n, float *
         for (i = 0; i < m->k; i++) g[i] = (float)exact[i];
     }
     for (i = 0; i < m->k; i++) {
-        if (m->rounding > 0)
-            g[i] = (float)(m->rounding * floor((double)g[i] / m->rounding + .5));
+        if (m->rounding > 0) g[i] = (float)(m->rounding * floor((double)g[i] / m->rounding + .5));
         if (m->needle > 0)
             g[i] = (float)((m->single ? (double)g[i] : exact[i]) +
                            (double)n * m->needle *
@@ -76,8 +74,7 @@ static prun_status gradient(void *user, const int64_t *index, int64_t n, float *
 
 /* The dense Hessian of the mean loss, n times, in place of an exact product. */
 static prun_status exact_product(void *user, const int64_t *index, int64_t n, const float *v,
-                                 float *product)
-{
+                                 float *product) {
     const model *m = (const model *)user;
     int i, j;
     (void)index;
@@ -90,8 +87,7 @@ static prun_status exact_product(void *user, const int64_t *index, int64_t n, co
 }
 
 /* One column by differences in double, extrapolated once. */
-static void exact_column(const model *m, int column, double *out)
-{
+static void exact_column(const model *m, int column, double *out) {
     static const double steps[] = {1e-5, -1e-5, 2e-5, -2e-5};
     static const double weights[] = {4 / 6e-5, -4 / 6e-5, -1 / 12e-5, 1 / 12e-5};
     double w[MOST], g[MOST];
@@ -106,8 +102,7 @@ static void exact_column(const model *m, int column, double *out)
     }
 }
 
-static void jacobi(double *a, int n, double *values)
-{
+static void jacobi(double *a, int n, double *values) {
     int i, j, k, sweep, turned = 1;
     for (sweep = 0; sweep < 60 && turned; sweep++) {
         double scale = 0;
@@ -145,8 +140,7 @@ static void jacobi(double *a, int n, double *values)
 }
 
 /* Weights of Euclidean norm `norm`. */
-static model *make_model(int kind, double norm, double factor, int single, uint64_t seed)
-{
+static model *make_model(int kind, double norm, double factor, int single, uint64_t seed) {
     static const int sizes[3][4] = {{5, 8, 6, 3}, {5, 8, 6, 3}, {3, 4, 6, 3}};
     model *m = (model *)calloc(1, sizeof(*m));
     double *copy, square = 0;
@@ -159,7 +153,8 @@ static model *make_model(int kind, double norm, double factor, int single, uint6
     memcpy(m->sizes, sizes[kind], sizeof(m->sizes));
     n = m->sizes[1];
     if (kind == LSTM) m->k = 4 * n * (m->sizes[0] + n + 1) + m->sizes[3] * (n + 1);
-    else for (i = 0; i < 3; i++) m->k += m->sizes[i + 1] * (m->sizes[i] + 1);
+    else
+        for (i = 0; i < 3; i++) m->k += m->sizes[i + 1] * (m->sizes[i] + 1);
     for (i = 0; i < SAMPLES * INPUTS; i++) m->inputs[i] = 1.5 * ref_noise(&noise_state);
     for (i = 0; i < SAMPLES; i++) m->labels[i] = (int)ref_pick(&noise_state, m->sizes[3]);
     for (i = 0; i < m->k; i++) m->w[i] = (float)ref_noise(&noise_state);
@@ -192,19 +187,20 @@ static model *make_model(int kind, double norm, double factor, int single, uint6
     return m;
 }
 
-static void free_model(model *m)
-{
+static void free_model(model *m) {
     CHECK(memcmp(m->w, m->kept, sizeof(m->w)) == 0);
     free(m->h);
     free(m->values);
     free(m);
 }
 
-typedef struct tally { int64_t cases, within, below; double worst; } tally;
+typedef struct tally {
+    int64_t cases, within, below;
+    double worst;
+} tally;
 
 /* One number by differences: error made and estimated, relative to `scale`. */
-static void count(tally *t, double got, double want, double told, double scale)
-{
+static void count(tally *t, double got, double want, double told, double scale) {
     const double made = fabs(got - want) / scale;
     t->cases++;
     t->within += made <= 3 * told / scale + 1e-6;
@@ -216,15 +212,13 @@ static const char *const kinds[] = {"tanh", "relu", "lstm"};
 
 /* A row of the table. other: by the step of old, 0.003, or by exact products. */
 static void row(const model *m, const char *name, const char *what, double exact, double other,
-                double now, double made, double told)
-{
+                double now, double made, double told) {
     if (TABLE)
         printf("%s | %s | %s | %.6g | %.6g | %.6g | %.1e | %.1e\n", kinds[m->kind], name, what,
                exact, other, now, made, told);
 }
 
-static void compare_largest(const model *m, const char *name, tally *t)
-{
+static void compare_largest(const model *m, const char *name, tally *t) {
     const double largest = m->values[m->k - 1];
     prun_hessian_options p;
     double top, residual, before;
@@ -242,8 +236,7 @@ static void compare_largest(const model *m, const char *name, tally *t)
 
 /* The trace, against exact products with the same vectors, and against all eigenvalues; relative to
    the sum of their sizes, as they may cancel. */
-static void compare_trace(const model *m, const char *name, tally *t)
-{
+static void compare_trace(const model *m, const char *name, tally *t) {
     prun_hessian_options p;
     prun_estimate trace, other;
     double exact = 0, size = 0;
@@ -259,13 +252,12 @@ static void compare_trace(const model *m, const char *name, tally *t)
     CHECK_STATUS(prun_hessian_trace(&m->o, &p, &trace, NULL), PRUN_OK);
     count(&t[1], trace.value, other.value, trace.difference_error, size);
     count(&t[3], trace.value, exact, trace.error, size);
-    row(m, name, "trace", exact, other.value, trace.value,
-        fabs(trace.value - other.value) / size, trace.difference_error / size);
+    row(m, name, "trace", exact, other.value, trace.value, fabs(trace.value - other.value) / size,
+        trace.difference_error / size);
 }
 
 /* Effective dimensionality at a tenth and a thousandth of the largest eigenvalue, likewise. */
-static void compare_dimension(const model *m, const char *name, tally *t)
-{
+static void compare_dimension(const model *m, const char *name, tally *t) {
     const double largest = m->values[m->k - 1];
     prun_hessian_options p;
     prun_spectrum exact, s;
@@ -293,11 +285,12 @@ static void compare_dimension(const model *m, const char *name, tally *t)
     prun_spectrum_free(&s);
 }
 
-static void differences_of_a_kind(int kind)
-{
-    static const struct { double norm, factor; int single; } of[] = {
-        {.5, 1, 0}, {3, 1, 0}, {6, 1, 0}, {6, 1, 1}, {12, 1, 0}, {12, 1, 1}, {26, 1, 0}, {26, 1, 1},
-        {100, 1, 0}, {12, 1e-6, 1}, {12, 1e6, 1}};
+static void differences_of_a_kind(int kind) {
+    static const struct {
+        double norm, factor;
+        int single;
+    } of[] = {{.5, 1, 0}, {3, 1, 0},  {6, 1, 0},   {6, 1, 1},     {12, 1, 0},  {12, 1, 1},
+              {26, 1, 0}, {26, 1, 1}, {100, 1, 0}, {12, 1e-6, 1}, {12, 1e6, 1}};
     tally t[4];
     int i, j;
     memset(t, 0, sizeof(t));
@@ -331,8 +324,7 @@ static void differences_of_an_lstm(void) { differences_of_a_kind(LSTM); }
 
 /* Products with single vectors, of unit length and not: the error made is within three times the
    one told. A step that is given is used as it is, by two gradients. */
-static void products_tell_their_error(void)
-{
+static void products_tell_their_error(void) {
     static const double norms[] = {3, 12, 26};
     tally t;
     int kind, i, j, e;
@@ -371,8 +363,7 @@ static void products_tell_their_error(void)
 
 /* Gradients that are rounded to a ten thousandth, and losses that end near the weights: the largest
    eigenvalue's residual says what is lost, and what can be had is found. */
-static void bad_gradients_are_told(void)
-{
+static void bad_gradients_are_told(void) {
     int i;
     for (i = 0; i < 6; i++) {
         model *m = make_model(i % 2 ? LSTM : TANH, 12, 1, 0, (uint64_t)i);
@@ -397,8 +388,7 @@ static void bad_gradients_are_told(void)
 
 /* Curvature that only short differences see, as kinks that lie close do in reverse: long ones agree
    with one another, and must not be believed. */
-static void close_structure_is_found(void)
-{
+static void close_structure_is_found(void) {
     int i, e;
     for (i = 0; i < 6; i++) {
         model *m = make_model(i % 2 ? LSTM : TANH, 3, 1, 0, (uint64_t)i);
@@ -425,8 +415,7 @@ static void close_structure_is_found(void)
 }
 
 /* What has no step: exact products, a zero vector, no curvature at all; and a step too long. */
-static void nothing_to_choose(void)
-{
+static void nothing_to_choose(void) {
     model *m = make_model(TANH, 26, 1, 0, 1);
     prun_hessian_options p;
     prun_difference d;
@@ -464,8 +453,7 @@ static void nothing_to_choose(void)
 
 /* The total contains the parts, and for few vectors the spread is no smaller than the spectrum
    implies: three runs whose values happen to agree would otherwise claim to be exact. */
-static void errors_add_up(void)
-{
+static void errors_add_up(void) {
     model *m = make_model(LSTM, 6, 1, 0, 2);
     prun_hessian_options p;
     int seed, bad = 0, cases = 0, z;
@@ -497,8 +485,7 @@ static void errors_add_up(void)
 }
 
 /* Measures on an objective without exact products say so, and what they are uncertain by. */
-static void measures_tell_their_error(void)
-{
+static void measures_tell_their_error(void) {
     model *m = make_model(LSTM, 26, 1, 0, 1);
     prun_measure_options options;
     prun_measurement measurement;
@@ -535,14 +522,10 @@ static void measures_tell_their_error(void)
 }
 
 static const test_case cases[] = {
-    TEST_CASE(differences_of_tanh),
-    TEST_CASE(differences_of_relu),
-    TEST_CASE(differences_of_an_lstm),
-    TEST_CASE(products_tell_their_error),
-    TEST_CASE(bad_gradients_are_told),
-    TEST_CASE(close_structure_is_found),
-    TEST_CASE(nothing_to_choose),
-    TEST_CASE(errors_add_up),
+    TEST_CASE(differences_of_tanh),       TEST_CASE(differences_of_relu),
+    TEST_CASE(differences_of_an_lstm),    TEST_CASE(products_tell_their_error),
+    TEST_CASE(bad_gradients_are_told),    TEST_CASE(close_structure_is_found),
+    TEST_CASE(nothing_to_choose),         TEST_CASE(errors_add_up),
     TEST_CASE(measures_tell_their_error),
 };
 

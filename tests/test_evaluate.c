@@ -33,8 +33,7 @@ static const double mu2_b[12] = {5.1, 4.4, 3.9, 4.1, 4.9, 3.5, 3.0, 3.3, 2.9, 3.
 static const double *const axes_a[2] = {width_a, aug_a};
 static const double *const axes_b[3] = {width_b, aug_b, seed_b};
 
-static prun_axes axes_of(const double *const *values, int64_t count, int64_t n)
-{
+static prun_axes axes_of(const double *const *values, int64_t count, int64_t n) {
     prun_axes axes;
     memset(&axes, 0, sizeof axes);
     axes.n = n;
@@ -43,20 +42,15 @@ static prun_axes axes_of(const double *const *values, int64_t count, int64_t n)
     return axes;
 }
 
-static double uniform(uint64_t stream, int64_t i)
-{
+static double uniform(uint64_t stream, int64_t i) {
     return prun_random_uniform(41, stream, (uint64_t)i);
 }
 
-static int sign_of(double a, double b)
-{
-    return (a > b) - (a < b);
-}
+static int sign_of(double a, double b) { return (a > b) - (a < b); }
 
 /* ---- Kendall, granulated ---- */
 
-static void kendall_small_grid(void)
-{
+static void kendall_small_grid(void) {
     const double tied_x[6] = {1, 2, 2, 3, 4, 4}, tied_y[6] = {1, 3, 2, 3, 5, 4};
     prun_kendall k;
     CHECK_STATUS(prun_kendall_tau(&test_context, mu_a, gap_a, 6, &k), PRUN_OK);
@@ -84,8 +78,7 @@ static void kendall_small_grid(void)
     CHECK(k.exact == 0);
 }
 
-static void granulated_small_grid(void)
-{
+static void granulated_small_grid(void) {
     const prun_axes axes = axes_of(axes_a, 2, 6);
     prun_granulated g;
     if (!CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_a, gap_a, &g), PRUN_OK))
@@ -99,8 +92,7 @@ static void granulated_small_grid(void)
     CHECK(g.groups[0] == 2 && g.groups[1] == 3 && g.axes == 2);
 }
 
-static void granulated_seeds(void)
-{
+static void granulated_seeds(void) {
     prun_axes axes = axes_of(axes_b, 2, 12);
     prun_granulated g;
     /* no seed: one group per setting of the other axes */
@@ -128,8 +120,7 @@ static void granulated_seeds(void)
     CHECK_CLOSE(g.mean, 0.3888888888888889, 1e-14, 0);
 }
 
-static void granulated_seed_means(void)
-{
+static void granulated_seed_means(void) {
     prun_axes axes = axes_of(axes_b, 2, 12), small;
     double mu[12], gap[12], width[12], aug[12];
     const double *values[2];
@@ -154,8 +145,7 @@ static void granulated_seed_means(void)
 }
 
 /* The paper's design: 3 x 3 x 3 x 3 x 2 settings and 2 seeds. */
-static void granulated_errors_of_the_paper(void)
-{
+static void granulated_errors_of_the_paper(void) {
     enum { N = 324 };
     static const int levels[6] = {3, 3, 3, 3, 2, 2};
     static double column[6][N], x[N], y[N];
@@ -194,8 +184,7 @@ typedef struct table {
     prun_axes axes;
 } table;
 
-static void random_table(uint64_t stream, int levels, table *t)
-{
+static void random_table(uint64_t stream, int levels, table *t) {
     int64_t i, a;
     for (i = 0; i < TABLE; i++) {
         for (a = 0; a < TABLE_AXES; a++) {
@@ -216,8 +205,7 @@ static void random_table(uint64_t stream, int levels, table *t)
     t->axes.seed = t->seed;
 }
 
-static int same_group(const table *t, int64_t axis, int64_t i, int64_t j)
-{
+static int same_group(const table *t, int64_t axis, int64_t i, int64_t j) {
     int64_t a;
     for (a = 0; a < TABLE_AXES; a++) {
         if (a != axis && t->axis[a][i] != t->axis[a][j]) return 0;
@@ -225,8 +213,7 @@ static int same_group(const table *t, int64_t axis, int64_t i, int64_t j)
     return t->axes.seeds != PRUN_SEEDS_FIXED || t->seed[i] == t->seed[j];
 }
 
-static double psi_by_definition(const table *t, int64_t axis, int64_t *groups)
-{
+static double psi_by_definition(const table *t, int64_t axis, int64_t *groups) {
     double sum = 0;
     int64_t i, j, k;
     *groups = 0;
@@ -255,8 +242,7 @@ static double psi_by_definition(const table *t, int64_t axis, int64_t *groups)
     return sum / (double)*groups;
 }
 
-static void granulated_by_definition(void)
-{
+static void granulated_by_definition(void) {
     static table t;
     int round, rule;
     for (round = 0; round < 12; round++) {
@@ -279,8 +265,7 @@ static void granulated_by_definition(void)
 }
 
 /* A group of more than 64 models takes another path than a small one. */
-static void granulated_large_group(void)
-{
+static void granulated_large_group(void) {
     enum { N = 150 };
     static double x[N], y[N], axis[N];
     const double *values[1] = {axis};
@@ -299,8 +284,7 @@ static void granulated_large_group(void)
     CHECK_CLOSE(g.psi_error[0], k.standard_error, 1e-14, 0);
 }
 
-static void granulated_undefined(void)
-{
+static void granulated_undefined(void) {
     const double constant[6] = {4, 4, 4, 4, 4, 4};
     const double *values[2] = {width_a, constant};
     prun_axes axes = axes_of(values, 2, 6);
@@ -316,16 +300,16 @@ static void granulated_undefined(void)
 
 /* ---- conditional mutual information ---- */
 
-static void information_small_grid(void)
-{
+static void information_small_grid(void) {
     const prun_axes axes = axes_of(axes_a, 2, 6);
     static const double want[3][3] = {{0.278071905113, 1, 0.278071905113},
                                       {0.449022499567, 0.849022499567, 0.528869964926},
                                       {0.032681666378, 0.4, 0.081704165946}};
     prun_cmi c;
     int i;
-    if (!CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_a, gap_a,
-                                                   PRUN_TIES_DROP, &c), PRUN_OK))
+    if (!CHECK_STATUS(
+            prun_conditional_information(&test_context, &axes, mu_a, gap_a, PRUN_TIES_DROP, &c),
+            PRUN_OK))
         return;
     CHECK(c.subsets == 4 && c.best == 2);
     for (i = 0; i < 3; i++) {
@@ -340,15 +324,15 @@ static void information_small_grid(void)
     CHECK_CLOSE(c.k, 0.08170416594551055, 1e-10, 0);
 }
 
-static void information_with_seeds(void)
-{
+static void information_with_seeds(void) {
     static const double value[7] = {0.315961564361, 0.378977016684, 0.045400242234, 0.331945471519,
                                     0.433370256919, 0.628132442635, 0.202496903433};
     prun_axes axes = axes_of(axes_b, 3, 12);
     prun_cmi c;
     int i;
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP,
-                                              &c), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP, &c),
+        PRUN_OK);
     CHECK(c.subsets == 7);
     for (i = 0; i < 7; i++) {
         CHECK_CLOSE(c.subset[i].value, value[i], 1e-12, 0);
@@ -362,26 +346,26 @@ static void information_with_seeds(void)
     CHECK(c.subset[4].cells == 36);
     CHECK_CLOSE(c.k, 0.04540024223423999, 1e-10, 0);
     axes.count = 2;
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP,
-                                              &c), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP, &c),
+        PRUN_OK);
     CHECK_CLOSE(c.k, 0.04540024223423999, 1e-10, 0);
     CHECK(c.subsets == 4 && c.best == 2);
 }
 
-static void information_between_measures(void)
-{
-    static const double by_second[4] = {.254482157189, .491396088896, .145052331040,
-                                        .353588723373};
-    static const double by_first[4] = {.254482157189, .316723899029, .278071905113,
-                                       .367113686311};
+static void information_between_measures(void) {
+    static const double by_second[4] = {.254482157189, .491396088896, .145052331040, .353588723373};
+    static const double by_first[4] = {.254482157189, .316723899029, .278071905113, .367113686311};
     const prun_axes axes = axes_of(axes_b, 2, 12);
     prun_cmi c, swapped;
     double least = 1;
     int i;
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_b, mu2_b, PRUN_TIES_DROP,
-                                              &c), PRUN_OK);
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu2_b, mu_b, PRUN_TIES_DROP,
-                                              &swapped), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_b, mu2_b, PRUN_TIES_DROP, &c),
+        PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu2_b, mu_b, PRUN_TIES_DROP, &swapped),
+        PRUN_OK);
     for (i = 0; i < 4; i++) {
         const double larger = by_second[i] > by_first[i] ? by_second[i] : by_first[i];
         CHECK_CLOSE(c.subset[i].value, by_second[i], 1e-12, 0);
@@ -395,33 +379,30 @@ static void information_between_measures(void)
     CHECK_CLOSE(c.symmetric, least, 1e-12, 0);
 }
 
-static void information_ties(void)
-{
+static void information_ties(void) {
     const prun_axes axes = axes_of(axes_a, 2, 6);
     prun_cmi c;
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_t, gap_t, PRUN_TIES_DROP,
-                                              &c), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_t, gap_t, PRUN_TIES_DROP, &c),
+        PRUN_OK);
     CHECK_CLOSE(c.subset[0].value, .380617805321, 1e-12, 0);
     CHECK_CLOSE(c.subset[1].value, .533565137846, 1e-12, 0);
     CHECK_CLOSE(c.subset[2].value, .449022499567, 1e-12, 0);
     CHECK_CLOSE(c.k, .38061780532123635, 1e-10, 0);
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_t, gap_t, PRUN_TIES_STRICT,
-                                              &c), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_t, gap_t, PRUN_TIES_STRICT, &c),
+        PRUN_OK);
     CHECK_CLOSE(c.subset[0].value, .276554595446, 1e-12, 0);
     CHECK_CLOSE(c.subset[1].value, .447477055958, 1e-12, 0);
     CHECK_CLOSE(c.subset[2].value, .281944042921, 1e-12, 0);
     CHECK_CLOSE(c.k, .27655459544649663, 1e-10, 0);
 }
 
-static double plogp(double p)
-{
-    return p > 0 ? p * log(p) / log(2.0) : 0;
-}
+static double plogp(double p) { return p > 0 ? p * log(p) / log(2.0) : 0; }
 
 /* I and H(y) for a set of axes by the definition: cell after cell, over ordered pairs. */
 static void information_by_definition(const table *t, const int32_t *set, prun_ties ties,
-                                      double *information, double *entropy)
-{
+                                      double *information, double *entropy) {
     static int done[TABLE][TABLE];
     double total = 0;
     int64_t i, j, k, l;
@@ -447,8 +428,8 @@ static void information_by_definition(const table *t, const int32_t *set, prun_t
                         for (b = 0; b < 2; b++) {
                             double half = ties == PRUN_TIES_HALF ? .5 : 1 - a;
                             double halb = ties == PRUN_TIES_HALF ? .5 : 1 - b;
-                            w[2 * a + b] += (x == 0 ? half : (x > 0) == a) *
-                                            (y == 0 ? halb : (y > 0) == b);
+                            w[2 * a + b] +=
+                                (x == 0 ? half : (x > 0) == a) * (y == 0 ? halb : (y > 0) == b);
                         }
                     }
                 }
@@ -457,18 +438,17 @@ static void information_by_definition(const table *t, const int32_t *set, prun_t
             if (n <= 0) continue;
             total += n;
             *entropy -= n * (plogp((w[0] + w[2]) / n) + plogp((w[1] + w[3]) / n));
-            *information += n * (plogp(w[0] / n) + plogp(w[1] / n) + plogp(w[2] / n) +
-                                 plogp(w[3] / n) - plogp((w[0] + w[1]) / n) -
-                                 plogp((w[2] + w[3]) / n) - plogp((w[0] + w[2]) / n) -
-                                 plogp((w[1] + w[3]) / n));
+            *information +=
+                n * (plogp(w[0] / n) + plogp(w[1] / n) + plogp(w[2] / n) + plogp(w[3] / n) -
+                     plogp((w[0] + w[1]) / n) - plogp((w[2] + w[3]) / n) -
+                     plogp((w[0] + w[2]) / n) - plogp((w[1] + w[3]) / n));
         }
     }
     *information /= total;
     *entropy /= total;
 }
 
-static void information_equals_its_definition(void)
-{
+static void information_equals_its_definition(void) {
     static table t;
     int round, i;
     for (round = 0; round < 3; round++) {
@@ -492,37 +472,37 @@ static void information_equals_its_definition(void)
 }
 
 /* Without ties and axes, I depends on tau alone. */
-static void information_of_tau(void)
-{
+static void information_of_tau(void) {
     const prun_axes axes = axes_of(NULL, 0, 12);
     prun_kendall kendall;
     prun_cmi c;
     double q;
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP,
-                                              &c), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP, &c),
+        PRUN_OK);
     CHECK_STATUS(prun_kendall_tau(&test_context, mu_b, gap_b, 12, &kendall), PRUN_OK);
     q = (1 + kendall.tau_a) / 2;
     CHECK_CLOSE(c.k, 1 + plogp(q) + plogp(1 - q), 1e-13, 0);
     CHECK(c.subsets == 1);
 }
 
-static void information_undefined(void)
-{
+static void information_undefined(void) {
     const double constant[6] = {1, 1, 1, 1, 1, 1};
     const prun_axes axes = axes_of(axes_a, 2, 6);
     prun_cmi c;
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_a, constant, PRUN_TIES_DROP,
-                                              &c), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_a, constant, PRUN_TIES_DROP, &c),
+        PRUN_OK);
     CHECK(isnan(c.k) && isnan(c.symmetric) && c.best == -1 && c.reason != NULL);
-    CHECK_STATUS(prun_conditional_information(&test_context, &axes, mu_a, constant,
-                                              PRUN_TIES_STRICT, &c), PRUN_OK);
+    CHECK_STATUS(
+        prun_conditional_information(&test_context, &axes, mu_a, constant, PRUN_TIES_STRICT, &c),
+        PRUN_OK);
     CHECK(isnan(c.k) && c.reason != NULL);
 }
 
 /* ---- regression ---- */
 
-static void regression_one_variable(void)
-{
+static void regression_one_variable(void) {
     static const double folds[4] = {.6165493846124621, .46438758308763495, .2157885478882482,
                                     -1.5402468036432109};
     const double *x[1] = {mu_b};
@@ -563,8 +543,7 @@ static void regression_one_variable(void)
     CHECK(isnan(r.cv_r2_folds)); /* folds of one model */
 }
 
-static void regression_two_variables(void)
-{
+static void regression_two_variables(void) {
     const double z[12] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8};
     const double *x[2] = {mu_b, z};
     double standardized[2], fitted[12], mean = 0, sse = 0, sst = 0;
@@ -592,8 +571,7 @@ static void regression_two_variables(void)
 
 /* Polynomials up to the fifth power on 0 .. 40 are close to dependent: the normal equations lose
    them, QR does not. Predictions of a polynomial are exact in and out of sample. */
-static void regression_recovers_a_polynomial(void)
-{
+static void regression_recovers_a_polynomial(void) {
     enum { N = 41, P = 5 };
     static const double want[P] = {3, -2, .5, -.01, 1e-4};
     static double power[P][N], y[N], cross[N];
@@ -624,8 +602,7 @@ static void regression_recovers_a_polynomial(void)
     CHECK_CLOSE(r.cv_r2, 1, 1e-12, 0);
 }
 
-static void regression_dependent_variables(void)
-{
+static void regression_dependent_variables(void) {
     double twice[12], constant[12], slopes[4], fitted[12], alone[12];
     const double *x[4] = {mu_b, twice, constant, mu2_b}, *two[2] = {mu_b, mu2_b};
     prun_regression_options o;
@@ -650,8 +627,7 @@ static void regression_dependent_variables(void)
     }
 }
 
-static void regression_undefined(void)
-{
+static void regression_undefined(void) {
     const double constant[12] = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2};
     const double *x[2] = {mu_b, mu2_b};
     prun_regression_options o;
@@ -673,8 +649,7 @@ static void regression_undefined(void)
 
 /* ---- robust sign error ---- */
 
-static void sign_error_of_a_pair(void)
-{
+static void sign_error_of_a_pair(void) {
     static const double differences[5][2] = {{.01, 0},
                                              {.012, 0.0007020108886004235},
                                              {.02, 0.531921422608486},
@@ -692,8 +667,8 @@ static void sign_error_of_a_pair(void)
     CHECK_CLOSE(prun_sign_error_weight(.3 - .27, 10000), .4560576530633772, 1e-12, 0);
     CHECK_CLOSE(prun_sign_error_weight(.28 - .20, 10000), .4999999999999494, 1e-12, 0);
     CHECK(prun_sign_error_weight(.28 - .27, 10000) == 0);
-    CHECK_CLOSE(prun_sign_error_pair(c1, g1, 2, c2, g2, 2, 10000, &weight, &ess),
-                0.31321400777222, 1e-12, 0);
+    CHECK_CLOSE(prun_sign_error_pair(c1, g1, 2, c2, g2, 2, 10000, &weight, &ess), 0.31321400777222,
+                1e-12, 0);
     CHECK_CLOSE(weight, 1.4560576530633265, 1e-12, 0);
     CHECK_CLOSE(ess, 2.9945453079304216, 1e-12, 0);
     /* on a huge test set every difference is certain: the plain share of errors */
@@ -701,8 +676,7 @@ static void sign_error_of_a_pair(void)
     CHECK_CLOSE(ess, 4, 1e-12, 0);
 }
 
-static void sign_error_of_two_settings(void)
-{
+static void sign_error_of_two_settings(void) {
     const double axis[4] = {1, 1, 2, 2}, gap[4] = {.30, .28, .20, .27}, c[4] = {5, 4, 3, 6};
     const double *values[1] = {axis};
     const prun_axes axes = axes_of(values, 1, 4);
@@ -718,14 +692,12 @@ static void sign_error_of_two_settings(void)
     CHECK(r.all.environments == 1 && r.all.dropped == 0);
 }
 
-static int by_value(const void *left, const void *right)
-{
+static int by_value(const void *left, const void *right) {
     return sign_of(*(const double *)left, *(const double *)right);
 }
 
 /* Every pair of settings that differ in one axis, found by comparing all pairs of models. */
-static void sign_error_by_definition(void)
-{
+static void sign_error_by_definition(void) {
     static table t;
     static double list[2 * TABLE * TABLE];
     prun_sign_error_options o;
@@ -785,16 +757,14 @@ static void sign_error_by_definition(void)
 /* ---- resampling ---- */
 
 static void all_tasks_backwards(void (*body)(void *argument, int64_t i), void *argument,
-                                int64_t count, void *user)
-{
+                                int64_t count, void *user) {
     (void)user;
     while (count-- > 0) {
         body(argument, count);
     }
 }
 
-static prun_sample sample_from(const table *t)
-{
+static prun_sample sample_from(const table *t) {
     prun_sample s;
     memset(&s, 0, sizeof s);
     s.n = TABLE;
@@ -805,8 +775,7 @@ static prun_sample sample_from(const table *t)
     return s;
 }
 
-static double first_row(void *user, const int64_t *rows, int64_t n)
-{
+static double first_row(void *user, const int64_t *rows, int64_t n) {
     const table *t = (const table *)user;
     double sum = 0;
     int64_t i;
@@ -818,8 +787,7 @@ static double first_row(void *user, const int64_t *rows, int64_t n)
 
 /* Every statistic has the same bits with one task and with many in another order; its estimate is
    what its own function says. */
-static void resampling_every_statistic(void)
-{
+static void resampling_every_statistic(void) {
     static table t;
     prun_context other;
     prun_resampling o;
@@ -895,8 +863,7 @@ static void resampling_every_statistic(void)
 
 /* A table in which a fifth of the measure is infinite, and the same with numbers beyond all others
    in their place; `targets`: some of the target too. */
-static void infinite_table(uint64_t stream, int targets, table *t, table *large)
-{
+static void infinite_table(uint64_t stream, int targets, table *t, table *large) {
     int64_t i, a;
     random_table(stream, stream % 2 ? 0 : 5, t);
     for (i = 0; i < TABLE; i++) {
@@ -924,8 +891,7 @@ static void infinite_table(uint64_t stream, int targets, table *t, table *large)
 
 /* What depends on order alone takes infinite values, with the bits that other extremes have, and
    agrees with the definitions. */
-static void infinite_values_rank(void)
-{
+static void infinite_values_rank(void) {
     static table t, large;
     prun_resampling o;
     prun_interval got, want;
@@ -942,7 +908,8 @@ static void infinite_values_rank(void)
             CHECK_CLOSE(g.psi[i], psi_by_definition(&t, i, &groups), 1e-13, 0);
         }
         CHECK_STATUS(prun_conditional_information(&test_context, &t.axes, t.x, t.y,
-                                                  (prun_ties)(round % 3), &c), PRUN_OK);
+                                                  (prun_ties)(round % 3), &c),
+                     PRUN_OK);
         for (i = 0; i < c.subsets; i++) {
             double information = 0, entropy = 0;
             information_by_definition(&t, c.subset[i].axis, (prun_ties)(round % 3), &information,
@@ -971,8 +938,7 @@ static void infinite_values_rank(void)
 }
 
 /* What takes differences says which values it cannot take. */
-static void infinite_values_undefined(void)
-{
+static void infinite_values_undefined(void) {
     static table t, large;
     const double *x[3] = {large.y, large.seed, t.x};
     double fitted[TABLE], coefficients[3], mean[TABLE];
@@ -1017,15 +983,13 @@ static void infinite_values_undefined(void)
     CHECK(prun_sign_error_pair(t.x, t.y, TABLE, t.x, t.y, TABLE, 100, NULL, NULL) >= 0);
 }
 
-static double infinite_or_not(void *user, const int64_t *rows, int64_t n)
-{
+static double infinite_or_not(void *user, const int64_t *rows, int64_t n) {
     (void)n;
     return rows[0] == 0 || user == NULL ? INFINITY : (double)rows[0];
 }
 
 /* Quantiles among infinite values of a custom statistic are no differences of them. */
-static void infinite_custom_statistic(void)
-{
+static void infinite_custom_statistic(void) {
     prun_resampling o;
     prun_interval interval;
     prun_sample s;
@@ -1044,8 +1008,7 @@ static void infinite_custom_statistic(void)
 }
 
 /* R2 does not depend on units, also where the squares of the values are no numbers. */
-static void regression_in_any_unit(void)
-{
+static void regression_in_any_unit(void) {
     static const double units[] = {1, 1e-300, 1e-170, 1e-100, 1e100, 1e170, 1e300};
     double x[12], y[12];
     const double *variables[1] = {x};
@@ -1084,8 +1047,7 @@ static void regression_in_any_unit(void)
 }
 
 /* Threads of the machine too. */
-static void resampling_with_threads(void)
-{
+static void resampling_with_threads(void) {
     static double x[324], y[324];
     prun_interval one, two;
     prun_resampling o;
@@ -1114,8 +1076,7 @@ static void resampling_with_threads(void)
 
 /* The share of samples whose interval holds the true tau is about its level; tau of two normals of
    correlation r is 2/pi asin r. */
-static void bootstrap_coverage(void)
-{
+static void bootstrap_coverage(void) {
     enum { ROUNDS = 300, N = 60 };
     const double truth = asin(0.6) / asin(1.0);
     int round, inside = 0, i;
@@ -1143,8 +1104,7 @@ static void bootstrap_coverage(void)
 
 /* Every model twice, as if seeds changed nothing: drawing models one by one believes in twice the
    data; drawing configurations does not. Copies of a model do not pull tau to 0. */
-static void bootstrap_of_clusters(void)
-{
+static void bootstrap_of_clusters(void) {
     enum { N = 40 };
     double x[2 * N], y[2 * N], cluster[2 * N];
     prun_interval single, models, clusters;
@@ -1178,8 +1138,7 @@ static void bootstrap_of_clusters(void)
 }
 
 /* Against all 720 permutations, and against SciPy's exact p. */
-static void permutation_of_six(void)
-{
+static void permutation_of_six(void) {
     prun_resampling o;
     prun_sample s;
     double p = 0, x[12], y[12], cluster[12];
@@ -1210,8 +1169,7 @@ static void permutation_of_six(void)
     CHECK(p > 0.05 && p < 0.3);
 }
 
-static void comparison_of_measures(void)
-{
+static void comparison_of_measures(void) {
     enum { N = 100 };
     double good[N], bad[N], y[N];
     prun_interval d;
@@ -1241,8 +1199,7 @@ static void comparison_of_measures(void)
     CHECK(d.estimate < 0 && d.upper < 0);
 }
 
-static void partial_kendall_by_formula(void)
-{
+static void partial_kendall_by_formula(void) {
     static table t;
     prun_kendall xy, xz, yz;
     double tau = 0;
@@ -1252,16 +1209,17 @@ static void partial_kendall_by_formula(void)
     CHECK_STATUS(prun_kendall_tau(&test_context, t.x, t.axis[1], TABLE, &xz), PRUN_OK);
     CHECK_STATUS(prun_kendall_tau(&test_context, t.y, t.axis[1], TABLE, &yz), PRUN_OK);
     CHECK_STATUS(prun_partial_kendall(&test_context, t.x, t.y, t.axis[1], TABLE, &tau), PRUN_OK);
-    CHECK_CLOSE(tau, (xy.tau_b - xz.tau_b * yz.tau_b) /
-                         sqrt((1 - xz.tau_b * xz.tau_b) * (1 - yz.tau_b * yz.tau_b)), 1e-13, 0);
+    CHECK_CLOSE(tau,
+                (xy.tau_b - xz.tau_b * yz.tau_b) /
+                    sqrt((1 - xz.tau_b * xz.tau_b) * (1 - yz.tau_b * yz.tau_b)),
+                1e-13, 0);
     CHECK_STATUS(prun_partial_kendall(&test_context, mu_a, gap_a, mu_a, 6, &tau), PRUN_OK);
     CHECK(isnan(tau));
     CHECK_STATUS(prun_partial_kendall(&test_context, mu_a, gap_a, constant, 6, &tau), PRUN_OK);
     CHECK(isnan(tau));
 }
 
-static void holm_by_hand(void)
-{
+static void holm_by_hand(void) {
     const double p[6] = {.01, .04, NAN, .03, .005, .9}, want[6] = {.04, .09, -1, .09, .025, .9};
     double adjusted[6];
     int i;
@@ -1274,8 +1232,7 @@ static void holm_by_hand(void)
     CHECK(adjusted[0] == .01);
 }
 
-static void resampling_undefined(void)
-{
+static void resampling_undefined(void) {
     const double constant[6] = {1, 1, 1, 1, 1, 1};
     const double one_differs[6] = {1, 1, 1, 1, 1, 2};
     prun_interval interval;
@@ -1298,8 +1255,7 @@ static void resampling_undefined(void)
     CHECK(interval.reason == NULL && interval.undefined > 2500 && interval.undefined < 4500);
 }
 
-static void bad_arguments(void)
-{
+static void bad_arguments(void) {
     prun_axes axes = axes_of(axes_a, 2, 6);
     double bad[6] = {1, 2, 3, NAN, 5, 6}, value = 0;
     const double *with_bad[2] = {width_a, bad};
@@ -1358,29 +1314,55 @@ static void bad_arguments(void)
 
 /* ---- numbers in tables ---- */
 
-static void check_number(const char *text)
-{
+static void check_number(const char *text) {
     double got = -1, want = strtod(text, NULL);
     if (!CHECK(prun__number(text, &got) == 1) || !CHECK(memcmp(&got, &want, sizeof got) == 0)) {
         printf("    %s: %.17g, should be %.17g\n", text, got, want);
     }
 }
 
-static void numbers_as_strtod(void)
-{
+static void numbers_as_strtod(void) {
     static const char *const hard[] = {
-        "0", "-0", "0.0", ".5", "5.", "+1", "1e0", "1E+5", "1e-5", "00012.50", "1e22", "1e23",
-        "9007199254740993", "9007199254740992.5", "9007199254740995", "4503599627370496.5",
-        "4503599627370497.5", "9007199254740993.00000000000000000000000000000000001",
-        "2.2250738585072011e-308", "2.2250738585072014e-308", "4.9406564584124654e-324",
-        "2.4703282292062327e-324", "2.4703282292062328e-324", "1e-400", "1e400", "-1e400",
-        "1.7976931348623157e308", "1.7976931348623158e308", "1.7976931348623159e308", "0e999999999",
-        "0.1", "0.30000000000000004", "123456789012345678901234567890", "8.98846567431158e307",
+        "0",
+        "-0",
+        "0.0",
+        ".5",
+        "5.",
+        "+1",
+        "1e0",
+        "1E+5",
+        "1e-5",
+        "00012.50",
+        "1e22",
+        "1e23",
+        "9007199254740993",
+        "9007199254740992.5",
+        "9007199254740995",
+        "4503599627370496.5",
+        "4503599627370497.5",
+        "9007199254740993.00000000000000000000000000000000001",
+        "2.2250738585072011e-308",
+        "2.2250738585072014e-308",
+        "4.9406564584124654e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "1e-400",
+        "1e400",
+        "-1e400",
+        "1.7976931348623157e308",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "0e999999999",
+        "0.1",
+        "0.30000000000000004",
+        "123456789012345678901234567890",
+        "8.98846567431158e307",
         "0.000000000000000000000000000000000000000000000000000000000000000000000000000000001e80",
         "179769313486231570814527423731704356798070567525844996598917476803157260780028538760589558"
         "632766878171540458953514382464234321326889464182768467546703537516986049910576551282076245"
         "490090389328944075868508455133942304583236903222948165808559332123347747979726144647368",
-        "6.631236871469758276785396630275967242439909994735600e-316", "1e-323",
+        "6.631236871469758276785396630275967242439909994735600e-316",
+        "1e-323",
         "7.2057594037927933e16"};
     char text[80];
     size_t i;
@@ -1406,10 +1388,10 @@ static void numbers_as_strtod(void)
     }
 }
 
-static void no_numbers(void)
-{
-    static const char *const bad[] = {"", "-", "+", ".", "e5", "1e", "1e+", "0x10", "1.2.3", "1,5",
-                                      "12a", "--1", "1 2", "nan", "infinite", "1_000", "1e5.5"};
+static void no_numbers(void) {
+    static const char *const bad[] = {"",    "-",    "+",        ".",     "e5",   "1e",
+                                      "1e+", "0x10", "1.2.3",    "1,5",   "12a",  "--1",
+                                      "1 2", "nan",  "infinite", "1_000", "1e5.5"};
     double value;
     size_t i;
     for (i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -1422,8 +1404,7 @@ static void no_numbers(void)
 
 static const char csv_path[] = "build/test_evaluate.csv";
 
-static int write_file(const char *path, const char *text, size_t length)
-{
+static int write_file(const char *path, const char *text, size_t length) {
     FILE *file = fopen(path, "wb");
     int fine = file != NULL && fwrite(text, 1, length, file) == length;
     if (file != NULL) fine &= fclose(file) == 0;
@@ -1431,15 +1412,13 @@ static int write_file(const char *path, const char *text, size_t length)
 }
 
 /* Reads a text as a table. */
-static prun_status read_text(const char *text, prun_table *t)
-{
+static prun_status read_text(const char *text, prun_table *t) {
     memset(t, 0, sizeof *t);
     if (!write_file(csv_path, text, strlen(text))) return PRUN_ERR_OPEN;
     return prun_table_read_csv(&test_context, csv_path, t);
 }
 
-static void csv_plain(void)
-{
+static void csv_plain(void) {
     prun_table t;
     const double *v = NULL;
     if (!CHECK_STATUS(read_text("width,gap\n1,0.5\n2,-1e-3\n", &t), PRUN_OK)) return;
@@ -1455,12 +1434,14 @@ static void csv_plain(void)
 }
 
 /* What spreadsheets and pandas write. */
-static void csv_dialects(void)
-{
-    static const char *const texts[] = {
-        "\xef\xbb\xbf" "a,b\r\n1,x y\r\n2,\"x \"\"y\"\"\"\r\n", "a;b\n1;x y\n2;\"x \"\"y\"\"\"",
-        "a\tb\n1\tx y\n\n2\t\"x \"\"y\"\"\"\n\n", "\n  \na , b\n 1 ,x y \n2, \"x \"\"y\"\"\" \n",
-        "\"a\",\"b\"\n\"1\",\"x y\"\n\"2\",\"x \"\"y\"\"\"\n", "a,b\r1,x y\r2,\"x \"\"y\"\"\"\r"};
+static void csv_dialects(void) {
+    static const char *const texts[] = {"\xef\xbb\xbf"
+                                        "a,b\r\n1,x y\r\n2,\"x \"\"y\"\"\"\r\n",
+                                        "a;b\n1;x y\n2;\"x \"\"y\"\"\"",
+                                        "a\tb\n1\tx y\n\n2\t\"x \"\"y\"\"\"\n\n",
+                                        "\n  \na , b\n 1 ,x y \n2, \"x \"\"y\"\"\" \n",
+                                        "\"a\",\"b\"\n\"1\",\"x y\"\n\"2\",\"x \"\"y\"\"\"\n",
+                                        "a,b\r1,x y\r2,\"x \"\"y\"\"\"\r"};
     size_t i;
     for (i = 0; i < sizeof texts / sizeof *texts; i++) {
         prun_table t;
@@ -1476,8 +1457,7 @@ static void csv_dialects(void)
     }
 }
 
-static void csv_text_as_setting(void)
-{
+static void csv_text_as_setting(void) {
     prun_table t;
     const double *v = NULL;
     if (!CHECK_STATUS(read_text("o,m\nsgd,1\nadam,a\nsgd,\n\"x\ny\",3\n", &t), PRUN_OK)) return;
@@ -1492,17 +1472,21 @@ static void csv_text_as_setting(void)
 }
 
 /* What printf, pandas, R, spreadsheets and Microsoft's C library write for no value. */
-static void csv_missing_values(void)
-{
+static void csv_missing_values(void) {
     static const char *const missing[] = {
-        "", "nan", "-nan", "+nan", "NaN", "Nan", "NAN", "-NaN", "nan(ind)", "-nan(ind)",
-        "nan(snan)", "-nan(0x8000000000000)", "1.#QNAN", "-1.#IND", "1.#IND00", "1.#SNAN",
-        "1.#qnan0", "n/a", "N/A", "#N/A", "#n/a", "#N/A N/A", "#NA", "NA", "na", "<NA>", "NULL",
-        "null", "Null", "None", "\"NA\"", " NA ", ".", "?", "#DIV/0!", "#NUM!", "#VALUE!"};
-    static const char *const infinite[] = {"inf", "-inf", "+inf", "Inf", "INF", "Infinity",
-                                           "-infinity", "1.#INF", "-1.#INF", "1.#INF00", "1e999"};
-    static const char *const texts[] = {"none", "nano", "nanq?", "N.A.", "nan(", "-NA", "1.#", "-",
-                                        "1.#INFx", "infinit", "..", "+", "#N/A!", "nil"};
+        "",        "nan",     "-nan",     "+nan",      "NaN",       "Nan",
+        "NAN",     "-NaN",    "nan(ind)", "-nan(ind)", "nan(snan)", "-nan(0x8000000000000)",
+        "1.#QNAN", "-1.#IND", "1.#IND00", "1.#SNAN",   "1.#qnan0",  "n/a",
+        "N/A",     "#N/A",    "#n/a",     "#N/A N/A",  "#NA",       "NA",
+        "na",      "<NA>",    "NULL",     "null",      "Null",      "None",
+        "\"NA\"",  " NA ",    ".",        "?",         "#DIV/0!",   "#NUM!",
+        "#VALUE!"};
+    static const char *const infinite[] = {"inf",     "-inf",     "+inf",      "Inf",
+                                           "INF",     "Infinity", "-infinity", "1.#INF",
+                                           "-1.#INF", "1.#INF00", "1e999"};
+    static const char *const texts[] = {"none", "nano", "nanq?", "N.A.",    "nan(",
+                                        "-NA",  "1.#",  "-",     "1.#INFx", "infinit",
+                                        "..",   "+",    "#N/A!", "nil"};
     prun_table t;
     const double *v = NULL;
     char text[80];
@@ -1532,12 +1516,13 @@ static void csv_missing_values(void)
 }
 
 /* "sep=;" as Excel wants it; lines count from the top of the file. */
-static void csv_names_its_separator(void)
-{
-    static const char *const texts[] = {
-        "sep=;\na,x;b\n1;y,z\n2;,\n", "sep=;\r\na,x;b\r\n1;y,z\r\n2;,\r\n",
-        "\xef\xbb\xbfSEP=;\na,x;b\n1;y,z\n2;,\n", "\"sep=;\"\na,x;b\n1;y,z\n2;,\n",
-        "sep=|\na,x|b\n1|y,z\n2|,\n", "sep=\t\ra,x\tb\r1\ty,z\r2\t,\r"};
+static void csv_names_its_separator(void) {
+    static const char *const texts[] = {"sep=;\na,x;b\n1;y,z\n2;,\n",
+                                        "sep=;\r\na,x;b\r\n1;y,z\r\n2;,\r\n",
+                                        "\xef\xbb\xbfSEP=;\na,x;b\n1;y,z\n2;,\n",
+                                        "\"sep=;\"\na,x;b\n1;y,z\n2;,\n",
+                                        "sep=|\na,x|b\n1|y,z\n2|,\n",
+                                        "sep=\t\ra,x\tb\r1\ty,z\r2\t,\r"};
     prun_table t;
     size_t i;
     for (i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -1560,8 +1545,7 @@ static void csv_names_its_separator(void)
 }
 
 /* A column that is not there is answered with those that are, whatever they are called. */
-static void csv_names_its_columns(void)
-{
+static void csv_names_its_columns(void) {
     ex_text text = {NULL, 0, 0};
     prun_table t;
     const double *v;
@@ -1592,9 +1576,9 @@ static void csv_names_its_columns(void)
 }
 
 /* Names and cells cannot command a terminal from a message. */
-static void csv_messages_are_escaped(void)
-{
-    static const char text[] = "a\x1b[31m\xc2\x9b" "b\x7f\xc3\xa4\xff,c\n"
+static void csv_messages_are_escaped(void) {
+    static const char text[] = "a\x1b[31m\xc2\x9b"
+                               "b\x7f\xc3\xa4\xff,c\n"
                                "1,2\n\"x\n\x07\",3\n";
     static const char want[] = "line 3, column 1 (a\\x1b[31m\\u009bb\\x7f\xc3\xa4\\xff): "
                                "\"x\\n\\x07\" is not";
@@ -1609,8 +1593,7 @@ static void csv_messages_are_escaped(void)
 }
 
 /* A column whose texts stood in rows that were taken out holds its numbers again. */
-static void csv_mixed_column_without_texts(void)
-{
+static void csv_mixed_column_without_texts(void) {
     const uint8_t keep[4] = {0, 1, 1, 1}, none[4] = {1, 1, 0, 1};
     prun_table t;
     const double *v = NULL;
@@ -1627,8 +1610,7 @@ static void csv_mixed_column_without_texts(void)
     prun_table_free(&t);
 }
 
-static void csv_keeps_rows(void)
-{
+static void csv_keeps_rows(void) {
     const uint8_t keep[4] = {0, 1, 0, 1};
     prun_table t;
     const double *v = NULL;
@@ -1647,8 +1629,7 @@ typedef struct bad_csv {
 } bad_csv;
 
 /* What the reader itself refuses; the rest is refused where it is used, see below. */
-static void csv_malformed(void)
-{
+static void csv_malformed(void) {
     static const bad_csv cases[] = {
         {"", "line 1, column 1: empty"},
         {"\n\n  \n", "line 1, column 1: empty"},
@@ -1660,7 +1641,9 @@ static void csv_malformed(void)
         {"a,b,a\n1,2,3\n", "line 1, column 3: the name a stands in column 1"},
     };
     static const bad_csv others[] = {
-        {"\xff\xfe" "a,b\n", "UTF-16"},
+        {"\xff\xfe"
+         "a,b\n",
+         "UTF-16"},
         {"\x1f\x8b\x08", "compressed by gzip, not a CSV table"},
         {"PK\x03\x04....", "zip archive"},
         {"<!DOCTYPE html>\n<html>", "HTML"},
@@ -1691,8 +1674,7 @@ static void csv_malformed(void)
 }
 
 /* A file cut off anywhere, and with every byte replaced by a special one. */
-static void csv_damaged(void)
-{
+static void csv_damaged(void) {
     static const char good[] = "a,\"b \"\"c\",d\r\n1,\"x,\ny\",3\n4,z,\n";
     static const char special[] = {'"', ',', '\n', '\r', ' ', '\0', ';', '\xff'};
     char text[sizeof good];
@@ -1711,8 +1693,7 @@ static void csv_damaged(void)
     CHECK(i == sizeof good);
 }
 
-static void csv_large(void)
-{
+static void csv_large(void) {
     enum { ROWS = 60000 };
     ex_text text = {NULL, 0, 0};
     prun_table t;
@@ -1746,8 +1727,7 @@ typedef struct heap {
     int64_t requests, fail_at, live;
 } heap;
 
-static void *heap_allocate(size_t size, void *user)
-{
+static void *heap_allocate(size_t size, void *user) {
     heap *h = (heap *)user;
     void *block = ++h->requests == h->fail_at || size > (size_t)1 << 30 ? NULL : malloc(size);
     if (block != NULL) memset(block, 0xa5, size);
@@ -1755,14 +1735,12 @@ static void *heap_allocate(size_t size, void *user)
     return block;
 }
 
-static void heap_release(void *pointer, void *user)
-{
+static void heap_release(void *pointer, void *user) {
     ((heap *)user)->live -= pointer != NULL;
     free(pointer);
 }
 
-static prun_status operation(prun_context *context, const table *t, int which)
-{
+static prun_status operation(prun_context *context, const table *t, int which) {
     const prun_sample s = sample_from(t);
     const double *x[2];
     prun_kendall k;
@@ -1782,24 +1760,24 @@ static prun_status operation(prun_context *context, const table *t, int which)
     o.resamples = 5;
     o.statistic = PRUN_SIGN_ERROR_MAX;
     switch (which) {
-    case 0: return prun_kendall_tau(context, t->x, t->y, TABLE, &k);
-    case 1: return prun_granulated_kendall(context, &t->axes, t->x, t->y, &g);
-    case 2: return prun_conditional_information(context, &t->axes, t->x, t->y, PRUN_TIES_DROP, &c);
-    case 3: return prun_regression_fit(context, x, 2, t->y, TABLE, NULL, &r);
-    case 4: return prun_robust_sign_error(context, &t->axes, t->x, t->y, NULL, &e);
-    case 5: return prun_bootstrap(context, &s, &o, &interval);
-    case 6: return prun_permutation_test(context, &s, &o, &value);
-    case 7: return prun_seed_means(context, &t->axes, t->x, NULL, &count);
-    case 8: return prun_partial_kendall(context, t->x, t->y, t->axis[0], TABLE, &value);
-    default: break;
+        case 0: return prun_kendall_tau(context, t->x, t->y, TABLE, &k);
+        case 1: return prun_granulated_kendall(context, &t->axes, t->x, t->y, &g);
+        case 2:
+            return prun_conditional_information(context, &t->axes, t->x, t->y, PRUN_TIES_DROP, &c);
+        case 3: return prun_regression_fit(context, x, 2, t->y, TABLE, NULL, &r);
+        case 4: return prun_robust_sign_error(context, &t->axes, t->x, t->y, NULL, &e);
+        case 5: return prun_bootstrap(context, &s, &o, &interval);
+        case 6: return prun_permutation_test(context, &s, &o, &value);
+        case 7: return prun_seed_means(context, &t->axes, t->x, NULL, &count);
+        case 8: return prun_partial_kendall(context, t->x, t->y, t->axis[0], TABLE, &value);
+        default: break;
     }
     status = prun_table_read_csv(context, csv_path, &file);
     if (status == PRUN_OK) prun_table_free(&file);
     return status;
 }
 
-static void memory_runs_out(void)
-{
+static void memory_runs_out(void) {
     static table t;
     int which;
     random_table(600, 5, &t);
@@ -1829,8 +1807,7 @@ static void memory_runs_out(void)
 
 /* Runs evaluate with the arguments of one line, blanks between them; returns the exit status, -1
    for a crash. Output and messages go to two texts. */
-static int run_evaluate(const char *line, ex_text *out, ex_text *messages)
-{
+static int run_evaluate(const char *line, ex_text *out, ex_text *messages) {
 #ifdef HAVE_FORK
     static const char *const paths[2] = {"build/test_evaluate.out", "build/test_evaluate.err"};
     ex_text *texts[2];
@@ -1876,13 +1853,16 @@ static int run_evaluate(const char *line, ex_text *out, ex_text *messages)
 #ifdef HAVE_FORK
 #define NEEDS_FORK ((void)0)
 #else
-#define NEEDS_FORK do { SKIP("needs fork"); return; } while (0)
+#define NEEDS_FORK \
+    do { \
+        SKIP("needs fork"); \
+        return; \
+    } while (0)
 #endif
 
 static ex_text out, messages;
 
-static void check_run(const char *line, int status, const char *message)
-{
+static void check_run(const char *line, int status, const char *message) {
     int got = run_evaluate(line, &out, &messages);
     if (!CHECK(got == status) ||
         !CHECK(strstr(messages.data != NULL ? messages.data : "", message) != NULL)) {
@@ -1891,8 +1871,7 @@ static void check_run(const char *line, int status, const char *message)
 }
 
 /* The number behind "key": in the object of a measure; NaN for null, -99 when it is not there. */
-static double json_value(const char *name, const char *key)
-{
+static double json_value(const char *name, const char *key) {
     char text[100];
     const char *at;
     snprintf(text, sizeof text, "\"%s\":{\"tau_a\"", name);
@@ -1904,8 +1883,7 @@ static double json_value(const char *name, const char *key)
     return strncmp(at, "null", 4) == 0 ? NAN : strtod(at, NULL);
 }
 
-static int write_set_b(void)
-{
+static int write_set_b(void) {
     ex_text text = {NULL, 0, 0};
     int i, fine;
     ex_text_add(&text, "width,aug,seed,mu,mu2,train_error,test_error,note\n");
@@ -1918,12 +1896,12 @@ static int write_set_b(void)
     return fine;
 }
 
-static void program_json(void)
-{
+static void program_json(void) {
     NEEDS_FORK;
     if (!write_set_b()) return;
     check_run("build/test_evaluate.csv --hyper width,aug --seed-column seed --json --folds 4 "
-              "--resamples 100", 0, "");
+              "--resamples 100",
+              0, "");
     CHECK(out.data[0] == '{' && strstr(out.data, "nan") == NULL);
     CHECK_CLOSE(json_value("mu", "tau_a"), 0.6363636363636364, 1e-15, 0);
     CHECK_CLOSE(json_value("mu", "tau_b"), 0.6363636363636364, 1e-15, 0);
@@ -1939,15 +1917,15 @@ static void program_json(void)
     CHECK(json_value("1 / width", "tau_a") > 0.3);
     CHECK(json_value("note", "tau_a") == -99 && json_value("train_error", "tau_a") == -99);
     check_run("build/test_evaluate.csv --hyper width,aug --seed-column seed --json --seeds pooled "
-              "--measures mu2 --resamples 0", 0, "");
+              "--measures mu2 --resamples 0",
+              0, "");
     CHECK(json_value("mu", "tau_a") == -99);
     check_run("build/test_evaluate.csv --hyper width,aug --target mu2 --measures mu --json", 0, "");
     CHECK_CLOSE(json_value("mu", "K"), 0.14505233104011478, 0, 1e-12);
 }
 
 /* Rounded gaps tie: 0.3 - 0.2 and 0.2 - 0.1 differ in binary. */
-static void program_rounds_the_gap(void)
-{
+static void program_rounds_the_gap(void) {
     NEEDS_FORK;
     CHECK(0.3 - 0.2 != 0.2 - 0.1);
     CHECK(write_file(csv_path, "m,train_error,test_error\n1,.2,.3\n2,.1,.2\n3,.1,.4\n", 48));
@@ -1955,29 +1933,29 @@ static void program_rounds_the_gap(void)
     CHECK_CLOSE(json_value("m", "tau_a"), 2.0 / 3, 1e-15, 0);
 }
 
-static void program_tables_of_maddox(void)
-{
+static void program_tables_of_maddox(void) {
     NEEDS_FORK;
     check_run("tests/tables/maddox_cnn_cifar100.csv --target test_loss --measures width,n_eff "
-              "--json", 0, "");
+              "--json",
+              0, "");
     CHECK_CLOSE(json_value("width", "tau_a"), -0.4, 1e-15, 0);
     CHECK_CLOSE(json_value("n_eff", "tau_a"), 0.2, 1e-15, 0);
     check_run("tests/tables/maddox_resnet18_cifar100.csv --target test_loss "
-              "--measures width,n_eff --json", 0, "");
+              "--measures width,n_eff --json",
+              0, "");
     CHECK_CLOSE(json_value("width", "tau_b"), -0.655903, 5e-7, 0);
     CHECK_CLOSE(json_value("n_eff", "tau_b"), 0.552073, 5e-7, 0);
 }
 
-static void program_outputs(void)
-{
+static void program_outputs(void) {
     prun_table t;
     const double *v = NULL;
     FILE *file;
     NEEDS_FORK;
     if (!write_set_b()) return;
     check_run("build/test_evaluate.csv --hyper width,aug --seed-column seed --fit both=mu+mu2 "
-              "--resamples 50 --csv build/test_evaluate_out.csv --svg build/test_evaluate_svg", 0,
-              "");
+              "--resamples 50 --csv build/test_evaluate_out.csv --svg build/test_evaluate_svg",
+              0, "");
     CHECK(strstr(out.data, "Table 1") && strstr(out.data, "Table 2") &&
           strstr(out.data, "Table 3") && strstr(out.data, "Table 4"));
     CHECK(strstr(out.data, "nan") == NULL && strstr(out.data, "cross-fitted") != NULL);
@@ -1996,8 +1974,7 @@ static void program_outputs(void)
 }
 
 /* Text, options, what the message must contain. All end with status 2. */
-static void program_bad_input(void)
-{
+static void program_bad_input(void) {
     static const char *const cases[][3] = {
         {"", "", "line 1, column 1: empty"},
         {"m,gap\n", "", "line 2, column 1: 0 models"},
@@ -2059,8 +2036,7 @@ static void program_bad_input(void)
 }
 
 /* What is undefined is said to be, in every output; the rest is there. */
-static void program_undefined(void)
-{
+static void program_undefined(void) {
     static const char text[] = "w,m,c,gap\n1,1,7,1\n1,2,7,3\n1,3,7,2\n1,4,7,5\n";
     NEEDS_FORK;
     CHECK(write_file(csv_path, text, sizeof text - 1));
@@ -2086,8 +2062,7 @@ static void program_undefined(void)
 
 /* A table as measure writes it: infinite values rank and have no R2, times and settings stay out,
    and so does what is undefined in all models or, of the library's own measures, in some. */
-static void program_evaluates_measured_rows(void)
-{
+static void program_evaluates_measured_rows(void) {
     static const char text[] =
         "net,train_images,train_error,test_loss,test_error,gap,parameters,parameters_seconds,"
         "spectral_orig,spectral_orig_folded,sum_of_frobenius,gradient_noise_final,"
@@ -2117,7 +2092,8 @@ static void program_evaluates_measured_rows(void)
     CHECK(json_value("test_loss", "tau_a") == -99 && json_value("train_images", "tau_a") == -99);
     CHECK(strstr(out.data, "\"left_out\":[\"net\",\"train_images\",\"test_loss\",") != NULL);
     check_run("build/test_evaluate.csv --json --resamples 0 "
-              "--measures test_loss,parameters_seconds", 0, "");
+              "--measures test_loss,parameters_seconds",
+              0, "");
     CHECK(json_value("test_loss", "tau_a") == 1 || json_value("test_loss", "tau_a") > 0.5);
     check_run("build/test_evaluate.csv --json --resamples 0 --skip-missing", 0, "1 of 4 models");
     CHECK(json_value("gradient_noise_final", "tau_a") > -1);
@@ -2125,8 +2101,7 @@ static void program_evaluates_measured_rows(void)
 }
 
 /* A column that numbers the rows is none, whatever pandas called it. */
-static void program_leaves_out_row_numbers(void)
-{
+static void program_leaves_out_row_numbers(void) {
     static const char *const tables[][2] = {
         {"Unnamed: 0,m,gap\n0,1,2\n1,2,3\n2,4,1\n", "Unnamed: 0"},
         {"Unnamed: 0.1,m,gap\n7,1,2\n3,2,3\n12,4,1\n", "Unnamed: 0.1"},
@@ -2159,8 +2134,7 @@ static void program_leaves_out_row_numbers(void)
     CHECK(json_value("Unnamed: 0", "tau_a") > -1);
 }
 
-static void program_warns_of_settings(void)
-{
+static void program_warns_of_settings(void) {
     static const char text[] = "lr,m,gap\n0.3,1,2\n0.30000000000000004,2,3\n0.31,4,1\n0.3,3,4\n";
     static const char apart[] = "lr,m,gap\n0,1,2\n1e-300,2,3\n1,4,1\ninf,3,4\ninf,5,5\n";
     NEEDS_FORK;
@@ -2174,15 +2148,15 @@ static void program_warns_of_settings(void)
 }
 
 /* Names reach no terminal as they are, but every file by its own rules. */
-static void program_escapes_names(void)
-{
+static void program_escapes_names(void) {
     static const char text[] = "a|b\x1b[31m,m\x1b]0;\x07&<\xb5,gap\n1,1,2\n2,2,3\n3,4,1\n4,3,5\n";
     const char *at;
     prun_table t;
     NEEDS_FORK;
     CHECK(write_file(csv_path, text, sizeof text - 1));
     check_run("build/test_evaluate.csv --hyper a|b\x1b[31m --resamples 20 --csv "
-              "build/test_evaluate_out.csv --svg build/test_evaluate_svg", 0, "");
+              "build/test_evaluate_out.csv --svg build/test_evaluate_svg",
+              0, "");
     for (at = out.data; *at != '\0' && (*at == '\n' || (*at >= ' ' && *at < 0x7f)); at++) {
     }
     CHECK(*at == '\0' && strstr(out.data, "m\\x1b]0;\\x07&<\\xb5") != NULL);
@@ -2198,8 +2172,7 @@ static void program_escapes_names(void)
 }
 
 #ifdef HAVE_FORK
-static int same_text(const char *path, const char *text)
-{
+static int same_text(const char *path, const char *text) {
     char piece[512];
     FILE *file = fopen(path, "rb");
     size_t n = file != NULL ? fread(piece, 1, sizeof piece, file) : 0;
@@ -2209,14 +2182,12 @@ static int same_text(const char *path, const char *text)
 #endif
 
 /* No output takes the place of the table, by whatever path; all are looked at before the work. */
-static void program_keeps_its_input(void)
-{
+static void program_keeps_its_input(void) {
 #ifdef HAVE_FORK
     static const char text[] = "m,gap\n1,2\n2,3\n4,1\n";
-    static const char *const paths[] = {"build/test_evaluate.csv",
-                                        "build/../build/test_evaluate.csv",
-                                        "build/test_evaluate_link.csv",
-                                        "build/test_evaluate_hard.csv"};
+    static const char *const paths[] = {
+        "build/test_evaluate.csv", "build/../build/test_evaluate.csv",
+        "build/test_evaluate_link.csv", "build/test_evaluate_hard.csv"};
     char line[200];
     size_t i;
     if (!write_file(csv_path, text, sizeof text - 1)) return;
@@ -2245,8 +2216,7 @@ static void program_keeps_its_input(void)
 }
 
 /* A table from a pipe, longer than one piece of it. */
-static void csv_from_a_pipe(void)
-{
+static void csv_from_a_pipe(void) {
 #ifdef HAVE_FORK
     static const char path[] = "build/test_evaluate.pipe";
     prun_table t;
@@ -2283,8 +2253,7 @@ static void csv_from_a_pipe(void)
 #endif
 }
 
-static void program_skips_missing(void)
-{
+static void program_skips_missing(void) {
     static const char text[] = "m,x,gap,status\n1,1,1,ok\n2,,3,failed\n3,5,2,ok\n4,4,,ok\n"
                                "5,2,4,ok\n";
     NEEDS_FORK;
@@ -2298,39 +2267,74 @@ static void program_skips_missing(void)
 }
 
 static const test_case cases[] = {
-    TEST_CASE(kendall_small_grid), TEST_CASE(granulated_small_grid), TEST_CASE(granulated_seeds),
-    TEST_CASE(granulated_seed_means), TEST_CASE(granulated_errors_of_the_paper),
-    TEST_CASE(granulated_by_definition), TEST_CASE(granulated_large_group),
-    TEST_CASE(granulated_undefined), TEST_CASE(information_small_grid),
-    TEST_CASE(information_with_seeds), TEST_CASE(information_between_measures),
-    TEST_CASE(information_ties), TEST_CASE(information_equals_its_definition),
-    TEST_CASE(information_of_tau), TEST_CASE(information_undefined),
-    TEST_CASE(regression_one_variable), TEST_CASE(regression_two_variables),
-    TEST_CASE(regression_recovers_a_polynomial), TEST_CASE(regression_dependent_variables),
-    TEST_CASE(regression_undefined), TEST_CASE(sign_error_of_a_pair),
-    TEST_CASE(sign_error_of_two_settings), TEST_CASE(sign_error_by_definition),
-    TEST_CASE(infinite_values_rank), TEST_CASE(infinite_values_undefined),
-    TEST_CASE(infinite_custom_statistic), TEST_CASE(regression_in_any_unit),
-    TEST_CASE(resampling_every_statistic), TEST_CASE(resampling_with_threads),
-    TEST_CASE(bootstrap_coverage), TEST_CASE(bootstrap_of_clusters), TEST_CASE(permutation_of_six),
-    TEST_CASE(comparison_of_measures), TEST_CASE(partial_kendall_by_formula),
-    TEST_CASE(holm_by_hand), TEST_CASE(resampling_undefined), TEST_CASE(bad_arguments),
-    TEST_CASE(numbers_as_strtod), TEST_CASE(no_numbers), TEST_CASE(csv_plain),
-    TEST_CASE(csv_dialects), TEST_CASE(csv_text_as_setting), TEST_CASE(csv_keeps_rows),
-    TEST_CASE(csv_missing_values), TEST_CASE(csv_names_its_separator),
-    TEST_CASE(csv_names_its_columns), TEST_CASE(csv_messages_are_escaped),
-    TEST_CASE(csv_mixed_column_without_texts), TEST_CASE(csv_malformed), TEST_CASE(csv_damaged),
+    TEST_CASE(kendall_small_grid),
+    TEST_CASE(granulated_small_grid),
+    TEST_CASE(granulated_seeds),
+    TEST_CASE(granulated_seed_means),
+    TEST_CASE(granulated_errors_of_the_paper),
+    TEST_CASE(granulated_by_definition),
+    TEST_CASE(granulated_large_group),
+    TEST_CASE(granulated_undefined),
+    TEST_CASE(information_small_grid),
+    TEST_CASE(information_with_seeds),
+    TEST_CASE(information_between_measures),
+    TEST_CASE(information_ties),
+    TEST_CASE(information_equals_its_definition),
+    TEST_CASE(information_of_tau),
+    TEST_CASE(information_undefined),
+    TEST_CASE(regression_one_variable),
+    TEST_CASE(regression_two_variables),
+    TEST_CASE(regression_recovers_a_polynomial),
+    TEST_CASE(regression_dependent_variables),
+    TEST_CASE(regression_undefined),
+    TEST_CASE(sign_error_of_a_pair),
+    TEST_CASE(sign_error_of_two_settings),
+    TEST_CASE(sign_error_by_definition),
+    TEST_CASE(infinite_values_rank),
+    TEST_CASE(infinite_values_undefined),
+    TEST_CASE(infinite_custom_statistic),
+    TEST_CASE(regression_in_any_unit),
+    TEST_CASE(resampling_every_statistic),
+    TEST_CASE(resampling_with_threads),
+    TEST_CASE(bootstrap_coverage),
+    TEST_CASE(bootstrap_of_clusters),
+    TEST_CASE(permutation_of_six),
+    TEST_CASE(comparison_of_measures),
+    TEST_CASE(partial_kendall_by_formula),
+    TEST_CASE(holm_by_hand),
+    TEST_CASE(resampling_undefined),
+    TEST_CASE(bad_arguments),
+    TEST_CASE(numbers_as_strtod),
+    TEST_CASE(no_numbers),
+    TEST_CASE(csv_plain),
+    TEST_CASE(csv_dialects),
+    TEST_CASE(csv_text_as_setting),
+    TEST_CASE(csv_keeps_rows),
+    TEST_CASE(csv_missing_values),
+    TEST_CASE(csv_names_its_separator),
+    TEST_CASE(csv_names_its_columns),
+    TEST_CASE(csv_messages_are_escaped),
+    TEST_CASE(csv_mixed_column_without_texts),
+    TEST_CASE(csv_malformed),
+    TEST_CASE(csv_damaged),
     TEST_CASE(csv_large),
-    TEST_CASE(memory_runs_out), TEST_CASE(program_json), TEST_CASE(program_rounds_the_gap),
-    TEST_CASE(program_tables_of_maddox), TEST_CASE(program_outputs), TEST_CASE(program_bad_input),
-    TEST_CASE(program_undefined), TEST_CASE(program_evaluates_measured_rows),
-    TEST_CASE(program_leaves_out_row_numbers), TEST_CASE(program_warns_of_settings),
-    TEST_CASE(program_escapes_names), TEST_CASE(program_keeps_its_input),
-    TEST_CASE(csv_from_a_pipe), TEST_CASE(program_skips_missing),
+    TEST_CASE(memory_runs_out),
+    TEST_CASE(program_json),
+    TEST_CASE(program_rounds_the_gap),
+    TEST_CASE(program_tables_of_maddox),
+    TEST_CASE(program_outputs),
+    TEST_CASE(program_bad_input),
+    TEST_CASE(program_undefined),
+    TEST_CASE(program_evaluates_measured_rows),
+    TEST_CASE(program_leaves_out_row_numbers),
+    TEST_CASE(program_warns_of_settings),
+    TEST_CASE(program_escapes_names),
+    TEST_CASE(program_keeps_its_input),
+    TEST_CASE(csv_from_a_pipe),
+    TEST_CASE(program_skips_missing),
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int status;
     own_path = argv[0];
     if (argc > 1 && strcmp(argv[1], as_evaluate) == 0) {

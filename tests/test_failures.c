@@ -11,8 +11,7 @@ static char functions[MOST_FUNCTIONS][NAME];
 static int function_count;
 
 /* The text of the header from beside the folder of this file, or from here. */
-static char *header_text(void)
-{
+static char *header_text(void) {
     char path[600];
     const char *slash = strrchr(__FILE__, '/');
     FILE *file;
@@ -31,15 +30,13 @@ static char *header_text(void)
     return text;
 }
 
-static int is_name(char c)
-{
+static int is_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
 /* Fills `functions`: the name before the first parenthesis after each PRUNDEF that begins a line.
    Declarations and definitions both count, so that it does not matter where the API ends. */
-static void read_functions(void)
-{
+static void read_functions(void) {
     char *text = header_text(), *at;
     int i;
     if (text == NULL) return;
@@ -48,8 +45,9 @@ static void read_functions(void)
         while (begin != NULL && is_name(begin[-1])) begin--;
         if (begin == NULL || begin == end || end - begin >= NAME) continue;
         for (i = 0; i < function_count; i++) {
-            if (strlen(functions[i]) == (size_t)(end - begin)
-                && memcmp(functions[i], begin, (size_t)(end - begin)) == 0) break;
+            if (strlen(functions[i]) == (size_t)(end - begin) &&
+                memcmp(functions[i], begin, (size_t)(end - begin)) == 0)
+                break;
         }
         if (i < function_count || function_count == MOST_FUNCTIONS) continue;
         snprintf(functions[function_count++], NAME, "%.*s", (int)(end - begin), begin);
@@ -59,8 +57,7 @@ static void read_functions(void)
 
 /* ---- functions that ask for no memory ---- */
 
-static void quiet_strings(world *w)
-{
+static void quiet_strings(world *w) {
     prun_trainer *trainer = make_trainer(w);
     arm(w);
     CHECK(prun_status_string(PRUN_ERR_MEMORY)[0] != '\0');
@@ -73,8 +70,7 @@ static void quiet_strings(world *w)
     prun_trainer_free(trainer);
 }
 
-static void quiet_numbers(world *w)
-{
+static void quiet_numbers(world *w) {
     const prun_epoch *e = history;
     prun_train_options train = train_options(w);
     const prun_perturb_options perturb = perturb_options(w);
@@ -102,8 +98,7 @@ static void quiet_numbers(world *w)
     w->heap.armed = 0;
 }
 
-static void quiet_arrays(world *w)
-{
+static void quiet_arrays(world *w) {
     static const double p[3] = {.01, .04, .5};
     static float nchw[20 * 2], lanes[32 * 2];
     static const float logits[6] = {1, 2, 3, 3, 2, 1};
@@ -131,8 +126,7 @@ static void quiet_arrays(world *w)
     w->heap.armed = 0;
 }
 
-static void quiet_net(world *w)
-{
+static void quiet_net(world *w) {
     prun_objective objective;
     int32_t layers[4], measures;
     int64_t count;
@@ -150,8 +144,7 @@ static void quiet_net(world *w)
     w->heap.armed = 0;
 }
 
-static void quiet_table(world *w)
-{
+static void quiet_table(world *w) {
     static const uint8_t keep[2] = {1, 0};
     prun_table table;
     const double *values = NULL;
@@ -167,8 +160,7 @@ static void quiet_table(world *w)
     w->heap.armed = 0;
 }
 
-static void quiet_file(world *w)
-{
+static void quiet_file(world *w) {
     prun_safetensors *file = open_file(w, saved_values());
     float floats[3];
     int64_t integers[2];
@@ -185,8 +177,7 @@ static void quiet_file(world *w)
     w->heap.armed = 0;
 }
 
-static void quiet_output(world *w)
-{
+static void quiet_output(world *w) {
     prun_output *kept = NULL, *discarded = NULL;
     char path[500];
     snprintf(path, sizeof path, "%s", in_directory("output"));
@@ -203,8 +194,7 @@ static void quiet_output(world *w)
 }
 
 /* Releases, of what is there and of nothing. */
-static void quiet_releases(world *w)
-{
+static void quiet_releases(world *w) {
     prun_net *net = NULL;
     prun_trainer *trainer = make_trainer(w);
     prun_spectrum spectrum = make_spectrum(w);
@@ -260,8 +250,7 @@ static const quiet quiets[] = {
 
 enum { QUIETS = sizeof quiets / sizeof quiets[0] };
 
-static int is_quiet(const char *function)
-{
+static int is_quiet(const char *function) {
     char spaced[NAME + 3];
     int i, found = 0;
     snprintf(spaced, sizeof spaced, " %.*s ", NAME, function);
@@ -271,8 +260,7 @@ static int is_quiet(const char *function)
     return found;
 }
 
-static int is_exercised(const char *function)
-{
+static int is_exercised(const char *function) {
     int i;
     for (i = 0; i < EXERCISES; i++) {
         if (strcmp(exercises[i].function, function) == 0) return 1;
@@ -280,19 +268,16 @@ static int is_exercised(const char *function)
     return 0;
 }
 
-static int is_public(const char *function, size_t length)
-{
+static int is_public(const char *function, size_t length) {
     int i;
     for (i = 0; i < function_count; i++) {
-        if (strlen(functions[i]) == length && memcmp(functions[i], function, length) == 0)
-            return 1;
+        if (strlen(functions[i]) == length && memcmp(functions[i], function, length) == 0) return 1;
     }
     return 0;
 }
 
 /* Every public function is in one of the two tables, and nothing else is. */
-static void every_function_is_here(void)
-{
+static void every_function_is_here(void) {
     int i;
     CHECK(function_count > 100);
     for (i = 0; i < function_count; i++) {
@@ -317,8 +302,7 @@ static void every_function_is_here(void)
     }
 }
 
-static void quiet_functions_ask_for_nothing(void)
-{
+static void quiet_functions_ask_for_nothing(void) {
     static world w;
     int i;
     for (i = 0; i < QUIETS; i++) {
@@ -344,38 +328,32 @@ typedef struct reference {
 /* How much was tried, since it was told last. */
 static int64_t requests_refused, callbacks_failed, callbacks_cancelled, lies_told, lies_noticed;
 
-static void tell_figures(void)
-{
+static void tell_figures(void) {
     printf("  %lld requests refused; callbacks: %lld failed, %lld cancelled, %lld lied (%lld of "
-           "them noticed)\n", (long long)requests_refused, (long long)callbacks_failed,
-           (long long)callbacks_cancelled, (long long)lies_told, (long long)lies_noticed);
+           "them noticed)\n",
+           (long long)requests_refused, (long long)callbacks_failed, (long long)callbacks_cancelled,
+           (long long)lies_told, (long long)lies_noticed);
     requests_refused = callbacks_failed = callbacks_cancelled = lies_told = lies_noticed = 0;
 }
 
-static int output_guarded(const output *o)
-{
+static int output_guarded(const output *o) {
     return all_bytes(o->memory, GUARD, FILL) && all_bytes(o->memory + GUARD + o->size, GUARD, FILL);
 }
 
-static int output_untouched(const output *o)
-{
-    return all_bytes(o->memory + GUARD, o->size, FILL);
-}
+static int output_untouched(const output *o) { return all_bytes(o->memory + GUARD, o->size, FILL); }
 
 /* Elements as in `whole`, then untouched ones. */
-static int output_begun(const output *o, const output *whole)
-{
+static int output_begun(const output *o, const output *whole) {
     size_t at = 0;
-    while (at < o->size
-           && memcmp(o->memory + GUARD + at, whole->memory + GUARD + at, o->element) == 0) {
+    while (at < o->size &&
+           memcmp(o->memory + GUARD + at, whole->memory + GUARD + at, o->element) == 0) {
         at += o->element;
     }
     return all_bytes(o->memory + GUARD + at, o->size - at, FILL);
 }
 
 /* Adds up the results of a success. */
-static void digest_outputs(world *w)
-{
+static void digest_outputs(world *w) {
     int32_t i;
     for (i = 0; w->status == PRUN_OK && i < w->output_count; i++) {
         const output *o = &w->outputs[i];
@@ -383,8 +361,7 @@ static void digest_outputs(world *w)
     }
 }
 
-static prun_status run(world *w, const exercise *e)
-{
+static prun_status run(world *w, const exercise *e) {
     const prun_status status = e->use(w);
     if (!(e->flags & RETRIES)) digest_outputs(w);
     return status;
@@ -395,15 +372,15 @@ enum {
     OWN_MESSAGE = 2    /* the context says what failed, not what failed before */
 };
 
-static int check_failed(const world *w, const exercise *e, const reference *r, int expected)
-{
+static int check_failed(const world *w, const exercise *e, const reference *r, int expected) {
     int holds = 1;
     int32_t i;
     for (i = 0; i < w->output_count; i++) {
         const output *o = &w->outputs[i];
         holds &= CHECK(output_guarded(o));
         if (o->kind == WHOLE || o->kind == HANDLE) holds &= CHECK(output_untouched(o));
-        if (o->kind == BEGUN && (expected & KNOWN_RESULTS)) holds &= CHECK(output_begun(o, &r->outputs[i]));
+        if (o->kind == BEGUN && (expected & KNOWN_RESULTS))
+            holds &= CHECK(output_begun(o, &r->outputs[i]));
     }
     if (!(e->flags & CHANGES)) holds &= CHECK(!w->weights_changed);
     holds &= CHECK(!w->file_harmed);
@@ -416,8 +393,7 @@ static int check_failed(const world *w, const exercise *e, const reference *r, i
 }
 
 /* The same call with nothing failing gives what it gave the first time. */
-static int check_again(world *w, const exercise *e, const reference *r)
-{
+static int check_again(world *w, const exercise *e, const reference *r) {
     int holds;
     world_again(w);
     holds = CHECK(run(w, e) == PRUN_OK);
@@ -428,16 +404,14 @@ static int check_again(world *w, const exercise *e, const reference *r)
 }
 
 static void say(int holds, const exercise *e, int surroundings, const char *what, int64_t at,
-                int number)
-{
+                int number) {
     static const char *const places[SURROUNDINGS] = {"one thread", "hook", "OpenMP", "no context"};
     if (!holds && test_failures <= TEST_SHOWN)
         printf("  %s (number %d, %s): %s %lld (%d)\n", e->function, (int)(e - exercises),
                places[surroundings], what, (long long)at, number);
 }
 
-static int reference_make(reference *r, const exercise *e, int surroundings)
-{
+static int reference_make(reference *r, const exercise *e, int surroundings) {
     static world w;
     const int64_t before = default_requests;
     prun_status status;
@@ -465,16 +439,14 @@ static int reference_make(reference *r, const exercise *e, int surroundings)
     return holds;
 }
 
-static void reference_end(reference *r)
-{
+static void reference_end(reference *r) {
     while (r->output_count > 0) {
         free(r->outputs[--r->output_count].memory);
     }
 }
 
 /* The number after `at` among 1 .. count: all of few; of many the first and last and a sample. */
-static int64_t next_of(int64_t at, int64_t count, int64_t most)
-{
+static int64_t next_of(int64_t at, int64_t count, int64_t most) {
     const int64_t end = most / 6, step = count / most + 1;
     if (count <= most || at < end || at >= count - end) return at + 1;
     return at + step < count - end ? at + step : count - end;
@@ -486,8 +458,7 @@ static int64_t next_of(int64_t at, int64_t count, int64_t most)
 enum { MOST_REQUESTS = SANITIZED ? 90 : 300 };
 
 static int refuse_one(const exercise *e, const reference *r, int surroundings, int64_t at,
-                      int32_t once)
-{
+                      int32_t once) {
     static world w;
     int holds;
     if (!world_make(&w, surroundings)) return 0;
@@ -505,8 +476,7 @@ static int refuse_one(const exercise *e, const reference *r, int surroundings, i
     return holds;
 }
 
-static void refuse_every_request(const exercise *e, int surroundings, int64_t most)
-{
+static void refuse_every_request(const exercise *e, int surroundings, int64_t most) {
     reference r;
     int32_t once;
     int64_t at;
@@ -522,22 +492,19 @@ static void refuse_every_request(const exercise *e, int surroundings, int64_t mo
     reference_end(&r);
 }
 
-static void memory_refused_to_one_thread(void)
-{
+static void memory_refused_to_one_thread(void) {
     int i;
     for (i = 0; i < EXERCISES; i++) refuse_every_request(&exercises[i], SERIAL, MOST_REQUESTS);
     tell_figures();
 }
 
-static void memory_refused_under_a_hook(void)
-{
+static void memory_refused_under_a_hook(void) {
     int i;
     for (i = 0; i < EXERCISES; i++) refuse_every_request(&exercises[i], HOOK, 24);
     tell_figures();
 }
 
-static void memory_refused_under_openmp(void)
-{
+static void memory_refused_under_openmp(void) {
     int i;
 #ifndef _OPENMP
     SKIP("compiled without OpenMP");
@@ -550,8 +517,7 @@ static void memory_refused_under_openmp(void)
 }
 
 /* PRUNABILITY_MALLOC fails where there is no context. */
-static void memory_refused_without_context(void)
-{
+static void memory_refused_without_context(void) {
     int i;
     for (i = 0; i < EXERCISES; i++) refuse_every_request(&exercises[i], NO_CONTEXT, 12);
     tell_figures();
@@ -560,11 +526,10 @@ static void memory_refused_without_context(void)
 /* ---- callbacks that fail and cancel ---- */
 
 static int fail_one(const exercise *e, const reference *r, int surroundings, callback which,
-                    int64_t at)
-{
-    static const prun_status answers[7] = {
-        PRUN_ERR_CALLBACK, PRUN_CANCELLED, PRUN_ERR_READ, PRUN_ERR_MEMORY, PRUN_ERR_ARGUMENT,
-        (prun_status)77, (prun_status)INT_MIN};
+                    int64_t at) {
+    static const prun_status answers[7] = {PRUN_ERR_CALLBACK,   PRUN_CANCELLED,    PRUN_ERR_READ,
+                                           PRUN_ERR_MEMORY,     PRUN_ERR_ARGUMENT, (prun_status)77,
+                                           (prun_status)INT_MIN};
     static world w;
     const int cancels = which == ON_PROGRESS || which == ON_EPOCH;
     int holds;
@@ -582,10 +547,9 @@ static int fail_one(const exercise *e, const reference *r, int surroundings, cal
     return holds;
 }
 
-static void fail_every_call(int surroundings, uint32_t left_out, int64_t most)
-{
-    static const callback kinds[6] = {ON_LOSS, ON_GRADIENT, ON_HESSIAN, ON_LOGITS, ON_PROGRESS,
-                                      ON_EPOCH};
+static void fail_every_call(int surroundings, uint32_t left_out, int64_t most) {
+    static const callback kinds[6] = {ON_LOSS,   ON_GRADIENT, ON_HESSIAN,
+                                      ON_LOGITS, ON_PROGRESS, ON_EPOCH};
     int i, k, holds;
     for (i = 0; i < EXERCISES; i++) {
         reference r;
@@ -603,18 +567,11 @@ static void fail_every_call(int surroundings, uint32_t left_out, int64_t most)
     tell_figures();
 }
 
-static void callbacks_fail_in_one_thread(void)
-{
-    fail_every_call(SERIAL, 0, 60);
-}
+static void callbacks_fail_in_one_thread(void) { fail_every_call(SERIAL, 0, 60); }
 
-static void callbacks_fail_under_a_hook(void)
-{
-    fail_every_call(HOOK, 0, 12);
-}
+static void callbacks_fail_under_a_hook(void) { fail_every_call(HOOK, 0, 12); }
 
-static void callbacks_fail_under_openmp(void)
-{
+static void callbacks_fail_under_openmp(void) {
 #ifdef _OPENMP
     fail_every_call(OPENMP, LONG, 3);
 #else
@@ -624,15 +581,13 @@ static void callbacks_fail_under_openmp(void)
 
 /* ---- callbacks that lie ---- */
 
-static int known_status(prun_status status)
-{
+static int known_status(prun_status status) {
     return status <= PRUN_OK && strcmp(prun_status_string(status), "unknown status") != 0;
 }
 
 /* Ends in time with a status of the list and, whatever the lie, the weights as they were. */
 static int lie_once(const exercise *e, const reference *r, callback which, lie l, int64_t at,
-                    int32_t onwards)
-{
+                    int32_t onwards) {
     static world w;
     int holds;
     prun_status status;
@@ -658,8 +613,7 @@ static int lie_once(const exercise *e, const reference *r, callback which, lie l
     return holds;
 }
 
-static void lie_in_every_way(callback which)
-{
+static void lie_in_every_way(callback which) {
     int i, l, holds;
     for (i = 0; i < EXERCISES; i++) {
         const exercise *e = &exercises[i];
@@ -688,14 +642,15 @@ static void statistics_lie(void) { lie_in_every_way(ON_STATISTIC); }
 static void spectral_functions_lie(void) { lie_in_every_way(ON_SPECTRUM); }
 
 /* Lies that the library promises to see. */
-static void lies_that_are_named(void)
-{
+static void lies_that_are_named(void) {
     static const struct {
         lie l;
         prun_status status;
         const char *message;
-    } known[5] = {{LIE_NAN, PRUN_ERR_NONFINITE, "loss"}, {LIE_INFINITE, PRUN_ERR_NONFINITE, "loss"},
-                  {LIE_SUM, PRUN_ERR_CALLBACK, "sum"}, {LIE_SUM_NAN, PRUN_OK, ""},
+    } known[5] = {{LIE_NAN, PRUN_ERR_NONFINITE, "loss"},
+                  {LIE_INFINITE, PRUN_ERR_NONFINITE, "loss"},
+                  {LIE_SUM, PRUN_ERR_CALLBACK, "sum"},
+                  {LIE_SUM_NAN, PRUN_OK, ""},
                   {LIE_SILENT, PRUN_ERR_NONFINITE, "loss"}};
     static world w;
     int i;
@@ -709,16 +664,15 @@ static void lies_that_are_named(void)
         w.at = 1;
         w.lie = known[i].l;
         status = CALL(&w, prun_prunability_search(&w.objective, &options, &found));
-        if (!CHECK(status == known[i].status)
-            || !CHECK(status == PRUN_OK || strstr(w.own.message, known[i].message) != NULL))
+        if (!CHECK(status == known[i].status) ||
+            !CHECK(status == PRUN_OK || strstr(w.own.message, known[i].message) != NULL))
             printf("  lie %d gave %d: %s\n", (int)known[i].l, (int)status, w.own.message);
         world_end(&w);
     }
 }
 
 /* Cancels or fails one call with tensors that have no names; says whether there was such a call. */
-static int stop_nameless(const exercise *e, callback which, int64_t at)
-{
+static int stop_nameless(const exercise *e, callback which, int64_t at) {
     static world w;
     prun_tensor nameless[16];
     int64_t i, calls;
@@ -743,8 +697,7 @@ static int stop_nameless(const exercise *e, callback which, int64_t at)
 }
 
 /* An objective of one's own may leave out the names of its tensors. */
-static void nameless_tensors(void)
-{
+static void nameless_tensors(void) {
     int i;
     for (i = 0; i < EXERCISES; i++) {
         const int64_t step = exercises[i].flags & LONG ? 7 : 1;
@@ -760,8 +713,7 @@ static void nameless_tensors(void)
 /* ---- training that stops ---- */
 
 /* Cancelled after an epoch, the net is what that many epochs make of it. */
-static void cancelled_training_keeps_its_state(void)
-{
+static void cancelled_training_keeps_its_state(void) {
     static world w;
     int stop;
     for (stop = 1; stop <= 2; stop++) {
@@ -791,8 +743,7 @@ static void cancelled_training_keeps_its_state(void)
 }
 
 /* A step whose loss is not finite changes no weight and writes no result. */
-static void training_that_diverges(void)
-{
+static void training_that_diverges(void) {
     static const int64_t index[4] = {0, 1, 2, 3};
     static world w;
     prun_trainer *trainer;
@@ -818,8 +769,7 @@ static void training_that_diverges(void)
 }
 
 /* Losses that are not finite, and weights that are not. */
-static void weights_that_are_not_finite(void)
-{
+static void weights_that_are_not_finite(void) {
     static world w;
     int i, l;
     for (i = 0; i < EXERCISES; i++) {
@@ -833,12 +783,13 @@ static void weights_that_are_not_finite(void)
             if (!CHECK(known_status(status)) || !CHECK(w.own.message[0] != '\0'))
                 printf("  %s\n", exercises[i].function);
             for (k = 0; status != PRUN_OK && k < w.output_count; k++) {
-                if (!CHECK(w.outputs[k].kind == LOOSE || w.outputs[k].kind == BEGUN
-                           || output_untouched(&w.outputs[k])))
-                    printf("  %s: output %d (status %d)\n", exercises[i].function, (int)k, (int)status);
+                if (!CHECK(w.outputs[k].kind == LOOSE || w.outputs[k].kind == BEGUN ||
+                           output_untouched(&w.outputs[k])))
+                    printf("  %s: output %d (status %d)\n", exercises[i].function, (int)k,
+                           (int)status);
             }
-            if (!(exercises[i].flags & (CHANGES | SUCCEEDS))
-                || (status != PRUN_OK && !(exercises[i].flags & CHANGES)))
+            if (!(exercises[i].flags & (CHANGES | SUCCEEDS)) ||
+                (status != PRUN_OK && !(exercises[i].flags & CHANGES)))
                 if (!CHECK(!w.weights_changed)) printf("  %s\n", exercises[i].function);
             world_end(&w);
         }
@@ -846,8 +797,7 @@ static void weights_that_are_not_finite(void)
 }
 
 /* A clock that goes backwards changes no value. */
-static void clock_goes_backwards(void)
-{
+static void clock_goes_backwards(void) {
     static world w;
     int32_t count, i, step;
     prun_measures(&count);
@@ -869,10 +819,9 @@ static void clock_goes_backwards(void)
 
 /* ---- sizes no machine has: a status, not a crash, and no silly request to the allocator ---- */
 
-static void huge_networks(void)
-{
+static void huge_networks(void) {
     static const int64_t sizes[6] = {(int64_t)1 << 30, (int64_t)1 << 31, (int64_t)1 << 40,
-                                     (int64_t)1 << 60, INT64_MAX / 8, INT64_MAX};
+                                     (int64_t)1 << 60, INT64_MAX / 8,    INT64_MAX};
     int i, family, field;
     for (i = 0; i < 6; i++) {
         for (family = 0; family < 3; family++) {
@@ -887,8 +836,8 @@ static void huge_networks(void)
                 arch.width = field == 0 ? sizes[i] : 4;
                 arch.classes = field == 1 ? sizes[i] : 10;
                 status = prun_net_family(w.context, &arch, &net);
-                CHECK(status == PRUN_ERR_MEMORY || status == PRUN_ERR_OVERFLOW
-                      || status == PRUN_ERR_ARGUMENT || status == PRUN_ERR_SHAPE);
+                CHECK(status == PRUN_ERR_MEMORY || status == PRUN_ERR_OVERFLOW ||
+                      status == PRUN_ERR_ARGUMENT || status == PRUN_ERR_SHAPE);
                 CHECK(prun_message(w.context)[0] != '\0');
                 world_end(&w);
             }
@@ -896,8 +845,7 @@ static void huge_networks(void)
     }
 }
 
-static void huge_layers(void)
-{
+static void huge_layers(void) {
     static const int64_t sizes[4] = {(int64_t)1 << 31, (int64_t)1 << 40, (int64_t)1 << 62,
                                      INT64_MAX};
     int i;
@@ -927,21 +875,32 @@ static void huge_layers(void)
 }
 
 static const test_case cases[] = {
-    TEST_CASE(every_function_is_here), TEST_CASE(quiet_functions_ask_for_nothing),
-    TEST_CASE(memory_refused_to_one_thread), TEST_CASE(memory_refused_under_a_hook),
-    TEST_CASE(memory_refused_under_openmp), TEST_CASE(memory_refused_without_context),
-    TEST_CASE(callbacks_fail_in_one_thread), TEST_CASE(callbacks_fail_under_a_hook),
-    TEST_CASE(callbacks_fail_under_openmp), TEST_CASE(losses_lie), TEST_CASE(gradients_lie),
-    TEST_CASE(products_lie), TEST_CASE(logits_lie), TEST_CASE(statistics_lie),
-    TEST_CASE(spectral_functions_lie), TEST_CASE(lies_that_are_named),
-    TEST_CASE(nameless_tensors), TEST_CASE(clock_goes_backwards),
-    TEST_CASE(cancelled_training_keeps_its_state), TEST_CASE(training_that_diverges),
+    TEST_CASE(every_function_is_here),
+    TEST_CASE(quiet_functions_ask_for_nothing),
+    TEST_CASE(memory_refused_to_one_thread),
+    TEST_CASE(memory_refused_under_a_hook),
+    TEST_CASE(memory_refused_under_openmp),
+    TEST_CASE(memory_refused_without_context),
+    TEST_CASE(callbacks_fail_in_one_thread),
+    TEST_CASE(callbacks_fail_under_a_hook),
+    TEST_CASE(callbacks_fail_under_openmp),
+    TEST_CASE(losses_lie),
+    TEST_CASE(gradients_lie),
+    TEST_CASE(products_lie),
+    TEST_CASE(logits_lie),
+    TEST_CASE(statistics_lie),
+    TEST_CASE(spectral_functions_lie),
+    TEST_CASE(lies_that_are_named),
+    TEST_CASE(nameless_tensors),
+    TEST_CASE(clock_goes_backwards),
+    TEST_CASE(cancelled_training_keeps_its_state),
+    TEST_CASE(training_that_diverges),
     TEST_CASE(weights_that_are_not_finite),
-    TEST_CASE(huge_networks), TEST_CASE(huge_layers),
+    TEST_CASE(huge_networks),
+    TEST_CASE(huge_layers),
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     read_functions();
     return FILES_MAIN("test_failures", cases, argc, argv);
 }

@@ -9,8 +9,7 @@
 
 /* ---- IDX ---- */
 
-static void put_big_endian(blob *b, uint32_t value)
-{
+static void put_big_endian(blob *b, uint32_t value) {
     unsigned char bytes[4];
     int i;
     for (i = 0; i < 4; i++) {
@@ -19,8 +18,7 @@ static void put_big_endian(blob *b, uint32_t value)
     put(b, bytes, 4);
 }
 
-static void idx_images(blob *b, uint32_t count, uint32_t height, uint32_t width, size_t pixels)
-{
+static void idx_images(blob *b, uint32_t count, uint32_t height, uint32_t width, size_t pixels) {
     size_t i;
     b->size = 0;
     put_big_endian(b, 2051);
@@ -32,8 +30,7 @@ static void idx_images(blob *b, uint32_t count, uint32_t height, uint32_t width,
     }
 }
 
-static void idx_labels(blob *b, uint32_t count, size_t labels)
-{
+static void idx_labels(blob *b, uint32_t count, size_t labels) {
     size_t i;
     b->size = 0;
     put_big_endian(b, 2049);
@@ -43,16 +40,14 @@ static void idx_labels(blob *b, uint32_t count, size_t labels)
     }
 }
 
-static prun_status load_idx(const prun_idx_options *options, prun_images *images)
-{
+static prun_status load_idx(const prun_idx_options *options, prun_images *images) {
     return prun_load_idx(&test_context, in_directory("images.idx"), in_directory("labels.idx"),
                          options, images);
 }
 
 /* Writes both blobs and expects the load to fail, results untouched. */
 static void idx_fails(const blob *images, const blob *labels, const prun_idx_options *options,
-                      prun_status a, prun_status b, const char *file, const char *what)
-{
+                      prun_status a, prun_status b, const char *file, const char *what) {
     prun_images set, untouched;
     memset(&set, 0x5a, sizeof set);
     untouched = set;
@@ -62,8 +57,7 @@ static void idx_fails(const blob *images, const blob *labels, const prun_idx_opt
     CHECK(memcmp(&set, &untouched, sizeof set) == 0);
 }
 
-static void idx_good(void)
-{
+static void idx_good(void) {
     prun_images set;
     size_t i;
     begin();
@@ -87,8 +81,7 @@ static void idx_good(void)
     end();
 }
 
-static void idx_padded_channels(void)
-{
+static void idx_padded_channels(void) {
     prun_idx_options options;
     prun_images set;
     int64_t i, c, y, x;
@@ -119,8 +112,7 @@ static void idx_padded_channels(void)
     end();
 }
 
-static void idx_every_length(void)
-{
+static void idx_every_length(void) {
     size_t size, i;
     begin();
     idx_images(&scratch[0], 3, 2, 4, 24);
@@ -130,8 +122,8 @@ static void idx_every_length(void)
         size_t whole = scratch[i].size;
         for (size = 0; size < whole; size++) {
             scratch[i].size = size;
-            idx_fails(&scratch[0], &scratch[1], NULL, PRUN_ERR_TRUNCATED, PRUN_ERR_TRUNCATED,
-                      file, "a file cut short");
+            idx_fails(&scratch[0], &scratch[1], NULL, PRUN_ERR_TRUNCATED, PRUN_ERR_TRUNCATED, file,
+                      "a file cut short");
         }
         scratch[i].size = whole + 1; /* one byte more */
         idx_fails(&scratch[0], &scratch[1], NULL, PRUN_ERR_OVERSIZED, PRUN_ERR_OVERSIZED, file,
@@ -141,8 +133,7 @@ static void idx_every_length(void)
     end();
 }
 
-static void idx_of_another_kind(void)
-{
+static void idx_of_another_kind(void) {
     begin();
     idx_images(&scratch[0], 3, 2, 4, 24);
     idx_labels(&scratch[1], 3, 3);
@@ -161,27 +152,28 @@ static void idx_of_another_kind(void)
     end();
 }
 
-static void idx_missing_files(void)
-{
+static void idx_missing_files(void) {
     prun_images set;
     begin();
     idx_images(&scratch[0], 3, 2, 4, 24);
     write_blob("images.idx", &scratch[0]);
-    check_failure(prun_load_idx(&test_context, in_directory("none.idx"),
-                                in_directory("labels.idx"), NULL, &set),
+    check_failure(prun_load_idx(&test_context, in_directory("none.idx"), in_directory("labels.idx"),
+                                NULL, &set),
                   PRUN_ERR_OPEN, PRUN_ERR_OPEN, "none.idx", "no image file");
-    check_failure(prun_load_idx(&test_context, in_directory("images.idx"),
-                                in_directory("none.idx"), NULL, &set),
+    check_failure(prun_load_idx(&test_context, in_directory("images.idx"), in_directory("none.idx"),
+                                NULL, &set),
                   PRUN_ERR_OPEN, PRUN_ERR_OPEN, "none.idx", "no label file");
     end();
 }
 
-static void idx_bad_sizes(void)
-{
-    static const uint32_t sizes[][3] = {
-        {0xffffffffu, 0xffffffffu, 0xffffffffu}, {0xffffffffu, 1, 1}, {3, 0xffffffffu, 4},
-        {3, 2, 0x80000000u}, {0x80000000u, 0x80000000u, 4}, {1, 0x10000, 0x10000},
-        {4, 0x40000000u, 0x10}};
+static void idx_bad_sizes(void) {
+    static const uint32_t sizes[][3] = {{0xffffffffu, 0xffffffffu, 0xffffffffu},
+                                        {0xffffffffu, 1, 1},
+                                        {3, 0xffffffffu, 4},
+                                        {3, 2, 0x80000000u},
+                                        {0x80000000u, 0x80000000u, 4},
+                                        {1, 0x10000, 0x10000},
+                                        {4, 0x40000000u, 0x10}};
     size_t i;
     begin();
     idx_labels(&scratch[1], 3, 3);
@@ -203,8 +195,7 @@ static void idx_bad_sizes(void)
     end();
 }
 
-static void idx_that_do_not_fit_together(void)
-{
+static void idx_that_do_not_fit_together(void) {
     begin();
     idx_images(&scratch[0], 3, 2, 4, 24);
     idx_labels(&scratch[1], 2, 2);
@@ -216,8 +207,7 @@ static void idx_that_do_not_fit_together(void)
     end();
 }
 
-static void idx_bad_labels(void)
-{
+static void idx_bad_labels(void) {
     prun_idx_options options;
     begin();
     idx_images(&scratch[0], 30, 1, 1, 30);
@@ -239,10 +229,9 @@ static void idx_bad_labels(void)
     end();
 }
 
-static void idx_bad_options(void)
-{
-    static const prun_idx_options bad[] = {{-1, 0, 0}, {0, 17, 0}, {0, -1, 0}, {0, 0, -1},
-                                           {0, 0, 3},  {0, 0, INT64_MAX}};
+static void idx_bad_options(void) {
+    static const prun_idx_options bad[] = {{-1, 0, 0}, {0, 17, 0}, {0, -1, 0},
+                                           {0, 0, -1}, {0, 0, 3},  {0, 0, INT64_MAX}};
     prun_images set;
     size_t i;
     begin();
@@ -252,8 +241,8 @@ static void idx_bad_options(void)
     write_blob("labels.idx", &scratch[1]);
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         prun_status status = load_idx(&bad[i], &set);
-        CHECK(status == PRUN_ERR_ARGUMENT || status == PRUN_ERR_SHAPE
-              || status == PRUN_ERR_OVERFLOW);
+        CHECK(status == PRUN_ERR_ARGUMENT || status == PRUN_ERR_SHAPE ||
+              status == PRUN_ERR_OVERFLOW);
         CHECK(prun_message(&test_context)[0] != '\0');
     }
     end();
@@ -264,8 +253,7 @@ static void idx_bad_options(void)
 enum { CIFAR_PIXELS = 3072 };
 
 /* `count` records with the given number of label bytes; label byte k of record i is 5 i + k. */
-static void cifar_records(blob *b, size_t count, size_t label_bytes, size_t limit, unsigned shift)
-{
+static void cifar_records(blob *b, size_t count, size_t label_bytes, size_t limit, unsigned shift) {
     size_t i, k;
     b->size = 0;
     for (i = 0; i < count; i++) {
@@ -279,15 +267,13 @@ static void cifar_records(blob *b, size_t count, size_t label_bytes, size_t limi
 }
 
 static void check_record(const prun_images *set, int64_t i, const blob *b, size_t record,
-                         size_t label_bytes, int32_t label)
-{
+                         size_t label_bytes, int32_t label) {
     const unsigned char *bytes = b->data + record * (CIFAR_PIXELS + label_bytes) + label_bytes;
     CHECK(memcmp(set->pixels + i * CIFAR_PIXELS, bytes, CIFAR_PIXELS) == 0);
     CHECK(set->labels[i] == label);
 }
 
-static void cifar10_good(void)
-{
+static void cifar10_good(void) {
     const char *paths[2];
     prun_images set;
     begin();
@@ -309,8 +295,7 @@ static void cifar10_good(void)
     end();
 }
 
-static void cifar100_good(void)
-{
+static void cifar100_good(void) {
     int coarse;
     const char *paths[1];
     begin();
@@ -322,7 +307,8 @@ static void cifar100_good(void)
         prun_images set;
         int32_t i;
         if (!CHECK_STATUS(prun_load_cifar(&test_context, paths, 1, coarse ? 20 : 100, &set),
-                          PRUN_OK)) return;
+                          PRUN_OK))
+            return;
         CHECK(set.count == 4 && set.classes == (coarse ? 20 : 100));
         for (i = 0; i < 4; i++) {
             int32_t fine = i == 0 ? 99 : 5 * i + 1;
@@ -334,8 +320,7 @@ static void cifar100_good(void)
 }
 
 static void cifar_fails(const blob *b, int64_t classes, prun_status x, prun_status y,
-                        const char *what)
-{
+                        const char *what) {
     const char *paths[2];
     prun_images set, untouched;
     cifar_records(&scratch[2], 1, classes == 10 ? 1 : 2, 10, 0);
@@ -349,8 +334,7 @@ static void cifar_fails(const blob *b, int64_t classes, prun_status x, prun_stat
     CHECK(memcmp(&set, &untouched, sizeof set) == 0);
 }
 
-static void cifar_bad_sizes(void)
-{
+static void cifar_bad_sizes(void) {
     int64_t classes;
     begin();
     for (classes = 10; classes <= 100; classes += 90) {
@@ -370,8 +354,7 @@ static void cifar_bad_sizes(void)
     end();
 }
 
-static void cifar_bad_labels(void)
-{
+static void cifar_bad_labels(void) {
     begin();
     cifar_records(&scratch[0], 2, 1, 10, 0);
     scratch[0].data[CIFAR_PIXELS + 1] = 10;
@@ -385,8 +368,7 @@ static void cifar_bad_labels(void)
     end();
 }
 
-static void cifar_bad_arguments(void)
-{
+static void cifar_bad_arguments(void) {
     const char *paths[1];
     prun_images set;
     begin();
@@ -398,8 +380,8 @@ static void cifar_bad_arguments(void)
     CHECK_STATUS(prun_load_cifar(&test_context, paths, 1, 7, &set), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_load_cifar(&test_context, paths, 1, 0, &set), PRUN_ERR_ARGUMENT);
     paths[0] = in_directory("none.bin");
-    check_failure(prun_load_cifar(&test_context, paths, 1, 10, &set), PRUN_ERR_OPEN,
-                  PRUN_ERR_OPEN, "none.bin", "no file");
+    check_failure(prun_load_cifar(&test_context, paths, 1, 10, &set), PRUN_ERR_OPEN, PRUN_ERR_OPEN,
+                  "none.bin", "no file");
     end();
 }
 
@@ -413,8 +395,7 @@ static const char *const good_json =
     "\"s\":{\"shape\":[],\"dtype\":\"F32\",\"data_offsets\":[0,4],"
     "\"extra\":{\"b\":[1,-2.5e3,{\"c\":null}],\"t\":true,\"f\":false}}}  ";
 
-static void good_file(blob *b)
-{
+static void good_file(blob *b) {
     int i;
     safetensors(b, good_json, 0);
     put_float(b, 0.5f);
@@ -427,15 +408,13 @@ static void good_file(blob *b)
 }
 
 static void check_entry(const prun_safetensors_entry *entry, const char *name, prun_dtype dtype,
-                        int32_t rank, int64_t first, int64_t count)
-{
+                        int32_t rank, int64_t first, int64_t count) {
     if (!CHECK(entry != NULL)) return;
     CHECK(strcmp(entry->name, name) == 0 && entry->dtype == dtype && entry->rank == rank);
     CHECK(entry->count == count && (rank == 0 || entry->shape[0] == first));
 }
 
-static void safetensors_good(void)
-{
+static void safetensors_good(void) {
     prun_safetensors *file;
     float s = 0, a[6];
     int64_t y[3];
@@ -469,8 +448,7 @@ static void safetensors_good(void)
     end();
 }
 
-static void safetensors_names_with_escapes(void)
-{
+static void safetensors_names_with_escapes(void) {
     static const char *const json =
         "{\"q\\\"b\\\\s\\/\\b\\f\\n\\r\\t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"
         "},\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\":{\"dtype\":\"F32\",\"shape\":[1],"
@@ -481,15 +459,14 @@ static void safetensors_names_with_escapes(void)
     write_blob("t.safetensors", &scratch[0]);
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
     CHECK(prun_safetensors_find(file, "q\"b\\s/\b\f\n\r\t") == prun_safetensors_at(file, 0));
-    CHECK(prun_safetensors_find(file, "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80")
-          == prun_safetensors_at(file, 1));
+    CHECK(prun_safetensors_find(file, "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80") ==
+          prun_safetensors_at(file, 1));
     prun_safetensors_close(file);
     end();
 }
 
 /* Types that are not read are listed all the same, and in nobody's way. */
-static void safetensors_of_other_types(void)
-{
+static void safetensors_of_other_types(void) {
     static const char *const json =
         "{\"h\":{\"dtype\":\"F8_E5M2\",\"shape\":[2,2],\"data_offsets\":[0,4]},"
         "\"u\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[4,7]},"
@@ -524,8 +501,7 @@ static void safetensors_of_other_types(void)
     end();
 }
 
-static void safetensors_without_tensors(void)
-{
+static void safetensors_without_tensors(void) {
     static const char *const json[3] = {
         "{}", "{\"__metadata__\":{}}",
         "{\"e\":{\"dtype\":\"F32\",\"shape\":[0,4],\"data_offsets\":[0,0]}}"};
@@ -593,8 +569,7 @@ static const malformed malformed_headers[] = {
     {"{" TENSOR("a", ",1", "0", "4") "}", 4, PRUN_ERR_FORMAT, PRUN_ERR_FORMAT},
     {"{" TENSOR("a", "-1", "0", "4") "}", 4, PRUN_ERR_FORMAT, PRUN_ERR_SHAPE},
     {"{" TENSOR("a", "-2,-3", "0", "24") "}", 24, PRUN_ERR_FORMAT, PRUN_ERR_SHAPE},
-    {"{" TENSOR("a", "1,1,1,1,1,1,1,1,1", "0", "4") "}", 4, PRUN_ERR_FORMAT,
-     PRUN_ERR_UNSUPPORTED},
+    {"{" TENSOR("a", "1,1,1,1,1,1,1,1,1", "0", "4") "}", 4, PRUN_ERR_FORMAT, PRUN_ERR_UNSUPPORTED},
     {"{" TENSOR("a", "2,3", "24", "0") "}", 24, PRUN_ERR_FORMAT, PRUN_ERR_FORMAT},
     {"{" TENSOR("a", "2,3", "-24", "0") "}", 24, PRUN_ERR_FORMAT, PRUN_ERR_FORMAT},
     {"{" TENSOR("a", "2,3", "0", "20") "}", 20, PRUN_ERR_FORMAT, PRUN_ERR_SHAPE},
@@ -603,16 +578,14 @@ static const malformed malformed_headers[] = {
     {"{" TENSOR("a", "2,3", "0", "24") "}", 25, PRUN_ERR_OVERSIZED, PRUN_ERR_OVERSIZED},
     {"{}", 1, PRUN_ERR_OVERSIZED, PRUN_ERR_OVERSIZED},
     {"{" TENSOR("a", "1", "8", "12") "}", 4, PRUN_ERR_TRUNCATED, PRUN_ERR_FORMAT},
-    {"{" TENSOR("a", "1", "18446744073709551612", "18446744073709551616") "}", 4,
-     PRUN_ERR_FORMAT, PRUN_ERR_OVERFLOW},
+    {"{" TENSOR("a", "1", "18446744073709551612", "18446744073709551616") "}", 4, PRUN_ERR_FORMAT,
+     PRUN_ERR_OVERFLOW},
     {"{" TENSOR("a", "1", "9223372036854775804", "9223372036854775808") "}", 4, PRUN_ERR_FORMAT,
      PRUN_ERR_OVERFLOW},
     {"{" TENSOR("a", "9223372036854775807", "0", "4") "}", 4, PRUN_ERR_FORMAT, PRUN_ERR_OVERFLOW},
-    {"{" TENSOR("a", "4294967296,4294967297", "0", "4") "}", 4, PRUN_ERR_FORMAT,
-     PRUN_ERR_OVERFLOW},
+    {"{" TENSOR("a", "4294967296,4294967297", "0", "4") "}", 4, PRUN_ERR_FORMAT, PRUN_ERR_OVERFLOW},
     {"{" TENSOR("a", "4611686018427387905", "0", "4") "}", 4, PRUN_ERR_FORMAT, PRUN_ERR_OVERFLOW},
-    {"{" TENSOR("a", "99999999999999999999", "0", "4") "}", 4, PRUN_ERR_FORMAT,
-     PRUN_ERR_OVERFLOW},
+    {"{" TENSOR("a", "99999999999999999999", "0", "4") "}", 4, PRUN_ERR_FORMAT, PRUN_ERR_OVERFLOW},
     {"{" TENSOR("a", "1", "0", "4") "," TENSOR("a", "1", "4", "8") "}", 8, PRUN_ERR_FORMAT,
      PRUN_ERR_FORMAT},
     {"{" TENSOR("a", "1", "0", "4") "," TENSOR("\\u0061", "1", "4", "8") "}", 8, PRUN_ERR_FORMAT,
@@ -630,8 +603,7 @@ static const malformed malformed_headers[] = {
     {"{\"__metadata__\":{\"a\"}}", 0, PRUN_ERR_FORMAT, PRUN_ERR_FORMAT},
 };
 
-static void safetensors_malformed(void)
-{
+static void safetensors_malformed(void) {
     size_t i;
     begin();
     for (i = 0; i < sizeof malformed_headers / sizeof malformed_headers[0]; i++) {
@@ -645,10 +617,14 @@ static void safetensors_malformed(void)
     end();
 }
 
-static void safetensors_bad_header_length(void)
-{
-    static const uint64_t lengths[] = {3, 1000, (uint64_t)1 << 31, (uint64_t)1 << 32,
-                                       (uint64_t)1 << 62, (uint64_t)1 << 63, UINT64_MAX,
+static void safetensors_bad_header_length(void) {
+    static const uint64_t lengths[] = {3,
+                                       1000,
+                                       (uint64_t)1 << 31,
+                                       (uint64_t)1 << 32,
+                                       (uint64_t)1 << 62,
+                                       (uint64_t)1 << 63,
+                                       UINT64_MAX,
                                        UINT64_MAX - 7};
     size_t i;
     begin();
@@ -664,8 +640,7 @@ static void safetensors_bad_header_length(void)
     end();
 }
 
-static void safetensors_missing(void)
-{
+static void safetensors_missing(void) {
     prun_safetensors *file = NULL;
     begin();
     check_failure(prun_safetensors_open(&test_context, in_directory("none.safetensors"), &file),
@@ -675,8 +650,7 @@ static void safetensors_missing(void)
 
 /* Brackets inside brackets, so many that a parser that recurses without a limit runs out of any
    usual stack. */
-static void safetensors_deep_nesting(void)
-{
+static void safetensors_deep_nesting(void) {
     static const char *const open[2] = {"[", "{\"a\":"};
     static const char *const close[2] = {"]", "}"};
     static const char *const rest = ",\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}";
@@ -706,16 +680,15 @@ static void safetensors_deep_nesting(void)
             b->size += length;
             write_blob("t.safetensors", b);
             status = open_safetensors(&file);
-            CHECK(status == PRUN_ERR_FORMAT || status == PRUN_ERR_UNSUPPORTED
-                  || (closed && status == PRUN_OK));
+            CHECK(status == PRUN_ERR_FORMAT || status == PRUN_ERR_UNSUPPORTED ||
+                  (closed && status == PRUN_OK));
             if (status == PRUN_OK) prun_safetensors_close(file);
         }
     }
     end();
 }
 
-static void safetensors_every_prefix(void)
-{
+static void safetensors_every_prefix(void) {
     size_t size;
     begin();
     good_file(&scratch[0]);
@@ -729,8 +702,7 @@ static void safetensors_every_prefix(void)
 }
 
 /* Whatever an open file claims must be true of its bytes. */
-static void check_consistent(prun_safetensors *file, size_t size)
-{
+static void check_consistent(prun_safetensors *file, size_t size) {
     int64_t i;
     for (i = 0; i < prun_safetensors_count(file); i++) {
         const prun_safetensors_entry *entry = prun_safetensors_at(file, i);
@@ -762,10 +734,9 @@ static void check_consistent(prun_safetensors *file, size_t size)
     }
 }
 
-static void safetensors_every_byte_changed(void)
-{
-    static const unsigned char values[] = {0, ' ', '"', '\\', '{', '}', '[', ']', ',', ':',
-                                           '-', '0', '9', 'u', 0x80, 0xff};
+static void safetensors_every_byte_changed(void) {
+    static const unsigned char values[] = {0,   ' ', '"', '\\', '{', '}', '[',  ']',
+                                           ',', ':', '-', '0',  '9', 'u', 0x80, 0xff};
     size_t at, v, header, opened = 0, failed = 0;
     begin();
     good_file(&scratch[0]);
@@ -795,8 +766,7 @@ static void safetensors_every_byte_changed(void)
 
 /* ---- writing ---- */
 
-static prun_tensor tensor_of(const char *name, float *data, int32_t rank, int64_t a, int64_t b)
-{
+static prun_tensor tensor_of(const char *name, float *data, int32_t rank, int64_t a, int64_t b) {
     prun_tensor t;
     memset(&t, 0, sizeof t);
     t.data = data;
@@ -807,8 +777,7 @@ static prun_tensor tensor_of(const char *name, float *data, int32_t rank, int64_
     return t;
 }
 
-static void written_is_read_back(void)
-{
+static void written_is_read_back(void) {
     static const char *const names[4] = {"plain", "q\"uote\\back/slash\n\t\x01",
                                          "\xc3\xb6\xc3\x9f \xf0\x9f\x98\x80", "{\"x\":[1,2]}"};
     static const char *const metadata[4] = {"format", "pt", "k\"ey\\", "v\nal\"ue \xe2\x82\xac"};
@@ -828,7 +797,8 @@ static void written_is_read_back(void)
     tensors[2] = tensor_of(names[2], values[2], 0, 0, 0);
     tensors[3] = tensor_of(names[3], values[3], 2, 1, 5);
     CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), tensors, 4,
-                                        metadata, 2), PRUN_OK);
+                                        metadata, 2),
+                 PRUN_OK);
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
     CHECK(prun_safetensors_count(file) == 4);
     for (i = 0; i < 4; i++) {
@@ -847,12 +817,12 @@ static void written_is_read_back(void)
     end();
 }
 
-static void writing_no_tensors(void)
-{
+static void writing_no_tensors(void) {
     prun_safetensors *file;
     begin();
-    CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), NULL, 0,
-                                        NULL, 0), PRUN_OK);
+    CHECK_STATUS(
+        prun_safetensors_write(&test_context, in_directory("t.safetensors"), NULL, 0, NULL, 0),
+        PRUN_OK);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
         CHECK(prun_safetensors_count(file) == 0);
         prun_safetensors_close(file);
@@ -860,19 +830,18 @@ static void writing_no_tensors(void)
     end();
 }
 
-static void writing_where_nobody_can(void)
-{
+static void writing_where_nobody_can(void) {
     float value = 1;
     prun_tensor tensor = tensor_of("a", &value, 1, 1, 0);
     begin();
-    check_failure(prun_safetensors_write(&test_context, in_directory("none/t.safetensors"),
-                                         &tensor, 1, NULL, 0),
+    check_failure(prun_safetensors_write(&test_context, in_directory("none/t.safetensors"), &tensor,
+                                         1, NULL, 0),
                   PRUN_ERR_OPEN, PRUN_ERR_WRITE, "t.safetensors", "a missing directory");
 #if HAVE_POSIX
     CHECK(mkdir(in_directory("folder"), 0700) == 0);
-    check_failure(prun_safetensors_write(&test_context, in_directory("folder"), &tensor, 1, NULL,
-                                         0),
-                  PRUN_ERR_OPEN, PRUN_ERR_WRITE, "folder", "a directory's own name");
+    check_failure(
+        prun_safetensors_write(&test_context, in_directory("folder"), &tensor, 1, NULL, 0),
+        PRUN_ERR_OPEN, PRUN_ERR_WRITE, "folder", "a directory's own name");
     CHECK(rmdir(in_directory("folder")) == 0);
     CHECK(files_named(".tmp", 0) == 0);
 #endif
@@ -880,8 +849,7 @@ static void writing_where_nobody_can(void)
 }
 
 /* A write that fails leaves the file of the same name as it was. */
-static void failing_write_keeps_the_old_file(void)
-{
+static void failing_write_keeps_the_old_file(void) {
 #if HAVE_POSIX
     static float many[100000];
     float value = 1, read = 0;
@@ -890,27 +858,28 @@ static void failing_write_keeps_the_old_file(void)
     prun_safetensors *file;
     struct rlimit limit, small;
     begin();
-    CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor, 1,
-                                        NULL, 0), PRUN_OK);
+    CHECK_STATUS(
+        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor, 1, NULL, 0),
+        PRUN_OK);
     signal(SIGXFSZ, SIG_IGN);
     CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
     small = limit;
     small.rlim_cur = 200000;
     CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    check_failure(prun_safetensors_write(&test_context, in_directory("t.safetensors"), &large, 1,
-                                         NULL, 0),
-                  PRUN_ERR_WRITE, PRUN_ERR_WRITE, "t.safetensors", "a limit on the size of files");
+    check_failure(
+        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &large, 1, NULL, 0),
+        PRUN_ERR_WRITE, PRUN_ERR_WRITE, "t.safetensors", "a limit on the size of files");
     CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     signal(SIGXFSZ, SIG_DFL);
     CHECK(files_named(".tmp", 0) == 0);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-        CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_at(file, 0), &read),
-                     PRUN_OK);
+        CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_at(file, 0), &read), PRUN_OK);
         prun_safetensors_close(file);
     }
     CHECK(read == 1);
-    CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor, 1,
-                                        NULL, 0), PRUN_OK);
+    CHECK_STATUS(
+        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor, 1, NULL, 0),
+        PRUN_OK);
     end();
 #else
     SKIP("needs limits");
@@ -919,8 +888,7 @@ static void failing_write_keeps_the_old_file(void)
 
 /* ---- networks ---- */
 
-static int64_t net_floats(const prun_net *net)
-{
+static int64_t net_floats(const prun_net *net) {
     int64_t i, count, floats = 0;
     const prun_tensor *t = prun_net_tensors(net, &count);
     for (i = 0; i < count; i++) {
@@ -930,8 +898,7 @@ static int64_t net_floats(const prun_net *net)
 }
 
 /* All tensors one after the other; the caller frees the copy. */
-static float *net_copy(const prun_net *net)
-{
+static float *net_copy(const prun_net *net) {
     float *copy = (float *)malloc((size_t)net_floats(net) * sizeof(float)), *to = copy;
     int64_t i, count;
     const prun_tensor *t = prun_net_tensors(net, &count);
@@ -942,18 +909,16 @@ static float *net_copy(const prun_net *net)
     return copy;
 }
 
-static int net_equals(const prun_net *net, const float *copy)
-{
+static int net_equals(const prun_net *net, const float *copy) {
     float *now = net_copy(net);
-    int same = now != NULL && copy != NULL
-               && memcmp(now, copy, (size_t)net_floats(net) * sizeof(float)) == 0;
+    int same = now != NULL && copy != NULL &&
+               memcmp(now, copy, (size_t)net_floats(net) * sizeof(float)) == 0;
     free(now);
     return same;
 }
 
 /* Every float different from what initialisation gives, some of them awkward. */
-static void disturb(prun_net *net)
-{
+static void disturb(prun_net *net) {
     static const float awkward[4] = {-0.0f, 1e-45f, -3.4e38f, 1.17549421e-38f};
     int64_t i, j, count;
     const prun_tensor *t = prun_net_tensors(net, &count);
@@ -964,8 +929,7 @@ static void disturb(prun_net *net)
     }
 }
 
-static prun_net *make_net(prun_family family, int64_t width, uint64_t seed)
-{
+static prun_net *make_net(prun_family family, int64_t width, uint64_t seed) {
     prun_net *net = NULL;
     prun_arch arch;
     memset(&arch, 0, sizeof arch);
@@ -977,8 +941,7 @@ static prun_net *make_net(prun_family family, int64_t width, uint64_t seed)
     return net;
 }
 
-static void saved_nets_come_back(void)
-{
+static void saved_nets_come_back(void) {
     int family;
     begin();
     for (family = 0; family < 3; family++) {
@@ -1008,8 +971,7 @@ static void saved_nets_come_back(void)
 
 enum { MAX_NET_TENSORS = 32 };
 
-static prun_net *small_net(prun_tensor *tensors, int64_t *count)
-{
+static prun_net *small_net(prun_tensor *tensors, int64_t *count) {
     prun_net *net = make_net(PRUN_CNN, 1, 9);
     const prun_tensor *t = net != NULL ? prun_net_tensors(net, count) : NULL;
     if (!CHECK(t != NULL && *count <= MAX_NET_TENSORS)) return NULL;
@@ -1019,8 +981,7 @@ static prun_net *small_net(prun_tensor *tensors, int64_t *count)
 
 /* Loading t.safetensors must fail, name the tensor, and leave the net alone. */
 static void load_fails(prun_net *net, const char *prefix, prun_status a, prun_status b,
-                       const char *tensor)
-{
+                       const char *tensor) {
     static uint64_t seed = 77; /* never the weights that the file was written from */
     prun_safetensors *file;
     float *copy;
@@ -1034,8 +995,7 @@ static void load_fails(prun_net *net, const char *prefix, prun_status a, prun_st
     free(copy);
 }
 
-static void loading_with_a_tensor_missing(void)
-{
+static void loading_with_a_tensor_missing(void) {
     prun_tensor tensors[MAX_NET_TENSORS], others[MAX_NET_TENSORS];
     int64_t count = 0, i;
     prun_net *net;
@@ -1045,7 +1005,8 @@ static void loading_with_a_tensor_missing(void)
         memcpy(others, tensors, (size_t)i * sizeof tensors[0]);
         memcpy(others + i, tensors + i + 1, (size_t)(count - 1 - i) * sizeof tensors[0]);
         CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), others,
-                                            count - 1, NULL, 0), PRUN_OK);
+                                            count - 1, NULL, 0),
+                     PRUN_OK);
         load_fails(net, NULL, PRUN_ERR_MISSING, PRUN_ERR_MISSING, tensors[i].name);
     }
     CHECK(count > 20);
@@ -1053,8 +1014,7 @@ static void loading_with_a_tensor_missing(void)
     end();
 }
 
-static void loading_with_a_wrong_shape(void)
-{
+static void loading_with_a_wrong_shape(void) {
     prun_tensor tensors[MAX_NET_TENSORS];
     int64_t count = 0, i;
     int kind;
@@ -1074,7 +1034,8 @@ static void loading_with_a_wrong_shape(void)
                 continue;
             }
             CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"),
-                                                tensors, count, NULL, 0), PRUN_OK);
+                                                tensors, count, NULL, 0),
+                         PRUN_OK);
             load_fails(net, NULL, PRUN_ERR_SHAPE, PRUN_ERR_SHAPE, kept.name);
             tensors[i] = kept;
         }
@@ -1086,8 +1047,7 @@ static void loading_with_a_wrong_shape(void)
 /* The tensors as a file written here byte by byte; number `integers` as I64, and every name with
    a prefix. */
 static void write_by_hand(const prun_tensor *tensors, int64_t count, const char *prefix,
-                          int64_t integers)
-{
+                          int64_t integers) {
     static char json[20000];
     size_t used = 1;
     int64_t i, j, at = 0;
@@ -1120,8 +1080,7 @@ static void write_by_hand(const prun_tensor *tensors, int64_t count, const char 
     write_blob("t.safetensors", &scratch[1]);
 }
 
-static void loading_integers_as_weights(void)
-{
+static void loading_integers_as_weights(void) {
     prun_tensor tensors[MAX_NET_TENSORS];
     int64_t count = 0, i;
     prun_net *net;
@@ -1136,8 +1095,7 @@ static void loading_integers_as_weights(void)
 }
 
 /* What PyTorch writes: a prefix, and integers (num_batches_tracked) that the net has no use for. */
-static void loading_with_prefix_and_extras(void)
-{
+static void loading_with_prefix_and_extras(void) {
     prun_tensor tensors[MAX_NET_TENSORS + 1];
     int64_t count = 0;
     float tracked[1] = {0};
@@ -1165,8 +1123,7 @@ static void loading_with_prefix_and_extras(void)
 }
 
 /* The file shrinks after it was opened: reading must notice, loading must change nothing. */
-static void loading_a_file_that_was_cut(void)
-{
+static void loading_a_file_that_was_cut(void) {
     prun_tensor tensors[MAX_NET_TENSORS];
     int64_t count = 0;
     float *copy;
@@ -1192,8 +1149,7 @@ static void loading_a_file_that_was_cut(void)
 
 /* ---- the family behind a checkpoint ---- */
 
-static prun_arch draw_arch(uint64_t i)
-{
+static prun_arch draw_arch(uint64_t i) {
     prun_arch arch;
     uint64_t r = prun_random_bits(8, 1, i);
     memset(&arch, 0, sizeof arch);
@@ -1205,8 +1161,7 @@ static prun_arch draw_arch(uint64_t i)
     return arch;
 }
 
-static void arch_of_a_checkpoint(void)
-{
+static void arch_of_a_checkpoint(void) {
     uint64_t i;
     begin();
     for (i = 0; i < 45; i++) {
@@ -1229,8 +1184,7 @@ static void arch_of_a_checkpoint(void)
     end();
 }
 
-static void arch_of_something_else(void)
-{
+static void arch_of_something_else(void) {
     prun_tensor tensors[MAX_NET_TENSORS];
     int64_t count = 0;
     prun_arch arch, untouched;
@@ -1245,8 +1199,8 @@ static void arch_of_something_else(void)
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
         check_failure(prun_arch_from_checkpoint(file, "p.", PRUN_NIN, &arch), PRUN_ERR_MISSING,
                       PRUN_ERR_SHAPE, "", "a CNN as NiN");
-        check_failure(prun_arch_from_checkpoint(file, "p.", PRUN_RESNET18, &arch),
-                      PRUN_ERR_MISSING, PRUN_ERR_SHAPE, "", "a CNN as ResNet18");
+        check_failure(prun_arch_from_checkpoint(file, "p.", PRUN_RESNET18, &arch), PRUN_ERR_MISSING,
+                      PRUN_ERR_SHAPE, "", "a CNN as ResNet18");
         check_failure(prun_arch_from_checkpoint(file, NULL, PRUN_CNN, &arch), PRUN_ERR_MISSING,
                       PRUN_ERR_MISSING, "conv0.weight", "no prefix");
         CHECK(memcmp(&arch, &untouched, sizeof arch) == 0);
@@ -1259,26 +1213,42 @@ static void arch_of_something_else(void)
 }
 
 static const test_case cases[] = {
-    TEST_CASE(idx_good), TEST_CASE(idx_padded_channels), TEST_CASE(idx_every_length),
-    TEST_CASE(idx_of_another_kind), TEST_CASE(idx_missing_files), TEST_CASE(idx_bad_sizes),
-    TEST_CASE(idx_that_do_not_fit_together), TEST_CASE(idx_bad_labels),
-    TEST_CASE(idx_bad_options), TEST_CASE(cifar10_good), TEST_CASE(cifar100_good),
-    TEST_CASE(cifar_bad_sizes), TEST_CASE(cifar_bad_labels), TEST_CASE(cifar_bad_arguments),
-    TEST_CASE(safetensors_good), TEST_CASE(safetensors_names_with_escapes),
-    TEST_CASE(safetensors_of_other_types), TEST_CASE(safetensors_without_tensors),
+    TEST_CASE(idx_good),
+    TEST_CASE(idx_padded_channels),
+    TEST_CASE(idx_every_length),
+    TEST_CASE(idx_of_another_kind),
+    TEST_CASE(idx_missing_files),
+    TEST_CASE(idx_bad_sizes),
+    TEST_CASE(idx_that_do_not_fit_together),
+    TEST_CASE(idx_bad_labels),
+    TEST_CASE(idx_bad_options),
+    TEST_CASE(cifar10_good),
+    TEST_CASE(cifar100_good),
+    TEST_CASE(cifar_bad_sizes),
+    TEST_CASE(cifar_bad_labels),
+    TEST_CASE(cifar_bad_arguments),
+    TEST_CASE(safetensors_good),
+    TEST_CASE(safetensors_names_with_escapes),
+    TEST_CASE(safetensors_of_other_types),
+    TEST_CASE(safetensors_without_tensors),
     TEST_CASE(safetensors_malformed),
-    TEST_CASE(safetensors_bad_header_length), TEST_CASE(safetensors_missing),
-    TEST_CASE(safetensors_deep_nesting), TEST_CASE(safetensors_every_prefix),
-    TEST_CASE(safetensors_every_byte_changed), TEST_CASE(written_is_read_back),
-    TEST_CASE(writing_no_tensors), TEST_CASE(writing_where_nobody_can),
-    TEST_CASE(failing_write_keeps_the_old_file), TEST_CASE(saved_nets_come_back),
-    TEST_CASE(loading_with_a_tensor_missing), TEST_CASE(loading_with_a_wrong_shape),
-    TEST_CASE(loading_integers_as_weights), TEST_CASE(loading_with_prefix_and_extras),
-    TEST_CASE(loading_a_file_that_was_cut), TEST_CASE(arch_of_a_checkpoint),
+    TEST_CASE(safetensors_bad_header_length),
+    TEST_CASE(safetensors_missing),
+    TEST_CASE(safetensors_deep_nesting),
+    TEST_CASE(safetensors_every_prefix),
+    TEST_CASE(safetensors_every_byte_changed),
+    TEST_CASE(written_is_read_back),
+    TEST_CASE(writing_no_tensors),
+    TEST_CASE(writing_where_nobody_can),
+    TEST_CASE(failing_write_keeps_the_old_file),
+    TEST_CASE(saved_nets_come_back),
+    TEST_CASE(loading_with_a_tensor_missing),
+    TEST_CASE(loading_with_a_wrong_shape),
+    TEST_CASE(loading_integers_as_weights),
+    TEST_CASE(loading_with_prefix_and_extras),
+    TEST_CASE(loading_a_file_that_was_cut),
+    TEST_CASE(arch_of_a_checkpoint),
     TEST_CASE(arch_of_something_else),
 };
 
-int main(int argc, char **argv)
-{
-    return FILES_MAIN("test_files", cases, argc, argv);
-}
+int main(int argc, char **argv) { return FILES_MAIN("test_files", cases, argc, argv); }

@@ -9,8 +9,7 @@
 /* Counts the files that the library opens and closes. */
 static int streams_opened, streams_open;
 
-static FILE *counted_open(const char *path, const char *mode)
-{
+static FILE *counted_open(const char *path, const char *mode) {
     FILE *stream = fopen(path, mode);
     streams_opened += stream != NULL;
     streams_open += stream != NULL;
@@ -18,8 +17,7 @@ static FILE *counted_open(const char *path, const char *mode)
 }
 
 #if defined(__unix__) || defined(__APPLE__)
-static FILE *counted_fdopen(int descriptor, const char *mode)
-{
+static FILE *counted_fdopen(int descriptor, const char *mode) {
     FILE *stream = fdopen(descriptor, mode);
     streams_opened += stream != NULL;
     streams_open += stream != NULL;
@@ -28,8 +26,7 @@ static FILE *counted_fdopen(int descriptor, const char *mode)
 #define fdopen counted_fdopen
 #endif
 
-static int counted_close(FILE *stream)
-{
+static int counted_close(FILE *stream) {
     streams_open--;
     return fclose(stream);
 }
@@ -38,28 +35,22 @@ static int counted_close(FILE *stream)
 #define fclose counted_close
 #include "files.h"
 
-static void begin_counting(void)
-{
+static void begin_counting(void) {
     begin();
     streams_opened = streams_open = 0;
 }
 
-static void end_counting(void)
-{
+static void end_counting(void) {
     CHECK(streams_open == 0);
     end();
 }
 
-static int same_float(float a, float b)
-{
-    return memcmp(&a, &b, sizeof a) == 0;
-}
+static int same_float(float a, float b) { return memcmp(&a, &b, sizeof a) == 0; }
 
 /* ---- element types ---- */
 
 /* The value of a binary format by its definition: sign, exponent of `bits`, fraction of `bits`. */
-static double defined_value(uint64_t bits, int exponent_bits, int fraction_bits)
-{
+static double defined_value(uint64_t bits, int exponent_bits, int fraction_bits) {
     const int bias = (1 << (exponent_bits - 1)) - 1, top = (1 << exponent_bits) - 1;
     const int exponent = (int)(bits >> fraction_bits) & top;
     const double sign = bits >> (exponent_bits + fraction_bits) & 1 ? -1 : 1;
@@ -71,20 +62,18 @@ static double defined_value(uint64_t bits, int exponent_bits, int fraction_bits)
 
 /* t.safetensors: a byte "u", so that all that follows is unaligned, then "t" of a type, whose bytes
    are in scratch[1]. */
-static void write_typed(const char *dtype, int64_t count)
-{
+static void write_typed(const char *dtype, int64_t count) {
     char json[300];
     snprintf(json, sizeof json,
              "{\"u\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-             "\"t\":{\"dtype\":\"%s\",\"shape\":[%d],\"data_offsets\":[1,%d]}}", dtype,
-             (int)count, (int)scratch[1].size + 1);
+             "\"t\":{\"dtype\":\"%s\",\"shape\":[%d],\"data_offsets\":[1,%d]}}",
+             dtype, (int)count, (int)scratch[1].size + 1);
     safetensors(&scratch[0], json, 1);
     put(&scratch[0], scratch[1].data, scratch[1].size);
     write_blob("t.safetensors", &scratch[0]);
 }
 
-static void read_typed(prun_dtype dtype, float *floats, int64_t *integers, prun_status expected)
-{
+static void read_typed(prun_dtype dtype, float *floats, int64_t *integers, prun_status expected) {
     prun_safetensors *file;
     const prun_safetensors_entry *t;
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
@@ -102,8 +91,7 @@ static void read_typed(prun_dtype dtype, float *floats, int64_t *integers, prun_
 enum { HALVES = 65536 };
 static float half_values[HALVES];
 
-static void every_half(void)
-{
+static void every_half(void) {
     int kind, i;
     begin_counting();
     for (kind = 0; kind < 2; kind++) {
@@ -120,12 +108,13 @@ static void every_half(void)
     end_counting();
 }
 
-static void doubles_are_rounded(void)
-{
-    static const double values[] = {0.0, -0.0, 1.0 / 3, 16777217.0, 16777219.0, -1e300, 3.5e38,
-                                    3.4028235e38, 1e-45, 6e-46, -1e-300, INFINITY};
-    static const float want[] = {0.0f, -0.0f, 1.0f / 3, 16777216.0f, 16777220.0f, -INFINITY,
-                                 INFINITY, 3.4028235e38f, 1e-45f, 0.0f, -0.0f, INFINITY};
+static void doubles_are_rounded(void) {
+    static const double values[] = {0.0,        -0.0,   1.0 / 3, 16777217.0,
+                                    16777219.0, -1e300, 3.5e38,  3.4028235e38,
+                                    1e-45,      6e-46,  -1e-300, INFINITY};
+    static const float want[] = {0.0f,        -0.0f,     1.0f / 3, 16777216.0f,
+                                 16777220.0f, -INFINITY, INFINITY, 3.4028235e38f,
+                                 1e-45f,      0.0f,      -0.0f,    INFINITY};
     enum { N = sizeof values / sizeof values[0] };
     float got[N];
     size_t i;
@@ -151,20 +140,18 @@ typedef struct integer_type {
     int64_t least, most;
 } integer_type;
 
-static const integer_type integer_types[] = {
-    {"I64", "i8", PRUN_I64, 8, INT64_MIN, INT64_MAX},
-    {"I32", "i4", PRUN_I32, 4, INT32_MIN, INT32_MAX},
-    {"I16", "i2", PRUN_I16, 2, -32768, 32767},
-    {"I8", "i1", PRUN_I8, 1, -128, 127},
-    {"U64", "u8", PRUN_U64, 8, 0, INT64_MAX},
-    {"U32", "u4", PRUN_U32, 4, 0, UINT32_MAX},
-    {"U16", "u2", PRUN_U16, 2, 0, 65535},
-    {"U8", "u1", PRUN_U8, 1, 0, 255},
-    {"BOOL", "b1", PRUN_BOOL, 1, 0, 1}};
+static const integer_type integer_types[] = {{"I64", "i8", PRUN_I64, 8, INT64_MIN, INT64_MAX},
+                                             {"I32", "i4", PRUN_I32, 4, INT32_MIN, INT32_MAX},
+                                             {"I16", "i2", PRUN_I16, 2, -32768, 32767},
+                                             {"I8", "i1", PRUN_I8, 1, -128, 127},
+                                             {"U64", "u8", PRUN_U64, 8, 0, INT64_MAX},
+                                             {"U32", "u4", PRUN_U32, 4, 0, UINT32_MAX},
+                                             {"U16", "u2", PRUN_U16, 2, 0, 65535},
+                                             {"U8", "u1", PRUN_U8, 1, 0, 255},
+                                             {"BOOL", "b1", PRUN_BOOL, 1, 0, 1}};
 enum { INTEGER_TYPES = sizeof integer_types / sizeof integer_types[0] };
 
-static void every_integer_type(void)
-{
+static void every_integer_type(void) {
     int i, j;
     begin_counting();
     for (i = 0; i < INTEGER_TYPES; i++) {
@@ -191,8 +178,7 @@ static void every_integer_type(void)
 
 /* ---- a file larger than memory may be ---- */
 
-static void several_gigabytes(void)
-{
+static void several_gigabytes(void) {
 #if HAVE_POSIX
     const int64_t gap = (int64_t)5 << 30;
     char json[400];
@@ -208,9 +194,9 @@ static void several_gigabytes(void)
     safetensors(&scratch[0], json, 0);
     write_blob("large.safetensors", &scratch[0]);
     stream = fopen(in_directory("large.safetensors"), "r+b");
-    sparse = stream != NULL
-             && ftruncate(fileno(stream), (off_t)(gap + (int64_t)scratch[0].size)) == 0
-             && fseeko(stream, 0, SEEK_END) == 0;
+    sparse = stream != NULL &&
+             ftruncate(fileno(stream), (off_t)(gap + (int64_t)scratch[0].size)) == 0 &&
+             fseeko(stream, 0, SEEK_END) == 0;
     if (sparse) {
         scratch[1].size = 0;
         put_float(&scratch[1], 1.5f);
@@ -220,8 +206,9 @@ static void several_gigabytes(void)
     if (stream != NULL && fclose(stream) != 0) sparse = 0;
     if (!sparse) {
         SKIP("no room for a sparse file of 5 GB");
-    } else if (CHECK_STATUS(prun_safetensors_open(&test_context, in_directory("large.safetensors"),
-                                                  &file), PRUN_OK)) {
+    } else if (CHECK_STATUS(
+                   prun_safetensors_open(&test_context, in_directory("large.safetensors"), &file),
+                   PRUN_OK)) {
         CHECK(prun_safetensors_at(file, 0)->count == gap / 2);
         CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_at(file, 1), last), PRUN_OK);
         CHECK(last[0] == 1.5f && last[1] == -2.25f);
@@ -286,8 +273,7 @@ static const bad_header bad_headers[] = {
      "w: header byte 17: invalid UTF-8"},
 };
 
-static void bad_headers_are_explained(void)
-{
+static void bad_headers_are_explained(void) {
     size_t i;
     begin_counting();
     for (i = 0; i < sizeof bad_headers / sizeof bad_headers[0]; i++) {
@@ -309,16 +295,36 @@ typedef struct utf8_case {
     int valid;
 } utf8_case;
 
-static const utf8_case utf8_cases[] = {
-    {"\x7f", 1}, {"\xc2\x80", 1}, {"\xdf\xbf", 1}, {"\xe0\xa0\x80", 1}, {"\xed\x9f\xbf", 1},
-    {"\xee\x80\x80", 1}, {"\xef\xbf\xbf", 1}, {"\xf0\x90\x80\x80", 1}, {"\xf4\x8f\xbf\xbf", 1},
-    {"x\xc3\xa4y", 1}, {"\x80", 0}, {"\xbf", 0}, {"\xc0\x80", 0}, {"\xc1\xbf", 0}, {"\xc2", 0},
-    {"\xc2x", 0}, {"\xe0\x9f\xbf", 0}, {"\xed\xa0\x80", 0}, {"\xed\xbf\xbf", 0}, {"\xe2\x82", 0},
-    {"\xe2\x82x", 0}, {"\xf0\x8f\xbf\xbf", 0}, {"\xf4\x90\x80\x80", 0}, {"\xf5\x80\x80\x80", 0},
-    {"\xf8\x88\x80\x80\x80", 0}, {"\xfe", 0}, {"\xff", 0}, {"\xf0\x9f\x98", 0}};
+static const utf8_case utf8_cases[] = {{"\x7f", 1},
+                                       {"\xc2\x80", 1},
+                                       {"\xdf\xbf", 1},
+                                       {"\xe0\xa0\x80", 1},
+                                       {"\xed\x9f\xbf", 1},
+                                       {"\xee\x80\x80", 1},
+                                       {"\xef\xbf\xbf", 1},
+                                       {"\xf0\x90\x80\x80", 1},
+                                       {"\xf4\x8f\xbf\xbf", 1},
+                                       {"x\xc3\xa4y", 1},
+                                       {"\x80", 0},
+                                       {"\xbf", 0},
+                                       {"\xc0\x80", 0},
+                                       {"\xc1\xbf", 0},
+                                       {"\xc2", 0},
+                                       {"\xc2x", 0},
+                                       {"\xe0\x9f\xbf", 0},
+                                       {"\xed\xa0\x80", 0},
+                                       {"\xed\xbf\xbf", 0},
+                                       {"\xe2\x82", 0},
+                                       {"\xe2\x82x", 0},
+                                       {"\xf0\x8f\xbf\xbf", 0},
+                                       {"\xf4\x90\x80\x80", 0},
+                                       {"\xf5\x80\x80\x80", 0},
+                                       {"\xf8\x88\x80\x80\x80", 0},
+                                       {"\xfe", 0},
+                                       {"\xff", 0},
+                                       {"\xf0\x9f\x98", 0}};
 
-static void names_are_utf8(void)
-{
+static void names_are_utf8(void) {
     size_t i;
     begin_counting();
     for (i = 0; i < sizeof utf8_cases / sizeof utf8_cases[0]; i++) {
@@ -346,8 +352,7 @@ static void names_are_utf8(void)
 
 /* ---- networks ---- */
 
-static float noise(uint64_t stream, uint64_t index)
-{
+static float noise(uint64_t stream, uint64_t index) {
     return (float)prun_random_normal(11, stream, index);
 }
 
@@ -355,8 +360,7 @@ enum { IMAGES = 26, SIDE = 16, AREA = 3 * SIDE * SIDE };
 static float image_values[IMAGES * AREA];
 static int32_t image_labels[IMAGES];
 
-static prun_images make_images(int64_t count)
-{
+static prun_images make_images(int64_t count) {
     prun_images images;
     int64_t i;
     for (i = 0; i < IMAGES * AREA; i++) image_values[i] = noise(1, (uint64_t)i);
@@ -372,8 +376,7 @@ static prun_images make_images(int64_t count)
 }
 
 /* A net of every kind of layer that training touches. */
-static prun_net *make_small_net(uint64_t seed)
-{
+static prun_net *make_small_net(uint64_t seed) {
     prun_net *net = NULL;
     int32_t v = PRUN_INPUT, u;
     CHECK_STATUS(prun_net_create(&test_context, 3, SIDE, SIDE, &net), PRUN_OK);
@@ -389,8 +392,7 @@ static prun_net *make_small_net(uint64_t seed)
 }
 
 /* As a checkpoint in another type: its tensors rounded to it, which is also done to the net. */
-static void write_net_as(prun_net *net, const char *dtype, int bytes)
-{
+static void write_net_as(prun_net *net, const char *dtype, int bytes) {
     static char json[4000];
     int64_t count, i, j, at = 0;
     size_t used = 1;
@@ -430,8 +432,7 @@ static void write_net_as(prun_net *net, const char *dtype, int bytes)
     write_blob("t.safetensors", &scratch[0]);
 }
 
-static int same_tensors(const prun_net *a, const prun_net *b)
-{
+static int same_tensors(const prun_net *a, const prun_net *b) {
     int64_t i, count;
     const prun_tensor *s = prun_net_tensors(a, &count), *t = prun_net_tensors(b, &count);
     for (i = 0; i < count; i++) {
@@ -442,8 +443,7 @@ static int same_tensors(const prun_net *a, const prun_net *b)
     return 1;
 }
 
-static void nets_of_other_types(void)
-{
+static void nets_of_other_types(void) {
     int kind;
     begin_counting();
     for (kind = 0; kind < 2; kind++) {
@@ -462,8 +462,7 @@ static void nets_of_other_types(void)
 }
 
 /* Weights that are not finite, also because they are too large for a float. */
-static void weights_that_are_not_finite(void)
-{
+static void weights_that_are_not_finite(void) {
     static const uint64_t values[3] = {0x7ff0000000000000u, 0x7ff8000000000000u,
                                        0x4800000000000000u}; /* infinity, NaN, 2^129 */
     size_t at, i, b;
@@ -487,8 +486,7 @@ static void weights_that_are_not_finite(void)
     end_counting();
 }
 
-static void wrong_shapes_are_shown(void)
-{
+static void wrong_shapes_are_shown(void) {
     float value = 0;
     prun_tensor t;
     prun_safetensors *file;
@@ -499,8 +497,9 @@ static void wrong_shapes_are_shown(void)
     t.data = &value;
     t.rank = 4;
     t.shape[0] = t.shape[1] = t.shape[2] = t.shape[3] = 1;
-    CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), &t, 1, NULL,
-                                        0), PRUN_OK);
+    CHECK_STATUS(
+        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &t, 1, NULL, 0),
+        PRUN_OK);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
         CHECK_STATUS(prun_net_load(net, file, NULL), PRUN_ERR_SHAPE);
         CHECK(message_names("tensor features.0.weight is 1x1x1x1, the net wants 4x3x3x3"));
@@ -514,8 +513,7 @@ static void wrong_shapes_are_shown(void)
 
 /* ---- states of training ---- */
 
-static prun_train_options recipe(void)
-{
+static prun_train_options recipe(void) {
     prun_train_options o;
     memset(&o, 0, sizeof o);
     o.epochs = 5;
@@ -530,21 +528,18 @@ static prun_train_options recipe(void)
 }
 
 /* Bytes of a file into a blob. */
-static void read_blob(const char *name, blob *b)
-{
+static void read_blob(const char *name, blob *b) {
     FILE *stream = fopen(in_directory(name), "rb");
     b->size = stream != NULL ? fread(b->data, 1, BLOB_SIZE, stream) : 0;
     if (stream != NULL) fclose(stream);
     CHECK(b->size > 0 && b->size < BLOB_SIZE);
 }
 
-static int same_blob(const blob *a, const blob *b)
-{
+static int same_blob(const blob *a, const blob *b) {
     return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
 }
 
-static prun_status load_state(prun_trainer *trainer, const char *name)
-{
+static prun_status load_state(prun_trainer *trainer, const char *name) {
     prun_safetensors *file;
     prun_status status = prun_safetensors_open(&test_context, in_directory(name), &file);
     if (status != PRUN_OK) return status;
@@ -554,8 +549,7 @@ static prun_status load_state(prun_trainer *trainer, const char *name)
 }
 
 /* One epoch, or (odd ones of `stepwise`) the same by steps of another order and rate. */
-static void one_epoch(prun_trainer *trainer, int64_t epoch, int stepwise, prun_epoch *result)
-{
+static void one_epoch(prun_trainer *trainer, int64_t epoch, int stepwise, prun_epoch *result) {
     static const int64_t index[5] = {3, 1, 4, 15, 9};
     double sum;
     memset(result, 0, sizeof *result);
@@ -568,8 +562,7 @@ static void one_epoch(prun_trainer *trainer, int64_t epoch, int stepwise, prun_e
     }
 }
 
-static prun_net *family_net(int kind, uint64_t seed)
-{
+static prun_net *family_net(int kind, uint64_t seed) {
     prun_net *net = NULL;
     prun_arch arch;
     memset(&arch, 0, sizeof arch);
@@ -587,8 +580,7 @@ static prun_net *family_net(int kind, uint64_t seed)
 
 /* Training that stops after every epoch, with a new process each time (a net of other weights and a
    new trainer), ends with the same bits as training that never stopped: the files are equal. */
-static void resumed_training(void)
-{
+static void resumed_training(void) {
     static uint8_t pixels[IMAGES * 3 * 32 * 32];
     int kind, stepwise;
     int64_t i;
@@ -636,8 +628,7 @@ static void resumed_training(void)
 }
 
 /* The state is a checkpoint as well; momentum is what it must be after one step of plain SGD. */
-static void states_are_checkpoints(void)
-{
+static void states_are_checkpoints(void) {
     prun_images images = make_images(IMAGES);
     prun_train_options options;
     prun_net *net = make_small_net(1), *other = make_small_net(2);
@@ -678,8 +669,7 @@ static void states_are_checkpoints(void)
 }
 
 /* Loading state.bad must fail, and leave net and trainer as they are. */
-static void state_fails(prun_trainer *trainer, prun_status expected, const char *message)
-{
+static void state_fails(prun_trainer *trainer, prun_status expected, const char *message) {
     CHECK_STATUS(prun_trainer_save(trainer, in_directory("before")), PRUN_OK);
     CHECK_STATUS(load_state(trainer, "state.bad"), expected);
     if (!CHECK(message_names(message) && message_names("state.bad"))) {
@@ -692,8 +682,7 @@ static void state_fails(prun_trainer *trainer, prun_status expected, const char 
 }
 
 /* Replaces a text by another of the same length; how often. */
-static int replace_text(blob *b, const char *from, const char *to)
-{
+static int replace_text(blob *b, const char *from, const char *to) {
     size_t i, n = strlen(from);
     int found = 0;
     CHECK(strlen(to) == n);
@@ -706,16 +695,14 @@ static int replace_text(blob *b, const char *from, const char *to)
 }
 
 /* state.good without its CRCs and with one text in its header replaced. */
-static void spoil(const char *from, const char *to)
-{
+static void spoil(const char *from, const char *to) {
     read_blob("state.good", &scratch[2]);
     CHECK(replace_text(&scratch[2], "\"crc32.", "\"crc--.") > 10);
     CHECK(replace_text(&scratch[2], from, to) == 1);
     write_blob("state.bad", &scratch[2]);
 }
 
-static void states_that_do_not_fit(void)
-{
+static void states_that_do_not_fit(void) {
     static const struct {
         const char *from, *to;
         prun_status status;
@@ -766,8 +753,7 @@ static void states_that_do_not_fit(void)
 /* ---- NumPy ---- */
 
 /* Magic, version and header with its length, padded as NumPy does. */
-static void npy_header(blob *b, int version, const char *dictionary)
-{
+static void npy_header(blob *b, int version, const char *dictionary) {
     const size_t start = version == 1 ? 10 : 12;
     size_t length = strlen(dictionary) + 1;
     while ((start + length) % 64) length++;
@@ -782,17 +768,14 @@ static void npy_header(blob *b, int version, const char *dictionary)
 }
 
 /* A header for a type such as "<f4" and a shape such as "(2, 3)". */
-static void npy_begin(blob *b, int version, const char *type, int fortran, const char *shape)
-{
+static void npy_begin(blob *b, int version, const char *type, int fortran, const char *shape) {
     char dictionary[300];
-    snprintf(dictionary, sizeof dictionary,
-             "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }", type,
-             fortran ? "True" : "False", shape);
+    snprintf(dictionary, sizeof dictionary, "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }",
+             type, fortran ? "True" : "False", shape);
     npy_header(b, version, dictionary);
 }
 
-static void put_element(blob *b, uint64_t bits, int bytes, int big)
-{
+static void put_element(blob *b, uint64_t bits, int bytes, int big) {
     int i;
     if (!big) put_little_endian(b, bits, bytes);
     else
@@ -800,8 +783,7 @@ static void put_element(blob *b, uint64_t bits, int bytes, int big)
 }
 
 /* Small numbers, exact in every float type, as that type's bits. */
-static uint64_t float_bits(double value, int bytes)
-{
+static uint64_t float_bits(double value, int bytes) {
     uint64_t bits = 0;
     float single = (float)value;
     if (bytes == 8) {
@@ -817,15 +799,13 @@ static uint64_t float_bits(double value, int bytes)
     return bits;
 }
 
-static prun_status read_npy(prun_npy *array)
-{
+static prun_status read_npy(prun_npy *array) {
     memset(array, 0x5a, sizeof *array);
     return prun_npy_read(&test_context, in_directory("a.npy"), array);
 }
 
 /* 2 x 3 x 4 numbers, the place of each in C order its value, in every type, order and version. */
-static void arrays_of_every_kind(void)
-{
+static void arrays_of_every_kind(void) {
     static const struct {
         const char *type;
         prun_dtype dtype;
@@ -845,7 +825,10 @@ static void arrays_of_every_kind(void)
                     prun_npy array;
                     int i;
                     snprintf(type, sizeof type, "%c%s",
-                             types[t].bytes == 1 ? '|' : big ? '>' : '<', types[t].type);
+                             types[t].bytes == 1 ? '|'
+                             : big               ? '>'
+                                                 : '<',
+                             types[t].type);
                     npy_begin(&scratch[0], version, type, fortran, "(2, 3, 4)");
                     for (i = 0; i < 24; i++) {
                         /* Fortran: the first axis is the fastest */
@@ -863,7 +846,7 @@ static void arrays_of_every_kind(void)
                     CHECK((array.integers != NULL) == (types[t].kind == 1));
                     CHECK((array.bytes != NULL) == (types[t].kind == 2));
                     for (i = 0; i < 24; i++) {
-                        CHECK(array.values    ? array.values[i] == (float)(i - 11.5)
+                        CHECK(array.values     ? array.values[i] == (float)(i - 11.5)
                               : array.integers ? array.integers[i] == i
                                                : array.bytes[i] == i);
                     }
@@ -875,8 +858,7 @@ static void arrays_of_every_kind(void)
     end_counting();
 }
 
-static void array_of_signed_and_bool(void)
-{
+static void array_of_signed_and_bool(void) {
     prun_npy array;
     begin_counting();
     npy_begin(&scratch[0], 1, ">i2", 0, "(3,)");
@@ -905,8 +887,7 @@ static void array_of_signed_and_bool(void)
 }
 
 /* Headers as other writers make them, and shapes at the edges. */
-static void headers_of_many_kinds(void)
-{
+static void headers_of_many_kinds(void) {
     static const struct {
         const char *dictionary;
         int32_t rank;
@@ -981,8 +962,7 @@ static const bad_header bad_arrays[] = {
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 9, PRUN_ERR_OVERSIZED, "announces"},
 };
 
-static void bad_arrays_are_explained(void)
-{
+static void bad_arrays_are_explained(void) {
     size_t i, j;
     begin_counting();
     for (i = 0; i < sizeof bad_arrays / sizeof bad_arrays[0]; i++) {
@@ -1001,8 +981,7 @@ static void bad_arrays_are_explained(void)
     end_counting();
 }
 
-static void arrays_of_another_kind(void)
-{
+static void arrays_of_another_kind(void) {
     prun_npy array;
     size_t i, size;
     begin_counting();
@@ -1035,8 +1014,7 @@ static void arrays_of_another_kind(void)
 
 /* Every byte of the header changed to every other: never a crash, a leak or a claim that the file's
    size does not bear out. */
-static void arrays_with_every_byte_changed(void)
-{
+static void arrays_with_every_byte_changed(void) {
     int at, v, good = 0, bad = 0;
     begin_counting();
     npy_begin(&scratch[0], 1, "<f2", 1, "(2, 3)");
@@ -1067,15 +1045,11 @@ static void arrays_with_every_byte_changed(void)
 enum { SET = 3, C = 2, H = 5, W = 6, PIXELS = SET * C * H * W };
 
 /* The byte or float of channel c at (y, x) of image n. */
-static int pixel(int n, int c, int y, int x)
-{
-    return (((n * C + c) * H + y) * W + x) % 251;
-}
+static int pixel(int n, int c, int y, int x) { return (((n * C + c) * H + y) * W + x) % 251; }
 
 /* images.npy in a layout, type and order; labels 1, 0, 2 of a type. */
 static void write_set(int nhwc, const char *type, int bytes, int fortran, const char *label_type,
-                      int label_bytes)
-{
+                      int label_bytes) {
     const int big = type[0] == '>';
     const int size[4] = {SET, nhwc ? H : C, nhwc ? W : H, nhwc ? C : W};
     char shape[60];
@@ -1095,19 +1069,17 @@ static void write_set(int nhwc, const char *type, int bytes, int fortran, const 
     }
     write_blob("images.npy", &scratch[0]);
     npy_begin(&scratch[1], 2, label_type, 0, "(3,)");
-    for (i = 0; i < 3; i++) put_element(&scratch[1], (uint64_t)((i + 1) % 3), label_bytes,
-                                        label_type[0] == '>');
+    for (i = 0; i < 3; i++)
+        put_element(&scratch[1], (uint64_t)((i + 1) % 3), label_bytes, label_type[0] == '>');
     write_blob("labels.npy", &scratch[1]);
 }
 
-static prun_status load_set(const prun_npy_options *options, prun_images *images)
-{
+static prun_status load_set(const prun_npy_options *options, prun_images *images) {
     return prun_load_npy(&test_context, in_directory("images.npy"), in_directory("labels.npy"),
                          options, images);
 }
 
-static void check_set(const prun_images *m, int floats)
-{
+static void check_set(const prun_images *m, int floats) {
     int n, c, y, x;
     CHECK(m->count == SET && m->channels == C && m->height == H && m->width == W);
     CHECK(m->classes == 3 && m->normalization == PRUN_NORMALIZE_NONE);
@@ -1125,8 +1097,7 @@ static void check_set(const prun_images *m, int floats)
     CHECK_STATUS(prun_images_check(&test_context, m), PRUN_OK);
 }
 
-static void sets_of_every_kind(void)
-{
+static void sets_of_every_kind(void) {
     static const struct {
         const char *type;
         int bytes;
@@ -1159,23 +1130,21 @@ static void sets_of_every_kind(void)
 }
 
 /* The layout where shapes leave it open, and where there is no axis of channels. */
-static void layouts_of_sets(void)
-{
+static void layouts_of_sets(void) {
     static const struct {
         const char *shape;
         prun_layout layout;
         int64_t count, channels, height, width;
-    } cases_[] = {
-        {"(2, 1, 5, 6)", PRUN_LAYOUT_AUTO, 2, 1, 5, 6},
-        {"(2, 5, 6, 1)", PRUN_LAYOUT_AUTO, 2, 1, 5, 6},
-        {"(2, 3, 4, 4)", PRUN_LAYOUT_AUTO, 2, 3, 4, 4},
-        {"(2, 4, 4, 3)", PRUN_LAYOUT_AUTO, 2, 4, 4, 3},
-        {"(2, 4, 4, 3)", PRUN_LAYOUT_NHWC, 2, 3, 4, 4},
-        {"(2, 7, 6, 5)", PRUN_LAYOUT_AUTO, 2, 7, 6, 5},
-        {"(2, 7, 6, 5)", PRUN_LAYOUT_NHWC, 2, 5, 7, 6},
-        {"(2, 7, 6, 4)", PRUN_LAYOUT_NCHW, 2, 7, 6, 4},
-        {"(2, 5, 6)", PRUN_LAYOUT_AUTO, 2, 1, 5, 6},
-        {"(2, 5, 6)", PRUN_LAYOUT_NHWC, 2, 1, 5, 6}};
+    } cases_[] = {{"(2, 1, 5, 6)", PRUN_LAYOUT_AUTO, 2, 1, 5, 6},
+                  {"(2, 5, 6, 1)", PRUN_LAYOUT_AUTO, 2, 1, 5, 6},
+                  {"(2, 3, 4, 4)", PRUN_LAYOUT_AUTO, 2, 3, 4, 4},
+                  {"(2, 4, 4, 3)", PRUN_LAYOUT_AUTO, 2, 4, 4, 3},
+                  {"(2, 4, 4, 3)", PRUN_LAYOUT_NHWC, 2, 3, 4, 4},
+                  {"(2, 7, 6, 5)", PRUN_LAYOUT_AUTO, 2, 7, 6, 5},
+                  {"(2, 7, 6, 5)", PRUN_LAYOUT_NHWC, 2, 5, 7, 6},
+                  {"(2, 7, 6, 4)", PRUN_LAYOUT_NCHW, 2, 7, 6, 4},
+                  {"(2, 5, 6)", PRUN_LAYOUT_AUTO, 2, 1, 5, 6},
+                  {"(2, 5, 6)", PRUN_LAYOUT_NHWC, 2, 1, 5, 6}};
     size_t i;
     begin_counting();
     npy_begin(&scratch[1], 1, "|b1", 0, "(2, 1)");
@@ -1199,8 +1168,7 @@ static void layouts_of_sets(void)
     end_counting();
 }
 
-static void set_fails(const prun_npy_options *options, prun_status expected, const char *message)
-{
+static void set_fails(const prun_npy_options *options, prun_status expected, const char *message) {
     prun_images set, untouched;
     memset(&set, 0x5a, sizeof set);
     untouched = set;
@@ -1212,8 +1180,7 @@ static void set_fails(const prun_npy_options *options, prun_status expected, con
 }
 
 /* labels.npy: three values of 8 bytes. */
-static void write_labels(const char *type, const char *shape, int64_t a, int64_t b, int64_t c)
-{
+static void write_labels(const char *type, const char *shape, int64_t a, int64_t b, int64_t c) {
     npy_begin(&scratch[1], 1, type, 0, shape);
     put_element(&scratch[1], (uint64_t)a, 8, 0);
     put_element(&scratch[1], (uint64_t)b, 8, 0);
@@ -1221,8 +1188,7 @@ static void write_labels(const char *type, const char *shape, int64_t a, int64_t
     write_blob("labels.npy", &scratch[1]);
 }
 
-static void sets_that_do_not_fit(void)
-{
+static void sets_that_do_not_fit(void) {
     prun_npy_options options;
     size_t i;
     begin_counting();
@@ -1276,8 +1242,7 @@ static void sets_that_do_not_fit(void)
 
 /* ---- every file is opened once, and closed ---- */
 
-static void files_are_opened_once(void)
-{
+static void files_are_opened_once(void) {
     enum { FILES = 5 };
     const char *paths[FILES];
     prun_images set;
@@ -1313,14 +1278,16 @@ static void files_are_opened_once(void)
 
 typedef struct foreign {
     const char *bytes;
-    int length; /* 0: strlen */
+    int length;                /* 0: strlen */
     const char *what, *advice; /* parts of the message; advice NULL: depends on the loader */
 } foreign;
 
 static const foreign foreigners[] = {
     {"\x1f\x8b\x08\0\0\0\0\0\0\x03 and so on", 20, "compressed by gzip", "gzip -d"},
     {"BZh91AY&SY and so on", 0, "compressed by bzip2", "bzip2 -d"},
-    {"\xfd" "7zXZ\0\0\4 and so on", 18, "compressed by xz", "xz -d"},
+    {"\xfd"
+     "7zXZ\0\0\4 and so on",
+     18, "compressed by xz", "xz -d"},
     {"\x28\xb5\x2f\xfd and so on", 0, "compressed by zstd", "zstd -d"},
     {"PK\3\4\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\5\0\0\0a.txtxxxxx", 40,
      "a zip archive", "unzip"},
@@ -1340,7 +1307,9 @@ static const foreign foreigners[] = {
     {"\xef\xbb\xbf<?xml version=\"1.0\"?><Error/>", 0, "an HTML or XML page", "fetch the file"},
     {"{\n  \"metadata\": {}, \"weight_map\": {}}", 0, "a JSON text", "name the file"},
     {"[ {\"a\": 1}, {} ]", 0, "a JSON text", "name the file"},
-    {"\xff\xfe" "a\0,\0b\0\n\0", 10, "a text in UTF-16", "UTF-8"},
+    {"\xff\xfe"
+     "a\0,\0b\0\n\0",
+     10, "a text in UTF-16", "UTF-8"},
     {"\xfe\xff\0a\0,\0b\0\n", 10, "a text in UTF-16", "UTF-8"},
     {"\x89HDF\r\n\x1a\n\0\0\0\0", 12, "an HDF5 file", "convert"},
     {"GGUF\3\0\0\0\0\0\0\0", 12, "a GGUF file", "convert"},
@@ -1359,8 +1328,7 @@ enum { FOREIGNERS = sizeof foreigners / sizeof foreigners[0], PLACES = 9 };
 
 /* The loaders by the paths that they take; the other path is that of a good file. Results are
    freed, and must not be touched on failure. */
-static prun_status load_place(int place, const char *path)
-{
+static prun_status load_place(int place, const char *path) {
     const char *paths[2];
     prun_safetensors *file = NULL;
     prun_images images, untouched;
@@ -1371,38 +1339,37 @@ static prun_status load_place(int place, const char *path)
     paths[0] = place == 3 ? path : in_directory("good.bin");
     paths[1] = path;
     switch (place) {
-    case 0:
-        status = prun_load_idx(&test_context, path, in_directory("good.idx1"), NULL, &images);
-        break;
-    case 1:
-        status = prun_load_idx(&test_context, in_directory("good.idx3"), path, NULL, &images);
-        break;
-    case 2: status = prun_load_cifar(&test_context, paths, 2, 10, &images); break;
-    case 3: status = prun_load_cifar(&test_context, paths, 1, 10, &images); break;
-    case 4: status = prun_load_cifar(&test_context, paths + 1, 1, 100, &images); break;
-    case 5:
-        status = prun_load_npy(&test_context, path, in_directory("labels.npy"), NULL, &images);
-        break;
-    case 6:
-        status = prun_load_npy(&test_context, in_directory("images.npy"), path, NULL, &images);
-        break;
-    case 7:
-        status = prun_npy_read(&test_context, path, &array);
-        if (status == PRUN_OK) prun_npy_free(&array);
-        return status;
-    default:
-        status = prun_safetensors_open(&test_context, path, &file);
-        if (status == PRUN_OK) prun_safetensors_close(file);
-        CHECK(status == PRUN_OK || file == NULL);
-        return status;
+        case 0:
+            status = prun_load_idx(&test_context, path, in_directory("good.idx1"), NULL, &images);
+            break;
+        case 1:
+            status = prun_load_idx(&test_context, in_directory("good.idx3"), path, NULL, &images);
+            break;
+        case 2: status = prun_load_cifar(&test_context, paths, 2, 10, &images); break;
+        case 3: status = prun_load_cifar(&test_context, paths, 1, 10, &images); break;
+        case 4: status = prun_load_cifar(&test_context, paths + 1, 1, 100, &images); break;
+        case 5:
+            status = prun_load_npy(&test_context, path, in_directory("labels.npy"), NULL, &images);
+            break;
+        case 6:
+            status = prun_load_npy(&test_context, in_directory("images.npy"), path, NULL, &images);
+            break;
+        case 7:
+            status = prun_npy_read(&test_context, path, &array);
+            if (status == PRUN_OK) prun_npy_free(&array);
+            return status;
+        default:
+            status = prun_safetensors_open(&test_context, path, &file);
+            if (status == PRUN_OK) prun_safetensors_close(file);
+            CHECK(status == PRUN_OK || file == NULL);
+            return status;
     }
     if (status == PRUN_OK) prun_images_free(&images);
     else CHECK(memcmp(&images, &untouched, sizeof images) == 0);
     return status;
 }
 
-static void write_good_files(void)
-{
+static void write_good_files(void) {
     write_set(0, "|u1", 1, 0, "<i8", 8);
     write_file("good.idx3", (const unsigned char *)"\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1\7", 17);
     write_file("good.idx1", (const unsigned char *)"\0\0\x08\1\0\0\0\1\5", 9);
@@ -1411,15 +1378,13 @@ static void write_good_files(void)
 }
 
 /* What a loader reads itself is not told from another's file by this message. */
-static int reads_itself(int place, const char *what)
-{
-    return (place < 2 && strcmp(what, "an IDX file") == 0)
-           || ((place >= 5 && place < 8) && strcmp(what, "a NumPy array") == 0)
-           || (place == 8 && strcmp(what, "a safetensors file") == 0);
+static int reads_itself(int place, const char *what) {
+    return (place < 2 && strcmp(what, "an IDX file") == 0) ||
+           ((place >= 5 && place < 8) && strcmp(what, "a NumPy array") == 0) ||
+           (place == 8 && strcmp(what, "a safetensors file") == 0);
 }
 
-static void files_of_other_kinds(void)
-{
+static void files_of_other_kinds(void) {
     int i, place, tried = 0;
     begin_counting();
     write_good_files();
@@ -1433,8 +1398,10 @@ static void files_of_other_kinds(void)
                 continue;
             }
             CHECK_STATUS(load_place(place, in_directory("x.kind")), PRUN_ERR_MAGIC);
-            if (!CHECK(message_names("x.kind: ") && message_names(f->what)
-                       && message_names(f->advice ? f->advice : place == 8 ? "save_file" : " ")))
+            if (!CHECK(message_names("x.kind: ") && message_names(f->what) &&
+                       message_names(f->advice    ? f->advice
+                                     : place == 8 ? "save_file"
+                                                  : " ")))
                 printf("  kind %d, place %d: \"%s\"\n", i, place, prun_message(&test_context));
             CHECK(streams_open == 0);
             tried++;
@@ -1445,14 +1412,15 @@ static void files_of_other_kinds(void)
 }
 
 /* Paths that lead to no file, or to an empty one. */
-static void paths_that_are_no_files(void)
-{
+static void paths_that_are_no_files(void) {
     static const struct {
         const char *name;
         prun_status status;
         const char *message;
-    } bad[] = {{"x.folder", PRUN_ERR_READ, "a folder"}, {"x.link", PRUN_ERR_READ, "a folder"},
-               {"x.pipe", PRUN_ERR_READ, "a pipe"}, {"x.null", PRUN_ERR_READ, "a device"},
+    } bad[] = {{"x.folder", PRUN_ERR_READ, "a folder"},
+               {"x.link", PRUN_ERR_READ, "a folder"},
+               {"x.pipe", PRUN_ERR_READ, "a pipe"},
+               {"x.null", PRUN_ERR_READ, "a device"},
                {"x.empty", PRUN_ERR_TRUNCATED, "the file is empty"},
                {"x.missing", PRUN_ERR_OPEN, "cannot be opened: No such file"},
                {"good.bin/x.below", PRUN_ERR_OPEN, "cannot be opened: Not a directory"},
@@ -1483,8 +1451,7 @@ static void paths_that_are_no_files(void)
 }
 
 /* A format without a header may begin with anything: what fits is read. */
-static void images_that_look_like_archives(void)
-{
+static void images_that_look_like_archives(void) {
     static const char *const starts[] = {"PK\3\4", "<!do", "\x1f\x08\1", "{\"a\"", "GGUF"};
     prun_images images;
     const char *path[1];
@@ -1510,8 +1477,7 @@ static void images_that_look_like_archives(void)
 /* ---- checkpoints that do not fit ---- */
 
 /* A file of the net's tensors, with a prefix, and one more. */
-static void write_with_stranger(const prun_net *net, const char *prefix, const char *stranger)
-{
+static void write_with_stranger(const prun_net *net, const char *prefix, const char *stranger) {
     static char names[40][80];
     static float value[4] = {1, 2, 3, 4};
     prun_tensor tensors[40];
@@ -1529,7 +1495,8 @@ static void write_with_stranger(const prun_net *net, const char *prefix, const c
     tensors[count].rank = 1;
     tensors[count].shape[0] = 4;
     CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), tensors,
-                                        count + 1, NULL, 0), PRUN_OK);
+                                        count + 1, NULL, 0),
+                 PRUN_OK);
 }
 
 typedef struct stranger {
@@ -1560,8 +1527,7 @@ static const stranger strangers[] = {
     {"net.", "net.head.weight", NULL},
 };
 
-static void strangers_in_checkpoints(void)
-{
+static void strangers_in_checkpoints(void) {
     size_t i;
     begin_counting();
     for (i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
@@ -1585,8 +1551,7 @@ static void strangers_in_checkpoints(void)
     end_counting();
 }
 
-static void wrong_prefixes(void)
-{
+static void wrong_prefixes(void) {
     static const struct {
         const char *written, *asked, *message;
     } cases_[] = {{"module.", NULL, "is there with the prefix \"module.\""},
@@ -1610,8 +1575,7 @@ static void wrong_prefixes(void)
     end_counting();
 }
 
-static void tensors_that_share_memory(void)
-{
+static void tensors_that_share_memory(void) {
     float values[10] = {0};
     prun_tensor t[3];
     int64_t a, b, m, n;
@@ -1632,9 +1596,9 @@ static void tensors_that_share_memory(void)
                     t[2].data = values + b;
                     t[0].shape[0] = m;
                     t[2].shape[0] = n;
-                    CHECK_STATUS(prun_safetensors_write(&test_context,
-                                                        in_directory("t.safetensors"), t, 3, NULL,
-                                                        0), overlap ? PRUN_ERR_ARGUMENT : PRUN_OK);
+                    CHECK_STATUS(prun_safetensors_write(
+                                     &test_context, in_directory("t.safetensors"), t, 3, NULL, 0),
+                                 overlap ? PRUN_ERR_ARGUMENT : PRUN_OK);
                     if (overlap) CHECK(message_names("first") && message_names("second"));
                     *(overlap ? &refused : &written) += 1;
                 }
@@ -1645,8 +1609,7 @@ static void tensors_that_share_memory(void)
 /* ---- bytes that change ---- */
 
 /* CRC-32 bit by bit, by its definition. */
-static uint32_t defined_crc(const unsigned char *bytes, size_t n)
-{
+static uint32_t defined_crc(const unsigned char *bytes, size_t n) {
     uint32_t crc = 0xffffffffu;
     size_t i;
     int k;
@@ -1657,8 +1620,7 @@ static uint32_t defined_crc(const unsigned char *bytes, size_t n)
     return ~crc;
 }
 
-static void crcs_are_those_of_zlib(void)
-{
+static void crcs_are_those_of_zlib(void) {
     static prun__crc c;
     size_t i, n;
     prun__crc_init(&c);
@@ -1667,18 +1629,19 @@ static void crcs_are_those_of_zlib(void)
     for (i = 0; i < 12; i++)
         for (n = 0; n < 280; n += 7) {
             const uint32_t part = prun__crc_add(&c, 0, scratch[0].data + i, (int64_t)n / 3);
-            CHECK(prun__crc_add(&c, part, scratch[0].data + i + n / 3, (int64_t)(n - n / 3))
-                  == defined_crc(scratch[0].data + i, n));
+            CHECK(prun__crc_add(&c, part, scratch[0].data + i + n / 3, (int64_t)(n - n / 3)) ==
+                  defined_crc(scratch[0].data + i, n));
         }
 }
 
-static void check_crc_text(const char *value, prun_status expected, const char *message)
-{
+static void check_crc_text(const char *value, prun_status expected, const char *message) {
     char json[300];
     prun_safetensors *file;
     float out[2];
-    snprintf(json, sizeof json, "{\"__metadata__\":{\"crc32.w\":\"%s\"},\"w\":"
-             FIELDS("F32", "2", "0", "8") ",\"v\":" FIELDS("F32", "1", "8", "12") "}", value);
+    snprintf(json, sizeof json,
+             "{\"__metadata__\":{\"crc32.w\":\"%s\"},\"w\":" FIELDS(
+                 "F32", "2", "0", "8") ",\"v\":" FIELDS("F32", "1", "8", "12") "}",
+             value);
     safetensors(&scratch[0], json, 12);
     write_blob("t.safetensors", &scratch[0]);
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
@@ -1689,8 +1652,7 @@ static void check_crc_text(const char *value, prun_status expected, const char *
 }
 
 /* Other programs write metadata in any order. */
-static void metadata_in_any_order(void)
-{
+static void metadata_in_any_order(void) {
     static prun__crc c;
     const char *const pairs[] = {"a", "1", "crc32.__metadata__", "?", "b", "", "c", "a"};
     const char *const turned[] = {"c", "a", "b", "", "a", "1"};
@@ -1702,8 +1664,7 @@ static void metadata_in_any_order(void)
 }
 
 /* A text may be a table whatever its first column is called. */
-static void tables_that_begin_like_other_files(void)
-{
+static void tables_that_begin_like_other_files(void) {
     static const char *const names[] = {"PAR1", "GGUF size", "BZh", "MATLAB time", "ARROW1", "PK"};
     prun_table t;
     char text[64];
@@ -1720,8 +1681,7 @@ static void tables_that_begin_like_other_files(void)
     }
 }
 
-static void crcs_in_metadata(void)
-{
+static void crcs_in_metadata(void) {
     static const unsigned char bytes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     char text[20];
     begin_counting();
@@ -1737,8 +1697,7 @@ static void crcs_in_metadata(void)
 
 /* Every byte of a state of training changed: loading fails and changes nothing, or it gives the
    same bits as before. */
-static void every_byte_of_a_state_changed(void)
-{
+static void every_byte_of_a_state_changed(void) {
     prun_images images = make_images(IMAGES);
     prun_train_options options = recipe();
     prun_net *net;
@@ -1754,8 +1713,8 @@ static void every_byte_of_a_state_changed(void)
     size = scratch[2].size;
     for (at = 0; at < size; at++) {
         const unsigned char kept = scratch[2].data[at];
-        scratch[2].data[at] ^= (unsigned char)(at % 3 ? 1u << at % 8
-                                                      : 1 + prun_random_bits(4, 4, at) % 255);
+        scratch[2].data[at] ^=
+            (unsigned char)(at % 3 ? 1u << at % 8 : 1 + prun_random_bits(4, 4, at) % 255);
         write_blob("state.bad", &scratch[2]);
         scratch[2].data[at] = kept;
         if (load_state(trainer, "state.bad") == PRUN_OK) {
@@ -1782,21 +1741,18 @@ static void every_byte_of_a_state_changed(void)
 
 static int64_t allocations_left;
 
-static void *failing_allocate(size_t size, void *user)
-{
+static void *failing_allocate(size_t size, void *user) {
     return allocations_left-- > 0 ? counting_allocate(size, user) : NULL;
 }
 
-static prun_status use_array(void)
-{
+static prun_status use_array(void) {
     prun_npy array;
     const prun_status status = prun_npy_read(&test_context, in_directory("images.npy"), &array);
     if (status == PRUN_OK) prun_npy_free(&array);
     return status;
 }
 
-static prun_status use_set(void)
-{
+static prun_status use_set(void) {
     prun_images set;
     const prun_status status = load_set(NULL, &set);
     if (status == PRUN_OK) prun_images_free(&set);
@@ -1805,18 +1761,13 @@ static prun_status use_set(void)
 
 static prun_trainer *used_trainer;
 
-static prun_status use_save(void)
-{
+static prun_status use_save(void) {
     return prun_trainer_save(used_trainer, in_directory("again.state"));
 }
 
-static prun_status use_load(void)
-{
-    return load_state(used_trainer, "good.state");
-}
+static prun_status use_load(void) { return load_state(used_trainer, "good.state"); }
 
-static void memory_that_runs_out(void)
-{
+static void memory_that_runs_out(void) {
     static prun_status (*const uses[4])(void) = {use_array, use_set, use_save, use_load};
     prun_images images = make_images(IMAGES);
     prun_train_options options = recipe();
@@ -1847,26 +1798,40 @@ static void memory_that_runs_out(void)
 }
 
 static const test_case cases[] = {
-    TEST_CASE(every_half), TEST_CASE(doubles_are_rounded), TEST_CASE(every_integer_type),
-    TEST_CASE(several_gigabytes), TEST_CASE(bad_headers_are_explained), TEST_CASE(names_are_utf8),
-    TEST_CASE(nets_of_other_types), TEST_CASE(weights_that_are_not_finite),
-    TEST_CASE(wrong_shapes_are_shown), TEST_CASE(resumed_training),
-    TEST_CASE(states_are_checkpoints), TEST_CASE(states_that_do_not_fit),
-    TEST_CASE(arrays_of_every_kind), TEST_CASE(array_of_signed_and_bool),
-    TEST_CASE(headers_of_many_kinds), TEST_CASE(bad_arrays_are_explained),
-    TEST_CASE(arrays_of_another_kind), TEST_CASE(arrays_with_every_byte_changed),
-    TEST_CASE(sets_of_every_kind), TEST_CASE(layouts_of_sets), TEST_CASE(sets_that_do_not_fit),
-    TEST_CASE(files_are_opened_once), TEST_CASE(files_of_other_kinds),
-    TEST_CASE(paths_that_are_no_files), TEST_CASE(images_that_look_like_archives),
-    TEST_CASE(strangers_in_checkpoints), TEST_CASE(wrong_prefixes),
-    TEST_CASE(tensors_that_share_memory), TEST_CASE(crcs_are_those_of_zlib),
+    TEST_CASE(every_half),
+    TEST_CASE(doubles_are_rounded),
+    TEST_CASE(every_integer_type),
+    TEST_CASE(several_gigabytes),
+    TEST_CASE(bad_headers_are_explained),
+    TEST_CASE(names_are_utf8),
+    TEST_CASE(nets_of_other_types),
+    TEST_CASE(weights_that_are_not_finite),
+    TEST_CASE(wrong_shapes_are_shown),
+    TEST_CASE(resumed_training),
+    TEST_CASE(states_are_checkpoints),
+    TEST_CASE(states_that_do_not_fit),
+    TEST_CASE(arrays_of_every_kind),
+    TEST_CASE(array_of_signed_and_bool),
+    TEST_CASE(headers_of_many_kinds),
+    TEST_CASE(bad_arrays_are_explained),
+    TEST_CASE(arrays_of_another_kind),
+    TEST_CASE(arrays_with_every_byte_changed),
+    TEST_CASE(sets_of_every_kind),
+    TEST_CASE(layouts_of_sets),
+    TEST_CASE(sets_that_do_not_fit),
+    TEST_CASE(files_are_opened_once),
+    TEST_CASE(files_of_other_kinds),
+    TEST_CASE(paths_that_are_no_files),
+    TEST_CASE(images_that_look_like_archives),
+    TEST_CASE(strangers_in_checkpoints),
+    TEST_CASE(wrong_prefixes),
+    TEST_CASE(tensors_that_share_memory),
+    TEST_CASE(crcs_are_those_of_zlib),
     TEST_CASE(metadata_in_any_order),
     TEST_CASE(tables_that_begin_like_other_files),
-    TEST_CASE(crcs_in_metadata), TEST_CASE(every_byte_of_a_state_changed),
+    TEST_CASE(crcs_in_metadata),
+    TEST_CASE(every_byte_of_a_state_changed),
     TEST_CASE(memory_that_runs_out),
 };
 
-int main(int argc, char **argv)
-{
-    return FILES_MAIN("test_formats", cases, argc, argv);
-}
+int main(int argc, char **argv) { return FILES_MAIN("test_formats", cases, argc, argv); }

@@ -14,8 +14,7 @@
 
 static uint64_t noise_state = 1234567890123456789ULL;
 
-static void *allocate(int64_t count, size_t size)
-{
+static void *allocate(int64_t count, size_t size) {
     void *p = calloc((size_t)(count > 0 ? count : 1), size);
     if (p == NULL) abort();
     return p;
@@ -23,16 +22,14 @@ static void *allocate(int64_t count, size_t size)
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static float *random_floats(int64_t count)
-{
+static float *random_floats(int64_t count) {
     float *v = (float *)allocate(count, sizeof(float));
     int64_t i;
     for (i = 0; i < count; i++) v[i] = (float)ref_noise(&noise_state);
     return v;
 }
 
-static double dot(const float *a, const double *b, int64_t count)
-{
+static double dot(const float *a, const double *b, int64_t count) {
     double sum = 0;
     int64_t i;
     for (i = 0; i < count; i++) sum += (double)a[i] * b[i];
@@ -40,8 +37,7 @@ static double dot(const float *a, const double *b, int64_t count)
 }
 
 /* Relative L2 distance of two float vectors. */
-static double distance_of(const float *got, const float *want, int64_t count)
-{
+static double distance_of(const float *got, const float *want, int64_t count) {
     double *v = (double *)allocate(count, sizeof(double)), d;
     int64_t i;
     for (i = 0; i < count; i++) v[i] = (double)want[i];
@@ -58,8 +54,7 @@ typedef struct dataset {
     int32_t *labels;
 } dataset;
 
-static void draw_images(dataset *d)
-{
+static void draw_images(dataset *d) {
     const prun_images *m = &d->images;
     int64_t i;
     for (i = 0; i < m->count * m->channels * m->height * m->width; i++)
@@ -67,8 +62,7 @@ static void draw_images(dataset *d)
     for (i = 0; i < m->count; i++) d->labels[i] = (int32_t)ref_pick(&noise_state, m->classes);
 }
 
-static dataset make_set(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes)
-{
+static dataset make_set(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes) {
     dataset d;
     memset(&d, 0, sizeof(d));
     d.values = (float *)allocate(n * c * h * w, sizeof(float));
@@ -84,8 +78,7 @@ static dataset make_set(int64_t n, int64_t c, int64_t h, int64_t w, int64_t clas
     return d;
 }
 
-static void free_set(dataset *d)
-{
+static void free_set(dataset *d) {
     free(d->values);
     free(d->labels);
 }
@@ -94,8 +87,7 @@ static void free_set(dataset *d)
 
 /* Central differences of the reference gradient along v. */
 static void reference_product(const prun_net *net, const dataset *d, const float *v, double step,
-                              double *product)
-{
+                              double *product) {
     int64_t i, k = net->parameter_count;
     double *w = (double *)allocate(k, sizeof(double)), *other = (double *)allocate(k, sizeof(*w));
     for (i = 0; i < k; i++) w[i] = (double)net->parameters[i] - step * (double)v[i];
@@ -110,8 +102,7 @@ static void reference_product(const prun_net *net, const dataset *d, const float
 /* Networks */
 
 /* Parameters and statistics that exercise everything. */
-static void scramble(prun_net *net)
-{
+static void scramble(prun_net *net) {
     int64_t i, t;
     for (t = 0; t < net->tensors; t++) {
         prun_tensor *tensor = &net->tensor[t];
@@ -126,8 +117,7 @@ static void scramble(prun_net *net)
 }
 
 /* One random layer on value v; -1: does not fit here. */
-static int32_t random_layer(prun_net *net, int32_t v, int number)
-{
+static int32_t random_layer(prun_net *net, int32_t v, int number) {
     const prun__layer at = prun__value_shape(net, v);
     const int64_t size = smaller(at.h, at.w);
     int64_t k = 1 + ref_pick(&noise_state, smaller(size, 3));
@@ -135,34 +125,34 @@ static int32_t random_layer(prun_net *net, int32_t v, int number)
     int32_t other;
     snprintf(name, sizeof(name), "layer%d", number);
     switch (ref_pick(&noise_state, 9)) {
-    case 0:
-    case 1:
-        return prun_layer_conv2d(net, v, name, 1 + ref_pick(&noise_state, 9), k,
-                                 1 + ref_pick(&noise_state, 2), ref_pick(&noise_state, k),
-                                 ref_pick(&noise_state, 2) ? PRUN_PADDING_SAME
-                                                           : PRUN_PADDING_ZEROS,
-                                 (int32_t)ref_pick(&noise_state, 2));
-    case 2: return prun_layer_batch_norm(net, v, name, 0, 0);
-    case 3: return prun_layer_relu(net, v);
-    case 4: return prun_layer_dropout(net, v, 0.4);
-    case 5:
-        return prun_layer_max_pool(net, v, k, 1 + ref_pick(&noise_state, k),
-                                   k > 1 ? ref_pick(&noise_state, 2) : 0);
-    case 6:
-        return prun_layer_avg_pool(net, v, k, 1 + ref_pick(&noise_state, k),
-                                   k > 1 ? ref_pick(&noise_state, 2) : 0);
-    case 7: return prun_layer_max_pool(net, v, size > 1 ? 2 : 1, size > 1 ? 2 : 1, 0);
-    default:
-        for (other = v; other > 0; other--) { /* an earlier value of the same shape, or itself */
-            const prun__layer b = prun__value_shape(net, other - 1);
-            if (b.c == at.c && b.h == at.h && b.w == at.w) break;
-        }
-        return prun_layer_add(net, v, other > 0 ? other - 1 : v);
+        case 0:
+        case 1:
+            return prun_layer_conv2d(net, v, name, 1 + ref_pick(&noise_state, 9), k,
+                                     1 + ref_pick(&noise_state, 2), ref_pick(&noise_state, k),
+                                     ref_pick(&noise_state, 2) ? PRUN_PADDING_SAME
+                                                               : PRUN_PADDING_ZEROS,
+                                     (int32_t)ref_pick(&noise_state, 2));
+        case 2: return prun_layer_batch_norm(net, v, name, 0, 0);
+        case 3: return prun_layer_relu(net, v);
+        case 4: return prun_layer_dropout(net, v, 0.4);
+        case 5:
+            return prun_layer_max_pool(net, v, k, 1 + ref_pick(&noise_state, k),
+                                       k > 1 ? ref_pick(&noise_state, 2) : 0);
+        case 6:
+            return prun_layer_avg_pool(net, v, k, 1 + ref_pick(&noise_state, k),
+                                       k > 1 ? ref_pick(&noise_state, 2) : 0);
+        case 7: return prun_layer_max_pool(net, v, size > 1 ? 2 : 1, size > 1 ? 2 : 1, 0);
+        default:
+            for (other = v; other > 0;
+                 other--) { /* an earlier value of the same shape, or itself */
+                const prun__layer b = prun__value_shape(net, other - 1);
+                if (b.c == at.c && b.h == at.h && b.w == at.w) break;
+            }
+            return prun_layer_add(net, v, other > 0 ? other - 1 : v);
     }
 }
 
-static prun_net *random_net(int64_t classes, int64_t c, int64_t h, int64_t w)
-{
+static prun_net *random_net(int64_t classes, int64_t c, int64_t h, int64_t w) {
     prun_net *net;
     int32_t v = PRUN_INPUT;
     int i;
@@ -182,8 +172,7 @@ static prun_net *random_net(int64_t classes, int64_t c, int64_t h, int64_t w)
 }
 
 /* Draws images until the differences do not depend on their step: no kink is near. */
-static double *smooth_product(const prun_net *net, dataset *d, const float *v)
-{
+static double *smooth_product(const prun_net *net, dataset *d, const float *v) {
     const int64_t k = net->parameter_count;
     double *fine = (double *)allocate(k, sizeof(double)), apart;
     double *coarse = (double *)allocate(k, sizeof(double));
@@ -203,8 +192,7 @@ static double *smooth_product(const prun_net *net, dataset *d, const float *v)
     return coarse;
 }
 
-static void check_product(prun_net *net, dataset *d)
-{
+static void check_product(prun_net *net, dataset *d) {
     const int64_t k = net->parameter_count, n = d->images.count;
     float *v = random_floats(k), *got = (float *)allocate(k, sizeof(float));
     double *want = smooth_product(net, d, v);
@@ -220,8 +208,7 @@ static void check_product(prun_net *net, dataset *d)
     free(want);
 }
 
-static void product_of_random_networks(void)
-{
+static void product_of_random_networks(void) {
     int i;
     test_context.threads = 1;
     for (i = 0; i < 300; i++) {
@@ -235,8 +222,7 @@ static void product_of_random_networks(void)
     }
 }
 
-static void product_of_the_families(void)
-{
+static void product_of_the_families(void) {
     int family, isa;
     test_context.threads = 1;
     for (isa = 0; isa < 2; isa++) {
@@ -262,8 +248,7 @@ static void product_of_the_families(void)
 }
 
 /* A small residual network with norms, for everything that is not about layers. */
-static prun_net *small_net(int64_t classes)
-{
+static prun_net *small_net(int64_t classes) {
     prun_net *net;
     int32_t v, a;
     test_context.threads = 1; /* waking threads would take all the time */
@@ -280,8 +265,7 @@ static prun_net *small_net(int64_t classes)
     return net;
 }
 
-static void product_is_linear_and_symmetric(void)
-{
+static void product_is_linear_and_symmetric(void) {
     dataset d = make_set(37, 1, 6, 6, 4);
     prun_net *net = small_net(4);
     const int64_t k = prun_net_parameters(net), n = d.images.count;
@@ -311,8 +295,7 @@ static void product_is_linear_and_symmetric(void)
 }
 
 /* Many batches, a ragged last one, an index with repetitions; gradients in the same workspace. */
-static void product_adds_up_over_samples(void)
-{
+static void product_adds_up_over_samples(void) {
     dataset d = make_set(150, 1, 6, 6, 4);
     prun_net *net = small_net(4);
     const int64_t k = prun_net_parameters(net);
@@ -343,14 +326,12 @@ static void product_adds_up_over_samples(void)
 }
 
 /* Tasks backwards, as many workers as asked for: what a thread pool could do. */
-static void backwards(void (*body)(void *, int64_t), void *argument, int64_t count, void *user)
-{
+static void backwards(void (*body)(void *, int64_t), void *argument, int64_t count, void *user) {
     (void)user;
     while (count-- > 0) body(argument, count);
 }
 
-static void product_is_the_same_for_any_threads(void)
-{
+static void product_is_the_same_for_any_threads(void) {
     static const int32_t threads[] = {1, 2, 3, 7};
     dataset d = make_set(100, 3, 32, 32, 10);
     float *results[8], *v = NULL;
@@ -370,13 +351,14 @@ static void product_is_the_same_for_any_threads(void)
             k = prun_net_parameters(net);
             if (v == NULL) v = random_floats(k);
             results[4 * hook + i] = (float *)allocate(k, sizeof(float));
-            CHECK_STATUS_IN(&context, prun_net_hessian_vector(net, &d.images, NULL, 100, v,
-                                                              results[4 * hook + i]), PRUN_OK);
+            CHECK_STATUS_IN(
+                &context,
+                prun_net_hessian_vector(net, &d.images, NULL, 100, v, results[4 * hook + i]),
+                PRUN_OK);
             prun_net_free(net);
         }
     }
-    for (i = 1; i < 8; i++)
-        CHECK(memcmp(results[0], results[i], (size_t)k * sizeof(float)) == 0);
+    for (i = 1; i < 8; i++) CHECK(memcmp(results[0], results[i], (size_t)k * sizeof(float)) == 0);
     for (i = 0; i < 8; i++) free(results[i]);
     free(v);
     free_set(&d);
@@ -385,8 +367,7 @@ static void product_is_the_same_for_any_threads(void)
 /* Dense symmetric matrices */
 
 /* Eigenvalues of a (n x n, destroyed), ascending; vectors: NULL or n rows of unit length. */
-static void jacobi(double *a, int64_t n, double *values, double *vectors)
-{
+static void jacobi(double *a, int64_t n, double *values, double *vectors) {
     int64_t i, j, k;
     double off = 1;
     int sweep;
@@ -435,8 +416,7 @@ static void jacobi(double *a, int64_t n, double *values, double *vectors)
 
 /* The dense Hessian, column by column, made symmetric. */
 static double *dense_hessian(const prun_objective *o, const prun_hessian_options *options,
-                             int64_t k)
-{
+                             int64_t k) {
     double *h = (double *)allocate(k * k, sizeof(double));
     float *e = (float *)allocate(k, sizeof(float));
     int64_t i, j;
@@ -451,30 +431,35 @@ static double *dense_hessian(const prun_objective *o, const prun_hessian_options
     return h;
 }
 
-static double dimension(const double *values, int64_t n, double z)
-{
+static double dimension(const double *values, int64_t n, double z) {
     double sum = 0;
     int64_t i;
     for (i = 0; i < n; i++) sum += values[i] > 0 ? values[i] / (values[i] + z) : 0;
     return sum;
 }
 
-static void random_matrix(int64_t n, int kind, double *a, double *b)
-{
+static void random_matrix(int64_t n, int kind, double *a, double *b) {
     int64_t i;
     for (i = 0; i < n; i++) {
         double p = ref_noise(&noise_state), q = ref_noise(&noise_state);
         double grade = pow(10, -0.5 * (double)i);
-        a[i] = kind == 0 ? p : kind == 1 ? p * grade : kind == 2 ? fabs((double)(2 * i - n + 1))
-               : kind == 3 ? 2 : kind == 4 ? 1e200 * p : 0;
-        b[i] = kind == 0 ? q : kind == 1 ? q * grade : kind == 2 ? 1
-               : kind == 3 ? (i % 3 == 2 ? 0 : 1) : kind == 4 ? 1e200 * q : 0;
+        a[i] = kind == 0   ? p
+               : kind == 1 ? p * grade
+               : kind == 2 ? fabs((double)(2 * i - n + 1))
+               : kind == 3 ? 2
+               : kind == 4 ? 1e200 * p
+                           : 0;
+        b[i] = kind == 0   ? q
+               : kind == 1 ? q * grade
+               : kind == 2 ? 1
+               : kind == 3 ? (i % 3 == 2 ? 0 : 1)
+               : kind == 4 ? 1e200 * q
+                           : 0;
     }
 }
 
 /* Against Jacobi; the eigenvectors by what they do. */
-static void tridiagonal_eigenproblem(void)
-{
+static void tridiagonal_eigenproblem(void) {
     static const int64_t sizes[] = {1, 2, 3, 21, 60};
     double a[60], b[60], d[60], e[60], first[60], values[60];
     double *full = (double *)allocate(3600, sizeof(double));
@@ -540,16 +525,14 @@ typedef struct quadratic {
     int64_t cancel_at;
 } quadratic;
 
-static double scale_of(const int64_t *index, int64_t n)
-{
+static double scale_of(const int64_t *index, int64_t n) {
     double sum = 0;
     int64_t i;
     for (i = 0; i < n; i++) sum += (double)((index ? index[i] : i) + 1);
     return sum;
 }
 
-static prun_status quadratic_apply(quadratic *q, double scale, const float *x, float *out)
-{
+static prun_status quadratic_apply(quadratic *q, double scale, const float *x, float *out) {
     int64_t i;
     for (i = 0; i < QUADRATIC; i++)
         out[i] = (float)(scale * dot(x, q->h + i * QUADRATIC, QUADRATIC));
@@ -558,29 +541,25 @@ static prun_status quadratic_apply(quadratic *q, double scale, const float *x, f
 }
 
 static prun_status quadratic_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                      double *sum)
-{
+                                      double *sum) {
     quadratic *q = (quadratic *)user;
     if (sum != NULL) *sum = 0;
     return quadratic_apply(q, scale_of(index, n), q->w, gradient);
 }
 
 static prun_status quadratic_product(void *user, const int64_t *index, int64_t n, const float *v,
-                                     float *product)
-{
+                                     float *product) {
     return quadratic_apply((quadratic *)user, scale_of(index, n), v, product);
 }
 
-static int count_products(void *user, int64_t done, int64_t total)
-{
+static int count_products(void *user, int64_t done, int64_t total) {
     quadratic *q = (quadratic *)user;
     CHECK(done >= 1 && done <= total);
     return done == q->cancel_at;
 }
 
 /* H = Q diag(values) Q' with Q a product of reflections. */
-static void make_quadratic(quadratic *q, const double *values)
-{
+static void make_quadratic(quadratic *q, const double *values) {
     static const char *const names[] = {"first", "second", NULL};
     static const int64_t rows[] = {3, 2, 3}, columns[] = {4, 1, 2};
     static const uint32_t flags[] = {PRUN_WEIGHT, PRUN_BIAS, PRUN_NORM};
@@ -622,16 +601,12 @@ static void make_quadratic(quadratic *q, const double *values)
     q->o.hessian_vector = quadratic_product;
 }
 
-static int restored(const quadratic *q)
-{
-    return memcmp(q->w, q->kept, sizeof(q->w)) == 0;
-}
+static int restored(const quadratic *q) { return memcmp(q->w, q->kept, sizeof(q->w)) == 0; }
 
-static const double spread[QUADRATIC] = {-3, -1, -1, -0.5, 0, 0, 0, 0, 0.01, 0.1,
-                                         0.5, 1, 1, 1, 2, 3, 5, 5, 8, 20};
+static const double spread[QUADRATIC] = {-3,  -1, -1, -0.5, 0, 0, 0, 0, 0.01, 0.1,
+                                         0.5, 1,  1,  1,    2, 3, 5, 5, 8,    20};
 
-static prun_hessian_options every_tensor(void)
-{
+static prun_hessian_options every_tensor(void) {
     prun_hessian_options options;
     memset(&options, 0, sizeof(options));
     options.scope = PRUN_HESSIAN_ALL;
@@ -640,8 +615,7 @@ static prun_hessian_options every_tensor(void)
 }
 
 /* Multiple eigenvalues included: there the run ends early, and goes on. */
-static void eigenvalues_of_a_quadratic(void)
-{
+static void eigenvalues_of_a_quadratic(void) {
     quadratic q;
     prun_hessian_options options = every_tensor();
     prun_spectrum s;
@@ -664,8 +638,7 @@ static void eigenvalues_of_a_quadratic(void)
 }
 
 /* A Hessian of zeros, and the identity: nothing but breakdowns. */
-static void eigenvalues_after_breakdown(void)
-{
+static void eigenvalues_after_breakdown(void) {
     quadratic q;
     double values[QUADRATIC];
     prun_hessian_options options = every_tensor();
@@ -694,8 +667,7 @@ static void eigenvalues_after_breakdown(void)
 }
 
 /* A step count below k, and the published example: clipped negative eigenvalues. */
-static void effective_dimensionality_by_hand(void)
-{
+static void effective_dimensionality_by_hand(void) {
     static const double values[] = {-0.2, 0, 0, 0.01, 0.1, 1, 5, 10};
     double weights[8], diagonal[8] = {5, 1, 1, 1, 1, 1, 1, 1}, couplings[8] = {0};
     prun_effective_dimension n;
@@ -717,8 +689,8 @@ static void effective_dimensionality_by_hand(void)
     CHECK(n.estimate.standard_error == HUGE_VAL && n.estimate.quadrature_error == 0);
     s.parameters = 16; /* the rule of 8 steps is no longer exact */
     CHECK_STATUS(prun_effective_dimensionality(&s, 1, &n), PRUN_OK);
-    CHECK_CLOSE(n.estimate.quadrature_error,
-                fabs(16 * (2.3432343234323434 / 8 - 5 / 6.0)), 1e-13, 0);
+    CHECK_CLOSE(n.estimate.quadrature_error, fabs(16 * (2.3432343234323434 / 8 - 5 / 6.0)), 1e-13,
+                0);
     CHECK_STATUS(prun_effective_dimensionality(&s, 0, &n), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_effective_dimensionality(&s, -1, &n), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_effective_dimensionality(&s, NAN, &n), PRUN_ERR_ARGUMENT);
@@ -727,8 +699,7 @@ static void effective_dimensionality_by_hand(void)
 }
 
 /* Scope, mask, mean or sum, and samples: always a principal block of H times a factor. */
-static void choice_of_tensors_and_samples(void)
-{
+static void choice_of_tensors_and_samples(void) {
     static const unsigned char mask[] = {1, 0, 1}, nothing[] = {0, 0, 0};
     static const int64_t index[] = {2, 0, 2, 2};
     quadratic q;
@@ -762,8 +733,8 @@ static void choice_of_tensors_and_samples(void)
             const int64_t row = choice % 3 == 2 && i >= 12 ? i + 2 : i;
             double want = 0;
             for (j = 0; j < k; j++)
-                want += q.h[row * QUADRATIC + (choice % 3 == 2 && j >= 12 ? j + 2 : j)] *
-                        (double)v[j];
+                want +=
+                    q.h[row * QUADRATIC + (choice % 3 == 2 && j >= 12 ? j + 2 : j)] * (double)v[j];
             CHECK_CLOSE(product[i], factor * want, options.differences ? 5e-2 : 1e-4, 0);
         }
         CHECK(restored(&q));
@@ -774,28 +745,26 @@ static void choice_of_tensors_and_samples(void)
 }
 
 /* Every entry point, for what goes wrong in all of them. */
-static prun_status run_entry(int entry, quadratic *q, const prun_hessian_options *options)
-{
+static prun_status run_entry(int entry, quadratic *q, const prun_hessian_options *options) {
     double values[QUADRATIC], residuals[QUADRATIC], product[QUADRATIC];
     prun_estimate trace, parts[3];
     prun_spectrum s;
     prun_status status;
     switch (entry) {
-    case 0: return prun_hessian_vector(&q->o, options, q->kept, product);
-    case 1: return prun_hessian_eigenpairs(&q->o, options, 3, values, residuals, NULL);
-    case 2: return prun_hessian_trace(&q->o, options, &trace, parts);
-    default:
-        status = prun_hessian_spectrum(&q->o, options, &s);
-        CHECK(status == PRUN_OK || (s.values == NULL && s.probes == 0));
-        prun_spectrum_free(&s);
-        return status;
+        case 0: return prun_hessian_vector(&q->o, options, q->kept, product);
+        case 1: return prun_hessian_eigenpairs(&q->o, options, 3, values, residuals, NULL);
+        case 2: return prun_hessian_trace(&q->o, options, &trace, parts);
+        default:
+            status = prun_hessian_spectrum(&q->o, options, &s);
+            CHECK(status == PRUN_OK || (s.values == NULL && s.probes == 0));
+            prun_spectrum_free(&s);
+            return status;
     }
 }
 
 enum { ENTRIES = 4 };
 
-static void every_way_out_restores_the_weights(void)
-{
+static void every_way_out_restores_the_weights(void) {
     quadratic q;
     int entry, path;
     int64_t at;
@@ -838,8 +807,7 @@ static void every_way_out_restores_the_weights(void)
     }
 }
 
-static void bad_arguments_are_named(void)
-{
+static void bad_arguments_are_named(void) {
     static const int64_t index[] = {0, 3};
     quadratic q, good;
     prun_hessian_options options;
@@ -897,10 +865,8 @@ static void bad_arguments_are_named(void)
     }
     options = every_tensor();
     options.steps = 4;
-    CHECK_STATUS(prun_hessian_eigenpairs(&q.o, &options, 5, values, NULL, NULL),
-                 PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_hessian_eigenpairs(&q.o, &options, 0, values, NULL, NULL),
-                 PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_hessian_eigenpairs(&q.o, &options, 5, values, NULL, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_hessian_eigenpairs(&q.o, &options, 0, values, NULL, NULL), PRUN_ERR_ARGUMENT);
     v[6] = NAN;
     CHECK_STATUS(prun_hessian_vector(&q.o, &options, v, values), PRUN_ERR_NONFINITE);
     CHECK(strstr(test_context.message, "v[6]") != NULL);
@@ -911,22 +877,19 @@ typedef struct heap {
     int64_t requests, fail_at, live;
 } heap;
 
-static void *heap_allocate(size_t size, void *user)
-{
+static void *heap_allocate(size_t size, void *user) {
     heap *h = (heap *)user;
     if (++h->requests == h->fail_at) return NULL;
     h->live++;
     return malloc(size);
 }
 
-static void heap_release(void *pointer, void *user)
-{
+static void heap_release(void *pointer, void *user) {
     if (pointer != NULL) ((heap *)user)->live--;
     free(pointer);
 }
 
-static void lack_of_memory_leaks_nothing(void)
-{
+static void lack_of_memory_leaks_nothing(void) {
     int entry;
     for (entry = 0; entry < ENTRIES; entry++) {
         prun_hessian_options options = every_tensor();
@@ -968,8 +931,7 @@ typedef struct network {
 } network;
 
 /* Trained a little, so that the spectrum has the shape of a trained network's. */
-static int make_network(network *t)
-{
+static int make_network(network *t) {
     prun_train_options train;
     double *copy;
     memset(t, 0, sizeof(*t));
@@ -984,7 +946,8 @@ static int make_network(network *t)
     if (!CHECK_STATUS(prun_train(t->net, &t->d.images, &train, NULL), PRUN_OK) ||
         !CHECK_STATUS(prun_net_objective(&t->data, &t->o), PRUN_OK) ||
         !CHECK(t->o.hessian_vector != NULL) ||
-        !CHECK_STATUS(prun_hessian_size(&t->o, &t->options, &t->k), PRUN_OK)) return 0;
+        !CHECK_STATUS(prun_hessian_size(&t->o, &t->options, &t->k), PRUN_OK))
+        return 0;
     CHECK(t->k == prun_net_weights(t->net));
     t->h = dense_hessian(&t->o, &t->options, t->k);
     t->values = (double *)allocate(t->k, sizeof(double));
@@ -996,8 +959,7 @@ static int make_network(network *t)
     return 1;
 }
 
-static void free_network(network *t)
-{
+static void free_network(network *t) {
     free(t->h);
     free(t->values);
     free(t->vectors);
@@ -1006,8 +968,7 @@ static void free_network(network *t)
 }
 
 /* Differences of float gradients where the loss is smooth, as accurate as documented. */
-static void differences_approximate_the_product(void)
-{
+static void differences_approximate_the_product(void) {
     dataset d = make_set(60, 1, 8, 8, 4);
     prun_net *net;
     prun_net_data data;
@@ -1045,8 +1006,7 @@ static void differences_approximate_the_product(void)
     free_set(&d);
 }
 
-static void eigenpairs_of_a_network(void)
-{
+static void eigenpairs_of_a_network(void) {
     enum { PAIRS = 4 };
     network t;
     double values[PAIRS], again[PAIRS], residuals[PAIRS];
@@ -1093,8 +1053,7 @@ static void eigenpairs_of_a_network(void)
 }
 
 /* `steps` exact Lanczos steps on the dense matrix, modified Gram-Schmidt: sum over Ritz values. */
-static double exact_lanczos(const network *t, int64_t steps, double z)
-{
+static double exact_lanczos(const network *t, int64_t steps, double z) {
     double *q = (double *)allocate((steps + 1) * t->k, sizeof(double));
     double *m = (double *)allocate(steps * steps, sizeof(double)), *ritz, norm = 0, result;
     int64_t i, j, e;
@@ -1125,12 +1084,21 @@ static double exact_lanczos(const network *t, int64_t steps, double z)
     return result;
 }
 
-static double identity(void *user, double x) { (void)user; return x; }
-static double one(void *user, double x) { (void)user; (void)x; return 1; }
-static double broken(void *user, double x) { (void)user; return x > 0 ? NAN : 1; }
+static double identity(void *user, double x) {
+    (void)user;
+    return x;
+}
+static double one(void *user, double x) {
+    (void)user;
+    (void)x;
+    return 1;
+}
+static double broken(void *user, double x) {
+    (void)user;
+    return x > 0 ? NAN : 1;
+}
 
-static void effective_dimensionality_of_a_network(void)
-{
+static void effective_dimensionality_of_a_network(void) {
     static const double zs[] = {1, 1.0 / 391, 1e-4};
     static const int64_t steps[] = {20, 100, 1000};
     network t;
@@ -1156,8 +1124,8 @@ static void effective_dimensionality_of_a_network(void)
             if (s == 2) CHECK_CLOSE(n.ritz, dense, 0, 1e-2);
             else CHECK_CLOSE(n.ritz, exact_lanczos(&t, steps[s], zs[i]), 0, 1e-2);
             CHECK_CLOSE(n.estimate.value, dense,
-                        4 * n.estimate.standard_error + n.estimate.quadrature_error +
-                            1e-3 * dense, 0);
+                        4 * n.estimate.standard_error + n.estimate.quadrature_error + 1e-3 * dense,
+                        0);
         }
         for (j = 0; j < t.k; j++) sum += t.values[j];
         CHECK_STATUS(prun_spectrum_trace(&spectrum, identity, NULL, &trace), PRUN_OK);
@@ -1170,8 +1138,7 @@ static void effective_dimensionality_of_a_network(void)
     free_network(&t);
 }
 
-static void density_of_a_network(void)
-{
+static void density_of_a_network(void) {
     enum { POINTS = 400 };
     network t;
     prun_spectrum s;
@@ -1208,8 +1175,7 @@ static void density_of_a_network(void)
     free_network(&t);
 }
 
-static void trace_of_a_network(void)
-{
+static void trace_of_a_network(void) {
     network t;
     prun_estimate trace, parts[3], few, other;
     double want[4] = {0, 0, 0, 0};
@@ -1242,8 +1208,7 @@ static void trace_of_a_network(void)
     free_network(&t);
 }
 
-static void spectrum_is_the_same_for_any_threads(void)
-{
+static void spectrum_is_the_same_for_any_threads(void) {
     static const int32_t threads[] = {1, 2, 5};
     dataset d = make_set(70, 3, 32, 32, 10);
     prun_spectrum s[3];

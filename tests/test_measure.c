@@ -17,8 +17,7 @@ typedef struct fixed {
 } fixed;
 
 static prun_status fixed_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                              double *sum, int64_t *errors)
-{
+                              double *sum, int64_t *errors) {
     fixed *f = (fixed *)user;
     int64_t i;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
@@ -32,8 +31,7 @@ static prun_status fixed_loss(void *user, const int64_t *index, int64_t n, doubl
     return PRUN_OK;
 }
 
-static prun_status fixed_logits(void *user, const int64_t *index, int64_t n, float *logits)
-{
+static prun_status fixed_logits(void *user, const int64_t *index, int64_t n, float *logits) {
     fixed *f = (fixed *)user;
     int64_t i;
     for (i = 0; i < n; i++)
@@ -42,8 +40,7 @@ static prun_status fixed_logits(void *user, const int64_t *index, int64_t n, flo
     return PRUN_OK;
 }
 
-static prun_tensor matrix(float *data, int64_t rows, int64_t columns)
-{
+static prun_tensor matrix(float *data, int64_t rows, int64_t columns) {
     prun_tensor t;
     memset(&t, 0, sizeof t);
     t.data = data;
@@ -55,8 +52,7 @@ static prun_tensor matrix(float *data, int64_t rows, int64_t columns)
     return t;
 }
 
-static prun_objective fixed_objective(fixed *f, int64_t tensors)
-{
+static prun_objective fixed_objective(fixed *f, int64_t tensors) {
     prun_objective o;
     memset(&o, 0, sizeof o);
     o.user = f;
@@ -71,17 +67,14 @@ static prun_objective fixed_objective(fixed *f, int64_t tensors)
     return o;
 }
 
-static double value_of(const prun_measure_result *results, const char *name)
-{
+static double value_of(const prun_measure_result *results, const char *name) {
     int32_t number = prun_measure_find(name);
     if (!CHECK(number >= 0)) return NAN;
-    if (results[number].status != PRUN_OK)
-        printf("%s: %s\n", name, results[number].message);
+    if (results[number].status != PRUN_OK) printf("%s: %s\n", name, results[number].message);
     return results[number].value;
 }
 
-static prun_measure_result *room_for_results(void)
-{
+static prun_measure_result *room_for_results(void) {
     int32_t count;
     prun_measures(&count);
     return (prun_measure_result *)calloc((size_t)count, sizeof(prun_measure_result));
@@ -89,8 +82,7 @@ static prun_measure_result *room_for_results(void)
 
 /* ---- closed forms ---------------------------------------------------------------------------- */
 
-static void two_layers_by_hand(void)
-{
+static void two_layers_by_hand(void) {
     static float w1[] = {1, 2, 0, 0, 1, -1}, w2[] = {2, 1, 1, -1};
     static float i1[] = {.5f, 1, 0, 0, 1, 0}, i2[] = {1, 1, 0, -1};
     static const float logits[] = {.5f, 0};
@@ -98,19 +90,26 @@ static void two_layers_by_hand(void)
     static const struct {
         const char *name;
         double value;
-    } expected[] = {{"parameter_norm", 14}, {"frobenius_distance", 4.25},
-                    {"spectral_distance", 3.25}, {"frobenius_over_spectral", 2.486730059541781},
-                    {"prod_of_frobenius", 49}, {"sum_of_frobenius", 14},
+    } expected[] = {{"parameter_norm", 14},
+                    {"frobenius_distance", 4.25},
+                    {"spectral_distance", 3.25},
+                    {"frobenius_over_spectral", 2.486730059541781},
+                    {"prod_of_frobenius", 49},
+                    {"sum_of_frobenius", 14},
                     {"prod_of_spectral", 31.81665382639199},
                     {"sum_of_spectral", 11.281250609111028},
                     {"prod_of_spectral_over_margin", 127.26661530556795},
                     {"sum_of_spectral_over_margin", 22.562501218222057},
-                    {"prod_of_frobenius_over_margin", 196}, {"sum_of_frobenius_over_margin", 28},
+                    {"prod_of_frobenius_over_margin", 196},
+                    {"sum_of_frobenius_over_margin", 28},
                     {"spectral_init", 95.72498073958799},
-                    {"spectral_orig", 316.47771785649593}, {"inverse_margin", 4},
-                    {"l2_norm", 3.7416573867739413}, {"l2_distance", 2.0615528128088303},
+                    {"spectral_orig", 316.47771785649593},
+                    {"inverse_margin", 4},
+                    {"l2_norm", 3.7416573867739413},
+                    {"l2_distance", 2.0615528128088303},
                     {"sum_of_two_norms", 5.2915026221291812},
-                    {"sum_of_spectral_norms", 4.752265380515173}, {"parameters", 10},
+                    {"sum_of_spectral_norms", 4.752265380515173},
+                    {"parameters", 10},
                     {"parameters_jiang", 14}};
     fixed f;
     prun_objective o;
@@ -135,8 +134,7 @@ static void two_layers_by_hand(void)
     free(r);
 }
 
-static void bounds_by_hand(void)
-{
+static void bounds_by_hand(void) {
     static float w[] = {1, -2, .5f}, w0[] = {.5f, -1, 0};
     prun_tensor t = matrix(w, 1, 3), t0 = matrix(w0, 1, 3);
     prun_dropout_bound b;
@@ -171,10 +169,9 @@ static void bounds_by_hand(void)
 }
 
 /* Ten samples of three classes; logits times ten are exact in float. */
-static void margins_by_hand(void)
-{
-    static const float tens[] = {20, 5, -10, 2, 1, 0,  10, 30, 25, -10, 0, 40, 0,  3, 2,
-                                 50, 10, 10, 10, 20, 0, 0,  0,  10, 20,  19, 0, 30, 0, 0};
+static void margins_by_hand(void) {
+    static const float tens[] = {20, 5,  -10, 2,  1,  0, 10, 30, 25, -10, 0,  40, 0,  3, 2,
+                                 50, 10, 10,  10, 20, 0, 0,  0,  10, 20,  19, 0,  30, 0, 0};
     static const int32_t labels[] = {0, 0, 1, 2, 2, 0, 1, 2, 0, 0};
     static const double expected[] = {15, 1, 5, 40, -1, 40, 10, 10, 1, 30};
     static const double features[] = {.1, .5, 1, 3, 4};
@@ -235,8 +232,7 @@ static void margins_by_hand(void)
 
 /* Four weights, three samples, logistic loss: losses at every kept count, and the global answer. */
 static prun_status logistic_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                 double *sum, int64_t *errors)
-{
+                                 double *sum, int64_t *errors) {
     static const double x[3][4] = {{1, 2, 1, 2}, {2, 2, 0, -1}, {1, 2, 2, -2}};
     static const double sign[3] = {1, 1, -1};
     const float *w = (const float *)user;
@@ -255,8 +251,7 @@ static prun_status logistic_loss(void *user, const int64_t *index, int64_t n, do
     return PRUN_OK;
 }
 
-static void prunability_by_hand(void)
-{
+static void prunability_by_hand(void) {
     static float w[] = {2, -1, .5f, .25f};
     static const double curve[] = {0.693147180559945, 0.757335316667918, 0.504407457387621,
                                    0.638088894247101, 0.482520940712139};
@@ -293,8 +288,7 @@ static void prunability_by_hand(void)
     free(r);
 }
 
-static prun_net *perceptron(int bias)
-{
+static prun_net *perceptron(int bias) {
     prun_net *net;
     int32_t v;
     test_context.threads = 1; /* too small to share */
@@ -306,8 +300,7 @@ static prun_net *perceptron(int bias)
     return net;
 }
 
-static void path_norm_by_hand(void)
-{
+static void path_norm_by_hand(void) {
     static const float w1[] = {1, 2, 0, 0, 1, -1}, w2[] = {2, 1, 1, -1}, b1[] = {.5f, -1},
                        b2[] = {0, 2};
     int bias;
@@ -327,8 +320,7 @@ static void path_norm_by_hand(void)
     }
 }
 
-static void history_by_hand(void)
-{
+static void history_by_hand(void) {
     static float w[] = {1};
     static const double losses[] = {2, .5, .1, .05, .01, .005};
     prun_epoch history[6];
@@ -366,8 +358,7 @@ static void history_by_hand(void)
 /* ---- spectral norms -------------------------------------------------------------------------- */
 
 static prun_conv2d geometry(int64_t in, int64_t h, int64_t w, int64_t out, int64_t kernel,
-                            int64_t stride, int64_t padding)
-{
+                            int64_t stride, int64_t padding) {
     prun_conv2d c;
     int i;
     memset(&c, 0, sizeof c);
@@ -381,8 +372,7 @@ static prun_conv2d geometry(int64_t in, int64_t h, int64_t w, int64_t out, int64
     return c;
 }
 
-static void convolutions_by_hand(void)
-{
+static void convolutions_by_hand(void) {
     static float k[] = {1, 2, 0, -1}, k2[36];
     prun_tensor t = matrix(k, 1, 4), t2 = matrix(k2, 2, 18);
     prun_conv2d g;
@@ -413,8 +403,7 @@ static void convolutions_by_hand(void)
 }
 
 /* Largest eigenvalue of a symmetric matrix by cyclic Jacobi rotations; destroys it. */
-static double jacobi_largest(double *a, int64_t n)
-{
+static double jacobi_largest(double *a, int64_t n) {
     int64_t sweep, p, q, k;
     double largest = 0;
     for (sweep = 0; sweep < 60; sweep++) {
@@ -446,8 +435,7 @@ static double jacobi_largest(double *a, int64_t n)
 }
 
 /* The convolution as a dense matrix, written down from the definition. */
-static double dense_norm(const prun_conv2d *g, const float *w, const float *w0)
-{
+static double dense_norm(const prun_conv2d *g, const float *w, const float *w0) {
     const int64_t kh = g->kernel[0], kw = g->kernel[1] ? g->kernel[1] : kh;
     const int64_t sh = g->stride[0], sw = g->stride[1] ? g->stride[1] : sh;
     int64_t oh, ow, o, i, y, x, dy, dx, r, c, rows, n = g->in_channels * g->in_height * g->in_width;
@@ -479,8 +467,7 @@ static double dense_norm(const prun_conv2d *g, const float *w, const float *w0)
     return norm;
 }
 
-static void spectral_norms_match_dense_svd(void)
-{
+static void spectral_norms_match_dense_svd(void) {
     int test;
     for (test = 0; test < 24; test++) {
         float w[400], w0[400];
@@ -514,8 +501,7 @@ static void spectral_norms_match_dense_svd(void)
 }
 
 /* A known spectrum: a permuted diagonal; nearly equal values; one column; zero. */
-static void spectral_norms_of_odd_matrices(void)
-{
+static void spectral_norms_of_odd_matrices(void) {
     enum { N = 40 };
     static float w[N * N];
     prun_tensor t = matrix(w, N, N);
@@ -547,8 +533,7 @@ typedef struct picture_set {
     int32_t *labels;
 } picture_set;
 
-static picture_set pictures(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes)
-{
+static picture_set pictures(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes) {
     picture_set p;
     int64_t i;
     memset(&p, 0, sizeof p);
@@ -567,15 +552,13 @@ static picture_set pictures(int64_t n, int64_t c, int64_t h, int64_t w, int64_t 
     return p;
 }
 
-static void free_pictures(picture_set *p)
-{
+static void free_pictures(picture_set *p) {
     free(p->values);
     free(p->labels);
 }
 
 /* Random scales, shifts and statistics, so that batch norm does something. */
-static void shake(prun_net *net)
-{
+static void shake(prun_net *net) {
     int64_t count, i, k;
     const prun_tensor *t = prun_net_tensors(net, &count);
     for (i = 0; i < count; i++)
@@ -585,8 +568,7 @@ static void shake(prun_net *net)
 
 /* Every kind of layer: pools that overlap, an addition, dropout, norms that fold and one that does
    not, and at the end a 1x1 bottleneck where the net can be cut. with_tail 0: stops there. */
-static prun_net *zoo(int with_tail)
-{
+static prun_net *zoo(int with_tail) {
     prun_net *net;
     int32_t v, skip;
     test_context.threads = 1;
@@ -614,8 +596,7 @@ static prun_net *zoo(int with_tail)
     return net;
 }
 
-static void hidden_margins_match_differences(void)
-{
+static void hidden_margins_match_differences(void) {
     enum { N = 21, SIZE = 2 * 9 * 8 };
     prun_net *net = zoo(1);
     picture_set p = pictures(N, 2, 9, 8, 3);
@@ -662,8 +643,7 @@ static void hidden_margins_match_differences(void)
 
 /* Cut at the bottleneck: the tail alone, fed with what the head makes, has as margins at its images
    the margins of the whole net at that layer. */
-static void hidden_margins_match_a_cut_network(void)
-{
+static void hidden_margins_match_a_cut_network(void) {
     enum { N = 150 };
     prun_net *net = zoo(1), *head = zoo(0), *tail;
     picture_set p = pictures(N, 2, 9, 8, 3), cut = pictures(N, 5, 1, 1, 3);
@@ -702,18 +682,16 @@ static void hidden_margins_match_a_cut_network(void)
 }
 
 /* The images, and the ends of the blocks at 1/3, 2/3 and 3/3 of the depth. */
-static void margin_layers_of_the_families(void)
-{
+static void margin_layers_of_the_families(void) {
     static const struct {
         prun_family family;
         int64_t depth;
         const char *names[4];
-    } expected[] = {
-        {PRUN_NIN, 2, {"block0_conv0", "block1_conv0", "block1_conv0", "head"}},
-        {PRUN_NIN, 3, {"block0_conv0", "block1_conv0", "block2_conv0", "head"}},
-        {PRUN_NIN, 4, {"block0_conv0", "block1_conv0", "block3_conv0", "head"}},
-        {PRUN_CNN, 0, {"conv0", "conv1", "conv3", "fc"}},
-        {PRUN_RESNET18, 0, {"conv1", "layer2_0.conv2", "layer3_1.conv1", "linear"}}};
+    } expected[] = {{PRUN_NIN, 2, {"block0_conv0", "block1_conv0", "block1_conv0", "head"}},
+                    {PRUN_NIN, 3, {"block0_conv0", "block1_conv0", "block2_conv0", "head"}},
+                    {PRUN_NIN, 4, {"block0_conv0", "block1_conv0", "block3_conv0", "head"}},
+                    {PRUN_CNN, 0, {"conv0", "conv1", "conv3", "fc"}},
+                    {PRUN_RESNET18, 0, {"conv1", "layer2_0.conv2", "layer3_1.conv1", "linear"}}};
     size_t i;
     int k;
     for (i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -737,8 +715,7 @@ static void margin_layers_of_the_families(void)
     }
 }
 
-static void hidden_margins_refuse_what_is_not_there(void)
-{
+static void hidden_margins_refuse_what_is_not_there(void) {
     prun_net *net = zoo(1);
     picture_set p = pictures(4, 2, 9, 8, 3);
     double margins[4], spread;
@@ -754,8 +731,7 @@ static void hidden_margins_refuse_what_is_not_there(void)
     free_pictures(&p);
 }
 
-static void copies_are_the_same_function(void)
-{
+static void copies_are_the_same_function(void) {
     static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18, PRUN_CNN};
     int kind, fold;
     for (kind = 0; kind < 4; kind++) {
@@ -806,8 +782,7 @@ static void copies_are_the_same_function(void)
 
 /* Path norm through every kind of layer: of a copy whose parameters are squares already it is the
    plain function, so it must equal the logits' sum where nothing is negative. */
-static void path_norm_is_a_forward_pass(void)
-{
+static void path_norm_is_a_forward_pass(void) {
     prun_net *net = zoo(1), *folded;
     picture_set p = pictures(1, 2, 9, 8, 3);
     int64_t count, i, k;
@@ -820,7 +795,7 @@ static void path_norm_is_a_forward_pass(void)
     CHECK_STATUS(prun_path_norm(net, &path), PRUN_OK);
     for (i = 0; i < count; i++) /* with mean 0, variance 1 - epsilon a norm is scale and shift */
         for (k = 0; k < prun_tensor_size(&t[i]); k++)
-            t[i].data[k] = strstr(t[i].name, "running_mean") ? 0
+            t[i].data[k] = strstr(t[i].name, "running_mean")  ? 0
                            : strstr(t[i].name, "running_var") ? (float)(1 - 1e-5)
                                                               : t[i].data[k] * t[i].data[k];
     CHECK_STATUS(prun_net_logits(net, &p.images, NULL, 1, logits), PRUN_OK);
@@ -834,8 +809,7 @@ static void path_norm_is_a_forward_pass(void)
 /* ---- gradient noise -------------------------------------------------------------------------- */
 
 static prun_status noisy_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                  double *sum)
-{
+                                  double *sum) {
     int64_t i, k;
     (void)user;
     (void)sum;
@@ -849,8 +823,7 @@ static prun_status noisy_gradient(void *user, const int64_t *index, int64_t n, f
 }
 
 /* Per-sample gradients of variance 9: a batch of 16 has 9/16. */
-static void gradient_noise_of_known_variance(void)
-{
+static void gradient_noise_of_known_variance(void) {
     static float w[8];
     enum { SEEDS = 100 };
     prun_tensor t = matrix(w, 1, 8);
@@ -883,8 +856,7 @@ static void gradient_noise_of_known_variance(void)
 }
 
 /* Variance of a batch of independent draws, from all gradients of single samples. */
-static double variance_by_hand(const prun_objective *o, int64_t parameters, int64_t batch)
-{
+static double variance_by_hand(const prun_objective *o, int64_t parameters, int64_t batch) {
     float *g = (float *)malloc((size_t)parameters * sizeof *g);
     double *sum = (double *)calloc((size_t)parameters, sizeof *sum), result = 0;
     double *square = (double *)calloc((size_t)parameters, sizeof *square);
@@ -907,8 +879,7 @@ static double variance_by_hand(const prun_objective *o, int64_t parameters, int6
 
 /* Batches from far below the set's size to beyond it: the mean over seeds is what brute force says,
    to within four of its errors, and those are small. */
-static void gradient_noise_of_batches_of_any_size(void)
-{
+static void gradient_noise_of_batches_of_any_size(void) {
     static const int64_t sets[] = {2, 3, 12, 33}, batches[] = {1, 2, 5, 11, 12, 16, 17, 33, 128};
     enum { SEEDS = 150 };
     size_t a, b;
@@ -935,8 +906,8 @@ static void gradient_noise_of_batches_of_any_size(void)
             sum /= SEEDS;
             error = sqrt(fmax(square / SEEDS - sum * sum, 0) / SEEDS) + 1e-4 * want;
             if (!CHECK(fabs(sum - want) < 4 * error && error < .1 * want))
-                printf("  %d of %d samples: %g +- %g, %g wanted\n", (int)batches[b],
-                       (int)sets[a], sum, error, want);
+                printf("  %d of %d samples: %g +- %g, %g wanted\n", (int)batches[b], (int)sets[a],
+                       sum, error, want);
         }
         o.samples = 1;
         CHECK_STATUS(prun_gradient_noise(&o, 4, 2, 0, &one, NULL), PRUN_ERR_MISSING);
@@ -947,8 +918,7 @@ static void gradient_noise_of_batches_of_any_size(void)
 }
 
 /* One image can be trained on; its noise is not a number, and no failure. */
-static void training_on_one_image_has_no_noise(void)
-{
+static void training_on_one_image_has_no_noise(void) {
     picture_set p = pictures(1, 2, 9, 8, 3);
     prun_net *net = zoo(1);
     prun_train_options options;
@@ -963,8 +933,7 @@ static void training_on_one_image_has_no_noise(void)
 }
 
 /* What training records is what the function says afterwards. */
-static void training_records_noise_and_steps(void)
-{
+static void training_records_noise_and_steps(void) {
     picture_set p = pictures(50, 2, 9, 8, 3);
     prun_net *net = zoo(1);
     prun_net_data data;
@@ -991,8 +960,7 @@ static void training_records_noise_and_steps(void)
 
 /* ---- the table as a whole -------------------------------------------------------------------- */
 
-static void table_is_sound(void)
-{
+static void table_is_sound(void) {
     int32_t count, i, k;
     const prun_measure_info *info = prun_measures(&count);
     CHECK(count > 70);
@@ -1007,8 +975,7 @@ static void table_is_sound(void)
 }
 
 /* An objective that has weights alone: what needs more says so, the rest has a value. */
-static void missing_levels_are_named(void)
-{
+static void missing_levels_are_named(void) {
     static float w[] = {1, 2, 3, 4};
     fixed f;
     prun_objective o;
@@ -1022,10 +989,10 @@ static void missing_levels_are_named(void)
     CHECK_STATUS(prun_measure_all(&o, NULL, NULL, r), PRUN_OK);
     for (i = 0; i < count; i++) {
         const uint32_t extra = info[i].needs & ~(uint32_t)(PRUN_FOLDABLE | PRUN_SLOW);
-        const prun_status expected =
-            !extra ? PRUN_OK
-            : extra & ~(uint32_t)(PRUN_NEEDS_INITIAL | PRUN_NEEDS_HISTORY) ? PRUN_ERR_UNSUPPORTED
-                                                                           : PRUN_ERR_MISSING;
+        const prun_status expected = !extra ? PRUN_OK
+                                     : extra & ~(uint32_t)(PRUN_NEEDS_INITIAL | PRUN_NEEDS_HISTORY)
+                                         ? PRUN_ERR_UNSUPPORTED
+                                         : PRUN_ERR_MISSING;
         CHECK(r[i].status == expected);
         CHECK((expected == PRUN_OK) == (r[i].value == r[i].value));
         CHECK(expected == PRUN_OK || r[i].message[0]);
@@ -1033,8 +1000,7 @@ static void missing_levels_are_named(void)
     free(r);
 }
 
-static void bad_numbers_are_named(void)
-{
+static void bad_numbers_are_named(void) {
     static float w[] = {1, 2, 3, 4};
     static const float logits[] = {1, 0, NAN, 0};
     static const int32_t labels[] = {0, 1};
@@ -1073,8 +1039,7 @@ static void bad_numbers_are_named(void)
 
 /* All measures of a trained net: by one thread and by two the same bits; weights untouched; each a
    value or a reason. */
-static void measures_of_a_trained_net(void)
-{
+static void measures_of_a_trained_net(void) {
     picture_set p = pictures(60, 2, 9, 8, 3);
     prun_measure_result *r[2];
     prun_measure_options options;
@@ -1115,15 +1080,13 @@ static void measures_of_a_trained_net(void)
     }
     for (i = 0; i < count; i++) {
         const prun_measure_result *a = &r[0][i], *b = &r[1][i];
-        int same = a->status == b->status &&
-                   memcmp(&a->value, &b->value, sizeof a->value) == 0 &&
+        int same = a->status == b->status && memcmp(&a->value, &b->value, sizeof a->value) == 0 &&
                    memcmp(&a->standard_error, &b->standard_error, sizeof a->value) == 0;
         if (!CHECK(same) || !CHECK(a->status == PRUN_OK))
             printf("  %s: %.17g %.17g %s\n", info[i].name, a->value, b->value, a->message);
         CHECK(isfinite(a->value) || a->message[0]);
         if (!(info[i].needs & PRUN_MONTE_CARLO)) CHECK(isnan(a->standard_error));
-        else if (!CHECK(a->standard_error >= 0 || a->message[0]))
-            printf("  %s\n", info[i].name);
+        else if (!CHECK(a->standard_error >= 0 || a->message[0])) printf("  %s\n", info[i].name);
     }
     free(r[0]);
     free(r[1]);
@@ -1141,46 +1104,40 @@ typedef struct faulty {
 } faulty;
 
 static prun_status faulty_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                               double *sum, int64_t *errors)
-{
+                               double *sum, int64_t *errors) {
     faulty *f = (faulty *)user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
     return f->inner.loss(&f->data, index, n, losses, sum, errors);
 }
 
 static prun_status faulty_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                   double *sum)
-{
+                                   double *sum) {
     faulty *f = (faulty *)user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
     return f->inner.gradient(&f->data, index, n, gradient, sum);
 }
 
-static prun_status faulty_logits(void *user, const int64_t *index, int64_t n, float *logits)
-{
+static prun_status faulty_logits(void *user, const int64_t *index, int64_t n, float *logits) {
     faulty *f = (faulty *)user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
     return f->inner.logits(&f->data, index, n, logits);
 }
 
 static prun_status faulty_product(void *user, const int64_t *index, int64_t n, const float *v,
-                                  float *product)
-{
+                                  float *product) {
     faulty *f = (faulty *)user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
     return f->inner.hessian_vector(&f->data, index, n, v, product);
 }
 
-static int stop_now(void *user, int64_t done, int64_t total)
-{
+static int stop_now(void *user, int64_t done, int64_t total) {
     int64_t *left = (int64_t *)user;
     (void)done;
     (void)total;
     return --*left < 0;
 }
 
-static void failing_callbacks_pass_through(void)
-{
+static void failing_callbacks_pass_through(void) {
     picture_set p = pictures(12, 3, 1, 1, 2);
     prun_measure_result *r = room_for_results();
     prun_measure_options options;
@@ -1237,23 +1194,20 @@ static void failing_callbacks_pass_through(void)
 /* Memory that runs out at the n-th allocation leaves nothing behind and no weight changed. */
 static int64_t allocations_left, alive;
 
-static void *scarce(size_t size, void *user)
-{
+static void *scarce(size_t size, void *user) {
     (void)user;
     if (allocations_left-- <= 0) return NULL;
     alive++;
     return malloc(size);
 }
 
-static void give_back(void *pointer, void *user)
-{
+static void give_back(void *pointer, void *user) {
     (void)user;
     alive--;
     free(pointer);
 }
 
-static void memory_may_run_out(void)
-{
+static void memory_may_run_out(void) {
     picture_set p = pictures(6, 3, 1, 1, 2);
     prun_measure_result *r = room_for_results();
     prun_measure_options options;
@@ -1312,8 +1266,7 @@ static void memory_may_run_out(void)
 static const float quadratic_diagonal[10] = {10, 5, 1, .1f, .01f, 0, 0, -.2f, 100, 100};
 
 static prun_status quadratic_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                  double *sum, int64_t *errors)
-{
+                                  double *sum, int64_t *errors) {
     const float *w = (const float *)user;
     double one = 0;
     int64_t i;
@@ -1327,8 +1280,7 @@ static prun_status quadratic_loss(void *user, const int64_t *index, int64_t n, d
 }
 
 static prun_status quadratic_product(void *user, const int64_t *index, int64_t n, const float *v,
-                                     float *product)
-{
+                                     float *product) {
     int64_t i;
     (void)user;
     (void)index;
@@ -1336,8 +1288,7 @@ static prun_status quadratic_product(void *user, const int64_t *index, int64_t n
     return PRUN_OK;
 }
 
-static prun_objective quadratic(float *w, prun_tensor *tensors)
-{
+static prun_objective quadratic(float *w, prun_tensor *tensors) {
     prun_objective o;
     memset(&o, 0, sizeof o);
     tensors[0] = matrix(w, 2, 4);
@@ -1353,21 +1304,20 @@ static prun_objective quadratic(float *w, prun_tensor *tensors)
     return o;
 }
 
-static void curvature_of_a_quadratic(void)
-{
+static void curvature_of_a_quadratic(void) {
     static const struct {
         const char *name;
         double value;
-    } expected[] = {{"effective_dimensionality", 2.3432343234323434},
-                    {"effective_dimensionality_fraction", .2929042904290429},
-                    {"effective_dimensionality_slq", 2.3432343234323434},
-                    {"effective_dimensionality_slq_fraction", .2929042904290429},
-                    {"effective_dimensionality_z391", 4.768078399425608},
-                    {"effective_dimensionality_slq_fraction_z391", .596009799928201},
-                    {"effective_dimensionality_decay", 10 / 10.5 + 5 / 5.5 + 1 / 1.5 + .1 / .6 +
-                                                           .01 / .51},
-                    {"hessian_largest", 10},
-                    {"hessian_trace", 15.91}};
+    } expected[] = {
+        {"effective_dimensionality", 2.3432343234323434},
+        {"effective_dimensionality_fraction", .2929042904290429},
+        {"effective_dimensionality_slq", 2.3432343234323434},
+        {"effective_dimensionality_slq_fraction", .2929042904290429},
+        {"effective_dimensionality_z391", 4.768078399425608},
+        {"effective_dimensionality_slq_fraction_z391", .596009799928201},
+        {"effective_dimensionality_decay", 10 / 10.5 + 5 / 5.5 + 1 / 1.5 + .1 / .6 + .01 / .51},
+        {"hessian_largest", 10},
+        {"hessian_trace", 15.91}};
     float w[10] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     prun_tensor tensors[2];
     prun_objective o = quadratic(w, tensors);
@@ -1404,9 +1354,11 @@ static void curvature_of_a_quadratic(void)
     options.z = 0;
     if (!CHECK_STATUS(prun_measure_begin(&o, &options, &m), PRUN_OK)) return;
     CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality_decay"), &one) ==
-          PRUN_ERR_MISSING && strstr(one.message, "weight decay") != NULL);
+              PRUN_ERR_MISSING &&
+          strstr(one.message, "weight decay") != NULL);
     CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality_slq_z391"), &one) ==
-          PRUN_OK && isnan(one.standard_error)); /* one vector */
+              PRUN_OK &&
+          isnan(one.standard_error)); /* one vector */
     CHECK(prun_measure(&m, prun_measure_find("hessian_trace"), &one) == PRUN_OK &&
           isnan(one.standard_error));
     prun_measure_end(&m);
@@ -1418,20 +1370,20 @@ static void curvature_of_a_quadratic(void)
     free(r);
 }
 
-/* ---- what cannot be computed ends nothing else ------------------------------------------------ */
+/* ---- what cannot be computed ends nothing else ---------------------------------------- */
 
 enum { ODD_SIDE = 8, ODD_IMAGES = 24, ODD_MEASURES = 300 };
 
 typedef enum odd_kind {
-    ODD_PLAIN,        /* two convolutions with norm and ReLU, one linear layer */
-    ODD_DEAD_BRANCH,  /* convolutions that do not lead to the logits, first and last */
-    ODD_LINEAR,       /* no hidden layer */
+    ODD_PLAIN,       /* two convolutions with norm and ReLU, one linear layer */
+    ODD_DEAD_BRANCH, /* convolutions that do not lead to the logits, first and last */
+    ODD_LINEAR,      /* no hidden layer */
     ODD_ONE_SAMPLE,
     ODD_POOLED_IMAGES, /* the images are read by a pool as well */
-    ODD_NO_LOSS,      /* the base loss is 0 */
-    ODD_CONSTANT,     /* the second convolution reads the same for all samples */
-    ODD_BLACK,        /* so does the first */
-    ODD_WRONG,        /* every margin is negative */
+    ODD_NO_LOSS,       /* the base loss is 0 */
+    ODD_CONSTANT,      /* the second convolution reads the same for all samples */
+    ODD_BLACK,         /* so does the first */
+    ODD_WRONG,         /* every margin is negative */
     ODD_ZERO_WEIGHTS,
     ODD_KINDS
 } odd_kind;
@@ -1445,8 +1397,7 @@ typedef struct odd_net {
     int32_t labels[ODD_IMAGES];
 } odd_net;
 
-static void set_layer(prun_net *net, const char *name, float value)
-{
+static void set_layer(prun_net *net, const char *name, float value) {
     int64_t count, i, k;
     const prun_tensor *t = prun_net_tensors(net, &count);
     for (i = 0; i < count; i++)
@@ -1454,8 +1405,7 @@ static void set_layer(prun_net *net, const char *name, float value)
             t[i].data[k] = value;
 }
 
-static int32_t odd_layers(prun_net *net, odd_kind kind, int32_t classes)
-{
+static int32_t odd_layers(prun_net *net, odd_kind kind, int32_t classes) {
     const prun_padding zeros = PRUN_PADDING_ZEROS;
     int32_t v = PRUN_INPUT, w;
     if (kind == ODD_LINEAR) return prun_layer_linear(net, v, "fc", classes, 1);
@@ -1471,13 +1421,11 @@ static int32_t odd_layers(prun_net *net, odd_kind kind, int32_t classes)
     }
     v = prun_layer_relu(net, prun_layer_conv2d(net, v, "two", 4, 3, 1, 1, zeros, 1));
     w = prun_layer_linear(net, v, "fc", classes, 1);
-    if (kind == ODD_DEAD_BRANCH)
-        prun_layer_conv2d(net, v, "late", 2, 3, 1, 1, zeros, 1);
+    if (kind == ODD_DEAD_BRANCH) prun_layer_conv2d(net, v, "late", 2, 3, 1, 1, zeros, 1);
     return w;
 }
 
-static int odd_make(odd_net *o, odd_kind kind)
-{
+static int odd_make(odd_net *o, odd_kind kind) {
     const int32_t classes = 3;
     int64_t i, count;
     memset(o, 0, sizeof *o);
@@ -1508,8 +1456,7 @@ static int odd_make(odd_net *o, odd_kind kind)
     return CHECK_STATUS(prun_net_objective(&o->data, &o->objective), PRUN_OK);
 }
 
-static const prun_measure_options *odd_options(void)
-{
+static const prun_measure_options *odd_options(void) {
     static prun_measure_options options;
     options.grid = 5;
     options.draws = 2;
@@ -1520,19 +1467,18 @@ static const prun_measure_options *odd_options(void)
 }
 
 /* What a measure of an odd network is: NULL text, a number; else undefined, with that text. */
-static void check_odd(const prun_measure_result *r, const char *name, const char *text)
-{
+static void check_odd(const prun_measure_result *r, const char *name, const char *text) {
     const prun_measure_result *one = &r[prun_measure_find(name)];
-    int holds = text ? one->status != PRUN_OK && isnan(one->value) &&
-                           strstr(one->message, text) != NULL
-                     : one->status == PRUN_OK && !isnan(one->value);
+    int holds =
+        text ? one->status != PRUN_OK && isnan(one->value) && strstr(one->message, text) != NULL
+             : one->status == PRUN_OK && !isnan(one->value);
     if (!CHECK(holds)) printf("  %s: %g, \"%s\"\n", name, one->value, one->message);
 }
 
-static void check_odd_kind(odd_kind kind, const prun_measure_result *r)
-{
+static void check_odd_kind(odd_kind kind, const prun_measure_result *r) {
     const char *same = kind == ODD_CONSTANT || kind == ODD_ZERO_WEIGHTS || kind == ODD_BLACK
-                           ? "same for all samples" : NULL;
+                           ? "same for all samples"
+                           : NULL;
     const char *negative = kind == ODD_WRONG ? "positive" : NULL;
     check_odd(r, "prunability", NULL);
     check_odd(r, "parameters", NULL);
@@ -1547,12 +1493,13 @@ static void check_odd_kind(odd_kind kind, const prun_measure_result *r)
     }
     check_odd(r, "margin_output_median", negative);
     check_odd(r, "margin_input_median",
-              kind == ODD_POOLED_IMAGES ? "read by more" : kind == ODD_BLACK ? same : negative);
+              kind == ODD_POOLED_IMAGES ? "read by more"
+              : kind == ODD_BLACK       ? same
+                                        : negative);
     check_odd(r, "margin_last_median", same ? same : negative);
 }
 
-static void odd_networks_end_nothing(void)
-{
+static void odd_networks_end_nothing(void) {
     static prun_measure_result r[ODD_MEASURES];
     odd_net o;
     int32_t count, i;
@@ -1565,9 +1512,9 @@ static void odd_networks_end_nothing(void)
         if (odd_make(&o, (odd_kind)kind)) {
             CHECK_STATUS(prun_measure_all(&o.objective, odd_options(), NULL, r), PRUN_OK);
             for (i = 0; i < count; i++)
-                CHECK(r[i].status == PRUN_OK ? !isnan(r[i].value)
-                                             : isnan(r[i].value) && r[i].message[0] != 0 &&
-                                                   (int)r[i].status != 99);
+                CHECK(r[i].status == PRUN_OK
+                          ? !isnan(r[i].value)
+                          : isnan(r[i].value) && r[i].message[0] != 0 && (int)r[i].status != 99);
             check_odd_kind((odd_kind)kind, r);
         }
         prun_net_free(o.net);
@@ -1576,8 +1523,7 @@ static void odd_networks_end_nothing(void)
 }
 
 /* The layers that the function names are those that hidden margins take. */
-static void margin_layers_lead_to_the_logits(void)
-{
+static void margin_layers_lead_to_the_logits(void) {
     double margins[4 * ODD_IMAGES], spread[4];
     int32_t layers[4], i;
     int64_t count;
@@ -1588,18 +1534,18 @@ static void margin_layers_lead_to_the_logits(void)
             const prun_tensor *t = prun_net_tensors(o.net, &count);
             prun_net_margin_layers(o.net, layers);
             for (i = 0; i < 4; i++)
-                CHECK(strcmp(t[layers[i]].name, "dead.weight") && strcmp(t[layers[i]].name,
-                                                                         "late.weight"));
+                CHECK(strcmp(t[layers[i]].name, "dead.weight") &&
+                      strcmp(t[layers[i]].name, "late.weight"));
             CHECK_STATUS(prun_net_hidden_margins(o.net, &o.images, NULL, o.images.count, layers, 4,
-                                                 margins, spread), PRUN_OK);
+                                                 margins, spread),
+                         PRUN_OK);
         }
         prun_net_free(o.net);
     }
 }
 
 /* Biases and norms belong to what is pruned, perturbed and counted when they are asked for. */
-static void included_tensors_count(void)
-{
+static void included_tensors_count(void) {
     static prun_measure_result plain[ODD_MEASURES], all[ODD_MEASURES];
     prun_measure_options options = *odd_options();
     prun_prune_options prune;
@@ -1627,8 +1573,7 @@ static void included_tensors_count(void)
 }
 
 /* One class has no margins, and everything else. */
-static void one_class_ends_nothing(void)
-{
+static void one_class_ends_nothing(void) {
     static float data[4] = {1, 2, 3, 4};
     static const double losses[2] = {0, 0};
     static const float logits[2] = {1, 2};
@@ -1659,8 +1604,7 @@ static void one_class_ends_nothing(void)
 }
 
 static prun_status fixed_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                  double *sum)
-{
+                                  double *sum) {
     (void)user;
     (void)index;
     (void)n;
@@ -1670,8 +1614,7 @@ static prun_status fixed_gradient(void *user, const int64_t *index, int64_t n, f
 }
 
 /* One array under two names would be pruned and counted twice. */
-static void shared_weights_are_refused(void)
-{
+static void shared_weights_are_refused(void) {
     static float data[6] = {1, 2, 3, 4, 5, 6};
     static const double losses[2] = {1, 2};
     prun_measure_options options = *odd_options();
@@ -1691,8 +1634,8 @@ static void shared_weights_are_refused(void)
     o = fixed_objective(&f, 2);
     o.context = &test_context;
     CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_ERR_ARGUMENT);
-    CHECK(strstr(prun_message(&test_context), "(W)") && strstr(prun_message(&test_context),
-                                                                "(decoder)"));
+    CHECK(strstr(prun_message(&test_context), "(W)") &&
+          strstr(prun_message(&test_context), "(decoder)"));
     CHECK_STATUS(prun_prune(&o, NULL, 0.5, &kept), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_perturbation_radius(&o, NULL, &radius), PRUN_ERR_ARGUMENT);
     o.gradient = fixed_gradient;
@@ -1709,8 +1652,7 @@ static void shared_weights_are_refused(void)
 
 /* ---- golden networks ------------------------------------------------------------------------- */
 
-static int read_golden(prun_safetensors *file, prun_family family, prun_net **net, picture_set *p)
-{
+static int read_golden(prun_safetensors *file, prun_family family, prun_net **net, picture_set *p) {
     const prun_safetensors_entry *x = prun_safetensors_find(file, "x");
     const prun_safetensors_entry *y = prun_safetensors_find(file, "y");
     prun_arch arch;
@@ -1732,8 +1674,7 @@ static int read_golden(prun_safetensors *file, prun_family family, prun_net **ne
 /* Against the dense Hessian's numbers, where the file has them: 100 steps are below them, by at
    most a fifth at z = 1; quadrature is within five of its errors. */
 static void golden_dimensions(prun_safetensors *file, const char *path,
-                              const prun_measure_result *r)
-{
+                              const prun_measure_result *r) {
     const prun_safetensors_entry *e = prun_safetensors_find(file, "hessian.neff.z1");
     const prun_safetensors_entry *values = prun_safetensors_find(file, "hessian.eigenvalues");
     const prun_measure_result *slq = &r[prun_measure_find("effective_dimensionality_slq")];
@@ -1761,8 +1702,7 @@ static void golden_dimensions(prun_safetensors *file, const char *path,
 }
 
 /* With as many steps as weights nothing is left to chance. */
-static void golden_full_length(prun_safetensors *file, const prun_objective *o)
-{
+static void golden_full_length(prun_safetensors *file, const prun_objective *o) {
     const prun_safetensors_entry *e = prun_safetensors_find(file, "hessian.neff.z1");
     prun_measure_options options;
     prun_measurement m;
@@ -1775,20 +1715,19 @@ static void golden_full_length(prun_safetensors *file, const prun_objective *o)
     CHECK_STATUS(prun_safetensors_read_f32(file, e, &want), PRUN_OK);
     CHECK_STATUS(prun_measure(&m, prun_measure_find("effective_dimensionality"), &raw), PRUN_OK);
     CHECK_CLOSE(raw.value, (double)want, 0, 1e-2);
-    CHECK_STATUS(prun_measure(&m, prun_measure_find("effective_dimensionality_fraction"),
-                              &fraction), PRUN_OK);
+    CHECK_STATUS(
+        prun_measure(&m, prun_measure_find("effective_dimensionality_fraction"), &fraction),
+        PRUN_OK);
     CHECK_CLOSE(fraction.value, (double)want / (double)m.weights, 0, 1e-2);
     prun_measure_end(&m);
 }
 
-static void golden_networks_have_every_measure(void)
-{
+static void golden_networks_have_every_measure(void) {
     static const struct {
         const char *path;
         prun_family family;
-    } files[] = {{"cnn_k2", PRUN_CNN},          {"cnn_k5", PRUN_CNN},
-                 {"nin_w4_d2", PRUN_NIN},       {"nin_w8_d3", PRUN_NIN},
-                 {"nin_w8_d4", PRUN_NIN},       {"resnet18_k2", PRUN_RESNET18}};
+    } files[] = {{"cnn_k2", PRUN_CNN},    {"cnn_k5", PRUN_CNN},    {"nin_w4_d2", PRUN_NIN},
+                 {"nin_w8_d3", PRUN_NIN}, {"nin_w8_d4", PRUN_NIN}, {"resnet18_k2", PRUN_RESNET18}};
     int32_t count, i;
     const prun_measure_info *info = prun_measures(&count);
     size_t k;
@@ -1848,40 +1787,38 @@ static void golden_networks_have_every_measure(void)
     }
 }
 
-int main(int argc, char **argv)
-{
-    static const test_case cases[] = {
-        TEST_CASE(two_layers_by_hand),
-        TEST_CASE(bounds_by_hand),
-        TEST_CASE(margins_by_hand),
-        TEST_CASE(prunability_by_hand),
-        TEST_CASE(path_norm_by_hand),
-        TEST_CASE(history_by_hand),
-        TEST_CASE(convolutions_by_hand),
-        TEST_CASE(spectral_norms_match_dense_svd),
-        TEST_CASE(spectral_norms_of_odd_matrices),
-        TEST_CASE(hidden_margins_match_differences),
-        TEST_CASE(hidden_margins_match_a_cut_network),
-        TEST_CASE(margin_layers_of_the_families),
-        TEST_CASE(hidden_margins_refuse_what_is_not_there),
-        TEST_CASE(copies_are_the_same_function),
-        TEST_CASE(path_norm_is_a_forward_pass),
-        TEST_CASE(gradient_noise_of_known_variance),
-        TEST_CASE(gradient_noise_of_batches_of_any_size),
-        TEST_CASE(training_on_one_image_has_no_noise),
-        TEST_CASE(training_records_noise_and_steps),
-        TEST_CASE(table_is_sound),
-        TEST_CASE(missing_levels_are_named),
-        TEST_CASE(bad_numbers_are_named),
-        TEST_CASE(measures_of_a_trained_net),
-        TEST_CASE(failing_callbacks_pass_through),
-        TEST_CASE(memory_may_run_out),
-        TEST_CASE(curvature_of_a_quadratic),
-        TEST_CASE(odd_networks_end_nothing),
-        TEST_CASE(margin_layers_lead_to_the_logits),
-        TEST_CASE(one_class_ends_nothing),
-        TEST_CASE(included_tensors_count),
-        TEST_CASE(shared_weights_are_refused),
-        TEST_CASE(golden_networks_have_every_measure)};
+int main(int argc, char **argv) {
+    static const test_case cases[] = {TEST_CASE(two_layers_by_hand),
+                                      TEST_CASE(bounds_by_hand),
+                                      TEST_CASE(margins_by_hand),
+                                      TEST_CASE(prunability_by_hand),
+                                      TEST_CASE(path_norm_by_hand),
+                                      TEST_CASE(history_by_hand),
+                                      TEST_CASE(convolutions_by_hand),
+                                      TEST_CASE(spectral_norms_match_dense_svd),
+                                      TEST_CASE(spectral_norms_of_odd_matrices),
+                                      TEST_CASE(hidden_margins_match_differences),
+                                      TEST_CASE(hidden_margins_match_a_cut_network),
+                                      TEST_CASE(margin_layers_of_the_families),
+                                      TEST_CASE(hidden_margins_refuse_what_is_not_there),
+                                      TEST_CASE(copies_are_the_same_function),
+                                      TEST_CASE(path_norm_is_a_forward_pass),
+                                      TEST_CASE(gradient_noise_of_known_variance),
+                                      TEST_CASE(gradient_noise_of_batches_of_any_size),
+                                      TEST_CASE(training_on_one_image_has_no_noise),
+                                      TEST_CASE(training_records_noise_and_steps),
+                                      TEST_CASE(table_is_sound),
+                                      TEST_CASE(missing_levels_are_named),
+                                      TEST_CASE(bad_numbers_are_named),
+                                      TEST_CASE(measures_of_a_trained_net),
+                                      TEST_CASE(failing_callbacks_pass_through),
+                                      TEST_CASE(memory_may_run_out),
+                                      TEST_CASE(curvature_of_a_quadratic),
+                                      TEST_CASE(odd_networks_end_nothing),
+                                      TEST_CASE(margin_layers_lead_to_the_logits),
+                                      TEST_CASE(one_class_ends_nothing),
+                                      TEST_CASE(included_tensors_count),
+                                      TEST_CASE(shared_weights_are_refused),
+                                      TEST_CASE(golden_networks_have_every_measure)};
     return TEST_MAIN("test_measure", cases, argc, argv);
 }

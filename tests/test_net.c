@@ -16,15 +16,13 @@ enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
 static uint64_t noise_state = 88172645463325252ULL;
 
-static void *allocate(int64_t count, size_t size)
-{
+static void *allocate(int64_t count, size_t size) {
     void *p = calloc((size_t)count, size);
     if (p == NULL) abort();
     return p;
 }
 
-static const prun_tensor *tensors_of(const prun_net *net)
-{
+static const prun_tensor *tensors_of(const prun_net *net) {
     int64_t count;
     return prun_net_tensors(net, &count);
 }
@@ -37,8 +35,7 @@ typedef struct dataset {
     int32_t *labels;
 } dataset;
 
-static dataset make_set(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes)
-{
+static dataset make_set(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes) {
     dataset d;
     int64_t i, size = c * h * w;
     memset(&d, 0, sizeof(d));
@@ -56,8 +53,7 @@ static dataset make_set(int64_t n, int64_t c, int64_t h, int64_t w, int64_t clas
     return d;
 }
 
-static void free_set(dataset *d)
-{
+static void free_set(dataset *d) {
     free(d->values);
     free(d->labels);
 }
@@ -80,9 +76,9 @@ typedef enum node_kind {
 
 typedef struct node {
     node_kind kind;
-    int a, b;       /* inputs: earlier nodes */
-    int32_t value;  /* the library's number */
-    int tensor;     /* first of its tensors */
+    int a, b;      /* inputs: earlier nodes */
+    int32_t value; /* the library's number */
+    int tensor;    /* first of its tensors */
     int bias;
     int64_t c, h, w;
     ref_window window;
@@ -98,8 +94,7 @@ typedef struct twin {
     int ready; /* finished without an error */
 } twin;
 
-static int push_node(twin *t, node_kind kind, int a, int b, int64_t c, int64_t h, int64_t w)
-{
+static int push_node(twin *t, node_kind kind, int a, int b, int64_t c, int64_t h, int64_t w) {
     node *v = &t->nodes[t->count];
     memset(v, 0, sizeof(*v));
     v->kind = kind;
@@ -112,8 +107,7 @@ static int push_node(twin *t, node_kind kind, int a, int b, int64_t c, int64_t h
     return t->count++;
 }
 
-static void start_twin(twin *t, int64_t c, int64_t h, int64_t w)
-{
+static void start_twin(twin *t, int64_t c, int64_t h, int64_t w) {
     memset(t, 0, sizeof(*t));
     test_context.threads = 1; /* tiny nets: waking threads would take all the time */
     CHECK_STATUS(prun_net_create(&test_context, c, h, w, &t->net), PRUN_OK);
@@ -122,8 +116,7 @@ static void start_twin(twin *t, int64_t c, int64_t h, int64_t w)
 }
 
 /* A window's node: output size from the geometry. */
-static int push_window(twin *t, node_kind kind, int a, int64_t channels, const ref_window *g)
-{
+static int push_window(twin *t, node_kind kind, int a, int64_t channels, const ref_window *g) {
     ref_tensor x = {0, 0, 0, 0, NULL};
     int v;
     x.h = t->nodes[a].h;
@@ -133,8 +126,7 @@ static int push_window(twin *t, node_kind kind, int a, int64_t channels, const r
     return v;
 }
 
-static ref_window square_window(int64_t kernel, int64_t stride, int64_t padding)
-{
+static ref_window square_window(int64_t kernel, int64_t stride, int64_t padding) {
     ref_window g;
     g.kh = g.kw = kernel;
     g.sh = g.sw = stride;
@@ -147,15 +139,13 @@ typedef struct layer_name {
     char text[24];
 } layer_name;
 
-static layer_name name_of(const twin *t, const char *kind)
-{
+static layer_name name_of(const twin *t, const char *kind) {
     layer_name name;
     snprintf(name.text, sizeof(name.text), "%s%d", kind, t->count);
     return name;
 }
 
-static int finish_conv(twin *t, int v, int bias, int32_t value)
-{
+static int finish_conv(twin *t, int v, int bias, int32_t value) {
     t->nodes[v].bias = bias;
     t->nodes[v].value = value;
     t->tensors += 1 + bias;
@@ -163,25 +153,22 @@ static int finish_conv(twin *t, int v, int bias, int32_t value)
 }
 
 static int twin_conv(twin *t, int a, int64_t channels, int64_t kernel, int64_t stride,
-                     int64_t padding, int bias)
-{
+                     int64_t padding, int bias) {
     ref_window g = square_window(kernel, stride, padding);
     layer_name name = name_of(t, "conv");
     int v = push_window(t, NODE_CONV, a, channels, &g);
-    return finish_conv(t, v, bias, prun_layer_conv2d(t->net, t->nodes[a].value, name.text, channels,
-                                                     kernel, stride, padding, PRUN_PADDING_ZEROS,
-                                                     bias));
+    return finish_conv(t, v, bias,
+                       prun_layer_conv2d(t->net, t->nodes[a].value, name.text, channels, kernel,
+                                         stride, padding, PRUN_PADDING_ZEROS, bias));
 }
 
 /* TensorFlow's SAME: enough zeros for ceil(size / stride) outputs, the odd one after. */
-static int64_t same_total(int64_t size, int64_t kernel, int64_t stride)
-{
+static int64_t same_total(int64_t size, int64_t kernel, int64_t stride) {
     int64_t total = ((size + stride - 1) / stride - 1) * stride + kernel - size;
     return total > 0 ? total : 0;
 }
 
-static int twin_same(twin *t, int a, int64_t channels, int64_t kernel, int64_t stride, int bias)
-{
+static int twin_same(twin *t, int a, int64_t channels, int64_t kernel, int64_t stride, int bias) {
     ref_window g = square_window(kernel, stride, 0);
     layer_name name = name_of(t, "same");
     int64_t rows = same_total(t->nodes[a].h, kernel, stride);
@@ -193,12 +180,12 @@ static int twin_same(twin *t, int a, int64_t channels, int64_t kernel, int64_t s
     g.right = columns - g.left;
     v = push_window(t, NODE_CONV, a, channels, &g);
     CHECK(t->nodes[v].h == (t->nodes[a].h + stride - 1) / stride);
-    return finish_conv(t, v, bias, prun_layer_conv2d(t->net, t->nodes[a].value, name.text, channels,
-                                                     kernel, stride, 0, PRUN_PADDING_SAME, bias));
+    return finish_conv(t, v, bias,
+                       prun_layer_conv2d(t->net, t->nodes[a].value, name.text, channels, kernel,
+                                         stride, 0, PRUN_PADDING_SAME, bias));
 }
 
-static int twin_conv_window(twin *t, int a, int64_t channels, const ref_window *g, int bias)
-{
+static int twin_conv_window(twin *t, int a, int64_t channels, const ref_window *g, int bias) {
     layer_name name = name_of(t, "free");
     int v = push_window(t, NODE_CONV, a, channels, g);
     prun_conv2d conv;
@@ -212,20 +199,18 @@ static int twin_conv_window(twin *t, int a, int64_t channels, const ref_window *
     conv.padding[1] = g->left;
     conv.padding[2] = g->bottom;
     conv.padding[3] = g->right;
-    return finish_conv(t, v, bias, prun_layer_conv2d_ex(t->net, t->nodes[a].value, name.text, &conv,
-                                                        bias));
+    return finish_conv(t, v, bias,
+                       prun_layer_conv2d_ex(t->net, t->nodes[a].value, name.text, &conv, bias));
 }
 
-static int twin_linear(twin *t, int a, int64_t features, int bias)
-{
+static int twin_linear(twin *t, int a, int64_t features, int bias) {
     layer_name name = name_of(t, "linear");
     int v = push_node(t, NODE_LINEAR, a, 0, features, 1, 1);
-    return finish_conv(t, v, bias, prun_layer_linear(t->net, t->nodes[a].value, name.text, features,
-                                                     bias));
+    return finish_conv(t, v, bias,
+                       prun_layer_linear(t->net, t->nodes[a].value, name.text, features, bias));
 }
 
-static int twin_norm(twin *t, int a, double epsilon, double momentum)
-{
+static int twin_norm(twin *t, int a, double epsilon, double momentum) {
     const node *x = &t->nodes[a];
     layer_name name = name_of(t, "norm");
     int v = push_node(t, NODE_NORM, a, 0, x->c, x->h, x->w);
@@ -236,32 +221,28 @@ static int twin_norm(twin *t, int a, double epsilon, double momentum)
     return v;
 }
 
-static int twin_relu(twin *t, int a)
-{
+static int twin_relu(twin *t, int a) {
     const node *x = &t->nodes[a];
     int v = push_node(t, NODE_RELU, a, 0, x->c, x->h, x->w);
     t->nodes[v].value = prun_layer_relu(t->net, x->value);
     return v;
 }
 
-static int twin_max(twin *t, int a, int64_t kernel, int64_t stride, int64_t padding)
-{
+static int twin_max(twin *t, int a, int64_t kernel, int64_t stride, int64_t padding) {
     ref_window g = square_window(kernel, stride != 0 ? stride : kernel, padding);
     int v = push_window(t, NODE_MAX_POOL, a, t->nodes[a].c, &g);
     t->nodes[v].value = prun_layer_max_pool(t->net, t->nodes[a].value, kernel, stride, padding);
     return v;
 }
 
-static int twin_avg(twin *t, int a, int64_t kernel, int64_t stride, int64_t padding)
-{
+static int twin_avg(twin *t, int a, int64_t kernel, int64_t stride, int64_t padding) {
     ref_window g = square_window(kernel, stride != 0 ? stride : kernel, padding);
     int v = push_window(t, NODE_AVG_POOL, a, t->nodes[a].c, &g);
     t->nodes[v].value = prun_layer_avg_pool(t->net, t->nodes[a].value, kernel, stride, padding);
     return v;
 }
 
-static int twin_global(twin *t, int a)
-{
+static int twin_global(twin *t, int a) {
     ref_window g = square_window(t->nodes[a].h, 1, 0);
     int v;
     g.kw = t->nodes[a].w;
@@ -270,16 +251,14 @@ static int twin_global(twin *t, int a)
     return v;
 }
 
-static int twin_add(twin *t, int a, int b)
-{
+static int twin_add(twin *t, int a, int b) {
     const node *x = &t->nodes[a];
     int v = push_node(t, NODE_ADD, a, b, x->c, x->h, x->w);
     t->nodes[v].value = prun_layer_add(t->net, x->value, t->nodes[b].value);
     return v;
 }
 
-static int twin_flatten(twin *t, int a)
-{
+static int twin_flatten(twin *t, int a) {
     const node *x = &t->nodes[a];
     int v = push_node(t, NODE_FLATTEN, a, 0, x->c * x->h * x->w, 1, 1);
     t->nodes[v].value = prun_layer_flatten(t->net, x->value);
@@ -287,8 +266,7 @@ static int twin_flatten(twin *t, int a)
 }
 
 /* Ends building. Every tensor, statistics included, gets a value that a mix-up would show. */
-static int finish_twin(twin *t, int output)
-{
+static int finish_twin(twin *t, int output) {
     const prun_tensor *tensors;
     int64_t count, k, i;
     if (!CHECK_STATUS(prun_net_finish(t->net, t->nodes[output].value, 1), PRUN_OK)) return 0;
@@ -306,22 +284,19 @@ static int finish_twin(twin *t, int output)
 
 /* Twins: the reference's side */
 
-static double *twin_parameter(const twin *t, int k)
-{
+static double *twin_parameter(const twin *t, int k) {
     const prun_tensor *tensor = tensors_of(t->net) + k;
     return ref_from_floats(tensor->data, 1, 1, 1, prun_tensor_size(tensor)).v;
 }
 
-static ref_tensor twin_kernel(const twin *t, const node *v)
-{
+static ref_tensor twin_kernel(const twin *t, const node *v) {
     const prun_tensor *tensor = tensors_of(t->net) + v->tensor;
     int64_t inputs = t->nodes[v->a].c;
     CHECK(prun_tensor_size(tensor) == v->c * inputs * v->window.kh * v->window.kw);
     return ref_from_floats(tensor->data, v->c, inputs, v->window.kh, v->window.kw);
 }
 
-static void norm_forward(const twin *t, node *v, const ref_tensor *x, int train)
-{
+static void norm_forward(const twin *t, node *v, const ref_tensor *x, int train) {
     v->mean = twin_parameter(t, v->tensor + 2);
     v->variance = twin_parameter(t, v->tensor + 3);
     if (train) ref_moments(x, v->mean, v->variance);
@@ -329,59 +304,57 @@ static void norm_forward(const twin *t, node *v, const ref_tensor *x, int train)
                           v->mean, v->variance, v->epsilon);
 }
 
-static void node_forward(const twin *t, node *v, int train)
-{
+static void node_forward(const twin *t, node *v, int train) {
     const ref_tensor *x = &t->nodes[v->a].y;
     const double *bias = v->bias ? twin_parameter(t, v->tensor + 1) : NULL;
     ref_tensor weight;
     switch (v->kind) {
-    case NODE_INPUT: break;
-    case NODE_CONV:
-        weight = twin_kernel(t, v);
-        v->y = ref_conv(x, &weight, bias, &v->window);
-        break;
-    case NODE_LINEAR: v->y = ref_linear(x, twin_parameter(t, v->tensor), bias, v->c); break;
-    case NODE_NORM: norm_forward(t, v, x, train); break;
-    case NODE_RELU: v->y = ref_relu(x); break;
-    case NODE_MAX_POOL: v->y = ref_max_pool(x, &v->window); break;
-    case NODE_AVG_POOL: v->y = ref_avg_pool(x, &v->window); break;
-    case NODE_ADD: v->y = ref_add(x, &t->nodes[v->b].y); break;
-    case NODE_FLATTEN:
-        v->y = *x;
-        v->y.c = v->c;
-        v->y.h = v->y.w = 1;
-        break;
+        case NODE_INPUT: break;
+        case NODE_CONV:
+            weight = twin_kernel(t, v);
+            v->y = ref_conv(x, &weight, bias, &v->window);
+            break;
+        case NODE_LINEAR: v->y = ref_linear(x, twin_parameter(t, v->tensor), bias, v->c); break;
+        case NODE_NORM: norm_forward(t, v, x, train); break;
+        case NODE_RELU: v->y = ref_relu(x); break;
+        case NODE_MAX_POOL: v->y = ref_max_pool(x, &v->window); break;
+        case NODE_AVG_POOL: v->y = ref_avg_pool(x, &v->window); break;
+        case NODE_ADD: v->y = ref_add(x, &t->nodes[v->b].y); break;
+        case NODE_FLATTEN:
+            v->y = *x;
+            v->y.c = v->c;
+            v->y.h = v->y.w = 1;
+            break;
     }
     CHECK(v->y.c == v->c && v->y.h == v->h && v->y.w == v->w);
     v->dy = ref_like(&v->y);
 }
 
 /* Gradient with respect to the (first) input; parameter gradients are added to grads[tensor]. */
-static ref_tensor node_backward(const twin *t, const node *v, int train, double **grads)
-{
+static ref_tensor node_backward(const twin *t, const node *v, int train, double **grads) {
     const ref_tensor *x = &t->nodes[v->a].y;
     ref_tensor weight, dx = v->dy;
     if (v->bias) ref_channel_sums(&v->dy, grads[v->tensor + 1]);
     switch (v->kind) {
-    case NODE_CONV:
-        weight = twin_kernel(t, v);
-        dx = ref_conv_input_gradient(x, &weight, &v->window, &v->dy);
-        grads[v->tensor] = ref_conv_weight_gradient(x, &weight, &v->window, &v->dy).v;
-        break;
-    case NODE_LINEAR:
-        dx = ref_linear_backward(x, twin_parameter(t, v->tensor), &v->dy, grads[v->tensor]);
-        break;
-    case NODE_NORM:
-        dx = ref_batch_norm_backward(x, twin_parameter(t, v->tensor), v->mean, v->variance,
-                                     v->epsilon, train, &v->dy, grads[v->tensor],
-                                     grads[v->tensor + 1]);
-        break;
-    case NODE_RELU: dx = ref_relu_backward(x, &v->dy); break;
-    case NODE_MAX_POOL: dx = ref_max_pool_backward(x, &v->window, &v->dy); break;
-    case NODE_AVG_POOL: dx = ref_avg_pool_backward(x, &v->window, &v->dy); break;
-    case NODE_INPUT:
-    case NODE_ADD:
-    case NODE_FLATTEN: break;
+        case NODE_CONV:
+            weight = twin_kernel(t, v);
+            dx = ref_conv_input_gradient(x, &weight, &v->window, &v->dy);
+            grads[v->tensor] = ref_conv_weight_gradient(x, &weight, &v->window, &v->dy).v;
+            break;
+        case NODE_LINEAR:
+            dx = ref_linear_backward(x, twin_parameter(t, v->tensor), &v->dy, grads[v->tensor]);
+            break;
+        case NODE_NORM:
+            dx = ref_batch_norm_backward(x, twin_parameter(t, v->tensor), v->mean, v->variance,
+                                         v->epsilon, train, &v->dy, grads[v->tensor],
+                                         grads[v->tensor + 1]);
+            break;
+        case NODE_RELU: dx = ref_relu_backward(x, &v->dy); break;
+        case NODE_MAX_POOL: dx = ref_max_pool_backward(x, &v->window, &v->dy); break;
+        case NODE_AVG_POOL: dx = ref_avg_pool_backward(x, &v->window, &v->dy); break;
+        case NODE_INPUT:
+        case NODE_ADD:
+        case NODE_FLATTEN: break;
     }
     return dx;
 }
@@ -395,8 +368,7 @@ typedef struct twin_result {
     int64_t parameters, statistics;
 } twin_result;
 
-static void collect_gradient(const twin *t, double **grads, twin_result *r)
-{
+static void collect_gradient(const twin *t, double **grads, twin_result *r) {
     const prun_tensor *tensors = tensors_of(t->net);
     int k;
     r->parameters = 0;
@@ -410,8 +382,7 @@ static void collect_gradient(const twin *t, double **grads, twin_result *r)
     CHECK(r->parameters == prun_net_parameters(t->net));
 }
 
-static void collect_running(const twin *t, twin_result *r)
-{
+static void collect_running(const twin *t, twin_result *r) {
     double *place = r->running = ref_zeros(4096);
     int i;
     for (i = 1; i < t->count; i++) {
@@ -429,8 +400,7 @@ static void collect_running(const twin *t, twin_result *r)
 }
 
 /* Forward and backward pass of the last node's logits over the first n images. */
-static twin_result run_reference(twin *t, const dataset *d, int64_t n, int train)
-{
+static twin_result run_reference(twin *t, const dataset *d, int64_t n, int train) {
     const prun_tensor *tensors = tensors_of(t->net);
     node *last = &t->nodes[t->count - 1];
     double *grads[4 * MAX_NODES];
@@ -456,8 +426,7 @@ static twin_result run_reference(twin *t, const dataset *d, int64_t n, int train
 
 /* Smallest gap between a window's maximum and another of its values. */
 static double window_gap(const ref_tensor *x, const ref_window *g, int64_t n, int64_t c, int64_t i,
-                         int64_t j)
-{
+                         int64_t j) {
     double best = *ref_window_maximum(x, g, n, c, i, j), gap = INFINITY;
     int64_t a, b;
     for (a = 0; a < g->kh; a++) {
@@ -469,8 +438,7 @@ static double window_gap(const ref_tensor *x, const ref_window *g, int64_t n, in
     return gap;
 }
 
-static double pool_gap(const ref_tensor *x, const node *v)
-{
+static double pool_gap(const ref_tensor *x, const node *v) {
     double gap = INFINITY;
     int64_t n, c, i, j;
     for (n = 0; n < x->n; n++) {
@@ -486,8 +454,7 @@ static double pool_gap(const ref_tensor *x, const node *v)
 }
 
 /* How far the last pass was from a kink: at one, float32 may rightly fall on the other side. */
-static double kink_distance(const twin *t)
-{
+static double kink_distance(const twin *t) {
     double distance = INFINITY;
     int i;
     int64_t k;
@@ -506,8 +473,7 @@ static double kink_distance(const twin *t)
 }
 
 /* Draws images until both modes keep clear of kinks. */
-static void avoid_kinks(twin *t, dataset *d, int64_t n)
-{
+static void avoid_kinks(twin *t, dataset *d, int64_t n) {
     int64_t i, size = d->images.channels * d->images.height * d->images.width;
     double distance;
     int draw = 0;
@@ -522,16 +488,14 @@ static void avoid_kinks(twin *t, dataset *d, int64_t n)
 }
 
 static int close_tensors(const float *got, const double *want, int64_t count, double limit,
-                         const char *what)
-{
+                         const char *what) {
     double distance = ref_distance(got, want, count);
     if (CHECK(distance <= limit)) return 1;
     printf("  %s (%s): error %.3g\n", what, prun_isa(), distance);
     return 0;
 }
 
-static void compare_eval(twin *t, const dataset *d, int64_t n)
-{
+static void compare_eval(twin *t, const dataset *d, int64_t n) {
     twin_result r = run_reference(t, d, n, 0);
     float *logits = (float *)allocate(r.logits->c * n, sizeof(float));
     float *gradient = (float *)allocate(r.parameters + 1, sizeof(float));
@@ -554,8 +518,7 @@ static void compare_eval(twin *t, const dataset *d, int64_t n)
 }
 
 /* All running statistics of the net in tensor order. */
-static int64_t copy_statistics(const prun_net *net, float *out)
-{
+static int64_t copy_statistics(const prun_net *net, float *out) {
     int64_t count, k, size, total = 0;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
@@ -567,8 +530,7 @@ static int64_t copy_statistics(const prun_net *net, float *out)
     return total;
 }
 
-static void compare_train(twin *t, const dataset *d, int64_t n)
-{
+static void compare_train(twin *t, const dataset *d, int64_t n) {
     twin_result r = run_reference(t, d, n, 1);
     float *logits = (float *)allocate(r.logits->c * n, sizeof(float));
     float *gradient = (float *)allocate(r.parameters + 1, sizeof(float));
@@ -578,8 +540,9 @@ static void compare_train(twin *t, const dataset *d, int64_t n)
     int64_t count = copy_statistics(t->net, before);
     memset(&pass, 0, sizeof(pass));
     pass.freeze_statistics = 1;
-    CHECK_STATUS(prun_net_train_pass(t->net, &d->images, NULL, n, &pass, gradient, logits, &sum,
-                                     NULL), PRUN_OK);
+    CHECK_STATUS(
+        prun_net_train_pass(t->net, &d->images, NULL, n, &pass, gradient, logits, &sum, NULL),
+        PRUN_OK);
     copy_statistics(t->net, after);
     CHECK(memcmp(before, after, (size_t)count * sizeof(float)) == 0);
     close_tensors(logits, r.logits->v, n * r.logits->c, 5e-5, "train logits");
@@ -597,8 +560,7 @@ static void compare_train(twin *t, const dataset *d, int64_t n)
 /* Directional derivatives by differences */
 
 /* The trained floats of a net as one vector, out of it and into it. */
-static void get_parameters(const prun_net *net, float *flat)
-{
+static void get_parameters(const prun_net *net, float *flat) {
     int64_t count, k;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
@@ -609,8 +571,7 @@ static void get_parameters(const prun_net *net, float *flat)
     }
 }
 
-static void set_parameters(prun_net *net, const float *flat, const double *direction, double step)
-{
+static void set_parameters(prun_net *net, const float *flat, const double *direction, double step) {
     int64_t count, k, i;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
@@ -624,15 +585,16 @@ static void set_parameters(prun_net *net, const float *flat, const double *direc
     }
 }
 
-static double mode_loss(prun_net *net, const dataset *d, const prun_pass *pass, float *gradient)
-{
+static double mode_loss(prun_net *net, const dataset *d, const prun_pass *pass, float *gradient) {
     double sum = NAN;
     if (pass != NULL) {
         CHECK_STATUS(prun_net_train_pass(net, &d->images, NULL, d->images.count, pass, gradient,
-                                         NULL, &sum, NULL), PRUN_OK);
+                                         NULL, &sum, NULL),
+                     PRUN_OK);
     } else if (gradient != NULL) {
-        CHECK_STATUS(prun_net_gradient(net, &d->images, NULL, d->images.count, gradient, &sum,
-                                       NULL), PRUN_OK);
+        CHECK_STATUS(
+            prun_net_gradient(net, &d->images, NULL, d->images.count, gradient, &sum, NULL),
+            PRUN_OK);
     } else {
         CHECK_STATUS(prun_net_loss(net, &d->images, NULL, d->images.count, NULL, &sum, NULL),
                      PRUN_OK);
@@ -642,15 +604,14 @@ static double mode_loss(prun_net *net, const dataset *d, const prun_pass *pass, 
 
 /* Unit vector: half the gradient's direction (so that the slope stands out of float32's noise),
    half random (so that a wrong direction shows). */
-static void draw_direction(const float *gradient, double *direction, int64_t count)
-{
+static void draw_direction(const float *gradient, double *direction, int64_t count) {
     double norm = 0;
     int64_t i;
     for (i = 0; i < count; i++) norm += (double)gradient[i] * (double)gradient[i];
     norm = sqrt(norm);
     for (i = 0; i < count; i++) {
-        direction[i] = (double)gradient[i] / norm +
-                       ref_noise(&noise_state) * sqrt(3.0 / (double)count);
+        direction[i] =
+            (double)gradient[i] / norm + ref_noise(&noise_state) * sqrt(3.0 / (double)count);
     }
     for (i = 0, norm = 0; i < count; i++) norm += direction[i] * direction[i];
     for (i = 0; i < count; i++) direction[i] /= sqrt(norm);
@@ -658,8 +619,7 @@ static void draw_direction(const float *gradient, double *direction, int64_t cou
 
 /* Loss at `step` along the direction, the parameters restored afterwards. */
 static double loss_along(prun_net *net, const dataset *d, const prun_pass *pass, const float *flat,
-                         const double *direction, double step)
-{
+                         const double *direction, double step) {
     double loss;
     set_parameters(net, flat, direction, step);
     loss = mode_loss(net, d, pass, NULL);
@@ -670,8 +630,7 @@ static double loss_along(prun_net *net, const dataset *d, const prun_pass *pass,
 /* Slope along a direction by Richardson's extrapolation of two central differences. NAN where they
    disagree, or where the slopes to both sides do: a kink is near. */
 static double measured_slope(prun_net *net, const dataset *d, const prun_pass *pass,
-                             const float *flat, const double *direction, double step)
-{
+                             const float *flat, const double *direction, double step) {
     static const double places[] = {-1, -0.5, 0, 0.5, 1};
     double loss[5], coarse, fine, jump;
     int i;
@@ -684,8 +643,7 @@ static double measured_slope(prun_net *net, const dataset *d, const prun_pass *p
 }
 
 /* Gradient against slopes, on three draws of images and directions. pass NULL: eval mode. */
-static void check_slopes(prun_net *net, dataset *d, const prun_pass *pass)
-{
+static void check_slopes(prun_net *net, dataset *d, const prun_pass *pass) {
     int64_t count = prun_net_parameters(net), i;
     int64_t pixels = d->images.count * d->images.channels * d->images.height * d->images.width;
     float *flat = (float *)allocate(count, sizeof(float));
@@ -713,8 +671,7 @@ static void check_slopes(prun_net *net, dataset *d, const prun_pass *pass)
 
 /* Networks for both kinds of check: every layer kind in every setting */
 
-static void net_conv_geometries(twin *t)
-{
+static void net_conv_geometries(twin *t) {
     static const ref_window tall = {4, 2, 2, 1, 3, 0, 1, 2}, wide = {1, 5, 1, 3, 0, 1, 2, 4};
     int v;
     start_twin(t, 2, 9, 8);
@@ -726,16 +683,14 @@ static void net_conv_geometries(twin *t)
     finish_twin(t, twin_linear(t, v, 6, 1));
 }
 
-static void net_global_mean(twin *t)
-{
+static void net_global_mean(twin *t) {
     int v;
     start_twin(t, 2, 5, 8);
     v = twin_conv(t, 0, 9, 3, 1, 1, 1);
     finish_twin(t, twin_linear(t, twin_relu(t, twin_global(t, v)), 6, 1));
 }
 
-static void net_same_padding(twin *t)
-{
+static void net_same_padding(twin *t) {
     int v;
     start_twin(t, 3, 13, 10);
     v = twin_same(t, 0, 4, 3, 2, 1);
@@ -746,8 +701,7 @@ static void net_same_padding(twin *t)
     finish_twin(t, twin_linear(t, v, 3, 0));
 }
 
-static void net_norm_places(twin *t)
-{
+static void net_norm_places(twin *t) {
     int v;
     start_twin(t, 3, 5, 4);
     v = twin_norm(t, 0, 0.1, 0.3);
@@ -761,8 +715,7 @@ static void net_norm_places(twin *t)
     finish_twin(t, twin_linear(t, v, 4, 1));
 }
 
-static void net_max_pools(twin *t)
-{
+static void net_max_pools(twin *t) {
     int v;
     start_twin(t, 2, 13, 11);
     v = twin_conv(t, 0, 5, 3, 1, 1, 1);
@@ -774,8 +727,7 @@ static void net_max_pools(twin *t)
     finish_twin(t, twin_linear(t, twin_flatten(t, v), 5, 1));
 }
 
-static void net_avg_pools(twin *t)
-{
+static void net_avg_pools(twin *t) {
     int v;
     start_twin(t, 2, 13, 11);
     v = twin_conv(t, 0, 5, 3, 1, 1, 1);
@@ -788,8 +740,7 @@ static void net_avg_pools(twin *t)
 }
 
 /* Values with several readers, one layer that adds a value to itself. */
-static void net_residual(twin *t)
-{
+static void net_residual(twin *t) {
     int v, a, b;
     start_twin(t, 3, 6, 6);
     a = twin_conv(t, 0, 4, 3, 1, 1, 0);
@@ -807,8 +758,7 @@ static void net_residual(twin *t)
 }
 
 /* Norm, ReLU and max pool in a row, which may become one pass; the windows leave a rest. */
-static void net_fused_pools(twin *t)
-{
+static void net_fused_pools(twin *t) {
     int v;
     start_twin(t, 2, 23, 21);
     v = twin_relu(t, twin_norm(t, twin_conv(t, 0, 5, 3, 1, 1, 1), 0, 0));
@@ -822,8 +772,7 @@ static void net_fused_pools(twin *t)
 }
 
 /* Values in the middle of such a row, or before a norm, that somebody else reads too. */
-static void net_shared_values(twin *t)
-{
+static void net_shared_values(twin *t) {
     int a, b, n, r, v;
     start_twin(t, 3, 8, 7);
     a = twin_conv(t, 0, 4, 3, 1, 1, 1);
@@ -838,8 +787,7 @@ static void net_shared_values(twin *t)
 }
 
 /* Layers in unusual places: on the input, on each other, after flatten. */
-static void net_odd_orders(twin *t)
-{
+static void net_odd_orders(twin *t) {
     int v;
     start_twin(t, 2, 9, 9);
     v = twin_max(t, twin_add(t, twin_relu(t, 0), 0), 2, 1, 1);
@@ -853,8 +801,7 @@ static void net_odd_orders(twin *t)
 }
 
 /* Layers that nothing reads still own parameters; their gradient is zero. */
-static void net_unused_values(twin *t)
-{
+static void net_unused_values(twin *t) {
     int v;
     start_twin(t, 2, 6, 6);
     v = twin_relu(t, twin_norm(t, twin_conv(t, 0, 4, 3, 1, 1, 1), 0, 0));
@@ -864,8 +811,7 @@ static void net_unused_values(twin *t)
     finish_twin(t, twin_linear(t, v, 5, 1));
 }
 
-static void net_perceptron(twin *t)
-{
+static void net_perceptron(twin *t) {
     int v;
     start_twin(t, 1, 3, 5);
     v = twin_relu(t, twin_linear(t, twin_flatten(t, 0), 17, 1));
@@ -875,8 +821,7 @@ static void net_perceptron(twin *t)
 }
 
 /* As many kinds as possible in one net; logits by a convolution and a mean. */
-static void net_composed(twin *t)
-{
+static void net_composed(twin *t) {
     int v, w;
     start_twin(t, 3, 16, 16);
     v = twin_relu(t, twin_norm(t, twin_conv(t, 0, 6, 3, 1, 1, 1), 0, 0));
@@ -888,8 +833,7 @@ static void net_composed(twin *t)
 }
 
 /* The same, ending in a linear layer: conv-bn-relu-maxpool-conv-bn-relu-add-avgpool-linear. */
-static void net_small_resnet(twin *t)
-{
+static void net_small_resnet(twin *t) {
     int v, w;
     start_twin(t, 3, 12, 12);
     v = twin_relu(t, twin_norm(t, twin_conv(t, 0, 8, 3, 1, 1, 0), 0, 0));
@@ -901,19 +845,17 @@ static void net_small_resnet(twin *t)
 
 typedef void (*net_builder)(twin *t);
 static const net_builder builders[] = {
-    net_conv_geometries, net_same_padding, net_norm_places,   net_max_pools,  net_avg_pools,
-    net_global_mean,     net_residual,     net_fused_pools,   net_shared_values,
-    net_odd_orders,      net_unused_values, net_perceptron,   net_composed,   net_small_resnet};
+    net_conv_geometries, net_same_padding, net_norm_places, net_max_pools,     net_avg_pools,
+    net_global_mean,     net_residual,     net_fused_pools, net_shared_values, net_odd_orders,
+    net_unused_values,   net_perceptron,   net_composed,    net_small_resnet};
 enum { BUILDERS = 14 };
 
-static dataset set_for(const twin *t, int64_t n)
-{
+static dataset set_for(const twin *t, int64_t n) {
     const node *x = &t->nodes[0];
     return make_set(n, x->c, x->h, x->w, t->nodes[t->count - 1].c);
 }
 
-static void compare_twin(net_builder build, int64_t n)
-{
+static void compare_twin(net_builder build, int64_t n) {
     twin t;
     dataset d;
     build(&t);
@@ -928,8 +870,7 @@ static void compare_twin(net_builder build, int64_t n)
     ref_free_all();
 }
 
-static void nets_match_reference(void)
-{
+static void nets_match_reference(void) {
     static const int64_t counts[] = {5, 16, 19};
     int i, b, k;
     for (i = 0; i < ISAS; i++) {
@@ -946,15 +887,13 @@ static void nets_match_reference(void)
 }
 
 /* Statistics, losses and gradients see the images and nothing of the empty lanes. */
-static void every_image_count_matches_reference(void)
-{
+static void every_image_count_matches_reference(void) {
     int64_t n;
     for (n = 1; n <= 37; n++) compare_twin(n > 1 ? net_norm_places : net_composed, n);
     for (n = 1; n <= 37; n += 3) compare_twin(net_small_resnet, n);
 }
 
-static void gradients_match_differences(void)
-{
+static void gradients_match_differences(void) {
     int b;
     for (b = 0; b < BUILDERS; b++) {
         twin t;
@@ -976,8 +915,7 @@ static void gradients_match_differences(void)
 }
 
 /* Equal elements in a window, in exact small integers: the first one gets the gradient. */
-static void max_pool_ties_go_to_the_first(void)
-{
+static void max_pool_ties_go_to_the_first(void) {
     twin t;
     dataset d;
     int64_t i, k;
@@ -1003,8 +941,7 @@ static void max_pool_ties_go_to_the_first(void)
 }
 
 /* With a variance near epsilon its default value and the place it is added at show. */
-static void batch_norm_constants(void)
-{
+static void batch_norm_constants(void) {
     twin t;
     dataset d;
     int64_t i;
@@ -1021,8 +958,7 @@ static void batch_norm_constants(void)
 }
 
 /* Far from zero, E[x^2] - E[x]^2 in float32 would lose the variance. */
-static void batch_norm_large_mean(void)
-{
+static void batch_norm_large_mean(void) {
     twin t;
     dataset d;
     int64_t i;
@@ -1036,8 +972,7 @@ static void batch_norm_large_mean(void)
     ref_free_all();
 }
 
-static void batch_norm_needs_two_values(void)
-{
+static void batch_norm_needs_two_values(void) {
     twin t;
     dataset d;
     prun_pass pass;
@@ -1060,13 +995,13 @@ static void batch_norm_needs_two_values(void)
 }
 
 /* The oracle itself: one entry of its gradient, by a difference in double. */
-static void check_reference_entry(twin *t, const dataset *d, int train, const twin_result *r)
-{
+static void check_reference_entry(twin *t, const dataset *d, int train, const twin_result *r) {
     int64_t count, k, i, offset = 0;
     const prun_tensor *tensors = prun_net_tensors(t->net, &count);
     float keep, *place;
     double above, below, apart;
-    do k = ref_pick(&noise_state, count); while (tensors[k].flags & PRUN_STATISTIC);
+    do k = ref_pick(&noise_state, count);
+    while (tensors[k].flags & PRUN_STATISTIC);
     for (i = 0; i < k; i++) {
         offset += tensors[i].flags & PRUN_STATISTIC ? 0 : prun_tensor_size(&tensors[i]);
     }
@@ -1083,8 +1018,7 @@ static void check_reference_entry(twin *t, const dataset *d, int train, const tw
     CHECK_CLOSE((above - below) / apart, r->gradient[offset + i], 1e-6, 1e-4);
 }
 
-static void reference_gradients_are_exact(void)
-{
+static void reference_gradients_are_exact(void) {
     int b, draw;
     for (b = 0; b < 2 * BUILDERS; b++) {
         twin t;
@@ -1105,8 +1039,7 @@ static void reference_gradients_are_exact(void)
 enum { PIXELS = 256 };
 
 /* Logits are the image itself after dropout: 16 x 16 pixels, an identity as linear layer. */
-static prun_net *dropout_net(prun_context *context, double probability)
-{
+static prun_net *dropout_net(prun_context *context, double probability) {
     prun_net *net = NULL;
     int32_t v;
     int64_t i;
@@ -1120,8 +1053,7 @@ static prun_net *dropout_net(prun_context *context, double probability)
     return net;
 }
 
-static dataset ones_set(int64_t n)
-{
+static dataset ones_set(int64_t n) {
     dataset d = make_set(n, 1, 16, 16, PIXELS);
     int64_t i;
     for (i = 0; i < n * PIXELS; i++) d.values[i] = 1;
@@ -1129,26 +1061,24 @@ static dataset ones_set(int64_t n)
 }
 
 static void dropout_logits(prun_net *net, const dataset *d, uint64_t seed, uint64_t stream,
-                           float *gradient, float *logits)
-{
+                           float *gradient, float *logits) {
     prun_pass pass;
     memset(&pass, 0, sizeof(pass));
     pass.seed = seed;
     pass.stream = stream;
     CHECK_STATUS(prun_net_train_pass(net, &d->images, NULL, d->images.count, &pass, gradient,
-                                     logits, NULL, NULL), PRUN_OK);
+                                     logits, NULL, NULL),
+                 PRUN_OK);
 }
 
 /* Elements that differ in being dropped. */
-static int64_t mask_difference(const float *a, const float *b, int64_t count)
-{
+static int64_t mask_difference(const float *a, const float *b, int64_t count) {
     int64_t i, different = 0;
     for (i = 0; i < count; i++) different += (a[i] == 0) != (b[i] == 0);
     return different;
 }
 
-static void dropout_keeps_its_share(void)
-{
+static void dropout_keeps_its_share(void) {
     static const double probabilities[] = {0.1, 0.2, 0.5, 0.9};
     enum { N = 40 };
     float *logits = (float *)allocate(N * PIXELS, sizeof(float));
@@ -1176,8 +1106,7 @@ static void dropout_keeps_its_share(void)
     free_set(&d);
 }
 
-static void dropout_masks_follow_seed_and_stream(void)
-{
+static void dropout_masks_follow_seed_and_stream(void) {
     enum { N = 20, SIZE = N * PIXELS };
     float *first = (float *)allocate(SIZE, sizeof(float));
     float *other = (float *)allocate(SIZE, sizeof(float));
@@ -1196,8 +1125,7 @@ static void dropout_masks_follow_seed_and_stream(void)
     free_set(&d);
 }
 
-static void dropout_is_identity_in_eval(void)
-{
+static void dropout_is_identity_in_eval(void) {
     enum { N = 17 };
     float *logits = (float *)allocate(N * PIXELS, sizeof(float));
     prun_net *net = dropout_net(&test_context, 0.5);
@@ -1214,8 +1142,7 @@ static void dropout_is_identity_in_eval(void)
 }
 
 /* Two layers of one net draw their own masks: kept by both is the product. */
-static void dropout_layers_are_independent(void)
-{
+static void dropout_layers_are_independent(void) {
     enum { N = 40 };
     float *logits = (float *)allocate(N * PIXELS, sizeof(float));
     prun_net *net = NULL;
@@ -1239,8 +1166,7 @@ static void dropout_layers_are_independent(void)
 }
 
 /* Largest difference of the logits of two training passes with different draws. */
-static double draw_difference(double probability)
-{
+static double draw_difference(double probability) {
     enum { N = 5, SIZE = 7 * N };
     prun_arch arch;
     prun_net *net = NULL;
@@ -1261,16 +1187,14 @@ static double draw_difference(double probability)
     return largest;
 }
 
-static void nin_has_its_dropout(void)
-{
+static void nin_has_its_dropout(void) {
     CHECK(draw_difference(0) == 0);
     CHECK(draw_difference(0.2) > 0.01);
 }
 
 /* The backward pass drops what the forward pass dropped: dW[o, f] = sum of dlogit[o] dropped x[f],
    where the identity net shows the dropped x. */
-static void dropout_gradient_uses_the_same_mask(void)
-{
+static void dropout_gradient_uses_the_same_mask(void) {
     enum { N = 21 };
     float *logits = (float *)allocate(N * PIXELS, sizeof(float));
     float *gradient = (float *)allocate(PIXELS * PIXELS, sizeof(float));
@@ -1291,8 +1215,7 @@ static void dropout_gradient_uses_the_same_mask(void)
 }
 
 /* Through layers before and after it, also twice in one net: a fixed mask is a fixed function. */
-static void dropout_gradient_matches_differences(void)
-{
+static void dropout_gradient_matches_differences(void) {
     prun_net *net = NULL;
     dataset d = make_set(25, 3, 8, 8, 5);
     prun_pass pass;
@@ -1318,8 +1241,7 @@ static void dropout_gradient_matches_differences(void)
 
 /* Same bits for every thread count */
 
-static prun_arch small_arch(prun_family family)
-{
+static prun_arch small_arch(prun_family family) {
     prun_arch arch;
     memset(&arch, 0, sizeof(arch));
     arch.family = family;
@@ -1336,8 +1258,7 @@ typedef struct run_record {
     size_t size;
 } run_record;
 
-static void record(run_record *r, const void *from, size_t size)
-{
+static void record(run_record *r, const void *from, size_t size) {
     unsigned char *bytes = (unsigned char *)realloc(r->bytes, r->size + size);
     if (bytes == NULL) abort();
     memcpy(bytes + r->size, from, size);
@@ -1345,8 +1266,7 @@ static void record(run_record *r, const void *from, size_t size)
     r->size += size;
 }
 
-static void record_tensors(run_record *r, const prun_net *net)
-{
+static void record_tensors(run_record *r, const prun_net *net) {
     int64_t count, k;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
@@ -1354,8 +1274,7 @@ static void record_tensors(run_record *r, const prun_net *net)
     }
 }
 
-static void record_measurements(run_record *r, prun_net *net, const dataset *d, prun_context *c)
-{
+static void record_measurements(run_record *r, prun_net *net, const dataset *d, prun_context *c) {
     int64_t n = d->images.count, count = prun_net_parameters(net), errors = -1;
     float *gradient = (float *)allocate(count, sizeof(float));
     double *losses = (double *)allocate(n, sizeof(double)), sums[2] = {0, 0};
@@ -1370,8 +1289,7 @@ static void record_measurements(run_record *r, prun_net *net, const dataset *d, 
     free(losses);
 }
 
-static run_record train_recorded(prun_context *context, prun_family family, const dataset *d)
-{
+static run_record train_recorded(prun_context *context, prun_family family, const dataset *d) {
     prun_arch arch = small_arch(family);
     prun_train_options options;
     prun_epoch history;
@@ -1397,23 +1315,20 @@ static run_record train_recorded(prun_context *context, prun_family family, cons
 }
 
 static void reversed(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                     void *user)
-{
+                     void *user) {
     int64_t i;
     *(int *)user += 1;
     for (i = count - 1; i >= 0; i--) body(argument, i);
 }
 
 static void check_same_run(prun_context *context, prun_family family, const dataset *d,
-                           const run_record *want)
-{
+                           const run_record *want) {
     run_record got = train_recorded(context, family, d);
     if (CHECK(got.size == want->size)) CHECK(memcmp(got.bytes, want->bytes, want->size) == 0);
     free(got.bytes);
 }
 
-static void check_determinism(prun_family family)
-{
+static void check_determinism(prun_family family) {
     dataset d = make_set(41, 3, 32, 32, 7);
     prun_context context;
     run_record want;
@@ -1435,41 +1350,31 @@ static void check_determinism(prun_family family)
     free_set(&d);
 }
 
-static void same_bits_cnn(void)
-{
-    check_determinism(PRUN_CNN);
-}
+static void same_bits_cnn(void) { check_determinism(PRUN_CNN); }
 
-static void same_bits_nin(void)
-{
-    check_determinism(PRUN_NIN);
-}
+static void same_bits_nin(void) { check_determinism(PRUN_NIN); }
 
-static void same_bits_resnet18(void)
-{
-    check_determinism(PRUN_RESNET18);
-}
+static void same_bits_resnet18(void) { check_determinism(PRUN_RESNET18); }
 
 /* Losses over index lists */
 
 /* Losses of index[0 .. n) in groups of `group`, against each image's own loss; the sum in order. */
 static void check_grouping(prun_net *net, const dataset *d, const int64_t *index, int64_t n,
-                           int64_t group, const double *own)
-{
+                           int64_t group, const double *own) {
     double losses[128], sum = 0, total = 0;
     int64_t i, start;
     for (start = 0; start < n; start += group) {
         int64_t size = n - start < group ? n - start : group;
-        CHECK_STATUS(prun_net_loss(net, &d->images, index + start, size, losses + start, &sum,
-                                   NULL), PRUN_OK);
+        CHECK_STATUS(
+            prun_net_loss(net, &d->images, index + start, size, losses + start, &sum, NULL),
+            PRUN_OK);
         for (i = 0, total = 0; i < size; i++) total += losses[start + i];
         CHECK(total == sum);
     }
     for (i = 0; i < n; i++) CHECK(losses[i] == own[index[i]]);
 }
 
-static void losses_do_not_depend_on_grouping(void)
-{
+static void losses_do_not_depend_on_grouping(void) {
     static const int64_t groups[] = {1, 2, 7, 15, 16, 17, 32, 33, 48, 100};
     enum { N = 53 };
     int family, i, g;
@@ -1491,8 +1396,7 @@ static void losses_do_not_depend_on_grouping(void)
 }
 
 /* The logits of a sample equal those it gets alone; errors count the first of equal maxima. */
-static void logits_and_errors_agree(void)
-{
+static void logits_and_errors_agree(void) {
     twin t;
     dataset d;
     float logits[23 * 10];
@@ -1528,8 +1432,7 @@ static void logits_and_errors_agree(void)
 /* Families */
 
 static void check_counts(prun_family family, int64_t width, int64_t depth, int64_t classes,
-                         int64_t weights, int64_t total)
-{
+                         int64_t weights, int64_t total) {
     prun_arch arch;
     prun_net *net = NULL;
     int64_t count, k, flagged = 0, trained = 0;
@@ -1553,8 +1456,7 @@ static void check_counts(prun_family family, int64_t width, int64_t depth, int64
     prun_net_free(net);
 }
 
-static void parameter_counts_nin(void)
-{
+static void parameter_counts_nin(void) {
     check_counts(PRUN_NIN, 192, 2, 10, 515136, 518602);
     check_counts(PRUN_NIN, 288, 2, 10, 1132128, 1137322);
     check_counts(PRUN_NIN, 384, 2, 10, 1988736, 1995658);
@@ -1566,8 +1468,7 @@ static void parameter_counts_nin(void)
     check_counts(PRUN_NIN, 384, 4, 10, 5186688, 5200522);
 }
 
-static void parameter_counts_cnn(void)
-{
+static void parameter_counts_cnn(void) {
     check_counts(PRUN_CNN, 2, 0, 100, 3166, 3356);
     check_counts(PRUN_CNN, 4, 0, 100, 9356, 9636);
     check_counts(PRUN_CNN, 16, 0, 100, 110000, 110820);
@@ -1575,15 +1476,13 @@ static void parameter_counts_cnn(void)
     check_counts(PRUN_CNN, 64, 0, 100, 1601216, 1604196);
 }
 
-static void parameter_counts_resnet18(void)
-{
+static void parameter_counts_resnet18(void) {
     check_counts(PRUN_RESNET18, 2, 0, 100, 12550, 12862);
     check_counts(PRUN_RESNET18, 10, 0, 100, 280670, 281830);
     check_counts(PRUN_RESNET18, 64, 0, 100, 11210432, 11217316);
 }
 
-static void family_defaults(void)
-{
+static void family_defaults(void) {
     prun_arch arch;
     prun_net *net = NULL;
     memset(&arch, 0, sizeof(arch));
@@ -1597,8 +1496,7 @@ static void family_defaults(void)
     prun_net_free(net);
 }
 
-static const prun_tensor *find_tensor(const prun_net *net, const char *name)
-{
+static const prun_tensor *find_tensor(const prun_net *net, const char *name) {
     int64_t count, k;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
@@ -1608,8 +1506,7 @@ static const prun_tensor *find_tensor(const prun_net *net, const char *name)
 }
 
 static void check_tensor(const prun_net *net, const char *name, uint32_t flag, int32_t rank,
-                         int64_t size)
-{
+                         int64_t size) {
     const prun_tensor *tensor = find_tensor(net, name);
     if (!CHECK(tensor != NULL)) {
         printf("  no tensor \"%s\"\n", name);
@@ -1618,8 +1515,7 @@ static void check_tensor(const prun_net *net, const char *name, uint32_t flag, i
     CHECK(tensor->flags == flag && tensor->rank == rank && prun_tensor_size(tensor) == size);
 }
 
-static void tensor_names_and_flags(void)
-{
+static void tensor_names_and_flags(void) {
     prun_arch arch = small_arch(PRUN_RESNET18);
     prun_net *net = NULL;
     CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK);
@@ -1652,8 +1548,7 @@ static void tensor_names_and_flags(void)
 /* Initial values */
 
 /* Uniform in +-bound: all inside, some near both ends, mean and variance right. */
-static void check_uniform_tensor(const prun_net *net, const char *name, double bound)
-{
+static void check_uniform_tensor(const prun_net *net, const char *name, double bound) {
     const prun_tensor *tensor = find_tensor(net, name);
     double lowest = 0, highest = 0, sum = 0, square = 0, n;
     int64_t i;
@@ -1672,16 +1567,14 @@ static void check_uniform_tensor(const prun_net *net, const char *name, double b
     CHECK_CLOSE(square / n, 1.0 / 3, 5 * sqrt(4 / (45 * n)), 0);
 }
 
-static void check_constant_tensor(const prun_net *net, const char *name, float value)
-{
+static void check_constant_tensor(const prun_net *net, const char *name, float value) {
     const prun_tensor *tensor = find_tensor(net, name);
     int64_t i;
     if (!CHECK(tensor != NULL)) return;
     for (i = 0; i < prun_tensor_size(tensor); i++) CHECK(tensor->data[i] == value);
 }
 
-static void initial_values_pytorch(void)
-{
+static void initial_values_pytorch(void) {
     prun_arch arch;
     prun_net *net = NULL;
     memset(&arch, 0, sizeof(arch));
@@ -1700,8 +1593,7 @@ static void initial_values_pytorch(void)
     prun_net_free(net);
 }
 
-static void initial_values_glorot(void)
-{
+static void initial_values_glorot(void) {
     prun_arch arch;
     prun_net *net = NULL;
     memset(&arch, 0, sizeof(arch));
@@ -1721,8 +1613,7 @@ static void initial_values_glorot(void)
     prun_net_free(net);
 }
 
-static run_record recorded_init(uint64_t seed)
-{
+static run_record recorded_init(uint64_t seed) {
     prun_arch arch = small_arch(PRUN_CNN);
     prun_net *net = NULL;
     run_record r = {NULL, 0};
@@ -1733,8 +1624,7 @@ static run_record recorded_init(uint64_t seed)
     return r;
 }
 
-static void seeds_decide_initial_values(void)
-{
+static void seeds_decide_initial_values(void) {
     run_record a = recorded_init(1), b = recorded_init(1), c = recorded_init(2), r = {NULL, 0};
     prun_arch arch = small_arch(PRUN_CNN);
     prun_net *net = NULL;
@@ -1756,16 +1646,14 @@ static void seeds_decide_initial_values(void)
 
 /* Learning rates */
 
-static void check_rate(const prun_train_options *options, int64_t epoch, double want)
-{
+static void check_rate(const prun_train_options *options, int64_t epoch, double want) {
     CHECK_CLOSE(prun_learning_rate(options, epoch), want, 0, 1e-12);
 }
 
-static void learning_rates(void)
-{
-    static const double maddox[][2] = {{0, .01}, {100, .01}, {101, .00987625}, {120, .007525},
-                                       {140, .00505}, {160, .002575}, {179, 2.2375e-4},
-                                       {180, 1e-4}, {199, 1e-4}};
+static void learning_rates(void) {
+    static const double maddox[][2] = {{0, .01},         {100, .01},    {101, .00987625},
+                                       {120, .007525},   {140, .00505}, {160, .002575},
+                                       {179, 2.2375e-4}, {180, 1e-4},   {199, 1e-4}};
     prun_train_options options;
     size_t i;
     memset(&options, 0, sizeof(options));
@@ -1790,8 +1678,7 @@ static void learning_rates(void)
     check_rate(&options, 8, 0.0025);
 }
 
-static void training_defaults(void)
-{
+static void training_defaults(void) {
     prun_train_options options, resolved;
     memset(&options, 0, sizeof(options));
     resolved = prun_train_resolved(&options);
@@ -1814,12 +1701,12 @@ static void training_defaults(void)
 
 enum { IN = 4, OUT = 3, PARAMETERS = IN * OUT + OUT };
 
-static prun_net *linear_net(prun_context *context)
-{
+static prun_net *linear_net(prun_context *context) {
     prun_net *net = NULL;
     CHECK_STATUS_IN(context, prun_net_create(context, 1, 2, 2, &net), PRUN_OK);
-    CHECK_STATUS_IN(context, prun_net_finish(net, prun_layer_linear(net, PRUN_INPUT, "fc", OUT, 1),
-                                             4), PRUN_OK);
+    CHECK_STATUS_IN(context,
+                    prun_net_finish(net, prun_layer_linear(net, PRUN_INPUT, "fc", OUT, 1), 4),
+                    PRUN_OK);
     return net;
 }
 
@@ -1828,8 +1715,7 @@ typedef struct hand {
     double w[PARAMETERS], v[PARAMETERS];
 } hand;
 
-static void start_hand(hand *m, const prun_net *net)
-{
+static void start_hand(hand *m, const prun_net *net) {
     float flat[PARAMETERS];
     int i;
     get_parameters(net, flat);
@@ -1838,8 +1724,7 @@ static void start_hand(hand *m, const prun_net *net)
 
 /* One step on the mean loss over the first n images; returns the loss summed before it. */
 static double hand_step(hand *m, const dataset *d, int64_t n, const prun_train_options *o,
-                        double rate)
-{
+                        double rate) {
     ref_tensor x = ref_from_floats(d->values, n, 1, 2, 2), y, dy;
     double gradient[PARAMETERS] = {0}, momentum = o->momentum > 0 ? o->momentum : 0, loss;
     int i;
@@ -1857,15 +1742,13 @@ static double hand_step(hand *m, const dataset *d, int64_t n, const prun_train_o
     return loss;
 }
 
-static void compare_hand(const hand *m, const prun_net *net)
-{
+static void compare_hand(const hand *m, const prun_net *net) {
     float flat[PARAMETERS];
     get_parameters(net, flat);
     close_tensors(flat, m->w, PARAMETERS, 1e-6, "parameters after SGD");
 }
 
-static void check_sgd(prun_decay decay, double momentum, double weight_decay)
-{
+static void check_sgd(prun_decay decay, double momentum, double weight_decay) {
     prun_net *net = linear_net(&test_context);
     prun_trainer *trainer = NULL;
     prun_train_options options;
@@ -1897,8 +1780,7 @@ static void check_sgd(prun_decay decay, double momentum, double weight_decay)
     ref_free_all();
 }
 
-static void sgd_matches_a_loop_by_hand(void)
-{
+static void sgd_matches_a_loop_by_hand(void) {
     check_sgd(PRUN_DECAY_WEIGHTS, -1, 0);
     check_sgd(PRUN_DECAY_WEIGHTS, 0.9, 0);
     check_sgd(PRUN_DECAY_WEIGHTS, 0.9, 0.1);
@@ -1909,8 +1791,7 @@ static void sgd_matches_a_loop_by_hand(void)
 
 /* Which tensors decay in a net with batch norm: one step without momentum moves every parameter by
    -rate (gradient / n + decay w). */
-static void check_decay_scope(prun_decay decay)
-{
+static void check_decay_scope(prun_decay decay) {
     twin t;
     dataset d;
     prun_train_options options;
@@ -1953,8 +1834,7 @@ static void check_decay_scope(prun_decay decay)
     free_set(&d);
 }
 
-static void weight_decay_scope(void)
-{
+static void weight_decay_scope(void) {
     check_decay_scope(PRUN_DECAY_WEIGHTS);
     check_decay_scope(PRUN_DECAY_ALL);
 }
@@ -1963,8 +1843,7 @@ static void weight_decay_scope(void)
 
 /* On copies of one sample the order is nothing, and what remains is how many steps an epoch takes,
    what a short last batch weighs, and the learning rate of each epoch. */
-static void last_partial_batch_is_kept(void)
-{
+static void last_partial_batch_is_kept(void) {
     prun_net *net = linear_net(&test_context);
     dataset d = make_set(10, 1, 2, 2, OUT);
     prun_train_options options;
@@ -2003,8 +1882,7 @@ static void last_partial_batch_is_kept(void)
 
 /* With a learning rate that changes nothing, an epoch's loss is the mean over the set: every sample
    came once. */
-static void epochs_visit_every_sample_once(void)
-{
+static void epochs_visit_every_sample_once(void) {
     static const int64_t batches[] = {1, 3, 16, 19, 36, 37, 100};
     dataset d = make_set(37, 1, 2, 2, OUT);
     int i;
@@ -2031,8 +1909,7 @@ static void epochs_visit_every_sample_once(void)
 }
 
 /* Brighter left or right half, under noise: learnable in a few epochs. */
-static dataset learnable_set(int64_t n)
-{
+static dataset learnable_set(int64_t n) {
     dataset d = make_set(n, 1, 8, 8, 2);
     int64_t i;
     for (i = 0; i < n * 64; i++) {
@@ -2042,8 +1919,7 @@ static dataset learnable_set(int64_t n)
     return d;
 }
 
-static prun_net *small_net(prun_context *context)
-{
+static prun_net *small_net(prun_context *context) {
     prun_net *net = NULL;
     int32_t v;
     CHECK_STATUS_IN(context, prun_net_create(context, 1, 8, 8, &net), PRUN_OK);
@@ -2055,8 +1931,7 @@ static prun_net *small_net(prun_context *context)
     return net;
 }
 
-static prun_train_options small_options(void)
-{
+static prun_train_options small_options(void) {
     prun_train_options options;
     memset(&options, 0, sizeof(options));
     options.epochs = 12;
@@ -2066,8 +1941,7 @@ static prun_train_options small_options(void)
     return options;
 }
 
-static void training_learns(void)
-{
+static void training_learns(void) {
     prun_net *net = small_net(&test_context);
     dataset d = learnable_set(90);
     prun_train_options options = small_options();
@@ -2085,8 +1959,7 @@ static void training_learns(void)
     free_set(&d);
 }
 
-static run_record small_run(uint64_t seed, int by_epoch)
-{
+static run_record small_run(uint64_t seed, int by_epoch) {
     prun_net *net = small_net(&test_context);
     dataset d = learnable_set(50);
     prun_train_options options = small_options();
@@ -2113,8 +1986,7 @@ static run_record small_run(uint64_t seed, int by_epoch)
     return r;
 }
 
-static void seed_decides_training(void)
-{
+static void seed_decides_training(void) {
     run_record a = small_run(3, 0), b = small_run(3, 1), c = small_run(4, 0);
     CHECK(a.size == b.size && memcmp(a.bytes, b.bytes, a.size) == 0);
     CHECK(a.size == c.size && memcmp(a.bytes, c.bytes, a.size) != 0);
@@ -2124,14 +1996,12 @@ static void seed_decides_training(void)
 }
 
 /* Stops after the third epoch. */
-static int stop_at_three(void *user, const prun_epoch *epoch)
-{
+static int stop_at_three(void *user, const prun_epoch *epoch) {
     *(int64_t *)user += 1;
     return epoch->epoch >= 3;
 }
 
-static void training_can_be_cancelled(void)
-{
+static void training_can_be_cancelled(void) {
     prun_net *net = small_net(&test_context), *other = small_net(&test_context);
     dataset d = learnable_set(40);
     prun_train_options options = small_options();
@@ -2154,8 +2024,7 @@ static void training_can_be_cancelled(void)
     free_set(&d);
 }
 
-static void divergence_is_reported(void)
-{
+static void divergence_is_reported(void) {
     prun_net *net = linear_net(&test_context);
     dataset d = make_set(40, 1, 2, 2, OUT);
     prun_train_options options = small_options();
@@ -2179,8 +2048,7 @@ static void divergence_is_reported(void)
 }
 
 /* A NaN weight reaches the loss through every kind of layer, and is no error of the call. */
-static void nonfinite_losses_are_passed_on(void)
-{
+static void nonfinite_losses_are_passed_on(void) {
     int i, b;
     for (i = 0; i < ISAS; i++) {
         if (prun_set_isa(isas[i]) != PRUN_OK) continue;
@@ -2206,24 +2074,21 @@ static void nonfinite_losses_are_passed_on(void)
 /* Errors */
 
 /* The last call failed with a message that has `word` in it. */
-static void check_message(const char *word)
-{
+static void check_message(const char *word) {
     const char *message = prun_message(&test_context);
     CHECK(test_context.status != PRUN_OK && message[0] != '\0');
     if (!CHECK(strstr(message, word) != NULL)) printf("  no \"%s\" in \"%s\"\n", word, message);
     memset(&test_context, 0, sizeof(test_context));
 }
 
-static prun_net *fresh_net(void)
-{
+static prun_net *fresh_net(void) {
     prun_net *net = NULL;
     CHECK_STATUS(prun_net_create(&test_context, 3, 8, 8, &net), PRUN_OK);
     return net;
 }
 
 /* `value` came from a faulty layer: -1, passed on by later layers, reported at the end. */
-static void check_faulty(prun_net *net, int32_t value, const char *word)
-{
+static void check_faulty(prun_net *net, int32_t value, const char *word) {
     CHECK(value == -1);
     CHECK(prun_layer_relu(net, value) == -1);
     CHECK(prun_layer_relu(net, PRUN_INPUT) == -1);
@@ -2233,14 +2098,12 @@ static void check_faulty(prun_net *net, int32_t value, const char *word)
 }
 
 static int32_t plain_conv(prun_net *net, int64_t channels, int64_t kernel, int64_t stride,
-                          int64_t padding)
-{
+                          int64_t padding) {
     return prun_layer_conv2d(net, PRUN_INPUT, "odd", channels, kernel, stride, padding,
                              PRUN_PADDING_ZEROS, 1);
 }
 
-static void faulty_convolutions(void)
-{
+static void faulty_convolutions(void) {
     prun_net *net = fresh_net();
     check_faulty(net, plain_conv(net, 4, 9, 1, 0), "odd");
     net = fresh_net();
@@ -2258,8 +2121,7 @@ static void faulty_convolutions(void)
 }
 
 /* Sizes that cannot be allocated fail at the layer or at the end, never by wrapping around. */
-static void absurd_sizes(void)
-{
+static void absurd_sizes(void) {
     const int64_t big = INT64_C(1) << 40;
     int i;
     for (i = 0; i < 5; i++) {
@@ -2279,8 +2141,7 @@ static void absurd_sizes(void)
     }
 }
 
-static void faulty_values_and_names(void)
-{
+static void faulty_values_and_names(void) {
     prun_net *net = fresh_net();
     check_faulty(net, prun_layer_relu(net, 7), "");
     net = fresh_net();
@@ -2295,8 +2156,7 @@ static void faulty_values_and_names(void)
     check_faulty(net, prun_layer_batch_norm(net, PRUN_INPUT, "odd", 0, 0), "odd");
 }
 
-static void faulty_layers(void)
-{
+static void faulty_layers(void) {
     prun_net *net = fresh_net();
     check_faulty(net, prun_layer_dropout(net, PRUN_INPUT, 1.0), "dropout");
     net = fresh_net();
@@ -2319,8 +2179,7 @@ static void faulty_layers(void)
     check_faulty(net, prun_layer_add(net, PRUN_INPUT, plain_conv(net, 4, 3, 1, 1)), "");
 }
 
-static void faulty_ends(void)
-{
+static void faulty_ends(void) {
     prun_net *net = fresh_net();
     CHECK(prun_net_finish(net, plain_conv(net, 4, 3, 1, 1), 1) != PRUN_OK); /* 8 x 8 logits */
     check_message("");
@@ -2337,24 +2196,21 @@ static void faulty_ends(void)
     prun_net_free(NULL);
 }
 
-static void check_bad_arch(const prun_arch *arch, const char *word)
-{
+static void check_bad_arch(const prun_arch *arch, const char *word) {
     prun_net *net = NULL;
     CHECK(prun_net_family(&test_context, arch, &net) != PRUN_OK);
     CHECK(net == NULL);
     check_message(word);
 }
 
-static prun_arch default_arch(prun_family family)
-{
+static prun_arch default_arch(prun_family family) {
     prun_arch arch;
     memset(&arch, 0, sizeof(arch));
     arch.family = family;
     return arch;
 }
 
-static void faulty_families(void)
-{
+static void faulty_families(void) {
     prun_arch arch = default_arch(PRUN_NIN);
     arch.depth = 5;
     check_bad_arch(&arch, "depth");
@@ -2390,8 +2246,7 @@ static void faulty_families(void)
 }
 
 /* A net, images and an index list that do not belong together. */
-static void faulty_images(void)
-{
+static void faulty_images(void) {
     prun_net *net = linear_net(&test_context);
     dataset d = make_set(5, 1, 2, 2, OUT), wide = make_set(5, 1, 2, 3, OUT);
     int64_t index[2] = {0, 5};
@@ -2464,7 +2319,4 @@ static const test_case cases[] = {
     TEST_CASE(faulty_images),
 };
 
-int main(int argc, char **argv)
-{
-    return TEST_MAIN("test_net", cases, argc, argv);
-}
+int main(int argc, char **argv) { return TEST_MAIN("test_net", cases, argc, argv); }

@@ -16,8 +16,7 @@ enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 static uint64_t noise_state = 88172645463325252ULL;
 
 /* Switches the kernels; 0 where this machine or build lacks them. */
-static int use_isa(const char *name)
-{
+static int use_isa(const char *name) {
     prun_status status = prun_set_isa(name);
     CHECK(status == PRUN_OK || (status == PRUN_ERR_UNSUPPORTED && strcmp(name, "portable") != 0));
     if (status == PRUN_OK) CHECK(strcmp(prun_isa(), name) == 0);
@@ -30,8 +29,7 @@ typedef struct buffer {
     int64_t count;
 } buffer;
 
-static buffer new_buffer(int64_t count)
-{
+static buffer new_buffer(int64_t count) {
     buffer b;
     int64_t i;
     b.base = (float *)malloc((size_t)(count + GUARD + 1) * sizeof(float));
@@ -43,8 +41,7 @@ static buffer new_buffer(int64_t count)
     return b;
 }
 
-static buffer noise_buffer(int64_t count)
-{
+static buffer noise_buffer(int64_t count) {
     buffer b = new_buffer(count);
     int64_t i;
     for (i = 0; i < count; i++) b.v[i] = (float)ref_noise(&noise_state);
@@ -52,8 +49,7 @@ static buffer noise_buffer(int64_t count)
 }
 
 /* Every element is finite and the guard is whole. */
-static int buffer_intact(const buffer *b)
-{
+static int buffer_intact(const buffer *b) {
     int64_t i;
     for (i = 0; i < b->count; i++) {
         if (!isfinite(b->v[i])) return 0;
@@ -67,15 +63,13 @@ static int buffer_intact(const buffer *b)
 /* Lane layout, packing */
 
 /* Place of image n's element in the lane layout, from its definition. */
-static int64_t lane_index(int64_t n, int64_t c, int64_t i, int64_t j, const int64_t shape[4])
-{
+static int64_t lane_index(int64_t n, int64_t c, int64_t i, int64_t j, const int64_t shape[4]) {
     int64_t block = n / PRUN_LANES, lane = n % PRUN_LANES;
     return (((block * shape[2] + i) * shape[3] + j) * shape[1] + c) * PRUN_LANES + lane;
 }
 
 /* Writes a value into every lane that holds no image. */
-static void fill_empty_lanes(float *lanes, const int64_t shape[4], float value)
-{
+static void fill_empty_lanes(float *lanes, const int64_t shape[4], float value) {
     int64_t n, c, i, j, end = (shape[0] + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
     for (n = shape[0]; n < end; n++) {
         for (c = 0; c < shape[1]; c++) {
@@ -87,8 +81,7 @@ static void fill_empty_lanes(float *lanes, const int64_t shape[4], float value)
 }
 
 /* Counts lanes that differ from the image's element, or from zero in an empty lane. */
-static int64_t lane_errors(const float *lanes, const float *nchw, const int64_t shape[4])
-{
+static int64_t lane_errors(const float *lanes, const float *nchw, const int64_t shape[4]) {
     int64_t n, c, i, j, errors = 0, end = (shape[0] + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
     for (n = 0; n < end; n++) {
         for (c = 0; c < shape[1]; c++) {
@@ -104,8 +97,7 @@ static int64_t lane_errors(const float *lanes, const float *nchw, const int64_t 
     return errors;
 }
 
-static void check_packing(const int64_t shape[4])
-{
+static void check_packing(const int64_t shape[4]) {
     int64_t size = shape[0] * shape[1] * shape[2] * shape[3];
     int64_t lane_size = prun_lane_size(shape[0], shape[1], shape[2], shape[3]);
     int64_t blocks = (shape[0] + PRUN_LANES - 1) / PRUN_LANES;
@@ -126,8 +118,7 @@ static void check_packing(const int64_t shape[4])
     free(back.base);
 }
 
-static void pack_round_trip(void)
-{
+static void pack_round_trip(void) {
     static const int64_t planes[][3] = {{1, 1, 1}, {3, 5, 7},  {2, 1, 9},
                                         {7, 4, 1}, {17, 3, 2}, {3, 32, 32}};
     int64_t n;
@@ -142,8 +133,7 @@ static void pack_round_trip(void)
     }
 }
 
-static void lane_size_limits(void)
-{
+static void lane_size_limits(void) {
     const int64_t big = INT64_C(1) << 40;
     CHECK(prun_lane_size(1, 1, 1, 1) == 16);
     CHECK(prun_lane_size(16, 3, 32, 32) == 49152);
@@ -170,8 +160,7 @@ typedef struct conv_case {
 } conv_case;
 
 /* The convention "zero means as the first, stride zero means 1", spelled out for the reference. */
-static ref_window window_of(const prun_conv2d *conv)
-{
+static ref_window window_of(const prun_conv2d *conv) {
     ref_window g;
     g.kh = conv->kernel[0];
     g.kw = conv->kernel[1] ? conv->kernel[1] : g.kh;
@@ -184,8 +173,7 @@ static ref_window window_of(const prun_conv2d *conv)
     return g;
 }
 
-static void make_references(conv_case *t)
-{
+static void make_references(conv_case *t) {
     const int64_t *xs = t->x_shape, *ys = t->y_shape;
     int64_t outputs = ys[1], o;
     ref_tensor x = ref_from_floats(t->x.v, xs[0], xs[1], xs[2], xs[3]);
@@ -198,8 +186,7 @@ static void make_references(conv_case *t)
     t->dweight = ref_conv_weight_gradient(&x, &weight, &t->window, &dy);
 }
 
-static void make_case(conv_case *t, const prun_conv2d *conv, int64_t n)
-{
+static void make_case(conv_case *t, const prun_conv2d *conv, int64_t n) {
     ref_tensor x = {0, 0, 0, 0, NULL};
     t->conv = *conv;
     t->window = window_of(conv);
@@ -220,8 +207,7 @@ static void make_case(conv_case *t, const prun_conv2d *conv, int64_t n)
     make_references(t);
 }
 
-static void free_case(conv_case *t)
-{
+static void free_case(conv_case *t) {
     free(t->x.base);
     free(t->weight.base);
     free(t->bias.base);
@@ -229,8 +215,7 @@ static void free_case(conv_case *t)
     ref_free_all();
 }
 
-static buffer packed(const buffer *nchw, const int64_t shape[4], float empty)
-{
+static buffer packed(const buffer *nchw, const int64_t shape[4], float empty) {
     buffer lanes = new_buffer(prun_lane_size(shape[0], shape[1], shape[2], shape[3]));
     prun_pack(nchw->v, shape[0], shape[1], shape[2], shape[3], lanes.v);
     fill_empty_lanes(lanes.v, shape, empty);
@@ -240,22 +225,21 @@ static buffer packed(const buffer *nchw, const int64_t shape[4], float empty)
 /* The float32 rounding of a sum of K terms is about sqrt(K) 6e-8 of its size, Winograd's some times
    that; a wrong or missing term shows as at least 1e-4 in tensors of this size. */
 static void check_distance(const conv_case *t, const char *what, const float *got,
-                           const ref_tensor *want)
-{
+                           const ref_tensor *want) {
     const prun_conv2d *v = &t->conv;
     double distance = ref_distance(got, want->v, ref_size(want));
     if (CHECK(distance <= 1e-5)) return;
     printf("  %s of %s: error %.2g, n %d, x %dx%dx%d, out %d, kernel %d,%d, stride %d,%d, "
-           "padding %d,%d,%d,%d\n", what, prun_isa(), distance, (int)t->x_shape[0],
-           (int)v->in_channels, (int)v->in_height, (int)v->in_width, (int)v->out_channels,
-           (int)v->kernel[0], (int)v->kernel[1], (int)v->stride[0], (int)v->stride[1],
-           (int)v->padding[0], (int)v->padding[1], (int)v->padding[2], (int)v->padding[3]);
+           "padding %d,%d,%d,%d\n",
+           what, prun_isa(), distance, (int)t->x_shape[0], (int)v->in_channels, (int)v->in_height,
+           (int)v->in_width, (int)v->out_channels, (int)v->kernel[0], (int)v->kernel[1],
+           (int)v->stride[0], (int)v->stride[1], (int)v->padding[0], (int)v->padding[1],
+           (int)v->padding[2], (int)v->padding[3]);
 }
 
 /* Unpacks a result, compares it, releases it. */
 static void check_lanes(const conv_case *t, const char *what, buffer *lanes, const int64_t shape[4],
-                        const ref_tensor *want)
-{
+                        const ref_tensor *want) {
     buffer nchw = new_buffer(ref_size(want));
     CHECK(buffer_intact(lanes));
     prun_unpack(lanes->v, shape[0], shape[1], shape[2], shape[3], nchw.v);
@@ -265,8 +249,7 @@ static void check_lanes(const conv_case *t, const char *what, buffer *lanes, con
 }
 
 /* All three passes with the kernels in use. Empty lanes hold junk wherever the contract allows. */
-static void run_case(const conv_case *t)
-{
+static void run_case(const conv_case *t) {
     const int64_t *xs = t->x_shape, *ys = t->y_shape;
     const float *bias = t->with_bias ? t->bias.v : NULL;
     buffer x = packed(&t->x, xs, 1000.0f), dy = packed(&t->dy, ys, -1000.0f);
@@ -279,8 +262,9 @@ static void run_case(const conv_case *t)
     CHECK_STATUS(prun_conv2d_forward(&test_context, &t->conv, xs[0], x.v, t->weight.v, bias, y.v),
                  PRUN_OK);
     check_lanes(t, "forward", &y, ys, &t->y);
-    CHECK_STATUS(prun_conv2d_input_gradient(&test_context, &t->conv, xs[0], dy.v, t->weight.v,
-                                            dx.v), PRUN_OK);
+    CHECK_STATUS(
+        prun_conv2d_input_gradient(&test_context, &t->conv, xs[0], dy.v, t->weight.v, dx.v),
+        PRUN_OK);
     check_lanes(t, "input gradient", &dx, xs, &t->dx);
     fill_empty_lanes(dy.v, ys, 0);
     CHECK_STATUS(prun_conv2d_weight_gradient(&test_context, &t->conv, xs[0], x.v, dy.v, dweight.v),
@@ -294,8 +278,7 @@ static void run_case(const conv_case *t)
 }
 
 /* Every instruction set, and every algorithm that the shape allows. */
-static void check_conv(const prun_conv2d *conv, int64_t n)
-{
+static void check_conv(const prun_conv2d *conv, int64_t n) {
     static const prun_algorithm algorithms[] = {PRUN_ALGORITHM_DIRECT, PRUN_ALGORITHM_WINOGRAD};
     conv_case t;
     int i, a;
@@ -313,8 +296,7 @@ static void check_conv(const prun_conv2d *conv, int64_t n)
 }
 
 static prun_conv2d square_conv(int64_t in, int64_t size, int64_t out, int64_t kernel,
-                               int64_t stride, int64_t padding)
-{
+                               int64_t stride, int64_t padding) {
     prun_conv2d conv;
     int i;
     memset(&conv, 0, sizeof(conv));
@@ -333,8 +315,7 @@ static const int64_t size_set[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 32
 enum { CHANNEL_SET = 16, COUNT_SET = 5, SIZE_SET = 14 };
 
 /* Multiply-adds of a case, 0 where the kernel does not fit. */
-static int64_t conv_work(const prun_conv2d *conv, int64_t n)
-{
+static int64_t conv_work(const prun_conv2d *conv, int64_t n) {
     ref_window g = window_of(conv);
     int64_t rows = conv->in_height + g.top + g.bottom - g.kh;
     int64_t columns = conv->in_width + g.left + g.right - g.kw;
@@ -344,12 +325,11 @@ static int64_t conv_work(const prun_conv2d *conv, int64_t n)
 }
 
 /* Paddings reach past kernel - 1, so that whole windows lie in the padding. */
-static prun_conv2d random_conv(int64_t *n)
-{
+static prun_conv2d random_conv(int64_t *n) {
     uint64_t *s = &noise_state;
-    prun_conv2d conv = square_conv(channel_set[ref_pick(s, CHANNEL_SET)], 1,
-                                   channel_set[ref_pick(s, CHANNEL_SET)], 1 + ref_pick(s, 5),
-                                   1 + ref_pick(s, 3), 0);
+    prun_conv2d conv =
+        square_conv(channel_set[ref_pick(s, CHANNEL_SET)], 1, channel_set[ref_pick(s, CHANNEL_SET)],
+                    1 + ref_pick(s, 5), 1 + ref_pick(s, 3), 0);
     int i;
     conv.in_height = size_set[ref_pick(s, SIZE_SET)];
     conv.in_width = size_set[ref_pick(s, SIZE_SET)];
@@ -360,8 +340,7 @@ static prun_conv2d random_conv(int64_t *n)
     return conv;
 }
 
-static void conv2d_random_geometries(void)
-{
+static void conv2d_random_geometries(void) {
     int cases = 0;
     while (cases < 500) {
         int64_t n, work;
@@ -374,8 +353,7 @@ static void conv2d_random_geometries(void)
 }
 
 /* Register blocks over channels have tails for every pair of counts. */
-static void conv2d_channel_pairs(void)
-{
+static void conv2d_channel_pairs(void) {
     int i, o;
     for (i = 0; i < CHANNEL_SET; i++) {
         for (o = 0; o < CHANNEL_SET; o++) {
@@ -387,8 +365,7 @@ static void conv2d_channel_pairs(void)
 }
 
 /* Register blocks over positions have tails for every image size. */
-static void conv2d_sizes_and_strides(void)
-{
+static void conv2d_sizes_and_strides(void) {
     int64_t kernel, stride, i;
     for (kernel = 1; kernel <= 5; kernel++) {
         for (stride = 1; stride <= 3; stride++) {
@@ -401,10 +378,9 @@ static void conv2d_sizes_and_strides(void)
 }
 
 /* Kernels as large as the image: how a linear layer after flatten is computed. */
-static void conv2d_whole_image(void)
-{
-    static const int64_t shapes[][4] = {
-        {1, 1, 1, 1}, {33, 1, 1, 10}, {16, 4, 4, 10}, {3, 7, 5, 12}, {6, 2, 9, 1}, {8, 13, 13, 3}};
+static void conv2d_whole_image(void) {
+    static const int64_t shapes[][4] = {{1, 1, 1, 1},  {33, 1, 1, 10}, {16, 4, 4, 10},
+                                        {3, 7, 5, 12}, {6, 2, 9, 1},   {8, 13, 13, 3}};
     size_t i;
     int j;
     for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
@@ -418,10 +394,9 @@ static void conv2d_whole_image(void)
 }
 
 /* The shapes the three families spend their time in, at full image size. */
-static void conv2d_family_shapes(void)
-{
-    static const int64_t shapes[][6] = {{3, 32, 8, 3, 1, 1}, {8, 32, 6, 3, 1, 1},
-                                        {6, 32, 8, 3, 2, 1}, {16, 16, 16, 1, 1, 0},
+static void conv2d_family_shapes(void) {
+    static const int64_t shapes[][6] = {{3, 32, 8, 3, 1, 1},  {8, 32, 6, 3, 1, 1},
+                                        {6, 32, 8, 3, 2, 1},  {16, 16, 16, 1, 1, 0},
                                         {12, 8, 24, 3, 1, 1}, {32, 4, 32, 3, 1, 1}};
     size_t i;
     for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
@@ -433,8 +408,7 @@ static void conv2d_family_shapes(void)
     }
 }
 
-static void conv2d_zero_means_default(void)
-{
+static void conv2d_zero_means_default(void) {
     prun_conv2d conv = square_conv(3, 9, 4, 3, 0, 1);
     conv.kernel[1] = 0;
     check_conv(&conv, 5);
@@ -443,8 +417,7 @@ static void conv2d_zero_means_default(void)
 }
 
 /* Every padding that Winograd takes, at both strides, around images down to a pixel. */
-static void conv2d_winograd_borders(void)
-{
+static void conv2d_winograd_borders(void) {
     int k, i, stride, size;
     for (k = 0; k < 81; k++)
         for (stride = 1; stride <= 2; stride++)
@@ -463,24 +436,23 @@ static void conv2d_winograd_borders(void)
 /* Threads and hook */
 
 static void reversed(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                     void *user)
-{
+                     void *user) {
     int64_t i;
     *(int *)user += 1;
     for (i = count - 1; i >= 0; i--) body(argument, i);
 }
 
 /* The three results one after the other. */
-static buffer all_passes(const conv_case *t, prun_context *context)
-{
+static buffer all_passes(const conv_case *t, prun_context *context) {
     const int64_t n = t->x_shape[0];
     buffer x = packed(&t->x, t->x_shape, 0), dy = packed(&t->dy, t->y_shape, 0);
     buffer all = new_buffer(dy.count + x.count + t->weight.count);
     float *dx = all.v + dy.count, *dweight = dx + x.count;
-    CHECK_STATUS_IN(context, prun_conv2d_forward(context, &t->conv, n, x.v, t->weight.v, t->bias.v,
-                                                 all.v), PRUN_OK);
-    CHECK_STATUS_IN(context, prun_conv2d_input_gradient(context, &t->conv, n, dy.v, t->weight.v,
-                                                        dx), PRUN_OK);
+    CHECK_STATUS_IN(context,
+                    prun_conv2d_forward(context, &t->conv, n, x.v, t->weight.v, t->bias.v, all.v),
+                    PRUN_OK);
+    CHECK_STATUS_IN(
+        context, prun_conv2d_input_gradient(context, &t->conv, n, dy.v, t->weight.v, dx), PRUN_OK);
     CHECK_STATUS_IN(context, prun_conv2d_weight_gradient(context, &t->conv, n, x.v, dy.v, dweight),
                     PRUN_OK);
     CHECK(buffer_intact(&all));
@@ -489,15 +461,13 @@ static buffer all_passes(const conv_case *t, prun_context *context)
     return all;
 }
 
-static void check_same_bits(const conv_case *t, const buffer *want, prun_context *context)
-{
+static void check_same_bits(const conv_case *t, const buffer *want, prun_context *context) {
     buffer got = all_passes(t, context);
     CHECK(memcmp(got.v, want->v, (size_t)want->count * sizeof(float)) == 0);
     free(got.base);
 }
 
-static void check_threads(const prun_conv2d *conv, int64_t n)
-{
+static void check_threads(const prun_conv2d *conv, int64_t n) {
     conv_case t;
     buffer want;
     prun_context context;
@@ -521,8 +491,7 @@ static void check_threads(const prun_conv2d *conv, int64_t n)
 
 /* Sets elements of (N, C, H, W) data to zero: each with a probability, whole channels of an image,
    and all but a corner of an image. */
-static void put_zeros(buffer *b, const int64_t shape[4], int64_t kept_percent)
-{
+static void put_zeros(buffer *b, const int64_t shape[4], int64_t kept_percent) {
     uint64_t *s = &noise_state;
     int64_t top = ref_pick(s, shape[2]), left = ref_pick(s, shape[3]), n, c, i, j;
     float *v = b->v;
@@ -542,16 +511,14 @@ static void put_zeros(buffer *b, const int64_t shape[4], int64_t kept_percent)
     }
 }
 
-static void make_absolute(ref_tensor *t)
-{
+static void make_absolute(ref_tensor *t) {
     int64_t i;
     for (i = 0; i < ref_size(t); i++) t->v[i] = fabs(t->v[i]);
 }
 
 /* Where the sum of absolute products is zero, the result is the bias and nothing else. Returns how
    many of them there are. `plane`: elements per channel; bias NULL: zero. */
-static int64_t check_zeros(const float *got, const ref_tensor *sums, const float *bias)
-{
+static int64_t check_zeros(const float *got, const ref_tensor *sums, const float *bias) {
     int64_t i, zeros = 0, wrong = 0, plane = sums->h * sums->w;
     for (i = 0; i < ref_size(sums); i++) {
         if (sums->v[i] != 0) continue;
@@ -563,12 +530,12 @@ static int64_t check_zeros(const float *got, const ref_tensor *sums, const float
 }
 
 /* The three passes with the kernels in use, against the sums of absolute products. */
-static int64_t run_zeros(const conv_case *t)
-{
+static int64_t run_zeros(const conv_case *t) {
     const int64_t *xs = t->x_shape, *ys = t->y_shape;
     const float *bias = t->with_bias ? t->bias.v : NULL;
     buffer x = packed(&t->x, xs, 7.0f), dy = packed(&t->dy, ys, 0.0f);
-    buffer y = new_buffer(dy.count), dx = new_buffer(x.count), nchw = new_buffer(dy.count + x.count);
+    buffer y = new_buffer(dy.count), dx = new_buffer(x.count),
+           nchw = new_buffer(dy.count + x.count);
     buffer dweight = new_buffer(t->weight.count);
     int64_t zeros = 0;
     CHECK_STATUS(prun_conv2d_forward(NULL, &t->conv, xs[0], x.v, t->weight.v, bias, y.v), PRUN_OK);
@@ -590,8 +557,7 @@ static int64_t run_zeros(const conv_case *t)
 }
 
 /* One geometry with sparse data; its references become sums of absolute products. */
-static int64_t check_sparse_conv(const prun_conv2d *conv, int64_t n)
-{
+static int64_t check_sparse_conv(const prun_conv2d *conv, int64_t n) {
     conv_case t;
     ref_tensor x, weight, dy;
     int64_t zeros = 0, kernels[4];
@@ -626,8 +592,7 @@ static int64_t check_sparse_conv(const prun_conv2d *conv, int64_t n)
 
 /* Exact zeros stay exact: a result without a product that is not zero equals its bias, whatever
    lies beside it. Winograd mixes neighbours and has to take care. */
-static void conv2d_keeps_exact_zeros(void)
-{
+static void conv2d_keeps_exact_zeros(void) {
     int64_t zeros = 0;
     int cases = 0;
     while (cases < 150) {
@@ -645,10 +610,10 @@ static void conv2d_keeps_exact_zeros(void)
     CHECK(zeros > 1000000);
 }
 
-static void conv2d_same_bits_for_every_thread_count(void)
-{
+static void conv2d_same_bits_for_every_thread_count(void) {
     prun_conv2d plain = square_conv(5, 9, 7, 3, 1, 1), strided = square_conv(3, 11, 4, 5, 2, 2);
-    prun_conv2d point = square_conv(17, 4, 13, 1, 1, 0), winograd = square_conv(40, 9, 100, 3, 1, 1);
+    prun_conv2d point = square_conv(17, 4, 13, 1, 1, 0),
+                winograd = square_conv(40, 9, 100, 3, 1, 1);
     int i, stride;
     winograd.algorithm = PRUN_ALGORITHM_WINOGRAD;
     for (i = 0; i < ISAS; i++) {
@@ -665,8 +630,7 @@ static void conv2d_same_bits_for_every_thread_count(void)
 }
 
 /* A lane's result does not depend on its neighbours or on its place in the batch. */
-static void conv2d_lanes_are_independent(void)
-{
+static void conv2d_lanes_are_independent(void) {
     prun_conv2d conv = square_conv(3, 8, 5, 3, 1, 1);
     int64_t shape[4] = {16, 3, 8, 8}, image = 3 * 64, result = 5 * 64, i;
     buffer x = noise_buffer(16 * image), lanes = packed(&x, shape, 0);
@@ -692,15 +656,13 @@ static void conv2d_lanes_are_independent(void)
 
 /* Shapes and errors */
 
-static void check_output(const prun_conv2d *conv, int64_t height, int64_t width)
-{
+static void check_output(const prun_conv2d *conv, int64_t height, int64_t width) {
     int64_t got[2] = {-1, -1};
     CHECK_STATUS(prun_conv2d_output(&test_context, conv, &got[0], &got[1]), PRUN_OK);
     CHECK(got[0] == height && got[1] == width);
 }
 
-static void conv2d_output_shapes(void)
-{
+static void conv2d_output_shapes(void) {
     prun_conv2d conv = square_conv(3, 32, 8, 3, 1, 1);
     check_output(&conv, 32, 32);
     conv.stride[0] = 2;
@@ -719,8 +681,7 @@ static void conv2d_output_shapes(void)
 
 /* Refused with a message, by the shape function and by a pass (which must not read x). `expected`
    is the status where the contract names one, else PRUN_OK: any failure will do. */
-static void check_refused(const prun_conv2d *conv, prun_status expected)
-{
+static void check_refused(const prun_conv2d *conv, prun_status expected) {
     int64_t height = -7, width = -7;
     float none = 0;
     prun_status status;
@@ -734,8 +695,7 @@ static void check_refused(const prun_conv2d *conv, prun_status expected)
     CHECK(prun_conv2d_output(NULL, conv, &height, &width) == status);
 }
 
-static void conv2d_errors(void)
-{
+static void conv2d_errors(void) {
     prun_conv2d good = square_conv(3, 8, 4, 3, 1, 1), conv = good;
     conv.in_width = 0;
     check_refused(&conv, PRUN_OK);
@@ -762,8 +722,7 @@ static void conv2d_errors(void)
 }
 
 /* Sizes whose products leave int64_t are refused, not wrapped around. */
-static void conv2d_absurd_sizes(void)
-{
+static void conv2d_absurd_sizes(void) {
     prun_conv2d conv = square_conv(INT64_C(1) << 40, 1, INT64_C(1) << 40, 3, 1, 1);
     float none = 0;
     CHECK(prun_conv2d_forward(&test_context, &conv, 1, &none, &none, NULL, &none) != PRUN_OK);
@@ -773,8 +732,7 @@ static void conv2d_absurd_sizes(void)
     CHECK(prun_conv2d_forward(&test_context, &conv, -1, &none, &none, NULL, &none) != PRUN_OK);
 }
 
-static void isa_names(void)
-{
+static void isa_names(void) {
     CHECK_STATUS_IN(NULL, prun_set_isa("portable"), PRUN_OK);
     CHECK(strcmp(prun_isa(), "portable") == 0);
     CHECK(prun_set_isa("no such instruction set") != PRUN_OK);
@@ -788,8 +746,7 @@ static void isa_names(void)
 
 /* -ln softmax = ln(1 + sum over the others of exp(l_j - l_y)), or from the largest logit where that
    sum overflows. */
-static long double exact_cross_entropy(const float *logits, int64_t classes, int64_t label)
-{
+static long double exact_cross_entropy(const float *logits, int64_t classes, int64_t label) {
     long double largest = logits[0], others = 0, scaled = 0, own = logits[label];
     int64_t k;
     for (k = 1; k < classes; k++) {
@@ -802,8 +759,7 @@ static long double exact_cross_entropy(const float *logits, int64_t classes, int
     return largest - own < 600 ? log1pl(others) : largest - own + logl(scaled);
 }
 
-static void check_cross_entropy(const float *logits, int64_t classes, int64_t label)
-{
+static void check_cross_entropy(const float *logits, int64_t classes, int64_t label) {
     double probability[128], total = 0;
     double want = (double)exact_cross_entropy(logits, classes, label);
     double got = prun_cross_entropy(logits, classes, label, NULL);
@@ -819,8 +775,7 @@ static void check_cross_entropy(const float *logits, int64_t classes, int64_t la
     CHECK_CLOSE(total, 1, 1e-13, 0);
 }
 
-static void cross_entropy_random_logits(void)
-{
+static void cross_entropy_random_logits(void) {
     static const double scales[] = {1e-6, 0.1, 1, 10, 50, 300, 1e4, 1e20, 3e38};
     float logits[128];
     size_t s;
@@ -835,8 +790,7 @@ static void cross_entropy_random_logits(void)
 }
 
 /* Losses far below float32's resolution decide prunability: ln(1 + e^-d) without cancellation. */
-static void cross_entropy_small_losses(void)
-{
+static void cross_entropy_small_losses(void) {
     float logits[3] = {0, 0, 0};
     int d;
     for (d = 0; d <= 700; d++) {
@@ -847,8 +801,7 @@ static void cross_entropy_small_losses(void)
     }
 }
 
-static void cross_entropy_special_values(void)
-{
+static void cross_entropy_special_values(void) {
     float equal[10] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7}, single[1] = {-3};
     float far[3] = {FLT_MAX, -FLT_MAX, 0}, wide[2] = {0, 0};
     double p[10];
@@ -866,8 +819,7 @@ static void cross_entropy_special_values(void)
 
 /* Random numbers */
 
-static void philox_known_answers(void)
-{
+static void philox_known_answers(void) {
     /* Random123's kat_vectors for philox4x32 with 10 rounds: counter, key, answer. */
     static const uint32_t vectors[][10] = {
         {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
@@ -885,8 +837,7 @@ static void philox_known_answers(void)
     }
 }
 
-static void random_values_belong_to_their_index(void)
-{
+static void random_values_belong_to_their_index(void) {
     uint64_t base = prun_random_bits(1, 2, 3);
     CHECK(prun_random_bits(1, 2, 3) == base);
     CHECK(prun_random_bits(2, 2, 3) != base);
@@ -900,8 +851,7 @@ static void random_values_belong_to_their_index(void)
 }
 
 /* Each of 64 bits is set half the time. */
-static void random_bits_are_balanced(void)
-{
+static void random_bits_are_balanced(void) {
     int set[64] = {0}, bit;
     uint64_t i, draws = 20000;
     for (i = 0; i < draws; i++) {
@@ -912,8 +862,7 @@ static void random_bits_are_balanced(void)
 }
 
 /* Sum of (observed - expected)^2 / expected. */
-static double chi_square(const int64_t *observed, int64_t cells, double expected)
-{
+static double chi_square(const int64_t *observed, int64_t cells, double expected) {
     double sum = 0;
     int64_t i;
     for (i = 0; i < cells; i++) {
@@ -923,13 +872,9 @@ static double chi_square(const int64_t *observed, int64_t cells, double expected
 }
 
 /* Five standard deviations above the mean of a chi-square variable. */
-static double chi_square_limit(double freedom)
-{
-    return freedom + 5 * sqrt(2 * freedom);
-}
+static double chi_square_limit(double freedom) { return freedom + 5 * sqrt(2 * freedom); }
 
-static void uniform_moments(void)
-{
+static void uniform_moments(void) {
     const int draws = 200000;
     int64_t cells[100] = {0};
     double sum = 0, square = 0, product = 0, last = 0;
@@ -950,16 +895,14 @@ static void uniform_moments(void)
 }
 
 /* Share of |x| > bound among standard normal draws, against the error function. */
-static void check_tail(const double *x, int draws, double bound)
-{
+static void check_tail(const double *x, int draws, double bound) {
     double p = erfc(bound / sqrt(2.0)), beyond = 0;
     int i;
     for (i = 0; i < draws; i++) beyond += fabs(x[i]) > bound ? 1 : 0;
     CHECK_CLOSE(beyond / draws, p, 5 * sqrt(p / draws), 0);
 }
 
-static void normal_moments_and_tails(void)
-{
+static void normal_moments_and_tails(void) {
     enum { DRAWS = 200000 };
     double *x = (double *)malloc(DRAWS * sizeof(double)), moment[5] = {0};
     double product = 0, largest = 0;
@@ -982,8 +925,7 @@ static void normal_moments_and_tails(void)
     free(x);
 }
 
-static void permutation_is_one(void)
-{
+static void permutation_is_one(void) {
     int64_t out[1001], n, i;
     for (n = 1; n <= 1000; n = n < 20 ? n + 1 : n * 3) {
         int64_t seen[1000] = {0}, fixed = 0;
@@ -1001,8 +943,7 @@ static void permutation_is_one(void)
 }
 
 /* Rank of a permutation in factorial base, n <= 5. */
-static int64_t permutation_rank(const int64_t *p, int64_t n)
-{
+static int64_t permutation_rank(const int64_t *p, int64_t n) {
     int64_t rank = 0, i, j;
     for (i = 0; i < n; i++) {
         int64_t smaller = 0;
@@ -1012,8 +953,7 @@ static int64_t permutation_rank(const int64_t *p, int64_t n)
     return rank;
 }
 
-static void check_permutations(int64_t n, int64_t factorial, int by_seed)
-{
+static void check_permutations(int64_t n, int64_t factorial, int by_seed) {
     int64_t cells[120] = {0}, out[5], draws = factorial * 300, i;
     for (i = 0; i < draws; i++) {
         uint64_t k = (uint64_t)i;
@@ -1023,8 +963,7 @@ static void check_permutations(int64_t n, int64_t factorial, int by_seed)
     CHECK(chi_square(cells, factorial, 300) < chi_square_limit((double)factorial - 1));
 }
 
-static void permutations_are_uniform(void)
-{
+static void permutations_are_uniform(void) {
     int by_seed;
     for (by_seed = 0; by_seed <= 1; by_seed++) {
         check_permutations(2, 2, by_seed);
@@ -1035,8 +974,7 @@ static void permutations_are_uniform(void)
 }
 
 /* Where an element lands is uniform also for sizes whose permutations are too many to count. */
-static void permutation_places_are_uniform(void)
-{
+static void permutation_places_are_uniform(void) {
     enum { N = 13, DRAWS = 13000 };
     int64_t cells[N * N] = {0}, out[N], i, k;
     for (k = 0; k < DRAWS; k++) {
@@ -1076,7 +1014,4 @@ static const test_case cases[] = {
     TEST_CASE(permutation_places_are_uniform),
 };
 
-int main(int argc, char **argv)
-{
-    return TEST_MAIN("test_ops", cases, argc, argv);
-}
+int main(int argc, char **argv) { return TEST_MAIN("test_ops", cases, argc, argv); }

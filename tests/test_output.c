@@ -20,8 +20,7 @@
 /* ---- helpers ---- */
 
 /* Writes a text as an output; the status of the call that ended it. */
-static prun_status save_text(const char *path, const char *text)
-{
+static prun_status save_text(const char *path, const char *text) {
     prun_output *output = NULL;
     prun_status status = prun_output_open(&test_context, path, &output);
     if (status != PRUN_OK) {
@@ -32,8 +31,7 @@ static prun_status save_text(const char *path, const char *text)
     return prun_output_close(output);
 }
 
-static int holds_text(const char *path, const char *text)
-{
+static int holds_text(const char *path, const char *text) {
     char got[200] = "";
     FILE *file = fopen(path, "rb");
     size_t n = file != NULL ? fread(got, 1, sizeof got - 1, file) : 0;
@@ -42,8 +40,7 @@ static int holds_text(const char *path, const char *text)
 }
 
 /* The old text is still there, the call has failed and says why, and nothing is left behind. */
-static void save_fails(const char *path, const char *message)
-{
+static void save_fails(const char *path, const char *message) {
     CHECK_STATUS(save_text(path, "new"), PRUN_ERR_WRITE);
     if (!CHECK(message_names(message))) {
         printf("  got \"%s\", not \"%s\"\n", prun_message(&test_context), message);
@@ -52,14 +49,12 @@ static void save_fails(const char *path, const char *message)
 }
 
 /* Ends a test, which leaves the directory empty. */
-static void end_clean(void)
-{
+static void end_clean(void) {
     files_named("", 1);
     end();
 }
 
-static void bad_paths(void)
-{
+static void bad_paths(void) {
     prun_output *output = NULL;
     begin();
     CHECK_STATUS(prun_output_open(&test_context, NULL, &output), PRUN_ERR_ARGUMENT);
@@ -74,8 +69,7 @@ static void bad_paths(void)
     end_clean();
 }
 
-static void whole_or_not_at_all(void)
-{
+static void whole_or_not_at_all(void) {
     const char *path = in_directory("t");
     prun_output *output = NULL;
     int round;
@@ -96,21 +90,18 @@ static void whole_or_not_at_all(void)
 
 #if HAVE_POSIX
 
-static mode_t mode_of(const char *path)
-{
+static mode_t mode_of(const char *path) {
     struct stat status;
     return lstat(path, &status) == 0 ? status.st_mode & (mode_t)~S_IFMT : 0;
 }
 
-static mode_t kind_of(const char *path)
-{
+static mode_t kind_of(const char *path) {
     struct stat status;
     return lstat(path, &status) == 0 ? status.st_mode & S_IFMT : 0;
 }
 
 /* Runs checks in a process of its own, as a user without rights, in the tests' directory. */
-static void as_somebody(void (*body)(void))
-{
+static void as_somebody(void (*body)(void)) {
     int status = -1;
     const pid_t child = fork();
     if (child == 0) {
@@ -126,8 +117,7 @@ static void as_somebody(void (*body)(void))
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
-static void names_of_temporary_files(void)
-{
+static void names_of_temporary_files(void) {
     char name[256], start[400], expected[64];
     prun_output *output[2];
     const char *temporary, *base;
@@ -138,9 +128,10 @@ static void names_of_temporary_files(void)
         memset(name, 'n', sizeof name);
         name[i] = '\0';
         if (i > 96) memcpy(name + 95, "\xc3\xa4", 2); /* not to be cut in two */
-        if (!CHECK_STATUS(prun_output_open(&test_context, in_directory(name), &output[0]), PRUN_OK)
-            || !CHECK_STATUS(prun_output_open(&test_context, in_directory(name), &output[1]),
-                             PRUN_OK)) return;
+        if (!CHECK_STATUS(prun_output_open(&test_context, in_directory(name), &output[0]),
+                          PRUN_OK) ||
+            !CHECK_STATUS(prun_output_open(&test_context, in_directory(name), &output[1]), PRUN_OK))
+            return;
         temporary = prun_output_temporary(output[0]);
         base = strrchr(temporary, '/') + 1;
         snprintf(start, sizeof start, ".%.*s%s", i < 97 ? i : 95, name, expected);
@@ -154,8 +145,7 @@ static void names_of_temporary_files(void)
     end_clean();
 }
 
-static void modes(void)
-{
+static void modes(void) {
     static const mode_t masks[] = {022, 077, 0, 027};
     static const mode_t kept[] = {0600, 0644, 0666, 0777, 0640, 0755, 0200, 06755, 01644};
     const char *path = in_directory("t");
@@ -177,16 +167,14 @@ static void modes(void)
     end_clean();
 }
 
-static void save_the_file_of_another(void)
-{
+static void save_the_file_of_another(void) {
     struct stat status;
     CHECK_STATUS(save_text("open/t", "mine"), PRUN_OK);
     CHECK(stat("open/t", &status) == 0 && status.st_uid == 2000 && status.st_gid == 2001);
     CHECK((status.st_mode & 07777) == 0666); /* no set-id bits, no more than others may */
 }
 
-static void owners(void)
-{
+static void owners(void) {
     const char *path = in_directory("open/t");
     struct stat status;
     if (geteuid() != 0) {
@@ -207,13 +195,18 @@ static void owners(void)
     end_clean();
 }
 
-static void links(void)
-{
+static void links(void) {
     static const struct {
         const char *to, *link;
-    } made[] = {{"target", "one"}, {"one", "two"}, {"../target", "folder/up"}, {"folder", "way"},
-                {"./folder/../two", "three"}, {"missing", "dangling"}, {"loop", "loop"},
-                {"none/x", "nowhere"}, {"folder/", "slash"}};
+    } made[] = {{"target", "one"},
+                {"one", "two"},
+                {"../target", "folder/up"},
+                {"folder", "way"},
+                {"./folder/../two", "three"},
+                {"missing", "dangling"},
+                {"loop", "loop"},
+                {"none/x", "nowhere"},
+                {"folder/", "slash"}};
     static const char *const through[] = {"one", "two", "folder/up", "way/up", "three"};
     char absolute[800], longest[300];
     size_t i;
@@ -261,8 +254,7 @@ static void links(void)
 }
 
 /* Other hard links keep the old contents. */
-static void hard_links(void)
-{
+static void hard_links(void) {
     begin();
     CHECK_STATUS(save_text(in_directory("t"), "old"), PRUN_OK);
     CHECK(link(in_directory("t"), in_directory("other")) == 0);
@@ -272,14 +264,13 @@ static void hard_links(void)
 }
 
 /* Links that others have put into a folder like /tmp. */
-static void links_of_others(void)
-{
+static void links_of_others(void) {
     static const struct {
         mode_t folder;
         uid_t folder_owner, link_owner;
         int allowed;
     } ways[] = {{01777, 0, 3000, 0}, {01777, 3001, 3000, 0}, {01777, 3000, 3000, 1},
-                {01777, 3000, 0, 1}, {0777, 0, 3000, 1}, {01755, 0, 3000, 1}};
+                {01777, 3000, 0, 1}, {0777, 0, 3000, 1},     {01755, 0, 3000, 1}};
     size_t i;
     if (geteuid() != 0) {
         SKIP("needs root");
@@ -309,8 +300,7 @@ static void links_of_others(void)
 }
 
 /* A pipe gets the bytes and stays a pipe; so does a link to it. */
-static void pipes(void)
-{
+static void pipes(void) {
     static const char *const names[2] = {"pipe", "link"};
     int i;
     begin();
@@ -328,12 +318,11 @@ static void pipes(void)
     end_clean();
 }
 
-static void devices(void)
-{
+static void devices(void) {
 #if defined(__linux__)
     struct stat status;
-    if (geteuid() != 0 || mknod(in_directory("null"), S_IFCHR | 0666, makedev(1, 3)) != 0
-        || mknod(in_directory("full"), S_IFCHR | 0666, makedev(1, 7)) != 0) {
+    if (geteuid() != 0 || mknod(in_directory("null"), S_IFCHR | 0666, makedev(1, 3)) != 0 ||
+        mknod(in_directory("full"), S_IFCHR | 0666, makedev(1, 7)) != 0) {
         SKIP("needs root, and devices");
         return;
     }
@@ -350,8 +339,7 @@ static void devices(void)
 }
 
 /* Standard output is written in place whatever it is. */
-static void descriptors(void)
-{
+static void descriptors(void) {
 #if defined(__linux__)
     char path[40];
     struct stat before, after;
@@ -372,8 +360,7 @@ static void descriptors(void)
 #endif
 }
 
-static void save_where_nothing_may_be_written(void)
-{
+static void save_where_nothing_may_be_written(void) {
     save_fails("shut/t", "shut/t: no file can be created in folder");
     CHECK(message_names("shut: Permission denied") && holds_text("shut/t", "old"));
     save_fails("shut/new", "folder");
@@ -383,8 +370,7 @@ static void save_where_nothing_may_be_written(void)
     save_fails("link", "link: may not be written: Permission denied");
 }
 
-static void what_may_not_be_written(void)
-{
+static void what_may_not_be_written(void) {
     begin();
     CHECK(mkdir(in_directory("shut"), 0777) == 0 && mkdir(in_directory("closed"), 0777) == 0);
     CHECK_STATUS(save_text(in_directory("shut/t"), "old"), PRUN_OK);
@@ -400,8 +386,7 @@ static void what_may_not_be_written(void)
     end_clean();
 }
 
-static void another_working_directory(void)
-{
+static void another_working_directory(void) {
     prun_output *output = NULL;
     const int here = open(".", O_RDONLY);
     begin();
@@ -419,8 +404,7 @@ static void another_working_directory(void)
 }
 
 /* A message says what is wrong, however long and strange the path. */
-static void long_paths(void)
-{
+static void long_paths(void) {
     char path[3000];
     size_t at = 0;
     begin();
@@ -435,8 +419,7 @@ static void long_paths(void)
 }
 
 /* A disk that is full at any moment: the old file is still there, and nothing else. */
-static void full_disks(void)
-{
+static void full_disks(void) {
     static float many[60000];
     char name[20] = "t";
     prun_tensor tensor;
@@ -468,12 +451,12 @@ static void full_disks(void)
     signal(SIGXFSZ, SIG_DFL);
 #if defined(__linux__)
     CHECK(mkdir(in_directory("disk"), 0700) == 0);
-    mounted = geteuid() == 0
-              && mount("tmpfs", in_directory("disk"), "tmpfs", 0, "size=65536") == 0;
+    mounted = geteuid() == 0 && mount("tmpfs", in_directory("disk"), "tmpfs", 0, "size=65536") == 0;
     if (mounted) {
         CHECK_STATUS(save_text(in_directory("disk/t"), "old"), PRUN_OK);
-        CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("disk/t"), &tensor, 1,
-                                            NULL, 0), PRUN_ERR_WRITE);
+        CHECK_STATUS(
+            prun_safetensors_write(&test_context, in_directory("disk/t"), &tensor, 1, NULL, 0),
+            PRUN_ERR_WRITE);
         CHECK(holds_text(in_directory("disk/t"), "old"));
         CHECK_STATUS(save_text(in_directory("disk/t"), "new"), PRUN_OK); /* there is room again */
         CHECK(umount(in_directory("disk")) == 0);
@@ -488,16 +471,14 @@ static void full_disks(void)
 
 enum { ROUNDS = 1000, FLOATS = 700 };
 
-static double seconds(void)
-{
+static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 /* Saves files of one value each until there are enough or two seconds have passed. */
-static int save_many(float first, int rounds)
-{
+static int save_many(float first, int rounds) {
     static float values[FLOATS];
     const double start = seconds();
     prun_tensor tensor;
@@ -518,8 +499,7 @@ static int save_many(float first, int rounds)
     return 0;
 }
 
-static void several_writers(void)
-{
+static void several_writers(void) {
     pid_t children[2];
     int i, running = 2, reads = 0, status;
     begin();
@@ -555,13 +535,11 @@ static void several_writers(void)
 
 static int64_t allocations_left;
 
-static void *failing_allocate(size_t size, void *user)
-{
+static void *failing_allocate(size_t size, void *user) {
     return allocations_left-- > 0 ? counting_allocate(size, user) : NULL;
 }
 
-static void memory_that_runs_out(void)
-{
+static void memory_that_runs_out(void) {
     static const char *const names[2] = {"t", "link"};
     int i, n;
     begin();
@@ -586,17 +564,25 @@ static void memory_that_runs_out(void)
 #endif
 
 static const test_case cases[] = {
-    TEST_CASE(bad_paths), TEST_CASE(whole_or_not_at_all),
+    TEST_CASE(bad_paths),
+    TEST_CASE(whole_or_not_at_all),
 #if HAVE_POSIX
-    TEST_CASE(names_of_temporary_files), TEST_CASE(modes), TEST_CASE(owners), TEST_CASE(links),
-    TEST_CASE(hard_links), TEST_CASE(links_of_others), TEST_CASE(pipes), TEST_CASE(devices),
-    TEST_CASE(descriptors), TEST_CASE(what_may_not_be_written),
-    TEST_CASE(another_working_directory), TEST_CASE(long_paths), TEST_CASE(full_disks),
-    TEST_CASE(several_writers), TEST_CASE(memory_that_runs_out),
+    TEST_CASE(names_of_temporary_files),
+    TEST_CASE(modes),
+    TEST_CASE(owners),
+    TEST_CASE(links),
+    TEST_CASE(hard_links),
+    TEST_CASE(links_of_others),
+    TEST_CASE(pipes),
+    TEST_CASE(devices),
+    TEST_CASE(descriptors),
+    TEST_CASE(what_may_not_be_written),
+    TEST_CASE(another_working_directory),
+    TEST_CASE(long_paths),
+    TEST_CASE(full_disks),
+    TEST_CASE(several_writers),
+    TEST_CASE(memory_that_runs_out),
 #endif
 };
 
-int main(int argc, char **argv)
-{
-    return FILES_MAIN("test_output", cases, argc, argv);
-}
+int main(int argc, char **argv) { return FILES_MAIN("test_output", cases, argc, argv); }

@@ -20,8 +20,7 @@ typedef struct bowl {
     int64_t seen_count, seen_room;
 } bowl;
 
-static double bowl_value(const bowl *b)
-{
+static double bowl_value(const bowl *b) {
     double sum = b->level;
     int64_t i;
     for (i = 0; i < b->count; i++) {
@@ -32,21 +31,16 @@ static double bowl_value(const bowl *b)
 }
 
 /* Sample i has weight 2 (i + 1) / (n + 1): their mean is 1. */
-static double share(int64_t sample)
-{
-    return 2.0 * (double)(sample + 1) / (SAMPLES + 1);
-}
+static double share(int64_t sample) { return 2.0 * (double)(sample + 1) / (SAMPLES + 1); }
 
 static prun_status bowl_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                             double *sum, int64_t *errors)
-{
+                             double *sum, int64_t *errors) {
     bowl *b = (bowl *)user;
     double value = bowl_value(b), total = 0, distance = 0;
     int64_t i, wrong = 0;
     if (++b->calls == b->fail_at) return PRUN_ERR_CALLBACK;
     if (b->seen && b->seen_count < b->seen_room)
-        memcpy(b->seen + b->seen_count++ * b->count, b->storage,
-               (size_t)b->count * sizeof(float));
+        memcpy(b->seen + b->seen_count++ * b->count, b->storage, (size_t)b->count * sizeof(float));
     for (i = 0; i < b->count; i++) {
         double d = (double)b->storage[i] - (double)b->original[i];
         distance += d * d;
@@ -64,23 +58,21 @@ static prun_status bowl_loss(void *user, const int64_t *index, int64_t n, double
 }
 
 static prun_status bowl_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                 double *sum)
-{
+                                 double *sum) {
     bowl *b = (bowl *)user;
     double shares = 0;
     int64_t i;
     if (++b->calls == b->fail_at) return PRUN_ERR_CALLBACK;
     for (i = 0; i < n; i++) shares += share(index ? index[i] : i);
     for (i = 0; i < b->count; i++)
-        gradient[i] = (float)(shares * (b->slope[i] + b->curvature[i] * ((double)b->storage[i] -
-                                                                         b->centre[i])));
+        gradient[i] = (float)(shares * (b->slope[i] +
+                                        b->curvature[i] * ((double)b->storage[i] - b->centre[i])));
     if (sum) *sum = shares * bowl_value(b);
     return PRUN_OK;
 }
 
 /* `count` weights in three tensors, the middle one a bias; the loss is at its minimum. */
-static prun_objective bowl_make(bowl *b, int64_t count, uint64_t seed)
-{
+static prun_objective bowl_make(bowl *b, int64_t count, uint64_t seed) {
     static const char *const names[TENSORS] = {"a", "bias", "c"};
     prun_objective o;
     int64_t i, at = 0;
@@ -116,21 +108,16 @@ static prun_objective bowl_make(bowl *b, int64_t count, uint64_t seed)
     return o;
 }
 
-static int restored(const bowl *b)
-{
+static int restored(const bowl *b) {
     return memcmp(b->storage, b->original, (size_t)b->count * sizeof(float)) == 0;
 }
 
-static int is_bias(const bowl *b, int64_t i)
-{
-    return i >= b->count / 2 && i < b->count / 2 + 3;
-}
+static int is_bias(const bowl *b, int64_t i) { return i >= b->count / 2 && i < b->count / 2 + 3; }
 
 /* ---- noise ----------------------------------------------------------------------------------- */
 
 /* Moments of the standardised noise, and that nothing but weights moves. */
-static void noise_has_its_variance(void)
-{
+static void noise_has_its_variance(void) {
     static const prun_noise kinds[] = {PRUN_NOISE_MAGNITUDE, PRUN_NOISE_SQUARED,
                                        PRUN_NOISE_GAUSSIAN};
     static bowl b;
@@ -165,8 +152,7 @@ static void noise_has_its_variance(void)
     }
 }
 
-static void random_numbers_are_common(void)
-{
+static void random_numbers_are_common(void) {
     static bowl b;
     static float once[MAX_WEIGHTS];
     prun_perturb_options p;
@@ -193,8 +179,7 @@ static void random_numbers_are_common(void)
     CHECK(memcmp(once, b.storage, 100 * sizeof(float)) != 0); /* another seed */
 }
 
-static void signs_flip_with_their_probability(void)
-{
+static void signs_flip_with_their_probability(void) {
     static bowl b;
     prun_perturb_options p;
     double flipped = 0, n = 0;
@@ -216,8 +201,7 @@ static void signs_flip_with_their_probability(void)
 }
 
 /* Chosen support and norm. */
-static void noise_keeps_to_support_and_norm(void)
-{
+static void noise_keeps_to_support_and_norm(void) {
     static bowl b;
     prun_perturb_options p;
     double largest_in = 0, smallest_out = 1e9, norm = 0;
@@ -243,8 +227,7 @@ static void noise_keeps_to_support_and_norm(void)
 
 /* Paper, figures 2 and 5: at kept fraction i/n the support is what pruning removes, and the noise
    has the norm of what it removes. */
-static void same_size_as_pruning(void)
-{
+static void same_size_as_pruning(void) {
     enum { GRID = 10, DRAWS = 2 };
     static bowl b;
     static float seen[(GRID + 1) * DRAWS * 120];
@@ -285,8 +268,7 @@ static void same_size_as_pruning(void)
 
 /* ---- curves and standard errors -------------------------------------------------------------- */
 
-static double total_curvature(const bowl *b, int square)
-{
+static double total_curvature(const bowl *b, int square) {
     double sum = 0;
     int64_t i;
     for (i = 0; i < b->count; i++)
@@ -296,8 +278,7 @@ static double total_curvature(const bowl *b, int square)
 
 /* At the minimum the loss under Gaussian noise is level + s^2/2 sum a z^2, of variance
    s^4/2 sum a^2 per draw. */
-static void standard_errors_are_right(void)
-{
+static void standard_errors_are_right(void) {
     enum { SEEDS = 200, DRAWS = 10 };
     static bowl b;
     prun_perturb_options p;
@@ -330,8 +311,7 @@ static void standard_errors_are_right(void)
     }
 }
 
-static void layer_profile_prunes_one_layer(void)
-{
+static void layer_profile_prunes_one_layer(void) {
     enum { GRID = 5 };
     static bowl b;
     double losses[2 * (GRID + 1)];
@@ -363,8 +343,7 @@ static void layer_profile_prunes_one_layer(void)
 
 /* The exact radius for the draws that were made: the noise is linear in the radius. */
 static double exact_radius(bowl *b, const prun_objective *o, const prun_perturb_options *p,
-                           double rise)
-{
+                           double rise) {
     double sum = 0;
     int64_t draw, i;
     for (draw = 0; draw < p->draws; draw++) {
@@ -378,8 +357,7 @@ static double exact_radius(bowl *b, const prun_objective *o, const prun_perturb_
     return sqrt(rise / (sum / (double)p->draws));
 }
 
-static void radius_on_a_quadratic(void)
-{
+static void radius_on_a_quadratic(void) {
     static const prun_noise kinds[] = {PRUN_NOISE_GAUSSIAN, PRUN_NOISE_MAGNITUDE,
                                        PRUN_NOISE_SQUARED};
     static bowl b;
@@ -415,8 +393,7 @@ static void radius_on_a_quadratic(void)
 
 /* The standard error of a radius is that of its distribution over seeds, and its mean is that of
    E[loss] = level + s^2/2 sum a. */
-static void radius_error_is_right(void)
-{
+static void radius_error_is_right(void) {
     enum { SEEDS = 150 };
     static bowl b;
     prun_perturb_options p;
@@ -440,8 +417,7 @@ static void radius_error_is_right(void)
     CHECK_CLOSE(told / SEEDS, square, 0, 0.2);
 }
 
-static void radius_counts_errors_on_request(void)
-{
+static void radius_counts_errors_on_request(void) {
     static bowl b;
     prun_perturb_options p;
     prun_radius r;
@@ -467,8 +443,7 @@ static void radius_counts_errors_on_request(void)
     CHECK_CLOSE(r.reached, 3.0 / 7, 1e-12, 0);
 }
 
-static void radius_may_not_exist(void)
-{
+static void radius_may_not_exist(void) {
     static bowl b;
     prun_perturb_options p;
     prun_radius r;
@@ -500,8 +475,7 @@ static void radius_may_not_exist(void)
 
 /* With slopes of equal size in the box's coordinates the worst point is a corner, which ascent
    reaches: rise = radius sum |g| width + radius^2/2 sum a width^2. */
-static void sharpness_on_a_quadratic(void)
-{
+static void sharpness_on_a_quadratic(void) {
     static bowl b;
     int magnitude;
     for (magnitude = 0; magnitude < 2; magnitude++) {
@@ -532,8 +506,7 @@ static void sharpness_on_a_quadratic(void)
 }
 
 /* At a minimum ascent has to find its way out: never beyond the truth, and close to it. */
-static void sharpness_at_a_minimum(void)
-{
+static void sharpness_at_a_minimum(void) {
     static bowl b;
     prun_perturb_options p;
     prun_radius r;
@@ -550,8 +523,7 @@ static void sharpness_at_a_minimum(void)
 
 /* ---- random subnetworks ---------------------------------------------------------------------- */
 
-static void dropout_error_of_subnetworks(void)
-{
+static void dropout_error_of_subnetworks(void) {
     enum { DRAWS = 40 };
     static bowl b;
     static float seen[DRAWS * 200];
@@ -587,16 +559,14 @@ static void dropout_error_of_subnetworks(void)
 
 /* ---- every way out --------------------------------------------------------------------------- */
 
-static int stop_after(void *user, int64_t done, int64_t total)
-{
+static int stop_after(void *user, int64_t done, int64_t total) {
     int64_t *left = (int64_t *)user;
     CHECK(done <= total);
     return --*left < 0;
 }
 
 /* Function number k on the bowl; `left`: progress calls before cancellation. */
-static prun_status run(int k, const prun_objective *o, int64_t *left)
-{
+static prun_status run(int k, const prun_objective *o, int64_t *left) {
     prun_perturb_options p;
     prun_prune_options q;
     prun_radius r;
@@ -612,18 +582,17 @@ static prun_status run(int k, const prun_objective *o, int64_t *left)
         p.user = q.user = left;
     }
     switch (k) {
-    case 0: return prun_perturbation_curve(o, &p, radii, 3, out, NULL, NULL);
-    case 1: return prun_same_size_curve(o, &p, 4, out, NULL, NULL);
-    case 2: return prun_layer_profile(o, &q, out);
-    case 3: return prun_perturbation_radius(o, &p, &r);
-    case 4: return prun_sharpness_radius(o, &p, &r);
-    case 5: p.displacement = 0.3; return prun_perturbation_radius(o, &p, &r);
-    default: return prun_dropout_error(o, &p, 0.5, 1, out, NULL);
+        case 0: return prun_perturbation_curve(o, &p, radii, 3, out, NULL, NULL);
+        case 1: return prun_same_size_curve(o, &p, 4, out, NULL, NULL);
+        case 2: return prun_layer_profile(o, &q, out);
+        case 3: return prun_perturbation_radius(o, &p, &r);
+        case 4: return prun_sharpness_radius(o, &p, &r);
+        case 5: p.displacement = 0.3; return prun_perturbation_radius(o, &p, &r);
+        default: return prun_dropout_error(o, &p, 0.5, 1, out, NULL);
     }
 }
 
-static void every_exit_restores(void)
-{
+static void every_exit_restores(void) {
     static bowl b;
     int k;
     for (k = 0; k < 7; k++) {
@@ -653,8 +622,7 @@ static void every_exit_restores(void)
     }
 }
 
-static void bad_options_are_named(void)
-{
+static void bad_options_are_named(void) {
     static bowl b;
     prun_perturb_options p;
     prun_radius r;
@@ -692,8 +660,7 @@ static void bad_options_are_named(void)
 }
 
 /* Noise for more weights than one task takes, by one thread and by three. */
-static void threads_draw_the_same(void)
-{
+static void threads_draw_the_same(void) {
     enum { COUNT = 20000 };
     float *w = (float *)malloc(COUNT * sizeof *w), *first = (float *)malloc(COUNT * sizeof *w);
     prun_context context;
@@ -721,25 +688,23 @@ static void threads_draw_the_same(void)
     free(first);
 }
 
-int main(int argc, char **argv)
-{
-    static const test_case cases[] = {
-        TEST_CASE(noise_has_its_variance),
-        TEST_CASE(random_numbers_are_common),
-        TEST_CASE(signs_flip_with_their_probability),
-        TEST_CASE(noise_keeps_to_support_and_norm),
-        TEST_CASE(same_size_as_pruning),
-        TEST_CASE(standard_errors_are_right),
-        TEST_CASE(layer_profile_prunes_one_layer),
-        TEST_CASE(radius_on_a_quadratic),
-        TEST_CASE(radius_error_is_right),
-        TEST_CASE(radius_counts_errors_on_request),
-        TEST_CASE(radius_may_not_exist),
-        TEST_CASE(sharpness_on_a_quadratic),
-        TEST_CASE(sharpness_at_a_minimum),
-        TEST_CASE(dropout_error_of_subnetworks),
-        TEST_CASE(every_exit_restores),
-        TEST_CASE(bad_options_are_named),
-        TEST_CASE(threads_draw_the_same)};
+int main(int argc, char **argv) {
+    static const test_case cases[] = {TEST_CASE(noise_has_its_variance),
+                                      TEST_CASE(random_numbers_are_common),
+                                      TEST_CASE(signs_flip_with_their_probability),
+                                      TEST_CASE(noise_keeps_to_support_and_norm),
+                                      TEST_CASE(same_size_as_pruning),
+                                      TEST_CASE(standard_errors_are_right),
+                                      TEST_CASE(layer_profile_prunes_one_layer),
+                                      TEST_CASE(radius_on_a_quadratic),
+                                      TEST_CASE(radius_error_is_right),
+                                      TEST_CASE(radius_counts_errors_on_request),
+                                      TEST_CASE(radius_may_not_exist),
+                                      TEST_CASE(sharpness_on_a_quadratic),
+                                      TEST_CASE(sharpness_at_a_minimum),
+                                      TEST_CASE(dropout_error_of_subnetworks),
+                                      TEST_CASE(every_exit_restores),
+                                      TEST_CASE(bad_options_are_named),
+                                      TEST_CASE(threads_draw_the_same)};
     return TEST_MAIN("test_perturb", cases, argc, argv);
 }

@@ -11,12 +11,12 @@ enum { MAX_TENSORS = 5, MAX_WEIGHTS = 96, MAX_SAMPLES = 40, MAX_GRID = 100, MAX_
 /* ---- an objective that knows nothing but which weights are zero ---- */
 
 typedef enum loss_kind {
-    KIND_PLAIN,    /* positive, a factor of about two up and down */
-    KIND_WILD,     /* many orders of magnitude, and zeros */
+    KIND_PLAIN,     /* positive, a factor of about two up and down */
+    KIND_WILD,      /* many orders of magnitude, and zeros */
     KIND_ZERO_BASE, /* the unpruned loss is exactly zero, as are some others */
-    KIND_BROKEN,   /* some masks give NaN or infinity */
-    KIND_NEGATIVE, /* some samples below zero, their mean above for the unpruned weights */
-    KIND_CONSTANT  /* the same for every mask */
+    KIND_BROKEN,    /* some masks give NaN or infinity */
+    KIND_NEGATIVE,  /* some samples below zero, their mean above for the unpruned weights */
+    KIND_CONSTANT   /* the same for every mask */
 } loss_kind;
 
 typedef struct toy {
@@ -33,13 +33,11 @@ typedef struct toy {
     int foreign; /* a weight was neither zero nor its own value: never allowed */
 } toy;
 
-static double toy_uniform(const toy *t, uint64_t stream, uint64_t i)
-{
+static double toy_uniform(const toy *t, uint64_t stream, uint64_t i) {
     return prun_random_uniform(t->seed, stream, i);
 }
 
-static uint64_t toy_mask(toy *t, int64_t *kept)
-{
+static uint64_t toy_mask(toy *t, int64_t *kept) {
     uint64_t hash = 14695981039346656037u;
     int64_t i, n = 0;
     for (i = 0; i < t->offset[t->tensor_count]; i++) {
@@ -54,39 +52,32 @@ static uint64_t toy_mask(toy *t, int64_t *kept)
     return hash;
 }
 
-static double wild_loss(const toy *t, uint64_t mask, uint64_t i, double u)
-{
+static double wild_loss(const toy *t, uint64_t mask, uint64_t i, double u) {
     double pick = toy_uniform(t, mask, 1000 + i);
     if (pick < 0.3) return 0;
     return exp(40 * (u - 0.7)) * (toy_uniform(t, mask, 1) < 0.5 ? 1 : 1e-6);
 }
 
-static double toy_loss(const toy *t, uint64_t mask, int64_t kept, int64_t sample)
-{
+static double toy_loss(const toy *t, uint64_t mask, int64_t kept, int64_t sample) {
     uint64_t i = (uint64_t)sample;
     double u = toy_uniform(t, mask, i + 10), level = toy_uniform(t, mask, 2);
     int whole = kept == t->offset[t->tensor_count];
     switch (t->kind) {
-    case KIND_PLAIN:
-        return u * (0.7 + level);
-    case KIND_WILD:
-        return wild_loss(t, mask, i, u);
-    case KIND_ZERO_BASE:
-        return whole || level < 0.2 ? 0 : level < 0.4 && sample > 0 ? 0 : u;
-    case KIND_BROKEN:
-        if (!whole && level < 0.3 && u < 0.2) return level < 0.15 ? NAN : INFINITY;
-        return u * (0.7 + level);
-    case KIND_NEGATIVE:
-        if (whole) return sample % 2 ? -0.3 * u : 0.5 + u;
-        return 0.3 + (u - 0.5) * 8 * level;
-    default:
-        return 1 + 0.01 * (double)sample;
+        case KIND_PLAIN: return u * (0.7 + level);
+        case KIND_WILD: return wild_loss(t, mask, i, u);
+        case KIND_ZERO_BASE: return whole || level < 0.2 ? 0 : level < 0.4 && sample > 0 ? 0 : u;
+        case KIND_BROKEN:
+            if (!whole && level < 0.3 && u < 0.2) return level < 0.15 ? NAN : INFINITY;
+            return u * (0.7 + level);
+        case KIND_NEGATIVE:
+            if (whole) return sample % 2 ? -0.3 * u : 0.5 + u;
+            return 0.3 + (u - 0.5) * 8 * level;
+        default: return 1 + 0.01 * (double)sample;
     }
 }
 
 static prun_status toy_callback(void *user, const int64_t *index, int64_t n, double *losses,
-                                double *sum, int64_t *errors)
-{
+                                double *sum, int64_t *errors) {
     toy *t = (toy *)user;
     int64_t i, kept;
     uint64_t mask = toy_mask(t, &kept);
@@ -109,8 +100,7 @@ static prun_status toy_callback(void *user, const int64_t *index, int64_t n, dou
 }
 
 static void toy_init(toy *t, uint64_t seed, loss_kind kind, int64_t tensors, int64_t size,
-                     int64_t samples)
-{
+                     int64_t samples) {
     static const char *const names[MAX_TENSORS] = {"first", "second", "third", "fourth", "fifth"};
     int64_t i;
     memset(t, 0, sizeof *t);
@@ -134,8 +124,7 @@ static void toy_init(toy *t, uint64_t seed, loss_kind kind, int64_t tensors, int
     }
 }
 
-static prun_objective toy_objective(toy *t)
-{
+static prun_objective toy_objective(toy *t) {
     prun_objective o;
     memset(&o, 0, sizeof o);
     o.user = t;
@@ -148,23 +137,20 @@ static prun_objective toy_objective(toy *t)
     return o;
 }
 
-static int toy_restored(const toy *t)
-{
+static int toy_restored(const toy *t) {
     return memcmp(t->storage, t->original, sizeof t->storage) == 0 && !t->foreign;
 }
 
 /* ---- brute force ---- */
 
 /* 1 if weight a is kept before weight b: larger magnitude, then lower index. */
-static int kept_before(const float *w, int64_t a, int64_t b)
-{
+static int kept_before(const float *w, int64_t a, int64_t b) {
     float x = fabsf(w[a]), y = fabsf(w[b]);
     return x > y || (x >= y && a < b);
 }
 
 /* Zeroes all but the `kept` first of w[0..n). */
-static void keep_largest(float *w, int64_t n, int64_t kept)
-{
+static void keep_largest(float *w, int64_t n, int64_t kept) {
     int64_t i, j;
     float copy[MAX_WEIGHTS];
     memcpy(copy, w, (size_t)n * sizeof(float));
@@ -177,8 +163,7 @@ static void keep_largest(float *w, int64_t n, int64_t kept)
     }
 }
 
-static void prune_by_hand(toy *t, prun_prune_scope scope, int64_t i, int64_t grid)
-{
+static void prune_by_hand(toy *t, prun_prune_scope scope, int64_t i, int64_t grid) {
     int64_t l, all = t->offset[t->tensor_count];
     memcpy(t->storage, t->original, sizeof t->storage);
     if (scope == PRUN_GLOBAL) {
@@ -191,8 +176,7 @@ static void prune_by_hand(toy *t, prun_prune_scope scope, int64_t i, int64_t gri
     }
 }
 
-static double mean_loss_by_hand(toy *t, int64_t *kept)
-{
+static double mean_loss_by_hand(toy *t, int64_t *kept) {
     uint64_t mask = toy_mask(t, kept);
     double sum = 0;
     int64_t i;
@@ -203,14 +187,13 @@ static double mean_loss_by_hand(toy *t, int64_t *kept)
 }
 
 /* Equal, counting NaN as equal to NaN. */
-static int same_loss(double a, double b)
-{
+static int same_loss(double a, double b) {
     if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
     return a == b || fabs(a - b) <= 1e-12 * fabs(b) + 1e-13;
 }
 
-static void check_curve_by_hand(toy *t, prun_prune_scope scope, int64_t grid, const double *losses)
-{
+static void check_curve_by_hand(toy *t, prun_prune_scope scope, int64_t grid,
+                                const double *losses) {
     int64_t i, kept;
     for (i = 0; i <= grid; i++) {
         prune_by_hand(t, scope, i, grid);
@@ -220,8 +203,7 @@ static void check_curve_by_hand(toy *t, prun_prune_scope scope, int64_t grid, co
 }
 
 /* The smallest i whose loss is within the threshold. */
-static int64_t smallest_feasible(const double *losses, int64_t grid, double threshold)
-{
+static int64_t smallest_feasible(const double *losses, int64_t grid, double threshold) {
     int64_t i;
     for (i = 0; i < grid; i++) {
         if (losses[i] <= threshold) return i;
@@ -229,8 +211,7 @@ static int64_t smallest_feasible(const double *losses, int64_t grid, double thre
     return grid;
 }
 
-static int64_t kept_at(const toy *t, prun_prune_scope scope, int64_t i, int64_t grid)
-{
+static int64_t kept_at(const toy *t, prun_prune_scope scope, int64_t i, int64_t grid) {
     int64_t l, kept = 0;
     if (scope == PRUN_GLOBAL) return prun_kept_count(i, grid, t->offset[t->tensor_count]);
     for (l = 0; l < t->tensor_count; l++) {
@@ -240,8 +221,7 @@ static int64_t kept_at(const toy *t, prun_prune_scope scope, int64_t i, int64_t 
 }
 
 static void check_answers(const toy *t, const prun_prune_options *o, const prun_prunability *r,
-                          const double *losses)
-{
+                          const double *losses) {
     int32_t b;
     CHECK(r->betas == o->betas && r->grid == o->grid);
     CHECK(r->prunable == t->offset[t->tensor_count] && r->prunable_tensors == t->tensor_count);
@@ -257,8 +237,7 @@ static void check_answers(const toy *t, const prun_prune_options *o, const prun_
     }
 }
 
-static void check_layer_kept(const toy *t, const prun_prune_options *o, const prun_prunability *r)
-{
+static void check_layer_kept(const toy *t, const prun_prune_options *o, const prun_prunability *r) {
     int32_t b;
     int64_t l;
     for (b = 0; b < o->betas; b++) {
@@ -272,8 +251,7 @@ static void check_layer_kept(const toy *t, const prun_prune_options *o, const pr
     }
 }
 
-static prun_prune_options draw_options(const toy *t, double *layer_kept)
-{
+static prun_prune_options draw_options(const toy *t, double *layer_kept) {
     static const double betas[PRUN_MAX_BETAS] = {0.2, 0.05, 1, 0.1, 0.5, 0.01, 3, 0.1};
     prun_prune_options o;
     int32_t b;
@@ -291,8 +269,7 @@ static prun_prune_options draw_options(const toy *t, double *layer_kept)
     return o;
 }
 
-static void search_once(uint64_t seed, loss_kind kind)
-{
+static void search_once(uint64_t seed, loss_kind kind) {
     double losses[MAX_GRID + 1], layer_kept[PRUN_MAX_BETAS * MAX_TENSORS];
     prun_prunability result;
     prun_prune_options options;
@@ -316,42 +293,25 @@ static void search_once(uint64_t seed, loss_kind kind)
     check_layer_kept(&t, &options, &result);
 }
 
-static void search_cases(loss_kind kind, int count)
-{
+static void search_cases(loss_kind kind, int count) {
     int i;
     for (i = 0; i < count; i++) {
         search_once((uint64_t)i * 31 + (uint64_t)kind, kind);
     }
 }
 
-static void search_equals_brute_force(void)
-{
-    search_cases(KIND_PLAIN, 1500);
-}
+static void search_equals_brute_force(void) { search_cases(KIND_PLAIN, 1500); }
 
-static void search_with_wild_losses(void)
-{
-    search_cases(KIND_WILD, 800);
-}
+static void search_with_wild_losses(void) { search_cases(KIND_WILD, 800); }
 
-static void search_with_zero_base_loss(void)
-{
-    search_cases(KIND_ZERO_BASE, 500);
-}
+static void search_with_zero_base_loss(void) { search_cases(KIND_ZERO_BASE, 500); }
 
-static void search_with_broken_candidates(void)
-{
-    search_cases(KIND_BROKEN, 800);
-}
+static void search_with_broken_candidates(void) { search_cases(KIND_BROKEN, 800); }
 
-static void search_with_negative_losses(void)
-{
-    search_cases(KIND_NEGATIVE, 500);
-}
+static void search_with_negative_losses(void) { search_cases(KIND_NEGATIVE, 500); }
 
 /* Everything can go: the empty network is as good as the whole one. */
-static void search_with_constant_loss(void)
-{
+static void search_with_constant_loss(void) {
     prun_prunability result;
     prun_objective objective;
     toy t;
@@ -365,8 +325,7 @@ static void search_with_constant_loss(void)
 }
 
 /* Whether losses may be negative decides the cost only. */
-static void early_exit_changes_no_answer(void)
-{
+static void early_exit_changes_no_answer(void) {
     static const loss_kind kinds[3] = {KIND_PLAIN, KIND_WILD, KIND_BROKEN};
     double layer_kept[PRUN_MAX_BETAS * MAX_TENSORS];
     double early_passes = 0, full_passes = 0;
@@ -407,8 +366,7 @@ typedef struct logistic {
 } logistic;
 
 static prun_status logistic_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                 double *sum, int64_t *errors)
-{
+                                 double *sum, int64_t *errors) {
     static const double x[3][4] = {{1, 2, 1, 2}, {2, 2, 0, -1}, {1, 2, 2, -2}};
     static const double side[3] = {1, 1, -1};
     logistic *l = (logistic *)user;
@@ -431,8 +389,7 @@ static prun_status logistic_loss(void *user, const int64_t *index, int64_t n, do
     return PRUN_OK;
 }
 
-static prun_objective logistic_objective(logistic *l)
-{
+static prun_objective logistic_objective(logistic *l) {
     static const float w[4] = {2, -1, .5f, .25f};
     prun_objective o;
     memset(l, 0, sizeof *l);
@@ -454,8 +411,7 @@ static prun_objective logistic_objective(logistic *l)
     return o;
 }
 
-static void logistic_example(void)
-{
+static void logistic_example(void) {
     static const double want[5] = {0.693147180559945, 0.757335316667918, 0.504407457387621,
                                    0.638088894247101, 0.482520940712139};
     double losses[5], errors[5], layer_kept[1];
@@ -488,8 +444,7 @@ static void logistic_example(void)
 }
 
 /* beta 0 demands the unpruned loss itself, which the whole network meets to the last bit. */
-static void logistic_example_other_betas(void)
-{
+static void logistic_example_other_betas(void) {
     logistic l;
     prun_objective objective = logistic_objective(&l);
     prun_prune_options options;
@@ -511,8 +466,7 @@ static void logistic_example_other_betas(void)
 
 /* ---- counts, ties, tensors that take part ---- */
 
-static void kept_count_rule(void)
-{
+static void kept_count_rule(void) {
     int64_t i, n, count;
     for (n = 1; n <= 100; n += 9) {
         for (count = 0; count <= 60; count += 3) {
@@ -532,8 +486,7 @@ static void kept_count_rule(void)
     CHECK(prun_kept_count(37, 100, 1000000000000) == 370000000000);
 }
 
-static void ties_keep_the_lower_index(void)
-{
+static void ties_keep_the_lower_index(void) {
     int64_t kept, i;
     for (kept = 0; kept <= 8; kept++) {
         static const float weights[8] = {1, -2, 2, -1, 1, 2, -2, 0.5f};
@@ -558,8 +511,7 @@ static void ties_keep_the_lower_index(void)
     }
 }
 
-static void prune_keeps_exactly_the_largest(void)
-{
+static void prune_keeps_exactly_the_largest(void) {
     int i;
     for (i = 0; i < 200; i++) {
         prun_prune_options options;
@@ -584,8 +536,7 @@ static void prune_keeps_exactly_the_largest(void)
 }
 
 /* Pruning at random for good is what the first permutation of the curve shows at that fraction. */
-static void prune_at_random_is_the_first_permutation(void)
-{
+static void prune_at_random_is_the_first_permutation(void) {
     int64_t i;
     for (i = 0; i <= 10; i++) {
         double losses[11];
@@ -608,8 +559,7 @@ static void prune_at_random_is_the_first_permutation(void)
     }
 }
 
-static int has_mask(const toy *t, uint64_t mask)
-{
+static int has_mask(const toy *t, uint64_t mask) {
     int64_t i;
     for (i = 0; i < t->calls && i < MAX_CALLS; i++) {
         if (t->masks[i] == mask) return 1;
@@ -618,8 +568,7 @@ static int has_mask(const toy *t, uint64_t mask)
 }
 
 /* The kept sets of one permutation are nested, and another seed or repetition gives other sets. */
-static void random_masks(void)
-{
+static void random_masks(void) {
     double losses[11], others[11];
     float last[MAX_WEIGHTS];
     prun_prune_options options;
@@ -660,8 +609,7 @@ static void random_masks(void)
     CHECK(j == 0);
 }
 
-static void biases_and_norms_on_request(void)
-{
+static void biases_and_norms_on_request(void) {
     static const uint32_t flags[4] = {PRUN_WEIGHT, PRUN_BIAS, PRUN_NORM, PRUN_WEIGHT};
     int choice, i;
     for (choice = 0; choice < 4; choice++) {
@@ -679,8 +627,8 @@ static void biases_and_norms_on_request(void)
         options.grid = 4;
         options.layer_kept = layer_kept;
         for (i = 0; i < 4; i++) {
-            int in = flags[i] == PRUN_WEIGHT || (flags[i] == PRUN_BIAS && (choice & 1))
-                     || (flags[i] == PRUN_NORM && choice >> 1);
+            int in = flags[i] == PRUN_WEIGHT || (flags[i] == PRUN_BIAS && (choice & 1)) ||
+                     (flags[i] == PRUN_NORM && choice >> 1);
             t.tensors[i].flags = flags[i];
             tensors += in;
             prunable += in ? t.tensors[i].shape[1] : 0;
@@ -699,8 +647,7 @@ static void biases_and_norms_on_request(void)
 }
 
 /* Per-layer kept fractions of a global magnitude ranking, from the ranking itself. */
-static void layer_fractions_of_a_global_ranking(void)
-{
+static void layer_fractions_of_a_global_ranking(void) {
     int c;
     for (c = 0; c < 60; c++) {
         double layer_kept[3];
@@ -732,8 +679,7 @@ static void layer_fractions_of_a_global_ranking(void)
 
 typedef enum which { SEARCH, CURVE } which;
 
-static prun_status run(which w, const prun_objective *o, const prun_prune_options *options)
-{
+static prun_status run(which w, const prun_objective *o, const prun_prune_options *options) {
     double losses[MAX_GRID + 1], errors[MAX_GRID + 1];
     prun_prunability result;
     memset(&result, 0, sizeof result);
@@ -742,8 +688,7 @@ static prun_status run(which w, const prun_objective *o, const prun_prune_option
 }
 
 /* Weights that a careless restore by value or by arithmetic would change. */
-static void delicate_weights(toy *t)
-{
+static void delicate_weights(toy *t) {
     static const float values[6] = {-0.0f, 1e-45f, -1e-40f, 3.4e38f, 0.0f, -1.17549435e-38f};
     int64_t i;
     for (i = 0; i < t->offset[t->tensor_count]; i += 2) {
@@ -751,8 +696,7 @@ static void delicate_weights(toy *t)
     }
 }
 
-static void delicate_weights_survive(void)
-{
+static void delicate_weights_survive(void) {
     int i;
     for (i = 0; i < 40; i++) {
         prun_prune_options options;
@@ -774,8 +718,7 @@ static void delicate_weights_survive(void)
 }
 
 /* Fails the callback at call 1, 2, 3, ... until the run gets through; returns how many failed. */
-static int64_t fail_every_call(which w, prun_prune_method method, prun_status status)
-{
+static int64_t fail_every_call(which w, prun_prune_method method, prun_status status) {
     int64_t k;
     for (k = 1; k < 1000; k++) {
         prun_prune_options options;
@@ -802,8 +745,7 @@ static int64_t fail_every_call(which w, prun_prune_method method, prun_status st
     return -1;
 }
 
-static void callback_failures_pass_through(void)
-{
+static void callback_failures_pass_through(void) {
     int m;
     for (m = 0; m < 2; m++) {
         prun_prune_method method = m ? PRUN_RANDOM : PRUN_MAGNITUDE;
@@ -820,8 +762,7 @@ typedef struct watcher {
     int wrong;
 } watcher;
 
-static int watch(void *user, int64_t done, int64_t total)
-{
+static int watch(void *user, int64_t done, int64_t total) {
     watcher *w = (watcher *)user;
     w->calls++;
     w->wrong |= done < w->last_done || done > total || total < 1;
@@ -831,8 +772,7 @@ static int watch(void *user, int64_t done, int64_t total)
     return w->calls == w->stop_at;
 }
 
-static void cancel_every_report(which w, prun_prune_method method)
-{
+static void cancel_every_report(which w, prun_prune_method method) {
     int64_t k;
     for (k = 1; k < 1000; k++) {
         watcher watched;
@@ -862,8 +802,7 @@ static void cancel_every_report(which w, prun_prune_method method)
     CHECK(k < 1000); /* reported without end */
 }
 
-static void cancelling(void)
-{
+static void cancelling(void) {
     cancel_every_report(SEARCH, PRUN_MAGNITUDE);
     cancel_every_report(SEARCH, PRUN_RANDOM);
     cancel_every_report(CURVE, PRUN_MAGNITUDE);
@@ -872,8 +811,7 @@ static void cancelling(void)
 
 /* ---- what must be refused ---- */
 
-static void missing_callback(void)
-{
+static void missing_callback(void) {
     prun_objective objective;
     int64_t kept = -1;
     toy t;
@@ -889,8 +827,7 @@ static void missing_callback(void)
     CHECK(kept == t.offset[2] && toy_restored(&t));
 }
 
-static void refuse(const prun_prune_options *options, const char *what)
-{
+static void refuse(const prun_prune_options *options, const char *what) {
     prun_objective objective;
     prun_prunability result;
     toy t;
@@ -905,8 +842,7 @@ static void refuse(const prun_prune_options *options, const char *what)
     CHECK(toy_restored(&t) && t.calls == 0);
 }
 
-static void bad_options(void)
-{
+static void bad_options(void) {
     const double betas[3] = {-0.1, NAN, -INFINITY};
     prun_prune_options zero, options;
     int i;
@@ -937,8 +873,7 @@ static void bad_options(void)
     refuse(&options, "an unknown scope");
 }
 
-static void bad_fractions(void)
-{
+static void bad_fractions(void) {
     const double bad[5] = {-0.01, 1.01, NAN, INFINITY, -INFINITY};
     int i;
     for (i = 0; i < 5; i++) {
@@ -952,8 +887,7 @@ static void bad_fractions(void)
     }
 }
 
-static void nonfinite_weights(void)
-{
+static void nonfinite_weights(void) {
     const float bad[3] = {NAN, INFINITY, -INFINITY};
     int i;
     for (i = 0; i < 6; i++) {
@@ -974,8 +908,7 @@ static void nonfinite_weights(void)
 
 /* Loss of sample 1 as given, of the others 1: for a base loss that is no number. */
 static prun_status given_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                              double *sum, int64_t *errors)
-{
+                              double *sum, int64_t *errors) {
     double total = 0;
     int64_t i;
     for (i = 0; i < n; i++) {
@@ -988,8 +921,7 @@ static prun_status given_loss(void *user, const int64_t *index, int64_t n, doubl
     return PRUN_OK;
 }
 
-static void nonfinite_base_loss(void)
-{
+static void nonfinite_base_loss(void) {
     double bad[2] = {NAN, INFINITY};
     int i;
     for (i = 0; i < 2; i++) {
@@ -1006,8 +938,7 @@ static void nonfinite_base_loss(void)
     }
 }
 
-static void nothing_to_prune_or_to_measure(void)
-{
+static void nothing_to_prune_or_to_measure(void) {
     prun_objective objective;
     toy t;
     toy_init(&t, 2, KIND_PLAIN, 2, 20, 5);
@@ -1023,8 +954,7 @@ static void nothing_to_prune_or_to_measure(void)
     CHECK(toy_restored(&t));
 }
 
-static void no_context(void)
-{
+static void no_context(void) {
     prun_prune_options options;
     prun_objective objective;
     toy t;
@@ -1044,8 +974,7 @@ static void no_context(void)
 
 enum { IMAGES = 24, PIXELS = 3 * 32 * 32 };
 
-static void random_images(prun_images *images, uint8_t *pixels, int32_t *labels)
-{
+static void random_images(prun_images *images, uint8_t *pixels, int32_t *labels) {
     int64_t i;
     for (i = 0; i < IMAGES * PIXELS; i++) {
         pixels[i] = (uint8_t)(prun_random_bits(11, 1, (uint64_t)i) >> 56);
@@ -1062,8 +991,7 @@ static void random_images(prun_images *images, uint8_t *pixels, int32_t *labels)
     images->labels = labels;
 }
 
-static int train_small_net(prun_images *images, prun_net **net)
-{
+static int train_small_net(prun_images *images, prun_net **net) {
     prun_arch arch;
     prun_train_options train;
     memset(&arch, 0, sizeof arch);
@@ -1074,13 +1002,12 @@ static int train_small_net(prun_images *images, prun_net **net)
     train.epochs = 20;
     train.batch = 8;
     train.learning_rate = 0.05;
-    return CHECK_STATUS(prun_images_standardize(&test_context, images), PRUN_OK)
-           && CHECK_STATUS(prun_net_family(&test_context, &arch, net), PRUN_OK)
-           && CHECK_STATUS(prun_train(*net, images, &train, NULL), PRUN_OK);
+    return CHECK_STATUS(prun_images_standardize(&test_context, images), PRUN_OK) &&
+           CHECK_STATUS(prun_net_family(&test_context, &arch, net), PRUN_OK) &&
+           CHECK_STATUS(prun_train(*net, images, &train, NULL), PRUN_OK);
 }
 
-static void search_real_net(const prun_objective *objective, prun_prune_method method)
-{
+static void search_real_net(const prun_objective *objective, prun_prune_method method) {
     double losses[51], single_passes;
     prun_prune_options options;
     prun_prunability result;
@@ -1107,8 +1034,7 @@ static void search_real_net(const prun_objective *objective, prun_prune_method m
     }
 }
 
-static void search_of_a_trained_net(void)
-{
+static void search_of_a_trained_net(void) {
     static uint8_t pixels[IMAGES * PIXELS];
     static int32_t labels[IMAGES];
     prun_images images;
@@ -1146,22 +1072,33 @@ static void search_of_a_trained_net(void)
 }
 
 static const test_case cases[] = {
-    TEST_CASE(search_equals_brute_force), TEST_CASE(search_with_wild_losses),
-    TEST_CASE(search_with_zero_base_loss), TEST_CASE(search_with_broken_candidates),
-    TEST_CASE(search_with_negative_losses), TEST_CASE(search_with_constant_loss),
-    TEST_CASE(early_exit_changes_no_answer), TEST_CASE(logistic_example),
-    TEST_CASE(logistic_example_other_betas), TEST_CASE(kept_count_rule),
-    TEST_CASE(ties_keep_the_lower_index), TEST_CASE(prune_keeps_exactly_the_largest),
-    TEST_CASE(prune_at_random_is_the_first_permutation), TEST_CASE(random_masks),
-    TEST_CASE(biases_and_norms_on_request), TEST_CASE(layer_fractions_of_a_global_ranking),
-    TEST_CASE(delicate_weights_survive), TEST_CASE(callback_failures_pass_through),
-    TEST_CASE(cancelling), TEST_CASE(missing_callback), TEST_CASE(bad_options),
-    TEST_CASE(bad_fractions), TEST_CASE(nonfinite_weights), TEST_CASE(nonfinite_base_loss),
-    TEST_CASE(nothing_to_prune_or_to_measure), TEST_CASE(no_context),
+    TEST_CASE(search_equals_brute_force),
+    TEST_CASE(search_with_wild_losses),
+    TEST_CASE(search_with_zero_base_loss),
+    TEST_CASE(search_with_broken_candidates),
+    TEST_CASE(search_with_negative_losses),
+    TEST_CASE(search_with_constant_loss),
+    TEST_CASE(early_exit_changes_no_answer),
+    TEST_CASE(logistic_example),
+    TEST_CASE(logistic_example_other_betas),
+    TEST_CASE(kept_count_rule),
+    TEST_CASE(ties_keep_the_lower_index),
+    TEST_CASE(prune_keeps_exactly_the_largest),
+    TEST_CASE(prune_at_random_is_the_first_permutation),
+    TEST_CASE(random_masks),
+    TEST_CASE(biases_and_norms_on_request),
+    TEST_CASE(layer_fractions_of_a_global_ranking),
+    TEST_CASE(delicate_weights_survive),
+    TEST_CASE(callback_failures_pass_through),
+    TEST_CASE(cancelling),
+    TEST_CASE(missing_callback),
+    TEST_CASE(bad_options),
+    TEST_CASE(bad_fractions),
+    TEST_CASE(nonfinite_weights),
+    TEST_CASE(nonfinite_base_loss),
+    TEST_CASE(nothing_to_prune_or_to_measure),
+    TEST_CASE(no_context),
     TEST_CASE(search_of_a_trained_net),
 };
 
-int main(int argc, char **argv)
-{
-    return TEST_MAIN("test_prune", cases, argc, argv);
-}
+int main(int argc, char **argv) { return TEST_MAIN("test_prune", cases, argc, argv); }

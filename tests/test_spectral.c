@@ -6,13 +6,11 @@
 
 #include <stdlib.h>
 
-static double normal(uint64_t stream, int64_t i)
-{
+static double normal(uint64_t stream, int64_t i) {
     return prun_random_normal(77, stream, (uint64_t)i);
 }
 
-static prun_tensor tensor(float *w, int64_t out, int64_t rest)
-{
+static prun_tensor tensor(float *w, int64_t out, int64_t rest) {
     prun_tensor t;
     memset(&t, 0, sizeof t);
     t.data = w;
@@ -28,8 +26,7 @@ static prun_tensor tensor(float *w, int64_t out, int64_t rest)
 
 /* All singular values of the matrix whose `count` columns of `length` are stored one after the
    other: rotations until all columns are orthogonal (Hestenes 1958). Returns the largest. */
-static double jacobi(double *a, int64_t length, int64_t count, double *values)
-{
+static double jacobi(double *a, int64_t length, int64_t count, double *values) {
     int64_t sweep, p, q, i, turned = 1;
     double largest = 0, total = 0;
     for (i = 0; i < count * length; i++) total += a[i] * a[i];
@@ -70,8 +67,7 @@ typedef struct truth {
 } truth;
 
 /* a is rows x columns; freed. Columns or rows turn, whichever are fewer. */
-static truth decompose(double *a, int64_t rows, int64_t columns)
-{
+static truth decompose(double *a, int64_t rows, int64_t columns) {
     truth t;
     const int64_t n = rows < columns ? rows : columns, length = rows < columns ? columns : rows;
     int64_t r, c;
@@ -89,8 +85,7 @@ static truth decompose(double *a, int64_t rows, int64_t columns)
     return t;
 }
 
-static truth decompose_matrix(const float *w, int64_t rows, int64_t columns)
-{
+static truth decompose_matrix(const float *w, int64_t rows, int64_t columns) {
     double *a = (double *)malloc((size_t)(rows * columns) * sizeof *a);
     int64_t i;
     for (i = 0; i < rows * columns; i++) a[i] = (double)w[i];
@@ -98,8 +93,7 @@ static truth decompose_matrix(const float *w, int64_t rows, int64_t columns)
 }
 
 /* The convolution as a dense matrix, from its definition. */
-static truth decompose_operator(const prun_conv2d *g, const float *w)
-{
+static truth decompose_operator(const prun_conv2d *g, const float *w) {
     const int64_t in = g->in_height * g->in_width, n = g->in_channels * in;
     int64_t oh, ow, o, i, y, x, dy, dx;
     double *a;
@@ -117,7 +111,8 @@ static truth decompose_operator(const prun_conv2d *g, const float *w)
                                 continue;
                             a[((o * oh + y) * ow + x) * n + i * in + iy * g->in_width + ix] =
                                 (double)w[((o * g->in_channels + i) * g->kernel[0] + dy) *
-                                              g->kernel[1] + dx];
+                                              g->kernel[1] +
+                                          dx];
                         }
     return decompose(a, g->out_channels * oh * ow, n);
 }
@@ -126,8 +121,7 @@ static double worst; /* relative error since it was last set to zero */
 static int64_t products, most_products, calls;
 
 /* The library's answer for three seeds: the norm, and the claims its comment makes. */
-static void compare(float *w, int64_t out, int64_t rest, const prun_conv2d *g, truth right)
-{
+static void compare(float *w, int64_t out, int64_t rest, const prun_conv2d *g, truth right) {
     prun_tensor t = tensor(w, out, rest);
     uint64_t seed;
     for (seed = 1; seed <= 3; seed++) {
@@ -136,8 +130,7 @@ static void compare(float *w, int64_t out, int64_t rest, const prun_conv2d *g, t
         int64_t i;
         if (!CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, g, 0, seed, &s), PRUN_OK))
             break;
-        for (i = 0; i < right.count; i++)
-            nearest = fmin(nearest, fabs(right.values[i] - s.norm));
+        for (i = 0; i < right.count; i++) nearest = fmin(nearest, fabs(right.values[i] - s.norm));
         CHECK(nearest <= s.error * s.norm + 1e-13 * right.largest);
         CHECK(s.norm <= right.largest * (1 + 2e-13));
         CHECK(s.residual <= 1e-10 * s.norm * s.norm && s.error <= 1e-10);
@@ -156,8 +149,7 @@ static void compare(float *w, int64_t out, int64_t rest, const prun_conv2d *g, t
 /* ---- matrices of a given spectrum ------------------------------------------------------------ */
 
 /* n orthonormal rows of `length`, Gaussian before they were made so. */
-static void orthonormal(double *q, int64_t n, int64_t length, uint64_t stream)
-{
+static void orthonormal(double *q, int64_t n, int64_t length, uint64_t stream) {
     int64_t i, j, e;
     for (i = 0; i < n; i++) {
         int pass;
@@ -177,25 +169,23 @@ static void orthonormal(double *q, int64_t n, int64_t length, uint64_t stream)
 enum { SHAPES = 9, ROWS = 37, COLUMNS = 52 };
 
 /* Singular value i of 0 .. n-1; the first is the largest. */
-static double spectrum(int shape, int64_t i, int64_t n)
-{
+static double spectrum(int shape, int64_t i, int64_t n) {
     const double x = (double)i / (double)n;
     switch (shape) {
-        case 0: return i ? 0.3 * (1 - x) : 1;    /* one separated */
-        case 1: return 1 - 1e-4 * x;             /* clustered */
-        case 2: return 1;                        /* equal */
-        case 3: return i ? 0 : 1;                /* rank one */
-        case 4: return pow(10, -12 * x);         /* graded */
-        case 5: return 0;                        /* zero */
+        case 0: return i ? 0.3 * (1 - x) : 1;              /* one separated */
+        case 1: return 1 - 1e-4 * x;                       /* clustered */
+        case 2: return 1;                                  /* equal */
+        case 3: return i ? 0 : 1;                          /* rank one */
+        case 4: return pow(10, -12 * x);                   /* graded */
+        case 5: return 0;                                  /* zero */
         case 6: return i < 2 ? 1 - 1e-5 * (double)i : 0.5; /* a close pair above the rest */
-        case 7: return i ? 1 - 1e-3 : 1;         /* one above many equal ones */
-        default: return 1 - x;                   /* evenly spaced */
+        case 7: return i ? 1 - 1e-3 : 1;                   /* one above many equal ones */
+        default: return 1 - x;                             /* evenly spaced */
     }
 }
 
 static void make_matrix(float *w, int64_t rows, int64_t columns, int shape, double scale,
-                        uint64_t stream)
-{
+                        uint64_t stream) {
     const int64_t n = rows < columns ? rows : columns;
     double *u = (double *)malloc((size_t)(n * rows) * sizeof *u);
     double *v = (double *)malloc((size_t)(n * columns) * sizeof *v);
@@ -213,10 +203,9 @@ static void make_matrix(float *w, int64_t rows, int64_t columns, int shape, doub
     free(v);
 }
 
-static void spectra_of_every_shape(void)
-{
-    static const int64_t sizes[][2] = {{1, 1}, {1, 30}, {30, 1}, {2, 3}, {19, 90}, {21, 20},
-                                       {ROWS, COLUMNS}, {COLUMNS, ROWS}};
+static void spectra_of_every_shape(void) {
+    static const int64_t sizes[][2] = {{1, 1},   {1, 30},  {30, 1},         {2, 3},
+                                       {19, 90}, {21, 20}, {ROWS, COLUMNS}, {COLUMNS, ROWS}};
     static const double scales[] = {1, 1e-30, 1e30, 1e-42};
     static float w[ROWS * COLUMNS];
     int shape;
@@ -237,8 +226,7 @@ static void spectra_of_every_shape(void)
 /* ---- 200 random maps ------------------------------------------------------------------------- */
 
 /* Gaussian, with a rank-one part in every second map, some rows damped in every third. */
-static void random_weights(float *w, int64_t out, int64_t rest, int test)
-{
+static void random_weights(float *w, int64_t out, int64_t rest, int test) {
     const double plant = test % 2 ? pow(10, -1 + 0.04 * test) / sqrt((double)(out * rest)) : 0;
     int64_t i;
     for (i = 0; i < out * rest; i++) {
@@ -249,8 +237,7 @@ static void random_weights(float *w, int64_t out, int64_t rest, int test)
     }
 }
 
-static void random_matrices(void)
-{
+static void random_matrices(void) {
     static float w[64 * 90];
     int test;
     worst = 0;
@@ -263,8 +250,7 @@ static void random_matrices(void)
     printf("100 matrices, 3 seeds: largest relative error %.2g\n", worst);
 }
 
-static void random_operators(void)
-{
+static void random_operators(void) {
     static float w[5 * 4 * 25];
     int test;
     worst = 0;
@@ -293,8 +279,7 @@ static void random_operators(void)
 /* 64 x 64 kernels of 3 x 3 on 8 x 8 images, the sizes of a ResNet's last layers. With orthogonal
    channel vectors, rows of a Hadamard matrix, the operator falls apart into convolutions of one
    channel. Weights are sums of few binary digits, hence exact. */
-static void large_kernels_with_known_norms(void)
-{
+static void large_kernels_with_known_norms(void) {
     enum { C = 64, TAPS = 9 };
     static float w[C * C * TAPS];
     static double part[C][TAPS];
@@ -318,7 +303,8 @@ static void large_kernels_with_known_norms(void)
         for (r = 0; r < C; r++) {
             const double scale = test % 3 == 0   ? 1 / (1 + 0.05 * (double)r) /* slow */
                                  : test % 3 == 1 ? pow(0.7, (double)r)        /* fast */
-                                                 : r ? 0.25 : 1;              /* separated */
+                                 : r             ? 0.25
+                                                 : 1; /* separated */
             float k[TAPS];
             truth t;
             for (tap = 0; tap < TAPS; tap++) {
@@ -353,8 +339,7 @@ enum { WIDE = 4096 };
 
 /* A kernel 1 2 1 on one row of pixels: singular values 2 + 2 cos(pi j / (WIDE + 1)), of which the
    largest are closer to each other than 1000 products can tell. */
-static prun_conv2d row_of_pixels(void)
-{
+static prun_conv2d row_of_pixels(void) {
     prun_conv2d g;
     memset(&g, 0, sizeof g);
     g.in_channels = 1;
@@ -370,8 +355,7 @@ static prun_conv2d row_of_pixels(void)
 
 static double row_norm(void) { return 2 + 2 * cos(3.14159265358979323846 / (WIDE + 1)); }
 
-static void a_limit_that_is_reached(void)
-{
+static void a_limit_that_is_reached(void) {
     static float k[] = {1, 2, 1};
     const prun_conv2d g = row_of_pixels();
     prun_tensor t = tensor(k, 1, 3);
@@ -389,8 +373,7 @@ static void a_limit_that_is_reached(void)
 }
 
 /* Tolerances that rounding does not allow count as those it does; others too large end at once. */
-static void extreme_tolerances(void)
-{
+static void extreme_tolerances(void) {
     static float w[ROWS * COLUMNS];
     static const double tolerances[] = {1e-300, 4e-324, 1e-13, -1, NAN, 1e300};
     prun_tensor t = tensor(w, ROWS, COLUMNS);
@@ -408,8 +391,7 @@ static void extreme_tolerances(void)
         }
 }
 
-static void weights_that_are_not_finite(void)
-{
+static void weights_that_are_not_finite(void) {
     static float w[12], w0[12];
     prun_tensor t = tensor(w, 3, 4);
     prun_spectral s;
@@ -425,14 +407,12 @@ static void weights_that_are_not_finite(void)
 /* ---- threads and memory ---------------------------------------------------------------------- */
 
 static void last_first(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                       void *user)
-{
+                       void *user) {
     *(int64_t *)user += count;
     while (count-- > 0) body(argument, count);
 }
 
-static void equal_bits_for_any_threads(void)
-{
+static void equal_bits_for_any_threads(void) {
     static const char *const isa[] = {"portable", "avx2", "avx512"};
     static float w[24 * 16 * 9];
     prun_tensor t = tensor(w, 24, 16 * 9);
@@ -452,21 +432,24 @@ static void equal_bits_for_any_threads(void)
         int64_t items = 0;
         memset(&context, 0, sizeof context);
         context.threads = 1;
-        CHECK_STATUS_IN(&context, prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL, 0, 5,
-                                                     &first), PRUN_OK);
+        CHECK_STATUS_IN(&context,
+                        prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL, 0, 5, &first),
+                        PRUN_OK);
         context.parallel_for = last_first;
         context.parallel_user = &items;
         for (threads = 2; threads < 8; threads++) {
             context.threads = threads;
-            CHECK_STATUS_IN(&context, prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL,
-                                                         0, 5, &s), PRUN_OK);
+            CHECK_STATUS_IN(&context,
+                            prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL, 0, 5, &s),
+                            PRUN_OK);
             CHECK(memcmp(&s, &first, sizeof s) == 0);
         }
         CHECK(!geometry || items > 0);
         for (i = 0; i < 3; i++) {
             if (prun_set_isa(isa[i]) != PRUN_OK) continue;
-            CHECK_STATUS_IN(&context, prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL,
-                                                         0, 5, &s), PRUN_OK);
+            CHECK_STATUS_IN(&context,
+                            prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL, 0, 5, &s),
+                            PRUN_OK);
             CHECK(memcmp(&s, &first, sizeof s) == 0);
         }
         prun_set_isa(NULL);
@@ -477,22 +460,19 @@ typedef struct counted {
     int64_t live, made, fail_at;
 } counted;
 
-static void *counted_allocate(size_t size, void *user)
-{
+static void *counted_allocate(size_t size, void *user) {
     counted *c = (counted *)user;
     if (c->made++ == c->fail_at) return NULL;
     c->live++;
     return malloc(size);
 }
 
-static void counted_release(void *pointer, void *user)
-{
+static void counted_release(void *pointer, void *user) {
     ((counted *)user)->live--;
     free(pointer);
 }
 
-static void memory_that_runs_out(void)
-{
+static void memory_that_runs_out(void) {
     static float w[ROWS * COLUMNS];
     prun_tensor t = tensor(w, ROWS, COLUMNS);
     int64_t fail_at, failures = 0;
@@ -523,8 +503,7 @@ static void memory_that_runs_out(void)
 
 /* A network whose first layer's operator norm does not converge: its measures have values and say
    that these are not exact, the others are as they would be. */
-static void measures_say_what_did_not_converge(void)
-{
+static void measures_say_what_did_not_converge(void) {
     enum { IMAGES = 4 };
     static float pixels[IMAGES * WIDE];
     static const int32_t labels[IMAGES] = {0, 1, 0, 1};

@@ -12,13 +12,9 @@ typedef struct pairs {
     double concordant, discordant, x_ties, y_ties, all; /* both-tied pairs count in x and in y */
 } pairs;
 
-static int sign_of(double a, double b)
-{
-    return (a > b) - (a < b);
-}
+static int sign_of(double a, double b) { return (a > b) - (a < b); }
 
-static pairs count_pairs(const double *x, const double *y, int64_t n)
-{
+static pairs count_pairs(const double *x, const double *y, int64_t n) {
     pairs p = {0, 0, 0, 0, 0};
     int64_t i, j;
     for (i = 0; i < n; i++) {
@@ -35,8 +31,7 @@ static pairs count_pairs(const double *x, const double *y, int64_t n)
 }
 
 /* Sums over groups of t equal values: t(t-1)(t-2) and t(t-1)(2t+5), one term per member. */
-static void tie_moments(const double *x, int64_t n, double *third, double *fifth)
-{
+static void tie_moments(const double *x, int64_t n, double *third, double *fifth) {
     int64_t i, j;
     *third = *fifth = 0;
     for (i = 0; i < n; i++) {
@@ -50,8 +45,7 @@ static void tie_moments(const double *x, int64_t n, double *third, double *fifth
 }
 
 static double normal_p(double difference, double n, double x_ties, double y_ties, double x0,
-                       double x1, double y0, double y1)
-{
+                       double x1, double y0, double y1) {
     double m = n * (n - 1);
     double variance = (m * (2 * n + 5) - x1 - y1) / 18 + 2 * x_ties * y_ties / m;
     if (n > 2) {
@@ -62,8 +56,7 @@ static double normal_p(double difference, double n, double x_ties, double y_ties
 
 /* Share of the permutations of n with at most c inversions: the law of the number of inversions is
    the sum of independent uniforms on 0 .. j-1 for j = 1 .. n. */
-static double inversion_share(int64_t n, int64_t c)
-{
+static double inversion_share(int64_t n, int64_t c) {
     double *law = (double *)calloc((size_t)c + 1, sizeof(double));
     double *next = (double *)calloc((size_t)c + 1, sizeof(double));
     double share = 0;
@@ -91,8 +84,7 @@ static double inversion_share(int64_t n, int64_t c)
     return share;
 }
 
-static prun_kendall kendall_by_definition(const double *x, const double *y, int64_t n)
-{
+static prun_kendall kendall_by_definition(const double *x, const double *y, int64_t n) {
     prun_kendall r;
     pairs p = count_pairs(x, y, n);
     double fewer = p.discordant < p.concordant ? p.discordant : p.concordant;
@@ -114,8 +106,7 @@ static prun_kendall kendall_by_definition(const double *x, const double *y, int6
     return r;
 }
 
-static void check_kendall(const prun_kendall *got, const prun_kendall *want)
-{
+static void check_kendall(const prun_kendall *got, const prun_kendall *want) {
     CHECK(got->n == want->n);
     CHECK_CLOSE(got->tau_a, want->tau_a, 1e-13, 0);
     CHECK_CLOSE(got->standard_error, want->standard_error, 0, 1e-12);
@@ -128,14 +119,12 @@ static void check_kendall(const prun_kendall *got, const prun_kendall *want)
     CHECK(got->exact == want->exact);
 }
 
-static double uniform(uint64_t stream, int64_t i)
-{
+static double uniform(uint64_t stream, int64_t i) {
     return prun_random_uniform(77, stream, (uint64_t)i);
 }
 
 /* levels 0: all different; else that many values, so ties; link: how much y follows x. */
-static void draw_sample(uint64_t stream, int64_t n, int levels, double link, double *x, double *y)
-{
+static void draw_sample(uint64_t stream, int64_t n, int levels, double link, double *x, double *y) {
     int64_t i;
     for (i = 0; i < n; i++) {
         x[i] = uniform(stream, 2 * i);
@@ -147,8 +136,7 @@ static void draw_sample(uint64_t stream, int64_t n, int levels, double link, dou
     }
 }
 
-static void kendall_equals_its_definition(void)
-{
+static void kendall_equals_its_definition(void) {
     static const int levels[] = {0, 0, 2, 3, 10, 50};
     static const double links[] = {0, 0.7, -0.5, 1};
     double x[200], y[200];
@@ -175,25 +163,42 @@ typedef struct reference {
 } reference;
 
 static const reference references[] = {
-    {6, {.30, .12, .25, .20, .40, .10}, {.22, .15, .18, .10, .20, .12},
-     0.6, 0.6, 0.1361111111111111, 1},
-    {12, {.61, .55, .33, .41, .52, .47, .36, .28, .44, .58, .25, .30},
+    {6,
+     {.30, .12, .25, .20, .40, .10},
+     {.22, .15, .18, .10, .20, .12},
+     0.6,
+     0.6,
+     0.1361111111111111,
+     1},
+    {12,
+     {.61, .55, .33, .41, .52, .47, .36, .28, .44, .58, .25, .30},
      {.31, .29, .16, .21, .27, .22, .12, .18, .24, .20, .14, .11},
-     0.6363636363636364, 0.6363636363636364, 0.003181646992410881, 1},
-    {12, {.61, .55, .33, .41, .52, .47, .36, .28, .44, .58, .25, .30},
+     0.6363636363636364,
+     0.6363636363636364,
+     0.003181646992410881,
+     1},
+    {12,
+     {.61, .55, .33, .41, .52, .47, .36, .28, .44, .58, .25, .30},
      {5.1, 4.4, 3.9, 4.1, 4.9, 3.5, 3.0, 3.3, 2.9, 3.6, 2.2, 2.5},
-     0.5757575757575758, 0.5757575757575758, -1, 1},
+     0.5757575757575758,
+     0.5757575757575758,
+     -1,
+     1},
     {6, {1, 2, 2, 3, 4, 4}, {1, 3, 2, 3, 5, 4}, 0.8, 0.8894991799933214, 0.017411131570499803, 0},
     {5, {12, 2, 1, 12, 2}, {1, 4, 7, 1, 0}, -0.4, -0.4714045207910316, 0.28274545993277467, 0},
     {5, {1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}, 1, 1, 0.016666666666666666, 1},
     {5, {1, 2, 3, 4, 5}, {1, 2, 4, 3, 5}, 0.8, 0.8, 0.08333333333333333, 1},
     {4, {1, 2, 3, 4}, {2, 4, 1, 3}, 0, 0, 1, 1},
-    {6, {.3, .3, .25, .2, .4, .1}, {.22, .15, .18, .10, .20, .10},
-     0.6, 0.6428571428571429, 0.07983871964585261, 0},
+    {6,
+     {.3, .3, .25, .2, .4, .1},
+     {.22, .15, .18, .10, .20, .10},
+     0.6,
+     0.6428571428571429,
+     0.07983871964585261,
+     0},
 };
 
-static void kendall_reference_values(void)
-{
+static void kendall_reference_values(void) {
     size_t i;
     for (i = 0; i < sizeof references / sizeof references[0]; i++) {
         const reference *r = &references[i];
@@ -211,8 +216,7 @@ static void kendall_reference_values(void)
 
 /* A permutation of 0 .. n-1 with the given number of inversions: the largest possible count for
    each place from the left until they are used up. */
-static void permutation_of_inversions(int64_t n, int64_t inversions, double *y)
-{
+static void permutation_of_inversions(int64_t n, int64_t inversions, double *y) {
     int64_t i, j, k;
     int used[64] = {0};
     for (i = 0; i < n; i++) {
@@ -226,8 +230,7 @@ static void permutation_of_inversions(int64_t n, int64_t inversions, double *y)
     }
 }
 
-static void kendall_exact_at_32(void)
-{
+static void kendall_exact_at_32(void) {
     double x[32], y[32];
     prun_kendall got;
     int64_t i;
@@ -244,8 +247,7 @@ static void kendall_exact_at_32(void)
 }
 
 /* From n = 171 on n! overflows a double; with at most one inversion the p-value is exact there. */
-static void kendall_exact_beyond_factorials(void)
-{
+static void kendall_exact_beyond_factorials(void) {
     double x[300], y[300], swap;
     prun_kendall got;
     int64_t i, n;
@@ -264,8 +266,7 @@ static void kendall_exact_beyond_factorials(void)
     CHECK(got.p < 1e-290);
 }
 
-static void kendall_standard_errors(void)
-{
+static void kendall_standard_errors(void) {
     static const double known[][2] = {{6, 0.35486043161491804},    {12, 0.22095598842653896},
                                       {24, 0.14607037326319666},   {32, 0.12432614064351805},
                                       {160, 0.053281552431304655}, {324, 0.037237161426471384}};
@@ -280,8 +281,7 @@ static void kendall_standard_errors(void)
     }
 }
 
-static void kendall_symmetries(void)
-{
+static void kendall_symmetries(void) {
     double x[60], y[60], minus[60], cubed[60];
     prun_kendall a, b, c, d;
     int64_t i;
@@ -303,8 +303,7 @@ static void kendall_symmetries(void)
     CHECK_CLOSE(a.p, d.p, 0, 1e-12);
 }
 
-static void kendall_extreme_values(void)
-{
+static void kendall_extreme_values(void) {
     double x[5] = {-1e308, -5e-324, -0.0, 0.0, 1e308}, y[5] = {1, 2, 3, 4, 5};
     prun_kendall got;
     memset(&got, 0, sizeof got);
@@ -313,8 +312,7 @@ static void kendall_extreme_values(void)
     CHECK(got.exact == 0);
 }
 
-static void kendall_constant_variable(void)
-{
+static void kendall_constant_variable(void) {
     double x[9] = {3, 3, 3, 3, 3, 3, 3, 3, 3}, y[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     prun_kendall got;
     int64_t n;
@@ -331,8 +329,7 @@ static void kendall_constant_variable(void)
 }
 
 /* Infinite values rank first and last and tie with one another: as numbers beyond all others. */
-static void kendall_of_infinite_values(void)
-{
+static void kendall_of_infinite_values(void) {
     double x[60], y[60], large_x[60], large_y[60];
     prun_kendall got, want, large;
     int64_t n, i;
@@ -360,8 +357,7 @@ static void kendall_of_infinite_values(void)
     CHECK(got.tau_a == 0 && isnan(got.tau_b) && got.reason != NULL);
 }
 
-static void kendall_bad_arguments(void)
-{
+static void kendall_bad_arguments(void) {
     double x[50], y[50];
     const double bad[2] = {NAN, -NAN};
     prun_kendall got;
@@ -385,8 +381,7 @@ static void kendall_bad_arguments(void)
 
 /* Two hundred thousand pairs in seven classes: products of tie counts pass 2^63 there. The
    reference counts pairs by classes. */
-static void kendall_many_ties(void)
-{
+static void kendall_many_ties(void) {
     enum { CLASSES = 7, N = 200000 };
     double table[CLASSES][CLASSES] = {{0}}, rows[CLASSES] = {0}, columns[CLASSES] = {0};
     double *x = (double *)malloc(2 * N * sizeof(double)), *y = x + N;
@@ -421,8 +416,9 @@ static void kendall_many_ties(void)
     CHECK_STATUS(prun_kendall_tau(&test_context, x, y, N, &got), PRUN_OK);
     CHECK_CLOSE(got.tau_a, difference / all, 1e-14, 0);
     CHECK_CLOSE(got.tau_b, difference / sqrt((all - ties[0]) * (all - ties[1])), 1e-13, 0);
-    CHECK_CLOSE(got.p, normal_p(difference, n, ties[0], ties[1], third[0], fifth[0], third[1],
-                                fifth[1]), 0, 1e-9);
+    CHECK_CLOSE(got.p,
+                normal_p(difference, n, ties[0], ties[1], third[0], fifth[0], third[1], fifth[1]),
+                0, 1e-9);
     CHECK(got.p > 1e-6 && got.p < 1);
     free(x);
 }
@@ -430,8 +426,7 @@ static void kendall_many_ties(void)
 /* ---- norms, margins, training losses ---- */
 
 static prun_tensor matrix(const char *name, float *data, int64_t rows, int64_t columns,
-                          uint32_t flags)
-{
+                          uint32_t flags) {
     prun_tensor t;
     memset(&t, 0, sizeof t);
     t.data = data;
@@ -443,9 +438,9 @@ static prun_tensor matrix(const char *name, float *data, int64_t rows, int64_t c
     return t;
 }
 
-static void frobenius_norms(void)
-{
-    float w1[6] = {1, 2, 0, 0, 1, -1}, w2[4] = {2, 1, 1, -1}, bias[2] = {100, 100}, scale[2] = {7, 7};
+static void frobenius_norms(void) {
+    float w1[6] = {1, 2, 0, 0, 1, -1}, w2[4] = {2, 1, 1, -1}, bias[2] = {100, 100},
+          scale[2] = {7, 7};
     float large[2] = {3e30f, 4e30f}, zero[2] = {0, 0};
     prun_tensor t[4];
     t[0] = matrix("w1", w1, 2, 3, PRUN_WEIGHT);
@@ -465,8 +460,7 @@ static void frobenius_norms(void)
     CHECK(isnan(prun_sum_of_frobenius(t, 4)));
 }
 
-static void frobenius_product_beyond_double(void)
-{
+static void frobenius_product_beyond_double(void) {
     const float size[2] = {1e20f, 1e-20f};
     float entry[40];
     prun_tensor t[40];
@@ -480,10 +474,9 @@ static void frobenius_product_beyond_double(void)
     }
 }
 
-static void margins_and_cross_entropy(void)
-{
-    static const float logits[30] = {2, .5f, -1, .2f, .1f, 0, 1, 3, 2.5f, -1, 0, 4, 0, .3f, .2f,
-                                     5, 1, 1, 1, 2, 0, 0, 0, 1, 2, 1.9f, 0, 3, 0, 0};
+static void margins_and_cross_entropy(void) {
+    static const float logits[30] = {2, .5f, -1, .2f, .1f, 0, 1, 3, 2.5f, -1, 0,    4, 0, .3f, .2f,
+                                     5, 1,   1,  1,   2,   0, 0, 0, 1,    2,  1.9f, 0, 3, 0,   0};
     static const int32_t labels[10] = {0, 0, 1, 2, 2, 0, 1, 2, 0, 0};
     static const double want[10] = {1.5, .1, .5, 4, -.1, 4, 1, 1, .1, 3};
     double margins[10], loss = 0, entropy = 0, p[3];
@@ -501,8 +494,7 @@ static void margins_and_cross_entropy(void)
 }
 
 /* The runner-up must be searched on both sides of the label, and equal logits give zero. */
-static void margins_by_definition(void)
-{
+static void margins_by_definition(void) {
     float logits[50 * 6];
     int32_t labels[50];
     double margins[50];
@@ -525,8 +517,7 @@ static void margins_by_definition(void)
     }
 }
 
-static void sum_of_train_losses(void)
-{
+static void sum_of_train_losses(void) {
     prun_epoch history[3];
     memset(history, 0, sizeof history);
     history[0].loss = 2.25;
@@ -539,18 +530,22 @@ static void sum_of_train_losses(void)
 }
 
 static const test_case cases[] = {
-    TEST_CASE(kendall_equals_its_definition), TEST_CASE(kendall_reference_values),
-    TEST_CASE(kendall_exact_at_32), TEST_CASE(kendall_exact_beyond_factorials),
-    TEST_CASE(kendall_standard_errors), TEST_CASE(kendall_symmetries),
-    TEST_CASE(kendall_extreme_values), TEST_CASE(kendall_constant_variable),
-    TEST_CASE(kendall_of_infinite_values), TEST_CASE(kendall_bad_arguments),
+    TEST_CASE(kendall_equals_its_definition),
+    TEST_CASE(kendall_reference_values),
+    TEST_CASE(kendall_exact_at_32),
+    TEST_CASE(kendall_exact_beyond_factorials),
+    TEST_CASE(kendall_standard_errors),
+    TEST_CASE(kendall_symmetries),
+    TEST_CASE(kendall_extreme_values),
+    TEST_CASE(kendall_constant_variable),
+    TEST_CASE(kendall_of_infinite_values),
+    TEST_CASE(kendall_bad_arguments),
     TEST_CASE(kendall_many_ties),
-    TEST_CASE(frobenius_norms), TEST_CASE(frobenius_product_beyond_double),
-    TEST_CASE(margins_and_cross_entropy), TEST_CASE(margins_by_definition),
+    TEST_CASE(frobenius_norms),
+    TEST_CASE(frobenius_product_beyond_double),
+    TEST_CASE(margins_and_cross_entropy),
+    TEST_CASE(margins_by_definition),
     TEST_CASE(sum_of_train_losses),
 };
 
-int main(int argc, char **argv)
-{
-    return TEST_MAIN("test_stats", cases, argc, argv);
-}
+int main(int argc, char **argv) { return TEST_MAIN("test_stats", cases, argc, argv); }

@@ -4,8 +4,7 @@
 
 static long blocks_live, blocks_in_all;
 
-static void *counted_malloc(size_t size)
-{
+static void *counted_malloc(size_t size) {
     void *pointer = malloc(size);
     if (pointer != NULL) {
         blocks_live++;
@@ -14,8 +13,7 @@ static void *counted_malloc(size_t size)
     return pointer;
 }
 
-static void counted_free(void *pointer)
-{
+static void counted_free(void *pointer) {
     if (pointer != NULL) {
         blocks_live--;
     }
@@ -27,8 +25,7 @@ static void counted_free(void *pointer)
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
-int main(void)
-{
+int main(void) {
     double x[5] = {1, 2, 3, 4, 5}, y[5] = {5, 4, 3, 1, 2};
     prun_kendall kendall;
     prun_net *net = NULL;

@@ -10,8 +10,7 @@
 
 enum { MODELS = 64, SECONDS = 20 };
 
-static double find_lower_end(void)
-{
+static double find_lower_end(void) {
     static double measure[MODELS], target[MODELS];
     prun_context context;
     prun_sample sample;
@@ -35,8 +34,7 @@ static double find_lower_end(void)
 }
 
 /* Forks `depth` generations; whether all of them found `expected`. */
-static int descend(int depth, double expected)
-{
+static int descend(int depth, double expected) {
     int status = 1;
     pid_t child;
     if (find_lower_end() != expected) return 0;
@@ -51,8 +49,7 @@ static int descend(int depth, double expected)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 && find_lower_end() == expected;
 }
 
-int main(void)
-{
+int main(void) {
     double expected = find_lower_end();
     return expected > 1 || !descend(2, expected);
 }

@@ -8,8 +8,7 @@
 uint64_t other_copy(uint64_t seed);
 const char *other_version(void);
 
-int main(void)
-{
+int main(void) {
     if (strcmp(other_version(), PRUNABILITY_VERSION) != 0) {
         return 1;
     }

@@ -6,12 +6,6 @@
 uint64_t other_copy(uint64_t seed);
 const char *other_version(void);
 
-uint64_t other_copy(uint64_t seed)
-{
-    return prun_random_bits(seed, 6, 7);
-}
+uint64_t other_copy(uint64_t seed) { return prun_random_bits(seed, 6, 7); }
 
-const char *other_version(void)
-{
-    return PRUNABILITY_VERSION;
-}
+const char *other_version(void) { return PRUNABILITY_VERSION; }

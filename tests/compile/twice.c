@@ -5,7 +5,4 @@
 #include "../../prunability.h"
 #include "../../prunability.h"
 
-int main(void)
-{
-    return prun_kept_count(1, 2, 10) == 5 ? 0 : 1;
-}
+int main(void) { return prun_kept_count(1, 2, 10) == 5 ? 0 : 1; }

@@ -5,14 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static int fails(const char *what)
-{
+static int fails(const char *what) {
     fprintf(stderr, "user: %s\n", what);
     return 1;
 }
 
-static void fill(uint8_t *pixels, int32_t *labels, prun_images *images)
-{
+static void fill(uint8_t *pixels, int32_t *labels, prun_images *images) {
     int64_t i;
     memset(images, 0, sizeof *images);
     images->count = 6;
@@ -29,8 +27,7 @@ static void fill(uint8_t *pixels, int32_t *labels, prun_images *images)
     images->labels = labels;
 }
 
-static int use(prun_net *net, const prun_images *images)
-{
+static int use(prun_net *net, const prun_images *images) {
     double sum = -1;
     prun_net_data data;
     prun_objective objective;
@@ -55,8 +52,7 @@ static int use(prun_net *net, const prun_images *images)
     return 0;
 }
 
-int main(void)
-{
+int main(void) {
     static uint8_t pixels[6 * 64];
     static int32_t labels[6];
     prun_images images;

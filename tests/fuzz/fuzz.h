@@ -34,23 +34,20 @@
 enum { FUZZ_LARGEST = 1 << 16, FUZZ_FILES = 2, FUZZ_FACTOR = 256 };
 
 static prun_context fuzz_context;
-static int64_t fuzz_live;     /* blocks allocated and not released */
-static size_t fuzz_size;      /* of the input */
-static long long fuzz_number; /* of the input that runs, for the report */
+static int64_t fuzz_live;       /* blocks allocated and not released */
+static size_t fuzz_size;        /* of the input */
+static long long fuzz_number;   /* of the input that runs, for the report */
 static long long fuzz_calls[2]; /* that failed, that succeeded */
 
-#define FUZZ_CHECK(condition) \
-    ((condition) ? (void)0 : fuzz_fail(#condition, __FILE__, __LINE__))
+#define FUZZ_CHECK(condition) ((condition) ? (void)0 : fuzz_fail(#condition, __FILE__, __LINE__))
 
-static void fuzz_fail(const char *text, const char *file, int line)
-{
+static void fuzz_fail(const char *text, const char *file, int line) {
     fprintf(stderr, "%s:%d: failed: %s (message \"%s\")\n", file, line, text,
             prun_message(&fuzz_context));
     abort();
 }
 
-static void *fuzz_allocate(size_t size, void *user)
-{
+static void *fuzz_allocate(size_t size, void *user) {
     void *block;
     (void)user;
     FUZZ_CHECK(size <= FUZZ_FACTOR * fuzz_size + 65536);
@@ -59,8 +56,7 @@ static void *fuzz_allocate(size_t size, void *user)
     return block;
 }
 
-static void fuzz_release(void *block, void *user)
-{
+static void fuzz_release(void *block, void *user) {
     (void)user;
     fuzz_live -= block != NULL;
     free(block);
@@ -71,16 +67,14 @@ static void fuzz_release(void *block, void *user)
 static char fuzz_paths[FUZZ_FILES][128];
 static int fuzz_descriptors[FUZZ_FILES];
 
-static void fuzz_remove_files(void)
-{
+static void fuzz_remove_files(void) {
     int i;
     for (i = 0; i < FUZZ_FILES; i++)
         if (fuzz_paths[i][0]) unlink(fuzz_paths[i]);
 }
 
 /* Writes bytes to the file of a number, in memory where the system offers that; its path. */
-static const char *fuzz_file(int number, const unsigned char *data, size_t size)
-{
+static const char *fuzz_file(int number, const unsigned char *data, size_t size) {
     char *path = fuzz_paths[number];
     int *descriptor = &fuzz_descriptors[number];
     if (!path[0]) {
@@ -93,8 +87,8 @@ static const char *fuzz_file(int number, const unsigned char *data, size_t size)
         }
         if (number == 0) atexit(fuzz_remove_files);
     }
-    if (ftruncate(*descriptor, (off_t)size) != 0
-        || pwrite(*descriptor, data, size, 0) != (ssize_t)size) {
+    if (ftruncate(*descriptor, (off_t)size) != 0 ||
+        pwrite(*descriptor, data, size, 0) != (ssize_t)size) {
         perror(path);
         exit(2);
     }
@@ -102,8 +96,7 @@ static const char *fuzz_file(int number, const unsigned char *data, size_t size)
 }
 
 /* An input of two files: two bytes tell the length of the first. paths[1]: the rest. */
-static inline void fuzz_split(const unsigned char *data, size_t size, const char *paths[2])
-{
+static inline void fuzz_split(const unsigned char *data, size_t size, const char *paths[2]) {
     size_t first = size < 2 ? 0 : (size_t)(data[0] | data[1] << 8);
     size_t skip = size < 2 ? size : 2;
     if (first > size - skip) first = size - skip;
@@ -112,8 +105,7 @@ static inline void fuzz_split(const unsigned char *data, size_t size, const char
 }
 
 /* Puts the length in front of the first file of a seed, which was written from out + 2 on. */
-static inline size_t fuzz_join(unsigned char *out, size_t first, size_t second)
-{
+static inline size_t fuzz_join(unsigned char *out, size_t first, size_t second) {
     out[0] = (unsigned char)(first & 255);
     out[1] = (unsigned char)(first >> 8);
     return 2 + first + second;
@@ -121,8 +113,7 @@ static inline size_t fuzz_join(unsigned char *out, size_t first, size_t second)
 
 /* ---- one input ---- */
 
-static void fuzz_begin(size_t size)
-{
+static void fuzz_begin(size_t size) {
     memset(&fuzz_context, 0, sizeof fuzz_context);
     fuzz_context.allocate = fuzz_allocate;
     fuzz_context.release = fuzz_release;
@@ -132,14 +123,13 @@ static void fuzz_begin(size_t size)
 static void fuzz_end(void) { FUZZ_CHECK(fuzz_live == 0); }
 
 /* What holds for every call: a failure has a message that names one of the files. */
-static int fuzz_succeeded(prun_status status)
-{
+static int fuzz_succeeded(prun_status status) {
     const char *message = prun_message(&fuzz_context);
     fuzz_calls[status == PRUN_OK]++;
     if (status == PRUN_OK) return 1;
     FUZZ_CHECK(status < 0 && status > PRUN__STATUS_LAST && fuzz_context.status == status);
-    FUZZ_CHECK(strstr(message, fuzz_paths[0])
-               || (fuzz_paths[1][0] && strstr(message, fuzz_paths[1])));
+    FUZZ_CHECK(strstr(message, fuzz_paths[0]) ||
+               (fuzz_paths[1][0] && strstr(message, fuzz_paths[1])));
     fuzz_context.message[0] = 0;
     return 0;
 }
@@ -151,8 +141,7 @@ static void fuzz_one(const unsigned char *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void)fuzz_number;
     (void)fuzz_seed;
     fuzz_begin(size);
@@ -170,15 +159,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static uint64_t fuzz_state[2]; /* seed and counter of the mutator's random numbers */
 
 /* Uniform in 0 .. n-1. */
-static size_t fuzz_random(size_t n)
-{
+static size_t fuzz_random(size_t n) {
     return (size_t)(prun_random_bits(fuzz_state[0], (uint64_t)fuzz_number, fuzz_state[1]++) % n);
 }
 
 /* Replaces `removed` bytes at a place by `n` others. */
 static size_t fuzz_replace(unsigned char *data, size_t size, size_t at, size_t removed,
-                           const void *bytes, size_t n)
-{
+                           const void *bytes, size_t n) {
     if (removed > size - at) removed = size - at;
     if (size - removed + n > FUZZ_LARGEST) return size;
     memmove(data + at + n, data + at + removed, size - at - removed);
@@ -187,65 +174,112 @@ static size_t fuzz_replace(unsigned char *data, size_t size, size_t at, size_t r
 }
 
 static size_t fuzz_mutate_once(unsigned char *data, size_t size, const unsigned char *other,
-                               size_t other_size)
-{
-    static const char *const words[] = {
-        "{", "}", "[", "]", ",", ":", "\"", "'", "(", ")", "\\", "\\u0000", "\\ud800", "\xc3\x28",
-        "null", "-1", "0", "4294967296", "9223372036854775807", "18446744073709551616", "1e9",
-        "NaN", "inf", "dtype", "shape", "data_offsets", "__metadata__", "F16", "BF16", "F64", "U64",
-        "BOOL", "True", "False", "descr", "fortran_order", "<f2", ">f8", "|u1", ">i8", "\n", "\r\n",
-        ";", "\t", "#", " ", "\"\"", "\x93NUMPY"};
-    static const uint64_t numbers[] = {0, 1, 2, 4, 127, 128, 255, 256, 32767, 65535, 65536, 1u << 20,
-                                       0x7fffffffu, 0x80000000u, 0xffffffffu, UINT64_C(1) << 32,
-                                       INT64_MAX, UINT64_C(1) << 63, UINT64_MAX};
+                               size_t other_size) {
+    static const char *const words[] = {"{",
+                                        "}",
+                                        "[",
+                                        "]",
+                                        ",",
+                                        ":",
+                                        "\"",
+                                        "'",
+                                        "(",
+                                        ")",
+                                        "\\",
+                                        "\\u0000",
+                                        "\\ud800",
+                                        "\xc3\x28",
+                                        "null",
+                                        "-1",
+                                        "0",
+                                        "4294967296",
+                                        "9223372036854775807",
+                                        "18446744073709551616",
+                                        "1e9",
+                                        "NaN",
+                                        "inf",
+                                        "dtype",
+                                        "shape",
+                                        "data_offsets",
+                                        "__metadata__",
+                                        "F16",
+                                        "BF16",
+                                        "F64",
+                                        "U64",
+                                        "BOOL",
+                                        "True",
+                                        "False",
+                                        "descr",
+                                        "fortran_order",
+                                        "<f2",
+                                        ">f8",
+                                        "|u1",
+                                        ">i8",
+                                        "\n",
+                                        "\r\n",
+                                        ";",
+                                        "\t",
+                                        "#",
+                                        " ",
+                                        "\"\"",
+                                        "\x93NUMPY"};
+    static const uint64_t numbers[] = {0,           1,
+                                       2,           4,
+                                       127,         128,
+                                       255,         256,
+                                       32767,       65535,
+                                       65536,       1u << 20,
+                                       0x7fffffffu, 0x80000000u,
+                                       0xffffffffu, UINT64_C(1) << 32,
+                                       INT64_MAX,   UINT64_C(1) << 63,
+                                       UINT64_MAX};
     const size_t at = fuzz_random(size + 1);
     unsigned char bytes[8];
     const char *word;
     uint64_t value;
     size_t n, i;
     switch (fuzz_random(9)) {
-    case 0: /* one bit */
-        if (at < size) data[at] ^= (unsigned char)(1u << fuzz_random(8));
-        return size;
-    case 1: /* one byte */
-        if (at < size) data[at] = (unsigned char)fuzz_random(256);
-        return size;
-    case 2: /* a number of 1, 2, 4 or 8 bytes */
-        n = (size_t)1 << fuzz_random(4);
-        value = numbers[fuzz_random(sizeof numbers / sizeof numbers[0])] + fuzz_random(3) - 1;
-        for (i = 0; i < n; i++) bytes[i] = (unsigned char)(value >> 8 * i & 255);
-        if (fuzz_random(2))
-            for (i = 0; i < n / 2; i++) {
-                const unsigned char swap = bytes[i];
-                bytes[i] = bytes[n - 1 - i];
-                bytes[n - 1 - i] = swap;
-            }
-        return fuzz_replace(data, size, at, n, bytes, n);
-    case 3: /* a word, over others or between them */
-        word = words[fuzz_random(sizeof words / sizeof words[0])];
-        n = strlen(word);
-        return fuzz_replace(data, size, at, fuzz_random(2) ? n : 0, word, n);
-    case 4: /* a digit, where the text has one */
-        for (i = 0; i < 64 && at + i < size; i++)
-            if (data[at + i] >= '0' && data[at + i] <= '9') {
-                data[at + i] = (unsigned char)('0' + fuzz_random(10));
-                break;
-            }
-        return size;
-    case 5: /* bytes away, */
-        n = 1 + fuzz_random(size / 4 + 1);
-        return fuzz_replace(data, size, at, n, bytes, 0);
-    case 6: /* or all to the end, */
-        return fuzz_random(4) ? size : at;
-    case 7: /* or twice */
-        n = fuzz_random(size - at + 1) % 9;
-        memcpy(bytes, data + at, n);
-        return fuzz_replace(data, size, at, 0, bytes, n);
-    default: /* the rest of another seed */
-        if (other_size == 0 || fuzz_random(4)) return size;
-        i = fuzz_random(other_size);
-        n = other_size - i;
-        return fuzz_replace(data, size, at, size - at, other + i, n);
+        case 0: /* one bit */
+            if (at < size) data[at] ^= (unsigned char)(1u << fuzz_random(8));
+            return size;
+        case 1: /* one byte */
+            if (at < size) data[at] = (unsigned char)fuzz_random(256);
+            return size;
+        case 2: /* a number of 1, 2, 4 or 8 bytes */
+            n = (size_t)1 << fuzz_random(4);
+            value = numbers[fuzz_random(sizeof numbers / sizeof numbers[0])] + fuzz_random(3) - 1;
+            for (i = 0; i < n; i++) bytes[i] = (unsigned char)(value >> 8 * i & 255);
+            if (fuzz_random(2))
+                for (i = 0; i < n / 2; i++) {
+                    const unsigned char swap = bytes[i];
+                    bytes[i] = bytes[n - 1 - i];
+                    bytes[n - 1 - i] = swap;
+                }
+            return fuzz_replace(data, size, at, n, bytes, n);
+        case 3: /* a word, over others or between them */
+            word = words[fuzz_random(sizeof words / sizeof words[0])];
+            n = strlen(word);
+            return fuzz_replace(data, size, at, fuzz_random(2) ? n : 0, word, n);
+        case 4: /* a digit, where the text has one */
+            for (i = 0; i < 64 && at + i < size; i++)
+                if (data[at + i] >= '0' && data[at + i] <= '9') {
+                    data[at + i] = (unsigned char)('0' + fuzz_random(10));
+                    break;
+                }
+            return size;
+        case 5: /* bytes away, */
+            n = 1 + fuzz_random(size / 4 + 1);
+            return fuzz_replace(data, size, at, n, bytes, 0);
+        case 6: /* or all to the end, */ return fuzz_random(4) ? size : at;
+        case 7: /* or twice */
+            n = fuzz_random(size - at + 1) % 9;
+            memcpy(bytes, data + at, n);
+            return fuzz_replace(data, size, at, 0, bytes, n);
+        default: /* the rest of another seed */
+            if (other_size == 0 || fuzz_random(4)) return size;
+            i = fuzz_random(other_size);
+            n = other_size - i;
+            return fuzz_replace(data, size, at, size - at, other + i, n);
     }
 }
 
@@ -255,8 +289,7 @@ static size_t fuzz_sizes[FUZZ_SEEDS];
 static int fuzz_count;
 
 /* Input `number`: the seeds first, then what becomes of them. */
-static size_t fuzz_input(long long number, unsigned char *data)
-{
+static size_t fuzz_input(long long number, unsigned char *data) {
     size_t size, other, times;
     int base;
     fuzz_number = number;
@@ -273,8 +306,7 @@ static size_t fuzz_input(long long number, unsigned char *data)
 
 /* ---- the program ---- */
 
-static void fuzz_run(const unsigned char *data, size_t size)
-{
+static void fuzz_run(const unsigned char *data, size_t size) {
     /* a block of just this size, so that the sanitizer sees who reads past it */
     unsigned char *copy = (unsigned char *)malloc(size ? size : 1);
     if (copy == NULL) exit(2);
@@ -285,14 +317,12 @@ static void fuzz_run(const unsigned char *data, size_t size)
     free(copy);
 }
 
-static void fuzz_report(void)
-{
+static void fuzz_report(void) {
     fprintf(stderr, "input %lld failed; again with --first %lld --runs 1\n", fuzz_number,
             fuzz_number);
 }
 
-static void fuzz_signal(int number)
-{
+static void fuzz_signal(int number) {
     fuzz_report();
     fuzz_remove_files();
     signal(number, SIG_DFL);
@@ -304,16 +334,15 @@ static void fuzz_signal(int number)
 extern void __sanitizer_set_death_callback(void (*)(void)) __attribute__((weak));
 #endif
 
-static int fuzz_write_seeds(const char *directory)
-{
+static int fuzz_write_seeds(const char *directory) {
     char path[600];
     int i;
     for (i = 0; i < fuzz_count; i++) {
         FILE *file;
         snprintf(path, sizeof path, "%s/seed-%02d", directory, i);
         file = fopen(path, "wb");
-        if (file == NULL || fwrite(fuzz_seeds[i], 1, fuzz_sizes[i], file) != fuzz_sizes[i]
-            || fclose(file) != 0) {
+        if (file == NULL || fwrite(fuzz_seeds[i], 1, fuzz_sizes[i], file) != fuzz_sizes[i] ||
+            fclose(file) != 0) {
             perror(path);
             return 2;
         }
@@ -321,8 +350,7 @@ static int fuzz_write_seeds(const char *directory)
     return 0;
 }
 
-static int fuzz_run_file(const char *path)
-{
+static int fuzz_run_file(const char *path) {
     static unsigned char data[FUZZ_LARGEST];
     FILE *file = fopen(path, "rb");
     size_t size;
@@ -337,8 +365,7 @@ static int fuzz_run_file(const char *path)
     return 0;
 }
 
-static int fuzz_main(const char *name, int argc, char **argv)
-{
+static int fuzz_main(const char *name, int argc, char **argv) {
     static unsigned char data[FUZZ_LARGEST];
     long long runs = 20000, first = 0, i;
     int a, holds, files = 0;

@@ -1,8 +1,7 @@
 /* CIFAR files, two at a time: two bytes of length, the first, the second. */
 #include "fuzz.h"
 
-static size_t records(unsigned char *out, size_t count, size_t head)
-{
+static size_t records(unsigned char *out, size_t count, size_t head) {
     size_t i, j;
     for (i = 0; i < count; i++)
         for (j = 0; j < head + 3072; j++)
@@ -10,8 +9,7 @@ static size_t records(unsigned char *out, size_t count, size_t head)
     return count * (head + 3072);
 }
 
-static size_t fuzz_seed(int number, unsigned char *out)
-{
+static size_t fuzz_seed(int number, unsigned char *out) {
     const size_t head = number % 2 ? 2 : 1;
     size_t first;
     if (number >= 4) return 0;
@@ -19,8 +17,7 @@ static size_t fuzz_seed(int number, unsigned char *out)
     return fuzz_join(out, first, records(out + 2 + first, 1, head));
 }
 
-static void fuzz_one(const unsigned char *data, size_t size)
-{
+static void fuzz_one(const unsigned char *data, size_t size) {
     static const int64_t classes[3] = {10, 20, 100};
     const char *paths[2];
     prun_images set;

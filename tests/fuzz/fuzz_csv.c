@@ -1,8 +1,7 @@
 /* CSV tables of models. */
 #include "fuzz.h"
 
-static size_t fuzz_seed(int number, unsigned char *out)
-{
+static size_t fuzz_seed(int number, unsigned char *out) {
     static const char *const seeds[] = {
         "width,dropout,gap\n8,0.1,0.05\n16,0.2,-1e-3\n",
         "\xef\xbb\xbfname;\"a \"\"b\"\"\";x\r\n net ;1;NA\r\n\"two\nlines\"; .5 ;\r\n",
@@ -19,8 +18,7 @@ static size_t fuzz_seed(int number, unsigned char *out)
 
 /* What a cell and its value have to do with each other. whole: no rows were taken out, which may
    leave a column of text without one. */
-static void check_column(const prun_table *t, int64_t column, int whole)
-{
+static void check_column(const prun_table *t, int64_t column, int whole) {
     const double *v = t->values + column * t->rows;
     int64_t i, numbers = 0, texts = 0, last = 0;
     for (i = 0; i < t->rows; i++) {
@@ -44,8 +42,7 @@ static void check_column(const prun_table *t, int64_t column, int whole)
     FUZZ_CHECK(numbers == 0 || texts == 0);
 }
 
-static void check_table(const prun_table *t, int whole)
-{
+static void check_table(const prun_table *t, int whole) {
     int64_t i, length = 0;
     FUZZ_CHECK(t->rows >= 0 && t->columns >= 1);
     for (i = 0; i < t->rows; i++)
@@ -64,8 +61,7 @@ static void check_table(const prun_table *t, int whole)
     FUZZ_CHECK((size_t)length <= fuzz_size);
 }
 
-static void fuzz_one(const unsigned char *data, size_t size)
-{
+static void fuzz_one(const unsigned char *data, size_t size) {
     const char *path = fuzz_file(0, data, size);
     uint8_t *keep;
     prun_table t;

@@ -37,8 +37,7 @@ static long long fuzz_checks, fuzz_failures, fuzz_skipped, fuzz_samples;
 static const char *fuzz_running = ""; /* the check at work */
 
 /* Reports what does not hold; the check that asked returns. */
-static int fuzz_fail(const char *format, ...)
-{
+static int fuzz_fail(const char *format, ...) {
     va_list list;
     fflush(stdout);
     if (!fuzz.failed) {
@@ -63,23 +62,20 @@ static int fuzz_fail(const char *format, ...)
 #define FUZZ_CHECK(condition) \
     (fuzz_checks++, (condition) ? 1 : fuzz_fail("line %d: %s", __LINE__, #condition))
 
-static void *fuzz_allocate(size_t size, void *user)
-{
+static void *fuzz_allocate(size_t size, void *user) {
     void *block = malloc(size);
     (void)user;
     fuzz_live += block != NULL;
     return block;
 }
 
-static void fuzz_release(void *block, void *user)
-{
+static void fuzz_release(void *block, void *user) {
     (void)user;
     fuzz_live -= block != NULL;
     free(block);
 }
 
-static void *fuzz_array(int64_t count, size_t size)
-{
+static void *fuzz_array(int64_t count, size_t size) {
     void *block = calloc((size_t)(count > 0 ? count : 1), size);
     if (block == NULL) {
         fprintf(stderr, "fuzz_graph: out of memory\n");
@@ -91,14 +87,12 @@ static void *fuzz_array(int64_t count, size_t size)
 static float *fuzz_floats(int64_t count) { return (float *)fuzz_array(count, sizeof(float)); }
 static double *fuzz_doubles(int64_t count) { return (double *)fuzz_array(count, sizeof(double)); }
 
-static int fuzz_equal(const float *a, const float *b, int64_t count)
-{
+static int fuzz_equal(const float *a, const float *b, int64_t count) {
     return memcmp(a, b, (size_t)count * sizeof(float)) == 0;
 }
 
 /* All tensors of a net, one after the other. */
-static void fuzz_copy_tensors(const prun_net *net, float *out, int restore)
-{
+static void fuzz_copy_tensors(const prun_net *net, float *out, int restore) {
     int64_t count, t, size;
     const prun_tensor *tensor = prun_net_tensors(net, &count);
     for (t = 0; t < count; t++, out += size) {
@@ -109,8 +103,7 @@ static void fuzz_copy_tensors(const prun_net *net, float *out, int restore)
 }
 
 /* True when a net's tensors are those that the graph was given. */
-static int fuzz_unchanged(const prun_net *net)
-{
+static int fuzz_unchanged(const prun_net *net) {
     float *now = fuzz_floats(fuzz.kept_count);
     int same;
     fuzz_copy_tensors(net, now, 0);
@@ -134,22 +127,44 @@ static int fuzz_normalised(void) /* batches of one value per channel have no var
 
 typedef struct fuzz_tally {
     long long compared, blunt, numbers;
-    double worst; /* error over tolerance */
-    double error; /* largest error over the largest number, where the comparison is sharp */
+    double worst;         /* error over tolerance */
+    double error;         /* largest error over the largest number, where the comparison is sharp */
     double log_tolerance; /* sum of the logarithms of tolerance over largest number */
     long long tolerant;   /* comparisons in it */
 } fuzz_tally;
 
 enum {
-    TALLY_LOGITS, TALLY_LOSS, TALLY_GRADIENT, TALLY_HESSIAN, TALLY_BATCH_LOGITS,
-    TALLY_BATCH_GRADIENT, TALLY_STATISTICS, TALLY_STEP, TALLY_FOLDED, TALLY_MARGINS,
-    TALLY_EIGENVALUES, TALLY_CONV, TALLY_CONV_INPUT, TALLY_CONV_WEIGHT, TALLIES
+    TALLY_LOGITS,
+    TALLY_LOSS,
+    TALLY_GRADIENT,
+    TALLY_HESSIAN,
+    TALLY_BATCH_LOGITS,
+    TALLY_BATCH_GRADIENT,
+    TALLY_STATISTICS,
+    TALLY_STEP,
+    TALLY_FOLDED,
+    TALLY_MARGINS,
+    TALLY_EIGENVALUES,
+    TALLY_CONV,
+    TALLY_CONV_INPUT,
+    TALLY_CONV_WEIGHT,
+    TALLIES
 };
 static fuzz_tally fuzz_tallies[TALLIES];
-static const char *const fuzz_names[TALLIES] = {
-    "logits", "losses", "gradient", "Hessian-vector product", "logits in training",
-    "gradient in training", "running statistics", "a step of SGD", "logits of a folded copy",
-    "hidden margins", "eigenvalues", "convolution", "its input gradient", "its weight gradient"};
+static const char *const fuzz_names[TALLIES] = {"logits",
+                                                "losses",
+                                                "gradient",
+                                                "Hessian-vector product",
+                                                "logits in training",
+                                                "gradient in training",
+                                                "running statistics",
+                                                "a step of SGD",
+                                                "logits of a folded copy",
+                                                "hidden margins",
+                                                "eigenvalues",
+                                                "convolution",
+                                                "its input gradient",
+                                                "its weight gradient"};
 
 /* A comparison is blunt when it could hide an error of this share of the largest number. */
 #define FUZZ_SHARP 1e-3
@@ -159,20 +174,19 @@ static double fuzz_scale; /* of the numbers that a comparison belongs to, where 
 /* got against want within GRAPH_SIGMAS deviations; equal where there is no error. `what` and i name
    the number that fails. */
 static int fuzz_compare_doubles(int tally, const char *what, const double *got, const double *want,
-                                const double *variance, int64_t count)
-{
+                                const double *variance, int64_t count) {
     fuzz_tally *t = &fuzz_tallies[tally];
     double largest = fuzz_scale, tolerated = 0, error = 0;
     int64_t i;
     fuzz_checks++;
     for (i = 0; i < count; i++) {
-        const double tolerance = variance[i] > 0
-                                     ? GRAPH_SIGMAS * (sqrt(variance[i]) + GRAPH_TINY)
-                                     : 0;
+        const double tolerance =
+            variance[i] > 0 ? GRAPH_SIGMAS * (sqrt(variance[i]) + GRAPH_TINY) : 0;
         const double off = fabs(got[i] - want[i]);
         if (!(off <= tolerance))
             return fuzz_fail("%s %s, number %lld: %.9g, should be %.9g; off by %.3g, tolerance "
-                             "%.3g", fuzz_names[tally], what, (long long)i, got[i], want[i], off,
+                             "%.3g",
+                             fuzz_names[tally], what, (long long)i, got[i], want[i], off,
                              tolerance);
         if (off > 0) t->worst = fmax(t->worst, off / tolerance);
         largest = fmax(largest, fabs(want[i]));
@@ -191,8 +205,7 @@ static int fuzz_compare_doubles(int tally, const char *what, const double *got, 
 }
 
 static int fuzz_compare(int tally, const char *what, const float *got, const double *want,
-                        const double *variance, int64_t count)
-{
+                        const double *variance, int64_t count) {
     double *values = fuzz_doubles(count);
     int64_t i;
     int holds;
@@ -204,8 +217,7 @@ static int fuzz_compare(int tally, const char *what, const float *got, const dou
 
 /* A flat gradient, tensor by tensor; a layer's bias on the scale of its kernel. */
 static int fuzz_compare_flat(int tally, const float *got, const double *want,
-                             const double *variance)
-{
+                             const double *variance) {
     int64_t t, at = 0, i;
     int holds = 1;
     double largest = 0;
@@ -223,8 +235,7 @@ static int fuzz_compare_flat(int tally, const float *got, const double *want,
 
 /* The reference for all samples of the graph, or with `smooth` for those without a decision that
    hangs on rounding; their number. */
-static int64_t fuzz_reference(const float *direction, int smooth, int64_t *index)
-{
+static int64_t fuzz_reference(const float *direction, int smooth, int64_t *index) {
     graph_reference *r = &fuzz.reference;
     int64_t i, n = 0;
     graph_reference_init(r, &fuzz.g, fuzz.net);
@@ -247,8 +258,7 @@ static int64_t fuzz_reference(const float *direction, int smooth, int64_t *index
 /* ---- checks: values and derivatives ---- */
 
 /* Index of the first largest logit. */
-static int64_t fuzz_largest(const float *logits, int64_t classes)
-{
+static int64_t fuzz_largest(const float *logits, int64_t classes) {
     int64_t j, best = 0;
     for (j = 1; j < classes; j++)
         if (logits[j] > logits[best]) best = j;
@@ -256,8 +266,7 @@ static int64_t fuzz_largest(const float *logits, int64_t classes)
 }
 
 /* Losses are those of the logits, to the bit; the order of the samples makes no difference. */
-static void fuzz_check_losses(const float *logits)
-{
+static void fuzz_check_losses(const float *logits) {
     const graph *g = &fuzz.g;
     const int64_t classes = g->images.classes;
     double losses[GRAPH_IMAGES], sum = -1, total = 0;
@@ -277,14 +286,13 @@ static void fuzz_check_losses(const float *logits)
     FUZZ_CHECK(wrong == errors);
     FUZZ_CHECK(prun_net_logits(fuzz.net, &g->images, reversed, g->n, again) == PRUN_OK);
     for (i = 0; i < g->n; i++)
-        if (!FUZZ_CHECK(fuzz_equal(again + i * classes, logits + (g->n - 1 - i) * classes,
-                                   classes)))
+        if (!FUZZ_CHECK(
+                fuzz_equal(again + i * classes, logits + (g->n - 1 - i) * classes, classes)))
             break;
     free(again);
 }
 
-static void fuzz_check_logits(void)
-{
+static void fuzz_check_logits(void) {
     const graph *g = &fuzz.g;
     graph_reference *r = &fuzz.reference;
     const graph_array *z = &r->y[g->output];
@@ -304,8 +312,7 @@ static void fuzz_check_logits(void)
     free(logits);
 }
 
-static void fuzz_check_gradient(void)
-{
+static void fuzz_check_gradient(void) {
     const graph *g = &fuzz.g;
     graph_reference *r = &fuzz.reference;
     int64_t index[GRAPH_IMAGES], n = fuzz_reference(NULL, 1, index), errors = -1, expected = -1, i;
@@ -329,8 +336,7 @@ static void fuzz_check_gradient(void)
 }
 
 /* A direction: all parameters, or one tensor's, or a few. */
-static float *fuzz_direction(void)
-{
+static float *fuzz_direction(void) {
     float *v = fuzz_floats(fuzz.g.parameters);
     const int64_t kind = graph_pick(&fuzz.random, 3);
     int64_t i;
@@ -339,8 +345,7 @@ static float *fuzz_direction(void)
     return v;
 }
 
-static void fuzz_check_hessian(void)
-{
+static void fuzz_check_hessian(void) {
     const graph *g = &fuzz.g;
     float *v = fuzz_direction(), *product = fuzz_floats(g->parameters);
     int64_t index[GRAPH_IMAGES], n = fuzz_reference(v, 1, index);
@@ -354,8 +359,7 @@ static void fuzz_check_hessian(void)
 }
 
 /* The same network with every kernel and algorithm. */
-static void fuzz_check_tiers(void)
-{
+static void fuzz_check_tiers(void) {
     static const char *const tiers[3] = {"portable", "avx2", "avx512"};
     const graph kept = fuzz.g;
     int tier, algorithm;
@@ -381,8 +385,7 @@ static void fuzz_check_tiers(void)
 static double fuzz_dropped[2]; /* elements kept minus expected, and the variance of that */
 
 /* Finds the masks of the pass that just ran and counts what they keep. */
-static void fuzz_find_masks(graph_reference *r)
-{
+static void fuzz_find_masks(graph_reference *r) {
     const prun_net *net = fuzz.net;
     int32_t i;
     for (i = 0; i < net->ops; i++) {
@@ -402,8 +405,7 @@ static void fuzz_find_masks(graph_reference *r)
     }
 }
 
-static void fuzz_check_statistics(const graph_reference *r)
-{
+static void fuzz_check_statistics(const graph_reference *r) {
     const float *was = fuzz.kept;
     int64_t t, c;
     int32_t i;
@@ -436,8 +438,7 @@ static void fuzz_check_statistics(const graph_reference *r)
     }
 }
 
-static void fuzz_check_pass(void)
-{
+static void fuzz_check_pass(void) {
     const graph *g = &fuzz.g;
     const int64_t classes = g->images.classes;
     graph_reference *r = &fuzz.reference;
@@ -489,8 +490,7 @@ static void fuzz_check_pass(void)
 
 static char fuzz_folder[64];
 
-static void fuzz_remove_folder(void)
-{
+static void fuzz_remove_folder(void) {
     char command[160];
     int i;
     for (i = 0; i < 4; i++) {
@@ -500,8 +500,7 @@ static void fuzz_remove_folder(void)
     rmdir(fuzz_folder);
 }
 
-static const char *fuzz_path(int number)
-{
+static const char *fuzz_path(int number) {
     static char paths[4][96];
     if (!fuzz_folder[0]) {
         const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -516,8 +515,7 @@ static const char *fuzz_path(int number)
     return paths[number];
 }
 
-static int fuzz_same_files(const char *a, const char *b)
-{
+static int fuzz_same_files(const char *a, const char *b) {
     FILE *file[2];
     int x = 0, y = 0;
     file[0] = fopen(a, "rb");
@@ -531,24 +529,21 @@ static int fuzz_same_files(const char *a, const char *b)
     return file[0] && file[1] && x == y;
 }
 
-static prun_net *fuzz_copy(int fold)
-{
+static prun_net *fuzz_copy(int fold) {
     prun_net *copy = NULL;
     FUZZ_CHECK(prun_net_copy(fuzz.net, fold, &copy) == PRUN_OK);
     return copy;
 }
 
 /* A net of the same layers with other parameters. */
-static prun_net *fuzz_other(void)
-{
+static prun_net *fuzz_other(void) {
     prun_net *other = NULL;
     FUZZ_CHECK(graph_build(&fuzz.g, &fuzz.context, &other) == PRUN_OK);
     if (other != NULL) prun_net_set_algorithm(other, fuzz.g.algorithm);
     return other;
 }
 
-static prun_train_options fuzz_train_options(void)
-{
+static prun_train_options fuzz_train_options(void) {
     graph_random *r = &fuzz.random;
     prun_train_options o;
     memset(&o, 0, sizeof o);
@@ -566,8 +561,7 @@ static prun_train_options fuzz_train_options(void)
 }
 
 /* One step by hand: w - rate (g / n + decay w), with the library's own gradient. */
-static void fuzz_check_step(const prun_train_options *options)
-{
+static void fuzz_check_step(const prun_train_options *options) {
     const graph *g = &fuzz.g;
     prun_train_options o = *options;
     prun_net *net = fuzz_copy(0);
@@ -611,8 +605,7 @@ static void fuzz_check_step(const prun_train_options *options)
 }
 
 /* Two trainers, the second loaded from a file of the first after an epoch: the same from there. */
-static void fuzz_check_training(void)
-{
+static void fuzz_check_training(void) {
     const graph *g = &fuzz.g;
     const prun_train_options o = fuzz_train_options();
     const int64_t last = g->images.count % o.batch ? g->images.count % o.batch : o.batch;
@@ -654,8 +647,7 @@ static void fuzz_check_training(void)
 }
 
 /* Same bits in logits and gradient. */
-static int fuzz_same_net(prun_net *other)
-{
+static int fuzz_same_net(prun_net *other) {
     const graph *g = &fuzz.g;
     float *a = fuzz_floats(g->n * g->images.classes + g->parameters);
     float *b = fuzz_floats(g->n * g->images.classes + g->parameters);
@@ -673,8 +665,7 @@ static int fuzz_same_net(prun_net *other)
     return same;
 }
 
-static void fuzz_check_files(void)
-{
+static void fuzz_check_files(void) {
     prun_net *other = fuzz_other();
     prun_safetensors *file = NULL;
     if (FUZZ_CHECK(prun_net_save(fuzz.net, fuzz_path(2)) == PRUN_OK) &&
@@ -689,8 +680,7 @@ static void fuzz_check_files(void)
     prun_net_free(other);
 }
 
-static void fuzz_check_copies(void)
-{
+static void fuzz_check_copies(void) {
     const graph *g = &fuzz.g;
     graph_reference *r = &fuzz.reference;
     prun_net *plain = fuzz_copy(0), *folded = fuzz_copy(1);
@@ -718,16 +708,14 @@ typedef struct fuzz_weight {
     int64_t number;
 } fuzz_weight;
 
-static int fuzz_order(const void *pa, const void *pb)
-{
+static int fuzz_order(const void *pa, const void *pb) {
     const fuzz_weight *a = (const fuzz_weight *)pa, *b = (const fuzz_weight *)pb;
     if (a->size != b->size) return a->size > b->size ? -1 : 1;
     return a->number < b->number ? -1 : 1;
 }
 
 /* Removes what grid point i does not keep, by definition. The number of weights kept. */
-static int64_t fuzz_prune(const prun_prune_options *o, int64_t i)
-{
+static int64_t fuzz_prune(const prun_prune_options *o, int64_t i) {
     fuzz_weight *w = (fuzz_weight *)fuzz_array(fuzz.g.parameters, sizeof *w);
     int64_t t, k, n = 0, kept = 0;
     for (t = 0; t < fuzz.tensors; t++) {
@@ -750,8 +738,7 @@ static int64_t fuzz_prune(const prun_prune_options *o, int64_t i)
     return kept;
 }
 
-static prun_prune_options fuzz_prune_options(void)
-{
+static prun_prune_options fuzz_prune_options(void) {
     graph_random *r = &fuzz.random;
     prun_prune_options o;
     int b;
@@ -768,8 +755,7 @@ static prun_prune_options fuzz_prune_options(void)
     return o;
 }
 
-static prun_objective fuzz_objective(prun_net_data *data, prun_net *net)
-{
+static prun_objective fuzz_objective(prun_net_data *data, prun_net *net) {
     prun_objective objective;
     data->net = net;
     data->images = &fuzz.g.images;
@@ -779,8 +765,7 @@ static prun_objective fuzz_objective(prun_net_data *data, prun_net *net)
 }
 
 /* The mean loss at grid point i, by hand; at random from a copy that the library pruned. */
-static double fuzz_pruned_loss(const prun_prune_options *o, int64_t i, int64_t *kept)
-{
+static double fuzz_pruned_loss(const prun_prune_options *o, int64_t i, int64_t *kept) {
     const int64_t count = fuzz.g.images.count;
     prun_net *net = fuzz.net;
     double sum = -1;
@@ -798,8 +783,7 @@ static double fuzz_pruned_loss(const prun_prune_options *o, int64_t i, int64_t *
     return sum / (double)count;
 }
 
-static void fuzz_check_search(void)
-{
+static void fuzz_check_search(void) {
     prun_prune_options o = fuzz_prune_options();
     prun_net_data data;
     const prun_objective objective = fuzz_objective(&data, fuzz.net);
@@ -816,7 +800,8 @@ static void fuzz_check_search(void)
     FUZZ_CHECK(fabs(found.base_loss - losses[o.grid]) <= 1e-15 * found.base_loss);
     for (b = 0; b < o.betas; b++) {
         const prun_prunability_answer *a = &found.answer[b];
-        for (i = 0; i < o.grid && !(losses[i] <= a->threshold); i++) {}
+        for (i = 0; i < o.grid && !(losses[i] <= a->threshold); i++) {
+        }
         FUZZ_CHECK(fabs(a->threshold - (1 + o.beta[b]) * found.base_loss) <= 1e-15 * a->threshold);
         /* a mean over repetitions of what is the same each time is rounded */
         if (!FUZZ_CHECK(a->kept_fraction == (double)i / (double)o.grid) ||
@@ -834,8 +819,7 @@ static void fuzz_check_search(void)
     FUZZ_CHECK(fuzz_pruned_loss(&o, i, &kept) == losses[i]);
 }
 
-static void fuzz_check_prune(void)
-{
+static void fuzz_check_prune(void) {
     prun_prune_options o = fuzz_prune_options();
     const int64_t i = graph_pick(&fuzz.random, o.grid + 1);
     prun_net *copy = fuzz_copy(0);
@@ -859,8 +843,7 @@ static void fuzz_check_prune(void)
     free(got);
 }
 
-static prun_perturb_options fuzz_perturb_options(void)
-{
+static prun_perturb_options fuzz_perturb_options(void) {
     graph_random *r = &fuzz.random;
     prun_perturb_options o;
     memset(&o, 0, sizeof o);
@@ -876,8 +859,7 @@ static prun_perturb_options fuzz_perturb_options(void)
 }
 
 /* The radius is tolerated, the next one not, and the curve is the mean over single draws. */
-static void fuzz_check_radius(void)
-{
+static void fuzz_check_radius(void) {
     prun_perturb_options o = fuzz_perturb_options();
     prun_net_data data;
     const prun_objective objective = fuzz_objective(&data, fuzz.net);
@@ -914,8 +896,7 @@ static void fuzz_check_radius(void)
 /* ---- checks: margins and curvature ---- */
 
 /* Which layers lead to the output. */
-static void fuzz_leading(unsigned char *leads)
-{
+static void fuzz_leading(unsigned char *leads) {
     const graph *g = &fuzz.g;
     int32_t i;
     memset(leads, 0, GRAPH_LAYERS + 1);
@@ -930,8 +911,7 @@ static void fuzz_leading(unsigned char *leads)
 /* The reference's margins of the layer that reads `value`, and their deviations; 0: the best other
    class, or a decision on the way, hangs on rounding. */
 static int fuzz_margin(graph_reference *r, int32_t value, int64_t n, double *margin,
-                       double *variance)
-{
+                       double *variance) {
     const int64_t classes = fuzz.g.images.classes, size = graph_count(r, value) / r->n;
     const graph_array *z = &r->y[fuzz.g.output], *d = &r->d[value];
     const int32_t label = fuzz.g.labels[r->index[n]];
@@ -952,15 +932,14 @@ static int fuzz_margin(graph_reference *r, int32_t value, int64_t n, double *mar
         off += 2 * fabs(d->v[j]) * sqrt(d->e[j]) + d->e[j];
     }
     *margin = difference / sqrt(squares);
-    *variance = graph_square(
-        sqrt(z->e[n * classes + label] + z->e[n * classes + other]) / sqrt(squares) +
-        fabs(*margin) * (off / squares / 2 + 1e-15));
+    *variance =
+        graph_square(sqrt(z->e[n * classes + label] + z->e[n * classes + other]) / sqrt(squares) +
+                     fabs(*margin) * (off / squares / 2 + 1e-15));
     return r->kink[n] == 0;
 }
 
 /* Gradient of f_label - f_best, by the reference's reverse mode. */
-static void fuzz_margin_reference(graph_reference *r)
-{
+static void fuzz_margin_reference(graph_reference *r) {
     const int64_t classes = fuzz.g.images.classes;
     const graph_array *z, *d;
     int64_t n, j;
@@ -984,8 +963,7 @@ static void fuzz_margin_reference(graph_reference *r)
 }
 
 /* True where the images go to anything but convolutions: margins there are refused. */
-static int fuzz_images_elsewhere(int32_t value)
-{
+static int fuzz_images_elsewhere(int32_t value) {
     const graph *g = &fuzz.g;
     int32_t i;
     for (i = 0; i < g->layers; i++) {
@@ -999,8 +977,7 @@ static int fuzz_images_elsewhere(int32_t value)
 }
 
 /* Root of the total variance of a value over the samples. */
-static void fuzz_check_spread(const graph_reference *r, int32_t value, double got)
-{
+static void fuzz_check_spread(const graph_reference *r, int32_t value, double got) {
     const int64_t size = graph_count(r, value) / r->n;
     double total = 0, off = 0, squares = 0;
     int64_t i, n;
@@ -1018,8 +995,7 @@ static void fuzz_check_spread(const graph_reference *r, int32_t value, double go
     FUZZ_CHECK(fabs(got * got - total) <= 4 * off);
 }
 
-static void fuzz_check_margins(void)
-{
+static void fuzz_check_margins(void) {
     const graph *g = &fuzz.g;
     graph_reference *r = &fuzz.reference;
     unsigned char leads[GRAPH_LAYERS + 1];
@@ -1041,8 +1017,7 @@ static void fuzz_check_margins(void)
     }
     fuzz_margin_reference(r);
     if (count > 0 && FUZZ_CHECK(prun_net_hidden_margins(fuzz.net, &g->images, g->index, g->n,
-                                                        layers, count, margins, spread) ==
-                                PRUN_OK))
+                                                        layers, count, margins, spread) == PRUN_OK))
         for (i = 0; i < count && !fuzz.failed; i++) {
             fuzz_check_spread(r, from[i], spread[i]);
             for (n = 0, known = 0; n < g->n; n++) {
@@ -1056,23 +1031,20 @@ static void fuzz_check_margins(void)
 }
 
 /* The layers that are named for margins can be used, also where others lead nowhere. */
-static void fuzz_check_named(void)
-{
+static void fuzz_check_named(void) {
     const graph *g = &fuzz.g;
     int32_t named[4];
     double *margins = fuzz_doubles(4 * g->n), spread[4];
     prun_status status;
     prun_net_margin_layers(fuzz.net, named);
-    status = prun_net_hidden_margins(fuzz.net, &g->images, g->index, g->n, named, 4, margins,
-                                     spread);
-    FUZZ_CHECK(status == PRUN_OK ||
-               (fuzz_images_elsewhere(0) && status == PRUN_ERR_UNSUPPORTED));
+    status =
+        prun_net_hidden_margins(fuzz.net, &g->images, g->index, g->n, named, 4, margins, spread);
+    FUZZ_CHECK(status == PRUN_OK || (fuzz_images_elsewhere(0) && status == PRUN_ERR_UNSUPPORTED));
     free(margins);
 }
 
 /* Eigenvalues of a symmetric matrix in descending order, by Jacobi rotations. */
-static void fuzz_jacobi(double *a, int64_t n, double *values)
-{
+static void fuzz_jacobi(double *a, int64_t n, double *values) {
     int64_t p, q, k, sweep;
     for (sweep = 0; sweep < 60; sweep++)
         for (p = 0; p < n; p++)
@@ -1103,8 +1075,7 @@ static void fuzz_jacobi(double *a, int64_t n, double *values)
 
 /* Eigenvalues of the Hessian of the mean loss against those of the reference's, made of products
    with unit vectors. */
-static void fuzz_check_lanczos(void)
-{
+static void fuzz_check_lanczos(void) {
     const graph *g = &fuzz.g;
     const int64_t k = g->parameters;
     double *matrix, *values, got[6], want[6], variance[6], total = 0;
@@ -1161,16 +1132,14 @@ static void fuzz_check_lanczos(void)
 /* ---- checks: threads ---- */
 
 static void fuzz_backwards(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                           void *user)
-{
+                           void *user) {
     int64_t i;
     (void)user;
     for (i = count - 1; i >= 0; i--) body(argument, i);
 }
 
 /* Everything that is computed, one after the other. */
-static void fuzz_compute(const float *v, float *out)
-{
+static void fuzz_compute(const float *v, float *out) {
     const graph *g = &fuzz.g;
     prun_pass pass;
     const int trains = !(g->n == 1 && fuzz_normalised());
@@ -1190,10 +1159,9 @@ static void fuzz_compute(const float *v, float *out)
     fuzz_copy_tensors(fuzz.net, fuzz.kept, 1);
 }
 
-static void fuzz_check_threads(void)
-{
-    const int64_t count = fuzz.g.n * fuzz.g.images.classes + 3 * fuzz.g.parameters +
-                          fuzz.kept_count;
+static void fuzz_check_threads(void) {
+    const int64_t count =
+        fuzz.g.n * fuzz.g.images.classes + 3 * fuzz.g.parameters + fuzz.kept_count;
     float *v = fuzz_direction(), *one = fuzz_floats(count), *other = fuzz_floats(count);
     /* threads of OpenMP that begin and end a thousand times take most of the time */
     const int64_t which = graph_pick(&fuzz.random, 2) + (graph_rarely(&fuzz.random, 16) ? 2 : 0);
@@ -1216,16 +1184,14 @@ static void fuzz_check_threads(void)
 /* ---- checks: one convolution ---- */
 
 /* Values that are often exactly zero, in whole regions. */
-static void fuzz_draw_values(int64_t planes, int64_t h, int64_t w, int dark, float *x)
-{
+static void fuzz_draw_values(int64_t planes, int64_t h, int64_t w, int dark, float *x) {
     int64_t i;
     for (i = 0; i < planes * h * w; i++) x[i] = (float)graph_normal(&fuzz.random);
     for (i = 0; dark && i < planes; i++)
         if (graph_pick(&fuzz.random, 4)) graph_blacken(&fuzz.random, h, w, x + i * h * w);
 }
 
-static void fuzz_widen(const float *x, int64_t count, double *y)
-{
+static void fuzz_widen(const float *x, int64_t count, double *y) {
     int64_t i;
     for (i = 0; i < count; i++) y[i] = (double)x[i];
 }
@@ -1238,14 +1204,12 @@ typedef struct fuzz_conv {
     float *result;                    /* rows, of any of the three */
 } fuzz_conv;
 
-static int64_t fuzz_lanes(const fuzz_conv *c, int64_t floats)
-{
+static int64_t fuzz_lanes(const fuzz_conv *c, int64_t floats) {
     return floats / c->n * (c->n + 15);
 }
 
 /* Draws it; 0: none fits. */
-static int fuzz_draw_conv(fuzz_conv *c)
-{
+static int fuzz_draw_conv(fuzz_conv *c) {
     graph_random *r = &fuzz.random;
     graph_layer *l = &c->g.layer[0];
     prun_tensor t[2];
@@ -1284,8 +1248,7 @@ static int fuzz_draw_conv(fuzz_conv *c)
     return 1;
 }
 
-static void fuzz_free_conv(fuzz_conv *c)
-{
+static void fuzz_free_conv(fuzz_conv *c) {
     free(c->x);
     free(c->d);
     free(c->w);
@@ -1295,8 +1258,7 @@ static void fuzz_free_conv(fuzz_conv *c)
 }
 
 /* The functions on single convolutions; where all products are zero: exactly the bias, or zero. */
-static void fuzz_check_conv(void)
-{
+static void fuzz_check_conv(void) {
     static fuzz_conv c;
     graph_reference *r = &fuzz.reference;
     const graph_layer *l = &c.g.layer[0];
@@ -1332,8 +1294,7 @@ static void fuzz_check_conv(void)
     FUZZ_CHECK(prun_conv2d_weight_gradient(&fuzz.context, s, c.n, c.lanes, c.other, c.result) ==
                PRUN_OK);
     fuzz_compare(TALLY_CONV_WEIGHT, what, c.result, r->gradient.v, r->gradient.e, c.taps);
-    FUZZ_CHECK(prun_conv2d_input_gradient(&fuzz.context, s, c.n, c.other, c.w, c.lanes) ==
-               PRUN_OK);
+    FUZZ_CHECK(prun_conv2d_input_gradient(&fuzz.context, s, c.n, c.other, c.w, c.lanes) == PRUN_OK);
     prun_unpack(c.lanes, c.n, s->in_channels, s->in_height, s->in_width, c.result);
     fuzz_compare(TALLY_CONV_INPUT, what, c.result, dx.v, dx.e, c.in);
     fuzz_free_conv(&c);
@@ -1342,8 +1303,7 @@ static void fuzz_check_conv(void)
 /* ---- checks: illegal arguments ---- */
 
 /* Builder calls that must be refused, on a net of their own. */
-static void fuzz_check_builder(void)
-{
+static void fuzz_check_builder(void) {
     graph_random *r = &fuzz.random;
     prun_net *net = NULL;
     prun_conv2d conv;
@@ -1373,8 +1333,7 @@ static void fuzz_check_builder(void)
     prun_net_free(net);
 }
 
-static prun_status fuzz_illegal_samples(int64_t kind, double *sum)
-{
+static prun_status fuzz_illegal_samples(int64_t kind, double *sum) {
     graph *g = &fuzz.g;
     const prun_images kept = g->images;
     int64_t index[2];
@@ -1395,8 +1354,7 @@ static prun_status fuzz_illegal_samples(int64_t kind, double *sum)
     return status;
 }
 
-static prun_status fuzz_illegal_options(int64_t kind, double *sum)
-{
+static prun_status fuzz_illegal_options(int64_t kind, double *sum) {
     prun_net_data data;
     const prun_objective objective = fuzz_objective(&data, fuzz.net);
     prun_prune_options prune;
@@ -1414,48 +1372,48 @@ static prun_status fuzz_illegal_options(int64_t kind, double *sum)
     memset(&train, 0, sizeof train);
     memset(&hessian, 0, sizeof hessian);
     switch (kind) {
-    case 6: status = prun_prune(&objective, &prune, 1.5, NULL); break;
-    case 7: status = prun_prune(&objective, &prune, NAN, NULL); break;
-    case 8:
-        prune.grid = -3;
-        status = prun_loss_curve(&objective, &prune, losses, NULL);
-        break;
-    case 9:
-        perturb.draws = -1;
-        status = prun_perturb(&objective, &perturb, 1, 0);
-        break;
-    case 10: status = prun_perturb(&objective, &perturb, NAN, 0); break;
-    case 11:
-        train.momentum = 1;
-        status = prun_trainer_create(fuzz.net, &fuzz.g.images, &train, &trainer);
-        break;
-    case 12:
-        train.learning_rate = NAN;
-        status = prun_trainer_create(fuzz.net, &fuzz.g.images, &train, &trainer);
-        break;
-    case 13:
-        hessian.steps = -1;
-        status = prun_hessian_eigenpairs(&objective, &hessian, 1, sum, NULL, NULL);
-        break;
-    case 14: status = prun_hessian_eigenpairs(&objective, &hessian, 0, sum, NULL, NULL); break;
-    case 15:
-        status = prun_net_hidden_margins(fuzz.net, &fuzz.g.images, NULL, 1, &layer, 1, losses, sum);
-        break;
-    case 16: status = prun_safetensors_open(&fuzz.context, fuzz_path(3), &file); break;
-    default:
-        snprintf(path, sizeof path, "%s/none", fuzz_path(3)); /* a folder that is not there */
-        status = prun_net_save(fuzz.net, path);
-        break;
+        case 6: status = prun_prune(&objective, &prune, 1.5, NULL); break;
+        case 7: status = prun_prune(&objective, &prune, NAN, NULL); break;
+        case 8:
+            prune.grid = -3;
+            status = prun_loss_curve(&objective, &prune, losses, NULL);
+            break;
+        case 9:
+            perturb.draws = -1;
+            status = prun_perturb(&objective, &perturb, 1, 0);
+            break;
+        case 10: status = prun_perturb(&objective, &perturb, NAN, 0); break;
+        case 11:
+            train.momentum = 1;
+            status = prun_trainer_create(fuzz.net, &fuzz.g.images, &train, &trainer);
+            break;
+        case 12:
+            train.learning_rate = NAN;
+            status = prun_trainer_create(fuzz.net, &fuzz.g.images, &train, &trainer);
+            break;
+        case 13:
+            hessian.steps = -1;
+            status = prun_hessian_eigenpairs(&objective, &hessian, 1, sum, NULL, NULL);
+            break;
+        case 14: status = prun_hessian_eigenpairs(&objective, &hessian, 0, sum, NULL, NULL); break;
+        case 15:
+            status =
+                prun_net_hidden_margins(fuzz.net, &fuzz.g.images, NULL, 1, &layer, 1, losses, sum);
+            break;
+        case 16: status = prun_safetensors_open(&fuzz.context, fuzz_path(3), &file); break;
+        default:
+            snprintf(path, sizeof path, "%s/none", fuzz_path(3)); /* a folder that is not there */
+            status = prun_net_save(fuzz.net, path);
+            break;
     }
     return status;
 }
 
-static void fuzz_check_errors(void)
-{
+static void fuzz_check_errors(void) {
     double sum = -7;
     const int64_t kind = graph_pick(&fuzz.random, 18);
-    const prun_status status = kind < 6 ? fuzz_illegal_samples(kind, &sum)
-                                        : fuzz_illegal_options(kind, &sum);
+    const prun_status status =
+        kind < 6 ? fuzz_illegal_samples(kind, &sum) : fuzz_illegal_options(kind, &sum);
     if (!FUZZ_CHECK(status < 0 && status > PRUN__STATUS_LAST))
         fuzz_fail("illegal argument %d: status %d", (int)kind, (int)status);
     FUZZ_CHECK(fuzz.context.status == status && prun_message(&fuzz.context)[0] != 0);
@@ -1477,22 +1435,21 @@ typedef struct fuzz_step {
 } fuzz_step;
 
 static fuzz_step fuzz_steps[] = {
-    {"logits", 1, fuzz_check_logits, 0, 0},     {"gradient", 1, fuzz_check_gradient, 0, 0},
-    {"hessian", 3, fuzz_check_hessian, 0, 0},   {"tiers", 16, fuzz_check_tiers, 0, 0},
-    {"pass", 2, fuzz_check_pass, 0, 0},         {"training", 8, fuzz_check_training, 0, 0},
-    {"files", 8, fuzz_check_files, 0, 0},       {"copies", 4, fuzz_check_copies, 0, 0},
-    {"search", 6, fuzz_check_search, 0, 0},     {"prune", 6, fuzz_check_prune, 0, 0},
-    {"radius", 12, fuzz_check_radius, 0, 0},    {"margins", 4, fuzz_check_margins, 0, 0},
-    {"named", 4, fuzz_check_named, 0, 0},       {"lanczos", 2, fuzz_check_lanczos, 0, 0},
-    {"threads", 4, fuzz_check_threads, 0, 0},   {"conv", 2, fuzz_check_conv, 0, 0},
+    {"logits", 1, fuzz_check_logits, 0, 0},   {"gradient", 1, fuzz_check_gradient, 0, 0},
+    {"hessian", 3, fuzz_check_hessian, 0, 0}, {"tiers", 16, fuzz_check_tiers, 0, 0},
+    {"pass", 2, fuzz_check_pass, 0, 0},       {"training", 8, fuzz_check_training, 0, 0},
+    {"files", 8, fuzz_check_files, 0, 0},     {"copies", 4, fuzz_check_copies, 0, 0},
+    {"search", 6, fuzz_check_search, 0, 0},   {"prune", 6, fuzz_check_prune, 0, 0},
+    {"radius", 12, fuzz_check_radius, 0, 0},  {"margins", 4, fuzz_check_margins, 0, 0},
+    {"named", 4, fuzz_check_named, 0, 0},     {"lanczos", 2, fuzz_check_lanczos, 0, 0},
+    {"threads", 4, fuzz_check_threads, 0, 0}, {"conv", 2, fuzz_check_conv, 0, 0},
     {"errors", 3, fuzz_check_errors, 0, 0}};
 enum { FUZZ_STEPS = sizeof fuzz_steps / sizeof fuzz_steps[0] };
 
 static int64_t fuzz_work = 60000; /* multiplications of a pass */
 
 /* The tensors that the graph should have are those that the net has. */
-static void fuzz_check_tensors(void)
-{
+static void fuzz_check_tensors(void) {
     int64_t count, parameters = 0, t;
     fuzz.tensor = prun_net_tensors(fuzz.net, &fuzz.tensors);
     FUZZ_CHECK(fuzz.tensors == fuzz.g.tensors);
@@ -1508,8 +1465,7 @@ static void fuzz_check_tensors(void)
     FUZZ_CHECK(count == 0 && parameters == fuzz.g.parameters);
 }
 
-static void fuzz_prepare(void)
-{
+static void fuzz_prepare(void) {
     static const char *const tiers[4] = {"avx512", "avx2", "portable", NULL};
     const char *tier = tiers[graph_pick(&fuzz.random, 4)];
     if (prun_set_isa(tier) != PRUN_OK) prun_set_isa(NULL);
@@ -1521,8 +1477,7 @@ static void fuzz_prepare(void)
     fuzz.context.threads = 1;
 }
 
-static void fuzz_one(void)
-{
+static void fuzz_one(void) {
     int i;
     fuzz.failed = 0;
     fuzz.kept_count = 0;
@@ -1559,8 +1514,7 @@ static void fuzz_one(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const size_t state = size < 8 ? size : 8;
     (void)fuzz_number;
     (void)fuzz_seed;
@@ -1575,8 +1529,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #else
 
-static void fuzz_summary(double seconds, long long runs)
-{
+static void fuzz_summary(double seconds, long long runs) {
     int i;
     printf("%lld graphs, %.1f s of processor time, %lld checks, %lld graphs failed\n", runs,
            seconds, fuzz_checks, fuzz_failures);
@@ -1597,8 +1550,7 @@ static void fuzz_summary(double seconds, long long runs)
 }
 
 /* Each check ran, few samples were left out, few comparisons are blunt, dropout has its mean. */
-static int fuzz_powerful(long long runs)
-{
+static int fuzz_powerful(long long runs) {
     long long compared = 0, blunt = 0;
     int i, holds = 1;
     if (runs < 1000) return 1;
@@ -1613,23 +1565,22 @@ static int fuzz_powerful(long long runs)
     return holds;
 }
 
-static int fuzz_usage(const char *name, int status)
-{
+static int fuzz_usage(const char *name, int status) {
     int i;
     printf("usage: %s [--runs N] [--seed S] [--minutes M] [--only I] [--first I] [--work N]\n"
            "       [--just CHECK] [--without CHECK] [--seeds DIR]\n\n"
            "Draws N random networks and holds the library against a reference in double\n"
            "precision, brute force and itself. A network depends on the seed and its number.\n"
            "--only runs one of them and prints it; --work: multiplications of a pass; --seeds\n"
-           "writes inputs for libFuzzer. Checks: zeros", name);
+           "writes inputs for libFuzzer. Checks: zeros",
+           name);
     for (i = 0; i < FUZZ_STEPS; i++) printf(", %s", fuzz_steps[i].name);
     printf(".\n");
     return status;
 }
 
 /* Leaves out a check, or with `just` all others. */
-static int fuzz_choose(const char *name, int just)
-{
+static int fuzz_choose(const char *name, int just) {
     int i, known = strcmp(name, "zeros") == 0;
     fuzz_without_zeros |= known && !just;
     for (i = 0; i < FUZZ_STEPS; i++) {
@@ -1641,8 +1592,7 @@ static int fuzz_choose(const char *name, int just)
     return known;
 }
 
-static int fuzz_write_seeds(const char *directory)
-{
+static int fuzz_write_seeds(const char *directory) {
     int i, k;
     for (i = 0; i < 64; i++) {
         graph_random r = {0, NULL, 0};
@@ -1660,8 +1610,7 @@ static int fuzz_write_seeds(const char *directory)
     return 0;
 }
 
-static void fuzz_run(long long number)
-{
+static void fuzz_run(long long number) {
     graph_random r = {0, NULL, 0};
     fuzz_number = number;
     r.state = fuzz_seed * UINT64_C(0x9e3779b97f4a7c15);
@@ -1670,8 +1619,7 @@ static void fuzz_run(long long number)
     fuzz_one();
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const time_t start = time(NULL);
     long long runs = 4000, first = 0, done, only = -1;
     double minutes = 0;

@@ -1,8 +1,7 @@
 /* IDX data sets: two bytes of length, the images, the labels. */
 #include "fuzz.h"
 
-static size_t idx(unsigned char *out, int dims, const unsigned *sizes)
-{
+static size_t idx(unsigned char *out, int dims, const unsigned *sizes) {
     size_t at = 4, bytes = 1, i;
     int d;
     memcpy(out, "\0\0\x08", 3);
@@ -15,8 +14,7 @@ static size_t idx(unsigned char *out, int dims, const unsigned *sizes)
     return at + bytes;
 }
 
-static size_t fuzz_seed(int number, unsigned char *out)
-{
+static size_t fuzz_seed(int number, unsigned char *out) {
     static const unsigned sizes[][3] = {{3, 2, 4}, {1, 28, 28}, {20, 1, 1}};
     size_t first;
     if (number >= (int)(sizeof sizes / sizeof sizes[0])) return 0;
@@ -24,8 +22,7 @@ static size_t fuzz_seed(int number, unsigned char *out)
     return fuzz_join(out, first, idx(out + 2 + first, 1, sizes[number]));
 }
 
-static void fuzz_one(const unsigned char *data, size_t size)
-{
+static void fuzz_one(const unsigned char *data, size_t size) {
     static const prun_idx_options options[3] = {{0, 0, 0}, {5, 3, 0}, {256, 1, 8}};
     const char *paths[2];
     prun_images set;

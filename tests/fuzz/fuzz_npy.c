@@ -2,8 +2,7 @@
 #include "fuzz.h"
 
 /* An array of `bytes` data bytes 0 1 2 0 ...; its size. */
-static size_t npy(unsigned char *out, int version, const char *dictionary, size_t bytes)
-{
+static size_t npy(unsigned char *out, int version, const char *dictionary, size_t bytes) {
     const size_t start = version == 1 ? 10 : 12, length = strlen(dictionary);
     size_t i;
     memcpy(out, "\x93NUMPY", 6);
@@ -16,23 +15,21 @@ static size_t npy(unsigned char *out, int version, const char *dictionary, size_
     return start + length + bytes;
 }
 
-static size_t fuzz_seed(int number, unsigned char *out)
-{
+static size_t fuzz_seed(int number, unsigned char *out) {
     static const struct {
         int version;
         const char *images;
         size_t image_bytes;
         const char *labels;
         size_t label_bytes;
-    } seeds[] = {
-        {1, "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 5, 4), }\n", 120,
-         "{'descr': '|i1', 'fortran_order': False, 'shape': (3,), }\n", 3},
-        {2, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 5, 6, 3), }\n", 720,
-         "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n", 16},
-        {3, "{'descr': '>f2', 'fortran_order': True, 'shape': (2, 4, 3), }\n", 48,
-         "{'descr': '|b1', 'fortran_order': False, 'shape': (2, 1), }\n", 2},
-        {1, "{'shape': (), 'descr': '<f8', 'fortran_order': False}", 8,
-         "{'descr': '>u8', 'fortran_order': True, 'shape': (2, 0, 3L), }\n", 0}};
+    } seeds[] = {{1, "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2, 5, 4), }\n", 120,
+                  "{'descr': '|i1', 'fortran_order': False, 'shape': (3,), }\n", 3},
+                 {2, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 5, 6, 3), }\n", 720,
+                  "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n", 16},
+                 {3, "{'descr': '>f2', 'fortran_order': True, 'shape': (2, 4, 3), }\n", 48,
+                  "{'descr': '|b1', 'fortran_order': False, 'shape': (2, 1), }\n", 2},
+                 {1, "{'shape': (), 'descr': '<f8', 'fortran_order': False}", 8,
+                  "{'descr': '>u8', 'fortran_order': True, 'shape': (2, 0, 3L), }\n", 0}};
     size_t first, second;
     if (number >= (int)(sizeof seeds / sizeof seeds[0])) return 0;
     first = npy(out + 2, seeds[number].version, seeds[number].images, seeds[number].image_bytes);
@@ -40,8 +37,7 @@ static size_t fuzz_seed(int number, unsigned char *out)
     return fuzz_join(out, first, second);
 }
 
-static void fuzz_one(const unsigned char *data, size_t size)
-{
+static void fuzz_one(const unsigned char *data, size_t size) {
     const char *paths[2];
     prun_npy_options options;
     prun_images set;
@@ -57,8 +53,9 @@ static void fuzz_one(const unsigned char *data, size_t size)
         FUZZ_CHECK(array.count == product || array.count == 0);
         FUZZ_CHECK((array.values != NULL) + (array.integers != NULL) + (array.bytes != NULL) == 1);
         for (k = 0; k < array.count; k++) /* every element is there */
-            sum += array.values ? array.values[k] != 0
-                                : array.integers ? array.integers[k] != 0 : array.bytes[k] != 0;
+            sum += array.values     ? array.values[k] != 0
+                   : array.integers ? array.integers[k] != 0
+                                    : array.bytes[k] != 0;
         FUZZ_CHECK(sum <= (double)array.count);
         prun_npy_free(&array);
     }

@@ -6,8 +6,7 @@ static prun_trainer *trainer;
 static prun_context net_context;
 static prun_images images;
 
-static void make_net(void)
-{
+static void make_net(void) {
     static const uint8_t pixels[2 * 2 * 4 * 4] = {9, 7, 5, 3};
     static const int32_t labels[2] = {0, 2};
     static prun_train_options options;
@@ -28,8 +27,7 @@ static void make_net(void)
 
 /* ---- seeds ---- */
 
-static size_t with_header(unsigned char *out, const char *json, size_t data)
-{
+static size_t with_header(unsigned char *out, const char *json, size_t data) {
     const size_t length = strlen(json);
     size_t i;
     for (i = 0; i < 8; i++) out[i] = (unsigned char)((uint64_t)length >> 8 * i & 255);
@@ -39,8 +37,7 @@ static size_t with_header(unsigned char *out, const char *json, size_t data)
 }
 
 /* A state of training; without its CRCs damage gets further. */
-static size_t state_file(unsigned char *out, int checked)
-{
+static size_t state_file(unsigned char *out, int checked) {
     const char *path;
     FILE *file;
     size_t size, i;
@@ -60,38 +57,37 @@ static size_t state_file(unsigned char *out, int checked)
     return size;
 }
 
-static size_t fuzz_seed(int number, unsigned char *out)
-{
+static size_t fuzz_seed(int number, unsigned char *out) {
     switch (number) {
-    case 0: return state_file(out, 0);
-    case 1:
-        return with_header(
-            out,
-            "{\"__metadata__\":{\"format\":\"pt\"},"
-            "\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]},"
-            "\"b\":{\"dtype\":\"BF16\",\"shape\":[1,1],\"data_offsets\":[6,8]},"
-            "\"c\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[9,25]},"
-            "\"u\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[8,9]},"
-            "\"i\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[25,41]},"
-            "\"j\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[41,49]},"
-            "\"k\":{\"dtype\":\"BOOL\",\"shape\":[0,7],\"data_offsets\":[49,49]},"
-            "\"l\":{\"dtype\":\"F8_E4M3\",\"shape\":[3],\"data_offsets\":[49,52]}}  ",
-            52);
-    case 2:
-        return with_header(out,
-                           "{\"\\u00e9\\ud83d\\ude00\xc3\xa9\\n\\\"\":{\"dtype\":\"F32\",\"x\":[{\"y\":"
-                           "[null,true,-1.5e3,\"z\"]}],\"shape\":[1,2],\"data_offsets\":[0,8]}}",
-                           8);
-    case 3: return with_header(out, "{}", 0);
-    case 4: return state_file(out, 1);
-    default: return 0;
+        case 0: return state_file(out, 0);
+        case 1:
+            return with_header(
+                out,
+                "{\"__metadata__\":{\"format\":\"pt\"},"
+                "\"a\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]},"
+                "\"b\":{\"dtype\":\"BF16\",\"shape\":[1,1],\"data_offsets\":[6,8]},"
+                "\"c\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[9,25]},"
+                "\"u\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[8,9]},"
+                "\"i\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[25,41]},"
+                "\"j\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[41,49]},"
+                "\"k\":{\"dtype\":\"BOOL\",\"shape\":[0,7],\"data_offsets\":[49,49]},"
+                "\"l\":{\"dtype\":\"F8_E4M3\",\"shape\":[3],\"data_offsets\":[49,52]}}  ",
+                52);
+        case 2:
+            return with_header(
+                out,
+                "{\"\\u00e9\\ud83d\\ude00\xc3\xa9\\n\\\"\":{\"dtype\":\"F32\",\"x\":[{\"y\":"
+                "[null,true,-1.5e3,\"z\"]}],\"shape\":[1,2],\"data_offsets\":[0,8]}}",
+                8);
+        case 3: return with_header(out, "{}", 0);
+        case 4: return state_file(out, 1);
+        default: return 0;
     }
 }
 
 /* ---- one file ---- */
 
-static void check_entry(prun_safetensors *file, const prun_safetensors_entry *e, size_t size)
-{
+static void check_entry(prun_safetensors *file, const prun_safetensors_entry *e, size_t size) {
     int64_t product = 1;
     int32_t d;
     float *floats;
@@ -118,8 +114,7 @@ static void check_entry(prun_safetensors *file, const prun_safetensors_entry *e,
 }
 
 /* What was loaded is finite, and what failed is named by the net's own context. */
-static void check_load(prun_status status)
-{
+static void check_load(prun_status status) {
     int64_t count, i, j;
     const prun_tensor *t = prun_net_tensors(net, &count);
     if (status != PRUN_OK) {
@@ -127,12 +122,10 @@ static void check_load(prun_status status)
         return;
     }
     for (i = 0; i < count; i++)
-        for (j = 0; j < prun_tensor_size(&t[i]); j++)
-            FUZZ_CHECK(t[i].data[j] - t[i].data[j] == 0);
+        for (j = 0; j < prun_tensor_size(&t[i]); j++) FUZZ_CHECK(t[i].data[j] - t[i].data[j] == 0);
 }
 
-static void fuzz_one(const unsigned char *data, size_t size)
-{
+static void fuzz_one(const unsigned char *data, size_t size) {
     prun_safetensors *file = NULL;
     prun_arch arch;
     int64_t i;

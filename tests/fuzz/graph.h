@@ -30,8 +30,7 @@ typedef struct graph_random {
 } graph_random;
 
 /* splitmix64 */
-static uint64_t graph_bits(graph_random *r)
-{
+static uint64_t graph_bits(graph_random *r) {
     uint64_t z = (r->state += UINT64_C(0x9e3779b97f4a7c15));
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -39,8 +38,7 @@ static uint64_t graph_bits(graph_random *r)
 }
 
 /* A choice: uniform in 0 .. n-1. */
-static int64_t graph_pick(graph_random *r, int64_t n)
-{
+static int64_t graph_pick(graph_random *r, int64_t n) {
     if (r->size > 0) {
         r->size--;
         return *r->data++ % n;
@@ -48,21 +46,18 @@ static int64_t graph_pick(graph_random *r, int64_t n)
     return (int64_t)(graph_bits(r) >> 11) % n;
 }
 
-static int64_t graph_between(graph_random *r, int64_t low, int64_t high)
-{
+static int64_t graph_between(graph_random *r, int64_t low, int64_t high) {
     return low + graph_pick(r, high - low + 1);
 }
 
 /* True once in n times. */
 static int graph_rarely(graph_random *r, int64_t n) { return graph_pick(r, n) == 0; }
 
-static double graph_uniform(graph_random *r)
-{
+static double graph_uniform(graph_random *r) {
     return (double)(graph_bits(r) >> 11) / 9007199254740992.0;
 }
 
-static double graph_normal(graph_random *r)
-{
+static double graph_normal(graph_random *r) {
     const double u = 1 - graph_uniform(r), angle = 6.283185307179586 * graph_uniform(r);
     return sqrt(-2 * log(u)) * cos(angle);
 }
@@ -70,18 +65,27 @@ static double graph_normal(graph_random *r)
 /* ---- the graph ---- */
 
 typedef enum graph_kind {
-    GRAPH_CONV, GRAPH_LINEAR, GRAPH_NORM, GRAPH_RELU, GRAPH_MAX, GRAPH_AVG, GRAPH_GLOBAL,
-    GRAPH_DROPOUT, GRAPH_ADD, GRAPH_FLATTEN, GRAPH_KINDS
+    GRAPH_CONV,
+    GRAPH_LINEAR,
+    GRAPH_NORM,
+    GRAPH_RELU,
+    GRAPH_MAX,
+    GRAPH_AVG,
+    GRAPH_GLOBAL,
+    GRAPH_DROPOUT,
+    GRAPH_ADD,
+    GRAPH_FLATTEN,
+    GRAPH_KINDS
 } graph_kind;
 
 /* Value i + 1 is the output of layer i, value 0 the images. */
 typedef struct graph_layer {
     graph_kind kind;
-    int32_t in[2];   /* the second of GRAPH_ADD only */
-    int64_t c, h, w; /* of the output */
-    int flat;        /* flattened: no convolution, norm or pool may follow */
-    prun_conv2d conv; /* convolution and linear layer */
-    int bias, same;   /* same: PRUN_PADDING_SAME, by the short function */
+    int32_t in[2];                   /* the second of GRAPH_ADD only */
+    int64_t c, h, w;                 /* of the output */
+    int flat;                        /* flattened: no convolution, norm or pool may follow */
+    prun_conv2d conv;                /* convolution and linear layer */
+    int bias, same;                  /* same: PRUN_PADDING_SAME, by the short function */
     int64_t kernel, stride, padding; /* pools */
     double epsilon, momentum, probability;
     int32_t tensor;     /* number of its first tensor in prun_net_tensors */
@@ -105,8 +109,7 @@ typedef struct graph {
 } graph;
 
 /* Shape of a value. */
-static graph_layer graph_value(const graph *g, int32_t value)
-{
+static graph_layer graph_value(const graph *g, int32_t value) {
     graph_layer images;
     if (value > 0) return g->layer[value - 1];
     memset(&images, 0, sizeof images);
@@ -116,16 +119,14 @@ static graph_layer graph_value(const graph *g, int32_t value)
     return images;
 }
 
-static int32_t graph_push(graph *g, const graph_layer *layer)
-{
+static int32_t graph_push(graph *g, const graph_layer *layer) {
     g->work += 8 * layer->c * layer->h * layer->w;
     g->layer[g->layers] = *layer;
     return ++g->layers;
 }
 
 /* A layer of this kind on a value, with the value's shape. */
-static graph_layer graph_on(const graph *g, graph_kind kind, int32_t value)
-{
+static graph_layer graph_on(const graph *g, graph_kind kind, int32_t value) {
     graph_layer l = graph_value(g, value);
     const int64_t c = l.c, h = l.h, w = l.w;
     const int flat = l.flat;
@@ -140,8 +141,7 @@ static graph_layer graph_on(const graph *g, graph_kind kind, int32_t value)
     return l;
 }
 
-static void graph_same_padding(const graph_layer *in, prun_conv2d *conv)
-{
+static void graph_same_padding(const graph_layer *in, prun_conv2d *conv) {
     int axis;
     for (axis = 0; axis < 2; axis++) {
         const int64_t size = axis == 0 ? in->h : in->w, stride = conv->stride[axis];
@@ -153,8 +153,7 @@ static void graph_same_padding(const graph_layer *in, prun_conv2d *conv)
 }
 
 /* A convolution: half of them as they are usual, the others of any extent. 0: none fits. */
-static int32_t graph_add_conv(graph *g, graph_random *r, int32_t value, int64_t channels)
-{
+static int32_t graph_add_conv(graph *g, graph_random *r, int32_t value, int64_t channels) {
     graph_layer l = graph_on(g, GRAPH_CONV, value), in = graph_value(g, value);
     prun_conv2d *conv = &l.conv;
     int axis;
@@ -192,8 +191,7 @@ static int32_t graph_add_conv(graph *g, graph_random *r, int32_t value, int64_t 
     return graph_push(g, &l);
 }
 
-static int32_t graph_add_linear(graph *g, graph_random *r, int32_t value, int64_t features)
-{
+static int32_t graph_add_linear(graph *g, graph_random *r, int32_t value, int64_t features) {
     graph_layer l = graph_on(g, GRAPH_LINEAR, value);
     l.conv.in_channels = l.c;
     l.conv.in_height = l.conv.kernel[0] = l.h;
@@ -208,8 +206,7 @@ static int32_t graph_add_linear(graph *g, graph_random *r, int32_t value, int64_
     return graph_push(g, &l);
 }
 
-static int32_t graph_add_pool(graph *g, graph_random *r, int32_t value)
-{
+static int32_t graph_add_pool(graph *g, graph_random *r, int32_t value) {
     graph_layer l = graph_on(g, graph_pick(r, 2) ? GRAPH_MAX : GRAPH_AVG, value);
     if (l.flat) return 0;
     l.kernel = graph_between(r, 1, 4);
@@ -221,8 +218,7 @@ static int32_t graph_add_pool(graph *g, graph_random *r, int32_t value)
     return graph_push(g, &l);
 }
 
-static int32_t graph_add_simple(graph *g, graph_random *r, int32_t value, graph_kind kind)
-{
+static int32_t graph_add_simple(graph *g, graph_random *r, int32_t value, graph_kind kind) {
     graph_layer l = graph_on(g, kind, value);
     if (l.flat && (kind == GRAPH_NORM || kind == GRAPH_GLOBAL)) return 0;
     if (kind == GRAPH_NORM && graph_rarely(r, 3)) {
@@ -236,8 +232,7 @@ static int32_t graph_add_simple(graph *g, graph_random *r, int32_t value, graph_
 }
 
 /* A sum with any value of the same shape, often the latest one, itself if there is no other. */
-static int32_t graph_add_sum(graph *g, graph_random *r, int32_t value)
-{
+static int32_t graph_add_sum(graph *g, graph_random *r, int32_t value) {
     graph_layer l = graph_on(g, GRAPH_ADD, value);
     int32_t other = value, v;
     for (v = value - 1; v >= 0; v--) {
@@ -256,53 +251,60 @@ static int32_t graph_add_sum(graph *g, graph_random *r, int32_t value)
 }
 
 /* One more layer, or 0. */
-static int32_t graph_grow(graph *g, graph_random *r, int32_t value)
-{
+static int32_t graph_grow(graph *g, graph_random *r, int32_t value) {
     const graph_layer in = graph_value(g, value);
     switch (graph_pick(r, 16)) {
-    case 0: case 1: case 2: case 3:
-        return graph_add_conv(g, r, value,
-                              graph_rarely(r, 3) ? in.c : graph_between(r, 1, g->widest));
-    case 4: case 5: return graph_add_simple(g, r, value, GRAPH_NORM);
-    case 6: case 7: case 8: return graph_add_simple(g, r, value, GRAPH_RELU);
-    case 9: case 10: return graph_add_pool(g, r, value);
-    case 11: case 12: return graph_add_sum(g, r, value);
-    case 13: return graph_add_simple(g, r, value, GRAPH_DROPOUT);
-    case 14:
-        if (graph_pick(r, 3)) return graph_add_linear(g, r, value, graph_between(r, 1, g->widest));
-        return graph_add_simple(g, r, value, GRAPH_GLOBAL);
-    default: return graph_rarely(r, 3) ? graph_add_simple(g, r, value, GRAPH_FLATTEN) : 0;
+        case 0:
+        case 1:
+        case 2:
+        case 3:
+            return graph_add_conv(g, r, value,
+                                  graph_rarely(r, 3) ? in.c : graph_between(r, 1, g->widest));
+        case 4:
+        case 5: return graph_add_simple(g, r, value, GRAPH_NORM);
+        case 6:
+        case 7:
+        case 8: return graph_add_simple(g, r, value, GRAPH_RELU);
+        case 9:
+        case 10: return graph_add_pool(g, r, value);
+        case 11:
+        case 12: return graph_add_sum(g, r, value);
+        case 13: return graph_add_simple(g, r, value, GRAPH_DROPOUT);
+        case 14:
+            if (graph_pick(r, 3))
+                return graph_add_linear(g, r, value, graph_between(r, 1, g->widest));
+            return graph_add_simple(g, r, value, GRAPH_GLOBAL);
+        default: return graph_rarely(r, 3) ? graph_add_simple(g, r, value, GRAPH_FLATTEN) : 0;
     }
 }
 
 /* From a value to logits, in one of the ways there are. */
-static int32_t graph_add_head(graph *g, graph_random *r, int32_t value, int64_t classes)
-{
+static int32_t graph_add_head(graph *g, graph_random *r, int32_t value, int64_t classes) {
     const graph_layer in = graph_value(g, value);
     int32_t v, other;
     switch (graph_pick(r, 6)) {
-    case 0: /* a convolution and the mean over its positions */
-        v = graph_add_conv(g, r, value, classes);
-        if (v == 0) break;
-        return graph_add_simple(g, r, v, GRAPH_GLOBAL);
-    case 1: /* the mean, and a linear layer */
-        if (in.flat) break;
-        return graph_add_linear(g, r, graph_add_simple(g, r, value, GRAPH_GLOBAL), classes);
-    case 2: return graph_add_linear(g, r, graph_add_simple(g, r, value, GRAPH_FLATTEN), classes);
-    case 3: /* two heads added */
-        other = (int32_t)graph_pick(r, value + 1);
-        v = graph_add_linear(g, r, value, classes);
-        return graph_add_sum(g, r, graph_add_linear(g, r, other, classes));
-    case 4: /* logits that are normalised or dropped */
-        v = graph_add_linear(g, r, value, classes);
-        return graph_add_simple(g, r, v, graph_pick(r, 2) ? GRAPH_NORM : GRAPH_DROPOUT);
-    default: break;
+        case 0: /* a convolution and the mean over its positions */
+            v = graph_add_conv(g, r, value, classes);
+            if (v == 0) break;
+            return graph_add_simple(g, r, v, GRAPH_GLOBAL);
+        case 1: /* the mean, and a linear layer */
+            if (in.flat) break;
+            return graph_add_linear(g, r, graph_add_simple(g, r, value, GRAPH_GLOBAL), classes);
+        case 2:
+            return graph_add_linear(g, r, graph_add_simple(g, r, value, GRAPH_FLATTEN), classes);
+        case 3: /* two heads added */
+            other = (int32_t)graph_pick(r, value + 1);
+            v = graph_add_linear(g, r, value, classes);
+            return graph_add_sum(g, r, graph_add_linear(g, r, other, classes));
+        case 4: /* logits that are normalised or dropped */
+            v = graph_add_linear(g, r, value, classes);
+            return graph_add_simple(g, r, v, graph_pick(r, 2) ? GRAPH_NORM : GRAPH_DROPOUT);
+        default: break;
     }
     return graph_add_linear(g, r, value, classes);
 }
 
-static void graph_number_tensors(graph *g)
-{
+static void graph_number_tensors(graph *g) {
     int32_t i;
     g->tensors = 0;
     g->parameters = 0;
@@ -313,8 +315,8 @@ static void graph_number_tensors(graph *g)
         l->parameters = g->parameters;
         if (l->kind == GRAPH_CONV || l->kind == GRAPH_LINEAR) {
             g->tensors += l->bias ? 2 : 1;
-            g->parameters += s->out_channels * (s->in_channels * s->kernel[0] * s->kernel[1] +
-                                                (l->bias ? 1 : 0));
+            g->parameters += s->out_channels *
+                             (s->in_channels * s->kernel[0] * s->kernel[1] + (l->bias ? 1 : 0));
         } else if (l->kind == GRAPH_NORM) {
             g->tensors += 4;
             g->parameters += 2 * l->c;
@@ -325,8 +327,7 @@ static void graph_number_tensors(graph *g)
 /* ---- images ---- */
 
 /* Blackens a border, a rectangle, all but a few pixels, or everything. */
-static void graph_blacken(graph_random *r, int64_t h, int64_t w, float *plane)
-{
+static void graph_blacken(graph_random *r, int64_t h, int64_t w, float *plane) {
     const int64_t kind = graph_pick(r, 5);
     const int64_t border = graph_between(r, 1, 5), i0 = graph_pick(r, h), j0 = graph_pick(r, w);
     int64_t i, j;
@@ -341,8 +342,7 @@ static void graph_blacken(graph_random *r, int64_t h, int64_t w, float *plane)
         }
 }
 
-static void graph_draw_images(graph *g, graph_random *r)
-{
+static void graph_draw_images(graph *g, graph_random *r) {
     prun_images *m = &g->images;
     const int64_t plane = m->height * m->width, size = m->channels * plane;
     const int bytes = graph_rarely(r, 3), dark = graph_rarely(r, 3);
@@ -377,8 +377,7 @@ static void graph_draw_images(graph *g, graph_random *r)
 }
 
 /* Samples: all in order, or repeated and in any order. */
-static void graph_draw_index(graph *g, graph_random *r)
-{
+static void graph_draw_index(graph *g, graph_random *r) {
     int64_t i;
     g->n = graph_rarely(r, 2) ? g->images.count : graph_between(r, 1, g->images.count);
     for (i = 0; i < g->n; i++) g->index[i] = graph_pick(r, g->images.count);
@@ -388,8 +387,7 @@ static void graph_draw_index(graph *g, graph_random *r)
 
 /* Draws everything but the parameters; `work` bounds the multiplications of a pass. A tiny graph
    has few parameters. */
-static void graph_draw(graph *g, graph_random *r, int64_t work, int tiny)
-{
+static void graph_draw(graph *g, graph_random *r, int64_t work, int tiny) {
     const int64_t wanted = graph_between(r, 0, tiny ? 5 : 12);
     int64_t i, count, most;
     int32_t value = 0, next;
@@ -424,33 +422,31 @@ static void graph_draw(graph *g, graph_random *r, int64_t work, int tiny)
 }
 
 /* Calls the builder; 0 where the library refuses what it should take. */
-static int32_t graph_call(const graph *g, int32_t i, prun_net *net)
-{
+static int32_t graph_call(const graph *g, int32_t i, prun_net *net) {
     const graph_layer *l = &g->layer[i];
     char name[16];
     snprintf(name, sizeof name, "layer%d", (int)i);
     switch (l->kind) {
-    case GRAPH_CONV:
-        if (l->same)
-            return prun_layer_conv2d(net, l->in[0], name, l->c, l->conv.kernel[0],
-                                     l->conv.stride[0], 0, PRUN_PADDING_SAME, l->bias);
-        return prun_layer_conv2d_ex(net, l->in[0], name, &l->conv, l->bias);
-    case GRAPH_LINEAR: return prun_layer_linear(net, l->in[0], name, l->c, l->bias);
-    case GRAPH_NORM: return prun_layer_batch_norm(net, l->in[0], name, l->epsilon, l->momentum);
-    case GRAPH_RELU: return prun_layer_relu(net, l->in[0]);
-    case GRAPH_MAX: return prun_layer_max_pool(net, l->in[0], l->kernel, l->stride, l->padding);
-    case GRAPH_AVG: return prun_layer_avg_pool(net, l->in[0], l->kernel, l->stride, l->padding);
-    case GRAPH_GLOBAL: return prun_layer_global_avg_pool(net, l->in[0]);
-    case GRAPH_DROPOUT: return prun_layer_dropout(net, l->in[0], l->probability);
-    case GRAPH_ADD: return prun_layer_add(net, l->in[0], l->in[1]);
-    default: return prun_layer_flatten(net, l->in[0]);
+        case GRAPH_CONV:
+            if (l->same)
+                return prun_layer_conv2d(net, l->in[0], name, l->c, l->conv.kernel[0],
+                                         l->conv.stride[0], 0, PRUN_PADDING_SAME, l->bias);
+            return prun_layer_conv2d_ex(net, l->in[0], name, &l->conv, l->bias);
+        case GRAPH_LINEAR: return prun_layer_linear(net, l->in[0], name, l->c, l->bias);
+        case GRAPH_NORM: return prun_layer_batch_norm(net, l->in[0], name, l->epsilon, l->momentum);
+        case GRAPH_RELU: return prun_layer_relu(net, l->in[0]);
+        case GRAPH_MAX: return prun_layer_max_pool(net, l->in[0], l->kernel, l->stride, l->padding);
+        case GRAPH_AVG: return prun_layer_avg_pool(net, l->in[0], l->kernel, l->stride, l->padding);
+        case GRAPH_GLOBAL: return prun_layer_global_avg_pool(net, l->in[0]);
+        case GRAPH_DROPOUT: return prun_layer_dropout(net, l->in[0], l->probability);
+        case GRAPH_ADD: return prun_layer_add(net, l->in[0], l->in[1]);
+        default: return prun_layer_flatten(net, l->in[0]);
     }
 }
 
-static prun_status graph_build(const graph *g, prun_context *context, prun_net **net)
-{
-    prun_status status = prun_net_create(context, g->images.channels, g->images.height,
-                                         g->images.width, net);
+static prun_status graph_build(const graph *g, prun_context *context, prun_net **net) {
+    prun_status status =
+        prun_net_create(context, g->images.channels, g->images.height, g->images.width, net);
     int32_t i;
     if (status != PRUN_OK) return status;
     for (i = 0; i < g->layers; i++) graph_call(g, i, *net);
@@ -462,8 +458,7 @@ static prun_status graph_build(const graph *g, prun_context *context, prun_net *
 /* ---- parameters ---- */
 
 /* Kernels with zeros, zero filters, and a scale of their own; biases of all sizes. */
-static void graph_draw_kernel(graph_random *r, const graph_layer *l, const prun_tensor *t)
-{
+static void graph_draw_kernel(graph_random *r, const graph_layer *l, const prun_tensor *t) {
     static const double sparsities[8] = {0, 0, 0, 0.05, 0.5, 0.5, 0.9, 0};
     const int64_t fan = prun_tensor_size(t) / t->shape[0];
     const double sparsity = sparsities[graph_pick(r, 8)];
@@ -485,8 +480,7 @@ static void graph_draw_kernel(graph_random *r, const graph_layer *l, const prun_
 }
 
 /* Statistics as after training: not far from what the layer sees, but no more than that. */
-static void graph_draw_norm(graph_random *r, const prun_tensor *t)
-{
+static void graph_draw_norm(graph_random *r, const prun_tensor *t) {
     int64_t c;
     for (c = 0; c < t->shape[0]; c++) {
         t[0].data[c] = (float)(1 + 0.4 * graph_normal(r));
@@ -497,8 +491,7 @@ static void graph_draw_norm(graph_random *r, const prun_tensor *t)
     if (graph_rarely(r, 6)) t[0].data[graph_pick(r, t->shape[0])] = 0;
 }
 
-static void graph_draw_parameters(const graph *g, graph_random *r, const prun_net *net)
-{
+static void graph_draw_parameters(const graph *g, graph_random *r, const prun_net *net) {
     int64_t count;
     const prun_tensor *t = prun_net_tensors(net, &count);
     int32_t i;
@@ -512,51 +505,55 @@ static void graph_draw_parameters(const graph *g, graph_random *r, const prun_ne
 
 /* ---- description ---- */
 
-static void graph_print_layer(FILE *out, const graph *g, int32_t i)
-{
+static void graph_print_layer(FILE *out, const graph *g, int32_t i) {
     const graph_layer *l = &g->layer[i];
     const prun_conv2d *s = &l->conv;
     fprintf(out, "  v%d = ", (int)i + 1);
     switch (l->kind) {
-    case GRAPH_CONV:
-        fprintf(out, "conv2d(v%d, %lld, kernel %lldx%lld, stride %lldx%lld, padding %lld %lld %lld"
-                     " %lld%s, algorithm %d, bias %d)", (int)l->in[0], (long long)l->c,
-                (long long)s->kernel[0], (long long)s->kernel[1], (long long)s->stride[0],
-                (long long)s->stride[1], (long long)s->padding[0], (long long)s->padding[1],
-                (long long)s->padding[2], (long long)s->padding[3], l->same ? " (SAME)" : "",
-                (int)s->algorithm, l->bias);
-        break;
-    case GRAPH_LINEAR:
-        fprintf(out, "linear(v%d, %lld, bias %d)", (int)l->in[0], (long long)l->c, l->bias);
-        break;
-    case GRAPH_NORM:
-        fprintf(out, "batch_norm(v%d, epsilon %g, momentum %g)", (int)l->in[0], l->epsilon,
-                l->momentum);
-        break;
-    case GRAPH_MAX: case GRAPH_AVG:
-        fprintf(out, "%s_pool(v%d, kernel %lld, stride %lld, padding %lld)",
-                l->kind == GRAPH_MAX ? "max" : "avg", (int)l->in[0], (long long)l->kernel,
-                (long long)l->stride, (long long)l->padding);
-        break;
-    case GRAPH_DROPOUT: fprintf(out, "dropout(v%d, %g)", (int)l->in[0], l->probability); break;
-    case GRAPH_ADD: fprintf(out, "add(v%d, v%d)", (int)l->in[0], (int)l->in[1]); break;
-    default:
-        fprintf(out, "%s(v%d)", l->kind == GRAPH_RELU ? "relu" : l->kind == GRAPH_FLATTEN
-                                ? "flatten" : "global_avg_pool", (int)l->in[0]);
+        case GRAPH_CONV:
+            fprintf(out,
+                    "conv2d(v%d, %lld, kernel %lldx%lld, stride %lldx%lld, padding %lld %lld %lld"
+                    " %lld%s, algorithm %d, bias %d)",
+                    (int)l->in[0], (long long)l->c, (long long)s->kernel[0],
+                    (long long)s->kernel[1], (long long)s->stride[0], (long long)s->stride[1],
+                    (long long)s->padding[0], (long long)s->padding[1], (long long)s->padding[2],
+                    (long long)s->padding[3], l->same ? " (SAME)" : "", (int)s->algorithm, l->bias);
+            break;
+        case GRAPH_LINEAR:
+            fprintf(out, "linear(v%d, %lld, bias %d)", (int)l->in[0], (long long)l->c, l->bias);
+            break;
+        case GRAPH_NORM:
+            fprintf(out, "batch_norm(v%d, epsilon %g, momentum %g)", (int)l->in[0], l->epsilon,
+                    l->momentum);
+            break;
+        case GRAPH_MAX:
+        case GRAPH_AVG:
+            fprintf(out, "%s_pool(v%d, kernel %lld, stride %lld, padding %lld)",
+                    l->kind == GRAPH_MAX ? "max" : "avg", (int)l->in[0], (long long)l->kernel,
+                    (long long)l->stride, (long long)l->padding);
+            break;
+        case GRAPH_DROPOUT: fprintf(out, "dropout(v%d, %g)", (int)l->in[0], l->probability); break;
+        case GRAPH_ADD: fprintf(out, "add(v%d, v%d)", (int)l->in[0], (int)l->in[1]); break;
+        default:
+            fprintf(out, "%s(v%d)",
+                    l->kind == GRAPH_RELU      ? "relu"
+                    : l->kind == GRAPH_FLATTEN ? "flatten"
+                                               : "global_avg_pool",
+                    (int)l->in[0]);
     }
     fprintf(out, "  -> %lld x %lld x %lld\n", (long long)l->c, (long long)l->h, (long long)l->w);
 }
 
-static void graph_print(FILE *out, const graph *g)
-{
+static void graph_print(FILE *out, const graph *g) {
     static const char *const algorithms[3] = {"AUTO", "DIRECT", "WINOGRAD"};
     const prun_images *m = &g->images;
     int32_t i;
-    fprintf(out, "%lld images %lld x %lld x %lld (%s, normalization %d), %lld classes, batch of "
-                 "%lld, %s, %s\n",
-            (long long)m->count, (long long)m->channels, (long long)m->height,
-            (long long)m->width, m->pixels ? "bytes" : "floats", (int)m->normalization,
-            (long long)m->classes, (long long)g->n, g->isa, algorithms[g->algorithm]);
+    fprintf(out,
+            "%lld images %lld x %lld x %lld (%s, normalization %d), %lld classes, batch of "
+            "%lld, %s, %s\n",
+            (long long)m->count, (long long)m->channels, (long long)m->height, (long long)m->width,
+            m->pixels ? "bytes" : "floats", (int)m->normalization, (long long)m->classes,
+            (long long)g->n, g->isa, algorithms[g->algorithm]);
     for (i = 0; i < g->layers; i++) graph_print_layer(out, g, i);
     fprintf(out, "  output v%d; %lld parameters\n", (int)g->output, (long long)g->parameters);
 }

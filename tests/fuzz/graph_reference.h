@@ -28,8 +28,7 @@ enum { GRAPH_MEMORY = 1 << 24 };
 static double *graph_memory;
 static size_t graph_used;
 
-static double *graph_zeros(int64_t count)
-{
+static double *graph_zeros(int64_t count) {
     double *v;
     if (graph_memory == NULL) graph_memory = (double *)malloc(GRAPH_MEMORY * sizeof(double));
     if (graph_memory == NULL || graph_used + (size_t)count > GRAPH_MEMORY) {
@@ -44,12 +43,10 @@ static double *graph_zeros(int64_t count)
 
 typedef enum graph_map_kind { GRAPH_ABS, GRAPH_SQUARE } graph_map_kind;
 
-static double *graph_map(graph_map_kind kind, const double *x, int64_t count)
-{
+static double *graph_map(graph_map_kind kind, const double *x, int64_t count) {
     double *y = graph_zeros(count);
     int64_t i;
-    for (i = 0; i < count; i++)
-        y[i] = kind == GRAPH_ABS ? fabs(x[i]) : x[i] * x[i];
+    for (i = 0; i < count; i++) y[i] = kind == GRAPH_ABS ? fabs(x[i]) : x[i] * x[i];
     return y;
 }
 
@@ -64,8 +61,7 @@ typedef struct graph_array {
     double *v, *e, *t, *te;
 } graph_array;
 
-static graph_array graph_array_new(int64_t count)
-{
+static graph_array graph_array_new(int64_t count) {
     graph_array a;
     a.v = graph_zeros(count);
     a.e = graph_zeros(count);
@@ -85,31 +81,29 @@ typedef struct graph_reference {
     const int64_t *index;
     int64_t n;
     int training, tangents;
-    const float *direction;         /* of the tangents, flat; or NULL */
+    const float *direction;             /* of the tangents, flat; or NULL */
     const uint16_t *mask[GRAPH_LAYERS]; /* of dropout: [n / 16][h][w][c], a bit per sample */
-    double *w, *dw;                 /* parameters and direction, flat */
-    graph_array y[GRAPH_LAYERS + 1]; /* values */
-    graph_array d[GRAPH_LAYERS + 1]; /* and the loss's gradient with respect to them */
-    graph_array gradient;           /* flat */
+    double *w, *dw;                     /* parameters and direction, flat */
+    graph_array y[GRAPH_LAYERS + 1];    /* values */
+    graph_array d[GRAPH_LAYERS + 1];    /* and the loss's gradient with respect to them */
+    graph_array gradient;               /* flat */
     graph_moments *moments[GRAPH_LAYERS];
     double losses[GRAPH_IMAGES], loss_errors[GRAPH_IMAGES];
-    int kink[GRAPH_IMAGES];         /* samples with a decision that hangs on rounding */
+    int kink[GRAPH_IMAGES]; /* samples with a decision that hangs on rounding */
 } graph_reference;
 
-static int64_t graph_count(const graph_reference *r, int32_t value)
-{
+static int64_t graph_count(const graph_reference *r, int32_t value) {
     const graph_layer l = graph_value(r->g, value);
     return r->n * l.c * l.h * l.w;
 }
 
 /* Adds a part of a value's gradient. */
-static void graph_accumulate(const graph_array *sum, const graph_array *part, int64_t count)
-{
+static void graph_accumulate(const graph_array *sum, const graph_array *part, int64_t count) {
     int64_t i;
     for (i = 0; i < count; i++) {
         const double both = sum->v[i] != 0 && part->v[i] != 0, tangents = both || sum->t[i] != 0;
-        sum->e[i] += part->e[i] +
-                     both * graph_square(GRAPH_EPSILON * (fabs(sum->v[i]) + fabs(part->v[i])));
+        sum->e[i] +=
+            part->e[i] + both * graph_square(GRAPH_EPSILON * (fabs(sum->v[i]) + fabs(part->v[i])));
         sum->te[i] += part->te[i] +
                       tangents * graph_square(GRAPH_EPSILON * (fabs(sum->t[i]) + fabs(part->t[i])));
         sum->v[i] += part->v[i];
@@ -128,8 +122,7 @@ typedef struct graph_sum {
     double joint; /* variance of errors in proportion to the terms of a sample */
 } graph_sum;
 
-static void graph_sum_add(graph_sum *s, double term, double size, double variance)
-{
+static void graph_sum_add(graph_sum *s, double term, double size, double variance) {
     s->v += term;
     s->squares += term * term;
     s->size += size;
@@ -138,11 +131,9 @@ static void graph_sum_add(graph_sum *s, double term, double size, double varianc
 }
 
 /* The next term belongs to another sample. */
-static void graph_sum_next(graph_sum *s)
-{
+static void graph_sum_next(graph_sum *s) {
     const double squares = s->squares - s->at[1];
-    if (squares > 0)
-        s->joint += (s->variance - s->at[2]) * graph_square(s->v - s->at[0]) / squares;
+    if (squares > 0) s->joint += (s->variance - s->at[2]) * graph_square(s->v - s->at[0]) / squares;
     s->at[0] = s->v;
     s->at[1] = s->squares;
     s->at[2] = s->variance;
@@ -150,14 +141,11 @@ static void graph_sum_next(graph_sum *s)
 
 /* Variance of what rounding does to a sum of `count` terms: as if its partial sums were a random
    walk over the absolute terms, or a quarter of their sum, or grew evenly to the result. */
-static double graph_rounding(double size, double v, double count)
-{
-    return graph_square(GRAPH_EPSILON) *
-           (size * size * (1 + count / 192) + count * v * v / 12);
+static double graph_rounding(double size, double v, double count) {
+    return graph_square(GRAPH_EPSILON) * (size * size * (1 + count / 192) + count * v * v / 12);
 }
 
-static double graph_sum_variance(const graph_sum *s)
-{
+static double graph_sum_variance(const graph_sum *s) {
     return s->variance * (1 + (s->squares > 0 ? s->v * s->v / s->squares : 0)) + s->joint +
            graph_rounding(s->size, s->v, s->count);
 }
@@ -168,8 +156,7 @@ typedef struct graph_shape {
     int64_t n, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, top, left;
 } graph_shape;
 
-static graph_shape graph_shape_of(const graph_reference *r, const graph_layer *l)
-{
+static graph_shape graph_shape_of(const graph_reference *r, const graph_layer *l) {
     graph_shape s;
     s.n = r->n;
     s.ic = l->conv.in_channels;
@@ -189,8 +176,7 @@ static graph_shape graph_shape_of(const graph_reference *r, const graph_layer *l
 
 /* Outputs first .. last-1 along an axis whose tap `a` meets a pixel. */
 static void graph_range(int64_t a, int64_t pad, int64_t stride, int64_t in, int64_t out,
-                        int64_t *first, int64_t *last)
-{
+                        int64_t *first, int64_t *last) {
     *first = pad > a ? (pad - a + stride - 1) / stride : 0;
     *last = in - 1 + pad - a < 0 ? 0 : (in - 1 + pad - a) / stride + 1;
     if (*last > out) *last = out;
@@ -200,8 +186,7 @@ typedef enum graph_pass { GRAPH_FORWARD, GRAPH_INPUT, GRAPH_WEIGHT } graph_pass;
 
 /* One tap of one pair of planes; adds to y, x or *w. */
 static double graph_tap(const graph_shape *s, graph_pass pass, double *x, double w, double *y,
-                        int64_t a, int64_t b)
-{
+                        int64_t a, int64_t b) {
     int64_t i, j, i0, i1, j0, j1;
     double sum = 0;
     graph_range(a, s->top, s->sh, s->ih, s->oh, &i0, &i1);
@@ -219,8 +204,7 @@ static double graph_tap(const graph_shape *s, graph_pass pass, double *x, double
 }
 
 /* y += conv(x, w), x += the transposed of y, or w += the correlation of x and y. */
-static void graph_conv(const graph_shape *s, graph_pass pass, double *x, double *w, double *y)
-{
+static void graph_conv(const graph_shape *s, graph_pass pass, double *x, double *w, double *y) {
     int64_t n, o, c, a, b;
     for (n = 0; n < s->n; n++)
         for (o = 0; o < s->oc; o++)
@@ -235,8 +219,7 @@ static void graph_conv(const graph_shape *s, graph_pass pass, double *x, double 
 }
 
 /* True where the library may use Winograd. */
-static int graph_winograd(const graph *g, const graph_layer *l)
-{
+static int graph_winograd(const graph *g, const graph_layer *l) {
     const prun_conv2d *s = &l->conv;
     int i, fits = s->kernel[0] == 3 && s->kernel[1] == 3 && s->stride[0] == s->stride[1] &&
                   s->stride[0] <= 2;
@@ -245,15 +228,13 @@ static int graph_winograd(const graph *g, const graph_layer *l)
 }
 
 /* Largest of each plane of x (planes x size, not negative) into y (planes). */
-static void graph_plane_max(const double *x, int64_t planes, int64_t size, double *y)
-{
+static void graph_plane_max(const double *x, int64_t planes, int64_t size, double *y) {
     int64_t i;
     for (i = 0; i < planes * size; i++)
         if (x[i] > y[i / size]) y[i / size] = x[i];
 }
 
-static void graph_plane_sum(const double *x, int64_t planes, int64_t size, double *y)
-{
+static void graph_plane_sum(const double *x, int64_t planes, int64_t size, double *y) {
     int64_t i;
     for (i = 0; i < planes * size; i++) y[i / size] += x[i];
 }
@@ -261,8 +242,7 @@ static void graph_plane_sum(const double *x, int64_t planes, int64_t size, doubl
 /* The scale that Winograd rounds to, per sample and channel of the result: sum over the channels of
    the largest |x| times the sum of the |w|; of the input gradient with the two sides exchanged. */
 static double *graph_winograd_scale(const graph_shape *s, int backward, const double *x,
-                                    const double *w)
-{
+                                    const double *w) {
     const int64_t from = backward ? s->oc : s->ic, to = backward ? s->ic : s->oc;
     double *largest = graph_zeros(s->n * from), *taps = graph_zeros(s->oc * s->ic);
     double *scale = graph_zeros(s->n * to);
@@ -281,8 +261,7 @@ static double *graph_winograd_scale(const graph_shape *s, int backward, const do
    come with them, and in `scale` the sum of the absolute terms; in `tile` that of Winograd. */
 static void graph_conv_term(const graph_shape *s, int backward, const graph_array *from,
                             int tangent, double *w, const graph_array *to, int to_tangent,
-                            double *scale, double *tile)
-{
+                            double *scale, double *tile) {
     const int64_t in = s->n * s->ic * s->ih * s->iw, out = s->n * s->oc * s->oh * s->ow;
     const int64_t taps = s->oc * s->ic * s->kh * s->kw, count = backward ? out : in;
     const int64_t planes = s->n * (backward ? s->ic : s->oc);
@@ -303,8 +282,7 @@ static void graph_conv_term(const graph_shape *s, int backward, const graph_arra
 /* Rounding of sums v of `terms` terms each whose absolute sum is known; exact where it is zero. */
 static void graph_round(const double *v, double *e, const double *scale, const double *tile,
                         const double *bias, const int64_t planes, int64_t size, int64_t channels,
-                        double terms)
-{
+                        double terms) {
     int64_t i;
     for (i = 0; i < planes * size; i++) {
         const double b = bias ? fabs(bias[i / size % channels]) : 0;
@@ -315,8 +293,7 @@ static void graph_round(const double *v, double *e, const double *scale, const d
 }
 
 static void graph_conv_forward(graph_reference *r, const graph_layer *l, const graph_array *x,
-                               const graph_array *y)
-{
+                               const graph_array *y) {
     const graph_shape s = graph_shape_of(r, l);
     const int64_t plane = s.oh * s.ow, planes = s.n * s.oc, size = planes * plane;
     const int64_t taps = s.oc * s.ic * s.kh * s.kw;
@@ -343,8 +320,7 @@ typedef struct graph_terms {
     double *sum, *squares, *variance, *size, *tile;
 } graph_terms;
 
-static graph_terms graph_terms_new(const graph_shape *s, int tile)
-{
+static graph_terms graph_terms_new(const graph_shape *s, int tile) {
     const int64_t size = s->oc * s->ic * s->kh * s->kw;
     graph_terms t;
     t.sum = graph_zeros(size);
@@ -357,8 +333,7 @@ static graph_terms graph_terms_new(const graph_shape *s, int tile)
 
 /* Adds the correlation of one sample's x and y. */
 static void graph_weight_term(const graph_shape *s, double *x, double *xe, double *y, double *ye,
-                              const graph_terms *to)
-{
+                              const graph_terms *to) {
     const int64_t in = s->ic * s->ih * s->iw, out = s->oc * s->oh * s->ow;
     double *ax = graph_map(GRAPH_ABS, x, in), *ay = graph_map(GRAPH_ABS, y, out);
     double *x2 = graph_map(GRAPH_SQUARE, x, in), *y2 = graph_map(GRAPH_SQUARE, y, out);
@@ -380,8 +355,7 @@ static void graph_weight_term(const graph_shape *s, double *x, double *xe, doubl
 }
 
 static void graph_bias_gradient(const graph_shape *s, const double *d, const double *de, double *g,
-                                double *e)
-{
+                                double *e) {
     const int64_t plane = s->oh * s->ow;
     int64_t n, o, i;
     for (o = 0; o < s->oc; o++) {
@@ -398,8 +372,8 @@ static void graph_bias_gradient(const graph_shape *s, const double *d, const dou
 }
 
 /* Adds a sample's terms to those of all. e: the variance of errors that add up as the terms do. */
-static void graph_terms_add(const graph_terms *sum, const graph_terms *one, double *e, int64_t size)
-{
+static void graph_terms_add(const graph_terms *sum, const graph_terms *one, double *e,
+                            int64_t size) {
     int64_t i;
     for (i = 0; i < size; i++) {
         if (one->squares[i] > 0)
@@ -412,8 +386,7 @@ static void graph_terms_add(const graph_terms *sum, const graph_terms *one, doub
 }
 
 static void graph_conv_gradient(const graph_reference *r, const graph_layer *l,
-                                const graph_array *x, const graph_array *d, int tangent)
-{
+                                const graph_array *x, const graph_array *d, int tangent) {
     graph_shape s = graph_shape_of(r, l);
     const int64_t taps = s.kh * s.kw, size = s.oc * s.ic * taps, plane = s.oh * s.ow;
     double *g = (tangent ? r->gradient.t : r->gradient.v) + l->parameters;
@@ -429,8 +402,7 @@ static void graph_conv_gradient(const graph_reference *r, const graph_layer *l,
         one.tile = sum.tile;
         s.n = 1;
         graph_weight_term(&s, x->v + in, x->e + in, dv + out, de + out, &one);
-        if (tangent)
-            graph_weight_term(&s, x->t + in, x->te + in, d->v + out, d->e + out, &one);
+        if (tangent) graph_weight_term(&s, x->t + in, x->te + in, d->v + out, d->e + out, &one);
         graph_terms_add(&sum, &one, e, size);
         graph_used = used;
     }
@@ -444,8 +416,7 @@ static void graph_conv_gradient(const graph_reference *r, const graph_layer *l,
 }
 
 static void graph_conv_backward(const graph_reference *r, const graph_layer *l,
-                                const graph_array *x, const graph_array *d, const graph_array *dx)
-{
+                                const graph_array *x, const graph_array *d, const graph_array *dx) {
     const graph_shape s = graph_shape_of(r, l);
     const int64_t plane = s.ih * s.iw, planes = s.n * s.ic, size = planes * plane;
     const double terms = (double)(s.oc * s.kh * s.kw);
@@ -468,8 +439,7 @@ static void graph_conv_backward(const graph_reference *r, const graph_layer *l,
 
 /* Statistics of a channel: those that run, or in training mode those of the batch. */
 static graph_moments graph_moments_of(const graph_reference *r, const graph_layer *l,
-                                      const graph_array *x, int64_t channel)
-{
+                                      const graph_array *x, int64_t channel) {
     const int64_t plane = l->h * l->w;
     const double count = (double)(r->n * plane), epsilon = l->epsilon == 0 ? 1e-5 : l->epsilon;
     graph_moments m = {0, 0, 0, GRAPH_EPSILON};
@@ -498,8 +468,7 @@ static graph_moments graph_moments_of(const graph_reference *r, const graph_laye
 }
 
 static void graph_norm_forward(graph_reference *r, int32_t layer, const graph_array *x,
-                               const graph_array *y)
-{
+                               const graph_array *y) {
     const graph_layer *l = &r->g->layer[layer];
     const double *w = r->w + l->parameters, *dw = r->dw + l->parameters;
     const double epsilon = l->epsilon == 0 ? 1e-5 : l->epsilon;
@@ -518,8 +487,8 @@ static void graph_norm_forward(graph_reference *r, int32_t layer, const graph_ar
         y->v[i] = w[c] * u + w[l->c + c];
         y->e[i] = graph_square(s) * x->e[i] +
                   graph_square(s * m->mean_error + fabs(w[c] * u) * m->relative_error +
-                               GRAPH_EPSILON * (2 * s * (fabs(x->v[i]) + fabs(m->mean)) +
-                                                fabs(w[l->c + c])));
+                               GRAPH_EPSILON *
+                                   (2 * s * (fabs(x->v[i]) + fabs(m->mean)) + fabs(w[l->c + c])));
         if (!r->tangents) continue;
         y->t[i] = w[c] * inverse * x->t[i] + dw[c] * u + dw[l->c + c];
         y->te[i] = graph_square(s) * x->te[i] + graph_square(dw[c] * inverse) * x->e[i] +
@@ -536,15 +505,13 @@ typedef struct graph_norm_sums {
 } graph_norm_sums;
 
 /* Error of the normalised input. */
-static double graph_normal_error(const graph_moments *m, double inverse, double x, double e)
-{
+static double graph_normal_error(const graph_moments *m, double inverse, double x, double e) {
     return inverse * (sqrt(e) + m->mean_error + GRAPH_EPSILON * (fabs(x) + fabs(m->mean))) +
            fabs(x - m->mean) * inverse * m->relative_error;
 }
 
-static graph_norm_sums graph_norm_sum(const graph_reference *r, int32_t layer,
-                                      const graph_array *x, const graph_array *d, int64_t channel)
-{
+static graph_norm_sums graph_norm_sum(const graph_reference *r, int32_t layer, const graph_array *x,
+                                      const graph_array *d, int64_t channel) {
     const graph_layer *l = &r->g->layer[layer];
     const graph_moments *m = &r->moments[layer][channel];
     const double epsilon = l->epsilon == 0 ? 1e-5 : l->epsilon;
@@ -576,8 +543,7 @@ static graph_norm_sums graph_norm_sum(const graph_reference *r, int32_t layer,
 }
 
 static void graph_norm_backward(const graph_reference *r, int32_t layer, const graph_array *x,
-                                const graph_array *d, const graph_array *dx)
-{
+                                const graph_array *d, const graph_array *dx) {
     const graph_layer *l = &r->g->layer[layer];
     const double *w = r->w + l->parameters, *dw = r->dw + l->parameters;
     const double epsilon = l->epsilon == 0 ? 1e-5 : l->epsilon;
@@ -612,30 +578,27 @@ static void graph_norm_backward(const graph_reference *r, int32_t layer, const g
                 if (!r->tangents) continue;
                 dx->t[i] = s * d->t[i] + dw[c] * inverse * d->v[i];
                 dx->te[i] = graph_square(s) * d->te[i] + graph_square(dw[c] * inverse) * d->e[i] +
-                            graph_square(2 * GRAPH_EPSILON * (fabs(s * d->t[i]) +
-                                                          fabs(dw[c] * inverse * d->v[i])));
+                            graph_square(2 * GRAPH_EPSILON *
+                                         (fabs(s * d->t[i]) + fabs(dw[c] * inverse * d->v[i])));
             }
     }
 }
 
 /* ---- ReLU and pools ---- */
 
-static int graph_relu_open(const graph_array *x, int64_t i, int *unsure)
-{
+static int graph_relu_open(const graph_array *x, int64_t i, int *unsure) {
     *unsure = x->e[i] > 0 && fabs(x->v[i]) <= GRAPH_SIGMAS * sqrt(x->e[i]);
     return x->v[i] > 0;
 }
 
 /* Variance of what hangs on rounding: the error is as large as the whole, and where a sample or a
    pixel is repeated, `times` of them go the same way. */
-static double graph_whole(double v, int64_t times)
-{
+static double graph_whole(double v, int64_t times) {
     return (double)times * graph_square(v / GRAPH_SIGMAS);
 }
 
 static void graph_relu(graph_reference *r, const graph_layer *l, const graph_array *x,
-                       const graph_array *from, const graph_array *to, int backward)
-{
+                       const graph_array *from, const graph_array *to, int backward) {
     const int64_t size = l->c * l->h * l->w, times = r->n * l->h * l->w;
     int64_t i;
     for (i = 0; i < r->n * size; i++) {
@@ -658,8 +621,7 @@ typedef struct graph_winner {
 
 /* Places of a window, and how many. */
 static int graph_window(const graph_layer *l, const graph_layer *in, int64_t plane, int64_t i,
-                        int64_t j, int64_t *places)
-{
+                        int64_t j, int64_t *places) {
     const int64_t i0 = i * l->stride - l->padding, j0 = j * l->stride - l->padding;
     int64_t a, b;
     int count = 0;
@@ -671,8 +633,7 @@ static int graph_window(const graph_layer *l, const graph_layer *in, int64_t pla
 }
 
 /* Moves to the front the places that may be the winner: the winner first. */
-static int graph_candidates(const graph_array *x, int64_t *places, int count)
-{
+static int graph_candidates(const graph_array *x, int64_t *places, int count) {
     int k, best = 0, candidates = 1;
     int64_t winner;
     for (k = 1; k < count; k++)
@@ -691,8 +652,7 @@ static int graph_candidates(const graph_array *x, int64_t *places, int count)
 }
 
 static void graph_max_pool(graph_reference *r, const graph_layer *l, const graph_array *x,
-                           const graph_array *from, const graph_array *to, int backward)
-{
+                           const graph_array *from, const graph_array *to, int backward) {
     const graph_layer in = graph_value(r->g, l->in[0]);
     const int64_t times = r->n * l->h * l->w;
     int64_t places[16], plane, i, j, at = 0;
@@ -728,8 +688,7 @@ static void graph_max_pool(graph_reference *r, const graph_layer *l, const graph
 
 /* Both pools of means: the window is the plane for the global one. */
 static void graph_avg_pool(const graph_reference *r, const graph_layer *l, const graph_array *from,
-                           const graph_array *to, int backward)
-{
+                           const graph_array *to, int backward) {
     const graph_layer in = graph_value(r->g, l->in[0]);
     const int64_t kh = l->kind == GRAPH_GLOBAL ? in.h : l->kernel;
     const int64_t kw = l->kind == GRAPH_GLOBAL ? in.w : l->kernel;
@@ -769,8 +728,7 @@ static void graph_avg_pool(const graph_reference *r, const graph_layer *l, const
 
 /* ---- the rest ---- */
 
-static void graph_add(const graph_reference *r, const graph_layer *l, const graph_array *y)
-{
+static void graph_add(const graph_reference *r, const graph_layer *l, const graph_array *y) {
     const graph_array *a = &r->y[l->in[0]], *b = &r->y[l->in[1]];
     const int64_t size = r->n * l->c * l->h * l->w;
     int64_t i;
@@ -789,8 +747,7 @@ static void graph_add(const graph_reference *r, const graph_layer *l, const grap
 
 /* Training mode: kept elements over the share that is kept, which is a multiple of 1 / 65536. */
 static void graph_dropout(const graph_reference *r, const graph_layer *l, int32_t layer,
-                          const graph_array *from, const graph_array *to)
-{
+                          const graph_array *from, const graph_array *to) {
     const int64_t size = l->c * l->h * l->w, plane = l->h * l->w;
     const double kept = 1 - floor(l->probability * 65536 + 0.5) / 65536;
     int64_t n, i;
@@ -810,8 +767,7 @@ static void graph_dropout(const graph_reference *r, const graph_layer *l, int32_
         }
 }
 
-static void graph_images(graph_reference *r)
-{
+static void graph_images(graph_reference *r) {
     const prun_images *m = &r->g->images;
     const int64_t plane = m->height * m->width, size = m->channels * plane;
     int64_t n, i;
@@ -841,44 +797,46 @@ static void graph_images(graph_reference *r)
     }
 }
 
-static void graph_layer_forward(graph_reference *r, int32_t i)
-{
+static void graph_layer_forward(graph_reference *r, int32_t i) {
     const graph_layer *l = &r->g->layer[i];
     const graph_array *x = &r->y[l->in[0]], *y = &r->y[i + 1];
     switch (l->kind) {
-    case GRAPH_CONV: case GRAPH_LINEAR: graph_conv_forward(r, l, x, y); break;
-    case GRAPH_NORM: graph_norm_forward(r, i, x, y); break;
-    case GRAPH_RELU: graph_relu(r, l, x, x, y, 0); break;
-    case GRAPH_MAX: graph_max_pool(r, l, x, x, y, 0); break;
-    case GRAPH_AVG: case GRAPH_GLOBAL: graph_avg_pool(r, l, x, y, 0); break;
-    case GRAPH_DROPOUT: graph_dropout(r, l, i, x, y); break;
-    case GRAPH_ADD: graph_add(r, l, y); break;
-    default: graph_accumulate(y, x, graph_count(r, i + 1)); break;
+        case GRAPH_CONV:
+        case GRAPH_LINEAR: graph_conv_forward(r, l, x, y); break;
+        case GRAPH_NORM: graph_norm_forward(r, i, x, y); break;
+        case GRAPH_RELU: graph_relu(r, l, x, x, y, 0); break;
+        case GRAPH_MAX: graph_max_pool(r, l, x, x, y, 0); break;
+        case GRAPH_AVG:
+        case GRAPH_GLOBAL: graph_avg_pool(r, l, x, y, 0); break;
+        case GRAPH_DROPOUT: graph_dropout(r, l, i, x, y); break;
+        case GRAPH_ADD: graph_add(r, l, y); break;
+        default: graph_accumulate(y, x, graph_count(r, i + 1)); break;
     }
 }
 
-static void graph_layer_backward(graph_reference *r, int32_t i)
-{
+static void graph_layer_backward(graph_reference *r, int32_t i) {
     const graph_layer *l = &r->g->layer[i];
     const graph_array *x = &r->y[l->in[0]], *d = &r->d[i + 1];
     const int64_t size = graph_count(r, l->in[0]);
     graph_array dx = graph_array_new(size);
     switch (l->kind) {
-    case GRAPH_CONV: case GRAPH_LINEAR: graph_conv_backward(r, l, x, d, &dx); break;
-    case GRAPH_NORM: graph_norm_backward(r, i, x, d, &dx); break;
-    case GRAPH_RELU: graph_relu(r, l, x, d, &dx, 1); break;
-    case GRAPH_MAX: graph_max_pool(r, l, x, d, &dx, 1); break;
-    case GRAPH_AVG: case GRAPH_GLOBAL: graph_avg_pool(r, l, d, &dx, 1); break;
-    case GRAPH_DROPOUT: graph_dropout(r, l, i, d, &dx); break;
-    case GRAPH_ADD: graph_accumulate(&r->d[l->in[1]], d, size); /* fall through */
-    default: dx = *d; break;
+        case GRAPH_CONV:
+        case GRAPH_LINEAR: graph_conv_backward(r, l, x, d, &dx); break;
+        case GRAPH_NORM: graph_norm_backward(r, i, x, d, &dx); break;
+        case GRAPH_RELU: graph_relu(r, l, x, d, &dx, 1); break;
+        case GRAPH_MAX: graph_max_pool(r, l, x, d, &dx, 1); break;
+        case GRAPH_AVG:
+        case GRAPH_GLOBAL: graph_avg_pool(r, l, d, &dx, 1); break;
+        case GRAPH_DROPOUT: graph_dropout(r, l, i, d, &dx); break;
+        case GRAPH_ADD: graph_accumulate(&r->d[l->in[1]], d, size); /* fall through */
+        default: dx = *d; break;
     }
     graph_accumulate(&r->d[l->in[0]], &dx, size);
 }
 
 /* Softmax of a sample, p[j], and 1 - p[j] without cancellation. */
-static void graph_softmax(const double *z, int64_t classes, int64_t label, double *p, double *rest)
-{
+static void graph_softmax(const double *z, int64_t classes, int64_t label, double *p,
+                          double *rest) {
     double largest = z[0], sum = 0;
     int64_t j;
     for (j = 1; j < classes; j++) largest = fmax(largest, z[j]);
@@ -894,8 +852,7 @@ static void graph_softmax(const double *z, int64_t classes, int64_t label, doubl
 
 /* Loss of a sample, and the gradient with respect to its logits. Tangents are taken relative to the
    label's, so that nothing cancels where its probability is almost 1. */
-static void graph_head(graph_reference *r, int64_t n)
-{
+static void graph_head(graph_reference *r, int64_t n) {
     const int64_t classes = r->g->images.classes, at = n * classes;
     const graph_array *z = &r->y[r->g->output], *d = &r->d[r->g->output];
     const int32_t label = r->g->labels[r->index[n]];
@@ -908,8 +865,7 @@ static void graph_head(graph_reference *r, int64_t n)
         mean += p[j] * (z->t[at + j] - z->t[at + label]);
         size += j == label ? 0 : p[j] * (fabs(z->t[at + j]) + fabs(z->t[at + label]));
     }
-    r->losses[n] = rest[label] < 0.5 ? -log1p(-rest[label])
-                                     : largest + log(sum) - z->v[at + label];
+    r->losses[n] = rest[label] < 0.5 ? -log1p(-rest[label]) : largest + log(sum) - z->v[at + label];
     r->loss_errors[n] = 4e-16 * (1 + fabs(largest - z->v[at + label]));
     for (j = 0; j < classes; j++) {
         double *v = &d->v[at + j], *e = &d->e[at + j], *t = &d->t[at + j], *te = &d->te[at + j];
@@ -917,8 +873,8 @@ static void graph_head(graph_reference *r, int64_t n)
         *v = j == label ? -rest[j] : p[j];
         *t = p[j] * (tangent - mean);
         *e = graph_square(GRAPH_EPSILON * fabs(*v) + 4e-16);
-        *te = graph_square(GRAPH_EPSILON * p[j] * (fabs(tangent) + size) + 4e-16 * size +
-                           GRAPH_TINY);
+        *te =
+            graph_square(GRAPH_EPSILON * p[j] * (fabs(tangent) + size) + 4e-16 * size + GRAPH_TINY);
         for (k = 0; k < classes; k++) {
             const double slope = j == k ? p[j] * rest[j] : -p[j] * p[k];
             const double other = z->t[at + k] - z->t[at + label];
@@ -932,8 +888,7 @@ static void graph_head(graph_reference *r, int64_t n)
 }
 
 /* Everything up to the logits. The caller has set g, tensors, index, n and what is special. */
-static void graph_run_forward(graph_reference *r)
-{
+static void graph_run_forward(graph_reference *r) {
     int64_t count = r->g->parameters, at = 0, i;
     int32_t t, v;
     r->w = graph_zeros(count);
@@ -953,8 +908,7 @@ static void graph_run_forward(graph_reference *r)
 }
 
 /* Forward, losses and gradients. */
-static void graph_run(graph_reference *r)
-{
+static void graph_run(graph_reference *r) {
     int64_t n;
     int32_t v;
     graph_run_forward(r);
@@ -964,8 +918,7 @@ static void graph_run(graph_reference *r)
     for (v = r->g->layers - 1; v >= 0; v--) graph_layer_backward(r, v);
 }
 
-static void graph_reference_init(graph_reference *r, const graph *g, const prun_net *net)
-{
+static void graph_reference_init(graph_reference *r, const graph *g, const prun_net *net) {
     int64_t count;
     graph_used = 0;
     memset(r, 0, sizeof *r);

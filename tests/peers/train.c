@@ -13,15 +13,13 @@
 
 static prun_context context;
 
-static void check(prun_status status, const char *what)
-{
+static void check(prun_status status, const char *what) {
     if (status == PRUN_OK) return;
     fprintf(stderr, "train: %s: %s\n", what, prun_message(&context));
     exit(1);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const char *const families[3] = {"cnn", "nin", "resnet18"};
     prun_arch arch;
     prun_train_options options;
