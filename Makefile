@@ -31,8 +31,8 @@ VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print 
 SONAME = libprunability.so.$(basename $(VERSION))
 SHARED = -shared $(if $(filter Darwin,$(shell uname -s)),,-Wl,-soname,$(SONAME))
 
-.PHONY: help demo quickstart examples lib test fuzz bench bench-peers clean install install-lib \
-    uninstall force
+.PHONY: help demo quickstart examples lib test bits fuzz bench bench-peers clean install \
+    install-lib uninstall force
 
 help:
 	@echo 'make quickstart   train one network and measure it (seconds)'
@@ -40,6 +40,7 @@ help:
 	@echo 'make examples     build all programs of examples/ into build/; they know --help'
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
+	@echo 'make bits         are all results the recorded ones, to the last bit? (a minute)'
 	@echo 'make fuzz         a million mutated files of every format, a hundred thousand random networks'
 	@echo '                  (clang, libFuzzer; an hour)'
 	@echo 'make bench        kernels, networks, search, curvature, rounding (minutes, on an idle machine)'
@@ -58,12 +59,16 @@ quickstart: build/quickstart
 
 examples: $(EXAMPLES)
 
-test: $(TESTS) $(GOLDEN) $(FUZZ) build/evaluate
+test: $(TESTS) $(GOLDEN) $(FUZZ) build/bits build/evaluate
 	@sh tests/run.sh $(TESTS) $(FUZZ) $(foreach isa,avx512 avx2 portable,\
 	    $(foreach algorithm,direct winograd,\
 	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
 	    '$(GOLDEN) --spectra only tests/golden/*.safetensors' \
-	    $(patsubst %,'sh %',$(SCRIPTS)) 'sh tests/peers/statistics.sh build/evaluate'
+	    $(patsubst %,'sh %',$(SCRIPTS)) 'sh tests/bits.sh build/bits' \
+	    'sh tests/peers/statistics.sh build/evaluate'
+
+bits: build/bits
+	@sh tests/bits.sh build/bits
 
 bench: $(BENCH)
 	build/bench_kernels
