@@ -5457,8 +5457,8 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
 PRUNDEF void prun_net_set_init(prun_net *net, prun_init init) { net->init = init; }
 
 /* Doubles an array so that one more element fits. */
-static void *prun__grow(prun_context *context, void *old, int64_t count, int64_t *capacity,
-                        size_t size, const char *what) {
+static void *prun__array_make(prun_context *context, void *old, int64_t count, int64_t *capacity,
+                              size_t size, const char *what) {
     void *bigger;
     if (count < *capacity) return old;
     bigger = prun__alloc(context, *capacity ? 2 * *capacity : 16, size, what);
@@ -5481,7 +5481,7 @@ static prun__layer prun__value_shape(const prun_net *net, int32_t value) {
 }
 
 /* True when a layer can be added on `input`; records the first error otherwise. */
-static int prun__can_add(prun_net *net, int32_t input, const char *what) {
+static int prun__net_can_add(prun_net *net, int32_t input, const char *what) {
     if (!net || net->status != PRUN_OK) return 0;
     if (!what) {
         prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "layer without a name"));
@@ -5501,7 +5501,7 @@ static int prun__can_add(prun_net *net, int32_t input, const char *what) {
 }
 
 /* Appends a layer and returns its value. */
-static int32_t prun__push_layer(prun_net *net, const prun__layer *layer) {
+static int32_t prun__layer_put(prun_net *net, const prun__layer *layer) {
     prun__layer *grown;
     if (prun__mul(layer->c, prun__mul(layer->h, layer->w)) > (INT64_C(1) << 30) ||
         prun__mul(layer->c, prun__mul(layer->h, layer->w)) < 0)
@@ -5509,8 +5509,8 @@ static int32_t prun__push_layer(prun_net *net, const prun__layer *layer) {
                                               "layer %lld: %lld x %lld x %lld values per image",
                                               (long long)net->layers, (long long)layer->c,
                                               (long long)layer->h, (long long)layer->w));
-    grown = (prun__layer *)prun__grow(net->context, net->layer, net->layers, &net->layer_capacity,
-                                      sizeof *grown, "layers");
+    grown = (prun__layer *)prun__array_make(net->context, net->layer, net->layers,
+                                            &net->layer_capacity, sizeof *grown, "layers");
     if (!grown) return prun__net_fail(net, PRUN_ERR_MEMORY);
     net->layer = grown;
     net->layer[net->layers++] = *layer;
@@ -5518,16 +5518,16 @@ static int32_t prun__push_layer(prun_net *net, const prun__layer *layer) {
 }
 
 /* Appends a tensor; its name is allocated here, its data in prun_net_finish. */
-static prun_status prun__push_tensor(prun_net *net, const char *layer, const char *part,
-                                     uint32_t flags, const int64_t *shape, int32_t rank) {
+static prun_status prun__layer_put_tensor(prun_net *net, const char *layer, const char *part,
+                                          uint32_t flags, const int64_t *shape, int32_t rank) {
     const size_t length = strlen(layer) + strlen(part) + 2;
     prun_tensor *grown, *t;
     char *name;
     int64_t i;
     if (!layer[0] || strlen(layer) > 200)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "layer name is empty or too long");
-    grown = (prun_tensor *)prun__grow(net->context, net->tensor, net->tensors,
-                                      &net->tensor_capacity, sizeof *grown, "tensors");
+    grown = (prun_tensor *)prun__array_make(net->context, net->tensor, net->tensors,
+                                            &net->tensor_capacity, sizeof *grown, "tensors");
     if (!grown) return PRUN_ERR_MEMORY;
     net->tensor = grown;
     name = (char *)prun__alloc(net->context, (int64_t)length, 1, "tensor name");
@@ -5549,7 +5549,7 @@ static prun_status prun__push_tensor(prun_net *net, const char *layer, const cha
 }
 
 /* Convolution and linear layer: tensors, then the layer. */
-static int32_t prun__push_conv(prun_net *net, const char *name, prun__layer *layer) {
+static int32_t prun__layer_put_conv(prun_net *net, const char *name, prun__layer *layer) {
     const prun_conv2d *s = &layer->conv;
     int64_t shape[4];
     int32_t rank = layer->linear ? 2 : 4;
@@ -5562,18 +5562,18 @@ static int32_t prun__push_conv(prun_net *net, const char *name, prun__layer *lay
     layer->tensors = layer->bias ? 2 : 1;
     layer->init = net->init;
     if (layer->conv.algorithm == PRUN_ALGORITHM_AUTO) layer->conv.algorithm = net->algorithm;
-    status = prun__push_tensor(net, name, "weight", PRUN_WEIGHT, shape, rank);
+    status = prun__layer_put_tensor(net, name, "weight", PRUN_WEIGHT, shape, rank);
     if (status == PRUN_OK && layer->bias)
-        status = prun__push_tensor(net, name, "bias", PRUN_BIAS, shape, 1);
+        status = prun__layer_put_tensor(net, name, "bias", PRUN_BIAS, shape, 1);
     if (status != PRUN_OK) return prun__net_fail(net, status);
-    return prun__push_layer(net, layer);
+    return prun__layer_put(net, layer);
 }
 
 PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *name,
                                      const prun_conv2d *conv, int32_t bias) {
     prun__layer layer, in;
     prun_status status;
-    if (!prun__can_add(net, input, name)) return -1;
+    if (!prun__net_can_add(net, input, name)) return -1;
     in = prun__value_shape(net, input);
     memset(&layer, 0, sizeof layer);
     layer.kind = PRUN__CONV;
@@ -5595,7 +5595,7 @@ PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *n
         return prun__net_fail(net, prun__fail(net->context, status, "%s: %s", name, text));
     }
     layer.c = layer.conv.out_channels;
-    return prun__push_conv(net, name, &layer);
+    return prun__layer_put_conv(net, name, &layer);
 }
 
 PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
@@ -5604,7 +5604,7 @@ PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name
     prun_conv2d conv;
     prun__layer in;
     int64_t axis;
-    if (!prun__can_add(net, input, name)) return -1;
+    if (!prun__net_can_add(net, input, name)) return -1;
     in = prun__value_shape(net, input);
     memset(&conv, 0, sizeof conv);
     conv.out_channels = channels;
@@ -5626,7 +5626,7 @@ PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name
 PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name, int64_t features,
                                   int32_t bias) {
     prun__layer layer, in;
-    if (!prun__can_add(net, input, name)) return -1;
+    if (!prun__net_can_add(net, input, name)) return -1;
     in = prun__value_shape(net, input);
     memset(&layer, 0, sizeof layer);
     layer.kind = PRUN__CONV;
@@ -5645,11 +5645,11 @@ PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name
                                               (long long)features));
     layer.c = features;
     layer.h = layer.w = 1;
-    return prun__push_conv(net, name, &layer);
+    return prun__layer_put_conv(net, name, &layer);
 }
 
 /* A layer that keeps its input's shape. */
-static prun__layer prun__same_shape(const prun_net *net, prun__kind kind, int32_t input) {
+static prun__layer prun__layer_make(const prun_net *net, prun__kind kind, int32_t input) {
     const prun__layer in = prun__value_shape(net, input);
     prun__layer layer;
     memset(&layer, 0, sizeof layer);
@@ -5668,8 +5668,8 @@ PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *
     static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
     prun__layer layer;
     int i;
-    if (!prun__can_add(net, input, name)) return -1;
-    layer = prun__same_shape(net, PRUN__BATCH_NORM, input);
+    if (!prun__net_can_add(net, input, name)) return -1;
+    layer = prun__layer_make(net, PRUN__BATCH_NORM, input);
     layer.epsilon = epsilon == 0.0 ? 1e-5 : epsilon;
     layer.momentum = momentum == 0.0 ? 0.1 : momentum;
     layer.tensor = (int32_t)net->tensors;
@@ -5682,26 +5682,26 @@ PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
                                               "%s: batch norm of a flattened value", name));
     for (i = 0; i < 4; i++) {
-        prun_status status =
-            prun__push_tensor(net, name, parts[i],
-                              i < 2 ? (uint32_t)PRUN_NORM : (uint32_t)PRUN_STATISTIC, &layer.c, 1);
+        prun_status status = prun__layer_put_tensor(
+            net, name, parts[i], i < 2 ? (uint32_t)PRUN_NORM : (uint32_t)PRUN_STATISTIC, &layer.c,
+            1);
         if (status != PRUN_OK) return prun__net_fail(net, status);
     }
-    return prun__push_layer(net, &layer);
+    return prun__layer_put(net, &layer);
 }
 
 PRUNDEF int32_t prun_layer_relu(prun_net *net, int32_t input) {
     prun__layer layer;
-    if (!prun__can_add(net, input, "relu")) return -1;
-    layer = prun__same_shape(net, PRUN__RELU, input);
-    return prun__push_layer(net, &layer);
+    if (!prun__net_can_add(net, input, "relu")) return -1;
+    layer = prun__layer_make(net, PRUN__RELU, input);
+    return prun__layer_put(net, &layer);
 }
 
-static int32_t prun__push_pool(prun_net *net, prun__kind kind, int32_t input, const char *what,
-                               int64_t kernel, int64_t stride, int64_t padding) {
+static int32_t prun__layer_put_pool(prun_net *net, prun__kind kind, int32_t input, const char *what,
+                                    int64_t kernel, int64_t stride, int64_t padding) {
     prun__layer layer;
-    if (!prun__can_add(net, input, what)) return -1;
-    layer = prun__same_shape(net, kind, input);
+    if (!prun__net_can_add(net, input, what)) return -1;
+    layer = prun__layer_make(net, kind, input);
     layer.kernel[0] = layer.kernel[1] = kernel;
     layer.stride = stride == 0 ? kernel : stride;
     layer.padding = padding;
@@ -5718,48 +5718,49 @@ static int32_t prun__push_pool(prun_net *net, prun__kind kind, int32_t input, co
                                               (long long)layer.w));
     layer.h = (layer.h + 2 * padding - kernel) / layer.stride + 1;
     layer.w = (layer.w + 2 * padding - kernel) / layer.stride + 1;
-    return prun__push_layer(net, &layer);
+    return prun__layer_put(net, &layer);
 }
 
 PRUNDEF int32_t prun_layer_max_pool(prun_net *net, int32_t input, int64_t kernel, int64_t stride,
                                     int64_t padding) {
-    return prun__push_pool(net, PRUN__MAX_POOL, input, "max pool", kernel, stride, padding);
+    return prun__layer_put_pool(net, PRUN__MAX_POOL, input, "max pool", kernel, stride, padding);
 }
 
 PRUNDEF int32_t prun_layer_avg_pool(prun_net *net, int32_t input, int64_t kernel, int64_t stride,
                                     int64_t padding) {
-    return prun__push_pool(net, PRUN__AVG_POOL, input, "average pool", kernel, stride, padding);
+    return prun__layer_put_pool(net, PRUN__AVG_POOL, input, "average pool", kernel, stride,
+                                padding);
 }
 
 PRUNDEF int32_t prun_layer_global_avg_pool(prun_net *net, int32_t input) {
     prun__layer layer;
-    if (!prun__can_add(net, input, "global average pool")) return -1;
-    layer = prun__same_shape(net, PRUN__AVG_POOL, input);
+    if (!prun__net_can_add(net, input, "global average pool")) return -1;
+    layer = prun__layer_make(net, PRUN__AVG_POOL, input);
     if (layer.flat)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
                                               "global average pool of a flattened value"));
     layer.kernel[0] = layer.h;
     layer.kernel[1] = layer.w;
     layer.stride = layer.h = layer.w = 1;
-    return prun__push_layer(net, &layer);
+    return prun__layer_put(net, &layer);
 }
 
 PRUNDEF int32_t prun_layer_dropout(prun_net *net, int32_t input, double probability) {
     prun__layer layer;
-    if (!prun__can_add(net, input, "dropout")) return -1;
+    if (!prun__net_can_add(net, input, "dropout")) return -1;
     if (!(probability >= 0.0 && probability < 1.0))
         return prun__net_fail(net,
                               prun__fail(net->context, PRUN_ERR_ARGUMENT,
                                          "dropout: probability %g is not in [0, 1)", probability));
-    layer = prun__same_shape(net, PRUN__DROPOUT, input);
+    layer = prun__layer_make(net, PRUN__DROPOUT, input);
     layer.probability = probability;
-    return prun__push_layer(net, &layer);
+    return prun__layer_put(net, &layer);
 }
 
 PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b) {
     prun__layer layer, other;
-    if (!prun__can_add(net, a, "add") || !prun__can_add(net, b, "add")) return -1;
-    layer = prun__same_shape(net, PRUN__ADD, a);
+    if (!prun__net_can_add(net, a, "add") || !prun__net_can_add(net, b, "add")) return -1;
+    layer = prun__layer_make(net, PRUN__ADD, a);
     other = prun__value_shape(net, b);
     layer.input[1] = b;
     if (layer.c != other.c || layer.h != other.h || layer.w != other.w || layer.flat != other.flat)
@@ -5767,15 +5768,15 @@ PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b) {
             net, prun__fail(net->context, PRUN_ERR_SHAPE, "add: %lldx%lldx%lld and %lldx%lldx%lld",
                             (long long)layer.c, (long long)layer.h, (long long)layer.w,
                             (long long)other.c, (long long)other.h, (long long)other.w));
-    return prun__push_layer(net, &layer);
+    return prun__layer_put(net, &layer);
 }
 
 PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input) {
     prun__layer layer;
-    if (!prun__can_add(net, input, "flatten")) return -1;
-    layer = prun__same_shape(net, PRUN__FLATTEN, input);
+    if (!prun__net_can_add(net, input, "flatten")) return -1;
+    layer = prun__layer_make(net, PRUN__FLATTEN, input);
     layer.flat = layer.h * layer.w > 1;
-    return prun__push_layer(net, &layer);
+    return prun__layer_put(net, &layer);
 }
 
 /* Plan -------------------------------------------------------------------------------------- */
@@ -5787,7 +5788,7 @@ typedef struct prun__use {
 
 /* A flattened value is the same storage: its readers count as readers of the original, and a
    flatten that nobody reads is no reader itself. */
-static void prun__count_uses(const prun_net *net, int32_t output, prun__use *use) {
+static void prun__use_count(const prun_net *net, int32_t output, prun__use *use) {
     int32_t i, j;
     memset(use, 0, (size_t)(net->layers + 1) * sizeof *use);
     use[output].count = 2; /* read by the loss: never fused away */
@@ -5805,24 +5806,24 @@ static void prun__count_uses(const prun_net *net, int32_t output, prun__use *use
         if (net->layer[i].kind == PRUN__FLATTEN) use[i + 1] = use[net->layer[i].input[0]];
 }
 
-static int prun__is_simple_pool(const prun__layer *layer) {
+static int prun__layer_is_simple_pool(const prun__layer *layer) {
     return layer->kind == PRUN__MAX_POOL && layer->stride == layer->kernel[0] &&
            layer->padding == 0;
 }
 
 /* Absorbs a ReLU and a pool that alone read the operation's output; all of them then stand for the
    same storage. Returns the last layer absorbed. */
-static int32_t prun__fuse_norm(const prun_net *net, const prun__use *use, int32_t layer,
-                               prun__op *op, int32_t *root) {
+static int32_t prun__op_fill_norm(const prun_net *net, const prun__use *use, int32_t layer,
+                                  prun__op *op, int32_t *root) {
     const prun__layer *first = &net->layer[layer];
     op->kind = PRUN__NORM;
     op->norm = first->kind == PRUN__BATCH_NORM ? layer : -1;
     op->relu = first->kind == PRUN__RELU;
-    op->window = prun__is_simple_pool(first) ? (int32_t)first->kernel[0] : 1;
+    op->window = prun__layer_is_simple_pool(first) ? (int32_t)first->kernel[0] : 1;
     while (op->window == 1 && use[layer + 1].count == 1) {
         const int32_t next = use[layer + 1].last;
         if (net->layer[next].kind == PRUN__RELU && !op->relu) op->relu = 1;
-        else if (prun__is_simple_pool(&net->layer[next]))
+        else if (prun__layer_is_simple_pool(&net->layer[next]))
             op->window = (int32_t)net->layer[next].kernel[0];
         else break;
         layer = next;
@@ -5833,8 +5834,8 @@ static int32_t prun__fuse_norm(const prun_net *net, const prun__use *use, int32_
 
 /* True when a layer may overwrite its first input: nobody else reads it, and its producer does not
    need it again in the backward pass. NORM and CONV do not. */
-static int prun__in_place(const prun_net *net, const prun__use *use, const prun__layer *layer,
-                          int32_t in) {
+static int prun__layer_is_in_place(const prun_net *net, const prun__use *use,
+                                   const prun__layer *layer, int32_t in) {
     if (use[layer->input[0]].count != 1 || layer->input[0] == 0) return 0;
     if (layer->kind == PRUN__ADD) return net->layer[layer->input[0] - 1].kind == PRUN__CONV;
     return layer->kind == PRUN__DROPOUT && net->ops > 0 &&
@@ -5842,7 +5843,7 @@ static int prun__in_place(const prun_net *net, const prun__use *use, const prun_
 }
 
 /* Turns layers into operations. root[value]: storage that holds it, -1 while not made. */
-static prun_status prun__plan_ops(prun_net *net, const prun__use *use, int32_t *root) {
+static prun_status prun__plan_make_ops(prun_net *net, const prun__use *use, int32_t *root) {
     int32_t i, values = 1;
     for (i = 0; i <= (int32_t)net->layers; i++) root[i] = -1;
     root[0] = 0;
@@ -5861,11 +5862,11 @@ static prun_status prun__plan_ops(prun_net *net, const prun__use *use, int32_t *
         op->norm = op->fold = -1;
         op->in = in;
         op->in2 = layer->input[1] >= 0 ? root[layer->input[1]] : -1;
-        op->out = prun__in_place(net, use, layer, in) ? in : values++;
+        op->out = prun__layer_is_in_place(net, use, layer, in) ? in : values++;
         root[i + 1] = op->out;
         if (layer->kind == PRUN__BATCH_NORM || layer->kind == PRUN__RELU ||
-            prun__is_simple_pool(layer))
-            last = prun__fuse_norm(net, use, i, op, root);
+            prun__layer_is_simple_pool(layer))
+            last = prun__op_fill_norm(net, use, i, op, root);
         if (op->kind == PRUN__CONV)
             PRUN__TRY(prun__conv_make(net->context, &layer->conv, &op->conv));
         net->ops++;
@@ -5878,7 +5879,7 @@ static prun_status prun__plan_ops(prun_net *net, const prun__use *use, int32_t *
 }
 
 /* A batch norm that alone reads a convolution is folded into it in evaluation. */
-static void prun__plan_folds(prun_net *net, const prun__use *use) {
+static void prun__plan_find_folds(prun_net *net, const prun__use *use) {
     int32_t i, j;
     for (i = 0; i < net->ops; i++) {
         if (net->op[i].kind != PRUN__CONV || use[net->op[i].layer + 1].count != 1) continue;
@@ -5894,7 +5895,8 @@ static void prun__plan_folds(prun_net *net, const prun__use *use) {
 }
 
 /* Takes a free buffer, or a new one, and makes it large enough. */
-static int32_t prun__take_slot(int64_t *sizes, unsigned char *busy, int32_t *count, int64_t size) {
+static int32_t prun__slot_select(int64_t *sizes, unsigned char *busy, int32_t *count,
+                                 int64_t size) {
     int32_t i;
     for (i = 0; i < *count && busy[i]; i++) {
     }
@@ -5908,12 +5910,12 @@ static int32_t prun__take_slot(int64_t *sizes, unsigned char *busy, int32_t *cou
 }
 
 /* True when evaluation leaves the operation out: its convolution has done its work. */
-static int prun__skipped_in_eval(const prun__op *op) {
+static int prun__op_is_skipped(const prun__op *op) {
     return (op->kind == PRUN__NORM && op->folded && op->window == 1) || op->kind == PRUN__DROPOUT;
 }
 
 /* Marks the evaluation buffers of values that are still read after operation i. */
-static void prun__mark_busy(const prun_net *net, int32_t i, unsigned char *busy) {
+static void prun__plan_note_busy(const prun_net *net, int32_t i, unsigned char *busy) {
     int32_t v, j;
     memset(busy, 0, (size_t)net->slots);
     for (v = 0; v < net->values; v++) {
@@ -5927,26 +5929,26 @@ static void prun__mark_busy(const prun_net *net, int32_t i, unsigned char *busy)
 }
 
 /* Evaluation buffers: a value's is free again after its last reader. */
-static void prun__plan_slots(prun_net *net, unsigned char *busy) {
+static void prun__plan_set_slots(prun_net *net, unsigned char *busy) {
     int32_t i;
-    net->value[0].slot = prun__take_slot(net->slot_size, busy, &net->slots, net->value[0].size);
+    net->value[0].slot = prun__slot_select(net->slot_size, busy, &net->slots, net->value[0].size);
     for (i = 0; i < net->ops; i++) {
         const prun__op *op = &net->op[i];
-        if (op->out == op->in || prun__skipped_in_eval(op))
+        if (op->out == op->in || prun__op_is_skipped(op))
             net->value[op->out].slot = net->value[op->in].slot;
         else
             net->value[op->out].slot =
-                prun__take_slot(net->slot_size, busy, &net->slots, net->value[op->out].size);
-        prun__mark_busy(net, i, busy);
+                prun__slot_select(net->slot_size, busy, &net->slots, net->value[op->out].size);
+        prun__plan_note_busy(net, i, busy);
     }
 }
 
 /* Gradient buffers, walking the operations backward. */
-static void prun__plan_grads(prun_net *net, unsigned char *busy) {
+static void prun__plan_set_grads(prun_net *net, unsigned char *busy) {
     int32_t i, j;
     for (i = 0; i < net->values; i++) net->value[i].grad = -1;
     net->value[net->output].grad =
-        prun__take_slot(net->grad_size, busy, &net->grads, net->value[net->output].size);
+        prun__slot_select(net->grad_size, busy, &net->grads, net->value[net->output].size);
     for (i = net->ops - 1; i >= 0; i--) {
         prun__op *op = &net->op[i];
         if (net->value[op->out].grad < 0) continue;
@@ -5957,13 +5959,13 @@ static void prun__plan_grads(prun_net *net, unsigned char *busy) {
             else op->add2 = net->value[in].grad >= 0;
             if (net->value[in].grad < 0)
                 net->value[in].grad =
-                    prun__take_slot(net->grad_size, busy, &net->grads, net->value[in].size);
+                    prun__slot_select(net->grad_size, busy, &net->grads, net->value[in].size);
         }
         if (op->out != op->in) busy[net->value[op->out].grad] = 0;
     }
 }
 
-static int64_t prun__weight_size(const prun__op *op) {
+static int64_t prun__op_weight_size(const prun__op *op) {
     return op->conv.shape.out_channels * op->conv.shape.in_channels * op->conv.taps;
 }
 
@@ -5971,7 +5973,7 @@ static int64_t prun__weight_size(const prun__op *op) {
    again and again, unless several blocks share them. */
 enum { PRUN__GROUP = 4, PRUN__GROUP_WEIGHTS = 1 << 21 };
 
-static prun_status prun__plan_sizes(prun_net *net) {
+static prun_status prun__plan_set_sizes(prun_net *net) {
     int64_t i;
     net->group = 1;
     net->max_channels = net->channels;
@@ -5992,7 +5994,8 @@ static prun_status prun__plan_sizes(prun_net *net) {
         op->eval_bias = net->prepared_size;
         net->prepared_size += op->conv.shape.out_channels;
         op->eval_nonzero = net->nonzero_count;
-        net->nonzero_count += (int64_t)(PRUN__SPARSE_DENSITY * (double)prun__weight_size(op)) + 1;
+        net->nonzero_count +=
+            (int64_t)(PRUN__SPARSE_DENSITY * (double)prun__op_weight_size(op)) + 1;
         op->eval_row = net->row_count;
         net->row_count += op->conv.shape.out_channels + 1;
         net->padded_size = PRUN__MAX(net->padded_size, prun__padded_size(&op->conv));
@@ -6005,7 +6008,7 @@ static prun_status prun__plan_sizes(prun_net *net) {
 }
 
 /* Everything between the layers and the parameters. */
-static prun_status prun__plan(prun_net *net, int32_t output) {
+static prun_status prun__plan_make(prun_net *net, int32_t output) {
     prun_context *context = net->context;
     const int64_t n = net->layers + 1;
     prun__use *use = (prun__use *)prun__alloc(context, n, sizeof *use, "plan");
@@ -6017,16 +6020,16 @@ static prun_status prun__plan(prun_net *net, int32_t output) {
     net->slot_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
     net->grad_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
     if (use && root && busy && net->op && net->value && net->slot_size && net->grad_size) {
-        prun__count_uses(net, output, use);
-        status = prun__plan_ops(net, use, root);
+        prun__use_count(net, output, use);
+        status = prun__plan_make_ops(net, use, root);
         if (status == PRUN_OK) {
             net->output = root[output];
-            prun__plan_folds(net, use);
-            status = prun__plan_sizes(net);
+            prun__plan_find_folds(net, use);
+            status = prun__plan_set_sizes(net);
         }
         if (status == PRUN_OK) {
-            prun__plan_slots(net, busy);
-            prun__plan_grads(net, busy + n);
+            prun__plan_set_slots(net, busy);
+            prun__plan_set_grads(net, busy + n);
         }
     }
     prun__free(context, busy);
@@ -6036,7 +6039,7 @@ static prun_status prun__plan(prun_net *net, int32_t output) {
 }
 
 /* Gives every tensor its place: trained ones in one block, statistics in another. */
-static prun_status prun__place_tensors(prun_net *net) {
+static prun_status prun__net_make_tensors(prun_net *net) {
     int64_t i, trained = 0, rest = 0, weights = 0;
     for (i = 0; i < net->tensors; i++) {
         const int64_t size = prun_tensor_size(&net->tensor[i]);
@@ -6073,7 +6076,7 @@ static prun_status prun__place_tensors(prun_net *net) {
 
 PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed) {
     prun__layer last;
-    if (!prun__can_add(net, output, "finish"))
+    if (!prun__net_can_add(net, output, "finish"))
         return net && net->status != PRUN_OK ? net->status : PRUN_ERR_ARGUMENT;
     last = prun__value_shape(net, output);
     if (output == PRUN_INPUT || last.h != 1 || last.w != 1 || last.c < 2)
@@ -6083,22 +6086,23 @@ PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed
                                         (long long)last.c, (long long)last.h, (long long)last.w);
     net->classes = last.c;
     net->result = output;
-    net->status = prun__plan(net, output);
-    if (net->status == PRUN_OK) net->status = prun__place_tensors(net);
+    net->status = prun__plan_make(net, output);
+    if (net->status == PRUN_OK) net->status = prun__net_make_tensors(net);
     if (net->status == PRUN_OK) prun_net_init(net, seed);
     net->finished = 1;
     return net->status;
 }
 
 /* Uniform in +-bound, each element keyed by its place. */
-static void prun__init_uniform(prun_tensor *t, uint64_t seed, uint64_t stream, double bound) {
+static void prun__tensor_fill_uniform(prun_tensor *t, uint64_t seed, uint64_t stream,
+                                      double bound) {
     const int64_t size = prun_tensor_size(t);
     int64_t i;
     for (i = 0; i < size; i++)
         t->data[i] = (float)((2.0 * prun_random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
 }
 
-static void prun__init_constant(prun_tensor *t, float value) {
+static void prun__tensor_fill_constant(prun_tensor *t, float value) {
     const int64_t size = prun_tensor_size(t);
     int64_t i;
     for (i = 0; i < size; i++) t->data[i] = value;
@@ -6130,14 +6134,16 @@ PRUNDEF void prun_net_init(prun_net *net, uint64_t seed) {
             const double in = (double)layer->conv.in_channels * area;
             const double out = (double)layer->conv.out_channels * area;
             const int glorot = layer->init == PRUN_INIT_GLOROT;
-            prun__init_uniform(t, seed, stream, glorot ? sqrt(6.0 / (in + out)) : 1.0 / sqrt(in));
-            if (layer->bias && glorot) prun__init_constant(t + 1, 0.0f);
-            else if (layer->bias) prun__init_uniform(t + 1, seed, stream + 1, 1.0 / sqrt(in));
+            prun__tensor_fill_uniform(t, seed, stream,
+                                      glorot ? sqrt(6.0 / (in + out)) : 1.0 / sqrt(in));
+            if (layer->bias && glorot) prun__tensor_fill_constant(t + 1, 0.0f);
+            else if (layer->bias)
+                prun__tensor_fill_uniform(t + 1, seed, stream + 1, 1.0 / sqrt(in));
         } else if (layer->kind == PRUN__BATCH_NORM) {
-            prun__init_constant(t, 1.0f);
-            prun__init_constant(t + 1, 0.0f);
-            prun__init_constant(t + 2, 0.0f);
-            prun__init_constant(t + 3, 1.0f);
+            prun__tensor_fill_constant(t, 1.0f);
+            prun__tensor_fill_constant(t + 1, 0.0f);
+            prun__tensor_fill_constant(t + 2, 0.0f);
+            prun__tensor_fill_constant(t + 3, 1.0f);
         }
     }
 }
@@ -6214,7 +6220,7 @@ PRUNDEF int64_t prun_net_classes(const prun_net *net) { return net->classes; }
 
 /* The three families ------------------------------------------------------------------------ */
 
-static prun_status prun__arch_resolved(prun_context *context, const prun_arch *in, prun_arch *a) {
+static prun_status prun__arch_resolve(prun_context *context, const prun_arch *in, prun_arch *a) {
     *a = *in;
     if (a->width == 0) a->width = a->family == PRUN_NIN ? 192 : 64;
     if (a->depth == 0) a->depth = 3;
@@ -6237,8 +6243,7 @@ static prun_status prun__arch_resolved(prun_context *context, const prun_arch *i
 }
 
 /* Finishes a family's net, or releases it. */
-static prun_status prun__finish_family(prun_net *net, int32_t output, uint64_t seed,
-                                       prun_net **out) {
+static prun_status prun__family_end(prun_net *net, int32_t output, uint64_t seed, prun_net **out) {
     const prun_status status = prun_net_finish(net, output, seed);
     if (status != PRUN_OK) prun_net_free(net);
     else *out = net;
@@ -6252,7 +6257,7 @@ PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, p
     char name[32];
     int64_t size;
     kind.family = PRUN_NIN;
-    PRUN__TRY(prun__arch_resolved(context, &kind, &a));
+    PRUN__TRY(prun__arch_resolve(context, &kind, &a));
     PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
     prun_net_set_init(net, a.pytorch_defaults ? PRUN_INIT_PYTORCH : PRUN_INIT_GLOROT);
     for (b = 0; b < (int32_t)a.depth; b++) {
@@ -6274,7 +6279,7 @@ PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, p
                           1);
     v = prun_layer_global_avg_pool(net, v);
     v = prun_layer_flatten(net, v);
-    return prun__finish_family(net, v, a.seed, out);
+    return prun__family_end(net, v, a.seed, out);
 }
 
 PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, prun_net **out) {
@@ -6283,7 +6288,7 @@ PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, p
     int32_t v = PRUN_INPUT, i;
     char name[16];
     kind.family = PRUN_CNN;
-    PRUN__TRY(prun__arch_resolved(context, &kind, &a));
+    PRUN__TRY(prun__arch_resolve(context, &kind, &a));
     PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
     for (i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "conv%d", (int)i);
@@ -6296,12 +6301,12 @@ PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, p
     v = prun_layer_max_pool(net, v, 4, 4, 0);
     v = prun_layer_flatten(net, v);
     v = prun_layer_linear(net, v, "fc", a.classes, 1);
-    return prun__finish_family(net, v, a.seed, out);
+    return prun__family_end(net, v, a.seed, out);
 }
 
 /* A pre-activation block; the projection takes the activated input, the identity the raw one. */
-static int32_t prun__preact_block(prun_net *net, int32_t x, const char *prefix, int64_t in,
-                                  int64_t out, int64_t stride) {
+static int32_t prun__resnet18_add_block(prun_net *net, int32_t x, const char *prefix, int64_t in,
+                                        int64_t out, int64_t stride) {
     char name[64];
     int32_t a, y, s = x;
     snprintf(name, sizeof name, "%s.bn1", prefix);
@@ -6329,7 +6334,7 @@ PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *ar
     char name[40];
     int64_t in;
     kind.family = PRUN_RESNET18;
-    PRUN__TRY(prun__arch_resolved(context, &kind, &a));
+    PRUN__TRY(prun__arch_resolve(context, &kind, &a));
     PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
     v = prun_layer_conv2d(net, PRUN_INPUT, "conv1", a.width, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
     in = a.width;
@@ -6337,14 +6342,14 @@ PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *ar
         for (b = 0; b < 2; b++) {
             const int64_t width = a.width << stage;
             snprintf(name, sizeof name, "layer%d_%d", (int)stage + 1, (int)b);
-            v = prun__preact_block(net, v, name, in, width, stage > 0 && b == 0 ? 2 : 1);
+            v = prun__resnet18_add_block(net, v, name, in, width, stage > 0 && b == 0 ? 2 : 1);
             in = width;
         }
     }
     v = prun_layer_avg_pool(net, v, 4, 4, 0);
     v = prun_layer_flatten(net, v);
     v = prun_layer_linear(net, v, "linear", a.classes, 1);
-    return prun__finish_family(net, v, a.seed, out);
+    return prun__family_end(net, v, a.seed, out);
 }
 
 PRUNDEF prun_status prun_net_family(prun_context *context, const prun_arch *arch, prun_net **net) {
@@ -6360,20 +6365,20 @@ PRUNDEF prun_status prun_net_family(prun_context *context, const prun_arch *arch
 /* Element-wise work on one block -------------------------------------------------------------- */
 
 /* Coefficient row of a NORM operation. */
-static float *prun__coef(const prun_net *net, const prun__op *op, int row) {
+static float *prun__norm_rows_get(const prun_net *net, const prun__op *op, int row) {
     const int64_t index = op - net->op;
     return net->coefficients + (index * PRUN__COEFFICIENTS + row) * net->max_channels;
 }
 
 /* A NORM operation as the kernels see it; backward is at the input's resolution. */
-static prun__norm_job prun__norm_job_of(const prun_net *net, const prun__op *op) {
+static prun__norm_job prun__norm_job_make(const prun_net *net, const prun__op *op) {
     const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
     prun__norm_job job;
-    job.mean = prun__coef(net, op, PRUN__MEAN);
-    job.scale = prun__coef(net, op, PRUN__SCALE);
-    job.shift = prun__coef(net, op, PRUN__SHIFT);
-    job.m1 = prun__coef(net, op, PRUN__M1);
-    job.m2 = prun__coef(net, op, PRUN__M2);
+    job.mean = prun__norm_rows_get(net, op, PRUN__MEAN);
+    job.scale = prun__norm_rows_get(net, op, PRUN__SCALE);
+    job.shift = prun__norm_rows_get(net, op, PRUN__SHIFT);
+    job.m1 = prun__norm_rows_get(net, op, PRUN__M1);
+    job.m2 = prun__norm_rows_get(net, op, PRUN__M2);
     job.channels = in->c;
     job.in_width = in->w;
     job.out_height = out->h;
@@ -6387,26 +6392,26 @@ static prun__norm_job prun__norm_job_of(const prun_net *net, const prun__op *op)
 
 /* Gradient of ReLU and pooling alone: g at the input's resolution from dy; what no window covers
    gets nothing. */
-static void prun__norm_mask_block(const prun_net *net, const prun__op *op, const float *x,
-                                  const float *dy, float *g) {
+static void prun__norm_run_mask(const prun_net *net, const prun__op *op, const float *x,
+                                const float *dy, float *g) {
     const prun__value *in = &net->value[op->in];
-    const prun__norm_job job = prun__norm_job_of(net, op);
+    const prun__norm_job job = prun__norm_job_make(net, op);
     if (job.out_height * op->window != in->h || job.out_width * op->window != in->w)
         memset(g, 0, (size_t)in->size * sizeof(float));
     prun__kernels_now()->norm_mask(&job, x, dy, g);
 }
 
 /* Gradient of the norm itself, from g. */
-static void prun__norm_apply_block(const prun_net *net, const prun__op *op, const float *x,
-                                   const float *g, float *dx) {
-    prun__norm_job job = prun__norm_job_of(net, op);
+static void prun__norm_run_apply(const prun_net *net, const prun__op *op, const float *x,
+                                 const float *g, float *dx) {
+    prun__norm_job job = prun__norm_job_make(net, op);
     job.out_height = net->value[op->in].h;
     job.out_width = net->value[op->in].w;
     prun__kernels_now()->norm_apply(&job, x, g, dx);
 }
 
 /* Zeros the lanes beyond the last image: batch norm's means do not vanish there. */
-static void prun__clear_empty_lanes(float *x, int64_t size, int64_t live) {
+static void prun__lanes_clear(float *x, int64_t size, int64_t live) {
     int64_t i, l;
     if (live == PRUN_LANES) return;
     for (i = 0; i < size; i += PRUN_LANES)
@@ -6418,7 +6423,7 @@ typedef struct prun__window {
     int64_t y0, y1, x0, x1;
 } prun__window;
 
-static prun__window prun__clip_window(const prun__layer *layer, const prun__value *in, int64_t oy,
+static prun__window prun__window_make(const prun__layer *layer, const prun__value *in, int64_t oy,
                                       int64_t ox) {
     const int64_t y = oy * layer->stride - layer->padding, x = ox * layer->stride - layer->padding;
     prun__window w;
@@ -6430,8 +6435,8 @@ static prun__window prun__clip_window(const prun__layer *layer, const prun__valu
 }
 
 /* One output vector of a pool: maximum, or sum / kernel area. where: NULL, or the winners. */
-static void prun__pool_vector(const prun__layer *layer, const prun__value *in, prun__window w,
-                              const float *x, float *y, int32_t *where) {
+static void prun__pool_run_vector(const prun__layer *layer, const prun__value *in, prun__window w,
+                                  const float *x, float *y, int32_t *where) {
     const float scale = 1.0f / (float)(layer->kernel[0] * layer->kernel[1]);
     float sum[PRUN_LANES];
     int64_t py, px;
@@ -6452,27 +6457,27 @@ static void prun__pool_vector(const prun__layer *layer, const prun__value *in, p
     for (l = 0; l < PRUN_LANES; l++) y[l] = layer->kind == PRUN__AVG_POOL ? sum[l] * scale : sum[l];
 }
 
-static void prun__pool_block(const prun_net *net, const prun__op *op, const float *x, float *y) {
+static void prun__pool_run(const prun_net *net, const prun__op *op, const float *x, float *y) {
     const prun__layer *layer = &net->layer[op->layer];
     const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
     int64_t oy, ox, c;
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < out->c; c++, y += PRUN_LANES)
-                prun__pool_vector(layer, in, prun__clip_window(layer, in, oy, ox),
-                                  x + c * PRUN_LANES, y, NULL);
+                prun__pool_run_vector(layer, in, prun__window_make(layer, in, oy, ox),
+                                      x + c * PRUN_LANES, y, NULL);
 }
 
 /* Adds one output vector's gradient to the window's pixels. */
-static void prun__unpool_vector(const prun__layer *layer, const prun__value *in, prun__window w,
-                                const float *x, const float *dy, float *dx) {
+static void prun__pool_add_gradient(const prun__layer *layer, const prun__value *in, prun__window w,
+                                    const float *x, const float *dy, float *dx) {
     const float scale = 1.0f / (float)(layer->kernel[0] * layer->kernel[1]);
     int32_t where[PRUN_LANES];
     float y[PRUN_LANES];
     int64_t py, px;
     int l;
     if (layer->kind == PRUN__MAX_POOL) {
-        prun__pool_vector(layer, in, w, x, y, where);
+        prun__pool_run_vector(layer, in, w, x, y, where);
         for (l = 0; l < PRUN_LANES; l++) dx[where[l] * in->c * PRUN_LANES + l] += dy[l];
         return;
     }
@@ -6483,8 +6488,8 @@ static void prun__unpool_vector(const prun__layer *layer, const prun__value *in,
         }
 }
 
-static void prun__unpool_block(const prun_net *net, const prun__op *op, const float *x,
-                               const float *dy, float *dx) {
+static void prun__pool_run_backward(const prun_net *net, const prun__op *op, const float *x,
+                                    const float *dy, float *dx) {
     const prun__layer *layer = &net->layer[op->layer];
     const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
     int64_t oy, ox, c;
@@ -6492,12 +6497,12 @@ static void prun__unpool_block(const prun_net *net, const prun__op *op, const fl
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < out->c; c++, dy += PRUN_LANES)
-                prun__unpool_vector(layer, in, prun__clip_window(layer, in, oy, ox),
-                                    x + c * PRUN_LANES, dy, dx + c * PRUN_LANES);
+                prun__pool_add_gradient(layer, in, prun__window_make(layer, in, oy, ox),
+                                        x + c * PRUN_LANES, dy, dx + c * PRUN_LANES);
 }
 
-static void prun__copy_or_add(const float *PRUN__RESTRICT from, int64_t size, int add,
-                              float *PRUN__RESTRICT to) {
+static void prun__lanes_put(const float *PRUN__RESTRICT from, int64_t size, int add,
+                            float *PRUN__RESTRICT to) {
     int64_t i;
     if (!add) memcpy(to, from, (size_t)size * sizeof(float));
     else
@@ -6505,9 +6510,9 @@ static void prun__copy_or_add(const float *PRUN__RESTRICT from, int64_t size, in
 }
 
 /* y = a + b; y may be a. */
-static void prun__add_block(const float *a, const float *b, int64_t size, float *y) {
+static void prun__lanes_add(const float *a, const float *b, int64_t size, float *y) {
     if (y != a) memcpy(y, a, (size_t)size * sizeof(float));
-    prun__copy_or_add(b, size, 1, y);
+    prun__lanes_put(b, size, 1, y);
 }
 
 /* Dropout decisions are 16-bit: the threshold is exact to 1/65536 and the scale uses the
@@ -6517,8 +6522,8 @@ static uint32_t prun__dropout_threshold(double probability) {
 }
 
 /* One bit per lane for each 16-float vector: 1 keeps. Two Philox calls decide sixteen lanes. */
-static void prun__dropout_masks(uint64_t seed, uint64_t stream, uint64_t first, int64_t vectors,
-                                uint32_t threshold, uint16_t *mask) {
+static void prun__dropout_fill_masks(uint64_t seed, uint64_t stream, uint64_t first,
+                                     int64_t vectors, uint32_t threshold, uint16_t *mask) {
     int64_t v;
     int half, word;
     for (v = 0; v < vectors; v++) {
@@ -6569,36 +6574,36 @@ typedef struct prun__run {
     uint64_t seed, stream;
 } prun__run;
 
-static int64_t prun__live(const prun__run *run, int64_t block) {
+static int64_t prun__run_images(const prun__run *run, int64_t block) {
     return PRUN__MIN(PRUN_LANES, run->source->n - block * PRUN_LANES);
 }
 
-static float *prun__at(const prun__run *run, int32_t value, int64_t block) {
+static float *prun__run_value(const prun__run *run, int32_t value, int64_t block) {
     return run->net->batch.value[value] + block * run->net->value[value].size;
 }
 
-static float *prun__grad_at(const prun__run *run, int32_t value, int64_t block) {
+static float *prun__run_grad(const prun__run *run, int32_t value, int64_t block) {
     const prun__value *v = &run->net->value[value];
     return run->net->batch.grad[v->grad] + block * v->size;
 }
 
 /* Floats of scratch memory for one block of images. */
-static int64_t prun__scratch_size(const prun_net *net) {
+static int64_t prun__image_scratch(const prun_net *net) {
     return PRUN_LANES * prun__scratch_stride(net->channels * net->height * net->width);
 }
 
 /* Floats of scratch of a worker in training: the images, then convolutions. */
 static int64_t prun__batch_scratch(const prun_net *net) {
-    return PRUN__MAX(prun__scratch_size(net), net->conv_scratch);
+    return PRUN__MAX(prun__image_scratch(net), net->conv_scratch);
 }
 
 /* Mean and sum of squared deviations of each channel of a value's block; in double, because float
    sums would move the running statistics by more than their own rounding. */
-static void prun__block_moments(const prun__run *run, int32_t value, int64_t block) {
+static void prun__norm_fill_moments(const prun__run *run, int32_t value, int64_t block) {
     const prun__value *in = &run->net->value[value];
-    const float *x = prun__at(run, value, block);
+    const float *x = prun__run_value(run, value, block);
     double *sums = run->net->batch.sums + block * 2 * run->net->max_channels;
-    const int64_t live = prun__live(run, block);
+    const int64_t live = prun__run_images(run, block);
     const double n = (double)(in->h * in->w * live);
     int64_t c;
     prun__kernels_now()->sums(x, x, in->h * in->w, in->c, live, sums);
@@ -6609,15 +6614,15 @@ static void prun__block_moments(const prun__run *run, int32_t value, int64_t blo
 }
 
 /* Joins the blocks' moments of a channel in order (Chan et al. 1979). */
-static void prun__join_moments(const prun__run *run, const prun__op *op, int64_t c, double *mean,
-                               double *squares) {
+static void prun__norm_add_moments(const prun__run *run, const prun__op *op, int64_t c,
+                                   double *mean, double *squares) {
     const prun__value *in = &run->net->value[op->in];
     double n = 0.0;
     int64_t b;
     *mean = *squares = 0.0;
     for (b = 0; b < run->blocks; b++) {
         const double *s = run->net->batch.sums + (b * run->net->max_channels + c) * 2;
-        const double m = (double)(in->h * in->w * prun__live(run, b)), d = s[0] - *mean;
+        const double m = (double)(in->h * in->w * prun__run_images(run, b)), d = s[0] - *mean;
         n += m;
         *mean += d * m / n;
         *squares += s[1] + d * d * m * (n - m) / n;
@@ -6625,36 +6630,36 @@ static void prun__join_moments(const prun__run *run, const prun__op *op, int64_t
     if (*squares < 0.0) *squares = 0.0; /* rounding of a constant channel; NaN stays */
 }
 
-static void prun__set_coefficients(const prun_net *net, const prun__op *op, int64_t c, double mean,
-                                   double variance) {
+static void prun__norm_set(const prun_net *net, const prun__op *op, int64_t c, double mean,
+                           double variance) {
     const prun__layer *layer = &net->layer[op->norm];
     const prun_tensor *t = net->tensor + layer->tensor;
     const double inverse = 1.0 / sqrt(variance + layer->epsilon);
-    prun__coef(net, op, PRUN__MEAN)[c] = (float)mean;
-    prun__coef(net, op, PRUN__INVERSE)[c] = (float)inverse;
-    prun__coef(net, op, PRUN__SCALE)[c] = (float)((double)t[0].data[c] * inverse);
-    prun__coef(net, op, PRUN__SHIFT)[c] = t[1].data[c];
-    prun__coef(net, op, PRUN__M1)[c] = prun__coef(net, op, PRUN__M2)[c] = 0.0f;
+    prun__norm_rows_get(net, op, PRUN__MEAN)[c] = (float)mean;
+    prun__norm_rows_get(net, op, PRUN__INVERSE)[c] = (float)inverse;
+    prun__norm_rows_get(net, op, PRUN__SCALE)[c] = (float)((double)t[0].data[c] * inverse);
+    prun__norm_rows_get(net, op, PRUN__SHIFT)[c] = t[1].data[c];
+    prun__norm_rows_get(net, op, PRUN__M1)[c] = prun__norm_rows_get(net, op, PRUN__M2)[c] = 0.0f;
 }
 
 /* Coefficients of a NORM operation from the running statistics, or of the identity. */
-static void prun__fixed_coefficients(const prun_net *net, const prun__op *op, int identity) {
+static void prun__norm_set_fixed(const prun_net *net, const prun__op *op, int identity) {
     const int64_t channels = net->value[op->in].c;
     int64_t c;
     for (c = 0; c < channels; c++) {
         if (op->norm >= 0 && !identity) {
             const prun_tensor *t = net->tensor + net->layer[op->norm].tensor;
-            prun__set_coefficients(net, op, c, (double)t[2].data[c], (double)t[3].data[c]);
+            prun__norm_set(net, op, c, (double)t[2].data[c], (double)t[3].data[c]);
         } else {
             int row;
             for (row = 0; row < PRUN__COEFFICIENTS; row++)
-                prun__coef(net, op, row)[c] = row == PRUN__SCALE ? 1.0f : 0.0f;
+                prun__norm_rows_get(net, op, row)[c] = row == PRUN__SCALE ? 1.0f : 0.0f;
         }
     }
 }
 
 /* Batch statistics, and the running ones moved towards them (with Bessel's correction). */
-static void prun__batch_coefficients(const prun__run *run, const prun__op *op) {
+static void prun__norm_set_batch(const prun__run *run, const prun__op *op) {
     const prun_net *net = run->net;
     const prun__value *in = &net->value[op->in];
     const prun__layer *layer = &net->layer[op->norm];
@@ -6663,8 +6668,8 @@ static void prun__batch_coefficients(const prun__run *run, const prun__op *op) {
     int64_t c;
     for (c = 0; c < in->c; c++) {
         double mean, squares;
-        prun__join_moments(run, op, c, &mean, &squares);
-        prun__set_coefficients(net, op, c, mean, squares / n);
+        prun__norm_add_moments(run, op, c, &mean, &squares);
+        prun__norm_set(net, op, c, mean, squares / n);
         if (run->freeze) continue;
         t[2].data[c] =
             (float)((1.0 - layer->momentum) * (double)t[2].data[c] + layer->momentum * mean);
@@ -6678,17 +6683,17 @@ static uint64_t prun__dropout_stream(const prun__run *run, const prun__op *op) {
 }
 
 /* Forward of an operation that is no convolution on one block; coefficients are ready. */
-static void prun__forward_op(const prun__run *run, const prun__op *op, int64_t block) {
+static void prun__op_run_simple(const prun__run *run, const prun__op *op, int64_t block) {
     const prun_net *net = run->net;
     const prun__layer *layer = &net->layer[op->layer];
-    const float *x = prun__at(run, op->in, block);
-    float *y = prun__at(run, op->out, block);
+    const float *x = prun__run_value(run, op->in, block);
+    float *y = prun__run_value(run, op->out, block);
     const int64_t vectors = net->value[op->out].size / PRUN_LANES;
     if (op->kind == PRUN__NORM) {
-        const prun__norm_job job = prun__norm_job_of(net, op);
+        const prun__norm_job job = prun__norm_job_make(net, op);
         prun__kernels_now()->norm(&job, x, y);
     } else if (op->kind == PRUN__ADD) {
-        prun__add_block(x, prun__at(run, op->in2, block), net->value[op->out].size, y);
+        prun__lanes_add(x, prun__run_value(run, op->in2, block), net->value[op->out].size, y);
     } else if (op->kind == PRUN__DROPOUT) {
         const uint32_t threshold = prun__dropout_threshold(layer->probability);
         uint16_t *mask = net->batch.mask[op - net->op] + block * vectors;
@@ -6696,15 +6701,15 @@ static void prun__forward_op(const prun__run *run, const prun__op *op, int64_t b
             if (y != x) memcpy(y, x, (size_t)net->value[op->out].size * sizeof(float));
             return;
         }
-        prun__dropout_masks(run->seed, prun__dropout_stream(run, op), (uint64_t)(block * vectors),
-                            vectors, threshold, mask);
+        prun__dropout_fill_masks(run->seed, prun__dropout_stream(run, op),
+                                 (uint64_t)(block * vectors), vectors, threshold, mask);
         prun__dropout_apply(mask, vectors, 65536.0f / (float)(65536u - threshold), x, 0, y);
     } else {
-        prun__pool_block(net, op, x, y);
+        prun__pool_run(net, op, x, y);
     }
 }
 
-static void prun__pack_op(const prun_net *net, const prun__op *op, int forward, const double *scale,
+static void prun__op_pack(const prun_net *net, const prun__op *op, int forward, const double *scale,
                           float *packed) {
     prun__pack_job job;
     job.conv = &op->conv;
@@ -6716,7 +6721,7 @@ static void prun__pack_op(const prun_net *net, const prun__op *op, int forward, 
 }
 
 /* Batch statistics need two values per channel; asked before anything is changed. */
-static prun_status prun__check_batch(const prun_net *net, int64_t n) {
+static prun_status prun__batch_check(const prun_net *net, int64_t n) {
     int32_t i;
     for (i = 0; i < net->ops; i++) {
         const prun__op *op = &net->op[i];
@@ -6731,28 +6736,30 @@ static prun_status prun__check_batch(const prun_net *net, int64_t n) {
 }
 
 /* True for an operation that needs the statistics of the whole batch: a phase ends before it. */
-static int prun__needs_batch(const prun__op *op) { return op->kind == PRUN__NORM && op->norm >= 0; }
+static int prun__op_uses_batch(const prun__op *op) {
+    return op->kind == PRUN__NORM && op->norm >= 0;
+}
 
 /* Blocks of a task: fewer than net->group where threads would stay idle. */
-static int64_t prun__group_of(const prun_net *net, int64_t blocks) {
+static int64_t prun__plan_group(const prun_net *net, int64_t blocks) {
     const int64_t threads = prun__threads(net->context);
     return PRUN__MAX(1, PRUN__MIN(net->group, blocks / threads));
 }
 
 /* Tasks that take the blocks of a pass group by group. */
-static int64_t prun__groups(const prun__run *run) {
+static int64_t prun__run_groups(const prun__run *run) {
     return (run->blocks + run->group - 1) / run->group;
 }
 
-static void prun__forward_conv(const prun__run *run, const prun__op *op, int64_t block,
-                               int64_t blocks, float *scratch) {
+static void prun__op_run_conv(const prun__run *run, const prun__op *op, int64_t block,
+                              int64_t blocks, float *scratch) {
     const prun_net *net = run->net;
     const prun__layer *layer = &net->layer[op->layer];
     prun__finish finish = {NULL, 0, 0};
     if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
-    prun__conv_blocks(&op->conv, 1, blocks, prun__at(run, op->in, block),
+    prun__conv_blocks(&op->conv, 1, blocks, prun__run_value(run, op->in, block),
                       net->batch.packed + op->phase_packed, finish, scratch,
-                      prun__at(run, op->out, block));
+                      prun__run_value(run, op->out, block));
 }
 
 /* A group of blocks through a phase, while it is in cache: images or norm, convolutions and what
@@ -6765,50 +6772,50 @@ static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
     int64_t b;
     int32_t i;
     for (b = from; run->images && b < to; b++)
-        prun__pack_block(run->source, b, scratch, prun__at(run, 0, b));
+        prun__pack_block(run->source, b, scratch, prun__run_value(run, 0, b));
     for (i = run->first; i < run->last; i++) {
         const prun__op *op = &net->op[i];
-        if (op->kind == PRUN__CONV) prun__forward_conv(run, op, from, to - from, scratch);
+        if (op->kind == PRUN__CONV) prun__op_run_conv(run, op, from, to - from, scratch);
         else
-            for (b = from; b < to; b++) prun__forward_op(run, op, b);
+            for (b = from; b < to; b++) prun__op_run_simple(run, op, b);
     }
     if (!run->training || run->last == net->ops) return;
-    for (b = from; b < to; b++) prun__block_moments(run, net->op[run->last].in, b);
+    for (b = from; b < to; b++) prun__norm_fill_moments(run, net->op[run->last].in, b);
 }
 
 /* The first operation from `i` on that begins another phase. */
-static int32_t prun__phase_end(const prun_net *net, int32_t i) {
-    while (i < net->ops && !prun__needs_batch(&net->op[i])) i++;
+static int32_t prun__phase_find_end(const prun_net *net, int32_t i) {
+    while (i < net->ops && !prun__op_uses_batch(&net->op[i])) i++;
     return i;
 }
 
-static void prun__forward(prun__run *run) {
+static void prun__run_forward(prun__run *run) {
     prun_net *net = run->net;
     run->images = 1;
     run->first = 0;
-    run->last = prun__phase_end(net, 0);
+    run->last = prun__phase_find_end(net, 0);
     for (;;) {
         int32_t i;
         for (i = run->first; i < run->last; i++) {
             const prun__op *op = &net->op[i];
             if (op->kind == PRUN__CONV)
-                prun__pack_op(net, op, 1, NULL, net->batch.packed + op->phase_packed);
+                prun__op_pack(net, op, 1, NULL, net->batch.packed + op->phase_packed);
             if (op->kind != PRUN__NORM) continue;
-            if (op->norm >= 0 && run->training) prun__batch_coefficients(run, op);
-            else prun__fixed_coefficients(net, op, 0);
+            if (op->norm >= 0 && run->training) prun__norm_set_batch(run, op);
+            else prun__norm_set_fixed(net, op, 0);
         }
-        prun__for(net->context, prun__phase_task, run, prun__groups(run));
+        prun__for(net->context, prun__phase_task, run, prun__run_groups(run));
         if (run->last == net->ops) return;
         run->images = 0;
         run->first = run->last;
-        run->last = prun__phase_end(net, run->first + 1);
+        run->last = prun__phase_find_end(net, run->first + 1);
     }
 }
 
 /* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes. */
-static void prun__loss_block(const prun__source *source, int64_t block, int64_t classes,
-                             const float *logits, double *scratch, double *losses, int32_t *wrong,
-                             float *dlogits) {
+static void prun__loss_run(const prun__source *source, int64_t block, int64_t classes,
+                           const float *logits, double *scratch, double *losses, int32_t *wrong,
+                           float *dlogits) {
     float *row = (float *)(scratch + classes);
     int64_t l, j;
     for (l = 0; l < PRUN_LANES; l++) {
@@ -6830,15 +6837,16 @@ static void prun__loss_block(const prun__source *source, int64_t block, int64_t 
     }
 }
 
-/* Doubles of scratch that prun__loss_block needs. */
+/* Doubles of scratch that prun__loss_run needs. */
 static int64_t prun__loss_scratch(int64_t classes) { return classes + (classes + 1) / 2; }
 
 static void prun__loss_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun_net *net = run->net;
     double *scratch = net->batch.head + worker * prun__loss_scratch(net->classes);
-    prun__loss_block(run->source, block, net->classes, prun__at(run, net->output, block), scratch,
-                     net->batch.losses, net->batch.wrong, prun__grad_at(run, net->output, block));
+    prun__loss_run(run->source, block, net->classes, prun__run_value(run, net->output, block),
+                   scratch, net->batch.losses, net->batch.wrong,
+                   prun__run_grad(run, net->output, block));
 }
 
 /* Gradient through ReLU and pool into the norm's input resolution, and its sums. */
@@ -6847,33 +6855,33 @@ static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
     const prun_net *net = run->net;
     const prun__op *op = run->op;
     const prun__value *in = &net->value[op->in];
-    const float *x = prun__at(run, op->in, block);
+    const float *x = prun__run_value(run, op->in, block);
     double *sums = net->batch.sums + block * 2 * net->max_channels;
     float *g = op->add || op->in == 0 ? net->batch.spare + block * in->size
-                                      : prun__grad_at(run, op->in, block);
+                                      : prun__run_grad(run, op->in, block);
     (void)worker;
-    prun__norm_mask_block(net, op, x, prun__grad_at(run, op->out, block), g);
+    prun__norm_run_mask(net, op, x, prun__run_grad(run, op->out, block), g);
     if (op->norm < 0) return;
-    prun__kernels_now()->sums(g, x, in->h * in->w, in->c, prun__live(run, block), sums);
+    prun__kernels_now()->sums(g, x, in->h * in->w, in->c, prun__run_images(run, block), sums);
 }
 
 static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun__op *op = run->op;
-    const float *x = prun__at(run, op->in, block);
-    float *dx = prun__grad_at(run, op->in, block);
+    const float *x = prun__run_value(run, op->in, block);
+    float *dx = prun__run_grad(run, op->in, block);
     const float *g = op->add ? run->net->batch.spare + block * run->net->value[op->in].size : dx;
     (void)worker;
-    prun__norm_apply_block(run->net, op, x, g, dx);
-    prun__clear_empty_lanes(dx, run->net->value[op->in].size, prun__live(run, block));
+    prun__norm_run_apply(run->net, op, x, g, dx);
+    prun__lanes_clear(dx, run->net->value[op->in].size, prun__run_images(run, block));
 }
 
 /* Where a tensor's gradient stands in the flat gradient. */
-static float *prun__gradient_of(const prun_net *net, int32_t tensor, float *gradient) {
+static float *prun__tensor_gradient(const prun_net *net, int32_t tensor, float *gradient) {
     return gradient + (net->tensor[tensor].data - net->parameters);
 }
 
-static void prun__norm_backward(prun__run *run, float *gradient) {
+static void prun__norm_run_backward(prun__run *run, float *gradient) {
     const prun_net *net = run->net;
     const prun__op *op = run->op;
     const prun__value *in = &net->value[op->in];
@@ -6882,17 +6890,17 @@ static void prun__norm_backward(prun__run *run, float *gradient) {
     prun__for(net->context, prun__norm_mask_task, run, run->blocks);
     for (c = 0; op->norm >= 0 && c < in->c; c++) {
         const int32_t tensor = net->layer[op->norm].tensor;
-        const double inverse = (double)prun__coef(net, op, PRUN__INVERSE)[c];
+        const double inverse = (double)prun__norm_rows_get(net, op, PRUN__INVERSE)[c];
         double s1 = 0.0, s2 = 0.0; /* sums of g and of g (x - mean) */
         for (b = 0; b < run->blocks; b++) {
             s1 += net->batch.sums[(b * net->max_channels + c) * 2];
             s2 += net->batch.sums[(b * net->max_channels + c) * 2 + 1];
         }
-        s2 -= s1 * (double)prun__coef(net, op, PRUN__MEAN)[c];
-        prun__gradient_of(net, tensor, gradient)[c] = (float)(s2 * inverse);
-        prun__gradient_of(net, tensor + 1, gradient)[c] = (float)s1;
-        prun__coef(net, op, PRUN__M1)[c] = run->training ? (float)(s1 / n) : 0.0f;
-        prun__coef(net, op, PRUN__M2)[c] =
+        s2 -= s1 * (double)prun__norm_rows_get(net, op, PRUN__MEAN)[c];
+        prun__tensor_gradient(net, tensor, gradient)[c] = (float)(s2 * inverse);
+        prun__tensor_gradient(net, tensor + 1, gradient)[c] = (float)s1;
+        prun__norm_rows_get(net, op, PRUN__M1)[c] = run->training ? (float)(s1 / n) : 0.0f;
+        prun__norm_rows_get(net, op, PRUN__M2)[c] =
             run->training ? (float)(s2 * inverse / n) * (float)inverse : 0.0f;
     }
     /* A bare ReLU or pool whose gradient went straight to its place is done. */
@@ -6905,22 +6913,22 @@ static void prun__conv_backward_task(void *pointer, int64_t group, int64_t worke
     const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
     prun__finish finish = {NULL, 0, 0};
     finish.accumulate = run->op->add;
-    prun__conv_blocks(&run->op->conv, 0, to - from, prun__grad_at(run, run->op->out, from),
+    prun__conv_blocks(&run->op->conv, 0, to - from, prun__run_grad(run, run->op->out, from),
                       run->net->batch.packed, finish,
                       run->net->batch.scratch + worker * prun__batch_scratch(run->net),
-                      prun__grad_at(run, run->op->in, from));
+                      prun__run_grad(run, run->op->in, from));
 }
 
 static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun__value *out = &run->net->value[run->op->out];
-    const float *dy = prun__grad_at(run, run->op->out, block);
+    const float *dy = prun__run_grad(run, run->op->out, block);
     (void)worker;
-    prun__kernels_now()->sums(dy, dy, out->h * out->w, out->c, prun__live(run, block),
+    prun__kernels_now()->sums(dy, dy, out->h * out->w, out->c, prun__run_images(run, block),
                               run->net->batch.sums + block * 2 * run->net->max_channels);
 }
 
-static void prun__bias_backward(prun__run *run, float *dbias) {
+static void prun__bias_run_backward(prun__run *run, float *dbias) {
     const prun_net *net = run->net;
     int64_t c, b;
     prun__for(net->context, prun__bias_task, run, run->blocks);
@@ -6931,20 +6939,20 @@ static void prun__bias_backward(prun__run *run, float *dbias) {
     }
 }
 
-static void prun__conv_backward(prun__run *run, float *gradient) {
+static void prun__op_run_conv_backward(prun__run *run, float *gradient) {
     const prun_net *net = run->net;
     const prun__op *op = run->op;
     const prun__layer *layer = &net->layer[op->layer];
     /* Batch statistics take the mean away again: the bias has no gradient at all. */
     const int cancelled = run->training && op->fold >= 0 && net->op[op->fold].norm >= 0;
-    prun__weight_gradient(net->context, &op->conv, run->blocks, prun__at(run, op->in, 0),
-                          prun__grad_at(run, op->out, 0), net->batch.partial, net->batch.strips,
-                          prun__gradient_of(net, layer->tensor, gradient));
+    prun__weight_gradient(net->context, &op->conv, run->blocks, prun__run_value(run, op->in, 0),
+                          prun__run_grad(run, op->out, 0), net->batch.partial, net->batch.strips,
+                          prun__tensor_gradient(net, layer->tensor, gradient));
     if (layer->bias && !cancelled)
-        prun__bias_backward(run, prun__gradient_of(net, layer->tensor + 1, gradient));
+        prun__bias_run_backward(run, prun__tensor_gradient(net, layer->tensor + 1, gradient));
     if (op->in == 0) return;
-    prun__pack_op(net, op, 0, NULL, net->batch.packed);
-    prun__for(net->context, prun__conv_backward_task, run, prun__groups(run));
+    prun__op_pack(net, op, 0, NULL, net->batch.packed);
+    prun__for(net->context, prun__conv_backward_task, run, prun__run_groups(run));
 }
 
 /* ADD, DROPOUT and general pools on one block. */
@@ -6952,13 +6960,13 @@ static void prun__simple_backward_task(void *pointer, int64_t block, int64_t wor
     const prun__run *run = (const prun__run *)pointer;
     const prun_net *net = run->net;
     const prun__op *op = run->op;
-    const float *dy = prun__grad_at(run, op->out, block);
+    const float *dy = prun__run_grad(run, op->out, block);
     const int64_t size = net->value[op->out].size;
-    float *dx = op->in > 0 ? prun__grad_at(run, op->in, block) : NULL;
+    float *dx = op->in > 0 ? prun__run_grad(run, op->in, block) : NULL;
     (void)worker;
     if (op->kind == PRUN__ADD) {
-        if (dx && dx != dy) prun__copy_or_add(dy, size, op->add, dx);
-        if (op->in2 > 0) prun__copy_or_add(dy, size, op->add2, prun__grad_at(run, op->in2, block));
+        if (dx && dx != dy) prun__lanes_put(dy, size, op->add, dx);
+        if (op->in2 > 0) prun__lanes_put(dy, size, op->add2, prun__run_grad(run, op->in2, block));
     } else if (op->kind == PRUN__DROPOUT && dx) {
         const uint32_t threshold = prun__dropout_threshold(net->layer[op->layer].probability);
         const uint16_t *mask = net->batch.mask[op - net->op] + block * (size / PRUN_LANES);
@@ -6966,22 +6974,22 @@ static void prun__simple_backward_task(void *pointer, int64_t block, int64_t wor
         if (run->training)
             prun__dropout_apply(mask, size / PRUN_LANES, 65536.0f / (float)(65536u - threshold), dy,
                                 add, dx);
-        else if (dx != dy) prun__copy_or_add(dy, size, add, dx);
+        else if (dx != dy) prun__lanes_put(dy, size, add, dx);
     } else if (dx) {
-        prun__unpool_block(net, op, prun__at(run, op->in, block), dy, dx);
+        prun__pool_run_backward(net, op, prun__run_value(run, op->in, block), dy, dx);
     }
 }
 
 /* gradient: of the summed loss, flat; overwritten. */
-static void prun__backward(prun__run *run, float *gradient) {
+static void prun__run_backward(prun__run *run, float *gradient) {
     prun_net *net = run->net;
     int32_t i;
     memset(gradient, 0, (size_t)net->parameter_count * sizeof(float));
     for (i = net->ops - 1; i >= 0; i--) {
         run->op = &net->op[i];
         if (net->value[run->op->out].grad < 0) continue; /* nothing depends on it */
-        if (run->op->kind == PRUN__CONV) prun__conv_backward(run, gradient);
-        else if (run->op->kind == PRUN__NORM) prun__norm_backward(run, gradient);
+        if (run->op->kind == PRUN__CONV) prun__op_run_conv_backward(run, gradient);
+        else if (run->op->kind == PRUN__NORM) prun__norm_run_backward(run, gradient);
         else prun__for(net->context, prun__simple_backward_task, run, run->blocks);
     }
 }
@@ -6994,7 +7002,7 @@ static void prun__batch_sizes(const prun_net *net, int64_t blocks, int64_t *pack
     *packed = *partial = *strip = *spare = 1;
     for (i = 0; i < net->ops; i++) {
         prun__op *op = &net->op[i];
-        if (prun__needs_batch(op)) phase = 0;
+        if (prun__op_uses_batch(op)) phase = 0;
         if (op->kind == PRUN__NORM && (op->add || op->in == 0))
             *spare = PRUN__MAX(*spare, blocks * net->value[op->in].size);
         if (op->kind != PRUN__CONV) continue;
@@ -7007,7 +7015,7 @@ static void prun__batch_sizes(const prun_net *net, int64_t blocks, int64_t *pack
 }
 
 /* Values (each storage once), gradients and dropout masks. */
-static prun_status prun__batch_values(prun_net *net, int64_t blocks) {
+static prun_status prun__batch_make_values(prun_net *net, int64_t blocks) {
     prun_context *context = net->context;
     prun__batch *b = &net->batch;
     int32_t i;
@@ -7035,7 +7043,7 @@ static prun_status prun__batch_values(prun_net *net, int64_t blocks) {
     return PRUN_OK;
 }
 
-static prun_status prun__batch_rest(prun_net *net, int64_t blocks, int64_t workers) {
+static prun_status prun__batch_make_scratch(prun_net *net, int64_t blocks, int64_t workers) {
     prun_context *context = net->context;
     prun__batch *b = &net->batch;
     int64_t packed, partial, strip, spare;
@@ -7061,14 +7069,14 @@ static prun_status prun__batch_rest(prun_net *net, int64_t blocks, int64_t worke
 }
 
 /* Buffers for this many images and all workers. */
-static prun_status prun__batch_reserve(prun_net *net, int64_t n) {
+static prun_status prun__batch_make(prun_net *net, int64_t n) {
     const int64_t blocks = prun__blocks(n), workers = prun__threads(net->context);
     prun_status status;
     if (net->batch.value && net->batch.blocks >= blocks && net->batch.workers >= workers)
         return PRUN_OK;
     prun__batch_free(net);
-    status = prun__batch_values(net, blocks);
-    if (status == PRUN_OK) status = prun__batch_rest(net, blocks, workers);
+    status = prun__batch_make_values(net, blocks);
+    if (status == PRUN_OK) status = prun__batch_make_scratch(net, blocks, workers);
     if (status != PRUN_OK) prun__batch_free(net);
     return status;
 }
@@ -7090,8 +7098,8 @@ static prun_status prun__net_check(prun_net *net, const prun__source *source) {
     return PRUN_OK;
 }
 
-static void prun__add_up(const double *losses, const int32_t *wrong, int64_t n, double *sum,
-                         int64_t *errors) {
+static void prun__losses_add(const double *losses, const int32_t *wrong, int64_t n, double *sum,
+                             int64_t *errors) {
     int64_t i;
     if (sum)
         for (*sum = 0.0, i = 0; i < n; i++) *sum += losses[i];
@@ -7100,20 +7108,20 @@ static void prun__add_up(const double *losses, const int32_t *wrong, int64_t n, 
 }
 
 /* Forward, loss and, with gradient, backward over one batch that fits the buffers. */
-static prun_status prun__run_batch(prun__run *run, float *gradient, double *sum, int64_t *errors) {
+static prun_status prun__batch_run(prun__run *run, float *gradient, double *sum, int64_t *errors) {
     prun_net *net = run->net;
     run->blocks = prun__blocks(run->source->n);
-    run->group = prun__group_of(net, run->blocks);
-    PRUN__TRY(prun__batch_reserve(net, run->source->n));
-    if (run->training) PRUN__TRY(prun__check_batch(net, run->source->n));
-    prun__forward(run);
+    run->group = prun__plan_group(net, run->blocks);
+    PRUN__TRY(prun__batch_make(net, run->source->n));
+    if (run->training) PRUN__TRY(prun__batch_check(net, run->source->n));
+    prun__run_forward(run);
     prun__for(net->context, prun__loss_task, run, run->blocks);
-    if (gradient) prun__backward(run, gradient);
-    prun__add_up(net->batch.losses, net->batch.wrong, run->source->n, sum, errors);
+    if (gradient) prun__run_backward(run, gradient);
+    prun__losses_add(net->batch.losses, net->batch.wrong, run->source->n, sum, errors);
     return PRUN_OK;
 }
 
-static void prun__unlane_logits(const float *lanes, int64_t n, int64_t classes, float *logits) {
+static void prun__logits_unpack(const float *lanes, int64_t n, int64_t classes, float *logits) {
     prun_unpack(lanes, n, classes, 1, 1, logits);
 }
 
@@ -7135,8 +7143,8 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
         run.freeze = pass->freeze_statistics;
     }
     PRUN__TRY(prun__net_check(net, &source));
-    PRUN__TRY(prun__run_batch(&run, gradient, sum, errors));
-    if (logits) prun__unlane_logits(net->batch.value[net->output], n, net->classes, logits);
+    PRUN__TRY(prun__batch_run(&run, gradient, sum, errors));
+    if (logits) prun__logits_unpack(net->batch.value[net->output], n, net->classes, logits);
     return PRUN_OK;
 }
 
@@ -7162,7 +7170,7 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
         int64_t batch_wrong;
         prun_status status;
         prun__source_part(&source, index, done, PRUN__MIN(PRUN__GRADIENT_BATCH, n - done));
-        status = prun__run_batch(&run, done ? part : gradient, &batch_sum, &batch_wrong);
+        status = prun__batch_run(&run, done ? part : gradient, &batch_sum, &batch_wrong);
         if (status != PRUN_OK) {
             prun__free(net->context, part);
             return status;
@@ -7181,7 +7189,7 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
 
 /* Packs every convolution with the batch norm after it folded in: weight gamma/sigma, bias
    beta + (b - mean) gamma/sigma, in double. Other norms get their running statistics. */
-static void prun__prepare_conv(prun_net *net, const prun__op *op) {
+static void prun__eval_pack_conv(prun_net *net, const prun__op *op) {
     const prun__layer *layer = &net->layer[op->layer];
     const prun__op *fold = op->fold >= 0 ? &net->op[op->fold] : NULL;
     const prun_tensor *norm =
@@ -7200,11 +7208,11 @@ static void prun__prepare_conv(prun_net *net, const prun__op *op) {
     if (op->sparse)
         prun__sparse_encode(&op->conv, net->tensor[layer->tensor].data, norm ? net->scale : NULL,
                             net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row);
-    else prun__pack_op(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
+    else prun__op_pack(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
 }
 
 /* Decides which layers run sparse; memory for them is taken when the first one does. */
-static prun_status prun__choose_sparse(prun_net *net) {
+static prun_status prun__eval_select_sparse(prun_net *net) {
     int32_t i, any = 0;
     for (i = 0; i < net->ops; i++) {
         prun__op *op = &net->op[i];
@@ -7222,17 +7230,17 @@ static prun_status prun__choose_sparse(prun_net *net) {
     return net->nonzero ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-static prun_status prun__prepare(prun_net *net) {
+static prun_status prun__eval_pack(prun_net *net) {
     int32_t i;
     if (!net->prepared) /* a net that is only trained does without */
         net->prepared =
             (float *)prun__alloc(net->context, net->prepared_size, sizeof(float), "packed weights");
     if (!net->prepared) return PRUN_ERR_MEMORY;
-    PRUN__TRY(prun__choose_sparse(net));
+    PRUN__TRY(prun__eval_select_sparse(net));
     for (i = 0; i < net->ops; i++) {
-        if (net->op[i].kind == PRUN__CONV) prun__prepare_conv(net, &net->op[i]);
+        if (net->op[i].kind == PRUN__CONV) prun__eval_pack_conv(net, &net->op[i]);
         else if (net->op[i].kind == PRUN__NORM)
-            prun__fixed_coefficients(net, &net->op[i], net->op[i].folded);
+            prun__norm_set_fixed(net, &net->op[i], net->op[i].folded);
     }
     return PRUN_OK;
 }
@@ -7243,31 +7251,31 @@ static int64_t prun__eval_scratch(const prun_net *net) {
 }
 
 /* Floats of a worker's evaluation memory: slots, scratch, loss scratch. */
-static int64_t prun__arena_size(const prun_net *net) {
+static int64_t prun__eval_arena_size(const prun_net *net) {
     int64_t size = prun__eval_scratch(net);
     int32_t i;
     for (i = 0; i < net->slots; i++) size += net->group * net->slot_size[i];
     return size + (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16;
 }
 
-typedef struct prun__eval {
+typedef struct prun__eval_job {
     prun_net *net;
     const prun__source *source;
     double *losses;
     int32_t *wrong;
     float *logits; /* instead of losses */
     int64_t group; /* blocks of a task */
-} prun__eval;
+} prun__eval_job;
 
 /* Where a value's blocks lie in a worker's memory. */
-static float *prun__slot(const prun_net *net, float *arena, int32_t value) {
+static float *prun__eval_slot(const prun_net *net, float *arena, int32_t value) {
     int32_t i;
     for (i = 0; i < net->value[value].slot; i++) arena += net->group * net->slot_size[i];
     return arena;
 }
 
-static void prun__eval_conv(const prun_net *net, const prun__op *op, int64_t blocks, const float *x,
-                            float *scratch, float *y) {
+static void prun__eval_run_conv(const prun_net *net, const prun__op *op, int64_t blocks,
+                                const float *x, float *scratch, float *y) {
     prun__finish finish = {NULL, 0, 0};
     int64_t b;
     finish.bias = net->prepared + op->eval_bias;
@@ -7284,56 +7292,57 @@ static void prun__eval_conv(const prun_net *net, const prun__op *op, int64_t blo
 }
 
 /* A group of blocks through the whole net, in buffers small enough to stay in cache. */
-static void prun__eval_blocks(const prun_net *net, int64_t blocks, float *arena, float *scratch) {
+static void prun__eval_run_blocks(const prun_net *net, int64_t blocks, float *arena,
+                                  float *scratch) {
     int64_t b;
     int32_t i;
     for (i = 0; i < net->ops; i++) {
         const prun__op *op = &net->op[i];
         const int64_t in = net->value[op->in].size, out = net->value[op->out].size;
-        const float *x = prun__slot(net, arena, op->in);
-        float *y = prun__slot(net, arena, op->out);
-        if (prun__skipped_in_eval(op)) continue;
+        const float *x = prun__eval_slot(net, arena, op->in);
+        float *y = prun__eval_slot(net, arena, op->out);
+        if (prun__op_is_skipped(op)) continue;
         if (op->kind == PRUN__CONV) {
-            prun__eval_conv(net, op, blocks, x, scratch, y);
+            prun__eval_run_conv(net, op, blocks, x, scratch, y);
         } else if (op->kind == PRUN__NORM) {
-            prun__norm_job job = prun__norm_job_of(net, op);
+            prun__norm_job job = prun__norm_job_make(net, op);
             if (op->folded) job.low = -(float)HUGE_VAL;
             for (b = 0; b < blocks; b++) prun__kernels_now()->norm(&job, x + b * in, y + b * out);
         } else if (op->kind == PRUN__ADD) {
-            prun__add_block(x, prun__slot(net, arena, op->in2), blocks * out, y);
+            prun__lanes_add(x, prun__eval_slot(net, arena, op->in2), blocks * out, y);
         } else {
-            for (b = 0; b < blocks; b++) prun__pool_block(net, op, x + b * in, y + b * out);
+            for (b = 0; b < blocks; b++) prun__pool_run(net, op, x + b * in, y + b * out);
         }
     }
 }
 
 static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
-    const prun__eval *e = (const prun__eval *)pointer;
+    const prun__eval_job *e = (const prun__eval_job *)pointer;
     const prun_net *net = e->net;
-    float *arena = net->arena + worker * prun__arena_size(net);
-    float *end = arena + prun__arena_size(net);
+    float *arena = net->arena + worker * prun__eval_arena_size(net);
+    float *end = arena + prun__eval_arena_size(net);
     double *head = (double *)(void *)(end - (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16);
     float *scratch = (float *)(void *)head - prun__eval_scratch(net);
-    const float *logits = prun__slot(net, arena, net->output);
+    const float *logits = prun__eval_slot(net, arena, net->output);
     const int64_t from = group * e->group;
     const int64_t to = PRUN__MIN(from + e->group, prun__blocks(e->source->n));
     int64_t b;
     for (b = from; b < to; b++)
         prun__pack_block(e->source, b, scratch,
-                         prun__slot(net, arena, 0) + (b - from) * net->value[0].size);
-    prun__eval_blocks(net, to - from, arena, scratch);
+                         prun__eval_slot(net, arena, 0) + (b - from) * net->value[0].size);
+    prun__eval_run_blocks(net, to - from, arena, scratch);
     for (b = from; b < to; b++, logits += net->value[net->output].size)
         if (e->logits)
-            prun__unlane_logits(logits, PRUN__MIN(PRUN_LANES, e->source->n - b * PRUN_LANES),
+            prun__logits_unpack(logits, PRUN__MIN(PRUN_LANES, e->source->n - b * PRUN_LANES),
                                 net->classes, e->logits + b * PRUN_LANES * net->classes);
-        else prun__loss_block(e->source, b, net->classes, logits, head, e->losses, e->wrong, NULL);
+        else prun__loss_run(e->source, b, net->classes, logits, head, e->losses, e->wrong, NULL);
 }
 
-static prun_status prun__evaluate(prun__eval *e) {
+static prun_status prun__eval_run(prun__eval_job *e) {
     prun_net *net = e->net;
     PRUN__TRY(prun__net_check(net, e->source));
     PRUN__TRY(prun__reserve(net->context, (void **)&net->arena, &net->arena_capacity,
-                            prun__mul(prun__arena_size(net), prun__threads(net->context)),
+                            prun__mul(prun__eval_arena_size(net), prun__threads(net->context)),
                             sizeof(float), "evaluation"));
     PRUN__TRY(prun__reserve(net->context, (void **)&net->losses, &net->loss_capacity, e->source->n,
                             sizeof(double), "losses"));
@@ -7341,8 +7350,8 @@ static prun_status prun__evaluate(prun__eval *e) {
                             sizeof(int32_t), "errors"));
     if (!e->losses) e->losses = net->losses;
     e->wrong = net->wrong;
-    PRUN__TRY(prun__prepare(net));
-    e->group = prun__group_of(net, prun__blocks(e->source->n));
+    PRUN__TRY(prun__eval_pack(net));
+    e->group = prun__plan_group(net, prun__blocks(e->source->n));
     prun__for(net->context, prun__eval_task, e,
               (prun__blocks(e->source->n) + e->group - 1) / e->group);
     return PRUN_OK;
@@ -7351,24 +7360,24 @@ static prun_status prun__evaluate(prun__eval *e) {
 PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, const int64_t *index,
                                     int64_t n, float *logits) {
     prun__source source = prun__source_of(images, index, n);
-    prun__eval e;
+    prun__eval_job e;
     memset(&e, 0, sizeof e);
     e.net = net;
     e.source = &source;
     e.logits = logits;
-    return prun__evaluate(&e);
+    return prun__eval_run(&e);
 }
 
 PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
                                   int64_t n, double *losses, double *sum, int64_t *errors) {
     prun__source source = prun__source_of(images, index, n);
-    prun__eval e;
+    prun__eval_job e;
     memset(&e, 0, sizeof e);
     e.net = net;
     e.source = &source;
     e.losses = losses;
-    PRUN__TRY(prun__evaluate(&e));
-    prun__add_up(e.losses, e.wrong, n, sum, errors);
+    PRUN__TRY(prun__eval_run(&e));
+    prun__losses_add(e.losses, e.wrong, n, sum, errors);
     return PRUN_OK;
 }
 
@@ -7385,21 +7394,21 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
 #define PRUN__HESSIAN_BATCH (PRUN__GRADIENT_BATCH / 2)
 
 /* One pass: `run.blocks` is B. */
-typedef struct prun__second {
+typedef struct prun__tangent {
     prun__run run;
     const float *v; /* direction, flat over the trained parameters */
     float *product;
     int backward;
     int tangent; /* packed weights are those of v: x' += v * x, g' += v * g */
-} prun__second;
+} prun__tangent;
 
-static const float *prun__direction_of(const prun__second *s, int32_t tensor) {
+static const float *prun__tangent_direction(const prun__tangent *s, int32_t tensor) {
     return s->v + (s->run.net->tensor[tensor].data - s->run.net->parameters);
 }
 
 /* Convolution of one block. The tangent of the images is zero and of no interest. */
-static void prun__second_conv_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__second *s = (const prun__second *)pointer;
+static void prun__tangent_conv_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun_net *net = run->net;
     const prun__op *op = run->op;
@@ -7409,21 +7418,22 @@ static void prun__second_conv_task(void *pointer, int64_t block, int64_t worker)
     if (s->backward) {
         finish.accumulate = s->tangent || op->add;
         prun__conv_blocks(&op->conv, 0, 1,
-                          prun__grad_at(run, op->out, block + (s->tangent ? run->blocks : 0)),
-                          net->batch.packed, finish, scratch, prun__grad_at(run, op->in, block));
+                          prun__run_grad(run, op->out, block + (s->tangent ? run->blocks : 0)),
+                          net->batch.packed, finish, scratch, prun__run_grad(run, op->in, block));
         return;
     }
     /* A sum starts from its bias or from what is there, so the bias comes with the first part. */
     finish.accumulate = s->tangent && op->in > 0;
     if (net->layer[op->layer].bias && !finish.accumulate)
-        finish.bias = s->tangent || block >= run->blocks ? prun__direction_of(s, tensor + 1)
+        finish.bias = s->tangent || block >= run->blocks ? prun__tangent_direction(s, tensor + 1)
                                                          : net->tensor[tensor + 1].data;
-    prun__conv_blocks(&op->conv, 1, 1, prun__at(run, op->in, block), net->batch.packed, finish,
-                      scratch, prun__at(run, op->out, block + (s->tangent ? run->blocks : 0)));
+    prun__conv_blocks(&op->conv, 1, 1, prun__run_value(run, op->in, block), net->batch.packed,
+                      finish, scratch,
+                      prun__run_value(run, op->out, block + (s->tangent ? run->blocks : 0)));
 }
 
 /* W over values and tangents (gradients: both), then v over the values (gradients) alone. */
-static void prun__second_conv(prun__second *s, int backward) {
+static void prun__tangent_run_conv(prun__tangent *s, int backward) {
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
     prun__pack_job job;
@@ -7433,10 +7443,10 @@ static void prun__second_conv(prun__second *s, int backward) {
     job.forward = !backward;
     s->backward = backward;
     for (s->tangent = 0; s->tangent < 2; s->tangent++) {
-        job.weight = s->tangent ? prun__direction_of(s, net->layer[op->layer].tensor)
+        job.weight = s->tangent ? prun__tangent_direction(s, net->layer[op->layer].tensor)
                                 : net->tensor[net->layer[op->layer].tensor].data;
         prun__pack_weights(net->context, &job);
-        prun__for(net->context, prun__second_conv_task, s,
+        prun__for(net->context, prun__tangent_conv_task, s,
                   s->tangent || op->in == 0 ? s->run.blocks : 2 * s->run.blocks);
     }
 }
@@ -7444,94 +7454,96 @@ static void prun__second_conv(prun__second *s, int backward) {
 /* Coefficients of a norm, and their tangents in rows that only training needs. */
 enum { PRUN__SCALE_TANGENT = PRUN__M1, PRUN__SHIFT_TANGENT = PRUN__M2 };
 
-static void prun__second_coefficients(const prun__second *s) {
+static void prun__tangent_set_rows(const prun__tangent *s) {
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
     int64_t c;
-    prun__fixed_coefficients(net, op, 0);
+    prun__norm_set_fixed(net, op, 0);
     for (c = 0; op->norm >= 0 && c < net->value[op->in].c; c++) {
         const int32_t tensor = net->layer[op->norm].tensor;
-        prun__coef(net, op, PRUN__SCALE_TANGENT)[c] =
-            prun__direction_of(s, tensor)[c] * prun__coef(net, op, PRUN__INVERSE)[c];
-        prun__coef(net, op, PRUN__SHIFT_TANGENT)[c] = prun__direction_of(s, tensor + 1)[c];
+        prun__norm_rows_get(net, op, PRUN__SCALE_TANGENT)[c] =
+            prun__tangent_direction(s, tensor)[c] * prun__norm_rows_get(net, op, PRUN__INVERSE)[c];
+        prun__norm_rows_get(net, op, PRUN__SHIFT_TANGENT)[c] =
+            prun__tangent_direction(s, tensor + 1)[c];
     }
 }
 
-static void prun__second_norm(const prun__second *s, int64_t block) {
+static void prun__tangent_run_norm(const prun__tangent *s, int64_t block) {
     const prun__run *run = &s->run;
     const prun__op *op = run->op;
-    const prun__norm_job job = prun__norm_job_of(run->net, op);
-    prun__kernels_now()->norm_tangent(
-        &job, prun__at(run, op->in, block), prun__at(run, op->in, run->blocks + block),
-        prun__at(run, op->out, block), prun__at(run, op->out, run->blocks + block));
+    const prun__norm_job job = prun__norm_job_make(run->net, op);
+    prun__kernels_now()->norm_tangent(&job, prun__run_value(run, op->in, block),
+                                      prun__run_value(run, op->in, run->blocks + block),
+                                      prun__run_value(run, op->out, block),
+                                      prun__run_value(run, op->out, run->blocks + block));
 }
 
 /* Overlapping or padded maximum: the tangent of the winner. */
-static void prun__second_max_pool(const prun__second *s, int64_t block) {
+static void prun__tangent_run_max_pool(const prun__tangent *s, int64_t block) {
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
     const prun__layer *layer = &net->layer[op->layer];
     const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
-    const float *x = prun__at(&s->run, op->in, block);
-    const float *t = prun__at(&s->run, op->in, s->run.blocks + block);
-    float *y = prun__at(&s->run, op->out, block);
-    float *to = prun__at(&s->run, op->out, s->run.blocks + block);
+    const float *x = prun__run_value(&s->run, op->in, block);
+    const float *t = prun__run_value(&s->run, op->in, s->run.blocks + block);
+    float *y = prun__run_value(&s->run, op->out, block);
+    float *to = prun__run_value(&s->run, op->out, s->run.blocks + block);
     int32_t where[PRUN_LANES];
     int64_t oy, ox, c;
     int l;
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < out->c; c++, y += PRUN_LANES, to += PRUN_LANES) {
-                prun__pool_vector(layer, in, prun__clip_window(layer, in, oy, ox),
-                                  x + c * PRUN_LANES, y, where);
+                prun__pool_run_vector(layer, in, prun__window_make(layer, in, oy, ox),
+                                      x + c * PRUN_LANES, y, where);
                 for (l = 0; l < PRUN_LANES; l++) to[l] = t[(where[l] * in->c + c) * PRUN_LANES + l];
             }
 }
 
 /* Values and tangents of everything but convolutions. */
-static void prun__second_forward_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__second *s = (const prun__second *)pointer;
+static void prun__tangent_forward_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
     const int64_t size = net->value[op->out].size;
     int64_t b;
     (void)worker;
-    if (op->kind == PRUN__NORM) prun__second_norm(s, block);
-    else if (op->kind == PRUN__MAX_POOL) prun__second_max_pool(s, block);
+    if (op->kind == PRUN__NORM) prun__tangent_run_norm(s, block);
+    else if (op->kind == PRUN__MAX_POOL) prun__tangent_run_max_pool(s, block);
     else
         for (b = block; b < 2 * s->run.blocks; b += s->run.blocks) {
-            const float *x = prun__at(&s->run, op->in, b);
-            float *y = prun__at(&s->run, op->out, b);
-            if (op->kind == PRUN__AVG_POOL) prun__pool_block(net, op, x, y);
+            const float *x = prun__run_value(&s->run, op->in, b);
+            float *y = prun__run_value(&s->run, op->out, b);
+            if (op->kind == PRUN__AVG_POOL) prun__pool_run(net, op, x, y);
             else if (op->kind == PRUN__ADD)
-                prun__add_block(x, prun__at(&s->run, op->in2, b), size, y);
-            else if (y != x) prun__copy_or_add(x, size, 0, y); /* dropout */
+                prun__lanes_add(x, prun__run_value(&s->run, op->in2, b), size, y);
+            else if (y != x) prun__lanes_put(x, size, 0, y); /* dropout */
         }
 }
 
-static void prun__second_pack_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__second *s = (const prun__second *)pointer;
+static void prun__tangent_pack_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
     const prun_net *net = s->run.net;
     prun__pack_block(s->run.source, block, net->batch.scratch + worker * prun__batch_scratch(net),
-                     prun__at(&s->run, 0, block));
-    memset(prun__at(&s->run, 0, s->run.blocks + block), 0,
+                     prun__run_value(&s->run, 0, block));
+    memset(prun__run_value(&s->run, 0, s->run.blocks + block), 0,
            (size_t)net->value[0].size * sizeof(float));
 }
 
 /* Gradient g = p - e and its tangent g'_j = p_j (z'_j - sum p z'). Tangents of the logits are taken
    relative to the label's, so that no digits cancel when its probability is almost 1. */
-static void prun__second_loss_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__second *s = (const prun__second *)pointer;
+static void prun__tangent_loss_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun_net *net = run->net;
     const prun__source *source = run->source;
-    const int64_t classes = net->classes, live = prun__live(run, block);
+    const int64_t classes = net->classes, live = prun__run_images(run, block);
     double *p = net->batch.head + worker * prun__loss_scratch(classes);
     float *row = (float *)(p + classes);
-    const float *z = prun__at(run, net->output, block);
-    const float *t = prun__at(run, net->output, run->blocks + block);
-    float *tangent = prun__grad_at(run, net->output, block);
-    float *g = prun__grad_at(run, net->output, run->blocks + block);
+    const float *z = prun__run_value(run, net->output, block);
+    const float *t = prun__run_value(run, net->output, run->blocks + block);
+    float *tangent = prun__run_grad(run, net->output, block);
+    float *g = prun__run_grad(run, net->output, run->blocks + block);
     int64_t l, j;
     for (l = 0; l < PRUN_LANES; l++, z++, t++, g++, tangent++) {
         int64_t label = 0;
@@ -7553,8 +7565,8 @@ static void prun__second_loss_task(void *pointer, int64_t block, int64_t worker)
 }
 
 /* g and g' through ReLU and pool, and the sums of g' and of g' x + g x'. */
-static void prun__second_mask_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__second *s = (const prun__second *)pointer;
+static void prun__tangent_mask_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun_net *net = run->net;
     const prun__op *op = run->op;
@@ -7568,31 +7580,31 @@ static void prun__second_mask_task(void *pointer, int64_t block, int64_t worker)
     (void)worker;
     for (k = 0; k < 2; k++) {
         const int64_t b = block + k * run->blocks;
-        g[k] = spare ? net->batch.spare + b * in->size : prun__grad_at(run, op->in, b);
-        prun__norm_mask_block(net, op, prun__at(run, op->in, block), prun__grad_at(run, op->out, b),
-                              g[k]);
+        g[k] = spare ? net->batch.spare + b * in->size : prun__run_grad(run, op->in, b);
+        prun__norm_run_mask(net, op, prun__run_value(run, op->in, block),
+                            prun__run_grad(run, op->out, b), g[k]);
     }
     if (op->norm < 0) return;
-    prun__kernels_now()->sums(g[0], prun__at(run, op->in, block), pixels, in->c,
-                              prun__live(run, block), sums);
-    prun__kernels_now()->sums(g[1], prun__at(run, op->in, run->blocks + block), pixels, in->c,
-                              prun__live(run, block), other);
+    prun__kernels_now()->sums(g[0], prun__run_value(run, op->in, block), pixels, in->c,
+                              prun__run_images(run, block), sums);
+    prun__kernels_now()->sums(g[1], prun__run_value(run, op->in, run->blocks + block), pixels,
+                              in->c, prun__run_images(run, block), other);
     for (c = 0; c < in->c; c++) sums[2 * c + 1] += other[2 * c + 1];
 }
 
 /* Into the gradients of the norm's input: g' scale + g scale', g scale. */
-static void prun__second_apply_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__second *s = (const prun__second *)pointer;
+static void prun__tangent_apply_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun_net *net = run->net;
     const prun__op *op = run->op;
     const prun__value *in = &net->value[op->in];
-    float *to = prun__grad_at(run, op->in, block);
-    float *plain = prun__grad_at(run, op->in, run->blocks + block);
+    float *to = prun__run_grad(run, op->in, block);
+    float *plain = prun__run_grad(run, op->in, run->blocks + block);
     const float *t = op->add ? net->batch.spare + block * in->size : to;
     const float *g = op->add ? net->batch.spare + (run->blocks + block) * in->size : plain;
-    const float *scale = prun__coef(net, op, PRUN__SCALE);
-    const float *tangent = prun__coef(net, op, PRUN__SCALE_TANGENT);
+    const float *scale = prun__norm_rows_get(net, op, PRUN__SCALE);
+    const float *tangent = prun__norm_rows_get(net, op, PRUN__SCALE_TANGENT);
     int64_t i, c, at = 0;
     int l;
     (void)worker;
@@ -7610,11 +7622,11 @@ static void prun__second_apply_task(void *pointer, int64_t block, int64_t worker
             }
 }
 
-static void prun__second_norm_backward(prun__second *s) {
+static void prun__tangent_run_norm_backward(prun__tangent *s) {
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
     int64_t c, b;
-    prun__for(net->context, prun__second_mask_task, s, s->run.blocks);
+    prun__for(net->context, prun__tangent_mask_task, s, s->run.blocks);
     for (c = 0; op->norm >= 0 && c < net->value[op->in].c; c++) {
         const int32_t tensor = net->layer[op->norm].tensor;
         double s1 = 0.0, s2 = 0.0;
@@ -7622,66 +7634,67 @@ static void prun__second_norm_backward(prun__second *s) {
             s1 += net->batch.sums[(b * net->max_channels + c) * 2];
             s2 += net->batch.sums[(b * net->max_channels + c) * 2 + 1];
         }
-        s2 -= s1 * (double)prun__coef(net, op, PRUN__MEAN)[c];
-        prun__gradient_of(net, tensor, s->product)[c] =
-            (float)(s2 * (double)prun__coef(net, op, PRUN__INVERSE)[c]);
-        prun__gradient_of(net, tensor + 1, s->product)[c] = (float)s1;
+        s2 -= s1 * (double)prun__norm_rows_get(net, op, PRUN__MEAN)[c];
+        prun__tensor_gradient(net, tensor, s->product)[c] =
+            (float)(s2 * (double)prun__norm_rows_get(net, op, PRUN__INVERSE)[c]);
+        prun__tensor_gradient(net, tensor + 1, s->product)[c] = (float)s1;
     }
     if (op->in > 0 && (op->norm >= 0 || op->add))
-        prun__for(net->context, prun__second_apply_task, s, s->run.blocks);
+        prun__for(net->context, prun__tangent_apply_task, s, s->run.blocks);
 }
 
-static void prun__second_conv_backward(prun__second *s) {
+static void prun__tangent_run_conv_backward(prun__tangent *s) {
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
     const prun__layer *layer = &net->layer[op->layer];
     prun__weight_gradient(net->context, &op->conv, op->in > 0 ? 2 * s->run.blocks : s->run.blocks,
-                          prun__at(&s->run, op->in, 0), prun__grad_at(&s->run, op->out, 0),
+                          prun__run_value(&s->run, op->in, 0), prun__run_grad(&s->run, op->out, 0),
                           net->batch.partial, net->batch.strips,
-                          prun__gradient_of(net, layer->tensor, s->product));
+                          prun__tensor_gradient(net, layer->tensor, s->product));
     if (layer->bias)
-        prun__bias_backward(&s->run, prun__gradient_of(net, layer->tensor + 1, s->product));
-    if (op->in > 0) prun__second_conv(s, 1);
+        prun__bias_run_backward(&s->run, prun__tensor_gradient(net, layer->tensor + 1, s->product));
+    if (op->in > 0) prun__tangent_run_conv(s, 1);
 }
 
 /* ADD, DROPOUT and pools: the same for g and g', with the winners of x. */
-static void prun__second_backward_task(void *pointer, int64_t b, int64_t worker) {
-    const prun__second *s = (const prun__second *)pointer;
+static void prun__tangent_backward_task(void *pointer, int64_t b, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun__op *op = run->op;
-    const float *dy = prun__grad_at(run, op->out, b);
+    const float *dy = prun__run_grad(run, op->out, b);
     const int64_t size = run->net->value[op->out].size;
-    float *dx = op->in > 0 ? prun__grad_at(run, op->in, b) : NULL;
+    float *dx = op->in > 0 ? prun__run_grad(run, op->in, b) : NULL;
     (void)worker;
     if (dx && (op->kind == PRUN__MAX_POOL || op->kind == PRUN__AVG_POOL))
-        prun__unpool_block(run->net, op, prun__at(run, op->in, b % run->blocks), dy, dx);
-    else if (dx && op->out != op->in) prun__copy_or_add(dy, size, op->add, dx);
+        prun__pool_run_backward(run->net, op, prun__run_value(run, op->in, b % run->blocks), dy,
+                                dx);
+    else if (dx && op->out != op->in) prun__lanes_put(dy, size, op->add, dx);
     if (op->kind == PRUN__ADD && op->in2 > 0)
-        prun__copy_or_add(dy, size, op->add2, prun__grad_at(run, op->in2, b));
+        prun__lanes_put(dy, size, op->add2, prun__run_grad(run, op->in2, b));
 }
 
 /* One batch that fits the buffers. */
-static void prun__second_batch(prun__second *s) {
+static void prun__tangent_run(prun__tangent *s) {
     prun_net *net = s->run.net;
     int32_t i;
-    prun__for(net->context, prun__second_pack_task, s, s->run.blocks);
+    prun__for(net->context, prun__tangent_pack_task, s, s->run.blocks);
     for (i = 0; i < net->ops; i++) {
         s->run.op = &net->op[i];
         if (s->run.op->kind == PRUN__CONV) {
-            prun__second_conv(s, 0);
+            prun__tangent_run_conv(s, 0);
             continue;
         }
-        if (s->run.op->kind == PRUN__NORM) prun__second_coefficients(s);
-        prun__for(net->context, prun__second_forward_task, s, s->run.blocks);
+        if (s->run.op->kind == PRUN__NORM) prun__tangent_set_rows(s);
+        prun__for(net->context, prun__tangent_forward_task, s, s->run.blocks);
     }
-    prun__for(net->context, prun__second_loss_task, s, s->run.blocks);
+    prun__for(net->context, prun__tangent_loss_task, s, s->run.blocks);
     memset(s->product, 0, (size_t)net->parameter_count * sizeof(float));
     for (i = net->ops - 1; i >= 0; i--) {
         s->run.op = &net->op[i];
         if (net->value[s->run.op->out].grad < 0) continue; /* nothing depends on it */
-        if (s->run.op->kind == PRUN__CONV) prun__second_conv_backward(s);
-        else if (s->run.op->kind == PRUN__NORM) prun__second_norm_backward(s);
-        else prun__for(net->context, prun__second_backward_task, s, 2 * s->run.blocks);
+        if (s->run.op->kind == PRUN__CONV) prun__tangent_run_conv_backward(s);
+        else if (s->run.op->kind == PRUN__NORM) prun__tangent_run_norm_backward(s);
+        else prun__for(net->context, prun__tangent_backward_task, s, 2 * s->run.blocks);
     }
 }
 
@@ -7689,7 +7702,7 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
                                             const int64_t *index, int64_t n, const float *v,
                                             float *product) {
     prun__source source = prun__source_of(images, index, n);
-    prun__second s;
+    prun__tangent s;
     float *part;
     int64_t done, i;
     memset(&s, 0, sizeof s);
@@ -7698,14 +7711,14 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     s.v = v;
     PRUN__TRY(prun__net_check(net, &source));
     PRUN__TRY(
-        prun__batch_reserve(net, 2 * PRUN_LANES * prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH))));
+        prun__batch_make(net, 2 * PRUN_LANES * prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH))));
     part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "product");
     if (!part) return PRUN_ERR_MEMORY;
     for (done = 0; done < n; done += source.n) {
         prun__source_part(&source, index, done, PRUN__MIN(PRUN__HESSIAN_BATCH, n - done));
         s.run.blocks = prun__blocks(source.n);
         s.product = done ? part : product;
-        prun__second_batch(&s);
+        prun__tangent_run(&s);
         for (i = 0; done && i < net->parameter_count; i++) product[i] += part[i];
     }
     prun__free(net->context, part);
@@ -7721,7 +7734,7 @@ PRUNDEF const prun_tensor *prun_net_trained(const prun_net *net, int64_t *count)
 
 /* The batch norm that evaluation folds into convolution `layer`, or -1; also whether any
    convolution takes in the batch norm `norm`. */
-static int32_t prun__folded_norm(const prun_net *net, int32_t layer, int32_t norm) {
+static int32_t prun__plan_find_folded(const prun_net *net, int32_t layer, int32_t norm) {
     int32_t i;
     for (i = 0; i < net->ops; i++) {
         const prun__op *op = &net->op[i];
@@ -7732,7 +7745,7 @@ static int32_t prun__folded_norm(const prun_net *net, int32_t layer, int32_t nor
 }
 
 /* Adds layer i to the copy; map: the copy's value for each of the net's. */
-static int32_t prun__copy_layer(const prun_net *net, prun_net *copy, int32_t i, int fold,
+static int32_t prun__layer_copy(const prun_net *net, prun_net *copy, int32_t i, int fold,
                                 const int32_t *map) {
     prun__layer layer = net->layer[i];
     char name[256] = "";
@@ -7744,19 +7757,19 @@ static int32_t prun__copy_layer(const prun_net *net, prun_net *copy, int32_t i, 
     for (j = 0; j < 2; j++)
         if (layer.input[j] >= 0) layer.input[j] = map[layer.input[j]];
     if (layer.input[0] < 0) return -1; /* an earlier layer failed */
-    if (layer.kind == PRUN__BATCH_NORM && fold && prun__folded_norm(net, -1, i) >= 0)
+    if (layer.kind == PRUN__BATCH_NORM && fold && prun__plan_find_folded(net, -1, i) >= 0)
         return layer.input[0];
     if (layer.kind == PRUN__BATCH_NORM)
         return prun_layer_batch_norm(copy, layer.input[0], name, layer.epsilon, layer.momentum);
-    if (layer.kind != PRUN__CONV) return prun__push_layer(copy, &layer);
-    if (fold && prun__folded_norm(net, i, -2) >= 0) layer.bias = 1;
+    if (layer.kind != PRUN__CONV) return prun__layer_put(copy, &layer);
+    if (fold && prun__plan_find_folded(net, i, -2) >= 0) layer.bias = 1;
     copy->init = layer.init;
-    return prun__push_conv(copy, name, &layer);
+    return prun__layer_put_conv(copy, name, &layer);
 }
 
 /* Scales a convolution's weights and makes its bias, in double; subnormal weights become 0. */
-static void prun__fold_values(const prun_net *net, const prun__layer *conv, int32_t norm,
-                              prun_tensor *to) {
+static void prun__layer_copy_folded(const prun_net *net, const prun__layer *conv, int32_t norm,
+                                    prun_tensor *to) {
     const prun_tensor *from = net->tensor + conv->tensor;
     const prun_tensor *n = net->tensor + net->layer[norm].tensor;
     const int64_t channels = from->shape[0], size = prun_tensor_size(from) / channels;
@@ -7784,15 +7797,16 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
     if (!map) return PRUN_ERR_MEMORY;
     status = prun_net_create(context, net->channels, net->height, net->width, &copy);
     for (i = 0; status == PRUN_OK && i < (int32_t)net->layers; i++)
-        map[i + 1] = prun__copy_layer(net, copy, i, fold, map);
+        map[i + 1] = prun__layer_copy(net, copy, i, fold, map);
     if (status == PRUN_OK) copy->init = net->init;
     if (status == PRUN_OK) copy->algorithm = net->algorithm;
     if (status == PRUN_OK) status = prun_net_finish(copy, map[net->result], 0);
     for (i = 0; status == PRUN_OK && i < (int32_t)net->layers; i++) {
         const prun__layer *layer = &net->layer[i];
-        const int32_t norm = fold && layer->kind == PRUN__CONV ? prun__folded_norm(net, i, -2) : -1;
+        const int32_t norm =
+            fold && layer->kind == PRUN__CONV ? prun__plan_find_folded(net, i, -2) : -1;
         prun_tensor *to = layer->tensors ? copy->tensor + copy->layer[map[i + 1] - 1].tensor : NULL;
-        if (norm >= 0) prun__fold_values(net, layer, norm, to);
+        if (norm >= 0) prun__layer_copy_folded(net, layer, norm, to);
         if (norm >= 0 || map[i + 1] == map[layer->input[0]]) continue; /* done, or left out */
         for (j = 0; j < layer->tensors; j++)
             memcpy(to[j].data, net->tensor[layer->tensor + j].data,
@@ -7805,23 +7819,23 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
 }
 
 /* True for a convolution or linear layer that leads to the logits. */
-static int prun__op_leads(const prun_net *net, int32_t i) {
+static int prun__op_is_used_conv(const prun_net *net, int32_t i) {
     return net->op[i].kind == PRUN__CONV && net->value[net->op[i].out].grad >= 0;
 }
 
 PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]) {
     int32_t i, j, ends = 0, seen, last = -1;
     for (i = 0; i < net->ops; i++)
-        if (prun__op_leads(net, i)) last = i;
+        if (prun__op_is_used_conv(net, i)) last = i;
     for (j = 0; j < 4; j++) layers[j] = last < 0 ? -1 : net->layer[net->op[last].layer].tensor;
     for (i = net->ops - 1; i >= 0; i--)
-        if (prun__op_leads(net, i) && net->op[i].in == 0)
+        if (prun__op_is_used_conv(net, i) && net->op[i].in == 0)
             layers[0] = net->layer[net->op[i].layer].tensor;
     for (j = 0, seen = 0; j < 2; j++, ends = seen, seen = 0) /* count, then pick */
         for (i = 0; i < net->ops; i++) {
             const prun__op *op = &net->op[i];
             int k;
-            if (!prun__op_leads(net, i) || op->in == 0 ||
+            if (!prun__op_is_used_conv(net, i) || op->in == 0 ||
                 (op->conv.taps == 1 && !net->layer[op->layer].linear && i != last))
                 continue;
             seen++;
@@ -7845,11 +7859,11 @@ typedef struct prun__margins {
 
 static const float *prun__margin_gradient(const prun__margins *m, int64_t block) {
     if (m->at == 0) return m->image + block * m->run.net->value[0].size;
-    return prun__grad_at(&m->run, m->at, block);
+    return prun__run_grad(&m->run, m->at, block);
 }
 
 /* ||gradient||^2 of every sample in a block. */
-static void prun__margin_squares(void *pointer, int64_t block, int64_t worker) {
+static void prun__margin_squares_task(void *pointer, int64_t block, int64_t worker) {
     const prun__margins *m = (const prun__margins *)pointer;
     const float *g = prun__margin_gradient(m, block);
     double *out = m->squares + block * PRUN_LANES;
@@ -7861,13 +7875,13 @@ static void prun__margin_squares(void *pointer, int64_t block, int64_t worker) {
 }
 
 /* Adds the batch to the sums of one pixel-channel and of its square: sample order, any thread. */
-static void prun__margin_moments(void *pointer, int64_t element, int64_t worker) {
+static void prun__margin_moments_task(void *pointer, int64_t element, int64_t worker) {
     const prun__margins *m = (const prun__margins *)pointer;
     int64_t b, l;
     (void)worker;
     for (b = 0; b < m->run.blocks; b++) {
-        const float *x = prun__at(&m->run, m->at, b) + element * PRUN_LANES;
-        for (l = 0; l < prun__live(&m->run, b); l++) {
+        const float *x = prun__run_value(&m->run, m->at, b) + element * PRUN_LANES;
+        for (l = 0; l < prun__run_images(&m->run, b); l++) {
             m->sums[2 * element] += (double)x[l];
             m->sums[2 * element + 1] += (double)x[l] * (double)x[l];
         }
@@ -7879,20 +7893,20 @@ static void prun__margin_image_task(void *pointer, int64_t block, int64_t worker
     const prun_net *net = m->run.net;
     prun__finish finish = {NULL, 0, 0};
     finish.accumulate = 1;
-    prun__conv_blocks(&m->run.op->conv, 0, 1, prun__grad_at(&m->run, m->run.op->out, block),
+    prun__conv_blocks(&m->run.op->conv, 0, 1, prun__run_grad(&m->run, m->run.op->out, block),
                       net->batch.packed, finish,
                       net->batch.scratch + worker * prun__batch_scratch(net),
                       m->image + block * net->value[0].size);
 }
 
 /* Writes f_y - f_j of each sample and makes its gradient that of the logits. */
-static void prun__margin_seed(const prun__margins *m, double *differences) {
+static void prun__margin_init(const prun__margins *m, double *differences) {
     const int64_t classes = m->run.net->classes;
     int64_t i, j;
     for (i = 0; i < m->run.blocks * PRUN_LANES; i++) {
         const int64_t block = i / PRUN_LANES, l = i % PRUN_LANES;
-        const float *f = prun__at(&m->run, m->run.net->output, block) + l;
-        float *g = prun__grad_at(&m->run, m->run.net->output, block) + l;
+        const float *f = prun__run_value(&m->run, m->run.net->output, block) + l;
+        float *g = prun__run_grad(&m->run, m->run.net->output, block) + l;
         int64_t label, other = -1;
         for (j = 0; j < classes; j++) g[j * PRUN_LANES] = 0.0f;
         if (i >= m->run.source->n) continue;
@@ -7906,24 +7920,24 @@ static void prun__margin_seed(const prun__margins *m, double *differences) {
 }
 
 /* The gradient at value `at` is complete: turns differences into margins. */
-static void prun__margin_take(prun__margins *m, int32_t at, const double *differences, int64_t n,
-                              double *margins) {
+static void prun__margin_put(prun__margins *m, int32_t at, const double *differences, int64_t n,
+                             double *margins) {
     int64_t i;
     int32_t k;
     for (k = 0; k < m->count; k++) {
         if (m->value[k] != at) continue;
         m->at = at;
-        prun__for(m->run.net->context, prun__margin_squares, m, m->run.blocks);
+        prun__for(m->run.net->context, prun__margin_squares_task, m, m->run.blocks);
         for (i = 0; i < m->run.source->n; i++)
             margins[k * n + i] = differences[i] / sqrt(1e-6 + m->squares[i]);
         m->sums = m->element[k];
-        prun__for(m->run.net->context, prun__margin_moments, m,
+        prun__for(m->run.net->context, prun__margin_moments_task, m,
                   m->run.net->value[at].size / PRUN_LANES);
     }
 }
 
 /* True when a later addition puts its result in the place of operation i's. */
-static int prun__is_overwritten(const prun_net *net, int32_t i) {
+static int prun__op_is_overwritten(const prun_net *net, int32_t i) {
     int32_t j;
     for (j = i + 1; j < net->ops; j++)
         if (net->op[j].kind == PRUN__ADD && net->op[j].out == net->op[i].out) return 1;
@@ -7931,25 +7945,25 @@ static int prun__is_overwritten(const prun_net *net, int32_t i) {
 }
 
 /* One batch; margins: where its first sample's stand, n apart. */
-static prun_status prun__margin_batch(prun__margins *m, int64_t n, double *differences,
-                                      double *margins) {
+static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differences,
+                                    double *margins) {
     prun_net *net = m->run.net;
     prun__run *run = &m->run;
     int32_t i;
     run->blocks = prun__blocks(run->source->n);
-    run->group = prun__group_of(net, run->blocks);
-    PRUN__TRY(prun__batch_reserve(net, run->source->n));
-    prun__forward(run);
-    prun__margin_seed(m, differences);
+    run->group = prun__plan_group(net, run->blocks);
+    PRUN__TRY(prun__batch_make(net, run->source->n));
+    prun__run_forward(run);
+    prun__margin_init(m, differences);
     memset(m->image, 0, (size_t)(run->blocks * net->value[0].size) * sizeof(float));
     for (i = net->ops - 1; i >= 0; i--) {
         const prun__op *op = run->op = &net->op[i];
         if ((op->out == op->in && op->kind != PRUN__ADD) || net->value[op->out].grad < 0) continue;
-        if (!prun__is_overwritten(net, i)) prun__margin_take(m, op->out, differences, n, margins);
+        if (!prun__op_is_overwritten(net, i)) prun__margin_put(m, op->out, differences, n, margins);
         if (op->kind == PRUN__CONV) {
-            prun__pack_op(net, op, 0, NULL, net->batch.packed);
+            prun__op_pack(net, op, 0, NULL, net->batch.packed);
             if (op->in == 0) prun__for(net->context, prun__margin_image_task, m, run->blocks);
-            else prun__for(net->context, prun__conv_backward_task, run, prun__groups(run));
+            else prun__for(net->context, prun__conv_backward_task, run, prun__run_groups(run));
         } else if (op->kind == PRUN__NORM) {
             prun__for(net->context, prun__norm_mask_task, run, run->blocks);
             if (op->in > 0 && (op->norm >= 0 || op->add))
@@ -7958,12 +7972,12 @@ static prun_status prun__margin_batch(prun__margins *m, int64_t n, double *diffe
             prun__for(net->context, prun__simple_backward_task, run, run->blocks);
         }
     }
-    prun__margin_take(m, 0, differences, n, margins);
+    prun__margin_put(m, 0, differences, n, margins);
     return PRUN_OK;
 }
 
 /* The value each layer reads; its gradient must be one that the passes make. */
-static prun_status prun__margin_values(prun__margins *m, const int32_t *layers) {
+static prun_status prun__margin_find_values(prun__margins *m, const int32_t *layers) {
     prun_net *net = m->run.net;
     int32_t k, i;
     for (k = 0; k < m->count; k++) {
@@ -8020,11 +8034,11 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     m.image = (float *)prun__alloc(context, prun__blocks(batch) * net->value[0].size, sizeof(float),
                                    "margins");
     status = differences && m.squares && m.value && m.element && m.image
-                 ? prun__margin_values(&m, layers)
+                 ? prun__margin_find_values(&m, layers)
                  : PRUN_ERR_MEMORY;
     for (done = 0; status == PRUN_OK && done < n; done += source.n) {
         prun__source_part(&source, index, done, PRUN__MIN(batch, n - done));
-        status = prun__margin_batch(&m, n, differences, margins + done);
+        status = prun__margin_run(&m, n, differences, margins + done);
     }
     for (k = 0; m.element && k < count; k++) {
         if (status == PRUN_OK)
@@ -8112,7 +8126,7 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
     all.n = images->count;
     all.augment = &options->augment;
     PRUN__TRY(prun__net_check(net, &all));
-    PRUN__TRY(prun__check_batch(net, prun__last_batch(images->count, options)));
+    PRUN__TRY(prun__batch_check(net, prun__last_batch(images->count, options)));
     t = (prun_trainer *)prun__alloc_zero(context, 1, sizeof *t, "trainer");
     if (!t) return PRUN_ERR_MEMORY;
     t->net = net;
@@ -10606,7 +10620,7 @@ static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
 }
 
 /* A plain matrix: the loops above would start anew for every element. Sixteen columns at a time. */
-static void prun__matrix_task(void *pointer, int64_t group, int64_t worker) {
+static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worker) {
     const prun__linear *m = (const prun__linear *)pointer;
     const int64_t rows = m->shape.out_channels, columns = m->shape.in_channels;
     const int64_t first = group * 16, last = PRUN__MIN(first + 16, m->transposed ? columns : rows);
@@ -10628,7 +10642,7 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
     const int64_t area = m->out_height * m->out_width;
     const int matrix = s->in_height * s->in_width * area == 1;
     const int64_t items = matrix ? (channels + 15) / 16 : channels;
-    const prun__task task = matrix ? prun__matrix_task : prun__linear_task;
+    const prun__task task = matrix ? prun__linear_matrix_task : prun__linear_task;
     const double work =
         (double)(s->in_channels * s->out_channels * area) * (double)(s->kernel[0] * s->kernel[1]);
     int64_t i;
@@ -10883,15 +10897,15 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
 }
 
 /* Pooling of one channel of non-negative values. */
-static void prun__path_pool(const prun__layer *layer, const prun__layer *in, const double *x,
-                            double *y) {
+static void prun__path_run_pool(const prun__layer *layer, const prun__layer *in, const double *x,
+                                double *y) {
     prun__value shape;
     int64_t p, py, px;
     memset(&shape, 0, sizeof shape);
     shape.h = in->h;
     shape.w = in->w;
     for (p = 0; p < layer->h * layer->w; p++) {
-        const prun__window w = prun__clip_window(layer, &shape, p / layer->w, p % layer->w);
+        const prun__window w = prun__window_make(layer, &shape, p / layer->w, p % layer->w);
         double sum = 0.0;
         for (py = w.y0; py < w.y1; py++)
             for (px = w.x0; px < w.x1; px++) {
@@ -10905,8 +10919,8 @@ static void prun__path_pool(const prun__layer *layer, const prun__layer *in, con
 
 /* One layer with squared parameters; nothing is negative, so ReLU is the identity. kernel: room
    for its weights. */
-static prun_status prun__path_layer(const prun_net *net, const prun__layer *layer,
-                                    double *const *value, double *kernel, double *y) {
+static prun_status prun__path_run_layer(const prun_net *net, const prun__layer *layer,
+                                        double *const *value, double *kernel, double *y) {
     const prun_tensor *t = prun__layer_tensors(net, layer);
     const prun__layer in = prun__value_shape(net, layer->input[0]);
     const double *x = value[layer->input[0]];
@@ -10925,7 +10939,7 @@ static prun_status prun__path_layer(const prun_net *net, const prun__layer *laye
     for (i = 0; i < size; i++) {
         const int64_t c = i / area;
         if (layer->kind == PRUN__MAX_POOL || layer->kind == PRUN__AVG_POOL) {
-            if (i % area == 0) prun__path_pool(layer, &in, x + c * in.h * in.w, y + i);
+            if (i % area == 0) prun__path_run_pool(layer, &in, x + c * in.h * in.w, y + i);
         } else if (layer->kind == PRUN__BATCH_NORM) {
             y[i] = (double)t[0].data[c] * (double)t[0].data[c] * x[i] +
                    (double)t[1].data[c] * (double)t[1].data[c];
@@ -10961,7 +10975,7 @@ PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
     for (i = 0; status == PRUN_OK && i < net->layers; i++) {
         value[i + 1] = value[i] + total;
         total = net->layer[i].c * net->layer[i].h * net->layer[i].w;
-        status = prun__path_layer(net, &net->layer[i], value, memory, value[i + 1]);
+        status = prun__path_run_layer(net, &net->layer[i], value, memory, value[i + 1]);
     }
     for (i = 0; status == PRUN_OK && i < net->classes; i++) sum += value[net->result][i];
     prun__free(context, memory);
@@ -11459,7 +11473,7 @@ static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
 }
 
 /* Geometry of the convolution that owns a weight tensor. */
-static const prun_conv2d *prun__geometry(const prun_net *net, const prun_tensor *weight) {
+static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const prun_tensor *weight) {
     int64_t i;
     for (i = 0; i < net->layers; i++)
         if (net->layer[i].kind == PRUN__CONV &&
@@ -11484,7 +11498,7 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
             m->layer[row][at++] = prun__squared_distance(t, t0, 1, &ignored);
             continue;
         }
-        if (row >= PRUN__OP) geometry = prun__geometry(prun__objective_net(o)->net, t);
+        if (row >= PRUN__OP) geometry = prun__net_find_geometry(prun__objective_net(o)->net, t);
         status = prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
                                     m->options.seed, &s);
         if (status != PRUN_OK && status != PRUN_ERR_CONVERGENCE) return status;
@@ -15436,8 +15450,9 @@ static prun_status prun__json_metadata(prun__json *j, prun_safetensors *f) {
         PRUN__TRY(prun__json_string(j, &pair[0]));
         if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
         PRUN__TRY(prun__json_string(j, &pair[1]));
-        grown = (const char **)prun__grow(f->context, (void *)(uintptr_t)f->metadata, f->pairs,
-                                          &f->pair_capacity, sizeof pair, "metadata");
+        grown =
+            (const char **)prun__array_make(f->context, (void *)(uintptr_t)f->metadata, f->pairs,
+                                            &f->pair_capacity, sizeof pair, "metadata");
         if (!grown) return PRUN_ERR_MEMORY;
         f->metadata = grown;
         f->metadata[2 * f->pairs] = pair[0];
@@ -15506,8 +15521,8 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
         return prun__fail(f->context, PRUN_ERR_FORMAT,
                           "%s: tensor %s: %lld bytes for %lld elements of %s", f->path, j->tensor,
                           (long long)(p.end - p.begin), (long long)p.entry.count, p.type_name);
-    grown = (prun__placed *)prun__grow(f->context, f->placed, f->count, &f->capacity, sizeof *grown,
-                                       "tensors");
+    grown = (prun__placed *)prun__array_make(f->context, f->placed, f->count, &f->capacity,
+                                             sizeof *grown, "tensors");
     if (!grown) return PRUN_ERR_MEMORY;
     f->placed = grown;
     f->placed[f->count++] = p;
