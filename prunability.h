@@ -5301,11 +5301,23 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
 
 /* [NET.I] builder, plan, forward, backward */
 /*
+   A net has four parts, each with an owner that makes and changes it:
+   - what was built: layers, tensors, parameters and statistics (struct prun_net itself);
+   - the plan (prun__plan): operations and storage, made once by prun_net_finish, read by everyone;
+   - the evaluation buffers (prun__eval), made and written by evaluation;
+   - the batch (prun__batch), made and written by passes in training mode, gradients and tangents.
+
    Layers become operations when the net is finished: batch norm, ReLU and non-overlapping max
    pooling that follow one another become one NORM operation; flatten disappears; dropout works in
    place. An operation handles one block of sixteen images; batch statistics are the only thing that
    crosses blocks. Training keeps every value of the batch; evaluation runs one block through all
    operations in a few reused buffers, with batch norms folded into the convolutions before them.
+*/
+
+/* ---- BUILD ---- */
+/*
+   Types of all parts, and the layers that the user adds. A layer function appends to net->layer and
+   net->tensor; its first error stays in net->status and makes all later calls fail.
 */
 
 typedef enum prun__kind {
@@ -5346,9 +5358,8 @@ typedef struct prun__op {
     int32_t add, add2;    /* backward: the gradient of in / in2 is added to, not set */
     prun__conv conv;      /* CONV */
     int64_t phase_packed; /* CONV: offset of its weights in batch.packed */
-    int64_t eval_packed, eval_bias; /* CONV: offsets in net->prepared */
-    int64_t eval_nonzero, eval_row; /* CONV: offsets in net->nonzero and net->nonzero_row */
-    int32_t sparse;                 /* CONV: the evaluation at hand uses the sparse kernel */
+    int64_t eval_packed, eval_bias; /* CONV: offsets in eval.prepared */
+    int64_t eval_nonzero, eval_row; /* CONV: offsets in eval.nonzero and eval.nonzero_row */
 } prun__op;
 
 typedef struct prun__value {
@@ -5357,35 +5368,66 @@ typedef struct prun__value {
     int32_t grad;          /* buffer of its gradient, -1: none */
 } prun__value;
 
-/* Buffers of a training batch; grown when a larger batch comes. */
+/* What the layers became. prun_net_finish makes it from the layers, when they are complete; from
+   then on it is only read, by passes of every kind, until prun_net_free. The one exception is
+   prun_net_set_algorithm, which changes the algorithm of the convolutions: no offset or size here
+   depends on it. */
+typedef struct prun__plan {
+    prun__op *op; /* in the order in which they run */
+    int32_t ops;
+    prun__value *value; /* per storage number; 0 is the images */
+    int32_t values, output;
+    int64_t *slot_size, *grad_size; /* floats per block of each buffer that values share */
+    int32_t slots, grads;
+    int64_t max_channels;
+    int64_t group;        /* blocks that a task takes through the operations side by side */
+    int64_t conv_scratch; /* floats, of the convolution that needs most */
+    int64_t padded_size;  /* the same for the padded input of a sparse layer */
+    int64_t packed_size; /* floats of batch.packed: the phase or transposed layer that needs most */
+    int64_t prepared_size, nonzero_count, row_count; /* elements of the arrays in prun__eval */
+} prun__plan;
+
+/* Buffers of evaluation, empty until the first one. They are made for the plan and grow with the
+   samples and threads of a call. The weights in them are packed anew by every call, because the
+   parameters are the caller's to change: nothing but memory outlives a call. */
+typedef struct prun__eval {
+    float *coefficients;    /* as in prun__batch, of what is not folded */
+    double *scale;          /* max_channels: scratch for folding */
+    float *prepared;        /* folded packed weights and biases */
+    int32_t *sparse;        /* per operation: 1 for a convolution whose many zeros are left out */
+    prun__nonzero *nonzero; /* kept weights of sparse layers; made when a layer is sparse */
+    int32_t *nonzero_row;
+    float *arena; /* slots and scratch of each worker */
+    int64_t arena_capacity;
+    double *losses; /* per sample, for a caller who wants only their sum */
+    int64_t loss_capacity;
+    int32_t *wrong; /* per sample */
+    int64_t wrong_capacity;
+} prun__eval;
+
+/* Buffers of a training batch, also of gradients, tangents and hidden margins; empty until the
+   first pass. prun__batch_make replaces them when a batch has more blocks or there are more workers
+   than they were made for; prun_net_set_algorithm gives them back, because convolutions then need
+   other sizes. Nothing in them outlives a call. */
 typedef struct prun__batch {
-    int64_t blocks;
-    float **value;   /* per storage number */
-    float **grad;    /* per gradient buffer */
-    uint16_t **mask; /* per operation: dropout, a bit per lane */
-    float *packed;   /* weights of the operations at work */
-    float *partial;  /* weight gradients */
-    float *strips;   /* per worker */
-    float *scratch;  /* per worker: 16 images */
-    double *sums;    /* per block: 2 x max_channels */
-    float *spare;    /* gradient of a norm whose input has another reader */
-    double *head;    /* per worker: loss scratch */
-    double *losses;  /* per sample */
-    int32_t *wrong;  /* per sample */
-    int64_t workers;
+    int64_t blocks, workers; /* what they were made for */
+    float **value;           /* per storage number */
+    float **grad;            /* per gradient buffer */
+    uint16_t **mask;         /* per operation: dropout, a bit per lane */
+    float *coefficients;     /* per operation: PRUN__COEFFICIENTS x max_channels */
+    float *packed;           /* weights of the operations at work */
+    float *partial;          /* weight gradients */
+    float *strips;           /* per worker */
+    float *scratch;          /* per worker: 16 images */
+    double *sums;            /* per block: 2 x max_channels */
+    float *spare;            /* gradient of a norm whose input has another reader */
+    double *head;            /* per worker: loss scratch */
+    double *losses;          /* per sample */
+    int32_t *wrong;          /* per sample */
 } prun__batch;
 
-/* Rows of net->coefficients for one NORM operation: y = (x - mean) * scale + shift. */
-enum {
-    PRUN__MEAN,
-    PRUN__INVERSE,
-    PRUN__SCALE,
-    PRUN__SHIFT,
-    PRUN__M1,
-    PRUN__M2,
-    PRUN__COEFFICIENTS
-};
-
+/* What was built, and the three structs above. The layers may grow until the net is finished; they
+   and the tensors are then fixed, and only parameters and statistics change. */
 struct prun_net {
     prun_context *context;
     prun_status status; /* first error of the builder */
@@ -5402,31 +5444,10 @@ struct prun_net {
     int64_t trained_count;
     float *parameters, *statistics;
     int64_t parameter_count, statistic_count, weight_count;
-    prun__op *op;
-    int32_t ops;
-    prun__value *value;
-    int32_t values, output, slots, grads;
-    int64_t *slot_size, *grad_size;
-    int64_t max_channels;
-    float *coefficients; /* per operation: PRUN__COEFFICIENTS x max_channels */
-    double *scale;       /* max_channels: scratch for folding */
-    float *prepared;     /* evaluation: folded packed weights and biases */
-    int64_t prepared_size;
-    prun__nonzero *nonzero; /* evaluation: kept weights of sparse layers; made when needed */
-    int32_t *nonzero_row;
-    int64_t nonzero_count, row_count, padded_size;
-    int64_t conv_scratch; /* floats, of the convolution that needs most */
-    int64_t group;        /* blocks that a task takes through the operations side by side */
-    float *arena;         /* evaluation: slots and scratch of each worker */
-    int64_t arena_capacity;
-    double *losses; /* evaluation scratch, per sample */
-    int64_t loss_capacity;
-    int32_t *wrong;
-    int64_t wrong_capacity;
+    prun__plan plan;
+    prun__eval eval;
     prun__batch batch;
 };
-
-/* Builder ----------------------------------------------------------------------------------- */
 
 /* A finished net stays usable: what is refused then is only reported. */
 static int32_t prun__net_fail(prun_net *net, prun_status status) {
@@ -5456,7 +5477,7 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
 
 PRUNDEF void prun_net_set_init(prun_net *net, prun_init init) { net->init = init; }
 
-/* Doubles an array so that one more element fits. */
+/* The array with room for one more element: itself, or a copy that is twice as large. */
 static void *prun__array_make(prun_context *context, void *old, int64_t count, int64_t *capacity,
                               size_t size, const char *what) {
     void *bigger;
@@ -5697,6 +5718,7 @@ PRUNDEF int32_t prun_layer_relu(prun_net *net, int32_t input) {
     return prun__layer_put(net, &layer);
 }
 
+/* Appends a pooling layer with a square window. */
 static int32_t prun__layer_put_pool(prun_net *net, prun__kind kind, int32_t input, const char *what,
                                     int64_t kernel, int64_t stride, int64_t padding) {
     prun__layer layer;
@@ -5779,7 +5801,12 @@ PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input) {
     return prun__layer_put(net, &layer);
 }
 
-/* Plan -------------------------------------------------------------------------------------- */
+/* ---- PLAN ---- */
+/*
+   prun_net_finish: from layers to operations, storage numbers, shared buffers and sizes; then the
+   memory of the parameters, and what releases all of it. Planning reads the layers and writes the
+   plan, nothing else.
+*/
 
 /* Layers that read each value, and the last of them. */
 typedef struct prun__use {
@@ -5787,107 +5814,112 @@ typedef struct prun__use {
 } prun__use;
 
 /* A flattened value is the same storage: its readers count as readers of the original, and a
-   flatten that nobody reads is no reader itself. */
-static void prun__use_count(const prun_net *net, int32_t output, prun__use *use) {
+   flatten without readers is no reader itself. */
+static void prun__use_count(const prun__layer *layer, int32_t layers, int32_t output,
+                            prun__use *use) {
     int32_t i, j;
-    memset(use, 0, (size_t)(net->layers + 1) * sizeof *use);
+    memset(use, 0, (size_t)(layers + 1) * sizeof *use);
     use[output].count = 2; /* read by the loss: never fused away */
-    for (i = (int32_t)net->layers - 1; i >= 0; i--) {
-        const int flat = net->layer[i].kind == PRUN__FLATTEN;
+    for (i = layers - 1; i >= 0; i--) {
+        const int flat = layer[i].kind == PRUN__FLATTEN;
         for (j = 0; j < 2; j++) {
             prun__use *in;
-            if (net->layer[i].input[j] < 0) continue;
-            in = &use[net->layer[i].input[j]];
+            if (layer[i].input[j] < 0) continue;
+            in = &use[layer[i].input[j]];
             in->count += flat ? use[i + 1].count : 1;
             in->last = PRUN__MAX(in->last, flat ? use[i + 1].last : i);
         }
     }
-    for (i = 0; i < (int32_t)net->layers; i++)
-        if (net->layer[i].kind == PRUN__FLATTEN) use[i + 1] = use[net->layer[i].input[0]];
+    for (i = 0; i < layers; i++)
+        if (layer[i].kind == PRUN__FLATTEN) use[i + 1] = use[layer[i].input[0]];
 }
 
+/* True for a max pool whose windows neither overlap nor leave the image: a norm can do it. */
 static int prun__layer_is_simple_pool(const prun__layer *layer) {
     return layer->kind == PRUN__MAX_POOL && layer->stride == layer->kernel[0] &&
            layer->padding == 0;
 }
 
-/* Absorbs a ReLU and a pool that alone read the operation's output; all of them then stand for the
-   same storage. Returns the last layer absorbed. */
-static int32_t prun__op_fill_norm(const prun_net *net, const prun__use *use, int32_t layer,
+/* Makes layer i a NORM operation, which absorbs a ReLU and a pool that alone read its output; they
+   all have the same storage then. Returns the last layer absorbed. */
+static int32_t prun__op_fill_norm(const prun__layer *layer, int32_t i, const prun__use *use,
                                   prun__op *op, int32_t *root) {
-    const prun__layer *first = &net->layer[layer];
+    const prun__layer *first = &layer[i];
     op->kind = PRUN__NORM;
-    op->norm = first->kind == PRUN__BATCH_NORM ? layer : -1;
+    op->norm = first->kind == PRUN__BATCH_NORM ? i : -1;
     op->relu = first->kind == PRUN__RELU;
     op->window = prun__layer_is_simple_pool(first) ? (int32_t)first->kernel[0] : 1;
-    while (op->window == 1 && use[layer + 1].count == 1) {
-        const int32_t next = use[layer + 1].last;
-        if (net->layer[next].kind == PRUN__RELU && !op->relu) op->relu = 1;
-        else if (prun__layer_is_simple_pool(&net->layer[next]))
-            op->window = (int32_t)net->layer[next].kernel[0];
+    while (op->window == 1 && use[i + 1].count == 1) {
+        const int32_t next = use[i + 1].last;
+        if (layer[next].kind == PRUN__RELU && !op->relu) op->relu = 1;
+        else if (prun__layer_is_simple_pool(&layer[next]))
+            op->window = (int32_t)layer[next].kernel[0];
         else break;
-        layer = next;
-        root[layer + 1] = op->out;
+        i = next;
+        root[i + 1] = op->out;
     }
-    return layer;
+    return i;
 }
 
-/* True when a layer may overwrite its first input: nobody else reads it, and its producer does not
-   need it again in the backward pass. NORM and CONV do not. */
-static int prun__layer_is_in_place(const prun_net *net, const prun__use *use,
-                                   const prun__layer *layer, int32_t in) {
-    if (use[layer->input[0]].count != 1 || layer->input[0] == 0) return 0;
-    if (layer->kind == PRUN__ADD) return net->layer[layer->input[0] - 1].kind == PRUN__CONV;
-    return layer->kind == PRUN__DROPOUT && net->ops > 0 &&
-           net->op[net->ops - 1].kind == PRUN__NORM && net->op[net->ops - 1].out == in;
+/* True when layer i may overwrite its first input, which has storage `in`: there is no other
+   reader, and its producer, the last operation so far, does not need it again in the backward pass.
+   NORM and CONV do not. */
+static int prun__layer_is_in_place(const prun__layer *layer, int32_t i, const prun__use *use,
+                                   const prun__plan *plan, int32_t in) {
+    const int32_t input = layer[i].input[0];
+    if (use[input].count != 1 || input == 0) return 0;
+    if (layer[i].kind == PRUN__ADD) return layer[input - 1].kind == PRUN__CONV;
+    return layer[i].kind == PRUN__DROPOUT && plan->ops > 0 &&
+           plan->op[plan->ops - 1].kind == PRUN__NORM && plan->op[plan->ops - 1].out == in;
 }
 
 /* Turns layers into operations. root[value]: storage that holds it, -1 while not made. */
-static prun_status prun__plan_make_ops(prun_net *net, const prun__use *use, int32_t *root) {
+static prun_status prun__plan_make_ops(prun_context *context, const prun__layer *layer,
+                                       int32_t layers, const prun__use *use, int32_t *root,
+                                       prun__plan *plan) {
     int32_t i, values = 1;
-    for (i = 0; i <= (int32_t)net->layers; i++) root[i] = -1;
+    for (i = 0; i <= layers; i++) root[i] = -1;
     root[0] = 0;
-    for (i = 0; i < (int32_t)net->layers; i++) {
-        const prun__layer *layer = &net->layer[i];
-        prun__op *op = &net->op[net->ops];
-        int32_t last = i, in = root[layer->input[0]];
+    for (i = 0; i < layers; i++) {
+        prun__op *op = &plan->op[plan->ops];
+        int32_t last = i, in = root[layer[i].input[0]];
         if (root[i + 1] >= 0) continue; /* absorbed already */
-        if (layer->kind == PRUN__FLATTEN) {
+        if (layer[i].kind == PRUN__FLATTEN) {
             root[i + 1] = in;
             continue;
         }
         memset(op, 0, sizeof *op);
-        op->kind = layer->kind;
+        op->kind = layer[i].kind;
         op->layer = i;
         op->norm = op->fold = -1;
         op->in = in;
-        op->in2 = layer->input[1] >= 0 ? root[layer->input[1]] : -1;
-        op->out = prun__layer_is_in_place(net, use, layer, in) ? in : values++;
+        op->in2 = layer[i].input[1] >= 0 ? root[layer[i].input[1]] : -1;
+        op->out = prun__layer_is_in_place(layer, i, use, plan, in) ? in : values++;
         root[i + 1] = op->out;
-        if (layer->kind == PRUN__BATCH_NORM || layer->kind == PRUN__RELU ||
-            prun__layer_is_simple_pool(layer))
-            last = prun__op_fill_norm(net, use, i, op, root);
-        if (op->kind == PRUN__CONV)
-            PRUN__TRY(prun__conv_make(net->context, &layer->conv, &op->conv));
-        net->ops++;
-        net->value[op->out].c = net->layer[last].c;
-        net->value[op->out].h = net->layer[last].h;
-        net->value[op->out].w = net->layer[last].w;
+        if (layer[i].kind == PRUN__BATCH_NORM || layer[i].kind == PRUN__RELU ||
+            prun__layer_is_simple_pool(&layer[i]))
+            last = prun__op_fill_norm(layer, i, use, op, root);
+        if (op->kind == PRUN__CONV) PRUN__TRY(prun__conv_make(context, &layer[i].conv, &op->conv));
+        plan->ops++;
+        plan->value[op->out].c = layer[last].c;
+        plan->value[op->out].h = layer[last].h;
+        plan->value[op->out].w = layer[last].w;
     }
-    net->values = values;
+    plan->values = values;
     return PRUN_OK;
 }
 
 /* A batch norm that alone reads a convolution is folded into it in evaluation. */
-static void prun__plan_find_folds(prun_net *net, const prun__use *use) {
+static void prun__plan_find_folds(prun__plan *plan, const prun__use *use) {
+    prun__op *op = plan->op;
     int32_t i, j;
-    for (i = 0; i < net->ops; i++) {
-        if (net->op[i].kind != PRUN__CONV || use[net->op[i].layer + 1].count != 1) continue;
-        for (j = i + 1; j < net->ops; j++) {
-            if (net->op[j].in != net->op[i].out && net->op[j].in2 != net->op[i].out) continue;
-            if (net->op[j].kind == PRUN__NORM) {
-                net->op[i].fold = j;
-                net->op[j].folded = 1;
+    for (i = 0; i < plan->ops; i++) {
+        if (op[i].kind != PRUN__CONV || use[op[i].layer + 1].count != 1) continue;
+        for (j = i + 1; j < plan->ops; j++) {
+            if (op[j].in != op[i].out && op[j].in2 != op[i].out) continue;
+            if (op[j].kind == PRUN__NORM) {
+                op[i].fold = j;
+                op[j].folded = 1;
             }
             break;
         }
@@ -5915,127 +5947,217 @@ static int prun__op_is_skipped(const prun__op *op) {
 }
 
 /* Marks the evaluation buffers of values that are still read after operation i. */
-static void prun__plan_note_busy(const prun_net *net, int32_t i, unsigned char *busy) {
+static void prun__plan_note_busy(const prun__plan *plan, int32_t i, unsigned char *busy) {
     int32_t v, j;
-    memset(busy, 0, (size_t)net->slots);
-    for (v = 0; v < net->values; v++) {
-        int32_t last = v == net->output ? net->ops : -1, made = v == 0;
-        for (j = 0; j < net->ops; j++) {
-            if (net->op[j].in == v || net->op[j].in2 == v) last = PRUN__MAX(last, j);
-            if (net->op[j].out == v && j <= i) made = 1;
+    memset(busy, 0, (size_t)plan->slots);
+    for (v = 0; v < plan->values; v++) {
+        int32_t last = v == plan->output ? plan->ops : -1, made = v == 0;
+        for (j = 0; j < plan->ops; j++) {
+            if (plan->op[j].in == v || plan->op[j].in2 == v) last = PRUN__MAX(last, j);
+            if (plan->op[j].out == v && j <= i) made = 1;
         }
-        if (made && last > i) busy[net->value[v].slot] = 1;
+        if (made && last > i) busy[plan->value[v].slot] = 1;
     }
 }
 
 /* Evaluation buffers: a value's is free again after its last reader. */
-static void prun__plan_set_slots(prun_net *net, unsigned char *busy) {
+static void prun__plan_set_slots(prun__plan *plan, unsigned char *busy) {
+    prun__value *value = plan->value;
     int32_t i;
-    net->value[0].slot = prun__slot_select(net->slot_size, busy, &net->slots, net->value[0].size);
-    for (i = 0; i < net->ops; i++) {
-        const prun__op *op = &net->op[i];
-        if (op->out == op->in || prun__op_is_skipped(op))
-            net->value[op->out].slot = net->value[op->in].slot;
+    value[0].slot = prun__slot_select(plan->slot_size, busy, &plan->slots, value[0].size);
+    for (i = 0; i < plan->ops; i++) {
+        const prun__op *op = &plan->op[i];
+        if (op->out == op->in || prun__op_is_skipped(op)) value[op->out].slot = value[op->in].slot;
         else
-            net->value[op->out].slot =
-                prun__slot_select(net->slot_size, busy, &net->slots, net->value[op->out].size);
-        prun__plan_note_busy(net, i, busy);
+            value[op->out].slot =
+                prun__slot_select(plan->slot_size, busy, &plan->slots, value[op->out].size);
+        prun__plan_note_busy(plan, i, busy);
     }
 }
 
 /* Gradient buffers, walking the operations backward. */
-static void prun__plan_set_grads(prun_net *net, unsigned char *busy) {
+static void prun__plan_set_grads(prun__plan *plan, unsigned char *busy) {
+    prun__value *value = plan->value;
     int32_t i, j;
-    for (i = 0; i < net->values; i++) net->value[i].grad = -1;
-    net->value[net->output].grad =
-        prun__slot_select(net->grad_size, busy, &net->grads, net->value[net->output].size);
-    for (i = net->ops - 1; i >= 0; i--) {
-        prun__op *op = &net->op[i];
-        if (net->value[op->out].grad < 0) continue;
+    for (i = 0; i < plan->values; i++) value[i].grad = -1;
+    value[plan->output].grad =
+        prun__slot_select(plan->grad_size, busy, &plan->grads, value[plan->output].size);
+    for (i = plan->ops - 1; i >= 0; i--) {
+        prun__op *op = &plan->op[i];
+        if (value[op->out].grad < 0) continue;
         for (j = 0; j < 2; j++) {
             const int32_t in = j == 0 ? op->in : op->in2;
             if (in <= 0 || in == op->out) continue;
-            if (j == 0) op->add = net->value[in].grad >= 0;
-            else op->add2 = net->value[in].grad >= 0;
-            if (net->value[in].grad < 0)
-                net->value[in].grad =
-                    prun__slot_select(net->grad_size, busy, &net->grads, net->value[in].size);
+            if (j == 0) op->add = value[in].grad >= 0;
+            else op->add2 = value[in].grad >= 0;
+            if (value[in].grad < 0)
+                value[in].grad =
+                    prun__slot_select(plan->grad_size, busy, &plan->grads, value[in].size);
         }
-        if (op->out != op->in) busy[net->value[op->out].grad] = 0;
+        if (op->out != op->in) busy[value[op->out].grad] = 0;
     }
 }
 
+/* Weights of a convolution. */
 static int64_t prun__op_weight_size(const prun__op *op) {
     return op->conv.shape.out_channels * op->conv.shape.in_channels * op->conv.taps;
+}
+
+/* True for an operation that needs the statistics of the whole batch: a phase ends before it. */
+static int prun__op_uses_batch(const prun__op *op) {
+    return op->kind == PRUN__NORM && op->norm >= 0;
 }
 
 /* A block at a time stays in cache. Where the weights are larger than that, they are what is read
    again and again, unless several blocks share them. */
 enum { PRUN__GROUP = 4, PRUN__GROUP_WEIGHTS = 1 << 21 };
 
-static prun_status prun__plan_set_sizes(prun_net *net) {
-    int64_t i;
-    net->group = 1;
-    net->max_channels = net->channels;
-    net->value[0].c = net->channels;
-    net->value[0].h = net->height;
-    net->value[0].w = net->width;
-    for (i = 0; i < net->values; i++) {
-        prun__value *v = &net->value[i];
+/* Sizes of values. */
+static prun_status prun__plan_set_values(prun_context *context, prun__plan *plan) {
+    int32_t i;
+    for (i = 0; i < plan->values; i++) {
+        prun__value *v = &plan->value[i];
         v->size = prun_lane_size(1, v->c, v->h, v->w);
-        if (v->size < 0) return prun__fail(net->context, PRUN_ERR_OVERFLOW, "net: value too large");
-        net->max_channels = PRUN__MAX(net->max_channels, v->c);
-    }
-    for (i = 0; i < net->ops; i++) {
-        prun__op *op = &net->op[i];
-        if (op->kind != PRUN__CONV) continue;
-        op->eval_packed = net->prepared_size;
-        net->prepared_size += prun__packed_size(&op->conv, 1);
-        op->eval_bias = net->prepared_size;
-        net->prepared_size += op->conv.shape.out_channels;
-        op->eval_nonzero = net->nonzero_count;
-        net->nonzero_count +=
-            (int64_t)(PRUN__SPARSE_DENSITY * (double)prun__op_weight_size(op)) + 1;
-        op->eval_row = net->row_count;
-        net->row_count += op->conv.shape.out_channels + 1;
-        net->padded_size = PRUN__MAX(net->padded_size, prun__padded_size(&op->conv));
-        net->conv_scratch = PRUN__MAX(net->conv_scratch, prun__conv_scratch(&op->conv));
-        if (prun__winograd_possible(&op->conv.shape) &&
-            prun__packed_size(&op->conv, 1) > PRUN__GROUP_WEIGHTS)
-            net->group = PRUN__GROUP;
+        if (v->size < 0) return prun__fail(context, PRUN_ERR_OVERFLOW, "net: value too large");
+        plan->max_channels = PRUN__MAX(plan->max_channels, v->c);
     }
     return PRUN_OK;
 }
 
-/* Everything between the layers and the parameters. */
-static prun_status prun__plan_make(prun_net *net, int32_t output) {
+/* Where the convolutions' weights lie in the buffers, and how large these have to be. */
+static void prun__plan_set_sizes(prun__plan *plan) {
+    int64_t phase = 0; /* floats of packed weights since the phase began */
+    int32_t i;
+    plan->group = plan->packed_size = 1;
+    for (i = 0; i < plan->ops; i++) {
+        prun__op *op = &plan->op[i];
+        const prun__conv *conv = &op->conv;
+        if (prun__op_uses_batch(op)) phase = 0;
+        if (op->kind != PRUN__CONV) continue;
+        op->phase_packed = phase;
+        phase += prun__packed_size(conv, 1);
+        plan->packed_size = PRUN__MAX(plan->packed_size, phase);
+        plan->packed_size = PRUN__MAX(plan->packed_size, prun__packed_size(conv, 0));
+        op->eval_packed = plan->prepared_size;
+        plan->prepared_size += prun__packed_size(conv, 1);
+        op->eval_bias = plan->prepared_size;
+        plan->prepared_size += conv->shape.out_channels;
+        op->eval_nonzero = plan->nonzero_count;
+        plan->nonzero_count +=
+            (int64_t)(PRUN__SPARSE_DENSITY * (double)prun__op_weight_size(op)) + 1;
+        op->eval_row = plan->row_count;
+        plan->row_count += conv->shape.out_channels + 1;
+        plan->padded_size = PRUN__MAX(plan->padded_size, prun__padded_size(conv));
+        plan->conv_scratch = PRUN__MAX(plan->conv_scratch, prun__conv_scratch(conv));
+        if (prun__winograd_possible(&conv->shape) &&
+            prun__packed_size(conv, 1) > PRUN__GROUP_WEIGHTS)
+            plan->group = PRUN__GROUP;
+    }
+}
+
+/* Fills the plan's arrays, which have room for an operation per layer. */
+static prun_status prun__plan_fill(const prun_net *net, int32_t output, prun__use *use,
+                                   int32_t *root, prun__plan *plan) {
+    const int32_t layers = (int32_t)net->layers;
+    plan->value[0].c = net->channels;
+    plan->value[0].h = net->height;
+    plan->value[0].w = net->width;
+    prun__use_count(net->layer, layers, output, use);
+    PRUN__TRY(prun__plan_make_ops(net->context, net->layer, layers, use, root, plan));
+    plan->output = root[output];
+    prun__plan_find_folds(plan, use);
+    PRUN__TRY(prun__plan_set_values(net->context, plan));
+    prun__plan_set_sizes(plan);
+    return PRUN_OK;
+}
+
+/* Plans the net's layers; what a failure leaves behind is for prun__plan_free. */
+static prun_status prun__plan_make(const prun_net *net, int32_t output, prun__plan *plan) {
     prun_context *context = net->context;
     const int64_t n = net->layers + 1;
     prun__use *use = (prun__use *)prun__alloc(context, n, sizeof *use, "plan");
     int32_t *root = (int32_t *)prun__alloc(context, n, sizeof *root, "plan");
     unsigned char *busy = (unsigned char *)prun__alloc_zero(context, 2 * n, 1, "plan");
     prun_status status = PRUN_ERR_MEMORY;
-    net->op = (prun__op *)prun__alloc_zero(context, n, sizeof *net->op, "plan");
-    net->value = (prun__value *)prun__alloc_zero(context, n, sizeof *net->value, "plan");
-    net->slot_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
-    net->grad_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
-    if (use && root && busy && net->op && net->value && net->slot_size && net->grad_size) {
-        prun__use_count(net, output, use);
-        status = prun__plan_make_ops(net, use, root);
-        if (status == PRUN_OK) {
-            net->output = root[output];
-            prun__plan_find_folds(net, use);
-            status = prun__plan_set_sizes(net);
-        }
-        if (status == PRUN_OK) {
-            prun__plan_set_slots(net, busy);
-            prun__plan_set_grads(net, busy + n);
-        }
+    memset(plan, 0, sizeof *plan);
+    plan->op = (prun__op *)prun__alloc_zero(context, n, sizeof *plan->op, "plan");
+    plan->value = (prun__value *)prun__alloc_zero(context, n, sizeof *plan->value, "plan");
+    plan->slot_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
+    plan->grad_size = (int64_t *)prun__alloc_zero(context, n, sizeof(int64_t), "plan");
+    if (use && root && busy && plan->op && plan->value && plan->slot_size && plan->grad_size)
+        status = prun__plan_fill(net, output, use, root, plan);
+    if (status == PRUN_OK) {
+        prun__plan_set_slots(plan, busy);
+        prun__plan_set_grads(plan, busy + n);
     }
     prun__free(context, busy);
     prun__free(context, root);
     prun__free(context, use);
     return status;
+}
+
+/* Gives back a plan, also one that failed half made. */
+static void prun__plan_free(prun_context *context, prun__plan *plan) {
+    int32_t i;
+    for (i = 0; i < plan->ops; i++)
+        if (plan->op[i].kind == PRUN__CONV) prun__conv_free(context, &plan->op[i].conv);
+    prun__free(context, plan->op);
+    prun__free(context, plan->value);
+    prun__free(context, plan->slot_size);
+    prun__free(context, plan->grad_size);
+    memset(plan, 0, sizeof *plan);
+}
+
+/* Gives back the buffers of evaluation; the next one makes them anew. */
+static void prun__eval_free(prun_context *context, prun__eval *eval) {
+    prun__free(context, eval->coefficients);
+    prun__free(context, eval->scale);
+    prun__free(context, eval->prepared);
+    prun__free(context, eval->sparse);
+    prun__free(context, eval->nonzero);
+    prun__free(context, eval->nonzero_row);
+    prun__free(context, eval->arena);
+    prun__free(context, eval->losses);
+    prun__free(context, eval->wrong);
+    memset(eval, 0, sizeof *eval);
+}
+
+/* Gives back the buffers of a batch; the next pass makes them anew. */
+static void prun__batch_free(prun_context *context, const prun__plan *plan, prun__batch *batch) {
+    int32_t i;
+    for (i = 0; batch->value && i < plan->values; i++) prun__free(context, batch->value[i]);
+    for (i = 0; batch->grad && i < plan->grads; i++) prun__free(context, batch->grad[i]);
+    for (i = 0; batch->mask && i < plan->ops; i++) prun__free(context, batch->mask[i]);
+    prun__free(context, batch->value);
+    prun__free(context, batch->grad);
+    prun__free(context, batch->mask);
+    prun__free(context, batch->coefficients);
+    prun__free(context, batch->packed);
+    prun__free(context, batch->partial);
+    prun__free(context, batch->strips);
+    prun__free(context, batch->scratch);
+    prun__free(context, batch->sums);
+    prun__free(context, batch->spare);
+    prun__free(context, batch->head);
+    prun__free(context, batch->losses);
+    prun__free(context, batch->wrong);
+    memset(batch, 0, sizeof *batch);
+}
+
+/* Blocks of a task: fewer than plan->group where threads would stay idle. */
+static int64_t prun__plan_group(const prun__plan *plan, int64_t threads, int64_t blocks) {
+    return PRUN__MAX(1, PRUN__MIN(plan->group, blocks / threads));
+}
+
+/* Floats of scratch memory for one block of images. */
+static int64_t prun__image_scratch(const prun__plan *plan) {
+    const prun__value *images = &plan->value[0];
+    return PRUN_LANES * prun__scratch_stride(images->c * images->h * images->w);
+}
+
+/* Floats of scratch of a worker in training: the images, then convolutions. */
+static int64_t prun__batch_scratch(const prun__plan *plan) {
+    return PRUN__MAX(prun__image_scratch(plan), plan->conv_scratch);
 }
 
 /* Gives every tensor its place: trained ones in one block, statistics in another. */
@@ -6052,15 +6174,9 @@ static prun_status prun__net_make_tensors(prun_net *net) {
     net->weight_count = weights;
     net->parameters = (float *)prun__alloc(net->context, trained, sizeof(float), "parameters");
     net->statistics = (float *)prun__alloc(net->context, rest, sizeof(float), "statistics");
-    net->coefficients = (float *)prun__alloc(
-        net->context, prun__mul(net->max_channels, (int64_t)net->ops * PRUN__COEFFICIENTS),
-        sizeof(float), "coefficients");
-    net->scale = (double *)prun__alloc(net->context, net->max_channels, sizeof(double), "scale");
-    if (!net->parameters || !net->statistics || !net->coefficients || !net->scale)
-        return PRUN_ERR_MEMORY;
     net->trained =
         (prun_tensor *)prun__alloc(net->context, net->tensors, sizeof(prun_tensor), "tensors");
-    if (!net->trained) return PRUN_ERR_MEMORY;
+    if (!net->parameters || !net->statistics || !net->trained) return PRUN_ERR_MEMORY;
     for (i = trained = rest = 0; i < net->tensors; i++) {
         prun_tensor *t = &net->tensor[i];
         const int64_t size = prun_tensor_size(t);
@@ -6086,7 +6202,7 @@ PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed
                                         (long long)last.c, (long long)last.h, (long long)last.w);
     net->classes = last.c;
     net->result = output;
-    net->status = prun__plan_make(net, output);
+    net->status = prun__plan_make(net, output, &net->plan);
     if (net->status == PRUN_OK) net->status = prun__net_make_tensors(net);
     if (net->status == PRUN_OK) prun_net_init(net, seed);
     net->finished = 1;
@@ -6102,6 +6218,7 @@ static void prun__tensor_fill_uniform(prun_tensor *t, uint64_t seed, uint64_t st
         t->data[i] = (float)((2.0 * prun_random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
 }
 
+/* The same value everywhere. */
 static void prun__tensor_fill_constant(prun_tensor *t, float value) {
     const int64_t size = prun_tensor_size(t);
     int64_t i;
@@ -6148,36 +6265,15 @@ PRUNDEF void prun_net_init(prun_net *net, uint64_t seed) {
     }
 }
 
-static void prun__batch_free(prun_net *net) {
-    prun_context *context = net->context;
-    prun__batch *b = &net->batch;
-    int32_t i;
-    for (i = 0; b->value && i < net->values; i++) prun__free(context, b->value[i]);
-    for (i = 0; b->grad && i < net->grads; i++) prun__free(context, b->grad[i]);
-    for (i = 0; b->mask && i < net->ops; i++) prun__free(context, b->mask[i]);
-    prun__free(context, b->value);
-    prun__free(context, b->grad);
-    prun__free(context, b->mask);
-    prun__free(context, b->packed);
-    prun__free(context, b->partial);
-    prun__free(context, b->strips);
-    prun__free(context, b->scratch);
-    prun__free(context, b->sums);
-    prun__free(context, b->spare);
-    prun__free(context, b->head);
-    prun__free(context, b->losses);
-    prun__free(context, b->wrong);
-    memset(b, 0, sizeof *b);
-}
-
 PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm) {
     int64_t i;
     if (algorithm < PRUN_ALGORITHM_AUTO || algorithm > PRUN_ALGORITHM_WINOGRAD)
         algorithm = PRUN_ALGORITHM_AUTO;
     net->algorithm = algorithm;
     for (i = 0; i < net->layers; i++) net->layer[i].conv.algorithm = algorithm;
-    for (i = 0; i < net->ops; i++) net->op[i].conv.shape.algorithm = algorithm;
-    prun__batch_free(net); /* its buffers were as large as the old algorithm needs */
+    for (i = 0; i < net->plan.ops; i++) net->plan.op[i].conv.shape.algorithm = algorithm;
+    /* its buffers were as large as the old algorithm needs */
+    prun__batch_free(net->context, &net->plan, &net->batch);
 }
 
 PRUNDEF void prun_net_free(prun_net *net) {
@@ -6185,27 +6281,15 @@ PRUNDEF void prun_net_free(prun_net *net) {
     int64_t i;
     if (!net) return;
     context = net->context;
-    prun__batch_free(net);
-    for (i = 0; net->op && i < net->layers + 1; i++)
-        if (net->op[i].kind == PRUN__CONV) prun__conv_free(context, &net->op[i].conv);
+    prun__batch_free(context, &net->plan, &net->batch);
+    prun__eval_free(context, &net->eval);
+    prun__plan_free(context, &net->plan);
     for (i = 0; i < net->tensors; i++) prun__free(context, (void *)(uintptr_t)net->tensor[i].name);
     prun__free(context, net->tensor);
     prun__free(context, net->trained);
     prun__free(context, net->layer);
-    prun__free(context, net->op);
-    prun__free(context, net->value);
-    prun__free(context, net->slot_size);
-    prun__free(context, net->grad_size);
     prun__free(context, net->parameters);
     prun__free(context, net->statistics);
-    prun__free(context, net->coefficients);
-    prun__free(context, net->scale);
-    prun__free(context, net->prepared);
-    prun__free(context, net->nonzero);
-    prun__free(context, net->nonzero_row);
-    prun__free(context, net->arena);
-    prun__free(context, net->losses);
-    prun__free(context, net->wrong);
     prun__free(context, net);
 }
 
@@ -6218,8 +6302,9 @@ PRUNDEF int64_t prun_net_parameters(const prun_net *net) { return net->parameter
 PRUNDEF int64_t prun_net_weights(const prun_net *net) { return net->weight_count; }
 PRUNDEF int64_t prun_net_classes(const prun_net *net) { return net->classes; }
 
-/* The three families ------------------------------------------------------------------------ */
+/* The three families */
 
+/* Fills in what is zero and checks the rest. */
 static prun_status prun__arch_resolve(prun_context *context, const prun_arch *in, prun_arch *a) {
     *a = *in;
     if (a->width == 0) a->width = a->family == PRUN_NIN ? 192 : 64;
@@ -6362,23 +6447,88 @@ PRUNDEF prun_status prun_net_family(prun_context *context, const prun_arch *arch
     }
 }
 
-/* Element-wise work on one block -------------------------------------------------------------- */
+/* ---- RUN ---- */
+/*
+   What one block of images goes through, forward and backward, and passes over a batch: in training
+   mode, and in eval mode for gradients. They read layers and plan, and write the batch, the flat
+   gradient and, in training mode, the running statistics.
+*/
 
-/* Coefficient row of a NORM operation. */
-static float *prun__norm_rows_get(const prun_net *net, const prun__op *op, int row) {
-    const int64_t index = op - net->op;
-    return net->coefficients + (index * PRUN__COEFFICIENTS + row) * net->max_channels;
+/* Work on one block of any pass */
+
+/* Rows of coefficients of one NORM operation, a number per channel:
+   y = (x - mean) * scale + shift. */
+typedef struct prun__norm_rows {
+    float *mean;
+    float *inverse; /* 1 / standard deviation */
+    float *scale, *shift;
+    float *m1, *m2; /* backward: see prun__norm_job */
+} prun__norm_rows;
+
+enum { PRUN__COEFFICIENTS = sizeof(prun__norm_rows) / sizeof(float *) };
+
+/* Where an operation's rows lie in the coefficients of a batch or of evaluation. */
+static prun__norm_rows prun__norm_rows_get(const prun__plan *plan, const prun__op *op,
+                                           float *coefficients) {
+    const int64_t size = plan->max_channels;
+    prun__norm_rows rows;
+    rows.mean = coefficients + (op - plan->op) * PRUN__COEFFICIENTS * size;
+    rows.inverse = rows.mean + size;
+    rows.scale = rows.inverse + size;
+    rows.shift = rows.scale + size;
+    rows.m1 = rows.shift + size;
+    rows.m2 = rows.m1 + size;
+    return rows;
+}
+
+/* Room for the coefficients of all operations. */
+static float *prun__norm_rows_make(prun_context *context, const prun__plan *plan) {
+    return (float *)prun__alloc(
+        context, prun__mul(plan->max_channels, (int64_t)plan->ops * PRUN__COEFFICIENTS),
+        sizeof(float), "coefficients");
+}
+
+/* Coefficients of one channel from its moments and the layer's scale and shift. */
+static void prun__norm_set(const prun_net *net, const prun__op *op, const prun__norm_rows *rows,
+                           int64_t c, double mean, double variance) {
+    const prun__layer *layer = &net->layer[op->norm];
+    const prun_tensor *t = net->tensor + layer->tensor;
+    const double inverse = 1.0 / sqrt(variance + layer->epsilon);
+    rows->mean[c] = (float)mean;
+    rows->inverse[c] = (float)inverse;
+    rows->scale[c] = (float)((double)t[0].data[c] * inverse);
+    rows->shift[c] = t[1].data[c];
+    rows->m1[c] = rows->m2[c] = 0.0f;
+}
+
+/* Coefficients of a NORM operation from the running statistics, or of the identity. */
+static void prun__norm_set_fixed(const prun_net *net, const prun__op *op, int identity,
+                                 float *coefficients) {
+    const prun__norm_rows rows = prun__norm_rows_get(&net->plan, op, coefficients);
+    const int64_t channels = net->plan.value[op->in].c;
+    int64_t c;
+    for (c = 0; c < channels; c++) {
+        if (op->norm >= 0 && !identity) {
+            const prun_tensor *t = net->tensor + net->layer[op->norm].tensor;
+            prun__norm_set(net, op, &rows, c, (double)t[2].data[c], (double)t[3].data[c]);
+        } else {
+            rows.mean[c] = rows.inverse[c] = rows.shift[c] = rows.m1[c] = rows.m2[c] = 0.0f;
+            rows.scale[c] = 1.0f;
+        }
+    }
 }
 
 /* A NORM operation as the kernels see it; backward is at the input's resolution. */
-static prun__norm_job prun__norm_job_make(const prun_net *net, const prun__op *op) {
-    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+static prun__norm_job prun__norm_job_make(const prun__plan *plan, const prun__op *op,
+                                          float *coefficients) {
+    const prun__value *in = &plan->value[op->in], *out = &plan->value[op->out];
+    const prun__norm_rows rows = prun__norm_rows_get(plan, op, coefficients);
     prun__norm_job job;
-    job.mean = prun__norm_rows_get(net, op, PRUN__MEAN);
-    job.scale = prun__norm_rows_get(net, op, PRUN__SCALE);
-    job.shift = prun__norm_rows_get(net, op, PRUN__SHIFT);
-    job.m1 = prun__norm_rows_get(net, op, PRUN__M1);
-    job.m2 = prun__norm_rows_get(net, op, PRUN__M2);
+    job.mean = rows.mean;
+    job.scale = rows.scale;
+    job.shift = rows.shift;
+    job.m1 = rows.m1;
+    job.m2 = rows.m2;
     job.channels = in->c;
     job.in_width = in->w;
     job.out_height = out->h;
@@ -6388,26 +6538,6 @@ static prun__norm_job prun__norm_job_make(const prun_net *net, const prun__op *o
     job.relu = op->relu;
     job.add = op->add;
     return job;
-}
-
-/* Gradient of ReLU and pooling alone: g at the input's resolution from dy; what no window covers
-   gets nothing. */
-static void prun__norm_run_mask(const prun_net *net, const prun__op *op, const float *x,
-                                const float *dy, float *g) {
-    const prun__value *in = &net->value[op->in];
-    const prun__norm_job job = prun__norm_job_make(net, op);
-    if (job.out_height * op->window != in->h || job.out_width * op->window != in->w)
-        memset(g, 0, (size_t)in->size * sizeof(float));
-    prun__kernels_now()->norm_mask(&job, x, dy, g);
-}
-
-/* Gradient of the norm itself, from g. */
-static void prun__norm_run_apply(const prun_net *net, const prun__op *op, const float *x,
-                                 const float *g, float *dx) {
-    prun__norm_job job = prun__norm_job_make(net, op);
-    job.out_height = net->value[op->in].h;
-    job.out_width = net->value[op->in].w;
-    prun__kernels_now()->norm_apply(&job, x, g, dx);
 }
 
 /* Zeros the lanes beyond the last image: batch norm's means do not vanish there. */
@@ -6423,14 +6553,15 @@ typedef struct prun__window {
     int64_t y0, y1, x0, x1;
 } prun__window;
 
-static prun__window prun__window_make(const prun__layer *layer, const prun__value *in, int64_t oy,
-                                      int64_t ox) {
+/* The window of output pixel (oy, ox) in an image of height x width. */
+static prun__window prun__window_make(const prun__layer *layer, int64_t height, int64_t width,
+                                      int64_t oy, int64_t ox) {
     const int64_t y = oy * layer->stride - layer->padding, x = ox * layer->stride - layer->padding;
     prun__window w;
     w.y0 = PRUN__MAX(y, 0);
-    w.y1 = PRUN__MIN(y + layer->kernel[0], in->h);
+    w.y1 = PRUN__MIN(y + layer->kernel[0], height);
     w.x0 = PRUN__MAX(x, 0);
-    w.x1 = PRUN__MIN(x + layer->kernel[1], in->w);
+    w.x1 = PRUN__MIN(x + layer->kernel[1], width);
     return w;
 }
 
@@ -6457,14 +6588,15 @@ static void prun__pool_run_vector(const prun__layer *layer, const prun__value *i
     for (l = 0; l < PRUN_LANES; l++) y[l] = layer->kind == PRUN__AVG_POOL ? sum[l] * scale : sum[l];
 }
 
+/* A pool that no norm does, on one block. */
 static void prun__pool_run(const prun_net *net, const prun__op *op, const float *x, float *y) {
     const prun__layer *layer = &net->layer[op->layer];
-    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    const prun__value *in = &net->plan.value[op->in], *out = &net->plan.value[op->out];
     int64_t oy, ox, c;
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < out->c; c++, y += PRUN_LANES)
-                prun__pool_run_vector(layer, in, prun__window_make(layer, in, oy, ox),
+                prun__pool_run_vector(layer, in, prun__window_make(layer, in->h, in->w, oy, ox),
                                       x + c * PRUN_LANES, y, NULL);
 }
 
@@ -6488,19 +6620,21 @@ static void prun__pool_add_gradient(const prun__layer *layer, const prun__value 
         }
 }
 
+/* The gradient of prun__pool_run's input from that of its output, dy. */
 static void prun__pool_run_backward(const prun_net *net, const prun__op *op, const float *x,
                                     const float *dy, float *dx) {
     const prun__layer *layer = &net->layer[op->layer];
-    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    const prun__value *in = &net->plan.value[op->in], *out = &net->plan.value[op->out];
     int64_t oy, ox, c;
     if (!op->add) memset(dx, 0, (size_t)in->size * sizeof(float));
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < out->c; c++, dy += PRUN_LANES)
-                prun__pool_add_gradient(layer, in, prun__window_make(layer, in, oy, ox),
+                prun__pool_add_gradient(layer, in, prun__window_make(layer, in->h, in->w, oy, ox),
                                         x + c * PRUN_LANES, dy, dx + c * PRUN_LANES);
 }
 
+/* Sets values, or adds to them. */
 static void prun__lanes_put(const float *PRUN__RESTRICT from, int64_t size, int add,
                             float *PRUN__RESTRICT to) {
     int64_t i;
@@ -6559,156 +6693,7 @@ static void prun__dropout_apply(const uint16_t *mask, int64_t vectors, float sca
         }
 }
 
-/* A training batch --------------------------------------------------------------------------- */
-
-/* One pass over a batch: what the tasks below share. */
-typedef struct prun__run {
-    prun_net *net;
-    const prun__source *source;
-    const prun__op *op;    /* backward: the operation at work */
-    int32_t first, last;   /* forward: the operations of the phase at work */
-    int images;            /* forward: the phase begins by packing the images */
-    int64_t blocks, group; /* group: blocks that a task takes at a time */
-    int training;          /* batch statistics and dropout */
-    int freeze;            /* running statistics stay */
-    uint64_t seed, stream;
-} prun__run;
-
-static int64_t prun__run_images(const prun__run *run, int64_t block) {
-    return PRUN__MIN(PRUN_LANES, run->source->n - block * PRUN_LANES);
-}
-
-static float *prun__run_value(const prun__run *run, int32_t value, int64_t block) {
-    return run->net->batch.value[value] + block * run->net->value[value].size;
-}
-
-static float *prun__run_grad(const prun__run *run, int32_t value, int64_t block) {
-    const prun__value *v = &run->net->value[value];
-    return run->net->batch.grad[v->grad] + block * v->size;
-}
-
-/* Floats of scratch memory for one block of images. */
-static int64_t prun__image_scratch(const prun_net *net) {
-    return PRUN_LANES * prun__scratch_stride(net->channels * net->height * net->width);
-}
-
-/* Floats of scratch of a worker in training: the images, then convolutions. */
-static int64_t prun__batch_scratch(const prun_net *net) {
-    return PRUN__MAX(prun__image_scratch(net), net->conv_scratch);
-}
-
-/* Mean and sum of squared deviations of each channel of a value's block; in double, because float
-   sums would move the running statistics by more than their own rounding. */
-static void prun__norm_fill_moments(const prun__run *run, int32_t value, int64_t block) {
-    const prun__value *in = &run->net->value[value];
-    const float *x = prun__run_value(run, value, block);
-    double *sums = run->net->batch.sums + block * 2 * run->net->max_channels;
-    const int64_t live = prun__run_images(run, block);
-    const double n = (double)(in->h * in->w * live);
-    int64_t c;
-    prun__kernels_now()->sums(x, x, in->h * in->w, in->c, live, sums);
-    for (c = 0; c < in->c; c++) {
-        sums[2 * c] /= n;
-        sums[2 * c + 1] -= sums[2 * c] * sums[2 * c] * n;
-    }
-}
-
-/* Joins the blocks' moments of a channel in order (Chan et al. 1979). */
-static void prun__norm_add_moments(const prun__run *run, const prun__op *op, int64_t c,
-                                   double *mean, double *squares) {
-    const prun__value *in = &run->net->value[op->in];
-    double n = 0.0;
-    int64_t b;
-    *mean = *squares = 0.0;
-    for (b = 0; b < run->blocks; b++) {
-        const double *s = run->net->batch.sums + (b * run->net->max_channels + c) * 2;
-        const double m = (double)(in->h * in->w * prun__run_images(run, b)), d = s[0] - *mean;
-        n += m;
-        *mean += d * m / n;
-        *squares += s[1] + d * d * m * (n - m) / n;
-    }
-    if (*squares < 0.0) *squares = 0.0; /* rounding of a constant channel; NaN stays */
-}
-
-static void prun__norm_set(const prun_net *net, const prun__op *op, int64_t c, double mean,
-                           double variance) {
-    const prun__layer *layer = &net->layer[op->norm];
-    const prun_tensor *t = net->tensor + layer->tensor;
-    const double inverse = 1.0 / sqrt(variance + layer->epsilon);
-    prun__norm_rows_get(net, op, PRUN__MEAN)[c] = (float)mean;
-    prun__norm_rows_get(net, op, PRUN__INVERSE)[c] = (float)inverse;
-    prun__norm_rows_get(net, op, PRUN__SCALE)[c] = (float)((double)t[0].data[c] * inverse);
-    prun__norm_rows_get(net, op, PRUN__SHIFT)[c] = t[1].data[c];
-    prun__norm_rows_get(net, op, PRUN__M1)[c] = prun__norm_rows_get(net, op, PRUN__M2)[c] = 0.0f;
-}
-
-/* Coefficients of a NORM operation from the running statistics, or of the identity. */
-static void prun__norm_set_fixed(const prun_net *net, const prun__op *op, int identity) {
-    const int64_t channels = net->value[op->in].c;
-    int64_t c;
-    for (c = 0; c < channels; c++) {
-        if (op->norm >= 0 && !identity) {
-            const prun_tensor *t = net->tensor + net->layer[op->norm].tensor;
-            prun__norm_set(net, op, c, (double)t[2].data[c], (double)t[3].data[c]);
-        } else {
-            int row;
-            for (row = 0; row < PRUN__COEFFICIENTS; row++)
-                prun__norm_rows_get(net, op, row)[c] = row == PRUN__SCALE ? 1.0f : 0.0f;
-        }
-    }
-}
-
-/* Batch statistics, and the running ones moved towards them (with Bessel's correction). */
-static void prun__norm_set_batch(const prun__run *run, const prun__op *op) {
-    const prun_net *net = run->net;
-    const prun__value *in = &net->value[op->in];
-    const prun__layer *layer = &net->layer[op->norm];
-    prun_tensor *t = net->tensor + layer->tensor;
-    const double n = (double)(in->h * in->w * run->source->n);
-    int64_t c;
-    for (c = 0; c < in->c; c++) {
-        double mean, squares;
-        prun__norm_add_moments(run, op, c, &mean, &squares);
-        prun__norm_set(net, op, c, mean, squares / n);
-        if (run->freeze) continue;
-        t[2].data[c] =
-            (float)((1.0 - layer->momentum) * (double)t[2].data[c] + layer->momentum * mean);
-        t[3].data[c] = (float)((1.0 - layer->momentum) * (double)t[3].data[c] +
-                               layer->momentum * squares / (n - 1.0));
-    }
-}
-
-static uint64_t prun__dropout_stream(const prun__run *run, const prun__op *op) {
-    return PRUN__STREAM_DROPOUT + run->stream * 1024 + (uint64_t)op->layer;
-}
-
-/* Forward of an operation that is no convolution on one block; coefficients are ready. */
-static void prun__op_run_simple(const prun__run *run, const prun__op *op, int64_t block) {
-    const prun_net *net = run->net;
-    const prun__layer *layer = &net->layer[op->layer];
-    const float *x = prun__run_value(run, op->in, block);
-    float *y = prun__run_value(run, op->out, block);
-    const int64_t vectors = net->value[op->out].size / PRUN_LANES;
-    if (op->kind == PRUN__NORM) {
-        const prun__norm_job job = prun__norm_job_make(net, op);
-        prun__kernels_now()->norm(&job, x, y);
-    } else if (op->kind == PRUN__ADD) {
-        prun__lanes_add(x, prun__run_value(run, op->in2, block), net->value[op->out].size, y);
-    } else if (op->kind == PRUN__DROPOUT) {
-        const uint32_t threshold = prun__dropout_threshold(layer->probability);
-        uint16_t *mask = net->batch.mask[op - net->op] + block * vectors;
-        if (!run->training) {
-            if (y != x) memcpy(y, x, (size_t)net->value[op->out].size * sizeof(float));
-            return;
-        }
-        prun__dropout_fill_masks(run->seed, prun__dropout_stream(run, op),
-                                 (uint64_t)(block * vectors), vectors, threshold, mask);
-        prun__dropout_apply(mask, vectors, 65536.0f / (float)(65536u - threshold), x, 0, y);
-    } else {
-        prun__pool_run(net, op, x, y);
-    }
-}
-
+/* Packs a convolution's weights for the forward or the backward pass; scale: as in the job. */
 static void prun__op_pack(const prun_net *net, const prun__op *op, int forward, const double *scale,
                           float *packed) {
     prun__pack_job job;
@@ -6718,98 +6703,6 @@ static void prun__op_pack(const prun_net *net, const prun__op *op, int forward, 
     job.scale = scale;
     job.forward = forward;
     prun__pack_weights(net->context, &job);
-}
-
-/* Batch statistics need two values per channel; asked before anything is changed. */
-static prun_status prun__batch_check(const prun_net *net, int64_t n) {
-    int32_t i;
-    for (i = 0; i < net->ops; i++) {
-        const prun__op *op = &net->op[i];
-        const prun__value *in = &net->value[op->in];
-        if (op->kind == PRUN__NORM && op->norm >= 0 && in->h * in->w * n < 2)
-            return prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                              "%s: one value per channel has no variance; use batches of more "
-                              "images",
-                              net->tensor[net->layer[op->norm].tensor].name);
-    }
-    return PRUN_OK;
-}
-
-/* True for an operation that needs the statistics of the whole batch: a phase ends before it. */
-static int prun__op_uses_batch(const prun__op *op) {
-    return op->kind == PRUN__NORM && op->norm >= 0;
-}
-
-/* Blocks of a task: fewer than net->group where threads would stay idle. */
-static int64_t prun__plan_group(const prun_net *net, int64_t blocks) {
-    const int64_t threads = prun__threads(net->context);
-    return PRUN__MAX(1, PRUN__MIN(net->group, blocks / threads));
-}
-
-/* Tasks that take the blocks of a pass group by group. */
-static int64_t prun__run_groups(const prun__run *run) {
-    return (run->blocks + run->group - 1) / run->group;
-}
-
-static void prun__op_run_conv(const prun__run *run, const prun__op *op, int64_t block,
-                              int64_t blocks, float *scratch) {
-    const prun_net *net = run->net;
-    const prun__layer *layer = &net->layer[op->layer];
-    prun__finish finish = {NULL, 0, 0};
-    if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
-    prun__conv_blocks(&op->conv, 1, blocks, prun__run_value(run, op->in, block),
-                      net->batch.packed + op->phase_packed, finish, scratch,
-                      prun__run_value(run, op->out, block));
-}
-
-/* A group of blocks through a phase, while it is in cache: images or norm, convolutions and what
-   follows them, and the moments that the next phase begins with. */
-static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun_net *net = run->net;
-    float *scratch = net->batch.scratch + worker * prun__batch_scratch(net);
-    const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
-    int64_t b;
-    int32_t i;
-    for (b = from; run->images && b < to; b++)
-        prun__pack_block(run->source, b, scratch, prun__run_value(run, 0, b));
-    for (i = run->first; i < run->last; i++) {
-        const prun__op *op = &net->op[i];
-        if (op->kind == PRUN__CONV) prun__op_run_conv(run, op, from, to - from, scratch);
-        else
-            for (b = from; b < to; b++) prun__op_run_simple(run, op, b);
-    }
-    if (!run->training || run->last == net->ops) return;
-    for (b = from; b < to; b++) prun__norm_fill_moments(run, net->op[run->last].in, b);
-}
-
-/* The first operation from `i` on that begins another phase. */
-static int32_t prun__phase_find_end(const prun_net *net, int32_t i) {
-    while (i < net->ops && !prun__op_uses_batch(&net->op[i])) i++;
-    return i;
-}
-
-static void prun__run_forward(prun__run *run) {
-    prun_net *net = run->net;
-    run->images = 1;
-    run->first = 0;
-    run->last = prun__phase_find_end(net, 0);
-    for (;;) {
-        int32_t i;
-        for (i = run->first; i < run->last; i++) {
-            const prun__op *op = &net->op[i];
-            if (op->kind == PRUN__CONV)
-                prun__op_pack(net, op, 1, NULL, net->batch.packed + op->phase_packed);
-            if (op->kind != PRUN__NORM) continue;
-            if (op->norm >= 0 && run->training) prun__norm_set_batch(run, op);
-            else prun__norm_set_fixed(net, op, 0);
-        }
-        prun__for(net->context, prun__phase_task, run, prun__run_groups(run));
-        if (run->last == net->ops) return;
-        run->images = 0;
-        run->first = run->last;
-        run->last = prun__phase_find_end(net, run->first + 1);
-    }
 }
 
 /* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes. */
@@ -6840,249 +6733,23 @@ static void prun__loss_run(const prun__source *source, int64_t block, int64_t cl
 /* Doubles of scratch that prun__loss_run needs. */
 static int64_t prun__loss_scratch(int64_t classes) { return classes + (classes + 1) / 2; }
 
-static void prun__loss_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun_net *net = run->net;
-    double *scratch = net->batch.head + worker * prun__loss_scratch(net->classes);
-    prun__loss_run(run->source, block, net->classes, prun__run_value(run, net->output, block),
-                   scratch, net->batch.losses, net->batch.wrong,
-                   prun__run_grad(run, net->output, block));
+/* Sums in sample order; sum and errors may be NULL. */
+static void prun__losses_add(const double *losses, const int32_t *wrong, int64_t n, double *sum,
+                             int64_t *errors) {
+    int64_t i;
+    if (sum)
+        for (*sum = 0.0, i = 0; i < n; i++) *sum += losses[i];
+    if (errors)
+        for (*errors = 0, i = 0; i < n; i++) *errors += wrong[i];
 }
 
-/* Gradient through ReLU and pool into the norm's input resolution, and its sums. */
-static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun_net *net = run->net;
-    const prun__op *op = run->op;
-    const prun__value *in = &net->value[op->in];
-    const float *x = prun__run_value(run, op->in, block);
-    double *sums = net->batch.sums + block * 2 * net->max_channels;
-    float *g = op->add || op->in == 0 ? net->batch.spare + block * in->size
-                                      : prun__run_grad(run, op->in, block);
-    (void)worker;
-    prun__norm_run_mask(net, op, x, prun__run_grad(run, op->out, block), g);
-    if (op->norm < 0) return;
-    prun__kernels_now()->sums(g, x, in->h * in->w, in->c, prun__run_images(run, block), sums);
-}
-
-static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun__op *op = run->op;
-    const float *x = prun__run_value(run, op->in, block);
-    float *dx = prun__run_grad(run, op->in, block);
-    const float *g = op->add ? run->net->batch.spare + block * run->net->value[op->in].size : dx;
-    (void)worker;
-    prun__norm_run_apply(run->net, op, x, g, dx);
-    prun__lanes_clear(dx, run->net->value[op->in].size, prun__run_images(run, block));
-}
-
-/* Where a tensor's gradient stands in the flat gradient. */
-static float *prun__tensor_gradient(const prun_net *net, int32_t tensor, float *gradient) {
-    return gradient + (net->tensor[tensor].data - net->parameters);
-}
-
-static void prun__norm_run_backward(prun__run *run, float *gradient) {
-    const prun_net *net = run->net;
-    const prun__op *op = run->op;
-    const prun__value *in = &net->value[op->in];
-    const double n = (double)(in->h * in->w * run->source->n);
-    int64_t c, b;
-    prun__for(net->context, prun__norm_mask_task, run, run->blocks);
-    for (c = 0; op->norm >= 0 && c < in->c; c++) {
-        const int32_t tensor = net->layer[op->norm].tensor;
-        const double inverse = (double)prun__norm_rows_get(net, op, PRUN__INVERSE)[c];
-        double s1 = 0.0, s2 = 0.0; /* sums of g and of g (x - mean) */
-        for (b = 0; b < run->blocks; b++) {
-            s1 += net->batch.sums[(b * net->max_channels + c) * 2];
-            s2 += net->batch.sums[(b * net->max_channels + c) * 2 + 1];
-        }
-        s2 -= s1 * (double)prun__norm_rows_get(net, op, PRUN__MEAN)[c];
-        prun__tensor_gradient(net, tensor, gradient)[c] = (float)(s2 * inverse);
-        prun__tensor_gradient(net, tensor + 1, gradient)[c] = (float)s1;
-        prun__norm_rows_get(net, op, PRUN__M1)[c] = run->training ? (float)(s1 / n) : 0.0f;
-        prun__norm_rows_get(net, op, PRUN__M2)[c] =
-            run->training ? (float)(s2 * inverse / n) * (float)inverse : 0.0f;
-    }
-    /* A bare ReLU or pool whose gradient went straight to its place is done. */
-    if (op->in > 0 && (op->norm >= 0 || op->add))
-        prun__for(net->context, prun__norm_apply_task, run, run->blocks);
-}
-
-static void prun__conv_backward_task(void *pointer, int64_t group, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
-    prun__finish finish = {NULL, 0, 0};
-    finish.accumulate = run->op->add;
-    prun__conv_blocks(&run->op->conv, 0, to - from, prun__run_grad(run, run->op->out, from),
-                      run->net->batch.packed, finish,
-                      run->net->batch.scratch + worker * prun__batch_scratch(run->net),
-                      prun__run_grad(run, run->op->in, from));
-}
-
-static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun__value *out = &run->net->value[run->op->out];
-    const float *dy = prun__run_grad(run, run->op->out, block);
-    (void)worker;
-    prun__kernels_now()->sums(dy, dy, out->h * out->w, out->c, prun__run_images(run, block),
-                              run->net->batch.sums + block * 2 * run->net->max_channels);
-}
-
-static void prun__bias_run_backward(prun__run *run, float *dbias) {
-    const prun_net *net = run->net;
-    int64_t c, b;
-    prun__for(net->context, prun__bias_task, run, run->blocks);
-    for (c = 0; c < net->value[run->op->out].c; c++) {
-        double sum = 0.0;
-        for (b = 0; b < run->blocks; b++) sum += net->batch.sums[(b * net->max_channels + c) * 2];
-        dbias[c] = (float)sum;
-    }
-}
-
-static void prun__op_run_conv_backward(prun__run *run, float *gradient) {
-    const prun_net *net = run->net;
-    const prun__op *op = run->op;
-    const prun__layer *layer = &net->layer[op->layer];
-    /* Batch statistics take the mean away again: the bias has no gradient at all. */
-    const int cancelled = run->training && op->fold >= 0 && net->op[op->fold].norm >= 0;
-    prun__weight_gradient(net->context, &op->conv, run->blocks, prun__run_value(run, op->in, 0),
-                          prun__run_grad(run, op->out, 0), net->batch.partial, net->batch.strips,
-                          prun__tensor_gradient(net, layer->tensor, gradient));
-    if (layer->bias && !cancelled)
-        prun__bias_run_backward(run, prun__tensor_gradient(net, layer->tensor + 1, gradient));
-    if (op->in == 0) return;
-    prun__op_pack(net, op, 0, NULL, net->batch.packed);
-    prun__for(net->context, prun__conv_backward_task, run, prun__run_groups(run));
-}
-
-/* ADD, DROPOUT and general pools on one block. */
-static void prun__simple_backward_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__run *run = (const prun__run *)pointer;
-    const prun_net *net = run->net;
-    const prun__op *op = run->op;
-    const float *dy = prun__run_grad(run, op->out, block);
-    const int64_t size = net->value[op->out].size;
-    float *dx = op->in > 0 ? prun__run_grad(run, op->in, block) : NULL;
-    (void)worker;
-    if (op->kind == PRUN__ADD) {
-        if (dx && dx != dy) prun__lanes_put(dy, size, op->add, dx);
-        if (op->in2 > 0) prun__lanes_put(dy, size, op->add2, prun__run_grad(run, op->in2, block));
-    } else if (op->kind == PRUN__DROPOUT && dx) {
-        const uint32_t threshold = prun__dropout_threshold(net->layer[op->layer].probability);
-        const uint16_t *mask = net->batch.mask[op - net->op] + block * (size / PRUN_LANES);
-        const int add = op->out != op->in && op->add;
-        if (run->training)
-            prun__dropout_apply(mask, size / PRUN_LANES, 65536.0f / (float)(65536u - threshold), dy,
-                                add, dx);
-        else if (dx != dy) prun__lanes_put(dy, size, add, dx);
-    } else if (dx) {
-        prun__pool_run_backward(net, op, prun__run_value(run, op->in, block), dy, dx);
-    }
-}
-
-/* gradient: of the summed loss, flat; overwritten. */
-static void prun__run_backward(prun__run *run, float *gradient) {
-    prun_net *net = run->net;
-    int32_t i;
-    memset(gradient, 0, (size_t)net->parameter_count * sizeof(float));
-    for (i = net->ops - 1; i >= 0; i--) {
-        run->op = &net->op[i];
-        if (net->value[run->op->out].grad < 0) continue; /* nothing depends on it */
-        if (run->op->kind == PRUN__CONV) prun__op_run_conv_backward(run, gradient);
-        else if (run->op->kind == PRUN__NORM) prun__norm_run_backward(run, gradient);
-        else prun__for(net->context, prun__simple_backward_task, run, run->blocks);
-    }
-}
-
-/* Sizes of the shared buffers of a batch. */
-static void prun__batch_sizes(const prun_net *net, int64_t blocks, int64_t *packed,
-                              int64_t *partial, int64_t *strip, int64_t *spare) {
-    int64_t phase = 0; /* floats of packed weights so far */
-    int32_t i;
-    *packed = *partial = *strip = *spare = 1;
-    for (i = 0; i < net->ops; i++) {
-        prun__op *op = &net->op[i];
-        if (prun__op_uses_batch(op)) phase = 0;
-        if (op->kind == PRUN__NORM && (op->add || op->in == 0))
-            *spare = PRUN__MAX(*spare, blocks * net->value[op->in].size);
-        if (op->kind != PRUN__CONV) continue;
-        op->phase_packed = phase;
-        phase += prun__packed_size(&op->conv, 1);
-        *packed = PRUN__MAX(*packed, PRUN__MAX(phase, prun__packed_size(&op->conv, 0)));
-        *partial = PRUN__MAX(*partial, prun__weight_partial_size(&op->conv, blocks));
-        *strip = PRUN__MAX(*strip, prun__weight_scratch(&op->conv));
-    }
-}
-
-/* Values (each storage once), gradients and dropout masks. */
-static prun_status prun__batch_make_values(prun_net *net, int64_t blocks) {
-    prun_context *context = net->context;
-    prun__batch *b = &net->batch;
-    int32_t i;
-    b->value = (float **)prun__alloc_zero(context, net->values, sizeof(float *), "batch");
-    b->grad = (float **)prun__alloc_zero(context, net->grads, sizeof(float *), "batch");
-    b->mask = (uint16_t **)prun__alloc_zero(context, net->ops, sizeof(uint16_t *), "batch");
-    if (!b->value || !b->grad || !b->mask) return PRUN_ERR_MEMORY;
-    for (i = 0; i < net->values; i++) {
-        b->value[i] = (float *)prun__alloc(context, prun__mul(blocks, net->value[i].size),
-                                           sizeof(float), "batch");
-        if (!b->value[i]) return PRUN_ERR_MEMORY;
-    }
-    for (i = 0; i < net->grads; i++) {
-        b->grad[i] = (float *)prun__alloc(context, prun__mul(blocks, net->grad_size[i]),
-                                          sizeof(float), "batch");
-        if (!b->grad[i]) return PRUN_ERR_MEMORY;
-    }
-    for (i = 0; i < net->ops; i++) {
-        if (net->op[i].kind != PRUN__DROPOUT) continue;
-        b->mask[i] = (uint16_t *)prun__alloc(
-            context, prun__mul(blocks, net->value[net->op[i].out].size / PRUN_LANES),
-            sizeof(uint16_t), "dropout");
-        if (!b->mask[i]) return PRUN_ERR_MEMORY;
-    }
-    return PRUN_OK;
-}
-
-static prun_status prun__batch_make_scratch(prun_net *net, int64_t blocks, int64_t workers) {
-    prun_context *context = net->context;
-    prun__batch *b = &net->batch;
-    int64_t packed, partial, strip, spare;
-    prun__batch_sizes(net, blocks, &packed, &partial, &strip, &spare);
-    b->packed = (float *)prun__alloc(context, packed, sizeof(float), "batch");
-    b->partial = (float *)prun__alloc(context, partial, sizeof(float), "batch");
-    b->strips = (float *)prun__alloc(context, prun__mul(workers, strip), sizeof(float), "batch");
-    b->spare = (float *)prun__alloc(context, spare, sizeof(float), "batch");
-    b->scratch = (float *)prun__alloc(context, prun__mul(workers, prun__batch_scratch(net)),
-                                      sizeof(float), "batch");
-    b->sums = (double *)prun__alloc(context, prun__mul(blocks, 2 * net->max_channels),
-                                    sizeof(double), "batch");
-    b->head = (double *)prun__alloc(context, workers * prun__loss_scratch(net->classes),
-                                    sizeof(double), "batch");
-    b->losses = (double *)prun__alloc(context, blocks * PRUN_LANES, sizeof(double), "batch");
-    b->wrong = (int32_t *)prun__alloc(context, blocks * PRUN_LANES, sizeof(int32_t), "batch");
-    if (!b->packed || !b->partial || !b->strips || !b->spare || !b->scratch || !b->sums ||
-        !b->head || !b->losses || !b->wrong)
-        return PRUN_ERR_MEMORY;
-    b->blocks = blocks;
-    b->workers = workers;
-    return PRUN_OK;
-}
-
-/* Buffers for this many images and all workers. */
-static prun_status prun__batch_make(prun_net *net, int64_t n) {
-    const int64_t blocks = prun__blocks(n), workers = prun__threads(net->context);
-    prun_status status;
-    if (net->batch.value && net->batch.blocks >= blocks && net->batch.workers >= workers)
-        return PRUN_OK;
-    prun__batch_free(net);
-    status = prun__batch_make_values(net, blocks);
-    if (status == PRUN_OK) status = prun__batch_make_scratch(net, blocks, workers);
-    if (status != PRUN_OK) prun__batch_free(net);
-    return status;
+/* Logits as rows per sample from the lane layout. */
+static void prun__logits_unpack(const float *lanes, int64_t n, int64_t classes, float *logits) {
+    prun_unpack(lanes, n, classes, 1, 1, logits);
 }
 
 /* The images must have the net's shape and no more classes. */
-static prun_status prun__net_check(prun_net *net, const prun__source *source) {
+static prun_status prun__net_check(const prun_net *net, const prun__source *source) {
     const prun_images *m = source->images;
     if (net->status != PRUN_OK || !net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
@@ -7098,31 +6765,515 @@ static prun_status prun__net_check(prun_net *net, const prun__source *source) {
     return PRUN_OK;
 }
 
-static void prun__losses_add(const double *losses, const int32_t *wrong, int64_t n, double *sum,
-                             int64_t *errors) {
-    int64_t i;
-    if (sum)
-        for (*sum = 0.0, i = 0; i < n; i++) *sum += losses[i];
-    if (errors)
-        for (*errors = 0, i = 0; i < n; i++) *errors += wrong[i];
+/* A pass over a batch, forward and backward */
+
+/* One pass over a batch: what the tasks below share. */
+typedef struct prun__run {
+    const prun_net *net; /* layers and tensors; the running statistics are written through them */
+    const prun__plan *plan;
+    prun__batch *batch;
+    const prun__source *source;
+    const prun__op *op;    /* backward: the operation at work */
+    int32_t first, last;   /* forward: the operations of the phase at work */
+    int packs_images;      /* forward: the phase begins by packing the images */
+    int64_t blocks, group; /* group: blocks that a task takes at a time */
+    int training;          /* batch statistics and dropout */
+    int freeze;            /* running statistics stay */
+    uint64_t seed, stream;
+} prun__run;
+
+/* A pass in eval mode over the net's batch. */
+static void prun__run_init(prun_net *net, const prun__source *source, prun__run *run) {
+    memset(run, 0, sizeof *run);
+    run->net = net;
+    run->plan = &net->plan;
+    run->batch = &net->batch;
+    run->source = source;
+}
+
+/* Images in a block: the lanes in use. */
+static int64_t prun__run_images(const prun__run *run, int64_t block) {
+    return PRUN__MIN(PRUN_LANES, run->source->n - block * PRUN_LANES);
+}
+
+/* A value of one block. */
+static float *prun__run_value(const prun__run *run, int32_t value, int64_t block) {
+    return run->batch->value[value] + block * run->plan->value[value].size;
+}
+
+/* The gradient of a value of one block. */
+static float *prun__run_grad(const prun__run *run, int32_t value, int64_t block) {
+    const prun__value *v = &run->plan->value[value];
+    return run->batch->grad[v->grad] + block * v->size;
+}
+
+/* Mean and sum of squared deviations of each channel of a value's block; in double, because float
+   sums would move the running statistics by more than their own rounding. */
+static void prun__norm_fill_moments(const prun__run *run, int32_t value, int64_t block) {
+    const prun__value *in = &run->plan->value[value];
+    const float *x = prun__run_value(run, value, block);
+    double *sums = run->batch->sums + block * 2 * run->plan->max_channels;
+    const int64_t live = prun__run_images(run, block);
+    const double n = (double)(in->h * in->w * live);
+    int64_t c;
+    prun__kernels_now()->sums(x, x, in->h * in->w, in->c, live, sums);
+    for (c = 0; c < in->c; c++) {
+        sums[2 * c] /= n;
+        sums[2 * c + 1] -= sums[2 * c] * sums[2 * c] * n;
+    }
+}
+
+/* Joins the blocks' moments of a channel in order (Chan et al. 1979). */
+static void prun__norm_add_moments(const prun__run *run, const prun__op *op, int64_t c,
+                                   double *mean, double *squares) {
+    const prun__value *in = &run->plan->value[op->in];
+    double n = 0.0;
+    int64_t b;
+    *mean = *squares = 0.0;
+    for (b = 0; b < run->blocks; b++) {
+        const double *s = run->batch->sums + (b * run->plan->max_channels + c) * 2;
+        const double m = (double)(in->h * in->w * prun__run_images(run, b)), d = s[0] - *mean;
+        n += m;
+        *mean += d * m / n;
+        *squares += s[1] + d * d * m * (n - m) / n;
+    }
+    if (*squares < 0.0) *squares = 0.0; /* rounding of a constant channel; NaN stays */
+}
+
+/* Gradient of ReLU and pooling alone: g at the input's resolution from dy; what no window covers
+   gets nothing. */
+static void prun__norm_run_mask(const prun__run *run, const float *x, const float *dy, float *g) {
+    const prun__op *op = run->op;
+    const prun__value *in = &run->plan->value[op->in];
+    const prun__norm_job job = prun__norm_job_make(run->plan, op, run->batch->coefficients);
+    if (job.out_height * op->window != in->h || job.out_width * op->window != in->w)
+        memset(g, 0, (size_t)in->size * sizeof(float));
+    prun__kernels_now()->norm_mask(&job, x, dy, g);
+}
+
+/* Gradient of the norm itself, from g. */
+static void prun__norm_run_apply(const prun__run *run, const float *x, const float *g, float *dx) {
+    const prun__value *in = &run->plan->value[run->op->in];
+    prun__norm_job job = prun__norm_job_make(run->plan, run->op, run->batch->coefficients);
+    job.out_height = in->h;
+    job.out_width = in->w;
+    prun__kernels_now()->norm_apply(&job, x, g, dx);
+}
+
+/* Batch statistics, and the running ones moved towards them (with Bessel's correction). */
+static void prun__norm_set_batch(const prun__run *run, const prun__op *op) {
+    const prun_net *net = run->net;
+    const prun__value *in = &run->plan->value[op->in];
+    const prun__norm_rows rows = prun__norm_rows_get(run->plan, op, run->batch->coefficients);
+    const prun__layer *layer = &net->layer[op->norm];
+    prun_tensor *t = net->tensor + layer->tensor;
+    const double n = (double)(in->h * in->w * run->source->n);
+    int64_t c;
+    for (c = 0; c < in->c; c++) {
+        double mean, squares;
+        prun__norm_add_moments(run, op, c, &mean, &squares);
+        prun__norm_set(net, op, &rows, c, mean, squares / n);
+        if (run->freeze) continue;
+        t[2].data[c] =
+            (float)((1.0 - layer->momentum) * (double)t[2].data[c] + layer->momentum * mean);
+        t[3].data[c] = (float)((1.0 - layer->momentum) * (double)t[3].data[c] +
+                               layer->momentum * squares / (n - 1.0));
+    }
+}
+
+/* The random stream of a dropout in this pass. */
+static uint64_t prun__dropout_stream(const prun__run *run, const prun__op *op) {
+    return PRUN__STREAM_DROPOUT + run->stream * 1024 + (uint64_t)op->layer;
+}
+
+/* Forward of an operation that is no convolution on one block; coefficients are ready. */
+static void prun__op_run_simple(const prun__run *run, const prun__op *op, int64_t block) {
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    const prun__layer *layer = &net->layer[op->layer];
+    const float *x = prun__run_value(run, op->in, block);
+    float *y = prun__run_value(run, op->out, block);
+    const int64_t vectors = plan->value[op->out].size / PRUN_LANES;
+    if (op->kind == PRUN__NORM) {
+        const prun__norm_job job = prun__norm_job_make(plan, op, batch->coefficients);
+        prun__kernels_now()->norm(&job, x, y);
+    } else if (op->kind == PRUN__ADD) {
+        prun__lanes_add(x, prun__run_value(run, op->in2, block), plan->value[op->out].size, y);
+    } else if (op->kind == PRUN__DROPOUT) {
+        const uint32_t threshold = prun__dropout_threshold(layer->probability);
+        uint16_t *mask = batch->mask[op - plan->op] + block * vectors;
+        if (!run->training) {
+            if (y != x) memcpy(y, x, (size_t)plan->value[op->out].size * sizeof(float));
+            return;
+        }
+        prun__dropout_fill_masks(run->seed, prun__dropout_stream(run, op),
+                                 (uint64_t)(block * vectors), vectors, threshold, mask);
+        prun__dropout_apply(mask, vectors, 65536.0f / (float)(65536u - threshold), x, 0, y);
+    } else {
+        prun__pool_run(net, op, x, y);
+    }
+}
+
+/* Batch statistics need two values per channel; asked before anything is changed. */
+static prun_status prun__batch_check(const prun_net *net, int64_t n) {
+    const prun__plan *plan = &net->plan;
+    int32_t i;
+    for (i = 0; i < plan->ops; i++) {
+        const prun__op *op = &plan->op[i];
+        const prun__value *in = &plan->value[op->in];
+        if (prun__op_uses_batch(op) && in->h * in->w * n < 2)
+            return prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                              "%s: one value per channel has no variance; use batches of more "
+                              "images",
+                              net->tensor[net->layer[op->norm].tensor].name);
+    }
+    return PRUN_OK;
+}
+
+/* Tasks that take the blocks of a pass group by group. */
+static int64_t prun__run_groups(const prun__run *run) {
+    return (run->blocks + run->group - 1) / run->group;
+}
+
+/* Forward of a convolution on a group of blocks; its weights are packed. */
+static void prun__op_run_conv(const prun__run *run, const prun__op *op, int64_t block,
+                              int64_t blocks, float *scratch) {
+    const prun_net *net = run->net;
+    const prun__batch *batch = run->batch;
+    const prun__layer *layer = &net->layer[op->layer];
+    prun__finish finish = {NULL, 0, 0};
+    if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
+    prun__conv_blocks(&op->conv, 1, blocks, prun__run_value(run, op->in, block),
+                      batch->packed + op->phase_packed, finish, scratch,
+                      prun__run_value(run, op->out, block));
+}
+
+/* A group of blocks through a phase, while it is in cache: images or norm, convolutions and what
+   follows them, and the moments that the next phase begins with. */
+static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    float *scratch = batch->scratch + worker * prun__batch_scratch(plan);
+    const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
+    int64_t b;
+    int32_t i;
+    for (b = from; run->packs_images && b < to; b++)
+        prun__pack_block(run->source, b, scratch, prun__run_value(run, 0, b));
+    for (i = run->first; i < run->last; i++) {
+        const prun__op *op = &plan->op[i];
+        if (op->kind == PRUN__CONV) prun__op_run_conv(run, op, from, to - from, scratch);
+        else
+            for (b = from; b < to; b++) prun__op_run_simple(run, op, b);
+    }
+    if (!run->training || run->last == plan->ops) return;
+    for (b = from; b < to; b++) prun__norm_fill_moments(run, plan->op[run->last].in, b);
+}
+
+/* The first operation from `i` on that begins another phase. */
+static int32_t prun__phase_find_end(const prun__plan *plan, int32_t i) {
+    while (i < plan->ops && !prun__op_uses_batch(&plan->op[i])) i++;
+    return i;
+}
+
+/* Forward, phase by phase: a batch norm's statistics need all blocks of its input. */
+static void prun__run_forward(prun__run *run) {
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    run->packs_images = 1;
+    run->first = 0;
+    run->last = prun__phase_find_end(plan, 0);
+    for (;;) {
+        int32_t i;
+        for (i = run->first; i < run->last; i++) {
+            const prun__op *op = &plan->op[i];
+            if (op->kind == PRUN__CONV)
+                prun__op_pack(net, op, 1, NULL, batch->packed + op->phase_packed);
+            if (op->kind != PRUN__NORM) continue;
+            if (op->norm >= 0 && run->training) prun__norm_set_batch(run, op);
+            else prun__norm_set_fixed(net, op, 0, batch->coefficients);
+        }
+        prun__for(net->context, prun__phase_task, run, prun__run_groups(run));
+        if (run->last == plan->ops) return;
+        run->packs_images = 0;
+        run->first = run->last;
+        run->last = prun__phase_find_end(plan, run->first + 1);
+    }
+}
+
+/* Losses of a block and the gradient of its logits. */
+static void prun__loss_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    double *scratch = batch->head + worker * prun__loss_scratch(net->classes);
+    prun__loss_run(run->source, block, net->classes, prun__run_value(run, plan->output, block),
+                   scratch, batch->losses, batch->wrong, prun__run_grad(run, plan->output, block));
+}
+
+/* Gradient through ReLU and pool into the norm's input resolution, and its sums. */
+static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    const prun__op *op = run->op;
+    const prun__value *in = &plan->value[op->in];
+    const float *x = prun__run_value(run, op->in, block);
+    double *sums = batch->sums + block * 2 * plan->max_channels;
+    float *g = op->add || op->in == 0 ? batch->spare + block * in->size
+                                      : prun__run_grad(run, op->in, block);
+    (void)worker;
+    prun__norm_run_mask(run, x, prun__run_grad(run, op->out, block), g);
+    if (op->norm < 0) return;
+    prun__kernels_now()->sums(g, x, in->h * in->w, in->c, prun__run_images(run, block), sums);
+}
+
+/* Gradient through the norm itself into its place. */
+static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun__op *op = run->op;
+    const float *x = prun__run_value(run, op->in, block);
+    float *dx = prun__run_grad(run, op->in, block);
+    const float *g = op->add ? run->batch->spare + block * run->plan->value[op->in].size : dx;
+    (void)worker;
+    prun__norm_run_apply(run, x, g, dx);
+    prun__lanes_clear(dx, run->plan->value[op->in].size, prun__run_images(run, block));
+}
+
+/* Where a tensor's gradient begins in the flat gradient. */
+static float *prun__tensor_gradient(const prun_net *net, int32_t tensor, float *gradient) {
+    return gradient + (net->tensor[tensor].data - net->parameters);
+}
+
+/* Gradients of the norm's scale and shift, and of its input. */
+static void prun__norm_run_backward(prun__run *run, float *gradient) {
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__op *op = run->op;
+    const prun__value *in = &plan->value[op->in];
+    const prun__norm_rows rows = prun__norm_rows_get(plan, op, run->batch->coefficients);
+    const double n = (double)(in->h * in->w * run->source->n);
+    int64_t c, b;
+    prun__for(net->context, prun__norm_mask_task, run, run->blocks);
+    for (c = 0; op->norm >= 0 && c < in->c; c++) {
+        const int32_t tensor = net->layer[op->norm].tensor;
+        const double inverse = (double)rows.inverse[c];
+        double s1 = 0.0, s2 = 0.0; /* sums of g and of g (x - mean) */
+        for (b = 0; b < run->blocks; b++) {
+            s1 += run->batch->sums[(b * plan->max_channels + c) * 2];
+            s2 += run->batch->sums[(b * plan->max_channels + c) * 2 + 1];
+        }
+        s2 -= s1 * (double)rows.mean[c];
+        prun__tensor_gradient(net, tensor, gradient)[c] = (float)(s2 * inverse);
+        prun__tensor_gradient(net, tensor + 1, gradient)[c] = (float)s1;
+        rows.m1[c] = run->training ? (float)(s1 / n) : 0.0f;
+        rows.m2[c] = run->training ? (float)(s2 * inverse / n) * (float)inverse : 0.0f;
+    }
+    /* A bare ReLU or pool whose gradient went straight to its place is done. */
+    if (op->in > 0 && (op->norm >= 0 || op->add))
+        prun__for(net->context, prun__norm_apply_task, run, run->blocks);
+}
+
+/* Gradient of a convolution's input on a group of blocks. */
+static void prun__conv_backward_task(void *pointer, int64_t group, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
+    prun__finish finish = {NULL, 0, 0};
+    finish.accumulate = run->op->add;
+    prun__conv_blocks(&run->op->conv, 0, to - from, prun__run_grad(run, run->op->out, from),
+                      run->batch->packed, finish,
+                      run->batch->scratch + worker * prun__batch_scratch(run->plan),
+                      prun__run_grad(run, run->op->in, from));
+}
+
+/* Sums of a block's output gradient per channel. */
+static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun__value *out = &run->plan->value[run->op->out];
+    const float *dy = prun__run_grad(run, run->op->out, block);
+    (void)worker;
+    prun__kernels_now()->sums(dy, dy, out->h * out->w, out->c, prun__run_images(run, block),
+                              run->batch->sums + block * 2 * run->plan->max_channels);
+}
+
+/* Gradient of a convolution's bias. */
+static void prun__bias_run_backward(prun__run *run, float *dbias) {
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    int64_t c, b;
+    prun__for(net->context, prun__bias_task, run, run->blocks);
+    for (c = 0; c < plan->value[run->op->out].c; c++) {
+        double sum = 0.0;
+        for (b = 0; b < run->blocks; b++) sum += batch->sums[(b * plan->max_channels + c) * 2];
+        dbias[c] = (float)sum;
+    }
+}
+
+/* Gradients of a convolution's weights, bias and input. */
+static void prun__op_run_conv_backward(prun__run *run, float *gradient) {
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    const prun__op *op = run->op;
+    const prun__layer *layer = &net->layer[op->layer];
+    /* Batch statistics take the mean away again: the bias has no gradient at all. */
+    const int cancelled = run->training && op->fold >= 0 && plan->op[op->fold].norm >= 0;
+    prun__weight_gradient(net->context, &op->conv, run->blocks, prun__run_value(run, op->in, 0),
+                          prun__run_grad(run, op->out, 0), batch->partial, batch->strips,
+                          prun__tensor_gradient(net, layer->tensor, gradient));
+    if (layer->bias && !cancelled)
+        prun__bias_run_backward(run, prun__tensor_gradient(net, layer->tensor + 1, gradient));
+    if (op->in == 0) return;
+    prun__op_pack(net, op, 0, NULL, batch->packed);
+    prun__for(net->context, prun__conv_backward_task, run, prun__run_groups(run));
+}
+
+/* ADD, DROPOUT and general pools on one block. */
+static void prun__simple_backward_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__run *run = (const prun__run *)pointer;
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
+    const prun__op *op = run->op;
+    const float *dy = prun__run_grad(run, op->out, block);
+    const int64_t size = plan->value[op->out].size;
+    float *dx = op->in > 0 ? prun__run_grad(run, op->in, block) : NULL;
+    (void)worker;
+    if (op->kind == PRUN__ADD) {
+        if (dx && dx != dy) prun__lanes_put(dy, size, op->add, dx);
+        if (op->in2 > 0) prun__lanes_put(dy, size, op->add2, prun__run_grad(run, op->in2, block));
+    } else if (op->kind == PRUN__DROPOUT && dx) {
+        const uint32_t threshold = prun__dropout_threshold(net->layer[op->layer].probability);
+        const uint16_t *mask = batch->mask[op - plan->op] + block * (size / PRUN_LANES);
+        const int add = op->out != op->in && op->add;
+        if (run->training)
+            prun__dropout_apply(mask, size / PRUN_LANES, 65536.0f / (float)(65536u - threshold), dy,
+                                add, dx);
+        else if (dx != dy) prun__lanes_put(dy, size, add, dx);
+    } else if (dx) {
+        prun__pool_run_backward(net, op, prun__run_value(run, op->in, block), dy, dx);
+    }
+}
+
+/* gradient: of the summed loss, flat; overwritten. */
+static void prun__run_backward(prun__run *run, float *gradient) {
+    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    int32_t i;
+    memset(gradient, 0, (size_t)net->parameter_count * sizeof(float));
+    for (i = plan->ops - 1; i >= 0; i--) {
+        run->op = &plan->op[i];
+        if (plan->value[run->op->out].grad < 0) continue; /* nothing depends on it */
+        if (run->op->kind == PRUN__CONV) prun__op_run_conv_backward(run, gradient);
+        else if (run->op->kind == PRUN__NORM) prun__norm_run_backward(run, gradient);
+        else prun__for(net->context, prun__simple_backward_task, run, run->blocks);
+    }
+}
+
+/* Values (each storage once), gradients and dropout masks. */
+static prun_status prun__batch_make_values(prun_context *context, const prun__plan *plan,
+                                           int64_t blocks, prun__batch *b) {
+    int32_t i;
+    b->value = (float **)prun__alloc_zero(context, plan->values, sizeof(float *), "batch");
+    b->grad = (float **)prun__alloc_zero(context, plan->grads, sizeof(float *), "batch");
+    b->mask = (uint16_t **)prun__alloc_zero(context, plan->ops, sizeof(uint16_t *), "batch");
+    if (!b->value || !b->grad || !b->mask) return PRUN_ERR_MEMORY;
+    for (i = 0; i < plan->values; i++) {
+        b->value[i] = (float *)prun__alloc(context, prun__mul(blocks, plan->value[i].size),
+                                           sizeof(float), "batch");
+        if (!b->value[i]) return PRUN_ERR_MEMORY;
+    }
+    for (i = 0; i < plan->grads; i++) {
+        b->grad[i] = (float *)prun__alloc(context, prun__mul(blocks, plan->grad_size[i]),
+                                          sizeof(float), "batch");
+        if (!b->grad[i]) return PRUN_ERR_MEMORY;
+    }
+    for (i = 0; i < plan->ops; i++) {
+        if (plan->op[i].kind != PRUN__DROPOUT) continue;
+        b->mask[i] = (uint16_t *)prun__alloc(
+            context, prun__mul(blocks, plan->value[plan->op[i].out].size / PRUN_LANES),
+            sizeof(uint16_t), "dropout");
+        if (!b->mask[i]) return PRUN_ERR_MEMORY;
+    }
+    return PRUN_OK;
+}
+
+/* Buffers of weight gradients, and the spare gradient: each as large as any operation needs. */
+static prun_status prun__batch_make_gradients(prun_context *context, const prun__plan *plan,
+                                              int64_t blocks, int64_t workers, prun__batch *b) {
+    int64_t partial = 1, strip = 1, spare = 1;
+    int32_t i;
+    for (i = 0; i < plan->ops; i++) {
+        const prun__op *op = &plan->op[i];
+        if (op->kind == PRUN__NORM && (op->add || op->in == 0))
+            spare = PRUN__MAX(spare, blocks * plan->value[op->in].size);
+        if (op->kind != PRUN__CONV) continue;
+        partial = PRUN__MAX(partial, prun__weight_partial_size(&op->conv, blocks));
+        strip = PRUN__MAX(strip, prun__weight_scratch(&op->conv));
+    }
+    b->partial = (float *)prun__alloc(context, partial, sizeof(float), "batch");
+    b->strips = (float *)prun__alloc(context, prun__mul(workers, strip), sizeof(float), "batch");
+    b->spare = (float *)prun__alloc(context, spare, sizeof(float), "batch");
+    return b->partial && b->strips && b->spare ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Packed weights, coefficients, losses, and scratch of workers. */
+static prun_status prun__batch_make_scratch(prun_context *context, const prun__plan *plan,
+                                            int64_t blocks, int64_t workers, prun__batch *b) {
+    const int64_t classes = plan->value[plan->output].c;
+    b->coefficients = prun__norm_rows_make(context, plan);
+    b->packed = (float *)prun__alloc(context, plan->packed_size, sizeof(float), "batch");
+    b->scratch = (float *)prun__alloc(context, prun__mul(workers, prun__batch_scratch(plan)),
+                                      sizeof(float), "batch");
+    b->sums = (double *)prun__alloc(context, prun__mul(blocks, 2 * plan->max_channels),
+                                    sizeof(double), "batch");
+    b->head = (double *)prun__alloc(context, workers * prun__loss_scratch(classes), sizeof(double),
+                                    "batch");
+    b->losses = (double *)prun__alloc(context, blocks * PRUN_LANES, sizeof(double), "batch");
+    b->wrong = (int32_t *)prun__alloc(context, blocks * PRUN_LANES, sizeof(int32_t), "batch");
+    return b->coefficients && b->packed && b->scratch && b->sums && b->head && b->losses && b->wrong
+               ? PRUN_OK
+               : PRUN_ERR_MEMORY;
+}
+
+/* Buffers for this many images and all workers; what was made for at least as many is kept. */
+static prun_status prun__batch_make(prun_context *context, const prun__plan *plan, int64_t n,
+                                    prun__batch *b) {
+    const int64_t blocks = prun__blocks(n), workers = prun__threads(context);
+    prun_status status;
+    if (b->value && b->blocks >= blocks && b->workers >= workers) return PRUN_OK;
+    prun__batch_free(context, plan, b);
+    status = prun__batch_make_values(context, plan, blocks, b);
+    if (status == PRUN_OK) status = prun__batch_make_gradients(context, plan, blocks, workers, b);
+    if (status == PRUN_OK) status = prun__batch_make_scratch(context, plan, blocks, workers, b);
+    if (status != PRUN_OK) prun__batch_free(context, plan, b);
+    b->blocks = status == PRUN_OK ? blocks : 0;
+    b->workers = status == PRUN_OK ? workers : 0;
+    return status;
+}
+
+/* Blocks of the source's images and tasks of the pass, and buffers for them. */
+static prun_status prun__run_begin(prun__run *run) {
+    prun_context *context = run->net->context;
+    run->blocks = prun__blocks(run->source->n);
+    run->group = prun__plan_group(run->plan, prun__threads(context), run->blocks);
+    return prun__batch_make(context, run->plan, run->source->n, run->batch);
 }
 
 /* Forward, loss and, with gradient, backward over one batch that fits the buffers. */
 static prun_status prun__batch_run(prun__run *run, float *gradient, double *sum, int64_t *errors) {
-    prun_net *net = run->net;
-    run->blocks = prun__blocks(run->source->n);
-    run->group = prun__plan_group(net, run->blocks);
-    PRUN__TRY(prun__batch_make(net, run->source->n));
+    const prun_net *net = run->net;
+    PRUN__TRY(prun__run_begin(run));
     if (run->training) PRUN__TRY(prun__batch_check(net, run->source->n));
     prun__run_forward(run);
     prun__for(net->context, prun__loss_task, run, run->blocks);
     if (gradient) prun__run_backward(run, gradient);
-    prun__losses_add(net->batch.losses, net->batch.wrong, run->source->n, sum, errors);
+    prun__losses_add(run->batch->losses, run->batch->wrong, run->source->n, sum, errors);
     return PRUN_OK;
-}
-
-static void prun__logits_unpack(const float *lanes, int64_t n, int64_t classes, float *logits) {
-    prun_unpack(lanes, n, classes, 1, 1, logits);
 }
 
 PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images,
@@ -7131,9 +7282,7 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
                                         int64_t *errors) {
     prun__source source = prun__source_of(images, index, n);
     prun__run run;
-    memset(&run, 0, sizeof run);
-    run.net = net;
-    run.source = &source;
+    prun__run_init(net, &source, &run);
     run.training = 1;
     if (pass) {
         source.augment = pass->augment;
@@ -7144,7 +7293,8 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
     }
     PRUN__TRY(prun__net_check(net, &source));
     PRUN__TRY(prun__batch_run(&run, gradient, sum, errors));
-    if (logits) prun__logits_unpack(net->batch.value[net->output], n, net->classes, logits);
+    if (logits)
+        prun__logits_unpack(prun__run_value(&run, run.plan->output, 0), n, net->classes, logits);
     return PRUN_OK;
 }
 
@@ -7159,9 +7309,7 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
     double total = 0.0;
     int64_t wrong = 0, done, i;
     float *part = NULL;
-    memset(&run, 0, sizeof run);
-    run.net = net;
-    run.source = &source;
+    prun__run_init(net, &source, &run);
     PRUN__TRY(prun__net_check(net, &source));
     part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "gradient");
     if (!part) return PRUN_ERR_MEMORY;
@@ -7185,81 +7333,132 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
     return PRUN_OK;
 }
 
-/* Evaluation --------------------------------------------------------------------------------- */
+/* ---- EVAL ---- */
+/*
+   Logits and losses: weights packed with norms folded in, then groups of blocks through the whole
+   net in a worker's arena. They read layers and plan, and write prun__eval alone.
+*/
 
-/* Packs every convolution with the batch norm after it folded in: weight gamma/sigma, bias
-   beta + (b - mean) gamma/sigma, in double. Other norms get their running statistics. */
-static void prun__eval_pack_conv(prun_net *net, const prun__op *op) {
+/* Floats of scratch of a worker in evaluation: also the padded input of a sparse layer. */
+static int64_t prun__eval_scratch(const prun__plan *plan) {
+    return PRUN__MAX(prun__batch_scratch(plan), plan->padded_size);
+}
+
+/* Floats of a worker's scratch for losses, in whole lines of memory. */
+static int64_t prun__eval_head(const prun__plan *plan) {
+    return (2 * prun__loss_scratch(plan->value[plan->output].c) + 15) / 16 * 16;
+}
+
+/* Floats of a worker's evaluation memory: slots, scratch, loss scratch. */
+static int64_t prun__eval_arena_size(const prun__plan *plan) {
+    int64_t size = prun__eval_scratch(plan) + prun__eval_head(plan);
+    int32_t i;
+    for (i = 0; i < plan->slots; i++) size += plan->group * plan->slot_size[i];
+    return size;
+}
+
+/* Where a value's blocks lie in a worker's memory. */
+static float *prun__eval_slot(const prun__plan *plan, float *arena, int32_t value) {
+    int32_t i;
+    for (i = 0; i < plan->value[value].slot; i++) arena += plan->group * plan->slot_size[i];
+    return arena;
+}
+
+/* Buffers that depend on the plan alone, made by the first evaluation: a net that is only trained
+   does without. */
+static prun_status prun__eval_make_weights(prun_context *context, const prun__plan *plan,
+                                           prun__eval *eval) {
+    if (!eval->coefficients) eval->coefficients = prun__norm_rows_make(context, plan);
+    if (!eval->scale)
+        eval->scale = (double *)prun__alloc(context, plan->max_channels, sizeof(double), "scale");
+    if (!eval->prepared)
+        eval->prepared =
+            (float *)prun__alloc(context, plan->prepared_size, sizeof(float), "packed weights");
+    if (!eval->sparse)
+        eval->sparse =
+            (int32_t *)prun__alloc_zero(context, plan->ops, sizeof(int32_t), "sparse weights");
+    return eval->coefficients && eval->scale && eval->prepared && eval->sparse ? PRUN_OK
+                                                                               : PRUN_ERR_MEMORY;
+}
+
+/* Buffers for n samples and all workers. */
+static prun_status prun__eval_make(prun_context *context, const prun__plan *plan, int64_t n,
+                                   prun__eval *eval) {
+    PRUN__TRY(prun__reserve(context, (void **)&eval->arena, &eval->arena_capacity,
+                            prun__mul(prun__eval_arena_size(plan), prun__threads(context)),
+                            sizeof(float), "evaluation"));
+    PRUN__TRY(prun__reserve(context, (void **)&eval->losses, &eval->loss_capacity, n,
+                            sizeof(double), "losses"));
+    PRUN__TRY(prun__reserve(context, (void **)&eval->wrong, &eval->wrong_capacity, n,
+                            sizeof(int32_t), "errors"));
+    return prun__eval_make_weights(context, plan, eval);
+}
+
+/* Decides which layers run sparse; memory for them is taken when the first one does. */
+static prun_status prun__eval_select_sparse(const prun_net *net, prun__eval *eval) {
+    const prun__plan *plan = &net->plan;
+    int32_t i, any = 0;
+    for (i = 0; i < plan->ops; i++) {
+        const prun__op *op = &plan->op[i];
+        if (op->kind != PRUN__CONV) continue;
+        eval->sparse[i] =
+            prun__is_sparse(&op->conv, net->tensor[net->layer[op->layer].tensor].data);
+        any |= eval->sparse[i];
+    }
+    if (!any || eval->nonzero) return PRUN_OK;
+    if (!eval->nonzero_row)
+        eval->nonzero_row = (int32_t *)prun__alloc(net->context, plan->row_count, sizeof(int32_t),
+                                                   "sparse weights");
+    if (!eval->nonzero_row) return PRUN_ERR_MEMORY;
+    eval->nonzero = (prun__nonzero *)prun__alloc(net->context, plan->nonzero_count,
+                                                 sizeof *eval->nonzero, "sparse weights");
+    return eval->nonzero ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Packs a convolution with the batch norm after it folded in: weight gamma/sigma, bias
+   beta + (b - mean) gamma/sigma, in double. */
+static void prun__eval_pack_conv(const prun_net *net, int32_t i, const prun__eval *eval) {
+    const prun__op *op = &net->plan.op[i];
+    const prun__op *fold = op->fold >= 0 ? &net->plan.op[op->fold] : NULL;
     const prun__layer *layer = &net->layer[op->layer];
-    const prun__op *fold = op->fold >= 0 ? &net->op[op->fold] : NULL;
     const prun_tensor *norm =
         fold && fold->norm >= 0 ? net->tensor + net->layer[fold->norm].tensor : NULL;
     const float *bias = layer->bias ? net->tensor[layer->tensor + 1].data : NULL;
-    float *out = net->prepared + op->eval_bias;
+    float *out = eval->prepared + op->eval_bias;
+    double *scale = norm ? eval->scale : NULL;
     int64_t c;
     for (c = 0; c < op->conv.shape.out_channels; c++) {
         const double b = bias ? (double)bias[c] : 0.0;
         out[c] = (float)b;
         if (!norm) continue;
-        net->scale[c] = (double)norm[0].data[c] /
-                        sqrt((double)norm[3].data[c] + net->layer[fold->norm].epsilon);
-        out[c] = (float)((double)norm[1].data[c] + (b - (double)norm[2].data[c]) * net->scale[c]);
+        scale[c] = (double)norm[0].data[c] /
+                   sqrt((double)norm[3].data[c] + net->layer[fold->norm].epsilon);
+        out[c] = (float)((double)norm[1].data[c] + (b - (double)norm[2].data[c]) * scale[c]);
     }
-    if (op->sparse)
-        prun__sparse_encode(&op->conv, net->tensor[layer->tensor].data, norm ? net->scale : NULL,
-                            net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row);
-    else prun__op_pack(net, op, 1, norm ? net->scale : NULL, net->prepared + op->eval_packed);
+    if (eval->sparse[i])
+        prun__sparse_encode(&op->conv, net->tensor[layer->tensor].data, scale,
+                            eval->nonzero + op->eval_nonzero, eval->nonzero_row + op->eval_row);
+    else prun__op_pack(net, op, 1, scale, eval->prepared + op->eval_packed);
 }
 
-/* Decides which layers run sparse; memory for them is taken when the first one does. */
-static prun_status prun__eval_select_sparse(prun_net *net) {
-    int32_t i, any = 0;
-    for (i = 0; i < net->ops; i++) {
-        prun__op *op = &net->op[i];
-        if (op->kind != PRUN__CONV) continue;
-        op->sparse = prun__is_sparse(&op->conv, net->tensor[net->layer[op->layer].tensor].data);
-        any |= op->sparse;
-    }
-    if (!any || net->nonzero) return PRUN_OK;
-    if (!net->nonzero_row)
-        net->nonzero_row =
-            (int32_t *)prun__alloc(net->context, net->row_count, sizeof(int32_t), "sparse weights");
-    if (!net->nonzero_row) return PRUN_ERR_MEMORY;
-    net->nonzero = (prun__nonzero *)prun__alloc(net->context, net->nonzero_count,
-                                                sizeof *net->nonzero, "sparse weights");
-    return net->nonzero ? PRUN_OK : PRUN_ERR_MEMORY;
-}
-
-static prun_status prun__eval_pack(prun_net *net) {
+/* Packs all convolutions; norms that are not folded get their running statistics. */
+static prun_status prun__eval_pack(const prun_net *net, prun__eval *eval) {
+    const prun__op *op = net->plan.op;
     int32_t i;
-    if (!net->prepared) /* a net that is only trained does without */
-        net->prepared =
-            (float *)prun__alloc(net->context, net->prepared_size, sizeof(float), "packed weights");
-    if (!net->prepared) return PRUN_ERR_MEMORY;
-    PRUN__TRY(prun__eval_select_sparse(net));
-    for (i = 0; i < net->ops; i++) {
-        if (net->op[i].kind == PRUN__CONV) prun__eval_pack_conv(net, &net->op[i]);
-        else if (net->op[i].kind == PRUN__NORM)
-            prun__norm_set_fixed(net, &net->op[i], net->op[i].folded);
+    PRUN__TRY(prun__eval_select_sparse(net, eval));
+    for (i = 0; i < net->plan.ops; i++) {
+        if (op[i].kind == PRUN__CONV) prun__eval_pack_conv(net, i, eval);
+        else if (op[i].kind == PRUN__NORM)
+            prun__norm_set_fixed(net, &op[i], op[i].folded, eval->coefficients);
     }
     return PRUN_OK;
 }
 
-/* Floats of scratch of a worker in evaluation: also the padded input of a sparse layer. */
-static int64_t prun__eval_scratch(const prun_net *net) {
-    return PRUN__MAX(prun__batch_scratch(net), net->padded_size);
-}
-
-/* Floats of a worker's evaluation memory: slots, scratch, loss scratch. */
-static int64_t prun__eval_arena_size(const prun_net *net) {
-    int64_t size = prun__eval_scratch(net);
-    int32_t i;
-    for (i = 0; i < net->slots; i++) size += net->group * net->slot_size[i];
-    return size + (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16;
-}
-
+/* One evaluation: what its tasks share. */
 typedef struct prun__eval_job {
-    prun_net *net;
+    const prun_net *net;
+    const prun__plan *plan;
+    const prun__eval *eval;
     const prun__source *source;
     double *losses;
     int32_t *wrong;
@@ -7267,93 +7466,90 @@ typedef struct prun__eval_job {
     int64_t group; /* blocks of a task */
 } prun__eval_job;
 
-/* Where a value's blocks lie in a worker's memory. */
-static float *prun__eval_slot(const prun_net *net, float *arena, int32_t value) {
-    int32_t i;
-    for (i = 0; i < net->value[value].slot; i++) arena += net->group * net->slot_size[i];
-    return arena;
-}
-
-static void prun__eval_run_conv(const prun_net *net, const prun__op *op, int64_t blocks,
-                                const float *x, float *scratch, float *y) {
+/* A convolution on a group of blocks, with its bias and the ReLU after it. */
+static void prun__eval_run_conv(const prun__plan *plan, const prun__eval *eval, int32_t i,
+                                int64_t blocks, const float *x, float *scratch, float *y) {
+    const prun__op *op = &plan->op[i];
     prun__finish finish = {NULL, 0, 0};
     int64_t b;
-    finish.bias = net->prepared + op->eval_bias;
-    finish.relu = op->fold >= 0 && net->op[op->fold].relu;
-    if (!op->sparse) {
-        prun__conv_blocks(&op->conv, 1, blocks, x, net->prepared + op->eval_packed, finish, scratch,
-                          y);
+    finish.bias = eval->prepared + op->eval_bias;
+    finish.relu = op->fold >= 0 && plan->op[op->fold].relu;
+    if (!eval->sparse[i]) {
+        prun__conv_blocks(&op->conv, 1, blocks, x, eval->prepared + op->eval_packed, finish,
+                          scratch, y);
         return;
     }
     for (b = 0; b < blocks; b++)
         prun__sparse_block(&op->conv, x + b * prun__conv_in(&op->conv),
-                           net->nonzero + op->eval_nonzero, net->nonzero_row + op->eval_row, finish,
-                           scratch, y + b * prun__conv_out(&op->conv));
+                           eval->nonzero + op->eval_nonzero, eval->nonzero_row + op->eval_row,
+                           finish, scratch, y + b * prun__conv_out(&op->conv));
 }
 
 /* A group of blocks through the whole net, in buffers small enough to stay in cache. */
-static void prun__eval_run_blocks(const prun_net *net, int64_t blocks, float *arena,
+static void prun__eval_run_blocks(const prun__eval_job *e, int64_t blocks, float *arena,
                                   float *scratch) {
+    const prun__plan *plan = e->plan;
     int64_t b;
     int32_t i;
-    for (i = 0; i < net->ops; i++) {
-        const prun__op *op = &net->op[i];
-        const int64_t in = net->value[op->in].size, out = net->value[op->out].size;
-        const float *x = prun__eval_slot(net, arena, op->in);
-        float *y = prun__eval_slot(net, arena, op->out);
+    for (i = 0; i < plan->ops; i++) {
+        const prun__op *op = &plan->op[i];
+        const int64_t in = plan->value[op->in].size, out = plan->value[op->out].size;
+        const float *x = prun__eval_slot(plan, arena, op->in);
+        float *y = prun__eval_slot(plan, arena, op->out);
         if (prun__op_is_skipped(op)) continue;
         if (op->kind == PRUN__CONV) {
-            prun__eval_run_conv(net, op, blocks, x, scratch, y);
+            prun__eval_run_conv(plan, e->eval, i, blocks, x, scratch, y);
         } else if (op->kind == PRUN__NORM) {
-            prun__norm_job job = prun__norm_job_make(net, op);
+            prun__norm_job job = prun__norm_job_make(plan, op, e->eval->coefficients);
             if (op->folded) job.low = -(float)HUGE_VAL;
             for (b = 0; b < blocks; b++) prun__kernels_now()->norm(&job, x + b * in, y + b * out);
         } else if (op->kind == PRUN__ADD) {
-            prun__lanes_add(x, prun__eval_slot(net, arena, op->in2), blocks * out, y);
+            prun__lanes_add(x, prun__eval_slot(plan, arena, op->in2), blocks * out, y);
         } else {
-            for (b = 0; b < blocks; b++) prun__pool_run(net, op, x + b * in, y + b * out);
+            for (b = 0; b < blocks; b++) prun__pool_run(e->net, op, x + b * in, y + b * out);
         }
     }
 }
 
+/* A group of blocks from images to logits or losses. */
 static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
     const prun__eval_job *e = (const prun__eval_job *)pointer;
-    const prun_net *net = e->net;
-    float *arena = net->arena + worker * prun__eval_arena_size(net);
-    float *end = arena + prun__eval_arena_size(net);
-    double *head = (double *)(void *)(end - (2 * prun__loss_scratch(net->classes) + 15) / 16 * 16);
-    float *scratch = (float *)(void *)head - prun__eval_scratch(net);
-    const float *logits = prun__eval_slot(net, arena, net->output);
+    const prun__plan *plan = e->plan;
+    const int64_t classes = e->net->classes;
+    float *arena = e->eval->arena + worker * prun__eval_arena_size(plan);
+    float *end = arena + prun__eval_arena_size(plan);
+    double *head = (double *)(void *)(end - prun__eval_head(plan));
+    float *scratch = (float *)(void *)head - prun__eval_scratch(plan);
+    const float *logits = prun__eval_slot(plan, arena, plan->output);
     const int64_t from = group * e->group;
     const int64_t to = PRUN__MIN(from + e->group, prun__blocks(e->source->n));
     int64_t b;
     for (b = from; b < to; b++)
         prun__pack_block(e->source, b, scratch,
-                         prun__eval_slot(net, arena, 0) + (b - from) * net->value[0].size);
-    prun__eval_run_blocks(net, to - from, arena, scratch);
-    for (b = from; b < to; b++, logits += net->value[net->output].size)
+                         prun__eval_slot(plan, arena, 0) + (b - from) * plan->value[0].size);
+    prun__eval_run_blocks(e, to - from, arena, scratch);
+    for (b = from; b < to; b++, logits += plan->value[plan->output].size)
         if (e->logits)
             prun__logits_unpack(logits, PRUN__MIN(PRUN_LANES, e->source->n - b * PRUN_LANES),
-                                net->classes, e->logits + b * PRUN_LANES * net->classes);
-        else prun__loss_run(e->source, b, net->classes, logits, head, e->losses, e->wrong, NULL);
+                                classes, e->logits + b * PRUN_LANES * classes);
+        else prun__loss_run(e->source, b, classes, logits, head, e->losses, e->wrong, NULL);
 }
 
-static prun_status prun__eval_run(prun__eval_job *e) {
-    prun_net *net = e->net;
+/* Evaluates the samples of the job's source into its logits or, where these are NULL, its losses
+   (NULL: in the buffers). */
+static prun_status prun__eval_run(prun_net *net, prun__eval_job *e) {
+    const int64_t blocks = prun__blocks(e->source->n);
+    prun__eval *eval = &net->eval;
     PRUN__TRY(prun__net_check(net, e->source));
-    PRUN__TRY(prun__reserve(net->context, (void **)&net->arena, &net->arena_capacity,
-                            prun__mul(prun__eval_arena_size(net), prun__threads(net->context)),
-                            sizeof(float), "evaluation"));
-    PRUN__TRY(prun__reserve(net->context, (void **)&net->losses, &net->loss_capacity, e->source->n,
-                            sizeof(double), "losses"));
-    PRUN__TRY(prun__reserve(net->context, (void **)&net->wrong, &net->wrong_capacity, e->source->n,
-                            sizeof(int32_t), "errors"));
-    if (!e->losses) e->losses = net->losses;
-    e->wrong = net->wrong;
-    PRUN__TRY(prun__eval_pack(net));
-    e->group = prun__plan_group(net, prun__blocks(e->source->n));
-    prun__for(net->context, prun__eval_task, e,
-              (prun__blocks(e->source->n) + e->group - 1) / e->group);
+    PRUN__TRY(prun__eval_make(net->context, &net->plan, e->source->n, eval));
+    PRUN__TRY(prun__eval_pack(net, eval));
+    e->net = net;
+    e->plan = &net->plan;
+    e->eval = eval;
+    if (!e->losses) e->losses = eval->losses;
+    e->wrong = eval->wrong;
+    e->group = prun__plan_group(e->plan, prun__threads(net->context), blocks);
+    prun__for(net->context, prun__eval_task, e, (blocks + e->group - 1) / e->group);
     return PRUN_OK;
 }
 
@@ -7362,10 +7558,9 @@ PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, co
     prun__source source = prun__source_of(images, index, n);
     prun__eval_job e;
     memset(&e, 0, sizeof e);
-    e.net = net;
     e.source = &source;
     e.logits = logits;
-    return prun__eval_run(&e);
+    return prun__eval_run(net, &e);
 }
 
 PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
@@ -7373,15 +7568,14 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
     prun__source source = prun__source_of(images, index, n);
     prun__eval_job e;
     memset(&e, 0, sizeof e);
-    e.net = net;
     e.source = &source;
     e.losses = losses;
-    PRUN__TRY(prun__eval_run(&e));
+    PRUN__TRY(prun__eval_run(net, &e));
     prun__losses_add(e.losses, e.wrong, n, sum, errors);
     return PRUN_OK;
 }
 
-/* Second order -------------------------------------------------------------------------------- */
+/* ---- TANGENT ---- */
 /*
    Hessian times vector by the R-operator (Pearlmutter 1994): every value x and every gradient g get
    a tangent, their derivative as the parameters move along v. The buffers of a batch hold both,
@@ -7396,14 +7590,15 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
 /* One pass: `run.blocks` is B. */
 typedef struct prun__tangent {
     prun__run run;
-    const float *v; /* direction, flat over the trained parameters */
+    const float *direction; /* v: flat over the trained parameters */
     float *product;
     int backward;
     int tangent; /* packed weights are those of v: x' += v * x, g' += v * g */
 } prun__tangent;
 
+/* The part of the direction that belongs to a tensor. */
 static const float *prun__tangent_direction(const prun__tangent *s, int32_t tensor) {
-    return s->v + (s->run.net->tensor[tensor].data - s->run.net->parameters);
+    return s->direction + (s->run.net->tensor[tensor].data - s->run.net->parameters);
 }
 
 /* Convolution of one block. The tangent of the images is zero and of no interest. */
@@ -7411,15 +7606,17 @@ static void prun__tangent_conv_task(void *pointer, int64_t block, int64_t worker
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
     const prun__op *op = run->op;
     const int32_t tensor = net->layer[op->layer].tensor;
-    float *scratch = net->batch.scratch + worker * prun__batch_scratch(net);
+    float *scratch = batch->scratch + worker * prun__batch_scratch(plan);
     prun__finish finish = {NULL, 0, 0};
     if (s->backward) {
         finish.accumulate = s->tangent || op->add;
         prun__conv_blocks(&op->conv, 0, 1,
                           prun__run_grad(run, op->out, block + (s->tangent ? run->blocks : 0)),
-                          net->batch.packed, finish, scratch, prun__run_grad(run, op->in, block));
+                          batch->packed, finish, scratch, prun__run_grad(run, op->in, block));
         return;
     }
     /* A sum starts from its bias or from what is there, so the bias comes with the first part. */
@@ -7427,18 +7624,19 @@ static void prun__tangent_conv_task(void *pointer, int64_t block, int64_t worker
     if (net->layer[op->layer].bias && !finish.accumulate)
         finish.bias = s->tangent || block >= run->blocks ? prun__tangent_direction(s, tensor + 1)
                                                          : net->tensor[tensor + 1].data;
-    prun__conv_blocks(&op->conv, 1, 1, prun__run_value(run, op->in, block), net->batch.packed,
-                      finish, scratch,
+    prun__conv_blocks(&op->conv, 1, 1, prun__run_value(run, op->in, block), batch->packed, finish,
+                      scratch,
                       prun__run_value(run, op->out, block + (s->tangent ? run->blocks : 0)));
 }
 
 /* W over values and tangents (gradients: both), then v over the values (gradients) alone. */
 static void prun__tangent_run_conv(prun__tangent *s, int backward) {
     const prun_net *net = s->run.net;
+    const prun__batch *batch = s->run.batch;
     const prun__op *op = s->run.op;
     prun__pack_job job;
     job.conv = &op->conv;
-    job.packed = net->batch.packed;
+    job.packed = batch->packed;
     job.scale = NULL;
     job.forward = !backward;
     s->backward = backward;
@@ -7451,27 +7649,26 @@ static void prun__tangent_run_conv(prun__tangent *s, int backward) {
     }
 }
 
-/* Coefficients of a norm, and their tangents in rows that only training needs. */
-enum { PRUN__SCALE_TANGENT = PRUN__M1, PRUN__SHIFT_TANGENT = PRUN__M2 };
-
+/* Coefficients of a norm; the tangents of scale and shift are in the rows m1 and m2, which only
+   training needs. */
 static void prun__tangent_set_rows(const prun__tangent *s) {
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
+    const prun__norm_rows rows = prun__norm_rows_get(s->run.plan, op, s->run.batch->coefficients);
     int64_t c;
-    prun__norm_set_fixed(net, op, 0);
-    for (c = 0; op->norm >= 0 && c < net->value[op->in].c; c++) {
+    prun__norm_set_fixed(net, op, 0, s->run.batch->coefficients);
+    for (c = 0; op->norm >= 0 && c < s->run.plan->value[op->in].c; c++) {
         const int32_t tensor = net->layer[op->norm].tensor;
-        prun__norm_rows_get(net, op, PRUN__SCALE_TANGENT)[c] =
-            prun__tangent_direction(s, tensor)[c] * prun__norm_rows_get(net, op, PRUN__INVERSE)[c];
-        prun__norm_rows_get(net, op, PRUN__SHIFT_TANGENT)[c] =
-            prun__tangent_direction(s, tensor + 1)[c];
+        rows.m1[c] = prun__tangent_direction(s, tensor)[c] * rows.inverse[c];
+        rows.m2[c] = prun__tangent_direction(s, tensor + 1)[c];
     }
 }
 
+/* A NORM operation on one block and its tangent. */
 static void prun__tangent_run_norm(const prun__tangent *s, int64_t block) {
     const prun__run *run = &s->run;
     const prun__op *op = run->op;
-    const prun__norm_job job = prun__norm_job_make(run->net, op);
+    const prun__norm_job job = prun__norm_job_make(run->plan, op, run->batch->coefficients);
     prun__kernels_now()->norm_tangent(&job, prun__run_value(run, op->in, block),
                                       prun__run_value(run, op->in, run->blocks + block),
                                       prun__run_value(run, op->out, block),
@@ -7481,9 +7678,10 @@ static void prun__tangent_run_norm(const prun__tangent *s, int64_t block) {
 /* Overlapping or padded maximum: the tangent of the winner. */
 static void prun__tangent_run_max_pool(const prun__tangent *s, int64_t block) {
     const prun_net *net = s->run.net;
+    const prun__plan *plan = s->run.plan;
     const prun__op *op = s->run.op;
     const prun__layer *layer = &net->layer[op->layer];
-    const prun__value *in = &net->value[op->in], *out = &net->value[op->out];
+    const prun__value *in = &plan->value[op->in], *out = &plan->value[op->out];
     const float *x = prun__run_value(&s->run, op->in, block);
     const float *t = prun__run_value(&s->run, op->in, s->run.blocks + block);
     float *y = prun__run_value(&s->run, op->out, block);
@@ -7494,7 +7692,7 @@ static void prun__tangent_run_max_pool(const prun__tangent *s, int64_t block) {
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
             for (c = 0; c < out->c; c++, y += PRUN_LANES, to += PRUN_LANES) {
-                prun__pool_run_vector(layer, in, prun__window_make(layer, in, oy, ox),
+                prun__pool_run_vector(layer, in, prun__window_make(layer, in->h, in->w, oy, ox),
                                       x + c * PRUN_LANES, y, where);
                 for (l = 0; l < PRUN_LANES; l++) to[l] = t[(where[l] * in->c + c) * PRUN_LANES + l];
             }
@@ -7504,8 +7702,9 @@ static void prun__tangent_run_max_pool(const prun__tangent *s, int64_t block) {
 static void prun__tangent_forward_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun_net *net = s->run.net;
+    const prun__plan *plan = s->run.plan;
     const prun__op *op = s->run.op;
-    const int64_t size = net->value[op->out].size;
+    const int64_t size = plan->value[op->out].size;
     int64_t b;
     (void)worker;
     if (op->kind == PRUN__NORM) prun__tangent_run_norm(s, block);
@@ -7521,13 +7720,15 @@ static void prun__tangent_forward_task(void *pointer, int64_t block, int64_t wor
         }
 }
 
+/* The images of a block, and their tangent: 0. */
 static void prun__tangent_pack_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
-    const prun_net *net = s->run.net;
-    prun__pack_block(s->run.source, block, net->batch.scratch + worker * prun__batch_scratch(net),
+    const prun__plan *plan = s->run.plan;
+    const prun__batch *batch = s->run.batch;
+    prun__pack_block(s->run.source, block, batch->scratch + worker * prun__batch_scratch(plan),
                      prun__run_value(&s->run, 0, block));
     memset(prun__run_value(&s->run, 0, s->run.blocks + block), 0,
-           (size_t)net->value[0].size * sizeof(float));
+           (size_t)plan->value[0].size * sizeof(float));
 }
 
 /* Gradient g = p - e and its tangent g'_j = p_j (z'_j - sum p z'). Tangents of the logits are taken
@@ -7536,14 +7737,16 @@ static void prun__tangent_loss_task(void *pointer, int64_t block, int64_t worker
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
     const prun__source *source = run->source;
     const int64_t classes = net->classes, live = prun__run_images(run, block);
-    double *p = net->batch.head + worker * prun__loss_scratch(classes);
+    double *p = batch->head + worker * prun__loss_scratch(classes);
     float *row = (float *)(p + classes);
-    const float *z = prun__run_value(run, net->output, block);
-    const float *t = prun__run_value(run, net->output, run->blocks + block);
-    float *tangent = prun__run_grad(run, net->output, block);
-    float *g = prun__run_grad(run, net->output, run->blocks + block);
+    const float *z = prun__run_value(run, plan->output, block);
+    const float *t = prun__run_value(run, plan->output, run->blocks + block);
+    float *tangent = prun__run_grad(run, plan->output, block);
+    float *g = prun__run_grad(run, plan->output, run->blocks + block);
     int64_t l, j;
     for (l = 0; l < PRUN_LANES; l++, z++, t++, g++, tangent++) {
         int64_t label = 0;
@@ -7568,20 +7771,21 @@ static void prun__tangent_loss_task(void *pointer, int64_t block, int64_t worker
 static void prun__tangent_mask_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
-    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
     const prun__op *op = run->op;
-    const prun__value *in = &net->value[op->in];
+    const prun__value *in = &plan->value[op->in];
     const int spare = op->add || op->in == 0;
-    const int64_t pixels = in->h * in->w, row = 2 * net->max_channels;
-    double *sums = net->batch.sums + block * row, *other = sums + run->blocks * row;
+    const int64_t pixels = in->h * in->w, row = 2 * plan->max_channels;
+    double *sums = batch->sums + block * row, *other = sums + run->blocks * row;
     float *g[2];
     int64_t c;
     int k;
     (void)worker;
     for (k = 0; k < 2; k++) {
         const int64_t b = block + k * run->blocks;
-        g[k] = spare ? net->batch.spare + b * in->size : prun__run_grad(run, op->in, b);
-        prun__norm_run_mask(net, op, prun__run_value(run, op->in, block),
+        g[k] = spare ? batch->spare + b * in->size : prun__run_grad(run, op->in, b);
+        prun__norm_run_mask(run, prun__run_value(run, op->in, block),
                             prun__run_grad(run, op->out, b), g[k]);
     }
     if (op->norm < 0) return;
@@ -7596,15 +7800,16 @@ static void prun__tangent_mask_task(void *pointer, int64_t block, int64_t worker
 static void prun__tangent_apply_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
-    const prun_net *net = run->net;
+    const prun__plan *plan = run->plan;
+    const prun__batch *batch = run->batch;
     const prun__op *op = run->op;
-    const prun__value *in = &net->value[op->in];
+    const prun__value *in = &plan->value[op->in];
     float *to = prun__run_grad(run, op->in, block);
     float *plain = prun__run_grad(run, op->in, run->blocks + block);
-    const float *t = op->add ? net->batch.spare + block * in->size : to;
-    const float *g = op->add ? net->batch.spare + (run->blocks + block) * in->size : plain;
-    const float *scale = prun__norm_rows_get(net, op, PRUN__SCALE);
-    const float *tangent = prun__norm_rows_get(net, op, PRUN__SCALE_TANGENT);
+    const float *t = op->add ? batch->spare + block * in->size : to;
+    const float *g = op->add ? batch->spare + (run->blocks + block) * in->size : plain;
+    const prun__norm_rows rows = prun__norm_rows_get(plan, op, batch->coefficients);
+    const float *scale = rows.scale, *tangent = rows.m1;
     int64_t i, c, at = 0;
     int l;
     (void)worker;
@@ -7622,34 +7827,39 @@ static void prun__tangent_apply_task(void *pointer, int64_t block, int64_t worke
             }
 }
 
+/* Tangents of the gradients of a norm's scale, shift and input. */
 static void prun__tangent_run_norm_backward(prun__tangent *s) {
     const prun_net *net = s->run.net;
+    const prun__plan *plan = s->run.plan;
+    const prun__batch *batch = s->run.batch;
     const prun__op *op = s->run.op;
+    const prun__norm_rows rows = prun__norm_rows_get(plan, op, batch->coefficients);
     int64_t c, b;
     prun__for(net->context, prun__tangent_mask_task, s, s->run.blocks);
-    for (c = 0; op->norm >= 0 && c < net->value[op->in].c; c++) {
+    for (c = 0; op->norm >= 0 && c < plan->value[op->in].c; c++) {
         const int32_t tensor = net->layer[op->norm].tensor;
         double s1 = 0.0, s2 = 0.0;
         for (b = 0; b < s->run.blocks; b++) {
-            s1 += net->batch.sums[(b * net->max_channels + c) * 2];
-            s2 += net->batch.sums[(b * net->max_channels + c) * 2 + 1];
+            s1 += batch->sums[(b * plan->max_channels + c) * 2];
+            s2 += batch->sums[(b * plan->max_channels + c) * 2 + 1];
         }
-        s2 -= s1 * (double)prun__norm_rows_get(net, op, PRUN__MEAN)[c];
-        prun__tensor_gradient(net, tensor, s->product)[c] =
-            (float)(s2 * (double)prun__norm_rows_get(net, op, PRUN__INVERSE)[c]);
+        s2 -= s1 * (double)rows.mean[c];
+        prun__tensor_gradient(net, tensor, s->product)[c] = (float)(s2 * (double)rows.inverse[c]);
         prun__tensor_gradient(net, tensor + 1, s->product)[c] = (float)s1;
     }
     if (op->in > 0 && (op->norm >= 0 || op->add))
         prun__for(net->context, prun__tangent_apply_task, s, s->run.blocks);
 }
 
+/* Tangents of the gradients of a convolution's weights, bias and input. */
 static void prun__tangent_run_conv_backward(prun__tangent *s) {
     const prun_net *net = s->run.net;
+    const prun__batch *batch = s->run.batch;
     const prun__op *op = s->run.op;
     const prun__layer *layer = &net->layer[op->layer];
     prun__weight_gradient(net->context, &op->conv, op->in > 0 ? 2 * s->run.blocks : s->run.blocks,
                           prun__run_value(&s->run, op->in, 0), prun__run_grad(&s->run, op->out, 0),
-                          net->batch.partial, net->batch.strips,
+                          batch->partial, batch->strips,
                           prun__tensor_gradient(net, layer->tensor, s->product));
     if (layer->bias)
         prun__bias_run_backward(&s->run, prun__tensor_gradient(net, layer->tensor + 1, s->product));
@@ -7662,7 +7872,7 @@ static void prun__tangent_backward_task(void *pointer, int64_t b, int64_t worker
     const prun__run *run = &s->run;
     const prun__op *op = run->op;
     const float *dy = prun__run_grad(run, op->out, b);
-    const int64_t size = run->net->value[op->out].size;
+    const int64_t size = run->plan->value[op->out].size;
     float *dx = op->in > 0 ? prun__run_grad(run, op->in, b) : NULL;
     (void)worker;
     if (dx && (op->kind == PRUN__MAX_POOL || op->kind == PRUN__AVG_POOL))
@@ -7675,11 +7885,12 @@ static void prun__tangent_backward_task(void *pointer, int64_t b, int64_t worker
 
 /* One batch that fits the buffers. */
 static void prun__tangent_run(prun__tangent *s) {
-    prun_net *net = s->run.net;
+    const prun_net *net = s->run.net;
+    const prun__plan *plan = s->run.plan;
     int32_t i;
     prun__for(net->context, prun__tangent_pack_task, s, s->run.blocks);
-    for (i = 0; i < net->ops; i++) {
-        s->run.op = &net->op[i];
+    for (i = 0; i < plan->ops; i++) {
+        s->run.op = &plan->op[i];
         if (s->run.op->kind == PRUN__CONV) {
             prun__tangent_run_conv(s, 0);
             continue;
@@ -7689,9 +7900,9 @@ static void prun__tangent_run(prun__tangent *s) {
     }
     prun__for(net->context, prun__tangent_loss_task, s, s->run.blocks);
     memset(s->product, 0, (size_t)net->parameter_count * sizeof(float));
-    for (i = net->ops - 1; i >= 0; i--) {
-        s->run.op = &net->op[i];
-        if (net->value[s->run.op->out].grad < 0) continue; /* nothing depends on it */
+    for (i = plan->ops - 1; i >= 0; i--) {
+        s->run.op = &plan->op[i];
+        if (plan->value[s->run.op->out].grad < 0) continue; /* nothing depends on it */
         if (s->run.op->kind == PRUN__CONV) prun__tangent_run_conv_backward(s);
         else if (s->run.op->kind == PRUN__NORM) prun__tangent_run_norm_backward(s);
         else prun__for(net->context, prun__tangent_backward_task, s, 2 * s->run.blocks);
@@ -7706,12 +7917,12 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     float *part;
     int64_t done, i;
     memset(&s, 0, sizeof s);
-    s.run.net = net;
-    s.run.source = &source;
-    s.v = v;
+    prun__run_init(net, &source, &s.run);
+    s.direction = v;
     PRUN__TRY(prun__net_check(net, &source));
-    PRUN__TRY(
-        prun__batch_make(net, 2 * PRUN_LANES * prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH))));
+    PRUN__TRY(prun__batch_make(net->context, &net->plan,
+                               2 * PRUN_LANES * prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH)),
+                               &net->batch));
     part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "product");
     if (!part) return PRUN_ERR_MEMORY;
     for (done = 0; done < n; done += source.n) {
@@ -7725,7 +7936,13 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     return PRUN_OK;
 }
 
-/* Copies, and margins inside the network ------------------------------------------------------ */
+/* ---- NET ---- */
+/*
+   What is done with a whole net: copies, margins inside the network (passes over the batch), and
+   what measures ask of its layers.
+*/
+
+/* Copies */
 
 PRUNDEF const prun_tensor *prun_net_trained(const prun_net *net, int64_t *count) {
     *count = net->trained_count;
@@ -7734,12 +7951,12 @@ PRUNDEF const prun_tensor *prun_net_trained(const prun_net *net, int64_t *count)
 
 /* The batch norm that evaluation folds into convolution `layer`, or -1; also whether any
    convolution takes in the batch norm `norm`. */
-static int32_t prun__plan_find_folded(const prun_net *net, int32_t layer, int32_t norm) {
+static int32_t prun__plan_find_folded(const prun__plan *plan, int32_t layer, int32_t norm) {
     int32_t i;
-    for (i = 0; i < net->ops; i++) {
-        const prun__op *op = &net->op[i];
-        if (op->kind != PRUN__CONV || op->fold < 0 || net->op[op->fold].norm < 0) continue;
-        if (op->layer == layer || net->op[op->fold].norm == norm) return net->op[op->fold].norm;
+    for (i = 0; i < plan->ops; i++) {
+        const prun__op *op = &plan->op[i];
+        if (op->kind != PRUN__CONV || op->fold < 0 || plan->op[op->fold].norm < 0) continue;
+        if (op->layer == layer || plan->op[op->fold].norm == norm) return plan->op[op->fold].norm;
     }
     return -1;
 }
@@ -7757,12 +7974,12 @@ static int32_t prun__layer_copy(const prun_net *net, prun_net *copy, int32_t i, 
     for (j = 0; j < 2; j++)
         if (layer.input[j] >= 0) layer.input[j] = map[layer.input[j]];
     if (layer.input[0] < 0) return -1; /* an earlier layer failed */
-    if (layer.kind == PRUN__BATCH_NORM && fold && prun__plan_find_folded(net, -1, i) >= 0)
+    if (layer.kind == PRUN__BATCH_NORM && fold && prun__plan_find_folded(&net->plan, -1, i) >= 0)
         return layer.input[0];
     if (layer.kind == PRUN__BATCH_NORM)
         return prun_layer_batch_norm(copy, layer.input[0], name, layer.epsilon, layer.momentum);
     if (layer.kind != PRUN__CONV) return prun__layer_put(copy, &layer);
-    if (fold && prun__plan_find_folded(net, i, -2) >= 0) layer.bias = 1;
+    if (fold && prun__plan_find_folded(&net->plan, i, -2) >= 0) layer.bias = 1;
     copy->init = layer.init;
     return prun__layer_put_conv(copy, name, &layer);
 }
@@ -7804,7 +8021,7 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
     for (i = 0; status == PRUN_OK && i < (int32_t)net->layers; i++) {
         const prun__layer *layer = &net->layer[i];
         const int32_t norm =
-            fold && layer->kind == PRUN__CONV ? prun__plan_find_folded(net, i, -2) : -1;
+            fold && layer->kind == PRUN__CONV ? prun__plan_find_folded(&net->plan, i, -2) : -1;
         prun_tensor *to = layer->tensors ? copy->tensor + copy->layer[map[i + 1] - 1].tensor : NULL;
         if (norm >= 0) prun__layer_copy_folded(net, layer, norm, to);
         if (norm >= 0 || map[i + 1] == map[layer->input[0]]) continue; /* done, or left out */
@@ -7818,24 +8035,27 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
     return status;
 }
 
+/* Margins inside the network */
+
 /* True for a convolution or linear layer that leads to the logits. */
-static int prun__op_is_used_conv(const prun_net *net, int32_t i) {
-    return net->op[i].kind == PRUN__CONV && net->value[net->op[i].out].grad >= 0;
+static int prun__op_is_used_conv(const prun__plan *plan, int32_t i) {
+    return plan->op[i].kind == PRUN__CONV && plan->value[plan->op[i].out].grad >= 0;
 }
 
 PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]) {
+    const prun__plan *plan = &net->plan;
     int32_t i, j, ends = 0, seen, last = -1;
-    for (i = 0; i < net->ops; i++)
-        if (prun__op_is_used_conv(net, i)) last = i;
-    for (j = 0; j < 4; j++) layers[j] = last < 0 ? -1 : net->layer[net->op[last].layer].tensor;
-    for (i = net->ops - 1; i >= 0; i--)
-        if (prun__op_is_used_conv(net, i) && net->op[i].in == 0)
-            layers[0] = net->layer[net->op[i].layer].tensor;
+    for (i = 0; i < plan->ops; i++)
+        if (prun__op_is_used_conv(plan, i)) last = i;
+    for (j = 0; j < 4; j++) layers[j] = last < 0 ? -1 : net->layer[plan->op[last].layer].tensor;
+    for (i = plan->ops - 1; i >= 0; i--)
+        if (prun__op_is_used_conv(plan, i) && plan->op[i].in == 0)
+            layers[0] = net->layer[plan->op[i].layer].tensor;
     for (j = 0, seen = 0; j < 2; j++, ends = seen, seen = 0) /* count, then pick */
-        for (i = 0; i < net->ops; i++) {
-            const prun__op *op = &net->op[i];
+        for (i = 0; i < plan->ops; i++) {
+            const prun__op *op = &plan->op[i];
             int k;
-            if (!prun__op_is_used_conv(net, i) || op->in == 0 ||
+            if (!prun__op_is_used_conv(plan, i) || op->in == 0 ||
                 (op->conv.taps == 1 && !net->layer[op->layer].linear && i != last))
                 continue;
             seen++;
@@ -7857,8 +8077,9 @@ typedef struct prun__margins {
     double **element; /* per layer: its sums */
 } prun__margins;
 
+/* The gradient of the value at hand in one block. */
 static const float *prun__margin_gradient(const prun__margins *m, int64_t block) {
-    if (m->at == 0) return m->image + block * m->run.net->value[0].size;
+    if (m->at == 0) return m->image + block * m->run.plan->value[0].size;
     return prun__run_grad(&m->run, m->at, block);
 }
 
@@ -7870,7 +8091,7 @@ static void prun__margin_squares_task(void *pointer, int64_t block, int64_t work
     int64_t i, l;
     (void)worker;
     for (l = 0; l < PRUN_LANES; l++) out[l] = 0.0;
-    for (i = 0; i < m->run.net->value[m->at].size; i += PRUN_LANES)
+    for (i = 0; i < m->run.plan->value[m->at].size; i += PRUN_LANES)
         for (l = 0; l < PRUN_LANES; l++) out[l] += (double)g[i + l] * (double)g[i + l];
 }
 
@@ -7888,15 +8109,16 @@ static void prun__margin_moments_task(void *pointer, int64_t element, int64_t wo
     }
 }
 
+/* Adds to the gradient of a block of images what a convolution that reads them passes back. */
 static void prun__margin_image_task(void *pointer, int64_t block, int64_t worker) {
     const prun__margins *m = (const prun__margins *)pointer;
-    const prun_net *net = m->run.net;
+    const prun__plan *plan = m->run.plan;
+    const prun__batch *batch = m->run.batch;
     prun__finish finish = {NULL, 0, 0};
     finish.accumulate = 1;
     prun__conv_blocks(&m->run.op->conv, 0, 1, prun__run_grad(&m->run, m->run.op->out, block),
-                      net->batch.packed, finish,
-                      net->batch.scratch + worker * prun__batch_scratch(net),
-                      m->image + block * net->value[0].size);
+                      batch->packed, finish, batch->scratch + worker * prun__batch_scratch(plan),
+                      m->image + block * plan->value[0].size);
 }
 
 /* Writes f_y - f_j of each sample and makes its gradient that of the logits. */
@@ -7905,8 +8127,8 @@ static void prun__margin_init(const prun__margins *m, double *differences) {
     int64_t i, j;
     for (i = 0; i < m->run.blocks * PRUN_LANES; i++) {
         const int64_t block = i / PRUN_LANES, l = i % PRUN_LANES;
-        const float *f = prun__run_value(&m->run, m->run.net->output, block) + l;
-        float *g = prun__run_grad(&m->run, m->run.net->output, block) + l;
+        const float *f = prun__run_value(&m->run, m->run.plan->output, block) + l;
+        float *g = prun__run_grad(&m->run, m->run.plan->output, block) + l;
         int64_t label, other = -1;
         for (j = 0; j < classes; j++) g[j * PRUN_LANES] = 0.0f;
         if (i >= m->run.source->n) continue;
@@ -7932,36 +8154,37 @@ static void prun__margin_put(prun__margins *m, int32_t at, const double *differe
             margins[k * n + i] = differences[i] / sqrt(1e-6 + m->squares[i]);
         m->sums = m->element[k];
         prun__for(m->run.net->context, prun__margin_moments_task, m,
-                  m->run.net->value[at].size / PRUN_LANES);
+                  m->run.plan->value[at].size / PRUN_LANES);
     }
 }
 
 /* True when a later addition puts its result in the place of operation i's. */
-static int prun__op_is_overwritten(const prun_net *net, int32_t i) {
+static int prun__op_is_overwritten(const prun__plan *plan, int32_t i) {
     int32_t j;
-    for (j = i + 1; j < net->ops; j++)
-        if (net->op[j].kind == PRUN__ADD && net->op[j].out == net->op[i].out) return 1;
+    for (j = i + 1; j < plan->ops; j++)
+        if (plan->op[j].kind == PRUN__ADD && plan->op[j].out == plan->op[i].out) return 1;
     return 0;
 }
 
 /* One batch; margins: where its first sample's stand, n apart. */
 static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differences,
                                     double *margins) {
-    prun_net *net = m->run.net;
+    const prun_net *net = m->run.net;
+    const prun__plan *plan = m->run.plan;
+    const prun__batch *batch = m->run.batch;
     prun__run *run = &m->run;
     int32_t i;
-    run->blocks = prun__blocks(run->source->n);
-    run->group = prun__plan_group(net, run->blocks);
-    PRUN__TRY(prun__batch_make(net, run->source->n));
+    PRUN__TRY(prun__run_begin(run));
     prun__run_forward(run);
     prun__margin_init(m, differences);
-    memset(m->image, 0, (size_t)(run->blocks * net->value[0].size) * sizeof(float));
-    for (i = net->ops - 1; i >= 0; i--) {
-        const prun__op *op = run->op = &net->op[i];
-        if ((op->out == op->in && op->kind != PRUN__ADD) || net->value[op->out].grad < 0) continue;
-        if (!prun__op_is_overwritten(net, i)) prun__margin_put(m, op->out, differences, n, margins);
+    memset(m->image, 0, (size_t)(run->blocks * plan->value[0].size) * sizeof(float));
+    for (i = plan->ops - 1; i >= 0; i--) {
+        const prun__op *op = run->op = &plan->op[i];
+        if ((op->out == op->in && op->kind != PRUN__ADD) || plan->value[op->out].grad < 0) continue;
+        if (!prun__op_is_overwritten(plan, i))
+            prun__margin_put(m, op->out, differences, n, margins);
         if (op->kind == PRUN__CONV) {
-            prun__op_pack(net, op, 0, NULL, net->batch.packed);
+            prun__op_pack(net, op, 0, NULL, batch->packed);
             if (op->in == 0) prun__for(net->context, prun__margin_image_task, m, run->blocks);
             else prun__for(net->context, prun__conv_backward_task, run, prun__run_groups(run));
         } else if (op->kind == PRUN__NORM) {
@@ -7978,25 +8201,28 @@ static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differe
 
 /* The value each layer reads; its gradient must be one that the passes make. */
 static prun_status prun__margin_find_values(prun__margins *m, const int32_t *layers) {
-    prun_net *net = m->run.net;
+    const prun_net *net = m->run.net;
+    const prun__plan *plan = m->run.plan;
     int32_t k, i;
     for (k = 0; k < m->count; k++) {
         m->value[k] = -1;
-        for (i = 0; i < net->ops; i++)
-            if (net->op[i].kind == PRUN__CONV && net->layer[net->op[i].layer].tensor == layers[k] &&
-                net->value[net->op[i].out].grad >= 0)
-                m->value[k] = net->op[i].in;
+        for (i = 0; i < plan->ops; i++)
+            if (plan->op[i].kind == PRUN__CONV &&
+                net->layer[plan->op[i].layer].tensor == layers[k] &&
+                plan->value[plan->op[i].out].grad >= 0)
+                m->value[k] = plan->op[i].in;
         if (m->value[k] < 0)
             return prun__fail(
                 net->context, layers[k] < 0 ? PRUN_ERR_UNSUPPORTED : PRUN_ERR_ARGUMENT,
                 "margins: tensor %d is no weight that leads to the logits", (int)layers[k]);
-        for (i = 0; i < net->ops; i++)
-            if (m->value[k] == 0 && net->op[i].kind != PRUN__CONV &&
-                (net->op[i].in == 0 || (net->op[i].kind == PRUN__ADD && net->op[i].in2 == 0)))
+        for (i = 0; i < plan->ops; i++)
+            if (m->value[k] == 0 && plan->op[i].kind != PRUN__CONV &&
+                (plan->op[i].in == 0 || (plan->op[i].kind == PRUN__ADD && plan->op[i].in2 == 0)))
                 return prun__fail(net->context, PRUN_ERR_UNSUPPORTED,
                                   "margins: the images are read by more than convolutions");
-        m->element[k] = (double *)prun__alloc_zero(
-            net->context, 2 * net->value[m->value[k]].size / PRUN_LANES, sizeof(double), "margins");
+        m->element[k] =
+            (double *)prun__alloc_zero(net->context, 2 * plan->value[m->value[k]].size / PRUN_LANES,
+                                       sizeof(double), "margins");
         if (!m->element[k]) return PRUN_ERR_MEMORY;
     }
     return PRUN_OK;
@@ -8014,6 +8240,7 @@ static double prun__margin_spread(const double *sums, int64_t elements, double n
 PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
                                             const int64_t *index, int64_t n, const int32_t *layers,
                                             int32_t count, double *margins, double *spread) {
+    const prun__plan *plan = &net->plan;
     prun__source source = prun__source_of(images, index, n);
     prun_context *context = net->context;
     const int64_t batch = PRUN__GRADIENT_BATCH;
@@ -8023,16 +8250,15 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     int32_t k;
     prun_status status;
     memset(&m, 0, sizeof m);
-    m.run.net = net;
-    m.run.source = &source;
+    prun__run_init(net, &source, &m.run);
     m.count = count;
     PRUN__TRY(prun__net_check(net, &source));
     differences = (double *)prun__alloc(context, batch, sizeof(double), "margins");
     m.squares = (double *)prun__alloc(context, batch, sizeof(double), "margins");
     m.value = (int32_t *)prun__alloc(context, count, sizeof(int32_t), "margins");
     m.element = (double **)prun__alloc_zero(context, count, sizeof(double *), "margins");
-    m.image = (float *)prun__alloc(context, prun__blocks(batch) * net->value[0].size, sizeof(float),
-                                   "margins");
+    m.image = (float *)prun__alloc(context, prun__blocks(batch) * plan->value[0].size,
+                                   sizeof(float), "margins");
     status = differences && m.squares && m.value && m.element && m.image
                  ? prun__margin_find_values(&m, layers)
                  : PRUN_ERR_MEMORY;
@@ -8042,7 +8268,7 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     }
     for (k = 0; m.element && k < count; k++) {
         if (status == PRUN_OK)
-            spread[k] = prun__margin_spread(m.element[k], net->value[m.value[k]].size / PRUN_LANES,
+            spread[k] = prun__margin_spread(m.element[k], plan->value[m.value[k]].size / PRUN_LANES,
                                             (double)n);
         prun__free(context, m.element[k]);
     }
@@ -10524,47 +10750,6 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
 
 /* [MEASURE.I] norms, margins, bounds, the table */
 
-PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
-    const int64_t n = prun_tensor_size(tensor);
-    double sum = 0.0;
-    int64_t i;
-    for (i = 0; i < n; i++) sum += (double)tensor->data[i] * (double)tensor->data[i];
-    return sum;
-}
-
-PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count) {
-    double logs = 0.0, layers = 0.0;
-    int64_t i;
-    if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
-    for (i = 0; i < count; i++) {
-        double square;
-        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
-        square = prun_frobenius_squared(&tensors[i]);
-        if (square == 0.0) return 0.0;
-        logs += log(square);
-        layers += 1.0;
-    }
-    return layers > 0.0 ? layers * exp(logs / layers) : 0.0;
-}
-
-PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epochs) {
-    double sum = 0.0;
-    int64_t i;
-    for (i = 0; i < epochs; i++) sum += history[i].loss;
-    return -sum;
-}
-
-PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int64_t n,
-                                 int64_t classes, double *margins) {
-    int64_t i, j;
-    for (i = 0; i < n; i++, logits += classes) {
-        double other = -HUGE_VAL;
-        for (j = 0; j < classes; j++)
-            if (j != labels[i]) other = PRUN__MAX(other, (double)logits[j]);
-        margins[i] = (double)logits[labels[i]] - other;
-    }
-}
-
 /* Linear maps in double precision: convolutions and matrices on one image. */
 typedef struct prun__linear {
     prun_conv2d shape; /* defaults filled in */
@@ -10575,6 +10760,7 @@ typedef struct prun__linear {
     int transposed;
 } prun__linear;
 
+/* The linear map of a convolution; the kernel is borrowed. */
 static prun_status prun__linear_make(prun_context *context, const prun_conv2d *shape,
                                      const double *kernel, prun__linear *map) {
     memset(map, 0, sizeof *map);
@@ -10635,6 +10821,7 @@ static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worke
             for (c = 0; c < columns; c++) m->to[r] += m->kernel[r * columns + c] * m->from[c];
 }
 
+/* The map, or its transpose, of `from`. */
 static void prun__linear_apply(const prun_context *context, prun__linear *m, int transposed,
                                const double *from, double *to) {
     const prun_conv2d *s = &m->shape;
@@ -10652,6 +10839,145 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
     if (work > 1e5) prun__for(context, task, m, items);
     else
         for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
+}
+
+/* What the measures ask of a net */
+
+/* Pooling of one channel of non-negative values. */
+static void prun__path_run_pool(const prun__layer *layer, const prun__layer *in, const double *x,
+                                double *y) {
+    int64_t p, py, px;
+    for (p = 0; p < layer->h * layer->w; p++) {
+        const prun__window w = prun__window_make(layer, in->h, in->w, p / layer->w, p % layer->w);
+        double sum = 0.0;
+        for (py = w.y0; py < w.y1; py++)
+            for (px = w.x0; px < w.x1; px++) {
+                const double value = x[py * in->w + px];
+                sum = layer->kind == PRUN__AVG_POOL ? sum + value : PRUN__MAX(sum, value);
+            }
+        y[p] = layer->kind == PRUN__AVG_POOL ? sum / (double)(layer->kernel[0] * layer->kernel[1])
+                                             : sum;
+    }
+}
+
+/* One layer with squared parameters; nothing is negative, so ReLU is the identity. kernel: room
+   for its weights. */
+static prun_status prun__path_run_layer(const prun_net *net, const prun__layer *layer,
+                                        double *const *value, double *kernel, double *y) {
+    const prun_tensor *t = prun__layer_tensors(net, layer);
+    const prun__layer in = prun__value_shape(net, layer->input[0]);
+    const double *x = value[layer->input[0]];
+    const int64_t area = layer->h * layer->w, size = layer->c * area;
+    int64_t i;
+    if (layer->kind == PRUN__CONV) {
+        prun__linear map;
+        PRUN__TRY(prun__linear_make(net->context, &layer->conv, kernel, &map));
+        for (i = 0; i < prun_tensor_size(t); i++)
+            kernel[i] = (double)t->data[i] * (double)t->data[i];
+        prun__linear_apply(net->context, &map, 0, x, y);
+        for (i = 0; layer->bias && i < size; i++)
+            y[i] += (double)t[1].data[i / area] * (double)t[1].data[i / area];
+        return PRUN_OK;
+    }
+    for (i = 0; i < size; i++) {
+        const int64_t c = i / area;
+        if (layer->kind == PRUN__MAX_POOL || layer->kind == PRUN__AVG_POOL) {
+            if (i % area == 0) prun__path_run_pool(layer, &in, x + c * in.h * in.w, y + i);
+        } else if (layer->kind == PRUN__BATCH_NORM) {
+            y[i] = (double)t[0].data[c] * (double)t[0].data[c] * x[i] +
+                   (double)t[1].data[c] * (double)t[1].data[c];
+        } else if (layer->kind == PRUN__ADD) {
+            y[i] = x[i] + value[layer->input[1]][i];
+        } else {
+            y[i] = x[i];
+        }
+    }
+    return PRUN_OK;
+}
+
+/* The path norm, infinity included: the sum of the logits of an image of ones when every parameter
+   is squared. */
+static prun_status prun__net_path_norm(const prun_net *net, double *result) {
+    prun_context *context = net->context;
+    int64_t i, total, largest = 1;
+    double **value, *memory = NULL, sum = 0.0;
+    prun_status status = PRUN_ERR_MEMORY;
+    if (net->status != PRUN_OK || !net->parameters)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    value = (double **)prun__alloc(context, net->layers + 1, sizeof *value, "path norm");
+    total = net->channels * net->height * net->width;
+    for (i = 0; i < net->layers; i++) total += net->layer[i].c * net->layer[i].h * net->layer[i].w;
+    for (i = 0; i < net->tensors; i++)
+        largest = PRUN__MAX(largest, prun_tensor_size(&net->tensor[i]));
+    if (value)
+        memory = (double *)prun__alloc(context, total + largest, sizeof(double), "path norm");
+    if (memory) {
+        value[0] = memory + largest;
+        total = net->channels * net->height * net->width;
+        for (i = 0; i < total; i++) value[0][i] = 1.0;
+        status = PRUN_OK;
+    }
+    for (i = 0; status == PRUN_OK && i < net->layers; i++) {
+        value[i + 1] = value[i] + total;
+        total = net->layer[i].c * net->layer[i].h * net->layer[i].w;
+        status = prun__path_run_layer(net, &net->layer[i], value, memory, value[i + 1]);
+    }
+    for (i = 0; status == PRUN_OK && i < net->classes; i++) sum += value[net->result][i];
+    prun__free(context, memory);
+    prun__free(context, value);
+    if (status == PRUN_OK) *result = sum;
+    return status;
+}
+
+/* Geometry of the convolution that owns a weight tensor; NULL if none does. */
+static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const prun_tensor *weight) {
+    int64_t i;
+    for (i = 0; i < net->layers; i++)
+        if (net->layer[i].kind == PRUN__CONV &&
+            net->tensor[net->layer[i].tensor].data == weight->data)
+            return &net->layer[i].conv;
+    return NULL;
+}
+
+PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
+    const int64_t n = prun_tensor_size(tensor);
+    double sum = 0.0;
+    int64_t i;
+    for (i = 0; i < n; i++) sum += (double)tensor->data[i] * (double)tensor->data[i];
+    return sum;
+}
+
+PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count) {
+    double logs = 0.0, layers = 0.0;
+    int64_t i;
+    if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
+    for (i = 0; i < count; i++) {
+        double square;
+        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
+        square = prun_frobenius_squared(&tensors[i]);
+        if (square == 0.0) return 0.0;
+        logs += log(square);
+        layers += 1.0;
+    }
+    return layers > 0.0 ? layers * exp(logs / layers) : 0.0;
+}
+
+PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epochs) {
+    double sum = 0.0;
+    int64_t i;
+    for (i = 0; i < epochs; i++) sum += history[i].loss;
+    return -sum;
+}
+
+PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int64_t n,
+                                 int64_t classes, double *margins) {
+    int64_t i, j;
+    for (i = 0; i < n; i++, logits += classes) {
+        double other = -HUGE_VAL;
+        for (j = 0; j < classes; j++)
+            if (j != labels[i]) other = PRUN__MAX(other, (double)logits[j]);
+        margins[i] = (double)logits[labels[i]] - other;
+    }
 }
 
 static double prun__dot(const double *a, const double *b, int64_t n) {
@@ -10896,94 +11222,13 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
     return status;
 }
 
-/* Pooling of one channel of non-negative values. */
-static void prun__path_run_pool(const prun__layer *layer, const prun__layer *in, const double *x,
-                                double *y) {
-    prun__value shape;
-    int64_t p, py, px;
-    memset(&shape, 0, sizeof shape);
-    shape.h = in->h;
-    shape.w = in->w;
-    for (p = 0; p < layer->h * layer->w; p++) {
-        const prun__window w = prun__window_make(layer, &shape, p / layer->w, p % layer->w);
-        double sum = 0.0;
-        for (py = w.y0; py < w.y1; py++)
-            for (px = w.x0; px < w.x1; px++) {
-                const double value = x[py * in->w + px];
-                sum = layer->kind == PRUN__AVG_POOL ? sum + value : PRUN__MAX(sum, value);
-            }
-        y[p] = layer->kind == PRUN__AVG_POOL ? sum / (double)(layer->kernel[0] * layer->kernel[1])
-                                             : sum;
-    }
-}
-
-/* One layer with squared parameters; nothing is negative, so ReLU is the identity. kernel: room
-   for its weights. */
-static prun_status prun__path_run_layer(const prun_net *net, const prun__layer *layer,
-                                        double *const *value, double *kernel, double *y) {
-    const prun_tensor *t = prun__layer_tensors(net, layer);
-    const prun__layer in = prun__value_shape(net, layer->input[0]);
-    const double *x = value[layer->input[0]];
-    const int64_t area = layer->h * layer->w, size = layer->c * area;
-    int64_t i;
-    if (layer->kind == PRUN__CONV) {
-        prun__linear map;
-        PRUN__TRY(prun__linear_make(net->context, &layer->conv, kernel, &map));
-        for (i = 0; i < prun_tensor_size(t); i++)
-            kernel[i] = (double)t->data[i] * (double)t->data[i];
-        prun__linear_apply(net->context, &map, 0, x, y);
-        for (i = 0; layer->bias && i < size; i++)
-            y[i] += (double)t[1].data[i / area] * (double)t[1].data[i / area];
-        return PRUN_OK;
-    }
-    for (i = 0; i < size; i++) {
-        const int64_t c = i / area;
-        if (layer->kind == PRUN__MAX_POOL || layer->kind == PRUN__AVG_POOL) {
-            if (i % area == 0) prun__path_run_pool(layer, &in, x + c * in.h * in.w, y + i);
-        } else if (layer->kind == PRUN__BATCH_NORM) {
-            y[i] = (double)t[0].data[c] * (double)t[0].data[c] * x[i] +
-                   (double)t[1].data[c] * (double)t[1].data[c];
-        } else if (layer->kind == PRUN__ADD) {
-            y[i] = x[i] + value[layer->input[1]][i];
-        } else {
-            y[i] = x[i];
-        }
-    }
-    return PRUN_OK;
-}
-
 PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
-    prun_context *context = net->context;
-    int64_t i, total, largest = 1;
-    double **value, *memory = NULL, sum = 0.0;
-    prun_status status = PRUN_ERR_MEMORY;
-    if (net->status != PRUN_OK || !net->parameters)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "the net is not finished");
-    value = (double **)prun__alloc(context, net->layers + 1, sizeof *value, "path norm");
-    total = net->channels * net->height * net->width;
-    for (i = 0; i < net->layers; i++) total += net->layer[i].c * net->layer[i].h * net->layer[i].w;
-    for (i = 0; i < net->tensors; i++)
-        largest = PRUN__MAX(largest, prun_tensor_size(&net->tensor[i]));
-    if (value)
-        memory = (double *)prun__alloc(context, total + largest, sizeof(double), "path norm");
-    if (memory) {
-        value[0] = memory + largest;
-        total = net->channels * net->height * net->width;
-        for (i = 0; i < total; i++) value[0][i] = 1.0;
-        status = PRUN_OK;
-    }
-    for (i = 0; status == PRUN_OK && i < net->layers; i++) {
-        value[i + 1] = value[i] + total;
-        total = net->layer[i].c * net->layer[i].h * net->layer[i].w;
-        status = prun__path_run_layer(net, &net->layer[i], value, memory, value[i + 1]);
-    }
-    for (i = 0; status == PRUN_OK && i < net->classes; i++) sum += value[net->result][i];
-    prun__free(context, memory);
-    prun__free(context, value);
-    if (status == PRUN_OK && !(sum <= DBL_MAX))
-        status = prun__fail(context, PRUN_ERR_NONFINITE, "path norm: beyond double precision");
-    if (status == PRUN_OK) *result = sum;
-    return status;
+    double sum = 0.0;
+    PRUN__TRY(prun__net_path_norm(net, &sum));
+    if (!(sum <= DBL_MAX))
+        return prun__fail(net->context, PRUN_ERR_NONFINITE, "path norm: beyond double precision");
+    *result = sum;
+    return PRUN_OK;
 }
 
 PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t samples) {
@@ -11470,16 +11715,6 @@ static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
             (double)prun_tensor_size(t) * (t->rank > 1 ? 1.0 + 1.0 / (double)t->shape[1] : 1.0);
     }
     return PRUN_OK;
-}
-
-/* Geometry of the convolution that owns a weight tensor. */
-static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const prun_tensor *weight) {
-    int64_t i;
-    for (i = 0; i < net->layers; i++)
-        if (net->layer[i].kind == PRUN__CONV &&
-            net->tensor[net->layer[i].tensor].data == weight->data)
-            return &net->layer[i].conv;
-    return NULL;
 }
 
 /* Computes one row of layer quantities. */

@@ -79,8 +79,9 @@ static double net_multiplications(const prun_net *net) {
     double sum = 0;
     int32_t i;
 
-    for (i = 0; i < net->ops; i++)
-        if (net->op[i].kind == PRUN__CONV) sum += bench_multiplications(&net->op[i].conv.shape, 1);
+    for (i = 0; i < net->plan.ops; i++)
+        if (net->plan.op[i].kind == PRUN__CONV)
+            sum += bench_multiplications(&net->plan.op[i].conv.shape, 1);
     return sum;
 }
 

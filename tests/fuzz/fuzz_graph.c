@@ -388,8 +388,8 @@ static double fuzz_dropped[2]; /* elements kept minus expected, and the variance
 static void fuzz_find_masks(graph_reference *r) {
     const prun_net *net = fuzz.net;
     int32_t i;
-    for (i = 0; i < net->ops; i++) {
-        const prun__op *op = &net->op[i];
+    for (i = 0; i < net->plan.ops; i++) {
+        const prun__op *op = &net->plan.op[i];
         const graph_layer *l = &fuzz.g.layer[op->layer];
         const int64_t size = l->c * l->h * l->w;
         int64_t n, k;
