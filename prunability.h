@@ -8280,6 +8280,195 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     return status;
 }
 
+/* Linear maps in double precision: convolutions and matrices on one image. */
+typedef struct prun__linear {
+    prun_conv2d shape; /* defaults filled in */
+    int64_t out_height, out_width;
+    const double *kernel; /* (O, I, KH, KW) */
+    const double *from;
+    double *to;
+    int transposed;
+} prun__linear;
+
+/* The linear map of a convolution; the kernel is borrowed. */
+static prun_status prun__linear_make(prun_context *context, const prun_conv2d *shape,
+                                     const double *kernel, prun__linear *map) {
+    memset(map, 0, sizeof *map);
+    map->shape = *shape;
+    prun__conv_defaults(&map->shape);
+    map->kernel = kernel;
+    return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
+}
+
+/* One output channel (transposed: input channel), all others read in order. */
+static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
+    const prun__linear *m = (const prun__linear *)pointer;
+    const prun_conv2d *s = &m->shape;
+    const int64_t in = s->in_height * s->in_width, out = m->out_height * m->out_width;
+    const int64_t taps = s->kernel[0] * s->kernel[1];
+    const int64_t others = m->transposed ? s->out_channels : s->in_channels;
+    double *to = m->to + channel * (m->transposed ? in : out);
+    int64_t other, tap, y, x;
+    (void)worker;
+    memset(to, 0, (size_t)(m->transposed ? in : out) * sizeof *to);
+    for (other = 0; other < others; other++) {
+        const double *from = m->from + other * (m->transposed ? out : in);
+        const double *k =
+            m->kernel +
+            (m->transposed ? other * s->in_channels + channel : channel * others + other) * taps;
+        for (tap = 0; tap < taps; tap++) {
+            const int64_t dy = tap / s->kernel[1], dx = tap % s->kernel[1];
+            int64_t y0, y1, x0, x1;
+            prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, m->out_height, &y0, &y1);
+            prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, m->out_width, &x0, &x1);
+            for (y = y0; y < y1 && k[tap] != 0.0; y++) {
+                const int64_t row =
+                    (y * s->stride[0] + dy - s->padding[0]) * s->in_width + dx - s->padding[1];
+                if (m->transposed)
+                    for (x = x0; x < x1; x++)
+                        to[row + x * s->stride[1]] += k[tap] * from[y * m->out_width + x];
+                else
+                    for (x = x0; x < x1; x++)
+                        to[y * m->out_width + x] += k[tap] * from[row + x * s->stride[1]];
+            }
+        }
+    }
+}
+
+/* A plain matrix: the loops above would start anew for every element. Sixteen columns at a time. */
+static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worker) {
+    const prun__linear *m = (const prun__linear *)pointer;
+    const int64_t rows = m->shape.out_channels, columns = m->shape.in_channels;
+    const int64_t first = group * 16, last = PRUN__MIN(first + 16, m->transposed ? columns : rows);
+    int64_t r, c;
+    (void)worker;
+    for (c = first; c < last; c++) m->to[c] = 0.0;
+    if (m->transposed)
+        for (r = 0; r < rows; r++)
+            for (c = first; c < last; c++) m->to[c] += m->kernel[r * columns + c] * m->from[r];
+    else
+        for (r = first; r < last; r++)
+            for (c = 0; c < columns; c++) m->to[r] += m->kernel[r * columns + c] * m->from[c];
+}
+
+/* The map, or its transpose, of `from`. */
+static void prun__linear_apply(const prun_context *context, prun__linear *m, int transposed,
+                               const double *from, double *to) {
+    const prun_conv2d *s = &m->shape;
+    const int64_t channels = transposed ? s->in_channels : s->out_channels;
+    const int64_t area = m->out_height * m->out_width;
+    const int matrix = s->in_height * s->in_width * area == 1;
+    const int64_t items = matrix ? (channels + 15) / 16 : channels;
+    const prun__task task = matrix ? prun__linear_matrix_task : prun__linear_task;
+    const double work =
+        (double)(s->in_channels * s->out_channels * area) * (double)(s->kernel[0] * s->kernel[1]);
+    int64_t i;
+    m->from = from;
+    m->to = to;
+    m->transposed = transposed;
+    if (work > 1e5) prun__for(context, task, m, items);
+    else
+        for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
+}
+
+/* What the measures ask of a net */
+
+/* Pooling of one channel of non-negative values. */
+static void prun__path_run_pool(const prun__layer *layer, const prun__layer *in, const double *x,
+                                double *y) {
+    int64_t p, py, px;
+    for (p = 0; p < layer->h * layer->w; p++) {
+        const prun__window w = prun__window_make(layer, in->h, in->w, p / layer->w, p % layer->w);
+        double sum = 0.0;
+        for (py = w.y0; py < w.y1; py++)
+            for (px = w.x0; px < w.x1; px++) {
+                const double value = x[py * in->w + px];
+                sum = layer->kind == PRUN__AVG_POOL ? sum + value : PRUN__MAX(sum, value);
+            }
+        y[p] = layer->kind == PRUN__AVG_POOL ? sum / (double)(layer->kernel[0] * layer->kernel[1])
+                                             : sum;
+    }
+}
+
+/* One layer with squared parameters; nothing is negative, so ReLU is the identity. kernel: room
+   for its weights. */
+static prun_status prun__path_run_layer(const prun_net *net, const prun__layer *layer,
+                                        double *const *value, double *kernel, double *y) {
+    const prun_tensor *t = prun__layer_tensors(net, layer);
+    const prun__layer in = prun__value_shape(net, layer->input[0]);
+    const double *x = value[layer->input[0]];
+    const int64_t area = layer->h * layer->w, size = layer->c * area;
+    int64_t i;
+    if (layer->kind == PRUN__CONV) {
+        prun__linear map;
+        PRUN__TRY(prun__linear_make(net->context, &layer->conv, kernel, &map));
+        for (i = 0; i < prun_tensor_size(t); i++)
+            kernel[i] = (double)t->data[i] * (double)t->data[i];
+        prun__linear_apply(net->context, &map, 0, x, y);
+        for (i = 0; layer->bias && i < size; i++)
+            y[i] += (double)t[1].data[i / area] * (double)t[1].data[i / area];
+        return PRUN_OK;
+    }
+    for (i = 0; i < size; i++) {
+        const int64_t c = i / area;
+        if (layer->kind == PRUN__MAX_POOL || layer->kind == PRUN__AVG_POOL) {
+            if (i % area == 0) prun__path_run_pool(layer, &in, x + c * in.h * in.w, y + i);
+        } else if (layer->kind == PRUN__BATCH_NORM) {
+            y[i] = (double)t[0].data[c] * (double)t[0].data[c] * x[i] +
+                   (double)t[1].data[c] * (double)t[1].data[c];
+        } else if (layer->kind == PRUN__ADD) {
+            y[i] = x[i] + value[layer->input[1]][i];
+        } else {
+            y[i] = x[i];
+        }
+    }
+    return PRUN_OK;
+}
+
+/* The path norm, infinity included: the sum of the logits of an image of ones when every parameter
+   is squared. */
+static prun_status prun__net_path_norm(const prun_net *net, double *result) {
+    prun_context *context = net->context;
+    int64_t i, total, largest = 1;
+    double **value, *memory = NULL, sum = 0.0;
+    prun_status status = PRUN_ERR_MEMORY;
+    if (net->status != PRUN_OK || !net->parameters)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "the net is not finished");
+    value = (double **)prun__alloc(context, net->layers + 1, sizeof *value, "path norm");
+    total = net->channels * net->height * net->width;
+    for (i = 0; i < net->layers; i++) total += net->layer[i].c * net->layer[i].h * net->layer[i].w;
+    for (i = 0; i < net->tensors; i++)
+        largest = PRUN__MAX(largest, prun_tensor_size(&net->tensor[i]));
+    if (value)
+        memory = (double *)prun__alloc(context, total + largest, sizeof(double), "path norm");
+    if (memory) {
+        value[0] = memory + largest;
+        total = net->channels * net->height * net->width;
+        for (i = 0; i < total; i++) value[0][i] = 1.0;
+        status = PRUN_OK;
+    }
+    for (i = 0; status == PRUN_OK && i < net->layers; i++) {
+        value[i + 1] = value[i] + total;
+        total = net->layer[i].c * net->layer[i].h * net->layer[i].w;
+        status = prun__path_run_layer(net, &net->layer[i], value, memory, value[i + 1]);
+    }
+    for (i = 0; status == PRUN_OK && i < net->classes; i++) sum += value[net->result][i];
+    prun__free(context, memory);
+    prun__free(context, value);
+    if (status == PRUN_OK) *result = sum;
+    return status;
+}
+
+/* Geometry of the convolution that owns a weight tensor; NULL if none does. */
+static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const prun_tensor *weight) {
+    int64_t i;
+    for (i = 0; i < net->layers; i++)
+        if (net->layer[i].kind == PRUN__CONV &&
+            net->tensor[net->layer[i].tensor].data == weight->data)
+            return &net->layer[i].conv;
+    return NULL;
+}
+
 /* [TRAIN.I] stochastic gradient descent */
 
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options) {
@@ -10749,195 +10938,6 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
 }
 
 /* [MEASURE.I] norms, margins, bounds, the table */
-
-/* Linear maps in double precision: convolutions and matrices on one image. */
-typedef struct prun__linear {
-    prun_conv2d shape; /* defaults filled in */
-    int64_t out_height, out_width;
-    const double *kernel; /* (O, I, KH, KW) */
-    const double *from;
-    double *to;
-    int transposed;
-} prun__linear;
-
-/* The linear map of a convolution; the kernel is borrowed. */
-static prun_status prun__linear_make(prun_context *context, const prun_conv2d *shape,
-                                     const double *kernel, prun__linear *map) {
-    memset(map, 0, sizeof *map);
-    map->shape = *shape;
-    prun__conv_defaults(&map->shape);
-    map->kernel = kernel;
-    return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
-}
-
-/* One output channel (transposed: input channel), all others read in order. */
-static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
-    const prun__linear *m = (const prun__linear *)pointer;
-    const prun_conv2d *s = &m->shape;
-    const int64_t in = s->in_height * s->in_width, out = m->out_height * m->out_width;
-    const int64_t taps = s->kernel[0] * s->kernel[1];
-    const int64_t others = m->transposed ? s->out_channels : s->in_channels;
-    double *to = m->to + channel * (m->transposed ? in : out);
-    int64_t other, tap, y, x;
-    (void)worker;
-    memset(to, 0, (size_t)(m->transposed ? in : out) * sizeof *to);
-    for (other = 0; other < others; other++) {
-        const double *from = m->from + other * (m->transposed ? out : in);
-        const double *k =
-            m->kernel +
-            (m->transposed ? other * s->in_channels + channel : channel * others + other) * taps;
-        for (tap = 0; tap < taps; tap++) {
-            const int64_t dy = tap / s->kernel[1], dx = tap % s->kernel[1];
-            int64_t y0, y1, x0, x1;
-            prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, m->out_height, &y0, &y1);
-            prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, m->out_width, &x0, &x1);
-            for (y = y0; y < y1 && k[tap] != 0.0; y++) {
-                const int64_t row =
-                    (y * s->stride[0] + dy - s->padding[0]) * s->in_width + dx - s->padding[1];
-                if (m->transposed)
-                    for (x = x0; x < x1; x++)
-                        to[row + x * s->stride[1]] += k[tap] * from[y * m->out_width + x];
-                else
-                    for (x = x0; x < x1; x++)
-                        to[y * m->out_width + x] += k[tap] * from[row + x * s->stride[1]];
-            }
-        }
-    }
-}
-
-/* A plain matrix: the loops above would start anew for every element. Sixteen columns at a time. */
-static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worker) {
-    const prun__linear *m = (const prun__linear *)pointer;
-    const int64_t rows = m->shape.out_channels, columns = m->shape.in_channels;
-    const int64_t first = group * 16, last = PRUN__MIN(first + 16, m->transposed ? columns : rows);
-    int64_t r, c;
-    (void)worker;
-    for (c = first; c < last; c++) m->to[c] = 0.0;
-    if (m->transposed)
-        for (r = 0; r < rows; r++)
-            for (c = first; c < last; c++) m->to[c] += m->kernel[r * columns + c] * m->from[r];
-    else
-        for (r = first; r < last; r++)
-            for (c = 0; c < columns; c++) m->to[r] += m->kernel[r * columns + c] * m->from[c];
-}
-
-/* The map, or its transpose, of `from`. */
-static void prun__linear_apply(const prun_context *context, prun__linear *m, int transposed,
-                               const double *from, double *to) {
-    const prun_conv2d *s = &m->shape;
-    const int64_t channels = transposed ? s->in_channels : s->out_channels;
-    const int64_t area = m->out_height * m->out_width;
-    const int matrix = s->in_height * s->in_width * area == 1;
-    const int64_t items = matrix ? (channels + 15) / 16 : channels;
-    const prun__task task = matrix ? prun__linear_matrix_task : prun__linear_task;
-    const double work =
-        (double)(s->in_channels * s->out_channels * area) * (double)(s->kernel[0] * s->kernel[1]);
-    int64_t i;
-    m->from = from;
-    m->to = to;
-    m->transposed = transposed;
-    if (work > 1e5) prun__for(context, task, m, items);
-    else
-        for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
-}
-
-/* What the measures ask of a net */
-
-/* Pooling of one channel of non-negative values. */
-static void prun__path_run_pool(const prun__layer *layer, const prun__layer *in, const double *x,
-                                double *y) {
-    int64_t p, py, px;
-    for (p = 0; p < layer->h * layer->w; p++) {
-        const prun__window w = prun__window_make(layer, in->h, in->w, p / layer->w, p % layer->w);
-        double sum = 0.0;
-        for (py = w.y0; py < w.y1; py++)
-            for (px = w.x0; px < w.x1; px++) {
-                const double value = x[py * in->w + px];
-                sum = layer->kind == PRUN__AVG_POOL ? sum + value : PRUN__MAX(sum, value);
-            }
-        y[p] = layer->kind == PRUN__AVG_POOL ? sum / (double)(layer->kernel[0] * layer->kernel[1])
-                                             : sum;
-    }
-}
-
-/* One layer with squared parameters; nothing is negative, so ReLU is the identity. kernel: room
-   for its weights. */
-static prun_status prun__path_run_layer(const prun_net *net, const prun__layer *layer,
-                                        double *const *value, double *kernel, double *y) {
-    const prun_tensor *t = prun__layer_tensors(net, layer);
-    const prun__layer in = prun__value_shape(net, layer->input[0]);
-    const double *x = value[layer->input[0]];
-    const int64_t area = layer->h * layer->w, size = layer->c * area;
-    int64_t i;
-    if (layer->kind == PRUN__CONV) {
-        prun__linear map;
-        PRUN__TRY(prun__linear_make(net->context, &layer->conv, kernel, &map));
-        for (i = 0; i < prun_tensor_size(t); i++)
-            kernel[i] = (double)t->data[i] * (double)t->data[i];
-        prun__linear_apply(net->context, &map, 0, x, y);
-        for (i = 0; layer->bias && i < size; i++)
-            y[i] += (double)t[1].data[i / area] * (double)t[1].data[i / area];
-        return PRUN_OK;
-    }
-    for (i = 0; i < size; i++) {
-        const int64_t c = i / area;
-        if (layer->kind == PRUN__MAX_POOL || layer->kind == PRUN__AVG_POOL) {
-            if (i % area == 0) prun__path_run_pool(layer, &in, x + c * in.h * in.w, y + i);
-        } else if (layer->kind == PRUN__BATCH_NORM) {
-            y[i] = (double)t[0].data[c] * (double)t[0].data[c] * x[i] +
-                   (double)t[1].data[c] * (double)t[1].data[c];
-        } else if (layer->kind == PRUN__ADD) {
-            y[i] = x[i] + value[layer->input[1]][i];
-        } else {
-            y[i] = x[i];
-        }
-    }
-    return PRUN_OK;
-}
-
-/* The path norm, infinity included: the sum of the logits of an image of ones when every parameter
-   is squared. */
-static prun_status prun__net_path_norm(const prun_net *net, double *result) {
-    prun_context *context = net->context;
-    int64_t i, total, largest = 1;
-    double **value, *memory = NULL, sum = 0.0;
-    prun_status status = PRUN_ERR_MEMORY;
-    if (net->status != PRUN_OK || !net->parameters)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "the net is not finished");
-    value = (double **)prun__alloc(context, net->layers + 1, sizeof *value, "path norm");
-    total = net->channels * net->height * net->width;
-    for (i = 0; i < net->layers; i++) total += net->layer[i].c * net->layer[i].h * net->layer[i].w;
-    for (i = 0; i < net->tensors; i++)
-        largest = PRUN__MAX(largest, prun_tensor_size(&net->tensor[i]));
-    if (value)
-        memory = (double *)prun__alloc(context, total + largest, sizeof(double), "path norm");
-    if (memory) {
-        value[0] = memory + largest;
-        total = net->channels * net->height * net->width;
-        for (i = 0; i < total; i++) value[0][i] = 1.0;
-        status = PRUN_OK;
-    }
-    for (i = 0; status == PRUN_OK && i < net->layers; i++) {
-        value[i + 1] = value[i] + total;
-        total = net->layer[i].c * net->layer[i].h * net->layer[i].w;
-        status = prun__path_run_layer(net, &net->layer[i], value, memory, value[i + 1]);
-    }
-    for (i = 0; status == PRUN_OK && i < net->classes; i++) sum += value[net->result][i];
-    prun__free(context, memory);
-    prun__free(context, value);
-    if (status == PRUN_OK) *result = sum;
-    return status;
-}
-
-/* Geometry of the convolution that owns a weight tensor; NULL if none does. */
-static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const prun_tensor *weight) {
-    int64_t i;
-    for (i = 0; i < net->layers; i++)
-        if (net->layer[i].kind == PRUN__CONV &&
-            net->tensor[net->layer[i].tensor].data == weight->data)
-            return &net->layer[i].conv;
-    return NULL;
-}
 
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
     const int64_t n = prun_tensor_size(tensor);
