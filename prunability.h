@@ -5362,6 +5362,7 @@ typedef struct prun__op {
     int64_t eval_nonzero, eval_row; /* CONV: offsets in eval.nonzero and eval.nonzero_row */
 } prun__op;
 
+/* Storage of one value or more: shape and buffers. */
 typedef struct prun__value {
     int64_t c, h, w, size; /* size: floats per block */
     int32_t slot;          /* buffer in evaluation */
@@ -5391,7 +5392,7 @@ typedef struct prun__plan {
    samples and threads of a call. The weights in them are packed anew by every call, because the
    parameters are the caller's to change: nothing but memory outlives a call. */
 typedef struct prun__eval {
-    float *coefficients;    /* as in prun__batch, of what is not folded */
+    float *coefficients;    /* as in prun__batch */
     double *scale;          /* max_channels: scratch for folding */
     float *prepared;        /* folded packed weights and biases */
     int32_t *sparse;        /* per operation: 1 for a convolution whose many zeros are left out */
@@ -5407,7 +5408,7 @@ typedef struct prun__eval {
 
 /* Buffers of a training batch, also of gradients, tangents and hidden margins; empty until the
    first pass. prun__batch_make replaces them when a batch has more blocks or there are more workers
-   than they were made for; prun_net_set_algorithm gives them back, because convolutions then need
+   than they were made for; prun_net_set_algorithm releases them, because convolutions then need
    other sizes. Nothing in them outlives a call. */
 typedef struct prun__batch {
     int64_t blocks, workers; /* what they were made for */
@@ -5840,7 +5841,7 @@ static int prun__layer_is_simple_pool(const prun__layer *layer) {
            layer->padding == 0;
 }
 
-/* Makes layer i a NORM operation, which absorbs a ReLU and a pool that alone read its output; they
+/* Makes layer i a NORM operation, which absorbs a ReLU and a pool that are the only readers; they
    all have the same storage then. Returns the last layer absorbed. */
 static int32_t prun__op_fill_norm(const prun__layer *layer, int32_t i, const prun__use *use,
                                   prun__op *op, int32_t *root) {
@@ -5909,7 +5910,7 @@ static prun_status prun__plan_make_ops(prun_context *context, const prun__layer 
     return PRUN_OK;
 }
 
-/* A batch norm that alone reads a convolution is folded into it in evaluation. */
+/* A batch norm that is the only reader of a convolution is folded into it in evaluation. */
 static void prun__plan_find_folds(prun__plan *plan, const prun__use *use) {
     prun__op *op = plan->op;
     int32_t i, j;
@@ -6096,7 +6097,7 @@ static prun_status prun__plan_make(const prun_net *net, int32_t output, prun__pl
     return status;
 }
 
-/* Gives back a plan, also one that failed half made. */
+/* Releases a plan, also one whose making failed halfway. */
 static void prun__plan_free(prun_context *context, prun__plan *plan) {
     int32_t i;
     for (i = 0; i < plan->ops; i++)
@@ -6108,7 +6109,7 @@ static void prun__plan_free(prun_context *context, prun__plan *plan) {
     memset(plan, 0, sizeof *plan);
 }
 
-/* Gives back the buffers of evaluation; the next one makes them anew. */
+/* Releases the buffers of evaluation; the next one makes them anew. */
 static void prun__eval_free(prun_context *context, prun__eval *eval) {
     prun__free(context, eval->coefficients);
     prun__free(context, eval->scale);
@@ -6122,7 +6123,7 @@ static void prun__eval_free(prun_context *context, prun__eval *eval) {
     memset(eval, 0, sizeof *eval);
 }
 
-/* Gives back the buffers of a batch; the next pass makes them anew. */
+/* Releases the buffers of a batch; the next pass makes them anew. */
 static void prun__batch_free(prun_context *context, const prun__plan *plan, prun__batch *batch) {
     int32_t i;
     for (i = 0; batch->value && i < plan->values; i++) prun__free(context, batch->value[i]);
@@ -6840,7 +6841,7 @@ static void prun__norm_add_moments(const prun__run *run, const prun__op *op, int
     if (*squares < 0.0) *squares = 0.0; /* rounding of a constant channel; NaN stays */
 }
 
-/* Gradient of ReLU and pooling alone: g at the input's resolution from dy; what no window covers
+/* Gradient of ReLU and pooling only: g at the input's resolution from dy; what no window covers
    gets nothing. */
 static void prun__norm_run_mask(const prun__run *run, const float *x, const float *dy, float *g) {
     const prun__op *op = run->op;
@@ -7336,7 +7337,7 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
 /* ---- EVAL ---- */
 /*
    Logits and losses: weights packed with norms folded in, then groups of blocks through the whole
-   net in a worker's arena. They read layers and plan, and write prun__eval alone.
+   net in a worker's arena. They read layers and plan, and write only prun__eval.
 */
 
 /* Floats of scratch of a worker in evaluation: also the padded input of a sparse layer. */
@@ -7364,7 +7365,7 @@ static float *prun__eval_slot(const prun__plan *plan, float *arena, int32_t valu
     return arena;
 }
 
-/* Buffers that depend on the plan alone, made by the first evaluation: a net that is only trained
+/* Buffers that depend only on the plan, made by the first evaluation: a net that is only trained
    does without. */
 static prun_status prun__eval_make_weights(prun_context *context, const prun__plan *plan,
                                            prun__eval *eval) {
@@ -7629,7 +7630,7 @@ static void prun__tangent_conv_task(void *pointer, int64_t block, int64_t worker
                       prun__run_value(run, op->out, block + (s->tangent ? run->blocks : 0)));
 }
 
-/* W over values and tangents (gradients: both), then v over the values (gradients) alone. */
+/* W over values and tangents (gradients: both), then v over the values (gradients) only. */
 static void prun__tangent_run_conv(prun__tangent *s, int backward) {
     const prun_net *net = s->run.net;
     const prun__batch *batch = s->run.batch;
@@ -8166,7 +8167,7 @@ static int prun__op_is_overwritten(const prun__plan *plan, int32_t i) {
     return 0;
 }
 
-/* One batch; margins: where its first sample's stand, n apart. */
+/* One batch; margins: of its first sample in the first layer; layers are n apart. */
 static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differences,
                                     double *margins) {
     const prun_net *net = m->run.net;
