@@ -11225,11 +11225,11 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
 
 PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
     double sum = 0.0;
-    PRUN__TRY(prun__net_path_norm(net, &sum));
-    if (!(sum <= DBL_MAX))
-        return prun__fail(net->context, PRUN_ERR_NONFINITE, "path norm: beyond double precision");
-    *result = sum;
-    return PRUN_OK;
+    prun_status status = prun__net_path_norm(net, &sum);
+    if (status == PRUN_OK && !(sum <= DBL_MAX))
+        status = prun__fail(net->context, PRUN_ERR_NONFINITE, "path norm: beyond double precision");
+    if (status == PRUN_OK) *result = sum;
+    return status;
 }
 
 PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t samples) {
