@@ -93,8 +93,14 @@ build/bench_accuracy: $(wildcard tests/*reference.h)
 build/%: examples/%.c examples/example.h examples/training.h prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
 
-build/%: tests/%.c $(wildcard tests/*.h) prunability.h build/command
-	$(COMPILE) $< -o $@ $(LINK)
+# The library for the test programs. Those that include the implementation take nothing from it.
+build/tests.a: tests/implementation.c tests/implementation.h prunability.h build/command
+	$(COMPILE) -c $< -o build/implementation.o
+	rm -f $@
+	$(AR) rc $@ build/implementation.o
+
+build/%: tests/%.c $(wildcard tests/*.h) build/tests.a prunability.h build/command
+	$(COMPILE) $< build/tests.a -o $@ $(LINK)
 
 build/test_evaluate: examples/evaluate.c examples/example.h
 

@@ -24,6 +24,8 @@ static void default_release(void *pointer);
 #define PRUNABILITY_MALLOC(size) default_allocate(size)
 #define PRUNABILITY_FREE(pointer) default_release(pointer)
 
+#include "implementation.h" /* with that allocator */
+
 #include "files.h"
 
 #include <limits.h>

@@ -1,6 +1,6 @@
 /* files.h - what tests of file formats share: a directory of their own, an allocator that counts,
-   bytes written one by one, and a look at the message of a failure. Compiles the library; include
-   it first. */
+   bytes written one by one, and a look at the message of a failure. Include it first, but for
+   implementation.h. */
 #ifndef TEST_FILES_H_INCLUDED
 #define TEST_FILES_H_INCLUDED
 
@@ -10,7 +10,6 @@
 #else
 #define HAVE_POSIX 0
 #endif
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 #include "test.h"
 

@@ -18,7 +18,6 @@
    The eigenvalues take most of the time: `--spectra no` leaves them out, `only` the rest.
    Exit status 1 if a quantity is off or a file cannot be read.
 */
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
 #include <math.h>

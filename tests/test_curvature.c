@@ -5,7 +5,6 @@
    The oracle is the dense Hessian by differences of the gradient in double, and Jacobi's method.
    `make test` runs it; compiled with -DTABLE=1 it prints what it compares.
 */
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
 #include <stdlib.h>

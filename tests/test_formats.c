@@ -1,38 +1,8 @@
 /* Element types, NumPy arrays, states of training, and what is said about bad ones: numbers against
    an arithmetic of their own, resumed training against training that was never stopped. */
-#if defined(__unix__) || defined(__APPLE__)
-#define _POSIX_C_SOURCE 200809L
-#endif
 #define _FILE_OFFSET_BITS 64
-#include <stdio.h>
+#include "implementation.h" /* for the checksums */
 
-/* Counts the files that the library opens and closes. */
-static int streams_opened, streams_open;
-
-static FILE *counted_open(const char *path, const char *mode) {
-    FILE *stream = fopen(path, mode);
-    streams_opened += stream != NULL;
-    streams_open += stream != NULL;
-    return stream;
-}
-
-#if defined(__unix__) || defined(__APPLE__)
-static FILE *counted_fdopen(int descriptor, const char *mode) {
-    FILE *stream = fdopen(descriptor, mode);
-    streams_opened += stream != NULL;
-    streams_open += stream != NULL;
-    return stream;
-}
-#define fdopen counted_fdopen
-#endif
-
-static int counted_close(FILE *stream) {
-    streams_open--;
-    return fclose(stream);
-}
-
-#define fopen counted_open
-#define fclose counted_close
 #include "files.h"
 
 static void begin_counting(void) {

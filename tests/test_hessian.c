@@ -4,8 +4,7 @@
    applied to the layers of a network; a quadratic loss whose Hessian is given; and the dense
    matrix, made of products, with Jacobi's eigenvalue method.
 */
-#define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "implementation.h" /* for the layers of a network */
 
 #include <stdlib.h>
 

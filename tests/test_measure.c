@@ -1,8 +1,7 @@
 /* The catalogue of measures: closed forms worked out by hand or in double precision elsewhere,
    dense linear algebra against the iteration, finite differences and cut networks against the
    margins inside a network, and the table as a whole on real networks. */
-#define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "implementation.h" /* for the context of a network */
 #include "test.h"
 
 #include <stdlib.h>

@@ -3,7 +3,6 @@
    A `twin` is a network built twice, with the library's builder and as a list of the operations of
    reference.h; what the one computes in float32 is compared with what the other computes in double.
 */
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
 #include <stdlib.h>

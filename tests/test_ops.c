@@ -1,6 +1,5 @@
 /* test_ops.c - tensor operations, cross-entropy and random numbers against slow definitions. */
-#define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "implementation.h" /* for prun__winograd_possible */
 
 #include <float.h>
 #include <stdlib.h>

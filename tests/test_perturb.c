@@ -1,6 +1,5 @@
 /* Noise, radii, sharpness, curves and the per-layer profile, on losses whose answers are known;
    every exit restores the weights. */
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 #include "test.h"
 

@@ -1,6 +1,5 @@
 /* Pruning and the prunability search: against brute force over the whole grid, on objectives whose
    loss is an arbitrary function of which weights are left; exits that must restore the weights. */
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 #include "test.h"
 

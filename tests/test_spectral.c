@@ -1,6 +1,5 @@
 /* Spectral norms of matrices and convolutions against a full decomposition by one-sided Jacobi
    rotations, and against spectra that are known because the maps were made from them. */
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 #include "test.h"
 

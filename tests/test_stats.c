@@ -1,6 +1,5 @@
 /* Kendall correlation, norms, margins: against definitions and against reference values computed
    with SciPy 1.10 and NumPy 1.24. */
-#define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 #include "test.h"
 

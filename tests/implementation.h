@@ -1,0 +1,48 @@
+/* implementation.h - the library with its implementation, counting the files that it opens.
+
+   Most test programs use public names alone: they include "../prunability.h", and the Makefile links
+   them with build/tests.a, which tests/implementation.c makes of this file once for all of them. A
+   program that needs private names (prun__...) includes this file instead, first of all, and brings
+   its own copy.
+*/
+#ifndef TEST_IMPLEMENTATION_H_INCLUDED
+#define TEST_IMPLEMENTATION_H_INCLUDED
+
+#if defined(__unix__) || defined(__APPLE__)
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include <stdio.h>
+
+int streams_opened, streams_open; /* since they were set to zero, and of those, not yet closed */
+
+static FILE *counted_open(const char *path, const char *mode) {
+    FILE *stream = fopen(path, mode);
+    streams_opened += stream != NULL;
+    streams_open += stream != NULL;
+    return stream;
+}
+
+#if defined(__unix__) || defined(__APPLE__)
+static FILE *counted_fdopen(int descriptor, const char *mode) {
+    FILE *stream = fdopen(descriptor, mode);
+    streams_opened += stream != NULL;
+    streams_open += stream != NULL;
+    return stream;
+}
+#define fdopen counted_fdopen
+#endif
+
+static int counted_close(FILE *stream) {
+    streams_open--;
+    return fclose(stream);
+}
+
+#define fopen counted_open
+#define fclose counted_close
+#define PRUNABILITY_IMPLEMENTATION
+#include "../prunability.h"
+#undef fopen
+#undef fclose
+#undef fdopen
+
+#endif
