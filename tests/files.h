@@ -176,6 +176,63 @@ static inline prun_status open_safetensors(prun_safetensors **file) {
     return prun_safetensors_open(&test_context, in_directory("t.safetensors"), file);
 }
 
+/* ---- writing ---- */
+
+static inline prun_tensor tensor_of(const char *name, float *data, int32_t rank, int64_t a,
+                                    int64_t b) {
+    prun_tensor t;
+    memset(&t, 0, sizeof t);
+    t.data = data;
+    t.name = name;
+    t.rank = rank;
+    t.shape[0] = a;
+    t.shape[1] = b;
+    return t;
+}
+
+/* ---- the library's files: opened and closed ---- */
+
+extern int streams_opened, streams_open; /* implementation.h counts them */
+
+static inline void begin_counting(void) {
+    begin();
+    streams_opened = streams_open = 0;
+}
+
+static inline void end_counting(void) {
+    CHECK(streams_open == 0);
+    end();
+}
+
+/* ---- element types ---- */
+
+typedef struct integer_type {
+    const char *name, *npy;
+    prun_dtype dtype;
+    int bytes;
+    int64_t least, most;
+} integer_type;
+
+static const integer_type integer_types[] = {{"I64", "i8", PRUN_I64, 8, INT64_MIN, INT64_MAX},
+                                             {"I32", "i4", PRUN_I32, 4, INT32_MIN, INT32_MAX},
+                                             {"I16", "i2", PRUN_I16, 2, -32768, 32767},
+                                             {"I8", "i1", PRUN_I8, 1, -128, 127},
+                                             {"U64", "u8", PRUN_U64, 8, 0, INT64_MAX},
+                                             {"U32", "u4", PRUN_U32, 4, 0, UINT32_MAX},
+                                             {"U16", "u2", PRUN_U16, 2, 0, 65535},
+                                             {"U8", "u1", PRUN_U8, 1, 0, 255},
+                                             {"BOOL", "b1", PRUN_BOOL, 1, 0, 1}};
+enum { INTEGER_TYPES = sizeof integer_types / sizeof integer_types[0] };
+
+/* ---- what is said about bad headers ---- */
+
+typedef struct bad_header {
+    const char *json;
+    size_t data;
+    prun_status status;
+    const char *message; /* part of it */
+} bad_header;
+
 /* ---- running ---- */
 
 #define FILES_MAIN(program, cases, argc, argv) \
