@@ -1,115 +1,12 @@
-/* Noise, radii, sharpness, curves and the per-layer profile, on losses whose answers are known;
-   every exit restores the weights. */
+/* test_perturb.c - section PERTURB: noise, radii and sharpness on losses whose answers are known; every
+   exit restores the weights. */
 #include "../prunability.h"
+#include "bowl.h"
 #include "test.h"
 
 #include <stdlib.h>
 
-enum { TENSORS = 3, MAX_WEIGHTS = 600, SAMPLES = 7 };
-
 /* ---- a quadratic loss: level + slope . (w - centre) + curvature/2 |w - centre|^2 ------------- */
-
-typedef struct bowl {
-    float storage[MAX_WEIGHTS], original[MAX_WEIGHTS];
-    prun_tensor tensors[TENSORS];
-    int64_t count, calls, fail_at; /* fail_at: number of the call that fails; 0: none */
-    double centre[MAX_WEIGHTS], slope[MAX_WEIGHTS], curvature[MAX_WEIGHTS], level;
-    double error_distance; /* errors: the share of samples is |w - original| / this, at most 1 */
-    float *seen;           /* NULL, or room for the weights of every loss call */
-    int64_t seen_count, seen_room;
-} bowl;
-
-static double bowl_value(const bowl *b) {
-    double sum = b->level;
-    int64_t i;
-    for (i = 0; i < b->count; i++) {
-        double d = (double)b->storage[i] - b->centre[i];
-        sum += b->slope[i] * d + 0.5 * b->curvature[i] * d * d;
-    }
-    return sum;
-}
-
-/* Sample i has weight 2 (i + 1) / (n + 1): their mean is 1. */
-static double share(int64_t sample) { return 2.0 * (double)(sample + 1) / (SAMPLES + 1); }
-
-static prun_status bowl_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                             double *sum, int64_t *errors) {
-    bowl *b = (bowl *)user;
-    double value = bowl_value(b), total = 0, distance = 0;
-    int64_t i, wrong = 0;
-    if (++b->calls == b->fail_at) return PRUN_ERR_CALLBACK;
-    if (b->seen && b->seen_count < b->seen_room)
-        memcpy(b->seen + b->seen_count++ * b->count, b->storage, (size_t)b->count * sizeof(float));
-    for (i = 0; i < b->count; i++) {
-        double d = (double)b->storage[i] - (double)b->original[i];
-        distance += d * d;
-    }
-    for (i = 0; i < n; i++) {
-        int64_t sample = index ? index[i] : i;
-        if (losses) losses[i] = share(sample) * value;
-        total += share(sample) * value;
-        wrong += b->error_distance > 0 &&
-                 (double)sample + 0.5 < sqrt(distance) / b->error_distance * SAMPLES;
-    }
-    if (sum) *sum = total;
-    if (errors) *errors = wrong;
-    return PRUN_OK;
-}
-
-static prun_status bowl_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                 double *sum) {
-    bowl *b = (bowl *)user;
-    double shares = 0;
-    int64_t i;
-    if (++b->calls == b->fail_at) return PRUN_ERR_CALLBACK;
-    for (i = 0; i < n; i++) shares += share(index ? index[i] : i);
-    for (i = 0; i < b->count; i++)
-        gradient[i] = (float)(shares * (b->slope[i] +
-                                        b->curvature[i] * ((double)b->storage[i] - b->centre[i])));
-    if (sum) *sum = shares * bowl_value(b);
-    return PRUN_OK;
-}
-
-/* `count` weights in three tensors, the middle one a bias; the loss is at its minimum. */
-static prun_objective bowl_make(bowl *b, int64_t count, uint64_t seed) {
-    static const char *const names[TENSORS] = {"a", "bias", "c"};
-    prun_objective o;
-    int64_t i, at = 0;
-    memset(b, 0, sizeof *b);
-    b->count = count;
-    b->level = 2;
-    for (i = 0; i < TENSORS; i++) {
-        prun_tensor *t = &b->tensors[i];
-        t->data = b->storage + at;
-        t->name = names[i];
-        t->rank = 2;
-        t->shape[0] = 1;
-        t->shape[1] = i == 0 ? count / 2 : i == 1 ? 3 : count - count / 2 - 3;
-        t->flags = i == 1 ? PRUN_BIAS : PRUN_WEIGHT;
-        at += t->shape[1];
-    }
-    for (i = 0; i < count; i++) {
-        double w = prun_random_normal(seed, 1, (uint64_t)i);
-        b->storage[i] = b->original[i] = (float)w;
-        b->centre[i] = (double)b->storage[i];
-        b->curvature[i] = 0.5 + prun_random_uniform(seed, 2, (uint64_t)i);
-    }
-    memset(&o, 0, sizeof o);
-    o.user = b;
-    o.context = &test_context;
-    o.tensors = b->tensors;
-    o.tensor_count = TENSORS;
-    o.samples = SAMPLES;
-    o.classes = 2;
-    o.nonnegative = 1;
-    o.loss = bowl_loss;
-    o.gradient = bowl_gradient;
-    return o;
-}
-
-static int restored(const bowl *b) {
-    return memcmp(b->storage, b->original, (size_t)b->count * sizeof(float)) == 0;
-}
 
 static int is_bias(const bowl *b, int64_t i) { return i >= b->count / 2 && i < b->count / 2 + 3; }
 
@@ -153,7 +50,7 @@ static void noise_has_its_variance(void) {
 
 static void random_numbers_are_common(void) {
     static bowl b;
-    static float once[MAX_WEIGHTS];
+    static float once[BOWL_WEIGHTS];
     prun_perturb_options p;
     int64_t i;
     prun_objective o = bowl_make(&b, 100, 4);
@@ -308,34 +205,6 @@ static void standard_errors_are_right(void) {
         CHECK_STATUS(prun_perturbation_curve(&o, &p, radii + 1, 1, &loss, &error, NULL), PRUN_OK);
         CHECK(error != error);
     }
-}
-
-static void layer_profile_prunes_one_layer(void) {
-    enum { GRID = 5 };
-    static bowl b;
-    double losses[2 * (GRID + 1)];
-    prun_prune_options options;
-    int64_t layer, i, k;
-    prun_objective o = bowl_make(&b, 41, 9);
-    memset(&options, 0, sizeof options);
-    options.grid = GRID;
-    for (i = 0; i < b.count; i++) b.slope[i] = 0.1 * (double)(i % 7) - 0.2;
-    CHECK_STATUS(prun_layer_profile(&o, &options, losses), PRUN_OK);
-    CHECK(restored(&b));
-    for (layer = 0; layer < 2; layer++)
-        for (k = 0; k <= GRID; k++) {
-            const prun_tensor *t = &b.tensors[2 * layer];
-            int64_t n = t->shape[1], kept = prun_kept_count(k, GRID, n), j;
-            for (i = 0; i < n; i++) { /* zero what is not among the `kept` largest */
-                int64_t before = 0;
-                const float *w = b.original + (t->data - b.storage);
-                for (j = 0; j < n; j++)
-                    before += fabsf(w[j]) > fabsf(w[i]) || (fabsf(w[j]) == fabsf(w[i]) && j < i);
-                t->data[i] = before < kept ? w[i] : 0;
-            }
-            CHECK_CLOSE(losses[layer * (GRID + 1) + k], bowl_value(&b), 1e-12, 0);
-            memcpy(b.storage, b.original, sizeof b.storage);
-        }
 }
 
 /* ---- radii ----------------------------------------------------------------------------------- */
@@ -687,23 +556,23 @@ static void threads_draw_the_same(void) {
     free(first);
 }
 
-int main(int argc, char **argv) {
-    static const test_case cases[] = {TEST_CASE(noise_has_its_variance),
-                                      TEST_CASE(random_numbers_are_common),
-                                      TEST_CASE(signs_flip_with_their_probability),
-                                      TEST_CASE(noise_keeps_to_support_and_norm),
-                                      TEST_CASE(same_size_as_pruning),
-                                      TEST_CASE(standard_errors_are_right),
-                                      TEST_CASE(layer_profile_prunes_one_layer),
-                                      TEST_CASE(radius_on_a_quadratic),
-                                      TEST_CASE(radius_error_is_right),
-                                      TEST_CASE(radius_counts_errors_on_request),
-                                      TEST_CASE(radius_may_not_exist),
-                                      TEST_CASE(sharpness_on_a_quadratic),
-                                      TEST_CASE(sharpness_at_a_minimum),
-                                      TEST_CASE(dropout_error_of_subnetworks),
-                                      TEST_CASE(every_exit_restores),
-                                      TEST_CASE(bad_options_are_named),
-                                      TEST_CASE(threads_draw_the_same)};
-    return TEST_MAIN("test_perturb", cases, argc, argv);
-}
+static const test_case cases[] = {
+    TEST_CASE(noise_has_its_variance),
+    TEST_CASE(random_numbers_are_common),
+    TEST_CASE(signs_flip_with_their_probability),
+    TEST_CASE(noise_keeps_to_support_and_norm),
+    TEST_CASE(same_size_as_pruning),
+    TEST_CASE(standard_errors_are_right),
+    TEST_CASE(radius_on_a_quadratic),
+    TEST_CASE(radius_error_is_right),
+    TEST_CASE(radius_counts_errors_on_request),
+    TEST_CASE(radius_may_not_exist),
+    TEST_CASE(sharpness_on_a_quadratic),
+    TEST_CASE(sharpness_at_a_minimum),
+    TEST_CASE(dropout_error_of_subnetworks),
+    TEST_CASE(every_exit_restores),
+    TEST_CASE(bad_options_are_named),
+    TEST_CASE(threads_draw_the_same),
+};
+
+int main(int argc, char **argv) { return TEST_MAIN("test_perturb", cases, argc, argv); }

@@ -1,6 +1,8 @@
-/* Pruning and the prunability search: against brute force over the whole grid, on objectives whose
-   loss is an arbitrary function of which weights are left; exits that must restore the weights. */
+/* test_prune.c - section PRUNE: pruning and the prunability search against brute force over the whole
+   grid, on objectives whose loss is an arbitrary function of which weights are left; exits that must
+   restore the weights. */
 #include "../prunability.h"
+#include "bowl.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -1070,6 +1072,36 @@ static void search_of_a_trained_net(void) {
     prun_net_free(net);
 }
 
+/* ---- curves and standard errors -------------------------------------------------------------- */
+
+static void layer_profile_prunes_one_layer(void) {
+    enum { GRID = 5 };
+    static bowl b;
+    double losses[2 * (GRID + 1)];
+    prun_prune_options options;
+    int64_t layer, i, k;
+    prun_objective o = bowl_make(&b, 41, 9);
+    memset(&options, 0, sizeof options);
+    options.grid = GRID;
+    for (i = 0; i < b.count; i++) b.slope[i] = 0.1 * (double)(i % 7) - 0.2;
+    CHECK_STATUS(prun_layer_profile(&o, &options, losses), PRUN_OK);
+    CHECK(restored(&b));
+    for (layer = 0; layer < 2; layer++)
+        for (k = 0; k <= GRID; k++) {
+            const prun_tensor *t = &b.tensors[2 * layer];
+            int64_t n = t->shape[1], kept = prun_kept_count(k, GRID, n), j;
+            for (i = 0; i < n; i++) { /* zero what is not among the `kept` largest */
+                int64_t before = 0;
+                const float *w = b.original + (t->data - b.storage);
+                for (j = 0; j < n; j++)
+                    before += fabsf(w[j]) > fabsf(w[i]) || (fabsf(w[j]) == fabsf(w[i]) && j < i);
+                t->data[i] = before < kept ? w[i] : 0;
+            }
+            CHECK_CLOSE(losses[layer * (GRID + 1) + k], bowl_value(&b), 1e-12, 0);
+            memcpy(b.storage, b.original, sizeof b.storage);
+        }
+}
+
 static const test_case cases[] = {
     TEST_CASE(search_equals_brute_force),
     TEST_CASE(search_with_wild_losses),
@@ -1098,6 +1130,7 @@ static const test_case cases[] = {
     TEST_CASE(nothing_to_prune_or_to_measure),
     TEST_CASE(no_context),
     TEST_CASE(search_of_a_trained_net),
+    TEST_CASE(layer_profile_prunes_one_layer),
 };
 
 int main(int argc, char **argv) { return TEST_MAIN("test_prune", cases, argc, argv); }
