@@ -460,4 +460,54 @@ static inline double ref_cross_entropy(const ref_tensor *logits, const int32_t *
     return total;
 }
 
+/* Eigenvalues by Jacobi rotations */
+
+/* Eigenvalues of symmetric a (n x n, destroyed), ascending; vectors: NULL or n rows of unit length. */
+static inline void ref_eigenvalues(double *a, int64_t n, double *values, double *vectors) {
+    int64_t i, j, k;
+    double off = 1;
+    int sweep;
+    for (i = 0; vectors != NULL && i < n * n; i++) vectors[i] = i % (n + 1) == 0;
+    for (sweep = 0; sweep < 60 && off > 0; sweep++) {
+        double scale = 0;
+        for (i = 0; i < n; i++) scale = fmax(scale, fabs(a[i * n + i]));
+        for (off = 0, i = 0; i < n; i++) {
+            for (j = i + 1; j < n; j++) {
+                double w = a[i * n + j], t, c, s;
+                if (fabs(w) <= 1e-15 * scale) continue;
+                off = 1;
+                t = (a[j * n + j] - a[i * n + i]) / (2 * w);
+                t = (t < 0 ? -1 : 1) / (fabs(t) + sqrt(t * t + 1));
+                c = 1 / sqrt(t * t + 1);
+                s = t * c;
+                for (k = 0; k < n; k++) {
+                    double p = a[k * n + i], q = a[k * n + j];
+                    a[k * n + i] = c * p - s * q;
+                    a[k * n + j] = s * p + c * q;
+                }
+                for (k = 0; k < n; k++) {
+                    double p = a[i * n + k], q = a[j * n + k];
+                    a[i * n + k] = c * p - s * q;
+                    a[j * n + k] = s * p + c * q;
+                    if (vectors == NULL) continue;
+                    p = vectors[i * n + k], q = vectors[j * n + k];
+                    vectors[i * n + k] = c * p - s * q;
+                    vectors[j * n + k] = s * p + c * q;
+                }
+            }
+        }
+    }
+    for (i = 0; i < n; i++) values[i] = a[i * n + i];
+    for (i = 0; i < n; i++) {
+        for (j = i, k = i + 1; k < n; k++)
+            if (values[k] < values[j]) j = k;
+        for (k = 0; vectors != NULL && k < n; k++) {
+            double t = vectors[i * n + k];
+            vectors[i * n + k] = vectors[j * n + k];
+            vectors[j * n + k] = t;
+        }
+        off = values[i], values[i] = values[j], values[j] = off;
+    }
+}
+
 #endif

@@ -101,43 +101,6 @@ static void exact_column(const model *m, int column, double *out) {
     }
 }
 
-static void jacobi(double *a, int n, double *values) {
-    int i, j, k, sweep, turned = 1;
-    for (sweep = 0; sweep < 60 && turned; sweep++) {
-        double scale = 0;
-        for (i = 0; i < n; i++) scale = fmax(scale, fabs(a[i * n + i]));
-        for (turned = 0, i = 0; i < n; i++) {
-            for (j = i + 1; j < n; j++) {
-                const double w = a[i * n + j];
-                double t, c, s;
-                if (fabs(w) <= 1e-13 * scale) continue;
-                turned = 1;
-                t = (a[j * n + j] - a[i * n + i]) / (2 * w);
-                t = (t < 0 ? -1 : 1) / (fabs(t) + sqrt(t * t + 1));
-                c = 1 / sqrt(t * t + 1);
-                s = t * c;
-                for (k = 0; k < n; k++) {
-                    const double p = a[k * n + i], q = a[k * n + j];
-                    a[k * n + i] = c * p - s * q;
-                    a[k * n + j] = s * p + c * q;
-                }
-                for (k = 0; k < n; k++) {
-                    const double p = a[i * n + k], q = a[j * n + k];
-                    a[i * n + k] = c * p - s * q;
-                    a[j * n + k] = s * p + c * q;
-                }
-            }
-        }
-    }
-    for (i = 0; i < n; i++) values[i] = a[i * n + i];
-    for (i = 0; i < n; i++) {
-        double t;
-        for (k = i, j = i + 1; j < n; j++)
-            if (values[j] < values[k]) k = j;
-        t = values[i], values[i] = values[k], values[k] = t;
-    }
-}
-
 /* Weights of Euclidean norm `norm`. */
 static model *make_model(int kind, double norm, double factor, int single, uint64_t seed) {
     static const int sizes[3][4] = {{5, 8, 6, 3}, {5, 8, 6, 3}, {3, 4, 6, 3}};
@@ -169,7 +132,7 @@ static model *make_model(int kind, double norm, double factor, int single, uint6
         for (j = 0; j < i; j++)
             m->h[i * m->k + j] = m->h[j * m->k + i] = (m->h[i * m->k + j] + m->h[j * m->k + i]) / 2;
     memcpy(copy, m->h, (size_t)(m->k * m->k) * sizeof(double));
-    jacobi(copy, m->k, m->values);
+    ref_eigenvalues(copy, m->k, m->values, NULL);
     free(copy);
     m->tensor.data = m->w;
     m->tensor.name = "weights";
