@@ -1,70 +1,12 @@
-/* The catalogue of measures: closed forms worked out by hand or in double precision elsewhere,
-   dense linear algebra against the iteration, finite differences and cut networks against the
-   margins inside a network, and the table as a whole on real networks. */
+/* test_measure.c - section MEASURE: the table of measures, by closed forms and on real networks, with
+   everything that may be missing or undefined; gradient noise. */
 #include "implementation.h" /* for the context of a network */
-#include "test.h"
+#include "fixed.h"
+#include "zoo.h"
 
 #include <stdlib.h>
 
 /* ---- an objective of fixed weights, losses and logits ---------------------------------------- */
-
-typedef struct fixed {
-    prun_tensor tensors[4], initial[4];
-    const double *losses;
-    const float *logits;
-    int64_t samples, classes, calls, fail_at;
-} fixed;
-
-static prun_status fixed_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                              double *sum, int64_t *errors) {
-    fixed *f = (fixed *)user;
-    int64_t i;
-    if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
-    *sum = 0;
-    for (i = 0; i < n; i++) {
-        double loss = f->losses[index ? index[i] : i];
-        if (losses) losses[i] = loss;
-        *sum += loss;
-    }
-    if (errors) *errors = 0;
-    return PRUN_OK;
-}
-
-static prun_status fixed_logits(void *user, const int64_t *index, int64_t n, float *logits) {
-    fixed *f = (fixed *)user;
-    int64_t i;
-    for (i = 0; i < n; i++)
-        memcpy(logits + i * f->classes, f->logits + (index ? index[i] : i) * f->classes,
-               (size_t)f->classes * sizeof *logits);
-    return PRUN_OK;
-}
-
-static prun_tensor matrix(float *data, int64_t rows, int64_t columns) {
-    prun_tensor t;
-    memset(&t, 0, sizeof t);
-    t.data = data;
-    t.name = "W";
-    t.rank = 2;
-    t.shape[0] = rows;
-    t.shape[1] = columns;
-    t.flags = PRUN_WEIGHT;
-    return t;
-}
-
-static prun_objective fixed_objective(fixed *f, int64_t tensors) {
-    prun_objective o;
-    memset(&o, 0, sizeof o);
-    o.user = f;
-    o.context = &test_context;
-    o.tensors = f->tensors;
-    o.tensor_count = tensors;
-    o.samples = f->samples;
-    o.classes = f->classes;
-    if (f->losses) o.loss = fixed_loss;
-    if (f->logits) o.logits = fixed_logits;
-    o.nonnegative = 1;
-    return o;
-}
 
 static double value_of(const prun_measure_result *results, const char *name) {
     int32_t number = prun_measure_find(name);
@@ -131,40 +73,6 @@ static void two_layers_by_hand(void) {
             printf("  %s\n", expected[i].name);
     CHECK_CLOSE(prun_sum_of_frobenius(f.tensors, 2), 14, 0, 1e-12);
     free(r);
-}
-
-static void bounds_by_hand(void) {
-    static float w[] = {1, -2, .5f}, w0[] = {.5f, -1, 0};
-    prun_tensor t = matrix(w, 1, 3), t0 = matrix(w0, 1, 3);
-    prun_dropout_bound b;
-    CHECK_CLOSE(prun_pacbayes_bound(100, .1, 50000), 2523.122363377404, 0, 1e-12);
-    CHECK_CLOSE(prun_pacbayes_bound(64, .1, 50000), 1623.122363377404, 0, 1e-12);
-    CHECK_CLOSE(prun_pacbayes_magnitude_bound(&t, &t0, 1, .2, 1e-3, 1, 100), 18.831412491962553, 0,
-                1e-12);
-    CHECK_CLOSE(prun_pacbayes_magnitude_bound(&t, NULL, 1, .2, 1e-3, 1, 100), 19.077859943810594, 0,
-                1e-12);
-    memset(&b, 0, sizeof b);
-    b.empirical = .02;
-    b.kept = .25;
-    b.squared_norm = 100;
-    b.samples = 50000;
-    b.candidates = exp(5);
-    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.037696365977426524, 0, 1e-12);
-    b.candidates = 100;
-    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.0375844531248304, 0, 1e-12);
-    b.sigma = 2; /* a quarter of the divergence: as a quarter of the norm */
-    b.squared_norm = 400;
-    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.0375844531248304, 0, 1e-12);
-    b.sigma = 0;
-    b.squared_norm = 100;
-    b.candidates = 1;
-    b.lambda = 2;
-    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.02749310572125621, 0, 1e-12);
-    b.lambda = .5;
-    CHECK(isnan(prun_dropout_bound_value(&b)));
-    b.lambda = 0;
-    b.samples = 1;
-    CHECK(isnan(prun_dropout_bound_value(&b)));
 }
 
 /* Ten samples of three classes; logits times ten are exact in float. */
@@ -287,38 +195,6 @@ static void prunability_by_hand(void) {
     free(r);
 }
 
-static prun_net *perceptron(int bias) {
-    prun_net *net;
-    int32_t v;
-    test_context.threads = 1; /* too small to share */
-    if (!CHECK_STATUS(prun_net_create(&test_context, 3, 1, 1, &net), PRUN_OK)) return NULL;
-    v = prun_layer_linear(net, PRUN_INPUT, "W1", 2, bias);
-    v = prun_layer_relu(net, v);
-    v = prun_layer_linear(net, v, "W2", 2, bias);
-    CHECK_STATUS(prun_net_finish(net, v, 1), PRUN_OK);
-    return net;
-}
-
-static void path_norm_by_hand(void) {
-    static const float w1[] = {1, 2, 0, 0, 1, -1}, w2[] = {2, 1, 1, -1}, b1[] = {.5f, -1},
-                       b2[] = {0, 2};
-    int bias;
-    for (bias = 0; bias < 2; bias++) {
-        prun_net *net = perceptron(bias);
-        int64_t count;
-        const prun_tensor *t = prun_net_tensors(net, &count);
-        double value;
-        CHECK(count == 2 + 2 * bias);
-        memcpy(t[0].data, w1, sizeof w1);
-        memcpy(t[1 + bias].data, w2, sizeof w2);
-        if (bias) memcpy(t[1].data, b1, sizeof b1);
-        if (bias) memcpy(t[3].data, b2, sizeof b2);
-        CHECK_STATUS(prun_path_norm(net, &value), PRUN_OK);
-        CHECK_CLOSE(value, bias ? 36.25 : 29, 0, 1e-14);
-        prun_net_free(net);
-    }
-}
-
 static void history_by_hand(void) {
     static float w[] = {1};
     static const double losses[] = {2, .5, .1, .05, .01, .005};
@@ -352,457 +228,6 @@ static void history_by_hand(void) {
     CHECK(value_of(r, "steps_0.1_to_0.01") == HUGE_VAL);
     CHECK(r[prun_measure_find("gradient_noise_first")].status == PRUN_ERR_MISSING);
     free(r);
-}
-
-/* ---- spectral norms -------------------------------------------------------------------------- */
-
-static prun_conv2d geometry(int64_t in, int64_t h, int64_t w, int64_t out, int64_t kernel,
-                            int64_t stride, int64_t padding) {
-    prun_conv2d c;
-    int i;
-    memset(&c, 0, sizeof c);
-    c.in_channels = in;
-    c.in_height = h;
-    c.in_width = w;
-    c.out_channels = out;
-    c.kernel[0] = kernel;
-    c.stride[0] = stride;
-    for (i = 0; i < 4; i++) c.padding[i] = padding;
-    return c;
-}
-
-static void convolutions_by_hand(void) {
-    static float k[] = {1, 2, 0, -1}, k2[36];
-    prun_tensor t = matrix(k, 1, 4), t2 = matrix(k2, 2, 18);
-    prun_conv2d g;
-    prun_spectral s;
-    int i;
-    for (i = 0; i < 36; i++) k2[i] = (float)(7 * i % 11 - 5); /* five times the text's kernel */
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 2.449489742783178, 0, 1e-10);
-    g = geometry(1, 4, 4, 1, 2, 1, 1);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 3.716727014465053, 0, 1e-10);
-    g = geometry(1, 4, 4, 1, 2, 1, 0);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 3.5629607041156635, 0, 1e-10);
-    g = geometry(1, 4, 4, 1, 2, 2, 1);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 2.449489742783178, 0, 1e-10);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 5 * 3.3186520975733176, 0, 1e-10);
-    g = geometry(2, 4, 4, 2, 3, 1, 1);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, &g, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 5 * 5.475903256114739, 0, 1e-10);
-    g = geometry(2, 4, 4, 2, 3, 2, 1);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, &g, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 5 * 3.369047318459186, 0, 1e-10);
-    g = geometry(3, 4, 4, 2, 3, 2, 1);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, &g, 1e-8, 1, &s), PRUN_ERR_SHAPE);
-}
-
-/* Largest eigenvalue of a symmetric matrix by cyclic Jacobi rotations; destroys it. */
-static double jacobi_largest(double *a, int64_t n) {
-    int64_t sweep, p, q, k;
-    double largest = 0;
-    for (sweep = 0; sweep < 60; sweep++) {
-        double off = 0, all = 0;
-        for (p = 0; p < n * n; p++) all += a[p] * a[p];
-        for (p = 0; p < n; p++)
-            for (q = p + 1; q < n; q++) {
-                double theta = (a[q * n + q] - a[p * n + p]) / 2, x = a[p * n + q], t, c, s;
-                off += x * x;
-                if (x == 0) continue;
-                t = x / (fabs(theta) + sqrt(theta * theta + x * x)) * (theta < 0 ? -1 : 1);
-                c = 1 / sqrt(1 + t * t);
-                s = t * c;
-                for (k = 0; k < n; k++) {
-                    double u = a[k * n + p], v = a[k * n + q];
-                    a[k * n + p] = c * u - s * v;
-                    a[k * n + q] = s * u + c * v;
-                }
-                for (k = 0; k < n; k++) {
-                    double u = a[p * n + k], v = a[q * n + k];
-                    a[p * n + k] = c * u - s * v;
-                    a[q * n + k] = s * u + c * v;
-                }
-            }
-        if (off <= 1e-30 * all) break;
-    }
-    for (p = 0; p < n; p++) largest = a[p * n + p] > largest ? a[p * n + p] : largest;
-    return largest;
-}
-
-/* The convolution as a dense matrix, written down from the definition. */
-static double dense_norm(const prun_conv2d *g, const float *w, const float *w0) {
-    const int64_t kh = g->kernel[0], kw = g->kernel[1] ? g->kernel[1] : kh;
-    const int64_t sh = g->stride[0], sw = g->stride[1] ? g->stride[1] : sh;
-    int64_t oh, ow, o, i, y, x, dy, dx, r, c, rows, n = g->in_channels * g->in_height * g->in_width;
-    double *a, *square, norm;
-    if (!CHECK_STATUS(prun_conv2d_output(&test_context, g, &oh, &ow), PRUN_OK)) return NAN;
-    rows = g->out_channels * oh * ow;
-    a = (double *)calloc((size_t)(rows * n), sizeof *a);
-    square = (double *)calloc((size_t)(n * n), sizeof *a);
-    for (o = 0; o < g->out_channels; o++)
-        for (y = 0; y < oh; y++)
-            for (x = 0; x < ow; x++)
-                for (i = 0; i < g->in_channels; i++)
-                    for (dy = 0; dy < kh; dy++)
-                        for (dx = 0; dx < kw; dx++) {
-                            int64_t iy = y * sh + dy - g->padding[0];
-                            int64_t ix = x * sw + dx - g->padding[1];
-                            int64_t k = ((o * g->in_channels + i) * kh + dy) * kw + dx;
-                            if (iy < 0 || iy >= g->in_height || ix < 0 || ix >= g->in_width)
-                                continue;
-                            a[((o * oh + y) * ow + x) * n + (i * g->in_height + iy) * g->in_width +
-                              ix] += (double)w[k] - (w0 ? (double)w0[k] : 0);
-                        }
-    for (r = 0; r < rows; r++)
-        for (i = 0; i < n; i++)
-            for (c = 0; c < n; c++) square[i * n + c] += a[r * n + i] * a[r * n + c];
-    norm = sqrt(jacobi_largest(square, n));
-    free(a);
-    free(square);
-    return norm;
-}
-
-static void spectral_norms_match_dense_svd(void) {
-    int test;
-    for (test = 0; test < 24; test++) {
-        float w[400], w0[400];
-        prun_conv2d g;
-        prun_tensor t;
-        prun_spectral s;
-        int64_t i, size, kernel = 1 + test % 3, axis;
-        const float *initial = test % 2 ? w0 : NULL;
-        double dense, matrix_norm;
-        prun_conv2d flat;
-        g = geometry(1 + test % 4, 3 + test % 5, 4 + test % 3, 1 + test % 5, kernel, 1 + test / 8,
-                     0);
-        if (test % 4 == 1 && kernel < 3) g.kernel[1] = kernel + 1;
-        if (test % 4 == 2) g.stride[1] = 2;
-        for (axis = 0; axis < 4; axis++) g.padding[axis] = (test + axis) % 3 ? test % 2 : 0;
-        size = g.out_channels * g.in_channels * kernel * (g.kernel[1] ? g.kernel[1] : kernel);
-        for (i = 0; i < size; i++) {
-            w[i] = (float)prun_random_normal(1, (uint64_t)test, (uint64_t)i);
-            w0[i] = (float)prun_random_normal(2, (uint64_t)test, (uint64_t)i);
-        }
-        t = matrix(w, g.out_channels, size / g.out_channels);
-        CHECK_STATUS(prun_spectral_norm(&test_context, &t, initial, &g, 1e-8, 7, &s), PRUN_OK);
-        dense = dense_norm(&g, w, initial);
-        CHECK_CLOSE(s.norm, dense, 0, 1e-9);
-        CHECK(s.residual <= 1e-8 * s.norm * s.norm);
-        flat = geometry(size / g.out_channels, 1, 1, g.out_channels, 1, 1, 0);
-        matrix_norm = dense_norm(&flat, w, initial);
-        CHECK_STATUS(prun_spectral_norm(&test_context, &t, initial, NULL, 1e-8, 7, &s), PRUN_OK);
-        CHECK_CLOSE(s.norm, matrix_norm, 0, 1e-9);
-    }
-}
-
-/* A known spectrum: a permuted diagonal; nearly equal values; one column; zero. */
-static void spectral_norms_of_odd_matrices(void) {
-    enum { N = 40 };
-    static float w[N * N];
-    prun_tensor t = matrix(w, N, N);
-    prun_spectral s;
-    int i;
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
-    CHECK(s.norm == 0);
-    for (i = 0; i < N; i++) w[i * N + (7 * i + 3) % N] = (float)(i % 2 ? -1 : 1) * (float)(N - i);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, N, 0, 1e-11);
-    for (i = 0; i < N * N; i++) w[i] *= 1e-18f; /* squares of squares underflow in float */
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, N * 1e-18, 0, 1e-6);
-    for (i = 0; i < N; i++) w[i * N + (7 * i + 3) % N] = 1 + 1e-3f * (float)(i % 4);
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, (double)(1 + 3e-3f), 0, 1e-9);
-    memset(w, 0, sizeof w);
-    w[5] = 3;
-    w[N + 5] = 4;
-    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
-    CHECK_CLOSE(s.norm, 5, 0, 1e-12);
-}
-
-/* ---- networks -------------------------------------------------------------------------------- */
-
-typedef struct picture_set {
-    prun_images images;
-    float *values;
-    int32_t *labels;
-} picture_set;
-
-static picture_set pictures(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes) {
-    picture_set p;
-    int64_t i;
-    memset(&p, 0, sizeof p);
-    p.values = (float *)malloc((size_t)(n * c * h * w) * sizeof(float));
-    p.labels = (int32_t *)malloc((size_t)n * sizeof(int32_t));
-    for (i = 0; i < n * c * h * w; i++)
-        p.values[i] = (float)prun_random_normal(5, (uint64_t)h, (uint64_t)i);
-    for (i = 0; i < n; i++) p.labels[i] = (int32_t)(i % classes);
-    p.images.count = n;
-    p.images.channels = c;
-    p.images.height = h;
-    p.images.width = w;
-    p.images.classes = classes;
-    p.images.values = p.values;
-    p.images.labels = p.labels;
-    return p;
-}
-
-static void free_pictures(picture_set *p) {
-    free(p->values);
-    free(p->labels);
-}
-
-/* Random scales, shifts and statistics, so that batch norm does something. */
-static void shake(prun_net *net) {
-    int64_t count, i, k;
-    const prun_tensor *t = prun_net_tensors(net, &count);
-    for (i = 0; i < count; i++)
-        for (k = 0; (t[i].flags & (PRUN_NORM | PRUN_STATISTIC)) && k < t[i].shape[0]; k++)
-            t[i].data[k] = (float)(0.5 + prun_random_uniform(9, (uint64_t)i, (uint64_t)k));
-}
-
-/* Every kind of layer: pools that overlap, an addition, dropout, norms that fold and one that does
-   not, and at the end a 1x1 bottleneck where the net can be cut. with_tail 0: stops there. */
-static prun_net *zoo(int with_tail) {
-    prun_net *net;
-    int32_t v, skip;
-    test_context.threads = 1;
-    if (!CHECK_STATUS(prun_net_create(&test_context, 2, 9, 8, &net), PRUN_OK)) return NULL;
-    v = prun_layer_conv2d(net, PRUN_INPUT, "stem", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
-    v = prun_layer_batch_norm(net, v, "stem_bn", 0, 0);
-    v = skip = prun_layer_relu(net, v);
-    v = prun_layer_conv2d(net, v, "body", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
-    v = prun_layer_add(net, v, skip);
-    v = prun_layer_batch_norm(net, v, "body_bn", 0, 0);
-    v = prun_layer_relu(net, v);
-    v = prun_layer_max_pool(net, v, 3, 2, 1);
-    v = prun_layer_dropout(net, v, 0.5);
-    v = prun_layer_avg_pool(net, v, 2, 1, 0);
-    v = prun_layer_conv2d(net, v, "neck", 5, 3, 1, 0, PRUN_PADDING_ZEROS, 1);
-    v = prun_layer_relu(net, v);
-    v = prun_layer_global_avg_pool(net, v);
-    if (with_tail) {
-        v = prun_layer_linear(net, v, "hidden", 6, 1);
-        v = prun_layer_relu(net, v);
-        v = prun_layer_linear(net, v, "out", 3, 1);
-    }
-    CHECK_STATUS(prun_net_finish(net, v, 3), PRUN_OK);
-    shake(net);
-    return net;
-}
-
-static void hidden_margins_match_differences(void) {
-    enum { N = 21, SIZE = 2 * 9 * 8 };
-    prun_net *net = zoo(1);
-    picture_set p = pictures(N, 2, 9, 8, 3);
-    const int32_t stem = 0;
-    double margins[N], spread, total = 0;
-    float logits[N * 3], moved[N * 3];
-    int64_t i, k, j;
-    CHECK_STATUS(prun_net_logits(net, &p.images, NULL, N, logits), PRUN_OK);
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, N, &stem, 1, margins, &spread),
-                 PRUN_OK);
-    for (i = 0; i < N; i++) {
-        const float *f = logits + 3 * i;
-        int64_t y = p.labels[i], other = y == 0 ? 1 : 0;
-        double square = 1e-6, expected;
-        for (j = 0; j < 3; j++)
-            if (j != y && f[j] > f[other]) other = j;
-        for (k = 0; k < SIZE; k++) {
-            float *x = p.values + i * SIZE + k, old = *x;
-            double up, down, h = 4e-3;
-            *x = old + (float)h;
-            prun_net_logits(net, &p.images, &i, 1, moved);
-            up = (double)moved[y] - (double)moved[other];
-            *x = old - (float)h;
-            prun_net_logits(net, &p.images, &i, 1, moved);
-            down = (double)moved[y] - (double)moved[other];
-            *x = old;
-            square += (up - down) * (up - down) / (4 * h * h);
-        }
-        expected = ((double)f[y] - (double)f[other]) / sqrt(square);
-        CHECK_CLOSE(margins[i], expected, 1e-4, 2e-2); /* kinks lie within the step */
-    }
-    for (k = 0; k < SIZE; k++) {
-        double sum = 0, square = 0;
-        for (i = 0; i < N; i++) {
-            sum += (double)p.values[i * SIZE + k];
-            square += (double)p.values[i * SIZE + k] * (double)p.values[i * SIZE + k];
-        }
-        total += square / N - sum / N * (sum / N);
-    }
-    CHECK_CLOSE(spread, sqrt(total), 0, 1e-10);
-    prun_net_free(net);
-    free_pictures(&p);
-}
-
-/* Cut at the bottleneck: the tail alone, fed with what the head makes, has as margins at its images
-   the margins of the whole net at that layer. */
-static void hidden_margins_match_a_cut_network(void) {
-    enum { N = 150 };
-    prun_net *net = zoo(1), *head = zoo(0), *tail;
-    picture_set p = pictures(N, 2, 9, 8, 3), cut = pictures(N, 5, 1, 1, 3);
-    const prun_tensor *t, *u;
-    int64_t count, n, i;
-    int32_t v, hidden = -1, first = 0, layers[4];
-    double whole[N], part[N], spread[2];
-    t = prun_net_tensors(net, &count);
-    for (i = 0; i < count; i++)
-        if (strcmp(t[i].name, "hidden.weight") == 0) hidden = (int32_t)i;
-    CHECK_STATUS(prun_net_create(&test_context, 5, 1, 1, &tail), PRUN_OK);
-    v = prun_layer_linear(tail, PRUN_INPUT, "hidden", 6, 1);
-    v = prun_layer_relu(tail, v);
-    v = prun_layer_linear(tail, v, "out", 3, 1);
-    CHECK_STATUS(prun_net_finish(tail, v, 1), PRUN_OK);
-    u = prun_net_tensors(tail, &n);
-    for (i = 0; i < n; i++)
-        memcpy(u[i].data, t[count - n + i].data, (size_t)prun_tensor_size(&u[i]) * sizeof(float));
-    CHECK_STATUS(prun_net_logits(head, &p.images, NULL, N, cut.values), PRUN_OK);
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, N, &hidden, 1, whole, &spread[0]),
-                 PRUN_OK);
-    CHECK_STATUS(prun_net_hidden_margins(tail, &cut.images, NULL, N, &first, 1, part, &spread[1]),
-                 PRUN_OK);
-    for (i = 0; i < N; i++) CHECK_CLOSE(whole[i], part[i], 1e-5, 1e-4);
-    CHECK_CLOSE(spread[0], spread[1], 0, 1e-5);
-    prun_net_margin_layers(net, layers); /* stem, then body, neck, hidden, out */
-    CHECK(strcmp(t[layers[0]].name, "stem.weight") == 0);
-    CHECK(strcmp(t[layers[1]].name, "body.weight") == 0);
-    CHECK(strcmp(t[layers[2]].name, "hidden.weight") == 0);
-    CHECK(strcmp(t[layers[3]].name, "out.weight") == 0);
-    prun_net_free(net);
-    prun_net_free(head);
-    prun_net_free(tail);
-    free_pictures(&p);
-    free_pictures(&cut);
-}
-
-/* The images, and the ends of the blocks at 1/3, 2/3 and 3/3 of the depth. */
-static void margin_layers_of_the_families(void) {
-    static const struct {
-        prun_family family;
-        int64_t depth;
-        const char *names[4];
-    } expected[] = {{PRUN_NIN, 2, {"block0_conv0", "block1_conv0", "block1_conv0", "head"}},
-                    {PRUN_NIN, 3, {"block0_conv0", "block1_conv0", "block2_conv0", "head"}},
-                    {PRUN_NIN, 4, {"block0_conv0", "block1_conv0", "block3_conv0", "head"}},
-                    {PRUN_CNN, 0, {"conv0", "conv1", "conv3", "fc"}},
-                    {PRUN_RESNET18, 0, {"conv1", "layer2_0.conv2", "layer3_1.conv1", "linear"}}};
-    size_t i;
-    int k;
-    for (i = 0; i < sizeof expected / sizeof *expected; i++) {
-        prun_net *net;
-        prun_arch arch;
-        int32_t layers[4];
-        int64_t count;
-        memset(&arch, 0, sizeof arch);
-        arch.family = expected[i].family;
-        arch.depth = expected[i].depth;
-        arch.width = 2;
-        if (!CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK)) return;
-        prun_net_margin_layers(net, layers);
-        for (k = 0; k < 4; k++) {
-            const char *name = prun_net_tensors(net, &count)[layers[k]].name;
-            const size_t length = strlen(expected[i].names[k]);
-            if (!CHECK(strncmp(name, expected[i].names[k], length) == 0 && name[length] == '.'))
-                printf("  %s, not %s\n", name, expected[i].names[k]);
-        }
-        prun_net_free(net);
-    }
-}
-
-static void hidden_margins_refuse_what_is_not_there(void) {
-    prun_net *net = zoo(1);
-    picture_set p = pictures(4, 2, 9, 8, 3);
-    double margins[4], spread;
-    const int32_t bias = 1, far = 999;
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &bias, 1, margins, &spread),
-                 PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &far, 1, margins, &spread),
-                 PRUN_ERR_ARGUMENT);
-    p.images.height = 8;
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &bias, 1, margins, &spread),
-                 PRUN_ERR_SHAPE);
-    prun_net_free(net);
-    free_pictures(&p);
-}
-
-static void copies_are_the_same_function(void) {
-    static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18, PRUN_CNN};
-    int kind, fold;
-    for (kind = 0; kind < 4; kind++) {
-        enum { N = 20 };
-        picture_set p = kind == 3 ? pictures(N, 2, 9, 8, 3) : pictures(N, 3, 32, 32, 5);
-        const int64_t classes = p.images.classes;
-        float *logits = (float *)malloc((size_t)(2 * N * classes) * sizeof(float));
-        double largest = 0, apart = 0;
-        prun_net *net = NULL, *copy = NULL;
-        prun_arch arch;
-        int64_t i, count, norms;
-        memset(&arch, 0, sizeof arch);
-        test_context.threads = 1;
-        arch.family = families[kind];
-        arch.width = 4;
-        arch.classes = 5;
-        arch.seed = 2;
-        if (kind == 3) net = zoo(1);
-        else CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK);
-        shake(net);
-        CHECK_STATUS(prun_net_logits(net, &p.images, NULL, N, logits), PRUN_OK);
-        for (fold = 0; fold < 2; fold++) {
-            const prun_tensor *t;
-            CHECK_STATUS(prun_net_copy(net, fold, &copy), PRUN_OK);
-            CHECK_STATUS(prun_net_logits(copy, &p.images, NULL, N, logits + N * classes), PRUN_OK);
-            for (i = 0; i < N * classes; i++) {
-                double d = fabs((double)logits[i] - (double)logits[N * classes + i]);
-                largest = fmax(largest, fabs((double)logits[i]));
-                apart = fmax(apart, d);
-            }
-            CHECK(apart <= (fold ? 1e-5 * largest : 0));
-            t = prun_net_tensors(copy, &count);
-            for (i = norms = 0; i < count; i++) norms += (t[i].flags & PRUN_NORM) != 0;
-            if (fold) CHECK(norms == (kind < 2 ? 0 : kind == 2 ? 16 : 2));
-            CHECK(prun_net_weights(copy) == prun_net_weights(net));
-            prun_net_free(copy);
-        }
-        CHECK_STATUS(prun_net_copy(net, 0, &copy), PRUN_OK); /* shares nothing */
-        prun_net_init(net, 77);
-        CHECK_STATUS(prun_net_logits(copy, &p.images, NULL, N, logits + N * classes), PRUN_OK);
-        CHECK(memcmp(logits, logits + N * classes, (size_t)(N * classes) * sizeof(float)) == 0);
-        prun_net_free(copy);
-        prun_net_free(net);
-        free(logits);
-        free_pictures(&p);
-    }
-}
-
-/* Path norm through every kind of layer: of a copy whose parameters are squares already it is the
-   plain function, so it must equal the logits' sum where nothing is negative. */
-static void path_norm_is_a_forward_pass(void) {
-    prun_net *net = zoo(1), *folded;
-    picture_set p = pictures(1, 2, 9, 8, 3);
-    int64_t count, i, k;
-    float logits[3];
-    double path, sum;
-    const prun_tensor *t;
-    CHECK_STATUS(prun_net_copy(net, 1, &folded), PRUN_OK);
-    for (i = 0; i < 2 * 9 * 8; i++) p.values[i] = 1;
-    t = prun_net_tensors(net, &count);
-    CHECK_STATUS(prun_path_norm(net, &path), PRUN_OK);
-    for (i = 0; i < count; i++) /* with mean 0, variance 1 - epsilon a norm is scale and shift */
-        for (k = 0; k < prun_tensor_size(&t[i]); k++)
-            t[i].data[k] = strstr(t[i].name, "running_mean")  ? 0
-                           : strstr(t[i].name, "running_var") ? (float)(1 - 1e-5)
-                                                              : t[i].data[k] * t[i].data[k];
-    CHECK_STATUS(prun_net_logits(net, &p.images, NULL, 1, logits), PRUN_OK);
-    sum = (double)logits[0] + (double)logits[1] + (double)logits[2];
-    CHECK_CLOSE(path, sum, 0, 1e-5);
-    prun_net_free(net);
-    prun_net_free(folded);
-    free_pictures(&p);
 }
 
 /* ---- gradient noise -------------------------------------------------------------------------- */
@@ -883,7 +308,7 @@ static void gradient_noise_of_batches_of_any_size(void) {
     enum { SEEDS = 150 };
     size_t a, b;
     for (a = 0; a < sizeof sets / sizeof *sets; a++) {
-        picture_set p = pictures(sets[a], 2, 9, 8, 3);
+        dataset p = pictures(sets[a], 2, 9, 8, 3);
         prun_net *net = zoo(1);
         prun_net_data data;
         prun_objective o;
@@ -912,49 +337,8 @@ static void gradient_noise_of_batches_of_any_size(void) {
         CHECK_STATUS(prun_gradient_noise(&o, 4, 2, 0, &one, NULL), PRUN_ERR_MISSING);
         CHECK(strstr(test_context.message, "one sample") != NULL);
         prun_net_free(net);
-        free_pictures(&p);
+        free_set(&p);
     }
-}
-
-/* One image can be trained on; its noise is not a number, and no failure. */
-static void training_on_one_image_has_no_noise(void) {
-    picture_set p = pictures(1, 2, 9, 8, 3);
-    prun_net *net = zoo(1);
-    prun_train_options options;
-    prun_epoch history[2];
-    memset(&options, 0, sizeof options);
-    options.epochs = 2;
-    options.noise_pairs = 2;
-    CHECK_STATUS(prun_train(net, &p.images, &options, history), PRUN_OK);
-    CHECK(isnan(history[0].gradient_noise) && isnan(history[1].gradient_noise));
-    prun_net_free(net);
-    free_pictures(&p);
-}
-
-/* What training records is what the function says afterwards. */
-static void training_records_noise_and_steps(void) {
-    picture_set p = pictures(50, 2, 9, 8, 3);
-    prun_net *net = zoo(1);
-    prun_net_data data;
-    prun_objective o;
-    prun_train_options options;
-    prun_epoch history[3];
-    double variance;
-    memset(&options, 0, sizeof options);
-    options.epochs = 3;
-    options.batch = 20;
-    options.noise_pairs = 4;
-    options.seed = 6;
-    data.net = net;
-    data.images = &p.images;
-    CHECK_STATUS(prun_train(net, &p.images, &options, history), PRUN_OK);
-    CHECK(history[0].steps == 3 && history[1].steps == 6 && history[2].steps == 9);
-    CHECK(history[0].gradient_noise > 0 && isnan(history[1].gradient_noise));
-    CHECK_STATUS(prun_net_objective(&data, &o), PRUN_OK);
-    CHECK_STATUS(prun_gradient_noise(&o, 20, 4, 6, &variance, NULL), PRUN_OK);
-    CHECK(history[2].gradient_noise == variance);
-    prun_net_free(net);
-    free_pictures(&p);
 }
 
 /* ---- the table as a whole -------------------------------------------------------------------- */
@@ -1039,7 +423,7 @@ static void bad_numbers_are_named(void) {
 /* All measures of a trained net: by one thread and by two the same bits; weights untouched; each a
    value or a reason. */
 static void measures_of_a_trained_net(void) {
-    picture_set p = pictures(60, 2, 9, 8, 3);
+    dataset p = pictures(60, 2, 9, 8, 3);
     prun_measure_result *r[2];
     prun_measure_options options;
     prun_train_options recipe;
@@ -1092,7 +476,7 @@ static void measures_of_a_trained_net(void) {
     free(before);
     prun_net_free(net);
     prun_net_free(start);
-    free_pictures(&p);
+    free_set(&p);
 }
 
 /* A callback that fails at its n-th call, for every n: the error comes through, weights return. */
@@ -1137,7 +521,7 @@ static int stop_now(void *user, int64_t done, int64_t total) {
 }
 
 static void failing_callbacks_pass_through(void) {
-    picture_set p = pictures(12, 3, 1, 1, 2);
+    dataset p = pictures(12, 3, 1, 1, 2);
     prun_measure_result *r = room_for_results();
     prun_measure_options options;
     prun_objective o;
@@ -1187,7 +571,7 @@ static void failing_callbacks_pass_through(void) {
     }
     prun_net_free(f.data.net);
     free(r);
-    free_pictures(&p);
+    free_set(&p);
 }
 
 /* Memory that runs out at the n-th allocation leaves nothing behind and no weight changed. */
@@ -1207,7 +591,7 @@ static void give_back(void *pointer, void *user) {
 }
 
 static void memory_may_run_out(void) {
-    picture_set p = pictures(6, 3, 1, 1, 2);
+    dataset p = pictures(6, 3, 1, 1, 2);
     prun_measure_result *r = room_for_results();
     prun_measure_options options;
     prun_context context;
@@ -1255,7 +639,7 @@ static void memory_may_run_out(void) {
     CHECK(alive == 0);
     prun_net_free(built);
     free(r);
-    free_pictures(&p);
+    free_set(&p);
 }
 
 /* ---- curvature ------------------------------------------------------------------------------- */
@@ -1371,100 +755,6 @@ static void curvature_of_a_quadratic(void) {
 
 /* ---- what cannot be computed ends nothing else ---------------------------------------- */
 
-enum { ODD_SIDE = 8, ODD_IMAGES = 24, ODD_MEASURES = 300 };
-
-typedef enum odd_kind {
-    ODD_PLAIN,       /* two convolutions with norm and ReLU, one linear layer */
-    ODD_DEAD_BRANCH, /* convolutions that do not lead to the logits, first and last */
-    ODD_LINEAR,      /* no hidden layer */
-    ODD_ONE_SAMPLE,
-    ODD_POOLED_IMAGES, /* the images are read by a pool as well */
-    ODD_NO_LOSS,       /* the base loss is 0 */
-    ODD_CONSTANT,      /* the second convolution reads the same for all samples */
-    ODD_BLACK,         /* so does the first */
-    ODD_WRONG,         /* every margin is negative */
-    ODD_ZERO_WEIGHTS,
-    ODD_KINDS
-} odd_kind;
-
-typedef struct odd_net {
-    prun_net *net;
-    prun_images images;
-    prun_net_data data;
-    prun_objective objective;
-    float pixels[ODD_IMAGES * ODD_SIDE * ODD_SIDE];
-    int32_t labels[ODD_IMAGES];
-} odd_net;
-
-static void set_layer(prun_net *net, const char *name, float value) {
-    int64_t count, i, k;
-    const prun_tensor *t = prun_net_tensors(net, &count);
-    for (i = 0; i < count; i++)
-        for (k = 0; strcmp(t[i].name, name) == 0 && k < prun_tensor_size(&t[i]); k++)
-            t[i].data[k] = value;
-}
-
-static int32_t odd_layers(prun_net *net, odd_kind kind, int32_t classes) {
-    const prun_padding zeros = PRUN_PADDING_ZEROS;
-    int32_t v = PRUN_INPUT, w;
-    if (kind == ODD_LINEAR) return prun_layer_linear(net, v, "fc", classes, 1);
-    if (kind == ODD_DEAD_BRANCH) prun_layer_conv2d(net, v, "dead", 2, 3, 1, 1, zeros, 1);
-    v = prun_layer_conv2d(net, v, "one", 4, 3, 1, 1, zeros, 0);
-    v = prun_layer_batch_norm(net, v, "norm", 0, 0);
-    v = prun_layer_relu(net, v);
-    v = prun_layer_max_pool(net, v, 2, 2, 0);
-    if (kind == ODD_POOLED_IMAGES) {
-        w = prun_layer_conv2d(net, prun_layer_avg_pool(net, PRUN_INPUT, 2, 2, 0), "beside", 4, 1, 1,
-                              0, zeros, 1);
-        v = prun_layer_add(net, v, w);
-    }
-    v = prun_layer_relu(net, prun_layer_conv2d(net, v, "two", 4, 3, 1, 1, zeros, 1));
-    w = prun_layer_linear(net, v, "fc", classes, 1);
-    if (kind == ODD_DEAD_BRANCH) prun_layer_conv2d(net, v, "late", 2, 3, 1, 1, zeros, 1);
-    return w;
-}
-
-static int odd_make(odd_net *o, odd_kind kind) {
-    const int32_t classes = 3;
-    int64_t i, count;
-    memset(o, 0, sizeof *o);
-    for (i = 0; i < ODD_IMAGES * ODD_SIDE * ODD_SIDE; i++)
-        o->pixels[i] = kind == ODD_BLACK ? 0.0f : (float)prun_random_normal(3, 1, (uint64_t)i);
-    for (i = 0; i < ODD_IMAGES; i++) o->labels[i] = kind < ODD_NO_LOSS ? (int32_t)(i % classes) : 0;
-    o->images.count = kind == ODD_ONE_SAMPLE ? 1 : ODD_IMAGES;
-    o->images.channels = 1;
-    o->images.height = o->images.width = ODD_SIDE;
-    o->images.classes = classes;
-    o->images.values = o->pixels;
-    o->images.labels = o->labels;
-    if (prun_net_create(&test_context, 1, ODD_SIDE, ODD_SIDE, &o->net) != PRUN_OK) return 0;
-    if (!CHECK_STATUS(prun_net_finish(o->net, odd_layers(o->net, kind, classes), 5), PRUN_OK))
-        return 0;
-    if (kind >= ODD_NO_LOSS) { /* the last bias decides how right the only label is */
-        const prun_tensor *t = prun_net_tensors(o->net, &count);
-        t[count - 1].data[0] = kind == ODD_WRONG ? -1000.0f : kind == ODD_NO_LOSS ? 1000.0f : 2.0f;
-    }
-    if (kind == ODD_CONSTANT) set_layer(o->net, "one.weight", 0.0f);
-    if (kind == ODD_ZERO_WEIGHTS) {
-        set_layer(o->net, "one.weight", 0.0f);
-        set_layer(o->net, "two.weight", 0.0f);
-        set_layer(o->net, "fc.weight", 0.0f);
-    }
-    o->data.net = o->net;
-    o->data.images = &o->images;
-    return CHECK_STATUS(prun_net_objective(&o->data, &o->objective), PRUN_OK);
-}
-
-static const prun_measure_options *odd_options(void) {
-    static prun_measure_options options;
-    options.grid = 5;
-    options.draws = 2;
-    options.restarts = 1;
-    options.hessian_steps = 3;
-    options.hessian_probes = 1;
-    return &options;
-}
-
 /* What a measure of an odd network is: NULL text, a number; else undefined, with that text. */
 static void check_odd(const prun_measure_result *r, const char *name, const char *text) {
     const prun_measure_result *one = &r[prun_measure_find(name)];
@@ -1518,28 +808,6 @@ static void odd_networks_end_nothing(void) {
         }
         prun_net_free(o.net);
         if (test_failures > before) printf("  in odd network %d\n", kind);
-    }
-}
-
-/* The layers that the function names are those that hidden margins take. */
-static void margin_layers_lead_to_the_logits(void) {
-    double margins[4 * ODD_IMAGES], spread[4];
-    int32_t layers[4], i;
-    int64_t count;
-    int kind;
-    odd_net o;
-    for (kind = 0; kind < ODD_KINDS; kind++) {
-        if (odd_make(&o, (odd_kind)kind) && kind != ODD_POOLED_IMAGES) {
-            const prun_tensor *t = prun_net_tensors(o.net, &count);
-            prun_net_margin_layers(o.net, layers);
-            for (i = 0; i < 4; i++)
-                CHECK(strcmp(t[layers[i]].name, "dead.weight") &&
-                      strcmp(t[layers[i]].name, "late.weight"));
-            CHECK_STATUS(prun_net_hidden_margins(o.net, &o.images, NULL, o.images.count, layers, 4,
-                                                 margins, spread),
-                         PRUN_OK);
-        }
-        prun_net_free(o.net);
     }
 }
 
@@ -1602,56 +870,9 @@ static void one_class_ends_nothing(void) {
     CHECK_STATUS(prun_measure_all(&o, odd_options(), NULL, r), PRUN_ERR_ARGUMENT);
 }
 
-static prun_status fixed_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                  double *sum) {
-    (void)user;
-    (void)index;
-    (void)n;
-    (void)gradient;
-    (void)sum;
-    return PRUN_ERR_CALLBACK; /* never called */
-}
-
-/* One array under two names would be pruned and counted twice. */
-static void shared_weights_are_refused(void) {
-    static float data[6] = {1, 2, 3, 4, 5, 6};
-    static const double losses[2] = {1, 2};
-    prun_measure_options options = *odd_options();
-    prun_measure_result r[ODD_MEASURES];
-    prun_prunability found;
-    prun_spectrum spectrum;
-    prun_radius radius;
-    int64_t kept;
-    fixed f;
-    prun_objective o;
-    memset(&f, 0, sizeof f);
-    f.losses = losses;
-    f.samples = 2;
-    f.tensors[0] = matrix(data, 2, 2);
-    f.tensors[1] = matrix(data + 3, 1, 3);
-    f.tensors[1].name = "decoder";
-    o = fixed_objective(&f, 2);
-    o.context = &test_context;
-    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_ERR_ARGUMENT);
-    CHECK(strstr(prun_message(&test_context), "(W)") &&
-          strstr(prun_message(&test_context), "(decoder)"));
-    CHECK_STATUS(prun_prune(&o, NULL, 0.5, &kept), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_perturbation_radius(&o, NULL, &radius), PRUN_ERR_ARGUMENT);
-    o.gradient = fixed_gradient;
-    CHECK_STATUS(prun_hessian_spectrum(&o, NULL, &spectrum), PRUN_ERR_ARGUMENT);
-    o.gradient = NULL;
-    CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_safetensors_write(&test_context, "never", f.tensors, 2, NULL, 0),
-                 PRUN_ERR_ARGUMENT);
-    CHECK(isnan(prun_sum_of_frobenius(f.tensors, 2)));
-    CHECK(isnan(prun_pacbayes_magnitude_bound(f.tensors, NULL, 2, 1, 1, 1, 2)));
-    f.tensors[1] = matrix(data + 4, 1, 2);
-    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_OK);
-}
-
 /* ---- golden networks ------------------------------------------------------------------------- */
 
-static int read_golden(prun_safetensors *file, prun_family family, prun_net **net, picture_set *p) {
+static int read_golden(prun_safetensors *file, prun_family family, prun_net **net, dataset *p) {
     const prun_safetensors_entry *x = prun_safetensors_find(file, "x");
     const prun_safetensors_entry *y = prun_safetensors_find(file, "y");
     prun_arch arch;
@@ -1734,7 +955,7 @@ static void golden_networks_have_every_measure(void) {
         char path[64];
         prun_safetensors *file;
         prun_net *net = NULL;
-        picture_set p;
+        dataset p;
         prun_net_data data;
         prun_objective o;
         prun_measure_options options;
@@ -1781,43 +1002,29 @@ static void golden_networks_have_every_measure(void) {
         if (strcmp(files[k].path, "nin_w4_d2") == 0) golden_full_length(file, &o);
         prun_safetensors_close(file);
         prun_net_free(net);
-        free_pictures(&p);
+        free_set(&p);
         free(r);
     }
 }
 
-int main(int argc, char **argv) {
-    static const test_case cases[] = {TEST_CASE(two_layers_by_hand),
-                                      TEST_CASE(bounds_by_hand),
-                                      TEST_CASE(margins_by_hand),
-                                      TEST_CASE(prunability_by_hand),
-                                      TEST_CASE(path_norm_by_hand),
-                                      TEST_CASE(history_by_hand),
-                                      TEST_CASE(convolutions_by_hand),
-                                      TEST_CASE(spectral_norms_match_dense_svd),
-                                      TEST_CASE(spectral_norms_of_odd_matrices),
-                                      TEST_CASE(hidden_margins_match_differences),
-                                      TEST_CASE(hidden_margins_match_a_cut_network),
-                                      TEST_CASE(margin_layers_of_the_families),
-                                      TEST_CASE(hidden_margins_refuse_what_is_not_there),
-                                      TEST_CASE(copies_are_the_same_function),
-                                      TEST_CASE(path_norm_is_a_forward_pass),
-                                      TEST_CASE(gradient_noise_of_known_variance),
-                                      TEST_CASE(gradient_noise_of_batches_of_any_size),
-                                      TEST_CASE(training_on_one_image_has_no_noise),
-                                      TEST_CASE(training_records_noise_and_steps),
-                                      TEST_CASE(table_is_sound),
-                                      TEST_CASE(missing_levels_are_named),
-                                      TEST_CASE(bad_numbers_are_named),
-                                      TEST_CASE(measures_of_a_trained_net),
-                                      TEST_CASE(failing_callbacks_pass_through),
-                                      TEST_CASE(memory_may_run_out),
-                                      TEST_CASE(curvature_of_a_quadratic),
-                                      TEST_CASE(odd_networks_end_nothing),
-                                      TEST_CASE(margin_layers_lead_to_the_logits),
-                                      TEST_CASE(one_class_ends_nothing),
-                                      TEST_CASE(included_tensors_count),
-                                      TEST_CASE(shared_weights_are_refused),
-                                      TEST_CASE(golden_networks_have_every_measure)};
-    return TEST_MAIN("test_measure", cases, argc, argv);
-}
+static const test_case cases[] = {
+    TEST_CASE(two_layers_by_hand),
+    TEST_CASE(margins_by_hand),
+    TEST_CASE(prunability_by_hand),
+    TEST_CASE(history_by_hand),
+    TEST_CASE(gradient_noise_of_known_variance),
+    TEST_CASE(gradient_noise_of_batches_of_any_size),
+    TEST_CASE(table_is_sound),
+    TEST_CASE(missing_levels_are_named),
+    TEST_CASE(bad_numbers_are_named),
+    TEST_CASE(measures_of_a_trained_net),
+    TEST_CASE(failing_callbacks_pass_through),
+    TEST_CASE(memory_may_run_out),
+    TEST_CASE(curvature_of_a_quadratic),
+    TEST_CASE(odd_networks_end_nothing),
+    TEST_CASE(one_class_ends_nothing),
+    TEST_CASE(included_tensors_count),
+    TEST_CASE(golden_networks_have_every_measure),
+};
+
+int main(int argc, char **argv) { return TEST_MAIN("test_measure", cases, argc, argv); }

@@ -1,6 +1,9 @@
-/* Spectral norms of matrices and convolutions against a full decomposition by one-sided Jacobi
-   rotations, and against spectra that are known because the maps were made from them. */
+/* test_norms.c - section NORMS: spectral norms of matrices and convolutions against a full
+   decomposition by one-sided Jacobi rotations, and against spectra that are known because the maps
+   were made from them; Frobenius norms, margins and bounds against closed forms. */
 #include "../prunability.h"
+#include "fixed.h"
+#include "reference.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -559,6 +562,295 @@ static void measures_say_what_did_not_converge(void) {
     prun_net_free(net);
 }
 
+/* ---- Kendall by its definition ---- */
+
+static double uniform(uint64_t stream, int64_t i) {
+    return prun_random_uniform(77, stream, (uint64_t)i);
+}
+
+/* ---- norms, margins, training losses ---- */
+
+static prun_tensor flagged_matrix(const char *name, float *data, int64_t rows, int64_t columns,
+                                  uint32_t flags) {
+    prun_tensor t;
+    memset(&t, 0, sizeof t);
+    t.data = data;
+    t.name = name;
+    t.rank = 2;
+    t.shape[0] = rows;
+    t.shape[1] = columns;
+    t.flags = flags;
+    return t;
+}
+
+static void frobenius_norms(void) {
+    float w1[6] = {1, 2, 0, 0, 1, -1}, w2[4] = {2, 1, 1, -1}, bias[2] = {100, 100},
+          scale[2] = {7, 7};
+    float large[2] = {3e30f, 4e30f}, zero[2] = {0, 0};
+    prun_tensor t[4];
+    t[0] = flagged_matrix("w1", w1, 2, 3, PRUN_WEIGHT);
+    t[1] = flagged_matrix("b1", bias, 1, 2, PRUN_BIAS);
+    t[2] = flagged_matrix("w2", w2, 2, 2, PRUN_WEIGHT);
+    t[3] = flagged_matrix("norm", scale, 1, 2, PRUN_NORM);
+    CHECK_CLOSE(prun_frobenius_squared(&t[0]), 7, 0, 1e-14);
+    CHECK_CLOSE(prun_frobenius_squared(&t[2]), 7, 0, 1e-14);
+    CHECK_CLOSE(prun_sum_of_frobenius(t, 4), 14, 0, 1e-12);
+    w2[0] = 4; /* norms 7 and 19: 2 sqrt(133) */
+    CHECK_CLOSE(prun_sum_of_frobenius(t, 4), 2 * sqrt(133.0), 0, 1e-12);
+    t[1] = flagged_matrix("large", large, 1, 2, 0); /* beyond the range of a float's square */
+    CHECK_CLOSE(prun_frobenius_squared(&t[1]), 25e60, 0, 1e-6);
+    t[1] = flagged_matrix("zero", zero, 1, 2, PRUN_WEIGHT);
+    CHECK(prun_sum_of_frobenius(t, 4) == 0);
+    t[3] = flagged_matrix("zero again", zero + 1, 1, 1, PRUN_WEIGHT);
+    CHECK(isnan(prun_sum_of_frobenius(t, 4)));
+}
+
+static void frobenius_product_beyond_double(void) {
+    const float size[2] = {1e20f, 1e-20f};
+    float entry[40];
+    prun_tensor t[40];
+    int i, j;
+    for (j = 0; j < 2; j++) {
+        for (i = 0; i < 40; i++) {
+            entry[i] = size[j];
+            t[i] = flagged_matrix("w", &entry[i], 1, 1, PRUN_WEIGHT);
+        }
+        CHECK_CLOSE(prun_sum_of_frobenius(t, 40), j ? 40e-40 : 40e40, 0, 1e-5);
+    }
+}
+
+static void margins_and_cross_entropy(void) {
+    static const float logits[30] = {2, .5f, -1, .2f, .1f, 0, 1, 3, 2.5f, -1, 0,    4, 0, .3f, .2f,
+                                     5, 1,   1,  1,   2,   0, 0, 0, 1,    2,  1.9f, 0, 3, 0,   0};
+    static const int32_t labels[10] = {0, 0, 1, 2, 2, 0, 1, 2, 0, 0};
+    static const double want[10] = {1.5, .1, .5, 4, -.1, 4, 1, 1, .1, 3};
+    double margins[10], loss = 0, entropy = 0, p[3];
+    int i, j;
+    prun_output_margins(logits, labels, 10, 3, margins);
+    for (i = 0; i < 10; i++) {
+        CHECK_CLOSE(margins[i], want[i], 3e-7, 0);
+        loss += prun_cross_entropy(logits + 3 * i, 3, labels[i], p) / 10;
+        for (j = 0; j < 3; j++) {
+            entropy += p[j] * log(p[j]) / 10;
+        }
+    }
+    CHECK_CLOSE(loss, 0.4698859264097896, 1e-7, 0);
+    CHECK_CLOSE(entropy, -0.7063227465504474, 1e-7, 0);
+}
+
+/* The runner-up must be searched on both sides of the label, and equal logits give zero. */
+static void margins_by_definition(void) {
+    float logits[50 * 6];
+    int32_t labels[50];
+    double margins[50];
+    int i, j;
+    for (i = 0; i < 50 * 6; i++) {
+        logits[i] = (float)floor(uniform(40, i) * 9 - 4);
+    }
+    for (i = 0; i < 50; i++) {
+        labels[i] = i % 6;
+    }
+    prun_output_margins(logits, labels, 50, 6, margins);
+    for (i = 0; i < 50; i++) {
+        double best = -INFINITY;
+        for (j = 0; j < 6; j++) {
+            if (j != labels[i] && (double)logits[6 * i + j] > best) {
+                best = (double)logits[6 * i + j];
+            }
+        }
+        CHECK(margins[i] == (double)logits[6 * i + labels[i]] - best);
+    }
+}
+
+static void sum_of_train_losses(void) {
+    prun_epoch history[3];
+    memset(history, 0, sizeof history);
+    history[0].loss = 2.25;
+    history[1].loss = 1.5;
+    history[2].loss = 0.125;
+    history[2].evaluated_loss = 50;
+    CHECK_CLOSE(prun_sum_of_train_losses(history, 3), -3.875, 0, 1e-15);
+    CHECK_CLOSE(prun_sum_of_train_losses(history, 1), -2.25, 0, 1e-15);
+    CHECK(prun_sum_of_train_losses(history, 0) == 0);
+}
+
+/* ---- closed forms ---------------------------------------------------------------------------- */
+
+static void bounds_by_hand(void) {
+    static float w[] = {1, -2, .5f}, w0[] = {.5f, -1, 0};
+    prun_tensor t = matrix(w, 1, 3), t0 = matrix(w0, 1, 3);
+    prun_dropout_bound b;
+    CHECK_CLOSE(prun_pacbayes_bound(100, .1, 50000), 2523.122363377404, 0, 1e-12);
+    CHECK_CLOSE(prun_pacbayes_bound(64, .1, 50000), 1623.122363377404, 0, 1e-12);
+    CHECK_CLOSE(prun_pacbayes_magnitude_bound(&t, &t0, 1, .2, 1e-3, 1, 100), 18.831412491962553, 0,
+                1e-12);
+    CHECK_CLOSE(prun_pacbayes_magnitude_bound(&t, NULL, 1, .2, 1e-3, 1, 100), 19.077859943810594, 0,
+                1e-12);
+    memset(&b, 0, sizeof b);
+    b.empirical = .02;
+    b.kept = .25;
+    b.squared_norm = 100;
+    b.samples = 50000;
+    b.candidates = exp(5);
+    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.037696365977426524, 0, 1e-12);
+    b.candidates = 100;
+    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.0375844531248304, 0, 1e-12);
+    b.sigma = 2; /* a quarter of the divergence: as a quarter of the norm */
+    b.squared_norm = 400;
+    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.0375844531248304, 0, 1e-12);
+    b.sigma = 0;
+    b.squared_norm = 100;
+    b.candidates = 1;
+    b.lambda = 2;
+    CHECK_CLOSE(prun_dropout_bound_value(&b), 0.02749310572125621, 0, 1e-12);
+    b.lambda = .5;
+    CHECK(isnan(prun_dropout_bound_value(&b)));
+    b.lambda = 0;
+    b.samples = 1;
+    CHECK(isnan(prun_dropout_bound_value(&b)));
+}
+
+/* ---- spectral norms -------------------------------------------------------------------------- */
+
+static prun_conv2d geometry(int64_t in, int64_t h, int64_t w, int64_t out, int64_t kernel,
+                            int64_t stride, int64_t padding) {
+    prun_conv2d c;
+    int i;
+    memset(&c, 0, sizeof c);
+    c.in_channels = in;
+    c.in_height = h;
+    c.in_width = w;
+    c.out_channels = out;
+    c.kernel[0] = kernel;
+    c.stride[0] = stride;
+    for (i = 0; i < 4; i++) c.padding[i] = padding;
+    return c;
+}
+
+static void convolutions_by_hand(void) {
+    static float k[] = {1, 2, 0, -1}, k2[36];
+    prun_tensor t = matrix(k, 1, 4), t2 = matrix(k2, 2, 18);
+    prun_conv2d g;
+    prun_spectral s;
+    int i;
+    for (i = 0; i < 36; i++) k2[i] = (float)(7 * i % 11 - 5); /* five times the text's kernel */
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 2.449489742783178, 0, 1e-10);
+    g = geometry(1, 4, 4, 1, 2, 1, 1);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 3.716727014465053, 0, 1e-10);
+    g = geometry(1, 4, 4, 1, 2, 1, 0);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 3.5629607041156635, 0, 1e-10);
+    g = geometry(1, 4, 4, 1, 2, 2, 1);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 2.449489742783178, 0, 1e-10);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 5 * 3.3186520975733176, 0, 1e-10);
+    g = geometry(2, 4, 4, 2, 3, 1, 1);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, &g, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 5 * 5.475903256114739, 0, 1e-10);
+    g = geometry(2, 4, 4, 2, 3, 2, 1);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, &g, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 5 * 3.369047318459186, 0, 1e-10);
+    g = geometry(3, 4, 4, 2, 3, 2, 1);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, &g, 1e-8, 1, &s), PRUN_ERR_SHAPE);
+}
+
+/* The convolution as a dense matrix, written down from the definition. */
+static double dense_norm(const prun_conv2d *g, const float *w, const float *w0) {
+    const int64_t kh = g->kernel[0], kw = g->kernel[1] ? g->kernel[1] : kh;
+    const int64_t sh = g->stride[0], sw = g->stride[1] ? g->stride[1] : sh;
+    int64_t oh, ow, o, i, y, x, dy, dx, r, c, rows, n = g->in_channels * g->in_height * g->in_width;
+    double *a, *square, *values, norm;
+    if (!CHECK_STATUS(prun_conv2d_output(&test_context, g, &oh, &ow), PRUN_OK)) return NAN;
+    rows = g->out_channels * oh * ow;
+    a = (double *)calloc((size_t)(rows * n), sizeof *a);
+    square = (double *)calloc((size_t)(n * n), sizeof *a);
+    values = (double *)calloc((size_t)n, sizeof *a);
+    for (o = 0; o < g->out_channels; o++)
+        for (y = 0; y < oh; y++)
+            for (x = 0; x < ow; x++)
+                for (i = 0; i < g->in_channels; i++)
+                    for (dy = 0; dy < kh; dy++)
+                        for (dx = 0; dx < kw; dx++) {
+                            int64_t iy = y * sh + dy - g->padding[0];
+                            int64_t ix = x * sw + dx - g->padding[1];
+                            int64_t k = ((o * g->in_channels + i) * kh + dy) * kw + dx;
+                            if (iy < 0 || iy >= g->in_height || ix < 0 || ix >= g->in_width)
+                                continue;
+                            a[((o * oh + y) * ow + x) * n + (i * g->in_height + iy) * g->in_width +
+                              ix] += (double)w[k] - (w0 ? (double)w0[k] : 0);
+                        }
+    for (r = 0; r < rows; r++)
+        for (i = 0; i < n; i++)
+            for (c = 0; c < n; c++) square[i * n + c] += a[r * n + i] * a[r * n + c];
+    ref_eigenvalues(square, n, values, NULL);
+    norm = sqrt(values[n - 1]);
+    free(a);
+    free(square);
+    free(values);
+    return norm;
+}
+
+static void spectral_norms_match_dense_svd(void) {
+    int test;
+    for (test = 0; test < 24; test++) {
+        float w[400], w0[400];
+        prun_conv2d g;
+        prun_tensor t;
+        prun_spectral s;
+        int64_t i, size, kernel = 1 + test % 3, axis;
+        const float *initial = test % 2 ? w0 : NULL;
+        double dense, matrix_norm;
+        prun_conv2d flat;
+        g = geometry(1 + test % 4, 3 + test % 5, 4 + test % 3, 1 + test % 5, kernel, 1 + test / 8,
+                     0);
+        if (test % 4 == 1 && kernel < 3) g.kernel[1] = kernel + 1;
+        if (test % 4 == 2) g.stride[1] = 2;
+        for (axis = 0; axis < 4; axis++) g.padding[axis] = (test + axis) % 3 ? test % 2 : 0;
+        size = g.out_channels * g.in_channels * kernel * (g.kernel[1] ? g.kernel[1] : kernel);
+        for (i = 0; i < size; i++) {
+            w[i] = (float)prun_random_normal(1, (uint64_t)test, (uint64_t)i);
+            w0[i] = (float)prun_random_normal(2, (uint64_t)test, (uint64_t)i);
+        }
+        t = matrix(w, g.out_channels, size / g.out_channels);
+        CHECK_STATUS(prun_spectral_norm(&test_context, &t, initial, &g, 1e-8, 7, &s), PRUN_OK);
+        dense = dense_norm(&g, w, initial);
+        CHECK_CLOSE(s.norm, dense, 0, 1e-9);
+        CHECK(s.residual <= 1e-8 * s.norm * s.norm);
+        flat = geometry(size / g.out_channels, 1, 1, g.out_channels, 1, 1, 0);
+        matrix_norm = dense_norm(&flat, w, initial);
+        CHECK_STATUS(prun_spectral_norm(&test_context, &t, initial, NULL, 1e-8, 7, &s), PRUN_OK);
+        CHECK_CLOSE(s.norm, matrix_norm, 0, 1e-9);
+    }
+}
+
+/* A known spectrum: a permuted diagonal; nearly equal values; one column; zero. */
+static void spectral_norms_of_odd_matrices(void) {
+    enum { N = 40 };
+    static float w[N * N];
+    prun_tensor t = matrix(w, N, N);
+    prun_spectral s;
+    int i;
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
+    CHECK(s.norm == 0);
+    for (i = 0; i < N; i++) w[i * N + (7 * i + 3) % N] = (float)(i % 2 ? -1 : 1) * (float)(N - i);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, N, 0, 1e-11);
+    for (i = 0; i < N * N; i++) w[i] *= 1e-18f; /* squares of squares underflow in float */
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, N * 1e-18, 0, 1e-6);
+    for (i = 0; i < N; i++) w[i * N + (7 * i + 3) % N] = 1 + 1e-3f * (float)(i % 4);
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, (double)(1 + 3e-3f), 0, 1e-9);
+    memset(w, 0, sizeof w);
+    w[5] = 3;
+    w[N + 5] = 4;
+    CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
+    CHECK_CLOSE(s.norm, 5, 0, 1e-12);
+}
+
 static const test_case cases[] = {
     TEST_CASE(spectra_of_every_shape),
     TEST_CASE(random_matrices),
@@ -570,6 +862,15 @@ static const test_case cases[] = {
     TEST_CASE(equal_bits_for_any_threads),
     TEST_CASE(memory_that_runs_out),
     TEST_CASE(measures_say_what_did_not_converge),
+    TEST_CASE(frobenius_norms),
+    TEST_CASE(frobenius_product_beyond_double),
+    TEST_CASE(margins_and_cross_entropy),
+    TEST_CASE(margins_by_definition),
+    TEST_CASE(sum_of_train_losses),
+    TEST_CASE(bounds_by_hand),
+    TEST_CASE(convolutions_by_hand),
+    TEST_CASE(spectral_norms_match_dense_svd),
+    TEST_CASE(spectral_norms_of_odd_matrices),
 };
 
-int main(int argc, char **argv) { return TEST_MAIN("test_spectral", cases, argc, argv); }
+int main(int argc, char **argv) { return TEST_MAIN("test_norms", cases, argc, argv); }
