@@ -1,4 +1,4 @@
-/* test_curvature.c - curvature by finite differences of float gradients, on networks of the tests'
+/* test_hessian_differences.c - curvature by finite differences of float gradients, on networks of the tests'
    own: perceptrons with tanh and with ReLU and an LSTM, with small and large weights, scaled
    losses, and gradients rounded once or computed in float.
 
@@ -491,4 +491,4 @@ static const test_case cases[] = {
     TEST_CASE(measures_tell_their_error),
 };
 
-int main(int argc, char **argv) { return TEST_MAIN("test_curvature", cases, argc, argv); }
+int main(int argc, char **argv) { return TEST_MAIN("test_hessian_differences", cases, argc, argv); }
