@@ -40,6 +40,7 @@ help:
 	@echo 'make examples     build all programs of examples/ into build/; they know --help'
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
+	@echo 'make test T=conv  the tests of that name or section; T=prun_prune: those that call it'
 	@echo 'make bits         are all results the recorded ones, to the last bit? (a minute)'
 	@echo 'make fuzz         a million mutated files of every format, a hundred thousand random networks'
 	@echo '                  (clang, libFuzzer; an hour)'
@@ -59,13 +60,22 @@ quickstart: build/quickstart
 
 examples: $(EXAMPLES)
 
-test: $(TESTS) $(GOLDEN) $(FUZZ) build/bits build/evaluate
-	@sh tests/run.sh $(TESTS) $(FUZZ) $(foreach isa,avx512 avx2 portable,\
-	    $(foreach algorithm,direct winograd,\
-	    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
-	    '$(GOLDEN) --spectra only tests/golden/*.safetensors' \
-	    $(patsubst %,'sh %',$(SCRIPTS)) 'sh tests/bits.sh build/bits' \
-	    'sh tests/peers/statistics.sh build/evaluate'
+# T: what to test: part of a test's name, a section of the header, or a public function.
+ALL_TESTS = $(TESTS) $(FUZZ) $(GOLDEN) $(SCRIPTS) tests/bits.sh tests/peers/statistics.sh
+CHOSEN := $(if $(and $(T),$(filter test,$(MAKECMDGOALS))),$(shell sh tests/choose.sh '$(T)' $(ALL_TESTS)),\
+    $(ALL_TESTS))
+
+# $(call NEEDS,TEST): the program that a script is given
+NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)$(if $(filter %/statistics.sh,$(1)),build/evaluate)
+# $(call RUN,TEST): the commands that run it
+RUN = $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN),$(if $(filter %.sh,$(1)),\
+    'sh $(1) $(call NEEDS,$(1))',$(1)))
+RUN_GOLDEN = $(foreach isa,avx512 avx2 portable,$(foreach algorithm,direct winograd,\
+    '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
+    '$(GOLDEN) --spectra only tests/golden/*.safetensors'
+
+test: $(filter build/%,$(CHOSEN)) $(foreach test,$(CHOSEN),$(call NEEDS,$(test)))
+	@$(if $(CHOSEN),sh tests/run.sh $(foreach test,$(CHOSEN),$(call RUN,$(test))),false)
 
 bits: build/bits
 	@sh tests/bits.sh build/bits
