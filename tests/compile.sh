@@ -10,34 +10,9 @@
 # shellcheck disable=SC2086 # compilers with options are split into words on purpose
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
 source=$here/compile
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-compile.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
-passed=0
-failed=0
-skipped=0
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
-
-# attempt NAME COMMAND...: counts the command, and shows its output when it fails
-attempt() {
-    what=$1
-    shift
-    if output=$("$@" 2>&1); then
-        passed=$((passed + 1))
-        return 0
-    fi
-    failed=$((failed + 1))
-    printf 'FAIL %s\n' "$what"
-    printf '%s\n' "$output" | head -n 30
-    return 1
-}
-
-skip() {
-    printf 'skip %s\n' "$1"
-    skipped=$((skipped + 1))
-}
 
 # language STANDARD: sets how to compile a file as that standard, and how to link: $compile, $link
 language() {
@@ -69,11 +44,11 @@ build() {
     objects=
     for file in "$@"; do
         object=$program-$(basename "$file").o
-            attempt "$title: $file" $compile $flags -c "$source/$file" -o "$object" || return
+        check "$title: $file" $compile $flags -c "$source/$file" -o "$object" || return
         objects="$objects $object"
     done
-    attempt "$title: link" $link $flags $objects -o "$program" -lm || return
-    attempt "$title: run" "$program"
+    check "$title: link" $link $flags $objects -o "$program" -lm || return
+    check "$title: run" "$program"
 }
 
 # Every standard at -O2: the implementation, and a file that only includes the header.
@@ -107,9 +82,9 @@ levels() {
     available c99 || return
     language c99
     for level in -O3 -Os; do
-        attempt "$cc $level" $compile $level -c "$source/implementation.c" -o "$work/level.o"
+        check "$cc $level" $compile $level -c "$source/implementation.c" -o "$work/level.o"
     done
-    attempt "$cc without the functions of Unix" $compile -U__unix__ -fsyntax-only \
+    check "$cc without the functions of Unix" $compile -U__unix__ -fsyntax-only \
         "$source/implementation.c"
 }
 
@@ -123,7 +98,7 @@ hostilities() {
         if $cc -dM -E $flag -x c /dev/null 2> /dev/null | grep -qE \
             '__(FAST_MATH|FINITE_MATH_ONLY|ASSOCIATIVE_MATH|RECIPROCAL_MATH)__ 1'; then
             # shellcheck disable=SC2016
-            attempt "$cc refuses $flag" sh -c '! "$@" 2> /dev/null' sh $cc $flag -fsyntax-only \
+            check "$cc refuses $flag" sh -c '! "$@" 2> /dev/null' sh $cc $flag -fsyntax-only \
                 "$source/implementation.c"
         else
             skip "$cc: $flag leaves no trace in the preprocessor"
@@ -135,14 +110,14 @@ hostilities() {
 mixtures() {
     if available c99 && available c++11; then
         language c99
-        attempt "$cc: implementation in C" $compile -O1 -c "$source/implementation.c" \
+        check "$cc: implementation in C" $compile -O1 -c "$source/implementation.c" \
             -o "$work/mixed-c.o" || return
         language c++11
-        attempt "$cxx: program in C++" $compile -O1 -c "$source/program.cpp" \
+        check "$cxx: program in C++" $compile -O1 -c "$source/program.cpp" \
             -o "$work/mixed-cxx.o" || return
-        attempt "$cxx: link C++ with C" $cxx "$work/mixed-c.o" "$work/mixed-cxx.o" \
+        check "$cxx: link C++ with C" $cxx "$work/mixed-c.o" "$work/mixed-cxx.o" \
             -o "$work/mixed" -lm || return
-        attempt "$cxx: run C++ with C" "$work/mixed"
+        check "$cxx: run C++ with C" "$work/mixed"
     fi
     language c99
     printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' \
@@ -186,9 +161,5 @@ cc)
     ;;
 esac
 
-if [ "$passed" -eq 0 ] && [ "$failed" -eq 0 ]; then
-    echo "FAIL no compiler to test with"
-    failed=1
-fi
-printf 'compile: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-[ "$failed" -eq 0 ]
+[ $((passed + failed)) -gt 0 ] || fail "no compiler to test with"
+finish

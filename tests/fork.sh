@@ -6,33 +6,10 @@
 #
 # The last line is "fork: N passed, N failed", with ", N skipped" for what is not installed.
 
-cd "$(dirname "$0")/.." || exit 1
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-fork.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-python=${PYTHON:-python3}
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+cd "$here/.." || exit 1
 export OMP_NUM_THREADS=2
-passed=0
-failed=0
-skipped=0
-
-# check NAME COMMAND...
-check() {
-    name=$1
-    shift
-    if "$@" > "$work/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s\n' "$name"
-        head -n 30 "$work/log"
-    fi
-}
-
-skip() {
-    printf 'skip %s\n' "$1"
-    skipped=$((skipped + 1))
-}
 
 cat > "$work/pool.py" << 'END'
 """A pool of forked workers after the parent has used its threads."""
@@ -80,5 +57,4 @@ for cc in gcc clang; do
     check "$cc: multiprocessing" timeout 60 "$python" "$work/pool.py" "$work/libprunability.so"
 done
 
-printf 'fork: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-[ "$failed" -eq 0 ]
+finish

@@ -4,9 +4,10 @@
 #   sh tests/format.sh
 #
 # Other versions of clang-format lay out some lines differently, so only version 14 is asked.
-# The last line is "format: N passed, N failed, N skipped".
+# The last line is "format: N passed, N failed", with ", N skipped" without it.
 
-root=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
 tool=
 for name in clang-format-14 clang-format; do
     if [ -z "$tool" ] && $name --version 2> /dev/null | grep -q 'version 14\.'; then
@@ -14,21 +15,17 @@ for name in clang-format-14 clang-format; do
     fi
 done
 if [ -z "$tool" ]; then
-    echo "skip: clang-format 14 is not installed (apt-get install clang-format-14)"
-    echo "format: 0 passed, 0 failed, 1 skipped"
-    exit 0
+    skip "clang-format 14 is not installed (apt-get install clang-format-14)"
+    finish
+    exit
 fi
 
-passed=0
-failed=0
-cd "$root" || exit 1
+cd "$here/.." || exit 1
 for file in prunability.h $(find tests examples bench -name '*.[ch]' | sort); do
     if $tool --dry-run --Werror "$file" 2> /dev/null; then
-        passed=$((passed + 1))
+        pass
     else
-        failed=$((failed + 1))
-        printf 'FAIL %s: run %s -i on it\n' "$file" "$tool"
+        fail "$file: run $tool -i on it"
     fi
 done
-printf 'format: %d passed, %d failed, 0 skipped\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+finish

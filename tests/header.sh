@@ -7,26 +7,8 @@
 # The last line is "header: N passed, N failed".
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
 header=${1:-$here/../prunability.h}
-cc=${CC:-cc}
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-header.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
-passed=0
-failed=0
-skipped=0
-
-# verdict NAME FILE: passes if FILE, the list of what is wrong, is empty
-verdict() {
-    if [ -s "$2" ]; then
-        failed=$((failed + 1))
-        printf 'FAIL %s:\n' "$1"
-        head -n 20 "$2"
-    else
-        passed=$((passed + 1))
-    fi
-}
 
 # ---- contents ----
 
@@ -184,19 +166,16 @@ symbols() {
 }
 
 if ! command -v nm > /dev/null; then
-    echo "skip symbols: nm is not installed"
-    skipped=$((skipped + 1))
+    skip "symbols: nm is not installed"
 elif object serial -O1; then
     symbols serial "$work/serial.o"
     if object openmp -O1 -fopenmp; then
         symbols OpenMP "$work/openmp.o"
     else
-        echo "skip symbols with OpenMP: $cc has none"
-        skipped=$((skipped + 1))
+        skip "symbols with OpenMP: $cc has none"
     fi
 else
     verdict "the implementation compiles" "$work/serial.log"
 fi
 
-printf 'header: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-[ "$failed" -eq 0 ]
+finish

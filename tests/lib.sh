@@ -1,0 +1,72 @@
+# lib.sh - what the test scripts share: compilers, a folder to work in, counts, the last line. A script
+# begins with
+#
+#   here=$(cd "$(dirname "$0")" && pwd)
+#   . "$here/lib.sh"
+#
+# and ends with finish. Variables: script (its name), cc, cxx, python, work (a
+# folder that is removed at the end), and the counts passed, failed and skipped.
+# shellcheck shell=sh
+# shellcheck disable=SC2034 # the scripts use them
+
+script=$(basename "$0" .sh)
+cc=${CC:-cc}
+cxx=${CXX:-c++}
+python=${PYTHON:-python3}
+passed=0
+failed=0
+skipped=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-$script.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+pass() {
+    passed=$((passed + 1))
+}
+
+# fail NAME [FILE]: counts a failure, and shows the end of the file
+fail() {
+    failed=$((failed + 1))
+    printf 'FAIL %s\n' "$1"
+    [ $# -lt 2 ] || tail -n 30 "$2"
+}
+
+skip() {
+    skipped=$((skipped + 1))
+    printf 'skip %s\n' "$1"
+}
+
+# check NAME COMMAND...: counts the command, shows its output when it fails, and returns whether it did
+check() {
+    checked=$1
+    shift
+    if "$@" > "$work/log" 2>&1; then
+        pass
+        return 0
+    fi
+    fail "$checked" "$work/log"
+    return 1
+}
+
+# verdict NAME FILE: passes if FILE, the list of what is wrong, is empty
+verdict() {
+    if [ -s "$2" ]; then fail "$1" "$2"; else pass; fi
+}
+
+# find_python MODULE: sets python to one that has it; else says what to install, and ends the script
+find_python() {
+    for python in "${PYTHON:-python3}" python3 /usr/bin/python3; do
+        "$python" -c "import $1" 2> /dev/null && return
+    done
+    skip "$script: no Python here has $1 (apt-get install python3-${1%%.*})"
+    finish
+    exit
+}
+
+# The counts as the last line; the status of the script.
+finish() {
+    printf '%s: %d passed, %d failed' "$script" "$passed" "$failed"
+    [ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
+    printf '\n'
+    [ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]
+}
