@@ -6,32 +6,9 @@
 #
 # The last line is "embedding: N passed, N failed", with ", N skipped" for tools that are missing.
 
-cd "$(dirname "$0")/.." || exit 1
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-embedding.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-cc=${CC:-cc}
-cxx=${CXX:-c++}
-passed=0
-failed=0
-skipped=0
-
-# check NAME COMMAND...
-check() {
-    name=$1
-    shift
-    if "$@" > "$work/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s\n' "$name"
-        head -n 30 "$work/log"
-    fi
-}
-
-skip() {
-    printf 'skip %s\n' "$1"
-    skipped=$((skipped + 1))
-}
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+cd "$here/.." || exit 1
 
 # block LANGUAGE: the first block of that language in the README's section "In your project"
 block() {
@@ -117,9 +94,4 @@ cd - > /dev/null || exit 1
 check 'make uninstall' make uninstall PREFIX="$prefix"
 check 'leaves no file' sh -c "! find '$prefix' -type f -o -type l | grep ."
 
-if [ "$skipped" -gt 0 ]; then
-    printf 'embedding: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-else
-    printf 'embedding: %d passed, %d failed\n' "$passed" "$failed"
-fi
-[ "$failed" -eq 0 ]
+finish

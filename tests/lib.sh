@@ -4,19 +4,19 @@
 #   here=$(cd "$(dirname "$0")" && pwd)
 #   . "$here/lib.sh"
 #
-# and ends with finish. Variables: script (its name), cc, cxx, python, work (a
-# folder that is removed at the end), and the counts passed, failed and skipped.
+# and ends with finish. Variables: suite (its name), cc, cxx, python, work (a folder
+# that is removed at the end), and the counts passed, failed and skipped.
 # shellcheck shell=sh
 # shellcheck disable=SC2034 # the scripts use them
 
-script=$(basename "$0" .sh)
+suite=$(basename "$0" .sh)
 cc=${CC:-cc}
 cxx=${CXX:-c++}
 python=${PYTHON:-python3}
 passed=0
 failed=0
 skipped=0
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-$script.XXXXXX") || exit 1
+work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-$suite.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -58,14 +58,14 @@ find_python() {
     for python in "${PYTHON:-python3}" python3 /usr/bin/python3; do
         "$python" -c "import $1" 2> /dev/null && return
     done
-    skip "$script: no Python here has $1 (apt-get install python3-${1%%.*})"
+    skip "$suite: no Python here has $1 (apt-get install python3-${1%%.*})"
     finish
     exit
 }
 
 # The counts as the last line; the status of the script.
 finish() {
-    printf '%s: %d passed, %d failed' "$script" "$passed" "$failed"
+    printf '%s: %d passed, %d failed' "$suite" "$passed" "$failed"
     [ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
     printf '\n'
     [ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]

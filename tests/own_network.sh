@@ -7,16 +7,9 @@
 #
 # The last line is "own_network: N passed, N failed".
 
-cd "$(dirname "$0")/.." || exit 1
-cc=${CC:-cc}
-python=${PYTHON:-python3}
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-own.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
-passed=0
-failed=0
-skipped=0
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+cd "$here/.." || exit 1
 
 # agrees NAME COMMAND...: exit status 0, and two lines with the same prunability before the verdict
 agrees() {
@@ -28,11 +21,9 @@ agrees() {
         > "$work/answers"
     if [ "$status" -eq 0 ] && [ "$(wc -l < "$work/answers")" -eq 2 ] \
         && [ "$(sort -u "$work/answers" | wc -l)" -eq 1 ]; then
-        passed=$((passed + 1))
+        pass
     else
-        failed=$((failed + 1))
-        printf 'FAIL %s: exit status %s\n' "$name" "$status"
-        tail -n 20 "$work/log"
+        fail "$name: exit status $status" "$work/log"
     fi
 }
 
@@ -46,11 +37,9 @@ ends() {
     status=$?
     if [ "$status" -eq "$wanted" ] && grep -q -e "$text" "$work/log" &&
         ! grep -q Traceback "$work/log"; then
-        passed=$((passed + 1))
+        pass
     else
-        failed=$((failed + 1))
-        printf 'FAIL %s: exit status %s\n' "$name" "$status"
-        tail -n 20 "$work/log"
+        fail "$name: exit status $status" "$work/log"
     fi
 }
 
@@ -59,13 +48,10 @@ agrees "own_network.c" "$work/own_network"
 ends "own_network.c on a full disk" 1 'standard output' sh -c "'$work/own_network' > /dev/full"
 
 if ! command -v "$python" > /dev/null; then
-    echo "skip own_network.py: $python is not installed"
-    skipped=$((skipped + 1))
+    skip "own_network.py: $python is not installed"
 elif ! $cc -shared -fPIC -O2 -DPRUNABILITY_IMPLEMENTATION -x c prunability.h \
     -o "$work/libprunability.so" -lm 2> "$work/log"; then
-    echo "FAIL the shared library does not compile"
-    cat "$work/log"
-    failed=$((failed + 1))
+    fail "the shared library does not compile" "$work/log"
 else
     agrees "own_network.py" "$python" examples/own_network.py "$work/libprunability.so"
     ends "own_network.py where no data is" 1 "project's root" \
@@ -83,7 +69,4 @@ for script in own_network from_pytorch; do
             echo --load "$work/none.pt --program $python --measure none --out $work/make")
 done
 
-printf 'own_network: %d passed, %d failed' "$passed" "$failed"
-[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
-printf '\n'
-[ "$failed" -eq 0 ]
+finish

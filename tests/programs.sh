@@ -7,35 +7,10 @@
 #
 # The last line is "programs: N passed, N failed".
 
-cd "$(dirname "$0")/.." || exit 1
-cc=${CC:-cc}
-python=${PYTHON:-python3}
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-programs.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+cd "$here/.." || exit 1
 export OMP_WAIT_POLICY=passive
-
-passed=0
-failed=0
-skipped=0
-
-# check NAME COMMAND...
-check() {
-    title=$1
-    shift
-    if "$@" > "$work/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s\n' "$title"
-        tail -n 20 "$work/log"
-    fi
-}
-
-skip() {
-    printf 'skip %s\n' "$1"
-    skipped=$((skipped + 1))
-}
 
 # ends STATUS TEXT COMMAND...: with that status, in less than 20 seconds of the processor, and prints
 # the text somewhere; what it printed is in $work/out
@@ -262,7 +237,4 @@ else
 fi
 check "nothing temporary is left after signals" nothing_temporary "$work"
 
-printf 'programs: %d passed, %d failed' "$passed" "$failed"
-[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
-printf '\n'
-[ "$failed" -eq 0 ]
+finish

@@ -4,24 +4,9 @@
 #
 #   CC=gcc sh tests/readme.sh
 
-cd "$(dirname "$0")/.." || exit 1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-passed=0
-failed=0
-
-# check NAME COMMAND...
-check() {
-    name=$1
-    shift
-    if "$@" > "$work/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s\n' "$name"
-        cat "$work/log"
-    fi
-}
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+cd "$here/.." || exit 1
 
 awk '/^```c$/ { on = 1; next } /^```$/ { if (on) exit } on' README.md > "$work/example.c"
 awk '/^       #include <stdio.h>$/ { on = 1 } /^   It prints:$/ { exit } on' prunability.h |
@@ -30,7 +15,7 @@ check 'README and [QUICK] show one program' cmp "$work/example.c" "$work/quick.c
 
 cp prunability.h "$work/"
 ln -s "$PWD/examples" "$work/examples"
-check 'the program compiles' sh -c "cd '$work' && ${CC:-cc} -O2 example.c -o example -lm"
+check 'the program compiles' sh -c "cd '$work' && $cc -O2 example.c -o example -lm"
 check 'the program runs' sh -c "cd '$work' && ./example > output"
 grep '^training loss' README.md > "$work/expected"
 # Training amplifies the last bit of another libm or instruction set, so the digits may differ there:
@@ -48,5 +33,4 @@ cmp -s "$work/expected" "$work/output" ||
         "$(cat "$work/output")"
 check '[QUICK] shows the same result' grep -qF "$(cat "$work/expected")" prunability.h
 
-printf 'readme: %d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+finish

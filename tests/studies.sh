@@ -7,31 +7,13 @@
 #
 # The last line is "studies: N passed, N failed".
 
-cd "$(dirname "$0")/.." || exit 1
-cc=${CC:-cc}
-work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-studies.XXXXXX") || exit 1
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+cd "$here/.." || exit 1
 trap 'umount "$work/disk" 2> /dev/null; rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
 
 # threads that wait for work must not keep the others from theirs
 export OMP_WAIT_POLICY=passive
-
-passed=0
-failed=0
-skipped=0
-
-# check NAME COMMAND...
-check() {
-    title=$1
-    shift
-    if "$@" > "$work/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s\n' "$title"
-        tail -n 20 "$work/log"
-    fi
-}
 
 # fails STATUS TEXT COMMAND...: ends with that status and a message that holds the text
 fails() {
@@ -150,8 +132,7 @@ study() {
     tiny="--quiet --yes $2"
     long=
     if [ ! -f "examples/$name.c" ]; then
-        echo "skip $name: no such program"
-        skipped=$((skipped + 1))
+        skip "$name: no such program"
         return
     fi
     program=$work/$name
@@ -227,8 +208,7 @@ study() {
         check "$name: and has the same rows" same "$work/disk"
         umount "$work/disk"
     else
-        echo "skip $name on a full disk: no right to mount one"
-        skipped=$((skipped + 1))
+        skip "$name on a full disk: no right to mount one"
     fi
 
     # what killed runs left behind
@@ -326,7 +306,4 @@ for name in ${*:-$every}; do
     esac
 done
 
-printf 'studies: %d passed, %d failed' "$passed" "$failed"
-[ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"
-printf '\n'
-[ "$failed" -eq 0 ]
+finish
