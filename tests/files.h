@@ -176,8 +176,6 @@ static inline prun_status open_safetensors(prun_safetensors **file) {
     return prun_safetensors_open(&test_context, in_directory("t.safetensors"), file);
 }
 
-/* ---- writing ---- */
-
 static inline prun_tensor tensor_of(const char *name, float *data, int32_t rank, int64_t a,
                                     int64_t b) {
     prun_tensor t;
@@ -223,8 +221,6 @@ static const integer_type integer_types[] = {{"I64", "i8", PRUN_I64, 8, INT64_MI
                                              {"U8", "u1", PRUN_U8, 1, 0, 255},
                                              {"BOOL", "b1", PRUN_BOOL, 1, 0, 1}};
 enum { INTEGER_TYPES = sizeof integer_types / sizeof integer_types[0] };
-
-/* ---- what is said about bad headers ---- */
 
 typedef struct bad_header {
     const char *json;

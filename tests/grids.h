@@ -36,7 +36,7 @@ static inline double uniform(uint64_t stream, int64_t i) {
 
 static inline int sign_of(double a, double b) { return (a > b) - (a < b); }
 
-/* ---- Kendall, granulated ---- */
+/* ---- random grids ---- */
 
 /* A random incomplete table with ties, repeats and unequal groups. */
 enum { TABLE = 90, TABLE_AXES = 3 };
@@ -68,8 +68,6 @@ static inline void random_table(uint64_t stream, int levels, table *t) {
     t->axes.seed = t->seed;
 }
 
-/* ---- resampling ---- */
-
 static inline prun_sample sample_from(const table *t) {
     prun_sample s;
     memset(&s, 0, sizeof s);
@@ -80,8 +78,6 @@ static inline prun_sample sample_from(const table *t) {
     s.axes = &t->axes;
     return s;
 }
-
-/* ---- CSV ---- */
 
 static inline int write_file(const char *path, const char *text, size_t length) {
     FILE *file = fopen(path, "wb");

@@ -65,7 +65,7 @@ static inline void free_set(dataset *d) {
     free(d->labels);
 }
 
-/* Twins: comparison */
+/* Parameters, and everything a network holds */
 
 static inline int close_tensors(const float *got, const double *want, int64_t count, double limit,
                                 const char *what) {
@@ -74,8 +74,6 @@ static inline int close_tensors(const float *got, const double *want, int64_t co
     printf("  %s (%s): error %.3g\n", what, prun_isa(), distance);
     return 0;
 }
-
-/* Directional derivatives by differences */
 
 /* The trained floats of a net as one vector, out of it and into it. */
 static inline void get_parameters(const prun_net *net, float *flat) {
@@ -88,8 +86,6 @@ static inline void get_parameters(const prun_net *net, float *flat) {
         flat += size;
     }
 }
-
-/* Same bits for every thread count */
 
 static inline prun_arch small_arch(prun_family family) {
     prun_arch arch;
@@ -124,7 +120,7 @@ static inline void record_tensors(run_record *r, const prun_net *net) {
     }
 }
 
-/* Families */
+/* Small networks */
 
 static inline const prun_tensor *find_tensor(const prun_net *net, const char *name) {
     int64_t count, k;
@@ -134,8 +130,6 @@ static inline const prun_tensor *find_tensor(const prun_net *net, const char *na
     }
     return NULL;
 }
-
-/* SGD against a loop by hand */
 
 enum { IN = 4, OUT = 3, PARAMETERS = IN * OUT + OUT };
 

@@ -239,7 +239,7 @@ static void images_that_look_like_archives(void) {
     end_counting();
 }
 
-/* ---- bytes that change ---- */
+/* ---- tables ---- */
 
 /* A text may be a table whatever its first column is called. */
 static void tables_that_begin_like_other_files(void) {

@@ -6,7 +6,7 @@
 
 #include "zoo.h"
 
-/* ---- closed forms ---------------------------------------------------------------------------- */
+/* ---- path norm ---- */
 
 static void path_norm_by_hand(void) {
     static const float w1[] = {1, 2, 0, 0, 1, -1}, w2[] = {2, 1, 1, -1}, b1[] = {.5f, -1},
@@ -240,7 +240,7 @@ static void path_norm_is_a_forward_pass(void) {
     free_set(&p);
 }
 
-/* ---- what cannot be computed ends nothing else ---------------------------------------- */
+/* ---- odd networks ---- */
 
 /* The layers that the function names are those that hidden margins take. */
 static void margin_layers_lead_to_the_logits(void) {

@@ -562,8 +562,6 @@ static void measures_say_what_did_not_converge(void) {
     prun_net_free(net);
 }
 
-/* ---- Kendall by its definition ---- */
-
 static double uniform(uint64_t stream, int64_t i) {
     return prun_random_uniform(77, stream, (uint64_t)i);
 }

@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-/* ---- what cannot be computed ends nothing else ---------------------------------------- */
-
 static prun_status fixed_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
                                   double *sum) {
     (void)user;

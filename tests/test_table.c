@@ -5,8 +5,6 @@
 
 #include "grids.h"
 
-/* ---- CSV ---- */
-
 static const char csv_path[] = "build/test_table.csv";
 
 /* Reads a text as a table. */

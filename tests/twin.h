@@ -181,7 +181,7 @@ static inline int finish_twin(twin *t, int output) {
     return t->ready = CHECK(output == t->count - 1);
 }
 
-/* Networks for both kinds of check: every layer kind in every setting */
+/* A small twin and images for it */
 
 /* The same, ending in a linear layer: conv-bn-relu-maxpool-conv-bn-relu-add-avgpool-linear. */
 static inline void net_small_resnet(twin *t) {

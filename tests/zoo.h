@@ -4,8 +4,6 @@
 
 #include "networks.h"
 
-/* ---- closed forms ---------------------------------------------------------------------------- */
-
 static inline prun_net *perceptron(int bias) {
     prun_net *net;
     int32_t v;
@@ -18,7 +16,7 @@ static inline prun_net *perceptron(int bias) {
     return net;
 }
 
-/* ---- networks -------------------------------------------------------------------------------- */
+/* ---- every kind of layer ---- */
 
 /* The same images in each call, classes in turn. */
 static inline dataset pictures(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes) {
@@ -69,7 +67,7 @@ static inline prun_net *zoo(int with_tail) {
     return net;
 }
 
-/* ---- what cannot be computed ends nothing else ---------------------------------------- */
+/* ---- odd networks ---- */
 
 enum { ODD_SIDE = 8, ODD_IMAGES = 24, ODD_MEASURES = 300 };
 
