@@ -25,12 +25,14 @@
            prun_net *net;
            prun_objective objective;
            prun_prunability found;
-           if (prun_load_idx(NULL, SET "images.idx3-ubyte", SET "labels.idx1-ubyte",
+           if (prun_images_load_idx(NULL, SET "images.idx3-ubyte", SET "labels.idx1-ubyte",
                              &(prun_idx_options){.pad_to = 32}, &images)) return 1;
            prun_images_standardize(NULL, &images);
-           if (prun_net_cnn(NULL, &(prun_arch){.width = 8, .channels = 1}, &net)) return 1;
-           if (prun_train(net, &images, &(prun_train_options){.batch = 32}, NULL)) return 1;
-           prun_net_objective(&(prun_net_data){net, &images}, &objective);
+           if (prun_net_create_cnn(NULL, &(prun_arch){.width = 8, .image_channels = 1}, &net))
+               return 1;
+           if (prun_train(net, &images, &(prun_train_options){.batch = 32, .momentum = 0.9}, NULL))
+               return 1;
+           prun_net_objective(net, &images, &objective);
            if (prun_prunability_search(&objective, NULL, &found)) return 1;
            printf("training loss %.4f; %.0f %% of the weights suffice to stay within 10 %% of it\n",
                   found.base_loss, 100 * found.answer[0].kept_fraction);
@@ -60,6 +62,7 @@
    [MEASURE]      generalization measures: formulas, and the table of all of them
    [STATS]        evaluation statistics and tables of models
    [FILES]        data sets, checkpoints, tables
+   [BINDINGS]     the layout of the public structs, for other languages
    [CORE.I]       status, memory, threads, sorting
    [RNG.I]        Philox4x32-10 and what is drawn from it
    [OPS.I]        kernels, convolution, softmax
@@ -72,6 +75,7 @@
    [MEASURE.I]    norms, margins, bounds, the table
    [STATS.I]      Kendall, information, regression, resampling, tables
    [FILES.I]      IDX, CIFAR, safetensors, NumPy, CSV
+   [BINDINGS.I]   the layout of the public structs
    [LICENSE]      MIT
 */
 /* [DOCS] what a reader of the API should know */
@@ -92,12 +96,20 @@
    alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
    says which level it needs. A prun_net fills all it can; your own network fills what it has.
 
-   MEASURES stand in one table, prun_measures: name, source, direction, what each needs.
-   prun_measure computes one from what prun_measure_begin made and earlier ones found out. Where
-   something is missing or undefined the result is NaN, with a status and a message that say why.
-   Random ones take a seed and return a standard error. Batch norms run in eval mode; measures
-   flagged PRUN_FOLDABLE change on a copy whose batch norms are folded into its weights
-   (prun_net_copy), although the function does not.
+   OPTIONS are structs passed by value or by compound literal. Zero is the documented default of
+   every field, and NULL is the same as an empty struct, so that { .epochs = 20 } changes one thing.
+   Where zero is itself a sensible choice it is the default (momentum 0 is plain SGD); tolerances,
+   whose default is the paper's, take DBL_MIN for none. prun_..._resolved returns the options as
+   they will be used: record those. Arguments come in one order: context, what is acted on, inputs,
+   options, outputs; a callback gets `user` first. `width` alone is a number of channels; beside a
+   `height` it is an extent of images.
+
+   MEASURES are listed in one table, prun_measures: name, source, direction, what each needs.
+   prun_measure computes one by its name, reusing what prun_measurement_create and earlier measures
+   have computed. Where something is missing or undefined the result is NaN, with a status and a
+   message that say why. Random ones take a seed and return a standard error. Batch norms run in
+   eval mode; measures flagged PRUN_TRAIT_FOLDABLE change on a copy whose batch norms are folded
+   into its weights (prun_net_copy), although the function does not.
 
    PERTURBATION draws noise by (seed, draw, weight): the same random numbers at every radius, so
    that curves are smooth and radii comparable.
@@ -191,34 +203,31 @@ extern "C" {
 
 /* [CORE] status codes, context, tensors */
 
+/* The version of the compiled library, as PRUNABILITY_VERSION was then: "1.0.0". */
+PRUNDEF const char *prun_version(void);
+
 /* Every function that can fail returns one of these; 0 is success. Results are written only on
    success unless a comment says otherwise. */
-#define PRUN_STATUS_LIST(X) \
-    X(PRUN_OK, 0, "ok") \
-    X(PRUN_ERR_ARGUMENT, -1, "invalid argument") \
-    X(PRUN_ERR_MEMORY, -2, "out of memory") \
-    X(PRUN_ERR_SHAPE, -3, "shape is empty or does not fit") \
-    X(PRUN_ERR_OVERFLOW, -4, "size too large") \
-    X(PRUN_ERR_OPEN, -5, "file cannot be opened") \
-    X(PRUN_ERR_READ, -6, "file cannot be read") \
-    X(PRUN_ERR_WRITE, -7, "file cannot be written") \
-    X(PRUN_ERR_MAGIC, -8, "file is of another kind") \
-    X(PRUN_ERR_TRUNCATED, -9, "file is shorter than its header says") \
-    X(PRUN_ERR_OVERSIZED, -10, "file is longer than its header says") \
-    X(PRUN_ERR_LABEL, -11, "label out of range") \
-    X(PRUN_ERR_FORMAT, -12, "file contents are malformed") \
-    X(PRUN_ERR_MISSING, -13, "named item not found") \
-    X(PRUN_ERR_UNSUPPORTED, -14, "not supported") \
-    X(PRUN_ERR_NONFINITE, -15, "value is not finite") \
-    X(PRUN_ERR_CALLBACK, -16, "callback failed") \
-    X(PRUN_CANCELLED, -17, "cancelled by callback") \
-    X(PRUN_ERR_CONVERGENCE, -18, "iteration did not converge")
-
 typedef enum prun_status {
-#define PRUN__ENUM(name, value, text) name = value,
-    PRUN_STATUS_LIST(PRUN__ENUM)
-#undef PRUN__ENUM
-        PRUN__STATUS_LAST = -19
+    PRUN_OK = 0,
+    PRUN_ERR_ARGUMENT = -1,     /* invalid argument */
+    PRUN_ERR_MEMORY = -2,       /* out of memory */
+    PRUN_ERR_SHAPE = -3,        /* shape is empty or does not fit */
+    PRUN_ERR_OVERFLOW = -4,     /* size too large */
+    PRUN_ERR_OPEN = -5,         /* file cannot be opened */
+    PRUN_ERR_READ = -6,         /* file cannot be read */
+    PRUN_ERR_WRITE = -7,        /* file cannot be written */
+    PRUN_ERR_MAGIC = -8,        /* file is of another kind */
+    PRUN_ERR_TRUNCATED = -9,    /* file is shorter than its header says */
+    PRUN_ERR_OVERSIZED = -10,   /* file is longer than its header says */
+    PRUN_ERR_LABEL = -11,       /* label out of range */
+    PRUN_ERR_FORMAT = -12,      /* file contents are malformed */
+    PRUN_ERR_MISSING = -13,     /* named item not found */
+    PRUN_ERR_UNSUPPORTED = -14, /* not supported */
+    PRUN_ERR_NONFINITE = -15,   /* value is not finite */
+    PRUN_ERR_CALLBACK = -16,    /* callback failed */
+    PRUN_ERR_CANCELLED = -17,   /* cancelled by callback */
+    PRUN_ERR_CONVERGENCE = -18  /* iteration did not converge */
 } prun_status;
 
 /* Constant text for a status; never NULL, also for unknown values. */
@@ -229,15 +238,15 @@ PRUNDEF const char *prun_status_string(prun_status status);
    Objects remember the context they were made with, which must outlive them. A context, and the
    objects made with it, are used by one thread at a time; different contexts are independent. */
 typedef struct prun_context {
-    void *(*allocate)(size_t size, void *user); /* NULL: PRUNABILITY_MALLOC; may return NULL */
-    void (*release)(void *pointer, void *user); /* set both or neither */
+    void *(*allocate)(void *user, size_t size); /* NULL: PRUNABILITY_MALLOC; may return NULL */
+    void (*release)(void *user, void *pointer); /* set both or neither */
     void *allocator_user;
     /* Calls body(argument, i) for i = 0 .. count-1 in any order and returns when all are done.
        NULL: OpenMP if compiled in, else a plain loop. A hook needs `threads` set. */
-    void (*parallel_for)(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                         void *user);
+    void (*parallel_for)(void *user, void (*body)(void *argument, int64_t i), void *argument,
+                         int64_t count);
     void *parallel_user;
-    int32_t threads;    /* 0: all the OpenMP runtime offers, or 1 without OpenMP and hook */
+    int64_t threads;    /* 0: all the OpenMP runtime offers, or 1 without OpenMP and hook */
     prun_status status; /* of the last failure, with its text; set by the library */
     char message[256];
 } prun_context;
@@ -247,13 +256,14 @@ PRUNDEF const char *prun_message(const prun_context *context);
 
 #define PRUN_MAX_RANK 4
 enum prun_tensor_flags {
-    PRUN_WEIGHT = 1,   /* kernel of a convolution or linear layer: prunable */
-    PRUN_BIAS = 2,     /* bias of a convolution or linear layer */
-    PRUN_NORM = 4,     /* scale or shift of a batch norm */
-    PRUN_STATISTIC = 8 /* running mean or variance: not trained */
+    PRUN_TENSOR_WEIGHT = 1,    /* kernel of a convolution or linear layer: prunable */
+    PRUN_TENSOR_BIAS = 2,      /* bias of a convolution or linear layer */
+    PRUN_TENSOR_NORM = 4,      /* scale or shift of a batch norm */
+    PRUN_TENSOR_STATISTIC = 8, /* running mean or variance: not trained */
+    PRUN_TENSOR_OTHER = 16     /* trained, but none of these: embeddings, positions */
 };
 
-/* A view on floats owned by somebody else. Row-major; kernels are (out, in, height, width). */
+/* A non-owning view of a float array. Row-major; kernels are (out, in, height, width). */
 typedef struct prun_tensor {
     float *data;
     const char *name;
@@ -269,7 +279,7 @@ PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor);
 PRUNDEF const char *prun_isa(void);
 /* For tests and comparisons: use the named kernels from now on, NULL for the best. Not thread
    safe: call it while no other library call runs. PRUN_ERR_UNSUPPORTED if the CPU lacks it. */
-PRUNDEF prun_status prun_set_isa(const char *name);
+PRUNDEF prun_status prun_isa_set(const char *name);
 
 /* [RNG] counter-based random numbers: a value belongs to its counter, not to a thread */
 
@@ -292,11 +302,12 @@ PRUNDEF void prun_random_permutation(uint64_t seed, uint64_t stream, int64_t n, 
 
 /* Floats that n images of c x h x w take in the lane layout (16 * ceil(n/16) * c * h * w), or -1
    when a size is not positive or the product overflows. */
-PRUNDEF int64_t prun_lane_size(int64_t n, int64_t c, int64_t h, int64_t w);
+PRUNDEF int64_t prun_lanes_size(int64_t n, int64_t c, int64_t h, int64_t w);
 /* (n, c, h, w) row-major to the lane layout, empty lanes zero; and back. No overlap. */
-PRUNDEF void prun_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w, float *lanes);
-PRUNDEF void prun_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
-                         float *nchw);
+PRUNDEF void prun_lanes_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w,
+                             float *lanes);
+PRUNDEF void prun_lanes_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
+                               float *nchw);
 
 /* How a convolution is computed. Winograd needs a 3x3 kernel, stride 1 or 2 in both axes and
    padding of at most 2; it multiplies four times less, at stride 2 1.8 times, and rounds more
@@ -344,9 +355,10 @@ PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t 
 /* [IMAGES] labelled image sets */
 
 typedef enum prun_normalization {
-    PRUN_NORMALIZE_NONE = 0,     /* v, where v = byte / 255 or the float itself */
-    PRUN_NORMALIZE_MEAN_STD = 1, /* (v - mean[c]) / std[c] */
-    PRUN_NORMALIZE_PER_IMAGE = 2 /* (v - mean) / max(std, 1/sqrt(size)), moments of that image */
+    PRUN_NORMALIZATION_NONE = 0,     /* v, where v = byte / 255 or the float itself */
+    PRUN_NORMALIZATION_MEAN_STD = 1, /* (v - mean[c]) / std[c] */
+    PRUN_NORMALIZATION_PER_IMAGE =
+        2 /* (v - mean) / max(std, 1/sqrt(size)), moments of that image */
 } prun_normalization;
 
 #define PRUN_MAX_IMAGE_CHANNELS 4
@@ -377,23 +389,35 @@ PRUNDEF void prun_images_free(prun_images *images);
 /* Random changes of a training image, drawn anew for every (epoch, position). Zero: none. Vacated
    pixels of crop_padding are raw zeros; those of shift repeat the border. Normalization follows. */
 typedef struct prun_augment {
-    int32_t crop_padding; /* pad by this many pixels, crop back to size at a random place */
+    int64_t crop_padding; /* pad by this many pixels, crop back to size at a random place */
+    int64_t shift;        /* translate by up to this many pixels along each axis */
     int32_t flip;         /* 1: mirror left-right with probability 1/2 */
-    int32_t shift;        /* translate by up to this many pixels along each axis */
 } prun_augment;
 
-/* Writes images index[0..n) (NULL: 0 .. n-1), normalised, in the lane layout: prun_lane_size(n,..)
-   floats. augment NULL: none; image i then draws from (seed, stream, position i). */
+/* The random draws of one pass over images. Zero-initialise for none. */
+typedef struct prun_pass {
+    const prun_augment *augment; /* NULL: none. Image i draws from (seed, stream, position i) */
+    uint64_t seed, stream;       /* of augmentation and dropout */
+    int32_t freeze_statistics;   /* 1: training leaves the running statistics alone */
+} prun_pass;
+
+/* Writes images index[0..n) (NULL: 0 .. n-1) as a network sees them, normalised and augmented, as
+   plain (n, C, H, W) floats: what a network of your own takes. pass NULL: no augmentation. Works
+   for bytes and floats alike; `pixels` and `values` of a set are its storage, not its images. */
+PRUNDEF prun_status prun_images_copy(prun_context *context, const prun_images *images,
+                                     const int64_t *index, int64_t n, const prun_pass *pass,
+                                     float *nchw);
+/* The same in the lane layout: prun_lanes_size(n, C, H, W) floats. */
 PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *images,
-                                     const int64_t *index, int64_t n, const prun_augment *augment,
-                                     uint64_t seed, uint64_t stream, float *lanes);
+                                     const int64_t *index, int64_t n, const prun_pass *pass,
+                                     float *lanes);
 
 /* [NET] layers, builder, the three families, forward and backward */
 
 /* A network: layers in a small graph, and its parameters. Build one layer by layer, then finish:
 
        int32_t v = PRUN_INPUT;
-       v = prun_layer_conv2d(net, v, "conv0", 16, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+       v = prun_layer_conv2d(net, v, "conv0", 16, 3, 1, 1);
        v = prun_layer_batch_norm(net, v, "bn0", 0, 0);
        v = prun_layer_relu(net, v);
        ...
@@ -408,35 +432,52 @@ typedef struct prun_net prun_net;
 #define PRUN_INPUT 0
 
 typedef enum prun_padding {
-    PRUN_PADDING_ZEROS = 0, /* `padding` zeros on all four sides */
+    PRUN_PADDING_ZEROS = 0, /* zeros as `padding` says */
     PRUN_PADDING_SAME = 1   /* TensorFlow's SAME: output = ceil(input/stride), the odd zero after */
 } prun_padding;
 
-typedef enum prun_init {
-    PRUN_INIT_PYTORCH = 0, /* weight and bias uniform in +-1/sqrt(fan_in) (torch.nn default) */
-    PRUN_INIT_GLOROT = 1   /* weight uniform in +-sqrt(6/(fan_in+fan_out)), bias 0 (tf.layers) */
-} prun_init;
+/* A convolutional layer. Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_conv2d_options {
+    int64_t channels;   /* of the output; required */
+    int64_t kernel[2];  /* height, required, and width [as the height] */
+    int64_t stride[2];  /* [1; along the width: as along the height] */
+    int64_t padding[4]; /* zeros added at top, left, bottom, right */
+    prun_padding padding_mode;
+    prun_algorithm algorithm;
+    int32_t omit_bias; /* 1: the layer has no bias */
+} prun_conv2d_options;
+
+typedef enum prun_initializer {
+    PRUN_INITIALIZER_PYTORCH =
+        0, /* weight and bias uniform in +-1/sqrt(fan_in) (torch.nn default) */
+    PRUN_INITIALIZER_GLOROT =
+        1 /* weight uniform in +-sqrt(6/(fan_in+fan_out)), bias 0 (tf.layers) */
+} prun_initializer;
 
 /* Starts a net for images of channels x height x width. Release with prun_net_free. */
 PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int64_t height,
                                     int64_t width, prun_net **net);
 PRUNDEF void prun_net_free(prun_net *net); /* NULL is fine */
-/* How layers added from now on are initialised (default PRUN_INIT_PYTORCH). */
-PRUNDEF void prun_net_set_init(prun_net *net, prun_init init);
-/* How all convolutions are computed from now on, in a net that is finished or not; overrides what
-   prun_layer_conv2d_ex was given. Unknown values mean AUTO. */
+/* How layers added from now on are initialised (default PRUN_INITIALIZER_PYTORCH). */
+PRUNDEF void prun_net_set_initializer(prun_net *net, prun_initializer init);
+/* How all convolutions are computed from now on, in a net that is finished or not; overrides
+   prun_conv2d_options.algorithm. Unknown values mean AUTO. */
 PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm);
 
+/* A square kernel, `padding` zeros on all four sides, and a bias. */
 PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
-                                  int64_t kernel, int64_t stride, int64_t padding,
-                                  prun_padding mode, int32_t bias);
-/* As above with every extent free; the in_ fields of `conv` are taken from `input` instead. */
-PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *name,
-                                     const prun_conv2d *conv, int32_t bias);
+                                  int64_t kernel, int64_t stride, int64_t padding);
+/* Any convolution. */
+PRUNDEF int32_t prun_layer_conv2d_with(prun_net *net, int32_t input, const char *name,
+                                       const prun_conv2d_options *options);
+/* The options as they will be used, defaults filled in; so in all functions of this name. NULL:
+   all of them defaults. */
+PRUNDEF prun_conv2d_options prun_conv2d_resolved(const prun_conv2d_options *options);
 /* Fully connected over the flattened (C, H, W) input; its weight is (features, C*H*W). */
 PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name, int64_t features,
                                   int32_t bias);
-/* epsilon 0: 1e-5; momentum (share of the new batch in the running statistics) 0: 0.1. */
+/* epsilon [1e-5; DBL_MIN for none]; momentum: share of the new batch in the running statistics
+   [0.1; DBL_MIN for none]. */
 PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *name,
                                       double epsilon, double momentum);
 PRUNDEF int32_t prun_layer_relu(prun_net *net, int32_t input);
@@ -458,43 +499,53 @@ PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input);
    count as prunable all the same. */
 PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed);
 /* Fresh parameters from `seed`; running statistics back to 0 and 1. */
-PRUNDEF void prun_net_init(prun_net *net, uint64_t seed);
+PRUNDEF void prun_net_initialize(prun_net *net, uint64_t seed);
 
-typedef enum prun_family { PRUN_CNN = 0, PRUN_NIN = 1, PRUN_RESNET18 = 2 } prun_family;
+typedef enum prun_family {
+    PRUN_FAMILY_CNN = 0,
+    PRUN_FAMILY_NIN = 1,
+    PRUN_FAMILY_RESNET18 = 2
+} prun_family;
 
 /* A member of one of the paper's three families. Zero fields take the default in brackets. */
 typedef struct prun_arch {
     prun_family family;
-    int64_t width;                /* CNN and ResNet18: k [64]; NiN: filters [192] */
-    int64_t depth;                /* NiN blocks, 2 .. 4 [3]; ignored by the others */
-    int64_t channels;             /* of the images [3] */
-    int64_t height, width_pixels; /* of the images [32] */
-    int64_t classes;              /* [10] */
-    double dropout;               /* NiN: drop probability after each block, in [0, 1) */
-    int32_t symmetric_padding;    /* NiN: PyTorch's padding 1 instead of TensorFlow's SAME */
-    int32_t pytorch_defaults;     /* NiN: PyTorch's initialisation and batch norm constants */
+    int64_t width;                     /* CNN and ResNet18: k [64]; NiN: filters [192] */
+    int64_t depth;                     /* NiN blocks, 2 .. 4 [3]; ignored by the others */
+    int64_t classes;                   /* [10] */
+    int64_t image_channels;            /* [3] */
+    int64_t image_height, image_width; /* pixels [32] */
+    double dropout;                    /* NiN: drop probability after each block, in [0, 1) */
+    int32_t symmetric_padding;         /* NiN: PyTorch's padding 1 instead of TensorFlow's SAME */
+    int32_t pytorch_defaults;          /* NiN: PyTorch's initialisation and batch norm constants */
     uint64_t seed;
 } prun_arch;
+
+PRUNDEF prun_arch prun_arch_resolved(const prun_arch *arch);
 
 /* Network in Network of the DEMOGEN study (paper A.3): `depth` blocks of 3x3 stride 2, 1x1, 1x1
    convolutions, each with batch norm and ReLU, dropout after each block; then one VALID convolution
    of kernel min(4, size) to the classes and the mean over positions. */
-PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, prun_net **net);
+PRUNDEF prun_status prun_net_create_nin(prun_context *context, const prun_arch *arch,
+                                        prun_net **net);
 /* The five-layer CNN of the double descent study (paper A.4): 3x3 convolutions to k, 2k, 4k, 8k
    channels, each with batch norm and ReLU, max pooling 2, 2, 2 and 4, one linear layer. */
-PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, prun_net **net);
+PRUNDEF prun_status prun_net_create_cnn(prun_context *context, const prun_arch *arch,
+                                        prun_net **net);
 /* Pre-activation ResNet18 of width k (paper A.4, A.5): no norm before the final mean. */
-PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *arch, prun_net **net);
+PRUNDEF prun_status prun_net_create_resnet18(prun_context *context, const prun_arch *arch,
+                                             prun_net **net);
 /* Whichever arch->family names. */
-PRUNDEF prun_status prun_net_family(prun_context *context, const prun_arch *arch, prun_net **net);
+PRUNDEF prun_status prun_net_create_family(prun_context *context, const prun_arch *arch,
+                                           prun_net **net);
 
 /* All tensors in order of creation, running statistics included: a layer's weight, bias (and
    running_mean, running_var). They are the live parameters: change them between calls as you like.
    Valid until prun_net_free. */
 PRUNDEF const prun_tensor *prun_net_tensors(const prun_net *net, int64_t *count);
-PRUNDEF int64_t prun_net_parameters(const prun_net *net); /* floats that are trained */
-PRUNDEF int64_t prun_net_weights(const prun_net *net);    /* floats that are prunable */
-PRUNDEF int64_t prun_net_classes(const prun_net *net);
+PRUNDEF int64_t prun_net_parameter_count(const prun_net *net); /* floats that are trained */
+PRUNDEF int64_t prun_net_weight_count(const prun_net *net);    /* floats that are prunable */
+PRUNDEF int64_t prun_net_class_count(const prun_net *net);
 
 /* Eval mode (running statistics, no dropout) for images index[0..n), NULL: 0 .. n-1. */
 PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, const int64_t *index,
@@ -503,12 +554,12 @@ PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, co
    of samples whose largest logit is not the label's (the first of equals counts). A non-finite loss
    is reported as it is, not as an error. */
 PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
-                                  int64_t n, double *losses, double *sum, int64_t *errors);
-/* Gradient of the summed loss in eval mode: prun_net_parameters floats, in tensor order without the
-   statistics. sum, errors: as above, may be NULL. */
+                                  int64_t n, double *losses, double *sum, int64_t *wrong);
+/* Gradient of the summed loss in eval mode: prun_net_parameter_count floats, in tensor order
+   without the statistics. sum, wrong: as above, may be NULL. */
 PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
                                       const int64_t *index, int64_t n, float *gradient, double *sum,
-                                      int64_t *errors);
+                                      int64_t *wrong);
 
 /* Hessian of the summed loss in eval mode times v; v, product: as a gradient, no overlap. Exact, by
    forward and backward tangents (Pearlmutter 1994); ReLU and max pooling count as linear where they
@@ -517,30 +568,29 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
                                             const int64_t *index, int64_t n, const float *v,
                                             float *product);
 
-/* Draws of one training-mode pass. Zero: none of them random. */
-typedef struct prun_pass {
-    const prun_augment *augment; /* NULL: none */
-    uint64_t seed, stream;       /* of augmentation and dropout */
-    int32_t freeze_statistics;   /* 1: leave the running statistics alone */
-} prun_pass;
+/* Where prun_net_train_pass writes; NULL: not wanted. */
+typedef struct prun_pass_outputs {
+    float *gradient; /* of the summed loss; without it there is no backward pass */
+    float *logits;   /* n x classes */
+    double *sum;     /* of the losses */
+    int64_t *wrong;  /* answers */
+} prun_pass_outputs;
 
 /* One training-mode forward and backward pass over a batch: batch statistics, dropout, running
-   statistics updated. gradient (of the summed loss) and logits (n x classes) may be NULL; without
-   gradient there is no backward pass. A batch norm needs two values per channel: n x height x width
-   of its input. pass NULL: nothing random. */
+   statistics updated. A batch norm needs two values per channel: n x height x width of its input.
+   pass NULL: nothing random. */
 PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images,
                                         const int64_t *index, int64_t n, const prun_pass *pass,
-                                        float *gradient, float *logits, double *sum,
-                                        int64_t *errors);
+                                        const prun_pass_outputs *outputs);
 
 /* The trained tensors, in the order of a flat gradient: what prun_net_objective hands out. Those of
    a copy made before training serve as prun_objective.initial. */
-PRUNDEF const prun_tensor *prun_net_trained(const prun_net *net, int64_t *count);
-/* An independent copy with the same parameters and statistics. fold 1: every batch norm that alone
-   reads a convolution is multiplied into it (which then has a bias) and left out, so that eval mode
-   stays the same function up to rounding and the weights are the ones that act. Release with
-   prun_net_free. */
-PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **copy);
+PRUNDEF const prun_tensor *prun_net_trained_tensors(const prun_net *net, int64_t *count);
+/* An independent copy with the same parameters and statistics. fold_norms 1: every batch norm that
+   alone reads a convolution is multiplied into it (which then has a bias) and left out, so that
+   eval mode stays the same function up to rounding and the weights are the effective ones. Release
+   with prun_net_free. */
+PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold_norms, prun_net **copy);
 
 /* Layers are named by their weight tensor's number in prun_net_tensors. This fills in those whose
    inputs are the images and the ends of the blocks at a third, two thirds and all of the depth
@@ -548,14 +598,20 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
    linear layer; the last layer counts too. Layers that do not lead to the logits do not count; -1
    if none does. */
 PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]);
+/* Where prun_net_hidden_margins writes. */
+typedef struct prun_margin_outputs {
+    double *margins; /* layers x n */
+    double *spread;  /* per layer: root of the total population variance of its input over the
+                        images, which normalizes the margins */
+} prun_margin_outputs;
+
 /* For each of `count` layers with input x and each of n images, the distance to the boundary to
    first order, (f_y - f_j) / sqrt(1e-6 + ||grad_x f_y - grad_x f_j||^2), f the logits in eval mode,
-   y the label, j the best other class (Jiang et al. 2019, arXiv 1810.00113). margins: count x n.
-   spread: per layer, root of the total population variance of x over the images, which
-   normalizes them. index NULL: 0 .. n-1. */
+   y the label, j the best other class (Jiang et al. 2019, arXiv 1810.00113). index NULL: 0 ..
+   n-1. */
 PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
                                             const int64_t *index, int64_t n, const int32_t *layers,
-                                            int32_t count, double *margins, double *spread);
+                                            int64_t count, const prun_margin_outputs *outputs);
 
 /* [TRAIN] stochastic gradient descent */
 
@@ -571,10 +627,10 @@ typedef enum prun_decay { PRUN_DECAY_WEIGHTS = 0, PRUN_DECAY_ALL = 1 } prun_deca
 typedef struct prun_epoch {
     int64_t epoch, epochs; /* finished so far, and in all */
     double learning_rate;
-    double loss, error;    /* running mean over the epoch's batches, in training mode */
-    double evaluated_loss; /* end of epoch, eval mode, no augmentation; NaN unless asked for */
-    int64_t steps;         /* taken so far */
-    double gradient_noise; /* prun_gradient_noise after the first and last epoch; else NaN */
+    double loss, error_rate; /* running means over the epoch's batches, in training mode */
+    double evaluated_loss;   /* end of epoch, eval mode, no augmentation; NaN unless asked for */
+    int64_t steps;           /* taken so far */
+    double gradient_noise;   /* prun_gradient_noise after the first and last epoch; else NaN */
 } prun_epoch;
 
 /* Zero-initialise; zero fields take the default in brackets. */
@@ -582,7 +638,7 @@ typedef struct prun_train_options {
     int64_t epochs;       /* [10] */
     int64_t batch;        /* [128]; the last one of an epoch may be smaller */
     double learning_rate; /* [0.01] */
-    double momentum;      /* [0.9]; negative: none. v = momentum v + g, w -= rate v */
+    double momentum;      /* v = momentum v + g, w -= rate v. 0: plain SGD; the paper's is 0.9 */
     double weight_decay;  /* coupled: g += weight_decay w */
     prun_decay decay;     /* which tensors decay */
     prun_schedule schedule;
@@ -592,12 +648,11 @@ typedef struct prun_train_options {
     uint64_t seed;       /* of batch order, augmentation and dropout */
     int32_t evaluate;    /* 1: also evaluate the whole set after each epoch */
     int64_t noise_pairs; /* > 0: pairs of batches for prun_epoch.gradient_noise */
-    /* Called after each epoch; non-zero stops with PRUN_CANCELLED (the net keeps its state). */
+    /* Called after each epoch; non-zero stops with PRUN_ERR_CANCELLED (the net keeps its state). */
     int (*on_epoch)(void *user, const prun_epoch *epoch);
     void *user;
 } prun_train_options;
 
-/* The options as they will be used, defaults filled in. */
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options);
 /* Learning rate of an epoch (0-based). */
 PRUNDEF double prun_learning_rate(const prun_train_options *options, int64_t epoch);
@@ -609,26 +664,29 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
                                const prun_train_options *options, prun_epoch *history);
 
 /* The same, step by step: create, then epochs or single steps on samples of your choice, free.
-   `net` and `images` are borrowed. prun_trainer_save keeps where it stands. */
+   `net` and `images` are borrowed. prun_trainer_save_safetensors keeps where it stands. */
 typedef struct prun_trainer prun_trainer;
 PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
                                         const prun_train_options *options, prun_trainer **trainer);
-PRUNDEF prun_status prun_trainer_epoch(prun_trainer *trainer, prun_epoch *result);
+PRUNDEF prun_status prun_trainer_run_epoch(prun_trainer *trainer, prun_epoch *result);
 PRUNDEF prun_status prun_trainer_step(prun_trainer *trainer, const int64_t *index, int64_t n,
-                                      double learning_rate, double *sum, int64_t *errors);
-PRUNDEF int64_t prun_trainer_epochs(const prun_trainer *trainer); /* finished so far */
+                                      double learning_rate, double *sum, int64_t *wrong);
+PRUNDEF int64_t prun_trainer_epoch_count(const prun_trainer *trainer); /* finished so far */
 PRUNDEF void prun_trainer_free(prun_trainer *trainer);
 
 /* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
 
-/* Callbacks return PRUN_OK or what the measure is to return (any other status). They read the
-   weights through `tensors` (the measure changes them in place and restores them bit-exactly on
-   every exit path). `index` NULL means samples 0 .. n-1. Leave callbacks NULL that you lack: a
-   measure that needs one says so with PRUN_ERR_UNSUPPORTED. A callback that fails without a message
-   of its own gets one that names it. Weights that several layers share are listed once: tensors
-   that overlap in memory are an error. */
-typedef struct prun_objective {
-    void *user;
+/* Callbacks return PRUN_OK or what the measure is to return (any other status). They are given the
+   objective they belong to, or a copy of it, and read the weights through its `tensors` (the
+   measure changes them in place and restores them bit-exactly on every exit path; so one objective,
+   or objectives of one net, serve one call at a time). `index` NULL means samples 0 .. n-1. Leave
+   callbacks NULL that you lack: a measure that needs one says so with PRUN_ERR_UNSUPPORTED. A
+   callback that fails without a message of its own gets one that names it. Weights that several
+   layers share are listed once: tensors that overlap in memory are an error. All pointers are
+   borrowed. */
+typedef struct prun_objective prun_objective;
+struct prun_objective {
+    void *user; /* for the callbacks */
     prun_context *context;
     const prun_tensor *tensors; /* the trained tensors, in the order of a flat gradient */
     int64_t tensor_count;
@@ -636,35 +694,38 @@ typedef struct prun_objective {
     int64_t samples;
     int64_t classes;
     int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
-    /* Level 1: per-sample losses (n, or NULL), their sum, number of errors (NULL: not wanted). */
-    prun_status (*loss)(void *user, const int64_t *index, int64_t n, double *losses, double *sum,
-                        int64_t *errors);
+    /* Level 1: per-sample losses (n, or NULL), their sum, number of wrong answers (NULL: not
+       wanted). */
+    prun_status (*loss)(const prun_objective *objective, const int64_t *index, int64_t n,
+                        double *losses, double *sum, int64_t *wrong);
     /* Level 2: gradient of the summed loss, flat over `tensors`; sum may be NULL. */
-    prun_status (*gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
-                            double *sum);
+    prun_status (*gradient)(const prun_objective *objective, const int64_t *index, int64_t n,
+                            float *gradient, double *sum);
     /* Level 3: Hessian of the summed loss times v, both flat over `tensors`. */
-    prun_status (*hessian_vector)(void *user, const int64_t *index, int64_t n, const float *v,
-                                  float *product);
+    prun_status (*hessian_vector)(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  const float *v, float *product);
     /* Level 4: n x classes. */
-    prun_status (*logits)(void *user, const int64_t *index, int64_t n, float *logits);
+    prun_status (*logits)(const prun_objective *objective, const int64_t *index, int64_t n,
+                          float *logits);
     const int32_t *labels; /* per sample, for margins; NULL: unknown */
-} prun_objective;
-
-/* A net and the images it is judged on; what the built-in objective's `user` points to. */
-typedef struct prun_net_data {
+    /* The network and its images, where prun_net_objective made the objective; else NULL. */
     prun_net *net;
     const prun_images *images;
-} prun_net_data;
+};
 
-/* Objective of a net in eval mode. Borrows `data` and what it points to. */
-PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective *objective);
+/* Objective of a net in eval mode on these images. Borrows both. */
+PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
+                                       prun_objective *objective);
 
 /* [PRUNE] pruning, perturbation, and the searches on both */
 
-typedef enum prun_prune_method { PRUN_MAGNITUDE = 0, PRUN_RANDOM = 1 } prun_prune_method;
+typedef enum prun_prune_method {
+    PRUN_PRUNE_MAGNITUDE = 0,
+    PRUN_PRUNE_RANDOM = 1
+} prun_prune_method;
 typedef enum prun_prune_scope {
-    PRUN_GLOBAL = 0,   /* one ranking over all prunable weights */
-    PRUN_PER_LAYER = 1 /* the same fraction of every tensor */
+    PRUN_PRUNE_GLOBAL = 0,   /* one ranking over all prunable weights */
+    PRUN_PRUNE_PER_LAYER = 1 /* the same fraction of every tensor */
 } prun_prune_scope;
 
 #define PRUN_MAX_BETAS 8
@@ -673,18 +734,18 @@ typedef enum prun_prune_scope {
 typedef struct prun_prune_options {
     prun_prune_method method;
     prun_prune_scope scope;
-    int32_t include_biases, include_norm; /* 1: they are prunable too */
-    int64_t grid;                         /* n: kept fractions i/n for i = 0 .. n [100] */
-    double beta[PRUN_MAX_BETAS];          /* tolerances on the loss */
-    int32_t betas;                        /* how many [those before the first 0; if none, 0.1] */
-    int64_t repetitions;                  /* random: permutations whose mean loss is taken [5] */
-    uint64_t seed;                        /* random */
-    double *layer_kept; /* NULL, or out: kept fraction, betas x prunable tensors, row per beta;
-                           after a failure only some rows are set */
-    /* Called as candidates are decided; non-zero stops with PRUN_CANCELLED. */
+    int32_t include_biases, include_norms; /* 1: they are prunable too */
+    int64_t grid;                          /* n: kept fractions i/n for i = 0 .. n [100] */
+    double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [0.1 alone]; DBL_MIN for none */
+    int64_t beta_count;          /* [those before the first 0] */
+    int64_t repetitions;         /* random: permutations whose mean loss is taken [5] */
+    uint64_t seed;               /* random */
+    /* Called as candidates are decided; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } prun_prune_options;
+
+PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options);
 
 /* Answer for one beta. Losses are means over the samples (and over repetitions). */
 typedef struct prun_prunability_answer {
@@ -698,7 +759,7 @@ typedef struct prun_prunability {
     double base_loss;
     int64_t prunable, prunable_tensors; /* weights and tensors that could be pruned */
     int64_t grid;
-    int32_t betas;
+    int64_t answer_count;
     prun_prunability_answer answer[PRUN_MAX_BETAS]; /* in the order of options->beta */
     double passes; /* sample evaluations spent / samples, the base loss included */
 } prun_prunability;
@@ -708,29 +769,38 @@ PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count);
 
 /* Prunability, Definition 1: the smallest kept fraction i/n whose loss is at most (1 + beta) times
    the unpruned loss; exact for the grid, no monotonicity assumed. Needs level 1. Ties in |w| go by
-   flat index: the lower index is kept first. options NULL: defaults. */
+   flat index: the lower index is kept first. options NULL: defaults.
+   This function and all below change the weights while they run. Those that are not said to keep
+   the change restore them bit by bit. One objective serves one call at a time, and so do
+   objectives that share weights. */
 PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             const prun_prune_options *options,
                                             prun_prunability *result);
-/* Mean loss at every grid point: losses[0 .. grid], i-th at kept fraction i/grid. Also errors (mean
-   error rate), NULL: not wanted. beta is not used. After a failure, set up to where it stopped. */
+/* Mean loss at every grid point: losses[0 .. grid], i-th at kept fraction i/grid. error_rates: the
+   mean error rates, or NULL. beta is not used. After a failure, set up to where it stopped. */
 PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     const prun_prune_options *options, double *losses,
-                                    double *errors);
+                                    double *error_rates);
 /* Prunes for good to the given kept fraction, in [0, 1] (random: first permutation). Needs level 0.
    A fraction on the grid follows the grid's rounding. kept: NULL or the number of weights left. */
-PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune_options *options,
-                               double kept_fraction, int64_t *kept);
+PRUNDEF prun_status prun_prune(const prun_objective *objective, double kept_fraction,
+                               const prun_prune_options *options, int64_t *kept);
+/* What pruning to that fraction would keep of each prunable tensor: its kept fraction, as the mean
+   over options->repetitions at random. The fraction is rounded to the grid. Needs level 0. */
+PRUNDEF prun_status prun_prune_layer_fractions(const prun_objective *objective,
+                                               double kept_fraction,
+                                               const prun_prune_options *options,
+                                               double *fractions);
 
 /* Loss when only one layer is pruned: losses[t (grid + 1) + i] is the mean loss with the t-th
    prunable tensor at kept fraction i/grid and everything else untouched. scope and beta are not
    used. Needs level 1; prunable tensors x grid passes. */
-PRUNDEF prun_status prun_layer_profile(const prun_objective *objective,
-                                       const prun_prune_options *options, double *losses);
+PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
+                                             const prun_prune_options *options, double *losses);
 
 /* Perturbations: random noise of size `radius` on the weights. */
 typedef enum prun_noise {
-    PRUN_NOISE_DEFAULT = 0,   /* MAGNITUDE; GAUSSIAN in prun_same_size_curve and for sharpness */
+    PRUN_NOISE_DEFAULT = 0,   /* MAGNITUDE; GAUSSIAN for sharpness and prun_same_size_curve */
     PRUN_NOISE_MAGNITUDE = 1, /* variance radius^2 |w| + epsilon (as paper 5.1 prints it) */
     PRUN_NOISE_SQUARED = 2,   /* variance radius^2 w^2 + epsilon^2 (Jiang et al. 2020, eq. 61) */
     PRUN_NOISE_GAUSSIAN = 3,  /* variance radius^2 */
@@ -740,12 +810,13 @@ typedef enum prun_noise {
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_perturb_options {
     prun_noise noise;
-    double epsilon;  /* MAGNITUDE and sharpness [1e-6], SQUARED [1e-3]; negative: 0 */
-    double fraction; /* > 0: only this fraction of the weights, the smallest ones [all] */
-    double norm;     /* > 0: noise is scaled to this Euclidean norm; negative: to the norm of the
-                         weights it falls on [as drawn] */
-    int32_t include_biases, include_norm; /* 1: they are perturbed too */
-    int64_t draws;                        /* [10]; sharpness: restarts [3] */
+    double epsilon;     /* MAGNITUDE and sharpness [1e-6], SQUARED [1e-3]; DBL_MIN for none */
+    double fraction;    /* > 0: only this fraction of the weights, the smallest ones [all] */
+    double norm;        /* > 0: noise is scaled to this Euclidean norm [as drawn] */
+    int32_t match_norm; /* 1: noise is scaled to the norm of the weights it falls on */
+    int32_t include_biases, include_norms; /* 1: they are perturbed too */
+    int64_t draws;                         /* [10] */
+    int64_t restarts;                      /* sharpness [3] */
     uint64_t seed;
     double beta;         /* radius: tolerated relative rise of the loss [0.1] */
     double displacement; /* > 0: tolerated rise of the error rate instead (Jiang et al.: 0.1) */
@@ -753,30 +824,35 @@ typedef struct prun_perturb_options {
     double precision;    /* relative width of the final bracket [0.01] */
     int64_t steps;       /* sharpness: ascent steps [20] */
     int64_t batch;       /* sharpness: random samples per step [256] */
-    /* Called after every evaluation, `total` an upper bound; non-zero stops with PRUN_CANCELLED. */
+    /* Called after every evaluation, `total` an upper bound; non-zero stops with
+       PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } prun_perturb_options;
 
+/* The options as prun_perturb, prun_perturbation_curve and _radius use them; as sharpness does; and
+   as prun_same_size_curve does. */
 PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *options);
+PRUNDEF prun_perturb_options prun_sharpness_resolved(const prun_perturb_options *options);
+PRUNDEF prun_perturb_options prun_same_size_resolved(const prun_perturb_options *options);
 
 /* Perturbs for good by draw number `draw`. Needs level 0. */
-PRUNDEF prun_status prun_perturb(const prun_objective *objective,
-                                 const prun_perturb_options *options, double radius, int64_t draw);
+PRUNDEF prun_status prun_perturb(const prun_objective *objective, double radius, int64_t draw,
+                                 const prun_perturb_options *options);
 /* Mean loss over the draws at each of `count` radii; the same random numbers at all of them. Also
    its standard errors over draws (NaN with one draw) and mean error rates; either may be NULL. A
    loss that is not finite is reported as it is. Needs level 1. */
-PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective,
-                                            const prun_perturb_options *options,
-                                            const double *radii, int64_t count, double *losses,
-                                            double *standard_errors, double *errors);
+PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, const double *radii,
+                                            int64_t count, const prun_perturb_options *options,
+                                            double *losses, double *standard_errors,
+                                            double *error_rates);
 /* The same at kept fractions i/grid, i = 0 .. grid (grid + 1 values): noise on the weights that
    magnitude pruning would remove there, of the Euclidean norm of what it would remove (paper,
    figures 2 and 5: pruning against random perturbation of the same size). Its partner is
-   prun_loss_curve. options->fraction and norm are not used. */
-PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective,
-                                         const prun_perturb_options *options, int64_t grid,
-                                         double *losses, double *standard_errors, double *errors);
+   prun_loss_curve. options->fraction, norm and match_norm are not used. */
+PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, int64_t grid,
+                                         const prun_perturb_options *options, double *losses,
+                                         double *standard_errors, double *error_rates);
 
 typedef enum prun_radius_state {
     PRUN_RADIUS_FOUND = 0,
@@ -803,8 +879,8 @@ PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
                                              prun_radius *result);
 /* Sharpness (Jiang et al. 2020, eq. 54 and 62): the same with the worst perturbation that projected
    gradient ascent finds in the box |u_i| <= radius (GAUSSIAN), or radius |w_i| + epsilon (SQUARED,
-   MAGNITUDE). Each of `draws` restarts begins uniformly in half the box and takes `steps` steps of
-   a tenth of the box along the gradient over its root mean square. An upper bound on the radius:
+   MAGNITUDE). Each of `restarts` begins uniformly in half the box and takes `steps` steps of a
+   tenth of the box along the gradient over its root mean square. An upper bound on the radius:
    ascent can miss the worst point. Needs level 2. */
 PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
                                           const prun_perturb_options *options, prun_radius *result);
@@ -812,9 +888,9 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
 /* Mean error rate of random subnetworks with noise, E_{v~Q} of paper Eq. (1): every weight is kept
    with probability `kept`, survivors get Gaussian noise of deviation `sigma`. standard_error: over
    options->draws, may be NULL. Needs level 1. */
-PRUNDEF prun_status prun_dropout_error(const prun_objective *objective,
-                                       const prun_perturb_options *options, double kept,
-                                       double sigma, double *error, double *standard_error);
+PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double kept, double sigma,
+                                       const prun_perturb_options *options, double *error_rate,
+                                       double *standard_error);
 
 /* [HESSIAN] curvature: products, eigenvalues, spectrum, trace, effective dimensionality */
 /*
@@ -831,24 +907,24 @@ PRUNDEF prun_status prun_dropout_error(const prun_objective *objective,
 */
 
 typedef enum prun_hessian_scope {
-    PRUN_HESSIAN_WEIGHTS = 0, /* tensors flagged PRUN_WEIGHT */
+    PRUN_HESSIAN_WEIGHTS = 0, /* tensors flagged PRUN_TENSOR_WEIGHT */
     PRUN_HESSIAN_ALL = 1      /* every trained tensor */
 } prun_hessian_scope;
 
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_hessian_options {
     prun_hessian_scope scope;
-    const unsigned char *mask; /* NULL, or tensor_count flags that choose instead of `scope` */
-    int32_t summed;            /* 1: H of the summed loss, not of the mean */
-    const int64_t *index;      /* samples that the loss runs over; NULL: 0, 1, ... */
-    int64_t samples;           /* how many [all; needed with `index`] */
-    int32_t differences;       /* 1: finite differences even where products are exact */
-    double step;               /* of finite differences [chosen, see prun_hessian_difference] */
-    int64_t steps;             /* of a Lanczos run [100]; never more than k */
-    int64_t probes;            /* random vectors [10] */
-    int32_t smallest;          /* eigenpairs: 1: from the lower end of the spectrum */
-    uint64_t seed;             /* of the random vectors */
-    /* Called after each product; non-zero stops with PRUN_CANCELLED. */
+    const uint8_t *mask;     /* NULL, or tensor_count flags that choose instead of `scope` */
+    int32_t summed;          /* 1: H of the summed loss, not of the mean */
+    const int64_t *index;    /* samples that the loss runs over; NULL: 0, 1, ... */
+    int64_t samples;         /* how many [all; needed with `index`] */
+    int32_t use_differences; /* 1: finite differences even where products are exact */
+    double step;             /* of finite differences [chosen, see prun_hessian_difference] */
+    int64_t steps;           /* of a Lanczos run [100]; never more than k */
+    int64_t probes;          /* random vectors [10] */
+    int32_t smallest;        /* eigenpairs: 1: from the lower end of the spectrum */
+    uint64_t seed;           /* of the random vectors */
+    /* Called after each product; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
 } prun_hessian_options;
@@ -877,9 +953,8 @@ PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
    norms over the chosen tensors: two gradients with options->step, about twenty more to choose a
    step for this v without. PRUN_ERR_NONFINITE names the first weight, or element of the product,
    that is not finite; the product is then partly set. */
-PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
-                                        const prun_hessian_options *options, const float *v,
-                                        double *product);
+PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective, const float *v,
+                                        const prun_hessian_options *options, double *product);
 
 /* The step of finite differences, and what they err by. */
 typedef struct prun_difference {
@@ -899,8 +974,8 @@ typedef struct prun_difference {
    between w - h v and w + h v. `error` tells where they lie too close to be avoided, but not where
    every step crosses thousands of them, which look smooth: use exact products there. Needs
    level 2, or level 3, where there is nothing to choose. */
-PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective,
-                                            const prun_hessian_options *options, const float *v,
+PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, const float *v,
+                                            const prun_hessian_options *options,
                                             prun_difference *result);
 /* The `count` largest eigenvalues in descending order (with `smallest`: the smallest, ascending)
    after options->steps Lanczos steps from a random vector. residuals (or NULL): |H v - value v|,
@@ -909,17 +984,18 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective,
    or NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
    float vector per step. `count` more products where residuals are asked for. After a failure the
    results are partly set. */
-PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
-                                            const prun_hessian_options *options, int64_t count,
-                                            double *values, double *residuals, float *vectors);
+PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int64_t count,
+                                            const prun_hessian_options *options, double *values,
+                                            double *residuals, float *vectors);
 /* Trace of H by Hutchinson's estimator with Rademacher vectors, options->probes products; exact for
    a diagonal H. by_tensor: NULL, or the traces of the diagonal blocks of the chosen tensors. */
 PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
                                        const prun_hessian_options *options, prun_estimate *trace,
                                        prun_estimate *by_tensor);
 
-/* What options->probes Lanczos runs from Gaussian vectors, of `steps` products each, found out: the
-   nodes (Ritz values, ascending) and weights (adding up to 1) of each run's quadrature rule. */
+/* Result of options->probes Lanczos runs, each started from a Gaussian vector and `steps` products
+   long: the nodes (Ritz values, ascending) and weights (adding up to 1) of each run's quadrature
+   rule. */
 typedef struct prun_spectrum {
     int64_t parameters; /* k */
     int64_t probes, steps;
@@ -946,11 +1022,11 @@ PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
                                         double (*f)(void *user, double eigenvalue), void *user,
                                         prun_estimate *trace);
 /* Spectral density at the `points` of `grid`: the share of eigenvalues per unit of length, smoothed
-   by a Gaussian of standard deviation `width` (0: a hundredth of the grid's range). errors: NULL
-   or standard errors over the probes. */
-PRUNDEF prun_status prun_spectral_density(const prun_spectrum *spectrum, const double *grid,
-                                          int64_t points, double width, double *density,
-                                          double *errors);
+   by a Gaussian of standard deviation `bandwidth` (0: a hundredth of the grid's range).
+   standard_errors: NULL, or those over the probes. */
+PRUNDEF prun_status prun_spectrum_density(const prun_spectrum *spectrum, const double *grid,
+                                          int64_t points, double bandwidth, double *density,
+                                          double *standard_errors);
 
 /* Effective dimensionality N_eff(z) = sum over eigenvalues e > 0 of e / (e + z). */
 typedef struct prun_effective_dimension {
@@ -976,8 +1052,8 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
 /* Squared Frobenius (Euclidean) norm of a tensor. */
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor);
 /* "Sum of squared Frobenius norms", paper 5.1: d (prod_i ||W_i||_F^2)^(1/d) over the d tensors
-   flagged PRUN_WEIGHT; computed in logarithms. 0 if one of them is all zero; NaN if two of the
-   tensors share memory. */
+   flagged PRUN_TENSOR_WEIGHT; computed in logarithms. 0 if one of them is all zero; NaN if two of
+   the tensors share memory. */
 PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count);
 /* Sum of train losses, paper 5.1 (Ru et al. 2020): minus the sum of the epochs' mean losses. */
 PRUNDEF double prun_sum_of_train_losses(const prun_epoch *history, int64_t epochs);
@@ -987,11 +1063,11 @@ PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int
 
 /* Largest singular value of a linear map A, with the residual ||A'A v - norm^2 v|| of its unit
    vector v. */
-typedef struct prun_spectral {
+typedef struct prun_spectral_norm_result {
     double norm, residual;
     int64_t iterations; /* products with A'A or AA', whichever is smaller */
     double error;       /* a singular value of A lies within error * norm of norm */
-} prun_spectral;
+} prun_spectral_norm_result;
 
 /* Spectral norm of `weight` minus `initial` (NULL: nothing). geometry NULL: of the matrix
    (out, all the rest), Jiang et al. 2020 after Yoshida & Miyato. Otherwise of the convolution as it
@@ -1008,7 +1084,8 @@ typedef struct prun_spectral {
    finite: PRUN_ERR_NONFINITE, naming it. */
 PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor *weight,
                                        const float *initial, const prun_conv2d *geometry,
-                                       double tolerance, uint64_t seed, prun_spectral *result);
+                                       double tolerance, uint64_t seed,
+                                       prun_spectral_norm_result *result);
 /* Path norm (Jiang et al. 2020, eq. 44): sum of the outputs for an image of ones, every parameter
    squared. Batch norm counts as its scale and shift; in a folded copy as the affine map it is in
    eval mode, which is what Dziugaite et al. compute. */
@@ -1018,8 +1095,9 @@ PRUNDEF prun_status prun_path_norm(const prun_net *net, double *value);
 PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t samples);
 /* Magnitude-aware (eq. 56, and 57 with w_i in the denominator, as its derivation demands):
    1/4 sum_i ln((epsilon^2 + (sigma^2 + prior) ||d||^2 / omega) / (epsilon^2 + sigma^2 d_i^2))
-   + ln(m / sigma) + 10, d = w - initial (NULL: w) over the omega weights flagged PRUN_WEIGHT. prior
-   1; for sharpness 4 ln(2 omega / delta) (eq. 59, 60). NaN if two of the tensors share memory. */
+   + ln(m / sigma) + 10, d = w - initial (NULL: w) over the omega weights flagged
+   PRUN_TENSOR_WEIGHT. prior 1; for sharpness 4 ln(2 omega / delta) (eq. 59, 60). NaN if two of the
+   tensors share memory. */
 PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors, const prun_tensor *initial,
                                              int64_t count, double sigma, double epsilon,
                                              double prior, int64_t samples);
@@ -1042,6 +1120,7 @@ typedef struct prun_dropout_bound {
     double candidates; /* c [101] */
     double lambda;     /* [0: Eq. (1)] */
 } prun_dropout_bound;
+PRUNDEF prun_dropout_bound prun_dropout_bound_resolved(const prun_dropout_bound *bound);
 /* NaN unless samples >= 2, delta in (0, 1), kept in [0, 1], c >= 1 and lambda 0 or > 1/2. */
 PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound);
 
@@ -1069,10 +1148,14 @@ enum prun_needs {
     PRUN_NEEDS_INITIAL = 16, /* objective->initial */
     PRUN_NEEDS_HISTORY = 32, /* options->history */
     PRUN_NEEDS_NET = 64,     /* an objective made by prun_net_objective */
-    PRUN_MONTE_CARLO = 128,  /* random: depends on options->seed, has a standard error */
-    PRUN_FOLDABLE = 256,     /* differs on a copy with batch norms folded */
-    PRUN_SLOW = 512,         /* many passes over the samples, or long iterations */
-    PRUN_NEEDS_LABELS = 1024 /* objective->labels, of two classes or more: margins */
+    PRUN_NEEDS_LABELS = 128  /* objective->labels, of two classes or more: margins */
+};
+
+/* What kind of measure it is. */
+enum prun_trait {
+    PRUN_TRAIT_MONTE_CARLO = 1, /* random: depends on options->seed, has a standard error */
+    PRUN_TRAIT_FOLDABLE = 2,    /* differs on a copy with batch norms folded */
+    PRUN_TRAIT_SLOW = 4         /* many passes over the samples, or long iterations */
 };
 
 /* One line per measure. `direction`: 1 when larger values are to go with a larger gap, -1 the other
@@ -1082,21 +1165,24 @@ typedef struct prun_measure_info {
     const char *source; /* equation or section */
     const char *what;
     int32_t direction;
-    uint32_t needs; /* enum prun_needs */
+    uint32_t needs;  /* enum prun_needs */
+    uint32_t traits; /* enum prun_trait */
 } prun_measure_info;
 
-/* The table of all measures; a measure's number is its place. */
-PRUNDEF const prun_measure_info *prun_measures(int32_t *count);
-PRUNDEF int32_t prun_measure_find(const char *name); /* -1: there is none */
+/* The table of all measures. Their names are stable, their places are those of this version. */
+PRUNDEF const prun_measure_info *prun_measures(int64_t *count);
+PRUNDEF int64_t prun_measure_find(const char *name); /* place in the table; -1: there is none */
 
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_measure_options {
-    double beta;         /* tolerance on the loss, of all searches [0.1] */
-    int64_t grid;        /* of kept fractions [100] */
-    int64_t repetitions; /* of random pruning [5] */
-    int64_t draws;       /* of noise, and random vectors of the trace [10] */
-    int64_t restarts;    /* of sharpness [3; Jiang et al.: 15] */
-    double precision;    /* of radii [0.01] */
+    double beta; /* tolerance on the loss, of all searches [0.1]; DBL_MIN for none */
+    int32_t include_biases, include_norms; /* 1: they are pruned and perturbed too, and belong to
+                                              the norms of the bounds that follow from that */
+    int64_t grid;                          /* of kept fractions [100] */
+    int64_t repetitions;                   /* of random pruning [5] */
+    int64_t draws;                         /* of noise, and random vectors of the trace [10] */
+    int64_t restarts;                      /* of sharpness [3; Jiang et al.: 15] */
+    double precision;                      /* of radii [0.01] */
     double displacement; /* > 0: PAC-Bayes and sharpness radii tolerate this rise of the error rate
                              instead (Jiang et al.: 0.1) */
     double delta;        /* of bounds [0.05] */
@@ -1110,16 +1196,16 @@ typedef struct prun_measure_options {
     uint64_t seed;
     const prun_epoch *history; /* of training, or NULL */
     int64_t epochs;
-    double (*seconds)(void); /* a clock [NULL: processor time of the program] */
-    /* Called during searches; non-zero stops with PRUN_CANCELLED. */
+    double (*seconds)(void *user); /* a clock [NULL: processor time of the program] */
+    /* Called during searches; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
-    int32_t include_biases, include_norm; /* 1: they are pruned and perturbed too, and belong to the
-                                             norms of the bounds that follow from that [0] */
 } prun_measure_options;
 
-/* status PRUN_OK: the value stands; +infinity is one (a radius or margin that does not exist ranks
-   last), and the message then says why, or that a search ended at its cap. Otherwise the value is
+PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options);
+
+/* If status is PRUN_OK, value is valid and may be +infinity (a radius or margin that does not exist
+   ranks last); the message then says why, or that a search ended at its cap. Otherwise the value is
    NaN and the message says why. */
 typedef struct prun_measure_result {
     double value;
@@ -1131,50 +1217,37 @@ typedef struct prun_measure_result {
     char message[200];
 } prun_measure_result;
 
-/* What measures share: losses, logits and margins are computed once, the rest when first needed.
-   Read as you like; made and released by the functions below. */
-typedef struct prun_measurement {
-    const prun_objective *objective;     /* borrowed */
-    prun_measure_options options;        /* resolved */
-    int64_t layers, weights, parameters; /* tensors and floats flagged PRUN_WEIGHT; all floats */
-    double *losses;                      /* per sample; NULL without level 1 */
-    double loss, error;                  /* means */
-    float *logits;                       /* samples x classes; NULL without level 4 */
-    double *margins; /* of the output, per sample; NULL without logits or labels */
-    double margin;   /* their 10th percentile: the max(1, m/10)-th smallest, with its sign */
-    prun_prunability pruned[2]; /* by magnitude, at random */
-    double pruned_error;        /* standard error of the random kept fraction */
-    prun_radius radius[5];      /* magnitude noise; plain, squared; sharpness plain, magnitude */
-    double *layer[6];       /* squared: Frobenius, spectral, operator; norm and distance of each */
-    double features[5][5];  /* margins at the output and in four layers */
-    prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_WEIGHT */
-    prun_estimate trace;    /* of the same */
-    uint32_t known;         /* which of these are there */
-    double norm_error[6];   /* rows of `layer`: largest relative error among spectral norms that
-                                   did not converge, and the tensor's number; 0: all did */
-    int64_t norm_tensor[6];
-    prun_tensor *included;    /* the tensors; PRUN_WEIGHT marks those pruned and perturbed */
-    int64_t included_weights; /* floats in them */
-    int32_t feature_state[5]; /* of features: 0, or why there are none */
-} prun_measurement;
+/* State shared by the measures of one objective. Losses, logits and margins are computed by
+   prun_measurement_create, the rest on first use. */
+typedef struct prun_measurement prun_measurement;
 
 /* Checks options, weights and losses and computes what is shared. A weight that is not finite:
    PRUN_ERR_NONFINITE, naming it; losses that are not make the measures undefined that need them.
-   options NULL: defaults. The objective must outlive the measurement. */
-PRUNDEF prun_status prun_measure_begin(const prun_objective *objective,
-                                       const prun_measure_options *options,
-                                       prun_measurement *measurement);
-PRUNDEF void prun_measure_end(prun_measurement *measurement);
-/* One measure by its number. Returns result->status, which a callback's error becomes. */
-PRUNDEF prun_status prun_measure(prun_measurement *measurement, int32_t number,
+   options NULL: defaults. What the objective points to must outlive the measurement. */
+PRUNDEF prun_status prun_measurement_create(const prun_objective *objective,
+                                            const prun_measure_options *options,
+                                            prun_measurement **measurement);
+PRUNDEF void prun_measurement_free(prun_measurement *measurement); /* NULL is fine */
+/* Mean loss and error rate over the samples; NaN without level 1. */
+PRUNDEF double prun_measurement_loss(const prun_measurement *measurement);
+PRUNDEF double prun_measurement_error_rate(const prun_measurement *measurement);
+/* Per sample: losses (NULL without level 1), logits (samples x classes; NULL without level 4) and
+   output margins (NULL without logits or labels). Valid until the measurement is freed. */
+PRUNDEF const double *prun_measurement_losses(const prun_measurement *measurement);
+PRUNDEF const float *prun_measurement_logits(const prun_measurement *measurement);
+PRUNDEF const double *prun_measurement_margins(const prun_measurement *measurement);
+
+/* One measure by its name; PRUN_ERR_MISSING: there is none. Returns result->status, which a
+   callback's error becomes. */
+PRUNDEF prun_status prun_measure(prun_measurement *measurement, const char *name,
                                  prun_measure_result *result);
 /* All of them, or those with a non-zero byte in `wanted` (one per measure; the others stay as they
    are). A measure that is undefined or lacks something (PRUN_ERR_UNSUPPORTED, _MISSING, _NONFINITE,
    _OVERFLOW, _CONVERGENCE) says so in its result and does not affect the others. Any other status,
    of a callback or for lack of memory, ends the work and is returned. */
-PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
+PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint8_t *wanted,
                                      const prun_measure_options *options,
-                                     const unsigned char *wanted, prun_measure_result *results);
+                                     prun_measure_result *results);
 
 /* [STATS] evaluation statistics and tables of models */
 /*
@@ -1200,14 +1273,14 @@ typedef struct prun_kendall {
     double p;        /* two-sided, SciPy's rule for exact or normal; NaN where tau_b is undefined */
     double p_normal; /* the normal approximation in any case */
     double standard_error; /* of tau_a under independence: sqrt(2 (2n+5) / (9 n (n-1))) */
-    int32_t exact;         /* 1: p is exact */
+    int32_t p_is_exact;    /* 1: not from the normal approximation */
     const char *reason;    /* why tau_b, tau_c and p are undefined, or NULL */
 } prun_kendall;
 
 PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
                                      int64_t n, prun_kendall *result);
 
-/* What models that differ in nothing but the seed are to granulated tau. */
+/* How granulated tau treats models that differ only in the seed. */
 typedef enum prun_seeds {
     PRUN_SEEDS_FIXED = 0,   /* compared within equal seed */
     PRUN_SEEDS_POOLED = 1,  /* all in one group: pairs of equal setting count too */
@@ -1229,11 +1302,11 @@ typedef struct prun_axes {
    when it has two settings of the axis. Standard errors are those under independence,
    sqrt(sum of the groups' variances) / groups, and not what the paper's table prints. */
 typedef struct prun_granulated {
-    double psi[PRUN_MAX_AXES], psi_error[PRUN_MAX_AXES];
+    double psi[PRUN_MAX_AXES], psi_standard_error[PRUN_MAX_AXES];
     int64_t groups[PRUN_MAX_AXES];
     const char *reason[PRUN_MAX_AXES]; /* why that psi is undefined, or NULL */
-    double mean, mean_error;           /* Psi over the axes with a psi; NaN: none has one */
-    int64_t axes;                      /* how many those are */
+    double mean, mean_standard_error;  /* Psi over the axes with a psi; NaN: none has one */
+    int64_t axis_count;                /* how many those are */
 } prun_granulated;
 
 PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_axes *axes,
@@ -1244,7 +1317,7 @@ PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_ax
 PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes,
                                     const double *values, double *means, int64_t *count);
 
-/* Pairs that tie in x or y, which V in {-1, 1} does not know. */
+/* Treatment of pairs that tie in x or y; the paper's V takes only the values -1 and 1. */
 typedef enum prun_ties {
     PRUN_TIES_DROP = 0,   /* left out, and the cells weighted by what is left */
     PRUN_TIES_STRICT = 1, /* count as -1 */
@@ -1266,9 +1339,9 @@ typedef struct prun_information {
 } prun_information;
 
 typedef struct prun_cmi {
-    double k, symmetric; /* minima over the subsets where they are defined; blind to tau's sign */
-    int32_t best;        /* subset of k, -1: undefined */
-    int32_t subsets;     /* the empty one, then single axes, then pairs */
+    double k, symmetric;  /* minima over the subsets where they are defined; blind to tau's sign */
+    int64_t best;         /* subset of k, -1: undefined */
+    int64_t subset_count; /* the empty one, then single axes, then pairs */
     prun_information subset[PRUN_MAX_SUBSETS];
     const char *reason;
 } prun_cmi;
@@ -1284,11 +1357,25 @@ typedef struct prun_regression_options {
     int64_t folds;      /* of cross-validation, at most n [10] */
     int32_t contiguous; /* 1: folds are runs of rows, as scikit-learn's KFold without shuffling */
     uint64_t seed;      /* of the shuffle */
-    double *coefficients, *standardized; /* NULL, or out: one per variable; the second in units of
-                                            standard deviations */
-    double *fitted, *crossfitted; /* NULL, or out, n: predictions; the second for each model from
-                                     a fit without its fold */
 } prun_regression_options;
+
+PRUNDEF prun_regression_options prun_regression_resolved(const prun_regression_options *options);
+
+/* n models: `variables` arrays of n values, and the target. */
+typedef struct prun_regression_data {
+    const double *const *x;
+    int64_t variables;
+    const double *y;
+    int64_t n;
+} prun_regression_data;
+
+/* Where prun_regression_fit writes arrays; NULL: not wanted. */
+typedef struct prun_regression_outputs {
+    double *coefficients; /* one per variable */
+    double *standardized; /* the same in units of standard deviations */
+    double *fitted;       /* n: predictions */
+    double *crossfitted;  /* n: for each model the prediction of a fit without its fold */
+} prun_regression_outputs;
 
 typedef struct prun_regression {
     int64_t n, variables, rank, folds; /* rank: variables left without the dependent ones */
@@ -1303,26 +1390,34 @@ typedef struct prun_regression {
 } prun_regression;
 
 /* Least squares with an intercept by pivoted QR; dependent and constant variables get coefficient
-   0. x: `variables` arrays of n, n >= 2. options NULL: defaults. */
-PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *const *x,
-                                        int64_t variables, const double *y, int64_t n,
+   0. n >= 2. options NULL: defaults; outputs NULL: no arrays. */
+PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regression_data *data,
                                         const prun_regression_options *options,
-                                        prun_regression *result);
+                                        prun_regression *result,
+                                        const prun_regression_outputs *outputs);
 
 /* Weight of a pair of runs (Dziugaite et al. 2020): max(0, w - 1/2), where w is what Hoeffding's
    bound leaves of the certainty that errors measured on `test_samples` samples really differ. A
    difference of NaN gives NaN. */
 PRUNDEF double prun_sign_error_weight(double difference, double test_samples);
-/* Sign error of one environment: all pairs of a run of one setting (x1, y1: n1) and of another.
-   weight, ess: sum of weights and effective sample size, NULL: not wanted. NaN without weight. */
-PRUNDEF double prun_sign_error_pair(const double *x1, const double *y1, int64_t n1,
-                                    const double *x2, const double *y2, int64_t n2,
-                                    double test_samples, double *weight, double *ess);
+/* The runs of one setting: n values of the measure and of the target. */
+typedef struct prun_runs {
+    const double *measure, *target;
+    int64_t n;
+} prun_runs;
+/* Sign error of one environment: all pairs of a run of one setting and of another. weight,
+   effective_size: sum of the weights and effective sample size; NULL: not wanted. NaN without
+   weight. */
+PRUNDEF double prun_sign_error_pair(const prun_runs *first, const prun_runs *second,
+                                    double test_samples, double *weight, double *effective_size);
 
+/* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_sign_error_options {
-    double test_samples; /* what the errors in y were measured on [10000] */
-    double effective;    /* smallest effective sample size of an environment [12]; < 0: any */
+    double test_samples;   /* what the error rates in y were measured on [10000] */
+    double effective_size; /* smallest of an environment that counts [12]; DBL_MIN for any */
 } prun_sign_error_options;
+
+PRUNDEF prun_sign_error_options prun_sign_error_resolved(const prun_sign_error_options *options);
 
 typedef struct prun_sign_error_summary {
     double mean, p90, max;         /* max: the robust sign error; NaN without environments */
@@ -1342,18 +1437,18 @@ PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axe
                                            prun_sign_error *result);
 
 typedef enum prun_statistic {
-    PRUN_TAU_A = 0,
-    PRUN_TAU_B = 1,
-    PRUN_PARTIAL_TAU = 2, /* tau_b of measure and target given `control` */
-    PRUN_R2 = 3,
-    PRUN_ADJUSTED_R2 = 4,
-    PRUN_PSI = 5, /* of `axis` */
-    PRUN_PSI_MEAN = 6,
-    PRUN_CMI = 7,
-    PRUN_SIGN_ERROR_MEAN = 8,
-    PRUN_SIGN_ERROR_P90 = 9,
-    PRUN_SIGN_ERROR_MAX = 10,
-    PRUN_CUSTOM = 11 /* `custom` */
+    PRUN_STATISTIC_TAU_A = 0,
+    PRUN_STATISTIC_TAU_B = 1,
+    PRUN_STATISTIC_PARTIAL_TAU = 2, /* tau_b of measure and target given `control` */
+    PRUN_STATISTIC_R2 = 3,
+    PRUN_STATISTIC_ADJUSTED_R2 = 4,
+    PRUN_STATISTIC_PSI = 5, /* of `axis` */
+    PRUN_STATISTIC_PSI_MEAN = 6,
+    PRUN_STATISTIC_CMI = 7,
+    PRUN_STATISTIC_SIGN_ERROR_MEAN = 8,
+    PRUN_STATISTIC_SIGN_ERROR_P90 = 9,
+    PRUN_STATISTIC_SIGN_ERROR_MAX = 10,
+    PRUN_STATISTIC_CUSTOM = 11 /* `custom` */
 } prun_statistic;
 
 /* What resampling draws from. Pointers that the statistic does not need may be NULL. */
@@ -1366,9 +1461,9 @@ typedef struct prun_sample {
 } prun_sample;
 
 /* Zero-initialise; zero fields take the default in brackets. */
-typedef struct prun_resampling {
+typedef struct prun_resampling_options {
     prun_statistic statistic;
-    int32_t axis;      /* of PRUN_PSI */
+    int32_t axis;      /* of PRUN_STATISTIC_PSI */
     int64_t resamples; /* [10000] */
     double level;      /* of the interval [0.95] */
     uint64_t seed;
@@ -1378,7 +1473,9 @@ typedef struct prun_resampling {
        rows in a permutation test. NaN: undefined. Called by several threads at once. */
     double (*custom)(void *user, const int64_t *rows, int64_t n);
     void *user;
-} prun_resampling;
+} prun_resampling_options;
+
+PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_options *options);
 
 typedef struct prun_interval {
     double estimate, lower, upper; /* percentile interval */
@@ -1391,21 +1488,22 @@ typedef struct prun_interval {
 
 /* One statistic of a sample by name, as the functions above give it. */
 PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sample *sample,
-                                         const prun_resampling *options, double *value);
-/* Bootstrap, with clusters where the sample has them. Two copies of a model are no pair, and count
-   as different seeds where groups are formed, so that they do not pull tau to 0. With threads. */
+                                         const prun_resampling_options *options, double *value);
+/* Bootstrap, with clusters where the sample has them. Two resampled copies of one model do not form
+   a pair, and count as different seeds where groups are formed, so that they do not pull tau to 0.
+   With threads. */
 PRUNDEF prun_status prun_bootstrap(prun_context *context, const prun_sample *sample,
-                                   const prun_resampling *options, prun_interval *result);
-/* Is the measure better than another one, by how much, how sure: bootstrap of the difference of
-   their statistics over the same draws. `positive` is the confidence that it is larger. */
+                                   const prun_resampling_options *options, prun_interval *result);
+/* Tests whether the measure beats another one: bootstrap of the difference of their statistics over
+   the same draws. `positive` is the confidence that the measure's is larger. */
 PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sample,
-                                 const double *other, const prun_resampling *options,
+                                 const double *other, const prun_resampling_options *options,
                                  prun_interval *result);
 /* p of independence: share of the permutations of the target that reach the statistic (with it
    itself among them), two-sided for taus, from above for R2 and CMI, from below for sign errors.
    Clusters move as a whole, among those of their size. With threads. */
 PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_sample *sample,
-                                          const prun_resampling *options, double *p);
+                                          const prun_resampling_options *options, double *p);
 /* Holm's correction: adjusted p-values of n tests; NaN stays NaN and does not count. The arrays
    differ. */
 PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted);
@@ -1415,7 +1513,7 @@ PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x,
                                          const double *z, int64_t n, double *tau);
 
 /* A table of models: rows are models, columns have names. Fill it by hand (storage all NULL) or
-   with prun_table_read_csv. Columns are contiguous, so each is a plain array. */
+   with prun_table_load_csv. Columns are contiguous, so each is a plain array. */
 typedef struct prun_table {
     int64_t rows, columns;
     const char *const *names;
@@ -1491,32 +1589,33 @@ typedef struct prun_idx_options {
     int64_t channels; /* copies of the grey channel, 1 .. 16 [1] */
     int64_t pad_to;   /* zero-pad height and width to this, centred; 0: as stored */
 } prun_idx_options;
+PRUNDEF prun_idx_options prun_idx_resolved(const prun_idx_options *options);
 /* options NULL: defaults. The set is owned by the caller: prun_images_free. Bytes, no
    normalization yet. The context must outlive it. */
-PRUNDEF prun_status prun_load_idx(prun_context *context, const char *image_path,
-                                  const char *label_path, const prun_idx_options *options,
-                                  prun_images *images);
+PRUNDEF prun_status prun_images_load_idx(prun_context *context, const char *image_path,
+                                         const char *label_path, const prun_idx_options *options,
+                                         prun_images *images);
 /* CIFAR-10 (classes 10) or CIFAR-100 (classes 100: fine labels; 20: coarse) binary files, joined in
    the given order. */
-PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *paths, int64_t count,
-                                    int64_t classes, prun_images *images);
+PRUNDEF prun_status prun_images_load_cifar(prun_context *context, const char *const *paths,
+                                           int64_t count, int64_t classes, prun_images *images);
 
 /* Element types of files, named as in safetensors. */
 typedef enum prun_dtype {
-    PRUN_F32 = 0,
-    PRUN_I64 = 1,
-    PRUN_OTHER_DTYPE = 2, /* listed, but cannot be read: floats below 16 bits, complex, unknown */
-    PRUN_F64 = 3,
-    PRUN_F16 = 4,
-    PRUN_BF16 = 5,
-    PRUN_I32 = 6,
-    PRUN_I16 = 7,
-    PRUN_I8 = 8,
-    PRUN_U64 = 9,
-    PRUN_U32 = 10,
-    PRUN_U16 = 11,
-    PRUN_U8 = 12,
-    PRUN_BOOL = 13
+    PRUN_DTYPE_F32 = 0,
+    PRUN_DTYPE_I64 = 1,
+    PRUN_DTYPE_OTHER = 2, /* listed, but cannot be read: floats below 16 bits, complex, unknown */
+    PRUN_DTYPE_F64 = 3,
+    PRUN_DTYPE_F16 = 4,
+    PRUN_DTYPE_BF16 = 5,
+    PRUN_DTYPE_I32 = 6,
+    PRUN_DTYPE_I16 = 7,
+    PRUN_DTYPE_I8 = 8,
+    PRUN_DTYPE_U64 = 9,
+    PRUN_DTYPE_U32 = 10,
+    PRUN_DTYPE_U16 = 11,
+    PRUN_DTYPE_U8 = 12,
+    PRUN_DTYPE_BOOL = 13
 } prun_dtype;
 #define PRUN_MAX_FILE_RANK 8
 
@@ -1535,7 +1634,7 @@ PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *pat
                                           prun_safetensors **file);
 PRUNDEF void prun_safetensors_close(prun_safetensors *file); /* NULL is fine */
 /* Entries ordered by their place in the file. */
-PRUNDEF int64_t prun_safetensors_count(const prun_safetensors *file);
+PRUNDEF int64_t prun_safetensors_entry_count(const prun_safetensors *file);
 PRUNDEF const prun_safetensors_entry *prun_safetensors_at(const prun_safetensors *file, int64_t i);
 PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetensors *file,
                                                             const char *name); /* or NULL */
@@ -1552,45 +1651,48 @@ PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, int64_t *out);
 /* Writes F32 tensors that do not share memory, as a prun_output. metadata: pairs of strings,
    pairs * 2 pointers, may be NULL. */
-PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
-                                           const prun_tensor *tensors, int64_t count,
-                                           const char *const *metadata, int64_t pairs);
-/* A net's tensors, names and layouts as PyTorch's; load wants every tensor of the net with its
-   shape, of a float type and with finite values, each name preceded by `prefix` (NULL: ""), and
-   leaves the net unchanged on failure. A tensor that belongs by its name to a layer of the net, but
-   has no place there, is an error: a bias that the layer lacks, the weight_orig and weight_mask of
-   torch.nn.utils.prune, the parts of a weight norm. (The layer is the one with the longest name
-   that the tensor's name begins with.) PyTorch's num_batches_tracked and what belongs to no layer
-   of the net, such as another head, may be there.
+PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const prun_tensor *tensors,
+                                                  int64_t count, const char *const *metadata,
+                                                  int64_t pairs, const char *path);
+/* A net's tensors, names and layouts as PyTorch's; saved with CRCs. Load (and read, from an open
+   file) wants every tensor of the net with its shape, of a float type and with finite values, each
+   name preceded by `prefix` (NULL: ""), and leaves the net unchanged on failure. A tensor that
+   belongs by its name to a layer of the net, but has no place there, is an error: a bias that the
+   layer lacks, the weight_orig and weight_mask of torch.nn.utils.prune, the parts of a weight norm.
+   (The layer is the one with the longest name that the tensor's name begins with.) PyTorch's
+   num_batches_tracked and what belongs to no layer of the net, such as another head, may be there.
 
    A network of PyTorch's is built with its module paths as layer names: what PyTorch stores as
    "features.0.weight" or "layer1.0.conv1.weight" belongs to the layer named "features.0" or
    "layer1.0.conv1"; what a wrapper puts before all names ("module.", "net.") is the prefix.
-       nn.Conv2d(i, o, k, s, p, bias=b)  prun_layer_conv2d(net, v, name, o, k, s, p,
-                                                           PRUN_PADDING_ZEROS, b)
+       nn.Conv2d(i, o, k, s, p)          prun_layer_conv2d(net, v, name, o, k, s, p)
+       nn.Conv2d(..., bias=False)        prun_layer_conv2d_with, omit_bias = 1
        nn.BatchNorm2d(c, eps, momentum)  prun_layer_batch_norm(net, v, name, eps, momentum)
        nn.Linear(i, o, bias=b)           prun_layer_linear(net, v, name, o, b): flattens C, H, W
        nn.MaxPool2d, nn.AvgPool2d        prun_layer_max_pool, prun_layer_avg_pool(net, v, k, s, p)
        nn.AdaptiveAvgPool2d(1)           prun_layer_global_avg_pool(net, v)
        nn.ReLU, nn.Dropout(p), x + y     prun_layer_relu, _dropout, _add */
-PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path); /* with CRCs */
-PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix);
-/* A net in training: its tensors as above (prun_net_load reads the file too), the momentum as
-   "momentum." + name, CRCs of all, and the position of the training: epochs and steps taken, which
-   also place its random numbers. Training resumes from there with the same bits, if the
-   trainer that loads it was made with the same options and images; another seed, batch size or
+PRUNDEF prun_status prun_net_save_safetensors(const prun_net *net, const char *path);
+PRUNDEF prun_status prun_net_load_safetensors(prun_net *net, const char *path, const char *prefix);
+PRUNDEF prun_status prun_net_read_safetensors(prun_net *net, prun_safetensors *file,
+                                              const char *prefix);
+/* A net in training: its tensors as above (prun_net_load_safetensors takes the file too), the
+   momentum as "momentum." + name, CRCs of all, and the position of the training: epochs and steps
+   taken, which also place its random numbers. Training resumes from there with the same bits, if
+   the trainer that loads it was made with the same options and images; another seed, batch size or
    number of images is an error. Failure leaves net and trainer unchanged. Inside an epoch of
-   prun_trainer_epoch there is nothing to save; between steps of your own the samples to come are
-   yours to know. */
-PRUNDEF prun_status prun_trainer_save(const prun_trainer *trainer, const char *path);
-PRUNDEF prun_status prun_trainer_load(prun_trainer *trainer, prun_safetensors *file);
+   prun_trainer_run_epoch there is nothing to save; when you drive training with prun_trainer_step,
+   you must remember which samples come next. */
+PRUNDEF prun_status prun_trainer_save_safetensors(const prun_trainer *trainer, const char *path);
+PRUNDEF prun_status prun_trainer_load_safetensors(prun_trainer *trainer, const char *path);
+PRUNDEF prun_status prun_trainer_read_safetensors(prun_trainer *trainer, prun_safetensors *file);
 /* Reads width, depth, classes and channels of a family off the shapes of a checkpoint; that they
    make a net is checked when it is built. Image size and dropout are left at 0. */
-PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, const char *prefix,
-                                              prun_family family, prun_arch *arch);
+PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, prun_family family,
+                                               const char *prefix, prun_arch *arch);
 
 /* Arrays of NumPy (.npy): format versions 1 to 3, C or Fortran order, either byte order. */
-typedef struct prun_npy {
+typedef struct prun_array {
     prun_dtype dtype; /* in the file */
     int32_t rank;
     int64_t shape[PRUN_MAX_FILE_RANK];
@@ -1599,9 +1701,9 @@ typedef struct prun_npy {
     int64_t *integers;     /* integers; of uint64 those below 2^63 */
     uint8_t *bytes;        /* uint8, bool */
     prun_context *context; /* who allocated them */
-} prun_npy;
-PRUNDEF prun_status prun_npy_read(prun_context *context, const char *path, prun_npy *array);
-PRUNDEF void prun_npy_free(prun_npy *array); /* and clears the struct; NULL is fine */
+} prun_array;
+PRUNDEF prun_status prun_array_load_npy(prun_context *context, const char *path, prun_array *array);
+PRUNDEF void prun_array_free(prun_array *array); /* and clears the struct; NULL is fine */
 
 /* A data set of two arrays: images (N,C,H,W), (N,H,W,C) or (N,H,W) of uint8 or floats, and N labels
    of any integer type. Float pixels are taken as they are, bytes as byte / 255. */
@@ -1614,10 +1716,12 @@ typedef struct prun_npy_options {
     int64_t classes; /* [the largest label + 1] */
     prun_layout layout;
 } prun_npy_options;
-/* options NULL: defaults. The set is owned by the caller, as with prun_load_idx. */
-PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
-                                  const char *label_path, const prun_npy_options *options,
-                                  prun_images *images);
+/* A number of classes that is not given stays 0: the labels tell. */
+PRUNDEF prun_npy_options prun_npy_resolved(const prun_npy_options *options);
+/* options NULL: defaults. The set is owned by the caller, as with prun_images_load_idx. */
+PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *image_path,
+                                         const char *label_path, const prun_npy_options *options,
+                                         prun_images *images);
 
 /* CSV tables with a header line: fields quoted or not, LF or CRLF, byte-order mark, blank lines;
    separators , ; or tab, whichever the header has first, or what a first line such as "sep=;"
@@ -1628,7 +1732,20 @@ PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
    #NULL!; and None, but not none, which is a setting. Infinite values: inf, infinity, 1.#INF.
    Failures name line and column. A pipe is read to its end, as <(zcat table.csv.gz) of a shell.
    Free with prun_table_free; the context must outlive it. */
-PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path, prun_table *table);
+PRUNDEF prun_status prun_table_load_csv(prun_context *context, const char *path, prun_table *table);
+
+/* [BINDINGS] the layout of the public structs, for other languages */
+
+/* A field of a public struct: where it lies in this build, and its C type as declared. */
+typedef struct prun_field {
+    const char *structure, *name, *type;
+    int64_t offset, size; /* bytes */
+} prun_field;
+/* All fields of all public structs, in the order of this file. A binding that compares them with
+   its own layout, once when it is loaded, cannot misread memory. */
+PRUNDEF const prun_field *prun_fields(int64_t *count);
+/* Bytes of a public struct of this name; -1: there is none. */
+PRUNDEF int64_t prun_struct_size(const char *structure);
 
 #ifdef __cplusplus
 }
@@ -1727,14 +1844,31 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #define PRUN__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define PRUN__NAN ((double)NAN)
 
+PRUNDEF const char *prun_version(void) { return PRUNABILITY_VERSION; }
+
 PRUNDEF const char *prun_status_string(prun_status status) {
     switch (status) {
-#define PRUN__CASE(name, value, text) \
-    case name: return text;
-        PRUN_STATUS_LIST(PRUN__CASE)
-#undef PRUN__CASE
-        default: return "unknown status";
+        case PRUN_OK: return "ok";
+        case PRUN_ERR_ARGUMENT: return "invalid argument";
+        case PRUN_ERR_MEMORY: return "out of memory";
+        case PRUN_ERR_SHAPE: return "shape is empty or does not fit";
+        case PRUN_ERR_OVERFLOW: return "size too large";
+        case PRUN_ERR_OPEN: return "file cannot be opened";
+        case PRUN_ERR_READ: return "file cannot be read";
+        case PRUN_ERR_WRITE: return "file cannot be written";
+        case PRUN_ERR_MAGIC: return "file is of another kind";
+        case PRUN_ERR_TRUNCATED: return "file is shorter than its header says";
+        case PRUN_ERR_OVERSIZED: return "file is longer than its header says";
+        case PRUN_ERR_LABEL: return "label out of range";
+        case PRUN_ERR_FORMAT: return "file contents are malformed";
+        case PRUN_ERR_MISSING: return "named item not found";
+        case PRUN_ERR_UNSUPPORTED: return "not supported";
+        case PRUN_ERR_NONFINITE: return "value is not finite";
+        case PRUN_ERR_CALLBACK: return "callback failed";
+        case PRUN_ERR_CANCELLED: return "cancelled by callback";
+        case PRUN_ERR_CONVERGENCE: return "iteration did not converge";
     }
+    return "unknown status";
 }
 
 PRUNDEF const char *prun_message(const prun_context *context) {
@@ -1838,7 +1972,7 @@ static void *prun__alloc(prun_context *context, int64_t count, size_t size, cons
         return NULL;
     }
     raw = context && context->allocate
-              ? context->allocate((size_t)bytes + slack, context->allocator_user)
+              ? context->allocate(context->allocator_user, (size_t)bytes + slack)
               : PRUNABILITY_MALLOC((size_t)bytes + slack);
     if (!raw) {
         prun__fail(context, PRUN_ERR_MEMORY, "%s: out of memory for %lld bytes", what,
@@ -1860,7 +1994,7 @@ static void prun__free(prun_context *context, void *block) {
     void *raw;
     if (!block) return;
     raw = ((void **)block)[-1];
-    if (context && context->allocate) context->release(raw, context->allocator_user);
+    if (context && context->allocate) context->release(context->allocator_user, raw);
     else PRUNABILITY_FREE(raw);
 }
 
@@ -1937,7 +2071,7 @@ static void prun__for(const prun_context *context, prun__task task, void *argume
         loop.workers = 1;
         prun__loop_worker(&loop, 0);
     } else if (context && context->parallel_for) {
-        context->parallel_for(prun__loop_worker, &loop, loop.workers, context->parallel_user);
+        context->parallel_for(context->parallel_user, prun__loop_worker, &loop, loop.workers);
     } else {
 #if PRUN__OPENMP
         int i, workers = (int)loop.workers;
@@ -2029,6 +2163,22 @@ static void prun__sort_descending(const float *keys, int64_t count, int64_t *ord
 }
 
 /* [RNG.I] Philox4x32-10 and what is drawn from it */
+
+/* Streams of one seed. Parameters take those below 2^32, by tensor. */
+#define PRUN__STREAM_MEASURE (UINT64_C(1) << 33) /* choices of measures */
+#define PRUN__STREAM_PRUNE (UINT64_C(1) << 36)   /* random pruning, by repetition and segment */
+#define PRUN__STREAM_ORDER (UINT64_C(1) << 40)   /* order of the images, by epoch */
+#define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44) /* by the stream of the pass */
+#define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48) /* by the stream of the pass and layer */
+#define PRUN__STREAM_HESSIAN (UINT64_C(1) << 56) /* Lanczos runs, by probe */
+#define PRUN__STREAM_RESTART (PRUN__STREAM_HESSIAN + (UINT64_C(1) << 40)) /* ... their restarts */
+#define PRUN__STREAM_TRACE (PRUN__STREAM_HESSIAN + (UINT64_C(2) << 40))   /* ... and the trace */
+#define PRUN__STREAM_PERTURB (UINT64_C(1) << 60)                          /* noise, by draw */
+#define PRUN__STREAM_MASK (UINT64_C(1) << 61) /* which weights it falls on, by draw */
+/* Those of statistics, whose seeds are others. */
+#define PRUN__STREAM_FOLDS (UINT64_C(1) << 52)
+#define PRUN__STREAM_BOOTSTRAP (UINT64_C(1) << 56)
+#define PRUN__STREAM_PERMUTE (UINT64_C(1) << 60)
 
 PRUNDEF void prun_random_block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4]) {
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
@@ -3328,7 +3478,7 @@ static const prun__kernels *prun__kernels_now(void) {
 
 PRUNDEF const char *prun_isa(void) { return prun__kernels_now()->name; }
 
-PRUNDEF prun_status prun_set_isa(const char *name) {
+PRUNDEF prun_status prun_isa_set(const char *name) {
     const prun__kernels *table[3];
     const int count = prun__usable_kernels(table);
     int i;
@@ -3339,14 +3489,14 @@ PRUNDEF prun_status prun_set_isa(const char *name) {
         }
     return PRUN_ERR_UNSUPPORTED;
 }
-PRUNDEF int64_t prun_lane_size(int64_t n, int64_t c, int64_t h, int64_t w) {
+PRUNDEF int64_t prun_lanes_size(int64_t n, int64_t c, int64_t h, int64_t w) {
     if (n <= 0 || c <= 0 || h <= 0 || w <= 0 || n > INT64_MAX - PRUN_LANES) return -1;
     n = (n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
     return prun__mul(prun__mul(n, c), prun__mul(h, w));
 }
 
-PRUNDEF void prun_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w,
-                       float *lanes) {
+PRUNDEF void prun_lanes_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w,
+                             float *lanes) {
     const int64_t size = c * h * w, blocks = (n + PRUN_LANES - 1) / PRUN_LANES;
     int64_t b, p, k, l;
     for (b = 0; b < blocks; b++)
@@ -3358,8 +3508,8 @@ PRUNDEF void prun_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64
                 }
 }
 
-PRUNDEF void prun_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
-                         float *nchw) {
+PRUNDEF void prun_lanes_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
+                               float *nchw) {
     const int64_t size = c * h * w;
     int64_t i, k, p;
     for (i = 0; i < n; i++)
@@ -5007,9 +5157,10 @@ static prun_status prun__images_shape(prun_context *context, const prun_images *
 
 static prun_status prun__images_norm(prun_context *context, const prun_images *m) {
     int64_t c;
-    if (m->normalization == PRUN_NORMALIZE_NONE || m->normalization == PRUN_NORMALIZE_PER_IMAGE)
+    if (m->normalization == PRUN_NORMALIZATION_NONE ||
+        m->normalization == PRUN_NORMALIZATION_PER_IMAGE)
         return PRUN_OK;
-    if (m->normalization != PRUN_NORMALIZE_MEAN_STD)
+    if (m->normalization != PRUN_NORMALIZATION_MEAN_STD)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "images: unknown normalization %d",
                           (int)m->normalization);
     if (m->channels > PRUN_MAX_IMAGE_CHANNELS)
@@ -5074,7 +5225,7 @@ PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *
     }
     memcpy(images->mean, mean, (size_t)images->channels * sizeof(float));
     memcpy(images->std, std, (size_t)images->channels * sizeof(float));
-    images->normalization = PRUN_NORMALIZE_MEAN_STD;
+    images->normalization = PRUN_NORMALIZATION_MEAN_STD;
     return PRUN_OK;
 }
 
@@ -5091,8 +5242,8 @@ typedef struct prun__draw {
 } prun__draw;
 
 /* Uniform in -radius .. radius. */
-static int64_t prun__draw_offset(uint64_t bits, int32_t radius) {
-    return radius > 0 ? prun__random_below(bits, 2 * (int64_t)radius + 1) - radius : 0;
+static int64_t prun__draw_offset(uint64_t bits, int64_t radius) {
+    return radius > 0 ? prun__random_below(bits, 2 * radius + 1) - radius : 0;
 }
 
 static prun__draw prun__draw_image(const prun_augment *a, uint64_t seed, uint64_t stream,
@@ -5187,10 +5338,11 @@ static void prun__image_normalize(const prun_images *m, float *v) {
     const int64_t area = m->height * m->width, size = prun__image_size(m);
     float mean = 0.0f, scale = 1.0f;
     int64_t c, i;
-    if (m->normalization == PRUN_NORMALIZE_NONE) return;
-    if (m->normalization == PRUN_NORMALIZE_PER_IMAGE) prun__image_moments(v, size, &mean, &scale);
+    if (m->normalization == PRUN_NORMALIZATION_NONE) return;
+    if (m->normalization == PRUN_NORMALIZATION_PER_IMAGE)
+        prun__image_moments(v, size, &mean, &scale);
     for (c = 0; c < m->channels; c++, v += area) {
-        if (m->normalization == PRUN_NORMALIZE_MEAN_STD) {
+        if (m->normalization == PRUN_NORMALIZATION_MEAN_STD) {
             mean = m->mean[c];
             scale = 1.0f / m->std[c];
         }
@@ -5229,6 +5381,13 @@ static prun__source prun__source_of(const prun_images *images, const int64_t *in
     return s;
 }
 
+/* Image i of the source as a network sees it, (C, H, W). */
+static void prun__source_read(const prun__source *s, int64_t i, float *out) {
+    prun__image_raw(s->images, prun__source_image(s, i),
+                    prun__draw_image(s->augment, s->seed, s->stream, i), out);
+    prun__image_normalize(s->images, out);
+}
+
 /* Images lie this many floats apart in the scratch memory: sixteen streams a power of two apart
    would fall into the same few cache sets. */
 static int64_t prun__scratch_stride(int64_t image_size) { return image_size + 16; }
@@ -5247,9 +5406,7 @@ static void prun__pack_block(const prun__source *s, int64_t block, float *scratc
             memset(v, 0, (size_t)size * sizeof(float));
             continue;
         }
-        prun__image_raw(m, prun__source_image(s, i),
-                        prun__draw_image(s->augment, s->seed, s->stream, i), v);
-        prun__image_normalize(m, v);
+        prun__source_read(s, i, v);
     }
     for (p = 0; p < area; p++)
         for (c = 0; c < m->channels; c++, lanes += PRUN_LANES)
@@ -5274,20 +5431,41 @@ static prun_status prun__source_check(prun_context *context, const prun__source 
                               (int)s->images->labels[k], (long long)k,
                               (long long)s->images->classes - 1);
     }
-    if (s->augment && (s->augment->crop_padding < 0 || s->augment->shift < 0))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "augment: negative crop_padding or shift");
+    if (s->augment && (s->augment->crop_padding < 0 || s->augment->crop_padding > INT32_MAX ||
+                       s->augment->shift < 0 || s->augment->shift > INT32_MAX))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "augment: crop_padding %lld or shift %lld is not in 0 .. 2^31",
+                          (long long)s->augment->crop_padding, (long long)s->augment->shift);
+    return PRUN_OK;
+}
+
+/* Images index[0..n) with the draws of a pass. */
+static prun__source prun__source_of_pass(const prun_images *images, const int64_t *index, int64_t n,
+                                         const prun_pass *pass) {
+    prun__source s = prun__source_of(images, index, n);
+    if (!pass) return s;
+    s.augment = pass->augment;
+    s.seed = pass->seed;
+    s.stream = PRUN__STREAM_AUGMENT + pass->stream;
+    return s;
+}
+
+PRUNDEF prun_status prun_images_copy(prun_context *context, const prun_images *images,
+                                     const int64_t *index, int64_t n, const prun_pass *pass,
+                                     float *nchw) {
+    const prun__source s = prun__source_of_pass(images, index, n, pass);
+    int64_t i;
+    PRUN__TRY(prun__source_check(context, &s));
+    for (i = 0; i < n; i++) prun__source_read(&s, i, nchw + i * prun__image_size(images));
     return PRUN_OK;
 }
 
 PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *images,
-                                     const int64_t *index, int64_t n, const prun_augment *augment,
-                                     uint64_t seed, uint64_t stream, float *lanes) {
-    prun__source s = prun__source_of(images, index, n);
+                                     const int64_t *index, int64_t n, const prun_pass *pass,
+                                     float *lanes) {
+    const prun__source s = prun__source_of_pass(images, index, n, pass);
     float *scratch;
     int64_t b;
-    s.augment = augment;
-    s.seed = seed;
-    s.stream = stream;
     PRUN__TRY(prun__source_check(context, &s));
     scratch =
         (float *)prun__alloc(context, PRUN_LANES * prun__scratch_stride(prun__image_size(images)),
@@ -5341,7 +5519,7 @@ typedef struct prun__layer {
     int32_t tensor, tensors; /* first of its tensors, and how many */
     prun_conv2d conv;
     int32_t linear, bias;
-    prun_init init;
+    prun_initializer init;
     int64_t kernel[2], stride, padding; /* pools */
     double epsilon, momentum, probability;
 } prun__layer;
@@ -5434,7 +5612,7 @@ struct prun_net {
     prun_status status; /* first error of the builder */
     int32_t finished;
     int64_t channels, height, width, classes;
-    prun_init init;
+    prun_initializer init;
     prun_algorithm algorithm;
     prun__layer *layer;
     int64_t layers, layer_capacity;
@@ -5476,7 +5654,7 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
     return PRUN_OK;
 }
 
-PRUNDEF void prun_net_set_init(prun_net *net, prun_init init) { net->init = init; }
+PRUNDEF void prun_net_set_initializer(prun_net *net, prun_initializer init) { net->init = init; }
 
 /* The array with room for one more element: itself, or a copy that is twice as large. */
 static void *prun__array_make(prun_context *context, void *old, int64_t count, int64_t *capacity,
@@ -5584,15 +5762,41 @@ static int32_t prun__layer_put_conv(prun_net *net, const char *name, prun__layer
     layer->tensors = layer->bias ? 2 : 1;
     layer->init = net->init;
     if (layer->conv.algorithm == PRUN_ALGORITHM_AUTO) layer->conv.algorithm = net->algorithm;
-    status = prun__layer_put_tensor(net, name, "weight", PRUN_WEIGHT, shape, rank);
+    status = prun__layer_put_tensor(net, name, "weight", PRUN_TENSOR_WEIGHT, shape, rank);
     if (status == PRUN_OK && layer->bias)
-        status = prun__layer_put_tensor(net, name, "bias", PRUN_BIAS, shape, 1);
+        status = prun__layer_put_tensor(net, name, "bias", PRUN_TENSOR_BIAS, shape, 1);
     if (status != PRUN_OK) return prun__net_fail(net, status);
     return prun__layer_put(net, layer);
 }
 
-PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *name,
-                                     const prun_conv2d *conv, int32_t bias) {
+PRUNDEF prun_conv2d_options prun_conv2d_resolved(const prun_conv2d_options *options) {
+    prun_conv2d_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.kernel[1] == 0) o.kernel[1] = o.kernel[0];
+    if (o.stride[0] == 0) o.stride[0] = 1;
+    if (o.stride[1] == 0) o.stride[1] = o.stride[0];
+    return o;
+}
+
+/* The zeros that TensorFlow's SAME adds to input `in`; nothing where the options are invalid. */
+static void prun__padding_same(const prun__layer *in, const prun_conv2d_options *o,
+                               int64_t padding[4]) {
+    int axis;
+    for (axis = 0; axis < 2; axis++) {
+        const int64_t n = axis == 0 ? in->h : in->w, kernel = o->kernel[axis];
+        int64_t last, total;
+        if (kernel < 1 || o->stride[axis] < 1) continue;
+        last = (n - 1) / o->stride[axis] * o->stride[axis]; /* where the last window begins */
+        total = PRUN__MAX(kernel - (n - last), 0);
+        padding[axis] = total / 2;
+        padding[axis + 2] = total - total / 2;
+    }
+}
+
+PRUNDEF int32_t prun_layer_conv2d_with(prun_net *net, int32_t input, const char *name,
+                                       const prun_conv2d_options *options) {
+    const prun_conv2d_options o = prun_conv2d_resolved(options);
     prun__layer layer, in;
     prun_status status;
     if (!prun__net_can_add(net, input, name)) return -1;
@@ -5601,12 +5805,16 @@ PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *n
     layer.kind = PRUN__CONV;
     layer.input[0] = input;
     layer.input[1] = -1;
-    layer.conv = *conv;
     layer.conv.in_channels = in.c;
     layer.conv.in_height = in.h;
     layer.conv.in_width = in.w;
-    layer.bias = bias != 0;
-    prun__conv_defaults(&layer.conv);
+    layer.conv.out_channels = o.channels;
+    memcpy(layer.conv.kernel, o.kernel, sizeof o.kernel);
+    memcpy(layer.conv.stride, o.stride, sizeof o.stride);
+    memcpy(layer.conv.padding, o.padding, sizeof o.padding);
+    layer.conv.algorithm = o.algorithm;
+    layer.bias = !o.omit_bias;
+    if (o.padding_mode == PRUN_PADDING_SAME) prun__padding_same(&in, &o, layer.conv.padding);
     if (in.flat)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
                                               "%s: convolution of a flattened value", name));
@@ -5620,29 +5828,23 @@ PRUNDEF int32_t prun_layer_conv2d_ex(prun_net *net, int32_t input, const char *n
     return prun__layer_put_conv(net, name, &layer);
 }
 
+/* The options of a square kernel with zeros on all sides. */
+static prun_conv2d_options prun__square_conv(int64_t channels, int64_t kernel, int64_t stride,
+                                             int64_t padding) {
+    prun_conv2d_options o;
+    int side;
+    memset(&o, 0, sizeof o);
+    o.channels = channels;
+    o.kernel[0] = kernel;
+    o.stride[0] = stride;
+    for (side = 0; side < 4; side++) o.padding[side] = padding;
+    return o;
+}
+
 PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name, int64_t channels,
-                                  int64_t kernel, int64_t stride, int64_t padding,
-                                  prun_padding mode, int32_t bias) {
-    prun_conv2d conv;
-    prun__layer in;
-    int64_t axis;
-    if (!prun__net_can_add(net, input, name)) return -1;
-    in = prun__value_shape(net, input);
-    memset(&conv, 0, sizeof conv);
-    conv.out_channels = channels;
-    conv.kernel[0] = kernel;
-    conv.stride[0] = stride;
-    for (axis = 0; axis < 4; axis++) conv.padding[axis] = padding;
-    if (mode == PRUN_PADDING_SAME && kernel > 0 && stride > 0) {
-        for (axis = 0; axis < 2; axis++) {
-            const int64_t n = axis == 0 ? in.h : in.w;
-            const int64_t last = (n - 1) / stride * stride; /* where the last window begins */
-            const int64_t total = PRUN__MAX(kernel - (n - last), 0);
-            conv.padding[axis] = total / 2;
-            conv.padding[axis + 2] = total - total / 2;
-        }
-    }
-    return prun_layer_conv2d_ex(net, input, name, &conv, bias);
+                                  int64_t kernel, int64_t stride, int64_t padding) {
+    const prun_conv2d_options options = prun__square_conv(channels, kernel, stride, padding);
+    return prun_layer_conv2d_with(net, input, name, &options);
 }
 
 PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name, int64_t features,
@@ -5705,8 +5907,8 @@ PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *
                                               "%s: batch norm of a flattened value", name));
     for (i = 0; i < 4; i++) {
         prun_status status = prun__layer_put_tensor(
-            net, name, parts[i], i < 2 ? (uint32_t)PRUN_NORM : (uint32_t)PRUN_STATISTIC, &layer.c,
-            1);
+            net, name, parts[i],
+            i < 2 ? (uint32_t)PRUN_TENSOR_NORM : (uint32_t)PRUN_TENSOR_STATISTIC, &layer.c, 1);
         if (status != PRUN_OK) return prun__net_fail(net, status);
     }
     return prun__layer_put(net, &layer);
@@ -6018,7 +6220,7 @@ static prun_status prun__plan_set_values(prun_context *context, prun__plan *plan
     int32_t i;
     for (i = 0; i < plan->values; i++) {
         prun__value *v = &plan->value[i];
-        v->size = prun_lane_size(1, v->c, v->h, v->w);
+        v->size = prun_lanes_size(1, v->c, v->h, v->w);
         if (v->size < 0) return prun__fail(context, PRUN_ERR_OVERFLOW, "net: value too large");
         plan->max_channels = PRUN__MAX(plan->max_channels, v->c);
     }
@@ -6166,9 +6368,9 @@ static prun_status prun__net_make_tensors(prun_net *net) {
     int64_t i, trained = 0, rest = 0, weights = 0;
     for (i = 0; i < net->tensors; i++) {
         const int64_t size = prun_tensor_size(&net->tensor[i]);
-        if (net->tensor[i].flags & PRUN_STATISTIC) rest += size;
+        if (net->tensor[i].flags & PRUN_TENSOR_STATISTIC) rest += size;
         else trained += size;
-        if (net->tensor[i].flags & PRUN_WEIGHT) weights += size;
+        if (net->tensor[i].flags & PRUN_TENSOR_WEIGHT) weights += size;
     }
     net->parameter_count = trained;
     net->statistic_count = rest;
@@ -6181,8 +6383,9 @@ static prun_status prun__net_make_tensors(prun_net *net) {
     for (i = trained = rest = 0; i < net->tensors; i++) {
         prun_tensor *t = &net->tensor[i];
         const int64_t size = prun_tensor_size(t);
-        t->data = t->flags & PRUN_STATISTIC ? net->statistics + rest : net->parameters + trained;
-        if (t->flags & PRUN_STATISTIC) rest += size;
+        t->data =
+            t->flags & PRUN_TENSOR_STATISTIC ? net->statistics + rest : net->parameters + trained;
+        if (t->flags & PRUN_TENSOR_STATISTIC) rest += size;
         else {
             trained += size;
             net->trained[net->trained_count++] = *t;
@@ -6205,7 +6408,7 @@ PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed
     net->result = output;
     net->status = prun__plan_make(net, output, &net->plan);
     if (net->status == PRUN_OK) net->status = prun__net_make_tensors(net);
-    if (net->status == PRUN_OK) prun_net_init(net, seed);
+    if (net->status == PRUN_OK) prun_net_initialize(net, seed);
     net->finished = 1;
     return net->status;
 }
@@ -6226,22 +6429,12 @@ static void prun__tensor_fill_constant(prun_tensor *t, float value) {
     for (i = 0; i < size; i++) t->data[i] = value;
 }
 
-/* Streams of one seed: parameters below 2^32, then measures, random pruning, the epochs' orders,
-   augmentation, dropout, perturbations and their masks. */
-#define PRUN__STREAM_MEASURE (UINT64_C(1) << 33)
-#define PRUN__STREAM_PERTURB (UINT64_C(1) << 60)
-#define PRUN__STREAM_MASK (UINT64_C(1) << 61)
-#define PRUN__STREAM_PRUNE (UINT64_C(1) << 36)
-#define PRUN__STREAM_ORDER (UINT64_C(1) << 40)
-#define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44)
-#define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48)
-
 /* A layer's first tensor; NULL if it has none. */
 static prun_tensor *prun__layer_tensors(const prun_net *net, const prun__layer *layer) {
     return layer->tensors ? net->tensor + layer->tensor : NULL;
 }
 
-PRUNDEF void prun_net_init(prun_net *net, uint64_t seed) {
+PRUNDEF void prun_net_initialize(prun_net *net, uint64_t seed) {
     int64_t i;
     for (i = 0; i < net->layers; i++) {
         const prun__layer *layer = &net->layer[i];
@@ -6251,7 +6444,7 @@ PRUNDEF void prun_net_init(prun_net *net, uint64_t seed) {
             const double area = (double)(layer->conv.kernel[0] * layer->conv.kernel[1]);
             const double in = (double)layer->conv.in_channels * area;
             const double out = (double)layer->conv.out_channels * area;
-            const int glorot = layer->init == PRUN_INIT_GLOROT;
+            const int glorot = layer->init == PRUN_INITIALIZER_GLOROT;
             prun__tensor_fill_uniform(t, seed, stream,
                                       glorot ? sqrt(6.0 / (in + out)) : 1.0 / sqrt(in));
             if (layer->bias && glorot) prun__tensor_fill_constant(t + 1, 0.0f);
@@ -6299,28 +6492,39 @@ PRUNDEF const prun_tensor *prun_net_tensors(const prun_net *net, int64_t *count)
     return net->tensor;
 }
 
-PRUNDEF int64_t prun_net_parameters(const prun_net *net) { return net->parameter_count; }
-PRUNDEF int64_t prun_net_weights(const prun_net *net) { return net->weight_count; }
-PRUNDEF int64_t prun_net_classes(const prun_net *net) { return net->classes; }
+PRUNDEF int64_t prun_net_parameter_count(const prun_net *net) { return net->parameter_count; }
+PRUNDEF int64_t prun_net_weight_count(const prun_net *net) { return net->weight_count; }
+PRUNDEF int64_t prun_net_class_count(const prun_net *net) { return net->classes; }
 
 /* The three families */
 
-/* Fills in what is zero and checks the rest. */
-static prun_status prun__arch_resolve(prun_context *context, const prun_arch *in, prun_arch *a) {
-    *a = *in;
-    if (a->width == 0) a->width = a->family == PRUN_NIN ? 192 : 64;
-    if (a->depth == 0) a->depth = 3;
-    if (a->channels == 0) a->channels = 3;
-    if (a->height == 0) a->height = 32;
-    if (a->width_pixels == 0) a->width_pixels = 32;
-    if (a->classes == 0) a->classes = 10;
+PRUNDEF prun_arch prun_arch_resolved(const prun_arch *arch) {
+    prun_arch a;
+    memset(&a, 0, sizeof a);
+    if (arch) a = *arch;
+    if (a.width == 0) a.width = a.family == PRUN_FAMILY_NIN ? 192 : 64;
+    if (a.depth == 0) a.depth = 3;
+    if (a.classes == 0) a.classes = 10;
+    if (a.image_channels == 0) a.image_channels = 3;
+    if (a.image_height == 0) a.image_height = 32;
+    if (a.image_width == 0) a.image_width = 32;
+    return a;
+}
+
+/* The arch of one family with its defaults, checked. */
+static prun_status prun__arch_check(prun_context *context, const prun_arch *arch,
+                                    prun_family family, prun_arch *a) {
+    memset(a, 0, sizeof *a);
+    if (arch) *a = *arch;
+    a->family = family;
+    *a = prun_arch_resolved(a);
     if (a->width < 1 || a->width > (1 << 20))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "width %lld is not in 1 .. 2^20",
                           (long long)a->width);
     if (a->classes < 2 || a->classes > (1 << 20))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "classes %lld is not in 2 .. 2^20",
                           (long long)a->classes);
-    if (a->family == PRUN_NIN && (a->depth < 2 || a->depth > 4))
+    if (a->family == PRUN_FAMILY_NIN && (a->depth < 2 || a->depth > 4))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "depth %lld is not in 2 .. 4",
                           (long long)a->depth);
     if (!(a->dropout >= 0.0 && a->dropout < 1.0))
@@ -6336,23 +6540,25 @@ static prun_status prun__family_end(prun_net *net, int32_t output, uint64_t seed
     return status;
 }
 
-PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, prun_net **out) {
-    prun_arch a, kind = *arch;
+PRUNDEF prun_status prun_net_create_nin(prun_context *context, const prun_arch *arch,
+                                        prun_net **out) {
+    prun_conv2d_options first;
+    prun_arch a;
     prun_net *net;
     int32_t v = PRUN_INPUT, b, j;
     char name[32];
     int64_t size;
-    kind.family = PRUN_NIN;
-    PRUN__TRY(prun__arch_resolve(context, &kind, &a));
-    PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
-    prun_net_set_init(net, a.pytorch_defaults ? PRUN_INIT_PYTORCH : PRUN_INIT_GLOROT);
+    PRUN__TRY(prun__arch_check(context, arch, PRUN_FAMILY_NIN, &a));
+    PRUN__TRY(prun_net_create(context, a.image_channels, a.image_height, a.image_width, &net));
+    prun_net_set_initializer(net, a.pytorch_defaults ? PRUN_INITIALIZER_PYTORCH
+                                                     : PRUN_INITIALIZER_GLOROT);
+    first = prun__square_conv(a.width, 3, 2, 1);
+    first.padding_mode = a.symmetric_padding ? PRUN_PADDING_ZEROS : PRUN_PADDING_SAME;
     for (b = 0; b < (int32_t)a.depth; b++) {
         for (j = 0; j < 3; j++) {
             snprintf(name, sizeof name, "block%d_conv%d", (int)b, (int)j);
-            v = j == 0 ? prun_layer_conv2d(
-                             net, v, name, a.width, 3, 2, 1,
-                             a.symmetric_padding ? PRUN_PADDING_ZEROS : PRUN_PADDING_SAME, 1)
-                       : prun_layer_conv2d(net, v, name, a.width, 1, 1, 0, PRUN_PADDING_ZEROS, 1);
+            v = j == 0 ? prun_layer_conv2d_with(net, v, name, &first)
+                       : prun_layer_conv2d(net, v, name, a.width, 1, 1, 0);
             snprintf(name, sizeof name, "block%d_bn%d", (int)b, (int)j);
             v = prun_layer_batch_norm(net, v, name, a.pytorch_defaults ? 1e-5 : 1e-3,
                                       a.pytorch_defaults ? 0.1 : 0.01);
@@ -6361,24 +6567,23 @@ PRUNDEF prun_status prun_net_nin(prun_context *context, const prun_arch *arch, p
         if (a.dropout > 0.0) v = prun_layer_dropout(net, v, a.dropout);
     }
     size = v > 0 ? PRUN__MIN(prun__value_shape(net, v).h, prun__value_shape(net, v).w) : 1;
-    v = prun_layer_conv2d(net, v, "head", a.classes, PRUN__MIN(4, size), 1, 0, PRUN_PADDING_ZEROS,
-                          1);
+    v = prun_layer_conv2d(net, v, "head", a.classes, PRUN__MIN(4, size), 1, 0);
     v = prun_layer_global_avg_pool(net, v);
     v = prun_layer_flatten(net, v);
     return prun__family_end(net, v, a.seed, out);
 }
 
-PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, prun_net **out) {
-    prun_arch a, kind = *arch;
+PRUNDEF prun_status prun_net_create_cnn(prun_context *context, const prun_arch *arch,
+                                        prun_net **out) {
+    prun_arch a;
     prun_net *net;
     int32_t v = PRUN_INPUT, i;
     char name[16];
-    kind.family = PRUN_CNN;
-    PRUN__TRY(prun__arch_resolve(context, &kind, &a));
-    PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
+    PRUN__TRY(prun__arch_check(context, arch, PRUN_FAMILY_CNN, &a));
+    PRUN__TRY(prun_net_create(context, a.image_channels, a.image_height, a.image_width, &net));
     for (i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "conv%d", (int)i);
-        v = prun_layer_conv2d(net, v, name, a.width << i, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+        v = prun_layer_conv2d(net, v, name, a.width << i, 3, 1, 1);
         snprintf(name, sizeof name, "bn%d", (int)i);
         v = prun_layer_batch_norm(net, v, name, 0.0, 0.0);
         v = prun_layer_relu(net, v);
@@ -6390,6 +6595,14 @@ PRUNDEF prun_status prun_net_cnn(prun_context *context, const prun_arch *arch, p
     return prun__family_end(net, v, a.seed, out);
 }
 
+/* A square convolution without bias. */
+static int32_t prun__plain_conv(prun_net *net, int32_t input, const char *name, int64_t channels,
+                                int64_t kernel, int64_t stride) {
+    prun_conv2d_options options = prun__square_conv(channels, kernel, stride, kernel / 2);
+    options.omit_bias = 1;
+    return prun_layer_conv2d_with(net, input, name, &options);
+}
+
 /* A pre-activation block; the projection takes the activated input, the identity the raw one. */
 static int32_t prun__resnet18_add_block(prun_net *net, int32_t x, const char *prefix, int64_t in,
                                         int64_t out, int64_t stride) {
@@ -6399,30 +6612,29 @@ static int32_t prun__resnet18_add_block(prun_net *net, int32_t x, const char *pr
     a = prun_layer_batch_norm(net, x, name, 0.0, 0.0);
     a = prun_layer_relu(net, a);
     snprintf(name, sizeof name, "%s.conv1", prefix);
-    y = prun_layer_conv2d(net, a, name, out, 3, stride, 1, PRUN_PADDING_ZEROS, 0);
+    y = prun__plain_conv(net, a, name, out, 3, stride);
     snprintf(name, sizeof name, "%s.bn2", prefix);
     y = prun_layer_batch_norm(net, y, name, 0.0, 0.0);
     y = prun_layer_relu(net, y);
     snprintf(name, sizeof name, "%s.conv2", prefix);
-    y = prun_layer_conv2d(net, y, name, out, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
+    y = prun__plain_conv(net, y, name, out, 3, 1);
     if (stride != 1 || in != out) {
         snprintf(name, sizeof name, "%s.shortcut", prefix);
-        s = prun_layer_conv2d(net, a, name, out, 1, stride, 0, PRUN_PADDING_ZEROS, 0);
+        s = prun__plain_conv(net, a, name, out, 1, stride);
     }
     return prun_layer_add(net, y, s);
 }
 
-PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *arch,
-                                      prun_net **out) {
-    prun_arch a, kind = *arch;
+PRUNDEF prun_status prun_net_create_resnet18(prun_context *context, const prun_arch *arch,
+                                             prun_net **out) {
+    prun_arch a;
     prun_net *net;
     int32_t v, stage, b;
     char name[40];
     int64_t in;
-    kind.family = PRUN_RESNET18;
-    PRUN__TRY(prun__arch_resolve(context, &kind, &a));
-    PRUN__TRY(prun_net_create(context, a.channels, a.height, a.width_pixels, &net));
-    v = prun_layer_conv2d(net, PRUN_INPUT, "conv1", a.width, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
+    PRUN__TRY(prun__arch_check(context, arch, PRUN_FAMILY_RESNET18, &a));
+    PRUN__TRY(prun_net_create(context, a.image_channels, a.image_height, a.image_width, &net));
+    v = prun__plain_conv(net, PRUN_INPUT, "conv1", a.width, 3, 1);
     in = a.width;
     for (stage = 0; stage < 4; stage++) {
         for (b = 0; b < 2; b++) {
@@ -6438,11 +6650,12 @@ PRUNDEF prun_status prun_net_resnet18(prun_context *context, const prun_arch *ar
     return prun__family_end(net, v, a.seed, out);
 }
 
-PRUNDEF prun_status prun_net_family(prun_context *context, const prun_arch *arch, prun_net **net) {
+PRUNDEF prun_status prun_net_create_family(prun_context *context, const prun_arch *arch,
+                                           prun_net **net) {
     switch (arch->family) {
-        case PRUN_CNN: return prun_net_cnn(context, arch, net);
-        case PRUN_NIN: return prun_net_nin(context, arch, net);
-        case PRUN_RESNET18: return prun_net_resnet18(context, arch, net);
+        case PRUN_FAMILY_CNN: return prun_net_create_cnn(context, arch, net);
+        case PRUN_FAMILY_NIN: return prun_net_create_nin(context, arch, net);
+        case PRUN_FAMILY_RESNET18: return prun_net_create_resnet18(context, arch, net);
         default:
             return prun__fail(context, PRUN_ERR_ARGUMENT, "unknown family %d", (int)arch->family);
     }
@@ -6746,7 +6959,7 @@ static void prun__losses_add(const double *losses, const int32_t *wrong, int64_t
 
 /* Logits as rows per sample from the lane layout. */
 static void prun__logits_unpack(const float *lanes, int64_t n, int64_t classes, float *logits) {
-    prun_unpack(lanes, n, classes, 1, 1, logits);
+    prun_lanes_unpack(lanes, n, classes, 1, 1, logits);
 }
 
 /* The images must have the net's shape and no more classes. */
@@ -7279,23 +7492,21 @@ static prun_status prun__batch_run(prun__run *run, float *gradient, double *sum,
 
 PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images,
                                         const int64_t *index, int64_t n, const prun_pass *pass,
-                                        float *gradient, float *logits, double *sum,
-                                        int64_t *errors) {
-    prun__source source = prun__source_of(images, index, n);
+                                        const prun_pass_outputs *outputs) {
+    const prun__source source = prun__source_of_pass(images, index, n, pass);
     prun__run run;
     prun__run_init(net, &source, &run);
     run.training = 1;
     if (pass) {
-        source.augment = pass->augment;
-        source.seed = run.seed = pass->seed;
-        source.stream = PRUN__STREAM_AUGMENT + pass->stream;
+        run.seed = pass->seed;
         run.stream = pass->stream;
         run.freeze = pass->freeze_statistics;
     }
     PRUN__TRY(prun__net_check(net, &source));
-    PRUN__TRY(prun__batch_run(&run, gradient, sum, errors));
-    if (logits)
-        prun__logits_unpack(prun__run_value(&run, run.plan->output, 0), n, net->classes, logits);
+    PRUN__TRY(prun__batch_run(&run, outputs->gradient, outputs->sum, outputs->wrong));
+    if (outputs->logits)
+        prun__logits_unpack(prun__run_value(&run, run.plan->output, 0), n, net->classes,
+                            outputs->logits);
     return PRUN_OK;
 }
 
@@ -7304,11 +7515,11 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
 
 PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
                                       const int64_t *index, int64_t n, float *gradient, double *sum,
-                                      int64_t *errors) {
+                                      int64_t *wrong) {
     prun__source source = prun__source_of(images, index, n);
     prun__run run;
     double total = 0.0;
-    int64_t wrong = 0, done, i;
+    int64_t errors = 0, done, i;
     float *part = NULL;
     prun__run_init(net, &source, &run);
     PRUN__TRY(prun__net_check(net, &source));
@@ -7326,11 +7537,11 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
         }
         for (i = 0; done && i < net->parameter_count; i++) gradient[i] += part[i];
         total += batch_sum;
-        wrong += batch_wrong;
+        errors += batch_wrong;
     }
     prun__free(net->context, part);
     if (sum) *sum = total;
-    if (errors) *errors = wrong;
+    if (wrong) *wrong = errors;
     return PRUN_OK;
 }
 
@@ -7565,14 +7776,14 @@ PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, co
 }
 
 PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
-                                  int64_t n, double *losses, double *sum, int64_t *errors) {
+                                  int64_t n, double *losses, double *sum, int64_t *wrong) {
     prun__source source = prun__source_of(images, index, n);
     prun__eval_job e;
     memset(&e, 0, sizeof e);
     e.source = &source;
     e.losses = losses;
     PRUN__TRY(prun__eval_run(net, &e));
-    prun__losses_add(e.losses, e.wrong, n, sum, errors);
+    prun__losses_add(e.losses, e.wrong, n, sum, wrong);
     return PRUN_OK;
 }
 
@@ -7945,7 +8156,7 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
 
 /* Copies */
 
-PRUNDEF const prun_tensor *prun_net_trained(const prun_net *net, int64_t *count) {
+PRUNDEF const prun_tensor *prun_net_trained_tensors(const prun_net *net, int64_t *count) {
     *count = net->trained_count;
     return net->trained;
 }
@@ -8240,7 +8451,7 @@ static double prun__margin_spread(const double *sums, int64_t elements, double n
 
 PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
                                             const int64_t *index, int64_t n, const int32_t *layers,
-                                            int32_t count, double *margins, double *spread) {
+                                            int64_t count, const prun_margin_outputs *outputs) {
     const prun__plan *plan = &net->plan;
     prun__source source = prun__source_of(images, index, n);
     prun_context *context = net->context;
@@ -8252,8 +8463,10 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     prun_status status;
     memset(&m, 0, sizeof m);
     prun__run_init(net, &source, &m.run);
-    m.count = count;
     PRUN__TRY(prun__net_check(net, &source));
+    if (count < 0 || count > INT32_MAX)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "margins of %lld layers", (long long)count);
+    m.count = (int32_t)count;
     differences = (double *)prun__alloc(context, batch, sizeof(double), "margins");
     m.squares = (double *)prun__alloc(context, batch, sizeof(double), "margins");
     m.value = (int32_t *)prun__alloc(context, count, sizeof(int32_t), "margins");
@@ -8265,12 +8478,12 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
                  : PRUN_ERR_MEMORY;
     for (done = 0; status == PRUN_OK && done < n; done += source.n) {
         prun__source_part(&source, index, done, PRUN__MIN(batch, n - done));
-        status = prun__margin_run(&m, n, differences, margins + done);
+        status = prun__margin_run(&m, n, differences, outputs->margins + done);
     }
-    for (k = 0; m.element && k < count; k++) {
+    for (k = 0; m.element && k < m.count; k++) {
         if (status == PRUN_OK)
-            spread[k] = prun__margin_spread(m.element[k], plan->value[m.value[k]].size / PRUN_LANES,
-                                            (double)n);
+            outputs->spread[k] = prun__margin_spread(
+                m.element[k], plan->value[m.value[k]].size / PRUN_LANES, (double)n);
         prun__free(context, m.element[k]);
     }
     prun__free(context, differences);
@@ -8473,12 +8686,12 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
 /* [TRAIN.I] stochastic gradient descent */
 
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options) {
-    prun_train_options o = *options;
+    prun_train_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
     if (o.epochs == 0) o.epochs = 10;
     if (o.batch == 0) o.batch = 128;
     if (o.learning_rate == 0.0) o.learning_rate = 0.01;
-    if (o.momentum == 0.0) o.momentum = 0.9;
-    else if (o.momentum < 0.0) o.momentum = 0.0;
     if (o.schedule_epochs == 0) o.schedule_epochs = 100;
     if (o.schedule_factor == 0.0) o.schedule_factor = 0.1;
     return o;
@@ -8509,7 +8722,8 @@ static prun_status prun__train_check(prun_context *context, const prun_train_opt
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "training: epochs %lld, batch %lld, schedule_epochs %lld",
                           (long long)o->epochs, (long long)o->batch, (long long)o->schedule_epochs);
-    if (!(o->learning_rate >= 0.0) || !(o->weight_decay >= 0.0) || !(o->momentum < 1.0))
+    if (!(o->learning_rate >= 0.0) || !(o->weight_decay >= 0.0) ||
+        !(o->momentum >= 0.0 && o->momentum < 1.0))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "training: learning_rate %g, momentum %g, weight_decay %g",
                           o->learning_rate, o->momentum, o->weight_decay);
@@ -8524,31 +8738,25 @@ static prun_status prun__train_check(prun_context *context, const prun_train_opt
 
 /* Images in the smallest batch of an epoch. */
 static int64_t prun__last_batch(int64_t count, const prun_train_options *options) {
-    const int64_t batch = prun_train_resolved(options).batch;
-    return count % batch ? count % batch : batch;
+    return count % options->batch ? count % options->batch : options->batch;
 }
 
 PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
                                         const prun_train_options *options, prun_trainer **trainer) {
     prun_context *context = net->context;
-    prun_train_options none;
+    const prun_train_options resolved = prun_train_resolved(options);
     prun__source all = prun__source_of(images, NULL, images->count);
     prun_trainer *t;
-    memset(&none, 0, sizeof none);
-    memset(&all, 0, sizeof all);
-    if (!options) options = &none;
-    PRUN__TRY(prun__train_check(context, options));
-    all.images = images;
-    all.n = images->count;
-    all.augment = &options->augment;
+    PRUN__TRY(prun__train_check(context, &resolved));
+    all.augment = &resolved.augment;
     PRUN__TRY(prun__net_check(net, &all));
-    PRUN__TRY(prun__batch_check(net, prun__last_batch(images->count, options)));
+    PRUN__TRY(prun__batch_check(net, prun__last_batch(images->count, &resolved)));
     t = (prun_trainer *)prun__alloc_zero(context, 1, sizeof *t, "trainer");
     if (!t) return PRUN_ERR_MEMORY;
     t->net = net;
     t->images = images;
     t->count = images->count;
-    t->options = prun_train_resolved(options);
+    t->options = resolved;
     t->velocity =
         (float *)prun__alloc_zero(context, net->parameter_count, sizeof(float), "momentum");
     t->gradient = (float *)prun__alloc(context, net->parameter_count, sizeof(float), "gradient");
@@ -8561,7 +8769,7 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
     return PRUN_OK;
 }
 
-PRUNDEF int64_t prun_trainer_epochs(const prun_trainer *t) { return t->epoch; }
+PRUNDEF int64_t prun_trainer_epoch_count(const prun_trainer *t) { return t->epoch; }
 
 PRUNDEF void prun_trainer_free(prun_trainer *t) {
     prun_context *context;
@@ -8585,23 +8793,28 @@ static void prun__sgd_update(float *PRUN__RESTRICT w, float *PRUN__RESTRICT v,
 }
 
 PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int64_t n,
-                                      double learning_rate, double *sum, int64_t *errors) {
+                                      double learning_rate, double *sum, int64_t *wrong) {
     const prun_net *net = t->net;
     prun_pass pass;
+    prun_pass_outputs outputs;
     double total;
-    int64_t i, wrong;
+    int64_t i, errors;
     memset(&pass, 0, sizeof pass);
+    memset(&outputs, 0, sizeof outputs);
+    outputs.gradient = t->gradient;
+    outputs.sum = &total;
+    outputs.wrong = &errors;
     pass.augment = &t->options.augment;
     pass.seed = t->options.seed;
     pass.stream = (uint64_t)t->steps;
-    PRUN__TRY(
-        prun_net_train_pass(t->net, t->images, index, n, &pass, t->gradient, NULL, &total, &wrong));
+    PRUN__TRY(prun_net_train_pass(t->net, t->images, index, n, &pass, &outputs));
     if (!(fabs(total) <= 1e300))
         return prun__fail(net->context, PRUN_ERR_NONFINITE, "step %lld: the loss is not finite",
                           (long long)t->steps);
     for (i = 0; i < net->trained_count; i++) {
         const prun_tensor *tensor = &net->trained[i];
-        const int decays = t->options.decay == PRUN_DECAY_ALL || (tensor->flags & PRUN_WEIGHT);
+        const int decays =
+            t->options.decay == PRUN_DECAY_ALL || (tensor->flags & PRUN_TENSOR_WEIGHT);
         const int64_t at = tensor->data - net->parameters;
         prun__sgd_update(tensor->data, t->velocity + at, t->gradient + at, prun_tensor_size(tensor),
                          1.0f / (float)n, decays ? (float)t->options.weight_decay : 0.0f,
@@ -8609,7 +8822,7 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     }
     t->steps++;
     if (sum) *sum = total;
-    if (errors) *errors = wrong;
+    if (wrong) *wrong = errors;
     return PRUN_OK;
 }
 
@@ -8667,7 +8880,7 @@ static prun_status prun__trainer_gradient(void *user, const int64_t *index, int6
     return prun_net_gradient(t->net, t->images, index, n, gradient, sum, NULL);
 }
 
-PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
+PRUNDEF prun_status prun_trainer_run_epoch(prun_trainer *t, prun_epoch *result) {
     const int64_t count = t->count;
     const double rate = prun_learning_rate(&t->options, t->epoch);
     double total = 0.0, sum;
@@ -8693,7 +8906,7 @@ PRUNDEF prun_status prun_trainer_epoch(prun_trainer *t, prun_epoch *result) {
     memset(&e, 0, sizeof e);
     e.learning_rate = rate;
     e.loss = total / (double)count;
-    e.error = (double)wrong / (double)count;
+    e.error_rate = (double)wrong / (double)count;
     e.evaluated_loss = PRUN__NAN;
     if (t->options.evaluate) {
         PRUN__TRY(prun_net_loss(t->net, t->images, NULL, count, NULL, &sum, NULL));
@@ -8720,11 +8933,11 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
     PRUN__TRY(prun_trainer_create(net, images, options, &t));
     for (i = 0; i < t->options.epochs && status == PRUN_OK; i++) {
         prun_epoch epoch;
-        status = prun_trainer_epoch(t, &epoch);
+        status = prun_trainer_run_epoch(t, &epoch);
         if (status != PRUN_OK) break;
         if (history) history[i] = epoch;
         if (t->options.on_epoch && t->options.on_epoch(t->options.user, &epoch))
-            status = prun__fail(net->context, PRUN_CANCELLED, "cancelled after epoch %lld",
+            status = prun__fail(net->context, PRUN_ERR_CANCELLED, "cancelled after epoch %lld",
                                 (long long)epoch.epoch);
     }
     prun_trainer_free(t);
@@ -8733,28 +8946,24 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
 
 /* [OBJECTIVE.I] a net as an objective */
 
-static prun_status prun__net_loss_callback(void *user, const int64_t *index, int64_t n,
-                                           double *losses, double *sum, int64_t *errors) {
-    const prun_net_data *d = (const prun_net_data *)user;
-    return prun_net_loss(d->net, d->images, index, n, losses, sum, errors);
+static prun_status prun__net_loss_callback(const prun_objective *o, const int64_t *index, int64_t n,
+                                           double *losses, double *sum, int64_t *wrong) {
+    return prun_net_loss(o->net, o->images, index, n, losses, sum, wrong);
 }
 
-static prun_status prun__net_gradient_callback(void *user, const int64_t *index, int64_t n,
-                                               float *gradient, double *sum) {
-    const prun_net_data *d = (const prun_net_data *)user;
-    return prun_net_gradient(d->net, d->images, index, n, gradient, sum, NULL);
+static prun_status prun__net_gradient_callback(const prun_objective *o, const int64_t *index,
+                                               int64_t n, float *gradient, double *sum) {
+    return prun_net_gradient(o->net, o->images, index, n, gradient, sum, NULL);
 }
 
-static prun_status prun__net_hessian_callback(void *user, const int64_t *index, int64_t n,
-                                              const float *v, float *product) {
-    const prun_net_data *d = (const prun_net_data *)user;
-    return prun_net_hessian_vector(d->net, d->images, index, n, v, product);
+static prun_status prun__net_hessian_callback(const prun_objective *o, const int64_t *index,
+                                              int64_t n, const float *v, float *product) {
+    return prun_net_hessian_vector(o->net, o->images, index, n, v, product);
 }
 
-static prun_status prun__net_logits_callback(void *user, const int64_t *index, int64_t n,
-                                             float *logits) {
-    const prun_net_data *d = (const prun_net_data *)user;
-    return prun_net_logits(d->net, d->images, index, n, logits);
+static prun_status prun__net_logits_callback(const prun_objective *o, const int64_t *index,
+                                             int64_t n, float *logits) {
+    return prun_net_logits(o->net, o->images, index, n, logits);
 }
 
 /* A tensor that a user may have filled in by hand. */
@@ -8817,34 +9026,35 @@ static prun_status prun__callback_end(const prun_objective *o, const char *name,
 static prun_status prun__objective_loss(const prun_objective *o, const int64_t *index, int64_t n,
                                         double *losses, double *sum, int64_t *wrong) {
     const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "loss", before, o->loss(o->user, index, n, losses, sum, wrong));
+    return prun__callback_end(o, "loss", before, o->loss(o, index, n, losses, sum, wrong));
 }
 
 static prun_status prun__objective_gradient(const prun_objective *o, const int64_t *index,
                                             int64_t n, float *gradient, double *sum) {
     const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "gradient", before, o->gradient(o->user, index, n, gradient, sum));
+    return prun__callback_end(o, "gradient", before, o->gradient(o, index, n, gradient, sum));
 }
 
 static prun_status prun__objective_product(const prun_objective *o, const int64_t *index, int64_t n,
                                            const float *v, float *product) {
     const prun_status before = prun__callback_begin(o);
     return prun__callback_end(o, "hessian_vector", before,
-                              o->hessian_vector(o->user, index, n, v, product));
+                              o->hessian_vector(o, index, n, v, product));
 }
 
 static prun_status prun__objective_logits(const prun_objective *o, const int64_t *index, int64_t n,
                                           float *logits) {
     const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "logits", before, o->logits(o->user, index, n, logits));
+    return prun__callback_end(o, "logits", before, o->logits(o, index, n, logits));
 }
 
-PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective *objective) {
-    prun_net *net = data->net;
-    const prun__source all = prun__source_of(data->images, NULL, data->images->count);
+PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
+                                       prun_objective *objective) {
+    const prun__source all = prun__source_of(images, NULL, images->count);
     PRUN__TRY(prun__net_check(net, &all));
     memset(objective, 0, sizeof *objective);
-    objective->user = (void *)(uintptr_t)data;
+    objective->net = net;
+    objective->images = images;
     objective->context = net->context;
     objective->tensors = net->trained;
     objective->tensor_count = net->trained_count;
@@ -8855,7 +9065,7 @@ PRUNDEF prun_status prun_net_objective(const prun_net_data *data, prun_objective
     objective->gradient = prun__net_gradient_callback;
     objective->hessian_vector = prun__net_hessian_callback;
     objective->logits = prun__net_logits_callback;
-    objective->labels = data->images->labels;
+    objective->labels = images->labels;
     return PRUN_OK;
 }
 
@@ -8876,7 +9086,8 @@ PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count) {
 typedef struct prun__noise {
     int kind; /* prun_noise, or one of the private kinds below */
     double epsilon, radius;
-    double norm;    /* as in prun_perturb_options */
+    double norm; /* as in prun_perturb_options, and so is match_norm */
+    int match_norm;
     double kept;    /* dropout: probability */
     int64_t spared; /* so many of the largest weights stay as they are */
     int64_t draw;
@@ -8917,20 +9128,19 @@ static void prun__search_free(prun__search *s) {
     prun__free(s->context, s->scratch);
 }
 
-static prun_prune_options prun__prune_resolved(const prun_prune_options *options) {
+PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options) {
     prun_prune_options o;
-    int given;
     memset(&o, 0, sizeof o);
     if (options) o = *options;
-    given = o.betas == 0;
     if (o.grid == 0) o.grid = 100;
-    while (given && o.betas < PRUN_MAX_BETAS && o.beta[o.betas] != 0.0) o.betas++;
-    if (o.betas == 0) {
-        o.betas = 1;
+    if (o.beta_count == 0)
+        while (o.beta_count < PRUN_MAX_BETAS && o.beta[o.beta_count] != 0.0) o.beta_count++;
+    if (o.beta_count == 0) {
+        o.beta_count = 1;
         o.beta[0] = 0.1;
     }
     if (o.repetitions == 0) o.repetitions = 5;
-    if (o.method != PRUN_RANDOM) o.repetitions = 1;
+    if (o.method != PRUN_PRUNE_RANDOM) o.repetitions = 1;
     return o;
 }
 
@@ -8938,9 +9148,9 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
     prun_context *context = o->context;
     int32_t i;
     PRUN__TRY(prun__objective_check(o));
-    if (p->method != PRUN_MAGNITUDE && p->method != PRUN_RANDOM)
+    if (p->method != PRUN_PRUNE_MAGNITUDE && p->method != PRUN_PRUNE_RANDOM)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown method %d", (int)p->method);
-    if (p->scope != PRUN_GLOBAL && p->scope != PRUN_PER_LAYER)
+    if (p->scope != PRUN_PRUNE_GLOBAL && p->scope != PRUN_PRUNE_PER_LAYER)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: unknown scope %d", (int)p->scope);
     if (p->grid < 1 || p->grid > (1 << 24))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: grid %lld is not in 1 .. 2^24",
@@ -8949,10 +9159,10 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "pruning: repetitions %lld is not in 1 .. 2^20",
                           (long long)p->repetitions);
-    if (p->betas < 1 || p->betas > PRUN_MAX_BETAS)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: %d betas, not 1 .. %d",
-                          (int)p->betas, PRUN_MAX_BETAS);
-    for (i = 0; i < p->betas; i++)
+    if (p->beta_count < 1 || p->beta_count > PRUN_MAX_BETAS)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: beta_count %lld is not in 1 .. %d",
+                          (long long)p->beta_count, PRUN_MAX_BETAS);
+    for (i = 0; i < p->beta_count; i++)
         if (!(p->beta[i] >= 0.0 && p->beta[i] <= 1e300))
             return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: beta[%d] is %g", (int)i,
                               p->beta[i]);
@@ -8962,10 +9172,10 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
 /* Collects the prunable tensors and their flat places. */
 static prun_status prun__search_tensors(prun__search *s) {
     const prun_objective *o = s->o;
-    uint32_t wanted = PRUN_WEIGHT;
+    uint32_t wanted = PRUN_TENSOR_WEIGHT;
     int64_t i, at;
-    if (s->options.include_biases) wanted |= PRUN_BIAS;
-    if (s->options.include_norm) wanted |= PRUN_NORM;
+    if (s->options.include_biases) wanted |= PRUN_TENSOR_BIAS;
+    if (s->options.include_norms) wanted |= PRUN_TENSOR_NORM;
     s->which = (int64_t *)prun__alloc(s->context, o->tensor_count, sizeof(int64_t), "pruning");
     s->start = (int64_t *)prun__alloc(s->context, o->tensor_count + 1, sizeof(int64_t), "pruning");
     if (!s->which || !s->start) return PRUN_ERR_MEMORY;
@@ -8985,7 +9195,7 @@ static prun_status prun__search_tensors(prun__search *s) {
         return prun__fail(s->context, PRUN_ERR_ARGUMENT, "objective: no tensor is prunable");
     if (s->count > INT32_MAX)
         return prun__fail(s->context, PRUN_ERR_OVERFLOW, "pruning: more than 2^31 weights");
-    s->segments = s->options.scope == PRUN_PER_LAYER ? s->tensors : 1;
+    s->segments = s->options.scope == PRUN_PRUNE_PER_LAYER ? s->tensors : 1;
     return PRUN_OK;
 }
 
@@ -9001,7 +9211,7 @@ static void prun__order_segment(prun__search *s, int64_t repetition, int64_t seg
     const int64_t n = prun__segment_start(s, segment + 1) - from;
     int32_t *to = s->order + repetition * s->count + from;
     int64_t i;
-    if (s->options.method == PRUN_RANDOM) {
+    if (s->options.method == PRUN_PRUNE_RANDOM) {
         prun_random_permutation(s->options.seed,
                                 PRUN__STREAM_PRUNE + (uint64_t)(repetition * s->segments + segment),
                                 n, order);
@@ -9032,7 +9242,7 @@ static prun_status prun__ranking_make(const prun_objective *o, const prun_prune_
     memset(s, 0, sizeof *s);
     s->o = o;
     s->context = o->context;
-    s->options = prun__prune_resolved(options);
+    s->options = prun_prune_resolved(options);
     s->applied = -1;
     PRUN__TRY(prun__prune_check(o, &s->options));
     PRUN__TRY(prun__search_tensors(s));
@@ -9138,13 +9348,13 @@ static void prun__disturb(prun__search *s, int64_t draw) {
     prun__for(s->context, prun__noise_task, s,
               (s->count + PRUN__NOISE_CHUNK - 1) / PRUN__NOISE_CHUNK);
     for (i = 0; i < n->spared; i++) s->flat[s->order[i]] = 0.0f;
-    for (i = n->spared; n->norm != 0.0 && i < s->count; i++) {
+    for (i = n->spared; (n->norm > 0.0 || n->match_norm) && i < s->count; i++) {
         const double u = (double)s->flat[s->order[i]], w = (double)s->saved[s->order[i]];
         noise += u * u;
         weights += w * w;
     }
-    if (n->norm != 0.0 && noise > 0.0)
-        scale = n->norm > 0.0 ? n->norm / sqrt(noise) : sqrt(weights / noise);
+    if (n->norm > 0.0 && noise > 0.0) scale = n->norm / sqrt(noise);
+    else if (n->match_norm && noise > 0.0) scale = sqrt(weights / noise);
     for (i = 0; i < s->count; i++)
         s->flat[i] = (float)((double)s->saved[i] + scale * (double)s->flat[i]);
 }
@@ -9274,11 +9484,18 @@ static prun_status prun__candidate(prun__search *s, int64_t i, double threshold,
 /* The largest tolerance that has no answer yet, or -1. */
 static int32_t prun__loosest_open(const prun_prunability *result, const int *closed) {
     int32_t b, best = -1;
-    for (b = 0; b < result->betas; b++)
+    for (b = 0; b < result->answer_count; b++)
         if (!closed[b] &&
             (best < 0 || result->answer[b].threshold > result->answer[best].threshold))
             best = b;
     return best;
+}
+
+/* Refuses what is no fraction. */
+static prun_status prun__kept_check(prun_context *context, double kept_fraction) {
+    if (kept_fraction >= 0.0 && kept_fraction <= 1.0) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: kept fraction %g is not in [0, 1]",
+                      kept_fraction);
 }
 
 /* Fraction of each prunable tensor that grid point i keeps, mean over repetitions. */
@@ -9320,7 +9537,6 @@ static void prun__answer(const prun__search *s, int64_t i, double loss, int32_t 
     answer->kept_fraction = (double)i / (double)s->options.grid;
     answer->kept = prun__kept_in_all(s, i);
     answer->loss = loss;
-    if (s->options.layer_kept) prun__layer_fractions(s, i, s->options.layer_kept + b * s->tensors);
 }
 
 /* From the sparsest candidate up, until every tolerance has its answer. */
@@ -9336,13 +9552,13 @@ static prun_status prun__scan(prun__search *s, prun_prunability *result) {
         /* Everything kept is the network itself: within any tolerance by definition. */
         if (i < grid)
             PRUN__TRY(prun__candidate(s, i, result->answer[open].threshold, &rejected, &mean));
-        for (b = 0; !rejected && b < result->betas; b++)
+        for (b = 0; !rejected && b < result->answer_count; b++)
             if (!closed[b] && mean <= result->answer[b].threshold) {
                 prun__answer(s, i, mean, b, result);
                 closed[b] = 1;
             }
         if (s->options.progress && s->options.progress(s->options.user, i + 1, grid + 1))
-            return prun__fail(s->context, PRUN_CANCELLED, "cancelled at kept fraction %g",
+            return prun__fail(s->context, PRUN_ERR_CANCELLED, "cancelled at kept fraction %g",
                               (double)i / (double)grid);
     }
     return PRUN_OK;
@@ -9361,8 +9577,8 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
         answer.prunable = s.count;
         answer.prunable_tensors = s.tensors;
         answer.grid = s.options.grid;
-        answer.betas = s.options.betas;
-        for (b = 0; b < answer.betas; b++) {
+        answer.answer_count = s.options.beta_count;
+        for (b = 0; b < answer.answer_count; b++) {
             answer.answer[b].beta = s.options.beta[b];
             /* A negative loss gets a tolerance of the same size upward. */
             answer.answer[b].threshold = answer.base_loss >= 0.0
@@ -9394,32 +9610,30 @@ static prun_status prun__curve_point(prun__search *s, int64_t i, double *loss, d
 
 PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     const prun_prune_options *options, double *losses,
-                                    double *errors) {
+                                    double *error_rates) {
     prun__search s;
     prun_status status = prun__search_make(objective, options, &s);
     int64_t i;
     for (i = 0; status == PRUN_OK && i <= s.options.grid; i++) {
-        status = prun__curve_point(&s, i, losses + i, errors ? errors + i : NULL);
+        status = prun__curve_point(&s, i, losses + i, error_rates ? error_rates + i : NULL);
         if (status == PRUN_OK && s.options.progress &&
             s.options.progress(s.options.user, i + 1, s.options.grid + 1))
-            status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at kept fraction %g",
+            status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at kept fraction %g",
                                 (double)i / (double)s.options.grid);
     }
     prun__search_end(&s);
     return status;
 }
 
-PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune_options *options,
-                               double kept_fraction, int64_t *kept) {
+PRUNDEF prun_status prun_prune(const prun_objective *objective, double kept_fraction,
+                               const prun_prune_options *options, int64_t *kept) {
     prun__search s;
-    prun_prune_options one = prun__prune_resolved(options);
+    prun_prune_options one = prun_prune_resolved(options);
     double point;
     prun_status status;
     PRUN__TRY(prun__prune_check(objective, &one));
+    PRUN__TRY(prun__kept_check(objective->context, kept_fraction));
     one.repetitions = 1;
-    if (!(kept_fraction >= 0.0 && kept_fraction <= 1.0))
-        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
-                          "pruning: kept fraction %g is not in [0, 1]", kept_fraction);
     /* On a grid point use the grid's integer rule; elsewhere a grid fine enough to round once. */
     point = kept_fraction * (double)one.grid;
     if (fabs(point - floor(point + 0.5)) > 1e-9) {
@@ -9435,14 +9649,29 @@ PRUNDEF prun_status prun_prune(const prun_objective *objective, const prun_prune
     return status;
 }
 
-PRUNDEF prun_status prun_layer_profile(const prun_objective *objective,
-                                       const prun_prune_options *options, double *losses) {
+PRUNDEF prun_status prun_prune_layer_fractions(const prun_objective *objective,
+                                               double kept_fraction,
+                                               const prun_prune_options *options,
+                                               double *fractions) {
     prun__search s;
-    prun_prune_options one = prun__prune_resolved(options);
+    prun_status status;
+    PRUN__TRY(prun__kept_check(objective->context, kept_fraction));
+    status = prun__ranking_make(objective, options, &s);
+    if (status == PRUN_OK)
+        prun__layer_fractions(&s, (int64_t)floor(kept_fraction * (double)s.options.grid + 0.5),
+                              fractions);
+    prun__search_free(&s);
+    return status;
+}
+
+PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
+                                             const prun_prune_options *options, double *losses) {
+    prun__search s;
+    prun_prune_options one = prun_prune_resolved(options);
     const int64_t points = one.grid + 1;
     prun_status status;
     int64_t i, done = 0;
-    one.scope = PRUN_PER_LAYER;
+    one.scope = PRUN_PRUNE_PER_LAYER;
     status = prun__search_make(objective, &one, &s);
     for (i = 0; status == PRUN_OK && i < s.tensors * points; i++) {
         s.only = i / points + 1;
@@ -9450,7 +9679,7 @@ PRUNDEF prun_status prun_layer_profile(const prun_objective *objective,
         if (i >= points && i % points == points - 1) losses[i] = losses[points - 1];
         else status = prun__curve_point(&s, i % points, losses + i, NULL);
         if (status == PRUN_OK && one.progress && one.progress(one.user, ++done, s.tensors * points))
-            status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at layer %s",
+            status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at layer %s",
                                 objective->tensors[s.which[i / points]].name
                                     ? objective->tensors[s.which[i / points]].name
                                     : "?");
@@ -9461,15 +9690,17 @@ PRUNDEF prun_status prun_layer_profile(const prun_objective *objective,
 
 /* Perturbation ------------------------------------------------------------------------------ */
 
-PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *options) {
+/* The options with their defaults, where DEFAULT means `noise` and epsilon 0 means `epsilon`. */
+static prun_perturb_options prun__perturb_defaults(const prun_perturb_options *options,
+                                                   prun_noise noise, double epsilon) {
     prun_perturb_options o;
     memset(&o, 0, sizeof o);
     if (options) o = *options;
-    if (o.noise == PRUN_NOISE_DEFAULT) o.noise = PRUN_NOISE_MAGNITUDE;
-    if (o.noise == PRUN_NOISE_GAUSSIAN || o.noise == PRUN_NOISE_SIGN_FLIP || o.epsilon < 0.0)
-        o.epsilon = 0.0;
-    else if (o.epsilon == 0.0) o.epsilon = o.noise == PRUN_NOISE_SQUARED ? 1e-3 : 1e-6;
+    if (o.noise == PRUN_NOISE_DEFAULT) o.noise = noise;
+    if (o.noise == PRUN_NOISE_GAUSSIAN || o.noise == PRUN_NOISE_SIGN_FLIP) o.epsilon = 0.0;
+    else if (o.epsilon == 0.0) o.epsilon = o.noise == PRUN_NOISE_SQUARED ? epsilon : 1e-6;
     if (o.draws == 0) o.draws = 10;
+    if (o.restarts == 0) o.restarts = 3;
     if (o.beta == 0.0) o.beta = 0.1;
     if (o.first == 0.0) o.first = 0.0625;
     if (o.cap == 0.0) o.cap = 1024.0;
@@ -9480,20 +9711,39 @@ PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *o
     return o;
 }
 
+PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *options) {
+    return prun__perturb_defaults(options, PRUN_NOISE_MAGNITUDE, 1e-3);
+}
+
+/* epsilon widens a box, whose worst corner 1e-3 would put too far away. */
+PRUNDEF prun_perturb_options prun_sharpness_resolved(const prun_perturb_options *options) {
+    return prun__perturb_defaults(options, PRUN_NOISE_GAUSSIAN, 1e-6);
+}
+
+PRUNDEF prun_perturb_options prun_same_size_resolved(const prun_perturb_options *options) {
+    return prun__perturb_defaults(options, PRUN_NOISE_GAUSSIAN, 1e-3);
+}
+
 static prun_status prun__perturb_check(prun_context *context, const prun_perturb_options *o,
                                        double radius) {
     if (o->noise < PRUN_NOISE_MAGNITUDE || o->noise > PRUN_NOISE_SIGN_FLIP)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "perturbation: unknown noise %d",
                           (int)o->noise);
-    if (!(radius >= 0.0 && radius <= 1e30) || !(o->epsilon <= 1e30) ||
-        !(o->fraction >= 0.0 && o->fraction <= 1.0) || !(fabs(o->norm) <= 1e30))
+    if (!(radius >= 0.0 && radius <= 1e30) || !(o->epsilon >= 0.0 && o->epsilon <= 1e30) ||
+        !(o->fraction >= 0.0 && o->fraction <= 1.0) || !(o->norm >= 0.0 && o->norm <= 1e30))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "perturbation: radius %g, epsilon %g, fraction %g, norm %g", radius,
                           o->epsilon, o->fraction, o->norm);
-    if (o->draws < 1 || o->draws > (1 << 20) || o->steps < 1 || o->batch < 1)
+    if (o->norm > 0.0 && o->match_norm)
         return prun__fail(context, PRUN_ERR_ARGUMENT,
-                          "perturbation: draws %lld is not in 1 .. 2^20, or steps %lld, batch %lld",
-                          (long long)o->draws, (long long)o->steps, (long long)o->batch);
+                          "perturbation: norm %g and match_norm exclude each other", o->norm);
+    if (o->draws < 1 || o->draws > (1 << 20) || o->restarts < 1 || o->restarts > (1 << 20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "perturbation: draws %lld or restarts %lld is not in 1 .. 2^20",
+                          (long long)o->draws, (long long)o->restarts);
+    if (o->steps < 1 || o->batch < 1)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "perturbation: steps %lld, batch %lld",
+                          (long long)o->steps, (long long)o->batch);
     if (!(o->beta >= 0.0 && o->beta <= 1e300) || !(o->displacement >= 0.0) ||
         !(o->first > 0.0 && o->first <= o->cap) || !(o->cap <= 1e30) || !(o->precision > 1e-12))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
@@ -9511,7 +9761,7 @@ static prun_status prun__noise_make(const prun_objective *o, const prun_perturb_
     memset(noise, 0, sizeof *noise);
     memset(&plain, 0, sizeof plain);
     plain.include_biases = p->include_biases;
-    plain.include_norm = p->include_norm;
+    plain.include_norms = p->include_norms;
     plain.seed = p->seed;
     PRUN__TRY(prun__perturb_check(o->context, p, radius));
     PRUN__TRY(prun__ranking_make(o, &plain, s));
@@ -9521,13 +9771,14 @@ static prun_status prun__noise_make(const prun_objective *o, const prun_perturb_
     noise->epsilon = p->epsilon;
     noise->radius = radius;
     noise->norm = p->norm;
+    noise->match_norm = p->match_norm;
     if (p->fraction > 0.0)
         noise->spared = s->count - (int64_t)floor(p->fraction * (double)s->count + 0.5);
     return losses ? prun__search_losses(s) : PRUN_OK;
 }
 
-PRUNDEF prun_status prun_perturb(const prun_objective *objective,
-                                 const prun_perturb_options *options, double radius, int64_t draw) {
+PRUNDEF prun_status prun_perturb(const prun_objective *objective, double radius, int64_t draw,
+                                 const prun_perturb_options *options) {
     const prun_perturb_options p = prun_perturb_resolved(options);
     prun__search s;
     prun__noise noise;
@@ -9554,7 +9805,7 @@ static double prun__repetition_error(const prun__search *s) {
 /* Both curves: over radii, or (radii NULL) over the supports of kept fractions i/(count - 1). */
 static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb_options *options,
                                      const double *radii, int64_t count, double *losses,
-                                     double *standard_errors, double *errors) {
+                                     double *standard_errors, double *error_rates) {
     prun_perturb_options p = *options;
     prun__search s;
     prun__noise noise;
@@ -9566,44 +9817,42 @@ static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb
             status = prun__perturb_check(s.context, &p, radii[i]);
         } else {
             noise.spared = prun_kept_count(i, count - 1, s.count);
-            noise.norm = -1.0;
+            noise.norm = 0.0;
+            noise.match_norm = 1;
         }
         if (status == PRUN_OK)
-            status = prun__curve_point(&s, 0, losses + i, errors ? errors + i : NULL);
+            status = prun__curve_point(&s, 0, losses + i, error_rates ? error_rates + i : NULL);
         if (status == PRUN_OK && standard_errors) standard_errors[i] = prun__repetition_error(&s);
         if (status == PRUN_OK && p.progress && p.progress(p.user, i + 1, count))
-            status = prun__fail(s.context, PRUN_CANCELLED, "cancelled at perturbation %lld",
+            status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at perturbation %lld",
                                 (long long)i + 1);
     }
     prun__search_end(&s);
     return status;
 }
 
-PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective,
-                                            const prun_perturb_options *options,
-                                            const double *radii, int64_t count, double *losses,
-                                            double *standard_errors, double *errors) {
+PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, const double *radii,
+                                            int64_t count, const prun_perturb_options *options,
+                                            double *losses, double *standard_errors,
+                                            double *error_rates) {
     const prun_perturb_options p = prun_perturb_resolved(options);
-    return prun__noise_curve(objective, &p, radii, count, losses, standard_errors, errors);
+    return prun__noise_curve(objective, &p, radii, count, losses, standard_errors, error_rates);
 }
 
-PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective,
-                                         const prun_perturb_options *options, int64_t grid,
-                                         double *losses, double *standard_errors, double *errors) {
-    prun_perturb_options p;
-    memset(&p, 0, sizeof p);
-    if (options) p = *options;
-    if (p.noise == PRUN_NOISE_DEFAULT) p.noise = PRUN_NOISE_GAUSSIAN;
-    p = prun_perturb_resolved(&p);
+PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, int64_t grid,
+                                         const prun_perturb_options *options, double *losses,
+                                         double *standard_errors, double *error_rates) {
+    prun_perturb_options p = prun_same_size_resolved(options);
+    p.norm = 0.0;
     if (grid < 1 || grid > (1 << 24))
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
                           "perturbation: grid %lld is not in 1 .. 2^24", (long long)grid);
-    return prun__noise_curve(objective, &p, NULL, grid + 1, losses, standard_errors, errors);
+    return prun__noise_curve(objective, &p, NULL, grid + 1, losses, standard_errors, error_rates);
 }
 
-PRUNDEF prun_status prun_dropout_error(const prun_objective *objective,
-                                       const prun_perturb_options *options, double kept,
-                                       double sigma, double *error, double *standard_error) {
+PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double kept, double sigma,
+                                       const prun_perturb_options *options, double *error_rate,
+                                       double *standard_error) {
     const prun_perturb_options p = prun_perturb_resolved(options);
     prun__search s;
     prun__noise noise;
@@ -9620,7 +9869,7 @@ PRUNDEF prun_status prun_dropout_error(const prun_objective *objective,
         memset(s.hardness, 0, (size_t)objective->samples * sizeof(float));
         status = prun__candidate(&s, 0, HUGE_VAL, &ignored, &mean);
     }
-    if (status == PRUN_OK) *error = mean;
+    if (status == PRUN_OK) *error_rate = mean;
     if (status == PRUN_OK && standard_error) *standard_error = prun__repetition_error(&s);
     prun__search_end(&s);
     return status;
@@ -9689,7 +9938,7 @@ static prun_status prun__try_radius(prun__search *s, prun__hunt *h, double thres
         prun__enter_box(s, h);
         PRUN__TRY(prun__candidate(s, 0, threshold, rejected, loss));
     }
-    for (r = 0; r < h->p.draws && !*rejected; r++) {
+    for (r = 0; r < h->p.restarts && !*rejected; r++) {
         const uint64_t stream = PRUN__STREAM_PERTURB + ((uint64_t)(r + 1) << 24);
         double mean = PRUN__NAN;
         for (i = 0; i < s->count; i++)
@@ -9718,7 +9967,7 @@ static double prun__radius_error(const prun_radius *r, double before, double los
 static prun_status prun__bracket(prun__search *s, prun__hunt *h, prun_radius *r) {
     enum { MOST = 128 };
     const prun_perturb_options *p = &h->p;
-    double next = s->noise->epsilon > 0.0 ? 0.0 : p->first;
+    double next = s->noise->epsilon > DBL_MIN ? 0.0 : p->first;
     int k, rejected;
     r->infeasible = HUGE_VAL;
     r->standard_error = PRUN__NAN;
@@ -9728,7 +9977,7 @@ static prun_status prun__bracket(prun__search *s, prun__hunt *h, prun_radius *r)
         s->noise->radius = next;
         PRUN__TRY(prun__try_radius(s, h, r->threshold, &rejected, &loss));
         if (p->progress && p->progress(p->user, k + 1, MOST))
-            return prun__fail(s->context, PRUN_CANCELLED, "cancelled at radius %g", next);
+            return prun__fail(s->context, PRUN_ERR_CANCELLED, "cancelled at radius %g", next);
         if (rejected) {
             r->infeasible = next;
         } else {
@@ -9811,17 +10060,11 @@ PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
 PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
                                           const prun_perturb_options *options,
                                           prun_radius *result) {
-    prun_perturb_options p;
-    memset(&p, 0, sizeof p);
-    if (options) p = *options;
-    if (p.draws == 0) p.draws = 3;
-    if (p.epsilon == 0.0) p.epsilon = 1e-6; /* of a box: the worst corner of 1e-3 is too far */
-    if (p.noise == PRUN_NOISE_DEFAULT) p.noise = PRUN_NOISE_GAUSSIAN;
-    p = prun_perturb_resolved(&p);
+    const prun_perturb_options p = prun_sharpness_resolved(options);
     if (!objective->gradient)
         return prun__fail(objective->context, PRUN_ERR_UNSUPPORTED,
                           "objective: the gradient callback is missing");
-    if (p.noise == PRUN_NOISE_SIGN_FLIP || p.fraction > 0.0 || p.norm != 0.0)
+    if (p.noise == PRUN_NOISE_SIGN_FLIP || p.fraction > 0.0 || p.norm > 0.0 || p.match_norm)
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
                           "sharpness: a box has no sign flips, fraction or norm");
     return prun__find_radius(objective, &p, 1, result);
@@ -9833,11 +10076,6 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
    is exactly the one that is stored, and the reorthogonalisation, which is what a step costs beside
    its product, reads half the memory. Everything else is double.
 */
-
-/* Random vectors: Lanczos runs, their restarts, and the trace, by probe. */
-#define PRUN__STREAM_HESSIAN (UINT64_C(1) << 56)
-#define PRUN__STREAM_RESTART (PRUN__STREAM_HESSIAN + (UINT64_C(1) << 40))
-#define PRUN__STREAM_TRACE (PRUN__STREAM_HESSIAN + (UINT64_C(2) << 40))
 
 typedef struct prun__hessian {
     const prun_objective *o;
@@ -9866,7 +10104,7 @@ PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objecti
     if (o.samples == 0 && !o.index) o.samples = objective->samples;
     if (o.steps == 0) o.steps = 100;
     if (o.probes == 0) o.probes = 10;
-    if (!objective->hessian_vector) o.differences = 1;
+    if (!objective->hessian_vector) o.use_differences = 1;
     return o;
 }
 
@@ -9903,9 +10141,9 @@ static prun_status prun__hessian_tensors(prun__hessian *h) {
     h->start[0] = 0;
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
-        const int takes =
-            h->options.mask ? h->options.mask[i] != 0
-                            : h->options.scope == PRUN_HESSIAN_ALL || (t->flags & PRUN_WEIGHT) != 0;
+        const int takes = h->options.mask ? h->options.mask[i] != 0
+                                          : h->options.scope == PRUN_HESSIAN_ALL ||
+                                                (t->flags & PRUN_TENSOR_WEIGHT) != 0;
         if (takes) {
             h->which[h->tensors] = i;
             h->place[h->tensors++] = h->all;
@@ -9951,7 +10189,7 @@ static prun_status prun__hessian_make(const prun_objective *o, const prun_hessia
     h->context = o->context;
     h->options = prun_hessian_resolved(o, options);
     PRUN__TRY(prun__hessian_check(o, &h->options));
-    if (h->options.differences && !o->gradient)
+    if (h->options.use_differences && !o->gradient)
         return prun__fail(h->context, PRUN_ERR_UNSUPPORTED, "objective: the %s callback is missing",
                           o->hessian_vector ? "gradient" : "hessian_vector (or gradient)");
     PRUN__TRY(prun__hessian_tensors(h));
@@ -10004,7 +10242,7 @@ static prun_status prun__hessian_product(prun__hessian *h, const float *v, doubl
     const prun_hessian_options *p = &h->options;
     double scale = 1.0;
     int64_t t, i, at;
-    if (p->differences) {
+    if (p->use_differences) {
         PRUN__TRY(prun__hessian_differences(h, v, length, &scale));
     } else {
         for (t = 0; t < h->tensors; t++)
@@ -10016,7 +10254,7 @@ static prun_status prun__hessian_product(prun__hessian *h, const float *v, doubl
     for (t = 0; t < h->tensors; t++)
         for (i = h->start[t], at = h->place[t]; i < h->start[t + 1]; i++, at++) {
             out[i] = (double)h->product[at];
-            if (p->differences) out[i] -= (double)h->v[at];
+            if (p->use_differences) out[i] -= (double)h->v[at];
             out[i] *= scale;
         }
     return PRUN_OK;
@@ -10034,7 +10272,7 @@ static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double 
                                                h->place[t] + i - h->start[t]);
     h->done++;
     if (p->progress && p->progress(p->user, h->done, h->total))
-        return prun__fail(h->context, PRUN_CANCELLED, "cancelled after %lld of %lld products",
+        return prun__fail(h->context, PRUN_ERR_CANCELLED, "cancelled after %lld of %lld products",
                           (long long)h->done, (long long)h->total);
     return PRUN_OK;
 }
@@ -10153,7 +10391,7 @@ static prun_status prun__hessian_calibrate(prun__hessian *h, const float *v) {
     prun__ladder l;
     prun_status status;
     int64_t i;
-    if (!h->options.differences) return PRUN_OK;
+    if (!h->options.use_differences) return PRUN_OK;
     h->length = (step > 0.0 ? step : 0.003) * scale;
     room = (double *)prun__alloc(h->context, prun__mul(3, h->k), sizeof(double), "Hessian");
     if (!room) return PRUN_ERR_MEMORY;
@@ -10207,9 +10445,8 @@ PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
     return status;
 }
 
-PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
-                                        const prun_hessian_options *options, const float *v,
-                                        double *product) {
+PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective, const float *v,
+                                        const prun_hessian_options *options, double *product) {
     prun__hessian h;
     prun_status status = prun__hessian_make(objective, options, &h);
     h.total = 1;
@@ -10221,8 +10458,8 @@ PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective,
     return status;
 }
 
-PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective,
-                                            const prun_hessian_options *options, const float *v,
+PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, const float *v,
+                                            const prun_hessian_options *options,
                                             prun_difference *result) {
     prun__hessian h;
     prun_status status = prun__hessian_make(objective, options, &h);
@@ -10511,12 +10748,12 @@ static prun_status prun__ritz_pair(prun__lanczos *l, int64_t column, float *vect
     PRUN__TRY(prun__hessian_apply(l->h, vector, l->r));
     for (i = 0; i < k; i++) l->r[i] -= l->a[column] * (double)vector[i];
     *residual = prun__lanczos_norm(l);
-    return l->h->options.differences ? prun__ritz_doubt(l, column, vector, residual) : PRUN_OK;
+    return l->h->options.use_differences ? prun__ritz_doubt(l, column, vector, residual) : PRUN_OK;
 }
 
-PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective,
-                                            const prun_hessian_options *options, int64_t count,
-                                            double *values, double *residuals, float *vectors) {
+PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int64_t count,
+                                            const prun_hessian_options *options, double *values,
+                                            double *residuals, float *vectors) {
     prun__hessian h;
     prun__lanczos l;
     float *spare = NULL;
@@ -10606,7 +10843,7 @@ static prun_status prun__trace_probe(prun__hessian *h, int64_t probe, float *v, 
     int64_t i, t;
     prun__trace_vector(h, probe, v);
     PRUN__TRY(prun__hessian_apply(h, v, product));
-    if (h->options.differences) {
+    if (h->options.use_differences) {
         PRUN__TRY(prun__hessian_doubt(h, v, product, other, &apart));
         if (h->options.step == 0.0 && apart > PRUN__MAX(8.0 * error, 0.003)) {
             PRUN__TRY(prun__hessian_calibrate(h, v));
@@ -10628,7 +10865,7 @@ static prun_estimate prun__trace_estimate(const prun__hessian *h, const double *
                                           const double *doubts, int64_t t) {
     prun_estimate e = prun__estimate_of(parts + t, h->options.probes, h->tensors + 1);
     const double share = e.value != 0.0 ? h->error * fabs(e.value) : 0.0; /* no 0 x infinity */
-    if (h->options.differences) prun__estimate_doubt(&e, 0.0, doubts[t] + share);
+    if (h->options.use_differences) prun__estimate_doubt(&e, 0.0, doubts[t] + share);
     return e;
 }
 
@@ -10690,7 +10927,7 @@ static prun_status prun__spectrum_run(prun__hessian *h, prun_spectrum *s) {
             largest = PRUN__MAX(largest, fabs(l.a[j]));
         }
     }
-    if (h->options.differences) {
+    if (h->options.use_differences) {
         s->difference_error = largest > 0.0 ? PRUN__MAX(h->error, l.asymmetry / largest) : 0.0;
         s->difference_noise = h->noise;
     }
@@ -10855,9 +11092,9 @@ static double prun__smoothed(const prun_spectrum *s, int64_t probe, double at, d
     return sum / (width * 2.506628274631000502415765); /* sqrt(2 pi) */
 }
 
-PRUNDEF prun_status prun_spectral_density(const prun_spectrum *spectrum, const double *grid,
-                                          int64_t points, double width, double *density,
-                                          double *errors) {
+PRUNDEF prun_status prun_spectrum_density(const prun_spectrum *spectrum, const double *grid,
+                                          int64_t points, double bandwidth, double *density,
+                                          double *standard_errors) {
     const prun_spectrum *s = spectrum;
     double low = HUGE_VAL, high = -HUGE_VAL, *values;
     int64_t i, p;
@@ -10868,19 +11105,19 @@ PRUNDEF prun_status prun_spectral_density(const prun_spectrum *spectrum, const d
         low = PRUN__MIN(low, grid[i]);
         high = PRUN__MAX(high, grid[i]);
     }
-    if (width == 0.0) width = 0.01 * (high - low);
-    if (points < 1 || s->probes < 1 || !(width > 0.0 && width <= DBL_MAX))
+    if (bandwidth == 0.0) bandwidth = 0.01 * (high - low);
+    if (points < 1 || s->probes < 1 || !(bandwidth > 0.0 && bandwidth <= DBL_MAX))
         return prun__fail(s->context, PRUN_ERR_ARGUMENT,
-                          "density: %lld points, width %g, %lld probes", (long long)points, width,
-                          (long long)s->probes);
+                          "density: %lld points, bandwidth %g, %lld probes", (long long)points,
+                          bandwidth, (long long)s->probes);
     values = (double *)prun__alloc(s->context, s->probes, sizeof(double), "density");
     if (!values) return PRUN_ERR_MEMORY;
     for (i = 0; i < points; i++) {
         prun_estimate e;
-        for (p = 0; p < s->probes; p++) values[p] = prun__smoothed(s, p, grid[i], width);
+        for (p = 0; p < s->probes; p++) values[p] = prun__smoothed(s, p, grid[i], bandwidth);
         e = prun__estimate_of(values, s->probes, 1);
         density[i] = e.value;
-        if (errors) errors[i] = e.standard_error;
+        if (standard_errors) standard_errors[i] = e.standard_error;
     }
     prun__free(s->context, values);
     return PRUN_OK;
@@ -10954,7 +11191,7 @@ PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count) 
     if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
     for (i = 0; i < count; i++) {
         double square;
-        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
+        if (!(tensors[i].flags & PRUN_TENSOR_WEIGHT)) continue;
         square = prun_frobenius_squared(&tensors[i]);
         if (square == 0.0) return 0.0;
         logs += log(square);
@@ -11115,7 +11352,7 @@ static void prun__krylov_push(prun__krylov *k, const double *vector, double leng
 
 /* Steps until the residual of the largest eigenvalue is at most tolerance times that. */
 static prun_status prun__krylov_run(prun__krylov *k, double tolerance, uint64_t seed,
-                                    prun_spectral *result) {
+                                    prun_spectral_norm_result *result) {
     enum { MOST = 1000 };
     double length;
     int64_t e;
@@ -11137,7 +11374,7 @@ static prun_status prun__krylov_run(prun__krylov *k, double tolerance, uint64_t 
 
 /* Bound on the relative distance between the norm and a singular value: its square is off by no
    more than the residual and what products of doubles round. */
-static double prun__spectral_error(const prun_spectral *s) {
+static double prun__spectral_error(const prun_spectral_norm_result *s) {
     const double ratio = s->norm > 0.0 ? s->residual / s->norm / s->norm + 1e-13 : 0.0;
     return ratio < 1.0 ? ratio / (1.0 + sqrt(1.0 - ratio)) : 1.0;
 }
@@ -11179,7 +11416,8 @@ static prun_status prun__spectral_map(prun_context *context, const prun_tensor *
 
 PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor *weight,
                                        const float *initial, const prun_conv2d *geometry,
-                                       double tolerance, uint64_t seed, prun_spectral *result) {
+                                       double tolerance, uint64_t seed,
+                                       prun_spectral_norm_result *result) {
     prun__linear a;
     prun__krylov k;
     double *kernel;
@@ -11236,7 +11474,8 @@ PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t sa
     return squared_norm / (4.0 * sigma * sigma) + log((double)samples / sigma) + 10.0;
 }
 
-/* Squared norm of w - initial over the tensors flagged PRUN_WEIGHT, and how many there are. */
+/* Squared norm of w - initial over the weights of tensors flagged PRUN_TENSOR_WEIGHT; *count: how
+   many weights there are. */
 static double prun__squared_distance(const prun_tensor *tensors, const prun_tensor *initial,
                                      int64_t count, int64_t *weights) {
     double sum = 0.0;
@@ -11244,7 +11483,7 @@ static double prun__squared_distance(const prun_tensor *tensors, const prun_tens
     *weights = 0;
     for (i = 0; i < count; i++) {
         const int64_t size = prun_tensor_size(&tensors[i]);
-        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
+        if (!(tensors[i].flags & PRUN_TENSOR_WEIGHT)) continue;
         *weights += size;
         for (k = 0; k < size; k++) {
             const double d =
@@ -11265,7 +11504,8 @@ PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors, const p
     double sum = 0.0;
     if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
     for (i = 0; i < count; i++)
-        for (k = 0; (tensors[i].flags & PRUN_WEIGHT) && k < prun_tensor_size(&tensors[i]); k++) {
+        for (k = 0; (tensors[i].flags & PRUN_TENSOR_WEIGHT) && k < prun_tensor_size(&tensors[i]);
+             k++) {
             const double d =
                 (double)tensors[i].data[k] - (initial ? (double)initial[i].data[k] : 0.0);
             sum += log(top / (e2 + s2 * d * d));
@@ -11273,18 +11513,27 @@ PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors, const p
     return 0.25 * sum + log((double)samples / sigma) + 10.0;
 }
 
+PRUNDEF prun_dropout_bound prun_dropout_bound_resolved(const prun_dropout_bound *bound) {
+    prun_dropout_bound b;
+    memset(&b, 0, sizeof b);
+    if (bound) b = *bound;
+    if (b.sigma == 0.0) b.sigma = 1.0;
+    if (b.delta == 0.0) b.delta = 0.05;
+    if (b.candidates == 0.0) b.candidates = 101.0;
+    return b;
+}
+
 PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound) {
-    const double sigma = bound->sigma == 0.0 ? 1.0 : bound->sigma;
-    const double delta = bound->delta == 0.0 ? 0.05 : bound->delta;
-    const double c = bound->candidates == 0.0 ? 101.0 : bound->candidates;
-    const double m = (double)bound->samples, lambda = bound->lambda;
-    const double kl = bound->kept * bound->squared_norm / (2.0 * sigma * sigma);
-    if (!(m >= 2.0) || !(delta > 0.0 && delta < 1.0) || !(c >= 1.0) ||
-        !(bound->kept >= 0.0 && bound->kept <= 1.0) || !(lambda == 0.0 || lambda > 0.5))
+    const prun_dropout_bound b = prun_dropout_bound_resolved(bound);
+    const double m = (double)b.samples;
+    const double kl = b.kept * b.squared_norm / (2.0 * b.sigma * b.sigma);
+    if (!(m >= 2.0) || !(b.delta > 0.0 && b.delta < 1.0) || !(b.candidates >= 1.0) ||
+        !(b.kept >= 0.0 && b.kept <= 1.0) || !(b.lambda == 0.0 || b.lambda > 0.5))
         return PRUN__NAN;
-    if (lambda > 0.0)
-        return (bound->empirical + lambda / m * (kl + log(c / delta))) / (1.0 - 0.5 / lambda);
-    return bound->empirical + sqrt((kl + log(m / delta) + log(c)) / (2.0 * (m - 1.0)));
+    if (b.lambda > 0.0)
+        return (b.empirical + b.lambda / m * (kl + log(b.candidates / b.delta))) /
+               (1.0 - 0.5 / b.lambda);
+    return b.empirical + sqrt((kl + log(m / b.delta) + log(b.candidates)) / (2.0 * (m - 1.0)));
 }
 
 static int prun__by_value(const void *a, const void *b) {
@@ -11351,6 +11600,34 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
 
 /* The table of measures ----------------------------------------------------------------------- */
 
+/* What measures share; `known` says which parts have been computed. */
+struct prun_measurement {
+    prun_objective copy;             /* the objective as it was given */
+    const prun_objective *objective; /* the copy */
+    prun_measure_options options;    /* resolved */
+    int64_t layers, weights;         /* tensors and floats flagged PRUN_TENSOR_WEIGHT */
+    int64_t parameters;              /* all floats */
+    double *losses;                  /* per sample; NULL without level 1 */
+    double loss, error_rate;         /* means */
+    float *logits;                   /* samples x classes; NULL without level 4 */
+    double *margins;                 /* of the output, per sample; NULL without logits or labels */
+    double margin; /* their 10th percentile: the max(1, m/10)-th smallest, with its sign */
+    prun_prunability pruned[2]; /* by magnitude, at random */
+    double pruned_error;        /* standard error of the random kept fraction */
+    prun_radius radius[5];      /* magnitude noise; plain, squared; sharpness plain, magnitude */
+    double *layer[6];       /* squared: Frobenius, spectral, operator; norm and distance of each */
+    double features[5][5];  /* margins at the output and in four layers */
+    prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_TENSOR_WEIGHT */
+    prun_estimate trace;    /* of the same */
+    uint32_t known;         /* which of these are there */
+    double norm_error[6];   /* rows of `layer`: largest relative error among spectral norms that
+                                   did not converge, and the tensor's number; 0: all did */
+    int64_t norm_tensor[6];
+    prun_tensor *included;    /* the tensors; PRUN_TENSOR_WEIGHT marks those pruned and perturbed */
+    int64_t included_weights; /* floats in them */
+    int32_t feature_state[5]; /* of features: 0, or why there are none */
+};
+
 /* Rows of prun_measurement.layer. A measure that carries PRUN__OPERATOR means the last two instead
    of the two before. */
 enum { PRUN__FRO, PRUN__DIST, PRUN__SPEC, PRUN__SPEC_DIST, PRUN__OP, PRUN__OP_DIST, PRUN__NONE };
@@ -11373,13 +11650,17 @@ struct prun__recipe {
 static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path, prun__m_loss,
     prun__m_radius, prun__m_margin, prun__m_history, prun__m_noise, prun__m_curvature;
 
-#define PRUN__SEARCH (PRUN_NEEDS_LOSS | PRUN_FOLDABLE | PRUN_SLOW)
-#define PRUN__RANDOM (PRUN__SEARCH | PRUN_MONTE_CARLO)
+/* In the rows below, traits share a word with the needs. */
+#define PRUN__TRAIT_SHIFT 16
+#define PRUN__TRAIT(name) (PRUN_TRAIT_##name << PRUN__TRAIT_SHIFT)
+#define PRUN__SEARCH (PRUN_NEEDS_LOSS | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
+#define PRUN__RANDOM (PRUN__SEARCH | PRUN__TRAIT(MONTE_CARLO))
 #define PRUN__SHARP (PRUN__SEARCH | PRUN_NEEDS_GRADIENT)
-#define PRUN__FOLD PRUN_FOLDABLE
-#define PRUN__START (PRUN_NEEDS_INITIAL | PRUN_FOLDABLE)
-#define PRUN__GAMMA (PRUN__LABELLED | PRUN_FOLDABLE)
-#define PRUN__CURVED (PRUN_NEEDS_HESSIAN | PRUN_MONTE_CARLO | PRUN_FOLDABLE | PRUN_SLOW)
+#define PRUN__FOLD PRUN__TRAIT(FOLDABLE)
+#define PRUN__START (PRUN_NEEDS_INITIAL | PRUN__TRAIT(FOLDABLE))
+#define PRUN__GAMMA (PRUN__LABELLED | PRUN__TRAIT(FOLDABLE))
+#define PRUN__CURVED \
+    (PRUN_NEEDS_HESSIAN | PRUN__TRAIT(MONTE_CARLO) | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
 #define PRUN__INNER (PRUN_NEEDS_NET | PRUN__LABELLED)
 #define PRUN__LABELLED (PRUN_NEEDS_LOGITS | PRUN_NEEDS_LABELS)
 #define PRUN__NORM(X, name, eq, what, needs, a, b, c, flags) \
@@ -11463,7 +11744,7 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     PRUN__NORM(X, "l2_distance", "Dziugaite 2020", "root of it", PRUN__START, NONE, DIST, NONE, \
                PRUN__ROOT) \
     PRUN__SPECTRAL(X, "", 0, 0) \
-    PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN_SLOW, PRUN__OPERATOR) \
+    PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN__TRAIT(SLOW), PRUN__OPERATOR) \
     X("path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
       PRUN_NEEDS_NET | PRUN__FOLD, path, 6, 6, 6, 0) \
     X("path_norm_over_margin", "Jiang 43", "the same / g^2", 1, PRUN_NEEDS_NET | PRUN__GAMMA, \
@@ -11496,7 +11777,7 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     PRUN__DIMENSION(X, "_z391", "z = 1/391", 1) \
     PRUN__DIMENSION(X, "_decay", "z = weight decay", 2) \
     X("hessian_largest", "Keskar 2017", "largest eigenvalue that Lanczos finds", 1, \
-      PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN_SLOW, curvature, 4, 0, 0, 0) \
+      PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN__TRAIT(SLOW), curvature, 4, 0, 0, 0) \
     X("hessian_trace", "Hutchinson 1990", "sum of eigenvalues", 1, PRUN__CURVED, curvature, 5, 0, \
       0, 0) \
     X("sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, PRUN_NEEDS_HISTORY, \
@@ -11508,7 +11789,7 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     X("gradient_noise_first", "Jiang 65", "variance of batch gradients after epoch 1", 0, \
       PRUN_NEEDS_HISTORY, history, 3, 0, 0, 0) \
     X("gradient_noise_final", "Jiang 66", "variance of batch gradients now", 0, \
-      PRUN_NEEDS_GRADIENT | PRUN_MONTE_CARLO, noise, 0, 0, 0, 0) \
+      PRUN_NEEDS_GRADIENT | PRUN__TRAIT(MONTE_CARLO), noise, 0, 0, 0, 0) \
     PRUN__MARGINS(X, "output", PRUN__LABELLED, 0) \
     PRUN__MARGINS(X, "input", PRUN__INNER, 1) \
     PRUN__MARGINS(X, "third", PRUN__INNER, 2) \
@@ -11517,7 +11798,12 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
     X("prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, 0, 0, 0)
 
 #define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
-    {name, source, what, direction, needs},
+    {name, \
+     source, \
+     what, \
+     direction, \
+     (needs) & ((1 << PRUN__TRAIT_SHIFT) - 1), \
+     (uint32_t)(needs) >> PRUN__TRAIT_SHIFT},
 static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
 #undef PRUN__ROW
 #define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
@@ -11525,13 +11811,13 @@ static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
 static const prun__recipe prun__recipes[] = {PRUN__MEASURES(PRUN__ROW)};
 #undef PRUN__ROW
 
-PRUNDEF const prun_measure_info *prun_measures(int32_t *count) {
-    *count = (int32_t)(sizeof prun__infos / sizeof prun__infos[0]);
+PRUNDEF const prun_measure_info *prun_measures(int64_t *count) {
+    *count = (int64_t)(sizeof prun__infos / sizeof prun__infos[0]);
     return prun__infos;
 }
 
-PRUNDEF int32_t prun_measure_find(const char *name) {
-    int32_t i, count;
+PRUNDEF int64_t prun_measure_find(const char *name) {
+    int64_t i, count;
     const prun_measure_info *info = prun_measures(&count);
     for (i = 0; i < count; i++)
         if (strcmp(info[i].name, name) == 0) return i;
@@ -11560,11 +11846,6 @@ static prun_status prun__note(prun_measure_result *result, prun_status status, c
     return status;
 }
 
-/* The net behind an objective of prun_net_objective, or NULL. */
-static const prun_net_data *prun__objective_net(const prun_objective *o) {
-    return o->loss == prun__net_loss_callback ? (const prun_net_data *)o->user : NULL;
-}
-
 /* What the table says a measure needs and the objective lacks. */
 static prun_status prun__measure_lacks(const prun_measurement *m, uint32_t needs,
                                        prun_measure_result *result) {
@@ -11576,7 +11857,7 @@ static prun_status prun__measure_lacks(const prun_measurement *m, uint32_t needs
         return prun__note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
     if ((needs & PRUN_NEEDS_HESSIAN) && !o->hessian_vector && !o->gradient)
         return prun__note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
-    if ((needs & PRUN_NEEDS_NET) && !prun__objective_net(o))
+    if ((needs & PRUN_NEEDS_NET) && !o->net)
         return prun__note(result, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
     if ((needs & PRUN_NEEDS_LOGITS) && !o->logits)
         return prun__note(result, PRUN_ERR_UNSUPPORTED, "the logits callback is missing");
@@ -11609,14 +11890,14 @@ static prun_status prun__need_pruned(prun_measurement *m, int random) {
     int64_t r;
     if (m->known >> random & 1) return PRUN_OK;
     memset(&o, 0, sizeof o);
-    o.method = random ? PRUN_RANDOM : PRUN_MAGNITUDE;
+    o.method = random ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
     o.grid = mo->grid;
     o.beta[0] = mo->beta;
-    o.betas = 1;
+    o.beta_count = 1;
     o.repetitions = mo->repetitions;
     o.seed = mo->seed;
     o.include_biases = mo->include_biases;
-    o.include_norm = mo->include_norm;
+    o.include_norms = mo->include_norms;
     o.progress = mo->progress;
     o.user = mo->user;
     PRUN__TRY(prun_prunability_search(m->objective, &o, &m->pruned[random]));
@@ -11644,7 +11925,7 @@ static prun_status prun__dropout_measure(prun_measurement *m, prun_measure_resul
     p.draws = m->options.draws;
     p.seed = m->options.seed;
     p.include_biases = m->options.include_biases;
-    p.include_norm = m->options.include_norm;
+    p.include_norms = m->options.include_norms;
     p.progress = m->options.progress;
     p.user = m->options.user;
     bound.kept = m->pruned[1].answer[0].kept_fraction;
@@ -11653,7 +11934,7 @@ static prun_status prun__dropout_measure(prun_measurement *m, prun_measure_resul
     bound.delta = m->options.delta;
     bound.samples = o->samples;
     bound.candidates = (double)(m->options.grid + 1);
-    PRUN__TRY(prun_dropout_error(o, &p, bound.kept, bound.sigma, &bound.empirical,
+    PRUN__TRY(prun_dropout_error(o, bound.kept, bound.sigma, &p, &bound.empirical,
                                  &result->standard_error));
     result->value = prun_dropout_bound_value(&bound);
     if (result->value >= 1.0)
@@ -11673,7 +11954,7 @@ static prun_status prun__pruned_norms(prun_measurement *m, double *value) {
     memset(&p, 0, sizeof p);
     p.grid = m->options.grid;
     p.include_biases = m->options.include_biases;
-    p.include_norm = m->options.include_norm;
+    p.include_norms = m->options.include_norms;
     status = prun__ranking_make(o, &p, &s);
     for (i = 0; status == PRUN_OK && i < m->pruned[0].answer[0].kept; i++)
         s.flat[s.order[i]] = 1.0f; /* mark what stays; `flat` was scratch until here */
@@ -11711,7 +11992,7 @@ static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
                                 : 0.0;
     for (i = 0; r->a == 1 && i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
-        if (!(t->flags & PRUN_WEIGHT)) continue;
+        if (!(t->flags & PRUN_TENSOR_WEIGHT)) continue;
         result->value +=
             (double)prun_tensor_size(t) * (t->rank > 1 ? 1.0 + 1.0 / (double)t->shape[1] : 1.0);
     }
@@ -11727,14 +12008,14 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
     if (row == PRUN__NONE || (m->known >> (PRUN__KNOWN_LAYER + row) & 1)) return PRUN_OK;
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i], *t0 = distance ? &o->initial[i] : NULL;
-        prun_spectral s;
+        prun_spectral_norm_result s;
         prun_status status;
-        if (!(t->flags & PRUN_WEIGHT)) continue;
+        if (!(t->flags & PRUN_TENSOR_WEIGHT)) continue;
         if (row <= PRUN__DIST) {
             m->layer[row][at++] = prun__squared_distance(t, t0, 1, &ignored);
             continue;
         }
-        if (row >= PRUN__OP) geometry = prun__net_find_geometry(prun__objective_net(o)->net, t);
+        if (row >= PRUN__OP) geometry = prun__net_find_geometry(o->net, t);
         status = prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
                                     m->options.seed, &s);
         if (status != PRUN_OK && status != PRUN_ERR_CONVERGENCE) return status;
@@ -11744,7 +12025,7 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
         }
         m->layer[row][at++] = s.norm * s.norm;
         if (m->options.progress && m->options.progress(m->options.user, at, m->layers))
-            return prun__fail(o->context, PRUN_CANCELLED, "cancelled at the norm of %s",
+            return prun__fail(o->context, PRUN_ERR_CANCELLED, "cancelled at the norm of %s",
                               t->name ? t->name : "?");
     }
     m->known |= 1u << (PRUN__KNOWN_LAYER + row);
@@ -11803,7 +12084,7 @@ static prun_status prun__m_path(prun_measurement *m, const prun__recipe *r,
     PRUN__TRY(prun__m_norm(m, r, result)); /* of no layer: 1, or 1 / margin^2 */
     if (result->value < HUGE_VAL) {
         double path;
-        PRUN__TRY(prun_path_norm(prun__objective_net(m->objective)->net, &path));
+        PRUN__TRY(prun_path_norm(m->objective->net, &path));
         result->value *= path;
     }
     return PRUN_OK;
@@ -11836,13 +12117,14 @@ static prun_status prun__need_radius(prun_measurement *m, int32_t which) {
     p.noise = which == 0  ? PRUN_NOISE_MAGNITUDE
               : which % 2 ? PRUN_NOISE_GAUSSIAN
                           : PRUN_NOISE_SQUARED;
-    p.draws = which < 3 ? mo->draws : mo->restarts;
+    p.draws = mo->draws;
+    p.restarts = mo->restarts;
     p.seed = mo->seed;
     p.beta = mo->beta;
     p.displacement = which == 0 ? 0.0 : mo->displacement;
     p.precision = mo->precision;
     p.include_biases = mo->include_biases;
-    p.include_norm = mo->include_norm;
+    p.include_norms = mo->include_norms;
     p.progress = mo->progress;
     p.user = mo->user;
     PRUN__TRY(which < 3 ? prun_perturbation_radius(m->objective, &p, &m->radius[which])
@@ -12064,22 +12346,25 @@ static prun_status prun__keep_features(prun_measurement *m, int32_t layer, const
    than convolutions. */
 static prun_status prun__need_hidden_margins(prun_measurement *m) {
     const prun_objective *o = m->objective;
-    const prun_net_data *data = prun__objective_net(o);
     const int64_t n = o->samples;
     double *margins, spread[4];
+    prun_margin_outputs outputs;
     int32_t layers[4], k, first = 0;
     int64_t i;
     prun_status status;
-    prun_net_margin_layers(data->net, layers);
+    prun_net_margin_layers(o->net, layers);
     margins = (double *)prun__alloc(o->context, prun__mul(4, n), sizeof(double), "margins");
     if (!margins) return PRUN_ERR_MEMORY;
-    status = prun_net_hidden_margins(data->net, data->images, NULL, n, layers, 4, margins, spread);
+    outputs.margins = margins;
+    outputs.spread = spread;
+    status = prun_net_hidden_margins(o->net, o->images, NULL, n, layers, 4, &outputs);
     if (status == PRUN_ERR_UNSUPPORTED && layers[1] != layers[0]) {
         m->feature_state[1] = PRUN__FEATURES_IMAGES;
         m->known |= 1u << (PRUN__KNOWN_MARGIN + 1);
         first = 1;
-        status = prun_net_hidden_margins(data->net, data->images, NULL, n, layers + 1, 3,
-                                         margins + n, spread + 1);
+        outputs.margins += n;
+        outputs.spread++;
+        status = prun_net_hidden_margins(o->net, o->images, NULL, n, layers + 1, 3, &outputs);
     }
     for (k = first; status == PRUN_OK && k < 4; k++) {
         for (i = 0; spread[k] > 0.0 && i < n; i++) margins[k * n + i] /= spread[k];
@@ -12151,7 +12436,7 @@ static prun_status prun__m_noise(prun_measurement *m, const prun__recipe *r,
 
 /* Measuring ----------------------------------------------------------------------------------- */
 
-static prun_measure_options prun__measure_resolved(const prun_measure_options *options) {
+PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options) {
     prun_measure_options o;
     memset(&o, 0, sizeof o);
     if (options) o = *options;
@@ -12211,16 +12496,16 @@ static prun_status prun__measure_check(prun_context *context, const prun_measure
 /* Copies the tensors, marking those that are pruned and perturbed. */
 static prun_status prun__measure_included(prun_measurement *m) {
     const prun_objective *o = m->objective;
-    uint32_t wanted = PRUN_WEIGHT;
+    uint32_t wanted = PRUN_TENSOR_WEIGHT;
     int64_t i;
-    if (m->options.include_biases) wanted |= PRUN_BIAS;
-    if (m->options.include_norm) wanted |= PRUN_NORM;
+    if (m->options.include_biases) wanted |= PRUN_TENSOR_BIAS;
+    if (m->options.include_norms) wanted |= PRUN_TENSOR_NORM;
     m->included =
         (prun_tensor *)prun__alloc(o->context, o->tensor_count, sizeof *m->included, "measures");
     if (!m->included) return PRUN_ERR_MEMORY;
     for (i = 0; i < o->tensor_count; i++) {
         m->included[i] = o->tensors[i];
-        m->included[i].flags = o->tensors[i].flags & wanted ? PRUN_WEIGHT : 0;
+        m->included[i].flags = o->tensors[i].flags & wanted ? PRUN_TENSOR_WEIGHT : 0;
         if (m->included[i].flags) m->included_weights += prun_tensor_size(&o->tensors[i]);
     }
     return PRUN_OK;
@@ -12241,7 +12526,7 @@ static prun_status prun__measure_tensors(prun_measurement *m) {
             return prun__fail(o->context, PRUN_ERR_ARGUMENT,
                               "objective: initial tensor %lld has no data", (long long)i);
         m->parameters += prun_tensor_size(t);
-        if (!(t->flags & PRUN_WEIGHT)) continue;
+        if (!(t->flags & PRUN_TENSOR_WEIGHT)) continue;
         m->layers++;
         m->weights += prun_tensor_size(t);
     }
@@ -12261,13 +12546,13 @@ static prun_status prun__measure_losses(prun_measurement *m) {
     const prun_objective *o = m->objective;
     const int64_t n = o->samples;
     double sum;
-    int64_t errors = 0, i;
+    int64_t wrong = 0, i;
     m->losses = (double *)prun__alloc(o->context, n, sizeof(double), "losses");
     if (!m->losses) return PRUN_ERR_MEMORY;
-    PRUN__TRY(prun__objective_loss(o, NULL, n, m->losses, &sum, &errors));
+    PRUN__TRY(prun__objective_loss(o, NULL, n, m->losses, &sum, &wrong));
     for (i = 0, m->loss = 0.0; i < n; i++) m->loss += m->losses[i];
     m->loss /= (double)n;
-    m->error = (double)errors / (double)n;
+    m->error_rate = (double)wrong / (double)n;
     return PRUN_OK;
 }
 
@@ -12299,27 +12584,30 @@ static prun_status prun__measure_logits(prun_measurement *m) {
     return m->margins && sorted ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-PRUNDEF prun_status prun_measure_begin(const prun_objective *objective,
-                                       const prun_measure_options *options,
-                                       prun_measurement *measurement) {
-    prun_measurement *m = measurement;
+PRUNDEF prun_status prun_measurement_create(const prun_objective *objective,
+                                            const prun_measure_options *options,
+                                            prun_measurement **measurement) {
+    prun_measurement *m =
+        (prun_measurement *)prun__alloc_zero(objective->context, 1, sizeof *m, "measurement");
     prun_status status;
-    memset(m, 0, sizeof *m);
-    m->objective = objective;
-    m->options = prun__measure_resolved(options);
-    m->loss = m->error = m->margin = m->pruned_error = PRUN__NAN;
+    if (!m) return PRUN_ERR_MEMORY;
+    m->copy = *objective;
+    m->objective = &m->copy;
+    m->options = prun_measure_resolved(options);
+    m->loss = m->error_rate = m->margin = m->pruned_error = PRUN__NAN;
     status = prun__measure_check(objective->context, &m->options);
     if (status == PRUN_OK) status = prun__measure_tensors(m);
     if (status == PRUN_OK && objective->loss) status = prun__measure_losses(m);
     if (status == PRUN_OK && objective->logits) status = prun__measure_logits(m);
-    if (status != PRUN_OK) prun_measure_end(m);
+    if (status == PRUN_OK) *measurement = m;
+    else prun_measurement_free(m);
     return status;
 }
 
-PRUNDEF void prun_measure_end(prun_measurement *m) {
+PRUNDEF void prun_measurement_free(prun_measurement *m) {
     prun_context *context;
     int i;
-    if (!m || !m->objective) return;
+    if (!m) return;
     context = m->objective->context;
     prun__free(context, m->losses);
     prun__free(context, m->logits);
@@ -12327,28 +12615,31 @@ PRUNDEF void prun_measure_end(prun_measurement *m) {
     prun__free(context, m->included);
     for (i = 0; i < 6; i++) prun__free(context, m->layer[i]);
     if (m->spectrum.values) prun_spectrum_free(&m->spectrum);
-    memset(m, 0, sizeof *m);
+    prun__free(context, m);
 }
+
+PRUNDEF double prun_measurement_loss(const prun_measurement *m) { return m->loss; }
+PRUNDEF double prun_measurement_error_rate(const prun_measurement *m) { return m->error_rate; }
+PRUNDEF const double *prun_measurement_losses(const prun_measurement *m) { return m->losses; }
+PRUNDEF const float *prun_measurement_logits(const prun_measurement *m) { return m->logits; }
+PRUNDEF const double *prun_measurement_margins(const prun_measurement *m) { return m->margins; }
 
 static double prun__measure_clock(const prun_measure_options *o) {
-    return o->seconds ? o->seconds() : (double)clock() / (double)CLOCKS_PER_SEC;
+    return o->seconds ? o->seconds(o->user) : (double)clock() / (double)CLOCKS_PER_SEC;
 }
 
-PRUNDEF prun_status prun_measure(prun_measurement *m, int32_t number, prun_measure_result *result) {
+/* Computes the measure in a place of the table. */
+static prun_status prun__measure_compute(prun_measurement *m, int64_t place,
+                                         prun_measure_result *result) {
     prun_context *context = m->objective->context;
     const prun_status before = context ? context->status : PRUN_OK;
     const double start = prun__measure_clock(&m->options);
-    int32_t count;
     memset(result, 0, sizeof *result);
     result->value = result->standard_error = PRUN__NAN;
-    prun_measures(&count);
-    if (number < 0 || number >= count)
-        return result->status =
-                   prun__note(result, PRUN_ERR_ARGUMENT, "there is no measure %d", (int)number);
     if (context) context->status = PRUN_OK; /* any message found afterwards is this measure's */
-    result->status = prun__measure_lacks(m, prun__infos[number].needs, result);
+    result->status = prun__measure_lacks(m, prun__infos[place].needs, result);
     if (result->status == PRUN_OK)
-        result->status = prun__recipes[number].compute(m, &prun__recipes[number], result);
+        result->status = prun__recipes[place].compute(m, &prun__recipes[place], result);
     if (result->status == PRUN_OK && !(fabs(result->value) <= HUGE_VAL))
         result->status = prun__note(result, PRUN_ERR_NONFINITE, "the value is not a number");
     if (result->status == PRUN_OK && fabs(result->value) > DBL_MAX && !result->message[0])
@@ -12371,27 +12662,34 @@ static int prun__is_undefined(prun_status status) {
            status == PRUN_ERR_CONVERGENCE;
 }
 
-PRUNDEF prun_status prun_measure_all(const prun_objective *objective,
+PRUNDEF prun_status prun_measure(prun_measurement *measurement, const char *name,
+                                 prun_measure_result *result) {
+    const int64_t place = prun_measure_find(name);
+    if (place >= 0) return prun__measure_compute(measurement, place, result);
+    memset(result, 0, sizeof *result);
+    result->value = result->standard_error = PRUN__NAN;
+    result->status = prun__note(result, PRUN_ERR_MISSING, "there is no measure \"%.60s\"", name);
+    return prun__fail(measurement->objective->context, PRUN_ERR_MISSING, "%s", result->message);
+}
+
+PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint8_t *wanted,
                                      const prun_measure_options *options,
-                                     const unsigned char *wanted, prun_measure_result *results) {
-    prun_measurement m;
-    int32_t i, count;
-    prun_status status = prun_measure_begin(objective, options, &m);
+                                     prun_measure_result *results) {
+    prun_measurement *m;
+    int64_t i, count;
+    prun_status status = PRUN_OK;
+    PRUN__TRY(prun_measurement_create(objective, options, &m));
     prun_measures(&count);
     for (i = 0; status == PRUN_OK && i < count; i++) {
         if (wanted && !wanted[i]) continue;
-        status = prun_measure(&m, i, &results[i]);
+        status = prun__measure_compute(m, i, &results[i]);
         if (prun__is_undefined(status)) status = PRUN_OK;
     }
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     return status;
 }
 
 /* [STATS.I] Kendall, information, regression, resampling, tables */
-
-#define PRUN__STREAM_FOLDS (UINT64_C(1) << 52)
-#define PRUN__STREAM_BOOTSTRAP (UINT64_C(1) << 56)
-#define PRUN__STREAM_PERMUTE (UINT64_C(1) << 60)
 
 /* One block that is cut into arrays. Passed by value, so that returning gives everything back. */
 typedef struct prun__arena {
@@ -12678,10 +12976,10 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
                                          : NULL;
     if (result->reason) return PRUN_OK;
     result->tau_c = 2.0 * prun__surplus(&p) * levels / ((double)n * (double)n * (levels - 1));
-    result->exact = p.tied_x == 0.0 && p.tied_y == 0.0 &&
-                    (n <= 33 || PRUN__MIN(p.discordant, p.all - p.discordant) <= 1.0);
+    result->p_is_exact = p.tied_x == 0.0 && p.tied_y == 0.0 &&
+                         (n <= 33 || PRUN__MIN(p.discordant, p.all - p.discordant) <= 1.0);
     result->p_normal = prun__kendall_normal(n, &p, prun__surplus(&p));
-    result->p = result->exact ? prun__kendall_exact(n, p.discordant, p.all) : result->p_normal;
+    result->p = result->p_is_exact ? prun__kendall_exact(n, p.discordant, p.all) : result->p_normal;
     return PRUN_OK;
 }
 
@@ -12809,17 +13107,17 @@ static void prun__granulated(const prun__models *m, prun_granulated *g, prun__ar
     int64_t a;
     memset(g, 0, sizeof *g);
     for (a = 0; a < m->axes; a++) {
-        g->psi[a] = prun__psi(m, a, &g->psi_error[a], &g->groups[a], arena);
+        g->psi[a] = prun__psi(m, a, &g->psi_standard_error[a], &g->groups[a], arena);
         if (g->groups[a] == 0) {
             g->reason[a] = "no two models differ in this axis alone";
             continue;
         }
         g->mean += g->psi[a];
-        variance += g->psi_error[a] * g->psi_error[a];
-        g->axes++;
+        variance += g->psi_standard_error[a] * g->psi_standard_error[a];
+        g->axis_count++;
     }
-    g->mean = g->axes ? g->mean / (double)g->axes : PRUN__NAN;
-    g->mean_error = g->axes ? sqrt(variance) / (double)g->axes : PRUN__NAN;
+    g->mean = g->axis_count ? g->mean / (double)g->axis_count : PRUN__NAN;
+    g->mean_standard_error = g->axis_count ? sqrt(variance) / (double)g->axis_count : PRUN__NAN;
 }
 
 static prun_status prun__check_axes(prun_context *context, const prun_axes *axes, int64_t n,
@@ -13020,11 +13318,11 @@ PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes
 
 PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x, const double *y,
                                          const double *z, int64_t n, double *tau) {
-    prun_resampling options;
+    prun_resampling_options options;
     prun_sample s;
     memset(&options, 0, sizeof options);
     memset(&s, 0, sizeof s);
-    options.statistic = PRUN_PARTIAL_TAU;
+    options.statistic = PRUN_STATISTIC_PARTIAL_TAU;
     s.n = n;
     s.measure = x;
     s.target = y;
@@ -13142,13 +13440,13 @@ static void prun__cmi_begin(prun_cmi *c, int64_t axes) {
     int32_t a, b;
     memset(c, 0, sizeof *c);
     for (a = -1; a < axes; a++) {
-        c->subset[c->subsets].axis[0] = a;
-        c->subset[c->subsets++].axis[1] = -1;
+        c->subset[c->subset_count].axis[0] = a;
+        c->subset[c->subset_count++].axis[1] = -1;
     }
     for (a = 0; a < axes; a++)
         for (b = a + 1; b < axes; b++) {
-            c->subset[c->subsets].axis[0] = a;
-            c->subset[c->subsets++].axis[1] = b;
+            c->subset[c->subset_count].axis[0] = a;
+            c->subset[c->subset_count++].axis[1] = b;
         }
 }
 
@@ -13156,7 +13454,7 @@ static void prun__cmi_end(prun_cmi *c) {
     int32_t i;
     c->best = -1;
     c->k = c->symmetric = PRUN__NAN;
-    for (i = 0; i < c->subsets; i++) {
+    for (i = 0; i < c->subset_count; i++) {
         const prun_information *s = &c->subset[i];
         if (s->value < c->k || (c->best < 0 && s->value >= 0.0)) {
             c->k = s->value;
@@ -13207,7 +13505,7 @@ PRUNDEF prun_status prun_conditional_information(prun_context *context, const pr
         job.cmi = result;
         job.memory = arena.at;
         prun__cmi_begin(result, m.axes);
-        prun__for(context, prun__cmi_task, &job, result->subsets);
+        prun__for(context, prun__cmi_task, &job, result->subset_count);
         prun__cmi_end(result);
     }
     prun__free(context, block);
@@ -13222,23 +13520,32 @@ PRUNDEF double prun_sign_error_weight(double difference, double test_samples) {
     return PRUN__MAX(0.0, sure * sure - 0.5);
 }
 
-PRUNDEF double prun_sign_error_pair(const double *x1, const double *y1, int64_t n1,
-                                    const double *x2, const double *y2, int64_t n2,
-                                    double test_samples, double *weight, double *ess) {
+PRUNDEF double prun_sign_error_pair(const prun_runs *first, const prun_runs *second,
+                                    double test_samples, double *weight, double *effective_size) {
     double sum = 0.0, squares = 0.0, errors = 0.0;
     int64_t i, j;
-    for (i = 0; i < n1; i++)
-        for (j = 0; j < n2; j++) {
-            const int x = (x1[i] > x2[j]) - (x1[i] < x2[j]);
-            const int y = (y1[i] > y2[j]) - (y1[i] < y2[j]);
-            const double w = prun_sign_error_weight(y ? y1[i] - y2[j] : 0.0, test_samples);
+    for (i = 0; i < first->n; i++)
+        for (j = 0; j < second->n; j++) {
+            const double x1 = first->measure[i], x2 = second->measure[j];
+            const double y1 = first->target[i], y2 = second->target[j];
+            const int x = (x1 > x2) - (x1 < x2), y = (y1 > y2) - (y1 < y2);
+            const double w = prun_sign_error_weight(y ? y1 - y2 : 0.0, test_samples);
             sum += w;
             squares += w * w;
             errors += w * 0.5 * (double)(1 - x * y);
         }
     if (weight) *weight = sum;
-    if (ess) *ess = sum > 0.0 ? sum * sum / squares : 0.0;
+    if (effective_size) *effective_size = sum > 0.0 ? sum * sum / squares : 0.0;
     return sum > 0.0 ? errors / sum : PRUN__NAN;
+}
+
+/* The runs in rows from .. to - 1 of x and y. */
+static prun_runs prun__runs_of(double *const v[2], int64_t from, int64_t to) {
+    prun_runs r;
+    r.measure = v[0] + from;
+    r.target = v[1] + from;
+    r.n = to - from;
+    return r;
 }
 
 /* Appends the errors of an axis's environments to list; list NULL: counts them alone. Sorts rows by
@@ -13262,14 +13569,16 @@ static int64_t prun__environments(const prun__models *m, int64_t axis,
         end = prun__run_end(setting, order, m->n, first);
         for (second = end; second < m->n && group[order[second]] == group[order[first]];
              second = end2) {
-            double error, ess;
+            double error, size;
+            prun_runs a, b;
             end2 = prun__run_end(setting, order, m->n, second);
             kept++;
             if (!list) continue;
-            error = prun_sign_error_pair(v[0] + first, v[1] + first, end - first, v[0] + second,
-                                         v[1] + second, end2 - second, o->test_samples, NULL, &ess);
+            a = prun__runs_of(v, first, end);
+            b = prun__runs_of(v, second, end2);
+            error = prun_sign_error_pair(&a, &b, o->test_samples, NULL, &size);
             list[kept - 1] = error;
-            if (error == error && ess >= o->effective) continue;
+            if (error == error && size >= o->effective_size) continue;
             ++*dropped;
             kept--;
         }
@@ -13321,26 +13630,32 @@ static int64_t prun__sign_room(int64_t range, int64_t environments) {
     return prun__sum_sizes(prun__room(PRUN__SIGN_ROOM, range), prun__room(2, environments));
 }
 
-static prun_status prun__sign_options(prun_context *context, const prun_sign_error_options *given,
-                                      prun_sign_error_options *o) {
-    if (given) *o = *given;
-    else memset(o, 0, sizeof *o);
-    if (o->test_samples == 0.0) o->test_samples = 10000.0;
-    if (o->effective == 0.0) o->effective = 12.0;
-    if (o->test_samples > 0.0) return PRUN_OK;
-    return prun__fail(context, PRUN_ERR_ARGUMENT, "sign error: %g test samples", o->test_samples);
+PRUNDEF prun_sign_error_options prun_sign_error_resolved(const prun_sign_error_options *options) {
+    prun_sign_error_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.test_samples == 0.0) o.test_samples = 10000.0;
+    if (o.effective_size == 0.0) o.effective_size = 12.0;
+    return o;
+}
+
+/* Refuses what is no number of samples. */
+static prun_status prun__sign_error_check(prun_context *context, const prun_sign_error_options *o) {
+    if (o->test_samples > 0.0 && o->effective_size >= 0.0) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_ARGUMENT, "sign error: test_samples %g, effective_size %g",
+                      o->test_samples, o->effective_size);
 }
 
 PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axes *axes,
                                            const double *x, const double *y,
                                            const prun_sign_error_options *options,
                                            prun_sign_error *result) {
-    prun_sign_error_options o;
+    const prun_sign_error_options o = prun_sign_error_resolved(options);
     prun__arena arena, own;
     prun__models m;
     prun_status status;
     void *block, *memory;
-    PRUN__TRY(prun__sign_options(context, options, &o));
+    PRUN__TRY(prun__sign_error_check(context, &o));
     status = prun__open_axes(context, "sign error", axes, x, y,
                              prun__room(PRUN__SIGN_ROOM, axes ? axes->n : 0), &m, &arena, &block);
     if (status == PRUN_OK) status = prun__check_finite(context, "sign error, target", y, axes->n);
@@ -13486,7 +13801,7 @@ static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, doubl
 
 /* The fit on all rows; returns the total sum of squares in units of f->unit. */
 static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
-                             const prun_regression_options *o, prun_regression *r) {
+                             const prun_regression_outputs *out, prun_regression *r) {
     double mean, deviation, sse = 0.0, sst, largest = 0.0;
     int64_t i, j;
     prun__moments(f->y, rows, n, &mean, &deviation);
@@ -13498,8 +13813,9 @@ static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
     for (j = 0; j < f->variables; j++) {
         const double slope = f->scale[j] > 0.0 ? f->beta[j] / f->scale[j] : 0.0;
         r->intercept -= slope * f->mean[j];
-        if (o->coefficients) o->coefficients[j] = slope;
-        if (o->standardized) o->standardized[j] = sst > 0.0 ? f->beta[j] / deviation : PRUN__NAN;
+        if (out->coefficients) out->coefficients[j] = slope;
+        if (out->standardized)
+            out->standardized[j] = sst > 0.0 ? f->beta[j] / deviation : PRUN__NAN;
         if (fabs(f->beta[j]) > largest) {
             largest = fabs(f->beta[j]);
             r->best = j;
@@ -13508,7 +13824,7 @@ static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
     for (i = 0; i < n; i++) {
         const double prediction = prun__predict(f, i);
         sse += f->unit * (f->y[i] - prediction) * (f->unit * (f->y[i] - prediction));
-        if (o->fitted) o->fitted[i] = prediction;
+        if (out->fitted) out->fitted[i] = prediction;
     }
     r->r2 = sst > 0.0 ? 1.0 - sse / sst : PRUN__NAN;
     r->adjusted_r2 = n - r->rank - 1 > 0
@@ -13520,19 +13836,26 @@ static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
     return sst;
 }
 
-static prun_status prun__check_regression(prun_context *context, const double *const *x,
-                                          int64_t variables, const double *y, int64_t n,
+PRUNDEF prun_regression_options prun_regression_resolved(const prun_regression_options *options) {
+    prun_regression_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.folds == 0) o.folds = 10;
+    return o;
+}
+
+static prun_status prun__check_regression(prun_context *context, const prun_regression_data *data,
                                           const prun_regression_options *o) {
     char name[64];
     int64_t j;
-    PRUN__TRY(prun__check_models(context, "regression", n));
-    if (variables < 0 || o->folds < 0 || o->folds == 1)
+    PRUN__TRY(prun__check_models(context, "regression", data->n));
+    if (data->variables < 0 || o->folds < 2)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld variables, %lld folds",
-                          (long long)variables, (long long)o->folds);
-    PRUN__TRY(prun__check_ranked(context, "regression, target", y, n));
-    for (j = 0; j < variables; j++) {
+                          (long long)data->variables, (long long)o->folds);
+    PRUN__TRY(prun__check_ranked(context, "regression, target", data->y, data->n));
+    for (j = 0; j < data->variables; j++) {
         snprintf(name, sizeof name, "regression, variable %lld", (long long)j);
-        PRUN__TRY(prun__check_ranked(context, name, x[j], n));
+        PRUN__TRY(prun__check_ranked(context, name, data->x[j], data->n));
     }
     return PRUN_OK;
 }
@@ -13544,7 +13867,7 @@ static void prun__fill_nan(double *v, int64_t n) {
 
 /* Whether infinite values leave nothing to fit; all results are undefined then. */
 static int prun__infinite_fit(const double *const *x, const double *y,
-                              const prun_regression_options *o, prun_regression *r) {
+                              const prun_regression_outputs *out, prun_regression *r) {
     const double most = DBL_MAX / 4.0; /* differences of larger values overflow */
     const int64_t n = r->n, variables = r->variables;
     int64_t j = 0;
@@ -13560,32 +13883,34 @@ static int prun__infinite_fit(const double *const *x, const double *y,
     r->best = -1;
     r->intercept = r->r2 = r->adjusted_r2 = PRUN__NAN;
     r->cv_r2 = r->cv_r2_training = r->cv_r2_folds = PRUN__NAN;
-    prun__fill_nan(o->coefficients, variables);
-    prun__fill_nan(o->standardized, variables);
-    prun__fill_nan(o->fitted, n);
-    prun__fill_nan(o->crossfitted, n);
+    prun__fill_nan(out->coefficients, variables);
+    prun__fill_nan(out->standardized, variables);
+    prun__fill_nan(out->fitted, n);
+    prun__fill_nan(out->crossfitted, n);
     return 1;
 }
 
-PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *const *x,
-                                        int64_t variables, const double *y, int64_t n,
+PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regression_data *data,
                                         const prun_regression_options *options,
-                                        prun_regression *result) {
-    prun_regression_options o;
+                                        prun_regression *result,
+                                        const prun_regression_outputs *outputs) {
+    const prun_regression_options o = prun_regression_resolved(options);
+    const int64_t n = data->n, variables = data->variables;
+    prun_regression_outputs out;
     prun_regression r;
     prun__fit f;
     prun__arena arena;
     int64_t *order, *rest, i, bytes;
     void *block;
     double sst;
-    memset(&o, 0, sizeof o);
-    if (options) o = *options;
-    PRUN__TRY(prun__check_regression(context, x, variables, y, n, &o));
+    PRUN__TRY(prun__check_regression(context, data, &o));
+    memset(&out, 0, sizeof out);
+    if (outputs) out = *outputs;
     memset(&r, 0, sizeof r);
     r.n = n;
     r.variables = variables;
-    r.folds = PRUN__MIN(o.folds ? o.folds : 10, n);
-    if (prun__infinite_fit(x, y, &o, &r)) {
+    r.folds = PRUN__MIN(o.folds, n);
+    if (prun__infinite_fit(data->x, data->y, &out, &r)) {
         *result = r;
         return PRUN_OK;
     }
@@ -13595,8 +13920,8 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
     block = prun__alloc(context, bytes, 1, "regression");
     if (!block) return PRUN_ERR_MEMORY;
     arena.at = (char *)block;
-    f.x = x;
-    f.y = y;
+    f.x = data->x;
+    f.y = data->y;
     f.variables = variables;
     f.matrix = (double *)prun__take(&arena, n * variables, sizeof(double));
     f.target = (double *)prun__take(&arena, n, sizeof(double));
@@ -13607,9 +13932,9 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const double *con
     order = (int64_t *)prun__take(&arena, n, sizeof *order);
     rest = (int64_t *)prun__take(&arena, n, sizeof *rest);
     for (i = 0; i < n; i++) order[i] = i;
-    sst = prun__full_fit(&f, order, n, &o, &r);
+    sst = prun__full_fit(&f, order, n, &out, &r);
     if (!o.contiguous) prun_random_permutation(o.seed, PRUN__STREAM_FOLDS, n, order);
-    prun__cross_fit(&f, order, n, sst, o.crossfitted, &r, rest);
+    prun__cross_fit(&f, order, n, sst, out.crossfitted, &r, rest);
     prun__free(context, block);
     *result = r;
     return PRUN_OK;
@@ -13672,40 +13997,43 @@ static double prun__cmi_k(const prun__models *m, prun_ties ties, prun__arena are
     prun_cmi c;
     int32_t i;
     prun__cmi_begin(&c, m->axes);
-    for (i = 0; i < c.subsets; i++) prun__subset(m, ties, &c.subset[i], arena);
+    for (i = 0; i < c.subset_count; i++) prun__subset(m, ties, &c.subset[i], arena);
     prun__cmi_end(&c);
     return c.k;
 }
 
-static double prun__statistic(const prun__models *m, const prun_resampling *o, prun__arena arena) {
+static double prun__statistic(const prun__models *m, const prun_resampling_options *o,
+                              prun__arena arena) {
     prun_sign_error errors;
     prun_granulated g;
     prun__pairs p;
     double ignored;
     int64_t groups;
     switch (o->statistic) {
-        case PRUN_TAU_A:
+        case PRUN_STATISTIC_TAU_A:
             p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
             return p.all > 0.0 ? prun__surplus(&p) / p.all : PRUN__NAN;
-        case PRUN_TAU_B: p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena); return prun__tau_b(&p);
-        case PRUN_PARTIAL_TAU: return prun__partial_tau(m, arena);
-        case PRUN_R2: return prun__simple_r2(m, 0);
-        case PRUN_ADJUSTED_R2: return prun__simple_r2(m, 1);
-        case PRUN_PSI: return prun__psi(m, o->axis, &ignored, &groups, arena);
-        case PRUN_PSI_MEAN: prun__granulated(m, &g, arena); return g.mean;
-        case PRUN_CMI: return prun__cmi_k(m, o->ties, arena);
+        case PRUN_STATISTIC_TAU_B:
+            p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
+            return prun__tau_b(&p);
+        case PRUN_STATISTIC_PARTIAL_TAU: return prun__partial_tau(m, arena);
+        case PRUN_STATISTIC_R2: return prun__simple_r2(m, 0);
+        case PRUN_STATISTIC_ADJUSTED_R2: return prun__simple_r2(m, 1);
+        case PRUN_STATISTIC_PSI: return prun__psi(m, o->axis, &ignored, &groups, arena);
+        case PRUN_STATISTIC_PSI_MEAN: prun__granulated(m, &g, arena); return g.mean;
+        case PRUN_STATISTIC_CMI: return prun__cmi_k(m, o->ties, arena);
         default: break;
     }
     prun__sign_errors(m, &o->sign_error, &errors, arena);
-    return o->statistic == PRUN_SIGN_ERROR_MEAN  ? errors.all.mean
-           : o->statistic == PRUN_SIGN_ERROR_P90 ? errors.all.p90
-                                                 : errors.all.max;
+    return o->statistic == PRUN_STATISTIC_SIGN_ERROR_MEAN  ? errors.all.mean
+           : o->statistic == PRUN_STATISTIC_SIGN_ERROR_P90 ? errors.all.p90
+                                                           : errors.all.max;
 }
 
 typedef enum prun__scheme { PRUN__VALUE, PRUN__BOOTSTRAP, PRUN__PERMUTE } prun__scheme;
 
 typedef struct prun__resampler {
-    prun_resampling options;
+    prun_resampling_options options;
     prun__scheme scheme;
     prun__models models;
     int64_t capacity; /* most rows of a resample */
@@ -13724,7 +14052,7 @@ static double prun__difference(const prun__resampler *r, prun__models *m, const 
                                prun__arena arena) {
     double value;
     int64_t *rows, i;
-    if (r->options.statistic == PRUN_CUSTOM) {
+    if (r->options.statistic == PRUN_STATISTIC_CUSTOM) {
         rows = (int64_t *)prun__take(&arena, m->n, sizeof *rows);
         for (i = 0; i < m->n; i++) rows[i] = source ? source[i] : i;
         return r->options.custom(r->options.user, rows, m->n);
@@ -13854,44 +14182,55 @@ static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
     r->capacity = r->scheme == PRUN__BOOTSTRAP ? prun__mul(r->clusters, largest) : n;
 }
 
+PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_options *options) {
+    prun_resampling_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.resamples == 0) o.resamples = 10000;
+    if (o.level == 0.0) o.level = 0.95;
+    o.sign_error = prun_sign_error_resolved(&o.sign_error);
+    return o;
+}
+
 static prun_status prun__check_resampling(prun_context *context, const prun_sample *s,
-                                          const double *other, prun_resampling *o) {
+                                          const double *other, const prun_resampling_options *o) {
     const int32_t kind = (int32_t)o->statistic;
     const char *missing = NULL;
-    if (kind < PRUN_TAU_A || kind > PRUN_CUSTOM)
+    if (kind < PRUN_STATISTIC_TAU_A || kind > PRUN_STATISTIC_CUSTOM)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "unknown statistic %d", (int)kind);
-    if (kind == PRUN_CUSTOM && !o->custom) missing = "a function";
-    if (kind != PRUN_CUSTOM && (!s->measure || !s->target)) missing = "a measure and a target";
-    if (kind == PRUN_PARTIAL_TAU && !s->control) missing = "a control variable";
-    if (kind >= PRUN_PSI && kind < PRUN_CUSTOM && !s->axes) missing = "hyperparameters";
+    if (kind == PRUN_STATISTIC_CUSTOM && !o->custom) missing = "a function";
+    if (kind != PRUN_STATISTIC_CUSTOM && (!s->measure || !s->target))
+        missing = "a measure and a target";
+    if (kind == PRUN_STATISTIC_PARTIAL_TAU && !s->control) missing = "a control variable";
+    if (kind >= PRUN_STATISTIC_PSI && kind < PRUN_STATISTIC_CUSTOM && !s->axes)
+        missing = "hyperparameters";
     if (missing) return prun__fail(context, PRUN_ERR_ARGUMENT, "the statistic needs %s", missing);
-    if (kind == PRUN_CUSTOM && (other || (s->axes && s->axes->seeds == PRUN_SEEDS_AVERAGED)))
+    if (kind == PRUN_STATISTIC_CUSTOM &&
+        (other || (s->axes && s->axes->seeds == PRUN_SEEDS_AVERAGED)))
         return prun__fail(context, PRUN_ERR_UNSUPPORTED,
                           "a custom statistic knows neither a second measure nor seed means");
-    if (kind == PRUN_PSI && (o->axis < 0 || o->axis >= s->axes->count))
+    if (kind == PRUN_STATISTIC_PSI && (o->axis < 0 || o->axis >= s->axes->count))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "axis %d of %lld", (int)o->axis,
                           (long long)s->axes->count);
-    if (o->resamples == 0) o->resamples = 10000;
-    if (o->level == 0.0) o->level = 0.95;
     if (o->resamples < 1 || o->resamples > INT64_MAX / 64 || !(o->level > 0.0 && o->level < 1.0))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "%lld resamples, level %g",
                           (long long)o->resamples, o->level);
     if (o->ties < PRUN_TIES_DROP || o->ties > PRUN_TIES_HALF)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "unknown rule %d for ties", (int)o->ties);
-    return prun__sign_options(context, &o->sign_error, &o->sign_error);
+    return prun__sign_error_check(context, &o->sign_error);
 }
 
-/* Values of the sample (item 0) and of all resamples; *values is to be freed. Resolves options. */
+/* Values of the sample (item 0) and of all resamples; *values is to be freed. */
 static prun_status prun__resample(prun_context *context, prun__scheme scheme,
                                   const prun_sample *sample, const double *other,
-                                  prun_resampling *options, double **values) {
+                                  const prun_resampling_options *options, double **values) {
     prun__resampler r;
     prun__arena arena;
     prun_status status;
     void *block = NULL;
     int64_t items, threads = prun__threads(context);
-    const int signs =
-        options->statistic >= PRUN_SIGN_ERROR_MEAN && options->statistic < PRUN_CUSTOM;
+    const int signs = options->statistic >= PRUN_STATISTIC_SIGN_ERROR_MEAN &&
+                      options->statistic < PRUN_STATISTIC_CUSTOM;
     *values = NULL;
     PRUN__TRY(prun__check_resampling(context, sample, other, options));
     memset(&r, 0, sizeof r);
@@ -13919,8 +14258,8 @@ static prun_status prun__resample(prun_context *context, prun__scheme scheme,
 }
 
 PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sample *sample,
-                                         const prun_resampling *options, double *value) {
-    prun_resampling o = *options;
+                                         const prun_resampling_options *options, double *value) {
+    const prun_resampling_options o = prun_resampling_resolved(options);
     double *values;
     prun_status status = prun__resample(context, PRUN__VALUE, sample, NULL, &o, &values);
     if (status == PRUN_OK) *value = values[0];
@@ -13970,28 +14309,28 @@ static const char *prun__infinite_reason(const prun_sample *s, const double *oth
 }
 
 PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sample,
-                                 const double *other, const prun_resampling *options,
+                                 const double *other, const prun_resampling_options *options,
                                  prun_interval *result) {
-    prun_resampling o = *options;
+    const prun_resampling_options o = prun_resampling_resolved(options);
     double *values;
     prun_status status = prun__resample(context, PRUN__BOOTSTRAP, sample, other, &o, &values);
     if (status == PRUN_OK) prun__interval_of(values, o.resamples, o.level, result);
     if (status == PRUN_OK && values[0] != values[0] &&
-        (o.statistic == PRUN_R2 || o.statistic == PRUN_ADJUSTED_R2))
+        (o.statistic == PRUN_STATISTIC_R2 || o.statistic == PRUN_STATISTIC_ADJUSTED_R2))
         result->reason = prun__infinite_reason(sample, other, result->reason);
     prun__free(context, values);
     return status;
 }
 
 PRUNDEF prun_status prun_bootstrap(prun_context *context, const prun_sample *sample,
-                                   const prun_resampling *options, prun_interval *result) {
+                                   const prun_resampling_options *options, prun_interval *result) {
     return prun_compare(context, sample, NULL, options, result);
 }
 
 PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_sample *sample,
-                                          const prun_resampling *options, double *p) {
+                                          const prun_resampling_options *options, double *p) {
     const double rounding = 1e-12; /* equal statistics differ by so much at most */
-    prun_resampling o = *options;
+    const prun_resampling_options o = prun_resampling_resolved(options);
     double *values, reached = 0.0, used = 0.0;
     prun_status status = prun__resample(context, PRUN__PERMUTE, sample, NULL, &o, &values);
     int64_t i;
@@ -14000,9 +14339,10 @@ PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_samp
         const double v = values[i], own = values[0];
         if (v != v) continue;
         used += 1.0;
-        if (kind == PRUN_R2 || kind == PRUN_ADJUSTED_R2 || kind == PRUN_CMI)
+        if (kind == PRUN_STATISTIC_R2 || kind == PRUN_STATISTIC_ADJUSTED_R2 ||
+            kind == PRUN_STATISTIC_CMI)
             reached += v >= own - rounding;
-        else if (kind >= PRUN_SIGN_ERROR_MEAN && kind <= PRUN_SIGN_ERROR_MAX)
+        else if (kind >= PRUN_STATISTIC_SIGN_ERROR_MEAN && kind <= PRUN_STATISTIC_SIGN_ERROR_MAX)
             reached += v <= own + rounding;
         else reached += fabs(v) >= fabs(own) - rounding;
     }
@@ -14916,7 +15256,8 @@ static const prun__file_kind prun__file_kinds[] = {
     {"\x89PNG\r\n\x1a\n", 8, 0, "a PNG image", PRUN__CONVERT, PRUN__FOREIGN},
     {"\xff\xd8\xff", 3, 0, "a JPEG image", PRUN__CONVERT, PRUN__FOREIGN},
     {"%PDF-", 5, 0, "a PDF document", PRUN__CONVERT, PRUN__FOREIGN},
-    {"\x93NUMPY", 6, 0, "a NumPy array", "prun_npy_read and prun_load_npy read it", PRUN__NPY}};
+    {"\x93NUMPY", 6, 0, "a NumPy array", "prun_array_load_npy and prun_images_load_npy read it",
+     PRUN__NPY}};
 
 #undef PRUN__UNPACK
 #undef PRUN__FETCH
@@ -15005,7 +15346,7 @@ static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, in
         kind.format = PRUN__SAFETENSORS;
     } else if (prun__is_idx(bytes, n)) {
         kind.what = "an IDX file";
-        kind.advice = "prun_load_idx reads it";
+        kind.advice = "prun_images_load_idx reads it";
         kind.format = PRUN__IDX;
     } else {
         kind = prun__text_kind((const char *)bytes, n);
@@ -15028,7 +15369,8 @@ static prun_status prun__check_kind(prun_context *context, const char *path,
     static const char *const names[] = {"an IDX file", "a binary CIFAR file", "a safetensors file",
                                         "a NumPy array", "a CSV table"};
     static const char *const advice[] = {
-        "save the arrays with numpy.save, for prun_load_npy", "take the binary version of the data",
+        "save the arrays with numpy.save, for prun_images_load_npy",
+        "take the binary version of the data",
         "save it by safetensors.torch.save_file, or see examples/from_pytorch.py",
         "save the array with numpy.save", "write the table as CSV"};
     const prun__file_kind kind = wanted == PRUN__CSV && prun__may_be_table(bytes, n)
@@ -15152,6 +15494,15 @@ static prun_status prun__idx_labels(prun_context *context, prun__file *file, int
     return PRUN_OK;
 }
 
+PRUNDEF prun_idx_options prun_idx_resolved(const prun_idx_options *options) {
+    prun_idx_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.classes == 0) o.classes = 10;
+    if (o.channels == 0) o.channels = 1;
+    return o;
+}
+
 static prun_status prun__idx_load(prun_context *context, prun__file *images, prun__file *labels,
                                   const prun_idx_options *o, prun_images *m) {
     int64_t size[3] = {0, 0, 0}, count = 0;
@@ -15163,8 +15514,8 @@ static prun_status prun__idx_load(prun_context *context, prun__file *images, pru
         return prun__fail(context, PRUN_ERR_FORMAT, "%s has %lld labels, %s %lld images",
                           labels->path, (long long)count, images->path, (long long)size[0]);
     m->count = size[0];
-    m->channels = o->channels ? o->channels : 1;
-    m->classes = o->classes ? o->classes : 10;
+    m->channels = o->channels;
+    m->classes = o->classes;
     m->height = o->pad_to ? o->pad_to : size[1];
     m->width = o->pad_to ? o->pad_to : size[2];
     if (m->channels < 1 || m->channels > 16 || m->classes < 1 || m->classes > 256)
@@ -15179,19 +15530,18 @@ static prun_status prun__idx_load(prun_context *context, prun__file *images, pru
     return prun__idx_pixels(context, images, size, m, (uint8_t *)pixels);
 }
 
-PRUNDEF prun_status prun_load_idx(prun_context *context, const char *image_path,
-                                  const char *label_path, const prun_idx_options *options,
-                                  prun_images *out) {
+PRUNDEF prun_status prun_images_load_idx(prun_context *context, const char *image_path,
+                                         const char *label_path, const prun_idx_options *options,
+                                         prun_images *out) {
     prun__file images, labels;
-    prun_idx_options none;
+    const prun_idx_options o = prun_idx_resolved(options);
     prun_images m;
     prun_status status;
-    memset(&none, 0, sizeof none);
     memset(&m, 0, sizeof m);
     PRUN__TRY(prun__file_open(context, image_path, &images));
     status = prun__file_open(context, label_path, &labels);
     if (status == PRUN_OK) {
-        status = prun__idx_load(context, &images, &labels, options ? options : &none, &m);
+        status = prun__idx_load(context, &images, &labels, &o, &m);
         fclose(labels.stream);
     }
     fclose(images.stream);
@@ -15256,8 +15606,8 @@ static prun_status prun__cifar_load(prun_context *context, const char *const *pa
     return PRUN_OK;
 }
 
-PRUNDEF prun_status prun_load_cifar(prun_context *context, const char *const *paths, int64_t count,
-                                    int64_t classes, prun_images *images) {
+PRUNDEF prun_status prun_images_load_cifar(prun_context *context, const char *const *paths,
+                                           int64_t count, int64_t classes, prun_images *images) {
     prun__file *files;
     prun_images m;
     prun_status status;
@@ -15294,17 +15644,19 @@ typedef struct prun__type {
 static const prun__type *prun__find_type(const char *name, int npy) {
     /* clang-format off */
     static const prun__type types[] = {
-        {"F32", "f4", PRUN_F32, 32}, {"F64", "f8", PRUN_F64, 64}, {"F16", "f2", PRUN_F16, 16},
-        {"BF16", NULL, PRUN_BF16, 16}, {"I64", "i8", PRUN_I64, 64}, {"I32", "i4", PRUN_I32, 32},
-        {"I16", "i2", PRUN_I16, 16}, {"I8", "i1", PRUN_I8, 8}, {"U64", "u8", PRUN_U64, 64},
-        {"U32", "u4", PRUN_U32, 32}, {"U16", "u2", PRUN_U16, 16}, {"U8", "u1", PRUN_U8, 8},
-        {"BOOL", "b1", PRUN_BOOL, 8}, {"C64", NULL, PRUN_OTHER_DTYPE, 64},
-        {"F8_E4M3", NULL, PRUN_OTHER_DTYPE, 8}, {"F8_E5M2", NULL, PRUN_OTHER_DTYPE, 8},
-        {"F8_E8M0", NULL, PRUN_OTHER_DTYPE, 8}, {"F8_E4M3FNUZ", NULL, PRUN_OTHER_DTYPE, 8},
-        {"F8_E5M2FNUZ", NULL, PRUN_OTHER_DTYPE, 8}, {"F6_E2M3", NULL, PRUN_OTHER_DTYPE, 6},
-        {"F6_E3M2", NULL, PRUN_OTHER_DTYPE, 6}, {"F4", NULL, PRUN_OTHER_DTYPE, 4}};
+        {"F32", "f4", PRUN_DTYPE_F32, 32}, {"F64", "f8", PRUN_DTYPE_F64, 64},
+        {"F16", "f2", PRUN_DTYPE_F16, 16}, {"BF16", NULL, PRUN_DTYPE_BF16, 16},
+        {"I64", "i8", PRUN_DTYPE_I64, 64}, {"I32", "i4", PRUN_DTYPE_I32, 32},
+        {"I16", "i2", PRUN_DTYPE_I16, 16}, {"I8", "i1", PRUN_DTYPE_I8, 8},
+        {"U64", "u8", PRUN_DTYPE_U64, 64}, {"U32", "u4", PRUN_DTYPE_U32, 32},
+        {"U16", "u2", PRUN_DTYPE_U16, 16}, {"U8", "u1", PRUN_DTYPE_U8, 8},
+        {"BOOL", "b1", PRUN_DTYPE_BOOL, 8}, {"C64", NULL, PRUN_DTYPE_OTHER, 64},
+        {"F8_E4M3", NULL, PRUN_DTYPE_OTHER, 8}, {"F8_E5M2", NULL, PRUN_DTYPE_OTHER, 8},
+        {"F8_E8M0", NULL, PRUN_DTYPE_OTHER, 8}, {"F8_E4M3FNUZ", NULL, PRUN_DTYPE_OTHER, 8},
+        {"F8_E5M2FNUZ", NULL, PRUN_DTYPE_OTHER, 8}, {"F6_E2M3", NULL, PRUN_DTYPE_OTHER, 6},
+        {"F6_E3M2", NULL, PRUN_DTYPE_OTHER, 6}, {"F4", NULL, PRUN_DTYPE_OTHER, 4}};
     /* clang-format on */
-    static const prun__type unknown = {"", NULL, PRUN_OTHER_DTYPE, 0};
+    static const prun__type unknown = {"", NULL, PRUN_DTYPE_OTHER, 0};
     size_t i;
     for (i = 0; i < sizeof types / sizeof types[0]; i++) {
         const char *known = npy ? types[i].npy : types[i].name;
@@ -15314,7 +15666,7 @@ static const prun__type *prun__find_type(const char *name, int npy) {
 }
 
 static int prun__is_float(prun_dtype dtype) {
-    return dtype == PRUN_F32 || (dtype >= PRUN_F64 && dtype <= PRUN_BF16);
+    return dtype == PRUN_DTYPE_F32 || (dtype >= PRUN_DTYPE_F64 && dtype <= PRUN_DTYPE_BF16);
 }
 
 static int prun__host_is_big(void) {
@@ -15372,13 +15724,13 @@ static float prun__float_of(prun_dtype dtype, uint64_t bits) {
     uint32_t single = (uint32_t)bits;
     float value;
     double wide;
-    if (dtype == PRUN_F64) {
+    if (dtype == PRUN_DTYPE_F64) {
         memcpy(&wide, &bits, sizeof wide);
         return (float)wide;
     }
-    if (dtype == PRUN_BF16) {
+    if (dtype == PRUN_DTYPE_BF16) {
         single <<= 16;
-    } else if (dtype == PRUN_F16) {
+    } else if (dtype == PRUN_DTYPE_F16) {
         value = (float)magnitude * (1.0f / 16777216.0f); /* below 2^-14 a multiple of 2^-24 */
         memcpy(&single, &value, sizeof single);
         if (magnitude >= 0x0400u) single = (magnitude << 13) + (112u << 23);
@@ -15396,10 +15748,10 @@ static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) 
     if (s->floats) {
         s->floats[s->offset] = prun__float_of(type->dtype, bits);
     } else if (s->bytes) {
-        s->bytes[s->offset] = type->dtype == PRUN_BOOL ? bits != 0 : (uint8_t)bits;
+        s->bytes[s->offset] = type->dtype == PRUN_DTYPE_BOOL ? bits != 0 : (uint8_t)bits;
     } else {
         if (!sign && bits >> 63) return 0;
-        bits = type->dtype == PRUN_BOOL ? bits != 0 : (bits ^ sign) - sign;
+        bits = type->dtype == PRUN_DTYPE_BOOL ? bits != 0 : (bits ^ sign) - sign;
         memcpy(&s->integers[s->offset], &bits, sizeof bits);
     }
     if (a >= 0) s->offset += s->stride[a];
@@ -15416,8 +15768,9 @@ static int prun__sink_copies(const prun__sink *s, const prun__type *type, int bi
     int32_t a;
     for (a = s->axes - 1; a >= 0; dense *= s->size[a--])
         if (s->stride[a] != dense) return 0;
-    if (s->bytes) return type->dtype == PRUN_U8;
-    return big == prun__host_is_big() && type->dtype == (s->floats ? PRUN_F32 : PRUN_I64);
+    if (s->bytes) return type->dtype == PRUN_DTYPE_U8;
+    return big == prun__host_is_big() &&
+           type->dtype == (s->floats ? PRUN_DTYPE_F32 : PRUN_DTYPE_I64);
 }
 
 /* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
@@ -15965,7 +16318,7 @@ PRUNDEF void prun_safetensors_close(prun_safetensors *f) {
     prun__free(context, f);
 }
 
-PRUNDEF int64_t prun_safetensors_count(const prun_safetensors *file) { return file->count; }
+PRUNDEF int64_t prun_safetensors_entry_count(const prun_safetensors *file) { return file->count; }
 
 PRUNDEF const prun_safetensors_entry *prun_safetensors_at(const prun_safetensors *file, int64_t i) {
     return i >= 0 && i < file->count ? &file->placed[i].entry : NULL;
@@ -16001,7 +16354,7 @@ static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_
     const prun__placed *p = (const prun__placed *)entry;
     const char *crc;
     prun__sink sink;
-    if (entry->dtype == PRUN_OTHER_DTYPE)
+    if (entry->dtype == PRUN_DTYPE_OTHER)
         return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
                           "%s: tensor %s: elements of type %s are not supported", f->path,
                           entry->name, p->type_name);
@@ -16169,9 +16522,9 @@ static prun_status prun__check_tensors(prun_context *context, const char *path,
     return status;
 }
 
-PRUNDEF prun_status prun_safetensors_write(prun_context *context, const char *path,
-                                           const prun_tensor *tensors, int64_t count,
-                                           const char *const *metadata, int64_t pairs) {
+PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const prun_tensor *tensors,
+                                                  int64_t count, const char *const *metadata,
+                                                  int64_t pairs, const char *path) {
     prun__text header = {NULL, 0};
     prun_output *output = NULL;
     prun_status status;
@@ -16233,12 +16586,12 @@ static prun_status prun__write_checked(prun_context *context, const char *path,
         all[2 * (pairs + i) + 1] = text;
         text += snprintf(text, 9, "%08lx", (unsigned long)crc) + 1;
     }
-    status = prun_safetensors_write(context, path, tensors, count, all, pairs + count + 1);
+    status = prun_tensors_save_safetensors(context, tensors, count, all, pairs + count + 1, path);
     prun__free(context, c);
     return status;
 }
 
-PRUNDEF prun_status prun_net_save(const prun_net *net, const char *path) {
+PRUNDEF prun_status prun_net_save_safetensors(const prun_net *net, const char *path) {
     static const char *const metadata[4] = {"format", "pt", "prunability.h", PRUNABILITY_VERSION};
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
@@ -16413,8 +16766,18 @@ static prun_status prun__load_state(prun_net *net, prun_safetensors *file, const
     return status;
 }
 
-PRUNDEF prun_status prun_net_load(prun_net *net, prun_safetensors *file, const char *prefix) {
+PRUNDEF prun_status prun_net_read_safetensors(prun_net *net, prun_safetensors *file,
+                                              const char *prefix) {
     return prun__load_state(net, file, prefix, NULL);
+}
+
+PRUNDEF prun_status prun_net_load_safetensors(prun_net *net, const char *path, const char *prefix) {
+    prun_safetensors *file;
+    prun_status status;
+    PRUN__TRY(prun_safetensors_open(net->context, path, &file));
+    status = prun_net_read_safetensors(net, file, prefix);
+    prun_safetensors_close(file);
+    return status;
 }
 
 /* What a trainer's file says in its metadata beside the tensors. The first two are restored, the
@@ -16446,7 +16809,7 @@ static void prun__state_tensors(const prun_trainer *t, prun_tensor *tensors, cha
     }
 }
 
-PRUNDEF prun_status prun_trainer_save(const prun_trainer *t, const char *path) {
+PRUNDEF prun_status prun_trainer_save_safetensors(const prun_trainer *t, const char *path) {
     const prun_net *net = t->net;
     const int64_t count = net->tensors + net->trained_count;
     const char *metadata[4 + 2 * PRUN__STATES] = {"format", "pt", "prunability.h",
@@ -16474,7 +16837,7 @@ PRUNDEF prun_status prun_trainer_save(const prun_trainer *t, const char *path) {
     return status;
 }
 
-PRUNDEF prun_status prun_trainer_load(prun_trainer *t, prun_safetensors *file) {
+PRUNDEF prun_status prun_trainer_read_safetensors(prun_trainer *t, prun_safetensors *file) {
     prun_context *context = t->net->context;
     char values[PRUN__STATES][24], *end;
     int64_t position[PRUN__RESTORED];
@@ -16500,6 +16863,15 @@ PRUNDEF prun_status prun_trainer_load(prun_trainer *t, prun_safetensors *file) {
     return PRUN_OK;
 }
 
+PRUNDEF prun_status prun_trainer_load_safetensors(prun_trainer *trainer, const char *path) {
+    prun_safetensors *file;
+    prun_status status;
+    PRUN__TRY(prun_safetensors_open(trainer->net->context, path, &file));
+    status = prun_trainer_read_safetensors(trainer, file);
+    prun_safetensors_close(file);
+    return status;
+}
+
 /* A tensor that a family must have, with its rank. */
 static prun_status prun__arch_tensor(const prun_safetensors *file, const char *prefix,
                                      const char *name, int32_t rank,
@@ -16512,23 +16884,24 @@ static prun_status prun__arch_tensor(const prun_safetensors *file, const char *p
     return PRUN_OK;
 }
 
-PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, const char *prefix,
-                                              prun_family family, prun_arch *arch) {
+PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, prun_family family,
+                                               const char *prefix, prun_arch *arch) {
     static const char *const first[3] = {"conv0.weight", "block0_conv0.weight", "conv1.weight"};
     static const char *const last[3] = {"fc.weight", "head.weight", "linear.weight"};
     const prun_safetensors_entry *stem, *head;
     prun_arch a;
     char name[40];
-    if (family < PRUN_CNN || family > PRUN_RESNET18)
+    if (family < PRUN_FAMILY_CNN || family > PRUN_FAMILY_RESNET18)
         return prun__fail(file->context, PRUN_ERR_ARGUMENT, "unknown family %d", (int)family);
     PRUN__TRY(prun__arch_tensor(file, prefix, first[family], 4, &stem));
-    PRUN__TRY(prun__arch_tensor(file, prefix, last[family], family == PRUN_NIN ? 4 : 2, &head));
+    PRUN__TRY(
+        prun__arch_tensor(file, prefix, last[family], family == PRUN_FAMILY_NIN ? 4 : 2, &head));
     memset(&a, 0, sizeof a);
     a.family = family;
     a.width = stem->shape[0];
-    a.channels = stem->shape[1];
+    a.image_channels = stem->shape[1];
     a.classes = head->shape[0];
-    if (family == PRUN_NIN) {
+    if (family == PRUN_FAMILY_NIN) {
         for (a.depth = 0; a.depth < 1000; a.depth++) {
             snprintf(name, sizeof name, "block%d_conv0.weight", (int)a.depth);
             if (!prun__find_prefixed(file, prefix, name)) break;
@@ -16543,7 +16916,7 @@ PRUNDEF prun_status prun_arch_from_checkpoint(const prun_safetensors *file, cons
 /* An open file and what its header says. */
 typedef struct prun__npy {
     prun__file file;
-    prun_npy array; /* without elements */
+    prun_array array; /* without elements */
     const prun__type *type;
     int big, fortran;
 } prun__npy;
@@ -16656,7 +17029,7 @@ static prun_status prun__npy_elements(prun_context *context, prun__npy *n, const
 }
 
 static prun_status prun__npy_array(prun_context *context, prun__npy *n) {
-    prun_npy *a = &n->array;
+    prun_array *a = &n->array;
     int64_t stride[PRUN_MAX_FILE_RANK], step = 1;
     prun__sink sink;
     int32_t i;
@@ -16665,7 +17038,7 @@ static prun_status prun__npy_array(prun_context *context, prun__npy *n) {
     a->context = context;
     if (prun__is_float(a->dtype))
         sink.floats = a->values = (float *)prun__alloc(context, a->count, sizeof(float), "array");
-    else if (a->dtype == PRUN_U8 || a->dtype == PRUN_BOOL)
+    else if (a->dtype == PRUN_DTYPE_U8 || a->dtype == PRUN_DTYPE_BOOL)
         sink.bytes = a->bytes = (uint8_t *)prun__alloc(context, a->count, 1, "array");
     else
         sink.integers = a->integers =
@@ -16676,7 +17049,8 @@ static prun_status prun__npy_array(prun_context *context, prun__npy *n) {
     return prun__npy_elements(context, n, stride, &sink);
 }
 
-PRUNDEF prun_status prun_npy_read(prun_context *context, const char *path, prun_npy *array) {
+PRUNDEF prun_status prun_array_load_npy(prun_context *context, const char *path,
+                                        prun_array *array) {
     prun__npy n;
     prun_status status;
     memset(&n, 0, sizeof n);
@@ -16684,11 +17058,11 @@ PRUNDEF prun_status prun_npy_read(prun_context *context, const char *path, prun_
     status = prun__npy_array(context, &n);
     fclose(n.file.stream);
     if (status == PRUN_OK) *array = n.array;
-    else prun_npy_free(&n.array);
+    else prun_array_free(&n.array);
     return status;
 }
 
-PRUNDEF void prun_npy_free(prun_npy *array) {
+PRUNDEF void prun_array_free(prun_array *array) {
     if (!array) return;
     prun__free(array->context, array->values);
     prun__free(array->context, array->integers);
@@ -16697,7 +17071,7 @@ PRUNDEF void prun_npy_free(prun_npy *array) {
 }
 
 /* Checks the labels of a set whose count is known, and finds the number of classes. */
-static prun_status prun__npy_labels(prun_context *context, const char *path, const prun_npy *a,
+static prun_status prun__npy_labels(prun_context *context, const char *path, const prun_array *a,
                                     const prun_npy_options *o, prun_images *m) {
     int64_t i;
     if (a->values)
@@ -16726,7 +17100,7 @@ static prun_status prun__npy_shape(prun_context *context, const prun__npy *n, pr
     if (rank != 3 && rank != 4)
         return prun__fail(context, PRUN_ERR_SHAPE, "%s: images of %d axes, neither 3 nor 4",
                           n->file.path, (int)rank);
-    if (!prun__is_float(n->array.dtype) && n->array.dtype != PRUN_U8)
+    if (!prun__is_float(n->array.dtype) && n->array.dtype != PRUN_DTYPE_U8)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: images are neither uint8 nor floats",
                           n->file.path);
     last = rank == 4 && (layout == PRUN_LAYOUT_NHWC ||
@@ -16751,7 +17125,7 @@ static prun_status prun__npy_shape(prun_context *context, const prun__npy *n, pr
 }
 
 static prun_status prun__npy_load(prun_context *context, prun__npy *n, const char *label_path,
-                                  const prun_npy *labels, const prun_npy_options *o,
+                                  const prun_array *labels, const prun_npy_options *o,
                                   prun_images *m) {
     const int floats = prun__is_float(n->array.dtype);
     int64_t stride[4], i;
@@ -16775,29 +17149,34 @@ static prun_status prun__npy_load(prun_context *context, prun__npy *n, const cha
     return PRUN_OK;
 }
 
-PRUNDEF prun_status prun_load_npy(prun_context *context, const char *image_path,
-                                  const char *label_path, const prun_npy_options *options,
-                                  prun_images *images) {
+PRUNDEF prun_npy_options prun_npy_resolved(const prun_npy_options *options) {
     prun_npy_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    return o;
+}
+
+PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *image_path,
+                                         const char *label_path, const prun_npy_options *options,
+                                         prun_images *images) {
+    const prun_npy_options o = prun_npy_resolved(options);
     prun__npy n;
-    prun_npy labels;
+    prun_array labels;
     prun_images m;
     prun_status status;
-    memset(&o, 0, sizeof o);
     memset(&n, 0, sizeof n);
     memset(&labels, 0, sizeof labels);
     memset(&m, 0, sizeof m);
-    if (options) o = *options;
     if (o.classes < 0 || o.classes > INT32_MAX || o.layout < PRUN_LAYOUT_AUTO ||
         o.layout > PRUN_LAYOUT_NHWC)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "npy options: classes %lld, layout %d",
                           (long long)o.classes, (int)o.layout);
     PRUN__TRY(prun__file_open(context, image_path, &n.file));
     status = prun__npy_header(context, &n);
-    if (status == PRUN_OK) status = prun_npy_read(context, label_path, &labels);
+    if (status == PRUN_OK) status = prun_array_load_npy(context, label_path, &labels);
     if (status == PRUN_OK) status = prun__npy_load(context, &n, label_path, &labels, &o, &m);
     fclose(n.file.stream);
-    prun_npy_free(&labels);
+    prun_array_free(&labels);
     if (status == PRUN_OK) *images = m;
     else prun__free(context, m.storage);
     return status;
@@ -17077,7 +17456,7 @@ static prun_status prun__csv_load(prun__csv *c, prun_table *t, prun__file *file)
     return PRUN_OK;
 }
 
-PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
+PRUNDEF prun_status prun_table_load_csv(prun_context *context, const char *path,
                                         prun_table *table) {
     prun__file file;
     prun__csv c;
@@ -17094,6 +17473,467 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
     if (status == PRUN_OK) *table = t;
     else prun_table_free(&t);
     return status;
+}
+
+/* [BINDINGS.I] the layout of the public structs */
+
+#define PRUN__FIELD(structure, field, type) \
+    { \
+#structure, #field, type, (int64_t)offsetof(structure, field), \
+            (int64_t)sizeof(((structure *)0)->field) \
+    }
+
+static const prun_field prun__field_table[] = {
+    PRUN__FIELD(prun_context, allocate, "void *(*)(void *, size_t)"),
+    PRUN__FIELD(prun_context, release, "void (*)(void *, void *)"),
+    PRUN__FIELD(prun_context, allocator_user, "void *"),
+    PRUN__FIELD(prun_context, parallel_for,
+                "void (*)(void *, void (*)(void *, int64_t), void *, int64_t)"),
+    PRUN__FIELD(prun_context, parallel_user, "void *"),
+    PRUN__FIELD(prun_context, threads, "int64_t"),
+    PRUN__FIELD(prun_context, status, "prun_status"),
+    PRUN__FIELD(prun_context, message, "char[256]"),
+    PRUN__FIELD(prun_tensor, data, "float *"),
+    PRUN__FIELD(prun_tensor, name, "const char *"),
+    PRUN__FIELD(prun_tensor, shape, "int64_t[PRUN_MAX_RANK]"),
+    PRUN__FIELD(prun_tensor, rank, "int32_t"),
+    PRUN__FIELD(prun_tensor, flags, "uint32_t"),
+    PRUN__FIELD(prun_conv2d, in_channels, "int64_t"),
+    PRUN__FIELD(prun_conv2d, in_height, "int64_t"),
+    PRUN__FIELD(prun_conv2d, in_width, "int64_t"),
+    PRUN__FIELD(prun_conv2d, out_channels, "int64_t"),
+    PRUN__FIELD(prun_conv2d, kernel, "int64_t[2]"),
+    PRUN__FIELD(prun_conv2d, stride, "int64_t[2]"),
+    PRUN__FIELD(prun_conv2d, padding, "int64_t[4]"),
+    PRUN__FIELD(prun_conv2d, algorithm, "prun_algorithm"),
+    PRUN__FIELD(prun_images, count, "int64_t"),
+    PRUN__FIELD(prun_images, channels, "int64_t"),
+    PRUN__FIELD(prun_images, height, "int64_t"),
+    PRUN__FIELD(prun_images, width, "int64_t"),
+    PRUN__FIELD(prun_images, classes, "int64_t"),
+    PRUN__FIELD(prun_images, pixels, "const uint8_t *"),
+    PRUN__FIELD(prun_images, values, "const float *"),
+    PRUN__FIELD(prun_images, labels, "const int32_t *"),
+    PRUN__FIELD(prun_images, normalization, "prun_normalization"),
+    PRUN__FIELD(prun_images, mean, "float[PRUN_MAX_IMAGE_CHANNELS]"),
+    PRUN__FIELD(prun_images, std, "float[PRUN_MAX_IMAGE_CHANNELS]"),
+    PRUN__FIELD(prun_images, storage, "void *"),
+    PRUN__FIELD(prun_images, context, "prun_context *"),
+    PRUN__FIELD(prun_augment, crop_padding, "int64_t"),
+    PRUN__FIELD(prun_augment, shift, "int64_t"),
+    PRUN__FIELD(prun_augment, flip, "int32_t"),
+    PRUN__FIELD(prun_pass, augment, "const prun_augment *"),
+    PRUN__FIELD(prun_pass, seed, "uint64_t"),
+    PRUN__FIELD(prun_pass, stream, "uint64_t"),
+    PRUN__FIELD(prun_pass, freeze_statistics, "int32_t"),
+    PRUN__FIELD(prun_conv2d_options, channels, "int64_t"),
+    PRUN__FIELD(prun_conv2d_options, kernel, "int64_t[2]"),
+    PRUN__FIELD(prun_conv2d_options, stride, "int64_t[2]"),
+    PRUN__FIELD(prun_conv2d_options, padding, "int64_t[4]"),
+    PRUN__FIELD(prun_conv2d_options, padding_mode, "prun_padding"),
+    PRUN__FIELD(prun_conv2d_options, algorithm, "prun_algorithm"),
+    PRUN__FIELD(prun_conv2d_options, omit_bias, "int32_t"),
+    PRUN__FIELD(prun_arch, family, "prun_family"),
+    PRUN__FIELD(prun_arch, width, "int64_t"),
+    PRUN__FIELD(prun_arch, depth, "int64_t"),
+    PRUN__FIELD(prun_arch, classes, "int64_t"),
+    PRUN__FIELD(prun_arch, image_channels, "int64_t"),
+    PRUN__FIELD(prun_arch, image_height, "int64_t"),
+    PRUN__FIELD(prun_arch, image_width, "int64_t"),
+    PRUN__FIELD(prun_arch, dropout, "double"),
+    PRUN__FIELD(prun_arch, symmetric_padding, "int32_t"),
+    PRUN__FIELD(prun_arch, pytorch_defaults, "int32_t"),
+    PRUN__FIELD(prun_arch, seed, "uint64_t"),
+    PRUN__FIELD(prun_pass_outputs, gradient, "float *"),
+    PRUN__FIELD(prun_pass_outputs, logits, "float *"),
+    PRUN__FIELD(prun_pass_outputs, sum, "double *"),
+    PRUN__FIELD(prun_pass_outputs, wrong, "int64_t *"),
+    PRUN__FIELD(prun_margin_outputs, margins, "double *"),
+    PRUN__FIELD(prun_margin_outputs, spread, "double *"),
+    PRUN__FIELD(prun_epoch, epoch, "int64_t"),
+    PRUN__FIELD(prun_epoch, epochs, "int64_t"),
+    PRUN__FIELD(prun_epoch, learning_rate, "double"),
+    PRUN__FIELD(prun_epoch, loss, "double"),
+    PRUN__FIELD(prun_epoch, error_rate, "double"),
+    PRUN__FIELD(prun_epoch, evaluated_loss, "double"),
+    PRUN__FIELD(prun_epoch, steps, "int64_t"),
+    PRUN__FIELD(prun_epoch, gradient_noise, "double"),
+    PRUN__FIELD(prun_train_options, epochs, "int64_t"),
+    PRUN__FIELD(prun_train_options, batch, "int64_t"),
+    PRUN__FIELD(prun_train_options, learning_rate, "double"),
+    PRUN__FIELD(prun_train_options, momentum, "double"),
+    PRUN__FIELD(prun_train_options, weight_decay, "double"),
+    PRUN__FIELD(prun_train_options, decay, "prun_decay"),
+    PRUN__FIELD(prun_train_options, schedule, "prun_schedule"),
+    PRUN__FIELD(prun_train_options, schedule_epochs, "int64_t"),
+    PRUN__FIELD(prun_train_options, schedule_factor, "double"),
+    PRUN__FIELD(prun_train_options, augment, "prun_augment"),
+    PRUN__FIELD(prun_train_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_train_options, evaluate, "int32_t"),
+    PRUN__FIELD(prun_train_options, noise_pairs, "int64_t"),
+    PRUN__FIELD(prun_train_options, on_epoch, "int (*)(void *, const prun_epoch *)"),
+    PRUN__FIELD(prun_train_options, user, "void *"),
+    PRUN__FIELD(prun_objective, user, "void *"),
+    PRUN__FIELD(prun_objective, context, "prun_context *"),
+    PRUN__FIELD(prun_objective, tensors, "const prun_tensor *"),
+    PRUN__FIELD(prun_objective, tensor_count, "int64_t"),
+    PRUN__FIELD(prun_objective, initial, "const prun_tensor *"),
+    PRUN__FIELD(prun_objective, samples, "int64_t"),
+    PRUN__FIELD(prun_objective, classes, "int64_t"),
+    PRUN__FIELD(prun_objective, nonnegative, "int32_t"),
+    PRUN__FIELD(prun_objective, loss,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, double *, "
+                "double *, int64_t *)"),
+    PRUN__FIELD(prun_objective, gradient,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, float *, "
+                "double *)"),
+    PRUN__FIELD(prun_objective, hessian_vector,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, "
+                "const float *, float *)"),
+    PRUN__FIELD(prun_objective, logits,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, float *)"),
+    PRUN__FIELD(prun_objective, labels, "const int32_t *"),
+    PRUN__FIELD(prun_objective, net, "prun_net *"),
+    PRUN__FIELD(prun_objective, images, "const prun_images *"),
+    PRUN__FIELD(prun_prune_options, method, "prun_prune_method"),
+    PRUN__FIELD(prun_prune_options, scope, "prun_prune_scope"),
+    PRUN__FIELD(prun_prune_options, include_biases, "int32_t"),
+    PRUN__FIELD(prun_prune_options, include_norms, "int32_t"),
+    PRUN__FIELD(prun_prune_options, grid, "int64_t"),
+    PRUN__FIELD(prun_prune_options, beta, "double[PRUN_MAX_BETAS]"),
+    PRUN__FIELD(prun_prune_options, beta_count, "int64_t"),
+    PRUN__FIELD(prun_prune_options, repetitions, "int64_t"),
+    PRUN__FIELD(prun_prune_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_prune_options, progress, "int (*)(void *, int64_t, int64_t)"),
+    PRUN__FIELD(prun_prune_options, user, "void *"),
+    PRUN__FIELD(prun_prunability_answer, beta, "double"),
+    PRUN__FIELD(prun_prunability_answer, threshold, "double"),
+    PRUN__FIELD(prun_prunability_answer, kept_fraction, "double"),
+    PRUN__FIELD(prun_prunability_answer, kept, "int64_t"),
+    PRUN__FIELD(prun_prunability_answer, loss, "double"),
+    PRUN__FIELD(prun_prunability, base_loss, "double"),
+    PRUN__FIELD(prun_prunability, prunable, "int64_t"),
+    PRUN__FIELD(prun_prunability, prunable_tensors, "int64_t"),
+    PRUN__FIELD(prun_prunability, grid, "int64_t"),
+    PRUN__FIELD(prun_prunability, answer_count, "int64_t"),
+    PRUN__FIELD(prun_prunability, answer, "prun_prunability_answer[PRUN_MAX_BETAS]"),
+    PRUN__FIELD(prun_prunability, passes, "double"),
+    PRUN__FIELD(prun_perturb_options, noise, "prun_noise"),
+    PRUN__FIELD(prun_perturb_options, epsilon, "double"),
+    PRUN__FIELD(prun_perturb_options, fraction, "double"),
+    PRUN__FIELD(prun_perturb_options, norm, "double"),
+    PRUN__FIELD(prun_perturb_options, match_norm, "int32_t"),
+    PRUN__FIELD(prun_perturb_options, include_biases, "int32_t"),
+    PRUN__FIELD(prun_perturb_options, include_norms, "int32_t"),
+    PRUN__FIELD(prun_perturb_options, draws, "int64_t"),
+    PRUN__FIELD(prun_perturb_options, restarts, "int64_t"),
+    PRUN__FIELD(prun_perturb_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_perturb_options, beta, "double"),
+    PRUN__FIELD(prun_perturb_options, displacement, "double"),
+    PRUN__FIELD(prun_perturb_options, first, "double"),
+    PRUN__FIELD(prun_perturb_options, cap, "double"),
+    PRUN__FIELD(prun_perturb_options, precision, "double"),
+    PRUN__FIELD(prun_perturb_options, steps, "int64_t"),
+    PRUN__FIELD(prun_perturb_options, batch, "int64_t"),
+    PRUN__FIELD(prun_perturb_options, progress, "int (*)(void *, int64_t, int64_t)"),
+    PRUN__FIELD(prun_perturb_options, user, "void *"),
+    PRUN__FIELD(prun_radius, state, "prun_radius_state"),
+    PRUN__FIELD(prun_radius, radius, "double"),
+    PRUN__FIELD(prun_radius, infeasible, "double"),
+    PRUN__FIELD(prun_radius, standard_error, "double"),
+    PRUN__FIELD(prun_radius, flatness, "double"),
+    PRUN__FIELD(prun_radius, base, "double"),
+    PRUN__FIELD(prun_radius, threshold, "double"),
+    PRUN__FIELD(prun_radius, reached, "double"),
+    PRUN__FIELD(prun_radius, passes, "double"),
+    PRUN__FIELD(prun_hessian_options, scope, "prun_hessian_scope"),
+    PRUN__FIELD(prun_hessian_options, mask, "const uint8_t *"),
+    PRUN__FIELD(prun_hessian_options, summed, "int32_t"),
+    PRUN__FIELD(prun_hessian_options, index, "const int64_t *"),
+    PRUN__FIELD(prun_hessian_options, samples, "int64_t"),
+    PRUN__FIELD(prun_hessian_options, use_differences, "int32_t"),
+    PRUN__FIELD(prun_hessian_options, step, "double"),
+    PRUN__FIELD(prun_hessian_options, steps, "int64_t"),
+    PRUN__FIELD(prun_hessian_options, probes, "int64_t"),
+    PRUN__FIELD(prun_hessian_options, smallest, "int32_t"),
+    PRUN__FIELD(prun_hessian_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_hessian_options, progress, "int (*)(void *, int64_t, int64_t)"),
+    PRUN__FIELD(prun_hessian_options, user, "void *"),
+    PRUN__FIELD(prun_estimate, value, "double"),
+    PRUN__FIELD(prun_estimate, standard_error, "double"),
+    PRUN__FIELD(prun_estimate, quadrature_error, "double"),
+    PRUN__FIELD(prun_estimate, count, "int64_t"),
+    PRUN__FIELD(prun_estimate, difference_error, "double"),
+    PRUN__FIELD(prun_estimate, error, "double"),
+    PRUN__FIELD(prun_difference, step, "double"),
+    PRUN__FIELD(prun_difference, error, "double"),
+    PRUN__FIELD(prun_difference, noise, "double"),
+    PRUN__FIELD(prun_difference, gradients, "int64_t"),
+    PRUN__FIELD(prun_spectrum, parameters, "int64_t"),
+    PRUN__FIELD(prun_spectrum, probes, "int64_t"),
+    PRUN__FIELD(prun_spectrum, steps, "int64_t"),
+    PRUN__FIELD(prun_spectrum, values, "double *"),
+    PRUN__FIELD(prun_spectrum, weights, "double *"),
+    PRUN__FIELD(prun_spectrum, diagonal, "double *"),
+    PRUN__FIELD(prun_spectrum, couplings, "double *"),
+    PRUN__FIELD(prun_spectrum, context, "prun_context *"),
+    PRUN__FIELD(prun_spectrum, difference_error, "double"),
+    PRUN__FIELD(prun_spectrum, difference_noise, "double"),
+    PRUN__FIELD(prun_effective_dimension, z, "double"),
+    PRUN__FIELD(prun_effective_dimension, ritz, "double"),
+    PRUN__FIELD(prun_effective_dimension, ritz_fraction, "double"),
+    PRUN__FIELD(prun_effective_dimension, estimate, "prun_estimate"),
+    PRUN__FIELD(prun_effective_dimension, fraction, "prun_estimate"),
+    PRUN__FIELD(prun_spectral_norm_result, norm, "double"),
+    PRUN__FIELD(prun_spectral_norm_result, residual, "double"),
+    PRUN__FIELD(prun_spectral_norm_result, iterations, "int64_t"),
+    PRUN__FIELD(prun_spectral_norm_result, error, "double"),
+    PRUN__FIELD(prun_dropout_bound, empirical, "double"),
+    PRUN__FIELD(prun_dropout_bound, kept, "double"),
+    PRUN__FIELD(prun_dropout_bound, squared_norm, "double"),
+    PRUN__FIELD(prun_dropout_bound, sigma, "double"),
+    PRUN__FIELD(prun_dropout_bound, samples, "int64_t"),
+    PRUN__FIELD(prun_dropout_bound, delta, "double"),
+    PRUN__FIELD(prun_dropout_bound, candidates, "double"),
+    PRUN__FIELD(prun_dropout_bound, lambda, "double"),
+    PRUN__FIELD(prun_measure_info, name, "const char *"),
+    PRUN__FIELD(prun_measure_info, source, "const char *"),
+    PRUN__FIELD(prun_measure_info, what, "const char *"),
+    PRUN__FIELD(prun_measure_info, direction, "int32_t"),
+    PRUN__FIELD(prun_measure_info, needs, "uint32_t"),
+    PRUN__FIELD(prun_measure_info, traits, "uint32_t"),
+    PRUN__FIELD(prun_measure_options, beta, "double"),
+    PRUN__FIELD(prun_measure_options, include_biases, "int32_t"),
+    PRUN__FIELD(prun_measure_options, include_norms, "int32_t"),
+    PRUN__FIELD(prun_measure_options, grid, "int64_t"),
+    PRUN__FIELD(prun_measure_options, repetitions, "int64_t"),
+    PRUN__FIELD(prun_measure_options, draws, "int64_t"),
+    PRUN__FIELD(prun_measure_options, restarts, "int64_t"),
+    PRUN__FIELD(prun_measure_options, precision, "double"),
+    PRUN__FIELD(prun_measure_options, displacement, "double"),
+    PRUN__FIELD(prun_measure_options, delta, "double"),
+    PRUN__FIELD(prun_measure_options, sigma, "double"),
+    PRUN__FIELD(prun_measure_options, noise_batch, "int64_t"),
+    PRUN__FIELD(prun_measure_options, noise_pairs, "int64_t"),
+    PRUN__FIELD(prun_measure_options, hessian_samples, "int64_t"),
+    PRUN__FIELD(prun_measure_options, hessian_steps, "int64_t"),
+    PRUN__FIELD(prun_measure_options, hessian_probes, "int64_t"),
+    PRUN__FIELD(prun_measure_options, z, "double"),
+    PRUN__FIELD(prun_measure_options, weight_decay, "double"),
+    PRUN__FIELD(prun_measure_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_measure_options, history, "const prun_epoch *"),
+    PRUN__FIELD(prun_measure_options, epochs, "int64_t"),
+    PRUN__FIELD(prun_measure_options, seconds, "double (*)(void *)"),
+    PRUN__FIELD(prun_measure_options, progress, "int (*)(void *, int64_t, int64_t)"),
+    PRUN__FIELD(prun_measure_options, user, "void *"),
+    PRUN__FIELD(prun_measure_result, value, "double"),
+    PRUN__FIELD(prun_measure_result, standard_error, "double"),
+    PRUN__FIELD(prun_measure_result, seconds, "double"),
+    PRUN__FIELD(prun_measure_result, status, "prun_status"),
+    PRUN__FIELD(prun_measure_result, message, "char[200]"),
+    PRUN__FIELD(prun_kendall, n, "int64_t"),
+    PRUN__FIELD(prun_kendall, tau_a, "double"),
+    PRUN__FIELD(prun_kendall, tau_b, "double"),
+    PRUN__FIELD(prun_kendall, tau_c, "double"),
+    PRUN__FIELD(prun_kendall, p, "double"),
+    PRUN__FIELD(prun_kendall, p_normal, "double"),
+    PRUN__FIELD(prun_kendall, standard_error, "double"),
+    PRUN__FIELD(prun_kendall, p_is_exact, "int32_t"),
+    PRUN__FIELD(prun_kendall, reason, "const char *"),
+    PRUN__FIELD(prun_axes, n, "int64_t"),
+    PRUN__FIELD(prun_axes, count, "int64_t"),
+    PRUN__FIELD(prun_axes, values, "const double *const *"),
+    PRUN__FIELD(prun_axes, seed, "const double *"),
+    PRUN__FIELD(prun_axes, seeds, "prun_seeds"),
+    PRUN__FIELD(prun_granulated, psi, "double[PRUN_MAX_AXES]"),
+    PRUN__FIELD(prun_granulated, psi_standard_error, "double[PRUN_MAX_AXES]"),
+    PRUN__FIELD(prun_granulated, groups, "int64_t[PRUN_MAX_AXES]"),
+    PRUN__FIELD(prun_granulated, reason, "const char *[PRUN_MAX_AXES]"),
+    PRUN__FIELD(prun_granulated, mean, "double"),
+    PRUN__FIELD(prun_granulated, mean_standard_error, "double"),
+    PRUN__FIELD(prun_granulated, axis_count, "int64_t"),
+    PRUN__FIELD(prun_information, axis, "int32_t[2]"),
+    PRUN__FIELD(prun_information, cells, "int64_t"),
+    PRUN__FIELD(prun_information, pairs, "double"),
+    PRUN__FIELD(prun_information, information, "double"),
+    PRUN__FIELD(prun_information, entropy_x, "double"),
+    PRUN__FIELD(prun_information, entropy_y, "double"),
+    PRUN__FIELD(prun_information, value, "double"),
+    PRUN__FIELD(prun_information, symmetric, "double"),
+    PRUN__FIELD(prun_cmi, k, "double"),
+    PRUN__FIELD(prun_cmi, symmetric, "double"),
+    PRUN__FIELD(prun_cmi, best, "int64_t"),
+    PRUN__FIELD(prun_cmi, subset_count, "int64_t"),
+    PRUN__FIELD(prun_cmi, subset, "prun_information[PRUN_MAX_SUBSETS]"),
+    PRUN__FIELD(prun_cmi, reason, "const char *"),
+    PRUN__FIELD(prun_regression_options, folds, "int64_t"),
+    PRUN__FIELD(prun_regression_options, contiguous, "int32_t"),
+    PRUN__FIELD(prun_regression_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_regression_data, x, "const double *const *"),
+    PRUN__FIELD(prun_regression_data, variables, "int64_t"),
+    PRUN__FIELD(prun_regression_data, y, "const double *"),
+    PRUN__FIELD(prun_regression_data, n, "int64_t"),
+    PRUN__FIELD(prun_regression_outputs, coefficients, "double *"),
+    PRUN__FIELD(prun_regression_outputs, standardized, "double *"),
+    PRUN__FIELD(prun_regression_outputs, fitted, "double *"),
+    PRUN__FIELD(prun_regression_outputs, crossfitted, "double *"),
+    PRUN__FIELD(prun_regression, n, "int64_t"),
+    PRUN__FIELD(prun_regression, variables, "int64_t"),
+    PRUN__FIELD(prun_regression, rank, "int64_t"),
+    PRUN__FIELD(prun_regression, folds, "int64_t"),
+    PRUN__FIELD(prun_regression, intercept, "double"),
+    PRUN__FIELD(prun_regression, r2, "double"),
+    PRUN__FIELD(prun_regression, adjusted_r2, "double"),
+    PRUN__FIELD(prun_regression, cv_r2, "double"),
+    PRUN__FIELD(prun_regression, cv_r2_training, "double"),
+    PRUN__FIELD(prun_regression, cv_r2_folds, "double"),
+    PRUN__FIELD(prun_regression, best, "int64_t"),
+    PRUN__FIELD(prun_regression, reason, "const char *"),
+    PRUN__FIELD(prun_regression, infinite, "int64_t"),
+    PRUN__FIELD(prun_runs, measure, "const double *"),
+    PRUN__FIELD(prun_runs, target, "const double *"),
+    PRUN__FIELD(prun_runs, n, "int64_t"),
+    PRUN__FIELD(prun_sign_error_options, test_samples, "double"),
+    PRUN__FIELD(prun_sign_error_options, effective_size, "double"),
+    PRUN__FIELD(prun_sign_error_summary, mean, "double"),
+    PRUN__FIELD(prun_sign_error_summary, p90, "double"),
+    PRUN__FIELD(prun_sign_error_summary, max, "double"),
+    PRUN__FIELD(prun_sign_error_summary, environments, "int64_t"),
+    PRUN__FIELD(prun_sign_error_summary, dropped, "int64_t"),
+    PRUN__FIELD(prun_sign_error, all, "prun_sign_error_summary"),
+    PRUN__FIELD(prun_sign_error, axis, "prun_sign_error_summary[PRUN_MAX_AXES]"),
+    PRUN__FIELD(prun_sample, n, "int64_t"),
+    PRUN__FIELD(prun_sample, measure, "const double *"),
+    PRUN__FIELD(prun_sample, target, "const double *"),
+    PRUN__FIELD(prun_sample, control, "const double *"),
+    PRUN__FIELD(prun_sample, axes, "const prun_axes *"),
+    PRUN__FIELD(prun_sample, cluster, "const double *"),
+    PRUN__FIELD(prun_resampling_options, statistic, "prun_statistic"),
+    PRUN__FIELD(prun_resampling_options, axis, "int32_t"),
+    PRUN__FIELD(prun_resampling_options, resamples, "int64_t"),
+    PRUN__FIELD(prun_resampling_options, level, "double"),
+    PRUN__FIELD(prun_resampling_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_resampling_options, ties, "prun_ties"),
+    PRUN__FIELD(prun_resampling_options, sign_error, "prun_sign_error_options"),
+    PRUN__FIELD(prun_resampling_options, custom, "double (*)(void *, const int64_t *, int64_t)"),
+    PRUN__FIELD(prun_resampling_options, user, "void *"),
+    PRUN__FIELD(prun_interval, estimate, "double"),
+    PRUN__FIELD(prun_interval, lower, "double"),
+    PRUN__FIELD(prun_interval, upper, "double"),
+    PRUN__FIELD(prun_interval, standard_error, "double"),
+    PRUN__FIELD(prun_interval, bias, "double"),
+    PRUN__FIELD(prun_interval, positive, "double"),
+    PRUN__FIELD(prun_interval, p, "double"),
+    PRUN__FIELD(prun_interval, used, "int64_t"),
+    PRUN__FIELD(prun_interval, undefined, "int64_t"),
+    PRUN__FIELD(prun_interval, reason, "const char *"),
+    PRUN__FIELD(prun_table, rows, "int64_t"),
+    PRUN__FIELD(prun_table, columns, "int64_t"),
+    PRUN__FIELD(prun_table, names, "const char *const *"),
+    PRUN__FIELD(prun_table, values, "double *"),
+    PRUN__FIELD(prun_table, text, "const uint8_t *"),
+    PRUN__FIELD(prun_table, cells, "const char **"),
+    PRUN__FIELD(prun_table, lines, "int64_t *"),
+    PRUN__FIELD(prun_table, source, "const char *"),
+    PRUN__FIELD(prun_table, storage, "void *[3]"),
+    PRUN__FIELD(prun_table, context, "prun_context *"),
+    PRUN__FIELD(prun_idx_options, classes, "int64_t"),
+    PRUN__FIELD(prun_idx_options, channels, "int64_t"),
+    PRUN__FIELD(prun_idx_options, pad_to, "int64_t"),
+    PRUN__FIELD(prun_safetensors_entry, name, "const char *"),
+    PRUN__FIELD(prun_safetensors_entry, dtype, "prun_dtype"),
+    PRUN__FIELD(prun_safetensors_entry, rank, "int32_t"),
+    PRUN__FIELD(prun_safetensors_entry, shape, "int64_t[PRUN_MAX_FILE_RANK]"),
+    PRUN__FIELD(prun_safetensors_entry, count, "int64_t"),
+    PRUN__FIELD(prun_array, dtype, "prun_dtype"),
+    PRUN__FIELD(prun_array, rank, "int32_t"),
+    PRUN__FIELD(prun_array, shape, "int64_t[PRUN_MAX_FILE_RANK]"),
+    PRUN__FIELD(prun_array, count, "int64_t"),
+    PRUN__FIELD(prun_array, values, "float *"),
+    PRUN__FIELD(prun_array, integers, "int64_t *"),
+    PRUN__FIELD(prun_array, bytes, "uint8_t *"),
+    PRUN__FIELD(prun_array, context, "prun_context *"),
+    PRUN__FIELD(prun_npy_options, classes, "int64_t"),
+    PRUN__FIELD(prun_npy_options, layout, "prun_layout"),
+    PRUN__FIELD(prun_field, structure, "const char *"),
+    PRUN__FIELD(prun_field, name, "const char *"),
+    PRUN__FIELD(prun_field, type, "const char *"),
+    PRUN__FIELD(prun_field, offset, "int64_t"),
+    PRUN__FIELD(prun_field, size, "int64_t"),
+};
+
+PRUNDEF const prun_field *prun_fields(int64_t *count) {
+    *count = (int64_t)(sizeof prun__field_table / sizeof prun__field_table[0]);
+    return prun__field_table;
+}
+
+/* Name and size of a struct. */
+typedef struct prun__structure {
+    const char *name;
+    int64_t size;
+} prun__structure;
+
+#define PRUN__STRUCT(name) \
+    { #name, (int64_t)sizeof(name) }
+
+static const prun__structure prun__structures[] = {
+    PRUN__STRUCT(prun_context),
+    PRUN__STRUCT(prun_tensor),
+    PRUN__STRUCT(prun_conv2d),
+    PRUN__STRUCT(prun_images),
+    PRUN__STRUCT(prun_augment),
+    PRUN__STRUCT(prun_pass),
+    PRUN__STRUCT(prun_conv2d_options),
+    PRUN__STRUCT(prun_arch),
+    PRUN__STRUCT(prun_pass_outputs),
+    PRUN__STRUCT(prun_margin_outputs),
+    PRUN__STRUCT(prun_epoch),
+    PRUN__STRUCT(prun_train_options),
+    PRUN__STRUCT(prun_objective),
+    PRUN__STRUCT(prun_prune_options),
+    PRUN__STRUCT(prun_prunability_answer),
+    PRUN__STRUCT(prun_prunability),
+    PRUN__STRUCT(prun_perturb_options),
+    PRUN__STRUCT(prun_radius),
+    PRUN__STRUCT(prun_hessian_options),
+    PRUN__STRUCT(prun_estimate),
+    PRUN__STRUCT(prun_difference),
+    PRUN__STRUCT(prun_spectrum),
+    PRUN__STRUCT(prun_effective_dimension),
+    PRUN__STRUCT(prun_spectral_norm_result),
+    PRUN__STRUCT(prun_dropout_bound),
+    PRUN__STRUCT(prun_measure_info),
+    PRUN__STRUCT(prun_measure_options),
+    PRUN__STRUCT(prun_measure_result),
+    PRUN__STRUCT(prun_kendall),
+    PRUN__STRUCT(prun_axes),
+    PRUN__STRUCT(prun_granulated),
+    PRUN__STRUCT(prun_information),
+    PRUN__STRUCT(prun_cmi),
+    PRUN__STRUCT(prun_regression_options),
+    PRUN__STRUCT(prun_regression_data),
+    PRUN__STRUCT(prun_regression_outputs),
+    PRUN__STRUCT(prun_regression),
+    PRUN__STRUCT(prun_runs),
+    PRUN__STRUCT(prun_sign_error_options),
+    PRUN__STRUCT(prun_sign_error_summary),
+    PRUN__STRUCT(prun_sign_error),
+    PRUN__STRUCT(prun_sample),
+    PRUN__STRUCT(prun_resampling_options),
+    PRUN__STRUCT(prun_interval),
+    PRUN__STRUCT(prun_table),
+    PRUN__STRUCT(prun_idx_options),
+    PRUN__STRUCT(prun_safetensors_entry),
+    PRUN__STRUCT(prun_array),
+    PRUN__STRUCT(prun_npy_options),
+    PRUN__STRUCT(prun_field),
+};
+
+PRUNDEF int64_t prun_struct_size(const char *structure) {
+    size_t i;
+    for (i = 0; i < sizeof prun__structures / sizeof prun__structures[0]; i++)
+        if (strcmp(prun__structures[i].name, structure) == 0) return prun__structures[i].size;
+    return -1;
 }
 
 /* Private macros end here, so that a unity build does not see them; PRUN__OPENMP, PRUN__X86 and
@@ -17141,6 +17981,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__EACH6
 #undef PRUN__EACH8
 #undef PRUN__EACH9
+#undef PRUN__FIELD
 #undef PRUN__FOLD
 #undef PRUN__FORKS
 #undef PRUN__FROM_HALF
@@ -17237,6 +18078,7 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__STREAM_PRUNE
 #undef PRUN__STREAM_RESTART
 #undef PRUN__STREAM_TRACE
+#undef PRUN__STRUCT
 #undef PRUN__SUB_avx2
 #undef PRUN__SUB_avx512
 #undef PRUN__SUB_portable
@@ -17249,6 +18091,8 @@ PRUNDEF prun_status prun_table_read_csv(prun_context *context, const char *path,
 #undef PRUN__TO_HALF
 #undef PRUN__TO_PIXEL
 #undef PRUN__TO_POINT
+#undef PRUN__TRAIT
+#undef PRUN__TRAIT_SHIFT
 #undef PRUN__TRY
 #undef PRUN__TURNS
 #undef PRUN__UNIX

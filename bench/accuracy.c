@@ -67,7 +67,7 @@ static double distance(const float *got, const double *want, int64_t count, int 
 /* Both errors of a network with one algorithm. */
 static prun_status compare(prun_net *net, const prun_images *images, const exact *e,
                            double *errors) {
-    const int64_t k = prun_net_parameters(net), n = images->count * images->classes;
+    const int64_t k = prun_net_parameter_count(net), n = images->count * images->classes;
     float *logits = (float *)ex_allocate((size_t)n, sizeof *logits);
     float *gradient = (float *)ex_allocate((size_t)k, sizeof *gradient);
     prun_status status = prun_net_logits(net, images, NULL, images->count, logits);
@@ -85,7 +85,7 @@ static prun_status compare(prun_net *net, const prun_images *images, const exact
 
 static prun_status run_case(prun_net *net, const bench_case *c, const settings *set,
                             const prun_images *images, ex_csv *csv) {
-    const int64_t k = prun_net_parameters(net);
+    const int64_t k = prun_net_parameter_count(net);
     exact e;
     prun_status status = PRUN_OK;
     int64_t i;
@@ -137,7 +137,7 @@ static int run(const settings *set, ex_csv *csv) {
 
         if (!bench_wanted(c, set->filter)) continue;
         bench_arch_of(c, &arch);
-        if (prun_net_family(&context, &arch, &net) != PRUN_OK ||
+        if (prun_net_create_family(&context, &arch, &net) != PRUN_OK ||
             train(net, set, (uint64_t)i + 1) != PRUN_OK ||
             run_case(net, c, set, &images, csv) != PRUN_OK)
             status = ex_failure(&context, c->name);

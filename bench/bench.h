@@ -56,7 +56,7 @@ static inline void bench_csv_machine(ex_csv *csv) {
 
 /* Selects kernels by name, "" for the best. Returns 0 or, after a message, the exit status. */
 static inline int bench_set_isa(const char *name) {
-    if (prun_set_isa(*name != '\0' ? name : NULL) == PRUN_OK) return 0;
+    if (prun_isa_set(*name != '\0' ? name : NULL) == PRUN_OK) return 0;
     fprintf(stderr, "error: --isa %s: not on this CPU or in this build\n", name);
     return EX_USAGE;
 }
@@ -112,13 +112,13 @@ typedef struct bench_case {
     int64_t width;
 } bench_case;
 
-static const bench_case bench_cases[] = {{"cnn-8", PRUN_CNN, 8},
-                                         {"cnn-16", PRUN_CNN, 16},
-                                         {"cnn-64", PRUN_CNN, 64},
-                                         {"nin-48", PRUN_NIN, 48},
-                                         {"nin-192", PRUN_NIN, 192},
-                                         {"resnet18-8", PRUN_RESNET18, 8},
-                                         {"resnet18-64", PRUN_RESNET18, 64}};
+static const bench_case bench_cases[] = {{"cnn-8", PRUN_FAMILY_CNN, 8},
+                                         {"cnn-16", PRUN_FAMILY_CNN, 16},
+                                         {"cnn-64", PRUN_FAMILY_CNN, 64},
+                                         {"nin-48", PRUN_FAMILY_NIN, 48},
+                                         {"nin-192", PRUN_FAMILY_NIN, 192},
+                                         {"resnet18-8", PRUN_FAMILY_RESNET18, 8},
+                                         {"resnet18-64", PRUN_FAMILY_RESNET18, 64}};
 #define BENCH_CASES (sizeof bench_cases / sizeof *bench_cases)
 
 /* Does the filter take this case? "cnn": all whose name has it; "=cnn-8": that case alone. */

@@ -43,19 +43,19 @@ static const char *const family_names[] = {"cnn", "nin", "resnet18"};
 static prun_status call_gradient(void *argument) {
     bench *b = (bench *)argument;
 
-    return b->objective.gradient(b->objective.user, NULL, b->images.count, b->out, NULL);
+    return b->objective.gradient(&b->objective, NULL, b->images.count, b->out, NULL);
 }
 
 static prun_status call_product(void *argument) {
     bench *b = (bench *)argument;
 
-    return b->objective.hessian_vector(b->objective.user, NULL, b->images.count, b->v, b->out);
+    return b->objective.hessian_vector(&b->objective, NULL, b->images.count, b->v, b->out);
 }
 
 static prun_status call_differences(void *argument) {
     bench *b = (bench *)argument;
 
-    return prun_hessian_vector(&b->objective, &b->options, b->v, b->product);
+    return prun_hessian_vector(&b->objective, b->v, &b->options, b->product);
 }
 
 static int on_product(void *user, int64_t done, int64_t total) {
@@ -102,7 +102,7 @@ static void write_row(ex_csv *csv, const bench *b, const result *r) {
     ex_csv_text(csv, family_names[b->set->family.value]);
     ex_csv_number(csv, (double)b->set->width);
     ex_csv_number(csv, (double)b->images.count);
-    ex_csv_number(csv, (double)prun_net_weights(b->net));
+    ex_csv_number(csv, (double)prun_net_weight_count(b->net));
     ex_csv_number(csv, (double)b->context.threads);
     ex_csv_number(csv, r->gradient.best);
     ex_csv_number(csv, r->product.best);
@@ -137,26 +137,24 @@ static prun_status measure_all(bench *b, ex_csv *csv, ex_table *table, result *r
     return PRUN_OK;
 }
 
-static prun_status make_net(bench *b, prun_net_data *data) {
+static prun_status make_net(bench *b) {
     prun_arch arch;
     int64_t i, count;
 
     memset(&arch, 0, sizeof arch);
     arch.family = (prun_family)b->set->family.value;
     arch.width = b->set->width;
-    arch.channels = b->images.channels;
+    arch.image_channels = b->images.channels;
     arch.classes = b->images.classes;
-    BENCH_TRY(prun_net_family(&b->context, &arch, &b->net));
-    data->net = b->net;
-    data->images = &b->images;
-    count = prun_net_parameters(b->net);
+    BENCH_TRY(prun_net_create_family(&b->context, &arch, &b->net));
+    count = prun_net_parameter_count(b->net);
     b->out = (float *)ex_allocate((size_t)count, sizeof *b->out);
     b->v = (float *)ex_allocate((size_t)count, sizeof *b->v);
     b->product = (double *)ex_allocate((size_t)count, sizeof *b->product);
     for (i = 0; i < count; i++) b->v[i] = (float)prun_random_normal(1, 3, (uint64_t)i);
     b->options.scope = PRUN_HESSIAN_ALL;
-    b->options.differences = 1;
-    return prun_net_objective(data, &b->objective);
+    b->options.use_differences = 1;
+    return prun_net_objective(b->net, &b->images, &b->objective);
 }
 
 static int load_images(bench *b, const char *program) {
@@ -169,7 +167,7 @@ static int load_images(bench *b, const char *program) {
     request.program = program;
     request.pad_to = 32;
     request.train_images = b->set->images;
-    request.normalization = PRUN_NORMALIZE_MEAN_STD;
+    request.normalization = PRUN_NORMALIZATION_MEAN_STD;
     status = ex_load_data(&b->context, &request, &data);
     if (status != 0) return status;
     b->images = data.train;
@@ -178,7 +176,6 @@ static int load_images(bench *b, const char *program) {
 }
 
 static int run(bench *b, const char *program, ex_csv *csv) {
-    prun_net_data data;
     ex_table table;
     result r;
     int status = load_images(b, program);
@@ -187,8 +184,8 @@ static int run(bench *b, const char *program, ex_csv *csv) {
     memset(&table, 0, sizeof table);
     memset(&r, 0, sizeof r);
     bench_print_machine();
-    if (make_net(b, &data) == PRUN_OK && measure_all(b, csv, &table, &r) == PRUN_OK) {
-        printf("%d images, %d weights\n", (int)b->images.count, (int)prun_net_weights(b->net));
+    if (make_net(b) == PRUN_OK && measure_all(b, csv, &table, &r) == PRUN_OK) {
+        printf("%d images, %d weights\n", (int)b->images.count, (int)prun_net_weight_count(b->net));
         ex_table_print(&table, stdout);
         if (r.dimension.z > 0)
             printf("N_eff(1) = %.2f after %d steps\n", r.dimension.ritz, (int)b->set->steps);

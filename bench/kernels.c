@@ -433,7 +433,7 @@ static double pass_error(const work *w, const naive *v, pass p) {
         return relative_error(w->dweight, v->dweight,
                               s->out_channels * s->in_channels * w->conv.taps);
     rows = floats(v->images * c * h * width);
-    prun_unpack(p == FORWARD ? w->y : w->dx, v->images, c, h, width, rows);
+    prun_lanes_unpack(p == FORWARD ? w->y : w->dx, v->images, c, h, width, rows);
     error = relative_error(rows, p == FORWARD ? v->y : v->dx, v->images * c * h * width);
     prun__free(NULL, rows);
     return error;
@@ -448,8 +448,8 @@ static int check_kernels(prun_context *context, const layer *l, prun_algorithm a
 
     shape.algorithm = algorithm;
     if (work_make(context, &shape, PRUN_LANES, &w) != PRUN_OK) return ex_failure(context, l->name);
-    prun_pack(v->x, v->images, shape.in_channels, shape.in_height, shape.in_width, w.x);
-    prun_pack(v->dy, v->images, shape.out_channels, v->oh, v->ow, w.dy);
+    prun_lanes_pack(v->x, v->images, shape.in_channels, shape.in_height, shape.in_width, w.x);
+    prun_lanes_pack(v->dy, v->images, shape.out_channels, v->oh, v->ow, w.dy);
     for (p = 0; p < PASSES; p++) {
         double error;
 

@@ -88,20 +88,17 @@ static double net_multiplications(const prun_net *net) {
 /* Forward with the same percentage of every layer kept, from many down to few. */
 static prun_status measure_pruned(work *w, result *r) {
     const settings *set = w->set;
-    prun_net_data data;
     prun_objective objective;
     prun_prune_options options;
     int i;
 
     memset(&options, 0, sizeof options);
-    options.scope = PRUN_PER_LAYER;
-    data.net = w->net;
-    data.images = &w->images;
-    BENCH_TRY(prun_net_objective(&data, &objective));
+    options.scope = PRUN_PRUNE_PER_LAYER;
+    BENCH_TRY(prun_net_objective(w->net, &w->images, &objective));
     for (i = 0; i < set->kept.count; i++) {
         const double kept = (double)set->kept.value[i] / 100;
 
-        BENCH_TRY(prun_prune(&objective, &options, kept, NULL));
+        BENCH_TRY(prun_prune(&objective, kept, &options, NULL));
         BENCH_TRY(bench_measure(call_forward, w, set->reps, set->seconds, &r->pruned[i]));
     }
     return PRUN_OK;
@@ -110,7 +107,7 @@ static prun_status measure_pruned(work *w, result *r) {
 static prun_status make_net(work *w, const prun_arch *arch) {
     prun_net_free(w->net);
     w->net = NULL;
-    BENCH_TRY(prun_net_family(&w->context, arch, &w->net));
+    BENCH_TRY(prun_net_create_family(&w->context, arch, &w->net));
     prun_net_set_algorithm(w->net, (prun_algorithm)w->set->algorithm.value);
     return PRUN_OK;
 }

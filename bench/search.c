@@ -61,7 +61,7 @@ static int load_images(bench *b, const char *program) {
     request.program = program;
     request.pad_to = 32;
     request.train_images = b->set->images;
-    request.normalization = PRUN_NORMALIZE_MEAN_STD;
+    request.normalization = PRUN_NORMALIZATION_MEAN_STD;
     status = ex_load_data(&b->context, &request, &data);
     if (status != 0) return status;
     b->images = data.train;
@@ -77,21 +77,21 @@ static prun_status train(bench *b) {
 
     memset(&arch, 0, sizeof arch);
     memset(&options, 0, sizeof options);
-    arch.family = PRUN_CNN;
+    arch.family = PRUN_FAMILY_CNN;
     arch.width = set->width;
-    arch.channels = 1;
+    arch.image_channels = 1;
     arch.classes = b->images.classes;
     arch.seed = (uint64_t)set->seed;
     options.epochs = set->epochs;
     options.batch = set->batch;
     options.learning_rate = set->lr;
-    options.momentum = set->momentum > 0 ? set->momentum : -1;
+    options.momentum = set->momentum;
     options.weight_decay = set->decay;
     options.decay = PRUN_DECAY_ALL;
     options.seed = (uint64_t)set->seed;
     options.on_epoch = on_epoch;
     options.user = &b->progress;
-    BENCH_TRY(prun_net_family(&b->context, &arch, &b->net));
+    BENCH_TRY(prun_net_create_family(&b->context, &arch, &b->net));
     ex_progress_start(&b->progress, "training", (double)set->epochs, set->quiet);
     start = ex_seconds();
     BENCH_TRY(prun_train(b->net, &b->images, &options, NULL));
@@ -121,11 +121,11 @@ static prun_status evaluate(bench *b) {
 /* Time of a gradient and of a Hessian-vector product over all images. */
 static prun_status differentiate(bench *b) {
     const prun_objective *o = &b->objective;
-    const int64_t count = prun_net_parameters(b->net);
+    const int64_t count = prun_net_parameter_count(b->net);
     float *out = (float *)ex_allocate((size_t)count, sizeof *out);
     float *v = (float *)ex_allocate((size_t)count, sizeof *v);
     double start = ex_seconds(), sum;
-    prun_status status = o->gradient(o->user, NULL, o->samples, out, &sum);
+    prun_status status = o->gradient(o, NULL, o->samples, out, &sum);
     int64_t i;
 
     b->gradient_seconds = ex_seconds() - start;
@@ -134,7 +134,7 @@ static prun_status differentiate(bench *b) {
         v[i] = (float)prun_random_normal((uint64_t)b->set->seed, 3, (uint64_t)i);
     if (status == PRUN_OK && o->hessian_vector != NULL) {
         start = ex_seconds();
-        status = o->hessian_vector(o->user, NULL, o->samples, v, out);
+        status = o->hessian_vector(o, NULL, o->samples, v, out);
         b->product_seconds = ex_seconds() - start;
     }
     free(out);
@@ -152,9 +152,9 @@ static prun_prune_options search_options(const settings *set, prun_prune_method 
     memset(&options, 0, sizeof options);
     options.method = method;
     options.grid = set->grid;
-    options.betas = betas;
+    options.beta_count = betas;
     for (i = 0; i < betas; i++) options.beta[i] = beta[i];
-    options.repetitions = method == PRUN_RANDOM ? set->repetitions : 1;
+    options.repetitions = method == PRUN_PRUNE_RANDOM ? set->repetitions : 1;
     options.seed = (uint64_t)set->seed;
     return options;
 }
@@ -178,7 +178,7 @@ static prun_status run_curve(bench *b, trial *t) {
     status = prun_loss_curve(&b->objective, &t->options, losses, NULL);
     t->curve_seconds = ex_seconds() - start;
     ex_progress_end(&b->progress);
-    for (i = 0; i < t->found.betas; i++)
+    for (i = 0; i < t->found.answer_count; i++)
         t->wanted[i] = wanted_fraction(losses, grid, t->found.answer[i].threshold);
     free(losses);
     return status;
@@ -222,7 +222,7 @@ static void print_training(const bench *b) {
 static int print_trial(const trial *t) {
     int i, wrong = 0;
 
-    for (i = 0; i < t->found.betas; i++) {
+    for (i = 0; i < t->found.answer_count; i++) {
         wrong += !same_fraction(t, i);
         printf("%-20s %5.2f %8.4f %8s", i == 0 ? t->name : "", t->found.answer[i].beta,
                t->found.answer[i].kept_fraction, same_fraction(t, i) ? "same" : "DIFFERS");
@@ -238,7 +238,7 @@ static int print_trial(const trial *t) {
 static void write_trial(ex_csv *csv, const bench *b, const trial *t) {
     int i;
 
-    for (i = 0; i < t->found.betas; i++) {
+    for (i = 0; i < t->found.answer_count; i++) {
         ex_csv_text(csv, "prunability.h");
         ex_csv_text(csv, t->name);
         ex_csv_number(csv, (double)b->set->width);
@@ -269,11 +269,11 @@ static int run_trials(bench *b, ex_csv *csv) {
 
     memset(trials, 0, sizeof trials);
     trials[0].name = "magnitude";
-    trials[0].options = search_options(b->set, PRUN_MAGNITUDE, 1);
+    trials[0].options = search_options(b->set, PRUN_PRUNE_MAGNITUDE, 1);
     trials[1].name = "magnitude, 4 betas";
-    trials[1].options = search_options(b->set, PRUN_MAGNITUDE, 4);
+    trials[1].options = search_options(b->set, PRUN_PRUNE_MAGNITUDE, 4);
     trials[2].name = "random";
-    trials[2].options = search_options(b->set, PRUN_RANDOM, 1);
+    trials[2].options = search_options(b->set, PRUN_PRUNE_RANDOM, 1);
     for (i = 0; i < 3; i++) {
         if (run_trial(b, &trials[i]) != PRUN_OK) return ex_failure(&b->context, trials[i].name);
         wrong += print_trial(&trials[i]);
@@ -284,21 +284,18 @@ static int run_trials(bench *b, ex_csv *csv) {
 }
 
 /* Everything before the searches. */
-static prun_status prepare(bench *b, prun_net_data *data) {
+static prun_status prepare(bench *b) {
     BENCH_TRY(train(b));
     BENCH_TRY(evaluate(b));
-    data->net = b->net;
-    data->images = &b->images;
-    BENCH_TRY(prun_net_objective(data, &b->objective));
+    BENCH_TRY(prun_net_objective(b->net, &b->images, &b->objective));
     return differentiate(b);
 }
 
 static int run(bench *b, const char *program, ex_csv *csv) {
-    prun_net_data data;
     int status = load_images(b, program);
 
     if (status != 0) return status;
-    if (prepare(b, &data) == PRUN_OK) {
+    if (prepare(b) == PRUN_OK) {
         bench_print_machine();
         print_training(b);
         status = run_trials(b, csv);

@@ -24,7 +24,7 @@ typedef struct bench {
     double *axis[AXES];
     const double *axes[AXES];
     prun_axes large, small;
-    prun_resampling resampling;
+    prun_resampling_options resampling;
     prun_statistic statistic;
     const double *second;
     double value; /* of the last call, so that it is printed and not optimised away */
@@ -124,10 +124,11 @@ static int run(bench *b, const settings *set, ex_csv *csv) {
         int64_t resamples;
         double goal;
     } resampled[] = {
-        {"10,000 bootstrap resamples of tau, 324 models", PRUN_TAU_A, 10000, 10},
-        {"10,000 bootstrap resamples of Psi, 324 models, 5 axes", PRUN_PSI_MEAN, 10000, 0},
-        {"10,000 bootstrap resamples of R2, 324 models", PRUN_R2, 10000, 0},
-        {"500 bootstrap resamples of K, 324 models, 5 axes", PRUN_CMI, 500, 0}};
+        {"10,000 bootstrap resamples of tau, 324 models", PRUN_STATISTIC_TAU_A, 10000, 10},
+        {"10,000 bootstrap resamples of Psi, 324 models, 5 axes", PRUN_STATISTIC_PSI_MEAN, 10000,
+         0},
+        {"10,000 bootstrap resamples of R2, 324 models", PRUN_STATISTIC_R2, 10000, 0},
+        {"500 bootstrap resamples of K, 324 models, 5 axes", PRUN_STATISTIC_CMI, 500, 0}};
     ex_table table = {0, 0, 0, NULL};
     size_t i;
     int status;

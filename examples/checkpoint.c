@@ -38,7 +38,7 @@ static void list_tensors(prun_safetensors *file) {
     int32_t d;
 
     ex_table_header(&table, "tensor|type|shape|norm");
-    for (i = 0; i < prun_safetensors_count(file); i++) {
+    for (i = 0; i < prun_safetensors_entry_count(file); i++) {
         const prun_safetensors_entry *entry = prun_safetensors_at(file, i);
         const double norm = norm_of(file, entry);
         ex_text shape = {NULL, 0, 0};
@@ -64,7 +64,7 @@ static prun_status find_arch(const settings *set, prun_safetensors *file, prun_a
 
     for (family = 0; family < 3 && status != PRUN_OK; family++)
         if (set->family.value == 0 || set->family.value == family + 1)
-            status = prun_arch_from_checkpoint(file, set->prefix, (prun_family)family, arch);
+            status = prun_arch_read_safetensors(file, (prun_family)family, set->prefix, arch);
     return status;
 }
 
@@ -95,15 +95,15 @@ static int evaluate(const settings *set, prun_safetensors *file) {
     if (find_arch(set, file, &arch) != PRUN_OK)
         return ex_failure(&context, "no network of a known family");
     printf("%s of width %lld, image channels %lld, classes %lld\n", names[arch.family],
-           (long long)arch.width, (long long)arch.channels, (long long)arch.classes);
-    if (prun_load_npy(&context, set->images, set->labels, NULL, &images) != PRUN_OK)
+           (long long)arch.width, (long long)arch.image_channels, (long long)arch.classes);
+    if (prun_images_load_npy(&context, set->images, set->labels, NULL, &images) != PRUN_OK)
         return ex_failure(&context, "data");
     images.classes = images.classes > arch.classes ? images.classes : arch.classes;
-    arch.height = images.height;
-    arch.width_pixels = images.width;
+    arch.image_height = images.height;
+    arch.image_width = images.width;
     arch.symmetric_padding = arch.pytorch_defaults = set->pytorch_nin;
-    if (prun_net_family(&context, &arch, &net) != PRUN_OK ||
-        prun_net_load(net, file, set->prefix) != PRUN_OK)
+    if (prun_net_create_family(&context, &arch, &net) != PRUN_OK ||
+        prun_net_read_safetensors(net, file, set->prefix) != PRUN_OK)
         status = ex_failure(&context, "network");
     if (status == 0) status = show_loss(net, &images, file);
     prun_net_free(net);

@@ -165,7 +165,7 @@ static int is_wanted(const study *s, const prun_measure_info *info) {
     if (is_own(info->name)) return 0;
     if (s->set.measures.value == 2) return 1;
     if (strcmp(info->name, "perturbation_flatness") == 0) return 1;
-    return !(info->needs & PRUN_SLOW) && (paper || s->set.measures.value == 1);
+    return !(info->traits & PRUN_TRAIT_SLOW) && (paper || s->set.measures.value == 1);
 }
 
 /* Prunability has a column per beta, all of one search; what derives from it uses 0.1, or the first
@@ -173,7 +173,7 @@ static int is_wanted(const study *s, const prun_measure_info *info) {
 static void make_columns(study *s) {
     static const char *const kinds[2] = {"magnitude", "random"};
     const ex_reals *beta = &s->set.beta;
-    int32_t i, count;
+    int64_t i, count;
     const prun_measure_info *info = prun_measures(&count);
     char name[64];
     int k, b;
@@ -245,7 +245,6 @@ typedef struct run {
     prun_net *net, *start; /* start: before training */
     prun_epoch *history;
     prun_objective objective;
-    prun_net_data data;
     double result[MAX_COLUMNS];
 } run;
 
@@ -256,7 +255,7 @@ static void recipe_of(const study *s, const model *m, prun_train_options *recipe
     recipe->epochs = set->epochs;
     recipe->batch = set->batch;
     recipe->learning_rate = set->lr;
-    recipe->momentum = set->momentum > 0 ? set->momentum : -1; /* the library's 0 is its default */
+    recipe->momentum = set->momentum;
     recipe->weight_decay = m->axis[L2];
     recipe->decay = PRUN_DECAY_WEIGHTS;
     recipe->schedule = PRUN_SCHEDULE_STEP;
@@ -272,12 +271,12 @@ static prun_arch arch_of(const study *s, const model *m) {
     prun_arch arch;
 
     memset(&arch, 0, sizeof arch);
-    arch.family = PRUN_NIN;
+    arch.family = PRUN_FAMILY_NIN;
     arch.width = (int64_t)m->axis[WIDTH];
     arch.depth = (int64_t)m->axis[DEPTH];
-    arch.channels = s->data.train.channels;
-    arch.height = s->data.train.height;
-    arch.width_pixels = s->data.train.width;
+    arch.image_channels = s->data.train.channels;
+    arch.image_height = s->data.train.height;
+    arch.image_width = s->data.train.width;
     arch.classes = s->data.train.classes;
     arch.dropout = m->axis[DROPOUT];
     arch.seed = (uint64_t)m->seed;
@@ -289,7 +288,7 @@ static prun_status train_model(run *r, int64_t number) {
     prun_train_options recipe;
     double sum = 0;
     int64_t i;
-    prun_status status = prun_net_nin(&r->context, &arch, &r->net);
+    prun_status status = prun_net_create_nin(&r->context, &arch, &r->net);
 
     if (status == PRUN_OK) status = prun_net_copy(r->net, 0, &r->start);
     recipe_of(r->s, r->m, &recipe);
@@ -323,32 +322,29 @@ static prun_status search(run *r, prun_prune_method method, double *kept,
     options.method = method;
     options.repetitions = set->repetitions;
     options.seed = (uint64_t)r->m->seed;
-    options.betas = set->beta.count;
+    options.beta_count = set->beta.count;
     for (i = 0; i < set->beta.count; i++) options.beta[i] = set->beta.value[i];
     status = prun_prunability_search(&r->objective, &options, result);
     for (i = 0; status == PRUN_OK && i < set->beta.count; i++)
         kept[i] = result->answer[i].kept_fraction;
     ex_progress_add(&r->s->rows.progress,
                     search_work(r->s, r->m) *
-                        (double)(method == PRUN_RANDOM ? set->repetitions : 1));
+                        (double)(method == PRUN_PRUNE_RANDOM ? set->repetitions : 1));
     return status;
 }
 
 /* Norms of what is left after pruning, on a copy. */
 static prun_status pruned_norms(run *r, double kept, double *value) {
     prun_net *copy = NULL;
-    prun_net_data data;
     prun_objective objective;
     int64_t i;
     prun_status status = prun_net_copy(r->net, 0, &copy);
 
-    data.net = copy;
-    data.images = r->data.images;
-    if (status == PRUN_OK) status = prun_net_objective(&data, &objective);
-    if (status == PRUN_OK) status = prun_prune(&objective, NULL, kept, NULL);
+    if (status == PRUN_OK) status = prun_net_objective(copy, &r->s->data.train, &objective);
+    if (status == PRUN_OK) status = prun_prune(&objective, kept, NULL, NULL);
     *value = 0;
     for (i = 0; status == PRUN_OK && i < objective.tensor_count; i++)
-        if (objective.tensors[i].flags & PRUN_WEIGHT)
+        if (objective.tensors[i].flags & PRUN_TENSOR_WEIGHT)
             *value += sqrt(prun_frobenius_squared(&objective.tensors[i]));
     prun_net_free(copy);
     return status;
@@ -369,9 +365,9 @@ static prun_status dropout_bound(run *r, double kept, double *value) {
     bound.sigma = 1;
     bound.samples = r->objective.samples;
     for (i = 0; i < r->objective.tensor_count; i++)
-        if (r->objective.tensors[i].flags & PRUN_WEIGHT)
+        if (r->objective.tensors[i].flags & PRUN_TENSOR_WEIGHT)
             bound.squared_norm += prun_frobenius_squared(&r->objective.tensors[i]);
-    status = prun_dropout_error(&r->objective, &options, kept, bound.sigma, &bound.empirical, NULL);
+    status = prun_dropout_error(&r->objective, kept, bound.sigma, &options, &bound.empirical, NULL);
     *value = prun_dropout_bound_value(&bound);
     return status;
 }
@@ -380,14 +376,14 @@ static prun_status measure_pruning(run *r) {
     const int betas = r->s->set.beta.count, at = r->s->main_beta;
     double *kept = r->result + BETAS;
     prun_prunability found;
-    prun_status status = search(r, PRUN_MAGNITUDE, kept, &found);
+    prun_status status = search(r, PRUN_PRUNE_MAGNITUDE, kept, &found);
 
     if (status == PRUN_OK) {
         r->result[PRUNED_PARAMETERS] =
-            (double)(prun_net_parameters(r->net) - found.prunable + found.answer[at].kept);
+            (double)(prun_net_parameter_count(r->net) - found.prunable + found.answer[at].kept);
         status = pruned_norms(r, kept[at], &r->result[PRUNED_NORMS]);
     }
-    if (status == PRUN_OK) status = search(r, PRUN_RANDOM, kept + betas, &found);
+    if (status == PRUN_OK) status = search(r, PRUN_PRUNE_RANDOM, kept + betas, &found);
     return status == PRUN_OK ? dropout_bound(r, kept[betas + at], &r->result[DROPOUT_BOUND])
                              : status;
 }
@@ -403,7 +399,7 @@ static int redraw(void *user, int64_t done, int64_t total) {
 static prun_status measure_rest(run *r) {
     study *s = r->s;
     prun_measure_options options;
-    prun_measurement m;
+    prun_measurement *m = NULL;
     int k;
     prun_status status;
 
@@ -414,21 +410,21 @@ static prun_status measure_rest(run *r) {
     options.seed = (uint64_t)r->m->seed;
     options.history = r->history;
     options.epochs = s->set.epochs;
-    options.seconds = ex_seconds;
+    options.seconds = ex_clock;
     options.progress = redraw;
     options.user = &s->rows.progress;
-    status = prun_measure_begin(&r->objective, &options, &m);
+    status = prun_measurement_create(&r->objective, &options, &m);
     if (status != PRUN_OK) return status;
     for (k = BETAS + 2 * s->set.beta.count; k < s->columns && status == PRUN_OK; k++) {
         prun_measure_result result;
 
-        status = prun_measure(&m, s->number[k], &result);
+        status = prun_measure(m, s->names[k], &result);
         r->result[k] = status == PRUN_OK ? result.value : (double)NAN;
         if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
             status == PRUN_ERR_NONFINITE || status == PRUN_ERR_UNSUPPORTED)
             status = PRUN_OK;
     }
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     ex_progress_add(&s->rows.progress, search_work(s, r->m) * (double)s->set.draws);
     return status;
 }
@@ -442,11 +438,9 @@ static prun_status measure_model(run *r) {
         status = evaluate(r->net, &r->s->data.test, &v[TEST_LOSS], &v[TEST_ERROR]);
     /* Rounded, so that models with equal errors tie whatever the last bits of a quotient are. */
     v[GAP] = floor((v[TEST_ERROR] - v[TRAIN_ERROR]) * 1e12 + 0.5) / 1e12;
-    r->data.net = r->net;
-    r->data.images = &r->s->data.train;
-    if (status == PRUN_OK) status = prun_net_objective(&r->data, &r->objective);
+    if (status == PRUN_OK) status = prun_net_objective(r->net, &r->s->data.train, &r->objective);
     if (status == PRUN_OK) {
-        r->objective.initial = prun_net_trained(r->start, &tensors);
+        r->objective.initial = prun_net_trained_tensors(r->start, &tensors);
         status = measure_pruning(r);
     }
     return status == PRUN_OK ? measure_rest(r) : status;
@@ -484,7 +478,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     prun_net_free(r.start);
     free(r.history);
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) return 0;
-    if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
+    if (status != PRUN_ERR_CANCELLED) /* of what was stopped the study tells the reason */
         ex_failure(&r.context, r.s->rows.key_text[number]);
     return EX_FAILED;
 }
@@ -533,7 +527,7 @@ static int read_rows(evaluation *e) {
     uint8_t *keep;
     int k;
 
-    if (prun_table_read_csv(&e->context, path, &e->table) != PRUN_OK)
+    if (prun_table_load_csv(&e->context, path, &e->table) != PRUN_OK)
         return ex_failure(&e->context, "evaluation");
     keep = (uint8_t *)ex_allocate((size_t)e->table.rows, 1);
     status = prun_table_find(&e->table, "status");
@@ -642,6 +636,7 @@ static int add_margins(evaluation *e) {
     const char *names[MAX_COLUMNS];
     double *fitted = (double *)ex_allocate(2 * (size_t)e->n, sizeof *fitted);
     prun_regression_options options;
+    prun_regression_outputs outputs;
     prun_regression r;
     char label[100];
     int64_t count = 0, i;
@@ -658,12 +653,13 @@ static int add_margins(evaluation *e) {
         features[count++] = v;
     }
     memset(&options, 0, sizeof options);
+    memset(&outputs, 0, sizeof outputs);
     options.seed = 1;
-    options.fitted = fitted;
-    options.crossfitted = fitted + e->n;
+    outputs.fitted = fitted;
+    outputs.crossfitted = fitted + e->n;
     if (count > 0) {
-        if (prun_regression_fit(&e->context, features, count, e->gap, e->n, &options, &r) !=
-            PRUN_OK)
+        if (prun_regression_fit(&e->context, &(prun_regression_data){features, count, e->gap, e->n},
+                                &options, &r, &outputs) != PRUN_OK)
             return ex_failure(&e->context, "margins");
         snprintf(label, sizeof label, "normalized margins (%ld features)", (long)count);
         l = add_line(e, "normalized_margins", label, fitted, 1);
@@ -715,7 +711,7 @@ static int make_lines(evaluation *e) {
 }
 
 static void sample_of(const evaluation *e, const double *x, prun_sample *sample,
-                      prun_resampling *options) {
+                      prun_resampling_options *options) {
     memset(sample, 0, sizeof *sample);
     memset(options, 0, sizeof *options);
     sample->n = e->n;
@@ -729,14 +725,14 @@ static void sample_of(const evaluation *e, const double *x, prun_sample *sample,
 
 static int evaluate_line(evaluation *e, line *l) {
     prun_sample sample;
-    prun_resampling options;
+    prun_resampling_options options;
     prun_regression r;
     const double *x = l->x;
     prun_status status = prun_kendall_tau(&e->context, x, e->gap, e->n, &l->kendall);
 
     sample_of(e, x, &sample, &options);
     if (status == PRUN_OK) status = prun_bootstrap(&e->context, &sample, &options, &l->interval);
-    l->granulated.mean = l->granulated.mean_error = (double)NAN;
+    l->granulated.mean = l->granulated.mean_standard_error = (double)NAN;
     if (status == PRUN_OK && e->axes.count > 0)
         status = prun_granulated_kendall(&e->context, &e->axes, x, e->gap, &l->granulated);
     if (status == PRUN_OK)
@@ -746,7 +742,8 @@ static int evaluate_line(evaluation *e, line *l) {
         status = prun_conditional_information(&e->context, &e->axes, e->lines[e->main].x, x,
                                               PRUN_TIES_DROP, &l->with_prunability);
     if (status == PRUN_OK && strncmp(l->name, "normalized_margins", 18) != 0) {
-        status = prun_regression_fit(&e->context, &x, 1, e->gap, e->n, NULL, &r);
+        status = prun_regression_fit(&e->context, &(prun_regression_data){&x, 1, e->gap, e->n},
+                                     NULL, &r, NULL);
         l->adjusted_r2 = r.adjusted_r2;
         l->cv_r2 = r.cv_r2;
     }
@@ -796,7 +793,7 @@ static void table2(const evaluation *e, ex_table *table) {
         ex_table_cell(table, "%s", l->label);
         for (a = 0; a < e->axes.count; a++) number_cell(table, "%+.3f", l->granulated.psi[a]);
         number_cell(table, "%+.3f", l->granulated.mean);
-        number_cell(table, "%.3f", l->granulated.mean_error);
+        number_cell(table, "%.3f", l->granulated.mean_standard_error);
         number_cell(table, "%+.3f", l->kendall.tau_a);
     }
 }
@@ -840,14 +837,14 @@ static verdict worse(verdict a, verdict b) { return a > b ? a : b; }
 static int difference(evaluation *e, int a, int b, prun_statistic statistic, const double *target,
                       prun_interval *result) {
     prun_sample sample;
-    prun_resampling options;
+    prun_resampling_options options;
 
     result->estimate = result->lower = result->upper = (double)NAN;
     if (a < 0 || b < 0) return 0;
     sample_of(e, e->lines[a].x, &sample, &options);
     options.statistic = statistic;
     if (target != NULL) sample.target = target;
-    if (statistic == PRUN_CMI && options.resamples > 200) options.resamples = 200;
+    if (statistic == PRUN_STATISTIC_CMI && options.resamples > 200) options.resamples = 200;
     return prun_compare(&e->context, &sample, e->lines[b].x, &options, result) == PRUN_OK
                ? 0
                : ex_failure(&e->context, "comparison");
@@ -918,7 +915,7 @@ static void frobenius_claim(const evaluation *e, ex_table *table) {
         snprintf(found, sizeof found,
                  "tau %+.3f (%+.3f to %+.3f); psi along dropout %+.3f +- %.3f, lowest along %s",
                  l->kendall.tau_a, l->interval.lower, l->interval.upper, l->granulated.psi[dropout],
-                 l->granulated.psi_error[dropout], e->axis_name[lowest]);
+                 l->granulated.psi_standard_error[dropout], e->axis_name[lowest]);
     }
     ex_table_cell(table, "The Frobenius norm measure is strongly negatively correlated with the "
                          "gap, largely along the dropout axis (5.4.1)");
@@ -939,7 +936,7 @@ static int beta_claim(evaluation *e, ex_table *table) {
         prun_interval d;
 
         if (b == s->main_beta || other < 0) continue;
-        status = difference(e, other, e->main, PRUN_TAU_A, NULL, &d);
+        status = difference(e, other, e->main, PRUN_STATISTIC_TAU_A, NULL, &d);
         if (status == 0 && prun_kendall_tau(&e->context, e->lines[other].x, e->lines[e->main].x,
                                             e->n, &between) != PRUN_OK)
             status = ex_failure(&e->context, "comparison");
@@ -961,7 +958,7 @@ static int table_of_claims(evaluation *e, ex_table *table) {
     const claim claims[] = {
         {"Prunability outperforms random perturbation robustness, the train loss and the Frobenius "
          "norm by tau (5.4.1)",
-         PRUN_TAU_A,
+         PRUN_STATISTIC_TAU_A,
          0,
          NULL,
          {"perturbation_flatness", "train_loss", "sum_of_frobenius"},
@@ -969,28 +966,28 @@ static int table_of_claims(evaluation *e, ex_table *table) {
          0},
         {"Beyond the paper: it also outperforms the train loss with its sign turned, that is, a "
          "small loss taken as the sign of a large gap",
-         PRUN_TAU_A,
+         PRUN_STATISTIC_TAU_A,
          0,
          NULL,
          {"train_loss_turned"},
          0,
          0},
         {"Pruning by magnitude outperforms pruning at random (5.4.1; \"relatively small\")",
-         PRUN_TAU_A,
+         PRUN_STATISTIC_TAU_A,
          0,
          NULL,
          {random},
          0,
          0},
         {"Normalized margins outperform prunability by tau (5.4.1)",
-         PRUN_TAU_A,
+         PRUN_STATISTIC_TAU_A,
          0,
          "normalized_margins",
          {NULL},
          1,
          0},
         {"Beyond the paper: so do margins that were not fitted to the models they rank",
-         PRUN_TAU_A,
+         PRUN_STATISTIC_TAU_A,
          0,
          "normalized_margins_crossfitted",
          {NULL},
@@ -998,7 +995,7 @@ static int table_of_claims(evaluation *e, ex_table *table) {
          0},
         {"The negative sum of train losses and the best margin variable are similarly informative "
          "as prunability (5.4.1)",
-         PRUN_TAU_A,
+         PRUN_STATISTIC_TAU_A,
          1,
          NULL,
          {"sum_of_train_losses", "best_margin_variable"},
@@ -1006,21 +1003,21 @@ static int table_of_claims(evaluation *e, ex_table *table) {
          0},
         {"Margin-based measures have a higher conditional mutual information with the gap than "
          "the other baselines (5.4.1): K",
-         PRUN_CMI,
+         PRUN_STATISTIC_CMI,
          0,
          "normalized_margins",
          {"perturbation_flatness", "train_loss", "sum_of_frobenius", "sum_of_train_losses"},
          0,
          0},
         {"... and than prunability, whose information is relatively low (5.4.1): K",
-         PRUN_CMI,
+         PRUN_STATISTIC_CMI,
          0,
          "best_margin_variable",
          {NULL},
          1,
          0},
         {"Parameter counts and norms do worse than prunability, pruned or not (5.4.1, Table 2)",
-         PRUN_TAU_A,
+         PRUN_STATISTIC_TAU_A,
          0,
          NULL,
          {"parameters", "pruned_parameters", "sum_of_two_norms", "sum_of_two_norms_pruned"},
@@ -1028,7 +1025,7 @@ static int table_of_claims(evaluation *e, ex_table *table) {
          0},
         {"Of the baselines, random perturbation robustness has the highest information with "
          "prunability (5.4.4, Table 3): K",
-         PRUN_CMI,
+         PRUN_STATISTIC_CMI,
          0,
          "perturbation_flatness",
          {"train_loss", "sum_of_frobenius", "sum_of_train_losses", "best_margin_variable"},
@@ -1361,7 +1358,7 @@ static int load(study *s, prun_context *context, const char *program) {
     request.pad_to = 32;
     request.train_images = s->set.images;
     request.test_images = s->set.test_images;
-    request.normalization = PRUN_NORMALIZE_PER_IMAGE;
+    request.normalization = PRUN_NORMALIZATION_PER_IMAGE;
     return ex_load_data(context, &request, &s->data);
 }
 
@@ -1384,8 +1381,8 @@ static int announce(study *s) {
         rate += seconds / (3 * tried[k]->cost) / 2;
     }
     memset(&context, 0, sizeof context);
-    if (prun_net_nin(&context, &arch, &net) == PRUN_OK)
-        weights = (double)prun_net_parameters(net) * sizeof(float);
+    if (prun_net_create_nin(&context, &arch, &net) == PRUN_OK)
+        weights = (double)prun_net_parameter_count(net) * sizeof(float);
     prun_net_free(net);
     return ex_study_cost(&s->rows, rate * s->rows.left, bytes + 6 * weights,
                          2.1 * weights * ex_jobs(&s->set.study) + 4000.0 * (double)s->rows.count);

@@ -135,7 +135,7 @@ static prun_status library_measures(model *m, const prun_objective *objective,
                                     const prun_epoch *history) {
     const settings *set = &m->s->set;
     prun_measure_options options;
-    prun_measurement measurement;
+    prun_measurement *measurement = NULL;
     prun_measure_result result;
     prun_status status;
     int i;
@@ -149,20 +149,20 @@ static prun_status library_measures(model *m, const prun_objective *objective,
     options.seed = (uint64_t)m->seed;
     options.history = history;
     options.epochs = set->recipe.epochs;
-    options.seconds = ex_seconds;
-    status = prun_measure_begin(objective, &options, &measurement);
+    options.seconds = ex_clock;
+    status = prun_measurement_create(objective, &options, &measurement);
     if (status != PRUN_OK) return status;
-    m->value[TRAIN_LOSS] = measurement.loss;
-    m->value[TRAIN_ERROR] = measurement.error;
-    m->value[WEIGHTS] = (double)measurement.weights;
+    m->value[TRAIN_LOSS] = prun_measurement_loss(measurement);
+    m->value[TRAIN_ERROR] = prun_measurement_error_rate(measurement);
+    m->value[WEIGHTS] = (double)prun_net_weight_count(objective->net);
     for (i = 0; i < LIBRARY_COLUMNS && status == PRUN_OK; i++) {
-        status = prun_measure(&measurement, prun_measure_find(library_names[i]), &result);
+        status = prun_measure(measurement, library_names[i], &result);
         if (status == PRUN_OK) m->value[LIBRARY + i] = result.value;
         if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
             status == PRUN_ERR_NONFINITE)
             status = PRUN_OK;
     }
-    prun_measure_end(&measurement);
+    prun_measurement_free(measurement);
     return status;
 }
 
@@ -197,14 +197,11 @@ static prun_status curvature(model *m, const prun_objective *objective) {
 
 static prun_status measure(model *m, const prun_epoch *history) {
     const settings *set = &m->s->set;
-    prun_net_data data;
     prun_objective objective;
     int64_t e;
     prun_status status = test(m);
 
-    data.net = m->net;
-    data.images = &m->s->data.train;
-    if (status == PRUN_OK) status = prun_net_objective(&data, &objective);
+    if (status == PRUN_OK) status = prun_net_objective(m->net, &m->s->data.train, &objective);
     if (status == PRUN_OK) status = library_measures(m, &objective, history);
     if (status == PRUN_OK && set->steps > 0) status = curvature(m, &objective);
     m->value[SOTL_END] = 0;
@@ -249,7 +246,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     m.epoch_work = 4 * ex_forward_cost(s->set.arch.value, m.width) * (double)s->data.train.count;
     m.context.threads = 1;
     arch = ex_arch(s->set.arch.value, m.width, m.seed, &s->data.train);
-    status = prun_net_family(&m.context, &arch, &m.net);
+    status = prun_net_create_family(&m.context, &arch, &m.net);
     if (status == PRUN_OK) status = train(&m, number, history);
     m.train_seconds = ex_seconds() - start;
     if (status == PRUN_OK) status = measure(&m, history);
@@ -257,7 +254,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     ex_progress_add(&s->rows.progress, work - m.epoch_work * (double)s->set.recipe.epochs);
     /* That a training diverged is a result; anything else may go better the next time. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) fill_row(&m, status, row);
-    else if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
+    else if (status != PRUN_ERR_CANCELLED) /* of what was stopped the study tells the reason */
         ex_error("width %ld, seed %ld: %s", (long)m.width, (long)m.seed,
                  ex_reason(&m.context, status));
     free(history);
@@ -410,7 +407,7 @@ static int margin_views(results *r) {
     const double *test = column(r, own_names[TEST_LOSS]);
     const size_t n = (size_t)r->n;
     double *room = (double *)ex_allocate(8 * n, sizeof *room), *x[5], *y = room + 5 * n;
-    prun_regression_options options;
+    prun_regression_outputs outputs;
     view *fitted = add_view(r, "predicted test loss", 0, "output margins, fitted to test loss");
     view *crossed = add_view(r, NULL, 0, "output margins, cross-fitted");
     int64_t i, used = 0;
@@ -428,17 +425,18 @@ static int margin_views(results *r) {
         used += known;
         fitted->x[i] = crossed->x[i] = known ? 0 : (double)NAN;
     }
-    memset(&options, 0, sizeof options);
-    options.fitted = room + 6 * n;
-    options.crossfitted = room + 7 * n;
-    if (used >= 7 && prun_regression_fit(&r->context, (const double *const *)x, 5, y, used,
-                                         &options, &r->fit) != PRUN_OK)
+    memset(&outputs, 0, sizeof outputs);
+    outputs.fitted = room + 6 * n;
+    outputs.crossfitted = room + 7 * n;
+    if (used >= 7 && prun_regression_fit(
+                         &r->context, &(prun_regression_data){(const double *const *)x, 5, y, used},
+                         NULL, &r->fit, &outputs) != PRUN_OK)
         status = ex_failure(&r->context, "margins");
     for (i = 0, used = r->fit.n > 0 ? 0 : -1; i < r->n; i++) {
         const int known = used >= 0 && !isnan(fitted->x[i]);
 
-        fitted->x[i] = known ? options.fitted[used] : (double)NAN;
-        crossed->x[i] = known ? options.crossfitted[used] : (double)NAN;
+        fitted->x[i] = known ? outputs.fitted[used] : (double)NAN;
+        crossed->x[i] = known ? outputs.crossfitted[used] : (double)NAN;
         used += known;
     }
     free(room);
@@ -513,7 +511,7 @@ static int read_rows(results *r, const char *path) {
     int64_t i, status_column;
     uint8_t *keep;
 
-    if (prun_table_read_csv(&r->context, path, &r->table) != PRUN_OK)
+    if (prun_table_load_csv(&r->context, path, &r->table) != PRUN_OK)
         return ex_failure(&r->context, path);
     status_column = prun_table_find(&r->table, "status");
     keep = (uint8_t *)ex_allocate((size_t)r->table.rows, 1);
@@ -803,7 +801,7 @@ static int compare(results *r, const view *a, const double *b, const view *targe
     double *x = (double *)ex_allocate(4 * (size_t)r->n, sizeof *x);
     double *other = x + r->n, *y = x + 2 * r->n, *cluster = x + 3 * r->n;
     prun_sample sample;
-    prun_resampling options;
+    prun_resampling_options options;
     prun_status status = PRUN_OK;
     int64_t i, n = 0;
 
@@ -822,7 +820,7 @@ static int compare(results *r, const view *a, const double *b, const view *targe
     sample.measure = x;
     sample.target = y;
     sample.cluster = cluster;
-    options.statistic = PRUN_TAU_A;
+    options.statistic = PRUN_STATISTIC_TAU_A;
     options.resamples = 2000;
     if (n >= 4)
         status = b == NULL ? prun_bootstrap(&r->context, &sample, &options, interval)

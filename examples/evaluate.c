@@ -421,6 +421,7 @@ static int add_fit(evaluation *e, const char *name, const double **columns, cons
                    int64_t count) {
     const size_t n = (size_t)e->table.rows;
     prun_regression_options options;
+    prun_regression_outputs outputs;
     prun_regression r;
     double *fitted = (double *)ex_allocate(n, sizeof *fitted);
     double *crossfitted = (double *)ex_allocate(n, sizeof *crossfitted);
@@ -430,16 +431,18 @@ static int add_fit(evaluation *e, const char *name, const double **columns, cons
     memset(&options, 0, sizeof options);
     options.folds = e->set.folds;
     options.seed = (uint64_t)e->set.seed;
-    options.fitted = fitted;
-    options.crossfitted = crossfitted;
+    memset(&outputs, 0, sizeof outputs);
+    outputs.fitted = fitted;
+    outputs.crossfitted = crossfitted;
     m = add_measure(e, name, fitted, IN_SAMPLE);
     m->own = fitted;
     text = text_of("%s_crossfitted", name);
     m = add_measure(e, text, crossfitted, CROSS_FITTED);
     free(text);
     m->own = crossfitted;
-    if (prun_regression_fit(&e->context, columns, count, e->target, e->table.rows, &options, &r) !=
-        PRUN_OK)
+    if (prun_regression_fit(&e->context,
+                            &(prun_regression_data){columns, count, e->target, e->table.rows},
+                            &options, &r, &outputs) != PRUN_OK)
         return bad_table(e);
     m->r2 = m->cv_r2 = r.cv_r2;
     free(m->label);
@@ -870,7 +873,7 @@ static int read_table(evaluation *e) {
     int64_t a;
     int status;
 
-    if (prun_table_read_csv(&e->context, e->path, &e->table) != PRUN_OK) return bad_table(e);
+    if (prun_table_load_csv(&e->context, e->path, &e->table) != PRUN_OK) return bad_table(e);
     find_seed(e);
     sort_columns(e);
     if (e->set.skip_missing) skip_missing(e);
@@ -915,12 +918,12 @@ static prun_sample sample_of(const evaluation *e, const measure *m) {
     return s;
 }
 
-static prun_resampling resampling_of(const evaluation *e, prun_statistic statistic) {
-    prun_resampling o;
+static prun_resampling_options resampling_of(const evaluation *e, prun_statistic statistic) {
+    prun_resampling_options o;
 
     memset(&o, 0, sizeof o);
     o.statistic = statistic;
-    o.resamples = statistic == PRUN_CMI ? e->set.cmi_resamples : e->set.resamples;
+    o.resamples = statistic == PRUN_STATISTIC_CMI ? e->set.cmi_resamples : e->set.resamples;
     o.level = e->set.level;
     o.seed = (uint64_t)e->set.seed;
     return o;
@@ -936,8 +939,9 @@ static prun_status regress(evaluation *e, measure *m) {
     memset(&options, 0, sizeof options);
     options.folds = e->set.folds;
     options.seed = (uint64_t)e->set.seed;
-    status =
-        prun_regression_fit(&e->context, &m->values, 1, e->target, e->table.rows, &options, &r);
+    status = prun_regression_fit(&e->context,
+                                 &(prun_regression_data){&m->values, 1, e->target, e->table.rows},
+                                 &options, &r, NULL);
     if (status != PRUN_OK) return status;
     m->r2 = r.r2;
     m->adjusted_r2 = r.adjusted_r2;
@@ -950,7 +954,7 @@ static prun_status regress(evaluation *e, measure *m) {
 
 static prun_status intervals(evaluation *e, measure *m) {
     const prun_sample s = sample_of(e, m);
-    prun_resampling o = resampling_of(e, PRUN_TAU_A);
+    prun_resampling_options o = resampling_of(e, PRUN_STATISTIC_TAU_A);
     prun_status status = PRUN_OK;
 
     m->tau_interval.estimate = m->mean_interval.estimate = m->cmi_interval.estimate = NAN;
@@ -959,13 +963,13 @@ static prun_status intervals(evaluation *e, measure *m) {
     m->r2_interval = m->tau_interval;
     if (m->constant || o.resamples == 0) return PRUN_OK;
     status = prun_bootstrap(&e->context, &s, &o, &m->tau_interval);
-    o.statistic = PRUN_R2;
+    o.statistic = PRUN_STATISTIC_R2;
     if (status == PRUN_OK && m->kind != IN_SAMPLE && m->kind != CROSS_FITTED)
         status = prun_bootstrap(&e->context, &s, &o, &m->r2_interval);
-    o.statistic = PRUN_PSI_MEAN;
+    o.statistic = PRUN_STATISTIC_PSI_MEAN;
     if (status == PRUN_OK && e->axes.count > 0)
         status = prun_bootstrap(&e->context, &s, &o, &m->mean_interval);
-    o = resampling_of(e, PRUN_CMI);
+    o = resampling_of(e, PRUN_STATISTIC_CMI);
     if (status != PRUN_OK || o.resamples == 0) return status;
     status = prun_bootstrap(&e->context, &s, &o, &m->cmi_interval);
     if (status == PRUN_OK) status = prun_permutation_test(&e->context, &s, &o, &m->cmi_p);
@@ -980,7 +984,7 @@ static prun_status evaluate_measure(evaluation *e, measure *m) {
 
     memset(&sign, 0, sizeof sign);
     sign.test_samples = (double)e->set.test_samples;
-    sign.effective = e->set.effective > 0 ? e->set.effective : -1;
+    sign.effective_size = e->set.effective > 0 ? e->set.effective : DBL_MIN;
     status = prun_kendall_tau(&e->context, m->values, e->target, n, &m->kendall);
     if (status == PRUN_OK)
         status =
@@ -1005,7 +1009,7 @@ static prun_status evaluate_measure(evaluation *e, measure *m) {
 
 /* The measure of the largest tau against each other one. */
 static prun_status compare_measures(evaluation *e) {
-    prun_resampling o = resampling_of(e, PRUN_TAU_A);
+    prun_resampling_options o = resampling_of(e, PRUN_STATISTIC_TAU_A);
     prun_status status = PRUN_OK;
     size_t i;
 
@@ -1029,7 +1033,7 @@ static double k_by_first(const prun_cmi *cmi) {
     double k = NAN;
     int32_t i;
 
-    for (i = 0; i < cmi->subsets; i++) {
+    for (i = 0; i < cmi->subset_count; i++) {
         const prun_information *s = &cmi->subset[i];
         const double value = s->entropy_x > 1e-12 ? s->information / s->entropy_x : NAN;
 
@@ -1179,9 +1183,9 @@ static void print_table_2(const evaluation *e) {
     }
     g = &e->measures[0].granulated;
     ex_table_cell(&t, "standard error");
-    for (a = 0; a < e->axes.count; a++) cell(&t, "%.3f", g->psi_error[a]);
+    for (a = 0; a < e->axes.count; a++) cell(&t, "%.3f", g->psi_standard_error[a]);
     cell(&t, "%.3f", e->measures[0].kendall.standard_error);
-    cell(&t, "%.3f", g->mean_error);
+    cell(&t, "%.3f", g->mean_standard_error);
     ex_table_cell(&t, "-");
     ex_table_cell(&t, "groups");
     for (a = 0; a < e->axes.count; a++) ex_table_cell(&t, "%ld", (long)g->groups[a]);
@@ -1408,7 +1412,7 @@ static void json_information(const evaluation *e, const measure *m) {
     int32_t i, k;
 
     printf("\"K_subsets\":[");
-    for (i = 0; i < m->cmi.subsets; i++) {
+    for (i = 0; i < m->cmi.subset_count; i++) {
         const prun_information *s = &m->cmi.subset[i];
 
         printf("%s{\"given\":[", i > 0 ? "," : "");
@@ -1443,9 +1447,9 @@ static void json_measure(const evaluation *e, const measure *m) {
     json_number("standard_error", m->kendall.standard_error, ",");
     json_interval("tau_interval", &m->tau_interval);
     json_axes(e, "psi", m->granulated.psi, undefined);
-    json_axes(e, "psi_error", m->granulated.psi_error, undefined);
+    json_axes(e, "psi_error", m->granulated.psi_standard_error, undefined);
     json_number("Psi", undefined ? NAN : m->granulated.mean, ",");
-    json_number("Psi_error", undefined ? NAN : m->granulated.mean_error, ",");
+    json_number("Psi_error", undefined ? NAN : m->granulated.mean_standard_error, ",");
     json_interval("Psi_interval", &m->mean_interval);
     json_number("K", m->cmi.k, ",");
     json_number("K_p", m->cmi_p, ",");
@@ -1556,10 +1560,10 @@ static void csv_row(ex_csv *csv, const evaluation *e, size_t row) {
     ex_csv_number(csv, m->cmi_p);
     for (a = 0; a < e->axes.count; a++) {
         ex_csv_number(csv, undefined ? NAN : m->granulated.psi[a]);
-        ex_csv_number(csv, m->granulated.psi_error[a]);
+        ex_csv_number(csv, m->granulated.psi_standard_error[a]);
     }
     ex_csv_number(csv, undefined ? NAN : m->granulated.mean);
-    ex_csv_number(csv, m->granulated.mean_error);
+    ex_csv_number(csv, m->granulated.mean_standard_error);
     csv_interval(csv, &m->mean_interval);
     ex_csv_number(csv, m->partial[0]);
     ex_csv_number(csv, m->partial[1]);
@@ -1715,7 +1719,8 @@ static void svg_panel(const evaluation *e, FILE *file, const measure *m, double 
     for (a = 0; a < bars; a++) {
         const int mean = a == e->axes.count;
         const double v = mean ? m->granulated.mean : m->granulated.psi[a];
-        const double error = mean ? m->granulated.mean_error : m->granulated.psi_error[a];
+        const double error =
+            mean ? m->granulated.mean_standard_error : m->granulated.psi_standard_error[a];
         const double x = left + pitch * ((double)a + 0.2);
 
         if (v == v)

@@ -236,6 +236,12 @@ static inline double ex_seconds(void) {
 #endif
 }
 
+/* The same as a callback of the library. */
+static inline double ex_clock(void *user) {
+    (void)user;
+    return ex_seconds();
+}
+
 /* A span of time in the unit one says it in. text: at least 32 bytes. */
 static inline const char *ex_span(double seconds, char *text) {
     static const char *const units[] = {"seconds", "minutes", "hours", "days"};
@@ -1750,7 +1756,7 @@ static inline prun_status ex__data_cifar(prun_context *context, const char *dire
         if (count > 1) path[i].data[path[i].length - 5] = (char)('1' + i);
         paths[i] = path[i].data;
     }
-    status = prun_load_cifar(context, paths, count, scheme == 2 ? 10 : 100, images);
+    status = prun_images_load_cifar(context, paths, count, scheme == 2 ? 10 : 100, images);
     for (i = 0; i < count; i++) ex_text_free(&path[i]);
     return status;
 }
@@ -1767,9 +1773,9 @@ static inline int ex__data_set(prun_context *context, const ex_data_request *req
     options.pad_to = request->pad_to;
     ex__data_path(&image_path, directory, scheme, part);
     ex__data_path(&label_path, directory, scheme, part + 1);
-    status = scheme >= 2
-                 ? ex__data_cifar(context, directory, scheme, part, images)
-                 : prun_load_idx(context, image_path.data, label_path.data, &options, images);
+    status = scheme >= 2 ? ex__data_cifar(context, directory, scheme, part, images)
+                         : prun_images_load_idx(context, image_path.data, label_path.data, &options,
+                                                images);
     ex_text_free(&image_path);
     ex_text_free(&label_path);
     if (status != PRUN_OK) return ex_failure(context, "data");
@@ -1795,7 +1801,7 @@ static inline int ex__normalize(prun_context *context, prun_normalization normal
                                 ex_data *data) {
     data->train.normalization = normalization;
     data->test.normalization = normalization;
-    if (normalization != PRUN_NORMALIZE_MEAN_STD) return 0;
+    if (normalization != PRUN_NORMALIZATION_MEAN_STD) return 0;
     if (prun_images_standardize(context, &data->train) != PRUN_OK)
         return ex_failure(context, "data");
     memcpy(data->test.mean, data->train.mean, sizeof data->test.mean);
@@ -1881,7 +1887,7 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
         for (i = 0; i < n; i++)
             fprintf(file, "%lld %lld %.17g %.17g %.17g %.17g %lld %.17g\n",
                     (long long)history[i].epoch, (long long)history[i].epochs,
-                    history[i].learning_rate, history[i].loss, history[i].error,
+                    history[i].learning_rate, history[i].loss, history[i].error_rate,
                     history[i].evaluated_loss, (long long)history[i].steps,
                     history[i].gradient_noise);
         status = ex_close(file, path.data);
@@ -1906,7 +1912,8 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
             long long epoch, all, steps;
 
             if (sscanf(line, "%lld %lld %lf %lf %lf %lf %lld %lf", &epoch, &all, &e->learning_rate,
-                       &e->loss, &e->error, &e->evaluated_loss, &steps, &e->gradient_noise) != 8 ||
+                       &e->loss, &e->error_rate, &e->evaluated_loss, &steps,
+                       &e->gradient_noise) != 8 ||
                 epoch != n + 1)
                 break;
             e->epoch = epoch;
@@ -1938,10 +1945,10 @@ static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep 
     if (status != PRUN_OK) {
         ex_failure(&context, "checkpoint");
     } else {
-        status = prun_trainer_load(trainer, file);
+        status = prun_trainer_read_safetensors(trainer, file);
         prun_safetensors_close(file);
     }
-    if (status == PRUN_OK && prun_trainer_epochs(trainer) > known) {
+    if (status == PRUN_OK && prun_trainer_epoch_count(trainer) > known) {
         ex_error("%s: its .history is shorter; delete both", path);
         status = PRUN_ERR_FORMAT;
     }
@@ -1956,7 +1963,7 @@ static inline prun_status ex__train_save(const prun_trainer *trainer, const ex_k
 
     if (ex__history_write(keep, history, done) == 0) {
         ex_hold();
-        status = prun_trainer_save(trainer, path);
+        status = prun_trainer_save_safetensors(trainer, path);
         ex_release();
     }
     return status;
@@ -1987,12 +1994,12 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
     if (status == PRUN_OK && keep->every > 0) {
         ex_text_add(&path, "%s.safetensors", keep->path);
         status = ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
-        done = prun_trainer_epochs(trainer);
+        done = prun_trainer_epoch_count(trainer);
         if (keep->progress != NULL) ex_progress_add(keep->progress, keep->work * (double)done);
     }
     while (status == PRUN_OK && done < resolved.epochs) {
-        status =
-            ex__stopped(keep->stop) ? PRUN_CANCELLED : prun_trainer_epoch(trainer, &history[done]);
+        status = ex__stopped(keep->stop) ? PRUN_ERR_CANCELLED
+                                         : prun_trainer_run_epoch(trainer, &history[done]);
         if (status != PRUN_OK) break;
         done++;
         if (keep->progress != NULL) ex_progress_add(keep->progress, keep->work);
@@ -2086,7 +2093,7 @@ static inline int ex_study_check(ex_study_settings *s) {
 }
 
 /* Fill what is above the line, then: ex_study_open, ex_study_run, ex_study_close. The rows are in
-   `path` afterwards, sorted by model: read them with prun_table_read_csv. */
+   `path` afterwards, sorted by model: read them with prun_table_load_csv. */
 typedef struct ex_study {
     const ex_study_settings *set;
     int64_t count;     /* models */

@@ -42,7 +42,7 @@ except ImportError:
 
 
 class CNN(nn.Module):
-    """prun_net_cnn: 3x3 convolutions to k, 2k, 4k, 8k channels."""
+    """prun_net_create_cnn: 3x3 convolutions to k, 2k, 4k, 8k channels."""
 
     def __init__(self, width, channels=1, classes=10, **_):
         super().__init__()
@@ -62,7 +62,7 @@ class CNN(nn.Module):
 
 
 class NiN(nn.Module):
-    """prun_net_nin: blocks of a 3x3 convolution of stride 2 and two 1x1. TensorFlow's padding, one
+    """prun_net_create_nin: blocks of a 3x3 convolution of stride 2 and two 1x1. TensorFlow's padding, one
     zero after the image, and its constants of batch norm, as the library builds it by default."""
 
     def __init__(self, width, depth=3, channels=1, classes=10, dropout=0.0, size=32, **_):
@@ -104,7 +104,7 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """prun_net_resnet18: pre-activation, no norm before the mean."""
+    """prun_net_create_resnet18: pre-activation, no norm before the mean."""
 
     def __init__(self, width, channels=1, classes=10, **_):
         super().__init__()

@@ -33,7 +33,7 @@ typedef struct session {
     prun_epoch *history;   /* of training, or NULL */
     int64_t epochs;
     const prun_measure_info *info;
-    int32_t count;
+    int64_t count;
     unsigned char *wanted;
     prun_measure_result *plain, *folded;
     double train_loss, train_error, test_loss, test_error;
@@ -70,7 +70,7 @@ static int mark(session *s, const char *option, const char *list, unsigned char 
 }
 
 static int choose(session *s) {
-    int32_t i;
+    int64_t i;
     int status = 0;
 
     s->info = prun_measures(&s->count);
@@ -78,7 +78,7 @@ static int choose(session *s) {
     s->plain = (prun_measure_result *)ex_allocate((size_t)s->count, sizeof *s->plain);
     s->folded = (prun_measure_result *)ex_allocate((size_t)s->count, sizeof *s->folded);
     for (i = 0; i < s->count; i++)
-        s->wanted[i] = !s->set.only && !(s->set.fast && (s->info[i].needs & PRUN_SLOW));
+        s->wanted[i] = !s->set.only && !(s->set.fast && (s->info[i].traits & PRUN_TRAIT_SLOW));
     if (s->set.fast && !s->set.only) /* the paper's own measure is always there */
         s->wanted[prun_measure_find("prunability")] = 1;
     if (s->set.only) status = mark(s, "only", s->set.only, 1);
@@ -105,7 +105,7 @@ static void needs_text(uint32_t needs, char *text, size_t size) {
 static int list_measures(const session *s) {
     ex_table table = {0, 0, 0, NULL};
     char text[160];
-    int32_t i;
+    int64_t i;
 
     ex_table_header(&table, "measure|source|direction|needs|what");
     for (i = 0; i < s->count; i++) {
@@ -126,7 +126,7 @@ static int list_measures(const session *s) {
 
 /* ---- the network --------------------------------------------------------------------------- */
 
-static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18};
+static const prun_family families[] = {PRUN_FAMILY_CNN, PRUN_FAMILY_NIN, PRUN_FAMILY_RESNET18};
 
 /* One of the two sets that --npy names, cut to `limit` images. */
 static int load_npy(session *s, const char *part, int64_t classes, int64_t limit,
@@ -139,7 +139,7 @@ static int load_npy(session *s, const char *part, int64_t classes, int64_t limit
     options.classes = classes;
     ex_text_add(&paths[0], "%s/%s-images.npy", s->set.npy, part);
     ex_text_add(&paths[1], "%s/%s-labels.npy", s->set.npy, part);
-    status = prun_load_npy(&s->context, paths[0].data, paths[1].data, &options, images);
+    status = prun_images_load_npy(&s->context, paths[0].data, paths[1].data, &options, images);
     ex_text_free(&paths[0]);
     ex_text_free(&paths[1]);
     if (status != PRUN_OK) return ex_failure(&s->context, "data");
@@ -153,8 +153,8 @@ static int load_npy(session *s, const char *part, int64_t classes, int64_t limit
 }
 
 static ex_data_request data_request(const session *s, int64_t channels, const char *program) {
-    static const prun_normalization kinds[] = {PRUN_NORMALIZE_MEAN_STD, PRUN_NORMALIZE_PER_IMAGE,
-                                               PRUN_NORMALIZE_NONE};
+    static const prun_normalization kinds[] = {
+        PRUN_NORMALIZATION_MEAN_STD, PRUN_NORMALIZATION_PER_IMAGE, PRUN_NORMALIZATION_NONE};
     ex_data_request request;
 
     memset(&request, 0, sizeof request);
@@ -221,8 +221,8 @@ static prun_net *read_net(session *s, const char *path, const prun_arch *arch) {
     prun_net *net = NULL;
     prun_status status = prun_safetensors_open(&s->context, path, &file);
 
-    if (status == PRUN_OK) status = prun_net_family(&s->context, arch, &net);
-    if (status == PRUN_OK) status = prun_net_load(net, file, s->set.prefix);
+    if (status == PRUN_OK) status = prun_net_create_family(&s->context, arch, &net);
+    if (status == PRUN_OK) status = prun_net_read_safetensors(net, file, s->set.prefix);
     prun_safetensors_close(file);
     if (status == PRUN_OK) return net;
     ex_failure(&s->context, "checkpoint");
@@ -234,7 +234,7 @@ static prun_net *read_net(session *s, const char *path, const prun_arch *arch) {
 static int read_history(session *s) {
     prun_table table;
     const double *loss, *steps, *noise = NULL;
-    prun_status status = prun_table_read_csv(&s->context, s->set.history, &table);
+    prun_status status = prun_table_load_csv(&s->context, s->set.history, &table);
     int64_t i;
 
     if (status != PRUN_OK) return ex_failure(&s->context, "history");
@@ -267,16 +267,17 @@ static int open_checkpoint(session *s, const char *program) {
         const char *decay = prun_safetensors_metadata(file, "weight_decay");
 
         if (s->set.weight_decay < 0 && decay) s->set.weight_decay = strtod(decay, NULL);
-        status = prun_arch_from_checkpoint(file, s->set.prefix, families[s->set.arch.value], &arch);
+        status =
+            prun_arch_read_safetensors(file, families[s->set.arch.value], s->set.prefix, &arch);
         prun_safetensors_close(file);
     }
     if (status != PRUN_OK) return ex_failure(&s->context, "checkpoint");
-    failed = load_data(s, arch.channels, arch.classes, program);
+    failed = load_data(s, arch.image_channels, arch.classes, program);
     if (failed == 0 && s->set.history) failed = read_history(s);
     if (failed) return failed;
     arch.symmetric_padding = arch.pytorch_defaults = s->set.pytorch_nin;
-    arch.height = s->data.train.height;
-    arch.width_pixels = s->data.train.width;
+    arch.image_height = s->data.train.height;
+    arch.image_width = s->data.train.width;
     s->net = read_net(s, s->set.checkpoint, &arch);
     if (s->net && s->set.initial) s->start = read_net(s, s->set.initial, &arch);
     return s->net && (s->start || !s->set.initial) ? 0 : EX_FAILED;
@@ -304,12 +305,13 @@ static int train(session *s, const char *program) {
     arch.depth = set->depth;
     arch.dropout = set->dropout;
     arch.symmetric_padding = arch.pytorch_defaults = set->pytorch_nin;
-    arch.channels = s->data.train.channels;
-    arch.height = s->data.train.height;
-    arch.width_pixels = s->data.train.width;
+    arch.image_channels = s->data.train.channels;
+    arch.image_height = s->data.train.height;
+    arch.image_width = s->data.train.width;
     arch.classes = s->data.train.classes;
     arch.seed = (uint64_t)set->seed;
     memset(&recipe, 0, sizeof recipe);
+    recipe.momentum = 0.9;
     recipe.epochs = set->epochs;
     recipe.batch = set->batch;
     recipe.learning_rate = set->lr;
@@ -321,14 +323,14 @@ static int train(session *s, const char *program) {
     recipe.user = &s->progress;
     s->history = (prun_epoch *)ex_allocate((size_t)set->epochs, sizeof *s->history);
     ex_progress_start(&s->progress, "training", (double)set->epochs, set->quiet);
-    status = prun_net_family(&s->context, &arch, &s->net);
+    status = prun_net_create_family(&s->context, &arch, &s->net);
     if (status == PRUN_OK) status = prun_net_copy(s->net, 0, &s->start);
     if (status == PRUN_OK) status = prun_train(s->net, &s->data.train, &recipe, s->history);
     s->progress.stopped = status != PRUN_OK;
     ex_progress_end(&s->progress);
     if (status == PRUN_OK && set->save) {
         ex_hold();
-        status = prun_net_save(s->net, set->save);
+        status = prun_net_save_safetensors(s->net, set->save);
         ex_release();
     }
     return status == PRUN_OK ? 0 : ex_failure(&s->context, "training");
@@ -358,19 +360,17 @@ static int32_t wanted_count(const session *s, int folded) {
     int32_t i, n = 0;
 
     for (i = 0; i < s->count; i++)
-        n += s->wanted[i] && (!folded || s->info[i].needs & PRUN_FOLDABLE);
+        n += s->wanted[i] && (!folded || s->info[i].traits & PRUN_TRAIT_FOLDABLE);
     return n;
 }
 
 /* Fills results for the net or its folded copy. Returns 0 or, after a message, the exit status. */
 static int measure_net(session *s, prun_net *net, const prun_net *start, int folded,
                        prun_measure_result *results) {
-    prun_net_data data;
     prun_objective objective;
     prun_measure_options options;
-    prun_measurement m;
-    int64_t tensors;
-    int32_t i;
+    prun_measurement *m = NULL;
+    int64_t tensors, i;
     prun_status status;
 
     memset(&options, 0, sizeof options);
@@ -388,22 +388,20 @@ static int measure_net(session *s, prun_net *net, const prun_net *start, int fol
     options.seed = (uint64_t)s->set.seed;
     options.history = s->history;
     options.epochs = s->epochs;
-    options.seconds = ex_seconds;
+    options.seconds = ex_clock;
     options.progress = keep_going;
     options.user = &s->progress;
-    data.net = net;
-    data.images = &s->data.train;
-    status = prun_net_objective(&data, &objective);
-    if (start) objective.initial = prun_net_trained(start, &tensors);
-    if (status == PRUN_OK) status = prun_measure_begin(&objective, &options, &m);
+    status = prun_net_objective(net, &s->data.train, &objective);
+    if (start) objective.initial = prun_net_trained_tensors(start, &tensors);
+    if (status == PRUN_OK) status = prun_measurement_create(&objective, &options, &m);
     if (status != PRUN_OK) return ex_failure(&s->context, "measures");
     for (i = 0; i < s->count; i++) {
-        if (!s->wanted[i] || (folded && !(s->info[i].needs & PRUN_FOLDABLE))) continue;
-        status = prun_measure(&m, i, &results[i]);
+        if (!s->wanted[i] || (folded && !(s->info[i].traits & PRUN_TRAIT_FOLDABLE))) continue;
+        status = prun_measure(m, s->info[i].name, &results[i]);
         ex_progress_add(&s->progress, 1);
         if (status == PRUN_ERR_MEMORY) break;
     }
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     return status == PRUN_ERR_MEMORY ? ex_failure(&s->context, "measures") : 0;
 }
 
@@ -432,13 +430,13 @@ static int measure(session *s) {
 
 static void print_results(const session *s) {
     ex_table table = {0, 0, 0, NULL};
-    int32_t i;
+    int64_t i;
 
     ex_measure_header(&table);
     for (i = 0; i < s->count; i++) {
         if (!s->wanted[i]) continue;
         ex_measure_row(&table, &s->info[i], "", &s->plain[i]);
-        if (s->set.folded && s->info[i].needs & PRUN_FOLDABLE)
+        if (s->set.folded && s->info[i].traits & PRUN_TRAIT_FOLDABLE)
             ex_measure_row(&table, &s->info[i], "_folded", &s->folded[i]);
     }
     ex_measure_print(&table);
@@ -453,7 +451,7 @@ static void csv_cells(ex_csv *csv, const prun_measure_info *info, const char *en
     int k;
 
     for (k = 0; k < 3; k++) {
-        if (k == 1 && !(info->needs & PRUN_MONTE_CARLO)) continue;
+        if (k == 1 && !(info->traits & PRUN_TRAIT_MONTE_CARLO)) continue;
         snprintf(text, sizeof text, "%s%s%s", info->name, end, parts[k]);
         if (names) ex_csv_text(csv, text);
         else ex_csv_number(csv, values[k]);
@@ -480,7 +478,7 @@ static int write_csv(const session *s) {
         for (i = 0; i < s->count; i++) {
             if (!s->wanted[i]) continue;
             csv_cells(&csv, &s->info[i], "", &s->plain[i], names);
-            if (s->set.folded && s->info[i].needs & PRUN_FOLDABLE)
+            if (s->set.folded && s->info[i].traits & PRUN_TRAIT_FOLDABLE)
                 csv_cells(&csv, &s->info[i], "_folded", &s->folded[i], names);
         }
         if (names) ex_csv_names(&csv, "version,isa");

@@ -103,9 +103,9 @@ static double train(problem *p) {
 
 static int64_t sample(const int64_t *index, int64_t i) { return index ? index[i] : i; }
 
-static prun_status own_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                            double *sum, int64_t *errors) {
-    const problem *p = (const problem *)user;
+static prun_status own_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                            double *losses, double *sum, int64_t *errors) {
+    const problem *p = (const problem *)objective->user;
     int64_t wrong = 0;
 
     *sum = 0;
@@ -126,9 +126,9 @@ static prun_status own_loss(void *user, const int64_t *index, int64_t n, double 
     return PRUN_OK;
 }
 
-static prun_status own_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                double *sum) {
-    const problem *p = (const problem *)user;
+static prun_status own_gradient(const prun_objective *objective, const int64_t *index, int64_t n,
+                                float *gradient, double *sum) {
+    const problem *p = (const problem *)objective->user;
     double total = 0;
 
     memset(gradient, 0, sizeof(perceptron)); /* the tensors' order is the struct's */
@@ -140,8 +140,9 @@ static prun_status own_gradient(void *user, const int64_t *index, int64_t n, flo
     return PRUN_OK;
 }
 
-static prun_status own_logits(void *user, const int64_t *index, int64_t n, float *logits) {
-    const problem *p = (const problem *)user;
+static prun_status own_logits(const prun_objective *objective, const int64_t *index, int64_t n,
+                              float *logits) {
+    const problem *p = (const problem *)objective->user;
 
     for (int64_t i = 0; i < n; i++) {
         float hidden[HIDDEN];
@@ -153,7 +154,7 @@ static prun_status own_logits(void *user, const int64_t *index, int64_t n, float
 static prun_tensor tensor(const char *name, float *data, int64_t rows, int64_t columns) {
     prun_tensor t = {.data = data, .name = name, .rank = columns ? 2 : 1};
 
-    t.flags = columns ? PRUN_WEIGHT : PRUN_BIAS;
+    t.flags = columns ? PRUN_TENSOR_WEIGHT : PRUN_TENSOR_BIAS;
     t.shape[0] = rows;
     t.shape[1] = columns;
     return t;
@@ -170,25 +171,25 @@ static prun_status built_prunability(prun_context *context, problem *p, prun_pru
                           .classes = CLASSES,
                           .values = p->x,
                           .labels = p->y};
-    prun_net_data data = {.images = &images};
+    prun_net *net = NULL;
     prun_objective objective;
     int64_t count;
-    prun_status status = prun_net_create(context, 1, 28, 28, &data.net);
+    prun_status status = prun_net_create(context, 1, 28, 28, &net);
 
     if (status == PRUN_OK) {
-        int32_t v = prun_layer_linear(data.net, PRUN_INPUT, "hidden", HIDDEN, 1);
-        v = prun_layer_relu(data.net, v);
-        v = prun_layer_linear(data.net, v, "output", CLASSES, 1);
-        status = prun_net_finish(data.net, v, 0);
+        int32_t v = prun_layer_linear(net, PRUN_INPUT, "hidden", HIDDEN, 1);
+        v = prun_layer_relu(net, v);
+        v = prun_layer_linear(net, v, "output", CLASSES, 1);
+        status = prun_net_finish(net, v, 0);
     }
     if (status == PRUN_OK) {
-        const prun_tensor *t = prun_net_tensors(data.net, &count);
+        const prun_tensor *t = prun_net_tensors(net, &count);
         for (int64_t i = 0; i < count; i++)
             memcpy(t[i].data, values[i], (size_t)prun_tensor_size(&t[i]) * sizeof(float));
-        status = prun_net_objective(&data, &objective);
+        status = prun_net_objective(net, &images, &objective);
     }
     if (status == PRUN_OK) status = prun_prunability_search(&objective, NULL, found);
-    prun_net_free(data.net);
+    prun_net_free(net);
     return status;
 }
 
@@ -232,7 +233,7 @@ int main(int argc, char **argv) {
                                 .logits = own_logits,
                                 .labels = p.y};
     prun_prunability own, built;
-    prun_measurement m;
+    prun_measurement *m = NULL;
     const ex_program program = {
         .name = "own_network",
         .operands = "",
@@ -253,14 +254,14 @@ int main(int argc, char **argv) {
     tensors[3] = tensor("output.bias", p.net.b2, CLASSES, 0);
     printf("trained by hand: running loss %.4f in the last epoch\n\n", train(&p));
     fflush(stdout);
-    if (prun_measure_begin(&objective, NULL, &m) != PRUN_OK)
+    if (prun_measurement_create(&objective, NULL, &m) != PRUN_OK)
         return ex_failure(&context, "measures");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         prun_measure_result r;
-        prun_measure(&m, prun_measure_find(names[i]), &r);
+        prun_measure(m, names[i], &r);
         printf("%-22s %12.6g  %s\n", names[i], r.value, r.message);
     }
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     if (prun_prunability_search(&objective, NULL, &own) != PRUN_OK ||
         built_prunability(&context, &p, &built) != PRUN_OK)
         return ex_failure(&context, "prunability");

@@ -102,7 +102,7 @@ static prun_status random_curve(const settings *set, const prun_objective *objec
     size_t i;
 
     memset(&options, 0, sizeof options);
-    options.method = PRUN_RANDOM;
+    options.method = PRUN_PRUNE_RANDOM;
     options.grid = set->grid;
     options.repetitions = 1;
     for (d = 0; d < set->draws && status == PRUN_OK; d++) {
@@ -128,21 +128,18 @@ static prun_status measure(model *m, int which) {
     const prun_images *images = which == TRAINING ? &m->s->data.train : &m->s->data.test;
     const double step =
         ex_forward_cost(m->arch, m->width) * (double)images->count * (double)(set->grid + 1);
-    prun_net_data data;
     prun_objective objective;
     prun_prune_options pruning;
     prun_perturb_options noise;
     double *(*curve)[KINDS] = m->curve[which];
     prun_status status;
 
-    data.net = m->net;
-    data.images = images;
     memset(&pruning, 0, sizeof pruning);
     pruning.grid = set->grid;
     memset(&noise, 0, sizeof noise);
     noise.draws = set->draws;
     noise.seed = (uint64_t)m->seed;
-    status = prun_net_objective(&data, &objective);
+    status = prun_net_objective(m->net, images, &objective);
     if (status == PRUN_OK)
         status =
             prun_loss_curve(&objective, &pruning, curve[MAGNITUDE][LOSS], curve[MAGNITUDE][ERROR]);
@@ -150,7 +147,7 @@ static prun_status measure(model *m, int which) {
     if (status == PRUN_OK) status = random_curve(set, &objective, (uint64_t)m->seed, curve[RANDOM]);
     ex_progress_add(&m->s->rows.progress, step * (double)set->draws);
     if (status == PRUN_OK)
-        status = prun_same_size_curve(&objective, &noise, set->grid, curve[PERTURBED][LOSS],
+        status = prun_same_size_curve(&objective, set->grid, &noise, curve[PERTURBED][LOSS],
                                       curve[PERTURBED][DEVIATION], curve[PERTURBED][ERROR]);
     ex_progress_add(&m->s->rows.progress, step * (double)set->draws);
     return status;
@@ -222,7 +219,7 @@ static void fill_row(const model *m, prun_status status, ex_csv *row) {
     target.m = m;
     target.row = row;
     target.known = status == PRUN_OK;
-    ex_csv_number(row, status == PRUN_OK ? (double)prun_net_weights(m->net) : (double)NAN);
+    ex_csv_number(row, status == PRUN_OK ? (double)prun_net_weight_count(m->net) : (double)NAN);
     each_curve(fill_curve, &target);
     ex_outcome(row, &m->context, status, m->train_seconds, m->measure_seconds);
 }
@@ -254,7 +251,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     m.context.threads = 1;
     allocate_curves(&m, room);
     arch = ex_arch(m.arch, m.width, m.seed, &s->data.train);
-    status = prun_net_family(&m.context, &arch, &m.net);
+    status = prun_net_create_family(&m.context, &arch, &m.net);
     if (status == PRUN_OK) status = train(&m, number);
     m.train_seconds = ex_seconds() - start;
     if (status == PRUN_OK) status = measure(&m, TRAINING);
@@ -262,7 +259,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     m.measure_seconds = ex_seconds() - start - m.train_seconds;
     /* That a training diverged is a result; anything else may go better the next time. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) fill_row(&m, status, row);
-    else if (status != PRUN_CANCELLED) /* of what was stopped the study tells the reason */
+    else if (status != PRUN_ERR_CANCELLED) /* of what was stopped the study tells the reason */
         ex_error("%s, width %ld, seed %ld: %s", ex_arch_names[m.arch], (long)m.width, (long)m.seed,
                  ex_reason(&m.context, status));
     prun_net_free(m.net);
@@ -403,7 +400,7 @@ static int evaluate(results *r, const char *path) {
     const int64_t seeds = r->s->set.recipe.seeds.count;
     int64_t *rows, i, k;
 
-    if (prun_table_read_csv(&r->context, path, &r->table) != PRUN_OK)
+    if (prun_table_load_csv(&r->context, path, &r->table) != PRUN_OK)
         return ex_failure(&r->context, path);
     r->groups = (group *)ex_allocate((size_t)(r->s->cnns + r->s->resnets), sizeof *r->groups);
     r->touched = next_curve(r);

@@ -40,35 +40,36 @@ static int usage(char **argument) {
 int main(int argc, char **argv) {
     if (argc > 1) return usage(argv);
     prun_idx_options padded = {.pad_to = 32};
-    prun_arch arch = {.family = PRUN_CNN, .width = 8, .channels = 1, .seed = 1};
+    prun_arch arch = {.family = PRUN_FAMILY_CNN, .width = 8, .image_channels = 1, .seed = 1};
     prun_train_options recipe = {.epochs = 10,
                                  .batch = 32,
                                  .learning_rate = 0.02,
+                                 .momentum = 0.9,
                                  .weight_decay = 1e-4,
                                  .schedule = PRUN_SCHEDULE_MADDOX};
-    prun_prune_options tolerances = {.beta = {0.05, 0.1, 0.2, 0.5}, .betas = 4};
+    prun_prune_options tolerances = {.beta = {0.05, 0.1, 0.2, 0.5}, .beta_count = 4};
     prun_images train, test;
     prun_net *net;
     prun_objective objective;
     prun_prunability found;
 
-    check(prun_load_idx(&context, DATA "train-images.idx3-ubyte", DATA "train-labels.idx1-ubyte",
-                        &padded, &train));
-    check(prun_load_idx(&context, DATA "test-images.idx3-ubyte", DATA "test-labels.idx1-ubyte",
-                        &padded, &test));
+    check(prun_images_load_idx(&context, DATA "train-images.idx3-ubyte",
+                               DATA "train-labels.idx1-ubyte", &padded, &train));
+    check(prun_images_load_idx(&context, DATA "test-images.idx3-ubyte",
+                               DATA "test-labels.idx1-ubyte", &padded, &test));
     check(prun_images_standardize(&context, &train));
     test.normalization = train.normalization; /* with the constants of the training set: */
     test.mean[0] = train.mean[0];
     test.std[0] = train.std[0];
 
-    check(prun_net_cnn(&context, &arch, &net));
+    check(prun_net_create_cnn(&context, &arch, &net));
     check(prun_train(net, &train, &recipe, NULL));
     report("train", net, &train);
     report("test", net, &test);
-    prun_net_data data = {net, &train};
-    check(prun_net_objective(&data, &objective));
+    check(prun_net_objective(net, &train, &objective));
     check(prun_prunability_search(&objective, &tolerances, &found));
-    for (const prun_prunability_answer *a = found.answer; a < found.answer + found.betas; a++)
+    for (const prun_prunability_answer *a = found.answer; a < found.answer + found.answer_count;
+         a++)
         printf("+%2.0f %% loss: keep %3.0f %% of weights\n", 100 * a->beta, 100 * a->kept_fraction);
     prun_net_free(net);
     prun_images_free(&train);

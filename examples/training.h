@@ -109,7 +109,7 @@ static inline int ex_recipe_load(const ex_recipe *recipe, prun_context *context,
     request.pad_to = 32;
     request.train_images = recipe->images;
     request.test_images = recipe->test_images;
-    request.normalization = PRUN_NORMALIZE_MEAN_STD;
+    request.normalization = PRUN_NORMALIZATION_MEAN_STD;
     status = ex_load_data(context, &request, data);
     if (status == 0) {
         ex_cifar_constants(data);
@@ -126,7 +126,7 @@ static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int
     options.epochs = recipe->epochs;
     options.batch = recipe->batch;
     options.learning_rate = recipe->lr;
-    options.momentum = recipe->momentum > 0 ? recipe->momentum : -1; /* 0 is the default there */
+    options.momentum = recipe->momentum;
     options.weight_decay = recipe->decay;
     options.decay = PRUN_DECAY_ALL;
     options.schedule = PRUN_SCHEDULE_MADDOX;
@@ -155,11 +155,11 @@ static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const pru
     prun_arch a;
 
     memset(&a, 0, sizeof a);
-    a.family = arch == EX_CNN ? PRUN_CNN : PRUN_RESNET18;
+    a.family = arch == EX_CNN ? PRUN_FAMILY_CNN : PRUN_FAMILY_RESNET18;
     a.width = width;
-    a.channels = images->channels;
-    a.height = images->height;
-    a.width_pixels = images->width;
+    a.image_channels = images->channels;
+    a.image_height = images->height;
+    a.image_width = images->width;
     a.classes = images->classes;
     a.seed = (uint64_t)seed;
     return a;
@@ -256,7 +256,7 @@ typedef struct ex_meter {
 
 #define EX_METER_HEAD 64
 
-static inline void *ex__meter_allocate(size_t size, void *user) {
+static inline void *ex__meter_allocate(void *user, size_t size) {
     ex_meter *meter = (ex_meter *)user;
     unsigned char *block =
         size < (size_t)-1 - EX_METER_HEAD ? (unsigned char *)malloc(size + EX_METER_HEAD) : NULL;
@@ -268,7 +268,7 @@ static inline void *ex__meter_allocate(size_t size, void *user) {
     return block + EX_METER_HEAD;
 }
 
-static inline void ex__meter_release(void *pointer, void *user) {
+static inline void ex__meter_release(void *user, void *pointer) {
     unsigned char *block = (unsigned char *)pointer;
     size_t size;
 
@@ -299,9 +299,9 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
     context.allocator_user = &meter;
     context.threads = 1;
     *seconds = (double)INFINITY;
-    status = prun_net_family(&context, arch, &net);
+    status = prun_net_create_family(&context, arch, &net);
     if (status == PRUN_OK)
-        gradient = (float *)ex_allocate((size_t)prun_net_parameters(net), sizeof *gradient);
+        gradient = (float *)ex_allocate((size_t)prun_net_parameter_count(net), sizeof *gradient);
     /* At least three, up to 0.3 seconds by the fastest of them: a pause must not end the trial. */
     for (pass = 0; status == PRUN_OK && (pass < 3 || (pass < 20 && 32 * pass * *seconds < 0.3));
          pass++) {
@@ -310,7 +310,9 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
         const double start = ex_seconds();
         double each;
 
-        status = prun_net_train_pass(net, images, NULL, n, NULL, gradient, NULL, &sum, &errors);
+        status = prun_net_train_pass(
+            net, images, NULL, n, NULL,
+            &(prun_pass_outputs){.gradient = gradient, .sum = &sum, .wrong = &errors});
         each = (ex_seconds() - start) / (double)n;
         *seconds = each < *seconds ? each : *seconds;
         if (pass < 2) most[pass] = (double)meter.most;
@@ -318,7 +320,7 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
     /* From 16 to 32 images memory grew by one block of sixteen. */
     *bytes = most[1] + (most[1] - most[0]) * (double)(batch / 16);
     if (status == PRUN_OK)
-        *bytes += 2 * 4 * (double)prun_net_parameters(net); /* momentum, gradient */
+        *bytes += 2 * 4 * (double)prun_net_parameter_count(net); /* momentum, gradient */
     free(gradient);
     prun_net_free(net);
     return status == PRUN_OK ? 0 : ex_failure(&context, "a first step");

@@ -6,7 +6,7 @@
            --labels build/vgg/train-labels.npy --measure
 
    The way for any network: a layer gets the path of its PyTorch module as its name ("features.0",
-   "layer1.0.conv1"), and prun_net_load finds "features.0.weight" by itself. Here even the order of
+   "layer1.0.conv1"), and prun_net_read_safetensors finds "features.0.weight" by itself. Here even the order of
    layers is read off the names, as torchvision numbers them in a VGG:
 
        features.0.weight    of rank 4: convolution 3x3, padding 1      prun_layer_conv2d
@@ -67,8 +67,13 @@ static int32_t add_features(prun_net *net, const prun_safetensors *file, int32_t
             continue;
         }
         snprintf(module, sizeof module, "features.%d", number++);
-        value = prun_layer_conv2d(net, value, module, weight->shape[0], 3, 1, 1, PRUN_PADDING_ZEROS,
-                                  has_bias(file, module));
+        value =
+            prun_layer_conv2d_with(net, value, module,
+                                   &(prun_conv2d_options){.channels = weight->shape[0],
+                                                          .kernel = {3},
+                                                          .stride = {1},
+                                                          .padding = {1, 1, 1, 1},
+                                                          .omit_bias = !(has_bias(file, module))});
         norm = weight_of(file, "features", number);
         if (norm != NULL && norm->rank == 1) {
             snprintf(module, sizeof module, "features.%d", number++);
@@ -105,7 +110,7 @@ static prun_status build(prun_safetensors *file, const prun_images *images, prun
     value = add_features(*net, file, PRUN_INPUT);
     value = add_classifier(*net, file, value);
     status = prun_net_finish(*net, value, 0);
-    return status == PRUN_OK ? prun_net_load(*net, file, NULL) : status;
+    return status == PRUN_OK ? prun_net_read_safetensors(*net, file, NULL) : status;
 }
 
 static int show_loss(prun_net *net, const prun_images *images, const prun_safetensors *file) {
@@ -115,8 +120,8 @@ static int show_loss(prun_net *net, const prun_images *images, const prun_safete
 
     if (prun_net_loss(net, images, NULL, images->count, NULL, &sum, &errors) != PRUN_OK)
         return ex_failure(&context, "loss");
-    printf("%lld parameters, %lld of them prunable\n", (long long)prun_net_parameters(net),
-           (long long)prun_net_weights(net));
+    printf("%lld parameters, %lld of them prunable\n", (long long)prun_net_parameter_count(net),
+           (long long)prun_net_weight_count(net));
     printf("loss %.10g\n", sum / (double)images->count);
     printf("error %.6g (%lld images)\n", (double)errors / (double)images->count,
            (long long)images->count);
@@ -143,50 +148,56 @@ static void show_layers(const prun_net *net, const prun_prunability *found, cons
     int32_t b;
 
     ex_text_add(&header, "kept of|weights");
-    for (b = 0; b < found->betas; b++) ex_text_add(&header, "|+%g %%", 100 * found->answer[b].beta);
+    for (b = 0; b < found->answer_count; b++)
+        ex_text_add(&header, "|+%g %%", 100 * found->answer[b].beta);
     ex_table_header(&table, header.data);
     ex_text_free(&header);
     for (i = 0; i < count; i++) {
-        if (!(tensors[i].flags & PRUN_WEIGHT)) continue;
+        if (!(tensors[i].flags & PRUN_TENSOR_WEIGHT)) continue;
         ex_table_cell(&table, "%s", tensors[i].name);
         ex_table_cell(&table, "%lld", (long long)prun_tensor_size(&tensors[i]));
-        for (b = 0; b < found->betas; b++)
+        for (b = 0; b < found->answer_count; b++)
             ex_table_cell(&table, "%.3f", kept[b * found->prunable_tensors + layer]);
         layer++;
     }
     ex_table_cell(&table, "all");
     ex_table_cell(&table, "%lld", (long long)found->prunable);
-    for (b = 0; b < found->betas; b++)
+    for (b = 0; b < found->answer_count; b++)
         ex_table_cell(&table, "%.3f", found->answer[b].kept_fraction);
     ex_table_print(&table, stdout);
     ex_table_free(&table);
 }
 
 static int prune(const settings *set, prun_net *net, const prun_images *images) {
-    prun_net_data data;
     prun_objective objective;
     prun_prune_options options;
     prun_prunability found;
     ex_progress progress;
-    int i, status = 0;
+    double *layers;
+    int64_t i;
+    int status = 0;
 
     memset(&options, 0, sizeof options);
-    data.net = net;
-    data.images = images;
-    if (prun_net_objective(&data, &objective) != PRUN_OK) return ex_failure(&context, "network");
+    if (prun_net_objective(net, images, &objective) != PRUN_OK)
+        return ex_failure(&context, "network");
     for (i = 0; i < set->beta.count; i++) options.beta[i] = set->beta.value[i];
-    options.betas = set->beta.count;
+    options.beta_count = set->beta.count;
     options.progress = on_progress;
     options.user = &progress;
-    options.layer_kept =
-        (double *)ex_allocate((size_t)(options.betas * objective.tensor_count), sizeof(double));
     ex_progress_start(&progress, "prunability", 1, 0);
     if (prun_prunability_search(&objective, &options, &found) != PRUN_OK)
         status = ex_failure(&context, "prunability");
     progress.stopped = status;
     ex_progress_end(&progress);
-    if (status == 0) show_layers(net, &found, options.layer_kept);
-    free(options.layer_kept);
+    if (status != 0) return status;
+    layers = (double *)ex_allocate((size_t)(found.answer_count * found.prunable_tensors),
+                                   sizeof(double));
+    for (i = 0; i < found.answer_count && status == 0; i++)
+        if (prun_prune_layer_fractions(&objective, found.answer[i].kept_fraction, &options,
+                                       layers + i * found.prunable_tensors) != PRUN_OK)
+            status = ex_failure(&context, "prunability");
+    if (status == 0) show_layers(net, &found, layers);
+    free(layers);
     return status;
 }
 
@@ -203,38 +214,35 @@ static int keep_going(void *user, int64_t done, int64_t total) {
 static int measure(const settings *set, prun_net *net, const prun_images *images,
                    const prun_safetensors *file) {
     const char *decay = prun_safetensors_metadata(file, "weight_decay");
-    int32_t i, count;
+    int64_t i, count;
     const prun_measure_info *info = prun_measures(&count);
     ex_table table = {0, 0, 0, NULL};
     ex_progress progress;
-    prun_net_data data;
     prun_objective objective;
     prun_measure_options options;
-    prun_measurement m;
+    prun_measurement *m = NULL;
     prun_status status;
 
     memset(&options, 0, sizeof options);
-    data.net = net;
-    data.images = images;
     options.hessian_samples = set->hessian_images > 0 ? set->hessian_images : images->count;
     options.weight_decay = decay != NULL ? strtod(decay, NULL) : 0;
-    options.seconds = ex_seconds;
+    options.seconds = ex_clock;
     options.progress = keep_going;
     options.user = &progress;
-    status = prun_net_objective(&data, &objective);
-    if (status == PRUN_OK) status = prun_measure_begin(&objective, &options, &m);
+    status = prun_net_objective(net, images, &objective);
+    if (status == PRUN_OK) status = prun_measurement_create(&objective, &options, &m);
     if (status != PRUN_OK) return ex_failure(&context, "measures");
     ex_progress_start(&progress, "measuring", count, 0);
     ex_measure_header(&table);
     for (i = 0; i < count && status != PRUN_ERR_MEMORY; i++) {
         prun_measure_result result;
 
-        status = prun_measure(&m, i, &result);
+        status = prun_measure(m, info[i].name, &result);
         ex_measure_row(&table, &info[i], "", &result);
         ex_progress_add(&progress, 1);
     }
     ex_progress_end(&progress);
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     putchar('\n');
     ex_measure_print(&table);
     return status == PRUN_ERR_MEMORY ? ex_failure(&context, "measures") : 0;
@@ -272,7 +280,7 @@ int main(int argc, char **argv) {
         return EX_USAGE;
     }
     memset(&images, 0, sizeof images);
-    if (prun_load_npy(&context, set.images, set.labels, NULL, &images) != PRUN_OK)
+    if (prun_images_load_npy(&context, set.images, set.labels, NULL, &images) != PRUN_OK)
         status = ex_failure(&context, "data");
     else if (prun_safetensors_open(&context, argv[1], &file) != PRUN_OK)
         status = ex_failure(&context, "checkpoint");

@@ -91,8 +91,8 @@ static inline void write_set(int nhwc, const char *type, int bytes, int fortran,
 }
 
 static inline prun_status load_set(const prun_npy_options *options, prun_images *images) {
-    return prun_load_npy(&test_context, in_directory("images.npy"), in_directory("labels.npy"),
-                         options, images);
+    return prun_images_load_npy(&test_context, in_directory("images.npy"),
+                                in_directory("labels.npy"), options, images);
 }
 
 #endif

@@ -244,8 +244,8 @@ static void report_convolution(const char *name, const prun_conv2d *conv, int64_
     snprintf(scope, sizeof scope, "convolution %s-%s", name,
              conv->algorithm == PRUN_ALGORITHM_DIRECT ? "direct" : "winograd");
     check(prun_conv2d_output(&context, conv, &h, &w), "size");
-    lanes_in = prun_lane_size(n, in, in_h, in_w);
-    lanes_out = prun_lane_size(n, out, h, w);
+    lanes_in = prun_lanes_size(n, in, in_h, in_w);
+    lanes_out = prun_lanes_size(n, out, h, w);
     flat = floats(n * (in * in_h * in_w + out * h * w));
     x = floats(lanes_in), dx = floats(lanes_in);
     y = floats(lanes_out), dy = floats(lanes_out);
@@ -253,14 +253,14 @@ static void report_convolution(const char *name, const prun_conv2d *conv, int64_
     fill(weight, weights, 1);
     fill(bias, out, 2);
     fill(flat, n * in * in_h * in_w, 3);
-    prun_pack(flat, n, in, in_h, in_w, x);
+    prun_lanes_pack(flat, n, in, in_h, in_w, x);
     fill(flat, n * out * h * w, 4);
-    prun_pack(flat, n, out, h, w, dy);
+    prun_lanes_pack(flat, n, out, h, w, dy);
     check(prun_conv2d_forward(&context, conv, n, x, weight, bias, y), "forward");
-    prun_unpack(y, n, out, h, w, flat);
+    prun_lanes_unpack(y, n, out, h, w, flat);
     put_floats("output", flat, n * out * h * w);
     check(prun_conv2d_input_gradient(&context, conv, n, dy, weight, dx), "input gradient");
-    prun_unpack(dx, n, in, in_h, in_w, flat);
+    prun_lanes_unpack(dx, n, in, in_h, in_w, flat);
     put_floats("input_gradient", flat, n * in * in_h * in_w);
     check(prun_conv2d_weight_gradient(&context, conv, n, x, dy, dweight), "weight gradient");
     put_floats("weight_gradient", dweight, weights);
@@ -300,8 +300,8 @@ static void report_operations(void) {
 static void load_images(prun_images *images) {
     prun_idx_options options = {0};
     options.pad_to = 32;
-    check(prun_load_idx(&context, DATA "images.idx3-ubyte", DATA "labels.idx1-ubyte", &options,
-                        images),
+    check(prun_images_load_idx(&context, DATA "images.idx3-ubyte", DATA "labels.idx1-ubyte",
+                               &options, images),
           "images");
     images->count = TRAINED;
     check(prun_images_standardize(&context, images), "standardize");
@@ -309,9 +309,11 @@ static void load_images(prun_images *images) {
 
 static void report_packed(const char *key, const prun_images *images, const prun_augment *augment) {
     const int64_t index[5] = {7, 3, 3, 90, 11};
-    const int64_t size = prun_lane_size(5, images->channels, images->height, images->width);
+    const int64_t size = prun_lanes_size(5, images->channels, images->height, images->width);
     float *lanes = floats(size);
-    check(prun_images_pack(&context, images, index, 5, augment, 3, 4, lanes), key);
+    check(prun_images_pack(&context, images, index, 5,
+                           &(prun_pass){.augment = augment, .seed = 3, .stream = 4}, lanes),
+          key);
     put_floats(key, lanes, size);
     free(lanes);
 }
@@ -324,9 +326,9 @@ static void report_images(const prun_images *images) {
     put("mean", (double)images->mean[0]);
     put("deviation", (double)images->std[0]);
     report_packed("standardized", images, NULL);
-    other.normalization = PRUN_NORMALIZE_PER_IMAGE;
+    other.normalization = PRUN_NORMALIZATION_PER_IMAGE;
     report_packed("normalized_each", &other, NULL);
-    other.normalization = PRUN_NORMALIZE_NONE;
+    other.normalization = PRUN_NORMALIZATION_NONE;
     augment.crop_padding = 4;
     augment.flip = 1;
     report_packed("cropped", &other, &augment);
@@ -344,14 +346,12 @@ static void report_pruning(const prun_objective *objective, const char *key,
     char name[KEY_SIZE];
     int b;
 
-    options->layer_kept = kept;
     check(prun_prunability_search(objective, options, &found), key);
-    options->layer_kept = NULL;
     put_part(key, "base", found.base_loss);
     put_part(key, "passes", found.passes);
     put_part_count(key, "prunable", found.prunable);
     put_part_count(key, "prunable_tensors", found.prunable_tensors);
-    for (b = 0; b < found.betas; b++) {
+    for (b = 0; b < found.answer_count; b++) {
         snprintf(name, sizeof name, "%s.tolerance_%g", key, found.answer[b].beta);
         put_part(name, "threshold", found.answer[b].threshold);
         put_part(name, "fraction", found.answer[b].kept_fraction);
@@ -359,7 +359,11 @@ static void report_pruning(const prun_objective *objective, const char *key,
         put_part(name, "loss", found.answer[b].loss);
     }
     snprintf(name, sizeof name, "%s.layers", key);
-    put_doubles(name, kept, found.betas * found.prunable_tensors);
+    for (b = 0; b < found.answer_count; b++)
+        check(prun_prune_layer_fractions(objective, found.answer[b].kept_fraction, options,
+                                         kept + b * found.prunable_tensors),
+              key);
+    put_doubles(name, kept, found.answer_count * found.prunable_tensors);
 }
 
 static void report_curve(const prun_objective *objective, const char *key,
@@ -390,21 +394,21 @@ static void report_prunings(const prun_objective *objective, int brief) {
     options.beta[0] = 0.05;
     options.beta[1] = 0.1;
     options.beta[2] = 0.2;
-    options.betas = 3;
+    options.beta_count = 3;
     options.repetitions = 2;
     options.seed = 5;
     for (i = 0; i < 5; i++) {
         if (brief && (i == 1 || i == 3)) continue;
-        options.method = i == 2 || i == 3 ? PRUN_RANDOM : PRUN_MAGNITUDE;
-        options.scope = i == 1 || i == 3 ? PRUN_PER_LAYER : PRUN_GLOBAL;
-        options.include_biases = options.include_norm = i == 4;
+        options.method = i == 2 || i == 3 ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
+        options.scope = i == 1 || i == 3 ? PRUN_PRUNE_PER_LAYER : PRUN_PRUNE_GLOBAL;
+        options.include_biases = options.include_norms = i == 4;
         report_pruning(objective, name[i], &options);
         report_curve(objective, name[i], &options);
     }
     memset(&options, 0, sizeof options);
     options.grid = 4;
     check(prun_prunability_search(objective, &options, &found), "tensors");
-    check(prun_layer_profile(objective, &options, profile), "profile");
+    check(prun_loss_curve_by_layer(objective, &options, profile), "profile");
     put_doubles("pruning.layer_profile", profile, 5 * found.prunable_tensors);
 }
 
@@ -426,7 +430,7 @@ static void report_noise_curve(const prun_objective *objective, const char *key,
     double losses[3], deviations[3], wrong[3];
     char name[KEY_SIZE];
 
-    check(prun_perturbation_curve(objective, options, radii, 3, losses, deviations, wrong), key);
+    check(prun_perturbation_curve(objective, radii, 3, options, losses, deviations, wrong), key);
     snprintf(name, sizeof name, "%s.curve_loss", key);
     put_doubles(name, losses, 3);
     snprintf(name, sizeof name, "%s.curve_deviation", key);
@@ -437,7 +441,7 @@ static void report_noise_curve(const prun_objective *objective, const char *key,
 
 static void report_same_size(const prun_objective *objective, const prun_perturb_options *options) {
     double losses[6], deviations[6], wrong[6];
-    check(prun_same_size_curve(objective, options, 5, losses, deviations, wrong), "same size");
+    check(prun_same_size_curve(objective, 5, options, losses, deviations, wrong), "same size");
     put_doubles("noise.same_size_loss", losses, 6);
     put_doubles("noise.same_size_deviation", deviations, 6);
     put_doubles("noise.same_size_wrong", wrong, 6);
@@ -447,7 +451,7 @@ static void report_sharpness(const prun_objective *objective, prun_perturb_optio
     prun_radius radius;
 
     if (objective->gradient == NULL) return;
-    options->draws = 2;
+    options->restarts = 2;
     options->steps = 3;
     options->batch = 16;
     options->noise = PRUN_NOISE_GAUSSIAN;
@@ -462,8 +466,8 @@ static void report_sharpness(const prun_objective *objective, prun_perturb_optio
     report_radius("sharpness.magnitude_displaced", &radius);
 }
 
-/* All kinds of noise, brief: plain noise alone. */
-static void report_noise(const prun_objective *objective, int brief) {
+/* All kinds of noise. */
+static void report_noise(const prun_objective *objective) {
     static const char *const name[] = {"noise.magnitude", "noise.squared", "noise.plain",
                                        "noise.sign_flip"};
     static const prun_noise noise[] = {PRUN_NOISE_MAGNITUDE, PRUN_NOISE_SQUARED,
@@ -486,15 +490,15 @@ static void report_noise(const prun_objective *objective, int brief) {
     report_same_size(objective, &options);
     options.fraction = 0.5;
     options.norm = 0.7;
-    options.include_biases = options.include_norm = 1;
+    options.include_biases = options.include_norms = 1;
     report_noise_curve(objective, "noise.half_scaled", &options);
     options.fraction = options.norm = 0;
     options.displacement = 0.1;
     check(prun_perturbation_radius(objective, &options, &radius), "displaced");
     report_radius("noise.all_tensors_displaced", &radius);
     options.displacement = 0;
-    options.include_biases = options.include_norm = 0;
-    check(prun_dropout_error(objective, &options, 0.9, 0.05, &wrong, &deviation), "dropout");
+    options.include_biases = options.include_norms = 0;
+    check(prun_dropout_error(objective, 0.9, 0.05, &options, &wrong, &deviation), "dropout");
     put("noise.dropout_wrong", wrong);
     put("noise.dropout_wrong_deviation", deviation);
     report_sharpness(objective, &options);
@@ -531,13 +535,13 @@ static void report_changes(const prun_objective *objective) {
     prune.seed = perturb.seed = 3;
     for (i = 0; i < 7; i++) {
         if (i < 3) {
-            prune.method = i == 2 ? PRUN_RANDOM : PRUN_MAGNITUDE;
-            prune.scope = i == 1 ? PRUN_PER_LAYER : PRUN_GLOBAL;
-            check(prun_prune(objective, &prune, 0.37, &kept), name[i]);
+            prune.method = i == 2 ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
+            prune.scope = i == 1 ? PRUN_PRUNE_PER_LAYER : PRUN_PRUNE_GLOBAL;
+            check(prun_prune(objective, 0.37, &prune, &kept), name[i]);
             put_part_count(name[i], "kept", kept);
         } else {
             perturb.noise = noise[i - 3];
-            check(prun_perturb(objective, &perturb, 0.1, 1), name[i]);
+            check(prun_perturb(objective, 0.1, 1, &perturb), name[i]);
         }
         put_tensors(name[i], objective->tensors, objective->tensor_count);
         copy_weights(objective, saved, 1);
@@ -562,7 +566,7 @@ static void report_pairs(const prun_objective *objective, const char *key,
     check(prun_hessian_size(objective, options, &k), "size");
     put_part_count(key, "size", k);
     vectors = floats(2 * k);
-    check(prun_hessian_eigenpairs(objective, options, 2, values, residuals, vectors), key);
+    check(prun_hessian_eigenpairs(objective, 2, options, values, residuals, vectors), key);
     snprintf(name, sizeof name, "%s.values", key);
     put_doubles(name, values, 2);
     snprintf(name, sizeof name, "%s.residuals", key);
@@ -591,7 +595,7 @@ static void report_spectrum(const prun_objective *objective, const prun_hessian_
     check(prun_spectrum_trace(&spectrum, soft_square, NULL, &trace), "trace of a function");
     put_estimate("curvature.function_trace", &trace);
     for (i = 0; i < 17; i++) grid[i] = (double)(i - 4) / 4;
-    check(prun_spectral_density(&spectrum, grid, 17, 0, density, deviations), "density");
+    check(prun_spectrum_density(&spectrum, grid, 17, 0, density, deviations), "density");
     put_doubles("curvature.density", density, 17);
     put_doubles("curvature.density_deviation", deviations, 17);
     for (i = 0; i < 2; i++) {
@@ -613,22 +617,22 @@ static void report_differences(const prun_objective *objective, prun_hessian_opt
     float *v;
     int64_t k;
 
-    options->differences = 1;
+    options->use_differences = 1;
     check(prun_hessian_size(objective, options, &k), "size");
     v = floats(k);
     product = doubles(k);
     fill(v, k, 21);
-    check(prun_hessian_difference(objective, options, v, &difference), "difference");
+    check(prun_hessian_difference(objective, v, options, &difference), "difference");
     put("curvature.difference_step", difference.step);
     put("curvature.difference_error", difference.error);
     put("curvature.difference_noise", difference.noise);
     put_count("curvature.difference_gradients", difference.gradients);
     options->step = difference.step;
-    check(prun_hessian_vector(objective, options, v, product), "difference");
+    check(prun_hessian_vector(objective, v, options, product), "difference");
     put_doubles("curvature.difference_product", product, k);
     options->step = 0;
-    options->differences = 0;
-    check(prun_hessian_vector(objective, options, v, product), "product");
+    options->use_differences = 0;
+    check(prun_hessian_vector(objective, v, options, product), "product");
     put_doubles("curvature.product", product, k);
     free(v), free(product);
 }
@@ -664,10 +668,10 @@ static void report_curvature(const prun_objective *objective) {
 /* ---- measures -------------------------------------------------------------------------------- */
 
 static void put_measures(const char *key, const prun_measure_result *results,
-                         const unsigned char *wanted) {
+                         const uint8_t *wanted) {
     const prun_measure_info *info;
     char name[KEY_SIZE];
-    int32_t count, i;
+    int64_t count, i;
 
     info = prun_measures(&count);
     for (i = 0; i < count; i++) {
@@ -685,16 +689,17 @@ typedef enum selection { ALL, FAST, FOLDABLE } selection;
 /* All measures; all but the sharpness, which takes long; or those that folding changes. */
 static int is_wanted(const prun_measure_info *info, selection which) {
     if (which == FAST) return strstr(info->name, "sharpness") == NULL;
-    return which == ALL || ((info->needs & PRUN_FOLDABLE) != 0 && (info->needs & PRUN_SLOW) == 0);
+    return which == ALL ||
+           ((info->traits & PRUN_TRAIT_FOLDABLE) != 0 && (info->traits & PRUN_TRAIT_SLOW) == 0);
 }
 
 static void report_measures(const prun_objective *objective, const char *key,
                             const prun_epoch *history, selection which) {
     prun_measure_options options = {0};
     prun_measure_result *results;
-    unsigned char *wanted;
+    uint8_t *wanted;
     const prun_measure_info *info;
-    int32_t count, i;
+    int64_t count, i;
 
     options.grid = GRID;
     options.repetitions = 2;
@@ -712,9 +717,9 @@ static void report_measures(const prun_objective *objective, const char *key,
     options.epochs = history != NULL ? EPOCHS : 0;
     info = prun_measures(&count);
     results = (prun_measure_result *)room(count, sizeof *results);
-    wanted = (unsigned char *)room(count, 1);
-    for (i = 0; i < count; i++) wanted[i] = (unsigned char)is_wanted(&info[i], which);
-    check(prun_measure_all(objective, &options, wanted, results), key);
+    wanted = (uint8_t *)room(count, 1);
+    for (i = 0; i < count; i++) wanted[i] = (uint8_t)is_wanted(&info[i], which);
+    check(prun_measure_all(objective, wanted, &options, results), key);
     put_measures(key, results, wanted);
     free(results), free(wanted);
 }
@@ -745,7 +750,7 @@ static void report_formulas(const prun_objective *objective) {
 
 /* ---- the networks ---------------------------------------------------------------------------- */
 
-static void put_spectral(const char *key, const prun_spectral *s) {
+static void put_spectral(const char *key, const prun_spectral_norm_result *s) {
     put_part(key, "value", s->norm);
     put_part(key, "residual", s->residual);
     put_part_count(key, "iterations", s->iterations);
@@ -757,7 +762,7 @@ static void report_spectral(const prun_net *net, const prun_net *before) {
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     const prun_tensor *start = prun_net_tensors(before, &count);
     prun_conv2d conv = {0};
-    prun_spectral result;
+    prun_spectral_norm_result result;
     double path;
 
     for (first = 0; first + 1 < count && tensors[first].rank != 4; first++) {
@@ -790,7 +795,8 @@ static void report_margins(prun_net *net, const prun_images *images, const float
         put_doubles("margins.features", features, 5);
     prun_net_margin_layers(net, layers);
     put_checksum("margins.layers", fnv(FNV_START, layers, sizeof layers));
-    check(prun_net_hidden_margins(net, images, NULL, JUDGED, layers, 4, margins, spread),
+    check(prun_net_hidden_margins(net, images, NULL, JUDGED, layers, 4,
+                                  &(prun_margin_outputs){margins, spread}),
           "hidden margins");
     put_doubles("margins.hidden", margins, 4 * JUDGED);
     put_doubles("margins.spread", spread, 4);
@@ -798,14 +804,14 @@ static void report_margins(prun_net *net, const prun_images *images, const float
 
 /* Losses, logits, gradient, exact Hessian product of a net in eval mode. */
 static void report_passes(prun_net *net, const prun_images *images, const char *key) {
-    const int64_t n = prun_net_parameters(net);
+    const int64_t n = prun_net_parameter_count(net);
     float *logits = floats(JUDGED * 10), *gradient = floats(n), *v = floats(n);
     double losses[JUDGED], sum;
     int64_t wrong;
     char name[KEY_SIZE];
 
     put_part_count(key, "parameters", n);
-    put_part_count(key, "weights", prun_net_weights(net));
+    put_part_count(key, "weights", prun_net_weight_count(net));
     check(prun_net_loss(net, images, NULL, JUDGED, losses, &sum, &wrong), "loss");
     put_part(key, "loss", sum);
     put_part_count(key, "wrong", wrong);
@@ -829,7 +835,7 @@ static void report_passes(prun_net *net, const prun_images *images, const char *
 /* A pass in training mode that leaves the running statistics as they are. */
 static void report_train_pass(prun_net *net, const prun_images *images,
                               const prun_augment *augment) {
-    const int64_t n = prun_net_parameters(net);
+    const int64_t n = prun_net_parameter_count(net);
     const int64_t index[9] = {40, 2, 17, 17, 63, 8, 5, 71, 30};
     float *gradient = floats(n), logits[90];
     prun_pass pass = {0};
@@ -840,7 +846,10 @@ static void report_train_pass(prun_net *net, const prun_images *images,
     pass.seed = 3;
     pass.stream = 77;
     pass.freeze_statistics = 1;
-    check(prun_net_train_pass(net, images, index, 9, &pass, gradient, logits, &sum, &wrong),
+    check(prun_net_train_pass(
+              net, images, index, 9, &pass,
+              &(prun_pass_outputs){
+                  .gradient = gradient, .logits = logits, .sum = &sum, .wrong = &wrong}),
           "train pass");
     put("train_pass.loss", sum);
     put_count("train_pass.wrong", wrong);
@@ -857,7 +866,7 @@ static void put_history(const prun_epoch *history) {
         snprintf(key, sizeof key, "epoch_%d", e + 1);
         put_part(key, "rate", history[e].learning_rate);
         put_part(key, "loss", history[e].loss);
-        put_part(key, "wrong", history[e].error);
+        put_part(key, "wrong", history[e].error_rate);
         put_part(key, "eval_loss", history[e].evaluated_loss);
         put_part(key, "noise", history[e].gradient_noise);
         put_part_count(key, "steps", history[e].steps);
@@ -892,7 +901,7 @@ static void report_files(prun_net *net, const prun_images *images, prun_algorith
     double sum;
     int64_t wrong;
 
-    check(prun_net_save(net, scratch), "save");
+    check(prun_net_save_safetensors(net, scratch), "save");
     put_file("file.net");
     check(prun_net_copy(net, 0, &copy), "copy");
     prun_net_set_algorithm(copy, algorithm);
@@ -900,21 +909,21 @@ static void report_files(prun_net *net, const prun_images *images, prun_algorith
     options.augment.shift = 2;
     options.decay = PRUN_DECAY_ALL;
     check(prun_trainer_create(copy, images, &options, &trainer), "trainer");
-    check(prun_trainer_epoch(trainer, &epoch), "epoch");
-    check(prun_trainer_save(trainer, scratch), "save state");
+    check(prun_trainer_run_epoch(trainer, &epoch), "epoch");
+    check(prun_trainer_save_safetensors(trainer, scratch), "save state");
     put_file("file.state");
     prun_trainer_free(trainer);
     check(prun_trainer_create(copy, images, &options, &trainer), "trainer");
     check(prun_safetensors_open(&context, scratch, &file), "open");
-    put_count("file.entries", prun_safetensors_count(file));
-    check(prun_trainer_load(trainer, file), "load state");
+    put_count("file.entries", prun_safetensors_entry_count(file));
+    check(prun_trainer_read_safetensors(trainer, file), "load state");
     prun_safetensors_close(file);
-    check(prun_trainer_epoch(trainer, &epoch), "epoch");
+    check(prun_trainer_run_epoch(trainer, &epoch), "epoch");
     put("resumed.loss", epoch.loss);
     check(prun_trainer_step(trainer, index, 6, 0.005, &sum, &wrong), "step");
     put("resumed.step_loss", sum);
     put_count("resumed.step_wrong", wrong);
-    put_count("resumed.epochs", prun_trainer_epochs(trainer));
+    put_count("resumed.epochs", prun_trainer_epoch_count(trainer));
     put_net("resumed.tensors", copy);
     prun_trainer_free(trainer);
     prun_net_free(copy);
@@ -924,16 +933,13 @@ static void report_files(prun_net *net, const prun_images *images, prun_algorith
 static void report_folded(const prun_net *net, const prun_images *images,
                           prun_algorithm algorithm) {
     prun_net *folded;
-    prun_net_data data;
     prun_objective objective;
 
     check(prun_net_copy(net, 1, &folded), "fold");
     prun_net_set_algorithm(folded, algorithm);
     put_net("folded.tensors", folded);
     report_passes(folded, images, "folded");
-    data.net = folded;
-    data.images = images;
-    check(prun_net_objective(&data, &objective), "objective");
+    check(prun_net_objective(folded, images, &objective), "objective");
     report_measures(&objective, "folded.measure", NULL, FOLDABLE);
     prun_net_free(folded);
 }
@@ -943,7 +949,6 @@ static void report_net(const prun_arch *arch, const char *name, int winograd,
     const prun_algorithm algorithm = winograd ? PRUN_ALGORITHM_WINOGRAD : PRUN_ALGORITHM_DIRECT;
     prun_train_options options = recipe();
     prun_images judged = *images;
-    prun_net_data data;
     prun_objective objective;
     prun_epoch history[EPOCHS];
     prun_net *net, *before;
@@ -951,7 +956,7 @@ static void report_net(const prun_arch *arch, const char *name, int winograd,
 
     snprintf(scope, sizeof scope, "%s %s", name, winograd ? "winograd" : "direct");
     judged.count = JUDGED;
-    check(prun_net_family(&context, arch, &net), "net");
+    check(prun_net_create_family(&context, arch, &net), "net");
     prun_net_set_algorithm(net, algorithm);
     check(prun_net_copy(net, 0, &before), "copy");
     put_net("initial", before);
@@ -961,12 +966,10 @@ static void report_net(const prun_arch *arch, const char *name, int winograd,
     report_train_pass(net, images, &options.augment);
     report_passes(net, images, "eval");
     report_spectral(net, before);
-    data.net = net;
-    data.images = &judged;
-    check(prun_net_objective(&data, &objective), "objective");
-    objective.initial = prun_net_trained(before, &count);
+    check(prun_net_objective(net, &judged, &objective), "objective");
+    objective.initial = prun_net_trained_tensors(before, &count);
     report_prunings(&objective, winograd);
-    report_noise(&objective, winograd);
+    report_noise(&objective);
     if (!winograd) report_changes(&objective);
     report_curvature(&objective);
     if (!winograd) report_formulas(&objective);
@@ -979,19 +982,19 @@ static void report_net(const prun_arch *arch, const char *name, int winograd,
 }
 
 static void report_nets(const prun_images *images) {
-    prun_arch arch = {PRUN_CNN, 4, 0, 1, 0, 0, 0, 0.0, 0, 0, 1};
+    prun_arch arch = {.family = PRUN_FAMILY_CNN, .width = 4, .image_channels = 1, .seed = 1};
     int winograd;
 
     for (winograd = 0; winograd < 2; winograd++) {
-        arch.family = PRUN_CNN;
+        arch.family = PRUN_FAMILY_CNN;
         arch.width = 4;
         report_net(&arch, "cnn-4", winograd, images);
-        arch.family = PRUN_NIN;
+        arch.family = PRUN_FAMILY_NIN;
         arch.width = 8;
         arch.depth = 2;
         arch.dropout = 0.2;
         report_net(&arch, "nin-8x2", winograd, images);
-        arch.family = PRUN_RESNET18;
+        arch.family = PRUN_FAMILY_RESNET18;
         arch.width = 2;
         arch.depth = 0;
         arch.dropout = 0;
@@ -1003,22 +1006,27 @@ static void report_nets(const prun_images *images) {
 static void report_built(const prun_images *images) {
     prun_train_options options = recipe();
     prun_epoch history[EPOCHS];
-    prun_conv2d wide = {0};
+    prun_conv2d_options wide = {0};
     prun_net *net;
     int32_t v = PRUN_INPUT, w;
 
     strcpy(scope, "built auto");
     check(prun_net_create(&context, 1, 32, 32, &net), "net");
-    wide.out_channels = 5;
+    wide.channels = 5;
     wide.kernel[0] = 5;
     wide.kernel[1] = 4;
     wide.stride[0] = 2;
     wide.padding[0] = wide.padding[1] = wide.padding[2] = 1;
-    v = prun_layer_conv2d_ex(net, v, "wide", &wide, 1);
+    v = prun_layer_conv2d_with(net, v, "wide", &wide);
     v = prun_layer_relu(net, v);
     v = prun_layer_avg_pool(net, v, 3, 2, 1);
-    prun_net_set_init(net, PRUN_INIT_GLOROT);
-    w = prun_layer_conv2d(net, v, "same", 5, 3, 1, 1, PRUN_PADDING_SAME, 1);
+    prun_net_set_initializer(net, PRUN_INITIALIZER_GLOROT);
+    w = prun_layer_conv2d_with(net, v, "same",
+                               &(prun_conv2d_options){.channels = 5,
+                                                      .kernel = {3},
+                                                      .stride = {1},
+                                                      .padding = {1, 1, 1, 1},
+                                                      .padding_mode = PRUN_PADDING_SAME});
     w = prun_layer_batch_norm(net, w, "norm", 1e-3, 0.2);
     v = prun_layer_add(net, v, w);
     v = prun_layer_max_pool(net, v, 3, 2, 1);
@@ -1068,9 +1076,9 @@ static void perceptron_forward(const perceptron *p, int64_t s, float *hidden, fl
     }
 }
 
-static prun_status perceptron_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                   double *sum, int64_t *wrong) {
-    const perceptron *p = (const perceptron *)user;
+static prun_status perceptron_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                                   double *losses, double *sum, int64_t *wrong) {
+    const perceptron *p = (const perceptron *)objective->user;
     int64_t i, bad = 0;
     int c;
 
@@ -1116,9 +1124,9 @@ static double perceptron_backward(const perceptron *p, int64_t s, double *gradie
     return loss;
 }
 
-static prun_status perceptron_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                       double *sum) {
-    const perceptron *p = (const perceptron *)user;
+static prun_status perceptron_gradient(const prun_objective *objective, const int64_t *index,
+                                       int64_t n, float *gradient, double *sum) {
+    const perceptron *p = (const perceptron *)objective->user;
     double total = 0, g[PERCEPTRON_FLOATS] = {0};
     int64_t i;
 
@@ -1128,8 +1136,9 @@ static prun_status perceptron_gradient(void *user, const int64_t *index, int64_t
     return PRUN_OK;
 }
 
-static prun_status perceptron_logits(void *user, const int64_t *index, int64_t n, float *logits) {
-    const perceptron *p = (const perceptron *)user;
+static prun_status perceptron_logits(const prun_objective *objective, const int64_t *index,
+                                     int64_t n, float *logits) {
+    const perceptron *p = (const perceptron *)objective->user;
     float hidden[HIDDEN];
     int64_t i;
 
@@ -1160,7 +1169,8 @@ static void perceptron_fill(perceptron *p, const prun_images *images) {
     }
 }
 
-static void perceptron_train(perceptron *p, const prun_tensor *tensors) {
+static void perceptron_train(const prun_objective *objective) {
+    const prun_tensor *tensors = objective->tensors;
     float g[PERCEPTRON_FLOATS];
     int64_t i, n;
     double sum;
@@ -1168,7 +1178,7 @@ static void perceptron_train(perceptron *p, const prun_tensor *tensors) {
 
     for (step = 0; step < 60; step++) {
         const float *at = g;
-        perceptron_gradient(p, NULL, JUDGED, g, &sum);
+        perceptron_gradient(objective, NULL, JUDGED, g, &sum);
         for (t = 0; t < 4; t++) {
             n = prun_tensor_size(&tensors[t]);
             for (i = 0; i < n; i++) tensors[t].data[i] -= *at++ * (0.5f / JUDGED);
@@ -1200,16 +1210,15 @@ static void report_perceptron(const prun_images *images) {
     strcpy(scope, "perceptron -");
     perceptron_fill(&p, images);
     start = p;
-    tensors[0] = tensor("first", p.w1, HIDDEN, PIXELS, PRUN_WEIGHT);
-    tensors[1] = tensor("first_bias", p.b1, HIDDEN, 0, PRUN_BIAS);
-    tensors[2] = tensor("second", p.w2, CLASSES, HIDDEN, PRUN_WEIGHT);
-    tensors[3] = tensor("second_bias", p.b2, CLASSES, 0, PRUN_BIAS);
+    tensors[0] = tensor("first", p.w1, HIDDEN, PIXELS, PRUN_TENSOR_WEIGHT);
+    tensors[1] = tensor("first_bias", p.b1, HIDDEN, 0, PRUN_TENSOR_BIAS);
+    tensors[2] = tensor("second", p.w2, CLASSES, HIDDEN, PRUN_TENSOR_WEIGHT);
+    tensors[3] = tensor("second_bias", p.b2, CLASSES, 0, PRUN_TENSOR_BIAS);
     memcpy(initial, tensors, sizeof initial);
     initial[0].data = start.w1;
     initial[1].data = start.b1;
     initial[2].data = start.w2;
     initial[3].data = start.b2;
-    perceptron_train(&p, tensors);
     objective.user = &p;
     objective.context = &context;
     objective.tensors = tensors;
@@ -1221,16 +1230,17 @@ static void report_perceptron(const prun_images *images) {
     objective.loss = perceptron_loss;
     objective.gradient = perceptron_gradient;
     objective.logits = perceptron_logits;
-    check(perceptron_loss(&p, NULL, JUDGED, NULL, &sum, &wrong), "loss");
+    perceptron_train(&objective);
+    check(perceptron_loss(&objective, NULL, JUDGED, NULL, &sum, &wrong), "loss");
     put("loss", sum);
     put_count("wrong", wrong);
-    check(perceptron_gradient(&p, NULL, JUDGED, all, &sum), "gradient");
+    check(perceptron_gradient(&objective, NULL, JUDGED, all, &sum), "gradient");
     put_floats("gradient", all, PERCEPTRON_FLOATS);
     report_prunings(&objective, 1);
     objective.nonnegative = 1;
     strcpy(scope, "perceptron nonnegative");
     report_prunings(&objective, 0);
-    report_noise(&objective, 0);
+    report_noise(&objective);
     report_changes(&objective);
     report_curvature(&objective);
     report_formulas(&objective);
@@ -1291,7 +1301,7 @@ static void report_rank(const table *t) {
         put_part(key, "p", k.p);
         put_part(key, "p_normal", k.p_normal);
         put_part(key, "deviation", k.standard_error);
-        put_part_count(key, "exact", k.exact);
+        put_part_count(key, "exact", k.p_is_exact);
     }
     check(prun_partial_kendall(&context, t->measure, t->target, t->size, MODELS, &tau), "partial");
     put("kendall_partial", tau);
@@ -1307,7 +1317,7 @@ static void report_grouped(table *t) {
     char key[KEY_SIZE];
     int seeds, a;
 
-    options.effective = 1e-9;
+    options.effective_size = 1e-9;
     options.test_samples = 4000;
     for (seeds = 0; seeds < 3; seeds++) {
         t->axes.seeds = (prun_seeds)seeds;
@@ -1315,9 +1325,9 @@ static void report_grouped(table *t) {
         snprintf(key, sizeof key, "granulated.%s", name[seeds]);
         put_doubles(key, g.psi, 3);
         put_part(key, "mean", g.mean);
-        put_part(key, "mean_deviation", g.mean_error);
+        put_part(key, "mean_deviation", g.mean_standard_error);
         snprintf(key, sizeof key, "granulated.%s_deviation", name[seeds]);
-        put_doubles(key, g.psi_error, 3);
+        put_doubles(key, g.psi_standard_error, 3);
         check(prun_robust_sign_error(&context, &t->axes, t->measure, t->target, &options, &e),
               name[seeds]);
         for (a = -1; a < 3; a++) {
@@ -1334,8 +1344,9 @@ static void report_grouped(table *t) {
     check(prun_seed_means(&context, &t->axes, t->target, means, &count), "means");
     put_doubles("seed_means", means, count);
     put("sign_error.weight", prun_sign_error_weight(0.03, 4000));
-    put("sign_error.pair", prun_sign_error_pair(t->measure, t->target, 6, t->measure + 24,
-                                                t->target + 30, 7, 4000, &weight, &size));
+    put("sign_error.pair", prun_sign_error_pair(&(prun_runs){t->measure, t->target, 6},
+                                                &(prun_runs){t->measure + 24, t->target + 30, 7},
+                                                4000, &weight, &size));
     put("sign_error.pair_weight", weight);
     put("sign_error.pair_size", size);
 }
@@ -1354,7 +1365,7 @@ static void report_information(const table *t) {
         put_part(name[ties], "k", cmi->k);
         put_part(name[ties], "symmetric", cmi->symmetric);
         put_part_count(name[ties], "best", cmi->best);
-        for (s = 0; s < cmi->subsets; s++) {
+        for (s = 0; s < cmi->subset_count; s++) {
             snprintf(key, sizeof key, "%s.subset_%d", name[ties], s);
             put_part(key, "value", cmi->subset[s].value);
             put_part(key, "information", cmi->subset[s].information);
@@ -1369,6 +1380,7 @@ static void report_regression(const table *t) {
     const double *x[4];
     double coefficients[4], standardized[4], fitted[MODELS], crossfitted[MODELS];
     prun_regression_options options = {0};
+    prun_regression_outputs outputs = {coefficients, standardized, fitted, crossfitted};
     prun_regression r;
 
     x[0] = t->measure;
@@ -1377,11 +1389,9 @@ static void report_regression(const table *t) {
     x[3] = t->axis[1];
     options.folds = 5;
     options.seed = 3;
-    options.coefficients = coefficients;
-    options.standardized = standardized;
-    options.fitted = fitted;
-    options.crossfitted = crossfitted;
-    check(prun_regression_fit(&context, x, 4, t->target, MODELS, &options, &r), "regression");
+    check(prun_regression_fit(&context, &(prun_regression_data){x, 4, t->target, MODELS}, &options,
+                              &r, &outputs),
+          "regression");
     put_doubles("regression.coefficients", coefficients, 4);
     put_doubles("regression.standardized", standardized, 4);
     put_doubles("regression.fitted", fitted, MODELS);
@@ -1424,7 +1434,7 @@ static void report_resampling(table *t) {
                                        "sign_error_mean", "sign_error_p90",
                                        "sign_error_max",  "custom"};
     prun_sample sample = {0};
-    prun_resampling options = {0};
+    prun_resampling_options options = {0};
     prun_interval interval;
     double value, p[12], adjusted[12];
     char key[KEY_SIZE];
@@ -1438,7 +1448,7 @@ static void report_resampling(table *t) {
     options.axis = 1;
     options.resamples = 60;
     options.seed = 29;
-    options.sign_error.effective = 1e-9;
+    options.sign_error.effective_size = 1e-9;
     options.custom = mean_row;
     options.user = t->target;
     for (s = 0; s < 12; s++) {
@@ -1450,7 +1460,7 @@ static void report_resampling(table *t) {
         check(prun_bootstrap(&context, &sample, &options, &interval), key);
         snprintf(key, sizeof key, "resampling.%s.bootstrap", name[s]);
         put_interval(key, &interval);
-        if (options.statistic != PRUN_CUSTOM) {
+        if (options.statistic != PRUN_STATISTIC_CUSTOM) {
             check(prun_compare(&context, &sample, t->other, &options, &interval), key);
             snprintf(key, sizeof key, "resampling.%s.compared", name[s]);
             put_interval(key, &interval);
@@ -1491,7 +1501,7 @@ int main(int argc, char **argv) {
     for (i = 1; i < argc; i += 2) {
         if (i + 1 >= argc) return usage();
         if (strcmp(argv[i], "--isa") == 0) {
-            if (prun_set_isa(argv[i + 1]) == PRUN_OK) continue;
+            if (prun_isa_set(argv[i + 1]) == PRUN_OK) continue;
             fprintf(stderr, "error: this processor has no %s\n", argv[i + 1]);
             return 3;
         }

@@ -34,9 +34,9 @@ static inline double bowl_value(const bowl *b) {
 /* Sample i has weight 2 (i + 1) / (n + 1): their mean is 1. */
 static inline double share(int64_t sample) { return 2.0 * (double)(sample + 1) / (SAMPLES + 1); }
 
-static inline prun_status bowl_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                    double *sum, int64_t *errors) {
-    bowl *b = (bowl *)user;
+static inline prun_status bowl_loss(const prun_objective *objective, const int64_t *index,
+                                    int64_t n, double *losses, double *sum, int64_t *errors) {
+    bowl *b = (bowl *)objective->user;
     double value = bowl_value(b), total = 0, distance = 0;
     int64_t i, wrong = 0;
     if (++b->calls == b->fail_at) return PRUN_ERR_CALLBACK;
@@ -58,9 +58,9 @@ static inline prun_status bowl_loss(void *user, const int64_t *index, int64_t n,
     return PRUN_OK;
 }
 
-static inline prun_status bowl_gradient(void *user, const int64_t *index, int64_t n,
-                                        float *gradient, double *sum) {
-    bowl *b = (bowl *)user;
+static inline prun_status bowl_gradient(const prun_objective *objective, const int64_t *index,
+                                        int64_t n, float *gradient, double *sum) {
+    bowl *b = (bowl *)objective->user;
     double shares = 0;
     int64_t i;
     if (++b->calls == b->fail_at) return PRUN_ERR_CALLBACK;
@@ -87,7 +87,7 @@ static inline prun_objective bowl_make(bowl *b, int64_t count, uint64_t seed) {
         t->rank = 2;
         t->shape[0] = 1;
         t->shape[1] = i == 0 ? count / 2 : i == 1 ? 3 : count - count / 2 - 3;
-        t->flags = i == 1 ? PRUN_BIAS : PRUN_WEIGHT;
+        t->flags = i == 1 ? PRUN_TENSOR_BIAS : PRUN_TENSOR_WEIGHT;
         at += t->shape[1];
     }
     for (i = 0; i < count; i++) {

@@ -67,10 +67,12 @@ static prun_status use_winograd_in(world *w) { return use_conv2d(w, 1, PRUN_ALGO
 static prun_status use_winograd_w(world *w) { return use_conv2d(w, 2, PRUN_ALGORITHM_WINOGRAD); }
 
 static prun_status use_images_pack(world *w) {
-    const size_t size = (size_t)prun_lane_size(IMAGES, 1, SIDE, SIDE);
+    const size_t size = (size_t)prun_lanes_size(IMAGES, 1, SIDE, SIDE);
     float *lanes = OUT(w, float, size);
     prun_augment augment = {1, 1, 1};
-    return CALL(w, prun_images_pack(w->context, &w->images, NULL, IMAGES, &augment, 1, 2, lanes));
+    return CALL(w,
+                prun_images_pack(w->context, &w->images, NULL, IMAGES,
+                                 &(prun_pass){.augment = &augment, .seed = 1, .stream = 2}, lanes));
 }
 
 static prun_status use_net_create(world *w) {
@@ -100,7 +102,7 @@ static prun_status use_net_finish(world *w) {
 
 typedef enum layer_kind {
     CONV,
-    CONV_EX,
+    CONV_WITH,
     LINEAR,
     BATCH_NORM,
     RELU,
@@ -116,17 +118,17 @@ typedef enum layer_kind {
    returns -1 and prun_net_finish then the status. */
 static prun_status use_layer(world *w, layer_kind kind) {
     prun_net *net = NULL;
-    prun_conv2d conv;
+    prun_conv2d_options conv;
     int32_t v = PRUN_INPUT, i;
     memset(&conv, 0, sizeof conv);
-    conv.out_channels = conv.kernel[0] = 1;
+    conv.channels = conv.kernel[0] = 1;
     prun_net_create(w->context, 1, SIDE, SIDE, &net);
     for (i = 0; i < 16; i++) {
         v = prun_layer_relu(net, v);
     }
     arm(w);
-    if (kind == CONV) v = prun_layer_conv2d(net, v, "c", 2, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
-    if (kind == CONV_EX) v = prun_layer_conv2d_ex(net, v, "c", &conv, 1);
+    if (kind == CONV) v = prun_layer_conv2d(net, v, "c", 2, 3, 1, 1);
+    if (kind == CONV_WITH) v = prun_layer_conv2d_with(net, v, "c", &conv);
     if (kind == LINEAR) v = prun_layer_linear(net, v, "l", 3, 1);
     if (kind == BATCH_NORM) v = prun_layer_batch_norm(net, v, "b", 0, 0);
     if (kind == RELU) v = prun_layer_relu(net, v);
@@ -146,7 +148,7 @@ static prun_status use_layer(world *w, layer_kind kind) {
 }
 
 static prun_status use_layer_conv2d(world *w) { return use_layer(w, CONV); }
-static prun_status use_layer_conv2d_ex(world *w) { return use_layer(w, CONV_EX); }
+static prun_status use_layer_conv2d_ex(world *w) { return use_layer(w, CONV_WITH); }
 static prun_status use_layer_linear(world *w) { return use_layer(w, LINEAR); }
 static prun_status use_layer_batch_norm(world *w) { return use_layer(w, BATCH_NORM); }
 static prun_status use_layer_relu(world *w) { return use_layer(w, RELU); }
@@ -167,17 +169,23 @@ static prun_status use_family(world *w, family_function make, prun_family family
     arch.family = family;
     arch.width = 1;
     arch.depth = 2;
-    arch.dropout = family == PRUN_NIN ? .2 : 0;
+    arch.dropout = family == PRUN_FAMILY_NIN ? .2 : 0;
     if (CALL(w, make(w->context, &arch, net)) == PRUN_OK) net_result(w, *net);
     return w->status;
 }
 
-static prun_status use_net_nin(world *w) { return use_family(w, prun_net_nin, PRUN_NIN); }
-static prun_status use_net_cnn(world *w) { return use_family(w, prun_net_cnn, PRUN_CNN); }
-static prun_status use_resnet18(world *w) {
-    return use_family(w, prun_net_resnet18, PRUN_RESNET18);
+static prun_status use_net_nin(world *w) {
+    return use_family(w, prun_net_create_nin, PRUN_FAMILY_NIN);
 }
-static prun_status use_net_family(world *w) { return use_family(w, prun_net_family, PRUN_NIN); }
+static prun_status use_net_cnn(world *w) {
+    return use_family(w, prun_net_create_cnn, PRUN_FAMILY_CNN);
+}
+static prun_status use_resnet18(world *w) {
+    return use_family(w, prun_net_create_resnet18, PRUN_FAMILY_RESNET18);
+}
+static prun_status use_net_family(world *w) {
+    return use_family(w, prun_net_create_family, PRUN_FAMILY_NIN);
+}
 
 static prun_status use_net_logits(world *w) {
     float *logits = OUT(w, float, IMAGES *CLASSES);
@@ -192,14 +200,14 @@ static prun_status use_net_loss(world *w) {
 }
 
 static prun_status use_net_gradient(world *w) {
-    float *gradient = OUT(w, float, (size_t)prun_net_parameters(w->net));
+    float *gradient = OUT(w, float, (size_t)prun_net_parameter_count(w->net));
     double *sum = OUT(w, double, 1);
     int64_t *errors = OUT(w, int64_t, 1);
     return CALL(w, prun_net_gradient(w->net, &w->images, NULL, IMAGES, gradient, sum, errors));
 }
 
 static prun_status use_net_hessian_vector(world *w) {
-    const size_t count = (size_t)prun_net_parameters(w->net);
+    const size_t count = (size_t)prun_net_parameter_count(w->net);
     float *product = OUT(w, float, count), *v = (float *)malloc(count * sizeof(float));
     size_t i;
     for (i = 0; i < count; i++) {
@@ -211,12 +219,14 @@ static prun_status use_net_hessian_vector(world *w) {
 }
 
 static prun_status use_net_train_pass(world *w) {
-    float *gradient = OUT(w, float, (size_t)prun_net_parameters(w->net));
+    float *gradient = OUT(w, float, (size_t)prun_net_parameter_count(w->net));
     float *logits = OUT(w, float, IMAGES *CLASSES);
     double *sum = OUT(w, double, 1);
     int64_t *errors = OUT(w, int64_t, 1);
-    return CALL(w, prun_net_train_pass(w->net, &w->images, NULL, IMAGES, NULL, gradient, logits,
-                                       sum, errors));
+    return CALL(w, prun_net_train_pass(
+                       w->net, &w->images, NULL, IMAGES, NULL,
+                       &(prun_pass_outputs){
+                           .gradient = gradient, .logits = logits, .sum = sum, .wrong = errors}));
 }
 
 static prun_status use_copy(world *w, int32_t fold) {
@@ -232,8 +242,8 @@ static prun_status use_net_hidden_margins(world *w) {
     double *margins = OUT(w, double, 2 * IMAGES), *spread = OUT(w, double, 2);
     int32_t layers[4];
     prun_net_margin_layers(w->net, layers);
-    return CALL(
-        w, prun_net_hidden_margins(w->net, &w->images, NULL, IMAGES, layers, 2, margins, spread));
+    return CALL(w, prun_net_hidden_margins(w->net, &w->images, NULL, IMAGES, layers, 2,
+                                           &(prun_margin_outputs){margins, spread}));
 }
 
 /* ---- exercises: training ---- */
@@ -241,6 +251,7 @@ static prun_status use_net_hidden_margins(world *w) {
 static prun_train_options train_options(world *w) {
     prun_train_options options;
     memset(&options, 0, sizeof options);
+    options.momentum = 0.9;
     options.epochs = 2;
     options.batch = 8;
     options.learning_rate = .05;
@@ -285,9 +296,9 @@ static prun_trainer *make_trainer(world *w) {
 static prun_status use_trainer_epoch(world *w) {
     prun_trainer *trainer = make_trainer(w);
     prun_epoch *epoch = OUT(w, prun_epoch, 1), again;
-    if (CALL(w, prun_trainer_epoch(trainer, epoch)) == PRUN_OK) trained_result(w);
-    else CHECK(prun_trainer_epochs(trainer) == 0);
-    CHECK(w->status == PRUN_OK || prun_trainer_epoch(trainer, &again) == PRUN_OK);
+    if (CALL(w, prun_trainer_run_epoch(trainer, epoch)) == PRUN_OK) trained_result(w);
+    else CHECK(prun_trainer_epoch_count(trainer) == 0);
+    CHECK(w->status == PRUN_OK || prun_trainer_run_epoch(trainer, &again) == PRUN_OK);
     prun_trainer_free(trainer);
     return w->status;
 }
@@ -331,37 +342,41 @@ static prun_status use_search(world *w, prun_prune_method method, prun_prune_sco
     options.scope = scope;
     options.beta[0] = .01;
     options.beta[1] = .3;
-    if (scope == PRUN_PER_LAYER) options.layer_kept = PARTLY(w, double, 6);
-    CALL(w, prun_prunability_search(&w->objective, &options, found));
-    if (w->status == PRUN_OK && options.layer_kept != NULL)
-        result(w, options.layer_kept, 6 * sizeof(double));
-    return w->status;
+    return CALL(w, prun_prunability_search(&w->objective, &options, found));
+}
+
+static prun_status use_layer_fractions(world *w) {
+    const prun_prune_options options = prune_options(w);
+    double *fractions = OUT(w, double, 3);
+    return CALL(w, prun_prune_layer_fractions(&w->plain, .4, &options, fractions));
 }
 
 static prun_status use_search_magnitude(world *w) {
-    return use_search(w, PRUN_MAGNITUDE, PRUN_PER_LAYER);
+    return use_search(w, PRUN_PRUNE_MAGNITUDE, PRUN_PRUNE_PER_LAYER);
 }
 
-static prun_status use_search_random(world *w) { return use_search(w, PRUN_RANDOM, PRUN_GLOBAL); }
+static prun_status use_search_random(world *w) {
+    return use_search(w, PRUN_PRUNE_RANDOM, PRUN_PRUNE_GLOBAL);
+}
 
 static prun_status use_loss_curve(world *w) {
     prun_prune_options options = prune_options(w);
     double *losses = PREFIX(w, double, 6), *errors = PREFIX(w, double, 6);
-    options.method = PRUN_RANDOM;
+    options.method = PRUN_PRUNE_RANDOM;
     return CALL(w, prun_loss_curve(&w->objective, &options, losses, errors));
 }
 
 static prun_status use_prune(world *w) {
     const prun_prune_options options = prune_options(w);
     int64_t *kept = OUT(w, int64_t, 1);
-    if (CALL(w, prun_prune(&w->objective, &options, .37, kept)) == PRUN_OK) trained_result(w);
+    if (CALL(w, prun_prune(&w->objective, .37, &options, kept)) == PRUN_OK) trained_result(w);
     return w->status;
 }
 
 static prun_status use_layer_profile(world *w) {
     const prun_prune_options options = prune_options(w);
     double *losses = PREFIX(w, double, 18);
-    return CALL(w, prun_layer_profile(&w->objective, &options, losses));
+    return CALL(w, prun_loss_curve_by_layer(&w->objective, &options, losses));
 }
 
 static prun_perturb_options perturb_options(world *w) {
@@ -378,7 +393,7 @@ static prun_perturb_options perturb_options(world *w) {
 
 static prun_status use_perturb(world *w) {
     const prun_perturb_options options = perturb_options(w);
-    if (CALL(w, prun_perturb(&w->objective, &options, .1, 1)) == PRUN_OK) trained_result(w);
+    if (CALL(w, prun_perturb(&w->objective, .1, 1, &options)) == PRUN_OK) trained_result(w);
     return w->status;
 }
 
@@ -388,14 +403,14 @@ static prun_status use_perturbation_curve(world *w) {
     double *losses = PREFIX(w, double, 3), *standard = PREFIX(w, double, 3);
     double *errors = PREFIX(w, double, 3);
     return CALL(
-        w, prun_perturbation_curve(&w->objective, &options, radii, 3, losses, standard, errors));
+        w, prun_perturbation_curve(&w->objective, radii, 3, &options, losses, standard, errors));
 }
 
 static prun_status use_same_size_curve(world *w) {
     const prun_perturb_options options = perturb_options(w);
     double *losses = PREFIX(w, double, 4), *standard = PREFIX(w, double, 4);
     double *errors = PREFIX(w, double, 4);
-    return CALL(w, prun_same_size_curve(&w->objective, &options, 3, losses, standard, errors));
+    return CALL(w, prun_same_size_curve(&w->objective, 3, &options, losses, standard, errors));
 }
 
 static prun_status use_perturbation_radius(world *w) {
@@ -420,7 +435,7 @@ static prun_status use_sharpness_radius(world *w) {
 static prun_status use_dropout_error(world *w) {
     const prun_perturb_options options = perturb_options(w);
     double *error = OUT(w, double, 1), *standard = OUT(w, double, 1);
-    return CALL(w, prun_dropout_error(&w->objective, &options, .5, .1, error, standard));
+    return CALL(w, prun_dropout_error(&w->objective, .5, .1, &options, error, standard));
 }
 
 /* ---- exercises: curvature ---- */
@@ -447,14 +462,14 @@ static prun_status use_product(world *w, int32_t differences) {
     float *v;
     double *product;
     int64_t k = 0, i;
-    options.differences = differences;
+    options.use_differences = differences;
     CHECK(prun_hessian_size(&w->objective, &options, &k) == PRUN_OK);
     v = (float *)malloc((size_t)k * sizeof(float));
     product = PARTLY(w, double, (size_t)k);
     for (i = 0; i < k; i++) {
         v[i] = (float)(i % 5) - 2;
     }
-    if (CALL(w, prun_hessian_vector(&w->objective, &options, v, product)) == PRUN_OK)
+    if (CALL(w, prun_hessian_vector(&w->objective, v, &options, product)) == PRUN_OK)
         result(w, product, (size_t)k * sizeof(double));
     free(v);
     return w->status;
@@ -466,8 +481,8 @@ static prun_status use_hessian_differences(world *w) { return use_product(w, 1);
 static prun_status use_hessian_difference(world *w) {
     prun_hessian_options options = hessian_options(w);
     prun_difference *found = OUT(w, prun_difference, 1);
-    options.differences = 1;
-    return CALL(w, prun_hessian_difference(&w->objective, &options, NULL, found));
+    options.use_differences = 1;
+    return CALL(w, prun_hessian_difference(&w->objective, NULL, &options, found));
 }
 
 static prun_status use_hessian_eigenpairs(world *w) {
@@ -477,7 +492,7 @@ static prun_status use_hessian_eigenpairs(world *w) {
     int64_t k = 0;
     prun_hessian_size(&w->objective, &options, &k);
     vectors = PARTLY(w, float, 2 * (size_t)k);
-    if (CALL(w, prun_hessian_eigenpairs(&w->objective, &options, 2, values, residuals, vectors)) ==
+    if (CALL(w, prun_hessian_eigenpairs(&w->objective, 2, &options, values, residuals, vectors)) ==
         PRUN_OK) {
         result(w, values, 2 * sizeof(double));
         result(w, residuals, 2 * sizeof(double));
@@ -489,7 +504,7 @@ static prun_status use_hessian_eigenpairs(world *w) {
 static prun_status use_hessian_trace(world *w) {
     prun_hessian_options options = hessian_options(w);
     prun_estimate *trace = OUT(w, prun_estimate, 1), *by_tensor = OUT(w, prun_estimate, 3);
-    options.differences = 1;
+    options.use_differences = 1;
     return CALL(w, prun_hessian_trace(&w->objective, &options, trace, by_tensor));
 }
 
@@ -530,7 +545,7 @@ static prun_status use_spectral_density(world *w) {
     static const double grid[5] = {-1, 0, .5, 1, 2};
     prun_spectrum spectrum = make_spectrum(w);
     double *density = OUT(w, double, 5), *errors = OUT(w, double, 5);
-    CALL(w, prun_spectral_density(&spectrum, grid, 5, 0, density, errors));
+    CALL(w, prun_spectrum_density(&spectrum, grid, 5, 0, density, errors));
     prun_spectrum_free(&spectrum);
     return w->status;
 }
@@ -548,12 +563,12 @@ static prun_status use_effective_dimensionality(world *w) {
 static const prun_tensor *weight_tensor(const world *w) { return &w->objective.tensors[0]; }
 
 static prun_status use_spectral_norm(world *w) {
-    prun_spectral *norm = OUT(w, prun_spectral, 1);
+    prun_spectral_norm_result *norm = OUT(w, prun_spectral_norm_result, 1);
     return CALL(w, prun_spectral_norm(w->context, weight_tensor(w), NULL, NULL, 0, 1, norm));
 }
 
 static prun_status use_operator_norm(world *w) {
-    prun_spectral *norm = OUT(w, prun_spectral, 1);
+    prun_spectral_norm_result *norm = OUT(w, prun_spectral_norm_result, 1);
     prun_conv2d conv;
     memset(&conv, 0, sizeof conv);
     conv.in_channels = 1;
@@ -605,15 +620,15 @@ static prun_measure_options measure_options(world *w) {
     return options;
 }
 
-/* prun_measure_end is allowed after a failure too. */
 static prun_status use_measure_begin(world *w) {
     const prun_measure_options options = measure_options(w);
-    prun_measurement *m = PARTLY(w, prun_measurement, 1);
-    if (CALL(w, prun_measure_begin(&w->objective, &options, m)) == PRUN_OK) {
-        result(w, m->losses, IMAGES * sizeof(double));
-        result(w, m->margins, IMAGES * sizeof(double));
+    prun_measurement *m = NULL;
+    if (CALL(w, prun_measurement_create(&w->objective, &options, &m)) == PRUN_OK) {
+        result(w, prun_measurement_losses(m), IMAGES * sizeof(double));
+        result(w, prun_measurement_margins(m), IMAGES * sizeof(double));
     }
-    prun_measure_end(m);
+    CHECK((m != NULL) == (w->status == PRUN_OK));
+    prun_measurement_free(m);
     return w->status;
 }
 
@@ -621,14 +636,14 @@ static prun_status use_measure_begin(world *w) {
 static prun_status use_one_measure(world *w, const char *name) {
     const prun_measure_options options = measure_options(w);
     prun_measure_result *found = PARTLY(w, prun_measure_result, 1);
-    prun_measurement m;
-    CHECK(prun_measure_begin(&w->plain, &options, &m) == PRUN_OK);
-    m.objective = &w->objective;
-    CALL(w, prun_measure(&m, prun_measure_find(name), found));
+    prun_measurement *m = NULL;
+    CHECK(prun_measurement_create(&w->plain, &options, &m) == PRUN_OK);
+    m->copy = w->objective; /* from here on the plan counts */
+    CALL(w, prun_measure(m, name, found));
     CHECK(found->status == w->status);
     CHECK(w->status == PRUN_OK || found->message[0] != '\0');
     if (w->status == PRUN_OK) result(w, found, sizeof *found);
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     return w->status;
 }
 
@@ -639,11 +654,11 @@ static prun_status use_measure_spectrum(world *w) {
 
 static prun_status use_all_measures(world *w, const prun_objective *objective) {
     const prun_measure_options options = measure_options(w);
-    int32_t count, i;
+    int64_t count, i;
     prun_measure_result *results;
     prun_measures(&count);
     results = PARTLY(w, prun_measure_result, (size_t)count);
-    CALL(w, prun_measure_all(objective, &options, NULL, results));
+    CALL(w, prun_measure_all(objective, NULL, &options, results));
     for (i = 0; w->status == PRUN_OK && i < count; i++) {
         CHECK(results[i].status == PRUN_OK || results[i].message[0] != '\0');
         CHECK(results[i].status != PRUN_OK || !(fabs(results[i].value) < -1));
@@ -729,15 +744,15 @@ static prun_status use_regression_fit(world *w) {
     const models *m = make_models();
     const double *x[2];
     prun_regression *fit = OUT(w, prun_regression, 1);
-    prun_regression_options options;
-    memset(&options, 0, sizeof options);
-    options.coefficients = OUT(w, double, 2);
-    options.standardized = OUT(w, double, 2);
-    options.fitted = OUT(w, double, MODELS);
-    options.crossfitted = OUT(w, double, MODELS);
+    prun_regression_outputs outputs;
+    outputs.coefficients = OUT(w, double, 2);
+    outputs.standardized = OUT(w, double, 2);
+    outputs.fitted = OUT(w, double, MODELS);
+    outputs.crossfitted = OUT(w, double, MODELS);
     x[0] = m->x;
     x[1] = m->z;
-    return CALL(w, prun_regression_fit(w->context, x, 2, m->y, MODELS, &options, fit));
+    return CALL(w, prun_regression_fit(w->context, &(prun_regression_data){x, 2, m->y, MODELS},
+                                       NULL, fit, &outputs));
 }
 
 static prun_status use_robust_sign_error(world *w) {
@@ -745,65 +760,69 @@ static prun_status use_robust_sign_error(world *w) {
     prun_sign_error *error = OUT(w, prun_sign_error, 1);
     prun_sign_error_options options;
     memset(&options, 0, sizeof options);
-    options.effective = -1;
+    options.effective_size = -1;
     return CALL(w, prun_robust_sign_error(w->context, &m->axes, m->x, m->y, &options, error));
 }
 
-static prun_resampling resampling(world *w, prun_statistic statistic) {
-    prun_resampling options;
+static prun_resampling_options resampling(world *w, prun_statistic statistic) {
+    prun_resampling_options options;
     memset(&options, 0, sizeof options);
     options.statistic = statistic;
     options.resamples = 20;
-    options.sign_error.effective = -1;
-    options.custom = statistic == PRUN_CUSTOM ? statistic_callback : NULL;
+    options.sign_error.effective_size = -1;
+    options.custom = statistic == PRUN_STATISTIC_CUSTOM ? statistic_callback : NULL;
     options.user = w;
     return options;
 }
 
 static prun_status use_value(world *w, prun_statistic statistic) {
     const models *m = make_models();
-    const prun_resampling options = resampling(w, statistic);
+    const prun_resampling_options options = resampling(w, statistic);
     double *value = OUT(w, double, 1);
     return CALL(w, prun_statistic_value(w->context, &m->sample, &options, value));
 }
 
-static prun_status use_value_tau(world *w) { return use_value(w, PRUN_TAU_B); }
-static prun_status use_value_partial(world *w) { return use_value(w, PRUN_PARTIAL_TAU); }
-static prun_status use_value_r2(world *w) { return use_value(w, PRUN_R2); }
-static prun_status use_value_psi(world *w) { return use_value(w, PRUN_PSI); }
-static prun_status use_value_cmi(world *w) { return use_value(w, PRUN_CMI); }
-static prun_status use_value_sign(world *w) { return use_value(w, PRUN_SIGN_ERROR_MAX); }
-static prun_status use_value_custom(world *w) { return use_value(w, PRUN_CUSTOM); }
+static prun_status use_value_tau(world *w) { return use_value(w, PRUN_STATISTIC_TAU_B); }
+static prun_status use_value_partial(world *w) { return use_value(w, PRUN_STATISTIC_PARTIAL_TAU); }
+static prun_status use_value_r2(world *w) { return use_value(w, PRUN_STATISTIC_R2); }
+static prun_status use_value_psi(world *w) { return use_value(w, PRUN_STATISTIC_PSI); }
+static prun_status use_value_cmi(world *w) { return use_value(w, PRUN_STATISTIC_CMI); }
+static prun_status use_value_sign(world *w) { return use_value(w, PRUN_STATISTIC_SIGN_ERROR_MAX); }
+static prun_status use_value_custom(world *w) { return use_value(w, PRUN_STATISTIC_CUSTOM); }
 
 static prun_status use_resamples(world *w, prun_statistic statistic) {
     const models *m = make_models();
-    const prun_resampling options = resampling(w, statistic);
+    const prun_resampling_options options = resampling(w, statistic);
     prun_interval *interval = OUT(w, prun_interval, 1);
     prun_sample sample = m->sample;
     sample.cluster = m->width;
     return CALL(w, prun_bootstrap(w->context, &sample, &options, interval));
 }
 
-static prun_status use_bootstrap(world *w) { return use_resamples(w, PRUN_PSI_MEAN); }
-static prun_status use_bootstrap_cmi(world *w) { return use_resamples(w, PRUN_CMI); }
-static prun_status use_bootstrap_custom(world *w) { return use_resamples(w, PRUN_CUSTOM); }
+static prun_status use_bootstrap(world *w) { return use_resamples(w, PRUN_STATISTIC_PSI_MEAN); }
+static prun_status use_bootstrap_cmi(world *w) { return use_resamples(w, PRUN_STATISTIC_CMI); }
+static prun_status use_bootstrap_custom(world *w) {
+    return use_resamples(w, PRUN_STATISTIC_CUSTOM);
+}
 
 static prun_status use_compare(world *w) {
     const models *m = make_models();
-    const prun_resampling options = resampling(w, PRUN_TAU_A);
+    const prun_resampling_options options = resampling(w, PRUN_STATISTIC_TAU_A);
     prun_interval *interval = OUT(w, prun_interval, 1);
     return CALL(w, prun_compare(w->context, &m->sample, m->z, &options, interval));
 }
 
 static prun_status use_permutations(world *w, prun_statistic statistic) {
     const models *m = make_models();
-    const prun_resampling options = resampling(w, statistic);
+    const prun_resampling_options options = resampling(w, statistic);
     double *p = OUT(w, double, 1);
     return CALL(w, prun_permutation_test(w->context, &m->sample, &options, p));
 }
 
-static prun_status use_permutation_test(world *w) { return use_permutations(w, PRUN_R2); }
-static prun_status use_permutation_custom(world *w) { return use_permutations(w, PRUN_CUSTOM); }
+static prun_status use_permutation_test(world *w) { return use_permutations(w, PRUN_STATISTIC_R2); }
+static prun_status use_permutation_custom(world *w) {
+    return use_permutations(w, PRUN_STATISTIC_CUSTOM);
+}
 
 static prun_status use_partial_kendall(world *w) {
     const models *m = make_models();
@@ -836,8 +855,8 @@ static prun_status use_load_idx(world *w) {
     options.pad_to = 6;
     write_file("images.idx", idx_images, sizeof idx_images);
     write_file("labels.idx", idx_labels, sizeof idx_labels);
-    CALL(w, prun_load_idx(w->context, in_directory("images.idx"), in_directory("labels.idx"),
-                          &options, images));
+    CALL(w, prun_images_load_idx(w->context, in_directory("images.idx"), in_directory("labels.idx"),
+                                 &options, images));
     return images_result(w, images);
 }
 
@@ -847,7 +866,7 @@ static prun_status use_load_cifar(world *w) {
     const char *paths[2];
     write_file("cifar.bin", cifar, sizeof cifar);
     paths[0] = paths[1] = in_directory("cifar.bin");
-    CALL(w, prun_load_cifar(w->context, paths, 2, 10, images));
+    CALL(w, prun_images_load_cifar(w->context, paths, 2, 10, images));
     return images_result(w, images);
 }
 
@@ -868,11 +887,11 @@ static void write_npy(const char *name, const char *type, const char *shape, siz
 }
 
 static prun_status use_npy_read(world *w) {
-    prun_npy *array = OPAQUE(w, prun_npy);
+    prun_array *array = OPAQUE(w, prun_array);
     write_npy("array.npy", "<f4", "2, 3", 24);
-    if (CALL(w, prun_npy_read(w->context, in_directory("array.npy"), array)) == PRUN_OK) {
+    if (CALL(w, prun_array_load_npy(w->context, in_directory("array.npy"), array)) == PRUN_OK) {
         result(w, array->values, 6 * sizeof(float));
-        prun_npy_free(array);
+        prun_array_free(array);
     }
     return w->status;
 }
@@ -881,8 +900,8 @@ static prun_status use_load_npy(world *w) {
     prun_images *images = OPAQUE(w, prun_images);
     write_npy("images.npy", "|u1", "3, 2, 2", 12);
     write_npy("labels.npy", "|u1", "3,", 3);
-    CALL(w, prun_load_npy(w->context, in_directory("images.npy"), in_directory("labels.npy"), NULL,
-                          images));
+    CALL(w, prun_images_load_npy(w->context, in_directory("images.npy"), in_directory("labels.npy"),
+                                 NULL, images));
     return images_result(w, images);
 }
 
@@ -952,14 +971,14 @@ static prun_status use_safetensors_write(world *w) {
     tensor.rank = 1;
     tensor.shape[0] = 4;
     target(w);
-    CALL(w, prun_safetensors_write(w->context, w->file, &tensor, 1, metadata, 1));
+    CALL(w, prun_tensors_save_safetensors(w->context, &tensor, 1, metadata, 1, w->file));
     file_result(w);
     return w->status;
 }
 
 static prun_status use_net_save(world *w) {
     target(w);
-    CALL(w, prun_net_save(w->net, w->file));
+    CALL(w, prun_net_save_safetensors(w->net, w->file));
     file_result(w);
     return w->status;
 }
@@ -967,17 +986,24 @@ static prun_status use_net_save(world *w) {
 /* Loads what is unlike the net, so that a partial load would show. */
 static prun_status use_net_load(world *w) {
     prun_safetensors *file;
-    prun_net_save(w->before, in_directory("net.safetensors"));
+    prun_net_save_safetensors(w->before, in_directory("net.safetensors"));
     file = open_file(w, in_directory("net.safetensors"));
-    if (CALL(w, prun_net_load(w->net, file, NULL)) == PRUN_OK) trained_result(w);
+    if (CALL(w, prun_net_read_safetensors(w->net, file, NULL)) == PRUN_OK) trained_result(w);
     prun_safetensors_close(file);
+    return w->status;
+}
+
+static prun_status use_net_load_path(world *w) {
+    const char *path = in_directory("net.safetensors");
+    prun_net_save_safetensors(w->before, path);
+    if (CALL(w, prun_net_load_safetensors(w->net, path, NULL)) == PRUN_OK) trained_result(w);
     return w->status;
 }
 
 static prun_status use_trainer_save(world *w) {
     prun_trainer *trainer = make_trainer(w);
     target(w);
-    CALL(w, prun_trainer_save(trainer, w->file));
+    CALL(w, prun_trainer_save_safetensors(trainer, w->file));
     file_result(w);
     prun_trainer_free(trainer);
     return w->status;
@@ -988,17 +1014,31 @@ static prun_status use_trainer_load(world *w) {
     prun_trainer *trainer = make_trainer(w), *fresh = make_trainer(w);
     prun_safetensors *file;
     prun_epoch epoch;
-    CHECK(prun_trainer_epoch(trainer, &epoch) == PRUN_OK);
-    CHECK(prun_trainer_save(trainer, in_directory("trainer.safetensors")) == PRUN_OK);
+    CHECK(prun_trainer_run_epoch(trainer, &epoch) == PRUN_OK);
+    CHECK(prun_trainer_save_safetensors(trainer, in_directory("trainer.safetensors")) == PRUN_OK);
     file = open_file(w, in_directory("trainer.safetensors"));
     copy_tensors(w->net, w->weights, 1);
-    if (CALL(w, prun_trainer_load(fresh, file)) == PRUN_OK) {
-        CHECK(prun_trainer_epochs(fresh) == 1);
+    if (CALL(w, prun_trainer_read_safetensors(fresh, file)) == PRUN_OK) {
+        CHECK(prun_trainer_epoch_count(fresh) == 1);
         trained_result(w);
     } else {
-        CHECK(prun_trainer_epochs(fresh) == 0);
+        CHECK(prun_trainer_epoch_count(fresh) == 0);
     }
     prun_safetensors_close(file);
+    prun_trainer_free(trainer);
+    prun_trainer_free(fresh);
+    return w->status;
+}
+
+static prun_status use_trainer_load_path(world *w) {
+    prun_trainer *trainer = make_trainer(w), *fresh = make_trainer(w);
+    const char *path = in_directory("trainer.safetensors");
+    prun_epoch epoch;
+    CHECK(prun_trainer_run_epoch(trainer, &epoch) == PRUN_OK);
+    CHECK(prun_trainer_save_safetensors(trainer, path) == PRUN_OK);
+    copy_tensors(w->net, w->weights, 1);
+    if (CALL(w, prun_trainer_load_safetensors(fresh, path)) == PRUN_OK) trained_result(w);
+    CHECK(prun_trainer_epoch_count(fresh) == (w->status == PRUN_OK));
     prun_trainer_free(trainer);
     prun_trainer_free(fresh);
     return w->status;
@@ -1013,7 +1053,7 @@ static const char *saved_table(void) {
 static prun_status use_table_read_csv(world *w) {
     prun_table *table = OPAQUE(w, prun_table);
     const char *path = saved_table();
-    if (CALL(w, prun_table_read_csv(w->context, path, table)) == PRUN_OK) {
+    if (CALL(w, prun_table_load_csv(w->context, path, table)) == PRUN_OK) {
         result(w, table->values, (size_t)(table->rows * table->columns) * sizeof(double));
         prun_table_free(table);
     }
@@ -1049,7 +1089,7 @@ static const exercise exercises[] = {
     {"prun_net_create", use_net_create, 0},
     {"prun_net_finish", use_net_finish, 0},
     {"prun_layer_conv2d", use_layer_conv2d, 0},
-    {"prun_layer_conv2d_ex", use_layer_conv2d_ex, 0},
+    {"prun_layer_conv2d_with", use_layer_conv2d_ex, 0},
     {"prun_layer_linear", use_layer_linear, 0},
     {"prun_layer_batch_norm", use_layer_batch_norm, 0},
     {"prun_layer_relu", use_layer_relu, 0},
@@ -1059,10 +1099,10 @@ static const exercise exercises[] = {
     {"prun_layer_dropout", use_layer_dropout, 0},
     {"prun_layer_add", use_layer_add, 0},
     {"prun_layer_flatten", use_layer_flatten, 0},
-    {"prun_net_nin", use_net_nin, 0},
-    {"prun_net_cnn", use_net_cnn, 0},
-    {"prun_net_resnet18", use_resnet18, LONG},
-    {"prun_net_family", use_net_family, 0},
+    {"prun_net_create_nin", use_net_nin, 0},
+    {"prun_net_create_cnn", use_net_cnn, 0},
+    {"prun_net_create_resnet18", use_resnet18, LONG},
+    {"prun_net_create_family", use_net_family, 0},
     {"prun_net_logits", use_net_logits, 0},
     {"prun_net_loss", use_net_loss, 0},
     {"prun_net_gradient", use_net_gradient, 0},
@@ -1073,13 +1113,14 @@ static const exercise exercises[] = {
     {"prun_net_hidden_margins", use_net_hidden_margins, 0},
     {"prun_train", use_train, CHANGES},
     {"prun_trainer_create", use_trainer_create, 0},
-    {"prun_trainer_epoch", use_trainer_epoch, CHANGES | SOUND},
+    {"prun_trainer_run_epoch", use_trainer_epoch, CHANGES | SOUND},
     {"prun_trainer_step", use_trainer_step, SUCCEEDS | RETRIES | SOUND},
     {"prun_prunability_search", use_search_magnitude, RESTORES},
     {"prun_prunability_search", use_search_random, RESTORES},
     {"prun_loss_curve", use_loss_curve, RESTORES},
     {"prun_prune", use_prune, SUCCEEDS},
-    {"prun_layer_profile", use_layer_profile, RESTORES},
+    {"prun_prune_layer_fractions", use_layer_fractions, SOUND},
+    {"prun_loss_curve_by_layer", use_layer_profile, RESTORES},
     {"prun_perturb", use_perturb, SUCCEEDS},
     {"prun_perturbation_curve", use_perturbation_curve, RESTORES},
     {"prun_same_size_curve", use_same_size_curve, RESTORES},
@@ -1095,14 +1136,14 @@ static const exercise exercises[] = {
     {"prun_hessian_trace", use_hessian_trace, RESTORES},
     {"prun_hessian_spectrum", use_hessian_spectrum, 0},
     {"prun_spectrum_trace", use_spectrum_trace, SOUND},
-    {"prun_spectral_density", use_spectral_density, SOUND},
+    {"prun_spectrum_density", use_spectral_density, SOUND},
     {"prun_effective_dimensionality", use_effective_dimensionality, SOUND},
     {"prun_spectral_norm", use_spectral_norm, 0},
     {"prun_spectral_norm", use_operator_norm, 0},
     {"prun_path_norm", use_path_norm, 0},
     {"prun_margin_features", use_margin_features, 0},
     {"prun_gradient_noise", use_gradient_noise, 0},
-    {"prun_measure_begin", use_measure_begin, 0},
+    {"prun_measurement_create", use_measure_begin, 0},
     {"prun_measure", use_measure_trace, SOUND},
     {"prun_measure", use_measure_spectrum, SOUND},
     {"prun_measure_all", use_measure_all, LONG},
@@ -1128,18 +1169,20 @@ static const exercise exercises[] = {
     {"prun_permutation_test", use_permutation_test, 0},
     {"prun_permutation_test", use_permutation_custom, 0},
     {"prun_partial_kendall", use_partial_kendall, 0},
-    {"prun_load_idx", use_load_idx, 0},
-    {"prun_load_cifar", use_load_cifar, 0},
-    {"prun_npy_read", use_npy_read, 0},
-    {"prun_load_npy", use_load_npy, 0},
+    {"prun_images_load_idx", use_load_idx, 0},
+    {"prun_images_load_cifar", use_load_cifar, 0},
+    {"prun_array_load_npy", use_npy_read, 0},
+    {"prun_images_load_npy", use_load_npy, 0},
     {"prun_safetensors_open", use_safetensors_open, 0},
     {"prun_output_open", use_output_open, 0},
-    {"prun_safetensors_write", use_safetensors_write, 0},
-    {"prun_net_save", use_net_save, 0},
-    {"prun_net_load", use_net_load, SUCCEEDS},
-    {"prun_trainer_save", use_trainer_save, 0},
-    {"prun_trainer_load", use_trainer_load, SUCCEEDS | SOUND},
-    {"prun_table_read_csv", use_table_read_csv, 0},
+    {"prun_tensors_save_safetensors", use_safetensors_write, 0},
+    {"prun_net_save_safetensors", use_net_save, 0},
+    {"prun_net_read_safetensors", use_net_load, SUCCEEDS},
+    {"prun_net_load_safetensors", use_net_load_path, SUCCEEDS},
+    {"prun_trainer_save_safetensors", use_trainer_save, 0},
+    {"prun_trainer_read_safetensors", use_trainer_load, SUCCEEDS | SOUND},
+    {"prun_trainer_load_safetensors", use_trainer_load_path, SUCCEEDS | SOUND},
+    {"prun_table_load_csv", use_table_read_csv, 0},
 };
 
 enum { EXERCISES = sizeof exercises / sizeof exercises[0] };

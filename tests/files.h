@@ -72,7 +72,7 @@ enum { REFUSED_SIZE = 1 << 24 };
 static int64_t live_blocks;
 static size_t largest_request;
 
-static void *counting_allocate(size_t size, void *user) {
+static void *counting_allocate(void *user, size_t size) {
     void *pointer;
     (void)user;
     largest_request = size > largest_request ? size : largest_request;
@@ -81,7 +81,7 @@ static void *counting_allocate(size_t size, void *user) {
     return pointer;
 }
 
-static void counting_release(void *pointer, void *user) {
+static void counting_release(void *user, void *pointer) {
     (void)user;
     live_blocks -= pointer != NULL;
     free(pointer);
@@ -211,15 +211,15 @@ typedef struct integer_type {
     int64_t least, most;
 } integer_type;
 
-static const integer_type integer_types[] = {{"I64", "i8", PRUN_I64, 8, INT64_MIN, INT64_MAX},
-                                             {"I32", "i4", PRUN_I32, 4, INT32_MIN, INT32_MAX},
-                                             {"I16", "i2", PRUN_I16, 2, -32768, 32767},
-                                             {"I8", "i1", PRUN_I8, 1, -128, 127},
-                                             {"U64", "u8", PRUN_U64, 8, 0, INT64_MAX},
-                                             {"U32", "u4", PRUN_U32, 4, 0, UINT32_MAX},
-                                             {"U16", "u2", PRUN_U16, 2, 0, 65535},
-                                             {"U8", "u1", PRUN_U8, 1, 0, 255},
-                                             {"BOOL", "b1", PRUN_BOOL, 1, 0, 1}};
+static const integer_type integer_types[] = {{"I64", "i8", PRUN_DTYPE_I64, 8, INT64_MIN, INT64_MAX},
+                                             {"I32", "i4", PRUN_DTYPE_I32, 4, INT32_MIN, INT32_MAX},
+                                             {"I16", "i2", PRUN_DTYPE_I16, 2, -32768, 32767},
+                                             {"I8", "i1", PRUN_DTYPE_I8, 1, -128, 127},
+                                             {"U64", "u8", PRUN_DTYPE_U64, 8, 0, INT64_MAX},
+                                             {"U32", "u4", PRUN_DTYPE_U32, 4, 0, UINT32_MAX},
+                                             {"U16", "u2", PRUN_DTYPE_U16, 2, 0, 65535},
+                                             {"U8", "u1", PRUN_DTYPE_U8, 1, 0, 255},
+                                             {"BOOL", "b1", PRUN_DTYPE_BOOL, 1, 0, 1}};
 enum { INTEGER_TYPES = sizeof integer_types / sizeof integer_types[0] };
 
 typedef struct bad_header {

@@ -16,9 +16,9 @@ typedef struct fixed {
     int64_t samples, classes, calls, fail_at;
 } fixed;
 
-static inline prun_status fixed_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                     double *sum, int64_t *errors) {
-    fixed *f = (fixed *)user;
+static inline prun_status fixed_loss(const prun_objective *objective, const int64_t *index,
+                                     int64_t n, double *losses, double *sum, int64_t *errors) {
+    fixed *f = (fixed *)objective->user;
     int64_t i;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
     *sum = 0;
@@ -31,8 +31,9 @@ static inline prun_status fixed_loss(void *user, const int64_t *index, int64_t n
     return PRUN_OK;
 }
 
-static inline prun_status fixed_logits(void *user, const int64_t *index, int64_t n, float *logits) {
-    fixed *f = (fixed *)user;
+static inline prun_status fixed_logits(const prun_objective *objective, const int64_t *index,
+                                       int64_t n, float *logits) {
+    fixed *f = (fixed *)objective->user;
     int64_t i;
     for (i = 0; i < n; i++)
         memcpy(logits + i * f->classes, f->logits + (index ? index[i] : i) * f->classes,
@@ -48,7 +49,7 @@ static inline prun_tensor matrix(float *data, int64_t rows, int64_t columns) {
     t.rank = 2;
     t.shape[0] = rows;
     t.shape[1] = columns;
-    t.flags = PRUN_WEIGHT;
+    t.flags = PRUN_TENSOR_WEIGHT;
     return t;
 }
 

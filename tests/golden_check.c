@@ -105,7 +105,7 @@ static float *read_reference(golden *g, const char *prefix, const char *name, in
     float *values;
     snprintf(full, sizeof(full), "%s%s", prefix, name);
     entry = prun_safetensors_find(g->file, full);
-    if (entry == NULL || entry->count != count || entry->dtype != PRUN_F32) {
+    if (entry == NULL || entry->count != count || entry->dtype != PRUN_DTYPE_F32) {
         report_failure(g, full, entry == NULL ? "not in the file" : "not F32 of the right size");
         return NULL;
     }
@@ -120,7 +120,7 @@ static float *read_reference(golden *g, const char *prefix, const char *name, in
 static prun_status find_family(golden *g, prun_family *family) {
     static const char *const first[] = {"param.conv0.weight", "param.block0_conv0.weight",
                                         "param.layer1_0.conv1.weight"};
-    static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18};
+    static const prun_family families[] = {PRUN_FAMILY_CNN, PRUN_FAMILY_NIN, PRUN_FAMILY_RESNET18};
     int i;
     for (i = 0; i < 3; i++) {
         if (prun_safetensors_find(g->file, first[i]) == NULL) continue;
@@ -141,7 +141,7 @@ static prun_status read_images(golden *g) {
     g->images.channels = x->shape[1];
     g->images.height = x->shape[2];
     g->images.width = x->shape[3];
-    g->images.classes = prun_net_classes(g->net);
+    g->images.classes = prun_net_class_count(g->net);
     g->x = (float *)allocate(x->count, sizeof(float));
     g->labels = (int32_t *)allocate(y->count, sizeof(int32_t));
     g->everything = (int64_t *)allocate(y->count, sizeof(int64_t));
@@ -161,20 +161,20 @@ static prun_status read_images(golden *g) {
 
 static prun_status build_net(golden *g) {
     const prun_safetensors_entry *x = prun_safetensors_find(g->file, "x");
-    prun_family family = PRUN_CNN;
+    prun_family family = PRUN_FAMILY_CNN;
     prun_arch arch;
     prun_status status = find_family(g, &family);
     memset(&arch, 0, sizeof(arch));
     if (status != PRUN_OK || x == NULL || x->rank != 4) return PRUN_ERR_MISSING;
-    status = prun_arch_from_checkpoint(g->file, "param.", family, &arch);
+    status = prun_arch_read_safetensors(g->file, family, "param.", &arch);
     if (status != PRUN_OK) return status;
-    arch.height = x->shape[2];
-    arch.width_pixels = x->shape[3];
-    status = prun_net_family(&g->context, &arch, &g->net);
+    arch.image_height = x->shape[2];
+    arch.image_width = x->shape[3];
+    status = prun_net_create_family(&g->context, &arch, &g->net);
     if (status != PRUN_OK) return status;
     prun_net_set_algorithm(g->net, algorithm);
     g->tensors = prun_net_tensors(g->net, &g->tensor_count);
-    return prun_net_load(g->net, g->file, "param.");
+    return prun_net_read_safetensors(g->net, g->file, "param.");
 }
 
 static prun_status open_golden(golden *g, const char *path) {
@@ -198,7 +198,7 @@ static void close_golden(golden *g) {
 
 /* Between parts: back to the parameters of the file. */
 static int restore(golden *g) {
-    return succeeded(g, "param", prun_net_load(g->net, g->file, "param."));
+    return succeeded(g, "param", prun_net_read_safetensors(g->net, g->file, "param."));
 }
 
 /* Comparisons */
@@ -232,7 +232,7 @@ static void compare_gradient(golden *g, const char *name, const float *gradient,
     for (t = 0; t < g->tensor_count; t++) {
         int64_t size = prun_tensor_size(&g->tensors[t]);
         float *want;
-        if (g->tensors[t].flags & PRUN_STATISTIC) continue;
+        if (g->tensors[t].flags & PRUN_TENSOR_STATISTIC) continue;
         want = read_reference(g, prefix, g->tensors[t].name, size);
         if (want == NULL) return;
         for (i = 0; i < size; i++) {
@@ -245,7 +245,7 @@ static void compare_gradient(golden *g, const char *name, const float *gradient,
     report(g, name, relative(&d), limit);
 }
 
-/* How far the live tensors with (or, without) the PRUN_STATISTIC flag moved away from param.*,
+/* How far the live tensors with (or, without) the PRUN_TENSOR_STATISTIC flag moved away from param.*,
    against how far the file's `prefix` tensors did. */
 static void compare_displacement(golden *g, const char *quantity, const char *prefix,
                                  uint32_t statistic) {
@@ -255,7 +255,7 @@ static void compare_displacement(golden *g, const char *quantity, const char *pr
         const prun_tensor *tensor = &g->tensors[t];
         int64_t size = prun_tensor_size(tensor);
         float *from, *to;
-        if ((tensor->flags & PRUN_STATISTIC) != statistic) continue;
+        if ((tensor->flags & PRUN_TENSOR_STATISTIC) != statistic) continue;
         from = read_reference(g, "param.", tensor->name, size);
         to = read_reference(g, prefix, tensor->name, size);
         for (i = 0; i < size && from != NULL && to != NULL; i++) {
@@ -275,7 +275,7 @@ static void compare_displacement(golden *g, const char *quantity, const char *pr
 static void check_eval(golden *g) {
     int64_t n = g->images.count, classes = g->images.classes;
     float *logits = (float *)allocate(n * classes, sizeof(float));
-    float *gradient = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
+    float *gradient = (float *)allocate(prun_net_parameter_count(g->net), sizeof(float));
     double *margins = (double *)allocate(n, sizeof(double)), sum = NAN;
     if (succeeded(g, "eval.logits", prun_net_logits(g->net, &g->images, NULL, n, logits))) {
         compare_floats(g, "eval.logits", logits, n * classes, tolerance);
@@ -297,12 +297,12 @@ static void check_eval(golden *g) {
 
 /* The file's direction as a flat vector; NULL after reporting. */
 static float *read_direction(golden *g) {
-    float *v = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
+    float *v = (float *)allocate(prun_net_parameter_count(g->net), sizeof(float));
     int64_t t, offset = 0;
     for (t = 0; t < g->tensor_count; t++) {
         int64_t size = prun_tensor_size(&g->tensors[t]);
         float *part;
-        if (g->tensors[t].flags & PRUN_STATISTIC) continue;
+        if (g->tensors[t].flags & PRUN_TENSOR_STATISTIC) continue;
         part = read_reference(g, "v.", g->tensors[t].name, size);
         if (part == NULL) {
             free(v);
@@ -316,7 +316,7 @@ static float *read_direction(golden *g) {
 }
 
 static void check_product(golden *g) {
-    float *product = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
+    float *product = (float *)allocate(prun_net_parameter_count(g->net), sizeof(float));
     float *v = read_direction(g);
     if (v != NULL &&
         succeeded(g, "eval.hvp",
@@ -330,18 +330,19 @@ static void check_product(golden *g) {
 static void check_train(golden *g) {
     int64_t n = g->images.count, classes = g->images.classes;
     float *logits = (float *)allocate(n * classes, sizeof(float));
-    float *gradient = (float *)allocate(prun_net_parameters(g->net), sizeof(float));
+    float *gradient = (float *)allocate(prun_net_parameter_count(g->net), sizeof(float));
     double sum = NAN;
     prun_pass pass;
     memset(&pass, 0, sizeof(pass));
     if (succeeded(g, "train",
-                  prun_net_train_pass(g->net, &g->images, NULL, n, &pass, gradient, logits, &sum,
-                                      NULL))) {
+                  prun_net_train_pass(
+                      g->net, &g->images, NULL, n, &pass,
+                      &(prun_pass_outputs){.gradient = gradient, .logits = logits, .sum = &sum}))) {
         sum /= (double)n;
         compare_floats(g, "train.logits", logits, n * classes, tolerance);
         compare_values(g, "train.loss", &sum, 1, tolerance);
         compare_gradient(g, "train.grad", gradient, gradient_tolerance);
-        compare_displacement(g, "train.running", "train.running.", PRUN_STATISTIC);
+        compare_displacement(g, "train.running", "train.running.", PRUN_TENSOR_STATISTIC);
     }
     free(logits);
     free(gradient);
@@ -368,7 +369,7 @@ static void check_sgd(golden *g) {
     if (ok) {
         compare_values(g, "sgd.losses", losses, STEPS, tolerance);
         compare_displacement(g, "sgd.displacement", "sgd.", 0);
-        compare_displacement(g, "sgd.running", "sgd.", PRUN_STATISTIC);
+        compare_displacement(g, "sgd.running", "sgd.", PRUN_TENSOR_STATISTIC);
     }
     prun_trainer_free(trainer);
 }
@@ -423,19 +424,16 @@ static void check_restored(golden *g) {
 
 static void check_prune(golden *g) {
     static const double betas[] = {0.05, 0.1, 0.2, 0.5};
-    prun_net_data data;
     prun_objective objective;
     prun_prune_options options;
     prun_prunability found;
     double losses[GRID + 1];
     int i;
-    data.net = g->net;
-    data.images = &g->images;
     memset(&options, 0, sizeof(options));
     options.grid = GRID;
-    options.betas = 4;
+    options.beta_count = 4;
     memcpy(options.beta, betas, sizeof(betas));
-    if (!succeeded(g, "objective", prun_net_objective(&data, &objective)) ||
+    if (!succeeded(g, "objective", prun_net_objective(g->net, &g->images, &objective)) ||
         !succeeded(g, "curve", prun_loss_curve(&objective, &options, losses, NULL)) ||
         !succeeded(g, "search", prun_prunability_search(&objective, &options, &found)))
         return;
@@ -453,13 +451,13 @@ static void check_norms(golden *g) {
     const char *prunable = prun_safetensors_metadata(g->file, "prunable");
     int64_t t, count = 0;
     for (t = 0; t < g->tensor_count; t++) {
-        if (!(g->tensors[t].flags & PRUN_WEIGHT)) continue;
+        if (!(g->tensors[t].flags & PRUN_TENSOR_WEIGHT)) continue;
         norms[count++] = prun_frobenius_squared(&g->tensors[t]);
     }
     compare_values(g, "norm.fro2", norms, count, tolerance);
     free(norms);
     if (prunable == NULL) return;
-    report(g, "prunable", fabs((double)prun_net_weights(g->net) - strtod(prunable, NULL)), 0);
+    report(g, "prunable", fabs((double)prun_net_weight_count(g->net) - strtod(prunable, NULL)), 0);
 }
 
 /* All eigenvalues and the dense effective dimensionality, by a Lanczos run of full length. */
@@ -467,20 +465,17 @@ static void check_spectrum(golden *g) {
     static const double zs[] = {1, 0.01};
     static const char *const names[] = {"hessian.neff.z1", "hessian.neff.z0.01"};
     const prun_safetensors_entry *entry = prun_safetensors_find(g->file, "hessian.eigenvalues");
-    prun_net_data data;
     prun_objective objective;
     prun_hessian_options options;
     prun_spectrum spectrum;
     float *want;
     int i;
     if (entry == NULL) return;
-    data.net = g->net;
-    data.images = &g->images;
     memset(&options, 0, sizeof(options));
     options.steps = entry->count;
     options.probes = 1;
     g->context.threads = 1; /* so small that waking threads takes longer, on a busy machine much */
-    if (!succeeded(g, "objective", prun_net_objective(&data, &objective)) ||
+    if (!succeeded(g, "objective", prun_net_objective(g->net, &g->images, &objective)) ||
         !succeeded(g, "spectrum", prun_hessian_spectrum(&objective, &options, &spectrum)))
         return;
     want = read_reference(g, "", "hessian.eigenvalues", entry->count);
@@ -528,7 +523,7 @@ static int take_option(const char *name, const char *value) {
     static const char *const names[] = {"auto", "direct", "winograd"};
     int i;
     if (strcmp(name, "--isa") == 0) {
-        if (prun_set_isa(value) == PRUN_OK) return 1;
+        if (prun_isa_set(value) == PRUN_OK) return 1;
         printf("no %s kernels on this machine\n", value);
         puts("golden_check: 0 passed, 0 failed, 1 skipped");
         exit(0);

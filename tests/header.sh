@@ -153,7 +153,7 @@ symbols() {
         >> "$work/wrong"
     grep -q ' T prun_prunability_search$' "$work/symbols" || echo "no symbols" >> "$work/wrong"
     verdict "$label: exported symbols begin with prun_" "$work/wrong"
-    # the pointer to the kernel table, which prun_set_isa changes, and the process whose threads
+    # the pointer to the kernel table, which prun_isa_set changes, and the process whose threads
     # OpenMP keeps; the OpenMP outlining of clang leaves constant descriptors among the data
     awk '$2 ~ /^[DdBbCGgSs]$/ && $3 !~ /kmpc|omp_|gomp_|^prun__(active|team_process)$/ { print $3 }' \
         "$work/symbols" > "$work/wrong"

@@ -81,7 +81,7 @@ static inline void get_parameters(const prun_net *net, float *flat) {
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
         size_t size = (size_t)prun_tensor_size(&tensors[k]);
-        if (tensors[k].flags & PRUN_STATISTIC) continue;
+        if (tensors[k].flags & PRUN_TENSOR_STATISTIC) continue;
         memcpy(flat, tensors[k].data, size * sizeof(float));
         flat += size;
     }
@@ -91,8 +91,8 @@ static inline prun_arch small_arch(prun_family family) {
     prun_arch arch;
     memset(&arch, 0, sizeof(arch));
     arch.family = family;
-    arch.width = family == PRUN_NIN ? 6 : family == PRUN_CNN ? 3 : 2;
-    arch.dropout = family == PRUN_NIN ? 0.3 : 0;
+    arch.width = family == PRUN_FAMILY_NIN ? 6 : family == PRUN_FAMILY_CNN ? 3 : 2;
+    arch.dropout = family == PRUN_FAMILY_NIN ? 0.3 : 0;
     arch.classes = 7;
     arch.seed = 5;
     return arch;
@@ -160,8 +160,7 @@ static inline prun_net *fresh_net(void) {
 
 static inline int32_t plain_conv(prun_net *net, int64_t channels, int64_t kernel, int64_t stride,
                                  int64_t padding) {
-    return prun_layer_conv2d(net, PRUN_INPUT, "odd", channels, kernel, stride, padding,
-                             PRUN_PADDING_ZEROS, 1);
+    return prun_layer_conv2d(net, PRUN_INPUT, "odd", channels, kernel, stride, padding);
 }
 
 #endif

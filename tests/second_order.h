@@ -30,10 +30,11 @@ static inline void scramble(prun_net *net) {
     for (t = 0; t < count; t++) {
         const prun_tensor *tensor = &tensors[t];
         int variance = strstr(tensor->name, "running_var") != NULL;
-        if (!(tensor->flags & (PRUN_NORM | PRUN_STATISTIC | PRUN_BIAS))) continue;
+        if (!(tensor->flags & (PRUN_TENSOR_NORM | PRUN_TENSOR_STATISTIC | PRUN_TENSOR_BIAS)))
+            continue;
         for (i = 0; i < prun_tensor_size(tensor); i++) {
             double u = ref_noise(&noise_state);
-            if (tensor->flags & PRUN_NORM) u = 0.8 * u + (u > 0 ? 0.4 : -0.2);
+            if (tensor->flags & PRUN_TENSOR_NORM) u = 0.8 * u + (u > 0 ? 0.4 : -0.2);
             tensor->data[i] = (float)(variance ? 0.6 + 0.5 * u : 0.5 * u);
         }
     }
@@ -45,10 +46,13 @@ static inline prun_net *small_net(int64_t classes) {
     int32_t v, a;
     test_context.threads = 1; /* waking threads would take all the time */
     CHECK_STATUS(prun_net_create(&test_context, 1, 6, 6, &net), PRUN_OK);
-    v = prun_layer_conv2d(net, PRUN_INPUT, "first", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, PRUN_INPUT, "first", 4, 3, 1, 1);
     v = prun_layer_batch_norm(net, v, "norm", 0, 0);
     v = prun_layer_relu(net, v);
-    a = prun_layer_conv2d(net, v, "second", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
+    a = prun_layer_conv2d_with(
+        net, v, "second",
+        &(prun_conv2d_options){
+            .channels = 4, .kernel = {3}, .stride = {1}, .padding = {1, 1, 1, 1}, .omit_bias = 1});
     v = prun_layer_add(net, v, a);
     v = prun_layer_max_pool(net, v, 2, 2, 0);
     v = prun_layer_linear(net, v, "head", classes, 1);
@@ -58,8 +62,8 @@ static inline prun_net *small_net(int64_t classes) {
 }
 
 /* Tasks backwards, as many workers as asked for: what a thread pool could do. */
-static inline void backwards(void (*body)(void *, int64_t), void *argument, int64_t count,
-                             void *user) {
+static inline void backwards(void *user, void (*body)(void *, int64_t), void *argument,
+                             int64_t count) {
     (void)user;
     while (count-- > 0) body(argument, count);
 }
@@ -74,7 +78,7 @@ static inline double *dense_hessian(const prun_objective *o, const prun_hessian_
     int64_t i, j;
     for (i = 0; i < k; i++) {
         e[i] = 1;
-        CHECK_STATUS(prun_hessian_vector(o, options, e, h + i * k), PRUN_OK);
+        CHECK_STATUS(prun_hessian_vector(o, e, options, h + i * k), PRUN_OK);
         e[i] = 0;
     }
     for (i = 0; i < k; i++)
@@ -113,23 +117,23 @@ static inline prun_status quadratic_apply(quadratic *q, double scale, const floa
     return ++q->calls == q->fail_at ? PRUN_ERR_READ : PRUN_OK;
 }
 
-static inline prun_status quadratic_gradient(void *user, const int64_t *index, int64_t n,
-                                             float *gradient, double *sum) {
-    quadratic *q = (quadratic *)user;
+static inline prun_status quadratic_gradient(const prun_objective *objective, const int64_t *index,
+                                             int64_t n, float *gradient, double *sum) {
+    quadratic *q = (quadratic *)objective->user;
     if (sum != NULL) *sum = 0;
     return quadratic_apply(q, scale_of(index, n), q->w, gradient);
 }
 
-static inline prun_status quadratic_product(void *user, const int64_t *index, int64_t n,
-                                            const float *v, float *product) {
-    return quadratic_apply((quadratic *)user, scale_of(index, n), v, product);
+static inline prun_status quadratic_product(const prun_objective *objective, const int64_t *index,
+                                            int64_t n, const float *v, float *product) {
+    return quadratic_apply((quadratic *)objective->user, scale_of(index, n), v, product);
 }
 
 /* H = Q diag(values) Q' with Q a product of reflections. */
 static inline void make_quadratic(quadratic *q, const double *values) {
     static const char *const names[] = {"first", "second", NULL};
     static const int64_t rows[] = {3, 2, 3}, columns[] = {4, 1, 2};
-    static const uint32_t flags[] = {PRUN_WEIGHT, PRUN_BIAS, PRUN_NORM};
+    static const uint32_t flags[] = {PRUN_TENSOR_WEIGHT, PRUN_TENSOR_BIAS, PRUN_TENSOR_NORM};
     int64_t i, j, r, at = 0;
     memset(q, 0, sizeof(*q));
     q->poison = -1;
@@ -186,7 +190,6 @@ static inline prun_hessian_options every_tensor(void) {
 typedef struct network {
     dataset d;
     prun_net *net;
-    prun_net_data data;
     prun_objective o;
     prun_hessian_options options;
     int64_t k;
@@ -199,19 +202,18 @@ static inline int make_network(network *t) {
     double *copy;
     memset(t, 0, sizeof(*t));
     memset(&train, 0, sizeof(train));
+    train.momentum = 0.9;
     train.epochs = 6;
     train.batch = 20;
     train.learning_rate = 0.05;
     t->d = make_set(60, 1, 6, 6, 4);
     t->net = small_net(4);
-    t->data.net = t->net;
-    t->data.images = &t->d.images;
     if (!CHECK_STATUS(prun_train(t->net, &t->d.images, &train, NULL), PRUN_OK) ||
-        !CHECK_STATUS(prun_net_objective(&t->data, &t->o), PRUN_OK) ||
+        !CHECK_STATUS(prun_net_objective(t->net, &t->d.images, &t->o), PRUN_OK) ||
         !CHECK(t->o.hessian_vector != NULL) ||
         !CHECK_STATUS(prun_hessian_size(&t->o, &t->options, &t->k), PRUN_OK))
         return 0;
-    CHECK(t->k == prun_net_weights(t->net));
+    CHECK(t->k == prun_net_weight_count(t->net));
     t->h = dense_hessian(&t->o, &t->options, t->k);
     t->values = (double *)allocate(t->k, sizeof(double));
     t->vectors = (double *)allocate(t->k * t->k, sizeof(double));

@@ -53,7 +53,7 @@ static prun_net *make_net(prun_family family, int64_t width, uint64_t seed) {
     arch.width = width;
     arch.depth = 2;
     arch.seed = seed;
-    CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK);
+    CHECK_STATUS(prun_net_create_family(&test_context, &arch, &net), PRUN_OK);
     return net;
 }
 
@@ -68,14 +68,14 @@ static void saved_nets_come_back(void) {
         if (!CHECK(net != NULL && other != NULL)) return;
         disturb(net);
         copy = net_copy(net);
-        CHECK_STATUS(prun_net_save(net, in_directory("t.safetensors")), PRUN_OK);
+        CHECK_STATUS(prun_net_save_safetensors(net, in_directory("t.safetensors")), PRUN_OK);
         CHECK(net_equals(net, copy));
         CHECK(files_named(".tmp", 0) == 0);
         if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
             CHECK(!net_equals(other, copy));
-            CHECK_STATUS(prun_net_load(other, file, NULL), PRUN_OK);
+            CHECK_STATUS(prun_net_read_safetensors(other, file, NULL), PRUN_OK);
             CHECK(net_equals(other, copy));
-            CHECK_STATUS(prun_net_load(other, file, "none."), PRUN_ERR_MISSING);
+            CHECK_STATUS(prun_net_read_safetensors(other, file, "none."), PRUN_ERR_MISSING);
             prun_safetensors_close(file);
         }
         free(copy);
@@ -88,7 +88,7 @@ static void saved_nets_come_back(void) {
 enum { MAX_NET_TENSORS = 32 };
 
 static prun_net *small_net(prun_tensor *tensors, int64_t *count) {
-    prun_net *net = make_net(PRUN_CNN, 1, 9);
+    prun_net *net = make_net(PRUN_FAMILY_CNN, 1, 9);
     const prun_tensor *t = net != NULL ? prun_net_tensors(net, count) : NULL;
     if (!CHECK(t != NULL && *count <= MAX_NET_TENSORS)) return NULL;
     memcpy(tensors, t, (size_t)*count * sizeof *t);
@@ -101,10 +101,11 @@ static void load_fails(prun_net *net, const char *prefix, prun_status a, prun_st
     static uint64_t seed = 77; /* never the weights that the file was written from */
     prun_safetensors *file;
     float *copy;
-    prun_net_init(net, seed++);
+    prun_net_initialize(net, seed++);
     copy = net_copy(net);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-        check_failure(prun_net_load(net, file, prefix), a, b, tensor, "loading into a net");
+        check_failure(prun_net_read_safetensors(net, file, prefix), a, b, tensor,
+                      "loading into a net");
         prun_safetensors_close(file);
     }
     CHECK(net_equals(net, copy));
@@ -120,8 +121,8 @@ static void loading_with_a_tensor_missing(void) {
     for (i = 0; i < count; i++) {
         memcpy(others, tensors, (size_t)i * sizeof tensors[0]);
         memcpy(others + i, tensors + i + 1, (size_t)(count - 1 - i) * sizeof tensors[0]);
-        CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), others,
-                                            count - 1, NULL, 0),
+        CHECK_STATUS(prun_tensors_save_safetensors(&test_context, others, count - 1, NULL, 0,
+                                                   in_directory("t.safetensors")),
                      PRUN_OK);
         load_fails(net, NULL, PRUN_ERR_MISSING, PRUN_ERR_MISSING, tensors[i].name);
     }
@@ -149,8 +150,8 @@ static void loading_with_a_wrong_shape(void) {
             } else {
                 continue;
             }
-            CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"),
-                                                tensors, count, NULL, 0),
+            CHECK_STATUS(prun_tensors_save_safetensors(&test_context, tensors, count, NULL, 0,
+                                                       in_directory("t.safetensors")),
                          PRUN_OK);
             load_fails(net, NULL, PRUN_ERR_SHAPE, PRUN_ERR_SHAPE, kept.name);
             tensors[i] = kept;
@@ -225,9 +226,9 @@ static void loading_with_prefix_and_extras(void) {
     copy = net_copy(net);
     tensors[count] = tensor_of("bn0.num_batches_tracked", tracked, 1, 1, 0);
     write_by_hand(tensors, count + 1, "model.net.", count);
-    prun_net_init(net, 5);
+    prun_net_initialize(net, 5);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-        CHECK_STATUS(prun_net_load(net, file, "model.net."), PRUN_OK);
+        CHECK_STATUS(prun_net_read_safetensors(net, file, "model.net."), PRUN_OK);
         CHECK(net_equals(net, copy));
         prun_safetensors_close(file);
     }
@@ -249,11 +250,11 @@ static void loading_a_file_that_was_cut(void) {
     net = small_net(tensors, &count);
     if (net == NULL) return;
     write_by_hand(tensors, count, "", -1);
-    prun_net_init(net, 5);
+    prun_net_initialize(net, 5);
     copy = net_copy(net);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
         write_file("t.safetensors", scratch[1].data, scratch[1].size - 100);
-        check_failure(prun_net_load(net, file, NULL), PRUN_ERR_READ, PRUN_ERR_TRUNCATED,
+        check_failure(prun_net_read_safetensors(net, file, NULL), PRUN_ERR_READ, PRUN_ERR_TRUNCATED,
                       "t.safetensors", "a file cut after opening");
         prun_safetensors_close(file);
     }
@@ -270,10 +271,10 @@ static prun_arch draw_arch(uint64_t i) {
     uint64_t r = prun_random_bits(8, 1, i);
     memset(&arch, 0, sizeof arch);
     arch.family = (prun_family)(i % 3);
-    arch.width = 1 + (int64_t)(r % (arch.family == PRUN_NIN ? 9 : 4));
-    arch.depth = arch.family == PRUN_NIN ? 2 + (int64_t)(r >> 8) % 3 : 0;
+    arch.width = 1 + (int64_t)(r % (arch.family == PRUN_FAMILY_NIN ? 9 : 4));
+    arch.depth = arch.family == PRUN_FAMILY_NIN ? 2 + (int64_t)(r >> 8) % 3 : 0;
     arch.classes = 2 + (int64_t)((r >> 16) % 120);
-    arch.channels = 1 + (int64_t)((r >> 24) % 4);
+    arch.image_channels = 1 + (int64_t)((r >> 24) % 4);
     return arch;
 }
 
@@ -285,14 +286,14 @@ static void arch_of_a_checkpoint(void) {
         prun_net *net = NULL;
         prun_safetensors *file;
         memset(&got, 0x5a, sizeof got);
-        if (!CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK)) return;
-        CHECK_STATUS(prun_net_save(net, in_directory("t.safetensors")), PRUN_OK);
+        if (!CHECK_STATUS(prun_net_create_family(&test_context, &arch, &net), PRUN_OK)) return;
+        CHECK_STATUS(prun_net_save_safetensors(net, in_directory("t.safetensors")), PRUN_OK);
         if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-            CHECK_STATUS(prun_arch_from_checkpoint(file, NULL, arch.family, &got), PRUN_OK);
+            CHECK_STATUS(prun_arch_read_safetensors(file, arch.family, NULL, &got), PRUN_OK);
             CHECK(got.family == arch.family && got.width == arch.width);
-            CHECK(got.classes == arch.classes && got.channels == arch.channels);
-            CHECK(arch.family != PRUN_NIN || got.depth == arch.depth);
-            CHECK(got.height == 0 && got.width_pixels == 0 && got.dropout == 0);
+            CHECK(got.classes == arch.classes && got.image_channels == arch.image_channels);
+            CHECK(arch.family != PRUN_FAMILY_NIN || got.depth == arch.depth);
+            CHECK(got.image_height == 0 && got.image_width == 0 && got.dropout == 0);
             prun_safetensors_close(file);
         }
         prun_net_free(net);
@@ -313,15 +314,15 @@ static void arch_of_something_else(void) {
     memset(&arch, 0x5a, sizeof arch);
     untouched = arch;
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-        check_failure(prun_arch_from_checkpoint(file, "p.", PRUN_NIN, &arch), PRUN_ERR_MISSING,
-                      PRUN_ERR_SHAPE, "", "a CNN as NiN");
-        check_failure(prun_arch_from_checkpoint(file, "p.", PRUN_RESNET18, &arch), PRUN_ERR_MISSING,
-                      PRUN_ERR_SHAPE, "", "a CNN as ResNet18");
-        check_failure(prun_arch_from_checkpoint(file, NULL, PRUN_CNN, &arch), PRUN_ERR_MISSING,
-                      PRUN_ERR_MISSING, "conv0.weight", "no prefix");
+        check_failure(prun_arch_read_safetensors(file, PRUN_FAMILY_NIN, "p.", &arch),
+                      PRUN_ERR_MISSING, PRUN_ERR_SHAPE, "", "a CNN as NiN");
+        check_failure(prun_arch_read_safetensors(file, PRUN_FAMILY_RESNET18, "p.", &arch),
+                      PRUN_ERR_MISSING, PRUN_ERR_SHAPE, "", "a CNN as ResNet18");
+        check_failure(prun_arch_read_safetensors(file, PRUN_FAMILY_CNN, NULL, &arch),
+                      PRUN_ERR_MISSING, PRUN_ERR_MISSING, "conv0.weight", "no prefix");
         CHECK(memcmp(&arch, &untouched, sizeof arch) == 0);
-        CHECK_STATUS(prun_arch_from_checkpoint(file, "p.", PRUN_CNN, &arch), PRUN_OK);
-        CHECK(arch.width == 1 && arch.classes == 10 && arch.channels == 3);
+        CHECK_STATUS(prun_arch_read_safetensors(file, PRUN_FAMILY_CNN, "p.", &arch), PRUN_OK);
+        CHECK(arch.width == 1 && arch.classes == 10 && arch.image_channels == 3);
         prun_safetensors_close(file);
     }
     prun_net_free(net);
@@ -358,10 +359,13 @@ static prun_net *make_small_net(uint64_t seed) {
     prun_net *net = NULL;
     int32_t v = PRUN_INPUT, u;
     CHECK_STATUS(prun_net_create(&test_context, 3, SIDE, SIDE, &net), PRUN_OK);
-    v = prun_layer_conv2d(net, v, "features.0", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, v, "features.0", 4, 3, 1, 1);
     v = prun_layer_batch_norm(net, v, "features.1", 0, 0);
     u = prun_layer_relu(net, v);
-    v = prun_layer_conv2d(net, u, "layer1.0.conv1", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
+    v = prun_layer_conv2d_with(
+        net, u, "layer1.0.conv1",
+        &(prun_conv2d_options){
+            .channels = 4, .kernel = {3}, .stride = {1}, .padding = {1, 1, 1, 1}, .omit_bias = 1});
     v = prun_layer_add(net, u, v);
     v = prun_layer_dropout(net, prun_layer_max_pool(net, v, 4, 0, 0), 0.25);
     v = prun_layer_linear(net, v, "classifier", 5, 1);
@@ -429,7 +433,7 @@ static void nets_of_other_types(void) {
         prun_safetensors *file;
         write_net_as(net, kind ? "F64" : "BF16", kind ? 8 : 2);
         if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-            CHECK_STATUS(prun_net_load(other, file, NULL), PRUN_OK);
+            CHECK_STATUS(prun_net_read_safetensors(other, file, NULL), PRUN_OK);
             CHECK(same_tensors(net, other));
             prun_safetensors_close(file);
         }
@@ -453,7 +457,7 @@ static void weights_that_are_not_finite(void) {
         for (b = 0; b < 8; b++) scratch[0].data[at + b] = (unsigned char)(values[i] >> 8 * b);
         write_blob("t.safetensors", &scratch[0]);
         if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-            CHECK_STATUS(prun_net_load(net, file, NULL), PRUN_ERR_NONFINITE);
+            CHECK_STATUS(prun_net_read_safetensors(net, file, NULL), PRUN_ERR_NONFINITE);
             CHECK(message_names("tensor classifier.bias: element 2"));
             prun_safetensors_close(file);
         }
@@ -476,10 +480,10 @@ static void wrong_shapes_are_shown(void) {
     t.rank = 4;
     t.shape[0] = t.shape[1] = t.shape[2] = t.shape[3] = 1;
     CHECK_STATUS(
-        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &t, 1, NULL, 0),
+        prun_tensors_save_safetensors(&test_context, &t, 1, NULL, 0, in_directory("t.safetensors")),
         PRUN_OK);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-        CHECK_STATUS(prun_net_load(net, file, NULL), PRUN_ERR_SHAPE);
+        CHECK_STATUS(prun_net_read_safetensors(net, file, NULL), PRUN_ERR_SHAPE);
         CHECK(message_names("tensor features.0.weight is 1x1x1x1, the net wants 4x3x3x3"));
         prun_safetensors_close(file);
     }
@@ -494,6 +498,7 @@ static void wrong_shapes_are_shown(void) {
 static prun_train_options recipe(void) {
     prun_train_options o;
     memset(&o, 0, sizeof o);
+    o.momentum = 0.9;
     o.epochs = 5;
     o.batch = 8; /* the last batch of an epoch is smaller */
     o.learning_rate = 0.02;
@@ -521,7 +526,7 @@ static prun_status load_state(prun_trainer *trainer, const char *name) {
     prun_safetensors *file;
     prun_status status = prun_safetensors_open(&test_context, in_directory(name), &file);
     if (status != PRUN_OK) return status;
-    status = prun_trainer_load(trainer, file);
+    status = prun_trainer_read_safetensors(trainer, file);
     prun_safetensors_close(file);
     return status;
 }
@@ -535,7 +540,7 @@ static void one_epoch(prun_trainer *trainer, int64_t epoch, int stepwise, prun_e
         CHECK_STATUS(prun_trainer_step(trainer, index, 5, 0.01, &sum, NULL), PRUN_OK);
         result->loss = sum;
     } else {
-        CHECK_STATUS(prun_trainer_epoch(trainer, result), PRUN_OK);
+        CHECK_STATUS(prun_trainer_run_epoch(trainer, result), PRUN_OK);
         result->evaluated_loss = 0;
     }
 }
@@ -549,10 +554,10 @@ static prun_net *family_net(int kind, uint64_t seed) {
     arch.width = 2;
     arch.depth = 2;
     arch.classes = 5;
-    arch.height = arch.width_pixels = kind == PRUN_NIN ? SIDE : 32;
-    arch.dropout = kind == PRUN_NIN ? 0.2 : 0;
+    arch.image_height = arch.image_width = kind == PRUN_FAMILY_NIN ? SIDE : 32;
+    arch.dropout = kind == PRUN_FAMILY_NIN ? 0.2 : 0;
     arch.seed = seed;
-    CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK);
+    CHECK_STATUS(prun_net_create_family(&test_context, &arch, &net), PRUN_OK);
     return net;
 }
 
@@ -573,17 +578,19 @@ static void resumed_training(void) {
             prun_net *net = family_net(kind, 1);
             prun_trainer *trainer = NULL;
             prun_epoch epoch[5], again;
-            if (kind == PRUN_CNN || kind == PRUN_RESNET18) {
+            if (kind == PRUN_FAMILY_CNN || kind == PRUN_FAMILY_RESNET18) {
                 images.height = images.width = 32;
                 images.values = NULL;
                 images.pixels = pixels;
             }
             CHECK_STATUS(prun_trainer_create(net, &images, &options, &trainer), PRUN_OK);
             if (trainer == NULL) return;
-            CHECK_STATUS(prun_trainer_save(trainer, in_directory("stopped.state")), PRUN_OK);
+            CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("stopped.state")),
+                         PRUN_OK);
             for (i = 0; i < 5; i++) one_epoch(trainer, i, stepwise, &epoch[i]);
-            CHECK(prun_trainer_epochs(trainer) == (stepwise ? 3 : 5));
-            CHECK_STATUS(prun_trainer_save(trainer, in_directory("whole.state")), PRUN_OK);
+            CHECK(prun_trainer_epoch_count(trainer) == (stepwise ? 3 : 5));
+            CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("whole.state")),
+                         PRUN_OK);
             prun_trainer_free(trainer);
             prun_net_free(net);
             for (i = 0; i < 5; i++) {
@@ -593,7 +600,8 @@ static void resumed_training(void) {
                 CHECK_STATUS(load_state(trainer, "stopped.state"), PRUN_OK);
                 one_epoch(trainer, i, stepwise, &again);
                 CHECK(memcmp(&again, &epoch[i], sizeof again) == 0);
-                CHECK_STATUS(prun_trainer_save(trainer, in_directory("stopped.state")), PRUN_OK);
+                CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("stopped.state")),
+                             PRUN_OK);
                 prun_trainer_free(trainer);
                 prun_net_free(net);
             }
@@ -622,10 +630,10 @@ static void states_are_checkpoints(void) {
     memcpy(before, t[count - 1].data, sizeof before);
     CHECK_STATUS(prun_trainer_create(net, &images, &options, &trainer), PRUN_OK);
     CHECK_STATUS(prun_trainer_step(trainer, index, 3, 0.5, NULL, NULL), PRUN_OK);
-    CHECK_STATUS(prun_trainer_save(trainer, in_directory("t.safetensors")), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("t.safetensors")), PRUN_OK);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
         const prun_safetensors_entry *e = prun_safetensors_find(file, "momentum.classifier.bias");
-        CHECK_STATUS(prun_net_load(other, file, NULL), PRUN_OK);
+        CHECK_STATUS(prun_net_read_safetensors(other, file, NULL), PRUN_OK);
         CHECK(same_tensors(net, other));
         CHECK(strcmp(prun_safetensors_metadata(file, "trainer.epochs"), "0") == 0);
         CHECK(strcmp(prun_safetensors_metadata(file, "trainer.steps"), "1") == 0);
@@ -648,12 +656,12 @@ static void states_are_checkpoints(void) {
 
 /* Loading state.bad must fail, and leave net and trainer as they are. */
 static void state_fails(prun_trainer *trainer, prun_status expected, const char *message) {
-    CHECK_STATUS(prun_trainer_save(trainer, in_directory("before")), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("before")), PRUN_OK);
     CHECK_STATUS(load_state(trainer, "state.bad"), expected);
     if (!CHECK(message_names(message) && message_names("state.bad"))) {
         printf("  got \"%s\", not \"%s\"\n", prun_message(&test_context), message);
     }
-    CHECK_STATUS(prun_trainer_save(trainer, in_directory("after")), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("after")), PRUN_OK);
     read_blob("before", &scratch[0]);
     read_blob("after", &scratch[1]);
     CHECK(same_blob(&scratch[0], &scratch[1]));
@@ -710,9 +718,9 @@ static void states_that_do_not_fit(void) {
     images = make_images(IMAGES);
     net = make_small_net(1);
     CHECK_STATUS(prun_trainer_create(net, &images, &options, &trainer), PRUN_OK);
-    CHECK_STATUS(prun_trainer_epoch(trainer, NULL), PRUN_OK);
-    CHECK_STATUS(prun_trainer_epoch(trainer, NULL), PRUN_OK);
-    CHECK_STATUS(prun_trainer_save(trainer, in_directory("state.good")), PRUN_OK);
+    CHECK_STATUS(prun_trainer_run_epoch(trainer, NULL), PRUN_OK);
+    CHECK_STATUS(prun_trainer_run_epoch(trainer, NULL), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("state.good")), PRUN_OK);
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         spoil(bad[i].from, bad[i].to);
         state_fails(trainer, bad[i].status, bad[i].message);
@@ -748,8 +756,8 @@ static void write_with_stranger(const prun_net *net, const char *prefix, const c
     tensors[count].data = value;
     tensors[count].rank = 1;
     tensors[count].shape[0] = 4;
-    CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), tensors,
-                                        count + 1, NULL, 0),
+    CHECK_STATUS(prun_tensors_save_safetensors(&test_context, tensors, count + 1, NULL, 0,
+                                               in_directory("t.safetensors")),
                  PRUN_OK);
 }
 
@@ -790,7 +798,7 @@ static void strangers_in_checkpoints(void) {
         prun_safetensors *file;
         write_with_stranger(net, s->prefix, s->name);
         if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-            CHECK_STATUS(prun_net_load(other, file, s->prefix),
+            CHECK_STATUS(prun_net_read_safetensors(other, file, s->prefix),
                          s->message ? PRUN_ERR_SHAPE : PRUN_OK);
             if (s->message) CHECK(message_names(s->name));
             if (s->message && !CHECK(message_names(s->message)))
@@ -819,7 +827,7 @@ static void wrong_prefixes(void) {
         prun_safetensors *file;
         write_with_stranger(net, cases_[i].written, "x");
         if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-            CHECK_STATUS(prun_net_load(net, file, cases_[i].asked), PRUN_ERR_MISSING);
+            CHECK_STATUS(prun_net_read_safetensors(net, file, cases_[i].asked), PRUN_ERR_MISSING);
             if (!CHECK(message_names(cases_[i].message)))
                 printf("  got \"%s\"\n", prun_message(&test_context));
             prun_safetensors_close(file);
@@ -843,8 +851,8 @@ static void every_byte_of_a_state_changed(void) {
     begin_counting();
     net = make_small_net(1);
     CHECK_STATUS(prun_trainer_create(net, &images, &options, &trainer), PRUN_OK);
-    CHECK_STATUS(prun_trainer_epoch(trainer, NULL), PRUN_OK);
-    CHECK_STATUS(prun_trainer_save(trainer, in_directory("state.good")), PRUN_OK);
+    CHECK_STATUS(prun_trainer_run_epoch(trainer, NULL), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("state.good")), PRUN_OK);
     read_blob("state.good", &scratch[2]);
     size = scratch[2].size;
     for (at = 0; at < size; at++) {
@@ -855,7 +863,7 @@ static void every_byte_of_a_state_changed(void) {
         scratch[2].data[at] = kept;
         if (load_state(trainer, "state.bad") == PRUN_OK) {
             loaded++;
-            CHECK_STATUS(prun_trainer_save(trainer, in_directory("after")), PRUN_OK);
+            CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("after")), PRUN_OK);
             read_blob("after", &scratch[1]);
             if (!CHECK(same_blob(&scratch[1], &scratch[2]))) printf("  byte %d\n", (int)at);
         } else {
@@ -863,7 +871,7 @@ static void every_byte_of_a_state_changed(void) {
             CHECK(message_names("state.bad"));
         }
     }
-    CHECK_STATUS(prun_trainer_save(trainer, in_directory("after")), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("after")), PRUN_OK);
     read_blob("after", &scratch[1]);
     CHECK(same_blob(&scratch[1], &scratch[2])); /* failures have changed nothing */
     CHECK(failed + loaded == (int)size && loaded <= 2);
@@ -877,14 +885,15 @@ static void every_byte_of_a_state_changed(void) {
 
 static int64_t allocations_left;
 
-static void *failing_allocate(size_t size, void *user) {
-    return allocations_left-- > 0 ? counting_allocate(size, user) : NULL;
+static void *failing_allocate(void *user, size_t size) {
+    return allocations_left-- > 0 ? counting_allocate(user, size) : NULL;
 }
 
 static prun_status use_array(void) {
-    prun_npy array;
-    const prun_status status = prun_npy_read(&test_context, in_directory("images.npy"), &array);
-    if (status == PRUN_OK) prun_npy_free(&array);
+    prun_array array;
+    const prun_status status =
+        prun_array_load_npy(&test_context, in_directory("images.npy"), &array);
+    if (status == PRUN_OK) prun_array_free(&array);
     return status;
 }
 
@@ -898,7 +907,7 @@ static prun_status use_set(void) {
 static prun_trainer *used_trainer;
 
 static prun_status use_save(void) {
-    return prun_trainer_save(used_trainer, in_directory("again.state"));
+    return prun_trainer_save_safetensors(used_trainer, in_directory("again.state"));
 }
 
 static prun_status use_load(void) { return load_state(used_trainer, "good.state"); }
@@ -913,7 +922,7 @@ static void memory_that_runs_out(void) {
     begin_counting();
     net = make_small_net(1);
     if (!CHECK_STATUS(prun_trainer_create(net, &images, &options, &used_trainer), PRUN_OK)) return;
-    CHECK_STATUS(prun_trainer_save(used_trainer, in_directory("good.state")), PRUN_OK);
+    CHECK_STATUS(prun_trainer_save_safetensors(used_trainer, in_directory("good.state")), PRUN_OK);
     write_set(1, "<f2", 2, 0, "<i8", 8);
     test_context.allocate = failing_allocate;
     for (use = 0; use < 4; use++) {

@@ -12,7 +12,7 @@ enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
 /* Switches the kernels; 0 where this machine or build lacks them. */
 static int use_isa(const char *name) {
-    prun_status status = prun_set_isa(name);
+    prun_status status = prun_isa_set(name);
     CHECK(status == PRUN_OK || (status == PRUN_ERR_UNSUPPORTED && strcmp(name, "portable") != 0));
     if (status == PRUN_OK) CHECK(strcmp(prun_isa(), name) == 0);
     return status == PRUN_OK;
@@ -87,8 +87,8 @@ static void free_case(conv_case *t) {
 }
 
 static buffer packed(const buffer *nchw, const int64_t shape[4], float empty) {
-    buffer lanes = new_buffer(prun_lane_size(shape[0], shape[1], shape[2], shape[3]));
-    prun_pack(nchw->v, shape[0], shape[1], shape[2], shape[3], lanes.v);
+    buffer lanes = new_buffer(prun_lanes_size(shape[0], shape[1], shape[2], shape[3]));
+    prun_lanes_pack(nchw->v, shape[0], shape[1], shape[2], shape[3], lanes.v);
     fill_empty_lanes(lanes.v, shape, empty);
     return lanes;
 }
@@ -113,7 +113,7 @@ static void check_lanes(const conv_case *t, const char *what, buffer *lanes, con
                         const ref_tensor *want) {
     buffer nchw = new_buffer(ref_size(want));
     CHECK(buffer_intact(lanes));
-    prun_unpack(lanes->v, shape[0], shape[1], shape[2], shape[3], nchw.v);
+    prun_lanes_unpack(lanes->v, shape[0], shape[1], shape[2], shape[3], nchw.v);
     check_distance(t, what, nchw.v, want);
     free(nchw.base);
     free(lanes->base);
@@ -162,7 +162,7 @@ static void check_conv(const prun_conv2d *conv, int64_t n) {
             if (!prun__winograd_possible(conv)) break;
         }
     }
-    prun_set_isa(NULL);
+    prun_isa_set(NULL);
     free_case(&t);
 }
 
@@ -292,8 +292,8 @@ static void conv2d_winograd_borders(void) {
 
 /* Threads and hook */
 
-static void reversed(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                     void *user) {
+static void reversed(void *user, void (*body)(void *argument, int64_t i), void *argument,
+                     int64_t count) {
     int64_t i;
     *(int *)user += 1;
     for (i = count - 1; i >= 0; i--) body(argument, i);
@@ -396,11 +396,11 @@ static int64_t run_zeros(const conv_case *t) {
     buffer dweight = new_buffer(t->weight.count);
     int64_t zeros = 0;
     CHECK_STATUS(prun_conv2d_forward(NULL, &t->conv, xs[0], x.v, t->weight.v, bias, y.v), PRUN_OK);
-    prun_unpack(y.v, ys[0], ys[1], ys[2], ys[3], nchw.v);
+    prun_lanes_unpack(y.v, ys[0], ys[1], ys[2], ys[3], nchw.v);
     zeros += check_zeros(nchw.v, &t->y, bias);
     CHECK_STATUS(prun_conv2d_input_gradient(NULL, &t->conv, xs[0], dy.v, t->weight.v, dx.v),
                  PRUN_OK);
-    prun_unpack(dx.v, xs[0], xs[1], xs[2], xs[3], nchw.v);
+    prun_lanes_unpack(dx.v, xs[0], xs[1], xs[2], xs[3], nchw.v);
     zeros += check_zeros(nchw.v, &t->dx, NULL);
     CHECK_STATUS(prun_conv2d_weight_gradient(NULL, &t->conv, xs[0], x.v, dy.v, dweight.v), PRUN_OK);
     zeros += check_zeros(dweight.v, &t->dweight, NULL);
@@ -442,7 +442,7 @@ static int64_t check_sparse_conv(const prun_conv2d *conv, int64_t n) {
             zeros += run_zeros(&t);
         }
     }
-    prun_set_isa(NULL);
+    prun_isa_set(NULL);
     free_case(&t);
     return zeros;
 }
@@ -483,7 +483,7 @@ static void conv2d_same_bits_for_every_thread_count(void) {
         check_threads(&strided, 50);
         check_threads(&point, 33);
     }
-    prun_set_isa(NULL);
+    prun_isa_set(NULL);
 }
 
 /* A lane's result does not depend on its neighbours or on its place in the batch. */
@@ -491,16 +491,16 @@ static void conv2d_lanes_are_independent(void) {
     prun_conv2d conv = square_conv(3, 8, 5, 3, 1, 1);
     int64_t shape[4] = {16, 3, 8, 8}, image = 3 * 64, result = 5 * 64, i;
     buffer x = noise_buffer(16 * image), lanes = packed(&x, shape, 0);
-    buffer weight = noise_buffer(5 * 3 * 9), y = new_buffer(prun_lane_size(16, 5, 8, 8));
+    buffer weight = noise_buffer(5 * 3 * 9), y = new_buffer(prun_lanes_size(16, 5, 8, 8));
     buffer all = new_buffer(16 * result), one = new_buffer(result);
     CHECK_STATUS(prun_conv2d_forward(&test_context, &conv, 16, lanes.v, weight.v, NULL, y.v),
                  PRUN_OK);
-    prun_unpack(y.v, 16, 5, 8, 8, all.v);
+    prun_lanes_unpack(y.v, 16, 5, 8, 8, all.v);
     for (i = 0; i < 16; i++) {
-        prun_pack(x.v + i * image, 1, 3, 8, 8, lanes.v);
+        prun_lanes_pack(x.v + i * image, 1, 3, 8, 8, lanes.v);
         CHECK_STATUS(prun_conv2d_forward(&test_context, &conv, 1, lanes.v, weight.v, NULL, y.v),
                      PRUN_OK);
-        prun_unpack(y.v, 1, 5, 8, 8, one.v);
+        prun_lanes_unpack(y.v, 1, 5, 8, 8, one.v);
         CHECK(memcmp(one.v, all.v + i * result, (size_t)result * sizeof(float)) == 0);
     }
     free(x.base);
@@ -514,13 +514,13 @@ static void conv2d_lanes_are_independent(void) {
 /* Shapes and errors */
 
 static void isa_names(void) {
-    CHECK_STATUS_IN(NULL, prun_set_isa("portable"), PRUN_OK);
+    CHECK_STATUS_IN(NULL, prun_isa_set("portable"), PRUN_OK);
     CHECK(strcmp(prun_isa(), "portable") == 0);
-    CHECK(prun_set_isa("no such instruction set") != PRUN_OK);
+    CHECK(prun_isa_set("no such instruction set") != PRUN_OK);
     CHECK(strcmp(prun_isa(), "portable") == 0);
-    CHECK_STATUS_IN(NULL, prun_set_isa(NULL), PRUN_OK);
-    if (prun_set_isa("avx2") == PRUN_OK) CHECK(strcmp(prun_isa(), "avx2") == 0);
-    prun_set_isa(NULL);
+    CHECK_STATUS_IN(NULL, prun_isa_set(NULL), PRUN_OK);
+    if (prun_isa_set("avx2") == PRUN_OK) CHECK(strcmp(prun_isa(), "avx2") == 0);
+    prun_isa_set(NULL);
 }
 
 static const test_case cases[] = {

@@ -24,7 +24,7 @@ static const char csv_path[] = "build/test_csv.csv";
 static prun_status read_text(const char *text, prun_table *t) {
     memset(t, 0, sizeof *t);
     if (!write_file(csv_path, text, strlen(text))) return PRUN_ERR_OPEN;
-    return prun_table_read_csv(&test_context, csv_path, t);
+    return prun_table_load_csv(&test_context, csv_path, t);
 }
 
 static void csv_plain(void) {
@@ -210,7 +210,7 @@ static void csv_messages_are_escaped(void) {
     CHECK_STATUS(prun_table_numbers(&test_context, &t, t.names[0], &v), PRUN_ERR_FORMAT);
     CHECK(strstr(prun_message(&test_context), want) != NULL);
     prun_table_free(&t);
-    CHECK_STATUS(prun_table_read_csv(&test_context, "build/no\x1b[2J", &t), PRUN_ERR_OPEN);
+    CHECK_STATUS(prun_table_load_csv(&test_context, "build/no\x1b[2J", &t), PRUN_ERR_OPEN);
     CHECK(strstr(prun_message(&test_context), "build/no\\x1b[2J: ") != NULL);
 }
 
@@ -252,15 +252,15 @@ static void csv_malformed(void) {
         CHECK_STATUS(read_text(others[i].text, &t), PRUN_ERR_MAGIC);
         CHECK(strstr(prun_message(&test_context), others[i].message) != NULL);
     }
-    CHECK_STATUS(prun_table_read_csv(&test_context, "build", &t), PRUN_ERR_READ);
+    CHECK_STATUS(prun_table_load_csv(&test_context, "build", &t), PRUN_ERR_READ);
     CHECK(strstr(prun_message(&test_context), "build: a folder") != NULL);
-    CHECK_STATUS(prun_table_read_csv(&test_context, NULL, &t), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_table_load_csv(&test_context, NULL, &t), PRUN_ERR_ARGUMENT);
     CHECK(write_file(csv_path, "a,b\n1,\0\n", 9));
-    CHECK_STATUS(prun_table_read_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
+    CHECK_STATUS(prun_table_load_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
     CHECK(strstr(prun_message(&test_context), "line 2, column 2: zero byte") != NULL);
     CHECK(write_file(csv_path, "a,b\n1,\"\0\"\n", 11));
-    CHECK_STATUS(prun_table_read_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
-    CHECK_STATUS(prun_table_read_csv(&test_context, "build/no such file", &t), PRUN_ERR_OPEN);
+    CHECK_STATUS(prun_table_load_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
+    CHECK_STATUS(prun_table_load_csv(&test_context, "build/no such file", &t), PRUN_ERR_OPEN);
 }
 
 /* A file cut off anywhere, and with every byte replaced by a special one. */
@@ -273,11 +273,11 @@ static void csv_damaged(void) {
     for (i = 0; i < sizeof good; i++) {
         memcpy(text, good, sizeof good);
         if (!write_file(csv_path, text, i)) return;
-        if (prun_table_read_csv(&test_context, csv_path, &t) == PRUN_OK) prun_table_free(&t);
+        if (prun_table_load_csv(&test_context, csv_path, &t) == PRUN_OK) prun_table_free(&t);
         for (k = 0; i < sizeof good - 1 && k < sizeof special; k++) {
             text[i] = special[k];
             if (!write_file(csv_path, text, sizeof good - 1)) return;
-            if (prun_table_read_csv(&test_context, csv_path, &t) == PRUN_OK) prun_table_free(&t);
+            if (prun_table_load_csv(&test_context, csv_path, &t) == PRUN_OK) prun_table_free(&t);
         }
     }
     CHECK(i == sizeof good);
@@ -331,7 +331,7 @@ static void csv_from_a_pipe(void) {
         }
         _exit(file == NULL || fclose(file) != 0);
     }
-    if (CHECK_STATUS(prun_table_read_csv(&test_context, path, &t), PRUN_OK)) {
+    if (CHECK_STATUS(prun_table_load_csv(&test_context, path, &t), PRUN_OK)) {
         CHECK(t.rows == 99999 && t.values[99998] == 99999 && t.values[2 * 99999 - 1] == 199998);
         CHECK(strcmp(t.source, path) == 0);
         prun_table_free(&t);
@@ -342,7 +342,7 @@ static void csv_from_a_pipe(void) {
         FILE *file = fopen(path, "wb");
         _exit(file == NULL || fputs("\x1f\x8b\x08 packed", file) < 0 || fclose(file) != 0);
     }
-    CHECK_STATUS(prun_table_read_csv(&test_context, path, &t), PRUN_ERR_MAGIC);
+    CHECK_STATUS(prun_table_load_csv(&test_context, path, &t), PRUN_ERR_MAGIC);
     CHECK(strstr(prun_message(&test_context), "gzip") != NULL);
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
     remove(path);

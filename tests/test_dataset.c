@@ -36,8 +36,8 @@ static void idx_labels(blob *b, uint32_t count, size_t labels) {
 }
 
 static prun_status load_idx(const prun_idx_options *options, prun_images *images) {
-    return prun_load_idx(&test_context, in_directory("images.idx"), in_directory("labels.idx"),
-                         options, images);
+    return prun_images_load_idx(&test_context, in_directory("images.idx"),
+                                in_directory("labels.idx"), options, images);
 }
 
 /* Writes both blobs and expects the load to fail, results untouched. */
@@ -63,7 +63,7 @@ static void idx_good(void) {
     memset(&set, 0x5a, sizeof set);
     if (!CHECK_STATUS(load_idx(NULL, &set), PRUN_OK)) return;
     CHECK(set.count == 3 && set.channels == 1 && set.height == 2 && set.width == 4);
-    CHECK(set.classes == 10 && set.values == NULL && set.normalization == PRUN_NORMALIZE_NONE);
+    CHECK(set.classes == 10 && set.values == NULL && set.normalization == PRUN_NORMALIZATION_NONE);
     CHECK(memcmp(set.pixels, scratch[0].data + 16, 24) == 0);
     for (i = 0; i < 3; i++) {
         CHECK(set.labels[i] == scratch[1].data[8 + i]);
@@ -152,11 +152,11 @@ static void idx_missing_files(void) {
     begin();
     idx_images(&scratch[0], 3, 2, 4, 24);
     write_blob("images.idx", &scratch[0]);
-    check_failure(prun_load_idx(&test_context, in_directory("none.idx"), in_directory("labels.idx"),
-                                NULL, &set),
+    check_failure(prun_images_load_idx(&test_context, in_directory("none.idx"),
+                                       in_directory("labels.idx"), NULL, &set),
                   PRUN_ERR_OPEN, PRUN_ERR_OPEN, "none.idx", "no image file");
-    check_failure(prun_load_idx(&test_context, in_directory("images.idx"), in_directory("none.idx"),
-                                NULL, &set),
+    check_failure(prun_images_load_idx(&test_context, in_directory("images.idx"),
+                                       in_directory("none.idx"), NULL, &set),
                   PRUN_ERR_OPEN, PRUN_ERR_OPEN, "none.idx", "no label file");
     end();
 }
@@ -278,7 +278,7 @@ static void cifar10_good(void) {
     write_blob("b.bin", &scratch[1]);
     paths[0] = in_directory("b.bin");
     paths[1] = in_directory("a.bin");
-    if (!CHECK_STATUS(prun_load_cifar(&test_context, paths, 2, 10, &set), PRUN_OK)) return;
+    if (!CHECK_STATUS(prun_images_load_cifar(&test_context, paths, 2, 10, &set), PRUN_OK)) return;
     CHECK(set.count == 5 && set.channels == 3 && set.height == 32 && set.width == 32);
     CHECK(set.classes == 10 && set.values == NULL);
     check_record(&set, 0, &scratch[1], 0, 1, 0);
@@ -301,7 +301,7 @@ static void cifar100_good(void) {
     for (coarse = 0; coarse < 2; coarse++) {
         prun_images set;
         int32_t i;
-        if (!CHECK_STATUS(prun_load_cifar(&test_context, paths, 1, coarse ? 20 : 100, &set),
+        if (!CHECK_STATUS(prun_images_load_cifar(&test_context, paths, 1, coarse ? 20 : 100, &set),
                           PRUN_OK))
             return;
         CHECK(set.count == 4 && set.classes == (coarse ? 20 : 100));
@@ -325,7 +325,8 @@ static void cifar_fails(const blob *b, int64_t classes, prun_status x, prun_stat
     paths[1] = in_directory("bad.bin");
     memset(&set, 0x5a, sizeof set);
     untouched = set;
-    check_failure(prun_load_cifar(&test_context, paths, 2, classes, &set), x, y, "bad.bin", what);
+    check_failure(prun_images_load_cifar(&test_context, paths, 2, classes, &set), x, y, "bad.bin",
+                  what);
     CHECK(memcmp(&set, &untouched, sizeof set) == 0);
 }
 
@@ -370,13 +371,13 @@ static void cifar_bad_arguments(void) {
     cifar_records(&scratch[0], 2, 1, 10, 0);
     write_blob("a.bin", &scratch[0]);
     paths[0] = in_directory("a.bin");
-    CHECK_STATUS(prun_load_cifar(&test_context, paths, 0, 10, &set), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_load_cifar(&test_context, paths, -1, 10, &set), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_load_cifar(&test_context, paths, 1, 7, &set), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_load_cifar(&test_context, paths, 1, 0, &set), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_images_load_cifar(&test_context, paths, 0, 10, &set), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_images_load_cifar(&test_context, paths, -1, 10, &set), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_images_load_cifar(&test_context, paths, 1, 7, &set), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_images_load_cifar(&test_context, paths, 1, 0, &set), PRUN_ERR_ARGUMENT);
     paths[0] = in_directory("none.bin");
-    check_failure(prun_load_cifar(&test_context, paths, 1, 10, &set), PRUN_ERR_OPEN, PRUN_ERR_OPEN,
-                  "none.bin", "no file");
+    check_failure(prun_images_load_cifar(&test_context, paths, 1, 10, &set), PRUN_ERR_OPEN,
+                  PRUN_ERR_OPEN, "none.bin", "no file");
     end();
 }
 
@@ -385,7 +386,7 @@ static void cifar_bad_arguments(void) {
 static void check_set(const prun_images *m, int floats) {
     int n, c, y, x;
     CHECK(m->count == SET && m->channels == C && m->height == H && m->width == W);
-    CHECK(m->classes == 3 && m->normalization == PRUN_NORMALIZE_NONE);
+    CHECK(m->classes == 3 && m->normalization == PRUN_NORMALIZATION_NONE);
     CHECK((m->values != NULL) == floats && (m->pixels != NULL) == !floats);
     for (n = 0; n < SET; n++) {
         CHECK(m->labels[n] == (n + 1) % 3);

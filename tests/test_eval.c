@@ -28,13 +28,13 @@ static void losses_do_not_depend_on_grouping(void) {
     enum { N = 53 };
     int family, i, g;
     test_context.threads = 1; /* hundreds of small calls */
-    for (family = PRUN_CNN; family <= PRUN_RESNET18; family++) {
+    for (family = PRUN_FAMILY_CNN; family <= PRUN_FAMILY_RESNET18; family++) {
         prun_arch arch = small_arch((prun_family)family);
         prun_net *net = NULL;
         dataset d = make_set(N, 3, 32, 32, 7);
         double own[N];
         int64_t order[N];
-        if (!CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK)) return;
+        if (!CHECK_STATUS(prun_net_create_family(&test_context, &arch, &net), PRUN_OK)) return;
         CHECK_STATUS(prun_net_loss(net, &d.images, NULL, N, own, NULL, NULL), PRUN_OK);
         for (i = 0; i < N; i++) order[i] = (i * 20 + 7) % N;
         for (i = 0; i < 5; i++) order[i * 9] = order[1]; /* repeated samples are fine */

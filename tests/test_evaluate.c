@@ -177,7 +177,7 @@ static void program_outputs(void) {
           strstr(out.data, "Table 3") && strstr(out.data, "Table 4"));
     CHECK(strstr(out.data, "nan") == NULL && strstr(out.data, "cross-fitted") != NULL);
     memset(&t, 0, sizeof t);
-    CHECK_STATUS(prun_table_read_csv(&test_context, "build/test_evaluate_out.csv", &t), PRUN_OK);
+    CHECK_STATUS(prun_table_load_csv(&test_context, "build/test_evaluate_out.csv", &t), PRUN_OK);
     CHECK(t.rows == 4); /* both, both_crossfitted, both_best, 1 / width */
     CHECK_STATUS(prun_table_numbers(&test_context, &t, "tau_a", &v), PRUN_OK);
     CHECK(v != NULL && v[0] > v[1] - 0.2 && fabs(v[2] - 0.6363636363636364) < 1e-15);
@@ -378,7 +378,7 @@ static void program_escapes_names(void) {
     }
     CHECK(*at == '\0' && strstr(out.data, "m\\x1b]0;\\x07&<\\xb5") != NULL);
     CHECK(strstr(out.data, "a|b\\x1b[31m   ") != NULL); /* one cell of the header */
-    if (CHECK_STATUS(prun_table_read_csv(&test_context, "build/test_evaluate_out.csv", &t),
+    if (CHECK_STATUS(prun_table_load_csv(&test_context, "build/test_evaluate_out.csv", &t),
                      PRUN_OK)) {
         CHECK(strcmp(t.cells[0], "m\x1b]0;\x07&<\xb5") == 0);
         CHECK(prun_table_find(&t, "psi_a|b\x1b[31m") >= 0);

@@ -62,10 +62,11 @@ static void quiet_strings(world *w) {
     arm(w);
     CHECK(prun_status_string(PRUN_ERR_MEMORY)[0] != '\0');
     CHECK(prun_message(w->context) == w->own.message);
+    CHECK(strcmp(prun_version(), PRUNABILITY_VERSION) == 0);
     CHECK(prun_isa()[0] != '\0');
-    CHECK(prun_set_isa("no such kernels") == PRUN_ERR_UNSUPPORTED);
-    CHECK(prun_set_isa(NULL) == PRUN_OK);
-    CHECK(prun_trainer_epochs(trainer) == 0);
+    CHECK(prun_isa_set("no such kernels") == PRUN_ERR_UNSUPPORTED);
+    CHECK(prun_isa_set(NULL) == PRUN_OK);
+    CHECK(prun_trainer_epoch_count(trainer) == 0);
     w->heap.armed = 0;
     prun_trainer_free(trainer);
 }
@@ -100,7 +101,7 @@ static void quiet_numbers(world *w) {
 
 static void quiet_arrays(world *w) {
     static const double p[3] = {.01, .04, .5};
-    static float nchw[20 * 2], lanes[32 * 2];
+    static float nchw[20 * 2], lanes[32 * 2], plain[PIXELS];
     static const float logits[6] = {1, 2, 3, 3, 2, 1};
     static const int32_t labels[2] = {0, 1};
     prun_images images = w->images;
@@ -112,15 +113,17 @@ static void quiet_arrays(world *w) {
     conv.in_height = conv.in_width = 3;
     conv.kernel[0] = 2;
     arm(w);
-    CHECK(prun_lane_size(20, 2, 1, 1) == 64);
-    prun_pack(nchw, 20, 2, 1, 1, lanes);
-    prun_unpack(lanes, 20, 2, 1, 1, nchw);
+    CHECK(prun_lanes_size(20, 2, 1, 1) == 64);
+    prun_lanes_pack(nchw, 20, 2, 1, 1, lanes);
+    prun_lanes_unpack(lanes, 20, 2, 1, 1, nchw);
     CHECK(prun_conv2d_output(w->context, &conv, &height, &width) == PRUN_OK && height == 2);
     CHECK(prun_cross_entropy(logits, 3, 0, NULL) > 0);
     prun_output_margins(logits, labels, 2, 3, margins);
     prun_holm(p, 3, adjusted);
-    CHECK(prun_sign_error_pair(p, p, 3, adjusted, adjusted, 3, 1000, &weight, &ess) <= 1);
+    CHECK(prun_sign_error_pair(&(prun_runs){p, p, 3}, &(prun_runs){adjusted, adjusted, 3}, 1000,
+                               &weight, &ess) <= 1);
     CHECK(prun_images_check(w->context, &images) == PRUN_OK);
+    CHECK(prun_images_copy(w->context, &images, NULL, 1, NULL, plain) == PRUN_OK);
     CHECK(prun_images_standardize(w->context, &images) == PRUN_OK);
     prun_images_free(&images);
     w->heap.armed = 0;
@@ -128,19 +131,19 @@ static void quiet_arrays(world *w) {
 
 static void quiet_net(world *w) {
     prun_objective objective;
-    int32_t layers[4], measures;
-    int64_t count;
+    int32_t layers[4];
+    int64_t count, measures;
     arm(w);
-    prun_net_set_init(w->net, PRUN_INIT_PYTORCH);
+    prun_net_set_initializer(w->net, PRUN_INITIALIZER_PYTORCH);
     prun_net_set_algorithm(w->net, PRUN_ALGORITHM_AUTO);
     CHECK(prun_net_tensors(w->net, &count) != NULL && count == 9);
-    CHECK(prun_net_trained(w->net, &count) != NULL && count == 7);
-    CHECK(prun_net_parameters(w->net) > prun_net_weights(w->net));
-    CHECK(prun_net_classes(w->net) == CLASSES);
+    CHECK(prun_net_trained_tensors(w->net, &count) != NULL && count == 7);
+    CHECK(prun_net_parameter_count(w->net) > prun_net_weight_count(w->net));
+    CHECK(prun_net_class_count(w->net) == CLASSES);
     prun_net_margin_layers(w->net, layers);
-    CHECK(prun_net_objective(&w->data, &objective) == PRUN_OK);
+    CHECK(prun_net_objective(w->net, &w->images, &objective) == PRUN_OK);
     CHECK(prun_measures(&measures) != NULL && prun_measure_find("no such measure") == -1);
-    prun_net_init(w->net, 6);
+    prun_net_initialize(w->net, 6);
     w->heap.armed = 0;
 }
 
@@ -149,7 +152,7 @@ static void quiet_table(world *w) {
     prun_table table;
     const double *values = NULL;
     memset(&table, 0, sizeof table);
-    if (!CHECK(prun_table_read_csv(w->context, saved_table(), &table) == PRUN_OK)) return;
+    if (!CHECK(prun_table_load_csv(w->context, saved_table(), &table) == PRUN_OK)) return;
     arm(w);
     CHECK(prun_table_find(&table, "width") == 1);
     CHECK(prun_table_numbers(w->context, &table, "width", &values) == PRUN_OK);
@@ -169,8 +172,8 @@ static void quiet_file(world *w) {
     arm(w);
     CHECK(prun_safetensors_read_f32(file, prun_safetensors_find(file, "a"), floats) == PRUN_OK);
     CHECK(prun_safetensors_read_i64(file, prun_safetensors_find(file, "b"), integers) == PRUN_OK);
-    CHECK(prun_arch_from_checkpoint(file, NULL, PRUN_CNN, &arch) != PRUN_OK);
-    CHECK(prun_safetensors_count(file) == 2);
+    CHECK(prun_arch_read_safetensors(file, PRUN_FAMILY_CNN, NULL, &arch) != PRUN_OK);
+    CHECK(prun_safetensors_entry_count(file) == 2);
     CHECK(prun_safetensors_at(file, 0) == prun_safetensors_find(file, "a"));
     CHECK(prun_safetensors_metadata(file, "format") != NULL);
     prun_safetensors_close(file);
@@ -198,24 +201,59 @@ static void quiet_releases(world *w) {
     prun_net *net = NULL;
     prun_trainer *trainer = make_trainer(w);
     prun_spectrum spectrum = make_spectrum(w);
-    prun_measurement measurement;
-    prun_npy array;
+    prun_measurement *measurement = NULL;
+    prun_array array;
     CHECK(build_small(w->context, &net) == PRUN_OK);
-    CHECK(prun_measure_begin(&w->objective, NULL, &measurement) == PRUN_OK);
+    CHECK(prun_measurement_create(&w->objective, NULL, &measurement) == PRUN_OK);
     write_npy("array.npy", "<f4", "2, 3", 24);
-    CHECK(prun_npy_read(w->context, in_directory("array.npy"), &array) == PRUN_OK);
+    CHECK(prun_array_load_npy(w->context, in_directory("array.npy"), &array) == PRUN_OK);
     arm(w);
     prun_net_free(net);
     prun_trainer_free(trainer);
     prun_spectrum_free(&spectrum);
-    prun_measure_end(&measurement);
-    prun_npy_free(&array);
+    prun_measurement_free(measurement);
+    prun_array_free(&array);
     prun_net_free(NULL);
     prun_trainer_free(NULL);
-    prun_npy_free(NULL);
+    prun_array_free(NULL);
     prun_images_free(NULL);
     prun_safetensors_close(NULL);
     w->heap.armed = 0;
+}
+
+/* The options as they will be used. */
+static void quiet_options(world *w) {
+    arm(w);
+    CHECK(prun_conv2d_resolved(NULL).stride[1] == 1 && prun_arch_resolved(NULL).width == 64);
+    CHECK(prun_prune_resolved(NULL).beta[0] == 0.1 && prun_sharpness_resolved(NULL).restarts == 3);
+    CHECK(prun_same_size_resolved(NULL).noise == PRUN_NOISE_GAUSSIAN);
+    CHECK(prun_dropout_bound_resolved(NULL).delta == 0.05);
+    CHECK(prun_measure_resolved(NULL).hessian_samples == 500);
+    CHECK(prun_regression_resolved(NULL).folds == 10);
+    CHECK(prun_sign_error_resolved(NULL).effective_size == 12);
+    CHECK(prun_resampling_resolved(NULL).resamples == 10000);
+    CHECK(prun_idx_resolved(NULL).classes == 10 && prun_npy_resolved(NULL).classes == 0);
+    w->heap.armed = 0;
+}
+
+static void quiet_bindings(world *w) {
+    int64_t count;
+    arm(w);
+    CHECK(prun_fields(&count) != NULL && count > 300);
+    CHECK(prun_struct_size("prun_tensor") == (int64_t)sizeof(prun_tensor));
+    CHECK(prun_struct_size("no such struct") == -1);
+    w->heap.armed = 0;
+}
+
+static void quiet_measurement(world *w) {
+    prun_measurement *m = NULL;
+    CHECK(prun_measurement_create(&w->plain, NULL, &m) == PRUN_OK);
+    arm(w);
+    CHECK(prun_measurement_loss(m) > 0 && prun_measurement_error_rate(m) <= 1);
+    CHECK(prun_measurement_losses(m)[0] > 0 && prun_measurement_logits(m) != NULL);
+    CHECK(prun_measurement_margins(m) != NULL);
+    w->heap.armed = 0;
+    prun_measurement_free(m);
 }
 
 typedef struct quiet {
@@ -224,28 +262,39 @@ typedef struct quiet {
 } quiet;
 
 static const quiet quiets[] = {
-    {quiet_strings, " prun_status_string prun_message prun_isa prun_set_isa prun_trainer_epochs "},
+    {quiet_strings, " prun_version prun_status_string prun_message prun_isa prun_isa_set "
+                    "prun_trainer_epoch_count "},
     {quiet_numbers, " prun_random_block prun_random_permutation prun_random_bits"
                     " prun_random_uniform prun_random_normal prun_tensor_size prun_train_resolved"
                     " prun_learning_rate prun_perturb_resolved prun_kept_count"
                     " prun_hessian_resolved prun_frobenius_squared prun_sum_of_frobenius"
                     " prun_sum_of_train_losses prun_pacbayes_bound prun_pacbayes_magnitude_bound"
                     " prun_dropout_bound_value prun_sign_error_weight "},
-    {quiet_arrays, " prun_lane_size prun_pack prun_unpack prun_conv2d_output prun_cross_entropy"
-                   " prun_output_margins prun_holm prun_sign_error_pair prun_images_check"
-                   " prun_images_standardize prun_images_free "},
-    {quiet_net, " prun_net_set_init prun_net_set_algorithm prun_net_tensors prun_net_trained"
-                " prun_net_parameters prun_net_weights prun_net_classes prun_net_margin_layers"
-                " prun_net_objective prun_measures prun_measure_find prun_net_init "},
+    {quiet_arrays,
+     " prun_lanes_size prun_lanes_pack prun_lanes_unpack prun_conv2d_output prun_cross_entropy"
+     " prun_output_margins prun_holm prun_sign_error_pair prun_images_check prun_images_copy"
+     " prun_images_standardize prun_images_free "},
+    {quiet_net,
+     " prun_net_set_initializer prun_net_set_algorithm prun_net_tensors prun_net_trained_tensors"
+     " prun_net_parameter_count prun_net_weight_count prun_net_class_count prun_net_margin_layers"
+     " prun_net_objective prun_measures prun_measure_find prun_net_initialize "},
     {quiet_table, " prun_table_find prun_table_numbers prun_table_settings prun_table_keep_rows"
                   " prun_table_free "},
-    {quiet_file, " prun_safetensors_count prun_safetensors_at prun_safetensors_find"
+    {quiet_file, " prun_safetensors_entry_count prun_safetensors_at prun_safetensors_find"
                  " prun_safetensors_metadata prun_safetensors_close prun_safetensors_read_f32"
-                 " prun_safetensors_read_i64 prun_arch_from_checkpoint "},
+                 " prun_safetensors_read_i64 prun_arch_read_safetensors "},
     {quiet_output, " prun_output_stream prun_output_temporary prun_output_close"
                    " prun_output_discard "},
-    {quiet_releases, " prun_net_free prun_trainer_free prun_spectrum_free prun_measure_end"
-                     " prun_npy_free "},
+    {quiet_releases, " prun_net_free prun_trainer_free prun_spectrum_free prun_measurement_free"
+                     " prun_array_free "},
+    {quiet_options, " prun_conv2d_resolved prun_arch_resolved prun_prune_resolved"
+                    " prun_sharpness_resolved prun_same_size_resolved prun_dropout_bound_resolved"
+                    " prun_measure_resolved prun_regression_resolved prun_sign_error_resolved"
+                    " prun_resampling_resolved prun_idx_resolved prun_npy_resolved "},
+    {quiet_bindings, " prun_fields prun_struct_size "},
+    {quiet_measurement, " prun_measurement_loss prun_measurement_error_rate"
+                        " prun_measurement_losses prun_measurement_logits"
+                        " prun_measurement_margins "},
 };
 
 enum { QUIETS = sizeof quiets / sizeof quiets[0] };
@@ -527,8 +576,8 @@ static void memory_refused_without_context(void) {
 
 static int fail_one(const exercise *e, const reference *r, int surroundings, callback which,
                     int64_t at) {
-    static const prun_status answers[7] = {PRUN_ERR_CALLBACK,   PRUN_CANCELLED,    PRUN_ERR_READ,
-                                           PRUN_ERR_MEMORY,     PRUN_ERR_ARGUMENT, (prun_status)77,
+    static const prun_status answers[7] = {PRUN_ERR_CALLBACK,   PRUN_ERR_CANCELLED, PRUN_ERR_READ,
+                                           PRUN_ERR_MEMORY,     PRUN_ERR_ARGUMENT,  (prun_status)77,
                                            (prun_status)INT_MIN};
     static world w;
     const int cancels = which == ON_PROGRESS || which == ON_EPOCH;
@@ -537,7 +586,7 @@ static int fail_one(const exercise *e, const reference *r, int surroundings, cal
     w.which = which;
     w.at = at;
     w.answer = answers[at % 7];
-    holds = CHECK(run(&w, e) == (cancels ? PRUN_CANCELLED : w.answer));
+    holds = CHECK(run(&w, e) == (cancels ? PRUN_ERR_CANCELLED : w.answer));
     holds &= CHECK(w.calls[which] == at); /* it was the last one */
     holds &= check_failed(&w, e, r, KNOWN_RESULTS | OWN_MESSAGE);
     if (!(e->flags & LONG) || at % 4 == 0) holds &= check_again(&w, e, r);
@@ -688,7 +737,7 @@ static int stop_nameless(const exercise *e, callback which, int64_t at) {
     status = run(&w, e);
     calls = w.calls[which];
     if (calls >= at) {
-        CHECK(status == (which == ON_PROGRESS ? PRUN_CANCELLED : PRUN_ERR_CALLBACK));
+        CHECK(status == (which == ON_PROGRESS ? PRUN_ERR_CANCELLED : PRUN_ERR_CALLBACK));
         if (!CHECK(strstr(w.own.message, "(null)") == NULL))
             printf("  %s: %s\n", e->function, w.own.message);
     }
@@ -726,14 +775,14 @@ static void cancelled_training_keeps_its_state(void) {
         options = train_options(&w);
         w.which = ON_EPOCH;
         w.at = stop;
-        CHECK(CALL(&w, prun_train(w.net, &w.images, &options, epochs)) == PRUN_CANCELLED);
+        CHECK(CALL(&w, prun_train(w.net, &w.images, &options, epochs)) == PRUN_ERR_CANCELLED);
         CHECK(epochs[stop - 1].epoch == stop);
         trained_result(&w);
         digest = w.digest;
         world_again(&w);
         trainer = make_trainer(&w);
         for (i = 0; i < stop; i++) {
-            CHECK(prun_trainer_epoch(trainer, &epochs[0]) == PRUN_OK);
+            CHECK(prun_trainer_run_epoch(trainer, &epochs[0]) == PRUN_OK);
         }
         prun_trainer_free(trainer);
         trained_result(&w);
@@ -753,13 +802,13 @@ static void training_that_diverges(void) {
     int i;
     if (!world_make(&w, SERIAL)) return;
     trainer = make_trainer(&w);
-    prun_net_trained(w.net, &count);
-    prun_net_trained(w.net, &count)[count - 1].data[0] = NAN; /* the last bias */
+    prun_net_trained_tensors(w.net, &count);
+    prun_net_trained_tensors(w.net, &count)[count - 1].data[0] = NAN; /* the last bias */
     sum = OUT(&w, double, 1);
     errors = OUT(&w, int64_t, 1);
     epoch = OUT(&w, prun_epoch, 1);
     CHECK(CALL(&w, prun_trainer_step(trainer, index, 4, .1, sum, errors)) == PRUN_ERR_NONFINITE);
-    CHECK(CALL(&w, prun_trainer_epoch(trainer, epoch)) == PRUN_ERR_NONFINITE);
+    CHECK(CALL(&w, prun_trainer_run_epoch(trainer, epoch)) == PRUN_ERR_NONFINITE);
     CHECK(strstr(w.own.message, "epoch 1, batch 1") != NULL);
     for (i = 0; i < 3; i++) {
         if (!CHECK(output_untouched(&w.outputs[i]))) printf("  output %d\n", i);
@@ -799,7 +848,7 @@ static void weights_that_are_not_finite(void) {
 /* A clock that goes backwards changes no value. */
 static void clock_goes_backwards(void) {
     static world w;
-    int32_t count, i, step;
+    int64_t count, i, step;
     prun_measures(&count);
     for (step = -1; step < 1; step++) {
         prun_measure_result *found;
@@ -808,7 +857,7 @@ static void clock_goes_backwards(void) {
         options = measure_options(&w);
         clock_step = step < 0 ? -5 : NAN;
         found = (prun_measure_result *)calloc((size_t)count, sizeof *found);
-        CHECK(CALL(&w, prun_measure_all(&w.plain, &options, NULL, found)) == PRUN_OK);
+        CHECK(CALL(&w, prun_measure_all(&w.plain, NULL, &options, found)) == PRUN_OK);
         for (i = 0; i < count; i++) {
             if (!CHECK(found[i].seconds >= 0)) break;
         }
@@ -835,7 +884,7 @@ static void huge_networks(void) {
                 arch.family = (prun_family)family;
                 arch.width = field == 0 ? sizes[i] : 4;
                 arch.classes = field == 1 ? sizes[i] : 10;
-                status = prun_net_family(w.context, &arch, &net);
+                status = prun_net_create_family(w.context, &arch, &net);
                 CHECK(status == PRUN_ERR_MEMORY || status == PRUN_ERR_OVERFLOW ||
                       status == PRUN_ERR_ARGUMENT || status == PRUN_ERR_SHAPE);
                 CHECK(prun_message(w.context)[0] != '\0');
@@ -856,12 +905,12 @@ static void huge_layers(void) {
         int32_t v;
         if (!world_make(&w, SERIAL)) return;
         CHECK(prun_net_create(w.context, 1, 8, 8, &net) == PRUN_OK);
-        v = prun_layer_conv2d(net, PRUN_INPUT, "conv", sizes[i], 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+        v = prun_layer_conv2d(net, PRUN_INPUT, "conv", sizes[i], 3, 1, 1);
         v = prun_layer_linear(net, v, "fc", sizes[i], 1);
         CHECK(prun_net_finish(net, v, 1) != PRUN_OK);
         CHECK(prun_message(w.context)[0] != '\0');
         prun_net_free(net);
-        CHECK(prun_lane_size(sizes[i], sizes[i], sizes[i], 3) == -1);
+        CHECK(prun_lanes_size(sizes[i], sizes[i], sizes[i], 3) == -1);
         memset(&conv, 0, sizeof conv);
         conv.in_channels = conv.in_height = conv.in_width = sizes[i];
         conv.out_channels = conv.kernel[0] = 3;

@@ -20,7 +20,7 @@ static void files_are_opened_once(void) {
     write_blob("batch.bin", &scratch[0]);
     for (i = 0; i < FILES; i++) paths[i] = in_directory("batch.bin");
     streams_opened = 0;
-    if (CHECK_STATUS(prun_load_cifar(&test_context, paths, FILES, 10, &set), PRUN_OK)) {
+    if (CHECK_STATUS(prun_images_load_cifar(&test_context, paths, FILES, 10, &set), PRUN_OK)) {
         CHECK(set.count == 2 * FILES && set.labels[2 * FILES - 1] == 1);
         prun_images_free(&set);
     }
@@ -28,7 +28,7 @@ static void files_are_opened_once(void) {
     for (i = 0; i < FILES; i++) { /* a file that is missing: those before are closed */
         paths[i] = in_directory("none.bin");
         streams_opened = 0;
-        CHECK_STATUS(prun_load_cifar(&test_context, paths, FILES, 10, &set), PRUN_ERR_OPEN);
+        CHECK_STATUS(prun_images_load_cifar(&test_context, paths, FILES, 10, &set), PRUN_ERR_OPEN);
         CHECK(streams_opened == i && streams_open == 0);
         for (j = 0; j < FILES; j++) paths[j] = in_directory("batch.bin");
     }
@@ -84,10 +84,10 @@ static const foreign foreigners[] = {
     {"\xff\xd8\xff\xe0\0\x10JFIF", 10, "a JPEG image", "convert"},
     {"404: Not Found\n", 0, "a text, not", "look into it"},
     {"a,b,c\n1,2,3\n", 0, "a text, not", "look into it"},
-    {"\x93NUMPY\1\0\x76\0{'descr'", 18, "a NumPy array", "prun_load_npy"},
+    {"\x93NUMPY\1\0\x76\0{'descr'", 18, "a NumPy array", "prun_images_load_npy"},
     {"\2\0\0\0\0\0\0\0{}", 10, "a safetensors file", "prun_safetensors_open"},
-    {"\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1\7", 17, "an IDX file", "prun_load_idx"},
-    {"\0\0\x0d\1\0\0\0\1\0\0\0\0", 12, "an IDX file", "prun_load_idx"},
+    {"\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1\7", 17, "an IDX file", "prun_images_load_idx"},
+    {"\0\0\x0d\1\0\0\0\1\0\0\0\0", 12, "an IDX file", "prun_images_load_idx"},
 };
 enum { FOREIGNERS = sizeof foreigners / sizeof foreigners[0], PLACES = 9 };
 
@@ -97,7 +97,7 @@ static prun_status load_place(int place, const char *path) {
     const char *paths[2];
     prun_safetensors *file = NULL;
     prun_images images, untouched;
-    prun_npy array;
+    prun_array array;
     prun_status status;
     memset(&images, 0x5a, sizeof images);
     untouched = images;
@@ -105,23 +105,27 @@ static prun_status load_place(int place, const char *path) {
     paths[1] = path;
     switch (place) {
         case 0:
-            status = prun_load_idx(&test_context, path, in_directory("good.idx1"), NULL, &images);
+            status =
+                prun_images_load_idx(&test_context, path, in_directory("good.idx1"), NULL, &images);
             break;
         case 1:
-            status = prun_load_idx(&test_context, in_directory("good.idx3"), path, NULL, &images);
+            status =
+                prun_images_load_idx(&test_context, in_directory("good.idx3"), path, NULL, &images);
             break;
-        case 2: status = prun_load_cifar(&test_context, paths, 2, 10, &images); break;
-        case 3: status = prun_load_cifar(&test_context, paths, 1, 10, &images); break;
-        case 4: status = prun_load_cifar(&test_context, paths + 1, 1, 100, &images); break;
+        case 2: status = prun_images_load_cifar(&test_context, paths, 2, 10, &images); break;
+        case 3: status = prun_images_load_cifar(&test_context, paths, 1, 10, &images); break;
+        case 4: status = prun_images_load_cifar(&test_context, paths + 1, 1, 100, &images); break;
         case 5:
-            status = prun_load_npy(&test_context, path, in_directory("labels.npy"), NULL, &images);
+            status = prun_images_load_npy(&test_context, path, in_directory("labels.npy"), NULL,
+                                          &images);
             break;
         case 6:
-            status = prun_load_npy(&test_context, in_directory("images.npy"), path, NULL, &images);
+            status = prun_images_load_npy(&test_context, in_directory("images.npy"), path, NULL,
+                                          &images);
             break;
         case 7:
-            status = prun_npy_read(&test_context, path, &array);
-            if (status == PRUN_OK) prun_npy_free(&array);
+            status = prun_array_load_npy(&test_context, path, &array);
+            if (status == PRUN_OK) prun_array_free(&array);
             return status;
         default:
             status = prun_safetensors_open(&test_context, path, &file);
@@ -227,13 +231,14 @@ static void images_that_look_like_archives(void) {
         memset(scratch[0].data, 1, 2 * 3074);
         memcpy(scratch[0].data, starts[i], 4);
         write_file("x.bin", scratch[0].data, 2 * 3074);
-        if (!CHECK_STATUS(prun_load_cifar(&test_context, path, 1, 100, &images), PRUN_OK)) continue;
+        if (!CHECK_STATUS(prun_images_load_cifar(&test_context, path, 1, 100, &images), PRUN_OK))
+            continue;
         CHECK(images.count == 2 && images.labels[0] == starts[i][1]);
         prun_images_free(&images);
     }
     memcpy(scratch[0].data, "\x1f\x8b\x08\0", 4); /* no label 139 */
     write_file("x.bin", scratch[0].data, 2 * 3074);
-    CHECK_STATUS(prun_load_cifar(&test_context, path, 1, 100, &images), PRUN_ERR_MAGIC);
+    CHECK_STATUS(prun_images_load_cifar(&test_context, path, 1, 100, &images), PRUN_ERR_MAGIC);
     CHECK(message_names("gzip"));
     remove(path[0]);
     end_counting();
@@ -252,7 +257,7 @@ static void tables_that_begin_like_other_files(void) {
         scratch[0].size = strlen(text);
         memcpy(scratch[0].data, text, scratch[0].size);
         write_blob("t.csv", &scratch[0]);
-        if (!CHECK_STATUS(prun_table_read_csv(&test_context, in_directory("t.csv"), &t), PRUN_OK))
+        if (!CHECK_STATUS(prun_table_load_csv(&test_context, in_directory("t.csv"), &t), PRUN_OK))
             continue;
         CHECK(t.rows == 2 && t.columns == 2 && strcmp(t.names[0], names[i]) == 0);
         prun_table_free(&t);

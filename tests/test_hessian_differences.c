@@ -46,8 +46,9 @@ typedef struct model {
 
 static uint64_t noise_state = 99;
 
-static prun_status gradient(void *user, const int64_t *index, int64_t n, float *g, double *sum) {
-    model *m = (model *)user;
+static prun_status gradient(const prun_objective *objective, const int64_t *index, int64_t n,
+                            float *g, double *sum) {
+    model *m = (model *)objective->user;
     double w[MOST] = {0}, exact[MOST] = {0}, total, far = 0;
     int i;
     m->calls++;
@@ -72,9 +73,9 @@ static prun_status gradient(void *user, const int64_t *index, int64_t n, float *
 }
 
 /* The dense Hessian of the mean loss, n times, in place of an exact product. */
-static prun_status exact_product(void *user, const int64_t *index, int64_t n, const float *v,
-                                 float *product) {
-    const model *m = (const model *)user;
+static prun_status exact_product(const prun_objective *objective, const int64_t *index, int64_t n,
+                                 const float *v, float *product) {
+    const model *m = (const model *)objective->user;
     int i, j;
     (void)index;
     for (i = 0; i < m->k; i++) {
@@ -138,7 +139,7 @@ static model *make_model(int kind, double norm, double factor, int single, uint6
     m->tensor.name = "weights";
     m->tensor.rank = 1;
     m->tensor.shape[0] = m->k;
-    m->tensor.flags = PRUN_WEIGHT;
+    m->tensor.flags = PRUN_TENSOR_WEIGHT;
     m->o.user = m;
     m->o.context = &test_context;
     m->o.tensors = &m->tensor;
@@ -186,12 +187,12 @@ static void compare_largest(const model *m, const char *name, tally *t) {
     double top, residual, before;
     memset(&p, 0, sizeof(p));
     p.steps = m->k;
-    p.differences = 1;
+    p.use_differences = 1;
     p.step = .003; /* where it is too long, the residual must say so, too */
-    CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &before, &residual, NULL), PRUN_OK);
+    CHECK_STATUS(prun_hessian_eigenpairs(&m->o, 1, &p, &before, &residual, NULL), PRUN_OK);
     count(&t[3], before, largest, residual, largest);
     p.step = 0;
-    CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &top, &residual, NULL), PRUN_OK);
+    CHECK_STATUS(prun_hessian_eigenpairs(&m->o, 1, &p, &top, &residual, NULL), PRUN_OK);
     count(&t[0], top, largest, residual, largest);
     row(m, name, "largest", largest, before, top, fabs(top / largest - 1), residual / largest);
 }
@@ -210,7 +211,7 @@ static void compare_trace(const model *m, const char *name, tally *t) {
     memset(&p, 0, sizeof(p));
     CHECK_STATUS(prun_hessian_trace(&m->o, &p, &other, NULL), PRUN_OK);
     CHECK(other.difference_error == 0 && other.error == other.standard_error);
-    p.differences = 1;
+    p.use_differences = 1;
     CHECK_STATUS(prun_hessian_trace(&m->o, &p, &trace, NULL), PRUN_OK);
     count(&t[1], trace.value, other.value, trace.difference_error, size);
     count(&t[3], trace.value, exact, trace.error, size);
@@ -227,7 +228,7 @@ static void compare_dimension(const model *m, const char *name, tally *t) {
     memset(&p, 0, sizeof(p));
     p.steps = 60;
     CHECK_STATUS(prun_hessian_spectrum(&m->o, &p, &exact), PRUN_OK);
-    p.differences = 1;
+    p.use_differences = 1;
     CHECK_STATUS(prun_hessian_spectrum(&m->o, &p, &s), PRUN_OK);
     CHECK(exact.difference_error == 0 && exact.difference_noise == 0);
     for (j = 0; j < 2; j++) {
@@ -300,12 +301,12 @@ static void products_tell_their_error(void) {
             double exact[MOST], got[MOST], again[MOST], off = 0, size = 0;
             memset(&p, 0, sizeof(p));
             for (j = 0; j < m->k; j++) v[j] = (float)((i < 6 ? 1 : 1e3) * ref_noise(&noise_state));
-            CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, exact), PRUN_OK);
-            p.differences = 1;
+            CHECK_STATUS(prun_hessian_vector(&m->o, v, &p, exact), PRUN_OK);
+            p.use_differences = 1;
             m->calls = 0;
-            CHECK_STATUS(prun_hessian_difference(&m->o, &p, v, &d), PRUN_OK);
+            CHECK_STATUS(prun_hessian_difference(&m->o, v, &p, &d), PRUN_OK);
             CHECK(d.gradients == m->calls && d.gradients <= 40 && d.step > 0 && d.noise > 0);
-            CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, got), PRUN_OK);
+            CHECK_STATUS(prun_hessian_vector(&m->o, v, &p, got), PRUN_OK);
             for (e = 0; e < m->k; e++) {
                 off += (got[e] - exact[e]) * (got[e] - exact[e]);
                 size += exact[e] * exact[e];
@@ -313,7 +314,7 @@ static void products_tell_their_error(void) {
             count(&t, sqrt(off), 0, d.error * sqrt(size), sqrt(size));
             p.step = d.step;
             m->calls = 0;
-            CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, again), PRUN_OK);
+            CHECK_STATUS(prun_hessian_vector(&m->o, v, &p, again), PRUN_OK);
             CHECK(m->calls == 2);
             for (e = 0; e < m->k; e++)
                 CHECK_CLOSE(again[e], got[e], 1e-3 * sqrt(size), 0); /* step is rounded once more */
@@ -333,16 +334,16 @@ static void bad_gradients_are_told(void) {
         prun_hessian_options p;
         double top, residual, good;
         memset(&p, 0, sizeof(p));
-        p.differences = 1;
+        p.use_differences = 1;
         p.steps = m->k;
-        CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &top, &good, NULL), PRUN_OK);
+        CHECK_STATUS(prun_hessian_eigenpairs(&m->o, 1, &p, &top, &good, NULL), PRUN_OK);
         m->rounding = 1e-3;
-        CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &top, &residual, NULL), PRUN_OK);
+        CHECK_STATUS(prun_hessian_eigenpairs(&m->o, 1, &p, &top, &residual, NULL), PRUN_OK);
         CHECK(residual > 3 * good && fabs(top - largest) <= 3 * residual);
         CHECK(fabs(top - largest) < .1 * largest);
         m->rounding = 0;
         m->reach = .01;
-        CHECK_STATUS(prun_hessian_eigenpairs(&m->o, &p, 1, &top, &residual, NULL), PRUN_OK);
+        CHECK_STATUS(prun_hessian_eigenpairs(&m->o, 1, &p, &top, &residual, NULL), PRUN_OK);
         CHECK(fabs(top - largest) < .01 * largest && residual < .1 * largest);
         free_model(m);
     }
@@ -360,11 +361,11 @@ static void close_structure_is_found(void) {
         double exact[MOST], got[MOST], off = 0, size = 0;
         memset(&p, 0, sizeof(p));
         for (e = 0; e < m->k; e++) v[e] = (float)ref_noise(&noise_state);
-        CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, exact), PRUN_OK);
-        p.differences = 1;
+        CHECK_STATUS(prun_hessian_vector(&m->o, v, &p, exact), PRUN_OK);
+        p.use_differences = 1;
         m->needle = 1e-5;
-        CHECK_STATUS(prun_hessian_difference(&m->o, &p, v, &d), PRUN_OK);
-        CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, got), PRUN_OK);
+        CHECK_STATUS(prun_hessian_difference(&m->o, v, &p, &d), PRUN_OK);
+        CHECK_STATUS(prun_hessian_vector(&m->o, v, &p, got), PRUN_OK);
         for (e = 0; e < m->k; e++) {
             const double want = exact[e] + (double)v[e];
             off += (got[e] - want) * (got[e] - want);
@@ -387,15 +388,15 @@ static void nothing_to_choose(void) {
     double product[MOST];
     int i;
     memset(&p, 0, sizeof(p));
-    CHECK_STATUS(prun_hessian_difference(&m->o, &p, NULL, &d), PRUN_OK);
+    CHECK_STATUS(prun_hessian_difference(&m->o, NULL, &p, &d), PRUN_OK);
     CHECK(d.step == 0 && d.error == 0 && d.noise == 0 && d.gradients == 0);
-    p.differences = 1;
-    CHECK_STATUS(prun_hessian_vector(&m->o, &p, v, product), PRUN_OK);
+    p.use_differences = 1;
+    CHECK_STATUS(prun_hessian_vector(&m->o, v, &p, product), PRUN_OK);
     for (i = 0; i < m->k; i++) CHECK(product[i] == 0);
     v[3] = NAN;
-    CHECK_STATUS(prun_hessian_difference(&m->o, &p, v, &d), PRUN_ERR_NONFINITE);
+    CHECK_STATUS(prun_hessian_difference(&m->o, v, &p, &d), PRUN_ERR_NONFINITE);
     p.step = .02;
-    CHECK_STATUS(prun_hessian_difference(&m->o, &p, NULL, &d), PRUN_OK);
+    CHECK_STATUS(prun_hessian_difference(&m->o, NULL, &p, &d), PRUN_OK);
     CHECK_CLOSE(d.step, .02, 0, 1e-12);
     CHECK(d.error > .05);
     CHECK_STATUS(prun_hessian_spectrum(&m->o, &p, &s), PRUN_OK);
@@ -450,35 +451,35 @@ static void errors_add_up(void) {
 static void measures_tell_their_error(void) {
     model *m = make_model(LSTM, 26, 1, 0, 1);
     prun_measure_options options;
-    prun_measurement measurement;
+    prun_measurement *measurement = NULL;
     prun_measure_result r;
     int path;
     memset(&options, 0, sizeof(options));
     for (path = 0; path < 2; path++) {
         if (path == 1) m->o.hessian_vector = NULL;
         options.hessian_steps = 0;
-        CHECK_STATUS(prun_measure_begin(&m->o, &options, &measurement), PRUN_OK);
-        prun_measure(&measurement, prun_measure_find("hessian_largest"), &r);
+        CHECK_STATUS(prun_measurement_create(&m->o, &options, &measurement), PRUN_OK);
+        prun_measure(measurement, "hessian_largest", &r);
         CHECK_CLOSE(r.value, m->values[m->k - 1], 0, .01);
         CHECK((strstr(r.message, "finite differences, off by about 0.") != NULL) == path);
         CHECK(strstr(r.message, "converged") == NULL);
-        prun_measure(&measurement, prun_measure_find("hessian_trace"), &r);
+        prun_measure(measurement, "hessian_trace", &r);
         CHECK(strstr(r.message, "raise draws") != NULL && r.standard_error > .1 * fabs(r.value));
         CHECK((strstr(r.message, "finite differences, off by about") != NULL) == path);
-        prun_measure_end(&measurement);
+        prun_measurement_free(measurement);
         options.hessian_steps = 5;
-        CHECK_STATUS(prun_measure_begin(&m->o, &options, &measurement), PRUN_OK);
-        prun_measure(&measurement, prun_measure_find("effective_dimensionality_slq_z391"), &r);
+        CHECK_STATUS(prun_measurement_create(&m->o, &options, &measurement), PRUN_OK);
+        prun_measure(measurement, "effective_dimensionality_slq_z391", &r);
         CHECK(strstr(r.message, "5 Lanczos steps do not resolve z = 0.0026") != NULL);
         CHECK(r.standard_error > .1 * r.value);
-        prun_measure(&measurement, prun_measure_find("effective_dimensionality_z391"), &r);
+        prun_measure(measurement, "effective_dimensionality_z391", &r);
         CHECK(strstr(r.message, "the 5 Ritz values miss about") != NULL);
-        prun_measure_end(&measurement);
+        prun_measurement_free(measurement);
         options.hessian_steps = 2;
-        CHECK_STATUS(prun_measure_begin(&m->o, &options, &measurement), PRUN_OK);
-        prun_measure(&measurement, prun_measure_find("hessian_largest"), &r);
+        CHECK_STATUS(prun_measurement_create(&m->o, &options, &measurement), PRUN_OK);
+        prun_measure(measurement, "hessian_largest", &r);
         CHECK(strstr(r.message, "not converged") != NULL);
-        prun_measure_end(&measurement);
+        prun_measurement_free(measurement);
     }
     free_model(m);
 }

@@ -16,7 +16,7 @@ static double value_of(const prun_measure_result *results, const char *name) {
 }
 
 static prun_measure_result *room_for_results(void) {
-    int32_t count;
+    int64_t count;
     prun_measures(&count);
     return (prun_measure_result *)calloc((size_t)count, sizeof(prun_measure_result));
 }
@@ -87,7 +87,7 @@ static void margins_by_hand(void) {
     float ones[30];
     fixed f;
     prun_objective o;
-    prun_measurement m;
+    prun_measurement *m = NULL;
     prun_measure_result r;
     int i, j;
     memset(&f, 0, sizeof f);
@@ -97,19 +97,19 @@ static void margins_by_hand(void) {
     f.logits = tens;
     o = fixed_objective(&f, 1);
     o.labels = labels;
-    if (!CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_OK)) return;
-    for (i = 0; i < 10; i++) CHECK(m.margins[i] == expected[i]);
-    CHECK(m.margin == -1);
-    CHECK_STATUS(prun_measure(&m, prun_measure_find("inverse_margin"), &r), PRUN_OK);
+    if (!CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_OK)) return;
+    for (i = 0; i < 10; i++) CHECK(prun_measurement_margins(m)[i] == expected[i]);
+    CHECK(m->margin == -1);
+    CHECK_STATUS(prun_measure(m, "inverse_margin", &r), PRUN_OK);
     CHECK(r.value == HUGE_VAL && strstr(r.message, "not positive") != NULL);
     for (i = 0; i < 5; i++) {
         static const char *const names[] = {"margin_output_lower", "margin_output_q1",
                                             "margin_output_median", "margin_output_q3",
                                             "margin_output_upper"};
-        CHECK_STATUS(prun_measure(&m, prun_measure_find(names[i]), &r), PRUN_OK);
+        CHECK_STATUS(prun_measure(m, names[i], &r), PRUN_OK);
         CHECK_CLOSE(r.value, log(10 * features[i]), 1e-12, 0);
     }
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     CHECK_STATUS(prun_margin_features(&test_context, positive, 10, got), PRUN_OK);
     for (i = 0; i < 5; i++) CHECK_CLOSE(got[i], log(features[i]), 1e-12, 0);
     CHECK_STATUS(prun_margin_features(&test_context, positive, 1, got), PRUN_ERR_MISSING);
@@ -128,21 +128,21 @@ static void margins_by_hand(void) {
     f.losses = losses;
     o = fixed_objective(&f, 1);
     o.labels = labels;
-    if (!CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_OK)) return;
-    CHECK_STATUS(prun_measure(&m, prun_measure_find("train_loss"), &r), PRUN_OK);
+    if (!CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_OK)) return;
+    CHECK_STATUS(prun_measure(m, "train_loss", &r), PRUN_OK);
     CHECK_CLOSE(r.value, 0.4698859264097896, 0, 1e-7);
-    CHECK_STATUS(prun_measure(&m, prun_measure_find("negative_entropy"), &r), PRUN_OK);
+    CHECK_STATUS(prun_measure(m, "negative_entropy", &r), PRUN_OK);
     CHECK_CLOSE(r.value, -0.7063227465504474, 0, 1e-7);
     CHECK_CLOSE(r.value, entropy, 0, 1e-12);
-    prun_measure_end(&m);
+    prun_measurement_free(m);
 }
 
 /* Four weights, three samples, logistic loss: losses at every kept count, and the global answer. */
-static prun_status logistic_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                 double *sum, int64_t *errors) {
+static prun_status logistic_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                                 double *losses, double *sum, int64_t *errors) {
     static const double x[3][4] = {{1, 2, 1, 2}, {2, 2, 0, -1}, {1, 2, 2, -2}};
     static const double sign[3] = {1, 1, -1};
-    const float *w = (const float *)user;
+    const float *w = (const float *)objective->user;
     int64_t i, k;
     *sum = 0;
     if (errors) *errors = 0;
@@ -186,7 +186,7 @@ static void prunability_by_hand(void) {
     for (i = 0; i < 5; i++) CHECK_CLOSE(losses[i], curve[i], 0, 1e-12);
     CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
     CHECK_CLOSE(found.answer[0].threshold, 0.5307730347833528, 0, 1e-12);
-    CHECK_STATUS(prun_measure_all(&o, &mo, NULL, r), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&o, NULL, &mo, r), PRUN_OK);
     CHECK(value_of(r, "prunability") == 0.5);
     CHECK(value_of(r, "pruned_parameters") == 2);
     CHECK_CLOSE(value_of(r, "sum_of_two_norms_pruned"), sqrt(5), 0, 1e-12);
@@ -216,14 +216,14 @@ static void history_by_hand(void) {
     }
     options.history = history;
     options.epochs = 6;
-    CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
     CHECK_CLOSE(value_of(r, "sum_of_train_losses"), -2.665, 0, 1e-12);
     CHECK(value_of(r, "steps_to_0.1") == 30);
     CHECK(value_of(r, "steps_0.1_to_0.01") == 20);
     CHECK(value_of(r, "gradient_noise_first") == .25);
     options.epochs = 2;
     history[0].gradient_noise = NAN;
-    CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
     CHECK(value_of(r, "steps_to_0.1") == HUGE_VAL);
     CHECK(value_of(r, "steps_0.1_to_0.01") == HUGE_VAL);
     CHECK(r[prun_measure_find("gradient_noise_first")].status == PRUN_ERR_MISSING);
@@ -232,10 +232,10 @@ static void history_by_hand(void) {
 
 /* ---- gradient noise -------------------------------------------------------------------------- */
 
-static prun_status noisy_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                  double *sum) {
+static prun_status noisy_gradient(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  float *gradient, double *sum) {
     int64_t i, k;
-    (void)user;
+    (void)objective->user;
     (void)sum;
     for (k = 0; k < 8; k++) {
         double total = 0;
@@ -287,7 +287,7 @@ static double variance_by_hand(const prun_objective *o, int64_t parameters, int6
     int64_t s, i;
     if (!g || !sum || !square) abort();
     for (s = 0; s < o->samples; s++) {
-        CHECK_STATUS(o->gradient(o->user, &s, 1, g, NULL), PRUN_OK);
+        CHECK_STATUS(o->gradient(o, &s, 1, g, NULL), PRUN_OK);
         for (i = 0; i < parameters; i++) {
             sum[i] += (double)g[i];
             square[i] += (double)g[i] * (double)g[i];
@@ -310,14 +310,11 @@ static void gradient_noise_of_batches_of_any_size(void) {
     for (a = 0; a < sizeof sets / sizeof *sets; a++) {
         dataset p = pictures(sets[a], 2, 9, 8, 3);
         prun_net *net = zoo(1);
-        prun_net_data data;
         prun_objective o;
         double one;
-        data.net = net;
-        data.images = &p.images;
-        CHECK_STATUS(prun_net_objective(&data, &o), PRUN_OK);
+        CHECK_STATUS(prun_net_objective(net, &p.images, &o), PRUN_OK);
         for (b = 0; b < sizeof batches / sizeof *batches; b++) {
-            const double want = variance_by_hand(&o, prun_net_parameters(net), batches[b]);
+            const double want = variance_by_hand(&o, prun_net_parameter_count(net), batches[b]);
             double sum = 0, square = 0, error;
             int seed;
             for (seed = 0; seed < SEEDS; seed++) {
@@ -344,7 +341,7 @@ static void gradient_noise_of_batches_of_any_size(void) {
 /* ---- the table as a whole -------------------------------------------------------------------- */
 
 static void table_is_sound(void) {
-    int32_t count, i, k;
+    int64_t count, i, k;
     const prun_measure_info *info = prun_measures(&count);
     CHECK(count > 70);
     for (i = 0; i < count; i++) {
@@ -363,7 +360,7 @@ static void missing_levels_are_named(void) {
     fixed f;
     prun_objective o;
     prun_measure_result *r = room_for_results();
-    int32_t count, i;
+    int64_t count, i;
     const prun_measure_info *info = prun_measures(&count);
     memset(&f, 0, sizeof f);
     f.tensors[0] = matrix(w, 2, 2);
@@ -371,7 +368,7 @@ static void missing_levels_are_named(void) {
     o.context = NULL; /* messages do not depend on it */
     CHECK_STATUS(prun_measure_all(&o, NULL, NULL, r), PRUN_OK);
     for (i = 0; i < count; i++) {
-        const uint32_t extra = info[i].needs & ~(uint32_t)(PRUN_FOLDABLE | PRUN_SLOW);
+        const uint32_t extra = info[i].needs;
         const prun_status expected = !extra ? PRUN_OK
                                      : extra & ~(uint32_t)(PRUN_NEEDS_INITIAL | PRUN_NEEDS_HISTORY)
                                          ? PRUN_ERR_UNSUPPORTED
@@ -390,7 +387,7 @@ static void bad_numbers_are_named(void) {
     static double losses[] = {.5, .25};
     fixed f;
     prun_objective o;
-    prun_measurement m;
+    prun_measurement *m = NULL;
     prun_measure_result r;
     memset(&f, 0, sizeof f);
     f.tensors[0] = matrix(w, 2, 2);
@@ -400,23 +397,24 @@ static void bad_numbers_are_named(void) {
     o = fixed_objective(&f, 1);
     o.labels = labels;
     w[3] = NAN;
-    CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_ERR_NONFINITE);
+    CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_ERR_NONFINITE);
     CHECK(strstr(test_context.message, "W[3]") != NULL);
     w[3] = 4;
     losses[1] = INFINITY;
-    if (!CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_OK)) return;
-    CHECK(prun_measure(&m, prun_measure_find("train_loss"), &r) == PRUN_ERR_NONFINITE);
+    if (!CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_OK)) return;
+    CHECK(prun_measure(m, "train_loss", &r) == PRUN_ERR_NONFINITE);
     CHECK(isnan(r.value) && strstr(r.message, "sample 1") != NULL);
-    CHECK(prun_measure(&m, prun_measure_find("inverse_margin"), &r) == PRUN_ERR_NONFINITE);
+    CHECK(prun_measure(m, "inverse_margin", &r) == PRUN_ERR_NONFINITE);
     CHECK(isnan(r.value) && strstr(r.message, "sample 1") != NULL);
-    CHECK(prun_measure(&m, 12345, &r) == PRUN_ERR_ARGUMENT);
-    prun_measure_end(&m);
-    prun_measure_end(&m); /* twice is fine */
+    CHECK(prun_measure(m, "no such measure", &r) == PRUN_ERR_MISSING);
+    CHECK(isnan(r.value) && strstr(r.message, "no such measure") != NULL);
+    prun_measurement_free(m);
+    prun_measurement_free(NULL); /* is fine */
     o.samples = 0;
-    CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_ERR_ARGUMENT);
     o.samples = 2;
-    f.tensors[0].flags = PRUN_BIAS;
-    CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_ERR_ARGUMENT);
+    f.tensors[0].flags = PRUN_TENSOR_BIAS;
+    CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_ERR_ARGUMENT);
     losses[1] = .25;
 }
 
@@ -429,14 +427,15 @@ static void measures_of_a_trained_net(void) {
     prun_train_options recipe;
     prun_epoch history[30];
     prun_net *net = zoo(1), *start;
-    prun_net_data data;
     prun_objective o;
-    int64_t tensors, floats = prun_net_parameters(net);
+    int64_t tensors, floats = prun_net_parameter_count(net);
     float *before = (float *)malloc((size_t)floats * sizeof(float));
-    int32_t count, i, threads;
+    int64_t count, i;
+    int32_t threads;
     const prun_measure_info *info = prun_measures(&count);
     memset(&options, 0, sizeof options);
     memset(&recipe, 0, sizeof recipe);
+    recipe.momentum = 0.9;
     recipe.epochs = options.epochs = 30;
     recipe.batch = 10;
     recipe.learning_rate = .02;
@@ -450,15 +449,13 @@ static void measures_of_a_trained_net(void) {
     options.weight_decay = .01;
     CHECK_STATUS(prun_net_copy(net, 0, &start), PRUN_OK);
     CHECK_STATUS(prun_train(net, &p.images, &recipe, history), PRUN_OK);
-    data.net = net;
-    data.images = &p.images;
-    CHECK_STATUS(prun_net_objective(&data, &o), PRUN_OK);
-    o.initial = prun_net_trained(start, &tensors);
+    CHECK_STATUS(prun_net_objective(net, &p.images, &o), PRUN_OK);
+    o.initial = prun_net_trained_tensors(start, &tensors);
     memcpy(before, o.tensors[0].data, (size_t)floats * sizeof(float));
     for (threads = 0; threads < 2; threads++) {
         r[threads] = room_for_results();
         test_context.threads = threads + 1;
-        CHECK_STATUS(prun_measure_all(&o, &options, NULL, r[threads]), PRUN_OK);
+        CHECK_STATUS(prun_measure_all(&o, NULL, &options, r[threads]), PRUN_OK);
         CHECK(memcmp(before, o.tensors[0].data, (size_t)floats * sizeof(float)) == 0);
     }
     for (i = 0; i < count; i++) {
@@ -468,7 +465,7 @@ static void measures_of_a_trained_net(void) {
         if (!CHECK(same) || !CHECK(a->status == PRUN_OK))
             printf("  %s: %.17g %.17g %s\n", info[i].name, a->value, b->value, a->message);
         CHECK(isfinite(a->value) || a->message[0]);
-        if (!(info[i].needs & PRUN_MONTE_CARLO)) CHECK(isnan(a->standard_error));
+        if (!(info[i].traits & PRUN_TRAIT_MONTE_CARLO)) CHECK(isnan(a->standard_error));
         else if (!CHECK(a->standard_error >= 0 || a->message[0])) printf("  %s\n", info[i].name);
     }
     free(r[0]);
@@ -481,36 +478,37 @@ static void measures_of_a_trained_net(void) {
 
 /* A callback that fails at its n-th call, for every n: the error comes through, weights return. */
 typedef struct faulty {
-    prun_net_data data;
+    prun_net *net;
     prun_objective inner;
     int64_t calls, fail_at;
 } faulty;
 
-static prun_status faulty_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                               double *sum, int64_t *errors) {
-    faulty *f = (faulty *)user;
+static prun_status faulty_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                               double *losses, double *sum, int64_t *errors) {
+    faulty *f = (faulty *)objective->user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
-    return f->inner.loss(&f->data, index, n, losses, sum, errors);
+    return f->inner.loss(&f->inner, index, n, losses, sum, errors);
 }
 
-static prun_status faulty_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                   double *sum) {
-    faulty *f = (faulty *)user;
+static prun_status faulty_gradient(const prun_objective *objective, const int64_t *index, int64_t n,
+                                   float *gradient, double *sum) {
+    faulty *f = (faulty *)objective->user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
-    return f->inner.gradient(&f->data, index, n, gradient, sum);
+    return f->inner.gradient(&f->inner, index, n, gradient, sum);
 }
 
-static prun_status faulty_logits(void *user, const int64_t *index, int64_t n, float *logits) {
-    faulty *f = (faulty *)user;
+static prun_status faulty_logits(const prun_objective *objective, const int64_t *index, int64_t n,
+                                 float *logits) {
+    faulty *f = (faulty *)objective->user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
-    return f->inner.logits(&f->data, index, n, logits);
+    return f->inner.logits(&f->inner, index, n, logits);
 }
 
-static prun_status faulty_product(void *user, const int64_t *index, int64_t n, const float *v,
-                                  float *product) {
-    faulty *f = (faulty *)user;
+static prun_status faulty_product(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  const float *v, float *product) {
+    faulty *f = (faulty *)objective->user;
     if (++f->calls == f->fail_at) return PRUN_ERR_CALLBACK;
-    return f->inner.hessian_vector(&f->data, index, n, v, product);
+    return f->inner.hessian_vector(&f->inner, index, n, v, product);
 }
 
 static int stop_now(void *user, int64_t done, int64_t total) {
@@ -537,39 +535,38 @@ static void failing_callbacks_pass_through(void) {
     options.hessian_steps = options.hessian_probes = 2;
     options.hessian_samples = 7;
     options.weight_decay = .01;
-    f.data.net = perceptron(1);
-    f.data.images = &p.images;
-    CHECK_STATUS(prun_net_objective(&f.data, &f.inner), PRUN_OK);
+    f.net = perceptron(1);
+    CHECK_STATUS(prun_net_objective(f.net, &p.images, &f.inner), PRUN_OK);
     o = f.inner;
     o.user = &f;
     o.loss = faulty_loss;
     o.gradient = faulty_gradient;
     o.logits = faulty_logits;
     o.hessian_vector = faulty_product;
-    floats = prun_net_parameters(f.data.net);
+    floats = prun_net_parameter_count(f.net);
     memcpy(before, o.tensors[0].data, (size_t)floats * sizeof(float));
-    CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
     calls = f.calls;
     CHECK(calls > 100);
     for (at = 1; at <= calls; at++) {
         f.calls = 0;
         f.fail_at = at;
-        CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_ERR_CALLBACK);
+        CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_ERR_CALLBACK);
         CHECK(memcmp(before, o.tensors[0].data, (size_t)floats * sizeof(float)) == 0);
     }
     f.fail_at = 0;
     options.progress = stop_now;
     options.user = &left;
     left = 1000000;
-    CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
     progress = 1000000 - left;
     CHECK(progress > 20);
     for (at = 0; at < progress; at++) {
         left = at;
-        CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_CANCELLED);
+        CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_ERR_CANCELLED);
         CHECK(memcmp(before, o.tensors[0].data, (size_t)floats * sizeof(float)) == 0);
     }
-    prun_net_free(f.data.net);
+    prun_net_free(f.net);
     free(r);
     free_set(&p);
 }
@@ -577,14 +574,14 @@ static void failing_callbacks_pass_through(void) {
 /* Memory that runs out at the n-th allocation leaves nothing behind and no weight changed. */
 static int64_t allocations_left, alive;
 
-static void *scarce(size_t size, void *user) {
+static void *scarce(void *user, size_t size) {
     (void)user;
     if (allocations_left-- <= 0) return NULL;
     alive++;
     return malloc(size);
 }
 
-static void give_back(void *pointer, void *user) {
+static void give_back(void *user, void *pointer) {
     (void)user;
     alive--;
     free(pointer);
@@ -596,8 +593,7 @@ static void memory_may_run_out(void) {
     prun_measure_options options;
     prun_context context;
     prun_objective o;
-    prun_net_data data;
-    prun_net *built = perceptron(1), *start;
+    prun_net *built = perceptron(1), *net, *start;
     int64_t at, tensors, baseline;
     float before[32];
     prun_status status = PRUN_ERR_MEMORY;
@@ -615,26 +611,25 @@ static void memory_may_run_out(void) {
     context.release = give_back;
     allocations_left = 1000000;
     built->context = &context; /* so that the copies live there */
-    CHECK(prun_net_copy(built, 0, &data.net) == PRUN_OK);
+    CHECK(prun_net_copy(built, 0, &net) == PRUN_OK);
     CHECK(prun_net_copy(built, 0, &start) == PRUN_OK);
     built->context = &test_context;
-    data.images = &p.images;
-    CHECK(prun_net_objective(&data, &o) == PRUN_OK);
-    o.initial = prun_net_trained(start, &tensors);
-    memcpy(before, o.tensors[0].data, (size_t)prun_net_parameters(data.net) * sizeof(float));
+    CHECK(prun_net_objective(net, &p.images, &o) == PRUN_OK);
+    o.initial = prun_net_trained_tensors(start, &tensors);
+    memcpy(before, o.tensors[0].data, (size_t)prun_net_parameter_count(net) * sizeof(float));
     allocations_left = 1000000;
-    CHECK(prun_measure_all(&o, &options, NULL, r) == PRUN_OK); /* workspaces of the net stay */
+    CHECK(prun_measure_all(&o, NULL, &options, r) == PRUN_OK); /* workspaces of the net stay */
     baseline = alive;
     for (at = 0; at < 4000 && status == PRUN_ERR_MEMORY; at++) {
         allocations_left = at;
-        status = prun_measure_all(&o, &options, NULL, r);
+        status = prun_measure_all(&o, NULL, &options, r);
         CHECK(status == PRUN_OK || status == PRUN_ERR_MEMORY);
         CHECK(alive == baseline);
         CHECK(memcmp(before, o.tensors[0].data,
-                     (size_t)prun_net_parameters(data.net) * sizeof(float)) == 0);
+                     (size_t)prun_net_parameter_count(net) * sizeof(float)) == 0);
     }
     CHECK(status == PRUN_OK && at > 50);
-    prun_net_free(data.net);
+    prun_net_free(net);
     prun_net_free(start);
     CHECK(alive == 0);
     prun_net_free(built);
@@ -648,9 +643,9 @@ static void memory_may_run_out(void) {
    the Hessian is diagonal, and its trace estimate exact. */
 static const float quadratic_diagonal[10] = {10, 5, 1, .1f, .01f, 0, 0, -.2f, 100, 100};
 
-static prun_status quadratic_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                  double *sum, int64_t *errors) {
-    const float *w = (const float *)user;
+static prun_status quadratic_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  double *losses, double *sum, int64_t *errors) {
+    const float *w = (const float *)objective->user;
     double one = 0;
     int64_t i;
     (void)index;
@@ -662,10 +657,10 @@ static prun_status quadratic_loss(void *user, const int64_t *index, int64_t n, d
     return PRUN_OK;
 }
 
-static prun_status quadratic_product(void *user, const int64_t *index, int64_t n, const float *v,
-                                     float *product) {
+static prun_status quadratic_product(const prun_objective *objective, const int64_t *index,
+                                     int64_t n, const float *v, float *product) {
     int64_t i;
-    (void)user;
+    (void)objective->user;
     (void)index;
     for (i = 0; i < 10; i++) product[i] = (float)n * quadratic_diagonal[i] * v[i];
     return PRUN_OK;
@@ -676,7 +671,7 @@ static prun_objective quadratic(float *w, prun_tensor *tensors) {
     memset(&o, 0, sizeof o);
     tensors[0] = matrix(w, 2, 4);
     tensors[1] = matrix(w + 8, 1, 2);
-    tensors[1].flags = PRUN_BIAS;
+    tensors[1].flags = PRUN_TENSOR_BIAS;
     o.user = w;
     o.context = &test_context;
     o.tensors = tensors;
@@ -706,7 +701,7 @@ static void curvature_of_a_quadratic(void) {
     prun_objective o = quadratic(w, tensors);
     prun_measure_options options;
     prun_measure_result *r = room_for_results(), one;
-    prun_measurement m;
+    prun_measurement *m = NULL;
     size_t i;
     int64_t samples;
     memset(&options, 0, sizeof options);
@@ -714,7 +709,7 @@ static void curvature_of_a_quadratic(void) {
     options.hessian_probes = 400; /* of 8 steps each: exact but for the random vectors */
     for (samples = 0; samples <= 5; samples += 5) {
         options.hessian_samples = samples;
-        CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
+        CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
         for (i = 0; i < sizeof expected / sizeof *expected; i++) {
             const prun_measure_result *got = &r[prun_measure_find(expected[i].name)];
             const double off = fabs(value_of(r, expected[i].name) - expected[i].value);
@@ -732,24 +727,21 @@ static void curvature_of_a_quadratic(void) {
     options.z = -1;
     options.hessian_samples = 5;
     options.hessian_probes = options.draws = 1;
-    CHECK_STATUS(prun_measure_begin(&o, &options, &m), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_measurement_create(&o, &options, &m), PRUN_ERR_ARGUMENT);
     CHECK(o.context == NULL || strstr(prun_message(o.context), "z -1") != NULL);
     options.z = 0;
-    if (!CHECK_STATUS(prun_measure_begin(&o, &options, &m), PRUN_OK)) return;
-    CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality_decay"), &one) ==
-              PRUN_ERR_MISSING &&
+    if (!CHECK_STATUS(prun_measurement_create(&o, &options, &m), PRUN_OK)) return;
+    CHECK(prun_measure(m, "effective_dimensionality_decay", &one) == PRUN_ERR_MISSING &&
           strstr(one.message, "weight decay") != NULL);
-    CHECK(prun_measure(&m, prun_measure_find("effective_dimensionality_slq_z391"), &one) ==
-              PRUN_OK &&
+    CHECK(prun_measure(m, "effective_dimensionality_slq_z391", &one) == PRUN_OK &&
           isnan(one.standard_error)); /* one vector */
-    CHECK(prun_measure(&m, prun_measure_find("hessian_trace"), &one) == PRUN_OK &&
-          isnan(one.standard_error));
-    prun_measure_end(&m);
+    CHECK(prun_measure(m, "hessian_trace", &one) == PRUN_OK && isnan(one.standard_error));
+    prun_measurement_free(m);
     o.hessian_vector = NULL;
-    if (!CHECK_STATUS(prun_measure_begin(&o, NULL, &m), PRUN_OK)) return;
-    CHECK(prun_measure(&m, prun_measure_find("hessian_largest"), &one) == PRUN_ERR_UNSUPPORTED);
+    if (!CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_OK)) return;
+    CHECK(prun_measure(m, "hessian_largest", &one) == PRUN_ERR_UNSUPPORTED);
     CHECK(isnan(one.value) && strstr(one.message, "gradient") != NULL);
-    prun_measure_end(&m);
+    prun_measurement_free(m);
     free(r);
 }
 
@@ -791,7 +783,7 @@ static void check_odd_kind(odd_kind kind, const prun_measure_result *r) {
 static void odd_networks_end_nothing(void) {
     static prun_measure_result r[ODD_MEASURES];
     odd_net o;
-    int32_t count, i;
+    int64_t count, i;
     int kind;
     prun_measures(&count);
     if (!CHECK(count <= ODD_MEASURES)) return;
@@ -799,7 +791,7 @@ static void odd_networks_end_nothing(void) {
         int before = test_failures;
         for (i = 0; i < count; i++) r[i].status = (prun_status)99;
         if (odd_make(&o, (odd_kind)kind)) {
-            CHECK_STATUS(prun_measure_all(&o.objective, odd_options(), NULL, r), PRUN_OK);
+            CHECK_STATUS(prun_measure_all(&o.objective, NULL, odd_options(), r), PRUN_OK);
             for (i = 0; i < count; i++)
                 CHECK(r[i].status == PRUN_OK
                           ? !isnan(r[i].value)
@@ -819,12 +811,12 @@ static void included_tensors_count(void) {
     prun_prunability found;
     odd_net o;
     if (!odd_make(&o, ODD_PLAIN)) return;
-    CHECK_STATUS(prun_measure_all(&o.objective, &options, NULL, plain), PRUN_OK);
-    options.include_biases = options.include_norm = 1;
-    CHECK_STATUS(prun_measure_all(&o.objective, &options, NULL, all), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&o.objective, NULL, &options, plain), PRUN_OK);
+    options.include_biases = options.include_norms = 1;
+    CHECK_STATUS(prun_measure_all(&o.objective, NULL, &options, all), PRUN_OK);
     memset(&prune, 0, sizeof prune);
     prune.grid = options.grid;
-    prune.include_biases = prune.include_norm = 1;
+    prune.include_biases = prune.include_norms = 1;
     CHECK_STATUS(prun_prunability_search(&o.objective, &prune, &found), PRUN_OK);
     CHECK(plain[prun_measure_find("prunable_weights")].value == 36 + 144 + 192);
     CHECK(all[prun_measure_find("prunable_weights")].value == 36 + 8 + 148 + 195);
@@ -859,7 +851,7 @@ static void one_class_ends_nothing(void) {
     o.classes = 1;
     o.logits = fixed_logits;
     o.labels = labels;
-    CHECK_STATUS(prun_measure_all(&o, odd_options(), NULL, r), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&o, NULL, odd_options(), r), PRUN_OK);
     check_odd(r, "margin_output_median", "one class");
     check_odd(r, "inverse_margin", "one class");
     check_odd(r, "prunability", NULL);
@@ -867,7 +859,7 @@ static void one_class_ends_nothing(void) {
     CHECK(r[prun_measure_find("negative_entropy")].value == 0);
     CHECK(r[prun_measure_find("prunability")].value == 0);
     o.classes = 0;
-    CHECK_STATUS(prun_measure_all(&o, odd_options(), NULL, r), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_measure_all(&o, NULL, odd_options(), r), PRUN_ERR_ARGUMENT);
 }
 
 /* ---- golden networks ------------------------------------------------------------------------- */
@@ -879,12 +871,12 @@ static int read_golden(prun_safetensors *file, prun_family family, prun_net **ne
     int64_t labels[64], i;
     test_context.threads = 1;
     if (!CHECK(x && y && y->count <= 64)) return 0;
-    if (!CHECK_STATUS(prun_arch_from_checkpoint(file, "param.", family, &arch), PRUN_OK)) return 0;
-    arch.height = x->shape[2];
-    arch.width_pixels = x->shape[3];
-    if (!CHECK_STATUS(prun_net_family(&test_context, &arch, net), PRUN_OK)) return 0;
+    if (!CHECK_STATUS(prun_arch_read_safetensors(file, family, "param.", &arch), PRUN_OK)) return 0;
+    arch.image_height = x->shape[2];
+    arch.image_width = x->shape[3];
+    if (!CHECK_STATUS(prun_net_create_family(&test_context, &arch, net), PRUN_OK)) return 0;
     *p = pictures(x->shape[0], x->shape[1], x->shape[2], x->shape[3], arch.classes);
-    CHECK_STATUS(prun_net_load(*net, file, "param."), PRUN_OK);
+    CHECK_STATUS(prun_net_read_safetensors(*net, file, "param."), PRUN_OK);
     CHECK_STATUS(prun_safetensors_read_f32(file, x, p->values), PRUN_OK);
     CHECK_STATUS(prun_safetensors_read_i64(file, y, labels), PRUN_OK);
     for (i = 0; i < y->count; i++) p->labels[i] = (int32_t)labels[i];
@@ -925,30 +917,30 @@ static void golden_dimensions(prun_safetensors *file, const char *path,
 static void golden_full_length(prun_safetensors *file, const prun_objective *o) {
     const prun_safetensors_entry *e = prun_safetensors_find(file, "hessian.neff.z1");
     prun_measure_options options;
-    prun_measurement m;
+    prun_measurement *m = NULL;
     prun_measure_result raw, fraction;
     float want;
     memset(&options, 0, sizeof options);
     options.hessian_steps = INT32_MAX;
     options.hessian_probes = 1;
-    if (!CHECK(e != NULL) || !CHECK_STATUS(prun_measure_begin(o, &options, &m), PRUN_OK)) return;
+    if (!CHECK(e != NULL) || !CHECK_STATUS(prun_measurement_create(o, &options, &m), PRUN_OK))
+        return;
     CHECK_STATUS(prun_safetensors_read_f32(file, e, &want), PRUN_OK);
-    CHECK_STATUS(prun_measure(&m, prun_measure_find("effective_dimensionality"), &raw), PRUN_OK);
+    CHECK_STATUS(prun_measure(m, "effective_dimensionality", &raw), PRUN_OK);
     CHECK_CLOSE(raw.value, (double)want, 0, 1e-2);
-    CHECK_STATUS(
-        prun_measure(&m, prun_measure_find("effective_dimensionality_fraction"), &fraction),
-        PRUN_OK);
-    CHECK_CLOSE(fraction.value, (double)want / (double)m.weights, 0, 1e-2);
-    prun_measure_end(&m);
+    CHECK_STATUS(prun_measure(m, "effective_dimensionality_fraction", &fraction), PRUN_OK);
+    CHECK_CLOSE(fraction.value, (double)want / (double)m->weights, 0, 1e-2);
+    prun_measurement_free(m);
 }
 
 static void golden_networks_have_every_measure(void) {
     static const struct {
         const char *path;
         prun_family family;
-    } files[] = {{"cnn_k2", PRUN_CNN},    {"cnn_k5", PRUN_CNN},    {"nin_w4_d2", PRUN_NIN},
-                 {"nin_w8_d3", PRUN_NIN}, {"nin_w8_d4", PRUN_NIN}, {"resnet18_k2", PRUN_RESNET18}};
-    int32_t count, i;
+    } files[] = {{"cnn_k2", PRUN_FAMILY_CNN},    {"cnn_k5", PRUN_FAMILY_CNN},
+                 {"nin_w4_d2", PRUN_FAMILY_NIN}, {"nin_w8_d3", PRUN_FAMILY_NIN},
+                 {"nin_w8_d4", PRUN_FAMILY_NIN}, {"resnet18_k2", PRUN_FAMILY_RESNET18}};
+    int64_t count, i;
     const prun_measure_info *info = prun_measures(&count);
     size_t k;
     for (k = 0; k < sizeof files / sizeof *files; k++) {
@@ -956,7 +948,6 @@ static void golden_networks_have_every_measure(void) {
         prun_safetensors *file;
         prun_net *net = NULL;
         dataset p;
-        prun_net_data data;
         prun_objective o;
         prun_measure_options options;
         prun_measure_result *r = room_for_results();
@@ -976,10 +967,8 @@ static void golden_networks_have_every_measure(void) {
         options.precision = .2;
         options.weight_decay = .01;
         if (!prun_safetensors_find(file, "hessian.eigenvalues")) options.hessian_steps = 8;
-        data.net = net;
-        data.images = &p.images;
-        CHECK_STATUS(prun_net_objective(&data, &o), PRUN_OK);
-        CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_OK);
+        CHECK_STATUS(prun_net_objective(net, &p.images, &o), PRUN_OK);
+        CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
         for (i = 0; i < count; i++) {
             const uint32_t absent = PRUN_NEEDS_INITIAL | PRUN_NEEDS_HISTORY;
             int good = info[i].needs & absent

@@ -39,7 +39,8 @@ static void hidden_margins_match_differences(void) {
     float logits[N * 3], moved[N * 3];
     int64_t i, k, j;
     CHECK_STATUS(prun_net_logits(net, &p.images, NULL, N, logits), PRUN_OK);
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, N, &stem, 1, margins, &spread),
+    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, N, &stem, 1,
+                                         &(prun_margin_outputs){margins, &spread}),
                  PRUN_OK);
     for (i = 0; i < N; i++) {
         const float *f = logits + 3 * i;
@@ -97,9 +98,11 @@ static void hidden_margins_match_a_cut_network(void) {
     for (i = 0; i < n; i++)
         memcpy(u[i].data, t[count - n + i].data, (size_t)prun_tensor_size(&u[i]) * sizeof(float));
     CHECK_STATUS(prun_net_logits(head, &p.images, NULL, N, cut.values), PRUN_OK);
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, N, &hidden, 1, whole, &spread[0]),
+    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, N, &hidden, 1,
+                                         &(prun_margin_outputs){whole, &spread[0]}),
                  PRUN_OK);
-    CHECK_STATUS(prun_net_hidden_margins(tail, &cut.images, NULL, N, &first, 1, part, &spread[1]),
+    CHECK_STATUS(prun_net_hidden_margins(tail, &cut.images, NULL, N, &first, 1,
+                                         &(prun_margin_outputs){part, &spread[1]}),
                  PRUN_OK);
     for (i = 0; i < N; i++) CHECK_CLOSE(whole[i], part[i], 1e-5, 1e-4);
     CHECK_CLOSE(spread[0], spread[1], 0, 1e-5);
@@ -121,11 +124,12 @@ static void margin_layers_of_the_families(void) {
         prun_family family;
         int64_t depth;
         const char *names[4];
-    } expected[] = {{PRUN_NIN, 2, {"block0_conv0", "block1_conv0", "block1_conv0", "head"}},
-                    {PRUN_NIN, 3, {"block0_conv0", "block1_conv0", "block2_conv0", "head"}},
-                    {PRUN_NIN, 4, {"block0_conv0", "block1_conv0", "block3_conv0", "head"}},
-                    {PRUN_CNN, 0, {"conv0", "conv1", "conv3", "fc"}},
-                    {PRUN_RESNET18, 0, {"conv1", "layer2_0.conv2", "layer3_1.conv1", "linear"}}};
+    } expected[] = {
+        {PRUN_FAMILY_NIN, 2, {"block0_conv0", "block1_conv0", "block1_conv0", "head"}},
+        {PRUN_FAMILY_NIN, 3, {"block0_conv0", "block1_conv0", "block2_conv0", "head"}},
+        {PRUN_FAMILY_NIN, 4, {"block0_conv0", "block1_conv0", "block3_conv0", "head"}},
+        {PRUN_FAMILY_CNN, 0, {"conv0", "conv1", "conv3", "fc"}},
+        {PRUN_FAMILY_RESNET18, 0, {"conv1", "layer2_0.conv2", "layer3_1.conv1", "linear"}}};
     size_t i;
     int k;
     for (i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -137,7 +141,7 @@ static void margin_layers_of_the_families(void) {
         arch.family = expected[i].family;
         arch.depth = expected[i].depth;
         arch.width = 2;
-        if (!CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK)) return;
+        if (!CHECK_STATUS(prun_net_create_family(&test_context, &arch, &net), PRUN_OK)) return;
         prun_net_margin_layers(net, layers);
         for (k = 0; k < 4; k++) {
             const char *name = prun_net_tensors(net, &count)[layers[k]].name;
@@ -154,19 +158,23 @@ static void hidden_margins_refuse_what_is_not_there(void) {
     dataset p = pictures(4, 2, 9, 8, 3);
     double margins[4], spread;
     const int32_t bias = 1, far = 999;
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &bias, 1, margins, &spread),
+    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &bias, 1,
+                                         &(prun_margin_outputs){margins, &spread}),
                  PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &far, 1, margins, &spread),
+    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &far, 1,
+                                         &(prun_margin_outputs){margins, &spread}),
                  PRUN_ERR_ARGUMENT);
     p.images.height = 8;
-    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &bias, 1, margins, &spread),
+    CHECK_STATUS(prun_net_hidden_margins(net, &p.images, NULL, 4, &bias, 1,
+                                         &(prun_margin_outputs){margins, &spread}),
                  PRUN_ERR_SHAPE);
     prun_net_free(net);
     free_set(&p);
 }
 
 static void copies_are_the_same_function(void) {
-    static const prun_family families[] = {PRUN_CNN, PRUN_NIN, PRUN_RESNET18, PRUN_CNN};
+    static const prun_family families[] = {PRUN_FAMILY_CNN, PRUN_FAMILY_NIN, PRUN_FAMILY_RESNET18,
+                                           PRUN_FAMILY_CNN};
     int kind, fold;
     for (kind = 0; kind < 4; kind++) {
         enum { N = 20 };
@@ -184,7 +192,7 @@ static void copies_are_the_same_function(void) {
         arch.classes = 5;
         arch.seed = 2;
         if (kind == 3) net = zoo(1);
-        else CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK);
+        else CHECK_STATUS(prun_net_create_family(&test_context, &arch, &net), PRUN_OK);
         shake(net);
         CHECK_STATUS(prun_net_logits(net, &p.images, NULL, N, logits), PRUN_OK);
         for (fold = 0; fold < 2; fold++) {
@@ -198,13 +206,13 @@ static void copies_are_the_same_function(void) {
             }
             CHECK(apart <= (fold ? 1e-5 * largest : 0));
             t = prun_net_tensors(copy, &count);
-            for (i = norms = 0; i < count; i++) norms += (t[i].flags & PRUN_NORM) != 0;
+            for (i = norms = 0; i < count; i++) norms += (t[i].flags & PRUN_TENSOR_NORM) != 0;
             if (fold) CHECK(norms == (kind < 2 ? 0 : kind == 2 ? 16 : 2));
-            CHECK(prun_net_weights(copy) == prun_net_weights(net));
+            CHECK(prun_net_weight_count(copy) == prun_net_weight_count(net));
             prun_net_free(copy);
         }
         CHECK_STATUS(prun_net_copy(net, 0, &copy), PRUN_OK); /* shares nothing */
-        prun_net_init(net, 77);
+        prun_net_initialize(net, 77);
         CHECK_STATUS(prun_net_logits(copy, &p.images, NULL, N, logits + N * classes), PRUN_OK);
         CHECK(memcmp(logits, logits + N * classes, (size_t)(N * classes) * sizeof(float)) == 0);
         prun_net_free(copy);
@@ -257,7 +265,7 @@ static void margin_layers_lead_to_the_logits(void) {
                 CHECK(strcmp(t[layers[i]].name, "dead.weight") &&
                       strcmp(t[layers[i]].name, "late.weight"));
             CHECK_STATUS(prun_net_hidden_margins(o.net, &o.images, NULL, o.images.count, layers, 4,
-                                                 margins, spread),
+                                                 &(prun_margin_outputs){margins, spread}),
                          PRUN_OK);
         }
         prun_net_free(o.net);

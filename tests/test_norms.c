@@ -20,7 +20,7 @@ static prun_tensor tensor(float *w, int64_t out, int64_t rest) {
     t.shape[0] = out;
     t.shape[1] = rest;
     t.rank = 2;
-    t.flags = PRUN_WEIGHT;
+    t.flags = PRUN_TENSOR_WEIGHT;
     return t;
 }
 
@@ -127,7 +127,7 @@ static void compare(float *w, int64_t out, int64_t rest, const prun_conv2d *g, t
     prun_tensor t = tensor(w, out, rest);
     uint64_t seed;
     for (seed = 1; seed <= 3; seed++) {
-        prun_spectral s;
+        prun_spectral_norm_result s;
         double nearest = HUGE_VAL, error;
         int64_t i;
         if (!CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, g, 0, seed, &s), PRUN_OK))
@@ -361,7 +361,7 @@ static void a_limit_that_is_reached(void) {
     static float k[] = {1, 2, 1};
     const prun_conv2d g = row_of_pixels();
     prun_tensor t = tensor(k, 1, 3);
-    prun_spectral s;
+    prun_spectral_norm_result s;
     memset(&s, 0, sizeof s);
     CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, &g, 0, 1, &s), PRUN_ERR_CONVERGENCE);
     CHECK(s.iterations == 1000);
@@ -383,7 +383,7 @@ static void extreme_tolerances(void) {
     int shape;
     for (shape = 0; shape < SHAPES; shape++)
         for (i = 0; i < sizeof tolerances / sizeof *tolerances; i++) {
-            prun_spectral s;
+            prun_spectral_norm_result s;
             make_matrix(w, ROWS, COLUMNS, shape, 1, 60);
             CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, tolerances[i], 1, &s),
                          PRUN_OK);
@@ -396,7 +396,7 @@ static void extreme_tolerances(void) {
 static void weights_that_are_not_finite(void) {
     static float w[12], w0[12];
     prun_tensor t = tensor(w, 3, 4);
-    prun_spectral s;
+    prun_spectral_norm_result s;
     w[7] = (float)HUGE_VAL;
     CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 0, 1, &s), PRUN_ERR_NONFINITE);
     CHECK(strstr(test_context.message, "map[7]") != NULL);
@@ -408,8 +408,8 @@ static void weights_that_are_not_finite(void) {
 
 /* ---- threads and memory ---------------------------------------------------------------------- */
 
-static void last_first(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                       void *user) {
+static void last_first(void *user, void (*body)(void *argument, int64_t i), void *argument,
+                       int64_t count) {
     *(int64_t *)user += count;
     while (count-- > 0) body(argument, count);
 }
@@ -429,7 +429,7 @@ static void equal_bits_for_any_threads(void) {
     g.padding[0] = g.padding[1] = g.padding[2] = g.padding[3] = 1;
     random_weights(w, 24, 16 * 9, 1);
     for (geometry = 0; geometry < 2; geometry++) {
-        prun_spectral first, s;
+        prun_spectral_norm_result first, s;
         prun_context context;
         int64_t items = 0;
         memset(&context, 0, sizeof context);
@@ -448,13 +448,13 @@ static void equal_bits_for_any_threads(void) {
         }
         CHECK(!geometry || items > 0);
         for (i = 0; i < 3; i++) {
-            if (prun_set_isa(isa[i]) != PRUN_OK) continue;
+            if (prun_isa_set(isa[i]) != PRUN_OK) continue;
             CHECK_STATUS_IN(&context,
                             prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL, 0, 5, &s),
                             PRUN_OK);
             CHECK(memcmp(&s, &first, sizeof s) == 0);
         }
-        prun_set_isa(NULL);
+        prun_isa_set(NULL);
     }
 }
 
@@ -462,14 +462,14 @@ typedef struct counted {
     int64_t live, made, fail_at;
 } counted;
 
-static void *counted_allocate(size_t size, void *user) {
+static void *counted_allocate(void *user, size_t size) {
     counted *c = (counted *)user;
     if (c->made++ == c->fail_at) return NULL;
     c->live++;
     return malloc(size);
 }
 
-static void counted_release(void *pointer, void *user) {
+static void counted_release(void *user, void *pointer) {
     ((counted *)user)->live--;
     free(pointer);
 }
@@ -482,7 +482,7 @@ static void memory_that_runs_out(void) {
     for (fail_at = 0; fail_at < 10; fail_at++) {
         counted c = {0, 0, 0};
         prun_context context;
-        prun_spectral s;
+        prun_spectral_norm_result s;
         prun_status status;
         c.fail_at = fail_at;
         memset(&context, 0, sizeof context);
@@ -515,13 +515,13 @@ static void measures_say_what_did_not_converge(void) {
     prun_conv2d g = row_of_pixels();
     prun_images images;
     prun_net *net = NULL;
-    prun_net_data data;
     prun_objective objective;
     const prun_measure_info *infos;
     prun_measure_result *results;
-    unsigned char *wanted;
-    int32_t count, layer, i, noted = 0;
-    int64_t tensors;
+    prun_conv2d_options o;
+    uint8_t *wanted;
+    int32_t layer, noted = 0;
+    int64_t tensors, count, i;
     memset(&images, 0, sizeof images);
     for (i = 0; i < IMAGES * WIDE; i++) pixels[i] = (float)normal(3, i);
     images.count = IMAGES;
@@ -530,21 +530,24 @@ static void measures_say_what_did_not_converge(void) {
     images.classes = 2;
     images.values = pixels;
     images.labels = labels;
-    g.out_channels = 2;
     CHECK_STATUS(prun_net_create(&test_context, 1, 1, WIDE, &net), PRUN_OK);
-    layer = prun_layer_conv2d_ex(net, 0, "wide", &g, 0);
+    memset(&o, 0, sizeof o);
+    o.channels = 2;
+    o.omit_bias = 1;
+    memcpy(o.kernel, g.kernel, sizeof o.kernel);
+    memcpy(o.stride, g.stride, sizeof o.stride);
+    memcpy(o.padding, g.padding, sizeof o.padding);
+    layer = prun_layer_conv2d_with(net, 0, "wide", &o);
     layer = prun_layer_global_avg_pool(net, prun_layer_relu(net, layer));
     CHECK_STATUS(prun_net_finish(net, prun_layer_linear(net, layer, "fc", 2, 1), 1), PRUN_OK);
     memcpy(prun_net_tensors(net, &tensors)->data, kernel, sizeof kernel);
-    data.net = net;
-    data.images = &images;
-    CHECK_STATUS(prun_net_objective(&data, &objective), PRUN_OK);
+    CHECK_STATUS(prun_net_objective(net, &images, &objective), PRUN_OK);
     infos = prun_measures(&count);
     results = (prun_measure_result *)calloc((size_t)count, sizeof *results);
-    wanted = (unsigned char *)calloc((size_t)count, 1);
+    wanted = (uint8_t *)calloc((size_t)count, 1);
     for (i = 0; i < count; i++) wanted[i] = strstr(infos[i].name, "spectral") != NULL;
     wanted[prun_measure_find(names[2])] = 1;
-    CHECK_STATUS(prun_measure_all(&objective, NULL, wanted, results), PRUN_OK);
+    CHECK_STATUS(prun_measure_all(&objective, wanted, NULL, results), PRUN_OK);
     for (i = 0; i < count; i++) {
         if (!strstr(results[i].message, "did not converge")) continue;
         noted++;
@@ -586,10 +589,10 @@ static void frobenius_norms(void) {
           scale[2] = {7, 7};
     float large[2] = {3e30f, 4e30f}, zero[2] = {0, 0};
     prun_tensor t[4];
-    t[0] = flagged_matrix("w1", w1, 2, 3, PRUN_WEIGHT);
-    t[1] = flagged_matrix("b1", bias, 1, 2, PRUN_BIAS);
-    t[2] = flagged_matrix("w2", w2, 2, 2, PRUN_WEIGHT);
-    t[3] = flagged_matrix("norm", scale, 1, 2, PRUN_NORM);
+    t[0] = flagged_matrix("w1", w1, 2, 3, PRUN_TENSOR_WEIGHT);
+    t[1] = flagged_matrix("b1", bias, 1, 2, PRUN_TENSOR_BIAS);
+    t[2] = flagged_matrix("w2", w2, 2, 2, PRUN_TENSOR_WEIGHT);
+    t[3] = flagged_matrix("norm", scale, 1, 2, PRUN_TENSOR_NORM);
     CHECK_CLOSE(prun_frobenius_squared(&t[0]), 7, 0, 1e-14);
     CHECK_CLOSE(prun_frobenius_squared(&t[2]), 7, 0, 1e-14);
     CHECK_CLOSE(prun_sum_of_frobenius(t, 4), 14, 0, 1e-12);
@@ -597,9 +600,9 @@ static void frobenius_norms(void) {
     CHECK_CLOSE(prun_sum_of_frobenius(t, 4), 2 * sqrt(133.0), 0, 1e-12);
     t[1] = flagged_matrix("large", large, 1, 2, 0); /* beyond the range of a float's square */
     CHECK_CLOSE(prun_frobenius_squared(&t[1]), 25e60, 0, 1e-6);
-    t[1] = flagged_matrix("zero", zero, 1, 2, PRUN_WEIGHT);
+    t[1] = flagged_matrix("zero", zero, 1, 2, PRUN_TENSOR_WEIGHT);
     CHECK(prun_sum_of_frobenius(t, 4) == 0);
-    t[3] = flagged_matrix("zero again", zero + 1, 1, 1, PRUN_WEIGHT);
+    t[3] = flagged_matrix("zero again", zero + 1, 1, 1, PRUN_TENSOR_WEIGHT);
     CHECK(isnan(prun_sum_of_frobenius(t, 4)));
 }
 
@@ -611,7 +614,7 @@ static void frobenius_product_beyond_double(void) {
     for (j = 0; j < 2; j++) {
         for (i = 0; i < 40; i++) {
             entry[i] = size[j];
-            t[i] = flagged_matrix("w", &entry[i], 1, 1, PRUN_WEIGHT);
+            t[i] = flagged_matrix("w", &entry[i], 1, 1, PRUN_TENSOR_WEIGHT);
         }
         CHECK_CLOSE(prun_sum_of_frobenius(t, 40), j ? 40e-40 : 40e40, 0, 1e-5);
     }
@@ -729,7 +732,7 @@ static void convolutions_by_hand(void) {
     static float k[] = {1, 2, 0, -1}, k2[36];
     prun_tensor t = matrix(k, 1, 4), t2 = matrix(k2, 2, 18);
     prun_conv2d g;
-    prun_spectral s;
+    prun_spectral_norm_result s;
     int i;
     for (i = 0; i < 36; i++) k2[i] = (float)(7 * i % 11 - 5); /* five times the text's kernel */
     CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
@@ -797,7 +800,7 @@ static void spectral_norms_match_dense_svd(void) {
         float w[400], w0[400];
         prun_conv2d g;
         prun_tensor t;
-        prun_spectral s;
+        prun_spectral_norm_result s;
         int64_t i, size, kernel = 1 + test % 3, axis;
         const float *initial = test % 2 ? w0 : NULL;
         double dense, matrix_norm;
@@ -829,7 +832,7 @@ static void spectral_norms_of_odd_matrices(void) {
     enum { N = 40 };
     static float w[N * N];
     prun_tensor t = matrix(w, N, N);
-    prun_spectral s;
+    prun_spectral_norm_result s;
     int i;
     CHECK_STATUS(prun_spectral_norm(&test_context, &t, NULL, NULL, 1e-8, 1, &s), PRUN_OK);
     CHECK(s.norm == 0);

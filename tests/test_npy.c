@@ -3,9 +3,9 @@
 
 /* ---- NumPy ---- */
 
-static prun_status read_npy(prun_npy *array) {
+static prun_status read_npy(prun_array *array) {
     memset(array, 0x5a, sizeof *array);
-    return prun_npy_read(&test_context, in_directory("a.npy"), array);
+    return prun_array_load_npy(&test_context, in_directory("a.npy"), array);
 }
 
 /* 2 x 3 x 4 numbers, the place of each in C order its value, in every type, order and version. */
@@ -14,10 +14,11 @@ static void arrays_of_every_kind(void) {
         const char *type;
         prun_dtype dtype;
         int bytes, kind; /* 0: float, 1: integer, 2: byte */
-    } types[] = {{"f2", PRUN_F16, 2, 0}, {"f4", PRUN_F32, 4, 0}, {"f8", PRUN_F64, 8, 0},
-                 {"i1", PRUN_I8, 1, 1},  {"i2", PRUN_I16, 2, 1}, {"i4", PRUN_I32, 4, 1},
-                 {"i8", PRUN_I64, 8, 1}, {"u2", PRUN_U16, 2, 1}, {"u4", PRUN_U32, 4, 1},
-                 {"u8", PRUN_U64, 8, 1}, {"u1", PRUN_U8, 1, 2}};
+    } types[] = {
+        {"f2", PRUN_DTYPE_F16, 2, 0}, {"f4", PRUN_DTYPE_F32, 4, 0}, {"f8", PRUN_DTYPE_F64, 8, 0},
+        {"i1", PRUN_DTYPE_I8, 1, 1},  {"i2", PRUN_DTYPE_I16, 2, 1}, {"i4", PRUN_DTYPE_I32, 4, 1},
+        {"i8", PRUN_DTYPE_I64, 8, 1}, {"u2", PRUN_DTYPE_U16, 2, 1}, {"u4", PRUN_DTYPE_U32, 4, 1},
+        {"u8", PRUN_DTYPE_U64, 8, 1}, {"u1", PRUN_DTYPE_U8, 1, 2}};
     size_t t;
     int big, fortran, version;
     begin_counting();
@@ -26,7 +27,7 @@ static void arrays_of_every_kind(void) {
             for (fortran = 0; fortran < 2; fortran++)
                 for (version = 1; version <= 3; version++) {
                     char type[8];
-                    prun_npy array;
+                    prun_array array;
                     int i;
                     snprintf(type, sizeof type, "%c%s",
                              types[t].bytes == 1 ? '|'
@@ -54,16 +55,16 @@ static void arrays_of_every_kind(void) {
                               : array.integers ? array.integers[i] == i
                                                : array.bytes[i] == i);
                     }
-                    prun_npy_free(&array);
+                    prun_array_free(&array);
                     CHECK(array.count == 0 && array.values == NULL);
-                    prun_npy_free(&array);
+                    prun_array_free(&array);
                 }
-    prun_npy_free(NULL);
+    prun_array_free(NULL);
     end_counting();
 }
 
 static void array_of_signed_and_bool(void) {
-    prun_npy array;
+    prun_array array;
     begin_counting();
     npy_begin(&scratch[0], 1, ">i2", 0, "(3,)");
     put_element(&scratch[0], (uint64_t)-1, 2, 1);
@@ -72,15 +73,15 @@ static void array_of_signed_and_bool(void) {
     write_blob("a.npy", &scratch[0]);
     if (CHECK_STATUS(read_npy(&array), PRUN_OK)) {
         CHECK(array.integers[0] == -1 && array.integers[1] == -32768 && array.integers[2] == 258);
-        prun_npy_free(&array);
+        prun_array_free(&array);
     }
     npy_begin(&scratch[0], 1, "|b1", 0, "(3,)");
     put(&scratch[0], "\0\1\x37", 3);
     write_blob("a.npy", &scratch[0]);
     if (CHECK_STATUS(read_npy(&array), PRUN_OK)) {
-        CHECK(array.dtype == PRUN_BOOL && array.bytes[0] == 0 && array.bytes[1] == 1);
+        CHECK(array.dtype == PRUN_DTYPE_BOOL && array.bytes[0] == 0 && array.bytes[1] == 1);
         CHECK(array.bytes[2] == 1);
-        prun_npy_free(&array);
+        prun_array_free(&array);
     }
     npy_begin(&scratch[0], 1, "<u8", 0, "(2,)");
     put_element(&scratch[0], 1, 8, 0);
@@ -108,7 +109,7 @@ static void headers_of_many_kinds(void) {
     size_t i;
     begin_counting();
     for (i = 0; i < sizeof good / sizeof good[0]; i++) {
-        prun_npy array;
+        prun_array array;
         int64_t j;
         npy_header(&scratch[0], 1 + (int)i % 3, good[i].dictionary);
         for (j = 0; j < good[i].count; j++) put_little_endian(&scratch[0], 7, 1);
@@ -117,7 +118,7 @@ static void headers_of_many_kinds(void) {
         CHECK(array.rank == good[i].rank && array.count == good[i].count);
         CHECK(good[i].rank == 0 || array.shape[0] == good[i].first);
         for (j = 0; j < array.count; j++) CHECK(array.bytes[j] == 7);
-        prun_npy_free(&array);
+        prun_array_free(&array);
     }
     end_counting();
 }
@@ -171,7 +172,7 @@ static void bad_arrays_are_explained(void) {
     begin_counting();
     for (i = 0; i < sizeof bad_arrays / sizeof bad_arrays[0]; i++) {
         const bad_header *bad = &bad_arrays[i];
-        prun_npy array, untouched;
+        prun_array array, untouched;
         npy_header(&scratch[0], 1, bad->json);
         for (j = 0; j < bad->data; j++) put_little_endian(&scratch[0], 1, 1);
         write_blob("a.npy", &scratch[0]);
@@ -186,7 +187,7 @@ static void bad_arrays_are_explained(void) {
 }
 
 static void arrays_of_another_kind(void) {
-    prun_npy array;
+    prun_array array;
     size_t i, size;
     begin_counting();
     npy_begin(&scratch[0], 1, "<f4", 0, "(3,)");
@@ -211,8 +212,8 @@ static void arrays_of_another_kind(void) {
     while (scratch[0].size < 2500000) put_little_endian(&scratch[0], ' ', 1);
     write_blob("a.npy", &scratch[0]);
     check_failure(read_npy(&array), PRUN_ERR_FORMAT, PRUN_ERR_FORMAT, "a.npy", "header of 2 MB");
-    check_failure(prun_npy_read(&test_context, in_directory("none.npy"), &array), PRUN_ERR_OPEN,
-                  PRUN_ERR_OPEN, "none.npy", "no file");
+    check_failure(prun_array_load_npy(&test_context, in_directory("none.npy"), &array),
+                  PRUN_ERR_OPEN, PRUN_ERR_OPEN, "none.npy", "no file");
     end_counting();
 }
 
@@ -226,12 +227,12 @@ static void arrays_with_every_byte_changed(void) {
     for (at = 0; at < 75; at++) {
         const unsigned char kept = scratch[0].data[at];
         for (v = 0; v < 256; v += at < 12 ? 1 : 3) {
-            prun_npy array;
+            prun_array array;
             scratch[0].data[at] = (unsigned char)v;
             write_blob("a.npy", &scratch[0]);
             if (read_npy(&array) == PRUN_OK) {
                 CHECK(array.count >= 0 && array.count <= 12 && array.rank <= 2);
-                prun_npy_free(&array);
+                prun_array_free(&array);
                 good++;
             } else {
                 CHECK(message_names("a.npy"));

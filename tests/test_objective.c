@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-static prun_status fixed_gradient(void *user, const int64_t *index, int64_t n, float *gradient,
-                                  double *sum) {
-    (void)user;
+static prun_status fixed_gradient(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  float *gradient, double *sum) {
+    (void)objective->user;
     (void)index;
     (void)n;
     (void)gradient;
@@ -39,13 +39,13 @@ static void shared_weights_are_refused(void) {
     CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_ERR_ARGUMENT);
     CHECK(strstr(prun_message(&test_context), "(W)") &&
           strstr(prun_message(&test_context), "(decoder)"));
-    CHECK_STATUS(prun_prune(&o, NULL, 0.5, &kept), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_prune(&o, 0.5, NULL, &kept), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_perturbation_radius(&o, NULL, &radius), PRUN_ERR_ARGUMENT);
     o.gradient = fixed_gradient;
     CHECK_STATUS(prun_hessian_spectrum(&o, NULL, &spectrum), PRUN_ERR_ARGUMENT);
     o.gradient = NULL;
-    CHECK_STATUS(prun_measure_all(&o, &options, NULL, r), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_safetensors_write(&test_context, "never", f.tensors, 2, NULL, 0),
+    CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_tensors_save_safetensors(&test_context, f.tensors, 2, NULL, 0, "never"),
                  PRUN_ERR_ARGUMENT);
     CHECK(isnan(prun_sum_of_frobenius(f.tensors, 2)));
     CHECK(isnan(prun_pacbayes_magnitude_bound(f.tensors, NULL, 2, 1, 1, 1, 2)));

@@ -28,17 +28,17 @@ static int64_t lane_errors(const float *lanes, const float *nchw, const int64_t 
 
 static void check_packing(const int64_t shape[4]) {
     int64_t size = shape[0] * shape[1] * shape[2] * shape[3];
-    int64_t lane_size = prun_lane_size(shape[0], shape[1], shape[2], shape[3]);
+    int64_t lane_size = prun_lanes_size(shape[0], shape[1], shape[2], shape[3]);
     int64_t blocks = (shape[0] + PRUN_LANES - 1) / PRUN_LANES;
     buffer nchw, lanes, back;
     if (!CHECK(lane_size == blocks * PRUN_LANES * shape[1] * shape[2] * shape[3])) return;
     nchw = noise_buffer(size);
     lanes = new_buffer(lane_size);
     back = new_buffer(size);
-    prun_pack(nchw.v, shape[0], shape[1], shape[2], shape[3], lanes.v);
+    prun_lanes_pack(nchw.v, shape[0], shape[1], shape[2], shape[3], lanes.v);
     CHECK(lane_errors(lanes.v, nchw.v, shape) == 0);
     fill_empty_lanes(lanes.v, shape, NAN);
-    prun_unpack(lanes.v, shape[0], shape[1], shape[2], shape[3], back.v);
+    prun_lanes_unpack(lanes.v, shape[0], shape[1], shape[2], shape[3], back.v);
     CHECK(memcmp(nchw.v, back.v, (size_t)size * sizeof(float)) == 0);
     fill_empty_lanes(lanes.v, shape, 0);
     CHECK(buffer_intact(&lanes) && buffer_intact(&back));
@@ -64,16 +64,16 @@ static void pack_round_trip(void) {
 
 static void lane_size_limits(void) {
     const int64_t big = INT64_C(1) << 40;
-    CHECK(prun_lane_size(1, 1, 1, 1) == 16);
-    CHECK(prun_lane_size(16, 3, 32, 32) == 49152);
-    CHECK(prun_lane_size(17, 3, 32, 32) == 98304);
-    CHECK(prun_lane_size(0, 1, 1, 1) == -1);
-    CHECK(prun_lane_size(1, 0, 1, 1) == -1);
-    CHECK(prun_lane_size(1, 1, -1, 1) == -1);
-    CHECK(prun_lane_size(1, 1, 1, INT64_MIN) == -1);
-    CHECK(prun_lane_size(big, big, 1, 1) == -1);
-    CHECK(prun_lane_size(1, big, 1, big) == -1);
-    CHECK(prun_lane_size(INT64_MAX, 1, 1, 1) == -1);
+    CHECK(prun_lanes_size(1, 1, 1, 1) == 16);
+    CHECK(prun_lanes_size(16, 3, 32, 32) == 49152);
+    CHECK(prun_lanes_size(17, 3, 32, 32) == 98304);
+    CHECK(prun_lanes_size(0, 1, 1, 1) == -1);
+    CHECK(prun_lanes_size(1, 0, 1, 1) == -1);
+    CHECK(prun_lanes_size(1, 1, -1, 1) == -1);
+    CHECK(prun_lanes_size(1, 1, 1, INT64_MIN) == -1);
+    CHECK(prun_lanes_size(big, big, 1, 1) == -1);
+    CHECK(prun_lanes_size(1, big, 1, big) == -1);
+    CHECK(prun_lanes_size(INT64_MAX, 1, 1, 1) == -1);
 }
 
 /* Shapes and errors */

@@ -440,7 +440,8 @@ static void full_disks(void) {
         small = limit;
         small.rlim_cur = most;
         CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-        status = prun_safetensors_write(&test_context, in_directory(name), &tensor, 1, NULL, 0);
+        status =
+            prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0, in_directory(name));
         CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
         written += status == PRUN_OK;
         failed += status == PRUN_ERR_WRITE;
@@ -454,9 +455,9 @@ static void full_disks(void) {
     mounted = geteuid() == 0 && mount("tmpfs", in_directory("disk"), "tmpfs", 0, "size=65536") == 0;
     if (mounted) {
         CHECK_STATUS(save_text(in_directory("disk/t"), "old"), PRUN_OK);
-        CHECK_STATUS(
-            prun_safetensors_write(&test_context, in_directory("disk/t"), &tensor, 1, NULL, 0),
-            PRUN_ERR_WRITE);
+        CHECK_STATUS(prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0,
+                                                   in_directory("disk/t")),
+                     PRUN_ERR_WRITE);
         CHECK(holds_text(in_directory("disk/t"), "old"));
         CHECK_STATUS(save_text(in_directory("disk/t"), "new"), PRUN_OK); /* there is room again */
         CHECK(umount(in_directory("disk")) == 0);
@@ -490,8 +491,8 @@ static int save_many(float first, int rounds) {
     for (i = 0; i < rounds && seconds() - start < 2; i++) {
         tensor.shape[0] = FLOATS - i % 50; /* lengths differ */
         for (j = 0; j < FLOATS; j++) values[j] = first + (float)i;
-        if (prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor, 1, NULL,
-                                   0) != PRUN_OK) {
+        if (prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0,
+                                          in_directory("t.safetensors")) != PRUN_OK) {
             printf("  round %d: %s\n", i, prun_message(&test_context));
             return 1;
         }
@@ -535,8 +536,8 @@ static void several_writers(void) {
 
 static int64_t allocations_left;
 
-static void *failing_allocate(size_t size, void *user) {
-    return allocations_left-- > 0 ? counting_allocate(size, user) : NULL;
+static void *failing_allocate(void *user, size_t size) {
+    return allocations_left-- > 0 ? counting_allocate(user, size) : NULL;
 }
 
 static void memory_that_runs_out(void) {

@@ -4,6 +4,7 @@
 #include "bowl.h"
 #include "test.h"
 
+#include <float.h>
 #include <stdlib.h>
 
 /* ---- a quadratic loss: level + slope . (w - centre) + curvature/2 |w - centre|^2 ------------- */
@@ -27,7 +28,7 @@ static void noise_has_its_variance(void) {
         p.noise = kinds[k];
         p.epsilon = epsilon;
         for (draw = 0; draw < 50; draw++) {
-            CHECK_STATUS(prun_perturb(&o, &p, s, draw), PRUN_OK);
+            CHECK_STATUS(prun_perturb(&o, s, draw, &p), PRUN_OK);
             for (i = 0; i < b.count; i++) {
                 double w = (double)b.original[i], u = (double)b.storage[i] - w;
                 double v = kinds[k] == PRUN_NOISE_MAGNITUDE ? s * s * fabs(w) + epsilon
@@ -57,21 +58,21 @@ static void random_numbers_are_common(void) {
     memset(&p, 0, sizeof p);
     p.noise = PRUN_NOISE_GAUSSIAN;
     p.include_biases = 1;
-    CHECK_STATUS(prun_perturb(&o, &p, 0.25, 7), PRUN_OK);
+    CHECK_STATUS(prun_perturb(&o, 0.25, 7, &p), PRUN_OK);
     memcpy(once, b.storage, sizeof once);
     memcpy(b.storage, b.original, sizeof once);
-    CHECK_STATUS(prun_perturb(&o, &p, 0.5, 7), PRUN_OK);
+    CHECK_STATUS(prun_perturb(&o, 0.5, 7, &p), PRUN_OK);
     for (i = 0; i < b.count; i++) {
         double small = (double)once[i] - (double)b.original[i];
         CHECK(small != 0);
         CHECK_CLOSE((double)b.storage[i] - (double)b.original[i], 2 * small, 1e-6, 0);
     }
     memcpy(b.storage, b.original, sizeof once);
-    CHECK_STATUS(prun_perturb(&o, &p, 0.25, 8), PRUN_OK);
+    CHECK_STATUS(prun_perturb(&o, 0.25, 8, &p), PRUN_OK);
     CHECK(memcmp(once, b.storage, 100 * sizeof(float)) != 0); /* another draw */
     memcpy(b.storage, b.original, sizeof once);
     p.seed = 1;
-    CHECK_STATUS(prun_perturb(&o, &p, 0.25, 7), PRUN_OK);
+    CHECK_STATUS(prun_perturb(&o, 0.25, 7, &p), PRUN_OK);
     CHECK(memcmp(once, b.storage, 100 * sizeof(float)) != 0); /* another seed */
 }
 
@@ -84,7 +85,7 @@ static void signs_flip_with_their_probability(void) {
     memset(&p, 0, sizeof p);
     p.noise = PRUN_NOISE_SIGN_FLIP;
     for (draw = 0; draw < 20; draw++) {
-        CHECK_STATUS(prun_perturb(&o, &p, 0.3, draw), PRUN_OK);
+        CHECK_STATUS(prun_perturb(&o, 0.3, draw, &p), PRUN_OK);
         for (i = 0; i < b.count; i++) {
             CHECK(b.storage[i] == b.original[i] || b.storage[i] == -b.original[i]);
             if (is_bias(&b, i)) continue;
@@ -107,7 +108,7 @@ static void noise_keeps_to_support_and_norm(void) {
     p.noise = PRUN_NOISE_GAUSSIAN;
     p.fraction = 0.3;
     p.norm = 5;
-    CHECK_STATUS(prun_perturb(&o, &p, 1, 0), PRUN_OK);
+    CHECK_STATUS(prun_perturb(&o, 1, 0, &p), PRUN_OK);
     for (i = 0; i < b.count; i++) {
         double u = (double)b.storage[i] - (double)b.original[i], w = fabs((double)b.original[i]);
         if (is_bias(&b, i)) continue;
@@ -135,7 +136,7 @@ static void same_size_as_pruning(void) {
     b.seen_room = (GRID + 1) * DRAWS;
     memset(&p, 0, sizeof p);
     p.draws = DRAWS;
-    CHECK_STATUS(prun_same_size_curve(&o, &p, GRID, losses, errors, NULL), PRUN_OK);
+    CHECK_STATUS(prun_same_size_curve(&o, GRID, &p, losses, errors, NULL), PRUN_OK);
     CHECK(restored(&b));
     CHECK(b.seen_count == (GRID + 1) * DRAWS);
     for (k = 0; k <= GRID; k++)
@@ -189,7 +190,7 @@ static void standard_errors_are_right(void) {
     for (seed = 0; seed < SEEDS; seed++) {
         double losses[2], errors[2];
         p.seed = (uint64_t)seed;
-        CHECK_STATUS(prun_perturbation_curve(&o, &p, radii, 2, losses, errors, NULL), PRUN_OK);
+        CHECK_STATUS(prun_perturbation_curve(&o, radii, 2, &p, losses, errors, NULL), PRUN_OK);
         CHECK_CLOSE(losses[0], 2, 1e-12, 0);
         sum += losses[1] - expected;
         square += (losses[1] - expected) * (losses[1] - expected);
@@ -202,7 +203,7 @@ static void standard_errors_are_right(void) {
     p.draws = 1;
     {
         double loss, error = 0;
-        CHECK_STATUS(prun_perturbation_curve(&o, &p, radii + 1, 1, &loss, &error, NULL), PRUN_OK);
+        CHECK_STATUS(prun_perturbation_curve(&o, radii + 1, 1, &p, &loss, &error, NULL), PRUN_OK);
         CHECK(error != error);
     }
 }
@@ -215,7 +216,7 @@ static double exact_radius(bowl *b, const prun_objective *o, const prun_perturb_
     double sum = 0;
     int64_t draw, i;
     for (draw = 0; draw < p->draws; draw++) {
-        prun_perturb(o, p, 1, draw);
+        prun_perturb(o, 1, draw, p);
         for (i = 0; i < b->count; i++) {
             double u = (double)b->storage[i] - (double)b->original[i];
             sum += 0.5 * b->curvature[i] * u * u;
@@ -239,7 +240,7 @@ static void radius_on_a_quadratic(void) {
             b.level = pow(10, level);
             memset(&p, 0, sizeof p);
             p.noise = kinds[k];
-            p.epsilon = -1;
+            p.epsilon = DBL_MIN;
             p.draws = 4;
             p.beta = 0.2;
             p.precision = 1e-3;
@@ -298,7 +299,7 @@ static void radius_counts_errors_on_request(void) {
     p.displacement = 0.5; /* of 7 samples: 3 errors are allowed, 4 are not */
     p.precision = 1e-4;
     b.error_distance = 2;
-    CHECK_STATUS(prun_perturb(&o, &p, 1, 0), PRUN_OK);
+    CHECK_STATUS(prun_perturb(&o, 1, 0, &p), PRUN_OK);
     for (i = 0; i < b.count; i++) {
         double u = (double)b.storage[i] - (double)b.original[i];
         norm += u * u;
@@ -354,7 +355,7 @@ static void sharpness_on_a_quadratic(void) {
         prun_objective o = bowl_make(&b, 90, 30);
         memset(&p, 0, sizeof p);
         p.noise = magnitude ? PRUN_NOISE_SQUARED : PRUN_NOISE_GAUSSIAN;
-        p.epsilon = -1;
+        p.epsilon = DBL_MIN;
         p.precision = 1e-3;
         for (i = 0; i < b.count; i++) {
             double width = magnitude ? fabs((double)b.original[i]) : 1;
@@ -404,7 +405,7 @@ static void dropout_error_of_subnetworks(void) {
     b.seen_room = DRAWS;
     memset(&p, 0, sizeof p);
     p.draws = DRAWS;
-    CHECK_STATUS(prun_dropout_error(&o, &p, 0.4, 0.5, &error, &standard_error), PRUN_OK);
+    CHECK_STATUS(prun_dropout_error(&o, 0.4, 0.5, &p, &error, &standard_error), PRUN_OK);
     CHECK(restored(&b));
     for (r = 0; r < DRAWS; r++)
         for (i = 0; i < 200; i++) {
@@ -418,10 +419,10 @@ static void dropout_error_of_subnetworks(void) {
     CHECK_CLOSE(kept / (kept + left), 0.4, 5 * sqrt(0.24 / (kept + left)), 0);
     CHECK_CLOSE(square / kept, 0.25, 5 * 0.25 * sqrt(2 / kept), 0);
     CHECK(error > 0 && error < 1 && standard_error > 0 && standard_error < 0.05);
-    CHECK_STATUS(prun_dropout_error(&o, &p, 1, 0, &error, &standard_error), PRUN_OK);
+    CHECK_STATUS(prun_dropout_error(&o, 1, 0, &p, &error, &standard_error), PRUN_OK);
     CHECK(error == 0 && standard_error == 0);
-    CHECK_STATUS(prun_dropout_error(&o, &p, 0, 1, &error, NULL), PRUN_OK);
-    CHECK_STATUS(prun_dropout_error(&o, &p, 1.5, 1, &error, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_dropout_error(&o, 0, 1, &p, &error, NULL), PRUN_OK);
+    CHECK_STATUS(prun_dropout_error(&o, 1.5, 1, &p, &error, NULL), PRUN_ERR_ARGUMENT);
     CHECK(restored(&b));
 }
 
@@ -450,13 +451,13 @@ static prun_status run(int k, const prun_objective *o, int64_t *left) {
         p.user = q.user = left;
     }
     switch (k) {
-        case 0: return prun_perturbation_curve(o, &p, radii, 3, out, NULL, NULL);
-        case 1: return prun_same_size_curve(o, &p, 4, out, NULL, NULL);
-        case 2: return prun_layer_profile(o, &q, out);
+        case 0: return prun_perturbation_curve(o, radii, 3, &p, out, NULL, NULL);
+        case 1: return prun_same_size_curve(o, 4, &p, out, NULL, NULL);
+        case 2: return prun_loss_curve_by_layer(o, &q, out);
         case 3: return prun_perturbation_radius(o, &p, &r);
         case 4: return prun_sharpness_radius(o, &p, &r);
         case 5: p.displacement = 0.3; return prun_perturbation_radius(o, &p, &r);
-        default: return prun_dropout_error(o, &p, 0.5, 1, out, NULL);
+        default: return prun_dropout_error(o, 0.5, 1, &p, out, NULL);
     }
 }
 
@@ -484,7 +485,7 @@ static void every_exit_restores(void) {
         CHECK(k == 6 || progress > 0);
         for (at = 0; at < progress; at++) {
             left = at;
-            CHECK_STATUS(run(k, &o, &left), PRUN_CANCELLED);
+            CHECK_STATUS(run(k, &o, &left), PRUN_ERR_CANCELLED);
             CHECK(restored(&b));
         }
     }
@@ -503,13 +504,13 @@ static void bad_options_are_named(void) {
     CHECK(strstr(test_context.message, "draws -1") != NULL);
     p.draws = 0;
     p.noise = (prun_noise)9;
-    CHECK_STATUS(prun_perturb(&o, &p, 1, 0), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_perturb(&o, 1, 0, &p), PRUN_ERR_ARGUMENT);
     p.noise = PRUN_NOISE_SIGN_FLIP;
     CHECK_STATUS(prun_sharpness_radius(&o, &p, &r), PRUN_ERR_ARGUMENT);
     p.noise = PRUN_NOISE_DEFAULT;
-    CHECK_STATUS(prun_perturb(&o, &p, NAN, 0), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_perturbation_curve(&o, &p, &minus, 1, out, NULL, NULL), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_same_size_curve(&o, &p, 0, out, NULL, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_perturb(&o, NAN, 0, &p), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_perturbation_curve(&o, &minus, 1, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_same_size_curve(&o, 0, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
     p.first = 2;
     p.cap = 1;
     CHECK_STATUS(prun_perturbation_radius(&o, &p, &r), PRUN_ERR_ARGUMENT);
@@ -541,14 +542,14 @@ static void threads_draw_the_same(void) {
     t.data = w;
     t.rank = 1;
     t.shape[0] = COUNT;
-    t.flags = PRUN_WEIGHT;
+    t.flags = PRUN_TENSOR_WEIGHT;
     o.context = &context;
     o.tensors = &t;
     o.tensor_count = 1;
     for (threads = 1; threads <= 3; threads += 2) {
         context.threads = (int32_t)threads;
         for (i = 0; i < COUNT; i++) w[i] = (float)prun_random_normal(1, 1, (uint64_t)i);
-        CHECK_STATUS_IN(&context, prun_perturb(&o, NULL, 0.5, 3), PRUN_OK);
+        CHECK_STATUS_IN(&context, prun_perturb(&o, 0.5, 3, NULL), PRUN_OK);
         if (threads == 1) memcpy(first, w, COUNT * sizeof *w);
     }
     CHECK(memcmp(first, w, COUNT * sizeof *w) == 0);

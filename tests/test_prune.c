@@ -77,9 +77,9 @@ static double toy_loss(const toy *t, uint64_t mask, int64_t kept, int64_t sample
     }
 }
 
-static prun_status toy_callback(void *user, const int64_t *index, int64_t n, double *losses,
-                                double *sum, int64_t *errors) {
-    toy *t = (toy *)user;
+static prun_status toy_callback(const prun_objective *objective, const int64_t *index, int64_t n,
+                                double *losses, double *sum, int64_t *errors) {
+    toy *t = (toy *)objective->user;
     int64_t i, kept;
     uint64_t mask = toy_mask(t, &kept);
     double total = 0;
@@ -113,7 +113,7 @@ static void toy_init(toy *t, uint64_t seed, loss_kind kind, int64_t tensors, int
         prun_tensor *tensor = &t->tensors[i];
         tensor->data = t->storage + t->offset[i];
         tensor->name = names[i];
-        tensor->flags = PRUN_WEIGHT;
+        tensor->flags = PRUN_TENSOR_WEIGHT;
         tensor->rank = 2;
         tensor->shape[0] = 1;
         tensor->shape[1] = 1 + size / tensors + (i * 3 + (int64_t)(seed % 3)) % 5;
@@ -167,7 +167,7 @@ static void keep_largest(float *w, int64_t n, int64_t kept) {
 static void prune_by_hand(toy *t, prun_prune_scope scope, int64_t i, int64_t grid) {
     int64_t l, all = t->offset[t->tensor_count];
     memcpy(t->storage, t->original, sizeof t->storage);
-    if (scope == PRUN_GLOBAL) {
+    if (scope == PRUN_PRUNE_GLOBAL) {
         keep_largest(t->storage, all, (2 * i * all + grid) / (2 * grid));
         return;
     }
@@ -214,7 +214,7 @@ static int64_t smallest_feasible(const double *losses, int64_t grid, double thre
 
 static int64_t kept_at(const toy *t, prun_prune_scope scope, int64_t i, int64_t grid) {
     int64_t l, kept = 0;
-    if (scope == PRUN_GLOBAL) return prun_kept_count(i, grid, t->offset[t->tensor_count]);
+    if (scope == PRUN_PRUNE_GLOBAL) return prun_kept_count(i, grid, t->offset[t->tensor_count]);
     for (l = 0; l < t->tensor_count; l++) {
         kept += prun_kept_count(i, grid, t->offset[l + 1] - t->offset[l]);
     }
@@ -224,10 +224,10 @@ static int64_t kept_at(const toy *t, prun_prune_scope scope, int64_t i, int64_t 
 static void check_answers(const toy *t, const prun_prune_options *o, const prun_prunability *r,
                           const double *losses) {
     int32_t b;
-    CHECK(r->betas == o->betas && r->grid == o->grid);
+    CHECK(r->answer_count == o->beta_count && r->grid == o->grid);
     CHECK(r->prunable == t->offset[t->tensor_count] && r->prunable_tensors == t->tensor_count);
     CHECK(same_loss(r->base_loss, losses[o->grid]));
-    for (b = 0; b < o->betas; b++) {
+    for (b = 0; b < o->beta_count; b++) {
         const prun_prunability_answer *a = &r->answer[b];
         int64_t i = smallest_feasible(losses, o->grid, (1 + o->beta[b]) * losses[o->grid]);
         CHECK(a->beta == o->beta[b]);
@@ -238,13 +238,18 @@ static void check_answers(const toy *t, const prun_prune_options *o, const prun_
     }
 }
 
-static void check_layer_kept(const toy *t, const prun_prune_options *o, const prun_prunability *r) {
-    int32_t b;
-    int64_t l;
-    for (b = 0; b < o->betas; b++) {
+static void check_layer_kept(const toy *t, const prun_objective *objective,
+                             const prun_prune_options *o, const prun_prunability *r) {
+    double fractions[MAX_TENSORS];
+    int64_t l, b;
+    for (b = 0; b < o->beta_count; b++) {
         double kept = 0;
+        CHECK_STATUS(
+            prun_prune_layer_fractions(objective, r->answer[b].kept_fraction, o, fractions),
+            PRUN_OK);
+        CHECK(toy_restored(t));
         for (l = 0; l < t->tensor_count; l++) {
-            double fraction = o->layer_kept[b * t->tensor_count + l];
+            double fraction = fractions[l];
             CHECK(fraction >= 0 && fraction <= 1);
             kept += fraction * (double)(t->offset[l + 1] - t->offset[l]);
         }
@@ -252,26 +257,25 @@ static void check_layer_kept(const toy *t, const prun_prune_options *o, const pr
     }
 }
 
-static prun_prune_options draw_options(const toy *t, double *layer_kept) {
+static prun_prune_options draw_options(const toy *t) {
     static const double betas[PRUN_MAX_BETAS] = {0.2, 0.05, 1, 0.1, 0.5, 0.01, 3, 0.1};
     prun_prune_options o;
     int32_t b;
     memset(&o, 0, sizeof o);
-    o.method = toy_uniform(t, 50, 0) < 0.6 ? PRUN_MAGNITUDE : PRUN_RANDOM;
-    o.scope = toy_uniform(t, 50, 1) < 0.6 ? PRUN_GLOBAL : PRUN_PER_LAYER;
+    o.method = toy_uniform(t, 50, 0) < 0.6 ? PRUN_PRUNE_MAGNITUDE : PRUN_PRUNE_RANDOM;
+    o.scope = toy_uniform(t, 50, 1) < 0.6 ? PRUN_PRUNE_GLOBAL : PRUN_PRUNE_PER_LAYER;
     o.grid = 1 + (int64_t)(toy_uniform(t, 50, 2) * 40);
-    o.betas = 1 + (int32_t)(toy_uniform(t, 50, 3) * PRUN_MAX_BETAS);
+    o.beta_count = 1 + (int32_t)(toy_uniform(t, 50, 3) * PRUN_MAX_BETAS);
     o.repetitions = 1 + (int64_t)(toy_uniform(t, 50, 4) * 4);
     o.seed = t->seed;
-    o.layer_kept = layer_kept;
-    for (b = 0; b < o.betas; b++) {
+    for (b = 0; b < o.beta_count; b++) {
         o.beta[b] = betas[(b + (int32_t)(t->seed % 5)) % PRUN_MAX_BETAS];
     }
     return o;
 }
 
 static void search_once(uint64_t seed, loss_kind kind) {
-    double losses[MAX_GRID + 1], layer_kept[PRUN_MAX_BETAS * MAX_TENSORS];
+    double losses[MAX_GRID + 1];
     prun_prunability result;
     prun_prune_options options;
     prun_objective objective;
@@ -279,11 +283,11 @@ static void search_once(uint64_t seed, loss_kind kind) {
     toy_init(&t, seed, kind, 1 + (int64_t)(seed % MAX_TENSORS), 2 + (int64_t)(seed * 7 % 60),
              1 + (int64_t)(seed * 5 % MAX_SAMPLES));
     objective = toy_objective(&t);
-    options = draw_options(&t, layer_kept);
+    options = draw_options(&t);
     memset(&result, 0, sizeof result);
     CHECK_STATUS(prun_loss_curve(&objective, &options, losses, NULL), PRUN_OK);
     CHECK(toy_restored(&t));
-    if (options.method == PRUN_MAGNITUDE) {
+    if (options.method == PRUN_PRUNE_MAGNITUDE) {
         check_curve_by_hand(&t, options.scope, options.grid, losses);
     }
     t.evaluations = 0;
@@ -291,7 +295,7 @@ static void search_once(uint64_t seed, loss_kind kind) {
     CHECK(toy_restored(&t));
     CHECK_CLOSE(result.passes * (double)t.samples, t.evaluations, 1e-6, 0);
     check_answers(&t, &options, &result, losses);
-    check_layer_kept(&t, &options, &result);
+    check_layer_kept(&t, &objective, &options, &result);
 }
 
 static void search_cases(loss_kind kind, int count) {
@@ -322,13 +326,12 @@ static void search_with_constant_loss(void) {
     memset(&result, 0, sizeof result);
     CHECK_STATUS(prun_prunability_search(&objective, NULL, &result), PRUN_OK);
     CHECK(result.answer[0].kept == 0 && result.answer[0].kept_fraction == 0);
-    CHECK(result.grid == 100 && result.betas == 1 && result.answer[0].beta == 0.1);
+    CHECK(result.grid == 100 && result.answer_count == 1 && result.answer[0].beta == 0.1);
 }
 
 /* Whether losses may be negative decides the cost only. */
 static void early_exit_changes_no_answer(void) {
     static const loss_kind kinds[3] = {KIND_PLAIN, KIND_WILD, KIND_BROKEN};
-    double layer_kept[PRUN_MAX_BETAS * MAX_TENSORS];
     double early_passes = 0, full_passes = 0;
     int i;
     for (i = 0; i < 300; i++) {
@@ -339,14 +342,14 @@ static void early_exit_changes_no_answer(void) {
         toy t;
         toy_init(&t, (uint64_t)i + 900, kinds[i % 3], 2, 30, 37);
         objective = toy_objective(&t);
-        options = draw_options(&t, layer_kept);
+        options = draw_options(&t);
         options.repetitions = 0;
         memset(&early, 0, sizeof early);
         full = early;
         CHECK_STATUS(prun_prunability_search(&objective, &options, &early), PRUN_OK);
         objective.nonnegative = 0;
         CHECK_STATUS(prun_prunability_search(&objective, &options, &full), PRUN_OK);
-        for (b = 0; b < options.betas; b++) {
+        for (b = 0; b < options.beta_count; b++) {
             CHECK(early.answer[b].kept == full.answer[b].kept);
             CHECK(early.answer[b].kept_fraction == full.answer[b].kept_fraction);
             CHECK(same_loss(early.answer[b].loss, full.answer[b].loss));
@@ -366,11 +369,11 @@ typedef struct logistic {
     int64_t evaluations;
 } logistic;
 
-static prun_status logistic_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                                 double *sum, int64_t *errors) {
+static prun_status logistic_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                                 double *losses, double *sum, int64_t *errors) {
     static const double x[3][4] = {{1, 2, 1, 2}, {2, 2, 0, -1}, {1, 2, 2, -2}};
     static const double side[3] = {1, 1, -1};
-    logistic *l = (logistic *)user;
+    logistic *l = (logistic *)objective->user;
     int64_t i, j, wrong = 0;
     double total = 0;
     for (i = 0; i < n; i++) {
@@ -399,7 +402,7 @@ static prun_objective logistic_objective(logistic *l) {
     l->tensor.name = "w";
     l->tensor.rank = 1;
     l->tensor.shape[0] = 4;
-    l->tensor.flags = PRUN_WEIGHT;
+    l->tensor.flags = PRUN_TENSOR_WEIGHT;
     memset(&o, 0, sizeof o);
     o.user = l;
     o.context = &test_context;
@@ -424,7 +427,6 @@ static void logistic_example(void) {
     memset(&options, 0, sizeof options);
     memset(&result, 0, sizeof result);
     options.grid = 4;
-    options.layer_kept = layer_kept;
     CHECK_STATUS(prun_loss_curve(&objective, &options, losses, errors), PRUN_OK);
     for (i = 0; i < 5; i++) {
         CHECK_CLOSE(losses[i], want[i], 0, 1e-13);
@@ -437,6 +439,7 @@ static void logistic_example(void) {
     CHECK_CLOSE(result.answer[0].threshold, 0.5307730347833528, 0, 1e-13);
     CHECK_CLOSE(result.answer[0].loss, want[2], 0, 1e-13);
     CHECK_CLOSE(result.base_loss, want[4], 0, 1e-13);
+    CHECK_STATUS(prun_prune_layer_fractions(&objective, 0.5, &options, layer_kept), PRUN_OK);
     CHECK(layer_kept[0] == 0.5);
     CHECK(result.prunable == 4 && result.prunable_tensors == 1);
     CHECK_CLOSE(result.passes * 3, l.evaluations, 1e-9, 0);
@@ -453,7 +456,7 @@ static void logistic_example_other_betas(void) {
     memset(&options, 0, sizeof options);
     memset(&result, 0, sizeof result);
     options.grid = 4;
-    options.betas = 4;
+    options.beta_count = 4;
     options.beta[0] = 0.44; /* thresholds 0.6948, 0.4825, 0.5018, 0.5067 */
     options.beta[1] = 0;
     options.beta[2] = 0.04;
@@ -503,7 +506,7 @@ static void ties_keep_the_lower_index(void) {
         t.tensors[1].shape[1] = 5;
         memcpy(t.storage, weights, sizeof weights);
         objective = toy_objective(&t);
-        CHECK_STATUS(prun_prune(&objective, NULL, (double)kept / 8, &left), PRUN_OK);
+        CHECK_STATUS(prun_prune(&objective, (double)kept / 8, NULL, &left), PRUN_OK);
         CHECK(left == kept);
         for (i = 0; i < 8; i++) {
             int j = order[i];
@@ -522,14 +525,14 @@ static void prune_keeps_exactly_the_largest(void) {
         toy t;
         toy_init(&t, (uint64_t)i, KIND_PLAIN, 1 + i % MAX_TENSORS, 5 + i % 40, 4);
         memset(&options, 0, sizeof options);
-        options.scope = i % 2 ? PRUN_PER_LAYER : PRUN_GLOBAL;
+        options.scope = i % 2 ? PRUN_PRUNE_PER_LAYER : PRUN_PRUNE_GLOBAL;
         options.grid = 10;
         prune_by_hand(&t, options.scope, step, 10);
         memcpy(expected, t.storage, sizeof expected);
         memcpy(t.storage, t.original, sizeof expected);
         objective = toy_objective(&t);
         want = kept_at(&t, options.scope, step, 10);
-        CHECK_STATUS(prun_prune(&objective, &options, (double)step / 10, &kept), PRUN_OK);
+        CHECK_STATUS(prun_prune(&objective, (double)step / 10, &options, &kept), PRUN_OK);
         CHECK(kept == want);
         CHECK(memcmp(t.storage, expected, sizeof expected) == 0);
         CHECK(t.calls == 0);
@@ -547,14 +550,14 @@ static void prune_at_random_is_the_first_permutation(void) {
         toy t;
         toy_init(&t, 12, KIND_PLAIN, 3, 40, 5);
         memset(&options, 0, sizeof options);
-        options.method = PRUN_RANDOM;
+        options.method = PRUN_PRUNE_RANDOM;
         options.grid = 10;
         options.repetitions = 1;
         options.seed = 99;
         objective = toy_objective(&t);
         CHECK_STATUS(prun_loss_curve(&objective, &options, losses, NULL), PRUN_OK);
         options.repetitions = 7;
-        CHECK_STATUS(prun_prune(&objective, &options, (double)i / 10, &kept), PRUN_OK);
+        CHECK_STATUS(prun_prune(&objective, (double)i / 10, &options, &kept), PRUN_OK);
         CHECK(kept == prun_kept_count(i, 10, t.offset[3]));
         CHECK(same_loss(losses[i], mean_loss_by_hand(&t, &again)) && again == kept);
     }
@@ -578,13 +581,13 @@ static void random_masks(void) {
     toy t, u;
     toy_init(&t, 5, KIND_PLAIN, 2, 50, 3);
     memset(&options, 0, sizeof options);
-    options.method = PRUN_RANDOM;
+    options.method = PRUN_PRUNE_RANDOM;
     options.grid = 10;
     memcpy(last, t.original, sizeof last);
     for (i = 10; i >= 0; i--) {
         objective = toy_objective(&t);
         memcpy(t.storage, t.original, sizeof t.storage);
-        CHECK_STATUS(prun_prune(&objective, &options, (double)i / 10, &kept), PRUN_OK);
+        CHECK_STATUS(prun_prune(&objective, (double)i / 10, &options, &kept), PRUN_OK);
         for (j = 0; j < t.offset[2]; j++) {
             CHECK(t.storage[j] == 0 || t.storage[j] == last[j]);
         }
@@ -611,10 +614,11 @@ static void random_masks(void) {
 }
 
 static void biases_and_norms_on_request(void) {
-    static const uint32_t flags[4] = {PRUN_WEIGHT, PRUN_BIAS, PRUN_NORM, PRUN_WEIGHT};
+    static const uint32_t flags[4] = {PRUN_TENSOR_WEIGHT, PRUN_TENSOR_BIAS, PRUN_TENSOR_NORM,
+                                      PRUN_TENSOR_WEIGHT};
     int choice, i;
     for (choice = 0; choice < 4; choice++) {
-        double losses[5], layer_kept[4];
+        double losses[5];
         prun_prune_options options;
         prun_prunability result;
         prun_objective objective;
@@ -624,12 +628,12 @@ static void biases_and_norms_on_request(void) {
         memset(&options, 0, sizeof options);
         memset(&result, 0, sizeof result);
         options.include_biases = choice & 1;
-        options.include_norm = choice >> 1;
+        options.include_norms = choice >> 1;
         options.grid = 4;
-        options.layer_kept = layer_kept;
         for (i = 0; i < 4; i++) {
-            int in = flags[i] == PRUN_WEIGHT || (flags[i] == PRUN_BIAS && (choice & 1)) ||
-                     (flags[i] == PRUN_NORM && choice >> 1);
+            int in = flags[i] == PRUN_TENSOR_WEIGHT ||
+                     (flags[i] == PRUN_TENSOR_BIAS && (choice & 1)) ||
+                     (flags[i] == PRUN_TENSOR_NORM && choice >> 1);
             t.tensors[i].flags = flags[i];
             tensors += in;
             prunable += in ? t.tensors[i].shape[1] : 0;
@@ -639,7 +643,7 @@ static void biases_and_norms_on_request(void) {
         CHECK(result.prunable == prunable && result.prunable_tensors == tensors);
         CHECK_STATUS(prun_loss_curve(&objective, &options, losses, NULL), PRUN_OK);
         CHECK(toy_restored(&t));
-        CHECK_STATUS(prun_prune(&objective, &options, 0, &kept), PRUN_OK);
+        CHECK_STATUS(prun_prune(&objective, 0, &options, &kept), PRUN_OK);
         toy_mask(&t, &kept);
         CHECK(kept == t.offset[4] - prunable);
         CHECK((t.storage[t.offset[1]] == 0) == (choice & 1));
@@ -661,10 +665,12 @@ static void layer_fractions_of_a_global_ranking(void) {
         memset(&options, 0, sizeof options);
         memset(&result, 0, sizeof result);
         options.grid = 20;
-        options.layer_kept = layer_kept;
         objective = toy_objective(&t);
         CHECK_STATUS(prun_prunability_search(&objective, &options, &result), PRUN_OK);
-        prune_by_hand(&t, PRUN_GLOBAL, lround(20 * result.answer[0].kept_fraction), 20);
+        CHECK_STATUS(prun_prune_layer_fractions(&objective, result.answer[0].kept_fraction,
+                                                &options, layer_kept),
+                     PRUN_OK);
+        prune_by_hand(&t, PRUN_PRUNE_GLOBAL, lround(20 * result.answer[0].kept_fraction), 20);
         for (l = 0; l < 3; l++) {
             int64_t left = 0;
             for (i = t.offset[l]; i < t.offset[l + 1]; i++) {
@@ -706,8 +712,8 @@ static void delicate_weights_survive(void) {
         toy_init(&t, (uint64_t)i, KIND_PLAIN, 1 + i % 4, 30, 7);
         delicate_weights(&t);
         memset(&options, 0, sizeof options);
-        options.method = i & 1 ? PRUN_RANDOM : PRUN_MAGNITUDE;
-        options.scope = i & 2 ? PRUN_PER_LAYER : PRUN_GLOBAL;
+        options.method = i & 1 ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
+        options.scope = i & 2 ? PRUN_PRUNE_PER_LAYER : PRUN_PRUNE_GLOBAL;
         options.grid = 1 + i;
         options.repetitions = 2;
         objective = toy_objective(&t);
@@ -749,10 +755,10 @@ static int64_t fail_every_call(which w, prun_prune_method method, prun_status st
 static void callback_failures_pass_through(void) {
     int m;
     for (m = 0; m < 2; m++) {
-        prun_prune_method method = m ? PRUN_RANDOM : PRUN_MAGNITUDE;
+        prun_prune_method method = m ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
         CHECK(fail_every_call(SEARCH, method, PRUN_ERR_READ) > 1);
         CHECK(fail_every_call(SEARCH, method, PRUN_ERR_CALLBACK) > 1);
-        CHECK(fail_every_call(SEARCH, method, PRUN_CANCELLED) > 1);
+        CHECK(fail_every_call(SEARCH, method, PRUN_ERR_CANCELLED) > 1);
         CHECK(fail_every_call(CURVE, method, PRUN_ERR_READ) > 12);
         CHECK(fail_every_call(CURVE, method, PRUN_ERR_MEMORY) > 12);
     }
@@ -798,16 +804,16 @@ static void cancel_every_report(which w, prun_prune_method method) {
             CHECK(got == PRUN_OK && k > 1);
             return;
         }
-        CHECK(got == PRUN_CANCELLED && watched.calls == k);
+        CHECK(got == PRUN_ERR_CANCELLED && watched.calls == k);
     }
     CHECK(k < 1000); /* reported without end */
 }
 
 static void cancelling(void) {
-    cancel_every_report(SEARCH, PRUN_MAGNITUDE);
-    cancel_every_report(SEARCH, PRUN_RANDOM);
-    cancel_every_report(CURVE, PRUN_MAGNITUDE);
-    cancel_every_report(CURVE, PRUN_RANDOM);
+    cancel_every_report(SEARCH, PRUN_PRUNE_MAGNITUDE);
+    cancel_every_report(SEARCH, PRUN_PRUNE_RANDOM);
+    cancel_every_report(CURVE, PRUN_PRUNE_MAGNITUDE);
+    cancel_every_report(CURVE, PRUN_PRUNE_RANDOM);
 }
 
 /* ---- what must be refused ---- */
@@ -824,7 +830,7 @@ static void missing_callback(void) {
     test_context.message[0] = '\0';
     CHECK_STATUS(run(CURVE, &objective, NULL), PRUN_ERR_UNSUPPORTED);
     CHECK(strstr(prun_message(&test_context), "loss") != NULL);
-    CHECK_STATUS(prun_prune(&objective, NULL, 1, &kept), PRUN_OK); /* which needs no loss */
+    CHECK_STATUS(prun_prune(&objective, 1, NULL, &kept), PRUN_OK); /* which needs no loss */
     CHECK(kept == t.offset[2] && toy_restored(&t));
 }
 
@@ -853,17 +859,17 @@ static void bad_options(void) {
     refuse(&options, "grid -1");
     for (i = 0; i < 3; i++) {
         options = zero;
-        options.betas = 3;
+        options.beta_count = 3;
         options.beta[2] = betas[i];
         refuse(&options, "a beta that is negative or NaN");
     }
     options = zero;
-    options.betas = PRUN_MAX_BETAS + 1;
+    options.beta_count = PRUN_MAX_BETAS + 1;
     refuse(&options, "too many betas");
-    options.betas = -1;
+    options.beta_count = -1;
     refuse(&options, "betas -1");
     options = zero;
-    options.method = PRUN_RANDOM;
+    options.method = PRUN_PRUNE_RANDOM;
     options.repetitions = -1;
     refuse(&options, "repetitions -1");
     options = zero;
@@ -883,7 +889,7 @@ static void bad_fractions(void) {
         toy t;
         toy_init(&t, 2, KIND_PLAIN, 2, 20, 5);
         objective = toy_objective(&t);
-        CHECK_STATUS(prun_prune(&objective, NULL, bad[i], &kept), PRUN_ERR_ARGUMENT);
+        CHECK_STATUS(prun_prune(&objective, bad[i], NULL, &kept), PRUN_ERR_ARGUMENT);
         CHECK(toy_restored(&t) && kept == -7);
     }
 }
@@ -897,7 +903,7 @@ static void nonfinite_weights(void) {
         toy t;
         toy_init(&t, 2, KIND_PLAIN, 3, 40, 5);
         memset(&options, 0, sizeof options);
-        options.method = i < 3 ? PRUN_MAGNITUDE : PRUN_RANDOM;
+        options.method = i < 3 ? PRUN_PRUNE_MAGNITUDE : PRUN_PRUNE_RANDOM;
         t.storage[t.offset[1] + 4] = t.original[t.offset[1] + 4] = bad[i % 3];
         objective = toy_objective(&t);
         test_context.message[0] = '\0';
@@ -908,12 +914,12 @@ static void nonfinite_weights(void) {
 }
 
 /* Loss of sample 1 as given, of the others 1: for a base loss that is no number. */
-static prun_status given_loss(void *user, const int64_t *index, int64_t n, double *losses,
-                              double *sum, int64_t *errors) {
+static prun_status given_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                              double *losses, double *sum, int64_t *errors) {
     double total = 0;
     int64_t i;
     for (i = 0; i < n; i++) {
-        double loss = (index != NULL ? index[i] : i) == 1 ? *(double *)user : 1;
+        double loss = (index != NULL ? index[i] : i) == 1 ? *(double *)objective->user : 1;
         total += loss;
         if (losses != NULL) losses[i] = loss;
     }
@@ -947,7 +953,7 @@ static void nothing_to_prune_or_to_measure(void) {
     objective.samples = 0;
     CHECK(run(SEARCH, &objective, NULL) != PRUN_OK);
     CHECK(prun_message(&test_context)[0] != '\0');
-    t.tensors[0].flags = t.tensors[1].flags = PRUN_BIAS;
+    t.tensors[0].flags = t.tensors[1].flags = PRUN_TENSOR_BIAS;
     objective = toy_objective(&t);
     test_context.message[0] = '\0';
     CHECK(run(SEARCH, &objective, NULL) != PRUN_OK);
@@ -966,7 +972,7 @@ static void no_context(void) {
     objective.context = NULL;
     CHECK_STATUS_IN(NULL, run(CURVE, &objective, &options), PRUN_OK);
     CHECK_STATUS_IN(NULL, run(SEARCH, &objective, &options), PRUN_OK);
-    options.betas = -1;
+    options.beta_count = -1;
     CHECK_STATUS_IN(NULL, run(SEARCH, &objective, &options), PRUN_ERR_ARGUMENT);
     CHECK(toy_restored(&t));
 }
@@ -997,14 +1003,15 @@ static int train_small_net(prun_images *images, prun_net **net) {
     prun_train_options train;
     memset(&arch, 0, sizeof arch);
     memset(&train, 0, sizeof train);
-    arch.family = PRUN_CNN;
+    train.momentum = 0.9;
+    arch.family = PRUN_FAMILY_CNN;
     arch.width = 2;
     arch.seed = 3;
     train.epochs = 20;
     train.batch = 8;
     train.learning_rate = 0.05;
     return CHECK_STATUS(prun_images_standardize(&test_context, images), PRUN_OK) &&
-           CHECK_STATUS(prun_net_family(&test_context, &arch, net), PRUN_OK) &&
+           CHECK_STATUS(prun_net_create_family(&test_context, &arch, net), PRUN_OK) &&
            CHECK_STATUS(prun_train(*net, images, &train, NULL), PRUN_OK);
 }
 
@@ -1021,8 +1028,8 @@ static void search_real_net(const prun_objective *objective, prun_prune_method m
     CHECK_STATUS(prun_loss_curve(objective, &options, losses, NULL), PRUN_OK);
     CHECK_STATUS(prun_prunability_search(objective, &options, &result), PRUN_OK);
     single_passes = result.passes;
-    CHECK(single_passes < (method == PRUN_RANDOM ? 2 : 1) * 51.0);
-    options.betas = 4;
+    CHECK(single_passes < (method == PRUN_PRUNE_RANDOM ? 2 : 1) * 51.0);
+    options.beta_count = 4;
     options.beta[0] = 0.5;
     options.beta[1] = 0.05;
     options.beta[2] = 0.2;
@@ -1039,18 +1046,15 @@ static void search_of_a_trained_net(void) {
     static uint8_t pixels[IMAGES * PIXELS];
     static int32_t labels[IMAGES];
     prun_images images;
-    prun_net_data data;
     prun_objective objective;
     prun_net *net = NULL;
     float *before = NULL;
     int64_t i, at = 0;
     random_images(&images, pixels, labels);
     if (train_small_net(&images, &net)) {
-        data.net = net;
-        data.images = &images;
-        CHECK_STATUS(prun_net_objective(&data, &objective), PRUN_OK);
+        CHECK_STATUS(prun_net_objective(net, &images, &objective), PRUN_OK);
         CHECK(objective.nonnegative == 1 && objective.samples == IMAGES);
-        before = (float *)malloc((size_t)prun_net_parameters(net) * sizeof(float));
+        before = (float *)malloc((size_t)prun_net_parameter_count(net) * sizeof(float));
     }
     if (CHECK(before != NULL)) {
         for (i = 0; i < objective.tensor_count; i++) {
@@ -1058,9 +1062,9 @@ static void search_of_a_trained_net(void) {
             memcpy(before + at, t->data, (size_t)prun_tensor_size(t) * sizeof(float));
             at += prun_tensor_size(t);
         }
-        CHECK(at == prun_net_parameters(net));
-        search_real_net(&objective, PRUN_MAGNITUDE);
-        search_real_net(&objective, PRUN_RANDOM);
+        CHECK(at == prun_net_parameter_count(net));
+        search_real_net(&objective, PRUN_PRUNE_MAGNITUDE);
+        search_real_net(&objective, PRUN_PRUNE_RANDOM);
         for (i = 0, at = 0; i < objective.tensor_count; i++) {
             const prun_tensor *t = &objective.tensors[i];
             size_t bytes = (size_t)prun_tensor_size(t) * sizeof(float);
@@ -1084,7 +1088,7 @@ static void layer_profile_prunes_one_layer(void) {
     memset(&options, 0, sizeof options);
     options.grid = GRID;
     for (i = 0; i < b.count; i++) b.slope[i] = 0.1 * (double)(i % 7) - 0.2;
-    CHECK_STATUS(prun_layer_profile(&o, &options, losses), PRUN_OK);
+    CHECK_STATUS(prun_loss_curve_by_layer(&o, &options, losses), PRUN_OK);
     CHECK(restored(&b));
     for (layer = 0; layer < 2; layer++)
         for (k = 0; k <= GRID; k++) {

@@ -7,8 +7,8 @@
 
 /* ---- resampling ---- */
 
-static void all_tasks_backwards(void (*body)(void *argument, int64_t i), void *argument,
-                                int64_t count, void *user) {
+static void all_tasks_backwards(void *user, void (*body)(void *argument, int64_t i), void *argument,
+                                int64_t count) {
     (void)user;
     while (count-- > 0) {
         body(argument, count);
@@ -30,7 +30,7 @@ static double first_row(void *user, const int64_t *rows, int64_t n) {
 static void resampling_every_statistic(void) {
     static table t;
     prun_context other;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_sample s;
     prun_kendall k;
     prun_granulated g;
@@ -39,7 +39,7 @@ static void resampling_every_statistic(void) {
     prun_sign_error_options any;
     prun_regression r;
     const double *x[1];
-    double want[PRUN_CUSTOM + 1], swap;
+    double want[PRUN_STATISTIC_CUSTOM + 1], swap;
     int i;
     random_table(400, 7, &t);
     for (i = 0; i < TABLE; i++) {
@@ -49,28 +49,30 @@ static void resampling_every_statistic(void) {
     s = sample_from(&t);
     x[0] = t.x;
     memset(&any, 0, sizeof any);
-    any.effective = -1;
+    any.effective_size = -1;
     CHECK_STATUS(prun_kendall_tau(&test_context, t.x, t.y, TABLE, &k), PRUN_OK);
     CHECK_STATUS(prun_granulated_kendall(&test_context, &t.axes, t.x, t.y, &g), PRUN_OK);
     CHECK_STATUS(prun_conditional_information(&test_context, &t.axes, t.x, t.y, PRUN_TIES_HALF, &c),
                  PRUN_OK);
     CHECK_STATUS(prun_robust_sign_error(&test_context, &t.axes, t.x, t.y, &any, &e), PRUN_OK);
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 1, t.y, TABLE, NULL, &r), PRUN_OK);
+    CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){x, 1, t.y, TABLE}, NULL,
+                                     &r, NULL),
+                 PRUN_OK);
     CHECK_STATUS(prun_partial_kendall(&test_context, t.x, t.y, t.axis[2], TABLE, &swap), PRUN_OK);
-    want[PRUN_TAU_A] = k.tau_a;
-    want[PRUN_TAU_B] = k.tau_b;
-    want[PRUN_PARTIAL_TAU] = swap;
-    want[PRUN_R2] = r.r2;
-    want[PRUN_ADJUSTED_R2] = r.adjusted_r2;
-    want[PRUN_PSI] = g.psi[1];
-    want[PRUN_PSI_MEAN] = g.mean;
-    want[PRUN_CMI] = c.k;
-    want[PRUN_SIGN_ERROR_MEAN] = e.all.mean;
-    want[PRUN_SIGN_ERROR_P90] = e.all.p90;
-    want[PRUN_SIGN_ERROR_MAX] = e.all.max;
-    want[PRUN_CUSTOM] = 0;
+    want[PRUN_STATISTIC_TAU_A] = k.tau_a;
+    want[PRUN_STATISTIC_TAU_B] = k.tau_b;
+    want[PRUN_STATISTIC_PARTIAL_TAU] = swap;
+    want[PRUN_STATISTIC_R2] = r.r2;
+    want[PRUN_STATISTIC_ADJUSTED_R2] = r.adjusted_r2;
+    want[PRUN_STATISTIC_PSI] = g.psi[1];
+    want[PRUN_STATISTIC_PSI_MEAN] = g.mean;
+    want[PRUN_STATISTIC_CMI] = c.k;
+    want[PRUN_STATISTIC_SIGN_ERROR_MEAN] = e.all.mean;
+    want[PRUN_STATISTIC_SIGN_ERROR_P90] = e.all.p90;
+    want[PRUN_STATISTIC_SIGN_ERROR_MAX] = e.all.max;
+    want[PRUN_STATISTIC_CUSTOM] = 0;
     for (i = 0; i < TABLE; i++) {
-        want[PRUN_CUSTOM] += t.y[i] / TABLE;
+        want[PRUN_STATISTIC_CUSTOM] += t.y[i] / TABLE;
     }
     memset(&other, 0, sizeof other);
     other.parallel_for = all_tasks_backwards;
@@ -83,12 +85,12 @@ static void resampling_every_statistic(void) {
     o.sign_error = any;
     o.custom = first_row;
     o.user = &t;
-    for (i = 0; i <= PRUN_CUSTOM; i++) {
+    for (i = 0; i <= PRUN_STATISTIC_CUSTOM; i++) {
         prun_interval one, many;
         double p = 0, p_many = 0;
         o.statistic = (prun_statistic)i;
         s.cluster = i % 2 ? t.seed : NULL;
-        if (s.cluster && i != PRUN_R2) s.cluster = t.axis[0];
+        if (s.cluster && i != PRUN_STATISTIC_R2) s.cluster = t.axis[0];
         CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &one), PRUN_OK);
         CHECK_STATUS_IN(&other, prun_bootstrap(&other, &s, &o, &many), PRUN_OK);
         CHECK(memcmp(&one, &many, sizeof one) == 0);
@@ -108,14 +110,14 @@ static double infinite_or_not(void *user, const int64_t *rows, int64_t n) {
 
 /* Quantiles among infinite values of a custom statistic are no differences of them. */
 static void infinite_custom_statistic(void) {
-    prun_resampling o;
+    prun_resampling_options o;
     prun_interval interval;
     prun_sample s;
     double any = 0;
     memset(&o, 0, sizeof o);
     memset(&s, 0, sizeof s);
     s.n = 6;
-    o.statistic = PRUN_CUSTOM;
+    o.statistic = PRUN_STATISTIC_CUSTOM;
     o.custom = infinite_or_not;
     o.resamples = 200;
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
@@ -129,7 +131,7 @@ static void infinite_custom_statistic(void) {
 static void resampling_with_threads(void) {
     static double x[324], y[324];
     prun_interval one, two;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_sample s;
     int64_t i;
     for (i = 0; i < 324; i++) {
@@ -162,7 +164,7 @@ static void bootstrap_coverage(void) {
     for (round = 0; round < ROUNDS; round++) {
         double x[N], y[N];
         prun_interval interval;
-        prun_resampling o;
+        prun_resampling_options o;
         prun_sample s;
         for (i = 0; i < N; i++) {
             x[i] = prun_random_normal(5, (uint64_t)round, (uint64_t)(2 * i));
@@ -187,7 +189,7 @@ static void bootstrap_of_clusters(void) {
     enum { N = 40 };
     double x[2 * N], y[2 * N], cluster[2 * N];
     prun_interval single, models, clusters;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_sample s;
     int i;
     for (i = 0; i < 2 * N; i++) {
@@ -218,7 +220,7 @@ static void bootstrap_of_clusters(void) {
 
 /* Against all 720 permutations, and against SciPy's exact p. */
 static void permutation_of_six(void) {
-    prun_resampling o;
+    prun_resampling_options o;
     prun_sample s;
     double p = 0, x[12], y[12], cluster[12];
     int i;
@@ -252,7 +254,7 @@ static void comparison_of_measures(void) {
     enum { N = 100 };
     double good[N], bad[N], y[N];
     prun_interval d;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_sample s;
     int i;
     for (i = 0; i < N; i++) {
@@ -273,7 +275,7 @@ static void comparison_of_measures(void) {
     s.measure = bad;
     CHECK_STATUS(prun_compare(&test_context, &s, good, &o, &d), PRUN_OK);
     CHECK(d.estimate < -0.2 && d.upper < 0 && d.positive == 0 && d.p < 0.01);
-    o.statistic = PRUN_R2;
+    o.statistic = PRUN_STATISTIC_R2;
     CHECK_STATUS(prun_compare(&test_context, &s, good, &o, &d), PRUN_OK);
     CHECK(d.estimate < 0 && d.upper < 0);
 }
@@ -295,7 +297,7 @@ static void resampling_undefined(void) {
     const double constant[6] = {1, 1, 1, 1, 1, 1};
     const double one_differs[6] = {1, 1, 1, 1, 1, 2};
     prun_interval interval;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_sample s;
     double p = 0;
     memset(&o, 0, sizeof o);
@@ -303,7 +305,7 @@ static void resampling_undefined(void) {
     s.n = 6;
     s.measure = constant;
     s.target = gap_a;
-    o.statistic = PRUN_TAU_B;
+    o.statistic = PRUN_STATISTIC_TAU_B;
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
     CHECK(isnan(interval.lower) && isnan(interval.upper) && isnan(interval.p));
     CHECK(interval.reason != NULL && interval.used == 0 && interval.undefined == 10000);

@@ -32,17 +32,22 @@ static int twin_same(twin *t, int a, int64_t channels, int64_t kernel, int64_t s
     g.right = columns - g.left;
     v = push_window(t, NODE_CONV, a, channels, &g);
     CHECK(t->nodes[v].h == (t->nodes[a].h + stride - 1) / stride);
-    return finish_conv(t, v, bias,
-                       prun_layer_conv2d(t->net, t->nodes[a].value, name.text, channels, kernel,
-                                         stride, 0, PRUN_PADDING_SAME, bias));
+    return finish_conv(
+        t, v, bias,
+        prun_layer_conv2d_with(t->net, t->nodes[a].value, name.text,
+                               &(prun_conv2d_options){.channels = channels,
+                                                      .kernel = {kernel},
+                                                      .stride = {stride},
+                                                      .padding_mode = PRUN_PADDING_SAME,
+                                                      .omit_bias = !bias}));
 }
 
 static int twin_conv_window(twin *t, int a, int64_t channels, const ref_window *g, int bias) {
     layer_name name = name_of(t, "free");
     int v = push_window(t, NODE_CONV, a, channels, g);
-    prun_conv2d conv;
+    prun_conv2d_options conv;
     memset(&conv, 0, sizeof(conv));
-    conv.out_channels = channels;
+    conv.channels = channels;
     conv.kernel[0] = g->kh;
     conv.kernel[1] = g->kw;
     conv.stride[0] = g->sh;
@@ -51,8 +56,9 @@ static int twin_conv_window(twin *t, int a, int64_t channels, const ref_window *
     conv.padding[1] = g->left;
     conv.padding[2] = g->bottom;
     conv.padding[3] = g->right;
+    conv.omit_bias = !bias;
     return finish_conv(t, v, bias,
-                       prun_layer_conv2d_ex(t->net, t->nodes[a].value, name.text, &conv, bias));
+                       prun_layer_conv2d_with(t->net, t->nodes[a].value, name.text, &conv));
 }
 
 static int twin_global(twin *t, int a) {
@@ -154,14 +160,14 @@ static void collect_gradient(const twin *t, double **grads, twin_result *r) {
     const prun_tensor *tensors = tensors_of(t->net);
     int k;
     r->parameters = 0;
-    r->gradient = ref_zeros(prun_net_parameters(t->net) + 1);
+    r->gradient = ref_zeros(prun_net_parameter_count(t->net) + 1);
     for (k = 0; k < t->tensors; k++) {
         int64_t size = prun_tensor_size(&tensors[k]);
-        if (tensors[k].flags & PRUN_STATISTIC) continue;
+        if (tensors[k].flags & PRUN_TENSOR_STATISTIC) continue;
         memcpy(r->gradient + r->parameters, grads[k], (size_t)size * sizeof(double));
         r->parameters += size;
     }
-    CHECK(r->parameters == prun_net_parameters(t->net));
+    CHECK(r->parameters == prun_net_parameter_count(t->net));
 }
 
 static void collect_running(const twin *t, twin_result *r) {
@@ -296,7 +302,7 @@ static int64_t copy_statistics(const prun_net *net, float *out) {
     int64_t count, k, size, total = 0;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
-        if (!(tensors[k].flags & PRUN_STATISTIC)) continue;
+        if (!(tensors[k].flags & PRUN_TENSOR_STATISTIC)) continue;
         size = prun_tensor_size(&tensors[k]);
         memcpy(out + total, tensors[k].data, (size_t)size * sizeof(float));
         total += size;
@@ -314,17 +320,19 @@ static void compare_train(twin *t, const dataset *d, int64_t n) {
     int64_t count = copy_statistics(t->net, before);
     memset(&pass, 0, sizeof(pass));
     pass.freeze_statistics = 1;
-    CHECK_STATUS(
-        prun_net_train_pass(t->net, &d->images, NULL, n, &pass, gradient, logits, &sum, NULL),
-        PRUN_OK);
+    CHECK_STATUS(prun_net_train_pass(
+                     t->net, &d->images, NULL, n, &pass,
+                     &(prun_pass_outputs){.gradient = gradient, .logits = logits, .sum = &sum}),
+                 PRUN_OK);
     copy_statistics(t->net, after);
     CHECK(memcmp(before, after, (size_t)count * sizeof(float)) == 0);
     close_tensors(logits, r.logits->v, n * r.logits->c, 5e-5, "train logits");
     CHECK_CLOSE(sum, r.loss, 0, 2e-5);
     close_tensors(gradient, r.gradient, r.parameters, 5e-4, "train gradient");
     pass.freeze_statistics = 0;
-    CHECK_STATUS(prun_net_train_pass(t->net, &d->images, NULL, n, &pass, NULL, NULL, NULL, NULL),
-                 PRUN_OK);
+    CHECK_STATUS(
+        prun_net_train_pass(t->net, &d->images, NULL, n, &pass, &(prun_pass_outputs){NULL}),
+        PRUN_OK);
     CHECK(copy_statistics(t->net, after) == r.statistics);
     close_tensors(after, r.running, r.statistics, 2e-6, "running statistics");
     free(logits);
@@ -338,7 +346,7 @@ static void set_parameters(prun_net *net, const float *flat, const double *direc
     const prun_tensor *tensors = prun_net_tensors(net, &count);
     for (k = 0; k < count; k++) {
         int64_t size = prun_tensor_size(&tensors[k]);
-        if (tensors[k].flags & PRUN_STATISTIC) continue;
+        if (tensors[k].flags & PRUN_TENSOR_STATISTIC) continue;
         for (i = 0; i < size; i++) {
             tensors[k].data[i] = (float)((double)flat[i] + step * direction[i]);
         }
@@ -350,8 +358,8 @@ static void set_parameters(prun_net *net, const float *flat, const double *direc
 static double mode_loss(prun_net *net, const dataset *d, const prun_pass *pass, float *gradient) {
     double sum = NAN;
     if (pass != NULL) {
-        CHECK_STATUS(prun_net_train_pass(net, &d->images, NULL, d->images.count, pass, gradient,
-                                         NULL, &sum, NULL),
+        CHECK_STATUS(prun_net_train_pass(net, &d->images, NULL, d->images.count, pass,
+                                         &(prun_pass_outputs){.gradient = gradient, .sum = &sum}),
                      PRUN_OK);
     } else if (gradient != NULL) {
         CHECK_STATUS(
@@ -406,7 +414,7 @@ static double measured_slope(prun_net *net, const dataset *d, const prun_pass *p
 
 /* Gradient against slopes, on three draws of images and directions. pass NULL: eval mode. */
 static void check_slopes(prun_net *net, dataset *d, const prun_pass *pass) {
-    int64_t count = prun_net_parameters(net), i;
+    int64_t count = prun_net_parameter_count(net), i;
     int64_t pixels = d->images.count * d->images.channels * d->images.height * d->images.width;
     float *flat = (float *)allocate(count, sizeof(float));
     float *gradient = (float *)allocate(count, sizeof(float));
@@ -620,7 +628,7 @@ static void nets_match_reference(void) {
     static const int64_t counts[] = {5, 16, 19};
     int i, b, k;
     for (i = 0; i < ISAS; i++) {
-        if (prun_set_isa(isas[i]) != PRUN_OK) continue;
+        if (prun_isa_set(isas[i]) != PRUN_OK) continue;
         for (b = 0; b < BUILDERS; b++) {
             for (k = 0; k < 3; k++) {
                 int before = test_failures;
@@ -629,7 +637,7 @@ static void nets_match_reference(void) {
             }
         }
     }
-    prun_set_isa(NULL);
+    prun_isa_set(NULL);
 }
 
 /* Statistics, losses and gradients see the images and nothing of the empty lanes. */
@@ -731,7 +739,8 @@ static void batch_norm_needs_two_values(void) {
     }
     d = set_for(&t, 2);
     count = copy_statistics(t.net, before);
-    CHECK(prun_net_train_pass(t.net, &d.images, NULL, 1, &pass, NULL, NULL, NULL, NULL) != PRUN_OK);
+    CHECK(prun_net_train_pass(t.net, &d.images, NULL, 1, &pass, &(prun_pass_outputs){NULL}) !=
+          PRUN_OK);
     CHECK(prun_message(&test_context)[0] != '\0');
     copy_statistics(t.net, after);
     CHECK(memcmp(before, after, (size_t)count * sizeof(float)) == 0);
@@ -747,9 +756,9 @@ static void check_reference_entry(twin *t, const dataset *d, int train, const tw
     float keep, *place;
     double above, below, apart;
     do k = ref_pick(&noise_state, count);
-    while (tensors[k].flags & PRUN_STATISTIC);
+    while (tensors[k].flags & PRUN_TENSOR_STATISTIC);
     for (i = 0; i < k; i++) {
-        offset += tensors[i].flags & PRUN_STATISTIC ? 0 : prun_tensor_size(&tensors[i]);
+        offset += tensors[i].flags & PRUN_TENSOR_STATISTIC ? 0 : prun_tensor_size(&tensors[i]);
     }
     i = ref_pick(&noise_state, prun_tensor_size(&tensors[k]));
     place = tensors[k].data + i;
@@ -812,8 +821,8 @@ static void dropout_logits(prun_net *net, const dataset *d, uint64_t seed, uint6
     memset(&pass, 0, sizeof(pass));
     pass.seed = seed;
     pass.stream = stream;
-    CHECK_STATUS(prun_net_train_pass(net, &d->images, NULL, d->images.count, &pass, gradient,
-                                     logits, NULL, NULL),
+    CHECK_STATUS(prun_net_train_pass(net, &d->images, NULL, d->images.count, &pass,
+                                     &(prun_pass_outputs){.gradient = gradient, .logits = logits}),
                  PRUN_OK);
 }
 
@@ -924,7 +933,7 @@ static double draw_difference(double probability) {
     arch.width = 6;
     arch.classes = 7;
     arch.dropout = probability;
-    CHECK_STATUS(prun_net_nin(&test_context, &arch, &net), PRUN_OK);
+    CHECK_STATUS(prun_net_create_nin(&test_context, &arch, &net), PRUN_OK);
     dropout_logits(net, &d, 1, 1, NULL, first);
     dropout_logits(net, &d, 1, 2, NULL, second);
     for (i = 0; i < SIZE; i++) largest = fmax(largest, fabs((double)first[i] - (double)second[i]));
@@ -972,10 +981,10 @@ static void dropout_gradient_matches_differences(void) {
     pass.seed = 9;
     pass.stream = 1;
     CHECK_STATUS(prun_net_create(&test_context, 3, 8, 8, &net), PRUN_OK);
-    v = prun_layer_conv2d(net, PRUN_INPUT, "a", 6, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, PRUN_INPUT, "a", 6, 3, 1, 1);
     v = prun_layer_relu(net, prun_layer_batch_norm(net, v, "b", 0, 0));
     v = prun_layer_dropout(net, v, 0.4);
-    v = prun_layer_conv2d(net, v, "c", 6, 3, 2, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, v, "c", 6, 3, 2, 1);
     v = prun_layer_dropout(net, v, 0.2);
     v = prun_layer_linear(net, v, "d", 5, 1);
     CHECK_STATUS(prun_net_finish(net, v, 3), PRUN_OK);
@@ -988,7 +997,7 @@ static void dropout_gradient_matches_differences(void) {
 /* Same bits for every thread count */
 
 static void record_measurements(run_record *r, prun_net *net, const dataset *d, prun_context *c) {
-    int64_t n = d->images.count, count = prun_net_parameters(net), errors = -1;
+    int64_t n = d->images.count, count = prun_net_parameter_count(net), errors = -1;
     float *gradient = (float *)allocate(count, sizeof(float));
     double *losses = (double *)allocate(n, sizeof(double)), sums[2] = {0, 0};
     CHECK_STATUS_IN(c, prun_net_loss(net, &d->images, NULL, n, losses, &sums[0], &errors), PRUN_OK);
@@ -1009,6 +1018,7 @@ static run_record train_recorded(prun_context *context, prun_family family, cons
     run_record r = {NULL, 0};
     prun_net *net = NULL;
     memset(&options, 0, sizeof(options));
+    options.momentum = 0.9;
     options.epochs = 1;
     options.batch = 37; /* three blocks, the last one partly empty, and a short last batch */
     options.learning_rate = 0.05;
@@ -1017,18 +1027,18 @@ static run_record train_recorded(prun_context *context, prun_family family, cons
     options.augment.flip = 1;
     options.augment.shift = 2;
     options.seed = 11;
-    if (!CHECK_STATUS_IN(context, prun_net_family(context, &arch, &net), PRUN_OK)) return r;
+    if (!CHECK_STATUS_IN(context, prun_net_create_family(context, &arch, &net), PRUN_OK)) return r;
     CHECK_STATUS_IN(context, prun_train(net, &d->images, &options, &history), PRUN_OK);
     record(&r, &history.loss, sizeof(double));
-    record(&r, &history.error, sizeof(double));
+    record(&r, &history.error_rate, sizeof(double));
     record_tensors(&r, net);
     record_measurements(&r, net, d, context);
     prun_net_free(net);
     return r;
 }
 
-static void reversed(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                     void *user) {
+static void reversed(void *user, void (*body)(void *argument, int64_t i), void *argument,
+                     int64_t count) {
     int64_t i;
     *(int *)user += 1;
     for (i = count - 1; i >= 0; i--) body(argument, i);
@@ -1063,11 +1073,11 @@ static void check_determinism(prun_family family) {
     free_set(&d);
 }
 
-static void same_bits_cnn(void) { check_determinism(PRUN_CNN); }
+static void same_bits_cnn(void) { check_determinism(PRUN_FAMILY_CNN); }
 
-static void same_bits_nin(void) { check_determinism(PRUN_NIN); }
+static void same_bits_nin(void) { check_determinism(PRUN_FAMILY_NIN); }
 
-static void same_bits_resnet18(void) { check_determinism(PRUN_RESNET18); }
+static void same_bits_resnet18(void) { check_determinism(PRUN_FAMILY_RESNET18); }
 
 /* Training */
 
@@ -1075,7 +1085,7 @@ static void same_bits_resnet18(void) { check_determinism(PRUN_RESNET18); }
 static void nonfinite_losses_are_passed_on(void) {
     int i, b;
     for (i = 0; i < ISAS; i++) {
-        if (prun_set_isa(isas[i]) != PRUN_OK) continue;
+        if (prun_isa_set(isas[i]) != PRUN_OK) continue;
         for (b = 0; b < BUILDERS; b++) {
             twin t;
             dataset d;
@@ -1092,7 +1102,7 @@ static void nonfinite_losses_are_passed_on(void) {
             free_set(&d);
         }
     }
-    prun_set_isa(NULL);
+    prun_isa_set(NULL);
 }
 
 static const test_case cases[] = {

@@ -48,10 +48,10 @@ static void safetensors_good(void) {
     good_file(&scratch[0]);
     write_blob("t.safetensors", &scratch[0]);
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
-    CHECK(prun_safetensors_count(file) == 3);
-    check_entry(prun_safetensors_at(file, 0), "s", PRUN_F32, 0, 0, 1);
-    check_entry(prun_safetensors_at(file, 1), "y", PRUN_I64, 1, 3, 3);
-    check_entry(prun_safetensors_at(file, 2), "a", PRUN_F32, 2, 2, 6);
+    CHECK(prun_safetensors_entry_count(file) == 3);
+    check_entry(prun_safetensors_at(file, 0), "s", PRUN_DTYPE_F32, 0, 0, 1);
+    check_entry(prun_safetensors_at(file, 1), "y", PRUN_DTYPE_I64, 1, 3, 3);
+    check_entry(prun_safetensors_at(file, 2), "a", PRUN_DTYPE_F32, 2, 2, 6);
     CHECK(prun_safetensors_find(file, "a") == prun_safetensors_at(file, 2));
     CHECK(prun_safetensors_find(file, "b") == NULL && prun_safetensors_find(file, "") == NULL);
     CHECK(prun_safetensors_find(file, "__metadata__") == NULL);
@@ -107,13 +107,13 @@ static void safetensors_of_other_types(void) {
     put(&scratch[0], "12345", 5);
     write_blob("t.safetensors", &scratch[0]);
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
-    check_entry(prun_safetensors_find(file, "q"), "q", PRUN_OTHER_DTYPE, 1, 6, 6);
-    check_entry(prun_safetensors_find(file, "r"), "r", PRUN_OTHER_DTYPE, 1, 100, 100);
+    check_entry(prun_safetensors_find(file, "q"), "q", PRUN_DTYPE_OTHER, 1, 6, 6);
+    check_entry(prun_safetensors_find(file, "r"), "r", PRUN_DTYPE_OTHER, 1, 100, 100);
     check_failure(prun_safetensors_read_f32(file, prun_safetensors_find(file, "r"), floats),
                   PRUN_ERR_UNSUPPORTED, PRUN_ERR_UNSUPPORTED,
                   "tensor r: elements of type F2_NEW are not supported", "an unknown type");
-    check_entry(prun_safetensors_at(file, 0), "h", PRUN_OTHER_DTYPE, 2, 2, 4);
-    check_entry(prun_safetensors_at(file, 1), "u", PRUN_U8, 1, 3, 3);
+    check_entry(prun_safetensors_at(file, 0), "h", PRUN_DTYPE_OTHER, 2, 2, 4);
+    check_entry(prun_safetensors_at(file, 1), "u", PRUN_DTYPE_U8, 1, 3, 3);
     CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_at(file, 2), floats), PRUN_OK);
     CHECK(floats[0] == -2.5f);
     check_failure(prun_safetensors_read_f32(file, prun_safetensors_at(file, 0), floats),
@@ -138,7 +138,7 @@ static void safetensors_without_tensors(void) {
         safetensors(&scratch[0], json[i], 0);
         write_blob("t.safetensors", &scratch[0]);
         if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
-        CHECK(prun_safetensors_count(file) == i / 2);
+        CHECK(prun_safetensors_entry_count(file) == i / 2);
         if (i == 2) {
             CHECK(prun_safetensors_at(file, 0)->count == 0);
             CHECK_STATUS(prun_safetensors_read_f32(file, prun_safetensors_at(file, 0), &none),
@@ -329,7 +329,7 @@ static void safetensors_every_prefix(void) {
 /* Whatever an open file claims must be true of its bytes. */
 static void check_consistent(prun_safetensors *file, size_t size) {
     int64_t i;
-    for (i = 0; i < prun_safetensors_count(file); i++) {
+    for (i = 0; i < prun_safetensors_entry_count(file); i++) {
         const prun_safetensors_entry *entry = prun_safetensors_at(file, i);
         int64_t product = 1;
         int32_t d, floats;
@@ -341,7 +341,7 @@ static void check_consistent(prun_safetensors *file, size_t size) {
             product *= entry->shape[d];
         }
         if (!CHECK(entry->count == product)) return;
-        if (entry->dtype == PRUN_OTHER_DTYPE) {
+        if (entry->dtype == PRUN_DTYPE_OTHER) {
             CHECK_STATUS(prun_safetensors_read_f32(file, entry, NULL), PRUN_ERR_UNSUPPORTED);
             CHECK_STATUS(prun_safetensors_read_i64(file, entry, NULL), PRUN_ERR_UNSUPPORTED);
             continue;
@@ -349,7 +349,8 @@ static void check_consistent(prun_safetensors *file, size_t size) {
         if (!CHECK(entry->count <= (int64_t)size)) return;
         out = malloc((size_t)entry->count * 8 + 1);
         if (!CHECK(out != NULL)) return;
-        floats = entry->dtype == PRUN_F32 || entry->dtype == PRUN_F64 || entry->dtype == PRUN_F16;
+        floats = entry->dtype == PRUN_DTYPE_F32 || entry->dtype == PRUN_DTYPE_F64 ||
+                 entry->dtype == PRUN_DTYPE_F16;
         CHECK_STATUS(prun_safetensors_read_f32(file, entry, (float *)out),
                      floats ? PRUN_OK : PRUN_ERR_UNSUPPORTED);
         CHECK_STATUS(prun_safetensors_read_i64(file, entry, (int64_t *)out),
@@ -410,15 +411,16 @@ static void written_is_read_back(void) {
     tensors[1] = tensor_of(names[1], values[1], 1, 6, 0);
     tensors[2] = tensor_of(names[2], values[2], 0, 0, 0);
     tensors[3] = tensor_of(names[3], values[3], 2, 1, 5);
-    CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), tensors, 4,
-                                        metadata, 2),
+    CHECK_STATUS(prun_tensors_save_safetensors(&test_context, tensors, 4, metadata, 2,
+                                               in_directory("t.safetensors")),
                  PRUN_OK);
     if (!CHECK_STATUS(open_safetensors(&file), PRUN_OK)) return;
-    CHECK(prun_safetensors_count(file) == 4);
+    CHECK(prun_safetensors_entry_count(file) == 4);
     for (i = 0; i < 4; i++) {
         static const int64_t sizes[4] = {6, 6, 1, 5};
         const prun_safetensors_entry *entry = prun_safetensors_find(file, names[i]);
-        check_entry(entry, names[i], PRUN_F32, tensors[i].rank, tensors[i].shape[0], sizes[i]);
+        check_entry(entry, names[i], PRUN_DTYPE_F32, tensors[i].rank, tensors[i].shape[0],
+                    sizes[i]);
         if (entry == NULL) continue;
         CHECK(entry == prun_safetensors_at(file, i));
         CHECK_STATUS(prun_safetensors_read_f32(file, entry, out), PRUN_OK);
@@ -434,11 +436,11 @@ static void written_is_read_back(void) {
 static void writing_no_tensors(void) {
     prun_safetensors *file;
     begin();
-    CHECK_STATUS(
-        prun_safetensors_write(&test_context, in_directory("t.safetensors"), NULL, 0, NULL, 0),
-        PRUN_OK);
+    CHECK_STATUS(prun_tensors_save_safetensors(&test_context, NULL, 0, NULL, 0,
+                                               in_directory("t.safetensors")),
+                 PRUN_OK);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
-        CHECK(prun_safetensors_count(file) == 0);
+        CHECK(prun_safetensors_entry_count(file) == 0);
         prun_safetensors_close(file);
     }
     end();
@@ -448,13 +450,13 @@ static void writing_where_nobody_can(void) {
     float value = 1;
     prun_tensor tensor = tensor_of("a", &value, 1, 1, 0);
     begin();
-    check_failure(prun_safetensors_write(&test_context, in_directory("none/t.safetensors"), &tensor,
-                                         1, NULL, 0),
+    check_failure(prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0,
+                                                in_directory("none/t.safetensors")),
                   PRUN_ERR_OPEN, PRUN_ERR_WRITE, "t.safetensors", "a missing directory");
 #if HAVE_POSIX
     CHECK(mkdir(in_directory("folder"), 0700) == 0);
     check_failure(
-        prun_safetensors_write(&test_context, in_directory("folder"), &tensor, 1, NULL, 0),
+        prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0, in_directory("folder")),
         PRUN_ERR_OPEN, PRUN_ERR_WRITE, "folder", "a directory's own name");
     CHECK(rmdir(in_directory("folder")) == 0);
     CHECK(files_named(".tmp", 0) == 0);
@@ -472,17 +474,17 @@ static void failing_write_keeps_the_old_file(void) {
     prun_safetensors *file;
     struct rlimit limit, small;
     begin();
-    CHECK_STATUS(
-        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor, 1, NULL, 0),
-        PRUN_OK);
+    CHECK_STATUS(prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0,
+                                               in_directory("t.safetensors")),
+                 PRUN_OK);
     signal(SIGXFSZ, SIG_IGN);
     CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
     small = limit;
     small.rlim_cur = 200000;
     CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    check_failure(
-        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &large, 1, NULL, 0),
-        PRUN_ERR_WRITE, PRUN_ERR_WRITE, "t.safetensors", "a limit on the size of files");
+    check_failure(prun_tensors_save_safetensors(&test_context, &large, 1, NULL, 0,
+                                                in_directory("t.safetensors")),
+                  PRUN_ERR_WRITE, PRUN_ERR_WRITE, "t.safetensors", "a limit on the size of files");
     CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     signal(SIGXFSZ, SIG_DFL);
     CHECK(files_named(".tmp", 0) == 0);
@@ -491,9 +493,9 @@ static void failing_write_keeps_the_old_file(void) {
         prun_safetensors_close(file);
     }
     CHECK(read == 1);
-    CHECK_STATUS(
-        prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor, 1, NULL, 0),
-        PRUN_OK);
+    CHECK_STATUS(prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0,
+                                               in_directory("t.safetensors")),
+                 PRUN_OK);
     end();
 #else
     SKIP("needs limits");
@@ -553,7 +555,7 @@ static void every_half(void) {
         scratch[1].size = 0;
         for (i = 0; i < HALVES; i++) put_little_endian(&scratch[1], (uint64_t)i, 2);
         write_typed(kind ? "BF16" : "F16", HALVES);
-        read_typed(kind ? PRUN_BF16 : PRUN_F16, half_values, NULL, PRUN_OK);
+        read_typed(kind ? PRUN_DTYPE_BF16 : PRUN_DTYPE_F16, half_values, NULL, PRUN_OK);
         for (i = 0; i < HALVES; i++) {
             const double want = defined_value((uint64_t)i, kind ? 8 : 5, kind ? 7 : 10);
             CHECK(want != want ? half_values[i] != half_values[i]
@@ -581,7 +583,7 @@ static void doubles_are_rounded(void) {
         put_little_endian(&scratch[1], bits, 8);
     }
     write_typed("F64", N);
-    read_typed(PRUN_F64, got, NULL, PRUN_OK);
+    read_typed(PRUN_DTYPE_F64, got, NULL, PRUN_OK);
     for (i = 0; i < N; i++) {
         CHECK(same_float(got[i], want[i])); /* half of the smallest float is 7e-46 */
     }
@@ -607,7 +609,7 @@ static void every_integer_type(void) {
     write_typed("U64", 2);
     {
         int64_t got[2];
-        read_typed(PRUN_U64, NULL, got, PRUN_ERR_OVERFLOW);
+        read_typed(PRUN_DTYPE_U64, NULL, got, PRUN_ERR_OVERFLOW);
         CHECK(message_names("tensor t: element 1"));
     }
     end_counting();
@@ -773,8 +775,8 @@ static void names_are_utf8(void) {
         memset(&tensor, 0, sizeof tensor);
         tensor.name = c->text;
         tensor.data = &value;
-        CHECK_STATUS(prun_safetensors_write(&test_context, in_directory("t.safetensors"), &tensor,
-                                            1, NULL, 0),
+        CHECK_STATUS(prun_tensors_save_safetensors(&test_context, &tensor, 1, NULL, 0,
+                                                   in_directory("t.safetensors")),
                      c->valid ? PRUN_OK : PRUN_ERR_ARGUMENT);
     }
     end_counting();
@@ -803,8 +805,8 @@ static void tensors_that_share_memory(void) {
                     t[2].data = values + b;
                     t[0].shape[0] = m;
                     t[2].shape[0] = n;
-                    CHECK_STATUS(prun_safetensors_write(
-                                     &test_context, in_directory("t.safetensors"), t, 3, NULL, 0),
+                    CHECK_STATUS(prun_tensors_save_safetensors(&test_context, t, 3, NULL, 0,
+                                                               in_directory("t.safetensors")),
                                  overlap ? PRUN_ERR_ARGUMENT : PRUN_OK);
                     if (overlap) CHECK(message_names("first") && message_names("second"));
                     *(overlap ? &refused : &written) += 1;

@@ -99,7 +99,7 @@ static void eigenvalues_of_a_quadratic(void) {
     make_quadratic(&q, spread);
     for (path = 0; path < 2; path++) {
         for (run = 0; run < 5; run++) {
-            options.differences = path;
+            options.use_differences = path;
             options.seed = (uint64_t)run;
             options.summed = run == 4;
             if (!CHECK_STATUS(prun_hessian_spectrum(&q.o, &options, &s), PRUN_OK)) return;
@@ -276,7 +276,7 @@ static void density_of_a_network(void) {
     for (i = 0; i < POINTS; i++) grid[i] = low + (high - low) * i / (POINTS - 1);
     t.options.probes = 30;
     CHECK_STATUS(prun_hessian_spectrum(&t.o, &t.options, &s), PRUN_OK);
-    CHECK_STATUS(prun_spectral_density(&s, grid, POINTS, width, density, errors), PRUN_OK);
+    CHECK_STATUS(prun_spectrum_density(&s, grid, POINTS, width, density, errors), PRUN_OK);
     for (i = 0; i < POINTS; i++) {
         double want = 0;
         for (j = 0; j < t.k; j++) want += exp(-0.5 * pow((grid[i] - t.values[j]) / width, 2));
@@ -286,14 +286,14 @@ static void density_of_a_network(void) {
     }
     CHECK(outside <= 0.05 * POINTS);
     CHECK_CLOSE(area, 1, 1e-4, 0);
-    CHECK_STATUS(prun_spectral_density(&s, grid, POINTS, 0, density, NULL), PRUN_OK);
+    CHECK_STATUS(prun_spectrum_density(&s, grid, POINTS, 0, density, NULL), PRUN_OK);
     for (area = 0, i = 0; i < POINTS; i++) area += density[i] * (high - low) / (POINTS - 1);
     CHECK_CLOSE(area, 1, 1e-2, 0);
-    CHECK_STATUS(prun_spectral_density(&s, grid, 1, 0, density, NULL), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_spectral_density(&s, grid, 0, 1, density, NULL), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_spectral_density(&s, grid, 9, -1, density, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_spectrum_density(&s, grid, 1, 0, density, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_spectrum_density(&s, grid, 0, 1, density, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_spectrum_density(&s, grid, 9, -1, density, NULL), PRUN_ERR_ARGUMENT);
     grid[5] = NAN;
-    CHECK_STATUS(prun_spectral_density(&s, grid, 9, 1, density, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_spectrum_density(&s, grid, 9, 1, density, NULL), PRUN_ERR_ARGUMENT);
     prun_spectrum_free(&s);
     free_network(&t);
 }
@@ -307,7 +307,6 @@ static void spectrum_is_the_same_for_any_threads(void) {
         prun_context context;
         prun_arch arch;
         prun_net *net;
-        prun_net_data data;
         prun_objective o;
         prun_hessian_options options;
         memset(&context, 0, sizeof(context));
@@ -318,10 +317,8 @@ static void spectrum_is_the_same_for_any_threads(void) {
         arch.width = 2;
         options.steps = 12;
         options.probes = 2;
-        CHECK_STATUS_IN(&context, prun_net_cnn(&context, &arch, &net), PRUN_OK);
-        data.net = net;
-        data.images = &d.images;
-        CHECK_STATUS_IN(&context, prun_net_objective(&data, &o), PRUN_OK);
+        CHECK_STATUS_IN(&context, prun_net_create_cnn(&context, &arch, &net), PRUN_OK);
+        CHECK_STATUS_IN(&context, prun_net_objective(net, &d.images, &o), PRUN_OK);
         CHECK_STATUS_IN(&context, prun_hessian_spectrum(&o, &options, &s[i]), PRUN_OK);
         CHECK(memcmp(s[0].values, s[i].values, 24 * sizeof(double)) == 0);
         CHECK(memcmp(s[0].weights, s[i].weights, 24 * sizeof(double)) == 0);

@@ -94,8 +94,8 @@ static prun_kendall kendall_by_definition(const double *x, const double *y, int6
     r.tau_a = (p.concordant - p.discordant) / p.all;
     r.tau_b = (p.concordant - p.discordant) / sqrt((p.all - p.x_ties) * (p.all - p.y_ties));
     r.standard_error = sqrt(2 * (2 * (double)n + 5) / (9 * (double)n * ((double)n - 1)));
-    r.exact = p.x_ties == 0 && p.y_ties == 0 && (n <= 33 || fewer <= 1);
-    if (r.exact) {
+    r.p_is_exact = p.x_ties == 0 && p.y_ties == 0 && (n <= 33 || fewer <= 1);
+    if (r.p_is_exact) {
         r.p = 2 * inversion_share(n, (int64_t)fewer);
         r.p = r.p > 1 ? 1 : r.p;
     } else {
@@ -114,7 +114,7 @@ static void check_kendall(const prun_kendall *got, const prun_kendall *want) {
     }
     CHECK_CLOSE(got->tau_b, want->tau_b, 1e-12, 0);
     CHECK_CLOSE(got->p, want->p, 1e-300, 1e-9);
-    CHECK(got->exact == want->exact);
+    CHECK(got->p_is_exact == want->p_is_exact);
 }
 
 static double draw(uint64_t stream, int64_t i) {
@@ -208,7 +208,7 @@ static void kendall_reference_values(void) {
         if (r->p >= 0) {
             CHECK_CLOSE(got.p, r->p, 0, 1e-10);
         }
-        CHECK(got.exact == r->exact);
+        CHECK(got.p_is_exact == r->exact);
     }
 }
 
@@ -241,7 +241,7 @@ static void kendall_exact_at_32(void) {
     CHECK_STATUS(prun_kendall_tau(&test_context, x, y, 32, &got), PRUN_OK);
     CHECK_CLOSE(got.tau_a, 0.3629032258064516, 1e-14, 0);
     CHECK_CLOSE(got.p, 0.0031666694844672163, 0, 1e-10);
-    CHECK(got.exact == 1);
+    CHECK(got.p_is_exact == 1);
 }
 
 /* From n = 171 on n! overflows a double; with at most one inversion the p-value is exact there. */
@@ -258,7 +258,7 @@ static void kendall_exact_beyond_factorials(void) {
         y[8] = swap;
         memset(&got, 0, sizeof got);
         CHECK_STATUS(prun_kendall_tau(&test_context, x, y, n, &got), PRUN_OK);
-        CHECK(got.exact == 1);
+        CHECK(got.p_is_exact == 1);
         CHECK_CLOSE(got.p, 2 * exp(-lgamma((double)n)), 1e-300, 1e-9);
     }
     CHECK(got.p < 1e-290);
@@ -307,7 +307,7 @@ static void kendall_extreme_values(void) {
     memset(&got, 0, sizeof got);
     CHECK_STATUS(prun_kendall_tau(&test_context, x, y, 5, &got), PRUN_OK);
     CHECK_CLOSE(got.tau_a, 0.9, 1e-14, 0); /* -0 and 0 are equal: nine of ten pairs agree */
-    CHECK(got.exact == 0);
+    CHECK(got.p_is_exact == 0);
 }
 
 static void kendall_constant_variable(void) {
@@ -347,7 +347,7 @@ static void kendall_of_infinite_values(void) {
         CHECK_STATUS(prun_kendall_tau(&test_context, x, y, n, &got), PRUN_OK);
         check_kendall(&got, &want);
         CHECK_STATUS(prun_kendall_tau(&test_context, large_x, large_y, n, &large), PRUN_OK);
-        CHECK(got.tau_a == large.tau_a && got.exact == large.exact);
+        CHECK(got.tau_a == large.tau_a && got.p_is_exact == large.p_is_exact);
         CHECK(memcmp(&got.tau_c, &large.tau_c, sizeof got.tau_c) == 0 || isnan(large.tau_c));
     }
     for (i = 0; i < 9; i++) x[i] = INFINITY; /* constant */
@@ -437,7 +437,7 @@ static void kendall_small_grid(void) {
     CHECK_CLOSE(k.p, 0.1361111111111111, 0, 1e-10);
     CHECK_CLOSE(k.p_normal, 0.09087393998624903, 0, 1e-10);
     CHECK_CLOSE(k.standard_error, 0.35486043161491804, 0, 1e-10);
-    CHECK(k.exact == 1 && k.reason == NULL);
+    CHECK(k.p_is_exact == 1 && k.reason == NULL);
     CHECK_STATUS(prun_kendall_tau(&test_context, mu_b, gap_b, 12, &k), PRUN_OK);
     CHECK_CLOSE(k.tau_a, 0.6363636363636364, 1e-14, 0);
     CHECK_CLOSE(k.p, 0.003181646992410881, 0, 1e-10);
@@ -453,7 +453,7 @@ static void kendall_small_grid(void) {
     CHECK_CLOSE(k.tau_a, 0.6, 1e-14, 0);
     CHECK_CLOSE(k.tau_b, 0.6428571428571429, 1e-14, 0);
     CHECK_CLOSE(k.p, 0.07983871964585261, 0, 1e-10);
-    CHECK(k.exact == 0);
+    CHECK(k.p_is_exact == 0);
 }
 
 static void granulated_small_grid(void) {
@@ -462,12 +462,12 @@ static void granulated_small_grid(void) {
     if (!CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_a, gap_a, &g), PRUN_OK))
         return;
     CHECK_CLOSE(g.psi[0], 0, 1e-14, 0);
-    CHECK_CLOSE(g.psi_error[0], 0.45133546692422, 0, 1e-10);
+    CHECK_CLOSE(g.psi_standard_error[0], 0.45133546692422, 0, 1e-10);
     CHECK_CLOSE(g.psi[1], 1, 1e-14, 0);
-    CHECK_CLOSE(g.psi_error[1], 0.5773502691896257, 0, 1e-10);
+    CHECK_CLOSE(g.psi_standard_error[1], 0.5773502691896257, 0, 1e-10);
     CHECK_CLOSE(g.mean, 0.5, 1e-14, 0);
-    CHECK_CLOSE(g.mean_error, 0.36641405439646996, 0, 1e-10);
-    CHECK(g.groups[0] == 2 && g.groups[1] == 3 && g.axes == 2);
+    CHECK_CLOSE(g.mean_standard_error, 0.36641405439646996, 0, 1e-10);
+    CHECK(g.groups[0] == 2 && g.groups[1] == 3 && g.axis_count == 2);
 }
 
 static void granulated_seeds(void) {
@@ -476,11 +476,11 @@ static void granulated_seeds(void) {
     /* no seed: one group per setting of the other axes */
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_b, gap_b, &g), PRUN_OK);
     CHECK_CLOSE(g.psi[0], 0.26666666666666666, 1e-14, 0);
-    CHECK_CLOSE(g.psi_error[0], 0.25092421756969363, 0, 1e-10);
+    CHECK_CLOSE(g.psi_standard_error[0], 0.25092421756969363, 0, 1e-10);
     CHECK_CLOSE(g.psi[1], 0.6666666666666666, 1e-14, 0);
-    CHECK_CLOSE(g.psi_error[1], 0.28327886186626583, 0, 1e-10);
+    CHECK_CLOSE(g.psi_standard_error[1], 0.28327886186626583, 0, 1e-10);
     CHECK_CLOSE(g.mean, 0.4666666666666667, 1e-14, 0);
-    CHECK_CLOSE(g.mean_error, 0.1892154040658489, 0, 1e-10);
+    CHECK_CLOSE(g.mean_standard_error, 0.1892154040658489, 0, 1e-10);
     axes.seed = seed_b;
     axes.seeds = PRUN_SEEDS_POOLED; /* the same */
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_b, gap_b, &g), PRUN_OK);
@@ -488,9 +488,9 @@ static void granulated_seeds(void) {
     axes.seeds = PRUN_SEEDS_FIXED;
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_b, gap_b, &g), PRUN_OK);
     CHECK_CLOSE(g.psi[0], 0.16666666666666669, 1e-14, 0);
-    CHECK_CLOSE(g.psi_error[0], 0.3191423692521127, 0, 1e-10);
+    CHECK_CLOSE(g.psi_standard_error[0], 0.3191423692521127, 0, 1e-10);
     CHECK_CLOSE(g.psi[1], 1, 1e-14, 0);
-    CHECK_CLOSE(g.psi_error[1], 0.40824829046386296, 0, 1e-10);
+    CHECK_CLOSE(g.psi_standard_error[1], 0.40824829046386296, 0, 1e-10);
     CHECK_CLOSE(g.mean, 0.5833333333333334, 1e-14, 0);
     axes = axes_of(axes_b, 3, 12); /* the seed as an axis */
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_b, gap_b, &g), PRUN_OK);
@@ -519,7 +519,8 @@ static void granulated_seed_means(void) {
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_b, gap_b, &got), PRUN_OK);
     CHECK_STATUS(prun_granulated_kendall(&test_context, &small, mu, gap, &want), PRUN_OK);
     CHECK(got.psi[0] == want.psi[0] && got.psi[1] == want.psi[1] && got.mean == want.mean);
-    CHECK_CLOSE(got.mean_error, 0.36641405439646996, 0, 1e-10); /* the design of the small grid */
+    CHECK_CLOSE(got.mean_standard_error, 0.36641405439646996, 0,
+                1e-10); /* the design of the small grid */
 }
 
 /* The paper's design: 3 x 3 x 3 x 3 x 2 settings and 2 seeds. */
@@ -541,15 +542,15 @@ static void granulated_errors_of_the_paper(void) {
     axes.seed = column[5];
     axes.seeds = PRUN_SEEDS_POOLED;
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, x, y, &g), PRUN_OK);
-    CHECK_CLOSE(g.psi_error[0], 0.0483, 5e-5, 0);
-    CHECK_CLOSE(g.psi_error[4], 0.0545, 5e-5, 0);
-    CHECK_CLOSE(g.mean_error, 0.0222, 5e-5, 0);
+    CHECK_CLOSE(g.psi_standard_error[0], 0.0483, 5e-5, 0);
+    CHECK_CLOSE(g.psi_standard_error[4], 0.0545, 5e-5, 0);
+    CHECK_CLOSE(g.mean_standard_error, 0.0222, 5e-5, 0);
     CHECK(g.groups[0] == 54 && g.groups[4] == 81);
     axes.seeds = PRUN_SEEDS_FIXED;
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, x, y, &g), PRUN_OK);
-    CHECK_CLOSE(g.psi_error[0], 0.0614, 5e-5, 0);
-    CHECK_CLOSE(g.psi_error[4], 0.0786, 5e-5, 0);
-    CHECK_CLOSE(g.mean_error, 0.0292, 5e-5, 0);
+    CHECK_CLOSE(g.psi_standard_error[0], 0.0614, 5e-5, 0);
+    CHECK_CLOSE(g.psi_standard_error[4], 0.0786, 5e-5, 0);
+    CHECK_CLOSE(g.mean_standard_error, 0.0292, 5e-5, 0);
     CHECK(g.groups[0] == 108 && g.groups[4] == 162);
 }
 
@@ -629,7 +630,7 @@ static void granulated_large_group(void) {
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, x, y, &g), PRUN_OK);
     CHECK_STATUS(prun_kendall_tau(&test_context, x, y, N, &k), PRUN_OK);
     CHECK_CLOSE(g.psi[0], k.tau_a, 1e-14, 0);
-    CHECK_CLOSE(g.psi_error[0], k.standard_error, 1e-14, 0);
+    CHECK_CLOSE(g.psi_standard_error[0], k.standard_error, 1e-14, 0);
 }
 
 static void granulated_undefined(void) {
@@ -638,12 +639,13 @@ static void granulated_undefined(void) {
     prun_axes axes = axes_of(values, 2, 6);
     prun_granulated g;
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_a, gap_a, &g), PRUN_OK);
-    CHECK(isnan(g.psi[1]) && isnan(g.psi_error[1]) && g.groups[1] == 0 && g.reason[1] != NULL);
-    CHECK(g.reason[0] == NULL && g.axes == 1 && g.mean == g.psi[0]);
+    CHECK(isnan(g.psi[1]) && isnan(g.psi_standard_error[1]) && g.groups[1] == 0 &&
+          g.reason[1] != NULL);
+    CHECK(g.reason[0] == NULL && g.axis_count == 1 && g.mean == g.psi[0]);
     axes.values = values + 1;
     axes.count = 1;
     CHECK_STATUS(prun_granulated_kendall(&test_context, &axes, mu_a, gap_a, &g), PRUN_OK);
-    CHECK(isnan(g.mean) && isnan(g.mean_error) && g.axes == 0);
+    CHECK(isnan(g.mean) && isnan(g.mean_standard_error) && g.axis_count == 0);
 }
 
 /* ---- conditional mutual information ---- */
@@ -659,7 +661,7 @@ static void information_small_grid(void) {
             prun_conditional_information(&test_context, &axes, mu_a, gap_a, PRUN_TIES_DROP, &c),
             PRUN_OK))
         return;
-    CHECK(c.subsets == 4 && c.best == 2);
+    CHECK(c.subset_count == 4 && c.best == 2);
     for (i = 0; i < 3; i++) {
         CHECK_CLOSE(c.subset[i].information, want[i][0], 1e-12, 0);
         CHECK_CLOSE(c.subset[i].entropy_y, want[i][1], 1e-12, 0);
@@ -681,7 +683,7 @@ static void information_with_seeds(void) {
     CHECK_STATUS(
         prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP, &c),
         PRUN_OK);
-    CHECK(c.subsets == 7);
+    CHECK(c.subset_count == 7);
     for (i = 0; i < 7; i++) {
         CHECK_CLOSE(c.subset[i].value, value[i], 1e-12, 0);
     }
@@ -698,7 +700,7 @@ static void information_with_seeds(void) {
         prun_conditional_information(&test_context, &axes, mu_b, gap_b, PRUN_TIES_DROP, &c),
         PRUN_OK);
     CHECK_CLOSE(c.k, 0.04540024223423999, 1e-10, 0);
-    CHECK(c.subsets == 4 && c.best == 2);
+    CHECK(c.subset_count == 4 && c.best == 2);
 }
 
 static void information_between_measures(void) {
@@ -806,8 +808,8 @@ static void information_equals_its_definition(void) {
         random_table(200 + (uint64_t)round, 6, &t);
         CHECK_STATUS(prun_conditional_information(&test_context, &t.axes, t.x, t.y, ties, &c),
                      PRUN_OK);
-        CHECK(c.subsets == 7);
-        for (i = 0; i < c.subsets; i++) {
+        CHECK(c.subset_count == 7);
+        for (i = 0; i < c.subset_count; i++) {
             double information, entropy;
             information_by_definition(&t, c.subset[i].axis, ties, &information, &entropy);
             CHECK_CLOSE(c.subset[i].information, information, 1e-12, 0);
@@ -831,7 +833,7 @@ static void information_of_tau(void) {
     CHECK_STATUS(prun_kendall_tau(&test_context, mu_b, gap_b, 12, &kendall), PRUN_OK);
     q = (1 + kendall.tau_a) / 2;
     CHECK_CLOSE(c.k, 1 + plogp(q) + plogp(1 - q), 1e-13, 0);
-    CHECK(c.subsets == 1);
+    CHECK(c.subset_count == 1);
 }
 
 static void information_undefined(void) {
@@ -856,15 +858,20 @@ static void regression_one_variable(void) {
     const double *x[1] = {mu_b};
     double slope = 0, standardized = 0, predictions[12];
     prun_regression_options o;
+    prun_regression_outputs out;
     prun_regression r;
     int i, k;
     memset(&o, 0, sizeof o);
+    memset(&out, 0, sizeof out);
     o.folds = 4;
     o.contiguous = 1;
-    o.coefficients = &slope;
-    o.standardized = &standardized;
-    o.crossfitted = predictions;
-    if (!CHECK_STATUS(prun_regression_fit(&test_context, x, 1, gap_b, 12, &o, &r), PRUN_OK)) return;
+    out.coefficients = &slope;
+    out.standardized = &standardized;
+    out.crossfitted = predictions;
+    if (!CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){x, 1, gap_b, 12},
+                                          &o, &r, &out),
+                      PRUN_OK))
+        return;
     CHECK_CLOSE(slope, 0.44153104, 5e-9, 0);
     CHECK_CLOSE(r.intercept, 0.01651597, 5e-9, 0);
     CHECK_CLOSE(r.r2, 0.686791340680313, 0, 1e-10);
@@ -886,7 +893,9 @@ static void regression_one_variable(void) {
         CHECK_CLOSE(1 - sse / sst, folds[k], 0, 1e-10);
     }
     o.folds = 10;
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 1, gap_b, 12, &o, &r), PRUN_OK);
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, 1, gap_b, 12}, &o, &r, &out),
+        PRUN_OK);
     CHECK_CLOSE(r.cv_r2, 0.47141582551378536, 0, 1e-10);
     CHECK(isnan(r.cv_r2_folds)); /* folds of one model */
 }
@@ -896,12 +905,16 @@ static void regression_two_variables(void) {
     const double *x[2] = {mu_b, z};
     double standardized[2], fitted[12], mean = 0, sse = 0, sst = 0;
     prun_regression_options o;
+    prun_regression_outputs out;
     prun_regression r;
     int i;
     memset(&o, 0, sizeof o);
-    o.standardized = standardized;
-    o.fitted = fitted;
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, gap_b, 12, &o, &r), PRUN_OK);
+    memset(&out, 0, sizeof out);
+    out.standardized = standardized;
+    out.fitted = fitted;
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, 2, gap_b, 12}, &o, &r, &out),
+        PRUN_OK);
     CHECK_CLOSE(r.r2, 0.6867913426118014, 0, 1e-10);
     CHECK_CLOSE(r.adjusted_r2, 0.6171894187477573, 0, 1e-10);
     CHECK_CLOSE(standardized[0], 0.828712770, 5e-10, 0);
@@ -926,6 +939,7 @@ static void regression_recovers_a_polynomial(void) {
     const double *x[P];
     double slope[P];
     prun_regression_options o;
+    prun_regression_outputs out;
     prun_regression r;
     int i, j;
     for (i = 0; i < N; i++) {
@@ -937,9 +951,12 @@ static void regression_recovers_a_polynomial(void) {
         }
     }
     memset(&o, 0, sizeof o);
-    o.coefficients = slope;
-    o.crossfitted = cross;
-    CHECK_STATUS(prun_regression_fit(&test_context, x, P, y, N, &o, &r), PRUN_OK);
+    memset(&out, 0, sizeof out);
+    out.coefficients = slope;
+    out.crossfitted = cross;
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, P, y, N}, &o, &r, &out),
+        PRUN_OK);
     CHECK_CLOSE(r.intercept, 7, 1e-6, 0);
     for (j = 0; j < P; j++) {
         CHECK_CLOSE(slope[j], want[j], 0, 1e-7);
@@ -954,6 +971,7 @@ static void regression_dependent_variables(void) {
     double twice[12], constant[12], slopes[4], fitted[12], alone[12];
     const double *x[4] = {mu_b, twice, constant, mu2_b}, *two[2] = {mu_b, mu2_b};
     prun_regression_options o;
+    prun_regression_outputs out;
     prun_regression r, s;
     int i;
     for (i = 0; i < 12; i++) {
@@ -961,12 +979,17 @@ static void regression_dependent_variables(void) {
         constant[i] = 0.1;
     }
     memset(&o, 0, sizeof o);
-    o.coefficients = slopes;
-    o.fitted = fitted;
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 4, gap_b, 12, &o, &r), PRUN_OK);
-    o.coefficients = NULL;
-    o.fitted = alone;
-    CHECK_STATUS(prun_regression_fit(&test_context, two, 2, gap_b, 12, &o, &s), PRUN_OK);
+    memset(&out, 0, sizeof out);
+    out.coefficients = slopes;
+    out.fitted = fitted;
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, 4, gap_b, 12}, &o, &r, &out),
+        PRUN_OK);
+    out.coefficients = NULL;
+    out.fitted = alone;
+    CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){two, 2, gap_b, 12}, &o,
+                                     &s, &out),
+                 PRUN_OK);
     CHECK(r.rank == 2 && s.rank == 2 && slopes[2] == 0 && (slopes[0] == 0 || slopes[1] == 0));
     CHECK_CLOSE(r.r2, s.r2, 1e-12, 0);
     CHECK_CLOSE(r.adjusted_r2, s.adjusted_r2, 1e-12, 0);
@@ -980,19 +1003,31 @@ static void regression_undefined(void) {
     const double *x[2] = {mu_b, mu2_b};
     prun_regression_options o;
     prun_regression r;
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, constant, 12, NULL, &r), PRUN_OK);
+    CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){x, 2, constant, 12},
+                                     NULL, &r, NULL),
+                 PRUN_OK);
     CHECK(isnan(r.r2) && isnan(r.adjusted_r2) && isnan(r.cv_r2) && r.reason != NULL);
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, gap_b, 3, NULL, &r), PRUN_OK);
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, 2, gap_b, 3}, NULL, &r, NULL),
+        PRUN_OK);
     CHECK(isnan(r.adjusted_r2) && r.reason != NULL && r.folds == 3);
     CHECK_CLOSE(r.r2, 1, 1e-12, 0);
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 0, gap_b, 12, NULL, &r), PRUN_OK);
+    CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){x, 0, gap_b, 12}, NULL,
+                                     &r, NULL),
+                 PRUN_OK);
     CHECK_CLOSE(r.r2, 0, 1e-15, 0);
     CHECK(r.rank == 0 && r.best == -1);
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, gap_b, 2, NULL, &r), PRUN_OK);
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, gap_b, 1, NULL, &r), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, 2, gap_b, 2}, NULL, &r, NULL),
+        PRUN_OK);
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, 2, gap_b, 1}, NULL, &r, NULL),
+        PRUN_ERR_ARGUMENT);
     memset(&o, 0, sizeof o);
     o.folds = 1;
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, gap_b, 12, &o, &r), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(
+        prun_regression_fit(&test_context, &(prun_regression_data){x, 2, gap_b, 12}, &o, &r, NULL),
+        PRUN_ERR_ARGUMENT);
 }
 
 /* ---- robust sign error ---- */
@@ -1015,12 +1050,15 @@ static void sign_error_of_a_pair(void) {
     CHECK_CLOSE(prun_sign_error_weight(.3 - .27, 10000), .4560576530633772, 1e-12, 0);
     CHECK_CLOSE(prun_sign_error_weight(.28 - .20, 10000), .4999999999999494, 1e-12, 0);
     CHECK(prun_sign_error_weight(.28 - .27, 10000) == 0);
-    CHECK_CLOSE(prun_sign_error_pair(c1, g1, 2, c2, g2, 2, 10000, &weight, &ess), 0.31321400777222,
-                1e-12, 0);
+    CHECK_CLOSE(prun_sign_error_pair(&(prun_runs){c1, g1, 2}, &(prun_runs){c2, g2, 2}, 10000,
+                                     &weight, &ess),
+                0.31321400777222, 1e-12, 0);
     CHECK_CLOSE(weight, 1.4560576530633265, 1e-12, 0);
     CHECK_CLOSE(ess, 2.9945453079304216, 1e-12, 0);
     /* on a huge test set every difference is certain: the plain share of errors */
-    CHECK_CLOSE(prun_sign_error_pair(c1, g1, 2, c2, g2, 2, 1e12, &weight, &ess), 0.5, 1e-12, 0);
+    CHECK_CLOSE(
+        prun_sign_error_pair(&(prun_runs){c1, g1, 2}, &(prun_runs){c2, g2, 2}, 1e12, &weight, &ess),
+        0.5, 1e-12, 0);
     CHECK_CLOSE(ess, 4, 1e-12, 0);
 }
 
@@ -1033,7 +1071,7 @@ static void sign_error_of_two_settings(void) {
     memset(&o, 0, sizeof o);
     CHECK_STATUS(prun_robust_sign_error(&test_context, &axes, c, gap, &o, &r), PRUN_OK);
     CHECK(r.all.environments == 0 && r.all.dropped == 1 && isnan(r.all.mean) && isnan(r.all.max));
-    o.effective = -1;
+    o.effective_size = -1;
     CHECK_STATUS(prun_robust_sign_error(&test_context, &axes, c, gap, &o, &r), PRUN_OK);
     CHECK_CLOSE(r.all.mean, 0.31321400777222, 1e-12, 0);
     CHECK(r.all.max == r.all.mean && r.all.p90 == r.all.mean && r.axis[0].max == r.all.max);
@@ -1055,7 +1093,7 @@ static void sign_error_by_definition(void) {
     random_table(300, 0, &t);
     memset(&o, 0, sizeof o);
     o.test_samples = 2000;
-    o.effective = 2;
+    o.effective_size = 2;
     CHECK_STATUS(prun_robust_sign_error(&test_context, &t.axes, t.x, t.y, &o, &r), PRUN_OK);
     for (i = 0; i < TABLE; i++) {
         for (j = 0; j < TABLE; j++) {
@@ -1136,7 +1174,7 @@ static void infinite_table(uint64_t stream, int targets, table *t, table *large)
    agrees with the definitions. */
 static void infinite_values_rank(void) {
     static table t, large;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_interval got, want;
     prun_sample s, l;
     prun_granulated g;
@@ -1153,7 +1191,7 @@ static void infinite_values_rank(void) {
         CHECK_STATUS(prun_conditional_information(&test_context, &t.axes, t.x, t.y,
                                                   (prun_ties)(round % 3), &c),
                      PRUN_OK);
-        for (i = 0; i < c.subsets; i++) {
+        for (i = 0; i < c.subset_count; i++) {
             double information = 0, entropy = 0;
             information_by_definition(&t, c.subset[i].axis, (prun_ties)(round % 3), &information,
                                       &entropy);
@@ -1163,10 +1201,12 @@ static void infinite_values_rank(void) {
         l = sample_from(&large);
         memset(&o, 0, sizeof o);
         o.resamples = 40;
-        o.sign_error.effective = -1;
-        for (i = 0; i < PRUN_CUSTOM; i++) {
+        o.sign_error.effective_size = -1;
+        for (i = 0; i < PRUN_STATISTIC_CUSTOM; i++) {
             o.statistic = (prun_statistic)i;
-            if (i == PRUN_R2 || i == PRUN_ADJUSTED_R2 || (i > PRUN_CMI && round > 1)) continue;
+            if (i == PRUN_STATISTIC_R2 || i == PRUN_STATISTIC_ADJUSTED_R2 ||
+                (i > PRUN_STATISTIC_CMI && round > 1))
+                continue;
             CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &got), PRUN_OK);
             CHECK_STATUS(prun_bootstrap(&test_context, &l, &o, &want), PRUN_OK);
             CHECK(memcmp(&got, &want, sizeof got) == 0 && got.lower <= got.upper);
@@ -1186,7 +1226,8 @@ static void infinite_values_undefined(void) {
     const double *x[3] = {large.y, large.seed, t.x};
     double fitted[TABLE], coefficients[3], mean[TABLE];
     prun_regression_options options;
-    prun_resampling o;
+    prun_regression_outputs out;
+    prun_resampling_options o;
     prun_interval interval;
     prun_regression r;
     prun_sign_error e;
@@ -1195,26 +1236,33 @@ static void infinite_values_undefined(void) {
     infinite_table(710, 1, &t, &large);
     s = sample_from(&t);
     memset(&options, 0, sizeof options);
-    options.fitted = fitted;
-    options.coefficients = coefficients;
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 3, large.y, TABLE, &options, &r), PRUN_OK);
+    memset(&out, 0, sizeof out);
+    out.fitted = fitted;
+    out.coefficients = coefficients;
+    CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){x, 3, large.y, TABLE},
+                                     &options, &r, &out),
+                 PRUN_OK);
     CHECK(isnan(r.r2) && isnan(r.adjusted_r2) && isnan(r.cv_r2) && isnan(r.cv_r2_folds));
     CHECK(r.infinite == 2 && r.best == -1 && strstr(r.reason, "a variable has infinite") != NULL);
     CHECK(isnan(fitted[TABLE - 1]) && isnan(coefficients[0]));
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, large.y, TABLE, NULL, &r), PRUN_OK);
+    CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){x, 2, large.y, TABLE},
+                                     NULL, &r, NULL),
+                 PRUN_OK);
     CHECK(r.infinite == -1 && fabs(r.r2 - 1) < 1e-12);
-    CHECK_STATUS(prun_regression_fit(&test_context, x, 2, t.y, TABLE, NULL, &r), PRUN_OK);
+    CHECK_STATUS(prun_regression_fit(&test_context, &(prun_regression_data){x, 2, t.y, TABLE}, NULL,
+                                     &r, NULL),
+                 PRUN_OK);
     CHECK(r.infinite == -1 && isnan(r.r2) && strstr(r.reason, "target") != NULL);
     memset(&o, 0, sizeof o);
     o.resamples = 20;
-    o.statistic = PRUN_R2;
+    o.statistic = PRUN_STATISTIC_R2;
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
     CHECK(isnan(interval.estimate) && strstr(interval.reason, "the target has infinite") != NULL);
     s.target = large.axis[1];
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_OK);
     CHECK(isnan(interval.estimate) && strstr(interval.reason, "the measure has infin") != NULL);
     s.target = t.y;
-    o.statistic = PRUN_SIGN_ERROR_MAX;
+    o.statistic = PRUN_STATISTIC_SIGN_ERROR_MAX;
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_NONFINITE);
     CHECK(strstr(prun_message(&test_context), "sign error, target: value ") != NULL);
     CHECK_STATUS(prun_robust_sign_error(&test_context, &t.axes, t.x, t.y, NULL, &e),
@@ -1223,7 +1271,8 @@ static void infinite_values_undefined(void) {
     CHECK(strstr(prun_message(&test_context), "both signs") != NULL);
     CHECK_STATUS(prun_seed_means(&test_context, &t.axes, t.y, mean, &n), PRUN_OK);
     CHECK(n > 1 && !isnan(mean[0]));
-    CHECK(prun_sign_error_pair(t.x, t.y, TABLE, t.x, t.y, TABLE, 100, NULL, NULL) >= 0);
+    CHECK(prun_sign_error_pair(&(prun_runs){t.x, t.y, TABLE}, &(prun_runs){t.x, t.y, TABLE}, 100,
+                               NULL, NULL) >= 0);
 }
 
 /* R2 does not depend on units, also where the squares of the values are no numbers. */
@@ -1232,19 +1281,22 @@ static void regression_in_any_unit(void) {
     double x[12], y[12];
     const double *variables[1] = {x};
     prun_regression want, got;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_sample s;
     double r2 = 0;
     size_t k, j;
     int i;
     memset(&o, 0, sizeof o);
     memset(&s, 0, sizeof s);
-    o.statistic = PRUN_R2;
+    o.statistic = PRUN_STATISTIC_R2;
     s.n = 12;
     s.measure = x;
     s.target = y;
     variables[0] = mu_b;
-    CHECK_STATUS(prun_regression_fit(&test_context, variables, 1, gap_b, 12, NULL, &want), PRUN_OK);
+    CHECK_STATUS(prun_regression_fit(&test_context,
+                                     &(prun_regression_data){variables, 1, gap_b, 12}, NULL, &want,
+                                     NULL),
+                 PRUN_OK);
     CHECK_CLOSE(want.r2, 0.686791340680313, 0, 1e-12);
     variables[0] = x;
     for (k = 0; k < sizeof units / sizeof *units; k++) {
@@ -1253,7 +1305,9 @@ static void regression_in_any_unit(void) {
                 x[i] = units[k] * mu_b[i];
                 y[i] = units[j] * gap_b[i];
             }
-            CHECK_STATUS(prun_regression_fit(&test_context, variables, 1, y, 12, NULL, &got),
+            CHECK_STATUS(prun_regression_fit(&test_context,
+                                             &(prun_regression_data){variables, 1, y, 12}, NULL,
+                                             &got, NULL),
                          PRUN_OK);
             CHECK_CLOSE(got.r2, want.r2, 0, 1e-12);
             CHECK_CLOSE(got.adjusted_r2, want.adjusted_r2, 0, 1e-12);
@@ -1293,7 +1347,7 @@ static void bad_arguments(void) {
     prun_cmi c;
     prun_sign_error e;
     prun_sign_error_options eo;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_interval interval;
     prun_sample s;
     CHECK_STATUS(prun_granulated_kendall(&test_context, NULL, mu_a, gap_a, &g), PRUN_ERR_ARGUMENT);
@@ -1323,16 +1377,16 @@ static void bad_arguments(void) {
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
     s.measure = mu_a;
     s.target = gap_a;
-    o.statistic = PRUN_PSI;
+    o.statistic = PRUN_STATISTIC_PSI;
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
     s.axes = &axes;
     o.axis = 2;
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
-    o.statistic = PRUN_PARTIAL_TAU;
+    o.statistic = PRUN_STATISTIC_PARTIAL_TAU;
     CHECK_STATUS(prun_statistic_value(&test_context, &s, &o, &value), PRUN_ERR_ARGUMENT);
-    o.statistic = PRUN_CUSTOM;
+    o.statistic = PRUN_STATISTIC_CUSTOM;
     CHECK_STATUS(prun_statistic_value(&test_context, &s, &o, &value), PRUN_ERR_ARGUMENT);
-    o.statistic = PRUN_TAU_A;
+    o.statistic = PRUN_STATISTIC_TAU_A;
     o.level = 1;
     CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &interval), PRUN_ERR_ARGUMENT);
     o.level = 0;
@@ -1352,7 +1406,7 @@ typedef struct heap {
     int64_t requests, fail_at, live;
 } heap;
 
-static void *heap_allocate(size_t size, void *user) {
+static void *heap_allocate(void *user, size_t size) {
     heap *h = (heap *)user;
     void *block = ++h->requests == h->fail_at || size > (size_t)1 << 30 ? NULL : malloc(size);
     if (block != NULL) memset(block, 0xa5, size);
@@ -1360,7 +1414,7 @@ static void *heap_allocate(size_t size, void *user) {
     return block;
 }
 
-static void heap_release(void *pointer, void *user) {
+static void heap_release(void *user, void *pointer) {
     ((heap *)user)->live -= pointer != NULL;
     free(pointer);
 }
@@ -1373,7 +1427,7 @@ static prun_status operation(prun_context *context, const table *t, int which) {
     prun_cmi c;
     prun_sign_error e;
     prun_regression r;
-    prun_resampling o;
+    prun_resampling_options o;
     prun_interval interval;
     prun_table file;
     double value;
@@ -1383,13 +1437,15 @@ static prun_status operation(prun_context *context, const table *t, int which) {
     x[1] = t->axis[0];
     memset(&o, 0, sizeof o);
     o.resamples = 5;
-    o.statistic = PRUN_SIGN_ERROR_MAX;
+    o.statistic = PRUN_STATISTIC_SIGN_ERROR_MAX;
     switch (which) {
         case 0: return prun_kendall_tau(context, t->x, t->y, TABLE, &k);
         case 1: return prun_granulated_kendall(context, &t->axes, t->x, t->y, &g);
         case 2:
             return prun_conditional_information(context, &t->axes, t->x, t->y, PRUN_TIES_DROP, &c);
-        case 3: return prun_regression_fit(context, x, 2, t->y, TABLE, NULL, &r);
+        case 3:
+            return prun_regression_fit(context, &(prun_regression_data){x, 2, t->y, TABLE}, NULL,
+                                       &r, NULL);
         case 4: return prun_robust_sign_error(context, &t->axes, t->x, t->y, NULL, &e);
         case 5: return prun_bootstrap(context, &s, &o, &interval);
         case 6: return prun_permutation_test(context, &s, &o, &value);
@@ -1397,7 +1453,7 @@ static prun_status operation(prun_context *context, const table *t, int which) {
         case 8: return prun_partial_kendall(context, t->x, t->y, t->axis[0], TABLE, &value);
         default: break;
     }
-    status = prun_table_read_csv(context, csv_path, &file);
+    status = prun_table_load_csv(context, csv_path, &file);
     if (status == PRUN_OK) prun_table_free(&file);
     return status;
 }

@@ -11,7 +11,7 @@ static const char csv_path[] = "build/test_table.csv";
 static prun_status read_text(const char *text, prun_table *t) {
     memset(t, 0, sizeof *t);
     if (!write_file(csv_path, text, strlen(text))) return PRUN_ERR_OPEN;
-    return prun_table_read_csv(&test_context, csv_path, t);
+    return prun_table_load_csv(&test_context, csv_path, t);
 }
 
 static void csv_text_as_setting(void) {

@@ -46,11 +46,17 @@ static int32_t random_layer(prun_net *net, int32_t v, int number) {
     switch (ref_pick(&noise_state, 9)) {
         case 0:
         case 1:
-            return prun_layer_conv2d(net, v, name, 1 + ref_pick(&noise_state, 9), k,
-                                     1 + ref_pick(&noise_state, 2), ref_pick(&noise_state, k),
-                                     ref_pick(&noise_state, 2) ? PRUN_PADDING_SAME
-                                                               : PRUN_PADDING_ZEROS,
-                                     (int32_t)ref_pick(&noise_state, 2));
+            return prun_layer_conv2d_with(
+                net, v, name,
+                &(prun_conv2d_options){
+                    .channels = 1 + ref_pick(&noise_state, 9),
+                    .kernel = {k},
+                    .stride = {1 + ref_pick(&noise_state, 2)},
+                    .padding = {ref_pick(&noise_state, k), ref_pick(&noise_state, k),
+                                ref_pick(&noise_state, k), ref_pick(&noise_state, k)},
+                    .padding_mode =
+                        ref_pick(&noise_state, 2) ? PRUN_PADDING_SAME : PRUN_PADDING_ZEROS,
+                    .omit_bias = !((int32_t)ref_pick(&noise_state, 2))});
         case 2: return prun_layer_batch_norm(net, v, name, 0, 0);
         case 3: return prun_layer_relu(net, v);
         case 4: return prun_layer_dropout(net, v, 0.4);
@@ -145,31 +151,31 @@ static void product_of_the_families(void) {
     int family, isa;
     test_context.threads = 1;
     for (isa = 0; isa < 2; isa++) {
-        if (prun_set_isa(isa ? "portable" : NULL) != PRUN_OK) continue;
-        for (family = PRUN_CNN; family <= PRUN_RESNET18; family++) {
+        if (prun_isa_set(isa ? "portable" : NULL) != PRUN_OK) continue;
+        for (family = PRUN_FAMILY_CNN; family <= PRUN_FAMILY_RESNET18; family++) {
             dataset d = make_set(3, 2, 32, 32, 5);
             prun_arch arch;
             prun_net *net;
             memset(&arch, 0, sizeof(arch));
             arch.family = (prun_family)family;
             arch.width = 2;
-            arch.channels = 2;
+            arch.image_channels = 2;
             arch.classes = 5;
             arch.dropout = 0.2;
-            CHECK_STATUS(prun_net_family(&test_context, &arch, &net), PRUN_OK);
+            CHECK_STATUS(prun_net_create_family(&test_context, &arch, &net), PRUN_OK);
             scramble(net);
             check_product(net, &d);
             prun_net_free(net);
             free_set(&d);
         }
     }
-    prun_set_isa(NULL);
+    prun_isa_set(NULL);
 }
 
 static void product_is_linear_and_symmetric(void) {
     dataset d = make_set(37, 1, 6, 6, 4);
     prun_net *net = small_net(4);
-    const int64_t k = prun_net_parameters(net), n = d.images.count;
+    const int64_t k = prun_net_parameter_count(net), n = d.images.count;
     float *u = random_floats(k), *v = random_floats(k), *w = (float *)allocate(k, sizeof(float));
     float *hu = (float *)allocate(k, sizeof(float)), *hv = (float *)allocate(k, sizeof(float));
     float *hw = (float *)allocate(k, sizeof(float));
@@ -199,7 +205,7 @@ static void product_is_linear_and_symmetric(void) {
 static void product_adds_up_over_samples(void) {
     dataset d = make_set(150, 1, 6, 6, 4);
     prun_net *net = small_net(4);
-    const int64_t k = prun_net_parameters(net);
+    const int64_t k = prun_net_parameter_count(net);
     float *v = random_floats(k), *all = (float *)allocate(k, sizeof(float));
     float *part = (float *)allocate(k, sizeof(float)), *sum = (float *)allocate(k, sizeof(float));
     float *before = (float *)allocate(k, sizeof(float));
@@ -242,8 +248,8 @@ static void product_is_the_same_for_any_threads(void) {
             context.threads = threads[i];
             if (hook) context.parallel_for = backwards;
             arch.width = 4;
-            CHECK_STATUS_IN(&context, prun_net_cnn(&context, &arch, &net), PRUN_OK);
-            k = prun_net_parameters(net);
+            CHECK_STATUS_IN(&context, prun_net_create_cnn(&context, &arch, &net), PRUN_OK);
+            k = prun_net_parameter_count(net);
             if (v == NULL) v = random_floats(k);
             results[4 * hook + i] = (float *)allocate(k, sizeof(float));
             CHECK_STATUS_IN(

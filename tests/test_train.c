@@ -20,6 +20,7 @@ static void learning_rates(void) {
     prun_train_options options;
     size_t i;
     memset(&options, 0, sizeof(options));
+    options.momentum = 0.9;
     check_rate(&options, 0, 0.01);
     check_rate(&options, 9, 0.01);
     options.learning_rate = 0.01;
@@ -48,7 +49,7 @@ static void training_defaults(void) {
     CHECK(resolved.epochs == 10 && resolved.batch == 128);
     CHECK(resolved.schedule_epochs == 100);
     CHECK_CLOSE(resolved.learning_rate, 0.01, 0, 1e-15);
-    CHECK_CLOSE(resolved.momentum, 0.9, 0, 1e-15);
+    CHECK(resolved.momentum == 0);
     CHECK_CLOSE(resolved.schedule_factor, 0.1, 0, 1e-15);
     CHECK(resolved.weight_decay == 0 && resolved.decay == PRUN_DECAY_WEIGHTS);
     options.epochs = 3;
@@ -78,7 +79,7 @@ static void start_hand(hand *m, const prun_net *net) {
 static double hand_step(hand *m, const dataset *d, int64_t n, const prun_train_options *o,
                         double rate) {
     ref_tensor x = ref_from_floats(d->values, n, 1, 2, 2), y, dy;
-    double gradient[PARAMETERS] = {0}, momentum = o->momentum > 0 ? o->momentum : 0, loss;
+    double gradient[PARAMETERS] = {0}, momentum = o->momentum, loss;
     int i;
     y = ref_linear(&x, m->w, m->w + IN * OUT, OUT);
     dy = ref_like(&y);
@@ -133,12 +134,12 @@ static void check_sgd(prun_decay decay, double momentum, double weight_decay) {
 }
 
 static void sgd_matches_a_loop_by_hand(void) {
-    check_sgd(PRUN_DECAY_WEIGHTS, -1, 0);
+    check_sgd(PRUN_DECAY_WEIGHTS, 0, 0);
     check_sgd(PRUN_DECAY_WEIGHTS, 0.9, 0);
     check_sgd(PRUN_DECAY_WEIGHTS, 0.9, 0.1);
     check_sgd(PRUN_DECAY_ALL, 0.9, 0.1);
     check_sgd(PRUN_DECAY_ALL, 0.5, 0.01);
-    check_sgd(PRUN_DECAY_ALL, -1, 0.1);
+    check_sgd(PRUN_DECAY_ALL, 0, 0.1);
 }
 
 /* Which tensors decay in a net with batch norm: one step without momentum moves every parameter by
@@ -158,18 +159,18 @@ static void check_decay_scope(prun_decay decay) {
     memset(&pass, 0, sizeof(pass));
     pass.freeze_statistics = 1;
     memset(&options, 0, sizeof(options));
-    options.momentum = -1;
     options.weight_decay = 0.5;
     options.decay = decay;
     for (i = 0; i < 20; i++) index[i] = i;
     get_parameters(t.net, before);
-    CHECK_STATUS(prun_net_train_pass(t.net, &d.images, NULL, 20, &pass, gradient, NULL, &sum, NULL),
+    CHECK_STATUS(prun_net_train_pass(t.net, &d.images, NULL, 20, &pass,
+                                     &(prun_pass_outputs){.gradient = gradient, .sum = &sum}),
                  PRUN_OK);
     tensors = prun_net_tensors(t.net, &count);
     for (k = 0; k < count; k++) {
         int64_t size = prun_tensor_size(&tensors[k]);
-        int decays = decay == PRUN_DECAY_ALL || (tensors[k].flags & PRUN_WEIGHT) != 0;
-        if (tensors[k].flags & PRUN_STATISTIC) continue;
+        int decays = decay == PRUN_DECAY_ALL || (tensors[k].flags & PRUN_TENSOR_WEIGHT) != 0;
+        if (tensors[k].flags & PRUN_TENSOR_STATISTIC) continue;
         for (i = offset; i < offset + size; i++) {
             double g = (double)gradient[i] / 20 + (decays ? 0.5 * (double)before[i] : 0);
             want[i] = -0.1 * g;
@@ -246,6 +247,7 @@ static void epochs_visit_every_sample_once(void) {
         double sum = NAN;
         int64_t errors = -1;
         memset(&options, 0, sizeof(options));
+        options.momentum = 0.9;
         options.epochs = 2;
         options.batch = batches[i];
         options.learning_rate = 1e-30;
@@ -254,7 +256,7 @@ static void epochs_visit_every_sample_once(void) {
         CHECK_STATUS(prun_train(net, &d.images, &options, history), PRUN_OK);
         CHECK_CLOSE(history[0].loss, sum / 37, 0, 1e-6);
         CHECK_CLOSE(history[1].loss, sum / 37, 0, 1e-6);
-        CHECK_CLOSE(history[0].error, (double)errors / 37, 0, 1e-12);
+        CHECK_CLOSE(history[0].error_rate, (double)errors / 37, 0, 1e-12);
         prun_net_free(net);
     }
     free_set(&d);
@@ -275,7 +277,7 @@ static prun_net *small_net(prun_context *context) {
     prun_net *net = NULL;
     int32_t v;
     CHECK_STATUS_IN(context, prun_net_create(context, 1, 8, 8, &net), PRUN_OK);
-    v = prun_layer_conv2d(net, PRUN_INPUT, "conv", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, PRUN_INPUT, "conv", 4, 3, 1, 1);
     v = prun_layer_relu(net, prun_layer_batch_norm(net, v, "norm", 0, 0));
     v = prun_layer_avg_pool(net, v, 4, 0, 0);
     v = prun_layer_linear(net, v, "fc", 2, 1);
@@ -286,6 +288,7 @@ static prun_net *small_net(prun_context *context) {
 static prun_train_options small_options(void) {
     prun_train_options options;
     memset(&options, 0, sizeof(options));
+    options.momentum = 0.9;
     options.epochs = 12;
     options.batch = 16;
     options.learning_rate = 0.05;
@@ -303,7 +306,7 @@ static void training_learns(void) {
     options.evaluate = 1;
     CHECK_STATUS(prun_train(net, &d.images, &options, history), PRUN_OK);
     CHECK(history[0].loss > 0.3 && history[11].loss < 0.2 * history[0].loss);
-    CHECK(history[11].error < 0.05);
+    CHECK(history[11].error_rate < 0.05);
     CHECK_STATUS(prun_net_loss(net, &d.images, NULL, 90, NULL, &sum, &errors), PRUN_OK);
     CHECK_CLOSE(history[11].evaluated_loss, sum / 90, 0, 1e-12);
     CHECK(errors <= 3);
@@ -325,7 +328,7 @@ static run_record small_run(uint64_t seed, int by_epoch) {
         CHECK_STATUS(prun_trainer_create(net, &d.images, &options, &trainer), PRUN_OK);
         for (epoch = 0; epoch < options.epochs; epoch++) {
             prun_epoch e;
-            CHECK_STATUS(prun_trainer_epoch(trainer, &e), PRUN_OK);
+            CHECK_STATUS(prun_trainer_run_epoch(trainer, &e), PRUN_OK);
             CHECK(e.epoch == epoch + 1 && e.epochs == options.epochs);
         }
         prun_trainer_free(trainer);
@@ -361,7 +364,7 @@ static void training_can_be_cancelled(void) {
     int64_t calls = 0;
     options.on_epoch = stop_at_three;
     options.user = &calls;
-    CHECK_STATUS(prun_train(net, &d.images, &options, NULL), PRUN_CANCELLED);
+    CHECK_STATUS(prun_train(net, &d.images, &options, NULL), PRUN_ERR_CANCELLED);
     CHECK(calls == 3);
     options.epochs = 3; /* the net keeps the state that three epochs give */
     options.on_epoch = NULL;
@@ -408,6 +411,7 @@ static void training_on_one_image_has_no_noise(void) {
     prun_train_options options;
     prun_epoch history[2];
     memset(&options, 0, sizeof options);
+    options.momentum = 0.9;
     options.epochs = 2;
     options.noise_pairs = 2;
     CHECK_STATUS(prun_train(net, &p.images, &options, history), PRUN_OK);
@@ -420,22 +424,20 @@ static void training_on_one_image_has_no_noise(void) {
 static void training_records_noise_and_steps(void) {
     dataset p = pictures(50, 2, 9, 8, 3);
     prun_net *net = zoo(1);
-    prun_net_data data;
     prun_objective o;
     prun_train_options options;
     prun_epoch history[3];
     double variance;
     memset(&options, 0, sizeof options);
+    options.momentum = 0.9;
     options.epochs = 3;
     options.batch = 20;
     options.noise_pairs = 4;
     options.seed = 6;
-    data.net = net;
-    data.images = &p.images;
     CHECK_STATUS(prun_train(net, &p.images, &options, history), PRUN_OK);
     CHECK(history[0].steps == 3 && history[1].steps == 6 && history[2].steps == 9);
     CHECK(history[0].gradient_noise > 0 && isnan(history[1].gradient_noise));
-    CHECK_STATUS(prun_net_objective(&data, &o), PRUN_OK);
+    CHECK_STATUS(prun_net_objective(net, &p.images, &o), PRUN_OK);
     CHECK_STATUS(prun_gradient_noise(&o, 20, 4, 6, &variance, NULL), PRUN_OK);
     CHECK(history[2].gradient_noise == variance);
     prun_net_free(net);

@@ -107,8 +107,13 @@ static inline int twin_conv(twin *t, int a, int64_t channels, int64_t kernel, in
     layer_name name = name_of(t, "conv");
     int v = push_window(t, NODE_CONV, a, channels, &g);
     return finish_conv(t, v, bias,
-                       prun_layer_conv2d(t->net, t->nodes[a].value, name.text, channels, kernel,
-                                         stride, padding, PRUN_PADDING_ZEROS, bias));
+                       prun_layer_conv2d_with(
+                           t->net, t->nodes[a].value, name.text,
+                           &(prun_conv2d_options){.channels = channels,
+                                                  .kernel = {kernel},
+                                                  .stride = {stride},
+                                                  .padding = {padding, padding, padding, padding},
+                                                  .omit_bias = !bias}));
 }
 
 static inline int twin_linear(twin *t, int a, int64_t features, int bias) {
@@ -174,8 +179,8 @@ static inline int finish_twin(twin *t, int output) {
     for (k = 0; k < count; k++) {
         for (i = 0; i < prun_tensor_size(&tensors[k]); i++) {
             double u = ref_noise(&noise_state);
-            if (tensors[k].flags & PRUN_NORM) tensors[k].data[i] += (float)(0.5 * u);
-            if (tensors[k].flags & PRUN_STATISTIC) tensors[k].data[i] += (float)(0.4 * u);
+            if (tensors[k].flags & PRUN_TENSOR_NORM) tensors[k].data[i] += (float)(0.5 * u);
+            if (tensors[k].flags & PRUN_TENSOR_STATISTIC) tensors[k].data[i] += (float)(0.4 * u);
         }
     }
     return t->ready = CHECK(output == t->count - 1);

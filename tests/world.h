@@ -51,7 +51,7 @@ typedef struct heap {
     block *released; /* kept until the end of the run, to see writes and releases */
 } heap;
 
-static void *heap_allocate(size_t size, void *user) {
+static void *heap_allocate(void *user, size_t size) {
     heap *h = (heap *)user;
     unsigned char *base = NULL;
     int refuse;
@@ -103,7 +103,7 @@ static void heap_release_block(heap *h, unsigned char *base) {
     h->released = (block *)(void *)base;
 }
 
-static void heap_release(void *pointer, void *user) {
+static void heap_release(void *user, void *pointer) {
     if (pointer == NULL) return;
     if (all_bytes((const unsigned char *)&pointer, sizeof pointer, POISON)) {
         ((heap *)user)->damaged++; /* read from a block that was released before */
@@ -132,13 +132,13 @@ static int64_t default_requests;
 static heap *default_heap;
 
 static void *default_allocate(size_t size) {
-    if (default_heap != NULL) return heap_allocate(size, default_heap);
+    if (default_heap != NULL) return heap_allocate(default_heap, size);
     default_requests++;
     return malloc(size);
 }
 
 static void default_release(void *pointer) {
-    if (default_heap != NULL) heap_release(pointer, default_heap);
+    if (default_heap != NULL) heap_release(default_heap, pointer);
     else free(pointer);
 }
 
@@ -198,8 +198,7 @@ typedef struct world {
     uint8_t pixels[IMAGES * PIXELS];
     int32_t labels[IMAGES];
     prun_images images;
-    prun_net *net, *before; /* before: as it was before training */
-    prun_net_data data;
+    prun_net *net, *before;   /* before: as it was before training */
     prun_objective plain;     /* of the net */
     prun_objective objective; /* the same; its callbacks look at the plan */
     float *weights;           /* all tensors of the net as they were when it was made */
@@ -363,59 +362,61 @@ static void lie_in_floats(const world *w, float *values, int64_t count) {
 static void change_weights(world *w) {
     int64_t i;
     for (i = 0; w->lie == LIE_WEIGHTS && i < w->objective.tensor_count; i++) {
-        if (w->objective.tensors[i].flags & PRUN_WEIGHT) w->objective.tensors[i].data[0] += 1;
+        if (w->objective.tensors[i].flags & PRUN_TENSOR_WEIGHT)
+            w->objective.tensors[i].data[0] += 1;
     }
 }
 
-static prun_status loss_callback(void *user, const int64_t *index, int64_t n, double *losses,
-                                 double *sum, int64_t *errors) {
-    world *w = (world *)user;
+static prun_status loss_callback(const prun_objective *objective, const int64_t *index, int64_t n,
+                                 double *losses, double *sum, int64_t *errors) {
+    world *w = (world *)objective->user;
     const int hit = planned(w, ON_LOSS);
     prun_status status;
     if (too_many(w)) return PRUN_ERR_CALLBACK;
     if (hit && w->lie == HONEST) return w->answer;
     if (hit && w->lie == LIE_SILENT) return PRUN_OK;
-    status = w->plain.loss(w->plain.user, index, n, losses, sum, errors);
+    status = w->plain.loss(&w->plain, index, n, losses, sum, errors);
     if (hit) tell_lies(w, losses, n, sum, errors);
     if (hit) change_weights(w);
     return status;
 }
 
-static prun_status gradient_callback(void *user, const int64_t *index, int64_t n, float *gradient,
-                                     double *sum) {
-    world *w = (world *)user;
+static prun_status gradient_callback(const prun_objective *objective, const int64_t *index,
+                                     int64_t n, float *gradient, double *sum) {
+    world *w = (world *)objective->user;
     const int hit = planned(w, ON_GRADIENT);
     prun_status status;
     if (too_many(w)) return PRUN_ERR_CALLBACK;
     if (hit && w->lie == HONEST) return w->answer;
     if (hit && w->lie == LIE_SILENT) return PRUN_OK;
-    status = w->plain.gradient(w->plain.user, index, n, gradient, sum);
-    if (hit) lie_in_floats(w, gradient, prun_net_parameters(w->net));
+    status = w->plain.gradient(&w->plain, index, n, gradient, sum);
+    if (hit) lie_in_floats(w, gradient, prun_net_parameter_count(w->net));
     if (hit) change_weights(w);
     return status;
 }
 
-static prun_status hessian_callback(void *user, const int64_t *index, int64_t n, const float *v,
-                                    float *product) {
-    world *w = (world *)user;
+static prun_status hessian_callback(const prun_objective *objective, const int64_t *index,
+                                    int64_t n, const float *v, float *product) {
+    world *w = (world *)objective->user;
     const int hit = planned(w, ON_HESSIAN);
     prun_status status;
     if (too_many(w)) return PRUN_ERR_CALLBACK;
     if (hit && w->lie == HONEST) return w->answer;
     if (hit && w->lie == LIE_SILENT) return PRUN_OK;
-    status = w->plain.hessian_vector(w->plain.user, index, n, v, product);
-    if (hit) lie_in_floats(w, product, prun_net_parameters(w->net));
+    status = w->plain.hessian_vector(&w->plain, index, n, v, product);
+    if (hit) lie_in_floats(w, product, prun_net_parameter_count(w->net));
     return status;
 }
 
-static prun_status logits_callback(void *user, const int64_t *index, int64_t n, float *logits) {
-    world *w = (world *)user;
+static prun_status logits_callback(const prun_objective *objective, const int64_t *index, int64_t n,
+                                   float *logits) {
+    world *w = (world *)objective->user;
     const int hit = planned(w, ON_LOGITS);
     prun_status status;
     if (too_many(w)) return PRUN_ERR_CALLBACK;
     if (hit && w->lie == HONEST) return w->answer;
     if (hit && w->lie == LIE_SILENT) return PRUN_OK;
-    status = w->plain.logits(w->plain.user, index, n, logits);
+    status = w->plain.logits(&w->plain, index, n, logits);
     if (hit) lie_in_floats(w, logits, n * CLASSES);
     return status;
 }
@@ -457,14 +458,15 @@ static double square_callback(void *user, double eigenvalue) {
 /* A clock; `clock_step` negative: one that goes backwards. */
 static double clock_step, clock_now;
 
-static double test_clock(void) {
+static double test_clock(void *user) {
+    (void)user;
     clock_now += clock_step;
     return clock_now;
 }
 
 /* Runs the bodies in an order of its own, last one first, then the even ones, then the rest. */
-static void backwards_for(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                          void *user) {
+static void backwards_for(void *user, void (*body)(void *argument, int64_t i), void *argument,
+                          int64_t count) {
     int64_t i;
     (void)user;
     if (count > 0) body(argument, count - 1);
@@ -497,10 +499,16 @@ static void fill_images(world *w) {
 /* Layers of every kind. */
 static int32_t add_layers(prun_net *net) {
     int32_t v = PRUN_INPUT, shortcut;
-    v = prun_layer_conv2d(net, v, "conv0", 2, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, v, "conv0", 2, 3, 1, 1);
     v = prun_layer_batch_norm(net, v, "bn0", 0, 0);
     v = shortcut = prun_layer_relu(net, v);
-    v = prun_layer_conv2d(net, v, "conv1", 2, 3, 1, 1, PRUN_PADDING_SAME, 0);
+    v = prun_layer_conv2d_with(net, v, "conv1",
+                               &(prun_conv2d_options){.channels = 2,
+                                                      .kernel = {3},
+                                                      .stride = {1},
+                                                      .padding = {1, 1, 1, 1},
+                                                      .padding_mode = PRUN_PADDING_SAME,
+                                                      .omit_bias = 1});
     v = prun_layer_add(net, v, shortcut);
     v = prun_layer_max_pool(net, v, 2, 0, 0);
     v = prun_layer_avg_pool(net, v, 2, 1, 0);
@@ -533,11 +541,9 @@ static int world_make(world *w, int surroundings) {
     fill_images(w);
     if (!CHECK(build_small(w->context, &w->net) == PRUN_OK)) return 0;
     if (!CHECK(prun_net_copy(w->net, 0, &w->before) == PRUN_OK)) return 0;
-    prun_net_init(w->net, 6);
-    w->data.net = w->net;
-    w->data.images = &w->images;
-    if (!CHECK(prun_net_objective(&w->data, &w->plain) == PRUN_OK)) return 0;
-    w->plain.initial = prun_net_trained(w->before, &w->plain.tensor_count);
+    prun_net_initialize(w->net, 6);
+    if (!CHECK(prun_net_objective(w->net, &w->images, &w->plain) == PRUN_OK)) return 0;
+    w->plain.initial = prun_net_trained_tensors(w->before, &w->plain.tensor_count);
     w->objective = w->plain;
     w->objective.user = w;
     w->objective.loss = loss_callback;

@@ -33,7 +33,8 @@ static inline void shake(prun_net *net) {
     int64_t count, i, k;
     const prun_tensor *t = prun_net_tensors(net, &count);
     for (i = 0; i < count; i++)
-        for (k = 0; (t[i].flags & (PRUN_NORM | PRUN_STATISTIC)) && k < t[i].shape[0]; k++)
+        for (k = 0; (t[i].flags & (PRUN_TENSOR_NORM | PRUN_TENSOR_STATISTIC)) && k < t[i].shape[0];
+             k++)
             t[i].data[k] = (float)(0.5 + prun_random_uniform(9, (uint64_t)i, (uint64_t)k));
 }
 
@@ -44,17 +45,20 @@ static inline prun_net *zoo(int with_tail) {
     int32_t v, skip;
     test_context.threads = 1;
     if (!CHECK_STATUS(prun_net_create(&test_context, 2, 9, 8, &net), PRUN_OK)) return NULL;
-    v = prun_layer_conv2d(net, PRUN_INPUT, "stem", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, PRUN_INPUT, "stem", 4, 3, 1, 1);
     v = prun_layer_batch_norm(net, v, "stem_bn", 0, 0);
     v = skip = prun_layer_relu(net, v);
-    v = prun_layer_conv2d(net, v, "body", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 0);
+    v = prun_layer_conv2d_with(
+        net, v, "body",
+        &(prun_conv2d_options){
+            .channels = 4, .kernel = {3}, .stride = {1}, .padding = {1, 1, 1, 1}, .omit_bias = 1});
     v = prun_layer_add(net, v, skip);
     v = prun_layer_batch_norm(net, v, "body_bn", 0, 0);
     v = prun_layer_relu(net, v);
     v = prun_layer_max_pool(net, v, 3, 2, 1);
     v = prun_layer_dropout(net, v, 0.5);
     v = prun_layer_avg_pool(net, v, 2, 1, 0);
-    v = prun_layer_conv2d(net, v, "neck", 5, 3, 1, 0, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, v, "neck", 5, 3, 1, 0);
     v = prun_layer_relu(net, v);
     v = prun_layer_global_avg_pool(net, v);
     if (with_tail) {
@@ -88,7 +92,6 @@ typedef enum odd_kind {
 typedef struct odd_net {
     prun_net *net;
     prun_images images;
-    prun_net_data data;
     prun_objective objective;
     float pixels[ODD_IMAGES * ODD_SIDE * ODD_SIDE];
     int32_t labels[ODD_IMAGES];
@@ -106,19 +109,44 @@ static inline int32_t odd_layers(prun_net *net, odd_kind kind, int32_t classes) 
     const prun_padding zeros = PRUN_PADDING_ZEROS;
     int32_t v = PRUN_INPUT, w;
     if (kind == ODD_LINEAR) return prun_layer_linear(net, v, "fc", classes, 1);
-    if (kind == ODD_DEAD_BRANCH) prun_layer_conv2d(net, v, "dead", 2, 3, 1, 1, zeros, 1);
-    v = prun_layer_conv2d(net, v, "one", 4, 3, 1, 1, zeros, 0);
+    if (kind == ODD_DEAD_BRANCH)
+        prun_layer_conv2d_with(net, v, "dead",
+                               &(prun_conv2d_options){.channels = 2,
+                                                      .kernel = {3},
+                                                      .stride = {1},
+                                                      .padding = {1, 1, 1, 1},
+                                                      .padding_mode = zeros});
+    v = prun_layer_conv2d_with(net, v, "one",
+                               &(prun_conv2d_options){.channels = 4,
+                                                      .kernel = {3},
+                                                      .stride = {1},
+                                                      .padding = {1, 1, 1, 1},
+                                                      .padding_mode = zeros,
+                                                      .omit_bias = 1});
     v = prun_layer_batch_norm(net, v, "norm", 0, 0);
     v = prun_layer_relu(net, v);
     v = prun_layer_max_pool(net, v, 2, 2, 0);
     if (kind == ODD_POOLED_IMAGES) {
-        w = prun_layer_conv2d(net, prun_layer_avg_pool(net, PRUN_INPUT, 2, 2, 0), "beside", 4, 1, 1,
-                              0, zeros, 1);
+        w = prun_layer_conv2d_with(
+            net, prun_layer_avg_pool(net, PRUN_INPUT, 2, 2, 0), "beside",
+            &(prun_conv2d_options){
+                .channels = 4, .kernel = {1}, .stride = {1}, .padding_mode = zeros});
         v = prun_layer_add(net, v, w);
     }
-    v = prun_layer_relu(net, prun_layer_conv2d(net, v, "two", 4, 3, 1, 1, zeros, 1));
+    v = prun_layer_relu(net, prun_layer_conv2d_with(net, v, "two",
+                                                    &(prun_conv2d_options){.channels = 4,
+                                                                           .kernel = {3},
+                                                                           .stride = {1},
+                                                                           .padding = {1, 1, 1, 1},
+                                                                           .padding_mode = zeros}));
     w = prun_layer_linear(net, v, "fc", classes, 1);
-    if (kind == ODD_DEAD_BRANCH) prun_layer_conv2d(net, v, "late", 2, 3, 1, 1, zeros, 1);
+    if (kind == ODD_DEAD_BRANCH)
+        prun_layer_conv2d_with(net, v, "late",
+                               &(prun_conv2d_options){.channels = 2,
+                                                      .kernel = {3},
+                                                      .stride = {1},
+                                                      .padding = {1, 1, 1, 1},
+                                                      .padding_mode = zeros});
     return w;
 }
 
@@ -148,9 +176,7 @@ static inline int odd_make(odd_net *o, odd_kind kind) {
         set_layer(o->net, "two.weight", 0.0f);
         set_layer(o->net, "fc.weight", 0.0f);
     }
-    o->data.net = o->net;
-    o->data.images = &o->images;
-    return CHECK_STATUS(prun_net_objective(&o->data, &o->objective), PRUN_OK);
+    return CHECK_STATUS(prun_net_objective(o->net, &o->images, &o->objective), PRUN_OK);
 }
 
 static inline const prun_measure_options *odd_options(void) {

@@ -14,7 +14,7 @@ static double find_lower_end(void) {
     static double measure[MODELS], target[MODELS];
     prun_context context;
     prun_sample sample;
-    prun_resampling options;
+    prun_resampling_options options;
     prun_interval interval;
     int i;
     memset(&context, 0, sizeof(context));

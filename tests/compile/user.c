@@ -29,24 +29,21 @@ static void fill(uint8_t *pixels, int32_t *labels, prun_images *images) {
 
 static int use(prun_net *net, const prun_images *images) {
     double sum = -1;
-    prun_net_data data;
     prun_objective objective;
     prun_prunability result;
-    data.net = net;
-    data.images = images;
     if (prun_net_loss(net, images, NULL, images->count, NULL, &sum, NULL) != PRUN_OK) {
         return fails("loss");
     }
     if (!(sum > 0 && sum < 600)) {
         return fails("loss is out of any sensible range");
     }
-    if (prun_net_objective(&data, &objective) != PRUN_OK) {
+    if (prun_net_objective(net, images, &objective) != PRUN_OK) {
         return fails("objective");
     }
     if (prun_prunability_search(&objective, NULL, &result) != PRUN_OK) {
         return fails("search");
     }
-    if (result.prunable != prun_net_weights(net) || result.answer[0].kept_fraction > 1) {
+    if (result.prunable != prun_net_weight_count(net) || result.answer[0].kept_fraction > 1) {
         return fails("search result");
     }
     return 0;
@@ -64,7 +61,7 @@ int main(void) {
     if (prun_net_create(NULL, 1, 8, 8, &net) != PRUN_OK) {
         return fails("create");
     }
-    v = prun_layer_conv2d(net, v, "conv", 4, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, v, "conv", 4, 3, 1, 1);
     v = prun_layer_batch_norm(net, v, "bn", 0, 0);
     v = prun_layer_relu(net, v);
     v = prun_layer_linear(net, v, "fc", 3, 1);

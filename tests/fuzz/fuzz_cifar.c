@@ -24,7 +24,8 @@ static void fuzz_one(const unsigned char *data, size_t size) {
     int i;
     fuzz_split(data, size, paths);
     for (i = 0; i < 3; i++) {
-        if (!fuzz_succeeded(prun_load_cifar(&fuzz_context, paths, 2, classes[i], &set))) continue;
+        if (!fuzz_succeeded(prun_images_load_cifar(&fuzz_context, paths, 2, classes[i], &set)))
+            continue;
         FUZZ_CHECK(prun_images_check(&fuzz_context, &set) == PRUN_OK);
         FUZZ_CHECK(set.classes == classes[i] && set.count * 3073 <= (int64_t)size);
         prun_images_free(&set);

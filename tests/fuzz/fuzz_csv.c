@@ -66,7 +66,7 @@ static void fuzz_one(const unsigned char *data, size_t size) {
     uint8_t *keep;
     prun_table t;
     int64_t i, rows, kept = 0;
-    if (!fuzz_succeeded(prun_table_read_csv(&fuzz_context, path, &t))) return;
+    if (!fuzz_succeeded(prun_table_load_csv(&fuzz_context, path, &t))) return;
     check_table(&t, 1);
     rows = t.rows;
     keep = (uint8_t *)malloc((size_t)rows + 1);

@@ -62,14 +62,14 @@ static int fuzz_fail(const char *format, ...) {
 #define FUZZ_CHECK(condition) \
     (fuzz_checks++, (condition) ? 1 : fuzz_fail("line %d: %s", __LINE__, #condition))
 
-static void *fuzz_allocate(size_t size, void *user) {
+static void *fuzz_allocate(void *user, size_t size) {
     void *block = malloc(size);
     (void)user;
     fuzz_live += block != NULL;
     return block;
 }
 
-static void fuzz_release(void *block, void *user) {
+static void fuzz_release(void *user, void *block) {
     (void)user;
     fuzz_live -= block != NULL;
     free(block);
@@ -223,8 +223,8 @@ static int fuzz_compare_flat(int tally, const float *got, const double *want,
     double largest = 0;
     for (t = 0; t < fuzz.tensors && holds; t++) {
         const int64_t size = prun_tensor_size(&fuzz.tensor[t]);
-        if (fuzz.tensor[t].flags & PRUN_STATISTIC) continue;
-        fuzz_scale = fuzz.tensor[t].flags & PRUN_BIAS ? largest : 0;
+        if (fuzz.tensor[t].flags & PRUN_TENSOR_STATISTIC) continue;
+        fuzz_scale = fuzz.tensor[t].flags & PRUN_TENSOR_BIAS ? largest : 0;
         holds = fuzz_compare(tally, fuzz.tensor[t].name, got + at, want + at, variance + at, size);
         for (largest = 0, i = at; i < at + size; i++) largest = fmax(largest, fabs(want[i]));
         at += size;
@@ -364,7 +364,7 @@ static void fuzz_check_tiers(void) {
     const graph kept = fuzz.g;
     int tier, algorithm;
     for (tier = 0; tier < 3; tier++) {
-        if (prun_set_isa(tiers[tier]) != PRUN_OK) continue;
+        if (prun_isa_set(tiers[tier]) != PRUN_OK) continue;
         for (algorithm = 0; algorithm < 3 && !fuzz.failed; algorithm++) {
             fuzz.g.isa = tiers[tier];
             fuzz.g.algorithm = (prun_algorithm)algorithm;
@@ -377,7 +377,7 @@ static void fuzz_check_tiers(void) {
     fuzz.g.isa = kept.isa;
     fuzz.g.algorithm = kept.algorithm;
     prun_net_set_algorithm(fuzz.net, fuzz.g.algorithm);
-    FUZZ_CHECK(prun_set_isa(fuzz.g.isa) == PRUN_OK);
+    FUZZ_CHECK(prun_isa_set(fuzz.g.isa) == PRUN_OK);
 }
 
 /* ---- checks: training mode ---- */
@@ -452,16 +452,24 @@ static void fuzz_check_pass(void) {
     pass.stream = (uint64_t)graph_pick(&fuzz.random, 100);
     pass.freeze_statistics = 1;
     if (g->n == 1 && fuzz_normalised()) {
-        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, 1, &pass, gradient, logits,
-                                       &sum, &errors) == PRUN_ERR_ARGUMENT);
+        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, 1, &pass,
+                                       &(prun_pass_outputs){.gradient = gradient,
+                                                            .logits = logits,
+                                                            .sum = &sum,
+                                                            .wrong = &errors}) ==
+                   PRUN_ERR_ARGUMENT);
         FUZZ_CHECK(sum == -1 && errors == -1 && fuzz_unchanged(fuzz.net));
     } else {
-        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass, again, logits,
-                                       NULL, NULL) == PRUN_OK);
+        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass,
+                                       &(prun_pass_outputs){.gradient = again, .logits = logits}) ==
+                   PRUN_OK);
         FUZZ_CHECK(fuzz_unchanged(fuzz.net));
         pass.freeze_statistics = 0;
-        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass, gradient,
-                                       logits, &sum, &errors) == PRUN_OK);
+        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass,
+                                       &(prun_pass_outputs){.gradient = gradient,
+                                                            .logits = logits,
+                                                            .sum = &sum,
+                                                            .wrong = &errors}) == PRUN_OK);
         FUZZ_CHECK(fuzz_equal(gradient, again, g->parameters));
         graph_reference_init(r, g, fuzz.net);
         r->training = 1;
@@ -550,7 +558,7 @@ static prun_train_options fuzz_train_options(void) {
     o.batch = graph_between(r, 1, fuzz.g.images.count);
     o.epochs = 3;
     o.learning_rate = graph_pick(r, 2) ? 0.001 : 0.01;
-    o.momentum = graph_pick(r, 2) ? -1 : 0.9;
+    o.momentum = graph_pick(r, 2) ? 0 : 0.9;
     o.weight_decay = graph_pick(r, 2) ? 0.01 : 0;
     o.decay = (prun_decay)graph_pick(r, 2);
     o.schedule = (prun_schedule)graph_pick(r, 3);
@@ -576,15 +584,15 @@ static void fuzz_check_step(const prun_train_options *options) {
     FUZZ_CHECK(prun_trainer_create(net, &g->images, &o, &trainer) == PRUN_OK);
     if (trainer != NULL &&
         FUZZ_CHECK(prun_trainer_step(trainer, g->index, g->n, 0.01, NULL, NULL) == PRUN_OK) &&
-        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass, gradient, NULL,
-                                       NULL, NULL) == PRUN_OK)) {
+        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass,
+                                       &(prun_pass_outputs){.gradient = gradient}) == PRUN_OK)) {
         int64_t count;
         const prun_tensor *after = prun_net_tensors(net, &count);
         fuzz_copy_tensors(fuzz.net, fuzz.kept, 1);
         for (t = 0; t < count; t++) {
-            const int weight = (after[t].flags & PRUN_WEIGHT) != 0;
+            const int weight = (after[t].flags & PRUN_TENSOR_WEIGHT) != 0;
             const double decay = weight || o.decay == PRUN_DECAY_ALL ? o.weight_decay : 0;
-            if (after[t].flags & PRUN_STATISTIC) continue;
+            if (after[t].flags & PRUN_TENSOR_STATISTIC) continue;
             for (i = 0; i < prun_tensor_size(&after[t]); i++, at++) {
                 const double w = (double)fuzz.tensor[t].data[i];
                 const double d = (double)gradient[at] / (double)g->n;
@@ -622,20 +630,20 @@ static void fuzz_check_training(void) {
     if (status == PRUN_OK &&
         FUZZ_CHECK(prun_trainer_create(net[1], &g->images, &o, &trainer[1]) == PRUN_OK)) {
         if (!(g->n == 1 && fuzz_normalised())) fuzz_check_step(&o);
-        status = prun_trainer_epoch(trainer[0], &e[0]);
+        status = prun_trainer_run_epoch(trainer[0], &e[0]);
         FUZZ_CHECK(status == PRUN_OK || status == PRUN_ERR_NONFINITE);
         if (status == PRUN_OK &&
-            FUZZ_CHECK(prun_trainer_save(trainer[0], fuzz_path(0)) == PRUN_OK) &&
+            FUZZ_CHECK(prun_trainer_save_safetensors(trainer[0], fuzz_path(0)) == PRUN_OK) &&
             FUZZ_CHECK(prun_safetensors_open(&fuzz.context, fuzz_path(0), &file) == PRUN_OK)) {
-            FUZZ_CHECK(prun_trainer_load(trainer[1], file) == PRUN_OK);
+            FUZZ_CHECK(prun_trainer_read_safetensors(trainer[1], file) == PRUN_OK);
             prun_safetensors_close(file);
-            FUZZ_CHECK(prun_trainer_epochs(trainer[1]) == 1);
-            status = prun_trainer_epoch(trainer[0], &e[0]);
-            FUZZ_CHECK(prun_trainer_epoch(trainer[1], &e[1]) == status);
+            FUZZ_CHECK(prun_trainer_epoch_count(trainer[1]) == 1);
+            status = prun_trainer_run_epoch(trainer[0], &e[0]);
+            FUZZ_CHECK(prun_trainer_run_epoch(trainer[1], &e[1]) == status);
             if (status == PRUN_OK) {
                 FUZZ_CHECK(e[0].loss == e[1].loss && e[0].steps == e[1].steps);
-                FUZZ_CHECK(prun_trainer_save(trainer[0], fuzz_path(0)) == PRUN_OK);
-                FUZZ_CHECK(prun_trainer_save(trainer[1], fuzz_path(1)) == PRUN_OK);
+                FUZZ_CHECK(prun_trainer_save_safetensors(trainer[0], fuzz_path(0)) == PRUN_OK);
+                FUZZ_CHECK(prun_trainer_save_safetensors(trainer[1], fuzz_path(1)) == PRUN_OK);
                 FUZZ_CHECK(fuzz_same_files(fuzz_path(0), fuzz_path(1)));
             }
         }
@@ -668,11 +676,11 @@ static int fuzz_same_net(prun_net *other) {
 static void fuzz_check_files(void) {
     prun_net *other = fuzz_other();
     prun_safetensors *file = NULL;
-    if (FUZZ_CHECK(prun_net_save(fuzz.net, fuzz_path(2)) == PRUN_OK) &&
+    if (FUZZ_CHECK(prun_net_save_safetensors(fuzz.net, fuzz_path(2)) == PRUN_OK) &&
         FUZZ_CHECK(prun_safetensors_open(&fuzz.context, fuzz_path(2), &file) == PRUN_OK)) {
-        FUZZ_CHECK(prun_safetensors_count(file) == fuzz.tensors);
-        FUZZ_CHECK(prun_net_load(other, file, "module.") == PRUN_ERR_MISSING);
-        FUZZ_CHECK(prun_net_load(other, file, NULL) == PRUN_OK);
+        FUZZ_CHECK(prun_safetensors_entry_count(file) == fuzz.tensors);
+        FUZZ_CHECK(prun_net_read_safetensors(other, file, "module.") == PRUN_ERR_MISSING);
+        FUZZ_CHECK(prun_net_read_safetensors(other, file, NULL) == PRUN_OK);
         prun_safetensors_close(file);
         FUZZ_CHECK(fuzz_unchanged(other));
         FUZZ_CHECK(fuzz_same_net(other));
@@ -687,8 +695,8 @@ static void fuzz_check_copies(void) {
     float *logits = fuzz_floats(g->n * g->images.classes);
     FUZZ_CHECK(fuzz_unchanged(plain));
     FUZZ_CHECK(fuzz_same_net(plain));
-    FUZZ_CHECK(prun_net_classes(plain) == g->images.classes);
-    FUZZ_CHECK(prun_net_weights(plain) == prun_net_weights(folded));
+    FUZZ_CHECK(prun_net_class_count(plain) == g->images.classes);
+    FUZZ_CHECK(prun_net_weight_count(plain) == prun_net_weight_count(folded));
     FUZZ_CHECK(prun_net_logits(folded, &g->images, g->index, g->n, logits) == PRUN_OK);
     graph_reference_init(r, g, fuzz.net);
     graph_run_forward(r);
@@ -720,15 +728,15 @@ static int64_t fuzz_prune(const prun_prune_options *o, int64_t i) {
     int64_t t, k, n = 0, kept = 0;
     for (t = 0; t < fuzz.tensors; t++) {
         const prun_tensor *tensor = &fuzz.tensor[t];
-        const int wanted = (tensor->flags & PRUN_WEIGHT) ||
-                           (o->include_biases && (tensor->flags & PRUN_BIAS)) ||
-                           (o->include_norm && (tensor->flags & PRUN_NORM));
+        const int wanted = (tensor->flags & PRUN_TENSOR_WEIGHT) ||
+                           (o->include_biases && (tensor->flags & PRUN_TENSOR_BIAS)) ||
+                           (o->include_norms && (tensor->flags & PRUN_TENSOR_NORM));
         for (k = 0; wanted && k < prun_tensor_size(tensor); k++, n++) {
             w[n].place = &tensor->data[k];
             w[n].size = fabsf(tensor->data[k]);
             w[n].number = n;
         }
-        if (o->scope == PRUN_GLOBAL && t + 1 < fuzz.tensors) continue;
+        if (o->scope == PRUN_PRUNE_GLOBAL && t + 1 < fuzz.tensors) continue;
         qsort(w, (size_t)n, sizeof *w, fuzz_order);
         for (k = prun_kept_count(i, o->grid, n); k < n; k++) *w[k].place = 0;
         kept += prun_kept_count(i, o->grid, n);
@@ -743,24 +751,22 @@ static prun_prune_options fuzz_prune_options(void) {
     prun_prune_options o;
     int b;
     memset(&o, 0, sizeof o);
-    o.method = graph_rarely(r, 3) ? PRUN_RANDOM : PRUN_MAGNITUDE;
+    o.method = graph_rarely(r, 3) ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
     o.scope = (prun_prune_scope)graph_pick(r, 2);
     o.include_biases = (int32_t)graph_pick(r, 2);
-    o.include_norm = (int32_t)graph_pick(r, 2);
+    o.include_norms = (int32_t)graph_pick(r, 2);
     o.grid = graph_between(r, 1, 12);
-    o.betas = (int32_t)graph_between(r, 1, 3);
-    for (b = 0; b < o.betas; b++) o.beta[b] = pow(10, 4 * graph_uniform(r) - 3);
+    o.beta_count = (int32_t)graph_between(r, 1, 3);
+    for (b = 0; b < o.beta_count; b++) o.beta[b] = pow(10, 4 * graph_uniform(r) - 3);
     o.repetitions = graph_between(r, 1, 3);
     o.seed = graph_bits(r);
     return o;
 }
 
-static prun_objective fuzz_objective(prun_net_data *data, prun_net *net) {
+static prun_objective fuzz_objective(prun_net *net) {
     prun_objective objective;
-    data->net = net;
-    data->images = &fuzz.g.images;
     memset(&objective, 0, sizeof objective);
-    FUZZ_CHECK(prun_net_objective(data, &objective) == PRUN_OK);
+    FUZZ_CHECK(prun_net_objective(net, &fuzz.g.images, &objective) == PRUN_OK);
     return objective;
 }
 
@@ -769,13 +775,12 @@ static double fuzz_pruned_loss(const prun_prune_options *o, int64_t i, int64_t *
     const int64_t count = fuzz.g.images.count;
     prun_net *net = fuzz.net;
     double sum = -1;
-    if (o->method == PRUN_MAGNITUDE) *kept = fuzz_prune(o, i);
+    if (o->method == PRUN_PRUNE_MAGNITUDE) *kept = fuzz_prune(o, i);
     else {
-        prun_net_data data;
         prun_objective objective;
         net = fuzz_copy(0);
-        objective = fuzz_objective(&data, net);
-        FUZZ_CHECK(prun_prune(&objective, o, (double)i / (double)o->grid, kept) == PRUN_OK);
+        objective = fuzz_objective(net);
+        FUZZ_CHECK(prun_prune(&objective, (double)i / (double)o->grid, o, kept) == PRUN_OK);
     }
     FUZZ_CHECK(prun_net_loss(net, &fuzz.g.images, NULL, count, NULL, &sum, NULL) == PRUN_OK);
     if (net == fuzz.net) fuzz_copy_tensors(net, fuzz.kept, 1);
@@ -785,8 +790,7 @@ static double fuzz_pruned_loss(const prun_prune_options *o, int64_t i, int64_t *
 
 static void fuzz_check_search(void) {
     prun_prune_options o = fuzz_prune_options();
-    prun_net_data data;
-    const prun_objective objective = fuzz_objective(&data, fuzz.net);
+    const prun_objective objective = fuzz_objective(fuzz.net);
     prun_prunability found;
     double losses[16], errors[16];
     int64_t i, kept = -1;
@@ -796,9 +800,9 @@ static void fuzz_check_search(void) {
     FUZZ_CHECK(fuzz_unchanged(fuzz.net));
     FUZZ_CHECK(prun_loss_curve(&objective, &o, losses, errors) == PRUN_OK);
     FUZZ_CHECK(fuzz_unchanged(fuzz.net));
-    FUZZ_CHECK(found.betas == o.betas);
+    FUZZ_CHECK(found.answer_count == o.beta_count);
     FUZZ_CHECK(fabs(found.base_loss - losses[o.grid]) <= 1e-15 * found.base_loss);
-    for (b = 0; b < o.betas; b++) {
+    for (b = 0; b < o.beta_count; b++) {
         const prun_prunability_answer *a = &found.answer[b];
         for (i = 0; i < o.grid && !(losses[i] <= a->threshold); i++) {
         }
@@ -810,11 +814,11 @@ static void fuzz_check_search(void) {
             fuzz_fail("kept %g loss %.17g, brute force %g loss %.17g, threshold %.17g",
                       a->kept_fraction, a->loss, (double)i / (double)o.grid, losses[i],
                       a->threshold);
-        if (o.method == PRUN_RANDOM && o.repetitions > 1) continue;
+        if (o.method == PRUN_PRUNE_RANDOM && o.repetitions > 1) continue;
         fuzz_pruned_loss(&o, i, &kept);
         FUZZ_CHECK(a->kept == kept);
     }
-    if (o.method == PRUN_RANDOM && o.repetitions > 1) return;
+    if (o.method == PRUN_PRUNE_RANDOM && o.repetitions > 1) return;
     i = graph_pick(&fuzz.random, o.grid + 1);
     FUZZ_CHECK(fuzz_pruned_loss(&o, i, &kept) == losses[i]);
 }
@@ -823,19 +827,18 @@ static void fuzz_check_prune(void) {
     prun_prune_options o = fuzz_prune_options();
     const int64_t i = graph_pick(&fuzz.random, o.grid + 1);
     prun_net *copy = fuzz_copy(0);
-    prun_net_data data;
-    const prun_objective objective = fuzz_objective(&data, copy);
+    const prun_objective objective = fuzz_objective(copy);
     float *want = fuzz_floats(fuzz.kept_count), *got = fuzz_floats(fuzz.kept_count);
     int64_t kept = -1, k, gone = 0;
     const int64_t expected = fuzz_prune(&o, i);
     fuzz_copy_tensors(fuzz.net, want, 0);
     fuzz_copy_tensors(fuzz.net, fuzz.kept, 1);
-    FUZZ_CHECK(prun_prune(&objective, &o, (double)i / (double)o.grid, &kept) == PRUN_OK);
+    FUZZ_CHECK(prun_prune(&objective, (double)i / (double)o.grid, &o, &kept) == PRUN_OK);
     fuzz_copy_tensors(copy, got, 0);
     FUZZ_CHECK(kept == expected);
     for (k = 0; k < fuzz.kept_count; k++) {
         gone += got[k] == 0;
-        if (o.method == PRUN_MAGNITUDE && !FUZZ_CHECK(got[k] == want[k])) break;
+        if (o.method == PRUN_PRUNE_MAGNITUDE && !FUZZ_CHECK(got[k] == want[k])) break;
         if (!FUZZ_CHECK(got[k] == 0 || got[k] == fuzz.kept[k])) break;
     }
     prun_net_free(copy);
@@ -851,9 +854,12 @@ static prun_perturb_options fuzz_perturb_options(void) {
     o.draws = graph_between(r, 1, 3);
     o.seed = graph_bits(r);
     o.include_biases = (int32_t)graph_pick(r, 2);
-    o.include_norm = (int32_t)graph_pick(r, 2);
+    o.include_norms = (int32_t)graph_pick(r, 2);
     if (graph_rarely(r, 3)) o.fraction = graph_uniform(r);
-    if (graph_rarely(r, 4)) o.norm = graph_pick(r, 2) ? 1 : -1;
+    if (graph_rarely(r, 4)) {
+        o.match_norm = (int32_t)graph_pick(r, 2);
+        o.norm = o.match_norm ? 0 : 1;
+    }
     o.precision = 0.1;
     return o;
 }
@@ -861,18 +867,17 @@ static prun_perturb_options fuzz_perturb_options(void) {
 /* The radius is tolerated, the next one not, and the curve is the mean over single draws. */
 static void fuzz_check_radius(void) {
     prun_perturb_options o = fuzz_perturb_options();
-    prun_net_data data;
-    const prun_objective objective = fuzz_objective(&data, fuzz.net);
+    const prun_objective objective = fuzz_objective(fuzz.net);
     prun_radius found;
     double radii[2], losses[2], sum, mean = 0;
     int64_t d;
     memset(&found, 0, sizeof found);
-    if (o.noise == PRUN_NOISE_SIGN_FLIP) o.norm = 0;
+    if (o.noise == PRUN_NOISE_SIGN_FLIP) o.norm = o.match_norm = 0;
     if (!FUZZ_CHECK(prun_perturbation_radius(&objective, &o, &found) == PRUN_OK)) return;
     FUZZ_CHECK(fuzz_unchanged(fuzz.net));
     radii[0] = found.radius;
     radii[1] = found.infeasible < INFINITY ? found.infeasible : found.radius;
-    FUZZ_CHECK(prun_perturbation_curve(&objective, &o, radii, 2, losses, NULL, NULL) == PRUN_OK);
+    FUZZ_CHECK(prun_perturbation_curve(&objective, radii, 2, &o, losses, NULL, NULL) == PRUN_OK);
     FUZZ_CHECK(fuzz_unchanged(fuzz.net));
     FUZZ_CHECK(fabs(found.threshold - 1.1 * found.base) <= 1e-15 * found.threshold);
     if (found.state != PRUN_RADIUS_NONE) {
@@ -884,7 +889,7 @@ static void fuzz_check_radius(void) {
         FUZZ_CHECK(found.infeasible > found.radius &&
                    found.infeasible <= (1 + 1e-12) * 1.1 * found.radius);
     for (d = 0; d < o.draws; d++) {
-        FUZZ_CHECK(prun_perturb(&objective, &o, radii[0], d) == PRUN_OK);
+        FUZZ_CHECK(prun_perturb(&objective, radii[0], d, &o) == PRUN_OK);
         FUZZ_CHECK(prun_net_loss(fuzz.net, &fuzz.g.images, NULL, fuzz.g.images.count, NULL, &sum,
                                  NULL) == PRUN_OK);
         mean += sum / (double)fuzz.g.images.count / (double)o.draws;
@@ -1016,8 +1021,9 @@ static void fuzz_check_margins(void) {
         from[count++] = value;
     }
     fuzz_margin_reference(r);
-    if (count > 0 && FUZZ_CHECK(prun_net_hidden_margins(fuzz.net, &g->images, g->index, g->n,
-                                                        layers, count, margins, spread) == PRUN_OK))
+    if (count > 0 &&
+        FUZZ_CHECK(prun_net_hidden_margins(fuzz.net, &g->images, g->index, g->n, layers, count,
+                                           &(prun_margin_outputs){margins, spread}) == PRUN_OK))
         for (i = 0; i < count && !fuzz.failed; i++) {
             fuzz_check_spread(r, from[i], spread[i]);
             for (n = 0, known = 0; n < g->n; n++) {
@@ -1037,8 +1043,8 @@ static void fuzz_check_named(void) {
     double *margins = fuzz_doubles(4 * g->n), spread[4];
     prun_status status;
     prun_net_margin_layers(fuzz.net, named);
-    status =
-        prun_net_hidden_margins(fuzz.net, &g->images, g->index, g->n, named, 4, margins, spread);
+    status = prun_net_hidden_margins(fuzz.net, &g->images, g->index, g->n, named, 4,
+                                     &(prun_margin_outputs){margins, spread});
     FUZZ_CHECK(status == PRUN_OK || (fuzz_images_elsewhere(0) && status == PRUN_ERR_UNSUPPORTED));
     free(margins);
 }
@@ -1081,8 +1087,7 @@ static void fuzz_check_lanczos(void) {
     double *matrix, *values, got[6], want[6], variance[6], total = 0;
     int64_t index[GRAPH_IMAGES], n, i, j, count = k < 3 ? k : 3;
     float *unit;
-    prun_net_data data;
-    const prun_objective objective = fuzz_objective(&data, fuzz.net);
+    const prun_objective objective = fuzz_objective(fuzz.net);
     prun_hessian_options o;
     if (!fuzz.tiny || k > 40) return;
     unit = fuzz_floats(k);
@@ -1110,9 +1115,9 @@ static void fuzz_check_lanczos(void) {
     }
     if (n > 0) {
         fuzz_jacobi(matrix, k, values);
-        FUZZ_CHECK(prun_hessian_eigenpairs(&objective, &o, count, got, NULL, NULL) == PRUN_OK);
+        FUZZ_CHECK(prun_hessian_eigenpairs(&objective, count, &o, got, NULL, NULL) == PRUN_OK);
         o.smallest = 1;
-        FUZZ_CHECK(prun_hessian_eigenpairs(&objective, &o, count, got + count, NULL, NULL) ==
+        FUZZ_CHECK(prun_hessian_eigenpairs(&objective, count, &o, got + count, NULL, NULL) ==
                    PRUN_OK);
         for (i = 0; i < count; i++) {
             want[i] = values[i];
@@ -1131,8 +1136,8 @@ static void fuzz_check_lanczos(void) {
 
 /* ---- checks: threads ---- */
 
-static void fuzz_backwards(void (*body)(void *argument, int64_t i), void *argument, int64_t count,
-                           void *user) {
+static void fuzz_backwards(void *user, void (*body)(void *argument, int64_t i), void *argument,
+                           int64_t count) {
     int64_t i;
     (void)user;
     for (i = count - 1; i >= 0; i--) body(argument, i);
@@ -1152,8 +1157,8 @@ static void fuzz_compute(const float *v, float *out) {
     FUZZ_CHECK(prun_net_hessian_vector(fuzz.net, &g->images, g->index, g->n, v, out) == PRUN_OK);
     out += g->parameters;
     if (trains)
-        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass, out, NULL, NULL,
-                                       NULL) == PRUN_OK);
+        FUZZ_CHECK(prun_net_train_pass(fuzz.net, &g->images, g->index, g->n, &pass,
+                                       &(prun_pass_outputs){.gradient = out}) == PRUN_OK);
     out += g->parameters;
     fuzz_copy_tensors(fuzz.net, out, 0);
     fuzz_copy_tensors(fuzz.net, fuzz.kept, 1);
@@ -1285,17 +1290,17 @@ static void fuzz_check_conv(void) {
              (int)s->kernel[0], (int)s->kernel[1], (int)s->stride[0], (int)s->stride[1],
              (int)s->padding[0], (int)s->padding[1], (int)s->padding[2], (int)s->padding[3],
              (int)s->algorithm);
-    prun_pack(c.x, c.n, s->in_channels, s->in_height, s->in_width, c.lanes);
+    prun_lanes_pack(c.x, c.n, s->in_channels, s->in_height, s->in_width, c.lanes);
     FUZZ_CHECK(prun_conv2d_forward(&fuzz.context, s, c.n, c.lanes, c.w, c.w + c.taps, c.other) ==
                PRUN_OK);
-    prun_unpack(c.other, c.n, l->c, l->h, l->w, c.result);
+    prun_lanes_unpack(c.other, c.n, l->c, l->h, l->w, c.result);
     fuzz_compare(TALLY_CONV, what, c.result, y.v, y.e, c.out);
-    prun_pack(c.d, c.n, l->c, l->h, l->w, c.other);
+    prun_lanes_pack(c.d, c.n, l->c, l->h, l->w, c.other);
     FUZZ_CHECK(prun_conv2d_weight_gradient(&fuzz.context, s, c.n, c.lanes, c.other, c.result) ==
                PRUN_OK);
     fuzz_compare(TALLY_CONV_WEIGHT, what, c.result, r->gradient.v, r->gradient.e, c.taps);
     FUZZ_CHECK(prun_conv2d_input_gradient(&fuzz.context, s, c.n, c.other, c.w, c.lanes) == PRUN_OK);
-    prun_unpack(c.lanes, c.n, s->in_channels, s->in_height, s->in_width, c.result);
+    prun_lanes_unpack(c.lanes, c.n, s->in_channels, s->in_height, s->in_width, c.result);
     fuzz_compare(TALLY_CONV_INPUT, what, c.result, dx.v, dx.e, c.in);
     fuzz_free_conv(&c);
 }
@@ -1306,18 +1311,18 @@ static void fuzz_check_conv(void) {
 static void fuzz_check_builder(void) {
     graph_random *r = &fuzz.random;
     prun_net *net = NULL;
-    prun_conv2d conv;
+    prun_conv2d_options conv;
     const graph_layer in = graph_value(&fuzz.g, 0);
     const int64_t kind = graph_pick(r, 10);
     int32_t v = 0;
     memset(&conv, 0, sizeof conv);
-    conv.out_channels = conv.kernel[0] = 1;
-    if (kind == 0) conv.out_channels = -graph_pick(r, 2);
+    conv.channels = conv.kernel[0] = 1;
+    if (kind == 0) conv.channels = -graph_pick(r, 2);
     if (kind == 1) conv.kernel[graph_pick(r, 2)] = graph_pick(r, 2) ? INT64_MAX : -1;
     if (kind == 2) conv.stride[graph_pick(r, 2)] = graph_pick(r, 2) ? INT64_MAX : -1;
     if (kind == 3) conv.padding[graph_pick(r, 4)] = graph_pick(r, 2) ? INT64_MAX : -1;
     FUZZ_CHECK(prun_net_create(&fuzz.context, in.c, in.h, in.w, &net) == PRUN_OK);
-    if (kind < 4) v = prun_layer_conv2d_ex(net, 0, "a", &conv, 1);
+    if (kind < 4) v = prun_layer_conv2d_with(net, 0, "a", &conv);
     if (kind == 4) v = prun_layer_linear(net, 0, "a", 0, 1);
     if (kind == 5) v = prun_layer_relu(net, graph_pick(r, 2) ? 1 : -2);
     if (kind == 6) v = prun_layer_dropout(net, 0, 1 + graph_uniform(r));
@@ -1355,8 +1360,7 @@ static prun_status fuzz_illegal_samples(int64_t kind, double *sum) {
 }
 
 static prun_status fuzz_illegal_options(int64_t kind, double *sum) {
-    prun_net_data data;
-    const prun_objective objective = fuzz_objective(&data, fuzz.net);
+    const prun_objective objective = fuzz_objective(fuzz.net);
     prun_prune_options prune;
     prun_perturb_options perturb;
     prun_train_options train;
@@ -1372,17 +1376,17 @@ static prun_status fuzz_illegal_options(int64_t kind, double *sum) {
     memset(&train, 0, sizeof train);
     memset(&hessian, 0, sizeof hessian);
     switch (kind) {
-        case 6: status = prun_prune(&objective, &prune, 1.5, NULL); break;
-        case 7: status = prun_prune(&objective, &prune, NAN, NULL); break;
+        case 6: status = prun_prune(&objective, 1.5, &prune, NULL); break;
+        case 7: status = prun_prune(&objective, NAN, &prune, NULL); break;
         case 8:
             prune.grid = -3;
             status = prun_loss_curve(&objective, &prune, losses, NULL);
             break;
         case 9:
             perturb.draws = -1;
-            status = prun_perturb(&objective, &perturb, 1, 0);
+            status = prun_perturb(&objective, 1, 0, &perturb);
             break;
-        case 10: status = prun_perturb(&objective, &perturb, NAN, 0); break;
+        case 10: status = prun_perturb(&objective, NAN, 0, &perturb); break;
         case 11:
             train.momentum = 1;
             status = prun_trainer_create(fuzz.net, &fuzz.g.images, &train, &trainer);
@@ -1393,17 +1397,17 @@ static prun_status fuzz_illegal_options(int64_t kind, double *sum) {
             break;
         case 13:
             hessian.steps = -1;
-            status = prun_hessian_eigenpairs(&objective, &hessian, 1, sum, NULL, NULL);
+            status = prun_hessian_eigenpairs(&objective, 1, &hessian, sum, NULL, NULL);
             break;
-        case 14: status = prun_hessian_eigenpairs(&objective, &hessian, 0, sum, NULL, NULL); break;
+        case 14: status = prun_hessian_eigenpairs(&objective, 0, &hessian, sum, NULL, NULL); break;
         case 15:
-            status =
-                prun_net_hidden_margins(fuzz.net, &fuzz.g.images, NULL, 1, &layer, 1, losses, sum);
+            status = prun_net_hidden_margins(fuzz.net, &fuzz.g.images, NULL, 1, &layer, 1,
+                                             &(prun_margin_outputs){losses, sum});
             break;
         case 16: status = prun_safetensors_open(&fuzz.context, fuzz_path(3), &file); break;
         default:
             snprintf(path, sizeof path, "%s/none", fuzz_path(3)); /* a folder that is not there */
-            status = prun_net_save(fuzz.net, path);
+            status = prun_net_save_safetensors(fuzz.net, path);
             break;
     }
     return status;
@@ -1414,7 +1418,7 @@ static void fuzz_check_errors(void) {
     const int64_t kind = graph_pick(&fuzz.random, 18);
     const prun_status status =
         kind < 6 ? fuzz_illegal_samples(kind, &sum) : fuzz_illegal_options(kind, &sum);
-    if (!FUZZ_CHECK(status < 0 && status > PRUN__STATUS_LAST))
+    if (!FUZZ_CHECK(status < 0 && status >= PRUN_ERR_CONVERGENCE))
         fuzz_fail("illegal argument %d: status %d", (int)kind, (int)status);
     FUZZ_CHECK(fuzz.context.status == status && prun_message(&fuzz.context)[0] != 0);
     FUZZ_CHECK(sum == -7 && fuzz_unchanged(fuzz.net));
@@ -1453,12 +1457,12 @@ static void fuzz_check_tensors(void) {
     int64_t count, parameters = 0, t;
     fuzz.tensor = prun_net_tensors(fuzz.net, &fuzz.tensors);
     FUZZ_CHECK(fuzz.tensors == fuzz.g.tensors);
-    FUZZ_CHECK(prun_net_parameters(fuzz.net) == fuzz.g.parameters);
-    FUZZ_CHECK(prun_net_classes(fuzz.net) == fuzz.g.images.classes);
-    prun_net_trained(fuzz.net, &count);
+    FUZZ_CHECK(prun_net_parameter_count(fuzz.net) == fuzz.g.parameters);
+    FUZZ_CHECK(prun_net_class_count(fuzz.net) == fuzz.g.images.classes);
+    prun_net_trained_tensors(fuzz.net, &count);
     for (t = 0; t < fuzz.tensors; t++) {
         fuzz.kept_count += prun_tensor_size(&fuzz.tensor[t]);
-        if (fuzz.tensor[t].flags & PRUN_STATISTIC) continue;
+        if (fuzz.tensor[t].flags & PRUN_TENSOR_STATISTIC) continue;
         parameters += prun_tensor_size(&fuzz.tensor[t]);
         count--;
     }
@@ -1468,7 +1472,7 @@ static void fuzz_check_tensors(void) {
 static void fuzz_prepare(void) {
     static const char *const tiers[4] = {"avx512", "avx2", "portable", NULL};
     const char *tier = tiers[graph_pick(&fuzz.random, 4)];
-    if (prun_set_isa(tier) != PRUN_OK) prun_set_isa(NULL);
+    if (prun_isa_set(tier) != PRUN_OK) prun_isa_set(NULL);
     fuzz.g.isa = prun_isa();
     fuzz.g.algorithm = (prun_algorithm)graph_pick(&fuzz.random, 3);
     memset(&fuzz.context, 0, sizeof fuzz.context);

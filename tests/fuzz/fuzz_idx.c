@@ -29,7 +29,8 @@ static void fuzz_one(const unsigned char *data, size_t size) {
     int i;
     fuzz_split(data, size, paths);
     for (i = 0; i < 3; i++) {
-        if (!fuzz_succeeded(prun_load_idx(&fuzz_context, paths[0], paths[1], &options[i], &set)))
+        if (!fuzz_succeeded(
+                prun_images_load_idx(&fuzz_context, paths[0], paths[1], &options[i], &set)))
             continue;
         FUZZ_CHECK(prun_images_check(&fuzz_context, &set) == PRUN_OK);
         FUZZ_CHECK(set.channels == (i == 1 ? 3 : 1) && (i < 2 || set.height == 8));

@@ -44,11 +44,11 @@ static void fuzz_one(const unsigned char *data, size_t size) {
     int i;
     fuzz_split(data, size, paths);
     for (i = 0; i < 2; i++) {
-        prun_npy array;
+        prun_array array;
         int64_t product = 1, k;
         double sum = 0;
         int32_t d;
-        if (!fuzz_succeeded(prun_npy_read(&fuzz_context, paths[i], &array))) continue;
+        if (!fuzz_succeeded(prun_array_load_npy(&fuzz_context, paths[i], &array))) continue;
         for (d = 0; d < array.rank; d++) product *= array.shape[d];
         FUZZ_CHECK(array.count == product || array.count == 0);
         FUZZ_CHECK((array.values != NULL) + (array.integers != NULL) + (array.bytes != NULL) == 1);
@@ -57,13 +57,14 @@ static void fuzz_one(const unsigned char *data, size_t size) {
                    : array.integers ? array.integers[k] != 0
                                     : array.bytes[k] != 0;
         FUZZ_CHECK(sum <= (double)array.count);
-        prun_npy_free(&array);
+        prun_array_free(&array);
     }
     memset(&options, 0, sizeof options);
     for (i = 0; i < 3; i++) {
         options.layout = (prun_layout)i;
         options.classes = i == 2 ? 3 : 0;
-        if (!fuzz_succeeded(prun_load_npy(&fuzz_context, paths[0], paths[1], &options, &set)))
+        if (!fuzz_succeeded(
+                prun_images_load_npy(&fuzz_context, paths[0], paths[1], &options, &set)))
             continue;
         FUZZ_CHECK(prun_images_check(&fuzz_context, &set) == PRUN_OK);
         prun_images_free(&set);

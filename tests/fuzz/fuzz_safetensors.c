@@ -12,7 +12,7 @@ static void make_net(void) {
     static prun_train_options options;
     int32_t v = PRUN_INPUT;
     FUZZ_CHECK(prun_net_create(&net_context, 2, 4, 4, &net) == PRUN_OK);
-    v = prun_layer_conv2d(net, v, "conv0", 2, 3, 1, 1, PRUN_PADDING_ZEROS, 1);
+    v = prun_layer_conv2d(net, v, "conv0", 2, 3, 1, 1);
     v = prun_layer_relu(net, prun_layer_batch_norm(net, v, "bn0", 0, 0));
     v = prun_layer_linear(net, prun_layer_global_avg_pool(net, v), "fc", 3, 1);
     FUZZ_CHECK(prun_net_finish(net, v, 1) == PRUN_OK);
@@ -43,8 +43,8 @@ static size_t state_file(unsigned char *out, int checked) {
     size_t size, i;
     if (net == NULL) make_net();
     path = fuzz_file(0, out, 0);
-    FUZZ_CHECK(prun_trainer_epoch(trainer, NULL) == PRUN_OK);
-    FUZZ_CHECK(prun_trainer_save(trainer, path) == PRUN_OK);
+    FUZZ_CHECK(prun_trainer_run_epoch(trainer, NULL) == PRUN_OK);
+    FUZZ_CHECK(prun_trainer_save_safetensors(trainer, path) == PRUN_OK);
     file = fopen(path, "rb");
     FUZZ_CHECK(file != NULL);
     size = fread(out, 1, FUZZ_LARGEST, file);
@@ -96,7 +96,7 @@ static void check_entry(prun_safetensors *file, const prun_safetensors_entry *e,
     for (d = 0; d < e->rank; d++) product *= e->shape[d];
     FUZZ_CHECK(e->count == product);
     FUZZ_CHECK(prun_safetensors_find(file, e->name) == e);
-    if (e->dtype == PRUN_OTHER_DTYPE) {
+    if (e->dtype == PRUN_DTYPE_OTHER) {
         FUZZ_CHECK(!fuzz_succeeded(prun_safetensors_read_f32(file, e, NULL)));
         FUZZ_CHECK(!fuzz_succeeded(prun_safetensors_read_i64(file, e, NULL)));
         return;
@@ -106,9 +106,10 @@ static void check_entry(prun_safetensors *file, const prun_safetensors_entry *e,
     integers = (int64_t *)malloc((size_t)e->count * sizeof(int64_t) + 1);
     FUZZ_CHECK(floats != NULL && integers != NULL);
     if (fuzz_succeeded(prun_safetensors_read_f32(file, e, floats)))
-        FUZZ_CHECK(e->dtype == PRUN_F32 || (e->dtype >= PRUN_F64 && e->dtype <= PRUN_BF16));
+        FUZZ_CHECK(e->dtype == PRUN_DTYPE_F32 ||
+                   (e->dtype >= PRUN_DTYPE_F64 && e->dtype <= PRUN_DTYPE_BF16));
     if (fuzz_succeeded(prun_safetensors_read_i64(file, e, integers)))
-        FUZZ_CHECK(e->dtype == PRUN_I64 || e->dtype >= PRUN_I32);
+        FUZZ_CHECK(e->dtype == PRUN_DTYPE_I64 || e->dtype >= PRUN_DTYPE_I32);
     free(floats);
     free(integers);
 }
@@ -137,14 +138,14 @@ static void fuzz_one(const unsigned char *data, size_t size) {
         FUZZ_CHECK(file == NULL);
         return;
     }
-    for (i = 0; i < prun_safetensors_count(file); i++)
+    for (i = 0; i < prun_safetensors_entry_count(file); i++)
         check_entry(file, prun_safetensors_at(file, i), size);
     FUZZ_CHECK(prun_safetensors_at(file, -1) == NULL && prun_safetensors_at(file, i) == NULL);
     prun_safetensors_metadata(file, "format");
     for (family = 0; family < 3; family++)
-        fuzz_succeeded(prun_arch_from_checkpoint(file, NULL, (prun_family)family, &arch));
-    check_load(prun_net_load(net, file, NULL));
-    check_load(prun_trainer_load(trainer, file));
+        fuzz_succeeded(prun_arch_read_safetensors(file, (prun_family)family, NULL, &arch));
+    check_load(prun_net_read_safetensors(net, file, NULL));
+    check_load(prun_trainer_read_safetensors(trainer, file));
     prun_safetensors_close(file);
 }
 

@@ -362,11 +362,11 @@ static void graph_draw_images(graph *g, graph_random *r) {
         g->pixels[i] = bytes ? (uint8_t)(255 * g->values[i] + 0.5f) : 0;
     if (bytes) m->pixels = g->pixels;
     else m->values = g->values;
-    m->normalization = PRUN_NORMALIZE_NONE;
+    m->normalization = PRUN_NORMALIZATION_NONE;
     if (!dark && graph_rarely(r, 3)) {
-        m->normalization = PRUN_NORMALIZE_PER_IMAGE;
+        m->normalization = PRUN_NORMALIZATION_PER_IMAGE;
         if (m->channels <= PRUN_MAX_IMAGE_CHANNELS && graph_pick(r, 2))
-            m->normalization = PRUN_NORMALIZE_MEAN_STD;
+            m->normalization = PRUN_NORMALIZATION_MEAN_STD;
     }
     for (c = 0; c < PRUN_MAX_IMAGE_CHANNELS; c++) {
         m->mean[c] = (float)graph_uniform(r);
@@ -424,14 +424,27 @@ static void graph_draw(graph *g, graph_random *r, int64_t work, int tiny) {
 /* Calls the builder; 0 where the library refuses what it should take. */
 static int32_t graph_call(const graph *g, int32_t i, prun_net *net) {
     const graph_layer *l = &g->layer[i];
+    prun_conv2d_options options;
     char name[16];
     snprintf(name, sizeof name, "layer%d", (int)i);
     switch (l->kind) {
         case GRAPH_CONV:
             if (l->same)
-                return prun_layer_conv2d(net, l->in[0], name, l->c, l->conv.kernel[0],
-                                         l->conv.stride[0], 0, PRUN_PADDING_SAME, l->bias);
-            return prun_layer_conv2d_ex(net, l->in[0], name, &l->conv, l->bias);
+                return prun_layer_conv2d_with(
+                    net, l->in[0], name,
+                    &(prun_conv2d_options){.channels = l->c,
+                                           .kernel = {l->conv.kernel[0]},
+                                           .stride = {l->conv.stride[0]},
+                                           .padding_mode = PRUN_PADDING_SAME,
+                                           .omit_bias = !l->bias});
+            memset(&options, 0, sizeof options);
+            options.channels = l->c;
+            memcpy(options.kernel, l->conv.kernel, sizeof options.kernel);
+            memcpy(options.stride, l->conv.stride, sizeof options.stride);
+            memcpy(options.padding, l->conv.padding, sizeof options.padding);
+            options.algorithm = l->conv.algorithm;
+            options.omit_bias = !l->bias;
+            return prun_layer_conv2d_with(net, l->in[0], name, &options);
         case GRAPH_LINEAR: return prun_layer_linear(net, l->in[0], name, l->c, l->bias);
         case GRAPH_NORM: return prun_layer_batch_norm(net, l->in[0], name, l->epsilon, l->momentum);
         case GRAPH_RELU: return prun_layer_relu(net, l->in[0]);

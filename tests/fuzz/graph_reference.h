@@ -783,12 +783,12 @@ static void graph_images(graph_reference *r) {
         deviation = fmax(sqrt(squares / (double)size), 1 / sqrt((double)size));
         for (i = 0; i < size; i++) {
             double *v = &r->y[0].v[n * size + i], *e = &r->y[0].e[n * size + i], error;
-            if (m->normalization == PRUN_NORMALIZE_MEAN_STD) {
+            if (m->normalization == PRUN_NORMALIZATION_MEAN_STD) {
                 mean = (double)m->mean[i / plane];
                 deviation = (double)m->std[i / plane];
             }
             error = m->pixels ? GRAPH_EPSILON * fabs(*v) : 0;
-            if (m->normalization != PRUN_NORMALIZE_NONE) {
+            if (m->normalization != PRUN_NORMALIZATION_NONE) {
                 error = (error + GRAPH_EPSILON * (fabs(*v) + fabs(mean))) / deviation;
                 *v = (*v - mean) / deviation;
             }
@@ -895,7 +895,7 @@ static void graph_run_forward(graph_reference *r) {
     r->dw = graph_zeros(count);
     r->tangents = r->direction != NULL;
     for (t = 0; t < r->g->tensors; t++) {
-        if (r->tensors[t].flags & PRUN_STATISTIC) continue;
+        if (r->tensors[t].flags & PRUN_TENSOR_STATISTIC) continue;
         for (i = 0; i < prun_tensor_size(&r->tensors[t]); i++, at++) {
             r->w[at] = (double)r->tensors[t].data[i];
             if (r->direction) r->dw[at] = (double)r->direction[at];
