@@ -1809,11 +1809,11 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__PREFETCH(p, floats) ((void)0)
 #endif
 
-/* Before a loop of at most nine rounds that must be written out. */
+/* Before a loop of at most sixteen rounds that must be written out. */
 #if defined(__clang__)
-#define PRUN__UNROLL _Pragma("unroll")
+#define PRUN__UNROLL _Pragma("clang loop unroll(full)")
 #elif PRUN__GNU && __GNUC__ >= 8
-#define PRUN__UNROLL _Pragma("GCC unroll 9")
+#define PRUN__UNROLL _Pragma("GCC unroll 16")
 #else
 #define PRUN__UNROLL
 #endif
@@ -2350,6 +2350,15 @@ typedef struct prun__kernels {
                          float *to);
 } prun__kernels;
 
+/* Of a function: inlined wherever it is called; everything that it calls is inlined into it. */
+#if PRUN__GNU
+#define PRUN__INLINE static inline __attribute__((always_inline))
+#define PRUN__FLAT __attribute__((flatten))
+#else
+#define PRUN__INLINE static inline
+#define PRUN__FLAT
+#endif
+
 /* Portable tier: 16 lanes as four 4-float vectors, which GCC and Clang map to SSE2, NEON, VSX or
    wasm SIMD; a plain struct elsewhere. */
 #if PRUN__GNU
@@ -2478,25 +2487,115 @@ static inline prun__f4 prun__f4_mls(prun__f4 a, prun__f4 b, prun__f4 c) {
     return prun__f4_sub(c, prun__f4_mul(a, b));
 }
 
-/* The operations by the name of a tier, for code that is the same in all of them. */
-#define PRUN__V_portable prun__f4
-#define PRUN__WIDTH_portable 4
-#define PRUN__LOAD_portable prun__f4_load
-#define PRUN__STORE_portable prun__f4_store
-#define PRUN__SET_portable prun__f4_set
-#define PRUN__ADD_portable prun__f4_add
-#define PRUN__SUB_portable prun__f4_sub
-#define PRUN__MUL_portable prun__f4_mul
-#define PRUN__MLA_portable prun__f4_mla
-#define PRUN__MLS_portable prun__f4_mls
-#define PRUN__MAX_portable prun__f4_max
-#define PRUN__MIN_portable prun__f4_min
-#define PRUN__ABS_portable prun__f4_abs
-#define PRUN__TOP_portable prun__f4_top
-#define PRUN__IF_GT_portable prun__f4_if_gt
-#define PRUN__IF_EQ_portable prun__f4_if_eq
-#define PRUN__IF_NE_portable prun__f4_if_ne
-#define PRUN__NONZERO_portable prun__f4_nonzero
+/* The operations of a tier on memory, for kernels with one text for all tiers. An operand is the
+   first `width` floats at a pointer; r may be one of them. Such a kernel is inlined into an entry
+   of each tier with one of these tables as a constant: then every operation is an instruction or
+   two, and every array of lanes a register. Without optimisation a debugger steps into them. */
+typedef struct prun__vector {
+    int width;
+    void (*set)(float *r, float a); /* a in all lanes */
+    void (*copy)(float *r, const float *a);
+    void (*add)(float *r, const float *a, const float *b);
+    void (*sub)(float *r, const float *a, const float *b);
+    void (*mul)(float *r, const float *a, const float *b);
+    /* a b + c and c - a b. */
+    void (*mla)(float *r, const float *a, const float *b, const float *c);
+    void (*mls)(float *r, const float *a, const float *b, const float *c);
+    void (*maximum)(float *r, const float *a, const float *b); /* a where a > b, else b */
+    void (*minimum)(float *r, const float *a, const float *b); /* a where a < b, else b */
+    void (*top)(float *r, const float *a, const float *b);     /* a where a > b or NaN, else b */
+    void (*absolute)(float *r, const float *a);
+    /* c where a > b (a == b, a != b), else 0. */
+    void (*if_gt)(float *r, const float *a, const float *b, const float *c);
+    void (*if_eq)(float *r, const float *a, const float *b, const float *c);
+    void (*if_ne)(float *r, const float *a, const float *b, const float *c);
+    uint32_t (*nonzero)(const float *a); /* bit i: a[i] is not zero */
+    /* Adds the lanes of each row of a tile of the weight gradient, and the results to sum[0] .. */
+    void (*add_rows)(const float *rows, float *sum);
+} prun__vector;
+
+/* A vector of any tier: the narrow ones use its beginning. */
+typedef float prun__lanes[PRUN_LANES];
+
+/* The operations of the portable tier. */
+static inline void prun__vector_set_portable(float *r, float a) {
+    prun__f4_store(r, prun__f4_set(a));
+}
+static inline void prun__vector_copy_portable(float *r, const float *a) {
+    prun__f4_store(r, prun__f4_load(a));
+}
+static inline void prun__vector_add_portable(float *r, const float *a, const float *b) {
+    prun__f4_store(r, prun__f4_add(prun__f4_load(a), prun__f4_load(b)));
+}
+static inline void prun__vector_sub_portable(float *r, const float *a, const float *b) {
+    prun__f4_store(r, prun__f4_sub(prun__f4_load(a), prun__f4_load(b)));
+}
+static inline void prun__vector_mul_portable(float *r, const float *a, const float *b) {
+    prun__f4_store(r, prun__f4_mul(prun__f4_load(a), prun__f4_load(b)));
+}
+static inline void prun__vector_mla_portable(float *r, const float *a, const float *b,
+                                             const float *c) {
+    prun__f4_store(r, prun__f4_mla(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
+}
+static inline void prun__vector_mls_portable(float *r, const float *a, const float *b,
+                                             const float *c) {
+    prun__f4_store(r, prun__f4_mls(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
+}
+static inline void prun__vector_maximum_portable(float *r, const float *a, const float *b) {
+    prun__f4_store(r, prun__f4_max(prun__f4_load(a), prun__f4_load(b)));
+}
+static inline void prun__vector_minimum_portable(float *r, const float *a, const float *b) {
+    prun__f4_store(r, prun__f4_min(prun__f4_load(a), prun__f4_load(b)));
+}
+static inline void prun__vector_top_portable(float *r, const float *a, const float *b) {
+    prun__f4_store(r, prun__f4_top(prun__f4_load(a), prun__f4_load(b)));
+}
+static inline void prun__vector_absolute_portable(float *r, const float *a) {
+    prun__f4_store(r, prun__f4_abs(prun__f4_load(a)));
+}
+static inline void prun__vector_if_gt_portable(float *r, const float *a, const float *b,
+                                               const float *c) {
+    prun__f4_store(r, prun__f4_if_gt(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
+}
+static inline void prun__vector_if_eq_portable(float *r, const float *a, const float *b,
+                                               const float *c) {
+    prun__f4_store(r, prun__f4_if_eq(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
+}
+static inline void prun__vector_if_ne_portable(float *r, const float *a, const float *b,
+                                               const float *c) {
+    prun__f4_store(r, prun__f4_if_ne(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
+}
+static inline uint32_t prun__vector_nonzero_portable(const float *a) {
+    return prun__f4_nonzero(prun__f4_load(a));
+}
+/* Adds the lanes of three vectors to sum[0], [1], [2]. */
+static inline void prun__vector_add_rows_portable(const float *rows, float *sum) {
+    float lanes[3][4];
+    int i;
+    PRUN__UNROLL for (i = 0; i < 3; i++)
+        prun__f4_store(lanes[i], prun__f4_load(rows + i * PRUN_LANES));
+    for (i = 0; i < 3; i++) sum[i] += (lanes[i][0] + lanes[i][2]) + (lanes[i][1] + lanes[i][3]);
+}
+
+static const prun__vector prun__vector_portable = {
+    4,
+    prun__vector_set_portable,
+    prun__vector_copy_portable,
+    prun__vector_add_portable,
+    prun__vector_sub_portable,
+    prun__vector_mul_portable,
+    prun__vector_mla_portable,
+    prun__vector_mls_portable,
+    prun__vector_maximum_portable,
+    prun__vector_minimum_portable,
+    prun__vector_top_portable,
+    prun__vector_absolute_portable,
+    prun__vector_if_gt_portable,
+    prun__vector_if_eq_portable,
+    prun__vector_if_ne_portable,
+    prun__vector_nonzero_portable,
+    prun__vector_add_rows_portable,
+};
 
 /* Start value of output channel i: what is there, or the bias. */
 static void prun__panel_start(const prun__panel *p, const float *y, int32_t i, float *lanes) {
@@ -2625,373 +2724,540 @@ static void prun__sums_portable(const float *a, const float *b, int64_t pixels, 
     }
 }
 
-/* Adds the lanes of three vectors to sum[0], [1], [2]. */
-static inline void prun__add_rows_portable(prun__f4 a, prun__f4 b, prun__f4 c, float *sum) {
-    float lanes[3][4];
-    int i;
-    prun__f4_store(lanes[0], a);
-    prun__f4_store(lanes[1], b);
-    prun__f4_store(lanes[2], c);
-    for (i = 0; i < 3; i++) sum[i] += (lanes[i][0] + lanes[i][2]) + (lanes[i][1] + lanes[i][3]);
-}
+/* Kernels with one text for all tiers: v holds the operations of the tier. */
 
-/* clang-format off: macros whose calls are statements */
-/* What follows has one text for all tiers T; TARGET is the tier's function attribute. */
-
-/* Weight gradient of three rows by one to four columns: twelve accumulators at most, named so that
-   they stay in registers. Lanes are added up once, at the end. */
-#define PRUN__EACH1(X, T) X(T, 0)
-#define PRUN__EACH2(X, T) X(T, 0) X(T, 1)
-#define PRUN__EACH3(X, T) X(T, 0) X(T, 1) X(T, 2)
-#define PRUN__EACH4(X, T) X(T, 0) X(T, 1) X(T, 2) X(T, 3)
-#define PRUN__TILE_ZERO(T, j) PRUN__V##T a##j = PRUN__SET##T(0.0f), b##j = a##j, c##j = a##j;
-#define PRUN__TILE_STEP(T, j) \
-    v = PRUN__LOAD##T(y + j * PRUN_LANES); \
-    a##j = PRUN__MLA##T(x0, v, a##j); \
-    b##j = PRUN__MLA##T(x1, v, b##j); \
-    c##j = PRUN__MLA##T(x2, v, c##j);
-#define PRUN__TILE_FINISH(T, j) prun__add_rows##T(a##j, b##j, c##j, sum + j * job->sum_column);
-#define PRUN__DEFINE_CORRELATE(T, TARGET, COLUMNS) \
-    TARGET static void prun__correlate##COLUMNS##T(const prun__correlation *job) { \
-        const int64_t x_gap = job->x_pixel - PRUN_LANES, y_gap = job->y_pixel - PRUN_LANES; \
-        int64_t k, block, row, pixel; \
-        int l; \
-        for (k = 0; k < 3 * job->tiles; k += 3) { \
-            const int32_t o0 = job->offset[k], o1 = job->offset[k + 1], o2 = job->offset[k + 2]; \
-            float *sum = job->sum + k; \
-            PRUN__EACH##COLUMNS(PRUN__TILE_ZERO, T) for (block = 0; block < job->blocks; \
-                                                         block++) for (row = 0; row < job->rows; \
-                                                                       row++) { \
-                const float *x = job->x + block * job->x_block + row * job->x_row; \
-                const float *y = job->y + block * job->y_block + row * job->y_row; \
-                for (pixel = 0; pixel < job->pixels; pixel++, x += x_gap, y += y_gap) \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
-                        const PRUN__V##T x0 = PRUN__LOAD##T(x + o0), x1 = PRUN__LOAD##T(x + o1), \
-                                         x2 = PRUN__LOAD##T(x + o2); \
-                        PRUN__V##T v; \
-                        PRUN__EACH##COLUMNS(PRUN__TILE_STEP, T) x += PRUN__WIDTH##T; \
-                        y += PRUN__WIDTH##T; \
-                    } \
-            } \
-            PRUN__EACH##COLUMNS(PRUN__TILE_FINISH, T) \
-        } \
+/* Weight gradient of `rows` x `columns`: at most twelve accumulators where there are 16 registers,
+   24 of 32. Lanes are added up once, at the end. */
+PRUN__INLINE void prun__correlate(const prun__vector *v, int rows, int columns,
+                                  const prun__correlation *job) {
+    const int64_t x_gap = job->x_pixel - PRUN_LANES, y_gap = job->y_pixel - PRUN_LANES;
+    int64_t tile, block, row, pixel;
+    int i, j, l;
+    for (tile = 0; tile < job->tiles; tile++) {
+        prun__lanes sum[6][4], in[4], out;
+        int64_t offset[4];
+        PRUN__UNROLL for (i = 0; i < rows; i++) offset[i] = job->offset[tile * rows + i];
+        PRUN__UNROLL for (j = 0; j < columns; j++) {
+            PRUN__UNROLL for (i = 0; i < rows; i++) v->set(sum[j][i], 0.0f);
+        }
+        for (block = 0; block < job->blocks; block++)
+            for (row = 0; row < job->rows; row++) {
+                const float *x = job->x + block * job->x_block + row * job->x_row;
+                const float *y = job->y + block * job->y_block + row * job->y_row;
+                for (pixel = 0; pixel < job->pixels; pixel++, x += x_gap, y += y_gap)
+                    for (l = 0; l < PRUN_LANES; l += v->width, x += v->width, y += v->width) {
+                        PRUN__UNROLL for (i = 0; i < rows; i++) v->copy(in[i], x + offset[i]);
+                        PRUN__UNROLL for (j = 0; j < columns; j++) {
+                            v->copy(out, y + j * PRUN_LANES);
+                            PRUN__UNROLL for (i = 0; i < rows; i++)
+                                v->mla(sum[j][i], in[i], out, sum[j][i]);
+                        }
+                    }
+            }
+        PRUN__UNROLL for (j = 0; j < columns; j++)
+            v->add_rows(sum[j][0], job->sum + tile * rows + j * job->sum_column);
     }
+}
 
 /* Winograd (Lavin and Gray 2016). Along an axis, four outputs of a 3-tap filter of stride 1 come
    from six points: 0, 1, -1, 2, -2, infinity. At stride 2 the inputs that meet the two outer taps
    and those that meet the middle one make two filters: of 2 taps, with the points 0, 1, -1, 2 and
    infinity, and of 1 tap, whose four points are the inputs themselves; nine points in all.
    b: inputs to points; a: points to outputs; t: the transpose of a. All work in place. */
-#define PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
-    TARGET static inline void prun__b6##T(PRUN__V##T *d) { \
-        const PRUN__V##T four = PRUN__SET##T(4.0f), two = PRUN__SET##T(2.0f), \
-                         five = PRUN__SET##T(5.0f); \
-        const PRUN__V##T a = PRUN__MLS##T(four, d[2], d[4]); \
-        const PRUN__V##T b = PRUN__MLS##T(four, d[1], d[3]); \
-        const PRUN__V##T c = PRUN__SUB##T(d[4], d[2]), e = PRUN__SUB##T(d[3], d[1]); \
-        d[0] = PRUN__MLA##T(four, d[0], PRUN__MLS##T(five, d[2], d[4])); \
-        d[5] = PRUN__MLA##T(four, d[1], PRUN__MLS##T(five, d[3], d[5])); \
-        d[1] = PRUN__ADD##T(a, b); \
-        d[2] = PRUN__SUB##T(a, b); \
-        d[3] = PRUN__MLA##T(two, e, c); \
-        d[4] = PRUN__MLS##T(two, e, c); \
-    } \
-    TARGET static inline void prun__a6##T(PRUN__V##T *m) { \
-        const PRUN__V##T a = PRUN__ADD##T(m[1], m[2]), b = PRUN__SUB##T(m[1], m[2]); \
-        const PRUN__V##T c = PRUN__ADD##T(m[3], m[4]), d = PRUN__SUB##T(m[3], m[4]); \
-        m[0] = PRUN__ADD##T(m[0], PRUN__ADD##T(a, c)); \
-        m[1] = PRUN__MLA##T(PRUN__SET##T(2.0f), d, b); \
-        m[2] = PRUN__MLA##T(PRUN__SET##T(4.0f), c, a); \
-        m[3] = PRUN__ADD##T(PRUN__MLA##T(PRUN__SET##T(8.0f), d, b), m[5]); \
-    } \
-    TARGET static inline void prun__t6##T(PRUN__V##T *y) { \
-        const PRUN__V##T four = PRUN__SET##T(4.0f), two = PRUN__SET##T(2.0f); \
-        const PRUN__V##T a = PRUN__ADD##T(y[0], y[2]), b = PRUN__ADD##T(y[1], y[3]); \
-        const PRUN__V##T c = PRUN__MLA##T(four, y[2], y[0]); \
-        const PRUN__V##T d = PRUN__MLA##T(four, y[3], y[1]); \
-        y[5] = y[3]; \
-        y[1] = PRUN__ADD##T(a, b); \
-        y[2] = PRUN__SUB##T(a, b); \
-        y[3] = PRUN__MLA##T(two, d, c); \
-        y[4] = PRUN__MLS##T(two, d, c); \
-    } \
-    TARGET static inline void prun__b9##T(PRUN__V##T *d) { \
-        const PRUN__V##T two = PRUN__SET##T(2.0f), e = PRUN__SUB##T(d[3], d[1]); \
-        const PRUN__V##T a = PRUN__SUB##T(d[3], d[2]), b = PRUN__MLS##T(two, d[2], a); \
-        d[4] = PRUN__MLS##T(two, e, PRUN__SUB##T(d[4], d[2])); \
-        d[0] = PRUN__MLA##T(two, PRUN__SUB##T(d[0], d[2]), e); \
-        d[2] = PRUN__MLA##T(two, d[1], b); \
-        d[1] = PRUN__MLS##T(two, d[1], a); \
-        d[3] = e; \
-    } \
-    /* The outputs of the two taps, then those of one. */ \
-    TARGET static inline void prun__phases##T(PRUN__V##T *m) { \
-        const PRUN__V##T a = PRUN__ADD##T(m[1], m[2]), b = PRUN__SUB##T(m[1], m[2]); \
-        m[0] = PRUN__ADD##T(m[0], PRUN__ADD##T(a, m[3])); \
-        m[1] = PRUN__MLA##T(PRUN__SET##T(2.0f), m[3], b); \
-        m[2] = PRUN__MLA##T(PRUN__SET##T(4.0f), m[3], a); \
-        m[3] = PRUN__ADD##T(PRUN__MLA##T(PRUN__SET##T(8.0f), m[3], b), m[4]); \
-        m[4] = m[5]; \
-        m[5] = m[6]; \
-        m[6] = m[7]; \
-        m[7] = m[8]; \
-    } \
-    TARGET static inline void prun__a9##T(PRUN__V##T *m) { \
-        prun__phases##T(m); \
-        m[0] = PRUN__ADD##T(m[0], m[4]); \
-        m[1] = PRUN__ADD##T(m[1], m[5]); \
-        m[2] = PRUN__ADD##T(m[2], m[6]); \
-        m[3] = PRUN__ADD##T(m[3], m[7]); \
-    } \
-    TARGET static inline void prun__t9##T(PRUN__V##T *y) { \
-        const PRUN__V##T two = PRUN__SET##T(2.0f), four = PRUN__SET##T(4.0f); \
-        const PRUN__V##T a = PRUN__ADD##T(y[0], y[2]), b = PRUN__ADD##T(y[1], y[3]); \
-        const PRUN__V##T c = PRUN__MLA##T(four, y[2], y[0]); \
-        const PRUN__V##T d = PRUN__MLA##T(four, y[3], y[1]); \
-        y[4] = y[8] = y[3]; \
-        y[5] = y[0]; \
-        y[6] = y[1]; \
-        y[7] = y[2]; \
-        y[1] = PRUN__ADD##T(a, b); \
-        y[2] = PRUN__SUB##T(a, b); \
-        y[3] = PRUN__MLA##T(two, d, c); \
+#define PRUN__MOST_POINTS 9
+typedef enum prun__transform {
+    PRUN__B6,
+    PRUN__B9,
+    PRUN__T6,
+    PRUN__T9,
+    PRUN__A6,
+    PRUN__A9,
+    PRUN__PHASES
+} prun__transform;
+
+/* Stride 1: six inputs to six points. */
+PRUN__INLINE void prun__transform_b6(const prun__vector *v, prun__lanes *d) {
+    prun__lanes two, four, five, a, b, c, e, f;
+    v->set(two, 2.0f);
+    v->set(four, 4.0f);
+    v->set(five, 5.0f);
+    v->mls(a, four, d[2], d[4]); /* a = d4 - 4 d2 */
+    v->mls(b, four, d[1], d[3]); /* b = d3 - 4 d1 */
+    v->sub(c, d[4], d[2]);
+    v->sub(e, d[3], d[1]);
+    v->mls(f, five, d[2], d[4]);
+    v->mla(d[0], four, d[0], f); /* 4 d0 - 5 d2 + d4 */
+    v->mls(f, five, d[3], d[5]);
+    v->mla(d[5], four, d[1], f); /* 4 d1 - 5 d3 + d5 */
+    v->add(d[1], a, b);
+    v->sub(d[2], a, b);
+    v->mla(d[3], two, e, c); /* c + 2 e */
+    v->mls(d[4], two, e, c); /* c - 2 e */
+}
+
+/* Stride 1: six points to four outputs. */
+PRUN__INLINE void prun__transform_a6(const prun__vector *v, prun__lanes *m) {
+    prun__lanes two, four, eight, a, b, c, d;
+    v->set(two, 2.0f);
+    v->set(four, 4.0f);
+    v->set(eight, 8.0f);
+    v->add(a, m[1], m[2]);
+    v->sub(b, m[1], m[2]);
+    v->add(c, m[3], m[4]);
+    v->sub(d, m[3], m[4]);
+    v->add(m[1], a, c);
+    v->add(m[0], m[0], m[1]); /* m0 + (a + c) */
+    v->mla(m[1], two, d, b);  /* b + 2 d */
+    v->mla(m[2], four, c, a); /* a + 4 c */
+    v->mla(m[3], eight, d, b);
+    v->add(m[3], m[3], m[5]); /* b + 8 d + m5 */
+}
+
+/* Stride 1: the gradients of four outputs to those of six points. */
+PRUN__INLINE void prun__transform_t6(const prun__vector *v, prun__lanes *y) {
+    prun__lanes two, four, a, b, c, d;
+    v->set(two, 2.0f);
+    v->set(four, 4.0f);
+    v->add(a, y[0], y[2]);
+    v->add(b, y[1], y[3]);
+    v->mla(c, four, y[2], y[0]); /* c = y0 + 4 y2 */
+    v->mla(d, four, y[3], y[1]); /* d = y1 + 4 y3 */
+    v->copy(y[5], y[3]);
+    v->add(y[1], a, b);
+    v->sub(y[2], a, b);
+    v->mla(y[3], two, d, c); /* c + 2 d */
+    v->mls(y[4], two, d, c); /* c - 2 d */
+}
+
+/* Stride 2: nine inputs to nine points, of which the last four are inputs. */
+PRUN__INLINE void prun__transform_b9(const prun__vector *v, prun__lanes *d) {
+    prun__lanes two, a, b, c, e;
+    v->set(two, 2.0f);
+    v->sub(e, d[3], d[1]);
+    v->sub(a, d[3], d[2]);
+    v->mls(b, two, d[2], a); /* b = d3 - 3 d2 */
+    v->sub(c, d[4], d[2]);
+    v->mls(d[4], two, e, c); /* d4 - d2 - 2 e */
+    v->sub(c, d[0], d[2]);
+    v->mla(d[0], two, c, e); /* 2 (d0 - d2) + e */
+    v->mla(d[2], two, d[1], b);
+    v->mls(d[1], two, d[1], a);
+    v->copy(d[3], e);
+}
+
+/* Stride 2: the four outputs of the two taps, then those of the one tap, which are points. */
+PRUN__INLINE void prun__transform_phases(const prun__vector *v, prun__lanes *m) {
+    prun__lanes two, four, eight, a, b, c;
+    v->set(two, 2.0f);
+    v->set(four, 4.0f);
+    v->set(eight, 8.0f);
+    v->add(a, m[1], m[2]);
+    v->sub(b, m[1], m[2]);
+    v->add(c, a, m[3]);
+    v->add(m[0], m[0], c);
+    v->mla(m[1], two, m[3], b);
+    v->mla(m[2], four, m[3], a);
+    v->mla(c, eight, m[3], b);
+    v->add(m[3], c, m[4]); /* b + 8 m3 + m4 */
+    v->copy(m[4], m[5]);
+    v->copy(m[5], m[6]);
+    v->copy(m[6], m[7]);
+    v->copy(m[7], m[8]);
+}
+
+/* Stride 2: nine points to four outputs. */
+PRUN__INLINE void prun__transform_a9(const prun__vector *v, prun__lanes *m) {
+    prun__transform_phases(v, m);
+    v->add(m[0], m[0], m[4]);
+    v->add(m[1], m[1], m[5]);
+    v->add(m[2], m[2], m[6]);
+    v->add(m[3], m[3], m[7]);
+}
+
+/* Stride 2: the gradients of four outputs to those of nine points. */
+PRUN__INLINE void prun__transform_t9(const prun__vector *v, prun__lanes *y) {
+    prun__lanes two, four, a, b, c, d;
+    v->set(two, 2.0f);
+    v->set(four, 4.0f);
+    v->add(a, y[0], y[2]);
+    v->add(b, y[1], y[3]);
+    v->mla(c, four, y[2], y[0]); /* c = y0 + 4 y2 */
+    v->mla(d, four, y[3], y[1]); /* d = y1 + 4 y3 */
+    v->copy(y[4], y[3]);
+    v->copy(y[8], y[3]);
+    v->copy(y[5], y[0]);
+    v->copy(y[6], y[1]);
+    v->copy(y[7], y[2]);
+    v->add(y[1], a, b);
+    v->sub(y[2], a, b);
+    v->mla(y[3], two, d, c); /* c + 2 d */
+}
+
+PRUN__INLINE void prun__transform_apply(const prun__vector *v, prun__transform t, prun__lanes *d) {
+    switch (t) {
+        case PRUN__B6: prun__transform_b6(v, d); break;
+        case PRUN__B9: prun__transform_b9(v, d); break;
+        case PRUN__T6: prun__transform_t6(v, d); break;
+        case PRUN__T9: prun__transform_t9(v, d); break;
+        case PRUN__A6: prun__transform_a6(v, d); break;
+        case PRUN__A9: prun__transform_a9(v, d); break;
+        default: prun__transform_phases(v, d); break;
     }
+}
+
+/* A transform in both axes, rows first, is unrolled, so that the halves between stay in registers
+   as far as there are any. Pixels are often a multiple of 4 KB apart, where the first-level cache
+   holds only eight of them and the hardware does not see them coming: so each is read once, and
+   asked for early. */
+PRUN__INLINE void prun__winograd_in(const prun__vector *v, prun__transform t, const float *const *x,
+                                    int64_t channels, float *points, int64_t stride) {
+    const int strided = t == PRUN__B9 || t == PRUN__T9, inputs = t == PRUN__B6 || t == PRUN__B9;
+    const int to = strided ? 9 : 6, from = inputs ? to : 4;
+    prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS], d[PRUN__MOST_POINTS];
+    int64_t at;
+    int i, j;
+    for (at = 0; at < channels * PRUN_LANES; at += v->width) {
+        PRUN__UNROLL for (i = 0; i < from; i++) {
+            PRUN__UNROLL for (j = 0; j < from; j++) {
+                v->copy(d[j], x[from * i + j] + at);
+                PRUN__PREFETCH(x[from * i + j] + at, 128);
+            }
+            prun__transform_apply(v, t, d);
+            PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
+        }
+        PRUN__UNROLL for (i = 0; i < to; i++) {
+            PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
+            prun__transform_apply(v, t, d);
+            PRUN__UNROLL for (j = 0; j < to; j++)
+                v->copy(points + (to * j + i) * stride + at, d[j]);
+        }
+    }
+}
+
+/* Where the points of a tile lie: `stride` floats apart. */
+typedef struct prun__tile_points {
+    const float *first;
+    int64_t stride;
+} prun__tile_points;
+
+PRUN__INLINE void prun__winograd_out(const prun__vector *v, prun__transform t,
+                                     prun__tile_points points, int64_t channels,
+                                     const prun__finish *finish, float *least, float *const *y) {
+    const float *bias = finish->bias;
+    const int from = t == PRUN__A6 ? 6 : 9, to = t == PRUN__PHASES ? 8 : 4;
+    const int accumulate = finish->accumulate;
+    prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS], d[PRUN__MOST_POINTS];
+    prun__lanes low, early, late, closest, size;
+    int64_t at;
+    int i, j;
+    v->set(low, finish->relu ? 0.0f : -(float)HUGE_VAL);
+    for (at = 0; at < channels * PRUN_LANES; at += v->width) {
+        v->set(late, bias && least ? bias[at / PRUN_LANES] : 0.0f);
+        v->set(closest, (float)HUGE_VAL);
+        PRUN__UNROLL for (i = 0; i < from; i++) {
+            PRUN__UNROLL for (j = 0; j < from; j++)
+                v->copy(d[j], points.first + (from * i + j) * points.stride + at);
+            /* The point (1, 1) goes to every output as it is, so the bias may be added there; not
+               so in phases, which have none, nor where the results are judged without it. */
+            if (i == 1 && bias && !least) {
+                v->set(early, bias[at / PRUN_LANES]);
+                v->add(d[1], d[1], early);
+            }
+            prun__transform_apply(v, t, d);
+            PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
+        }
+        PRUN__UNROLL for (i = 0; i < to; i++) {
+            PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
+            prun__transform_apply(v, t, d);
+            PRUN__UNROLL for (j = 0; j < to; j++) {
+                float *pixel = y[to * j + i] + at;
+                if (least) {
+                    v->absolute(size, d[j]);
+                    v->minimum(closest, closest, size);
+                    v->add(d[j], d[j], late);
+                }
+                if (accumulate) v->add(d[j], d[j], pixel);
+                v->maximum(pixel, low, d[j]);
+            }
+        }
+        if (least) v->copy(least + at, closest);
+    }
+}
 
 #define PRUN__ALL_LANES 0xffffu
 
-/* A transform in both axes, rows first, of `from` x `from` pixels or points to `to` x `to` of them.
-   Unrolled, so that the halves between stay in registers as far as there are any. Pixels are often
-   a multiple of 4 KB apart, where the first-level cache holds only eight of them and the hardware
-   does not see them coming: so each is read once, and asked for early. */
-#define PRUN__EACH6(X, T) PRUN__EACH4(X, T) X(T, 4) X(T, 5)
-#define PRUN__EACH8(X, T) PRUN__EACH6(X, T) X(T, 6) X(T, 7)
-#define PRUN__EACH9(X, T) PRUN__EACH8(X, T) X(T, 8)
-#define PRUN__FROM_PIXEL(T, j) \
-    d[j] = PRUN__LOAD##T(x[from * i + j] + at); \
-    PRUN__PREFETCH(x[from * i + j] + at, 128);
-#define PRUN__FROM_POINT(T, j) d[j] = PRUN__LOAD##T(m + (from * i + j) * stride + at);
-#define PRUN__TO_HALF(T, j) half[j * from + i] = d[j];
-#define PRUN__FROM_HALF(T, j) d[j] = half[i * from + j];
-#define PRUN__TO_POINT(T, j) PRUN__STORE##T(v + (to * j + i) * stride + at, d[j]);
-#define PRUN__TO_PIXEL(T, j) \
-    { \
-        float *pixel = y[to * j + i] + at; \
-        if (least) { \
-            closest = PRUN__MIN##T(closest, PRUN__ABS##T(d[j])); \
-            d[j] = PRUN__ADD##T(d[j], late); \
-        } \
-        if (accumulate) d[j] = PRUN__ADD##T(d[j], PRUN__LOAD##T(pixel)); \
-        PRUN__STORE##T(pixel, PRUN__MAX##T(low, d[j])); \
-    }
-/* BIAS: what is added between reading and the first axis. */
-#define PRUN__BOTH_AXES(READ, BIAS, AXIS, WRITE, FROM, TO, T) \
-    PRUN__UNROLL for (i = 0; i < from; i++) { \
-        PRUN__EACH##FROM(READ, T) BIAS(T) prun__##AXIS##T(d); \
-        PRUN__EACH##TO(PRUN__TO_HALF, T) \
-    } \
-    PRUN__UNROLL for (i = 0; i < to; i++) { \
-        PRUN__EACH##FROM(PRUN__FROM_HALF, T) prun__##AXIS##T(d); \
-        PRUN__EACH##TO(WRITE, T) \
-    }
-#define PRUN__NO_BIAS(T)
-/* The point (1, 1) goes to every output as it is, so the bias may be added there; not so in phases,
-   which have none, nor where the results are judged without it. */
-#define PRUN__ADD_BIAS(T) \
-    if (i == 1 && bias && !least) d[1] = PRUN__ADD##T(d[1], PRUN__SET##T(bias[at / PRUN_LANES]));
-#define PRUN__DEFINE_WINOGRAD_IN(NAME, AXIS, FROM, TO, T, TARGET) \
-    TARGET static void prun__##NAME##T(const float *const *x, int64_t channels, float *v, \
-                                       int64_t stride) { \
-        enum { from = FROM, to = TO }; \
-        PRUN__V##T half[FROM * TO], d[TO]; \
-        int64_t at, i; \
-        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH##T) { \
-            PRUN__BOTH_AXES(PRUN__FROM_PIXEL, PRUN__NO_BIAS, AXIS, PRUN__TO_POINT, FROM, TO, T) \
-        } \
-    }
-#define PRUN__DEFINE_WINOGRAD_OUT(NAME, AXIS, FROM, TO, T, TARGET) \
-    TARGET static void prun__##NAME##T(const float *m, int64_t stride, int64_t channels, \
-                                       const prun__finish *finish, float *least, \
-                                       float *const *y) { \
-        enum { from = FROM, to = TO }; \
-        const float *bias = finish->bias; \
-        const int accumulate = finish->accumulate; \
-        const PRUN__V##T low = PRUN__SET##T(finish->relu ? 0.0f : -(float)HUGE_VAL); \
-        PRUN__V##T half[FROM * TO], d[FROM]; \
-        int64_t at, i; \
-        for (at = 0; at < channels * PRUN_LANES; at += PRUN__WIDTH##T) { \
-            const PRUN__V##T late = PRUN__SET##T(bias && least ? bias[at / PRUN_LANES] : 0.0f); \
-            PRUN__V##T closest = PRUN__SET##T((float)HUGE_VAL); \
-            PRUN__BOTH_AXES(PRUN__FROM_POINT, PRUN__ADD_BIAS, AXIS, PRUN__TO_PIXEL, FROM, TO, T) \
-            if (least) PRUN__STORE##T(least + at, closest); \
-        } \
-    }
-#define PRUN__DEFINE_WINOGRAD(T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_AXIS(T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_IN(winograd_in6, b6, 6, 6, T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_IN(winograd_in9, b9, 9, 9, T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_IN(winograd_dy6, t6, 4, 6, T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_IN(winograd_dy9, t9, 4, 9, T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_OUT(winograd_out6, a6, 6, 4, T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_OUT(winograd_out9, a9, 9, 4, T, TARGET) \
-    PRUN__DEFINE_WINOGRAD_OUT(winograd_phases, phases, 9, 8, T, TARGET) \
-    TARGET static uint32_t prun__nonzero##T(const float *x, int64_t count, uint32_t found) { \
-        const float *end = x + count * PRUN_LANES; \
-        int l; \
-        for (; x < end && found != PRUN__ALL_LANES; x += PRUN_LANES) \
-            for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) \
-                found |= PRUN__NONZERO##T(PRUN__LOAD##T(x + l)) << l; \
-        return found; \
-    } \
-    TARGET static void prun__largest##T(const float *x, int64_t count, float *top) { \
-        const float *end = x + count * PRUN_LANES, *at; \
-        int l; \
-        for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
-            PRUN__V##T most = PRUN__SET##T(0.0f); \
-            for (at = x + l; at < end; at += PRUN_LANES) \
-                most = PRUN__MAX##T(PRUN__ABS##T(PRUN__LOAD##T(at)), most); \
-            PRUN__STORE##T(top + l, most); \
-        } \
-    }
+PRUN__INLINE uint32_t prun__nonzero_lanes(const prun__vector *v, const float *x, int64_t count,
+                                          uint32_t found) {
+    const float *end = x + count * PRUN_LANES;
+    int l;
+    for (; x < end && found != PRUN__ALL_LANES; x += PRUN_LANES)
+        for (l = 0; l < PRUN_LANES; l += v->width) found |= v->nonzero(x + l) << l;
+    return found;
+}
 
-/* Batch norm with ReLU and pooling. Subtracting the mean first keeps the digits when it is large
+PRUN__INLINE void prun__largest(const prun__vector *v, const float *x, int64_t count, float *top) {
+    const float *end = x + count * PRUN_LANES, *at;
+    prun__lanes most, size;
+    int l;
+    for (l = 0; l < PRUN_LANES; l += v->width) {
+        v->set(most, 0.0f);
+        for (at = x + l; at < end; at += PRUN_LANES) {
+            v->absolute(size, at);
+            v->maximum(most, size, most);
+        }
+        v->copy(top + l, most);
+    }
+}
+
+/* Batch norm with ReLU and pooling: the coefficients of one channel in all lanes. They are kept
+   apart from the job, which the compiler must read again after every store. */
+typedef struct prun__norm_channel {
+    int64_t step, line; /* floats between the pixels and the rows of x */
+    prun__lanes mean, scale, shift;
+    prun__lanes dscale, dshift; /* tangents of scale and shift, where there are any */
+} prun__norm_channel;
+
+PRUN__INLINE void prun__norm_channel_set(const prun__vector *v, const prun__norm_job *job,
+                                         int64_t c, prun__norm_channel *n) {
+    v->set(n->mean, job->mean[c]);
+    v->set(n->scale, job->scale[c]);
+    v->set(n->shift, job->shift[c]);
+}
+
+/* y = (x - mean) scale + shift. Subtracting the mean first keeps the digits when it is large
    against the deviation. Backward recomputes the same values: same operations, same bits. */
-#define PRUN__NORMALIZE(T, z) PRUN__MLA##T(PRUN__SUB##T(PRUN__LOAD##T(z), mean), scale, shift)
-#define PRUN__NORM_CHANNEL(T) \
-    const PRUN__V##T mean = PRUN__SET##T(job->mean[c]), scale = PRUN__SET##T(job->scale[c]), \
-                     shift = PRUN__SET##T(job->shift[c]);
-/* Largest output of a pooling window; a NaN wins, as in PyTorch. */
-#define PRUN__WINDOW_BEST(T, z) \
-    best = PRUN__NORMALIZE(T, z); \
-    if (job->window > 1) \
-        for (ky = 0; ky < job->window; ky++) \
-            for (kx = 0; kx < job->window; kx++) \
-                best = PRUN__TOP##T(PRUN__NORMALIZE(T, (z) + ky * line + kx * step), best);
-#define PRUN__DEFINE_NORM(T, TARGET) \
-    TARGET static void prun__norm##T(const prun__norm_job *job, const float *x, float *y) { \
-        const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
-        const PRUN__V##T low = PRUN__SET##T(job->low); \
-        int64_t oy, ox, c, ky, kx; \
-        int l; \
-        for (oy = 0; oy < job->out_height; oy++) \
-            for (ox = 0; ox < job->out_width; ox++) { \
-                const float *z = x + (oy * line + ox * step) * job->window; \
-                for (c = 0; c < job->channels; c++) { \
-                    PRUN__NORM_CHANNEL(T) \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
-                        PRUN__V##T best; \
-                        PRUN__WINDOW_BEST(T, z) \
-                        PRUN__STORE##T(y, PRUN__MAX##T(low, best)); \
-                        z += PRUN__WIDTH##T; \
-                        y += PRUN__WIDTH##T; \
-                    } \
-                } \
-            } \
-    } \
-    /* The first maximum of a window gets all of it (PyTorch's rule), and nothing where the ReLU \
-       is shut. */ \
-    TARGET static void prun__norm_mask##T(const prun__norm_job *job, const float *x, \
-                                          const float *dy, float *g) { \
-        const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
-        const PRUN__V##T zero = PRUN__SET##T(0.0f); \
-        int64_t oy, ox, c, ky, kx; \
-        int l; \
-        for (oy = 0; oy < job->out_height; oy++) \
-            for (ox = 0; ox < job->out_width; ox++) { \
-                int64_t at = (oy * line + ox * step) * job->window; \
-                for (c = 0; c < job->channels; c++) { \
-                    PRUN__NORM_CHANNEL(T) \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
-                        PRUN__V##T best, left = PRUN__LOAD##T(dy); \
-                        PRUN__WINDOW_BEST(T, x + at) \
-                        if (job->relu) left = PRUN__IF_GT##T(best, zero, left); \
-                        if (job->window == 1) PRUN__STORE##T(g + at, left); \
-                        else \
-                            for (ky = 0; ky < job->window; ky++) \
-                                for (kx = 0; kx < job->window; kx++) { \
-                                    const int64_t here = at + ky * line + kx * step; \
-                                    const PRUN__V##T y = PRUN__NORMALIZE(T, x + here); \
-                                    PRUN__STORE##T(g + here, PRUN__IF_EQ##T(y, best, left)); \
-                                    left = PRUN__IF_NE##T(y, best, left); \
-                                } \
-                        at += PRUN__WIDTH##T; \
-                        dy += PRUN__WIDTH##T; \
-                    } \
-                } \
-            } \
-    } \
-    /* dx (+)= scale (g - m1 - (x - mean) m2) at the input's resolution; g may be dx. */ \
-    TARGET static void prun__norm_apply##T(const prun__norm_job *job, const float *x, \
-                                           const float *g, float *dx) { \
-        const int64_t pixels = job->out_height * job->out_width; \
-        int64_t p, c; \
-        int l; \
-        for (p = 0; p < pixels; p++) \
-            for (c = 0; c < job->channels; c++) { \
-                const PRUN__V##T mean = PRUN__SET##T(job->mean[c]), \
-                                 scale = PRUN__SET##T(job->scale[c]), \
-                                 m1 = PRUN__SET##T(job->m1[c]), m2 = PRUN__SET##T(job->m2[c]); \
-                for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
-                    const PRUN__V##T d = PRUN__SUB##T(PRUN__LOAD##T(x), mean); \
-                    PRUN__V##T v = PRUN__SUB##T(PRUN__LOAD##T(g), m1); \
-                    v = PRUN__MUL##T(scale, PRUN__MLS##T(d, m2, v)); \
-                    PRUN__STORE##T(dx, job->add ? PRUN__ADD##T(PRUN__LOAD##T(dx), v) : v); \
-                    x += PRUN__WIDTH##T; \
-                    g += PRUN__WIDTH##T; \
-                    dx += PRUN__WIDTH##T; \
-                } \
-            } \
+PRUN__INLINE void prun__norm_value(const prun__vector *v, const prun__norm_channel *n,
+                                   const float *x, float *y) {
+    v->sub(y, x, n->mean);
+    v->mla(y, y, n->scale, n->shift);
+}
+
+/* Largest output of the pooling window at x; a NaN wins, as in PyTorch. */
+PRUN__INLINE void prun__norm_best(const prun__vector *v, const prun__norm_job *job,
+                                  const prun__norm_channel *n, const float *x, float *best) {
+    prun__lanes value;
+    int64_t ky, kx;
+    prun__norm_value(v, n, x, best);
+    if (job->window == 1) return;
+    for (ky = 0; ky < job->window; ky++)
+        for (kx = 0; kx < job->window; kx++) {
+            prun__norm_value(v, n, x + ky * n->line + kx * n->step, value);
+            v->top(best, value, best);
+        }
+}
+
+PRUN__INLINE void prun__norm(const prun__vector *v, const prun__norm_job *job, const float *x,
+                             float *y) {
+    prun__norm_channel n;
+    prun__lanes low, best;
+    int64_t oy, ox, c;
+    int l;
+    n.step = job->channels * PRUN_LANES;
+    n.line = job->in_width * n.step;
+    v->set(low, job->low);
+    for (oy = 0; oy < job->out_height; oy++)
+        for (ox = 0; ox < job->out_width; ox++) {
+            const float *z = x + (oy * n.line + ox * n.step) * job->window;
+            for (c = 0; c < job->channels; c++) {
+                prun__norm_channel_set(v, job, c, &n);
+                for (l = 0; l < PRUN_LANES; l += v->width, z += v->width, y += v->width) {
+                    prun__norm_best(v, job, &n, z, best);
+                    v->maximum(y, low, best);
+                }
+            }
+        }
+}
+
+/* The gradient dy of one output to the pixels of its window: the first maximum gets all of it
+   (PyTorch's rule), and nothing where the ReLU is shut. */
+PRUN__INLINE void prun__norm_window_mask(const prun__vector *v, const prun__norm_job *job,
+                                         const prun__norm_channel *n, const float *x,
+                                         const float *dy, float *g) {
+    prun__lanes zero, best, left, value, part;
+    int64_t ky, kx;
+    v->set(zero, 0.0f);
+    v->copy(left, dy);
+    prun__norm_best(v, job, n, x, best);
+    if (job->relu) v->if_gt(left, best, zero, left);
+    if (job->window == 1) {
+        v->copy(g, left);
+        return;
     }
+    for (ky = 0; ky < job->window; ky++)
+        for (kx = 0; kx < job->window; kx++) {
+            const int64_t here = ky * n->line + kx * n->step;
+            prun__norm_value(v, n, x + here, value);
+            v->if_eq(part, value, best, left);
+            v->copy(g + here, part);
+            v->if_ne(left, value, best, left);
+        }
+}
 
-/* The first maximum of a window hands on its tangent. */
-#define PRUN__DEFINE_TANGENT(T, TARGET) \
-    TARGET static void prun__norm_tangent##T(const prun__norm_job *job, const float *x, \
-                                             const float *t, float *y, float *to) { \
-        const int64_t step = job->channels * PRUN_LANES, line = job->in_width * step; \
-        const PRUN__V##T low = PRUN__SET##T(job->low), zero = PRUN__SET##T(0.0f); \
-        int64_t oy, ox, c, ky, kx; \
-        int l; \
-        for (oy = 0; oy < job->out_height; oy++) \
-            for (ox = 0; ox < job->out_width; ox++) { \
-                int64_t at = (oy * line + ox * step) * job->window; \
-                for (c = 0; c < job->channels; c++) { \
-                    const PRUN__V##T dscale = PRUN__SET##T(job->m1[c]), \
-                                     dshift = PRUN__SET##T(job->m2[c]); \
-                    PRUN__NORM_CHANNEL(T) \
-                    for (l = 0; l < PRUN_LANES; l += PRUN__WIDTH##T) { \
-                        PRUN__V##T best, left = PRUN__SET##T(1.0f), tangent = zero; \
-                        PRUN__WINDOW_BEST(T, x + at) \
-                        for (ky = 0; ky < job->window; ky++) \
-                            for (kx = 0; kx < job->window; kx++) { \
-                                const int64_t here = at + ky * line + kx * step; \
-                                const PRUN__V##T z = PRUN__NORMALIZE(T, x + here); \
-                                const PRUN__V##T d = PRUN__SUB##T(PRUN__LOAD##T(x + here), mean); \
-                                PRUN__V##T dz = PRUN__MLA##T(d, dscale, dshift); \
-                                dz = PRUN__MLA##T(PRUN__LOAD##T(t + here), scale, dz); \
-                                dz = PRUN__IF_GT##T(left, zero, PRUN__IF_EQ##T(z, best, dz)); \
-                                tangent = PRUN__ADD##T(tangent, dz); \
-                                left = PRUN__IF_NE##T(z, best, left); \
-                            } \
-                        if (job->relu) tangent = PRUN__IF_GT##T(best, zero, tangent); \
-                        PRUN__STORE##T(y, PRUN__MAX##T(low, best)); \
-                        PRUN__STORE##T(to, tangent); \
-                        at += PRUN__WIDTH##T; \
-                        y += PRUN__WIDTH##T; \
-                        to += PRUN__WIDTH##T; \
-                    } \
-                } \
-            } \
+PRUN__INLINE void prun__norm_mask(const prun__vector *v, const prun__norm_job *job, const float *x,
+                                  const float *dy, float *g) {
+    prun__norm_channel n;
+    int64_t oy, ox, c;
+    int l;
+    n.step = job->channels * PRUN_LANES;
+    n.line = job->in_width * n.step;
+    for (oy = 0; oy < job->out_height; oy++)
+        for (ox = 0; ox < job->out_width; ox++) {
+            int64_t at = (oy * n.line + ox * n.step) * job->window;
+            for (c = 0; c < job->channels; c++) {
+                prun__norm_channel_set(v, job, c, &n);
+                for (l = 0; l < PRUN_LANES; l += v->width, at += v->width, dy += v->width)
+                    prun__norm_window_mask(v, job, &n, x + at, dy, g + at);
+            }
+        }
+}
+
+/* dx (+)= scale (g - m1 - (x - mean) m2) at the input's resolution; g may be dx. */
+PRUN__INLINE void prun__norm_apply(const prun__vector *v, const prun__norm_job *job, const float *x,
+                                   const float *g, float *dx) {
+    const int64_t pixels = job->out_height * job->out_width;
+    prun__lanes mean, scale, m1, m2, d, result;
+    int64_t p, c;
+    int l;
+    for (p = 0; p < pixels; p++)
+        for (c = 0; c < job->channels; c++) {
+            v->set(mean, job->mean[c]);
+            v->set(scale, job->scale[c]);
+            v->set(m1, job->m1[c]);
+            v->set(m2, job->m2[c]);
+            for (l = 0; l < PRUN_LANES; l += v->width) {
+                v->sub(d, x, mean);
+                v->sub(result, g, m1);
+                v->mls(result, d, m2, result);
+                v->mul(result, scale, result);
+                if (job->add) v->add(dx, dx, result);
+                else v->copy(dx, result);
+                x += v->width;
+                g += v->width;
+                dx += v->width;
+            }
+        }
+}
+
+/* The best output of the pooling window at x, and its tangent `to` from t, that of x: the first
+   maximum hands on its own. */
+PRUN__INLINE void prun__norm_window_tangent(const prun__vector *v, const prun__norm_job *job,
+                                            const prun__norm_channel *n, const float *x,
+                                            const float *t, float *best, float *to) {
+    prun__lanes zero, left, value, d, dy;
+    int64_t ky, kx;
+    v->set(zero, 0.0f);
+    v->set(left, 1.0f);
+    v->copy(to, zero);
+    prun__norm_best(v, job, n, x, best);
+    for (ky = 0; ky < job->window; ky++)
+        for (kx = 0; kx < job->window; kx++) {
+            const int64_t here = ky * n->line + kx * n->step;
+            prun__norm_value(v, n, x + here, value);
+            v->sub(d, x + here, n->mean);
+            v->mla(dy, d, n->dscale, n->dshift);
+            v->mla(dy, t + here, n->scale, dy);
+            v->if_eq(dy, value, best, dy);
+            v->if_gt(dy, left, zero, dy);
+            v->add(to, to, dy);
+            v->if_ne(left, value, best, left);
+        }
+    if (job->relu) v->if_gt(to, best, zero, to);
+}
+
+PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job *job,
+                                     const float *x, const float *t, float *y, float *to) {
+    prun__norm_channel n;
+    prun__lanes low, best, tangent;
+    int64_t oy, ox, c;
+    int l;
+    n.step = job->channels * PRUN_LANES;
+    n.line = job->in_width * n.step;
+    v->set(low, job->low);
+    for (oy = 0; oy < job->out_height; oy++)
+        for (ox = 0; ox < job->out_width; ox++) {
+            int64_t at = (oy * n.line + ox * n.step) * job->window;
+            for (c = 0; c < job->channels; c++) {
+                prun__norm_channel_set(v, job, c, &n);
+                v->set(n.dscale, job->m1[c]);
+                v->set(n.dshift, job->m2[c]);
+                for (l = 0; l < PRUN_LANES; l += v->width) {
+                    prun__norm_window_tangent(v, job, &n, x + at, t + at, best, tangent);
+                    v->maximum(y, low, best);
+                    v->copy(to, tangent);
+                    at += v->width;
+                    y += v->width;
+                    to += v->width;
+                }
+            }
+        }
+}
+
+/* The entries of a tier T, with its attribute TARGET. */
+#define PRUN__ENTER_CORRELATE(T, TARGET, ROWS, COLUMNS) \
+    TARGET PRUN__FLAT static void prun__correlate##COLUMNS##_##T(const prun__correlation *job) { \
+        prun__correlate(&prun__vector_##T, ROWS, COLUMNS, job); \
     }
+#define PRUN__ENTER_IN(T, TARGET, NAME, TRANSFORM) \
+    TARGET PRUN__FLAT static void prun__winograd_##NAME##_##T( \
+        const float *const *x, int64_t channels, float *points, int64_t stride) { \
+        prun__winograd_in(&prun__vector_##T, TRANSFORM, x, channels, points, stride); \
+    }
+#define PRUN__ENTER_OUT(T, TARGET, NAME, TRANSFORM) \
+    TARGET PRUN__FLAT static void prun__winograd_##NAME##_##T( \
+        const float *m, int64_t stride, int64_t channels, const prun__finish *finish, \
+        float *least, float *const *y) { \
+        prun__tile_points points; \
+        points.first = m; \
+        points.stride = stride; \
+        prun__winograd_out(&prun__vector_##T, TRANSFORM, points, channels, finish, least, y); \
+    }
+#define PRUN__ENTER_WINOGRAD(T, TARGET) \
+    PRUN__ENTER_IN(T, TARGET, in6, PRUN__B6) \
+    PRUN__ENTER_IN(T, TARGET, in9, PRUN__B9) \
+    PRUN__ENTER_IN(T, TARGET, dy6, PRUN__T6) \
+    PRUN__ENTER_IN(T, TARGET, dy9, PRUN__T9) \
+    PRUN__ENTER_OUT(T, TARGET, out6, PRUN__A6) \
+    PRUN__ENTER_OUT(T, TARGET, out9, PRUN__A9) \
+    PRUN__ENTER_OUT(T, TARGET, phases, PRUN__PHASES)
+#define PRUN__ENTER_SEARCHES(T, TARGET) \
+    TARGET PRUN__FLAT static uint32_t prun__nonzero_##T(const float *x, int64_t count, \
+                                                        uint32_t found) { \
+        return prun__nonzero_lanes(&prun__vector_##T, x, count, found); \
+    } \
+    TARGET PRUN__FLAT static void prun__largest_##T(const float *x, int64_t count, float *top) { \
+        prun__largest(&prun__vector_##T, x, count, top); \
+    }
+#define PRUN__ENTER_NORM(T, TARGET) \
+    TARGET PRUN__FLAT static void prun__norm_##T(const prun__norm_job *job, const float *x, \
+                                                 float *y) { \
+        prun__norm(&prun__vector_##T, job, x, y); \
+    } \
+    TARGET PRUN__FLAT static void prun__norm_mask_##T(const prun__norm_job *job, const float *x, \
+                                                      const float *dy, float *g) { \
+        prun__norm_mask(&prun__vector_##T, job, x, dy, g); \
+    }
+#define PRUN__ENTER_NORM_REST(T, TARGET) \
+    TARGET PRUN__FLAT static void prun__norm_apply_##T(const prun__norm_job *job, const float *x, \
+                                                       const float *g, float *dx) { \
+        prun__norm_apply(&prun__vector_##T, job, x, g, dx); \
+    } \
+    TARGET PRUN__FLAT static void prun__norm_tangent_##T( \
+        const prun__norm_job *job, const float *x, const float *t, float *y, float *to) { \
+        prun__norm_tangent(&prun__vector_##T, job, x, t, y, to); \
+    }
+#define PRUN__ENTER_TIER(T, TARGET) \
+    PRUN__ENTER_WINOGRAD(T, TARGET) \
+    PRUN__ENTER_SEARCHES(T, TARGET) \
+    PRUN__ENTER_NORM(T, TARGET) \
+    PRUN__ENTER_NORM_REST(T, TARGET)
 
-#define PRUN__DEFINE_TIER(T, TARGET) \
-    PRUN__DEFINE_WINOGRAD(T, TARGET) \
-    PRUN__DEFINE_NORM(T, TARGET) \
-    PRUN__DEFINE_TANGENT(T, TARGET)
-
-PRUN__DEFINE_TIER(_portable, )
-PRUN__DEFINE_CORRELATE(_portable, , 1)
-PRUN__DEFINE_CORRELATE(_portable, , 2)
-PRUN__DEFINE_CORRELATE(_portable, , 3)
-PRUN__DEFINE_CORRELATE(_portable, , 4)
+/* clang-format off: macros whose calls are definitions */
+PRUN__ENTER_TIER(portable, )
+PRUN__ENTER_CORRELATE(portable, , 3, 1)
+PRUN__ENTER_CORRELATE(portable, , 3, 2)
+PRUN__ENTER_CORRELATE(portable, , 3, 3)
+PRUN__ENTER_CORRELATE(portable, , 3, 4)
+/* clang-format on */
 
 static const prun__kernels prun__kernels_portable = {
     "portable",
@@ -3018,130 +3284,164 @@ static const prun__kernels prun__kernels_portable = {
    broadcast in flight they fill the 16 registers and hide the FMA latency. */
 #define PRUN__AVX2 __attribute__((target("avx2,fma")))
 
-#define PRUN__START(i) \
-    if (i < p->channels && p->accumulate) { \
-        c##i = _mm256_loadu_ps(y + 16 * i); \
-        d##i = _mm256_loadu_ps(y + 16 * i + 8); \
-    } else { \
-        c##i = d##i = i < p->channels && p->bias ? _mm256_broadcast_ss(p->bias + i) : zero; \
-    }
-#define PRUN__STEP(i) \
-    v = _mm256_broadcast_ss(w + i); \
-    c##i = _mm256_fmadd_ps(v, x0, c##i); \
-    d##i = _mm256_fmadd_ps(v, x1, d##i);
-/* max(0, v) with v second returns v when v is NaN. */
-#define PRUN__FINISH(i) \
-    if (i < p->channels) { \
-        if (p->relu) { \
-            c##i = _mm256_max_ps(zero, c##i); \
-            d##i = _mm256_max_ps(zero, d##i); \
-        } \
-        _mm256_storeu_ps(y + 16 * i, c##i); \
-        _mm256_storeu_ps(y + 16 * i + 8, d##i); \
-    }
-
-PRUN__AVX2 static void prun__panel6_avx2(const prun__panel *p) {
+/* Sixteen lanes of every channel of a panel are two accumulators c[i] and d[i]. */
+PRUN__AVX2 PRUN__INLINE void prun__panel_avx2(const prun__panel *p, const int width) {
     const __m256 zero = _mm256_setzero_ps();
     int64_t pixel;
-    for (pixel = 0; pixel < p->pixels; pixel++) {
-        const prun__segment *s = p->segment + p->first[pixel];
-        const prun__segment *end = p->segment + p->first[pixel + 1];
-        float *y = p->y + pixel * p->y_stride;
-        __m256 c0, c1, c2, c3, c4, c5, d0, d1, d2, d3, d4, d5;
-        PRUN__START(0)
-        PRUN__START(1)
-        PRUN__START(2) PRUN__START(3) PRUN__START(4) PRUN__START(5) for (; s < end; s++) {
-            const float *x = p->x + (int64_t)s->x * PRUN_LANES;
-            const float *w = p->weights + (int64_t)s->w * 6, *stop = w + (int64_t)s->length * 6;
-            for (; w < stop; w += 6, x += PRUN_LANES) {
-                __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8), v;
-                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3) PRUN__STEP(4) PRUN__STEP(5)
-            }
-        }
-        PRUN__FINISH(0)
-        PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3) PRUN__FINISH(4) PRUN__FINISH(5)
-    }
-}
-
-PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) {
-    const __m256 zero = _mm256_setzero_ps();
-    int64_t pixel;
-    for (pixel = 0; pixel < p->pixels; pixel++) {
-        const prun__segment *s = p->segment + p->first[pixel];
-        const prun__segment *end = p->segment + p->first[pixel + 1];
-        float *y = p->y + pixel * p->y_stride;
-        __m256 c0, c1, c2, c3, d0, d1, d2, d3;
-        PRUN__START(0) PRUN__START(1) PRUN__START(2) PRUN__START(3) for (; s < end; s++) {
-            const float *x = p->x + (int64_t)s->x * PRUN_LANES;
-            const float *w = p->weights + (int64_t)s->w * 4, *stop = w + (int64_t)s->length * 4;
-            for (; w < stop; w += 4, x += PRUN_LANES) {
-                __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8), v;
-                PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
-            }
-        }
-        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
-    }
-}
-#undef PRUN__START
-#undef PRUN__STEP
-#undef PRUN__FINISH
-
-#define PRUN__V_avx2 __m256
-#define PRUN__WIDTH_avx2 8
-#define PRUN__LOAD_avx2 _mm256_loadu_ps
-#define PRUN__STORE_avx2 _mm256_storeu_ps
-#define PRUN__SET_avx2 _mm256_set1_ps
-#define PRUN__ADD_avx2 _mm256_add_ps
-#define PRUN__SUB_avx2 _mm256_sub_ps
-#define PRUN__MUL_avx2 _mm256_mul_ps
-#define PRUN__MLA_avx2 _mm256_fmadd_ps
-#define PRUN__MLS_avx2 _mm256_fnmadd_ps
-#define PRUN__MAX_avx2 _mm256_max_ps
-#define PRUN__MIN_avx2 _mm256_min_ps
-#define PRUN__ABS_avx2(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
-#define PRUN__TOP_avx2(a, b) \
-    _mm256_blendv_ps( \
-        b, a, _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), _mm256_cmp_ps(a, a, _CMP_UNORD_Q)))
-#define PRUN__IF_GT_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), v)
-#define PRUN__IF_EQ_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), v)
-#define PRUN__IF_NE_avx2(a, b, v) _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), v)
-#define PRUN__NONZERO_avx2(a) \
-    (uint32_t) _mm256_movemask_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ))
-
-PRUN__AVX2 static inline void prun__add_rows_avx2(__m256 a, __m256 b, __m256 c, float *sum) {
-    const __m256 zero = _mm256_setzero_ps();
-    const __m256 u = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, zero));
-    float rows[4];
     int i;
-    _mm_storeu_ps(rows, _mm_add_ps(_mm256_castps256_ps128(u), _mm256_extractf128_ps(u, 1)));
-    for (i = 0; i < 3; i++) sum[i] += rows[i];
-}
-#define PRUN__STEP(i) \
-    c##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i), c##i); \
-    d##i = _mm256_fmadd_ps(w, _mm256_loadu_ps(z + s##i + 8), d##i);
-#define PRUN__FINISH(i) \
-    if (i < j->pixels) { \
-        _mm256_storeu_ps(j->y + i * j->y_step, j->relu ? _mm256_max_ps(zero, c##i) : c##i); \
-        _mm256_storeu_ps(j->y + i * j->y_step + 8, j->relu ? _mm256_max_ps(zero, d##i) : d##i); \
+    for (pixel = 0; pixel < p->pixels; pixel++) {
+        const prun__segment *s = p->segment + p->first[pixel];
+        const prun__segment *end = p->segment + p->first[pixel + 1];
+        float *y = p->y + pixel * p->y_stride;
+        __m256 c[6], d[6];
+        PRUN__UNROLL for (i = 0; i < width; i++) {
+            c[i] = d[i] = i < p->channels && p->bias ? _mm256_broadcast_ss(p->bias + i) : zero;
+            if (i < p->channels && p->accumulate) {
+                c[i] = _mm256_loadu_ps(y + 16 * i);
+                d[i] = _mm256_loadu_ps(y + 16 * i + 8);
+            }
+        }
+        for (; s < end; s++) {
+            const float *x = p->x + (int64_t)s->x * PRUN_LANES;
+            const float *w = p->weights + (int64_t)s->w * width;
+            const float *stop = w + (int64_t)s->length * width;
+            for (; w < stop; w += width, x += PRUN_LANES) {
+                const __m256 x0 = _mm256_loadu_ps(x), x1 = _mm256_loadu_ps(x + 8);
+                PRUN__UNROLL for (i = 0; i < width; i++) {
+                    const __m256 v = _mm256_broadcast_ss(w + i);
+                    c[i] = _mm256_fmadd_ps(v, x0, c[i]);
+                    d[i] = _mm256_fmadd_ps(v, x1, d[i]);
+                }
+            }
+        }
+        /* max(0, v) with v second returns v when v is NaN. */
+        PRUN__UNROLL for (i = 0; i < width; i++) {
+            if (i < p->channels) {
+                _mm256_storeu_ps(y + 16 * i, p->relu ? _mm256_max_ps(zero, c[i]) : c[i]);
+                _mm256_storeu_ps(y + 16 * i + 8, p->relu ? _mm256_max_ps(zero, d[i]) : d[i]);
+            }
+        }
     }
+}
+PRUN__AVX2 static void prun__panel6_avx2(const prun__panel *p) { prun__panel_avx2(p, 6); }
+PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) { prun__panel_avx2(p, 4); }
+
+/* The operations of the AVX2 tier. */
+PRUN__AVX2 static inline void prun__vector_set_avx2(float *r, float a) {
+    _mm256_storeu_ps(r, _mm256_set1_ps(a));
+}
+PRUN__AVX2 static inline void prun__vector_copy_avx2(float *r, const float *a) {
+    _mm256_storeu_ps(r, _mm256_loadu_ps(a));
+}
+PRUN__AVX2 static inline void prun__vector_add_avx2(float *r, const float *a, const float *b) {
+    _mm256_storeu_ps(r, _mm256_add_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b)));
+}
+PRUN__AVX2 static inline void prun__vector_sub_avx2(float *r, const float *a, const float *b) {
+    _mm256_storeu_ps(r, _mm256_sub_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b)));
+}
+PRUN__AVX2 static inline void prun__vector_mul_avx2(float *r, const float *a, const float *b) {
+    _mm256_storeu_ps(r, _mm256_mul_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b)));
+}
+PRUN__AVX2 static inline void prun__vector_mla_avx2(float *r, const float *a, const float *b,
+                                                    const float *c) {
+    _mm256_storeu_ps(r,
+                     _mm256_fmadd_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b), _mm256_loadu_ps(c)));
+}
+PRUN__AVX2 static inline void prun__vector_mls_avx2(float *r, const float *a, const float *b,
+                                                    const float *c) {
+    _mm256_storeu_ps(r,
+                     _mm256_fnmadd_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b), _mm256_loadu_ps(c)));
+}
+PRUN__AVX2 static inline void prun__vector_maximum_avx2(float *r, const float *a, const float *b) {
+    _mm256_storeu_ps(r, _mm256_max_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b)));
+}
+PRUN__AVX2 static inline void prun__vector_minimum_avx2(float *r, const float *a, const float *b) {
+    _mm256_storeu_ps(r, _mm256_min_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b)));
+}
+PRUN__AVX2 static inline void prun__vector_top_avx2(float *r, const float *a, const float *b) {
+    const __m256 v = _mm256_loadu_ps(a), w = _mm256_loadu_ps(b);
+    const __m256 greater = _mm256_cmp_ps(v, w, _CMP_GT_OQ), nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+    _mm256_storeu_ps(r, _mm256_blendv_ps(w, v, _mm256_or_ps(greater, nan)));
+}
+PRUN__AVX2 static inline void prun__vector_absolute_avx2(float *r, const float *a) {
+    _mm256_storeu_ps(r, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_loadu_ps(a)));
+}
+PRUN__AVX2 static inline void prun__vector_if_gt_avx2(float *r, const float *a, const float *b,
+                                                      const float *c) {
+    const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b), _CMP_GT_OQ);
+    _mm256_storeu_ps(r, _mm256_and_ps(mask, _mm256_loadu_ps(c)));
+}
+PRUN__AVX2 static inline void prun__vector_if_eq_avx2(float *r, const float *a, const float *b,
+                                                      const float *c) {
+    const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b), _CMP_EQ_OQ);
+    _mm256_storeu_ps(r, _mm256_and_ps(mask, _mm256_loadu_ps(c)));
+}
+PRUN__AVX2 static inline void prun__vector_if_ne_avx2(float *r, const float *a, const float *b,
+                                                      const float *c) {
+    const __m256 mask = _mm256_cmp_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b), _CMP_NEQ_UQ);
+    _mm256_storeu_ps(r, _mm256_and_ps(mask, _mm256_loadu_ps(c)));
+}
+PRUN__AVX2 static inline uint32_t prun__vector_nonzero_avx2(const float *a) {
+    const __m256 zero = _mm256_setzero_ps();
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(a), zero, _CMP_NEQ_UQ));
+}
+/* Adds the lanes of three vectors to sum[0], [1], [2]. */
+PRUN__AVX2 static inline void prun__vector_add_rows_avx2(const float *rows, float *sum) {
+    const __m256 a = _mm256_loadu_ps(rows), b = _mm256_loadu_ps(rows + PRUN_LANES);
+    const __m256 c = _mm256_loadu_ps(rows + 2 * PRUN_LANES), zero = _mm256_setzero_ps();
+    const __m256 u = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, zero));
+    float total[4];
+    int i;
+    _mm_storeu_ps(total, _mm_add_ps(_mm256_castps256_ps128(u), _mm256_extractf128_ps(u, 1)));
+    for (i = 0; i < 3; i++) sum[i] += total[i];
+}
+
+static const prun__vector prun__vector_avx2 = {
+    8,
+    prun__vector_set_avx2,
+    prun__vector_copy_avx2,
+    prun__vector_add_avx2,
+    prun__vector_sub_avx2,
+    prun__vector_mul_avx2,
+    prun__vector_mla_avx2,
+    prun__vector_mls_avx2,
+    prun__vector_maximum_avx2,
+    prun__vector_minimum_avx2,
+    prun__vector_top_avx2,
+    prun__vector_absolute_avx2,
+    prun__vector_if_gt_avx2,
+    prun__vector_if_eq_avx2,
+    prun__vector_if_ne_avx2,
+    prun__vector_nonzero_avx2,
+    prun__vector_add_rows_avx2,
+};
+
 /* Four pixels share each weight: eight accumulators hide the FMA latency. Pixels beyond the last
    repeat it and are not stored. */
 PRUN__AVX2 static void prun__sparse4_avx2(const prun__sparse_job *j) {
-    const __m256 zero = _mm256_setzero_ps();
-    const int64_t s0 = 0, s1 = j->pixels > 1 ? j->x_step : 0;
-    const int64_t s2 = j->pixels > 2 ? 2 * j->x_step : s1, s3 = j->pixels > 3 ? 3 * j->x_step : s2;
+    const __m256 zero = _mm256_setzero_ps(), start = _mm256_broadcast_ss(&j->bias);
     const prun__nonzero *n = j->nonzero, *end = n + j->count;
-    __m256 c0 = _mm256_broadcast_ss(&j->bias), c1 = c0, c2 = c0, c3 = c0, d0 = c0, d1 = c0, d2 = c0,
-           d3 = c0;
-    for (; n < end; n++) {
-        const float *z = j->x + n->offset;
-        const __m256 w = _mm256_broadcast_ss(&n->weight);
-        PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+    const float *x[4];
+    __m256 c[4], d[4];
+    int i;
+    PRUN__UNROLL for (i = 0; i < 4; i++) {
+        x[i] = j->x + PRUN__MIN(i, j->pixels - 1) * j->x_step;
+        c[i] = d[i] = start;
     }
-    PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
+    for (; n < end; n++) {
+        const __m256 w = _mm256_broadcast_ss(&n->weight);
+        PRUN__UNROLL for (i = 0; i < 4; i++) {
+            c[i] = _mm256_fmadd_ps(w, _mm256_loadu_ps(x[i] + n->offset), c[i]);
+            d[i] = _mm256_fmadd_ps(w, _mm256_loadu_ps(x[i] + n->offset + 8), d[i]);
+        }
+    }
+    PRUN__UNROLL for (i = 0; i < 4; i++) {
+        if (i < j->pixels) {
+            _mm256_storeu_ps(j->y + i * j->y_step, j->relu ? _mm256_max_ps(zero, c[i]) : c[i]);
+            _mm256_storeu_ps(j->y + i * j->y_step + 8, j->relu ? _mm256_max_ps(zero, d[i]) : d[i]);
+        }
+    }
 }
-#undef PRUN__STEP
-#undef PRUN__FINISH
 
 static void prun__sparse_avx2(const prun__sparse_job *job) {
     prun__sparse_job j = *job;
@@ -3149,38 +3449,38 @@ static void prun__sparse_avx2(const prun__sparse_job *job) {
         prun__sparse4_avx2(&j);
 }
 
-#define PRUN__STEP(i) \
-    u = _mm256_cvtps_pd(_mm_loadu_ps(a + p + 4 * i)); \
-    v = _mm256_cvtps_pd(_mm_loadu_ps(b + p + 4 * i)); \
-    s##i = _mm256_add_pd(s##i, u); \
-    q##i = _mm256_fmadd_pd(u, v, q##i);
-#define PRUN__FINISH(i) \
-    _mm256_storeu_pd(sum + 4 * i, s##i); \
-    _mm256_storeu_pd(product + 4 * i, q##i);
 PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t pixels,
                                        int64_t channels, int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
     int64_t c, p;
+    int i;
     for (c = 0; c < step; c += PRUN_LANES, out += 2, a += PRUN_LANES, b += PRUN_LANES) {
         double sum[PRUN_LANES], product[PRUN_LANES];
-        __m256d s0 = _mm256_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, q0 = s0, q1 = s0, q2 = s0,
-                q3 = s0;
+        __m256d s[4], q[4];
+        PRUN__UNROLL for (i = 0; i < 4; i++) s[i] = q[i] = _mm256_setzero_pd();
         for (p = 0; p < pixels * step; p += step) {
-            __m256d u, v;
-            PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+            PRUN__UNROLL for (i = 0; i < 4; i++) {
+                const __m256d u = _mm256_cvtps_pd(_mm_loadu_ps(a + p + 4 * i));
+                const __m256d v = _mm256_cvtps_pd(_mm_loadu_ps(b + p + 4 * i));
+                s[i] = _mm256_add_pd(s[i], u);
+                q[i] = _mm256_fmadd_pd(u, v, q[i]);
+            }
         }
-        PRUN__FINISH(0)
-        PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3) prun__sum_lanes(sum, product, live, out);
+        PRUN__UNROLL for (i = 0; i < 4; i++) {
+            _mm256_storeu_pd(sum + 4 * i, s[i]);
+            _mm256_storeu_pd(product + 4 * i, q[i]);
+        }
+        prun__sum_lanes(sum, product, live, out);
     }
 }
-#undef PRUN__STEP
-#undef PRUN__FINISH
 
-PRUN__DEFINE_TIER(_avx2, PRUN__AVX2)
-PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 1)
-PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 2)
-PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 3)
-PRUN__DEFINE_CORRELATE(_avx2, PRUN__AVX2, 4)
+/* clang-format off: macros whose calls are definitions */
+PRUN__ENTER_TIER(avx2, PRUN__AVX2)
+PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 1)
+PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 2)
+PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 3)
+PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 4)
+/* clang-format on */
 
 static const prun__kernels prun__kernels_avx2 = {
     "avx2",
@@ -3212,201 +3512,219 @@ static const prun__kernels prun__kernels_avx2 = {
 #define PRUN__ALL16 ((__mmask16)-1)
 #define PRUN__ALL8 ((__mmask8)-1)
 
-#define PRUN__V_avx512 __m512
-#define PRUN__WIDTH_avx512 16
-#define PRUN__LOAD_avx512 _mm512_loadu_ps
-#define PRUN__STORE_avx512 _mm512_storeu_ps
-#define PRUN__SET_avx512 _mm512_set1_ps
-#define PRUN__ADD_avx512 _mm512_add_ps
-#define PRUN__SUB_avx512 _mm512_sub_ps
-#define PRUN__MUL_avx512 _mm512_mul_ps
-#define PRUN__MLA_avx512 _mm512_fmadd_ps
-#define PRUN__MLS_avx512 _mm512_fnmadd_ps
-#define PRUN__MAX_avx512(a, b) _mm512_maskz_max_ps(PRUN__ALL16, a, b)
-#define PRUN__MIN_avx512(a, b) _mm512_maskz_min_ps(PRUN__ALL16, a, b)
-#define PRUN__ABS_avx512 _mm512_abs_ps
-#define PRUN__TOP_avx512(a, b) \
-    _mm512_mask_mov_ps(b, \
-                       (__mmask16)(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) | \
-                                   _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q)), \
-                       a)
-#define PRUN__IF_GT_avx512(a, b, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), v)
-#define PRUN__IF_EQ_avx512(a, b, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), v)
-#define PRUN__IF_NE_avx512(a, b, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), v)
-#define PRUN__NONZERO_avx512(a) (uint32_t) _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ)
-
-#define PRUN__EACH12(X, T) PRUN__EACH8(X, T) X(T, 8) X(T, 9) X(T, 10) X(T, 11)
-#define PRUN__EACH16(X, T) PRUN__EACH12(X, T) X(T, 12) X(T, 13) X(T, 14) X(T, 15)
-#define PRUN__START(T, i) __m512 c##i = _mm512_set1_ps(bias[i]);
-#define PRUN__MULTIPLY(T, i) c##i = _mm512_fmadd_ps(_mm512_set1_ps(w[i]), v, c##i);
-#define PRUN__END(T, i) \
-    if (i < p->channels) { \
-        if (p->accumulate) c##i = _mm512_add_ps(c##i, _mm512_loadu_ps(y + 16 * i)); \
-        _mm512_storeu_ps(y + 16 * i, PRUN__MAX_avx512(low, c##i)); \
+/* The operations of the AVX-512 tier. */
+PRUN__AVX512 static inline void prun__vector_set_avx512(float *r, float a) {
+    _mm512_storeu_ps(r, _mm512_set1_ps(a));
+}
+PRUN__AVX512 static inline void prun__vector_copy_avx512(float *r, const float *a) {
+    _mm512_storeu_ps(r, _mm512_loadu_ps(a));
+}
+PRUN__AVX512 static inline void prun__vector_add_avx512(float *r, const float *a, const float *b) {
+    _mm512_storeu_ps(r, _mm512_add_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b)));
+}
+PRUN__AVX512 static inline void prun__vector_sub_avx512(float *r, const float *a, const float *b) {
+    _mm512_storeu_ps(r, _mm512_sub_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b)));
+}
+PRUN__AVX512 static inline void prun__vector_mul_avx512(float *r, const float *a, const float *b) {
+    _mm512_storeu_ps(r, _mm512_mul_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b)));
+}
+PRUN__AVX512 static inline void prun__vector_mla_avx512(float *r, const float *a, const float *b,
+                                                        const float *c) {
+    _mm512_storeu_ps(r,
+                     _mm512_fmadd_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(c)));
+}
+PRUN__AVX512 static inline void prun__vector_mls_avx512(float *r, const float *a, const float *b,
+                                                        const float *c) {
+    _mm512_storeu_ps(r,
+                     _mm512_fnmadd_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(c)));
+}
+PRUN__AVX512 static inline void prun__vector_maximum_avx512(float *r, const float *a,
+                                                            const float *b) {
+    _mm512_storeu_ps(r, _mm512_maskz_max_ps(PRUN__ALL16, _mm512_loadu_ps(a), _mm512_loadu_ps(b)));
+}
+PRUN__AVX512 static inline void prun__vector_minimum_avx512(float *r, const float *a,
+                                                            const float *b) {
+    _mm512_storeu_ps(r, _mm512_maskz_min_ps(PRUN__ALL16, _mm512_loadu_ps(a), _mm512_loadu_ps(b)));
+}
+PRUN__AVX512 static inline void prun__vector_top_avx512(float *r, const float *a, const float *b) {
+    const __m512 v = _mm512_loadu_ps(a), w = _mm512_loadu_ps(b);
+    const int greater = _mm512_cmp_ps_mask(v, w, _CMP_GT_OQ);
+    const int nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    _mm512_storeu_ps(r, _mm512_mask_mov_ps(w, (__mmask16)(greater | nan), v));
+}
+PRUN__AVX512 static inline void prun__vector_absolute_avx512(float *r, const float *a) {
+    _mm512_storeu_ps(r, _mm512_abs_ps(_mm512_loadu_ps(a)));
+}
+PRUN__AVX512 static inline void prun__vector_if_gt_avx512(float *r, const float *a, const float *b,
+                                                          const float *c) {
+    const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(a), _mm512_loadu_ps(b), _CMP_GT_OQ);
+    _mm512_storeu_ps(r, _mm512_maskz_mov_ps(mask, _mm512_loadu_ps(c)));
+}
+PRUN__AVX512 static inline void prun__vector_if_eq_avx512(float *r, const float *a, const float *b,
+                                                          const float *c) {
+    const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(a), _mm512_loadu_ps(b), _CMP_EQ_OQ);
+    _mm512_storeu_ps(r, _mm512_maskz_mov_ps(mask, _mm512_loadu_ps(c)));
+}
+PRUN__AVX512 static inline void prun__vector_if_ne_avx512(float *r, const float *a, const float *b,
+                                                          const float *c) {
+    const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_loadu_ps(a), _mm512_loadu_ps(b), _CMP_NEQ_UQ);
+    _mm512_storeu_ps(r, _mm512_maskz_mov_ps(mask, _mm512_loadu_ps(c)));
+}
+PRUN__AVX512 static inline uint32_t prun__vector_nonzero_avx512(const float *a) {
+    return (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(a), _mm512_setzero_ps(), _CMP_NEQ_UQ);
+}
+PRUN__AVX512 PRUN__INLINE void prun__panel_avx512(const prun__panel *p, const int width) {
+    const __m512 low = _mm512_set1_ps(p->relu ? 0.0f : -(float)HUGE_VAL);
+    float bias[16];
+    int64_t pixel;
+    int i;
+    for (i = 0; i < width; i++) bias[i] = p->bias && i < p->channels ? p->bias[i] : 0.0f;
+    for (pixel = 0; pixel < p->pixels; pixel++) {
+        const prun__segment *s = p->segment + p->first[pixel];
+        const prun__segment *end = p->segment + p->first[pixel + 1];
+        float *y = p->y + pixel * p->y_stride;
+        __m512 c[16];
+        PRUN__UNROLL for (i = 0; i < width; i++) c[i] = _mm512_set1_ps(bias[i]);
+        for (; s < end; s++) {
+            const float *x = p->x + (int64_t)s->x * PRUN_LANES;
+            const float *w = p->weights + (int64_t)s->w * width;
+            const float *stop = w + (int64_t)s->length * width;
+            for (; w < stop; w += width, x += PRUN_LANES) {
+                const __m512 v = _mm512_loadu_ps(x);
+                PRUN__UNROLL for (i = 0; i < width; i++) c[i] =
+                    _mm512_fmadd_ps(_mm512_set1_ps(w[i]), v, c[i]);
+            }
+        }
+        PRUN__UNROLL for (i = 0; i < width; i++) {
+            if (i < p->channels) {
+                if (p->accumulate) c[i] = _mm512_add_ps(c[i], _mm512_loadu_ps(y + 16 * i));
+                _mm512_storeu_ps(y + 16 * i, _mm512_maskz_max_ps(PRUN__ALL16, low, c[i]));
+            }
+        }
     }
-#define PRUN__DEFINE_PANEL512(WIDTH) \
-    PRUN__AVX512 static void prun__panel##WIDTH##_avx512(const prun__panel *p) { \
-        const __m512 low = _mm512_set1_ps(p->relu ? 0.0f : -(float)HUGE_VAL); \
-        float bias[WIDTH]; \
-        int64_t pixel; \
-        int i; \
-        for (i = 0; i < WIDTH; i++) bias[i] = p->bias && i < p->channels ? p->bias[i] : 0.0f; \
-        for (pixel = 0; pixel < p->pixels; pixel++) { \
-            const prun__segment *s = p->segment + p->first[pixel]; \
-            const prun__segment *end = p->segment + p->first[pixel + 1]; \
-            float *y = p->y + pixel * p->y_stride; \
-            PRUN__EACH##WIDTH(PRUN__START, _avx512) for (; s < end; s++) { \
-                const float *x = p->x + (int64_t)s->x * PRUN_LANES; \
-                const float *w = p->weights + (int64_t)s->w * WIDTH; \
-                const float *stop = w + (int64_t)s->length * WIDTH; \
-                for (; w < stop; w += WIDTH, x += PRUN_LANES) { \
-                    const __m512 v = _mm512_loadu_ps(x); \
-                    PRUN__EACH##WIDTH(PRUN__MULTIPLY, _avx512) \
-                } \
-            } \
-            PRUN__EACH##WIDTH(PRUN__END, _avx512) \
-        } \
-    }
-PRUN__DEFINE_PANEL512(4)
-PRUN__DEFINE_PANEL512(8)
-PRUN__DEFINE_PANEL512(12)
-PRUN__DEFINE_PANEL512(16)
-#undef PRUN__START
-#undef PRUN__MULTIPLY
-#undef PRUN__END
+}
+PRUN__AVX512 static void prun__panel4_avx512(const prun__panel *p) { prun__panel_avx512(p, 4); }
+PRUN__AVX512 static void prun__panel8_avx512(const prun__panel *p) { prun__panel_avx512(p, 8); }
+PRUN__AVX512 static void prun__panel12_avx512(const prun__panel *p) { prun__panel_avx512(p, 12); }
+PRUN__AVX512 static void prun__panel16_avx512(const prun__panel *p) { prun__panel_avx512(p, 16); }
 
 /* Adds the lanes of four vectors to sum[0] .. sum[3]: pairs, then quarters. */
-#define PRUN__PAIRS(a, b) \
-    _mm512_add_ps(_mm512_maskz_unpacklo_ps(PRUN__ALL16, a, b), \
-                  _mm512_maskz_unpackhi_ps(PRUN__ALL16, a, b))
-#define PRUN__QUARTER(v, i) _mm512_maskz_extractf32x4_ps(PRUN__ALL8, v, i)
-PRUN__AVX512 static inline void prun__add_rows_avx512(__m512 a, __m512 b, __m512 c, __m512 d,
-                                                      float *sum) {
-    const __m512 e = PRUN__PAIRS(a, b), f = PRUN__PAIRS(c, d);
+PRUN__AVX512 static inline void prun__vector_add_rows_avx512(const float *rows, float *sum) {
+    const __m512 a = _mm512_loadu_ps(rows), b = _mm512_loadu_ps(rows + PRUN_LANES);
+    const __m512 c = _mm512_loadu_ps(rows + 2 * PRUN_LANES);
+    const __m512 d = _mm512_loadu_ps(rows + 3 * PRUN_LANES);
+    const __m512 e = _mm512_add_ps(_mm512_maskz_unpacklo_ps(PRUN__ALL16, a, b),
+                                   _mm512_maskz_unpackhi_ps(PRUN__ALL16, a, b));
+    const __m512 f = _mm512_add_ps(_mm512_maskz_unpacklo_ps(PRUN__ALL16, c, d),
+                                   _mm512_maskz_unpackhi_ps(PRUN__ALL16, c, d));
     const __m512 g = _mm512_add_ps(_mm512_maskz_shuffle_ps(PRUN__ALL16, e, f, 0x44),
                                    _mm512_maskz_shuffle_ps(PRUN__ALL16, e, f, 0xee));
-    const __m128 low = _mm_add_ps(PRUN__QUARTER(g, 0), PRUN__QUARTER(g, 1));
-    const __m128 high = _mm_add_ps(PRUN__QUARTER(g, 2), PRUN__QUARTER(g, 3));
+    const __m128 low = _mm_add_ps(_mm512_maskz_extractf32x4_ps(PRUN__ALL8, g, 0),
+                                  _mm512_maskz_extractf32x4_ps(PRUN__ALL8, g, 1));
+    const __m128 high = _mm_add_ps(_mm512_maskz_extractf32x4_ps(PRUN__ALL8, g, 2),
+                                   _mm512_maskz_extractf32x4_ps(PRUN__ALL8, g, 3));
     _mm_storeu_ps(sum, _mm_add_ps(_mm_loadu_ps(sum), _mm_add_ps(low, high)));
 }
-#undef PRUN__PAIRS
-#undef PRUN__QUARTER
 
-/* Weight gradient of four rows by one to six columns, 24 accumulators at most. */
-#define PRUN__ZERO4(T, j) __m512 a##j = _mm512_setzero_ps(), b##j = a##j, c##j = a##j, d##j = a##j;
-#define PRUN__STEP4(T, j) \
-    v = _mm512_loadu_ps(y + j * PRUN_LANES); \
-    a##j = _mm512_fmadd_ps(x0, v, a##j); \
-    b##j = _mm512_fmadd_ps(x1, v, b##j); \
-    c##j = _mm512_fmadd_ps(x2, v, c##j); \
-    d##j = _mm512_fmadd_ps(x3, v, d##j);
-#define PRUN__FINISH4(T, j) \
-    prun__add_rows_avx512(a##j, b##j, c##j, d##j, sum + j * job->sum_column);
-#define PRUN__DEFINE_CORRELATE512(COLUMNS) \
-    PRUN__AVX512 static void prun__correlate##COLUMNS##_avx512(const prun__correlation *job) { \
-        const int64_t x_pixel = job->x_pixel, y_pixel = job->y_pixel; \
-        int64_t k, block, row, pixel; \
-        for (k = 0; k < 4 * job->tiles; k += 4) { \
-            const int64_t o0 = job->offset[k], o1 = job->offset[k + 1], o2 = job->offset[k + 2], \
-                          o3 = job->offset[k + 3]; \
-            float *sum = job->sum + k; \
-            PRUN__EACH##COLUMNS(PRUN__ZERO4, _avx512) for (block = 0; block < job->blocks; \
-                                                           block++) for (row = 0; row < job->rows; \
-                                                                         row++) { \
-                const float *x = job->x + block * job->x_block + row * job->x_row; \
-                const float *y = job->y + block * job->y_block + row * job->y_row; \
-                for (pixel = 0; pixel < job->pixels; pixel++, x += x_pixel, y += y_pixel) { \
-                    const __m512 x0 = _mm512_loadu_ps(x + o0), x1 = _mm512_loadu_ps(x + o1), \
-                                 x2 = _mm512_loadu_ps(x + o2), x3 = _mm512_loadu_ps(x + o3); \
-                    __m512 v; \
-                    PRUN__EACH##COLUMNS(PRUN__STEP4, _avx512) \
-                } \
-            } \
-            PRUN__EACH##COLUMNS(PRUN__FINISH4, _avx512) \
-        } \
-    }
-#define PRUN__EACH5(X, T) PRUN__EACH4(X, T) X(T, 4)
-PRUN__DEFINE_CORRELATE512(1)
-PRUN__DEFINE_CORRELATE512(2)
-PRUN__DEFINE_CORRELATE512(3)
-PRUN__DEFINE_CORRELATE512(4)
-PRUN__DEFINE_CORRELATE512(5)
-PRUN__DEFINE_CORRELATE512(6)
-#undef PRUN__ZERO4
-#undef PRUN__STEP4
-#undef PRUN__FINISH4
+static const prun__vector prun__vector_avx512 = {
+    16,
+    prun__vector_set_avx512,
+    prun__vector_copy_avx512,
+    prun__vector_add_avx512,
+    prun__vector_sub_avx512,
+    prun__vector_mul_avx512,
+    prun__vector_mla_avx512,
+    prun__vector_mls_avx512,
+    prun__vector_maximum_avx512,
+    prun__vector_minimum_avx512,
+    prun__vector_top_avx512,
+    prun__vector_absolute_avx512,
+    prun__vector_if_gt_avx512,
+    prun__vector_if_eq_avx512,
+    prun__vector_if_ne_avx512,
+    prun__vector_nonzero_avx512,
+    prun__vector_add_rows_avx512,
+};
 
-/* Eight pixels share each weight. Pixels beyond the last repeat it and are not stored. */
-#define PRUN__POINT(T, i) const float *x##i = j->x + PRUN__MIN(i, j->pixels - 1) * j->x_step;
-#define PRUN__START(T, i) __m512 c##i = start;
-#define PRUN__MULTIPLY(T, i) c##i = _mm512_fmadd_ps(w, _mm512_loadu_ps(x##i + n->offset), c##i);
-#define PRUN__END(T, i) \
-    if (i < j->pixels) _mm512_storeu_ps(j->y + i * j->y_step, PRUN__MAX_avx512(low, c##i));
-#define PRUN__DEFINE_SPARSE512(PIXELS) \
-    PRUN__AVX512 static void prun__sparse##PIXELS##_avx512(const prun__sparse_job *j) { \
-        const __m512 low = _mm512_set1_ps(j->relu ? 0.0f : -(float)HUGE_VAL); \
-        const __m512 start = _mm512_set1_ps(j->bias); \
-        const prun__nonzero *n = j->nonzero, *end = n + j->count; \
-        PRUN__EACH##PIXELS(PRUN__POINT, _avx512) \
-            PRUN__EACH##PIXELS(PRUN__START, _avx512) for (; n < end; n++) { \
-            const __m512 w = _mm512_set1_ps(n->weight); \
-            PRUN__EACH##PIXELS(PRUN__MULTIPLY, _avx512) \
-        } \
-        PRUN__EACH##PIXELS(PRUN__END, _avx512) \
+/* Up to eight pixels share each weight. Pixels beyond the last repeat it and are not stored. */
+PRUN__AVX512 PRUN__INLINE void prun__sparse_pixels_avx512(const prun__sparse_job *j,
+                                                          const int pixels) {
+    const __m512 low = _mm512_set1_ps(j->relu ? 0.0f : -(float)HUGE_VAL);
+    const __m512 start = _mm512_set1_ps(j->bias);
+    const prun__nonzero *n = j->nonzero, *end = n + j->count;
+    const float *x[PRUN__SPARSE_PIXELS];
+    __m512 c[PRUN__SPARSE_PIXELS];
+    int i;
+    PRUN__UNROLL for (i = 0; i < pixels; i++) {
+        x[i] = j->x + PRUN__MIN(i, j->pixels - 1) * j->x_step;
+        c[i] = start;
     }
-PRUN__DEFINE_SPARSE512(4)
-PRUN__DEFINE_SPARSE512(8)
-static void prun__sparse_avx512(const prun__sparse_job *j) {
-    if (j->pixels > 4) prun__sparse8_avx512(j);
-    else prun__sparse4_avx512(j);
+    for (; n < end; n++) {
+        const __m512 w = _mm512_set1_ps(n->weight);
+        PRUN__UNROLL for (i = 0; i < pixels; i++) c[i] =
+            _mm512_fmadd_ps(w, _mm512_loadu_ps(x[i] + n->offset), c[i]);
+    }
+    PRUN__UNROLL for (i = 0; i < pixels; i++) {
+        if (i < j->pixels)
+            _mm512_storeu_ps(j->y + i * j->y_step, _mm512_maskz_max_ps(PRUN__ALL16, low, c[i]));
+    }
 }
-#undef PRUN__POINT
-#undef PRUN__START
-#undef PRUN__MULTIPLY
-#undef PRUN__END
+PRUN__AVX512 static void prun__sparse_avx512(const prun__sparse_job *j) {
+    if (j->pixels > 4) prun__sparse_pixels_avx512(j, 8);
+    else prun__sparse_pixels_avx512(j, 4);
+}
 
 /* Four channels at a time: sixteen chains hide the latency of additions in double, and four lines
-   in a row are easier on memory than one from every pixel. */
-#define PRUN__STEP(j) \
-    u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(a + p + o##j)); \
-    v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(b + p + o##j)); \
-    s##j = _mm512_add_pd(s##j, u); \
-    q##j = _mm512_fmadd_pd(u, v, q##j); \
-    u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(a + p + o##j + 8)); \
-    v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(b + p + o##j + 8)); \
-    t##j = _mm512_add_pd(t##j, u); \
-    r##j = _mm512_fmadd_pd(u, v, r##j);
-#define PRUN__FINISH(j) \
-    if (c + j < channels) { \
-        _mm512_storeu_pd(sum, s##j); \
-        _mm512_storeu_pd(sum + 8, t##j); \
-        _mm512_storeu_pd(product, q##j); \
-        _mm512_storeu_pd(product + 8, r##j); \
-        prun__sum_lanes(sum, product, live, out + 2 * (c + j)); \
-    }
+   in a row are easier on memory than one from every pixel. s, q: sums and products of the first
+   eight lanes; t, r: of the others. */
 PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64_t pixels,
                                            int64_t channels, int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
     int64_t c, p;
+    int i;
     for (c = 0; c < channels; c += 4) {
-        /* Channels beyond the last are the last once more. */
-        const int64_t last = (channels - 1 - c) * PRUN_LANES;
-        const int64_t o0 = 0, o1 = PRUN__MIN(PRUN_LANES, last);
-        const int64_t o2 = PRUN__MIN(2 * PRUN_LANES, last), o3 = PRUN__MIN(3 * PRUN_LANES, last);
         double sum[PRUN_LANES], product[PRUN_LANES];
-        __m512d s0 = _mm512_setzero_pd(), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0,
-                t3 = s0, q0 = s0, q1 = s0, q2 = s0, q3 = s0, r0 = s0, r1 = s0, r2 = s0, r3 = s0;
-        for (p = c * PRUN_LANES; p < pixels * step; p += step) {
-            __m512d u, v;
-            PRUN__STEP(0) PRUN__STEP(1) PRUN__STEP(2) PRUN__STEP(3)
+        __m512d s[4], t[4], q[4], r[4];
+        int64_t offset[4];
+        /* Channels beyond the last are the last once more. */
+        PRUN__UNROLL for (i = 0; i < 4; i++) {
+            offset[i] = PRUN__MIN(i, channels - 1 - c) * PRUN_LANES;
+            s[i] = t[i] = q[i] = r[i] = _mm512_setzero_pd();
         }
-        PRUN__FINISH(0) PRUN__FINISH(1) PRUN__FINISH(2) PRUN__FINISH(3)
+        for (p = c * PRUN_LANES; p < pixels * step; p += step) {
+            PRUN__UNROLL for (i = 0; i < 4; i++) {
+                const float *from = a + p + offset[i], *with = b + p + offset[i];
+                __m512d u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(from));
+                __m512d v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(with));
+                s[i] = _mm512_add_pd(s[i], u);
+                q[i] = _mm512_fmadd_pd(u, v, q[i]);
+                u = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(from + 8));
+                v = _mm512_maskz_cvtps_pd(PRUN__ALL8, _mm256_loadu_ps(with + 8));
+                t[i] = _mm512_add_pd(t[i], u);
+                r[i] = _mm512_fmadd_pd(u, v, r[i]);
+            }
+        }
+        PRUN__UNROLL for (i = 0; i < 4; i++) {
+            if (c + i < channels) {
+                _mm512_storeu_pd(sum, s[i]);
+                _mm512_storeu_pd(sum + 8, t[i]);
+                _mm512_storeu_pd(product, q[i]);
+                _mm512_storeu_pd(product + 8, r[i]);
+                prun__sum_lanes(sum, product, live, out + 2 * (c + i));
+            }
+        }
     }
 }
-#undef PRUN__STEP
-#undef PRUN__FINISH
 
-PRUN__DEFINE_TIER(_avx512, PRUN__AVX512)
+/* clang-format off: macros whose calls are definitions */
+PRUN__ENTER_TIER(avx512, PRUN__AVX512)
+PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 1)
+PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 2)
+PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 3)
+PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 4)
+PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 5)
+PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 6)
+/* clang-format on */
 
 static const prun__kernels prun__kernels_avx512 = {
     "avx512",
@@ -3428,7 +3746,6 @@ static const prun__kernels prun__kernels_avx512 = {
     prun__norm_mask_avx512,
     prun__norm_apply_avx512,
     prun__norm_tangent_avx512};
-/* clang-format on */
 /* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
    2 AVX-512F too (bits 5 to 7). */
 static int prun__cpu_level(void) {
@@ -17938,107 +18255,53 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 
 /* Private macros end here, so that a unity build does not see them; PRUN__OPENMP, PRUN__X86 and
    PRUN__STREAM_HESSIAN stay for the tests. */
-#undef PRUN__ABS_avx2
-#undef PRUN__ABS_avx512
-#undef PRUN__ABS_portable
-#undef PRUN__ADD_BIAS
-#undef PRUN__ADD_avx2
-#undef PRUN__ADD_avx512
-#undef PRUN__ADD_portable
 #undef PRUN__ALL16
 #undef PRUN__ALL8
 #undef PRUN__ALL_LANES
 #undef PRUN__AVX2
 #undef PRUN__AVX512
-#undef PRUN__BOTH_AXES
 #undef PRUN__CLOEXEC
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
 #undef PRUN__CRC_KEY
 #undef PRUN__CRC_METADATA
 #undef PRUN__CURVED
-#undef PRUN__DEFINE_CORRELATE
-#undef PRUN__DEFINE_CORRELATE512
-#undef PRUN__DEFINE_NORM
-#undef PRUN__DEFINE_PANEL512
-#undef PRUN__DEFINE_SPARSE512
-#undef PRUN__DEFINE_TANGENT
-#undef PRUN__DEFINE_TIER
-#undef PRUN__DEFINE_WINOGRAD
-#undef PRUN__DEFINE_WINOGRAD_AXIS
-#undef PRUN__DEFINE_WINOGRAD_IN
-#undef PRUN__DEFINE_WINOGRAD_OUT
 #undef PRUN__DIGITS
 #undef PRUN__DIMENSION
 #undef PRUN__DIRECT_CHUNK
-#undef PRUN__EACH1
-#undef PRUN__EACH12
-#undef PRUN__EACH16
-#undef PRUN__EACH2
-#undef PRUN__EACH3
-#undef PRUN__EACH4
-#undef PRUN__EACH5
-#undef PRUN__EACH6
-#undef PRUN__EACH8
-#undef PRUN__EACH9
+#undef PRUN__ENTER_CORRELATE
+#undef PRUN__ENTER_IN
+#undef PRUN__ENTER_NORM
+#undef PRUN__ENTER_NORM_REST
+#undef PRUN__ENTER_OUT
+#undef PRUN__ENTER_SEARCHES
+#undef PRUN__ENTER_TIER
+#undef PRUN__ENTER_WINOGRAD
 #undef PRUN__FIELD
+#undef PRUN__FLAT
 #undef PRUN__FOLD
 #undef PRUN__FORKS
-#undef PRUN__FROM_HALF
-#undef PRUN__FROM_PIXEL
-#undef PRUN__FROM_POINT
 #undef PRUN__GAMMA
 #undef PRUN__GNU
 #undef PRUN__GRADIENT_BATCH
 #undef PRUN__GROUPS_ROOM
 #undef PRUN__HESSIAN_BATCH
-#undef PRUN__IF_EQ_avx2
-#undef PRUN__IF_EQ_avx512
-#undef PRUN__IF_EQ_portable
-#undef PRUN__IF_GT_avx2
-#undef PRUN__IF_GT_avx512
-#undef PRUN__IF_GT_portable
-#undef PRUN__IF_NE_avx2
-#undef PRUN__IF_NE_avx512
-#undef PRUN__IF_NE_portable
+#undef PRUN__INLINE
 #undef PRUN__INNER
 #undef PRUN__JOIN_ROOM
 #undef PRUN__LABELLED
 #undef PRUN__LANCZOS_PIECE
 #undef PRUN__LARGEST_CHUNK
-#undef PRUN__LOAD_avx2
-#undef PRUN__LOAD_avx512
-#undef PRUN__LOAD_portable
 #undef PRUN__LSTAT
 #undef PRUN__MARGINS
 #undef PRUN__MAX
-#undef PRUN__MAX_avx2
-#undef PRUN__MAX_avx512
-#undef PRUN__MAX_portable
 #undef PRUN__MEASURES
 #undef PRUN__MIN
-#undef PRUN__MIN_avx2
-#undef PRUN__MIN_avx512
-#undef PRUN__MIN_portable
-#undef PRUN__MLA_avx2
-#undef PRUN__MLA_avx512
-#undef PRUN__MLA_portable
-#undef PRUN__MLS_avx2
-#undef PRUN__MLS_avx512
-#undef PRUN__MLS_portable
 #undef PRUN__MOMENTUM
-#undef PRUN__MUL_avx2
-#undef PRUN__MUL_avx512
-#undef PRUN__MUL_portable
+#undef PRUN__MOST_POINTS
 #undef PRUN__NAN
 #undef PRUN__NOISE_CHUNK
-#undef PRUN__NONZERO_avx2
-#undef PRUN__NONZERO_avx512
-#undef PRUN__NONZERO_portable
 #undef PRUN__NORM
-#undef PRUN__NORMALIZE
-#undef PRUN__NORM_CHANNEL
-#undef PRUN__NO_BIAS
 #undef PRUN__NO_ENTROPY
 #undef PRUN__OPEN_FLAGS
 #undef PRUN__OPEN_ROOM
@@ -18051,9 +18314,6 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__RESTRICT
 #undef PRUN__RUNGS
 #undef PRUN__SEARCH
-#undef PRUN__SET_avx2
-#undef PRUN__SET_avx512
-#undef PRUN__SET_portable
 #undef PRUN__SHARP
 #undef PRUN__SIGN_ROOM
 #undef PRUN__SPARSE_DENSITY
@@ -18063,9 +18323,6 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__SPECTRAL
 #undef PRUN__START
 #undef PRUN__STATISTIC_ROOM
-#undef PRUN__STORE_avx2
-#undef PRUN__STORE_avx512
-#undef PRUN__STORE_portable
 #undef PRUN__STREAM_AUGMENT
 #undef PRUN__STREAM_BOOTSTRAP
 #undef PRUN__STREAM_DROPOUT
@@ -18079,32 +18336,13 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__STREAM_RESTART
 #undef PRUN__STREAM_TRACE
 #undef PRUN__STRUCT
-#undef PRUN__SUB_avx2
-#undef PRUN__SUB_avx512
-#undef PRUN__SUB_portable
-#undef PRUN__TILE_FINISH
-#undef PRUN__TILE_STEP
-#undef PRUN__TILE_ZERO
-#undef PRUN__TOP_avx2
-#undef PRUN__TOP_avx512
-#undef PRUN__TOP_portable
-#undef PRUN__TO_HALF
-#undef PRUN__TO_PIXEL
-#undef PRUN__TO_POINT
 #undef PRUN__TRAIT
 #undef PRUN__TRAIT_SHIFT
 #undef PRUN__TRY
 #undef PRUN__TURNS
 #undef PRUN__UNIX
 #undef PRUN__UNROLL
-#undef PRUN__V_avx2
-#undef PRUN__V_avx512
-#undef PRUN__V_portable
 #undef PRUN__WEIGHT_PIXELS
-#undef PRUN__WIDTH_avx2
-#undef PRUN__WIDTH_avx512
-#undef PRUN__WIDTH_portable
-#undef PRUN__WINDOW_BEST
 #undef PRUN__WINOGRAD_CHUNK
 #undef PRUN__WINOGRAD_NOISE
 #undef PRUN__WINOGRAD_SUM_NOISE
