@@ -3317,8 +3317,12 @@ PRUN__AVX2 PRUN__INLINE void prun__panel_avx2(const prun__panel *p, const int wi
         /* max(0, v) with v second returns v when v is NaN. */
         PRUN__UNROLL for (i = 0; i < width; i++) {
             if (i < p->channels) {
-                _mm256_storeu_ps(y + 16 * i, p->relu ? _mm256_max_ps(zero, c[i]) : c[i]);
-                _mm256_storeu_ps(y + 16 * i + 8, p->relu ? _mm256_max_ps(zero, d[i]) : d[i]);
+                if (p->relu) {
+                    c[i] = _mm256_max_ps(zero, c[i]);
+                    d[i] = _mm256_max_ps(zero, d[i]);
+                }
+                _mm256_storeu_ps(y + 16 * i, c[i]);
+                _mm256_storeu_ps(y + 16 * i + 8, d[i]);
             }
         }
     }
