@@ -3194,22 +3194,22 @@ PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job
 
 /* The entries of a tier T, with its attribute TARGET. */
 #define PRUN__ENTER_CORRELATE(T, TARGET, ROWS, COLUMNS) \
-    TARGET PRUN__FLAT static void prun__correlate##COLUMNS##_##T(const prun__correlation *job) { \
-        prun__correlate(&prun__vector_##T, ROWS, COLUMNS, job); \
+    TARGET PRUN__FLAT static void prun__correlate##COLUMNS##T(const prun__correlation *job) { \
+        prun__correlate(&prun__vector##T, ROWS, COLUMNS, job); \
     }
 #define PRUN__ENTER_IN(T, TARGET, NAME, TRANSFORM) \
-    TARGET PRUN__FLAT static void prun__winograd_##NAME##_##T( \
+    TARGET PRUN__FLAT static void prun__winograd_##NAME##T( \
         const float *const *x, int64_t channels, float *points, int64_t stride) { \
-        prun__winograd_in(&prun__vector_##T, TRANSFORM, x, channels, points, stride); \
+        prun__winograd_in(&prun__vector##T, TRANSFORM, x, channels, points, stride); \
     }
 #define PRUN__ENTER_OUT(T, TARGET, NAME, TRANSFORM) \
-    TARGET PRUN__FLAT static void prun__winograd_##NAME##_##T( \
+    TARGET PRUN__FLAT static void prun__winograd_##NAME##T( \
         const float *m, int64_t stride, int64_t channels, const prun__finish *finish, \
         float *least, float *const *y) { \
         prun__tile_points points; \
         points.first = m; \
         points.stride = stride; \
-        prun__winograd_out(&prun__vector_##T, TRANSFORM, points, channels, finish, least, y); \
+        prun__winograd_out(&prun__vector##T, TRANSFORM, points, channels, finish, least, y); \
     }
 #define PRUN__ENTER_WINOGRAD(T, TARGET) \
     PRUN__ENTER_IN(T, TARGET, in6, PRUN__B6) \
@@ -3220,30 +3220,30 @@ PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job
     PRUN__ENTER_OUT(T, TARGET, out9, PRUN__A9) \
     PRUN__ENTER_OUT(T, TARGET, phases, PRUN__PHASES)
 #define PRUN__ENTER_SEARCHES(T, TARGET) \
-    TARGET PRUN__FLAT static uint32_t prun__nonzero_##T(const float *x, int64_t count, \
-                                                        uint32_t found) { \
-        return prun__nonzero_lanes(&prun__vector_##T, x, count, found); \
+    TARGET PRUN__FLAT static uint32_t prun__nonzero##T(const float *x, int64_t count, \
+                                                       uint32_t found) { \
+        return prun__nonzero_lanes(&prun__vector##T, x, count, found); \
     } \
-    TARGET PRUN__FLAT static void prun__largest_##T(const float *x, int64_t count, float *top) { \
-        prun__largest(&prun__vector_##T, x, count, top); \
+    TARGET PRUN__FLAT static void prun__largest##T(const float *x, int64_t count, float *top) { \
+        prun__largest(&prun__vector##T, x, count, top); \
     }
 #define PRUN__ENTER_NORM(T, TARGET) \
-    TARGET PRUN__FLAT static void prun__norm_##T(const prun__norm_job *job, const float *x, \
-                                                 float *y) { \
-        prun__norm(&prun__vector_##T, job, x, y); \
+    TARGET PRUN__FLAT static void prun__norm##T(const prun__norm_job *job, const float *x, \
+                                                float *y) { \
+        prun__norm(&prun__vector##T, job, x, y); \
     } \
-    TARGET PRUN__FLAT static void prun__norm_mask_##T(const prun__norm_job *job, const float *x, \
-                                                      const float *dy, float *g) { \
-        prun__norm_mask(&prun__vector_##T, job, x, dy, g); \
+    TARGET PRUN__FLAT static void prun__norm_mask##T(const prun__norm_job *job, const float *x, \
+                                                     const float *dy, float *g) { \
+        prun__norm_mask(&prun__vector##T, job, x, dy, g); \
     }
 #define PRUN__ENTER_NORM_REST(T, TARGET) \
-    TARGET PRUN__FLAT static void prun__norm_apply_##T(const prun__norm_job *job, const float *x, \
-                                                       const float *g, float *dx) { \
-        prun__norm_apply(&prun__vector_##T, job, x, g, dx); \
+    TARGET PRUN__FLAT static void prun__norm_apply##T(const prun__norm_job *job, const float *x, \
+                                                      const float *g, float *dx) { \
+        prun__norm_apply(&prun__vector##T, job, x, g, dx); \
     } \
-    TARGET PRUN__FLAT static void prun__norm_tangent_##T( \
-        const prun__norm_job *job, const float *x, const float *t, float *y, float *to) { \
-        prun__norm_tangent(&prun__vector_##T, job, x, t, y, to); \
+    TARGET PRUN__FLAT static void prun__norm_tangent##T(const prun__norm_job *job, const float *x, \
+                                                        const float *t, float *y, float *to) { \
+        prun__norm_tangent(&prun__vector##T, job, x, t, y, to); \
     }
 #define PRUN__ENTER_TIER(T, TARGET) \
     PRUN__ENTER_WINOGRAD(T, TARGET) \
@@ -3252,11 +3252,11 @@ PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job
     PRUN__ENTER_NORM_REST(T, TARGET)
 
 /* clang-format off: macros whose calls are definitions */
-PRUN__ENTER_TIER(portable, )
-PRUN__ENTER_CORRELATE(portable, , 3, 1)
-PRUN__ENTER_CORRELATE(portable, , 3, 2)
-PRUN__ENTER_CORRELATE(portable, , 3, 3)
-PRUN__ENTER_CORRELATE(portable, , 3, 4)
+PRUN__ENTER_TIER(_portable, )
+PRUN__ENTER_CORRELATE(_portable, , 3, 1)
+PRUN__ENTER_CORRELATE(_portable, , 3, 2)
+PRUN__ENTER_CORRELATE(_portable, , 3, 3)
+PRUN__ENTER_CORRELATE(_portable, , 3, 4)
 /* clang-format on */
 
 static const prun__kernels prun__kernels_portable = {
@@ -3479,11 +3479,11 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t p
 }
 
 /* clang-format off: macros whose calls are definitions */
-PRUN__ENTER_TIER(avx2, PRUN__AVX2)
-PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 1)
-PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 2)
-PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 3)
-PRUN__ENTER_CORRELATE(avx2, PRUN__AVX2, 3, 4)
+PRUN__ENTER_TIER(_avx2, PRUN__AVX2)
+PRUN__ENTER_CORRELATE(_avx2, PRUN__AVX2, 3, 1)
+PRUN__ENTER_CORRELATE(_avx2, PRUN__AVX2, 3, 2)
+PRUN__ENTER_CORRELATE(_avx2, PRUN__AVX2, 3, 3)
+PRUN__ENTER_CORRELATE(_avx2, PRUN__AVX2, 3, 4)
 /* clang-format on */
 
 static const prun__kernels prun__kernels_avx2 = {
@@ -3721,13 +3721,13 @@ PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64
 }
 
 /* clang-format off: macros whose calls are definitions */
-PRUN__ENTER_TIER(avx512, PRUN__AVX512)
-PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 1)
-PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 2)
-PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 3)
-PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 4)
-PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 5)
-PRUN__ENTER_CORRELATE(avx512, PRUN__AVX512, 4, 6)
+PRUN__ENTER_TIER(_avx512, PRUN__AVX512)
+PRUN__ENTER_CORRELATE(_avx512, PRUN__AVX512, 4, 1)
+PRUN__ENTER_CORRELATE(_avx512, PRUN__AVX512, 4, 2)
+PRUN__ENTER_CORRELATE(_avx512, PRUN__AVX512, 4, 3)
+PRUN__ENTER_CORRELATE(_avx512, PRUN__AVX512, 4, 4)
+PRUN__ENTER_CORRELATE(_avx512, PRUN__AVX512, 4, 5)
+PRUN__ENTER_CORRELATE(_avx512, PRUN__AVX512, 4, 6)
 /* clang-format on */
 
 static const prun__kernels prun__kernels_avx512 = {
