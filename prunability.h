@@ -55,27 +55,50 @@
    [OPS]          tensor operations in the lane layout
    [IMAGES]       labelled image sets
    [NET]          layers, builder, the three families, forward and backward
-   [TRAIN]        stochastic gradient descent
    [OBJECTIVE]    what every measure takes: weights and callbacks, of a prun_net or of your own
+   [TRAIN]        stochastic gradient descent
    [PRUNE]        pruning, perturbation, and the searches on both
    [HESSIAN]      curvature: eigenvalues, spectrum, trace, effective dimensionality
    [MEASURE]      generalization measures: formulas, and the table of all of them
    [STATS]        evaluation statistics and tables of models
    [FILES]        data sets, checkpoints, tables
    [BINDINGS]     the layout of the public structs, for other languages
-   [CORE.I]       status, memory, threads, sorting
-   [RNG.I]        Philox4x32-10 and what is drawn from it
-   [OPS.I]        kernels, convolution, softmax
-   [IMAGES.I]     checks, normalisation, augmentation, packing
-   [NET.I]        builder, plan, forward, backward
-   [TRAIN.I]      stochastic gradient descent
-   [OBJECTIVE.I]  a net as an objective
-   [PRUNE.I]      masks, exact search, curves, noise, radii
-   [HESSIAN.I]    Lanczos, quadrature, estimates
-   [MEASURE.I]    norms, margins, bounds, the table
-   [STATS.I]      Kendall, information, regression, resampling, tables
-   [FILES.I]      IDX, CIFAR, safetensors, NumPy, CSV
-   [BINDINGS.I]   the layout of the public structs
+   [CORE.I]         status, memory, threads, numbers, sorting
+   [RNG.I]          Philox4x32-10 and what is drawn from it
+   [OPS.I]          what needs no kernels: shapes, lane layout, losses, linear maps
+   [KERNELS.I]      the kernels of all tiers, and the portable tier
+   [X86.I]          the AVX2 and AVX-512 tiers, and the choice of a tier
+   [CONV.I]         convolution without Winograd: segments, packed weights, one block
+   [WINOGRAD.I]     convolution by Winograd, and its exact zeros
+   [KERNELGRAD.I]   gradients with respect to kernels, direct and by Winograd
+   [CONV2D.I]       a whole convolution: packing, choice of algorithm, sparse weights
+   [IMAGES.I]       checks, normalisation, augmentation, packing
+   [BUILD.I]        the types of a net, and layers being added
+   [PLAN.I]         from layers to operations and storage; parameters; the families
+   [RUN.I]          passes over a batch, forward and backward
+   [EVAL.I]         logits and losses
+   [TANGENT.I]      Hessian times vector
+   [NET.I]          copies, hidden margins, the path norm
+   [OBJECTIVE.I]    checks and calls of an objective; a net as one; gradient noise
+   [TRAIN.I]        stochastic gradient descent
+   [PRUNE.I]        masks, exact search, loss curves
+   [PERTURB.I]      noise, perturbation curves, radii, sharpness
+   [HESSIAN.I]      products with the Hessian, exact or by differences
+   [SPECTRUM.I]     Lanczos: eigenvalues, trace, spectrum, effective dimensionality
+   [NORMS.I]        norms, margins and bounds
+   [MEASURE.I]      the table of measures, and what computes them
+   [STATS.I]        Kendall, information, sign errors
+   [REGRESSION.I]   least squares and cross-validation
+   [RESAMPLE.I]     bootstrap, comparison, permutation
+   [TABLE.I]        tables of models
+   [OUTPUT.I]       files that are written whole or not at all
+   [FILE.I]         opening and reading files, what kind they are, their elements
+   [DATASET.I]      images: IDX, CIFAR
+   [SAFETENSORS.I]  reading and writing safetensors
+   [CHECKPOINT.I]   nets and trainers as safetensors
+   [NPY.I]          NumPy arrays, and data sets made of two
+   [CSV.I]          tables of models from CSV
+   [BINDINGS.I]     the layout of the public structs
    [LICENSE]      MIT
 */
 /* [DOCS] what a reader of the API should know */
@@ -613,6 +636,49 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
                                             const int64_t *index, int64_t n, const int32_t *layers,
                                             int64_t count, const prun_margin_outputs *outputs);
 
+/* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
+
+/* Callbacks return PRUN_OK or what the measure is to return (any other status). They are given the
+   objective they belong to, or a copy of it, and read the weights through its `tensors` (the
+   measure changes them in place and restores them bit-exactly on every exit path; so one objective,
+   or objectives of one net, serve one call at a time). `index` NULL means samples 0 .. n-1. Leave
+   callbacks NULL that you lack: a measure that needs one says so with PRUN_ERR_UNSUPPORTED. A
+   callback that fails without a message of its own gets one that names it. Weights that several
+   layers share are listed once: tensors that overlap in memory are an error. All pointers are
+   borrowed. */
+typedef struct prun_objective prun_objective;
+struct prun_objective {
+    void *user; /* for the callbacks */
+    prun_context *context;
+    const prun_tensor *tensors; /* the trained tensors, in the order of a flat gradient */
+    int64_t tensor_count;
+    const prun_tensor *initial; /* the same before training, or NULL; only data is read */
+    int64_t samples;
+    int64_t classes;
+    int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
+    /* Level 1: per-sample losses (n, or NULL), their sum, number of wrong answers (NULL: not
+       wanted). */
+    prun_status (*loss)(const prun_objective *objective, const int64_t *index, int64_t n,
+                        double *losses, double *sum, int64_t *wrong);
+    /* Level 2: gradient of the summed loss, flat over `tensors`; sum may be NULL. */
+    prun_status (*gradient)(const prun_objective *objective, const int64_t *index, int64_t n,
+                            float *gradient, double *sum);
+    /* Level 3: Hessian of the summed loss times v, both flat over `tensors`. */
+    prun_status (*hessian_vector)(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  const float *v, float *product);
+    /* Level 4: n x classes. */
+    prun_status (*logits)(const prun_objective *objective, const int64_t *index, int64_t n,
+                          float *logits);
+    const int32_t *labels; /* per sample, for margins; NULL: unknown */
+    /* The network and its images, where prun_net_objective made the objective; else NULL. */
+    prun_net *net;
+    const prun_images *images;
+};
+
+/* Objective of a net in eval mode on these images. Borrows both. */
+PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
+                                       prun_objective *objective);
+
 /* [TRAIN] stochastic gradient descent */
 
 typedef enum prun_schedule {
@@ -673,49 +739,6 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *trainer, const int64_t *inde
                                       double learning_rate, double *sum, int64_t *wrong);
 PRUNDEF int64_t prun_trainer_epoch_count(const prun_trainer *trainer); /* finished so far */
 PRUNDEF void prun_trainer_free(prun_trainer *trainer);
-
-/* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
-
-/* Callbacks return PRUN_OK or what the measure is to return (any other status). They are given the
-   objective they belong to, or a copy of it, and read the weights through its `tensors` (the
-   measure changes them in place and restores them bit-exactly on every exit path; so one objective,
-   or objectives of one net, serve one call at a time). `index` NULL means samples 0 .. n-1. Leave
-   callbacks NULL that you lack: a measure that needs one says so with PRUN_ERR_UNSUPPORTED. A
-   callback that fails without a message of its own gets one that names it. Weights that several
-   layers share are listed once: tensors that overlap in memory are an error. All pointers are
-   borrowed. */
-typedef struct prun_objective prun_objective;
-struct prun_objective {
-    void *user; /* for the callbacks */
-    prun_context *context;
-    const prun_tensor *tensors; /* the trained tensors, in the order of a flat gradient */
-    int64_t tensor_count;
-    const prun_tensor *initial; /* the same before training, or NULL; only data is read */
-    int64_t samples;
-    int64_t classes;
-    int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
-    /* Level 1: per-sample losses (n, or NULL), their sum, number of wrong answers (NULL: not
-       wanted). */
-    prun_status (*loss)(const prun_objective *objective, const int64_t *index, int64_t n,
-                        double *losses, double *sum, int64_t *wrong);
-    /* Level 2: gradient of the summed loss, flat over `tensors`; sum may be NULL. */
-    prun_status (*gradient)(const prun_objective *objective, const int64_t *index, int64_t n,
-                            float *gradient, double *sum);
-    /* Level 3: Hessian of the summed loss times v, both flat over `tensors`. */
-    prun_status (*hessian_vector)(const prun_objective *objective, const int64_t *index, int64_t n,
-                                  const float *v, float *product);
-    /* Level 4: n x classes. */
-    prun_status (*logits)(const prun_objective *objective, const int64_t *index, int64_t n,
-                          float *logits);
-    const int32_t *labels; /* per sample, for margins; NULL: unknown */
-    /* The network and its images, where prun_net_objective made the objective; else NULL. */
-    prun_net *net;
-    const prun_images *images;
-};
-
-/* Objective of a net in eval mode on these images. Borrows both. */
-PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
-                                       prun_objective *objective);
 
 /* [PRUNE] pruning, perturbation, and the searches on both */
 
@@ -1758,7 +1781,11 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #ifndef PRUNABILITY_IMPLEMENTATION_INCLUDED
 #define PRUNABILITY_IMPLEMENTATION_INCLUDED
 
-/* [CORE.I] status, memory, threads, sorting */
+/* [CORE.I] status, memory, threads, numbers, sorting */
+/*
+   What every other section uses. Memory comes from the context; work is dealt out to threads by its
+   number alone, so results do not depend on how many there are.
+*/
 
 #include <float.h>
 #include <limits.h>
@@ -2084,6 +2111,31 @@ static void prun__for(const prun_context *context, prun__task task, void *argume
     }
 }
 
+/* ---- one block of memory cut into arrays ---- */
+
+/* One block that is cut into arrays. Passed by value, so that returning gives everything back. */
+typedef struct prun__arena {
+    char *at;
+} prun__arena;
+
+/* Arrays begin 64 bytes apart, as prun__room counts. */
+static void *prun__take(prun__arena *arena, int64_t count, size_t size) {
+    char *block = arena->at;
+    arena->at += ((size_t)count * size + 63) & ~(size_t)63;
+    return block;
+}
+
+/* Bytes of `arrays` arrays of n int32 each; -1: too many. */
+static int64_t prun__room(int64_t arrays, int64_t n) {
+    return n < 0 || n > INT64_MAX / 8 ? -1 : prun__mul(arrays, (4 * n + 131) / 64 * 64);
+}
+
+static int64_t prun__sum_sizes(int64_t a, int64_t b) {
+    return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
+}
+
+/* ---- tensors ---- */
+
 PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor) {
     int64_t size = 1;
     int32_t i;
@@ -2129,6 +2181,8 @@ static prun_status prun__check_overlap(prun_context *context, const char *what,
     return PRUN_OK;
 }
 
+/* ---- sorting ---- */
+
 /* Order of descending keys; equal keys keep the lower index first. Keys are non-negative or
    infinite floats, whose bit patterns order as integers (NaN ends up first). LSD radix sort:
    three passes of 11 bits over (key, index) pairs, O(count). scratch: count. */
@@ -2162,7 +2216,156 @@ static void prun__sort_descending(const float *keys, int64_t count, int64_t *ord
     }
 }
 
+static int prun__by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* ---- numbers in text ---- */
+
+#define PRUN__WORDS 256  /* of 32 bits: PRUN__DIGITS digits times 10^309, or over 10^1125 */
+#define PRUN__DIGITS 800 /* more cannot decide how a number rounds */
+
+/* A natural number, the lowest word first, times 2^exponent; rest: what division left over. */
+typedef struct prun__big {
+    uint32_t word[PRUN__WORDS];
+    int words, exponent, rest;
+} prun__big;
+
+static void prun__big_multiply(prun__big *b, uint32_t factor, uint32_t carry) {
+    int i;
+    for (i = 0; i < b->words || carry; i++) {
+        const uint64_t product = (uint64_t)(i < b->words ? b->word[i] : 0) * factor + carry;
+        b->word[i] = (uint32_t)product;
+        carry = (uint32_t)(product >> 32);
+    }
+    b->words = PRUN__MAX(b->words, i);
+}
+
+static void prun__big_divide(prun__big *b, uint32_t divisor) {
+    uint64_t rest = 0;
+    int i;
+    for (i = b->words - 1; i >= 0; i--) {
+        rest = rest << 32 | b->word[i];
+        b->word[i] = (uint32_t)(rest / divisor);
+        rest %= divisor;
+    }
+    b->rest |= rest != 0;
+    while (b->words > 0 && b->word[b->words - 1] == 0) b->words--;
+}
+
+static int prun__big_bit(const prun__big *b, int i) {
+    return i >= 0 && i < 32 * b->words && (b->word[i / 32] >> (i % 32) & 1);
+}
+
+/* The nearest double, to even. */
+static double prun__big_round(const prun__big *b) {
+    uint64_t mantissa = 0;
+    int top = 32 * b->words, low, i, rest = b->rest;
+    while (top > 0 && !prun__big_bit(b, top - 1)) top--;
+    low = PRUN__MAX(top - 53, -1074 - b->exponent); /* the last bit that a double keeps */
+    for (i = top - 1; i >= low; i--) mantissa = mantissa << 1 | (uint64_t)prun__big_bit(b, i);
+    for (i = 0; i < low - 1 && !rest; i++) rest = prun__big_bit(b, i);
+    mantissa += prun__big_bit(b, low - 1) && (rest || (mantissa & 1));
+    return ldexp((double)mantissa, low + b->exponent);
+}
+
+/* Times 10^power. Division wants more than 64 bits in the quotient. */
+static double prun__big_scale(prun__big *b, int64_t power) {
+    int zeros;
+    if (power < 0) {
+        zeros = (int)(-power * 10 / 3 / 32) + 3;
+        memmove(b->word + zeros, b->word, (size_t)b->words * sizeof *b->word);
+        memset(b->word, 0, (size_t)zeros * sizeof *b->word);
+        b->words += zeros;
+        b->exponent = -32 * zeros;
+    }
+    for (; power <= -9; power += 9) prun__big_divide(b, 1000000000u);
+    for (; power < 0; power++) prun__big_divide(b, 10u);
+    for (; power > 0; power--) prun__big_multiply(b, 10u, 0);
+    return prun__big_round(b);
+}
+
+/* The rest of a text after a word that it begins with, in capitals or not; NULL: it does not. */
+static const char *prun__skip_word(const char *text, const char *word) {
+    for (; *word; text++, word++) {
+        const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
+        const char b = *word >= 'A' && *word <= 'Z' ? (char)(*word + 32) : *word;
+        if (a != b) return NULL;
+    }
+    return text;
+}
+
+static int prun__same_word(const char *text, const char *word) {
+    const char *rest = prun__skip_word(text, word);
+    return rest && *rest == '\0';
+}
+
+/* The same up to digits, which Microsoft's printf puts behind 1.#INF. */
+static int prun__same_but_digits(const char *text, const char *word) {
+    const char *rest = prun__skip_word(text, word);
+    while (rest && *rest >= '0' && *rest <= '9') rest++;
+    return rest && *rest == '\0';
+}
+
+static int prun__is_infinite(const char *unsigned_text) {
+    return prun__same_word(unsigned_text, "inf") || prun__same_word(unsigned_text, "infinity") ||
+           prun__same_but_digits(unsigned_text, "1.#inf");
+}
+
+/* "nan", or with what printf puts behind it: "nan(ind)". */
+static int prun__is_nan(const char *unsigned_text) {
+    const char *rest = prun__skip_word(unsigned_text, "nan");
+    if (rest && (*rest == '\0' || (*rest == '(' && rest[strlen(rest) - 1] == ')'))) return 1;
+    return prun__same_but_digits(unsigned_text, "1.#ind") ||
+           prun__same_but_digits(unsigned_text, "1.#qnan") ||
+           prun__same_but_digits(unsigned_text, "1.#snan");
+}
+
+/* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
+   which goes by the locale. */
+static int prun__number(const char *text, double *out) {
+    const char *s = text + (*text == '-' || *text == '+');
+    const double sign = *text == '-' ? -1.0 : 1.0;
+    int64_t digits = 0, used = 0, power = 0, exponent = 0;
+    int point = 0, minus;
+    prun__big b;
+    b.words = b.exponent = b.rest = 0;
+    *out = sign * HUGE_VAL;
+    if (prun__is_infinite(s)) return 1;
+    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
+        if (*s == '.') point = 1;
+        if (*s == '.') continue;
+        digits++;
+        power -= point;
+        if (used == 0 && *s == '0') continue;
+        if (++used <= PRUN__DIGITS) {
+            prun__big_multiply(&b, 10u, (uint32_t)(*s - '0'));
+        } else {
+            power++;
+            b.rest |= *s != '0';
+        }
+    }
+    if (digits > 0 && (*s == 'e' || *s == 'E')) {
+        minus = s[1] == '-';
+        s += 1 + (s[1] == '-' || s[1] == '+');
+        digits = 0; /* from here on of the exponent */
+        for (; *s >= '0' && *s <= '9'; s++, digits++)
+            if (exponent < 100000000) exponent = 10 * exponent + (*s - '0');
+        power += minus ? -exponent : exponent;
+    }
+    if (digits == 0 || *s != '\0') return 0;
+    used = PRUN__MIN(used, PRUN__DIGITS);
+    if (used == 0 || used + power < -330) *out = sign * 0.0;
+    else if (used + power <= 310) *out = sign * prun__big_scale(&b, power);
+    return 1;
+}
+
 /* [RNG.I] Philox4x32-10 and what is drawn from it */
+/*
+   Every random number is a function of (seed, stream, index). The streams are listed here, so that no
+   two uses share one.
+*/
 
 /* Streams of one seed. Parameters take those below 2^32, by tensor. */
 #define PRUN__STREAM_MEASURE (UINT64_C(1) << 33) /* choices of measures */
@@ -2236,13 +2439,249 @@ PRUNDEF void prun_random_permutation(uint64_t seed, uint64_t stream, int64_t n, 
     }
 }
 
-/* [OPS.I] kernels, convolution, softmax */
+/* [OPS.I] what needs no kernels: shapes, lane layout, losses, linear maps */
+/*
+   Geometry of convolutions, the lane layout, cross-entropy, and convolutions of one image in double
+   precision, which norms of operators and the path norm use.
+*/
+
+/* ---- the lane layout ---- */
+
+PRUNDEF int64_t prun_lanes_size(int64_t n, int64_t c, int64_t h, int64_t w) {
+    if (n <= 0 || c <= 0 || h <= 0 || w <= 0 || n > INT64_MAX - PRUN_LANES) return -1;
+    n = (n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
+    return prun__mul(prun__mul(n, c), prun__mul(h, w));
+}
+
+PRUNDEF void prun_lanes_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w,
+                             float *lanes) {
+    const int64_t size = c * h * w, blocks = (n + PRUN_LANES - 1) / PRUN_LANES;
+    int64_t b, p, k, l;
+    for (b = 0; b < blocks; b++)
+        for (p = 0; p < h * w; p++)
+            for (k = 0; k < c; k++)
+                for (l = 0; l < PRUN_LANES; l++, lanes++) {
+                    int64_t i = b * PRUN_LANES + l;
+                    *lanes = i < n ? nchw[i * size + k * h * w + p] : 0.0f;
+                }
+}
+
+PRUNDEF void prun_lanes_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
+                               float *nchw) {
+    const int64_t size = c * h * w;
+    int64_t i, k, p;
+    for (i = 0; i < n; i++)
+        for (k = 0; k < c; k++)
+            for (p = 0; p < h * w; p++)
+                nchw[i * size + k * h * w + p] =
+                    lanes[(i / PRUN_LANES * size + p * c + k) * PRUN_LANES + i % PRUN_LANES];
+}
+
+static int64_t prun__blocks(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
+
+/* ---- geometry of a convolution ---- */
+
+static void prun__conv_defaults(prun_conv2d *s) {
+    if (s->kernel[1] == 0) s->kernel[1] = s->kernel[0];
+    if (s->stride[0] == 0) s->stride[0] = 1;
+    if (s->stride[1] == 0) s->stride[1] = s->stride[0];
+}
+
+/* Bounds that keep every later index within 31 bits and every product within 63. */
+static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s) {
+    const int64_t limit = INT64_C(1) << 24;
+    int64_t fields[13], in, out;
+    /* clang-format off */
+    static const char *const names[13] = {
+        "in_channels", "in_height", "in_width", "out_channels", "kernel height", "kernel width",
+        "stride height", "stride width", "top padding", "left padding", "bottom padding",
+        "right padding", ""};
+    /* clang-format on */
+    int i;
+    fields[0] = s->in_channels;
+    fields[1] = s->in_height;
+    fields[2] = s->in_width;
+    fields[3] = s->out_channels;
+    for (i = 0; i < 2; i++) {
+        fields[4 + i] = s->kernel[i];
+        fields[6 + i] = s->stride[i];
+    }
+    for (i = 0; i < 4; i++) fields[8 + i] = s->padding[i];
+    for (i = 0; i < 12; i++) {
+        if (fields[i] < (i < 8))
+            return prun__fail(context, PRUN_ERR_SHAPE, "convolution: %s is %lld", names[i],
+                              (long long)fields[i]);
+        if (fields[i] > limit)
+            return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: %s %lld is too large",
+                              names[i], (long long)fields[i]);
+    }
+    if (s->algorithm < PRUN_ALGORITHM_AUTO || s->algorithm > PRUN_ALGORITHM_WINOGRAD)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution: unknown algorithm %d",
+                          (int)s->algorithm);
+    in = prun__mul(s->in_channels, s->in_height * s->in_width);
+    out = prun__mul(prun__mul(s->in_channels, s->out_channels), s->kernel[0] * s->kernel[1]);
+    if (in < 0 || in > INT32_MAX || out < 0 || out > INT32_MAX)
+        return prun__fail(context, PRUN_ERR_OVERFLOW,
+                          "convolution: more than 2^31 inputs or weights");
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d *conv,
+                                       int64_t *height, int64_t *width) {
+    prun_conv2d s = *conv;
+    int64_t h, w, outputs;
+    prun__conv_defaults(&s);
+    PRUN__TRY(prun__conv_check(context, &s));
+    h = s.in_height + s.padding[0] + s.padding[2] - s.kernel[0];
+    w = s.in_width + s.padding[1] + s.padding[3] - s.kernel[1];
+    if (h < 0 || w < 0)
+        return prun__fail(context, PRUN_ERR_SHAPE,
+                          "convolution: kernel %lldx%lld is larger than the padded input %lldx%lld",
+                          (long long)s.kernel[0], (long long)s.kernel[1],
+                          (long long)(h + s.kernel[0]), (long long)(w + s.kernel[1]));
+    h = h / s.stride[0] + 1;
+    w = w / s.stride[1] + 1;
+    outputs = prun__mul(prun__mul(h, w), s.out_channels);
+    if (outputs < 0 || outputs > INT32_MAX)
+        return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: more than 2^31 outputs");
+    *height = h;
+    *width = w;
+    return PRUN_OK;
+}
+
+/* Outputs [*from, *to) for which tap d stays inside an axis of n inputs. */
+static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t n, int64_t outputs,
+                            int64_t *from, int64_t *to) {
+    int64_t low = padding - d, high = n - 1 + padding - d;
+    *from = low > 0 ? (low + stride - 1) / stride : 0;
+    *to = high < 0 ? 0 : PRUN__MIN(high / stride + 1, outputs);
+    if (*to < *from) *to = *from;
+}
+
+/* ---- losses ---- */
+
+/* ln sum exp - logit[label], from float logits in double: float32 would be off by 4e-4 relative at
+   losses near 5e-5, which decides prunability. log1p keeps the digits where the label dominates. */
+PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
+                                  double *probability) {
+    double top = (double)logits[0], others = 0.0, total;
+    int64_t j, best = 0;
+    for (j = 1; j < classes; j++)
+        if ((double)logits[j] > top) {
+            top = (double)logits[j];
+            best = j;
+        }
+    for (j = 0; j < classes; j++)
+        if (j != best) others += exp((double)logits[j] - top);
+    total = 1.0 + others;
+    if (probability)
+        for (j = 0; j < classes; j++)
+            probability[j] = (j == best ? 1.0 : exp((double)logits[j] - top)) / total;
+    return (top - (double)logits[label]) + log1p(others);
+}
+
+/* ---- linear maps of one image, in double precision ---- */
+
+/* Linear maps in double precision: convolutions and matrices on one image. */
+typedef struct prun__linear {
+    prun_conv2d shape; /* defaults filled in */
+    int64_t out_height, out_width;
+    const double *kernel; /* (O, I, KH, KW) */
+    const double *from;
+    double *to;
+    int transposed;
+} prun__linear;
+
+/* The linear map of a convolution; the kernel is borrowed. */
+static prun_status prun__linear_make(prun_context *context, const prun_conv2d *shape,
+                                     const double *kernel, prun__linear *map) {
+    memset(map, 0, sizeof *map);
+    map->shape = *shape;
+    prun__conv_defaults(&map->shape);
+    map->kernel = kernel;
+    return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
+}
+
+/* One output channel (transposed: input channel), all others read in order. */
+static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
+    const prun__linear *m = (const prun__linear *)pointer;
+    const prun_conv2d *s = &m->shape;
+    const int64_t in = s->in_height * s->in_width, out = m->out_height * m->out_width;
+    const int64_t taps = s->kernel[0] * s->kernel[1];
+    const int64_t others = m->transposed ? s->out_channels : s->in_channels;
+    double *to = m->to + channel * (m->transposed ? in : out);
+    int64_t other, tap, y, x;
+    (void)worker;
+    memset(to, 0, (size_t)(m->transposed ? in : out) * sizeof *to);
+    for (other = 0; other < others; other++) {
+        const double *from = m->from + other * (m->transposed ? out : in);
+        const double *k =
+            m->kernel +
+            (m->transposed ? other * s->in_channels + channel : channel * others + other) * taps;
+        for (tap = 0; tap < taps; tap++) {
+            const int64_t dy = tap / s->kernel[1], dx = tap % s->kernel[1];
+            int64_t y0, y1, x0, x1;
+            prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, m->out_height, &y0, &y1);
+            prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, m->out_width, &x0, &x1);
+            for (y = y0; y < y1 && k[tap] != 0.0; y++) {
+                const int64_t row =
+                    (y * s->stride[0] + dy - s->padding[0]) * s->in_width + dx - s->padding[1];
+                if (m->transposed)
+                    for (x = x0; x < x1; x++)
+                        to[row + x * s->stride[1]] += k[tap] * from[y * m->out_width + x];
+                else
+                    for (x = x0; x < x1; x++)
+                        to[y * m->out_width + x] += k[tap] * from[row + x * s->stride[1]];
+            }
+        }
+    }
+}
+
+/* A plain matrix: the loops above would start anew for every element. Sixteen columns at a time. */
+static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worker) {
+    const prun__linear *m = (const prun__linear *)pointer;
+    const int64_t rows = m->shape.out_channels, columns = m->shape.in_channels;
+    const int64_t first = group * 16, last = PRUN__MIN(first + 16, m->transposed ? columns : rows);
+    int64_t r, c;
+    (void)worker;
+    for (c = first; c < last; c++) m->to[c] = 0.0;
+    if (m->transposed)
+        for (r = 0; r < rows; r++)
+            for (c = first; c < last; c++) m->to[c] += m->kernel[r * columns + c] * m->from[r];
+    else
+        for (r = first; r < last; r++)
+            for (c = 0; c < columns; c++) m->to[r] += m->kernel[r * columns + c] * m->from[c];
+}
+
+/* The map, or its transpose, of `from`. */
+static void prun__linear_apply(const prun_context *context, prun__linear *m, int transposed,
+                               const double *from, double *to) {
+    const prun_conv2d *s = &m->shape;
+    const int64_t channels = transposed ? s->in_channels : s->out_channels;
+    const int64_t area = m->out_height * m->out_width;
+    const int matrix = s->in_height * s->in_width * area == 1;
+    const int64_t items = matrix ? (channels + 15) / 16 : channels;
+    const prun__task task = matrix ? prun__linear_matrix_task : prun__linear_task;
+    const double work =
+        (double)(s->in_channels * s->out_channels * area) * (double)(s->kernel[0] * s->kernel[1]);
+    int64_t i;
+    m->from = from;
+    m->to = to;
+    m->transposed = transposed;
+    if (work > 1e5) prun__for(context, task, m, items);
+    else
+        for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
+}
+
+/* [KERNELS.I] the kernels of all tiers, and the portable tier */
 /*
    A convolution is computed for one block of sixteen images at a time. For one output pixel the
    inputs under a kernel row, (dx, channel), are one contiguous run of 16-float vectors; so the work
    of a pixel is a short list of segments (run in x, run in the packed weights), made once a layer.
    Taps outside the image have no segment: borders cost less, not more. The gradient with respect to
    the input is the same loop over other segments.
+   A tier is a table of functions, prun__kernels. Most have one text for all tiers, which takes the
+   tier's vector operations as a constant that the compiler resolves.
 */
 
 /* A run of `length` 16-float vectors of x against `length` rows of a packed panel. */
@@ -3284,6 +3723,12 @@ static const prun__kernels prun__kernels_portable = {
    broadcast in flight they fill the 16 registers and hide the FMA latency. */
 #define PRUN__AVX2 __attribute__((target("avx2,fma")))
 
+/* [X86.I] the AVX2 and AVX-512 tiers, and the choice of a tier */
+/*
+   The same tables for x86-64 CPUs that have AVX2 with FMA, or AVX-512. The best is chosen when the
+   first kernel runs.
+*/
+
 /* Sixteen lanes of every channel of a panel are two accumulators c[i] and d[i]. */
 PRUN__AVX2 PRUN__INLINE void prun__panel_avx2(const prun__panel *p, const int width) {
     const __m256 zero = _mm256_setzero_ps();
@@ -3810,35 +4255,12 @@ PRUNDEF prun_status prun_isa_set(const char *name) {
         }
     return PRUN_ERR_UNSUPPORTED;
 }
-PRUNDEF int64_t prun_lanes_size(int64_t n, int64_t c, int64_t h, int64_t w) {
-    if (n <= 0 || c <= 0 || h <= 0 || w <= 0 || n > INT64_MAX - PRUN_LANES) return -1;
-    n = (n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
-    return prun__mul(prun__mul(n, c), prun__mul(h, w));
-}
 
-PRUNDEF void prun_lanes_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w,
-                             float *lanes) {
-    const int64_t size = c * h * w, blocks = (n + PRUN_LANES - 1) / PRUN_LANES;
-    int64_t b, p, k, l;
-    for (b = 0; b < blocks; b++)
-        for (p = 0; p < h * w; p++)
-            for (k = 0; k < c; k++)
-                for (l = 0; l < PRUN_LANES; l++, lanes++) {
-                    int64_t i = b * PRUN_LANES + l;
-                    *lanes = i < n ? nchw[i * size + k * h * w + p] : 0.0f;
-                }
-}
-
-PRUNDEF void prun_lanes_unpack(const float *lanes, int64_t n, int64_t c, int64_t h, int64_t w,
-                               float *nchw) {
-    const int64_t size = c * h * w;
-    int64_t i, k, p;
-    for (i = 0; i < n; i++)
-        for (k = 0; k < c; k++)
-            for (p = 0; p < h * w; p++)
-                nchw[i * size + k * h * w + p] =
-                    lanes[(i / PRUN_LANES * size + p * c + k) * PRUN_LANES + i % PRUN_LANES];
-}
+/* [CONV.I] convolution without Winograd: segments, packed weights, one block */
+/*
+   A prun__conv is the plan of one convolution: segments of every pixel for both directions. Weights
+   are packed into panels of as many output channels as a kernel computes at a time.
+*/
 
 /* Everything about a convolution's shape, made once. */
 typedef struct prun__conv {
@@ -3888,74 +4310,6 @@ static int64_t prun__cut_start(prun__cut cut, int64_t panel) {
 
 static int64_t prun__cut_width(prun__cut cut, int64_t panel) {
     return panel < cut.wides ? cut.wide : cut.narrow;
-}
-
-static void prun__conv_defaults(prun_conv2d *s) {
-    if (s->kernel[1] == 0) s->kernel[1] = s->kernel[0];
-    if (s->stride[0] == 0) s->stride[0] = 1;
-    if (s->stride[1] == 0) s->stride[1] = s->stride[0];
-}
-
-/* Bounds that keep every later index within 31 bits and every product within 63. */
-static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s) {
-    const int64_t limit = INT64_C(1) << 24;
-    int64_t fields[13], in, out;
-    /* clang-format off */
-    static const char *const names[13] = {
-        "in_channels", "in_height", "in_width", "out_channels", "kernel height", "kernel width",
-        "stride height", "stride width", "top padding", "left padding", "bottom padding",
-        "right padding", ""};
-    /* clang-format on */
-    int i;
-    fields[0] = s->in_channels;
-    fields[1] = s->in_height;
-    fields[2] = s->in_width;
-    fields[3] = s->out_channels;
-    for (i = 0; i < 2; i++) {
-        fields[4 + i] = s->kernel[i];
-        fields[6 + i] = s->stride[i];
-    }
-    for (i = 0; i < 4; i++) fields[8 + i] = s->padding[i];
-    for (i = 0; i < 12; i++) {
-        if (fields[i] < (i < 8))
-            return prun__fail(context, PRUN_ERR_SHAPE, "convolution: %s is %lld", names[i],
-                              (long long)fields[i]);
-        if (fields[i] > limit)
-            return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: %s %lld is too large",
-                              names[i], (long long)fields[i]);
-    }
-    if (s->algorithm < PRUN_ALGORITHM_AUTO || s->algorithm > PRUN_ALGORITHM_WINOGRAD)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution: unknown algorithm %d",
-                          (int)s->algorithm);
-    in = prun__mul(s->in_channels, s->in_height * s->in_width);
-    out = prun__mul(prun__mul(s->in_channels, s->out_channels), s->kernel[0] * s->kernel[1]);
-    if (in < 0 || in > INT32_MAX || out < 0 || out > INT32_MAX)
-        return prun__fail(context, PRUN_ERR_OVERFLOW,
-                          "convolution: more than 2^31 inputs or weights");
-    return PRUN_OK;
-}
-
-PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d *conv,
-                                       int64_t *height, int64_t *width) {
-    prun_conv2d s = *conv;
-    int64_t h, w, outputs;
-    prun__conv_defaults(&s);
-    PRUN__TRY(prun__conv_check(context, &s));
-    h = s.in_height + s.padding[0] + s.padding[2] - s.kernel[0];
-    w = s.in_width + s.padding[1] + s.padding[3] - s.kernel[1];
-    if (h < 0 || w < 0)
-        return prun__fail(context, PRUN_ERR_SHAPE,
-                          "convolution: kernel %lldx%lld is larger than the padded input %lldx%lld",
-                          (long long)s.kernel[0], (long long)s.kernel[1],
-                          (long long)(h + s.kernel[0]), (long long)(w + s.kernel[1]));
-    h = h / s.stride[0] + 1;
-    w = w / s.stride[1] + 1;
-    outputs = prun__mul(prun__mul(h, w), s.out_channels);
-    if (outputs < 0 || outputs > INT32_MAX)
-        return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: more than 2^31 outputs");
-    *height = h;
-    *width = w;
-    return PRUN_OK;
 }
 
 /* The source vector of tap (dy, dx) at target pixel (ty, tx), or -1. forward: target is an output
@@ -4025,15 +4379,6 @@ static prun_status prun__make_segments(prun_context *context, const prun__conv *
     for (p = 0; p < s->pixels; p++)
         prun__pixel_segments(c, forward, p / w, p % w, s->segment + s->first[p]);
     return PRUN_OK;
-}
-
-/* Outputs [*from, *to) for which tap d stays inside an axis of n inputs. */
-static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t n, int64_t outputs,
-                            int64_t *from, int64_t *to) {
-    int64_t low = padding - d, high = n - 1 + padding - d;
-    *from = low > 0 ? (low + stride - 1) / stride : 0;
-    *to = high < 0 ? 0 : PRUN__MIN(high / stride + 1, outputs);
-    if (*to < *from) *to = *from;
 }
 
 static int64_t prun__padded_height(const prun__conv *c) {
@@ -4179,12 +4524,15 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
     }
 }
 
-/* Winograd: each 4x4 tile of the result comes from a 6x6 tile of x, at stride 2 from 9x9. Both are
+/* [WINOGRAD.I] convolution by Winograd, and its exact zeros */
+/*
+   Winograd: each 4x4 tile of the result comes from a 6x6 tile of x, at stride 2 from 9x9. Both are
    taken to 36 (81) points, called frequencies; in each of them the channels are joined by the dense
    panel kernel, with tiles in the place of pixels. Weights are the same at the four points of a
    1-tap filter, so there are 36 planes of them at either stride. At stride 2 the input gradient
    makes 8x8 pixels of dx from 5x5 of dy: those that meet two taps along an axis alternate with
-   those that meet one. */
+   those that meet one.
+*/
 
 /* Where Winograd was measured to win: from so many channels and such an extent of the result on
    the products saved pay for the transforms. */
@@ -4726,6 +5074,12 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
     }
 }
 
+/* [KERNELGRAD.I] gradients with respect to kernels, direct and by Winograd */
+/*
+   Sums over pixels and images. Groups of blocks add up partial sums of their own, which are added in
+   the order of the groups.
+*/
+
 static int64_t prun__conv_in(const prun__conv *c) {
     return c->shape.in_channels * c->shape.in_height * c->shape.in_width * PRUN_LANES;
 }
@@ -5216,6 +5570,11 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
     else prun__direct_weight_gradient(context, &job);
 }
 
+/* [CONV2D.I] a whole convolution: packing, choice of algorithm, sparse weights */
+/*
+   What networks call for a block or a gradient, and the public functions for a batch.
+*/
+
 static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t panel, float *packed) {
     if (prun__winograd_values(c))
@@ -5355,8 +5714,6 @@ static void prun__conv_task(void *pointer, int64_t block, int64_t worker) {
                       job->y + block * (job->forward ? out : in));
 }
 
-static int64_t prun__blocks(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
-
 /* The two public convolutions that differ only in direction. */
 static prun_status prun__conv_once(prun_context *context, const prun_conv2d *shape, int forward,
                                    int64_t n, const float *x, const float *weight,
@@ -5432,27 +5789,11 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
     return status;
 }
 
-/* ln sum exp - logit[label], from float logits in double: float32 would be off by 4e-4 relative at
-   losses near 5e-5, which decides prunability. log1p keeps the digits where the label dominates. */
-PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
-                                  double *probability) {
-    double top = (double)logits[0], others = 0.0, total;
-    int64_t j, best = 0;
-    for (j = 1; j < classes; j++)
-        if ((double)logits[j] > top) {
-            top = (double)logits[j];
-            best = j;
-        }
-    for (j = 0; j < classes; j++)
-        if (j != best) others += exp((double)logits[j] - top);
-    total = 1.0 + others;
-    if (probability)
-        for (j = 0; j < classes; j++)
-            probability[j] = (j == best ? 1.0 : exp((double)logits[j] - top)) / total;
-    return (top - (double)logits[label]) + log1p(others);
-}
-
 /* [IMAGES.I] checks, normalisation, augmentation, packing */
+/*
+   An image is read, changed and normalised anew for every pass; what it draws depends on the pass and
+   its position alone.
+*/
 
 static int64_t prun__image_size(const prun_images *images) {
     return images->channels * images->height * images->width;
@@ -5798,7 +6139,7 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
     return PRUN_OK;
 }
 
-/* [NET.I] builder, plan, forward, backward */
+/* [BUILD.I] the types of a net, and layers being added */
 /*
    A net has four parts, each with an owner that makes and changes it:
    - what was built: layers, tensors, parameters and statistics (struct prun_net itself);
@@ -5811,10 +6152,7 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
    place. An operation handles one block of sixteen images; batch statistics are the only thing that
    crosses blocks. Training keeps every value of the batch; evaluation runs one block through all
    operations in a few reused buffers, with batch norms folded into the convolutions before them.
-*/
 
-/* ---- BUILD ---- */
-/*
    Types of all parts, and the layers that the user adds. A layer function appends to net->layer and
    net->tensor; its first error stays in net->status and makes all later calls fail.
 */
@@ -6325,7 +6663,7 @@ PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input) {
     return prun__layer_put(net, &layer);
 }
 
-/* ---- PLAN ---- */
+/* [PLAN.I] from layers to operations and storage; parameters; the families */
 /*
    prun_net_finish: from layers to operations, storage numbers, shared buffers and sizes; then the
    memory of the parameters, and what releases all of it. Planning reads the layers and writes the
@@ -6817,7 +7155,7 @@ PRUNDEF int64_t prun_net_parameter_count(const prun_net *net) { return net->para
 PRUNDEF int64_t prun_net_weight_count(const prun_net *net) { return net->weight_count; }
 PRUNDEF int64_t prun_net_class_count(const prun_net *net) { return net->classes; }
 
-/* The three families */
+/* ---- the three families ---- */
 
 PRUNDEF prun_arch prun_arch_resolved(const prun_arch *arch) {
     prun_arch a;
@@ -6982,14 +7320,14 @@ PRUNDEF prun_status prun_net_create_family(prun_context *context, const prun_arc
     }
 }
 
-/* ---- RUN ---- */
+/* [RUN.I] passes over a batch, forward and backward */
 /*
    What one block of images goes through, forward and backward, and passes over a batch: in training
    mode, and in eval mode for gradients. They read layers and plan, and write the batch, the flat
    gradient and, in training mode, the running statistics.
 */
 
-/* Work on one block of any pass */
+/* ---- work on one block of any pass ---- */
 
 /* Rows of coefficients of one NORM operation, a number per channel:
    y = (x - mean) * scale + shift. */
@@ -7300,7 +7638,7 @@ static prun_status prun__net_check(const prun_net *net, const prun__source *sour
     return PRUN_OK;
 }
 
-/* A pass over a batch, forward and backward */
+/* ---- a pass over a batch, forward and backward ---- */
 
 /* One pass over a batch: what the tasks below share. */
 typedef struct prun__run {
@@ -7866,7 +8204,7 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
     return PRUN_OK;
 }
 
-/* ---- EVAL ---- */
+/* [EVAL.I] logits and losses */
 /*
    Logits and losses: weights packed with norms folded in, then groups of blocks through the whole
    net in a worker's arena. They read layers and plan, and write only prun__eval.
@@ -8108,7 +8446,7 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
     return PRUN_OK;
 }
 
-/* ---- TANGENT ---- */
+/* [TANGENT.I] Hessian times vector */
 /*
    Hessian times vector by the R-operator (Pearlmutter 1994): every value x and every gradient g get
    a tangent, their derivative as the parameters move along v. The buffers of a batch hold both,
@@ -8469,13 +8807,13 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     return PRUN_OK;
 }
 
-/* ---- NET ---- */
+/* [NET.I] copies, hidden margins, the path norm */
 /*
    What is done with a whole net: copies, margins inside the network (passes over the batch), and
    what measures ask of its layers.
 */
 
-/* Copies */
+/* ---- copies ---- */
 
 PRUNDEF const prun_tensor *prun_net_trained_tensors(const prun_net *net, int64_t *count) {
     *count = net->trained_count;
@@ -8568,7 +8906,7 @@ PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold, prun_net **
     return status;
 }
 
-/* Margins inside the network */
+/* ---- margins inside the network ---- */
 
 /* True for a convolution or linear layer that leads to the logits. */
 static int prun__op_is_used_conv(const prun__plan *plan, int32_t i) {
@@ -8815,98 +9153,7 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     return status;
 }
 
-/* Linear maps in double precision: convolutions and matrices on one image. */
-typedef struct prun__linear {
-    prun_conv2d shape; /* defaults filled in */
-    int64_t out_height, out_width;
-    const double *kernel; /* (O, I, KH, KW) */
-    const double *from;
-    double *to;
-    int transposed;
-} prun__linear;
-
-/* The linear map of a convolution; the kernel is borrowed. */
-static prun_status prun__linear_make(prun_context *context, const prun_conv2d *shape,
-                                     const double *kernel, prun__linear *map) {
-    memset(map, 0, sizeof *map);
-    map->shape = *shape;
-    prun__conv_defaults(&map->shape);
-    map->kernel = kernel;
-    return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
-}
-
-/* One output channel (transposed: input channel), all others read in order. */
-static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
-    const prun__linear *m = (const prun__linear *)pointer;
-    const prun_conv2d *s = &m->shape;
-    const int64_t in = s->in_height * s->in_width, out = m->out_height * m->out_width;
-    const int64_t taps = s->kernel[0] * s->kernel[1];
-    const int64_t others = m->transposed ? s->out_channels : s->in_channels;
-    double *to = m->to + channel * (m->transposed ? in : out);
-    int64_t other, tap, y, x;
-    (void)worker;
-    memset(to, 0, (size_t)(m->transposed ? in : out) * sizeof *to);
-    for (other = 0; other < others; other++) {
-        const double *from = m->from + other * (m->transposed ? out : in);
-        const double *k =
-            m->kernel +
-            (m->transposed ? other * s->in_channels + channel : channel * others + other) * taps;
-        for (tap = 0; tap < taps; tap++) {
-            const int64_t dy = tap / s->kernel[1], dx = tap % s->kernel[1];
-            int64_t y0, y1, x0, x1;
-            prun__tap_range(dy, s->padding[0], s->stride[0], s->in_height, m->out_height, &y0, &y1);
-            prun__tap_range(dx, s->padding[1], s->stride[1], s->in_width, m->out_width, &x0, &x1);
-            for (y = y0; y < y1 && k[tap] != 0.0; y++) {
-                const int64_t row =
-                    (y * s->stride[0] + dy - s->padding[0]) * s->in_width + dx - s->padding[1];
-                if (m->transposed)
-                    for (x = x0; x < x1; x++)
-                        to[row + x * s->stride[1]] += k[tap] * from[y * m->out_width + x];
-                else
-                    for (x = x0; x < x1; x++)
-                        to[y * m->out_width + x] += k[tap] * from[row + x * s->stride[1]];
-            }
-        }
-    }
-}
-
-/* A plain matrix: the loops above would start anew for every element. Sixteen columns at a time. */
-static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worker) {
-    const prun__linear *m = (const prun__linear *)pointer;
-    const int64_t rows = m->shape.out_channels, columns = m->shape.in_channels;
-    const int64_t first = group * 16, last = PRUN__MIN(first + 16, m->transposed ? columns : rows);
-    int64_t r, c;
-    (void)worker;
-    for (c = first; c < last; c++) m->to[c] = 0.0;
-    if (m->transposed)
-        for (r = 0; r < rows; r++)
-            for (c = first; c < last; c++) m->to[c] += m->kernel[r * columns + c] * m->from[r];
-    else
-        for (r = first; r < last; r++)
-            for (c = 0; c < columns; c++) m->to[r] += m->kernel[r * columns + c] * m->from[c];
-}
-
-/* The map, or its transpose, of `from`. */
-static void prun__linear_apply(const prun_context *context, prun__linear *m, int transposed,
-                               const double *from, double *to) {
-    const prun_conv2d *s = &m->shape;
-    const int64_t channels = transposed ? s->in_channels : s->out_channels;
-    const int64_t area = m->out_height * m->out_width;
-    const int matrix = s->in_height * s->in_width * area == 1;
-    const int64_t items = matrix ? (channels + 15) / 16 : channels;
-    const prun__task task = matrix ? prun__linear_matrix_task : prun__linear_task;
-    const double work =
-        (double)(s->in_channels * s->out_channels * area) * (double)(s->kernel[0] * s->kernel[1]);
-    int64_t i;
-    m->from = from;
-    m->to = to;
-    m->transposed = transposed;
-    if (work > 1e5) prun__for(context, task, m, items);
-    else
-        for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
-}
-
-/* What the measures ask of a net */
+/* ---- what the measures ask of a net ---- */
 
 /* Pooling of one channel of non-negative values. */
 static void prun__path_run_pool(const prun__layer *layer, const prun__layer *in, const double *x,
@@ -9004,7 +9251,217 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
     return NULL;
 }
 
+/* [OBJECTIVE.I] checks and calls of an objective; a net as one; gradient noise */
+/*
+   The one check of an objective, and the calls of its callbacks, are here; sections below call these
+   and no callback directly.
+*/
+
+/* A tensor that a user may have filled in by hand. */
+static prun_status prun__check_tensor(prun_context *context, const prun_tensor *t, int64_t index) {
+    const char *name = t->name ? t->name : "?";
+    int64_t size = 1;
+    int32_t d;
+    if (!t->data || t->rank < 0 || t->rank > PRUN_MAX_RANK)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
+                          (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
+    for (d = 0; d < t->rank; d++) {
+        size = t->shape[d] > 0 ? prun__mul(size, t->shape[d]) : -1;
+        if (size < 0 || size > INT32_MAX)
+            return prun__fail(context, PRUN_ERR_SHAPE,
+                              "objective: tensor %lld (%s): size %lld of axis %d", (long long)index,
+                              name, (long long)t->shape[d], (int)d);
+    }
+    return PRUN_OK;
+}
+
+/* Checks the tensors of an objective, and that no weight is listed twice. */
+static prun_status prun__objective_check(const prun_objective *o) {
+    int64_t i;
+    if (o->tensor_count <= 0 || !o->tensors)
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
+                          (long long)o->tensor_count);
+    for (i = 0; i < o->tensor_count; i++)
+        PRUN__TRY(prun__check_tensor(o->context, &o->tensors[i], i));
+    return prun__check_overlap(o->context, "objective", o->tensors, o->tensor_count);
+}
+
+/* Floats of all tensors. */
+static int64_t prun__objective_parameters(const prun_objective *o) {
+    int64_t i, parameters = 0;
+    for (i = 0; i < o->tensor_count; i++) parameters += prun_tensor_size(&o->tensors[i]);
+    return parameters;
+}
+
+/* Calls of the callbacks. A callback that fails without a message gets one that names it, so that
+   the text of an earlier failure is not taken for the cause. */
+
+/* Forgets the status of the last failure, to see whether the callback leaves one. */
+static prun_status prun__callback_begin(const prun_objective *o) {
+    const prun_status before = o->context ? o->context->status : PRUN_OK;
+    if (o->context) o->context->status = PRUN_OK;
+    return before;
+}
+
+static prun_status prun__callback_end(const prun_objective *o, const char *name, prun_status before,
+                                      prun_status status) {
+    if (!o->context) return status;
+    if (status == PRUN_OK) o->context->status = before;
+    else if (o->context->status != PRUN_OK) o->context->status = status; /* with its own message */
+    else
+        prun__fail(o->context, status, "the %s callback returned %d (%s)", name, (int)status,
+                   prun_status_string(status));
+    return status;
+}
+
+static prun_status prun__objective_loss(const prun_objective *o, const int64_t *index, int64_t n,
+                                        double *losses, double *sum, int64_t *wrong) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "loss", before, o->loss(o, index, n, losses, sum, wrong));
+}
+
+static prun_status prun__objective_gradient(const prun_objective *o, const int64_t *index,
+                                            int64_t n, float *gradient, double *sum) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "gradient", before, o->gradient(o, index, n, gradient, sum));
+}
+
+static prun_status prun__objective_product(const prun_objective *o, const int64_t *index, int64_t n,
+                                           const float *v, float *product) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "hessian_vector", before,
+                              o->hessian_vector(o, index, n, v, product));
+}
+
+static prun_status prun__objective_logits(const prun_objective *o, const int64_t *index, int64_t n,
+                                          float *logits) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "logits", before, o->logits(o, index, n, logits));
+}
+
+/* ---- a net as an objective ---- */
+
+static prun_status prun__net_loss_callback(const prun_objective *o, const int64_t *index, int64_t n,
+                                           double *losses, double *sum, int64_t *wrong) {
+    return prun_net_loss(o->net, o->images, index, n, losses, sum, wrong);
+}
+
+static prun_status prun__net_gradient_callback(const prun_objective *o, const int64_t *index,
+                                               int64_t n, float *gradient, double *sum) {
+    return prun_net_gradient(o->net, o->images, index, n, gradient, sum, NULL);
+}
+
+static prun_status prun__net_hessian_callback(const prun_objective *o, const int64_t *index,
+                                              int64_t n, const float *v, float *product) {
+    return prun_net_hessian_vector(o->net, o->images, index, n, v, product);
+}
+
+static prun_status prun__net_logits_callback(const prun_objective *o, const int64_t *index,
+                                             int64_t n, float *logits) {
+    return prun_net_logits(o->net, o->images, index, n, logits);
+}
+
+PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
+                                       prun_objective *objective) {
+    const prun__source all = prun__source_of(images, NULL, images->count);
+    PRUN__TRY(prun__net_check(net, &all));
+    memset(objective, 0, sizeof *objective);
+    objective->net = net;
+    objective->images = images;
+    objective->context = net->context;
+    objective->tensors = net->trained;
+    objective->tensor_count = net->trained_count;
+    objective->samples = all.n;
+    objective->classes = net->classes;
+    objective->nonnegative = 1;
+    objective->loss = prun__net_loss_callback;
+    objective->gradient = prun__net_gradient_callback;
+    objective->hessian_vector = prun__net_hessian_callback;
+    objective->logits = prun__net_logits_callback;
+    objective->labels = images->labels;
+    return PRUN_OK;
+}
+
+/* ---- gradient noise ---- */
+
+typedef prun_status (*prun__gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
+                                      double *sum);
+
+/* Half the mean squared difference of two batches' gradients: no mean needed. Pairs are cut one
+   after the other from a random order, and from a new one at its end, so that the two batches of a
+   pair share no sample. Then it is S^2 / n on average, S^2 with N - 1, however much of the set the
+   two cover together; where two batches do not fit, they are as large as fit. Times (N - 1) / N and
+   n / batch, this is the variance of `batch` independent draws from the set. */
+static prun_status prun__gradient_noise(prun_context *context, prun__gradient gradient, void *user,
+                                        int64_t samples, int64_t parameters, int64_t batch,
+                                        int64_t pairs, uint64_t seed, double *variance,
+                                        double *standard_error) {
+    const int64_t n = PRUN__MIN(batch, samples / 2);
+    const double scale = (double)n / (double)batch * (double)(samples - 1) / (double)samples;
+    float *g = (float *)prun__alloc(context, prun__mul(2, parameters), sizeof(float), "gradients");
+    int64_t *order = (int64_t *)prun__alloc(context, samples, sizeof(int64_t), "gradients");
+    int64_t k, i, at = samples;
+    double mean = 0.0, squares = 0.0;
+    prun_status status = g && order ? PRUN_OK : PRUN_ERR_MEMORY;
+    for (k = 0; status == PRUN_OK && k < 2 * pairs; k++) {
+        double sum = 0.0;
+        if (k % 2 == 0 && at + 2 * n > samples) {
+            prun_random_permutation(seed, PRUN__STREAM_MEASURE + 3 + (uint64_t)k, samples, order);
+            at = 0;
+        }
+        status = gradient(user, order + at, n, g + k % 2 * parameters, NULL);
+        at += n;
+        if (status != PRUN_OK || k % 2 == 0) continue;
+        for (i = 0; i < parameters; i++) {
+            const double d = ((double)g[i] - (double)g[parameters + i]) / (double)n;
+            sum += d * d;
+        }
+        sum = scale * sum / (2.0 * (double)parameters) - mean;
+        squares += (double)(k / 2) / (double)(k / 2 + 1) * sum * sum;
+        mean += sum / (double)(k / 2 + 1);
+    }
+    prun__free(context, g);
+    prun__free(context, order);
+    if (status != PRUN_OK) return status;
+    if (!(mean <= DBL_MAX))
+        return prun__fail(context, PRUN_ERR_NONFINITE, "gradient noise: a gradient is not finite");
+    *variance = mean;
+    if (standard_error)
+        *standard_error =
+            pairs > 1 ? sqrt(squares / (double)(pairs - 1) / (double)pairs) : PRUN__NAN;
+    return PRUN_OK;
+}
+
+static prun_status prun__objective_gradient_user(void *user, const int64_t *index, int64_t n,
+                                                 float *gradient, double *sum) {
+    return prun__objective_gradient((const prun_objective *)user, index, n, gradient, sum);
+}
+
+PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t batch,
+                                        int64_t pairs, uint64_t seed, double *variance,
+                                        double *standard_error) {
+    if (!objective->gradient)
+        return prun__fail(objective->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the gradient callback is missing");
+    if (batch < 1 || pairs < 1 || objective->samples < 1 || objective->tensor_count < 1)
+        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
+                          "gradient noise: batch %lld, pairs %lld, samples %lld", (long long)batch,
+                          (long long)pairs, (long long)objective->samples);
+    if (objective->samples == 1)
+        return prun__fail(objective->context, PRUN_ERR_MISSING,
+                          "gradient noise: one sample alone has no variance, two are needed");
+    PRUN__TRY(prun__objective_check(objective));
+    return prun__gradient_noise(objective->context, prun__objective_gradient_user,
+                                (void *)(uintptr_t)objective, objective->samples,
+                                prun__objective_parameters(objective), batch, pairs, seed, variance,
+                                standard_error);
+}
+
 /* [TRAIN.I] stochastic gradient descent */
+/*
+   A trainer borrows net and images. An epoch takes the images in an order of its own; a step draws
+   from the number of steps taken.
+*/
 
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options) {
     prun_train_options o;
@@ -9147,54 +9604,6 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     return PRUN_OK;
 }
 
-typedef prun_status (*prun__gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
-                                      double *sum);
-
-/* Half the mean squared difference of two batches' gradients: no mean needed. Pairs are cut one
-   after the other from a random order, and from a new one at its end, so that the two batches of a
-   pair share no sample. Then it is S^2 / n on average, S^2 with N - 1, however much of the set the
-   two cover together; where two batches do not fit, they are as large as fit. Times (N - 1) / N and
-   n / batch, this is the variance of `batch` independent draws from the set. */
-static prun_status prun__gradient_noise(prun_context *context, prun__gradient gradient, void *user,
-                                        int64_t samples, int64_t parameters, int64_t batch,
-                                        int64_t pairs, uint64_t seed, double *variance,
-                                        double *standard_error) {
-    const int64_t n = PRUN__MIN(batch, samples / 2);
-    const double scale = (double)n / (double)batch * (double)(samples - 1) / (double)samples;
-    float *g = (float *)prun__alloc(context, prun__mul(2, parameters), sizeof(float), "gradients");
-    int64_t *order = (int64_t *)prun__alloc(context, samples, sizeof(int64_t), "gradients");
-    int64_t k, i, at = samples;
-    double mean = 0.0, squares = 0.0;
-    prun_status status = g && order ? PRUN_OK : PRUN_ERR_MEMORY;
-    for (k = 0; status == PRUN_OK && k < 2 * pairs; k++) {
-        double sum = 0.0;
-        if (k % 2 == 0 && at + 2 * n > samples) {
-            prun_random_permutation(seed, PRUN__STREAM_MEASURE + 3 + (uint64_t)k, samples, order);
-            at = 0;
-        }
-        status = gradient(user, order + at, n, g + k % 2 * parameters, NULL);
-        at += n;
-        if (status != PRUN_OK || k % 2 == 0) continue;
-        for (i = 0; i < parameters; i++) {
-            const double d = ((double)g[i] - (double)g[parameters + i]) / (double)n;
-            sum += d * d;
-        }
-        sum = scale * sum / (2.0 * (double)parameters) - mean;
-        squares += (double)(k / 2) / (double)(k / 2 + 1) * sum * sum;
-        mean += sum / (double)(k / 2 + 1);
-    }
-    prun__free(context, g);
-    prun__free(context, order);
-    if (status != PRUN_OK) return status;
-    if (!(mean <= DBL_MAX))
-        return prun__fail(context, PRUN_ERR_NONFINITE, "gradient noise: a gradient is not finite");
-    *variance = mean;
-    if (standard_error)
-        *standard_error =
-            pairs > 1 ? sqrt(squares / (double)(pairs - 1) / (double)pairs) : PRUN__NAN;
-    return PRUN_OK;
-}
-
 static prun_status prun__trainer_gradient(void *user, const int64_t *index, int64_t n,
                                           float *gradient, double *sum) {
     const prun_trainer *t = (const prun_trainer *)user;
@@ -9265,132 +9674,7 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
     return status;
 }
 
-/* [OBJECTIVE.I] a net as an objective */
-
-static prun_status prun__net_loss_callback(const prun_objective *o, const int64_t *index, int64_t n,
-                                           double *losses, double *sum, int64_t *wrong) {
-    return prun_net_loss(o->net, o->images, index, n, losses, sum, wrong);
-}
-
-static prun_status prun__net_gradient_callback(const prun_objective *o, const int64_t *index,
-                                               int64_t n, float *gradient, double *sum) {
-    return prun_net_gradient(o->net, o->images, index, n, gradient, sum, NULL);
-}
-
-static prun_status prun__net_hessian_callback(const prun_objective *o, const int64_t *index,
-                                              int64_t n, const float *v, float *product) {
-    return prun_net_hessian_vector(o->net, o->images, index, n, v, product);
-}
-
-static prun_status prun__net_logits_callback(const prun_objective *o, const int64_t *index,
-                                             int64_t n, float *logits) {
-    return prun_net_logits(o->net, o->images, index, n, logits);
-}
-
-/* A tensor that a user may have filled in by hand. */
-static prun_status prun__check_tensor(prun_context *context, const prun_tensor *t, int64_t index) {
-    const char *name = t->name ? t->name : "?";
-    int64_t size = 1;
-    int32_t d;
-    if (!t->data || t->rank < 0 || t->rank > PRUN_MAX_RANK)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
-                          (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
-    for (d = 0; d < t->rank; d++) {
-        size = t->shape[d] > 0 ? prun__mul(size, t->shape[d]) : -1;
-        if (size < 0 || size > INT32_MAX)
-            return prun__fail(context, PRUN_ERR_SHAPE,
-                              "objective: tensor %lld (%s): size %lld of axis %d", (long long)index,
-                              name, (long long)t->shape[d], (int)d);
-    }
-    return PRUN_OK;
-}
-
-/* Checks the tensors of an objective, and that no weight is listed twice. */
-static prun_status prun__objective_check(const prun_objective *o) {
-    int64_t i;
-    if (o->tensor_count <= 0 || !o->tensors)
-        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
-                          (long long)o->tensor_count);
-    for (i = 0; i < o->tensor_count; i++)
-        PRUN__TRY(prun__check_tensor(o->context, &o->tensors[i], i));
-    return prun__check_overlap(o->context, "objective", o->tensors, o->tensor_count);
-}
-
-/* Floats of all tensors. */
-static int64_t prun__objective_parameters(const prun_objective *o) {
-    int64_t i, parameters = 0;
-    for (i = 0; i < o->tensor_count; i++) parameters += prun_tensor_size(&o->tensors[i]);
-    return parameters;
-}
-
-/* Calls of the callbacks. A callback that fails without a message gets one that names it, so that
-   the text of an earlier failure is not taken for the cause. */
-
-/* Forgets the status of the last failure, to see whether the callback leaves one. */
-static prun_status prun__callback_begin(const prun_objective *o) {
-    const prun_status before = o->context ? o->context->status : PRUN_OK;
-    if (o->context) o->context->status = PRUN_OK;
-    return before;
-}
-
-static prun_status prun__callback_end(const prun_objective *o, const char *name, prun_status before,
-                                      prun_status status) {
-    if (!o->context) return status;
-    if (status == PRUN_OK) o->context->status = before;
-    else if (o->context->status != PRUN_OK) o->context->status = status; /* with its own message */
-    else
-        prun__fail(o->context, status, "the %s callback returned %d (%s)", name, (int)status,
-                   prun_status_string(status));
-    return status;
-}
-
-static prun_status prun__objective_loss(const prun_objective *o, const int64_t *index, int64_t n,
-                                        double *losses, double *sum, int64_t *wrong) {
-    const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "loss", before, o->loss(o, index, n, losses, sum, wrong));
-}
-
-static prun_status prun__objective_gradient(const prun_objective *o, const int64_t *index,
-                                            int64_t n, float *gradient, double *sum) {
-    const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "gradient", before, o->gradient(o, index, n, gradient, sum));
-}
-
-static prun_status prun__objective_product(const prun_objective *o, const int64_t *index, int64_t n,
-                                           const float *v, float *product) {
-    const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "hessian_vector", before,
-                              o->hessian_vector(o, index, n, v, product));
-}
-
-static prun_status prun__objective_logits(const prun_objective *o, const int64_t *index, int64_t n,
-                                          float *logits) {
-    const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "logits", before, o->logits(o, index, n, logits));
-}
-
-PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
-                                       prun_objective *objective) {
-    const prun__source all = prun__source_of(images, NULL, images->count);
-    PRUN__TRY(prun__net_check(net, &all));
-    memset(objective, 0, sizeof *objective);
-    objective->net = net;
-    objective->images = images;
-    objective->context = net->context;
-    objective->tensors = net->trained;
-    objective->tensor_count = net->trained_count;
-    objective->samples = all.n;
-    objective->classes = net->classes;
-    objective->nonnegative = 1;
-    objective->loss = prun__net_loss_callback;
-    objective->gradient = prun__net_gradient_callback;
-    objective->hessian_vector = prun__net_hessian_callback;
-    objective->logits = prun__net_logits_callback;
-    objective->labels = images->labels;
-    return PRUN_OK;
-}
-
-/* [PRUNE.I] masks, exact search, curves, noise, radii */
+/* [PRUNE.I] masks, exact search, loss curves */
 /*
    A candidate is "keep the first K weights of an order". The search tries candidates from the
    sparsest up and rejects one as soon as its partial loss sum passes the largest tolerance that is
@@ -10009,7 +10293,28 @@ PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
     return status;
 }
 
-/* Perturbation ------------------------------------------------------------------------------ */
+/* Sum of the tensors' Euclidean norms with `kept` weights left, without pruning them. */
+static prun_status prun__prune_norms(const prun_objective *o, const prun_prune_options *options,
+                                     int64_t kept, double *value) {
+    prun__search s;
+    const prun_status status = prun__ranking_make(o, options, &s);
+    int64_t t, i;
+    for (i = 0; status == PRUN_OK && i < s.count; i++) s.flat[s.order[i]] = i < kept ? 1.0f : 0.0f;
+    for (t = 0, *value = 0.0; status == PRUN_OK && t < s.tensors; t++) {
+        double sum = 0.0;
+        for (i = s.start[t]; i < s.start[t + 1]; i++)
+            sum += (double)s.flat[i] * (double)s.saved[i] * (double)s.saved[i];
+        *value += sqrt(sum);
+    }
+    prun__search_free(&s);
+    return status;
+}
+
+/* [PERTURB.I] noise, perturbation curves, radii, sharpness */
+/*
+   Draws are repetitions of the search's state with noise instead of a mask: the same random numbers at
+   every radius.
+*/
 
 /* The options with their defaults, where DEFAULT means `noise` and epsilon 0 means `epsilon`. */
 static prun_perturb_options prun__perturb_defaults(const prun_perturb_options *options,
@@ -10391,11 +10696,10 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
     return prun__find_radius(objective, &p, 1, result);
 }
 
-/* [HESSIAN.I] Lanczos, quadrature, estimates */
+/* [HESSIAN.I] products with the Hessian, exact or by differences */
 /*
-   Lanczos vectors are kept as floats: the operator takes floats, so the vector that is multiplied
-   is exactly the one that is stored, and the reorthogonalisation, which is what a step costs beside
-   its product, reads half the memory. Everything else is double.
+   H v for the tensors that were chosen, exact where the objective has products and else by central
+   differences of its gradient, whose step is chosen and whose error is estimated here.
 */
 
 typedef struct prun__hessian {
@@ -10598,7 +10902,7 @@ static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double 
     return PRUN_OK;
 }
 
-/* The step of finite differences -------------------------------------------------------------- */
+/* ---- the step of finite differences ---- */
 /*
    The error of a difference over the length h is truncation, which falls as h^2, rounding, which
    rises as 1/h, and kinks: one that lies within h adds its jump over 2h, one that lies outside
@@ -10797,7 +11101,14 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, con
     return status;
 }
 
-/* Tridiagonal eigenproblem ------------------------------------------------------------------- */
+/* [SPECTRUM.I] Lanczos: eigenvalues, trace, spectrum, effective dimensionality */
+/*
+   Lanczos vectors are kept as floats: the operator takes floats, so the vector that is multiplied
+   is exactly the one that is stored, and the reorthogonalisation, which is what a step costs beside
+   its product, reads half the memory. Everything else is double.
+*/
+
+/* ---- tridiagonal eigenproblem ---- */
 
 /* One implicit QR step with Wilkinson's shift on rows lo .. hi of the matrix with diagonal a and
    couplings b (Golub and Van Loan 2013, 8.3.5). Columns of z, `rows` long, turn along. */
@@ -10877,7 +11188,7 @@ static prun_status prun__tridiagonal(prun_context *context, double *a, double *b
     return PRUN_OK;
 }
 
-/* Lanczos ------------------------------------------------------------------------------------ */
+/* ---- Lanczos ---- */
 
 typedef struct prun__lanczos {
     prun__hessian *h;
@@ -11107,7 +11418,7 @@ PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int
     return status;
 }
 
-/* Estimates ---------------------------------------------------------------------------------- */
+/* ---- estimates ---- */
 
 /* Mean and standard error from a sum and a sum of squared deviations. */
 static prun_estimate prun__estimate_of(const double *values, int64_t count, int64_t stride) {
@@ -11496,7 +11807,11 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
     return PRUN_OK;
 }
 
-/* [MEASURE.I] norms, margins, bounds, the table */
+/* [NORMS.I] norms, margins and bounds */
+/*
+   Formulas that take tensors or numbers. The spectral norm is a Lanczos iteration of its own, in
+   double precision, on linear maps.
+*/
 
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
     const int64_t n = prun_tensor_size(tensor);
@@ -11857,11 +12172,6 @@ PRUNDEF double prun_dropout_bound_value(const prun_dropout_bound *bound) {
     return b.empirical + sqrt((kl + log(m / b.delta) + log(b.candidates)) / (2.0 * (m - 1.0)));
 }
 
-static int prun__by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 PRUNDEF prun_status prun_margin_features(prun_context *context, const double *margins, int64_t n,
                                          double features[5]) {
     double *sorted = (double *)prun__alloc(context, n, sizeof *sorted, "margins");
@@ -11894,32 +12204,14 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
     return PRUN_OK;
 }
 
-static prun_status prun__objective_gradient_user(void *user, const int64_t *index, int64_t n,
-                                                 float *gradient, double *sum) {
-    return prun__objective_gradient((const prun_objective *)user, index, n, gradient, sum);
-}
+/* [MEASURE.I] the table of measures, and what computes them */
+/*
+   To add a measure, add a row to PRUN__MEASURES: name, source, text, direction, needs and traits, and
+   the function that computes it with its numbers. prun__measure_compute checks the needs and calls it.
+   What several measures share is computed once and kept in prun_measurement.
+*/
 
-PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t batch,
-                                        int64_t pairs, uint64_t seed, double *variance,
-                                        double *standard_error) {
-    if (!objective->gradient)
-        return prun__fail(objective->context, PRUN_ERR_UNSUPPORTED,
-                          "objective: the gradient callback is missing");
-    if (batch < 1 || pairs < 1 || objective->samples < 1 || objective->tensor_count < 1)
-        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
-                          "gradient noise: batch %lld, pairs %lld, samples %lld", (long long)batch,
-                          (long long)pairs, (long long)objective->samples);
-    if (objective->samples == 1)
-        return prun__fail(objective->context, PRUN_ERR_MISSING,
-                          "gradient noise: one sample alone has no variance, two are needed");
-    PRUN__TRY(prun__objective_check(objective));
-    return prun__gradient_noise(objective->context, prun__objective_gradient_user,
-                                (void *)(uintptr_t)objective, objective->samples,
-                                prun__objective_parameters(objective), batch, pairs, seed, variance,
-                                standard_error);
-}
-
-/* The table of measures ----------------------------------------------------------------------- */
+/* ---- the table of measures ---- */
 
 /* What measures share; `known` says which parts have been computed. */
 struct prun_measurement {
@@ -12265,30 +12557,14 @@ static prun_status prun__dropout_measure(prun_measurement *m, prun_measure_resul
                            : prun__note(result, PRUN_ERR_NONFINITE, "one sample has no bound");
 }
 
-/* Sum of Euclidean norms after pruning; the weights come back. */
+/* Sum of Euclidean norms after pruning to the answer of the search. */
 static prun_status prun__pruned_norms(prun_measurement *m, double *value) {
-    const prun_objective *o = m->objective;
     prun_prune_options p;
-    prun__search s;
-    prun_status status;
-    int64_t t, i;
     memset(&p, 0, sizeof p);
     p.grid = m->options.grid;
     p.include_biases = m->options.include_biases;
     p.include_norms = m->options.include_norms;
-    status = prun__ranking_make(o, &p, &s);
-    for (i = 0; status == PRUN_OK && i < m->pruned[0].answer[0].kept; i++)
-        s.flat[s.order[i]] = 1.0f; /* mark what stays; `flat` was scratch until here */
-    for (i = m->pruned[0].answer[0].kept; status == PRUN_OK && i < s.count; i++)
-        s.flat[s.order[i]] = 0.0f;
-    for (t = 0, *value = 0.0; status == PRUN_OK && t < s.tensors; t++) {
-        double sum = 0.0;
-        for (i = s.start[t]; i < s.start[t + 1]; i++)
-            sum += (double)s.flat[i] * (double)s.saved[i] * (double)s.saved[i];
-        *value += sqrt(sum);
-    }
-    prun__search_free(&s);
-    return status;
+    return prun__prune_norms(m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
 static prun_status prun__m_pruning(prun_measurement *m, const prun__recipe *r,
@@ -12755,7 +13031,7 @@ static prun_status prun__m_noise(prun_measurement *m, const prun__recipe *r,
                                m->options.seed, &result->value, &result->standard_error);
 }
 
-/* Measuring ----------------------------------------------------------------------------------- */
+/* ---- measuring ---- */
 
 PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options) {
     prun_measure_options o;
@@ -13010,28 +13286,11 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
     return status;
 }
 
-/* [STATS.I] Kendall, information, regression, resampling, tables */
-
-/* One block that is cut into arrays. Passed by value, so that returning gives everything back. */
-typedef struct prun__arena {
-    char *at;
-} prun__arena;
-
-/* Arrays begin 64 bytes apart, as prun__room counts. */
-static void *prun__take(prun__arena *arena, int64_t count, size_t size) {
-    char *block = arena->at;
-    arena->at += ((size_t)count * size + 63) & ~(size_t)63;
-    return block;
-}
-
-/* Bytes of `arrays` arrays of n int32 each; -1: too many. */
-static int64_t prun__room(int64_t arrays, int64_t n) {
-    return n < 0 || n > INT64_MAX / 8 ? -1 : prun__mul(arrays, (4 * n + 131) / 64 * 64);
-}
-
-static int64_t prun__sum_sizes(int64_t a, int64_t b) {
-    return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
-}
+/* [STATS.I] Kendall, information, sign errors */
+/*
+   Models become codes first: ranks of their values, equal where the values are. Each statistic works
+   on codes in memory that its caller cuts from one block, so that resampling allocates once.
+*/
 
 /* Infinite values have a rank, NaN has none. */
 static prun_status prun__check_ranked(prun_context *context, const char *what, const double *v,
@@ -13992,7 +14251,10 @@ PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axe
     return status;
 }
 
-/* ---- regression ---- */
+/* [REGRESSION.I] least squares and cross-validation */
+/*
+   Pivoted QR by Householder reflections, in units that keep squares from overflowing.
+*/
 
 /* A least squares problem: rows of x and y, chosen by index. */
 typedef struct prun__fit {
@@ -14261,7 +14523,11 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regres
     return PRUN_OK;
 }
 
-/* ---- resampling ---- */
+/* [RESAMPLE.I] bootstrap, comparison, permutation */
+/*
+   A resample is a list of rows; its codes are gathered and the statistic of STATS computed on them, by
+   several threads at once.
+*/
 
 /* R2 of a regression on the measure alone; NaN where a value is infinite. */
 static double prun__simple_r2(const prun__models *m, int adjusted) {
@@ -14688,145 +14954,10 @@ PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted) {
         if (p[i] != p[i]) adjusted[i] = PRUN__NAN;
 }
 
-/* ---- tables ---- */
-
-#define PRUN__WORDS 256  /* of 32 bits: PRUN__DIGITS digits times 10^309, or over 10^1125 */
-#define PRUN__DIGITS 800 /* more cannot decide how a number rounds */
-
-/* A natural number, the lowest word first, times 2^exponent; rest: what division left over. */
-typedef struct prun__big {
-    uint32_t word[PRUN__WORDS];
-    int words, exponent, rest;
-} prun__big;
-
-static void prun__big_multiply(prun__big *b, uint32_t factor, uint32_t carry) {
-    int i;
-    for (i = 0; i < b->words || carry; i++) {
-        const uint64_t product = (uint64_t)(i < b->words ? b->word[i] : 0) * factor + carry;
-        b->word[i] = (uint32_t)product;
-        carry = (uint32_t)(product >> 32);
-    }
-    b->words = PRUN__MAX(b->words, i);
-}
-
-static void prun__big_divide(prun__big *b, uint32_t divisor) {
-    uint64_t rest = 0;
-    int i;
-    for (i = b->words - 1; i >= 0; i--) {
-        rest = rest << 32 | b->word[i];
-        b->word[i] = (uint32_t)(rest / divisor);
-        rest %= divisor;
-    }
-    b->rest |= rest != 0;
-    while (b->words > 0 && b->word[b->words - 1] == 0) b->words--;
-}
-
-static int prun__big_bit(const prun__big *b, int i) {
-    return i >= 0 && i < 32 * b->words && (b->word[i / 32] >> (i % 32) & 1);
-}
-
-/* The nearest double, to even. */
-static double prun__big_round(const prun__big *b) {
-    uint64_t mantissa = 0;
-    int top = 32 * b->words, low, i, rest = b->rest;
-    while (top > 0 && !prun__big_bit(b, top - 1)) top--;
-    low = PRUN__MAX(top - 53, -1074 - b->exponent); /* the last bit that a double keeps */
-    for (i = top - 1; i >= low; i--) mantissa = mantissa << 1 | (uint64_t)prun__big_bit(b, i);
-    for (i = 0; i < low - 1 && !rest; i++) rest = prun__big_bit(b, i);
-    mantissa += prun__big_bit(b, low - 1) && (rest || (mantissa & 1));
-    return ldexp((double)mantissa, low + b->exponent);
-}
-
-/* Times 10^power. Division wants more than 64 bits in the quotient. */
-static double prun__big_scale(prun__big *b, int64_t power) {
-    int zeros;
-    if (power < 0) {
-        zeros = (int)(-power * 10 / 3 / 32) + 3;
-        memmove(b->word + zeros, b->word, (size_t)b->words * sizeof *b->word);
-        memset(b->word, 0, (size_t)zeros * sizeof *b->word);
-        b->words += zeros;
-        b->exponent = -32 * zeros;
-    }
-    for (; power <= -9; power += 9) prun__big_divide(b, 1000000000u);
-    for (; power < 0; power++) prun__big_divide(b, 10u);
-    for (; power > 0; power--) prun__big_multiply(b, 10u, 0);
-    return prun__big_round(b);
-}
-
-/* The rest of a text after a word that it begins with, in capitals or not; NULL: it does not. */
-static const char *prun__skip_word(const char *text, const char *word) {
-    for (; *word; text++, word++) {
-        const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
-        const char b = *word >= 'A' && *word <= 'Z' ? (char)(*word + 32) : *word;
-        if (a != b) return NULL;
-    }
-    return text;
-}
-
-static int prun__same_word(const char *text, const char *word) {
-    const char *rest = prun__skip_word(text, word);
-    return rest && *rest == '\0';
-}
-
-/* The same up to digits, which Microsoft's printf puts behind 1.#INF. */
-static int prun__same_but_digits(const char *text, const char *word) {
-    const char *rest = prun__skip_word(text, word);
-    while (rest && *rest >= '0' && *rest <= '9') rest++;
-    return rest && *rest == '\0';
-}
-
-static int prun__is_infinite(const char *unsigned_text) {
-    return prun__same_word(unsigned_text, "inf") || prun__same_word(unsigned_text, "infinity") ||
-           prun__same_but_digits(unsigned_text, "1.#inf");
-}
-
-/* "nan", or with what printf puts behind it: "nan(ind)". */
-static int prun__is_nan(const char *unsigned_text) {
-    const char *rest = prun__skip_word(unsigned_text, "nan");
-    if (rest && (*rest == '\0' || (*rest == '(' && rest[strlen(rest) - 1] == ')'))) return 1;
-    return prun__same_but_digits(unsigned_text, "1.#ind") ||
-           prun__same_but_digits(unsigned_text, "1.#qnan") ||
-           prun__same_but_digits(unsigned_text, "1.#snan");
-}
-
-/* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
-   which goes by the locale. */
-static int prun__number(const char *text, double *out) {
-    const char *s = text + (*text == '-' || *text == '+');
-    const double sign = *text == '-' ? -1.0 : 1.0;
-    int64_t digits = 0, used = 0, power = 0, exponent = 0;
-    int point = 0, minus;
-    prun__big b;
-    b.words = b.exponent = b.rest = 0;
-    *out = sign * HUGE_VAL;
-    if (prun__is_infinite(s)) return 1;
-    for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
-        if (*s == '.') point = 1;
-        if (*s == '.') continue;
-        digits++;
-        power -= point;
-        if (used == 0 && *s == '0') continue;
-        if (++used <= PRUN__DIGITS) {
-            prun__big_multiply(&b, 10u, (uint32_t)(*s - '0'));
-        } else {
-            power++;
-            b.rest |= *s != '0';
-        }
-    }
-    if (digits > 0 && (*s == 'e' || *s == 'E')) {
-        minus = s[1] == '-';
-        s += 1 + (s[1] == '-' || s[1] == '+');
-        digits = 0; /* from here on of the exponent */
-        for (; *s >= '0' && *s <= '9'; s++, digits++)
-            if (exponent < 100000000) exponent = 10 * exponent + (*s - '0');
-        power += minus ? -exponent : exponent;
-    }
-    if (digits == 0 || *s != '\0') return 0;
-    used = PRUN__MIN(used, PRUN__DIGITS);
-    if (used == 0 || used + power < -330) *out = sign * 0.0;
-    else if (used + power <= 310) *out = sign * prun__big_scale(&b, power);
-    return 1;
-}
+/* [TABLE.I] tables of models */
+/*
+   Columns are arrays; texts are numbered by the first row that has them.
+*/
 
 PRUNDEF void prun_table_free(prun_table *table) {
     int i;
@@ -14952,9 +15083,10 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
     for (column = 0; column < columns; column++) prun__column_renumber(t, column);
 }
 
-/* [FILES.I] IDX, CIFAR, safetensors, NumPy, CSV */
-
-/* ---- safe files ---- */
+/* [OUTPUT.I] files that are written whole or not at all */
+/*
+   Unix, Windows and plain C each have functions of the same names: begin, keep, sync, replace.
+*/
 
 #include <errno.h>
 
@@ -15433,7 +15565,10 @@ PRUNDEF void prun_output_discard(prun_output *o) {
     prun__output_free(o);
 }
 
-/* ---- reading ---- */
+/* [FILE.I] opening and reading files, what kind they are, their elements */
+/*
+   Every loader opens its file here: a file of another kind is named before it is parsed.
+*/
 
 /* An open file and its size. */
 typedef struct prun__file {
@@ -15731,6 +15866,188 @@ static prun_status prun__file_expect(prun_context *context, const prun__file *fi
     return PRUN_OK;
 }
 
+/* Elements of files: whatever their type, bytes and order, they pass one by one into a sink. */
+
+typedef struct prun__type {
+    const char *name, *npy; /* in safetensors, in NumPy's dtypes */
+    prun_dtype dtype;
+    int32_t bits; /* 0: not known */
+} prun__type;
+
+/* The type of a name; NULL if there is none in NumPy, a type without size if safetensors may have
+   got it meanwhile. */
+static const prun__type *prun__find_type(const char *name, int npy) {
+    /* clang-format off */
+    static const prun__type types[] = {
+        {"F32", "f4", PRUN_DTYPE_F32, 32}, {"F64", "f8", PRUN_DTYPE_F64, 64},
+        {"F16", "f2", PRUN_DTYPE_F16, 16}, {"BF16", NULL, PRUN_DTYPE_BF16, 16},
+        {"I64", "i8", PRUN_DTYPE_I64, 64}, {"I32", "i4", PRUN_DTYPE_I32, 32},
+        {"I16", "i2", PRUN_DTYPE_I16, 16}, {"I8", "i1", PRUN_DTYPE_I8, 8},
+        {"U64", "u8", PRUN_DTYPE_U64, 64}, {"U32", "u4", PRUN_DTYPE_U32, 32},
+        {"U16", "u2", PRUN_DTYPE_U16, 16}, {"U8", "u1", PRUN_DTYPE_U8, 8},
+        {"BOOL", "b1", PRUN_DTYPE_BOOL, 8}, {"C64", NULL, PRUN_DTYPE_OTHER, 64},
+        {"F8_E4M3", NULL, PRUN_DTYPE_OTHER, 8}, {"F8_E5M2", NULL, PRUN_DTYPE_OTHER, 8},
+        {"F8_E8M0", NULL, PRUN_DTYPE_OTHER, 8}, {"F8_E4M3FNUZ", NULL, PRUN_DTYPE_OTHER, 8},
+        {"F8_E5M2FNUZ", NULL, PRUN_DTYPE_OTHER, 8}, {"F6_E2M3", NULL, PRUN_DTYPE_OTHER, 6},
+        {"F6_E3M2", NULL, PRUN_DTYPE_OTHER, 6}, {"F4", NULL, PRUN_DTYPE_OTHER, 4}};
+    /* clang-format on */
+    static const prun__type unknown = {"", NULL, PRUN_DTYPE_OTHER, 0};
+    size_t i;
+    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
+        const char *known = npy ? types[i].npy : types[i].name;
+        if (known && strcmp(known, name) == 0) return &types[i];
+    }
+    return npy ? NULL : &unknown;
+}
+
+static int prun__is_float(prun_dtype dtype) {
+    return dtype == PRUN_DTYPE_F32 || (dtype >= PRUN_DTYPE_F64 && dtype <= PRUN_DTYPE_BF16);
+}
+
+static int prun__host_is_big(void) {
+    const uint16_t probe = 1;
+    return *(const unsigned char *)&probe == 0;
+}
+
+/* CRC-32 as in zlib, eight bytes at a step (Kounavis and Berry 2005). The tables are made where
+   they are needed. */
+typedef struct prun__crc {
+    uint32_t table[8][256];
+} prun__crc;
+
+static void prun__crc_init(prun__crc *c) {
+    uint32_t i, k;
+    for (i = 0; i < 256; i++) {
+        uint32_t value = i;
+        for (k = 0; k < 8; k++) value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
+        c->table[0][i] = value;
+    }
+    for (i = 0; i < 256; i++)
+        for (k = 1; k < 8; k++)
+            c->table[k][i] = c->table[k - 1][i] >> 8 ^ c->table[0][c->table[k - 1][i] & 255];
+}
+
+/* The CRC of what came before, `crc` (0 at the start), and n more bytes. */
+static uint32_t prun__crc_add(const prun__crc *c, uint32_t crc, const void *bytes, int64_t n) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    crc = ~crc;
+    for (; n >= 8; n -= 8, p += 8) {
+        const uint32_t low =
+            crc ^ (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+        crc = c->table[7][low & 255] ^ c->table[6][low >> 8 & 255] ^ c->table[5][low >> 16 & 255] ^
+              c->table[4][low >> 24] ^ c->table[3][p[4]] ^ c->table[2][p[5]] ^ c->table[1][p[6]] ^
+              c->table[0][p[7]];
+    }
+    for (; n > 0; n--) crc = crc >> 8 ^ c->table[0][(crc ^ *p++) & 255];
+    return ~crc;
+}
+
+/* Where elements go, of which the file's axes (slowest first) say the order. */
+typedef struct prun__sink {
+    float *floats; /* one of the three is set */
+    int64_t *integers;
+    uint8_t *bytes;
+    int32_t axes;
+    int64_t size[PRUN_MAX_FILE_RANK], stride[PRUN_MAX_FILE_RANK];
+    int64_t at[PRUN_MAX_FILE_RANK], offset; /* of the next element */
+    const prun__crc *check;                 /* NULL, or adds the bytes of the file to crc */
+    uint32_t crc;
+} prun__sink;
+
+static float prun__float_of(prun_dtype dtype, uint64_t bits) {
+    const uint32_t magnitude = (uint32_t)bits & 0x7fffu, sign = ((uint32_t)bits & 0x8000u) << 16;
+    uint32_t single = (uint32_t)bits;
+    float value;
+    double wide;
+    if (dtype == PRUN_DTYPE_F64) {
+        memcpy(&wide, &bits, sizeof wide);
+        return (float)wide;
+    }
+    if (dtype == PRUN_DTYPE_BF16) {
+        single <<= 16;
+    } else if (dtype == PRUN_DTYPE_F16) {
+        value = (float)magnitude * (1.0f / 16777216.0f); /* below 2^-14 a multiple of 2^-24 */
+        memcpy(&single, &value, sizeof single);
+        if (magnitude >= 0x0400u) single = (magnitude << 13) + (112u << 23);
+        if (magnitude >= 0x7c00u) single += 112u << 23; /* infinity, NaN */
+        single |= sign;
+    }
+    memcpy(&value, &single, sizeof value);
+    return value;
+}
+
+/* Stores the next element; 0 if it is an integer that does not fit. */
+static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) {
+    const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (type->bits - 1) : 0;
+    int32_t a = s->axes - 1;
+    if (s->floats) {
+        s->floats[s->offset] = prun__float_of(type->dtype, bits);
+    } else if (s->bytes) {
+        s->bytes[s->offset] = type->dtype == PRUN_DTYPE_BOOL ? bits != 0 : (uint8_t)bits;
+    } else {
+        if (!sign && bits >> 63) return 0;
+        bits = type->dtype == PRUN_DTYPE_BOOL ? bits != 0 : (bits ^ sign) - sign;
+        memcpy(&s->integers[s->offset], &bits, sizeof bits);
+    }
+    if (a >= 0) s->offset += s->stride[a];
+    for (; a > 0 && ++s->at[a] == s->size[a]; a--) {
+        s->at[a] = 0;
+        s->offset += s->stride[a - 1] - s->size[a] * s->stride[a];
+    }
+    return 1;
+}
+
+/* Whether the file's bytes, in their order, are what the sink is to hold. */
+static int prun__sink_copies(const prun__sink *s, const prun__type *type, int big) {
+    int64_t dense = 1;
+    int32_t a;
+    for (a = s->axes - 1; a >= 0; dense *= s->size[a--])
+        if (s->stride[a] != dense) return 0;
+    if (s->bytes) return type->dtype == PRUN_DTYPE_U8;
+    return big == prun__host_is_big() &&
+           type->dtype == (s->floats ? PRUN_DTYPE_F32 : PRUN_DTYPE_I64);
+}
+
+/* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
+static prun_status prun__read_elements(prun_context *context, prun__file *file, const char *what,
+                                       const prun__type *type, int big, prun__sink *s) {
+    const int32_t bytes = type->bits / 8;
+    unsigned char buffer[8192];
+    int64_t count = 1, done = 0, i;
+    int32_t b;
+    for (b = 0; b < s->axes; b++) count *= s->size[b];
+    if (prun__sink_copies(s, type, big)) {
+        void *out = s->floats     ? (void *)s->floats
+                    : s->integers ? (void *)s->integers
+                                  : (void *)s->bytes;
+        PRUN__TRY(prun__file_read(context, file, out, count * bytes));
+        if (s->check) s->crc = prun__crc_add(s->check, s->crc, out, count * bytes);
+        return PRUN_OK;
+    }
+    while (done < count) {
+        const unsigned char *p = buffer;
+        const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / bytes);
+        PRUN__TRY(prun__file_read(context, file, buffer, n * bytes));
+        if (s->check) s->crc = prun__crc_add(s->check, s->crc, buffer, n * bytes);
+        for (i = 0; i < n; i++, p += bytes) {
+            uint64_t bits = 0;
+            for (b = 0; b < bytes; b++) bits = bits << 8 | p[big ? b : bytes - 1 - b];
+            if (!prun__sink_put(s, type, bits))
+                return prun__fail(context, PRUN_ERR_OVERFLOW,
+                                  "%s: %s%s: element %lld is 2^63 or more", file->path,
+                                  what ? "tensor " : "array", what ? what : "",
+                                  (long long)(done + i));
+        }
+        done += n;
+    }
+    return PRUN_OK;
+}
+
+/* [DATASET.I] images: IDX, CIFAR */
+/*
+   Sizes are checked against the bytes there are before memory is allocated.
+*/
+
 static uint32_t prun__big_endian(const unsigned char *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
@@ -15952,184 +16269,11 @@ PRUNDEF prun_status prun_images_load_cifar(prun_context *context, const char *co
     return status;
 }
 
-/* Elements of files: whatever their type, bytes and order, they pass one by one into a sink. */
-
-typedef struct prun__type {
-    const char *name, *npy; /* in safetensors, in NumPy's dtypes */
-    prun_dtype dtype;
-    int32_t bits; /* 0: not known */
-} prun__type;
-
-/* The type of a name; NULL if there is none in NumPy, a type without size if safetensors may have
-   got it meanwhile. */
-static const prun__type *prun__find_type(const char *name, int npy) {
-    /* clang-format off */
-    static const prun__type types[] = {
-        {"F32", "f4", PRUN_DTYPE_F32, 32}, {"F64", "f8", PRUN_DTYPE_F64, 64},
-        {"F16", "f2", PRUN_DTYPE_F16, 16}, {"BF16", NULL, PRUN_DTYPE_BF16, 16},
-        {"I64", "i8", PRUN_DTYPE_I64, 64}, {"I32", "i4", PRUN_DTYPE_I32, 32},
-        {"I16", "i2", PRUN_DTYPE_I16, 16}, {"I8", "i1", PRUN_DTYPE_I8, 8},
-        {"U64", "u8", PRUN_DTYPE_U64, 64}, {"U32", "u4", PRUN_DTYPE_U32, 32},
-        {"U16", "u2", PRUN_DTYPE_U16, 16}, {"U8", "u1", PRUN_DTYPE_U8, 8},
-        {"BOOL", "b1", PRUN_DTYPE_BOOL, 8}, {"C64", NULL, PRUN_DTYPE_OTHER, 64},
-        {"F8_E4M3", NULL, PRUN_DTYPE_OTHER, 8}, {"F8_E5M2", NULL, PRUN_DTYPE_OTHER, 8},
-        {"F8_E8M0", NULL, PRUN_DTYPE_OTHER, 8}, {"F8_E4M3FNUZ", NULL, PRUN_DTYPE_OTHER, 8},
-        {"F8_E5M2FNUZ", NULL, PRUN_DTYPE_OTHER, 8}, {"F6_E2M3", NULL, PRUN_DTYPE_OTHER, 6},
-        {"F6_E3M2", NULL, PRUN_DTYPE_OTHER, 6}, {"F4", NULL, PRUN_DTYPE_OTHER, 4}};
-    /* clang-format on */
-    static const prun__type unknown = {"", NULL, PRUN_DTYPE_OTHER, 0};
-    size_t i;
-    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
-        const char *known = npy ? types[i].npy : types[i].name;
-        if (known && strcmp(known, name) == 0) return &types[i];
-    }
-    return npy ? NULL : &unknown;
-}
-
-static int prun__is_float(prun_dtype dtype) {
-    return dtype == PRUN_DTYPE_F32 || (dtype >= PRUN_DTYPE_F64 && dtype <= PRUN_DTYPE_BF16);
-}
-
-static int prun__host_is_big(void) {
-    const uint16_t probe = 1;
-    return *(const unsigned char *)&probe == 0;
-}
-
-/* CRC-32 as in zlib, eight bytes at a step (Kounavis and Berry 2005). The tables are made where
-   they are needed. */
-typedef struct prun__crc {
-    uint32_t table[8][256];
-} prun__crc;
-
-static void prun__crc_init(prun__crc *c) {
-    uint32_t i, k;
-    for (i = 0; i < 256; i++) {
-        uint32_t value = i;
-        for (k = 0; k < 8; k++) value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
-        c->table[0][i] = value;
-    }
-    for (i = 0; i < 256; i++)
-        for (k = 1; k < 8; k++)
-            c->table[k][i] = c->table[k - 1][i] >> 8 ^ c->table[0][c->table[k - 1][i] & 255];
-}
-
-/* The CRC of what came before, `crc` (0 at the start), and n more bytes. */
-static uint32_t prun__crc_add(const prun__crc *c, uint32_t crc, const void *bytes, int64_t n) {
-    const unsigned char *p = (const unsigned char *)bytes;
-    crc = ~crc;
-    for (; n >= 8; n -= 8, p += 8) {
-        const uint32_t low =
-            crc ^ (p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
-        crc = c->table[7][low & 255] ^ c->table[6][low >> 8 & 255] ^ c->table[5][low >> 16 & 255] ^
-              c->table[4][low >> 24] ^ c->table[3][p[4]] ^ c->table[2][p[5]] ^ c->table[1][p[6]] ^
-              c->table[0][p[7]];
-    }
-    for (; n > 0; n--) crc = crc >> 8 ^ c->table[0][(crc ^ *p++) & 255];
-    return ~crc;
-}
-
-/* Where elements go, of which the file's axes (slowest first) say the order. */
-typedef struct prun__sink {
-    float *floats; /* one of the three is set */
-    int64_t *integers;
-    uint8_t *bytes;
-    int32_t axes;
-    int64_t size[PRUN_MAX_FILE_RANK], stride[PRUN_MAX_FILE_RANK];
-    int64_t at[PRUN_MAX_FILE_RANK], offset; /* of the next element */
-    const prun__crc *check;                 /* NULL, or adds the bytes of the file to crc */
-    uint32_t crc;
-} prun__sink;
-
-static float prun__float_of(prun_dtype dtype, uint64_t bits) {
-    const uint32_t magnitude = (uint32_t)bits & 0x7fffu, sign = ((uint32_t)bits & 0x8000u) << 16;
-    uint32_t single = (uint32_t)bits;
-    float value;
-    double wide;
-    if (dtype == PRUN_DTYPE_F64) {
-        memcpy(&wide, &bits, sizeof wide);
-        return (float)wide;
-    }
-    if (dtype == PRUN_DTYPE_BF16) {
-        single <<= 16;
-    } else if (dtype == PRUN_DTYPE_F16) {
-        value = (float)magnitude * (1.0f / 16777216.0f); /* below 2^-14 a multiple of 2^-24 */
-        memcpy(&single, &value, sizeof single);
-        if (magnitude >= 0x0400u) single = (magnitude << 13) + (112u << 23);
-        if (magnitude >= 0x7c00u) single += 112u << 23; /* infinity, NaN */
-        single |= sign;
-    }
-    memcpy(&value, &single, sizeof value);
-    return value;
-}
-
-/* Stores the next element; 0 if it is an integer that does not fit. */
-static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) {
-    const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (type->bits - 1) : 0;
-    int32_t a = s->axes - 1;
-    if (s->floats) {
-        s->floats[s->offset] = prun__float_of(type->dtype, bits);
-    } else if (s->bytes) {
-        s->bytes[s->offset] = type->dtype == PRUN_DTYPE_BOOL ? bits != 0 : (uint8_t)bits;
-    } else {
-        if (!sign && bits >> 63) return 0;
-        bits = type->dtype == PRUN_DTYPE_BOOL ? bits != 0 : (bits ^ sign) - sign;
-        memcpy(&s->integers[s->offset], &bits, sizeof bits);
-    }
-    if (a >= 0) s->offset += s->stride[a];
-    for (; a > 0 && ++s->at[a] == s->size[a]; a--) {
-        s->at[a] = 0;
-        s->offset += s->stride[a - 1] - s->size[a] * s->stride[a];
-    }
-    return 1;
-}
-
-/* Whether the file's bytes, in their order, are what the sink is to hold. */
-static int prun__sink_copies(const prun__sink *s, const prun__type *type, int big) {
-    int64_t dense = 1;
-    int32_t a;
-    for (a = s->axes - 1; a >= 0; dense *= s->size[a--])
-        if (s->stride[a] != dense) return 0;
-    if (s->bytes) return type->dtype == PRUN_DTYPE_U8;
-    return big == prun__host_is_big() &&
-           type->dtype == (s->floats ? PRUN_DTYPE_F32 : PRUN_DTYPE_I64);
-}
-
-/* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
-static prun_status prun__read_elements(prun_context *context, prun__file *file, const char *what,
-                                       const prun__type *type, int big, prun__sink *s) {
-    const int32_t bytes = type->bits / 8;
-    unsigned char buffer[8192];
-    int64_t count = 1, done = 0, i;
-    int32_t b;
-    for (b = 0; b < s->axes; b++) count *= s->size[b];
-    if (prun__sink_copies(s, type, big)) {
-        void *out = s->floats     ? (void *)s->floats
-                    : s->integers ? (void *)s->integers
-                                  : (void *)s->bytes;
-        PRUN__TRY(prun__file_read(context, file, out, count * bytes));
-        if (s->check) s->crc = prun__crc_add(s->check, s->crc, out, count * bytes);
-        return PRUN_OK;
-    }
-    while (done < count) {
-        const unsigned char *p = buffer;
-        const int64_t n = PRUN__MIN(count - done, (int64_t)sizeof buffer / bytes);
-        PRUN__TRY(prun__file_read(context, file, buffer, n * bytes));
-        if (s->check) s->crc = prun__crc_add(s->check, s->crc, buffer, n * bytes);
-        for (i = 0; i < n; i++, p += bytes) {
-            uint64_t bits = 0;
-            for (b = 0; b < bytes; b++) bits = bits << 8 | p[big ? b : bytes - 1 - b];
-            if (!prun__sink_put(s, type, bits))
-                return prun__fail(context, PRUN_ERR_OVERFLOW,
-                                  "%s: %s%s: element %lld is 2^63 or more", file->path,
-                                  what ? "tensor " : "array", what ? what : "",
-                                  (long long)(done + i));
-        }
-        done += n;
-    }
-    return PRUN_OK;
-}
-
-/* safetensors: 8 bytes little-endian header length, a JSON object, then the data. */
+/* [SAFETENSORS.I] reading and writing safetensors */
+/*
+   8 bytes of header length in little-endian order, a JSON object, then the data. The header is read and
+   checked as a whole; tensors are read on request.
+*/
 
 /* An entry and its place, relative to the data. */
 typedef struct prun__placed {
@@ -16912,6 +17056,11 @@ static prun_status prun__write_checked(prun_context *context, const char *path,
     return status;
 }
 
+/* [CHECKPOINT.I] nets and trainers as safetensors */
+/*
+   Everything is read and checked before the net changes.
+*/
+
 PRUNDEF prun_status prun_net_save_safetensors(const prun_net *net, const char *path) {
     static const char *const metadata[4] = {"format", "pt", "prunability.h", PRUNABILITY_VERSION};
     if (!net->parameters)
@@ -17232,7 +17381,10 @@ PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, pru
     return PRUN_OK;
 }
 
-/* NumPy's .npy: magic, version, length and text of a header, then the elements. */
+/* [NPY.I] NumPy arrays, and data sets made of two */
+/*
+   Magic, version, length and text of a header, then the elements.
+*/
 
 /* An open file and what its header says. */
 typedef struct prun__npy {
@@ -17503,7 +17655,10 @@ PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *imag
     return status;
 }
 
-/* ---- CSV ---- */
+/* [CSV.I] tables of models from CSV */
+/*
+   The text is read whole, cut into cells in place, and columns are typed afterwards.
+*/
 
 /* A text that is cut into cells where it stands: quotes are taken out, ends become 0. */
 typedef struct prun__csv {
@@ -17797,6 +17952,9 @@ PRUNDEF prun_status prun_table_load_csv(prun_context *context, const char *path,
 }
 
 /* [BINDINGS.I] the layout of the public structs */
+/*
+   One row per field of a public struct, checked against the declarations by the tests.
+*/
 
 #define PRUN__FIELD(structure, field, type) \
     { \
