@@ -16,14 +16,15 @@ OPENMP = $(eval OPENMP := $$(if $$(shell { $(OPENMP_PROBE); } >/dev/null 2>&1 &&
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) $(OPENMP)
 LINK = $(LDFLAGS) -lm $(LDLIBS)
 
-EXAMPLES = $(patsubst examples/%.c,build/%,$(wildcard examples/*.c))
+EXAMPLES = $(patsubst %.c,build/%,$(notdir $(wildcard examples/*.c examples/*/*.c)))
+STUDIES = $(wildcard examples/studies/*.h)
 TESTS = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
 GOLDEN = $(patsubst tests/%.c,build/%,$(wildcard tests/golden_check.c))
 BENCH = $(patsubst bench/%.c,build/bench_%,$(wildcard bench/*.c))
 PYTHON ?= python3
 SCRIPTS = $(wildcard tests/compile.sh tests/format.sh tests/header.sh tests/readme.sh \
-    tests/embedding.sh tests/fork.sh tests/own_network.sh tests/programs.sh tests/studies.sh \
-    tests/peers/pytorch.sh tests/peers/spectral.sh)
+    tests/embedding.sh tests/fork.sh tests/lessons.sh tests/own_network.sh tests/programs.sh \
+    tests/studies.sh tests/peers/pytorch.sh tests/peers/spectral.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print $$3 }' prunability.h)
@@ -35,9 +36,9 @@ SHARED = -shared $(if $(filter Darwin,$(shell uname -s)),,-Wl,-soname,$(SONAME))
     install-lib uninstall force
 
 help:
-	@echo 'make quickstart   train one network and measure it (seconds)'
+	@echo 'make quickstart   train one network: examples/01_train.c (seconds)'
 	@echo 'make demo         train 32 networks and compare measures (about a minute on two cores)'
-	@echo 'make examples     build all programs of examples/ into build/; they know --help'
+	@echo 'make examples     build all programs of examples/ into build/'
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
 	@echo 'make test T=conv  the tests of that name or section; T=prun_prune: those that call it'
@@ -55,8 +56,8 @@ help:
 demo: build/demogen
 	build/demogen --demo --out build/demo
 
-quickstart: build/quickstart
-	build/quickstart
+quickstart: build/01_train
+	build/01_train
 
 examples: $(EXAMPLES)
 
@@ -95,12 +96,18 @@ bench-peers: build/bench_networks build/bench_search build/bench_statistics
 	@$(PYTHON) bench/peers/compare.py $(PEERS)
 	@$(PYTHON) bench/peers/scipy_statistics.py build/bench_statistics
 
-build/bench_%: bench/%.c bench/bench.h examples/example.h prunability.h build/command
+build/bench_%: bench/%.c bench/bench.h $(STUDIES) prunability.h build/command
 	$(COMPILE) -DBENCH_FLAGS='"$(strip $(CPPFLAGS) $(CFLAGS) $(OPENMP))"' $< -o $@ $(LINK)
 
 build/bench_accuracy: $(wildcard tests/*reference.h)
 
-build/%: examples/%.c examples/example.h examples/training.h prunability.h build/command
+build/%: examples/%.c prunability.h build/command
+	$(COMPILE) $< -o $@ $(LINK)
+
+build/%: examples/studies/%.c $(STUDIES) prunability.h build/command
+	$(COMPILE) $< -o $@ $(LINK)
+
+build/%: examples/pytorch/%.c $(STUDIES) prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
 
 # The library for the test programs. Those that include the implementation take nothing from it.
@@ -112,7 +119,7 @@ build/tests.a: tests/implementation.c tests/implementation.h prunability.h build
 build/%: tests/%.c $(wildcard tests/*.h) build/tests.a prunability.h build/command
 	$(COMPILE) $< build/tests.a -o $@ $(LINK)
 
-build/test_evaluate: examples/evaluate.c examples/example.h
+build/test_evaluate: examples/studies/evaluate.c $(STUDIES)
 
 build/%: tests/fuzz/%.c tests/fuzz/fuzz.h prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)

@@ -15827,7 +15827,7 @@ static prun_status prun__check_kind(prun_context *context, const char *path,
     static const char *const advice[] = {
         "save the arrays with numpy.save, for prun_images_load_npy",
         "take the binary version of the data",
-        "save it by safetensors.torch.save_file, or see examples/from_pytorch.py",
+        "save it by safetensors.torch.save_file, or see examples/pytorch/from_pytorch.py",
         "save the array with numpy.save", "write the table as CSV"};
     const prun__file_kind kind = wanted == PRUN__CSV && prun__may_be_table(bytes, n)
                                      ? prun__text_kind((const char *)bytes, n)

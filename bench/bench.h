@@ -1,12 +1,14 @@
 /* bench.h - what the benchmark programs share: the machine, times, operation counts
 
    Includes the implementation, because kernels are timed without the packing and allocation around
-   them. Options, tables, CSV and the data set come from the examples' header.
+   them. Options, tables, CSV and the data set come from the headers of the studies.
 */
 #ifndef BENCH_H_INCLUDED
 #define BENCH_H_INCLUDED
 
-#include "../examples/example.h"
+#include "../examples/studies/data.h"
+#include "../examples/studies/options.h"
+#include "../examples/studies/table.h"
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -155,6 +157,27 @@ static inline void bench_make_images(prun_images *m, int64_t count) {
 static inline void bench_free_images(prun_images *m) {
     free((void *)(uintptr_t)m->values);
     free((void *)(uintptr_t)m->labels);
+}
+
+/* The first `count` training images (0: all) of a directory, as networks take them. Returns the exit
+   status. */
+static inline int bench_load_images(prun_context *context, const char *directory, int64_t count,
+                                    const char *program, prun_images *images) {
+    ex_data_request request;
+    ex_data data;
+    int status;
+
+    memset(&request, 0, sizeof request);
+    request.directory = directory;
+    request.program = program;
+    request.pad_to = 32;
+    request.train_images = count;
+    request.normalization = PRUN_NORMALIZATION_MEAN_STD;
+    status = ex_load_data(context, &request, &data);
+    if (status != 0) return status;
+    *images = data.train;
+    prun_images_free(&data.test);
+    return 0;
 }
 
 /* ---- operation counts ---------------------------------------------------------------------- */

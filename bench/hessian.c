@@ -157,28 +157,10 @@ static prun_status make_net(bench *b) {
     return prun_net_objective(b->net, &b->images, &b->objective);
 }
 
-static int load_images(bench *b, const char *program) {
-    ex_data_request request;
-    ex_data data;
-    int status;
-
-    memset(&request, 0, sizeof request);
-    request.directory = b->set->data;
-    request.program = program;
-    request.pad_to = 32;
-    request.train_images = b->set->images;
-    request.normalization = PRUN_NORMALIZATION_MEAN_STD;
-    status = ex_load_data(&b->context, &request, &data);
-    if (status != 0) return status;
-    b->images = data.train;
-    prun_images_free(&data.test);
-    return 0;
-}
-
 static int run(bench *b, const char *program, ex_csv *csv) {
     ex_table table;
     result r;
-    int status = load_images(b, program);
+    int status = bench_load_images(&b->context, b->set->data, b->set->images, program, &b->images);
 
     if (status != 0) return status;
     memset(&table, 0, sizeof table);

@@ -51,24 +51,6 @@ static int on_candidate(void *user, int64_t done, int64_t total) {
     return 0;
 }
 
-static int load_images(bench *b, const char *program) {
-    ex_data_request request;
-    ex_data data;
-    int status;
-
-    memset(&request, 0, sizeof request);
-    request.directory = b->set->data;
-    request.program = program;
-    request.pad_to = 32;
-    request.train_images = b->set->images;
-    request.normalization = PRUN_NORMALIZATION_MEAN_STD;
-    status = ex_load_data(&b->context, &request, &data);
-    if (status != 0) return status;
-    b->images = data.train;
-    prun_images_free(&data.test);
-    return 0;
-}
-
 static prun_status train(bench *b) {
     const settings *set = b->set;
     prun_arch arch;
@@ -292,7 +274,7 @@ static prun_status prepare(bench *b) {
 }
 
 static int run(bench *b, const char *program, ex_csv *csv) {
-    int status = load_images(b, program);
+    int status = bench_load_images(&b->context, b->set->data, b->set->images, program, &b->images);
 
     if (status != 0) return status;
     if (prepare(b) == PRUN_OK) {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The networks of one's own in examples/: written by hand in C and in Python, each must find the same
-# prunability as the same network made of the library's layers. Their command lines, and those of the
-# other Python example.
+# Networks of one's own, written by hand in C (tests/own_network.c) and in Python: each must find the
+# same prunability as the same network made of the library's layers. The command lines of the Python
+# examples.
 #
 #   [CC=cc] [PYTHON=python3] sh tests/own_network.sh
 #
@@ -43,9 +43,8 @@ ends() {
     fi
 }
 
-$cc -O2 examples/own_network.c -o "$work/own_network" -lm 2> "$work/log" || cat "$work/log"
+$cc -O2 tests/own_network.c -o "$work/own_network" -lm 2> "$work/log" || cat "$work/log"
 agrees "own_network.c" "$work/own_network"
-ends "own_network.c on a full disk" 1 'standard output' sh -c "'$work/own_network' > /dev/full"
 
 if ! command -v "$python" > /dev/null; then
     skip "own_network.py: $python is not installed"
@@ -53,19 +52,19 @@ elif ! $cc -shared -fPIC -O2 -DPRUNABILITY_IMPLEMENTATION -x c prunability.h \
     -o "$work/libprunability.so" -lm 2> "$work/log"; then
     fail "the shared library does not compile" "$work/log"
 else
-    agrees "own_network.py" "$python" examples/own_network.py "$work/libprunability.so"
+    agrees "own_network.py" "$python" examples/pytorch/own_network.py "$work/libprunability.so"
     ends "own_network.py where no data is" 1 "project's root" \
-        sh -c "here=\$PWD; cd '$work'; exec '$python' \"\$here/examples/own_network.py\""
+        sh -c "here=\$PWD; cd '$work'; exec '$python' \"\$here/examples/pytorch/own_network.py\""
 fi
 for script in own_network from_pytorch; do
     command -v "$python" > /dev/null || break
-    ends "$script.py --help" 0 "$script.py" "$python" "examples/$script.py" --help
+    ends "$script.py --help" 0 "$script.py" "$python" "examples/pytorch/$script.py" --help
     ends "$script.py --help on a full disk" 1 'No space\|closed' \
-        sh -c "'$python' examples/$script.py --help > /dev/full"
+        sh -c "'$python' examples/pytorch/$script.py --help > /dev/full"
     "$python" -c 'import torch' 2> /dev/null || [ "$script" = own_network ] || continue
-    ends "$script.py, an unknown option" 2 '--nonsense' "$python" "examples/$script.py" --nonsense
+    ends "$script.py, an unknown option" 2 '--nonsense' "$python" "examples/pytorch/$script.py" --nonsense
     ends "$script.py, a file that is not there" 1 'there' \
-        "$python" "examples/$script.py" $([ $script = own_network ] && echo "$work/none.so" ||
+        "$python" "examples/pytorch/$script.py" $([ $script = own_network ] && echo "$work/none.so" ||
             echo --load "$work/none.pt --program $python --measure none --out $work/make")
 done
 

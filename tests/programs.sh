@@ -1,7 +1,7 @@
 #!/bin/sh
-# The programs of examples/ as their user meets them: --help, wrong command lines, outputs that cannot
-# be written or that would replace the input, a full standard output, the width of the terminal, and
-# Ctrl-C.
+# The programs of examples/studies and examples/pytorch as their user meets them: --help, wrong command
+# lines, outputs that cannot be written or that would replace the input, a full standard output, the
+# width of the terminal, and Ctrl-C.
 #
 #   [CC=cc] [PYTHON=python3] sh tests/programs.sh
 #
@@ -40,10 +40,9 @@ nothing_temporary() {
     [ -z "$(find "$1" -name '*.tmp')" ] || { find "$1" -name '*.tmp'; return 1; }
 }
 
-programs="quickstart own_network measure checkpoint vgg_from_pytorch demogen double_descent
-    prune_vs_perturb evaluate"
+programs="measure checkpoint vgg_from_pytorch demogen double_descent prune_vs_perturb evaluate"
 for name in $programs; do
-    check "$name compiles" $cc -O0 "examples/$name.c" -o "$work/$name" -lm
+    check "$name compiles" $cc -O0 examples/*/"$name.c" -o "$work/$name" -lm
 done
 measure=$work/measure
 tiny="--width 2 --images 64 --test-images 64 --only prunability,train_loss"
@@ -57,9 +56,8 @@ for name in $programs; do
     check "$name: --help after what is wrong" ends 0 '^usage: ' "$work/$name" a b --nonsense --help
     check "$name: --help on a full disk" ends 1 'standard output\|^$' \
         sh -c "'$work/$name' --help > /dev/full; status=\$?; echo; exit \$status"
-    case $name in quickstart) hint='usage' ;; *) hint='--help' ;; esac
-    check "$name: an unknown option" ends 2 "$hint" "$work/$name" --nonsense
-    check "$name: arguments too many" ends 2 "$hint" "$work/$name" a b c
+    check "$name: an unknown option" ends 2 '--help' "$work/$name" --nonsense
+    check "$name: arguments too many" ends 2 '--help' "$work/$name" a b c
 done
 check "the nearest option is named" ends 2 'did you mean --epochs' "$measure" --epoch 3
 check "also for a slip" ends 2 'did you mean --weight-decay' "$measure" --wieght-decay 3
@@ -72,8 +70,6 @@ check "the default was looked for beside the program" ends 1 "none in .*/data or
     sh -c "cd '$work' && exec ./measure"
 check "a file is no directory of data" ends 1 "not a directory.*--data DIR" \
     "$measure" --data "$measure"
-check "quickstart: where its data is" ends 1 "root" sh -c "cd '$work' && exec ./quickstart"
-check "own_network: where its data is" ends 1 "root" sh -c "cd '$work' && exec ./own_network"
 
 # ---- standard output ----
 

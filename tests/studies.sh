@@ -131,12 +131,12 @@ study() {
     name=$1
     tiny="--quiet --yes $2"
     long=
-    if [ ! -f "examples/$name.c" ]; then
+    if [ ! -f "examples/studies/$name.c" ]; then
         skip "$name: no such program"
         return
     fi
     program=$work/$name
-    check "$name compiles" $cc -O2 -fopenmp "examples/$name.c" -o "$program" -lm
+    check "$name compiles" $cc -O2 -fopenmp "examples/studies/$name.c" -o "$program" -lm
     [ -x "$program" ] || return
 
     check "$name: one thread" env OMP_NUM_THREADS=1 $program --out "$work/$name-1" $tiny

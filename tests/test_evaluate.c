@@ -1,6 +1,6 @@
 /* test_evaluate.c - the evaluate program: its output, tables it refuses, outputs it writes. */
 #define main evaluate_main
-#include "../examples/evaluate.c"
+#include "../examples/studies/evaluate.c"
 #undef main
 
 #include "grids.h"

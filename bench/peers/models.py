@@ -1,7 +1,13 @@
 """The three network families in PyTorch, as bench/networks.c builds them."""
+import os
+import sys
+
 import torch
 from torch import nn
-from torch.nn import functional as F
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                                "examples", "pytorch"))
+from from_pytorch import Block  # noqa: E402
 
 
 def conv_norm_relu(inputs, outputs, kernel, stride, padding):
@@ -34,30 +40,13 @@ def nin(width, depth=3, channels=3, classes=10):
                          nn.Flatten())
 
 
-class PreActivation(nn.Module):
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.shortcut = None
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-
-    def forward(self, x):
-        a = F.relu(self.bn1(x))
-        y = self.conv2(F.relu(self.bn2(self.conv1(a))))
-        return y + (x if self.shortcut is None else self.shortcut(a))
-
-
 def resnet18(width, channels=3, classes=10):
     """Pre-activation ResNet18; no norm before the final mean."""
     layers, inputs = [nn.Conv2d(channels, width, 3, 1, 1, bias=False)], width
     for stage in range(4):
         for block in range(2):
             outputs = width << stage
-            layers.append(PreActivation(inputs, outputs, 2 if stage > 0 and block == 0 else 1))
+            layers.append(Block(inputs, outputs, 2 if stage > 0 and block == 0 else 1))
             inputs = outputs
     return nn.Sequential(*layers, nn.AvgPool2d(4), nn.Flatten(), nn.Linear(inputs, classes))
 

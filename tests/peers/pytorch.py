@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 sys.dont_write_bytecode = True  # no __pycache__ beside the sources
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                                "examples", "pytorch"))
 import from_pytorch as peer  # noqa: E402
 
 TOLERANCE = 1e-5

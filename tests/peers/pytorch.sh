@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"
 cd "$here/../.." || exit 1
 find_python torch
-for source in examples/checkpoint examples/vgg_from_pytorch tests/peers/train; do
+for source in examples/pytorch/checkpoint examples/pytorch/vgg_from_pytorch tests/peers/train; do
     if ! $cc -O2 "$source.c" -o "$work/$(basename "$source")" -lm; then
         fail "$source.c does not compile"
         finish

@@ -3,18 +3,20 @@
    The network comes from a checkpoint in safetensors format, PyTorch's names and layouts, or is
    trained here. Its width, depth, channels and classes follow from the shapes in the file.
 
-       cc -O2 -fopenmp examples/measure.c -lm -o measure && ./measure --fast
+       cc -O2 -fopenmp examples/studies/measure.c -lm -o measure && ./measure --fast
        ./measure --checkpoint net.safetensors --arch resnet18 --data DIR --csv net.csv
        ./measure --only prunability,sum_of_frobenius,'effective_dimensionality*'
        ./measure --list
 
    What training alone knows comes with a checkpoint as files: the weights before it (--initial),
    and a CSV table with a row per epoch (--history): steps taken so far, mean loss, and if it is
-   there gradient_noise. examples/from_pytorch.py writes all of them.
+   there gradient_noise. examples/pytorch/from_pytorch.py writes all of them.
 */
-#include "example.h"
+#include "data.h"
+#include "options.h"
+#include "table.h"
 #define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "../../prunability.h"
 
 typedef struct settings {
     ex_choice arch, normalize;

@@ -5,12 +5,14 @@
    length. Shows training and test loss against the share of weights touched: Figures 2 and 5. One
    model per thread; the results do not depend on the number of threads.
 
-       cc -O2 -fopenmp examples/prune_vs_perturb.c -lm -o prune_vs_perturb && ./prune_vs_perturb
+       cc -O2 -fopenmp examples/studies/prune_vs_perturb.c -lm -o prune_vs_perturb
+       ./prune_vs_perturb
        ./prune_vs_perturb --full --data DIR               (CIFAR-100: a cluster job)
 */
-#include "training.h"
+#include "figure.h"
+#include "recipe.h"
 #define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "../../prunability.h"
 
 #define MAX_GRID 200
 
@@ -740,7 +742,8 @@ static const preset presets[3] = {
     {"8,16", "4,8", "20", "5", {"1,2,3", "25", "32", "0", "0", "0", "2000", "0", "0"}},
     {"16,64", "16,64", "20", "5", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}}};
 
-static int parse(int argc, char **argv, settings *set) {
+static int parse(void *user, int argc, char **argv) {
+    settings *set = &((study *)user)->set;
     const preset *d = &presets[ex_preset(argc, argv)];
     const ex_option options[] = {
         EX_STUDY_OPTIONS(&set->common, "prune_vs_perturb"),
@@ -770,7 +773,8 @@ static int parse(int argc, char **argv, settings *set) {
 }
 
 /* Says what the study will cost, as far as a first step of its dearest network tells. */
-static int cost(const study *s) {
+static int announce(void *user) {
+    const study *s = (const study *)user;
     double seconds = 0, bytes = 0, disk = 20.0 * 336 * (double)s->rows.count;
     int64_t width, seed;
     prun_arch arch;
@@ -786,8 +790,15 @@ static int cost(const study *s) {
     return ex_study_cost(&s->rows, s->rows.left * seconds, bytes, disk);
 }
 
-static int evaluate_all(study *s, int argc, char **argv) {
+static int load(void *user, prun_context *context, const char *program) {
+    study *s = (study *)user;
+
+    return ex_recipe_load(&s->set.recipe, context, program, &s->data);
+}
+
+static int evaluate_all(void *user, int argc, char **argv) {
     static results r;
+    study *s = (study *)user;
     int status;
 
     r.s = s;
@@ -802,7 +813,9 @@ static int evaluate_all(study *s, int argc, char **argv) {
     return status;
 }
 
-static void set_up(study *s) {
+static int set_up(void *user) {
+    study *s = (study *)user;
+
     s->cnns = s->set.arch.value == 2 ? 0 : s->set.cnn.count;
     s->resnets = s->set.arch.value == 1 ? 0 : s->set.resnet.count;
     ex_text_add(&s->names, "%s,weights", KEY_NAMES);
@@ -812,41 +825,21 @@ static void set_up(study *s) {
     s->rows.count = (int64_t)(s->cnns + s->resnets) * s->set.recipe.seeds.count;
     s->rows.names = s->names.data;
     s->rows.keys = KEYS;
-    s->rows.user = s;
-    s->rows.key = model_key;
-    s->rows.run = run_model;
     s->rows.save_every = s->set.recipe.save_every;
-    s->rows.work = study_work;
+    return 0;
 }
 
-/* Everything after the command line; returns the exit status. */
-static int run_study(study *s, int argc, char **argv) {
-    int status;
+static void clear(void *user) {
+    study *s = (study *)user;
 
-    set_up(s);
-    status = ex_study_open(&s->rows);
-    if (status != 0) return status;
-    status = cost(s);
-    if (status >= 0) return status;
-    status = ex_study_run(&s->rows, "training and measuring");
-    if (status != 0) return status;
-    status = ex_study_complete(&s->rows);
-    return status >= 0 ? status : evaluate_all(s, argc, argv);
+    ex_text_free(&s->names);
+    ex_free_data(&s->data);
 }
 
 int main(int argc, char **argv) {
+    static const ex_study_steps steps = {parse,     load,       set_up,       announce, model_key,
+                                         run_model, study_work, evaluate_all, clear};
     static study s;
-    prun_context context;
-    int status = parse(argc, argv, &s.set);
 
-    if (status >= 0) return status;
-    memset(&context, 0, sizeof context);
-    status = ex_recipe_load(&s.set.recipe, &context, argv[0], &s.data);
-    if (status == 0) {
-        status = run_study(&s, argc, argv);
-        ex_study_close(&s.rows);
-        ex_text_free(&s.names);
-        ex_free_data(&s.data);
-    }
-    return status;
+    return ex_study_main(&s.rows, &steps, &s, argc, argv);
 }

@@ -4,7 +4,7 @@
 The library becomes a shared one by a single line; nothing else is needed, nothing is installed:
 
     cc -shared -fPIC -O2 -DPRUNABILITY_IMPLEMENTATION -x c prunability.h -o libprunability.so -lm
-    python3 examples/own_network.py [libprunability.so]          (both from the project's root)
+    python3 examples/pytorch/own_network.py [libprunability.so]      (both from the project's root)
 
 The network is a perceptron in plain Python. It shares nothing with the library but its weights and
 one callback. At the end the same network is built from the library's layers, with the same weights,
@@ -29,7 +29,7 @@ OK, CALLBACK_FAILED, WEIGHT, BIAS = 0, -16, 1, 2
 
 class Context(Structure):
     _fields_ = [("allocate", c_void_p), ("release", c_void_p), ("allocator_user", c_void_p),
-                ("parallel_for", c_void_p), ("parallel_user", c_void_p), ("threads", c_int32),
+                ("parallel_for", c_void_p), ("parallel_user", c_void_p), ("threads", c_int64),
                 ("status", c_int), ("message", c_char * 256)]
 
 
@@ -47,7 +47,7 @@ class Objective(Structure):
                 ("tensor_count", c_int64), ("initial", POINTER(Tensor)), ("samples", c_int64),
                 ("classes", c_int64), ("nonnegative", c_int32), ("loss", LOSS),
                 ("gradient", c_void_p), ("hessian_vector", c_void_p), ("logits", c_void_p),
-                ("labels", POINTER(c_int32))]
+                ("labels", POINTER(c_int32)), ("net", c_void_p), ("images", c_void_p)]
 
 
 class Answer(Structure):
@@ -57,13 +57,13 @@ class Answer(Structure):
 
 class Prunability(Structure):
     _fields_ = [("base_loss", c_double), ("prunable", c_int64), ("prunable_tensors", c_int64),
-                ("grid", c_int64), ("betas", c_int32), ("answer", Answer * 8),
+                ("grid", c_int64), ("answer_count", c_int64), ("answer", Answer * 8),
                 ("passes", c_double)]
 
 
 class MeasureInfo(Structure):
     _fields_ = [("name", c_char_p), ("source", c_char_p), ("what", c_char_p),
-                ("direction", c_int32), ("needs", c_uint32)]
+                ("direction", c_int32), ("needs", c_uint32), ("traits", c_uint32)]
 
 
 class MeasureResult(Structure):
@@ -78,8 +78,30 @@ class Images(Structure):
                 ("std", c_float * 4), ("storage", c_void_p), ("context", POINTER(Context))]
 
 
-class NetData(Structure):
-    _fields_ = [("net", c_void_p), ("images", POINTER(Images))]
+STRUCTS = {b"prun_context": Context, b"prun_tensor": Tensor, b"prun_objective": Objective,
+           b"prun_prunability_answer": Answer, b"prun_prunability": Prunability,
+           b"prun_measure_info": MeasureInfo, b"prun_measure_result": MeasureResult,
+           b"prun_images": Images}
+
+
+class Field(Structure):
+    _fields_ = [("structure", c_char_p), ("name", c_char_p), ("type", c_char_p),
+                ("offset", c_int64), ("size", c_int64)]
+
+
+def check_layout(lib):
+    """Compares the classes above with the structs of the library, field by field."""
+    count = c_int64()
+    lib.prun_fields.restype = POINTER(Field)
+    fields = lib.prun_fields(byref(count))
+    there = {(fields[i].structure, fields[i].name): (fields[i].offset, fields[i].size)
+             for i in range(count.value)}
+    for name, struct in STRUCTS.items():
+        for field in struct._fields_:
+            place = getattr(struct, field[0])
+            if there.get((name, field[0].encode())) != (place.offset, place.size):
+                sys.exit(f"error: {name.decode()}.{field[0]}: the library is of another version "
+                         "than this program")
 
 
 def load(path):
@@ -90,7 +112,11 @@ def load(path):
         lib = ctypes.CDLL(os.path.abspath(path))
     except OSError as error:
         sys.exit(f"error: {path!r} is no shared library: {error}")
+    if not hasattr(lib, "prun_fields"):
+        sys.exit(f"error: {path!r} does not hold the library, or a version before 1.0")
+    check_layout(lib)
     lib.prun_measures.restype = POINTER(MeasureInfo)
+    lib.prun_measure_find.restype = c_int64
     lib.prun_net_tensors.restype = POINTER(Tensor)
     lib.prun_net_tensors.argtypes = [c_void_p, POINTER(c_int64)]
     lib.prun_net_create.argtypes = [POINTER(Context), c_int64, c_int64, c_int64,
@@ -194,7 +220,7 @@ def train(net, images, labels):
 def make_objective(context, net, images, labels):
     """The objective, and what must live as long as it does."""
 
-    def loss(_user, index, n, losses, total, errors):
+    def loss(_objective, index, n, losses, total, count):
         try:
             rows = net.rows()
             added, wrong = 0.0, 0
@@ -207,8 +233,8 @@ def make_objective(context, net, images, labels):
                 if losses:
                     losses[i] = value
             total[0] = added
-            if errors:
-                errors[0] = wrong
+            if count:
+                count[0] = wrong
             return OK
         except Exception as error:  # must not travel through C
             print("loss:", error, file=sys.stderr)
@@ -233,7 +259,7 @@ def check(status, context):
 
 def built_prunability(lib, context, net, images, labels):
     """The same network from the library's layers."""
-    handle, count, data, objective = c_void_p(), c_int64(), NetData(), Objective()
+    handle, count, objective = c_void_p(), c_int64(), Objective()
     found = Prunability()
     values = (c_float * (SAMPLES * INPUTS))(*sum(images, []))
     targets = (c_int32 * SAMPLES)(*labels)
@@ -247,8 +273,7 @@ def built_prunability(lib, context, net, images, labels):
     tensors = lib.prun_net_tensors(handle, byref(count))
     for i, (_, array, _, _) in enumerate(net.tensors()):
         ctypes.memmove(tensors[i].data, array, ctypes.sizeof(array))
-    data.net, data.images = handle, ctypes.pointer(picture)
-    check(lib.prun_net_objective(byref(data), byref(objective)), context)
+    check(lib.prun_net_objective(handle, byref(picture), byref(objective)), context)
     check(lib.prun_prunability_search(byref(objective), None, byref(found)), context)
     lib.prun_net_free(handle)
     return found
@@ -272,7 +297,7 @@ def main():
     if path is None:
         return 0
     lib = load(path)
-    context, own, count = Context(), Prunability(), c_int32()
+    context, own, count = Context(), Prunability(), c_int64()
     images, labels = read_data()
     net = Perceptron()
     train(net, images, labels)
@@ -283,7 +308,7 @@ def main():
     for name in (b"prunability", b"sum_of_frobenius", b"prod_of_spectral", b"train_loss"):
         wanted[lib.prun_measure_find(name)] = 1
     results = (MeasureResult * count.value)()
-    check(lib.prun_measure_all(byref(objective), None, (c_char * len(wanted)).from_buffer(wanted),
+    check(lib.prun_measure_all(byref(objective), (c_char * len(wanted)).from_buffer(wanted), None,
                                results), context)
     for i in range(count.value):
         if wanted[i]:

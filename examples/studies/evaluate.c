@@ -5,14 +5,16 @@
    Kendall per hyperparameter, information between measures; and beyond the paper confidence
    intervals, corrected p-values, trivial baselines, robust sign errors and comparisons.
 
-       cc -O2 -fopenmp examples/evaluate.c -lm -o evaluate
+       cc -O2 -fopenmp examples/studies/evaluate.c -lm -o evaluate
        ./evaluate demo.csv --hyper width,depth,dropout,l2,augment --seed-column seed
 
    Exit status: 0, 1 for a failure, 2 for a wrong command line or table.
 */
-#include "example.h"
+#include "figure.h"
+#include "options.h"
+#include "table.h"
 #define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "../../prunability.h"
 
 #define NAME_ROOM 1024 /* of a column's name on the command line */
 

@@ -4,7 +4,7 @@ loads its state_dict), writes the weights as safetensors and the images as NumPy
 measure computed, and compares the losses of both sides. Needs PyTorch alone (apt-get install
 python3-torch) and the programs in C (make examples).
 
-    python3 examples/from_pytorch.py --family cnn --width 8 --out build/cnn
+    python3 examples/pytorch/from_pytorch.py --family cnn --width 8 --out build/cnn
 
 writes into build/cnn: net.safetensors; after training also initial.safetensors (the weights before
 it) and history.csv (a row per epoch); train-images.npy, train-labels.npy, test-images.npy and
@@ -128,8 +128,8 @@ class ResNet18(nn.Module):
 
 class VGG(nn.Module):
     """VGG11 with batch norm, named as torchvision names it, for 32x32 images: any width, and a
-    classifier for the single position that five poolings leave. examples/vgg_from_pytorch.c reads
-    it."""
+    classifier for the single position that five poolings leave.
+    examples/pytorch/vgg_from_pytorch.c reads it."""
 
     def __init__(self, width, channels=1, classes=10, **_):
         super().__init__()
@@ -403,7 +403,8 @@ def main():
     parser.add_argument("--load", metavar="FILE", help="a state_dict saved by torch.save; no training")
     parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16", "float64"],
                         default="float32", help="of the weights in the file")
-    parser.add_argument("--data", default=os.path.join(here, "data"), help="directory of IDX files")
+    parser.add_argument("--data", default=os.path.join(here, "..", "data"),
+                        help="directory of IDX files")
     parser.add_argument("--out", default="build/from_pytorch", help="directory for the results")
     parser.add_argument("--program", help="what reads them [build/checkpoint or build/vgg_from_pytorch]")
     parser.add_argument("--measure", choices=["all", "fast", "none"], default="all",

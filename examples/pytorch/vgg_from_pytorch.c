@@ -1,7 +1,7 @@
 /* vgg_from_pytorch.c - a network of one's own, trained in PyTorch, built and measured here.
 
-       python3 examples/from_pytorch.py --family vgg --width 8 --out build/vgg     (trains it)
-       cc -O2 -fopenmp examples/vgg_from_pytorch.c -o vgg_from_pytorch -lm
+       python3 examples/pytorch/from_pytorch.py --family vgg --width 8 --out build/vgg
+       cc -O2 -fopenmp examples/pytorch/vgg_from_pytorch.c -o vgg_from_pytorch -lm
        ./vgg_from_pytorch build/vgg/net.safetensors --images build/vgg/train-images.npy \
            --labels build/vgg/train-labels.npy --measure
 
@@ -17,7 +17,8 @@
        classifier.1, .2     ReLU (and dropout, which does nothing once the network is trained)
 */
 #define PRUNABILITY_IMPLEMENTATION
-#include "example.h"
+#include "../studies/options.h"
+#include "../studies/table.h"
 
 typedef struct settings {
     const char *images, *labels;

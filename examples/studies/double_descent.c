@@ -5,13 +5,14 @@
    which measures follow it: Figures 1 and 3 (CNN) and 4 (ResNet18), with Kendall's tau of each
    measure. One model per thread; the results do not depend on the number of threads.
 
-       cc -O2 -fopenmp examples/double_descent.c -lm -o double_descent && ./double_descent
+       cc -O2 -fopenmp examples/studies/double_descent.c -lm -o double_descent && ./double_descent
        ./double_descent --arch resnet18
        ./double_descent --full --data DIR                 (CIFAR-100: a cluster job)
 */
-#include "training.h"
+#include "figure.h"
+#include "recipe.h"
 #define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "../../prunability.h"
 
 #define MAX_Z 4
 #define MAX_COLUMNS 64
@@ -1029,7 +1030,8 @@ static const preset presets[4] = {
      "1",
      {"1,2,3", "25", "32", "0", "0", "0.2", "1000", "0", "0"}}};
 
-static int parse(int argc, char **argv, settings *set) {
+static int parse(void *user, int argc, char **argv) {
+    settings *set = &((study *)user)->set;
     const int chosen = ex_preset(argc, argv);
     const int resnet = strcmp(ex_peek(argc, argv, "arch", "cnn"), "resnet18") == 0;
     const preset *d = &presets[chosen == EX_MINI && resnet ? 3 : chosen];
@@ -1078,7 +1080,8 @@ static int by_size(const void *left, const void *right) {
 }
 
 /* Says what the study will cost, as far as a first step of its widest network tells. */
-static int cost(const study *s) {
+static int announce(void *user) {
+    const study *s = (const study *)user;
     const settings *set = &s->set;
     const int family = set->arch.value;
     const int64_t widest = set->widths.value[set->widths.count - 1];
@@ -1097,8 +1100,15 @@ static int cost(const study *s) {
     return ex_study_cost(&s->rows, s->rows.left * seconds, bytes, disk);
 }
 
-static int evaluate_all(study *s, int argc, char **argv) {
+static int load(void *user, prun_context *context, const char *program) {
+    study *s = (study *)user;
+
+    return ex_recipe_load(&s->set.recipe, context, program, &s->data);
+}
+
+static int evaluate_all(void *user, int argc, char **argv) {
     static results r;
+    study *s = (study *)user;
     int status;
 
     r.s = s;
@@ -1112,48 +1122,30 @@ static int evaluate_all(study *s, int argc, char **argv) {
     return status;
 }
 
-static void set_up(study *s) {
+static int set_up(void *user) {
+    study *s = (study *)user;
+
     qsort(s->set.widths.value, (size_t)s->set.widths.count, sizeof *s->set.widths.value, by_size);
     name_columns(s);
     s->rows.set = &s->set.common;
     s->rows.count = (int64_t)s->set.widths.count * s->set.recipe.seeds.count;
     s->rows.names = s->names.data;
     s->rows.keys = KEYS;
-    s->rows.user = s;
-    s->rows.key = model_key;
-    s->rows.run = run_model;
-    s->rows.work = study_work;
     s->rows.save_every = s->set.recipe.save_every;
+    return 0;
 }
 
-/* Everything after the command line; returns the exit status. */
-static int run_study(study *s, int argc, char **argv) {
-    int status;
+static void clear(void *user) {
+    study *s = (study *)user;
 
-    set_up(s);
-    status = ex_study_open(&s->rows);
-    if (status != 0) return status;
-    status = cost(s);
-    if (status >= 0) return status;
-    status = ex_study_run(&s->rows, "training and measuring");
-    if (status != 0) return status;
-    status = ex_study_complete(&s->rows);
-    return status >= 0 ? status : evaluate_all(s, argc, argv);
+    ex_text_free(&s->names);
+    ex_free_data(&s->data);
 }
 
 int main(int argc, char **argv) {
+    static const ex_study_steps steps = {parse,     load,       set_up,       announce, model_key,
+                                         run_model, study_work, evaluate_all, clear};
     static study s;
-    prun_context context;
-    int status = parse(argc, argv, &s.set);
 
-    if (status >= 0) return status;
-    memset(&context, 0, sizeof context);
-    status = ex_recipe_load(&s.set.recipe, &context, argv[0], &s.data);
-    if (status == 0) {
-        status = run_study(&s, argc, argv);
-        ex_study_close(&s.rows);
-        ex_text_free(&s.names);
-        ex_free_data(&s.data);
-    }
-    return status;
+    return ex_study_main(&s.rows, &steps, &s, argc, argv);
 }

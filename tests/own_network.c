@@ -4,10 +4,14 @@
    shares nothing with the library but its weights and three callbacks. At the end the same network
    is built from the library's layers, with the same weights, and must have the same prunability.
 
-       cc -O2 examples/own_network.c -lm -o own_network && ./own_network       (from the root)
+   tests/own_network.sh compiles and runs it, from the project's root.
 */
 #define PRUNABILITY_IMPLEMENTATION
-#include "example.h" /* the library, and what reads the command line */
+#include "../prunability.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #define DATA "examples/data/fashion-mnist-train-"
 enum { PIXELS = 28 * 28, HIDDEN = 32, CLASSES = 10, SAMPLES = 1500, EPOCHS = 12, BATCH = 25 };
@@ -214,7 +218,13 @@ static int read_data(problem *p) {
     return good;
 }
 
-int main(int argc, char **argv) {
+/* Prints why the last call failed; returns the exit status. */
+static int fail(const prun_context *context, const char *what) {
+    fprintf(stderr, "error: %s: %s\n", what, prun_message(context));
+    return 1;
+}
+
+int main(void) {
     static problem p;
     static const char *const names[] = {
         "prunability",   "sum_of_frobenius",     "perturbation_flatness", "spectral_orig",
@@ -234,19 +244,10 @@ int main(int argc, char **argv) {
                                 .labels = p.y};
     prun_prunability own, built;
     prun_measurement *m = NULL;
-    const ex_program program = {
-        .name = "own_network",
-        .operands = "",
-        .about = "Trains a network written by hand on " DATA "*, measures it, and compares its "
-                 "prunability\nwith that of the same network made of the library's layers."};
-    int status = ex_parse(&program, argc, argv, NULL);
 
-    if (status >= 0) return status;
     if (!read_data(&p)) {
-        ex_error("cannot read %simages.idx3-ubyte and labels.idx1-ubyte; start the program from "
-                 "the project's root",
-                 DATA);
-        return EX_FAILED;
+        fprintf(stderr, "error: cannot read %simages.idx3-ubyte and labels.idx1-ubyte\n", DATA);
+        return 1;
     }
     tensors[0] = tensor("hidden.weight", p.net.w1, HIDDEN, PIXELS);
     tensors[1] = tensor("hidden.bias", p.net.b1, HIDDEN, 0);
@@ -254,8 +255,7 @@ int main(int argc, char **argv) {
     tensors[3] = tensor("output.bias", p.net.b2, CLASSES, 0);
     printf("trained by hand: running loss %.4f in the last epoch\n\n", train(&p));
     fflush(stdout);
-    if (prun_measurement_create(&objective, NULL, &m) != PRUN_OK)
-        return ex_failure(&context, "measures");
+    if (prun_measurement_create(&objective, NULL, &m) != PRUN_OK) return fail(&context, "measures");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         prun_measure_result r;
         prun_measure(m, names[i], &r);
@@ -264,7 +264,7 @@ int main(int argc, char **argv) {
     prun_measurement_free(m);
     if (prun_prunability_search(&objective, NULL, &own) != PRUN_OK ||
         built_prunability(&context, &p, &built) != PRUN_OK)
-        return ex_failure(&context, "prunability");
+        return fail(&context, "prunability");
     printf("\nprunability by hand:        %.2f of %ld weights, base loss %.9f\n",
            own.answer[0].kept_fraction, (long)own.prunable, own.base_loss);
     printf("prunability by the library: %.2f of %ld weights, base loss %.9f\n",
@@ -272,7 +272,7 @@ int main(int argc, char **argv) {
     if (own.answer[0].kept != built.answer[0].kept ||
         fabs(own.answer[0].loss - built.answer[0].loss) > 1e-5 * built.answer[0].loss) {
         printf("They differ.\n");
-        return EX_FAILED;
+        return 1;
     }
     printf("They agree.\n");
     return 0;

@@ -1,13 +1,14 @@
 /* checkpoint.c - looks into a safetensors file, and computes the loss of the network in it.
 
-       cc -O2 -fopenmp examples/checkpoint.c -o checkpoint -lm
+       cc -O2 -fopenmp examples/pytorch/checkpoint.c -o checkpoint -lm
        ./checkpoint net.safetensors
        ./checkpoint net.safetensors --images test-images.npy --labels test-labels.npy
 
    The network is one of the three families, whose sizes follow from the tensors' shapes. Images
    come as the network is to see them: uint8 (then byte / 255) or floats, in NumPy's format. */
 #define PRUNABILITY_IMPLEMENTATION
-#include "example.h"
+#include "../studies/options.h"
+#include "../studies/table.h"
 
 typedef struct settings {
     ex_choice family;

@@ -5,13 +5,14 @@
    generalization gap, test error minus train error. One model per thread; the results do not depend
    on the number of threads, on shards, or on how often the program was killed and started again.
 
-       cc -O2 -fopenmp examples/demogen.c -lm -o demogen && ./demogen --demo
+       cc -O2 -fopenmp examples/studies/demogen.c -lm -o demogen && ./demogen --demo
        ./demogen                                  324 small models: half an hour on two cores
        ./demogen --full --data CIFAR10_DIRECTORY  the paper's 324 models, for a cluster
 */
-#include "training.h"
+#include "figure.h"
+#include "study.h"
 #define PRUNABILITY_IMPLEMENTATION
-#include "../prunability.h"
+#include "../../prunability.h"
 
 /* Work of measuring in forward passes over the training set, per search: what the progress bar and
    the estimate of the cost assume. */
@@ -1246,12 +1247,12 @@ static int write_report(evaluation *e, int argc, char **argv) {
     return status;
 }
 
-static int evaluate_study(const study *s, int argc, char **argv) {
+static int evaluate_study(void *user, int argc, char **argv) {
     evaluation e;
     int i, status;
 
     memset(&e, 0, sizeof e);
-    e.s = s;
+    e.s = (const study *)user;
     e.main = -1;
     status = read_rows(&e);
     if (e.failed > 0) printf("%d models diverged and are left out of what follows.\n", e.failed);
@@ -1287,7 +1288,8 @@ static const preset presets[3] = {
     {"192,288,384", "2,3,4", "0,0.2,0.5", "0,0.001,0.005", "0,1", "1,2", "380", "128", "0.01",
      "100", "0", "10", "10"}};
 
-static int parse(int argc, char **argv, settings *set) {
+static int parse(void *user, int argc, char **argv) {
+    settings *set = &((study *)user)->set;
     static const char *const directories[3] = {"demogen-demo", "demogen-mini", "demogen-full"};
     const int which = ex_preset(argc, argv);
     const preset *d = &presets[which];
@@ -1349,7 +1351,8 @@ static int parse(int argc, char **argv, settings *set) {
     return ex_study_check(&set->study);
 }
 
-static int load(study *s, prun_context *context, const char *program) {
+static int load(void *user, prun_context *context, const char *program) {
+    study *s = (study *)user;
     ex_data_request request;
 
     memset(&request, 0, sizeof request);
@@ -1365,7 +1368,7 @@ static int load(study *s, prun_context *context, const char *program) {
 /* What a long study costs, as far as a few passes of its cheapest and its dearest model tell; -1 to
    go on. Memory of a model: a training step, and room for the searches' copies of the weights.
    Disk: a checkpoint is the weights and the momentum. */
-static int announce(study *s) {
+static int cost(const study *s) {
     const model *const tried[2] = {&s->models[0], &s->models[s->rows.count - 1]};
     prun_context context;
     prun_net *net = NULL;
@@ -1388,54 +1391,44 @@ static int announce(study *s) {
                          2.1 * weights * ex_jobs(&s->set.study) + 4000.0 * (double)s->rows.count);
 }
 
-static int run_study(study *s, int argc, char **argv) {
-    int status = make_grid(s);
+static int set_up(void *user) {
+    study *s = (study *)user;
+    const int status = make_grid(s);
 
     make_columns(s);
     s->rows.set = &s->set.study;
     s->rows.keys = KEYS;
-    s->rows.user = s;
-    s->rows.key = write_key;
-    s->rows.run = run_model;
-    s->rows.work = model_work;
     s->rows.save_every = s->set.checkpoint;
-    if (status == 0) status = ex_study_open(&s->rows);
-    if (status != 0) return status;
-    status = announce(s);
+    s->rows.partial = 1;
+    return status;
+}
+
+static int announce(void *user) {
+    const study *s = (const study *)user;
+    const int status = cost(s);
+
     if (status >= 0) return status;
     printf("%ld NiN models, %ld of them to train; %s: %ld training and %ld test images; "
            "%ld epochs, batch %ld; kernels: %s\n",
            (long)s->rows.count, (long)s->rows.to_do, s->data.name, (long)s->data.train.count,
            (long)s->data.test.count, (long)s->set.epochs, (long)s->set.batch, prun_isa());
     fflush(stdout);
-    status = ex_study_run(&s->rows, "training and measuring");
-    if (status != 0) return status;
-    if (s->set.study.shards > 1) {
-        printf("The rows of shard %ld of %ld are in %s\n", (long)s->set.study.shard,
-               (long)s->set.study.shards, ex_shown(s->rows.path.data));
-        return 0;
-    }
-    if (ex_study_missing(&s->rows) > 0)
-        printf("%ld models have no row yet: what follows is about the others.\n",
-               (long)ex_study_missing(&s->rows));
-    return evaluate_study(s, argc, argv);
+    return -1;
+}
+
+static void clear(void *user) {
+    study *s = (study *)user;
+
+    ex_free_data(&s->data);
+    ex_text_free(&s->header);
+    ex_text_free(&s->beta_text);
+    free(s->models);
 }
 
 int main(int argc, char **argv) {
+    static const ex_study_steps steps = {parse,     load,       set_up,         announce, write_key,
+                                         run_model, model_work, evaluate_study, clear};
     static study s;
-    prun_context context;
-    int status = parse(argc, argv, &s.set);
 
-    if (status >= 0) return status;
-    memset(&context, 0, sizeof context);
-    status = load(&s, &context, argv[0]);
-    if (status == 0) {
-        status = run_study(&s, argc, argv);
-        ex_free_data(&s.data);
-    }
-    ex_study_close(&s.rows);
-    ex_text_free(&s.header);
-    ex_text_free(&s.beta_text);
-    free(s.models);
-    return status;
+    return ex_study_main(&s.rows, &steps, &s, argc, argv);
 }

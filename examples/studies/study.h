@@ -1,0 +1,800 @@
+/* study.h - studies: many models, one CSV row each
+
+   The settings of a study, its rows on file, shards, jobs, what an earlier run left, its cost,
+   the report, and the main function.
+*/
+#ifndef STUDY_H_INCLUDED
+#define STUDY_H_INCLUDED
+
+#include "table.h"
+#include "training.h"
+
+/* ---- settings ------------------------------------------------------------------------------ */
+
+#define EX_DEMO 0
+#define EX_MINI 1
+#define EX_FULL 2
+
+/* What every study lets its user choose. */
+typedef struct ex_study_settings {
+    int demo, mini, full, preset; /* preset: EX_DEMO, ...; the flags that chose it */
+    int64_t jobs;
+    const char *out, *shard_text;
+    int64_t shard, shards; /* 1-based */
+    int collect, yes, quiet;
+} ex_study_settings;
+
+/* Entries of an option table for the settings `s`. */
+/* clang-format off */
+#define EX_STUDY_OPTIONS(s, directory) \
+    {"demo", EX_FLAG, &(s)->demo, NULL, 0, 0, "defaults for about a minute"}, \
+    {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for at most 30 minutes on two cores"}, \
+    {"full", EX_FLAG, &(s)->full, NULL, 0, 0, "the paper's settings; wants --data"}, \
+    {"out", EX_TEXT, &(s)->out, directory, 0, 0, \
+     "directory for rows, figures and report; a rerun goes on there"}, \
+    {"jobs", EX_INT, &(s)->jobs, "0", 0, 4096, "models at a time (OpenMP); 0: all cores"}, \
+    {"shard", EX_TEXT, &(s)->shard_text, "1/1", 0, 0, "i/n: train the i-th of n parts only"}, \
+    {"collect", EX_FLAG, &(s)->collect, NULL, 0, 0, "train nothing: evaluate the rows there are"}, \
+    {"yes", EX_FLAG, &(s)->yes, NULL, 0, 0, "do not ask before long work"}, \
+    {"quiet", EX_FLAG, &(s)->quiet, NULL, 0, 0, "no progress"}
+/* clang-format on */
+
+/* The preset that the command line asks for, before options are read: it decides their defaults.
+   Without one: mini. */
+static inline int ex_preset(int argc, char **argv) {
+    int i, preset = EX_MINI;
+
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        preset = strcmp(argv[i], "--demo") == 0   ? EX_DEMO
+                 : strcmp(argv[i], "--mini") == 0 ? EX_MINI
+                 : strcmp(argv[i], "--full") == 0 ? EX_FULL
+                                                  : preset;
+    return preset;
+}
+
+/* Call after ex_parse. Returns -1 to go on, otherwise the exit status. */
+static inline int ex_study_check(ex_study_settings *s) {
+    long long i = 0, n = 0;
+    char rest;
+
+    if (s->demo + s->mini + s->full > 1) {
+        ex_error("--demo, --mini and --full exclude one another");
+        return EX_USAGE;
+    }
+    s->preset = s->demo ? EX_DEMO : s->full ? EX_FULL : EX_MINI;
+    if (sscanf(s->shard_text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 || i < 1 ||
+        i > n) {
+        ex_error("--shard %s: not i/n with 1 <= i <= n", s->shard_text);
+        return EX_USAGE;
+    }
+    s->shard = i;
+    s->shards = n;
+    ex_interruptible("; run the same command again to resume");
+#ifndef _OPENMP
+    if (s->jobs > 1) ex_note("built without OpenMP: one model at a time; shards use more cores");
+#endif
+    return -1;
+}
+
+/* ---- rows on file -------------------------------------------------------------------------- */
+
+/* What the program of a study supplies. user: its own struct. load and set_up return the exit
+   status; parse and announce return -1 to continue, otherwise the exit status. */
+typedef struct ex_study_steps {
+    int (*parse)(void *user, int argc, char **argv);
+    int (*load)(void *user, prun_context *context, const char *program); /* the data */
+    int (*set_up)(void *user);                                           /* fills the ex_study */
+    int (*announce)(void *user); /* says what lies ahead, once finished rows are known */
+    /* Appends the key's cells; may be asked more than once. The key holds every setting that
+       changes a result. */
+    void (*key)(void *user, int64_t model, ex_csv *row);
+    /* Appends all other cells. Called by several threads at once; moves the progress bar by
+       ex_progress_add(&study->progress, ...), in all by work(). Non-zero: no row, after a message;
+       a rerun tries again. A model that diverged is a result and has a row. */
+    int (*run)(void *user, int64_t model, ex_csv *row);
+    double (*work)(void *user, int64_t model);          /* in a unit proportional to time */
+    int (*evaluate)(void *user, int argc, char **argv); /* tables, figures, report */
+    void (*clear)(void *user);
+} ex_study_steps;
+
+/* set_up fills what is above the line. The rows are in `path` afterwards, sorted by model: read them
+   with prun_table_load_csv. */
+typedef struct ex_study {
+    const ex_study_settings *set;
+    int64_t count;     /* models */
+    const char *names; /* columns "a,b,c"; the first `keys` say which model a row is */
+    int keys;
+    int64_t save_every; /* epochs from one checkpoint of a training to the next; 0: none */
+    int partial;        /* 1: what rows there are can be evaluated, 0: all are needed */
+    /* ---- set by the functions ---- */
+    const ex_study_steps *steps;
+    void *user;
+    ex_text path;
+    int columns;
+    unsigned char *is_text; /* per column */
+    char **key_text, **row; /* per model; row: without its end of line, NULL while there is none */
+    unsigned char *mine;    /* per model: of this shard */
+    int64_t *order, to_do;  /* models of this shard without a row, expensive ones first */
+    double total, left;     /* work: of the shard, and what is not done */
+    ex_csv csv;
+    ex_progress progress;
+    int lock, failed;
+    int stop; /* 1: a file could not be written, so that nothing more is */
+} ex_study;
+
+/* Cells gathered as text, in memory from malloc. */
+static inline char *ex__cells(ex_csv *csv) {
+    char *text;
+
+    ex_text_add(&csv->line, "%s", "");
+    text = csv->line.data;
+    memset(csv, 0, sizeof *csv);
+    return text;
+}
+
+/* The model whose key begins a row, -1: none. */
+static inline int64_t ex__row_model(const ex_study *s, const char *line) {
+    int64_t i;
+
+    for (i = 0; i < s->count; i++) {
+        const size_t length = strlen(s->key_text[i]);
+
+        if (strncmp(line, s->key_text[i], length) == 0 && line[length] == ',') return i;
+    }
+    return -1;
+}
+
+/* Reads a cell as ex_csv_text writes it. Returns where it ends, at ',' or '\0'; NULL: its quotes
+   are damaged. */
+static inline const char *ex__cell(const char *at, ex_text *cell) {
+    const int quoted = *at == '"';
+
+    cell->length = 0;
+    ex_text_add(cell, "%s", "");
+    for (at += quoted; *at != '\0' && (quoted || *at != ','); at++) {
+        if (*at == '"' && (!quoted || at[1] != '"')) break;
+        at += *at == '"';
+        ex_text_add(cell, "%c", *at);
+    }
+    if (quoted && *at++ != '"') return NULL;
+    return *at == ',' || *at == '\0' ? at : NULL;
+}
+
+/* Whether a cell is what ex_csv_number writes: nothing for NaN, an infinity, or digits. */
+static inline int ex__is_cell_number(const char *cell) {
+    if (*cell == '\0' || strcmp(cell, "inf") == 0 || strcmp(cell, "-inf") == 0) return 1;
+    return ex__starts_number(cell) && ex__is_number(cell);
+}
+
+/* Finds out how many columns there are and which hold text: those of the key where a key does, and
+   these of the others. */
+static inline void ex__study_columns(ex_study *s) {
+    static const char *const texts[] = {"status", "version", "isa"};
+    const char *name = s->names, *at = s->count > 0 ? s->key_text[0] : NULL;
+    ex_text cell = {NULL, 0, 0};
+    int column;
+    size_t k;
+
+    s->columns = 1;
+    for (; *name != '\0'; name++) s->columns += *name == ',';
+    s->is_text = (unsigned char *)ex_allocate((size_t)s->columns, 1);
+    for (column = 0, name = s->names; column < s->columns; column++) {
+        const size_t length = strcspn(name, ",");
+
+        for (k = 0; k < sizeof texts / sizeof *texts; k++)
+            if (strlen(texts[k]) == length && strncmp(name, texts[k], length) == 0)
+                s->is_text[column] = 1;
+        name += length + (name[length] == ',');
+    }
+    for (column = 0; at != NULL && column < s->keys; column++) {
+        at = ex__cell(at, &cell);
+        s->is_text[column] = !ex__is_cell_number(cell.data);
+        at = at != NULL && *at == ',' ? at + 1 : NULL;
+    }
+    ex_text_free(&cell);
+}
+
+/* Why a line is no whole row, added to `why`, which stays empty if it is one. */
+static inline void ex__row_damage(const ex_study *s, const char *line, size_t length,
+                                  ex_text *why) {
+    ex_text cell = {NULL, 0, 0};
+    const char *at = line;
+    int count;
+
+    why->length = 0;
+    ex_text_add(why, "%s", strlen(line) != length ? "a zero byte in it" : "");
+    for (count = 0; why->length == 0; at++) {
+        at = ex__cell(at, &cell);
+        if (at == NULL) ex_text_add(why, "quotes that do not match");
+        else if (count < s->columns &&
+                 ((cell.length == 0 && (s->is_text[count] || count < s->keys)) ||
+                  (!s->is_text[count] && !ex__is_cell_number(cell.data))))
+            ex_text_add(why, "\"%s\" in column %d", cell.data, count + 1);
+        count++;
+        if (at == NULL || *at == '\0') break;
+    }
+    if (why->length == 0 && count != s->columns)
+        ex_text_add(why, "%d cells where %d are due", count, s->columns);
+    ex_text_free(&cell);
+}
+
+/* Whether a line is a header, of this program or of another one: its first cell is a name. */
+static inline int ex__is_header(const ex_study *s, const char *line) {
+    const size_t length = strcspn(s->names, ",");
+
+    return strncmp(line, s->names, length) == 0 && (line[length] == ',' || line[length] == '\0');
+}
+
+/* A line of the file: a header, a row, which is taken over, or a damaged row, for which `why` tells
+   the reason. Returns the exit status. */
+static inline int ex__study_line(ex_study *s, const char *line, size_t length, long number,
+                                 ex_text *why) {
+    const int header = number == 1 || ex__is_header(s, line), zeros = strlen(line) != length;
+    int64_t model = -1;
+
+    why->length = 0;
+    if (number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+        line += 3; /* the byte-order mark of a spreadsheet */
+    if (!header) {
+        ex__row_damage(s, line, length, why);
+        if (why->length > 0) return 0;
+        model = ex__row_model(s, line);
+    }
+    if (header ? strcmp(line, s->names) != 0 : model < 0) {
+        ex_error("%s: line %ld: %s; give another --out, or the options of that run", s->path.data,
+                 number,
+                 !header ? "a model of other settings"
+                 : zeros ? "zero bytes instead of a header"
+                         : "other columns than those of this program");
+        return EX_USAGE;
+    }
+    if (model >= 0 && s->row[model] == NULL) {
+        s->row[model] = (char *)ex_allocate(length + 1, 1);
+        memcpy(s->row[model], line, length);
+    }
+    return 0;
+}
+
+/* Takes over the rows of an earlier run. Headers may repeat, so that files can be joined with cat;
+   of two rows of a model the first whole one counts. Damaged rows are left out: a full disk, a copy
+   that broke off or an editor may have made them, and their models have no result. */
+static inline int ex__study_read(ex_study *s) {
+    ex_text why = {NULL, 0, 0}, first = {NULL, 0, 0};
+    char *data, *line, *end;
+    size_t size;
+    long number = 1, damaged = 0;
+    int status = ex__read_file(s->path.data, &data, &size);
+
+    for (line = data; data != NULL && status == 0 && line < data + size; number++) {
+        size_t length;
+
+        end = (char *)memchr(line, '\n', (size_t)(data + size - line));
+        length = (size_t)((end != NULL ? end : data + size) - line);
+        line[length] = '\0';
+        if (end != NULL && length > 0 && line[length - 1] == '\r') line[--length] = '\0';
+        if (end != NULL || (number == 1 && strncmp(line, s->names, length) != 0)) {
+            status = ex__study_line(s, line, length, number, &why);
+        } else { /* the line that was being written at the end */
+            why.length = 0;
+            ex_text_add(&why, "no end of line");
+        }
+        if (why.length > 0 && damaged++ == 0) ex_text_add(&first, "line %ld: %s", number, why.data);
+        line = end != NULL ? end + 1 : data + size;
+    }
+    if (status == 0 && damaged > 0)
+        ex_note("%s: %ld damaged row%s left out, the model%s to be run again (%s%s)", s->path.data,
+                damaged, damaged > 1 ? "s" : "", damaged > 1 ? "s are" : " is",
+                damaged > 1 ? "the first: " : "", first.data);
+    free(data);
+    ex_text_free(&why);
+    ex_text_free(&first);
+    return status;
+}
+
+/* Puts the rows, in order of the models, in the place of the file, unless that is what it holds. */
+static inline int ex__study_write(ex_study *s) {
+    ex_text text = {NULL, 0, 0};
+    char *there = NULL;
+    size_t size = 0;
+    FILE *file;
+    int64_t i;
+    int status;
+
+    ex_text_add(&text, "%s\n", s->names);
+    for (i = 0; i < s->count; i++)
+        if (s->row[i] != NULL) ex_text_add(&text, "%s\n", s->row[i]);
+    status = ex__read_file(s->path.data, &there, &size);
+    if (status == 0 &&
+        (there == NULL || size != text.length || memcmp(there, text.data, size) != 0)) {
+        file = ex_open(s->path.data);
+        if (file != NULL) fwrite(text.data, 1, text.length, file);
+        status = file != NULL ? ex_close(file, s->path.data) : EX_FAILED;
+    }
+    free(there);
+    ex_text_free(&text);
+    return status;
+}
+
+/* Two programs that rewrite one file would lose rows. The system lets go of the lock when the
+   program ends, however it does. */
+static inline int ex__study_lock(ex_study *s) {
+    s->lock = -1;
+#ifdef EX_POSIX
+    {
+        ex_text path = {NULL, 0, 0};
+        struct flock lock;
+        int status = 0;
+
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        ex_text_add(&path, "%s/.%s.lock", s->set->out, s->path.data + strlen(s->set->out) + 1);
+        s->lock = open(path.data, O_RDWR | O_CREAT, 0666);
+        if (s->lock < 0) {
+            ex_error("%s: %s", path.data, strerror(errno));
+            status = EX_FAILED;
+        } else if (fcntl(s->lock, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN)) {
+            ex_error("%s: another run is writing it", s->path.data);
+            status = EX_FAILED;
+        }
+        ex_text_free(&path);
+        return status;
+    }
+#else
+    return 0;
+#endif
+}
+
+/* ---- shares of the work -------------------------------------------------------------------- */
+
+typedef struct ex__share {
+    int64_t model;
+    double work;
+} ex__share;
+
+static inline int ex__by_falling_work(const void *left, const void *right) {
+    const ex__share *a = (const ex__share *)left, *b = (const ex__share *)right;
+
+    if (a->work < b->work || a->work > b->work) return a->work < b->work ? 1 : -1;
+    return a->model < b->model ? -1 : a->model > b->model;
+}
+
+/* Dealt out from the most expensive model on: shards get equal work, and a cheap model at the end
+   leaves no core waiting for long. */
+static inline void ex__study_deal(ex_study *s) {
+    ex__share *share = (ex__share *)ex_allocate((size_t)s->count, sizeof *share);
+    int64_t i;
+
+    for (i = 0; i < s->count; i++) {
+        share[i].model = i;
+        share[i].work = s->steps->work(s->user, i);
+    }
+    qsort(share, (size_t)s->count, sizeof *share, ex__by_falling_work);
+    s->order = (int64_t *)ex_allocate((size_t)s->count, sizeof *s->order);
+    s->mine = (unsigned char *)ex_allocate((size_t)s->count, 1);
+    for (i = s->set->shard - 1; i < s->count; i += s->set->shards) {
+        s->total += share[i].work;
+        s->mine[share[i].model] = 1;
+        if (s->row[share[i].model] != NULL) continue;
+        s->left += share[i].work;
+        s->order[s->to_do++] = share[i].model;
+    }
+    free(share);
+}
+
+/* Models at a time. */
+static inline int ex_jobs(const ex_study_settings *set) {
+#ifdef _OPENMP
+    return set->jobs > 0 ? (int)set->jobs : omp_get_max_threads();
+#else
+    (void)set;
+    return 1;
+#endif
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------- */
+
+/* Where the training of a model keeps its state, OUT/checkpoints/model<number>. path: whose text
+   it uses; work: of an epoch. */
+static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex_text *path) {
+    ex_keep keep;
+
+    ex_text_add(path, "%s/checkpoints/model%ld", s->set->out, (long)model);
+    keep.path = path->data;
+    keep.id = s->key_text[model];
+    keep.every = s->save_every;
+    keep.progress = &s->progress;
+    keep.work = work;
+    keep.stop = &s->stop;
+    return keep;
+}
+
+/* What runs ends soon, and leaves no row. Any thread may call it. */
+static inline void ex__study_stop(ex_study *s) {
+#ifdef _OPENMP
+#pragma omp atomic write
+#endif
+    s->stop = 1;
+}
+
+/* Trains a model of the study: ex_train with a checkpoint of its own, which goes when the row is in
+   the file. epoch_work: how far an epoch moves the progress bar. */
+static inline prun_status ex_study_train(ex_study *s, int64_t model, prun_net *net,
+                                         const prun_images *images,
+                                         const prun_train_options *recipe, double epoch_work,
+                                         prun_epoch *history) {
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex__study_keep(s, model, epoch_work, &path);
+    const prun_status status = ex_train(net, images, recipe, &keep, history);
+
+    if (status == PRUN_ERR_WRITE || status == PRUN_ERR_OPEN) ex__study_stop(s);
+    ex_text_free(&path);
+    return status;
+}
+
+static inline void ex__study_forget(ex_study *s, int64_t model) {
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex__study_keep(s, model, 0, &path);
+
+    ex_train_forget(&keep);
+    ex_text_free(&path);
+}
+
+/* The directory of the checkpoints, if there are to be any. */
+static inline int ex__study_checkpoints(const ex_study *s) {
+    ex_text path = {NULL, 0, 0};
+    int status = 0;
+
+    ex_text_add(&path, "%s/checkpoints", s->set->out);
+    if (s->save_every > 0) status = ex_directory(path.data);
+    ex_text_free(&path);
+    return status;
+}
+
+/* Number of the model whose checkpoint a name is of, model<number>.history; -1: it is of none. */
+static inline int64_t ex__checkpoint_model(const char *name, size_t length) {
+    static const char *const ends[] = {".safetensors", ".history"};
+    long long number = 0;
+    int at = 0;
+    size_t k;
+
+    if (sscanf(name, "model%9lld%n", &number, &at) != 1 || number < 0) return -1;
+    for (k = 0; k < 2; k++)
+        if (length == (size_t)at + strlen(ends[k]) &&
+            strncmp(name + at, ends[k], strlen(ends[k])) == 0)
+            return number;
+    return -1;
+}
+
+/* Whether the checkpoint of a model is of one with the same settings. */
+static inline int ex__checkpoint_fits(ex_study *s, int64_t model) {
+    ex_text path = {NULL, 0, 0};
+    const ex_keep keep = ex__study_keep(s, model, 0, &path);
+    prun_epoch first;
+    const int fits = ex__history_read(&keep, &first, 1) > 0;
+
+    ex_text_free(&path);
+    return fits;
+}
+
+/* ---- what runs that were killed left behind ------------------------------------------------ */
+
+#ifdef EX_POSIX
+/* Length of the name of the file that a temporary file ".NAME.PID-RANDOM.tmp" was to become, if the
+   process that made it is gone; 0: it is there, or this is no such file. */
+static inline size_t ex__abandoned(const char *name) {
+    const size_t length = strlen(name);
+    size_t at = length - 4;
+    long process;
+
+    if (length < 8 || *name != '.' || strcmp(name + at, ".tmp") != 0) return 0;
+    while (at > 0 && isxdigit((unsigned char)name[at - 1])) at--;
+    if (at == length - 4 || at < 3 || name[--at] != '-') return 0;
+    while (at > 0 && isdigit((unsigned char)name[at - 1])) at--;
+    process = strtol(name + at, NULL, 10);
+    if (process <= 0 || at < 3 || name[at - 1] != '.' || kill((pid_t)process, 0) == 0 ||
+        errno != ESRCH)
+        return 0;
+    return at - 2;
+}
+
+/* Whether a file in --out, of that name and length, is one that this run alone writes: other shards
+   may be at work on other computers, where process numbers mean nothing here. */
+static inline int ex__study_owns(const ex_study *s, const char *name, size_t length) {
+    static const char *const kinds[] = {".csv", ".svg", ".md"};
+    const char *own = s->path.data + strlen(s->set->out) + 1;
+    size_t k;
+
+    if (strlen(own) == length && strncmp(name, own, length) == 0) return 1;
+    if (s->set->shards > 1 || strncmp(name, "models.", 7) == 0) return 0;
+    for (k = 0; k < 3; k++)
+        if (length > strlen(kinds[k]) &&
+            strncmp(name + length - strlen(kinds[k]), kinds[k], strlen(kinds[k])) == 0)
+            return 1;
+    return 0;
+}
+
+/* Whether a file in --out, or among the checkpoints, is left over from a run that was killed, or
+   from a model that is finished or that is not in this study. */
+static inline int ex__left_over(ex_study *s, const char *name, int checkpoints) {
+    const size_t target = ex__abandoned(name);
+    int64_t model;
+
+    if (!checkpoints) return target > 0 && ex__study_owns(s, name + 1, target);
+    model = target > 0 ? ex__checkpoint_model(name + 1, target)
+                       : ex__checkpoint_model(name, strlen(name));
+    if (model < 0 || (model < s->count && !s->mine[model])) return 0;
+    return target > 0 || model >= s->count || s->row[model] != NULL ||
+           !ex__checkpoint_fits(s, model);
+}
+
+/* Removes what is left over in one directory. Names are gathered first: what readdir does while
+   files go is not the same everywhere. */
+static inline void ex__study_sweep_one(ex_study *s, const char *directory, int checkpoints) {
+    DIR *listing = opendir(directory);
+    ex_text names = {NULL, 0, 0}, path = {NULL, 0, 0};
+    const struct dirent *entry;
+    const char *name;
+
+    while (listing != NULL && (entry = readdir(listing)) != NULL)
+        if (ex__left_over(s, entry->d_name, checkpoints))
+            ex_text_add(&names, "%s%c", entry->d_name, '/');
+    if (listing != NULL) closedir(listing);
+    for (name = names.data; name != NULL && *name != '\0'; name = strchr(name, '/') + 1) {
+        path.length = 0;
+        ex_text_add(&path, "%s/%.*s", directory, (int)strcspn(name, "/"), name);
+        remove(path.data);
+    }
+    ex_text_free(&names);
+    ex_text_free(&path);
+}
+#endif
+
+/* Removes what runs that were killed left behind. Nothing of another shard, and with --collect,
+   when others may train, no checkpoints. */
+static inline void ex__study_sweep(ex_study *s) {
+#ifdef EX_POSIX
+    ex_text path = {NULL, 0, 0};
+
+    ex_text_add(&path, "%s/checkpoints", s->set->out);
+    ex_hold();
+    ex__study_sweep_one(s, s->set->out, 0);
+    if (!s->set->collect) ex__study_sweep_one(s, path.data, 1);
+    ex_release();
+    ex_text_free(&path);
+#else
+    (void)s;
+    (void)ex__checkpoint_model;
+    (void)ex__checkpoint_fits;
+#endif
+}
+
+/* ---- from opening to closing --------------------------------------------------------------- */
+
+/* Whether the report, which comes last, could be written; shards have none. */
+static inline int ex__study_report(const ex_study *s) {
+    ex_text path = {NULL, 0, 0};
+    int status = 0;
+
+    ex_path(&path, s->set->out, "report", "md");
+    if (s->set->shards == 1) status = ex_writable(path.data);
+    ex_text_free(&path);
+    return status;
+}
+
+/* Makes the directory, finds out what an earlier run has done, and leaves a file of whole rows.
+   The rows are in OUT/models.csv, those of a shard in OUT/models.IofN.csv. */
+static inline int ex_study_open(ex_study *s) {
+    ex_csv key;
+    int64_t i;
+    int status = ex_directory(s->set->out);
+
+    memset(&key, 0, sizeof key);
+    ex_text_add(&s->path, "%s/models", s->set->out);
+    if (s->set->shards > 1)
+        ex_text_add(&s->path, ".%ldof%ld", (long)s->set->shard, (long)s->set->shards);
+    ex_text_add(&s->path, ".csv");
+    s->lock = -1;
+    s->key_text = (char **)ex_allocate((size_t)s->count, sizeof *s->key_text);
+    s->row = (char **)ex_allocate((size_t)s->count, sizeof *s->row);
+    for (i = 0; i < s->count; i++) {
+        s->steps->key(s->user, i, &key);
+        s->key_text[i] = ex__cells(&key);
+    }
+    ex__study_columns(s);
+    if (status == 0) status = ex__study_lock(s);
+    if (status == 0) status = ex__study_read(s);
+    if (status == 0) status = ex__study_write(s);
+    if (status == 0) {
+        ex__study_deal(s);
+        ex__study_sweep(s);
+        status = ex__study_checkpoints(s);
+    }
+    return status == 0 ? ex__study_report(s) : status;
+}
+
+/* One model: the row reaches the file in one piece as soon as it is complete. */
+static inline void ex__study_model(ex_study *s, int64_t model) {
+    ex_csv row;
+    int failed;
+
+    if (ex__stopped(&s->stop)) return;
+    memset(&row, 0, sizeof row);
+    ex_text_add(&row.line, "%s", s->key_text[model]);
+    row.cells = s->keys;
+    failed = s->steps->run(s->user, model, &row);
+#ifdef _OPENMP
+#pragma omp critical(ex_study)
+#endif
+    if (failed || s->csv.failed != 0) {
+        s->failed++;
+    } else {
+        ex_text_add(&s->csv.line, "%s", row.line.data);
+        ex_csv_end_line(&s->csv);
+        if (s->csv.failed == 0) s->row[model] = ex__cells(&row);
+        else ex__study_stop(s);
+    }
+    if (s->row[model] != NULL) ex__study_forget(s, model);
+    ex_text_free(&row.line);
+}
+
+/* Runs what is left of this shard. Returns the exit status; the rows there are stay. */
+static inline int ex_study_run(ex_study *s, const char *label) {
+    const int jobs = ex_jobs(s->set);
+    int64_t i;
+    int status;
+
+    if (s->set->collect || s->to_do == 0) return 0;
+    status = ex_csv_open(&s->csv, s->path.data, 1);
+    if (status != 0) return status;
+    ex_progress_start(&s->progress, label, s->left, s->set->quiet);
+    (void)jobs;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(dynamic, 1) num_threads(jobs)
+#endif
+    for (i = 0; i < s->to_do; i++) ex__study_model(s, s->order[i]);
+    s->progress.stopped = s->stop || s->failed > 0;
+    ex_progress_end(&s->progress);
+    status = ex_csv_close(&s->csv);
+    if (status == 0 && !s->stop) status = ex__study_write(s);
+    if (status == 0 && !s->stop) {
+        ex__study_sweep(s);
+        return s->failed > 0 ? EX_FAILED : 0;
+    }
+    ex_error("%s: a file could not be written, so the study ends; the rows so far are whole: run "
+             "the same command again when there is room",
+             s->path.data);
+    return EX_FAILED;
+}
+
+/* Models of the whole study that have no row yet. */
+static inline int64_t ex_study_missing(const ex_study *s) {
+    int64_t i, missing = 0;
+
+    for (i = 0; i < s->count; i++) missing += s->row[i] == NULL;
+    return missing;
+}
+
+static inline void ex_study_close(ex_study *s) {
+    int64_t i;
+
+    for (i = 0; i < s->count && s->row != NULL; i++) {
+        free(s->row[i]);
+        free(s->key_text[i]);
+    }
+    free(s->row);
+    free(s->key_text);
+    free(s->order);
+    free(s->mine);
+    free(s->is_text);
+    ex_text_free(&s->path);
+#ifdef EX_POSIX
+    if (s->lock >= 0) close(s->lock);
+#endif
+}
+
+/* What lies ahead, and on a terminal the question whether to begin. seconds: of one core.
+   Returns -1 to go on, otherwise the exit status. */
+static inline int ex_study_cost(const ex_study *s, double seconds, double memory, double disk) {
+    const int jobs = ex_jobs(s->set);
+    const double models = (double)s->to_do;
+    const double at_once = models < jobs ? models : jobs;
+    char span[32], core[32], room[32], files[32];
+
+    printf("%ld models, of which %ld are left here: about %s with %d at a time (%s of one core),\n"
+           "%s of memory, %s of disk in %s\n",
+           (long)s->count, (long)s->to_do, ex_span(seconds / (at_once > 0 ? at_once : 1), span),
+           jobs, ex_span(seconds, core), ex_bytes(memory * at_once, room), ex_bytes(disk, files),
+           ex_shown(s->set->out));
+    fflush(stdout);
+#ifdef EX_POSIX
+    if (!s->set->yes && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+        char answer[16] = "";
+
+        printf("Begin? [y/N] ");
+        fflush(stdout);
+        if (fgets(answer, sizeof answer, stdin) == NULL || (*answer != 'y' && *answer != 'Y')) {
+            printf("Nothing was done.\n");
+            return 0;
+        }
+    }
+#endif
+    return -1;
+}
+
+/* ---- reports ------------------------------------------------------------------------------- */
+
+/* OUT/report.md with its title and how the run was made; NULL after a message. Close with
+   ex_finish(status, file, path->data). */
+static inline FILE *ex_report_open(const char *out, const char *title, int argc, char **argv,
+                                   ex_text *path) {
+    char cpu[128];
+    FILE *file;
+    int i;
+
+    ex_path(path, out, "report", "md");
+    file = ex_open(path->data);
+    if (file == NULL) return NULL;
+    fprintf(file, "# %s\n\n   ", title);
+    for (i = 0; i < argc; i++) fprintf(file, " %s", ex_shown(argv[i]));
+    fprintf(file, "\n\nprunability.h %s, kernels %s, %s.\n", PRUNABILITY_VERSION, prun_isa(),
+            ex_cpu(cpu, sizeof cpu));
+    return file;
+}
+
+/* ---- main ---------------------------------------------------------------------------------- */
+
+/* Says which rows are missing. Returns -1 if the rows can be evaluated, otherwise the exit
+   status. */
+static inline int ex__study_complete(const ex_study *s) {
+    const int64_t missing = ex_study_missing(s);
+
+    if (s->partial && s->set->shards > 1) {
+        printf("The rows of shard %ld of %ld are in %s\n", (long)s->set->shard,
+               (long)s->set->shards, ex_shown(s->path.data));
+        return 0;
+    }
+    if (missing == 0) return -1;
+    if (s->partial) {
+        printf("%ld models have no row yet: what follows is about the others.\n", (long)missing);
+        return -1;
+    }
+    printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)s->count,
+           s->set->shards > 1 ? "join the shards' rows in models.csv, then --collect"
+                              : "run without --collect");
+    return 0;
+}
+
+/* Everything after the data is there; returns the exit status. */
+static inline int ex__study_perform(ex_study *s, int argc, char **argv) {
+    int status = s->steps->set_up(s->user);
+
+    if (status == 0) status = ex_study_open(s);
+    if (status != 0) return status;
+    status = s->steps->announce(s->user);
+    if (status >= 0) return status;
+    status = ex_study_run(s, "training and measuring");
+    if (status != 0) return status;
+    status = ex__study_complete(s);
+    return status >= 0 ? status : s->steps->evaluate(s->user, argc, argv);
+}
+
+/* The main function of a study, whose struct `user` holds the ex_study `s`, all zero. */
+static inline int ex_study_main(ex_study *s, const ex_study_steps *steps, void *user, int argc,
+                                char **argv) {
+    prun_context context;
+    int status = steps->parse(user, argc, argv);
+
+    if (status >= 0) return status;
+    memset(&context, 0, sizeof context);
+    s->steps = steps;
+    s->user = user;
+    s->lock = -1;
+    status = steps->load(user, &context, argv[0]);
+    if (status == 0) status = ex__study_perform(s, argc, argv);
+    ex_study_close(s);
+    steps->clear(user);
+    return status;
+}
+
+#endif /* STUDY_H_INCLUDED */

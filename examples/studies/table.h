@@ -1,0 +1,255 @@
+/* table.h - tables as text, Markdown and CSV, and the table of measures */
+#ifndef TABLE_H_INCLUDED
+#define TABLE_H_INCLUDED
+
+#include "files.h"
+
+/* ---- tables -------------------------------------------------------------------------------- */
+
+/* Cells row by row, the header row first. Columns that hold a number are aligned right. */
+typedef struct ex_table {
+    size_t columns, count, capacity;
+    char **cells;
+} ex_table;
+
+EX_PRINTF(2, 3) static inline void ex_table_cell(ex_table *table, const char *format, ...) {
+    ex_text text = {NULL, 0, 0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    ex_text_addv(&text, format, arguments);
+    va_end(arguments);
+    table->cells =
+        (char **)ex_grow(table->cells, &table->capacity, table->count + 1, sizeof *table->cells);
+    table->cells[table->count++] = text.data;
+}
+
+/* A header row from "a|b|c", which also sets the number of columns. */
+static inline void ex_table_header(ex_table *table, const char *names) {
+    for (;;) {
+        int length = (int)strcspn(names, "|");
+
+        ex_table_cell(table, "%.*s", length, names);
+        if (names[length] == '\0') break;
+        names += length + 1;
+    }
+    table->columns = table->count;
+}
+
+static inline int ex__is_number(const char *text) {
+    char *end;
+
+    strtod(text, &end);
+    return end != text && *end == '\0';
+}
+
+static inline void ex__table_column(const ex_table *table, size_t column, int *width, int *right) {
+    size_t i;
+
+    *width = 0;
+    *right = 0;
+    for (i = column; i < table->count; i += table->columns) {
+        int length = (int)strlen(table->cells[i]);
+
+        *width = length > *width ? length : *width;
+        *right |= i >= table->columns && ex__is_number(table->cells[i]);
+    }
+}
+
+/* Control characters of the cells are escaped. */
+static inline void ex_table_print(ex_table *table, FILE *file) {
+    size_t i;
+
+    for (i = 0; i < table->count; i++) {
+        ex_text shown = {NULL, 0, 0};
+
+        ex_text_add(&shown, "%s", "");
+        ex_text_shown(&shown, table->cells[i]);
+        free(table->cells[i]);
+        table->cells[i] = shown.data;
+    }
+
+    for (i = 0; i < table->count; i++) {
+        size_t column = i % table->columns;
+        int width, right, last = column + 1 == table->columns;
+
+        ex__table_column(table, column, &width, &right);
+        if (right) fprintf(file, "%*s", width, table->cells[i]);
+        else fprintf(file, "%-*s", last ? 0 : width, table->cells[i]);
+        fputs(last ? "\n" : "  ", file);
+    }
+}
+
+static inline void ex_table_free(ex_table *table) {
+    size_t i;
+
+    for (i = 0; i < table->count; i++) free(table->cells[i]);
+    free(table->cells);
+    memset(table, 0, sizeof *table);
+}
+
+/* A table as Markdown has it. */
+static inline void ex_table_markdown(const ex_table *table, FILE *file) {
+    size_t i, k;
+
+    for (i = 0; i < table->count; i++) {
+        const char *cell = table->cells[i];
+
+        fputs(i % table->columns == 0 ? "| " : " ", file);
+        for (cell = ex_shown(cell); *cell != '\0'; cell++)
+            fprintf(file, *cell == '|' ? "\\%c" : "%c", *cell);
+        fputs(" |", file);
+        if ((i + 1) % table->columns != 0) continue;
+        fputs("\n", file);
+        if (i + 1 == table->columns) {
+            for (k = 0; k < table->columns; k++) {
+                int width, right;
+
+                ex__table_column(table, k, &width, &right);
+                fputs(right ? "| ---: " : "| --- ", file);
+            }
+            fputs("|\n", file);
+        }
+    }
+    fputs("\n", file);
+}
+
+/* ---- CSV ----------------------------------------------------------------------------------- */
+
+/* A file is written whole or not at all; to one that is appended to, each row goes in one piece, so
+   that a killed program leaves whole rows, and so does one that finds the disk full. An error
+   stays until ex_csv_close reports it, and nothing is written after it. */
+typedef struct ex_csv {
+    FILE *file; /* NULL: not open */
+    const char *path;
+    ex_text line;
+    int cells, append;
+    int failed; /* 0, or an error number */
+} ex_csv;
+
+static inline int ex_csv_open(ex_csv *csv, const char *path, int append) {
+    memset(csv, 0, sizeof *csv);
+    csv->path = path;
+    csv->append = append;
+    csv->file = append ? fopen(path, "ab") : ex_open(path);
+    if (csv->file != NULL) return 0;
+    if (append) ex_error("%s: %s", path, strerror(errno));
+    return EX_FAILED;
+}
+
+static inline void ex_csv_text(ex_csv *csv, const char *cell) {
+    int quoted = strpbrk(cell, ",\"\r\n") != NULL;
+
+    ex_text_add(&csv->line, "%s%s", csv->cells++ > 0 ? "," : "", quoted ? "\"" : "");
+    for (; *cell != '\0'; cell++)
+        ex_text_add(&csv->line, quoted && *cell == '"' ? "\"%c" : "%c", *cell);
+    if (quoted) ex_text_add(&csv->line, "\"");
+}
+
+/* The shortest of 15, 16 and 17 digits that reads back as the same double; NaN is an empty cell,
+   which is what pandas reads as missing. */
+static inline void ex_csv_number(ex_csv *csv, double value) {
+    char text[40] = "";
+    int digits;
+
+    for (digits = 15; digits <= 17 && value == value; digits++) {
+        double back;
+
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        back = strtod(text, NULL);
+        if (!(back < value || back > value)) break;
+    }
+    ex_csv_text(csv, text);
+}
+
+/* Appends a row by one write to the file; what a full disk took of it is cut off again. */
+static inline void ex__csv_append(ex_csv *csv) {
+#ifdef EX_POSIX
+    const int fd = fileno(csv->file);
+    const off_t before = lseek(fd, 0, SEEK_END);
+    ssize_t written;
+
+    errno = 0;
+    written = write(fd, csv->line.data, csv->line.length);
+    if (written == (ssize_t)csv->line.length) return;
+    csv->failed = written < 0 && errno != 0 ? errno : ENOSPC;
+    if (written > 0 && before >= 0 && ftruncate(fd, before) != 0)
+        csv->failed = errno; /* the next run leaves the piece out */
+#else
+    if (fwrite(csv->line.data, 1, csv->line.length, csv->file) != csv->line.length ||
+        fflush(csv->file) != 0)
+        csv->failed = errno != 0 ? errno : EIO;
+#endif
+}
+
+static inline void ex_csv_end_line(ex_csv *csv) {
+    ex_text_add(&csv->line, "\n");
+    if (csv->append && csv->failed == 0) ex__csv_append(csv);
+    else if (!csv->append) fwrite(csv->line.data, 1, csv->line.length, csv->file);
+    csv->line.length = 0;
+    csv->cells = 0;
+}
+
+/* Column names "a,b,c" as they stand, without quoting. */
+static inline void ex_csv_names(ex_csv *csv, const char *names) {
+    ex_text_add(&csv->line, "%s%s", csv->cells++ > 0 ? "," : "", names);
+}
+
+static inline int ex_csv_close(ex_csv *csv) {
+    int status = 0;
+
+    ex_text_free(&csv->line);
+    if (csv->append && csv->file != NULL) {
+        if (fclose(csv->file) != 0 && csv->failed == 0) csv->failed = errno;
+        if (csv->failed != 0) ex_error("%s: %s", csv->path, strerror(csv->failed));
+        status = csv->failed != 0 ? EX_FAILED : 0;
+    } else if (csv->file != NULL) {
+        status = ex_close(csv->file, csv->path);
+    }
+    csv->file = NULL;
+    return status;
+}
+
+/* A table as a CSV file. Returns the exit status. */
+static inline int ex_table_csv(const ex_table *table, const char *path) {
+    ex_csv csv;
+    size_t i;
+    int status = ex_csv_open(&csv, path, 0);
+
+    if (status != 0) return status;
+    for (i = 0; i < table->count; i++) {
+        ex_csv_text(&csv, table->cells[i]);
+        if ((i + 1) % table->columns == 0) ex_csv_end_line(&csv);
+    }
+    return ex_csv_close(&csv);
+}
+
+/* ---- measures ------------------------------------------------------------------------------ */
+
+static inline void ex_measure_header(ex_table *table) {
+    ex_table_header(table, "measure|value|std. error|dir.|seconds|source|note");
+}
+
+/* end: what is added to the name. */
+static inline void ex_measure_row(ex_table *table, const prun_measure_info *info, const char *end,
+                                  const prun_measure_result *r) {
+    ex_table_cell(table, "%s%s", info->name, end);
+    if (r->status == PRUN_OK) ex_table_cell(table, "%.7g", r->value);
+    else ex_table_cell(table, "undefined");
+    if (r->standard_error == r->standard_error) ex_table_cell(table, "%.2g", r->standard_error);
+    else ex_table_cell(table, "%s", "");
+    ex_table_cell(table, "%s", info->direction > 0 ? "+" : info->direction < 0 ? "-" : "?");
+    ex_table_cell(table, "%.3f", r->seconds);
+    ex_table_cell(table, "%s", info->source);
+    ex_table_cell(table, "%s", r->message);
+}
+
+/* Prints and frees the table. */
+static inline void ex_measure_print(ex_table *table) {
+    ex_table_print(table, stdout);
+    ex_table_free(table);
+    printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
+           "one.\nA measure that needs the result of another one costs nothing after it.\n");
+}
+
+#endif /* TABLE_H_INCLUDED */

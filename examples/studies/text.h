@@ -1,0 +1,292 @@
+/* text.h - memory, growing text, messages, time and the machine
+
+   What the programs of examples/ and bench/ share is in a few headers of static functions, one
+   subject each, so that every program still compiles with one command. They are not part of the
+   library: a failure here may print a message and end the program, which the library never does.
+   Exit status: 0 success, 1 something failed, 2 the command line is wrong.
+*/
+#ifndef TEXT_H_INCLUDED
+#define TEXT_H_INCLUDED
+
+/* Under -std=c99 the system headers hide the monotonic clock unless asked for it. */
+#if defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && !defined(_WIN32)
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include "../../prunability.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define EX_POSIX 1
+#define EX_UNLINK unlink /* also in a signal handler */
+#define EX_SIGPIPE SIGPIPE
+#else
+#define EX_UNLINK remove
+#define EX_SIGPIPE (-1)
+#endif
+#ifdef _WIN32
+#include <direct.h>
+#include <io.h>
+#endif
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#ifdef __GNUC__
+#define EX_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define EX_PRINTF(text, first)
+#endif
+
+#define EX_FAILED 1
+#define EX_USAGE 2
+
+/* ---- memory and growing text --------------------------------------------------------------- */
+
+/* For want of memory there may be none for a message of the usual kind. */
+static inline void ex__out_of_memory(void) {
+    fprintf(stderr, "error: out of memory\n");
+    exit(EX_FAILED);
+}
+
+/* Zeroed memory; ends the program when there is none. */
+static inline void *ex_allocate(size_t count, size_t size) {
+    void *memory = calloc(count > 0 ? count : 1, size);
+
+    if (memory == NULL) ex__out_of_memory();
+    return memory;
+}
+
+/* Grows an array to hold `count` elements, doubling so that appending stays cheap. */
+static inline void *ex_grow(void *array, size_t *capacity, size_t count, size_t size) {
+    size_t wanted = *capacity > 0 ? *capacity : 16;
+
+    if (count <= *capacity) return array;
+    while (wanted < count) wanted *= 2;
+    array = realloc(array, wanted * size);
+    if (array == NULL) ex__out_of_memory();
+    *capacity = wanted;
+    return array;
+}
+
+typedef struct ex_text {
+    char *data; /* always ends in '\0' once something was added */
+    size_t length, capacity;
+} ex_text;
+
+static inline void ex_text_addv(ex_text *text, const char *format, va_list arguments) {
+    va_list again;
+    int needed;
+
+    va_copy(again, arguments);
+    needed = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    needed = needed < 0 ? 0 : needed;
+    text->data = (char *)ex_grow(text->data, &text->capacity, text->length + (size_t)needed + 1, 1);
+    vsnprintf(text->data + text->length, (size_t)needed + 1, format, arguments);
+    text->length += (size_t)needed;
+}
+
+EX_PRINTF(2, 3) static inline void ex_text_add(ex_text *text, const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    ex_text_addv(text, format, arguments);
+    va_end(arguments);
+}
+
+static inline void ex_text_free(ex_text *text) {
+    free(text->data);
+    memset(text, 0, sizeof *text);
+}
+
+/* Whether a character of three bytes turns the direction of text round, or is none. */
+static inline int ex__is_mark(const unsigned char *at) {
+    if (at[0] == 0xe2 && at[1] == 0x80)
+        return (at[2] >= 0x8e && at[2] <= 0x8f) || (at[2] >= 0xa8 && at[2] <= 0xae);
+    if (at[0] == 0xe2 && at[1] == 0x81) return at[2] >= 0xa6 && at[2] <= 0xa9;
+    return (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0) ||
+           (at[0] == 0xf0 && at[1] < 0x90);
+}
+
+/* Bytes of the character at a place, if it is one that a terminal only shows; else 0. */
+static inline int ex__printable(const unsigned char *at) {
+    const int more = at[0] < 0x80                    ? 0
+                     : at[0] >= 0xc2 && at[0] < 0xe0 ? 1
+                     : at[0] >= 0xe0 && at[0] < 0xf0 ? 2
+                     : at[0] >= 0xf0 && at[0] < 0xf5 ? 3
+                                                     : -1;
+    int i;
+
+    if (more < 0 || at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0) ||
+        ex__is_mark(at))
+        return 0;
+    for (i = 1; i <= more; i++)
+        if ((at[i] & 0xc0) != 0x80) return 0;
+    return more + 1;
+}
+
+/* Adds text that came from outside, such as the name of a file or column: control characters and
+   what is no UTF-8 as \n, \t or \x1b, so that a terminal shows them and does not obey. */
+static inline void ex_text_shown(ex_text *out, const char *text) {
+    while (*text != '\0') {
+        const unsigned char byte = (unsigned char)*text;
+        const int length = ex__printable((const unsigned char *)text);
+
+        if (length > 0) ex_text_add(out, "%.*s", length, text);
+        else if (byte == '\n' || byte == '\t') ex_text_add(out, "\\%c", byte == '\n' ? 'n' : 't');
+        else ex_text_add(out, "\\x%02x", byte);
+        text += length > 0 ? length : 1;
+    }
+}
+
+/* The same text to be printed at once: the fourth call after it uses its memory again. For the
+   main thread alone. */
+static inline const char *ex_shown(const char *text) {
+    static ex_text shown[4];
+    static int turn;
+    ex_text *out = &shown[turn++ % 4];
+
+    out->length = 0;
+    ex_text_add(out, "%s", "");
+    ex_text_shown(out, text);
+    return out->data;
+}
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+static int ex__bar; /* columns of the terminal's last line that a progress bar fills */
+
+/* Takes the progress bar from the terminal. */
+static inline void ex__bar_clear(void) {
+    if (ex__bar > 0) fprintf(stderr, "\r%*s\r", ex__bar, "");
+    ex__bar = 0;
+}
+
+/* One line on stderr. */
+static inline void ex__sayv(const char *kind, const char *format, va_list arguments) {
+    ex_text text = {NULL, 0, 0}, shown = {NULL, 0, 0};
+
+    ex_text_addv(&text, format, arguments);
+    ex_text_add(&shown, "%s: ", kind);
+    ex_text_shown(&shown, text.data);
+#ifdef _OPENMP
+#pragma omp critical(ex_progress)
+#endif
+    {
+        ex__bar_clear();
+        fprintf(stderr, "%s\n", shown.data);
+    }
+    ex_text_free(&text);
+    ex_text_free(&shown);
+}
+
+/* Prints a line "error: ...", in which control characters are escaped. */
+EX_PRINTF(1, 2) static inline void ex_error(const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    ex__sayv("error", format, arguments);
+    va_end(arguments);
+}
+
+/* The same for what is no failure. */
+EX_PRINTF(1, 2) static inline void ex_note(const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    ex__sayv("note", format, arguments);
+    va_end(arguments);
+}
+
+/* Prints why the last library call failed; returns the exit status, so that it can be returned. */
+static inline int ex_failure(const prun_context *context, const char *what) {
+    const char *message = prun_message(context);
+
+    if (*message == '\0')
+        message = prun_status_string(context != NULL ? context->status : PRUN_ERR_ARGUMENT);
+    ex_error("%s: %s", what, message);
+    return EX_FAILED;
+}
+
+/* ---- time and the machine ------------------------------------------------------------------ */
+
+/* Seconds from an arbitrary start that nobody sets back. */
+static inline double ex_seconds(void) {
+#if defined(CLOCK_MONOTONIC) && !defined(_WIN32) /* there clock() counts real time */
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+#endif
+#ifdef _OPENMP
+    return omp_get_wtime();
+#else
+    return (double)clock() / (double)CLOCKS_PER_SEC;
+#endif
+}
+
+/* The same as a callback of the library. */
+static inline double ex_clock(void *user) {
+    (void)user;
+    return ex_seconds();
+}
+
+/* A span of time in the unit one says it in. text: at least 32 bytes. */
+static inline const char *ex_span(double seconds, char *text) {
+    static const char *const units[] = {"seconds", "minutes", "hours", "days"};
+    static const double length[] = {1, 60, 3600, 86400}, most[] = {60, 60, 48};
+    int unit = 0;
+
+    if (seconds < 1) {
+        snprintf(text, 32, "less than a second");
+        return text;
+    }
+    while (unit < 3 && seconds >= 0.9995 * most[unit] * length[unit]) unit++;
+    snprintf(text, 32, "%.3g %s", seconds / length[unit], units[unit]);
+    return text;
+}
+
+/* The same for bytes. */
+static inline const char *ex_bytes(double bytes, char *text) {
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    int unit = 0;
+
+    for (; unit < 4 && bytes >= 999.5; bytes /= 1000) unit++;
+    snprintf(text, 32, "%.3g %s", bytes, units[unit]);
+    return text;
+}
+
+/* Name of the CPU, or "unknown CPU". */
+static inline const char *ex_cpu(char *name, size_t size) {
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[256];
+
+    snprintf(name, size, "unknown CPU");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        const char *colon = strchr(line, ':');
+
+        if (strncmp(line, "model name", 10) != 0 || colon == NULL) continue;
+        snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+        break;
+    }
+    if (file != NULL) fclose(file);
+    return name;
+}
+
+#endif /* TEXT_H_INCLUDED */

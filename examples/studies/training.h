@@ -1,0 +1,281 @@
+/* training.h - networks of the experiments, training that survives a kill, and what it costs */
+#ifndef TRAINING_H_INCLUDED
+#define TRAINING_H_INCLUDED
+
+#include "data.h"
+#include "options.h"
+
+/* ---- networks ------------------------------------------------------------------------------ */
+
+enum { EX_CNN, EX_RESNET18 };
+
+static const char *const ex_arch_names[2] = {"cnn", "resnet18"};
+static const char *const ex_arch_labels[2] = {"CNN", "ResNet18"};
+
+static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const prun_images *images) {
+    prun_arch a;
+
+    memset(&a, 0, sizeof a);
+    a.family = arch == EX_CNN ? PRUN_FAMILY_CNN : PRUN_FAMILY_RESNET18;
+    a.width = width;
+    a.image_channels = images->channels;
+    a.image_height = images->height;
+    a.image_width = images->width;
+    a.classes = images->classes;
+    a.seed = (uint64_t)seed;
+    return a;
+}
+
+/* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
+   number of multiplications says, as measured. Only guesses of time depend on it. */
+static inline double ex_forward_cost(int arch, int64_t width) {
+    const double k = (double)width;
+
+    return arch == EX_CNN ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
+}
+
+/* ---- training that survives a kill --------------------------------------------------------- */
+
+/* What ex_train keeps, and where; zero fields: nothing. */
+typedef struct ex_keep {
+    const char *path;      /* of the checkpoint, without extension */
+    const char *id;        /* names all settings: a checkpoint of other ones is not used */
+    int64_t every;         /* epochs from one checkpoint to the next; 0: none */
+    ex_progress *progress; /* moved by `work` per epoch */
+    double work;
+    const int *stop; /* NULL, or: the training is cancelled when it is not 0 */
+} ex_keep;
+
+/* The epochs so far, which the library's checkpoint does not hold. Written before it, so that they
+   never lag behind. */
+static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n) {
+    ex_text path = {NULL, 0, 0};
+    FILE *file;
+    int64_t i;
+    int status = EX_FAILED;
+
+    ex_text_add(&path, "%s.history", keep->path);
+    file = ex_open(path.data);
+    if (file != NULL) {
+        fprintf(file, "%s\n", keep->id);
+        for (i = 0; i < n; i++)
+            fprintf(file, "%lld %lld %.17g %.17g %.17g %.17g %lld %.17g\n",
+                    (long long)history[i].epoch, (long long)history[i].epochs,
+                    history[i].learning_rate, history[i].loss, history[i].error_rate,
+                    history[i].evaluated_loss, (long long)history[i].steps,
+                    history[i].gradient_noise);
+        status = ex_close(file, path.data);
+    }
+    ex_text_free(&path);
+    return status;
+}
+
+/* How many epochs of this training are on file, at most `epochs`. */
+static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs) {
+    ex_text path = {NULL, 0, 0};
+    char *text = NULL, *line;
+    const size_t id = strlen(keep->id);
+    size_t size;
+    int64_t n = 0;
+
+    ex_text_add(&path, "%s.history", keep->path);
+    if (ex__read_file(path.data, &text, &size) == 0 && text != NULL &&
+        strncmp(text, keep->id, id) == 0 && text[id] == '\n') {
+        for (line = text + id + 1; n < epochs; n++) {
+            prun_epoch *e = &history[n];
+            long long epoch, all, steps;
+
+            if (sscanf(line, "%lld %lld %lf %lf %lf %lf %lld %lf", &epoch, &all, &e->learning_rate,
+                       &e->loss, &e->error_rate, &e->evaluated_loss, &steps,
+                       &e->gradient_noise) != 8 ||
+                epoch != n + 1)
+                break;
+            e->epoch = epoch;
+            e->epochs = all;
+            e->steps = steps;
+            line = strchr(line, '\n');
+            if (line == NULL) break;
+            line++;
+        }
+    }
+    free(text);
+    ex_text_free(&path);
+    return n;
+}
+
+/* Resumes from the checkpoint if there is one of the same settings. */
+static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep *keep,
+                                           const char *path, prun_epoch *history, int64_t epochs) {
+    const int64_t known = ex__history_read(keep, history, epochs);
+    prun_context context;
+    prun_safetensors *file = NULL;
+    prun_status status;
+    FILE *there = known > 0 ? fopen(path, "rb") : NULL;
+
+    if (there == NULL) return PRUN_OK;
+    fclose(there);
+    memset(&context, 0, sizeof context);
+    status = prun_safetensors_open(&context, path, &file);
+    if (status != PRUN_OK) {
+        ex_failure(&context, "checkpoint");
+    } else {
+        status = prun_trainer_read_safetensors(trainer, file);
+        prun_safetensors_close(file);
+    }
+    if (status == PRUN_OK && prun_trainer_epoch_count(trainer) > known) {
+        ex_error("%s: its .history is shorter; delete both", path);
+        status = PRUN_ERR_FORMAT;
+    }
+    return status;
+}
+
+/* Saves the state of a training. */
+static inline prun_status ex__train_save(const prun_trainer *trainer, const ex_keep *keep,
+                                         const char *path, const prun_epoch *history,
+                                         int64_t done) {
+    prun_status status = PRUN_ERR_WRITE;
+
+    if (ex__history_write(keep, history, done) == 0) {
+        ex_hold();
+        status = prun_trainer_save_safetensors(trainer, path);
+        ex_release();
+    }
+    return status;
+}
+
+static inline int ex__stopped(const int *stop) {
+    int stopped = 0;
+
+    if (stop != NULL)
+#ifdef _OPENMP
+#pragma omp atomic read
+#endif
+        stopped = *stop;
+    return stopped;
+}
+
+/* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
+   goes on from there. history: one entry per epoch. */
+static inline prun_status ex_train(prun_net *net, const prun_images *images,
+                                   const prun_train_options *recipe, const ex_keep *keep,
+                                   prun_epoch *history) {
+    const prun_train_options resolved = prun_train_resolved(recipe);
+    prun_trainer *trainer = NULL;
+    ex_text path = {NULL, 0, 0};
+    prun_status status = prun_trainer_create(net, images, recipe, &trainer);
+    int64_t done = 0;
+
+    if (status == PRUN_OK && keep->every > 0) {
+        ex_text_add(&path, "%s.safetensors", keep->path);
+        status = ex__train_resume(trainer, keep, path.data, history, resolved.epochs);
+        done = prun_trainer_epoch_count(trainer);
+        if (keep->progress != NULL) ex_progress_add(keep->progress, keep->work * (double)done);
+    }
+    while (status == PRUN_OK && done < resolved.epochs) {
+        status = ex__stopped(keep->stop) ? PRUN_ERR_CANCELLED
+                                         : prun_trainer_run_epoch(trainer, &history[done]);
+        if (status != PRUN_OK) break;
+        done++;
+        if (keep->progress != NULL) ex_progress_add(keep->progress, keep->work);
+        if (keep->every > 0 && done % keep->every == 0 && done < resolved.epochs)
+            status = ex__train_save(trainer, keep, path.data, history, done);
+    }
+    prun_trainer_free(trainer);
+    ex_text_free(&path);
+    return status;
+}
+
+/* Removes what ex_train kept. */
+static inline void ex_train_forget(const ex_keep *keep) {
+    static const char *const ends[] = {"safetensors", "history"};
+    ex_text path = {NULL, 0, 0};
+    size_t i;
+
+    for (i = 0; keep->every > 0 && i < sizeof ends / sizeof *ends; i++) {
+        path.length = 0;
+        ex_text_add(&path, "%s.%s", keep->path, ends[i]);
+        remove(path.data);
+    }
+    ex_text_free(&path);
+}
+
+/* ---- what a training costs ----------------------------------------------------------------- */
+
+/* Memory in use, and the most there was; blocks carry their size in front. */
+typedef struct ex_meter {
+    size_t now, most;
+} ex_meter;
+
+#define EX_METER_HEAD 64
+
+static inline void *ex__meter_allocate(void *user, size_t size) {
+    ex_meter *meter = (ex_meter *)user;
+    unsigned char *block =
+        size < (size_t)-1 - EX_METER_HEAD ? (unsigned char *)malloc(size + EX_METER_HEAD) : NULL;
+
+    if (block == NULL) return NULL;
+    memcpy(block, &size, sizeof size);
+    meter->now += size;
+    meter->most = meter->now > meter->most ? meter->now : meter->most;
+    return block + EX_METER_HEAD;
+}
+
+static inline void ex__meter_release(void *user, void *pointer) {
+    unsigned char *block = (unsigned char *)pointer;
+    size_t size;
+
+    if (block == NULL) return;
+    block -= EX_METER_HEAD;
+    memcpy(&size, block, sizeof size);
+    ((ex_meter *)user)->now -= size;
+    free(block);
+}
+
+/* Seconds of one thread for forward and backward pass of an image, and bytes for a batch, both
+   measured on a few images. Of several passes the fastest counts: others may have shared the
+   processor with somebody, or stood still. Returns the exit status. */
+static inline int ex_probe(const prun_arch *arch, const prun_images *images, int64_t batch,
+                           double *seconds, double *bytes) {
+    ex_meter meter = {0, 0};
+    prun_context context;
+    prun_net *net = NULL;
+    prun_status status;
+    float *gradient = NULL;
+    double most[2] = {0, 0}, sum; /* memory with 16 and with 32 images */
+    int64_t errors;
+    int pass;
+
+    memset(&context, 0, sizeof context);
+    context.allocate = ex__meter_allocate;
+    context.release = ex__meter_release;
+    context.allocator_user = &meter;
+    context.threads = 1;
+    *seconds = (double)INFINITY;
+    status = prun_net_create_family(&context, arch, &net);
+    if (status == PRUN_OK)
+        gradient = (float *)ex_allocate((size_t)prun_net_parameter_count(net), sizeof *gradient);
+    /* At least three, up to 0.3 seconds by the fastest of them: a pause must not end the trial. */
+    for (pass = 0; status == PRUN_OK && (pass < 3 || (pass < 20 && 32 * pass * *seconds < 0.3));
+         pass++) {
+        const int64_t wanted = pass == 0 ? 16 : 32;
+        const int64_t n = wanted < images->count ? wanted : images->count;
+        const double start = ex_seconds();
+        double each;
+
+        status = prun_net_train_pass(
+            net, images, NULL, n, NULL,
+            &(prun_pass_outputs){.gradient = gradient, .sum = &sum, .wrong = &errors});
+        each = (ex_seconds() - start) / (double)n;
+        *seconds = each < *seconds ? each : *seconds;
+        if (pass < 2) most[pass] = (double)meter.most;
+    }
+    /* From 16 to 32 images memory grew by one block of sixteen. */
+    *bytes = most[1] + (most[1] - most[0]) * (double)(batch / 16);
+    if (status == PRUN_OK)
+        *bytes += 2 * 4 * (double)prun_net_parameter_count(net); /* momentum, gradient */
+    free(gradient);
+    prun_net_free(net);
+    return status == PRUN_OK ? 0 : ex_failure(&context, "a first step");
+}
+
+#endif /* TRAINING_H_INCLUDED */
