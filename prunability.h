@@ -524,6 +524,7 @@ PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed
 /* Fresh parameters from `seed`; running statistics back to 0 and 1. */
 PRUNDEF void prun_net_initialize(prun_net *net, uint64_t seed);
 
+/* The families of the paper's studies. */
 typedef enum prun_family {
     PRUN_FAMILY_CNN = 0,
     PRUN_FAMILY_NIN = 1,
@@ -544,6 +545,7 @@ typedef struct prun_arch {
     uint64_t seed;
 } prun_arch;
 
+/* The arch as it will be used; NULL: all defaults. */
 PRUNDEF prun_arch prun_arch_resolved(const prun_arch *arch);
 
 /* Network in Network of the DEMOGEN study (paper A.3): `depth` blocks of 3x3 stride 2, 1x1, 1x1
@@ -719,6 +721,7 @@ typedef struct prun_train_options {
     void *user;
 } prun_train_options;
 
+/* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options);
 /* Learning rate of an epoch (0-based). */
 PRUNDEF double prun_learning_rate(const prun_train_options *options, int64_t epoch);
@@ -742,6 +745,7 @@ PRUNDEF void prun_trainer_free(prun_trainer *trainer);
 
 /* [PRUNE] pruning, perturbation, and the searches on both */
 
+/* How weights are ranked. */
 typedef enum prun_prune_method {
     PRUN_PRUNE_MAGNITUDE = 0,
     PRUN_PRUNE_RANDOM = 1
@@ -768,6 +772,7 @@ typedef struct prun_prune_options {
     void *user;
 } prun_prune_options;
 
+/* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options);
 
 /* Answer for one beta. Losses are means over the samples (and over repetitions). */
@@ -1225,6 +1230,7 @@ typedef struct prun_measure_options {
     void *user;
 } prun_measure_options;
 
+/* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options);
 
 /* If status is PRUN_OK, value is valid and may be +infinity (a radius or margin that does not exist
@@ -1300,6 +1306,7 @@ typedef struct prun_kendall {
     const char *reason;    /* why tau_b, tau_c and p are undefined, or NULL */
 } prun_kendall;
 
+/* NaN in either variable is PRUN_ERR_NONFINITE. */
 PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, const double *y,
                                      int64_t n, prun_kendall *result);
 
@@ -1332,6 +1339,7 @@ typedef struct prun_granulated {
     int64_t axis_count;                /* how many those are */
 } prun_granulated;
 
+/* Of measure x and target y. */
 PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_axes *axes,
                                             const double *x, const double *y,
                                             prun_granulated *result);
@@ -1382,6 +1390,7 @@ typedef struct prun_regression_options {
     uint64_t seed;      /* of the shuffle */
 } prun_regression_options;
 
+/* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_regression_options prun_regression_resolved(const prun_regression_options *options);
 
 /* n models: `variables` arrays of n values, and the target. */
@@ -1440,6 +1449,7 @@ typedef struct prun_sign_error_options {
     double effective_size; /* smallest of an environment that counts [12]; DBL_MIN for any */
 } prun_sign_error_options;
 
+/* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_sign_error_options prun_sign_error_resolved(const prun_sign_error_options *options);
 
 typedef struct prun_sign_error_summary {
@@ -1447,6 +1457,7 @@ typedef struct prun_sign_error_summary {
     int64_t environments, dropped; /* unordered pairs of settings; dropped for their size */
 } prun_sign_error_summary;
 
+/* Over all environments, and over those of each axis. */
 typedef struct prun_sign_error {
     prun_sign_error_summary all, axis[PRUN_MAX_AXES];
 } prun_sign_error;
@@ -1498,6 +1509,7 @@ typedef struct prun_resampling_options {
     void *user;
 } prun_resampling_options;
 
+/* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_options *options);
 
 typedef struct prun_interval {
@@ -1556,6 +1568,7 @@ typedef enum prun_column {
     PRUN_COLUMN_MIXED = 2 /* text among numbers: as text, but likely a mistake */
 } prun_column;
 
+/* Releases what a reader allocated and clears the struct; NULL is fine. */
 PRUNDEF void prun_table_free(prun_table *table);
 /* Index of a column, the first of that name; -1: there is none. */
 PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name);
@@ -1653,6 +1666,7 @@ typedef struct prun_safetensors_entry {
     int64_t count; /* elements */
 } prun_safetensors_entry;
 
+/* Reads and checks the header. Close the file when its tensors are read. */
 PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *path,
                                           prun_safetensors **file);
 PRUNDEF void prun_safetensors_close(prun_safetensors *file); /* NULL is fine */
@@ -2363,8 +2377,8 @@ static int prun__number(const char *text, double *out) {
 
 /* [RNG.I] Philox4x32-10 and what is drawn from it */
 /*
-   Every random number is a function of (seed, stream, index). The streams are listed here, so that no
-   two uses share one.
+   Every random number is a function of (seed, stream, index). The streams are listed here, so that
+   no two uses share one.
 */
 
 /* Streams of one seed. Parameters take those below 2^32, by tensor. */
@@ -5076,8 +5090,8 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
 
 /* [KERNELGRAD.I] gradients with respect to kernels, direct and by Winograd */
 /*
-   Sums over pixels and images. Groups of blocks add up partial sums of their own, which are added in
-   the order of the groups.
+   Sums over pixels and images. Groups of blocks add up partial sums of their own, which are added
+   in the order of the groups.
 */
 
 static int64_t prun__conv_in(const prun__conv *c) {
@@ -5791,8 +5805,8 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
 
 /* [IMAGES.I] checks, normalisation, augmentation, packing */
 /*
-   An image is read, changed and normalised anew for every pass; what it draws depends on the pass and
-   its position alone.
+   An image is read, changed and normalised anew for every pass; what it draws depends on the pass
+   and its position alone.
 */
 
 static int64_t prun__image_size(const prun_images *images) {
@@ -9253,8 +9267,8 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
 
 /* [OBJECTIVE.I] checks and calls of an objective; a net as one; gradient noise */
 /*
-   The one check of an objective, and the calls of its callbacks, are here; sections below call these
-   and no callback directly.
+   The one check of an objective, and the calls of its callbacks, are here; sections below call
+   these and no callback directly.
 */
 
 /* A tensor that a user may have filled in by hand. */
@@ -10312,8 +10326,8 @@ static prun_status prun__prune_norms(const prun_objective *o, const prun_prune_o
 
 /* [PERTURB.I] noise, perturbation curves, radii, sharpness */
 /*
-   Draws are repetitions of the search's state with noise instead of a mask: the same random numbers at
-   every radius.
+   Draws are repetitions of the search's state with noise instead of a mask: the same random numbers
+   at every radius.
 */
 
 /* The options with their defaults, where DEFAULT means `noise` and epsilon 0 means `epsilon`. */
@@ -12206,9 +12220,9 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
 
 /* [MEASURE.I] the table of measures, and what computes them */
 /*
-   To add a measure, add a row to PRUN__MEASURES: name, source, text, direction, needs and traits, and
-   the function that computes it with its numbers. prun__measure_compute checks the needs and calls it.
-   What several measures share is computed once and kept in prun_measurement.
+   To add a measure, add a row to PRUN__MEASURES: name, source, text, direction, needs and traits,
+   and the function that computes it with its numbers. prun__measure_compute checks the needs and
+   calls it. What several measures share is computed once and kept in prun_measurement.
 */
 
 /* ---- the table of measures ---- */
@@ -13288,8 +13302,8 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
 
 /* [STATS.I] Kendall, information, sign errors */
 /*
-   Models become codes first: ranks of their values, equal where the values are. Each statistic works
-   on codes in memory that its caller cuts from one block, so that resampling allocates once.
+   Models become codes first: ranks of their values, equal where the values are. Each statistic
+   works on codes in memory that its caller cuts from one block, so that resampling allocates once.
 */
 
 /* Infinite values have a rank, NaN has none. */
@@ -13894,20 +13908,6 @@ PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes
         means[i] = m.level[PRUN__X][m.code[PRUN__X][i]];
     prun__free(context, block);
     return status;
-}
-
-PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x, const double *y,
-                                         const double *z, int64_t n, double *tau) {
-    prun_resampling_options options;
-    prun_sample s;
-    memset(&options, 0, sizeof options);
-    memset(&s, 0, sizeof s);
-    options.statistic = PRUN_STATISTIC_PARTIAL_TAU;
-    s.n = n;
-    s.measure = x;
-    s.target = y;
-    s.control = z;
-    return prun_statistic_value(context, &s, &options, tau);
 }
 
 /* ---- conditional mutual information ---- */
@@ -14525,8 +14525,8 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regres
 
 /* [RESAMPLE.I] bootstrap, comparison, permutation */
 /*
-   A resample is a list of rows; its codes are gathered and the statistic of STATS computed on them, by
-   several threads at once.
+   A resample is a list of rows; its codes are gathered and the statistic of STATS computed on them,
+   by several threads at once.
 */
 
 /* R2 of a regression on the measure alone; NaN where a value is infinite. */
@@ -14854,6 +14854,20 @@ PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sampl
     return status;
 }
 
+PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x, const double *y,
+                                         const double *z, int64_t n, double *tau) {
+    prun_resampling_options options;
+    prun_sample s;
+    memset(&options, 0, sizeof options);
+    memset(&s, 0, sizeof s);
+    options.statistic = PRUN_STATISTIC_PARTIAL_TAU;
+    s.n = n;
+    s.measure = x;
+    s.target = y;
+    s.control = z;
+    return prun_statistic_value(context, &s, &options, tau);
+}
+
 /* Interval and p from the defined resamples, which move to the front of v[1 .. resamples]. */
 static void prun__interval_of(double *v, int64_t resamples, double level, prun_interval *r) {
     double sum = 0.0, square = 0.0, above = 0.0, below = 0.0, n;
@@ -14961,6 +14975,7 @@ PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted) {
 
 PRUNDEF void prun_table_free(prun_table *table) {
     int i;
+    if (!table) return;
     for (i = 0; i < 3; i++) prun__free(table->context, table->storage[i]);
     memset(table, 0, sizeof *table);
 }
@@ -16271,8 +16286,8 @@ PRUNDEF prun_status prun_images_load_cifar(prun_context *context, const char *co
 
 /* [SAFETENSORS.I] reading and writing safetensors */
 /*
-   8 bytes of header length in little-endian order, a JSON object, then the data. The header is read and
-   checked as a whole; tensors are read on request.
+   8 bytes of header length in little-endian order, a JSON object, then the data. The header is read
+   and checked as a whole; tensors are read on request.
 */
 
 /* An entry and its place, relative to the data. */
@@ -18029,6 +18044,28 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_pass_outputs, wrong, "int64_t *"),
     PRUN__FIELD(prun_margin_outputs, margins, "double *"),
     PRUN__FIELD(prun_margin_outputs, spread, "double *"),
+    PRUN__FIELD(prun_objective, user, "void *"),
+    PRUN__FIELD(prun_objective, context, "prun_context *"),
+    PRUN__FIELD(prun_objective, tensors, "const prun_tensor *"),
+    PRUN__FIELD(prun_objective, tensor_count, "int64_t"),
+    PRUN__FIELD(prun_objective, initial, "const prun_tensor *"),
+    PRUN__FIELD(prun_objective, samples, "int64_t"),
+    PRUN__FIELD(prun_objective, classes, "int64_t"),
+    PRUN__FIELD(prun_objective, nonnegative, "int32_t"),
+    PRUN__FIELD(prun_objective, loss,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, double *, "
+                "double *, int64_t *)"),
+    PRUN__FIELD(prun_objective, gradient,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, float *, "
+                "double *)"),
+    PRUN__FIELD(prun_objective, hessian_vector,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, "
+                "const float *, float *)"),
+    PRUN__FIELD(prun_objective, logits,
+                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, float *)"),
+    PRUN__FIELD(prun_objective, labels, "const int32_t *"),
+    PRUN__FIELD(prun_objective, net, "prun_net *"),
+    PRUN__FIELD(prun_objective, images, "const prun_images *"),
     PRUN__FIELD(prun_epoch, epoch, "int64_t"),
     PRUN__FIELD(prun_epoch, epochs, "int64_t"),
     PRUN__FIELD(prun_epoch, learning_rate, "double"),
@@ -18052,28 +18089,6 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_train_options, noise_pairs, "int64_t"),
     PRUN__FIELD(prun_train_options, on_epoch, "int (*)(void *, const prun_epoch *)"),
     PRUN__FIELD(prun_train_options, user, "void *"),
-    PRUN__FIELD(prun_objective, user, "void *"),
-    PRUN__FIELD(prun_objective, context, "prun_context *"),
-    PRUN__FIELD(prun_objective, tensors, "const prun_tensor *"),
-    PRUN__FIELD(prun_objective, tensor_count, "int64_t"),
-    PRUN__FIELD(prun_objective, initial, "const prun_tensor *"),
-    PRUN__FIELD(prun_objective, samples, "int64_t"),
-    PRUN__FIELD(prun_objective, classes, "int64_t"),
-    PRUN__FIELD(prun_objective, nonnegative, "int32_t"),
-    PRUN__FIELD(prun_objective, loss,
-                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, double *, "
-                "double *, int64_t *)"),
-    PRUN__FIELD(prun_objective, gradient,
-                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, float *, "
-                "double *)"),
-    PRUN__FIELD(prun_objective, hessian_vector,
-                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, "
-                "const float *, float *)"),
-    PRUN__FIELD(prun_objective, logits,
-                "prun_status (*)(const prun_objective *, const int64_t *, int64_t, float *)"),
-    PRUN__FIELD(prun_objective, labels, "const int32_t *"),
-    PRUN__FIELD(prun_objective, net, "prun_net *"),
-    PRUN__FIELD(prun_objective, images, "const prun_images *"),
     PRUN__FIELD(prun_prune_options, method, "prun_prune_method"),
     PRUN__FIELD(prun_prune_options, scope, "prun_prune_scope"),
     PRUN__FIELD(prun_prune_options, include_biases, "int32_t"),
@@ -18366,9 +18381,9 @@ static const prun__structure prun__structures[] = {
     PRUN__STRUCT(prun_arch),
     PRUN__STRUCT(prun_pass_outputs),
     PRUN__STRUCT(prun_margin_outputs),
+    PRUN__STRUCT(prun_objective),
     PRUN__STRUCT(prun_epoch),
     PRUN__STRUCT(prun_train_options),
-    PRUN__STRUCT(prun_objective),
     PRUN__STRUCT(prun_prune_options),
     PRUN__STRUCT(prun_prunability_answer),
     PRUN__STRUCT(prun_prunability),

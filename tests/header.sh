@@ -36,34 +36,6 @@ verdict "no blanks at line ends" "$work/wrong"
 LC_ALL=C grep -n '@[A-Z][A-Z]*@' "$header" > "$work/wrong"
 verdict "no placeholders left" "$work/wrong"
 
-# Top-level functions, and macros of many lines, with their lengths. A block opens with a line
-# ending in "{" outside of any other and closes with "}" in column 0; it is a function if the text
-# before the brace holds a parameter list and is no type, table or extern "C".
-awk '
-    macro { lines++; if (!/\\$/) { print lines, "macro", name, start; macro = 0 }; next }
-    /^#/ {
-        if (/^# *define/ && /\\$/) { macro = 1; lines = 1; start = NR; name = $0 }
-        next
-    }
-    inside { if (/^}/) { inside = 0; if (function_) print NR - start + 1, "function", head, start }
-             next }
-    /^[A-Za-z_]/ { head = $0; start = NR; text = "" }
-    { text = text $0 }
-    /\{ *$/ && head !~ /^extern "C"/ {
-        inside = 1
-        type = head ~ /^(typedef|struct|enum|union) *[a-z_0-9]* *\{/
-        function_ = text ~ /\(/ && text !~ /=/ && !type
-    }
-    /[;}] *$/ && !inside { text = ""; head = "" }
-' "$header" > "$work/lengths"
-awk '$1 > 120' "$work/lengths" > "$work/wrong"
-verdict "no function is longer than 120 lines" "$work/wrong"
-grep -c ' function ' "$work/lengths" | awk '$1 < 100 { print "only " $1 " functions found" }' \
-    > "$work/wrong"
-verdict "the search for functions finds them" "$work/wrong"
-
-# ---- names and calls ----
-
 # The code alone: comments and string literals blanked, line numbers kept.
 awk '
     {
@@ -87,6 +59,164 @@ awk '
         print NR ": " code
     }
 ' "$header" > "$work/code"
+sed 's/^[0-9]*: //' "$work/code" > "$work/plain"
+
+# Top-level functions, and macros of many lines, with their lengths. A block opens with a line
+# ending in "{" outside of any other and closes with "}" in column 0; it is a function if the text
+# before the brace holds a parameter list and is no type, table or extern "C".
+awk '
+    macro { lines++; if (!/\\$/) { print lines, "macro", name, start; macro = 0 }; next }
+    /^#/ {
+        if (/^# *define/ && /\\$/) { macro = 1; lines = 1; start = NR; name = $0 }
+        next
+    }
+    inside { if (/^}/) { inside = 0; if (function_) print NR - start + 1, "function", head, start }
+             next }
+    /^[A-Za-z_]/ { head = $0; start = NR; text = "" }
+    { text = text $0 }
+    /\{ *$/ && head !~ /^extern "C"/ {
+        inside = 1
+        type = head ~ /^(typedef|struct|enum|union) *[a-z_0-9]* *\{/
+        function_ = text ~ /\(/ && text !~ /=/ && !type
+    }
+    /[;}] *$/ && !inside { text = ""; head = "" }
+' "$work/plain" > "$work/lengths"
+awk '$1 > 120' "$work/lengths" > "$work/wrong"
+verdict "no function is longer than 120 lines" "$work/wrong"
+grep -c ' function ' "$work/lengths" | awk '$1 < 100 { print "only " $1 " functions found" }' \
+    > "$work/wrong"
+verdict "the search for functions finds them" "$work/wrong"
+
+# ---- structure ----
+
+awk '
+    /^\/\* \[/ { if (tag ~ /\.I$/ && NR - start > 1200) print tag ": " NR - start " lines"
+                 tag = $2; gsub(/[][]/, "", tag); start = NR }
+' "$header" > "$work/wrong"
+verdict "no section of the implementation is longer than 1,200 lines" "$work/wrong"
+
+# Line number, section number and name of every function that the implementation defines.
+awk '
+    NR == FNR { if (/^\/\* \[[A-Z0-9]*\.I\]/) { section++; from[section] = FNR } next }
+    section && FNR == 1 { at = 0 }
+    { while (at < section && FNR >= from[at + 1]) at++ }
+    at && /^(static|PRUNDEF) / && match($0, /prun_[a-z0-9_]+\(/) && !/; *$/ {
+        print FNR, at, substr($0, RSTART, RLENGTH - 1)
+    }
+' "$header" "$work/plain" > "$work/functions"
+awk -v functions="$work/functions" -v header="$header" '
+    BEGIN {
+        while ((getline line < functions) > 0) {
+            split(line, part, " ")
+            if (!(part[3] in home)) home[part[3]] = part[2]
+        }
+        while ((getline line < header) > 0) {
+            number++
+            if (line ~ /^\/\* \[[A-Z0-9]*\.I\]/) from[++sections] = number
+        }
+    }
+    { while (at < sections && FNR >= from[at + 1]) at++ }
+    at {
+        line = $0
+        while (match(line, /prun_[a-z0-9_]+/)) {
+            name = substr(line, RSTART, RLENGTH)
+            if (home[name] > at) print FNR ": " name " belongs to a later section"
+            line = substr(line, RSTART + RLENGTH)
+        }
+    }
+' "$work/plain" > "$work/wrong"
+[ "$(wc -l < "$work/functions")" -gt 500 ] || echo "few functions found" >> "$work/wrong"
+verdict "no section calls a later one" "$work/wrong"
+
+# Private functions have a comment above them; directives may lie between. A group of one-line
+# functions has one above the first.
+awk '
+    /^\/\* \[CORE.I\]/ { on = 1 }
+    !on { next }
+    /^static / && /prun__[a-z0-9_]+\(/ && !/; *$/ && !said {
+        match($0, /prun__[a-z0-9_]+/)
+        print NR ": " substr($0, RSTART, RLENGTH)
+    }
+    /\*\/ *$/ { said = 1; next }
+    /^#/ || /\\$/ { next }
+    /^static .*\{.*\} *$/ { next } # the next one of a group
+    /^(static|PRUNDEF) .*[^;{}]$/ { next }
+    { said = 0 }
+' "$header" > "$work/wrong"
+verdict "every private function has a comment" "$work/wrong"
+
+# ---- the interface ----
+
+# Declarations, one per line: line number, then the text without comments.
+last=$(grep -n 'endif /\* PRUNABILITY_H_INCLUDED' "$header" | cut -d: -f1)
+head -n "$last" "$work/plain" | awk '
+    /^PRUNDEF / { text = ""; start = NR; open = 1 }
+    open { text = text " " $0 }
+    open && /;/ { print start ":" text; open = 0 }
+' > "$work/declarations"
+awk '
+    {
+        text = $0
+        sub(/^[^(]*\(/, "", text)
+        count = 1
+        depth = 1
+        for (i = 1; i <= length(text) && depth > 0; i++) {
+            c = substr(text, i, 1)
+            depth += (c == "(") - (c == ")")
+            count += c == "," && depth == 1
+        }
+        if (count > 7) print $1, count " parameters"
+    }
+' "$work/declarations" > "$work/wrong"
+[ "$(wc -l < "$work/declarations")" -gt 150 ] || echo "few declarations found" >> "$work/wrong"
+verdict "no public function has more than seven parameters" "$work/wrong"
+
+# A comment is above a public name, or above the first of the block it is in, or in its line or body.
+head -n "$last" "$header" | awk '
+    /^$/ { said = 0 }
+    /\*\// { said = 1 }
+    /^PRUNDEF / { waiting = $0; line = NR }
+    /^typedef (struct|enum) [a-z_0-9]* \{/ { body = $3; line = NR }
+    waiting != "" && /;/ { if (!said) print line ": " waiting; waiting = "" }
+    body != "" && /^\}/ { if (!said) print line ": " body; body = "" }
+' > "$work/wrong"
+verdict "every public name has a comment" "$work/wrong"
+
+# Structs of options, by their name or by their comment, can be resolved.
+{
+    grep -o '^} prun_[a-z0-9_]*_options;' "$header" | sed 's/^} //; s/_options;//'
+    awk '/default in brackets/ { on = 1 } on && /^} / { sub(/^} /, ""); sub(/(_options)?;.*/, ""); print; on = 0 }' \
+        "$header"
+} | sort -u > "$work/options"
+while read -r name; do
+    grep -q "^PRUNDEF .*[ *]${name}_resolved(" "$header" || echo "${name}_resolved is missing"
+done < "$work/options" > "$work/wrong"
+[ "$(wc -l < "$work/options")" -gt 9 ] || echo "few structs of options found" >> "$work/wrong"
+verdict "every struct of options has its _resolved" "$work/wrong"
+
+# The table of fields against the declarations.
+head -n "$last" "$work/plain" | awk '
+    /^(typedef )?struct prun_[a-z0-9_]+ \{/ { match($0, /prun_[a-z0-9_]+/); name = substr($0, RSTART, RLENGTH); next }
+    name != "" && /^\}/ { name = "" }
+    name != "" {
+        text = text " " $0
+        if (text !~ /;/) next
+        sub(/;.*/, "", text)
+        if (match(text, /\(\*[a-z_0-9]+\)/)) print name, substr(text, RSTART + 2, RLENGTH - 3)
+        else {
+            gsub(/\[[^]]*\]/, "", text)
+            n = split(text, part, ",")
+            for (i = 1; i <= n; i++) { gsub(/[ *]+$/, "", part[i]); sub(/.*[ *]/, "", part[i]); print name, part[i] }
+        }
+        text = ""
+    }
+' > "$work/fields"
+tr '\n' ' ' < "$work/plain" | grep -o 'PRUN__FIELD(prun_[a-z0-9_]*, *[a-z_0-9]*' \
+    | sed 's/PRUN__FIELD(//; s/, */ /' | diff "$work/fields" - > "$work/wrong"
+[ "$(wc -l < "$work/fields")" -gt 300 ] || echo "few fields found" >> "$work/wrong"
+verdict "the table of fields is complete and in order" "$work/wrong"
+
+# ---- names and calls ----
 
 ends='exit|_Exit|abort|assert|longjmp|system'
 prints='printf|fprintf|vprintf|vfprintf|puts|fputs|putchar|perror'
