@@ -199,12 +199,24 @@
                                 replace malloc and free (both or neither)
    PRUNABILITY_NO_OPENMP        ignore OpenMP even when the compiler has it switched on
    PRUNABILITY_NO_SIMD          portable kernels only
+   PRUNABILITY_NO_NET           no networks of the library, so no training and no checkpoints of
+                                nets: for programs that measure networks of their own
+   PRUNABILITY_NO_TRAIN         no training
+   PRUNABILITY_NO_HESSIAN       no curvature; its measures say that they were left out
+   PRUNABILITY_NO_STATS         no evaluation statistics, no tables of models
+   PRUNABILITY_NO_FILES         no files at all
+   @SAVINGS@
+   Define these for the declarations and the implementation alike.
    PRUNDEF                      linkage of public functions; overrides PRUNABILITY_STATIC
 */
 #define PRUNABILITY_VERSION_MAJOR 0
 #define PRUNABILITY_VERSION_MINOR 1
 #define PRUNABILITY_VERSION_PATCH 0
 #define PRUNABILITY_VERSION "0.1.0"
+
+#if defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_TRAIN)
+#define PRUNABILITY_NO_TRAIN
+#endif
 
 #include <stddef.h>
 #include <stdint.h>
@@ -298,11 +310,13 @@ typedef struct prun_tensor {
 /* Number of elements: the product of the shape, 1 for rank 0. */
 PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor);
 
+#ifndef PRUNABILITY_NO_NET
 /* Instruction set of the kernels: "portable", "avx2" or "avx512". Chosen once, from the CPU. */
 PRUNDEF const char *prun_isa(void);
 /* For tests and comparisons: use the named kernels from now on, NULL for the best. Not thread
    safe: call it while no other library call runs. PRUN_ERR_UNSUPPORTED if the CPU lacks it. */
 PRUNDEF prun_status prun_isa_set(const char *name);
+#endif
 
 /* [RNG] counter-based random numbers: a value belongs to its counter, not to a thread */
 
@@ -357,6 +371,12 @@ typedef struct prun_conv2d {
 /* Output height and width; PRUN_ERR_SHAPE when the kernel does not fit. */
 PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d *conv,
                                        int64_t *height, int64_t *width);
+/* Cross-entropy -ln softmax(logits)[label] of one sample in double precision. With probability not
+   NULL also writes the softmax (classes). Never negative; finite for finite logits. */
+PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
+                                  double *probability);
+
+#ifndef PRUNABILITY_NO_NET
 /* y = conv(x, weight) + bias for n images. x, y: lane layout; weight (O, I, KH, KW); bias (O) or
    NULL. Allocates the packed weights. Threads: over image blocks. */
 PRUNDEF prun_status prun_conv2d_forward(prun_context *context, const prun_conv2d *conv, int64_t n,
@@ -370,10 +390,7 @@ PRUNDEF prun_status prun_conv2d_input_gradient(prun_context *context, const prun
 PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const prun_conv2d *conv,
                                                 int64_t n, const float *x, const float *dy,
                                                 float *dweight);
-/* Cross-entropy -ln softmax(logits)[label] of one sample in double precision. With probability not
-   NULL also writes the softmax (classes). Never negative; finite for finite logits. */
-PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
-                                  double *probability);
+#endif
 
 /* [IMAGES] labelled image sets */
 
@@ -451,6 +468,8 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
    at a time. Names are copied and must be unique; tensors are then called "conv0.weight",
    "conv0.bias", "bn0.running_mean" and so on. */
 typedef struct prun_net prun_net;
+
+#ifndef PRUNABILITY_NO_NET
 
 #define PRUN_INPUT 0
 
@@ -637,6 +656,7 @@ typedef struct prun_margin_outputs {
 PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
                                             const int64_t *index, int64_t n, const int32_t *layers,
                                             int64_t count, const prun_margin_outputs *outputs);
+#endif
 
 /* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
 
@@ -677,19 +697,13 @@ struct prun_objective {
     const prun_images *images;
 };
 
+#ifndef PRUNABILITY_NO_NET
 /* Objective of a net in eval mode on these images. Borrows both. */
 PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
                                        prun_objective *objective);
+#endif
 
 /* [TRAIN] stochastic gradient descent */
-
-typedef enum prun_schedule {
-    PRUN_SCHEDULE_CONSTANT = 0,
-    PRUN_SCHEDULE_STEP = 1,  /* times `schedule_factor` [0.1] every `schedule_epochs` [100] */
-    PRUN_SCHEDULE_MADDOX = 2 /* constant to half time, then linear to 1 % at 90 %, then constant */
-} prun_schedule;
-
-typedef enum prun_decay { PRUN_DECAY_WEIGHTS = 0, PRUN_DECAY_ALL = 1 } prun_decay;
 
 /* What training reports after each epoch. */
 typedef struct prun_epoch {
@@ -700,6 +714,15 @@ typedef struct prun_epoch {
     int64_t steps;           /* taken so far */
     double gradient_noise;   /* prun_gradient_noise after the first and last epoch; else NaN */
 } prun_epoch;
+
+#ifndef PRUNABILITY_NO_TRAIN
+typedef enum prun_schedule {
+    PRUN_SCHEDULE_CONSTANT = 0,
+    PRUN_SCHEDULE_STEP = 1,  /* times `schedule_factor` [0.1] every `schedule_epochs` [100] */
+    PRUN_SCHEDULE_MADDOX = 2 /* constant to half time, then linear to 1 % at 90 %, then constant */
+} prun_schedule;
+
+typedef enum prun_decay { PRUN_DECAY_WEIGHTS = 0, PRUN_DECAY_ALL = 1 } prun_decay;
 
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_train_options {
@@ -742,6 +765,7 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *trainer, const int64_t *inde
                                       double learning_rate, double *sum, int64_t *wrong);
 PRUNDEF int64_t prun_trainer_epoch_count(const prun_trainer *trainer); /* finished so far */
 PRUNDEF void prun_trainer_free(prun_trainer *trainer);
+#endif
 
 /* [PRUNE] pruning, perturbation, and the searches on both */
 
@@ -933,6 +957,7 @@ PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double k
        if (status == PRUN_OK) status = prun_effective_dimensionality(&spectrum, 1.0, &n);
        prun_spectrum_free(&spectrum);
 */
+#ifndef PRUNABILITY_NO_HESSIAN
 
 typedef enum prun_hessian_scope {
     PRUN_HESSIAN_WEIGHTS = 0, /* tensors flagged PRUN_TENSOR_WEIGHT */
@@ -1074,6 +1099,7 @@ typedef struct prun_effective_dimension {
    `error` says what it has. */
 PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
                                                   prun_effective_dimension *result);
+#endif
 
 /* [MEASURE] generalization measures */
 
@@ -1114,10 +1140,12 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
                                        const float *initial, const prun_conv2d *geometry,
                                        double tolerance, uint64_t seed,
                                        prun_spectral_norm_result *result);
+#ifndef PRUNABILITY_NO_NET
 /* Path norm (Jiang et al. 2020, eq. 44): sum of the outputs for an image of ones, every parameter
    squared. Batch norm counts as its scale and shift; in a folded copy as the affine map it is in
    eval mode, which is what Dziugaite et al. compute. */
 PRUNDEF prun_status prun_path_norm(const prun_net *net, double *value);
+#endif
 /* Pseudo-norms of the PAC-Bayes family: ||v||^2 / (4 sigma^2) + ln(m / sigma) + 10 (Jiang et al.
    2020, eq. 48 and 49), v = w - w0 or w given by its squared norm. */
 PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t samples);
@@ -1292,6 +1320,7 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
    none): otherwise PRUN_ERR_NONFINITE. NaN is PRUN_ERR_NONFINITE everywhere. The message of either
    names the variable and the index.
 */
+#ifndef PRUNABILITY_NO_STATS
 
 /* Kendall rank correlation of n pairs, n >= 2; Knight's algorithm, O(n log n). */
 typedef struct prun_kendall {
@@ -1584,8 +1613,10 @@ PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table 
    texts stay as they were: equal where the texts are. A mixed column that was read from a file and
    has lost its texts becomes one of numbers. */
 PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
+#endif
 
 /* [FILES] data sets, checkpoints, tables */
+#ifndef PRUNABILITY_NO_FILES
 
 /* A file that is written whole or not at all: into a temporary file beside the target, which is
    synced and renamed over the target when it is closed. Until then, and after any failure, the old
@@ -1691,6 +1722,7 @@ PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
 PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const prun_tensor *tensors,
                                                   int64_t count, const char *const *metadata,
                                                   int64_t pairs, const char *path);
+#ifndef PRUNABILITY_NO_NET
 /* A net's tensors, names and layouts as PyTorch's; saved with CRCs. Load (and read, from an open
    file) wants every tensor of the net with its shape, of a float type and with finite values, each
    name preceded by `prefix` (NULL: ""), and leaves the net unchanged on failure. A tensor that
@@ -1713,6 +1745,7 @@ PRUNDEF prun_status prun_net_save_safetensors(const prun_net *net, const char *p
 PRUNDEF prun_status prun_net_load_safetensors(prun_net *net, const char *path, const char *prefix);
 PRUNDEF prun_status prun_net_read_safetensors(prun_net *net, prun_safetensors *file,
                                               const char *prefix);
+#ifndef PRUNABILITY_NO_TRAIN
 /* A net in training: its tensors as above (prun_net_load_safetensors takes the file too), the
    momentum as "momentum." + name, CRCs of all, and the position of the training: epochs and steps
    taken, which also place its random numbers. Training resumes from there with the same bits, if
@@ -1723,10 +1756,12 @@ PRUNDEF prun_status prun_net_read_safetensors(prun_net *net, prun_safetensors *f
 PRUNDEF prun_status prun_trainer_save_safetensors(const prun_trainer *trainer, const char *path);
 PRUNDEF prun_status prun_trainer_load_safetensors(prun_trainer *trainer, const char *path);
 PRUNDEF prun_status prun_trainer_read_safetensors(prun_trainer *trainer, prun_safetensors *file);
+#endif
 /* Reads width, depth, classes and channels of a family off the shapes of a checkpoint; that they
    make a net is checked when it is built. Image size and dropout are left at 0. */
 PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, prun_family family,
                                                const char *prefix, prun_arch *arch);
+#endif
 
 /* Arrays of NumPy (.npy): format versions 1 to 3, C or Fortran order, either byte order. */
 typedef struct prun_array {
@@ -1760,6 +1795,7 @@ PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *imag
                                          const char *label_path, const prun_npy_options *options,
                                          prun_images *images);
 
+#ifndef PRUNABILITY_NO_STATS
 /* CSV tables with a header line: fields quoted or not, LF or CRLF, byte-order mark, blank lines;
    separators , ; or tab, whichever the header has first, or what a first line such as "sep=;"
    says. Decimals have a point. Names of columns are unique, but for empty ones.
@@ -1770,6 +1806,8 @@ PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *imag
    Failures name line and column. A pipe is read to its end, as <(zcat table.csv.gz) of a shell.
    Free with prun_table_free; the context must outlive it. */
 PRUNDEF prun_status prun_table_load_csv(prun_context *context, const char *path, prun_table *table);
+#endif
+#endif
 
 /* [BINDINGS] the layout of the public structs, for other languages */
 
@@ -1866,6 +1904,13 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #include <immintrin.h>
 #else
 #define PRUN__X86 0
+#endif
+
+/* Marks what only some of the parts use that can be left out. */
+#if PRUN__GNU
+#define PRUN__SHARED __attribute__((__unused__))
+#else
+#define PRUN__SHARED
 #endif
 
 #if PRUN__GNU
@@ -2040,8 +2085,9 @@ static void prun__free(prun_context *context, void *block) {
 }
 
 /* Makes *buffer hold `count` elements, contents lost; keeps it when it is large enough. */
-static prun_status prun__reserve(prun_context *context, void **buffer, int64_t *capacity,
-                                 int64_t count, size_t size, const char *what) {
+static PRUN__SHARED prun_status prun__reserve(prun_context *context, void **buffer,
+                                              int64_t *capacity, int64_t count, size_t size,
+                                              const char *what) {
     if (*buffer && *capacity >= count) return PRUN_OK;
     prun__free(context, *buffer);
     *capacity = 0;
@@ -2049,6 +2095,19 @@ static prun_status prun__reserve(prun_context *context, void **buffer, int64_t *
     if (!*buffer) return PRUN_ERR_MEMORY;
     *capacity = count;
     return PRUN_OK;
+}
+
+/* The array with room for one more element: itself, or a copy that is twice as large. */
+static PRUN__SHARED void *prun__array_make(prun_context *context, void *old, int64_t count,
+                                           int64_t *capacity, size_t size, const char *what) {
+    void *bigger;
+    if (count < *capacity) return old;
+    bigger = prun__alloc(context, *capacity ? 2 * *capacity : 16, size, what);
+    if (!bigger) return NULL;
+    if (old) memcpy(bigger, old, (size_t)count * size);
+    *capacity = *capacity ? 2 * *capacity : 16;
+    prun__free(context, old);
+    return bigger;
 }
 
 /* GNU's OpenMP keeps its threads after a parallel region. A forked child inherits the record of
@@ -2133,18 +2192,18 @@ typedef struct prun__arena {
 } prun__arena;
 
 /* Arrays begin 64 bytes apart, as prun__room counts. */
-static void *prun__take(prun__arena *arena, int64_t count, size_t size) {
+static PRUN__SHARED void *prun__take(prun__arena *arena, int64_t count, size_t size) {
     char *block = arena->at;
     arena->at += ((size_t)count * size + 63) & ~(size_t)63;
     return block;
 }
 
 /* Bytes of `arrays` arrays of n int32 each; -1: too many. */
-static int64_t prun__room(int64_t arrays, int64_t n) {
+static PRUN__SHARED int64_t prun__room(int64_t arrays, int64_t n) {
     return n < 0 || n > INT64_MAX / 8 ? -1 : prun__mul(arrays, (4 * n + 131) / 64 * 64);
 }
 
-static int64_t prun__sum_sizes(int64_t a, int64_t b) {
+static PRUN__SHARED int64_t prun__sum_sizes(int64_t a, int64_t b) {
     return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
 }
 
@@ -2328,7 +2387,7 @@ static int prun__is_infinite(const char *unsigned_text) {
 }
 
 /* "nan", or with what printf puts behind it: "nan(ind)". */
-static int prun__is_nan(const char *unsigned_text) {
+static PRUN__SHARED int prun__is_nan(const char *unsigned_text) {
     const char *rest = prun__skip_word(unsigned_text, "nan");
     if (rest && (*rest == '\0' || (*rest == '(' && rest[strlen(rest) - 1] == ')'))) return 1;
     return prun__same_but_digits(unsigned_text, "1.#ind") ||
@@ -2338,7 +2397,7 @@ static int prun__is_nan(const char *unsigned_text) {
 
 /* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
    which goes by the locale. */
-static int prun__number(const char *text, double *out) {
+static PRUN__SHARED int prun__number(const char *text, double *out) {
     const char *s = text + (*text == '-' || *text == '+');
     const double sign = *text == '-' ? -1.0 : 1.0;
     int64_t digits = 0, used = 0, power = 0, exponent = 0;
@@ -2697,6 +2756,7 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
    A tier is a table of functions, prun__kernels. Most have one text for all tiers, which takes the
    tier's vector operations as a constant that the compiler resolves.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* A run of `length` 16-float vectors of x against `length` rows of a packed panel. */
 typedef struct prun__segment {
@@ -3736,12 +3796,14 @@ static const prun__kernels prun__kernels_portable = {
    the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
    broadcast in flight they fill the 16 registers and hide the FMA latency. */
 #define PRUN__AVX2 __attribute__((target("avx2,fma")))
+#endif
 
 /* [X86.I] the AVX2 and AVX-512 tiers, and the choice of a tier */
 /*
    The same tables for x86-64 CPUs that have AVX2 with FMA, or AVX-512. The best is chosen when the
    first kernel runs.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* Sixteen lanes of every channel of a panel are two accumulators c[i] and d[i]. */
 PRUN__AVX2 PRUN__INLINE void prun__panel_avx2(const prun__panel *p, const int width) {
@@ -4269,12 +4331,14 @@ PRUNDEF prun_status prun_isa_set(const char *name) {
         }
     return PRUN_ERR_UNSUPPORTED;
 }
+#endif
 
 /* [CONV.I] convolution without Winograd: segments, packed weights, one block */
 /*
    A prun__conv is the plan of one convolution: segments of every pixel for both directions. Weights
    are packed into panels of as many output channels as a kernel computes at a time.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* Everything about a convolution's shape, made once. */
 typedef struct prun__conv {
@@ -4537,6 +4601,7 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
         }
     }
 }
+#endif
 
 /* [WINOGRAD.I] convolution by Winograd, and its exact zeros */
 /*
@@ -4547,6 +4612,7 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
    makes 8x8 pixels of dx from 5x5 of dy: those that meet two taps along an axis alternate with
    those that meet one.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* Where Winograd was measured to win: from so many channels and such an extent of the result on
    the products saved pay for the transforms. */
@@ -5087,12 +5153,14 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
             prun__winograd_finish(&w, i, &out, full[i], x, y);
     }
 }
+#endif
 
 /* [KERNELGRAD.I] gradients with respect to kernels, direct and by Winograd */
 /*
    Sums over pixels and images. Groups of blocks add up partial sums of their own, which are added
    in the order of the groups.
 */
+#ifndef PRUNABILITY_NO_NET
 
 static int64_t prun__conv_in(const prun__conv *c) {
     return c->shape.in_channels * c->shape.in_height * c->shape.in_width * PRUN_LANES;
@@ -5583,11 +5651,13 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
     if (prun__winograd_weights(c)) prun__winograd_weight_gradient(context, &job);
     else prun__direct_weight_gradient(context, &job);
 }
+#endif
 
 /* [CONV2D.I] a whole convolution: packing, choice of algorithm, sparse weights */
 /*
    What networks call for a block or a gradient, and the public functions for a batch.
 */
+#ifndef PRUNABILITY_NO_NET
 
 static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t panel, float *packed) {
@@ -5802,6 +5872,7 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
     prun__conv_free(context, &c);
     return status;
 }
+#endif
 
 /* [IMAGES.I] checks, normalisation, augmentation, packing */
 /*
@@ -6037,7 +6108,8 @@ typedef struct prun__source {
 
 /* Restricts a source to samples from .. from + n - 1 of what index (NULL: 0, 1, ...) lists. Without
    an index the images themselves are offset, so no list is needed. */
-static void prun__source_part(prun__source *s, const int64_t *index, int64_t from, int64_t n) {
+static PRUN__SHARED void prun__source_part(prun__source *s, const int64_t *index, int64_t from,
+                                           int64_t n) {
     s->index = index ? index + from : NULL;
     s->first = index ? 0 : from;
     s->n = n;
@@ -6170,6 +6242,7 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
    Types of all parts, and the layers that the user adds. A layer function appends to net->layer and
    net->tensor; its first error stays in net->status and makes all later calls fail.
 */
+#ifndef PRUNABILITY_NO_NET
 
 typedef enum prun__kind {
     PRUN__CONV,
@@ -6328,19 +6401,6 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
 }
 
 PRUNDEF void prun_net_set_initializer(prun_net *net, prun_initializer init) { net->init = init; }
-
-/* The array with room for one more element: itself, or a copy that is twice as large. */
-static void *prun__array_make(prun_context *context, void *old, int64_t count, int64_t *capacity,
-                              size_t size, const char *what) {
-    void *bigger;
-    if (count < *capacity) return old;
-    bigger = prun__alloc(context, *capacity ? 2 * *capacity : 16, size, what);
-    if (!bigger) return NULL;
-    if (old) memcpy(bigger, old, (size_t)count * size);
-    *capacity = *capacity ? 2 * *capacity : 16;
-    prun__free(context, old);
-    return bigger;
-}
 
 /* Shape of a value while building. */
 static prun__layer prun__value_shape(const prun_net *net, int32_t value) {
@@ -6676,6 +6736,7 @@ PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input) {
     layer.flat = layer.h * layer.w > 1;
     return prun__layer_put(net, &layer);
 }
+#endif
 
 /* [PLAN.I] from layers to operations and storage; parameters; the families */
 /*
@@ -6683,6 +6744,7 @@ PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input) {
    memory of the parameters, and what releases all of it. Planning reads the layers and writes the
    plan, nothing else.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* Layers that read each value, and the last of them. */
 typedef struct prun__use {
@@ -7333,6 +7395,7 @@ PRUNDEF prun_status prun_net_create_family(prun_context *context, const prun_arc
             return prun__fail(context, PRUN_ERR_ARGUMENT, "unknown family %d", (int)arch->family);
     }
 }
+#endif
 
 /* [RUN.I] passes over a batch, forward and backward */
 /*
@@ -7340,6 +7403,7 @@ PRUNDEF prun_status prun_net_create_family(prun_context *context, const prun_arc
    mode, and in eval mode for gradients. They read layers and plan, and write the batch, the flat
    gradient and, in training mode, the running statistics.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* ---- work on one block of any pass ---- */
 
@@ -8217,12 +8281,14 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
     if (wrong) *wrong = errors;
     return PRUN_OK;
 }
+#endif
 
 /* [EVAL.I] logits and losses */
 /*
    Logits and losses: weights packed with norms folded in, then groups of blocks through the whole
    net in a worker's arena. They read layers and plan, and write only prun__eval.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* Floats of scratch of a worker in evaluation: also the padded input of a sparse layer. */
 static int64_t prun__eval_scratch(const prun__plan *plan) {
@@ -8459,6 +8525,7 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
     prun__losses_add(e.losses, e.wrong, n, sum, wrong);
     return PRUN_OK;
 }
+#endif
 
 /* [TANGENT.I] Hessian times vector */
 /*
@@ -8468,6 +8535,7 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
    blocks at once, and the product's part for a convolution, x * g' + x' * g, is one weight gradient
    over 2 B blocks. Masks of ReLU and pooling are those of x: their second derivative is zero.
 */
+#if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
 
 /* Images per batch: values and tangents take no more memory than a batch of the gradient. */
 #define PRUN__HESSIAN_BATCH (PRUN__GRADIENT_BATCH / 2)
@@ -8820,12 +8888,14 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     prun__free(net->context, part);
     return PRUN_OK;
 }
+#endif
 
 /* [NET.I] copies, hidden margins, the path norm */
 /*
    What is done with a whole net: copies, margins inside the network (passes over the batch), and
    what measures ask of its layers.
 */
+#ifndef PRUNABILITY_NO_NET
 
 /* ---- copies ---- */
 
@@ -9264,6 +9334,7 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
             return &net->layer[i].conv;
     return NULL;
 }
+#endif
 
 /* [OBJECTIVE.I] checks and calls of an objective; a net as one; gradient noise */
 /*
@@ -9340,8 +9411,9 @@ static prun_status prun__objective_gradient(const prun_objective *o, const int64
     return prun__callback_end(o, "gradient", before, o->gradient(o, index, n, gradient, sum));
 }
 
-static prun_status prun__objective_product(const prun_objective *o, const int64_t *index, int64_t n,
-                                           const float *v, float *product) {
+static PRUN__SHARED prun_status prun__objective_product(const prun_objective *o,
+                                                        const int64_t *index, int64_t n,
+                                                        const float *v, float *product) {
     const prun_status before = prun__callback_begin(o);
     return prun__callback_end(o, "hessian_vector", before,
                               o->hessian_vector(o, index, n, v, product));
@@ -9355,6 +9427,7 @@ static prun_status prun__objective_logits(const prun_objective *o, const int64_t
 
 /* ---- a net as an objective ---- */
 
+#ifndef PRUNABILITY_NO_NET
 static prun_status prun__net_loss_callback(const prun_objective *o, const int64_t *index, int64_t n,
                                            double *losses, double *sum, int64_t *wrong) {
     return prun_net_loss(o->net, o->images, index, n, losses, sum, wrong);
@@ -9365,10 +9438,12 @@ static prun_status prun__net_gradient_callback(const prun_objective *o, const in
     return prun_net_gradient(o->net, o->images, index, n, gradient, sum, NULL);
 }
 
+#ifndef PRUNABILITY_NO_HESSIAN
 static prun_status prun__net_hessian_callback(const prun_objective *o, const int64_t *index,
                                               int64_t n, const float *v, float *product) {
     return prun_net_hessian_vector(o->net, o->images, index, n, v, product);
 }
+#endif
 
 static prun_status prun__net_logits_callback(const prun_objective *o, const int64_t *index,
                                              int64_t n, float *logits) {
@@ -9390,11 +9465,14 @@ PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
     objective->nonnegative = 1;
     objective->loss = prun__net_loss_callback;
     objective->gradient = prun__net_gradient_callback;
+#ifndef PRUNABILITY_NO_HESSIAN
     objective->hessian_vector = prun__net_hessian_callback;
+#endif
     objective->logits = prun__net_logits_callback;
     objective->labels = images->labels;
     return PRUN_OK;
 }
+#endif
 
 /* ---- gradient noise ---- */
 
@@ -9476,6 +9554,7 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
    A trainer borrows net and images. An epoch takes the images in an order of its own; a step draws
    from the number of steps taken.
 */
+#ifndef PRUNABILITY_NO_TRAIN
 
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options) {
     prun_train_options o;
@@ -9687,6 +9766,7 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
     prun_trainer_free(t);
     return status;
 }
+#endif
 
 /* [PRUNE.I] masks, exact search, loss curves */
 /*
@@ -10715,6 +10795,7 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
    H v for the tensors that were chosen, exact where the objective has products and else by central
    differences of its gradient, whose step is chosen and whose error is estimated here.
 */
+#ifndef PRUNABILITY_NO_HESSIAN
 
 typedef struct prun__hessian {
     const prun_objective *o;
@@ -11114,6 +11195,7 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, con
     prun__hessian_free(&h);
     return status;
 }
+#endif
 
 /* [SPECTRUM.I] Lanczos: eigenvalues, trace, spectrum, effective dimensionality */
 /*
@@ -11121,6 +11203,7 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, con
    is exactly the one that is stored, and the reorthogonalisation, which is what a step costs beside
    its product, reads half the memory. Everything else is double.
 */
+#ifndef PRUNABILITY_NO_HESSIAN
 
 /* ---- tridiagonal eigenproblem ---- */
 
@@ -11820,6 +11903,7 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
     *result = r;
     return PRUN_OK;
 }
+#endif
 
 /* [NORMS.I] norms, margins and bounds */
 /*
@@ -12111,6 +12195,7 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
     return status;
 }
 
+#ifndef PRUNABILITY_NO_NET
 PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
     double sum = 0.0;
     prun_status status = prun__net_path_norm(net, &sum);
@@ -12119,6 +12204,7 @@ PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
     if (status == PRUN_OK) *result = sum;
     return status;
 }
+#endif
 
 PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t samples) {
     return squared_norm / (4.0 * sigma * sigma) + log((double)samples / sigma) + 10.0;
@@ -12242,12 +12328,15 @@ struct prun_measurement {
     prun_prunability pruned[2]; /* by magnitude, at random */
     double pruned_error;        /* standard error of the random kept fraction */
     prun_radius radius[5];      /* magnitude noise; plain, squared; sharpness plain, magnitude */
-    double *layer[6];       /* squared: Frobenius, spectral, operator; norm and distance of each */
-    double features[5][5];  /* margins at the output and in four layers */
+    double *layer[6];      /* squared: Frobenius, spectral, operator; norm and distance of each */
+    double features[5][5]; /* margins at the output and in four layers */
+#ifndef PRUNABILITY_NO_HESSIAN
+
     prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_TENSOR_WEIGHT */
     prun_estimate trace;    /* of the same */
-    uint32_t known;         /* which of these are there */
-    double norm_error[6];   /* rows of `layer`: largest relative error among spectral norms that
+#endif
+    uint32_t known;       /* which of these are there */
+    double norm_error[6]; /* rows of `layer`: largest relative error among spectral norms that
                                    did not converge, and the tensor's number; 0: all did */
     int64_t norm_tensor[6];
     prun_tensor *included;    /* the tensors; PRUN_TENSOR_WEIGHT marks those pruned and perturbed */
@@ -12626,7 +12715,9 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
             m->layer[row][at++] = prun__squared_distance(t, t0, 1, &ignored);
             continue;
         }
+#ifndef PRUNABILITY_NO_NET
         if (row >= PRUN__OP) geometry = prun__net_find_geometry(o->net, t);
+#endif
         status = prun_spectral_norm(o->context, t, t0 ? t0->data : NULL, geometry, 0.0,
                                     m->options.seed, &s);
         if (status != PRUN_OK && status != PRUN_ERR_CONVERGENCE) return status;
@@ -12692,12 +12783,13 @@ static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
 
 static prun_status prun__m_path(prun_measurement *m, const prun__recipe *r,
                                 prun_measure_result *result) {
+    double path = PRUN__NAN;
     PRUN__TRY(prun__m_norm(m, r, result)); /* of no layer: 1, or 1 / margin^2 */
-    if (result->value < HUGE_VAL) {
-        double path;
-        PRUN__TRY(prun_path_norm(m->objective->net, &path));
-        result->value *= path;
-    }
+    if (result->value == HUGE_VAL) return PRUN_OK;
+#ifndef PRUNABILITY_NO_NET
+    PRUN__TRY(prun_path_norm(m->objective->net, &path));
+#endif
+    result->value *= path;
     return PRUN_OK;
 }
 
@@ -12789,6 +12881,7 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
     return PRUN_OK;
 }
 
+#ifndef PRUNABILITY_NO_HESSIAN
 /* The spectrum or the trace of the Hessian, both over the same samples. */
 static prun_status prun__need_curvature(prun_measurement *m, int trace) {
     const prun_measure_options *mo = &m->options;
@@ -12938,6 +13031,14 @@ static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
     if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
     return PRUN_OK;
 }
+#else
+static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
+                                     prun_measure_result *result) {
+    (void)m;
+    (void)r;
+    return prun__note(result, PRUN_ERR_UNSUPPORTED, "compiled with PRUNABILITY_NO_HESSIAN");
+}
+#endif
 
 /* Why a layer has no margin features. */
 enum { PRUN__FEATURES_THERE, PRUN__FEATURES_SAME, PRUN__FEATURES_NEGATIVE, PRUN__FEATURES_IMAGES };
@@ -12953,6 +13054,7 @@ static prun_status prun__keep_features(prun_measurement *m, int32_t layer, const
     return PRUN_OK;
 }
 
+#ifndef PRUNABILITY_NO_NET
 /* Hidden margins of all four layers at once; of the last three where the images are read by more
    than convolutions. */
 static prun_status prun__need_hidden_margins(prun_measurement *m) {
@@ -12989,6 +13091,11 @@ static prun_status prun__need_hidden_margins(prun_measurement *m) {
     prun__free(o->context, margins);
     return status;
 }
+#else
+static prun_status prun__need_hidden_margins(prun_measurement *m) {
+    return prun__fail(m->objective->context, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
+}
+#endif
 
 static prun_status prun__m_margin(prun_measurement *m, const prun__recipe *r,
                                   prun_measure_result *result) {
@@ -13225,7 +13332,9 @@ PRUNDEF void prun_measurement_free(prun_measurement *m) {
     prun__free(context, m->margins);
     prun__free(context, m->included);
     for (i = 0; i < 6; i++) prun__free(context, m->layer[i]);
+#ifndef PRUNABILITY_NO_HESSIAN
     if (m->spectrum.values) prun_spectrum_free(&m->spectrum);
+#endif
     prun__free(context, m);
 }
 
@@ -13305,6 +13414,7 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
    Models become codes first: ranks of their values, equal where the values are. Each statistic
    works on codes in memory that its caller cuts from one block, so that resampling allocates once.
 */
+#ifndef PRUNABILITY_NO_STATS
 
 /* Infinite values have a rank, NaN has none. */
 static prun_status prun__check_ranked(prun_context *context, const char *what, const double *v,
@@ -14250,11 +14360,13 @@ PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axe
     prun__free(context, block);
     return status;
 }
+#endif
 
 /* [REGRESSION.I] least squares and cross-validation */
 /*
    Pivoted QR by Householder reflections, in units that keep squares from overflowing.
 */
+#ifndef PRUNABILITY_NO_STATS
 
 /* A least squares problem: rows of x and y, chosen by index. */
 typedef struct prun__fit {
@@ -14522,12 +14634,14 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regres
     *result = r;
     return PRUN_OK;
 }
+#endif
 
 /* [RESAMPLE.I] bootstrap, comparison, permutation */
 /*
    A resample is a list of rows; its codes are gathered and the statistic of STATS computed on them,
    by several threads at once.
 */
+#ifndef PRUNABILITY_NO_STATS
 
 /* R2 of a regression on the measure alone; NaN where a value is infinite. */
 static double prun__simple_r2(const prun__models *m, int adjusted) {
@@ -14967,11 +15081,13 @@ PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted) {
     for (i = 0; i < n; i++)
         if (p[i] != p[i]) adjusted[i] = PRUN__NAN;
 }
+#endif
 
 /* [TABLE.I] tables of models */
 /*
    Columns are arrays; texts are numbered by the first row that has them.
 */
+#ifndef PRUNABILITY_NO_STATS
 
 PRUNDEF void prun_table_free(prun_table *table) {
     int i;
@@ -14999,17 +15115,6 @@ static prun_status prun__cell_fail(prun_context *context, const prun_table *t, i
                       prun__table_source(t), t->lines ? "line" : "row",
                       (long long)(t->lines ? t->lines[row] : row), (long long)column + 1,
                       t->names[column], *cell ? "\"" : "", cell, *cell ? "\" " : "", what);
-}
-
-/* Whether a text cell means that a value is missing. "none" in small letters is a setting. */
-static int prun__is_missing(const char *cell) {
-    static const char *const words[] = {
-        "",     ".",    "?",      "NA",      "N/A",   "#N/A",    "#N/A N/A", "#NA",
-        "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!", "#REF!",    "#NAME?"};
-    size_t i;
-    for (i = 0; i < sizeof words / sizeof *words; i++)
-        if (prun__same_word(cell, words[i])) return 1;
-    return strcmp(cell, "None") == 0 || prun__is_nan(cell + (*cell == '-' || *cell == '+'));
 }
 
 /* The columns there are, as many as fit; names of more than 80 characters are cut. */
@@ -15097,11 +15202,13 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
     }
     for (column = 0; column < columns; column++) prun__column_renumber(t, column);
 }
+#endif
 
 /* [OUTPUT.I] files that are written whole or not at all */
 /*
    Unix, Windows and plain C each have functions of the same names: begin, keep, sync, replace.
 */
+#ifndef PRUNABILITY_NO_FILES
 
 #include <errno.h>
 
@@ -15579,11 +15686,13 @@ PRUNDEF void prun_output_discard(prun_output *o) {
     if (o->temporary) remove(o->temporary);
     prun__output_free(o);
 }
+#endif
 
 /* [FILE.I] opening and reading files, what kind they are, their elements */
 /*
    Every loader opens its file here: a file of another kind is named before it is parsed.
 */
+#ifndef PRUNABILITY_NO_FILES
 
 /* An open file and its size. */
 typedef struct prun__file {
@@ -16057,11 +16166,13 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
     }
     return PRUN_OK;
 }
+#endif
 
 /* [DATASET.I] images: IDX, CIFAR */
 /*
    Sizes are checked against the bytes there are before memory is allocated.
 */
+#ifndef PRUNABILITY_NO_FILES
 
 static uint32_t prun__big_endian(const unsigned char *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
@@ -16283,12 +16394,14 @@ PRUNDEF prun_status prun_images_load_cifar(prun_context *context, const char *co
     else prun__free(context, m.storage);
     return status;
 }
+#endif
 
 /* [SAFETENSORS.I] reading and writing safetensors */
 /*
    8 bytes of header length in little-endian order, a JSON object, then the data. The header is read
    and checked as a whole; tensors are read on request.
 */
+#ifndef PRUNABILITY_NO_FILES
 
 /* An entry and its place, relative to the data. */
 typedef struct prun__placed {
@@ -17025,6 +17138,9 @@ PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const p
     return status;
 }
 
+#endif
+
+#if !defined(PRUNABILITY_NO_FILES) && !defined(PRUNABILITY_NO_NET)
 /* A tensor's CRC in the file. */
 static uint32_t prun__tensor_crc(const prun__crc *c, const prun_tensor *t) {
     const int64_t count = prun_tensor_size(t);
@@ -17075,7 +17191,6 @@ static prun_status prun__write_checked(prun_context *context, const char *path,
 /*
    Everything is read and checked before the net changes.
 */
-
 PRUNDEF prun_status prun_net_save_safetensors(const prun_net *net, const char *path) {
     static const char *const metadata[4] = {"format", "pt", "prunability.h", PRUNABILITY_VERSION};
     if (!net->parameters)
@@ -17265,6 +17380,7 @@ PRUNDEF prun_status prun_net_load_safetensors(prun_net *net, const char *path, c
     return status;
 }
 
+#ifndef PRUNABILITY_NO_TRAIN
 /* What a trainer's file says in its metadata beside the tensors. The first two are restored, the
    others have to be the same. */
 enum { PRUN__STATES = 5, PRUN__RESTORED = 2 };
@@ -17356,6 +17472,7 @@ PRUNDEF prun_status prun_trainer_load_safetensors(prun_trainer *trainer, const c
     prun_safetensors_close(file);
     return status;
 }
+#endif
 
 /* A tensor that a family must have, with its rank. */
 static prun_status prun__arch_tensor(const prun_safetensors *file, const char *prefix,
@@ -17395,11 +17512,13 @@ PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, pru
     *arch = a;
     return PRUN_OK;
 }
+#endif
 
 /* [NPY.I] NumPy arrays, and data sets made of two */
 /*
    Magic, version, length and text of a header, then the elements.
 */
+#ifndef PRUNABILITY_NO_FILES
 
 /* An open file and what its header says. */
 typedef struct prun__npy {
@@ -17669,11 +17788,13 @@ PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *imag
     else prun__free(context, m.storage);
     return status;
 }
+#endif
 
 /* [CSV.I] tables of models from CSV */
 /*
    The text is read whole, cut into cells in place, and columns are typed afterwards.
 */
+#if !defined(PRUNABILITY_NO_FILES) && !defined(PRUNABILITY_NO_STATS)
 
 /* A text that is cut into cells where it stands: quotes are taken out, ends become 0. */
 typedef struct prun__csv {
@@ -17767,6 +17888,17 @@ static int prun__by_word(const void *left, const void *right) {
     const prun__word *a = (const prun__word *)left, *b = (const prun__word *)right;
     const int order = strcmp(a->text, b->text);
     return order ? order : (a->index > b->index) - (a->index < b->index);
+}
+
+/* Whether a text cell means that a value is missing. "none" in small letters is a setting. */
+static int prun__is_missing(const char *cell) {
+    static const char *const words[] = {
+        "",     ".",    "?",      "NA",      "N/A",   "#N/A",    "#N/A N/A", "#NA",
+        "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!", "#REF!",    "#NAME?"};
+    size_t i;
+    for (i = 0; i < sizeof words / sizeof *words; i++)
+        if (prun__same_word(cell, words[i])) return 1;
+    return strcmp(cell, "None") == 0 || prun__is_nan(cell + (*cell == '-' || *cell == '+'));
 }
 
 /* A column of text: every cell becomes the row where its text stands first. */
@@ -17965,6 +18097,7 @@ PRUNDEF prun_status prun_table_load_csv(prun_context *context, const char *path,
     else prun_table_free(&t);
     return status;
 }
+#endif
 
 /* [BINDINGS.I] the layout of the public structs */
 /*
@@ -18020,6 +18153,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_pass, seed, "uint64_t"),
     PRUN__FIELD(prun_pass, stream, "uint64_t"),
     PRUN__FIELD(prun_pass, freeze_statistics, "int32_t"),
+#ifndef PRUNABILITY_NO_NET
     PRUN__FIELD(prun_conv2d_options, channels, "int64_t"),
     PRUN__FIELD(prun_conv2d_options, kernel, "int64_t[2]"),
     PRUN__FIELD(prun_conv2d_options, stride, "int64_t[2]"),
@@ -18044,6 +18178,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_pass_outputs, wrong, "int64_t *"),
     PRUN__FIELD(prun_margin_outputs, margins, "double *"),
     PRUN__FIELD(prun_margin_outputs, spread, "double *"),
+#endif
     PRUN__FIELD(prun_objective, user, "void *"),
     PRUN__FIELD(prun_objective, context, "prun_context *"),
     PRUN__FIELD(prun_objective, tensors, "const prun_tensor *"),
@@ -18074,6 +18209,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_epoch, evaluated_loss, "double"),
     PRUN__FIELD(prun_epoch, steps, "int64_t"),
     PRUN__FIELD(prun_epoch, gradient_noise, "double"),
+#ifndef PRUNABILITY_NO_TRAIN
     PRUN__FIELD(prun_train_options, epochs, "int64_t"),
     PRUN__FIELD(prun_train_options, batch, "int64_t"),
     PRUN__FIELD(prun_train_options, learning_rate, "double"),
@@ -18089,6 +18225,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_train_options, noise_pairs, "int64_t"),
     PRUN__FIELD(prun_train_options, on_epoch, "int (*)(void *, const prun_epoch *)"),
     PRUN__FIELD(prun_train_options, user, "void *"),
+#endif
     PRUN__FIELD(prun_prune_options, method, "prun_prune_method"),
     PRUN__FIELD(prun_prune_options, scope, "prun_prune_scope"),
     PRUN__FIELD(prun_prune_options, include_biases, "int32_t"),
@@ -18140,6 +18277,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_radius, threshold, "double"),
     PRUN__FIELD(prun_radius, reached, "double"),
     PRUN__FIELD(prun_radius, passes, "double"),
+#ifndef PRUNABILITY_NO_HESSIAN
     PRUN__FIELD(prun_hessian_options, scope, "prun_hessian_scope"),
     PRUN__FIELD(prun_hessian_options, mask, "const uint8_t *"),
     PRUN__FIELD(prun_hessian_options, summed, "int32_t"),
@@ -18178,6 +18316,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_effective_dimension, ritz_fraction, "double"),
     PRUN__FIELD(prun_effective_dimension, estimate, "prun_estimate"),
     PRUN__FIELD(prun_effective_dimension, fraction, "prun_estimate"),
+#endif
     PRUN__FIELD(prun_spectral_norm_result, norm, "double"),
     PRUN__FIELD(prun_spectral_norm_result, residual, "double"),
     PRUN__FIELD(prun_spectral_norm_result, iterations, "int64_t"),
@@ -18225,6 +18364,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_measure_result, seconds, "double"),
     PRUN__FIELD(prun_measure_result, status, "prun_status"),
     PRUN__FIELD(prun_measure_result, message, "char[200]"),
+#ifndef PRUNABILITY_NO_STATS
     PRUN__FIELD(prun_kendall, n, "int64_t"),
     PRUN__FIELD(prun_kendall, tau_a, "double"),
     PRUN__FIELD(prun_kendall, tau_b, "double"),
@@ -18331,6 +18471,8 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_table, source, "const char *"),
     PRUN__FIELD(prun_table, storage, "void *[3]"),
     PRUN__FIELD(prun_table, context, "prun_context *"),
+#endif
+#ifndef PRUNABILITY_NO_FILES
     PRUN__FIELD(prun_idx_options, classes, "int64_t"),
     PRUN__FIELD(prun_idx_options, channels, "int64_t"),
     PRUN__FIELD(prun_idx_options, pad_to, "int64_t"),
@@ -18349,6 +18491,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_array, context, "prun_context *"),
     PRUN__FIELD(prun_npy_options, classes, "int64_t"),
     PRUN__FIELD(prun_npy_options, layout, "prun_layout"),
+#endif
     PRUN__FIELD(prun_field, structure, "const char *"),
     PRUN__FIELD(prun_field, name, "const char *"),
     PRUN__FIELD(prun_field, type, "const char *"),
@@ -18377,28 +18520,35 @@ static const prun__structure prun__structures[] = {
     PRUN__STRUCT(prun_images),
     PRUN__STRUCT(prun_augment),
     PRUN__STRUCT(prun_pass),
+#ifndef PRUNABILITY_NO_NET
     PRUN__STRUCT(prun_conv2d_options),
     PRUN__STRUCT(prun_arch),
     PRUN__STRUCT(prun_pass_outputs),
     PRUN__STRUCT(prun_margin_outputs),
+#endif
     PRUN__STRUCT(prun_objective),
     PRUN__STRUCT(prun_epoch),
+#ifndef PRUNABILITY_NO_TRAIN
     PRUN__STRUCT(prun_train_options),
+#endif
     PRUN__STRUCT(prun_prune_options),
     PRUN__STRUCT(prun_prunability_answer),
     PRUN__STRUCT(prun_prunability),
     PRUN__STRUCT(prun_perturb_options),
     PRUN__STRUCT(prun_radius),
+#ifndef PRUNABILITY_NO_HESSIAN
     PRUN__STRUCT(prun_hessian_options),
     PRUN__STRUCT(prun_estimate),
     PRUN__STRUCT(prun_difference),
     PRUN__STRUCT(prun_spectrum),
     PRUN__STRUCT(prun_effective_dimension),
+#endif
     PRUN__STRUCT(prun_spectral_norm_result),
     PRUN__STRUCT(prun_dropout_bound),
     PRUN__STRUCT(prun_measure_info),
     PRUN__STRUCT(prun_measure_options),
     PRUN__STRUCT(prun_measure_result),
+#ifndef PRUNABILITY_NO_STATS
     PRUN__STRUCT(prun_kendall),
     PRUN__STRUCT(prun_axes),
     PRUN__STRUCT(prun_granulated),
@@ -18416,10 +18566,13 @@ static const prun__structure prun__structures[] = {
     PRUN__STRUCT(prun_resampling_options),
     PRUN__STRUCT(prun_interval),
     PRUN__STRUCT(prun_table),
+#endif
+#ifndef PRUNABILITY_NO_FILES
     PRUN__STRUCT(prun_idx_options),
     PRUN__STRUCT(prun_safetensors_entry),
     PRUN__STRUCT(prun_array),
     PRUN__STRUCT(prun_npy_options),
+#endif
     PRUN__STRUCT(prun_field),
 };
 
@@ -18491,6 +18644,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__RESTRICT
 #undef PRUN__RUNGS
 #undef PRUN__SEARCH
+#undef PRUN__SHARED
 #undef PRUN__SHARP
 #undef PRUN__SIGN_ROOM
 #undef PRUN__SPARSE_DENSITY
