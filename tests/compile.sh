@@ -77,6 +77,26 @@ options() {
     done
 }
 
+# Parts that are left out, each alone and all together: no warning, the same answers, and none of the
+# names of the part.
+parts() {
+    for standard in c99 c++11; do
+        available "$standard" || continue
+        language "$standard"
+        for part in NET TRAIN HESSIAN STATS FILES "NET HESSIAN STATS FILES" "TRAIN FILES" "STATS FILES"; do
+            flags=-O0
+            for one in $part; do flags="$flags -DPRUNABILITY_NO_$one"; done
+            build "$cc $standard, without $part" parts "$flags" implementation.c parts.c
+        done
+    done
+    language c99
+    $compile -O0 -DPRUNABILITY_NO_NET -DPRUNABILITY_NO_HESSIAN -DPRUNABILITY_NO_STATS \
+        -DPRUNABILITY_NO_FILES -c "$source/implementation.c" -o "$work/parts.o"
+    nm "$work/parts.o" | grep -E 'T prun_(net|layer|train|trainer|hessian|spectrum|kendall|table|output|safetensors)_' \
+        > "$work/wrong"
+    verdict "$cc: what is left out is not there" "$work/wrong"
+}
+
 # Every level of optimisation, which see different warnings: -O0 to -O2 are built elsewhere.
 levels() {
     available c99 || return
@@ -141,6 +161,7 @@ test_compiler() {
     fi
     standards
     options
+    parts
     levels
     hostilities
     mixtures
