@@ -19,6 +19,8 @@
 
 #include "world.h"
 
+#include <float.h>
+
 /* ---- exercises: convolutions, images, networks ---- */
 
 static prun_status use_conv2d(world *w, int which, prun_algorithm algorithm) {
@@ -760,7 +762,7 @@ static prun_status use_robust_sign_error(world *w) {
     prun_sign_error *error = OUT(w, prun_sign_error, 1);
     prun_sign_error_options options;
     memset(&options, 0, sizeof options);
-    options.effective_size = -1;
+    options.effective_size = DBL_MIN;
     return CALL(w, prun_robust_sign_error(w->context, &m->axes, m->x, m->y, &options, error));
 }
 
@@ -769,7 +771,7 @@ static prun_resampling_options resampling(world *w, prun_statistic statistic) {
     memset(&options, 0, sizeof options);
     options.statistic = statistic;
     options.resamples = 20;
-    options.sign_error.effective_size = -1;
+    options.sign_error.effective_size = DBL_MIN;
     options.custom = statistic == PRUN_STATISTIC_CUSTOM ? statistic_callback : NULL;
     options.user = w;
     return options;

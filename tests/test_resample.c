@@ -1,6 +1,7 @@
 /* test_resample.c - section RESAMPLE: bootstrap, comparisons, permutation tests, Holm's correction. */
 #include "../prunability.h"
 
+#include <float.h>
 #include <stdlib.h>
 
 #include "grids.h"
@@ -49,7 +50,7 @@ static void resampling_every_statistic(void) {
     s = sample_from(&t);
     x[0] = t.x;
     memset(&any, 0, sizeof any);
-    any.effective_size = -1;
+    any.effective_size = DBL_MIN;
     CHECK_STATUS(prun_kendall_tau(&test_context, t.x, t.y, TABLE, &k), PRUN_OK);
     CHECK_STATUS(prun_granulated_kendall(&test_context, &t.axes, t.x, t.y, &g), PRUN_OK);
     CHECK_STATUS(prun_conditional_information(&test_context, &t.axes, t.x, t.y, PRUN_TIES_HALF, &c),

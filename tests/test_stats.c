@@ -2,6 +2,7 @@
    definitions, brute force, and reference values computed with SciPy 1.10 and NumPy 1.24. */
 #include "../prunability.h"
 
+#include <float.h>
 #include <stdlib.h>
 
 #include "grids.h"
@@ -1071,7 +1072,7 @@ static void sign_error_of_two_settings(void) {
     memset(&o, 0, sizeof o);
     CHECK_STATUS(prun_robust_sign_error(&test_context, &axes, c, gap, &o, &r), PRUN_OK);
     CHECK(r.all.environments == 0 && r.all.dropped == 1 && isnan(r.all.mean) && isnan(r.all.max));
-    o.effective_size = -1;
+    o.effective_size = DBL_MIN;
     CHECK_STATUS(prun_robust_sign_error(&test_context, &axes, c, gap, &o, &r), PRUN_OK);
     CHECK_CLOSE(r.all.mean, 0.31321400777222, 1e-12, 0);
     CHECK(r.all.max == r.all.mean && r.all.p90 == r.all.mean && r.axis[0].max == r.all.max);
@@ -1201,7 +1202,7 @@ static void infinite_values_rank(void) {
         l = sample_from(&large);
         memset(&o, 0, sizeof o);
         o.resamples = 40;
-        o.sign_error.effective_size = -1;
+        o.sign_error.effective_size = DBL_MIN;
         for (i = 0; i < PRUN_STATISTIC_CUSTOM; i++) {
             o.statistic = (prun_statistic)i;
             if (i == PRUN_STATISTIC_R2 || i == PRUN_STATISTIC_ADJUSTED_R2 ||

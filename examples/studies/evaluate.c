@@ -16,6 +16,8 @@
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
+#include <float.h>
+
 #define NAME_ROOM 1024 /* of a column's name on the command line */
 
 typedef struct settings {
