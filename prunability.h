@@ -3553,12 +3553,13 @@ PRUN__INLINE void prun__norm_best(const prun__vector *v, const prun__norm_job *j
     prun__lanes value;
     int64_t ky, kx;
     prun__norm_value(v, n, x, best);
-    if (job->window == 1) return;
-    for (ky = 0; ky < job->window; ky++)
-        for (kx = 0; kx < job->window; kx++) {
-            prun__norm_value(v, n, x + ky * n->line + kx * n->step, value);
-            v->top(best, value, best);
-        }
+    if (job->window > 1) {
+        for (ky = 0; ky < job->window; ky++)
+            for (kx = 0; kx < job->window; kx++) {
+                prun__norm_value(v, n, x + ky * n->line + kx * n->step, value);
+                v->top(best, value, best);
+            }
+    }
 }
 
 PRUN__INLINE void prun__norm(const prun__vector *v, const prun__norm_job *job, const float *x,
@@ -3575,10 +3576,19 @@ PRUN__INLINE void prun__norm(const prun__vector *v, const prun__norm_job *job, c
             const float *z = x + (oy * n.line + ox * n.step) * job->window;
             for (c = 0; c < job->channels; c++) {
                 prun__norm_channel_set(v, job, c, &n);
-                for (l = 0; l < PRUN_LANES; l += v->width, z += v->width, y += v->width) {
-                    prun__norm_best(v, job, &n, z, best);
-                    v->maximum(y, low, best);
+                if (job->window == 1) {
+                    for (l = 0; l < PRUN_LANES; l += v->width) {
+                        prun__norm_value(v, &n, z + l, best);
+                        v->maximum(y + l, low, best);
+                    }
+                } else {
+                    for (l = 0; l < PRUN_LANES; l += v->width) {
+                        prun__norm_best(v, job, &n, z + l, best);
+                        v->maximum(y + l, low, best);
+                    }
                 }
+                z += PRUN_LANES;
+                y += PRUN_LANES;
             }
         }
 }
