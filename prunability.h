@@ -184,6 +184,14 @@
    the order of calls. The seed of a net and that of its training may be equal: they use other
    streams. Dropout decides with 16 bits: its probability is rounded to 1/65536.
 
+   FOR CONTRIBUTORS. A section calls only sections before it and opens with what is in it. Names
+   are prun_<noun>_<verb>, private ones prun__<noun>_<verb>, with one of these verbs: make free init
+   begin end open close load save read write copy clear check resolve find count compare sort select
+   run step apply add fill pack unpack get set put note fail scale mark split join draw restore.
+   A predicate says is, has, uses or can. A function that only computes a quantity is named after
+   it; tasks of prun__for end in _task, orders of qsort begin with by_. Every function has a comment.
+   tests/header.sh checks what can be checked, tests/format.sh the layout.
+
    LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31. File
    positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and -std=gnu99, as -std=c99
    hides fseeko). Convolutions, norms and pools do not follow a flatten of more than one pixel.
@@ -205,10 +213,10 @@
    PRUNABILITY_NO_HESSIAN       no curvature; its measures say that they were left out
    PRUNABILITY_NO_STATS         no evaluation statistics, no tables of models
    PRUNABILITY_NO_FILES         no files at all
-   The implementation has 480 KB and compiles in 11 s (gcc 12 -O2, x86-64). Left out are, with NO_NET
-   6,000 lines, 270 KB and 55 % of the time; with NO_FILES 3,000, 60 KB and 9 %; with NO_STATS 2,100,
-   50 KB and 6 %; with NO_HESSIAN 1,500, 40 KB and 4 %; with NO_TRAIN 300, 9 KB. With all of them 90 KB
-   remain, compiled in 2 s. Define these for the declarations and the implementation alike.
+   The implementation has 480 KB and compiles in 11 s (gcc 12 -O2, x86-64). NO_NET leaves out 6,000
+   lines, 270 KB and 55 % of the time; NO_FILES 3,000, 60 KB and 9 %; NO_STATS 2,100, 50 KB and 6
+   %; NO_HESSIAN 1,500, 40 KB and 4 %; NO_TRAIN 300, 9 KB. With all of them 90 KB remain, compiled
+   in 2 s. Define these for the declarations and the implementation alike.
    PRUNDEF                      linkage of public functions; overrides PRUNABILITY_STATIC
 */
 #define PRUNABILITY_VERSION_MAJOR 0

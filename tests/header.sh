@@ -95,6 +95,15 @@ awk '
 ' "$header" > "$work/wrong"
 verdict "no section of the implementation is longer than 1,200 lines" "$work/wrong"
 
+# Every section of the implementation has a test that names it in its first comment.
+grep -o '^/\* \[[A-Z0-9]*\.I\]' "$header" | sed 's|.*\[||; s|\.I\]||' | while read -r tag; do
+    for test in "$here"/test_*.c; do
+        sed -n '1,/\*\//p' "$test" | grep -qw -e "$tag" && continue 2
+    done
+    echo "no test names $tag"
+done > "$work/wrong"
+verdict "every section has a test that names it" "$work/wrong"
+
 # Line number, section number and name of every function that the implementation defines.
 awk '
     NR == FNR { if (/^\/\* \[[A-Z0-9]*\.I\]/) { section++; from[section] = FNR } next }

@@ -1,4 +1,4 @@
-/* test_ops.c - sections OPS: lane packing, shapes and errors of convolutions, cross-entropy. Their
+/* test_ops.c - sections OPS and CONV2D: lane packing, shapes and errors of convolutions, cross-entropy. Their
    numbers are checked in test_conv.c. */
 #include "../prunability.h"
 

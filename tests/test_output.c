@@ -1,4 +1,4 @@
-/* Writing files: what is replaced, kept and left behind, whatever stands in the way. */
+/* test_output.c - section OUTPUT: what is replaced, kept and left behind, whatever is in the way. */
 #define _DEFAULT_SOURCE 1
 #define _DARWIN_C_SOURCE 1
 #include "files.h"

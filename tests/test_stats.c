@@ -1,4 +1,4 @@
-/* test_stats.c - section STATS: Kendall and granulated Kendall, information, regression, sign error:
+/* test_stats.c - sections STATS and REGRESSION: Kendall and granulated Kendall, information, regression, sign error:
    definitions, brute force, and reference values computed with SciPy 1.10 and NumPy 1.24. */
 #include "../prunability.h"
 
