@@ -47,22 +47,22 @@
 */
 /* [CONTENTS] sections; `grep -n '^/\* \[' prunability.h` prints them with line numbers */
 /*
-   [QUICK]        do this
-   [DOCS]         what a reader of the API should know
-   [CONFIG]       build options and versions
-   [CORE]         status codes, context, tensors
-   [RNG]          counter-based random numbers: a value belongs to its counter, not to a thread
-   [OPS]          tensor operations in the lane layout
-   [IMAGES]       labelled image sets
-   [NET]          layers, builder, the three families, forward and backward
-   [OBJECTIVE]    what every measure takes: weights and callbacks, of a prun_net or of your own
-   [TRAIN]        stochastic gradient descent
-   [PRUNE]        pruning, perturbation, and the searches on both
-   [HESSIAN]      curvature: eigenvalues, spectrum, trace, effective dimensionality
-   [MEASURE]      generalization measures: formulas, and the table of all of them
-   [STATS]        evaluation statistics and tables of models
-   [FILES]        data sets, checkpoints, tables
-   [BINDINGS]     the layout of the public structs, for other languages
+   [QUICK]          do this
+   [DOCS]           what a reader of the API should know
+   [CONFIG]         build options and versions
+   [CORE]           status codes, context, tensors
+   [RNG]            counter-based random numbers: a value belongs to its counter, not to a thread
+   [OPS]            tensor operations in the lane layout
+   [IMAGES]         labelled image sets
+   [NET]            layers, builder, the three families, forward and backward
+   [OBJECTIVE]      what every measure takes: weights and callbacks, of a prun_net or of your own
+   [TRAIN]          stochastic gradient descent
+   [PRUNE]          pruning, perturbation, and the searches on both
+   [HESSIAN]        curvature: eigenvalues, spectrum, trace, effective dimensionality
+   [MEASURE]        generalization measures: formulas, and the table of all of them
+   [STATS]          evaluation statistics and tables of models
+   [FILES]          data sets, checkpoints, tables
+   [BINDINGS]       the layout of the public structs, for other languages
    [CORE.I]         status, memory, threads, numbers, sorting
    [RNG.I]          Philox4x32-10 and what is drawn from it
    [OPS.I]          what needs no kernels: shapes, lane layout, losses, linear maps
@@ -99,7 +99,7 @@
    [NPY.I]          NumPy arrays, and data sets made of two
    [CSV.I]          tables of models from CSV
    [BINDINGS.I]     the layout of the public structs
-   [LICENSE]      MIT
+   [LICENSE]        MIT
 */
 /* [DOCS] what a reader of the API should know */
 /*
@@ -189,8 +189,8 @@
    begin end open close load save read write copy clear check resolve find count compare sort select
    run step apply add fill pack unpack get set put note fail scale mark split join draw restore.
    A predicate says is, has, uses or can. A function that only computes a quantity is named after
-   it; tasks of prun__for end in _task, orders of qsort begin with by_. Every function has a comment.
-   tests/header.sh checks what can be checked, tests/format.sh the layout.
+   it; tasks of prun__for end in _task, orders of qsort begin with by_. Every function has a
+   comment. tests/header.sh checks what can be checked, tests/format.sh the layout.
 
    LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31. File
    positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and -std=gnu99, as -std=c99
