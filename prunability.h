@@ -26,7 +26,7 @@
            prun_objective objective;
            prun_prunability found;
            if (prun_images_load_idx(NULL, SET "images.idx3-ubyte", SET "labels.idx1-ubyte",
-                             &(prun_idx_options){.pad_to = 32}, &images)) return 1;
+                                    &(prun_idx_options){.pad_to = 32}, &images)) return 1;
            prun_images_standardize(NULL, &images);
            if (prun_net_create_cnn(NULL, &(prun_arch){.width = 8, .image_channels = 1}, &net))
                return 1;

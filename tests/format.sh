@@ -21,7 +21,7 @@ if [ -z "$tool" ]; then
 fi
 
 cd "$here/.." || exit 1
-for file in prunability.h $(find tests examples bench -name '*.[ch]' | sort); do
+for file in prunability.h $(find tests examples bench -name '*.[ch]' -o -name '*.cpp' | sort); do
     if $tool --dry-run --Werror "$file" 2> /dev/null; then
         pass
     else

@@ -7,10 +7,7 @@
 #include <vector>
 
 struct free_net {
-    void operator()(prun_net *net) const
-    {
-        prun_net_free(net);
-    }
+    void operator()(prun_net *net) const { prun_net_free(net); }
 };
 
 struct quadratic {
@@ -18,10 +15,9 @@ struct quadratic {
     prun_tensor tensor;
 };
 
-static prun_status loss(void *user, const int64_t *, int64_t n, double *losses, double *sum,
-                        int64_t *errors)
-{
-    const quadratic *q = static_cast<const quadratic *>(user);
+static prun_status loss(const prun_objective *objective, const int64_t *, int64_t n, double *losses,
+                        double *sum, int64_t *wrong) {
+    const quadratic *q = static_cast<const quadratic *>(objective->user);
     double value = 1;
     for (float w : q->weights) {
         value += (static_cast<double>(w) - 1) * (static_cast<double>(w) - 1);
@@ -32,14 +28,13 @@ static prun_status loss(void *user, const int64_t *, int64_t n, double *losses, 
     if (sum != nullptr) {
         *sum = value * static_cast<double>(n);
     }
-    if (errors != nullptr) {
-        *errors = 0;
+    if (wrong != nullptr) {
+        *wrong = 0;
     }
     return PRUN_OK;
 }
 
-static int search()
-{
+static int search() {
     quadratic q;
     q.weights.assign(10, 1.0f);
     q.weights[3] = 0.01f; // the only weight whose loss gains from pruning, by very little
@@ -48,7 +43,7 @@ static int search()
     q.tensor.name = "w";
     q.tensor.rank = 1;
     q.tensor.shape[0] = 10;
-    q.tensor.flags = PRUN_WEIGHT;
+    q.tensor.flags = PRUN_TENSOR_WEIGHT;
     prun_objective objective = prun_objective();
     objective.user = &q;
     objective.tensors = &q.tensor;
@@ -65,14 +60,13 @@ static int search()
     return result.answer[0].kept == 9 ? 0 : 11;
 }
 
-int main()
-{
+int main() {
     prun_arch arch = prun_arch();
-    arch.family = PRUN_CNN;
+    arch.family = PRUN_FAMILY_CNN;
     arch.width = 1;
     arch.classes = 4;
     prun_net *raw = nullptr;
-    if (prun_net_family(nullptr, &arch, &raw) != PRUN_OK) {
+    if (prun_net_create_family(nullptr, &arch, &raw) != PRUN_OK) {
         return 1;
     }
     std::unique_ptr<prun_net, free_net> net(raw);
