@@ -1988,7 +1988,7 @@ static int prun__utf8_length(const char *p, const char *end) {
 
 /* The character at p as it may be shown on a terminal: control characters, marks that reverse the
    direction of text, and bytes that are not UTF-8 are escaped. Returns its bytes in the text. */
-static int prun__show_character(const char *p, const char *end, char out[8]) {
+static int prun__character_write_escaped(const char *p, const char *end, char out[8]) {
     static const char known[] = "\n\r\t", letters[] = "nrt";
     const int n = prun__utf8_length(p, end);
     const unsigned first = (unsigned char)*p;
@@ -2013,15 +2013,16 @@ static int prun__show_character(const char *p, const char *end, char out[8]) {
 
 /* Copies a text as it may be shown, into size >= 32 bytes. Of a text that is too long the middle is
    left out: names come first, and what is to be done about them last. */
-static void prun__show_text(const char *text, char *out, size_t size) {
+static void prun__text_copy_escaped(const char *text, char *out, size_t size) {
     const char *p, *end = strchr(text, 0);
     size_t total = 0, at = 0, left;
     char shown[8];
     int cut = 0;
-    for (p = text; p < end; total += strlen(shown)) p += prun__show_character(p, end, shown);
+    for (p = text; p < end; total += strlen(shown))
+        p += prun__character_write_escaped(p, end, shown);
     left = total;
     for (p = text; p < end; left -= strlen(shown)) {
-        p += prun__show_character(p, end, shown);
+        p += prun__character_write_escaped(p, end, shown);
         if (total < size || (!cut && at + strlen(shown) <= size / 4) || at + left < size) {
             memcpy(out + at, shown, strlen(shown));
             at += strlen(shown);
@@ -2047,12 +2048,12 @@ static prun_status prun__fail(prun_context *context, prun_status status, const c
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    prun__show_text(text, context->message, sizeof context->message);
+    prun__text_copy_escaped(text, context->message, sizeof context->message);
     return status;
 }
 
 /* a * b for sizes >= 0; -1 on overflow or when either already is -1, so that products chain. */
-static int64_t prun__mul(int64_t a, int64_t b) {
+static int64_t prun__size_product(int64_t a, int64_t b) {
     if (a < 0 || b < 0) return -1;
     if (a != 0 && b > INT64_MAX / a) return -1;
     return a * b;
@@ -2062,7 +2063,7 @@ static int64_t prun__mul(int64_t a, int64_t b) {
 static void *prun__alloc(prun_context *context, int64_t count, size_t size, const char *what) {
     const size_t slack = 64 + sizeof(void *);
     void *raw, **block;
-    int64_t bytes = prun__mul(count, (int64_t)size);
+    int64_t bytes = prun__size_product(count, (int64_t)size);
     if (bytes < 0 || (uint64_t)bytes > (uint64_t)SIZE_MAX / 2) {
         prun__fail(context, PRUN_ERR_MEMORY, "%s: more bytes than can be addressed", what);
         return NULL;
@@ -2080,12 +2081,14 @@ static void *prun__alloc(prun_context *context, int64_t count, size_t size, cons
     return block;
 }
 
+/* A block as above with all bytes zero, or NULL. */
 static void *prun__alloc_zero(prun_context *context, int64_t count, size_t size, const char *what) {
     void *block = prun__alloc(context, count, size, what);
     if (block) memset(block, 0, (size_t)count * size);
     return block;
 }
 
+/* Gives a block, which may be NULL, back to the allocator of the context that made it. */
 static void prun__free(prun_context *context, void *block) {
     void *raw;
     if (!block) return;
@@ -2095,9 +2098,9 @@ static void prun__free(prun_context *context, void *block) {
 }
 
 /* Makes *buffer hold `count` elements, contents lost; keeps it when it is large enough. */
-static PRUN__SHARED prun_status prun__reserve(prun_context *context, void **buffer,
-                                              int64_t *capacity, int64_t count, size_t size,
-                                              const char *what) {
+static PRUN__SHARED prun_status prun__buffer_make(prun_context *context, void **buffer,
+                                                  int64_t *capacity, int64_t count, size_t size,
+                                                  const char *what) {
     if (*buffer && *capacity >= count) return PRUN_OK;
     prun__free(context, *buffer);
     *capacity = 0;
@@ -2126,12 +2129,14 @@ static PRUN__SHARED void *prun__array_make(prun_context *context, void *old, int
 #ifdef PRUN__FORKS
 static long prun__team_process; /* 0: no region yet; the library's second writable global */
 
-static void prun__note_team(void) {
+/* Remembers the process of the first parallel region; later calls change nothing. */
+static void prun__team_note(void) {
     if (__atomic_load_n(&prun__team_process, __ATOMIC_RELAXED) == 0)
         __atomic_store_n(&prun__team_process, (long)getpid(), __ATOMIC_RELAXED);
 }
 
-static int prun__is_forked(void) {
+/* True in a child of the process that ran the first parallel region. */
+static int prun__process_is_forked(void) {
     const long process = __atomic_load_n(&prun__team_process, __ATOMIC_RELAXED);
     return process != 0 && process != (long)getpid();
 }
@@ -2145,7 +2150,7 @@ static int64_t prun__threads(const prun_context *context) {
 #if PRUN__OPENMP
     if (omp_in_parallel()) return 1;
 #ifdef PRUN__FORKS
-    if (prun__is_forked()) return 1;
+    if (prun__process_is_forked()) return 1;
 #endif
     if (threads < 1) threads = omp_get_max_threads();
     return PRUN__MAX(threads, 1);
@@ -2163,7 +2168,7 @@ typedef struct prun__loop {
 } prun__loop;
 
 /* Items are dealt out by number alone, so each is computed the same way for any worker count. */
-static void prun__loop_worker(void *pointer, int64_t worker) {
+static void prun__loop_run(void *pointer, int64_t worker) {
     const prun__loop *loop = (const prun__loop *)pointer;
     int64_t item;
     for (item = worker; item < loop->items; item += loop->workers)
@@ -2179,17 +2184,17 @@ static void prun__for(const prun_context *context, prun__task task, void *argume
     loop.workers = PRUN__MIN(prun__threads(context), items);
     if (loop.workers <= 1) {
         loop.workers = 1;
-        prun__loop_worker(&loop, 0);
+        prun__loop_run(&loop, 0);
     } else if (context && context->parallel_for) {
-        context->parallel_for(context->parallel_user, prun__loop_worker, &loop, loop.workers);
+        context->parallel_for(context->parallel_user, prun__loop_run, &loop, loop.workers);
     } else {
 #if PRUN__OPENMP
         int i, workers = (int)loop.workers;
 #ifdef PRUN__FORKS
-        prun__note_team();
+        prun__team_note();
 #endif
 #pragma omp parallel for schedule(static) num_threads(workers)
-        for (i = 0; i < workers; i++) prun__loop_worker(&loop, i);
+        for (i = 0; i < workers; i++) prun__loop_run(&loop, i);
 #endif
     }
 }
@@ -2201,19 +2206,20 @@ typedef struct prun__arena {
     char *at;
 } prun__arena;
 
-/* Arrays begin 64 bytes apart, as prun__room counts. */
-static PRUN__SHARED void *prun__take(prun__arena *arena, int64_t count, size_t size) {
+/* Arrays begin 64 bytes apart, as prun__arena_size counts. */
+static PRUN__SHARED void *prun__arena_get(prun__arena *arena, int64_t count, size_t size) {
     char *block = arena->at;
     arena->at += ((size_t)count * size + 63) & ~(size_t)63;
     return block;
 }
 
 /* Bytes of `arrays` arrays of n int32 each; -1: too many. */
-static PRUN__SHARED int64_t prun__room(int64_t arrays, int64_t n) {
-    return n < 0 || n > INT64_MAX / 8 ? -1 : prun__mul(arrays, (4 * n + 131) / 64 * 64);
+static PRUN__SHARED int64_t prun__arena_size(int64_t arrays, int64_t n) {
+    return n < 0 || n > INT64_MAX / 8 ? -1 : prun__size_product(arrays, (4 * n + 131) / 64 * 64);
 }
 
-static PRUN__SHARED int64_t prun__sum_sizes(int64_t a, int64_t b) {
+/* a + b for sizes >= 0; -1 on overflow or when either already is -1, so that sums chain. */
+static PRUN__SHARED int64_t prun__size_sum(int64_t a, int64_t b) {
     return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
 }
 
@@ -2227,24 +2233,24 @@ PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor) {
 }
 
 /* True for NaN and infinities, by bits: holds under any compiler flags. */
-static int prun__nonfinite(float value) {
+static int prun__float_is_nonfinite(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return (bits & 0x7f800000u) == 0x7f800000u;
 }
 
 /* Index of the first non-finite element, or -1. */
-static int64_t prun__find_nonfinite(const float *values, int64_t count) {
+static int64_t prun__values_find_nonfinite(const float *values, int64_t count) {
     int64_t i;
     for (i = 0; i < count; i++)
-        if (prun__nonfinite(values[i])) return i;
+        if (prun__float_is_nonfinite(values[i])) return i;
     return -1;
 }
 
 /* Fails if two of the tensors, whose shapes are valid, share memory: changing one would change the
    other, and they would be counted and saved twice. what: who lists them. */
-static prun_status prun__check_overlap(prun_context *context, const char *what,
-                                       const prun_tensor *tensors, int64_t count) {
+static prun_status prun__tensors_check_overlap(prun_context *context, const char *what,
+                                               const prun_tensor *tensors, int64_t count) {
     int64_t i, j;
     for (i = 1; i < count; i++) {
         const uintptr_t a = (uintptr_t)tensors[i].data;
@@ -2269,8 +2275,8 @@ static prun_status prun__check_overlap(prun_context *context, const char *what,
 /* Order of descending keys; equal keys keep the lower index first. Keys are non-negative or
    infinite floats, whose bit patterns order as integers (NaN ends up first). LSD radix sort:
    three passes of 11 bits over (key, index) pairs, O(count). scratch: count. */
-static void prun__sort_descending(const float *keys, int64_t count, int64_t *order,
-                                  int64_t *scratch) {
+static void prun__keys_sort_descending(const float *keys, int64_t count, int64_t *order,
+                                       int64_t *scratch) {
     int64_t histogram[2048], i, *from = scratch, *to = order;
     int shift;
     for (i = 0; i < count; i++) scratch[i] = i;
@@ -2299,6 +2305,7 @@ static void prun__sort_descending(const float *keys, int64_t count, int64_t *ord
     }
 }
 
+/* Ascending doubles. */
 static int prun__by_value(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -2315,7 +2322,8 @@ typedef struct prun__big {
     int words, exponent, rest;
 } prun__big;
 
-static void prun__big_multiply(prun__big *b, uint32_t factor, uint32_t carry) {
+/* b times a factor, plus a carry: with factor 10 this appends a decimal digit. */
+static void prun__big_scale_up(prun__big *b, uint32_t factor, uint32_t carry) {
     int i;
     for (i = 0; i < b->words || carry; i++) {
         const uint64_t product = (uint64_t)(i < b->words ? b->word[i] : 0) * factor + carry;
@@ -2325,7 +2333,8 @@ static void prun__big_multiply(prun__big *b, uint32_t factor, uint32_t carry) {
     b->words = PRUN__MAX(b->words, i);
 }
 
-static void prun__big_divide(prun__big *b, uint32_t divisor) {
+/* b by a divisor, rounded down; a remainder is noted in b->rest. */
+static void prun__big_scale_down(prun__big *b, uint32_t divisor) {
     uint64_t rest = 0;
     int i;
     for (i = b->words - 1; i >= 0; i--) {
@@ -2337,12 +2346,13 @@ static void prun__big_divide(prun__big *b, uint32_t divisor) {
     while (b->words > 0 && b->word[b->words - 1] == 0) b->words--;
 }
 
+/* Bit i of the words; 0 outside them. */
 static int prun__big_bit(const prun__big *b, int i) {
     return i >= 0 && i < 32 * b->words && (b->word[i / 32] >> (i % 32) & 1);
 }
 
 /* The nearest double, to even. */
-static double prun__big_round(const prun__big *b) {
+static double prun__big_nearest(const prun__big *b) {
     uint64_t mantissa = 0;
     int top = 32 * b->words, low, i, rest = b->rest;
     while (top > 0 && !prun__big_bit(b, top - 1)) top--;
@@ -2354,7 +2364,7 @@ static double prun__big_round(const prun__big *b) {
 }
 
 /* Times 10^power. Division wants more than 64 bits in the quotient. */
-static double prun__big_scale(prun__big *b, int64_t power) {
+static double prun__big_value(prun__big *b, int64_t power) {
     int zeros;
     if (power < 0) {
         zeros = (int)(-power * 10 / 3 / 32) + 3;
@@ -2363,14 +2373,14 @@ static double prun__big_scale(prun__big *b, int64_t power) {
         b->words += zeros;
         b->exponent = -32 * zeros;
     }
-    for (; power <= -9; power += 9) prun__big_divide(b, 1000000000u);
-    for (; power < 0; power++) prun__big_divide(b, 10u);
-    for (; power > 0; power--) prun__big_multiply(b, 10u, 0);
-    return prun__big_round(b);
+    for (; power <= -9; power += 9) prun__big_scale_down(b, 1000000000u);
+    for (; power < 0; power++) prun__big_scale_down(b, 10u);
+    for (; power > 0; power--) prun__big_scale_up(b, 10u, 0);
+    return prun__big_nearest(b);
 }
 
 /* The rest of a text after a word that it begins with, in capitals or not; NULL: it does not. */
-static const char *prun__skip_word(const char *text, const char *word) {
+static const char *prun__text_after(const char *text, const char *word) {
     for (; *word; text++, word++) {
         const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
         const char b = *word >= 'A' && *word <= 'Z' ? (char)(*word + 32) : *word;
@@ -2379,35 +2389,38 @@ static const char *prun__skip_word(const char *text, const char *word) {
     return text;
 }
 
-static int prun__same_word(const char *text, const char *word) {
-    const char *rest = prun__skip_word(text, word);
+/* True if the text is the word, in capitals or not. */
+static int prun__text_is_word(const char *text, const char *word) {
+    const char *rest = prun__text_after(text, word);
     return rest && *rest == '\0';
 }
 
 /* The same up to digits, which Microsoft's printf puts behind 1.#INF. */
-static int prun__same_but_digits(const char *text, const char *word) {
-    const char *rest = prun__skip_word(text, word);
+static int prun__text_is_word_and_digits(const char *text, const char *word) {
+    const char *rest = prun__text_after(text, word);
     while (rest && *rest >= '0' && *rest <= '9') rest++;
     return rest && *rest == '\0';
 }
 
-static int prun__is_infinite(const char *unsigned_text) {
-    return prun__same_word(unsigned_text, "inf") || prun__same_word(unsigned_text, "infinity") ||
-           prun__same_but_digits(unsigned_text, "1.#inf");
+/* True for infinity as C spells it, in capitals or not, or Microsoft's printf; without its sign. */
+static int prun__text_is_infinite(const char *unsigned_text) {
+    return prun__text_is_word(unsigned_text, "inf") ||
+           prun__text_is_word(unsigned_text, "infinity") ||
+           prun__text_is_word_and_digits(unsigned_text, "1.#inf");
 }
 
 /* "nan", or with what printf puts behind it: "nan(ind)". */
-static PRUN__SHARED int prun__is_nan(const char *unsigned_text) {
-    const char *rest = prun__skip_word(unsigned_text, "nan");
+static PRUN__SHARED int prun__text_is_nan(const char *unsigned_text) {
+    const char *rest = prun__text_after(unsigned_text, "nan");
     if (rest && (*rest == '\0' || (*rest == '(' && rest[strlen(rest) - 1] == ')'))) return 1;
-    return prun__same_but_digits(unsigned_text, "1.#ind") ||
-           prun__same_but_digits(unsigned_text, "1.#qnan") ||
-           prun__same_but_digits(unsigned_text, "1.#snan");
+    return prun__text_is_word_and_digits(unsigned_text, "1.#ind") ||
+           prun__text_is_word_and_digits(unsigned_text, "1.#qnan") ||
+           prun__text_is_word_and_digits(unsigned_text, "1.#snan");
 }
 
 /* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
    which goes by the locale. */
-static PRUN__SHARED int prun__number(const char *text, double *out) {
+static PRUN__SHARED int prun__number_read(const char *text, double *out) {
     const char *s = text + (*text == '-' || *text == '+');
     const double sign = *text == '-' ? -1.0 : 1.0;
     int64_t digits = 0, used = 0, power = 0, exponent = 0;
@@ -2415,7 +2428,7 @@ static PRUN__SHARED int prun__number(const char *text, double *out) {
     prun__big b;
     b.words = b.exponent = b.rest = 0;
     *out = sign * HUGE_VAL;
-    if (prun__is_infinite(s)) return 1;
+    if (prun__text_is_infinite(s)) return 1;
     for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
         if (*s == '.') point = 1;
         if (*s == '.') continue;
@@ -2423,7 +2436,7 @@ static PRUN__SHARED int prun__number(const char *text, double *out) {
         power -= point;
         if (used == 0 && *s == '0') continue;
         if (++used <= PRUN__DIGITS) {
-            prun__big_multiply(&b, 10u, (uint32_t)(*s - '0'));
+            prun__big_scale_up(&b, 10u, (uint32_t)(*s - '0'));
         } else {
             power++;
             b.rest |= *s != '0';
@@ -2440,7 +2453,7 @@ static PRUN__SHARED int prun__number(const char *text, double *out) {
     if (digits == 0 || *s != '\0') return 0;
     used = PRUN__MIN(used, PRUN__DIGITS);
     if (used == 0 || used + power < -330) *out = sign * 0.0;
-    else if (used + power <= 310) *out = sign * prun__big_scale(&b, power);
+    else if (used + power <= 310) *out = sign * prun__big_value(&b, power);
     return 1;
 }
 
@@ -2533,7 +2546,7 @@ PRUNDEF void prun_random_permutation(uint64_t seed, uint64_t stream, int64_t n, 
 PRUNDEF int64_t prun_lanes_size(int64_t n, int64_t c, int64_t h, int64_t w) {
     if (n <= 0 || c <= 0 || h <= 0 || w <= 0 || n > INT64_MAX - PRUN_LANES) return -1;
     n = (n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES;
-    return prun__mul(prun__mul(n, c), prun__mul(h, w));
+    return prun__size_product(prun__size_product(n, c), prun__size_product(h, w));
 }
 
 PRUNDEF void prun_lanes_pack(const float *nchw, int64_t n, int64_t c, int64_t h, int64_t w,
@@ -2560,11 +2573,14 @@ PRUNDEF void prun_lanes_unpack(const float *lanes, int64_t n, int64_t c, int64_t
                     lanes[(i / PRUN_LANES * size + p * c + k) * PRUN_LANES + i % PRUN_LANES];
 }
 
-static int64_t prun__blocks(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
+/* Blocks of PRUN_LANES images that n images fill, the last one perhaps in part. */
+static int64_t prun__block_count(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
 
 /* ---- geometry of a convolution ---- */
 
-static void prun__conv_defaults(prun_conv2d *s) {
+/* Fills in the defaults of the fields that are 0: a square kernel, stride 1, the same stride in
+   both axes. */
+static void prun__conv_resolve(prun_conv2d *s) {
     if (s->kernel[1] == 0) s->kernel[1] = s->kernel[0];
     if (s->stride[0] == 0) s->stride[0] = 1;
     if (s->stride[1] == 0) s->stride[1] = s->stride[0];
@@ -2601,8 +2617,9 @@ static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s)
     if (s->algorithm < PRUN_ALGORITHM_AUTO || s->algorithm > PRUN_ALGORITHM_WINOGRAD)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution: unknown algorithm %d",
                           (int)s->algorithm);
-    in = prun__mul(s->in_channels, s->in_height * s->in_width);
-    out = prun__mul(prun__mul(s->in_channels, s->out_channels), s->kernel[0] * s->kernel[1]);
+    in = prun__size_product(s->in_channels, s->in_height * s->in_width);
+    out = prun__size_product(prun__size_product(s->in_channels, s->out_channels),
+                             s->kernel[0] * s->kernel[1]);
     if (in < 0 || in > INT32_MAX || out < 0 || out > INT32_MAX)
         return prun__fail(context, PRUN_ERR_OVERFLOW,
                           "convolution: more than 2^31 inputs or weights");
@@ -2613,7 +2630,7 @@ PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d 
                                        int64_t *height, int64_t *width) {
     prun_conv2d s = *conv;
     int64_t h, w, outputs;
-    prun__conv_defaults(&s);
+    prun__conv_resolve(&s);
     PRUN__TRY(prun__conv_check(context, &s));
     h = s.in_height + s.padding[0] + s.padding[2] - s.kernel[0];
     w = s.in_width + s.padding[1] + s.padding[3] - s.kernel[1];
@@ -2624,7 +2641,7 @@ PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d 
                           (long long)(h + s.kernel[0]), (long long)(w + s.kernel[1]));
     h = h / s.stride[0] + 1;
     w = w / s.stride[1] + 1;
-    outputs = prun__mul(prun__mul(h, w), s.out_channels);
+    outputs = prun__size_product(prun__size_product(h, w), s.out_channels);
     if (outputs < 0 || outputs > INT32_MAX)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: more than 2^31 outputs");
     *height = h;
@@ -2680,7 +2697,7 @@ static prun_status prun__linear_make(prun_context *context, const prun_conv2d *s
                                      const double *kernel, prun__linear *map) {
     memset(map, 0, sizeof *map);
     map->shape = *shape;
-    prun__conv_defaults(&map->shape);
+    prun__conv_resolve(&map->shape);
     map->kernel = kernel;
     return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
 }
@@ -2843,7 +2860,7 @@ typedef struct prun__finish {
 
 typedef struct prun__kernels {
     const char *name;
-    int32_t wide; /* channels of the widest panel; see prun__cut_channels */
+    int32_t wide; /* channels of the widest panel; see prun__cut_make */
     int32_t tile_rows, tile_columns;
     void (*panel[9])(const prun__panel *panel);         /* by width / 2 */
     void (*correlate[7])(const prun__correlation *job); /* by number of columns */
@@ -2887,23 +2904,31 @@ typedef struct prun__kernels {
 #if PRUN__GNU
 typedef float prun__f4 __attribute__((vector_size(16)));
 typedef float prun__f4u __attribute__((vector_size(16), aligned(4), may_alias));
+/* Four floats at p, which need not be aligned. */
 static inline prun__f4 prun__f4_load(const float *p) { return *(const prun__f4u *)p; }
+/* Writes four lanes to p, which need not be aligned. */
 static inline void prun__f4_store(float *p, prun__f4 v) { *(prun__f4u *)p = v; }
+/* a in all lanes. */
 static inline prun__f4 prun__f4_set(float a) {
     prun__f4 v = {a, a, a, a};
     return v;
 }
+/* a + b in each lane. */
 static inline prun__f4 prun__f4_add(prun__f4 a, prun__f4 b) { return a + b; }
+/* a - b in each lane. */
 static inline prun__f4 prun__f4_sub(prun__f4 a, prun__f4 b) { return a - b; }
+/* a times b in each lane. */
 static inline prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) { return a * b; }
 typedef int32_t prun__i4 __attribute__((vector_size(16)));
 /* v where a > b (a == b, a != b), else 0. */
 static inline prun__f4 prun__f4_if_gt(prun__f4 a, prun__f4 b, prun__f4 v) {
     return (prun__f4)((prun__i4)(a > b) & (prun__i4)v);
 }
+/* v where a == b, else 0. */
 static inline prun__f4 prun__f4_if_eq(prun__f4 a, prun__f4 b, prun__f4 v) {
     return (prun__f4)((prun__i4)(a == b) & (prun__i4)v);
 }
+/* v where a != b, else 0; a NaN differs from everything. */
 static inline prun__f4 prun__f4_if_ne(prun__f4 a, prun__f4 b, prun__f4 v) {
     return (prun__f4)((prun__i4)(a != b) & (prun__i4)v);
 }
@@ -2917,10 +2942,12 @@ static inline prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
     const prun__i4 mask = (prun__i4)(a > b);
     return (prun__f4)((mask & (prun__i4)a) | (~mask & (prun__i4)b));
 }
+/* a where a < b, else b: b also when a is NaN. */
 static inline prun__f4 prun__f4_min(prun__f4 a, prun__f4 b) {
     const prun__i4 mask = (prun__i4)(a < b);
     return (prun__f4)((mask & (prun__i4)a) | (~mask & (prun__i4)b));
 }
+/* Absolute values. */
 static inline prun__f4 prun__f4_abs(prun__f4 a) {
     const prun__i4 size = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX};
     return (prun__f4)((prun__i4)a & size);
@@ -2934,67 +2961,81 @@ static inline uint32_t prun__f4_nonzero(prun__f4 a) {
 typedef struct prun__f4 {
     float v[4];
 } prun__f4;
+/* Four floats at p, which need not be aligned. */
 static prun__f4 prun__f4_load(const float *p) {
     prun__f4 r;
     memcpy(r.v, p, sizeof r.v);
     return r;
 }
+/* Writes four lanes to p, which need not be aligned. */
 static void prun__f4_store(float *p, prun__f4 a) { memcpy(p, a.v, sizeof a.v); }
+/* a in all lanes. */
 static prun__f4 prun__f4_set(float a) {
     prun__f4 r;
     r.v[0] = r.v[1] = r.v[2] = r.v[3] = a;
     return r;
 }
+/* a + b in each lane. */
 static prun__f4 prun__f4_add(prun__f4 a, prun__f4 b) {
     int i;
     for (i = 0; i < 4; i++) a.v[i] += b.v[i];
     return a;
 }
+/* a - b in each lane. */
 static prun__f4 prun__f4_sub(prun__f4 a, prun__f4 b) {
     int i;
     for (i = 0; i < 4; i++) a.v[i] -= b.v[i];
     return a;
 }
+/* a times b in each lane. */
 static prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) {
     int i;
     for (i = 0; i < 4; i++) a.v[i] *= b.v[i];
     return a;
 }
+/* v where a > b, else 0. */
 static prun__f4 prun__f4_if_gt(prun__f4 a, prun__f4 b, prun__f4 v) {
     int i;
     for (i = 0; i < 4; i++) v.v[i] = a.v[i] > b.v[i] ? v.v[i] : 0.0f;
     return v;
 }
+/* v where a == b, else 0. */
 static prun__f4 prun__f4_if_eq(prun__f4 a, prun__f4 b, prun__f4 v) {
     int i;
     for (i = 0; i < 4; i++) v.v[i] = a.v[i] == b.v[i] ? v.v[i] : 0.0f;
     return v;
 }
+/* v where a != b, else 0; a NaN differs from everything. */
 static prun__f4 prun__f4_if_ne(prun__f4 a, prun__f4 b, prun__f4 v) {
     int i;
     for (i = 0; i < 4; i++) v.v[i] = a.v[i] != b.v[i] ? v.v[i] : 0.0f;
     return v;
 }
+/* a where a > b or a is NaN, else b. */
 static prun__f4 prun__f4_top(prun__f4 a, prun__f4 b) {
     int i;
     for (i = 0; i < 4; i++) b.v[i] = a.v[i] > b.v[i] || a.v[i] != a.v[i] ? a.v[i] : b.v[i];
     return b;
 }
+/* a where a > b, else b: b also when a is NaN. */
 static prun__f4 prun__f4_max(prun__f4 a, prun__f4 b) {
     int i;
     for (i = 0; i < 4; i++) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
     return a;
 }
+/* a where a < b, else b: b also when a is NaN. */
 static prun__f4 prun__f4_min(prun__f4 a, prun__f4 b) {
     int i;
     for (i = 0; i < 4; i++) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
     return a;
 }
+/* Absolute values. */
 static prun__f4 prun__f4_abs(prun__f4 a) {
     int i;
     for (i = 0; i < 4; i++) a.v[i] = fabsf(a.v[i]);
     return a;
 }
+/* Bit i: a[i] is not zero. */
 static uint32_t prun__f4_nonzero(prun__f4 a) {
     uint32_t i, bits = 0;
     for (i = 0; i < 4; i++) bits |= (uint32_t)(a.v[i] != 0.0f) << i;
@@ -3006,6 +3047,7 @@ static uint32_t prun__f4_nonzero(prun__f4 a) {
 static inline prun__f4 prun__f4_mla(prun__f4 a, prun__f4 b, prun__f4 c) {
     return prun__f4_add(prun__f4_mul(a, b), c);
 }
+/* c - a b, rounded twice. */
 static inline prun__f4 prun__f4_mls(prun__f4 a, prun__f4 b, prun__f4 c) {
     return prun__f4_sub(c, prun__f4_mul(a, b));
 }
@@ -3044,50 +3086,64 @@ typedef float prun__lanes[PRUN_LANES];
 static inline void prun__vector_set_portable(float *r, float a) {
     prun__f4_store(r, prun__f4_set(a));
 }
+/* r = a. */
 static inline void prun__vector_copy_portable(float *r, const float *a) {
     prun__f4_store(r, prun__f4_load(a));
 }
+/* r = a + b. */
 static inline void prun__vector_add_portable(float *r, const float *a, const float *b) {
     prun__f4_store(r, prun__f4_add(prun__f4_load(a), prun__f4_load(b)));
 }
+/* r = a - b. */
 static inline void prun__vector_sub_portable(float *r, const float *a, const float *b) {
     prun__f4_store(r, prun__f4_sub(prun__f4_load(a), prun__f4_load(b)));
 }
+/* r = a b. */
 static inline void prun__vector_mul_portable(float *r, const float *a, const float *b) {
     prun__f4_store(r, prun__f4_mul(prun__f4_load(a), prun__f4_load(b)));
 }
+/* r = a b + c, rounded twice. */
 static inline void prun__vector_mla_portable(float *r, const float *a, const float *b,
                                              const float *c) {
     prun__f4_store(r, prun__f4_mla(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
 }
+/* r = c - a b, rounded twice. */
 static inline void prun__vector_mls_portable(float *r, const float *a, const float *b,
                                              const float *c) {
     prun__f4_store(r, prun__f4_mls(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
 }
+/* r = a where a > b, else b. */
 static inline void prun__vector_maximum_portable(float *r, const float *a, const float *b) {
     prun__f4_store(r, prun__f4_max(prun__f4_load(a), prun__f4_load(b)));
 }
+/* r = a where a < b, else b. */
 static inline void prun__vector_minimum_portable(float *r, const float *a, const float *b) {
     prun__f4_store(r, prun__f4_min(prun__f4_load(a), prun__f4_load(b)));
 }
+/* r = a where a > b or a is NaN, else b. */
 static inline void prun__vector_top_portable(float *r, const float *a, const float *b) {
     prun__f4_store(r, prun__f4_top(prun__f4_load(a), prun__f4_load(b)));
 }
+/* r = |a|. */
 static inline void prun__vector_absolute_portable(float *r, const float *a) {
     prun__f4_store(r, prun__f4_abs(prun__f4_load(a)));
 }
+/* r = c where a > b, else 0. */
 static inline void prun__vector_if_gt_portable(float *r, const float *a, const float *b,
                                                const float *c) {
     prun__f4_store(r, prun__f4_if_gt(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
 }
+/* r = c where a == b, else 0. */
 static inline void prun__vector_if_eq_portable(float *r, const float *a, const float *b,
                                                const float *c) {
     prun__f4_store(r, prun__f4_if_eq(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
 }
+/* r = c where a != b, else 0. */
 static inline void prun__vector_if_ne_portable(float *r, const float *a, const float *b,
                                                const float *c) {
     prun__f4_store(r, prun__f4_if_ne(prun__f4_load(a), prun__f4_load(b), prun__f4_load(c)));
 }
+/* Bit i: a[i] is not zero. */
 static inline uint32_t prun__vector_nonzero_portable(const float *a) {
     return prun__f4_nonzero(prun__f4_load(a));
 }
@@ -3121,7 +3177,7 @@ static const prun__vector prun__vector_portable = {
 };
 
 /* Start value of output channel i: what is there, or the bias. */
-static void prun__panel_start(const prun__panel *p, const float *y, int32_t i, float *lanes) {
+static void prun__panel_init(const prun__panel *p, const float *y, int32_t i, float *lanes) {
     int l;
     if (p->accumulate) {
         for (l = 0; l < PRUN_LANES; l++) lanes[l] = y[i * PRUN_LANES + l];
@@ -3131,15 +3187,15 @@ static void prun__panel_start(const prun__panel *p, const float *y, int32_t i, f
 }
 
 /* Written so that a NaN passes. */
-static void prun__relu_lanes(float *y) {
+static void prun__relu_apply(float *y) {
     int l;
     for (l = 0; l < PRUN_LANES; l++) y[l] = y[l] < 0.0f ? 0.0f : y[l];
 }
 
 /* Two output channels of one pixel: eight accumulators, named so that they stay in registers. */
-static void prun__pair_portable(const prun__panel *p, const prun__segment *s,
-                                const prun__segment *end, int width, int32_t i, float *a,
-                                float *b) {
+static void prun__panel_pair_portable(const prun__panel *p, const prun__segment *s,
+                                      const prun__segment *end, int width, int32_t i, float *a,
+                                      float *b) {
     prun__f4 a0 = prun__f4_load(a), a1 = prun__f4_load(a + 4), a2 = prun__f4_load(a + 8),
              a3 = prun__f4_load(a + 12), b0 = prun__f4_load(b), b1 = prun__f4_load(b + 4),
              b2 = prun__f4_load(b + 8), b3 = prun__f4_load(b + 12);
@@ -3172,6 +3228,7 @@ static void prun__pair_portable(const prun__panel *p, const prun__segment *s,
     prun__f4_store(b + 12, b3);
 }
 
+/* All pixels of a panel, two output channels at a time. */
 static void prun__panel_portable(const prun__panel *p, int width) {
     int64_t pixel;
     for (pixel = 0; pixel < p->pixels; pixel++) {
@@ -3182,16 +3239,17 @@ static void prun__panel_portable(const prun__panel *p, int width) {
         for (i = 0; i < p->channels; i += 2) {
             int32_t live = PRUN__MIN(p->channels - i, 2);
             memset(pair, 0, sizeof pair);
-            for (c = 0; c < live; c++) prun__panel_start(p, y, i + c, pair[c]);
-            prun__pair_portable(p, s, end, width, i, pair[0], pair[1]);
+            for (c = 0; c < live; c++) prun__panel_init(p, y, i + c, pair[c]);
+            prun__panel_pair_portable(p, s, end, width, i, pair[0], pair[1]);
             for (c = 0; c < live; c++) {
-                if (p->relu) prun__relu_lanes(pair[c]);
+                if (p->relu) prun__relu_apply(pair[c]);
                 memcpy(y + (i + c) * PRUN_LANES, pair[c], sizeof pair[c]);
             }
         }
     }
 }
 
+/* Panels of six and of four output channels. */
 static void prun__panel6_portable(const prun__panel *p) { prun__panel_portable(p, 6); }
 static void prun__panel4_portable(const prun__panel *p) { prun__panel_portable(p, 4); }
 
@@ -3220,7 +3278,8 @@ static void prun__sparse_portable(const prun__sparse_job *j) {
 }
 
 /* Adds the live lanes of one channel's sums in order. */
-static void prun__sum_lanes(const double *sum, const double *product, int64_t live, double *out) {
+static void prun__sums_add_lanes(const double *sum, const double *product, int64_t live,
+                                 double *out) {
     int64_t l;
     out[0] = out[1] = 0.0;
     for (l = 0; l < live; l++) {
@@ -3229,6 +3288,8 @@ static void prun__sum_lanes(const double *sum, const double *product, int64_t li
     }
 }
 
+/* Sums of a and of a times b in double: each lane adds up its pixels first, then the live lanes are
+   added. */
 static void prun__sums_portable(const float *a, const float *b, int64_t pixels, int64_t channels,
                                 int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
@@ -3243,7 +3304,7 @@ static void prun__sums_portable(const float *a, const float *b, int64_t pixels, 
                 sum[l] += u;
                 product[l] += u * (double)b[p + c + l];
             }
-        prun__sum_lanes(sum, product, live, out);
+        prun__sums_add_lanes(sum, product, live, out);
     }
 }
 
@@ -3416,6 +3477,8 @@ PRUN__INLINE void prun__transform_t9(const prun__vector *v, prun__lanes *y) {
     v->mla(y[3], two, d, c); /* c + 2 d */
 }
 
+/* Transform t along one axis, in place. t is a constant wherever this is inlined, so no branch is
+   left. */
 PRUN__INLINE void prun__transform_apply(const prun__vector *v, prun__transform t, prun__lanes *d) {
     switch (t) {
         case PRUN__B6: prun__transform_b6(v, d); break;
@@ -3463,6 +3526,8 @@ typedef struct prun__tile_points {
     int64_t stride;
 } prun__tile_points;
 
+/* The points of a tile to its output pixels, finished with bias, ReLU or addition. least: NULL, or
+   out: each channel's smallest absolute result before the bias, per lane. */
 PRUN__INLINE void prun__winograd_out(const prun__vector *v, prun__transform t,
                                      prun__tile_points points, int64_t channels,
                                      const prun__finish *finish, float *least, float *const *y) {
@@ -3509,6 +3574,8 @@ PRUN__INLINE void prun__winograd_out(const prun__vector *v, prun__transform t,
 
 #define PRUN__ALL_LANES 0xffffu
 
+/* `found` with the bits of the lanes that are not zero in one of `count` vectors; it stops early
+   when all lanes are found. */
 PRUN__INLINE uint32_t prun__nonzero_lanes(const prun__vector *v, const float *x, int64_t count,
                                           uint32_t found) {
     const float *end = x + count * PRUN_LANES;
@@ -3518,6 +3585,7 @@ PRUN__INLINE uint32_t prun__nonzero_lanes(const prun__vector *v, const float *x,
     return found;
 }
 
+/* Largest absolute value of each lane in `count` vectors; NaNs do not count. */
 PRUN__INLINE void prun__largest(const prun__vector *v, const float *x, int64_t count, float *top) {
     const float *end = x + count * PRUN_LANES, *at;
     prun__lanes most, size;
@@ -3540,6 +3608,7 @@ typedef struct prun__norm_channel {
     prun__lanes dscale, dshift; /* tangents of scale and shift, where there are any */
 } prun__norm_channel;
 
+/* Puts the coefficients of channel c into all lanes. */
 PRUN__INLINE void prun__norm_channel_set(const prun__vector *v, const prun__norm_job *job,
                                          int64_t c, prun__norm_channel *n) {
     v->set(n->mean, job->mean[c]);
@@ -3556,8 +3625,8 @@ PRUN__INLINE void prun__norm_value(const prun__vector *v, const prun__norm_chann
 }
 
 /* Largest output of the pooling window at x; a NaN wins, as in PyTorch. */
-PRUN__INLINE void prun__norm_best(const prun__vector *v, const prun__norm_job *job,
-                                  const prun__norm_channel *n, const float *x, float *best) {
+PRUN__INLINE void prun__norm_window_max(const prun__vector *v, const prun__norm_job *job,
+                                        const prun__norm_channel *n, const float *x, float *best) {
     prun__lanes value;
     int64_t ky, kx;
     prun__norm_value(v, n, x, best);
@@ -3570,6 +3639,7 @@ PRUN__INLINE void prun__norm_best(const prun__vector *v, const prun__norm_job *j
     }
 }
 
+/* Batch norm, ReLU and pooling of one block, output pixel by output pixel. */
 PRUN__INLINE void prun__norm(const prun__vector *v, const prun__norm_job *job, const float *x,
                              float *y) {
     prun__norm_channel n;
@@ -3591,7 +3661,7 @@ PRUN__INLINE void prun__norm(const prun__vector *v, const prun__norm_job *job, c
                     }
                 } else {
                     for (l = 0; l < PRUN_LANES; l += v->width) {
-                        prun__norm_best(v, job, &n, z + l, best);
+                        prun__norm_window_max(v, job, &n, z + l, best);
                         v->maximum(y + l, low, best);
                     }
                 }
@@ -3610,7 +3680,7 @@ PRUN__INLINE void prun__norm_window_mask(const prun__vector *v, const prun__norm
     int64_t ky, kx;
     v->set(zero, 0.0f);
     v->copy(left, dy);
-    prun__norm_best(v, job, n, x, best);
+    prun__norm_window_max(v, job, n, x, best);
     if (job->relu) v->if_gt(left, best, zero, left);
     if (job->window == 1) {
         v->copy(g, left);
@@ -3626,6 +3696,8 @@ PRUN__INLINE void prun__norm_window_mask(const prun__vector *v, const prun__norm
         }
 }
 
+/* The gradient dy of a block's outputs, taken back through pooling and ReLU to the gradient g of
+   the normalised values. */
 PRUN__INLINE void prun__norm_mask(const prun__vector *v, const prun__norm_job *job, const float *x,
                                   const float *dy, float *g) {
     prun__norm_channel n;
@@ -3681,7 +3753,7 @@ PRUN__INLINE void prun__norm_window_tangent(const prun__vector *v, const prun__n
     v->set(zero, 0.0f);
     v->set(left, 1.0f);
     v->copy(to, zero);
-    prun__norm_best(v, job, n, x, best);
+    prun__norm_window_max(v, job, n, x, best);
     for (ky = 0; ky < job->window; ky++)
         for (kx = 0; kx < job->window; kx++) {
             const int64_t here = ky * n->line + kx * n->step;
@@ -3697,6 +3769,8 @@ PRUN__INLINE void prun__norm_window_tangent(const prun__vector *v, const prun__n
     if (job->relu) v->if_gt(to, best, zero, to);
 }
 
+/* Batch norm, ReLU and pooling of one block, with the tangents `to` of the outputs from t, those of
+   x. job->m1 and m2 are the tangents of scale and shift. */
 PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job *job,
                                      const float *x, const float *t, float *y, float *to) {
     prun__norm_channel n;
@@ -3868,6 +3942,7 @@ PRUN__AVX2 PRUN__INLINE void prun__panel_avx2(const prun__panel *p, const int wi
         }
     }
 }
+/* Panels of six and of four output channels. */
 PRUN__AVX2 static void prun__panel6_avx2(const prun__panel *p) { prun__panel_avx2(p, 6); }
 PRUN__AVX2 static void prun__panel4_avx2(const prun__panel *p) { prun__panel_avx2(p, 4); }
 
@@ -3988,12 +4063,15 @@ PRUN__AVX2 static void prun__sparse4_avx2(const prun__sparse_job *j) {
     }
 }
 
+/* Up to eight pixels, four at a time. */
 static void prun__sparse_avx2(const prun__sparse_job *job) {
     prun__sparse_job j = *job;
     for (; j.pixels > 0; j.pixels -= 4, j.x += 4 * j.x_step, j.y += 4 * j.y_step)
         prun__sparse4_avx2(&j);
 }
 
+/* Sums of a and of a times b in double: the sixteen lanes of a channel are four vectors of each
+   sum. */
 PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t pixels,
                                        int64_t channels, int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
@@ -4015,7 +4093,7 @@ PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t p
             _mm256_storeu_pd(sum + 4 * i, s[i]);
             _mm256_storeu_pd(product + 4 * i, q[i]);
         }
-        prun__sum_lanes(sum, product, live, out);
+        prun__sums_add_lanes(sum, product, live, out);
     }
 }
 
@@ -4118,6 +4196,8 @@ PRUN__AVX512 static inline void prun__vector_if_ne_avx512(float *r, const float 
 PRUN__AVX512 static inline uint32_t prun__vector_nonzero_avx512(const float *a) {
     return (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(a), _mm512_setzero_ps(), _CMP_NEQ_UQ);
 }
+/* All pixels of a panel: one accumulator per output channel. Without ReLU the lower limit is
+   -infinity, so there is no branch. */
 PRUN__AVX512 PRUN__INLINE void prun__panel_avx512(const prun__panel *p, const int width) {
     const __m512 low = _mm512_set1_ps(p->relu ? 0.0f : -(float)HUGE_VAL);
     float bias[16];
@@ -4148,6 +4228,7 @@ PRUN__AVX512 PRUN__INLINE void prun__panel_avx512(const prun__panel *p, const in
         }
     }
 }
+/* Panels of 4, 8, 12 and 16 output channels. */
 PRUN__AVX512 static void prun__panel4_avx512(const prun__panel *p) { prun__panel_avx512(p, 4); }
 PRUN__AVX512 static void prun__panel8_avx512(const prun__panel *p) { prun__panel_avx512(p, 8); }
 PRUN__AVX512 static void prun__panel12_avx512(const prun__panel *p) { prun__panel_avx512(p, 12); }
@@ -4214,6 +4295,7 @@ PRUN__AVX512 PRUN__INLINE void prun__sparse_pixels_avx512(const prun__sparse_job
             _mm512_storeu_ps(j->y + i * j->y_step, _mm512_maskz_max_ps(PRUN__ALL16, low, c[i]));
     }
 }
+/* Eight accumulators, or four where no more pixels than that are left. */
 PRUN__AVX512 static void prun__sparse_avx512(const prun__sparse_job *j) {
     if (j->pixels > 4) prun__sparse_pixels_avx512(j, 8);
     else prun__sparse_pixels_avx512(j, 4);
@@ -4255,7 +4337,7 @@ PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64
                 _mm512_storeu_pd(sum + 8, t[i]);
                 _mm512_storeu_pd(product, q[i]);
                 _mm512_storeu_pd(product + 8, r[i]);
-                prun__sum_lanes(sum, product, live, out + 2 * (c + i));
+                prun__sums_add_lanes(sum, product, live, out + 2 * (c + i));
             }
         }
     }
@@ -4308,7 +4390,7 @@ static int prun__cpu_level(void) {
 static const prun__kernels *prun__active;
 
 /* The tables that this CPU can run, best first. */
-static int prun__usable_kernels(const prun__kernels *table[3]) {
+static int prun__kernels_find(const prun__kernels *table[3]) {
     int count = 0;
 #if PRUN__X86
     const int level = prun__cpu_level();
@@ -4319,30 +4401,32 @@ static int prun__usable_kernels(const prun__kernels *table[3]) {
     return count;
 }
 
-static const prun__kernels *prun__best_kernels(void) {
+/* The kernels of the best tier that this CPU can run. */
+static const prun__kernels *prun__kernels_select(void) {
     const prun__kernels *table[3];
-    prun__usable_kernels(table);
+    prun__kernels_find(table);
     return table[0];
 }
-static const prun__kernels *prun__kernels_now(void) {
+/* The kernels in use; the first call selects the best. */
+static const prun__kernels *prun__kernels_get(void) {
 #if PRUN__GNU
     const prun__kernels *table = __atomic_load_n(&prun__active, __ATOMIC_RELAXED);
     if (!table) {
-        table = prun__best_kernels();
+        table = prun__kernels_select();
         __atomic_store_n(&prun__active, table, __ATOMIC_RELAXED);
     }
     return table;
 #else
-    if (!prun__active) prun__active = prun__best_kernels();
+    if (!prun__active) prun__active = prun__kernels_select();
     return prun__active;
 #endif
 }
 
-PRUNDEF const char *prun_isa(void) { return prun__kernels_now()->name; }
+PRUNDEF const char *prun_isa(void) { return prun__kernels_get()->name; }
 
 PRUNDEF prun_status prun_isa_set(const char *name) {
     const prun__kernels *table[3];
-    const int count = prun__usable_kernels(table);
+    const int count = prun__kernels_find(table);
     int i;
     for (i = 0; i < count; i++)
         if (!name || strcmp(name, table[i]->name) == 0) {
@@ -4376,9 +4460,9 @@ typedef struct prun__cut {
 
 /* Where sixteen channels fit the registers: full panels, and one of 4, 8 or 12 for the rest. Else
    panels of 6 and 4 that waste at most one channel in all, from 3 on. */
-static prun__cut prun__cut_channels(int64_t channels) {
+static prun__cut prun__cut_make(int64_t channels) {
     prun__cut cut;
-    cut.wide = prun__kernels_now()->wide;
+    cut.wide = prun__kernels_get()->wide;
     if (cut.wide == 16) {
         cut.wides = channels / 16;
         cut.narrow = (channels % 16 + 3) / 4 * 4;
@@ -4393,6 +4477,7 @@ static prun__cut prun__cut_channels(int64_t channels) {
     return cut;
 }
 
+/* Number of panels. */
 static int64_t prun__cut_panels(prun__cut cut) { return cut.wides + cut.narrows; }
 
 /* Channels with what the panels waste; at most (channels + 3) / 4 * 4 for every tier. */
@@ -4406,6 +4491,7 @@ static int64_t prun__cut_start(prun__cut cut, int64_t panel) {
                               : cut.wide * cut.wides + cut.narrow * (panel - cut.wides);
 }
 
+/* Output channels of a panel, unused ones included. */
 static int64_t prun__cut_width(prun__cut cut, int64_t panel) {
     return panel < cut.wides ? cut.wide : cut.narrow;
 }
@@ -4434,8 +4520,8 @@ static int64_t prun__tap_source(const prun__conv *c, int forward, int64_t ty, in
 /* Appends the segments of one pixel, joining runs that are contiguous in x and in the weights. The
    backward weights hold the taps in reverse order, which makes stride 1 contiguous there too.
    out NULL: only counts. */
-static int64_t prun__pixel_segments(const prun__conv *c, int forward, int64_t ty, int64_t tx,
-                                    prun__segment *out) {
+static int64_t prun__segments_write_pixel(const prun__conv *c, int forward, int64_t ty, int64_t tx,
+                                          prun__segment *out) {
     const int64_t depth = forward ? c->shape.in_channels : c->shape.out_channels;
     int64_t tap, count = 0;
     prun__segment last = {0, 0, 0};
@@ -4457,7 +4543,8 @@ static int64_t prun__pixel_segments(const prun__conv *c, int forward, int64_t ty
     return count;
 }
 
-static prun_status prun__make_segments(prun_context *context, const prun__conv *c, int forward,
+/* Makes the segments of all target pixels of one direction: counts them first, then writes them. */
+static prun_status prun__segments_make(prun_context *context, const prun__conv *c, int forward,
                                        prun__segments *s) {
     const int64_t h = forward ? c->out_height : c->shape.in_height;
     const int64_t w = forward ? c->out_width : c->shape.in_width;
@@ -4467,7 +4554,7 @@ static prun_status prun__make_segments(prun_context *context, const prun__conv *
     if (!s->first) return PRUN_ERR_MEMORY;
     for (p = 0; p < s->pixels; p++) {
         s->first[p] = (int32_t)total;
-        total += prun__pixel_segments(c, forward, p / w, p % w, NULL);
+        total += prun__segments_write_pixel(c, forward, p / w, p % w, NULL);
         if (total > INT32_MAX)
             return prun__fail(context, PRUN_ERR_OVERFLOW, "convolution: too many kernel taps");
     }
@@ -4475,14 +4562,16 @@ static prun_status prun__make_segments(prun_context *context, const prun__conv *
     s->segment = (prun__segment *)prun__alloc(context, total, sizeof(prun__segment), "convolution");
     if (!s->segment) return PRUN_ERR_MEMORY;
     for (p = 0; p < s->pixels; p++)
-        prun__pixel_segments(c, forward, p / w, p % w, s->segment + s->first[p]);
+        prun__segments_write_pixel(c, forward, p / w, p % w, s->segment + s->first[p]);
     return PRUN_OK;
 }
 
+/* Rows of an input channel with its padding. */
 static int64_t prun__padded_height(const prun__conv *c) {
     return c->shape.in_height + c->shape.padding[0] + c->shape.padding[2];
 }
 
+/* Columns of an input channel with its padding. */
 static int64_t prun__padded_width(const prun__conv *c) {
     return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
 }
@@ -4496,17 +4585,19 @@ static int64_t prun__padded_size(const prun__conv *c) {
 
 /* Few in-channels would leave most of a tile of the weight gradient empty: then its rows are the
    taps and channels in one run. That needs x with its padding. */
-static int prun__joins_taps(const prun__conv *c) { return c->shape.in_channels < 4 && c->taps > 1; }
+static int prun__conv_has_joined_taps(const prun__conv *c) {
+    return c->shape.in_channels < 4 && c->taps > 1;
+}
 
 /* Places of the weight gradient's rows in x; tiles may reach three rows beyond the last, which is
    repeated. */
-static prun_status prun__make_rows(prun_context *context, prun__conv *c) {
+static prun_status prun__conv_make_rows(prun_context *context, prun__conv *c) {
     const int64_t ins = c->shape.in_channels, width = c->shape.kernel[1], all = c->taps * ins;
     int64_t i;
     c->channel = (int32_t *)prun__alloc(context, ins + 3, sizeof(int32_t), "convolution");
     if (!c->channel) return PRUN_ERR_MEMORY;
     for (i = 0; i < ins + 3; i++) c->channel[i] = (int32_t)(PRUN__MIN(i, ins - 1) * PRUN_LANES);
-    if (!prun__joins_taps(c)) return PRUN_OK;
+    if (!prun__conv_has_joined_taps(c)) return PRUN_OK;
     c->joined = (int32_t *)prun__alloc(context, all + 3, sizeof(int32_t), "convolution");
     if (!c->joined) return PRUN_ERR_MEMORY;
     for (i = 0; i < all + 3; i++) {
@@ -4517,6 +4608,7 @@ static prun_status prun__make_rows(prun_context *context, prun__conv *c) {
     return PRUN_OK;
 }
 
+/* Frees the arrays of a plan, even of one that is only partly made, and clears it. */
 static void prun__conv_free(prun_context *context, prun__conv *c) {
     prun__free(context, c->forward.segment);
     prun__free(context, c->forward.first);
@@ -4532,18 +4624,18 @@ static prun_status prun__conv_make(prun_context *context, const prun_conv2d *sha
     prun_status status;
     memset(c, 0, sizeof *c);
     c->shape = *shape;
-    prun__conv_defaults(&c->shape);
+    prun__conv_resolve(&c->shape);
     PRUN__TRY(prun_conv2d_output(context, &c->shape, &c->out_height, &c->out_width));
     c->taps = c->shape.kernel[0] * c->shape.kernel[1];
-    status = prun__make_segments(context, c, 1, &c->forward);
-    if (status == PRUN_OK) status = prun__make_segments(context, c, 0, &c->backward);
-    if (status == PRUN_OK) status = prun__make_rows(context, c);
+    status = prun__segments_make(context, c, 1, &c->forward);
+    if (status == PRUN_OK) status = prun__segments_make(context, c, 0, &c->backward);
+    if (status == PRUN_OK) status = prun__conv_make_rows(context, c);
     if (status != PRUN_OK) prun__conv_free(context, c);
     return status;
 }
 
 /* Winograd takes this shape. */
-static int prun__winograd_possible(const prun_conv2d *s) {
+static int prun__conv_can_use_winograd(const prun_conv2d *s) {
     int i, fits = s->kernel[0] == 3 && s->kernel[1] == 3 && s->stride[0] == s->stride[1] &&
                   s->stride[0] <= 2;
     for (i = 0; i < 4; i++) fits = fits && s->padding[i] <= 2;
@@ -4555,7 +4647,7 @@ static int64_t prun__packed_size(const prun__conv *c, int forward) {
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
     const int64_t plane = (out + 3) / 4 * 4 * in; /* enough for the panels of every tier */
-    if (!prun__winograd_possible(&c->shape)) return plane * c->taps;
+    if (!prun__conv_can_use_winograd(&c->shape)) return plane * c->taps;
     return 36 * (plane + 16) + (out + (out * in + 1) / 2 + 15) / 16 * 16; /* see prun__holes */
 }
 
@@ -4571,7 +4663,7 @@ static void prun__direct_pack_panel(const prun__conv *c, int forward, const floa
                                     const double *scale, int64_t panel, float *packed) {
     const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels, taps = c->taps;
     const int64_t out = forward ? outs : ins, in = forward ? ins : outs;
-    const prun__cut cut = prun__cut_channels(out);
+    const prun__cut cut = prun__cut_make(out);
     const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
     int64_t tap, k, i;
     packed += start * in * taps;
@@ -4593,14 +4685,14 @@ static void prun__direct_pack_panel(const prun__conv *c, int forward, const floa
 
 /* Forward (or input gradient) of one block. A panel's weights stay in the first-level cache while a
    row of pixels streams past. */
-static void prun__direct_block(const prun__conv *c, int forward, const float *x,
-                               const float *packed, prun__finish finish, float *y) {
-    const prun__kernels *kernels = prun__kernels_now();
+static void prun__direct_run(const prun__conv *c, int forward, const float *x, const float *packed,
+                             prun__finish finish, float *y) {
+    const prun__kernels *kernels = prun__kernels_get();
     const prun__segments *s = forward ? &c->forward : &c->backward;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t row = forward ? c->out_width : c->shape.in_width;
-    const prun__cut cut = prun__cut_channels(out);
+    const prun__cut cut = prun__cut_make(out);
     int64_t pixel, i;
     prun__panel p;
     p.x = x;
@@ -4636,32 +4728,40 @@ static void prun__direct_block(const prun__conv *c, int forward, const float *x,
 
 /* Where Winograd was measured to win: from so many channels and such an extent of the result on
    the products saved pay for the transforms. */
-static int prun__use_winograd(const prun__conv *c, int64_t channels, int64_t extent) {
+static int prun__conv_uses_winograd_from(const prun__conv *c, int64_t channels, int64_t extent) {
     const prun_conv2d *s = &c->shape;
-    if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__winograd_possible(s)) return 0;
+    if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__conv_can_use_winograd(s)) return 0;
     if (s->algorithm == PRUN_ALGORITHM_WINOGRAD) return 1;
     return s->in_channels >= channels && s->out_channels >= channels && c->out_height >= extent &&
            c->out_width >= extent;
 }
 
-static int prun__strided(const prun__conv *c) { return c->shape.stride[0] == 2; }
+/* True at stride 2. The only other stride of Winograd is 1. */
+static int prun__conv_is_strided(const prun__conv *c) { return c->shape.stride[0] == 2; }
 
-static int prun__winograd_values(const prun__conv *c) {
-    return prun__use_winograd(c, prun__strided(c) ? 32 : 8, 4);
+/* True if the forward pass and the input gradient use Winograd. The thresholds are measured. */
+static int prun__conv_uses_winograd(const prun__conv *c) {
+    return prun__conv_uses_winograd_from(c, prun__conv_is_strided(c) ? 32 : 8, 4);
 }
 
-static int prun__winograd_weights(const prun__conv *c) {
-    if (prun__strided(c)) return prun__use_winograd(c, 48, 8);
-    return prun__use_winograd(c, 8, 8) || prun__use_winograd(c, 32, 4);
+/* True if the weight gradient uses Winograd, which pays there from larger sizes on than forward
+   (measured). */
+static int prun__weight_gradient_uses_winograd(const prun__conv *c) {
+    if (prun__conv_is_strided(c)) return prun__conv_uses_winograd_from(c, 48, 8);
+    return prun__conv_uses_winograd_from(c, 8, 8) || prun__conv_uses_winograd_from(c, 32, 4);
 }
 
 /* Points along an axis, and frequencies. */
-static int64_t prun__points(const prun__conv *c) { return prun__strided(c) ? 9 : 6; }
-static int64_t prun__frequencies(const prun__conv *c) { return prun__points(c) * prun__points(c); }
+static int64_t prun__winograd_points(const prun__conv *c) {
+    return prun__conv_is_strided(c) ? 9 : 6;
+}
+static int64_t prun__winograd_frequencies(const prun__conv *c) {
+    return prun__winograd_points(c) * prun__winograd_points(c);
+}
 
 /* Plane of weights of frequency f. */
-static int64_t prun__weight_plane(const prun__conv *c, int64_t f) {
-    const int64_t points = prun__points(c);
+static int64_t prun__frequency_plane(const prun__conv *c, int64_t f) {
+    const int64_t points = prun__winograd_points(c);
     return 6 * PRUN__MIN(f / points, 5) + PRUN__MIN(f % points, 5);
 }
 
@@ -4670,12 +4770,16 @@ static int64_t prun__weight_plane(const prun__conv *c, int64_t f) {
    reading the weights anew, and adding up the lanes of weight gradients, for too few tiles. */
 #define PRUN__WINOGRAD_TILES 16
 
+/* Tiles whose frequencies, of `channels` vectors each, fit into `bytes`: at least `least`, at most
+   PRUN__WINOGRAD_TILES. */
 static int64_t prun__tiles_within(const prun__conv *c, int64_t bytes, int64_t channels,
                                   int64_t least) {
-    const int64_t tile = prun__frequencies(c) * 64 * channels;
+    const int64_t tile = prun__winograd_frequencies(c) * 64 * channels;
     return PRUN__MAX(least, PRUN__MIN(bytes / tile, PRUN__WINOGRAD_TILES));
 }
 
+/* Tiles that the forward pass and the input gradient transform together; their frequencies take
+   about 4 MB. */
 static int64_t prun__winograd_tiles(const prun__conv *c) {
     return prun__tiles_within(c, INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels, 4);
 }
@@ -4685,6 +4789,7 @@ static int64_t prun__winograd_tiles(const prun__conv *c) {
    same few cache sets. */
 static int64_t prun__tile_stride(int64_t channels) { return channels | 1; }
 
+/* Floats from one frequency of `tiles` tiles to the next: an odd number of vectors as well. */
 static int64_t prun__frequency_stride(int64_t tiles, int64_t channels) {
     return (tiles * prun__tile_stride(channels) | 1) * PRUN_LANES;
 }
@@ -4693,8 +4798,8 @@ static int64_t prun__frequency_stride(int64_t tiles, int64_t channels) {
    for exact zeros the pixels of a tile as they were, and the least results of its channels. */
 static int64_t prun__winograd_scratch(const prun__conv *c) {
     const int64_t in = c->shape.in_channels, out = c->shape.out_channels;
-    const int64_t tiles = prun__winograd_tiles(c), pixels = prun__strided(c) ? 64 : 16;
-    return prun__frequencies(c) *
+    const int64_t tiles = prun__winograd_tiles(c), pixels = prun__conv_is_strided(c) ? 64 : 16;
+    return prun__winograd_frequencies(c) *
                (prun__frequency_stride(tiles, in) + prun__frequency_stride(tiles, out)) +
            (in + out) * PRUN_LANES + (pixels + 1) * PRUN__MAX(in, out) * PRUN_LANES;
 }
@@ -4714,8 +4819,8 @@ static const float prun__winograd_g[2][6][3] = {{{1 / 4.0f, 0, 0},
                                                  {0, 1, 0}}};
 
 /* G g along one axis: `step` values apart, for four kernels at a time. */
-static inline void prun__winograd_g4(int strided, const prun__f4 *g, int g_step, prun__f4 *u,
-                                     int u_step) {
+static inline void prun__winograd_axis_planes(int strided, const prun__f4 *g, int g_step,
+                                              prun__f4 *u, int u_step) {
     const prun__f4 g0 = g[0], g1 = g[g_step], g2 = g[2 * g_step];
     const prun__f4 sixth = prun__f4_set(1 / 6.0f), twelfth = prun__f4_set(1 / 12.0f);
     const prun__f4 a = prun__f4_mul(prun__f4_add(g0, g2), prun__f4_set(-1 / 6.0f));
@@ -4738,19 +4843,19 @@ static inline void prun__winograd_g4(int strided, const prun__f4 *g, int g_step,
 }
 
 /* U = G g G' of four kernels, [plane][16]. */
-static void prun__winograd_kernels(int strided, const float *g, float *u) {
+static void prun__winograd_kernel_planes(int strided, const float *g, float *u) {
     prun__f4 in[9], t[18], row[6];
     int i, j;
     for (i = 0; i < 9; i++) in[i] = prun__f4_load(g + 16 * i);
-    for (j = 0; j < 3; j++) prun__winograd_g4(strided, in + j, 3, t + j, 3);
+    for (j = 0; j < 3; j++) prun__winograd_axis_planes(strided, in + j, 3, t + j, 3);
     for (i = 0; i < 6; i++) {
-        prun__winograd_g4(strided, t + 3 * i, 1, row, 1);
+        prun__winograd_axis_planes(strided, t + 3 * i, 1, row, 1);
         for (j = 0; j < 6; j++) prun__f4_store(u + 16 * (6 * i + j), row[j]);
     }
 }
 
 /* Floats from one plane of weights to the next: as with frequencies, off the powers of two. */
-static int64_t prun__winograd_plane(prun__cut cut, int64_t in) {
+static int64_t prun__plane_stride(prun__cut cut, int64_t in) {
     return prun__cut_total(cut) * in + 16;
 }
 
@@ -4762,18 +4867,18 @@ typedef struct prun__holes {
     uint16_t *taps;
 } prun__holes;
 
-static prun__holes prun__holes_of(const prun__conv *c, int forward, const float *packed) {
+/* Where the holes lie in a packed buffer. Packing writes through this, hence the cast. */
+static prun__holes prun__holes_get(const prun__conv *c, int forward, const float *packed) {
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
     prun__holes holes;
-    holes.reach =
-        (float *)(uintptr_t)packed + 36 * prun__winograd_plane(prun__cut_channels(out), in);
+    holes.reach = (float *)(uintptr_t)packed + 36 * prun__plane_stride(prun__cut_make(out), in);
     holes.taps = (uint16_t *)(void *)(holes.reach + out);
     return holes;
 }
 
 /* Records which weights of filter i, of which some are zero, are not. */
-static void prun__find_holes(const prun__conv *c, int forward, const float *weight,
+static void prun__holes_find(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t i, const prun__holes *holes) {
     const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels;
     const int64_t in = forward ? ins : outs;
@@ -4798,10 +4903,10 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
                                       const double *scale, int64_t panel, float *packed) {
     const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels;
     const int64_t out = forward ? outs : ins, in = forward ? ins : outs;
-    const prun__cut cut = prun__cut_channels(out);
+    const prun__cut cut = prun__cut_make(out);
     const int64_t start = prun__cut_start(cut, panel), width = prun__cut_width(cut, panel);
-    const int64_t live = PRUN__MIN(width, out - start), plane = prun__winograd_plane(cut, in);
-    const prun__holes holes = prun__holes_of(c, forward, packed);
+    const int64_t live = PRUN__MIN(width, out - start), plane = prun__plane_stride(cut, in);
+    const prun__holes holes = prun__holes_get(c, forward, packed);
     float g[9 * 16], u[36 * 16];
     int64_t i, k, t, zeros[16];
     packed += start * in;
@@ -4816,13 +4921,14 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
                 zeros[i] += g[16 * t + i] == 0.0f;
             }
         }
-        for (i = 0; i < width; i += 4) prun__winograd_kernels(prun__strided(c), g + i, u + i);
+        for (i = 0; i < width; i += 4)
+            prun__winograd_kernel_planes(prun__conv_is_strided(c), g + i, u + i);
         for (t = 0; t < 36; t++)
             memcpy(packed + t * plane + k * width, u + 16 * t, (size_t)width * sizeof(float));
     }
     for (i = 0; i < live; i++) {
         if (zeros[i] > 0 && zeros[i] < 9 * in)
-            prun__find_holes(c, forward, weight, scale, start + i, &holes);
+            prun__holes_find(c, forward, weight, scale, start + i, &holes);
         else holes.reach[start + i] = 0.0f;
     }
 }
@@ -4844,11 +4950,11 @@ typedef struct prun__tiling {
 
 /* At stride 2 and backward, pixel e of dx meets tap k of dy's pixel i where e + padding = 2 i + k:
    taps 0 and 2 where e + padding is even, tap 1 where it is odd. */
-static prun__axis prun__axis_of(const prun__conv *c, int forward, int axis) {
+static prun__axis prun__axis_make(const prun__conv *c, int forward, int axis) {
     const prun_conv2d *s = &c->shape;
     const int64_t x = axis ? s->in_width : s->in_height, y = axis ? c->out_width : c->out_height;
     const int64_t padding = s->padding[axis], half = padding / 2, odd = padding % 2;
-    const int strided = prun__strided(c);
+    const int strided = prun__conv_is_strided(c);
     prun__axis a;
     int64_t i;
     a.in = forward ? x : y;
@@ -4866,13 +4972,14 @@ static prun__axis prun__axis_of(const prun__conv *c, int forward, int axis) {
     return a;
 }
 
-static prun__tiling prun__tiling_of(const prun__conv *c, int forward) {
+/* Makes the tiling of one direction of a convolution. */
+static prun__tiling prun__tiling_make(const prun__conv *c, int forward) {
     prun__tiling t;
-    t.axis[0] = prun__axis_of(c, forward, 0);
-    t.axis[1] = prun__axis_of(c, forward, 1);
+    t.axis[0] = prun__axis_make(c, forward, 0);
+    t.axis[1] = prun__axis_make(c, forward, 1);
     t.in = forward ? c->shape.in_channels : c->shape.out_channels;
     t.out = forward ? c->shape.out_channels : c->shape.in_channels;
-    t.points = prun__points(c);
+    t.points = prun__winograd_points(c);
     t.outputs = t.axis[0].out_step;
     t.count = t.axis[0].tiles * t.axis[1].tiles;
     return t;
@@ -4885,7 +4992,7 @@ typedef struct prun__tile {
 } prun__tile;
 
 /* The tile with this number, counted through all blocks. */
-static prun__tile prun__tile_at(const prun__tiling *t, int64_t number) {
+static prun__tile prun__tile_find(const prun__tiling *t, int64_t number) {
     const int64_t columns = t->axis[1].tiles, inside = number % t->count;
     prun__tile tile;
     tile.block = number / t->count;
@@ -4894,7 +5001,8 @@ static prun__tile prun__tile_at(const prun__tiling *t, int64_t number) {
     return tile;
 }
 
-static void prun__tile_advance(const prun__tiling *t, prun__tile *tile) {
+/* Steps to the next tile: along the row, then to the next row, then to the next block. */
+static void prun__tile_step(const prun__tiling *t, prun__tile *tile) {
     if (++tile->column < t->axis[1].tiles) return;
     tile->column = 0;
     if (++tile->row < t->axis[0].tiles) return;
@@ -4903,8 +5011,8 @@ static void prun__tile_advance(const prun__tiling *t, prun__tile *tile) {
 }
 
 /* The input pixels of a tile; `zero` where it reaches over the border. x: its block. */
-static void prun__tile_in(const prun__tiling *t, const prun__tile *tile, const float *x,
-                          const float *zero, const float **pixel) {
+static void prun__tile_find_inputs(const prun__tiling *t, const prun__tile *tile, const float *x,
+                                   const float *zero, const float **pixel) {
     const prun__axis *h = &t->axis[0], *w = &t->axis[1];
     const int64_t y0 = tile->row * h->in_step, x0 = tile->column * w->in_step;
     int64_t i, j;
@@ -4917,8 +5025,8 @@ static void prun__tile_in(const prun__tiling *t, const prun__tile *tile, const f
 }
 
 /* The output pixels of a tile; `rest` where the image ends inside it. */
-static void prun__tile_out(const prun__tiling *t, const prun__tile *tile, const float *y,
-                           const float *rest, const float **pixel) {
+static void prun__tile_find_outputs(const prun__tiling *t, const prun__tile *tile, const float *y,
+                                    const float *rest, const float **pixel) {
     const prun__axis *h = &t->axis[0], *w = &t->axis[1];
     const int64_t y0 = tile->row * h->out_step, x0 = tile->column * w->out_step;
     int64_t i, j;
@@ -4933,8 +5041,8 @@ static void prun__tile_out(const prun__tiling *t, const prun__tile *tile, const 
 /* Joins the channels of `tiles` tiles in every frequency: v to m. */
 static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int64_t tiles,
                                 const float *packed, const float *v, float *m) {
-    const prun__kernels *kernels = prun__kernels_now();
-    const prun__cut cut = prun__cut_channels(t->out);
+    const prun__kernels *kernels = prun__kernels_get();
+    const prun__cut cut = prun__cut_make(t->out);
     prun__segment segment[PRUN__WINOGRAD_TILES];
     int32_t first[PRUN__WINOGRAD_TILES + 1];
     int64_t f, i;
@@ -4951,8 +5059,8 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
     p.first = first;
     p.pixels = tiles;
     p.y_stride = prun__tile_stride(t->out) * PRUN_LANES;
-    for (f = 0; f < prun__frequencies(c); f++) {
-        const float *plane = packed + prun__weight_plane(c, f) * prun__winograd_plane(cut, t->in);
+    for (f = 0; f < prun__winograd_frequencies(c); f++) {
+        const float *plane = packed + prun__frequency_plane(c, f) * prun__plane_stride(cut, t->in);
         p.x = v + f * prun__frequency_stride(prun__winograd_tiles(c), t->in);
         for (i = 0; i < prun__cut_panels(cut); i++) {
             const int64_t start = prun__cut_start(cut, i), width = prun__cut_width(cut, i);
@@ -4978,7 +5086,7 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
 /* Lanes of output pixel (py, px) in which every product is zero. taps: of the filter, NULL: any. */
 static uint32_t prun__zero_lanes(const prun__conv *c, int forward, const float *x, int64_t py,
                                  int64_t px, const uint16_t *taps) {
-    const prun__kernels *kernels = prun__kernels_now();
+    const prun__kernels *kernels = prun__kernels_get();
     const prun_conv2d *s = &c->shape;
     const int64_t in = forward ? s->in_channels : s->out_channels;
     const int64_t height = forward ? s->in_height : c->out_height;
@@ -5009,7 +5117,7 @@ static uint32_t prun__zero_lanes(const prun__conv *c, int forward, const float *
    pixels that several outputs share has. kind: 0 stride 1, 1 stride 2, 2 its input gradient. */
 static int prun__tile_is_full(const prun__tiling *t, int kind, const prun__tile *tile,
                               const float *const *pixel) {
-    const prun__kernels *kernels = prun__kernels_now();
+    const prun__kernels *kernels = prun__kernels_get();
     const prun__axis *h = &t->axis[0], *w = &t->axis[1];
     const int64_t rows = h->out - tile->row * h->out_step;
     const int64_t columns = w->out - tile->column * w->out_step;
@@ -5044,7 +5152,7 @@ typedef struct prun__winograd {
 } prun__winograd;
 
 /* Makes channel o of one pixel what it is without products, in the given lanes. */
-static void prun__put_zero(const prun__winograd *w, int64_t pixel, int64_t o, uint32_t lanes,
+static void prun__zero_put(const prun__winograd *w, int64_t pixel, int64_t o, uint32_t lanes,
                            float *y) {
     const float bias = w->finish.bias ? w->finish.bias[o] : 0.0f;
     const float value = w->finish.relu && bias < 0.0f ? 0.0f : bias;
@@ -5055,7 +5163,7 @@ static void prun__put_zero(const prun__winograd *w, int64_t pixel, int64_t o, ui
 }
 
 /* Lanes in which a filter with holes has a result that may be nothing but rounding. */
-static int prun__is_small(const prun__winograd *w, int64_t o) {
+static int prun__result_is_small(const prun__winograd *w, int64_t o) {
     const float *least = w->least + o * PRUN_LANES;
     const float limit = PRUN__WINOGRAD_NOISE * w->holes.reach[o];
     int l, small = 0;
@@ -5065,7 +5173,7 @@ static int prun__is_small(const prun__winograd *w, int64_t o) {
 
 /* Gives a tile's outputs without products their exact values. full: no output lacks inputs. x: the
    tile's block; y: its pixels. */
-static void prun__restore_zeros(const prun__winograd *w, const prun__tile *tile, int full,
+static void prun__zeros_restore(const prun__winograd *w, const prun__tile *tile, int full,
                                 const float *x, float *const *y) {
     const prun__tiling *t = &w->tiling;
     const prun__axis *rows = &t->axis[0], *columns = &t->axis[1];
@@ -5073,7 +5181,7 @@ static void prun__restore_zeros(const prun__winograd *w, const prun__tile *tile,
     int64_t o, k;
     /* Channel -1: all of them, where the inputs alone are zero. */
     for (o = full ? 0 : -1; o < (w->has_holes ? t->out : 0); o++) {
-        if (o >= 0 && !prun__is_small(w, o)) continue;
+        if (o >= 0 && !prun__result_is_small(w, o)) continue;
         for (k = 0; k < t->outputs * t->outputs; k++) {
             const int64_t py = y0 + rows->to[k / t->outputs], px = x0 + columns->to[k % t->outputs];
             const uint16_t *taps = o < 0 ? NULL : w->holes.taps + o * t->in;
@@ -5081,7 +5189,7 @@ static void prun__restore_zeros(const prun__winograd *w, const prun__tile *tile,
             uint32_t lanes;
             if (y[k] == w->rest) continue;
             lanes = prun__zero_lanes(w->conv, w->forward, x, py, px, taps);
-            for (; lanes && c < end; c++) prun__put_zero(w, k, c, lanes, y[k] + c * PRUN_LANES);
+            for (; lanes && c < end; c++) prun__zero_put(w, k, c, lanes, y[k] + c * PRUN_LANES);
         }
     }
 }
@@ -5094,13 +5202,15 @@ static int prun__has_holes(const prun__holes *holes, int64_t filters) {
     return 0;
 }
 
+/* Prepares a call: tiling, strides, and the scratch memory cut into its arrays, with the zero pixel
+   cleared. */
 static prun__winograd prun__winograd_make(const prun__conv *c, int forward, const float *packed,
                                           prun__finish finish, float *scratch) {
     const int64_t tiles = prun__winograd_tiles(c);
-    const int strided = prun__strided(c);
+    const int strided = prun__conv_is_strided(c);
     prun__winograd w;
     w.conv = c;
-    w.tiling = prun__tiling_of(c, forward);
+    w.tiling = prun__tiling_make(c, forward);
     w.forward = forward;
     w.kind = strided && !forward ? 2 : strided;
     w.x_size = w.tiling.axis[0].in * w.tiling.axis[1].in * w.tiling.in * PRUN_LANES;
@@ -5110,13 +5220,13 @@ static prun__winograd prun__winograd_make(const prun__conv *c, int forward, cons
     w.v_stride = prun__frequency_stride(tiles, w.tiling.in);
     w.m_stride = prun__frequency_stride(tiles, w.tiling.out);
     w.v = scratch;
-    w.m = w.v + prun__frequencies(c) * w.v_stride;
-    w.zero = w.m + prun__frequencies(c) * w.m_stride;
+    w.m = w.v + prun__winograd_frequencies(c) * w.v_stride;
+    w.zero = w.m + prun__winograd_frequencies(c) * w.m_stride;
     w.rest = w.zero + w.tiling.in * PRUN_LANES;
     w.least = w.rest + w.tiling.out * PRUN_LANES;
     w.before = w.least + w.tiling.out * PRUN_LANES;
     w.finish = finish;
-    w.holes = prun__holes_of(c, forward, packed);
+    w.holes = prun__holes_get(c, forward, packed);
     w.has_holes = prun__has_holes(&w.holes, w.tiling.out);
     w.measured = -1;
     memset(w.zero, 0, (size_t)((w.tiling.in + w.tiling.out) * PRUN_LANES) * sizeof(float));
@@ -5124,16 +5234,16 @@ static prun__winograd prun__winograd_make(const prun__conv *c, int forward, cons
 }
 
 /* Takes a tile, number i of those at hand, back from the frequencies. */
-static void prun__winograd_finish(prun__winograd *w, int64_t i, const prun__tile *tile, int full,
-                                  const float *x, float *y) {
-    const prun__kernels *kernels = prun__kernels_now();
+static void prun__winograd_write_tile(prun__winograd *w, int64_t i, const prun__tile *tile,
+                                      int full, const float *x, float *y) {
+    const prun__kernels *kernels = prun__kernels_get();
     const prun__tiling *t = &w->tiling;
     const int64_t pixels = t->outputs * t->outputs, pixel = t->out * PRUN_LANES;
     const int exact = w->has_holes || !full, adds = exact && w->finish.accumulate;
     const float *target[64];
     float *to[64];
     int64_t k;
-    prun__tile_out(t, tile, y + tile->block * w->y_size, w->rest, target);
+    prun__tile_find_outputs(t, tile, y + tile->block * w->y_size, w->rest, target);
     for (k = 0; k < pixels; k++) {
         to[k] = (float *)(uintptr_t)target[k];
         if (adds) memcpy(w->before + k * pixel, to[k], (size_t)pixel * sizeof(float));
@@ -5145,32 +5255,31 @@ static void prun__winograd_finish(prun__winograd *w, int64_t i, const prun__tile
     if (w->has_holes && w->measured != tile->block)
         kernels->largest(x, w->x_size / PRUN_LANES, w->largest);
     w->measured = tile->block;
-    prun__restore_zeros(w, tile, full, x, to);
+    prun__zeros_restore(w, tile, full, x, to);
 }
 
 /* Forward or input gradient of some blocks. scratch: prun__winograd_scratch floats. */
-static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t blocks, const float *x,
-                                  const float *packed, prun__finish finish, float *scratch,
-                                  float *y) {
-    const prun__kernels *kernels = prun__kernels_now();
+static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks, const float *x,
+                               const float *packed, prun__finish finish, float *scratch, float *y) {
+    const prun__kernels *kernels = prun__kernels_get();
     const int64_t capacity = prun__winograd_tiles(c);
     prun__winograd w = prun__winograd_make(c, forward, packed, finish, scratch);
     const prun__tiling *t = &w.tiling;
-    const int strided = prun__strided(c);
+    const int strided = prun__conv_is_strided(c);
     prun__tile in = {0, 0, 0}, out = {0, 0, 0};
     int full[PRUN__WINOGRAD_TILES];
     const float *from[81];
     int64_t at, i;
     for (at = 0; at < blocks * t->count; at += capacity) {
         const int64_t tiles = PRUN__MIN(capacity, blocks * t->count - at);
-        for (i = 0; i < tiles; i++, prun__tile_advance(t, &in)) {
-            prun__tile_in(t, &in, x + in.block * w.x_size, w.zero, from);
+        for (i = 0; i < tiles; i++, prun__tile_step(t, &in)) {
+            prun__tile_find_inputs(t, &in, x + in.block * w.x_size, w.zero, from);
             kernels->winograd_in[strided](from, t->in, w.v + i * w.v_tile, w.v_stride);
             full[i] = prun__tile_is_full(t, w.kind, &in, from);
         }
         prun__winograd_join(c, t, tiles, packed, w.v, w.m);
-        for (i = 0; i < tiles; i++, prun__tile_advance(t, &out))
-            prun__winograd_finish(&w, i, &out, full[i], x, y);
+        for (i = 0; i < tiles; i++, prun__tile_step(t, &out))
+            prun__winograd_write_tile(&w, i, &out, full[i], x, y);
     }
 }
 #endif
@@ -5182,16 +5291,18 @@ static void prun__winograd_blocks(const prun__conv *c, int forward, int64_t bloc
 */
 #ifndef PRUNABILITY_NO_NET
 
-static int64_t prun__conv_in(const prun__conv *c) {
+/* Floats of a block's input. */
+static int64_t prun__conv_in_size(const prun__conv *c) {
     return c->shape.in_channels * c->shape.in_height * c->shape.in_width * PRUN_LANES;
 }
 
-static int64_t prun__conv_out(const prun__conv *c) {
+/* Floats of a block's output. */
+static int64_t prun__conv_out_size(const prun__conv *c) {
     return c->shape.out_channels * c->out_height * c->out_width * PRUN_LANES;
 }
 
 /* Copies a block into the middle of zeros. */
-static void prun__pad_block(const prun__conv *c, const float *x, float *padded) {
+static void prun__block_copy_padded(const prun__conv *c, const float *x, float *padded) {
     const int64_t row = c->shape.in_width * c->shape.in_channels * PRUN_LANES;
     const int64_t left = c->shape.padding[1] * c->shape.in_channels * PRUN_LANES;
     const int64_t wide = prun__padded_width(c) * c->shape.in_channels * PRUN_LANES;
@@ -5225,10 +5336,11 @@ typedef struct prun__rows {
     int joined;
 } prun__rows;
 
-static prun__rows prun__weight_rows(const prun__conv *c) {
-    const int64_t tile = prun__kernels_now()->tile_rows, ins = c->shape.in_channels;
+/* Makes the layout of the gradient's rows for the tiles of the present tier. */
+static prun__rows prun__rows_make(const prun__conv *c) {
+    const int64_t tile = prun__kernels_get()->tile_rows, ins = c->shape.in_channels;
     prun__rows r;
-    r.joined = prun__joins_taps(c);
+    r.joined = prun__conv_has_joined_taps(c);
     r.runs = r.joined ? 1 : c->taps;
     r.length = r.joined ? c->taps * ins : ins;
     r.padded = (r.length + tile - 1) / tile * tile;
@@ -5241,14 +5353,18 @@ static prun__rows prun__weight_rows(const prun__conv *c) {
 #define PRUN__DIRECT_CHUNK 48
 #define PRUN__WINOGRAD_CHUNK 96
 
+/* Number of chunks of at most `most` out-channels. */
 static int64_t prun__weight_chunks(const prun__conv *c, int64_t most) {
     return (c->shape.out_channels + most - 1) / most;
 }
 
+/* Out-channels of a chunk; the last one may have fewer. */
 static int64_t prun__chunk_channels(const prun__conv *c, int64_t most, int64_t chunk) {
     return PRUN__MIN(most, c->shape.out_channels - chunk * most);
 }
 
+/* Number of groups of blocks: enough for eight tasks in all, but none is empty. Threads play no
+   part, so that sums do not depend on them. */
 static int64_t prun__weight_groups(const prun__conv *c, int64_t most, int64_t blocks) {
     const int64_t chunks = prun__weight_chunks(c, most);
     return PRUN__MIN(blocks, (7 + chunks) / chunks);
@@ -5275,14 +5391,14 @@ typedef struct prun__strip {
 
 /* Columns at work are copied side by side: pixels of dy are often a multiple of 4 KB apart, where
    they would push one another out of the cache. */
-static void prun__copy_columns(const prun__conv *c, const prun__strip *s, int64_t from,
-                               int64_t columns) {
+static void prun__strip_copy_columns(const prun__conv *c, const prun__strip *s, int64_t from,
+                                     int64_t columns) {
     const int64_t outs = c->shape.out_channels, pixels = s->rows * c->out_width;
     int64_t b, p;
     float *to = s->column;
     for (b = 0; b < s->blocks; b++) {
         const float *dy =
-            s->dy + b * prun__conv_out(c) + (s->row * c->out_width * outs + from) * PRUN_LANES;
+            s->dy + b * prun__conv_out_size(c) + (s->row * c->out_width * outs + from) * PRUN_LANES;
         for (p = 0; p < pixels; p++, dy += outs * PRUN_LANES, to += columns * PRUN_LANES)
             memcpy(to, dy, (size_t)(columns * PRUN_LANES) * sizeof(float));
     }
@@ -5290,15 +5406,15 @@ static void prun__copy_columns(const prun__conv *c, const prun__strip *s, int64_
 
 /* Width of the next columns out of `left`: all as equal as can be. */
 static int64_t prun__tile_width(int64_t left) {
-    const int64_t most = prun__kernels_now()->tile_columns, tiles = (left + most - 1) / most;
+    const int64_t most = prun__kernels_get()->tile_columns, tiles = (left + most - 1) / most;
     return (left + tiles - 1) / tiles;
 }
 
 /* One run of rows (tap) from in-channel `from` to `to`, against some columns. */
-static void prun__weight_run(const prun__conv *c, const prun__rows *r, const prun__strip *s,
-                             int64_t tap, int64_t from, int64_t to, int64_t column, int64_t columns,
-                             float *sums) {
-    const prun__kernels *kernels = prun__kernels_now();
+static void prun__strip_add_tap(const prun__conv *c, const prun__rows *r, const prun__strip *s,
+                                int64_t tap, int64_t from, int64_t to, int64_t column,
+                                int64_t columns, float *sums) {
+    const prun__kernels *kernels = prun__kernels_get();
     const prun_conv2d *shape = &c->shape;
     const int64_t ky = tap / shape->kernel[1], kx = tap % shape->kernel[1];
     const int64_t wide = r->joined ? prun__padded_width(c) : shape->in_width;
@@ -5321,7 +5437,7 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
     j.pixels = x1 - x0;
     j.x_pixel = shape->stride[1] * ins * PRUN_LANES;
     j.x_row = shape->stride[0] * wide * ins * PRUN_LANES;
-    j.x_block = prun__conv_in(c);
+    j.x_block = prun__conv_in_size(c);
     j.x = s->x +
           ((y0 * shape->stride[0] + top) * wide + x0 * shape->stride[1] + left) * ins * PRUN_LANES;
     j.y_pixel = columns * PRUN_LANES;
@@ -5337,19 +5453,19 @@ static void prun__weight_run(const prun__conv *c, const prun__rows *r, const pru
 
 /* A strip against a chunk. In-channels go in portions that stay in the second-level cache while all
    columns pass. */
-static void prun__weight_strip(const prun__conv *c, const prun__rows *r, const prun__strip *s,
-                               int64_t channels, float *sums) {
-    const int64_t rows = prun__kernels_now()->tile_rows;
+static void prun__strip_add(const prun__conv *c, const prun__rows *r, const prun__strip *s,
+                            int64_t channels, float *sums) {
+    const int64_t rows = prun__kernels_get()->tile_rows;
     const int64_t area = c->shape.stride[0] * c->shape.stride[1];
     const int64_t portion = PRUN__MAX(64 / area, 4) / rows * rows;
     int64_t from, column, columns, tap;
     for (from = 0; from < r->length; from += portion)
         for (column = 0; column < channels; column += columns) {
             columns = prun__tile_width(channels - column);
-            prun__copy_columns(c, s, column, columns);
+            prun__strip_copy_columns(c, s, column, columns);
             for (tap = 0; tap < r->runs; tap++)
-                prun__weight_run(c, r, s, tap, from, PRUN__MIN(from + portion, r->length), column,
-                                 columns, sums);
+                prun__strip_add_tap(c, r, s, tap, from, PRUN__MIN(from + portion, r->length),
+                                    column, columns, sums);
         }
 }
 
@@ -5358,6 +5474,7 @@ static int64_t prun__strip_rows(const prun__conv *c) {
     return PRUN__MAX(1, PRUN__MIN(c->out_height, PRUN__WEIGHT_PIXELS / c->out_width));
 }
 
+/* Blocks of a strip where a block has fewer pixels than a strip should have. */
 static int64_t prun__strip_blocks(const prun__conv *c) {
     return PRUN__MAX(1, PRUN__WEIGHT_PIXELS / (c->out_height * c->out_width));
 }
@@ -5368,10 +5485,11 @@ static int64_t prun__direct_weight_scratch(const prun__conv *c) {
            prun__strip_blocks(c) * prun__strip_rows(c) * c->out_width * 6 * PRUN_LANES;
 }
 
-static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
+/* Sums of one group of blocks and one chunk of out-channels, strip by strip. */
+static void prun__direct_weight_task(void *pointer, int64_t item, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__conv *c = job->conv;
-    const prun__rows r = prun__weight_rows(c);
+    const prun__rows r = prun__rows_make(c);
     const int64_t group = item / job->chunks, chunk = item % job->chunks;
     const int64_t to = (group + 1) * job->blocks / job->groups;
     const int64_t rows = prun__strip_rows(c), several = r.joined ? 1 : prun__strip_blocks(c);
@@ -5382,23 +5500,23 @@ static void prun__weight_task(void *pointer, int64_t item, int64_t worker) {
     s.column = padded + prun__padded_size(c);
     memset(sums, 0, (size_t)job->task_sums * sizeof(float));
     for (b = group * job->blocks / job->groups; b < to; b += s.blocks) {
-        s.x = job->x + b * prun__conv_in(c);
-        s.dy = job->dy + b * prun__conv_out(c) + chunk * PRUN__DIRECT_CHUNK * PRUN_LANES;
+        s.x = job->x + b * prun__conv_in_size(c);
+        s.dy = job->dy + b * prun__conv_out_size(c) + chunk * PRUN__DIRECT_CHUNK * PRUN_LANES;
         s.blocks = PRUN__MIN(several, to - b);
         if (r.joined && prun__padded_size(c) > 0) {
-            prun__pad_block(c, s.x, padded);
+            prun__block_copy_padded(c, s.x, padded);
             s.x = padded;
         }
         for (s.row = 0; s.row < c->out_height; s.row += s.rows) {
             s.rows = PRUN__MIN(rows, c->out_height - s.row);
-            prun__weight_strip(c, &r, &s, prun__chunk_channels(c, PRUN__DIRECT_CHUNK, chunk), sums);
+            prun__strip_add(c, &r, &s, prun__chunk_channels(c, PRUN__DIRECT_CHUNK, chunk), sums);
         }
     }
 }
 
 /* Adds the groups' sums to the first group's, in order; a piece at a time. */
 #define PRUN__PIECES 64
-static void prun__add_groups_task(void *pointer, int64_t piece, int64_t worker) {
+static void prun__groups_add_task(void *pointer, int64_t piece, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const int64_t total = job->chunks * job->task_sums;
     const int64_t to = (piece + 1) * total / PRUN__PIECES;
@@ -5412,10 +5530,10 @@ static void prun__add_groups_task(void *pointer, int64_t piece, int64_t worker) 
 }
 
 /* Unpacks one out-channel into (O, I, KH, KW). */
-static void prun__weight_unpack(void *pointer, int64_t o, int64_t worker) {
+static void prun__direct_unpack_task(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__conv *c = job->conv;
-    const prun__rows r = prun__weight_rows(c);
+    const prun__rows r = prun__rows_make(c);
     const float *sum = job->partial + o / PRUN__DIRECT_CHUNK * job->task_sums +
                        o % PRUN__DIRECT_CHUNK * r.runs * r.padded;
     float *to = job->dweight + o * c->shape.in_channels * c->taps;
@@ -5425,26 +5543,27 @@ static void prun__weight_unpack(void *pointer, int64_t o, int64_t worker) {
         for (tap = 0; tap < c->taps; tap++) *to++ = sum[tap * r.tap + i];
 }
 
+/* The weight gradient without Winograd: the sums of all tasks, added over groups, then unpacked. */
 static void prun__direct_weight_gradient(prun_context *context, prun__weight_job *job) {
-    const prun__rows r = prun__weight_rows(job->conv);
+    const prun__rows r = prun__rows_make(job->conv);
     job->chunks = prun__weight_chunks(job->conv, PRUN__DIRECT_CHUNK);
     job->groups = prun__weight_groups(job->conv, PRUN__DIRECT_CHUNK, job->blocks);
     job->task_sums = PRUN__DIRECT_CHUNK * r.runs * r.padded;
-    prun__for(context, prun__weight_task, job, job->groups * job->chunks);
-    if (job->groups > 1) prun__for(context, prun__add_groups_task, job, PRUN__PIECES);
-    prun__for(context, prun__weight_unpack, job, job->conv->shape.out_channels);
+    prun__for(context, prun__direct_weight_task, job, job->groups * job->chunks);
+    if (job->groups > 1) prun__for(context, prun__groups_add_task, job, PRUN__PIECES);
+    prun__for(context, prun__direct_unpack_task, job, job->conv->shape.out_channels);
 }
 
 /* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile, at stride
    2 81, instead of 144. Sums of a task: [plane][out-channel of the chunk][in-channel]. */
-static int64_t prun__winograd_sums(const prun__conv *c) {
+static int64_t prun__winograd_sums_size(const prun__conv *c) {
     return 36 * PRUN__WINOGRAD_CHUNK * (c->shape.in_channels + 3);
 }
 
 /* As many groups as give each eight tiles on average: the lanes of all sums are added up once per
    group. */
 static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
-    const int64_t tiles = blocks * prun__tiling_of(c, 1).count;
+    const int64_t tiles = blocks * prun__tiling_make(c, 1).count;
     return PRUN__MAX(1, PRUN__MIN(prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks), tiles / 8));
 }
 
@@ -5457,17 +5576,17 @@ static int64_t prun__weight_tiles(const prun__conv *c) {
 
 /* Frequencies of x and of a chunk of dy, a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
-    return prun__frequencies(c) *
+    return prun__winograd_frequencies(c) *
                (prun__frequency_stride(prun__weight_tiles(c), c->shape.in_channels) +
                 prun__frequency_stride(prun__weight_tiles(c), PRUN__WINOGRAD_CHUNK)) +
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
 /* Adds `tiles` tiles in every frequency to the sums. v and d: frequencies of x and dy. */
-static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t channels,
+static void prun__winograd_add_tiles(const prun__conv *c, int64_t tiles, int64_t channels,
                                      const float *v, const float *d, float *sums) {
-    const prun__kernels *kernels = prun__kernels_now();
-    const int64_t ins = c->shape.in_channels, points = prun__points(c);
+    const prun__kernels *kernels = prun__kernels_get();
+    const int64_t ins = c->shape.in_channels, points = prun__winograd_points(c);
     const int64_t x_stride = prun__frequency_stride(prun__weight_tiles(c), ins);
     const int64_t y_stride = prun__frequency_stride(prun__weight_tiles(c), channels);
     int64_t plane, column, columns;
@@ -5497,14 +5616,16 @@ static void prun__winograd_correlate(const prun__conv *c, int64_t tiles, int64_t
     }
 }
 
+/* Sums of one group of blocks and one chunk of out-channels in every frequency; tiles are
+   transformed as they come. */
 static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
-    const prun__kernels *kernels = prun__kernels_now();
+    const prun__kernels *kernels = prun__kernels_get();
     const prun__conv *c = job->conv;
-    const prun__tiling t = prun__tiling_of(c, 1);
+    const prun__tiling t = prun__tiling_make(c, 1);
     const int64_t group = item / job->chunks, chunk = item % job->chunks;
     const int64_t channels = prun__chunk_channels(c, PRUN__WINOGRAD_CHUNK, chunk);
-    const int64_t capacity = prun__weight_tiles(c), frequencies = prun__frequencies(c);
+    const int64_t capacity = prun__weight_tiles(c), frequencies = prun__winograd_frequencies(c);
     const int64_t v_stride = prun__frequency_stride(capacity, t.in);
     const int64_t d_stride = prun__frequency_stride(capacity, channels);
     const int64_t v_tile = prun__tile_stride(t.in) * PRUN_LANES;
@@ -5515,29 +5636,31 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     float *d = v + frequencies * v_stride, *zero = d + frequencies * d_stride;
     float *sums = job->partial + item * job->task_sums;
     const float *x_pixel[81], *y_pixel[16];
-    const int strided = prun__strided(c);
-    prun__tile tile = prun__tile_at(&t, from);
+    const int strided = prun__conv_is_strided(c);
+    prun__tile tile = prun__tile_find(&t, from);
     int64_t at, i, k;
     memset(zero, 0, (size_t)(PRUN__MAX(t.in, t.out) * PRUN_LANES) * sizeof(float));
     memset(sums, 0, (size_t)job->task_sums * sizeof(float));
     for (at = from; at < to; at += capacity) {
         const int64_t tiles = PRUN__MIN(capacity, to - at);
-        for (i = 0; i < tiles; i++, prun__tile_advance(&t, &tile)) {
-            prun__tile_in(&t, &tile, job->x + tile.block * prun__conv_in(c), zero, x_pixel);
+        for (i = 0; i < tiles; i++, prun__tile_step(&t, &tile)) {
+            prun__tile_find_inputs(&t, &tile, job->x + tile.block * prun__conv_in_size(c), zero,
+                                   x_pixel);
             kernels->winograd_in[strided](x_pixel, t.in, v + i * v_tile, v_stride);
-            prun__tile_out(&t, &tile, job->dy + tile.block * prun__conv_out(c), zero, y_pixel);
+            prun__tile_find_outputs(&t, &tile, job->dy + tile.block * prun__conv_out_size(c), zero,
+                                    y_pixel);
             for (k = 0; k < 16; k++)
                 if (y_pixel[k] != zero) y_pixel[k] += chunk * PRUN__WINOGRAD_CHUNK * PRUN_LANES;
             kernels->winograd_dy[strided](y_pixel, channels, d + i * d_tile, d_stride);
         }
-        prun__winograd_correlate(c, tiles, channels, v, d, sums);
+        prun__winograd_add_tiles(c, tiles, channels, v, d, sums);
     }
 }
 
 /* G' u G: 36 sums to the 9 weights, of four kernels. u: `step` floats apart. most: the largest
    absolute sum of each. */
-static void prun__winograd_unkernel(int strided, const float *u, int64_t step, float *w,
-                                    float *most) {
+static void prun__winograd_kernel_weights(int strided, const float *u, int64_t step, float *w,
+                                          float *most) {
     const float(*g)[3] = prun__winograd_g[strided];
     prun__f4 t[18], top = prun__f4_set(0.0f);
     int i, j, k;
@@ -5560,9 +5683,9 @@ static void prun__winograd_unkernel(int strided, const float *u, int64_t step, f
 }
 
 /* True when every product of weight (o, i) at a tap is zero, in all blocks. */
-static int prun__weight_lacks_products(const prun__weight_job *job, int64_t o, int64_t i,
-                                       int64_t tap) {
-    const prun__kernels *kernels = prun__kernels_now();
+static int prun__weight_has_no_products(const prun__weight_job *job, int64_t o, int64_t i,
+                                        int64_t tap) {
+    const prun__kernels *kernels = prun__kernels_get();
     const prun__conv *c = job->conv;
     const prun_conv2d *s = &c->shape;
     int64_t b, y, x;
@@ -5575,8 +5698,8 @@ static int prun__weight_lacks_products(const prun__weight_job *job, int64_t o, i
                 const int64_t from = (iy * s->in_width + ix) * s->in_channels + i;
                 const int64_t to = (y * c->out_width + x) * s->out_channels + o;
                 if (ix < 0 || ix >= s->in_width) continue;
-                if (kernels->nonzero(job->dy + b * prun__conv_out(c) + to * PRUN_LANES, 1, 0) &
-                    kernels->nonzero(job->x + b * prun__conv_in(c) + from * PRUN_LANES, 1, 0))
+                if (kernels->nonzero(job->dy + b * prun__conv_out_size(c) + to * PRUN_LANES, 1, 0) &
+                    kernels->nonzero(job->x + b * prun__conv_in_size(c) + from * PRUN_LANES, 1, 0))
                     return 0;
             }
         }
@@ -5609,7 +5732,7 @@ static uint32_t prun__taps_inside(const prun__conv *c) {
 }
 
 /* Takes one out-channel back from the frequencies, four in-channels at a time. */
-static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
+static void prun__winograd_unpack_task(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const int64_t ins = job->conv->shape.in_channels, column = ins + 3;
     const float *sums = job->partial + o / PRUN__WINOGRAD_CHUNK * job->task_sums +
@@ -5619,39 +5742,42 @@ static void prun__winograd_unpack(void *pointer, int64_t o, int64_t worker) {
     (void)worker;
     for (i = 0; i < ins; i += 4) {
         float w[9 * 4], most[4];
-        prun__winograd_unkernel(prun__strided(job->conv), sums + i, PRUN__WINOGRAD_CHUNK * column,
-                                w, most);
+        prun__winograd_kernel_weights(prun__conv_is_strided(job->conv), sums + i,
+                                      PRUN__WINOGRAD_CHUNK * column, w, most);
         for (k = 0; k < PRUN__MIN(4, ins - i); k++)
             for (t = 0; t < 9; t++) {
                 float v = w[4 * t + k];
                 if (!(inside >> t & 1) ||
                     (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k] &&
-                     prun__weight_lacks_products(job, o, i + k, t)))
+                     prun__weight_has_no_products(job, o, i + k, t)))
                     v = 0.0f;
                 job->dweight[(o * ins + i + k) * 9 + t] = v;
             }
     }
 }
 
+/* The weight gradient by Winograd: the sums of all tasks, added over groups, then taken back to
+   taps. */
 static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
     job->chunks = prun__weight_chunks(job->conv, PRUN__WINOGRAD_CHUNK);
     job->groups = prun__winograd_groups(job->conv, job->blocks);
-    job->task_sums = prun__winograd_sums(job->conv);
+    job->task_sums = prun__winograd_sums_size(job->conv);
     prun__for(context, prun__winograd_weight_task, job, job->groups * job->chunks);
-    if (job->groups > 1) prun__for(context, prun__add_groups_task, job, PRUN__PIECES);
-    prun__for(context, prun__winograd_unpack, job, job->conv->shape.out_channels);
+    if (job->groups > 1) prun__for(context, prun__groups_add_task, job, PRUN__PIECES);
+    prun__for(context, prun__winograd_unpack_task, job, job->conv->shape.out_channels);
 }
 
 /* Floats of partial sums, and of each worker's scratch. */
 static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
-    if (!prun__winograd_weights(c)) return prun__direct_partial_size(c, blocks);
+    if (!prun__weight_gradient_uses_winograd(c)) return prun__direct_partial_size(c, blocks);
     return prun__winograd_groups(c, blocks) * prun__weight_chunks(c, PRUN__WINOGRAD_CHUNK) *
-           prun__winograd_sums(c);
+           prun__winograd_sums_size(c);
 }
 
+/* Floats of scratch that each worker of a weight gradient needs. */
 static int64_t prun__weight_scratch(const prun__conv *c) {
-    return prun__winograd_weights(c) ? prun__winograd_weight_scratch(c)
-                                     : prun__direct_weight_scratch(c);
+    return prun__weight_gradient_uses_winograd(c) ? prun__winograd_weight_scratch(c)
+                                                  : prun__direct_weight_scratch(c);
 }
 
 /* dweight is overwritten. partial: prun__weight_partial_size floats; strips: workers x
@@ -5668,7 +5794,7 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
     job.strips = strips;
     job.dweight = dweight;
     job.blocks = blocks;
-    if (prun__winograd_weights(c)) prun__winograd_weight_gradient(context, &job);
+    if (prun__weight_gradient_uses_winograd(c)) prun__winograd_weight_gradient(context, &job);
     else prun__direct_weight_gradient(context, &job);
 }
 #endif
@@ -5679,9 +5805,10 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
 */
 #ifndef PRUNABILITY_NO_NET
 
-static void prun__pack_panel(const prun__conv *c, int forward, const float *weight,
-                             const double *scale, int64_t panel, float *packed) {
-    if (prun__winograd_values(c))
+/* Packs one panel of weights for the algorithm that the convolution uses. */
+static void prun__conv_pack_panel(const prun__conv *c, int forward, const float *weight,
+                                  const double *scale, int64_t panel, float *packed) {
+    if (prun__conv_uses_winograd(c))
         prun__winograd_pack_panel(c, forward, weight, scale, panel, packed);
     else prun__direct_pack_panel(c, forward, weight, scale, panel, packed);
 }
@@ -5695,35 +5822,37 @@ typedef struct prun__pack_job {
     int forward;
 } prun__pack_job;
 
-static void prun__pack_panel_task(void *pointer, int64_t panel, int64_t worker) {
+/* Packs panel number `panel` of a job. */
+static void prun__conv_pack_task(void *pointer, int64_t panel, int64_t worker) {
     const prun__pack_job *job = (const prun__pack_job *)pointer;
     (void)worker;
-    prun__pack_panel(job->conv, job->forward, job->weight, job->scale, panel, job->packed);
+    prun__conv_pack_panel(job->conv, job->forward, job->weight, job->scale, panel, job->packed);
 }
 
-static void prun__pack_weights(prun_context *context, prun__pack_job *job) {
-    const prun__cut cut = prun__cut_channels(job->forward ? job->conv->shape.out_channels
-                                                          : job->conv->shape.in_channels);
-    prun__for(context, prun__pack_panel_task, job, prun__cut_panels(cut));
+/* Packs all panels of one direction, in parallel. */
+static void prun__conv_pack(prun_context *context, prun__pack_job *job) {
+    const prun__cut cut =
+        prun__cut_make(job->forward ? job->conv->shape.out_channels : job->conv->shape.in_channels);
+    prun__for(context, prun__conv_pack_task, job, prun__cut_panels(cut));
 }
 
-/* Floats of scratch that prun__conv_blocks needs. */
+/* Floats of scratch that prun__conv_run needs. */
 static int64_t prun__conv_scratch(const prun__conv *c) {
-    return prun__winograd_possible(&c->shape) ? prun__winograd_scratch(c) : 0;
+    return prun__conv_can_use_winograd(&c->shape) ? prun__winograd_scratch(c) : 0;
 }
 
 /* Some blocks in one direction, by whichever algorithm the weights were packed for. */
-static void prun__conv_blocks(const prun__conv *c, int forward, int64_t blocks, const float *x,
-                              const float *packed, prun__finish finish, float *scratch, float *y) {
-    const int64_t in = forward ? prun__conv_in(c) : prun__conv_out(c);
-    const int64_t out = forward ? prun__conv_out(c) : prun__conv_in(c);
+static void prun__conv_run(const prun__conv *c, int forward, int64_t blocks, const float *x,
+                           const float *packed, prun__finish finish, float *scratch, float *y) {
+    const int64_t in = forward ? prun__conv_in_size(c) : prun__conv_out_size(c);
+    const int64_t out = forward ? prun__conv_out_size(c) : prun__conv_in_size(c);
     int64_t b;
-    if (prun__winograd_values(c)) {
-        prun__winograd_blocks(c, forward, blocks, x, packed, finish, scratch, y);
+    if (prun__conv_uses_winograd(c)) {
+        prun__winograd_run(c, forward, blocks, x, packed, finish, scratch, y);
         return;
     }
     for (b = 0; b < blocks; b++)
-        prun__direct_block(c, forward, x + b * in, packed, finish, y + b * out);
+        prun__direct_run(c, forward, x + b * in, packed, finish, y + b * out);
 }
 
 /* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the
@@ -5737,11 +5866,11 @@ static void prun__conv_blocks(const prun__conv *c, int forward, int64_t blocks, 
 #define PRUN__SPARSE_STRIDED 0.27
 
 /* True when few enough weights are left and offsets fit their type. */
-static int prun__is_sparse(const prun__conv *c, const float *weight) {
+static int prun__conv_is_sparse(const prun__conv *c, const float *weight) {
     const int64_t size = c->shape.out_channels * c->shape.in_channels * c->taps;
-    const double most = !prun__winograd_values(c) ? PRUN__SPARSE_DENSITY
-                        : prun__strided(c)        ? PRUN__SPARSE_STRIDED
-                                                  : PRUN__SPARSE_WINOGRAD;
+    const double most = !prun__conv_uses_winograd(c) ? PRUN__SPARSE_DENSITY
+                        : prun__conv_is_strided(c)   ? PRUN__SPARSE_STRIDED
+                                                     : PRUN__SPARSE_WINOGRAD;
     int64_t i, kept = 0;
     if (prun__padded_height(c) * prun__padded_width(c) * c->shape.in_channels >
         INT32_MAX / PRUN_LANES)
@@ -5751,8 +5880,8 @@ static int prun__is_sparse(const prun__conv *c, const float *weight) {
 }
 
 /* Kept weights of each output channel, by (tap, in-channel); row[o] .. row[o + 1] bounds them. */
-static void prun__sparse_encode(const prun__conv *c, const float *weight, const double *scale,
-                                prun__nonzero *out, int32_t *row) {
+static void prun__sparse_pack(const prun__conv *c, const float *weight, const double *scale,
+                              prun__nonzero *out, int32_t *row) {
     const int64_t ins = c->shape.in_channels, taps = c->taps, width = prun__padded_width(c);
     int64_t o, t, k;
     int32_t n = 0;
@@ -5772,15 +5901,15 @@ static void prun__sparse_encode(const prun__conv *c, const float *weight, const 
 }
 
 /* Forward of one block from its kept weights; padded: prun__padded_size floats. */
-static void prun__sparse_block(const prun__conv *c, const float *x, const prun__nonzero *nonzero,
-                               const int32_t *row, prun__finish finish, float *padded, float *y) {
-    const prun__kernels *kernels = prun__kernels_now();
+static void prun__sparse_run(const prun__conv *c, const float *x, const prun__nonzero *nonzero,
+                             const int32_t *row, prun__finish finish, float *padded, float *y) {
+    const prun__kernels *kernels = prun__kernels_get();
     const int64_t ins = c->shape.in_channels, outs = c->shape.out_channels;
     const int64_t line = c->shape.stride[0] * prun__padded_width(c) * ins * PRUN_LANES;
     int64_t oy, ox, o;
     prun__sparse_job j;
     if (prun__padded_size(c) > 0) {
-        prun__pad_block(c, x, padded);
+        prun__block_copy_padded(c, x, padded);
         x = padded;
     }
     j.x_step = c->shape.stride[1] * ins * PRUN_LANES;
@@ -5809,19 +5938,19 @@ typedef struct prun__conv_job {
     int forward;
 } prun__conv_job;
 
+/* One block of a batch in one direction, with the worker's own scratch. */
 static void prun__conv_task(void *pointer, int64_t block, int64_t worker) {
     const prun__conv_job *job = (const prun__conv_job *)pointer;
-    const int64_t in = prun__conv_in(job->conv), out = prun__conv_out(job->conv);
-    prun__conv_blocks(job->conv, job->forward, 1, job->x + block * (job->forward ? in : out),
-                      job->packed, job->finish,
-                      job->scratch + worker * prun__conv_scratch(job->conv),
-                      job->y + block * (job->forward ? out : in));
+    const int64_t in = prun__conv_in_size(job->conv), out = prun__conv_out_size(job->conv);
+    prun__conv_run(job->conv, job->forward, 1, job->x + block * (job->forward ? in : out),
+                   job->packed, job->finish, job->scratch + worker * prun__conv_scratch(job->conv),
+                   job->y + block * (job->forward ? out : in));
 }
 
 /* The two public convolutions that differ only in direction. */
-static prun_status prun__conv_once(prun_context *context, const prun_conv2d *shape, int forward,
-                                   int64_t n, const float *x, const float *weight,
-                                   const float *bias, float *y) {
+static prun_status prun__conv2d_run(prun_context *context, const prun_conv2d *shape, int forward,
+                                    int64_t n, const float *x, const float *weight,
+                                    const float *bias, float *y) {
     prun__conv conv;
     prun__conv_job job;
     prun__pack_job pack;
@@ -5843,7 +5972,7 @@ static prun_status prun__conv_once(prun_context *context, const prun_conv2d *sha
     pack.weight = weight;
     pack.packed = packed;
     pack.forward = forward;
-    prun__pack_weights(context, &pack);
+    prun__conv_pack(context, &pack);
     memset(&job, 0, sizeof job);
     job.conv = &conv;
     job.x = x;
@@ -5852,7 +5981,7 @@ static prun_status prun__conv_once(prun_context *context, const prun_conv2d *sha
     job.finish.bias = bias;
     job.forward = forward;
     job.scratch = scratch;
-    prun__for(context, prun__conv_task, &job, prun__blocks(n));
+    prun__for(context, prun__conv_task, &job, prun__block_count(n));
     prun__free(context, scratch);
     prun__free(context, packed);
     prun__conv_free(context, &conv);
@@ -5862,13 +5991,13 @@ static prun_status prun__conv_once(prun_context *context, const prun_conv2d *sha
 PRUNDEF prun_status prun_conv2d_forward(prun_context *context, const prun_conv2d *conv, int64_t n,
                                         const float *x, const float *weight, const float *bias,
                                         float *y) {
-    return prun__conv_once(context, conv, 1, n, x, weight, bias, y);
+    return prun__conv2d_run(context, conv, 1, n, x, weight, bias, y);
 }
 
 PRUNDEF prun_status prun_conv2d_input_gradient(prun_context *context, const prun_conv2d *conv,
                                                int64_t n, const float *dy, const float *weight,
                                                float *dx) {
-    return prun__conv_once(context, conv, 0, n, dy, weight, NULL, dx);
+    return prun__conv2d_run(context, conv, 0, n, dy, weight, NULL, dx);
 }
 
 PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const prun_conv2d *conv,
@@ -5876,7 +6005,7 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
                                                 float *dweight) {
     prun__conv c;
     float *partial, *strips;
-    const int64_t blocks = prun__blocks(n);
+    const int64_t blocks = prun__block_count(n);
     prun_status status = PRUN_OK;
     if (n <= 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution of no images");
     PRUN__TRY(prun__conv_make(context, conv, &c));
@@ -5900,11 +6029,13 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
    and its position alone.
 */
 
+/* Values of one image. */
 static int64_t prun__image_size(const prun_images *images) {
     return images->channels * images->height * images->width;
 }
 
-static prun_status prun__images_shape(prun_context *context, const prun_images *m) {
+/* Checks sizes and pointers, but no label and no value. */
+static prun_status prun__images_check_shape(prun_context *context, const prun_images *m) {
     const int64_t sizes[5] = {m->count, m->channels, m->height, m->width, m->classes};
     static const char *const names[5] = {"count", "channels", "height", "width", "classes"};
     int i;
@@ -5912,7 +6043,9 @@ static prun_status prun__images_shape(prun_context *context, const prun_images *
         if (sizes[i] <= 0)
             return prun__fail(context, PRUN_ERR_SHAPE, "images: %s is %lld", names[i],
                               (long long)sizes[i]);
-    if (prun__mul(m->count, prun__mul(m->channels, prun__mul(m->height, m->width))) < 0 ||
+    if (prun__size_product(
+            m->count, prun__size_product(m->channels, prun__size_product(m->height, m->width))) <
+            0 ||
         m->classes > INT32_MAX)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "images: sizes overflow");
     if ((m->pixels == NULL) == (m->values == NULL))
@@ -5922,7 +6055,8 @@ static prun_status prun__images_shape(prun_context *context, const prun_images *
     return PRUN_OK;
 }
 
-static prun_status prun__images_norm(prun_context *context, const prun_images *m) {
+/* Checks the normalisation, and mean and std of every channel where it uses them. */
+static prun_status prun__images_check_normalization(prun_context *context, const prun_images *m) {
     int64_t c;
     if (m->normalization == PRUN_NORMALIZATION_NONE ||
         m->normalization == PRUN_NORMALIZATION_PER_IMAGE)
@@ -5935,7 +6069,8 @@ static prun_status prun__images_norm(prun_context *context, const prun_images *m
                           "images: mean and std exist for %d channels, not %lld",
                           PRUN_MAX_IMAGE_CHANNELS, (long long)m->channels);
     for (c = 0; c < m->channels; c++)
-        if (!(m->std[c] >= FLT_MIN) || prun__nonfinite(m->mean[c]) || prun__nonfinite(m->std[c]))
+        if (!(m->std[c] >= FLT_MIN) || prun__float_is_nonfinite(m->mean[c]) ||
+            prun__float_is_nonfinite(m->std[c]))
             return prun__fail(context, PRUN_ERR_ARGUMENT, "images: mean %g, std %g of channel %lld",
                               (double)m->mean[c], (double)m->std[c], (long long)c);
     return PRUN_OK;
@@ -5943,14 +6078,14 @@ static prun_status prun__images_norm(prun_context *context, const prun_images *m
 
 PRUNDEF prun_status prun_images_check(prun_context *context, const prun_images *images) {
     int64_t i;
-    PRUN__TRY(prun__images_shape(context, images));
-    PRUN__TRY(prun__images_norm(context, images));
+    PRUN__TRY(prun__images_check_shape(context, images));
+    PRUN__TRY(prun__images_check_normalization(context, images));
     for (i = 0; i < images->count; i++)
         if (images->labels[i] < 0 || images->labels[i] >= images->classes)
             return prun__fail(context, PRUN_ERR_LABEL, "label %d of image %lld is not in 0 .. %lld",
                               (int)images->labels[i], (long long)i, (long long)images->classes - 1);
     if (images->values) {
-        i = prun__find_nonfinite(images->values, images->count * prun__image_size(images));
+        i = prun__values_find_nonfinite(images->values, images->count * prun__image_size(images));
         if (i >= 0)
             return prun__fail(context, PRUN_ERR_NONFINITE, "image %lld: value %lld is not finite",
                               (long long)(i / prun__image_size(images)),
@@ -5967,7 +6102,7 @@ static double prun__raw_value(const prun_images *m, int64_t i) {
 PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *images) {
     float mean[PRUN_MAX_IMAGE_CHANNELS], std[PRUN_MAX_IMAGE_CHANNELS];
     int64_t i, c, p, area;
-    PRUN__TRY(prun__images_shape(context, images));
+    PRUN__TRY(prun__images_check_shape(context, images));
     area = images->height * images->width;
     if (images->channels > PRUN_MAX_IMAGE_CHANNELS)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED, "standardisation of %lld channels",
@@ -6009,20 +6144,22 @@ typedef struct prun__draw {
 } prun__draw;
 
 /* Uniform in -radius .. radius. */
-static int64_t prun__draw_offset(uint64_t bits, int64_t radius) {
+static int64_t prun__offset_draw(uint64_t bits, int64_t radius) {
     return radius > 0 ? prun__random_below(bits, 2 * radius + 1) - radius : 0;
 }
 
-static prun__draw prun__draw_image(const prun_augment *a, uint64_t seed, uint64_t stream,
+/* What the image at this position of a pass draws. Each position has four random words of its own.
+   */
+static prun__draw prun__image_draw(const prun_augment *a, uint64_t seed, uint64_t stream,
                                    int64_t position) {
     prun__draw d;
     uint64_t index = (uint64_t)position * 4;
     memset(&d, 0, sizeof d);
     if (!a) return d;
-    d.crop_y = prun__draw_offset(prun_random_bits(seed, stream, index), a->crop_padding);
-    d.crop_x = prun__draw_offset(prun_random_bits(seed, stream, index + 1), a->crop_padding);
-    d.shift_y = prun__draw_offset(prun_random_bits(seed, stream, index + 2), a->shift);
-    d.shift_x = prun__draw_offset(prun_random_bits(seed, stream, index + 3), a->shift);
+    d.crop_y = prun__offset_draw(prun_random_bits(seed, stream, index), a->crop_padding);
+    d.crop_x = prun__offset_draw(prun_random_bits(seed, stream, index + 1), a->crop_padding);
+    d.shift_y = prun__offset_draw(prun_random_bits(seed, stream, index + 2), a->shift);
+    d.shift_x = prun__offset_draw(prun_random_bits(seed, stream, index + 3), a->shift);
     /* The lowest bit: the offsets used the highest ones of the same word. */
     d.mirror = a->flip ? (int)(prun_random_bits(seed, stream, index) & 1) : 0;
     return d;
@@ -6038,8 +6175,8 @@ static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shi
 }
 
 /* `count` raw values from element `from` on. */
-static void prun__raw_run(const prun_images *m, int64_t from, int64_t count,
-                          float *PRUN__RESTRICT out) {
+static void prun__raw_read(const prun_images *m, int64_t from, int64_t count,
+                           float *PRUN__RESTRICT out) {
     int64_t i;
     if (m->values) {
         memcpy(out, m->values + from, (size_t)count * sizeof(float));
@@ -6050,11 +6187,11 @@ static void prun__raw_run(const prun_images *m, int64_t from, int64_t count,
 }
 
 /* Raw values of one drawn image, (C, H, W). */
-static void prun__image_raw(const prun_images *m, int64_t image, prun__draw d, float *out) {
+static void prun__image_read_raw(const prun_images *m, int64_t image, prun__draw d, float *out) {
     const int64_t base = image * prun__image_size(m);
     int64_t c, y, x;
     if (!d.mirror && !d.crop_y && !d.crop_x && !d.shift_y && !d.shift_x) {
-        prun__raw_run(m, base, prun__image_size(m), out);
+        prun__raw_read(m, base, prun__image_size(m), out);
         return;
     }
     for (c = 0; c < m->channels; c++) {
@@ -6064,7 +6201,7 @@ static void prun__image_raw(const prun_images *m, int64_t image, prun__draw d, f
             for (x = 0; x < m->width; x++) {
                 const int64_t sx = prun__draw_source(x, m->width, d.crop_x, d.shift_x, d.mirror);
                 if (sy < 0 || sx < 0) out[x] = 0.0f;
-                else prun__raw_run(m, row + sx, 1, out + x);
+                else prun__raw_read(m, row + sx, 1, out + x);
             }
         }
     }
@@ -6101,7 +6238,8 @@ static void prun__image_moments(const float *v, int64_t size, float *mean, float
     *scale = (float)(1.0 / std);
 }
 
-static void prun__image_normalize(const prun_images *m, float *v) {
+/* Normalises one image (C, H, W) in place, as its set says. */
+static void prun__image_apply_normalization(const prun_images *m, float *v) {
     const int64_t area = m->height * m->width, size = prun__image_size(m);
     float mean = 0.0f, scale = 1.0f;
     int64_t c, i;
@@ -6128,19 +6266,20 @@ typedef struct prun__source {
 
 /* Restricts a source to samples from .. from + n - 1 of what index (NULL: 0, 1, ...) lists. Without
    an index the images themselves are offset, so no list is needed. */
-static PRUN__SHARED void prun__source_part(prun__source *s, const int64_t *index, int64_t from,
-                                           int64_t n) {
+static PRUN__SHARED void prun__source_set_part(prun__source *s, const int64_t *index, int64_t from,
+                                               int64_t n) {
     s->index = index ? index + from : NULL;
     s->first = index ? 0 : from;
     s->n = n;
 }
 
+/* Index of sample i in the set of images. */
 static int64_t prun__source_image(const prun__source *s, int64_t i) {
     return s->index ? s->index[i] : s->first + i;
 }
 
 /* Unaugmented images index[0..n) (NULL: 0 .. n-1). */
-static prun__source prun__source_of(const prun_images *images, const int64_t *index, int64_t n) {
+static prun__source prun__source_make(const prun_images *images, const int64_t *index, int64_t n) {
     prun__source s;
     memset(&s, 0, sizeof s);
     s.images = images;
@@ -6151,9 +6290,9 @@ static prun__source prun__source_of(const prun_images *images, const int64_t *in
 
 /* Image i of the source as a network sees it, (C, H, W). */
 static void prun__source_read(const prun__source *s, int64_t i, float *out) {
-    prun__image_raw(s->images, prun__source_image(s, i),
-                    prun__draw_image(s->augment, s->seed, s->stream, i), out);
-    prun__image_normalize(s->images, out);
+    prun__image_read_raw(s->images, prun__source_image(s, i),
+                         prun__image_draw(s->augment, s->seed, s->stream, i), out);
+    prun__image_apply_normalization(s->images, out);
 }
 
 /* Images lie this many floats apart in the scratch memory: sixteen streams a power of two apart
@@ -6161,8 +6300,8 @@ static void prun__source_read(const prun__source *s, int64_t i, float *out) {
 static int64_t prun__scratch_stride(int64_t image_size) { return image_size + 16; }
 
 /* One block in the lane layout; scratch: 16 strides. Empty lanes become 0. */
-static void prun__pack_block(const prun__source *s, int64_t block, float *scratch,
-                             float *PRUN__RESTRICT lanes) {
+static void prun__source_pack_block(const prun__source *s, int64_t block, float *scratch,
+                                    float *PRUN__RESTRICT lanes) {
     const prun_images *m = s->images;
     const int64_t size = prun__image_size(m), area = m->height * m->width;
     const int64_t stride = prun__scratch_stride(size);
@@ -6184,8 +6323,8 @@ static void prun__pack_block(const prun__source *s, int64_t block, float *scratc
 /* Sizes, normalisation and every index; labels of the chosen images as well. */
 static prun_status prun__source_check(prun_context *context, const prun__source *s) {
     int64_t i;
-    PRUN__TRY(prun__images_shape(context, s->images));
-    PRUN__TRY(prun__images_norm(context, s->images));
+    PRUN__TRY(prun__images_check_shape(context, s->images));
+    PRUN__TRY(prun__images_check_normalization(context, s->images));
     if (s->n <= 0 || (!s->index && s->n > s->images->count - s->first))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "%lld images wanted of a set of %lld",
                           (long long)s->n, (long long)s->images->count);
@@ -6208,9 +6347,9 @@ static prun_status prun__source_check(prun_context *context, const prun__source 
 }
 
 /* Images index[0..n) with the draws of a pass. */
-static prun__source prun__source_of_pass(const prun_images *images, const int64_t *index, int64_t n,
-                                         const prun_pass *pass) {
-    prun__source s = prun__source_of(images, index, n);
+static prun__source prun__source_make_pass(const prun_images *images, const int64_t *index,
+                                           int64_t n, const prun_pass *pass) {
+    prun__source s = prun__source_make(images, index, n);
     if (!pass) return s;
     s.augment = pass->augment;
     s.seed = pass->seed;
@@ -6221,7 +6360,7 @@ static prun__source prun__source_of_pass(const prun_images *images, const int64_
 PRUNDEF prun_status prun_images_copy(prun_context *context, const prun_images *images,
                                      const int64_t *index, int64_t n, const prun_pass *pass,
                                      float *nchw) {
-    const prun__source s = prun__source_of_pass(images, index, n, pass);
+    const prun__source s = prun__source_make_pass(images, index, n, pass);
     int64_t i;
     PRUN__TRY(prun__source_check(context, &s));
     for (i = 0; i < n; i++) prun__source_read(&s, i, nchw + i * prun__image_size(images));
@@ -6231,7 +6370,7 @@ PRUNDEF prun_status prun_images_copy(prun_context *context, const prun_images *i
 PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *images,
                                      const int64_t *index, int64_t n, const prun_pass *pass,
                                      float *lanes) {
-    const prun__source s = prun__source_of_pass(images, index, n, pass);
+    const prun__source s = prun__source_make_pass(images, index, n, pass);
     float *scratch;
     int64_t b;
     PRUN__TRY(prun__source_check(context, &s));
@@ -6239,8 +6378,8 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
         (float *)prun__alloc(context, PRUN_LANES * prun__scratch_stride(prun__image_size(images)),
                              sizeof(float), "images");
     if (!scratch) return PRUN_ERR_MEMORY;
-    for (b = 0; b < prun__blocks(n); b++)
-        prun__pack_block(&s, b, scratch, lanes + b * PRUN_LANES * prun__image_size(images));
+    for (b = 0; b < prun__block_count(n); b++)
+        prun__source_pack_block(&s, b, scratch, lanes + b * PRUN_LANES * prun__image_size(images));
     prun__free(context, scratch);
     return PRUN_OK;
 }
@@ -6406,8 +6545,8 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
     if (channels <= 0 || height <= 0 || width <= 0)
         return prun__fail(context, PRUN_ERR_SHAPE, "net: images of %lld x %lld x %lld",
                           (long long)channels, (long long)height, (long long)width);
-    if (prun__mul(channels, prun__mul(height, width)) > (INT64_C(1) << 30) ||
-        prun__mul(channels, prun__mul(height, width)) < 0)
+    if (prun__size_product(channels, prun__size_product(height, width)) > (INT64_C(1) << 30) ||
+        prun__size_product(channels, prun__size_product(height, width)) < 0)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "net: images of %lld x %lld x %lld",
                           (long long)channels, (long long)height, (long long)width);
     net = (prun_net *)prun__alloc_zero(context, 1, sizeof *net, "net");
@@ -6456,8 +6595,8 @@ static int prun__net_can_add(prun_net *net, int32_t input, const char *what) {
 /* Appends a layer and returns its value. */
 static int32_t prun__layer_put(prun_net *net, const prun__layer *layer) {
     prun__layer *grown;
-    if (prun__mul(layer->c, prun__mul(layer->h, layer->w)) > (INT64_C(1) << 30) ||
-        prun__mul(layer->c, prun__mul(layer->h, layer->w)) < 0)
+    if (prun__size_product(layer->c, prun__size_product(layer->h, layer->w)) > (INT64_C(1) << 30) ||
+        prun__size_product(layer->c, prun__size_product(layer->h, layer->w)) < 0)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_OVERFLOW,
                                               "layer %lld: %lld x %lld x %lld values per image",
                                               (long long)net->layers, (long long)layer->c,
@@ -7007,7 +7146,7 @@ static void prun__plan_set_sizes(prun__plan *plan) {
         plan->row_count += conv->shape.out_channels + 1;
         plan->padded_size = PRUN__MAX(plan->padded_size, prun__padded_size(conv));
         plan->conv_scratch = PRUN__MAX(plan->conv_scratch, prun__conv_scratch(conv));
-        if (prun__winograd_possible(&conv->shape) &&
+        if (prun__conv_can_use_winograd(&conv->shape) &&
             prun__packed_size(conv, 1) > PRUN__GROUP_WEIGHTS)
             plan->group = PRUN__GROUP;
     }
@@ -7455,7 +7594,7 @@ static prun__norm_rows prun__norm_rows_get(const prun__plan *plan, const prun__o
 /* Room for the coefficients of all operations. */
 static float *prun__norm_rows_make(prun_context *context, const prun__plan *plan) {
     return (float *)prun__alloc(
-        context, prun__mul(plan->max_channels, (int64_t)plan->ops * PRUN__COEFFICIENTS),
+        context, prun__size_product(plan->max_channels, (int64_t)plan->ops * PRUN__COEFFICIENTS),
         sizeof(float), "coefficients");
 }
 
@@ -7673,7 +7812,7 @@ static void prun__op_pack(const prun_net *net, const prun__op *op, int forward, 
     job.packed = packed;
     job.scale = scale;
     job.forward = forward;
-    prun__pack_weights(net->context, &job);
+    prun__conv_pack(net->context, &job);
 }
 
 /* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes. */
@@ -7787,7 +7926,7 @@ static void prun__norm_fill_moments(const prun__run *run, int32_t value, int64_t
     const int64_t live = prun__run_images(run, block);
     const double n = (double)(in->h * in->w * live);
     int64_t c;
-    prun__kernels_now()->sums(x, x, in->h * in->w, in->c, live, sums);
+    prun__kernels_get()->sums(x, x, in->h * in->w, in->c, live, sums);
     for (c = 0; c < in->c; c++) {
         sums[2 * c] /= n;
         sums[2 * c + 1] -= sums[2 * c] * sums[2 * c] * n;
@@ -7819,7 +7958,7 @@ static void prun__norm_run_mask(const prun__run *run, const float *x, const floa
     const prun__norm_job job = prun__norm_job_make(run->plan, op, run->batch->coefficients);
     if (job.out_height * op->window != in->h || job.out_width * op->window != in->w)
         memset(g, 0, (size_t)in->size * sizeof(float));
-    prun__kernels_now()->norm_mask(&job, x, dy, g);
+    prun__kernels_get()->norm_mask(&job, x, dy, g);
 }
 
 /* Gradient of the norm itself, from g. */
@@ -7828,7 +7967,7 @@ static void prun__norm_run_apply(const prun__run *run, const float *x, const flo
     prun__norm_job job = prun__norm_job_make(run->plan, run->op, run->batch->coefficients);
     job.out_height = in->h;
     job.out_width = in->w;
-    prun__kernels_now()->norm_apply(&job, x, g, dx);
+    prun__kernels_get()->norm_apply(&job, x, g, dx);
 }
 
 /* Batch statistics, and the running ones moved towards them (with Bessel's correction). */
@@ -7868,7 +8007,7 @@ static void prun__op_run_simple(const prun__run *run, const prun__op *op, int64_
     const int64_t vectors = plan->value[op->out].size / PRUN_LANES;
     if (op->kind == PRUN__NORM) {
         const prun__norm_job job = prun__norm_job_make(plan, op, batch->coefficients);
-        prun__kernels_now()->norm(&job, x, y);
+        prun__kernels_get()->norm(&job, x, y);
     } else if (op->kind == PRUN__ADD) {
         prun__lanes_add(x, prun__run_value(run, op->in2, block), plan->value[op->out].size, y);
     } else if (op->kind == PRUN__DROPOUT) {
@@ -7915,9 +8054,9 @@ static void prun__op_run_conv(const prun__run *run, const prun__op *op, int64_t 
     const prun__layer *layer = &net->layer[op->layer];
     prun__finish finish = {NULL, 0, 0};
     if (layer->bias) finish.bias = net->tensor[layer->tensor + 1].data;
-    prun__conv_blocks(&op->conv, 1, blocks, prun__run_value(run, op->in, block),
-                      batch->packed + op->phase_packed, finish, scratch,
-                      prun__run_value(run, op->out, block));
+    prun__conv_run(&op->conv, 1, blocks, prun__run_value(run, op->in, block),
+                   batch->packed + op->phase_packed, finish, scratch,
+                   prun__run_value(run, op->out, block));
 }
 
 /* A group of blocks through a phase, while it is in cache: images or norm, convolutions and what
@@ -7931,7 +8070,7 @@ static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
     int64_t b;
     int32_t i;
     for (b = from; run->packs_images && b < to; b++)
-        prun__pack_block(run->source, b, scratch, prun__run_value(run, 0, b));
+        prun__source_pack_block(run->source, b, scratch, prun__run_value(run, 0, b));
     for (i = run->first; i < run->last; i++) {
         const prun__op *op = &plan->op[i];
         if (op->kind == PRUN__CONV) prun__op_run_conv(run, op, from, to - from, scratch);
@@ -7999,7 +8138,7 @@ static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
     (void)worker;
     prun__norm_run_mask(run, x, prun__run_grad(run, op->out, block), g);
     if (op->norm < 0) return;
-    prun__kernels_now()->sums(g, x, in->h * in->w, in->c, prun__run_images(run, block), sums);
+    prun__kernels_get()->sums(g, x, in->h * in->w, in->c, prun__run_images(run, block), sums);
 }
 
 /* Gradient through the norm itself into its place. */
@@ -8054,10 +8193,10 @@ static void prun__conv_backward_task(void *pointer, int64_t group, int64_t worke
     const int64_t from = group * run->group, to = PRUN__MIN(from + run->group, run->blocks);
     prun__finish finish = {NULL, 0, 0};
     finish.accumulate = run->op->add;
-    prun__conv_blocks(&run->op->conv, 0, to - from, prun__run_grad(run, run->op->out, from),
-                      run->batch->packed, finish,
-                      run->batch->scratch + worker * prun__batch_scratch(run->plan),
-                      prun__run_grad(run, run->op->in, from));
+    prun__conv_run(&run->op->conv, 0, to - from, prun__run_grad(run, run->op->out, from),
+                   run->batch->packed, finish,
+                   run->batch->scratch + worker * prun__batch_scratch(run->plan),
+                   prun__run_grad(run, run->op->in, from));
 }
 
 /* Sums of a block's output gradient per channel. */
@@ -8066,7 +8205,7 @@ static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
     const prun__value *out = &run->plan->value[run->op->out];
     const float *dy = prun__run_grad(run, run->op->out, block);
     (void)worker;
-    prun__kernels_now()->sums(dy, dy, out->h * out->w, out->c, prun__run_images(run, block),
+    prun__kernels_get()->sums(dy, dy, out->h * out->w, out->c, prun__run_images(run, block),
                               run->batch->sums + block * 2 * run->plan->max_channels);
 }
 
@@ -8154,19 +8293,19 @@ static prun_status prun__batch_make_values(prun_context *context, const prun__pl
     b->mask = (uint16_t **)prun__alloc_zero(context, plan->ops, sizeof(uint16_t *), "batch");
     if (!b->value || !b->grad || !b->mask) return PRUN_ERR_MEMORY;
     for (i = 0; i < plan->values; i++) {
-        b->value[i] = (float *)prun__alloc(context, prun__mul(blocks, plan->value[i].size),
+        b->value[i] = (float *)prun__alloc(context, prun__size_product(blocks, plan->value[i].size),
                                            sizeof(float), "batch");
         if (!b->value[i]) return PRUN_ERR_MEMORY;
     }
     for (i = 0; i < plan->grads; i++) {
-        b->grad[i] = (float *)prun__alloc(context, prun__mul(blocks, plan->grad_size[i]),
+        b->grad[i] = (float *)prun__alloc(context, prun__size_product(blocks, plan->grad_size[i]),
                                           sizeof(float), "batch");
         if (!b->grad[i]) return PRUN_ERR_MEMORY;
     }
     for (i = 0; i < plan->ops; i++) {
         if (plan->op[i].kind != PRUN__DROPOUT) continue;
         b->mask[i] = (uint16_t *)prun__alloc(
-            context, prun__mul(blocks, plan->value[plan->op[i].out].size / PRUN_LANES),
+            context, prun__size_product(blocks, plan->value[plan->op[i].out].size / PRUN_LANES),
             sizeof(uint16_t), "dropout");
         if (!b->mask[i]) return PRUN_ERR_MEMORY;
     }
@@ -8187,7 +8326,8 @@ static prun_status prun__batch_make_gradients(prun_context *context, const prun_
         strip = PRUN__MAX(strip, prun__weight_scratch(&op->conv));
     }
     b->partial = (float *)prun__alloc(context, partial, sizeof(float), "batch");
-    b->strips = (float *)prun__alloc(context, prun__mul(workers, strip), sizeof(float), "batch");
+    b->strips =
+        (float *)prun__alloc(context, prun__size_product(workers, strip), sizeof(float), "batch");
     b->spare = (float *)prun__alloc(context, spare, sizeof(float), "batch");
     return b->partial && b->strips && b->spare ? PRUN_OK : PRUN_ERR_MEMORY;
 }
@@ -8198,9 +8338,9 @@ static prun_status prun__batch_make_scratch(prun_context *context, const prun__p
     const int64_t classes = plan->value[plan->output].c;
     b->coefficients = prun__norm_rows_make(context, plan);
     b->packed = (float *)prun__alloc(context, plan->packed_size, sizeof(float), "batch");
-    b->scratch = (float *)prun__alloc(context, prun__mul(workers, prun__batch_scratch(plan)),
-                                      sizeof(float), "batch");
-    b->sums = (double *)prun__alloc(context, prun__mul(blocks, 2 * plan->max_channels),
+    b->scratch = (float *)prun__alloc(
+        context, prun__size_product(workers, prun__batch_scratch(plan)), sizeof(float), "batch");
+    b->sums = (double *)prun__alloc(context, prun__size_product(blocks, 2 * plan->max_channels),
                                     sizeof(double), "batch");
     b->head = (double *)prun__alloc(context, workers * prun__loss_scratch(classes), sizeof(double),
                                     "batch");
@@ -8214,7 +8354,7 @@ static prun_status prun__batch_make_scratch(prun_context *context, const prun__p
 /* Buffers for this many images and all workers; what was made for at least as many is kept. */
 static prun_status prun__batch_make(prun_context *context, const prun__plan *plan, int64_t n,
                                     prun__batch *b) {
-    const int64_t blocks = prun__blocks(n), workers = prun__threads(context);
+    const int64_t blocks = prun__block_count(n), workers = prun__threads(context);
     prun_status status;
     if (b->value && b->blocks >= blocks && b->workers >= workers) return PRUN_OK;
     prun__batch_free(context, plan, b);
@@ -8230,7 +8370,7 @@ static prun_status prun__batch_make(prun_context *context, const prun__plan *pla
 /* Blocks of the source's images and tasks of the pass, and buffers for them. */
 static prun_status prun__run_begin(prun__run *run) {
     prun_context *context = run->net->context;
-    run->blocks = prun__blocks(run->source->n);
+    run->blocks = prun__block_count(run->source->n);
     run->group = prun__plan_group(run->plan, prun__threads(context), run->blocks);
     return prun__batch_make(context, run->plan, run->source->n, run->batch);
 }
@@ -8250,7 +8390,7 @@ static prun_status prun__batch_run(prun__run *run, float *gradient, double *sum,
 PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images,
                                         const int64_t *index, int64_t n, const prun_pass *pass,
                                         const prun_pass_outputs *outputs) {
-    const prun__source source = prun__source_of_pass(images, index, n, pass);
+    const prun__source source = prun__source_make_pass(images, index, n, pass);
     prun__run run;
     prun__run_init(net, &source, &run);
     run.training = 1;
@@ -8273,7 +8413,7 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
 PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
                                       const int64_t *index, int64_t n, float *gradient, double *sum,
                                       int64_t *wrong) {
-    prun__source source = prun__source_of(images, index, n);
+    prun__source source = prun__source_make(images, index, n);
     prun__run run;
     double total = 0.0;
     int64_t errors = 0, done, i;
@@ -8286,7 +8426,7 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
         double batch_sum;
         int64_t batch_wrong;
         prun_status status;
-        prun__source_part(&source, index, done, PRUN__MIN(PRUN__GRADIENT_BATCH, n - done));
+        prun__source_set_part(&source, index, done, PRUN__MIN(PRUN__GRADIENT_BATCH, n - done));
         status = prun__batch_run(&run, done ? part : gradient, &batch_sum, &batch_wrong);
         if (status != PRUN_OK) {
             prun__free(net->context, part);
@@ -8355,13 +8495,14 @@ static prun_status prun__eval_make_weights(prun_context *context, const prun__pl
 /* Buffers for n samples and all workers. */
 static prun_status prun__eval_make(prun_context *context, const prun__plan *plan, int64_t n,
                                    prun__eval *eval) {
-    PRUN__TRY(prun__reserve(context, (void **)&eval->arena, &eval->arena_capacity,
-                            prun__mul(prun__eval_arena_size(plan), prun__threads(context)),
-                            sizeof(float), "evaluation"));
-    PRUN__TRY(prun__reserve(context, (void **)&eval->losses, &eval->loss_capacity, n,
-                            sizeof(double), "losses"));
-    PRUN__TRY(prun__reserve(context, (void **)&eval->wrong, &eval->wrong_capacity, n,
-                            sizeof(int32_t), "errors"));
+    PRUN__TRY(
+        prun__buffer_make(context, (void **)&eval->arena, &eval->arena_capacity,
+                          prun__size_product(prun__eval_arena_size(plan), prun__threads(context)),
+                          sizeof(float), "evaluation"));
+    PRUN__TRY(prun__buffer_make(context, (void **)&eval->losses, &eval->loss_capacity, n,
+                                sizeof(double), "losses"));
+    PRUN__TRY(prun__buffer_make(context, (void **)&eval->wrong, &eval->wrong_capacity, n,
+                                sizeof(int32_t), "errors"));
     return prun__eval_make_weights(context, plan, eval);
 }
 
@@ -8373,7 +8514,7 @@ static prun_status prun__eval_select_sparse(const prun_net *net, prun__eval *eva
         const prun__op *op = &plan->op[i];
         if (op->kind != PRUN__CONV) continue;
         eval->sparse[i] =
-            prun__is_sparse(&op->conv, net->tensor[net->layer[op->layer].tensor].data);
+            prun__conv_is_sparse(&op->conv, net->tensor[net->layer[op->layer].tensor].data);
         any |= eval->sparse[i];
     }
     if (!any || eval->nonzero) return PRUN_OK;
@@ -8407,8 +8548,8 @@ static void prun__eval_pack_conv(const prun_net *net, int32_t i, const prun__eva
         out[c] = (float)((double)norm[1].data[c] + (b - (double)norm[2].data[c]) * scale[c]);
     }
     if (eval->sparse[i])
-        prun__sparse_encode(&op->conv, net->tensor[layer->tensor].data, scale,
-                            eval->nonzero + op->eval_nonzero, eval->nonzero_row + op->eval_row);
+        prun__sparse_pack(&op->conv, net->tensor[layer->tensor].data, scale,
+                          eval->nonzero + op->eval_nonzero, eval->nonzero_row + op->eval_row);
     else prun__op_pack(net, op, 1, scale, eval->prepared + op->eval_packed);
 }
 
@@ -8446,14 +8587,14 @@ static void prun__eval_run_conv(const prun__plan *plan, const prun__eval *eval, 
     finish.bias = eval->prepared + op->eval_bias;
     finish.relu = op->fold >= 0 && plan->op[op->fold].relu;
     if (!eval->sparse[i]) {
-        prun__conv_blocks(&op->conv, 1, blocks, x, eval->prepared + op->eval_packed, finish,
-                          scratch, y);
+        prun__conv_run(&op->conv, 1, blocks, x, eval->prepared + op->eval_packed, finish, scratch,
+                       y);
         return;
     }
     for (b = 0; b < blocks; b++)
-        prun__sparse_block(&op->conv, x + b * prun__conv_in(&op->conv),
-                           eval->nonzero + op->eval_nonzero, eval->nonzero_row + op->eval_row,
-                           finish, scratch, y + b * prun__conv_out(&op->conv));
+        prun__sparse_run(&op->conv, x + b * prun__conv_in_size(&op->conv),
+                         eval->nonzero + op->eval_nonzero, eval->nonzero_row + op->eval_row, finish,
+                         scratch, y + b * prun__conv_out_size(&op->conv));
 }
 
 /* A group of blocks through the whole net, in buffers small enough to stay in cache. */
@@ -8473,7 +8614,7 @@ static void prun__eval_run_blocks(const prun__eval_job *e, int64_t blocks, float
         } else if (op->kind == PRUN__NORM) {
             prun__norm_job job = prun__norm_job_make(plan, op, e->eval->coefficients);
             if (op->folded) job.low = -(float)HUGE_VAL;
-            for (b = 0; b < blocks; b++) prun__kernels_now()->norm(&job, x + b * in, y + b * out);
+            for (b = 0; b < blocks; b++) prun__kernels_get()->norm(&job, x + b * in, y + b * out);
         } else if (op->kind == PRUN__ADD) {
             prun__lanes_add(x, prun__eval_slot(plan, arena, op->in2), blocks * out, y);
         } else {
@@ -8493,11 +8634,11 @@ static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
     float *scratch = (float *)(void *)head - prun__eval_scratch(plan);
     const float *logits = prun__eval_slot(plan, arena, plan->output);
     const int64_t from = group * e->group;
-    const int64_t to = PRUN__MIN(from + e->group, prun__blocks(e->source->n));
+    const int64_t to = PRUN__MIN(from + e->group, prun__block_count(e->source->n));
     int64_t b;
     for (b = from; b < to; b++)
-        prun__pack_block(e->source, b, scratch,
-                         prun__eval_slot(plan, arena, 0) + (b - from) * plan->value[0].size);
+        prun__source_pack_block(e->source, b, scratch,
+                                prun__eval_slot(plan, arena, 0) + (b - from) * plan->value[0].size);
     prun__eval_run_blocks(e, to - from, arena, scratch);
     for (b = from; b < to; b++, logits += plan->value[plan->output].size)
         if (e->logits)
@@ -8509,7 +8650,7 @@ static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
 /* Evaluates the samples of the job's source into its logits or, where these are NULL, its losses
    (NULL: in the buffers). */
 static prun_status prun__eval_run(prun_net *net, prun__eval_job *e) {
-    const int64_t blocks = prun__blocks(e->source->n);
+    const int64_t blocks = prun__block_count(e->source->n);
     prun__eval *eval = &net->eval;
     PRUN__TRY(prun__net_check(net, e->source));
     PRUN__TRY(prun__eval_make(net->context, &net->plan, e->source->n, eval));
@@ -8526,7 +8667,7 @@ static prun_status prun__eval_run(prun_net *net, prun__eval_job *e) {
 
 PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, const int64_t *index,
                                     int64_t n, float *logits) {
-    prun__source source = prun__source_of(images, index, n);
+    prun__source source = prun__source_make(images, index, n);
     prun__eval_job e;
     memset(&e, 0, sizeof e);
     e.source = &source;
@@ -8536,7 +8677,7 @@ PRUNDEF prun_status prun_net_logits(prun_net *net, const prun_images *images, co
 
 PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, const int64_t *index,
                                   int64_t n, double *losses, double *sum, int64_t *wrong) {
-    prun__source source = prun__source_of(images, index, n);
+    prun__source source = prun__source_make(images, index, n);
     prun__eval_job e;
     memset(&e, 0, sizeof e);
     e.source = &source;
@@ -8587,9 +8728,9 @@ static void prun__tangent_conv_task(void *pointer, int64_t block, int64_t worker
     prun__finish finish = {NULL, 0, 0};
     if (s->backward) {
         finish.accumulate = s->tangent || op->add;
-        prun__conv_blocks(&op->conv, 0, 1,
-                          prun__run_grad(run, op->out, block + (s->tangent ? run->blocks : 0)),
-                          batch->packed, finish, scratch, prun__run_grad(run, op->in, block));
+        prun__conv_run(&op->conv, 0, 1,
+                       prun__run_grad(run, op->out, block + (s->tangent ? run->blocks : 0)),
+                       batch->packed, finish, scratch, prun__run_grad(run, op->in, block));
         return;
     }
     /* A sum starts from its bias or from what is there, so the bias comes with the first part. */
@@ -8597,9 +8738,8 @@ static void prun__tangent_conv_task(void *pointer, int64_t block, int64_t worker
     if (net->layer[op->layer].bias && !finish.accumulate)
         finish.bias = s->tangent || block >= run->blocks ? prun__tangent_direction(s, tensor + 1)
                                                          : net->tensor[tensor + 1].data;
-    prun__conv_blocks(&op->conv, 1, 1, prun__run_value(run, op->in, block), batch->packed, finish,
-                      scratch,
-                      prun__run_value(run, op->out, block + (s->tangent ? run->blocks : 0)));
+    prun__conv_run(&op->conv, 1, 1, prun__run_value(run, op->in, block), batch->packed, finish,
+                   scratch, prun__run_value(run, op->out, block + (s->tangent ? run->blocks : 0)));
 }
 
 /* W over values and tangents (gradients: both), then v over the values (gradients) only. */
@@ -8616,7 +8756,7 @@ static void prun__tangent_run_conv(prun__tangent *s, int backward) {
     for (s->tangent = 0; s->tangent < 2; s->tangent++) {
         job.weight = s->tangent ? prun__tangent_direction(s, net->layer[op->layer].tensor)
                                 : net->tensor[net->layer[op->layer].tensor].data;
-        prun__pack_weights(net->context, &job);
+        prun__conv_pack(net->context, &job);
         prun__for(net->context, prun__tangent_conv_task, s,
                   s->tangent || op->in == 0 ? s->run.blocks : 2 * s->run.blocks);
     }
@@ -8642,7 +8782,7 @@ static void prun__tangent_run_norm(const prun__tangent *s, int64_t block) {
     const prun__run *run = &s->run;
     const prun__op *op = run->op;
     const prun__norm_job job = prun__norm_job_make(run->plan, op, run->batch->coefficients);
-    prun__kernels_now()->norm_tangent(&job, prun__run_value(run, op->in, block),
+    prun__kernels_get()->norm_tangent(&job, prun__run_value(run, op->in, block),
                                       prun__run_value(run, op->in, run->blocks + block),
                                       prun__run_value(run, op->out, block),
                                       prun__run_value(run, op->out, run->blocks + block));
@@ -8698,8 +8838,9 @@ static void prun__tangent_pack_task(void *pointer, int64_t block, int64_t worker
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__plan *plan = s->run.plan;
     const prun__batch *batch = s->run.batch;
-    prun__pack_block(s->run.source, block, batch->scratch + worker * prun__batch_scratch(plan),
-                     prun__run_value(&s->run, 0, block));
+    prun__source_pack_block(s->run.source, block,
+                            batch->scratch + worker * prun__batch_scratch(plan),
+                            prun__run_value(&s->run, 0, block));
     memset(prun__run_value(&s->run, 0, s->run.blocks + block), 0,
            (size_t)plan->value[0].size * sizeof(float));
 }
@@ -8762,9 +8903,9 @@ static void prun__tangent_mask_task(void *pointer, int64_t block, int64_t worker
                             prun__run_grad(run, op->out, b), g[k]);
     }
     if (op->norm < 0) return;
-    prun__kernels_now()->sums(g[0], prun__run_value(run, op->in, block), pixels, in->c,
+    prun__kernels_get()->sums(g[0], prun__run_value(run, op->in, block), pixels, in->c,
                               prun__run_images(run, block), sums);
-    prun__kernels_now()->sums(g[1], prun__run_value(run, op->in, run->blocks + block), pixels,
+    prun__kernels_get()->sums(g[1], prun__run_value(run, op->in, run->blocks + block), pixels,
                               in->c, prun__run_images(run, block), other);
     for (c = 0; c < in->c; c++) sums[2 * c + 1] += other[2 * c + 1];
 }
@@ -8885,7 +9026,7 @@ static void prun__tangent_run(prun__tangent *s) {
 PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *images,
                                             const int64_t *index, int64_t n, const float *v,
                                             float *product) {
-    prun__source source = prun__source_of(images, index, n);
+    prun__source source = prun__source_make(images, index, n);
     prun__tangent s;
     float *part;
     int64_t done, i;
@@ -8893,14 +9034,14 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     prun__run_init(net, &source, &s.run);
     s.direction = v;
     PRUN__TRY(prun__net_check(net, &source));
-    PRUN__TRY(prun__batch_make(net->context, &net->plan,
-                               2 * PRUN_LANES * prun__blocks(PRUN__MIN(n, PRUN__HESSIAN_BATCH)),
-                               &net->batch));
+    PRUN__TRY(prun__batch_make(
+        net->context, &net->plan,
+        2 * PRUN_LANES * prun__block_count(PRUN__MIN(n, PRUN__HESSIAN_BATCH)), &net->batch));
     part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "product");
     if (!part) return PRUN_ERR_MEMORY;
     for (done = 0; done < n; done += source.n) {
-        prun__source_part(&source, index, done, PRUN__MIN(PRUN__HESSIAN_BATCH, n - done));
-        s.run.blocks = prun__blocks(source.n);
+        prun__source_set_part(&source, index, done, PRUN__MIN(PRUN__HESSIAN_BATCH, n - done));
+        s.run.blocks = prun__block_count(source.n);
         s.product = done ? part : product;
         prun__tangent_run(&s);
         for (i = 0; done && i < net->parameter_count; i++) product[i] += part[i];
@@ -9091,9 +9232,9 @@ static void prun__margin_image_task(void *pointer, int64_t block, int64_t worker
     const prun__batch *batch = m->run.batch;
     prun__finish finish = {NULL, 0, 0};
     finish.accumulate = 1;
-    prun__conv_blocks(&m->run.op->conv, 0, 1, prun__run_grad(&m->run, m->run.op->out, block),
-                      batch->packed, finish, batch->scratch + worker * prun__batch_scratch(plan),
-                      m->image + block * plan->value[0].size);
+    prun__conv_run(&m->run.op->conv, 0, 1, prun__run_grad(&m->run, m->run.op->out, block),
+                   batch->packed, finish, batch->scratch + worker * prun__batch_scratch(plan),
+                   m->image + block * plan->value[0].size);
 }
 
 /* Writes f_y - f_j of each sample and makes its gradient that of the logits. */
@@ -9216,7 +9357,7 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
                                             const int64_t *index, int64_t n, const int32_t *layers,
                                             int64_t count, const prun_margin_outputs *outputs) {
     const prun__plan *plan = &net->plan;
-    prun__source source = prun__source_of(images, index, n);
+    prun__source source = prun__source_make(images, index, n);
     prun_context *context = net->context;
     const int64_t batch = PRUN__GRADIENT_BATCH;
     prun__margins m;
@@ -9234,13 +9375,13 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     m.squares = (double *)prun__alloc(context, batch, sizeof(double), "margins");
     m.value = (int32_t *)prun__alloc(context, count, sizeof(int32_t), "margins");
     m.element = (double **)prun__alloc_zero(context, count, sizeof(double *), "margins");
-    m.image = (float *)prun__alloc(context, prun__blocks(batch) * plan->value[0].size,
+    m.image = (float *)prun__alloc(context, prun__block_count(batch) * plan->value[0].size,
                                    sizeof(float), "margins");
     status = differences && m.squares && m.value && m.element && m.image
                  ? prun__margin_find_values(&m, layers)
                  : PRUN_ERR_MEMORY;
     for (done = 0; status == PRUN_OK && done < n; done += source.n) {
-        prun__source_part(&source, index, done, PRUN__MIN(batch, n - done));
+        prun__source_set_part(&source, index, done, PRUN__MIN(batch, n - done));
         status = prun__margin_run(&m, n, differences, outputs->margins + done);
     }
     for (k = 0; m.element && k < m.count; k++) {
@@ -9363,7 +9504,7 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
 */
 
 /* A tensor that a user may have filled in by hand. */
-static prun_status prun__check_tensor(prun_context *context, const prun_tensor *t, int64_t index) {
+static prun_status prun__tensor_check(prun_context *context, const prun_tensor *t, int64_t index) {
     const char *name = t->name ? t->name : "?";
     int64_t size = 1;
     int32_t d;
@@ -9371,7 +9512,7 @@ static prun_status prun__check_tensor(prun_context *context, const prun_tensor *
         return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
                           (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
     for (d = 0; d < t->rank; d++) {
-        size = t->shape[d] > 0 ? prun__mul(size, t->shape[d]) : -1;
+        size = t->shape[d] > 0 ? prun__size_product(size, t->shape[d]) : -1;
         if (size < 0 || size > INT32_MAX)
             return prun__fail(context, PRUN_ERR_SHAPE,
                               "objective: tensor %lld (%s): size %lld of axis %d", (long long)index,
@@ -9387,8 +9528,8 @@ static prun_status prun__objective_check(const prun_objective *o) {
         return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
                           (long long)o->tensor_count);
     for (i = 0; i < o->tensor_count; i++)
-        PRUN__TRY(prun__check_tensor(o->context, &o->tensors[i], i));
-    return prun__check_overlap(o->context, "objective", o->tensors, o->tensor_count);
+        PRUN__TRY(prun__tensor_check(o->context, &o->tensors[i], i));
+    return prun__tensors_check_overlap(o->context, "objective", o->tensors, o->tensor_count);
 }
 
 /* Floats of all tensors. */
@@ -9408,6 +9549,8 @@ static prun_status prun__callback_begin(const prun_objective *o) {
     return before;
 }
 
+/* Puts the earlier status back after a success; after a failure keeps the callback's message or
+   writes one that names the callback. */
 static prun_status prun__callback_end(const prun_objective *o, const char *name, prun_status before,
                                       prun_status status) {
     if (!o->context) return status;
@@ -9419,18 +9562,21 @@ static prun_status prun__callback_end(const prun_objective *o, const char *name,
     return status;
 }
 
+/* Calls the loss callback. */
 static prun_status prun__objective_loss(const prun_objective *o, const int64_t *index, int64_t n,
                                         double *losses, double *sum, int64_t *wrong) {
     const prun_status before = prun__callback_begin(o);
     return prun__callback_end(o, "loss", before, o->loss(o, index, n, losses, sum, wrong));
 }
 
+/* Calls the gradient callback. */
 static prun_status prun__objective_gradient(const prun_objective *o, const int64_t *index,
                                             int64_t n, float *gradient, double *sum) {
     const prun_status before = prun__callback_begin(o);
     return prun__callback_end(o, "gradient", before, o->gradient(o, index, n, gradient, sum));
 }
 
+/* Calls the callback for the product of the Hessian and a vector. */
 static PRUN__SHARED prun_status prun__objective_product(const prun_objective *o,
                                                         const int64_t *index, int64_t n,
                                                         const float *v, float *product) {
@@ -9439,6 +9585,7 @@ static PRUN__SHARED prun_status prun__objective_product(const prun_objective *o,
                               o->hessian_vector(o, index, n, v, product));
 }
 
+/* Calls the logits callback. */
 static prun_status prun__objective_logits(const prun_objective *o, const int64_t *index, int64_t n,
                                           float *logits) {
     const prun_status before = prun__callback_begin(o);
@@ -9448,23 +9595,27 @@ static prun_status prun__objective_logits(const prun_objective *o, const int64_t
 /* ---- a net as an objective ---- */
 
 #ifndef PRUNABILITY_NO_NET
+/* The loss callback of a net. */
 static prun_status prun__net_loss_callback(const prun_objective *o, const int64_t *index, int64_t n,
                                            double *losses, double *sum, int64_t *wrong) {
     return prun_net_loss(o->net, o->images, index, n, losses, sum, wrong);
 }
 
+/* The gradient callback of a net. */
 static prun_status prun__net_gradient_callback(const prun_objective *o, const int64_t *index,
                                                int64_t n, float *gradient, double *sum) {
     return prun_net_gradient(o->net, o->images, index, n, gradient, sum, NULL);
 }
 
 #ifndef PRUNABILITY_NO_HESSIAN
+/* The callback of a net for products of its Hessian with a vector. */
 static prun_status prun__net_hessian_callback(const prun_objective *o, const int64_t *index,
                                               int64_t n, const float *v, float *product) {
     return prun_net_hessian_vector(o->net, o->images, index, n, v, product);
 }
 #endif
 
+/* The logits callback of a net. */
 static prun_status prun__net_logits_callback(const prun_objective *o, const int64_t *index,
                                              int64_t n, float *logits) {
     return prun_net_logits(o->net, o->images, index, n, logits);
@@ -9472,7 +9623,7 @@ static prun_status prun__net_logits_callback(const prun_objective *o, const int6
 
 PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
                                        prun_objective *objective) {
-    const prun__source all = prun__source_of(images, NULL, images->count);
+    const prun__source all = prun__source_make(images, NULL, images->count);
     PRUN__TRY(prun__net_check(net, &all));
     memset(objective, 0, sizeof *objective);
     objective->net = net;
@@ -9510,7 +9661,8 @@ static prun_status prun__gradient_noise(prun_context *context, prun__gradient gr
                                         double *standard_error) {
     const int64_t n = PRUN__MIN(batch, samples / 2);
     const double scale = (double)n / (double)batch * (double)(samples - 1) / (double)samples;
-    float *g = (float *)prun__alloc(context, prun__mul(2, parameters), sizeof(float), "gradients");
+    float *g = (float *)prun__alloc(context, prun__size_product(2, parameters), sizeof(float),
+                                    "gradients");
     int64_t *order = (int64_t *)prun__alloc(context, samples, sizeof(int64_t), "gradients");
     int64_t k, i, at = samples;
     double mean = 0.0, squares = 0.0;
@@ -9544,8 +9696,9 @@ static prun_status prun__gradient_noise(prun_context *context, prun__gradient gr
     return PRUN_OK;
 }
 
-static prun_status prun__objective_gradient_user(void *user, const int64_t *index, int64_t n,
-                                                 float *gradient, double *sum) {
+/* The gradient of an objective, which `user` is, for the estimate of gradient noise. */
+static prun_status prun__objective_gradient_callback(void *user, const int64_t *index, int64_t n,
+                                                     float *gradient, double *sum) {
     return prun__objective_gradient((const prun_objective *)user, index, n, gradient, sum);
 }
 
@@ -9563,7 +9716,7 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
         return prun__fail(objective->context, PRUN_ERR_MISSING,
                           "gradient noise: one sample alone has no variance, two are needed");
     PRUN__TRY(prun__objective_check(objective));
-    return prun__gradient_noise(objective->context, prun__objective_gradient_user,
+    return prun__gradient_noise(objective->context, prun__objective_gradient_callback,
                                 (void *)(uintptr_t)objective, objective->samples,
                                 prun__objective_parameters(objective), batch, pairs, seed, variance,
                                 standard_error);
@@ -9608,6 +9761,7 @@ struct prun_trainer {
     int64_t epoch, steps;
 };
 
+/* Checks resolved training options. */
 static prun_status prun__train_check(prun_context *context, const prun_train_options *o) {
     if (o->epochs < 0 || o->batch < 0 || o->schedule_epochs < 0)
         return prun__fail(context, PRUN_ERR_ARGUMENT,
@@ -9636,7 +9790,7 @@ PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images
                                         const prun_train_options *options, prun_trainer **trainer) {
     prun_context *context = net->context;
     const prun_train_options resolved = prun_train_resolved(options);
-    prun__source all = prun__source_of(images, NULL, images->count);
+    prun__source all = prun__source_make(images, NULL, images->count);
     prun_trainer *t;
     PRUN__TRY(prun__train_check(context, &resolved));
     all.augment = &resolved.augment;
@@ -9673,9 +9827,9 @@ PRUNDEF void prun_trainer_free(prun_trainer *t) {
 }
 
 /* v = momentum v + g/n + decay w, w -= rate v, in float as PyTorch does. */
-static void prun__sgd_update(float *PRUN__RESTRICT w, float *PRUN__RESTRICT v,
-                             const float *PRUN__RESTRICT g, int64_t count, float scale, float decay,
-                             float momentum, float rate) {
+static void prun__sgd_step(float *PRUN__RESTRICT w, float *PRUN__RESTRICT v,
+                           const float *PRUN__RESTRICT g, int64_t count, float scale, float decay,
+                           float momentum, float rate) {
     int64_t i;
     for (i = 0; i < count; i++) {
         v[i] = momentum * v[i] + (g[i] * scale + decay * w[i]);
@@ -9707,9 +9861,9 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
         const int decays =
             t->options.decay == PRUN_DECAY_ALL || (tensor->flags & PRUN_TENSOR_WEIGHT);
         const int64_t at = tensor->data - net->parameters;
-        prun__sgd_update(tensor->data, t->velocity + at, t->gradient + at, prun_tensor_size(tensor),
-                         1.0f / (float)n, decays ? (float)t->options.weight_decay : 0.0f,
-                         (float)t->options.momentum, (float)learning_rate);
+        prun__sgd_step(tensor->data, t->velocity + at, t->gradient + at, prun_tensor_size(tensor),
+                       1.0f / (float)n, decays ? (float)t->options.weight_decay : 0.0f,
+                       (float)t->options.momentum, (float)learning_rate);
     }
     t->steps++;
     if (sum) *sum = total;
@@ -9717,8 +9871,9 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     return PRUN_OK;
 }
 
-static prun_status prun__trainer_gradient(void *user, const int64_t *index, int64_t n,
-                                          float *gradient, double *sum) {
+/* The gradient of a trainer, which `user` is, for the estimate of gradient noise. */
+static prun_status prun__trainer_gradient_callback(void *user, const int64_t *index, int64_t n,
+                                                   float *gradient, double *sum) {
     const prun_trainer *t = (const prun_trainer *)user;
     return prun_net_gradient(t->net, t->images, index, n, gradient, sum, NULL);
 }
@@ -9760,7 +9915,7 @@ PRUNDEF prun_status prun_trainer_run_epoch(prun_trainer *t, prun_epoch *result) 
     if (t->options.noise_pairs > 0 && count > 1 &&
         (t->epoch == 0 || t->epoch + 1 == t->options.epochs))
         PRUN__TRY(prun__gradient_noise(
-            t->net->context, prun__trainer_gradient, t, count, t->net->parameter_count,
+            t->net->context, prun__trainer_gradient_callback, t, count, t->net->parameter_count,
             t->options.batch, t->options.noise_pairs, t->options.seed, &e.gradient_noise, NULL));
     e.epoch = ++t->epoch;
     e.epochs = t->options.epochs;
@@ -9833,6 +9988,8 @@ typedef struct prun__search {
     int by_error;       /* count errors instead of adding up losses */
 } prun__search;
 
+/* Frees the arrays of a search, even of one that is only partly made. The weights stay as they are.
+   */
 static void prun__search_free(prun__search *s) {
     prun__free(s->context, s->which);
     prun__free(s->context, s->start);
@@ -9863,6 +10020,7 @@ PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options
     return o;
 }
 
+/* Checks the objective and resolved pruning options. */
 static prun_status prun__prune_check(const prun_objective *o, const prun_prune_options *p) {
     prun_context *context = o->context;
     int32_t i;
@@ -9889,7 +10047,7 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
 }
 
 /* Collects the prunable tensors and their flat places. */
-static prun_status prun__search_tensors(prun__search *s) {
+static prun_status prun__search_find_tensors(prun__search *s) {
     const prun_objective *o = s->o;
     uint32_t wanted = PRUN_TENSOR_WEIGHT;
     int64_t i, at;
@@ -9902,7 +10060,7 @@ static prun_status prun__search_tensors(prun__search *s) {
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         if (!(t->flags & wanted)) continue;
-        at = prun__find_nonfinite(t->data, prun_tensor_size(t));
+        at = prun__values_find_nonfinite(t->data, prun_tensor_size(t));
         if (at >= 0)
             return prun__fail(s->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
                               t->name ? t->name : "?", (long long)at);
@@ -9918,14 +10076,15 @@ static prun_status prun__search_tensors(prun__search *s) {
     return PRUN_OK;
 }
 
+/* First flat index of a segment, or the end for the segment after the last. */
 static int64_t prun__segment_start(const prun__search *s, int64_t segment) {
     if (s->segments == 1) return segment == 0 ? 0 : s->count;
     return s->start[segment];
 }
 
 /* Order of one segment: by magnitude, ties to the lower index, or a random permutation. */
-static void prun__order_segment(prun__search *s, int64_t repetition, int64_t segment, float *keys,
-                                int64_t *order, int64_t *scratch) {
+static void prun__segment_make_order(prun__search *s, int64_t repetition, int64_t segment,
+                                     float *keys, int64_t *order, int64_t *scratch) {
     const int64_t from = prun__segment_start(s, segment);
     const int64_t n = prun__segment_start(s, segment + 1) - from;
     int32_t *to = s->order + repetition * s->count + from;
@@ -9936,27 +10095,29 @@ static void prun__order_segment(prun__search *s, int64_t repetition, int64_t seg
                                 n, order);
     } else {
         for (i = 0; i < n; i++) keys[i] = fabsf(s->saved[from + i]);
-        prun__sort_descending(keys, n, order, scratch);
+        prun__keys_sort_descending(keys, n, order, scratch);
     }
     for (i = 0; i < n; i++) to[i] = (int32_t)(from + order[i]);
 }
 
-static prun_status prun__make_orders(prun__search *s) {
+/* Makes the orders of all repetitions and segments. */
+static prun_status prun__search_make_orders(prun__search *s) {
     int64_t *order = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "pruning");
     int64_t *scratch = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "pruning");
     const int ready = order && scratch;
     int64_t r, g;
     /* `flat` is free until the first candidate: it holds the sort keys. */
     for (r = 0; ready && r < s->options.repetitions; r++)
-        for (g = 0; g < s->segments; g++) prun__order_segment(s, r, g, s->flat, order, scratch);
+        for (g = 0; g < s->segments; g++)
+            prun__segment_make_order(s, r, g, s->flat, order, scratch);
     prun__free(s->context, scratch);
     prun__free(s->context, order);
     return ready ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
 /* Everything that needs the weights alone. */
-static prun_status prun__ranking_make(const prun_objective *o, const prun_prune_options *options,
-                                      prun__search *s) {
+static prun_status prun__search_make_ranking(const prun_objective *o,
+                                             const prun_prune_options *options, prun__search *s) {
     int64_t i;
     memset(s, 0, sizeof *s);
     s->o = o;
@@ -9964,31 +10125,32 @@ static prun_status prun__ranking_make(const prun_objective *o, const prun_prune_
     s->options = prun_prune_resolved(options);
     s->applied = -1;
     PRUN__TRY(prun__prune_check(o, &s->options));
-    PRUN__TRY(prun__search_tensors(s));
+    PRUN__TRY(prun__search_find_tensors(s));
     s->saved = (float *)prun__alloc(s->context, s->count, sizeof(float), "pruning");
     s->flat = (float *)prun__alloc(s->context, s->count, sizeof(float), "pruning");
-    s->order = (int32_t *)prun__alloc(s->context, prun__mul(s->options.repetitions, s->count),
-                                      sizeof(int32_t), "pruning");
+    s->order =
+        (int32_t *)prun__alloc(s->context, prun__size_product(s->options.repetitions, s->count),
+                               sizeof(int32_t), "pruning");
     s->kept = (int64_t *)prun__alloc_zero(s->context, s->segments, sizeof(int64_t), "pruning");
     if (!s->saved || !s->flat || !s->order || !s->kept) return PRUN_ERR_MEMORY;
     for (i = 0; i < s->tensors; i++)
         memcpy(s->saved + s->start[i], o->tensors[s->which[i]].data,
                (size_t)(s->start[i + 1] - s->start[i]) * sizeof(float));
-    return prun__make_orders(s);
+    return prun__search_make_orders(s);
 }
 
 /* Samples evaluated between two looks at the partial sum, at most. */
 #define PRUN__LARGEST_CHUNK 8192
 
 /* Room for the losses of all repetitions. */
-static prun_status prun__search_losses(prun__search *s) {
+static prun_status prun__search_make_losses(prun__search *s) {
     const int64_t m = s->o->samples;
     if (!s->o->loss)
         return prun__fail(s->context, PRUN_ERR_UNSUPPORTED,
                           "objective: the loss callback is missing");
     if (m <= 0)
         return prun__fail(s->context, PRUN_ERR_ARGUMENT, "objective: %lld samples", (long long)m);
-    s->losses = (double *)prun__alloc(s->context, prun__mul(s->options.repetitions, m),
+    s->losses = (double *)prun__alloc(s->context, prun__size_product(s->options.repetitions, m),
                                       sizeof(double), "pruning");
     s->hardness = (float *)prun__alloc(s->context, m, sizeof(float), "pruning");
     s->queue = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
@@ -10000,14 +10162,14 @@ static prun_status prun__search_losses(prun__search *s) {
 }
 
 /* The ranking, and room for losses. */
-static prun_status prun__search_make(const prun_objective *o, const prun_prune_options *options,
-                                     prun__search *s) {
-    PRUN__TRY(prun__ranking_make(o, options, s));
-    return prun__search_losses(s);
+static prun_status prun__search_begin(const prun_objective *o, const prun_prune_options *options,
+                                      prun__search *s) {
+    PRUN__TRY(prun__search_make_ranking(o, options, s));
+    return prun__search_make_losses(s);
 }
 
 /* Writes a flat copy into the objective's tensors. */
-static void prun__write_back(const prun__search *s, const float *flat) {
+static void prun__search_write(const prun__search *s, const float *flat) {
     int64_t i;
     for (i = 0; i < s->tensors; i++)
         memcpy(s->o->tensors[s->which[i]].data, flat + s->start[i],
@@ -10016,12 +10178,13 @@ static void prun__write_back(const prun__search *s, const float *flat) {
 
 /* Restores the weights, which only a search that was made completely has touched. */
 static void prun__search_end(prun__search *s) {
-    if (s->chunk) prun__write_back(s, s->saved);
+    if (s->chunk) prun__search_write(s, s->saved);
     prun__search_free(s);
 }
 
 /* Brings a segment to `target` kept weights by the difference alone. */
-static void prun__keep(prun__search *s, int64_t repetition, int64_t segment, int64_t target) {
+static void prun__segment_set_kept(prun__search *s, int64_t repetition, int64_t segment,
+                                   int64_t target) {
     const int32_t *order = s->order + repetition * s->count + prun__segment_start(s, segment);
     int64_t r;
     for (r = s->kept[segment]; r < target; r++) s->flat[order[r]] = s->saved[order[r]];
@@ -10029,10 +10192,12 @@ static void prun__keep(prun__search *s, int64_t repetition, int64_t segment, int
     s->kept[segment] = target;
 }
 
-/* Noise in place of pruning: what prun__apply then makes of the weights. */
+/* Noise in place of pruning: what prun__candidate_apply then makes of the weights. */
 enum { PRUN__NOISE_DROPOUT = 100, PRUN__NOISE_FIXED = 101 /* whatever `flat` holds */ };
 #define PRUN__NOISE_CHUNK 4096
 
+/* Writes the noise of one chunk of weights to `flat`. Each weight has a random number of its own,
+   so chunks are independent. */
 static void prun__noise_task(void *pointer, int64_t chunk, int64_t worker) {
     prun__search *s = (prun__search *)pointer;
     const prun__noise *n = s->noise;
@@ -10059,7 +10224,7 @@ static void prun__noise_task(void *pointer, int64_t chunk, int64_t worker) {
 }
 
 /* flat = saved + noise on the weights that the ranking does not spare. */
-static void prun__disturb(prun__search *s, int64_t draw) {
+static void prun__noise_apply(prun__search *s, int64_t draw) {
     prun__noise *n = s->noise;
     double noise = 0.0, weights = 0.0, scale = 1.0;
     int64_t i;
@@ -10079,11 +10244,11 @@ static void prun__disturb(prun__search *s, int64_t draw) {
 }
 
 /* Makes grid point i of a repetition (or that draw of the noise) the objective's weights. */
-static void prun__apply(prun__search *s, int64_t repetition, int64_t i) {
+static void prun__candidate_apply(prun__search *s, int64_t repetition, int64_t i) {
     int64_t g;
     if (s->noise) {
-        if (s->noise->kind != PRUN__NOISE_FIXED) prun__disturb(s, repetition);
-        prun__write_back(s, s->flat);
+        if (s->noise->kind != PRUN__NOISE_FIXED) prun__noise_apply(s, repetition);
+        prun__search_write(s, s->flat);
         return;
     }
     if (s->applied != repetition) { /* another order: start from nothing */
@@ -10092,11 +10257,11 @@ static void prun__apply(prun__search *s, int64_t repetition, int64_t i) {
         s->applied = repetition;
     }
     for (g = 0; g < s->segments; g++)
-        prun__keep(s, repetition, g,
-                   prun_kept_count(s->only && s->only != g + 1 ? s->options.grid : i,
-                                   s->options.grid,
-                                   prun__segment_start(s, g + 1) - prun__segment_start(s, g)));
-    prun__write_back(s, s->flat);
+        prun__segment_set_kept(
+            s, repetition, g,
+            prun_kept_count(s->only && s->only != g + 1 ? s->options.grid : i, s->options.grid,
+                            prun__segment_start(s, g + 1) - prun__segment_start(s, g)));
+    prun__search_write(s, s->flat);
 }
 
 /* The one way to add up a candidate: repetition by repetition, in sample order. */
@@ -10141,8 +10306,8 @@ static prun_status prun__base_loss(prun__search *s, double *base) {
 }
 
 /* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. */
-static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int64_t from, int64_t n,
-                                       double *partial) {
+static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t from, int64_t n,
+                                   double *partial) {
     double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
     int64_t i, wrong = 0;
     PRUN__TRY(prun__objective_loss(s->o, s->queue + from, n, chunk, &ignored,
@@ -10162,7 +10327,7 @@ static prun_status prun__evaluate_some(prun__search *s, int64_t repetition, int6
 /* Samples of the queue's next chunk, at most `most`: as many as should carry the sum over what is
    left of the limit, if their losses are what they were the last time. Never few of many: a guess
    that falls short must not go on in small steps. */
-static int64_t prun__next_chunk(const prun__search *s, int64_t at, double left, int64_t most) {
+static int64_t prun__chunk_size(const prun__search *s, int64_t at, double left, int64_t most) {
     const int64_t least = PRUN__MAX(2 * PRUN_LANES, most / 4);
     int64_t n = 0;
     double sum = 0.0;
@@ -10173,22 +10338,22 @@ static int64_t prun__next_chunk(const prun__search *s, int64_t at, double left, 
 /* Evaluates grid point i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
    *mean is the full loss. The bound leaves room for rounding, so that only sums that are surely too
    large are cut off; the last word is the comparison of full sums. */
-static prun_status prun__candidate(prun__search *s, int64_t i, double threshold, int *rejected,
-                                   double *mean) {
+static prun_status prun__candidate_run(prun__search *s, int64_t i, double threshold, int *rejected,
+                                       double *mean) {
     const int64_t m = s->o->samples, repetitions = s->options.repetitions;
     const double limit = threshold * (double)m * (double)repetitions * (1.0 + 1e-9) + 1e-300;
     double partial = 0.0;
     int64_t r, at, n, most;
     *rejected = 0;
-    if (s->o->nonnegative) prun__sort_descending(s->hardness, m, s->queue, s->scratch);
+    if (s->o->nonnegative) prun__keys_sort_descending(s->hardness, m, s->queue, s->scratch);
     else
         for (at = 0; at < m; at++) s->queue[at] = at;
     for (r = 0; r < repetitions; r++) {
-        prun__apply(s, r, i);
+        prun__candidate_apply(s, r, i);
         for (at = 0, most = 64; at < m; at += n, most = PRUN__MIN(2 * most, PRUN__LARGEST_CHUNK)) {
             n = PRUN__MIN(most, m - at);
-            if (s->o->nonnegative && !s->by_error) n = prun__next_chunk(s, at, limit - partial, n);
-            PRUN__TRY(prun__evaluate_some(s, r, at, n, &partial));
+            if (s->o->nonnegative && !s->by_error) n = prun__chunk_size(s, at, limit - partial, n);
+            PRUN__TRY(prun__chunk_run(s, r, at, n, &partial));
             if (s->o->nonnegative && !(partial <= limit)) {
                 *rejected = 1;
                 return PRUN_OK;
@@ -10201,7 +10366,7 @@ static prun_status prun__candidate(prun__search *s, int64_t i, double threshold,
 }
 
 /* The largest tolerance that has no answer yet, or -1. */
-static int32_t prun__loosest_open(const prun_prunability *result, const int *closed) {
+static int32_t prun__tolerance_find_open(const prun_prunability *result, const int *closed) {
     int32_t b, best = -1;
     for (b = 0; b < result->answer_count; b++)
         if (!closed[b] &&
@@ -10242,7 +10407,7 @@ static void prun__layer_fractions(const prun__search *s, int64_t i, double *out)
 }
 
 /* Weights that grid point i keeps. */
-static int64_t prun__kept_in_all(const prun__search *s, int64_t i) {
+static int64_t prun__kept_total(const prun__search *s, int64_t i) {
     int64_t g, kept = 0;
     for (g = 0; g < s->segments; g++)
         kept += prun_kept_count(i, s->options.grid,
@@ -10250,30 +10415,31 @@ static int64_t prun__kept_in_all(const prun__search *s, int64_t i) {
     return kept;
 }
 
-static void prun__answer(const prun__search *s, int64_t i, double loss, int32_t b,
-                         prun_prunability *result) {
+/* Enters grid point i as the answer to tolerance b. */
+static void prun__answer_set(const prun__search *s, int64_t i, double loss, int32_t b,
+                             prun_prunability *result) {
     prun_prunability_answer *answer = &result->answer[b];
     answer->kept_fraction = (double)i / (double)s->options.grid;
-    answer->kept = prun__kept_in_all(s, i);
+    answer->kept = prun__kept_total(s, i);
     answer->loss = loss;
 }
 
 /* From the sparsest candidate up, until every tolerance has its answer. */
-static prun_status prun__scan(prun__search *s, prun_prunability *result) {
+static prun_status prun__search_run(prun__search *s, prun_prunability *result) {
     const int64_t grid = s->options.grid;
     int closed[PRUN_MAX_BETAS];
     int64_t i;
     int32_t b, open;
     memset(closed, 0, sizeof closed);
-    for (i = 0; i <= grid && (open = prun__loosest_open(result, closed)) >= 0; i++) {
+    for (i = 0; i <= grid && (open = prun__tolerance_find_open(result, closed)) >= 0; i++) {
         double mean = result->base_loss;
         int rejected = 0;
         /* Everything kept is the network itself: within any tolerance by definition. */
         if (i < grid)
-            PRUN__TRY(prun__candidate(s, i, result->answer[open].threshold, &rejected, &mean));
+            PRUN__TRY(prun__candidate_run(s, i, result->answer[open].threshold, &rejected, &mean));
         for (b = 0; !rejected && b < result->answer_count; b++)
             if (!closed[b] && mean <= result->answer[b].threshold) {
-                prun__answer(s, i, mean, b, result);
+                prun__answer_set(s, i, mean, b, result);
                 closed[b] = 1;
             }
         if (s->options.progress && s->options.progress(s->options.user, i + 1, grid + 1))
@@ -10288,7 +10454,7 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             prun_prunability *result) {
     prun__search s;
     prun_prunability answer;
-    prun_status status = prun__search_make(objective, options, &s);
+    prun_status status = prun__search_begin(objective, options, &s);
     int32_t b;
     memset(&answer, 0, sizeof answer);
     if (status == PRUN_OK) status = prun__base_loss(&s, &answer.base_loss);
@@ -10304,7 +10470,7 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                              ? (1.0 + s.options.beta[b]) * answer.base_loss
                                              : (1.0 - s.options.beta[b]) * answer.base_loss;
         }
-        status = prun__scan(&s, &answer);
+        status = prun__search_run(&s, &answer);
         answer.passes = (double)s.evaluations / (double)objective->samples;
     }
     if (status == PRUN_OK) *result = answer;
@@ -10312,12 +10478,13 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
     return status;
 }
 
-static prun_status prun__curve_point(prun__search *s, int64_t i, double *loss, double *error) {
+/* Loss and, unless error is NULL, error rate at grid point i: mean over repetitions. */
+static prun_status prun__curve_run_point(prun__search *s, int64_t i, double *loss, double *error) {
     const int64_t m = s->o->samples;
     int64_t r, wrong = 0, errors = 0;
     for (r = 0; r < s->options.repetitions; r++) {
         double ignored;
-        prun__apply(s, r, i);
+        prun__candidate_apply(s, r, i);
         PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses + r * m, &ignored,
                                        error ? &wrong : NULL));
         errors += wrong;
@@ -10331,10 +10498,10 @@ PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     const prun_prune_options *options, double *losses,
                                     double *error_rates) {
     prun__search s;
-    prun_status status = prun__search_make(objective, options, &s);
+    prun_status status = prun__search_begin(objective, options, &s);
     int64_t i;
     for (i = 0; status == PRUN_OK && i <= s.options.grid; i++) {
-        status = prun__curve_point(&s, i, losses + i, error_rates ? error_rates + i : NULL);
+        status = prun__curve_run_point(&s, i, losses + i, error_rates ? error_rates + i : NULL);
         if (status == PRUN_OK && s.options.progress &&
             s.options.progress(s.options.user, i + 1, s.options.grid + 1))
             status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at kept fraction %g",
@@ -10359,10 +10526,10 @@ PRUNDEF prun_status prun_prune(const prun_objective *objective, double kept_frac
         one.grid = 1 << 24;
         point = kept_fraction * (double)one.grid;
     }
-    status = prun__ranking_make(objective, &one, &s);
+    status = prun__search_make_ranking(objective, &one, &s);
     if (status == PRUN_OK) {
-        prun__apply(&s, 0, (int64_t)floor(point + 0.5));
-        if (kept) *kept = prun__kept_in_all(&s, (int64_t)floor(point + 0.5));
+        prun__candidate_apply(&s, 0, (int64_t)floor(point + 0.5));
+        if (kept) *kept = prun__kept_total(&s, (int64_t)floor(point + 0.5));
     }
     prun__search_free(&s);
     return status;
@@ -10375,7 +10542,7 @@ PRUNDEF prun_status prun_prune_layer_fractions(const prun_objective *objective,
     prun__search s;
     prun_status status;
     PRUN__TRY(prun__kept_check(objective->context, kept_fraction));
-    status = prun__ranking_make(objective, options, &s);
+    status = prun__search_make_ranking(objective, options, &s);
     if (status == PRUN_OK)
         prun__layer_fractions(&s, (int64_t)floor(kept_fraction * (double)s.options.grid + 0.5),
                               fractions);
@@ -10391,12 +10558,12 @@ PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
     prun_status status;
     int64_t i, done = 0;
     one.scope = PRUN_PRUNE_PER_LAYER;
-    status = prun__search_make(objective, &one, &s);
+    status = prun__search_begin(objective, &one, &s);
     for (i = 0; status == PRUN_OK && i < s.tensors * points; i++) {
         s.only = i / points + 1;
         /* With everything kept all layers agree. */
         if (i >= points && i % points == points - 1) losses[i] = losses[points - 1];
-        else status = prun__curve_point(&s, i % points, losses + i, NULL);
+        else status = prun__curve_run_point(&s, i % points, losses + i, NULL);
         if (status == PRUN_OK && one.progress && one.progress(one.user, ++done, s.tensors * points))
             status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at layer %s",
                                 objective->tensors[s.which[i / points]].name
@@ -10408,10 +10575,10 @@ PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
 }
 
 /* Sum of the tensors' Euclidean norms with `kept` weights left, without pruning them. */
-static prun_status prun__prune_norms(const prun_objective *o, const prun_prune_options *options,
-                                     int64_t kept, double *value) {
+static prun_status prun__kept_norm_sum(const prun_objective *o, const prun_prune_options *options,
+                                       int64_t kept, double *value) {
     prun__search s;
-    const prun_status status = prun__ranking_make(o, options, &s);
+    const prun_status status = prun__search_make_ranking(o, options, &s);
     int64_t t, i;
     for (i = 0; status == PRUN_OK && i < s.count; i++) s.flat[s.order[i]] = i < kept ? 1.0f : 0.0f;
     for (t = 0, *value = 0.0; status == PRUN_OK && t < s.tensors; t++) {
@@ -10431,8 +10598,8 @@ static prun_status prun__prune_norms(const prun_objective *o, const prun_prune_o
 */
 
 /* The options with their defaults, where DEFAULT means `noise` and epsilon 0 means `epsilon`. */
-static prun_perturb_options prun__perturb_defaults(const prun_perturb_options *options,
-                                                   prun_noise noise, double epsilon) {
+static prun_perturb_options prun__perturb_resolve(const prun_perturb_options *options,
+                                                  prun_noise noise, double epsilon) {
     prun_perturb_options o;
     memset(&o, 0, sizeof o);
     if (options) o = *options;
@@ -10452,18 +10619,19 @@ static prun_perturb_options prun__perturb_defaults(const prun_perturb_options *o
 }
 
 PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *options) {
-    return prun__perturb_defaults(options, PRUN_NOISE_MAGNITUDE, 1e-3);
+    return prun__perturb_resolve(options, PRUN_NOISE_MAGNITUDE, 1e-3);
 }
 
 /* epsilon widens a box, whose worst corner 1e-3 would put too far away. */
 PRUNDEF prun_perturb_options prun_sharpness_resolved(const prun_perturb_options *options) {
-    return prun__perturb_defaults(options, PRUN_NOISE_GAUSSIAN, 1e-6);
+    return prun__perturb_resolve(options, PRUN_NOISE_GAUSSIAN, 1e-6);
 }
 
 PRUNDEF prun_perturb_options prun_same_size_resolved(const prun_perturb_options *options) {
-    return prun__perturb_defaults(options, PRUN_NOISE_GAUSSIAN, 1e-3);
+    return prun__perturb_resolve(options, PRUN_NOISE_GAUSSIAN, 1e-3);
 }
 
+/* Checks a radius and resolved perturbation options. */
 static prun_status prun__perturb_check(prun_context *context, const prun_perturb_options *o,
                                        double radius) {
     if (o->noise < PRUN_NOISE_MAGNITUDE || o->noise > PRUN_NOISE_SIGN_FLIP)
@@ -10504,7 +10672,7 @@ static prun_status prun__noise_make(const prun_objective *o, const prun_perturb_
     plain.include_norms = p->include_norms;
     plain.seed = p->seed;
     PRUN__TRY(prun__perturb_check(o->context, p, radius));
-    PRUN__TRY(prun__ranking_make(o, &plain, s));
+    PRUN__TRY(prun__search_make_ranking(o, &plain, s));
     s->options.repetitions = p->draws;
     s->noise = noise;
     noise->kind = (int)p->noise;
@@ -10514,7 +10682,7 @@ static prun_status prun__noise_make(const prun_objective *o, const prun_perturb_
     noise->match_norm = p->match_norm;
     if (p->fraction > 0.0)
         noise->spared = s->count - (int64_t)floor(p->fraction * (double)s->count + 0.5);
-    return losses ? prun__search_losses(s) : PRUN_OK;
+    return losses ? prun__search_make_losses(s) : PRUN_OK;
 }
 
 PRUNDEF prun_status prun_perturb(const prun_objective *objective, double radius, int64_t draw,
@@ -10523,7 +10691,7 @@ PRUNDEF prun_status prun_perturb(const prun_objective *objective, double radius,
     prun__search s;
     prun__noise noise;
     const prun_status status = prun__noise_make(objective, &p, radius, 0, &s, &noise);
-    if (status == PRUN_OK) prun__apply(&s, draw, 0);
+    if (status == PRUN_OK) prun__candidate_apply(&s, draw, 0);
     prun__search_free(&s);
     return status;
 }
@@ -10561,7 +10729,7 @@ static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb
             noise.match_norm = 1;
         }
         if (status == PRUN_OK)
-            status = prun__curve_point(&s, 0, losses + i, error_rates ? error_rates + i : NULL);
+            status = prun__curve_run_point(&s, 0, losses + i, error_rates ? error_rates + i : NULL);
         if (status == PRUN_OK && standard_errors) standard_errors[i] = prun__repetition_error(&s);
         if (status == PRUN_OK && p.progress && p.progress(p.user, i + 1, count))
             status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at perturbation %lld",
@@ -10607,7 +10775,7 @@ PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double k
     s.by_error = 1;
     if (status == PRUN_OK) {
         memset(s.hardness, 0, (size_t)objective->samples * sizeof(float));
-        status = prun__candidate(&s, 0, HUGE_VAL, &ignored, &mean);
+        status = prun__candidate_run(&s, 0, HUGE_VAL, &ignored, &mean);
     }
     if (status == PRUN_OK) *error_rate = mean;
     if (status == PRUN_OK && standard_error) *standard_error = prun__repetition_error(&s);
@@ -10625,20 +10793,22 @@ typedef struct prun__hunt {
 } prun__hunt;
 
 /* Half the width of the box along weight i. */
-static double prun__box(const prun__search *s, const prun__hunt *h, int64_t i) {
+static double prun__box_half_width(const prun__search *s, const prun__hunt *h, int64_t i) {
     if (h->p.noise == PRUN_NOISE_GAUSSIAN) return s->noise->radius;
     return s->noise->radius * fabs((double)s->saved[i]) + s->noise->epsilon;
 }
 
-static void prun__enter_box(prun__search *s, const prun__hunt *h) {
+/* Makes the position h->place in the box the objective's weights. */
+static void prun__box_apply(prun__search *s, const prun__hunt *h) {
     int64_t i;
     for (i = 0; i < s->count; i++)
-        s->flat[i] = (float)((double)s->saved[i] + prun__box(s, h, i) * (double)h->place[i]);
-    prun__write_back(s, s->flat);
+        s->flat[i] =
+            (float)((double)s->saved[i] + prun__box_half_width(s, h, i) * (double)h->place[i]);
+    prun__search_write(s, s->flat);
 }
 
 /* One ascent step in the coordinates of the box, where its sides are equal. */
-static prun_status prun__climb(prun__search *s, prun__hunt *h, uint64_t stream) {
+static prun_status prun__hunt_step(prun__search *s, prun__hunt *h, uint64_t stream) {
     const int64_t m = s->o->samples, n = PRUN__MIN(h->p.batch, m);
     double squares = 0.0;
     int64_t i, t, at = 0;
@@ -10649,7 +10819,8 @@ static prun_status prun__climb(prun__search *s, prun__hunt *h, uint64_t stream) 
         const int64_t size = prun_tensor_size(&s->o->tensors[i]);
         int64_t k;
         for (k = 0; i == s->which[t] && k < size; k++) {
-            const double slope = (double)h->gradient[at + k] * prun__box(s, h, s->start[t] + k);
+            const double slope =
+                (double)h->gradient[at + k] * prun__box_half_width(s, h, s->start[t] + k);
             s->flat[s->start[t] + k] = (float)slope;
             squares += slope * slope;
         }
@@ -10661,32 +10832,32 @@ static prun_status prun__climb(prun__search *s, prun__hunt *h, uint64_t stream) 
         const double step = 0.1 * (double)s->flat[i] / sqrt(squares / (double)s->count);
         h->place[i] = (float)PRUN__MAX(-1.0, PRUN__MIN(1.0, (double)h->place[i] + step));
     }
-    prun__enter_box(s, h);
+    prun__box_apply(s, h);
     return PRUN_OK;
 }
 
 /* Evaluates one radius: *rejected, or the mean loss (noise), or the largest found (sharpness). */
-static prun_status prun__try_radius(prun__search *s, prun__hunt *h, double threshold, int *rejected,
+static prun_status prun__radius_run(prun__search *s, prun__hunt *h, double threshold, int *rejected,
                                     double *loss) {
     int64_t r, k, i;
-    if (!h->place) return prun__candidate(s, 0, threshold, rejected, loss);
+    if (!h->place) return prun__candidate_run(s, 0, threshold, rejected, loss);
     *rejected = 0;
     *loss = -HUGE_VAL;
     /* What was too much in another box often is in this one: no ascent needed to reject it. */
     if (h->found) {
         memcpy(h->place, h->worst, (size_t)s->count * sizeof(float));
-        prun__enter_box(s, h);
-        PRUN__TRY(prun__candidate(s, 0, threshold, rejected, loss));
+        prun__box_apply(s, h);
+        PRUN__TRY(prun__candidate_run(s, 0, threshold, rejected, loss));
     }
     for (r = 0; r < h->p.restarts && !*rejected; r++) {
         const uint64_t stream = PRUN__STREAM_PERTURB + ((uint64_t)(r + 1) << 24);
         double mean = PRUN__NAN;
         for (i = 0; i < s->count; i++)
             h->place[i] = (float)(prun_random_uniform(h->p.seed, stream, (uint64_t)i) - 0.5);
-        prun__enter_box(s, h);
-        for (k = 0; k < h->p.steps; k++) PRUN__TRY(prun__climb(s, h, stream + 1 + (uint64_t)k));
-        prun__enter_box(s, h);
-        PRUN__TRY(prun__candidate(s, 0, threshold, rejected, &mean));
+        prun__box_apply(s, h);
+        for (k = 0; k < h->p.steps; k++) PRUN__TRY(prun__hunt_step(s, h, stream + 1 + (uint64_t)k));
+        prun__box_apply(s, h);
+        PRUN__TRY(prun__candidate_run(s, 0, threshold, rejected, &mean));
         *loss = PRUN__MAX(*loss, mean);
         h->found |= *rejected;
         if (*rejected) memcpy(h->worst, h->place, (size_t)s->count * sizeof(float));
@@ -10704,7 +10875,7 @@ static double prun__radius_error(const prun_radius *r, double before, double los
 }
 
 /* Radius 0 first where epsilon alone perturbs; then double or halve; then bisect. */
-static prun_status prun__bracket(prun__search *s, prun__hunt *h, prun_radius *r) {
+static prun_status prun__hunt_run(prun__search *s, prun__hunt *h, prun_radius *r) {
     enum { MOST = 128 };
     const prun_perturb_options *p = &h->p;
     double next = s->noise->epsilon > DBL_MIN ? 0.0 : p->first;
@@ -10715,7 +10886,7 @@ static prun_status prun__bracket(prun__search *s, prun__hunt *h, prun_radius *r)
     for (k = 0; k < MOST; k++) {
         double loss = PRUN__NAN;
         s->noise->radius = next;
-        PRUN__TRY(prun__try_radius(s, h, r->threshold, &rejected, &loss));
+        PRUN__TRY(prun__radius_run(s, h, r->threshold, &rejected, &loss));
         if (p->progress && p->progress(p->user, k + 1, MOST))
             return prun__fail(s->context, PRUN_ERR_CANCELLED, "cancelled at radius %g", next);
         if (rejected) {
@@ -10741,8 +10912,8 @@ static prun_status prun__bracket(prun__search *s, prun__hunt *h, prun_radius *r)
 }
 
 /* Base loss and threshold. */
-static prun_status prun__radius_base(prun__search *s, const prun_perturb_options *p,
-                                     prun_radius *r) {
+static prun_status prun__radius_set_base(prun__search *s, const prun_perturb_options *p,
+                                         prun_radius *r) {
     PRUN__TRY(prun__base_loss(s, &r->base));
     r->threshold = r->base + p->beta * fabs(r->base);
     if (p->displacement > 0.0) {
@@ -10757,7 +10928,9 @@ static prun_status prun__radius_base(prun__search *s, const prun_perturb_options
     return PRUN_OK;
 }
 
-static prun_status prun__find_radius(const prun_objective *o, const prun_perturb_options *p,
+/* The radius of noise or, for sharpness, of the worst perturbation; a search of its own restores
+   the weights. */
+static prun_status prun__radius_find(const prun_objective *o, const prun_perturb_options *p,
                                      int sharpness, prun_radius *result) {
     prun__search s;
     prun__noise noise;
@@ -10778,8 +10951,8 @@ static prun_status prun__find_radius(const prun_objective *o, const prun_perturb
         noise.kind = PRUN__NOISE_FIXED;
         s.options.repetitions = 1;
     }
-    if (status == PRUN_OK) status = prun__radius_base(&s, p, &r);
-    if (status == PRUN_OK) status = prun__bracket(&s, &h, &r);
+    if (status == PRUN_OK) status = prun__radius_set_base(&s, p, &r);
+    if (status == PRUN_OK) status = prun__hunt_run(&s, &h, &r);
     r.passes = (double)s.evaluations / (double)o->samples;
     if (status == PRUN_OK) *result = r;
     prun__free(s.context, h.gradient);
@@ -10794,7 +10967,7 @@ PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
                                              const prun_perturb_options *options,
                                              prun_radius *result) {
     const prun_perturb_options p = prun_perturb_resolved(options);
-    return prun__find_radius(objective, &p, 0, result);
+    return prun__radius_find(objective, &p, 0, result);
 }
 
 PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
@@ -10807,7 +10980,7 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
     if (p.noise == PRUN_NOISE_SIGN_FLIP || p.fraction > 0.0 || p.norm > 0.0 || p.match_norm)
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
                           "sharpness: a box has no sign flips, fraction or norm");
-    return prun__find_radius(objective, &p, 1, result);
+    return prun__radius_find(objective, &p, 1, result);
 }
 
 /* [HESSIAN.I] products with the Hessian, exact or by differences */
@@ -10909,7 +11082,7 @@ static prun_status prun__hessian_weights(prun__hessian *h) {
     int64_t i, t, before = 0;
     for (t = 0; t < h->o->tensor_count; t++) {
         const int64_t size = prun_tensor_size(&h->o->tensors[t]);
-        i = prun__find_nonfinite(h->o->tensors[t].data, size);
+        i = prun__values_find_nonfinite(h->o->tensors[t].data, size);
         if (i >= 0) return prun__hessian_nonfinite(h, "weight", before + i);
         before += size;
     }
@@ -11133,7 +11306,8 @@ static prun_status prun__hessian_calibrate(prun__hessian *h, const float *v) {
     int64_t i;
     if (!h->options.use_differences) return PRUN_OK;
     h->length = (step > 0.0 ? step : 0.003) * scale;
-    room = (double *)prun__alloc(h->context, prun__mul(3, h->k), sizeof(double), "Hessian");
+    room =
+        (double *)prun__alloc(h->context, prun__size_product(3, h->k), sizeof(double), "Hessian");
     if (!room) return PRUN_ERR_MEMORY;
     u = (float *)(room + 2 * h->k);
     for (i = 0; i < h->k; i++)
@@ -11165,7 +11339,7 @@ static prun_status prun__hessian_doubt(prun__hessian *h, const float *v, const d
 
 /* A caller's v must be finite. */
 static prun_status prun__hessian_direction(const prun__hessian *h, const float *v) {
-    const int64_t bad = prun__find_nonfinite(v, h->k);
+    const int64_t bad = prun__values_find_nonfinite(v, h->k);
     return bad < 0 ? PRUN_OK
                    : prun__fail(h->context, PRUN_ERR_NONFINITE, "Hessian: v[%lld] is not finite",
                                 (long long)bad);
@@ -11330,9 +11504,10 @@ static prun_status prun__lanczos_make(prun__hessian *h, int64_t rows, prun__lanc
     memset(l, 0, sizeof *l);
     l->h = h;
     l->steps = steps;
-    l->basis = (float *)prun__alloc(context, prun__mul(steps, h->k), sizeof(float), "Lanczos");
-    l->alpha = (double *)prun__alloc(context, h->k + prun__mul(steps, 5 + rows), sizeof(double),
-                                     "Lanczos");
+    l->basis =
+        (float *)prun__alloc(context, prun__size_product(steps, h->k), sizeof(float), "Lanczos");
+    l->alpha = (double *)prun__alloc(context, h->k + prun__size_product(steps, 5 + rows),
+                                     sizeof(double), "Lanczos");
     if (!l->basis || !l->alpha) return PRUN_ERR_MEMORY;
     l->beta = l->alpha + steps;
     l->part = l->beta + steps;
@@ -11629,8 +11804,8 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
     int64_t i;
     if (status == PRUN_OK) {
         v = (float *)prun__alloc(h.context, h.k, sizeof(float), "trace");
-        product = (double *)prun__alloc_zero(h.context, 2 * h.k + prun__mul(probes + 2, row),
-                                             sizeof(double), "trace");
+        product = (double *)prun__alloc_zero(
+            h.context, 2 * h.k + prun__size_product(probes + 2, row), sizeof(double), "trace");
         if (!v || !product) status = PRUN_ERR_MEMORY;
     }
     h.total = probes;
@@ -11697,8 +11872,9 @@ PRUNDEF prun_status prun_hessian_spectrum(const prun_objective *objective,
     s.probes = h.options.probes;
     s.steps = h.options.steps;
     if (status == PRUN_OK) {
-        const int64_t full = prun__mul(s.probes, s.steps);
-        s.values = (double *)prun__alloc(h.context, prun__mul(4, full), sizeof(double), "spectrum");
+        const int64_t full = prun__size_product(s.probes, s.steps);
+        s.values = (double *)prun__alloc(h.context, prun__size_product(4, full), sizeof(double),
+                                         "spectrum");
         if (!s.values) status = PRUN_ERR_MEMORY;
         else {
             s.weights = s.values + full;
@@ -11881,7 +12057,8 @@ static prun_status prun__spectrum_residual(const prun_spectrum *s, int64_t probe
     double *a, *b, *z;
     prun_status status;
     int64_t i;
-    a = (double *)prun__alloc(s->context, prun__mul(3, s->steps), sizeof(double), "Lanczos");
+    a = (double *)prun__alloc(s->context, prun__size_product(3, s->steps), sizeof(double),
+                              "Lanczos");
     if (!a) return PRUN_ERR_MEMORY;
     b = a + s->steps;
     z = b + s->steps;
@@ -11942,7 +12119,7 @@ PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
 PRUNDEF double prun_sum_of_frobenius(const prun_tensor *tensors, int64_t count) {
     double logs = 0.0, layers = 0.0;
     int64_t i;
-    if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
+    if (prun__tensors_check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
     for (i = 0; i < count; i++) {
         double square;
         if (!(tensors[i].flags & PRUN_TENSOR_WEIGHT)) continue;
@@ -12138,11 +12315,11 @@ static prun_status prun__spectral_kernel(prun_context *context, const prun_tenso
                                          const float *initial, double *kernel) {
     const int64_t size = prun_tensor_size(weight);
     const char *name = weight->name ? weight->name : "the tensor";
-    int64_t i = prun__find_nonfinite(weight->data, size);
+    int64_t i = prun__values_find_nonfinite(weight->data, size);
     if (i >= 0)
         return prun__fail(context, PRUN_ERR_NONFINITE, "spectral norm: %s[%lld] is not finite",
                           name, (long long)i);
-    i = initial ? prun__find_nonfinite(initial, size) : -1;
+    i = initial ? prun__values_find_nonfinite(initial, size) : -1;
     if (i >= 0)
         return prun__fail(context, PRUN_ERR_NONFINITE,
                           "spectral norm: initial %s[%lld] is not finite", name, (long long)i);
@@ -12190,8 +12367,8 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
     k.room = PRUN__MIN((int64_t)PRUN__KRYLOV_ROOM, k.n);
     kernel =
         (double *)prun__alloc(context, prun_tensor_size(weight), sizeof(double), "spectral norm");
-    k.basis =
-        (double *)prun__alloc(context, prun__mul(k.room + 1, k.n), sizeof(double), "spectral norm");
+    k.basis = (double *)prun__alloc(context, prun__size_product(k.room + 1, k.n), sizeof(double),
+                                    "spectral norm");
     k.image = (double *)prun__alloc(context, longer, sizeof(double), "spectral norm");
     status = kernel && k.basis && k.image ? PRUN_OK : PRUN_ERR_MEMORY;
     if (status == PRUN_OK) status = prun__spectral_kernel(context, weight, initial, kernel);
@@ -12258,7 +12435,7 @@ PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors, const p
     const double e2 = epsilon * epsilon, s2 = sigma * sigma;
     const double top = e2 + (s2 + prior) * distance / (double)omega;
     double sum = 0.0;
-    if (prun__check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
+    if (prun__tensors_check_overlap(NULL, "", tensors, count) != PRUN_OK) return PRUN__NAN;
     for (i = 0; i < count; i++)
         for (k = 0; (tensors[i].flags & PRUN_TENSOR_WEIGHT) && k < prun_tensor_size(&tensors[i]);
              k++) {
@@ -12610,7 +12787,7 @@ static prun_status prun__measure_lacks(const prun_measurement *m, uint32_t needs
             return prun__note(result, PRUN_ERR_NONFINITE, "the loss of sample %lld is %g",
                               (long long)i, m->losses[i]);
     if ((needs & PRUN_NEEDS_LOGITS) &&
-        (i = prun__find_nonfinite(m->logits, o->samples * o->classes)) >= 0)
+        (i = prun__values_find_nonfinite(m->logits, o->samples * o->classes)) >= 0)
         return prun__note(result, PRUN_ERR_NONFINITE, "logit %lld of sample %lld is not finite",
                           (long long)(i % o->classes), (long long)(i / o->classes));
     return PRUN_OK;
@@ -12687,7 +12864,7 @@ static prun_status prun__pruned_norms(prun_measurement *m, double *value) {
     p.grid = m->options.grid;
     p.include_biases = m->options.include_biases;
     p.include_norms = m->options.include_norms;
-    return prun__prune_norms(m->objective, &p, m->pruned[0].answer[0].kept, value);
+    return prun__kept_norm_sum(m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
 static prun_status prun__m_pruning(prun_measurement *m, const prun__recipe *r,
@@ -13086,7 +13263,8 @@ static prun_status prun__need_hidden_margins(prun_measurement *m) {
     int64_t i;
     prun_status status;
     prun_net_margin_layers(o->net, layers);
-    margins = (double *)prun__alloc(o->context, prun__mul(4, n), sizeof(double), "margins");
+    margins =
+        (double *)prun__alloc(o->context, prun__size_product(4, n), sizeof(double), "margins");
     if (!margins) return PRUN_ERR_MEMORY;
     outputs.margins = margins;
     outputs.spread = spread;
@@ -13256,7 +13434,7 @@ static prun_status prun__measure_tensors(prun_measurement *m) {
     PRUN__TRY(prun__objective_check(o));
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
-        at = prun__find_nonfinite(t->data, prun_tensor_size(t));
+        at = prun__values_find_nonfinite(t->data, prun_tensor_size(t));
         if (at >= 0)
             return prun__fail(o->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
                               t->name ? t->name : "?", (long long)at);
@@ -13302,7 +13480,8 @@ static prun_status prun__measure_logits(prun_measurement *m) {
     if (o->classes < 1)
         return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld classes",
                           (long long)o->classes);
-    m->logits = (float *)prun__alloc(o->context, prun__mul(n, o->classes), sizeof(float), "logits");
+    m->logits = (float *)prun__alloc(o->context, prun__size_product(n, o->classes), sizeof(float),
+                                     "logits");
     if (!m->logits) return PRUN_ERR_MEMORY;
     PRUN__TRY(prun__objective_logits(o, NULL, n, m->logits));
     if (!o->labels || o->classes < 2) return PRUN_OK;
@@ -13514,8 +13693,8 @@ static prun__key *prun__sort_doubles(const double *v, int64_t n, prun__key *keys
 /* Dense ranks from 0, through which alone most statistics depend on values; returns how many there
    are. Room for eight arrays. */
 static int32_t prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena arena) {
-    prun__key *keys = (prun__key *)prun__take(&arena, n, sizeof *keys);
-    prun__key *scratch = (prun__key *)prun__take(&arena, n, sizeof *keys);
+    prun__key *keys = (prun__key *)prun__arena_get(&arena, n, sizeof *keys);
+    prun__key *scratch = (prun__key *)prun__arena_get(&arena, n, sizeof *keys);
     int32_t level = 0;
     int64_t i;
     keys = prun__sort_doubles(v, n, keys, scratch);
@@ -13603,9 +13782,9 @@ static double prun__inversions(int32_t *v, int32_t *scratch, int64_t n) {
 /* Knight's algorithm on codes below `range`. Room for PRUN__PAIRS_ROOM arrays of max(n, range). */
 static prun__pairs prun__count_pairs(const int32_t *x, const int32_t *y, int64_t n, int64_t range,
                                      prun__arena arena) {
-    int32_t *order = (int32_t *)prun__take(&arena, n, sizeof *order);
-    int32_t *sorted = (int32_t *)prun__take(&arena, n, sizeof *sorted);
-    int32_t *counts = (int32_t *)prun__take(&arena, range + 1, sizeof *counts);
+    int32_t *order = (int32_t *)prun__arena_get(&arena, n, sizeof *order);
+    int32_t *sorted = (int32_t *)prun__arena_get(&arena, n, sizeof *sorted);
+    int32_t *counts = (int32_t *)prun__arena_get(&arena, range + 1, sizeof *counts);
     prun__pairs p;
     double t;
     int64_t i, start = 0;
@@ -13679,11 +13858,11 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
     PRUN__TRY(prun__check_models(context, "Kendall's tau", n));
     PRUN__TRY(prun__check_ranked(context, "Kendall's tau, first variable", x, n));
     PRUN__TRY(prun__check_ranked(context, "Kendall's tau, second variable", y, n));
-    block = prun__alloc(context, prun__room(10, n), 1, "Kendall's tau");
+    block = prun__alloc(context, prun__arena_size(10, n), 1, "Kendall's tau");
     if (!block) return PRUN_ERR_MEMORY;
     arena.at = (char *)block;
-    rank_x = (int32_t *)prun__take(&arena, n, sizeof *rank_x);
-    rank_y = (int32_t *)prun__take(&arena, n, sizeof *rank_y);
+    rank_x = (int32_t *)prun__arena_get(&arena, n, sizeof *rank_x);
+    rank_y = (int32_t *)prun__arena_get(&arena, n, sizeof *rank_y);
     levels = prun__rank(x, n, rank_x, arena);
     levels_y = prun__rank(y, n, rank_y, arena);
     levels = PRUN__MIN(levels, levels_y);
@@ -13736,9 +13915,9 @@ typedef struct prun__models {
    there are. order: NULL or the rows sorted by them. */
 static int64_t prun__join(int32_t *code, const int32_t *other, int64_t n, int64_t range,
                           int32_t *order, prun__arena arena) {
-    int32_t *first = (int32_t *)prun__take(&arena, n, sizeof *first);
-    int32_t *sorted = order ? order : (int32_t *)prun__take(&arena, n, sizeof *sorted);
-    int32_t *counts = (int32_t *)prun__take(&arena, range + 1, sizeof *counts);
+    int32_t *first = (int32_t *)prun__arena_get(&arena, n, sizeof *first);
+    int32_t *sorted = order ? order : (int32_t *)prun__arena_get(&arena, n, sizeof *sorted);
+    int32_t *counts = (int32_t *)prun__arena_get(&arena, range + 1, sizeof *counts);
     int32_t last_code = 0, last_other = 0, level = 0;
     int64_t i;
     prun__sort_codes(other, range, n, NULL, first, counts);
@@ -13789,8 +13968,8 @@ static double prun__group_tau(const prun__models *m, const int32_t *rows, int64_
         }
         return 2.0 * (double)surplus / ((double)n * (double)(n - 1));
     }
-    x = (int32_t *)prun__take(&arena, n, sizeof *x);
-    y = (int32_t *)prun__take(&arena, n, sizeof *y);
+    x = (int32_t *)prun__arena_get(&arena, n, sizeof *x);
+    y = (int32_t *)prun__arena_get(&arena, n, sizeof *y);
     for (i = 0; i < n; i++) {
         x[i] = m->code[PRUN__X][rows[i]];
         y[i] = m->code[PRUN__Y][rows[i]];
@@ -13802,8 +13981,8 @@ static double prun__group_tau(const prun__models *m, const int32_t *rows, int64_
 /* psi of an axis; NaN without groups. */
 static double prun__psi(const prun__models *m, int64_t axis, double *error, int64_t *groups,
                         prun__arena arena) {
-    int32_t *code = (int32_t *)prun__take(&arena, m->n, sizeof *code);
-    int32_t *order = (int32_t *)prun__take(&arena, m->n, sizeof *order);
+    int32_t *code = (int32_t *)prun__arena_get(&arena, m->n, sizeof *code);
+    int32_t *order = (int32_t *)prun__arena_get(&arena, m->n, sizeof *order);
     const int32_t *level = m->code[PRUN__AXES + axis];
     double sum = 0.0, variance = 0.0;
     int64_t start, end, i;
@@ -13812,7 +13991,7 @@ static double prun__psi(const prun__models *m, int64_t axis, double *error, int6
         prun__join(code, m->code[PRUN__SEED], m->n, m->range, NULL, arena);
     if (m->copy) prun__join(code, m->copy, m->n, m->range, NULL, arena);
     prun__sort_codes(code, m->range, m->n, NULL, order,
-                     (int32_t *)prun__take(&arena, m->range + 1, sizeof *order));
+                     (int32_t *)prun__arena_get(&arena, m->range + 1, sizeof *order));
     *groups = 0;
     for (start = 0; start < m->n; start = end) {
         end = prun__run_end(code, order, m->n, start);
@@ -13870,7 +14049,7 @@ static prun_status prun__check_axes(prun_context *context, const prun_axes *axes
 /* Means of v over the rows of each group, in row order. */
 static void prun__means(const double *v, const int32_t *group, int64_t n, int64_t groups,
                         double *means, prun__arena arena) {
-    int64_t *size = (int64_t *)prun__take(&arena, groups, sizeof *size), i;
+    int64_t *size = (int64_t *)prun__arena_get(&arena, groups, sizeof *size), i;
     for (i = 0; i < groups; i++) {
         means[i] = 0.0;
         size[i] = 0;
@@ -13891,11 +14070,11 @@ static void prun__encode(prun__models *m, int64_t variable, const double *v, int
     prun__arena scratch;
     int64_t i;
     if (!v) return;
-    m->code[variable] = code = (int32_t *)prun__take(arena, n, sizeof *code);
-    if (variable < PRUN__SEED) m->level[variable] = (double *)prun__take(arena, n, sizeof *v);
+    m->code[variable] = code = (int32_t *)prun__arena_get(arena, n, sizeof *code);
+    if (variable < PRUN__SEED) m->level[variable] = (double *)prun__arena_get(arena, n, sizeof *v);
     scratch = *arena;
     if (group) {
-        means = (double *)prun__take(&scratch, m->n, sizeof *means);
+        means = (double *)prun__arena_get(&scratch, m->n, sizeof *means);
         prun__means(v, group, n, m->n, means, scratch);
         v = means;
     }
@@ -13907,12 +14086,12 @@ static void prun__encode(prun__models *m, int64_t variable, const double *v, int
 /* Leaves one model of those that are equal in all axes; its codes are those of the first. */
 static int32_t *prun__merge_seeds(prun__models *m, prun__arena *arena) {
     const int64_t n = m->n;
-    int32_t *group = (int32_t *)prun__take(arena, n, sizeof *group), *first;
+    int32_t *group = (int32_t *)prun__arena_get(arena, n, sizeof *group), *first;
     prun__arena scratch = *arena;
     int64_t i, k;
     m->n = prun__join_axes(m, -1, group, scratch);
     m->code[PRUN__SEED] = NULL;
-    first = (int32_t *)prun__take(&scratch, m->n, sizeof *first);
+    first = (int32_t *)prun__arena_get(&scratch, m->n, sizeof *first);
     for (k = PRUN__CLUSTER; k < PRUN__AXES + m->axes; k++) {
         if (!m->code[k]) continue;
         for (i = n - 1; i >= 0; i--) first[group[i]] = m->code[k][i];
@@ -13970,8 +14149,8 @@ static prun_status prun__open(prun_context *context, const char *what, const pru
     given[PRUN__OTHER] = other;
     given[PRUN__CONTROL] = s->control;
     PRUN__TRY(prun__check_sample(context, what, s, given));
-    *block =
-        prun__alloc(context, prun__sum_sizes(prun__room(PRUN__OPEN_ROOM, s->n), more), 1, what);
+    *block = prun__alloc(context, prun__size_sum(prun__arena_size(PRUN__OPEN_ROOM, s->n), more), 1,
+                         what);
     if (!*block) return PRUN_ERR_MEMORY;
     arena->at = (char *)*block;
     m->n = m->range = s->n;
@@ -14013,8 +14192,9 @@ PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_ax
     void *block;
     prun_status status;
     memset(&m, 0, sizeof m);
-    status = prun__open_axes(context, "granulated Kendall", axes, x, y,
-                             prun__room(PRUN__PSI_ROOM, axes ? axes->n : 0), &m, &arena, &block);
+    status =
+        prun__open_axes(context, "granulated Kendall", axes, x, y,
+                        prun__arena_size(PRUN__PSI_ROOM, axes ? axes->n : 0), &m, &arena, &block);
     if (status == PRUN_OK) prun__granulated(&m, result, arena);
     prun__free(context, block);
     return status;
@@ -14098,11 +14278,11 @@ static void prun__cell_row(const int64_t *count, int64_t u, int64_t cells, prun_
 static void prun__subset_pairs(const prun__models *m, prun_ties ties, prun_information *s,
                                prun__arena arena) {
     const int64_t n = m->n;
-    int32_t *code = (int32_t *)prun__take(&arena, n, sizeof *code);
-    int32_t *order = (int32_t *)prun__take(&arena, n, sizeof *order);
+    int32_t *code = (int32_t *)prun__arena_get(&arena, n, sizeof *code);
+    int32_t *order = (int32_t *)prun__arena_get(&arena, n, sizeof *order);
     int32_t *sorted[4]; /* code, x, y and source in that order */
     int64_t *count, cells = 1, i, j, start, end;
-    for (i = 0; i < 4; i++) sorted[i] = (int32_t *)prun__take(&arena, n, sizeof *code);
+    for (i = 0; i < 4; i++) sorted[i] = (int32_t *)prun__arena_get(&arena, n, sizeof *code);
     memset(code, 0, (size_t)n * sizeof *code);
     for (i = 0; i < n; i++) order[i] = (int32_t)i;
     for (i = 0; i < 2 && s->axis[i] >= 0; i++)
@@ -14113,7 +14293,7 @@ static void prun__subset_pairs(const prun__models *m, prun_ties ties, prun_infor
         sorted[2][i] = m->code[PRUN__Y][order[i]];
         sorted[3][i] = m->source ? m->source[order[i]] : (int32_t)i;
     }
-    count = (int64_t *)prun__take(&arena, 9 * cells, sizeof *count);
+    count = (int64_t *)prun__arena_get(&arena, 9 * cells, sizeof *count);
     for (start = 0; start < n; start = end) {
         const int64_t u = sorted[0][start];
         memset(count + 9 * u, 0, (size_t)(9 * (cells - u)) * sizeof *count);
@@ -14206,9 +14386,9 @@ PRUNDEF prun_status prun_conditional_information(prun_context *context, const pr
     if (ties < PRUN_TIES_DROP || ties > PRUN_TIES_HALF)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: unknown rule %d for ties", what,
                           (int)ties);
-    job.room = prun__room(PRUN__CMI_ROOM, axes ? axes->n : 0);
-    status = prun__open_axes(context, what, axes, x, y, prun__mul(threads, job.room), &m, &arena,
-                             &block);
+    job.room = prun__arena_size(PRUN__CMI_ROOM, axes ? axes->n : 0);
+    status = prun__open_axes(context, what, axes, x, y, prun__size_product(threads, job.room), &m,
+                             &arena, &block);
     if (status == PRUN_OK) {
         job.models = &m;
         job.ties = ties;
@@ -14263,16 +14443,16 @@ static prun_runs prun__runs_of(double *const v[2], int64_t from, int64_t to) {
 static int64_t prun__environments(const prun__models *m, int64_t axis,
                                   const prun_sign_error_options *o, double *list, int64_t *dropped,
                                   prun__arena arena) {
-    int32_t *group = (int32_t *)prun__take(&arena, m->n, sizeof *group); /* all other axes */
-    int32_t *setting = (int32_t *)prun__take(&arena, m->n, sizeof *setting);
-    int32_t *order = (int32_t *)prun__take(&arena, m->n, sizeof *order);
+    int32_t *group = (int32_t *)prun__arena_get(&arena, m->n, sizeof *group); /* all other axes */
+    int32_t *setting = (int32_t *)prun__arena_get(&arena, m->n, sizeof *setting);
+    int32_t *order = (int32_t *)prun__arena_get(&arena, m->n, sizeof *order);
     double *v[2]; /* x and y in that order */
     int64_t first, second, end, end2, i, k, kept = 0;
     prun__join_axes(m, axis, group, arena);
     memcpy(setting, group, (size_t)m->n * sizeof *group);
     prun__join(setting, m->code[PRUN__AXES + axis], m->n, m->range, order, arena);
     for (k = 0; list && k < 2; k++) {
-        v[k] = (double *)prun__take(&arena, m->n, sizeof *v[k]);
+        v[k] = (double *)prun__arena_get(&arena, m->n, sizeof *v[k]);
         for (i = 0; i < m->n; i++) v[k][i] = m->level[k][m->code[k][order[i]]];
     }
     for (first = 0; first < m->n; first = end) {
@@ -14324,8 +14504,8 @@ static void prun__sign_errors(const prun__models *m, const prun_sign_error_optio
     double *list;
     int64_t a, kept = 0, dropped = 0;
     memset(result, 0, sizeof *result);
-    arena.at += prun__room(PRUN__SIGN_ROOM, m->range);
-    list = (double *)prun__take(&arena, m->environments, sizeof *list);
+    arena.at += prun__arena_size(PRUN__SIGN_ROOM, m->range);
+    list = (double *)prun__arena_get(&arena, m->environments, sizeof *list);
     for (a = 0; a < m->axes; a++) {
         int64_t out = 0, count = prun__environments(m, a, o, list + kept, &out, scratch);
         prun__summarize(list + kept, count, out, &result->axis[a]);
@@ -14337,7 +14517,8 @@ static void prun__sign_errors(const prun__models *m, const prun_sign_error_optio
 
 /* Bytes that prun__sign_errors needs. */
 static int64_t prun__sign_room(int64_t range, int64_t environments) {
-    return prun__sum_sizes(prun__room(PRUN__SIGN_ROOM, range), prun__room(2, environments));
+    return prun__size_sum(prun__arena_size(PRUN__SIGN_ROOM, range),
+                          prun__arena_size(2, environments));
 }
 
 PRUNDEF prun_sign_error_options prun_sign_error_resolved(const prun_sign_error_options *options) {
@@ -14366,8 +14547,9 @@ PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axe
     prun_status status;
     void *block, *memory;
     PRUN__TRY(prun__sign_error_check(context, &o));
-    status = prun__open_axes(context, "sign error", axes, x, y,
-                             prun__room(PRUN__SIGN_ROOM, axes ? axes->n : 0), &m, &arena, &block);
+    status =
+        prun__open_axes(context, "sign error", axes, x, y,
+                        prun__arena_size(PRUN__SIGN_ROOM, axes ? axes->n : 0), &m, &arena, &block);
     if (status == PRUN_OK) status = prun__check_finite(context, "sign error, target", y, axes->n);
     if (status == PRUN_OK) {
         m.environments = prun__count_environments(&m, arena);
@@ -14629,23 +14811,23 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regres
         *result = r;
         return PRUN_OK;
     }
-    bytes = prun__mul(n, variables);
-    bytes = prun__sum_sizes(prun__room(2, bytes),
-                            prun__sum_sizes(prun__room(6, n), prun__room(8, variables)));
+    bytes = prun__size_product(n, variables);
+    bytes = prun__size_sum(prun__arena_size(2, bytes),
+                           prun__size_sum(prun__arena_size(6, n), prun__arena_size(8, variables)));
     block = prun__alloc(context, bytes, 1, "regression");
     if (!block) return PRUN_ERR_MEMORY;
     arena.at = (char *)block;
     f.x = data->x;
     f.y = data->y;
     f.variables = variables;
-    f.matrix = (double *)prun__take(&arena, n * variables, sizeof(double));
-    f.target = (double *)prun__take(&arena, n, sizeof(double));
-    f.mean = (double *)prun__take(&arena, 3 * variables, sizeof(double));
+    f.matrix = (double *)prun__arena_get(&arena, n * variables, sizeof(double));
+    f.target = (double *)prun__arena_get(&arena, n, sizeof(double));
+    f.mean = (double *)prun__arena_get(&arena, 3 * variables, sizeof(double));
     f.scale = f.mean + variables;
     f.beta = f.scale + variables;
-    f.pivot = (int64_t *)prun__take(&arena, variables, sizeof(int64_t));
-    order = (int64_t *)prun__take(&arena, n, sizeof *order);
-    rest = (int64_t *)prun__take(&arena, n, sizeof *rest);
+    f.pivot = (int64_t *)prun__arena_get(&arena, variables, sizeof(int64_t));
+    order = (int64_t *)prun__arena_get(&arena, n, sizeof *order);
+    rest = (int64_t *)prun__arena_get(&arena, n, sizeof *rest);
     for (i = 0; i < n; i++) order[i] = i;
     sst = prun__full_fit(&f, order, n, &out, &r);
     if (!o.contiguous) prun_random_permutation(o.seed, PRUN__STREAM_FOLDS, n, order);
@@ -14774,7 +14956,7 @@ static double prun__difference(const prun__resampler *r, prun__models *m, const 
     double value;
     int64_t *rows, i;
     if (r->options.statistic == PRUN_STATISTIC_CUSTOM) {
-        rows = (int64_t *)prun__take(&arena, m->n, sizeof *rows);
+        rows = (int64_t *)prun__arena_get(&arena, m->n, sizeof *rows);
         for (i = 0; i < m->n; i++) rows[i] = source ? source[i] : i;
         return r->options.custom(r->options.user, rows, m->n);
     }
@@ -14791,7 +14973,7 @@ static int32_t *prun__gather(const int32_t *from, const int32_t *source, int64_t
     int32_t *to;
     int64_t i;
     if (!from) return NULL;
-    to = (int32_t *)prun__take(arena, n, sizeof *to);
+    to = (int32_t *)prun__arena_get(arena, n, sizeof *to);
     for (i = 0; i < n; i++) to[i] = from[source[i]];
     return to;
 }
@@ -14799,7 +14981,7 @@ static int32_t *prun__gather(const int32_t *from, const int32_t *source, int64_t
 /* Draws as many clusters as there are. Rows keep their order, so that copies stand together. */
 static int64_t prun__draw_models(const prun__resampler *r, uint64_t draw, int32_t *source,
                                  int32_t *copy, double *self_pairs, prun__arena arena) {
-    int32_t *times = (int32_t *)prun__take(&arena, r->clusters, sizeof *times), t;
+    int32_t *times = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *times), t;
     int64_t i, n = 0;
     memset(times, 0, (size_t)r->clusters * sizeof *times);
     for (i = 0; i < r->clusters; i++)
@@ -14820,8 +15002,8 @@ static int64_t prun__draw_models(const prun__resampler *r, uint64_t draw, int32_
 
 static double prun__bootstrap_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
     prun__models m = r->models;
-    int32_t *source = (int32_t *)prun__take(&arena, r->capacity, sizeof *source);
-    int32_t *copy = (int32_t *)prun__take(&arena, r->capacity, sizeof *copy);
+    int32_t *source = (int32_t *)prun__arena_get(&arena, r->capacity, sizeof *source);
+    int32_t *copy = (int32_t *)prun__arena_get(&arena, r->capacity, sizeof *copy);
     int64_t i;
     m.range = r->capacity;
     m.source = source;
@@ -14839,7 +15021,7 @@ static int64_t prun__cluster_begin(const prun__resampler *r, int64_t cluster) {
 /* source[i]: the row whose target row i gets. Clusters trade places within their size. */
 static void prun__permute(const prun__resampler *r, uint64_t draw, int32_t *source,
                           prun__arena arena) {
-    int32_t *place = (int32_t *)prun__take(&arena, r->clusters, sizeof *place);
+    int32_t *place = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *place);
     int64_t i, j, k, first = 0, size = 0;
     for (i = 0; i < r->clusters; i++) {
         const int64_t here = r->ends[r->by_size[i]] - prun__cluster_begin(r, r->by_size[i]);
@@ -14861,7 +15043,7 @@ static void prun__permute(const prun__resampler *r, uint64_t draw, int32_t *sour
 
 static double prun__permutation_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
     prun__models m = r->models;
-    int32_t *source = (int32_t *)prun__take(&arena, m.n, sizeof *source);
+    int32_t *source = (int32_t *)prun__arena_get(&arena, m.n, sizeof *source);
     prun__permute(r, draw, source, arena);
     m.code[PRUN__Y] = prun__gather(m.code[PRUN__Y], source, m.n, &arena);
     return prun__difference(r, &m, source, arena);
@@ -14883,13 +15065,13 @@ static void prun__resample_task(void *argument, int64_t item, int64_t worker) {
 static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
     const int64_t n = r->models.n;
     const int32_t *given = r->models.code[PRUN__CLUSTER];
-    int32_t *size = (int32_t *)prun__take(arena, n, sizeof *size);
-    int32_t *counts = (int32_t *)prun__take(arena, n + 2, sizeof *counts);
+    int32_t *size = (int32_t *)prun__arena_get(arena, n, sizeof *size);
+    int32_t *counts = (int32_t *)prun__arena_get(arena, n + 2, sizeof *counts);
     int64_t i, largest = 1;
-    r->cluster = (int32_t *)prun__take(arena, n, sizeof *r->cluster);
-    r->by_cluster = (int32_t *)prun__take(arena, n, sizeof *r->by_cluster);
-    r->ends = (int32_t *)prun__take(arena, n + 1, sizeof *r->ends);
-    r->by_size = (int32_t *)prun__take(arena, n, sizeof *r->by_size);
+    r->cluster = (int32_t *)prun__arena_get(arena, n, sizeof *r->cluster);
+    r->by_cluster = (int32_t *)prun__arena_get(arena, n, sizeof *r->by_cluster);
+    r->ends = (int32_t *)prun__arena_get(arena, n + 1, sizeof *r->ends);
+    r->by_size = (int32_t *)prun__arena_get(arena, n, sizeof *r->by_size);
     for (i = 0; i < n; i++) {
         r->cluster[i] = given ? given[i] : (int32_t)i;
         r->clusters = PRUN__MAX(r->clusters, r->cluster[i] + 1);
@@ -14900,7 +15082,7 @@ static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
         largest = PRUN__MAX(largest, size[i]);
     }
     prun__sort_codes(size, n + 1, r->clusters, NULL, r->by_size, counts);
-    r->capacity = r->scheme == PRUN__BOOTSTRAP ? prun__mul(r->clusters, largest) : n;
+    r->capacity = r->scheme == PRUN__BOOTSTRAP ? prun__size_product(r->clusters, largest) : n;
 }
 
 PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_options *options) {
@@ -14959,16 +15141,18 @@ static prun_status prun__resample(prun_context *context, prun__scheme scheme,
     r.scheme = scheme;
     items = scheme == PRUN__VALUE ? 1 : options->resamples + 1;
     status = prun__open(context, "resampling", sample, other,
-                        prun__room(7 + PRUN__STATISTIC_ROOM, sample->n), &r.models, &arena, &block);
+                        prun__arena_size(7 + PRUN__STATISTIC_ROOM, sample->n), &r.models, &arena,
+                        &block);
     if (status == PRUN_OK && signs)
         status = prun__check_finite(context, "sign error, target", sample->target, sample->n);
     if (status == PRUN_OK) {
         prun__find_clusters(&r, &arena);
         if (signs) r.models.environments = prun__count_environments(&r.models, arena);
-        r.room = prun__sum_sizes(prun__room(PRUN__CODES + 4 + PRUN__STATISTIC_ROOM, r.capacity),
-                                 prun__sign_room(r.capacity, r.models.environments));
-        r.memory = (char *)prun__alloc(context, prun__mul(PRUN__MIN(threads, items), r.room), 1,
-                                       "resampling");
+        r.room =
+            prun__size_sum(prun__arena_size(PRUN__CODES + 4 + PRUN__STATISTIC_ROOM, r.capacity),
+                           prun__sign_room(r.capacity, r.models.environments));
+        r.memory = (char *)prun__alloc(
+            context, prun__size_product(PRUN__MIN(threads, items), r.room), 1, "resampling");
         r.values = *values = (double *)prun__alloc(context, items, sizeof(double), "resampling");
         if (r.memory && r.values) prun__for(context, prun__resample_task, &r, items);
         else status = PRUN_ERR_MEMORY;
@@ -15168,7 +15352,7 @@ static prun_status prun__table_column(prun_context *context, const prun_table *t
         double ignored;
         if (v[i] != v[i])
             return prun__cell_fail(context, t, i, column, PRUN_ERR_MISSING, "missing value");
-        if (kind != PRUN_COLUMN_NUMBERS && numbers && !(cell && prun__number(cell, &ignored)))
+        if (kind != PRUN_COLUMN_NUMBERS && numbers && !(cell && prun__number_read(cell, &ignored)))
             return prun__cell_fail(context, t, i, column, PRUN_ERR_FORMAT,
                                    cell && strchr(cell, ',')
                                        ? "is not a number (decimals have a point, no comma)"
@@ -15195,9 +15379,9 @@ static void prun__column_renumber(prun_table *t, int64_t column) {
     int64_t i;
     if (!t->storage[2] || t->text[column] != PRUN_COLUMN_MIXED) return;
     for (i = 0; i < t->rows; i++)
-        if (v[i] == v[i] && !prun__number(t->cells[i * t->columns + column], &value)) return;
+        if (v[i] == v[i] && !prun__number_read(t->cells[i * t->columns + column], &value)) return;
     for (i = 0; i < t->rows; i++)
-        if (v[i] == v[i]) prun__number(t->cells[i * t->columns + column], &v[i]);
+        if (v[i] == v[i]) prun__number_read(t->cells[i * t->columns + column], &v[i]);
     text = (uint8_t *)t->storage[2]; /* where t->text lies, behind the values */
     text[t->text - text + column] = PRUN_COLUMN_NUMBERS;
 }
@@ -15369,7 +15553,7 @@ static prun_status prun__output_name(prun_output *o, int attempt) {
 /* Fails because no temporary file can be made beside the target. */
 static prun_status prun__output_folder_fail(prun_output *o, int error) {
     char folder[100];
-    prun__show_text(o->folder, folder, sizeof folder);
+    prun__text_copy_escaped(o->folder, folder, sizeof folder);
     prun__free(o->context, o->temporary);
     o->temporary = NULL;
     return prun__fail(o->context, PRUN_ERR_WRITE, "%s: no file can be created in folder %s: %s",
@@ -16201,7 +16385,8 @@ static uint32_t prun__big_endian(const unsigned char *b) {
 /* Gives a set its storage: labels first, pixels of `element` bytes behind. */
 static prun_status prun__images_allocate(prun_context *context, prun_images *m, size_t element,
                                          int32_t **labels, void **pixels) {
-    const int64_t bytes = prun__mul(prun__mul(m->count, prun__image_size(m)), (int64_t)element);
+    const int64_t bytes =
+        prun__size_product(prun__size_product(m->count, prun__image_size(m)), (int64_t)element);
     void *storage;
     if (bytes < 0 || m->count > INT64_MAX / 4 - bytes)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "images: sizes overflow");
@@ -16245,7 +16430,7 @@ static prun_status prun__idx_header(prun_context *context, prun__file *file, int
         size[i] = (int64_t)prun__big_endian(bytes + 4 + 4 * i);
         if (size[i] == 0)
             return prun__fail(context, PRUN_ERR_SHAPE, "%s: dimension %d is 0", file->path, i);
-        product = prun__mul(product, size[i]);
+        product = prun__size_product(product, size[i]);
     }
     return prun__file_expect(context, file, product < 0 ? -1 : product + 4 + 4 * dims);
 }
@@ -16705,8 +16890,9 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
     PRUN__TRY(prun__json_tensor(j, &p, offsets));
     p.entry.name = j->tensor;
     p.entry.count = 1;
-    for (i = 0; i < p.entry.rank; i++) p.entry.count = prun__mul(p.entry.count, p.entry.shape[i]);
-    bits = prun__mul(p.entry.count, p.type->bits);
+    for (i = 0; i < p.entry.rank; i++)
+        p.entry.count = prun__size_product(p.entry.count, p.entry.shape[i]);
+    bits = prun__size_product(p.entry.count, p.type->bits);
     p.begin = offsets[0];
     p.end = offsets[1];
     if (bits < 0)
@@ -16719,7 +16905,7 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
                           "%s: tensor %s ends at byte %lld of %lld bytes of data", f->path,
                           j->tensor, (long long)p.end, (long long)data);
-    if (p.type->bits && prun__mul(p.end - p.begin, 8) != bits)
+    if (p.type->bits && prun__size_product(p.end - p.begin, 8) != bits)
         return prun__fail(f->context, PRUN_ERR_FORMAT,
                           "%s: tensor %s: %lld bytes for %lld elements of %s", f->path, j->tensor,
                           (long long)(p.end - p.begin), (long long)p.entry.count, p.type_name);
@@ -17143,7 +17329,7 @@ PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const p
     prun_status status;
     if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
     PRUN__TRY(prun__check_tensors(context, path, tensors, count));
-    PRUN__TRY(prun__check_overlap(context, path, tensors, count));
+    PRUN__TRY(prun__tensors_check_overlap(context, path, tensors, count));
     prun__put_header(&header, tensors, count, metadata, pairs);
     header.out = (char *)prun__alloc(context, header.length, 1, "header");
     if (!header.out) return PRUN_ERR_MEMORY;
@@ -17336,7 +17522,7 @@ static prun_status prun__load_tensor(prun_context *context, prun_safetensors *fi
                           file->path, e->name, prun__shape_text(e->shape, e->rank, has),
                           prun__shape_text(t->shape, t->rank, wants));
     PRUN__TRY(prun_safetensors_read_f32(file, e, out));
-    at = prun__find_nonfinite(out, e->count);
+    at = prun__values_find_nonfinite(out, e->count);
     if (at >= 0)
         return prun__fail(context, PRUN_ERR_NONFINITE, "%s: tensor %s: element %lld is not finite",
                           file->path, e->name, (long long)at);
@@ -17634,9 +17820,9 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     if (status == PRUN_OK) status = prun__npy_dictionary(&j, n);
     prun__free(context, text);
     PRUN__TRY(status);
-    for (i = 0; i < n->array.rank; i++) total = prun__mul(total, n->array.shape[i]);
+    for (i = 0; i < n->array.rank; i++) total = prun__size_product(total, n->array.shape[i]);
     n->array.count = total;
-    total = prun__mul(total, n->type->bits / 8);
+    total = prun__size_product(total, n->type->bits / 8);
     if (total < 0 || total > INT64_MAX - start - length)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "%s: shape overflows", n->file.path);
     return prun__file_expect(context, &n->file, start + length + total);
@@ -17768,7 +17954,7 @@ static prun_status prun__npy_load(prun_context *context, prun__npy *n, const cha
     if (floats) sink.floats = (float *)pixels;
     else sink.bytes = (uint8_t *)pixels;
     PRUN__TRY(prun__npy_elements(context, n, stride, &sink));
-    i = floats ? prun__find_nonfinite(sink.floats, n->array.count) : -1;
+    i = floats ? prun__values_find_nonfinite(sink.floats, n->array.count) : -1;
     if (i >= 0)
         return prun__fail(context, PRUN_ERR_NONFINITE, "%s: image %lld: value %lld is not finite",
                           n->file.path, (long long)(i / prun__image_size(m)),
@@ -17917,8 +18103,8 @@ static int prun__is_missing(const char *cell) {
         "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!", "#REF!",    "#NAME?"};
     size_t i;
     for (i = 0; i < sizeof words / sizeof *words; i++)
-        if (prun__same_word(cell, words[i])) return 1;
-    return strcmp(cell, "None") == 0 || prun__is_nan(cell + (*cell == '-' || *cell == '+'));
+        if (prun__text_is_word(cell, words[i])) return 1;
+    return strcmp(cell, "None") == 0 || prun__text_is_nan(cell + (*cell == '-' || *cell == '+'));
 }
 
 /* A column of text: every cell becomes the row where its text stands first. */
@@ -17940,7 +18126,7 @@ static uint8_t prun__csv_column(const prun_table *t, int64_t column, prun__word 
         const int missing = prun__is_missing(cell);
         v[i] = PRUN__NAN;
         if (missing) continue;
-        numbers += prun__number(cell, &v[i]);
+        numbers += prun__number_read(cell, &v[i]);
         words[count].text = cell;
         words[count++].index = i;
     }
@@ -17969,7 +18155,7 @@ static prun_status prun__csv_names(const prun__csv *c, prun__word *words) {
 
 /* Cells to values. */
 static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
-    const int64_t cells = prun__mul(c->records - 1, c->columns);
+    const int64_t cells = prun__size_product(c->records - 1, c->columns);
     prun__word *words;
     uint8_t *text;
     prun_status status;
@@ -17981,8 +18167,8 @@ static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
     t->lines = c->lines + 1;
     words = (prun__word *)prun__alloc(c->context, PRUN__MAX(c->records, c->columns), sizeof *words,
                                       "table");
-    t->storage[2] =
-        prun__alloc(c->context, prun__sum_sizes(prun__mul(cells, 8), c->columns), 1, "table");
+    t->storage[2] = prun__alloc(
+        c->context, prun__size_sum(prun__size_product(cells, 8), c->columns), 1, "table");
     status = words && t->storage[2] ? prun__csv_names(c, words) : PRUN_ERR_MEMORY;
     if (status == PRUN_OK) {
         t->values = (double *)t->storage[2];
@@ -17996,7 +18182,7 @@ static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
 /* A first line "sep=;" names the separator, for spreadsheets. */
 static prun_status prun__csv_separator(prun__csv *c) {
     const int quoted = *c->at == '"';
-    const char *s = prun__skip_word(c->at + quoted, "sep=");
+    const char *s = prun__text_after(c->at + quoted, "sep=");
     char *end;
     if (!s) return PRUN_OK;
     end = c->at + (s - c->at) + (*s != '\0' && *s != '\n' && *s != '\r');
@@ -18032,7 +18218,7 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     }
     if (!c->separator) c->separator = ',';
     t->storage[1] =
-        prun__alloc(c->context, prun__mul(prun__sum_sizes(cells, records), 8), 1, "table");
+        prun__alloc(c->context, prun__size_product(prun__size_sum(cells, records), 8), 1, "table");
     if (!t->storage[1]) return PRUN_ERR_MEMORY;
     c->cells = (const char **)t->storage[1];
     c->lines = (int64_t *)(void *)(c->cells + cells);
@@ -18065,7 +18251,7 @@ static prun_status prun__csv_open(prun_context *context, const char *path, prun_
 /* Room for at least `bytes` of text and a byte behind it; what was read moves along. */
 static prun_status prun__csv_grow(prun__csv *c, prun_table *t, int64_t bytes) {
     const int64_t length = (int64_t)strlen(c->path) + 1, used = c->at ? c->end - c->at : 0;
-    char *block = (char *)prun__alloc(c->context, prun__sum_sizes(bytes, length + 1), 1, "table");
+    char *block = (char *)prun__alloc(c->context, prun__size_sum(bytes, length + 1), 1, "table");
     if (!block) return PRUN_ERR_MEMORY;
     memcpy(block, c->path, (size_t)length);
     if (used > 0) memcpy(block + length, c->at, (size_t)used);
@@ -18083,7 +18269,7 @@ static prun_status prun__csv_load(prun__csv *c, prun_table *t, prun__file *file)
     int64_t room = PRUN__MAX(file->size, 16383) + 1, used = 0, got;
     do {
         if (used == 0 || used == room) {
-            room = used ? prun__sum_sizes(room, room) : room;
+            room = used ? prun__size_sum(room, room) : room;
             PRUN__TRY(prun__csv_grow(c, t, room));
         }
         got = (int64_t)fread(c->end, 1, (size_t)PRUN__MIN(room - used, most), file->stream);

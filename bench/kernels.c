@@ -342,7 +342,7 @@ static void prepare_direction(work *w, int direction) {
     pack.weight = w->weight;
     pack.packed = w->packed[direction];
     pack.forward = forward;
-    prun__pack_weights(w->context, &pack);
+    prun__conv_pack(w->context, &pack);
     memset(job, 0, sizeof *job);
     job->conv = &w->conv;
     job->x = forward ? w->x : w->dy;
@@ -364,17 +364,17 @@ static prun_status work_make(prun_context *context, const prun_conv2d *shape, in
     w->workers = prun__threads(context);
     BENCH_TRY(prun__conv_make(context, shape, &w->conv));
     weights = shape->in_channels * shape->out_channels * w->conv.taps;
-    w->x = floats(blocks * prun__conv_in(&w->conv));
-    w->dx = floats(blocks * prun__conv_in(&w->conv));
-    w->y = floats(blocks * prun__conv_out(&w->conv));
-    w->dy = floats(blocks * prun__conv_out(&w->conv));
+    w->x = floats(blocks * prun__conv_in_size(&w->conv));
+    w->dx = floats(blocks * prun__conv_in_size(&w->conv));
+    w->y = floats(blocks * prun__conv_out_size(&w->conv));
+    w->dy = floats(blocks * prun__conv_out_size(&w->conv));
     w->weight = floats(weights);
     w->dweight = floats(weights);
     w->scratch = floats(w->workers * prun__conv_scratch(&w->conv));
     w->partial = floats(prun__weight_partial_size(&w->conv, blocks));
     w->strips = floats(w->workers * prun__weight_scratch(&w->conv));
-    fill(w->x, blocks * prun__conv_in(&w->conv), 1);
-    fill(w->dy, blocks * prun__conv_out(&w->conv), 2);
+    fill(w->x, blocks * prun__conv_in_size(&w->conv), 1);
+    fill(w->dy, blocks * prun__conv_out_size(&w->conv), 2);
     fill(w->weight, weights, 3);
     prepare_direction(w, FORWARD);
     prepare_direction(w, INPUT_GRADIENT);
@@ -513,7 +513,7 @@ static int run_naive(prun_context *context, const layer *l, const work *w, doubl
         rates[p] = 2e-9 * bench_multiplications(v.s, 1) * (double)v.images / (ex_seconds() - start);
     }
     status = check_kernels(context, l, PRUN_ALGORITHM_DIRECT, &v);
-    if (status == 0 && prun__winograd_possible(v.s))
+    if (status == 0 && prun__conv_can_use_winograd(v.s))
         status = check_kernels(context, l, PRUN_ALGORITHM_WINOGRAD, &v);
     naive_free(&v);
     return status;
@@ -601,7 +601,7 @@ static int run_layer(prun_context *context, const settings *set, const layer *l,
     }
     if (measure_layer(context, set, l, PRUN_ALGORITHM_DIRECT, r->direct) != PRUN_OK)
         return ex_failure(context, l->name);
-    if (prun__winograd_possible(&l->shape) &&
+    if (prun__conv_can_use_winograd(&l->shape) &&
         measure_layer(context, set, l, PRUN_ALGORITHM_WINOGRAD, r->winograd) != PRUN_OK)
         return ex_failure(context, l->name);
     return 0;
@@ -613,7 +613,8 @@ static const char *automatic(const layer *l, pass p) {
     prun__conv conv;
 
     if (prun__conv_make(NULL, &l->shape, &conv) != PRUN_OK) return "?";
-    if (p == WEIGHT_GRADIENT ? prun__winograd_weights(&conv) : prun__winograd_values(&conv))
+    if (p == WEIGHT_GRADIENT ? prun__weight_gradient_uses_winograd(&conv)
+                             : prun__conv_uses_winograd(&conv))
         name = "winograd";
     prun__conv_free(NULL, &conv);
     return name;

@@ -142,14 +142,14 @@ verdict "no section calls a later one" "$work/wrong"
 awk '
     /^\/\* \[CORE.I\]/ { on = 1 }
     !on { next }
-    /^static / && /prun__[a-z0-9_]+\(/ && !/; *$/ && !said {
+    /^(static|PRUN__[A-Z0-9]+) / && /prun__[a-z0-9_]+\(/ && !/; *$/ && !said {
         match($0, /prun__[a-z0-9_]+/)
         print NR ": " substr($0, RSTART, RLENGTH)
     }
     /\*\/ *$/ { said = 1; next }
     /^#/ || /\\$/ { next }
-    /^static .*\{.*\} *$/ { next } # the next one of a group
-    /^(static|PRUNDEF) .*[^;{}]$/ { next }
+    /^(static|PRUN__[A-Z0-9]+) .*\{.*\} *$/ { next } # the next one of a group
+    /^(static|PRUN__[A-Z0-9]+|PRUNDEF) .*[^;{}]$/ { next }
     { said = 0 }
 ' "$header" > "$work/wrong"
 verdict "every private function has a comment" "$work/wrong"

@@ -1,6 +1,6 @@
 /* test_conv.c - section CONV: convolutions and their gradients against slow definitions, with every
    instruction set and algorithm. Also tests KERNELS, X86, WINOGRAD and KERNELGRAD. */
-#include "implementation.h" /* for prun__winograd_possible */
+#include "implementation.h" /* for prun__conv_can_use_winograd */
 
 #include <float.h>
 #include <stdlib.h>
@@ -159,7 +159,7 @@ static void check_conv(const prun_conv2d *conv, int64_t n) {
         for (a = 0; a < 2; a++) {
             t.conv.algorithm = algorithms[a];
             run_case(&t);
-            if (!prun__winograd_possible(conv)) break;
+            if (!prun__conv_can_use_winograd(conv)) break;
         }
     }
     prun_isa_set(NULL);

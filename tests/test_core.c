@@ -1,6 +1,6 @@
 /* test_core.c - section CORE: numbers as texts. Allocation, threads and messages are tested in every
    file, and all of them in test_failures.c. */
-#include "implementation.h" /* for prun__number */
+#include "implementation.h" /* for prun__number_read */
 
 #include <stdlib.h>
 
@@ -14,7 +14,8 @@ static double uniform(uint64_t stream, int64_t i) {
 
 static void check_number(const char *text) {
     double got = -1, want = strtod(text, NULL);
-    if (!CHECK(prun__number(text, &got) == 1) || !CHECK(memcmp(&got, &want, sizeof got) == 0)) {
+    if (!CHECK(prun__number_read(text, &got) == 1) ||
+        !CHECK(memcmp(&got, &want, sizeof got) == 0)) {
         printf("    %s: %.17g, should be %.17g\n", text, got, want);
     }
 }
@@ -93,9 +94,9 @@ static void no_numbers(void) {
     double value;
     size_t i;
     for (i = 0; i < sizeof bad / sizeof *bad; i++) {
-        CHECK(prun__number(bad[i], &value) == 0);
+        CHECK(prun__number_read(bad[i], &value) == 0);
     }
-    CHECK(prun__number("-inf", &value) == 1 && value < -1e308);
+    CHECK(prun__number_read("-inf", &value) == 1 && value < -1e308);
 }
 
 static const test_case cases[] = {
