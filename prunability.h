@@ -4751,10 +4751,12 @@ static int prun__weight_gradient_uses_winograd(const prun__conv *c) {
     return prun__conv_uses_winograd_from(c, 8, 8) || prun__conv_uses_winograd_from(c, 32, 4);
 }
 
-/* Points along an axis, and frequencies. */
+/* Points along an axis. */
 static int64_t prun__winograd_points(const prun__conv *c) {
     return prun__conv_is_strided(c) ? 9 : 6;
 }
+
+/* Points of both axes together. */
 static int64_t prun__winograd_frequencies(const prun__conv *c) {
     return prun__winograd_points(c) * prun__winograd_points(c);
 }
@@ -11004,6 +11006,7 @@ typedef struct prun__hessian {
     int64_t done, total; /* products */
 } prun__hessian;
 
+/* Frees what prun__hessian_make allocated, even after it failed. The weights stay as they are. */
 static void prun__hessian_free(prun__hessian *h) {
     prun__free(h->context, h->start);
     prun__free(h->context, h->v);
@@ -11021,6 +11024,8 @@ PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objecti
     return o;
 }
 
+/* Checks resolved options against the objective; the objective itself is checked with its tensors.
+   */
 static prun_status prun__hessian_check(const prun_objective *o, const prun_hessian_options *p) {
     prun_context *context = o->context;
     int64_t i;
@@ -11042,7 +11047,7 @@ static prun_status prun__hessian_check(const prun_objective *o, const prun_hessi
 }
 
 /* Chooses the tensors. All are checked: the callbacks' flat vectors run over all of them. */
-static prun_status prun__hessian_tensors(prun__hessian *h) {
+static prun_status prun__hessian_select_tensors(prun__hessian *h) {
     const prun_objective *o = h->o;
     int64_t i;
     PRUN__TRY(prun__objective_check(o));
@@ -11070,7 +11075,8 @@ static prun_status prun__hessian_tensors(prun__hessian *h) {
 }
 
 /* Where element i of all tensors stands, for messages. */
-static prun_status prun__hessian_nonfinite(const prun__hessian *h, const char *what, int64_t i) {
+static prun_status prun__hessian_fail_nonfinite(const prun__hessian *h, const char *what,
+                                                int64_t i) {
     int64_t t = 0;
     while (i >= prun_tensor_size(&h->o->tensors[t])) i -= prun_tensor_size(&h->o->tensors[t++]);
     return prun__fail(h->context, PRUN_ERR_NONFINITE, "%s %s[%lld] is not finite", what,
@@ -11078,12 +11084,12 @@ static prun_status prun__hessian_nonfinite(const prun__hessian *h, const char *w
 }
 
 /* Copies the chosen weights; all must be finite. */
-static prun_status prun__hessian_weights(prun__hessian *h) {
+static prun_status prun__hessian_copy_weights(prun__hessian *h) {
     int64_t i, t, before = 0;
     for (t = 0; t < h->o->tensor_count; t++) {
         const int64_t size = prun_tensor_size(&h->o->tensors[t]);
         i = prun__values_find_nonfinite(h->o->tensors[t].data, size);
-        if (i >= 0) return prun__hessian_nonfinite(h, "weight", before + i);
+        if (i >= 0) return prun__hessian_fail_nonfinite(h, "weight", before + i);
         before += size;
     }
     for (t = 0; t < h->tensors; t++)
@@ -11105,16 +11111,16 @@ static prun_status prun__hessian_make(const prun_objective *o, const prun_hessia
     if (h->options.use_differences && !o->gradient)
         return prun__fail(h->context, PRUN_ERR_UNSUPPORTED, "objective: the %s callback is missing",
                           o->hessian_vector ? "gradient" : "hessian_vector (or gradient)");
-    PRUN__TRY(prun__hessian_tensors(h));
+    PRUN__TRY(prun__hessian_select_tensors(h));
     h->v = (float *)prun__alloc_zero(h->context, 2 * h->all + h->k, sizeof(float), "Hessian");
     if (!h->v) return PRUN_ERR_MEMORY;
     h->product = h->v + h->all;
     h->saved = h->product + h->all;
-    return prun__hessian_weights(h);
+    return prun__hessian_copy_weights(h);
 }
 
 /* Makes w + step v the objective's weights; step 0: w, bit by bit. */
-static void prun__hessian_move(const prun__hessian *h, const float *v, double step) {
+static void prun__hessian_set_weights(const prun__hessian *h, const float *v, double step) {
     int64_t t, i;
     for (t = 0; t < h->tensors; t++) {
         float *to = h->o->tensors[h->which[t]].data;
@@ -11123,7 +11129,8 @@ static void prun__hessian_move(const prun__hessian *h, const float *v, double st
     }
 }
 
-static double prun__norm_of(const float *v, int64_t n) {
+/* Euclidean norm of n floats, summed in double. */
+static double prun__values_norm(const float *v, int64_t n) {
     double sum = 0.0;
     int64_t i;
     for (i = 0; i < n; i++) sum += (double)v[i] * (double)v[i];
@@ -11132,18 +11139,18 @@ static double prun__norm_of(const float *v, int64_t n) {
 
 /* Gradients at w + h v and w - h v, h |v| = length, into h->product and h->v; *scale: what their
    difference is to be multiplied by. */
-static prun_status prun__hessian_differences(prun__hessian *h, const float *v, double length,
-                                             double *scale) {
+static prun_status prun__hessian_run_gradients(prun__hessian *h, const float *v, double length,
+                                               double *scale) {
     const prun_hessian_options *p = &h->options;
-    const double norm = prun__norm_of(v, h->k), step = norm > 0.0 ? length / norm : 1.0;
+    const double norm = prun__values_norm(v, h->k), step = norm > 0.0 ? length / norm : 1.0;
     prun_status status;
-    prun__hessian_move(h, v, step);
+    prun__hessian_set_weights(h, v, step);
     status = prun__objective_gradient(h->o, p->index, p->samples, h->product, NULL);
     if (status == PRUN_OK) {
-        prun__hessian_move(h, v, -step);
+        prun__hessian_set_weights(h, v, -step);
         status = prun__objective_gradient(h->o, p->index, p->samples, h->v, NULL);
     }
-    prun__hessian_move(h, v, 0.0);
+    prun__hessian_set_weights(h, v, 0.0);
     h->gradients += 2;
     *scale = 0.5 / step;
     return status;
@@ -11156,7 +11163,7 @@ static prun_status prun__hessian_product(prun__hessian *h, const float *v, doubl
     double scale = 1.0;
     int64_t t, i, at;
     if (p->use_differences) {
-        PRUN__TRY(prun__hessian_differences(h, v, length, &scale));
+        PRUN__TRY(prun__hessian_run_gradients(h, v, length, &scale));
     } else {
         for (t = 0; t < h->tensors; t++)
             memcpy(h->v + h->place[t], v + h->start[t],
@@ -11181,8 +11188,8 @@ static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double 
     for (t = 0; t < h->tensors; t++)
         for (i = h->start[t]; i < h->start[t + 1]; i++)
             if (!(fabs(out[i]) <= DBL_MAX))
-                return prun__hessian_nonfinite(h, "Hessian-vector product: element",
-                                               h->place[t] + i - h->start[t]);
+                return prun__hessian_fail_nonfinite(h, "Hessian-vector product: element",
+                                                    h->place[t] + i - h->start[t]);
     h->done++;
     if (p->progress && p->progress(p->user, h->done, h->total))
         return prun__fail(h->context, PRUN_ERR_CANCELLED, "cancelled after %lld of %lld products",
@@ -11223,13 +11230,13 @@ static void prun__ladder_compare(const double *a, const double *b, int64_t k, do
 
 /* Whether everything below a length is rounding: of the weights, or of the gradient, whose last
    value is in h->v. */
-static int prun__ladder_ends(const prun__hessian *h, double length, double size) {
+static int prun__ladder_has_ended(const prun__hessian *h, double length, double size) {
     const double unit = 0.5 * (double)FLT_EPSILON;
     double square = 0.0, norm;
     int64_t t;
     if (unit * h->weight_norm > 0.1 * length) return 1;
     for (t = 0; t < h->tensors; t++) {
-        norm = prun__norm_of(h->v + h->place[t], h->start[t + 1] - h->start[t]);
+        norm = prun__values_norm(h->v + h->place[t], h->start[t + 1] - h->start[t]);
         square += norm * norm;
     }
     norm = sqrt(square) / (h->options.summed ? 1.0 : (double)h->options.samples);
@@ -11237,8 +11244,8 @@ static int prun__ladder_ends(const prun__hessian *h, double length, double size)
 }
 
 /* Differences along the unit vector v over lengths that fall from `top`. room: 2 k. */
-static prun_status prun__ladder_climb(prun__hessian *h, const float *v, double top, int most,
-                                      double *room, prun__ladder *l) {
+static prun_status prun__ladder_run(prun__hessian *h, const float *v, double top, int most,
+                                    double *room, prun__ladder *l) {
     double *a = room, *b = room + h->k, *t, ignored;
     int i;
     l->count = 0;
@@ -11250,7 +11257,7 @@ static prun_status prun__ladder_climb(prun__hessian *h, const float *v, double t
         PRUN__TRY(prun__hessian_product(h, v, l->length[i + 1], b));
         prun__ladder_compare(a, b, h->k, &l->size[i + 1], &l->apart[i]);
         l->count++;
-        if (prun__ladder_ends(h, l->length[i + 1], l->size[i + 1])) break;
+        if (prun__ladder_has_ended(h, l->length[i + 1], l->size[i + 1])) break;
         t = a;
         a = b;
         b = t;
@@ -11260,7 +11267,7 @@ static prun_status prun__ladder_climb(prun__hessian *h, const float *v, double t
 
 /* The best rung's middle becomes the length: its truncation is a quarter to a half of what the
    rung's two ends differ by, and its rounding half of it. */
-static void prun__ladder_choose(prun__hessian *h, const prun__ladder *l) {
+static void prun__ladder_select(prun__hessian *h, const prun__ladder *l) {
     double rounding = HUGE_VAL, below = 0.0, best = HUGE_VAL;
     int i;
     for (i = PRUN__MAX(0, l->count - 3); i < l->count; i++)
@@ -11281,7 +11288,7 @@ static void prun__ladder_choose(prun__hessian *h, const prun__ladder *l) {
 }
 
 /* Turns u towards the largest curvature by `turns` products of unit length. room: k. */
-static prun_status prun__hessian_sharpen(prun__hessian *h, float *u, int turns, double *room) {
+static prun_status prun__power_iteration_run(prun__hessian *h, float *u, int turns, double *room) {
     double size, ignored;
     int64_t i;
     for (; turns > 0; turns--) {
@@ -11297,7 +11304,7 @@ static prun_status prun__hessian_sharpen(prun__hessian *h, float *u, int turns, 
 
 /* Chooses the length of differences: along v, or, where that is NULL, in a direction of large
    curvature. A step that was asked for is only judged. */
-static prun_status prun__hessian_calibrate(prun__hessian *h, const float *v) {
+static prun_status prun__hessian_select_length(prun__hessian *h, const float *v) {
     const double scale = 1.0 + h->weight_norm, step = h->options.step;
     double *room, norm;
     float *u;
@@ -11313,13 +11320,13 @@ static prun_status prun__hessian_calibrate(prun__hessian *h, const float *v) {
     for (i = 0; i < h->k; i++)
         u[i] = v ? v[i]
                  : (float)prun_random_normal(h->options.seed, PRUN__STREAM_HESSIAN, (uint64_t)i);
-    norm = prun__norm_of(u, h->k);
+    norm = prun__values_norm(u, h->k);
     for (i = 0; norm > 0.0 && i < h->k; i++) u[i] = (float)((double)u[i] / norm);
-    status = v ? PRUN_OK : prun__hessian_sharpen(h, u, PRUN__TURNS, room);
+    status = v ? PRUN_OK : prun__power_iteration_run(h, u, PRUN__TURNS, room);
     if (status == PRUN_OK && norm > 0.0) {
-        status = prun__ladder_climb(h, u, step > 0.0 ? 2.0 * h->length : scale / 32.0,
-                                    step > 0.0 ? 1 : PRUN__RUNGS, room, &l);
-        if (status == PRUN_OK) prun__ladder_choose(h, &l);
+        status = prun__ladder_run(h, u, step > 0.0 ? 2.0 * h->length : scale / 32.0,
+                                  step > 0.0 ? 1 : PRUN__RUNGS, room, &l);
+        if (status == PRUN_OK) prun__ladder_select(h, &l);
     }
     prun__free(h->context, room);
     return status;
@@ -11328,8 +11335,9 @@ static prun_status prun__hessian_calibrate(prun__hessian *h, const float *v) {
 /* How much the product with v changes when the length of its differences is halved: other becomes
    that product, `apart` the norm of the change, relative to it. Halved, not doubled: a kink that
    only the longer one crosses would say nothing about the shorter. */
-static prun_status prun__hessian_doubt(prun__hessian *h, const float *v, const double *product,
-                                       double *other, double *apart) {
+static prun_status prun__hessian_compare_lengths(prun__hessian *h, const float *v,
+                                                 const double *product, double *other,
+                                                 double *apart) {
     double size;
     PRUN__TRY(prun__hessian_product(h, v, 0.5 * h->length, other));
     prun__ladder_compare(product, other, h->k, &size, apart);
@@ -11338,7 +11346,7 @@ static prun_status prun__hessian_doubt(prun__hessian *h, const float *v, const d
 }
 
 /* A caller's v must be finite. */
-static prun_status prun__hessian_direction(const prun__hessian *h, const float *v) {
+static prun_status prun__hessian_check_direction(const prun__hessian *h, const float *v) {
     const int64_t bad = prun__values_find_nonfinite(v, h->k);
     return bad < 0 ? PRUN_OK
                    : prun__fail(h->context, PRUN_ERR_NONFINITE, "Hessian: v[%lld] is not finite",
@@ -11353,7 +11361,7 @@ PRUNDEF prun_status prun_hessian_size(const prun_objective *objective,
     h.o = objective;
     h.context = objective->context;
     h.options = prun_hessian_resolved(objective, options);
-    status = prun__hessian_tensors(&h);
+    status = prun__hessian_select_tensors(&h);
     if (status == PRUN_OK) *k = h.k;
     prun__hessian_free(&h);
     return status;
@@ -11364,9 +11372,9 @@ PRUNDEF prun_status prun_hessian_vector(const prun_objective *objective, const f
     prun__hessian h;
     prun_status status = prun__hessian_make(objective, options, &h);
     h.total = 1;
-    if (status == PRUN_OK) status = prun__hessian_direction(&h, v);
+    if (status == PRUN_OK) status = prun__hessian_check_direction(&h, v);
     h.length = h.options.step * (1.0 + h.weight_norm);
-    if (status == PRUN_OK && h.options.step == 0.0) status = prun__hessian_calibrate(&h, v);
+    if (status == PRUN_OK && h.options.step == 0.0) status = prun__hessian_select_length(&h, v);
     if (status == PRUN_OK) status = prun__hessian_apply(&h, v, product);
     prun__hessian_free(&h);
     return status;
@@ -11377,8 +11385,8 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, con
                                             prun_difference *result) {
     prun__hessian h;
     prun_status status = prun__hessian_make(objective, options, &h);
-    if (status == PRUN_OK && v) status = prun__hessian_direction(&h, v);
-    if (status == PRUN_OK) status = prun__hessian_calibrate(&h, v);
+    if (status == PRUN_OK && v) status = prun__hessian_check_direction(&h, v);
+    if (status == PRUN_OK) status = prun__hessian_select_length(&h, v);
     if (status == PRUN_OK) {
         memset(result, 0, sizeof *result);
         result->step = h.length / (1.0 + h.weight_norm);
@@ -11431,7 +11439,7 @@ static void prun__qr_step(double *a, double *b, int64_t lo, int64_t hi, double *
 }
 
 /* Ascending a, its columns of z along with it. */
-static void prun__sort_columns(double *a, int64_t n, double *z, int64_t rows) {
+static void prun__eigenpairs_sort(double *a, int64_t n, double *z, int64_t rows) {
     int64_t i, j, best;
     for (i = 0; i < n; i++) {
         double t;
@@ -11451,8 +11459,8 @@ static void prun__sort_columns(double *a, int64_t n, double *z, int64_t rows) {
 
 /* Eigenvalues, ascending, in place of a; b is lost. z: n columns of `rows`, which start as rows of
    the identity and end as those rows of the eigenvectors. Scaled, so that squares stay in range. */
-static prun_status prun__tridiagonal(prun_context *context, double *a, double *b, int64_t n,
-                                     double *z, int64_t rows) {
+static prun_status prun__tridiagonal_find_eigenpairs(prun_context *context, double *a, double *b,
+                                                     int64_t n, double *z, int64_t rows) {
     int64_t hi = n - 1, lo, i, steps = 0;
     double scale = 0.0;
     for (i = 0; i < n; i++) {
@@ -11474,7 +11482,7 @@ static prun_status prun__tridiagonal(prun_context *context, double *a, double *b
                               "Lanczos: the tridiagonal matrix has no eigenvalues");
         else prun__qr_step(a, b, lo, hi, z, rows);
     }
-    prun__sort_columns(a, n, z, rows);
+    prun__eigenpairs_sort(a, n, z, rows);
     for (i = 0; i < n; i++) a[i] *= scale;
     return PRUN_OK;
 }
@@ -11492,6 +11500,7 @@ typedef struct prun__lanczos {
     double *a, *b, *z;    /* steps, and steps x rows: eigenproblem */
 } prun__lanczos;
 
+/* Frees the basis and the arrays, even of one that is only partly made. */
 static void prun__lanczos_free(prun__lanczos *l) {
     prun__free(l->h->context, l->basis);
     prun__free(l->h->context, l->alpha);
@@ -11519,7 +11528,7 @@ static prun_status prun__lanczos_make(prun__hessian *h, int64_t rows, prun__lanc
 }
 
 /* Inner product of r with basis vector i; four sums that fit vector registers. */
-static void prun__inner_task(void *pointer, int64_t i, int64_t worker) {
+static void prun__lanczos_inner_product_task(void *pointer, int64_t i, int64_t worker) {
     const prun__lanczos *l = (const prun__lanczos *)pointer;
     const int64_t k = l->h->k;
     const float *q = l->basis + i * k;
@@ -11539,7 +11548,7 @@ static void prun__inner_task(void *pointer, int64_t i, int64_t worker) {
 #define PRUN__LANCZOS_PIECE 2048
 
 /* Takes the basis vectors' parts away from a piece of r. */
-static void prun__outer_task(void *pointer, int64_t piece, int64_t worker) {
+static void prun__lanczos_projection_task(void *pointer, int64_t piece, int64_t worker) {
     const prun__lanczos *l = (const prun__lanczos *)pointer;
     const int64_t k = l->h->k, from = piece * PRUN__LANCZOS_PIECE;
     const int64_t n = PRUN__MIN(PRUN__LANCZOS_PIECE, k - from);
@@ -11557,7 +11566,7 @@ static void prun__outer_task(void *pointer, int64_t piece, int64_t worker) {
 
 /* What the product r with the last basis vector has along earlier ones is the coupling to the one
    before; the rest is the error of the products, seen from within their space. */
-static void prun__lanczos_symmetry(prun__lanczos *l) {
+static void prun__lanczos_note_asymmetry(prun__lanczos *l) {
     double square = 0.0;
     int64_t i;
     for (i = 0; i + 1 < l->made; i++) {
@@ -11569,20 +11578,21 @@ static void prun__lanczos_symmetry(prun__lanczos *l) {
 
 /* Makes r orthogonal to all basis vectors: classical Gram-Schmidt, twice, which is enough (Giraud
    et al. 2005). Returns r's part along the last of them. product: r is one, with the last. */
-static double prun__orthogonalise(prun__lanczos *l, int product) {
+static double prun__lanczos_make_orthogonal(prun__lanczos *l, int product) {
     prun_context *context = l->h->context;
     double along = 0.0;
     int pass;
     for (pass = 0; pass < 2; pass++) {
-        prun__for(context, prun__inner_task, l, l->made);
-        if (product && pass == 0) prun__lanczos_symmetry(l);
+        prun__for(context, prun__lanczos_inner_product_task, l, l->made);
+        if (product && pass == 0) prun__lanczos_note_asymmetry(l);
         if (l->made > 0) along += l->part[l->made - 1];
-        prun__for(context, prun__outer_task, l,
+        prun__for(context, prun__lanczos_projection_task, l,
                   (l->h->k + PRUN__LANCZOS_PIECE - 1) / PRUN__LANCZOS_PIECE);
     }
     return along;
 }
 
+/* Euclidean norm of r. */
 static double prun__lanczos_norm(const prun__lanczos *l) {
     double sum = 0.0;
     int64_t e;
@@ -11591,7 +11601,7 @@ static double prun__lanczos_norm(const prun__lanczos *l) {
 }
 
 /* r / norm becomes the next basis vector. */
-static void prun__lanczos_push(prun__lanczos *l, double norm) {
+static void prun__lanczos_add(prun__lanczos *l, double norm) {
     float *q = l->basis + l->made * l->h->k;
     int64_t e;
     for (e = 0; e < l->h->k; e++) q[e] = (float)(l->r[e] / norm);
@@ -11599,12 +11609,12 @@ static void prun__lanczos_push(prun__lanczos *l, double norm) {
 }
 
 /* A Gaussian vector, orthogonal to what is there, is the next basis vector. */
-static void prun__lanczos_start(prun__lanczos *l, uint64_t stream) {
+static void prun__lanczos_add_random(prun__lanczos *l, uint64_t stream) {
     int64_t e;
     for (e = 0; e < l->h->k; e++)
         l->r[e] = prun_random_normal(l->h->options.seed, stream, (uint64_t)e);
-    if (l->made > 0) prun__orthogonalise(l, 0);
-    prun__lanczos_push(l, prun__lanczos_norm(l));
+    if (l->made > 0) prun__lanczos_make_orthogonal(l, 0);
+    prun__lanczos_add(l, prun__lanczos_norm(l));
 }
 
 /* Runs all steps of one probe. What is left of r below the rounding of the float products says that
@@ -11613,34 +11623,34 @@ static prun_status prun__lanczos_run(prun__lanczos *l, int64_t probe) {
     double size = 0.0;
     int64_t j;
     l->made = 0;
-    prun__lanczos_start(l, PRUN__STREAM_HESSIAN + (uint64_t)probe);
+    prun__lanczos_add_random(l, PRUN__STREAM_HESSIAN + (uint64_t)probe);
     for (j = 0; j < l->steps; j++) {
         double norm;
         PRUN__TRY(prun__hessian_apply(l->h, l->basis + j * l->h->k, l->r));
-        l->alpha[j] = prun__orthogonalise(l, 1);
+        l->alpha[j] = prun__lanczos_make_orthogonal(l, 1);
         norm = prun__lanczos_norm(l);
         size = PRUN__MAX(size, fabs(l->alpha[j]) + (j ? l->beta[j - 1] : 0.0));
         l->beta[j] = norm > 8.0 * FLT_EPSILON * size ? norm : 0.0;
         if (j + 1 == l->steps) break;
-        if (l->beta[j] > 0.0) prun__lanczos_push(l, norm);
-        else prun__lanczos_start(l, PRUN__STREAM_RESTART + (uint64_t)(probe * l->steps + j));
+        if (l->beta[j] > 0.0) prun__lanczos_add(l, norm);
+        else prun__lanczos_add_random(l, PRUN__STREAM_RESTART + (uint64_t)(probe * l->steps + j));
     }
     return PRUN_OK;
 }
 
 /* Eigenvalues of the leading n x n part into l->a, `rows` rows of its eigenvectors into l->z. */
-static prun_status prun__lanczos_solve(prun__lanczos *l, int64_t n, int64_t rows) {
+static prun_status prun__lanczos_find_eigenpairs(prun__lanczos *l, int64_t n, int64_t rows) {
     int64_t i;
     memcpy(l->a, l->alpha, (size_t)n * sizeof(double));
     memcpy(l->b, l->beta, (size_t)n * sizeof(double));
     memset(l->z, 0, (size_t)(n * rows) * sizeof(double));
     for (i = 0; i < rows; i++) l->z[i * rows + i] = 1.0;
-    return prun__tridiagonal(l->h->context, l->a, l->b, n, l->z, rows);
+    return prun__tridiagonal_find_eigenpairs(l->h->context, l->a, l->b, n, l->z, rows);
 }
 
 /* Adds to a residual, whose vector is in r, what another length of the differences changes. */
-static prun_status prun__ritz_doubt(prun__lanczos *l, int64_t column, const float *vector,
-                                    double *residual) {
+static prun_status prun__ritz_add_difference_error(prun__lanczos *l, int64_t column,
+                                                   const float *vector, double *residual) {
     const int64_t k = l->h->k;
     double *other = (double *)prun__alloc(l->h->context, k, sizeof(double), "Hessian");
     double square = 0.0;
@@ -11665,14 +11675,16 @@ static prun_status prun__ritz_pair(prun__lanczos *l, int64_t column, float *vect
     int64_t i;
     memset(l->r, 0, (size_t)k * sizeof(double));
     for (i = 0; i < l->steps; i++) l->part[i] = -l->z[column * l->steps + i];
-    for (i = 0; i * PRUN__LANCZOS_PIECE < k; i++) prun__outer_task(l, i, 0);
+    for (i = 0; i * PRUN__LANCZOS_PIECE < k; i++) prun__lanczos_projection_task(l, i, 0);
     norm = prun__lanczos_norm(l);
     for (i = 0; i < k; i++) vector[i] = (float)(l->r[i] / norm);
     if (!residual) return PRUN_OK;
     PRUN__TRY(prun__hessian_apply(l->h, vector, l->r));
     for (i = 0; i < k; i++) l->r[i] -= l->a[column] * (double)vector[i];
     *residual = prun__lanczos_norm(l);
-    return l->h->options.use_differences ? prun__ritz_doubt(l, column, vector, residual) : PRUN_OK;
+    return l->h->options.use_differences
+               ? prun__ritz_add_difference_error(l, column, vector, residual)
+               : PRUN_OK;
 }
 
 PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int64_t count,
@@ -11694,9 +11706,9 @@ PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int
         if (!spare) status = PRUN_ERR_MEMORY;
     }
     h.total = h.options.steps + (residuals ? count : 0);
-    if (status == PRUN_OK) status = prun__hessian_calibrate(&h, NULL);
+    if (status == PRUN_OK) status = prun__hessian_select_length(&h, NULL);
     if (status == PRUN_OK) status = prun__lanczos_run(&l, 0);
-    if (status == PRUN_OK) status = prun__lanczos_solve(&l, l.steps, l.steps);
+    if (status == PRUN_OK) status = prun__lanczos_find_eigenpairs(&l, l.steps, l.steps);
     for (i = 0; status == PRUN_OK && i < count; i++) {
         const int64_t column = h.options.smallest ? i : l.steps - 1 - i;
         values[i] = l.a[column];
@@ -11713,7 +11725,7 @@ PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int
 /* ---- estimates ---- */
 
 /* Mean and standard error from a sum and a sum of squared deviations. */
-static prun_estimate prun__estimate_of(const double *values, int64_t count, int64_t stride) {
+static prun_estimate prun__estimate_make(const double *values, int64_t count, int64_t stride) {
     prun_estimate e;
     double squares = 0.0;
     int64_t i;
@@ -11729,14 +11741,15 @@ static prun_estimate prun__estimate_of(const double *values, int64_t count, int6
 }
 
 /* Fills in the errors that do not show in the spread. */
-static void prun__estimate_doubt(prun_estimate *e, double quadrature, double difference) {
+static void prun__estimate_set_errors(prun_estimate *e, double quadrature, double difference) {
     e->quadrature_error = quadrature;
     e->difference_error = difference;
     e->error = sqrt(e->standard_error * e->standard_error + quadrature * quadrature +
                     difference * difference);
 }
 
-static void prun__trace_vector(const prun__hessian *h, int64_t probe, float *v) {
+/* Fills v with the random signs of a probe, as in Hutchinson's estimator. */
+static void prun__trace_fill_vector(const prun__hessian *h, int64_t probe, float *v) {
     int64_t i;
     for (i = 0; i < h->k; i++)
         v[i] =
@@ -11760,19 +11773,19 @@ static void prun__trace_parts(const prun__hessian *h, const float *v, const doub
 /* One probe: v' H v, tensor by tensor, and how much each part changes when the length of the
    differences is halved, added to `doubts`. A vector that changes much more than the first did lies
    nearer to a kink: it gets a length of its own. product: 2 k. */
-static prun_status prun__trace_probe(prun__hessian *h, int64_t probe, float *v, double *product,
-                                     double *parts, double *doubts) {
+static prun_status prun__trace_run_probe(prun__hessian *h, int64_t probe, float *v, double *product,
+                                         double *parts, double *doubts) {
     const double length = h->length, error = h->error;
     double *other = product + h->k, *change = doubts + h->tensors + 1, apart;
     int64_t i, t;
-    prun__trace_vector(h, probe, v);
+    prun__trace_fill_vector(h, probe, v);
     PRUN__TRY(prun__hessian_apply(h, v, product));
     if (h->options.use_differences) {
-        PRUN__TRY(prun__hessian_doubt(h, v, product, other, &apart));
+        PRUN__TRY(prun__hessian_compare_lengths(h, v, product, other, &apart));
         if (h->options.step == 0.0 && apart > PRUN__MAX(8.0 * error, 0.003)) {
-            PRUN__TRY(prun__hessian_calibrate(h, v));
+            PRUN__TRY(prun__hessian_select_length(h, v));
             PRUN__TRY(prun__hessian_product(h, v, h->length, product));
-            PRUN__TRY(prun__hessian_doubt(h, v, product, other, &apart));
+            PRUN__TRY(prun__hessian_compare_lengths(h, v, product, other, &apart));
             h->length = length;
             h->error = PRUN__MAX(h->error, error);
         }
@@ -11787,9 +11800,9 @@ static prun_status prun__trace_probe(prun__hessian *h, int64_t probe, float *v, 
 /* Part t of the trace with its errors, from rows of parts and the doubts. */
 static prun_estimate prun__trace_estimate(const prun__hessian *h, const double *parts,
                                           const double *doubts, int64_t t) {
-    prun_estimate e = prun__estimate_of(parts + t, h->options.probes, h->tensors + 1);
+    prun_estimate e = prun__estimate_make(parts + t, h->options.probes, h->tensors + 1);
     const double share = e.value != 0.0 ? h->error * fabs(e.value) : 0.0; /* no 0 x infinity */
-    if (h->options.use_differences) prun__estimate_doubt(&e, 0.0, doubts[t] + share);
+    if (h->options.use_differences) prun__estimate_set_errors(&e, 0.0, doubts[t] + share);
     return e;
 }
 
@@ -11812,11 +11825,11 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
     if (status == PRUN_OK) {
         doubts = product + 2 * h.k;
         parts = doubts + 2 * row;
-        prun__trace_vector(&h, 0, v);
-        status = prun__hessian_calibrate(&h, v);
+        prun__trace_fill_vector(&h, 0, v);
+        status = prun__hessian_select_length(&h, v);
     }
     for (i = 0; status == PRUN_OK && i < probes; i++)
-        status = prun__trace_probe(&h, i, v, product, parts + i * row, doubts);
+        status = prun__trace_run_probe(&h, i, v, product, parts + i * row, doubts);
     if (status == PRUN_OK) {
         *trace = prun__trace_estimate(&h, parts, doubts, h.tensors);
         for (i = 0; by_tensor && i < h.tensors; i++)
@@ -11833,16 +11846,18 @@ PRUNDEF void prun_spectrum_free(prun_spectrum *s) {
     memset(s, 0, sizeof *s);
 }
 
+/* Runs Lanczos for all probes and fills in the nodes, weights and tridiagonal matrices, and what
+   finite differences may be wrong by. */
 static prun_status prun__spectrum_run(prun__hessian *h, prun_spectrum *s) {
     prun__lanczos l;
     prun_status status = prun__lanczos_make(h, 1, &l);
     int64_t i, j;
     double largest = 0.0;
     h->total = s->probes * s->steps;
-    if (status == PRUN_OK) status = prun__hessian_calibrate(h, NULL);
+    if (status == PRUN_OK) status = prun__hessian_select_length(h, NULL);
     for (i = 0; status == PRUN_OK && i < s->probes; i++) {
         status = prun__lanczos_run(&l, i);
-        if (status == PRUN_OK) status = prun__lanczos_solve(&l, s->steps, 1);
+        if (status == PRUN_OK) status = prun__lanczos_find_eigenpairs(&l, s->steps, 1);
         for (j = 0; status == PRUN_OK && j < s->steps; j++) {
             s->values[i * s->steps + j] = l.a[j];
             s->weights[i * s->steps + j] = l.z[j] * l.z[j];
@@ -11904,7 +11919,8 @@ typedef struct prun__function {
     void *user;
 } prun__function;
 
-static double prun__squared(void *user, double eigenvalue) {
+/* The square of a function of an eigenvalue, as a callback of its own; user: the prun__function. */
+static double prun__function_square(void *user, double eigenvalue) {
     const prun__function *function = (const prun__function *)user;
     const double value = function->f(function->user, eigenvalue);
     return value * value;
@@ -11913,8 +11929,8 @@ static double prun__squared(void *user, double eigenvalue) {
 /* Standard error of a trace of f(H): among few vectors the spread can be small by accident. For
    uniform directions the variance is 2 (k tr f(H)^2 - (tr f(H))^2) / (k + 2), and the same rules
    estimate it. */
-static double prun__spectrum_spread(const prun_spectrum *s, double trace,
-                                    double (*f)(void *, double), void *user) {
+static double prun__spectrum_standard_error(const prun_spectrum *s, double trace,
+                                            double (*f)(void *, double), void *user) {
     const double k = (double)s->parameters, probes = (double)s->probes;
     prun__function function;
     double squares = 0.0;
@@ -11923,14 +11939,14 @@ static double prun__spectrum_spread(const prun_spectrum *s, double trace,
     function.user = user;
     for (i = 0; i < s->probes; i++)
         squares += prun__quadrature_sum(s->values + i * s->steps, s->weights + i * s->steps,
-                                        s->steps, k, prun__squared, &function) /
+                                        s->steps, k, prun__function_square, &function) /
                    probes;
     return sqrt(PRUN__MAX(2.0 * (k * squares - trace * trace), 0.0) / (k + 2.0) / probes);
 }
 
 /* Largest distance between `sum` and what eight shorter rules of the same run give: one alone can
    be near by accident, because around a step of f the values swing. room: 3 x steps. */
-static prun_status prun__quadrature_swing(const prun_spectrum *s, int64_t probe, double sum,
+static prun_status prun__quadrature_error(const prun_spectrum *s, int64_t probe, double sum,
                                           double (*f)(void *, double), void *user, double *room,
                                           double *swing) {
     double *a = room, *b = a + s->steps, *z = b + s->steps;
@@ -11943,7 +11959,7 @@ static prun_status prun__quadrature_swing(const prun_spectrum *s, int64_t probe,
         memcpy(b, s->couplings + probe * s->steps, (size_t)n * sizeof(double));
         memset(z, 0, (size_t)n * sizeof(double));
         z[0] = 1.0;
-        PRUN__TRY(prun__tridiagonal(s->context, a, b, n, z, 1));
+        PRUN__TRY(prun__tridiagonal_find_eigenpairs(s->context, a, b, n, z, 1));
         for (j = 0; j < n; j++) z[j] *= z[j];
         d = fabs(sum - prun__quadrature_sum(a, z, n, (double)s->parameters, f, user));
         if (d > *swing || d != d) *swing = d; /* NaN stays */
@@ -11953,7 +11969,7 @@ static prun_status prun__quadrature_swing(const prun_spectrum *s, int64_t probe,
 
 /* How far the errors of finite differences move one probe's sum: the relative error stretches its
    Ritz values, rounding shifts them by up to its norm (Weyl's inequality). room: steps. */
-static double prun__difference_swing(const prun_spectrum *s, int64_t probe, double sum,
+static double prun__difference_error(const prun_spectrum *s, int64_t probe, double sum,
                                      double (*f)(void *, double), void *user, double *room) {
     const double *values = s->values + probe * s->steps, *weights = s->weights + probe * s->steps;
     const double k = (double)s->parameters;
@@ -11986,17 +12002,18 @@ PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
         sums[i] = prun__quadrature_sum(s->values + i * s->steps, s->weights + i * s->steps,
                                        s->steps, (double)s->parameters, f, user);
         if (s->difference_error > 0.0)
-            differences += prun__difference_swing(s, i, sums[i], f, user, sums + s->probes) /
+            differences += prun__difference_error(s, i, sums[i], f, user, sums + s->probes) /
                            (double)s->probes;
         if (s->steps == s->parameters) continue; /* exact */
-        status = prun__quadrature_swing(s, i, sums[i], f, user, sums + s->probes, &swing);
+        status = prun__quadrature_error(s, i, sums[i], f, user, sums + s->probes, &swing);
         short_rules += swing / (double)s->probes;
     }
-    e = prun__estimate_of(sums, s->probes, 1);
-    e.standard_error = PRUN__MAX(e.standard_error, prun__spectrum_spread(s, e.value, f, user));
+    e = prun__estimate_make(sums, s->probes, 1);
+    e.standard_error =
+        PRUN__MAX(e.standard_error, prun__spectrum_standard_error(s, e.value, f, user));
     /* A single step has no shorter rule to compare with. */
     if (s->steps == 1 && s->parameters > 1) short_rules = HUGE_VAL;
-    prun__estimate_doubt(&e, short_rules, differences);
+    prun__estimate_set_errors(&e, short_rules, differences);
     prun__free(s->context, sums);
     if (status == PRUN_OK && (!(fabs(e.value) <= DBL_MAX) || short_rules != short_rules))
         status = prun__fail(s->context, PRUN_ERR_NONFINITE,
@@ -12006,7 +12023,7 @@ PRUNDEF prun_status prun_spectrum_trace(const prun_spectrum *spectrum,
 }
 
 /* Density of one probe's rule at a point. */
-static double prun__smoothed(const prun_spectrum *s, int64_t probe, double at, double width) {
+static double prun__probe_density(const prun_spectrum *s, int64_t probe, double at, double width) {
     const double *values = s->values + probe * s->steps, *weights = s->weights + probe * s->steps;
     double sum = 0.0;
     int64_t i;
@@ -12039,8 +12056,8 @@ PRUNDEF prun_status prun_spectrum_density(const prun_spectrum *spectrum, const d
     if (!values) return PRUN_ERR_MEMORY;
     for (i = 0; i < points; i++) {
         prun_estimate e;
-        for (p = 0; p < s->probes; p++) values[p] = prun__smoothed(s, p, grid[i], bandwidth);
-        e = prun__estimate_of(values, s->probes, 1);
+        for (p = 0; p < s->probes; p++) values[p] = prun__probe_density(s, p, grid[i], bandwidth);
+        e = prun__estimate_make(values, s->probes, 1);
         density[i] = e.value;
         if (standard_errors) standard_errors[i] = e.standard_error;
     }
@@ -12067,14 +12084,14 @@ static prun_status prun__spectrum_residual(const prun_spectrum *s, int64_t probe
         b[i] = i + 1 < s->steps ? couplings[s->steps - 2 - i] : 0.0;
         z[i] = i == 0 ? 1.0 : 0.0;
     }
-    status = prun__tridiagonal(s->context, a, b, s->steps, z, 1);
+    status = prun__tridiagonal_find_eigenpairs(s->context, a, b, s->steps, z, 1);
     *residual = s->steps < s->parameters ? couplings[s->steps - 1] * fabs(z[s->steps - 1]) : 0.0;
     prun__free(s->context, a);
     return status;
 }
 
 /* e / (e + z) above zero; user: z. */
-static double prun__dimension_of(void *user, double eigenvalue) {
+static double prun__dimension_term(void *user, double eigenvalue) {
     return eigenvalue > 0.0 ? eigenvalue / (eigenvalue + *(const double *)user) : 0.0;
 }
 
@@ -12088,8 +12105,8 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
     if (!(z > 0.0 && z <= DBL_MAX))
         return prun__fail(spectrum->context, PRUN_ERR_ARGUMENT,
                           "effective dimensionality: z %g is not positive", z);
-    PRUN__TRY(prun_spectrum_trace(spectrum, prun__dimension_of, &z, &r.estimate));
-    for (i = 0; i < spectrum->steps; i++) r.ritz += prun__dimension_of(&z, spectrum->values[i]);
+    PRUN__TRY(prun_spectrum_trace(spectrum, prun__dimension_term, &z, &r.estimate));
+    for (i = 0; i < spectrum->steps; i++) r.ritz += prun__dimension_term(&z, spectrum->values[i]);
     r.ritz_fraction = r.ritz / k;
     r.fraction = r.estimate;
     r.fraction.value /= k;
@@ -12149,7 +12166,8 @@ PRUNDEF void prun_output_margins(const float *logits, const int32_t *labels, int
     }
 }
 
-static double prun__dot(const double *a, const double *b, int64_t n) {
+/* Inner product of two arrays of doubles. */
+static double prun__inner_product(const double *a, const double *b, int64_t n) {
     double sum[4] = {0.0, 0.0, 0.0, 0.0};
     int64_t i;
     for (i = 0; i + 4 <= n; i += 4) { /* four sums fit vector registers */
@@ -12191,17 +12209,17 @@ static double prun__krylov_step(prun__krylov *k) {
     for (pass = 0; pass < 2; pass++) /* twice is enough (Giraud et al. 2005) */
         for (i = 0; i <= last; i++) {
             const double *q = k->basis + i * n;
-            const double part = prun__dot(q, k->next, n);
+            const double part = prun__inner_product(q, k->next, n);
             for (e = 0; e < n; e++) k->next[e] -= part * q[e];
             k->t[i][last] += part;
         }
     for (i = 0; i < last; i++) k->t[last][i] = k->t[i][last];
-    return sqrt(prun__dot(k->next, k->next, n));
+    return sqrt(prun__inner_product(k->next, k->next, n));
 }
 
 /* One Jacobi rotation of s and z, which makes s[p][q] zero. */
-static void prun__krylov_rotate(prun__krylov *k, double s[][PRUN__KRYLOV_ROOM], int64_t p,
-                                int64_t q) {
+static void prun__krylov_apply_rotation(prun__krylov *k, double s[][PRUN__KRYLOV_ROOM], int64_t p,
+                                        int64_t q) {
     const double half = 0.5 * (s[q][q] - s[p][p]), x = s[p][q];
     const double size = fabs(half) + sqrt(half * half + x * x);
     const double tangent = half < 0.0 ? -x / size : x / size;
@@ -12222,7 +12240,7 @@ static void prun__krylov_rotate(prun__krylov *k, double s[][PRUN__KRYLOV_ROOM], 
 }
 
 /* Eigenvalues of t, largest first, and its eigenvectors, by Jacobi's cyclic method. */
-static void prun__krylov_solve(prun__krylov *k) {
+static void prun__krylov_find_eigenpairs(prun__krylov *k) {
     enum { SWEEPS = 40 }; /* never reached: convergence is quadratic */
     double s[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM], size = 0.0, swap;
     const int64_t n = k->made;
@@ -12235,7 +12253,7 @@ static void prun__krylov_solve(prun__krylov *k) {
         for (i = 0, turned = 0; i < n; i++)
             for (j = i + 1; j < n; j++) {
                 if (!(fabs(s[i][j]) > 0.1 * DBL_EPSILON * size)) continue;
-                prun__krylov_rotate(k, s, i, j);
+                prun__krylov_apply_rotation(k, s, i, j);
                 turned = 1;
             }
     for (i = 0; i < n; i++) k->values[i] = s[i][i];
@@ -12254,7 +12272,7 @@ static void prun__krylov_solve(prun__krylov *k) {
 }
 
 /* Leaves the best Ritz vectors in the basis, in which the map is diagonal. */
-static void prun__krylov_restart(prun__krylov *k) {
+static void prun__krylov_select_best(prun__krylov *k) {
     enum { PIECE = 64 };
     const int64_t kept = PRUN__MIN((int64_t)PRUN__KRYLOV_KEPT, k->made / 2), n = k->n;
     double piece[PRUN__KRYLOV_KEPT][PIECE];
@@ -12274,7 +12292,7 @@ static void prun__krylov_restart(prun__krylov *k) {
 }
 
 /* Appends vector / length to the basis. */
-static void prun__krylov_push(prun__krylov *k, const double *vector, double length) {
+static void prun__krylov_add(prun__krylov *k, const double *vector, double length) {
     double *q = k->basis + k->made * k->n;
     int64_t e;
     for (e = 0; e < k->n; e++) q[e] = vector[e] / length;
@@ -12289,17 +12307,17 @@ static prun_status prun__krylov_run(prun__krylov *k, double tolerance, uint64_t 
     int64_t e;
     for (e = 0; e < k->n; e++)
         k->next[e] = prun_random_normal(seed, PRUN__STREAM_MEASURE + 1, (uint64_t)e);
-    length = sqrt(prun__dot(k->next, k->next, k->n));
+    length = sqrt(prun__inner_product(k->next, k->next, k->n));
     for (;;) {
-        prun__krylov_push(k, k->next, length);
+        prun__krylov_add(k, k->next, length);
         length = prun__krylov_step(k);
         result->iterations++;
-        prun__krylov_solve(k);
+        prun__krylov_find_eigenpairs(k);
         result->norm = sqrt(PRUN__MAX(k->values[0], 0.0));
         result->residual = length * fabs(k->z[0][k->made - 1]);
         if (!(result->residual > tolerance * k->values[0])) return PRUN_OK;
         if (result->iterations == MOST) return PRUN_ERR_CONVERGENCE;
-        if (k->made == k->room) prun__krylov_restart(k);
+        if (k->made == k->room) prun__krylov_select_best(k);
     }
 }
 
@@ -12311,8 +12329,8 @@ static double prun__spectral_error(const prun_spectral_norm_result *s) {
 }
 
 /* Checks and copies the weights in double precision. */
-static prun_status prun__spectral_kernel(prun_context *context, const prun_tensor *weight,
-                                         const float *initial, double *kernel) {
+static prun_status prun__spectral_copy_kernel(prun_context *context, const prun_tensor *weight,
+                                              const float *initial, double *kernel) {
     const int64_t size = prun_tensor_size(weight);
     const char *name = weight->name ? weight->name : "the tensor";
     int64_t i = prun__values_find_nonfinite(weight->data, size);
@@ -12329,8 +12347,8 @@ static prun_status prun__spectral_kernel(prun_context *context, const prun_tenso
 }
 
 /* The map of a weight tensor, still without its kernel. */
-static prun_status prun__spectral_map(prun_context *context, const prun_tensor *weight,
-                                      const prun_conv2d *geometry, prun__linear *a) {
+static prun_status prun__spectral_make_map(prun_context *context, const prun_tensor *weight,
+                                           const prun_conv2d *geometry, prun__linear *a) {
     const int64_t size = prun_tensor_size(weight);
     prun_conv2d matrix;
     memset(&matrix, 0, sizeof matrix);
@@ -12354,7 +12372,7 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
     double *kernel;
     int64_t in, out, longer;
     prun_status status;
-    PRUN__TRY(prun__spectral_map(context, weight, geometry, &a));
+    PRUN__TRY(prun__spectral_make_map(context, weight, geometry, &a));
     tolerance = tolerance > 0.0 ? PRUN__MAX(tolerance, 1e-12) : 1e-10;
     in = a.shape.in_channels * a.shape.in_height * a.shape.in_width;
     out = a.shape.out_channels * a.out_height * a.out_width;
@@ -12371,7 +12389,7 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
                                     "spectral norm");
     k.image = (double *)prun__alloc(context, longer, sizeof(double), "spectral norm");
     status = kernel && k.basis && k.image ? PRUN_OK : PRUN_ERR_MEMORY;
-    if (status == PRUN_OK) status = prun__spectral_kernel(context, weight, initial, kernel);
+    if (status == PRUN_OK) status = prun__spectral_copy_kernel(context, weight, initial, kernel);
     if (status == PRUN_OK) {
         a.kernel = kernel;
         k.next = k.basis + k.room * k.n;
@@ -12504,7 +12522,7 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
 /* [MEASURE.I] the table of measures, and what computes them */
 /*
    To add a measure, add a row to PRUN__MEASURES: name, source, text, direction, needs and traits,
-   and the function that computes it with its numbers. prun__measure_compute checks the needs and
+   and the function that computes it with its numbers. prun__measure_run checks the needs and
    calls it. What several measures share is computed once and kept in prun_measurement.
 */
 
@@ -12560,8 +12578,9 @@ struct prun__recipe {
     prun__compute *compute;
     int32_t a, b, c, flags;
 };
-static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path, prun__m_loss,
-    prun__m_radius, prun__m_margin, prun__m_history, prun__m_noise, prun__m_curvature;
+static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_norm,
+    prun__measure_path, prun__measure_loss, prun__measure_radius, prun__measure_margin,
+    prun__measure_history, prun__measure_noise, prun__measure_curvature;
 
 /* In the rows below, traits share a word with the needs. */
 #define PRUN__TRAIT_SHIFT 16
@@ -12720,7 +12739,7 @@ static prun__compute prun__m_pruning, prun__m_count, prun__m_norm, prun__m_path,
 static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
 #undef PRUN__ROW
 #define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
-    {prun__m_##family, a, b, c, flags},
+    {prun__measure_##family, a, b, c, flags},
 static const prun__recipe prun__recipes[] = {PRUN__MEASURES(PRUN__ROW)};
 #undef PRUN__ROW
 
@@ -12746,12 +12765,12 @@ enum {
     PRUN__KNOWN_CURVATURE = 21
 };
 
-static prun_status prun__note(prun_measure_result *result, prun_status status, const char *format,
-                              ...) PRUN__PRINTF(3, 4);
+static prun_status prun__result_note(prun_measure_result *result, prun_status status,
+                                     const char *format, ...) PRUN__PRINTF(3, 4);
 
 /* Explains a result, and hands the status back. */
-static prun_status prun__note(prun_measure_result *result, prun_status status, const char *format,
-                              ...) {
+static prun_status prun__result_note(prun_measure_result *result, prun_status status,
+                                     const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(result->message, sizeof result->message, format, arguments);
@@ -12760,42 +12779,43 @@ static prun_status prun__note(prun_measure_result *result, prun_status status, c
 }
 
 /* What the table says a measure needs and the objective lacks. */
-static prun_status prun__measure_lacks(const prun_measurement *m, uint32_t needs,
-                                       prun_measure_result *result) {
+static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t needs,
+                                             prun_measure_result *result) {
     const prun_objective *o = m->objective;
     int64_t i;
     if ((needs & PRUN_NEEDS_LOSS) && !o->loss)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the loss callback is missing");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the loss callback is missing");
     if ((needs & PRUN_NEEDS_GRADIENT) && !o->gradient)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
     if ((needs & PRUN_NEEDS_HESSIAN) && !o->hessian_vector && !o->gradient)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
     if ((needs & PRUN_NEEDS_NET) && !o->net)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
     if ((needs & PRUN_NEEDS_LOGITS) && !o->logits)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the logits callback is missing");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the logits callback is missing");
     if ((needs & PRUN_NEEDS_LABELS) && o->classes < 2)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "one class has no margins");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "one class has no margins");
     if ((needs & PRUN_NEEDS_LABELS) && !m->margins)
-        return prun__note(result, PRUN_ERR_UNSUPPORTED, "the labels are missing");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the labels are missing");
     if ((needs & PRUN_NEEDS_INITIAL) && !o->initial)
-        return prun__note(result, PRUN_ERR_MISSING, "the initial weights are missing");
+        return prun__result_note(result, PRUN_ERR_MISSING, "the initial weights are missing");
     if ((needs & PRUN_NEEDS_HISTORY) && (!m->options.history || m->options.epochs < 1))
-        return prun__note(result, PRUN_ERR_MISSING, "the history of training is missing");
+        return prun__result_note(result, PRUN_ERR_MISSING, "the history of training is missing");
     for (i = 0; (needs & PRUN_NEEDS_LOSS) && i < o->samples; i++)
         if (!(fabs(m->losses[i]) <= DBL_MAX))
-            return prun__note(result, PRUN_ERR_NONFINITE, "the loss of sample %lld is %g",
-                              (long long)i, m->losses[i]);
+            return prun__result_note(result, PRUN_ERR_NONFINITE, "the loss of sample %lld is %g",
+                                     (long long)i, m->losses[i]);
     if ((needs & PRUN_NEEDS_LOGITS) &&
         (i = prun__values_find_nonfinite(m->logits, o->samples * o->classes)) >= 0)
-        return prun__note(result, PRUN_ERR_NONFINITE, "logit %lld of sample %lld is not finite",
-                          (long long)(i % o->classes), (long long)(i / o->classes));
+        return prun__result_note(result, PRUN_ERR_NONFINITE,
+                                 "logit %lld of sample %lld is not finite",
+                                 (long long)(i % o->classes), (long long)(i / o->classes));
     return PRUN_OK;
 }
 
 /* The searches, with the options of the measurement. Random pruning also runs once per permutation:
    the spread of those answers is its standard error. */
-static prun_status prun__need_pruned(prun_measurement *m, int random) {
+static prun_status prun__measurement_find_pruned(prun_measurement *m, int random) {
     const prun_measure_options *mo = &m->options;
     prun_prune_options o;
     prun_prunability one;
@@ -12827,12 +12847,14 @@ static prun_status prun__need_pruned(prun_measurement *m, int random) {
     return PRUN_OK;
 }
 
-static prun_status prun__dropout_measure(prun_measurement *m, prun_measure_result *result) {
+/* PAC-Bayes bound on the error rate at the answer of random pruning, and a remark where it is
+   vacuous. */
+static prun_status prun__measure_dropout_bound(prun_measurement *m, prun_measure_result *result) {
     const prun_objective *o = m->objective;
     prun_perturb_options p;
     prun_dropout_bound bound;
     int64_t ignored;
-    PRUN__TRY(prun__need_pruned(m, 1));
+    PRUN__TRY(prun__measurement_find_pruned(m, 1));
     memset(&p, 0, sizeof p);
     memset(&bound, 0, sizeof bound);
     p.draws = m->options.draws;
@@ -12851,14 +12873,15 @@ static prun_status prun__dropout_measure(prun_measurement *m, prun_measure_resul
                                  &result->standard_error));
     result->value = prun_dropout_bound_value(&bound);
     if (result->value >= 1.0)
-        prun__note(result, PRUN_OK, "vacuous: 1 or more; empirical term %.4f at %.2f kept",
-                   bound.empirical, bound.kept);
-    return o->samples >= 2 ? PRUN_OK
-                           : prun__note(result, PRUN_ERR_NONFINITE, "one sample has no bound");
+        prun__result_note(result, PRUN_OK, "vacuous: 1 or more; empirical term %.4f at %.2f kept",
+                          bound.empirical, bound.kept);
+    return o->samples >= 2
+               ? PRUN_OK
+               : prun__result_note(result, PRUN_ERR_NONFINITE, "one sample has no bound");
 }
 
 /* Sum of Euclidean norms after pruning to the answer of the search. */
-static prun_status prun__pruned_norms(prun_measurement *m, double *value) {
+static prun_status prun__measure_pruned_norms(prun_measurement *m, double *value) {
     prun_prune_options p;
     memset(&p, 0, sizeof p);
     p.grid = m->options.grid;
@@ -12867,11 +12890,13 @@ static prun_status prun__pruned_norms(prun_measurement *m, double *value) {
     return prun__kept_norm_sum(m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
-static prun_status prun__m_pruning(prun_measurement *m, const prun__recipe *r,
-                                   prun_measure_result *result) {
-    if (r->a == 4) return prun__dropout_measure(m, result);
-    PRUN__TRY(prun__need_pruned(m, r->a == 1));
-    if (r->a == 3) return prun__pruned_norms(m, &result->value);
+/* Measures of the pruning search. a: 0 and 1 kept fraction by magnitude and at random; after
+   pruning by magnitude 2 parameters, 3 norms; 4 dropout bound. */
+static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe *r,
+                                         prun_measure_result *result) {
+    if (r->a == 4) return prun__measure_dropout_bound(m, result);
+    PRUN__TRY(prun__measurement_find_pruned(m, r->a == 1));
+    if (r->a == 3) return prun__measure_pruned_norms(m, &result->value);
     result->value = m->pruned[r->a == 1].answer[0].kept_fraction;
     if (r->a == 1) result->standard_error = m->pruned_error;
     if (r->a == 2)
@@ -12880,8 +12905,10 @@ static prun_status prun__m_pruning(prun_measurement *m, const prun__recipe *r,
     return PRUN_OK;
 }
 
-static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
-                                 prun_measure_result *result) {
+/* Counts of parameters. a: 0 all, 1 kernel x (in + 1) x out summed over layers, as Jiang et al.
+   count, 2 those that can be pruned. */
+static prun_status prun__measure_count(prun_measurement *m, const prun__recipe *r,
+                                       prun_measure_result *result) {
     const prun_objective *o = m->objective;
     int64_t i;
     result->value = r->a == 0   ? (double)m->parameters
@@ -12897,7 +12924,7 @@ static prun_status prun__m_count(prun_measurement *m, const prun__recipe *r,
 }
 
 /* Computes one row of layer quantities. */
-static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
+static prun_status prun__measurement_find_layers(prun_measurement *m, int32_t row) {
     const prun_objective *o = m->objective;
     const int distance = row == PRUN__DIST || row == PRUN__SPEC_DIST || row == PRUN__OP_DIST;
     const prun_conv2d *geometry = NULL;
@@ -12932,20 +12959,21 @@ static prun_status prun__need_layers(prun_measurement *m, int32_t row) {
 }
 
 /* Names the worst of the norms of this row that did not converge, if any. */
-static void prun__note_norm(const prun_measurement *m, int32_t row, prun_measure_result *result) {
+static void prun__result_note_norm(const prun_measurement *m, int32_t row,
+                                   prun_measure_result *result) {
     const double error = m->norm_error[row];
     const char *name = m->objective->tensors[m->norm_tensor[row]].name;
     if (error > 0.0)
-        prun__note(result, PRUN_OK,
-                   "spectral norm of %.80s did not converge: relative error up to "
-                   "%.2g",
-                   name ? name : "a layer", error);
+        prun__result_note(result, PRUN_OK,
+                          "spectral norm of %.80s did not converge: relative error up to "
+                          "%.2g",
+                          name ? name : "a layer", error);
 }
 
 /* All the norm measures: product (or d times the geometric mean) of row a over margin^2, times the
    sum of row b over row c. In logarithms, because products of many layers are large. */
-static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
-                                prun_measure_result *result) {
+static prun_status prun__measure_norm(prun_measurement *m, const prun__recipe *r,
+                                      prun_measure_result *result) {
     const int shift = r->flags & PRUN__OPERATOR ? 2 : 0;
     const int32_t rows[3] = {r->a == PRUN__SPEC ? r->a + shift : r->a,
                              r->b == PRUN__SPEC || r->b == PRUN__SPEC_DIST ? r->b + shift : r->b,
@@ -12953,13 +12981,13 @@ static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
     double logs = 0.0, sum = 0.0;
     int64_t i;
     for (i = 0; i < 3; i++) {
-        PRUN__TRY(prun__need_layers(m, rows[i]));
-        if (rows[i] != PRUN__NONE) prun__note_norm(m, rows[i], result);
+        PRUN__TRY(prun__measurement_find_layers(m, rows[i]));
+        if (rows[i] != PRUN__NONE) prun__result_note_norm(m, rows[i], result);
     }
     if ((r->flags & PRUN__MARGIN) && m->margin <= 0.0) {
         result->value = HUGE_VAL;
-        return prun__note(result, PRUN_OK, "the 10th percentile of the margins is %g: not positive",
-                          m->margin);
+        return prun__result_note(
+            result, PRUN_OK, "the 10th percentile of the margins is %g: not positive", m->margin);
     }
     for (i = 0; rows[0] != PRUN__NONE && i < m->layers; i++) logs += log(m->layer[rows[0]][i]);
     if (r->flags & PRUN__MARGIN) logs -= 2.0 * log(m->margin);
@@ -12970,18 +12998,20 @@ static prun_status prun__m_norm(prun_measurement *m, const prun__recipe *r,
         const double top = m->layer[rows[1]][i];
         const double bottom = rows[2] == PRUN__NONE ? 1.0 : m->layer[rows[2]][i];
         if (bottom == 0.0)
-            return prun__note(result, PRUN_ERR_NONFINITE, "layer %lld has no weight but 0",
-                              (long long)i);
+            return prun__result_note(result, PRUN_ERR_NONFINITE, "layer %lld has no weight but 0",
+                                     (long long)i);
         sum += (r->flags & PRUN__ROOTS ? sqrt(top) : top) / bottom;
     }
     result->value *= r->flags & PRUN__ROOT ? sqrt(sum) : sum;
     return PRUN_OK;
 }
 
-static prun_status prun__m_path(prun_measurement *m, const prun__recipe *r,
-                                prun_measure_result *result) {
+/* The path norm, over the squared margin where the flags ask for it. A margin that is not positive
+   makes it infinite. */
+static prun_status prun__measure_path(prun_measurement *m, const prun__recipe *r,
+                                      prun_measure_result *result) {
     double path = PRUN__NAN;
-    PRUN__TRY(prun__m_norm(m, r, result)); /* of no layer: 1, or 1 / margin^2 */
+    PRUN__TRY(prun__measure_norm(m, r, result)); /* of no layer: 1, or 1 / margin^2 */
     if (result->value == HUGE_VAL) return PRUN_OK;
 #ifndef PRUNABILITY_NO_NET
     PRUN__TRY(prun_path_norm(m->objective->net, &path));
@@ -12990,8 +13020,10 @@ static prun_status prun__m_path(prun_measurement *m, const prun__recipe *r,
     return PRUN_OK;
 }
 
-static prun_status prun__m_loss(prun_measurement *m, const prun__recipe *r,
-                                prun_measure_result *result) {
+/* Measures of losses and logits. a: 0 mean loss, 1 negative entropy of the predicted distributions.
+   */
+static prun_status prun__measure_loss(prun_measurement *m, const prun__recipe *r,
+                                      prun_measure_result *result) {
     const prun_objective *o = m->objective;
     double *p, sum = 0.0;
     int64_t i, j;
@@ -13009,7 +13041,9 @@ static prun_status prun__m_loss(prun_measurement *m, const prun__recipe *r,
     return PRUN_OK;
 }
 
-static prun_status prun__need_radius(prun_measurement *m, int32_t which) {
+/* The radius of one kind of noise (which < 3) or of sharpness, searched for when it is first
+   needed. */
+static prun_status prun__measurement_find_radius(prun_measurement *m, int32_t which) {
     const prun_measure_options *mo = &m->options;
     prun_perturb_options p;
     if (m->known >> (PRUN__KNOWN_RADIUS + which) & 1) return PRUN_OK;
@@ -13035,25 +13069,26 @@ static prun_status prun__need_radius(prun_measurement *m, int32_t which) {
 
 /* a: which radius; b: 0 flatness, 1 plain bound, 2 magnitude-aware bound; c: from initialization.
    Sharpness bounds follow from sigma = alpha / (2 sqrt(ln(2 omega / delta))). */
-static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
-                                  prun_measure_result *result) {
+static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe *r,
+                                        prun_measure_result *result) {
     const prun_objective *o = m->objective;
     const prun_radius *found = &m->radius[r->a];
     const prun_tensor *initial = r->c ? o->initial : NULL;
     const double spread = 4.0 * log(2.0 * (double)m->included_weights / m->options.delta);
     double sigma, slope;
     int64_t ignored;
-    PRUN__TRY(prun__need_radius(m, r->a));
+    PRUN__TRY(prun__measurement_find_radius(m, r->a));
     sigma = found->radius;
     if (found->state == PRUN_RADIUS_NONE) {
         result->value = HUGE_VAL;
-        return prun__note(result, PRUN_OK,
-                          "no feasible radius: %.6g at radius 0 already, %.6g "
-                          "allowed",
-                          found->base, found->threshold);
+        return prun__result_note(result, PRUN_OK,
+                                 "no feasible radius: %.6g at radius 0 already, %.6g "
+                                 "allowed",
+                                 found->base, found->threshold);
     }
     if (found->state == PRUN_RADIUS_SATURATED)
-        prun__note(result, PRUN_OK, "saturated: the cap %g is still within the tolerance", sigma);
+        prun__result_note(result, PRUN_OK, "saturated: the cap %g is still within the tolerance",
+                          sigma);
     if (r->b == 0) {
         result->value = found->flatness;
         slope = -2.0 * found->flatness / sigma;
@@ -13080,7 +13115,7 @@ static prun_status prun__m_radius(prun_measurement *m, const prun__recipe *r,
 
 #ifndef PRUNABILITY_NO_HESSIAN
 /* The spectrum or the trace of the Hessian, both over the same samples. */
-static prun_status prun__need_curvature(prun_measurement *m, int trace) {
+static prun_status prun__measurement_find_curvature(prun_measurement *m, int trace) {
     const prun_measure_options *mo = &m->options;
     const prun_objective *o = m->objective;
     prun_hessian_options p;
@@ -13115,7 +13150,7 @@ static double prun__ritz_deviation(const prun_spectrum *s, double z) {
     int64_t i, j;
     for (i = 0; i < s->probes; i++) {
         double one = 0.0;
-        for (j = 0; j < s->steps; j++) one += prun__dimension_of(&z, s->values[i * s->steps + j]);
+        for (j = 0; j < s->steps; j++) one += prun__dimension_term(&z, s->values[i * s->steps + j]);
         sum += one;
         squares += one * one;
     }
@@ -13123,9 +13158,11 @@ static double prun__ritz_deviation(const prun_spectrum *s, double z) {
 }
 
 /* Adds a remark to a result's message. */
-static void prun__remark(prun_measure_result *result, const char *format, ...) PRUN__PRINTF(2, 3);
+static void prun__result_add_note(prun_measure_result *result, const char *format, ...)
+    PRUN__PRINTF(2, 3);
 
-static void prun__remark(prun_measure_result *result, const char *format, ...) {
+/* Appends a remark to a result's message, after what is there; what does not fit is cut off. */
+static void prun__result_add_note(prun_measure_result *result, const char *format, ...) {
     size_t used = strlen(result->message);
     va_list arguments;
     if (used > 0 && used + 2 < sizeof result->message) {
@@ -13138,16 +13175,17 @@ static void prun__remark(prun_measure_result *result, const char *format, ...) {
 }
 
 /* Says what most of an estimate's error is, where it exceeds a tenth of the value. z 0: a trace. */
-static void prun__remark_error(prun_measure_result *result, const prun_estimate *e, int64_t steps,
-                               double z) {
+static void prun__result_add_error_note(prun_measure_result *result, const prun_estimate *e,
+                                        int64_t steps, double z) {
     const double spread = e->standard_error <= DBL_MAX ? e->standard_error : 0.0;
     const double all = sqrt(spread * spread + e->quadrature_error * e->quadrature_error +
                             e->difference_error * e->difference_error);
     if (!(all > 0.1 * fabs(e->value))) return;
     if (all <= 100.0 * fabs(e->value))
-        prun__remark(result, "uncertain by %s %.2g %%: ", spread > 0.0 ? "about" : "at least",
-                     100.0 * all / fabs(e->value));
-    else prun__remark(result, "uncertain by more than its size: ");
+        prun__result_add_note(result,
+                              "uncertain by %s %.2g %%: ", spread > 0.0 ? "about" : "at least",
+                              100.0 * all / fabs(e->value));
+    else prun__result_add_note(result, "uncertain by more than its size: ");
     if (e->quadrature_error >= PRUN__MAX(spread, e->difference_error))
         snprintf(result->message + strlen(result->message),
                  sizeof result->message - strlen(result->message),
@@ -13162,7 +13200,8 @@ static void prun__remark_error(prun_measure_result *result, const prun_estimate 
 }
 
 /* The largest Ritz value of all runs, and a remark when it has not converged. */
-static prun_status prun__largest_eigenvalue(const prun_spectrum *s, prun_measure_result *result) {
+static prun_status prun__measure_largest_eigenvalue(const prun_spectrum *s,
+                                                    prun_measure_result *result) {
     double residual;
     int64_t i, best = 0;
     for (i = 1; i < s->probes; i++)
@@ -13170,14 +13209,15 @@ static prun_status prun__largest_eigenvalue(const prun_spectrum *s, prun_measure
     result->value = s->values[(best + 1) * s->steps - 1];
     PRUN__TRY(prun__spectrum_residual(s, best, &residual));
     if (residual > 0.01 * fabs(result->value))
-        prun__remark(result, "not converged, residual %.2g: raise hessian_steps", residual);
+        prun__result_add_note(result, "not converged, residual %.2g: raise hessian_steps",
+                              residual);
     return PRUN_OK;
 }
 
 /* Either form of the effective dimensionality, not yet divided. share: what finite differences err
    by, relative to it. */
-static prun_status prun__dimension_result(const prun_spectrum *s, double z, int ritz,
-                                          prun_measure_result *result, double *share) {
+static prun_status prun__measure_dimension(const prun_spectrum *s, double z, int ritz,
+                                           prun_measure_result *result, double *share) {
     prun_effective_dimension d;
     double missing;
     PRUN__TRY(prun_effective_dimensionality(s, z, &d));
@@ -13185,55 +13225,58 @@ static prun_status prun__dimension_result(const prun_spectrum *s, double z, int 
     if (!ritz) {
         result->value = d.estimate.value;
         result->standard_error = d.estimate.error;
-        prun__remark_error(result, &d.estimate, s->steps, z);
+        prun__result_add_error_note(result, &d.estimate, s->steps, z);
         return PRUN_OK;
     }
     result->value = d.ritz;
     result->standard_error = sqrt(pow(prun__ritz_deviation(s, z), 2.0) + pow(*share * d.ritz, 2.0));
     missing = d.estimate.value - d.ritz;
     if (missing > PRUN__MAX(0.1 * d.estimate.value, d.estimate.error))
-        prun__remark(result, "the %lld Ritz values miss about %.2g %% of the sum over all",
-                     (long long)s->steps, 100.0 * missing / d.estimate.value);
+        prun__result_add_note(result, "the %lld Ritz values miss about %.2g %% of the sum over all",
+                              (long long)s->steps, 100.0 * missing / d.estimate.value);
     return PRUN_OK;
 }
 
 /* a: 0, 1 Ritz sum, raw and per weight; 2, 3 quadrature, likewise; 4 largest eigenvalue; 5 trace.
    b: which z. */
-static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
-                                     prun_measure_result *result) {
+static prun_status prun__measure_curvature(prun_measurement *m, const prun__recipe *r,
+                                           prun_measure_result *result) {
     const double z = r->b == 0 ? m->options.z : r->b == 1 ? 1.0 / 391.0 : m->options.weight_decay;
     const double per = r->a == 1 || r->a == 3 ? (double)m->weights : 1.0;
     double share = 0.0;
     if (r->b == 2 && z == 0.0)
-        return prun__note(result, PRUN_ERR_MISSING, "the weight decay of training is not given");
-    PRUN__TRY(prun__need_curvature(m, r->a == 5));
+        return prun__result_note(result, PRUN_ERR_MISSING,
+                                 "the weight decay of training is not given");
+    PRUN__TRY(prun__measurement_find_curvature(m, r->a == 5));
     if (r->a == 5) {
         result->value = m->trace.value;
         result->standard_error = m->trace.error;
         share = m->trace.value != 0.0 ? m->trace.difference_error / fabs(m->trace.value) : 0.0;
-        prun__remark_error(result, &m->trace, 0, 0.0);
+        prun__result_add_error_note(result, &m->trace, 0, 0.0);
     } else if (r->a == 4) {
         share = m->spectrum.difference_error;
-        PRUN__TRY(prun__largest_eigenvalue(&m->spectrum, result));
+        PRUN__TRY(prun__measure_largest_eigenvalue(&m->spectrum, result));
     } else {
-        PRUN__TRY(prun__dimension_result(&m->spectrum, z, r->a < 2, result, &share));
+        PRUN__TRY(prun__measure_dimension(&m->spectrum, z, r->a < 2, result, &share));
     }
     result->value /= per;
     result->standard_error /= per;
     if (m->options.hessian_samples < m->objective->samples)
-        prun__remark(result, "over %lld of %lld samples", (long long)m->options.hessian_samples,
-                     (long long)m->objective->samples);
+        prun__result_add_note(result, "over %lld of %lld samples",
+                              (long long)m->options.hessian_samples,
+                              (long long)m->objective->samples);
     if (!m->objective->hessian_vector)
-        prun__remark(result, "finite differences, off by about %.1g %%", 100.0 * share);
+        prun__result_add_note(result, "finite differences, off by about %.1g %%", 100.0 * share);
     if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
     return PRUN_OK;
 }
 #else
-static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
-                                     prun_measure_result *result) {
+/* Fails: this build has no products with the Hessian. */
+static prun_status prun__measure_curvature(prun_measurement *m, const prun__recipe *r,
+                                           prun_measure_result *result) {
     (void)m;
     (void)r;
-    return prun__note(result, PRUN_ERR_UNSUPPORTED, "compiled with PRUNABILITY_NO_HESSIAN");
+    return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "compiled with PRUNABILITY_NO_HESSIAN");
 }
 #endif
 
@@ -13241,7 +13284,8 @@ static prun_status prun__m_curvature(prun_measurement *m, const prun__recipe *r,
 enum { PRUN__FEATURES_THERE, PRUN__FEATURES_SAME, PRUN__FEATURES_NEGATIVE, PRUN__FEATURES_IMAGES };
 
 /* Features of one layer's margins, or why there are none. */
-static prun_status prun__keep_features(prun_measurement *m, int32_t layer, const double *margins) {
+static prun_status prun__measurement_set_features(prun_measurement *m, int32_t layer,
+                                                  const double *margins) {
     const int64_t n = m->objective->samples;
     const prun_status status =
         prun_margin_features(m->objective->context, margins, n, m->features[layer]);
@@ -13254,7 +13298,7 @@ static prun_status prun__keep_features(prun_measurement *m, int32_t layer, const
 #ifndef PRUNABILITY_NO_NET
 /* Hidden margins of all four layers at once; of the last three where the images are read by more
    than convolutions. */
-static prun_status prun__need_hidden_margins(prun_measurement *m) {
+static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
     const prun_objective *o = m->objective;
     const int64_t n = o->samples;
     double *margins, spread[4];
@@ -13280,7 +13324,7 @@ static prun_status prun__need_hidden_margins(prun_measurement *m) {
     for (k = first; status == PRUN_OK && k < 4; k++) {
         for (i = 0; spread[k] > 0.0 && i < n; i++) margins[k * n + i] /= spread[k];
         if (spread[k] > 0.0) {
-            status = prun__keep_features(m, k + 1, margins + k * n);
+            status = prun__measurement_set_features(m, k + 1, margins + k * n);
         } else {
             m->feature_state[k + 1] = PRUN__FEATURES_SAME;
             m->known |= 1u << (PRUN__KNOWN_MARGIN + 1 + k);
@@ -13290,61 +13334,69 @@ static prun_status prun__need_hidden_margins(prun_measurement *m) {
     return status;
 }
 #else
-static prun_status prun__need_hidden_margins(prun_measurement *m) {
+/* Fails: hidden margins are those of a prun_net, which this build does not have. */
+static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
     return prun__fail(m->objective->context, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
 }
 #endif
 
-static prun_status prun__m_margin(prun_measurement *m, const prun__recipe *r,
-                                  prun_measure_result *result) {
+/* Log of a margin statistic. a: 0 the output, 1 .. 4 four layers; b: 0 .. 4 lower whisker,
+   quartiles, upper whisker. */
+static prun_status prun__measure_margin(prun_measurement *m, const prun__recipe *r,
+                                        prun_measure_result *result) {
     if (!(m->known >> (PRUN__KNOWN_MARGIN + r->a) & 1))
-        PRUN__TRY(r->a == 0 ? prun__keep_features(m, 0, m->margins) : prun__need_hidden_margins(m));
+        PRUN__TRY(r->a == 0 ? prun__measurement_set_features(m, 0, m->margins)
+                            : prun__measurement_find_hidden_margins(m));
     switch (m->feature_state[r->a]) {
         case PRUN__FEATURES_SAME:
-            return prun__note(result, PRUN_ERR_NONFINITE,
-                              "the layer's input is the same for all "
-                              "samples");
+            return prun__result_note(result, PRUN_ERR_NONFINITE,
+                                     "the layer's input is the same for all "
+                                     "samples");
         case PRUN__FEATURES_NEGATIVE:
-            return prun__note(result, PRUN_ERR_MISSING, "none of %lld margins is positive",
-                              (long long)m->objective->samples);
+            return prun__result_note(result, PRUN_ERR_MISSING, "none of %lld margins is positive",
+                                     (long long)m->objective->samples);
         case PRUN__FEATURES_IMAGES:
-            return prun__note(result, PRUN_ERR_UNSUPPORTED,
-                              "the images are read by more than "
-                              "convolutions");
+            return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
+                                     "the images are read by more than "
+                                     "convolutions");
         default: result->value = m->features[r->a][r->b]; return PRUN_OK;
     }
 }
 
 /* Steps taken by the end of the first epoch whose mean loss is at most `loss`, or +infinity. */
-static double prun__steps_to(const prun_measure_options *o, double loss) {
+static double prun__steps_to_loss(const prun_measure_options *o, double loss) {
     int64_t i;
     for (i = 0; i < o->epochs; i++)
         if (o->history[i].loss <= loss) return (double)o->history[i].steps;
     return HUGE_VAL;
 }
 
-static prun_status prun__m_history(prun_measurement *m, const prun__recipe *r,
-                                   prun_measure_result *result) {
+/* Measures of the training history. a: 0 sum of losses, 1 steps to loss 0.1, 2 from there to 0.01,
+   3 gradient noise after the first epoch. */
+static prun_status prun__measure_history(prun_measurement *m, const prun__recipe *r,
+                                         prun_measure_result *result) {
     const prun_measure_options *o = &m->options;
     if (r->a == 0) result->value = prun_sum_of_train_losses(o->history, o->epochs);
-    if (r->a == 1) result->value = prun__steps_to(o, 0.1);
+    if (r->a == 1) result->value = prun__steps_to_loss(o, 0.1);
     if (r->a == 2) {
-        result->value = prun__steps_to(o, 0.01);
-        if (result->value < HUGE_VAL) result->value -= prun__steps_to(o, 0.1);
+        result->value = prun__steps_to_loss(o, 0.01);
+        if (result->value < HUGE_VAL) result->value -= prun__steps_to_loss(o, 0.1);
     }
     if (r->a == 3) {
         result->value = o->history[0].gradient_noise;
         if (!(result->value >= 0.0))
-            return prun__note(result, PRUN_ERR_MISSING, "training was not asked for noise_pairs");
+            return prun__result_note(result, PRUN_ERR_MISSING,
+                                     "training was not asked for noise_pairs");
     } else if (result->value == HUGE_VAL) {
-        prun__note(result, PRUN_OK, "the training loss never came down to %s",
-                   r->a == 1 ? "0.1" : "0.01");
+        prun__result_note(result, PRUN_OK, "the training loss never came down to %s",
+                          r->a == 1 ? "0.1" : "0.01");
     }
     return PRUN_OK;
 }
 
-static prun_status prun__m_noise(prun_measurement *m, const prun__recipe *r,
-                                 prun_measure_result *result) {
+/* Variance of batch gradients at the present weights. */
+static prun_status prun__measure_noise(prun_measurement *m, const prun__recipe *r,
+                                       prun_measure_result *result) {
     (void)r;
     return prun_gradient_noise(m->objective, m->options.noise_batch, m->options.noise_pairs,
                                m->options.seed, &result->value, &result->standard_error);
@@ -13410,7 +13462,7 @@ static prun_status prun__measure_check(prun_context *context, const prun_measure
 }
 
 /* Copies the tensors, marking those that are pruned and perturbed. */
-static prun_status prun__measure_included(prun_measurement *m) {
+static prun_status prun__measurement_copy_tensors(prun_measurement *m) {
     const prun_objective *o = m->objective;
     uint32_t wanted = PRUN_TENSOR_WEIGHT;
     int64_t i;
@@ -13428,7 +13480,7 @@ static prun_status prun__measure_included(prun_measurement *m) {
 }
 
 /* Checks tensors and counts them. */
-static prun_status prun__measure_tensors(prun_measurement *m) {
+static prun_status prun__measurement_check_tensors(prun_measurement *m) {
     const prun_objective *o = m->objective;
     int64_t i, at;
     PRUN__TRY(prun__objective_check(o));
@@ -13455,10 +13507,11 @@ static prun_status prun__measure_tensors(prun_measurement *m) {
         m->layer[i] = (double *)prun__alloc(o->context, m->layers, sizeof(double), "measures");
         if (!m->layer[i]) return PRUN_ERR_MEMORY;
     }
-    return prun__measure_included(m);
+    return prun__measurement_copy_tensors(m);
 }
 
-static prun_status prun__measure_losses(prun_measurement *m) {
+/* Losses of all samples in one pass, with their mean and the error rate. */
+static prun_status prun__measurement_fill_losses(prun_measurement *m) {
     const prun_objective *o = m->objective;
     const int64_t n = o->samples;
     double sum;
@@ -13472,7 +13525,9 @@ static prun_status prun__measure_losses(prun_measurement *m) {
     return PRUN_OK;
 }
 
-static prun_status prun__measure_logits(prun_measurement *m) {
+/* Logits of all samples and, where there are labels, the output margins and their 10th percentile.
+   */
+static prun_status prun__measurement_fill_logits(prun_measurement *m) {
     const prun_objective *o = m->objective;
     const int64_t n = o->samples;
     double *sorted;
@@ -13513,9 +13568,9 @@ PRUNDEF prun_status prun_measurement_create(const prun_objective *objective,
     m->options = prun_measure_resolved(options);
     m->loss = m->error_rate = m->margin = m->pruned_error = PRUN__NAN;
     status = prun__measure_check(objective->context, &m->options);
-    if (status == PRUN_OK) status = prun__measure_tensors(m);
-    if (status == PRUN_OK && objective->loss) status = prun__measure_losses(m);
-    if (status == PRUN_OK && objective->logits) status = prun__measure_logits(m);
+    if (status == PRUN_OK) status = prun__measurement_check_tensors(m);
+    if (status == PRUN_OK && objective->loss) status = prun__measurement_fill_losses(m);
+    if (status == PRUN_OK && objective->logits) status = prun__measurement_fill_logits(m);
     if (status == PRUN_OK) *measurement = m;
     else prun_measurement_free(m);
     return status;
@@ -13543,39 +13598,40 @@ PRUNDEF const double *prun_measurement_losses(const prun_measurement *m) { retur
 PRUNDEF const float *prun_measurement_logits(const prun_measurement *m) { return m->logits; }
 PRUNDEF const double *prun_measurement_margins(const prun_measurement *m) { return m->margins; }
 
-static double prun__measure_clock(const prun_measure_options *o) {
+/* Seconds of the caller's clock, or processor time if there is none. */
+static double prun__clock_seconds(const prun_measure_options *o) {
     return o->seconds ? o->seconds(o->user) : (double)clock() / (double)CLOCKS_PER_SEC;
 }
 
 /* Computes the measure in a place of the table. */
-static prun_status prun__measure_compute(prun_measurement *m, int64_t place,
-                                         prun_measure_result *result) {
+static prun_status prun__measure_run(prun_measurement *m, int64_t place,
+                                     prun_measure_result *result) {
     prun_context *context = m->objective->context;
     const prun_status before = context ? context->status : PRUN_OK;
-    const double start = prun__measure_clock(&m->options);
+    const double start = prun__clock_seconds(&m->options);
     memset(result, 0, sizeof *result);
     result->value = result->standard_error = PRUN__NAN;
     if (context) context->status = PRUN_OK; /* any message found afterwards is this measure's */
-    result->status = prun__measure_lacks(m, prun__infos[place].needs, result);
+    result->status = prun__measure_check_needs(m, prun__infos[place].needs, result);
     if (result->status == PRUN_OK)
         result->status = prun__recipes[place].compute(m, &prun__recipes[place], result);
     if (result->status == PRUN_OK && !(fabs(result->value) <= HUGE_VAL))
-        result->status = prun__note(result, PRUN_ERR_NONFINITE, "the value is not a number");
+        result->status = prun__result_note(result, PRUN_ERR_NONFINITE, "the value is not a number");
     if (result->status == PRUN_OK && fabs(result->value) > DBL_MAX && !result->message[0])
-        prun__note(result, PRUN_OK, "beyond double precision");
+        prun__result_note(result, PRUN_OK, "beyond double precision");
     if (result->status != PRUN_OK) result->value = result->standard_error = PRUN__NAN;
     if (result->status != PRUN_OK && !result->message[0])
-        prun__note(result, PRUN_OK, "%.180s",
-                   context && context->status == result->status && context->message[0]
-                       ? context->message
-                       : prun_status_string(result->status));
+        prun__result_note(result, PRUN_OK, "%.180s",
+                          context && context->status == result->status && context->message[0]
+                              ? context->message
+                              : prun_status_string(result->status));
     if (context && context->status == PRUN_OK) context->status = before;
-    result->seconds = PRUN__MAX(prun__measure_clock(&m->options) - start, 0.0);
+    result->seconds = PRUN__MAX(prun__clock_seconds(&m->options) - start, 0.0);
     return result->status;
 }
 
 /* True when a status means that a measure is undefined; others may come from any measure. */
-static int prun__is_undefined(prun_status status) {
+static int prun__status_is_undefined(prun_status status) {
     return status == PRUN_ERR_UNSUPPORTED || status == PRUN_ERR_MISSING ||
            status == PRUN_ERR_NONFINITE || status == PRUN_ERR_OVERFLOW ||
            status == PRUN_ERR_CONVERGENCE;
@@ -13584,10 +13640,11 @@ static int prun__is_undefined(prun_status status) {
 PRUNDEF prun_status prun_measure(prun_measurement *measurement, const char *name,
                                  prun_measure_result *result) {
     const int64_t place = prun_measure_find(name);
-    if (place >= 0) return prun__measure_compute(measurement, place, result);
+    if (place >= 0) return prun__measure_run(measurement, place, result);
     memset(result, 0, sizeof *result);
     result->value = result->standard_error = PRUN__NAN;
-    result->status = prun__note(result, PRUN_ERR_MISSING, "there is no measure \"%.60s\"", name);
+    result->status =
+        prun__result_note(result, PRUN_ERR_MISSING, "there is no measure \"%.60s\"", name);
     return prun__fail(measurement->objective->context, PRUN_ERR_MISSING, "%s", result->message);
 }
 
@@ -13601,8 +13658,8 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
     prun_measures(&count);
     for (i = 0; status == PRUN_OK && i < count; i++) {
         if (wanted && !wanted[i]) continue;
-        status = prun__measure_compute(m, i, &results[i]);
-        if (prun__is_undefined(status)) status = PRUN_OK;
+        status = prun__measure_run(m, i, &results[i]);
+        if (prun__status_is_undefined(status)) status = PRUN_OK;
     }
     prun_measurement_free(m);
     return status;
@@ -13616,8 +13673,8 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
 #ifndef PRUNABILITY_NO_STATS
 
 /* Infinite values have a rank, NaN has none. */
-static prun_status prun__check_ranked(prun_context *context, const char *what, const double *v,
-                                      int64_t n) {
+static prun_status prun__doubles_check_nan(prun_context *context, const char *what, const double *v,
+                                           int64_t n) {
     int64_t i;
     for (i = 0; i < n; i++)
         if (v[i] != v[i])
@@ -13627,23 +13684,23 @@ static prun_status prun__check_ranked(prun_context *context, const char *what, c
 }
 
 /* The first value above `most` in magnitude, n: none. */
-static int64_t prun__find_large(const double *v, int64_t n, double most) {
+static int64_t prun__doubles_find_large(const double *v, int64_t n, double most) {
     int64_t i;
     for (i = 0; i < n && fabs(v[i]) <= most;) i++;
     return i;
 }
 
 /* For targets whose differences are taken. */
-static prun_status prun__check_finite(prun_context *context, const char *what, const double *v,
-                                      int64_t n) {
-    const int64_t i = prun__find_large(v, n, DBL_MAX);
+static prun_status prun__doubles_check_finite(prun_context *context, const char *what,
+                                              const double *v, int64_t n) {
+    const int64_t i = prun__doubles_find_large(v, n, DBL_MAX);
     if (i == n) return PRUN_OK;
     return prun__fail(context, PRUN_ERR_NONFINITE, "%s: value %lld is not finite", what,
                       (long long)i);
 }
 
 /* Ranks are int32. */
-static prun_status prun__check_models(prun_context *context, const char *what, int64_t n) {
+static prun_status prun__models_check_count(prun_context *context, const char *what, int64_t n) {
     if (n < 2)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "%s of %lld models, at least 2 are needed",
                           what, (long long)n);
@@ -13659,7 +13716,7 @@ typedef struct prun__key {
 
 /* Doubles in ascending order, stable, -0 equal to 0: radix sort over the bytes that differ, of keys
    that order as the numbers do. Returns the one of the two arrays that holds the result. */
-static prun__key *prun__sort_doubles(const double *v, int64_t n, prun__key *keys,
+static prun__key *prun__doubles_sort(const double *v, int64_t n, prun__key *keys,
                                      prun__key *scratch) {
     int64_t counts[8][256], i;
     int b, d;
@@ -13692,12 +13749,12 @@ static prun__key *prun__sort_doubles(const double *v, int64_t n, prun__key *keys
 
 /* Dense ranks from 0, through which alone most statistics depend on values; returns how many there
    are. Room for eight arrays. */
-static int32_t prun__rank(const double *v, int64_t n, int32_t *rank, prun__arena arena) {
+static int32_t prun__ranks_fill(const double *v, int64_t n, int32_t *rank, prun__arena arena) {
     prun__key *keys = (prun__key *)prun__arena_get(&arena, n, sizeof *keys);
     prun__key *scratch = (prun__key *)prun__arena_get(&arena, n, sizeof *keys);
     int32_t level = 0;
     int64_t i;
-    keys = prun__sort_doubles(v, n, keys, scratch);
+    keys = prun__doubles_sort(v, n, keys, scratch);
     for (i = 0; i < n; i++) {
         level += i > 0 && keys[i].bits != keys[i - 1].bits;
         rank[keys[i].index] = level;
@@ -13717,7 +13774,7 @@ static double prun__quantile(const double *sorted, int64_t n, int64_t times, dou
 
 /* Stable counting sort of the rows in `order` (NULL: 0, 1, ...) by codes below `range`; afterwards
    counts[c] is where the group of code c ends. counts: range + 1. */
-static void prun__sort_codes(const int32_t *code, int64_t range, int64_t n, const int32_t *order,
+static void prun__codes_sort(const int32_t *code, int64_t range, int64_t n, const int32_t *order,
                              int32_t *sorted, int32_t *counts) {
     int64_t i;
     memset(counts, 0, (size_t)(range + 1) * sizeof *counts);
@@ -13736,7 +13793,7 @@ typedef struct prun__pairs {
 } prun__pairs;
 
 /* Tied pairs of groups with the given ends; adds the higher sums, which pass 2^63 as integers. */
-static double prun__tied(const int32_t *ends, int64_t groups, double *s0, double *s1) {
+static double prun__tied_pairs(const int32_t *ends, int64_t groups, double *s0, double *s1) {
     double pairs = 0.0;
     int64_t i;
     int32_t start = 0;
@@ -13752,7 +13809,7 @@ static double prun__tied(const int32_t *ends, int64_t groups, double *s0, double
 
 /* Merge sort; returns the number of pairs that were in the wrong order. Branches on random data
    cost more than the arithmetic that replaces them. */
-static double prun__inversions(int32_t *v, int32_t *scratch, int64_t n) {
+static double prun__inversions_count(int32_t *v, int32_t *scratch, int64_t n) {
     int64_t width, left, total = 0;
     for (width = 1; width < n; width *= 2) {
         int32_t *swap = v;
@@ -13780,7 +13837,7 @@ static double prun__inversions(int32_t *v, int32_t *scratch, int64_t n) {
 #define PRUN__PAIRS_ROOM 3
 
 /* Knight's algorithm on codes below `range`. Room for PRUN__PAIRS_ROOM arrays of max(n, range). */
-static prun__pairs prun__count_pairs(const int32_t *x, const int32_t *y, int64_t n, int64_t range,
+static prun__pairs prun__pairs_count(const int32_t *x, const int32_t *y, int64_t n, int64_t range,
                                      prun__arena arena) {
     int32_t *order = (int32_t *)prun__arena_get(&arena, n, sizeof *order);
     int32_t *sorted = (int32_t *)prun__arena_get(&arena, n, sizeof *sorted);
@@ -13790,10 +13847,10 @@ static prun__pairs prun__count_pairs(const int32_t *x, const int32_t *y, int64_t
     int64_t i, start = 0;
     memset(&p, 0, sizeof p);
     p.all = (double)n * (double)(n - 1) / 2.0;
-    prun__sort_codes(y, range, n, NULL, order, counts);
-    p.tied_y = prun__tied(counts, range, &p.y0, &p.y1);
-    prun__sort_codes(x, range, n, order, sorted, counts);
-    p.tied_x = prun__tied(counts, range, &p.x0, &p.x1);
+    prun__codes_sort(y, range, n, NULL, order, counts);
+    p.tied_y = prun__tied_pairs(counts, range, &p.y0, &p.y1);
+    prun__codes_sort(x, range, n, order, sorted, counts);
+    p.tied_x = prun__tied_pairs(counts, range, &p.x0, &p.x1);
     for (i = 1; i <= n; i++) {
         if (i < n && x[sorted[i]] == x[sorted[start]] && y[sorted[i]] == y[sorted[start]]) continue;
         t = (double)(i - start);
@@ -13801,17 +13858,19 @@ static prun__pairs prun__count_pairs(const int32_t *x, const int32_t *y, int64_t
         start = i;
     }
     for (i = 0; i < n; i++) order[i] = y[sorted[i]];
-    p.discordant = prun__inversions(order, sorted, n);
+    p.discordant = prun__inversions_count(order, sorted, n);
     return p;
 }
 
-static double prun__surplus(const prun__pairs *p) {
+/* Kendall's score: concordant minus discordant pairs, tied ones not counted. */
+static double prun__kendall_score(const prun__pairs *p) {
     return p->all - p->tied_x - p->tied_y + p->tied_both - 2.0 * p->discordant;
 }
 
+/* tau_b; NaN if either variable is constant. */
 static double prun__tau_b(const prun__pairs *p) {
     if (p->tied_x >= p->all || p->tied_y >= p->all) return PRUN__NAN;
-    return prun__surplus(p) / sqrt((p->all - p->tied_x) * (p->all - p->tied_y));
+    return prun__kendall_score(p) / sqrt((p->all - p->tied_x) * (p->all - p->tied_y));
 }
 
 /* Variance of tau_a under independence. */
@@ -13819,7 +13878,7 @@ static double prun__tau_variance(double n) { return 2.0 * (2.0 * n + 5.0) / (9.0
 
 /* Two-sided exact p without ties: probability of at most min(D, all - D) inversions, twice. The
    distribution for j elements is a moving average of the one for j - 1. */
-static double prun__kendall_exact(int64_t n, double discordant, double all) {
+static double prun__kendall_exact_p(int64_t n, double discordant, double all) {
     const double c = PRUN__MIN(discordant, all - discordant);
     double chance[640], next[640], sum = 0.0; /* n <= 33: at most 528 inversions, c <= 264 */
     int64_t j, k, top = (int64_t)c;
@@ -13841,7 +13900,7 @@ static double prun__kendall_exact(int64_t n, double discordant, double all) {
 }
 
 /* Normal approximation with SciPy's variance under ties. */
-static double prun__kendall_normal(int64_t n, const prun__pairs *p, double surplus) {
+static double prun__kendall_normal_p(int64_t n, const prun__pairs *p, double surplus) {
     const double m = (double)n * (double)(n - 1);
     double variance =
         (m * (2.0 * (double)n + 5.0) - p->x1 - p->y1) / 18.0 + 2.0 * p->tied_x * p->tied_y / m;
@@ -13855,22 +13914,22 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
     prun__pairs p;
     int32_t *rank_x, *rank_y, levels, levels_y;
     void *block;
-    PRUN__TRY(prun__check_models(context, "Kendall's tau", n));
-    PRUN__TRY(prun__check_ranked(context, "Kendall's tau, first variable", x, n));
-    PRUN__TRY(prun__check_ranked(context, "Kendall's tau, second variable", y, n));
+    PRUN__TRY(prun__models_check_count(context, "Kendall's tau", n));
+    PRUN__TRY(prun__doubles_check_nan(context, "Kendall's tau, first variable", x, n));
+    PRUN__TRY(prun__doubles_check_nan(context, "Kendall's tau, second variable", y, n));
     block = prun__alloc(context, prun__arena_size(10, n), 1, "Kendall's tau");
     if (!block) return PRUN_ERR_MEMORY;
     arena.at = (char *)block;
     rank_x = (int32_t *)prun__arena_get(&arena, n, sizeof *rank_x);
     rank_y = (int32_t *)prun__arena_get(&arena, n, sizeof *rank_y);
-    levels = prun__rank(x, n, rank_x, arena);
-    levels_y = prun__rank(y, n, rank_y, arena);
+    levels = prun__ranks_fill(x, n, rank_x, arena);
+    levels_y = prun__ranks_fill(y, n, rank_y, arena);
     levels = PRUN__MIN(levels, levels_y);
-    p = prun__count_pairs(rank_x, rank_y, n, n, arena);
+    p = prun__pairs_count(rank_x, rank_y, n, n, arena);
     prun__free(context, block);
     memset(result, 0, sizeof *result);
     result->n = n;
-    result->tau_a = prun__surplus(&p) / p.all;
+    result->tau_a = prun__kendall_score(&p) / p.all;
     result->standard_error = sqrt(prun__tau_variance((double)n));
     result->tau_b = prun__tau_b(&p);
     result->tau_c = result->p = result->p_normal = PRUN__NAN;
@@ -13878,11 +13937,12 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
                      : p.tied_y == p.all ? "the second variable is constant"
                                          : NULL;
     if (result->reason) return PRUN_OK;
-    result->tau_c = 2.0 * prun__surplus(&p) * levels / ((double)n * (double)n * (levels - 1));
+    result->tau_c = 2.0 * prun__kendall_score(&p) * levels / ((double)n * (double)n * (levels - 1));
     result->p_is_exact = p.tied_x == 0.0 && p.tied_y == 0.0 &&
                          (n <= 33 || PRUN__MIN(p.discordant, p.all - p.discordant) <= 1.0);
-    result->p_normal = prun__kendall_normal(n, &p, prun__surplus(&p));
-    result->p = result->p_is_exact ? prun__kendall_exact(n, p.discordant, p.all) : result->p_normal;
+    result->p_normal = prun__kendall_normal_p(n, &p, prun__kendall_score(&p));
+    result->p =
+        result->p_is_exact ? prun__kendall_exact_p(n, p.discordant, p.all) : result->p_normal;
     return PRUN_OK;
 }
 
@@ -13913,15 +13973,15 @@ typedef struct prun__models {
 
 /* code becomes dense codes of the pairs (code, other), ordered as the pairs are; returns how many
    there are. order: NULL or the rows sorted by them. */
-static int64_t prun__join(int32_t *code, const int32_t *other, int64_t n, int64_t range,
-                          int32_t *order, prun__arena arena) {
+static int64_t prun__codes_join(int32_t *code, const int32_t *other, int64_t n, int64_t range,
+                                int32_t *order, prun__arena arena) {
     int32_t *first = (int32_t *)prun__arena_get(&arena, n, sizeof *first);
     int32_t *sorted = order ? order : (int32_t *)prun__arena_get(&arena, n, sizeof *sorted);
     int32_t *counts = (int32_t *)prun__arena_get(&arena, range + 1, sizeof *counts);
     int32_t last_code = 0, last_other = 0, level = 0;
     int64_t i;
-    prun__sort_codes(other, range, n, NULL, first, counts);
-    prun__sort_codes(code, range, n, first, sorted, counts);
+    prun__codes_sort(other, range, n, NULL, first, counts);
+    prun__codes_sort(code, range, n, first, sorted, counts);
     for (i = 0; i < n; i++) {
         const int32_t row = sorted[i];
         level += i > 0 && (code[row] != last_code || other[row] != last_other);
@@ -13933,19 +13993,20 @@ static int64_t prun__join(int32_t *code, const int32_t *other, int64_t n, int64_
 }
 
 /* Codes of the models' settings in all axes but `except` (-1: all). */
-static int64_t prun__join_axes(const prun__models *m, int64_t except, int32_t *code,
-                               prun__arena arena) {
+static int64_t prun__models_join_axes(const prun__models *m, int64_t except, int32_t *code,
+                                      prun__arena arena) {
     int64_t a, groups = 1;
     memset(code, 0, (size_t)m->n * sizeof *code);
     for (a = 0; a < m->axes; a++) {
         if (a == except) continue;
-        groups = prun__join(code, m->code[PRUN__AXES + a], m->n, m->range, NULL, arena);
+        groups = prun__codes_join(code, m->code[PRUN__AXES + a], m->n, m->range, NULL, arena);
     }
     return groups;
 }
 
 /* End of the run of equal codes that begins at `start` of `order`. */
-static int64_t prun__run_end(const int32_t *code, const int32_t *order, int64_t n, int64_t start) {
+static int64_t prun__group_find_end(const int32_t *code, const int32_t *order, int64_t n,
+                                    int64_t start) {
     int64_t end = start + 1;
     while (end < n && code[order[end]] == code[order[start]]) end++;
     return end;
@@ -13974,8 +14035,8 @@ static double prun__group_tau(const prun__models *m, const int32_t *rows, int64_
         x[i] = m->code[PRUN__X][rows[i]];
         y[i] = m->code[PRUN__Y][rows[i]];
     }
-    p = prun__count_pairs(x, y, n, m->range, arena);
-    return prun__surplus(&p) / p.all;
+    p = prun__pairs_count(x, y, n, m->range, arena);
+    return prun__kendall_score(&p) / p.all;
 }
 
 /* psi of an axis; NaN without groups. */
@@ -13986,15 +14047,15 @@ static double prun__psi(const prun__models *m, int64_t axis, double *error, int6
     const int32_t *level = m->code[PRUN__AXES + axis];
     double sum = 0.0, variance = 0.0;
     int64_t start, end, i;
-    prun__join_axes(m, axis, code, arena);
+    prun__models_join_axes(m, axis, code, arena);
     if (m->code[PRUN__SEED] && m->seeds == PRUN_SEEDS_FIXED)
-        prun__join(code, m->code[PRUN__SEED], m->n, m->range, NULL, arena);
-    if (m->copy) prun__join(code, m->copy, m->n, m->range, NULL, arena);
-    prun__sort_codes(code, m->range, m->n, NULL, order,
+        prun__codes_join(code, m->code[PRUN__SEED], m->n, m->range, NULL, arena);
+    if (m->copy) prun__codes_join(code, m->copy, m->n, m->range, NULL, arena);
+    prun__codes_sort(code, m->range, m->n, NULL, order,
                      (int32_t *)prun__arena_get(&arena, m->range + 1, sizeof *order));
     *groups = 0;
     for (start = 0; start < m->n; start = end) {
-        end = prun__run_end(code, order, m->n, start);
+        end = prun__group_find_end(code, order, m->n, start);
         for (i = start; i < end && level[order[i]] == level[order[start]];) i++;
         if (i == end) continue; /* one setting: nothing varies */
         sum += prun__group_tau(m, order + start, end - start, arena);
@@ -14005,7 +14066,8 @@ static double prun__psi(const prun__models *m, int64_t axis, double *error, int6
     return *groups ? sum / (double)*groups : PRUN__NAN;
 }
 
-static void prun__granulated(const prun__models *m, prun_granulated *g, prun__arena arena) {
+/* psi of every axis, and their mean over the axes that have groups. */
+static void prun__granulated_fill(const prun__models *m, prun_granulated *g, prun__arena arena) {
     double variance = 0.0;
     int64_t a;
     memset(g, 0, sizeof *g);
@@ -14023,7 +14085,9 @@ static void prun__granulated(const prun__models *m, prun_granulated *g, prun__ar
     g->mean_standard_error = g->axis_count ? sqrt(variance) / (double)g->axis_count : PRUN__NAN;
 }
 
-static prun_status prun__check_axes(prun_context *context, const prun_axes *axes, int64_t n,
+/* Checks the axes of n models: their number, the rule for seeds, and that every setting can be
+   ranked. */
+static prun_status prun__axes_check(prun_context *context, const prun_axes *axes, int64_t n,
                                     const char *what) {
     char name[80];
     int64_t a;
@@ -14040,15 +14104,15 @@ static prun_status prun__check_axes(prun_context *context, const prun_axes *axes
                           (int)axes->seeds);
     for (a = 0; a < axes->count; a++) {
         snprintf(name, sizeof name, "%s, axis %d", what, (int)a);
-        PRUN__TRY(prun__check_ranked(context, name, axes->values[a], n));
+        PRUN__TRY(prun__doubles_check_nan(context, name, axes->values[a], n));
     }
     snprintf(name, sizeof name, "%s, seeds", what);
-    return axes->seed ? prun__check_ranked(context, name, axes->seed, n) : PRUN_OK;
+    return axes->seed ? prun__doubles_check_nan(context, name, axes->seed, n) : PRUN_OK;
 }
 
 /* Means of v over the rows of each group, in row order. */
-static void prun__means(const double *v, const int32_t *group, int64_t n, int64_t groups,
-                        double *means, prun__arena arena) {
+static void prun__group_means(const double *v, const int32_t *group, int64_t n, int64_t groups,
+                              double *means, prun__arena arena) {
     int64_t *size = (int64_t *)prun__arena_get(&arena, groups, sizeof *size), i;
     for (i = 0; i < groups; i++) {
         means[i] = 0.0;
@@ -14063,8 +14127,8 @@ static void prun__means(const double *v, const int32_t *group, int64_t n, int64_
 
 /* Codes of a variable, and what measures and targets need besides: the value of each code. group:
    NULL, or which of m->n groups each of n rows belongs to, whose means are encoded. */
-static void prun__encode(prun__models *m, int64_t variable, const double *v, int64_t n,
-                         const int32_t *group, prun__arena *arena) {
+static void prun__models_set_variable(prun__models *m, int64_t variable, const double *v, int64_t n,
+                                      const int32_t *group, prun__arena *arena) {
     int32_t *code;
     double *level, *means;
     prun__arena scratch;
@@ -14075,21 +14139,21 @@ static void prun__encode(prun__models *m, int64_t variable, const double *v, int
     scratch = *arena;
     if (group) {
         means = (double *)prun__arena_get(&scratch, m->n, sizeof *means);
-        prun__means(v, group, n, m->n, means, scratch);
+        prun__group_means(v, group, n, m->n, means, scratch);
         v = means;
     }
-    prun__rank(v, m->n, code, scratch);
+    prun__ranks_fill(v, m->n, code, scratch);
     level = variable < PRUN__SEED ? m->level[variable] : NULL;
     for (i = 0; level && i < m->n; i++) level[code[i]] = v[i];
 }
 
 /* Leaves one model of those that are equal in all axes; its codes are those of the first. */
-static int32_t *prun__merge_seeds(prun__models *m, prun__arena *arena) {
+static int32_t *prun__models_join_seeds(prun__models *m, prun__arena *arena) {
     const int64_t n = m->n;
     int32_t *group = (int32_t *)prun__arena_get(arena, n, sizeof *group), *first;
     prun__arena scratch = *arena;
     int64_t i, k;
-    m->n = prun__join_axes(m, -1, group, scratch);
+    m->n = prun__models_join_axes(m, -1, group, scratch);
     m->code[PRUN__SEED] = NULL;
     first = (int32_t *)prun__arena_get(&scratch, m->n, sizeof *first);
     for (k = PRUN__CLUSTER; k < PRUN__AXES + m->axes; k++) {
@@ -14101,8 +14165,8 @@ static int32_t *prun__merge_seeds(prun__models *m, prun__arena *arena) {
 }
 
 /* The mean of infinite values of both signs is NaN. */
-static prun_status prun__check_means(prun_context *context, const char *what,
-                                     const prun__models *m) {
+static prun_status prun__models_check_means(prun_context *context, const char *what,
+                                            const prun__models *m) {
     int64_t variable, i;
     for (variable = 0; variable < PRUN__SEED; variable++)
         for (i = 0; m->level[variable] && i < m->n; i++) {
@@ -14119,26 +14183,26 @@ static prun_status prun__check_means(prun_context *context, const char *what,
 #define PRUN__OPEN_ROOM (PRUN__CODES + 8 + 1 + 12) /* values of codes, groups, scratch */
 
 /* Values that can be ranked everywhere? */
-static prun_status prun__check_sample(prun_context *context, const char *what, const prun_sample *s,
+static prun_status prun__sample_check(prun_context *context, const char *what, const prun_sample *s,
                                       const double *const *given) {
     static const char *const names[PRUN__SEED] = {"measure", "target", "second measure", "control"};
     char name[80];
     int i;
-    PRUN__TRY(prun__check_models(context, what, s->n));
+    PRUN__TRY(prun__models_check_count(context, what, s->n));
     for (i = 0; i < PRUN__SEED; i++) {
         snprintf(name, sizeof name, "%s, %s", what, names[i]);
-        if (given[i]) PRUN__TRY(prun__check_ranked(context, name, given[i], s->n));
+        if (given[i]) PRUN__TRY(prun__doubles_check_nan(context, name, given[i], s->n));
     }
     snprintf(name, sizeof name, "%s, clusters", what);
-    if (s->cluster) PRUN__TRY(prun__check_ranked(context, name, s->cluster, s->n));
-    return s->axes ? prun__check_axes(context, s->axes, s->n, what) : PRUN_OK;
+    if (s->cluster) PRUN__TRY(prun__doubles_check_nan(context, name, s->cluster, s->n));
+    return s->axes ? prun__axes_check(context, s->axes, s->n, what) : PRUN_OK;
 }
 
 /* Fills m from a sample. *block is to be freed, also after a failure; `arena` is what is left of
    it, with room for `more` bytes. other: NULL or a second measure. */
-static prun_status prun__open(prun_context *context, const char *what, const prun_sample *s,
-                              const double *other, int64_t more, prun__models *m,
-                              prun__arena *arena, void **block) {
+static prun_status prun__models_make(prun_context *context, const char *what, const prun_sample *s,
+                                     const double *other, int64_t more, prun__models *m,
+                                     prun__arena *arena, void **block) {
     const double *given[PRUN__SEED];
     int32_t *group = NULL;
     int64_t i;
@@ -14148,30 +14212,31 @@ static prun_status prun__open(prun_context *context, const char *what, const pru
     given[PRUN__Y] = s->target;
     given[PRUN__OTHER] = other;
     given[PRUN__CONTROL] = s->control;
-    PRUN__TRY(prun__check_sample(context, what, s, given));
+    PRUN__TRY(prun__sample_check(context, what, s, given));
     *block = prun__alloc(context, prun__size_sum(prun__arena_size(PRUN__OPEN_ROOM, s->n), more), 1,
                          what);
     if (!*block) return PRUN_ERR_MEMORY;
     arena->at = (char *)*block;
     m->n = m->range = s->n;
-    prun__encode(m, PRUN__CLUSTER, s->cluster, s->n, NULL, arena);
+    prun__models_set_variable(m, PRUN__CLUSTER, s->cluster, s->n, NULL, arena);
     if (s->axes) {
         m->axes = s->axes->count;
         m->seeds = s->axes->seeds;
-        prun__encode(m, PRUN__SEED, s->axes->seed, s->n, NULL, arena);
+        prun__models_set_variable(m, PRUN__SEED, s->axes->seed, s->n, NULL, arena);
     }
     for (i = 0; i < m->axes; i++)
-        prun__encode(m, PRUN__AXES + i, s->axes->values[i], s->n, NULL, arena);
-    if (m->seeds == PRUN_SEEDS_AVERAGED) group = prun__merge_seeds(m, arena);
-    for (i = 0; i < PRUN__SEED; i++) prun__encode(m, i, given[i], s->n, group, arena);
-    if (group) PRUN__TRY(prun__check_means(context, what, m));
-    return prun__check_models(context, "averages over seeds", m->n);
+        prun__models_set_variable(m, PRUN__AXES + i, s->axes->values[i], s->n, NULL, arena);
+    if (m->seeds == PRUN_SEEDS_AVERAGED) group = prun__models_join_seeds(m, arena);
+    for (i = 0; i < PRUN__SEED; i++) prun__models_set_variable(m, i, given[i], s->n, group, arena);
+    if (group) PRUN__TRY(prun__models_check_means(context, what, m));
+    return prun__models_check_count(context, "averages over seeds", m->n);
 }
 
 /* The same for axes and two variables. */
-static prun_status prun__open_axes(prun_context *context, const char *what, const prun_axes *axes,
-                                   const double *x, const double *y, int64_t more, prun__models *m,
-                                   prun__arena *arena, void **block) {
+static prun_status prun__models_make_from_axes(prun_context *context, const char *what,
+                                               const prun_axes *axes, const double *x,
+                                               const double *y, int64_t more, prun__models *m,
+                                               prun__arena *arena, void **block) {
     prun_sample s;
     memset(&s, 0, sizeof s);
     *block = NULL;
@@ -14181,7 +14246,7 @@ static prun_status prun__open_axes(prun_context *context, const char *what, cons
     s.axes = axes;
     s.measure = x;
     s.target = y;
-    return prun__open(context, what, &s, NULL, more, m, arena, block);
+    return prun__models_make(context, what, &s, NULL, more, m, arena, block);
 }
 
 PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_axes *axes,
@@ -14192,10 +14257,10 @@ PRUNDEF prun_status prun_granulated_kendall(prun_context *context, const prun_ax
     void *block;
     prun_status status;
     memset(&m, 0, sizeof m);
-    status =
-        prun__open_axes(context, "granulated Kendall", axes, x, y,
-                        prun__arena_size(PRUN__PSI_ROOM, axes ? axes->n : 0), &m, &arena, &block);
-    if (status == PRUN_OK) prun__granulated(&m, result, arena);
+    status = prun__models_make_from_axes(context, "granulated Kendall", axes, x, y,
+                                         prun__arena_size(PRUN__PSI_ROOM, axes ? axes->n : 0), &m,
+                                         &arena, &block);
+    if (status == PRUN_OK) prun__granulated_fill(&m, result, arena);
     prun__free(context, block);
     return status;
 }
@@ -14211,8 +14276,8 @@ PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes
     memset(&m, 0, sizeof m);
     if (axes) averaged = *axes;
     if (axes) averaged.seeds = PRUN_SEEDS_AVERAGED;
-    status = prun__open_axes(context, "seed means", axes ? &averaged : NULL, values, NULL, 0, &m,
-                             &arena, &block);
+    status = prun__models_make_from_axes(context, "seed means", axes ? &averaged : NULL, values,
+                                         NULL, 0, &m, &arena, &block);
     if (status == PRUN_OK) *count = m.n;
     for (i = 0; status == PRUN_OK && means && i < m.n; i++)
         means[i] = m.level[PRUN__X][m.code[PRUN__X][i]];
@@ -14223,7 +14288,7 @@ PRUNDEF prun_status prun_seed_means(prun_context *context, const prun_axes *axes
 /* ---- conditional mutual information ---- */
 
 /* Adds a cell's N I, N H_x and N H_y; w: its pairs by the signs (-,-), (-,+), (+,-), (+,+). */
-static void prun__cell(const double *w, prun_information *s) {
+static void prun__information_add_cell(const double *w, prun_information *s) {
     const double row[2] = {w[0] + w[1], w[2] + w[3]}, column[2] = {w[0] + w[2], w[1] + w[3]};
     const double n = row[0] + row[1];
     int a, b;
@@ -14242,7 +14307,7 @@ static void prun__cell(const double *w, prun_information *s) {
 
 /* Pairs of a cell, by sign of x and of y in {-1, 0, 1}, to signs in {-1, 1}; flip: of the pairs the
    other way round. Adds to w. */
-static void prun__signs(const int64_t *count, prun_ties ties, int flip, double *w) {
+static void prun__signs_add(const int64_t *count, prun_ties ties, int flip, double *w) {
     const double half = ties == PRUN_TIES_HALF ? 0.5 : 0.0;
     const double tie[2] = {ties == PRUN_TIES_STRICT ? 1.0 : half, half}; /* shares of - and + */
     int k, i, j;
@@ -14258,25 +14323,25 @@ static void prun__signs(const int64_t *count, prun_ties ties, int flip, double *
 }
 
 /* Cells (u, v) for all v >= u, and their mirrors. count: nine per v. */
-static void prun__cell_row(const int64_t *count, int64_t u, int64_t cells, prun_ties ties,
-                           prun_information *s) {
+static void prun__information_add_row(const int64_t *count, int64_t u, int64_t cells,
+                                      prun_ties ties, prun_information *s) {
     int64_t v;
     for (v = u; v < cells; v++) {
         const int64_t *here = count + 9 * v;
         double w[4] = {0, 0, 0, 0};
-        prun__signs(here, ties, 0, w);
+        prun__signs_add(here, ties, 0, w);
         if (v > u) {
-            prun__cell(w, s);
+            prun__information_add_cell(w, s);
             memset(w, 0, sizeof w);
         }
-        prun__signs(here, ties, 1, w);
-        prun__cell(w, s);
+        prun__signs_add(here, ties, 1, w);
+        prun__information_add_cell(w, s);
     }
 }
 
 /* All pairs, row by row of the matrix of cells, so that memory is linear in the number of cells. */
-static void prun__subset_pairs(const prun__models *m, prun_ties ties, prun_information *s,
-                               prun__arena arena) {
+static void prun__information_add_pairs(const prun__models *m, prun_ties ties, prun_information *s,
+                                        prun__arena arena) {
     const int64_t n = m->n;
     int32_t *code = (int32_t *)prun__arena_get(&arena, n, sizeof *code);
     int32_t *order = (int32_t *)prun__arena_get(&arena, n, sizeof *order);
@@ -14286,7 +14351,7 @@ static void prun__subset_pairs(const prun__models *m, prun_ties ties, prun_infor
     memset(code, 0, (size_t)n * sizeof *code);
     for (i = 0; i < n; i++) order[i] = (int32_t)i;
     for (i = 0; i < 2 && s->axis[i] >= 0; i++)
-        cells = prun__join(code, m->code[PRUN__AXES + s->axis[i]], n, m->range, order, arena);
+        cells = prun__codes_join(code, m->code[PRUN__AXES + s->axis[i]], n, m->range, order, arena);
     for (i = 0; i < n; i++) {
         sorted[0][i] = code[order[i]];
         sorted[1][i] = m->code[PRUN__X][order[i]];
@@ -14304,17 +14369,19 @@ static void prun__subset_pairs(const prun__models *m, prun_ties ties, prun_infor
                 count[9 * sorted[0][j] + 3 * ((x > sorted[1][j]) - (x < sorted[1][j])) +
                       (y > sorted[2][j]) - (y < sorted[2][j]) + 4]++;
         }
-        prun__cell_row(count, u, cells, ties, s);
+        prun__information_add_row(count, u, cells, ties, s);
     }
 }
 
 /* Entropies below this, in bits, are rounding. */
 #define PRUN__NO_ENTROPY 1e-12
 
-static void prun__subset(const prun__models *m, prun_ties ties, prun_information *s,
-                         prun__arena arena) {
+/* Conditional mutual information given one subset of axes, in both normalisations; NaN where the
+   entropy it is divided by is zero. */
+static void prun__information_run(const prun__models *m, prun_ties ties, prun_information *s,
+                                  prun__arena arena) {
     double least;
-    prun__subset_pairs(m, ties, s, arena);
+    prun__information_add_pairs(m, ties, s, arena);
     s->value = s->symmetric = PRUN__NAN;
     if (s->pairs <= 0.0) return;
     s->information = PRUN__MAX(s->information / s->pairs, 0.0);
@@ -14340,6 +14407,8 @@ static void prun__cmi_begin(prun_cmi *c, int64_t axes) {
         }
 }
 
+/* Takes the minimum over the subsets in both normalisations, and gives the reason if there is none.
+   */
 static void prun__cmi_end(prun_cmi *c) {
     int32_t i;
     c->best = -1;
@@ -14366,11 +14435,12 @@ typedef struct prun__cmi_job {
     int64_t room; /* of a worker */
 } prun__cmi_job;
 
+/* One subset, in the worker's own memory. */
 static void prun__cmi_task(void *argument, int64_t item, int64_t worker) {
     const prun__cmi_job *job = (const prun__cmi_job *)argument;
     prun__arena arena;
     arena.at = job->memory + worker * job->room;
-    prun__subset(job->models, job->ties, &job->cmi->subset[item], arena);
+    prun__information_run(job->models, job->ties, &job->cmi->subset[item], arena);
 }
 
 PRUNDEF prun_status prun_conditional_information(prun_context *context, const prun_axes *axes,
@@ -14387,8 +14457,8 @@ PRUNDEF prun_status prun_conditional_information(prun_context *context, const pr
         return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: unknown rule %d for ties", what,
                           (int)ties);
     job.room = prun__arena_size(PRUN__CMI_ROOM, axes ? axes->n : 0);
-    status = prun__open_axes(context, what, axes, x, y, prun__size_product(threads, job.room), &m,
-                             &arena, &block);
+    status = prun__models_make_from_axes(context, what, axes, x, y,
+                                         prun__size_product(threads, job.room), &m, &arena, &block);
     if (status == PRUN_OK) {
         job.models = &m;
         job.ties = ties;
@@ -14430,7 +14500,7 @@ PRUNDEF double prun_sign_error_pair(const prun_runs *first, const prun_runs *sec
 }
 
 /* The runs in rows from .. to - 1 of x and y. */
-static prun_runs prun__runs_of(double *const v[2], int64_t from, int64_t to) {
+static prun_runs prun__runs_make(double *const v[2], int64_t from, int64_t to) {
     prun_runs r;
     r.measure = v[0] + from;
     r.target = v[1] + from;
@@ -14440,32 +14510,32 @@ static prun_runs prun__runs_of(double *const v[2], int64_t from, int64_t to) {
 
 /* Appends the errors of an axis's environments to list; list NULL: counts them alone. Sorts rows by
    setting, so that settings that differ in the axis alone follow one another. */
-static int64_t prun__environments(const prun__models *m, int64_t axis,
-                                  const prun_sign_error_options *o, double *list, int64_t *dropped,
-                                  prun__arena arena) {
+static int64_t prun__environments_add(const prun__models *m, int64_t axis,
+                                      const prun_sign_error_options *o, double *list,
+                                      int64_t *dropped, prun__arena arena) {
     int32_t *group = (int32_t *)prun__arena_get(&arena, m->n, sizeof *group); /* all other axes */
     int32_t *setting = (int32_t *)prun__arena_get(&arena, m->n, sizeof *setting);
     int32_t *order = (int32_t *)prun__arena_get(&arena, m->n, sizeof *order);
     double *v[2]; /* x and y in that order */
     int64_t first, second, end, end2, i, k, kept = 0;
-    prun__join_axes(m, axis, group, arena);
+    prun__models_join_axes(m, axis, group, arena);
     memcpy(setting, group, (size_t)m->n * sizeof *group);
-    prun__join(setting, m->code[PRUN__AXES + axis], m->n, m->range, order, arena);
+    prun__codes_join(setting, m->code[PRUN__AXES + axis], m->n, m->range, order, arena);
     for (k = 0; list && k < 2; k++) {
         v[k] = (double *)prun__arena_get(&arena, m->n, sizeof *v[k]);
         for (i = 0; i < m->n; i++) v[k][i] = m->level[k][m->code[k][order[i]]];
     }
     for (first = 0; first < m->n; first = end) {
-        end = prun__run_end(setting, order, m->n, first);
+        end = prun__group_find_end(setting, order, m->n, first);
         for (second = end; second < m->n && group[order[second]] == group[order[first]];
              second = end2) {
             double error, size;
             prun_runs a, b;
-            end2 = prun__run_end(setting, order, m->n, second);
+            end2 = prun__group_find_end(setting, order, m->n, second);
             kept++;
             if (!list) continue;
-            a = prun__runs_of(v, first, end);
-            b = prun__runs_of(v, second, end2);
+            a = prun__runs_make(v, first, end);
+            b = prun__runs_make(v, second, end2);
             error = prun_sign_error_pair(&a, &b, o->test_samples, NULL, &size);
             list[kept - 1] = error;
             if (error == error && size >= o->effective_size) continue;
@@ -14476,14 +14546,16 @@ static int64_t prun__environments(const prun__models *m, int64_t axis,
     return kept;
 }
 
-static int64_t prun__count_environments(const prun__models *m, prun__arena arena) {
+/* Environments of all axes, which bound the length of the list of errors. */
+static int64_t prun__environments_count(const prun__models *m, prun__arena arena) {
     int64_t a, count = 0;
-    for (a = 0; a < m->axes; a++) count += prun__environments(m, a, NULL, NULL, NULL, arena);
+    for (a = 0; a < m->axes; a++) count += prun__environments_add(m, a, NULL, NULL, NULL, arena);
     return count;
 }
 
 /* Sorts list. The reference counts pairs of settings twice, which its 90th percentile shows. */
-static void prun__summarize(double *list, int64_t n, int64_t dropped, prun_sign_error_summary *s) {
+static void prun__summary_fill(double *list, int64_t n, int64_t dropped,
+                               prun_sign_error_summary *s) {
     double sum = 0.0;
     int64_t i;
     s->environments = n;
@@ -14498,8 +14570,8 @@ static void prun__summarize(double *list, int64_t n, int64_t dropped, prun_sign_
 }
 
 /* Errors of one axis, then of all; what lies behind PRUN__SIGN_ROOM is for m->environments. */
-static void prun__sign_errors(const prun__models *m, const prun_sign_error_options *o,
-                              prun_sign_error *result, prun__arena arena) {
+static void prun__sign_error_fill(const prun__models *m, const prun_sign_error_options *o,
+                                  prun_sign_error *result, prun__arena arena) {
     const prun__arena scratch = arena;
     double *list;
     int64_t a, kept = 0, dropped = 0;
@@ -14507,16 +14579,16 @@ static void prun__sign_errors(const prun__models *m, const prun_sign_error_optio
     arena.at += prun__arena_size(PRUN__SIGN_ROOM, m->range);
     list = (double *)prun__arena_get(&arena, m->environments, sizeof *list);
     for (a = 0; a < m->axes; a++) {
-        int64_t out = 0, count = prun__environments(m, a, o, list + kept, &out, scratch);
-        prun__summarize(list + kept, count, out, &result->axis[a]);
+        int64_t out = 0, count = prun__environments_add(m, a, o, list + kept, &out, scratch);
+        prun__summary_fill(list + kept, count, out, &result->axis[a]);
         kept += count;
         dropped += out;
     }
-    prun__summarize(list, kept, dropped, &result->all);
+    prun__summary_fill(list, kept, dropped, &result->all);
 }
 
-/* Bytes that prun__sign_errors needs. */
-static int64_t prun__sign_room(int64_t range, int64_t environments) {
+/* Bytes that prun__sign_error_fill needs. */
+static int64_t prun__sign_error_size(int64_t range, int64_t environments) {
     return prun__size_sum(prun__arena_size(PRUN__SIGN_ROOM, range),
                           prun__arena_size(2, environments));
 }
@@ -14547,15 +14619,17 @@ PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axe
     prun_status status;
     void *block, *memory;
     PRUN__TRY(prun__sign_error_check(context, &o));
-    status =
-        prun__open_axes(context, "sign error", axes, x, y,
-                        prun__arena_size(PRUN__SIGN_ROOM, axes ? axes->n : 0), &m, &arena, &block);
-    if (status == PRUN_OK) status = prun__check_finite(context, "sign error, target", y, axes->n);
+    status = prun__models_make_from_axes(context, "sign error", axes, x, y,
+                                         prun__arena_size(PRUN__SIGN_ROOM, axes ? axes->n : 0), &m,
+                                         &arena, &block);
+    if (status == PRUN_OK)
+        status = prun__doubles_check_finite(context, "sign error, target", y, axes->n);
     if (status == PRUN_OK) {
-        m.environments = prun__count_environments(&m, arena);
-        memory = prun__alloc(context, prun__sign_room(m.range, m.environments), 1, "sign error");
+        m.environments = prun__environments_count(&m, arena);
+        memory =
+            prun__alloc(context, prun__sign_error_size(m.range, m.environments), 1, "sign error");
         own.at = (char *)memory;
-        if (memory) prun__sign_errors(&m, &o, result, own);
+        if (memory) prun__sign_error_fill(&m, &o, result, own);
         else status = PRUN_ERR_MEMORY;
         prun__free(context, memory);
     }
@@ -14582,7 +14656,7 @@ typedef struct prun__fit {
 } prun__fit;
 
 /* A power of two that takes v to about 1, for squares that neither overflow nor vanish. */
-static double prun__unit(double v) {
+static double prun__unit_factor(double v) {
     int exponent = 0;
     if (v > 0.0 && v <= DBL_MAX) (void)frexp(v, &exponent);
     return ldexp(1.0, PRUN__MIN(-exponent, 1000));
@@ -14597,7 +14671,7 @@ static void prun__moments(const double *v, const int64_t *rows, int64_t n, doubl
     for (i = 0; i < n; i++) rest += (v[rows[i]] - sum) / (double)n;
     sum += rest;
     for (i = 0; i < n; i++) largest = PRUN__MAX(largest, fabs(v[rows[i]] - sum));
-    unit = prun__unit(largest);
+    unit = prun__unit_factor(largest);
     for (i = 0; i < n; i++) square += unit * (v[rows[i]] - sum) * (unit * (v[rows[i]] - sum));
     *mean = sum;
     *deviation = sqrt(square / (double)n) / unit;
@@ -14608,7 +14682,7 @@ static void prun__moments(const double *v, const int64_t *rows, int64_t n, doubl
 /* Step k of QR with pivoting: the longest remaining column becomes the k-th, and a Householder
    reflection takes it to a multiple of the unit vector k, the others and the target along. Returns
    0 when all that remains depends on the columns before: of length sqrt(n), 1e-10 is left. */
-static int prun__reflect(prun__fit *f, int64_t n, int64_t k) {
+static int prun__fit_step(prun__fit *f, int64_t n, int64_t k) {
     double *v, head, longest = 0.0;
     int64_t i, j, best = k, index;
     for (j = k; j < f->variables; j++) {
@@ -14635,7 +14709,7 @@ static int prun__reflect(prun__fit *f, int64_t n, int64_t k) {
 }
 
 /* Solves for the given rows; returns the rank. */
-static int64_t prun__solve(prun__fit *f, const int64_t *rows, int64_t n) {
+static int64_t prun__fit_run(prun__fit *f, const int64_t *rows, int64_t n) {
     const int64_t p = f->variables;
     double ignored;
     int64_t i, j, k, rank = 0;
@@ -14649,7 +14723,7 @@ static int64_t prun__solve(prun__fit *f, const int64_t *rows, int64_t n) {
             f->matrix[j * n + i] =
                 f->scale[j] > 0.0 ? (f->x[j][rows[i]] - f->mean[j]) / f->scale[j] : 0.0;
     }
-    while (rank < p && rank < n && prun__reflect(f, n, rank)) rank++;
+    while (rank < p && rank < n && prun__fit_step(f, n, rank)) rank++;
     for (k = rank - 1; k >= 0; k--) {
         double sum = f->target[k];
         for (j = k + 1; j < rank; j++) sum -= f->matrix[f->pivot[j] * n + k] * f->beta[f->pivot[j]];
@@ -14658,7 +14732,8 @@ static int64_t prun__solve(prun__fit *f, const int64_t *rows, int64_t n) {
     return rank;
 }
 
-static double prun__predict(const prun__fit *f, int64_t row) {
+/* Prediction of the last fit for a row, which need not be one of those it was fitted to. */
+static double prun__fit_prediction(const prun__fit *f, int64_t row) {
     double sum = f->y_mean;
     int64_t j;
     for (j = 0; j < f->variables; j++)
@@ -14667,8 +14742,8 @@ static double prun__predict(const prun__fit *f, int64_t row) {
 }
 
 /* Cross-fitted predictions of all rows and the three R2 they give; sst: around the mean of all. */
-static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, double sst,
-                            double *predictions, prun_regression *r, int64_t *rest) {
+static void prun__fit_run_folds(prun__fit *f, const int64_t *order, int64_t n, double sst,
+                                double *predictions, prun_regression *r, int64_t *rest) {
     double sse = 0.0, baseline = 0.0, folds = 0.0;
     int64_t k, i, begin, end = 0;
     for (k = 0; k < r->folds; k++) {
@@ -14677,11 +14752,11 @@ static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, doubl
         end += n / r->folds + (k < n % r->folds);
         memcpy(rest, order, (size_t)begin * sizeof *rest);
         memcpy(rest + begin, order + end, (size_t)(n - end) * sizeof *rest);
-        prun__solve(f, rest, n - (end - begin));
+        prun__fit_run(f, rest, n - (end - begin));
         prun__moments(f->y, order + begin, end - begin, &mean, &deviation);
         deviation *= f->unit;
         for (i = begin; i < end; i++) {
-            const double y = f->y[order[i]], prediction = prun__predict(f, order[i]);
+            const double y = f->y[order[i]], prediction = prun__fit_prediction(f, order[i]);
             error += f->unit * (y - prediction) * (f->unit * (y - prediction));
             baseline += f->unit * (y - f->y_mean) * (f->unit * (y - f->y_mean));
             if (predictions) predictions[order[i]] = prediction;
@@ -14697,14 +14772,14 @@ static void prun__cross_fit(prun__fit *f, const int64_t *order, int64_t n, doubl
 }
 
 /* The fit on all rows; returns the total sum of squares in units of f->unit. */
-static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
-                             const prun_regression_outputs *out, prun_regression *r) {
+static double prun__fit_run_all(prun__fit *f, const int64_t *rows, int64_t n,
+                                const prun_regression_outputs *out, prun_regression *r) {
     double mean, deviation, sse = 0.0, sst, largest = 0.0;
     int64_t i, j;
     prun__moments(f->y, rows, n, &mean, &deviation);
-    f->unit = prun__unit(deviation);
+    f->unit = prun__unit_factor(deviation);
     sst = f->unit * deviation * (f->unit * deviation) * (double)n;
-    r->rank = prun__solve(f, rows, n);
+    r->rank = prun__fit_run(f, rows, n);
     r->intercept = f->y_mean;
     r->best = -1;
     for (j = 0; j < f->variables; j++) {
@@ -14719,7 +14794,7 @@ static double prun__full_fit(prun__fit *f, const int64_t *rows, int64_t n,
         }
     }
     for (i = 0; i < n; i++) {
-        const double prediction = prun__predict(f, i);
+        const double prediction = prun__fit_prediction(f, i);
         sse += f->unit * (f->y[i] - prediction) * (f->unit * (f->y[i] - prediction));
         if (out->fitted) out->fitted[i] = prediction;
     }
@@ -14741,38 +14816,41 @@ PRUNDEF prun_regression_options prun_regression_resolved(const prun_regression_o
     return o;
 }
 
-static prun_status prun__check_regression(prun_context *context, const prun_regression_data *data,
+/* Checks the data and resolved options of a regression. Infinite values pass: the result is
+   undefined then, which is no error. */
+static prun_status prun__regression_check(prun_context *context, const prun_regression_data *data,
                                           const prun_regression_options *o) {
     char name[64];
     int64_t j;
-    PRUN__TRY(prun__check_models(context, "regression", data->n));
+    PRUN__TRY(prun__models_check_count(context, "regression", data->n));
     if (data->variables < 0 || o->folds < 2)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "regression: %lld variables, %lld folds",
                           (long long)data->variables, (long long)o->folds);
-    PRUN__TRY(prun__check_ranked(context, "regression, target", data->y, data->n));
+    PRUN__TRY(prun__doubles_check_nan(context, "regression, target", data->y, data->n));
     for (j = 0; j < data->variables; j++) {
         snprintf(name, sizeof name, "regression, variable %lld", (long long)j);
-        PRUN__TRY(prun__check_ranked(context, name, data->x[j], data->n));
+        PRUN__TRY(prun__doubles_check_nan(context, name, data->x[j], data->n));
     }
     return PRUN_OK;
 }
 
-static void prun__fill_nan(double *v, int64_t n) {
+/* Sets n values to NaN; v may be NULL. */
+static void prun__doubles_fill_nan(double *v, int64_t n) {
     int64_t i;
     for (i = 0; v && i < n; i++) v[i] = PRUN__NAN;
 }
 
 /* Whether infinite values leave nothing to fit; all results are undefined then. */
-static int prun__infinite_fit(const double *const *x, const double *y,
-                              const prun_regression_outputs *out, prun_regression *r) {
+static int prun__regression_is_undefined(const double *const *x, const double *y,
+                                         const prun_regression_outputs *out, prun_regression *r) {
     const double most = DBL_MAX / 4.0; /* differences of larger values overflow */
     const int64_t n = r->n, variables = r->variables;
     int64_t j = 0;
     r->infinite = -1;
-    if (prun__find_large(y, n, most) < n) {
+    if (prun__doubles_find_large(y, n, most) < n) {
         r->reason = "the target has infinite values";
     } else {
-        while (j < variables && prun__find_large(x[j], n, most) == n) j++;
+        while (j < variables && prun__doubles_find_large(x[j], n, most) == n) j++;
         if (j == variables) return 0;
         r->infinite = j;
         r->reason = "a variable has infinite values";
@@ -14780,10 +14858,10 @@ static int prun__infinite_fit(const double *const *x, const double *y,
     r->best = -1;
     r->intercept = r->r2 = r->adjusted_r2 = PRUN__NAN;
     r->cv_r2 = r->cv_r2_training = r->cv_r2_folds = PRUN__NAN;
-    prun__fill_nan(out->coefficients, variables);
-    prun__fill_nan(out->standardized, variables);
-    prun__fill_nan(out->fitted, n);
-    prun__fill_nan(out->crossfitted, n);
+    prun__doubles_fill_nan(out->coefficients, variables);
+    prun__doubles_fill_nan(out->standardized, variables);
+    prun__doubles_fill_nan(out->fitted, n);
+    prun__doubles_fill_nan(out->crossfitted, n);
     return 1;
 }
 
@@ -14800,14 +14878,14 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regres
     int64_t *order, *rest, i, bytes;
     void *block;
     double sst;
-    PRUN__TRY(prun__check_regression(context, data, &o));
+    PRUN__TRY(prun__regression_check(context, data, &o));
     memset(&out, 0, sizeof out);
     if (outputs) out = *outputs;
     memset(&r, 0, sizeof r);
     r.n = n;
     r.variables = variables;
     r.folds = PRUN__MIN(o.folds, n);
-    if (prun__infinite_fit(data->x, data->y, &out, &r)) {
+    if (prun__regression_is_undefined(data->x, data->y, &out, &r)) {
         *result = r;
         return PRUN_OK;
     }
@@ -14829,9 +14907,9 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regres
     order = (int64_t *)prun__arena_get(&arena, n, sizeof *order);
     rest = (int64_t *)prun__arena_get(&arena, n, sizeof *rest);
     for (i = 0; i < n; i++) order[i] = i;
-    sst = prun__full_fit(&f, order, n, &out, &r);
+    sst = prun__fit_run_all(&f, order, n, &out, &r);
     if (!o.contiguous) prun_random_permutation(o.seed, PRUN__STREAM_FOLDS, n, order);
-    prun__cross_fit(&f, order, n, sst, out.crossfitted, &r, rest);
+    prun__fit_run_folds(&f, order, n, sst, out.crossfitted, &r, rest);
     prun__free(context, block);
     *result = r;
     return PRUN_OK;
@@ -14862,8 +14940,8 @@ static double prun__simple_r2(const prun__models *m, int adjusted) {
         largest[0] = PRUN__MAX(largest[0], du);
         largest[1] = PRUN__MAX(largest[1], dv);
     }
-    largest[0] = prun__unit(largest[0]);
-    largest[1] = prun__unit(largest[1]);
+    largest[0] = prun__unit_factor(largest[0]);
+    largest[1] = prun__unit_factor(largest[1]);
     for (i = 0; i < m->n; i++) {
         const double du = largest[0] * (u[x[i]] - a), dv = largest[1] * (v[y[i]] - b);
         aa += du * du;
@@ -14877,8 +14955,9 @@ static double prun__simple_r2(const prun__models *m, int adjusted) {
 }
 
 /* Pairs of two variables without those of two copies of one model. */
-static prun__pairs prun__model_pairs(const prun__models *m, int x, int y, prun__arena arena) {
-    prun__pairs p = prun__count_pairs(m->code[x], m->code[y], m->n, m->range, arena);
+static prun__pairs prun__models_count_pairs(const prun__models *m, int x, int y,
+                                            prun__arena arena) {
+    prun__pairs p = prun__pairs_count(m->code[x], m->code[y], m->n, m->range, arena);
     p.all -= m->self_pairs;
     p.tied_x -= m->self_pairs;
     p.tied_y -= m->self_pairs;
@@ -14886,25 +14965,30 @@ static prun__pairs prun__model_pairs(const prun__models *m, int x, int y, prun__
     return p;
 }
 
+/* Partial tau_b of measure and target given the control; NaN where tau_b with the control is 1, -1
+   or undefined. */
 static double prun__partial_tau(const prun__models *m, prun__arena arena) {
-    const prun__pairs xy = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
-    const prun__pairs xz = prun__model_pairs(m, PRUN__X, PRUN__CONTROL, arena);
-    const prun__pairs yz = prun__model_pairs(m, PRUN__Y, PRUN__CONTROL, arena);
+    const prun__pairs xy = prun__models_count_pairs(m, PRUN__X, PRUN__Y, arena);
+    const prun__pairs xz = prun__models_count_pairs(m, PRUN__X, PRUN__CONTROL, arena);
+    const prun__pairs yz = prun__models_count_pairs(m, PRUN__Y, PRUN__CONTROL, arena);
     const double a = prun__tau_b(&xy), b = prun__tau_b(&xz), c = prun__tau_b(&yz);
     const double rest = (1.0 - b * b) * (1.0 - c * c);
     /* tau_b of equal rankings can miss 1 by a few ulps */
     return rest > 1e-14 ? (a - b * c) / sqrt(rest) : PRUN__NAN;
 }
 
+/* The minimum of prun_conditional_information, serially, because resamples run in parallel. */
 static double prun__cmi_k(const prun__models *m, prun_ties ties, prun__arena arena) {
     prun_cmi c;
     int32_t i;
     prun__cmi_begin(&c, m->axes);
-    for (i = 0; i < c.subset_count; i++) prun__subset(m, ties, &c.subset[i], arena);
+    for (i = 0; i < c.subset_count; i++) prun__information_run(m, ties, &c.subset[i], arena);
     prun__cmi_end(&c);
     return c.k;
 }
 
+/* The statistic that the options name, of models whose codes are set; NaN where it is undefined.
+   Custom statistics are not called here. */
 static double prun__statistic(const prun__models *m, const prun_resampling_options *o,
                               prun__arena arena) {
     prun_sign_error errors;
@@ -14914,20 +14998,20 @@ static double prun__statistic(const prun__models *m, const prun_resampling_optio
     int64_t groups;
     switch (o->statistic) {
         case PRUN_STATISTIC_TAU_A:
-            p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
-            return p.all > 0.0 ? prun__surplus(&p) / p.all : PRUN__NAN;
+            p = prun__models_count_pairs(m, PRUN__X, PRUN__Y, arena);
+            return p.all > 0.0 ? prun__kendall_score(&p) / p.all : PRUN__NAN;
         case PRUN_STATISTIC_TAU_B:
-            p = prun__model_pairs(m, PRUN__X, PRUN__Y, arena);
+            p = prun__models_count_pairs(m, PRUN__X, PRUN__Y, arena);
             return prun__tau_b(&p);
         case PRUN_STATISTIC_PARTIAL_TAU: return prun__partial_tau(m, arena);
         case PRUN_STATISTIC_R2: return prun__simple_r2(m, 0);
         case PRUN_STATISTIC_ADJUSTED_R2: return prun__simple_r2(m, 1);
         case PRUN_STATISTIC_PSI: return prun__psi(m, o->axis, &ignored, &groups, arena);
-        case PRUN_STATISTIC_PSI_MEAN: prun__granulated(m, &g, arena); return g.mean;
+        case PRUN_STATISTIC_PSI_MEAN: prun__granulated_fill(m, &g, arena); return g.mean;
         case PRUN_STATISTIC_CMI: return prun__cmi_k(m, o->ties, arena);
         default: break;
     }
-    prun__sign_errors(m, &o->sign_error, &errors, arena);
+    prun__sign_error_fill(m, &o->sign_error, &errors, arena);
     return o->statistic == PRUN_STATISTIC_SIGN_ERROR_MEAN  ? errors.all.mean
            : o->statistic == PRUN_STATISTIC_SIGN_ERROR_P90 ? errors.all.p90
                                                            : errors.all.max;
@@ -14951,8 +15035,8 @@ typedef struct prun__resampler {
 
 /* The statistic, minus that of the other measure where there is one. source: NULL or the rows of a
    resample, which are all that custom statistics know. */
-static double prun__difference(const prun__resampler *r, prun__models *m, const int32_t *source,
-                               prun__arena arena) {
+static double prun__statistic_difference(const prun__resampler *r, prun__models *m,
+                                         const int32_t *source, prun__arena arena) {
     double value;
     int64_t *rows, i;
     if (r->options.statistic == PRUN_STATISTIC_CUSTOM) {
@@ -14968,8 +15052,8 @@ static double prun__difference(const prun__resampler *r, prun__models *m, const 
 }
 
 /* Codes of the rows in source; NULL: not there. */
-static int32_t *prun__gather(const int32_t *from, const int32_t *source, int64_t n,
-                             prun__arena *arena) {
+static int32_t *prun__codes_copy_rows(const int32_t *from, const int32_t *source, int64_t n,
+                                      prun__arena *arena) {
     int32_t *to;
     int64_t i;
     if (!from) return NULL;
@@ -14979,8 +15063,8 @@ static int32_t *prun__gather(const int32_t *from, const int32_t *source, int64_t
 }
 
 /* Draws as many clusters as there are. Rows keep their order, so that copies stand together. */
-static int64_t prun__draw_models(const prun__resampler *r, uint64_t draw, int32_t *source,
-                                 int32_t *copy, double *self_pairs, prun__arena arena) {
+static int64_t prun__clusters_draw(const prun__resampler *r, uint64_t draw, int32_t *source,
+                                   int32_t *copy, double *self_pairs, prun__arena arena) {
     int32_t *times = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *times), t;
     int64_t i, n = 0;
     memset(times, 0, (size_t)r->clusters * sizeof *times);
@@ -15000,7 +15084,8 @@ static int64_t prun__draw_models(const prun__resampler *r, uint64_t draw, int32_
     return n;
 }
 
-static double prun__bootstrap_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
+/* The statistic of one bootstrap resample: clusters of models, drawn with replacement. */
+static double prun__bootstrap_run(const prun__resampler *r, uint64_t draw, prun__arena arena) {
     prun__models m = r->models;
     int32_t *source = (int32_t *)prun__arena_get(&arena, r->capacity, sizeof *source);
     int32_t *copy = (int32_t *)prun__arena_get(&arena, r->capacity, sizeof *copy);
@@ -15008,23 +15093,24 @@ static double prun__bootstrap_draw(const prun__resampler *r, uint64_t draw, prun
     m.range = r->capacity;
     m.source = source;
     m.copy = copy;
-    m.n = prun__draw_models(r, draw, source, copy, &m.self_pairs, arena);
+    m.n = prun__clusters_draw(r, draw, source, copy, &m.self_pairs, arena);
     for (i = 0; i < PRUN__AXES + m.axes; i++)
-        m.code[i] = prun__gather(r->models.code[i], source, m.n, &arena);
-    return prun__difference(r, &m, source, arena);
+        m.code[i] = prun__codes_copy_rows(r->models.code[i], source, m.n, &arena);
+    return prun__statistic_difference(r, &m, source, arena);
 }
 
-static int64_t prun__cluster_begin(const prun__resampler *r, int64_t cluster) {
+/* Where the rows of a cluster begin in by_cluster. */
+static int64_t prun__cluster_start(const prun__resampler *r, int64_t cluster) {
     return cluster > 0 ? r->ends[cluster - 1] : 0;
 }
 
 /* source[i]: the row whose target row i gets. Clusters trade places within their size. */
-static void prun__permute(const prun__resampler *r, uint64_t draw, int32_t *source,
-                          prun__arena arena) {
+static void prun__permutation_make(const prun__resampler *r, uint64_t draw, int32_t *source,
+                                   prun__arena arena) {
     int32_t *place = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *place);
     int64_t i, j, k, first = 0, size = 0;
     for (i = 0; i < r->clusters; i++) {
-        const int64_t here = r->ends[r->by_size[i]] - prun__cluster_begin(r, r->by_size[i]);
+        const int64_t here = r->ends[r->by_size[i]] - prun__cluster_start(r, r->by_size[i]);
         if (here != size) first = i;
         size = here;
         j = first + prun__random_below(
@@ -15034,19 +15120,20 @@ static void prun__permute(const prun__resampler *r, uint64_t draw, int32_t *sour
         place[j] = (int32_t)i;
     }
     for (i = 0; i < r->clusters; i++) {
-        const int64_t to = prun__cluster_begin(r, r->by_size[i]);
-        const int64_t from = prun__cluster_begin(r, r->by_size[place[i]]);
+        const int64_t to = prun__cluster_start(r, r->by_size[i]);
+        const int64_t from = prun__cluster_start(r, r->by_size[place[i]]);
         for (k = 0; to + k < r->ends[r->by_size[i]]; k++)
             source[r->by_cluster[to + k]] = r->by_cluster[from + k];
     }
 }
 
-static double prun__permutation_draw(const prun__resampler *r, uint64_t draw, prun__arena arena) {
+/* The statistic after one permutation of the targets among the models. */
+static double prun__permutation_run(const prun__resampler *r, uint64_t draw, prun__arena arena) {
     prun__models m = r->models;
     int32_t *source = (int32_t *)prun__arena_get(&arena, m.n, sizeof *source);
-    prun__permute(r, draw, source, arena);
-    m.code[PRUN__Y] = prun__gather(m.code[PRUN__Y], source, m.n, &arena);
-    return prun__difference(r, &m, source, arena);
+    prun__permutation_make(r, draw, source, arena);
+    m.code[PRUN__Y] = prun__codes_copy_rows(m.code[PRUN__Y], source, m.n, &arena);
+    return prun__statistic_difference(r, &m, source, arena);
 }
 
 /* Item 0 is the statistic of the sample itself. */
@@ -15055,14 +15142,14 @@ static void prun__resample_task(void *argument, int64_t item, int64_t worker) {
     prun__models m = r->models;
     prun__arena arena;
     arena.at = r->memory + worker * r->room;
-    r->values[item] = item == 0 ? prun__difference(r, &m, NULL, arena)
+    r->values[item] = item == 0 ? prun__statistic_difference(r, &m, NULL, arena)
                       : r->scheme == PRUN__BOOTSTRAP
-                          ? prun__bootstrap_draw(r, (uint64_t)item, arena)
-                          : prun__permutation_draw(r, (uint64_t)item, arena);
+                          ? prun__bootstrap_run(r, (uint64_t)item, arena)
+                          : prun__permutation_run(r, (uint64_t)item, arena);
 }
 
 /* Groups rows by cluster, each row its own where there are none. */
-static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
+static void prun__clusters_find(prun__resampler *r, prun__arena *arena) {
     const int64_t n = r->models.n;
     const int32_t *given = r->models.code[PRUN__CLUSTER];
     int32_t *size = (int32_t *)prun__arena_get(arena, n, sizeof *size);
@@ -15076,12 +15163,12 @@ static void prun__find_clusters(prun__resampler *r, prun__arena *arena) {
         r->cluster[i] = given ? given[i] : (int32_t)i;
         r->clusters = PRUN__MAX(r->clusters, r->cluster[i] + 1);
     }
-    prun__sort_codes(r->cluster, n, n, NULL, r->by_cluster, r->ends);
+    prun__codes_sort(r->cluster, n, n, NULL, r->by_cluster, r->ends);
     for (i = 0; i < r->clusters; i++) {
-        size[i] = (int32_t)(r->ends[i] - prun__cluster_begin(r, i));
+        size[i] = (int32_t)(r->ends[i] - prun__cluster_start(r, i));
         largest = PRUN__MAX(largest, size[i]);
     }
-    prun__sort_codes(size, n + 1, r->clusters, NULL, r->by_size, counts);
+    prun__codes_sort(size, n + 1, r->clusters, NULL, r->by_size, counts);
     r->capacity = r->scheme == PRUN__BOOTSTRAP ? prun__size_product(r->clusters, largest) : n;
 }
 
@@ -15095,7 +15182,8 @@ PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_o
     return o;
 }
 
-static prun_status prun__check_resampling(prun_context *context, const prun_sample *s,
+/* Checks that the sample has what the statistic needs, and the resolved options. */
+static prun_status prun__resampling_check(prun_context *context, const prun_sample *s,
                                           const double *other, const prun_resampling_options *o) {
     const int32_t kind = (int32_t)o->statistic;
     const char *missing = NULL;
@@ -15124,9 +15212,9 @@ static prun_status prun__check_resampling(prun_context *context, const prun_samp
 }
 
 /* Values of the sample (item 0) and of all resamples; *values is to be freed. */
-static prun_status prun__resample(prun_context *context, prun__scheme scheme,
-                                  const prun_sample *sample, const double *other,
-                                  const prun_resampling_options *options, double **values) {
+static prun_status prun__resampling_run(prun_context *context, prun__scheme scheme,
+                                        const prun_sample *sample, const double *other,
+                                        const prun_resampling_options *options, double **values) {
     prun__resampler r;
     prun__arena arena;
     prun_status status;
@@ -15135,22 +15223,23 @@ static prun_status prun__resample(prun_context *context, prun__scheme scheme,
     const int signs = options->statistic >= PRUN_STATISTIC_SIGN_ERROR_MEAN &&
                       options->statistic < PRUN_STATISTIC_CUSTOM;
     *values = NULL;
-    PRUN__TRY(prun__check_resampling(context, sample, other, options));
+    PRUN__TRY(prun__resampling_check(context, sample, other, options));
     memset(&r, 0, sizeof r);
     r.options = *options;
     r.scheme = scheme;
     items = scheme == PRUN__VALUE ? 1 : options->resamples + 1;
-    status = prun__open(context, "resampling", sample, other,
-                        prun__arena_size(7 + PRUN__STATISTIC_ROOM, sample->n), &r.models, &arena,
-                        &block);
+    status = prun__models_make(context, "resampling", sample, other,
+                               prun__arena_size(7 + PRUN__STATISTIC_ROOM, sample->n), &r.models,
+                               &arena, &block);
     if (status == PRUN_OK && signs)
-        status = prun__check_finite(context, "sign error, target", sample->target, sample->n);
+        status =
+            prun__doubles_check_finite(context, "sign error, target", sample->target, sample->n);
     if (status == PRUN_OK) {
-        prun__find_clusters(&r, &arena);
-        if (signs) r.models.environments = prun__count_environments(&r.models, arena);
+        prun__clusters_find(&r, &arena);
+        if (signs) r.models.environments = prun__environments_count(&r.models, arena);
         r.room =
             prun__size_sum(prun__arena_size(PRUN__CODES + 4 + PRUN__STATISTIC_ROOM, r.capacity),
-                           prun__sign_room(r.capacity, r.models.environments));
+                           prun__sign_error_size(r.capacity, r.models.environments));
         r.memory = (char *)prun__alloc(
             context, prun__size_product(PRUN__MIN(threads, items), r.room), 1, "resampling");
         r.values = *values = (double *)prun__alloc(context, items, sizeof(double), "resampling");
@@ -15166,7 +15255,7 @@ PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sampl
                                          const prun_resampling_options *options, double *value) {
     const prun_resampling_options o = prun_resampling_resolved(options);
     double *values;
-    prun_status status = prun__resample(context, PRUN__VALUE, sample, NULL, &o, &values);
+    prun_status status = prun__resampling_run(context, PRUN__VALUE, sample, NULL, &o, &values);
     if (status == PRUN_OK) *value = values[0];
     prun__free(context, values);
     return status;
@@ -15187,7 +15276,7 @@ PRUNDEF prun_status prun_partial_kendall(prun_context *context, const double *x,
 }
 
 /* Interval and p from the defined resamples, which move to the front of v[1 .. resamples]. */
-static void prun__interval_of(double *v, int64_t resamples, double level, prun_interval *r) {
+static void prun__interval_make(double *v, int64_t resamples, double level, prun_interval *r) {
     double sum = 0.0, square = 0.0, above = 0.0, below = 0.0, n;
     int64_t i;
     memset(r, 0, sizeof *r);
@@ -15219,10 +15308,11 @@ static void prun__interval_of(double *v, int64_t resamples, double level, prun_i
 /* Which variable's infinite values make R2 undefined; otherwise `reason`. */
 static const char *prun__infinite_reason(const prun_sample *s, const double *other,
                                          const char *reason) {
-    if (prun__find_large(s->target, s->n, DBL_MAX) < s->n) return "the target has infinite values";
-    if (prun__find_large(s->measure, s->n, DBL_MAX) < s->n)
+    if (prun__doubles_find_large(s->target, s->n, DBL_MAX) < s->n)
+        return "the target has infinite values";
+    if (prun__doubles_find_large(s->measure, s->n, DBL_MAX) < s->n)
         return "the measure has infinite values";
-    if (other && prun__find_large(other, s->n, DBL_MAX) < s->n)
+    if (other && prun__doubles_find_large(other, s->n, DBL_MAX) < s->n)
         return "the other measure has infinite values";
     return reason;
 }
@@ -15232,8 +15322,8 @@ PRUNDEF prun_status prun_compare(prun_context *context, const prun_sample *sampl
                                  prun_interval *result) {
     const prun_resampling_options o = prun_resampling_resolved(options);
     double *values;
-    prun_status status = prun__resample(context, PRUN__BOOTSTRAP, sample, other, &o, &values);
-    if (status == PRUN_OK) prun__interval_of(values, o.resamples, o.level, result);
+    prun_status status = prun__resampling_run(context, PRUN__BOOTSTRAP, sample, other, &o, &values);
+    if (status == PRUN_OK) prun__interval_make(values, o.resamples, o.level, result);
     if (status == PRUN_OK && values[0] != values[0] &&
         (o.statistic == PRUN_STATISTIC_R2 || o.statistic == PRUN_STATISTIC_ADJUSTED_R2))
         result->reason = prun__infinite_reason(sample, other, result->reason);
@@ -15251,7 +15341,7 @@ PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_samp
     const double rounding = 1e-12; /* equal statistics differ by so much at most */
     const prun_resampling_options o = prun_resampling_resolved(options);
     double *values, reached = 0.0, used = 0.0;
-    prun_status status = prun__resample(context, PRUN__PERMUTE, sample, NULL, &o, &values);
+    prun_status status = prun__resampling_run(context, PRUN__PERMUTE, sample, NULL, &o, &values);
     int64_t i;
     for (i = 1; status == PRUN_OK && i <= o.resamples; i++) {
         const prun_statistic kind = o.statistic;
@@ -15307,6 +15397,7 @@ PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name) {
     return -1;
 }
 
+/* What messages call the table: its file, or "table". */
 static const char *prun__table_source(const prun_table *table) {
     return table->source ? table->source : "table";
 }
@@ -15322,7 +15413,8 @@ static prun_status prun__cell_fail(prun_context *context, const prun_table *t, i
 }
 
 /* The columns there are, as many as fit; names of more than 80 characters are cut. */
-static prun_status prun__no_column(prun_context *context, const prun_table *t, const char *name) {
+static prun_status prun__missing_column_fail(prun_context *context, const prun_table *t,
+                                             const char *name) {
     const char *source = prun__table_source(t);
     char names[sizeof context->message] = "none";
     const int before = snprintf(NULL, 0, "%s: no column named %.80s; there are ", source, name);
@@ -15340,13 +15432,14 @@ static prun_status prun__no_column(prun_context *context, const prun_table *t, c
                       shown > 0 && shown < named ? ", ..." : "");
 }
 
-static prun_status prun__table_column(prun_context *context, const prun_table *t, const char *name,
-                                      int numbers, const double **values) {
+/* Finds a column by name, in which no value may be missing. numbers: text is refused as well. */
+static prun_status prun__table_find_column(prun_context *context, const prun_table *t,
+                                           const char *name, int numbers, const double **values) {
     const int64_t column = prun_table_find(t, name);
     const double *v = t->values + column * t->rows;
     const int kind = column >= 0 && t->text ? (int)t->text[column] : (int)PRUN_COLUMN_NUMBERS;
     int64_t i;
-    if (column < 0) return prun__no_column(context, t, name);
+    if (column < 0) return prun__missing_column_fail(context, t, name);
     for (i = 0; i < t->rows; i++) {
         const char *cell = t->cells ? t->cells[i * t->columns + column] : NULL;
         double ignored;
@@ -15364,16 +15457,16 @@ static prun_status prun__table_column(prun_context *context, const prun_table *t
 
 PRUNDEF prun_status prun_table_numbers(prun_context *context, const prun_table *table,
                                        const char *name, const double **values) {
-    return prun__table_column(context, table, name, 1, values);
+    return prun__table_find_column(context, table, name, 1, values);
 }
 
 PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table *table,
                                         const char *name, const double **values) {
-    return prun__table_column(context, table, name, 0, values);
+    return prun__table_find_column(context, table, name, 0, values);
 }
 
 /* A mixed column that was read and has no text any more becomes one of numbers. */
-static void prun__column_renumber(prun_table *t, int64_t column) {
+static void prun__column_read_numbers(prun_table *t, int64_t column) {
     double *v = t->values + column * t->rows, value;
     uint8_t *text;
     int64_t i;
@@ -15404,7 +15497,7 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
             t->cells[kept * columns + column] = t->cells[row * columns + column];
         kept++;
     }
-    for (column = 0; column < columns; column++) prun__column_renumber(t, column);
+    for (column = 0; column < columns; column++) prun__column_read_numbers(t, column);
 }
 #endif
 
@@ -15496,7 +15589,7 @@ static size_t prun__folder_length(const char *path) {
 }
 
 /* Joins a folder of `length` bytes and a name to an allocated path; NULL: out of memory. */
-static char *prun__join_path(prun_context *context, const char *folder, size_t length,
+static char *prun__path_join(prun_context *context, const char *folder, size_t length,
                              const char *name) {
     const size_t size = strlen(name) + 1;
     const size_t slash = length > 0 && folder[length - 1] != '/' && folder[length - 1] != '\\' &&
@@ -15510,10 +15603,10 @@ static char *prun__join_path(prun_context *context, const char *folder, size_t l
 }
 
 /* Finds the folder of o->path. */
-static prun_status prun__output_folder(prun_output *o) {
+static prun_status prun__output_find_folder(prun_output *o) {
     const size_t length = prun__folder_length(o->path);
     prun__free(o->context, o->folder);
-    o->folder = prun__join_path(o->context, length ? o->path : ".", length ? length : 1, "");
+    o->folder = prun__path_join(o->context, length ? o->path : ".", length ? length : 1, "");
     if (!o->folder) return PRUN_ERR_MEMORY;
     if (length > 1 && o->folder[length - 1] == '/') o->folder[length - 1] = 0;
     return PRUN_OK;
@@ -15527,7 +15620,7 @@ static prun_status prun__output_fail(const prun_output *o, const char *what, int
 
 /* Number `attempt` of the names for the temporary file: it says whose it is, and has at most 140
    bytes, which every file system takes. */
-static prun_status prun__output_name(prun_output *o, int attempt) {
+static prun_status prun__output_make_name(prun_output *o, int attempt) {
     const size_t length = prun__folder_length(o->path);
     const char *base = o->path + length;
     long process = 0;
@@ -15546,7 +15639,7 @@ static prun_status prun__output_name(prun_output *o, int attempt) {
     snprintf(name, sizeof name, ".%.*s.%ld-%08lx%08lx.tmp", (int)most, base, process,
              (unsigned long)(bits >> 32), (unsigned long)(bits & 0xffffffffu));
     prun__free(o->context, o->temporary);
-    o->temporary = prun__join_path(o->context, o->path, length, name);
+    o->temporary = prun__path_join(o->context, o->path, length, name);
     return o->temporary ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
@@ -15573,7 +15666,7 @@ static prun_status prun__output_folder_fail(prun_output *o, int error) {
    is that of Linux's fs.protected_symlinks. */
 static prun_status prun__output_check_link(prun_output *o) {
     struct stat link, folder;
-    PRUN__TRY(prun__output_folder(o));
+    PRUN__TRY(prun__output_find_folder(o));
     if (PRUN__LSTAT(o->path, &link) != 0 || stat(o->folder, &folder) != 0)
         return prun__output_fail(o, "the link cannot be followed", errno);
     if ((folder.st_mode & 01002) == 01002 && link.st_uid != geteuid() &&
@@ -15588,7 +15681,7 @@ static prun_status prun__output_check_link(prun_output *o) {
 /* Replaces o->path, a link with this text, by what it leads to. */
 static prun_status prun__output_step(prun_output *o, const char *text) {
     char *next =
-        prun__join_path(o->context, o->path, *text == '/' ? 0 : prun__folder_length(o->path), text);
+        prun__path_join(o->context, o->path, *text == '/' ? 0 : prun__folder_length(o->path), text);
     if (!next) return PRUN_ERR_MEMORY;
     prun__free(o->context, o->path);
     o->path = next;
@@ -15596,7 +15689,7 @@ static prun_status prun__output_step(prun_output *o, const char *text) {
 }
 
 /* Follows the links that o->path ends in; *descriptor: one of them names an open file. */
-static prun_status prun__output_follow(prun_output *o, int *descriptor) {
+static prun_status prun__output_resolve_links(prun_output *o, int *descriptor) {
     const int64_t size = 1 << 14;
     prun_status status = PRUN_OK;
     char *text = (char *)prun__alloc(o->context, size, 1, "file name");
@@ -15620,25 +15713,25 @@ static prun_status prun__output_follow(prun_output *o, int *descriptor) {
 
 /* Makes o->path absolute, so that it names the same file when the working directory or a link in
    front of it has changed; leaves it if that is too long or cannot be found out. */
-static prun_status prun__output_anchor(prun_output *o) {
+static prun_status prun__output_resolve_path(prun_output *o) {
     const size_t length = prun__folder_length(o->path);
     char *real, *anchored;
-    PRUN__TRY(prun__output_folder(o));
+    PRUN__TRY(prun__output_find_folder(o));
     real = realpath(o->folder, NULL);
     if (real && strlen(real) < 3500) {
-        anchored = prun__join_path(o->context, real, strlen(real), o->path + length);
+        anchored = prun__path_join(o->context, real, strlen(real), o->path + length);
         free(real); /* the C library's */
         if (!anchored) return PRUN_ERR_MEMORY;
         prun__free(o->context, o->path);
         o->path = anchored;
-        return prun__output_folder(o);
+        return prun__output_find_folder(o);
     }
     free(real);
     return PRUN_OK;
 }
 
 /* Opens what is not replaced: pipes, devices, and files by their descriptor. */
-static prun_status prun__output_in_place(prun_output *o) {
+static prun_status prun__output_open_in_place(prun_output *o) {
     const int descriptor = open(o->name, PRUN__OPEN_FLAGS | O_TRUNC);
     if (descriptor < 0) return prun__output_fail(o, "cannot be opened for writing", errno);
     o->stream = fdopen(descriptor, "wb");
@@ -15648,7 +15741,7 @@ static prun_status prun__output_in_place(prun_output *o) {
 }
 
 /* In a sticky folder only the owners of the file and of the folder may replace a file. */
-static int prun__output_is_kept(const prun_output *o) {
+static int prun__output_is_protected(const prun_output *o) {
     struct stat folder;
     return stat(o->folder, &folder) == 0 && (folder.st_mode & 01000) != 0 && geteuid() != 0 &&
            geteuid() != folder.st_uid && geteuid() != o->old.st_uid;
@@ -15666,7 +15759,7 @@ static prun_status prun__output_check_target(prun_output *o) {
     if (*base == 0 || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
         return prun__output_fail(o, "has no file name", 0);
     if (!o->replaces) return PRUN_OK;
-    if (prun__output_is_kept(o))
+    if (prun__output_is_protected(o))
         return prun__output_fail(o, "another user's file in a sticky folder cannot be replaced", 0);
     descriptor = open(o->path, PRUN__OPEN_FLAGS | O_NONBLOCK);
     if (descriptor >= 0) close(descriptor);
@@ -15676,10 +15769,10 @@ static prun_status prun__output_check_target(prun_output *o) {
 }
 
 /* Creates the temporary file; one that will replace a private file is private from the start. */
-static prun_status prun__output_create(prun_output *o) {
+static prun_status prun__output_make_temporary(prun_output *o) {
     int attempt, descriptor = -1;
     for (attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
-        PRUN__TRY(prun__output_name(o, attempt));
+        PRUN__TRY(prun__output_make_name(o, attempt));
         descriptor =
             open(o->temporary, PRUN__OPEN_FLAGS | O_CREAT | O_EXCL, o->replaces ? 0600 : 0666);
         if (descriptor < 0 && errno != EEXIST) break;
@@ -15697,17 +15790,17 @@ static prun_status prun__output_begin(prun_output *o) {
     struct stat named;
     int descriptor = 0;
     const int there = stat(o->name, &named) == 0;
-    PRUN__TRY(prun__output_follow(o, &descriptor));
+    PRUN__TRY(prun__output_resolve_links(o, &descriptor));
     if (there && !S_ISDIR(named.st_mode) && (descriptor || !S_ISREG(named.st_mode)))
-        return prun__output_in_place(o);
-    PRUN__TRY(prun__output_anchor(o));
+        return prun__output_open_in_place(o);
+    PRUN__TRY(prun__output_resolve_path(o));
     PRUN__TRY(prun__output_check_target(o));
-    return prun__output_create(o);
+    return prun__output_make_temporary(o);
 }
 
 /* Gives the temporary file the owner, group and mode of the file that it replaces. Rights that were
    meant for another owner or group are left out. 0: failed, errno says why. */
-static int prun__output_keep(const prun_output *o) {
+static int prun__output_copy_rights(const prun_output *o) {
     const int descriptor = fileno(o->stream);
     mode_t mode = o->old.st_mode & 07777;
     struct stat now;
@@ -15744,6 +15837,8 @@ static int prun__output_replace(const prun_output *o) {
 
 #elif defined(_WIN32)
 
+/* Checks what can be checked of the target and opens the stream; o->temporary stays NULL if the
+   target is written in place. */
 static prun_status prun__output_begin(prun_output *o) {
     struct _stat64 old;
     const int there = _stat64(o->name, &old) == 0;
@@ -15754,9 +15849,9 @@ static prun_status prun__output_begin(prun_output *o) {
         return o->stream ? PRUN_OK : prun__output_fail(o, "cannot be opened for writing", errno);
     }
     if (there && _access(o->path, 2) != 0) return prun__output_fail(o, "may not be written", errno);
-    PRUN__TRY(prun__output_folder(o));
+    PRUN__TRY(prun__output_find_folder(o));
     for (attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
-        PRUN__TRY(prun__output_name(o, attempt));
+        PRUN__TRY(prun__output_make_name(o, attempt));
         descriptor = _open(o->temporary, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT,
                            _S_IREAD | _S_IWRITE);
         if (descriptor < 0 && errno != EEXIST) break;
@@ -15769,8 +15864,10 @@ static prun_status prun__output_begin(prun_output *o) {
     return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
 }
 
-static int prun__output_keep(const prun_output *o) { return o->stream != NULL; }
+/* Succeeds: no owner, group or mode is copied on this platform. */
+static int prun__output_copy_rights(const prun_output *o) { return o->stream != NULL; }
 
+/* Flushes all data as far as this platform can; returns whether that worked. */
 static int prun__output_sync(FILE *stream) { return _commit(_fileno(stream)) == 0; }
 
 /* Puts the new file in the place of the old one, in one step, written through to the disk. */
@@ -15784,26 +15881,30 @@ static int prun__output_replace(const prun_output *o) {
 #else
 
 /* Whether a file can be opened in a mode that does not change it. */
-static int prun__output_probe(const char *path, const char *mode) {
+static int prun__path_can_open(const char *path, const char *mode) {
     FILE *stream = fopen(path, mode);
     if (stream) fclose(stream);
     return stream != NULL;
 }
 
+/* Checks what can be checked of the target and opens the stream; o->temporary stays NULL if the
+   target is written in place. */
 static prun_status prun__output_begin(prun_output *o) {
     int attempt = 0;
-    if (prun__output_probe(o->path, "rb") && !prun__output_probe(o->path, "r+b"))
+    if (prun__path_can_open(o->path, "rb") && !prun__path_can_open(o->path, "r+b"))
         return prun__output_fail(o, "is a folder, or may not be written", 0);
-    PRUN__TRY(prun__output_folder(o));
+    PRUN__TRY(prun__output_find_folder(o));
     do {
-        PRUN__TRY(prun__output_name(o, attempt));
-    } while (++attempt < 100 && prun__output_probe(o->temporary, "rb"));
+        PRUN__TRY(prun__output_make_name(o, attempt));
+    } while (++attempt < 100 && prun__path_can_open(o->temporary, "rb"));
     o->stream = fopen(o->temporary, "wb");
     return o->stream ? PRUN_OK : prun__output_folder_fail(o, errno);
 }
 
-static int prun__output_keep(const prun_output *o) { return o->stream != NULL; }
+/* Succeeds: no owner, group or mode is copied on this platform. */
+static int prun__output_copy_rights(const prun_output *o) { return o->stream != NULL; }
 
+/* Flushes all data as far as this platform can; returns whether that worked. */
 static int prun__output_sync(FILE *stream) { return fflush(stream) == 0; }
 
 /* Puts the new file in the place of the old one. Where rename does not replace files, the old one
@@ -15813,7 +15914,7 @@ static int prun__output_replace(const prun_output *o) {
     char *aside;
     int done;
     if (rename(o->temporary, o->path) == 0) return 1;
-    aside = prun__join_path(o->context, o->temporary, 0, o->temporary);
+    aside = prun__path_join(o->context, o->temporary, 0, o->temporary);
     if (!aside) return 0;
     memcpy(aside + length - 3, "old", 3);
     done = rename(o->path, aside) == 0;
@@ -15846,8 +15947,8 @@ PRUNDEF prun_status prun_output_open(prun_context *context, const char *path,
     o = (prun_output *)prun__alloc_zero(context, 1, sizeof *o, "output");
     if (!o) return PRUN_ERR_MEMORY;
     o->context = context;
-    o->name = prun__join_path(context, path, 0, path);
-    o->path = prun__join_path(context, path, 0, path);
+    o->name = prun__path_join(context, path, 0, path);
+    o->path = prun__path_join(context, path, 0, path);
     if (o->name && o->path) status = prun__output_begin(o);
     if (status == PRUN_OK) *output = o;
     else prun__output_free(o);
@@ -15865,7 +15966,7 @@ PRUNDEF prun_status prun_output_close(prun_output *o) {
     if (!o) return PRUN_ERR_ARGUMENT;
     if (ferror(o->stream)) {
         what = "a write failed; is the disk full?";
-    } else if (fflush(o->stream) != 0 || (o->temporary && !prun__output_keep(o)) ||
+    } else if (fflush(o->stream) != 0 || (o->temporary && !prun__output_copy_rights(o)) ||
                !prun__output_sync(o->stream)) {
         what = "cannot be written";
         error = errno;
@@ -15907,20 +16008,29 @@ typedef struct prun__file {
 
 /* 64-bit positions where `long` has fewer bits and the C library shows its functions for them. */
 #if LONG_MAX < INT64_MAX && defined(_WIN32)
-static int prun__seek(FILE *stream, int64_t at, int from) { return _fseeki64(stream, at, from); }
-static int64_t prun__tell(FILE *stream) { return _ftelli64(stream); }
+static int prun__stream_set_position(FILE *stream, int64_t at, int from) {
+    return _fseeki64(stream, at, from);
+}
+/* The position in the stream, or -1. */
+static int64_t prun__stream_get_position(FILE *stream) { return _ftelli64(stream); }
 #elif LONG_MAX < INT64_MAX && (defined(__unix__) || defined(__APPLE__)) && \
     (!defined(__STRICT_ANSI__) || defined(__cplusplus) || _POSIX_C_SOURCE >= 200112L)
 #include <sys/types.h>
-static int prun__seek(FILE *stream, int64_t at, int from) {
+/* Sets the position as fseek does; nonzero on failure, also where the C library cannot represent
+   the position. */
+static int prun__stream_set_position(FILE *stream, int64_t at, int from) {
     return (off_t)at == at ? fseeko(stream, (off_t)at, from) : -1;
 }
-static int64_t prun__tell(FILE *stream) { return ftello(stream); }
+/* The position in the stream, or -1. */
+static int64_t prun__stream_get_position(FILE *stream) { return ftello(stream); }
 #else
-static int prun__seek(FILE *stream, int64_t at, int from) {
+/* Sets the position as fseek does; nonzero on failure, also where the C library cannot represent
+   the position. */
+static int prun__stream_set_position(FILE *stream, int64_t at, int from) {
     return at <= LONG_MAX ? fseek(stream, (long)at, from) : -1;
 }
-static int64_t prun__tell(FILE *stream) { return ftell(stream); }
+/* The position in the stream, or -1. */
+static int64_t prun__stream_get_position(FILE *stream) { return ftell(stream); }
 #endif
 
 /* What is not a regular file has no size, and opening a pipe would wait for a writer. */
@@ -15958,10 +16068,12 @@ static prun_status prun__file_open(prun_context *context, const char *path, prun
     if (!file->stream)
         return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened: %s", path,
                           strerror(errno));
-    size = prun__seek(file->stream, 0, SEEK_END) == 0 ? prun__tell(file->stream) : -1;
+    size = prun__stream_set_position(file->stream, 0, SEEK_END) == 0
+               ? prun__stream_get_position(file->stream)
+               : -1;
     /* Opening a directory succeeds on some systems; its "size" is then nonsense. */
     if (size < 0 || size == LONG_MAX || size == INT64_MAX ||
-        prun__seek(file->stream, 0, SEEK_SET) != 0) {
+        prun__stream_set_position(file->stream, 0, SEEK_SET) != 0) {
         fclose(file->stream);
         file->stream = NULL;
         return prun__fail(context, PRUN_ERR_READ, "%s: not a regular file, or too large", path);
@@ -15970,6 +16082,7 @@ static prun_status prun__file_open(prun_context *context, const char *path, prun
     return PRUN_OK;
 }
 
+/* Reads exactly `bytes` bytes; fewer are an error. */
 static prun_status prun__file_read(prun_context *context, prun__file *file, void *out,
                                    int64_t bytes) {
     const int64_t most = 1 << 30; /* some C libraries fail from 2 GB on */
@@ -16048,7 +16161,7 @@ static const prun__file_kind prun__file_kinds[] = {
 #undef PRUN__CONVERT
 
 /* Whether a header of safetensors begins a file of this size. */
-static int prun__is_safetensors(const unsigned char *bytes, int64_t n, int64_t size) {
+static int prun__file_is_safetensors(const unsigned char *bytes, int64_t n, int64_t size) {
     uint64_t length = 0;
     int i;
     if (n < 9 || bytes[8] != '{') return 0;
@@ -16057,13 +16170,13 @@ static int prun__is_safetensors(const unsigned char *bytes, int64_t n, int64_t s
 }
 
 /* Whether an IDX file begins so: two zeros, an element type, the number of dimensions. */
-static int prun__is_idx(const unsigned char *bytes, int64_t n) {
+static int prun__file_is_idx(const unsigned char *bytes, int64_t n) {
     return n >= 8 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] >= 8 && bytes[2] <= 14 &&
            bytes[2] != 10 && bytes[3] >= 1 && bytes[3] <= 8;
 }
 
 /* Whether bytes are a text in UTF-8, of which the end may be cut off. */
-static int prun__is_text(const char *bytes, int64_t n) {
+static int prun__file_is_text(const char *bytes, int64_t n) {
     int64_t i;
     int length;
     for (i = 0; i < n; i += length) {
@@ -16079,7 +16192,7 @@ static int prun__is_text(const char *bytes, int64_t n) {
 static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
     prun__file_kind kind = {NULL, 0, 0, NULL, "fetch the file again", PRUN__FOREIGN};
     const char *p = bytes, *end = bytes + n, *next;
-    if (!prun__is_text(bytes, n)) return kind;
+    if (!prun__file_is_text(bytes, n)) return kind;
     if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) p += 3;
     while (p < end - 1 && strchr(" \n\r\t", *p)) p++;
     for (next = p + 1; next < end - 1 && strchr(" \n\r\t", *next);) next++;
@@ -16099,7 +16212,7 @@ static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
 }
 
 /* What a zip archive is by the name of its first file. */
-static void prun__look_into_zip(const unsigned char *bytes, int64_t n, prun__file_kind *kind) {
+static void prun__zip_find_kind(const unsigned char *bytes, int64_t n, prun__file_kind *kind) {
     const int64_t length = n < 30 ? 0 : PRUN__MIN(n - 30, (int64_t)(bytes[26] | bytes[27] << 8));
     char name[512];
     memcpy(name, bytes + PRUN__MIN(n, 30), (size_t)length);
@@ -16113,7 +16226,7 @@ static void prun__look_into_zip(const unsigned char *bytes, int64_t n, prun__fil
 }
 
 /* What a file is by its first n bytes; `what` is NULL if they tell nothing. */
-static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, int64_t size) {
+static prun__file_kind prun__file_find_kind(const unsigned char *bytes, int64_t n, int64_t size) {
     prun__file_kind kind = {NULL, 0, 0, NULL, NULL, PRUN__FOREIGN};
     const size_t count = sizeof prun__file_kinds / sizeof prun__file_kinds[0];
     size_t i;
@@ -16122,13 +16235,13 @@ static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, in
         if (n >= k->at + k->length && memcmp(bytes + k->at, k->bytes, (size_t)k->length) == 0)
             kind = *k;
     }
-    if (kind.what && bytes[0] == 'P' && bytes[1] == 'K') prun__look_into_zip(bytes, n, &kind);
+    if (kind.what && bytes[0] == 'P' && bytes[1] == 'K') prun__zip_find_kind(bytes, n, &kind);
     if (kind.what) return kind;
-    if (prun__is_safetensors(bytes, n, size)) {
+    if (prun__file_is_safetensors(bytes, n, size)) {
         kind.what = "a safetensors file";
         kind.advice = "prun_safetensors_open reads it";
         kind.format = PRUN__SAFETENSORS;
-    } else if (prun__is_idx(bytes, n)) {
+    } else if (prun__file_is_idx(bytes, n)) {
         kind.what = "an IDX file";
         kind.advice = "prun_images_load_idx reads it";
         kind.format = PRUN__IDX;
@@ -16139,17 +16252,17 @@ static prun__file_kind prun__find_kind(const unsigned char *bytes, int64_t n, in
 }
 
 /* True for a text that may be a table, whatever letters its first column's name begins with. */
-static int prun__may_be_table(const unsigned char *bytes, int64_t n) {
+static int prun__file_can_be_table(const unsigned char *bytes, int64_t n) {
     static const char lfs[] = "version https://git-lfs", pdf[] = "%PDF-";
     if (n >= (int64_t)sizeof lfs - 1 && memcmp(bytes, lfs, sizeof lfs - 1) == 0) return 0;
     if (n >= (int64_t)sizeof pdf - 1 && memcmp(bytes, pdf, sizeof pdf - 1) == 0) return 0;
-    return prun__is_text((const char *)bytes, n);
+    return prun__file_is_text((const char *)bytes, n);
 }
 
 /* Fails if the first n of a file's `size` bytes show another kind than the one that is wanted. */
-static prun_status prun__check_kind(prun_context *context, const char *path,
-                                    const unsigned char *bytes, int64_t n, int64_t size,
-                                    prun__format wanted) {
+static prun_status prun__bytes_check_kind(prun_context *context, const char *path,
+                                          const unsigned char *bytes, int64_t n, int64_t size,
+                                          prun__format wanted) {
     static const char *const names[] = {"an IDX file", "a binary CIFAR file", "a safetensors file",
                                         "a NumPy array", "a CSV table"};
     static const char *const advice[] = {
@@ -16157,9 +16270,9 @@ static prun_status prun__check_kind(prun_context *context, const char *path,
         "take the binary version of the data",
         "save it by safetensors.torch.save_file, or see examples/pytorch/from_pytorch.py",
         "save the array with numpy.save", "write the table as CSV"};
-    const prun__file_kind kind = wanted == PRUN__CSV && prun__may_be_table(bytes, n)
+    const prun__file_kind kind = wanted == PRUN__CSV && prun__file_can_be_table(bytes, n)
                                      ? prun__text_kind((const char *)bytes, n)
-                                     : prun__find_kind(bytes, n, size);
+                                     : prun__file_find_kind(bytes, n, size);
     if (!kind.what || kind.format == wanted) return PRUN_OK;
     return prun__fail(context, PRUN_ERR_MAGIC, "%s: %s, not %s; %s", path, kind.what, names[wanted],
                       kind.advice ? kind.advice : advice[wanted]);
@@ -16168,22 +16281,23 @@ static prun_status prun__check_kind(prun_context *context, const char *path,
 /* Looks at the beginning of a file: fails if it is empty, or known to be of another kind than the
    one that is wanted. Every loader asks here before it says that a file is malformed; where a
    format has no header, only once size or contents do not fit. Leaves the file at its start. */
-static prun_status prun__file_inspect(prun_context *context, prun__file *file,
-                                      prun__format wanted) {
+static prun_status prun__file_check_kind(prun_context *context, prun__file *file,
+                                         prun__format wanted) {
     unsigned char bytes[512];
     int64_t n;
     if (file->size == 0)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: the file is empty", file->path);
-    n = prun__seek(file->stream, 0, SEEK_SET) == 0
+    n = prun__stream_set_position(file->stream, 0, SEEK_SET) == 0
             ? (int64_t)fread(bytes, 1, sizeof bytes, file->stream)
             : 0;
-    if (n == 0 || prun__seek(file->stream, 0, SEEK_SET) != 0)
+    if (n == 0 || prun__stream_set_position(file->stream, 0, SEEK_SET) != 0)
         return prun__fail(context, PRUN_ERR_READ, "%s: read error", file->path);
-    return prun__check_kind(context, file->path, bytes, n, file->size, wanted);
+    return prun__bytes_check_kind(context, file->path, bytes, n, file->size, wanted);
 }
 
 /* The file must have exactly this many bytes; -1: more than can be. */
-static prun_status prun__file_expect(prun_context *context, const prun__file *file, int64_t bytes) {
+static prun_status prun__file_check_size(prun_context *context, const prun__file *file,
+                                         int64_t bytes) {
     if (bytes < 0 || file->size < bytes)
         return prun__fail(context, PRUN_ERR_TRUNCATED,
                           "%s: %lld bytes, fewer than its header announces", file->path,
@@ -16204,7 +16318,7 @@ typedef struct prun__type {
 
 /* The type of a name; NULL if there is none in NumPy, a type without size if safetensors may have
    got it meanwhile. */
-static const prun__type *prun__find_type(const char *name, int npy) {
+static const prun__type *prun__type_find(const char *name, int npy) {
     /* clang-format off */
     static const prun__type types[] = {
         {"F32", "f4", PRUN_DTYPE_F32, 32}, {"F64", "f8", PRUN_DTYPE_F64, 64},
@@ -16228,11 +16342,13 @@ static const prun__type *prun__find_type(const char *name, int npy) {
     return npy ? NULL : &unknown;
 }
 
-static int prun__is_float(prun_dtype dtype) {
+/* True for the types that are read as floats. */
+static int prun__dtype_is_float(prun_dtype dtype) {
     return dtype == PRUN_DTYPE_F32 || (dtype >= PRUN_DTYPE_F64 && dtype <= PRUN_DTYPE_BF16);
 }
 
-static int prun__host_is_big(void) {
+/* True if this machine stores the most significant byte first. */
+static int prun__host_is_big_endian(void) {
     const uint16_t probe = 1;
     return *(const unsigned char *)&probe == 0;
 }
@@ -16243,6 +16359,7 @@ typedef struct prun__crc {
     uint32_t table[8][256];
 } prun__crc;
 
+/* Fills the tables: entry i of table k is the CRC of byte i with k zero bytes after it. */
 static void prun__crc_init(prun__crc *c) {
     uint32_t i, k;
     for (i = 0; i < 256; i++) {
@@ -16282,7 +16399,8 @@ typedef struct prun__sink {
     uint32_t crc;
 } prun__sink;
 
-static float prun__float_of(prun_dtype dtype, uint64_t bits) {
+/* The float nearest to an element of a floating-point type, given by its bits. */
+static float prun__float_unpack(prun_dtype dtype, uint64_t bits) {
     const uint32_t magnitude = (uint32_t)bits & 0x7fffu, sign = ((uint32_t)bits & 0x8000u) << 16;
     uint32_t single = (uint32_t)bits;
     float value;
@@ -16309,7 +16427,7 @@ static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) 
     const uint64_t sign = type->name[0] == 'I' ? UINT64_C(1) << (type->bits - 1) : 0;
     int32_t a = s->axes - 1;
     if (s->floats) {
-        s->floats[s->offset] = prun__float_of(type->dtype, bits);
+        s->floats[s->offset] = prun__float_unpack(type->dtype, bits);
     } else if (s->bytes) {
         s->bytes[s->offset] = type->dtype == PRUN_DTYPE_BOOL ? bits != 0 : (uint8_t)bits;
     } else {
@@ -16326,25 +16444,26 @@ static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) 
 }
 
 /* Whether the file's bytes, in their order, are what the sink is to hold. */
-static int prun__sink_copies(const prun__sink *s, const prun__type *type, int big) {
+static int prun__sink_can_copy(const prun__sink *s, const prun__type *type, int big) {
     int64_t dense = 1;
     int32_t a;
     for (a = s->axes - 1; a >= 0; dense *= s->size[a--])
         if (s->stride[a] != dense) return 0;
     if (s->bytes) return type->dtype == PRUN_DTYPE_U8;
-    return big == prun__host_is_big() &&
+    return big == prun__host_is_big_endian() &&
            type->dtype == (s->floats ? PRUN_DTYPE_F32 : PRUN_DTYPE_I64);
 }
 
 /* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
-static prun_status prun__read_elements(prun_context *context, prun__file *file, const char *what,
-                                       const prun__type *type, int big, prun__sink *s) {
+static prun_status prun__file_read_elements(prun_context *context, prun__file *file,
+                                            const char *what, const prun__type *type, int big,
+                                            prun__sink *s) {
     const int32_t bytes = type->bits / 8;
     unsigned char buffer[8192];
     int64_t count = 1, done = 0, i;
     int32_t b;
     for (b = 0; b < s->axes; b++) count *= s->size[b];
-    if (prun__sink_copies(s, type, big)) {
+    if (prun__sink_can_copy(s, type, big)) {
         void *out = s->floats     ? (void *)s->floats
                     : s->integers ? (void *)s->integers
                                   : (void *)s->bytes;
@@ -16378,13 +16497,14 @@ static prun_status prun__read_elements(prun_context *context, prun__file *file, 
 */
 #ifndef PRUNABILITY_NO_FILES
 
-static uint32_t prun__big_endian(const unsigned char *b) {
+/* A number of four bytes, the most significant first. */
+static uint32_t prun__uint32_read_big_endian(const unsigned char *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
 /* Gives a set its storage: labels first, pixels of `element` bytes behind. */
-static prun_status prun__images_allocate(prun_context *context, prun_images *m, size_t element,
-                                         int32_t **labels, void **pixels) {
+static prun_status prun__images_make(prun_context *context, prun_images *m, size_t element,
+                                     int32_t **labels, void **pixels) {
     const int64_t bytes =
         prun__size_product(prun__size_product(m->count, prun__image_size(m)), (int64_t)element);
     void *storage;
@@ -16401,6 +16521,7 @@ static prun_status prun__images_allocate(prun_context *context, prun_images *m, 
     return PRUN_OK;
 }
 
+/* Fails because of a label out of range, and names the image. */
 static prun_status prun__label_fail(prun_context *context, const char *path, int64_t label,
                                     int64_t i, int64_t classes) {
     return prun__fail(context, PRUN_ERR_LABEL, "%s: label %lld of image %lld is not in 0 .. %lld",
@@ -16408,36 +16529,37 @@ static prun_status prun__label_fail(prun_context *context, const char *path, int
 }
 
 /* Header of an IDX file of unsigned bytes: dims (1 or 3) into size. */
-static prun_status prun__idx_header(prun_context *context, prun__file *file, int dims,
-                                    int64_t *size) {
+static prun_status prun__idx_read_header(prun_context *context, prun__file *file, int dims,
+                                         int64_t *size) {
     unsigned char bytes[16];
     int64_t product = 1;
     int i;
     if (file->size >= 4) PRUN__TRY(prun__file_read(context, file, bytes, 4));
-    if (file->size < 4 || prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
-        PRUN__TRY(prun__file_inspect(context, file, PRUN__IDX));
-    if (file->size >= 4 && prun__big_endian(bytes) != 0x800u + (uint32_t)dims)
+    if (file->size < 4 || prun__uint32_read_big_endian(bytes) != 0x800u + (uint32_t)dims)
+        PRUN__TRY(prun__file_check_kind(context, file, PRUN__IDX));
+    if (file->size >= 4 && prun__uint32_read_big_endian(bytes) != 0x800u + (uint32_t)dims)
         return prun__fail(context, PRUN_ERR_MAGIC, "%s: magic number %lu, expected %lu for %s%s",
-                          file->path, (unsigned long)prun__big_endian(bytes),
+                          file->path, (unsigned long)prun__uint32_read_big_endian(bytes),
                           (unsigned long)(0x800u + (uint32_t)dims), dims == 1 ? "labels" : "images",
-                          prun__big_endian(bytes) == 0x804u - (uint32_t)dims
+                          prun__uint32_read_big_endian(bytes) == 0x804u - (uint32_t)dims
                               ? "; are the two paths exchanged?"
                               : "");
     if (file->size < 4 + 4 * dims)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
     PRUN__TRY(prun__file_read(context, file, bytes + 4, 4 * dims));
     for (i = 0; i < dims; i++) {
-        size[i] = (int64_t)prun__big_endian(bytes + 4 + 4 * i);
+        size[i] = (int64_t)prun__uint32_read_big_endian(bytes + 4 + 4 * i);
         if (size[i] == 0)
             return prun__fail(context, PRUN_ERR_SHAPE, "%s: dimension %d is 0", file->path, i);
         product = prun__size_product(product, size[i]);
     }
-    return prun__file_expect(context, file, product < 0 ? -1 : product + 4 + 4 * dims);
+    return prun__file_check_size(context, file, product < 0 ? -1 : product + 4 + 4 * dims);
 }
 
 /* Reads the images of an open file, padded and repeated over the channels. */
-static prun_status prun__idx_pixels(prun_context *context, prun__file *file, const int64_t *size,
-                                    const prun_images *m, uint8_t *pixels) {
+static prun_status prun__idx_read_pixels(prun_context *context, prun__file *file,
+                                         const int64_t *size, const prun_images *m,
+                                         uint8_t *pixels) {
     const int64_t area = m->height * m->width;
     const int64_t top = (m->height - size[1]) / 2, left = (m->width - size[2]) / 2;
     int64_t i, y, c;
@@ -16451,8 +16573,9 @@ static prun_status prun__idx_pixels(prun_context *context, prun__file *file, con
     return PRUN_OK;
 }
 
-static prun_status prun__idx_labels(prun_context *context, prun__file *file, int64_t count,
-                                    int64_t classes, int32_t *labels) {
+/* Reads the labels of an open file and checks their range. */
+static prun_status prun__idx_read_labels(prun_context *context, prun__file *file, int64_t count,
+                                         int64_t classes, int32_t *labels) {
     uint8_t *bytes = (uint8_t *)labels; /* read in place: expand from the end */
     int64_t i;
     PRUN__TRY(prun__file_read(context, file, bytes, count));
@@ -16472,13 +16595,15 @@ PRUNDEF prun_idx_options prun_idx_resolved(const prun_idx_options *options) {
     return o;
 }
 
+/* Reads a set from two open files. Both headers and the options are checked before memory is
+   allocated. */
 static prun_status prun__idx_load(prun_context *context, prun__file *images, prun__file *labels,
                                   const prun_idx_options *o, prun_images *m) {
     int64_t size[3] = {0, 0, 0}, count = 0;
     void *pixels;
     int32_t *to;
-    PRUN__TRY(prun__idx_header(context, images, 3, size));
-    PRUN__TRY(prun__idx_header(context, labels, 1, &count));
+    PRUN__TRY(prun__idx_read_header(context, images, 3, size));
+    PRUN__TRY(prun__idx_read_header(context, labels, 1, &count));
     if (count != size[0])
         return prun__fail(context, PRUN_ERR_FORMAT, "%s has %lld labels, %s %lld images",
                           labels->path, (long long)count, images->path, (long long)size[0]);
@@ -16494,9 +16619,9 @@ static prun_status prun__idx_load(prun_context *context, prun__file *images, pru
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "IDX options: pad_to %lld for %s of %lldx%lld", (long long)o->pad_to,
                           images->path, (long long)size[1], (long long)size[2]);
-    PRUN__TRY(prun__images_allocate(context, m, 1, &to, &pixels));
-    PRUN__TRY(prun__idx_labels(context, labels, count, m->classes, to));
-    return prun__idx_pixels(context, images, size, m, (uint8_t *)pixels);
+    PRUN__TRY(prun__images_make(context, m, 1, &to, &pixels));
+    PRUN__TRY(prun__idx_read_labels(context, labels, count, m->classes, to));
+    return prun__idx_read_pixels(context, images, size, m, (uint8_t *)pixels);
 }
 
 PRUNDEF prun_status prun_images_load_idx(prun_context *context, const char *image_path,
@@ -16520,19 +16645,19 @@ PRUNDEF prun_status prun_images_load_idx(prun_context *context, const char *imag
 }
 
 /* Bytes of a CIFAR record before its pixels: CIFAR-100 has coarse and fine labels. */
-static int64_t prun__cifar_head(int64_t classes) { return classes == 10 ? 1 : 2; }
+static int64_t prun__cifar_label_size(int64_t classes) { return classes == 10 ? 1 : 2; }
 
 /* One CIFAR file's records into the set from image `at` on. */
-static prun_status prun__cifar_file(prun_context *context, prun__file *file, int64_t at,
-                                    const prun_images *m, int32_t *labels, uint8_t *pixels) {
-    const int64_t head = prun__cifar_head(m->classes), records = file->size / (head + 3072);
+static prun_status prun__cifar_read_file(prun_context *context, prun__file *file, int64_t at,
+                                         const prun_images *m, int32_t *labels, uint8_t *pixels) {
+    const int64_t head = prun__cifar_label_size(m->classes), records = file->size / (head + 3072);
     int64_t i;
     for (i = 0; i < records; i++) {
         uint8_t bytes[2] = {0, 0}, label;
         PRUN__TRY(prun__file_read(context, file, bytes, head));
         label = bytes[m->classes == 100 ? 1 : 0];
         if (label >= m->classes) {
-            PRUN__TRY(prun__file_inspect(context, file, PRUN__CIFAR));
+            PRUN__TRY(prun__file_check_kind(context, file, PRUN__CIFAR));
             return prun__label_fail(context, file->path, label, i, m->classes);
         }
         labels[at + i] = label;
@@ -16545,12 +16670,12 @@ static prun_status prun__cifar_file(prun_context *context, prun__file *file, int
    open, so that what was counted is what is read. */
 static prun_status prun__cifar_open(prun_context *context, const char *const *paths, int64_t count,
                                     prun__file *files, prun_images *m) {
-    const int64_t record = prun__cifar_head(m->classes) + 3072;
+    const int64_t record = prun__cifar_label_size(m->classes) + 3072;
     int64_t i;
     for (i = 0; i < count; i++) {
         PRUN__TRY(prun__file_open(context, paths[i], &files[i]));
         if (files[i].size == 0 || files[i].size % record != 0) {
-            PRUN__TRY(prun__file_inspect(context, &files[i], PRUN__CIFAR));
+            PRUN__TRY(prun__file_check_kind(context, &files[i], PRUN__CIFAR));
             return prun__fail(context, PRUN_ERR_TRUNCATED,
                               "%s: %lld bytes are not a whole number of %lld-byte CIFAR-%s records",
                               paths[i], (long long)files[i].size, (long long)record,
@@ -16561,16 +16686,18 @@ static prun_status prun__cifar_open(prun_context *context, const char *const *pa
     return PRUN_OK;
 }
 
+/* Opens the files and reads all records, in their order. The caller closes the files, also after a
+   failure. */
 static prun_status prun__cifar_load(prun_context *context, const char *const *paths, int64_t count,
                                     prun__file *files, prun_images *m) {
     void *pixels;
     int32_t *labels;
     int64_t i, at = 0;
     PRUN__TRY(prun__cifar_open(context, paths, count, files, m));
-    PRUN__TRY(prun__images_allocate(context, m, 1, &labels, &pixels));
+    PRUN__TRY(prun__images_make(context, m, 1, &labels, &pixels));
     for (i = 0; i < count; i++) {
-        PRUN__TRY(prun__cifar_file(context, &files[i], at, m, labels, (uint8_t *)pixels));
-        at += files[i].size / (prun__cifar_head(m->classes) + 3072);
+        PRUN__TRY(prun__cifar_read_file(context, &files[i], at, m, labels, (uint8_t *)pixels));
+        at += files[i].size / (prun__cifar_label_size(m->classes) + 3072);
     }
     return PRUN_OK;
 }
@@ -16643,8 +16770,10 @@ typedef struct prun__json {
     int python; /* not JSON but a literal of Python's: other quotes, tuples, a last comma */
 } prun__json;
 
-static prun__json prun__json_of(prun_context *context, const char *path, char *text, int64_t length,
-                                int python) {
+/* A reader at the start of a text, which it changes in place. python: a literal of Python's, not
+   JSON. */
+static prun__json prun__json_make(prun_context *context, const char *path, char *text,
+                                  int64_t length, int python) {
     prun__json j;
     j.context = context;
     j.path = path;
@@ -16655,25 +16784,28 @@ static prun__json prun__json_of(prun_context *context, const char *path, char *t
     return j;
 }
 
+/* Fails with the place in the header and the tensor that is being read, if any. */
 static prun_status prun__json_fail(const prun__json *j, const char *what) {
     return prun__fail(j->context, PRUN_ERR_FORMAT, "%s: %s%s%sheader byte %lld: %s", j->path,
                       j->tensor ? "tensor " : "", j->tensor ? j->tensor : "", j->tensor ? ": " : "",
                       (long long)(j->at - j->start), what);
 }
 
-static void prun__json_space(prun__json *j) {
+/* Skips white space. */
+static void prun__json_read_space(prun__json *j) {
     while (j->at < j->end && (*j->at == ' ' || *j->at == '\n' || *j->at == '\t' || *j->at == '\r'))
         j->at++;
 }
 
 /* True and past it if the next character is c. */
-static int prun__json_take(prun__json *j, char c) {
-    prun__json_space(j);
+static int prun__json_read_char(prun__json *j, char c) {
+    prun__json_read_space(j);
     if (j->at >= j->end || *j->at != c) return 0;
     j->at++;
     return 1;
 }
 
+/* Value of a hex digit, or -1. */
 static int prun__hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -16682,7 +16814,7 @@ static int prun__hex_digit(char c) {
 }
 
 /* Four hex digits at p, or -1. */
-static int32_t prun__hex4(const char *p, const char *end) {
+static int32_t prun__hex4_value(const char *p, const char *end) {
     int32_t value = 0;
     int i;
     if (end - p < 4) return -1;
@@ -16694,7 +16826,8 @@ static int32_t prun__hex4(const char *p, const char *end) {
     return value;
 }
 
-static char *prun__utf8(char *out, int32_t c) {
+/* Writes a code point as UTF-8, 1 to 4 bytes, and returns the end of what it wrote. */
+static char *prun__utf8_put(char *out, int32_t c) {
     if (c < 0x80) {
         *out++ = (char)c;
     } else if (c < 0x800) {
@@ -16714,13 +16847,13 @@ static char *prun__utf8(char *out, int32_t c) {
 }
 
 /* \uXXXX, with a following low surrogate if it is a high one. j->at is past the 'u'. */
-static int prun__json_unicode(prun__json *j, char **out) {
-    int32_t c = prun__hex4(j->at, j->end);
+static int prun__json_read_unicode(prun__json *j, char **out) {
+    int32_t c = prun__hex4_value(j->at, j->end);
     if (c <= 0) return 0; /* names with NUL cannot be C strings */
     j->at += 4;
     if (c >= 0xd800 && c < 0xdc00) {
         int32_t low = j->end - j->at >= 6 && j->at[0] == '\\' && j->at[1] == 'u'
-                          ? prun__hex4(j->at + 2, j->end)
+                          ? prun__hex4_value(j->at + 2, j->end)
                           : -1;
         if (low < 0xdc00 || low > 0xdfff) return 0;
         j->at += 6;
@@ -16728,16 +16861,16 @@ static int prun__json_unicode(prun__json *j, char **out) {
     } else if (c >= 0xdc00 && c < 0xe000) {
         return 0;
     }
-    *out = prun__utf8(*out, c);
+    *out = prun__utf8_put(*out, c);
     return 1;
 }
 
 /* A string, unescaped in place and ended by NUL: never longer than its escaped form. */
-static prun_status prun__json_string(prun__json *j, const char **out) {
+static prun_status prun__json_read_string(prun__json *j, const char **out) {
     static const char escapes[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    const char quote = j->python && prun__json_take(j, '\'') ? '\'' : '"';
+    const char quote = j->python && prun__json_read_char(j, '\'') ? '\'' : '"';
     char *to;
-    if (quote == '"' && !prun__json_take(j, '"')) return prun__json_fail(j, "string expected");
+    if (quote == '"' && !prun__json_read_char(j, '"')) return prun__json_fail(j, "string expected");
     *out = to = j->at;
     for (;;) {
         char c;
@@ -16758,7 +16891,7 @@ static prun_status prun__json_string(prun__json *j, const char **out) {
             if (j->at >= j->end) return prun__json_fail(j, "string without end");
             c = *j->at++;
             if (c == 'u') {
-                if (!prun__json_unicode(j, &to)) return prun__json_fail(j, "bad \\u escape");
+                if (!prun__json_read_unicode(j, &to)) return prun__json_fail(j, "bad \\u escape");
                 continue;
             }
             known = c ? strchr(escapes, c) : NULL;
@@ -16772,9 +16905,9 @@ static prun_status prun__json_string(prun__json *j, const char **out) {
 }
 
 /* A non-negative integer below 2^63. */
-static prun_status prun__json_integer(prun__json *j, int64_t *out) {
+static prun_status prun__json_read_integer(prun__json *j, int64_t *out) {
     int64_t value = 0;
-    prun__json_space(j);
+    prun__json_read_space(j);
     if (j->at >= j->end || *j->at < '0' || *j->at > '9')
         return prun__json_fail(j, "non-negative integer expected");
     while (j->at < j->end && *j->at >= '0' && *j->at <= '9') {
@@ -16786,41 +16919,42 @@ static prun_status prun__json_integer(prun__json *j, int64_t *out) {
 }
 
 /* At most `capacity` integers: [a, b, ...], or the tuples (a, b) and (a,). */
-static prun_status prun__json_integers(prun__json *j, int64_t *out, int32_t capacity,
-                                       int32_t *count) {
+static prun_status prun__json_read_integers(prun__json *j, int64_t *out, int32_t capacity,
+                                            int32_t *count) {
     const char close = j->python ? ')' : ']';
     *count = 0;
-    if (!prun__json_take(j, j->python ? '(' : '['))
+    if (!prun__json_read_char(j, j->python ? '(' : '['))
         return prun__json_fail(j, "list of integers expected");
-    if (prun__json_take(j, close)) return PRUN_OK;
+    if (prun__json_read_char(j, close)) return PRUN_OK;
     do {
-        if (j->python && *count && prun__json_take(j, close)) return PRUN_OK;
+        if (j->python && *count && prun__json_read_char(j, close)) return PRUN_OK;
         if (*count == capacity) return prun__json_fail(j, "list too long");
-        PRUN__TRY(prun__json_integer(j, &out[(*count)++]));
-        if (j->python) prun__json_take(j, 'L'); /* Python 2 wrote 3L */
-    } while (prun__json_take(j, ','));
-    return prun__json_take(j, close) ? PRUN_OK : prun__json_fail(j, "end of list expected");
+        PRUN__TRY(prun__json_read_integer(j, &out[(*count)++]));
+        if (j->python) prun__json_read_char(j, 'L'); /* Python 2 wrote 3L */
+    } while (prun__json_read_char(j, ','));
+    return prun__json_read_char(j, close) ? PRUN_OK : prun__json_fail(j, "end of list expected");
 }
 
 /* Any value of an unknown key; depth bounds the recursion. */
-static prun_status prun__json_skip(prun__json *j, int depth) {
+static prun_status prun__json_read_any(prun__json *j, int depth) {
     const char *ignored;
-    prun__json_space(j);
+    prun__json_read_space(j);
     if (j->at >= j->end) return prun__json_fail(j, "value expected");
     if (depth > 32) return prun__json_fail(j, "nested too deeply");
-    if (*j->at == '"') return prun__json_string(j, &ignored);
+    if (*j->at == '"') return prun__json_read_string(j, &ignored);
     if (*j->at == '{' || *j->at == '[') {
         const char close = *j->at == '{' ? '}' : ']';
         j->at++;
-        if (prun__json_take(j, close)) return PRUN_OK;
+        if (prun__json_read_char(j, close)) return PRUN_OK;
         do {
             if (close == '}') {
-                PRUN__TRY(prun__json_string(j, &ignored));
-                if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
+                PRUN__TRY(prun__json_read_string(j, &ignored));
+                if (!prun__json_read_char(j, ':')) return prun__json_fail(j, ": expected");
             }
-            PRUN__TRY(prun__json_skip(j, depth + 1));
-        } while (prun__json_take(j, ','));
-        return prun__json_take(j, close) ? PRUN_OK : prun__json_fail(j, "end of list expected");
+            PRUN__TRY(prun__json_read_any(j, depth + 1));
+        } while (prun__json_read_char(j, ','));
+        return prun__json_read_char(j, close) ? PRUN_OK
+                                              : prun__json_fail(j, "end of list expected");
     }
     if (!strchr("-0123456789tfn", *j->at)) return prun__json_fail(j, "value expected");
     while (j->at < j->end && *j->at && strchr("-+.0123456789abcdefghijklmnopqrstuvwxyzE", *j->at))
@@ -16828,15 +16962,16 @@ static prun_status prun__json_skip(prun__json *j, int depth) {
     return PRUN_OK;
 }
 
-static prun_status prun__json_metadata(prun__json *j, prun_safetensors *f) {
-    if (!prun__json_take(j, '{')) return prun__json_fail(j, "__metadata__ is not an object");
-    if (prun__json_take(j, '}')) return PRUN_OK;
+/* The metadata: an object whose values are all strings. */
+static prun_status prun__json_read_metadata(prun__json *j, prun_safetensors *f) {
+    if (!prun__json_read_char(j, '{')) return prun__json_fail(j, "__metadata__ is not an object");
+    if (prun__json_read_char(j, '}')) return PRUN_OK;
     do {
         const char *pair[2];
         const char **grown;
-        PRUN__TRY(prun__json_string(j, &pair[0]));
-        if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
-        PRUN__TRY(prun__json_string(j, &pair[1]));
+        PRUN__TRY(prun__json_read_string(j, &pair[0]));
+        if (!prun__json_read_char(j, ':')) return prun__json_fail(j, ": expected");
+        PRUN__TRY(prun__json_read_string(j, &pair[1]));
         grown =
             (const char **)prun__array_make(f->context, (void *)(uintptr_t)f->metadata, f->pairs,
                                             &f->pair_capacity, sizeof pair, "metadata");
@@ -16845,49 +16980,50 @@ static prun_status prun__json_metadata(prun__json *j, prun_safetensors *f) {
         f->metadata[2 * f->pairs] = pair[0];
         f->metadata[2 * f->pairs + 1] = pair[1];
         f->pairs++;
-    } while (prun__json_take(j, ','));
-    return prun__json_take(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
+    } while (prun__json_read_char(j, ','));
+    return prun__json_read_char(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
 }
 
 /* The fields of one tensor; each must be there once. */
-static prun_status prun__json_tensor(prun__json *j, prun__placed *p, int64_t offsets[2]) {
+static prun_status prun__json_read_tensor(prun__json *j, prun__placed *p, int64_t offsets[2]) {
     int seen_dtype = 0, seen_shape = 0, seen_offsets = 0;
-    if (!prun__json_take(j, '{')) return prun__json_fail(j, "tensor is not an object");
+    if (!prun__json_read_char(j, '{')) return prun__json_fail(j, "tensor is not an object");
     do {
         const char *key, *text;
         int32_t n;
-        PRUN__TRY(prun__json_string(j, &key));
-        if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
+        PRUN__TRY(prun__json_read_string(j, &key));
+        if (!prun__json_read_char(j, ':')) return prun__json_fail(j, ": expected");
         if (strcmp(key, "dtype") == 0) {
             if (seen_dtype++) return prun__json_fail(j, "dtype given twice");
-            PRUN__TRY(prun__json_string(j, &text));
-            p->type = prun__find_type(text, 0);
+            PRUN__TRY(prun__json_read_string(j, &text));
+            p->type = prun__type_find(text, 0);
             p->type_name = text;
             p->entry.dtype = p->type->dtype;
         } else if (strcmp(key, "shape") == 0) {
             if (seen_shape++) return prun__json_fail(j, "shape given twice");
-            PRUN__TRY(prun__json_integers(j, p->entry.shape, PRUN_MAX_FILE_RANK, &p->entry.rank));
+            PRUN__TRY(
+                prun__json_read_integers(j, p->entry.shape, PRUN_MAX_FILE_RANK, &p->entry.rank));
         } else if (strcmp(key, "data_offsets") == 0) {
             if (seen_offsets++) return prun__json_fail(j, "data_offsets given twice");
-            PRUN__TRY(prun__json_integers(j, offsets, 2, &n));
+            PRUN__TRY(prun__json_read_integers(j, offsets, 2, &n));
             if (n != 2) return prun__json_fail(j, "data_offsets needs two numbers");
         } else {
-            PRUN__TRY(prun__json_skip(j, 0));
+            PRUN__TRY(prun__json_read_any(j, 0));
         }
-    } while (prun__json_take(j, ','));
+    } while (prun__json_read_char(j, ','));
     if (!seen_dtype || !seen_shape || !seen_offsets)
         return prun__json_fail(j, "tensor without dtype, shape or data_offsets");
-    return prun__json_take(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
+    return prun__json_read_char(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
 }
 
 /* Appends a tensor after checking its place and size. */
-static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
+static prun_status prun__safetensors_add_entry(prun__json *j, prun_safetensors *f) {
     const int64_t data = f->file.size - f->header_bytes;
     prun__placed p, *grown;
     int64_t offsets[2] = {0, 0}, bits;
     int32_t i;
     memset(&p, 0, sizeof p);
-    PRUN__TRY(prun__json_tensor(j, &p, offsets));
+    PRUN__TRY(prun__json_read_tensor(j, &p, offsets));
     p.entry.name = j->tensor;
     p.entry.count = 1;
     for (i = 0; i < p.entry.rank; i++)
@@ -16917,27 +17053,30 @@ static prun_status prun__add_entry(prun__json *j, prun_safetensors *f) {
     return PRUN_OK;
 }
 
-static prun_status prun__parse_header(prun_safetensors *f, int64_t bytes) {
-    prun__json j = prun__json_of(f->context, f->path, f->header, bytes, 0);
+/* The header's JSON object, as a whole: metadata at most once, and the tensors. */
+static prun_status prun__safetensors_read_json(prun_safetensors *f, int64_t bytes) {
+    prun__json j = prun__json_make(f->context, f->path, f->header, bytes, 0);
     int metadata = 0;
-    if (!prun__json_take(&j, '{')) return prun__json_fail(&j, "the header is not a JSON object");
-    if (!prun__json_take(&j, '}')) {
+    if (!prun__json_read_char(&j, '{'))
+        return prun__json_fail(&j, "the header is not a JSON object");
+    if (!prun__json_read_char(&j, '}')) {
         do {
             const char *name;
-            PRUN__TRY(prun__json_string(&j, &name));
+            PRUN__TRY(prun__json_read_string(&j, &name));
             j.tensor = strcmp(name, "__metadata__") != 0 ? name : NULL;
-            if (!prun__json_take(&j, ':')) return prun__json_fail(&j, ": expected");
-            if (j.tensor) PRUN__TRY(prun__add_entry(&j, f));
+            if (!prun__json_read_char(&j, ':')) return prun__json_fail(&j, ": expected");
+            if (j.tensor) PRUN__TRY(prun__safetensors_add_entry(&j, f));
             else if (metadata++) return prun__json_fail(&j, "__metadata__ given twice");
-            else PRUN__TRY(prun__json_metadata(&j, f));
+            else PRUN__TRY(prun__json_read_metadata(&j, f));
             j.tensor = NULL;
-        } while (prun__json_take(&j, ','));
-        if (!prun__json_take(&j, '}')) return prun__json_fail(&j, "} expected");
+        } while (prun__json_read_char(&j, ','));
+        if (!prun__json_read_char(&j, '}')) return prun__json_fail(&j, "} expected");
     }
-    prun__json_space(&j);
+    prun__json_read_space(&j);
     return j.at == j.end ? PRUN_OK : prun__json_fail(&j, "text after the header object");
 }
 
+/* Ascending places, then names: tensors without elements may share a place. */
 static int prun__by_place(const void *a, const void *b) {
     const prun__placed *u = (const prun__placed *)a, *v = (const prun__placed *)b;
     if (u->begin != v->begin) return u->begin < v->begin ? -1 : 1;
@@ -16945,12 +17084,13 @@ static int prun__by_place(const void *a, const void *b) {
     return strcmp(u->entry.name, v->entry.name);
 }
 
+/* Ascending strings. */
 static int prun__by_name(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* The data must be covered without holes, overlaps or leftovers (the format's rule). */
-static prun_status prun__check_places(prun_safetensors *f) {
+static prun_status prun__safetensors_check_places(prun_safetensors *f) {
     const int64_t data = f->file.size - f->header_bytes;
     int64_t i, at = 0;
     for (i = 0; i < f->count; at = f->placed[i++].end)
@@ -16965,8 +17105,8 @@ static prun_status prun__check_places(prun_safetensors *f) {
 }
 
 /* Sorts the names; two equal ones are an error. */
-static prun_status prun__unique_names(prun_context *context, const char *path, const char **names,
-                                      int64_t count) {
+static prun_status prun__names_check_unique(prun_context *context, const char *path,
+                                            const char **names, int64_t count) {
     int64_t i;
     qsort((void *)(uintptr_t)names, (size_t)count, sizeof *names, prun__by_name);
     for (i = 1; i < count; i++)
@@ -16975,20 +17115,21 @@ static prun_status prun__unique_names(prun_context *context, const char *path, c
     return PRUN_OK;
 }
 
-static prun_status prun__check_names(prun_safetensors *f) {
+/* Checks that no two tensors of the file have the same name. */
+static prun_status prun__safetensors_check_names(prun_safetensors *f) {
     const char **names = (const char **)prun__alloc(f->context, f->count, sizeof *names, "names");
     prun_status status;
     int64_t i;
     if (!names) return PRUN_ERR_MEMORY;
     for (i = 0; i < f->count; i++) names[i] = f->placed[i].entry.name;
-    status = prun__unique_names(f->context, f->path, names, f->count);
+    status = prun__names_check_unique(f->context, f->path, names, f->count);
     prun__free(f->context, (void *)(uintptr_t)names);
     return status;
 }
 
 /* Compares a CRC with the eight hex digits in the metadata; NULL: there are none. */
-static prun_status prun__check_crc(const prun_safetensors *f, const char *text, const char *what,
-                                   uint32_t crc) {
+static prun_status prun__safetensors_check_crc(const prun_safetensors *f, const char *text,
+                                               const char *what, uint32_t crc) {
     uint32_t value = 0;
     int i;
     if (!text) return PRUN_OK;
@@ -17008,7 +17149,7 @@ static prun_status prun__check_crc(const prun_safetensors *f, const char *text, 
 }
 
 /* The CRC that the metadata have of a tensor, or NULL. */
-static const char *prun__find_crc(const prun_safetensors *f, const char *name) {
+static const char *prun__safetensors_find_crc(const prun_safetensors *f, const char *name) {
     const size_t skip = strlen(PRUN__CRC_KEY);
     int64_t i;
     for (i = 0; i < f->pairs; i++)
@@ -17034,8 +17175,8 @@ static uint32_t prun__metadata_crc(const prun__crc *c, const char *const *metada
 
 /* Compares the metadata with their CRC. No CRC covers its own key: where every tensor has one and
    the metadata have none, the key was changed. */
-static prun_status prun__check_metadata(const prun_safetensors *f) {
-    const char *text = prun__find_crc(f, "__metadata__");
+static prun_status prun__safetensors_check_metadata(const prun_safetensors *f) {
+    const char *text = prun__safetensors_find_crc(f, "__metadata__");
     int64_t i, keys = 0;
     for (i = 0; i < f->pairs; i++)
         keys += strncmp(f->metadata[2 * i], PRUN__CRC_KEY, strlen(PRUN__CRC_KEY)) == 0;
@@ -17044,11 +17185,13 @@ static prun_status prun__check_metadata(const prun_safetensors *f) {
                           "%s: the file is damaged: every tensor has a CRC and the metadata have "
                           "none; take another copy",
                           f->path);
-    return prun__check_crc(f, text, "__metadata__",
-                           prun__metadata_crc(&f->crc, f->metadata, f->pairs));
+    return prun__safetensors_check_crc(f, text, "__metadata__",
+                                       prun__metadata_crc(&f->crc, f->metadata, f->pairs));
 }
 
-static prun_status prun__read_header(prun_safetensors *f) {
+/* Reads the header and checks all that it says, before any tensor is read. The tensors end up
+   sorted by place. */
+static prun_status prun__safetensors_read_header(prun_safetensors *f) {
     unsigned char length[8];
     uint64_t bytes = 0;
     int i;
@@ -17056,7 +17199,7 @@ static prun_status prun__read_header(prun_safetensors *f) {
     if (f->file.size >= 8) PRUN__TRY(prun__file_read(f->context, &f->file, length, 8));
     for (i = 7; i >= 0; i--) bytes = bytes << 8 | length[i];
     if (f->file.size < 8 || bytes > (uint64_t)(f->file.size - 8) || bytes > 100000000u)
-        PRUN__TRY(prun__file_inspect(f->context, &f->file, PRUN__SAFETENSORS));
+        PRUN__TRY(prun__file_check_kind(f->context, &f->file, PRUN__SAFETENSORS));
     if (f->file.size < 8)
         return prun__fail(f->context, PRUN_ERR_TRUNCATED, "%s: no safetensors header", f->path);
     if (bytes > (uint64_t)(f->file.size - 8))
@@ -17071,12 +17214,12 @@ static prun_status prun__read_header(prun_safetensors *f) {
     f->header_bytes = (int64_t)bytes + 8;
     PRUN__TRY(prun__file_read(f->context, &f->file, f->header, (int64_t)bytes));
     if (bytes == 0 || f->header[0] != '{')
-        PRUN__TRY(prun__file_inspect(f->context, &f->file, PRUN__SAFETENSORS));
-    PRUN__TRY(prun__parse_header(f, (int64_t)bytes));
+        PRUN__TRY(prun__file_check_kind(f->context, &f->file, PRUN__SAFETENSORS));
+    PRUN__TRY(prun__safetensors_read_json(f, (int64_t)bytes));
     if (f->count) qsort(f->placed, (size_t)f->count, sizeof *f->placed, prun__by_place);
-    PRUN__TRY(prun__check_names(f));
-    PRUN__TRY(prun__check_places(f));
-    return prun__check_metadata(f);
+    PRUN__TRY(prun__safetensors_check_names(f));
+    PRUN__TRY(prun__safetensors_check_places(f));
+    return prun__safetensors_check_metadata(f);
 }
 
 PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *path,
@@ -17098,7 +17241,7 @@ PRUNDEF prun_status prun_safetensors_open(prun_context *context, const char *pat
     if (f->path) {
         strcpy(f->path, path);
         f->file.path = f->path;
-        status = prun__read_header(f);
+        status = prun__safetensors_read_header(f);
     }
     if (status == PRUN_OK) *out = f;
     else prun_safetensors_close(f);
@@ -17124,8 +17267,9 @@ PRUNDEF const prun_safetensors_entry *prun_safetensors_at(const prun_safetensors
 }
 
 /* The entry prefix + name, or NULL. */
-static const prun_safetensors_entry *prun__find_prefixed(const prun_safetensors *file,
-                                                         const char *prefix, const char *name) {
+static const prun_safetensors_entry *prun__safetensors_find_prefixed(const prun_safetensors *file,
+                                                                     const char *prefix,
+                                                                     const char *name) {
     const size_t skip = prefix ? strlen(prefix) : 0;
     int64_t i;
     for (i = 0; i < file->count; i++)
@@ -17137,7 +17281,7 @@ static const prun_safetensors_entry *prun__find_prefixed(const prun_safetensors 
 
 PRUNDEF const prun_safetensors_entry *prun_safetensors_find(const prun_safetensors *file,
                                                             const char *name) {
-    return prun__find_prefixed(file, NULL, name);
+    return prun__safetensors_find_prefixed(file, NULL, name);
 }
 
 PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, const char *key) {
@@ -17148,8 +17292,9 @@ PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, cons
 }
 
 /* Reads a tensor into one of the two. */
-static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_entry *entry,
-                                    float *floats, int64_t *integers) {
+static prun_status prun__safetensors_read_entry(prun_safetensors *f,
+                                                const prun_safetensors_entry *entry, float *floats,
+                                                int64_t *integers) {
     const prun__placed *p = (const prun__placed *)entry;
     const char *crc;
     prun__sink sink;
@@ -17157,11 +17302,11 @@ static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_
         return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
                           "%s: tensor %s: elements of type %s are not supported", f->path,
                           entry->name, p->type_name);
-    if (prun__is_float(entry->dtype) != (floats != NULL))
+    if (prun__dtype_is_float(entry->dtype) != (floats != NULL))
         return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
                           "%s: tensor %s is of type %s, not of %s", f->path, entry->name,
                           p->type_name, floats ? "floats" : "integers");
-    if (prun__seek(f->file.stream, f->header_bytes + p->begin, SEEK_SET) != 0)
+    if (prun__stream_set_position(f->file.stream, f->header_bytes + p->begin, SEEK_SET) != 0)
         return prun__fail(f->context, PRUN_ERR_READ, "%s: tensor %s: seek failed", f->path,
                           entry->name);
     memset(&sink, 0, sizeof sink);
@@ -17170,20 +17315,20 @@ static prun_status prun__read_entry(prun_safetensors *f, const prun_safetensors_
     sink.axes = 1;
     sink.size[0] = entry->count;
     sink.stride[0] = 1;
-    crc = prun__find_crc(f, entry->name);
+    crc = prun__safetensors_find_crc(f, entry->name);
     sink.check = crc ? &f->crc : NULL;
-    PRUN__TRY(prun__read_elements(f->context, &f->file, entry->name, p->type, 0, &sink));
-    return prun__check_crc(f, crc, entry->name, sink.crc);
+    PRUN__TRY(prun__file_read_elements(f->context, &f->file, entry->name, p->type, 0, &sink));
+    return prun__safetensors_check_crc(f, crc, entry->name, sink.crc);
 }
 
 PRUNDEF prun_status prun_safetensors_read_f32(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, float *out) {
-    return prun__read_entry(file, entry, out, NULL);
+    return prun__safetensors_read_entry(file, entry, out, NULL);
 }
 
 PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
                                               const prun_safetensors_entry *entry, int64_t *out) {
-    return prun__read_entry(file, entry, NULL, out);
+    return prun__safetensors_read_entry(file, entry, NULL, out);
 }
 
 /* Text that grows; out NULL: only measures. */
@@ -17192,63 +17337,69 @@ typedef struct prun__text {
     int64_t length;
 } prun__text;
 
-static void prun__put(prun__text *t, const char *text) {
+/* Appends a string without the zero that ends it, or only adds its length where there is no memory
+   yet. */
+static void prun__text_put(prun__text *t, const char *text) {
     const size_t n = strlen(text);
     if (t->out) memcpy(t->out + t->length, text, n);
     t->length += (int64_t)n;
 }
 
-static void prun__put_integer(prun__text *t, int64_t value) {
+/* Appends an integer in decimal digits. */
+static void prun__text_put_integer(prun__text *t, int64_t value) {
     char digits[24];
     snprintf(digits, sizeof digits, "%lld", (long long)value);
-    prun__put(t, digits);
+    prun__text_put(t, digits);
 }
 
-static void prun__put_string(prun__text *t, const char *text) {
+/* Appends a string as JSON: in quotes, and escaped where JSON demands it. */
+static void prun__text_put_string(prun__text *t, const char *text) {
     char piece[8];
-    prun__put(t, "\"");
+    prun__text_put(t, "\"");
     for (; *text; text++) {
         if ((unsigned char)*text < 0x20)
             snprintf(piece, sizeof piece, "\\u%04x", (unsigned)(unsigned char)*text);
         else snprintf(piece, sizeof piece, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-        prun__put(t, piece);
+        prun__text_put(t, piece);
     }
-    prun__put(t, "\"");
+    prun__text_put(t, "\"");
 }
 
-static void prun__put_header(prun__text *t, const prun_tensor *tensors, int64_t count,
-                             const char *const *metadata, int64_t pairs) {
+/* Appends the whole header, padded to a multiple of 8 bytes. It is called twice: to measure and to
+   write. */
+static void prun__text_put_header(prun__text *t, const prun_tensor *tensors, int64_t count,
+                                  const char *const *metadata, int64_t pairs) {
     int64_t i, at = 0;
     int32_t d;
-    prun__put(t, "{");
+    prun__text_put(t, "{");
     for (i = 0; i < pairs; i++) {
-        prun__put(t, i ? "," : "\"__metadata__\":{");
-        prun__put_string(t, metadata[2 * i]);
-        prun__put(t, ":");
-        prun__put_string(t, metadata[2 * i + 1]);
-        if (i == pairs - 1) prun__put(t, count ? "}," : "}");
+        prun__text_put(t, i ? "," : "\"__metadata__\":{");
+        prun__text_put_string(t, metadata[2 * i]);
+        prun__text_put(t, ":");
+        prun__text_put_string(t, metadata[2 * i + 1]);
+        if (i == pairs - 1) prun__text_put(t, count ? "}," : "}");
     }
     for (i = 0; i < count; i++) {
-        if (i) prun__put(t, ",");
-        prun__put_string(t, tensors[i].name);
-        prun__put(t, ":{\"dtype\":\"F32\",\"shape\":[");
+        if (i) prun__text_put(t, ",");
+        prun__text_put_string(t, tensors[i].name);
+        prun__text_put(t, ":{\"dtype\":\"F32\",\"shape\":[");
         for (d = 0; d < tensors[i].rank; d++) {
-            if (d) prun__put(t, ",");
-            prun__put_integer(t, tensors[i].shape[d]);
+            if (d) prun__text_put(t, ",");
+            prun__text_put_integer(t, tensors[i].shape[d]);
         }
-        prun__put(t, "],\"data_offsets\":[");
-        prun__put_integer(t, at);
-        prun__put(t, ",");
+        prun__text_put(t, "],\"data_offsets\":[");
+        prun__text_put_integer(t, at);
+        prun__text_put(t, ",");
         at += prun_tensor_size(&tensors[i]) * 4;
-        prun__put_integer(t, at);
-        prun__put(t, "]}");
+        prun__text_put_integer(t, at);
+        prun__text_put(t, "]}");
     }
-    prun__put(t, "}");
-    while (t->length % 8) prun__put(t, " "); /* the data starts aligned */
+    prun__text_put(t, "}");
+    while (t->length % 8) prun__text_put(t, " "); /* the data starts aligned */
 }
 
 /* At most 1024 of the floats as little-endian bytes, whatever the machine; returns their number. */
-static int64_t prun__encode_floats(const float *data, int64_t count, unsigned char bytes[4096]) {
+static int64_t prun__floats_pack(const float *data, int64_t count, unsigned char bytes[4096]) {
     const int64_t n = PRUN__MIN(count, 1024);
     int64_t i;
     for (i = 0; i < n; i++) {
@@ -17263,32 +17414,32 @@ static int64_t prun__encode_floats(const float *data, int64_t count, unsigned ch
 }
 
 /* Writes floats; 0 when that failed. */
-static int prun__write_floats(FILE *stream, const float *data, int64_t count) {
+static int prun__floats_write(FILE *stream, const float *data, int64_t count) {
     unsigned char bytes[4096];
     int64_t i, n;
     for (i = 0; i < count; i += n) {
-        n = prun__encode_floats(data + i, count - i, bytes);
+        n = prun__floats_pack(data + i, count - i, bytes);
         if (fwrite(bytes, 4, (size_t)n, stream) != (size_t)n) return 0;
     }
     return 1;
 }
 
 /* The whole file; 0 when a write failed. */
-static int prun__write_all(FILE *stream, const prun__text *header, const prun_tensor *tensors,
-                           int64_t count) {
+static int prun__safetensors_write(FILE *stream, const prun__text *header,
+                                   const prun_tensor *tensors, int64_t count) {
     unsigned char length[8];
     int64_t i;
     for (i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header->length >> (8 * i));
     if (fwrite(length, 1, 8, stream) != 8) return 0;
     if (fwrite(header->out, 1, (size_t)header->length, stream) != (size_t)header->length) return 0;
     for (i = 0; i < count; i++)
-        if (!prun__write_floats(stream, tensors[i].data, prun_tensor_size(&tensors[i]))) return 0;
+        if (!prun__floats_write(stream, tensors[i].data, prun_tensor_size(&tensors[i]))) return 0;
     return 1;
 }
 
 /* Every tensor needs a name of its own: a reader would refuse the file otherwise. */
-static prun_status prun__check_tensors(prun_context *context, const char *path,
-                                       const prun_tensor *tensors, int64_t count) {
+static prun_status prun__safetensors_check_tensors(prun_context *context, const char *path,
+                                                   const prun_tensor *tensors, int64_t count) {
     const char **names;
     prun_status status;
     int64_t i;
@@ -17316,7 +17467,7 @@ static prun_status prun__check_tensors(prun_context *context, const char *path,
     names = (const char **)prun__alloc(context, count, sizeof *names, "names");
     if (!names) return PRUN_ERR_MEMORY;
     for (i = 0; i < count; i++) names[i] = tensors[i].name;
-    status = prun__unique_names(context, path, names, count);
+    status = prun__names_check_unique(context, path, names, count);
     prun__free(context, (void *)(uintptr_t)names);
     return status;
 }
@@ -17328,16 +17479,16 @@ PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const p
     prun_output *output = NULL;
     prun_status status;
     if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
-    PRUN__TRY(prun__check_tensors(context, path, tensors, count));
+    PRUN__TRY(prun__safetensors_check_tensors(context, path, tensors, count));
     PRUN__TRY(prun__tensors_check_overlap(context, path, tensors, count));
-    prun__put_header(&header, tensors, count, metadata, pairs);
+    prun__text_put_header(&header, tensors, count, metadata, pairs);
     header.out = (char *)prun__alloc(context, header.length, 1, "header");
     if (!header.out) return PRUN_ERR_MEMORY;
     header.length = 0;
-    prun__put_header(&header, tensors, count, metadata, pairs);
+    prun__text_put_header(&header, tensors, count, metadata, pairs);
     status = prun_output_open(context, path, &output);
     if (status == PRUN_OK) {
-        prun__write_all(output->stream, &header, tensors, count);
+        prun__safetensors_write(output->stream, &header, tensors, count);
         status = prun_output_close(output);
     }
     prun__free(context, header.out);
@@ -17354,16 +17505,16 @@ static uint32_t prun__tensor_crc(const prun__crc *c, const prun_tensor *t) {
     uint32_t crc = 0;
     int64_t i, n;
     for (i = 0; i < count; i += n) {
-        n = prun__encode_floats(t->data + i, count - i, bytes);
+        n = prun__floats_pack(t->data + i, count - i, bytes);
         crc = prun__crc_add(c, crc, bytes, 4 * n);
     }
     return crc;
 }
 
 /* Writes tensors with CRCs of them and of the metadata behind the metadata given. */
-static prun_status prun__write_checked(prun_context *context, const char *path,
-                                       const prun_tensor *tensors, int64_t count,
-                                       const char *const *metadata, int64_t pairs) {
+static prun_status prun__tensors_save_with_crc(prun_context *context, const char *path,
+                                               const prun_tensor *tensors, int64_t count,
+                                               const char *const *metadata, int64_t pairs) {
     const size_t key = strlen(PRUN__CRC_KEY), metadata_key = sizeof PRUN__CRC_METADATA;
     int64_t i, bytes = (int64_t)(sizeof(prun__crc) + metadata_key) + 9;
     const char **all;
@@ -17401,7 +17552,7 @@ PRUNDEF prun_status prun_net_save_safetensors(const prun_net *net, const char *p
     static const char *const metadata[4] = {"format", "pt", "prunability.h", PRUNABILITY_VERSION};
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
-    return prun__write_checked(net->context, path, net->tensor, net->tensors, metadata, 2);
+    return prun__tensors_save_with_crc(net->context, path, net->tensor, net->tensors, metadata, 2);
 }
 
 /* A shape as text: "16x3x3x3". */
@@ -17417,19 +17568,19 @@ static const char *prun__shape_text(const int64_t *shape, int32_t rank, char tex
 #define PRUN__MOMENTUM "momentum."
 
 /* Length of the layer's name in the name of a tensor. */
-static size_t prun__layer_length(const char *tensor) {
+static size_t prun__layer_name_length(const char *tensor) {
     const char *dot = strrchr(tensor, '.');
     return dot ? (size_t)(dot - tensor) : 0;
 }
 
 /* The longest name of a layer that `name` begins with, up to a dot: its length, or -1; *known: the
    net has a tensor of just this name. */
-static int64_t prun__find_layer(const prun_net *net, const char *name, int *known) {
+static int64_t prun__net_find_layer(const prun_net *net, const char *name, int *known) {
     int64_t i, best = -1;
     *known = 0;
     for (i = 0; i < net->tensors && !*known; i++) {
         const char *tensor = net->tensor[i].name;
-        const size_t length = prun__layer_length(tensor);
+        const size_t length = prun__layer_name_length(tensor);
         *known = strcmp(name, tensor) == 0;
         if (strncmp(name, tensor, length) == 0 && name[length] == '.')
             best = PRUN__MAX(best, (int64_t)length);
@@ -17438,7 +17589,7 @@ static int64_t prun__find_layer(const prun_net *net, const char *name, int *know
 }
 
 /* What to do about a tensor that a layer has no place for. */
-static const char *prun__stranger_advice(const char *field) {
+static const char *prun__unexpected_advice(const char *field) {
     if (strcmp(field, "bias") == 0) return "the net has to be built with a bias there";
     if (strncmp(field, "running_", 8) == 0) return "the net needs a batch norm there";
     if (strstr(field, "_orig") || strstr(field, "_mask"))
@@ -17451,8 +17602,8 @@ static const char *prun__stranger_advice(const char *field) {
 
 /* Fails if a tensor belongs by its name to a layer of the net, but has no place there: it would be
    silently left out. PyTorch's count of batches has no meaning here. */
-static prun_status prun__check_strangers(const prun_net *net, const prun_safetensors *file,
-                                         const char *prefix) {
+static prun_status prun__net_check_unexpected(const prun_net *net, const prun_safetensors *file,
+                                              const char *prefix) {
     const size_t skip = prefix ? strlen(prefix) : 0;
     const int state = skip == 0 && prun_safetensors_metadata(file, "trainer.epochs") != NULL;
     int64_t i, length;
@@ -17460,23 +17611,24 @@ static prun_status prun__check_strangers(const prun_net *net, const prun_safeten
     for (i = 0; i < file->count; i++) {
         const char *name = file->placed[i].entry.name, *rest = name + skip;
         if (skip && strncmp(name, prefix, skip) != 0) continue;
-        length = prun__find_layer(net, rest, &known);
+        length = prun__net_find_layer(net, rest, &known);
         if (known || length < 0 || strcmp(rest + length, ".num_batches_tracked") == 0) continue;
         if (state && strncmp(rest, PRUN__MOMENTUM, strlen(PRUN__MOMENTUM)) == 0) {
-            prun__find_layer(net, rest + strlen(PRUN__MOMENTUM), &known);
+            prun__net_find_layer(net, rest + strlen(PRUN__MOMENTUM), &known);
             if (known) continue;
         }
         return prun__fail(net->context, PRUN_ERR_SHAPE,
                           "%s: tensor %s has no place in layer %.*s of the net; %s", file->path,
                           name, (int)PRUN__MIN(length, 80), rest,
-                          prun__stranger_advice(rest + length + 1));
+                          prun__unexpected_advice(rest + length + 1));
     }
     return PRUN_OK;
 }
 
 /* Finds what precedes the names of all these tensors in the file, if one of them is missing. */
-static int prun__find_prefix(const prun_safetensors *file, const char *missing,
-                             const prun_tensor *tensors, int64_t count, char prefix[100]) {
+static int prun__safetensors_find_prefix(const prun_safetensors *file, const char *missing,
+                                         const prun_tensor *tensors, int64_t count,
+                                         char prefix[100]) {
     const size_t tail = strlen(missing);
     int64_t i, j;
     for (i = 0; i < file->count; i++) {
@@ -17487,19 +17639,19 @@ static int prun__find_prefix(const prun_safetensors *file, const char *missing,
         memcpy(prefix, name, length - tail);
         prefix[length - tail] = 0;
         for (j = 0; j < count; j++)
-            if (!prun__find_prefixed(file, prefix, tensors[j].name)) break;
+            if (!prun__safetensors_find_prefixed(file, prefix, tensors[j].name)) break;
         if (j == count) return 1;
     }
     return 0;
 }
 
 /* Fails because of a missing tensor; says so if only the prefix is wrong. */
-static prun_status prun__missing_fail(prun_context *context, const prun_safetensors *file,
-                                      const char *prefix, const char *missing,
-                                      const prun_tensor *tensors, int64_t count) {
+static prun_status prun__missing_tensor_fail(prun_context *context, const prun_safetensors *file,
+                                             const char *prefix, const char *missing,
+                                             const prun_tensor *tensors, int64_t count) {
     char right[100];
     if (!prefix) prefix = "";
-    if (!prun__find_prefix(file, missing, tensors, count, right))
+    if (!prun__safetensors_find_prefix(file, missing, tensors, count, right))
         return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
                           prefix, missing);
     return prun__fail(context, PRUN_ERR_MISSING,
@@ -17508,7 +17660,7 @@ static prun_status prun__missing_fail(prun_context *context, const prun_safetens
 }
 
 /* Reads one tensor of the net, if the entry has its shape. */
-static prun_status prun__load_tensor(prun_context *context, prun_safetensors *file,
+static prun_status prun__tensor_load(prun_context *context, prun_safetensors *file,
                                      const prun_safetensors_entry *e, const prun_tensor *t,
                                      float *out) {
     char has[96], wants[96];
@@ -17530,36 +17682,39 @@ static prun_status prun__load_tensor(prun_context *context, prun_safetensors *fi
 }
 
 /* Reads all of `tensors`, one after the other. */
-static prun_status prun__load_tensors(prun_context *context, prun_safetensors *file,
+static prun_status prun__tensors_load(prun_context *context, prun_safetensors *file,
                                       const char *prefix, const prun_tensor *tensors, int64_t count,
                                       float *out) {
     int64_t i;
     for (i = 0; i < count; i++) {
-        const prun_safetensors_entry *e = prun__find_prefixed(file, prefix, tensors[i].name);
-        if (!e) return prun__missing_fail(context, file, prefix, tensors[i].name, tensors, count);
-        PRUN__TRY(prun__load_tensor(context, file, e, &tensors[i], out));
+        const prun_safetensors_entry *e =
+            prun__safetensors_find_prefixed(file, prefix, tensors[i].name);
+        if (!e)
+            return prun__missing_tensor_fail(context, file, prefix, tensors[i].name, tensors,
+                                             count);
+        PRUN__TRY(prun__tensor_load(context, file, e, &tensors[i], out));
         out += prun_tensor_size(&tensors[i]);
     }
     return PRUN_OK;
 }
 
 /* Loads into the net and, if not NULL, the momentum: all of it or nothing. */
-static prun_status prun__load_state(prun_net *net, prun_safetensors *file, const char *prefix,
-                                    float *velocity) {
+static prun_status prun__net_load_state(prun_net *net, prun_safetensors *file, const char *prefix,
+                                        float *velocity) {
     const int64_t total = net->parameter_count + net->statistic_count;
     prun_status status;
     float *all;
     int64_t i, at = 0;
     if (!net->parameters)
         return prun__fail(net->context, PRUN_ERR_ARGUMENT, "the net is not finished");
-    PRUN__TRY(prun__check_strangers(net, file, prefix));
-    if (velocity) PRUN__TRY(prun__check_strangers(net, file, PRUN__MOMENTUM));
+    PRUN__TRY(prun__net_check_unexpected(net, file, prefix));
+    if (velocity) PRUN__TRY(prun__net_check_unexpected(net, file, PRUN__MOMENTUM));
     all = (float *)prun__alloc(net->context, total + net->parameter_count, sizeof(float),
                                "checkpoint");
     if (!all) return PRUN_ERR_MEMORY;
-    status = prun__load_tensors(net->context, file, prefix, net->tensor, net->tensors, all);
+    status = prun__tensors_load(net->context, file, prefix, net->tensor, net->tensors, all);
     if (velocity && status == PRUN_OK)
-        status = prun__load_tensors(net->context, file, PRUN__MOMENTUM, net->trained,
+        status = prun__tensors_load(net->context, file, PRUN__MOMENTUM, net->trained,
                                     net->trained_count, all + total);
     for (i = 0; i < net->tensors && status == PRUN_OK; i++) {
         const int64_t size = prun_tensor_size(&net->tensor[i]);
@@ -17574,7 +17729,7 @@ static prun_status prun__load_state(prun_net *net, prun_safetensors *file, const
 
 PRUNDEF prun_status prun_net_read_safetensors(prun_net *net, prun_safetensors *file,
                                               const char *prefix) {
-    return prun__load_state(net, file, prefix, NULL);
+    return prun__net_load_state(net, file, prefix, NULL);
 }
 
 PRUNDEF prun_status prun_net_load_safetensors(prun_net *net, const char *path, const char *prefix) {
@@ -17593,7 +17748,8 @@ enum { PRUN__STATES = 5, PRUN__RESTORED = 2 };
 static const char *const prun__state_keys[PRUN__STATES] = {
     "trainer.epochs", "trainer.steps", "trainer.seed", "trainer.batch", "trainer.images"};
 
-static void prun__state_values(const prun_trainer *t, char values[PRUN__STATES][24]) {
+/* The values of prun__state_keys, as text. */
+static void prun__state_fill_values(const prun_trainer *t, char values[PRUN__STATES][24]) {
     snprintf(values[0], 24, "%lld", (long long)t->epoch);
     snprintf(values[1], 24, "%lld", (long long)t->steps);
     snprintf(values[2], 24, "%llu", (unsigned long long)t->options.seed);
@@ -17602,7 +17758,7 @@ static void prun__state_values(const prun_trainer *t, char values[PRUN__STATES][
 }
 
 /* The momentum as tensors behind the net's own; names: where to put theirs. */
-static void prun__state_tensors(const prun_trainer *t, prun_tensor *tensors, char *names) {
+static void prun__state_fill_tensors(const prun_trainer *t, prun_tensor *tensors, char *names) {
     const prun_net *net = t->net;
     int64_t i;
     memcpy(tensors, net->tensor, (size_t)net->tensors * sizeof *tensors);
@@ -17625,7 +17781,7 @@ PRUNDEF prun_status prun_trainer_save_safetensors(const prun_trainer *t, const c
     int64_t i, length = 1;
     prun_tensor *tensors;
     prun_status status = PRUN_ERR_MEMORY;
-    prun__state_values(t, values);
+    prun__state_fill_values(t, values);
     for (i = 0; i < PRUN__STATES; i++) {
         metadata[4 + 2 * i] = prun__state_keys[i];
         metadata[5 + 2 * i] = values[i];
@@ -17635,9 +17791,9 @@ PRUNDEF prun_status prun_trainer_save_safetensors(const prun_trainer *t, const c
     tensors = (prun_tensor *)prun__alloc(net->context, count, sizeof *tensors, "tensors");
     names = (char *)prun__alloc(net->context, length, 1, "names");
     if (tensors && names) {
-        prun__state_tensors(t, tensors, names);
-        status =
-            prun__write_checked(net->context, path, tensors, count, metadata, 2 + PRUN__STATES);
+        prun__state_fill_tensors(t, tensors, names);
+        status = prun__tensors_save_with_crc(net->context, path, tensors, count, metadata,
+                                             2 + PRUN__STATES);
     }
     prun__free(net->context, names);
     prun__free(net->context, tensors);
@@ -17649,7 +17805,7 @@ PRUNDEF prun_status prun_trainer_read_safetensors(prun_trainer *t, prun_safetens
     char values[PRUN__STATES][24], *end;
     int64_t position[PRUN__RESTORED];
     int i;
-    prun__state_values(t, values);
+    prun__state_fill_values(t, values);
     for (i = 0; i < PRUN__STATES; i++) {
         const char *key = prun__state_keys[i], *text = prun_safetensors_metadata(file, key);
         if (!text)
@@ -17664,7 +17820,7 @@ PRUNDEF prun_status prun_trainer_read_safetensors(prun_trainer *t, prun_safetens
             return prun__fail(context, PRUN_ERR_FORMAT, "%s: %s is not a count: %s", file->path,
                               key, text);
     }
-    PRUN__TRY(prun__load_state(t->net, file, NULL, t->velocity));
+    PRUN__TRY(prun__net_load_state(t->net, file, NULL, t->velocity));
     t->epoch = position[0];
     t->steps = position[1];
     return PRUN_OK;
@@ -17681,11 +17837,11 @@ PRUNDEF prun_status prun_trainer_load_safetensors(prun_trainer *trainer, const c
 #endif
 
 /* A tensor that a family must have, with its rank. */
-static prun_status prun__arch_tensor(const prun_safetensors *file, const char *prefix,
-                                     const char *name, int32_t rank,
-                                     const prun_safetensors_entry **entry) {
-    *entry = prun__find_prefixed(file, prefix, name);
-    if (!*entry) return prun__missing_fail(file->context, file, prefix, name, NULL, 0);
+static prun_status prun__arch_find_tensor(const prun_safetensors *file, const char *prefix,
+                                          const char *name, int32_t rank,
+                                          const prun_safetensors_entry **entry) {
+    *entry = prun__safetensors_find_prefixed(file, prefix, name);
+    if (!*entry) return prun__missing_tensor_fail(file->context, file, prefix, name, NULL, 0);
     if ((*entry)->rank != rank)
         return prun__fail(file->context, PRUN_ERR_SHAPE, "%s: tensor %s has rank %d, not %d",
                           file->path, (*entry)->name, (int)(*entry)->rank, (int)rank);
@@ -17701,9 +17857,9 @@ PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, pru
     char name[40];
     if (family < PRUN_FAMILY_CNN || family > PRUN_FAMILY_RESNET18)
         return prun__fail(file->context, PRUN_ERR_ARGUMENT, "unknown family %d", (int)family);
-    PRUN__TRY(prun__arch_tensor(file, prefix, first[family], 4, &stem));
-    PRUN__TRY(
-        prun__arch_tensor(file, prefix, last[family], family == PRUN_FAMILY_NIN ? 4 : 2, &head));
+    PRUN__TRY(prun__arch_find_tensor(file, prefix, first[family], 4, &stem));
+    PRUN__TRY(prun__arch_find_tensor(file, prefix, last[family], family == PRUN_FAMILY_NIN ? 4 : 2,
+                                     &head));
     memset(&a, 0, sizeof a);
     a.family = family;
     a.width = stem->shape[0];
@@ -17712,7 +17868,7 @@ PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, pru
     if (family == PRUN_FAMILY_NIN) {
         for (a.depth = 0; a.depth < 1000; a.depth++) {
             snprintf(name, sizeof name, "block%d_conv0.weight", (int)a.depth);
-            if (!prun__find_prefixed(file, prefix, name)) break;
+            if (!prun__safetensors_find_prefixed(file, prefix, name)) break;
         }
     }
     *arch = a;
@@ -17735,50 +17891,51 @@ typedef struct prun__npy {
 } prun__npy;
 
 /* "<f4" and the like. */
-static prun_status prun__npy_type(prun__json *j, prun__npy *n) {
+static prun_status prun__npy_read_type(prun__json *j, prun__npy *n) {
     const char *text, *name;
-    prun__json_space(j);
+    prun__json_read_space(j);
     if (j->at < j->end && *j->at == '[')
         return prun__fail(j->context, PRUN_ERR_UNSUPPORTED, "%s: an array of records", j->path);
-    PRUN__TRY(prun__json_string(j, &text));
+    PRUN__TRY(prun__json_read_string(j, &text));
     name = text + (*text && strchr("<>=|", *text) ? 1 : 0);
-    n->type = prun__find_type(name, 1);
+    n->type = prun__type_find(name, 1);
     if (!n->type)
         return prun__fail(j->context, PRUN_ERR_UNSUPPORTED,
                           "%s: elements of type %.20s, neither float16, 32, 64, bool nor integers",
                           j->path, text);
-    n->big = *text == '>' || (*text != '<' && prun__host_is_big());
+    n->big = *text == '>' || (*text != '<' && prun__host_is_big_endian());
     n->array.dtype = n->type->dtype;
     return PRUN_OK;
 }
 
 /* {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } */
-static prun_status prun__npy_dictionary(prun__json *j, prun__npy *n) {
+static prun_status prun__npy_read_dictionary(prun__json *j, prun__npy *n) {
     int seen[3] = {0, 0, 0}, key;
-    if (!prun__json_take(j, '{')) return prun__json_fail(j, "the header is not a dictionary");
-    while (!prun__json_take(j, '}')) {
+    if (!prun__json_read_char(j, '{')) return prun__json_fail(j, "the header is not a dictionary");
+    while (!prun__json_read_char(j, '}')) {
         const char *name;
-        PRUN__TRY(prun__json_string(j, &name));
+        PRUN__TRY(prun__json_read_string(j, &name));
         key = strcmp(name, "descr") == 0 ? 0 : strcmp(name, "fortran_order") == 0 ? 1 : 2;
         if (key == 2 && strcmp(name, "shape") != 0) return prun__json_fail(j, "unknown key");
         if (seen[key]++) return prun__json_fail(j, "key given twice");
-        if (!prun__json_take(j, ':')) return prun__json_fail(j, ": expected");
-        prun__json_space(j);
+        if (!prun__json_read_char(j, ':')) return prun__json_fail(j, ": expected");
+        prun__json_read_space(j);
         if (key == 0) {
-            PRUN__TRY(prun__npy_type(j, n));
+            PRUN__TRY(prun__npy_read_type(j, n));
         } else if (key == 2) {
-            PRUN__TRY(prun__json_integers(j, n->array.shape, PRUN_MAX_FILE_RANK, &n->array.rank));
+            PRUN__TRY(
+                prun__json_read_integers(j, n->array.shape, PRUN_MAX_FILE_RANK, &n->array.rank));
         } else {
             n->fortran = j->end - j->at >= 4 && memcmp(j->at, "True", 4) == 0;
             if (!n->fortran && (j->end - j->at < 5 || memcmp(j->at, "False", 5) != 0))
                 return prun__json_fail(j, "True or False expected");
             j->at += n->fortran ? 4 : 5;
         }
-        if (prun__json_take(j, ',')) continue;
-        if (!prun__json_take(j, '}')) return prun__json_fail(j, "} expected");
+        if (prun__json_read_char(j, ',')) continue;
+        if (!prun__json_read_char(j, '}')) return prun__json_fail(j, "} expected");
         break;
     }
-    prun__json_space(j);
+    prun__json_read_space(j);
     if (j->at != j->end) return prun__json_fail(j, "text after the header");
     return seen[0] && seen[1] && seen[2]
                ? PRUN_OK
@@ -17786,7 +17943,7 @@ static prun_status prun__npy_dictionary(prun__json *j, prun__npy *n) {
 }
 
 /* Reads the header and checks that the file has just the elements it announces. */
-static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
+static prun_status prun__npy_read_header(prun_context *context, prun__npy *n) {
     unsigned char bytes[12] = {0};
     int64_t length, start, total = 1;
     int32_t i;
@@ -17795,7 +17952,7 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     prun_status status;
     if (n->file.size >= 12) PRUN__TRY(prun__file_read(context, &n->file, bytes, 8));
     if (memcmp(bytes, "\x93NUMPY", 6) != 0)
-        PRUN__TRY(prun__file_inspect(context, &n->file, PRUN__NPY));
+        PRUN__TRY(prun__file_check_kind(context, &n->file, PRUN__NPY));
     if (n->file.size < 12)
         return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no npy header", n->file.path);
     if (memcmp(bytes, "\x93NUMPY", 6) != 0)
@@ -17815,9 +17972,9 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
                           (long long)length);
     text = (char *)prun__alloc(context, length + 1, 1, "npy header");
     if (!text) return PRUN_ERR_MEMORY;
-    j = prun__json_of(context, n->file.path, text, length, 1);
+    j = prun__json_make(context, n->file.path, text, length, 1);
     status = prun__file_read(context, &n->file, text, length);
-    if (status == PRUN_OK) status = prun__npy_dictionary(&j, n);
+    if (status == PRUN_OK) status = prun__npy_read_dictionary(&j, n);
     prun__free(context, text);
     PRUN__TRY(status);
     for (i = 0; i < n->array.rank; i++) total = prun__size_product(total, n->array.shape[i]);
@@ -17825,12 +17982,12 @@ static prun_status prun__npy_header(prun_context *context, prun__npy *n) {
     total = prun__size_product(total, n->type->bits / 8);
     if (total < 0 || total > INT64_MAX - start - length)
         return prun__fail(context, PRUN_ERR_OVERFLOW, "%s: shape overflows", n->file.path);
-    return prun__file_expect(context, &n->file, start + length + total);
+    return prun__file_check_size(context, &n->file, start + length + total);
 }
 
 /* Reads the elements; stride: of each axis in memory, in elements. */
-static prun_status prun__npy_elements(prun_context *context, prun__npy *n, const int64_t *stride,
-                                      prun__sink *s) {
+static prun_status prun__npy_read_elements(prun_context *context, prun__npy *n,
+                                           const int64_t *stride, prun__sink *s) {
     int32_t i;
     s->axes = n->array.rank;
     for (i = 0; i < s->axes; i++) {
@@ -17838,18 +17995,19 @@ static prun_status prun__npy_elements(prun_context *context, prun__npy *n, const
         s->size[i] = n->array.shape[axis];
         s->stride[i] = stride[axis];
     }
-    return prun__read_elements(context, &n->file, NULL, n->type, n->big, s);
+    return prun__file_read_elements(context, &n->file, NULL, n->type, n->big, s);
 }
 
-static prun_status prun__npy_array(prun_context *context, prun__npy *n) {
+/* Reads an open file with its elements. n->array owns the memory, also after a failure. */
+static prun_status prun__npy_read_array(prun_context *context, prun__npy *n) {
     prun_array *a = &n->array;
     int64_t stride[PRUN_MAX_FILE_RANK], step = 1;
     prun__sink sink;
     int32_t i;
-    PRUN__TRY(prun__npy_header(context, n));
+    PRUN__TRY(prun__npy_read_header(context, n));
     memset(&sink, 0, sizeof sink);
     a->context = context;
-    if (prun__is_float(a->dtype))
+    if (prun__dtype_is_float(a->dtype))
         sink.floats = a->values = (float *)prun__alloc(context, a->count, sizeof(float), "array");
     else if (a->dtype == PRUN_DTYPE_U8 || a->dtype == PRUN_DTYPE_BOOL)
         sink.bytes = a->bytes = (uint8_t *)prun__alloc(context, a->count, 1, "array");
@@ -17859,7 +18017,7 @@ static prun_status prun__npy_array(prun_context *context, prun__npy *n) {
     if (!sink.floats && !sink.bytes && !sink.integers) return PRUN_ERR_MEMORY;
     if (a->count == 0) return PRUN_OK; /* the other sizes may be anything */
     for (i = a->rank - 1; i >= 0; step *= a->shape[i--]) stride[i] = step;
-    return prun__npy_elements(context, n, stride, &sink);
+    return prun__npy_read_elements(context, n, stride, &sink);
 }
 
 PRUNDEF prun_status prun_array_load_npy(prun_context *context, const char *path,
@@ -17868,7 +18026,7 @@ PRUNDEF prun_status prun_array_load_npy(prun_context *context, const char *path,
     prun_status status;
     memset(&n, 0, sizeof n);
     PRUN__TRY(prun__file_open(context, path, &n.file));
-    status = prun__npy_array(context, &n);
+    status = prun__npy_read_array(context, &n);
     fclose(n.file.stream);
     if (status == PRUN_OK) *array = n.array;
     else prun_array_free(&n.array);
@@ -17884,8 +18042,9 @@ PRUNDEF void prun_array_free(prun_array *array) {
 }
 
 /* Checks the labels of a set whose count is known, and finds the number of classes. */
-static prun_status prun__npy_labels(prun_context *context, const char *path, const prun_array *a,
-                                    const prun_npy_options *o, prun_images *m) {
+static prun_status prun__npy_check_labels(prun_context *context, const char *path,
+                                          const prun_array *a, const prun_npy_options *o,
+                                          prun_images *m) {
     int64_t i;
     if (a->values)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: labels are floats, not integers",
@@ -17905,15 +18064,15 @@ static prun_status prun__npy_labels(prun_context *context, const char *path, con
 }
 
 /* Shape of the set, and the strides that bring the file's axes into the order N, C, H, W. */
-static prun_status prun__npy_shape(prun_context *context, const prun__npy *n, prun_layout layout,
-                                   prun_images *m, int64_t stride[4]) {
+static prun_status prun__npy_set_shape(prun_context *context, const prun__npy *n,
+                                       prun_layout layout, prun_images *m, int64_t stride[4]) {
     const int64_t *shape = n->array.shape;
     const int32_t rank = n->array.rank;
     int last;
     if (rank != 3 && rank != 4)
         return prun__fail(context, PRUN_ERR_SHAPE, "%s: images of %d axes, neither 3 nor 4",
                           n->file.path, (int)rank);
-    if (!prun__is_float(n->array.dtype) && n->array.dtype != PRUN_DTYPE_U8)
+    if (!prun__dtype_is_float(n->array.dtype) && n->array.dtype != PRUN_DTYPE_U8)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: images are neither uint8 nor floats",
                           n->file.path);
     last = rank == 4 && (layout == PRUN_LAYOUT_NHWC ||
@@ -17937,23 +18096,25 @@ static prun_status prun__npy_shape(prun_context *context, const prun__npy *n, pr
     return PRUN_OK;
 }
 
+/* Reads the images of an open file whose header is read, and takes over their labels. The set keeps
+   its storage after a failure. */
 static prun_status prun__npy_load(prun_context *context, prun__npy *n, const char *label_path,
                                   const prun_array *labels, const prun_npy_options *o,
                                   prun_images *m) {
-    const int floats = prun__is_float(n->array.dtype);
+    const int floats = prun__dtype_is_float(n->array.dtype);
     int64_t stride[4], i;
     prun__sink sink;
     int32_t *to;
     void *pixels;
-    PRUN__TRY(prun__npy_shape(context, n, o->layout, m, stride));
-    PRUN__TRY(prun__npy_labels(context, label_path, labels, o, m));
-    PRUN__TRY(prun__images_allocate(context, m, floats ? sizeof(float) : 1, &to, &pixels));
+    PRUN__TRY(prun__npy_set_shape(context, n, o->layout, m, stride));
+    PRUN__TRY(prun__npy_check_labels(context, label_path, labels, o, m));
+    PRUN__TRY(prun__images_make(context, m, floats ? sizeof(float) : 1, &to, &pixels));
     for (i = 0; i < m->count; i++)
         to[i] = (int32_t)(labels->bytes ? labels->bytes[i] : labels->integers[i]);
     memset(&sink, 0, sizeof sink);
     if (floats) sink.floats = (float *)pixels;
     else sink.bytes = (uint8_t *)pixels;
-    PRUN__TRY(prun__npy_elements(context, n, stride, &sink));
+    PRUN__TRY(prun__npy_read_elements(context, n, stride, &sink));
     i = floats ? prun__values_find_nonfinite(sink.floats, n->array.count) : -1;
     if (i >= 0)
         return prun__fail(context, PRUN_ERR_NONFINITE, "%s: image %lld: value %lld is not finite",
@@ -17985,7 +18146,7 @@ PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *imag
         return prun__fail(context, PRUN_ERR_ARGUMENT, "npy options: classes %lld, layout %d",
                           (long long)o.classes, (int)o.layout);
     PRUN__TRY(prun__file_open(context, image_path, &n.file));
-    status = prun__npy_header(context, &n);
+    status = prun__npy_read_header(context, &n);
     if (status == PRUN_OK) status = prun_array_load_npy(context, label_path, &labels);
     if (status == PRUN_OK) status = prun__npy_load(context, &n, label_path, &labels, &o, &m);
     fclose(n.file.stream);
@@ -18013,6 +18174,7 @@ typedef struct prun__csv {
     int64_t count, records, columns, line;
 } prun__csv;
 
+/* Fails with a line and a column, both counted from 1. */
 static prun_status prun__csv_fail(const prun__csv *c, int64_t line, int64_t column,
                                   const char *what) {
     return prun__fail(c->context, PRUN_ERR_FORMAT, "%s: line %lld, column %lld: %s", c->path,
@@ -18020,7 +18182,7 @@ static prun_status prun__csv_fail(const prun__csv *c, int64_t line, int64_t colu
 }
 
 /* A quoted field: moves its text together at *to, and c->at behind the closing quote. */
-static prun_status prun__csv_quoted(prun__csv *c, int64_t column, char **to) {
+static prun_status prun__csv_read_quoted(prun__csv *c, int64_t column, char **to) {
     const int64_t line = c->line;
     for (c->at++; c->at < c->end; c->at++) {
         if (*c->at == '"' && *++c->at != '"') return PRUN_OK;
@@ -18032,12 +18194,12 @@ static prun_status prun__csv_quoted(prun__csv *c, int64_t column, char **to) {
 }
 
 /* One field, without blanks around it; *tail is where it ends, c->at on what ends it. */
-static prun_status prun__csv_field(prun__csv *c, int64_t column, char **tail) {
+static prun_status prun__csv_read_field(prun__csv *c, int64_t column, char **tail) {
     int quoted;
     while (c->at < c->end && *c->at == ' ') c->at++;
     c->cells[c->count++] = *tail = c->at;
     quoted = c->at < c->end && *c->at == '"';
-    if (quoted) PRUN__TRY(prun__csv_quoted(c, column, tail));
+    if (quoted) PRUN__TRY(prun__csv_read_quoted(c, column, tail));
     for (; c->at < c->end; c->at++) {
         if (*c->at == c->separator || *c->at == '\n' || *c->at == '\r') break;
         if (*c->at == '\0') return prun__csv_fail(c, c->line, column, "zero byte, not a text");
@@ -18049,12 +18211,12 @@ static prun_status prun__csv_field(prun__csv *c, int64_t column, char **tail) {
 }
 
 /* One line, or several where quoted fields contain ends of lines. */
-static prun_status prun__csv_record(prun__csv *c) {
+static prun_status prun__csv_read_record(prun__csv *c) {
     const int64_t line = c->line;
     int64_t fields = 0;
     char stop, *tail, text[120];
     do {
-        PRUN__TRY(prun__csv_field(c, ++fields, &tail));
+        PRUN__TRY(prun__csv_read_field(c, ++fields, &tail));
         stop = c->at < c->end ? *c->at : '\n';
         *tail = '\0';
         c->at++;
@@ -18071,7 +18233,7 @@ static prun_status prun__csv_record(prun__csv *c) {
 }
 
 /* All records; lines without a character but blanks are none. */
-static prun_status prun__csv_records(prun__csv *c) {
+static prun_status prun__csv_read_records(prun__csv *c) {
     for (;;) {
         char *start = c->at;
         while (start < c->end && (*start == ' ' || *start == '\r')) start++;
@@ -18081,7 +18243,7 @@ static prun_status prun__csv_records(prun__csv *c) {
             c->line++;
             continue;
         }
-        PRUN__TRY(prun__csv_record(c));
+        PRUN__TRY(prun__csv_read_record(c));
     }
 }
 
@@ -18090,6 +18252,7 @@ typedef struct prun__word {
     int64_t index;
 } prun__word;
 
+/* Ascending texts; equal ones in the order of their indices. */
 static int prun__by_word(const void *left, const void *right) {
     const prun__word *a = (const prun__word *)left, *b = (const prun__word *)right;
     const int order = strcmp(a->text, b->text);
@@ -18097,7 +18260,7 @@ static int prun__by_word(const void *left, const void *right) {
 }
 
 /* Whether a text cell means that a value is missing. "none" in small letters is a setting. */
-static int prun__is_missing(const char *cell) {
+static int prun__cell_is_missing(const char *cell) {
     static const char *const words[] = {
         "",     ".",    "?",      "NA",      "N/A",   "#N/A",    "#N/A N/A", "#NA",
         "<NA>", "NULL", "#NULL!", "#DIV/0!", "#NUM!", "#VALUE!", "#REF!",    "#NAME?"};
@@ -18108,7 +18271,7 @@ static int prun__is_missing(const char *cell) {
 }
 
 /* A column of text: every cell becomes the row where its text stands first. */
-static void prun__csv_words(double *v, int64_t count, prun__word *words) {
+static void prun__csv_fill_words(double *v, int64_t count, prun__word *words) {
     int64_t i, first = 0;
     qsort(words, (size_t)count, sizeof *words, prun__by_word);
     for (i = 0; i < count; i++) {
@@ -18118,12 +18281,12 @@ static void prun__csv_words(double *v, int64_t count, prun__word *words) {
 }
 
 /* Values and kind of a column. */
-static uint8_t prun__csv_column(const prun_table *t, int64_t column, prun__word *words) {
+static uint8_t prun__csv_fill_column(const prun_table *t, int64_t column, prun__word *words) {
     double *v = t->values + column * t->rows;
     int64_t i, numbers = 0, count = 0;
     for (i = 0; i < t->rows; i++) {
         const char *cell = t->cells[i * t->columns + column];
-        const int missing = prun__is_missing(cell);
+        const int missing = prun__cell_is_missing(cell);
         v[i] = PRUN__NAN;
         if (missing) continue;
         numbers += prun__number_read(cell, &v[i]);
@@ -18131,12 +18294,12 @@ static uint8_t prun__csv_column(const prun_table *t, int64_t column, prun__word 
         words[count++].index = i;
     }
     if (numbers == count) return PRUN_COLUMN_NUMBERS;
-    prun__csv_words(v, count, words);
+    prun__csv_fill_words(v, count, words);
     return numbers > 0 ? PRUN_COLUMN_MIXED : PRUN_COLUMN_TEXT;
 }
 
 /* Columns without a name may be many; other names are unique. */
-static prun_status prun__csv_names(const prun__csv *c, prun__word *words) {
+static prun_status prun__csv_check_names(const prun__csv *c, prun__word *words) {
     char text[120];
     int64_t i;
     for (i = 0; i < c->columns; i++) {
@@ -18154,7 +18317,7 @@ static prun_status prun__csv_names(const prun__csv *c, prun__word *words) {
 }
 
 /* Cells to values. */
-static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
+static prun_status prun__csv_fill_table(prun__csv *c, prun_table *t) {
     const int64_t cells = prun__size_product(c->records - 1, c->columns);
     prun__word *words;
     uint8_t *text;
@@ -18169,18 +18332,18 @@ static prun_status prun__csv_table(prun__csv *c, prun_table *t) {
                                       "table");
     t->storage[2] = prun__alloc(
         c->context, prun__size_sum(prun__size_product(cells, 8), c->columns), 1, "table");
-    status = words && t->storage[2] ? prun__csv_names(c, words) : PRUN_ERR_MEMORY;
+    status = words && t->storage[2] ? prun__csv_check_names(c, words) : PRUN_ERR_MEMORY;
     if (status == PRUN_OK) {
         t->values = (double *)t->storage[2];
         t->text = text = (uint8_t *)(t->values + cells);
-        for (i = 0; i < t->columns; i++) text[i] = prun__csv_column(t, i, words);
+        for (i = 0; i < t->columns; i++) text[i] = prun__csv_fill_column(t, i, words);
     }
     prun__free(c->context, words);
     return status;
 }
 
 /* A first line "sep=;" names the separator, for spreadsheets. */
-static prun_status prun__csv_separator(prun__csv *c) {
+static prun_status prun__csv_read_separator(prun__csv *c) {
     const int quoted = *c->at == '"';
     const char *s = prun__text_after(c->at + quoted, "sep=");
     char *end;
@@ -18206,7 +18369,7 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     const char *s;
     c->line = 1;
     if (c->end - c->at >= 3 && memcmp(c->at, "\xef\xbb\xbf", 3) == 0) c->at += 3;
-    PRUN__TRY(prun__csv_separator(c));
+    PRUN__TRY(prun__csv_read_separator(c));
     for (s = c->at; s < c->end; s++) {
         quoted ^= *s == '"';
         if (!c->separator && !quoted && (*s == ',' || *s == ';' || *s == '\t')) c->separator = *s;
@@ -18225,11 +18388,12 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     return PRUN_OK;
 }
 
-static prun_status prun__csv_parse(prun__csv *c, prun_table *t) {
+/* Cuts a text that is read as a whole into records and cells, and fills the table. */
+static prun_status prun__csv_read_table(prun__csv *c, prun_table *t) {
     PRUN__TRY(prun__csv_begin(c, t));
-    PRUN__TRY(prun__csv_records(c));
+    PRUN__TRY(prun__csv_read_records(c));
     if (c->records == 0) return prun__csv_fail(c, 1, 1, "empty, a header line is needed");
-    return prun__csv_table(c, t);
+    return prun__csv_fill_table(c, t);
 }
 
 /* Opens a file, or a pipe, whose size is not known before its end. */
@@ -18249,7 +18413,7 @@ static prun_status prun__csv_open(prun_context *context, const char *path, prun_
 }
 
 /* Room for at least `bytes` of text and a byte behind it; what was read moves along. */
-static prun_status prun__csv_grow(prun__csv *c, prun_table *t, int64_t bytes) {
+static prun_status prun__csv_make_room(prun__csv *c, prun_table *t, int64_t bytes) {
     const int64_t length = (int64_t)strlen(c->path) + 1, used = c->at ? c->end - c->at : 0;
     char *block = (char *)prun__alloc(c->context, prun__size_sum(bytes, length + 1), 1, "table");
     if (!block) return PRUN_ERR_MEMORY;
@@ -18264,19 +18428,20 @@ static prun_status prun__csv_grow(prun__csv *c, prun_table *t, int64_t bytes) {
 }
 
 /* Reads everything, whatever the size was said to be: a pipe has none, and a file may grow. */
-static prun_status prun__csv_load(prun__csv *c, prun_table *t, prun__file *file) {
+static prun_status prun__csv_read_text(prun__csv *c, prun_table *t, prun__file *file) {
     const int64_t most = 1 << 30; /* as prun__file_read */
     int64_t room = PRUN__MAX(file->size, 16383) + 1, used = 0, got;
     do {
         if (used == 0 || used == room) {
             room = used ? prun__size_sum(room, room) : room;
-            PRUN__TRY(prun__csv_grow(c, t, room));
+            PRUN__TRY(prun__csv_make_room(c, t, room));
         }
         got = (int64_t)fread(c->end, 1, (size_t)PRUN__MIN(room - used, most), file->stream);
         c->end += got;
         if (used == 0)
-            PRUN__TRY(prun__check_kind(c->context, c->path, (const unsigned char *)c->at,
-                                       PRUN__MIN(got, 512), PRUN__MAX(file->size, got), PRUN__CSV));
+            PRUN__TRY(prun__bytes_check_kind(c->context, c->path, (const unsigned char *)c->at,
+                                             PRUN__MIN(got, 512), PRUN__MAX(file->size, got),
+                                             PRUN__CSV));
         used += got;
     } while (got > 0);
     if (ferror(file->stream))
@@ -18296,9 +18461,9 @@ PRUNDEF prun_status prun_table_load_csv(prun_context *context, const char *path,
     t.context = c.context = context;
     c.path = path;
     PRUN__TRY(prun__csv_open(context, path, &file));
-    status = prun__csv_load(&c, &t, &file);
+    status = prun__csv_read_text(&c, &t, &file);
     fclose(file.stream);
-    if (status == PRUN_OK) status = prun__csv_parse(&c, &t);
+    if (status == PRUN_OK) status = prun__csv_read_table(&c, &t);
     if (status == PRUN_OK) *table = t;
     else prun_table_free(&t);
     return status;

@@ -138,13 +138,17 @@ awk -v functions="$work/functions" -v header="$header" '
 verdict "no section calls a later one" "$work/wrong"
 
 # Private functions have a comment above them; directives may lie between. A group of one-line
-# functions has one above the first.
+# functions has one above the first; the operations of a tier have theirs in prun__vector.
 awk '
     /^\/\* \[CORE.I\]/ { on = 1 }
     !on { next }
-    /^(static|PRUN__[A-Z0-9]+) / && /prun__[a-z0-9_]+\(/ && !/; *$/ && !said {
+    waiting != "" && /;$/ { waiting = "" } # a prototype
+    waiting != "" && /\{$/ { print waiting; waiting = "" }
+    /^(static|PRUN__[A-Z0-9]+) / && /prun__[a-z0-9_]+\(/ && !said && !/prun__vector_/ {
         match($0, /prun__[a-z0-9_]+/)
-        print NR ": " substr($0, RSTART, RLENGTH)
+        waiting = NR ": " substr($0, RSTART, RLENGTH)
+        if (/;$/) waiting = ""
+        if (/\{.*\}$/ || /\{$/) { print waiting; waiting = "" }
     }
     /\*\/ *$/ { said = 1; next }
     /^#/ || /\\$/ { next }

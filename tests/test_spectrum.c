@@ -1,6 +1,6 @@
 /* test_spectrum.c - section SPECTRUM: Lanczos and quadrature, density, effective dimensionality,
    against the eigenvalues of the dense matrix. */
-#include "implementation.h" /* for prun__tridiagonal and its random stream */
+#include "implementation.h" /* for prun__tridiagonal_find_eigenpairs and its random stream */
 
 #include <stdlib.h>
 
@@ -57,7 +57,7 @@ static void tridiagonal_eigenproblem(void) {
                 z[i * n + i] = 1;
             }
             memcpy(d, a, sizeof(a)), memcpy(e, b, sizeof(b));
-            CHECK_STATUS(prun__tridiagonal(&test_context, d, e, n, z, n), PRUN_OK);
+            CHECK_STATUS(prun__tridiagonal_find_eigenpairs(&test_context, d, e, n, z, n), PRUN_OK);
             ref_eigenvalues(full, n, values, NULL);
             for (i = 0; i < n; i++) CHECK_CLOSE(d[i], values[i], 1e-13 * scale, 0);
             for (i = 0; i < n; i++) {
@@ -79,7 +79,8 @@ static void tridiagonal_eigenproblem(void) {
             memset(first, 0, sizeof(first));
             first[0] = 1;
             memcpy(d, a, sizeof(a)), memcpy(e, b, sizeof(b));
-            CHECK_STATUS(prun__tridiagonal(&test_context, d, e, n, first, 1), PRUN_OK);
+            CHECK_STATUS(prun__tridiagonal_find_eigenpairs(&test_context, d, e, n, first, 1),
+                         PRUN_OK);
             for (i = 0; i < n; i++) CHECK_CLOSE(fabs(first[i]), fabs(z[i * n]), 1e-12, 0);
         }
     }
