@@ -187,7 +187,8 @@
    FOR CONTRIBUTORS. A section calls only sections before it and opens with what is in it. Names
    are prun_<noun>_<verb>, private ones prun__<noun>_<verb>, with one of these verbs: make free init
    begin end open close load save read write copy clear check resolve find count compare sort select
-   run step apply add fill pack unpack get set put note fail scale mark split join draw restore.
+   run step apply add fill pack unpack get set put note fail scale mark split join draw restore
+   replace sync.
    A predicate says is, has, uses or can. A function that only computes a quantity is named after
    it; tasks of prun__for end in _task, orders of qsort begin with by_. Every function has a
    comment. tests/header.sh checks what can be checked, tests/format.sh the layout.
@@ -3885,11 +3886,7 @@ static const prun__kernels prun__kernels_portable = {
     prun__norm_mask_portable,
     prun__norm_apply_portable,
     prun__norm_tangent_portable};
-#if PRUN__X86
-/* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
-   the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
-   broadcast in flight they fill the 16 registers and hide the FMA latency. */
-#define PRUN__AVX2 __attribute__((target("avx2,fma")))
+
 #endif
 
 /* [X86.I] the AVX2 and AVX-512 tiers, and the choice of a tier */
@@ -3898,6 +3895,12 @@ static const prun__kernels prun__kernels_portable = {
    first kernel runs.
 */
 #ifndef PRUNABILITY_NO_NET
+
+#if PRUN__X86
+/* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
+   the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
+   broadcast in flight they fill the 16 registers and hide the FMA latency. */
+#define PRUN__AVX2 __attribute__((target("avx2,fma")))
 
 /* Sixteen lanes of every channel of a panel are two accumulators c[i] and d[i]. */
 PRUN__AVX2 PRUN__INLINE void prun__panel_avx2(const prun__panel *p, const int width) {
@@ -15503,7 +15506,8 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
 
 /* [OUTPUT.I] files that are written whole or not at all */
 /*
-   Unix, Windows and plain C each have functions of the same names: begin, keep, sync, replace.
+   Unix, Windows and plain C each have functions of the same names: begin, copy_rights, sync,
+   replace.
 */
 #ifndef PRUNABILITY_NO_FILES
 

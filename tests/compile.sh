@@ -92,7 +92,7 @@ parts() {
     language c99
     $compile -O0 -DPRUNABILITY_NO_NET -DPRUNABILITY_NO_HESSIAN -DPRUNABILITY_NO_STATS \
         -DPRUNABILITY_NO_FILES -c "$source/implementation.c" -o "$work/parts.o"
-    nm "$work/parts.o" | grep -E 'T prun_(net|layer|train|trainer|hessian|spectrum|kendall|table|output|safetensors)_' \
+    nm "$work/parts.o" | grep -E 'T prun_(net|layer|train|trainer|hessian|spectrum|kendall|table|output_open|safetensors)_' \
         > "$work/wrong"
     verdict "$cc: what is left out is not there" "$work/wrong"
 }
