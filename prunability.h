@@ -12533,15 +12533,14 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
 
 /* What measures share; `known` says which parts have been computed. */
 struct prun_measurement {
-    prun_objective copy;             /* the objective as it was given */
-    const prun_objective *objective; /* the copy */
-    prun_measure_options options;    /* resolved */
-    int64_t layers, weights;         /* tensors and floats flagged PRUN_TENSOR_WEIGHT */
-    int64_t parameters;              /* all floats */
-    double *losses;                  /* per sample; NULL without level 1 */
-    double loss, error_rate;         /* means */
-    float *logits;                   /* samples x classes; NULL without level 4 */
-    double *margins;                 /* of the output, per sample; NULL without logits or labels */
+    prun_objective objective;     /* as it was given */
+    prun_measure_options options; /* resolved */
+    int64_t layers, weights;      /* tensors and floats flagged PRUN_TENSOR_WEIGHT */
+    int64_t parameters;           /* all floats */
+    double *losses;               /* per sample; NULL without level 1 */
+    double loss, error_rate;      /* means */
+    float *logits;                /* samples x classes; NULL without level 4 */
+    double *margins;              /* of the output, per sample; NULL without logits or labels */
     double margin; /* their 10th percentile: the max(1, m/10)-th smallest, with its sign */
     prun_prunability pruned[2]; /* by magnitude, at random */
     double pruned_error;        /* standard error of the random kept fraction */
@@ -12784,7 +12783,7 @@ static prun_status prun__result_note(prun_measure_result *result, prun_status st
 /* What the table says a measure needs and the objective lacks. */
 static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t needs,
                                              prun_measure_result *result) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     int64_t i;
     if ((needs & PRUN_NEEDS_LOSS) && !o->loss)
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the loss callback is missing");
@@ -12836,12 +12835,12 @@ static prun_status prun__measurement_find_pruned(prun_measurement *m, int random
     o.include_norms = mo->include_norms;
     o.progress = mo->progress;
     o.user = mo->user;
-    PRUN__TRY(prun_prunability_search(m->objective, &o, &m->pruned[random]));
+    PRUN__TRY(prun_prunability_search(&m->objective, &o, &m->pruned[random]));
     o.repetitions = 1;
     for (r = 0; random && mo->repetitions > 1 && r < mo->repetitions; r++) {
         const double n = (double)mo->repetitions;
         o.seed = prun_random_bits(mo->seed, PRUN__STREAM_MEASURE + 2, (uint64_t)r);
-        PRUN__TRY(prun_prunability_search(m->objective, &o, &one));
+        PRUN__TRY(prun_prunability_search(&m->objective, &o, &one));
         sum += one.answer[0].kept_fraction;
         squares += one.answer[0].kept_fraction * one.answer[0].kept_fraction;
         m->pruned_error = sqrt(PRUN__MAX(squares - sum * sum / n, 0.0) / (n - 1.0) / n);
@@ -12853,7 +12852,7 @@ static prun_status prun__measurement_find_pruned(prun_measurement *m, int random
 /* PAC-Bayes bound on the error rate at the answer of random pruning, and a remark where it is
    vacuous. */
 static prun_status prun__measure_dropout_bound(prun_measurement *m, prun_measure_result *result) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     prun_perturb_options p;
     prun_dropout_bound bound;
     int64_t ignored;
@@ -12890,7 +12889,7 @@ static prun_status prun__measure_pruned_norms(prun_measurement *m, double *value
     p.grid = m->options.grid;
     p.include_biases = m->options.include_biases;
     p.include_norms = m->options.include_norms;
-    return prun__kept_norm_sum(m->objective, &p, m->pruned[0].answer[0].kept, value);
+    return prun__kept_norm_sum(&m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
 /* Measures of the pruning search. a: 0 and 1 kept fraction by magnitude and at random; after
@@ -12912,7 +12911,7 @@ static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe
    count, 2 those that can be pruned. */
 static prun_status prun__measure_count(prun_measurement *m, const prun__recipe *r,
                                        prun_measure_result *result) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     int64_t i;
     result->value = r->a == 0   ? (double)m->parameters
                     : r->a == 2 ? (double)m->included_weights
@@ -12928,7 +12927,7 @@ static prun_status prun__measure_count(prun_measurement *m, const prun__recipe *
 
 /* Computes one row of layer quantities. */
 static prun_status prun__measurement_find_layers(prun_measurement *m, int32_t row) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     const int distance = row == PRUN__DIST || row == PRUN__SPEC_DIST || row == PRUN__OP_DIST;
     const prun_conv2d *geometry = NULL;
     int64_t i, at = 0, ignored;
@@ -12965,7 +12964,7 @@ static prun_status prun__measurement_find_layers(prun_measurement *m, int32_t ro
 static void prun__result_note_norm(const prun_measurement *m, int32_t row,
                                    prun_measure_result *result) {
     const double error = m->norm_error[row];
-    const char *name = m->objective->tensors[m->norm_tensor[row]].name;
+    const char *name = m->objective.tensors[m->norm_tensor[row]].name;
     if (error > 0.0)
         prun__result_note(result, PRUN_OK,
                           "spectral norm of %.80s did not converge: relative error up to "
@@ -13017,7 +13016,7 @@ static prun_status prun__measure_path(prun_measurement *m, const prun__recipe *r
     PRUN__TRY(prun__measure_norm(m, r, result)); /* of no layer: 1, or 1 / margin^2 */
     if (result->value == HUGE_VAL) return PRUN_OK;
 #ifndef PRUNABILITY_NO_NET
-    PRUN__TRY(prun_path_norm(m->objective->net, &path));
+    PRUN__TRY(prun_path_norm(m->objective.net, &path));
 #endif
     result->value *= path;
     return PRUN_OK;
@@ -13027,7 +13026,7 @@ static prun_status prun__measure_path(prun_measurement *m, const prun__recipe *r
    */
 static prun_status prun__measure_loss(prun_measurement *m, const prun__recipe *r,
                                       prun_measure_result *result) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     double *p, sum = 0.0;
     int64_t i, j;
     result->value = m->loss;
@@ -13064,8 +13063,8 @@ static prun_status prun__measurement_find_radius(prun_measurement *m, int32_t wh
     p.include_norms = mo->include_norms;
     p.progress = mo->progress;
     p.user = mo->user;
-    PRUN__TRY(which < 3 ? prun_perturbation_radius(m->objective, &p, &m->radius[which])
-                        : prun_sharpness_radius(m->objective, &p, &m->radius[which]));
+    PRUN__TRY(which < 3 ? prun_perturbation_radius(&m->objective, &p, &m->radius[which])
+                        : prun_sharpness_radius(&m->objective, &p, &m->radius[which]));
     m->known |= 1u << (PRUN__KNOWN_RADIUS + which);
     return PRUN_OK;
 }
@@ -13074,7 +13073,7 @@ static prun_status prun__measurement_find_radius(prun_measurement *m, int32_t wh
    Sharpness bounds follow from sigma = alpha / (2 sqrt(ln(2 omega / delta))). */
 static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe *r,
                                         prun_measure_result *result) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     const prun_radius *found = &m->radius[r->a];
     const prun_tensor *initial = r->c ? o->initial : NULL;
     const double spread = 4.0 * log(2.0 * (double)m->included_weights / m->options.delta);
@@ -13120,7 +13119,7 @@ static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe 
 /* The spectrum or the trace of the Hessian, both over the same samples. */
 static prun_status prun__measurement_find_curvature(prun_measurement *m, int trace) {
     const prun_measure_options *mo = &m->options;
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     prun_hessian_options p;
     int64_t *order = NULL;
     prun_status status;
@@ -13264,11 +13263,11 @@ static prun_status prun__measure_curvature(prun_measurement *m, const prun__reci
     }
     result->value /= per;
     result->standard_error /= per;
-    if (m->options.hessian_samples < m->objective->samples)
+    if (m->options.hessian_samples < m->objective.samples)
         prun__result_add_note(result, "over %lld of %lld samples",
                               (long long)m->options.hessian_samples,
-                              (long long)m->objective->samples);
-    if (!m->objective->hessian_vector)
+                              (long long)m->objective.samples);
+    if (!m->objective.hessian_vector)
         prun__result_add_note(result, "finite differences, off by about %.1g %%", 100.0 * share);
     if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
     return PRUN_OK;
@@ -13289,9 +13288,9 @@ enum { PRUN__FEATURES_THERE, PRUN__FEATURES_SAME, PRUN__FEATURES_NEGATIVE, PRUN_
 /* Features of one layer's margins, or why there are none. */
 static prun_status prun__measurement_set_features(prun_measurement *m, int32_t layer,
                                                   const double *margins) {
-    const int64_t n = m->objective->samples;
+    const int64_t n = m->objective.samples;
     const prun_status status =
-        prun_margin_features(m->objective->context, margins, n, m->features[layer]);
+        prun_margin_features(m->objective.context, margins, n, m->features[layer]);
     if (status != PRUN_OK && status != PRUN_ERR_MISSING) return status;
     m->feature_state[layer] = status == PRUN_OK ? PRUN__FEATURES_THERE : PRUN__FEATURES_NEGATIVE;
     m->known |= 1u << (PRUN__KNOWN_MARGIN + layer);
@@ -13302,7 +13301,7 @@ static prun_status prun__measurement_set_features(prun_measurement *m, int32_t l
 /* Hidden margins of all four layers at once; of the last three where the images are read by more
    than convolutions. */
 static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     const int64_t n = o->samples;
     double *margins, spread[4];
     prun_margin_outputs outputs;
@@ -13339,7 +13338,7 @@ static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
 #else
 /* Fails: hidden margins are those of a prun_net, which this build does not have. */
 static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
-    return prun__fail(m->objective->context, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
+    return prun__fail(m->objective.context, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
 }
 #endif
 
@@ -13357,7 +13356,7 @@ static prun_status prun__measure_margin(prun_measurement *m, const prun__recipe 
                                      "samples");
         case PRUN__FEATURES_NEGATIVE:
             return prun__result_note(result, PRUN_ERR_MISSING, "none of %lld margins is positive",
-                                     (long long)m->objective->samples);
+                                     (long long)m->objective.samples);
         case PRUN__FEATURES_IMAGES:
             return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
                                      "the images are read by more than "
@@ -13401,7 +13400,7 @@ static prun_status prun__measure_history(prun_measurement *m, const prun__recipe
 static prun_status prun__measure_noise(prun_measurement *m, const prun__recipe *r,
                                        prun_measure_result *result) {
     (void)r;
-    return prun_gradient_noise(m->objective, m->options.noise_batch, m->options.noise_pairs,
+    return prun_gradient_noise(&m->objective, m->options.noise_batch, m->options.noise_pairs,
                                m->options.seed, &result->value, &result->standard_error);
 }
 
@@ -13466,7 +13465,7 @@ static prun_status prun__measure_check(prun_context *context, const prun_measure
 
 /* Copies the tensors, marking those that are pruned and perturbed. */
 static prun_status prun__measurement_copy_tensors(prun_measurement *m) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     uint32_t wanted = PRUN_TENSOR_WEIGHT;
     int64_t i;
     if (m->options.include_biases) wanted |= PRUN_TENSOR_BIAS;
@@ -13484,7 +13483,7 @@ static prun_status prun__measurement_copy_tensors(prun_measurement *m) {
 
 /* Checks tensors and counts them. */
 static prun_status prun__measurement_check_tensors(prun_measurement *m) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     int64_t i, at;
     PRUN__TRY(prun__objective_check(o));
     for (i = 0; i < o->tensor_count; i++) {
@@ -13515,7 +13514,7 @@ static prun_status prun__measurement_check_tensors(prun_measurement *m) {
 
 /* Losses of all samples in one pass, with their mean and the error rate. */
 static prun_status prun__measurement_fill_losses(prun_measurement *m) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     const int64_t n = o->samples;
     double sum;
     int64_t wrong = 0, i;
@@ -13531,7 +13530,7 @@ static prun_status prun__measurement_fill_losses(prun_measurement *m) {
 /* Logits of all samples and, where there are labels, the output margins and their 10th percentile.
    */
 static prun_status prun__measurement_fill_logits(prun_measurement *m) {
-    const prun_objective *o = m->objective;
+    const prun_objective *o = &m->objective;
     const int64_t n = o->samples;
     double *sorted;
     int64_t i;
@@ -13566,8 +13565,7 @@ PRUNDEF prun_status prun_measurement_create(const prun_objective *objective,
         (prun_measurement *)prun__alloc_zero(objective->context, 1, sizeof *m, "measurement");
     prun_status status;
     if (!m) return PRUN_ERR_MEMORY;
-    m->copy = *objective;
-    m->objective = &m->copy;
+    m->objective = *objective;
     m->options = prun_measure_resolved(options);
     m->loss = m->error_rate = m->margin = m->pruned_error = PRUN__NAN;
     status = prun__measure_check(objective->context, &m->options);
@@ -13583,7 +13581,7 @@ PRUNDEF void prun_measurement_free(prun_measurement *m) {
     prun_context *context;
     int i;
     if (!m) return;
-    context = m->objective->context;
+    context = m->objective.context;
     prun__free(context, m->losses);
     prun__free(context, m->logits);
     prun__free(context, m->margins);
@@ -13609,7 +13607,7 @@ static double prun__clock_seconds(const prun_measure_options *o) {
 /* Computes the measure in a place of the table. */
 static prun_status prun__measure_run(prun_measurement *m, int64_t place,
                                      prun_measure_result *result) {
-    prun_context *context = m->objective->context;
+    prun_context *context = m->objective.context;
     const prun_status before = context ? context->status : PRUN_OK;
     const double start = prun__clock_seconds(&m->options);
     memset(result, 0, sizeof *result);
@@ -13648,7 +13646,7 @@ PRUNDEF prun_status prun_measure(prun_measurement *measurement, const char *name
     result->value = result->standard_error = PRUN__NAN;
     result->status =
         prun__result_note(result, PRUN_ERR_MISSING, "there is no measure \"%.60s\"", name);
-    return prun__fail(measurement->objective->context, PRUN_ERR_MISSING, "%s", result->message);
+    return prun__fail(measurement->objective.context, PRUN_ERR_MISSING, "%s", result->message);
 }
 
 PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint8_t *wanted,

@@ -640,7 +640,7 @@ static prun_status use_one_measure(world *w, const char *name) {
     prun_measure_result *found = PARTLY(w, prun_measure_result, 1);
     prun_measurement *m = NULL;
     CHECK(prun_measurement_create(&w->plain, &options, &m) == PRUN_OK);
-    m->copy = w->objective; /* from here on the plan counts */
+    m->objective = w->objective; /* from here on the plan counts */
     CALL(w, prun_measure(m, name, found));
     CHECK(found->status == w->status);
     CHECK(w->status == PRUN_OK || found->message[0] != '\0');
