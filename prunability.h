@@ -2579,12 +2579,12 @@ static int64_t prun__block_count(int64_t n) { return (n + PRUN_LANES - 1) / PRUN
 
 /* ---- geometry of a convolution ---- */
 
-/* Fills in the defaults of the fields that are 0: a square kernel, stride 1, the same stride in
+/* Fills in the defaults of the numbers that are 0: a square kernel, stride 1, the same stride in
    both axes. */
-static void prun__conv_resolve(prun_conv2d *s) {
-    if (s->kernel[1] == 0) s->kernel[1] = s->kernel[0];
-    if (s->stride[0] == 0) s->stride[0] = 1;
-    if (s->stride[1] == 0) s->stride[1] = s->stride[0];
+static void prun__window_resolve(int64_t kernel[2], int64_t stride[2]) {
+    if (kernel[1] == 0) kernel[1] = kernel[0];
+    if (stride[0] == 0) stride[0] = 1;
+    if (stride[1] == 0) stride[1] = stride[0];
 }
 
 /* Bounds that keep every later index within 31 bits and every product within 63. */
@@ -2631,7 +2631,7 @@ PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d 
                                        int64_t *height, int64_t *width) {
     prun_conv2d s = *conv;
     int64_t h, w, outputs;
-    prun__conv_resolve(&s);
+    prun__window_resolve(s.kernel, s.stride);
     PRUN__TRY(prun__conv_check(context, &s));
     h = s.in_height + s.padding[0] + s.padding[2] - s.kernel[0];
     w = s.in_width + s.padding[1] + s.padding[3] - s.kernel[1];
@@ -2698,7 +2698,7 @@ static prun_status prun__linear_make(prun_context *context, const prun_conv2d *s
                                      const double *kernel, prun__linear *map) {
     memset(map, 0, sizeof *map);
     map->shape = *shape;
-    prun__conv_resolve(&map->shape);
+    prun__window_resolve(map->shape.kernel, map->shape.stride);
     map->kernel = kernel;
     return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
 }
@@ -4627,7 +4627,7 @@ static prun_status prun__conv_make(prun_context *context, const prun_conv2d *sha
     prun_status status;
     memset(c, 0, sizeof *c);
     c->shape = *shape;
-    prun__conv_resolve(&c->shape);
+    prun__window_resolve(c->shape.kernel, c->shape.stride);
     PRUN__TRY(prun_conv2d_output(context, &c->shape, &c->out_height, &c->out_width));
     c->taps = c->shape.kernel[0] * c->shape.kernel[1];
     status = prun__segments_make(context, c, 1, &c->forward);
@@ -6670,9 +6670,7 @@ PRUNDEF prun_conv2d_options prun_conv2d_resolved(const prun_conv2d_options *opti
     prun_conv2d_options o;
     memset(&o, 0, sizeof o);
     if (options) o = *options;
-    if (o.kernel[1] == 0) o.kernel[1] = o.kernel[0];
-    if (o.stride[0] == 0) o.stride[0] = 1;
-    if (o.stride[1] == 0) o.stride[1] = o.stride[0];
+    prun__window_resolve(o.kernel, o.stride);
     return o;
 }
 
