@@ -74,7 +74,6 @@ typedef struct study {
     model *models;
     int main_beta;               /* the one that tables and derived measures use */
     char names[MAX_COLUMNS][64]; /* of the results */
-    int32_t number[MAX_COLUMNS]; /* of the library's measure, -1: own */
     int columns;
     ex_text header, beta_text;
 } study;
@@ -145,9 +144,8 @@ static int make_grid(study *s) {
 
 /* ---- columns ------------------------------------------------------------------------------- */
 
-static void add_column(study *s, int32_t number, const char *name) {
-    snprintf(s->names[s->columns], sizeof s->names[0], "%s", name);
-    s->number[s->columns++] = number;
+static void add_column(study *s, const char *name) {
+    snprintf(s->names[s->columns++], sizeof s->names[0], "%s", name);
 }
 
 static int is_own(const char *name) {
@@ -183,14 +181,14 @@ static void make_columns(study *s) {
         if (fabs(beta->value[b] - 0.1) < 1e-12) s->main_beta = b;
         ex_text_add(&s->beta_text, "%s%g", b > 0 ? " " : "", beta->value[b]);
     }
-    for (k = 0; k < BETAS; k++) add_column(s, -1, own_names[k]);
+    for (k = 0; k < BETAS; k++) add_column(s, own_names[k]);
     for (k = 0; k < 2; k++)
         for (b = 0; b < beta->count; b++) {
             snprintf(name, sizeof name, "prunability_%s_%g", kinds[k], beta->value[b]);
-            add_column(s, -1, name);
+            add_column(s, name);
         }
     for (i = 0; i < count; i++)
-        if (is_wanted(s, &info[i]) && s->columns < MAX_COLUMNS) add_column(s, i, info[i].name);
+        if (is_wanted(s, &info[i]) && s->columns < MAX_COLUMNS) add_column(s, info[i].name);
     ex_text_add(&s->header, "%s", KEY_NAMES);
     for (k = 0; k < s->columns; k++) ex_text_add(&s->header, ",%s", s->names[k]);
     ex_text_add(&s->header, ",seconds_training,seconds_measuring,status,version,isa");
