@@ -1374,7 +1374,7 @@ static int cost(const study *s) {
     double rate = 0, bytes = 0, weights = 0, seconds;
     int k, status;
 
-    if (s->set.study.preset != EX_FULL || s->rows.to_do == 0 || s->set.study.collect) return -1;
+    if (s->set.study.preset != EX_FULL || !ex_study_trains(&s->rows)) return -1;
     for (k = 0; k < 2; k++) {
         arch = arch_of(s, tried[k]);
         status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);

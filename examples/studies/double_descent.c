@@ -1090,7 +1090,7 @@ static int announce(void *user) {
     double seconds = 0, bytes = 0, disk = 1200.0 * (double)s->rows.count;
     int status;
 
-    if (s->rows.to_do == 0 || set->common.collect) return -1;
+    if (!ex_study_trains(&s->rows)) return -1;
     status = ex_probe(&arch, &s->data.train, set->recipe.batch, &seconds, &bytes);
     if (status != 0) return status;
     bytes += 4 * weights * (double)set->steps; /* Lanczos keeps a vector per step */

@@ -780,7 +780,7 @@ static int announce(void *user) {
     prun_arch arch;
     int family, status;
 
-    if (s->rows.to_do == 0 || s->set.common.collect) return -1;
+    if (!ex_study_trains(&s->rows)) return -1;
     identify(s, s->rows.order[0], &family, &width, &seed);
     arch = ex_arch(family, width, seed, &s->data.train);
     status = ex_probe(&arch, &s->data.train, s->set.recipe.batch, &seconds, &bytes);

@@ -638,13 +638,16 @@ static inline void ex__study_model(ex_study *s, int64_t model) {
     ex_text_free(&row.line);
 }
 
+/* Whether this run has models to train. */
+static inline int ex_study_trains(const ex_study *s) { return s->to_do > 0 && !s->set->collect; }
+
 /* Runs what is left of this shard. Returns the exit status; the rows there are stay. */
 static inline int ex_study_run(ex_study *s, const char *label) {
     const int jobs = ex_jobs(s->set);
     int64_t i;
     int status;
 
-    if (s->set->collect || s->to_do == 0) return 0;
+    if (!ex_study_trains(s)) return 0;
     status = ex_csv_open(&s->csv, s->path.data, 1);
     if (status != 0) return status;
     ex_progress_start(&s->progress, label, s->left, s->set->quiet);
