@@ -157,7 +157,8 @@
    buffers; evaluation needs a few blocks of sixteen images per thread.
 
    THREADS. OpenMP where the program is compiled with it, or the context's parallel_for, else
-   serial; serial too inside somebody's OpenMP region, so that a study trains a model per core.
+   serial. A call from within an OpenMP region of the application is serial too, so that a program
+   can train one model per core.
    A child that fork makes after the library has used OpenMP computes serially, because threads do
    not survive a fork. Parallel regions of the application itself before the fork are not covered:
    set `threads` to 1 in the child, or fork first.
@@ -1735,8 +1736,8 @@ PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const p
                                                   int64_t pairs, const char *path);
 #ifndef PRUNABILITY_NO_NET
 /* A net's tensors, names and layouts as PyTorch's; saved with CRCs. Load (and read, from an open
-   file) wants every tensor of the net with its shape, of a float type and with finite values, each
-   name preceded by `prefix` (NULL: ""), and leaves the net unchanged on failure. A tensor that
+   file) requires every tensor of the net with its shape, of a float type and with finite values,
+   each name preceded by `prefix` (NULL: ""), and leaves the net unchanged on failure. A tensor that
    belongs by its name to a layer of the net, but has no place there, is an error: a bias that the
    layer lacks, the weight_orig and weight_mask of torch.nn.utils.prune, the parts of a weight norm.
    (The layer is the one with the longest name that the tensor's name begins with.) PyTorch's
@@ -2364,7 +2365,7 @@ static double prun__big_nearest(const prun__big *b) {
     return ldexp((double)mantissa, low + b->exponent);
 }
 
-/* Times 10^power. Division wants more than 64 bits in the quotient. */
+/* Times 10^power. Division needs more than 64 bits in the quotient. */
 static double prun__big_value(prun__big *b, int64_t power) {
     int zeros;
     if (power < 0) {
@@ -13958,7 +13959,7 @@ typedef struct prun__models {
     double *level[PRUN__SEED];    /* value of each code */
     const int32_t *source, *copy; /* of a resample: row copied, ascending, and which copy it is */
     double self_pairs;            /* pairs of copies of one model */
-    int64_t environments;         /* at most so many for the sign error */
+    int64_t environments;         /* upper bound on those of the sign error */
     prun_seeds seeds;
 } prun__models;
 

@@ -150,7 +150,7 @@ static prun_status use_layer(world *w, layer_kind kind) {
 }
 
 static prun_status use_layer_conv2d(world *w) { return use_layer(w, CONV); }
-static prun_status use_layer_conv2d_ex(world *w) { return use_layer(w, CONV_WITH); }
+static prun_status use_layer_conv2d_with(world *w) { return use_layer(w, CONV_WITH); }
 static prun_status use_layer_linear(world *w) { return use_layer(w, LINEAR); }
 static prun_status use_layer_batch_norm(world *w) { return use_layer(w, BATCH_NORM); }
 static prun_status use_layer_relu(world *w) { return use_layer(w, RELU); }
@@ -622,7 +622,7 @@ static prun_measure_options measure_options(world *w) {
     return options;
 }
 
-static prun_status use_measure_begin(world *w) {
+static prun_status use_measurement_create(world *w) {
     const prun_measure_options options = measure_options(w);
     prun_measurement *m = NULL;
     if (CALL(w, prun_measurement_create(&w->objective, &options, &m)) == PRUN_OK) {
@@ -888,7 +888,7 @@ static void write_npy(const char *name, const char *type, const char *shape, siz
     write_file(name, bytes, 128 + count);
 }
 
-static prun_status use_npy_read(world *w) {
+static prun_status use_array_load_npy(world *w) {
     prun_array *array = OPAQUE(w, prun_array);
     write_npy("array.npy", "<f4", "2, 3", 24);
     if (CALL(w, prun_array_load_npy(w->context, in_directory("array.npy"), array)) == PRUN_OK) {
@@ -1091,7 +1091,7 @@ static const exercise exercises[] = {
     {"prun_net_create", use_net_create, 0},
     {"prun_net_finish", use_net_finish, 0},
     {"prun_layer_conv2d", use_layer_conv2d, 0},
-    {"prun_layer_conv2d_with", use_layer_conv2d_ex, 0},
+    {"prun_layer_conv2d_with", use_layer_conv2d_with, 0},
     {"prun_layer_linear", use_layer_linear, 0},
     {"prun_layer_batch_norm", use_layer_batch_norm, 0},
     {"prun_layer_relu", use_layer_relu, 0},
@@ -1145,7 +1145,7 @@ static const exercise exercises[] = {
     {"prun_path_norm", use_path_norm, 0},
     {"prun_margin_features", use_margin_features, 0},
     {"prun_gradient_noise", use_gradient_noise, 0},
-    {"prun_measurement_create", use_measure_begin, 0},
+    {"prun_measurement_create", use_measurement_create, 0},
     {"prun_measure", use_measure_trace, SOUND},
     {"prun_measure", use_measure_spectrum, SOUND},
     {"prun_measure_all", use_measure_all, LONG},
@@ -1173,7 +1173,7 @@ static const exercise exercises[] = {
     {"prun_partial_kendall", use_partial_kendall, 0},
     {"prun_images_load_idx", use_load_idx, 0},
     {"prun_images_load_cifar", use_load_cifar, 0},
-    {"prun_array_load_npy", use_npy_read, 0},
+    {"prun_array_load_npy", use_array_load_npy, 0},
     {"prun_images_load_npy", use_load_npy, 0},
     {"prun_safetensors_open", use_safetensors_open, 0},
     {"prun_output_open", use_output_open, 0},

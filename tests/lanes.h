@@ -9,7 +9,7 @@
 #include "reference.h"
 #include "test.h"
 
-enum { GUARD = 32 }; /* floats behind a buffer that nobody may touch */
+enum { GUARD = 32 }; /* floats after a buffer that must stay unchanged */
 static const float guard_value = 12345.0f;
 
 static uint64_t noise_state = 88172645463325252ULL;

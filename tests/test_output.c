@@ -101,7 +101,7 @@ static mode_t kind_of(const char *path) {
 }
 
 /* Runs checks in a process of its own, as a user without rights, in the tests' directory. */
-static void as_somebody(void (*body)(void)) {
+static void as_unprivileged_user(void (*body)(void)) {
     int status = -1;
     const pid_t child = fork();
     if (child == 0) {
@@ -189,7 +189,7 @@ static void owners(void) {
     CHECK(stat(path, &status) == 0 && status.st_uid == 3000 && status.st_gid == 3001);
     CHECK((status.st_mode & 07777) == 06666 && holds_text(path, "new"));
     CHECK(chmod(path, 06676) == 0 && chmod(directory, 0777) == 0);
-    as_somebody(save_the_file_of_another);
+    as_unprivileged_user(save_the_file_of_another);
     CHECK(chmod(directory, 0700) == 0);
     CHECK(holds_text(path, "mine") && remove(path) == 0 && rmdir(in_directory("open")) == 0);
     end_clean();
@@ -379,7 +379,7 @@ static void what_may_not_be_written(void) {
     CHECK(chmod(in_directory("shut/t"), 0666) == 0 && chmod(in_directory("shut"), 0555) == 0);
     CHECK(chmod(in_directory("mine"), 0444) == 0 && chmod(in_directory("closed"), 0) == 0);
     CHECK(chmod(directory, 0777) == 0);
-    as_somebody(save_where_nothing_may_be_written);
+    as_unprivileged_user(save_where_nothing_may_be_written);
     CHECK(chmod(directory, 0700) == 0 && chmod(in_directory("shut"), 0700) == 0);
     CHECK(remove(in_directory("shut/t")) == 0 && rmdir(in_directory("shut")) == 0);
     CHECK(remove(in_directory("mine")) == 0 && rmdir(in_directory("closed")) == 0);

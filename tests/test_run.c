@@ -541,7 +541,7 @@ static void net_fused_pools(twin *t) {
     finish_twin(t, twin_linear(t, twin_flatten(t, v), 5, 1));
 }
 
-/* Values in the middle of such a row, or before a norm, that somebody else reads too. */
+/* Values in the middle of such a row, or before a norm, that another layer reads too. */
 static void net_shared_values(twin *t) {
     int a, b, n, r, v;
     start_twin(t, 3, 8, 7);

@@ -90,7 +90,7 @@ static void safetensors_names_with_escapes(void) {
     end();
 }
 
-/* Types that are not read are listed all the same, and in nobody's way. */
+/* Tensors of types that cannot be read are listed, and do not keep the others from being read. */
 static void safetensors_of_other_types(void) {
     static const char *const json =
         "{\"h\":{\"dtype\":\"F8_E5M2\",\"shape\":[2,2],\"data_offsets\":[0,4]},"
@@ -446,7 +446,7 @@ static void writing_no_tensors(void) {
     end();
 }
 
-static void writing_where_nobody_can(void) {
+static void writing_to_an_impossible_path(void) {
     float value = 1;
     prun_tensor tensor = tensor_of("a", &value, 1, 1, 0);
     begin();
@@ -899,7 +899,7 @@ static const test_case cases[] = {
     TEST_CASE(safetensors_every_byte_changed),
     TEST_CASE(written_is_read_back),
     TEST_CASE(writing_no_tensors),
-    TEST_CASE(writing_where_nobody_can),
+    TEST_CASE(writing_to_an_impossible_path),
     TEST_CASE(failing_write_keeps_the_old_file),
     TEST_CASE(every_half),
     TEST_CASE(doubles_are_rounded),

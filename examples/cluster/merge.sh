@@ -25,7 +25,7 @@ if [ -z "$program" ] || [ -z "$out" ]; then
     exit 2
 fi
 
-# The program wants no order, skips repeated headers and damaged rows, and of two rows of a model takes
+# The program needs no order, skips repeated headers and damaged rows, and of two rows of a model takes
 # the first.
 found=0
 joined=$out/.models.csv.$$-0.tmp

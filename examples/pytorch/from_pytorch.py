@@ -350,7 +350,7 @@ def measure_command(options, path):
 
 
 def program_command(options, path, part):
-    """What computes the loss here. A VGG is nobody's family: its own example reads it."""
+    """The command that computes the loss; vgg_from_pytorch for a VGG, which is no family."""
     images = [os.path.join(options.out, f"{part}-{kind}.npy") for kind in ("images", "labels")]
     default = "vgg_from_pytorch" if options.family == "vgg" else "checkpoint"
     program = options.program or os.path.join("build", default)

@@ -826,7 +826,7 @@ static int check_constants(evaluation *e) {
     return varying > 0 || e->problem == 0 ? 0 : EX_USAGE;
 }
 
-/* Columns that nobody asked for and that say nothing stay out of the printed tables. */
+/* The printed tables leave out constant columns that the user did not name. */
 static int shown(const measure *m) { return !(m->found && m->constant); }
 
 /* Order of models by their settings; qsort has no place for the table. */

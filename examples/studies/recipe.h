@@ -52,7 +52,7 @@ typedef struct ex_recipe_preset {
 /* Call after ex_study_check. Returns -1 to go on, otherwise the exit status. */
 static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *study) {
     if (study->preset == EX_FULL && strcmp(recipe->data, EX_DATA_DIRECTORY) == 0) {
-        ex_error("--full wants --data, the directory of CIFAR-100's binary files");
+        ex_error("--full requires --data, the directory of CIFAR-100's binary files");
         return EX_USAGE;
     }
     if (study->preset != EX_FULL) study->yes = 1; /* nothing to ask about */

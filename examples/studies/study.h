@@ -29,9 +29,9 @@ typedef struct ex_study_settings {
 #define EX_STUDY_OPTIONS(s, directory) \
     {"demo", EX_FLAG, &(s)->demo, NULL, 0, 0, "defaults for about a minute"}, \
     {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for at most 30 minutes on two cores"}, \
-    {"full", EX_FLAG, &(s)->full, NULL, 0, 0, "the paper's settings; wants --data"}, \
+    {"full", EX_FLAG, &(s)->full, NULL, 0, 0, "the paper's settings; requires --data"}, \
     {"out", EX_TEXT, &(s)->out, directory, 0, 0, \
-     "directory for rows, figures and report; a rerun goes on there"}, \
+     "directory for rows, figures and report; a rerun resumes from it"}, \
     {"jobs", EX_INT, &(s)->jobs, "0", 0, 4096, "models at a time (OpenMP); 0: all cores"}, \
     {"shard", EX_TEXT, &(s)->shard_text, "1/1", 0, 0, "i/n: train the i-th of n parts only"}, \
     {"collect", EX_FLAG, &(s)->collect, NULL, 0, 0, "train nothing: evaluate the rows there are"}, \

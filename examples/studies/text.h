@@ -226,7 +226,7 @@ static inline int ex_failure(const prun_context *context, const char *what) {
 
 /* ---- time and the machine ------------------------------------------------------------------ */
 
-/* Seconds from an arbitrary start that nobody sets back. */
+/* A monotonic clock in seconds, with an arbitrary origin. */
 static inline double ex_seconds(void) {
 #if defined(CLOCK_MONOTONIC) && !defined(_WIN32) /* there clock() counts real time */
     struct timespec now;

@@ -155,7 +155,7 @@ static inline int ex__stopped(const int *stop) {
 }
 
 /* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
-   goes on from there. history: one entry per epoch. */
+   resumes from it. history: one entry per epoch. */
 static inline prun_status ex_train(prun_net *net, const prun_images *images,
                                    const prun_train_options *recipe, const ex_keep *keep,
                                    prun_epoch *history) {
@@ -232,8 +232,8 @@ static inline void ex__meter_release(void *user, void *pointer) {
 }
 
 /* Seconds of one thread for forward and backward pass of an image, and bytes for a batch, both
-   measured on a few images. Of several passes the fastest counts: others may have shared the
-   processor with somebody, or stood still. Returns the exit status. */
+   measured on a few images. The fastest of several passes counts, because other processes may
+   have slowed the rest. Returns the exit status. */
 static inline int ex_probe(const prun_arch *arch, const prun_images *images, int64_t batch,
                            double *seconds, double *bytes) {
     ex_meter meter = {0, 0};

@@ -9,7 +9,7 @@
 # libFuzzer chooses a thousandth.
 # Needs clang with its runtime (apt-get install clang libclang-rt-14-dev). Programs and corpora go
 # to build/fuzz; the seeds come from the targets themselves, and what libFuzzer finds worth keeping
-# stays in build/fuzz/FORMAT.corpus, so that a later run goes on from there. An input that fails is
+# stays in build/fuzz/FORMAT.corpus, so that a later run starts from them. An input that fails is
 # left in build/fuzz/FORMAT-crash-..., and build/fuzz/FORMAT FILE runs it again.
 # The last line is "fuzz: N passed, N failed", one per format.
 
