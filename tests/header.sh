@@ -104,36 +104,28 @@ grep -o '^/\* \[[A-Z0-9]*\.I\]' "$header" | sed 's|.*\[||; s|\.I\]||' | while re
 done > "$work/wrong"
 verdict "every section has a test that names it" "$work/wrong"
 
-# Line number, section number and name of every function that the implementation defines.
+# The implementation's code, each line after its number and the number of its section.
 awk '
-    NR == FNR { if (/^\/\* \[[A-Z0-9]*\.I\]/) { section++; from[section] = FNR } next }
-    section && FNR == 1 { at = 0 }
-    { while (at < section && FNR >= from[at + 1]) at++ }
-    at && /^(static|PRUNDEF) / && match($0, /prun_[a-z0-9_]+\(/) && !/; *$/ {
-        print FNR, at, substr($0, RSTART, RLENGTH - 1)
-    }
-' "$header" "$work/plain" > "$work/functions"
-awk -v functions="$work/functions" -v header="$header" '
-    BEGIN {
-        while ((getline line < functions) > 0) {
-            split(line, part, " ")
-            if (!(part[3] in home)) home[part[3]] = part[2]
-        }
-        while ((getline line < header) > 0) {
-            number++
-            if (line ~ /^\/\* \[[A-Z0-9]*\.I\]/) from[++sections] = number
-        }
-    }
+    NR == FNR { if (/^\/\* \[[A-Z0-9]*\.I\]/) from[++sections] = FNR; next }
     { while (at < sections && FNR >= from[at + 1]) at++ }
-    at {
+    at { print FNR, at, $0 }
+' "$header" "$work/plain" > "$work/sectioned"
+awk '
+    $3 ~ /^(static|PRUNDEF)$/ && match($0, /prun_[a-z0-9_]+\(/) && !/; *$/ {
+        print $1, $2, substr($0, RSTART, RLENGTH - 1)
+    }
+' "$work/sectioned" > "$work/functions"
+awk '
+    NR == FNR { if (!($3 in home)) home[$3] = $2; next }
+    {
         line = $0
         while (match(line, /prun_[a-z0-9_]+/)) {
             name = substr(line, RSTART, RLENGTH)
-            if (home[name] > at) print FNR ": " name " belongs to a later section"
+            if (home[name] > $2) print $1 ": " name " belongs to a later section"
             line = substr(line, RSTART + RLENGTH)
         }
     }
-' "$work/plain" > "$work/wrong"
+' "$work/functions" "$work/sectioned" > "$work/wrong"
 [ "$(wc -l < "$work/functions")" -gt 500 ] || echo "few functions found" >> "$work/wrong"
 verdict "no section calls a later one" "$work/wrong"
 

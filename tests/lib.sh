@@ -48,9 +48,14 @@ check() {
     return 1
 }
 
-# verdict NAME FILE: passes if FILE, the list of what is wrong, is empty
+# verdict NAME FILE: passes if FILE, the list of what is wrong, is empty; else shows its beginning
 verdict() {
-    if [ -s "$2" ]; then fail "$1" "$2"; else pass; fi
+    if [ -s "$2" ]; then
+        fail "$1"
+        head -n 30 "$2"
+    else
+        pass
+    fi
 }
 
 # find_python MODULE: sets python to one that has it; else says what to install, and ends the script
