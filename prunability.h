@@ -66,12 +66,12 @@
    [CORE.I]         status, memory, threads, numbers, sorting
    [RNG.I]          Philox4x32-10 and what is drawn from it
    [OPS.I]          what needs no kernels: shapes, lane layout, losses, linear maps
-   [KERNELS.I]      the kernels of all tiers, and the portable tier
-   [X86.I]          the AVX2 and AVX-512 tiers, and the choice of a tier
-   [CONV.I]         convolution without Winograd: segments, packed weights, one block
-   [WINOGRAD.I]     convolution by Winograd, and its exact zeros
+   [KERNELS.I]      the kernels of all tiers, where convolutions multiply and add; the portable tier
+   [X86.I]          the kernels for AVX2 and AVX-512, and the choice of a tier
+   [CONV.I]         direct convolution: plan, packed weights, one block through the kernels
+   [WINOGRAD.I]     convolution by Winograd: when it is used, its transforms, its exact zeros
    [KERNELGRAD.I]   gradients with respect to kernels, direct and by Winograd
-   [CONV2D.I]       a whole convolution: packing, choice of algorithm, sparse weights
+   [CONV2D.I]       a whole convolution by any algorithm: packing, runs, sparse weights
    [IMAGES.I]       checks, normalisation, augmentation, packing
    [BUILD.I]        the types of a net, and layers being added
    [PLAN.I]         from layers to operations and storage; parameters; the families
@@ -113,26 +113,27 @@
    EXACT, NOT BISECTED. The loss is not monotone in the kept fraction, so bisection can stop at the
    wrong place. The search goes through the grid 0, 1 %, ... from the sparse end and gives up on a
    candidate as soon as its partial loss sum exceeds the tolerance, hardest samples first. The
-   answer is the one that evaluating every grid point in full would give.
+   answer is the one that evaluating every grid point in full would give. Only where the losses may
+   be negative (`nonnegative` of the objective is 0) is every candidate evaluated in full.
 
    LEVELS. Measures take a prun_objective: weight tensors and callbacks. Level 0 is the weights
    alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
    says which level it needs. A prun_net fills all it can; your own network fills what it has.
 
-   OPTIONS are structs passed by value or by compound literal. Zero is the documented default of
-   every field, and NULL is the same as an empty struct, so that { .epochs = 20 } changes one thing.
-   Where zero is itself a sensible choice it is the default (momentum 0 is plain SGD); tolerances,
-   whose default is the paper's, take DBL_MIN for none. prun_..._resolved returns the options as
-   they will be used: record those. Arguments come in one order: context, what is acted on, inputs,
-   options, outputs; a callback gets `user` first. `width` alone is a number of channels; beside a
-   `height` it is an extent of images.
+   OPTIONS are structs passed by pointer, for example to a compound literal. Zero is the documented
+   default of every field, and NULL is the same as an empty struct, so that { .epochs = 20 } changes
+   one thing. Where zero is itself a sensible choice it is the default (momentum 0 is plain SGD);
+   tolerances, whose default is the paper's, take DBL_MIN for none. prun_..._resolved returns the
+   options as they will be used: record those. Arguments come in one order: context, what is acted
+   on, inputs, options, outputs; a callback gets `user` first. `width` alone is a number of
+   channels; beside a `height` it is an extent of images.
 
    MEASURES are listed in one table, prun_measures: name, source, direction, what each needs.
    prun_measure computes one by its name, reusing what prun_measurement_create and earlier measures
    have computed. Where something is missing or undefined the result is NaN, with a status and a
    message that say why. Random ones take a seed and return a standard error. Batch norms run in
    eval mode; measures flagged PRUN_TRAIT_FOLDABLE change on a copy whose batch norms are folded
-   into its weights (prun_net_copy), although the function does not.
+   into its weights (prun_net_copy), although that network computes the same function.
 
    PERTURBATION draws noise by (seed, draw, weight): the same random numbers at every radius, so
    that curves are smooth and radii comparable.
@@ -174,7 +175,7 @@
    not use them. In a thread that flushes subnormals to zero, ranks, orders and files stay exact;
    results that depend on numbers below 1e-38 (float) or 1e-308 (double) do not.
 
-   Winograd keeps exact zeros: an output without a product that is not zero equals its bias. Where
+   Winograd keeps exact zeros: an output all of whose products are zero equals its bias. Where
    products cancel exactly, either algorithm leaves a rounding error of about 1e-7 of their size,
    Winograd also one of the outputs beside it.
 
@@ -215,11 +216,11 @@
    PRUNABILITY_NO_HESSIAN       no curvature; its measures say that they were left out
    PRUNABILITY_NO_STATS         no evaluation statistics, no tables of models
    PRUNABILITY_NO_FILES         no files at all
-   The implementation has 480 KB and compiles in 11 s (gcc 12 -O2, x86-64). NO_NET leaves out 6,000
-   lines, 270 KB and 55 % of the time; NO_FILES 3,000, 60 KB and 9 %; NO_STATS 2,100, 50 KB and 6
-   %; NO_HESSIAN 1,500, 40 KB and 4 %; NO_TRAIN 300, 9 KB. With all of them 90 KB remain, compiled
-   in 2 s. Define these for the declarations and the implementation alike.
    PRUNDEF                      linkage of public functions; overrides PRUNABILITY_STATIC
+   The implementation compiles to 480 KB of object code in 11 s (gcc 12 -O2, x86-64). NO_NET leaves
+   out 6,000 lines, 270 KB and 55 % of the time; NO_FILES 3,000, 60 KB and 9 %; NO_STATS 2,100, 50
+   KB and 6 %; NO_HESSIAN 1,500, 40 KB and 4 %; NO_TRAIN 300, 9 KB. With all of them 90 KB remain,
+   compiled in 2 s. Define these for the declarations and the implementation alike.
 */
 #define PRUNABILITY_VERSION_MAJOR 0
 #define PRUNABILITY_VERSION_MINOR 1
@@ -676,10 +677,15 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
    objective they belong to, or a copy of it, and read the weights through its `tensors` (the
    measure changes them in place and restores them bit-exactly on every exit path; so one objective,
    or objectives of one net, serve one call at a time). `index` NULL means samples 0 .. n-1. Leave
-   callbacks NULL that you lack: a measure that needs one says so with PRUN_ERR_UNSUPPORTED. A
-   callback that fails without a message of its own gets one that names it. Weights that several
-   layers share are listed once: tensors that overlap in memory are an error. All pointers are
-   borrowed. */
+   callbacks NULL that you lack: a measure that needs one says so with PRUN_ERR_UNSUPPORTED.
+   Callbacks run in the thread that called the library and always return to it: no longjmp, no C++
+   exception. They do not write to the tensors, keep nothing that depends on the weights from one
+   call to the next, and start no other measure on them. To explain a failure, set both `status` and
+   `message` of the context; otherwise the library writes a message that names the callback.
+   In prun_measure_all a failure with UNSUPPORTED, MISSING, NONFINITE, OVERFLOW or CONVERGENCE
+   leaves that one measure undefined; any other status ends the run.
+   Weights that several layers share are listed once: tensors that overlap in memory are an error.
+   All pointers are borrowed. */
 typedef struct prun_objective prun_objective;
 struct prun_objective {
     void *user; /* for the callbacks */
@@ -691,7 +697,7 @@ struct prun_objective {
     int64_t classes;
     int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
     /* Level 1: per-sample losses (n, or NULL), their sum, number of wrong answers (NULL: not
-       wanted). */
+       wanted). prun_loss_curve and the searches check that the losses add up to the sum. */
     prun_status (*loss)(const prun_objective *objective, const int64_t *index, int64_t n,
                         double *losses, double *sum, int64_t *wrong);
     /* Level 2: gradient of the summed loss, flat over `tensors`; sum may be NULL. */
@@ -801,8 +807,8 @@ typedef struct prun_prune_options {
     int64_t grid;                          /* n: kept fractions i/n for i = 0 .. n [100] */
     double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [0.1 alone]; DBL_MIN for none */
     int64_t beta_count;          /* [those before the first 0] */
-    int64_t repetitions;         /* random: permutations whose mean loss is taken [5] */
-    uint64_t seed;               /* random */
+    int64_t repetitions;         /* PRUN_PRUNE_RANDOM: permutations whose mean loss is taken [5] */
+    uint64_t seed;               /* PRUN_PRUNE_RANDOM */
     /* Called as candidates are decided; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
@@ -1918,7 +1924,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__X86 0
 #endif
 
-/* Marks what only some of the parts use that can be left out. */
+/* Marks functions that no caller is left for when certain parts are left out. */
 #if PRUN__GNU
 #define PRUN__SHARED __attribute__((__unused__))
 #else
@@ -2775,7 +2781,7 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
         for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
 }
 
-/* [KERNELS.I] the kernels of all tiers, and the portable tier */
+/* [KERNELS.I] the kernels of all tiers, where convolutions multiply and add; the portable tier */
 /*
    A convolution is computed for one block of sixteen images at a time. For one output pixel the
    inputs under a kernel row, (dx, channel), are one contiguous run of 16-float vectors; so the work
@@ -2809,7 +2815,7 @@ typedef struct prun__panel {
     const float *bias;        /* `channels`, or NULL */
     int64_t pixels, y_stride; /* floats between pixels of y */
     int32_t channels;         /* that exist, <= width */
-    int32_t relu, accumulate; /* accumulate: add to y instead of starting from bias */
+    int32_t relu, accumulate; /* accumulate: add to y; `bias` is NULL then */
 } prun__panel;
 
 /* Tiles of the weight gradient: sums over pixels and lanes of x times dy, for `tile_rows` rows (a
@@ -3045,7 +3051,7 @@ static uint32_t prun__f4_nonzero(prun__f4 a) {
 }
 #endif
 
-/* a b + c and c - a b, rounded twice. */
+/* a b + c, rounded twice. */
 static inline prun__f4 prun__f4_mla(prun__f4 a, prun__f4 b, prun__f4 c) {
     return prun__f4_add(prun__f4_mul(a, b), c);
 }
@@ -3179,7 +3185,7 @@ static const prun__vector prun__vector_portable = {
 };
 
 /* Start value of output channel i: what is there, or the bias. */
-static void prun__panel_init(const prun__panel *p, const float *y, int32_t i, float *lanes) {
+static void prun__panel_begin(const prun__panel *p, const float *y, int32_t i, float *lanes) {
     int l;
     if (p->accumulate) {
         for (l = 0; l < PRUN_LANES; l++) lanes[l] = y[i * PRUN_LANES + l];
@@ -3188,7 +3194,7 @@ static void prun__panel_init(const prun__panel *p, const float *y, int32_t i, fl
     }
 }
 
-/* Written so that a NaN passes. */
+/* Sets what is below 0 to 0. Written so that a NaN passes. */
 static void prun__relu_apply(float *y) {
     int l;
     for (l = 0; l < PRUN_LANES; l++) y[l] = y[l] < 0.0f ? 0.0f : y[l];
@@ -3241,7 +3247,7 @@ static void prun__panel_portable(const prun__panel *p, int width) {
         for (i = 0; i < p->channels; i += 2) {
             int32_t live = PRUN__MIN(p->channels - i, 2);
             memset(pair, 0, sizeof pair);
-            for (c = 0; c < live; c++) prun__panel_init(p, y, i + c, pair[c]);
+            for (c = 0; c < live; c++) prun__panel_begin(p, y, i + c, pair[c]);
             prun__panel_pair_portable(p, s, end, width, i, pair[0], pair[1]);
             for (c = 0; c < live; c++) {
                 if (p->relu) prun__relu_apply(pair[c]);
@@ -3890,7 +3896,7 @@ static const prun__kernels prun__kernels_portable = {
 
 #endif
 
-/* [X86.I] the AVX2 and AVX-512 tiers, and the choice of a tier */
+/* [X86.I] the kernels for AVX2 and AVX-512, and the choice of a tier */
 /*
    The same tables for x86-64 CPUs that have AVX2 with FMA, or AVX-512. The best is chosen when the
    first kernel runs.
@@ -3899,8 +3905,8 @@ static const prun__kernels prun__kernels_portable = {
 
 #if PRUN__X86
 /* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
-   the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: with two loads and one
-   broadcast in flight they fill the 16 registers and hide the FMA latency. */
+   the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: enough to hide the FMA
+   latency, and with two loads and one broadcast in flight they fit into the 16 registers. */
 #define PRUN__AVX2 __attribute__((target("avx2,fma")))
 
 /* Sixteen lanes of every channel of a panel are two accumulators c[i] and d[i]. */
@@ -4441,7 +4447,7 @@ PRUNDEF prun_status prun_isa_set(const char *name) {
 }
 #endif
 
-/* [CONV.I] convolution without Winograd: segments, packed weights, one block */
+/* [CONV.I] direct convolution: plan, packed weights, one block through the kernels */
 /*
    A prun__conv is the plan of one convolution: segments of every pixel for both directions. Weights
    are packed into panels of as many output channels as a kernel computes at a time.
@@ -4457,47 +4463,48 @@ typedef struct prun__conv {
     int32_t *joined;  /* and those of all taps in a row, for few in-channels; else NULL */
 } prun__conv;
 
-/* Output channels are cut into panels: `wides` of the widest, then `narrows` of `narrow`. */
+/* Output channels are cut into panels: first those of the larger width, then the others. */
 typedef struct prun__cut {
-    int64_t wides, wide, narrows, narrow;
+    int64_t wide_count, wide_width, narrow_count, narrow_width;
 } prun__cut;
 
 /* Where sixteen channels fit the registers: full panels, and one of 4, 8 or 12 for the rest. Else
    panels of 6 and 4 that waste at most one channel in all, from 3 on. */
 static prun__cut prun__cut_make(int64_t channels) {
     prun__cut cut;
-    cut.wide = prun__kernels_get()->wide;
-    if (cut.wide == 16) {
-        cut.wides = channels / 16;
-        cut.narrow = (channels % 16 + 3) / 4 * 4;
-        cut.narrows = cut.narrow > 0;
+    cut.wide_width = prun__kernels_get()->wide;
+    if (cut.wide_width == 16) {
+        cut.wide_count = channels / 16;
+        cut.narrow_width = (channels % 16 + 3) / 4 * 4;
+        cut.narrow_count = cut.narrow_width > 0;
     } else {
         const int64_t even = PRUN__MAX(channels + channels % 2, 4);
-        cut.narrow = 4;
-        cut.narrows = 0;
-        while ((even - 4 * cut.narrows) % 6 != 0) cut.narrows++;
-        cut.wides = (even - 4 * cut.narrows) / 6;
+        cut.narrow_width = 4;
+        cut.narrow_count = 0;
+        while ((even - 4 * cut.narrow_count) % 6 != 0) cut.narrow_count++;
+        cut.wide_count = (even - 4 * cut.narrow_count) / 6;
     }
     return cut;
 }
 
 /* Number of panels. */
-static int64_t prun__cut_panels(prun__cut cut) { return cut.wides + cut.narrows; }
+static int64_t prun__cut_panels(prun__cut cut) { return cut.wide_count + cut.narrow_count; }
 
 /* Channels with what the panels waste; at most (channels + 3) / 4 * 4 for every tier. */
 static int64_t prun__cut_total(prun__cut cut) {
-    return cut.wide * cut.wides + cut.narrow * cut.narrows;
+    return cut.wide_width * cut.wide_count + cut.narrow_width * cut.narrow_count;
 }
 
 /* First channel of a panel. */
 static int64_t prun__cut_start(prun__cut cut, int64_t panel) {
-    return panel <= cut.wides ? cut.wide * panel
-                              : cut.wide * cut.wides + cut.narrow * (panel - cut.wides);
+    return panel <= cut.wide_count
+               ? cut.wide_width * panel
+               : cut.wide_width * cut.wide_count + cut.narrow_width * (panel - cut.wide_count);
 }
 
 /* Output channels of a panel, unused ones included. */
 static int64_t prun__cut_width(prun__cut cut, int64_t panel) {
-    return panel < cut.wides ? cut.wide : cut.narrow;
+    return panel < cut.wide_count ? cut.wide_width : cut.narrow_width;
 }
 
 /* The source vector of tap (dy, dx) at target pixel (ty, tx), or -1. forward: target is an output
@@ -4719,7 +4726,7 @@ static void prun__direct_run(const prun__conv *c, int forward, const float *x, c
 }
 #endif
 
-/* [WINOGRAD.I] convolution by Winograd, and its exact zeros */
+/* [WINOGRAD.I] convolution by Winograd: when it is used, its transforms, its exact zeros */
 /*
    Winograd: each 4x4 tile of the result comes from a 6x6 tile of x, at stride 2 from 9x9. Both are
    taken to 36 (81) points, called frequencies; in each of them the channels are joined by the dense
@@ -4771,9 +4778,10 @@ static int64_t prun__frequency_plane(const prun__conv *c, int64_t f) {
     return 6 * PRUN__MIN(f / points, 5) + PRUN__MIN(f % points, 5);
 }
 
-/* Tiles that go through the frequencies together. A frequency at a time is read from what they
-   take, about 4 MB and more for many channels, which bears the third-level cache; what costs is
-   reading the weights anew, and adding up the lanes of weight gradients, for too few tiles. */
+/* Most tiles that go through the frequencies together. Their frequencies are read one after the
+   other from at most 4 MB (more only where four tiles need more), which the third-level cache
+   serves fast enough. Fewer tiles would read the weights, and add up the lanes of weight gradients,
+   more often. */
 #define PRUN__WINOGRAD_TILES 16
 
 /* Tiles whose frequencies, of `channels` vectors each, fit into `bytes`: at least `least`, at most
@@ -4790,9 +4798,8 @@ static int64_t prun__winograd_tiles(const prun__conv *c) {
     return prun__tiles_within(c, INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels, 4);
 }
 
-/* Vectors from one tile to the next and floats from one frequency to the next. Both are odd numbers
-   of vectors: powers of two would send tiles, and the 36 or 81 streams of a transform, into the
-   same few cache sets. */
+/* Vectors from one tile to the next: an odd number, because powers of two would send tiles, and the
+   36 or 81 streams of a transform, into the same few cache sets. */
 static int64_t prun__tile_stride(int64_t channels) { return channels | 1; }
 
 /* Floats from one frequency of `tiles` tiles to the next: an odd number of vectors as well. */
@@ -5168,7 +5175,7 @@ static void prun__zero_put(const prun__winograd *w, int64_t pixel, int64_t o, ui
         if (lanes >> l & 1) y[l] = w->finish.accumulate ? before[l] : value;
 }
 
-/* Lanes in which a filter with holes has a result that may be nothing but rounding. */
+/* True if, in some lane, the result of filter o may be nothing but rounding error. */
 static int prun__result_is_small(const prun__winograd *w, int64_t o) {
     const float *least = w->least + o * PRUN_LANES;
     const float limit = PRUN__WINOGRAD_NOISE * w->holes.reach[o];
@@ -5805,7 +5812,7 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
 }
 #endif
 
-/* [CONV2D.I] a whole convolution: packing, choice of algorithm, sparse weights */
+/* [CONV2D.I] a whole convolution by any algorithm: packing, runs, sparse weights */
 /*
    What networks call for a block or a gradient, and the public functions for a batch.
 */
@@ -5819,7 +5826,7 @@ static void prun__conv_pack_panel(const prun__conv *c, int forward, const float 
     else prun__direct_pack_panel(c, forward, weight, scale, panel, packed);
 }
 
-/* Packs all panels of one direction. */
+/* The weights of one direction, to be packed. */
 typedef struct prun__pack_job {
     const prun__conv *conv;
     const float *weight;
@@ -5861,9 +5868,10 @@ static void prun__conv_run(const prun__conv *c, int forward, int64_t blocks, con
         prun__direct_run(c, forward, x + b * in, packed, finish, y + b * out);
 }
 
-/* Sparse forward: only kept weights, as scalars over 16 images x 4 pixels. The sums run in the
-   order of the direct kernel and a zero weight adds nothing, so for finite values the two agree bit
-   by bit (Winograd rounds otherwise). The choice depends on the weights alone. */
+/* Sparse forward: only kept weights, each a scalar that multiplies 16 images of a few pixels. The
+   sums run in the order of the direct kernel and a zero weight adds nothing, so for finite values
+   the two agree bit by bit (Winograd rounds otherwise). The choice depends on the shape and the
+   weights, never on images or threads. */
 
 /* Below these shares of kept weights the sparse kernel is faster than the direct one, faster than
    Winograd, and than Winograd at stride 2 (measured). */
@@ -9951,9 +9959,11 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
 /*
    A candidate is "keep the first K weights of an order". The search tries candidates from the
    sparsest up and rejects one as soon as its partial loss sum passes the largest tolerance that is
-   still open: exact, because losses are not negative. The samples that were hardest so far come
-   first. Decisions are made on full sums in sample order, the same ones that prun_loss_curve sums,
-   so rounding cannot make the two disagree.
+   still open (prun__candidate_run). That is exact where no sample's loss is negative; where the
+   objective does not promise that, nothing is rejected early. The samples that were hardest so far
+   come first. A candidate is accepted by its full sum in sample order, the one that prun_loss_curve
+   prints, and rejected early only if its partial sum exceeds the limit by more than rounding, so
+   that the two never disagree.
 */
 
 PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count) {
@@ -9987,7 +9997,7 @@ typedef struct prun__search {
     float *hardness;            /* per sample */
     int64_t *queue, *scratch;   /* samples, hardest first */
     int64_t evaluations;
-    int64_t only;       /* > 0: prune segment only - 1 alone */
+    int64_t only;       /* prune this segment alone, counted from 1; 0: all */
     prun__noise *noise; /* NULL: prune */
     int by_error;       /* count errors instead of adding up losses */
 } prun__search;
@@ -10196,7 +10206,7 @@ static void prun__segment_set_kept(prun__search *s, int64_t repetition, int64_t 
     s->kept[segment] = target;
 }
 
-/* Noise in place of pruning: what prun__candidate_apply then makes of the weights. */
+/* Kinds of noise that only the library itself asks for, beyond those of prun_noise. */
 enum { PRUN__NOISE_DROPOUT = 100, PRUN__NOISE_FIXED = 101 /* whatever `flat` holds */ };
 #define PRUN__NOISE_CHUNK 4096
 
@@ -10287,8 +10297,8 @@ static float prun__hardness(double loss) {
     return loss > 0.0 ? (float)loss : 0.0f;
 }
 
-/* Loss of the unpruned weights; fills the hardness. */
-static prun_status prun__base_loss(prun__search *s, double *base) {
+/* Evaluates the unpruned weights: their mean loss, and the hardness of every sample. */
+static prun_status prun__base_run(prun__search *s, double *base) {
     const int64_t m = s->o->samples;
     double sum = 0.0, size = 0.0, told = PRUN__NAN;
     int64_t i;
@@ -10299,11 +10309,11 @@ static prun_status prun__base_loss(prun__search *s, double *base) {
         sum += s->losses[i];
         size += fabs(s->losses[i]);
     }
-    if (!(fabs(sum - told) <= 1e-5 * size) && fabs(told) <= 1e300)
-        return prun__fail(s->context, PRUN_ERR_CALLBACK,
-                          "loss callback: the losses add up to %g, but sum is %g", sum, told);
     if (!(fabs(sum) <= 1e300))
         return prun__fail(s->context, PRUN_ERR_NONFINITE, "the unpruned loss is not finite");
+    if (!(fabs(sum - told) <= 1e-5 * size))
+        return prun__fail(s->context, PRUN_ERR_CALLBACK,
+                          "loss callback: the losses add up to %g, but sum is %g", sum, told);
     for (i = 0; i < m; i++) s->hardness[i] = prun__hardness(s->losses[i]);
     *base = sum / (double)m;
     return PRUN_OK;
@@ -10329,8 +10339,8 @@ static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t 
 }
 
 /* Samples of the queue's next chunk, at most `most`: as many as should carry the sum over what is
-   left of the limit, if their losses are what they were the last time. Never few of many: a guess
-   that falls short must not go on in small steps. */
+   left of the limit, if their losses are what they were the last time. At least a quarter of
+   `most`, so that an underestimate does not lead to many small chunks. */
 static int64_t prun__chunk_size(const prun__search *s, int64_t at, double left, int64_t most) {
     const int64_t least = PRUN__MAX(2 * PRUN_LANES, most / 4);
     int64_t n = 0;
@@ -10379,7 +10389,7 @@ static int32_t prun__tolerance_find_open(const prun_prunability *result, const i
     return best;
 }
 
-/* Refuses what is no fraction. */
+/* Fails unless kept_fraction is in [0, 1]. */
 static prun_status prun__kept_check(prun_context *context, double kept_fraction) {
     if (kept_fraction >= 0.0 && kept_fraction <= 1.0) return PRUN_OK;
     return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: kept fraction %g is not in [0, 1]",
@@ -10461,7 +10471,7 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
     prun_status status = prun__search_begin(objective, options, &s);
     int32_t b;
     memset(&answer, 0, sizeof answer);
-    if (status == PRUN_OK) status = prun__base_loss(&s, &answer.base_loss);
+    if (status == PRUN_OK) status = prun__base_run(&s, &answer.base_loss);
     if (status == PRUN_OK) {
         answer.prunable = s.count;
         answer.prunable_tensors = s.tensors;
@@ -10601,7 +10611,8 @@ static prun_status prun__kept_norm_sum(const prun_objective *o, const prun_prune
    at every radius.
 */
 
-/* The options with their defaults, where DEFAULT means `noise` and epsilon 0 means `epsilon`. */
+/* The options with their defaults. `noise` replaces PRUN_NOISE_DEFAULT; `epsilon` is the default of
+   PRUN_NOISE_SQUARED. */
 static prun_perturb_options prun__perturb_resolve(const prun_perturb_options *options,
                                                   prun_noise noise, double epsilon) {
     prun_perturb_options o;
@@ -10626,7 +10637,7 @@ PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *o
     return prun__perturb_resolve(options, PRUN_NOISE_MAGNITUDE, 1e-3);
 }
 
-/* epsilon widens a box, whose worst corner 1e-3 would put too far away. */
+/* Sharpness searches a box of half-width radius |w| + epsilon; 1e-3 would make it too large. */
 PRUNDEF prun_perturb_options prun_sharpness_resolved(const prun_perturb_options *options) {
     return prun__perturb_resolve(options, PRUN_NOISE_GAUSSIAN, 1e-6);
 }
@@ -10729,7 +10740,6 @@ static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb
             status = prun__perturb_check(s.context, &p, radii[i]);
         } else {
             noise.spared = prun_kept_count(i, count - 1, s.count);
-            noise.norm = 0.0;
             noise.match_norm = 1;
         }
         if (status == PRUN_OK)
@@ -10918,7 +10928,7 @@ static prun_status prun__hunt_run(prun__search *s, prun__hunt *h, prun_radius *r
 /* Base loss and threshold. */
 static prun_status prun__radius_set_base(prun__search *s, const prun_perturb_options *p,
                                          prun_radius *r) {
-    PRUN__TRY(prun__base_loss(s, &r->base));
+    PRUN__TRY(prun__base_run(s, &r->base));
     r->threshold = r->base + p->beta * fabs(r->base);
     if (p->displacement > 0.0) {
         double sum;
@@ -10932,8 +10942,7 @@ static prun_status prun__radius_set_base(prun__search *s, const prun_perturb_opt
     return PRUN_OK;
 }
 
-/* The radius of noise or, for sharpness, of the worst perturbation; a search of its own restores
-   the weights. */
+/* The radius of noise or, for sharpness, of the worst perturbation. */
 static prun_status prun__radius_find(const prun_objective *o, const prun_perturb_options *p,
                                      int sharpness, prun_radius *result) {
     prun__search s;
@@ -12524,8 +12533,11 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
 /* [MEASURE.I] the table of measures, and what computes them */
 /*
    To add a measure, add a row to PRUN__MEASURES: name, source, text, direction, needs and traits,
-   and the function that computes it with its numbers. prun__measure_run checks the needs and
-   calls it. What several measures share is computed once and kept in prun_measurement.
+   the family that computes it, and which quantity of the family it is. Family `norm` is computed by
+   prun__measure_norm, and so on; declare the function of a new family beside those.
+   prun__measure_run checks the needs and calls it. What several measures share is computed once and
+   kept in prun_measurement, with a bit of `known`; prun_measurement_free releases it. A new option
+   also needs its default in prun_measure_resolved and a row in [BINDINGS.I].
 */
 
 /* ---- the table of measures ---- */
@@ -12543,7 +12555,8 @@ struct prun_measurement {
     double margin; /* their 10th percentile: the max(1, m/10)-th smallest, with its sign */
     prun_prunability pruned[2]; /* by magnitude, at random */
     double pruned_error;        /* standard error of the random kept fraction */
-    prun_radius radius[5];      /* magnitude noise; plain, squared; sharpness plain, magnitude */
+    prun_radius radius[5]; /* noise: PRUN_NOISE_MAGNITUDE, plain, PRUN_NOISE_SQUARED; sharpness:
+                              plain, in a box scaled by the weights */
     double *layer[6];      /* squared: Frobenius, spectral, operator; norm and distance of each */
     double features[5][5]; /* margins at the output and in four layers */
 #ifndef PRUNABILITY_NO_HESSIAN
@@ -12568,7 +12581,8 @@ enum {
     PRUN__MARGIN = 2,
     PRUN__OPERATOR = 4,
     PRUN__ROOTS = 8,
-    PRUN__ROOT = 16
+    PRUN__ROOT = 16,
+    PRUN__FROM_INITIAL = 32 /* bounds: the prior is at the initial weights, not at 0 */
 };
 
 /* What a row of the table is computed from. */
@@ -12577,7 +12591,9 @@ typedef prun_status prun__compute(prun_measurement *m, const prun__recipe *recip
                                   prun_measure_result *result);
 struct prun__recipe {
     prun__compute *compute;
-    int32_t a, b, c, flags;
+    int32_t which, variant;        /* quantity of the family, and its variant */
+    int32_t product, sum, divisor; /* norms: rows of prun_measurement.layer, or PRUN__NONE */
+    int32_t flags;
 };
 static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_norm,
     prun__measure_path, prun__measure_loss, prun__measure_radius, prun__measure_margin,
@@ -12596,19 +12612,23 @@ static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_n
     (PRUN_NEEDS_HESSIAN | PRUN__TRAIT(MONTE_CARLO) | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
 #define PRUN__INNER (PRUN_NEEDS_NET | PRUN__LABELLED)
 #define PRUN__LABELLED (PRUN_NEEDS_LOGITS | PRUN_NEEDS_LABELS)
-#define PRUN__NORM(X, name, eq, what, needs, a, b, c, flags) \
-    X(name, eq, what, 1, needs, norm, PRUN__##a, PRUN__##b, PRUN__##c, flags)
+#define PRUN__NORM(X, name, eq, what, needs, product, sum, divisor, flags) \
+    X(name, eq, what, 1, needs, norm, 0, 0, PRUN__##product, PRUN__##sum, PRUN__##divisor, flags)
+/* Measures that are not made of rows of layers. */
+#define PRUN__PLAIN(X, name, eq, what, direction, needs, family, which, variant, flags) \
+    X(name, eq, what, direction, needs, family, which, variant, PRUN__NONE, PRUN__NONE, \
+      PRUN__NONE, flags)
 #define PRUN__MARGINS(X, place, needs, layer) \
-    X("margin_" place "_lower", "Jiang 2019", "log of the lower whisker", -1, needs, margin, \
-      layer, 0, 0, 0) \
-    X("margin_" place "_q1", "Jiang 2019", "log of the first quartile", -1, needs, margin, layer, \
-      1, 0, 0) \
-    X("margin_" place "_median", "Jiang 2019", "log of the median", -1, needs, margin, layer, 2, \
-      0, 0) \
-    X("margin_" place "_q3", "Jiang 2019", "log of the third quartile", -1, needs, margin, layer, \
-      3, 0, 0) \
-    X("margin_" place "_upper", "Jiang 2019", "log of the upper whisker", -1, needs, margin, \
-      layer, 4, 0, 0)
+    PRUN__PLAIN(X, "margin_" place "_lower", "Jiang 2019", "log of the lower whisker", -1, needs, \
+                margin, layer, 0, 0) \
+    PRUN__PLAIN(X, "margin_" place "_q1", "Jiang 2019", "log of the first quartile", -1, needs, \
+                margin, layer, 1, 0) \
+    PRUN__PLAIN(X, "margin_" place "_median", "Jiang 2019", "log of the median", -1, needs, \
+                margin, layer, 2, 0) \
+    PRUN__PLAIN(X, "margin_" place "_q3", "Jiang 2019", "log of the third quartile", -1, needs, \
+                margin, layer, 3, 0) \
+    PRUN__PLAIN(X, "margin_" place "_upper", "Jiang 2019", "log of the upper whisker", -1, needs, \
+                margin, layer, 4, 0)
 /* The spectral family, once for reshaped kernels and once for operators: S is a layer's ||W||_2^2,
    F its ||W||_F^2, g the margin. */
 #define PRUN__SPECTRAL(X, end, more, op) \
@@ -12632,32 +12652,35 @@ static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_n
                (more) | PRUN__FOLD, NONE, SPEC, NONE, PRUN__ROOTS | (op))
 /* Effective dimensionality, from the same spectrum at each z. */
 #define PRUN__DIMENSION(X, end, at, z) \
-    X("effective_dimensionality" end, "Maddox 2020", "sum of e / (e + z) over Ritz values, " at, \
-      1, PRUN__CURVED, curvature, 0, z, 0, 0) \
-    X("effective_dimensionality_fraction" end, "Kuhn 5.1", "the same per weight, " at, 1, \
-      PRUN__CURVED, curvature, 1, z, 0, 0) \
-    X("effective_dimensionality_slq" end, "Maddox 2020", "over the whole spectrum, " at, 1, \
-      PRUN__CURVED, curvature, 2, z, 0, 0) \
-    X("effective_dimensionality_slq_fraction" end, "Kuhn 5.1", "the same per weight, " at, 1, \
-      PRUN__CURVED, curvature, 3, z, 0, 0)
+    PRUN__PLAIN(X, "effective_dimensionality" end, "Maddox 2020", \
+                "sum of e / (e + z) over Ritz values, " at, 1, PRUN__CURVED, curvature, 0, z, 0) \
+    PRUN__PLAIN(X, "effective_dimensionality_fraction" end, "Kuhn 5.1", \
+                "the same per weight, " at, 1, PRUN__CURVED, curvature, 1, z, 0) \
+    PRUN__PLAIN(X, "effective_dimensionality_slq" end, "Maddox 2020", \
+                "over the whole spectrum, " at, 1, PRUN__CURVED, curvature, 2, z, 0) \
+    PRUN__PLAIN(X, "effective_dimensionality_slq_fraction" end, "Kuhn 5.1", \
+                "the same per weight, " at, 1, PRUN__CURVED, curvature, 3, z, 0)
 
-/* name, source, what, direction, needs; family, its numbers a, b, c and flags */
+/* name, source, what, direction, needs; family, which, variant and flags; for norms the rows
+   product, sum and divisor, then flags */
 #define PRUN__MEASURES(X) \
-    X("prunability", "Kuhn Def. 1", "kept fraction, by magnitude", 1, PRUN__SEARCH, pruning, 0, 0, \
-      0, 0) \
-    X("prunability_random", "Kuhn Def. 1", "kept fraction, at random", 1, PRUN__RANDOM, pruning, \
-      1, 0, 0, 0) \
-    X("pruned_parameters", "Kuhn 5.1", "parameters left at prunability", 1, PRUN__SEARCH, pruning, \
-      2, 0, 0, 0) \
-    X("sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
-      PRUN__SEARCH, pruning, 3, 0, 0, 0) \
-    X("dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, PRUN__RANDOM, \
-      pruning, 4, 0, 0, 0) \
-    X("parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0, 0) \
-    X("parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, 1, 0, 0, 0) \
-    X("train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, 0, 0) \
-    X("negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, loss, 1, 0, 0, \
-      0) \
+    PRUN__PLAIN(X, "prunability", "Kuhn Def. 1", "kept fraction, by magnitude", 1, PRUN__SEARCH, \
+                pruning, 0, 0, 0) \
+    PRUN__PLAIN(X, "prunability_random", "Kuhn Def. 1", "kept fraction, at random", 1, \
+                PRUN__RANDOM, pruning, 1, 0, 0) \
+    PRUN__PLAIN(X, "pruned_parameters", "Kuhn 5.1", "parameters left at prunability", 1, \
+                PRUN__SEARCH, pruning, 2, 0, 0) \
+    PRUN__PLAIN(X, "sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
+                PRUN__SEARCH, pruning, 3, 0, 0) \
+    PRUN__PLAIN(X, "dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, \
+                PRUN__RANDOM, pruning, 4, 0, 0) \
+    PRUN__PLAIN(X, "parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0) \
+    PRUN__PLAIN(X, "parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, \
+                1, 0, 0) \
+    PRUN__PLAIN(X, "train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, \
+                0) \
+    PRUN__PLAIN(X, "negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, \
+                loss, 1, 0, 0) \
     PRUN__NORM(X, "inverse_margin", "Jiang 22", "1 / g^2, g the 10th percentile of margins", \
                PRUN__LABELLED, NONE, NONE, NONE, PRUN__MARGIN) \
     PRUN__NORM(X, "sum_of_frobenius", "Kuhn 5.1, Jiang 39", "d (prod F)^(1/d)", PRUN__FOLD, FRO, \
@@ -12678,59 +12701,64 @@ static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_n
                PRUN__ROOT) \
     PRUN__SPECTRAL(X, "", 0, 0) \
     PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN__TRAIT(SLOW), PRUN__OPERATOR) \
-    X("path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
-      PRUN_NEEDS_NET | PRUN__FOLD, path, 6, 6, 6, 0) \
-    X("path_norm_over_margin", "Jiang 43", "the same / g^2", 1, PRUN_NEEDS_NET | PRUN__GAMMA, \
-      path, 6, 6, 6, PRUN__MARGIN) \
-    X("perturbation_flatness", "Kuhn 5.1", "1 / radius^2, noise by magnitude", 1, PRUN__RANDOM, \
-      radius, 0, 0, 0, 0) \
-    X("pacbayes_flat", "Jiang 53", "1 / sigma^2, plain noise", 1, PRUN__RANDOM, radius, 1, 0, 0, \
-      0) \
-    X("pacbayes_init", "Jiang 48", "bound, prior at W0", 1, PRUN__RANDOM | PRUN__START, radius, 1, \
-      1, 1, 0) \
-    X("pacbayes_orig", "Jiang 49", "bound, prior at 0", 1, PRUN__RANDOM, radius, 1, 1, 0, 0) \
-    X("pacbayes_mag_flat", "Jiang 61", "1 / sigma^2, noise by magnitude", 1, PRUN__RANDOM, radius, \
-      2, 0, 0, 0) \
-    X("pacbayes_mag_init", "Jiang 56", "bound by magnitude, prior at W0", 1, \
-      PRUN__RANDOM | PRUN__START, radius, 2, 2, 1, 0) \
-    X("pacbayes_mag_orig", "Jiang 57", "bound by magnitude, prior at 0", 1, PRUN__RANDOM, radius, \
-      2, 2, 0, 0) \
-    X("sharpness_flat", "Jiang 54", "1 / alpha^2, worst point of a box", 1, PRUN__SHARP, radius, \
-      3, 0, 0, 0) \
-    X("sharpness_init", "Jiang 51", "bound, prior at W0", 1, PRUN__SHARP | PRUN__START, radius, 3, \
-      1, 1, 0) \
-    X("sharpness_orig", "Jiang 52", "bound, prior at 0", 1, PRUN__SHARP, radius, 3, 1, 0, 0) \
-    X("sharpness_mag_flat", "Jiang 62", "1 / alpha^2, box by magnitude", 1, PRUN__SHARP, radius, \
-      4, 0, 0, 0) \
-    X("sharpness_mag_init", "Jiang 59", "bound by magnitude, prior at W0", 1, \
-      PRUN__SHARP | PRUN__START, radius, 4, 2, 1, 0) \
-    X("sharpness_mag_orig", "Jiang 60", "bound by magnitude, prior at 0", 1, PRUN__SHARP, radius, \
-      4, 2, 0, 0) \
+    PRUN__PLAIN(X, "path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
+                PRUN_NEEDS_NET | PRUN__FOLD, path, 0, 0, 0) \
+    PRUN__PLAIN(X, "path_norm_over_margin", "Jiang 43", "the same / g^2", 1, \
+                PRUN_NEEDS_NET | PRUN__GAMMA, path, 0, 0, PRUN__MARGIN) \
+    PRUN__PLAIN(X, "perturbation_flatness", "Kuhn 5.1", "1 / radius^2, noise variance ~ |w|", 1, \
+                PRUN__RANDOM, radius, 0, 0, 0) \
+    PRUN__PLAIN(X, "pacbayes_flat", "Jiang 53", "1 / sigma^2, plain noise", 1, PRUN__RANDOM, \
+                radius, 1, 0, 0) \
+    PRUN__PLAIN(X, "pacbayes_init", "Jiang 48", "bound, prior at W0", 1, \
+                PRUN__RANDOM | PRUN__START, radius, 1, 1, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "pacbayes_orig", "Jiang 49", "bound, prior at 0", 1, PRUN__RANDOM, radius, 1, \
+                1, 0) \
+    PRUN__PLAIN(X, "pacbayes_mag_flat", "Jiang 61", "1 / sigma^2, noise variance ~ w^2", 1, \
+                PRUN__RANDOM, radius, 2, 0, 0) \
+    PRUN__PLAIN(X, "pacbayes_mag_init", "Jiang 56", "bound by magnitude, prior at W0", 1, \
+                PRUN__RANDOM | PRUN__START, radius, 2, 2, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "pacbayes_mag_orig", "Jiang 57", "bound by magnitude, prior at 0", 1, \
+                PRUN__RANDOM, radius, 2, 2, 0) \
+    PRUN__PLAIN(X, "sharpness_flat", "Jiang 54", "1 / alpha^2, worst point of a box", 1, \
+                PRUN__SHARP, radius, 3, 0, 0) \
+    PRUN__PLAIN(X, "sharpness_init", "Jiang 51", "bound, prior at W0", 1, \
+                PRUN__SHARP | PRUN__START, radius, 3, 1, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "sharpness_orig", "Jiang 52", "bound, prior at 0", 1, PRUN__SHARP, radius, 3, \
+                1, 0) \
+    PRUN__PLAIN(X, "sharpness_mag_flat", "Jiang 62", "1 / alpha^2, box by magnitude", 1, \
+                PRUN__SHARP, radius, 4, 0, 0) \
+    PRUN__PLAIN(X, "sharpness_mag_init", "Jiang 59", "bound by magnitude, prior at W0", 1, \
+                PRUN__SHARP | PRUN__START, radius, 4, 2, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "sharpness_mag_orig", "Jiang 60", "bound by magnitude, prior at 0", 1, \
+                PRUN__SHARP, radius, 4, 2, 0) \
     PRUN__DIMENSION(X, "", "z = 1 unless set", 0) \
     PRUN__DIMENSION(X, "_z391", "z = 1/391", 1) \
     PRUN__DIMENSION(X, "_decay", "z = weight decay", 2) \
-    X("hessian_largest", "Keskar 2017", "largest eigenvalue that Lanczos finds", 1, \
-      PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN__TRAIT(SLOW), curvature, 4, 0, 0, 0) \
-    X("hessian_trace", "Hutchinson 1990", "sum of eigenvalues", 1, PRUN__CURVED, curvature, 5, 0, \
-      0, 0) \
-    X("sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, PRUN_NEEDS_HISTORY, \
-      history, 0, 0, 0, 0) \
-    X("steps_to_0.1", "Jiang 63", "steps until an epoch's loss is 0.1", 0, PRUN_NEEDS_HISTORY, \
-      history, 1, 0, 0, 0) \
-    X("steps_0.1_to_0.01", "Jiang 64", "steps from there to 0.01", 0, PRUN_NEEDS_HISTORY, history, \
-      2, 0, 0, 0) \
-    X("gradient_noise_first", "Jiang 65", "variance of batch gradients after epoch 1", 0, \
-      PRUN_NEEDS_HISTORY, history, 3, 0, 0, 0) \
-    X("gradient_noise_final", "Jiang 66", "variance of batch gradients now", 0, \
-      PRUN_NEEDS_GRADIENT | PRUN__TRAIT(MONTE_CARLO), noise, 0, 0, 0, 0) \
+    PRUN__PLAIN(X, "hessian_largest", "Keskar 2017", "largest eigenvalue that Lanczos finds", 1, \
+                PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN__TRAIT(SLOW), curvature, 4, 0, 0) \
+    PRUN__PLAIN(X, "hessian_trace", "Hutchinson 1990", "sum of eigenvalues", 1, PRUN__CURVED, \
+                curvature, 5, 0, 0) \
+    PRUN__PLAIN(X, "sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, \
+                PRUN_NEEDS_HISTORY, history, 0, 0, 0) \
+    PRUN__PLAIN(X, "steps_to_0.1", "Jiang 63", "steps until an epoch's loss is 0.1", 0, \
+                PRUN_NEEDS_HISTORY, history, 1, 0, 0) \
+    PRUN__PLAIN(X, "steps_0.1_to_0.01", "Jiang 64", "steps from there to 0.01", 0, \
+                PRUN_NEEDS_HISTORY, history, 2, 0, 0) \
+    PRUN__PLAIN(X, "gradient_noise_first", "Jiang 65", \
+                "variance of batch gradients after epoch 1", 0, PRUN_NEEDS_HISTORY, history, 3, 0, \
+                0) \
+    PRUN__PLAIN(X, "gradient_noise_final", "Jiang 66", "variance of batch gradients now", 0, \
+                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(MONTE_CARLO), noise, 0, 0, 0) \
     PRUN__MARGINS(X, "output", PRUN__LABELLED, 0) \
     PRUN__MARGINS(X, "input", PRUN__INNER, 1) \
     PRUN__MARGINS(X, "third", PRUN__INNER, 2) \
     PRUN__MARGINS(X, "two_thirds", PRUN__INNER, 3) \
     PRUN__MARGINS(X, "last", PRUN__INNER, 4) \
-    X("prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, 0, 0, 0)
+    PRUN__PLAIN(X, "prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, \
+                0, 0)
 
-#define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
+#define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
+                  divisor, flags) \
     {name, \
      source, \
      what, \
@@ -12739,8 +12767,9 @@ static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_n
      (uint32_t)(needs) >> PRUN__TRAIT_SHIFT},
 static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
 #undef PRUN__ROW
-#define PRUN__ROW(name, source, what, direction, needs, family, a, b, c, flags) \
-    {prun__measure_##family, a, b, c, flags},
+#define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
+                  divisor, flags) \
+    {prun__measure_##family, which, variant, product, sum, divisor, flags},
 static const prun__recipe prun__recipes[] = {PRUN__MEASURES(PRUN__ROW)};
 #undef PRUN__ROW
 
@@ -12891,31 +12920,31 @@ static prun_status prun__measure_pruned_norms(prun_measurement *m, double *value
     return prun__kept_norm_sum(&m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
-/* Measures of the pruning search. a: 0 and 1 kept fraction by magnitude and at random; after
+/* Measures of the pruning search. which: 0 and 1 kept fraction by magnitude and at random; after
    pruning by magnitude 2 parameters, 3 norms; 4 dropout bound. */
 static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe *r,
                                          prun_measure_result *result) {
-    if (r->a == 4) return prun__measure_dropout_bound(m, result);
-    PRUN__TRY(prun__measurement_find_pruned(m, r->a == 1));
-    if (r->a == 3) return prun__measure_pruned_norms(m, &result->value);
-    result->value = m->pruned[r->a == 1].answer[0].kept_fraction;
-    if (r->a == 1) result->standard_error = m->pruned_error;
-    if (r->a == 2)
+    if (r->which == 4) return prun__measure_dropout_bound(m, result);
+    PRUN__TRY(prun__measurement_find_pruned(m, r->which == 1));
+    if (r->which == 3) return prun__measure_pruned_norms(m, &result->value);
+    result->value = m->pruned[r->which == 1].answer[0].kept_fraction;
+    if (r->which == 1) result->standard_error = m->pruned_error;
+    if (r->which == 2)
         result->value =
             (double)(m->parameters - m->pruned[0].prunable + m->pruned[0].answer[0].kept);
     return PRUN_OK;
 }
 
-/* Counts of parameters. a: 0 all, 1 kernel x (in + 1) x out summed over layers, as Jiang et al.
+/* Counts of parameters. which: 0 all, 1 kernel x (in + 1) x out summed over layers, as Jiang et al.
    count, 2 those that can be pruned. */
 static prun_status prun__measure_count(prun_measurement *m, const prun__recipe *r,
                                        prun_measure_result *result) {
     const prun_objective *o = &m->objective;
     int64_t i;
-    result->value = r->a == 0   ? (double)m->parameters
-                    : r->a == 2 ? (double)m->included_weights
-                                : 0.0;
-    for (i = 0; r->a == 1 && i < o->tensor_count; i++) {
+    result->value = r->which == 0   ? (double)m->parameters
+                    : r->which == 2 ? (double)m->included_weights
+                                    : 0.0;
+    for (i = 0; r->which == 1 && i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         if (!(t->flags & PRUN_TENSOR_WEIGHT)) continue;
         result->value +=
@@ -12971,14 +13000,15 @@ static void prun__result_note_norm(const prun_measurement *m, int32_t row,
                           name ? name : "a layer", error);
 }
 
-/* All the norm measures: product (or d times the geometric mean) of row a over margin^2, times the
-   sum of row b over row c. In logarithms, because products of many layers are large. */
+/* All the norm measures: product (or d times the geometric mean) of one row over margin^2, times
+   the sum of another over a third. In logarithms, because products of many layers are large. */
 static prun_status prun__measure_norm(prun_measurement *m, const prun__recipe *r,
                                       prun_measure_result *result) {
     const int shift = r->flags & PRUN__OPERATOR ? 2 : 0;
-    const int32_t rows[3] = {r->a == PRUN__SPEC ? r->a + shift : r->a,
-                             r->b == PRUN__SPEC || r->b == PRUN__SPEC_DIST ? r->b + shift : r->b,
-                             r->c == PRUN__SPEC ? r->c + shift : r->c};
+    const int32_t rows[3] = {r->product == PRUN__SPEC ? r->product + shift : r->product,
+                             r->sum == PRUN__SPEC || r->sum == PRUN__SPEC_DIST ? r->sum + shift
+                                                                               : r->sum,
+                             r->divisor == PRUN__SPEC ? r->divisor + shift : r->divisor};
     double logs = 0.0, sum = 0.0;
     int64_t i;
     for (i = 0; i < 3; i++) {
@@ -13021,15 +13051,15 @@ static prun_status prun__measure_path(prun_measurement *m, const prun__recipe *r
     return PRUN_OK;
 }
 
-/* Measures of losses and logits. a: 0 mean loss, 1 negative entropy of the predicted distributions.
-   */
+/* Measures of losses and logits. which: 0 mean loss, 1 negative entropy of the predicted
+   distributions. */
 static prun_status prun__measure_loss(prun_measurement *m, const prun__recipe *r,
                                       prun_measure_result *result) {
     const prun_objective *o = &m->objective;
     double *p, sum = 0.0;
     int64_t i, j;
     result->value = m->loss;
-    if (r->a == 0) return PRUN_OK;
+    if (r->which == 0) return PRUN_OK;
     p = (double *)prun__alloc(o->context, o->classes, sizeof *p, "entropy");
     if (!p) return PRUN_ERR_MEMORY;
     for (i = 0; i < o->samples; i++) {
@@ -13068,17 +13098,17 @@ static prun_status prun__measurement_find_radius(prun_measurement *m, int32_t wh
     return PRUN_OK;
 }
 
-/* a: which radius; b: 0 flatness, 1 plain bound, 2 magnitude-aware bound; c: from initialization.
+/* which: the radius. variant: 0 flatness, 1 plain bound, 2 magnitude-aware bound.
    Sharpness bounds follow from sigma = alpha / (2 sqrt(ln(2 omega / delta))). */
 static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe *r,
                                         prun_measure_result *result) {
     const prun_objective *o = &m->objective;
-    const prun_radius *found = &m->radius[r->a];
-    const prun_tensor *initial = r->c ? o->initial : NULL;
+    const prun_radius *found = &m->radius[r->which];
+    const prun_tensor *initial = r->flags & PRUN__FROM_INITIAL ? o->initial : NULL;
     const double spread = 4.0 * log(2.0 * (double)m->included_weights / m->options.delta);
     double sigma, slope;
     int64_t ignored;
-    PRUN__TRY(prun__measurement_find_radius(m, r->a));
+    PRUN__TRY(prun__measurement_find_radius(m, r->which));
     sigma = found->radius;
     if (found->state == PRUN_RADIUS_NONE) {
         result->value = HUGE_VAL;
@@ -13090,23 +13120,23 @@ static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe 
     if (found->state == PRUN_RADIUS_SATURATED)
         prun__result_note(result, PRUN_OK, "saturated: the cap %g is still within the tolerance",
                           sigma);
-    if (r->b == 0) {
+    if (r->variant == 0) {
         result->value = found->flatness;
         slope = -2.0 * found->flatness / sigma;
-    } else if (r->b == 1) {
+    } else if (r->variant == 1) {
         const double square =
             prun__squared_distance(m->included, initial, o->tensor_count, &ignored);
-        if (r->a >= 3) sigma /= sqrt(spread);
+        if (r->which >= 3) sigma /= sqrt(spread);
         result->value = prun_pacbayes_bound(square, sigma, o->samples);
         slope = -square / (2.0 * sigma * sigma * sigma) - 1.0 / sigma;
     } else {
-        const double h = 1e-5 * sigma, prior = r->a < 3 ? 1.0 : spread;
+        const double h = 1e-5 * sigma, prior = r->which < 3 ? 1.0 : spread;
         double v[3];
         int k;
         for (k = 0; k < 3; k++)
             v[k] = prun_pacbayes_magnitude_bound(m->included, initial, o->tensor_count,
-                                                 sigma + (k - 1) * h, r->a < 3 ? 1e-3 : 1e-6, prior,
-                                                 o->samples);
+                                                 sigma + (k - 1) * h, r->which < 3 ? 1e-3 : 1e-6,
+                                                 prior, o->samples);
         result->value = v[1];
         slope = (v[2] - v[0]) / (2.0 * h);
     }
@@ -13238,27 +13268,29 @@ static prun_status prun__measure_dimension(const prun_spectrum *s, double z, int
     return PRUN_OK;
 }
 
-/* a: 0, 1 Ritz sum, raw and per weight; 2, 3 quadrature, likewise; 4 largest eigenvalue; 5 trace.
-   b: which z. */
+/* which: 0, 1 Ritz sum, raw and per weight; 2, 3 quadrature, likewise; 4 largest eigenvalue;
+   5 trace. variant: the z. */
 static prun_status prun__measure_curvature(prun_measurement *m, const prun__recipe *r,
                                            prun_measure_result *result) {
-    const double z = r->b == 0 ? m->options.z : r->b == 1 ? 1.0 / 391.0 : m->options.weight_decay;
-    const double per = r->a == 1 || r->a == 3 ? (double)m->weights : 1.0;
+    const double z = r->variant == 0   ? m->options.z
+                     : r->variant == 1 ? 1.0 / 391.0
+                                       : m->options.weight_decay;
+    const double per = r->which == 1 || r->which == 3 ? (double)m->weights : 1.0;
     double share = 0.0;
-    if (r->b == 2 && z == 0.0)
+    if (r->variant == 2 && z == 0.0)
         return prun__result_note(result, PRUN_ERR_MISSING,
                                  "the weight decay of training is not given");
-    PRUN__TRY(prun__measurement_find_curvature(m, r->a == 5));
-    if (r->a == 5) {
+    PRUN__TRY(prun__measurement_find_curvature(m, r->which == 5));
+    if (r->which == 5) {
         result->value = m->trace.value;
         result->standard_error = m->trace.error;
         share = m->trace.value != 0.0 ? m->trace.difference_error / fabs(m->trace.value) : 0.0;
         prun__result_add_error_note(result, &m->trace, 0, 0.0);
-    } else if (r->a == 4) {
+    } else if (r->which == 4) {
         share = m->spectrum.difference_error;
         PRUN__TRY(prun__measure_largest_eigenvalue(&m->spectrum, result));
     } else {
-        PRUN__TRY(prun__measure_dimension(&m->spectrum, z, r->a < 2, result, &share));
+        PRUN__TRY(prun__measure_dimension(&m->spectrum, z, r->which < 2, result, &share));
     }
     result->value /= per;
     result->standard_error /= per;
@@ -13341,14 +13373,14 @@ static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
 }
 #endif
 
-/* Log of a margin statistic. a: 0 the output, 1 .. 4 four layers; b: 0 .. 4 lower whisker,
-   quartiles, upper whisker. */
+/* Log of a margin statistic. which: 0 the output, 1 .. 4 four layers; variant: 0 .. 4 lower
+   whisker, quartiles, upper whisker. */
 static prun_status prun__measure_margin(prun_measurement *m, const prun__recipe *r,
                                         prun_measure_result *result) {
-    if (!(m->known >> (PRUN__KNOWN_MARGIN + r->a) & 1))
-        PRUN__TRY(r->a == 0 ? prun__measurement_set_features(m, 0, m->margins)
-                            : prun__measurement_find_hidden_margins(m));
-    switch (m->feature_state[r->a]) {
+    if (!(m->known >> (PRUN__KNOWN_MARGIN + r->which) & 1))
+        PRUN__TRY(r->which == 0 ? prun__measurement_set_features(m, 0, m->margins)
+                                : prun__measurement_find_hidden_margins(m));
+    switch (m->feature_state[r->which]) {
         case PRUN__FEATURES_SAME:
             return prun__result_note(result, PRUN_ERR_NONFINITE,
                                      "the layer's input is the same for all "
@@ -13360,7 +13392,7 @@ static prun_status prun__measure_margin(prun_measurement *m, const prun__recipe 
             return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
                                      "the images are read by more than "
                                      "convolutions");
-        default: result->value = m->features[r->a][r->b]; return PRUN_OK;
+        default: result->value = m->features[r->which][r->variant]; return PRUN_OK;
     }
 }
 
@@ -13372,25 +13404,25 @@ static double prun__steps_to_loss(const prun_measure_options *o, double loss) {
     return HUGE_VAL;
 }
 
-/* Measures of the training history. a: 0 sum of losses, 1 steps to loss 0.1, 2 from there to 0.01,
-   3 gradient noise after the first epoch. */
+/* Measures of the training history. which: 0 sum of losses, 1 steps to loss 0.1, 2 from there to
+   0.01, 3 gradient noise after the first epoch. */
 static prun_status prun__measure_history(prun_measurement *m, const prun__recipe *r,
                                          prun_measure_result *result) {
     const prun_measure_options *o = &m->options;
-    if (r->a == 0) result->value = prun_sum_of_train_losses(o->history, o->epochs);
-    if (r->a == 1) result->value = prun__steps_to_loss(o, 0.1);
-    if (r->a == 2) {
+    if (r->which == 0) result->value = prun_sum_of_train_losses(o->history, o->epochs);
+    if (r->which == 1) result->value = prun__steps_to_loss(o, 0.1);
+    if (r->which == 2) {
         result->value = prun__steps_to_loss(o, 0.01);
         if (result->value < HUGE_VAL) result->value -= prun__steps_to_loss(o, 0.1);
     }
-    if (r->a == 3) {
+    if (r->which == 3) {
         result->value = o->history[0].gradient_noise;
         if (!(result->value >= 0.0))
             return prun__result_note(result, PRUN_ERR_MISSING,
                                      "training was not asked for noise_pairs");
     } else if (result->value == HUGE_VAL) {
         prun__result_note(result, PRUN_OK, "the training loss never came down to %s",
-                          r->a == 1 ? "0.1" : "0.01");
+                          r->which == 1 ? "0.1" : "0.01");
     }
     return PRUN_OK;
 }
@@ -14602,7 +14634,7 @@ PRUNDEF prun_sign_error_options prun_sign_error_resolved(const prun_sign_error_o
     return o;
 }
 
-/* Refuses what is no number of samples. */
+/* Fails unless the numbers of samples are possible. */
 static prun_status prun__sign_error_check(prun_context *context, const prun_sign_error_options *o) {
     if (o->test_samples > 0.0 && o->effective_size >= 0.0) return PRUN_OK;
     return prun__fail(context, PRUN_ERR_ARGUMENT, "sign error: test_samples %g, effective_size %g",
@@ -19009,6 +19041,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__OPEN_ROOM
 #undef PRUN__PAIRS_ROOM
 #undef PRUN__PIECES
+#undef PRUN__PLAIN
 #undef PRUN__PREFETCH
 #undef PRUN__PRINTF
 #undef PRUN__PSI_ROOM

@@ -699,7 +699,7 @@ static void lies_that_are_named(void) {
     } known[5] = {{LIE_NAN, PRUN_ERR_NONFINITE, "loss"},
                   {LIE_INFINITE, PRUN_ERR_NONFINITE, "loss"},
                   {LIE_SUM, PRUN_ERR_CALLBACK, "sum"},
-                  {LIE_SUM_NAN, PRUN_OK, ""},
+                  {LIE_SUM_NAN, PRUN_ERR_CALLBACK, "sum"},
                   {LIE_SILENT, PRUN_ERR_NONFINITE, "loss"}};
     static world w;
     int i;
