@@ -22,9 +22,10 @@ TESTS = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
 GOLDEN = $(patsubst tests/%.c,build/%,$(wildcard tests/golden_check.c))
 BENCH = $(patsubst bench/%.c,build/bench_%,$(wildcard bench/*.c))
 PYTHON ?= python3
-SCRIPTS = $(wildcard tests/compile.sh tests/format.sh tests/header.sh tests/readme.sh \
-    tests/embedding.sh tests/fork.sh tests/lessons.sh tests/own_network.sh tests/programs.sh \
-    tests/studies.sh tests/peers/pytorch.sh tests/peers/spectral.sh)
+# The longest first, so that none of them is the last to end.
+SCRIPTS = $(wildcard tests/compile.sh tests/studies.sh tests/programs.sh tests/lessons.sh \
+    tests/embedding.sh tests/peers/pytorch.sh tests/peers/spectral.sh tests/own_network.sh \
+    tests/fork.sh tests/format.sh tests/header.sh tests/readme.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print $$3 }' prunability.h)
@@ -62,15 +63,17 @@ quickstart: build/01_train
 examples: $(EXAMPLES)
 
 # T: what to test: part of a test's name, a section of the header, or a public function.
-ALL_TESTS = $(TESTS) $(FUZZ) $(GOLDEN) $(SCRIPTS) tests/bits.sh tests/peers/statistics.sh
+ALL_TESTS = $(SCRIPTS) tests/bits.sh $(GOLDEN) $(TESTS) $(FUZZ) tests/peers/statistics.sh
 CHOSEN := $(if $(and $(T),$(filter test,$(MAKECMDGOALS))),$(shell sh tests/choose.sh '$(T)' $(ALL_TESTS)),\
     $(ALL_TESTS))
 
 # $(call NEEDS,TEST): the program that a script is given
 NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)$(if $(filter %/statistics.sh,$(1)),build/evaluate)
 # $(call RUN,TEST): the commands that run it
-RUN = $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN),$(if $(filter %.sh,$(1)),\
-    'sh $(1) $(call NEEDS,$(1))',$(1)))
+RUN = $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN),$(if $(filter %/compile.sh,$(1)),$(RUN_COMPILE),\
+    $(if $(filter %.sh,$(1)),'sh $(1) $(call NEEDS,$(1))',$(1))))
+RUN_COMPILE = $(foreach group,standards parts options levels hostilities mixtures,\
+    'sh tests/compile.sh $(group)')
 RUN_GOLDEN = $(foreach isa,avx512 avx2 portable,$(foreach algorithm,direct winograd,\
     '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
     '$(GOLDEN) --spectra only tests/golden/*.safetensors'

@@ -2,8 +2,9 @@
 # Compiles the implementation and its users under the C and C++ standards it promises, warnings as
 # errors, with every build option, and runs what comes out.
 #
-#   [CC=cc] [CXX=c++] sh tests/compile.sh
+#   [CC=cc] [CXX=c++] sh tests/compile.sh [GROUP...]
 #
+# GROUP: standards, options, parts, levels, hostilities or mixtures; none: all of them.
 # CC unset or cc: every compiler of gcc and clang that is installed; else that compiler alone.
 # The last line is "compile: N passed, N failed", with ", N skipped" for missing standards.
 
@@ -12,6 +13,7 @@
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 source=$here/compile
+all="standards options parts levels hostilities mixtures"
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
 
 # language STANDARD: sets how to compile a file as that standard, and how to link: $compile, $link
@@ -159,13 +161,20 @@ test_compiler() {
         skip "$cc: not installed"
         return
     fi
-    standards
-    options
-    parts
-    levels
-    hostilities
-    mixtures
+    for group in $groups; do $group; done
 }
+
+groups=${*:-$all}
+[ $# -eq 0 ] || suite="compile $*"
+for group in $groups; do
+    case " $all " in
+    *" $group "*) ;;
+    *)
+        echo "compile.sh: no group \"$group\"; there are $all" >&2
+        exit 2
+        ;;
+    esac
+done
 
 case ${CC:-cc} in
 cc)

@@ -1,19 +1,28 @@
 #!/bin/sh
-# Runs test programs and adds up their results.
+# Runs test programs side by side, one per processor, and adds up their results.
 #
 #   sh tests/run.sh COMMAND...       each COMMAND is one shell command line
 #
+# JOBS=N in the environment runs N at a time instead.
+#
 # The last line of a command's output is "NAME: N passed, N failed", optionally with ", N skipped".
-# A command without it, or one that fails without saying so, counts as one failure more. Output is
-# shown where something failed. The last line here is the sum.
+# A command without it, or one that fails without saying so, counts as one failure more. Results
+# appear as commands end, with their seconds; output is shown where something failed. The last line
+# here is the sum.
 
-passed=0
-failed=0
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)}
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM
 
-for command in "$@"; do
-    output=$(eval "$command" 2>&1)
-    status=$?
-    summary=$(printf '%s\n' "$output" | tail -n 1)
+# Threads of several programs share the processors: waiting ones give theirs away.
+if [ "$jobs" -gt 1 ]; then
+    export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+fi
+
+# report COMMAND STATUS SECONDS OUTPUT-FILE: prints the result; "passed failed" go to fd 3
+report() {
+    summary=$(tail -n 1 "$4")
     # "passed failed", or nothing if the line is no summary
     counts=$(printf '%s\n' "$summary" | sed -n \
         's/^[^:]*: \([0-9][0-9]*\) passed, \([0-9][0-9]*\) failed\(, [0-9][0-9]* skipped\)\{0,1\}$/\1 \2/p')
@@ -21,17 +30,47 @@ for command in "$@"; do
     if [ -z "$counts" ]; then
         counts="0 0"
         more=1
-        summary="$command: no result (exit status $status)"
-    elif [ "$status" -ne 0 ] && [ "${counts#* }" -eq 0 ]; then
+        summary="$1: no result (exit status $2)"
+    elif [ "$2" -ne 0 ] && [ "${counts#* }" -eq 0 ]; then
         more=1
-        summary="$summary, but exit status $status"
+        summary="$summary, but exit status $2"
     fi
     bad=$((${counts#* } + more))
-    [ "$bad" -eq 0 ] || printf '%s\n' "---- $command" "$output" "----"
-    printf '%s\n' "$summary"
-    passed=$((passed + ${counts% *}))
-    failed=$((failed + bad))
-done
+    if [ "$bad" -ne 0 ]; then
+        printf '%s\n' "---- $1"
+        cat "$4"
+        echo ----
+    fi
+    printf '%4d s  %s\n' "$3" "$summary"
+    echo "${counts% *} $bad" >&3
+}
 
-printf '%s passed, %s failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+# run_some COMMAND...: runs those that no other worker has taken; a folder is made by one of them
+run_some() {
+    number=0
+    for command in "$@"; do
+        number=$((number + 1))
+        mkdir "$work/$number" 2> /dev/null || continue
+        start=$(date +%s)
+        (eval "$command") > "$work/$number/output" 2>&1 < /dev/null
+        report "$command" $? $(($(date +%s) - start)) "$work/$number/output" \
+            3> "$work/$number/counts" > "$work/$number/report"
+        cat "$work/$number/report"
+    done
+}
+
+worker=0
+while [ "$worker" -lt "$jobs" ]; do
+    worker=$((worker + 1))
+    run_some "$@" &
+done
+wait
+
+cat "$work"/*/counts > "$work/counts"
+awk -v commands=$# '
+    { passed += $1; failed += $2 }
+    END {
+        failed += commands - NR # those that a killed worker left without a result
+        printf "%d passed, %d failed\n", passed, failed
+        exit failed > 0 || passed == 0
+    }' "$work/counts"
