@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs test programs side by side, one per processor, and adds up their results.
 #
-#   sh tests/run.sh COMMAND...       each COMMAND is one shell command line
+#   sh tests/run.sh COMMAND...       each COMMAND is a program with its arguments, as for a shell
 #
 # JOBS=N in the environment runs N at a time instead.
 #
@@ -12,8 +12,10 @@
 
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)}
 work=$(mktemp -d) || exit 1
+workers=
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' HUP INT TERM
+# A shell's background jobs ignore the interrupt from the keyboard: workers pass this on instead.
+trap 'kill $workers 2> /dev/null; wait; exit 130' HUP INT TERM
 
 # Threads of several programs share the processors: waiting ones give theirs away.
 if [ "$jobs" -gt 1 ]; then
@@ -47,12 +49,16 @@ report() {
 
 # run_some COMMAND...: runs those that no other worker has taken; a folder is made by one of them
 run_some() {
+    child=
+    trap '[ -z "$child" ] || kill "$child" 2> /dev/null; exit 1' TERM
     number=0
     for command in "$@"; do
         number=$((number + 1))
         mkdir "$work/$number" 2> /dev/null || continue
         start=$(date +%s)
-        (eval "$command") > "$work/$number/output" 2>&1 < /dev/null
+        (eval "exec $command") > "$work/$number/output" 2>&1 < /dev/null &
+        child=$!
+        wait "$child"
         report "$command" $? $(($(date +%s) - start)) "$work/$number/output" \
             3> "$work/$number/counts" > "$work/$number/report"
         cat "$work/$number/report"
@@ -63,6 +69,7 @@ worker=0
 while [ "$worker" -lt "$jobs" ]; do
     worker=$((worker + 1))
     run_some "$@" &
+    workers="$workers $!"
 done
 wait
 
