@@ -70,10 +70,10 @@ CHOSEN := $(if $(and $(T),$(filter test,$(MAKECMDGOALS))),$(shell sh tests/choos
 # $(call NEEDS,TEST): the program that a script is given
 NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)$(if $(filter %/statistics.sh,$(1)),build/evaluate)
 # $(call RUN,TEST): the commands that run it
-RUN = $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN),$(if $(filter %/compile.sh,$(1)),$(RUN_COMPILE),\
-    $(if $(filter %.sh,$(1)),'sh $(1) $(call NEEDS,$(1))',$(1))))
-RUN_COMPILE = $(foreach group,standards parts options levels hostilities mixtures,\
-    'sh tests/compile.sh $(group)')
+RUN = $(or $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN)),\
+    $(if $(filter %/compile.sh,$(1)),$(RUN_COMPILE)),\
+    $(if $(filter %.sh,$(1)),'sh $(1) $(call NEEDS,$(1))'),$(1))
+RUN_COMPILE = $(foreach group,$(shell sh tests/compile.sh --groups),'sh tests/compile.sh $(group)')
 RUN_GOLDEN = $(foreach isa,avx512 avx2 portable,$(foreach algorithm,direct winograd,\
     '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
     '$(GOLDEN) --spectra only tests/golden/*.safetensors'

@@ -3,8 +3,9 @@
 # errors, with every build option, and runs what comes out.
 #
 #   [CC=cc] [CXX=c++] sh tests/compile.sh [GROUP...]
+#   sh tests/compile.sh --groups     prints the groups
 #
-# GROUP: standards, options, parts, levels, hostilities or mixtures; none: all of them.
+# Without a GROUP it runs all of them.
 # CC unset or cc: every compiler of gcc and clang that is installed; else that compiler alone.
 # The last line is "compile: N passed, N failed", with ", N skipped" for missing standards.
 
@@ -13,7 +14,8 @@
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 source=$here/compile
-all="standards options parts levels hostilities mixtures"
+all="standards parts options levels hostilities mixtures"
+[ "$*" != --groups ] || { echo "$all"; exit; }
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
 
 # language STANDARD: sets how to compile a file as that standard, and how to link: $compile, $link
