@@ -682,10 +682,9 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
    exception. They do not write to the tensors, keep nothing that depends on the weights from one
    call to the next, and start no other measure on them. To explain a failure, set both `status` and
    `message` of the context; otherwise the library writes a message that names the callback.
-   In prun_measure_all a failure with UNSUPPORTED, MISSING, NONFINITE, OVERFLOW or CONVERGENCE
-   leaves that one measure undefined; any other status ends the run.
-   Weights that several layers share are listed once: tensors that overlap in memory are an error.
-   All pointers are borrowed. */
+   prun_measure_all says which statuses leave one measure undefined and which end the run. Weights
+   that several layers share are listed once: tensors that overlap in memory are an error. All
+   pointers are borrowed. */
 typedef struct prun_objective prun_objective;
 struct prun_objective {
     void *user; /* for the callbacks */
@@ -697,7 +696,7 @@ struct prun_objective {
     int64_t classes;
     int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
     /* Level 1: per-sample losses (n, or NULL), their sum, number of wrong answers (NULL: not
-       wanted). prun_loss_curve and the searches check that the losses add up to the sum. */
+       wanted). The searches check, at the unpruned weights, that losses add up to the sum. */
     prun_status (*loss)(const prun_objective *objective, const int64_t *index, int64_t n,
                         double *losses, double *sum, int64_t *wrong);
     /* Level 2: gradient of the summed loss, flat over `tensors`; sum may be NULL. */
