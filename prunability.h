@@ -1908,10 +1908,13 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 /* Before a loop of at most sixteen rounds that must be written out. */
 #if defined(__clang__)
 #define PRUN__UNROLL _Pragma("clang loop unroll(full)")
+#define PRUN__ROLL _Pragma("clang loop unroll(disable)")
 #elif PRUN__GNU && __GNUC__ >= 8
 #define PRUN__UNROLL _Pragma("GCC unroll 16")
+#define PRUN__ROLL _Pragma("GCC unroll 1")
 #else
 #define PRUN__UNROLL
+#define PRUN__ROLL
 #endif
 
 #if PRUN__GNU && (defined(__x86_64__) || defined(__i386__)) && !defined(PRUNABILITY_NO_SIMD) && \
@@ -3498,31 +3501,58 @@ PRUN__INLINE void prun__transform_apply(const prun__vector *v, prun__transform t
     }
 }
 
-/* A transform in both axes, rows first, is unrolled, so that the halves between stay in registers
-   as far as there are any. Pixels are often a multiple of 4 KB apart, where the first-level cache
-   holds only eight of them and the hardware does not see them coming: so each is read once, and
-   asked for early. */
+/* Transforms go through both axes, rows first. Those of six points are unrolled in the tier whose
+   registers hold the halves between; elsewhere loops are as fast and a fraction of the code. */
+PRUN__INLINE int prun__transform_is_flat(const prun__vector *v, prun__transform t) {
+    return v->width == PRUN_LANES && (t == PRUN__B6 || t == PRUN__T6 || t == PRUN__A6);
+}
+
+/* Row i of the inputs of a tile, transformed, to `half`. Pixels are often a multiple of 4 KB apart,
+   where the first-level cache holds only eight of them and the hardware does not see them coming:
+   so each is read once, and asked for early. */
+PRUN__INLINE void prun__winograd_in_row(const prun__vector *v, prun__transform t, int i,
+                                        const float *const *x, int64_t at, prun__lanes *half) {
+    const int to = t == PRUN__B9 || t == PRUN__T9 ? 9 : 6;
+    const int from = t == PRUN__B6 || t == PRUN__B9 ? to : 4;
+    prun__lanes d[PRUN__MOST_POINTS];
+    int j;
+    PRUN__UNROLL for (j = 0; j < from; j++) {
+        v->copy(d[j], x[from * i + j] + at);
+        PRUN__PREFETCH(x[from * i + j] + at, 128);
+    }
+    prun__transform_apply(v, t, d);
+    PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
+}
+
+/* Column i of the points of a tile, from `half`; stride: floats between points. */
+PRUN__INLINE void prun__winograd_in_column(const prun__vector *v, prun__transform t, int i,
+                                           prun__lanes *half, float *points, int64_t stride) {
+    const int to = t == PRUN__B9 || t == PRUN__T9 ? 9 : 6;
+    const int from = t == PRUN__B6 || t == PRUN__B9 ? to : 4;
+    prun__lanes d[PRUN__MOST_POINTS];
+    int j;
+    PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
+    prun__transform_apply(v, t, d);
+    PRUN__UNROLL for (j = 0; j < to; j++) v->copy(points + (to * j + i) * stride, d[j]);
+}
+
+/* The pixels x of a tile to its points. */
 PRUN__INLINE void prun__winograd_in(const prun__vector *v, prun__transform t, const float *const *x,
                                     int64_t channels, float *points, int64_t stride) {
-    const int strided = t == PRUN__B9 || t == PRUN__T9, inputs = t == PRUN__B6 || t == PRUN__B9;
-    const int to = strided ? 9 : 6, from = inputs ? to : 4;
-    prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS], d[PRUN__MOST_POINTS];
+    const int to = t == PRUN__B9 || t == PRUN__T9 ? 9 : 6;
+    const int from = t == PRUN__B6 || t == PRUN__B9 ? to : 4;
+    prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS];
     int64_t at;
-    int i, j;
+    int i;
     for (at = 0; at < channels * PRUN_LANES; at += v->width) {
-        PRUN__UNROLL for (i = 0; i < from; i++) {
-            PRUN__UNROLL for (j = 0; j < from; j++) {
-                v->copy(d[j], x[from * i + j] + at);
-                PRUN__PREFETCH(x[from * i + j] + at, 128);
-            }
-            prun__transform_apply(v, t, d);
-            PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
-        }
-        PRUN__UNROLL for (i = 0; i < to; i++) {
-            PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
-            prun__transform_apply(v, t, d);
-            PRUN__UNROLL for (j = 0; j < to; j++)
-                v->copy(points + (to * j + i) * stride + at, d[j]);
+        if (prun__transform_is_flat(v, t)) {
+            PRUN__UNROLL for (i = 0; i < from; i++) prun__winograd_in_row(v, t, i, x, at, half);
+            PRUN__UNROLL for (i = 0; i < to; i++)
+                prun__winograd_in_column(v, t, i, half, points + at, stride);
+        } else {
+            PRUN__ROLL for (i = 0; i < from; i++) prun__winograd_in_row(v, t, i, x, at, half);
+            PRUN__ROLL for (i = 0; i < to; i++)
+                prun__winograd_in_column(v, t, i, half, points + at, stride);
         }
     }
 }
@@ -3533,49 +3563,78 @@ typedef struct prun__tile_points {
     int64_t stride;
 } prun__tile_points;
 
+/* How the pixels of a channel are finished, in all lanes. */
+typedef struct prun__tile_finish {
+    prun__lanes low, bias; /* floor of the outputs; the channel's bias */
+    prun__lanes closest;   /* out: smallest absolute result before the bias, where it is judged */
+    int early, judged, accumulate; /* early: the bias is added to the point (1, 1) */
+} prun__tile_finish;
+
+/* Row i of the points of a tile, at `first`, transformed, to `half`. The point (1, 1) goes to every
+   output as it is, so the bias may be added there; not so in phases, which have none, nor where the
+   results are judged without it. */
+PRUN__INLINE void prun__winograd_out_row(const prun__vector *v, prun__transform t, int i,
+                                         prun__tile_points points, const prun__tile_finish *f,
+                                         prun__lanes *half) {
+    const int from = t == PRUN__A6 ? 6 : 9, to = t == PRUN__PHASES ? 8 : 4;
+    prun__lanes d[PRUN__MOST_POINTS];
+    int j;
+    PRUN__UNROLL for (j = 0; j < from; j++)
+        v->copy(d[j], points.first + (from * i + j) * points.stride);
+    if (i == 1 && f->early) v->add(d[1], d[1], f->bias);
+    prun__transform_apply(v, t, d);
+    PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
+}
+
+/* Column i of the pixels y of a tile, from `half`, finished. */
+PRUN__INLINE void prun__winograd_out_column(const prun__vector *v, prun__transform t, int i,
+                                            prun__lanes *half, prun__tile_finish *f,
+                                            float *const *y, int64_t at) {
+    const int from = t == PRUN__A6 ? 6 : 9, to = t == PRUN__PHASES ? 8 : 4;
+    prun__lanes d[PRUN__MOST_POINTS], size;
+    int j;
+    PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
+    prun__transform_apply(v, t, d);
+    PRUN__UNROLL for (j = 0; j < to; j++) {
+        float *pixel = y[to * j + i] + at;
+        if (f->judged) {
+            v->absolute(size, d[j]);
+            v->minimum(f->closest, f->closest, size);
+            v->add(d[j], d[j], f->bias);
+        }
+        if (f->accumulate) v->add(d[j], d[j], pixel);
+        v->maximum(pixel, f->low, d[j]);
+    }
+}
+
 /* The points of a tile to its output pixels, finished with bias, ReLU or addition. least: NULL, or
    out: each channel's smallest absolute result before the bias, per lane. */
 PRUN__INLINE void prun__winograd_out(const prun__vector *v, prun__transform t,
                                      prun__tile_points points, int64_t channels,
                                      const prun__finish *finish, float *least, float *const *y) {
-    const float *bias = finish->bias;
     const int from = t == PRUN__A6 ? 6 : 9, to = t == PRUN__PHASES ? 8 : 4;
-    const int accumulate = finish->accumulate;
-    prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS], d[PRUN__MOST_POINTS];
-    prun__lanes low, early, late, closest, size;
+    const float *bias = finish->bias;
+    prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS];
+    prun__tile_finish f;
     int64_t at;
-    int i, j;
-    v->set(low, finish->relu ? 0.0f : -(float)HUGE_VAL);
-    for (at = 0; at < channels * PRUN_LANES; at += v->width) {
-        v->set(late, bias && least ? bias[at / PRUN_LANES] : 0.0f);
-        v->set(closest, (float)HUGE_VAL);
-        PRUN__UNROLL for (i = 0; i < from; i++) {
-            PRUN__UNROLL for (j = 0; j < from; j++)
-                v->copy(d[j], points.first + (from * i + j) * points.stride + at);
-            /* The point (1, 1) goes to every output as it is, so the bias may be added there; not
-               so in phases, which have none, nor where the results are judged without it. */
-            if (i == 1 && bias && !least) {
-                v->set(early, bias[at / PRUN_LANES]);
-                v->add(d[1], d[1], early);
-            }
-            prun__transform_apply(v, t, d);
-            PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
+    int i;
+    f.accumulate = finish->accumulate;
+    f.judged = least != NULL;
+    f.early = bias && !least;
+    v->set(f.low, finish->relu ? 0.0f : -(float)HUGE_VAL);
+    for (at = 0; at < channels * PRUN_LANES; at += v->width, points.first += v->width) {
+        v->set(f.bias, bias ? bias[at / PRUN_LANES] : 0.0f);
+        v->set(f.closest, (float)HUGE_VAL);
+        if (prun__transform_is_flat(v, t)) {
+            PRUN__UNROLL for (i = 0; i < from; i++)
+                prun__winograd_out_row(v, t, i, points, &f, half);
+            PRUN__UNROLL for (i = 0; i < to; i++)
+                prun__winograd_out_column(v, t, i, half, &f, y, at);
+        } else {
+            PRUN__ROLL for (i = 0; i < from; i++) prun__winograd_out_row(v, t, i, points, &f, half);
+            PRUN__ROLL for (i = 0; i < to; i++) prun__winograd_out_column(v, t, i, half, &f, y, at);
         }
-        PRUN__UNROLL for (i = 0; i < to; i++) {
-            PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
-            prun__transform_apply(v, t, d);
-            PRUN__UNROLL for (j = 0; j < to; j++) {
-                float *pixel = y[to * j + i] + at;
-                if (least) {
-                    v->absolute(size, d[j]);
-                    v->minimum(closest, closest, size);
-                    v->add(d[j], d[j], late);
-                }
-                if (accumulate) v->add(d[j], d[j], pixel);
-                v->maximum(pixel, low, d[j]);
-            }
-        }
-        if (least) v->copy(least + at, closest);
+        if (least) v->copy(least + at, f.closest);
     }
 }
 
@@ -19046,6 +19105,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__PSI_ROOM
 #undef PRUN__RANDOM
 #undef PRUN__RESTRICT
+#undef PRUN__ROLL
 #undef PRUN__RUNGS
 #undef PRUN__SEARCH
 #undef PRUN__SHARED
