@@ -5419,10 +5419,15 @@ static prun__rows prun__rows_make(const prun__conv *c) {
     return r;
 }
 
-/* Out-channels of a chunk: their gradients of a strip and the sums stay in the caches. Winograd
-   transforms x anew for every chunk, so there it is larger. */
-#define PRUN__DIRECT_CHUNK 48
-#define PRUN__WINOGRAD_CHUNK 96
+/* Out-channels of a chunk: their gradients of a strip and the sums stay in the caches. */
+static int64_t prun__direct_chunk(const prun__conv *c) {
+    return PRUN__MIN(c->shape.out_channels, 48);
+}
+
+/* The same for Winograd, which transforms x anew for every chunk. */
+static int64_t prun__winograd_chunk(const prun__conv *c) {
+    return PRUN__MIN(c->shape.out_channels, 96);
+}
 
 /* Number of chunks of at most `most` out-channels. */
 static int64_t prun__weight_chunks(const prun__conv *c, int64_t most) {
@@ -5444,8 +5449,8 @@ static int64_t prun__weight_groups(const prun__conv *c, int64_t most, int64_t bl
 /* Enough for the tiles of every tier. */
 static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
     const int64_t slots = PRUN__MAX(c->taps * (c->shape.in_channels + 3), 4);
-    return prun__weight_groups(c, PRUN__DIRECT_CHUNK, blocks) *
-           prun__weight_chunks(c, PRUN__DIRECT_CHUNK) * PRUN__DIRECT_CHUNK * slots;
+    return prun__weight_groups(c, prun__direct_chunk(c), blocks) *
+           prun__weight_chunks(c, prun__direct_chunk(c)) * prun__direct_chunk(c) * slots;
 }
 
 /* Output pixels whose tile is summed at a time: few enough for a column of dy to stay in the
@@ -5572,7 +5577,7 @@ static void prun__direct_weight_task(void *pointer, int64_t item, int64_t worker
     memset(sums, 0, (size_t)job->task_sums * sizeof(float));
     for (b = group * job->blocks / job->groups; b < to; b += s.blocks) {
         s.x = job->x + b * prun__conv_in_size(c);
-        s.dy = job->dy + b * prun__conv_out_size(c) + chunk * PRUN__DIRECT_CHUNK * PRUN_LANES;
+        s.dy = job->dy + b * prun__conv_out_size(c) + chunk * prun__direct_chunk(c) * PRUN_LANES;
         s.blocks = PRUN__MIN(several, to - b);
         if (r.joined && prun__padded_size(c) > 0) {
             prun__block_copy_padded(c, s.x, padded);
@@ -5580,7 +5585,7 @@ static void prun__direct_weight_task(void *pointer, int64_t item, int64_t worker
         }
         for (s.row = 0; s.row < c->out_height; s.row += s.rows) {
             s.rows = PRUN__MIN(rows, c->out_height - s.row);
-            prun__strip_add(c, &r, &s, prun__chunk_channels(c, PRUN__DIRECT_CHUNK, chunk), sums);
+            prun__strip_add(c, &r, &s, prun__chunk_channels(c, prun__direct_chunk(c), chunk), sums);
         }
     }
 }
@@ -5605,8 +5610,8 @@ static void prun__direct_unpack_task(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__conv *c = job->conv;
     const prun__rows r = prun__rows_make(c);
-    const float *sum = job->partial + o / PRUN__DIRECT_CHUNK * job->task_sums +
-                       o % PRUN__DIRECT_CHUNK * r.runs * r.padded;
+    const float *sum = job->partial + o / prun__direct_chunk(c) * job->task_sums +
+                       o % prun__direct_chunk(c) * r.runs * r.padded;
     float *to = job->dweight + o * c->shape.in_channels * c->taps;
     int64_t i, tap;
     (void)worker;
@@ -5617,9 +5622,9 @@ static void prun__direct_unpack_task(void *pointer, int64_t o, int64_t worker) {
 /* The weight gradient without Winograd: the sums of all tasks, added over groups, then unpacked. */
 static void prun__direct_weight_gradient(prun_context *context, prun__weight_job *job) {
     const prun__rows r = prun__rows_make(job->conv);
-    job->chunks = prun__weight_chunks(job->conv, PRUN__DIRECT_CHUNK);
-    job->groups = prun__weight_groups(job->conv, PRUN__DIRECT_CHUNK, job->blocks);
-    job->task_sums = PRUN__DIRECT_CHUNK * r.runs * r.padded;
+    job->chunks = prun__weight_chunks(job->conv, prun__direct_chunk(job->conv));
+    job->groups = prun__weight_groups(job->conv, prun__direct_chunk(job->conv), job->blocks);
+    job->task_sums = prun__direct_chunk(job->conv) * r.runs * r.padded;
     prun__for(context, prun__direct_weight_task, job, job->groups * job->chunks);
     if (job->groups > 1) prun__for(context, prun__groups_add_task, job, PRUN__PIECES);
     prun__for(context, prun__direct_unpack_task, job, job->conv->shape.out_channels);
@@ -5628,28 +5633,29 @@ static void prun__direct_weight_gradient(prun_context *context, prun__weight_job
 /* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile, at stride
    2 81, instead of 144. Sums of a task: [plane][out-channel of the chunk][in-channel]. */
 static int64_t prun__winograd_sums_size(const prun__conv *c) {
-    return 36 * PRUN__WINOGRAD_CHUNK * (c->shape.in_channels + 3);
+    return 36 * prun__winograd_chunk(c) * (c->shape.in_channels + 3);
 }
 
 /* As many groups as give each eight tiles on average: the lanes of all sums are added up once per
    group. */
 static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
     const int64_t tiles = blocks * prun__tiling_make(c, 1).count;
-    return PRUN__MAX(1, PRUN__MIN(prun__weight_groups(c, PRUN__WINOGRAD_CHUNK, blocks), tiles / 8));
+    return PRUN__MAX(1,
+                     PRUN__MIN(prun__weight_groups(c, prun__winograd_chunk(c), blocks), tiles / 8));
 }
 
 /* Tiles at a time: here adding up the lanes is what costs for too few of them, so more of the
    third-level cache is spent. */
 static int64_t prun__weight_tiles(const prun__conv *c) {
-    const int64_t columns = PRUN__MIN(c->shape.out_channels, PRUN__WINOGRAD_CHUNK);
-    return prun__tiles_within(c, INT64_C(1) << 23, c->shape.in_channels + columns, 8);
+    return prun__tiles_within(c, INT64_C(1) << 23, c->shape.in_channels + prun__winograd_chunk(c),
+                              8);
 }
 
 /* Frequencies of x and of a chunk of dy, a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
     return prun__winograd_frequencies(c) *
                (prun__frequency_stride(prun__weight_tiles(c), c->shape.in_channels) +
-                prun__frequency_stride(prun__weight_tiles(c), PRUN__WINOGRAD_CHUNK)) +
+                prun__frequency_stride(prun__weight_tiles(c), prun__winograd_chunk(c))) +
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
@@ -5673,7 +5679,7 @@ static void prun__winograd_add_tiles(const prun__conv *c, int64_t tiles, int64_t
     j.sum_column = ins + 3;
     j.offset = c->channel;
     j.tiles = (ins + kernels->tile_rows - 1) / kernels->tile_rows;
-    for (plane = 0; plane < 36; plane++, sums += PRUN__WINOGRAD_CHUNK * j.sum_column) {
+    for (plane = 0; plane < 36; plane++, sums += prun__winograd_chunk(c) * j.sum_column) {
         const int64_t f = plane / 6 * points + plane % 6;
         j.blocks = plane / 6 == 5 ? points - 5 : 1;
         j.rows = plane % 6 == 5 ? points - 5 : 1;
@@ -5695,7 +5701,7 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     const prun__conv *c = job->conv;
     const prun__tiling t = prun__tiling_make(c, 1);
     const int64_t group = item / job->chunks, chunk = item % job->chunks;
-    const int64_t channels = prun__chunk_channels(c, PRUN__WINOGRAD_CHUNK, chunk);
+    const int64_t channels = prun__chunk_channels(c, prun__winograd_chunk(c), chunk);
     const int64_t capacity = prun__weight_tiles(c), frequencies = prun__winograd_frequencies(c);
     const int64_t v_stride = prun__frequency_stride(capacity, t.in);
     const int64_t d_stride = prun__frequency_stride(capacity, channels);
@@ -5721,7 +5727,7 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
             prun__tile_find_outputs(&t, &tile, job->dy + tile.block * prun__conv_out_size(c), zero,
                                     y_pixel);
             for (k = 0; k < 16; k++)
-                if (y_pixel[k] != zero) y_pixel[k] += chunk * PRUN__WINOGRAD_CHUNK * PRUN_LANES;
+                if (y_pixel[k] != zero) y_pixel[k] += chunk * prun__winograd_chunk(c) * PRUN_LANES;
             kernels->winograd_dy[strided](y_pixel, channels, d + i * d_tile, d_stride);
         }
         prun__winograd_add_tiles(c, tiles, channels, v, d, sums);
@@ -5753,28 +5759,39 @@ static void prun__winograd_kernel_weights(int strided, const float *u, int64_t s
         }
 }
 
-/* True when every product of weight (o, i) at a tap is zero, in all blocks. */
-static int prun__weight_has_no_products(const prun__weight_job *job, int64_t o, int64_t i,
-                                        int64_t tap) {
+/* Keeps in list[0 .. n) the in-channels i whose weight (o, i) at a tap has no product that is not
+   zero, in any block, and returns how many they are. The search begins in the middle of the images,
+   where there is more to see than in the corner. */
+static int64_t prun__weights_select_empty(const prun__weight_job *job, int64_t o, int64_t tap,
+                                          int32_t *list, int64_t n) {
     const prun__kernels *kernels = prun__kernels_get();
     const prun__conv *c = job->conv;
     const prun_conv2d *s = &c->shape;
-    int64_t b, y, x;
-    for (b = 0; b < job->blocks; b++)
-        for (y = 0; y < c->out_height; y++) {
+    int64_t b, row, column;
+    for (b = 0; n > 0 && b < job->blocks; b++)
+        for (row = 0; row < c->out_height; row++) {
+            const int64_t y = (row + c->out_height / 2) % c->out_height;
             const int64_t iy = y * s->stride[0] - s->padding[0] + tap / 3;
             if (iy < 0 || iy >= s->in_height) continue;
-            for (x = 0; x < c->out_width; x++) {
+            for (column = 0; column < c->out_width; column++) {
+                const int64_t x = (column + c->out_width / 2) % c->out_width;
                 const int64_t ix = x * s->stride[1] - s->padding[1] + tap % 3;
-                const int64_t from = (iy * s->in_width + ix) * s->in_channels + i;
                 const int64_t to = (y * c->out_width + x) * s->out_channels + o;
+                const float *from = job->x + b * prun__conv_in_size(c) +
+                                    (iy * s->in_width + ix) * s->in_channels * PRUN_LANES;
+                int64_t k, left = 0;
+                uint32_t lanes;
                 if (ix < 0 || ix >= s->in_width) continue;
-                if (kernels->nonzero(job->dy + b * prun__conv_out_size(c) + to * PRUN_LANES, 1, 0) &
-                    kernels->nonzero(job->x + b * prun__conv_in_size(c) + from * PRUN_LANES, 1, 0))
-                    return 0;
+                lanes =
+                    kernels->nonzero(job->dy + b * prun__conv_out_size(c) + to * PRUN_LANES, 1, 0);
+                for (k = 0; lanes != 0 && k < n; k++)
+                    if (!(kernels->nonzero(from + list[k] * PRUN_LANES, 1, 0) & lanes))
+                        list[left++] = list[k];
+                if (lanes != 0) n = left;
+                if (n == 0) return 0;
             }
         }
-    return 1;
+    return n;
 }
 
 /* A weight gradient that is this small beside the kernel's largest sum may be a rounding error. It
@@ -5802,35 +5819,51 @@ static uint32_t prun__taps_inside(const prun__conv *c) {
     return taps;
 }
 
-/* Takes one out-channel back from the frequencies, four in-channels at a time. */
-static void prun__winograd_unpack_task(void *pointer, int64_t o, int64_t worker) {
-    const prun__weight_job *job = (const prun__weight_job *)pointer;
-    const int64_t ins = job->conv->shape.in_channels, column = ins + 3;
-    const float *sums = job->partial + o / PRUN__WINOGRAD_CHUNK * job->task_sums +
-                        o % PRUN__WINOGRAD_CHUNK * column;
-    const uint32_t inside = prun__taps_inside(job->conv);
-    int64_t i, k, t;
-    (void)worker;
-    for (i = 0; i < ins; i += 4) {
+/* In-channels whose gradients are judged together. */
+#define PRUN__JUDGED 64
+
+/* Takes in-channels from .. to - 1 of an out-channel back from the frequencies, four at a time. */
+static void prun__winograd_unpack(const prun__weight_job *job, int64_t o, int64_t from,
+                                  int64_t to) {
+    const prun__conv *c = job->conv;
+    const int64_t ins = c->shape.in_channels, column = ins + 3, chunk = prun__winograd_chunk(c);
+    const float *sums = job->partial + o / chunk * job->task_sums + o % chunk * column;
+    const uint32_t inside = prun__taps_inside(c);
+    float *dweight = job->dweight + o * ins * 9;
+    int32_t small[9][PRUN__JUDGED];
+    int64_t i, k, t, count[9];
+    memset(count, 0, sizeof count);
+    for (i = from; i < to; i += 4) {
         float w[9 * 4], most[4];
-        prun__winograd_kernel_weights(prun__conv_is_strided(job->conv), sums + i,
-                                      PRUN__WINOGRAD_CHUNK * column, w, most);
-        for (k = 0; k < PRUN__MIN(4, ins - i); k++)
+        prun__winograd_kernel_weights(prun__conv_is_strided(c), sums + i, chunk * column, w, most);
+        for (k = 0; k < PRUN__MIN(4, to - i); k++)
             for (t = 0; t < 9; t++) {
-                float v = w[4 * t + k];
-                if (!(inside >> t & 1) ||
-                    (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k] &&
-                     prun__weight_has_no_products(job, o, i + k, t)))
-                    v = 0.0f;
-                job->dweight[(o * ins + i + k) * 9 + t] = v;
+                const float v = inside >> t & 1 ? w[4 * t + k] : 0.0f;
+                dweight[(i + k) * 9 + t] = v;
+                if (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k])
+                    small[t][count[t]++] = (int32_t)(i + k);
             }
     }
+    for (t = 0; t < 9; t++) {
+        const int64_t n = prun__weights_select_empty(job, o, t, small[t], count[t]);
+        for (k = 0; k < n; k++) dweight[small[t][k] * 9 + t] = 0.0f;
+    }
+}
+
+/* Takes one out-channel back from the frequencies. */
+static void prun__winograd_unpack_task(void *pointer, int64_t o, int64_t worker) {
+    const prun__weight_job *job = (const prun__weight_job *)pointer;
+    const int64_t ins = job->conv->shape.in_channels;
+    int64_t i;
+    (void)worker;
+    for (i = 0; i < ins; i += PRUN__JUDGED)
+        prun__winograd_unpack(job, o, i, PRUN__MIN(i + PRUN__JUDGED, ins));
 }
 
 /* The weight gradient by Winograd: the sums of all tasks, added over groups, then taken back to
    taps. */
 static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
-    job->chunks = prun__weight_chunks(job->conv, PRUN__WINOGRAD_CHUNK);
+    job->chunks = prun__weight_chunks(job->conv, prun__winograd_chunk(job->conv));
     job->groups = prun__winograd_groups(job->conv, job->blocks);
     job->task_sums = prun__winograd_sums_size(job->conv);
     prun__for(context, prun__winograd_weight_task, job, job->groups * job->chunks);
@@ -5841,7 +5874,7 @@ static void prun__winograd_weight_gradient(prun_context *context, prun__weight_j
 /* Floats of partial sums, and of each worker's scratch. */
 static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
     if (!prun__weight_gradient_uses_winograd(c)) return prun__direct_partial_size(c, blocks);
-    return prun__winograd_groups(c, blocks) * prun__weight_chunks(c, PRUN__WINOGRAD_CHUNK) *
+    return prun__winograd_groups(c, blocks) * prun__weight_chunks(c, prun__winograd_chunk(c)) *
            prun__winograd_sums_size(c);
 }
 
@@ -19060,7 +19093,6 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__CURVED
 #undef PRUN__DIGITS
 #undef PRUN__DIMENSION
-#undef PRUN__DIRECT_CHUNK
 #undef PRUN__ENTER_CORRELATE
 #undef PRUN__ENTER_IN
 #undef PRUN__ENTER_NORM
@@ -19081,6 +19113,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__INLINE
 #undef PRUN__INNER
 #undef PRUN__JOIN_ROOM
+#undef PRUN__JUDGED
 #undef PRUN__LABELLED
 #undef PRUN__LANCZOS_PIECE
 #undef PRUN__LARGEST_CHUNK
@@ -19138,7 +19171,6 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__UNIX
 #undef PRUN__UNROLL
 #undef PRUN__WEIGHT_PIXELS
-#undef PRUN__WINOGRAD_CHUNK
 #undef PRUN__WINOGRAD_NOISE
 #undef PRUN__WINOGRAD_SUM_NOISE
 #undef PRUN__WINOGRAD_TILES
