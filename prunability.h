@@ -10410,17 +10410,20 @@ static prun_status prun__base_run(prun__search *s, double *base) {
     return PRUN_OK;
 }
 
-/* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. */
+/* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. A sample's
+   hardness becomes its mean loss over the repetitions. */
 static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t from, int64_t n,
                                    double *partial) {
     double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
+    const float share = 1.0f / (float)s->options.repetitions;
     int64_t i, wrong = 0;
     PRUN__TRY(prun__objective_loss(s->o, s->queue + from, n, chunk, &ignored,
                                    s->by_error ? &wrong : NULL));
     s->evaluations += n;
     for (i = 0; i < n; i++) {
         const int64_t sample = s->queue[from + i];
-        s->hardness[sample] = prun__hardness(chunk[i]);
+        s->hardness[sample] =
+            (repetition > 0 ? s->hardness[sample] : 0.0f) + share * prun__hardness(chunk[i]);
         /* Errors are known per chunk only: all of them are booked on its first sample. */
         if (s->by_error) chunk[i] = i == 0 ? (double)wrong : 0.0;
         losses[sample] = chunk[i];
@@ -10440,24 +10443,35 @@ static int64_t prun__chunk_size(const prun__search *s, int64_t at, double left, 
     return PRUN__MIN(PRUN__MAX((n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES, least), most);
 }
 
+/* Samples of the first chunk. Writing the weights of the next draw costs as much as evaluating a few
+   dozen samples. */
+#define PRUN__SMALLEST_CHUNK 64
+#define PRUN__SMALLEST_NOISE_CHUNK 256
+
 /* Evaluates grid point i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
    *mean is the full loss. The bound leaves room for rounding, so that only sums that are surely too
-   large are cut off; the last word is the comparison of full sums. */
+   large are cut off; the last word is the comparison of full sums. All repetitions see a chunk of
+   samples before the next chunk, because the hardest samples of all of them carry the sum over the
+   limit sooner than all samples of one. */
 static prun_status prun__candidate_run(prun__search *s, int64_t i, double threshold, int *rejected,
                                        double *mean) {
     const int64_t m = s->o->samples, repetitions = s->options.repetitions;
     const double limit = threshold * (double)m * (double)repetitions * (1.0 + 1e-9) + 1e-300;
     double partial = 0.0;
-    int64_t r, at, n, most;
+    int64_t r, at, n, most = s->noise ? PRUN__SMALLEST_NOISE_CHUNK : PRUN__SMALLEST_CHUNK;
     *rejected = 0;
-    if (s->o->nonnegative) prun__keys_sort_descending(s->hardness, m, s->queue, s->scratch);
-    else
+    if (s->o->nonnegative) {
+        prun__keys_sort_descending(s->hardness, m, s->queue, s->scratch);
+    } else {
         for (at = 0; at < m; at++) s->queue[at] = at;
-    for (r = 0; r < repetitions; r++) {
-        prun__candidate_apply(s, r, i);
-        for (at = 0, most = 64; at < m; at += n, most = PRUN__MIN(2 * most, PRUN__LARGEST_CHUNK)) {
-            n = PRUN__MIN(most, m - at);
-            if (s->o->nonnegative && !s->by_error) n = prun__chunk_size(s, at, limit - partial, n);
+        most = PRUN__LARGEST_CHUNK;
+    }
+    for (at = 0; at < m; at += n, most = PRUN__MIN(2 * most, PRUN__LARGEST_CHUNK)) {
+        n = PRUN__MIN(most, m - at);
+        if (s->o->nonnegative && !s->by_error)
+            n = prun__chunk_size(s, at, (limit - partial) / (double)repetitions, n);
+        for (r = 0; r < repetitions; r++) {
+            if (at == 0 || repetitions > 1) prun__candidate_apply(s, r, i);
             PRUN__TRY(prun__chunk_run(s, r, at, n, &partial));
             if (s->o->nonnegative && !(partial <= limit)) {
                 *rejected = 1;
@@ -10979,15 +10993,42 @@ static double prun__radius_error(const prun_radius *r, double before, double los
     return slope > 0.0 ? loss_error / slope : PRUN__NAN;
 }
 
-/* Radius 0 first where epsilon alone perturbs; then double or halve; then bisect. */
+/* The radius at which the loss should reach the threshold, by a power law of its rise through the
+   last two feasible points or, with the exponent of a parabola, through the last one; 0: unknown. */
+static double prun__radius_guess(const prun_radius *r, double before, double loss_before) {
+    const double rise = r->reached - r->base, earlier = loss_before - r->base;
+    double exponent = 2.0;
+    if (!(r->radius > 0.0) || !(rise > 0.0)) return 0.0;
+    if (before > 0.0 && earlier > 0.0 && rise > earlier)
+        exponent = log(rise / earlier) / log(r->radius / before);
+    exponent = PRUN__MAX(0.5, PRUN__MIN(exponent, 16.0));
+    return r->radius * pow((r->threshold - r->base) / rise, 1.0 / exponent);
+}
+
+/* The radius to try after `tried` others: a little below the guess, so that it is likely to be
+   feasible, then a step of the wanted precision above it, which is likely not to be. What is known
+   bounds the guess, and every third turn ignores it: it then doubles, halves or bisects. */
+static double prun__radius_next(const prun_radius *r, const prun_perturb_options *p, double guess,
+                                int tried) {
+    const double low = r->radius, high = r->infeasible, step = 1.0 + 0.99 * p->precision;
+    double next = guess * (1.0 - 0.3 * p->precision);
+    if (low == 0.0) return high < HUGE_VAL ? 0.5 * high : p->first;
+    if (!(guess > 0.0) || tried % 3 == 2)
+        return high < HUGE_VAL ? 0.5 * (low + high) : PRUN__MIN(2.0 * low, p->cap);
+    if (high < HUGE_VAL) next = PRUN__MIN(next, high / step);
+    return PRUN__MIN(PRUN__MAX(PRUN__MIN(next, 4.0 * low), low * step), p->cap);
+}
+
+/* Radius 0 first where epsilon alone perturbs; then what prun__radius_next says, until a feasible
+   radius and one that is not are close enough. */
 static prun_status prun__hunt_run(prun__search *s, prun__hunt *h, prun_radius *r) {
     enum { MOST = 128 };
     const prun_perturb_options *p = &h->p;
-    double next = s->noise->epsilon > DBL_MIN ? 0.0 : p->first;
+    double next = s->noise->epsilon > DBL_MIN ? 0.0 : p->first, before = 0.0, loss_before;
     int k, rejected;
     r->infeasible = HUGE_VAL;
     r->standard_error = PRUN__NAN;
-    r->reached = r->base;
+    r->reached = loss_before = r->base;
     for (k = 0; k < MOST; k++) {
         double loss = PRUN__NAN;
         s->noise->radius = next;
@@ -10997,7 +11038,8 @@ static prun_status prun__hunt_run(prun__search *s, prun__hunt *h, prun_radius *r
         if (rejected) {
             r->infeasible = next;
         } else {
-            const double before = r->radius, loss_before = r->reached;
+            before = r->radius;
+            loss_before = r->reached;
             r->radius = next;
             r->reached = loss;
             if (next > 0.0 && !h->place)
@@ -11006,8 +11048,7 @@ static prun_status prun__hunt_run(prun__search *s, prun__hunt *h, prun_radius *r
         }
         if (r->infeasible == 0.0 || r->infeasible < p->first * 1e-12 || r->radius >= p->cap) break;
         if (r->radius > 0.0 && r->infeasible - r->radius <= p->precision * r->radius) break;
-        if (r->infeasible < HUGE_VAL) next = 0.5 * (r->radius + r->infeasible);
-        else next = r->radius > 0.0 ? PRUN__MIN(2.0 * r->radius, p->cap) : p->first;
+        next = prun__radius_next(r, p, prun__radius_guess(r, before, loss_before), k);
     }
     if (r->radius >= p->cap) r->state = PRUN_RADIUS_SATURATED;
     if (r->radius == 0.0) r->state = PRUN_RADIUS_NONE;
@@ -19144,6 +19185,8 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__SHARED
 #undef PRUN__SHARP
 #undef PRUN__SIGN_ROOM
+#undef PRUN__SMALLEST_CHUNK
+#undef PRUN__SMALLEST_NOISE_CHUNK
 #undef PRUN__SPARSE_DENSITY
 #undef PRUN__SPARSE_PIXELS
 #undef PRUN__SPARSE_STRIDED
