@@ -2895,9 +2895,8 @@ typedef struct prun__kernels {
     void (*norm)(const prun__norm_job *job, const float *x, float *y);
     void (*norm_mask)(const prun__norm_job *job, const float *x, const float *dy, float *g);
     void (*norm_apply)(const prun__norm_job *job, const float *x, const float *g, float *dx);
-    /* norm with the tangent `to` of its output from t, that of x; m1, m2: those of scale, shift. */
-    void (*norm_tangent)(const prun__norm_job *job, const float *x, const float *t, float *y,
-                         float *to);
+    /* Tangent `to` of norm's output from t, that of x; m1, m2: those of scale, shift. */
+    void (*norm_tangent)(const prun__norm_job *job, const float *x, const float *t, float *to);
 } prun__kernels;
 
 /* Of a function: inlined wherever it is called; everything that it calls is inlined into it. */
@@ -3809,12 +3808,12 @@ PRUN__INLINE void prun__norm_apply(const prun__vector *v, const prun__norm_job *
         }
 }
 
-/* The best output of the pooling window at x, and its tangent `to` from t, that of x: the first
+/* The tangent `to` of the best output of the pooling window at x, from t, that of x: the first
    maximum hands on its own. */
 PRUN__INLINE void prun__norm_window_tangent(const prun__vector *v, const prun__norm_job *job,
                                             const prun__norm_channel *n, const float *x,
-                                            const float *t, float *best, float *to) {
-    prun__lanes zero, left, value, d, dy;
+                                            const float *t, float *to) {
+    prun__lanes zero, left, best, value, d, dy;
     int64_t ky, kx;
     v->set(zero, 0.0f);
     v->set(left, 1.0f);
@@ -3835,17 +3834,16 @@ PRUN__INLINE void prun__norm_window_tangent(const prun__vector *v, const prun__n
     if (job->relu) v->if_gt(to, best, zero, to);
 }
 
-/* Batch norm, ReLU and pooling of one block, with the tangents `to` of the outputs from t, those of
-   x. job->m1 and m2 are the tangents of scale and shift. */
+/* The tangents `to` of one block's outputs of batch norm, ReLU and pooling, from t, those of x.
+   job->m1 and m2 are the tangents of scale and shift. */
 PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job *job,
-                                     const float *x, const float *t, float *y, float *to) {
+                                     const float *x, const float *t, float *to) {
     prun__norm_channel n;
-    prun__lanes low, best, tangent;
+    prun__lanes tangent;
     int64_t oy, ox, c;
     int l;
     n.step = job->channels * PRUN_LANES;
     n.line = job->in_width * n.step;
-    v->set(low, job->low);
     for (oy = 0; oy < job->out_height; oy++)
         for (ox = 0; ox < job->out_width; ox++) {
             int64_t at = (oy * n.line + ox * n.step) * job->window;
@@ -3853,13 +3851,9 @@ PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job
                 prun__norm_channel_set(v, job, c, &n);
                 v->set(n.dscale, job->m1[c]);
                 v->set(n.dshift, job->m2[c]);
-                for (l = 0; l < PRUN_LANES; l += v->width) {
-                    prun__norm_window_tangent(v, job, &n, x + at, t + at, best, tangent);
-                    v->maximum(y, low, best);
+                for (l = 0; l < PRUN_LANES; l += v->width, at += v->width, to += v->width) {
+                    prun__norm_window_tangent(v, job, &n, x + at, t + at, tangent);
                     v->copy(to, tangent);
-                    at += v->width;
-                    y += v->width;
-                    to += v->width;
                 }
             }
         }
@@ -3915,8 +3909,8 @@ PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job
         prun__norm_apply(&prun__vector##T, job, x, g, dx); \
     } \
     TARGET PRUN__FLAT static void prun__norm_tangent##T(const prun__norm_job *job, const float *x, \
-                                                        const float *t, float *y, float *to) { \
-        prun__norm_tangent(&prun__vector##T, job, x, t, y, to); \
+                                                        const float *t, float *to) { \
+        prun__norm_tangent(&prun__vector##T, job, x, t, to); \
     }
 #define PRUN__ENTER_TIER(T, TARGET) \
     PRUN__ENTER_WINOGRAD(T, TARGET) \
@@ -5109,9 +5103,9 @@ static void prun__tile_find_outputs(const prun__tiling *t, const prun__tile *til
         }
 }
 
-/* Joins the channels of `tiles` tiles in every frequency: v to m. */
+/* Joins the channels of `tiles` tiles in every frequency: v to m, or added to it. */
 static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int64_t tiles,
-                                const float *packed, const float *v, float *m) {
+                                const float *packed, const float *v, int accumulate, float *m) {
     const prun__kernels *kernels = prun__kernels_get();
     const prun__cut cut = prun__cut_make(t->out);
     prun__segment segment[PRUN__WINOGRAD_TILES];
@@ -5129,6 +5123,7 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
     p.segment = segment;
     p.first = first;
     p.pixels = tiles;
+    p.accumulate = accumulate;
     p.y_stride = prun__tile_stride(t->out) * PRUN_LANES;
     for (f = 0; f < prun__winograd_frequencies(c); f++) {
         const float *plane = packed + prun__frequency_plane(c, f) * prun__plane_stride(cut, t->in);
@@ -5348,9 +5343,43 @@ static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks,
             kernels->winograd_in[strided](from, t->in, w.v + i * w.v_tile, w.v_stride);
             full[i] = prun__tile_is_full(t, w.kind, &in, from);
         }
-        prun__winograd_join(c, t, tiles, packed, w.v, w.m);
+        prun__winograd_join(c, t, tiles, packed, w.v, 0, w.m);
         for (i = 0; i < tiles; i++, prun__tile_step(t, &out))
             prun__winograd_write_tile(&w, i, &out, full[i], x, y);
+    }
+}
+
+/* A convolution of a sum of several: its input and packed weights. */
+typedef struct prun__term {
+    const float *x, *packed;
+} prun__term;
+
+/* The sum of two convolutions of the same shape, joined in the frequencies. Outputs without products
+   are not made exact: it is for tangents, which no ReLU judges. */
+static void prun__winograd_run_sum(const prun__conv *c, int forward, int64_t blocks,
+                                   const prun__term term[2], prun__finish finish, float *scratch,
+                                   float *y) {
+    const prun__kernels *kernels = prun__kernels_get();
+    const int64_t capacity = prun__winograd_tiles(c);
+    prun__winograd w = prun__winograd_make(c, forward, term[0].packed, finish, scratch);
+    const prun__tiling *t = &w.tiling;
+    prun__tile out = {0, 0, 0};
+    const float *from[81];
+    int64_t at, i, k;
+    w.has_holes = 0;
+    for (at = 0; at < blocks * t->count; at += capacity) {
+        const int64_t tiles = PRUN__MIN(capacity, blocks * t->count - at);
+        for (k = 0; k < 2; k++) {
+            prun__tile in = prun__tile_find(t, at);
+            for (i = 0; i < tiles; i++, prun__tile_step(t, &in)) {
+                prun__tile_find_inputs(t, &in, term[k].x + in.block * w.x_size, w.zero, from);
+                kernels->winograd_in[prun__conv_is_strided(c)](from, t->in, w.v + i * w.v_tile,
+                                                               w.v_stride);
+            }
+            prun__winograd_join(c, t, tiles, term[k].packed, w.v, k > 0, w.m);
+        }
+        for (i = 0; i < tiles; i++, prun__tile_step(t, &out))
+            prun__winograd_write_tile(&w, i, &out, 1, term[0].x, y);
     }
 }
 #endif
@@ -5395,11 +5424,25 @@ static void prun__block_copy_padded(const prun__conv *c, const float *x, float *
    need no extra buffers. */
 typedef struct prun__weight_job {
     const prun__conv *conv;
-    const float *x, *dy;
+    const float *x, *dy;   /* of the first `first` blocks */
+    const float *x2, *dy2; /* of the others */
+    int64_t first;
     float *partial, *strips; /* strips: scratch per worker */
     float *dweight;
     int64_t blocks, groups, chunks, task_sums; /* task_sums: floats of one task's sums */
 } prun__weight_job;
+
+/* Input of a block. */
+static const float *prun__weight_job_x(const prun__weight_job *job, int64_t block) {
+    const int64_t size = prun__conv_in_size(job->conv);
+    return block < job->first ? job->x + block * size : job->x2 + (block - job->first) * size;
+}
+
+/* Gradient of a block's output. */
+static const float *prun__weight_job_dy(const prun__weight_job *job, int64_t block) {
+    const int64_t size = prun__conv_out_size(job->conv);
+    return block < job->first ? job->dy + block * size : job->dy2 + (block - job->first) * size;
+}
 
 /* Rows of the tiles: a kernel tap and in-channel each. */
 typedef struct prun__rows {
@@ -5576,9 +5619,9 @@ static void prun__direct_weight_task(void *pointer, int64_t item, int64_t worker
     s.column = padded + prun__padded_size(c);
     memset(sums, 0, (size_t)job->task_sums * sizeof(float));
     for (b = group * job->blocks / job->groups; b < to; b += s.blocks) {
-        s.x = job->x + b * prun__conv_in_size(c);
-        s.dy = job->dy + b * prun__conv_out_size(c) + chunk * prun__direct_chunk(c) * PRUN_LANES;
-        s.blocks = PRUN__MIN(several, to - b);
+        s.x = prun__weight_job_x(job, b);
+        s.dy = prun__weight_job_dy(job, b) + chunk * prun__direct_chunk(c) * PRUN_LANES;
+        s.blocks = PRUN__MIN(several, (b < job->first ? PRUN__MIN(to, job->first) : to) - b);
         if (r.joined && prun__padded_size(c) > 0) {
             prun__block_copy_padded(c, s.x, padded);
             s.x = padded;
@@ -5721,11 +5764,9 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     for (at = from; at < to; at += capacity) {
         const int64_t tiles = PRUN__MIN(capacity, to - at);
         for (i = 0; i < tiles; i++, prun__tile_step(&t, &tile)) {
-            prun__tile_find_inputs(&t, &tile, job->x + tile.block * prun__conv_in_size(c), zero,
-                                   x_pixel);
+            prun__tile_find_inputs(&t, &tile, prun__weight_job_x(job, tile.block), zero, x_pixel);
             kernels->winograd_in[strided](x_pixel, t.in, v + i * v_tile, v_stride);
-            prun__tile_find_outputs(&t, &tile, job->dy + tile.block * prun__conv_out_size(c), zero,
-                                    y_pixel);
+            prun__tile_find_outputs(&t, &tile, prun__weight_job_dy(job, tile.block), zero, y_pixel);
             for (k = 0; k < 16; k++)
                 if (y_pixel[k] != zero) y_pixel[k] += chunk * prun__winograd_chunk(c) * PRUN_LANES;
             kernels->winograd_dy[strided](y_pixel, channels, d + i * d_tile, d_stride);
@@ -5777,13 +5818,12 @@ static int64_t prun__weights_select_empty(const prun__weight_job *job, int64_t o
                 const int64_t x = (column + c->out_width / 2) % c->out_width;
                 const int64_t ix = x * s->stride[1] - s->padding[1] + tap % 3;
                 const int64_t to = (y * c->out_width + x) * s->out_channels + o;
-                const float *from = job->x + b * prun__conv_in_size(c) +
+                const float *from = prun__weight_job_x(job, b) +
                                     (iy * s->in_width + ix) * s->in_channels * PRUN_LANES;
                 int64_t k, left = 0;
                 uint32_t lanes;
                 if (ix < 0 || ix >= s->in_width) continue;
-                lanes =
-                    kernels->nonzero(job->dy + b * prun__conv_out_size(c) + to * PRUN_LANES, 1, 0);
+                lanes = kernels->nonzero(prun__weight_job_dy(job, b) + to * PRUN_LANES, 1, 0);
                 for (k = 0; lanes != 0 && k < n; k++)
                     if (!(kernels->nonzero(from + list[k] * PRUN_LANES, 1, 0) & lanes))
                         list[left++] = list[k];
@@ -5884,8 +5924,15 @@ static int64_t prun__weight_scratch(const prun__conv *c) {
                                                   : prun__direct_weight_scratch(c);
 }
 
-/* dweight is overwritten. partial: prun__weight_partial_size floats; strips: workers x
-   prun__weight_scratch. */
+/* The sums of a job, which has its blocks and buffers, into dweight. partial:
+   prun__weight_partial_size floats; strips: workers x prun__weight_scratch. */
+static void prun__weight_job_run(prun_context *context, prun__weight_job *job) {
+    if (prun__weight_gradient_uses_winograd(job->conv))
+        prun__winograd_weight_gradient(context, job);
+    else prun__direct_weight_gradient(context, job);
+}
+
+/* The weight gradient of consecutive blocks. */
 static void prun__weight_gradient(prun_context *context, const prun__conv *c, int64_t blocks,
                                   const float *x, const float *dy, float *partial, float *strips,
                                   float *dweight) {
@@ -5894,12 +5941,12 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
     job.conv = c;
     job.x = x;
     job.dy = dy;
+    job.first = blocks;
     job.partial = partial;
     job.strips = strips;
     job.dweight = dweight;
     job.blocks = blocks;
-    if (prun__weight_gradient_uses_winograd(c)) prun__winograd_weight_gradient(context, &job);
-    else prun__direct_weight_gradient(context, &job);
+    prun__weight_job_run(context, &job);
 }
 #endif
 
@@ -5957,6 +6004,20 @@ static void prun__conv_run(const prun__conv *c, int forward, int64_t blocks, con
     }
     for (b = 0; b < blocks; b++)
         prun__direct_run(c, forward, x + b * in, packed, finish, y + b * out);
+}
+
+/* The sum of two convolutions of the same shape, for tangents. */
+static void prun__conv_run_sum(const prun__conv *c, int forward, int64_t blocks,
+                               const prun__term term[2], prun__finish finish, float *scratch,
+                               float *y) {
+    if (prun__conv_uses_winograd(c)) {
+        prun__winograd_run_sum(c, forward, blocks, term, finish, scratch, y);
+        return;
+    }
+    prun__conv_run(c, forward, blocks, term[0].x, term[0].packed, finish, scratch, y);
+    finish.bias = NULL;
+    finish.accumulate = 1;
+    prun__conv_run(c, forward, blocks, term[1].x, term[1].packed, finish, scratch, y);
 }
 
 /* Sparse forward: only kept weights, each a scalar that multiplies 16 images of a few pixels. The
@@ -6608,12 +6669,29 @@ typedef struct prun__batch {
     float *partial;          /* weight gradients */
     float *strips;           /* per worker */
     float *scratch;          /* per worker: 16 images */
-    double *sums;            /* per block: 2 x max_channels */
+    double *sums;            /* per block: 2 x max_channels, and as many for tangents */
     float *spare;            /* gradient of a norm whose input has another reader */
     double *head;            /* per worker: loss scratch */
     double *losses;          /* per sample */
     int32_t *wrong;          /* per sample */
 } prun__batch;
+
+/* What products of the Hessian with several vectors share: values and gradients of the network as
+   it is, batch by batch. Empty but within a call that asks for several products, while weights and
+   images stay as they are. */
+typedef struct prun__base {
+    int64_t open, all;    /* such calls; those that need products of more than weights */
+    const int64_t *index; /* of the samples: `n` of `images` */
+    const prun_images *images;
+    int64_t n;
+    int64_t *place; /* floats per block before each value, then before each operation's gradient */
+    int64_t size;   /* floats per block in all */
+    float **batch;  /* what was computed: as many as fit PRUN__BASE_MEMORY are kept */
+    int64_t batches, kept;
+    float *spare; /* of a batch that is not kept */
+    int64_t spare_size;
+    float *packed; /* weights of v */
+} prun__base;
 
 /* What was built, and the three structs above. The layers may grow until the net is finished; they
    and the tensors are then fixed, and only parameters and statistics change. */
@@ -6636,6 +6714,7 @@ struct prun_net {
     prun__plan plan;
     prun__eval eval;
     prun__batch batch;
+    prun__base base;
 };
 
 /* A finished net stays usable: what is refused then is only reported. */
@@ -7344,6 +7423,26 @@ static void prun__batch_free(prun_context *context, const prun__plan *plan, prun
     memset(batch, 0, sizeof *batch);
 }
 
+/* Forgets the base and frees all of it but the spare batch, which is memory alone. */
+static void prun__base_clear(prun_context *context, prun__base *base) {
+    int64_t i;
+    for (i = 0; base->batch && i < base->batches; i++) prun__free(context, base->batch[i]);
+    prun__free(context, base->batch);
+    base->batch = NULL;
+}
+
+/* Frees everything that belongs to the base. */
+static void prun__base_free(prun_context *context, prun__base *base) {
+    prun__base_clear(context, base);
+    prun__free(context, base->place);
+    prun__free(context, base->spare);
+    prun__free(context, base->packed);
+    base->place = NULL;
+    base->packed = NULL;
+    base->spare = NULL;
+    base->spare_size = 0;
+}
+
 /* Blocks of a task: fewer than plan->group where threads would stay idle. */
 static int64_t prun__plan_group(const prun__plan *plan, int64_t threads, int64_t blocks) {
     return PRUN__MAX(1, PRUN__MIN(plan->group, blocks / threads));
@@ -7465,6 +7564,7 @@ PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm) {
     for (i = 0; i < net->plan.ops; i++) net->plan.op[i].conv.shape.algorithm = algorithm;
     /* its buffers were as large as the old algorithm needs */
     prun__batch_free(net->context, &net->plan, &net->batch);
+    prun__base_free(net->context, &net->base);
 }
 
 PRUNDEF void prun_net_free(prun_net *net) {
@@ -7473,6 +7573,7 @@ PRUNDEF void prun_net_free(prun_net *net) {
     if (!net) return;
     context = net->context;
     prun__batch_free(context, &net->plan, &net->batch);
+    prun__base_free(context, &net->base);
     prun__eval_free(context, &net->eval);
     prun__plan_free(context, &net->plan);
     for (i = 0; i < net->tensors; i++) prun__free(context, (void *)(uintptr_t)net->tensor[i].name);
@@ -8302,6 +8403,12 @@ static void prun__conv_backward_task(void *pointer, int64_t group, int64_t worke
                    prun__run_grad(run, run->op->in, from));
 }
 
+/* Gradient of the input of the convolution at work. */
+static void prun__input_gradient_run(prun__run *run) {
+    prun__op_pack(run->net, run->op, 0, NULL, run->batch->packed);
+    prun__for(run->net->context, prun__conv_backward_task, run, prun__run_groups(run));
+}
+
 /* Sums of a block's output gradient per channel. */
 static void prun__bias_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
@@ -8340,9 +8447,7 @@ static void prun__op_run_conv_backward(prun__run *run, float *gradient) {
                           prun__tensor_gradient(net, layer->tensor, gradient));
     if (layer->bias && !cancelled)
         prun__bias_run_backward(run, prun__tensor_gradient(net, layer->tensor + 1, gradient));
-    if (op->in == 0) return;
-    prun__op_pack(net, op, 0, NULL, batch->packed);
-    prun__for(net->context, prun__conv_backward_task, run, prun__run_groups(run));
+    if (op->in > 0) prun__input_gradient_run(run);
 }
 
 /* ADD, DROPOUT and general pools on one block. */
@@ -8425,7 +8530,8 @@ static prun_status prun__batch_make_gradients(prun_context *context, const prun_
         if (op->kind == PRUN__NORM && (op->add || op->in == 0))
             spare = PRUN__MAX(spare, blocks * plan->value[op->in].size);
         if (op->kind != PRUN__CONV) continue;
-        partial = PRUN__MAX(partial, prun__weight_partial_size(&op->conv, blocks));
+        /* Tangents add up twice as many blocks. */
+        partial = PRUN__MAX(partial, prun__weight_partial_size(&op->conv, 2 * blocks));
         strip = PRUN__MAX(strip, prun__weight_scratch(&op->conv));
     }
     b->partial = (float *)prun__alloc(context, partial, sizeof(float), "batch");
@@ -8443,7 +8549,7 @@ static prun_status prun__batch_make_scratch(prun_context *context, const prun__p
     b->packed = (float *)prun__alloc(context, plan->packed_size, sizeof(float), "batch");
     b->scratch = (float *)prun__alloc(
         context, prun__size_product(workers, prun__batch_scratch(plan)), sizeof(float), "batch");
-    b->sums = (double *)prun__alloc(context, prun__size_product(blocks, 2 * plan->max_channels),
+    b->sums = (double *)prun__alloc(context, prun__size_product(blocks, 4 * plan->max_channels),
                                     sizeof(double), "batch");
     b->head = (double *)prun__alloc(context, workers * prun__loss_scratch(classes), sizeof(double),
                                     "batch");
@@ -8794,75 +8900,225 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
 /* [TANGENT.I] Hessian times vector */
 /*
    Hessian times vector by the R-operator (Pearlmutter 1994): every value x and every gradient g get
-   a tangent, their derivative as the parameters move along v. The buffers of a batch hold both,
-   B blocks each: values as x then x', gradients as g' then g. What is linear thus runs over 2 B
-   blocks at once, and the product's part for a convolution, x * g' + x' * g, is one weight gradient
-   over 2 B blocks. Masks of ReLU and pooling are those of x: their second derivative is zero.
+   a tangent, x' and g', their derivative as the parameters move along v. x and g depend on the
+   weights alone: the base, which products that follow one another share as far as memory allows.
+   The product's part for a convolution, x * g' + x' * g, is one weight gradient over twice the
+   blocks. Masks of ReLU and pooling are those of x: their second derivative is zero.
 */
 #if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
 
-/* Images per batch: values and tangents take no more memory than a batch of the gradient. */
-#define PRUN__HESSIAN_BATCH (PRUN__GRADIENT_BATCH / 2)
+/* ---- the base ---- */
 
-/* One pass: `run.blocks` is B. */
+/* Bytes of values and gradients that are kept between products. */
+#define PRUN__BASE_MEMORY (sizeof(void *) > 4 ? INT64_C(1) << 31 : INT64_C(1) << 28)
+
+/* One product: the batch has tangents as its values and gradients; `run.source` is a part. */
 typedef struct prun__tangent {
     prun__run run;
+    float *base;            /* of the part */
     const float *direction; /* v: flat over the trained parameters */
     float *product;
     int backward;
-    int tangent; /* packed weights are those of v: x' += v * x, g' += v * g */
 } prun__tangent;
+
+/* A value of the base. */
+static float *prun__base_value(const prun__tangent *s, int32_t value, int64_t block) {
+    const int64_t *place = s->run.net->base.place;
+    return s->base + s->run.blocks * place[value] + block * s->run.plan->value[value].size;
+}
+
+/* The value whose gradient an operation keeps: a convolution its output's, a norm that of the
+   normalised values, which is as large as its input; -1: none. */
+static int32_t prun__op_kept_gradient(const prun__plan *plan, const prun__op *op) {
+    if (plan->value[op->out].grad < 0) return -1;
+    return op->kind == PRUN__CONV ? op->out : op->kind == PRUN__NORM && op->norm >= 0 ? op->in : -1;
+}
+
+/* The gradient that an operation keeps. */
+static float *prun__base_gradient(const prun__tangent *s, int64_t block) {
+    const prun__plan *plan = s->run.plan;
+    const int64_t *place = s->run.net->base.place + plan->values;
+    const int32_t value = prun__op_kept_gradient(plan, s->run.op);
+    return s->base + s->run.blocks * place[s->run.op - plan->op] + block * plan->value[value].size;
+}
+
+/* Room for packed weights, and the places of values and gradients of a block. */
+static prun_status prun__base_make_places(prun_net *net) {
+    const prun__plan *plan = &net->plan;
+    prun__base *base = &net->base;
+    int32_t i;
+    if (!base->packed)
+        base->packed =
+            (float *)prun__alloc(net->context, plan->packed_size, sizeof(float), "products");
+    if (!base->packed) return PRUN_ERR_MEMORY;
+    if (base->place) return PRUN_OK;
+    base->place =
+        (int64_t *)prun__alloc(net->context, plan->values + plan->ops, sizeof(int64_t), "products");
+    if (!base->place) return PRUN_ERR_MEMORY;
+    for (base->size = 0, i = 0; i < plan->values; i++) {
+        base->place[i] = base->size;
+        base->size += plan->value[i].size;
+    }
+    for (i = 0; i < plan->ops; i++) {
+        const int32_t value = prun__op_kept_gradient(plan, &plan->op[i]);
+        base->place[plan->values + i] = base->size;
+        if (value >= 0) base->size += plan->value[value].size;
+    }
+    return PRUN_OK;
+}
+
+/* Makes room for the base of `n` samples, unless that is what is there. */
+static prun_status prun__base_make(prun_net *net, const prun_images *images, const int64_t *index,
+                                   int64_t n) {
+    prun__base *base = &net->base;
+    const int64_t blocks = prun__block_count(PRUN__MIN(n, PRUN__GRADIENT_BATCH));
+    PRUN__TRY(prun__base_make_places(net));
+    if (base->batch && base->images == images && base->index == index && base->n == n)
+        return PRUN_OK;
+    prun__base_clear(net->context, base);
+    base->images = images;
+    base->index = index;
+    base->n = n;
+    base->batches = (n + PRUN__GRADIENT_BATCH - 1) / PRUN__GRADIENT_BATCH;
+    base->kept =
+        base->open > 0 ? PRUN__BASE_MEMORY / (base->size * blocks * (int64_t)sizeof(float)) : 0;
+    if (base->kept < base->batches)
+        PRUN__TRY(prun__buffer_make(net->context, (void **)&base->spare, &base->spare_size,
+                                    prun__size_product(base->size, blocks), sizeof(float),
+                                    "products"));
+    base->batch =
+        (float **)prun__alloc_zero(net->context, base->batches, sizeof(float *), "products");
+    return base->batch ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Copies the values of one block into the base. */
+static void prun__base_value_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
+    const prun__plan *plan = s->run.plan;
+    int32_t i;
+    (void)worker;
+    for (i = 0; i < plan->values; i++)
+        memcpy(prun__base_value(s, i, block), prun__run_value(&s->run, i, block),
+               (size_t)plan->value[i].size * sizeof(float));
+}
+
+/* Copies a gradient of one block into the base: that of the operation at work. */
+static void prun__base_gradient_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__tangent *s = (const prun__tangent *)pointer;
+    const prun__op *op = s->run.op;
+    const int64_t size = s->run.plan->value[prun__op_kept_gradient(s->run.plan, op)].size;
+    const int spare = op->kind == PRUN__NORM && (op->add || op->in == 0);
+    const float *g =
+        spare ? s->run.batch->spare + block * size
+              : prun__run_grad(&s->run, op->kind == PRUN__NORM ? op->in : op->out, block);
+    (void)worker;
+    memcpy(prun__base_gradient(s, block), g, (size_t)size * sizeof(float));
+}
+
+/* Gradients of the values, without those of the weights. */
+static void prun__base_run_backward(prun__tangent *s) {
+    const prun_net *net = s->run.net;
+    const prun__plan *plan = s->run.plan;
+    int32_t i;
+    for (i = plan->ops - 1; i >= 0; i--) {
+        const prun__op *op = s->run.op = &plan->op[i];
+        if (plan->value[op->out].grad < 0) continue;
+        if (op->kind == PRUN__NORM)
+            prun__for(net->context, prun__norm_mask_task, &s->run, s->run.blocks);
+        if (prun__op_kept_gradient(plan, op) >= 0)
+            prun__for(net->context, prun__base_gradient_task, s, s->run.blocks);
+        if (op->kind == PRUN__NORM) {
+            if (op->in > 0 && (op->norm >= 0 || op->add))
+                prun__for(net->context, prun__norm_apply_task, &s->run, s->run.blocks);
+        } else if (op->kind == PRUN__CONV) {
+            if (op->in > 0) prun__input_gradient_run(&s->run);
+        } else {
+            prun__for(net->context, prun__simple_backward_task, &s->run, s->run.blocks);
+        }
+    }
+}
+
+/* Makes the base of batch number `number` the tangent's, which may be there from an earlier
+   product. */
+static prun_status prun__base_select(prun__tangent *s, prun_net *net, int64_t number) {
+    prun__base *base = &net->base;
+    const int keeps = number < base->kept, ready = keeps && base->batch[number];
+    if (keeps && !ready)
+        base->batch[number] = (float *)prun__alloc(
+            net->context, prun__size_product(base->size, s->run.blocks), sizeof(float), "products");
+    s->base = keeps ? base->batch[number] : base->spare;
+    if (!s->base) return PRUN_ERR_MEMORY;
+    if (ready) return PRUN_OK;
+    prun__run_forward(&s->run);
+    prun__for(net->context, prun__base_value_task, s, s->run.blocks);
+    prun__for(net->context, prun__loss_task, &s->run, s->run.blocks);
+    prun__base_run_backward(s);
+    return PRUN_OK;
+}
+
+/* From here to prun__net_close_products, products share what depends on weights and images alone,
+   which must not change. all: 0 if the caller reads only the weights' part of a product, which is
+   then all that is computed. Calls nest. */
+static void prun__net_open_products(prun_net *net, int all) {
+    net->base.open++;
+    net->base.all += all;
+}
+
+/* Ends what prun__net_open_products began. */
+static void prun__net_close_products(prun_net *net, int all) {
+    net->base.all -= all;
+    if (--net->base.open == 0) prun__base_clear(net->context, &net->base);
+}
+
+/* ---- forward ---- */
 
 /* The part of the direction that belongs to a tensor. */
 static const float *prun__tangent_direction(const prun__tangent *s, int32_t tensor) {
     return s->direction + (s->run.net->tensor[tensor].data - s->run.net->parameters);
 }
 
-/* Convolution of one block. The tangent of the images is zero and of no interest. */
-static void prun__tangent_conv_task(void *pointer, int64_t block, int64_t worker) {
+/* Convolution of a group of blocks: W over tangents plus v over the base. The images have no
+   tangent. */
+static void prun__tangent_conv_task(void *pointer, int64_t group, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
-    const prun_net *net = run->net;
-    const prun__plan *plan = run->plan;
-    const prun__batch *batch = run->batch;
     const prun__op *op = run->op;
-    const int32_t tensor = net->layer[op->layer].tensor;
-    float *scratch = batch->scratch + worker * prun__batch_scratch(plan);
+    const prun__layer *layer = &run->net->layer[op->layer];
+    const int64_t from = group * run->group, blocks = PRUN__MIN(run->group, run->blocks - from);
+    float *scratch = run->batch->scratch + worker * prun__batch_scratch(run->plan), *y;
     prun__finish finish = {NULL, 0, 0};
+    prun__term term[2];
+    term[0].packed = run->batch->packed;
+    term[1].packed = run->net->base.packed;
     if (s->backward) {
-        finish.accumulate = s->tangent || op->add;
-        prun__conv_run(&op->conv, 0, 1,
-                       prun__run_grad(run, op->out, block + (s->tangent ? run->blocks : 0)),
-                       batch->packed, finish, scratch, prun__run_grad(run, op->in, block));
-        return;
+        term[0].x = prun__run_grad(run, op->out, from);
+        term[1].x = prun__base_gradient(s, from);
+        finish.accumulate = op->add;
+        y = prun__run_grad(run, op->in, from);
+    } else {
+        term[0].x = prun__run_value(run, op->in, from);
+        term[1].x = prun__base_value(s, op->in, from);
+        if (layer->bias) finish.bias = prun__tangent_direction(s, layer->tensor + 1);
+        y = prun__run_value(run, op->out, from);
     }
-    /* A sum starts from its bias or from what is there, so the bias comes with the first part. */
-    finish.accumulate = s->tangent && op->in > 0;
-    if (net->layer[op->layer].bias && !finish.accumulate)
-        finish.bias = s->tangent || block >= run->blocks ? prun__tangent_direction(s, tensor + 1)
-                                                         : net->tensor[tensor + 1].data;
-    prun__conv_run(&op->conv, 1, 1, prun__run_value(run, op->in, block), batch->packed, finish,
-                   scratch, prun__run_value(run, op->out, block + (s->tangent ? run->blocks : 0)));
+    if (op->in > 0) prun__conv_run_sum(&op->conv, !s->backward, blocks, term, finish, scratch, y);
+    else prun__conv_run(&op->conv, 1, blocks, term[1].x, term[1].packed, finish, scratch, y);
 }
 
-/* W over values and tangents (gradients: both), then v over the values (gradients) only. */
+/* The tangents of a convolution's output or, backward, of the gradient of its input. */
 static void prun__tangent_run_conv(prun__tangent *s, int backward) {
     const prun_net *net = s->run.net;
-    const prun__batch *batch = s->run.batch;
     const prun__op *op = s->run.op;
     prun__pack_job job;
+    s->backward = backward;
+    if (op->in > 0) prun__op_pack(net, op, !backward, NULL, s->run.batch->packed);
     job.conv = &op->conv;
-    job.packed = batch->packed;
+    job.weight = prun__tangent_direction(s, net->layer[op->layer].tensor);
+    job.packed = net->base.packed;
     job.scale = NULL;
     job.forward = !backward;
-    s->backward = backward;
-    for (s->tangent = 0; s->tangent < 2; s->tangent++) {
-        job.weight = s->tangent ? prun__tangent_direction(s, net->layer[op->layer].tensor)
-                                : net->tensor[net->layer[op->layer].tensor].data;
-        prun__conv_pack(net->context, &job);
-        prun__for(net->context, prun__tangent_conv_task, s,
-                  s->tangent || op->in == 0 ? s->run.blocks : 2 * s->run.blocks);
-    }
+    prun__conv_pack(net->context, &job);
+    prun__for(net->context, prun__tangent_conv_task, s, prun__run_groups(&s->run));
 }
 
 /* Coefficients of a norm; the tangents of scale and shift are in the rows m1 and m2, which only
@@ -8880,92 +9136,65 @@ static void prun__tangent_set_rows(const prun__tangent *s) {
     }
 }
 
-/* A NORM operation on one block and its tangent. */
-static void prun__tangent_run_norm(const prun__tangent *s, int64_t block) {
-    const prun__run *run = &s->run;
-    const prun__op *op = run->op;
-    const prun__norm_job job = prun__norm_job_make(run->plan, op, run->batch->coefficients);
-    prun__kernels_get()->norm_tangent(&job, prun__run_value(run, op->in, block),
-                                      prun__run_value(run, op->in, run->blocks + block),
-                                      prun__run_value(run, op->out, block),
-                                      prun__run_value(run, op->out, run->blocks + block));
-}
-
 /* Overlapping or padded maximum: the tangent of the winner. */
 static void prun__tangent_run_max_pool(const prun__tangent *s, int64_t block) {
-    const prun_net *net = s->run.net;
     const prun__plan *plan = s->run.plan;
     const prun__op *op = s->run.op;
-    const prun__layer *layer = &net->layer[op->layer];
+    const prun__layer *layer = &s->run.net->layer[op->layer];
     const prun__value *in = &plan->value[op->in], *out = &plan->value[op->out];
-    const float *x = prun__run_value(&s->run, op->in, block);
-    const float *t = prun__run_value(&s->run, op->in, s->run.blocks + block);
-    float *y = prun__run_value(&s->run, op->out, block);
-    float *to = prun__run_value(&s->run, op->out, s->run.blocks + block);
+    const float *x = prun__base_value(s, op->in, block);
+    const float *t = prun__run_value(&s->run, op->in, block);
+    float *to = prun__run_value(&s->run, op->out, block), y[PRUN_LANES];
     int32_t where[PRUN_LANES];
     int64_t oy, ox, c;
     int l;
     for (oy = 0; oy < out->h; oy++)
         for (ox = 0; ox < out->w; ox++)
-            for (c = 0; c < out->c; c++, y += PRUN_LANES, to += PRUN_LANES) {
+            for (c = 0; c < out->c; c++, to += PRUN_LANES) {
                 prun__pool_run_vector(layer, in, prun__window_make(layer, in->h, in->w, oy, ox),
                                       x + c * PRUN_LANES, y, where);
                 for (l = 0; l < PRUN_LANES; l++) to[l] = t[(where[l] * in->c + c) * PRUN_LANES + l];
             }
 }
 
-/* Values and tangents of everything but convolutions. */
+/* Tangents of everything but convolutions. */
 static void prun__tangent_forward_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
-    const prun_net *net = s->run.net;
-    const prun__plan *plan = s->run.plan;
-    const prun__op *op = s->run.op;
-    const int64_t size = plan->value[op->out].size;
-    int64_t b;
+    const prun__run *run = &s->run;
+    const prun__op *op = run->op;
+    const int64_t size = run->plan->value[op->out].size;
+    const float *t = prun__run_value(run, op->in, block);
+    float *to = prun__run_value(run, op->out, block);
     (void)worker;
-    if (op->kind == PRUN__NORM) prun__tangent_run_norm(s, block);
-    else if (op->kind == PRUN__MAX_POOL) prun__tangent_run_max_pool(s, block);
-    else
-        for (b = block; b < 2 * s->run.blocks; b += s->run.blocks) {
-            const float *x = prun__run_value(&s->run, op->in, b);
-            float *y = prun__run_value(&s->run, op->out, b);
-            if (op->kind == PRUN__AVG_POOL) prun__pool_run(net, op, x, y);
-            else if (op->kind == PRUN__ADD)
-                prun__lanes_add(x, prun__run_value(&s->run, op->in2, b), size, y);
-            else if (y != x) prun__lanes_put(x, size, 0, y); /* dropout */
-        }
+    if (op->kind == PRUN__NORM) {
+        const prun__norm_job job = prun__norm_job_make(run->plan, op, run->batch->coefficients);
+        prun__kernels_get()->norm_tangent(&job, prun__base_value(s, op->in, block), t, to);
+    } else if (op->kind == PRUN__MAX_POOL) {
+        prun__tangent_run_max_pool(s, block);
+    } else if (op->kind == PRUN__AVG_POOL) {
+        prun__pool_run(run->net, op, t, to);
+    } else if (op->kind == PRUN__ADD) {
+        prun__lanes_add(t, prun__run_value(run, op->in2, block), size, to);
+    } else if (to != t) {
+        prun__lanes_put(t, size, 0, to); /* dropout */
+    }
 }
 
-/* The images of a block, and their tangent: 0. */
-static void prun__tangent_pack_task(void *pointer, int64_t block, int64_t worker) {
-    const prun__tangent *s = (const prun__tangent *)pointer;
-    const prun__plan *plan = s->run.plan;
-    const prun__batch *batch = s->run.batch;
-    prun__source_pack_block(s->run.source, block,
-                            batch->scratch + worker * prun__batch_scratch(plan),
-                            prun__run_value(&s->run, 0, block));
-    memset(prun__run_value(&s->run, 0, s->run.blocks + block), 0,
-           (size_t)plan->value[0].size * sizeof(float));
-}
-
-/* Gradient g = p - e and its tangent g'_j = p_j (z'_j - sum p z'). Tangents of the logits are taken
-   relative to the label's, so that no digits cancel when its probability is almost 1. */
+/* Tangent g'_j = p_j (z'_j - sum p z') of the gradient of the logits. Tangents of the logits are
+   taken relative to the label's, so that no digits cancel when its probability is almost 1. */
 static void prun__tangent_loss_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
-    const prun_net *net = run->net;
     const prun__plan *plan = run->plan;
-    const prun__batch *batch = run->batch;
     const prun__source *source = run->source;
-    const int64_t classes = net->classes, live = prun__run_images(run, block);
-    double *p = batch->head + worker * prun__loss_scratch(classes);
+    const int64_t classes = run->net->classes, live = prun__run_images(run, block);
+    double *p = run->batch->head + worker * prun__loss_scratch(classes);
     float *row = (float *)(p + classes);
-    const float *z = prun__run_value(run, plan->output, block);
-    const float *t = prun__run_value(run, plan->output, run->blocks + block);
+    const float *z = prun__base_value(s, plan->output, block);
+    const float *t = prun__run_value(run, plan->output, block);
     float *tangent = prun__run_grad(run, plan->output, block);
-    float *g = prun__run_grad(run, plan->output, run->blocks + block);
     int64_t l, j;
-    for (l = 0; l < PRUN_LANES; l++, z++, t++, g++, tangent++) {
+    for (l = 0; l < PRUN_LANES; l++, z++, t++, tangent++) {
         int64_t label = 0;
         double mean = 0.0;
         if (l < live) {
@@ -8976,71 +9205,65 @@ static void prun__tangent_loss_task(void *pointer, int64_t block, int64_t worker
         for (j = 0; l < live && j < classes; j++)
             mean += p[j] * ((double)t[j * PRUN_LANES] - (double)t[label * PRUN_LANES]);
         for (j = 0; j < classes; j++) {
-            const int64_t at = j * PRUN_LANES;
-            const double d = (double)t[at] - (double)t[label * PRUN_LANES];
-            g[at] = l < live ? (float)(p[j] - (j == label ? 1.0 : 0.0)) : 0.0f;
-            tangent[at] = l < live ? (float)(p[j] * (d - mean)) : 0.0f;
+            const double d = (double)t[j * PRUN_LANES] - (double)t[label * PRUN_LANES];
+            tangent[j * PRUN_LANES] = l < live ? (float)(p[j] * (d - mean)) : 0.0f;
         }
     }
 }
 
-/* g and g' through ReLU and pool, and the sums of g' and of g' x + g x'. */
+/* ---- backward ---- */
+
+/* True if the product is wanted for weights alone. */
+static int prun__tangent_skips(const prun__tangent *s) {
+    return s->run.net->base.open > 0 && s->run.net->base.all == 0;
+}
+
+/* g' through ReLU and pool, and the sums of g' and of g' x + g x'. */
 static void prun__tangent_mask_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
-    const prun__plan *plan = run->plan;
     const prun__batch *batch = run->batch;
     const prun__op *op = run->op;
-    const prun__value *in = &plan->value[op->in];
-    const int spare = op->add || op->in == 0;
-    const int64_t pixels = in->h * in->w, row = 2 * plan->max_channels;
+    const prun__value *in = &run->plan->value[op->in];
+    const int64_t pixels = in->h * in->w, row = 2 * run->plan->max_channels;
+    const int64_t live = prun__run_images(run, block);
+    const float *x = prun__base_value(s, op->in, block);
     double *sums = batch->sums + block * row, *other = sums + run->blocks * row;
-    float *g[2];
+    float *g = op->add || op->in == 0 ? batch->spare + block * in->size
+                                      : prun__run_grad(run, op->in, block);
     int64_t c;
-    int k;
     (void)worker;
-    for (k = 0; k < 2; k++) {
-        const int64_t b = block + k * run->blocks;
-        g[k] = spare ? batch->spare + b * in->size : prun__run_grad(run, op->in, b);
-        prun__norm_run_mask(run, prun__run_value(run, op->in, block),
-                            prun__run_grad(run, op->out, b), g[k]);
-    }
-    if (op->norm < 0) return;
-    prun__kernels_get()->sums(g[0], prun__run_value(run, op->in, block), pixels, in->c,
-                              prun__run_images(run, block), sums);
-    prun__kernels_get()->sums(g[1], prun__run_value(run, op->in, run->blocks + block), pixels,
-                              in->c, prun__run_images(run, block), other);
+    prun__norm_run_mask(run, x, prun__run_grad(run, op->out, block), g);
+    if (op->norm < 0 || prun__tangent_skips(s)) return;
+    prun__kernels_get()->sums(g, x, pixels, in->c, live, sums);
+    prun__kernels_get()->sums(prun__base_gradient(s, block), prun__run_value(run, op->in, block),
+                              pixels, in->c, live, other);
     for (c = 0; c < in->c; c++) sums[2 * c + 1] += other[2 * c + 1];
 }
 
-/* Into the gradients of the norm's input: g' scale + g scale', g scale. */
+/* Into the tangent of the gradient of the norm's input: g' scale + g scale'. */
 static void prun__tangent_apply_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
-    const prun__plan *plan = run->plan;
-    const prun__batch *batch = run->batch;
     const prun__op *op = run->op;
-    const prun__value *in = &plan->value[op->in];
+    const prun__value *in = &run->plan->value[op->in];
     float *to = prun__run_grad(run, op->in, block);
-    float *plain = prun__run_grad(run, op->in, run->blocks + block);
-    const float *t = op->add ? batch->spare + block * in->size : to;
-    const float *g = op->add ? batch->spare + (run->blocks + block) * in->size : plain;
-    const prun__norm_rows rows = prun__norm_rows_get(plan, op, batch->coefficients);
-    const float *scale = rows.scale, *tangent = rows.m1;
+    const float *t = op->add ? run->batch->spare + block * in->size : to;
+    const float *g = op->norm >= 0 ? prun__base_gradient(s, block) : NULL;
+    const prun__norm_rows rows = prun__norm_rows_get(run->plan, op, run->batch->coefficients);
     int64_t i, c, at = 0;
     int l;
     (void)worker;
+    if (!g) { /* a bare ReLU or pool */
+        prun__lanes_put(t, in->size, 1, to);
+        return;
+    }
     for (i = 0; i < in->h * in->w; i++)
-        for (c = 0; c < in->c; c++, at += PRUN_LANES)
-            for (l = 0; l < PRUN_LANES; l += 4) {
-                const prun__f4 s4 = prun__f4_set(scale[c]), gl = prun__f4_load(g + at + l);
-                const prun__f4 a = prun__f4_add(prun__f4_mul(s4, prun__f4_load(t + at + l)),
-                                                prun__f4_mul(prun__f4_set(tangent[c]), gl));
-                const prun__f4 b = prun__f4_mul(s4, gl);
-                prun__f4_store(to + at + l,
-                               op->add ? prun__f4_add(prun__f4_load(to + at + l), a) : a);
-                prun__f4_store(plain + at + l,
-                               op->add ? prun__f4_add(prun__f4_load(plain + at + l), b) : b);
+        for (c = 0; c < in->c; c++)
+            for (l = 0; l < PRUN_LANES; l += 4, at += 4) {
+                prun__f4 a = prun__f4_mul(prun__f4_set(rows.m1[c]), prun__f4_load(g + at));
+                a = prun__f4_mla(prun__f4_set(rows.scale[c]), prun__f4_load(t + at), a);
+                prun__f4_store(to + at, op->add ? prun__f4_add(prun__f4_load(to + at), a) : a);
             }
 }
 
@@ -9053,7 +9276,7 @@ static void prun__tangent_run_norm_backward(prun__tangent *s) {
     const prun__norm_rows rows = prun__norm_rows_get(plan, op, batch->coefficients);
     int64_t c, b;
     prun__for(net->context, prun__tangent_mask_task, s, s->run.blocks);
-    for (c = 0; op->norm >= 0 && c < plan->value[op->in].c; c++) {
+    for (c = 0; op->norm >= 0 && !prun__tangent_skips(s) && c < plan->value[op->in].c; c++) {
         const int32_t tensor = net->layer[op->norm].tensor;
         double s1 = 0.0, s2 = 0.0;
         for (b = 0; b < s->run.blocks; b++) {
@@ -9074,38 +9297,47 @@ static void prun__tangent_run_conv_backward(prun__tangent *s) {
     const prun__batch *batch = s->run.batch;
     const prun__op *op = s->run.op;
     const prun__layer *layer = &net->layer[op->layer];
-    prun__weight_gradient(net->context, &op->conv, op->in > 0 ? 2 * s->run.blocks : s->run.blocks,
-                          prun__run_value(&s->run, op->in, 0), prun__run_grad(&s->run, op->out, 0),
-                          batch->partial, batch->strips,
-                          prun__tensor_gradient(net, layer->tensor, s->product));
-    if (layer->bias)
+    prun__weight_job job;
+    memset(&job, 0, sizeof job);
+    job.conv = &op->conv;
+    job.x = prun__base_value(s, op->in, 0);
+    job.dy = prun__run_grad(&s->run, op->out, 0);
+    job.x2 = prun__run_value(&s->run, op->in, 0);
+    job.dy2 = prun__base_gradient(s, 0);
+    job.first = s->run.blocks;
+    job.blocks = op->in > 0 ? 2 * job.first : job.first;
+    job.partial = batch->partial;
+    job.strips = batch->strips;
+    job.dweight = prun__tensor_gradient(net, layer->tensor, s->product);
+    prun__weight_job_run(net->context, &job);
+    if (layer->bias && !prun__tangent_skips(s))
         prun__bias_run_backward(&s->run, prun__tensor_gradient(net, layer->tensor + 1, s->product));
     if (op->in > 0) prun__tangent_run_conv(s, 1);
 }
 
-/* ADD, DROPOUT and pools: the same for g and g', with the winners of x. */
-static void prun__tangent_backward_task(void *pointer, int64_t b, int64_t worker) {
+/* ADD, DROPOUT and pools: g' with the winners of x. */
+static void prun__tangent_backward_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
     const prun__op *op = run->op;
-    const float *dy = prun__run_grad(run, op->out, b);
+    const float *dy = prun__run_grad(run, op->out, block);
     const int64_t size = run->plan->value[op->out].size;
-    float *dx = op->in > 0 ? prun__run_grad(run, op->in, b) : NULL;
+    float *dx = op->in > 0 ? prun__run_grad(run, op->in, block) : NULL;
     (void)worker;
     if (dx && (op->kind == PRUN__MAX_POOL || op->kind == PRUN__AVG_POOL))
-        prun__pool_run_backward(run->net, op, prun__run_value(run, op->in, b % run->blocks), dy,
-                                dx);
+        prun__pool_run_backward(run->net, op, prun__base_value(s, op->in, block), dy, dx);
     else if (dx && op->out != op->in) prun__lanes_put(dy, size, op->add, dx);
     if (op->kind == PRUN__ADD && op->in2 > 0)
-        prun__lanes_put(dy, size, op->add2, prun__run_grad(run, op->in2, b));
+        prun__lanes_put(dy, size, op->add2, prun__run_grad(run, op->in2, block));
 }
 
-/* One batch that fits the buffers. */
+/* One batch, whose base is ready. */
 static void prun__tangent_run(prun__tangent *s) {
     const prun_net *net = s->run.net;
     const prun__plan *plan = s->run.plan;
     int32_t i;
-    prun__for(net->context, prun__tangent_pack_task, s, s->run.blocks);
+    memset(prun__run_value(&s->run, 0, 0), 0,
+           (size_t)(s->run.blocks * plan->value[0].size) * sizeof(float));
     for (i = 0; i < plan->ops; i++) {
         s->run.op = &plan->op[i];
         if (s->run.op->kind == PRUN__CONV) {
@@ -9122,8 +9354,26 @@ static void prun__tangent_run(prun__tangent *s) {
         if (plan->value[s->run.op->out].grad < 0) continue; /* nothing depends on it */
         if (s->run.op->kind == PRUN__CONV) prun__tangent_run_conv_backward(s);
         else if (s->run.op->kind == PRUN__NORM) prun__tangent_run_norm_backward(s);
-        else prun__for(net->context, prun__tangent_backward_task, s, 2 * s->run.blocks);
+        else prun__for(net->context, prun__tangent_backward_task, s, s->run.blocks);
     }
+}
+
+/* Adds up the products of all batches. part: room for one. */
+static prun_status prun__tangent_run_batches(prun__tangent *s, prun_net *net, prun__source *source,
+                                             float *product, float *part) {
+    const prun__base *base = &net->base;
+    int64_t b, i;
+    for (b = 0; b < base->batches; b++) {
+        const int64_t from = b * PRUN__GRADIENT_BATCH;
+        prun__source_set_part(source, base->index, from,
+                              PRUN__MIN(PRUN__GRADIENT_BATCH, base->n - from));
+        PRUN__TRY(prun__run_begin(&s->run));
+        PRUN__TRY(prun__base_select(s, net, b));
+        s->product = b > 0 ? part : product;
+        prun__tangent_run(s);
+        for (i = 0; b > 0 && i < net->parameter_count; i++) product[i] += part[i];
+    }
+    return PRUN_OK;
 }
 
 PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *images,
@@ -9132,25 +9382,18 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
     prun__source source = prun__source_make(images, index, n);
     prun__tangent s;
     float *part;
-    int64_t done, i;
+    prun_status status;
     memset(&s, 0, sizeof s);
     prun__run_init(net, &source, &s.run);
     s.direction = v;
     PRUN__TRY(prun__net_check(net, &source));
-    PRUN__TRY(prun__batch_make(
-        net->context, &net->plan,
-        2 * PRUN_LANES * prun__block_count(PRUN__MIN(n, PRUN__HESSIAN_BATCH)), &net->batch));
     part = (float *)prun__alloc(net->context, net->parameter_count, sizeof(float), "product");
     if (!part) return PRUN_ERR_MEMORY;
-    for (done = 0; done < n; done += source.n) {
-        prun__source_set_part(&source, index, done, PRUN__MIN(PRUN__HESSIAN_BATCH, n - done));
-        s.run.blocks = prun__block_count(source.n);
-        s.product = done ? part : product;
-        prun__tangent_run(&s);
-        for (i = 0; done && i < net->parameter_count; i++) product[i] += part[i];
-    }
+    status = prun__base_make(net, images, index, n);
+    if (status == PRUN_OK) status = prun__tangent_run_batches(&s, net, &source, product, part);
+    if (status != PRUN_OK || net->base.open == 0) prun__base_clear(net->context, &net->base);
     prun__free(net->context, part);
-    return PRUN_OK;
+    return status;
 }
 #endif
 
@@ -9747,6 +9990,28 @@ PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
     return PRUN_OK;
 }
 #endif
+
+/* Until prun__objective_close_products, products of the Hessian with a vector follow one another
+   without a change of the weights: a net then computes once what they have in common. all: 0 if only
+   the weights' part of the products is read. */
+static PRUN__SHARED void prun__objective_open_products(const prun_objective *o, int all) {
+#if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
+    if (o->hessian_vector == prun__net_hessian_callback) prun__net_open_products(o->net, all);
+#else
+    (void)o;
+    (void)all;
+#endif
+}
+
+/* Ends what prun__objective_open_products began. */
+static PRUN__SHARED void prun__objective_close_products(const prun_objective *o, int all) {
+#if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
+    if (o->hessian_vector == prun__net_hessian_callback) prun__net_close_products(o->net, all);
+#else
+    (void)o;
+    (void)all;
+#endif
+}
 
 /* ---- gradient noise ---- */
 
@@ -11147,10 +11412,13 @@ typedef struct prun__hessian {
     double error, noise; /* of differences: relative; rounding, for a unit vector */
     int64_t gradients;   /* evaluated */
     int64_t done, total; /* products */
+    int opened;          /* products share what does not depend on the vector */
+    int others;          /* chosen tensors are not all weights */
 } prun__hessian;
 
 /* Frees what prun__hessian_make allocated, even after it failed. The weights stay as they are. */
 static void prun__hessian_free(prun__hessian *h) {
+    if (h->opened) prun__objective_close_products(h->o, h->others);
     prun__free(h->context, h->start);
     prun__free(h->context, h->v);
 }
@@ -11206,6 +11474,7 @@ static prun_status prun__hessian_select_tensors(prun__hessian *h) {
                                           : h->options.scope == PRUN_HESSIAN_ALL ||
                                                 (t->flags & PRUN_TENSOR_WEIGHT) != 0;
         if (takes) {
+            h->others |= !(t->flags & PRUN_TENSOR_WEIGHT);
             h->which[h->tensors] = i;
             h->place[h->tensors++] = h->all;
             h->start[h->tensors] = h->k += prun_tensor_size(t);
@@ -11327,6 +11596,10 @@ static prun_status prun__hessian_product(prun__hessian *h, const float *v, doubl
 static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double *out) {
     const prun_hessian_options *p = &h->options;
     int64_t t, i;
+    if (!h->opened && h->total > 1 && !p->use_differences) {
+        prun__objective_open_products(h->o, h->others);
+        h->opened = 1;
+    }
     PRUN__TRY(prun__hessian_product(h, v, h->length, out));
     for (t = 0; t < h->tensors; t++)
         for (i = h->start[t]; i < h->start[t + 1]; i++)
@@ -19126,6 +19399,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__ALL_LANES
 #undef PRUN__AVX2
 #undef PRUN__AVX512
+#undef PRUN__BASE_MEMORY
 #undef PRUN__CLOEXEC
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
@@ -19150,7 +19424,6 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__GNU
 #undef PRUN__GRADIENT_BATCH
 #undef PRUN__GROUPS_ROOM
-#undef PRUN__HESSIAN_BATCH
 #undef PRUN__INLINE
 #undef PRUN__INNER
 #undef PRUN__JOIN_ROOM
