@@ -155,7 +155,8 @@
 
    MEMORY. All of it comes from the context's allocator, or PRUNABILITY_MALLOC. A net keeps its
    workspaces: a training batch needs every activation of the batch, its gradients reuse a few
-   buffers; evaluation needs a few blocks of sixteen images per thread.
+   buffers; evaluation needs a few blocks of sixteen images per thread. A call that multiplies the
+   Hessian by several vectors keeps up to 2 GiB of activations and their gradients.
 
    THREADS. OpenMP where the program is compiled with it, or the context's parallel_for, else
    serial. A call from within an OpenMP region of the application is serial too, so that a program
@@ -10708,8 +10709,8 @@ static int64_t prun__chunk_size(const prun__search *s, int64_t at, double left, 
     return PRUN__MIN(PRUN__MAX((n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES, least), most);
 }
 
-/* Samples of the first chunk. Writing the weights of the next draw costs as much as evaluating a few
-   dozen samples. */
+/* Samples of the first chunk. Writing the weights of the next draw costs as much as evaluating a
+   few dozen samples. */
 #define PRUN__SMALLEST_CHUNK 64
 #define PRUN__SMALLEST_NOISE_CHUNK 256
 
@@ -11258,8 +11259,9 @@ static double prun__radius_error(const prun_radius *r, double before, double los
     return slope > 0.0 ? loss_error / slope : PRUN__NAN;
 }
 
-/* The radius at which the loss should reach the threshold, by a power law of its rise through the
-   last two feasible points or, with the exponent of a parabola, through the last one; 0: unknown. */
+/* The radius at which the loss should reach the threshold: by a power law of its rise through the
+   last two feasible points or, with the exponent of a parabola, through the last one. 0: unknown.
+   */
 static double prun__radius_guess(const prun_radius *r, double before, double loss_before) {
     const double rise = r->reached - r->base, earlier = loss_before - r->base;
     double exponent = 2.0;
