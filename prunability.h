@@ -14778,37 +14778,230 @@ static void prun__information_add_row(const int64_t *count, int64_t u, int64_t c
     }
 }
 
+/* Models in the order of their cells of one subset of axes. */
+typedef struct prun__cells {
+    int64_t n, count;
+    int32_t *cell, *x, *y, *source; /* of each row; source: rows of one are copies of one model */
+} prun__cells;
+
+/* Sorts the models into the cells of the subset's axes. */
+static prun__cells prun__cells_make(const prun__models *m, const prun_information *s,
+                                    prun__arena *arena) {
+    prun__cells c;
+    prun__arena scratch;
+    int32_t *code, *order;
+    int64_t i;
+    c.n = m->n;
+    c.count = 1;
+    c.cell = (int32_t *)prun__arena_get(arena, c.n, sizeof *c.cell);
+    c.x = (int32_t *)prun__arena_get(arena, c.n, sizeof *c.x);
+    c.y = (int32_t *)prun__arena_get(arena, c.n, sizeof *c.y);
+    c.source = (int32_t *)prun__arena_get(arena, c.n, sizeof *c.source);
+    scratch = *arena;
+    code = (int32_t *)prun__arena_get(&scratch, c.n, sizeof *code);
+    order = (int32_t *)prun__arena_get(&scratch, c.n, sizeof *order);
+    memset(code, 0, (size_t)c.n * sizeof *code);
+    for (i = 0; i < c.n; i++) order[i] = (int32_t)i;
+    for (i = 0; i < 2 && s->axis[i] >= 0; i++)
+        c.count =
+            prun__codes_join(code, m->code[PRUN__AXES + s->axis[i]], c.n, m->range, order, scratch);
+    for (i = 0; i < c.n; i++) {
+        c.cell[i] = code[order[i]];
+        c.x[i] = m->code[PRUN__X][order[i]];
+        c.y[i] = m->code[PRUN__Y][order[i]];
+        c.source[i] = m->source ? m->source[order[i]] : (int32_t)i;
+    }
+    return c;
+}
+
+/* Pairs of the cell of rows start .. end - 1 with all later ones and with itself, one by one. */
+static void prun__cell_count_pairs(const prun__cells *c, int64_t start, int64_t end,
+                                   int64_t *count) {
+    int64_t i, j;
+    for (i = start; i < end; i++) {
+        const int32_t x = c->x[i], y = c->y[i];
+        for (j = i + 1; j < c->n && c->source[j] == c->source[i];) j++; /* copies of itself */
+        for (; j < c->n; j++)
+            count[9 * c->cell[j] + 3 * ((x > c->x[j]) - (x < c->x[j])) + (y > c->y[j]) -
+                  (y < c->y[j]) + 4]++;
+    }
+}
+
+/* The same for large cells, without going through the pairs: the rows of a cell and of all later ones
+   pass in the order of x, and the sweep knows how many rows of the cell that passed already have
+   which y. */
+typedef struct prun__sweep {
+    const prun__cells *cells;
+    int64_t rows;           /* that are left: all of the cell at work and of later ones, and more */
+    int32_t *by_x, *by_y;   /* they, in the order of x and of y */
+    int32_t *below, *up_to; /* per row: how many of the cell have a smaller y; no larger one */
+    int32_t *near, *far; /* of those that passed: with a smaller place, in the block; before it */
+} prun__sweep;
+
+/* Places of a block of the counters: near the root of a large cell's size. */
+#define PRUN__SWEEP_BLOCK 64
+
+/* Makes the orders that all cells share. */
+static prun__sweep prun__sweep_make(const prun__cells *c, int64_t range, prun__arena *arena) {
+    prun__sweep s;
+    prun__arena scratch;
+    int32_t *counts;
+    s.cells = c;
+    s.rows = c->n;
+    s.by_x = (int32_t *)prun__arena_get(arena, c->n, sizeof *s.by_x);
+    s.by_y = (int32_t *)prun__arena_get(arena, c->n, sizeof *s.by_y);
+    s.below = (int32_t *)prun__arena_get(arena, c->n, sizeof *s.below);
+    s.up_to = (int32_t *)prun__arena_get(arena, c->n, sizeof *s.up_to);
+    s.near = (int32_t *)prun__arena_get(arena, c->n + PRUN__SWEEP_BLOCK, sizeof *s.near);
+    s.far = (int32_t *)prun__arena_get(arena, c->n / PRUN__SWEEP_BLOCK + 1, sizeof *s.far);
+    scratch = *arena;
+    counts = (int32_t *)prun__arena_get(&scratch, range + 1, sizeof *counts);
+    prun__codes_sort(c->x, range, c->n, NULL, s.by_x, counts);
+    prun__codes_sort(c->y, range, c->n, NULL, s.by_y, counts);
+    return s;
+}
+
+/* Leaves out the rows of cells before u, of which there are c->n - left, where they are many. */
+static void prun__sweep_drop_rows(prun__sweep *s, int64_t u, int64_t left) {
+    const prun__cells *c = s->cells;
+    int64_t i, x = 0, y = 0;
+    if (left > s->rows / 8 * 7) return;
+    for (i = 0; i < s->rows; i++) {
+        if (c->cell[s->by_x[i]] >= u) s->by_x[x++] = s->by_x[i];
+        if (c->cell[s->by_y[i]] >= u) s->by_y[y++] = s->by_y[i];
+    }
+    s->rows = x;
+}
+
+/* Ranks the y of every row among those of cell u. */
+static void prun__sweep_rank(const prun__sweep *s, int64_t u) {
+    const prun__cells *c = s->cells;
+    int32_t passed = 0, inside;
+    int64_t i, end;
+    for (i = 0; i < s->rows; i = end) {
+        const int32_t y = c->y[s->by_y[i]];
+        for (inside = 0, end = i; end < s->rows && c->y[s->by_y[end]] == y; end++)
+            inside += c->cell[s->by_y[end]] == u;
+        for (; i < end; i++) {
+            s->below[s->by_y[i]] = passed;
+            s->up_to[s->by_y[i]] = passed + inside;
+        }
+        passed += inside;
+    }
+}
+
+/* How many rows of the cell that passed stand below a place in the order of y. */
+static int32_t prun__sweep_count(const prun__sweep *s, int32_t place) {
+    return s->near[place] + s->far[place / PRUN__SWEEP_BLOCK];
+}
+
+/* Lets a row of the cell, whose size is n, pass. */
+static void prun__sweep_add(const prun__sweep *s, int32_t place, int64_t n) {
+    int64_t i = place + 1;
+    for (; i % PRUN__SWEEP_BLOCK != 0; i++) s->near[i]++;
+    for (i /= PRUN__SWEEP_BLOCK; i <= n / PRUN__SWEEP_BLOCK; i++) s->far[i]++;
+}
+
+/* Adds to count[0 .. 2], by y, a row's pairs with the `passed` rows of the cell that passed; with
+   rest, to count[6 .. 8] those with the others of its n rows. */
+static void prun__sweep_add_pairs(const prun__sweep *s, int32_t row, int32_t passed, int64_t n,
+                                  int rest, int64_t *count) {
+    const int32_t below = s->below[row], up_to = s->up_to[row];
+    const int32_t less = prun__sweep_count(s, below);
+    const int32_t equal = up_to > below ? prun__sweep_count(s, up_to) - less : 0;
+    const int32_t more = passed - less - equal;
+    if (rest) {
+        count[6] += below - less;
+        count[7] += up_to - below - equal;
+        count[8] += n - up_to - more;
+    }
+    count[0] += less;
+    count[1] += equal;
+    count[2] += more;
+}
+
+/* Rows i .. next - 1 in the order of x, which share an x with rows of cell u: before and after they
+   pass. What is added after comes from smaller and equal x. */
+static void prun__sweep_add_run(const prun__sweep *s, int32_t u, int64_t i, int64_t next,
+                                const int32_t passed[2], int64_t n, int64_t *count) {
+    const prun__cells *c = s->cells;
+    int64_t j, k;
+    for (j = i; j < next; j++) {
+        int64_t *here = count + 9 * c->cell[s->by_x[j]], smaller[9] = {0};
+        if (c->cell[s->by_x[j]] < u) continue;
+        prun__sweep_add_pairs(s, s->by_x[j], passed[0], n, 0, smaller);
+        for (k = 0; k < 3; k++) {
+            here[k] += smaller[k];
+            here[3 + k] -= smaller[k];
+        }
+    }
+    for (j = i; j < next; j++)
+        if (c->cell[s->by_x[j]] == u) prun__sweep_add(s, s->below[s->by_x[j]], n);
+    for (j = i; j < next; j++) {
+        int64_t *here = count + 9 * c->cell[s->by_x[j]], up_to[9] = {0};
+        if (c->cell[s->by_x[j]] < u) continue;
+        prun__sweep_add_pairs(s, s->by_x[j], passed[1], n, 1, up_to);
+        for (k = 0; k < 3; k++) {
+            here[3 + k] += up_to[k];
+            here[6 + k] += up_to[6 + k];
+        }
+    }
+}
+
+/* Pairs of cell u, rows start .. end - 1, with all later cells and with itself. A pair within the
+   cell is met from both sides: half of what they say is kept. */
+static void prun__sweep_count_pairs(prun__sweep *s, int64_t start, int64_t end, int64_t *count) {
+    const prun__cells *c = s->cells;
+    const int64_t n = end - start;
+    const int32_t u = c->cell[start];
+    int64_t *own = count + 9 * u;
+    int32_t passed[2] = {0, 0}; /* rows of the cell with smaller x; with no larger x */
+    int64_t i, j, k, next, copies = 0;
+    prun__sweep_drop_rows(s, u, c->n - start);
+    prun__sweep_rank(s, u);
+    memset(s->near, 0, (size_t)(n + PRUN__SWEEP_BLOCK) * sizeof *s->near);
+    memset(s->far, 0, (size_t)(n / PRUN__SWEEP_BLOCK + 1) * sizeof *s->far);
+    for (i = 0; i < s->rows; i = next, passed[0] = passed[1]) {
+        const int32_t x = c->x[s->by_x[i]];
+        for (next = i; next < s->rows && c->x[s->by_x[next]] == x; next++)
+            passed[1] += c->cell[s->by_x[next]] == u;
+        if (passed[1] > passed[0]) {
+            prun__sweep_add_run(s, u, i, next, passed, n, count);
+            continue;
+        }
+        for (j = i; j < next; j++) {
+            const int32_t row = s->by_x[j];
+            if (c->cell[row] > u)
+                prun__sweep_add_pairs(s, row, passed[0], n, 1, count + 9 * c->cell[row]);
+        }
+    }
+    for (i = start; i < end; i = j) { /* copies of a model stand together */
+        for (j = i; j < end && c->source[j] == c->source[i];) j++;
+        copies += (j - i) * (j - i);
+    }
+    own[4] = (own[4] - copies) / 2;
+    for (k = 5; k < 9; k++) own[k] = 0;
+}
+
+/* Rows per cell, on average, from which on the sweep is faster (measured). Fewer rows than a block
+   have no room for its counters. */
+#define PRUN__SWEEP_FROM 6
+
 /* All pairs, row by row of the matrix of cells, so that memory is linear in the number of cells. */
 static void prun__information_add_pairs(const prun__models *m, prun_ties ties, prun_information *s,
                                         prun__arena arena) {
-    const int64_t n = m->n;
-    int32_t *code = (int32_t *)prun__arena_get(&arena, n, sizeof *code);
-    int32_t *order = (int32_t *)prun__arena_get(&arena, n, sizeof *order);
-    int32_t *sorted[4]; /* code, x, y and source in that order */
-    int64_t *count, cells = 1, i, j, start, end;
-    for (i = 0; i < 4; i++) sorted[i] = (int32_t *)prun__arena_get(&arena, n, sizeof *code);
-    memset(code, 0, (size_t)n * sizeof *code);
-    for (i = 0; i < n; i++) order[i] = (int32_t)i;
-    for (i = 0; i < 2 && s->axis[i] >= 0; i++)
-        cells = prun__codes_join(code, m->code[PRUN__AXES + s->axis[i]], n, m->range, order, arena);
-    for (i = 0; i < n; i++) {
-        sorted[0][i] = code[order[i]];
-        sorted[1][i] = m->code[PRUN__X][order[i]];
-        sorted[2][i] = m->code[PRUN__Y][order[i]];
-        sorted[3][i] = m->source ? m->source[order[i]] : (int32_t)i;
-    }
-    count = (int64_t *)prun__arena_get(&arena, 9 * cells, sizeof *count);
-    for (start = 0; start < n; start = end) {
-        const int64_t u = sorted[0][start];
-        memset(count + 9 * u, 0, (size_t)(9 * (cells - u)) * sizeof *count);
-        for (end = start; end < n && sorted[0][end] == u; end++) {
-            const int32_t x = sorted[1][end], y = sorted[2][end];
-            for (j = end + 1; j < n && sorted[3][j] == sorted[3][end];) j++; /* copies of itself */
-            for (; j < n; j++)
-                count[9 * sorted[0][j] + 3 * ((x > sorted[1][j]) - (x < sorted[1][j])) +
-                      (y > sorted[2][j]) - (y < sorted[2][j]) + 4]++;
-        }
-        prun__information_add_row(count, u, cells, ties, s);
+    const prun__cells c = prun__cells_make(m, s, &arena);
+    const int sweeps = c.n >= PRUN__SWEEP_FROM * c.count && c.n >= PRUN__SWEEP_BLOCK;
+    int64_t *count = (int64_t *)prun__arena_get(&arena, 9 * c.count, sizeof *count), start, end;
+    prun__sweep sweep;
+    if (sweeps) sweep = prun__sweep_make(&c, m->range, &arena);
+    for (start = 0; start < c.n; start = end) {
+        const int64_t u = c.cell[start];
+        memset(count + 9 * u, 0, (size_t)(9 * (c.count - u)) * sizeof *count);
+        for (end = start; end < c.n && c.cell[end] == u;) end++;
+        if (sweeps) prun__sweep_count_pairs(&sweep, start, end, count);
+        else prun__cell_count_pairs(&c, start, end, count);
+        prun__information_add_row(count, u, c.count, ties, s);
     }
 }
 
@@ -19482,6 +19675,8 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__STREAM_RESTART
 #undef PRUN__STREAM_TRACE
 #undef PRUN__STRUCT
+#undef PRUN__SWEEP_BLOCK
+#undef PRUN__SWEEP_FROM
 #undef PRUN__TRAIT
 #undef PRUN__TRAIT_SHIFT
 #undef PRUN__TRY
