@@ -20,6 +20,11 @@
 
 #define NAME_ROOM 1024 /* of a column's name on the command line */
 
+/* Where intervals of all measures would take many minutes, they are made of fewer resamples. */
+#define USUAL_RESAMPLES 2000
+#define LEAST_RESAMPLES 100
+#define MOST_ROWS_DRAWN 1e8 /* resamples x models x measures */
+
 typedef struct settings {
     const char *hyper, *seed_column, *target, *train, *test, *measures, *fit, *ignore;
     const char *params, *width, *csv, *svg;
@@ -80,10 +85,12 @@ typedef struct evaluation {
     char *target_text;
     measure *measures;
     size_t count, capacity;
-    int64_t best;            /* measure of the largest tau, -1: none */
-    double *between;         /* count x count: K of row and column */
-    int with_cmi, with_sign; /* 0: too many models, or not wanted */
-    int problem;             /* exit status of what did not stop the program */
+    int64_t best;                          /* measure of the largest tau, -1: none */
+    double *between;                       /* count x count: K of row and column */
+    int with_cmi, with_between, with_sign; /* 0: too many models, or not wanted */
+    int fewer_resamples;                   /* than usual, by the rule for large tables */
+    double k_cost, interval_cost;          /* core seconds: of one K, of a measure's intervals */
+    int problem;                           /* exit status of what did not stop the program */
     ex_progress progress;
 } evaluation;
 
@@ -1053,7 +1060,7 @@ static prun_status relate_measures(evaluation *e) {
 
     e->between = (double *)ex_allocate(e->count * e->count, sizeof *e->between);
     for (i = 0; i < e->count * e->count; i++) e->between[i] = NAN;
-    for (i = 0; i < e->count && status == PRUN_OK && e->with_cmi; i++) {
+    for (i = 0; i < e->count && status == PRUN_OK && e->with_between; i++) {
         e->between[i * e->count + i] = e->measures[i].constant ? NAN : 1;
         for (j = i + 1; j < e->count && status == PRUN_OK; j++) {
             status = prun_conditional_information(&e->context, &e->axes, e->measures[i].values,
@@ -1061,7 +1068,7 @@ static prun_status relate_measures(evaluation *e) {
             if (status != PRUN_OK) break;
             e->between[i * e->count + j] = cmi.k;
             e->between[j * e->count + i] = k_by_first(&cmi);
-            ex_progress_add(&e->progress, 1);
+            ex_progress_add(&e->progress, e->k_cost);
         }
     }
     return status;
@@ -1087,10 +1094,10 @@ static void correct(evaluation *e) {
 static int compute(evaluation *e) {
     prun_status status = PRUN_OK;
     size_t i;
-    /* in evaluations of K, which cost the most */
-    const double cost = 1 + 2 * (double)e->set.cmi_resamples, n = (double)e->count;
+    const double cost = e->interval_cost + (e->with_cmi ? e->k_cost : 1e-6), n = (double)e->count;
+    const double between = e->with_between ? e->k_cost * n * (n - 1) / 2 : 0;
 
-    ex_progress_start(&e->progress, "evaluating", cost * n + n * (n - 1) / 2, e->set.quiet);
+    ex_progress_start(&e->progress, "evaluating", cost * n + between, e->set.quiet);
     for (i = 0; i < e->count && status == PRUN_OK; i++) {
         status = evaluate_measure(e, &e->measures[i]);
         ex_progress_add(&e->progress, cost);
@@ -1323,8 +1330,18 @@ static void print_reasons(const evaluation *e) {
         printf("intervals: %ld bootstrap resamples (K: %ld) of %s\n", (long)e->set.resamples,
                (long)e->set.cmi_resamples,
                e->cluster != NULL ? "configurations with all their seeds" : "models");
+    if (e->fewer_resamples)
+        printf(
+            "           by the rule for large tables: %g / (models x measures) resamples, at least "
+            "%d,\n           at most %d (--resamples)\n",
+            MOST_ROWS_DRAWN, LEAST_RESAMPLES, USUAL_RESAMPLES);
     if (!e->with_cmi)
-        printf("K is left out: it costs the square of the number of models (--cmi yes)\n");
+        printf("K is left out: it would take about %.0f core minutes (--cmi yes)\n",
+               (double)e->count * e->k_cost / 60);
+    else if (!e->with_between)
+        printf(
+            "K between measures is left out: it would take about %.0f core minutes (--cmi yes)\n",
+            (double)e->count * (double)(e->count - 1) / 2 * e->k_cost / 60);
     else if (e->set.cmi_resamples == 0 && e->set.resamples > 0)
         printf("p (K) is left out: it would take long with so many models (--cmi-resamples)\n");
     if (e->table.rows < 100)
@@ -1348,7 +1365,7 @@ static void print_tables(const evaluation *e) {
     print_left_out(e, stdout);
     print_table_1(e);
     if (e->axes.count > 0) print_table_2(e);
-    if (e->count > 1 && e->with_cmi) print_table_3(e);
+    if (e->count > 1 && e->with_between) print_table_3(e);
     print_table_4(e);
     print_reasons(e);
 }
@@ -1812,8 +1829,9 @@ static int parse(int argc, char **argv, settings *set) {
         {"skip-missing", EX_FLAG, &set->skip_missing, NULL, 0, 0,
          "leave out models with missing values"},
         {"resamples", EX_INT, &set->resamples, "-1", -1, 1e8,
-         "of each bootstrap; 0: none; -1: 2000, fewer for huge tables"},
-        {"cmi", EX_CHOICE, &set->cmi, "auto", 0, 0, "K; auto: unless it would take an hour"},
+         "of each bootstrap; 0: none; -1: 2000, fewer for large tables"},
+        {"cmi", EX_CHOICE, &set->cmi, "auto", 0, 0,
+         "K; auto: unless it would take long (an hour; between measures ten minutes)"},
         {"cmi-resamples", EX_INT, &set->cmi_resamples, "-1", -1, 1e8,
          "for K; -1: 200, none for large tables"},
         {"draws", EX_CHOICE, &set->draws, "configurations", 0, 0,
@@ -1875,18 +1893,77 @@ static void release(evaluation *e) {
     prun_table_free(&e->table);
 }
 
-/* Defaults by the size of the table. K costs n^2 per subset, about a second for 10^9 pairs. */
+/* Different settings of an axis. */
+static double count_levels(const evaluation *e, int64_t axis) {
+    const int64_t n = e->table.rows;
+    double *sorted = (double *)ex_allocate((size_t)n, sizeof *sorted), levels = 1;
+    int64_t i;
+
+    memcpy(sorted, e->axis[axis], (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_number);
+    for (i = 1; i < n; i++) levels += sorted[i] > sorted[i - 1];
+    free(sorted);
+    return levels;
+}
+
+/* Core seconds of one K: each subset of axes has cells of equal settings. Large cells are swept,
+   the pairs of small ones are counted one by one. */
+static double cost_of_k(const evaluation *e) {
+    const double n = (double)e->table.rows;
+    double levels[PRUN_MAX_AXES + 1], seconds = 0;
+    int64_t a, b;
+
+    for (a = 0; a < e->axes.count; a++) levels[a] = count_levels(e, a);
+    levels[e->axes.count] = 1; /* no second axis, or none at all */
+    for (a = 0; a <= e->axes.count; a++)
+        for (b = a + (a < e->axes.count); b <= e->axes.count; b++) {
+            const double cells = fmin(levels[a] * levels[b], n);
+
+            seconds += 100e-9 * n + 30e-9 * cells * cells;
+            seconds += n < 6 * cells ? 1.5e-9 * n * n : 5e-9 * n * cells;
+        }
+    return seconds;
+}
+
+/* Core seconds above which K is left out: altogether, between measures, and its intervals. */
+#define LONGEST_K 3600
+#define LONGEST_BETWEEN 600
+#define LONGEST_K_INTERVALS 60
+
+/* Defaults by the size of the table. */
 static void choose_effort(evaluation *e) {
     const double n = (double)e->table.rows, axes = (double)e->axes.count, count = (double)e->count;
-    const double pairs = n * n / 2 * (1 + axes + axes * (axes - 1) / 2);
+    settings *set = &e->set;
 
-    e->with_cmi =
-        e->set.cmi.value == 1 || (e->set.cmi.value == 0 && pairs * count * (count + 1) / 2 < 4e12);
+    e->k_cost = cost_of_k(e);
+    e->with_cmi = set->cmi.value == 1 || (set->cmi.value == 0 && e->k_cost * count < LONGEST_K);
+    e->with_between = e->with_cmi && (set->cmi.value == 1 ||
+                                      e->k_cost * count * (count - 1) / 2 < LONGEST_BETWEEN);
     e->with_sign = n * n * axes < 5e9;
-    if (e->set.resamples < 0) e->set.resamples = n < 1e5 ? 2000 : n < 1e6 ? 200 : 100;
-    if (e->set.cmi_resamples < 0)
-        e->set.cmi_resamples = pairs * 400 * count < 6e10 && e->set.resamples > 0 ? 200 : 0;
-    if (!e->with_cmi) e->set.cmi_resamples = 0;
+    if (set->resamples < 0) {
+        const double affordable = floor(MOST_ROWS_DRAWN / (n * count));
+
+        set->resamples = (int64_t)fmin(fmax(affordable, LEAST_RESAMPLES), USUAL_RESAMPLES);
+        e->fewer_resamples = set->resamples < USUAL_RESAMPLES;
+    }
+    if (set->cmi_resamples < 0)
+        set->cmi_resamples =
+            400 * count * e->k_cost < LONGEST_K_INTERVALS && set->resamples > 0 ? 200 : 0;
+    if (!e->with_cmi) set->cmi_resamples = 0;
+    e->interval_cost = 75e-9 * n * (3 + axes) * (double)set->resamples +
+                       2 * e->k_cost * (double)set->cmi_resamples;
+}
+
+/* Says what will take its time. */
+static void print_cost(const evaluation *e) {
+    const double n = (double)e->count, k = e->with_cmi ? n * e->k_cost : 0;
+    const double between = e->with_between ? n * (n - 1) / 2 * e->k_cost : 0;
+    const double intervals = n * e->interval_cost;
+
+    if (e->set.quiet || k + between + intervals < 10) return;
+    fprintf(stderr,
+            "this takes about %.0f core seconds: intervals %.0f, K %.0f, K between measures %.0f\n",
+            k + between + intervals, intervals, k, between);
 }
 
 static int run(evaluation *e) {
@@ -1894,6 +1971,7 @@ static int run(evaluation *e) {
 
     if (status != 0 || (status = check_outputs(e)) != 0) return status;
     choose_effort(e);
+    print_cost(e);
     status = compute(e);
     if (status == 0 && e->set.json) print_json(e);
     else if (status == 0) print_tables(e);
