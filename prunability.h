@@ -6333,92 +6333,137 @@ static prun__draw prun__image_draw(const prun_augment *a, uint64_t seed, uint64_
 }
 
 /* Source of target position t on an axis of n: crop leaves -1 outside, shift repeats the border. */
-static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shift, int mirror) {
-    if (mirror) t = n - 1 - t;
+static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shift) {
     t += shift;
     t = t < 0 ? 0 : t >= n ? n - 1 : t;
     t += crop;
     return t < 0 || t >= n ? -1 : t;
 }
 
+/* A constant length, which compilers vectorise under plain -O2. */
+#define PRUN__STEP 16
+
 /* `count` raw values from element `from` on. */
 static void prun__raw_read(const prun_images *m, int64_t from, int64_t count,
                            float *PRUN__RESTRICT out) {
-    int64_t i;
+    const uint8_t *PRUN__RESTRICT bytes = m->pixels + from;
+    int64_t i = 0;
+    int k;
     if (m->values) {
         memcpy(out, m->values + from, (size_t)count * sizeof(float));
-    } else {
-        const uint8_t *PRUN__RESTRICT bytes = m->pixels + from;
-        for (i = 0; i < count; i++) out[i] = (float)bytes[i] * (1.0f / 255.0f);
+        return;
+    }
+    for (; i + PRUN__STEP <= count; i += PRUN__STEP)
+        for (k = 0; k < PRUN__STEP; k++) out[i + k] = (float)bytes[i + k] * (1.0f / 255.0f);
+    for (; i < count; i++) out[i] = (float)bytes[i] * (1.0f / 255.0f);
+}
+
+/* A row of a drawn image, whose source begins at element `row`. Most of it is a piece of the source;
+   beyond that the border repeats or zeros begin. */
+static void prun__row_read(const prun_images *m, int64_t row, const prun__draw *d, float *out) {
+    const int64_t n = m->width, move = d->shift_x + d->crop_x;
+    const int64_t from = PRUN__MIN(n, PRUN__MAX(0, -PRUN__MIN(d->shift_x, move)));
+    const int64_t to = PRUN__MAX(from, PRUN__MIN(n, n - PRUN__MAX(d->shift_x, move)));
+    int64_t x;
+    if (to > from) prun__raw_read(m, row + from + move, to - from, out + from);
+    for (x = 0; x < n; x++) {
+        const int64_t source = prun__draw_source(x, n, d->crop_x, d->shift_x);
+        if (x == from && to > from) x = to - 1;
+        else if (source < 0) out[x] = 0.0f;
+        else prun__raw_read(m, row + source, 1, out + x);
+    }
+    for (x = 0; d->mirror && x < n / 2; x++) {
+        const float t = out[x];
+        out[x] = out[n - 1 - x];
+        out[n - 1 - x] = t;
     }
 }
 
 /* Raw values of one drawn image, (C, H, W). */
 static void prun__image_read_raw(const prun_images *m, int64_t image, prun__draw d, float *out) {
     const int64_t base = image * prun__image_size(m);
-    int64_t c, y, x;
+    int64_t c, y;
     if (!d.mirror && !d.crop_y && !d.crop_x && !d.shift_y && !d.shift_x) {
         prun__raw_read(m, base, prun__image_size(m), out);
         return;
     }
-    for (c = 0; c < m->channels; c++) {
+    for (c = 0; c < m->channels; c++)
         for (y = 0; y < m->height; y++, out += m->width) {
-            const int64_t sy = prun__draw_source(y, m->height, d.crop_y, d.shift_y, 0);
-            const int64_t row = base + (c * m->height + sy) * m->width;
-            for (x = 0; x < m->width; x++) {
-                const int64_t sx = prun__draw_source(x, m->width, d.crop_x, d.shift_x, d.mirror);
-                if (sy < 0 || sx < 0) out[x] = 0.0f;
-                else prun__raw_read(m, row + sx, 1, out + x);
-            }
+            const int64_t source = prun__draw_source(y, m->height, d.crop_y, d.shift_y);
+            if (source < 0) memset(out, 0, (size_t)m->width * sizeof(float));
+            else prun__row_read(m, base + (c * m->height + source) * m->width, &d, out);
         }
-    }
 }
 
-/* Sums of v - shift and of its square, in double; four chains at once hide the adds' latency. */
-static void prun__image_sums(const float *v, int64_t size, double shift, double *sum,
-                             double *square) {
-    double s[4] = {0, 0, 0, 0}, q[4] = {0, 0, 0, 0};
-    int64_t i;
-    int k;
-    for (i = 0; i < size / 4 * 4; i += 4)
-        for (k = 0; k < 4; k++) {
-            const double d = (double)v[i + k] - shift;
-            s[k] += d;
-            q[k] += d * d;
-        }
-    for (; i < size; i++) {
-        s[0] += (double)v[i] - shift;
-        q[0] += ((double)v[i] - shift) * ((double)v[i] - shift);
-    }
-    *sum = s[0] + s[1] + s[2] + s[3];
-    *square = q[0] + q[1] + q[2] + q[3];
-}
-
-/* Per-image standardisation of the DEMOGEN study: std at least 1/sqrt(size). */
-static void prun__image_moments(const float *v, int64_t size, float *mean, float *scale) {
-    const double n = (double)size, shift = (double)v[0];
-    double sum, square, std;
-    prun__image_sums(v, size, shift, &sum, &square);
-    std = sqrt(PRUN__MAX(square / n - sum / n * (sum / n), 0.0));
+/* Per-image standardisation of the DEMOGEN study, from the sums of v - shift and of its square over
+   n values: std at least 1/sqrt(n). */
+static void prun__image_moments(double sum, double square, double shift, double n, float *mean,
+                                float *scale) {
+    double std = sqrt(PRUN__MAX(square / n - sum / n * (sum / n), 0.0));
     std = PRUN__MAX(std, 1.0 / sqrt(n));
     *mean = (float)(shift + sum / n);
     *scale = (float)(1.0 / std);
 }
 
-/* Normalises one image (C, H, W) in place, as its set says. */
-static void prun__image_apply_normalization(const prun_images *m, float *v) {
-    const int64_t area = m->height * m->width, size = prun__image_size(m);
+/* Normalises one image (C, H, W) in place, as its set says. The sums go through it pixel by pixel,
+   as in prun__lanes_normalize, so that both give the same bits. */
+static void prun__image_normalize(const prun_images *m, float *v) {
+    const int64_t area = m->height * m->width;
     float mean = 0.0f, scale = 1.0f;
+    double sum = 0.0, square = 0.0;
     int64_t c, i;
     if (m->normalization == PRUN_NORMALIZATION_NONE) return;
-    if (m->normalization == PRUN_NORMALIZATION_PER_IMAGE)
-        prun__image_moments(v, size, &mean, &scale);
+    if (m->normalization == PRUN_NORMALIZATION_PER_IMAGE) {
+        for (i = 0; i < area; i++)
+            for (c = 0; c < m->channels; c++) {
+                const double d = (double)v[c * area + i] - (double)v[0];
+                sum += d;
+                square += d * d;
+            }
+        prun__image_moments(sum, square, (double)v[0], (double)prun__image_size(m), &mean, &scale);
+    }
     for (c = 0; c < m->channels; c++, v += area) {
         if (m->normalization == PRUN_NORMALIZATION_MEAN_STD) {
             mean = m->mean[c];
             scale = 1.0f / m->std[c];
         }
         for (i = 0; i < area; i++) v[i] = (v[i] - mean) * scale;
+    }
+}
+
+/* Mean and scale of each lane of a packed block. */
+static void prun__lanes_moments(const float *PRUN__RESTRICT lanes, int64_t vectors,
+                                float *PRUN__RESTRICT mean, float *PRUN__RESTRICT scale) {
+    double sum[PRUN_LANES] = {0.0}, square[PRUN_LANES] = {0.0}, shift[PRUN_LANES];
+    int64_t i;
+    int l;
+    for (l = 0; l < PRUN_LANES; l++) shift[l] = (double)lanes[l];
+    for (i = 0; i < vectors; i++)
+        for (l = 0; l < PRUN_LANES; l++) {
+            const double d = (double)lanes[i * PRUN_LANES + l] - shift[l];
+            sum[l] += d;
+            square[l] += d * d;
+        }
+    for (l = 0; l < PRUN_LANES; l++)
+        prun__image_moments(sum[l], square[l], shift[l], (double)vectors, mean + l, scale + l);
+}
+
+/* Normalises a packed block in place; of its lanes the first `live` are images, the others stay 0. */
+static void prun__lanes_normalize(const prun_images *m, int64_t live, float *PRUN__RESTRICT lanes) {
+    const int64_t vectors = prun__image_size(m);
+    float mean[PRUN_LANES] = {0.0f}, scale[PRUN_LANES] = {0.0f};
+    int64_t i, c;
+    int l;
+    if (m->normalization == PRUN_NORMALIZATION_NONE) return;
+    if (m->normalization == PRUN_NORMALIZATION_PER_IMAGE)
+        prun__lanes_moments(lanes, vectors, mean, scale);
+    for (i = c = 0; i < vectors; i++, c = c + 1 < m->channels ? c + 1 : 0, lanes += PRUN_LANES) {
+        if (m->normalization == PRUN_NORMALIZATION_MEAN_STD && (i == 0 || m->channels > 1))
+            for (l = 0; l < PRUN_LANES; l++) {
+                mean[l] = l < live ? m->mean[c] : 0.0f;
+                scale[l] = l < live ? 1.0f / m->std[c] : 0.0f;
+            }
+        for (l = 0; l < PRUN_LANES; l++) lanes[l] = (lanes[l] - mean[l]) * scale[l];
     }
 }
 
@@ -6459,7 +6504,7 @@ static prun__source prun__source_make(const prun_images *images, const int64_t *
 static void prun__source_read(const prun__source *s, int64_t i, float *out) {
     prun__image_read_raw(s->images, prun__source_image(s, i),
                          prun__image_draw(s->augment, s->seed, s->stream, i), out);
-    prun__image_apply_normalization(s->images, out);
+    prun__image_normalize(s->images, out);
 }
 
 /* Images lie this many floats apart in the scratch memory: sixteen streams a power of two apart
@@ -6471,20 +6516,21 @@ static void prun__source_pack_block(const prun__source *s, int64_t block, float 
                                     float *PRUN__RESTRICT lanes) {
     const prun_images *m = s->images;
     const int64_t size = prun__image_size(m), area = m->height * m->width;
-    const int64_t stride = prun__scratch_stride(size);
+    const int64_t stride = prun__scratch_stride(size), first = block * PRUN_LANES;
+    const int64_t live = PRUN__MIN(PRUN_LANES, s->n - first);
+    float *to = lanes;
     int64_t l, p, c;
     for (l = 0; l < PRUN_LANES; l++) {
-        const int64_t i = block * PRUN_LANES + l;
         float *v = scratch + l * stride;
-        if (i >= s->n) {
-            memset(v, 0, (size_t)size * sizeof(float));
-            continue;
-        }
-        prun__source_read(s, i, v);
+        if (l < live)
+            prun__image_read_raw(m, prun__source_image(s, first + l),
+                                 prun__image_draw(s->augment, s->seed, s->stream, first + l), v);
+        else memset(v, 0, (size_t)size * sizeof(float));
     }
     for (p = 0; p < area; p++)
-        for (c = 0; c < m->channels; c++, lanes += PRUN_LANES)
-            for (l = 0; l < PRUN_LANES; l++) lanes[l] = scratch[l * stride + c * area + p];
+        for (c = 0; c < m->channels; c++, to += PRUN_LANES)
+            for (l = 0; l < PRUN_LANES; l++) to[l] = scratch[l * stride + c * area + p];
+    prun__lanes_normalize(m, live, lanes);
 }
 
 /* Sizes, normalisation and every index; labels of the chosen images as well. */
@@ -19662,6 +19708,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__SPECTRAL
 #undef PRUN__START
 #undef PRUN__STATISTIC_ROOM
+#undef PRUN__STEP
 #undef PRUN__STREAM_AUGMENT
 #undef PRUN__STREAM_BOOTSTRAP
 #undef PRUN__STREAM_DROPOUT
