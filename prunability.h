@@ -2159,7 +2159,7 @@ static int64_t prun__threads(const prun_context *context) {
     int64_t threads = context ? context->threads : 0;
     if (context && context->parallel_for) return PRUN__MAX(threads, 1);
 #if PRUN__OPENMP
-    if (omp_in_parallel()) return 1;
+    if (omp_get_level() > 0) return 1; /* also in a region of one thread: ours would be nested */
 #ifdef PRUN__FORKS
     if (prun__process_is_forked()) return 1;
 #endif
@@ -7490,9 +7490,11 @@ static void prun__base_free(prun_context *context, prun__base *base) {
     base->spare_size = 0;
 }
 
-/* Blocks of a task: fewer than plan->group where threads would stay idle. */
+/* Blocks of a task: at most plan->group, and so that every thread gets as many tasks. */
 static int64_t prun__plan_group(const prun__plan *plan, int64_t threads, int64_t blocks) {
-    return PRUN__MAX(1, PRUN__MIN(plan->group, blocks / threads));
+    int64_t tasks = (blocks + plan->group - 1) / plan->group;
+    tasks = (tasks + threads - 1) / threads * threads;
+    return (blocks + tasks - 1) / tasks;
 }
 
 /* Floats of scratch memory for one block of images. */

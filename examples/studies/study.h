@@ -651,11 +651,16 @@ static inline int ex_study_run(ex_study *s, const char *label) {
     status = ex_csv_open(&s->csv, s->path.data, 1);
     if (status != 0) return status;
     ex_progress_start(&s->progress, label, s->left, s->set->quiet);
-    (void)jobs;
+    if (jobs == 1) {
+        /* In no parallel region, even of one thread: inside one, the library's own would be nested,
+           and OpenMP makes the threads of nested regions anew each time. */
+        for (i = 0; i < s->to_do; i++) ex__study_model(s, s->order[i]);
+    } else {
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, 1) num_threads(jobs)
 #endif
-    for (i = 0; i < s->to_do; i++) ex__study_model(s, s->order[i]);
+        for (i = 0; i < s->to_do; i++) ex__study_model(s, s->order[i]);
+    }
     s->progress.stopped = s->stop || s->failed > 0;
     ex_progress_end(&s->progress);
     status = ex_csv_close(&s->csv);
