@@ -18,6 +18,7 @@
        train: loss 0.1264, accuracy 96.3 %
        test: loss 0.3485, accuracy 87.7 %
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 

@@ -14,6 +14,7 @@
        searched 101 fractions in the time of 22 evaluations
        pruned: 17433 weights are left, training loss 0.3097
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 

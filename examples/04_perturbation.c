@@ -12,6 +12,7 @@
        without noise the loss is 0.3789; up to radius 0.080 it stays below 0.4168
        flatness 1 / radius^2 = 157.9
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 

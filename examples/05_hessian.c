@@ -13,6 +13,7 @@
        effective dimensionality at z = 10.0: 28.0 +- 9.7
        effective dimensionality at z =  1.0: 184.8 +- 95.5
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 

@@ -12,6 +12,7 @@
        sum_of_frobenius           +0.069  -0.005 to +0.139 +0.299  0.002
        perturbation_flatness      +0.391  +0.314 to +0.467 +0.267  0.030
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 

@@ -16,12 +16,12 @@
        mean loss at the end: 0.541269504
        read back, width 8: mean loss 0.541269504
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
 #define DATA "examples/data/fashion-mnist-train-"
 #define FILE_NAME "07_checkpoint.safetensors" /* removed at the end */
 enum { EPOCHS = 4 };

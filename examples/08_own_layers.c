@@ -8,6 +8,7 @@
        train: loss 0.2268, accuracy 92.5 %
        test: loss 0.4299, accuracy 84.4 %
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 

@@ -1,2 +1,3 @@
 /* The library for the test programs that use public names alone; see implementation.h. */
+#define TEST_LIBRARY
 #include "implementation.h"

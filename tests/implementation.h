@@ -39,6 +39,9 @@ static int counted_close(FILE *stream) {
 
 #define fopen counted_open
 #define fclose counted_close
+#ifndef TEST_LIBRARY
+#define PRUNABILITY_STATIC /* what the program does not use is left out */
+#endif
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 #undef fopen

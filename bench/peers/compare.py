@@ -25,17 +25,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RESULTS = os.path.join(ROOT, "bench", "results")
 
-# Images per second wanted: forward over ONNX Runtime, SGD step over PyTorch.
+# Images per second wanted: forward over ONNX Runtime, SGD step over PyTorch. They were set on Zen 5
+# (AMD's family 26) with one thread; on other processors they are printed, but not judged.
 GOALS = {
-    "cnn-8": (1.8, 3.0),
-    "cnn-16": (1.8, 3.0),
-    "cnn-64": (3.0, 4.0),
-    "nin-48": (1.2, 2.1),
-    "nin-192": (1.1, 1.4),
-    "resnet18-8": (1.8, 2.2),
-    "resnet18-64": (2.5, 3.5),
+    "cnn-8": (2.2, 3.0),
+    "cnn-16": (2.4, 3.0),
+    "cnn-64": (2.8, 4.0),
+    "nin-48": (1.15, 2.4),
+    "nin-192": (1.2, 1.6),
+    "resnet18-8": (2.4, 2.2),
+    "resnet18-64": (2.4, 2.8),
 }
-SEARCH_GOAL = 50.0
+SEARCH_GOAL = 100.0
 
 OURS, TORCH, ORT = "prunability.h", "pytorch", "onnxruntime"
 
@@ -164,10 +165,20 @@ def cell(value, form):
     return "-" if value is None else form.format(value)
 
 
+def judged():
+    """Whether this is the kind of processor that the goals were set on."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return "AuthenticAMD" in text and re.search(r"^cpu family\s*: 26$", text, re.M) is not None
+
+
 def verdict(value, goal):
     if value is None:
         return "-"
-    return f"{value:.2f} (goal {goal:.1f}{'' if value >= goal else ', MISSED'})"
+    return f"{value:.2f} (goal {goal:g}{', MISSED' if value < goal and judged() else ''})"
 
 
 def network_rows(networks):

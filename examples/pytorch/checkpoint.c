@@ -6,6 +6,7 @@
 
    The network is one of the three families, whose sizes follow from the tensors' shapes. Images
    come as the network is to see them: uint8 (then byte / 255) or floats, in NumPy's format. */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../studies/options.h"
 #include "../studies/table.h"

@@ -16,6 +16,7 @@
        classifier.0.weight  linear over the flattened (C, H, W)        prun_layer_linear
        classifier.1, .2     ReLU (and dropout, which does nothing once the network is trained)
 */
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../studies/options.h"
 #include "../studies/table.h"

@@ -11,6 +11,7 @@
 */
 #include "figure.h"
 #include "recipe.h"
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 

@@ -13,6 +13,7 @@
 #include "figure.h"
 #include "options.h"
 #include "table.h"
+#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
