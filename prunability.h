@@ -10727,8 +10727,8 @@ static prun_status prun__base_run(prun__search *s, double *base) {
     return PRUN_OK;
 }
 
-/* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. A sample's
-   hardness becomes its mean loss over the repetitions. */
+/* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. The
+   hardness of a sample becomes its mean loss over the repetitions. */
 static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t from, int64_t n,
                                    double *partial) {
     double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
