@@ -5358,8 +5358,8 @@ typedef struct prun__term {
     const float *x, *packed;
 } prun__term;
 
-/* The sum of two convolutions of the same shape, joined in the frequencies. Outputs without products
-   are not made exact: it is for tangents, which no ReLU judges. */
+/* The sum of two convolutions of the same shape, joined in the frequencies. Outputs without
+   products are not made exact: it is for tangents, which no ReLU judges. */
 static void prun__winograd_run_sum(const prun__conv *c, int forward, int64_t blocks,
                                    const prun__term term[2], prun__finish finish, float *scratch,
                                    float *y) {
@@ -6361,8 +6361,8 @@ static void prun__raw_read(const prun_images *m, int64_t from, int64_t count,
     for (; i < count; i++) out[i] = (float)bytes[i] * (1.0f / 255.0f);
 }
 
-/* A row of a drawn image, whose source begins at element `row`. Most of it is a piece of the source;
-   beyond that the border repeats or zeros begin. */
+/* A row of a drawn image, whose source begins at element `row`. Most of it is a piece of the
+   source; beyond that the border repeats or zeros begin. */
 static void prun__row_read(const prun_images *m, int64_t row, const prun__draw *d, float *out) {
     const int64_t n = m->width, move = d->shift_x + d->crop_x;
     const int64_t from = PRUN__MIN(n, PRUN__MAX(0, -PRUN__MIN(d->shift_x, move)));
@@ -6451,7 +6451,7 @@ static void prun__lanes_moments(const float *PRUN__RESTRICT lanes, int64_t vecto
         prun__image_moments(sum[l], square[l], shift[l], (double)vectors, mean + l, scale + l);
 }
 
-/* Normalises a packed block in place; of its lanes the first `live` are images, the others stay 0. */
+/* Normalises a packed block in place. The first `live` lanes are images, the others stay 0. */
 static void prun__lanes_normalize(const prun_images *m, int64_t live, float *PRUN__RESTRICT lanes) {
     const int64_t vectors = prun__image_size(m);
     float mean[PRUN_LANES] = {0.0f}, scale[PRUN_LANES] = {0.0f};
@@ -10044,8 +10044,8 @@ PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
 #endif
 
 /* Until prun__objective_close_products, products of the Hessian with a vector follow one another
-   without a change of the weights: a net then computes once what they have in common. all: 0 if only
-   the weights' part of the products is read. */
+   without a change of the weights: a net then computes once what they have in common. all: 0 if
+   only the weights' part of the products is read. */
 static PRUN__SHARED void prun__objective_open_products(const prun_objective *o, int all) {
 #if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
     if (o->hessian_vector == prun__net_hessian_callback) prun__net_open_products(o->net, all);
