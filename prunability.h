@@ -6011,9 +6011,9 @@ static void prun__conv_run(const prun__conv *c, int forward, int64_t blocks, con
 }
 
 /* The sum of two convolutions of the same shape, for tangents. */
-static void prun__conv_run_sum(const prun__conv *c, int forward, int64_t blocks,
-                               const prun__term term[2], prun__finish finish, float *scratch,
-                               float *y) {
+static PRUN__SHARED void prun__conv_run_sum(const prun__conv *c, int forward, int64_t blocks,
+                                            const prun__term term[2], prun__finish finish,
+                                            float *scratch, float *y) {
     if (prun__conv_uses_winograd(c)) {
         prun__winograd_run_sum(c, forward, blocks, term, finish, scratch, y);
         return;
