@@ -291,7 +291,7 @@ for name in ${*:-$every}; do
         study demogen "--width 4 --depth 2,3 --dropout 0 --l2 0 --augment 0,1 --seeds 1 \
             --images 64 --test-images 64 --epochs 3 --draws 2 --repetitions 2 --beta 0.1,0.5 \
             --resamples 50 --checkpoint 0" \
-            "--epochs 60 --checkpoint 1" checkpoints/model3.safetensors
+            "--epochs 200 --checkpoint 1" checkpoints/model3.safetensors
         ;;
     double_descent)
         study double_descent "--widths 1,2 --seeds 1,2 --images 64 --test-images 64 --epochs 3 \
