@@ -1092,13 +1092,18 @@ static void correct(evaluation *e) {
     free(p);
 }
 
+/* Core seconds of K between all measures. */
+static double cost_of_between(const evaluation *e) {
+    return e->k_cost * (double)e->count * (double)(e->count - 1) / 2;
+}
+
 static int compute(evaluation *e) {
     prun_status status = PRUN_OK;
     size_t i;
-    const double cost = e->interval_cost + (e->with_cmi ? e->k_cost : 1e-6), n = (double)e->count;
-    const double between = e->with_between ? e->k_cost * n * (n - 1) / 2 : 0;
+    const double cost = e->interval_cost + (e->with_cmi ? e->k_cost : 1e-6);
+    const double between = e->with_between ? cost_of_between(e) : 0;
 
-    ex_progress_start(&e->progress, "evaluating", cost * n + between, e->set.quiet);
+    ex_progress_start(&e->progress, "evaluating", cost * (double)e->count + between, e->set.quiet);
     for (i = 0; i < e->count && status == PRUN_OK; i++) {
         status = evaluate_measure(e, &e->measures[i]);
         ex_progress_add(&e->progress, cost);
@@ -1339,12 +1344,12 @@ static void print_reasons(const evaluation *e) {
     if (!e->with_cmi)
         printf("K is left out: it would take about %.0f core minutes (--cmi yes)\n",
                (double)e->count * e->k_cost / 60);
-    else if (!e->with_between)
-        printf(
-            "K between measures is left out: it would take about %.0f core minutes (--cmi yes)\n",
-            (double)e->count * (double)(e->count - 1) / 2 * e->k_cost / 60);
     else if (e->set.cmi_resamples == 0 && e->set.resamples > 0)
         printf("p (K) is left out: it would take long with so many models (--cmi-resamples)\n");
+    if (e->with_cmi && !e->with_between)
+        printf(
+            "K between measures is left out: it would take about %.0f core minutes (--cmi yes)\n",
+            cost_of_between(e) / 60);
     if (e->table.rows < 100)
         printf("%ld models show the machinery rather than a ranking of measures\n",
                (long)e->table.rows);
@@ -1938,8 +1943,7 @@ static void choose_effort(evaluation *e) {
 
     e->k_cost = cost_of_k(e);
     e->with_cmi = set->cmi.value == 1 || (set->cmi.value == 0 && e->k_cost * count < LONGEST_K);
-    e->with_between = e->with_cmi && (set->cmi.value == 1 ||
-                                      e->k_cost * count * (count - 1) / 2 < LONGEST_BETWEEN);
+    e->with_between = e->with_cmi && (set->cmi.value == 1 || cost_of_between(e) < LONGEST_BETWEEN);
     e->with_sign = n * n * axes < 5e9;
     if (set->resamples < 0) {
         const double affordable = floor(MOST_ROWS_DRAWN / (n * count));
@@ -1958,7 +1962,7 @@ static void choose_effort(evaluation *e) {
 /* Says what will take its time. */
 static void print_cost(const evaluation *e) {
     const double n = (double)e->count, k = e->with_cmi ? n * e->k_cost : 0;
-    const double between = e->with_between ? n * (n - 1) / 2 * e->k_cost : 0;
+    const double between = e->with_between ? cost_of_between(e) : 0;
     const double intervals = n * e->interval_cost;
 
     if (e->set.quiet || k + between + intervals < 10) return;
