@@ -13,6 +13,7 @@ are missing are named with what to install, and left out.
 import argparse
 import csv
 import datetime
+import functools
 import math
 import os
 import platform
@@ -165,14 +166,22 @@ def cell(value, form):
     return "-" if value is None else form.format(value)
 
 
-def judged():
-    """Whether this is the kind of processor that the goals were set on."""
+@functools.lru_cache(maxsize=None)
+def cpu_field(name):
+    """A field of the first processor in /proc/cpuinfo, or None."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            text = file.read()
+            for line in file:
+                if line.startswith(name):
+                    return line.split(":", 1)[1].strip()
     except OSError:
-        return False
-    return "AuthenticAMD" in text and re.search(r"^cpu family\s*: 26$", text, re.M) is not None
+        pass
+    return None
+
+
+def judged():
+    """Whether this is the kind of processor that the goals were set on."""
+    return cpu_field("vendor_id") == "AuthenticAMD" and cpu_field("cpu family") == "26"
 
 
 def verdict(value, goal):
@@ -269,14 +278,8 @@ def search_table(mine, torch):
 
 
 def cpu_name():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine() or "unknown CPU"
+    return (cpu_field("model name") or platform.processor() or platform.machine()
+            or "unknown CPU")
 
 
 def versions(python, ort):
