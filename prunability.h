@@ -3504,6 +3504,19 @@ PRUN__INLINE void prun__transform_apply(const prun__vector *v, prun__transform t
     }
 }
 
+/* Values that a transform takes along an axis. */
+PRUN__INLINE int prun__transform_inputs(prun__transform t) {
+    if (t == PRUN__T6 || t == PRUN__T9) return 4;
+    return t == PRUN__B6 || t == PRUN__A6 ? 6 : 9;
+}
+
+/* Values that it makes of them. */
+PRUN__INLINE int prun__transform_outputs(prun__transform t) {
+    if (t == PRUN__A6 || t == PRUN__A9) return 4;
+    if (t == PRUN__PHASES) return 8;
+    return t == PRUN__B6 || t == PRUN__T6 ? 6 : 9;
+}
+
 /* Transforms go through both axes, rows first. Those of six points are unrolled in the tier whose
    registers hold the halves between; elsewhere loops are as fast and a fraction of the code. */
 PRUN__INLINE int prun__transform_is_flat(const prun__vector *v, prun__transform t) {
@@ -3515,8 +3528,7 @@ PRUN__INLINE int prun__transform_is_flat(const prun__vector *v, prun__transform 
    so each is read once, and asked for early. */
 PRUN__INLINE void prun__winograd_in_row(const prun__vector *v, prun__transform t, int i,
                                         const float *const *x, int64_t at, prun__lanes *half) {
-    const int to = t == PRUN__B9 || t == PRUN__T9 ? 9 : 6;
-    const int from = t == PRUN__B6 || t == PRUN__B9 ? to : 4;
+    const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
     prun__lanes d[PRUN__MOST_POINTS];
     int j;
     PRUN__UNROLL for (j = 0; j < from; j++) {
@@ -3530,8 +3542,7 @@ PRUN__INLINE void prun__winograd_in_row(const prun__vector *v, prun__transform t
 /* Column i of the points of a tile, from `half`; stride: floats between points. */
 PRUN__INLINE void prun__winograd_in_column(const prun__vector *v, prun__transform t, int i,
                                            prun__lanes *half, float *points, int64_t stride) {
-    const int to = t == PRUN__B9 || t == PRUN__T9 ? 9 : 6;
-    const int from = t == PRUN__B6 || t == PRUN__B9 ? to : 4;
+    const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
     prun__lanes d[PRUN__MOST_POINTS];
     int j;
     PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
@@ -3542,8 +3553,7 @@ PRUN__INLINE void prun__winograd_in_column(const prun__vector *v, prun__transfor
 /* The pixels x of a tile to its points. */
 PRUN__INLINE void prun__winograd_in(const prun__vector *v, prun__transform t, const float *const *x,
                                     int64_t channels, float *points, int64_t stride) {
-    const int to = t == PRUN__B9 || t == PRUN__T9 ? 9 : 6;
-    const int from = t == PRUN__B6 || t == PRUN__B9 ? to : 4;
+    const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
     prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS];
     int64_t at;
     int i;
@@ -3579,7 +3589,7 @@ typedef struct prun__tile_finish {
 PRUN__INLINE void prun__winograd_out_row(const prun__vector *v, prun__transform t, int i,
                                          prun__tile_points points, const prun__tile_finish *f,
                                          prun__lanes *half) {
-    const int from = t == PRUN__A6 ? 6 : 9, to = t == PRUN__PHASES ? 8 : 4;
+    const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
     prun__lanes d[PRUN__MOST_POINTS];
     int j;
     PRUN__UNROLL for (j = 0; j < from; j++)
@@ -3593,7 +3603,7 @@ PRUN__INLINE void prun__winograd_out_row(const prun__vector *v, prun__transform 
 PRUN__INLINE void prun__winograd_out_column(const prun__vector *v, prun__transform t, int i,
                                             prun__lanes *half, prun__tile_finish *f,
                                             float *const *y, int64_t at) {
-    const int from = t == PRUN__A6 ? 6 : 9, to = t == PRUN__PHASES ? 8 : 4;
+    const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
     prun__lanes d[PRUN__MOST_POINTS], size;
     int j;
     PRUN__UNROLL for (j = 0; j < from; j++) v->copy(d[j], half[i * from + j]);
@@ -3615,7 +3625,7 @@ PRUN__INLINE void prun__winograd_out_column(const prun__vector *v, prun__transfo
 PRUN__INLINE void prun__winograd_out(const prun__vector *v, prun__transform t,
                                      prun__tile_points points, int64_t channels,
                                      const prun__finish *finish, float *least, float *const *y) {
-    const int from = t == PRUN__A6 ? 6 : 9, to = t == PRUN__PHASES ? 8 : 4;
+    const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
     const float *bias = finish->bias;
     prun__lanes half[PRUN__MOST_POINTS * PRUN__MOST_POINTS];
     prun__tile_finish f;
@@ -5328,62 +5338,39 @@ static void prun__winograd_write_tile(prun__winograd *w, int64_t i, const prun__
     prun__zeros_restore(w, tile, full, x, to);
 }
 
-/* Forward or input gradient of some blocks. scratch: prun__winograd_scratch floats. */
-static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks, const float *x,
-                               const float *packed, prun__finish finish, float *scratch, float *y) {
-    const prun__kernels *kernels = prun__kernels_get();
-    const int64_t capacity = prun__winograd_tiles(c);
-    prun__winograd w = prun__winograd_make(c, forward, packed, finish, scratch);
-    const prun__tiling *t = &w.tiling;
-    const int strided = prun__conv_is_strided(c);
-    prun__tile in = {0, 0, 0}, out = {0, 0, 0};
-    int full[PRUN__WINOGRAD_TILES];
-    const float *from[81];
-    int64_t at, i;
-    for (at = 0; at < blocks * t->count; at += capacity) {
-        const int64_t tiles = PRUN__MIN(capacity, blocks * t->count - at);
-        for (i = 0; i < tiles; i++, prun__tile_step(t, &in)) {
-            prun__tile_find_inputs(t, &in, x + in.block * w.x_size, w.zero, from);
-            kernels->winograd_in[strided](from, t->in, w.v + i * w.v_tile, w.v_stride);
-            full[i] = prun__tile_is_full(t, w.kind, &in, from);
-        }
-        prun__winograd_join(c, t, tiles, packed, w.v, 0, w.m);
-        for (i = 0; i < tiles; i++, prun__tile_step(t, &out))
-            prun__winograd_write_tile(&w, i, &out, full[i], x, y);
-    }
-}
-
-/* A convolution of a sum of several: its input and packed weights. */
+/* A convolution of a sum of several of the same shape: its input and packed weights. */
 typedef struct prun__term {
     const float *x, *packed;
 } prun__term;
 
-/* The sum of two convolutions of the same shape, joined in the frequencies. Outputs without
-   products are not made exact: it is for tangents, which no ReLU judges. */
-static void prun__winograd_run_sum(const prun__conv *c, int forward, int64_t blocks,
-                                   const prun__term term[2], prun__finish finish, float *scratch,
-                                   float *y) {
+/* Forward or input gradient of some blocks: one convolution, or the sum of two, which are joined in
+   the frequencies. Outputs of a sum without products are not made exact: sums are for tangents,
+   which no ReLU judges. scratch: prun__winograd_scratch floats. */
+static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks,
+                               const prun__term *term, int terms, prun__finish finish,
+                               float *scratch, float *y) {
     const prun__kernels *kernels = prun__kernels_get();
     const int64_t capacity = prun__winograd_tiles(c);
     prun__winograd w = prun__winograd_make(c, forward, term[0].packed, finish, scratch);
     const prun__tiling *t = &w.tiling;
-    prun__tile out = {0, 0, 0};
+    const int strided = prun__conv_is_strided(c);
+    prun__tile in[2] = {{0, 0, 0}, {0, 0, 0}}, out = {0, 0, 0};
+    int k, full[PRUN__WINOGRAD_TILES];
     const float *from[81];
-    int64_t at, i, k;
-    w.has_holes = 0;
+    int64_t at, i;
+    if (terms > 1) w.has_holes = 0;
     for (at = 0; at < blocks * t->count; at += capacity) {
         const int64_t tiles = PRUN__MIN(capacity, blocks * t->count - at);
-        for (k = 0; k < 2; k++) {
-            prun__tile in = prun__tile_find(t, at);
-            for (i = 0; i < tiles; i++, prun__tile_step(t, &in)) {
-                prun__tile_find_inputs(t, &in, term[k].x + in.block * w.x_size, w.zero, from);
-                kernels->winograd_in[prun__conv_is_strided(c)](from, t->in, w.v + i * w.v_tile,
-                                                               w.v_stride);
+        for (k = 0; k < terms; k++) {
+            for (i = 0; i < tiles; i++, prun__tile_step(t, &in[k])) {
+                prun__tile_find_inputs(t, &in[k], term[k].x + in[k].block * w.x_size, w.zero, from);
+                kernels->winograd_in[strided](from, t->in, w.v + i * w.v_tile, w.v_stride);
+                full[i] = terms > 1 || prun__tile_is_full(t, w.kind, &in[k], from);
             }
             prun__winograd_join(c, t, tiles, term[k].packed, w.v, k > 0, w.m);
         }
         for (i = 0; i < tiles; i++, prun__tile_step(t, &out))
-            prun__winograd_write_tile(&w, i, &out, 1, term[0].x, y);
+            prun__winograd_write_tile(&w, i, &out, full[i], term[0].x, y);
     }
 }
 #endif
@@ -6001,9 +5988,12 @@ static void prun__conv_run(const prun__conv *c, int forward, int64_t blocks, con
                            const float *packed, prun__finish finish, float *scratch, float *y) {
     const int64_t in = forward ? prun__conv_in_size(c) : prun__conv_out_size(c);
     const int64_t out = forward ? prun__conv_out_size(c) : prun__conv_in_size(c);
+    prun__term term;
     int64_t b;
     if (prun__conv_uses_winograd(c)) {
-        prun__winograd_run(c, forward, blocks, x, packed, finish, scratch, y);
+        term.x = x;
+        term.packed = packed;
+        prun__winograd_run(c, forward, blocks, &term, 1, finish, scratch, y);
         return;
     }
     for (b = 0; b < blocks; b++)
@@ -6015,7 +6005,7 @@ static PRUN__SHARED void prun__conv_run_sum(const prun__conv *c, int forward, in
                                             const prun__term term[2], prun__finish finish,
                                             float *scratch, float *y) {
     if (prun__conv_uses_winograd(c)) {
-        prun__winograd_run_sum(c, forward, blocks, term, finish, scratch, y);
+        prun__winograd_run(c, forward, blocks, term, 2, finish, scratch, y);
         return;
     }
     prun__conv_run(c, forward, blocks, term[0].x, term[0].packed, finish, scratch, y);
@@ -6349,13 +6339,14 @@ static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shi
 /* `count` raw values from element `from` on. */
 static void prun__raw_read(const prun_images *m, int64_t from, int64_t count,
                            float *PRUN__RESTRICT out) {
-    const uint8_t *PRUN__RESTRICT bytes = m->pixels + from;
+    const uint8_t *PRUN__RESTRICT bytes;
     int64_t i = 0;
     int k;
     if (m->values) {
         memcpy(out, m->values + from, (size_t)count * sizeof(float));
         return;
     }
+    bytes = m->pixels + from;
     for (; i + PRUN__STEP <= count; i += PRUN__STEP)
         for (k = 0; k < PRUN__STEP; k++) out[i + k] = (float)bytes[i + k] * (1.0f / 255.0f);
     for (; i < count; i++) out[i] = (float)bytes[i] * (1.0f / 255.0f);
@@ -6460,13 +6451,15 @@ static void prun__lanes_normalize(const prun_images *m, int64_t live, float *PRU
     if (m->normalization == PRUN_NORMALIZATION_NONE) return;
     if (m->normalization == PRUN_NORMALIZATION_PER_IMAGE)
         prun__lanes_moments(lanes, vectors, mean, scale);
-    for (i = c = 0; i < vectors; i++, c = c + 1 < m->channels ? c + 1 : 0, lanes += PRUN_LANES) {
-        if (m->normalization == PRUN_NORMALIZATION_MEAN_STD && (i == 0 || m->channels > 1))
-            for (l = 0; l < PRUN_LANES; l++) {
-                mean[l] = l < live ? m->mean[c] : 0.0f;
-                scale[l] = l < live ? 1.0f / m->std[c] : 0.0f;
-            }
-        for (l = 0; l < PRUN_LANES; l++) lanes[l] = (lanes[l] - mean[l]) * scale[l];
+    for (c = 0; c < m->channels; c++) {
+        for (l = 0; m->normalization == PRUN_NORMALIZATION_MEAN_STD && l < live; l++) {
+            mean[l] = m->mean[c];
+            scale[l] = 1.0f / m->std[c];
+        }
+        for (i = c; i < vectors; i += m->channels) {
+            float *PRUN__RESTRICT v = lanes + i * PRUN_LANES;
+            for (l = 0; l < PRUN_LANES; l++) v[l] = (v[l] - mean[l]) * scale[l];
+        }
     }
 }
 
@@ -6503,10 +6496,15 @@ static prun__source prun__source_make(const prun_images *images, const int64_t *
     return s;
 }
 
-/* Image i of the source as a network sees it, (C, H, W). */
-static void prun__source_read(const prun__source *s, int64_t i, float *out) {
+/* Image i of the source with its draws, not normalised, (C, H, W). */
+static void prun__source_read_raw(const prun__source *s, int64_t i, float *out) {
     prun__image_read_raw(s->images, prun__source_image(s, i),
                          prun__image_draw(s->augment, s->seed, s->stream, i), out);
+}
+
+/* Image i of the source as a network sees it, (C, H, W). */
+static void prun__source_read(const prun__source *s, int64_t i, float *out) {
+    prun__source_read_raw(s, i, out);
     prun__image_normalize(s->images, out);
 }
 
@@ -6525,9 +6523,7 @@ static void prun__source_pack_block(const prun__source *s, int64_t block, float 
     int64_t l, p, c;
     for (l = 0; l < PRUN_LANES; l++) {
         float *v = scratch + l * stride;
-        if (l < live)
-            prun__image_read_raw(m, prun__source_image(s, first + l),
-                                 prun__image_draw(s->augment, s->seed, s->stream, first + l), v);
+        if (l < live) prun__source_read_raw(s, first + l, v);
         else memset(v, 0, (size_t)size * sizeof(float));
     }
     for (p = 0; p < area; p++)
@@ -7493,7 +7489,7 @@ static void prun__base_free(prun_context *context, prun__base *base) {
     base->spare_size = 0;
 }
 
-/* Blocks of a task: at most plan->group, and so that every thread gets as many tasks. */
+/* Blocks of a task: at most plan->group, and such that all threads get equally many tasks. */
 static int64_t prun__plan_group(const prun__plan *plan, int64_t threads, int64_t blocks) {
     int64_t tasks = (blocks + plan->group - 1) / plan->group;
     tasks = (tasks + threads - 1) / threads * threads;
@@ -8297,6 +8293,16 @@ static prun_status prun__batch_check(const prun_net *net, int64_t n) {
     return PRUN_OK;
 }
 
+/* True if a norm's gradient g has memory of its own, because that of its input has another reader
+   or does not exist. */
+static int prun__norm_uses_spare(const prun__op *op) { return op->add || op->in == 0; }
+
+/* True if g is not yet the gradient of the norm's input: a bare ReLU or pool whose gradient went
+   straight to its place is done. */
+static int prun__norm_has_input_gradient(const prun__op *op) {
+    return op->in > 0 && (op->norm >= 0 || op->add);
+}
+
 /* Tasks that take the blocks of a pass group by group. */
 static int64_t prun__run_groups(const prun__run *run) {
     return (run->blocks + run->group - 1) / run->group;
@@ -8389,8 +8395,8 @@ static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
     const prun__value *in = &plan->value[op->in];
     const float *x = prun__run_value(run, op->in, block);
     double *sums = batch->sums + block * 2 * plan->max_channels;
-    float *g = op->add || op->in == 0 ? batch->spare + block * in->size
-                                      : prun__run_grad(run, op->in, block);
+    float *g = prun__norm_uses_spare(op) ? batch->spare + block * in->size
+                                         : prun__run_grad(run, op->in, block);
     (void)worker;
     prun__norm_run_mask(run, x, prun__run_grad(run, op->out, block), g);
     if (op->norm < 0) return;
@@ -8438,8 +8444,7 @@ static void prun__norm_run_backward(prun__run *run, float *gradient) {
         rows.m1[c] = run->training ? (float)(s1 / n) : 0.0f;
         rows.m2[c] = run->training ? (float)(s2 * inverse / n) * (float)inverse : 0.0f;
     }
-    /* A bare ReLU or pool whose gradient went straight to its place is done. */
-    if (op->in > 0 && (op->norm >= 0 || op->add))
+    if (prun__norm_has_input_gradient(op))
         prun__for(net->context, prun__norm_apply_task, run, run->blocks);
 }
 
@@ -8579,7 +8584,7 @@ static prun_status prun__batch_make_gradients(prun_context *context, const prun_
     int32_t i;
     for (i = 0; i < plan->ops; i++) {
         const prun__op *op = &plan->op[i];
-        if (op->kind == PRUN__NORM && (op->add || op->in == 0))
+        if (op->kind == PRUN__NORM && prun__norm_uses_spare(op))
             spare = PRUN__MAX(spare, blocks * plan->value[op->in].size);
         if (op->kind != PRUN__CONV) continue;
         /* Tangents add up twice as many blocks. */
@@ -9059,7 +9064,7 @@ static void prun__base_gradient_task(void *pointer, int64_t block, int64_t worke
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__op *op = s->run.op;
     const int64_t size = s->run.plan->value[prun__op_kept_gradient(s->run.plan, op)].size;
-    const int spare = op->kind == PRUN__NORM && (op->add || op->in == 0);
+    const int spare = op->kind == PRUN__NORM && prun__norm_uses_spare(op);
     const float *g =
         spare ? s->run.batch->spare + block * size
               : prun__run_grad(&s->run, op->kind == PRUN__NORM ? op->in : op->out, block);
@@ -9080,7 +9085,7 @@ static void prun__base_run_backward(prun__tangent *s) {
         if (prun__op_kept_gradient(plan, op) >= 0)
             prun__for(net->context, prun__base_gradient_task, s, s->run.blocks);
         if (op->kind == PRUN__NORM) {
-            if (op->in > 0 && (op->norm >= 0 || op->add))
+            if (prun__norm_has_input_gradient(op))
                 prun__for(net->context, prun__norm_apply_task, &s->run, s->run.blocks);
         } else if (op->kind == PRUN__CONV) {
             if (op->in > 0) prun__input_gradient_run(&s->run);
@@ -9281,8 +9286,8 @@ static void prun__tangent_mask_task(void *pointer, int64_t block, int64_t worker
     const int64_t live = prun__run_images(run, block);
     const float *x = prun__base_value(s, op->in, block);
     double *sums = batch->sums + block * row, *other = sums + run->blocks * row;
-    float *g = op->add || op->in == 0 ? batch->spare + block * in->size
-                                      : prun__run_grad(run, op->in, block);
+    float *g = prun__norm_uses_spare(op) ? batch->spare + block * in->size
+                                         : prun__run_grad(run, op->in, block);
     int64_t c;
     (void)worker;
     prun__norm_run_mask(run, x, prun__run_grad(run, op->out, block), g);
@@ -9339,7 +9344,7 @@ static void prun__tangent_run_norm_backward(prun__tangent *s) {
         prun__tensor_gradient(net, tensor, s->product)[c] = (float)(s2 * (double)rows.inverse[c]);
         prun__tensor_gradient(net, tensor + 1, s->product)[c] = (float)s1;
     }
-    if (op->in > 0 && (op->norm >= 0 || op->add))
+    if (prun__norm_has_input_gradient(op))
         prun__for(net->context, prun__tangent_apply_task, s, s->run.blocks);
 }
 
@@ -9703,7 +9708,7 @@ static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differe
             else prun__for(net->context, prun__conv_backward_task, run, prun__run_groups(run));
         } else if (op->kind == PRUN__NORM) {
             prun__for(net->context, prun__norm_mask_task, run, run->blocks);
-            if (op->in > 0 && (op->norm >= 0 || op->add))
+            if (prun__norm_has_input_gradient(op))
                 prun__for(net->context, prun__norm_apply_task, run, run->blocks);
         } else {
             prun__for(net->context, prun__simple_backward_task, run, run->blocks);
@@ -10043,24 +10048,17 @@ PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
 }
 #endif
 
-/* Until prun__objective_close_products, products of the Hessian with a vector follow one another
-   without a change of the weights: a net then computes once what they have in common. all: 0 if
-   only the weights' part of the products is read. */
-static PRUN__SHARED void prun__objective_open_products(const prun_objective *o, int all) {
+/* Marks the beginning (open 1) and the end (open 0) of products of the Hessian with several
+   vectors, between which the weights stay as they are: a net then computes once what the products
+   have in common. all: 0 if only the weights' part of the products is read. */
+static PRUN__SHARED void prun__objective_mark_products(const prun_objective *o, int open, int all) {
 #if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
-    if (o->hessian_vector == prun__net_hessian_callback) prun__net_open_products(o->net, all);
+    if (o->hessian_vector != prun__net_hessian_callback) return;
+    if (open) prun__net_open_products(o->net, all);
+    else prun__net_close_products(o->net, all);
 #else
     (void)o;
-    (void)all;
-#endif
-}
-
-/* Ends what prun__objective_open_products began. */
-static PRUN__SHARED void prun__objective_close_products(const prun_objective *o, int all) {
-#if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
-    if (o->hessian_vector == prun__net_hessian_callback) prun__net_close_products(o->net, all);
-#else
-    (void)o;
+    (void)open;
     (void)all;
 #endif
 }
@@ -11471,7 +11469,7 @@ typedef struct prun__hessian {
 
 /* Frees what prun__hessian_make allocated, even after it failed. The weights stay as they are. */
 static void prun__hessian_free(prun__hessian *h) {
-    if (h->opened) prun__objective_close_products(h->o, h->others);
+    if (h->opened) prun__objective_mark_products(h->o, 0, h->others);
     prun__free(h->context, h->start);
     prun__free(h->context, h->v);
 }
@@ -11650,7 +11648,7 @@ static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double 
     const prun_hessian_options *p = &h->options;
     int64_t t, i;
     if (!h->opened && h->total > 1 && !p->use_differences) {
-        prun__objective_open_products(h->o, h->others);
+        prun__objective_mark_products(h->o, 1, h->others);
         h->opened = 1;
     }
     PRUN__TRY(prun__hessian_product(h, v, h->length, out));

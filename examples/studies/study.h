@@ -652,8 +652,7 @@ static inline int ex_study_run(ex_study *s, const char *label) {
     if (status != 0) return status;
     ex_progress_start(&s->progress, label, s->left, s->set->quiet);
     if (jobs == 1) {
-        /* In no parallel region, even of one thread: inside one, the library's own would be nested,
-           and OpenMP makes the threads of nested regions anew each time. */
+        /* In no parallel region, even of one thread: inside one the library is serial. */
         for (i = 0; i < s->to_do; i++) ex__study_model(s, s->order[i]);
     } else {
 #ifdef _OPENMP
