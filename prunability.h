@@ -4939,8 +4939,8 @@ static int64_t prun__plane_stride(prun__cut cut, int64_t in) {
 }
 
 /* Follows the planes of weights in the packed buffer. reach: per output channel the sum of absolute
-   weights if some, but not all, of the filter's weights are zero; 0 otherwise. taps: per (output
-   channel, input channel) a bit for each tap whose weight is not zero. */
+   weights if some of the filter's weights are zero, -1 if all are, 0 if none is. taps, where reach
+   is positive: per (output channel, input channel) a bit for each tap whose weight is not zero. */
 typedef struct prun__holes {
     float *reach;
     uint16_t *taps;
@@ -5008,7 +5008,7 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
     for (i = 0; i < live; i++) {
         if (zeros[i] > 0 && zeros[i] < 9 * in)
             prun__holes_find(c, forward, weight, scale, start + i, &holes);
-        else holes.reach[start + i] = 0.0f;
+        else holes.reach[start + i] = zeros[i] > 0 ? -1.0f : 0.0f;
     }
 }
 
@@ -5216,9 +5216,16 @@ static int prun__tile_is_full(const prun__tiling *t, int kind, const prun__tile 
     return 1;
 }
 
+/* A convolution of a sum of several of the same shape: its input and packed weights. */
+typedef struct prun__term {
+    const float *x, *packed;
+} prun__term;
+
 /* What a call of Winograd works on, and its scratch. */
 typedef struct prun__winograd {
     const prun__conv *conv;
+    const prun__term *term;
+    int terms;
     prun__tiling tiling;
     int forward, kind; /* as in prun__tile_is_full */
     int64_t x_size, y_size;
@@ -5251,10 +5258,10 @@ static int prun__result_is_small(const prun__winograd *w, int64_t o) {
     return small && limit > 0.0f;
 }
 
-/* Gives a tile's outputs without products their exact values. full: no output lacks inputs. x: the
-   tile's block; y: its pixels. */
+/* Gives a tile's outputs without products their exact values. full: no output lacks inputs. y: the
+   tile's pixels. */
 static void prun__zeros_restore(const prun__winograd *w, const prun__tile *tile, int full,
-                                const float *x, float *const *y) {
+                                float *const *y) {
     const prun__tiling *t = &w->tiling;
     const prun__axis *rows = &t->axis[0], *columns = &t->axis[1];
     const int64_t y0 = tile->row * rows->out_step, x0 = tile->column * columns->out_step;
@@ -5266,9 +5273,12 @@ static void prun__zeros_restore(const prun__winograd *w, const prun__tile *tile,
             const int64_t py = y0 + rows->to[k / t->outputs], px = x0 + columns->to[k % t->outputs];
             const uint16_t *taps = o < 0 ? NULL : w->holes.taps + o * t->in;
             int64_t c = PRUN__MAX(o, 0), end = o < 0 ? t->out : o + 1;
-            uint32_t lanes;
+            uint32_t lanes = PRUN__ALL_LANES;
+            int i;
             if (y[k] == w->rest) continue;
-            lanes = prun__zero_lanes(w->conv, w->forward, x, py, px, taps);
+            for (i = 0; i < w->terms && lanes; i++)
+                lanes &= prun__zero_lanes(w->conv, w->forward,
+                                          w->term[i].x + tile->block * w->x_size, py, px, taps);
             for (; lanes && c < end; c++) prun__zero_put(w, k, c, lanes, y[k] + c * PRUN_LANES);
         }
     }
@@ -5282,14 +5292,25 @@ static int prun__has_holes(const prun__holes *holes, int64_t filters) {
     return 0;
 }
 
+/* True when no weight of a packed convolution is zero. */
+static int prun__weights_are_full(const prun__conv *c, int forward, const float *packed) {
+    const prun__holes holes = prun__holes_get(c, forward, packed);
+    int64_t o;
+    for (o = 0; o < (forward ? c->shape.out_channels : c->shape.in_channels); o++)
+        if (holes.reach[o] != 0.0f) return 0;
+    return 1;
+}
+
 /* Prepares a call: tiling, strides, and the scratch memory cut into its arrays, with the zero pixel
    cleared. */
-static prun__winograd prun__winograd_make(const prun__conv *c, int forward, const float *packed,
-                                          prun__finish finish, float *scratch) {
+static prun__winograd prun__winograd_make(const prun__conv *c, int forward, const prun__term *term,
+                                          int terms, prun__finish finish, float *scratch) {
     const int64_t tiles = prun__winograd_tiles(c);
     const int strided = prun__conv_is_strided(c);
     prun__winograd w;
     w.conv = c;
+    w.term = term;
+    w.terms = terms;
     w.tiling = prun__tiling_make(c, forward);
     w.forward = forward;
     w.kind = strided && !forward ? 2 : strided;
@@ -5306,7 +5327,7 @@ static prun__winograd prun__winograd_make(const prun__conv *c, int forward, cons
     w.least = w.rest + w.tiling.out * PRUN_LANES;
     w.before = w.least + w.tiling.out * PRUN_LANES;
     w.finish = finish;
-    w.holes = prun__holes_get(c, forward, packed);
+    w.holes = prun__holes_get(c, forward, term[0].packed);
     w.has_holes = prun__has_holes(&w.holes, w.tiling.out);
     w.measured = -1;
     memset(w.zero, 0, (size_t)((w.tiling.in + w.tiling.out) * PRUN_LANES) * sizeof(float));
@@ -5315,7 +5336,7 @@ static prun__winograd prun__winograd_make(const prun__conv *c, int forward, cons
 
 /* Takes a tile, number i of those at hand, back from the frequencies. */
 static void prun__winograd_write_tile(prun__winograd *w, int64_t i, const prun__tile *tile,
-                                      int full, const float *x, float *y) {
+                                      int full, float *y) {
     const prun__kernels *kernels = prun__kernels_get();
     const prun__tiling *t = &w->tiling;
     const int64_t pixels = t->outputs * t->outputs, pixel = t->out * PRUN_LANES;
@@ -5331,46 +5352,39 @@ static void prun__winograd_write_tile(prun__winograd *w, int64_t i, const prun__
     kernels->winograd_out[w->kind](w->m + i * w->m_tile, w->m_stride, t->out, &w->finish,
                                    w->has_holes ? w->least : NULL, to);
     if (!exact) return;
-    x += tile->block * w->x_size;
     if (w->has_holes && w->measured != tile->block)
-        kernels->largest(x, w->x_size / PRUN_LANES, w->largest);
+        kernels->largest(w->term[0].x + tile->block * w->x_size, w->x_size / PRUN_LANES,
+                         w->largest);
     w->measured = tile->block;
-    prun__zeros_restore(w, tile, full, x, to);
+    prun__zeros_restore(w, tile, full, to);
 }
 
-/* A convolution of a sum of several of the same shape: its input and packed weights. */
-typedef struct prun__term {
-    const float *x, *packed;
-} prun__term;
-
-/* Forward or input gradient of some blocks: one convolution, or the sum of two, which are joined in
-   the frequencies. Outputs of a sum without products are not made exact: sums are for tangents,
-   which no ReLU judges. scratch: prun__winograd_scratch floats. */
+/* Forward or input gradient of some blocks: one convolution, or the sum of two whose weights have no
+   zeros, which are joined in the frequencies. scratch: prun__winograd_scratch floats. */
 static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks,
                                const prun__term *term, int terms, prun__finish finish,
                                float *scratch, float *y) {
     const prun__kernels *kernels = prun__kernels_get();
     const int64_t capacity = prun__winograd_tiles(c);
-    prun__winograd w = prun__winograd_make(c, forward, term[0].packed, finish, scratch);
+    prun__winograd w = prun__winograd_make(c, forward, term, terms, finish, scratch);
     const prun__tiling *t = &w.tiling;
     const int strided = prun__conv_is_strided(c);
     prun__tile in[2] = {{0, 0, 0}, {0, 0, 0}}, out = {0, 0, 0};
     int k, full[PRUN__WINOGRAD_TILES];
     const float *from[81];
     int64_t at, i;
-    if (terms > 1) w.has_holes = 0;
     for (at = 0; at < blocks * t->count; at += capacity) {
         const int64_t tiles = PRUN__MIN(capacity, blocks * t->count - at);
         for (k = 0; k < terms; k++) {
             for (i = 0; i < tiles; i++, prun__tile_step(t, &in[k])) {
                 prun__tile_find_inputs(t, &in[k], term[k].x + in[k].block * w.x_size, w.zero, from);
                 kernels->winograd_in[strided](from, t->in, w.v + i * w.v_tile, w.v_stride);
-                full[i] = terms > 1 || prun__tile_is_full(t, w.kind, &in[k], from);
+                full[i] = (k > 0 && full[i]) || prun__tile_is_full(t, w.kind, &in[k], from);
             }
             prun__winograd_join(c, t, tiles, term[k].packed, w.v, k > 0, w.m);
         }
         for (i = 0; i < tiles; i++, prun__tile_step(t, &out))
-            prun__winograd_write_tile(&w, i, &out, full[i], term[0].x, y);
+            prun__winograd_write_tile(&w, i, &out, full[i], y);
     }
 }
 #endif
@@ -6004,7 +6018,8 @@ static void prun__conv_run(const prun__conv *c, int forward, int64_t blocks, con
 static PRUN__SHARED void prun__conv_run_sum(const prun__conv *c, int forward, int64_t blocks,
                                             const prun__term term[2], prun__finish finish,
                                             float *scratch, float *y) {
-    if (prun__conv_uses_winograd(c)) {
+    if (prun__conv_uses_winograd(c) && prun__weights_are_full(c, forward, term[0].packed) &&
+        prun__weights_are_full(c, forward, term[1].packed)) {
         prun__winograd_run(c, forward, blocks, term, 2, finish, scratch, y);
         return;
     }
