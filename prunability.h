@@ -5359,8 +5359,9 @@ static void prun__winograd_write_tile(prun__winograd *w, int64_t i, const prun__
     prun__zeros_restore(w, tile, full, to);
 }
 
-/* Forward or input gradient of some blocks: one convolution, or the sum of two whose weights have no
-   zeros, which are joined in the frequencies. scratch: prun__winograd_scratch floats. */
+/* Forward or input gradient of some blocks: one convolution, or the sum of two, which are joined in
+   the frequencies and may have no zeros among their weights. scratch: prun__winograd_scratch
+   floats. */
 static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks,
                                const prun__term *term, int terms, prun__finish finish,
                                float *scratch, float *y) {
