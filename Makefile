@@ -68,18 +68,19 @@ CHOSEN := $(if $(and $(T),$(filter test,$(MAKECMDGOALS))),$(shell sh tests/choos
     $(ALL_TESTS))
 
 # $(call NEEDS,TEST): the program that a script is given
-NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)$(if $(filter %/statistics.sh,$(1)),build/evaluate)
+NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)$(if $(filter %.sh,$(1)),build/tests.a)
 # $(call RUN,TEST): the commands that run it
 RUN = $(or $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN)),\
     $(if $(filter %/compile.sh,$(1)),$(RUN_COMPILE)),\
-    $(if $(filter %.sh,$(1)),'sh $(1) $(call NEEDS,$(1))'),$(1))
+    $(if $(filter %.sh,$(1)),'sh $(1) $(filter-out %.a,$(call NEEDS,$(1)))'),$(1))
 RUN_COMPILE = $(foreach group,$(shell sh tests/compile.sh --groups),'sh tests/compile.sh $(group)')
 RUN_GOLDEN = $(foreach isa,avx512 avx2 portable,$(foreach algorithm,direct winograd,\
     '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
     '$(GOLDEN) --spectra only tests/golden/*.safetensors'
 
 test: $(filter build/%,$(CHOSEN)) $(foreach test,$(CHOSEN),$(call NEEDS,$(test)))
-	@$(if $(CHOSEN),sh tests/run.sh $(foreach test,$(CHOSEN),$(call RUN,$(test))),false)
+	@$(if $(CHOSEN),TESTS_LIBRARY=$(CURDIR)/build/tests.a TESTS_FLAGS='$(CPPFLAGS) $(OPENMP)' \
+	    sh tests/run.sh $(foreach test,$(CHOSEN),$(call RUN,$(test))),false)
 
 bits: build/bits
 	@sh tests/bits.sh build/bits
@@ -113,21 +114,32 @@ build/%: examples/studies/%.c $(STUDIES) prunability.h build/command
 build/%: examples/pytorch/%.c $(STUDIES) prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
 
-# The library for the test programs. Those that include the implementation take nothing from it.
+# The library for the test programs, and position-independent for the scripts' shared library.
+# Programs that include the implementation take nothing from it; programs that bring it with them
+# are compiled without it.
 build/tests.a: tests/implementation.c tests/implementation.h prunability.h build/command
-	$(COMPILE) -c $< -o build/implementation.o
+	$(COMPILE) -fPIC -c $< -o build/implementation.o
 	rm -f $@
 	$(AR) rc $@ build/implementation.o
 
 build/%: tests/%.c $(wildcard tests/*.h) build/tests.a prunability.h build/command
 	$(COMPILE) $< build/tests.a -o $@ $(LINK)
 
-build/test_evaluate: examples/studies/evaluate.c $(STUDIES)
+LINKED = $(COMPILE) -include tests/linked.h
 
-build/%: tests/fuzz/%.c tests/fuzz/fuzz.h prunability.h build/command
+build/bits: tests/bits.c build/tests.a
+	$(LINKED) $^ -o $@ $(LINK)
+
+build/test_evaluate: tests/test_evaluate.c examples/studies/evaluate.c $(STUDIES) build/tests.a
+	$(LINKED) $< build/tests.a -o $@ $(LINK)
+
+build/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h build/tests.a
+	$(LINKED) $< build/tests.a -o $@ $(LINK)
+
+# which knows how a network is laid out
+build/fuzz_graph: tests/fuzz/fuzz_graph.c tests/fuzz/graph.h tests/fuzz/graph_reference.h \
+    prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
-
-build/fuzz_graph: tests/fuzz/graph.h tests/fuzz/graph_reference.h
 
 fuzz:
 	sh tests/fuzz/run.sh

@@ -58,9 +58,9 @@ else
     flags="-I$prefix/include -lm"
     shared="-I$prefix/include -L$prefix/lib -lprunability"
 fi
-check 'C and the two lines' sh -c "$cc -O1 app.c prunability.c -o app $flags && ./app"
+check 'C and the two lines' sh -c "$cc -O0 app.c prunability.c -o app $flags && ./app"
 if command -v "$cxx" > /dev/null; then
-    check 'C++ and the two lines in C' sh -c "$cc -O1 -c prunability.c -o c.o $flags &&
+    check 'C++ and the two lines in C' sh -c "$cc -O0 -c prunability.c -o c.o $flags &&
         $cxx -O1 app.cpp c.o -o app-cxx $flags && ./app-cxx"
     check 'C++ and the shared library' sh -c "$cxx -O1 app.cpp -o app-shared-cxx $shared &&
         LD_LIBRARY_PATH=$prefix/lib ./app-shared-cxx"
@@ -85,7 +85,7 @@ if command -v cmake > /dev/null; then
         printf 'add_executable(app app.c)\ntarget_link_libraries(app prunability)\n'
     } > CMakeLists.txt
     check 'cmake and the README'\''s lines' sh -c "CC='$cc' cmake -DCMAKE_PREFIX_PATH='$prefix' \
-        -DCMAKE_C_FLAGS=-O1 -B build . && cmake --build build && build/app"
+        -DCMAKE_C_FLAGS=-O0 -B build . && cmake --build build && build/app"
 else
     skip 'cmake: not installed'
 fi

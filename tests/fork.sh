@@ -43,17 +43,20 @@ if __name__ == "__main__":
 END
 
 for cc in gcc clang; do
-    if ! $cc -O1 -fopenmp tests/compile/fork.c -o "$work/fork" -lm 2> "$work/log"; then
+    printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' > "$work/omp.c"
+    if ! $cc -fopenmp "$work/omp.c" -o "$work/omp" 2> /dev/null; then
         skip "$cc with OpenMP: not available"
         continue
     fi
+    check "$cc: shared library" $cc -shared -fPIC -O1 -fopenmp -DPRUNABILITY_IMPLEMENTATION -x c \
+        prunability.h -o "$work/libprunability.so" -lm
+    check "$cc: a program" $cc -O1 -fopenmp -include tests/linked.h tests/compile/fork.c \
+        "$work/libprunability.so" -Wl,-rpath,"$work" -o "$work/fork" -lm
     check "$cc: children of a process that used its threads" "$work/fork"
     if ! command -v "$python" > /dev/null; then
         skip "$cc: multiprocessing: $python is not installed"
         continue
     fi
-    check "$cc: shared library" $cc -shared -fPIC -O1 -fopenmp -DPRUNABILITY_IMPLEMENTATION -x c \
-        prunability.h -o "$work/libprunability.so" -lm
     check "$cc: multiprocessing" timeout 60 "$python" "$work/pool.py" "$work/libprunability.so"
 done
 

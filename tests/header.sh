@@ -302,9 +302,9 @@ symbols() {
 
 if ! command -v nm > /dev/null; then
     skip "symbols: nm is not installed"
-elif object serial -O1; then
+elif object serial -O0; then
     symbols serial "$work/serial.o"
-    if object openmp -O1 -fopenmp; then
+    if object openmp -O0 -fopenmp; then
         symbols OpenMP "$work/openmp.o"
     else
         skip "symbols with OpenMP: $cc has none"

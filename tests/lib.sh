@@ -48,6 +48,30 @@ check() {
     return 1
 }
 
+# build_program SOURCE PROGRAM: compiles a program of the project, linked with the library that make
+# names in TESTS_LIBRARY, with its TESTS_FLAGS; without one, with the program's own implementation
+build_program() {
+    if [ -n "$TESTS_LIBRARY" ]; then
+        # shellcheck disable=SC2086 # flags are words
+        $cc -O2 $TESTS_FLAGS -include "${TESTS_LIBRARY%/build/*}/tests/linked.h" "$1" \
+            "$TESTS_LIBRARY" -o "$2" -lm
+    elif $cc -fopenmp -x c /dev/null -fsyntax-only 2> /dev/null; then
+        $cc -O2 -fopenmp "$1" -o "$2" -lm
+    else
+        $cc -O2 "$1" -o "$2" -lm
+    fi
+}
+
+# build_library LIBRARY: the shared library, of the object in TESTS_LIBRARY if make names one
+build_library() {
+    if [ -n "$TESTS_LIBRARY" ]; then
+        # shellcheck disable=SC2086
+        $cc -shared $TESTS_FLAGS "${TESTS_LIBRARY%/*}/implementation.o" -o "$1" -lm
+    else
+        $cc -shared -fPIC -O2 -DPRUNABILITY_IMPLEMENTATION -x c prunability.h -o "$1" -lm
+    fi
+}
+
 # verdict NAME FILE: passes if FILE, the list of what is wrong, is empty; else shows its beginning
 verdict() {
     if [ -s "$2" ]; then

@@ -43,13 +43,12 @@ ends() {
     fi
 }
 
-$cc -O2 tests/own_network.c -o "$work/own_network" -lm 2> "$work/log" || cat "$work/log"
+build_program tests/own_network.c "$work/own_network" 2> "$work/log" || cat "$work/log"
 agrees "own_network.c" "$work/own_network"
 
 if ! command -v "$python" > /dev/null; then
     skip "own_network.py: $python is not installed"
-elif ! $cc -shared -fPIC -O2 -DPRUNABILITY_IMPLEMENTATION -x c prunability.h \
-    -o "$work/libprunability.so" -lm 2> "$work/log"; then
+elif ! build_library "$work/libprunability.so" 2> "$work/log"; then
     fail "the shared library does not compile" "$work/log"
 else
     agrees "own_network.py" "$python" examples/pytorch/own_network.py "$work/libprunability.so"

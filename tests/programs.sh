@@ -42,7 +42,7 @@ nothing_temporary() {
 
 programs="measure checkpoint vgg_from_pytorch demogen double_descent prune_vs_perturb evaluate"
 for name in $programs; do
-    check "$name compiles" $cc -O0 examples/*/"$name.c" -o "$work/$name" -lm
+    check "$name compiles" build_program examples/*/"$name.c" "$work/$name"
 done
 measure=$work/measure
 tiny="--width 2 --images 64 --test-images 64 --only prunability,train_loss"

@@ -136,7 +136,7 @@ study() {
         return
     fi
     program=$work/$name
-    check "$name compiles" $cc -O2 -fopenmp "examples/studies/$name.c" -o "$program" -lm
+    check "$name compiles" build_program "examples/studies/$name.c" "$program"
     [ -x "$program" ] || return
 
     check "$name: one thread" env OMP_NUM_THREADS=1 $program --out "$work/$name-1" $tiny

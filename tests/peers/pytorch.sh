@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.." || exit 1
 find_python torch
 for source in examples/pytorch/checkpoint examples/pytorch/vgg_from_pytorch tests/peers/train; do
-    if ! $cc -O2 "$source.c" -o "$work/$(basename "$source")" -lm; then
+    if ! build_program "$source.c" "$work/$(basename "$source")"; then
         fail "$source.c does not compile"
         finish
         exit 1

@@ -9,8 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"
 cd "$here/../.." || exit 1
 find_python scipy.linalg
-printf '#define PRUNABILITY_IMPLEMENTATION\n#include "prunability.h"\n' > "$work/library.c"
-if ! $cc -O2 -fPIC -shared -I. "$work/library.c" -o "$work/library.so" -lm; then
+if ! build_library "$work/library.so"; then
     fail "the shared library does not compile"
     finish
     exit 1
