@@ -68,7 +68,7 @@ CHOSEN := $(if $(and $(T),$(filter test,$(MAKECMDGOALS))),$(shell sh tests/choos
     $(ALL_TESTS))
 
 # $(call NEEDS,TEST): the program that a script is given
-NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)$(if $(filter %.sh,$(1)),build/tests.a)
+NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits )$(if $(filter %.sh,$(1)),build/tests.a)
 # $(call RUN,TEST): the commands that run it
 RUN = $(or $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN)),\
     $(if $(filter %/compile.sh,$(1)),$(RUN_COMPILE)),\
