@@ -1,5 +1,6 @@
 /* test_measure.c - section MEASURE: the table of measures, by closed forms and on real networks, with
    everything that may be missing or undefined; gradient noise. */
+#include "implementation.h" /* for a measurement and a network from inside */
 #include "fixed.h"
 #include "zoo.h"
 
@@ -590,13 +591,14 @@ static void memory_may_run_out(void) {
     dataset p = pictures(6, 3, 1, 1, 2);
     prun_measure_result *r = room_for_results();
     prun_measure_options options;
+    prun_context context;
     prun_objective o;
     prun_net *built = perceptron(1), *net, *start;
-    const prun_context usual = test_context;
     int64_t at, tensors, baseline;
     float before[32];
     prun_status status = PRUN_ERR_MEMORY;
     memset(&options, 0, sizeof options);
+    memset(&context, 0, sizeof context);
     options.grid = 2;
     options.draws = options.restarts = options.repetitions = 1;
     options.noise_pairs = 1;
@@ -604,12 +606,14 @@ static void memory_may_run_out(void) {
     options.hessian_steps = 4;
     options.hessian_samples = 3;
     options.weight_decay = .01;
-    test_context.threads = 1;
-    test_context.allocate = scarce;
-    test_context.release = give_back;
+    context.threads = 1;
+    context.allocate = scarce;
+    context.release = give_back;
     allocations_left = 1000000;
+    built->context = &context; /* so that the copies live there */
     CHECK(prun_net_copy(built, 0, &net) == PRUN_OK);
     CHECK(prun_net_copy(built, 0, &start) == PRUN_OK);
+    built->context = &test_context;
     CHECK(prun_net_objective(net, &p.images, &o) == PRUN_OK);
     o.initial = prun_net_trained_tensors(start, &tensors);
     memcpy(before, o.tensors[0].data, (size_t)prun_net_parameter_count(net) * sizeof(float));
@@ -628,7 +632,6 @@ static void memory_may_run_out(void) {
     prun_net_free(net);
     prun_net_free(start);
     CHECK(alive == 0);
-    test_context = usual;
     prun_net_free(built);
     free(r);
     free_set(&p);
