@@ -29,7 +29,7 @@ linked=
 objects=
 if [ -n "$TESTS_LIBRARY" ]; then
     linked="$TESTS_FLAGS -include $root/tests/linked.h"
-    objects=$TESTS_LIBRARY
+    objects="$TESTS_LIBRARY -lm"
 fi
 mkdir "$work/away"
 ln -s "$root/examples" "$work/examples"
