@@ -1,0 +1,1825 @@
+"""prunability.py - every measure of prunability.h for PyTorch models and NumPy networks.
+
+    from prunability import measure, prunability, loss_curve, hessian
+
+    result = measure(model, loader)        # loader: batches (inputs, labels) of the training set
+    print(result)                          # a table of all measures
+    result["prunability"].value            # one of them
+
+Copy this file beside your script, or put its folder on PYTHONPATH. It needs NumPy and, for models
+of PyTorch, torch. The C library is found beside this file or in the project's build folder;
+otherwise one `cc` command builds it from prunability.h, once, into a cache folder (see
+`load_library`).
+
+    measure             all generalization measures, or some of them
+    prunability         the smallest fraction of weights that keeps the loss within a tolerance
+    loss_curve          loss and error rate at every kept fraction
+    perturbation_radius, sharpness_radius
+    hessian             eigenvalues, trace, spectral density, effective dimensionality
+    evaluate            which measure follows the generalization gap, over a table of models
+
+Models. `model` is any torch.nn.Module, measured in eval mode. Its trained parameters are those with
+requires_grad. float32 parameters on the CPU are changed in place, without copies; parameters of
+other types, on other devices or with other strides are copied to float32 and written back when the
+library changes them. On every exit weights, buffers, training flags, gradients and random states
+are what they were before, bit for bit; errors of the model and Ctrl-C come through as they are.
+
+Data. `loader` is a DataLoader or any iterable of batches, a Dataset, or a pair of tensors. A batch
+is (inputs..., target), or a dictionary with the target under "labels", "label" or "target". It is
+read once, in its order, and kept in memory: what shuffling or augmentation gave in that pass is the
+training set of the measures.
+
+Networks of your own that are not PyTorch's: make an Objective of NumPy arrays and a function that
+returns losses, and give it in place of the model; no loader is needed then.
+"""
+import collections
+import collections.abc
+import contextlib
+import ctypes
+import difflib
+import fnmatch
+import hashlib
+import math
+import os
+import platform
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import numpy as np
+
+__all__ = ["measure", "prunability", "loss_curve", "perturbation_radius", "sharpness_radius",
+           "hessian", "evaluate", "Objective", "Tensor", "load_library", "Error", "LibraryError"]
+
+VERSION = "0.1.0"  # of the library that this file goes with
+
+
+class Error(RuntimeError):
+    """The library could not do what was asked; the message says why. `status` is its code."""
+
+    def __init__(self, message, status=0):
+        super().__init__(message)
+        self.status = status
+
+
+class LibraryError(ImportError):
+    """The library is missing, cannot be built, or does not go with this file."""
+
+
+# ---- the library: finding, building, checking ----------------------------------------------------
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FILE_NAMES = {"Darwin": "libprunability.dylib", "Windows": "prunability.dll"}
+FILE_NAME = FILE_NAMES.get(platform.system(), "libprunability.so")
+
+# The fields that this file reads or writes, with the types that it takes them to have. Offsets come
+# from the library itself.
+USED_FIELDS = """
+    prun_context.threads: int64_t
+    prun_context.message: char[256]
+    prun_tensor.data: float *
+    prun_tensor.name: const char *
+    prun_tensor.shape: int64_t[PRUN_MAX_RANK]
+    prun_tensor.rank: int32_t
+    prun_tensor.flags: uint32_t
+    prun_objective.context: prun_context *
+    prun_objective.tensors: const prun_tensor *
+    prun_objective.tensor_count: int64_t
+    prun_objective.initial: const prun_tensor *
+    prun_objective.samples: int64_t
+    prun_objective.classes: int64_t
+    prun_objective.nonnegative: int32_t
+    prun_objective.loss: prun_status (*)(const prun_objective *, const int64_t *, int64_t,
+        double *, double *, int64_t *)
+    prun_objective.gradient: prun_status (*)(const prun_objective *, const int64_t *, int64_t,
+        float *, double *)
+    prun_objective.hessian_vector: prun_status (*)(const prun_objective *, const int64_t *,
+        int64_t, const float *, float *)
+    prun_objective.logits: prun_status (*)(const prun_objective *, const int64_t *, int64_t,
+        float *)
+    prun_objective.labels: const int32_t *
+    prun_measure_info.name: const char *
+    prun_measure_info.source: const char *
+    prun_measure_info.what: const char *
+    prun_measure_info.direction: int32_t
+    prun_measure_info.needs: uint32_t
+    prun_measure_result.value: double
+    prun_measure_result.standard_error: double
+    prun_measure_result.seconds: double
+    prun_measure_result.status: prun_status
+    prun_measure_result.message: char[200]
+    prun_measure_options.history: const prun_epoch *
+    prun_measure_options.epochs: int64_t
+    prun_measure_options.seconds: double (*)(void *)
+    prun_measure_options.progress: int (*)(void *, int64_t, int64_t)
+    prun_epoch.loss: double
+    prun_prune_options.method: prun_prune_method
+    prun_prune_options.scope: prun_prune_scope
+    prun_prune_options.grid: int64_t
+    prun_prune_options.progress: int (*)(void *, int64_t, int64_t)
+    prun_prunability.base_loss: double
+    prun_prunability.prunable: int64_t
+    prun_prunability.answer_count: int64_t
+    prun_prunability.answer: prun_prunability_answer[PRUN_MAX_BETAS]
+    prun_prunability.passes: double
+    prun_prunability_answer.beta: double
+    prun_prunability_answer.threshold: double
+    prun_prunability_answer.kept_fraction: double
+    prun_prunability_answer.kept: int64_t
+    prun_prunability_answer.loss: double
+    prun_perturb_options.noise: prun_noise
+    prun_perturb_options.progress: int (*)(void *, int64_t, int64_t)
+    prun_radius.state: prun_radius_state
+    prun_radius.radius: double
+    prun_radius.standard_error: double
+    prun_radius.flatness: double
+    prun_radius.base: double
+    prun_radius.threshold: double
+    prun_radius.reached: double
+    prun_radius.passes: double
+    prun_hessian_options.index: const int64_t *
+    prun_hessian_options.samples: int64_t
+    prun_hessian_options.scope: prun_hessian_scope
+    prun_hessian_options.smallest: int32_t
+    prun_hessian_options.progress: int (*)(void *, int64_t, int64_t)
+    prun_estimate.value: double
+    prun_estimate.error: double
+    prun_spectrum.parameters: int64_t
+    prun_spectrum.probes: int64_t
+    prun_spectrum.steps: int64_t
+    prun_spectrum.values: double *
+    prun_spectrum.weights: double *
+    prun_spectrum.diagonal: double *
+    prun_spectrum.couplings: double *
+    prun_spectrum.context: prun_context *
+    prun_spectrum.difference_error: double
+    prun_spectrum.difference_noise: double
+    prun_effective_dimension.ritz: double
+    prun_effective_dimension.estimate: prun_estimate
+    prun_kendall.tau_a: double
+    prun_kendall.tau_b: double
+    prun_kendall.p: double
+    prun_axes.n: int64_t
+    prun_axes.count: int64_t
+    prun_axes.values: const double *const *
+    prun_axes.seed: const double *
+    prun_granulated.psi: double[PRUN_MAX_AXES]
+    prun_granulated.mean: double
+    prun_cmi.k: double
+    prun_sample.n: int64_t
+    prun_sample.measure: const double *
+    prun_sample.target: const double *
+    prun_sample.axes: const prun_axes *
+    prun_sample.cluster: const double *
+    prun_resampling_options.statistic: prun_statistic
+    prun_resampling_options.resamples: int64_t
+    prun_resampling_options.level: double
+    prun_resampling_options.seed: uint64_t
+    prun_interval.lower: double
+    prun_interval.upper: double
+"""
+
+_I32, _I64, _F64, _PTR, _STR = (ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p,
+                                ctypes.c_char_p)
+_SCALARS = {"char": ctypes.c_char, "int": ctypes.c_int, "float": ctypes.c_float, "double": _F64,
+            "int32_t": _I32, "int64_t": _I64, "uint8_t": ctypes.c_uint8,
+            "uint16_t": ctypes.c_uint16, "uint32_t": ctypes.c_uint32, "uint64_t": ctypes.c_uint64}
+
+_FUNCTIONS = {  # result, arguments
+    "prun_version": (_STR, []),
+    "prun_fields": (_PTR, [_PTR]),
+    "prun_struct_size": (_I64, [_STR]),
+    "prun_measures": (_PTR, [_PTR]),
+    "prun_measurement_create": (ctypes.c_int, [_PTR] * 3),
+    "prun_measurement_free": (None, [_PTR]),
+    "prun_measure": (ctypes.c_int, [_PTR, _STR, _PTR]),
+    "prun_prunability_search": (ctypes.c_int, [_PTR] * 3),
+    "prun_loss_curve": (ctypes.c_int, [_PTR] * 4),
+    "prun_perturbation_radius": (ctypes.c_int, [_PTR] * 3),
+    "prun_sharpness_radius": (ctypes.c_int, [_PTR] * 3),
+    "prun_hessian_eigenpairs": (ctypes.c_int, [_PTR, _I64] + [_PTR] * 4),
+    "prun_hessian_trace": (ctypes.c_int, [_PTR] * 4),
+    "prun_hessian_spectrum": (ctypes.c_int, [_PTR] * 3),
+    "prun_spectrum_free": (None, [_PTR]),
+    "prun_spectrum_density": (ctypes.c_int, [_PTR, _PTR, _I64, _F64, _PTR, _PTR]),
+    "prun_effective_dimensionality": (ctypes.c_int, [_PTR, _F64, _PTR]),
+    "prun_kendall_tau": (ctypes.c_int, [_PTR] * 3 + [_I64, _PTR]),
+    "prun_granulated_kendall": (ctypes.c_int, [_PTR] * 5),
+    "prun_conditional_information": (ctypes.c_int, [_PTR] * 4 + [ctypes.c_int, _PTR]),
+    "prun_bootstrap": (ctypes.c_int, [_PTR] * 4),
+}
+
+
+def _say(text):
+    print(f"prunability: {text}", file=sys.stderr, flush=True)
+
+
+def _build(header):
+    """Path of the shared library of this header, built unless an earlier call has done it."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    flags = ["-shared", "-fPIC", "-O2", "-DPRUNABILITY_IMPLEMENTATION", "-x", "c"]
+    with open(header, "rb") as file:
+        key = hashlib.sha256(file.read() + repr((compiler, flags, platform.machine())).encode())
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(cache, "prunability")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(folder)
+    except OSError:
+        folder = os.path.join(tempfile.gettempdir(), f"prunability-{os.getuid()}")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if os.stat(folder).st_uid != os.getuid():
+            raise LibraryError(f"{folder} belongs to another user; set XDG_CACHE_HOME") from None
+    path = os.path.join(folder, f"{key.hexdigest()[:16]}-{FILE_NAME}")
+    if os.path.exists(path):
+        return path
+    # Under a name of its own first: several processes may build at once.
+    unfinished = f"{path}.{os.getpid()}.tmp"
+    command = compiler + flags + [header, "-o", unfinished, "-lm"]
+    _say(f"building the library once, which takes about ten seconds: {shlex.join(command)}")
+    try:
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise LibraryError(f"the library does not compile:\n{done.stderr[-2000:]}")
+        os.replace(unfinished, path)
+    except FileNotFoundError:
+        raise LibraryError(f"there is no C compiler {compiler[0]!r} to build the library with; "
+                           "install one (apt-get install gcc), or set CC or PRUNABILITY_LIBRARY"
+                           ) from None
+    finally:
+        if os.path.exists(unfinished):
+            os.remove(unfinished)
+    return path
+
+
+def _find_library():
+    """Path of the library, and whether the user named it."""
+    named = os.environ.get("PRUNABILITY_LIBRARY")
+    if named:
+        return named
+    root = os.path.dirname(HERE)
+    for path in (os.path.join(HERE, FILE_NAME), os.path.join(root, "build", FILE_NAME)):
+        if os.path.exists(path):
+            return path
+    for folder in (HERE, root):
+        header = os.path.join(folder, "prunability.h")
+        if os.path.exists(header):
+            return _build(header)
+    raise LibraryError(f"neither {FILE_NAME} nor prunability.h is beside {__file__}; copy the "
+                       "header there, or set PRUNABILITY_LIBRARY to the shared library")
+
+
+def _split_type(text):
+    """Element type of a field, and whether it is an array."""
+    if text == "const char *":
+        return "string", False
+    if "*" in text:
+        return "pointer", text.rstrip().endswith("]")
+    base, bracket, _ = text.partition("[")
+    return base.replace("const ", "").strip(), bool(bracket)
+
+
+class Library:
+    """The shared library, with a class for each of its structs, laid out as the library says."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            self.c = ctypes.CDLL(os.path.abspath(path))
+        except OSError as error:
+            raise LibraryError(f"{path} is no shared library of this machine: {error}") from None
+        for name, (result, arguments) in _FUNCTIONS.items():
+            try:
+                function = getattr(self.c, name)
+            except AttributeError:
+                self._refuse(f"has no function {name}")
+            function.restype, function.argtypes = result, arguments
+        version = self.c.prun_version().decode()
+        if version != VERSION:
+            self._refuse(f"is version {version}")
+        self.types = {}    # struct -> field -> C type
+        self.structs = {}  # struct -> class
+        self._read_layout()
+        for line in USED_FIELDS.replace(",\n       ", ",").strip().splitlines():
+            place, _, wanted = line.strip().partition(": ")
+            struct, _, field = place.partition(".")
+            found = self.types.get(struct, {}).get(field)
+            if found != wanted:
+                self._refuse(f"has {place} as {found!r}, not {wanted!r}")
+
+    def _refuse(self, what):
+        raise LibraryError(f"{self.path} {what}; this prunability.py goes with version {VERSION}. "
+                           "Use the two of the same version (make lib builds the library anew)")
+
+    def _read_layout(self):
+        class Field(ctypes.Structure):
+            _fields_ = [("structure", _STR), ("name", _STR), ("type", _STR), ("offset", _I64),
+                        ("size", _I64)]
+        if self.c.prun_struct_size(b"prun_field") != ctypes.sizeof(Field):
+            self._refuse("describes its structs in another way")
+        count = _I64()
+        table = (Field * 0).from_address(self.c.prun_fields(ctypes.byref(count)))
+        table = (Field * count.value).from_address(ctypes.addressof(table))
+        fields = collections.OrderedDict()
+        for field in table:
+            name = field.structure.decode()
+            fields.setdefault(name, []).append((field.name.decode(), field.type.decode(),
+                                                field.offset, field.size))
+        for name in fields:
+            self._make_struct(name, fields)
+
+    def _make_struct(self, name, fields):
+        if name in self.structs:
+            return self.structs[name]
+        members = []
+        for field, text, _, size in fields[name]:
+            base, is_array = _split_type(text)
+            if base in ("pointer", "string"):
+                element = _PTR if base == "pointer" else _STR
+            elif base in _SCALARS:
+                element = _SCALARS[base]
+            elif base in fields:
+                element = self._make_struct(base, fields)
+            else:
+                element = ctypes.c_int  # an enumeration
+            count = size // ctypes.sizeof(element)
+            members.append((field, element * count if is_array else element))
+        struct = type(name, (ctypes.Structure,), {"_fields_": members})
+        for field, _, offset, size in fields[name]:
+            place = getattr(struct, field)
+            if (place.offset, place.size) != (offset, size):
+                self._refuse(f"has {name}.{field} at byte {offset}, which Python would put at "
+                             f"{place.offset}")
+        if ctypes.sizeof(struct) != self.c.prun_struct_size(name.encode()):
+            self._refuse(f"has a {name} of another size")
+        self.structs[name] = struct
+        self.types[name] = {field: text for field, text, _, _ in fields[name]}
+        return struct
+
+    def make(self, struct, **values):
+        """A zeroed struct with these fields set."""
+        made = self.structs[struct]()
+        for name, value in values.items():
+            setattr(made, name, value)
+        return made
+
+
+_library = None
+
+
+def load_library(path=None):
+    """The library, loaded at the first call.
+
+    Without a path it is, in this order: what the environment variable PRUNABILITY_LIBRARY names;
+    libprunability.so beside this file; the one that `make lib` put into the project's build folder;
+    one that is built here from prunability.h, which lies beside this file or in the folder above.
+    """
+    global _library
+    if _library is None or (path and os.path.abspath(path) != os.path.abspath(_library.path)):
+        _library = Library(path or _find_library())
+    return _library
+
+
+# ---- options: checked against the fields of the library's structs --------------------------------
+
+_NAMES = {
+    "prun_prune_method": ["magnitude", "random"],
+    "prun_prune_scope": ["global", "per_layer"],
+    "prun_noise": ["default", "magnitude", "squared", "gaussian", "sign_flip"],
+    "prun_hessian_scope": ["weights", "all"],
+}
+# Set by this file, not by its user.
+_HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "index", "mask",
+           "smallest"}
+
+
+def _closest(name, names):
+    near = difflib.get_close_matches(str(name), [str(n) for n in names], 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _number(name, value, kind):
+    """A Python number for a field of a C type."""
+    wanted = "a number" if kind == "double" else "an integer"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r}: wants {wanted}") from None
+    if isinstance(value, str) or (kind != "double" and not number.is_integer()):
+        raise TypeError(f"{name}={value!r}: wants {wanted}")
+    return number if kind == "double" else int(value)
+
+
+def _set_options(library, struct, function, given):
+    """The struct with the options that the user gave by keyword."""
+    types = library.types[struct]
+    allowed = [name for name in types if name not in _HIDDEN]
+    options = library.make(struct)
+    for name, value in given.items():
+        if name not in allowed:
+            raise TypeError(f"{function}() has no option {name!r}{_closest(name, allowed)}. "
+                            f"It has: {', '.join(sorted(allowed))}")
+        base, is_array = _split_type(types[name])
+        if base in _NAMES:
+            if value not in _NAMES[base]:
+                raise ValueError(f"{name}={value!r}: is one of {', '.join(_NAMES[base])}")
+            setattr(options, name, _NAMES[base].index(value))
+        elif is_array:
+            values = [value] if np.ndim(value) == 0 else list(value)
+            room = getattr(options, name)
+            if len(values) > len(room):
+                raise ValueError(f"{name}: {len(values)} values, at most {len(room)} are allowed")
+            for i, item in enumerate(values):
+                room[i] = _number(name, item, base)
+        else:
+            setattr(options, name, _number(name, value, base))
+    return options
+
+
+# ---- objectives: what the library sees of a network ----------------------------------------------
+
+_KINDS = {"weight": 1, "bias": 2, "norm": 4, "other": 16}
+_CALLBACK_FAILED, _CANCELLED = -16, -17
+_NEEDS_HESSIAN, _NEEDS_NET = 4, 64
+
+_LOSS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR, _PTR)
+_GRADIENT = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR)
+_HESSIAN = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR)
+_LOGITS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR)
+_PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _I64, _I64)
+_CLOCK = ctypes.CFUNCTYPE(_F64, _PTR)
+
+Tensor = collections.namedtuple("Tensor", "name array kind")
+Tensor.__doc__ = """A parameter: its name, its float32 array, which the library changes in place,
+and its kind.
+
+Kinds: "weight" (kernels of linear layers and convolutions: prunable), "bias", "norm" (scales and
+shifts of normalisations), "other" (embeddings, positions). The first axis of a weight is the
+output.
+"""
+
+
+def _array(address, shape, ctype):
+    """A NumPy array over memory of the library."""
+    count = int(np.prod(shape))
+    if not address or not count:
+        return np.empty(shape, ctype)
+    return np.ctypeslib.as_array((ctype * count).from_address(address)).reshape(shape)
+
+
+def _pointer(callback):
+    return ctypes.cast(callback, _PTR).value
+
+
+class Objective:
+    """A network of your own: arrays, and functions over samples that compute losses.
+
+    tensors         list of Tensor, float32, C-contiguous, writable: the trained parameters
+    loss            loss(index) -> losses, or (losses, wrong): a loss for each sample of the array
+                    `index`, and how many of their answers are wrong
+    samples         how many samples there are
+    gradient        gradient(index) -> gradient of the summed loss, an array or one for each tensor
+    hessian_vector  hessian_vector(index, v) -> Hessian of the summed loss times v; v, one array for
+                    all tensors, is valid during the call only
+    logits          logits(index) -> array of len(index) x classes
+    labels          class of each sample, for margins
+    nonnegative     True: no loss is below zero, so that searches may end early
+    initial         arrays of the weights before training
+
+    Without `gradient` or the functions after it, measures that need them are missing. Losses are
+    kept in double precision.
+    """
+
+    error = None    # what a callback raised
+    interrupts = 0  # how often Ctrl-C was pressed since the library was called
+
+    def __init__(self, tensors, loss, samples, gradient=None, hessian_vector=None, logits=None,
+                 labels=None, classes=0, nonnegative=False, initial=None):
+        self.library = load_library()
+        self.notes = []
+        self.tensors = [Tensor(*tensor) for tensor in tensors]
+        self.functions = loss, gradient, hessian_vector, logits
+        self.samples, self.classes = int(samples), int(classes)
+        # One thread: the work is done by the callbacks, which Python runs one at a time.
+        self.context = self.library.make("prun_context", threads=1)
+        self._alive = []
+        self._names = [str(tensor.name).encode() for tensor in self.tensors]
+        made, views = self._make_tensors([tensor.array for tensor in self.tensors])
+        self.views = views
+        self.size = sum(view.size for view in views)
+        o = self.c = self.library.make(
+            "prun_objective", context=ctypes.addressof(self.context),
+            tensors=ctypes.addressof(made), tensor_count=len(self.tensors), samples=self.samples,
+            classes=self.classes, nonnegative=int(bool(nonnegative)))
+        if initial is not None:
+            o.initial = ctypes.addressof(self._make_initial(initial))
+        if labels is not None:
+            labels = np.ascontiguousarray(labels, np.int32)
+            if labels.shape != (self.samples,):
+                raise ValueError(f"labels: {labels.shape}, one for each of the {self.samples} "
+                                 "samples is needed")
+            self._alive.append(labels)
+            o.labels = labels.ctypes.data
+        self._callback("loss", _LOSS, self._run_loss)
+        if gradient:
+            self._callback("gradient", _GRADIENT, self._run_gradient)
+        if hessian_vector:
+            self._callback("hessian_vector", _HESSIAN, self._run_hessian_vector)
+        if logits:
+            self._callback("logits", _LOGITS, self._run_logits)
+
+    def _make_tensors(self, arrays):
+        """The library's tensors of these arrays, and flat views."""
+        made = (self.library.structs["prun_tensor"] * len(arrays))()
+        views = []
+        for struct, name, tensor, array in zip(made, self._names, self.tensors, arrays):
+            if not (isinstance(array, np.ndarray) and array.dtype == np.float32 and
+                    array.flags.c_contiguous and array.flags.writeable):
+                raise TypeError(f"{tensor.name}: not a writable, C-contiguous float32 array")
+            if tensor.kind not in _KINDS:
+                raise ValueError(f"{tensor.name}: kind {tensor.kind!r} is not one of "
+                                 f"{', '.join(_KINDS)}")
+            shape = list(array.shape) or [1]
+            while len(shape) > 4:  # a kernel of three dimensions is (out, in, h, w * d) here
+                shape[-2:] = [shape[-2] * shape[-1]]
+            struct.data, struct.name, struct.rank = array.ctypes.data, name, len(shape)
+            struct.flags = _KINDS[tensor.kind]
+            struct.shape[:len(shape)] = shape
+            views.append(array.reshape(-1))
+        self._alive += [made, arrays]
+        return made, views
+
+    def _make_initial(self, initial):
+        if len(initial) != len(self.tensors):
+            raise ValueError(f"initial: {len(initial)} arrays for {len(self.tensors)} tensors")
+        copies = [np.array(array, np.float32, order="C") for array in initial]
+        for tensor, copy in zip(self.tensors, copies):
+            if copy.shape != tensor.array.shape:
+                raise ValueError(f"initial: {tensor.name} has shape {copy.shape}, the weights have "
+                                 f"{tensor.array.shape}")
+        return self._make_tensors(copies)[0]
+
+    def _callback(self, name, kind, function):
+        """Puts a callback into the objective; its exceptions are kept, and raised by _call."""
+        def guarded(_objective, *arguments):
+            try:
+                if self.error is not None:
+                    return _CALLBACK_FAILED
+                self.check_interrupt()
+                function(*arguments)
+                return 0
+            except BaseException as error:  # must not travel through C
+                self.error = error
+                return _CALLBACK_FAILED
+        callback = kind(guarded)
+        self._alive.append(callback)
+        setattr(self.c, name, _pointer(callback))
+
+    def _index(self, address, n):
+        return _array(address, (n,), _I64) if address else np.arange(n)
+
+    def _run_loss(self, index, n, losses, total, wrong):
+        result = self.functions[0](self._index(index, n))
+        values, count = result if isinstance(result, tuple) else (result, None)
+        values = np.asarray(values, np.float64).reshape(-1)
+        if values.size != n:
+            raise ValueError(f"loss: {values.size} losses for {n} samples; one each is needed")
+        if losses:
+            _array(losses, (n,), _F64)[:] = values
+        _F64.from_address(total).value = values.sum()
+        if wrong:
+            _I64.from_address(wrong).value = int(count or 0)
+
+    def _flat(self, parts, what):
+        parts = parts if isinstance(parts, (list, tuple)) else [parts]
+        flat = np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts])
+        if flat.size != self.size:
+            raise ValueError(f"{what}: {flat.size} numbers for {self.size} parameters")
+        return flat
+
+    def _run_gradient(self, index, n, out, total):
+        result = self.functions[1](self._index(index, n))
+        _array(out, (self.size,), ctypes.c_float)[:] = self._flat(result, "gradient")
+        if total:
+            inner = self.functions[0](self._index(index, n))
+            inner = inner[0] if isinstance(inner, tuple) else inner
+            _F64.from_address(total).value = np.sum(inner, dtype=np.float64)
+
+    def _run_hessian_vector(self, index, n, v, out):
+        v = _array(v, (self.size,), ctypes.c_float)
+        _array(out, (self.size,), ctypes.c_float)[:] = self._flat(
+            self.functions[2](self._index(index, n), v), "hessian_vector")
+
+    def _run_logits(self, index, n, out):
+        values = np.asarray(self.functions[3](self._index(index, n)), np.float32)
+        _array(out, (n, self.classes), ctypes.c_float)[:] = values.reshape(n, self.classes)
+
+    def check_interrupt(self):
+        """Raises KeyboardInterrupt if Ctrl-C was pressed while the library was at work."""
+        if self.interrupts:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def _catching_interrupts(self):
+        """Ctrl-C ends the work at the next callback, so that the library can put weights back; a
+        second one does what it did before."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def interrupted(number, frame):
+            self.interrupts += 1
+            if self.interrupts > 1 and callable(before):
+                before(number, frame)
+        if not callable(before):  # ignored, or set by something other than Python
+            yield
+            return
+        self.interrupts = 0
+        signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @contextlib.contextmanager
+    def running(self):
+        """Around everything that calls the library with this objective."""
+        self.error = None
+        with self._catching_interrupts():
+            yield
+        self.check_interrupt()
+
+    def call(self, name, *arguments):
+        """Calls a function of the library on this objective; raises what went wrong."""
+        status = getattr(self.library.c, name)(ctypes.byref(self.c), *arguments)
+        self.check(status)
+
+    def check(self, status):
+        if self.error is not None:
+            raise self.error
+        if status:
+            raise Error(self.context.message.decode(errors="replace") or f"status {status}", status)
+
+
+def _progress(objective, show, label):
+    """A progress callback: a line on the terminal, or a call of the user's function."""
+    if not show or not (callable(show) or sys.stderr.isatty()):
+        show = None
+    state = {"label": label, "begin": time.monotonic(), "shown": 0.0}
+
+    def report(_user, done, total):
+        try:
+            if objective.error is not None or objective.interrupts:
+                return 1
+            if callable(show):
+                show(state["label"], done, total)
+            elif show and time.monotonic() - state["shown"] > .2:
+                state["shown"] = time.monotonic()
+                seconds = int(state["shown"] - state["begin"])
+                share = f" {100 * done // total} %" if total else ""
+                sys.stderr.write(f"\r\033[K{state['label']}{share}  "
+                                 f"{seconds // 60}:{seconds % 60:02d}")
+                sys.stderr.flush()
+            return 0
+        except BaseException as error:  # of the user's function
+            objective.error = error
+            return 1
+
+    def clear():
+        if show and not callable(show):
+            sys.stderr.write("\r\033[K")
+    return _PROGRESS(report), state, clear
+
+
+# ---- results -------------------------------------------------------------------------------------
+
+
+def _table(header, rows, left):
+    """Aligned columns, as the programs of the project print them; `left`: columns of text."""
+    widths = [max(len(str(row[i])) for row in [header] + rows) for i in range(len(header))]
+    lines = []
+    for row in [header] + rows:
+        cells = [str(cell).ljust(width) if i in left else str(cell).rjust(width)
+                 for i, (cell, width) in enumerate(zip(row, widths))]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _frame(rows, index):
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError("to_frame() makes a DataFrame of pandas, which is not installed; "
+                          "to_dict() works without") from None
+    return pandas.DataFrame(rows).set_index(index)
+
+
+Measure = collections.namedtuple(
+    "Measure", "value standard_error seconds direction note source description")
+Measure.__doc__ = """One measure.
+
+value: NaN if it is undefined, and the note says why. standard_error: NaN unless it is random.
+direction: 1 where larger values are to go with a larger generalization gap, -1 the other way, 0
+where its source claims nothing.
+"""
+
+
+class Measures(collections.abc.Mapping):
+    """What `measure` found: a mapping from names to Measure, which prints as a table."""
+
+    def __init__(self, results, notes):
+        self._results, self.notes = results, list(notes)
+
+    def __getitem__(self, name):
+        try:
+            return self._results[name]
+        except KeyError:
+            raise KeyError(f"{name!r} was not measured"
+                           f"{_closest(str(name), list(self._results))}") from None
+
+    def __iter__(self):
+        return iter(self._results)
+
+    def __len__(self):
+        return len(self._results)
+
+    def __str__(self):
+        rows = []
+        for name, m in self._results.items():
+            rows.append([name, "undefined" if math.isnan(m.value) else f"{m.value:.7g}",
+                         "" if math.isnan(m.standard_error) else f"{m.standard_error:.2g}",
+                         "-?+"[m.direction + 1], f"{m.seconds:.3f}", m.source, m.note])
+        header = ["measure", "value", "std. error", "dir.", "seconds", "source", "note"]
+        table = _table(header, rows, {0, 5, 6})
+        return "\n".join([table, "", "dir.: + larger values are to go with a larger generalization "
+                          "gap, - with a smaller one."] + self.notes)
+
+    def to_dict(self):
+        """{name: {"value": ..., "standard_error": ..., ...}}"""
+        return {name: m._asdict() for name, m in self._results.items()}
+
+    def to_frame(self):
+        """A DataFrame with a row for each measure; needs pandas."""
+        return _frame([{"measure": name, **m._asdict()} for name, m in self._results.items()],
+                      "measure")
+
+    def to_row(self, **more):
+        """{name: value}, with what else is known of the model: a row of a table for `evaluate`."""
+        return {**more, **{name: m.value for name, m in self._results.items()}}
+
+
+Answer = collections.namedtuple("Answer", "beta threshold kept_fraction kept loss")
+
+
+class Prunability:
+    """Result of a search: `kept_fraction` of the first beta, and all `answers`."""
+
+    def __init__(self, c, seconds, notes):
+        self.answers = [Answer(*(getattr(c.answer[i], name) for name in Answer._fields))
+                        for i in range(c.answer_count)]
+        self.kept_fraction = self.answers[0].kept_fraction
+        self.base_loss, self.passes, self.prunable = c.base_loss, c.passes, c.prunable
+        self.seconds, self.notes = seconds, list(notes)
+
+    def __float__(self):
+        return self.kept_fraction
+
+    def __str__(self):
+        lines = [f"prunability {a.kept_fraction:g} at beta {a.beta:g}: {a.kept} of {self.prunable} "
+                 f"weights, loss {a.loss:.6g} (unpruned {self.base_loss:.6g})"
+                 for a in self.answers]
+        return "\n".join(lines + [f"{self.passes:.1f} passes, {self.seconds:.1f} s"] + self.notes)
+
+
+LossCurve = collections.namedtuple("LossCurve", "kept_fractions losses error_rates")
+LossCurve.__doc__ = "Mean loss and error rate at kept fractions 0, 1/grid, ..., 1: arrays."
+
+Radius = collections.namedtuple(
+    "Radius", "radius standard_error flatness state base_loss threshold reached passes seconds")
+Radius.__doc__ = """Largest perturbation that the loss tolerates, and flatness = 1 / radius^2.
+
+state: "found"; "saturated", where even the largest radius allowed is tolerated; "none", where no
+radius is.
+"""
+
+
+class Hessian:
+    """Curvature of the mean loss: see `hessian`.
+
+    eigenvalues, residuals   the largest ones, and how far each can be from an eigenvalue
+    smallest                 the smallest one
+    trace, trace_error       estimate, and its standard error
+    parameters               size of the Hessian
+    """
+
+    def __init__(self, objective, eigenvalues, residuals, smallest, trace, spectrum, seconds):
+        self._library, self._objective = objective.library, objective
+        self.eigenvalues, self.residuals, self.smallest = eigenvalues, residuals, smallest
+        self.trace, self.trace_error = trace.value, trace.error
+        self.seconds, self.notes = seconds, list(objective.notes)
+        self.parameters = spectrum.parameters
+        # The arrays become Python's own, so that nothing has to be freed.
+        shape = spectrum.probes, spectrum.steps
+        self._kept = {name: _array(getattr(spectrum, name), shape, _F64).copy()
+                      for name in ("values", "weights", "diagonal", "couplings")}
+        self._spectrum = self._library.make(
+            "prun_spectrum", parameters=spectrum.parameters, probes=spectrum.probes,
+            steps=spectrum.steps, difference_error=spectrum.difference_error,
+            difference_noise=spectrum.difference_noise,
+            **{name: array.ctypes.data for name, array in self._kept.items()})
+
+    @property
+    def ritz_values(self):
+        """Nodes of the quadrature: an array of runs x steps."""
+        return self._kept["values"]
+
+    @property
+    def ritz_weights(self):
+        """Weights of the nodes; those of a run add up to 1."""
+        return self._kept["weights"]
+
+    def effective_dimensionality(self, z=1.0):
+        """N_eff(z), the sum of e / (e + z) over positive eigenvalues e: (value, standard error)."""
+        result = self._library.make("prun_effective_dimension")
+        self._objective.check(self._library.c.prun_effective_dimensionality(
+            ctypes.byref(self._spectrum), float(z), ctypes.byref(result)))
+        return result.estimate.value, result.estimate.error
+
+    def density(self, grid=None, bandwidth=0.0):
+        """Spectral density, smoothed by a Gaussian: (grid, density, standard errors)."""
+        if grid is None:
+            low, high = self._kept["values"].min(), self._kept["values"].max()
+            margin = .05 * (high - low) + 1e-12
+            grid = np.linspace(low - margin, high + margin, 512)
+        grid = np.ascontiguousarray(grid, np.float64)
+        density, errors = np.empty_like(grid), np.empty_like(grid)
+        self._objective.check(self._library.c.prun_spectrum_density(
+            ctypes.byref(self._spectrum), grid.ctypes.data, grid.size, float(bandwidth),
+            density.ctypes.data, errors.ctypes.data))
+        return grid, density, errors
+
+    def __str__(self):
+        values = ", ".join(f"{value:.5g}" for value in self.eigenvalues)
+        n, error = self.effective_dimensionality()
+        return "\n".join([f"Hessian of {self.parameters} parameters",
+                          f"largest eigenvalues       {values}",
+                          f"smallest eigenvalue       {self.smallest:.5g}",
+                          f"trace                     {self.trace:.5g} +- {self.trace_error:.2g}",
+                          f"effective dimensionality  {n:.5g} +- {error:.2g} (z = 1)",
+                          f"{self.seconds:.1f} s"] + self.notes)
+
+
+# ---- what users call -----------------------------------------------------------------------------
+
+_MODEL_OPTIONS = ("samples", "batch", "device", "loss", "nonnegative", "prunable", "initial",
+                  "memory")
+
+
+def _objective(function, model, loader, options, second_order=False):
+    """The objective of a model, or the model itself if it is one. Takes what concerns the model out
+    of the options."""
+    of_model = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
+    if isinstance(model, Objective):
+        given = [name for name, value in of_model.items() if value is not None]
+        if loader is not None or given:
+            raise TypeError(f"{function}(objective): has its samples and options already; "
+                            f"{'a loader' if loader is not None else given[0]} cannot be given")
+        return model
+    return TorchObjective(model, loader, second_order=second_order, **of_model)
+
+
+def _history(library, history):
+    """An array of prun_epoch from mean losses, or from dictionaries of that struct's fields."""
+    epochs = (library.structs["prun_epoch"] * len(history))()
+    fields = library.types["prun_epoch"]
+    for i, (epoch, known) in enumerate(zip(epochs, history)):
+        known = known if isinstance(known, dict) else {"loss": float(known)}
+        values = {"epoch": i + 1, "epochs": len(history), "gradient_noise": math.nan,
+                  "evaluated_loss": math.nan, **known}
+        for name, value in values.items():
+            if name not in fields:
+                raise TypeError(f"history: an epoch has no {name!r}{_closest(name, list(fields))}")
+            setattr(epoch, name, _number(name, value, _split_type(fields[name])[0]))
+    return epochs
+
+
+def _choose(infos, only, skip):
+    """Names of the measures that are wanted; patterns such as "pac_bayes*" are allowed."""
+    names = [info.name.decode() for info in infos]
+
+    def matching(patterns):
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        found = set()
+        for pattern in patterns:
+            hits = fnmatch.filter(names, pattern)
+            if not hits:
+                raise ValueError(f"no measure is called {pattern!r}{_closest(pattern, names)}")
+            found.update(hits)
+        return found
+    wanted = set(names) if only is None else matching(only)
+    return wanted - (set() if skip is None else matching(skip))
+
+
+def measure(model, loader=None, only=None, skip=None, initial=None, history=None, samples=None,
+            batch=256, device=None, loss="cross_entropy", prunable=None, progress=True,
+            nonnegative=None, memory=4 << 30, **options):
+    """All generalization measures of a model, or those in `only` without those in `skip`.
+
+    model, loader   see the top of this file; loader None: `model` is an Objective
+    only, skip      names or patterns: "prunability", ["*norm*", "train_loss"]
+    initial         state_dict() of the model before training, for distances from it
+    history         of the training: the epochs' mean losses, or dictionaries of prun_epoch's fields
+    samples         use only so many samples, the first ones
+    batch           samples of a forward pass
+    device          run a copy of the model there
+    loss            "cross_entropy", "mse", "bce" (with logits), or a function (output, target) ->
+                    one loss for each sample of the batch; of a function only nonnegative=True
+                    allows searches to end early
+    prunable        which parameters are weights: a function (name, parameter) -> kind or bool, a
+                    dictionary from names or patterns to kinds ("weight", "bias", "norm", "other"),
+                    or a list of the weights' names or patterns
+    progress        True: a line on the terminal; or a function (name, done, total)
+    memory          most bytes that the samples may take
+    options         fields of prun_measure_options: beta, grid, draws, hessian_samples, seed, ...
+
+    Returns Measures. A measure that is undefined says so in its note.
+    """
+    library = load_library()
+    settings = _set_options(library, "prun_measure_options", "measure", options)
+    infos = _measure_infos(library)
+    wanted = _choose(infos, only, skip)
+    second = any(info.needs & _NEEDS_HESSIAN for info in infos if info.name.decode() in wanted)
+    of_model = dict(initial=initial, samples=samples, batch=batch, device=device, loss=loss,
+                    prunable=prunable, nonnegative=nonnegative, memory=memory)
+    usual = dict(batch=256, loss="cross_entropy", memory=4 << 30)
+    of_model = {name: value for name, value in of_model.items() if value != usual.get(name)}
+    objective = _objective("measure", model, loader, of_model, second)
+    notes = list(objective.notes)
+    own = [info for info in infos if info.needs & _NEEDS_NET and info.name.decode() in wanted]
+    if own and only is None:
+        wanted -= {info.name.decode() for info in own}
+        notes.append(f"{len(own)} measures need a network made of the library's own layers and are "
+                     "left out.")
+    if history is not None:
+        epochs = _history(library, history)
+        settings.history, settings.epochs = ctypes.addressof(epochs), len(epochs)
+    report, state, clear = _progress(objective, progress, "losses")
+    clock = _CLOCK(lambda _user: time.perf_counter())
+    settings.progress, settings.seconds = _pointer(report), _pointer(clock)
+    with objective.running():
+        try:
+            results = _measure_all(objective, settings,
+                                   [info for info in infos if info.name.decode() in wanted], state)
+        finally:
+            clear()
+    return Measures(results, notes)
+
+
+def _measure_infos(library):
+    count = _I64()
+    address = library.c.prun_measures(ctypes.byref(count))
+    return list((library.structs["prun_measure_info"] * count.value).from_address(address))
+
+
+def _measure_all(objective, settings, infos, state):
+    """One measure after the other, so that progress can name them."""
+    library, results = objective.library, {}
+    measurement = _PTR()
+    objective.call("prun_measurement_create", ctypes.byref(settings), ctypes.byref(measurement))
+    try:
+        for i, info in enumerate(infos):
+            result = library.make("prun_measure_result")
+            state["label"] = f"{info.name.decode()} ({i + 1} of {len(infos)})"
+            status = library.c.prun_measure(measurement, info.name, ctypes.byref(result))
+            if objective.error is not None or status in (_CALLBACK_FAILED, _CANCELLED, -2):
+                objective.check_interrupt()
+                objective.check(status)
+            results[info.name.decode()] = Measure(
+                result.value, result.standard_error, result.seconds, info.direction,
+                result.message.decode(errors="replace"), info.source.decode(), info.what.decode())
+    finally:
+        library.c.prun_measurement_free(measurement)
+    return results
+
+
+def _search(function, struct, model, loader, options, work, show, label):
+    """Runs `work(objective, settings)` with the options that are left when those of the model are
+    taken out. Returns what it returns, the objective, and the seconds."""
+    library = load_library()
+    objective_options = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
+    settings = _set_options(library, struct, function, options)
+    objective = _objective(function, model, loader, objective_options,
+                           struct == "prun_hessian_options")
+    report, _, clear = _progress(objective, show, label)
+    settings.progress = _pointer(report)
+    begin = time.perf_counter()
+    with objective.running():
+        try:
+            result = work(objective, settings)
+        finally:
+            clear()
+    return result, objective, time.perf_counter() - begin
+
+
+def prunability(model, loader=None, method="magnitude", scope="global", beta=0.1, grid=100,
+                progress=True, **options):
+    """The smallest kept fraction i/grid whose loss is within (1 + beta) times the unpruned loss.
+
+    method      "magnitude" or "random"; scope: "global" or "per_layer"
+    beta        a tolerance, or up to eight of them, which one search answers
+    options     of the model as in `measure`, and fields of prun_prune_options: repetitions, ...
+
+    Returns Prunability; float() of it is the measure for the first beta.
+    """
+    def work(objective, settings):
+        result = objective.library.make("prun_prunability")
+        objective.call("prun_prunability_search", ctypes.byref(settings), ctypes.byref(result))
+        return result
+    options.update(method=method, scope=scope, beta=beta, grid=grid)
+    result, objective, seconds = _search("prunability", "prun_prune_options", model, loader,
+                                         options, work, progress, "prunability")
+    return Prunability(result, seconds, objective.notes)
+
+
+def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100, progress=True,
+               **options):
+    """Mean loss and error rate at every kept fraction: LossCurve. Options as in `prunability`."""
+    def work(objective, settings):
+        losses, errors = np.empty(settings.grid + 1), np.empty(settings.grid + 1)
+        objective.call("prun_loss_curve", ctypes.byref(settings), losses.ctypes.data,
+                       errors.ctypes.data)
+        return LossCurve(np.arange(settings.grid + 1) / settings.grid, losses, errors)
+    if not isinstance(grid, (int, np.integer)) or grid < 1:
+        raise ValueError(f"grid={grid!r}: wants a positive integer")
+    options.update(method=method, scope=scope, grid=grid)
+    return _search("loss_curve", "prun_prune_options", model, loader, options, work, progress,
+                   "loss curve")[0]
+
+
+def _radius(function, c_function, model, loader, options, progress):
+    def work(objective, settings):
+        result = objective.library.make("prun_radius")
+        objective.call(c_function, ctypes.byref(settings), ctypes.byref(result))
+        return result
+    r, _, seconds = _search(function, "prun_perturb_options", model, loader, options, work,
+                            progress, function.replace("_", " "))
+    return Radius(r.radius, r.standard_error, r.flatness, ("found", "saturated", "none")[r.state],
+                  r.base, r.threshold, r.reached, r.passes, seconds)
+
+
+def perturbation_radius(model, loader=None, noise="magnitude", progress=True, **options):
+    """The largest random noise that the loss tolerates: Radius.
+
+    noise       "magnitude", "squared", "gaussian" or "sign_flip"
+    options     of the model as in `measure`, and fields of prun_perturb_options: beta, draws, ...
+    """
+    options["noise"] = noise
+    return _radius("perturbation_radius", "prun_perturbation_radius", model, loader, options,
+                   progress)
+
+
+def sharpness_radius(model, loader=None, noise="gaussian", progress=True, **options):
+    """The largest worst-case perturbation that the loss tolerates, found by gradient ascent:
+    Radius. Options as in `perturbation_radius`."""
+    options["noise"] = noise
+    return _radius("sharpness_radius", "prun_sharpness_radius", model, loader, options, progress)
+
+
+def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probes=3,
+            hessian_samples=None, progress=True, **options):
+    """Curvature of the mean loss: Hessian.
+
+    scope            "weights", or "all" trained parameters
+    eigenvalues      how many of the largest ones
+    steps, probes    products of a Lanczos run, and runs
+    hessian_samples  the loss is that of so many samples, the first ones [all]
+    options          of the model as in `measure`, and fields of prun_hessian_options
+    """
+    def work(objective, settings):
+        library, c = objective.library, objective.library.c
+        settings.samples = 0 if hessian_samples is None else hessian_samples
+        spectrum = library.make("prun_spectrum")
+        trace = library.make("prun_estimate")
+        values, residuals, lowest = np.empty(eigenvalues), np.empty(eigenvalues), np.empty(1)
+        objective.call("prun_hessian_eigenpairs", eigenvalues, ctypes.byref(settings),
+                       values.ctypes.data, residuals.ctypes.data, None)
+        settings.smallest = 1
+        objective.call("prun_hessian_eigenpairs", 1, ctypes.byref(settings), lowest.ctypes.data,
+                       None, None)
+        settings.smallest = 0
+        objective.call("prun_hessian_trace", ctypes.byref(settings), ctypes.byref(trace), None)
+        objective.call("prun_hessian_spectrum", ctypes.byref(settings), ctypes.byref(spectrum))
+        try:
+            return Hessian(objective, values, residuals, float(lowest[0]), trace, spectrum, 0.0)
+        finally:
+            c.prun_spectrum_free(ctypes.byref(spectrum))
+    options.update(scope=scope, steps=steps, probes=probes)
+    result, _, result.seconds = _search("hessian", "prun_hessian_options", model, loader, options,
+                                        work, progress, "hessian")
+    return result
+
+
+# ---- PyTorch: data -------------------------------------------------------------------------------
+
+_TARGET_KEYS = ("labels", "label", "target", "targets", "y")
+
+
+def _map(function, value):
+    """Applies a function to the tensors in nested tuples, lists and dictionaries."""
+    if isinstance(value, collections.abc.Mapping):
+        return {key: _map(function, item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(_map(function, item) for item in value)
+    return function(value)
+
+
+def _leaves(value):
+    found = []
+    _map(found.append, value)
+    return found
+
+
+def _as_tensor(value):
+    import torch
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, (np.ndarray, np.generic, int, float, bool)):
+        return torch.as_tensor(value)
+    raise TypeError(f"a batch holds a {type(value).__name__}, where a tensor is needed")
+
+
+def _split_batch(batch):
+    """Arguments of the model, by place or by name, and the target."""
+    if isinstance(batch, collections.abc.Mapping):
+        for key in _TARGET_KEYS:
+            if key in batch:
+                return {k: v for k, v in batch.items() if k != key}, batch[key]
+        raise ValueError(f"a batch has the keys {', '.join(map(str, batch))}; the target has to be "
+                         f"one of them: {', '.join(_TARGET_KEYS)}")
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        raise ValueError("a batch has no labels; it has to be (inputs..., target), or a dictionary "
+                         "with the target under \"labels\"")
+    inputs = tuple(batch[:-1])
+    named = len(inputs) == 1 and isinstance(inputs[0], collections.abc.Mapping)
+    return inputs[0] if named else inputs, batch[-1]
+
+
+def _batches(loader, batch):
+    """Iterable of batches from what the user calls a loader."""
+    import torch
+    tensors = (torch.Tensor, np.ndarray)
+    if isinstance(loader, tensors):
+        raise ValueError("a single tensor has no labels; give a pair (inputs, target)")
+    if isinstance(loader, (tuple, list)) and loader and all(isinstance(t, tensors) for t in loader):
+        return [loader]
+    if isinstance(loader, collections.abc.Mapping):
+        return [loader]
+    if isinstance(loader, torch.utils.data.Dataset) and not isinstance(
+            loader, torch.utils.data.IterableDataset):
+        return torch.utils.data.DataLoader(loader, batch_size=batch)
+    if not hasattr(loader, "__iter__"):
+        raise TypeError(f"loader: a {type(loader).__name__} gives no batches; a DataLoader, a "
+                        "Dataset, or a pair of tensors is needed")
+    return loader
+
+
+def _read_samples(loader, samples, batch, memory):
+    """(inputs, target) of all samples, joined; reading ends at `samples`."""
+    import torch
+    parts, count, size = [], 0, 0
+    for given in _batches(loader, batch):
+        part = _map(_as_tensor, _split_batch(given))
+        leaves = _leaves(part)
+        sizes = {leaf.shape[0] if leaf.dim() else 0 for leaf in leaves}
+        if len(sizes) != 1 or 0 in sizes:
+            raise ValueError("a batch holds tensors of "
+                             f"{', '.join(str(tuple(leaf.shape)) for leaf in leaves)}; the first "
+                             "axis has to be the samples of all of them")
+        parts.append(part)
+        count += leaves[0].shape[0]
+        size += sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+        if size > memory:
+            raise ValueError(f"the samples take more than memory={memory} bytes after {count} of "
+                             "them; give samples= to use the first ones, or a larger memory=")
+        if samples is not None and count >= samples:
+            break
+    if not parts:
+        raise ValueError("the loader gave no batch; if it is a generator, it may have been used up")
+    columns = [_leaves(part) for part in parts]
+    joined = []
+    for leaves in zip(*columns):
+        shapes = {tuple(leaf.shape[1:]) for leaf in leaves}
+        if len(shapes) > 1:
+            raise ValueError(f"batches of different shapes, {sorted(shapes)[:2]}: pad the samples "
+                             "to one shape")
+        joined.append((leaves[0] if len(leaves) == 1 else torch.cat(leaves))[:samples])
+    joined = iter(joined)
+    return _map(lambda _: next(joined), parts[0])
+
+
+def _loader_notes(loader):
+    """What a reader of the results should know of the loader."""
+    import torch
+    notes = []
+    if not isinstance(loader, torch.utils.data.DataLoader):
+        return notes
+    if isinstance(getattr(loader, "sampler", None), torch.utils.data.RandomSampler):
+        notes.append("The loader shuffles: samples are in the order of the one pass that was read.")
+    dataset = loader.dataset
+    if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset):
+        try:
+            first, second = (_leaves(_map(_as_tensor, dataset[0])) for _ in range(2))
+        except TypeError:  # images that the loader turns into tensors
+            return notes
+        if any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(first, second)):
+            notes.append("The data set augments its samples: they are used as the one pass that "
+                         "was read gave them.")
+    return notes
+
+
+# ---- PyTorch: parameters -------------------------------------------------------------------------
+
+
+def _kind_by_type(module, name, parameter):
+    """Kind of a module's own parameter."""
+    from torch import nn
+    norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+    kernels = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, nn.RNNBase, nn.RNNCellBase,
+               nn.MultiheadAttention)
+    if isinstance(module, norms) or (type(module).__name__.endswith("Norm") and
+                                     parameter.dim() <= 1):
+        return "norm"
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+        return "other"
+    if "bias" in name:
+        return "bias"
+    if isinstance(module, kernels):
+        return "weight" if parameter.dim() > 1 else "bias"
+    # Of modules that are not torch's own: what is called weight is a kernel, others are tokens and
+    # positions.
+    if parameter.dim() > 1 and (name in ("weight", "kernel") or name.startswith("weight") or
+                                type(module).__name__ == "ParametrizationList"):
+        return "weight"
+    return "other"
+
+
+def _kinds(model, prunable):
+    """(name, parameter, kind) of the trained parameters, shared ones once."""
+    owners = {}
+    for prefix, module in model.named_modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                owners.setdefault(id(parameter), (module, name))
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    if not trained:
+        raise ValueError("the model has no parameter with requires_grad")
+    names = [name for name, _ in trained]
+    chosen = {}
+    if isinstance(prunable, dict):
+        for pattern, kind in prunable.items():
+            hits = fnmatch.filter(names, pattern)
+            if not hits:
+                raise ValueError(f"prunable: no trained parameter is called {pattern!r}"
+                                 f"{_closest(pattern, names)}")
+            chosen.update((name, kind) for name in hits)
+    elif prunable is not None and not callable(prunable):
+        chosen = {name: "other" for name in names}
+        for pattern in [prunable] if isinstance(prunable, str) else prunable:
+            hits = fnmatch.filter(names, pattern)
+            if not hits:
+                raise ValueError(f"prunable: no trained parameter is called {pattern!r}"
+                                 f"{_closest(pattern, names)}")
+            chosen.update((name, "weight") for name in hits)
+    found = []
+    for name, parameter in trained:
+        if parameter.is_complex():
+            raise TypeError(f"{name}: is {parameter.dtype}; real numbers are needed")
+        usual = _kind_by_type(*owners[id(parameter)], parameter)
+        kind = chosen.get(name, usual)
+        if prunable is not None and not isinstance(prunable, dict) and not callable(prunable):
+            kind = "weight" if chosen[name] == "weight" else "other" if usual == "weight" else usual
+        if callable(prunable):
+            kind = prunable(name, parameter)
+            if isinstance(kind, bool):
+                kind = "weight" if kind else "other" if usual == "weight" else usual
+        if kind not in _KINDS:
+            raise ValueError(f"prunable: {name} is {kind!r}, not one of {', '.join(_KINDS)}")
+        found.append((name, parameter, kind))
+    return found
+
+
+class _Copy:
+    """A parameter that the library cannot change in place: a float32 array in its stead."""
+
+    def __init__(self, parameter):
+        self.parameter = parameter
+        self.original = parameter.detach().clone()
+        self.array = self.original.to("cpu").float().contiguous().numpy().copy()
+        self.unchanged = self.array.copy()  # the original, rounded
+        self.written = self.array.copy()    # what the parameter holds
+
+    def write(self):
+        """Brings the parameter to what the library made of the array. Where that is the original,
+        the parameter gets the original, with all its digits."""
+        import torch
+        if np.array_equal(self.array, self.written, equal_nan=True):
+            return
+        value = torch.from_numpy(self.array).to(self.original.device, self.original.dtype)
+        same = torch.from_numpy(self.array == self.unchanged).to(self.original.device)
+        with torch.no_grad():
+            self.parameter.data.copy_(torch.where(same, self.original, value))
+        np.copyto(self.written, self.array)
+
+    def restore(self):
+        import torch
+        with torch.no_grad():
+            self.parameter.data.copy_(self.original)
+        np.copyto(self.array, self.unchanged)
+        np.copyto(self.written, self.unchanged)
+
+
+# ---- PyTorch: losses -----------------------------------------------------------------------------
+
+
+def _cross_entropy(output, target):
+    from torch.nn import functional
+    losses = functional.cross_entropy(output.double(), target, reduction="none")
+    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+
+def _mean_square(output, target):
+    if output.shape != target.shape:
+        raise ValueError(f"loss=\"mse\": outputs of shape {tuple(output.shape)}, targets of "
+                         f"{tuple(target.shape)}")
+    losses = (output.double() - target.double()) ** 2
+    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+
+def _binary_cross_entropy(output, target):
+    from torch.nn import functional
+    losses = functional.binary_cross_entropy_with_logits(
+        output.double(), target.double().reshape(output.shape), reduction="none")
+    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+
+_LOSSES = {"cross_entropy": _cross_entropy, "mse": _mean_square, "bce": _binary_cross_entropy}
+
+
+class _RandomStates:
+    """The random states of Python, NumPy and torch, to be put back."""
+
+    def __init__(self):
+        import torch
+        self.python, self.numpy, self.torch = (random.getstate(), np.random.get_state(),
+                                               torch.get_rng_state())
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+
+    def restore(self):
+        import torch
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.torch)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state_all(self.cuda)
+
+
+class TorchObjective(Objective):
+    """The objective of a torch.nn.Module on samples that are kept; `measure` has the options."""
+
+    def __init__(self, model, loader, samples=None, batch=256, device=None, loss="cross_entropy",
+                 nonnegative=None, prunable=None, initial=None, memory=4 << 30, second_order=False):
+        try:
+            import torch
+        except ImportError:
+            raise ImportError("models are measured with torch, which is not installed; networks of "
+                              "your own need only an Objective") from None
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(f"model: a {type(model).__name__}, where a torch.nn.Module or an "
+                            "Objective is needed")
+        if loader is None:
+            raise TypeError("a loader is needed: batches (inputs, labels) of the training set")
+        for name, value in (("samples", samples), ("batch", batch)):
+            if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
+                raise ValueError(f"{name}={value!r}: wants a positive integer")
+        if isinstance(loss, str) and loss not in _LOSSES:
+            raise ValueError(f"loss={loss!r}: is one of {', '.join(_LOSSES)}, or a function"
+                             f"{_closest(loss, list(_LOSSES))}")
+        states = _RandomStates()
+        try:
+            data = _read_samples(loader, samples, batch, memory)
+            notes = _loader_notes(loader)
+        finally:
+            states.restore()
+        if device is not None and any(p.device != torch.device(device) for p in model.parameters()):
+            import copy
+            model = copy.deepcopy(model).to(device)
+        self.torch, self.model, self.batch = torch, model, int(batch)
+        self.inputs, self.target = data
+        self.loss_function = _LOSSES[loss] if isinstance(loss, str) else loss
+        self.loss_name = loss if isinstance(loss, str) else None
+        self._check_target()
+        known = _kinds(model, prunable)
+        self.parameters = [parameter for _, parameter, _ in known]
+        self.device = self.parameters[0].device
+        self.copies, tensors = [], []
+        for name, parameter, kind in known:
+            data = parameter.data
+            if data.device.type == "cpu" and data.dtype == torch.float32 and data.is_contiguous():
+                array = data.numpy()
+            else:
+                self.copies.append(_Copy(parameter))
+                array = self.copies[-1].array
+            tensors.append(Tensor(name, array, kind))
+        classes, labels = 0, None
+        self.count = _leaves(self.inputs)[0].shape[0]
+        self.graphs, self.views = None, []
+        with self._prepared():
+            output = self._probe(second_order)
+        self.graphs = None
+        if self.loss_name == "cross_entropy" and output.dim() == 2:
+            classes = output.shape[1]
+            if not self.target.is_floating_point() and int(self.target.min()) >= 0:
+                labels = self.target.cpu().numpy()
+        super().__init__(
+            tensors, self._losses, self.count, self._gradient,
+            self._hessian_vector if self.second_order else None,
+            self._logits if classes >= 2 else None, labels, classes,
+            nonnegative=self.loss_name is not None if nonnegative is None else nonnegative,
+            initial=None if initial is None else self._initial(initial, known))
+        self.notes += notes
+        if second_order and not self.second_order:
+            self.notes.append(f"torch has no second derivative of this model ({self.reason}): "
+                              "curvature is made of differences of gradients.")
+
+    def _check_target(self):
+        if self.loss_name != "cross_entropy":
+            return
+        torch, target = self.torch, self.target
+        if not isinstance(target, torch.Tensor):
+            raise TypeError("the target of a batch is not one tensor; give a loss= of your own")
+        if target.is_floating_point() and target.dim() < 2:
+            raise TypeError(f"labels are {target.dtype}; cross-entropy needs integers "
+                            "(torch.long), or choose another loss=")
+        if not target.is_floating_point():
+            self.target = target.long()
+            if int(self.target.min()) < 0 and int(self.target.min()) != -100:
+                raise ValueError(f"label {int(self.target.min())} is below 0")
+
+    def _probe(self, second_order):
+        """Runs the first samples, twice, to find out what the model gives."""
+        torch = self.torch
+        with torch.no_grad():
+            output = self._output(self._select(slice(0, 1))[0])
+        if self.loss_name == "cross_entropy" and self.target.dim() == 1 and output.dim() == 2 and \
+                int(self.target.max()) >= output.shape[1]:
+            raise ValueError(f"label {int(self.target.max())}, but the model has "
+                             f"{output.shape[1]} outputs")
+        with torch.no_grad():
+            first, again = (self._forward(slice(0, min(self.batch, self.count)))[1]
+                            for _ in range(2))
+        if not torch.allclose(first, again, rtol=1e-6, atol=1e-12, equal_nan=True):
+            raise ValueError("the model's loss is random: the same samples gave "
+                             f"{float(first.mean()):.6g} and {float(again.mean()):.6g}. "
+                             "Is dropout on in eval mode?")
+        self.second_order, self.reason = False, ""
+        if second_order:
+            try:
+                zero = np.zeros(sum(p.numel() for p in self.parameters), np.float32)
+                self._hessian_vector(np.arange(min(2, self.count)), zero)
+                self.second_order = True
+            except (RuntimeError, NotImplementedError) as error:
+                self.reason = str(error).split("\n")[0][:120]
+        return output
+
+    def _initial(self, initial, known):
+        """Arrays of a state_dict, in the order of the parameters."""
+        found = []
+        for name, parameter, _ in known:
+            if name not in initial:
+                raise ValueError(f"initial: has no {name!r}{_closest(name, list(initial))}")
+            if tuple(initial[name].shape) != tuple(parameter.shape):
+                raise ValueError(f"initial: {name} has shape {tuple(initial[name].shape)}, the "
+                                 f"model's {tuple(parameter.shape)}")
+            found.append(initial[name].detach().to("cpu").float().numpy())
+        return found
+
+    # ---- the state of the model ----
+
+    @contextlib.contextmanager
+    def _prepared(self):
+        """Eval mode; at the end training flags, buffers and random states are as before."""
+        torch = self.torch
+        modes = [(module, module.training) for module in self.model.modules()]
+        buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
+        states = _RandomStates()
+        try:
+            # Flags one by one: model.eval() may have been given side effects.
+            for module, _ in modes:
+                module.training = False
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    if buffer.shape != before.shape or not torch.equal(buffer, before):
+                        buffer.data.copy_(before)
+            states.restore()
+
+    @contextlib.contextmanager
+    def running(self):
+        with self._prepared():
+            try:
+                with super().running():
+                    yield
+            finally:
+                self.graphs = None
+                for copy in self.copies:
+                    copy.restore()
+
+    # ---- what the library calls ----
+
+    def _select(self, index):
+        """A part of the samples on the model's device. index: slice or array."""
+        if isinstance(index, np.ndarray):
+            index = self.torch.from_numpy(index)
+        return _map(lambda leaf: leaf[index].to(self.device), (self.inputs, self.target))
+
+    def _output(self, inputs):
+        """What the losses are of: the model's output, or the logits in it."""
+        output = self.model(**inputs) if isinstance(inputs, dict) else self.model(*inputs)
+        if not isinstance(output, self.torch.Tensor):
+            if hasattr(output, "logits"):
+                output = output.logits
+            elif isinstance(output, (tuple, list)) and self.loss_name:
+                output = output[0]
+        return output
+
+    def _forward(self, index):
+        """Output of the model, and double losses of the samples."""
+        inputs, target = self._select(index)
+        output = self._output(inputs)
+        losses = self.loss_function(output, target)
+        n = _leaves(target)[0].shape[0]
+        if tuple(losses.shape) != (n,):
+            raise ValueError(f"loss: gives {tuple(losses.shape)} for {n} samples; one loss for "
+                             "each sample is needed (reduction=\"none\")")
+        return output, losses.double(), target
+
+    def _parts(self, index):
+        """Slices of a batch. The samples 0, 1, ... are not copied."""
+        for copy in self.copies:
+            copy.write()
+        n = len(index)
+        in_order = n > 0 and index[0] == 0 and index[-1] == n - 1 and \
+            np.array_equal(index, np.arange(n))
+        for at in range(0, n, self.batch):
+            self.check_interrupt()
+            part = slice(at, min(at + self.batch, n))
+            yield part, part if in_order else index[part]
+
+    def _wrong(self, output, target):
+        if self.loss_name == "cross_entropy" and not target.is_floating_point():
+            answers = output.argmax(1) != target
+            return int((answers if answers.dim() == 1 else answers.flatten(1).any(1)).sum())
+        if self.loss_name == "bce":
+            return int(((output > 0) != (target.reshape(output.shape) > .5)).flatten(1).any(1).sum()
+                       if output.dim() > 1 else ((output > 0) != (target > .5)).sum())
+        return 0
+
+    def _losses(self, index):
+        losses, wrong = np.empty(len(index)), 0
+        with self.torch.no_grad():
+            for place, part in self._parts(index):
+                output, values, target = self._forward(part)
+                losses[place] = values.cpu().numpy()
+                wrong += self._wrong(output, target)
+        return losses, wrong
+
+    def _logits(self, index):
+        logits = np.empty((len(index), self.classes), np.float32)
+        with self.torch.no_grad():
+            for place, part in self._parts(index):
+                logits[place] = self._forward(part)[0].float().cpu().numpy()
+        return logits
+
+    def _add(self, total, parts):
+        return [part if t is None else t if part is None else t + part
+                for t, part in zip(total or [None] * len(parts), parts)]
+
+    def _flatten(self, total):
+        return np.concatenate([
+            np.zeros(p.numel(), np.float32) if part is None
+            else part.detach().reshape(-1).float().cpu().numpy()
+            for part, p in zip(total, self.parameters)])
+
+    def _gradient(self, index):
+        """Gradient of the summed loss, and the sum."""
+        torch, total, added = self.torch, None, 0.0
+        with torch.inference_mode(False), torch.enable_grad():
+            for _, part in self._parts(index):
+                value = self._forward(part)[1].sum()
+                added += float(value)
+                if value.requires_grad:
+                    total = self._add(total, torch.autograd.grad(value, self.parameters,
+                                                                 allow_unused=True))
+        return self._flatten(total or [None] * len(self.parameters)), added
+
+    def _run_gradient(self, index, n, out, total):
+        gradient, value = self._gradient(self._index(index, n))
+        _array(out, (self.size,), ctypes.c_float)[:] = gradient
+        if total:
+            _F64.from_address(total).value = value
+
+    def _gradient_graphs(self, index):
+        """Gradients of the batches' losses, as functions of the weights. A Lanczos run asks for them
+        again and again: those of up to two batches are kept while weights and samples stay."""
+        torch = self.torch
+        if self.graphs and all(np.array_equal(now, then) for now, then in
+                               zip([index] + self.views, self.graphs[0])):
+            self.check_interrupt()
+            yield from self.graphs[1]
+            return
+        self.graphs, kept = None, []
+        for _, part in self._parts(index):
+            value = self._forward(part)[1].sum()
+            gradient = ()
+            if value.requires_grad:
+                gradient = torch.autograd.grad(value, self.parameters, create_graph=True,
+                                               allow_unused=True)
+            if len(index) <= 2 * self.batch:
+                kept.append(gradient)
+            yield gradient
+        if kept and self.views:
+            self.graphs = [index.copy()] + [view.copy() for view in self.views], kept
+
+    def _hessian_vector(self, index, v):
+        torch, total, at, parts = self.torch, None, 0, []
+        for p in self.parameters:
+            parts.append(torch.from_numpy(v[at:at + p.numel()]).view(p.shape).to(p.device, p.dtype))
+            at += p.numel()
+        with torch.inference_mode(False), torch.enable_grad():
+            for gradient in self._gradient_graphs(index):
+                dots = [(g * d).sum() for g, d in zip(gradient, parts)
+                        if g is not None and g.requires_grad]
+                if dots:
+                    dot = sum(x.double() for x in dots)
+                    total = self._add(total, torch.autograd.grad(
+                        dot, self.parameters, allow_unused=True, retain_graph=True))
+        return self._flatten(total or [None] * len(self.parameters))
+
+
+# ---- tables of models ----------------------------------------------------------------------------
+
+Row = collections.namedtuple("Row", "measure models tau lower upper tau_b p psi k")
+
+
+class Evaluation(collections.abc.Mapping):
+    """What `evaluate` found: a mapping from measures to Row, which prints as a table."""
+
+    def __init__(self, rows, target, hyper, notes):
+        self._rows, self.target, self.hyper, self.notes = rows, target, hyper, notes
+
+    def __getitem__(self, name):
+        return self._rows[name]
+
+    def __iter__(self):
+        return iter(self._rows)
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __str__(self):
+        def show(value, form):
+            return "" if value is None or math.isnan(value) else form % value
+        header = ["measure", "tau", "lower", "upper", "p"] + \
+            [f"psi {name}" for name in self.hyper] + ["Psi", "K"]
+        rows = []
+        for row in sorted(self._rows.values(), key=lambda r: -abs(r.tau)):
+            psi = row.psi or {}
+            rows.append([row.measure, "%+.3f" % row.tau, show(row.lower, "%+.3f"),
+                         show(row.upper, "%+.3f"), show(row.p, "%.2g")] +
+                        [show(psi.get(name, math.nan), "%+.3f") for name in self.hyper] +
+                        [show(psi.get("mean", math.nan), "%+.3f"), show(row.k, "%.3f")])
+        return "\n".join([f"Kendall's tau with {self.target}", "", _table(header, rows, {0})] +
+                         self.notes)
+
+    def to_dict(self):
+        return {name: row._asdict() for name, row in self._rows.items()}
+
+    def to_frame(self):
+        """A DataFrame with a row for each measure; needs pandas."""
+        return _frame([row._asdict() for row in self._rows.values()], "measure")
+
+
+def _columns(frame):
+    """{name: list} of a DataFrame, a dictionary of columns, or a list of rows."""
+    if isinstance(frame, dict):
+        return {str(name): list(values) for name, values in frame.items()}
+    if hasattr(frame, "columns") and hasattr(frame, "to_numpy"):
+        return {str(name): list(frame[name]) for name in frame.columns}
+    rows = list(frame)
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise TypeError("frame: a DataFrame, a dictionary of columns, or a list of dictionaries is "
+                        "needed")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {str(name): [row.get(name, math.nan) for row in rows] for name in names}
+
+
+def _numbers(values):
+    """Column as doubles, or None where there is text."""
+    try:
+        return np.array([math.nan if value is None else float(value) for value in values])
+    except (TypeError, ValueError):
+        return None
+
+
+def evaluate(frame, target="gap", hyper=(), seed=None, measures=None, resamples=2000, level=0.95,
+             random_seed=0):
+    """Which measure follows the target over a table of models?
+
+    frame       a row for each model: DataFrame, dictionary of columns, or list of dictionaries, as
+                Measures.to_row makes them
+    target      column of the generalization gap, or of the test error
+    hyper       columns of what was varied: for granulated Kendall (psi) and K
+    seed        column of the training's seed
+    measures    columns to judge [all other columns of numbers]
+
+    Returns Evaluation: Kendall's tau with a bootstrap interval and p, psi by hyperparameter with
+    their mean, and the conditional mutual information K. Rows in which a measure is missing are
+    left out for that measure. The program examples/studies/evaluate.c computes more.
+    """
+    library = load_library()
+    columns = _columns(frame)
+    hyper = [hyper] if isinstance(hyper, str) else list(hyper)
+    for name in [target] + hyper + ([seed] if seed else []) + list(measures or []):
+        if name not in columns:
+            raise ValueError(f"no column is called {name!r}{_closest(str(name), list(columns))}")
+    y = _numbers(columns[target])
+    if y is None:
+        raise ValueError(f"{target}: is text, where numbers are needed")
+    axes = [np.unique([str(v) for v in columns[name]], return_inverse=True)[1].astype(np.float64)
+            for name in hyper]
+    seeds = None if seed is None else np.unique([str(v) for v in columns[seed]],
+                                                return_inverse=True)[1].astype(np.float64)
+    known = {target, seed, *hyper}
+    names = list(measures) if measures is not None else [n for n in columns if n not in known]
+    context = library.make("prun_context", threads=1)
+    rows, notes = {}, []
+    for name in names:
+        x = _numbers(columns[name])
+        if x is None:
+            if measures is not None:
+                raise ValueError(f"{name}: is text, where numbers are needed")
+            continue
+        keep = ~(np.isnan(x) | np.isnan(y))
+        if keep.sum() < 2 or np.all(x[keep] == x[keep][0]):
+            notes.append(f"{name} is left out: it has no two different values.")
+            continue
+        rows[name] = _evaluate_one(library, context, name, x[keep], y[keep],
+                                   [axis[keep] for axis in axes], hyper,
+                                   None if seeds is None else seeds[keep],
+                                   (resamples, level, random_seed))
+    return Evaluation(rows, target, hyper, notes)
+
+
+def _evaluate_one(library, context, name, x, y, axes, hyper, seeds, resampling):
+    def check(status):
+        if status:
+            raise Error(f"{name}: {context.message.decode(errors='replace')}", status)
+    c, where = library.c, ctypes.byref(context)
+    x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    axes = [np.ascontiguousarray(axis) for axis in axes]
+    seeds = None if seeds is None else np.ascontiguousarray(seeds)
+    kendall = library.make("prun_kendall")
+    check(c.prun_kendall_tau(where, x.ctypes.data, y.ctypes.data, x.size, ctypes.byref(kendall)))
+    pointers = (_PTR * max(len(axes), 1))(*[axis.ctypes.data for axis in axes])
+    struct = library.make("prun_axes", n=x.size, count=len(axes),
+                          values=ctypes.addressof(pointers),
+                          seed=None if seeds is None else seeds.ctypes.data)
+    sample = library.make("prun_sample", n=x.size, measure=x.ctypes.data, target=y.ctypes.data)
+    options = library.make("prun_resampling_options", resamples=int(resampling[0]),
+                           level=float(resampling[1]), seed=int(resampling[2]))
+    interval = library.make("prun_interval")
+    check(c.prun_bootstrap(where, ctypes.byref(sample), ctypes.byref(options),
+                           ctypes.byref(interval)))
+    psi, k = None, math.nan
+    if axes:
+        granulated, cmi = library.make("prun_granulated"), library.make("prun_cmi")
+        check(c.prun_granulated_kendall(where, ctypes.byref(struct), x.ctypes.data, y.ctypes.data,
+                                        ctypes.byref(granulated)))
+        check(c.prun_conditional_information(where, ctypes.byref(struct), x.ctypes.data,
+                                             y.ctypes.data, 0, ctypes.byref(cmi)))
+        psi = {axis: granulated.psi[i] for i, axis in enumerate(hyper)}
+        psi["mean"] = granulated.mean
+        k = cmi.k
+    return Row(name, x.size, kendall.tau_a, interval.lower, interval.upper, kendall.tau_b,
+               kendall.p, psi, k)

@@ -1,0 +1,497 @@
+"""Models of PyTorch through examples/prunability.py: against brute force in torch, dense Hessians in
+double precision and the library's own networks; what must be left as it was; messages.
+
+    python3 tests/peers/torch_module.py LIBRARY MEASURE DATA
+
+LIBRARY: the shared library; MEASURE: the program; DATA: folder of the project's images. The last
+line is "torch_module: N passed, N failed".
+"""
+import copy
+import csv
+import importlib.util
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from torch_zoo import (MobileNet, Recurrent, Tied, ViT, brute_force, load_images, perceptron, train)
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(ROOT, "examples"), os.path.join(ROOT, "examples", "pytorch")]
+os.environ["PRUNABILITY_LIBRARY"] = sys.argv[1]
+
+import prunability as P  # noqa: E402
+
+passed = failed = 0
+
+
+def check(name, holds, *what):
+    global passed, failed
+    if holds:
+        passed += 1
+    else:
+        failed += 1
+        print(f"FAIL {name}", *what)
+
+
+def near(name, found, wanted, relative):
+    check(name, found == wanted or abs(found - wanted) <= relative * abs(wanted), f"{found!r}, should be {wanted!r}")
+
+
+def raises(name, kind, text, function, *arguments, **named):
+    try:
+        function(*arguments, **named)
+    except kind as error:
+        check(name, text in str(error), f"says {str(error)!r}, not {text!r}")
+    except BaseException as error:  # of another kind
+        check(name, False, f"raised {type(error).__name__}: {error}")
+    else:
+        check(name, False, "raised nothing")
+
+
+# ---- oracles and comparisons ----------------------------------------------------------------------
+
+
+def dense_hessian(model, x, y, names):
+    """The Hessian of the mean loss in double precision over the named parameters."""
+    model = copy.deepcopy(model).double().eval()
+    chosen = [p for name, p in model.named_parameters() if name in names]
+    loss = F.cross_entropy(model(x.double()), y)
+    flat = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, chosen, create_graph=True)])
+    rows = []
+    for i in range(flat.numel()):
+        row = torch.autograd.grad(flat[i], chosen, retain_graph=True)
+        rows.append(torch.cat([g.reshape(-1) for g in row]))
+    return torch.stack(rows)
+
+
+def snapshot(model):
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}, \
+        {name: (module.training, type(module)) for name, module in model.named_modules()}, \
+        {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}, \
+        {name: p.data_ptr() for name, p in model.named_parameters()}
+
+
+def same_bits(a, b):
+    view = {2: torch.int16, 4: torch.int32, 8: torch.int64, 1: torch.uint8}[a.element_size()]
+    return a.shape == b.shape and torch.equal(a.reshape(-1).view(view), b.reshape(-1).view(view))
+
+
+def check_unchanged(name, model, before):
+    tensors, flags, gradients, places = before
+    now = snapshot(model)
+    check(f"{name}: weights and buffers", all(same_bits(now[0][k], v) for k, v in tensors.items()))
+    check(f"{name}: training flags", now[1] == flags)
+    check(f"{name}: gradients", all((now[2][k] is None) == (g is None) and
+                                    (g is None or same_bits(now[2][k], g))
+                                    for k, g in gradients.items()))
+    check(f"{name}: the same memory", now[3] == places)
+
+
+def random_states():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+# ---- tests ----------------------------------------------------------------------------------------
+
+
+def search_is_brute_force(name, model, x, y, weights, grid=25):
+    before, states = snapshot(model), random_states()
+    found = P.prunability(model, (x, y), grid=grid, progress=False)
+    wanted, losses, base = brute_force(model, x, y, weights, grid)
+    check(f"{name}: prunability", round(found.kept_fraction * grid) == wanted,
+          f"{found.kept_fraction * grid}, should be {wanted}")
+    count = sum(p.numel() for n, p in model.named_parameters() if n in weights)
+    check(f"{name}: weights", found.prunable == count, found.prunable, count)
+    near(f"{name}: base loss", found.base_loss, base, 1e-9)
+    near(f"{name}: loss there", found.answers[0].loss, losses[-1], 1e-6)
+    check(f"{name}: random states", random_states() == states)
+    check_unchanged(name, model, before)
+    curve = P.loss_curve(model, (x, y), grid=5, progress=False)
+    near(f"{name}: the end of the curve", curve.losses[-1], base, 1e-9)
+    check_unchanged(f"{name}, curve", model, before)
+
+
+def networks_and_brute_force(x, y):
+    torch.manual_seed(1)
+    net = train(MobileNet(), x, y)
+    search_is_brute_force("MobileNet", net, x, y,
+                          ["stem.0.weight", "expand.weight", "depthwise.weight", "project.weight",
+                           "head.weight"])
+    for p in net.parameters():
+        p.grad = torch.full_like(p, .5)
+    search_is_brute_force("MobileNet in training mode, with gradients", net.train(), x[:200], y[:200],
+                          ["stem.0.weight", "expand.weight", "depthwise.weight", "project.weight",
+                           "head.weight"])
+    net.requires_grad_(False)
+    net.head.requires_grad_(True)
+    search_is_brute_force("only the last layer", net, x[:200], y[:200], ["head.weight"])
+    net = train(Recurrent(), x, y)
+    search_is_brute_force("LSTM", net, x[:400], y[:400],
+                          [f"lstm.weight_{a}h_l{i}" for i in range(2) for a in "ih"] +
+                          ["head.weight"])
+    net = train(ViT(), x, y)
+    weights = ["patches.weight", "attention.in_proj_weight", "attention.out_proj.weight",
+               "mlp.0.weight", "mlp.3.weight", "head.weight"]
+    search_is_brute_force("ViT", net, x[:400], y[:400], weights)
+    tokens = torch.randint(10, (300, 6), generator=torch.Generator().manual_seed(3))
+    labels = tokens.sum(1) % 10
+    net = train(Tied(), tokens, labels)
+    search_is_brute_force("tied weights", net, tokens, labels, ["inside.weight"])
+    net = perceptron(torch.float64)
+    net.train()
+    optimizer = torch.optim.SGD(net.parameters(), .1)
+    for _ in range(60):
+        optimizer.zero_grad()
+        F.cross_entropy(net(x.double()), y).backward()
+        optimizer.step()
+    search_is_brute_force("float64", net, x.double()[:300], y[:300], ["1.weight", "3.weight"])
+    half = copy.deepcopy(net).to(torch.bfloat16)
+    before = snapshot(half)
+    result = P.prunability(half, (x[:100].bfloat16(), y[:100]), grid=10, progress=False)
+    check("bfloat16: prunability", 0 < result.kept_fraction <= 1)
+    check_unchanged("bfloat16", half, before)
+    transposed = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    transposed[1].weight.data = torch.randn(784, 10).mul_(.05).t()
+    search_is_brute_force("weights with other strides", transposed, x[:200], y[:200], ["1.weight"])
+
+
+def hessian_of_small_net(x, y):
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 6), nn.Tanh(), nn.Linear(6, 10))
+    train(net, x, y, 200)
+    x, y = x[:300], y[:300]
+    for scope, names in (("weights", ("2.weight", "4.weight")),
+                         ("all", ("2.weight", "2.bias", "4.weight", "4.bias"))):
+        dense = dense_hessian(net, x, y, names)
+        values = torch.linalg.eigvalsh(dense)
+        k = len(values)
+        before = snapshot(net)
+        found = P.hessian(net, (x, y), scope=scope, steps=k, probes=2, batch=128, progress=False)
+        check_unchanged(f"Hessian, {scope}", net, before)
+        check(f"Hessian, {scope}: size", found.parameters == k)
+        for i in range(3):
+            near(f"Hessian, {scope}: eigenvalue {i}", found.eigenvalues[i], values[-1 - i].item(),
+                 1e-4)
+        check(f"Hessian, {scope}: trace", abs(found.trace - dense.trace().item()) <=
+              4 * found.trace_error + 1e-6, found.trace, found.trace_error, dense.trace().item())
+        for z in (1.0, .01):
+            positive = values[values > 0]
+            wanted = (positive / (positive + z)).sum().item()
+            value, error = found.effective_dimensionality(z)
+            check(f"Hessian, {scope}: N_eff({z})", abs(value - wanted) <= 4 * error + 1e-3 * wanted,
+                  value, error, wanted)
+        grid, density, _ = found.density()
+        near(f"Hessian, {scope}: the density's integral", np.trapz(density, grid), 1, .02)
+        check("it prints", "trace" in str(found))
+    result = P.measure(net, (x, y), only=["hessian_largest", "hessian_trace"], progress=False)
+    near("hessian_largest", result["hessian_largest"].value,
+         torch.linalg.eigvalsh(dense_hessian(net, x, y, ("2.weight", "4.weight")))[-1].item(), 1e-3)
+
+
+def our_own_network(x, y, program, folder, data):
+    """The library's CNN here and as a module of PyTorch."""
+    import from_pytorch
+    torch.manual_seed(7)
+    net = from_pytorch.CNN(4)
+    initial = copy.deepcopy(net.state_dict())
+    small, y = F.pad(x[:160], (2, 2, 2, 2)), y[:160]
+    train(net, small, y, 80)
+    from_pytorch.save_safetensors(os.path.join(folder, "net.safetensors"), net.state_dict())
+    from_pytorch.save_safetensors(os.path.join(folder, "initial.safetensors"), initial)
+    for part in ("train", "test"):
+        np.save(os.path.join(folder, f"{part}-images.npy"), small.numpy())
+        np.save(os.path.join(folder, f"{part}-labels.npy"), y.numpy())
+    names = ["prunability", "prunability_random", "parameters", "train_loss", "inverse_margin",
+             "sum_of_frobenius", "frobenius_distance", "l2_distance", "prod_of_spectral",
+             "spectral_distance", "perturbation_flatness", "pacbayes_orig", "gradient_noise_final",
+             "negative_entropy", "hessian_largest", "hessian_trace", "effective_dimensionality"]
+    row = os.path.join(folder, "row.csv")
+    subprocess.run([program, "--quiet", "--checkpoint", os.path.join(folder, "net.safetensors"),
+                    "--initial", os.path.join(folder, "initial.safetensors"), "--npy", folder,
+                    "--normalize", "none", "--pad-to", "0", "--only", ",".join(names), "--csv", row,
+                    "--hessian-steps", "20", "--draws", "3", "--repetitions", "2", "--seed", "3"],
+                   check=True, stdout=subprocess.DEVNULL)
+    with open(row) as file:
+        ours = next(csv.DictReader(file))
+    before = snapshot(net)
+    here = P.measure(net, (small, y), only=names, initial=initial, hessian_steps=20, draws=3,
+                     repetitions=2, seed=3, progress=False)
+    check_unchanged("own CNN", net, before)
+    for name in names:
+        found, wanted = here[name].value, float(ours[name])
+        # searches end on the same grid point; radii within their precision
+        bound = 1e-12 if name.startswith("prun") else .02 if "orig" in name or "flat" in name \
+            else 2e-3
+        near(f"own CNN: {name}", found, wanted, bound)
+
+
+class Interrupted(nn.Module):
+    """Does something in the n-th forward pass."""
+
+    def __init__(self, inner, at, act):
+        super().__init__()
+        self.inner, self.at, self.act, self.calls = inner, at, act, 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls == self.at:
+            self.act()
+        return self.inner(x)
+
+
+def fail():
+    raise ZeroDivisionError("of the model")
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def nothing_is_lost(x, y):
+    x, y = x[:200], y[:200]
+    for dtype in (torch.float32, torch.float64):
+        for at in (4, 5, 9, 20, 30):
+            for what, act, kind in (("an error", fail, ZeroDivisionError),
+                                    ("Ctrl-C", interrupt, KeyboardInterrupt)):
+                net = Interrupted(perceptron(dtype), at, act).train()
+                before, states = snapshot(net), random_states()
+                try:
+                    P.measure(net, (x.to(dtype), y), progress=False, batch=64, hessian_steps=3,
+                              only=["prunability", "perturbation_flatness", "sharpness_flat",
+                                    "gradient_noise_final", "hessian_largest"])
+                    check(f"{what} in pass {at}", False, "nothing was raised")
+                except kind as error:
+                    trace, frames = error.__traceback__, []
+                    while trace:
+                        frames.append(trace.tb_frame.f_code.co_name)
+                        trace = trace.tb_next
+                    check(f"{what} in pass {at}: its traceback",
+                          "forward" in frames or kind is KeyboardInterrupt, frames)
+                check_unchanged(f"{what} in pass {at}, {dtype}", net, before)
+                check(f"{what} in pass {at}: random states", random_states() == states)
+                check("the handler is as it was",
+                      signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    ended = threading.Thread(target=lambda: P.prunability(perceptron(), (x, y), grid=10))
+    ended.start()
+    ended.join(60)
+    check("in a thread", not ended.is_alive())
+
+
+def messages(x, y, folder):
+    net = perceptron()
+    data = (x[:100], y[:100])
+    raises("a misspelt option", TypeError, "did you mean 'draws'", P.measure, net, data, drawz=3)
+    raises("a misspelt option of a search", TypeError, "did you mean 'repetitions'", P.prunability,
+           net, data, repetition=3)
+    raises("an option of another type", TypeError, "wants an integer", P.prunability, net, data,
+           grid=2.5)
+    raises("a misspelt measure", ValueError, "did you mean 'prunability'", P.measure, net, data,
+           only="prunabillity")
+    raises("a misspelt method", ValueError, "magnitude, random", P.prunability, net, data,
+           method="magnitud")
+    raises("an option out of range", P.Error, "grid", P.prunability, net, data, grid=-4)
+    raises("inputs alone", ValueError, "no labels", P.prunability, net, x[:100])
+    raises("a loader without labels", ValueError, "no labels", P.prunability, net,
+           torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x[:100]), 10))
+    raises("a dictionary without labels", ValueError, "labels", P.prunability, net,
+           [{"input": x[:100]}])
+    raises("float labels", TypeError, "cross-entropy needs integers", P.prunability, net,
+           (x[:100], y[:100].float()))
+    raises("labels too large", ValueError, "10 outputs", P.prunability, net, (x[:100], y[:100] + 5))
+    raises("inputs of another type", RuntimeError, "", P.prunability, net,
+           (x[:100].double(), y[:100]))
+    raises("no batches", ValueError, "used up", P.prunability, net, iter([]))
+    raises("memory", ValueError, "memory=1000", P.prunability, net, data, memory=1000)
+    raises("no module", TypeError, "torch.nn.Module", P.prunability, "net", data)
+    raises("no loader", TypeError, "loader", P.prunability, net)
+    raises("another loss", ValueError, "cross_entropy", P.prunability, net, data, loss="crossentropy")
+    raises("a reduced loss", ValueError, "one loss for each", P.prunability, net, data,
+           loss=lambda z, t: F.cross_entropy(z, t))
+    raises("initial without a tensor", ValueError, "has no '3.weight'", P.measure, net, data,
+           initial={k: v for k, v in net.state_dict().items() if k != "3.weight"})
+    raises("a kind that is none", ValueError, "not one of", P.prunability, net, data,
+           prunable={"1.weight": "kernel"})
+    raises("a name that is none", ValueError, "no trained parameter", P.prunability, net, data,
+           prunable=["2.weight"])
+    raises("nothing to train", ValueError, "requires_grad", P.prunability,
+           copy.deepcopy(net).requires_grad_(False), data)
+    spoilt = copy.deepcopy(net)
+    spoilt[1].weight.data[3, 5] = math.nan
+    raises("NaN weights", P.Error, "1.weight[2357]", P.measure, spoilt, data, progress=False)
+    dropping = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    dropping.forward = lambda z: F.dropout(nn.Sequential.forward(dropping, z))
+    raises("dropout left on", ValueError, "random", P.prunability, dropping, data)
+    with open(sys.argv[1], "rb") as file:
+        library = file.read()
+    version = P.VERSION.encode() + b"\0"
+    for name, old, new, text in (
+            ("another version", version, b"9.9.9\0", "is version 9.9.9"),
+            ("another type of a field", b"double[PRUN_MAX_BETAS]\0", b"float_[PRUN_MAX_BETAS]\0",
+             ""),
+            ("another name of a field", b"kept_fraction\0", b"kopt_fraction\0", "kept_fraction")):
+        path = os.path.join(folder, f"{name.replace(' ', '_')}.so")
+        with open(path, "wb") as file:
+            file.write(library.replace(old, new))
+        check(f"{name} can be made", old in library)
+        if text:
+            raises(f"a library with {name}", P.LibraryError, text, P.Library, path)
+    raises("no library", P.LibraryError, "no shared library", P.Library, __file__)
+
+
+def loaders(x, y):
+    from torch.utils.data import DataLoader, Dataset, TensorDataset
+    net = train(perceptron(), x, y, 200)
+    x, y = x[:100], y[:100]
+    wanted = P.prunability(net, (x, y), grid=20, progress=False)
+    for name, loader in (("a DataLoader", DataLoader(TensorDataset(x, y), 16)),
+                         ("a Dataset", TensorDataset(x, y)),
+                         ("a list of batches", [(x[:40], y[:40]), (x[40:], y[40:])]),
+                         ("a generator", ((x[i:i + 10], y[i:i + 10]) for i in range(0, 100, 10))),
+                         ("arrays", (x.numpy(), y.numpy())),
+                         ("dictionaries", [{"input": x, "labels": y}]),
+                         ("int32 labels", (x, y.int()))):
+        found = P.prunability(net, loader, grid=20, progress=False)
+        check(name, found.answers == wanted.answers, found.answers, wanted.answers)
+
+    class Noisy(Dataset):
+        def __len__(self):
+            return 50
+
+        def __getitem__(self, i):
+            return x[i] + torch.randn(1), y[i]
+    torch.manual_seed(1)
+    states = random_states()
+    found = P.prunability(net, DataLoader(Noisy(), 10, shuffle=True), grid=4, progress=False)
+    check("shuffling is told", any("shuffles" in note for note in found.notes), found.notes)
+    check("augmentation is told", any("augments" in note for note in found.notes), found.notes)
+    check("neither changes random states", random_states() == states)
+    part = P.prunability(net, DataLoader(TensorDataset(x, y), 16), samples=50, grid=20,
+                         progress=False)
+    check("the first samples", part.answers == P.prunability(net, (x[:50], y[:50]), grid=20,
+                                                             progress=False).answers)
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(28, 10), nn.Linear(28, 10)
+
+        def forward(self, a, b):
+            return self.a(a.mean((1, 2))) + self.b(b.mean((1, 3)))
+    search_two = P.prunability(Two(), [(x, x, y)], grid=5, progress=False)
+    check("two inputs", 0 <= search_two.kept_fraction <= 1)
+    mean = P.measure(net, (x, torch.randn(100, 10)), loss="mse", only=["train_loss", "prunability"],
+                     grid=5, progress=False)
+    check("mean squares", mean["train_loss"].value > 0)
+    own = P.prunability(net, (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"),
+                        grid=20, progress=False)
+    check("a loss of one's own", own.kept_fraction == wanted.kept_fraction)
+    quick = P.prunability(net, (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"),
+                          nonnegative=True, grid=20, progress=False)
+    check("... ends early if told so", quick.passes < own.passes, quick.passes, own.passes)
+    one = P.prunability(net, (x, y), grid=20, prunable=["1.w*"], progress=False)
+    check("one layer", one.prunable == 784 * 16, one.prunable)
+    two = P.prunability(net, (x, y), grid=20, prunable=lambda name, p: p.dim() == 2 and "3" in name,
+                        progress=False)
+    check("chosen by a function", two.prunable == 160, two.prunable)
+    # forked workers after the library has been at work
+    signal.alarm(120)
+    loader = DataLoader(TensorDataset(x, y), 10, num_workers=2,
+                        multiprocessing_context="fork")
+    check("forked workers", sum(len(part[1]) for part in loader) == 100)
+    check("... and a search from them", P.prunability(net, loader, grid=20,
+                                                      progress=False).answers == wanted.answers)
+    signal.alarm(0)
+
+
+def results(x, y):
+    net = perceptron()
+    x, y = x[:100], y[:100]
+    initial = copy.deepcopy(net.state_dict())
+    train(net, x, y, 30)
+    result = P.measure(net, (x, y), skip=["effective*", "hessian*", "sharpness*"], initial=initial,
+                       history=[2.3, 1.2, .7], grid=20, draws=2, progress=False)
+    check("measures that need our networks are left out, once",
+          sum("library's own layers" in note for note in result.notes) == 1, result.notes)
+    check("all others are there", len(result) > 30 and
+          all(m.note for m in result.values() if math.isnan(m.value)),
+          [name for name, m in result.items() if math.isnan(m.value) and not m.note])
+    near("sum of train losses", result["sum_of_train_losses"].value, -4.2, 1e-6)
+    check("it prints", all(name in str(result) for name in result))
+    row = result.to_row(gap=.1)
+    check("a row", row["gap"] == .1 and row["prunability"] == result["prunability"].value)
+    check("a dictionary", result.to_dict()["prunability"]["value"] == row["prunability"])
+    if importlib.util.find_spec("pandas"):
+        check("a frame", result.to_frame().loc["prunability", "value"] == row["prunability"])
+    raises("a measure that was not asked for", KeyError, "was not measured", lambda: result["x"])
+    generator = np.random.default_rng(1)
+    frame = {"gap": generator.normal(size=40), "width": np.repeat([1, 2, 3, 4], 10),
+             "name": ["a"] * 40}
+    frame["good"] = frame["gap"] + .1 * generator.normal(size=40)
+    frame["bad"] = -frame["gap"]
+    table = P.evaluate(frame, hyper="width")
+    check("evaluate", table["good"].tau > .7 and table["bad"].tau == -1 and
+          table["good"].lower < table["good"].tau < table["good"].upper, table["good"])
+    check("evaluate prints", "psi width" in str(table))
+    try:
+        from scipy import stats
+        near("tau_b", table["good"].tau_b, stats.kendalltau(frame["good"], frame["gap"])[0], 1e-12)
+    except ImportError:
+        pass
+    rows = [{"gap": g, "good": v} for g, v in zip(frame["gap"], frame["good"])]
+    check("evaluate of rows", P.evaluate(rows)["good"].tau == table["good"].tau)
+    raises("evaluate: a column that is none", ValueError, "did you mean 'width'", P.evaluate, frame,
+           hyper="widht")
+
+
+def objective_of_arrays():
+    """Least squares, by hand: f = |A w - b|^2 per row."""
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(50, 6)), generator.normal(size=50)
+    w = generator.normal(size=(2, 3)).astype(np.float32)
+    objective = P.Objective(
+        [P.Tensor("w", w, "weight")], lambda i: (a[i] @ w.reshape(-1).astype(float) - b[i]) ** 2,
+        50, gradient=lambda i: 2 * a[i].T @ (a[i] @ w.reshape(-1) - b[i]),
+        hessian_vector=lambda i, v: 2 * a[i].T @ (a[i] @ v), nonnegative=True)
+    found = P.hessian(objective, steps=6, probes=2, eigenvalues=2, progress=False)
+    values = np.linalg.eigvalsh(2 * a.T @ a / 50)
+    near("least squares: the largest eigenvalue", found.eigenvalues[0], values[-1], 1e-5)
+    before = w.copy()
+    radius = P.perturbation_radius(objective, draws=3, progress=False)
+    check("least squares: a radius", radius.state == "found" and radius.radius > 0, radius)
+    check("least squares: weights", np.array_equal(before, w))
+    result = P.measure(objective, progress=False, grid=10)
+    near("least squares: loss", result["train_loss"].value if result["train_loss"].direction >= 0
+         else -result["train_loss"].value,
+         np.mean((a @ w.reshape(-1).astype(float) - b) ** 2), 1e-6)
+    raises("an array of doubles", TypeError, "float32", P.Objective,
+           [P.Tensor("w", a, "weight")], None, 50)
+
+
+def main():
+    x, y = load_images(sys.argv[3], 600)
+    torch.set_num_threads(1)
+    networks_and_brute_force(x, y)
+    hessian_of_small_net(x, y)
+    nothing_is_lost(x, y)
+    loaders(x, y)
+    results(x, y)
+    objective_of_arrays()
+    with tempfile.TemporaryDirectory() as folder:
+        messages(x, y, folder)
+        our_own_network(x, y, sys.argv[2], folder, sys.argv[3])
+    print(f"torch_module: {passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
