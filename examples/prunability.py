@@ -465,12 +465,11 @@ output.
 """
 
 
-def _array(address, shape, ctype):
-    """A NumPy array over memory of the library."""
-    count = int(np.prod(shape))
+def _array(address, count, ctype):
+    """A flat NumPy array over memory of the library."""
     if not address or not count:
-        return np.empty(shape, ctype)
-    return np.ctypeslib.as_array((ctype * count).from_address(address)).reshape(shape)
+        return np.empty(0, ctype)
+    return np.frombuffer((ctype * count).from_address(address), ctype)
 
 
 def _pointer(callback):
@@ -496,6 +495,7 @@ class Objective:
     kept in double precision.
     """
 
+    counts = False  # whether the loss function takes a second argument: count wrong answers
     error = None    # what a callback raised
     interrupts = 0  # how often Ctrl-C was pressed since the library was called
 
@@ -582,16 +582,16 @@ class Objective:
         setattr(self.c, name, _pointer(callback))
 
     def _index(self, address, n):
-        return _array(address, (n,), _I64) if address else np.arange(n)
+        return _array(address, n, _I64) if address else np.arange(n)
 
     def _run_loss(self, index, n, losses, total, wrong):
-        result = self.functions[0](self._index(index, n))
+        result = self.functions[0](self._index(index, n), *([bool(wrong)] if self.counts else []))
         values, count = result if isinstance(result, tuple) else (result, None)
         values = np.asarray(values, np.float64).reshape(-1)
         if values.size != n:
             raise ValueError(f"loss: {values.size} losses for {n} samples; one each is needed")
         if losses:
-            _array(losses, (n,), _F64)[:] = values
+            _array(losses, n, _F64)[:] = values
         _F64.from_address(total).value = values.sum()
         if wrong:
             _I64.from_address(wrong).value = int(count or 0)
@@ -605,20 +605,20 @@ class Objective:
 
     def _run_gradient(self, index, n, out, total):
         result = self.functions[1](self._index(index, n))
-        _array(out, (self.size,), ctypes.c_float)[:] = self._flat(result, "gradient")
+        _array(out, self.size, ctypes.c_float)[:] = self._flat(result, "gradient")
         if total:
             inner = self.functions[0](self._index(index, n))
             inner = inner[0] if isinstance(inner, tuple) else inner
             _F64.from_address(total).value = np.sum(inner, dtype=np.float64)
 
     def _run_hessian_vector(self, index, n, v, out):
-        v = _array(v, (self.size,), ctypes.c_float)
-        _array(out, (self.size,), ctypes.c_float)[:] = self._flat(
+        v = _array(v, self.size, ctypes.c_float)
+        _array(out, self.size, ctypes.c_float)[:] = self._flat(
             self.functions[2](self._index(index, n), v), "hessian_vector")
 
     def _run_logits(self, index, n, out):
         values = np.asarray(self.functions[3](self._index(index, n)), np.float32)
-        _array(out, (n, self.classes), ctypes.c_float)[:] = values.reshape(n, self.classes)
+        _array(out, n * self.classes, ctypes.c_float)[:] = values.reshape(-1)
 
     def check_interrupt(self):
         """Raises KeyboardInterrupt if Ctrl-C was pressed while the library was at work."""
@@ -828,7 +828,8 @@ class Hessian:
         self.parameters = spectrum.parameters
         # The arrays become Python's own, so that nothing has to be freed.
         shape = spectrum.probes, spectrum.steps
-        self._kept = {name: _array(getattr(spectrum, name), shape, _F64).copy()
+        self._kept = {name: _array(getattr(spectrum, name), math.prod(shape), _F64).reshape(shape)
+                      .copy()
                       for name in ("values", "weights", "diagonal", "couplings")}
         self._spectrum = self._library.make(
             "prun_spectrum", parameters=spectrum.parameters, probes=spectrum.probes,
@@ -1595,13 +1596,15 @@ class TorchObjective(Objective):
                        if output.dim() > 1 else ((output > 0) != (target > .5)).sum())
         return 0
 
-    def _losses(self, index):
+    counts = True
+
+    def _losses(self, index, count_wrong):
         losses, wrong = np.empty(len(index)), 0
         with self.torch.no_grad():
             for place, part in self._parts(index):
                 output, values, target = self._forward(part)
                 losses[place] = values.cpu().numpy()
-                wrong += self._wrong(output, target)
+                wrong += self._wrong(output, target) if count_wrong else 0
         return losses, wrong
 
     def _logits(self, index):
@@ -1635,7 +1638,7 @@ class TorchObjective(Objective):
 
     def _run_gradient(self, index, n, out, total):
         gradient, value = self._gradient(self._index(index, n))
-        _array(out, (self.size,), ctypes.c_float)[:] = gradient
+        _array(out, self.size, ctypes.c_float)[:] = gradient
         if total:
             _F64.from_address(total).value = value
 

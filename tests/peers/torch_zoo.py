@@ -107,14 +107,17 @@ def mean_loss(model, x, y):
                           for i in range(0, len(x), 256)]).mean().item()
 
 
-def brute_force(model, x, y, weights, grid, beta=.1):
-    """Losses at kept fractions 0 .. the answer, by pruning a copy: all weights in one ranking."""
+def brute_force(model, x, y, weights, grid, beta=.1, reached=None):
+    """The first grid point within the tolerance, the losses at all of them up to it, and the unpruned
+    loss, by pruning a copy: all weights in one ranking. reached: called at the answer; the losses
+    then go on to the end of the grid."""
     model = copy.deepcopy(model).eval()
     parameters = dict(model.named_parameters())
     flat = torch.cat([parameters[name].detach().float().reshape(-1) for name in weights])
     order = torch.argsort(-flat.abs().double(), stable=True)
     base, n, losses = mean_loss(model, x, y), flat.numel(), []
     originals = {name: parameters[name].detach().clone() for name in weights}
+    answer = None
     for i in range(grid + 1):
         keep = torch.zeros(n, dtype=torch.bool)
         keep[order[:(2 * i * n + grid) // (2 * grid)]] = True
@@ -124,9 +127,12 @@ def brute_force(model, x, y, weights, grid, beta=.1):
             p.data.copy_(originals[name] * keep[at:at + p.numel()].view(p.shape))
             at += p.numel()
         losses.append(mean_loss(model, x, y))
-        if losses[-1] <= (1 + beta) * base:
-            return i, losses, base
-    return grid, losses, base
+        if answer is None and losses[-1] <= (1 + beta) * base:
+            answer = i
+            if not reached:
+                break
+            reached()
+    return answer, losses, base
 
 
 def load_images(folder, n):
