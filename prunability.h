@@ -4272,36 +4272,80 @@ PRUN__AVX512 static inline void prun__vector_if_ne_avx512(float *r, const float 
 PRUN__AVX512 static inline uint32_t prun__vector_nonzero_avx512(const float *a) {
     return (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(a), _mm512_setzero_ps(), _CMP_NEQ_UQ);
 }
-/* All pixels of a panel: one accumulator per output channel. Without ReLU the lower limit is
-   -infinity, so there is no branch. */
-PRUN__AVX512 PRUN__INLINE void prun__panel_avx512(const prun__panel *p, const int width) {
+/* Some channels of a panel, `channels` from `first` on, for `pixels` pixels whose segments have the
+   same weights: an accumulator each. Without ReLU the lower limit is -infinity, so there is no
+   branch. */
+PRUN__AVX512 PRUN__INLINE void prun__panel_tile_avx512(const prun__panel *p, const int width,
+                                                       const int first, const int channels,
+                                                       int64_t pixel, const int pixels) {
     const __m512 low = _mm512_set1_ps(p->relu ? 0.0f : -(float)HUGE_VAL);
-    float bias[16];
-    int64_t pixel;
-    int i;
-    for (i = 0; i < width; i++) bias[i] = p->bias && i < p->channels ? p->bias[i] : 0.0f;
-    for (pixel = 0; pixel < p->pixels; pixel++) {
-        const prun__segment *s = p->segment + p->first[pixel];
-        const prun__segment *end = p->segment + p->first[pixel + 1];
-        float *y = p->y + pixel * p->y_stride;
-        __m512 c[16];
-        PRUN__UNROLL for (i = 0; i < width; i++) c[i] = _mm512_set1_ps(bias[i]);
-        for (; s < end; s++) {
-            const float *x = p->x + (int64_t)s->x * PRUN_LANES;
-            const float *w = p->weights + (int64_t)s->w * width;
-            const float *stop = w + (int64_t)s->length * width;
-            for (; w < stop; w += width, x += PRUN_LANES) {
-                const __m512 v = _mm512_loadu_ps(x);
-                PRUN__UNROLL for (i = 0; i < width; i++) c[i] =
-                    _mm512_fmadd_ps(_mm512_set1_ps(w[i]), v, c[i]);
+    const prun__segment *s = p->segment + p->first[pixel];
+    const prun__segment *end = p->segment + p->first[pixel + 1];
+    const int64_t step = end - s; /* segments from pixel to pixel */
+    float *y = p->y + pixel * p->y_stride + 16 * first;
+    __m512 c[3][16], v[3];
+    const float *x[3];
+    int i, n;
+    PRUN__UNROLL for (i = 0; i < channels; i++) {
+        const int live = p->bias && first + i < p->channels;
+        PRUN__UNROLL for (n = 0; n < pixels; n++) c[n][i] =
+            _mm512_set1_ps(live ? p->bias[first + i] : 0.0f);
+    }
+    for (; s < end; s++) {
+        const float *w = p->weights + (int64_t)s->w * width + first;
+        const float *stop = w + (int64_t)s->length * width;
+        PRUN__UNROLL for (n = 0; n < pixels; n++) x[n] = p->x + (int64_t)s[n * step].x * PRUN_LANES;
+        for (; w < stop; w += width) {
+            PRUN__UNROLL for (n = 0; n < pixels; n++) {
+                v[n] = _mm512_loadu_ps(x[n]);
+                x[n] += PRUN_LANES;
+            }
+            PRUN__UNROLL for (i = 0; i < channels; i++) {
+                const __m512 weight = _mm512_set1_ps(w[i]);
+                PRUN__UNROLL for (n = 0; n < pixels; n++) c[n][i] =
+                    _mm512_fmadd_ps(weight, v[n], c[n][i]);
             }
         }
-        PRUN__UNROLL for (i = 0; i < width; i++) {
-            if (i < p->channels) {
-                if (p->accumulate) c[i] = _mm512_add_ps(c[i], _mm512_loadu_ps(y + 16 * i));
-                _mm512_storeu_ps(y + 16 * i, _mm512_maskz_max_ps(PRUN__ALL16, low, c[i]));
+    }
+    PRUN__UNROLL for (n = 0; n < pixels; n++, y += p->y_stride) {
+        PRUN__UNROLL for (i = 0; i < channels; i++) {
+            if (first + i < p->channels) {
+                if (p->accumulate) c[n][i] = _mm512_add_ps(c[n][i], _mm512_loadu_ps(y + 16 * i));
+                _mm512_storeu_ps(y + 16 * i, _mm512_maskz_max_ps(PRUN__ALL16, low, c[n][i]));
             }
         }
+    }
+}
+/* Pixels from `pixel` on, at most `most`, whose segments have the same weights. */
+static int prun__panel_count_alike(const prun__panel *p, int64_t pixel, int most) {
+    const prun__segment *s = p->segment + p->first[pixel];
+    const int32_t count = p->first[pixel + 1] - p->first[pixel];
+    int32_t i;
+    int n;
+    for (n = 1; n < most && pixel + n < p->pixels; n++) {
+        const prun__segment *t = p->segment + p->first[pixel + n];
+        if (p->first[pixel + n + 1] - p->first[pixel + n] != count) return n;
+        for (i = 0; i < count; i++)
+            if (t[i].w != s[i].w || t[i].length != s[i].length) return n;
+    }
+    return n;
+}
+/* All pixels of a panel, up to three at a time. Sixteen channels of one pixel need a vector of x
+   and sixteen weights for sixteen sums, which two loads a cycle barely deliver; eight channels of
+   three pixels need eleven loads for twenty-four sums. */
+PRUN__AVX512 PRUN__INLINE void prun__panel_avx512(const prun__panel *p, const int width) {
+    const int most = width == 12 ? 2 : 3, channels = width == 16 ? 8 : width;
+    int64_t pixel = 0;
+    while (pixel < p->pixels) {
+        /* four pixels are two pairs */
+        const int pixels = prun__panel_count_alike(p, pixel, p->pixels - pixel == 4 ? 2 : most);
+        int i;
+        for (i = 0; pixels > 1 && i < width; i += channels) {
+            if (pixels == 3) prun__panel_tile_avx512(p, width, i, channels, pixel, 3);
+            else prun__panel_tile_avx512(p, width, i, channels, pixel, 2);
+        }
+        if (pixels == 1) prun__panel_tile_avx512(p, width, 0, width, pixel, 1);
+        pixel += pixels;
     }
 }
 /* Panels of 4, 8, 12 and 16 output channels. */
