@@ -232,9 +232,10 @@ def _build(header):
         if not os.access(folder, os.W_OK):
             raise PermissionError(folder)
     except OSError:
-        folder = os.path.join(tempfile.gettempdir(), f"prunability-{os.getuid()}")
+        user = getattr(os, "getuid", lambda: 0)()  # Windows has none, and calls every owner 0
+        folder = os.path.join(tempfile.gettempdir(), f"prunability-{user}")
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        if os.stat(folder).st_uid != os.getuid():
+        if os.stat(folder).st_uid != user:
             raise LibraryError(f"{folder} belongs to another user; set XDG_CACHE_HOME") from None
     path = os.path.join(folder, f"{key.hexdigest()[:16]}-{FILE_NAME}")
     if os.path.exists(path):

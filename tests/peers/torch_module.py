@@ -480,6 +480,7 @@ def objective_of_arrays():
 def main():
     x, y = load_images(sys.argv[3], 600)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
     networks_and_brute_force(x, y)
     hessian_of_small_net(x, y)
     nothing_is_lost(x, y)
