@@ -395,6 +395,9 @@ _NAMES = {
     "prun_noise": ["default", "magnitude", "squared", "gaussian", "sign_flip"],
     "prun_hessian_scope": ["weights", "all"],
 }
+# Zero is the default of every field of the library. Of these it is worth having, and the smallest
+# number does the same.
+_ZERO_COUNTS = {"beta", "epsilon"}
 # Set by this file, not by its user.
 _HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "index", "mask",
            "smallest"}
@@ -414,6 +417,8 @@ def _number(name, value, kind):
         raise TypeError(f"{name}={value!r}: wants {wanted}") from None
     if isinstance(value, str) or (kind != "double" and not number.is_integer()):
         raise TypeError(f"{name}={value!r}: wants {wanted}")
+    if number == 0 and name in _ZERO_COUNTS:
+        return sys.float_info.min
     return number if kind == "double" else int(value)
 
 
@@ -434,8 +439,8 @@ def _set_options(library, struct, function, given):
         elif is_array:
             values = [value] if np.ndim(value) == 0 else list(value)
             room = getattr(options, name)
-            if len(values) > len(room):
-                raise ValueError(f"{name}: {len(values)} values, at most {len(room)} are allowed")
+            if not 1 <= len(values) <= len(room):
+                raise ValueError(f"{name}: {len(values)} values, 1 to {len(room)} are allowed")
             for i, item in enumerate(values):
                 room[i] = _number(name, item, base)
         else:
@@ -497,6 +502,7 @@ class Objective:
     """
 
     counts = False  # whether the loss function takes a second argument: count wrong answers
+    knows_wrong = True  # whether the loss function counts wrong answers
     error = None    # what a callback raised
     interrupts = 0  # how often Ctrl-C was pressed since the library was called
 
@@ -595,6 +601,7 @@ class Objective:
             _array(losses, n, _F64)[:] = values
         _F64.from_address(total).value = values.sum()
         if wrong:
+            self.knows_wrong = count is not None
             _I64.from_address(wrong).value = int(count or 0)
 
     def _flat(self, parts, what):
@@ -763,6 +770,8 @@ class Measures(collections.abc.Mapping):
         return "\n".join([table, "", "dir.: + larger values are to go with a larger generalization "
                           "gap, - with a smaller one."] + self.notes)
 
+    __repr__ = __str__
+
     def to_dict(self):
         """{name: {"value": ..., "standard_error": ..., ...}}"""
         return {name: m._asdict() for name, m in self._results.items()}
@@ -799,9 +808,14 @@ class Prunability:
                  for a in self.answers]
         return "\n".join(lines + [f"{self.passes:.1f} passes, {self.seconds:.1f} s"] + self.notes)
 
+    __repr__ = __str__
+
 
 LossCurve = collections.namedtuple("LossCurve", "kept_fractions losses error_rates")
-LossCurve.__doc__ = "Mean loss and error rate at kept fractions 0, 1/grid, ..., 1: arrays."
+LossCurve.__doc__ = """Mean loss and error rate at kept fractions 0, 1/grid, ..., 1: arrays.
+
+Error rates are NaN for a loss that counts no wrong answers.
+"""
 
 Radius = collections.namedtuple(
     "Radius", "radius standard_error flatness state base_loss threshold reached passes seconds")
@@ -821,51 +835,56 @@ class Hessian:
     parameters               size of the Hessian
     """
 
-    def __init__(self, objective, eigenvalues, residuals, smallest, trace, spectrum, seconds):
-        self._library, self._objective = objective.library, objective
+    def __init__(self, objective, eigenvalues, residuals, smallest, trace, spectrum):
         self.eigenvalues, self.residuals, self.smallest = eigenvalues, residuals, smallest
         self.trace, self.trace_error = trace.value, trace.error
-        self.seconds, self.notes = seconds, list(objective.notes)
+        self.seconds, self.notes = 0.0, list(objective.notes)
         self.parameters = spectrum.parameters
-        # The arrays become Python's own, so that nothing has to be freed.
+        # Numbers and arrays of Python's own: nothing has to be freed, and all can be pickled.
         shape = spectrum.probes, spectrum.steps
-        self._kept = {name: _array(getattr(spectrum, name), math.prod(shape), _F64).reshape(shape)
-                      .copy()
-                      for name in ("values", "weights", "diagonal", "couplings")}
-        self._spectrum = self._library.make(
-            "prun_spectrum", parameters=spectrum.parameters, probes=spectrum.probes,
-            steps=spectrum.steps, difference_error=spectrum.difference_error,
-            difference_noise=spectrum.difference_noise,
-            **{name: array.ctypes.data for name, array in self._kept.items()})
+        self._numbers = {name: getattr(spectrum, name)
+                         for name in ("parameters", "probes", "steps", "difference_error",
+                                      "difference_noise")}
+        self._arrays = {name: _array(getattr(spectrum, name), math.prod(shape), _F64).reshape(shape)
+                        .copy() for name in ("values", "weights", "diagonal", "couplings")}
+
+    def _call(self, name, *arguments):
+        """Calls a function of the library on the spectrum."""
+        library = load_library()
+        context = library.make("prun_context", threads=1)
+        spectrum = library.make(
+            "prun_spectrum", context=ctypes.addressof(context), **self._numbers,
+            **{name: array.ctypes.data for name, array in self._arrays.items()})
+        status = getattr(library.c, name)(ctypes.byref(spectrum), *arguments)
+        if status:
+            raise Error(context.message.decode(errors="replace") or f"status {status}", status)
 
     @property
     def ritz_values(self):
         """Nodes of the quadrature: an array of runs x steps."""
-        return self._kept["values"]
+        return self._arrays["values"]
 
     @property
     def ritz_weights(self):
         """Weights of the nodes; those of a run add up to 1."""
-        return self._kept["weights"]
+        return self._arrays["weights"]
 
     def effective_dimensionality(self, z=1.0):
         """N_eff(z), the sum of e / (e + z) over positive eigenvalues e: (value, standard error)."""
-        result = self._library.make("prun_effective_dimension")
-        self._objective.check(self._library.c.prun_effective_dimensionality(
-            ctypes.byref(self._spectrum), float(z), ctypes.byref(result)))
+        result = load_library().make("prun_effective_dimension")
+        self._call("prun_effective_dimensionality", float(z), ctypes.byref(result))
         return result.estimate.value, result.estimate.error
 
     def density(self, grid=None, bandwidth=0.0):
         """Spectral density, smoothed by a Gaussian: (grid, density, standard errors)."""
         if grid is None:
-            low, high = self._kept["values"].min(), self._kept["values"].max()
+            low, high = self.ritz_values.min(), self.ritz_values.max()
             margin = .05 * (high - low) + 1e-12
             grid = np.linspace(low - margin, high + margin, 512)
         grid = np.ascontiguousarray(grid, np.float64)
         density, errors = np.empty_like(grid), np.empty_like(grid)
-        self._objective.check(self._library.c.prun_spectrum_density(
-            ctypes.byref(self._spectrum), grid.ctypes.data, grid.size, float(bandwidth),
-            density.ctypes.data, errors.ctypes.data))
+        self._call("prun_spectrum_density", grid.ctypes.data, grid.size, float(bandwidth),
+                   density.ctypes.data, errors.ctypes.data)
         return grid, density, errors
 
     def __str__(self):
@@ -877,6 +896,8 @@ class Hessian:
                           f"trace                     {self.trace:.5g} +- {self.trace_error:.2g}",
                           f"effective dimensionality  {n:.5g} +- {error:.2g} (z = 1)",
                           f"{self.seconds:.1f} s"] + self.notes)
+
+    __repr__ = __str__
 
 
 # ---- what users call -----------------------------------------------------------------------------
@@ -1058,6 +1079,8 @@ def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100,
         losses, errors = np.empty(settings.grid + 1), np.empty(settings.grid + 1)
         objective.call("prun_loss_curve", ctypes.byref(settings), losses.ctypes.data,
                        errors.ctypes.data)
+        if not objective.knows_wrong:
+            errors[:] = math.nan
         return LossCurve(np.arange(settings.grid + 1) / settings.grid, losses, errors)
     if not isinstance(grid, (int, np.integer)) or grid < 1:
         raise ValueError(f"grid={grid!r}: wants a positive integer")
@@ -1100,7 +1123,7 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
     """Curvature of the mean loss: Hessian.
 
     scope            "weights", or "all" trained parameters
-    eigenvalues      how many of the largest ones
+    eigenvalues      how many of the largest ones; no more than steps
     steps, probes    products of a Lanczos run, and runs
     hessian_samples  the loss is that of so many samples, the first ones [all]
     options          of the model as in `measure`, and fields of prun_hessian_options
@@ -1108,10 +1131,11 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
     def work(objective, settings):
         library, c = objective.library, objective.library.c
         settings.samples = 0 if hessian_samples is None else hessian_samples
+        count = min(eigenvalues, settings.steps, objective.size)
         spectrum = library.make("prun_spectrum")
         trace = library.make("prun_estimate")
-        values, residuals, lowest = np.empty(eigenvalues), np.empty(eigenvalues), np.empty(1)
-        objective.call("prun_hessian_eigenpairs", eigenvalues, ctypes.byref(settings),
+        values, residuals, lowest = np.empty(count), np.empty(count), np.empty(1)
+        objective.call("prun_hessian_eigenpairs", count, ctypes.byref(settings),
                        values.ctypes.data, residuals.ctypes.data, None)
         settings.smallest = 1
         objective.call("prun_hessian_eigenpairs", 1, ctypes.byref(settings), lowest.ctypes.data,
@@ -1120,7 +1144,7 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
         objective.call("prun_hessian_trace", ctypes.byref(settings), ctypes.byref(trace), None)
         objective.call("prun_hessian_spectrum", ctypes.byref(settings), ctypes.byref(spectrum))
         try:
-            return Hessian(objective, values, residuals, float(lowest[0]), trace, spectrum, 0.0)
+            return Hessian(objective, values, residuals, float(lowest[0]), trace, spectrum)
         finally:
             c.prun_spectrum_free(ctypes.byref(spectrum))
     options.update(scope=scope, steps=steps, probes=probes)
@@ -1152,7 +1176,8 @@ def _leaves(value):
 def _as_tensor(value):
     import torch
     if isinstance(value, torch.Tensor):
-        return value.detach()
+        # Tensors made in inference mode take no part in gradients; their copies do.
+        return value.clone() if value.is_inference() else value.detach()
     if isinstance(value, (np.ndarray, np.generic, int, float, bool)):
         return torch.as_tensor(value)
     raise TypeError(f"a batch holds a {type(value).__name__}, where a tensor is needed")
@@ -1169,9 +1194,11 @@ def _split_batch(batch):
     if not isinstance(batch, (tuple, list)) or len(batch) < 2:
         raise ValueError("a batch has no labels; it has to be (inputs..., target), or a dictionary "
                          "with the target under \"labels\"")
-    inputs = tuple(batch[:-1])
+    inputs, target = tuple(batch[:-1]), batch[-1]
+    if isinstance(target, (tuple, list)) and all(isinstance(t, (int, float)) for t in target):
+        target = np.asarray(target)
     named = len(inputs) == 1 and isinstance(inputs[0], collections.abc.Mapping)
-    return inputs[0] if named else inputs, batch[-1]
+    return inputs[0] if named else inputs, target
 
 
 def _batches(loader, batch):
@@ -1184,8 +1211,7 @@ def _batches(loader, batch):
         return [loader]
     if isinstance(loader, collections.abc.Mapping):
         return [loader]
-    if isinstance(loader, torch.utils.data.Dataset) and not isinstance(
-            loader, torch.utils.data.IterableDataset):
+    if isinstance(loader, torch.utils.data.Dataset):
         return torch.utils.data.DataLoader(loader, batch_size=batch)
     if not hasattr(loader, "__iter__"):
         raise TypeError(f"loader: a {type(loader).__name__} gives no batches; a DataLoader, a "
@@ -1202,9 +1228,9 @@ def _read_samples(loader, samples, batch, memory):
         leaves = _leaves(part)
         sizes = {leaf.shape[0] if leaf.dim() else 0 for leaf in leaves}
         if len(sizes) != 1 or 0 in sizes:
-            raise ValueError("a batch holds tensors of "
-                             f"{', '.join(str(tuple(leaf.shape)) for leaf in leaves)}; the first "
-                             "axis has to be the samples of all of them")
+            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves[:4])
+            raise ValueError(f"a batch holds tensors of {shapes}; the first axis has to be the "
+                             "samples of all of them")
         parts.append(part)
         count += leaves[0].shape[0]
         size += sum(leaf.numel() * leaf.element_size() for leaf in leaves)
@@ -1258,6 +1284,12 @@ def _kind_by_type(module, name, parameter):
                nn.MultiheadAttention)
     if isinstance(module, norms) or (type(module).__name__.endswith("Norm") and
                                      parameter.dim() <= 1):
+        return "norm"
+    # The lengths of a weight norm, whose directions are the kernel.
+    own = module._parameters
+    if (name.endswith("_g") and name[:-2] + "_v" in own) or \
+            (type(module).__name__ == "ParametrizationList" and name == "original0" and
+             "original1" in own):
         return "norm"
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         return "other"
@@ -1416,8 +1448,9 @@ class TorchObjective(Objective):
                              f"{_closest(loss, list(_LOSSES))}")
         states = _RandomStates()
         try:
-            data = _read_samples(loader, samples, batch, memory)
-            notes = _loader_notes(loader)
+            with torch.inference_mode(False):
+                data = _read_samples(loader, samples, batch, memory)
+                notes = _loader_notes(loader)
         finally:
             states.restore()
         if device is not None and any(p.device != torch.device(device) for p in model.parameters()):
@@ -1521,13 +1554,18 @@ class TorchObjective(Objective):
         torch = self.torch
         modes = [(module, module.training) for module in self.model.modules()]
         buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
-        states = _RandomStates()
+        states, cached = _RandomStates(), torch.is_autocast_cache_enabled()
         try:
+            # Autocast would go on with the weights that it has converted before.
+            torch.set_autocast_cache_enabled(False)
+            torch.clear_autocast_cache()
             # Flags one by one: model.eval() may have been given side effects.
             for module, _ in modes:
                 module.training = False
-            yield
+            with torch.inference_mode(False):
+                yield
         finally:
+            torch.set_autocast_cache_enabled(cached)
             for module, training in modes:
                 module.training = training
             with torch.no_grad():
@@ -1589,23 +1627,27 @@ class TorchObjective(Objective):
             yield part, part if in_order else index[part]
 
     def _wrong(self, output, target):
-        if self.loss_name == "cross_entropy" and not target.is_floating_point():
-            answers = output.argmax(1) != target
-            return int((answers if answers.dim() == 1 else answers.flatten(1).any(1)).sum())
-        if self.loss_name == "bce":
-            return int(((output > 0) != (target.reshape(output.shape) > .5)).flatten(1).any(1).sum()
-                       if output.dim() > 1 else ((output > 0) != (target > .5)).sum())
-        return 0
+        """How many answers are wrong; None: this loss has none."""
+        if self.loss_name == "cross_entropy":
+            right = target.argmax(1) if target.is_floating_point() else target
+            answers = output.argmax(1) != right
+        elif self.loss_name == "bce":
+            answers = (output > 0) != (target.reshape(output.shape) > .5)
+        else:
+            return None
+        return int((answers if answers.dim() == 1 else answers.flatten(1).any(1)).sum())
 
     counts = True
 
     def _losses(self, index, count_wrong):
-        losses, wrong = np.empty(len(index)), 0
+        losses = np.empty(len(index))
+        wrong = 0 if self.loss_name in ("cross_entropy", "bce") else None
         with self.torch.no_grad():
             for place, part in self._parts(index):
                 output, values, target = self._forward(part)
                 losses[place] = values.cpu().numpy()
-                wrong += self._wrong(output, target) if count_wrong else 0
+                if count_wrong and wrong is not None:
+                    wrong += self._wrong(output, target)
         return losses, wrong
 
     def _logits(self, index):
@@ -1628,7 +1670,7 @@ class TorchObjective(Objective):
     def _gradient(self, index):
         """Gradient of the summed loss, and the sum."""
         torch, total, added = self.torch, None, 0.0
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             for _, part in self._parts(index):
                 value = self._forward(part)[1].sum()
                 added += float(value)
@@ -1644,8 +1686,8 @@ class TorchObjective(Objective):
             _F64.from_address(total).value = value
 
     def _gradient_graphs(self, index):
-        """Gradients of the batches' losses, as functions of the weights. A Lanczos run asks for them
-        again and again: those of up to two batches are kept while weights and samples stay."""
+        """Gradients of the batches' losses, as functions of the weights. A Lanczos run asks for
+        them again and again: those of up to two batches are kept while weights and samples stay."""
         torch = self.torch
         if self.graphs and all(np.array_equal(now, then) for now, then in
                                zip([index] + self.views, self.graphs[0])):
@@ -1670,7 +1712,7 @@ class TorchObjective(Objective):
         for p in self.parameters:
             parts.append(torch.from_numpy(v[at:at + p.numel()]).view(p.shape).to(p.device, p.dtype))
             at += p.numel()
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             for gradient in self._gradient_graphs(index):
                 dots = [(g * d).sum() for g, d in zip(gradient, parts)
                         if g is not None and g.requires_grad]
@@ -1715,6 +1757,8 @@ class Evaluation(collections.abc.Mapping):
                         [show(psi.get("mean", math.nan), "%+.3f"), show(row.k, "%.3f")])
         return "\n".join([f"Kendall's tau with {self.target}", "", _table(header, rows, {0})] +
                          self.notes)
+
+    __repr__ = __str__
 
     def to_dict(self):
         return {name: row._asdict() for name, row in self._rows.items()}

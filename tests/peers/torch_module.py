@@ -1,5 +1,5 @@
-"""Models of PyTorch through examples/prunability.py: against brute force in torch, dense Hessians in
-double precision and the library's own networks; what must be left as it was; messages.
+"""Models of PyTorch through examples/prunability.py: against brute force in torch, dense Hessians
+in double precision and the library's own networks; what must be left as it was; messages.
 
     python3 tests/peers/torch_module.py LIBRARY MEASURE DATA
 
@@ -11,6 +11,7 @@ import csv
 import importlib.util
 import math
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -44,7 +45,8 @@ def check(name, holds, *what):
 
 
 def near(name, found, wanted, relative):
-    check(name, found == wanted or abs(found - wanted) <= relative * abs(wanted), f"{found!r}, should be {wanted!r}")
+    check(name, found == wanted or abs(found - wanted) <= relative * abs(wanted),
+          f"{found!r}, should be {wanted!r}")
 
 
 def raises(name, kind, text, function, *arguments, **named):
@@ -58,7 +60,7 @@ def raises(name, kind, text, function, *arguments, **named):
         check(name, False, "raised nothing")
 
 
-# ---- oracles and comparisons ----------------------------------------------------------------------
+# ---- oracles and comparisons ---------------------------------------------------------------------
 
 
 def dense_hessian(model, x, y, names):
@@ -77,7 +79,8 @@ def dense_hessian(model, x, y, names):
 def snapshot(model):
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}, \
         {name: (module.training, type(module)) for name, module in model.named_modules()}, \
-        {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}, \
+        {name: None if p.grad is None else p.grad.clone()
+         for name, p in model.named_parameters()}, \
         {name: p.data_ptr() for name, p in model.named_parameters()}
 
 
@@ -101,7 +104,7 @@ def random_states():
     return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
 
 
-# ---- tests ----------------------------------------------------------------------------------------
+# ---- tests ---------------------------------------------------------------------------------------
 
 
 def search_is_brute_force(name, model, x, y, weights, grid=25):
@@ -129,7 +132,8 @@ def networks_and_brute_force(x, y):
                            "head.weight"])
     for p in net.parameters():
         p.grad = torch.full_like(p, .5)
-    search_is_brute_force("MobileNet in training mode, with gradients", net.train(), x[:200], y[:200],
+    search_is_brute_force("MobileNet in training mode, with gradients", net.train(), x[:200],
+                          y[:200],
                           ["stem.0.weight", "expand.weight", "depthwise.weight", "project.weight",
                            "head.weight"])
     net.requires_grad_(False)
@@ -167,7 +171,8 @@ def networks_and_brute_force(x, y):
 
 def hessian_of_small_net(x, y):
     torch.manual_seed(2)
-    net = nn.Sequential(nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 6), nn.Tanh(), nn.Linear(6, 10))
+    net = nn.Sequential(nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 6), nn.Tanh(),
+                        nn.Linear(6, 10))
     train(net, x, y, 200)
     x, y = x[:300], y[:300]
     for scope, names in (("weights", ("2.weight", "4.weight")),
@@ -192,7 +197,10 @@ def hessian_of_small_net(x, y):
                   value, error, wanted)
         grid, density, _ = found.density()
         near(f"Hessian, {scope}: the density's integral", np.trapz(density, grid), 1, .02)
-        check("it prints", "trace" in str(found))
+        check("it prints", "trace" in str(found) and repr(found) == str(found))
+        again = pickle.loads(pickle.dumps(found))
+        check("it can be pickled", again.effective_dimensionality() ==
+              found.effective_dimensionality())
     result = P.measure(net, (x, y), only=["hessian_largest", "hessian_trace"], progress=False)
     near("hessian_largest", result["hessian_largest"].value,
          torch.linalg.eigvalsh(dense_hessian(net, x, y, ("2.weight", "4.weight")))[-1].item(), 1e-3)
@@ -314,7 +322,8 @@ def messages(x, y, folder):
     raises("memory", ValueError, "memory=1000", P.prunability, net, data, memory=1000)
     raises("no module", TypeError, "torch.nn.Module", P.prunability, "net", data)
     raises("no loader", TypeError, "loader", P.prunability, net)
-    raises("another loss", ValueError, "cross_entropy", P.prunability, net, data, loss="crossentropy")
+    raises("another loss", ValueError, "cross_entropy", P.prunability, net, data,
+           loss="crossentropy")
     raises("a reduced loss", ValueError, "one loss for each", P.prunability, net, data,
            loss=lambda z, t: F.cross_entropy(z, t))
     raises("initial without a tensor", ValueError, "has no '3.weight'", P.measure, net, data,
@@ -398,6 +407,33 @@ def loaders(x, y):
     quick = P.prunability(net, (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"),
                           nonnegative=True, grid=20, progress=False)
     check("... ends early if told so", quick.passes < own.passes, quick.passes, own.passes)
+    check("a loss of one's own has no error rates", np.isnan(P.loss_curve(
+        net, (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"), grid=2,
+        progress=False).error_rates).all())
+    curve = P.loss_curve(net, (x, y), grid=2, progress=False)
+    soft = P.loss_curve(net, (x, F.one_hot(y, 10).float()), grid=2, progress=False)
+    check("probabilities as labels", np.array_equal(curve.error_rates, soft.error_rates) and
+          np.allclose(curve.losses, soft.losses), curve, soft)
+    check("no tolerance", P.prunability(net, (x, y), beta=0, progress=False).answers[0].threshold ==
+          wanted.base_loss)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = P.loss_curve(net, (x, y), grid=4, progress=False)
+    check("autocast sees the pruned weights", np.allclose(found.losses, P.loss_curve(
+        net, (x, y), grid=4, progress=False).losses, rtol=.05), found.losses)
+    with torch.inference_mode():
+        made = x * 1
+        found = P.hessian(net, (made, y), steps=3, probes=1, progress=False)
+    near("inference mode", found.eigenvalues[0], P.hessian(
+        net, (x, y), steps=3, probes=1, progress=False).eigenvalues[0], 1e-6)
+    lengths = nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(784, 10)))
+    check("weight norm: its directions alone", P.prunability(
+        lengths, (x, y), grid=4, progress=False).prunable == 7840)
+
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return zip(x, y)
+    check("an iterable dataset", P.prunability(net, Stream(), grid=20, progress=False).answers ==
+          wanted.answers)
     one = P.prunability(net, (x, y), grid=20, prunable=["1.w*"], progress=False)
     check("one layer", one.prunable == 784 * 16, one.prunable)
     two = P.prunability(net, (x, y), grid=20, prunable=lambda name, p: p.dim() == 2 and "3" in name,

@@ -1,5 +1,5 @@
-"""torch_zoo.py - networks of PyTorch that are not the library's families, their training, and the plain
-search for prunability.
+"""torch_zoo.py - networks of PyTorch that are not the library's families, their training, and the
+plain search for prunability.
 """
 import copy
 import os
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-
 
 
 class MobileNet(nn.Module):
@@ -108,8 +107,8 @@ def mean_loss(model, x, y):
 
 
 def brute_force(model, x, y, weights, grid, beta=.1, reached=None):
-    """The first grid point within the tolerance, the losses at all of them up to it, and the unpruned
-    loss, by pruning a copy: all weights in one ranking. reached: called at the answer; the losses
+    """The first grid point within the tolerance, the losses at all of them up to it, and the
+    unpruned loss, by pruning a copy: all weights in one ranking. reached: called at the answer; the losses
     then go on to the end of the grid."""
     model = copy.deepcopy(model).eval()
     parameters = dict(model.named_parameters())
