@@ -202,6 +202,7 @@ _FUNCTIONS = {  # result, arguments
     "prun_loss_curve": (ctypes.c_int, [_PTR] * 4),
     "prun_perturbation_radius": (ctypes.c_int, [_PTR] * 3),
     "prun_sharpness_radius": (ctypes.c_int, [_PTR] * 3),
+    "prun_hessian_size": (ctypes.c_int, [_PTR] * 3),
     "prun_hessian_eigenpairs": (ctypes.c_int, [_PTR, _I64] + [_PTR] * 4),
     "prun_hessian_trace": (ctypes.c_int, [_PTR] * 4),
     "prun_hessian_spectrum": (ctypes.c_int, [_PTR] * 3),
@@ -260,7 +261,7 @@ def _build(header):
 
 
 def _find_library():
-    """Path of the library, and whether the user named it."""
+    """Path of the library."""
     named = os.environ.get("PRUNABILITY_LIBRARY")
     if named:
         return named
@@ -419,18 +420,25 @@ def _number(name, value, kind):
         raise TypeError(f"{name}={value!r}: wants {wanted}")
     if number == 0 and name in _ZERO_COUNTS:
         return sys.float_info.min
-    return number if kind == "double" else int(value)
+    if kind == "double":
+        return number
+    if kind in _SCALARS and _SCALARS[kind](int(value)).value != int(value):
+        raise ValueError(f"{name}={value!r}: does not fit into {kind}")
+    return int(value)
 
 
 def _set_options(library, struct, function, given):
     """The struct with the options that the user gave by keyword."""
     types = library.types[struct]
-    allowed = [name for name in types if name not in _HIDDEN]
+    renamed = {"step_batch": "batch"} if "batch" in types else {}
+    allowed = [name for name in types if name not in _HIDDEN and name not in renamed.values()]
+    allowed += renamed
     options = library.make(struct)
     for name, value in given.items():
         if name not in allowed:
             raise TypeError(f"{function}() has no option {name!r}{_closest(name, allowed)}. "
                             f"It has: {', '.join(sorted(allowed))}")
+        name = renamed.get(name, name)
         base, is_array = _split_type(types[name])
         if base in _NAMES:
             if value not in _NAMES[base]:
@@ -452,7 +460,9 @@ def _set_options(library, struct, function, given):
 
 _KINDS = {"weight": 1, "bias": 2, "norm": 4, "other": 16}
 _CALLBACK_FAILED, _CANCELLED = -16, -17
+_OUT_OF_MEMORY = -2
 _NEEDS_HESSIAN, _NEEDS_NET = 4, 64
+_OF_ERRORS = {b"dropout_bound"}  # measures that are made of error rates
 
 _LOSS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR, _PTR)
 _GRADIENT = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR)
@@ -503,6 +513,7 @@ class Objective:
 
     counts = False  # whether the loss function takes a second argument: count wrong answers
     knows_wrong = True  # whether the loss function counts wrong answers
+    in_callback = False
     error = None    # what a callback raised
     interrupts = 0  # how often Ctrl-C was pressed since the library was called
 
@@ -579,17 +590,20 @@ class Objective:
                 if self.error is not None:
                     return _CALLBACK_FAILED
                 self.check_interrupt()
+                self.in_callback = True
                 function(*arguments)
                 return 0
             except BaseException as error:  # must not travel through C
                 self.error = error
                 return _CALLBACK_FAILED
+            finally:
+                self.in_callback = False
         callback = kind(guarded)
         self._alive.append(callback)
         setattr(self.c, name, _pointer(callback))
 
     def _index(self, address, n):
-        return _array(address, n, _I64) if address else np.arange(n)
+        return _array(address, n, _I64).copy() if address else np.arange(n)
 
     def _run_loss(self, index, n, losses, total, wrong):
         result = self.functions[0](self._index(index, n), *([bool(wrong)] if self.counts else []))
@@ -635,34 +649,41 @@ class Objective:
 
     @contextlib.contextmanager
     def _catching_interrupts(self):
-        """Ctrl-C ends the work at the next callback, so that the library can put weights back; a
-        second one does what it did before."""
-        if threading.current_thread() is not threading.main_thread():
+        """Ctrl-C ends the work at the next callback, so that the library and the functions around
+        it can put everything back. Only then does its usual handler run. A second Ctrl-C runs it at
+        once where a function of the user is at work."""
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not callable(before):
             yield
             return
-        before = signal.getsignal(signal.SIGINT)
 
         def interrupted(number, frame):
             self.interrupts += 1
-            if self.interrupts > 1 and callable(before):
+            if self.interrupts > 1 and self.in_callback:
                 before(number, frame)
-        if not callable(before):  # ignored, or set by something other than Python
-            yield
-            return
-        self.interrupts = 0
         signal.signal(signal.SIGINT, interrupted)
         try:
             yield
+        except KeyboardInterrupt:
+            if not self.interrupts or before is signal.default_int_handler:
+                raise
         finally:
             signal.signal(signal.SIGINT, before)
+        if self.interrupts:
+            before(signal.SIGINT, None)
+            raise Error("interrupted", _CANCELLED)
+
+    @contextlib.contextmanager
+    def _state_kept(self):
+        """Puts back at the end what the functions may change."""
+        yield
 
     @contextlib.contextmanager
     def running(self):
         """Around everything that calls the library with this objective."""
-        self.error = None
-        with self._catching_interrupts():
+        self.error, self.interrupts, self.in_callback = None, 0, False
+        with self._catching_interrupts(), self._state_kept():
             yield
-        self.check_interrupt()
 
     def call(self, name, *arguments):
         """Calls a function of the library on this objective; raises what went wrong."""
@@ -671,7 +692,8 @@ class Objective:
 
     def check(self, status):
         if self.error is not None:
-            raise self.error
+            error, self.error = self.error, None
+            raise error
         if status:
             raise Error(self.context.message.decode(errors="replace") or f"status {status}", status)
 
@@ -811,14 +833,15 @@ class Prunability:
     __repr__ = __str__
 
 
-LossCurve = collections.namedtuple("LossCurve", "kept_fractions losses error_rates")
+LossCurve = collections.namedtuple("LossCurve", "kept_fractions losses error_rates notes")
 LossCurve.__doc__ = """Mean loss and error rate at kept fractions 0, 1/grid, ..., 1: arrays.
 
 Error rates are NaN for a loss that counts no wrong answers.
 """
 
 Radius = collections.namedtuple(
-    "Radius", "radius standard_error flatness state base_loss threshold reached passes seconds")
+    "Radius",
+    "radius standard_error flatness state base_loss threshold reached passes seconds notes")
 Radius.__doc__ = """Largest perturbation that the loss tolerates, and flatness = 1 / radius^2.
 
 state: "found"; "saturated", where even the largest radius allowed is tolerated; "none", where no
@@ -907,8 +930,8 @@ _MODEL_OPTIONS = ("samples", "batch", "device", "loss", "nonnegative", "prunable
 
 
 def _objective(function, model, loader, options, second_order=False):
-    """The objective of a model, or the model itself if it is one. Takes what concerns the model out
-    of the options."""
+    """The objective of a model, or the model itself if it is one. Removes the model's options from
+    `options`."""
     of_model = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
     if isinstance(model, Objective):
         given = [name for name, value in of_model.items() if value is not None]
@@ -932,6 +955,11 @@ def _history(library, history):
                 raise TypeError(f"history: an epoch has no {name!r}{_closest(name, list(fields))}")
             setattr(epoch, name, _number(name, value, _split_type(fields[name])[0]))
     return epochs
+
+
+def _check_displacement(objective, displacement):
+    if displacement and not objective.knows_wrong:
+        raise ValueError("displacement= is a rise of the error rate, which this loss does not have")
 
 
 def _choose(infos, only, skip):
@@ -979,12 +1007,14 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     settings = _set_options(library, "prun_measure_options", "measure", options)
     infos = _measure_infos(library)
     wanted = _choose(infos, only, skip)
+    displaced = options.get("displacement")
     second = any(info.needs & _NEEDS_HESSIAN for info in infos if info.name.decode() in wanted)
     of_model = dict(initial=initial, samples=samples, batch=batch, device=device, loss=loss,
                     prunable=prunable, nonnegative=nonnegative, memory=memory)
     usual = dict(batch=256, loss="cross_entropy", memory=4 << 30)
     of_model = {name: value for name, value in of_model.items() if value != usual.get(name)}
     objective = _objective("measure", model, loader, of_model, second)
+    _check_displacement(objective, displaced)
     notes = list(objective.notes)
     own = [info for info in infos if info.needs & _NEEDS_NET and info.name.decode() in wanted]
     if own and only is None:
@@ -1022,9 +1052,13 @@ def _measure_all(objective, settings, infos, state):
             result = library.make("prun_measure_result")
             state["label"] = f"{info.name.decode()} ({i + 1} of {len(infos)})"
             status = library.c.prun_measure(measurement, info.name, ctypes.byref(result))
-            if objective.error is not None or status in (_CALLBACK_FAILED, _CANCELLED, -2):
+            if objective.error is not None or status in (
+                    _CALLBACK_FAILED, _CANCELLED, _OUT_OF_MEMORY):
                 objective.check_interrupt()
                 objective.check(status)
+            if info.name in _OF_ERRORS and not objective.knows_wrong:
+                result.value = result.standard_error = math.nan
+                result.message = b"the loss counts no wrong answers"
             results[info.name.decode()] = Measure(
                 result.value, result.standard_error, result.seconds, info.direction,
                 result.message.decode(errors="replace"), info.source.decode(), info.what.decode())
@@ -1041,6 +1075,7 @@ def _search(function, struct, model, loader, options, work, show, label):
     settings = _set_options(library, struct, function, options)
     objective = _objective(function, model, loader, objective_options,
                            struct == "prun_hessian_options")
+    _check_displacement(objective, options.get("displacement"))
     report, _, clear = _progress(objective, show, label)
     settings.progress = _pointer(report)
     begin = time.perf_counter()
@@ -1081,7 +1116,8 @@ def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100,
                        errors.ctypes.data)
         if not objective.knows_wrong:
             errors[:] = math.nan
-        return LossCurve(np.arange(settings.grid + 1) / settings.grid, losses, errors)
+        return LossCurve(np.arange(settings.grid + 1) / settings.grid, losses, errors,
+                         list(objective.notes))
     if not isinstance(grid, (int, np.integer)) or grid < 1:
         raise ValueError(f"grid={grid!r}: wants a positive integer")
     options.update(method=method, scope=scope, grid=grid)
@@ -1094,10 +1130,10 @@ def _radius(function, c_function, model, loader, options, progress):
         result = objective.library.make("prun_radius")
         objective.call(c_function, ctypes.byref(settings), ctypes.byref(result))
         return result
-    r, _, seconds = _search(function, "prun_perturb_options", model, loader, options, work,
+    r, objective, seconds = _search(function, "prun_perturb_options", model, loader, options, work,
                             progress, function.replace("_", " "))
     return Radius(r.radius, r.standard_error, r.flatness, ("found", "saturated", "none")[r.state],
-                  r.base, r.threshold, r.reached, r.passes, seconds)
+                  r.base, r.threshold, r.reached, r.passes, seconds, list(objective.notes))
 
 
 def perturbation_radius(model, loader=None, noise="magnitude", progress=True, **options):
@@ -1113,7 +1149,7 @@ def perturbation_radius(model, loader=None, noise="magnitude", progress=True, **
 
 def sharpness_radius(model, loader=None, noise="gaussian", progress=True, **options):
     """The largest worst-case perturbation that the loss tolerates, found by gradient ascent:
-    Radius. Options as in `perturbation_radius`."""
+    Radius. Options as in `perturbation_radius`; step_batch: random samples of a step."""
     options["noise"] = noise
     return _radius("sharpness_radius", "prun_sharpness_radius", model, loader, options, progress)
 
@@ -1131,7 +1167,9 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
     def work(objective, settings):
         library, c = objective.library, objective.library.c
         settings.samples = 0 if hessian_samples is None else hessian_samples
-        count = min(eigenvalues, settings.steps, objective.size)
+        size = _I64()
+        objective.call("prun_hessian_size", ctypes.byref(settings), ctypes.byref(size))
+        count = min(eigenvalues, settings.steps, size.value)
         spectrum = library.make("prun_spectrum")
         trace = library.make("prun_estimate")
         values, residuals, lowest = np.empty(count), np.empty(count), np.empty(1)
@@ -1161,7 +1199,7 @@ _TARGET_KEYS = ("labels", "label", "target", "targets", "y")
 def _map(function, value):
     """Applies a function to the tensors in nested tuples, lists and dictionaries."""
     if isinstance(value, collections.abc.Mapping):
-        return {key: _map(function, item) for key, item in value.items()}
+        return {key: _map(function, value[key]) for key in sorted(value, key=str)}
     if isinstance(value, (tuple, list)):
         return tuple(_map(function, item) for item in value)
     return function(value)
@@ -1171,6 +1209,13 @@ def _leaves(value):
     found = []
     _map(found.append, value)
     return found
+
+
+def _structure(value):
+    """What has to be the same in all batches: keys and numbers of tensors."""
+    if isinstance(value, collections.abc.Mapping):
+        return {key: _structure(item) for key, item in value.items()}
+    return [_structure(item) for item in value] if isinstance(value, (tuple, list)) else "tensor"
 
 
 def _as_tensor(value):
@@ -1232,6 +1277,9 @@ def _read_samples(loader, samples, batch, memory):
             raise ValueError(f"a batch holds tensors of {shapes}; the first axis has to be the "
                              "samples of all of them")
         parts.append(part)
+        if _structure(part) != _structure(parts[0]):
+            raise ValueError(f"a batch is {_structure(part)}, but the first was "
+                             f"{_structure(parts[0])}: the same tensors are needed in all of them")
         count += leaves[0].shape[0]
         size += sum(leaf.numel() * leaf.element_size() for leaf in leaves)
         if size > memory:
@@ -1265,7 +1313,7 @@ def _loader_notes(loader):
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset):
         try:
             first, second = (_leaves(_map(_as_tensor, dataset[0])) for _ in range(2))
-        except TypeError:  # images that the loader turns into tensors
+        except Exception:  # a set that is not indexed by numbers, or gives no tensors
             return notes
         if any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(first, second)):
             notes.append("The data set augments its samples: they are used as the one pass that "
@@ -1293,7 +1341,7 @@ def _kind_by_type(module, name, parameter):
         return "norm"
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         return "other"
-    if "bias" in name:
+    if name.startswith("bias") or name.endswith("bias") or "bias_table" in name:
         return "bias"
     if isinstance(module, kernels):
         return "weight" if parameter.dim() > 1 else "bias"
@@ -1351,7 +1399,7 @@ def _kinds(model, prunable):
 
 
 class _Copy:
-    """A parameter that the library cannot change in place: a float32 array in its stead."""
+    """A float32 array for a parameter that the library cannot change in place."""
 
     def __init__(self, parameter):
         self.parameter = parameter
@@ -1361,16 +1409,17 @@ class _Copy:
         self.written = self.array.copy()    # what the parameter holds
 
     def write(self):
-        """Brings the parameter to what the library made of the array. Where that is the original,
-        the parameter gets the original, with all its digits."""
+        """Brings the parameter to what the library made of the array, and tells whether it had to.
+        Where that is the original, the parameter gets the original, with all its digits."""
         import torch
         if np.array_equal(self.array, self.written, equal_nan=True):
-            return
+            return False
         value = torch.from_numpy(self.array).to(self.original.device, self.original.dtype)
         same = torch.from_numpy(self.array == self.unchanged).to(self.original.device)
         with torch.no_grad():
             self.parameter.data.copy_(torch.where(same, self.original, value))
         np.copyto(self.written, self.array)
+        return True
 
     def restore(self):
         import torch
@@ -1386,7 +1435,12 @@ class _Copy:
 def _cross_entropy(output, target):
     from torch.nn import functional
     losses = functional.cross_entropy(output.double(), target, reduction="none")
-    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+    if losses.dim() == 1:
+        return losses
+    # Positions of a sequence or an image; torch gives those labelled -100 no loss.
+    counted = losses.shape[1:].numel() if target.is_floating_point() else \
+        (target != -100).flatten(1).sum(1).clamp(min=1)
+    return losses.flatten(1).sum(1) / counted
 
 
 def _mean_square(output, target):
@@ -1460,6 +1514,7 @@ class TorchObjective(Objective):
         self.inputs, self.target = data
         self.loss_function = _LOSSES[loss] if isinstance(loss, str) else loss
         self.loss_name = loss if isinstance(loss, str) else None
+        self.knows_wrong = self.loss_name in ("cross_entropy", "bce")
         self._check_target()
         known = _kinds(model, prunable)
         self.parameters = [parameter for _, parameter, _ in known]
@@ -1476,7 +1531,7 @@ class TorchObjective(Objective):
         classes, labels = 0, None
         self.count = _leaves(self.inputs)[0].shape[0]
         self.graphs, self.views = None, []
-        with self._prepared():
+        with self._catching_interrupts(), self._prepared():
             output = self._probe(second_order)
         self.graphs = None
         if self.loss_name == "cross_entropy" and output.dim() == 2:
@@ -1509,7 +1564,7 @@ class TorchObjective(Objective):
                 raise ValueError(f"label {int(self.target.min())} is below 0")
 
     def _probe(self, second_order):
-        """Runs the first samples, twice, to find out what the model gives."""
+        """The output for one sample; checks labels, that losses repeat, and second derivatives."""
         torch = self.torch
         with torch.no_grad():
             output = self._output(self._select(slice(0, 1))[0])
@@ -1550,36 +1605,43 @@ class TorchObjective(Objective):
 
     @contextlib.contextmanager
     def _prepared(self):
-        """Eval mode; at the end training flags, buffers and random states are as before."""
+        """Eval mode; at the end training flags, buffers, tensors that hooks keep in modules, and
+        random states are as before."""
         torch = self.torch
-        modes = [(module, module.training) for module in self.model.modules()]
-        buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
+        modules = list(self.model.modules())
+        modes = [(module, module.training) for module in modules]
+        buffers = [(module, name, buffer, buffer.detach().clone()) for module in modules
+                   for name, buffer in module._buffers.items() if buffer is not None]
+        others = [(module, name, value) for module in modules
+                  for name, value in vars(module).items() if isinstance(value, torch.Tensor)]
         states, cached = _RandomStates(), torch.is_autocast_cache_enabled()
         try:
             # Autocast would go on with the weights that it has converted before.
             torch.set_autocast_cache_enabled(False)
             torch.clear_autocast_cache()
             # Flags one by one: model.eval() may have been given side effects.
-            for module, _ in modes:
+            for module in modules:
                 module.training = False
             with torch.inference_mode(False):
                 yield
         finally:
+            states.restore()
             torch.set_autocast_cache_enabled(cached)
             for module, training in modes:
                 module.training = training
+            for module, name, value in others:
+                vars(module)[name] = value
             with torch.no_grad():
-                for buffer, before in buffers:
+                for module, name, buffer, before in buffers:
+                    module._buffers[name] = buffer
                     if buffer.shape != before.shape or not torch.equal(buffer, before):
-                        buffer.data.copy_(before)
-            states.restore()
+                        buffer.data = before
 
     @contextlib.contextmanager
-    def running(self):
+    def _state_kept(self):
         with self._prepared():
             try:
-                with super().running():
-                    yield
+                yield
             finally:
                 self.graphs = None
                 for copy in self.copies:
@@ -1614,10 +1676,13 @@ class TorchObjective(Objective):
                              "each sample is needed (reduction=\"none\")")
         return output, losses.double(), target
 
+    def _write_copies(self):
+        if any([copy.write() for copy in self.copies]):
+            self.graphs = None  # made with other weights
+
     def _parts(self, index):
         """Slices of a batch. The samples 0, 1, ... are not copied."""
-        for copy in self.copies:
-            copy.write()
+        self._write_copies()
         n = len(index)
         in_order = n > 0 and index[0] == 0 and index[-1] == n - 1 and \
             np.array_equal(index, np.arange(n))
@@ -1630,7 +1695,7 @@ class TorchObjective(Objective):
         """How many answers are wrong; None: this loss has none."""
         if self.loss_name == "cross_entropy":
             right = target.argmax(1) if target.is_floating_point() else target
-            answers = output.argmax(1) != right
+            answers = (output.argmax(1) != right) & (right != -100)
         elif self.loss_name == "bce":
             answers = (output > 0) != (target.reshape(output.shape) > .5)
         else:
@@ -1641,7 +1706,7 @@ class TorchObjective(Objective):
 
     def _losses(self, index, count_wrong):
         losses = np.empty(len(index))
-        wrong = 0 if self.loss_name in ("cross_entropy", "bce") else None
+        wrong = 0 if self.knows_wrong else None
         with self.torch.no_grad():
             for place, part in self._parts(index):
                 output, values, target = self._forward(part)
@@ -1689,6 +1754,7 @@ class TorchObjective(Objective):
         """Gradients of the batches' losses, as functions of the weights. A Lanczos run asks for
         them again and again: those of up to two batches are kept while weights and samples stay."""
         torch = self.torch
+        self._write_copies()
         if self.graphs and all(np.array_equal(now, then) for now, then in
                                zip([index] + self.views, self.graphs[0])):
             self.check_interrupt()
