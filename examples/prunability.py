@@ -246,7 +246,7 @@ def _build(header):
     command = compiler + flags + [header, "-o", unfinished, "-lm"]
     _say(f"building the library once, which takes about ten seconds: {shlex.join(command)}")
     try:
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
         if done.returncode:
             raise LibraryError(f"the library does not compile:\n{done.stderr[-2000:]}")
         os.replace(unfinished, path)
@@ -619,7 +619,13 @@ class Objective:
             _I64.from_address(wrong).value = int(count or 0)
 
     def _flat(self, parts, what):
-        parts = parts if isinstance(parts, (list, tuple)) else [parts]
+        if isinstance(parts, (list, tuple)):
+            sizes = [np.size(part) for part in parts]
+            if sizes != [view.size for view in self.views]:
+                raise ValueError(f"{what}: arrays of {sizes} numbers for tensors of "
+                                 f"{[view.size for view in self.views]}")
+        else:
+            parts = [parts]
         flat = np.concatenate([np.asarray(part, np.float32).reshape(-1) for part in parts])
         if flat.size != self.size:
             raise ValueError(f"{what}: {flat.size} numbers for {self.size} parameters")
@@ -640,6 +646,8 @@ class Objective:
 
     def _run_logits(self, index, n, out):
         values = np.asarray(self.functions[3](self._index(index, n)), np.float32)
+        if values.shape != (n, self.classes):
+            raise ValueError(f"logits: of shape {values.shape}, should be {(n, self.classes)}")
         _array(out, n * self.classes, ctypes.c_float)[:] = values.reshape(-1)
 
     def check_interrupt(self):
@@ -1268,8 +1276,13 @@ def _read_samples(loader, samples, batch, memory):
     """(inputs, target) of all samples, joined; reading ends at `samples`."""
     import torch
     parts, count, size = [], 0, 0
+    # Iterables that are not torch's may give the same memory again.
+    fresh = isinstance(loader, (torch.utils.data.DataLoader, torch.utils.data.Dataset, tuple, list,
+                                collections.abc.Mapping))
     for given in _batches(loader, batch):
         part = _map(_as_tensor, _split_batch(given))
+        if not fresh:
+            part = _map(torch.clone, part)
         leaves = _leaves(part)
         sizes = {leaf.shape[0] if leaf.dim() else 0 for leaf in leaves}
         if len(sizes) != 1 or 0 in sizes:
@@ -1360,7 +1373,7 @@ def _kinds(model, prunable):
         for name, parameter in module._parameters.items():
             if parameter is not None:
                 owners.setdefault(id(parameter), (module, name))
-    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.numel()]
     if not trained:
         raise ValueError("the model has no parameter with requires_grad")
     names = [name for name, _ in trained]
@@ -1432,9 +1445,16 @@ class _Copy:
 # ---- PyTorch: losses -----------------------------------------------------------------------------
 
 
+def _double(tensor):
+    """In double precision, which Apple's GPUs do not have."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def _cross_entropy(output, target):
     from torch.nn import functional
-    losses = functional.cross_entropy(output.double(), target, reduction="none")
+    output = _double(output)
+    target = target.to(output.device)
+    losses = functional.cross_entropy(output, target, reduction="none")
     if losses.dim() == 1:
         return losses
     # Positions of a sequence or an image; torch gives those labelled -100 no loss.
@@ -1447,14 +1467,14 @@ def _mean_square(output, target):
     if output.shape != target.shape:
         raise ValueError(f"loss=\"mse\": outputs of shape {tuple(output.shape)}, targets of "
                          f"{tuple(target.shape)}")
-    losses = (output.double() - target.double()) ** 2
+    losses = (_double(output) - _double(target)) ** 2
     return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
 
 
 def _binary_cross_entropy(output, target):
     from torch.nn import functional
     losses = functional.binary_cross_entropy_with_logits(
-        output.double(), target.double().reshape(output.shape), reduction="none")
+        _double(output), _double(target).reshape(output.shape), reduction="none")
     return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
 
 
@@ -1507,9 +1527,12 @@ class TorchObjective(Objective):
                 notes = _loader_notes(loader)
         finally:
             states.restore()
-        if device is not None and any(p.device != torch.device(device) for p in model.parameters()):
-            import copy
-            model = copy.deepcopy(model).to(device)
+        if device is not None:
+            device = torch.device(device)
+            if any(p.device.type != device.type or device.index not in (None, p.device.index)
+                   for p in model.parameters()):
+                import copy
+                model = copy.deepcopy(model).to(device)
         self.torch, self.model, self.batch = torch, model, int(batch)
         self.inputs, self.target = data
         self.loss_function = _LOSSES[loss] if isinstance(loss, str) else loss
@@ -1586,6 +1609,8 @@ class TorchObjective(Objective):
                 self._hessian_vector(np.arange(min(2, self.count)), zero)
                 self.second_order = True
             except (RuntimeError, NotImplementedError) as error:
+                if "derivative" not in str(error) and "not implemented" not in str(error):
+                    raise
                 self.reason = str(error).split("\n")[0][:120]
         return output
 
@@ -1674,7 +1699,7 @@ class TorchObjective(Objective):
         if tuple(losses.shape) != (n,):
             raise ValueError(f"loss: gives {tuple(losses.shape)} for {n} samples; one loss for "
                              "each sample is needed (reduction=\"none\")")
-        return output, losses.double(), target
+        return output, _double(losses), target
 
     def _write_copies(self):
         if any([copy.write() for copy in self.copies]):
@@ -1783,7 +1808,7 @@ class TorchObjective(Objective):
                 dots = [(g * d).sum() for g, d in zip(gradient, parts)
                         if g is not None and g.requires_grad]
                 if dots:
-                    dot = sum(x.double() for x in dots)
+                    dot = sum(_double(x) for x in dots)
                     total = self._add(total, torch.autograd.grad(
                         dot, self.parameters, allow_unused=True, retain_graph=True))
         return self._flatten(total or [None] * len(self.parameters))
@@ -1791,7 +1816,9 @@ class TorchObjective(Objective):
 
 # ---- tables of models ----------------------------------------------------------------------------
 
-Row = collections.namedtuple("Row", "measure models tau lower upper tau_b p psi k")
+Row = collections.namedtuple("Row", "measure models tau lower upper tau_b p psi psi_mean k")
+Row.__doc__ = """A measure's Kendall tau with the target, its interval, tau_b and its p; by
+hyperparameter psi, and their mean; the conditional mutual information K."""
 
 
 class Evaluation(collections.abc.Mapping):
@@ -1820,7 +1847,7 @@ class Evaluation(collections.abc.Mapping):
             rows.append([row.measure, "%+.3f" % row.tau, show(row.lower, "%+.3f"),
                          show(row.upper, "%+.3f"), show(row.p, "%.2g")] +
                         [show(psi.get(name, math.nan), "%+.3f") for name in self.hyper] +
-                        [show(psi.get("mean", math.nan), "%+.3f"), show(row.k, "%.3f")])
+                        [show(row.psi_mean, "%+.3f"), show(row.k, "%.3f")])
         return "\n".join([f"Kendall's tau with {self.target}", "", _table(header, rows, {0})] +
                          self.notes)
 
@@ -1856,15 +1883,15 @@ def _numbers(values):
         return None
 
 
-def evaluate(frame, target="gap", hyper=(), seed=None, measures=None, resamples=2000, level=0.95,
-             random_seed=0):
+def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, resamples=2000,
+             level=0.95, seed=0):
     """Which measure follows the target over a table of models?
 
     frame       a row for each model: DataFrame, dictionary of columns, or list of dictionaries, as
                 Measures.to_row makes them
     target      column of the generalization gap, or of the test error
     hyper       columns of what was varied: for granulated Kendall (psi) and K
-    seed        column of the training's seed
+    seed_column column of the training's seed: intervals then draw whole settings of `hyper`
     measures    columns to judge [all other columns of numbers]
 
     Returns Evaluation: Kendall's tau with a bootstrap interval and p, psi by hyperparameter with
@@ -1874,7 +1901,7 @@ def evaluate(frame, target="gap", hyper=(), seed=None, measures=None, resamples=
     library = load_library()
     columns = _columns(frame)
     hyper = [hyper] if isinstance(hyper, str) else list(hyper)
-    for name in [target] + hyper + ([seed] if seed else []) + list(measures or []):
+    for name in [target] + hyper + ([seed_column] if seed_column else []) + list(measures or []):
         if name not in columns:
             raise ValueError(f"no column is called {name!r}{_closest(str(name), list(columns))}")
     y = _numbers(columns[target])
@@ -1882,9 +1909,9 @@ def evaluate(frame, target="gap", hyper=(), seed=None, measures=None, resamples=
         raise ValueError(f"{target}: is text, where numbers are needed")
     axes = [np.unique([str(v) for v in columns[name]], return_inverse=True)[1].astype(np.float64)
             for name in hyper]
-    seeds = None if seed is None else np.unique([str(v) for v in columns[seed]],
-                                                return_inverse=True)[1].astype(np.float64)
-    known = {target, seed, *hyper}
+    seeds = None if seed_column is None else np.unique(
+        [str(v) for v in columns[seed_column]], return_inverse=True)[1].astype(np.float64)
+    known = {target, seed_column, *hyper}
     names = list(measures) if measures is not None else [n for n in columns if n not in known]
     context = library.make("prun_context", threads=1)
     rows, notes = {}, []
@@ -1893,6 +1920,7 @@ def evaluate(frame, target="gap", hyper=(), seed=None, measures=None, resamples=
         if x is None:
             if measures is not None:
                 raise ValueError(f"{name}: is text, where numbers are needed")
+            notes.append(f"{name} is left out: it is not all numbers.")
             continue
         keep = ~(np.isnan(x) | np.isnan(y))
         if keep.sum() < 2 or np.all(x[keep] == x[keep][0]):
@@ -1901,7 +1929,7 @@ def evaluate(frame, target="gap", hyper=(), seed=None, measures=None, resamples=
         rows[name] = _evaluate_one(library, context, name, x[keep], y[keep],
                                    [axis[keep] for axis in axes], hyper,
                                    None if seeds is None else seeds[keep],
-                                   (resamples, level, random_seed))
+                                   (resamples, level, seed))
     return Evaluation(rows, target, hyper, notes)
 
 
@@ -1920,12 +1948,17 @@ def _evaluate_one(library, context, name, x, y, axes, hyper, seeds, resampling):
                           values=ctypes.addressof(pointers),
                           seed=None if seeds is None else seeds.ctypes.data)
     sample = library.make("prun_sample", n=x.size, measure=x.ctypes.data, target=y.ctypes.data)
+    clusters = None
+    if seeds is not None and axes:
+        clusters = np.unique(np.stack(axes, 1), axis=0, return_inverse=True)[1].reshape(-1)
+        clusters = np.ascontiguousarray(clusters, np.float64)
+        sample.cluster = clusters.ctypes.data
     options = library.make("prun_resampling_options", resamples=int(resampling[0]),
                            level=float(resampling[1]), seed=int(resampling[2]))
     interval = library.make("prun_interval")
     check(c.prun_bootstrap(where, ctypes.byref(sample), ctypes.byref(options),
                            ctypes.byref(interval)))
-    psi, k = None, math.nan
+    psi, psi_mean, k = {}, math.nan, math.nan
     if axes:
         granulated, cmi = library.make("prun_granulated"), library.make("prun_cmi")
         check(c.prun_granulated_kendall(where, ctypes.byref(struct), x.ctypes.data, y.ctypes.data,
@@ -1933,7 +1966,6 @@ def _evaluate_one(library, context, name, x, y, axes, hyper, seeds, resampling):
         check(c.prun_conditional_information(where, ctypes.byref(struct), x.ctypes.data,
                                              y.ctypes.data, 0, ctypes.byref(cmi)))
         psi = {axis: granulated.psi[i] for i, axis in enumerate(hyper)}
-        psi["mean"] = granulated.mean
-        k = cmi.k
+        psi_mean, k = granulated.mean, cmi.k
     return Row(name, x.size, kendall.tau_a, interval.lower, interval.upper, kendall.tau_b,
-               kendall.p, psi, k)
+               kendall.p, psi, psi_mean, k)

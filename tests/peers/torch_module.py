@@ -560,6 +560,17 @@ def results(x, y):
         near("tau_b", table["good"].tau_b, stats.kendalltau(frame["good"], frame["gap"])[0], 1e-12)
     except ImportError:
         pass
+    frame["seed"] = np.tile(np.arange(10), 4)
+    clustered = P.evaluate(frame, hyper=["width"], seed_column="seed", measures=["good"])["good"]
+    check("intervals of whole settings", clustered.tau == table["good"].tau and
+          clustered.lower != table["good"].lower)
+    groups = [P.evaluate({k: np.asarray(frame[k])[i * 10:i * 10 + 10] for k in ("gap", "good")})
+              ["good"].tau for i in range(4)]
+    pooled = P.evaluate(dict(frame, width=frame["seed"], of=frame["width"]), measures=["good"],
+                        hyper=["width", "of"])["good"]
+    near("psi", pooled.psi["width"], np.mean(groups), 1e-12)
+    raises("a column of mixed cells", ValueError, "text", P.evaluate, {"gap": [1, 2], "a": [1, "x"]},
+           measures=["a"])
     rows = [{"gap": g, "good": v} for g, v in zip(frame["gap"], frame["good"])]
     check("evaluate of rows", P.evaluate(rows)["good"].tau == table["good"].tau)
     raises("evaluate: a column that is none", ValueError, "did you mean 'width'", P.evaluate, frame,
