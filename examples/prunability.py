@@ -693,6 +693,11 @@ class Objective:
         with self._catching_interrupts(), self._state_kept():
             yield
 
+    def close(self):
+        """Lets go of functions and arrays, which callbacks tie into a cycle. The objective is of no
+        use afterwards."""
+        self._alive, self.functions = [], None
+
     def call(self, name, *arguments):
         """Calls a function of the library on this objective; raises what went wrong."""
         status = getattr(self.library.c, name)(ctypes.byref(self.c), *arguments)
@@ -1035,12 +1040,14 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     report, state, clear = _progress(objective, progress, "losses")
     clock = _CLOCK(lambda _user: time.perf_counter())
     settings.progress, settings.seconds = _pointer(report), _pointer(clock)
-    with objective.running():
-        try:
+    try:
+        with objective.running():
             results = _measure_all(objective, settings,
                                    [info for info in infos if info.name.decode() in wanted], state)
-        finally:
-            clear()
+    finally:
+        clear()
+        if objective is not model:
+            objective.close()
     return Measures(results, notes)
 
 
@@ -1087,11 +1094,13 @@ def _search(function, struct, model, loader, options, work, show, label):
     report, _, clear = _progress(objective, show, label)
     settings.progress = _pointer(report)
     begin = time.perf_counter()
-    with objective.running():
-        try:
+    try:
+        with objective.running():
             result = work(objective, settings)
-        finally:
-            clear()
+    finally:
+        clear()
+        if objective is not model:
+            objective.close()
     return result, objective, time.perf_counter() - begin
 
 
@@ -1671,6 +1680,10 @@ class TorchObjective(Objective):
                 self.graphs = None
                 for copy in self.copies:
                     copy.restore()
+
+    def close(self):
+        super().close()
+        self.model = self.inputs = self.target = self.parameters = None
 
     # ---- what the library calls ----
 

@@ -457,8 +457,8 @@ def loaders(x, y):
     raises("batches of other tensors", ValueError, "the first was", P.prunability, net,
            [(x, y), (x, y, y)])
     pieces = [{"input": x[:50], "labels": y[:50]}, {"labels": y[50:], "input": x[50:]}]
-    check("dictionaries in another order", P.prunability(net, pieces, grid=20, progress=False).answers ==
-          wanted.answers)
+    found = P.prunability(net, pieces, grid=20, progress=False)
+    check("dictionaries in another order", found.answers == wanted.answers)
     places = nn.Conv2d(1, 10, 1)
     labels = torch.randint(10, (100, 28, 28))
     labels[:, :9] = -100
@@ -470,7 +470,8 @@ def loaders(x, y):
           "wrong" in unknown["dropout_bound"].note)
     raises("displacement of no error rate", ValueError, "error rate", P.perturbation_radius, net,
            (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"), displacement=.1)
-    raises("a number too large", ValueError, "does not fit", P.measure, net, (x, y), draws=2**64 + 3)
+    raises("a number too large", ValueError, "does not fit", P.measure, net, (x, y),
+           draws=2**64 + 3)
     raises("a number below zero", ValueError, "does not fit", P.measure, net, (x, y), seed=-1)
     tiny = nn.Sequential(nn.Flatten(), nn.AvgPool1d(784), nn.Linear(1, 2))
     check("fewer weights than eigenvalues", len(P.hessian(
@@ -516,6 +517,16 @@ def loaders(x, y):
     two = P.prunability(net, (x, y), grid=20, prunable=lambda name, p: p.dim() == 2 and "3" in name,
                         progress=False)
     check("chosen by a function", two.prunable == 160, two.prunable)
+    import gc
+    import weakref
+    gc.collect()
+    gc.disable()
+    copy_of = copy.deepcopy(net)
+    P.prunability(copy_of, (x, y), grid=4, progress=False)
+    gone = weakref.ref(copy_of)
+    del copy_of
+    check("nothing holds the model", gone() is None)
+    gc.enable()
     # forked workers after the library has been at work
     signal.alarm(120)
     loader = DataLoader(TensorDataset(x, y), 10, num_workers=2,
@@ -569,8 +580,8 @@ def results(x, y):
     pooled = P.evaluate(dict(frame, width=frame["seed"], of=frame["width"]), measures=["good"],
                         hyper=["width", "of"])["good"]
     near("psi", pooled.psi["width"], np.mean(groups), 1e-12)
-    raises("a column of mixed cells", ValueError, "text", P.evaluate, {"gap": [1, 2], "a": [1, "x"]},
-           measures=["a"])
+    raises("a column of mixed cells", ValueError, "text", P.evaluate,
+           {"gap": [1, 2], "a": [1, "x"]}, measures=["a"])
     rows = [{"gap": g, "good": v} for g, v in zip(frame["gap"], frame["good"])]
     check("evaluate of rows", P.evaluate(rows)["good"].tau == table["good"].tau)
     raises("evaluate: a column that is none", ValueError, "did you mean 'width'", P.evaluate, frame,
