@@ -181,7 +181,7 @@ def hessian_of_small_net(x, y):
         values = torch.linalg.eigvalsh(dense)
         k = len(values)
         before = snapshot(net)
-        found = P.hessian(net, (x, y), scope=scope, steps=k, probes=2, batch=128, progress=False)
+        found = P.hessian(net, (x, y), scope=scope, steps=k, probes=8, batch=128, progress=False)
         check_unchanged(f"Hessian, {scope}", net, before)
         check(f"Hessian, {scope}: size", found.parameters == k)
         for i in range(3):
