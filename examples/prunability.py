@@ -707,6 +707,7 @@ class Objective:
         if self.error is not None:
             error, self.error = self.error, None
             raise error
+        self.check_interrupt()  # progress ends the work too
         if status:
             raise Error(self.context.message.decode(errors="replace") or f"status {status}", status)
 
@@ -1691,7 +1692,9 @@ class TorchObjective(Objective):
         """A part of the samples on the model's device. index: slice or array."""
         if isinstance(index, np.ndarray):
             index = self.torch.from_numpy(index)
-        return _map(lambda leaf: leaf[index].to(self.device), (self.inputs, self.target))
+        # Slices are copied, because a model may work on its inputs in place.
+        return _map(lambda leaf: (leaf[index].clone() if isinstance(index, slice) else leaf[index])
+                    .to(self.device), (self.inputs, self.target))
 
     def _output(self, inputs):
         """What the losses are of: the model's output, or the logits in it."""

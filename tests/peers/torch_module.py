@@ -296,6 +296,12 @@ def nothing_is_lost(x, y):
     thread.start()
     thread.join(60)
     check("in a thread", len(found) == 1)
+    raises("Ctrl-C between passes", KeyboardInterrupt, "", P.prunability, perceptron(), (x, y),
+           progress=lambda name, done, total: interrupt())
+    inputs = x.clone()
+    P.prunability(nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(784, 10)), (x, y),
+                  grid=4, progress=False)
+    check("inputs of a model that works in place", torch.equal(x, inputs))
     handled = []
     signal.signal(signal.SIGINT, lambda number, frame: handled.append(number))
     net = Interrupted(perceptron(), 6, interrupt)
