@@ -325,11 +325,8 @@ class Library:
                         ("size", _I64)]
         if self.c.prun_struct_size(b"prun_field") != ctypes.sizeof(Field):
             self._refuse("describes its structs in another way")
-        count = _I64()
-        table = (Field * 0).from_address(self.c.prun_fields(ctypes.byref(count)))
-        table = (Field * count.value).from_address(ctypes.addressof(table))
-        fields = collections.OrderedDict()
-        for field in table:
+        fields = {}
+        for field in self.read_table(self.c.prun_fields, Field):
             name = field.structure.decode()
             fields.setdefault(name, []).append((field.name.decode(), field.type.decode(),
                                                 field.offset, field.size))
@@ -363,6 +360,13 @@ class Library:
         self.structs[name] = struct
         self.types[name] = {field: text for field, text, _, _ in fields[name]}
         return struct
+
+    @staticmethod
+    def read_table(function, struct):
+        """The array that a function of the library returns, with its length in its argument."""
+        count = _I64()
+        address = function(ctypes.byref(count))
+        return (struct * count.value).from_address(address)
 
     def make(self, struct, **values):
         """A zeroed struct with these fields set."""
@@ -407,6 +411,17 @@ _HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "in
 def _closest(name, names):
     near = difflib.get_close_matches(str(name), [str(n) for n in names], 1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _matching(patterns, names, failure):
+    """The names that match a pattern or several; `failure` begins the message if none does."""
+    found = set()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        hits = fnmatch.filter(names, pattern)
+        if not hits:
+            raise ValueError(f"{failure} {pattern!r}{_closest(pattern, names)}")
+        found.update(hits)
+    return found
 
 
 def _number(name, value, kind):
@@ -481,6 +496,13 @@ output.
 """
 
 
+def _check_status(status, context, what=""):
+    """Raises the message of a call that failed."""
+    if status:
+        message = context.message.decode(errors="replace") or f"status {status}"
+        raise Error(what + message, status)
+
+
 def _array(address, count, ctype):
     """A flat NumPy array over memory of the library."""
     if not address or not count:
@@ -511,7 +533,6 @@ class Objective:
     kept in double precision.
     """
 
-    counts = False  # whether the loss function takes a second argument: count wrong answers
     knows_wrong = True  # whether the loss function counts wrong answers
     in_callback = False
     error = None    # what a callback raised
@@ -519,19 +540,19 @@ class Objective:
 
     def __init__(self, tensors, loss, samples, gradient=None, hessian_vector=None, logits=None,
                  labels=None, classes=0, nonnegative=False, initial=None):
-        self.library = load_library()
+        self.lib = load_library()
         self.notes = []
         self.tensors = [Tensor(*tensor) for tensor in tensors]
         self.functions = loss, gradient, hessian_vector, logits
         self.samples, self.classes = int(samples), int(classes)
         # One thread: the work is done by the callbacks, which Python runs one at a time.
-        self.context = self.library.make("prun_context", threads=1)
+        self.context = self.lib.make("prun_context", threads=1)
         self._alive = []
         self._names = [str(tensor.name).encode() for tensor in self.tensors]
         made, views = self._make_tensors([tensor.array for tensor in self.tensors])
         self.views = views
         self.size = sum(view.size for view in views)
-        o = self.c = self.library.make(
+        o = self.c = self.lib.make(
             "prun_objective", context=ctypes.addressof(self.context),
             tensors=ctypes.addressof(made), tensor_count=len(self.tensors), samples=self.samples,
             classes=self.classes, nonnegative=int(bool(nonnegative)))
@@ -554,7 +575,7 @@ class Objective:
 
     def _make_tensors(self, arrays):
         """The library's tensors of these arrays, and flat views."""
-        made = (self.library.structs["prun_tensor"] * len(arrays))()
+        made = (self.lib.structs["prun_tensor"] * len(arrays))()
         views = []
         for struct, name, tensor, array in zip(made, self._names, self.tensors, arrays):
             if not (isinstance(array, np.ndarray) and array.dtype == np.float32 and
@@ -605,9 +626,18 @@ class Objective:
     def _index(self, address, n):
         return _array(address, n, _I64).copy() if address else np.arange(n)
 
+    def _losses(self, index, count_wrong):
+        """Losses, and how many answers are wrong, or None if that is not known."""
+        result = self.functions[0](index)
+        return result if isinstance(result, tuple) else (result, None)
+
+    def _gradient(self, index, add_up):
+        """Gradient of the summed loss; with add_up also the sum, else None."""
+        gradient = self._flat(self.functions[1](index), "gradient")
+        return gradient, np.sum(self._losses(index, False)[0], dtype=np.float64) if add_up else None
+
     def _run_loss(self, index, n, losses, total, wrong):
-        result = self.functions[0](self._index(index, n), *([bool(wrong)] if self.counts else []))
-        values, count = result if isinstance(result, tuple) else (result, None)
+        values, count = self._losses(self._index(index, n), bool(wrong))
         values = np.asarray(values, np.float64).reshape(-1)
         if values.size != n:
             raise ValueError(f"loss: {values.size} losses for {n} samples; one each is needed")
@@ -632,12 +662,10 @@ class Objective:
         return flat
 
     def _run_gradient(self, index, n, out, total):
-        result = self.functions[1](self._index(index, n))
-        _array(out, self.size, ctypes.c_float)[:] = self._flat(result, "gradient")
+        gradient, value = self._gradient(self._index(index, n), bool(total))
+        _array(out, self.size, ctypes.c_float)[:] = gradient
         if total:
-            inner = self.functions[0](self._index(index, n))
-            inner = inner[0] if isinstance(inner, tuple) else inner
-            _F64.from_address(total).value = np.sum(inner, dtype=np.float64)
+            _F64.from_address(total).value = value
 
     def _run_hessian_vector(self, index, n, v, out):
         v = _array(v, self.size, ctypes.c_float)
@@ -700,7 +728,7 @@ class Objective:
 
     def call(self, name, *arguments):
         """Calls a function of the library on this objective; raises what went wrong."""
-        status = getattr(self.library.c, name)(ctypes.byref(self.c), *arguments)
+        status = getattr(self.lib.c, name)(ctypes.byref(self.c), *arguments)
         self.check(status)
 
     def check(self, status):
@@ -708,8 +736,7 @@ class Objective:
             error, self.error = self.error, None
             raise error
         self.check_interrupt()  # progress ends the work too
-        if status:
-            raise Error(self.context.message.decode(errors="replace") or f"status {status}", status)
+        _check_status(status, self.context)
 
 
 def _progress(objective, show, label):
@@ -776,11 +803,31 @@ where its source claims nothing.
 """
 
 
-class Measures(collections.abc.Mapping):
-    """What `measure` found: a mapping from names to Measure, which prints as a table."""
+class _Results(collections.abc.Mapping):
+    """A mapping from names to named tuples, which prints as a table."""
 
     def __init__(self, results, notes):
         self._results, self.notes = results, list(notes)
+
+    def __getitem__(self, name):
+        return self._results[name]
+
+    def __iter__(self):
+        return iter(self._results)
+
+    def __len__(self):
+        return len(self._results)
+
+    def __repr__(self):
+        return str(self)
+
+    def to_dict(self):
+        """{name: {field: ..., ...}}"""
+        return {name: result._asdict() for name, result in self._results.items()}
+
+
+class Measures(_Results):
+    """What `measure` found: a mapping from names to Measure, which prints as a table."""
 
     def __getitem__(self, name):
         try:
@@ -788,12 +835,6 @@ class Measures(collections.abc.Mapping):
         except KeyError:
             raise KeyError(f"{name!r} was not measured"
                            f"{_closest(str(name), list(self._results))}") from None
-
-    def __iter__(self):
-        return iter(self._results)
-
-    def __len__(self):
-        return len(self._results)
 
     def __str__(self):
         rows = []
@@ -805,12 +846,6 @@ class Measures(collections.abc.Mapping):
         table = _table(header, rows, {0, 5, 6})
         return "\n".join([table, "", "dir.: + larger values are to go with a larger generalization "
                           "gap, - with a smaller one."] + self.notes)
-
-    __repr__ = __str__
-
-    def to_dict(self):
-        """{name: {"value": ..., "standard_error": ..., ...}}"""
-        return {name: m._asdict() for name, m in self._results.items()}
 
     def to_frame(self):
         """A DataFrame with a row for each measure; needs pandas."""
@@ -892,9 +927,7 @@ class Hessian:
         spectrum = library.make(
             "prun_spectrum", context=ctypes.addressof(context), **self._numbers,
             **{name: array.ctypes.data for name, array in self._arrays.items()})
-        status = getattr(library.c, name)(ctypes.byref(spectrum), *arguments)
-        if status:
-            raise Error(context.message.decode(errors="replace") or f"status {status}", status)
+        _check_status(getattr(library.c, name)(ctypes.byref(spectrum), *arguments), context)
 
     @property
     def ritz_values(self):
@@ -943,17 +976,34 @@ _MODEL_OPTIONS = ("samples", "batch", "device", "loss", "nonnegative", "prunable
                   "memory")
 
 
-def _objective(function, model, loader, options, second_order=False):
-    """The objective of a model, or the model itself if it is one. Removes the model's options from
-    `options`."""
-    of_model = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
+def _objective(function, model, loader, of_model, displacement, second_order):
+    """The objective of a model with the options `of_model`, or the model itself if it is one."""
     if isinstance(model, Objective):
         given = [name for name, value in of_model.items() if value is not None]
         if loader is not None or given:
             raise TypeError(f"{function}(objective): has its samples and options already; "
                             f"{'a loader' if loader is not None else given[0]} cannot be given")
-        return model
-    return TorchObjective(model, loader, second_order=second_order, **of_model)
+        objective = model
+    else:
+        objective = TorchObjective(model, loader, second_order=second_order, **of_model)
+    if displacement and not objective.knows_wrong:
+        raise ValueError("displacement= is a rise of the error rate, which this loss does not have")
+    return objective
+
+
+@contextlib.contextmanager
+def _at_work(objective, model, settings, show, label):
+    """Around the calls of the library, with progress: the state that progress shows. An objective
+    that was made for this model is closed at the end."""
+    report, state, clear = _progress(objective, show, label)
+    settings.progress = _pointer(report)
+    try:
+        with objective.running():
+            yield state
+    finally:
+        clear()
+        if objective is not model:
+            objective.close()
 
 
 def _history(library, history):
@@ -971,26 +1021,12 @@ def _history(library, history):
     return epochs
 
 
-def _check_displacement(objective, displacement):
-    if displacement and not objective.knows_wrong:
-        raise ValueError("displacement= is a rise of the error rate, which this loss does not have")
-
-
 def _choose(infos, only, skip):
     """Names of the measures that are wanted; patterns such as "pac_bayes*" are allowed."""
     names = [info.name.decode() for info in infos]
-
-    def matching(patterns):
-        patterns = [patterns] if isinstance(patterns, str) else patterns
-        found = set()
-        for pattern in patterns:
-            hits = fnmatch.filter(names, pattern)
-            if not hits:
-                raise ValueError(f"no measure is called {pattern!r}{_closest(pattern, names)}")
-            found.update(hits)
-        return found
-    wanted = set(names) if only is None else matching(only)
-    return wanted - (set() if skip is None else matching(skip))
+    failure = "no measure is called"
+    wanted = set(names) if only is None else _matching(only, names, failure)
+    return wanted - (set() if skip is None else _matching(skip, names, failure))
 
 
 def measure(model, loader=None, only=None, skip=None, initial=None, history=None, samples=None,
@@ -1002,7 +1038,7 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     only, skip      names or patterns: "prunability", ["*norm*", "train_loss"]
     initial         state_dict() of the model before training, for distances from it
     history         of the training: the epochs' mean losses, or dictionaries of prun_epoch's fields
-    samples         use only so many samples, the first ones
+    samples         number of samples to use, from the first one on [all]
     batch           samples of a forward pass
     device          run a copy of the model there
     loss            "cross_entropy", "mse", "bce" (with logits), or a function (output, target) ->
@@ -1019,16 +1055,14 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     """
     library = load_library()
     settings = _set_options(library, "prun_measure_options", "measure", options)
-    infos = _measure_infos(library)
+    infos = library.read_table(library.c.prun_measures, library.structs["prun_measure_info"])
     wanted = _choose(infos, only, skip)
-    displaced = options.get("displacement")
     second = any(info.needs & _NEEDS_HESSIAN for info in infos if info.name.decode() in wanted)
     of_model = dict(initial=initial, samples=samples, batch=batch, device=device, loss=loss,
                     prunable=prunable, nonnegative=nonnegative, memory=memory)
     usual = dict(batch=256, loss="cross_entropy", memory=4 << 30)
     of_model = {name: value for name, value in of_model.items() if value != usual.get(name)}
-    objective = _objective("measure", model, loader, of_model, second)
-    _check_displacement(objective, displaced)
+    objective = _objective("measure", model, loader, of_model, options.get("displacement"), second)
     notes = list(objective.notes)
     own = [info for info in infos if info.needs & _NEEDS_NET and info.name.decode() in wanted]
     if own and only is None:
@@ -1038,29 +1072,17 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     if history is not None:
         epochs = _history(library, history)
         settings.history, settings.epochs = ctypes.addressof(epochs), len(epochs)
-    report, state, clear = _progress(objective, progress, "losses")
     clock = _CLOCK(lambda _user: time.perf_counter())
-    settings.progress, settings.seconds = _pointer(report), _pointer(clock)
-    try:
-        with objective.running():
-            results = _measure_all(objective, settings,
-                                   [info for info in infos if info.name.decode() in wanted], state)
-    finally:
-        clear()
-        if objective is not model:
-            objective.close()
+    settings.seconds = _pointer(clock)
+    with _at_work(objective, model, settings, progress, "losses") as state:
+        results = _measure_all(objective, settings,
+                               [info for info in infos if info.name.decode() in wanted], state)
     return Measures(results, notes)
-
-
-def _measure_infos(library):
-    count = _I64()
-    address = library.c.prun_measures(ctypes.byref(count))
-    return list((library.structs["prun_measure_info"] * count.value).from_address(address))
 
 
 def _measure_all(objective, settings, infos, state):
     """One measure after the other, so that progress can name them."""
-    library, results = objective.library, {}
+    library, results = objective.lib, {}
     measurement = _PTR()
     objective.call("prun_measurement_create", ctypes.byref(settings), ctypes.byref(measurement))
     try:
@@ -1087,21 +1109,13 @@ def _search(function, struct, model, loader, options, work, show, label):
     """Runs `work(objective, settings)` with the options that are left when those of the model are
     taken out. Returns what it returns, the objective, and the seconds."""
     library = load_library()
-    objective_options = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
+    of_model = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
     settings = _set_options(library, struct, function, options)
-    objective = _objective(function, model, loader, objective_options,
+    objective = _objective(function, model, loader, of_model, options.get("displacement"),
                            struct == "prun_hessian_options")
-    _check_displacement(objective, options.get("displacement"))
-    report, _, clear = _progress(objective, show, label)
-    settings.progress = _pointer(report)
     begin = time.perf_counter()
-    try:
-        with objective.running():
-            result = work(objective, settings)
-    finally:
-        clear()
-        if objective is not model:
-            objective.close()
+    with _at_work(objective, model, settings, show, label):
+        result = work(objective, settings)
     return result, objective, time.perf_counter() - begin
 
 
@@ -1116,7 +1130,7 @@ def prunability(model, loader=None, method="magnitude", scope="global", beta=0.1
     Returns Prunability; float() of it is the measure for the first beta.
     """
     def work(objective, settings):
-        result = objective.library.make("prun_prunability")
+        result = objective.lib.make("prun_prunability")
         objective.call("prun_prunability_search", ctypes.byref(settings), ctypes.byref(result))
         return result
     options.update(method=method, scope=scope, beta=beta, grid=grid)
@@ -1145,7 +1159,7 @@ def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100,
 
 def _radius(function, c_function, model, loader, options, progress):
     def work(objective, settings):
-        result = objective.library.make("prun_radius")
+        result = objective.lib.make("prun_radius")
         objective.call(c_function, ctypes.byref(settings), ctypes.byref(result))
         return result
     r, objective, seconds = _search(function, "prun_perturb_options", model, loader, options, work,
@@ -1179,11 +1193,11 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
     scope            "weights", or "all" trained parameters
     eigenvalues      how many of the largest ones; no more than steps
     steps, probes    products of a Lanczos run, and runs
-    hessian_samples  the loss is that of so many samples, the first ones [all]
+    hessian_samples  number of samples that the loss averages over, from the first one on [all]
     options          of the model as in `measure`, and fields of prun_hessian_options
     """
     def work(objective, settings):
-        library, c = objective.library, objective.library.c
+        library, c = objective.lib, objective.lib.c
         settings.samples = 0 if hessian_samples is None else hessian_samples
         size = _I64()
         objective.call("prun_hessian_size", ctypes.byref(settings), ctypes.byref(size))
@@ -1376,45 +1390,42 @@ def _kind_by_type(module, name, parameter):
     return "other"
 
 
+def _kind_chooser(prunable, names):
+    """What `prunable` says of a parameter: a function (name, parameter, usual kind) -> kind, or
+    whether it is a weight."""
+    failure = "prunable: no trained parameter is called"
+    if prunable is None:
+        return lambda name, parameter, usual: usual
+    if callable(prunable):
+        return lambda name, parameter, usual: prunable(name, parameter)
+    if isinstance(prunable, dict):
+        chosen = {}
+        for pattern, kind in prunable.items():
+            chosen.update((name, kind) for name in _matching(pattern, names, failure))
+        return lambda name, parameter, usual: chosen.get(name, usual)
+    weights = _matching(prunable, names, failure)
+    return lambda name, parameter, usual: name in weights
+
+
 def _kinds(model, prunable):
     """(name, parameter, kind) of the trained parameters, shared ones once."""
     owners = {}
-    for prefix, module in model.named_modules():
+    for module in model.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
                 owners.setdefault(id(parameter), (module, name))
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.numel()]
     if not trained:
         raise ValueError("the model has no parameter with requires_grad")
-    names = [name for name, _ in trained]
-    chosen = {}
-    if isinstance(prunable, dict):
-        for pattern, kind in prunable.items():
-            hits = fnmatch.filter(names, pattern)
-            if not hits:
-                raise ValueError(f"prunable: no trained parameter is called {pattern!r}"
-                                 f"{_closest(pattern, names)}")
-            chosen.update((name, kind) for name in hits)
-    elif prunable is not None and not callable(prunable):
-        chosen = {name: "other" for name in names}
-        for pattern in [prunable] if isinstance(prunable, str) else prunable:
-            hits = fnmatch.filter(names, pattern)
-            if not hits:
-                raise ValueError(f"prunable: no trained parameter is called {pattern!r}"
-                                 f"{_closest(pattern, names)}")
-            chosen.update((name, "weight") for name in hits)
+    choose = _kind_chooser(prunable, [name for name, _ in trained])
     found = []
     for name, parameter in trained:
         if parameter.is_complex():
             raise TypeError(f"{name}: is {parameter.dtype}; real numbers are needed")
         usual = _kind_by_type(*owners[id(parameter)], parameter)
-        kind = chosen.get(name, usual)
-        if prunable is not None and not isinstance(prunable, dict) and not callable(prunable):
-            kind = "weight" if chosen[name] == "weight" else "other" if usual == "weight" else usual
-        if callable(prunable):
-            kind = prunable(name, parameter)
-            if isinstance(kind, bool):
-                kind = "weight" if kind else "other" if usual == "weight" else usual
+        kind = choose(name, parameter, usual)
+        if isinstance(kind, bool):
+            kind = "weight" if kind else "other" if usual == "weight" else usual
         if kind not in _KINDS:
             raise ValueError(f"prunable: {name} is {kind!r}, not one of {', '.join(_KINDS)}")
         found.append((name, parameter, kind))
@@ -1473,19 +1484,21 @@ def _cross_entropy(output, target):
     return losses.flatten(1).sum(1) / counted
 
 
+def _mean_per_sample(losses):
+    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+
 def _mean_square(output, target):
     if output.shape != target.shape:
         raise ValueError(f"loss=\"mse\": outputs of shape {tuple(output.shape)}, targets of "
                          f"{tuple(target.shape)}")
-    losses = (_double(output) - _double(target)) ** 2
-    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+    return _mean_per_sample((_double(output) - _double(target)) ** 2)
 
 
 def _binary_cross_entropy(output, target):
     from torch.nn import functional
-    losses = functional.binary_cross_entropy_with_logits(
-        _double(output), _double(target).reshape(output.shape), reduction="none")
-    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+    return _mean_per_sample(functional.binary_cross_entropy_with_logits(
+        _double(output), _double(target).reshape(output.shape), reduction="none"))
 
 
 _LOSSES = {"cross_entropy": _cross_entropy, "mse": _mean_square, "bce": _binary_cross_entropy}
@@ -1562,17 +1575,16 @@ class TorchObjective(Objective):
                 array = self.copies[-1].array
             tensors.append(Tensor(name, array, kind))
         classes, labels = 0, None
-        self.count = _leaves(self.inputs)[0].shape[0]
+        self.samples = _leaves(self.inputs)[0].shape[0]
         self.graphs, self.views = None, []
         with self._catching_interrupts(), self._prepared():
             output = self._probe(second_order)
-        self.graphs = None
         if self.loss_name == "cross_entropy" and output.dim() == 2:
             classes = output.shape[1]
             if not self.target.is_floating_point() and int(self.target.min()) >= 0:
                 labels = self.target.cpu().numpy()
         super().__init__(
-            tensors, self._losses, self.count, self._gradient,
+            tensors, self._losses, self.samples, self._gradient,
             self._hessian_vector if self.second_order else None,
             self._logits if classes >= 2 else None, labels, classes,
             nonnegative=self.loss_name is not None if nonnegative is None else nonnegative,
@@ -1600,13 +1612,13 @@ class TorchObjective(Objective):
         """The output for one sample; checks labels, that losses repeat, and second derivatives."""
         torch = self.torch
         with torch.no_grad():
-            output = self._output(self._select(slice(0, 1))[0])
+            output = self._output(self._select(np.arange(1))[0])
         if self.loss_name == "cross_entropy" and self.target.dim() == 1 and output.dim() == 2 and \
                 int(self.target.max()) >= output.shape[1]:
             raise ValueError(f"label {int(self.target.max())}, but the model has "
                              f"{output.shape[1]} outputs")
         with torch.no_grad():
-            first, again = (self._forward(slice(0, min(self.batch, self.count)))[1]
+            first, again = (self._forward(np.arange(min(self.batch, self.samples)))[1]
                             for _ in range(2))
         if not torch.allclose(first, again, rtol=1e-6, atol=1e-12, equal_nan=True):
             raise ValueError("the model's loss is random: the same samples gave "
@@ -1616,7 +1628,7 @@ class TorchObjective(Objective):
         if second_order:
             try:
                 zero = np.zeros(sum(p.numel() for p in self.parameters), np.float32)
-                self._hessian_vector(np.arange(min(2, self.count)), zero)
+                self._hessian_vector(np.arange(min(2, self.samples)), zero)
                 self.second_order = True
             except (RuntimeError, NotImplementedError) as error:
                 if "derivative" not in str(error) and "not implemented" not in str(error):
@@ -1689,12 +1701,9 @@ class TorchObjective(Objective):
     # ---- what the library calls ----
 
     def _select(self, index):
-        """A part of the samples on the model's device. index: slice or array."""
-        if isinstance(index, np.ndarray):
-            index = self.torch.from_numpy(index)
-        # Slices are copied, because a model may work on its inputs in place.
-        return _map(lambda leaf: (leaf[index].clone() if isinstance(index, slice) else leaf[index])
-                    .to(self.device), (self.inputs, self.target))
+        """Copies of samples on the model's device: a model may work on its inputs in place."""
+        index = self.torch.from_numpy(index)
+        return _map(lambda leaf: leaf[index].to(self.device), (self.inputs, self.target))
 
     def _output(self, inputs):
         """What the losses are of: the model's output, or the logits in it."""
@@ -1722,39 +1731,31 @@ class TorchObjective(Objective):
             self.graphs = None  # made with other weights
 
     def _parts(self, index):
-        """Slices of a batch. The samples 0, 1, ... are not copied."""
+        """The batches that `index` is cut into: their places in it, and their samples."""
         self._write_copies()
-        n = len(index)
-        in_order = n > 0 and index[0] == 0 and index[-1] == n - 1 and \
-            np.array_equal(index, np.arange(n))
-        for at in range(0, n, self.batch):
+        for at in range(0, len(index), self.batch):
             self.check_interrupt()
-            part = slice(at, min(at + self.batch, n))
-            yield part, part if in_order else index[part]
+            place = slice(at, at + self.batch)
+            yield place, index[place]
 
     def _wrong(self, output, target):
-        """How many answers are wrong; None: this loss has none."""
+        """How many answers are wrong, of a loss that has answers."""
         if self.loss_name == "cross_entropy":
             right = target.argmax(1) if target.is_floating_point() else target
             answers = (output.argmax(1) != right) & (right != -100)
-        elif self.loss_name == "bce":
-            answers = (output > 0) != (target.reshape(output.shape) > .5)
         else:
-            return None
+            answers = (output > 0) != (target.reshape(output.shape) > .5)
         return int((answers if answers.dim() == 1 else answers.flatten(1).any(1)).sum())
 
-    counts = True
-
     def _losses(self, index, count_wrong):
-        losses = np.empty(len(index))
-        wrong = 0 if self.knows_wrong else None
+        losses, wrong = np.empty(len(index)), 0
         with self.torch.no_grad():
             for place, part in self._parts(index):
                 output, values, target = self._forward(part)
                 losses[place] = values.cpu().numpy()
-                if count_wrong and wrong is not None:
+                if count_wrong and self.knows_wrong:
                     wrong += self._wrong(output, target)
-        return losses, wrong
+        return losses, wrong if self.knows_wrong else None
 
     def _logits(self, index):
         logits = np.empty((len(index), self.classes), np.float32)
@@ -1763,9 +1764,12 @@ class TorchObjective(Objective):
                 logits[place] = self._forward(part)[0].float().cpu().numpy()
         return logits
 
-    def _add(self, total, parts):
-        return [part if t is None else t if part is None else t + part
-                for t, part in zip(total or [None] * len(parts), parts)]
+    def _add(self, total, value, **options):
+        """Adds to `total`, in place, the gradient of a value; None is zero."""
+        parts = self.torch.autograd.grad(value, self.parameters, allow_unused=True, **options)
+        for i, part in enumerate(parts):
+            if part is not None:
+                total[i] = part if total[i] is None else total[i] + part
 
     def _flatten(self, total):
         return np.concatenate([
@@ -1773,23 +1777,15 @@ class TorchObjective(Objective):
             else part.detach().reshape(-1).float().cpu().numpy()
             for part, p in zip(total, self.parameters)])
 
-    def _gradient(self, index):
-        """Gradient of the summed loss, and the sum."""
-        torch, total, added = self.torch, None, 0.0
-        with torch.enable_grad():
+    def _gradient(self, index, add_up):
+        total, added = [None] * len(self.parameters), 0.0
+        with self.torch.enable_grad():
             for _, part in self._parts(index):
                 value = self._forward(part)[1].sum()
                 added += float(value)
                 if value.requires_grad:
-                    total = self._add(total, torch.autograd.grad(value, self.parameters,
-                                                                 allow_unused=True))
-        return self._flatten(total or [None] * len(self.parameters)), added
-
-    def _run_gradient(self, index, n, out, total):
-        gradient, value = self._gradient(self._index(index, n))
-        _array(out, self.size, ctypes.c_float)[:] = gradient
-        if total:
-            _F64.from_address(total).value = value
+                    self._add(total, value)
+        return self._flatten(total), added
 
     def _gradient_graphs(self, index):
         """Gradients of the batches' losses, as functions of the weights. A Lanczos run asks for
@@ -1815,7 +1811,7 @@ class TorchObjective(Objective):
             self.graphs = [index.copy()] + [view.copy() for view in self.views], kept
 
     def _hessian_vector(self, index, v):
-        torch, total, at, parts = self.torch, None, 0, []
+        torch, total, at, parts = self.torch, [None] * len(self.parameters), 0, []
         for p in self.parameters:
             parts.append(torch.from_numpy(v[at:at + p.numel()]).view(p.shape).to(p.device, p.dtype))
             at += p.numel()
@@ -1825,9 +1821,8 @@ class TorchObjective(Objective):
                         if g is not None and g.requires_grad]
                 if dots:
                     dot = sum(_double(x) for x in dots)
-                    total = self._add(total, torch.autograd.grad(
-                        dot, self.parameters, allow_unused=True, retain_graph=True))
-        return self._flatten(total or [None] * len(self.parameters))
+                    self._add(total, dot, retain_graph=True)
+        return self._flatten(total)
 
 
 # ---- tables of models ----------------------------------------------------------------------------
@@ -1837,44 +1832,30 @@ Row.__doc__ = """A measure's Kendall tau with the target, its interval, tau_b an
 hyperparameter psi, and their mean; the conditional mutual information K."""
 
 
-class Evaluation(collections.abc.Mapping):
+class Evaluation(_Results):
     """What `evaluate` found: a mapping from measures to Row, which prints as a table."""
 
     def __init__(self, rows, target, hyper, notes):
-        self._rows, self.target, self.hyper, self.notes = rows, target, hyper, notes
-
-    def __getitem__(self, name):
-        return self._rows[name]
-
-    def __iter__(self):
-        return iter(self._rows)
-
-    def __len__(self):
-        return len(self._rows)
+        super().__init__(rows, notes)
+        self.target, self.hyper = target, hyper
 
     def __str__(self):
         def show(value, form):
-            return "" if value is None or math.isnan(value) else form % value
+            return "" if math.isnan(value) else form % value
         header = ["measure", "tau", "lower", "upper", "p"] + \
             [f"psi {name}" for name in self.hyper] + ["Psi", "K"]
         rows = []
-        for row in sorted(self._rows.values(), key=lambda r: -abs(r.tau)):
-            psi = row.psi or {}
+        for row in sorted(self._results.values(), key=lambda r: -abs(r.tau)):
             rows.append([row.measure, "%+.3f" % row.tau, show(row.lower, "%+.3f"),
                          show(row.upper, "%+.3f"), show(row.p, "%.2g")] +
-                        [show(psi.get(name, math.nan), "%+.3f") for name in self.hyper] +
+                        [show(row.psi[name], "%+.3f") for name in self.hyper] +
                         [show(row.psi_mean, "%+.3f"), show(row.k, "%.3f")])
         return "\n".join([f"Kendall's tau with {self.target}", "", _table(header, rows, {0})] +
                          self.notes)
 
-    __repr__ = __str__
-
-    def to_dict(self):
-        return {name: row._asdict() for name, row in self._rows.items()}
-
     def to_frame(self):
         """A DataFrame with a row for each measure; needs pandas."""
-        return _frame([row._asdict() for row in self._rows.values()], "measure")
+        return _frame([row._asdict() for row in self._results.values()], "measure")
 
 
 def _columns(frame):
@@ -1897,6 +1878,11 @@ def _numbers(values):
         return np.array([math.nan if value is None else float(value) for value in values])
     except (TypeError, ValueError):
         return None
+
+
+def _codes(values):
+    """Settings as numbers: equal where their texts are."""
+    return np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.float64)
 
 
 def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, resamples=2000,
@@ -1923,13 +1909,13 @@ def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, res
     y = _numbers(columns[target])
     if y is None:
         raise ValueError(f"{target}: is text, where numbers are needed")
-    axes = [np.unique([str(v) for v in columns[name]], return_inverse=True)[1].astype(np.float64)
-            for name in hyper]
-    seeds = None if seed_column is None else np.unique(
-        [str(v) for v in columns[seed_column]], return_inverse=True)[1].astype(np.float64)
+    axes = [_codes(columns[name]) for name in hyper]
+    seeds = None if seed_column is None else _codes(columns[seed_column])
     known = {target, seed_column, *hyper}
     names = list(measures) if measures is not None else [n for n in columns if n not in known]
     context = library.make("prun_context", threads=1)
+    options = library.make("prun_resampling_options", resamples=int(resamples), level=float(level),
+                           seed=int(seed))
     rows, notes = {}, []
     for name in names:
         x = _numbers(columns[name])
@@ -1944,38 +1930,30 @@ def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, res
             continue
         rows[name] = _evaluate_one(library, context, name, x[keep], y[keep],
                                    [axis[keep] for axis in axes], hyper,
-                                   None if seeds is None else seeds[keep],
-                                   (resamples, level, seed))
+                                   None if seeds is None else seeds[keep], options)
     return Evaluation(rows, target, hyper, notes)
 
 
-def _evaluate_one(library, context, name, x, y, axes, hyper, seeds, resampling):
+def _evaluate_one(library, context, name, x, y, axes, hyper, seeds, options):
     def check(status):
-        if status:
-            raise Error(f"{name}: {context.message.decode(errors='replace')}", status)
+        _check_status(status, context, f"{name}: ")
     c, where = library.c, ctypes.byref(context)
-    x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    axes = [np.ascontiguousarray(axis) for axis in axes]
-    seeds = None if seeds is None else np.ascontiguousarray(seeds)
     kendall = library.make("prun_kendall")
     check(c.prun_kendall_tau(where, x.ctypes.data, y.ctypes.data, x.size, ctypes.byref(kendall)))
-    pointers = (_PTR * max(len(axes), 1))(*[axis.ctypes.data for axis in axes])
-    struct = library.make("prun_axes", n=x.size, count=len(axes),
-                          values=ctypes.addressof(pointers),
-                          seed=None if seeds is None else seeds.ctypes.data)
     sample = library.make("prun_sample", n=x.size, measure=x.ctypes.data, target=y.ctypes.data)
-    clusters = None
     if seeds is not None and axes:
         clusters = np.unique(np.stack(axes, 1), axis=0, return_inverse=True)[1].reshape(-1)
-        clusters = np.ascontiguousarray(clusters, np.float64)
+        clusters = clusters.astype(np.float64)
         sample.cluster = clusters.ctypes.data
-    options = library.make("prun_resampling_options", resamples=int(resampling[0]),
-                           level=float(resampling[1]), seed=int(resampling[2]))
     interval = library.make("prun_interval")
     check(c.prun_bootstrap(where, ctypes.byref(sample), ctypes.byref(options),
                            ctypes.byref(interval)))
     psi, psi_mean, k = {}, math.nan, math.nan
     if axes:
+        pointers = (_PTR * len(axes))(*[axis.ctypes.data for axis in axes])
+        struct = library.make("prun_axes", n=x.size, count=len(axes),
+                              values=ctypes.addressof(pointers),
+                              seed=None if seeds is None else seeds.ctypes.data)
         granulated, cmi = library.make("prun_granulated"), library.make("prun_cmi")
         check(c.prun_granulated_kendall(where, ctypes.byref(struct), x.ctypes.data, y.ctypes.data,
                                         ctypes.byref(granulated)))

@@ -102,8 +102,8 @@ class BuiltNetwork:
     """The same network from the library's layers, as one would make it in C: only to compare."""
 
     def __init__(self, net):
-        self.library = P.load_library()
-        c, make = self.library.c, self.library.make
+        self.lib = P.load_library()
+        c, make = self.lib.c, self.lib.make
         c.prun_net_tensors.restype = ctypes.c_void_p
         self.context, self.handle = make("prun_context"), ctypes.c_void_p()
         self.values = net.images.astype(np.float32)
@@ -118,7 +118,7 @@ class BuiltNetwork:
         value = c.prun_layer_linear(self.handle, value, b"output", size(CLASSES), 1)
         self.check(c.prun_net_finish(self.handle, value, ctypes.c_uint64(0)))
         address = c.prun_net_tensors(self.handle, ctypes.byref(count))
-        tensors = (self.library.structs["prun_tensor"] * count.value).from_address(address)
+        tensors = (self.lib.structs["prun_tensor"] * count.value).from_address(address)
         for tensor, array in zip(tensors, (net.w1, net.b1, net.w2, net.b2)):
             ctypes.memmove(tensor.data, array.ctypes.data, array.nbytes)
 
@@ -127,7 +127,7 @@ class BuiltNetwork:
             sys.exit(f"error: {self.context.message.decode()}")
 
     def prunability(self):
-        c, make = self.library.c, self.library.make
+        c, make = self.lib.c, self.lib.make
         objective, found = make("prun_objective"), make("prun_prunability")
         self.check(c.prun_net_objective(self.handle, ctypes.byref(self.images),
                                         ctypes.byref(objective)))
