@@ -87,15 +87,16 @@ options() {
         build "$label, two static copies" static -O0 static_a.c static_b.c
         case $standard in
         c99)
+            level=-O1
             build "$label, header twice" twice -O0 twice.c
             build "$label, own allocator" allocator -O0 allocator.c
             ;;
         *)
+            level=-O0
             check "$label, header twice" $compile -fsyntax-only "$source/twice.c"
             check "$label, own allocator" $compile -fsyntax-only "$source/allocator.c"
             ;;
         esac
-        case $standard in c99) level=-O1 ;; *) level=-O0 ;; esac
         build "$label, no SIMD, no OpenMP" plain \
             "$level -DPRUNABILITY_NO_SIMD -DPRUNABILITY_NO_OPENMP" implementation.c user.c
     done
@@ -104,17 +105,20 @@ options() {
 # Parts that are left out, each alone and all together: no warning, the same answers, and none of the
 # names of the part. C++ accepts the same.
 parts() {
-    for part in NET TRAIN HESSIAN STATS FILES "NET HESSIAN STATS FILES" "TRAIN FILES" "STATS FILES"; do
-        flags=-O0
-        for one in $part; do flags="$flags -DPRUNABILITY_NO_$one"; done
-        if available c99; then
-            language c99
-            build "$cc c99, without $part" parts "$flags" implementation.c parts.c
-        fi
-        available c++11 || continue
-        language c++11
-        for file in implementation.c parts.c; do
-            check "$cc c++11, without $part: $file" $compile $flags -fsyntax-only "$source/$file"
+    for standard in c99 c++11; do
+        available "$standard" || continue
+        language "$standard"
+        for part in NET TRAIN HESSIAN STATS FILES "NET HESSIAN STATS FILES" "TRAIN FILES" "STATS FILES"; do
+            flags=-O0
+            for one in $part; do flags="$flags -DPRUNABILITY_NO_$one"; done
+            label="$cc $standard, without $part"
+            if [ $standard = c99 ]; then
+                build "$label" parts "$flags" implementation.c parts.c
+                continue
+            fi
+            for file in implementation.c parts.c; do
+                check "$label: $file" $compile $flags -fsyntax-only "$source/$file"
+            done
         done
     done
     language c99
@@ -168,9 +172,7 @@ mixtures() {
         check "$cxx: run C++ with C" "$work/mixed"
     fi
     language c99
-    printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' \
-        > "$work/omp.c"
-    if $cc -fopenmp "$work/omp.c" -o "$work/omp" 2> /dev/null; then
+    if openmp_works; then
         build "$cc OpenMP" openmp "-O0 -fopenmp" implementation.c user.c
         build "$cc OpenMP switched off" no-openmp "-O0 -fopenmp -DPRUNABILITY_NO_OPENMP" \
             implementation.c user.c

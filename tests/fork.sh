@@ -43,8 +43,7 @@ if __name__ == "__main__":
 END
 
 for cc in gcc clang; do
-    printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' > "$work/omp.c"
-    if ! $cc -fopenmp "$work/omp.c" -o "$work/omp" 2> /dev/null; then
+    if ! openmp_works; then
         skip "$cc with OpenMP: not available"
         continue
     fi

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The lessons, examples/01_train.c and on: short, on the header alone, without warnings; the compile
-# line that each opens with works, and the program prints what its comment says. Away
-# from the data, and where output is lost, a lesson fails.
+# line that each opens with works, and the program prints what its comment says. Away from the data,
+# and where output is lost, a lesson fails.
 #
 #   [CC=cc] sh tests/lessons.sh
 #

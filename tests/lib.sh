@@ -48,6 +48,12 @@ check() {
     return 1
 }
 
+# openmp_works: whether the compiler takes -fopenmp and can link it
+openmp_works() {
+    printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' > "$work/omp.c"
+    $cc -fopenmp "$work/omp.c" -o "$work/omp" 2> /dev/null
+}
+
 # build_program SOURCE PROGRAM: compiles a program of the project, linked with the library that make
 # names in TESTS_LIBRARY, with its TESTS_FLAGS; without one, with the program's own implementation
 build_program() {
@@ -55,7 +61,7 @@ build_program() {
         # shellcheck disable=SC2086 # flags are words
         $cc -O2 $TESTS_FLAGS -include "${TESTS_LIBRARY%/build/*}/tests/linked.h" "$1" \
             "$TESTS_LIBRARY" -o "$2" -lm
-    elif $cc -fopenmp -x c /dev/null -fsyntax-only 2> /dev/null; then
+    elif openmp_works; then
         $cc -O2 -fopenmp "$1" -o "$2" -lm
     else
         $cc -O2 "$1" -o "$2" -lm

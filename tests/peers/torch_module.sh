@@ -10,7 +10,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"
 cd "$here/../.." || exit 1
 find_python torch
-if ! build_library "$work/libprunability.so" || ! build_program examples/studies/measure.c "$work/measure"; then
+if ! build_library "$work/libprunability.so" ||
+    ! build_program examples/studies/measure.c "$work/measure"; then
     fail "the library does not compile"
     finish
     exit 1
