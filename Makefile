@@ -68,17 +68,18 @@ CHOSEN := $(if $(and $(T),$(filter test,$(MAKECMDGOALS))),$(shell sh tests/choos
     $(ALL_TESTS))
 
 # $(call NEEDS,TEST): the program that a script is given
-NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits )$(if $(filter %.sh,$(1)),build/tests.a)
+NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)
 # $(call RUN,TEST): the commands that run it
 RUN = $(or $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN)),\
     $(if $(filter %/compile.sh,$(1)),$(RUN_COMPILE)),\
-    $(if $(filter %.sh,$(1)),'sh $(1) $(filter-out %.a,$(call NEEDS,$(1)))'),$(1))
+    $(if $(filter %.sh,$(1)),'sh $(1) $(call NEEDS,$(1))'),$(1))
 RUN_COMPILE = $(foreach group,$(shell sh tests/compile.sh --groups),'sh tests/compile.sh $(group)')
 RUN_GOLDEN = $(foreach isa,avx512 avx2 portable,$(foreach algorithm,direct winograd,\
     '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
     '$(GOLDEN) --spectra only tests/golden/*.safetensors'
 
-test: $(filter build/%,$(CHOSEN)) $(foreach test,$(CHOSEN),$(call NEEDS,$(test)))
+test: $(filter build/%,$(CHOSEN)) $(foreach test,$(CHOSEN),$(call NEEDS,$(test))) \
+    $(if $(filter %.sh,$(CHOSEN)),build/tests.a)
 	@$(if $(CHOSEN),TESTS_LIBRARY=$(CURDIR)/build/tests.a TESTS_FLAGS='$(CPPFLAGS) $(OPENMP)' \
 	    sh tests/run.sh $(foreach test,$(CHOSEN),$(call RUN,$(test))),false)
 
@@ -122,21 +123,20 @@ build/tests.a: tests/implementation.c tests/implementation.h prunability.h build
 	rm -f $@
 	$(AR) rc $@ build/implementation.o
 
+LINKED = -include tests/linked.h
+TEST_INCLUDE =
+
 build/%: tests/%.c $(wildcard tests/*.h) build/tests.a prunability.h build/command
-	$(COMPILE) $< build/tests.a -o $@ $(LINK)
+	$(COMPILE) $(TEST_INCLUDE) $< build/tests.a -o $@ $(LINK)
 
-LINKED = $(COMPILE) -include tests/linked.h
+build/bits build/test_evaluate: TEST_INCLUDE = $(LINKED)
 
-build/bits: tests/bits.c build/tests.a
-	$(LINKED) $^ -o $@ $(LINK)
+build/test_evaluate: examples/studies/evaluate.c $(STUDIES)
 
-build/test_evaluate: tests/test_evaluate.c examples/studies/evaluate.c $(STUDIES) build/tests.a
-	$(LINKED) $< build/tests.a -o $@ $(LINK)
+build/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/linked.h build/tests.a prunability.h build/command
+	$(COMPILE) $(LINKED) $< build/tests.a -o $@ $(LINK)
 
-build/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h build/tests.a
-	$(LINKED) $< build/tests.a -o $@ $(LINK)
-
-# which knows how a network is laid out
+# which looks at a network from inside
 build/fuzz_graph: tests/fuzz/fuzz_graph.c tests/fuzz/graph.h tests/fuzz/graph_reference.h \
     prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
