@@ -12,13 +12,13 @@ import copy
 import os
 import sys
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "examples"))
+from from_pytorch import load_idx  # noqa: E402
 from prunability import measure  # noqa: E402
 
 MEASURES = ["prunability", "perturbation_flatness", "sum_of_frobenius", "prod_of_spectral",
@@ -28,10 +28,8 @@ MEASURES = ["prunability", "perturbation_flatness", "sum_of_frobenius", "prod_of
 def load(folder, part, n):
     """Images, scaled to about -1 .. 1, and labels of Fashion-MNIST."""
     path = os.path.join(folder, f"fashion-mnist-{part}-")
-    pixels = np.fromfile(path + "images.idx3-ubyte", np.uint8)[16:].reshape(-1, 1, 28, 28)[:n]
-    labels = np.fromfile(path + "labels.idx1-ubyte", np.uint8)[8:8 + n]
-    images = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1)
-    return images, torch.from_numpy(labels.astype(np.int64))
+    images = load_idx(path + "images.idx3-ubyte")[:n].unsqueeze(1).float() / 127.5 - 1
+    return images, load_idx(path + "labels.idx1-ubyte")[:n].long()
 
 
 def network():

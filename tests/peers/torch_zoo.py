@@ -3,11 +3,15 @@ plain search for prunability.
 """
 import copy
 import os
+import sys
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "examples", "pytorch"))
+from from_pytorch import load_idx  # noqa: E402
 
 
 class MobileNet(nn.Module):
@@ -135,7 +139,6 @@ def brute_force(model, x, y, weights, grid, beta=.1, reached=None):
 
 
 def load_images(folder, n):
-    pixels = np.fromfile(os.path.join(folder, "fashion-mnist-train-images.idx3-ubyte"), np.uint8)
-    labels = np.fromfile(os.path.join(folder, "fashion-mnist-train-labels.idx1-ubyte"), np.uint8)
-    x = torch.from_numpy(pixels[16:].reshape(-1, 1, 28, 28)[:n].astype(np.float32) / 255 - .3)
-    return x, torch.from_numpy(labels[8:8 + n].astype(np.int64))
+    path = os.path.join(folder, "fashion-mnist-train-")
+    images = load_idx(path + "images.idx3-ubyte")[:n].unsqueeze(1).float() / 255 - .3
+    return images, load_idx(path + "labels.idx1-ubyte")[:n].long()
