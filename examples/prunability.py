@@ -6,12 +6,13 @@
     print(result)                          # a table of all measures
     result["prunability"].value            # one of them
 
-Copy this file beside your script, or put its folder on PYTHONPATH. It needs NumPy and, for models
-of PyTorch, torch. The C library is found beside this file or in the project's build folder;
-otherwise one `cc` command builds it from prunability.h, once, into a cache folder (see
-`load_library`).
+Copy this file and prunability.h beside your script, or put the project's examples folder on
+PYTHONPATH. It needs NumPy and, for models of PyTorch, torch. The C library is found beside this file
+or in the project's build folder; otherwise one `cc` command builds it from prunability.h, once, into
+a cache folder (see `load_library`).
 
     measure             all generalization measures, or some of them
+    measures            their names
     prunability         the smallest fraction of weights that keeps the loss within a tolerance
     loss_curve          loss and error rate at every kept fraction
     perturbation_radius, sharpness_radius
@@ -23,6 +24,8 @@ requires_grad. float32 parameters on the CPU are changed in place, without copie
 other types, on other devices or with other strides are copied to float32 and written back when the
 library changes them. On every exit weights, buffers, training flags, gradients and random states
 are what they were before, bit for bit; errors of the model and Ctrl-C come through as they are.
+
+A model is measured by one thread at a time; several threads need copies of it.
 
 Data. `loader` is a DataLoader or any iterable of batches, a Dataset, or a pair of tensors. A batch
 is (inputs..., target), or a dictionary with the target under "labels", "label" or "target". It is
@@ -53,7 +56,7 @@ import time
 
 import numpy as np
 
-__all__ = ["measure", "prunability", "loss_curve", "perturbation_radius", "sharpness_radius",
+__all__ = ["measure", "measures", "prunability", "loss_curve", "perturbation_radius", "sharpness_radius",
            "hessian", "evaluate", "Objective", "Tensor", "load_library", "Error", "LibraryError"]
 
 VERSION = "0.1.0"  # of the library that this file goes with
@@ -225,7 +228,8 @@ def _build(header):
     compiler = shlex.split(os.environ.get("CC", "cc"))
     flags = ["-shared", "-fPIC", "-O2", "-DPRUNABILITY_IMPLEMENTATION", "-x", "c"]
     with open(header, "rb") as file:
-        key = hashlib.sha256(file.read() + repr((compiler, flags, platform.machine())).encode())
+        machine = platform.system(), platform.machine(), platform.libc_ver()
+        key = hashlib.sha256(file.read() + repr((compiler, flags, machine)).encode())
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = os.path.join(cache, "prunability")
     try:
@@ -406,17 +410,39 @@ _ZERO_COUNTS = {"beta", "epsilon"}
 # Set by this file, not by its user.
 _HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "index", "mask",
            "smallest"}
+# Fields of the struct that a function does not read.
+_UNUSED = {"loss_curve": {"beta"}, "perturbation_radius": {"restarts", "steps", "batch"}}
+# What the functions take beside the fields.
+_MODEL_OPTIONS = ("samples", "batch", "device", "loss", "nonnegative", "prunable", "initial",
+                  "memory")
+_OTHER_OPTIONS = {"measure": ("only", "skip", "history"),
+                  "hessian": ("eigenvalues", "hessian_samples", "trace_probes")}
+
+
+def _short(value):
+    """A value for a message: one line, and not a whole tensor."""
+    shape = getattr(value, "shape", None)
+    if shape is not None and not isinstance(value, np.generic):
+        return f"a {type(value).__name__} of shape {tuple(shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _closest(name, names):
-    near = difflib.get_close_matches(str(name), [str(n) for n in names], 1)
+    if not isinstance(name, str):
+        return ""
+    near = difflib.get_close_matches(name, [str(n) for n in names], 1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _matching(patterns, names, failure):
     """The names that match a pattern or several; `failure` begins the message if none does."""
     found = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    if not isinstance(patterns, collections.abc.Iterable) or \
+            not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(f"{failure} {_short(patterns)}: a name or a list of names is needed")
+    for pattern in patterns:
         hits = fnmatch.filter(names, pattern)
         if not hits:
             raise ValueError(f"{failure} {pattern!r}{_closest(pattern, names)}")
@@ -430,9 +456,9 @@ def _number(name, value, kind):
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r}: wants {wanted}") from None
+        raise TypeError(f"{name}={_short(value)}: wants {wanted}") from None
     if isinstance(value, str) or (kind != "double" and not number.is_integer()):
-        raise TypeError(f"{name}={value!r}: wants {wanted}")
+        raise TypeError(f"{name}={_short(value)}: wants {wanted}")
     if number == 0 and name in _ZERO_COUNTS:
         return sys.float_info.min
     if kind == "double":
@@ -445,19 +471,23 @@ def _number(name, value, kind):
 def _set_options(library, struct, function, given):
     """The struct with the options that the user gave by keyword."""
     types = library.types[struct]
-    renamed = {"step_batch": "batch"} if "batch" in types else {}
-    allowed = [name for name in types if name not in _HIDDEN and name not in renamed.values()]
-    allowed += renamed
+    unread = _UNUSED.get(function, set())
+    renamed = {"step_batch": "batch"} if "batch" in types and "batch" not in unread else {}
+    unwanted = {*_HIDDEN, *unread, *renamed.values()}
+    allowed = [name for name in [*types, *renamed] if name not in unwanted]
     options = library.make(struct)
     for name, value in given.items():
         if name not in allowed:
-            raise TypeError(f"{function}() has no option {name!r}{_closest(name, allowed)}. "
-                            f"It has: {', '.join(sorted(allowed))}")
+            known = sorted({*allowed, *_MODEL_OPTIONS, *_OTHER_OPTIONS.get(function, ()),
+                            "progress"})
+            raise TypeError(f"{function}() has no option {name!r}{_closest(name, known)}. "
+                            f"It has: {', '.join(known)}")
         name = renamed.get(name, name)
         base, is_array = _split_type(types[name])
         if base in _NAMES:
-            if value not in _NAMES[base]:
-                raise ValueError(f"{name}={value!r}: is one of {', '.join(_NAMES[base])}")
+            if not isinstance(value, str) or value not in _NAMES[base]:
+                raise ValueError(f"{name}={_short(value)}: is one of {', '.join(_NAMES[base])}"
+                                 f"{_closest(value, _NAMES[base])}")
             setattr(options, name, _NAMES[base].index(value))
         elif is_array:
             values = [value] if np.ndim(value) == 0 else list(value)
@@ -478,6 +508,16 @@ _CALLBACK_FAILED, _CANCELLED = -16, -17
 _OUT_OF_MEMORY = -2
 _NEEDS_HESSIAN, _NEEDS_NET = 4, 64
 _OF_ERRORS = {b"dropout_bound"}  # measures that are made of error rates
+# What the library says is missing, as the arguments of this file.
+_MISSING = {
+    "needs a prun_net": "needs a network made of the library's own layers",
+    "the history of training is missing": "needs history=",
+    "the initial weights are missing": "needs initial=",
+    "the weight decay of training is not given": "needs weight_decay=",
+    "the logits callback is missing": "needs logits: one output for each class, and cross-entropy",
+    "the labels are missing": "needs one class for each sample",
+    "the gradient callback is missing": "needs a gradient",
+}
 
 _LOSS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR, _PTR)
 _GRADIENT = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR)
@@ -532,6 +572,9 @@ class Objective:
     Without `gradient` or the functions after it, measures that need them are missing. Losses are
     kept in double precision.
     """
+
+    _busy = set()            # addresses of weights that a call is working on, of all objectives
+    _busy_lock = threading.Lock()
 
     knows_wrong = True  # whether the loss function counts wrong answers
     in_callback = False
@@ -641,6 +684,9 @@ class Objective:
         values = np.asarray(values, np.float64).reshape(-1)
         if values.size != n:
             raise ValueError(f"loss: {values.size} losses for {n} samples; one each is needed")
+        if self.c.nonnegative and n and values.min() < 0:
+            raise ValueError(f"loss: {values.min():.6g} is below zero, which nonnegative=True "
+                             "rules out")
         if losses:
             _array(losses, n, _F64)[:] = values
         _F64.from_address(total).value = values.sum()
@@ -714,11 +760,30 @@ class Objective:
         """Puts back at the end what the functions may change."""
         yield
 
+    def _addresses(self):
+        """Where the weights are that a call changes."""
+        return {view.ctypes.data for view in self.views}
+
+    @contextlib.contextmanager
+    def _weights_reserved(self):
+        """Two calls that change the same weights would both be wrong: the second is refused."""
+        addresses = self._addresses()
+        with self._busy_lock:
+            if not self._busy.isdisjoint(addresses):
+                raise RuntimeError("the weights of this model are being measured by another call; "
+                                   "measure a copy of the model in each thread")
+            self._busy.update(addresses)
+        try:
+            yield
+        finally:
+            with self._busy_lock:
+                self._busy.difference_update(addresses)
+
     @contextlib.contextmanager
     def running(self):
         """Around everything that calls the library with this objective."""
         self.error, self.interrupts, self.in_callback = None, 0, False
-        with self._catching_interrupts(), self._state_kept():
+        with self._weights_reserved(), self._catching_interrupts(), self._state_kept():
             yield
 
     def close(self):
@@ -940,18 +1005,26 @@ class Hessian:
         return self._arrays["weights"]
 
     def effective_dimensionality(self, z=1.0):
-        """N_eff(z), the sum of e / (e + z) over positive eigenvalues e: (value, standard error)."""
+        """N_eff(z), the sum of e / (e + z) over positive eigenvalues e: (value, standard error).
+
+        It comes from the Lanczos runs, as the measure effective_dimensionality_slq does.
+        """
+        if not z > 0:
+            raise ValueError(f"z={_short(z)}: wants a positive number")
         result = load_library().make("prun_effective_dimension")
         self._call("prun_effective_dimensionality", float(z), ctypes.byref(result))
         return result.estimate.value, result.estimate.error
 
     def density(self, grid=None, bandwidth=0.0):
-        """Spectral density, smoothed by a Gaussian: (grid, density, standard errors)."""
+        """Spectral density at the points of `grid` [512 over the spectrum], smoothed by a Gaussian
+        of this standard deviation [chosen by the library]: (grid, density, standard errors)."""
         if grid is None:
             low, high = self.ritz_values.min(), self.ritz_values.max()
             margin = .05 * (high - low) + 1e-12
             grid = np.linspace(low - margin, high + margin, 512)
         grid = np.ascontiguousarray(grid, np.float64)
+        if grid.ndim != 1 or not grid.size:
+            raise ValueError(f"grid: of shape {grid.shape}, should be one row of eigenvalues")
         density, errors = np.empty_like(grid), np.empty_like(grid)
         self._call("prun_spectrum_density", grid.ctypes.data, grid.size, float(bandwidth),
                    density.ctypes.data, errors.ctypes.data)
@@ -972,10 +1045,6 @@ class Hessian:
 
 # ---- what users call -----------------------------------------------------------------------------
 
-_MODEL_OPTIONS = ("samples", "batch", "device", "loss", "nonnegative", "prunable", "initial",
-                  "memory")
-
-
 def _objective(function, model, loader, of_model, displacement, second_order):
     """The objective of a model with the options `of_model`, or the model itself if it is one."""
     if isinstance(model, Objective):
@@ -986,6 +1055,8 @@ def _objective(function, model, loader, of_model, displacement, second_order):
         objective = model
     else:
         objective = TorchObjective(model, loader, second_order=second_order, **of_model)
+    if function in ("hessian", "sharpness_radius") and not objective.c.gradient:
+        raise ValueError(" ".join([f"{function}() needs gradients."] + objective.notes))
     if displacement and not objective.knows_wrong:
         raise ValueError("displacement= is a rise of the error rate, which this loss does not have")
     return objective
@@ -1008,10 +1079,14 @@ def _at_work(objective, model, settings, show, label):
 
 def _history(library, history):
     """An array of prun_epoch from mean losses, or from dictionaries of that struct's fields."""
+    if not isinstance(history, collections.abc.Iterable) or isinstance(history, (str, dict)):
+        raise TypeError(f"history={_short(history)}: wants a list of the epochs' mean losses, or "
+                        "of dictionaries")
+    history = list(history)
     epochs = (library.structs["prun_epoch"] * len(history))()
     fields = library.types["prun_epoch"]
     for i, (epoch, known) in enumerate(zip(epochs, history)):
-        known = known if isinstance(known, dict) else {"loss": float(known)}
+        known = known if isinstance(known, dict) else {"loss": known}
         values = {"epoch": i + 1, "epochs": len(history), "gradient_noise": math.nan,
                   "evaluated_loss": math.nan, **known}
         for name, value in values.items():
@@ -1019,6 +1094,15 @@ def _history(library, history):
                 raise TypeError(f"history: an epoch has no {name!r}{_closest(name, list(fields))}")
             setattr(epoch, name, _number(name, value, _split_type(fields[name])[0]))
     return epochs
+
+
+def _infos(library):
+    return library.read_table(library.c.prun_measures, library.structs["prun_measure_info"])
+
+
+def measures():
+    """{name: what it is} of all measures, in the order in which `measure` computes them."""
+    return {info.name.decode(): info.what.decode() for info in _infos(load_library())}
 
 
 def _choose(infos, only, skip):
@@ -1035,8 +1119,9 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     """All generalization measures of a model, or those in `only` without those in `skip`.
 
     model, loader   see the top of this file; loader None: `model` is an Objective
-    only, skip      names or patterns: "prunability", ["*norm*", "train_loss"]
-    initial         state_dict() of the model before training, for distances from it
+    only, skip      names or patterns: "prunability", ["*norm*", "train_loss"];
+                    skip=["effective*", "sharpness*", "prunability_random"] saves most of the time
+    initial         copy.deepcopy(model.state_dict()) before training, for distances from it
     history         of the training: the epochs' mean losses, or dictionaries of prun_epoch's fields
     samples         number of samples to use, from the first one on [all]
     batch           samples of a forward pass
@@ -1055,7 +1140,7 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     """
     library = load_library()
     settings = _set_options(library, "prun_measure_options", "measure", options)
-    infos = library.read_table(library.c.prun_measures, library.structs["prun_measure_info"])
+    infos = _infos(library)
     wanted = _choose(infos, only, skip)
     second = any(info.needs & _NEEDS_HESSIAN for info in infos if info.name.decode() in wanted)
     of_model = dict(initial=initial, samples=samples, batch=batch, device=device, loss=loss,
@@ -1097,9 +1182,10 @@ def _measure_all(objective, settings, infos, state):
             if info.name in _OF_ERRORS and not objective.knows_wrong:
                 result.value = result.standard_error = math.nan
                 result.message = b"the loss counts no wrong answers"
+            note = result.message.decode(errors="replace")
             results[info.name.decode()] = Measure(
                 result.value, result.standard_error, result.seconds, info.direction,
-                result.message.decode(errors="replace"), info.source.decode(), info.what.decode())
+                _MISSING.get(note, note), info.source.decode(), info.what.decode())
     finally:
         library.c.prun_measurement_free(measurement)
     return results
@@ -1169,9 +1255,11 @@ def _radius(function, c_function, model, loader, options, progress):
 
 
 def perturbation_radius(model, loader=None, noise="magnitude", progress=True, **options):
-    """The largest random noise that the loss tolerates: Radius.
+    """The largest random noise that the loss tolerates, as the mean over `draws`: Radius.
 
-    noise       "magnitude", "squared", "gaussian" or "sign_flip"
+    noise       its variance on a weight w at radius r: r^2 |w| + epsilon ("magnitude", as the
+                paper prints it), r^2 w^2 + epsilon^2 ("squared"), r^2 ("gaussian"); with
+                "sign_flip" w becomes -w with probability r
     options     of the model as in `measure`, and fields of prun_perturb_options: beta, draws, ...
     """
     options["noise"] = noise
@@ -1180,26 +1268,35 @@ def perturbation_radius(model, loader=None, noise="magnitude", progress=True, **
 
 
 def sharpness_radius(model, loader=None, noise="gaussian", progress=True, **options):
-    """The largest worst-case perturbation that the loss tolerates, found by gradient ascent:
-    Radius. Options as in `perturbation_radius`; step_batch: random samples of a step."""
+    """The largest worst-case perturbation that the loss tolerates: Radius.
+
+    Gradient ascent of `steps` steps looks for the worst case. It never finds quite the worst, so
+    the radius is an upper bound, which falls as steps and restarts grow.
+
+    noise       the box of the perturbation u at radius r: |u| <= r ("gaussian"), or r |w| + epsilon
+                ("magnitude", "squared")
+    options     as in `perturbation_radius`; steps; restarts; step_batch: random samples of a step
+    """
     options["noise"] = noise
     return _radius("sharpness_radius", "prun_sharpness_radius", model, loader, options, progress)
 
 
 def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probes=3,
-            hessian_samples=None, progress=True, **options):
+            trace_probes=30, hessian_samples=None, progress=True, **options):
     """Curvature of the mean loss: Hessian.
 
     scope            "weights", or "all" trained parameters
     eigenvalues      how many of the largest ones; no more than steps
-    steps, probes    products of a Lanczos run, and runs
+    steps, probes    products of a Lanczos run, and runs, for density and effective dimensionality;
+                     errors that are estimated from three runs are rough themselves
+    trace_probes     products for the trace
     hessian_samples  number of samples that the loss averages over, from the first one on [all]
     options          of the model as in `measure`, and fields of prun_hessian_options
     """
     def work(objective, settings):
         library, c = objective.lib, objective.lib.c
         settings.samples = 0 if hessian_samples is None else hessian_samples
-        size = _I64()
+        size, runs = _I64(), settings.probes
         objective.call("prun_hessian_size", ctypes.byref(settings), ctypes.byref(size))
         count = min(eigenvalues, settings.steps, size.value)
         spectrum = library.make("prun_spectrum")
@@ -1211,7 +1308,9 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
         objective.call("prun_hessian_eigenpairs", 1, ctypes.byref(settings), lowest.ctypes.data,
                        None, None)
         settings.smallest = 0
+        settings.probes = _number("trace_probes", trace_probes, "int64_t")
         objective.call("prun_hessian_trace", ctypes.byref(settings), ctypes.byref(trace), None)
+        settings.probes = runs
         objective.call("prun_hessian_spectrum", ctypes.byref(settings), ctypes.byref(spectrum))
         try:
             return Hessian(objective, values, residuals, float(lowest[0]), trace, spectrum)
@@ -1308,6 +1407,8 @@ def _read_samples(loader, samples, batch, memory):
         if not fresh:
             part = _map(torch.clone, part)
         leaves = _leaves(part)
+        if leaves and all(leaf.dim() and not leaf.shape[0] for leaf in leaves):
+            raise ValueError("a batch holds no samples: the first axis of its tensors has length 0")
         sizes = {leaf.shape[0] if leaf.dim() else 0 for leaf in leaves}
         if len(sizes) != 1 or 0 in sizes:
             shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves[:4])
@@ -1334,6 +1435,11 @@ def _read_samples(loader, samples, batch, memory):
             raise ValueError(f"batches of different shapes, {sorted(shapes)[:2]}: pad the samples "
                              "to one shape")
         joined.append((leaves[0] if len(leaves) == 1 else torch.cat(leaves))[:samples])
+    for leaf in joined:
+        if leaf.is_floating_point() and bool(torch.isnan(leaf).any()):
+            sample = int(torch.isnan(leaf).flatten(1).any(1).nonzero()[0]) if leaf.dim() > 1 else \
+                int(torch.isnan(leaf).nonzero()[0])
+            raise ValueError(f"sample {sample} (counted from 0) holds NaN")
     joined = iter(joined)
     return _map(lambda _: next(joined), parts[0])
 
@@ -1407,8 +1513,8 @@ def _kind_chooser(prunable, names):
     return lambda name, parameter, usual: name in weights
 
 
-def _kinds(model, prunable):
-    """(name, parameter, kind) of the trained parameters, shared ones once."""
+def _trained(model, prunable):
+    """_Parameter for each trained parameter, shared ones once."""
     owners = {}
     for module in model.modules():
         for name, parameter in module._parameters.items():
@@ -1418,27 +1524,77 @@ def _kinds(model, prunable):
     if not trained:
         raise ValueError("the model has no parameter with requires_grad")
     choose = _kind_chooser(prunable, [name for name, _ in trained])
-    found = []
+    found, places = [], {}
     for name, parameter in trained:
         if parameter.is_complex():
             raise TypeError(f"{name}: is {parameter.dtype}; real numbers are needed")
-        usual = _kind_by_type(*owners[id(parameter)], parameter)
+        other = places.setdefault((parameter.device, parameter.data_ptr()), name)
+        if other != name:
+            raise ValueError(f"{other} and {name} are two Parameters over the same memory; tie "
+                             "weights by assigning one Parameter to both modules")
+        module, own_name = owners[id(parameter)]
+        usual = _kind_by_type(module, own_name, parameter)
         kind = choose(name, parameter, usual)
         if isinstance(kind, bool):
             kind = "weight" if kind else "other" if usual == "weight" else usual
         if kind not in _KINDS:
             raise ValueError(f"prunable: {name} is {kind!r}, not one of {', '.join(_KINDS)}")
-        found.append((name, parameter, kind))
+        found.append(_Parameter(name, parameter, kind, module, own_name))
+    if all(p.kind != "weight" for p in found):
+        names = ", ".join(p.name for p in found[:8]) + (", ..." if len(found) > 8 else "")
+        raise ValueError("no parameter is a weight that can be pruned; prunable= chooses them, by "
+                         f"names or patterns. There are: {names}")
     return found
 
 
-class _Copy:
-    """A float32 array for a parameter that the library cannot change in place."""
+class _Parameter:
+    """A trained parameter, and the float32 array of it that the library changes.
 
-    def __init__(self, parameter):
-        self.parameter = parameter
-        self.original = parameter.detach().clone()
-        self.array = self.original.to("cpu").float().contiguous().numpy().copy()
+    The array is the parameter's own memory where that is possible. Otherwise it is a copy, which is
+    written to the parameter before the model runs.
+    """
+
+    def __init__(self, name, parameter, kind, module, own_name):
+        import torch
+        from torch.nn.modules.conv import _ConvTransposeNd
+        self.name, self.parameter, self.kind = name, parameter, kind
+        transposed = isinstance(module, _ConvTransposeNd) and parameter.dim() > 2
+        self.groups = module.groups if transposed else 0
+        # torch.nn.utils.prune multiplies weight_orig by weight_mask before each forward pass.
+        self.mask = module._buffers.get(own_name[:-5] + "_mask") if own_name.endswith("_orig") \
+            else None
+        data = parameter.data
+        self.shared = data.device.type == "cpu" and data.dtype == torch.float32 and \
+            data.is_contiguous() and not self.groups and self.mask is None
+        if self.shared:
+            self.array = data.numpy()
+        else:
+            self.array = self._converted()
+            self.refresh()
+
+    def arrange(self, tensor):
+        """From torch's order of axes to the library's, where the output is the first, and back:
+        the kernels of transposed convolutions have the input first."""
+        if not self.groups:
+            return tensor
+        n, rest = tensor.shape[0] // self.groups, tensor.shape[1:]
+        parts = tensor.reshape(self.groups, n, *rest).transpose(1, 2)
+        return parts.reshape(self.groups * rest[0], n, *rest[1:])
+
+    def _converted(self):
+        data = self.parameter.detach()
+        data = self.arrange(data if self.mask is None else data * self.mask)
+        return data.to("cpu").float().contiguous().numpy().copy()
+
+    def refresh(self):
+        """Takes the parameter as it is now, at the beginning of a call."""
+        if self.shared:
+            if self.parameter.data_ptr() != self.array.ctypes.data:
+                raise RuntimeError(f"{self.name}: has been given other memory since the objective "
+                                   "was made; make it anew")
+            return
+        self.original = self.parameter.detach().clone()
+        np.copyto(self.array, self._converted())
         self.unchanged = self.array.copy()  # the original, rounded
         self.written = self.array.copy()    # what the parameter holds
 
@@ -1446,10 +1602,11 @@ class _Copy:
         """Brings the parameter to what the library made of the array, and tells whether it had to.
         Where that is the original, the parameter gets the original, with all its digits."""
         import torch
-        if np.array_equal(self.array, self.written, equal_nan=True):
+        if self.shared or np.array_equal(self.array, self.written, equal_nan=True):
             return False
-        value = torch.from_numpy(self.array).to(self.original.device, self.original.dtype)
-        same = torch.from_numpy(self.array == self.unchanged).to(self.original.device)
+        device, dtype = self.original.device, self.original.dtype
+        value = self.arrange(torch.from_numpy(self.array)).to(device, dtype)
+        same = self.arrange(torch.from_numpy(self.array == self.unchanged)).to(device)
         with torch.no_grad():
             self.parameter.data.copy_(torch.where(same, self.original, value))
         np.copyto(self.written, self.array)
@@ -1457,6 +1614,8 @@ class _Copy:
 
     def restore(self):
         import torch
+        if self.shared:
+            return
         with torch.no_grad():
             self.parameter.data.copy_(self.original)
         np.copyto(self.array, self.unchanged)
@@ -1522,131 +1681,204 @@ class _RandomStates:
             torch.cuda.set_rng_state_all(self.cuda)
 
 
+def _import_torch():
+    try:
+        import torch
+    except ImportError:
+        raise ImportError("models are measured with torch, which is not installed; networks of "
+                          "your own need only an Objective") from None
+    return torch
+
+
+def _check_model_arguments(model, loader, samples, batch, loss, memory, initial):
+    import torch
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model: a {type(model).__name__}, where a torch.nn.Module or an "
+                        "Objective is needed")
+    if loader is None:
+        raise TypeError("a loader is needed: batches (inputs, labels) of the training set")
+    for name, value in (("samples", samples), ("batch", batch)):
+        if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
+            raise ValueError(f"{name}={_short(value)}: wants a positive integer")
+    if not isinstance(memory, (int, float, np.number)) or not memory > 0:
+        raise ValueError(f"memory={_short(memory)}: wants a number of bytes")
+    if not (callable(loss) or isinstance(loss, str) and loss in _LOSSES):
+        raise ValueError(f"loss={_short(loss)}: is one of {', '.join(_LOSSES)}, or a function"
+                         f"{_closest(loss, list(_LOSSES))}")
+    if isinstance(loss, torch.nn.Module) and getattr(loss, "reduction", "none") != "none":
+        raise ValueError(f"loss={_short(loss)}: gives one number for a batch; make it with "
+                         "reduction=\"none\"")
+    if initial is None:
+        return
+    if not isinstance(initial, collections.abc.Mapping):
+        raise TypeError(f"initial={_short(initial)}: wants a state_dict()")
+    own = {p.data_ptr() for p in model.parameters() if p.numel()}
+    if any(isinstance(t, torch.Tensor) and t.data_ptr() in own for t in initial.values()):
+        raise ValueError("initial: shares its memory with the model, and so changed in training; "
+                         "take copy.deepcopy(model.state_dict()) before it")
+
+
+def _read_kept(loader, samples, batch, memory):
+    """The samples, and notes on their loader; random states are left as they were."""
+    import torch
+    states = _RandomStates()
+    try:
+        with torch.inference_mode(False):
+            return _read_samples(loader, samples, batch, memory), _loader_notes(loader)
+    finally:
+        states.restore()
+
+
+def _on_device(model, device):
+    """The model, or a copy of it if it is elsewhere."""
+    import torch
+    if device is None:
+        return model
+    device = torch.device(device)
+    if all(p.device.type == device.type and device.index in (None, p.device.index)
+           for p in model.parameters()):
+        return model
+    import copy
+    return copy.deepcopy(model).to(device)
+
+
 class TorchObjective(Objective):
     """The objective of a torch.nn.Module on samples that are kept; `measure` has the options."""
 
     def __init__(self, model, loader, samples=None, batch=256, device=None, loss="cross_entropy",
                  nonnegative=None, prunable=None, initial=None, memory=4 << 30, second_order=False):
-        try:
-            import torch
-        except ImportError:
-            raise ImportError("models are measured with torch, which is not installed; networks of "
-                              "your own need only an Objective") from None
-        if not isinstance(model, torch.nn.Module):
-            raise TypeError(f"model: a {type(model).__name__}, where a torch.nn.Module or an "
-                            "Objective is needed")
-        if loader is None:
-            raise TypeError("a loader is needed: batches (inputs, labels) of the training set")
-        for name, value in (("samples", samples), ("batch", batch)):
-            if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
-                raise ValueError(f"{name}={value!r}: wants a positive integer")
-        if isinstance(loss, str) and loss not in _LOSSES:
-            raise ValueError(f"loss={loss!r}: is one of {', '.join(_LOSSES)}, or a function"
-                             f"{_closest(loss, list(_LOSSES))}")
-        states = _RandomStates()
-        try:
-            with torch.inference_mode(False):
-                data = _read_samples(loader, samples, batch, memory)
-                notes = _loader_notes(loader)
-        finally:
-            states.restore()
-        if device is not None:
-            device = torch.device(device)
-            if any(p.device.type != device.type or device.index not in (None, p.device.index)
-                   for p in model.parameters()):
-                import copy
-                model = copy.deepcopy(model).to(device)
+        torch = _import_torch()
+        _check_model_arguments(model, loader, samples, batch, loss, memory, initial)
+        (self.inputs, self.target), notes = _read_kept(loader, samples, batch, memory)
+        model = _on_device(model, device)
         self.torch, self.model, self.batch = torch, model, int(batch)
-        self.inputs, self.target = data
         self.loss_function = _LOSSES[loss] if isinstance(loss, str) else loss
         self.loss_name = loss if isinstance(loss, str) else None
         self.knows_wrong = self.loss_name in ("cross_entropy", "bce")
-        self._check_target()
-        known = _kinds(model, prunable)
-        self.parameters = [parameter for _, parameter, _ in known]
-        self.device = self.parameters[0].device
-        self.copies, tensors = [], []
-        for name, parameter, kind in known:
-            data = parameter.data
-            if data.device.type == "cpu" and data.dtype == torch.float32 and data.is_contiguous():
-                array = data.numpy()
-            else:
-                self.copies.append(_Copy(parameter))
-                array = self.copies[-1].array
-            tensors.append(Tensor(name, array, kind))
-        classes, labels = 0, None
+        self.parameters = _trained(model, prunable)
+        self.weights = [p.parameter for p in self.parameters]
+        self.device = self.weights[0].device
         self.samples = _leaves(self.inputs)[0].shape[0]
-        self.graphs, self.views = None, []
+        self.graphs, self.views, self.classes_last = None, [], False
         with self._catching_interrupts(), self._prepared():
             output = self._probe(second_order)
+        classes, labels = 0, None
         if self.loss_name == "cross_entropy" and output.dim() == 2:
             classes = output.shape[1]
             if not self.target.is_floating_point() and int(self.target.min()) >= 0:
                 labels = self.target.cpu().numpy()
         super().__init__(
-            tensors, self._losses, self.samples, self._gradient,
+            [Tensor(p.name, p.array, p.kind) for p in self.parameters], self._losses, self.samples,
+            self._gradient if self.differentiable else None,
             self._hessian_vector if self.second_order else None,
             self._logits if classes >= 2 else None, labels, classes,
             nonnegative=self.loss_name is not None if nonnegative is None else nonnegative,
-            initial=None if initial is None else self._initial(initial, known))
-        self.notes += notes
-        if second_order and not self.second_order:
-            self.notes.append(f"torch has no second derivative of this model ({self.reason}): "
-                              "curvature is made of differences of gradients.")
+            initial=None if initial is None else self._initial(initial))
+        self.notes += notes + self._model_notes(second_order)
 
-    def _check_target(self):
+    def _model_notes(self, second_order):
+        notes = []
+        if any(p.mask is not None for p in self.parameters):
+            notes.append("Weights masked by torch.nn.utils.prune count as weights that are zero.")
+        if not self.differentiable:
+            notes.append(self.reason)
+        elif second_order and not self.second_order:
+            notes.append(f"torch has no second derivative of this model ({self.reason}): "
+                         "curvature is made of differences of gradients.")
+        return notes
+
+    def _settle_target(self, output):
+        """Brings the labels of cross-entropy into the form that torch takes."""
         if self.loss_name != "cross_entropy":
             return
-        torch, target = self.torch, self.target
-        if not isinstance(target, torch.Tensor):
+        target = self.target
+        if not isinstance(target, self.torch.Tensor):
             raise TypeError("the target of a batch is not one tensor; give a loss= of your own")
         if target.is_floating_point() and target.dim() < 2:
             raise TypeError(f"labels are {target.dtype}; cross-entropy needs integers "
                             "(torch.long), or choose another loss=")
         if not target.is_floating_point():
-            self.target = target.long()
-            if int(self.target.min()) < 0 and int(self.target.min()) != -100:
-                raise ValueError(f"label {int(self.target.min())} is below 0")
+            target = target.long()
+            if output.dim() == 2 and target.dim() == 2 and target.shape[1] == 1:
+                target = target[:, 0]
+            elif output.dim() == 2 and target.shape[1:] == output.shape[1:] and \
+                    bool(((target == 1).sum(1) == 1).all() and (target != 0).sum() == len(target)):
+                target = target.argmax(1)
+            # Language models give tokens x classes, torch's loss wants classes x tokens.
+            places = tuple(target.shape[1:])
+            self.classes_last = output.dim() > 2 and places == tuple(output.shape[1:-1]) and \
+                places != tuple(output.shape[2:])
+        self.target = target
+        shape = output.shape[1:]
+        classes = shape[-1] if self.classes_last else shape[0] if shape else 0
+        wanted = shape if target.is_floating_point() else \
+            shape[:-1] if self.classes_last else shape[1:]
+        if not classes or target.shape[1:] != wanted:
+            raise ValueError(f"loss=\"cross_entropy\": outputs are samples x {tuple(shape)}, and "
+                             f"labels samples x {tuple(target.shape[1:])}; labels have to be "
+                             f"samples x {tuple(wanted)}, or give a loss= of your own")
+        if not target.is_floating_point():
+            self._check_labels(int(target.min()), int(target.max()), classes)
+
+    @staticmethod
+    def _check_labels(low, high, classes):
+        if low < 0 and low != -100:
+            raise ValueError(f"label {low} is below 0")
+        if high >= classes:
+            raise ValueError(f"label {high}, but the model has {classes} outputs")
 
     def _probe(self, second_order):
-        """The output for one sample; checks labels, that losses repeat, and second derivatives."""
+        """The output for one sample; checks labels, that losses repeat, and derivatives."""
         torch = self.torch
         with torch.no_grad():
             output = self._output(self._select(np.arange(1))[0])
-        if self.loss_name == "cross_entropy" and self.target.dim() == 1 and output.dim() == 2 and \
-                int(self.target.max()) >= output.shape[1]:
-            raise ValueError(f"label {int(self.target.max())}, but the model has "
-                             f"{output.shape[1]} outputs")
-        with torch.no_grad():
+            self._settle_target(output)
             first, again = (self._forward(np.arange(min(self.batch, self.samples)))[1]
                             for _ in range(2))
         if not torch.allclose(first, again, rtol=1e-6, atol=1e-12, equal_nan=True):
             raise ValueError("the model's loss is random: the same samples gave "
                              f"{float(first.mean()):.6g} and {float(again.mean()):.6g}. "
                              "Is dropout on in eval mode?")
+        with torch.enable_grad():
+            self.differentiable = self._forward(np.arange(1))[1].requires_grad
         self.second_order, self.reason = False, ""
-        if second_order:
-            try:
-                zero = np.zeros(sum(p.numel() for p in self.parameters), np.float32)
-                self._hessian_vector(np.arange(min(2, self.samples)), zero)
-                self.second_order = True
-            except (RuntimeError, NotImplementedError) as error:
-                if "derivative" not in str(error) and "not implemented" not in str(error):
-                    raise
-                self.reason = str(error).split("\n")[0][:120]
+        if not self.differentiable:
+            self.reason = ("The loss does not depend on the parameters for autograd (does the "
+                           "model or the loss use torch.no_grad or detach?): what needs gradients "
+                           "is missing.")
+        elif second_order:
+            self._probe_second_order()
         return output
 
-    def _initial(self, initial, known):
+    def _probe_second_order(self):
+        try:
+            zero = np.zeros(sum(p.numel() for p in self.weights), np.float32)
+            self._hessian_vector(np.arange(min(2, self.samples)), zero)
+            self.second_order = True
+        except RuntimeError as error:  # NotImplementedError is one
+            signs = "derivative", "not implemented", "Could not run"
+            if not any(sign in str(error) for sign in signs):
+                raise
+            self.reason = str(error).split("\n")[0][:120]
+
+    def _initial(self, initial):
         """Arrays of a state_dict, in the order of the parameters."""
         found = []
-        for name, parameter, _ in known:
+        for p in self.parameters:
+            name = p.name
+            if name not in initial and p.mask is not None:
+                name = name[:-5]  # before torch.nn.utils.prune renamed it
             if name not in initial:
                 raise ValueError(f"initial: has no {name!r}{_closest(name, list(initial))}")
-            if tuple(initial[name].shape) != tuple(parameter.shape):
-                raise ValueError(f"initial: {name} has shape {tuple(initial[name].shape)}, the "
-                                 f"model's {tuple(parameter.shape)}")
-            found.append(initial[name].detach().to("cpu").float().numpy())
+            value = initial[name]
+            if tuple(value.shape) != tuple(p.parameter.shape):
+                raise ValueError(f"initial: {name} has shape {tuple(value.shape)}, the model's "
+                                 f"{tuple(p.parameter.shape)}")
+            found.append(p.arrange(value.detach()).to("cpu").float().numpy())
         return found
+
+    def _addresses(self):
+        return {(p.parameter.device, p.parameter.data_ptr()) for p in self.parameters}
 
     # ---- the state of the model ----
 
@@ -1661,6 +1893,8 @@ class TorchObjective(Objective):
                    for name, buffer in module._buffers.items() if buffer is not None]
         others = [(module, name, value) for module in modules
                   for name, value in vars(module).items() if isinstance(value, torch.Tensor)]
+        gradients = [(p, p.grad, None if p.grad is None else p.grad.detach().clone())
+                     for p in self.model.parameters()]
         states, cached = _RandomStates(), torch.is_autocast_cache_enabled()
         try:
             # Autocast would go on with the weights that it has converted before.
@@ -1679,6 +1913,11 @@ class TorchObjective(Objective):
             for module, name, value in others:
                 vars(module)[name] = value
             with torch.no_grad():
+                for parameter, gradient, before in gradients:
+                    sparse = gradient is not None and gradient.is_sparse
+                    parameter.grad = before if sparse else gradient
+                    if gradient is not None and not sparse:
+                        gradient.copy_(before)
                 for module, name, buffer, before in buffers:
                     module._buffers[name] = buffer
                     if buffer.shape != before.shape or not torch.equal(buffer, before):
@@ -1686,17 +1925,19 @@ class TorchObjective(Objective):
 
     @contextlib.contextmanager
     def _state_kept(self):
+        for p in self.parameters:
+            p.refresh()
         with self._prepared():
             try:
                 yield
             finally:
                 self.graphs = None
-                for copy in self.copies:
-                    copy.restore()
+                for p in self.parameters:
+                    p.restore()
 
     def close(self):
         super().close()
-        self.model = self.inputs = self.target = self.parameters = None
+        self.model = self.inputs = self.target = self.parameters = self.weights = None
 
     # ---- what the library calls ----
 
@@ -1706,28 +1947,40 @@ class TorchObjective(Objective):
         return _map(lambda leaf: leaf[index].to(self.device), (self.inputs, self.target))
 
     def _output(self, inputs):
-        """What the losses are of: the model's output, or the logits in it."""
+        """What the losses are of: the model's output, or for losses that go by name the logits in
+        it."""
         output = self.model(**inputs) if isinstance(inputs, dict) else self.model(*inputs)
-        if not isinstance(output, self.torch.Tensor):
-            if hasattr(output, "logits"):
-                output = output.logits
-            elif isinstance(output, (tuple, list)) and self.loss_name:
-                output = output[0]
-        return output
+        if isinstance(output, self.torch.Tensor) or not self.loss_name:
+            return output
+        if hasattr(output, "logits"):
+            return output.logits
+        if isinstance(output, (tuple, list)) and output:
+            return output[0]
+        if isinstance(output, collections.abc.Mapping):
+            for key in ("logits", "out"):
+                if key in output:
+                    return output[key]
+        raise TypeError(f"the model gives a {type(output).__name__}, in which there are no logits; "
+                        "give a loss= of your own, which gets it as it is")
 
     def _forward(self, index):
         """Output of the model, and double losses of the samples."""
         inputs, target = self._select(index)
         output = self._output(inputs)
+        if self.classes_last:
+            output = output.movedim(-1, 1)
         losses = self.loss_function(output, target)
         n = _leaves(target)[0].shape[0]
+        if not isinstance(losses, self.torch.Tensor):
+            raise TypeError(f"loss: gives a {type(losses).__name__}, where a tensor of one loss "
+                            "for each sample is needed")
         if tuple(losses.shape) != (n,):
             raise ValueError(f"loss: gives {tuple(losses.shape)} for {n} samples; one loss for "
                              "each sample is needed (reduction=\"none\")")
         return output, _double(losses), target
 
     def _write_copies(self):
-        if any([copy.write() for copy in self.copies]):
+        if any([p.write() for p in self.parameters]):
             self.graphs = None  # made with other weights
 
     def _parts(self, index):
@@ -1766,25 +2019,25 @@ class TorchObjective(Objective):
 
     def _add(self, total, value, **options):
         """Adds to `total`, in place, the gradient of a value; None is zero."""
-        parts = self.torch.autograd.grad(value, self.parameters, allow_unused=True, **options)
+        parts = self.torch.autograd.grad(value, self.weights, allow_unused=True, **options)
         for i, part in enumerate(parts):
             if part is not None:
+                part = part.to_dense() if part.is_sparse else part
                 total[i] = part if total[i] is None else total[i] + part
 
     def _flatten(self, total):
         return np.concatenate([
-            np.zeros(p.numel(), np.float32) if part is None
-            else part.detach().reshape(-1).float().cpu().numpy()
+            np.zeros(p.array.size, np.float32) if part is None
+            else p.arrange(part.detach()).reshape(-1).float().cpu().numpy()
             for part, p in zip(total, self.parameters)])
 
     def _gradient(self, index, add_up):
-        total, added = [None] * len(self.parameters), 0.0
+        total, added = [None] * len(self.weights), 0.0
         with self.torch.enable_grad():
             for _, part in self._parts(index):
                 value = self._forward(part)[1].sum()
                 added += float(value)
-                if value.requires_grad:
-                    self._add(total, value)
+                self._add(total, value)
         return self._flatten(total), added
 
     def _gradient_graphs(self, index):
@@ -1800,10 +2053,8 @@ class TorchObjective(Objective):
         self.graphs, kept = None, []
         for _, part in self._parts(index):
             value = self._forward(part)[1].sum()
-            gradient = ()
-            if value.requires_grad:
-                gradient = torch.autograd.grad(value, self.parameters, create_graph=True,
-                                               allow_unused=True)
+            gradient = torch.autograd.grad(value, self.weights, create_graph=True,
+                                           allow_unused=True)
             if len(index) <= 2 * self.batch:
                 kept.append(gradient)
             yield gradient
@@ -1811,10 +2062,11 @@ class TorchObjective(Objective):
             self.graphs = [index.copy()] + [view.copy() for view in self.views], kept
 
     def _hessian_vector(self, index, v):
-        torch, total, at, parts = self.torch, [None] * len(self.parameters), 0, []
-        for p in self.parameters:
-            parts.append(torch.from_numpy(v[at:at + p.numel()]).view(p.shape).to(p.device, p.dtype))
-            at += p.numel()
+        torch, total, at, parts = self.torch, [None] * len(self.weights), 0, []
+        for p, weight in zip(self.parameters, self.weights):
+            part = torch.from_numpy(v[at:at + p.array.size].reshape(p.array.shape))
+            parts.append(p.arrange(part).to(weight.device, weight.dtype))
+            at += p.array.size
         with torch.enable_grad():
             for gradient in self._gradient_graphs(index):
                 dots = [(g * d).sum() for g, d in zip(gradient, parts)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import prune  # noqa: F401: it is used as nn.utils.prune
 
 from torch_zoo import (MobileNet, Recurrent, Tied, ViT, brute_force, load_images, perceptron, train)
 
@@ -196,7 +197,8 @@ def hessian_of_small_net(x, y):
             check(f"Hessian, {scope}: N_eff({z})", abs(value - wanted) <= 4 * error + 1e-3 * wanted,
                   value, error, wanted)
         grid, density, _ = found.density()
-        near(f"Hessian, {scope}: the density's integral", np.trapz(density, grid), 1, .02)
+        area = np.sum((density[1:] + density[:-1]) / 2 * np.diff(grid))
+        near(f"Hessian, {scope}: the density's integral", area, 1, .02)
         check("it prints", "trace" in str(found) and repr(found) == str(found))
         again = pickle.loads(pickle.dumps(found))
         check("it can be pickled", again.effective_dimensionality() ==
@@ -311,15 +313,15 @@ def nothing_is_lost(x, y):
     check_unchanged("a handler of one's own", net, before)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     net = perceptron(torch.float64)
-    before, restore = snapshot(net), P._Copy.restore
+    before, restore = snapshot(net), P._Parameter.restore
 
     def restore_and_interrupt(copy):
         interrupt()
         restore(copy)
-    P._Copy.restore = restore_and_interrupt
+    P._Parameter.restore = restore_and_interrupt
     raises("Ctrl-C at the end", KeyboardInterrupt, "", P.prunability, net, (x.double(), y), grid=4,
            progress=False)
-    P._Copy.restore = restore
+    P._Parameter.restore = restore
     check_unchanged("Ctrl-C at the end", net, before)
 
     class Counting(nn.Module):
@@ -349,12 +351,147 @@ def nothing_is_lost(x, y):
     index, v = np.arange(200), np.ones(objective.size, np.float32)
     with objective.running():
         wanted = objective._hessian_vector(index, v)
-        weights = objective.copies[0].array
+        weights = objective.parameters[0].array
         weights *= .5
         objective._losses(index, True)
         weights *= 2
         check("products after other weights", np.allclose(
             objective._hessian_vector(index, v), wanted, rtol=1e-4, atol=1e-3))
+    new = {name: value * 2 for name, value in net.state_dict().items()}
+    net.load_state_dict(new)
+    P.prunability(objective, grid=4, progress=False)
+    check("an objective used again has the new weights, and leaves them",
+          all(torch.equal(value, new[name]) for name, value in net.state_dict().items()))
+    near("... and measures them", P.loss_curve(objective, grid=1, progress=False).losses[1],
+         F.cross_entropy(net(x.double()), y).item(), 1e-6)
+    net = perceptron()
+    objective = P.TorchObjective(net, (x, y))
+    net[1].weight.data = net[1].weight.data.clone()
+    raises("other memory", RuntimeError, "1.weight", P.prunability, objective, progress=False)
+    net = Interrupted(perceptron(), 7, lambda: P.prunability(net, (x, y), progress=False))
+    raises("a model measured within its own measurement", RuntimeError, "another call",
+           P.prunability, net, (x, y), progress=False)
+
+    class Stepping(nn.Module):
+        """Its forward pass leaves gradients behind."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = perceptron()
+
+        def forward(self, z):
+            with torch.enable_grad():
+                self.inner(z).sum().backward()
+            return self.inner(z)
+    net = Stepping()
+    net.inner[1].weight.grad = torch.ones_like(net.inner[1].weight)
+    before = snapshot(net)
+    P.prunability(net, (x, y), grid=4, progress=False)
+    check_unchanged("backward() in forward()", net, before)
+
+
+def odd_models(x, y):
+    """Transposed convolutions, masks, sparse gradients, outputs and labels of other shapes."""
+    x, y = x[:120], y[:120]
+    for groups in (1, 2):
+        torch.manual_seed(groups)
+        net = nn.Sequential(nn.Conv2d(1, 4, 3, stride=4), nn.Tanh(),
+                            nn.ConvTranspose2d(4, 6, (2, 3), groups=groups), nn.Flatten(),
+                            nn.Linear(6 * 8 * 9, 10))
+        train(net, x, y, 30)
+        kernel = net[2].weight
+        objective = P.TorchObjective(net, (x, y), second_order=True)
+        array = next(t.array for t in objective.tensors if t.name == "2.weight")
+        check(f"a transposed kernel, {groups} groups", array.shape == (6, 4 // groups, 2, 3),
+              array.shape)
+        # the kernel of the convolution that it is: output o of group g from input i of group g
+        wanted = np.stack([kernel.detach().numpy()[o // (6 // groups) * (4 // groups):][
+            :4 // groups, o % (6 // groups)] for o in range(6)])
+        check("... in the order of a convolution's", np.array_equal(array, wanted))
+        search_is_brute_force(f"a transposed convolution, {groups} groups", net, x, y,
+                              ["0.weight", "2.weight", "4.weight"], grid=10)
+        names = ["0.weight", "2.weight"]
+        dense = dense_hessian(net, x, y, names)
+        found = P.hessian(net, (x, y), prunable=names, eigenvalues=2, steps=60, probes=1,
+                          progress=False)
+        near("... its largest eigenvalue", found.eigenvalues[0],
+             torch.linalg.eigvalsh(dense)[-1].item(), 1e-3)
+        error = abs(found.trace - torch.trace(dense).item())
+        check("... its trace", error < 4 * found.trace_error, found.trace, torch.trace(dense))
+    net = train(perceptron(), x, y, 60)
+    plain = copy.deepcopy(net)
+    nn.utils.prune.l1_unstructured(net[1], "weight", .7)
+    with torch.no_grad():
+        plain[1].weight *= net[1].weight_mask
+    before = snapshot(net)
+    masked = P.prunability(net, (x, y), grid=20, progress=False)
+    check("masked weights are zeros", masked.answers ==
+          P.prunability(plain, (x, y), grid=20, progress=False).answers and
+          any("masked" in note for note in masked.notes), masked)
+    check_unchanged("masked weights", net, before)
+    start = perceptron().state_dict()
+    check("masked weights: the start before the mask", P.measure(
+        net, (x, y), initial=start, only="l2_distance", progress=False)["l2_distance"].value > 0)
+    torch.manual_seed(5)
+    words = torch.randint(30, (120, 5))
+    net = nn.Sequential(nn.Embedding(30, 8, sparse=True), nn.Flatten(), nn.Linear(40, 10))
+    check("sparse gradients", P.sharpness_radius(
+        net, (words, y), include_biases=True, steps=3, restarts=1, progress=False).radius > 0)
+    scope = P.hessian(net, (words, y), scope="all", steps=5, probes=1, progress=False)
+    check("... and curvature", scope.parameters == 30 * 8 + 410 and scope.eigenvalues[0] > 0)
+    net = train(perceptron(), x, y, 60)
+    wanted = P.prunability(net, (x, y), grid=20, progress=False).answers
+    for name, labels in (("a column of labels", y[:, None]), ("one-hot integers", F.one_hot(y, 10)),
+                         ("labels of bytes", y.to(torch.uint8))):
+        check(name, P.prunability(net, (x, labels), grid=20, progress=False).answers == wanted)
+
+    class Wrapped(nn.Module):
+        def __init__(self, wrap):
+            super().__init__()
+            self.inner, self.wrap = net, wrap
+
+        def forward(self, z):
+            return self.wrap(self.inner(z))
+    for name, wrap in (("a tuple", lambda z: (z, 1)), ("a dictionary", lambda z: {"logits": z})):
+        found = P.prunability(Wrapped(wrap), (x, y), grid=20, progress=False)
+        check(f"outputs in {name}", found.answers == wanted)
+    raises("a dictionary of something else", TypeError, "no logits", P.prunability,
+           Wrapped(lambda z: {"a": z}), (x, y))
+    own = P.prunability(Wrapped(lambda z: {"a": z}), (x, y), grid=20, progress=False,
+                        loss=lambda out, t: F.cross_entropy(out["a"], t, reduction="none"))
+    check("... with a loss of its own", own.kept_fraction == wanted[0].kept_fraction)
+    tokens = torch.randint(11, (60, 6))
+    language = nn.Sequential(nn.Embedding(11, 8), nn.Linear(8, 11))
+    found = P.loss_curve(language, (tokens, tokens), grid=1, progress=False)
+    near("tokens x classes", found.losses[1], F.cross_entropy(
+        language(tokens).movedim(2, 1), tokens).item(), 1e-6)
+    wrong = (language(tokens).argmax(2) != tokens).any(1).float().mean().item()
+    near("... and their errors", found.error_rates[1], wrong, 1e-12)
+    raises("labels of another shape", ValueError, "samples x (10,)", P.prunability, net,
+           (x, torch.zeros(120, 3, dtype=torch.long)))
+
+    class Cut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = perceptron()
+
+        def forward(self, z):
+            with torch.no_grad():
+                return self.inner(z)
+    for function in (P.hessian, P.sharpness_radius):
+        raises("a loss cut off from the parameters", ValueError, "no_grad", function, Cut(), (x, y))
+    cut = P.measure(Cut(), (x, y), skip="perturb*", grid=5, draws=2, progress=False)
+    check("... leaves what needs no gradients", cut["prunability"].value >= 0 and
+          math.isnan(cut["hessian_trace"].value) and
+          "gradient" in cut["hessian_trace"].note and any("no_grad" in n for n in cut.notes),
+          cut["hessian_trace"], cut.notes)
+
+
+def twins():
+    """Two parameters over one memory, as `a.weight.data = b.weight.data` makes them."""
+    net = nn.Sequential(nn.Linear(28, 28, bias=False), nn.Linear(28, 28, bias=False))
+    net[1].weight.data = net[0].weight.data
+    return net
 
 
 def messages(x, y, folder):
@@ -389,11 +526,45 @@ def messages(x, y, folder):
     raises("a reduced loss", ValueError, "one loss for each", P.prunability, net, data,
            loss=lambda z, t: F.cross_entropy(z, t))
     raises("initial without a tensor", ValueError, "has no '3.weight'", P.measure, net, data,
-           initial={k: v for k, v in net.state_dict().items() if k != "3.weight"})
+           initial={k: v.clone() for k, v in net.state_dict().items() if k != "3.weight"})
     raises("a kind that is none", ValueError, "not one of", P.prunability, net, data,
            prunable={"1.weight": "kernel"})
     raises("a name that is none", ValueError, "no trained parameter", P.prunability, net, data,
            prunable=["2.weight"])
+    raises("nothing to prune", ValueError, "There are: 0.weight", P.prunability,
+           nn.Sequential(nn.Embedding(5, 10)), (y[:100, None] % 5, y[:100, None]))
+    raises("two parameters over one memory", ValueError, "over the same memory", P.prunability,
+           twins(), (x[:100, 0, 0], y[:100]))
+    raises("no samples", ValueError, "no samples", P.prunability, net, (x[:0], y[:0]))
+    spoilt_inputs = x[:100].clone()
+    spoilt_inputs[7, 0, 3, 3] = math.nan
+    raises("NaN inputs", ValueError, "sample 7", P.prunability, net, (spoilt_inputs, y[:100]))
+    raises("the model's own weights as initial", ValueError, "deepcopy", P.measure, net, data,
+           initial=net.state_dict())
+    raises("losses below zero", ValueError, "nonnegative", P.prunability, net, data,
+           loss=lambda z, t: F.cross_entropy(z, t, reduction="none") - 5, nonnegative=True)
+    raises("inputs and labels apart", ValueError, "magnitude, random", P.prunability, net, *data)
+    raises("an option of the model misspelt", TypeError, "did you mean 'samples'", P.prunability,
+           net, data, sample=5)
+    raises("a tolerance of a curve", TypeError, "no option 'beta'", P.loss_curve, net, data, beta=1)
+    for name, kind, given in (("loss", ValueError, dict(loss=3)),
+                              ("loss", ValueError, dict(loss=nn.CrossEntropyLoss())),
+                              ("memory", ValueError, dict(memory="1G")),
+                              ("prunable", TypeError, dict(prunable=3)),
+                              ("initial", TypeError, dict(initial=3)),
+                              ("history", TypeError, dict(history=3)),
+                              ("history", TypeError, dict(history=["x"])),
+                              ("no measure", TypeError, dict(only=3))):
+        raises(f"{name}: {given}", kind, name if name != "history" else "wants", P.measure, net,
+               data, progress=False, **given)
+    curvature = P.hessian(net, data, steps=3, probes=1, progress=False)
+    raises("z below zero", ValueError, "positive", curvature.effective_dimensionality, 0)
+    raises("a density at a number", ValueError, "grid", curvature.density, [[1]])
+    told = {m.note for m in P.measure(net, (x[:100], torch.zeros(100, 10)), loss="mse", only="*",
+                                      grid=4, draws=2, hessian_steps=4, hessian_probes=2,
+                                      progress=False).values()}
+    check("notes speak of arguments", not any("prun_" in note or "callback" in note or
+                                              "missing" in note for note in told), told)
     raises("nothing to train", ValueError, "requires_grad", P.prunability,
            copy.deepcopy(net).requires_grad_(False), data)
     spoilt = copy.deepcopy(net)
@@ -557,6 +728,7 @@ def results(x, y):
           [name for name, m in result.items() if math.isnan(m.value) and not m.note])
     near("sum of train losses", result["sum_of_train_losses"].value, -4.2, 1e-6)
     check("it prints", all(name in str(result) for name in result))
+    check("names of measures", set(result) < set(P.measures()) and all(P.measures().values()))
     row = result.to_row(gap=.1)
     check("a row", row["gap"] == .1 and row["prunability"] == result["prunability"].value)
     check("a dictionary", result.to_dict()["prunability"]["value"] == row["prunability"])
@@ -625,6 +797,7 @@ def main():
     networks_and_brute_force(x, y)
     hessian_of_small_net(x, y)
     nothing_is_lost(x, y)
+    odd_models(x, y)
     loaders(x, y)
     results(x, y)
     objective_of_arrays()
