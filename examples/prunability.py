@@ -162,7 +162,6 @@ USED_FIELDS = """
     prun_spectrum.context: prun_context *
     prun_spectrum.difference_error: double
     prun_spectrum.difference_noise: double
-    prun_effective_dimension.ritz: double
     prun_effective_dimension.estimate: prun_estimate
     prun_kendall.tau_a: double
     prun_kendall.tau_b: double
@@ -177,9 +176,7 @@ USED_FIELDS = """
     prun_sample.n: int64_t
     prun_sample.measure: const double *
     prun_sample.target: const double *
-    prun_sample.axes: const prun_axes *
     prun_sample.cluster: const double *
-    prun_resampling_options.statistic: prun_statistic
     prun_resampling_options.resamples: int64_t
     prun_resampling_options.level: double
     prun_resampling_options.seed: uint64_t
