@@ -67,7 +67,8 @@
    [RNG.I]          Philox4x32-10 and what is drawn from it
    [OPS.I]          what needs no kernels: shapes, lane layout, losses, linear maps
    [KERNELS.I]      the kernels of all tiers, where convolutions multiply and add; the portable tier
-   [X86.I]          the kernels for AVX2 and AVX-512, and the choice of a tier
+   [X86.I]          the kernels for AVX2 and AVX-512
+   [TIERS.I]        the choice of a tier
    [CONV.I]         direct convolution: plan, packed weights, one block through the kernels
    [WINOGRAD.I]     convolution by Winograd: when it is used, its transforms, its exact zeros
    [KERNELGRAD.I]   gradients with respect to kernels, direct and by Winograd
@@ -3962,10 +3963,9 @@ static const prun__kernels prun__kernels_portable = {
 
 #endif
 
-/* [X86.I] the kernels for AVX2 and AVX-512, and the choice of a tier */
+/* [X86.I] the kernels for AVX2 and AVX-512 */
 /*
-   The same tables for x86-64 CPUs that have AVX2 with FMA, or AVX-512. The best is chosen when the
-   first kernel runs.
+   The same tables for x86-64 CPUs that have AVX2 with FMA, or AVX-512.
 */
 #ifndef PRUNABILITY_NO_NET
 
@@ -4493,6 +4493,7 @@ static const prun__kernels prun__kernels_avx512 = {
     prun__norm_mask_avx512,
     prun__norm_apply_avx512,
     prun__norm_tangent_avx512};
+
 /* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
    2 AVX-512F too (bits 5 to 7). */
 static int prun__cpu_level(void) {
@@ -4505,6 +4506,14 @@ static int prun__cpu_level(void) {
     return (b & (1u << 16)) && (low & 0xe6u) == 0xe6u ? 2 : 1;
 }
 #endif
+#endif
+
+/* [TIERS.I] the choice of a tier */
+/*
+   The best tier that the CPU can run is chosen when the first kernel runs.
+*/
+#ifndef PRUNABILITY_NO_NET
+
 /* The library's first writable global: which constant table is in use. Threads that race here store
    the same pointer. */
 static const prun__kernels *prun__active;

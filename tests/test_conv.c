@@ -1,5 +1,5 @@
 /* test_conv.c - section CONV: convolutions and their gradients against slow definitions, with every
-   instruction set and algorithm. Also tests KERNELS, X86, WINOGRAD and KERNELGRAD. */
+   instruction set and algorithm. Also tests KERNELS, X86, TIERS, WINOGRAD and KERNELGRAD. */
 #include "implementation.h" /* for prun__conv_can_use_winograd */
 
 #include <float.h>
