@@ -74,7 +74,7 @@ RUN = $(or $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN)),\
     $(if $(filter %/compile.sh,$(1)),$(RUN_COMPILE)),\
     $(if $(filter %.sh,$(1)),'sh $(1) $(call NEEDS,$(1))'),$(1))
 RUN_COMPILE = $(foreach group,$(shell sh tests/compile.sh --groups),'sh tests/compile.sh $(group)')
-RUN_GOLDEN = $(foreach isa,avx512 avx2 portable,$(foreach algorithm,direct winograd,\
+RUN_GOLDEN = $(foreach isa,avx512 avx2 neon portable,$(foreach algorithm,direct winograd,\
     '$(GOLDEN) --isa $(isa) --algorithm $(algorithm) --spectra no tests/golden/*.safetensors')) \
     '$(GOLDEN) --spectra only tests/golden/*.safetensors'
 

@@ -68,6 +68,7 @@
    [OPS.I]          what needs no kernels: shapes, lane layout, losses, linear maps
    [KERNELS.I]      the kernels of all tiers, where convolutions multiply and add; the portable tier
    [X86.I]          the kernels for AVX2 and AVX-512
+   [ARM.I]          the kernels for NEON
    [TIERS.I]        the choice of a tier
    [CONV.I]         direct convolution: plan, packed weights, one block through the kernels
    [WINOGRAD.I]     convolution by Winograd: when it is used, its transforms, its exact zeros
@@ -169,8 +170,8 @@
    is made by one task in a fixed order, and sums that cross tasks are added in index order.
 
    OTHER CPUs, OTHER BITS. Kernels for AVX-512, or for AVX2 with FMA, are chosen when the CPU has
-   them; everywhere else portable ones run. They differ in the last digits, which training
-   amplifies.
+   them, those for NEON on aarch64; everywhere else portable ones run. They differ in the last
+   digits, which training amplifies.
 
    NUMBERS. IEEE arithmetic is required: flags such as -ffast-math are refused where the compiler
    announces them. Clang does not announce -funsafe-math-optimizations and -fno-honor-nans, so do
@@ -329,7 +330,8 @@ typedef struct prun_tensor {
 PRUNDEF int64_t prun_tensor_size(const prun_tensor *tensor);
 
 #ifndef PRUNABILITY_NO_NET
-/* Instruction set of the kernels: "portable", "avx2" or "avx512". Chosen once, from the CPU. */
+/* Instruction set of the kernels: "portable", "avx2", "avx512" or "neon". Chosen once, from the
+   CPU. */
 PRUNDEF const char *prun_isa(void);
 /* For tests and comparisons: use the named kernels from now on, NULL for the best. Not thread
    safe: call it while no other library call runs. PRUN_ERR_UNSUPPORTED if the CPU lacks it. */
@@ -1929,6 +1931,13 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #include <immintrin.h>
 #else
 #define PRUN__X86 0
+#endif
+
+#if PRUN__GNU && defined(__AARCH64EL__) && defined(__ARM_NEON) && !defined(PRUNABILITY_NO_SIMD)
+#define PRUN__NEON 1
+#include <arm_neon.h>
+#else
+#define PRUN__NEON 0
 #endif
 
 /* Marks functions that no caller is left for when certain parts are left out. */
@@ -4508,6 +4517,278 @@ static int prun__cpu_level(void) {
 #endif
 #endif
 
+/* [ARM.I] the kernels for NEON */
+/*
+   The same table for aarch64, where every CPU has NEON: the compiler's target decides.
+*/
+#ifndef PRUNABILITY_NO_NET
+
+#if PRUN__NEON
+/* NEON tier: a vector is four lanes, as in the portable tier, whose operations it takes where no
+   product is added. Products and sums are fused by name, so that compilers and their flags have no
+   choice. 6 channels x 16 lanes are 24 accumulators of the 32 registers; four vectors of x and six
+   weights, which instructions take from their lanes, leave two. */
+
+/* The compiler loads nothing before this that is loaded after it: too early, and it spills sums. */
+#define PRUN__WAIT_NEON __asm__ volatile("" ::: "memory")
+/* The pointer p is one register from here on, not a sum of two, which no pair is loaded from. */
+#define PRUN__ONE_NEON(p) __asm__("" : "+r"(p))
+
+/* a where a > b, else b: b also when a is NaN. */
+static inline float32x4_t prun__max_neon(float32x4_t a, float32x4_t b) {
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+
+/* Start value of output channel i: what is there, or the bias; of one that does not exist, 0. */
+PRUN__INLINE void prun__panel_begin_neon(const prun__panel *p, const float *y, int i,
+                                         float32x4_t *c) {
+    const int live = i < p->channels;
+    int l;
+    PRUN__UNROLL for (l = 0; l < 4; l++) {
+        c[l] = vdupq_n_f32(live && p->bias ? p->bias[i] : 0.0f);
+        if (live && p->accumulate) c[l] = vld1q_f32(y + 16 * i + 4 * l);
+    }
+}
+
+/* Adds the sixteen lanes of x, times lane LANE of the weights w, to those of a channel c. */
+#define PRUN__CHANNEL_NEON(c, x, w, LANE) \
+    ((c)[0] = vfmaq_laneq_f32((c)[0], (x)[0], w, LANE), \
+     (c)[1] = vfmaq_laneq_f32((c)[1], (x)[1], w, LANE), \
+     (c)[2] = vfmaq_laneq_f32((c)[2], (x)[2], w, LANE), \
+     (c)[3] = vfmaq_laneq_f32((c)[3], (x)[3], w, LANE))
+
+/* Adds one run of x against its weights to the channels c of a panel. */
+PRUN__INLINE void prun__panel_add_neon(const float *x, const float *w, int64_t length,
+                                       const int width, float32x4_t c[6][4]) {
+    const float *stop = w + length * width;
+    for (; w < stop; w += width, x += PRUN_LANES) {
+        const float32x4_t v[4] = {vld1q_f32(x), vld1q_f32(x + 4), vld1q_f32(x + 8),
+                                  vld1q_f32(x + 12)};
+        const float32x4_t four = vld1q_f32(w);
+        PRUN__CHANNEL_NEON(c[0], v, four, 0);
+        PRUN__CHANNEL_NEON(c[1], v, four, 1);
+        PRUN__CHANNEL_NEON(c[2], v, four, 2);
+        PRUN__CHANNEL_NEON(c[3], v, four, 3);
+        if (width == 6) {
+            const float32x4_t two = vcombine_f32(vld1_f32(w + 4), vdup_n_f32(0.0f));
+            PRUN__CHANNEL_NEON(c[4], v, two, 0);
+            PRUN__CHANNEL_NEON(c[5], v, two, 1);
+        }
+    }
+}
+
+/* All pixels of a panel. Without ReLU the lower limit is -infinity, so there is no branch. */
+PRUN__INLINE void prun__panel_neon(const prun__panel *p, const int width) {
+    const float32x4_t low = vdupq_n_f32(p->relu ? 0.0f : -(float)HUGE_VAL);
+    int64_t pixel;
+    int i, l;
+    for (pixel = 0; pixel < p->pixels; pixel++) {
+        const prun__segment *s = p->segment + p->first[pixel];
+        const prun__segment *end = p->segment + p->first[pixel + 1];
+        float *y = p->y + pixel * p->y_stride;
+        float32x4_t c[6][4];
+        PRUN__UNROLL for (i = 0; i < width; i++) prun__panel_begin_neon(p, y, i, c[i]);
+        for (; s < end; s++)
+            prun__panel_add_neon(p->x + (int64_t)s->x * PRUN_LANES,
+                                 p->weights + (int64_t)s->w * width, s->length, width, c);
+        PRUN__UNROLL for (i = 0; i < width; i++) {
+            if (i < p->channels) {
+                PRUN__UNROLL for (l = 0; l < 4; l++)
+                    vst1q_f32(y + 16 * i + 4 * l, prun__max_neon(low, c[i][l]));
+            }
+        }
+    }
+}
+/* Panels of six and of four output channels. */
+static void prun__panel6_neon(const prun__panel *p) { prun__panel_neon(p, 6); }
+static void prun__panel4_neon(const prun__panel *p) { prun__panel_neon(p, 4); }
+
+/* The operations of the NEON tier that are not the portable tier's. */
+static inline void prun__vector_mla_neon(float *r, const float *a, const float *b, const float *c) {
+    const float32x4_t u = (float32x4_t)prun__f4_load(a), v = (float32x4_t)prun__f4_load(b);
+    prun__f4_store(r, (prun__f4)vfmaq_f32((float32x4_t)prun__f4_load(c), u, v));
+}
+static inline void prun__vector_mls_neon(float *r, const float *a, const float *b, const float *c) {
+    const float32x4_t u = (float32x4_t)prun__f4_load(a), v = (float32x4_t)prun__f4_load(b);
+    prun__f4_store(r, (prun__f4)vfmsq_f32((float32x4_t)prun__f4_load(c), u, v));
+}
+static inline uint32_t prun__vector_nonzero_neon(const float *a) {
+    static const uint32_t bit[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vbicq_u32(vld1q_u32(bit), vceqzq_f32(vld1q_f32(a))));
+}
+static const prun__vector prun__vector_neon = {
+    4,
+    prun__vector_set_portable,
+    prun__vector_copy_portable,
+    prun__vector_add_portable,
+    prun__vector_sub_portable,
+    prun__vector_mul_portable,
+    prun__vector_mla_neon,
+    prun__vector_mls_neon,
+    prun__vector_maximum_portable,
+    prun__vector_minimum_portable,
+    prun__vector_top_portable,
+    prun__vector_absolute_portable,
+    prun__vector_if_gt_portable,
+    prun__vector_if_eq_portable,
+    prun__vector_if_ne_portable,
+    prun__vector_nonzero_neon,
+    NULL,
+};
+
+/* Adds the products of one pixel to the sums c of `columns` x 4 vectors. Eight lanes at a time need
+   two registers for each row and two for a column, which one instruction each loads. */
+PRUN__INLINE void prun__correlate_add_neon(const float *x, const int64_t *offset, const float *y,
+                                           const int columns, float32x4_t c[4][4]) {
+    const float *row[4];
+    float32x4_t in[4][2];
+    int i, j, l;
+    PRUN__UNROLL for (i = 0; i < 4; i++) {
+        row[i] = x + offset[i];
+        PRUN__ONE_NEON(row[i]);
+    }
+    PRUN__UNROLL for (l = 0; l < PRUN_LANES; l += 8) {
+        PRUN__UNROLL for (i = 0; i < 4; i++) {
+            in[i][0] = vld1q_f32(row[i] + l);
+            in[i][1] = vld1q_f32(row[i] + l + 4);
+        }
+        PRUN__UNROLL for (j = 0; j < columns; j++) {
+            const float32x4_t u = vld1q_f32(y + j * PRUN_LANES + l);
+            const float32x4_t v = vld1q_f32(y + j * PRUN_LANES + l + 4);
+            PRUN__UNROLL for (i = 0; i < 4; i++) c[j][i] = vfmaq_f32(c[j][i], in[i][0], u);
+            PRUN__UNROLL for (i = 0; i < 4; i++) c[j][i] = vfmaq_f32(c[j][i], in[i][1], v);
+        }
+        PRUN__WAIT_NEON;
+    }
+}
+
+/* Weight gradient of four rows and up to four columns: 16 accumulators. It is prun__correlate with
+   the sums in vectors, because GCC 12 does not keep arrays of lanes in registers here. */
+PRUN__INLINE void prun__correlate_neon(const prun__correlation *job, const int columns) {
+    const int64_t pixels = job->pixels, x_pixel = job->x_pixel, y_pixel = job->y_pixel;
+    int64_t tile, block, row, pixel;
+    int i, j;
+    for (tile = 0; tile < job->tiles; tile++) {
+        float32x4_t c[4][4];
+        int64_t offset[4];
+        PRUN__UNROLL for (i = 0; i < 4; i++) offset[i] = job->offset[tile * 4 + i];
+        PRUN__UNROLL for (j = 0; j < columns; j++) {
+            PRUN__UNROLL for (i = 0; i < 4; i++) c[j][i] = vdupq_n_f32(0.0f);
+        }
+        for (block = 0; block < job->blocks; block++)
+            for (row = 0; row < job->rows; row++) {
+                const float *x = job->x + block * job->x_block + row * job->x_row;
+                const float *y = job->y + block * job->y_block + row * job->y_row;
+                for (pixel = 0; pixel < pixels; pixel++, x += x_pixel, y += y_pixel)
+                    prun__correlate_add_neon(x, offset, y, columns, c);
+            }
+        PRUN__UNROLL for (j = 0; j < columns; j++) {
+            float *sum = job->sum + tile * 4 + j * job->sum_column;
+            const float32x4_t total =
+                vpaddq_f32(vpaddq_f32(c[j][0], c[j][1]), vpaddq_f32(c[j][2], c[j][3]));
+            vst1q_f32(sum, vaddq_f32(vld1q_f32(sum), total));
+        }
+    }
+}
+/* By the number of columns. */
+static void prun__correlate1_neon(const prun__correlation *job) { prun__correlate_neon(job, 1); }
+static void prun__correlate2_neon(const prun__correlation *job) { prun__correlate_neon(job, 2); }
+static void prun__correlate3_neon(const prun__correlation *job) { prun__correlate_neon(job, 3); }
+static void prun__correlate4_neon(const prun__correlation *job) { prun__correlate_neon(job, 4); }
+
+/* Four pixels share each weight: sixteen accumulators hide the latency. Pixels beyond the last
+   repeat it and are not stored. */
+static void prun__sparse4_neon(const prun__sparse_job *j) {
+    const float32x4_t low = vdupq_n_f32(j->relu ? 0.0f : -(float)HUGE_VAL);
+    const prun__nonzero *n = j->nonzero, *end = n + j->count;
+    const float *x[4];
+    float32x4_t c[4][4];
+    int i, l;
+    PRUN__UNROLL for (i = 0; i < 4; i++) {
+        x[i] = j->x + PRUN__MIN(i, j->pixels - 1) * j->x_step;
+        c[i][0] = c[i][1] = c[i][2] = c[i][3] = vdupq_n_f32(j->bias);
+    }
+    for (; n < end; n++) {
+        const int64_t offset = n->offset;
+        const float weight = n->weight;
+        PRUN__UNROLL for (i = 0; i < 4; i++) {
+            const float *z = x[i] + offset;
+            PRUN__ONE_NEON(z);
+            PRUN__UNROLL for (l = 0; l < 4; l++) c[i][l] =
+                vfmaq_n_f32(c[i][l], vld1q_f32(z + 4 * l), weight);
+            if (i % 2) PRUN__WAIT_NEON;
+        }
+    }
+    PRUN__UNROLL for (i = 0; i < 4; i++) {
+        if (i < j->pixels) {
+            PRUN__UNROLL for (l = 0; l < 4; l++)
+                vst1q_f32(j->y + i * j->y_step + 4 * l, prun__max_neon(low, c[i][l]));
+        }
+    }
+}
+
+/* Up to eight pixels, four at a time. */
+static void prun__sparse_neon(const prun__sparse_job *job) {
+    prun__sparse_job j = *job;
+    for (; j.pixels > 0; j.pixels -= 4, j.x += 4 * j.x_step, j.y += 4 * j.y_step)
+        prun__sparse4_neon(&j);
+}
+
+/* Sums of a and of a times b in double: the sixteen lanes of a channel are eight vectors of each
+   sum. */
+static void prun__sums_neon(const float *a, const float *b, int64_t pixels, int64_t channels,
+                            int64_t live, double *out) {
+    const int64_t step = channels * PRUN_LANES;
+    int64_t c, p;
+    int i;
+    for (c = 0; c < step; c += PRUN_LANES, out += 2, a += PRUN_LANES, b += PRUN_LANES) {
+        double sum[PRUN_LANES], product[PRUN_LANES];
+        float64x2_t s[8], q[8];
+        PRUN__UNROLL for (i = 0; i < 8; i++) s[i] = q[i] = vdupq_n_f64(0.0);
+        for (p = 0; p < pixels * step; p += step) {
+            PRUN__UNROLL for (i = 0; i < 4; i++) {
+                const float32x4_t u = vld1q_f32(a + p + 4 * i), v = vld1q_f32(b + p + 4 * i);
+                const float64x2_t u0 = vcvt_f64_f32(vget_low_f32(u)), u1 = vcvt_high_f64_f32(u);
+                s[2 * i] = vaddq_f64(s[2 * i], u0);
+                s[2 * i + 1] = vaddq_f64(s[2 * i + 1], u1);
+                q[2 * i] = vfmaq_f64(q[2 * i], u0, vcvt_f64_f32(vget_low_f32(v)));
+                q[2 * i + 1] = vfmaq_f64(q[2 * i + 1], u1, vcvt_high_f64_f32(v));
+            }
+        }
+        PRUN__UNROLL for (i = 0; i < 8; i++) {
+            vst1q_f64(sum + 2 * i, s[i]);
+            vst1q_f64(product + 2 * i, q[i]);
+        }
+        prun__sums_add_lanes(sum, product, live, out);
+    }
+}
+
+/* clang-format off: macros whose calls are definitions */
+PRUN__ENTER_TIER(_neon, )
+/* clang-format on */
+
+static const prun__kernels prun__kernels_neon = {
+    "neon",
+    6,
+    4,
+    4,
+    {NULL, NULL, prun__panel4_neon, prun__panel6_neon, NULL, NULL, NULL, NULL, NULL},
+    {NULL, prun__correlate1_neon, prun__correlate2_neon, prun__correlate3_neon,
+     prun__correlate4_neon, NULL, NULL},
+    prun__sparse_neon,
+    {prun__winograd_in6_neon, prun__winograd_in9_neon},
+    {prun__winograd_out6_neon, prun__winograd_out9_neon, prun__winograd_phases_neon},
+    {prun__winograd_dy6_neon, prun__winograd_dy9_neon},
+    prun__nonzero_neon,
+    prun__largest_neon,
+    prun__sums_neon,
+    prun__norm_neon,
+    prun__norm_mask_neon,
+    prun__norm_apply_neon,
+    prun__norm_tangent_neon};
+#endif
+#endif
+
 /* [TIERS.I] the choice of a tier */
 /*
    The best tier that the CPU can run is chosen when the first kernel runs.
@@ -4525,6 +4806,8 @@ static int prun__kernels_find(const prun__kernels *table[3]) {
     const int level = prun__cpu_level();
     if (level >= 2) table[count++] = &prun__kernels_avx512;
     if (level >= 1) table[count++] = &prun__kernels_avx2;
+#elif PRUN__NEON
+    table[count++] = &prun__kernels_neon;
 #endif
     table[count++] = &prun__kernels_portable;
     return count;
@@ -19713,6 +19996,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__AVX2
 #undef PRUN__AVX512
 #undef PRUN__BASE_MEMORY
+#undef PRUN__CHANNEL_NEON
 #undef PRUN__CLOEXEC
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
@@ -19755,6 +20039,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__NOISE_CHUNK
 #undef PRUN__NORM
 #undef PRUN__NO_ENTROPY
+#undef PRUN__ONE_NEON
 #undef PRUN__OPEN_FLAGS
 #undef PRUN__OPEN_ROOM
 #undef PRUN__PAIRS_ROOM
@@ -19802,6 +20087,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__TURNS
 #undef PRUN__UNIX
 #undef PRUN__UNROLL
+#undef PRUN__WAIT_NEON
 #undef PRUN__WEIGHT_PIXELS
 #undef PRUN__WINOGRAD_NOISE
 #undef PRUN__WINOGRAD_SUM_NOISE

@@ -158,7 +158,7 @@ int main(int argc, char **argv) {
     int status;
     const ex_option options[] = {
         {"filter", EX_TEXT, &set.filter, "", 0, 0, "networks with this in their name; =NAME: one"},
-        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels: avx512, avx2 or portable; empty: the best"},
+        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels, as prun_isa names them; empty: the best"},
         {"images", EX_INT, &set.images, "4", 1, 1024, "images; plain loops take long"},
         {"steps", EX_INT, &set.steps, "10", 0, 100000, "training steps before"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};

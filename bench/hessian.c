@@ -200,7 +200,7 @@ int main(int argc, char **argv) {
         {"reps", EX_INT, &set.reps, "3", 1, 1000, "at least so many calls; the best counts"},
         {"seconds", EX_REAL, &set.seconds, "1", 0, 3600, "and for at least so long"},
         {"steps", EX_INT, &set.steps, "0", 0, 100000, "of a Lanczos run; 0: none"},
-        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels: avx2 or portable; empty: the best"},
+        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels, as prun_isa names them; empty: the best"},
         {"data", EX_TEXT, &set.data, EX_DATA_DIRECTORY, 0, 0, "directory of the images"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"},
         {"quiet", EX_FLAG, &set.quiet, "0", 0, 0, "no progress"}};

@@ -113,6 +113,25 @@ __attribute__((target("avx512f"))) static void burn_avx512(float *lanes) {
 }
 #endif
 
+#if PRUN__NEON
+static void burn_neon(float *lanes) {
+    const float32x4_t x = vdupq_n_f32(0.999f), y = vdupq_n_f32(0.001f);
+    int64_t step;
+#define LOAD(a, i) float32x4_t a = vld1q_f32(lanes + 8 * i);
+#define STEP(a, i) a = vfmaq_f32(y, a, x);
+#define SAVE(a, i) vst1q_f32(lanes + 8 * i, a);
+
+    BURN(LOAD)
+    for (step = 0; step < BURN_STEPS; step++) {
+        BURN(STEP)
+    }
+    BURN(SAVE)
+#undef LOAD
+#undef STEP
+#undef SAVE
+}
+#endif
+
 /* Floats of one multiply-add of the kernels in use. */
 static int burn_width(void) {
     return strcmp(prun_isa(), "avx512") == 0 ? 16 : strcmp(prun_isa(), "avx2") == 0 ? 8 : 4;
@@ -127,6 +146,9 @@ static void burn_task(void *argument, int64_t item, int64_t worker) {
 #if PRUN__X86
     if (burn_width() == 16) burn_avx512(lanes);
     else if (burn_width() == 8) burn_avx2(lanes);
+    else
+#elif PRUN__NEON
+    if (strcmp(prun_isa(), "neon") == 0) burn_neon(lanes);
     else
 #endif
         burn_portable(lanes);
@@ -698,7 +720,7 @@ int main(int argc, char **argv) {
     ex_csv csv;
     int status;
     const ex_option options[] = {
-        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels: avx2 or portable; empty: the best"},
+        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels, as prun_isa names them; empty: the best"},
         {"threads", EX_INT, &set.threads, "1", 1, 1024, "threads"},
         {"filter", EX_TEXT, &set.filter, "", 0, 0, "only layers with this in their name"},
         {"batch", EX_INT, &set.batch, "128", 16, 4096, "images, rounded up to a multiple of 16"},

@@ -299,7 +299,7 @@ int main(int argc, char **argv) {
     const ex_option options[] = {
         {"threads", EX_INT_LIST, &set.threads, "1,2", 1, 1024, "threads, one table row each"},
         {"filter", EX_TEXT, &set.filter, "", 0, 0, "cases with this in their name; =NAME: one"},
-        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels: avx2 or portable; empty: the best"},
+        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels, as prun_isa names them; empty: the best"},
         {"algorithm", EX_CHOICE, &set.algorithm, "auto", 0, 0, "of the convolutions"},
         {"batch", EX_INT, &set.batch, "128", 2, 65536, "images"},
         {"reps", EX_INT, &set.reps, "5", 1, BENCH_MAX_SAMPLES, "calls at least; the best counts"},

@@ -311,7 +311,7 @@ int main(int argc, char **argv) {
         {"repetitions", EX_INT, &set.repetitions, "1", 1, 1000, "permutations of random pruning"},
         {"images", EX_INT, &set.images, "0", 0, 1e9, "only the first ones; 0: all"},
         {"threads", EX_INT, &set.threads, "0", 0, 1024, "threads; 0: all"},
-        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels: avx2 or portable; empty: the best"},
+        {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels, as prun_isa names them; empty: the best"},
         {"data", EX_TEXT, &set.data, EX_DATA_DIRECTORY, 0, 0, "directory of the images"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"},
         {"quiet", EX_FLAG, &set.quiet, "0", 0, 0, "no progress"}};

@@ -1,6 +1,6 @@
 /* bits.c - prints what the library computes to the last bit, so that a change of it is noticed.
 
-       bits [--isa portable|avx2|avx512] [--threads N] [--scratch FILE]      (from the root)
+       bits [--isa portable|avx2|avx512|neon] [--threads N] [--scratch FILE]      (from the root)
 
    Trains a CNN, a NiN and a ResNet18 on a few images with both convolution algorithms and a
    perceptron of this program's own, then prints losses, gradients, curvature, the answers of all
@@ -1489,7 +1489,8 @@ static void report_statistics(void) {
 /* ---- command line ---------------------------------------------------------------------------- */
 
 static int usage(void) {
-    fprintf(stderr, "usage: bits [--isa portable|avx2|avx512] [--threads N] [--scratch FILE]\n");
+    fprintf(stderr,
+            "usage: bits [--isa portable|avx2|avx512|neon] [--threads N] [--scratch FILE]\n");
     return 2;
 }
 

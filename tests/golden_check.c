@@ -1,6 +1,6 @@
 /* golden_check.c - compares the library with reference results stored in safetensors files.
 
-       golden_check [--isa portable|avx2|avx512] [--algorithm auto|direct|winograd]
+       golden_check [--isa portable|avx2|avx512|neon] [--algorithm auto|direct|winograd]
                     [--spectra yes|no|only] FILE...
 
    A file holds the parameters of a network (param.*), images and labels (x, y) and what a double
@@ -552,7 +552,7 @@ int main(int argc, char **argv) {
             return 2;
         }
     if (i >= argc) {
-        fprintf(stderr, "usage: golden_check [--isa portable|avx2|avx512] [--algorithm "
+        fprintf(stderr, "usage: golden_check [--isa portable|avx2|avx512|neon] [--algorithm "
                         "auto|direct|winograd] [--spectra yes|no|only] FILE...\n");
         return 2;
     }

@@ -1,5 +1,5 @@
 /* test_conv.c - section CONV: convolutions and their gradients against slow definitions, with every
-   instruction set and algorithm. Also tests KERNELS, X86, TIERS, WINOGRAD and KERNELGRAD. */
+   instruction set and algorithm. Also tests KERNELS, X86, ARM, TIERS, WINOGRAD and KERNELGRAD. */
 #include "implementation.h" /* for prun__conv_can_use_winograd */
 
 #include <float.h>
@@ -7,7 +7,7 @@
 
 #include "lanes.h"
 
-static const char *const isas[] = {"portable", "avx2", "avx512"};
+static const char *const isas[] = {"portable", "avx2", "avx512", "neon"};
 enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
 /* Switches the kernels; 0 where this machine or build lacks them. */
@@ -514,12 +514,14 @@ static void conv2d_lanes_are_independent(void) {
 /* Shapes and errors */
 
 static void isa_names(void) {
+    int i;
     CHECK_STATUS_IN(NULL, prun_isa_set("portable"), PRUN_OK);
     CHECK(strcmp(prun_isa(), "portable") == 0);
     CHECK(prun_isa_set("no such instruction set") != PRUN_OK);
     CHECK(strcmp(prun_isa(), "portable") == 0);
     CHECK_STATUS_IN(NULL, prun_isa_set(NULL), PRUN_OK);
-    if (prun_isa_set("avx2") == PRUN_OK) CHECK(strcmp(prun_isa(), "avx2") == 0);
+    for (i = 0; i < ISAS; i++)
+        if (prun_isa_set(isas[i]) == PRUN_OK) CHECK(strcmp(prun_isa(), isas[i]) == 0);
     prun_isa_set(NULL);
 }
 

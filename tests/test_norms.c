@@ -415,7 +415,7 @@ static void last_first(void *user, void (*body)(void *argument, int64_t i), void
 }
 
 static void equal_bits_for_any_threads(void) {
-    static const char *const isa[] = {"portable", "avx2", "avx512"};
+    static const char *const isa[] = {"portable", "avx2", "avx512", "neon"};
     static float w[24 * 16 * 9];
     prun_tensor t = tensor(w, 24, 16 * 9);
     prun_conv2d g;
@@ -447,7 +447,7 @@ static void equal_bits_for_any_threads(void) {
             CHECK(memcmp(&s, &first, sizeof s) == 0);
         }
         CHECK(!geometry || items > 0);
-        for (i = 0; i < 3; i++) {
+        for (i = 0; i < sizeof isa / sizeof isa[0]; i++) {
             if (prun_isa_set(isa[i]) != PRUN_OK) continue;
             CHECK_STATUS_IN(&context,
                             prun_spectral_norm(&context, &t, NULL, geometry ? &g : NULL, 0, 5, &s),

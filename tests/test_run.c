@@ -9,7 +9,7 @@
 
 #include "twin.h"
 
-static const char *const isas[] = {"portable", "avx2", "avx512"};
+static const char *const isas[] = {"portable", "avx2", "avx512", "neon"};
 enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
 /* Twins: building */

@@ -29,6 +29,7 @@
 #define portable 1
 #define avx2 1
 #define avx512 1
+#define neon 1
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))
 #define PRUNABILITY_IMPLEMENTATION

@@ -360,10 +360,10 @@ static void fuzz_check_hessian(void) {
 
 /* The same network with every kernel and algorithm. */
 static void fuzz_check_tiers(void) {
-    static const char *const tiers[3] = {"portable", "avx2", "avx512"};
+    static const char *const tiers[4] = {"portable", "avx2", "avx512", "neon"};
     const graph kept = fuzz.g;
     int tier, algorithm;
-    for (tier = 0; tier < 3; tier++) {
+    for (tier = 0; tier < 4; tier++) {
         if (prun_isa_set(tiers[tier]) != PRUN_OK) continue;
         for (algorithm = 0; algorithm < 3 && !fuzz.failed; algorithm++) {
             fuzz.g.isa = tiers[tier];
