@@ -171,9 +171,15 @@
 
    OTHER CPUs, OTHER BITS. Kernels for AVX-512, or for AVX2 with FMA, are chosen when the CPU has
    them, those for NEON on aarch64; everywhere else portable ones run. They differ in the last
-   digits, which training amplifies.
+   digits, which training amplifies. prun_isa_set("portable") gives the portable digits anywhere.
 
-   NUMBERS. IEEE arithmetic is required: flags such as -ffast-math are refused where the compiler
+   NUMBERS. Products are rounded before they are added, whatever the compiler, its -std, -march and
+   -ffp-contract, except in the kernels for AVX2, AVX-512 and NEON, which always fuse them. So one
+   kind of kernels gives the same bits everywhere, as far as log, exp and the like of the C
+   libraries agree. Two ways to compile are outside of this rule: Clang with -ffp-contract=fast,
+   which cannot be overruled, and x87 arithmetic (FLT_EVAL_METHOD 2).
+
+   IEEE arithmetic is required: flags such as -ffast-math are refused where the compiler
    announces them. Clang does not announce -funsafe-math-optimizations and -fno-honor-nans, so do
    not use them. In a thread that flushes subnormals to zero, ranks, orders and files stay exact;
    results that depend on numbers below 1e-38 (float) or 1e-308 (double) do not.
@@ -1938,6 +1944,23 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #include <arm_neon.h>
 #else
 #define PRUN__NEON 0
+#endif
+
+/* Products are rounded before they are added, or results would depend on the compiler's flags: GCC
+   fuses both wherever the target can, unless -std=c99 or the like is given, and Clang those of one
+   expression. So neither may from here to the end of the implementation, but for the kernels of
+   tiers that fuse by name. GCC 12 vectorizes a sum beside a difference of products into one fused
+   instruction all the same (x86 FMA), so it must not look for such pairs. Clang disregards the
+   pragma under -ffp-contract=fast. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif PRUN__GNU
+#pragma GCC push_options
+#if defined(__FMA__) || defined(__FMA4__) || defined(__ARM_FEATURE_COMPLEX)
+#pragma GCC optimize("fp-contract=off", "no-tree-slp-vectorize")
+#else
+#pragma GCC optimize("fp-contract=off")
+#endif
 #endif
 
 /* Marks functions that no caller is left for when certain parts are left out. */
@@ -20093,6 +20116,12 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__WINOGRAD_SUM_NOISE
 #undef PRUN__WINOGRAD_TILES
 #undef PRUN__WORDS
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT DEFAULT
+#elif defined(__GNUC__) && !defined(__TINYC__)
+#pragma GCC pop_options
+#endif
 
 #endif /* PRUNABILITY_IMPLEMENTATION_INCLUDED */
 #endif /* PRUNABILITY_IMPLEMENTATION */

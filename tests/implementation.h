@@ -29,7 +29,7 @@ static FILE *counted_fdopen(int descriptor, const char *mode) {
     streams_open += stream != NULL;
     return stream;
 }
-#define fdopen counted_fdopen
+#define fdopen(descriptor, mode) counted_fdopen(descriptor, mode)
 #endif
 
 static int counted_close(FILE *stream) {
