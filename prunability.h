@@ -1886,9 +1886,10 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #endif
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
-    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(_M_FP_FAST)
 #error "prunability.h relies on IEEE arithmetic: compile it without -ffast-math, " \
-       "-ffinite-math-only, -fassociative-math, -freciprocal-math, -funsafe-math-optimizations"
+       "-ffinite-math-only, -fassociative-math, -freciprocal-math, " \
+       "-funsafe-math-optimizations, /fp:fast"
 #endif
 
 #if defined(_OPENMP) && !defined(PRUNABILITY_NO_OPENMP)
@@ -1902,8 +1903,9 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__OPENMP 0
 #endif
 
-/* tcc claims to be GNU C without its vectors and attributes. */
-#if defined(__GNUC__) && !defined(__TINYC__)
+/* tcc claims to be GNU C without its vectors and attributes; Clang in the place of MSVC has them
+   and does not say so. */
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__)
 #define PRUN__GNU 1
 #else
 #define PRUN__GNU 0
@@ -1930,11 +1932,19 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__ROLL
 #endif
 
+/* GCC for Windows keeps vectors of 32 bytes on stacks of 16, where they crash (GCC bug 54412). */
 #if PRUN__GNU && (defined(__x86_64__) || defined(__i386__)) && !defined(PRUNABILITY_NO_SIMD) && \
-    !defined(__MINGW32__)
+    (defined(__clang__) || !(defined(_WIN32) || defined(__CYGWIN__)))
 #define PRUN__X86 1
 #include <cpuid.h>
 #include <immintrin.h>
+#if defined(_MSC_VER)
+/* Where Clang stands in for MSVC, <immintrin.h> leaves out what the command line does not name. */
+#include <avxintrin.h>
+#include <avx2intrin.h>
+#include <avx512fintrin.h>
+#include <fmaintrin.h>
+#endif
 #else
 #define PRUN__X86 0
 #endif
