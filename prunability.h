@@ -173,6 +173,10 @@
    them, those for NEON on aarch64; everywhere else portable ones run. They differ in the last
    digits, which training amplifies. prun_isa_set("portable") gives the portable digits anywhere.
 
+   WINDOWS. Paths are UTF-8 there too. One that is not valid UTF-8 is read in the code page of the
+   system, as fopen does. GCC for Windows misaligns vectors of AVX on the stack, so what it compiles
+   has the portable kernels alone, and so has what MSVC compiles; Clang's programs have all kernels.
+
    NUMBERS. Products are rounded before they are added, whatever the compiler, its -std, -march and
    -ffp-contract, except in the kernels for AVX2, AVX-512 and NEON, which always fuse them. So one
    kind of kernels gives the same bits everywhere, as far as log, exp and the like of the C
@@ -199,7 +203,7 @@
    are prun_<noun>_<verb>, private ones prun__<noun>_<verb>, with one of these verbs: make free init
    begin end open close load save read write copy clear check resolve find count compare sort select
    run step apply add fill pack unpack get set put note fail scale mark split join draw restore
-   replace sync.
+   replace remove sync.
    A predicate says is, has, uses or can. A function that only computes a quantity is named after
    it; tasks of prun__for end in _task, orders of qsort begin with by_. Every function has a
    comment. tests/header.sh checks what can be checked, tests/format.sh the layout.
@@ -1282,7 +1286,7 @@ typedef struct prun_measure_options {
     uint64_t seed;
     const prun_epoch *history; /* of training, or NULL */
     int64_t epochs;
-    double (*seconds)(void *user); /* a clock [NULL: processor time of the program] */
+    double (*seconds)(void *user); /* a clock [NULL: processor time, with WASI the time of day] */
     /* Called during searches; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
@@ -1663,8 +1667,10 @@ PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
      an error if the target is a folder or may not be written, or if no file can be created in the
      target's folder.
    Several processes and threads may write one path at once: a reader finds one of the files whole.
-   On systems other than Unix and Windows the old file is moved aside for the moment of the rename
-   if the system requires it. */
+   On Windows links are replaced themselves, and nothing of the old file is kept; while another
+   program has it open, it cannot be replaced, which is an error after a second. On systems other
+   than Unix and Windows the old file is moved aside for the moment of the rename if the system
+   requires it. */
 typedef struct prun_output prun_output;
 /* path: copied. The context must outlive the output. Opening a pipe waits for its reader. */
 PRUNDEF prun_status prun_output_open(prun_context *context, const char *path, prun_output **output);
@@ -14471,9 +14477,16 @@ PRUNDEF const double *prun_measurement_losses(const prun_measurement *m) { retur
 PRUNDEF const float *prun_measurement_logits(const prun_measurement *m) { return m->logits; }
 PRUNDEF const double *prun_measurement_margins(const prun_measurement *m) { return m->margins; }
 
-/* Seconds of the caller's clock, or processor time if there is none. */
+/* Seconds of the caller's clock, or processor time if there is none. Programs under WASI have none
+   either, without a library of its own. */
 static double prun__clock_seconds(const prun_measure_options *o) {
+#if defined(__wasi__)
+    struct timespec now = {0, 0};
+    if (!o->seconds) timespec_get(&now, TIME_UTC);
+    return o->seconds ? o->seconds(o->user) : (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+#else
     return o->seconds ? o->seconds(o->user) : (double)clock() / (double)CLOCKS_PER_SEC;
+#endif
 }
 
 /* Computes the measure in a place of the table. */
@@ -16619,15 +16632,58 @@ extern int(lstat)(const char *path, struct stat *status);
 #include <process.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <wchar.h>
 /* <windows.h> would bring its macros along. */
 #ifdef __cplusplus
 extern "C" {
 #endif
-__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to,
+__declspec(dllimport) int __stdcall MoveFileExW(const wchar_t *from, const wchar_t *to,
                                                 unsigned long flags);
+__declspec(dllimport) int __stdcall MultiByteToWideChar(unsigned page, unsigned long flags,
+                                                        const char *text, int bytes, wchar_t *wide,
+                                                        int size);
+__declspec(dllimport) unsigned long __stdcall GetLastError(void);
+__declspec(dllimport) void __stdcall Sleep(unsigned long milliseconds);
 #ifdef __cplusplus
 }
 #endif
+
+/* A path as Windows takes it. */
+typedef struct prun__wide {
+    wchar_t text[4096];
+} prun__wide;
+
+/* Reads a path as UTF-8, or, if it is not valid UTF-8, in the code page of the system, as fopen
+   does. 0: it is too long. */
+static int prun__wide_init(prun__wide *wide, const char *path) {
+    const unsigned utf8 = 65001, system = 0;
+    const unsigned long strict = 8;
+    const int size = (int)(sizeof wide->text / sizeof *wide->text);
+    if (MultiByteToWideChar(utf8, strict, path, -1, wide->text, size) > 0 ||
+        MultiByteToWideChar(system, 0, path, -1, wide->text, size) > 0)
+        return 1;
+    errno = ENAMETOOLONG;
+    return 0;
+}
+
+/* As fopen, with a path in UTF-8. */
+static FILE *prun__path_open(const char *path, const char *mode) {
+    prun__wide wide;
+    wchar_t letters[8] = {0};
+    int i;
+    for (i = 0; i < 7 && mode[i]; i++) letters[i] = (wchar_t)mode[i];
+    return prun__wide_init(&wide, path) ? _wfopen(wide.text, letters) : NULL;
+}
+
+/* As remove, with a path in UTF-8. */
+static int prun__path_remove(const char *path) {
+    prun__wide wide;
+    return prun__wide_init(&wide, path) ? _wremove(wide.text) : -1;
+}
+#else
+/* As fopen and remove, which other systems give the path as it is. */
+static FILE *prun__path_open(const char *path, const char *mode) { return fopen(path, mode); }
+static int prun__path_remove(const char *path) { return remove(path); }
 #endif
 
 struct prun_output {
@@ -16848,7 +16904,7 @@ static prun_status prun__output_make_temporary(prun_output *o) {
     o->stream = fdopen(descriptor, "wb");
     if (o->stream) return PRUN_OK;
     close(descriptor);
-    remove(o->temporary);
+    prun__path_remove(o->temporary);
     return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
 }
 
@@ -16908,26 +16964,31 @@ static int prun__output_replace(const prun_output *o) {
    target is written in place. */
 static prun_status prun__output_begin(prun_output *o) {
     struct _stat64 old;
-    const int there = _stat64(o->name, &old) == 0;
-    int attempt, descriptor = -1;
+    prun__wide wide;
+    int there, attempt, descriptor = -1;
+    if (!prun__wide_init(&wide, o->name))
+        return prun__output_fail(o, "cannot be opened for writing", errno);
+    there = _wstat64(wide.text, &old) == 0;
     if (there && old.st_mode & _S_IFDIR) return prun__output_fail(o, "is a folder", 0);
     if (there && !(old.st_mode & _S_IFREG)) {
-        o->stream = fopen(o->name, "wb");
+        o->stream = _wfopen(wide.text, L"wb");
         return o->stream ? PRUN_OK : prun__output_fail(o, "cannot be opened for writing", errno);
     }
-    if (there && _access(o->path, 2) != 0) return prun__output_fail(o, "may not be written", errno);
+    if (there && _waccess(wide.text, 2) != 0)
+        return prun__output_fail(o, "may not be written", errno);
     PRUN__TRY(prun__output_find_folder(o));
     for (attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
         PRUN__TRY(prun__output_make_name(o, attempt));
-        descriptor = _open(o->temporary, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT,
-                           _S_IREAD | _S_IWRITE);
+        if (!prun__wide_init(&wide, o->temporary)) break;
+        descriptor = _wopen(wide.text, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT,
+                            _S_IREAD | _S_IWRITE);
         if (descriptor < 0 && errno != EEXIST) break;
     }
     if (descriptor < 0) return prun__output_folder_fail(o, errno);
     o->stream = _fdopen(descriptor, "wb");
     if (o->stream) return PRUN_OK;
     _close(descriptor);
-    remove(o->temporary);
+    prun__path_remove(o->temporary);
     return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
 }
 
@@ -16937,19 +16998,28 @@ static int prun__output_copy_rights(const prun_output *o) { return o->stream != 
 /* Flushes all data as far as this platform can; returns whether that worked. */
 static int prun__output_sync(FILE *stream) { return _commit(_fileno(stream)) == 0; }
 
-/* Puts the new file in the place of the old one, in one step, written through to the disk. */
+/* Puts the new file in the place of the old one, in one step, written through to the disk. While
+   another program has the old file open, such as one that looks for viruses, Windows refuses: it is
+   asked again for about a second. */
 static int prun__output_replace(const prun_output *o) {
-    const unsigned long replace_existing = 1, write_through = 8;
-    if (MoveFileExA(o->temporary, o->path, replace_existing | write_through)) return 1;
-    errno = EACCES;
-    return 0;
+    const unsigned long replace_existing = 1, write_through = 8, denied = 5, shared = 32;
+    prun__wide from, to;
+    unsigned long wait, error;
+    if (!prun__wide_init(&from, o->temporary) || !prun__wide_init(&to, o->path)) return 0;
+    for (wait = 1;; wait *= 2) {
+        if (MoveFileExW(from.text, to.text, replace_existing | write_through)) return 1;
+        error = GetLastError();
+        errno = error == denied || error == shared ? EACCES : EIO;
+        if (errno == EIO || wait > 512) return 0;
+        Sleep(wait);
+    }
 }
 
 #else
 
 /* Whether a file can be opened in a mode that does not change it. */
 static int prun__path_can_open(const char *path, const char *mode) {
-    FILE *stream = fopen(path, mode);
+    FILE *stream = prun__path_open(path, mode);
     if (stream) fclose(stream);
     return stream != NULL;
 }
@@ -16964,7 +17034,7 @@ static prun_status prun__output_begin(prun_output *o) {
     do {
         PRUN__TRY(prun__output_make_name(o, attempt));
     } while (++attempt < 100 && prun__path_can_open(o->temporary, "rb"));
-    o->stream = fopen(o->temporary, "wb");
+    o->stream = prun__path_open(o->temporary, "wb");
     return o->stream ? PRUN_OK : prun__output_folder_fail(o, errno);
 }
 
@@ -16989,7 +17059,7 @@ static int prun__output_replace(const prun_output *o) {
         rename(aside, o->path);
         done = 0;
     }
-    if (done) remove(aside);
+    if (done) prun__path_remove(aside);
     prun__free(o->context, aside);
     return done;
 }
@@ -17046,7 +17116,7 @@ PRUNDEF prun_status prun_output_close(prun_output *o) {
         what = "cannot be replaced";
         error = errno;
     }
-    if (what && o->temporary) remove(o->temporary);
+    if (what && o->temporary) prun__path_remove(o->temporary);
     if (what) status = prun__output_fail(o, what, error);
     prun__output_free(o);
     return status;
@@ -17055,7 +17125,7 @@ PRUNDEF prun_status prun_output_close(prun_output *o) {
 PRUNDEF void prun_output_discard(prun_output *o) {
     if (!o) return;
     fclose(o->stream);
-    if (o->temporary) remove(o->temporary);
+    if (o->temporary) prun__path_remove(o->temporary);
     prun__output_free(o);
 }
 #endif
@@ -17112,7 +17182,10 @@ static prun_status prun__file_check_path(prun_context *context, const char *path
                           S_ISFIFO(status.st_mode) ? "pipe" : "device or socket");
 #elif defined(_WIN32)
     struct _stat64 status;
-    if (_stat64(path, &status) != 0 || !(status.st_mode & _S_IFDIR)) return PRUN_OK;
+    prun__wide wide;
+    if (!prun__wide_init(&wide, path) || _wstat64(wide.text, &status) != 0 ||
+        !(status.st_mode & _S_IFDIR))
+        return PRUN_OK;
 #else
     (void)context;
     (void)path;
@@ -17131,7 +17204,7 @@ static prun_status prun__file_open(prun_context *context, const char *path, prun
     file->size = 0;
     if (!path) return prun__fail(context, PRUN_ERR_ARGUMENT, "no file name");
     PRUN__TRY(prun__file_check_path(context, path));
-    file->stream = fopen(path, "rb");
+    file->stream = prun__path_open(path, "rb");
     if (!file->stream)
         return prun__fail(context, PRUN_ERR_OPEN, "%s: cannot be opened: %s", path,
                           strerror(errno));
