@@ -5628,9 +5628,9 @@ static void prun__zero_put(const prun__winograd *w, int64_t pixel, int64_t o, ui
 static int prun__result_is_small(const prun__winograd *w, int64_t o) {
     const float *least = w->least + o * PRUN_LANES;
     const float limit = PRUN__WINOGRAD_NOISE * w->holes.reach[o];
-    int l, small = 0;
-    for (l = 0; l < PRUN_LANES; l++) small |= least[l] <= limit * w->largest[l];
-    return small && limit > 0.0f;
+    int l, tiny = 0;
+    for (l = 0; l < PRUN_LANES; l++) tiny |= least[l] <= limit * w->largest[l];
+    return tiny && limit > 0.0f;
 }
 
 /* Gives a tile's outputs without products their exact values. full: no output lacks inputs. y: the
@@ -6251,7 +6251,7 @@ static void prun__winograd_unpack(const prun__weight_job *job, int64_t o, int64_
     const float *sums = job->partial + o / chunk * job->task_sums + o % chunk * column;
     const uint32_t inside = prun__taps_inside(c);
     float *dweight = job->dweight + o * ins * 9;
-    int32_t small[9][PRUN__JUDGED];
+    int32_t tiny[9][PRUN__JUDGED];
     int64_t i, k, t, count[9];
     memset(count, 0, sizeof count);
     for (i = from; i < to; i += 4) {
@@ -6262,12 +6262,12 @@ static void prun__winograd_unpack(const prun__weight_job *job, int64_t o, int64_
                 const float v = inside >> t & 1 ? w[4 * t + k] : 0.0f;
                 dweight[(i + k) * 9 + t] = v;
                 if (v != 0.0f && fabsf(v) <= PRUN__WINOGRAD_SUM_NOISE * most[k])
-                    small[t][count[t]++] = (int32_t)(i + k);
+                    tiny[t][count[t]++] = (int32_t)(i + k);
             }
     }
     for (t = 0; t < 9; t++) {
-        const int64_t n = prun__weights_select_empty(job, o, t, small[t], count[t]);
-        for (k = 0; k < n; k++) dweight[small[t][k] * 9 + t] = 0.0f;
+        const int64_t n = prun__weights_select_empty(job, o, t, tiny[t], count[t]);
+        for (k = 0; k < n; k++) dweight[tiny[t][k] * 9 + t] = 0.0f;
     }
 }
 
@@ -15282,7 +15282,7 @@ typedef struct prun__sweep {
     int64_t rows;           /* that are left: all of the cell at work and of later ones, and more */
     int32_t *by_x, *by_y;   /* they, in the order of x and of y */
     int32_t *below, *up_to; /* per row: how many of the cell have a smaller y; no larger one */
-    int32_t *near, *far; /* of those that passed: with a smaller place, in the block; before it */
+    int32_t *inside, *before; /* of those that passed, a smaller place: in the block; before it */
 } prun__sweep;
 
 /* Places of a block of the counters: near the root of a large cell's size. */
@@ -15299,8 +15299,8 @@ static prun__sweep prun__sweep_make(const prun__cells *c, int64_t range, prun__a
     s.by_y = (int32_t *)prun__arena_get(arena, c->n, sizeof *s.by_y);
     s.below = (int32_t *)prun__arena_get(arena, c->n, sizeof *s.below);
     s.up_to = (int32_t *)prun__arena_get(arena, c->n, sizeof *s.up_to);
-    s.near = (int32_t *)prun__arena_get(arena, c->n + PRUN__SWEEP_BLOCK, sizeof *s.near);
-    s.far = (int32_t *)prun__arena_get(arena, c->n / PRUN__SWEEP_BLOCK + 1, sizeof *s.far);
+    s.inside = (int32_t *)prun__arena_get(arena, c->n + PRUN__SWEEP_BLOCK, sizeof *s.inside);
+    s.before = (int32_t *)prun__arena_get(arena, c->n / PRUN__SWEEP_BLOCK + 1, sizeof *s.before);
     scratch = *arena;
     counts = (int32_t *)prun__arena_get(&scratch, range + 1, sizeof *counts);
     prun__codes_sort(c->x, range, c->n, NULL, s.by_x, counts);
@@ -15339,14 +15339,14 @@ static void prun__sweep_rank(const prun__sweep *s, int64_t u) {
 
 /* How many rows of the cell that passed stand below a place in the order of y. */
 static int32_t prun__sweep_count(const prun__sweep *s, int32_t place) {
-    return s->near[place] + s->far[place / PRUN__SWEEP_BLOCK];
+    return s->inside[place] + s->before[place / PRUN__SWEEP_BLOCK];
 }
 
 /* Lets a row of the cell, whose size is n, pass. */
 static void prun__sweep_add(const prun__sweep *s, int32_t place, int64_t n) {
     int64_t i = place + 1;
-    for (; i % PRUN__SWEEP_BLOCK != 0; i++) s->near[i]++;
-    for (i /= PRUN__SWEEP_BLOCK; i <= n / PRUN__SWEEP_BLOCK; i++) s->far[i]++;
+    for (; i % PRUN__SWEEP_BLOCK != 0; i++) s->inside[i]++;
+    for (i /= PRUN__SWEEP_BLOCK; i <= n / PRUN__SWEEP_BLOCK; i++) s->before[i]++;
 }
 
 /* Adds to count[0 .. 2], by y, a row's pairs with the `passed` rows of the cell that passed; with
@@ -15406,8 +15406,8 @@ static void prun__sweep_count_pairs(prun__sweep *s, int64_t start, int64_t end, 
     int64_t i, j, k, next, copies = 0;
     prun__sweep_drop_rows(s, u, c->n - start);
     prun__sweep_rank(s, u);
-    memset(s->near, 0, (size_t)(n + PRUN__SWEEP_BLOCK) * sizeof *s->near);
-    memset(s->far, 0, (size_t)(n / PRUN__SWEEP_BLOCK + 1) * sizeof *s->far);
+    memset(s->inside, 0, (size_t)(n + PRUN__SWEEP_BLOCK) * sizeof *s->inside);
+    memset(s->before, 0, (size_t)(n / PRUN__SWEEP_BLOCK + 1) * sizeof *s->before);
     for (i = 0; i < s->rows; i = next, passed[0] = passed[1]) {
         const int32_t x = c->x[s->by_x[i]];
         for (next = i; next < s->rows && c->x[s->by_x[next]] == x; next++)

@@ -234,7 +234,7 @@ static int measure(const settings *set, prun_net *net, const prun_images *images
     status = prun_net_objective(net, images, &objective);
     if (status == PRUN_OK) status = prun_measurement_create(&objective, &options, &m);
     if (status != PRUN_OK) return ex_failure(&context, "measures");
-    ex_progress_start(&progress, "measuring", count, 0);
+    ex_progress_start(&progress, "measuring", (double)count, 0);
     ex_measure_header(&table);
     for (i = 0; i < count && status != PRUN_ERR_MEMORY; i++) {
         prun_measure_result result;

@@ -55,7 +55,7 @@ static inline int ex__data_scheme(const char *directory) {
         FILE *file;
 
         ex__data_path(&path, directory, scheme, EX_TRAIN_IMAGES);
-        file = fopen(path.data, "rb");
+        file = ex_fopen(path.data, "rb");
         if (file != NULL) {
             fclose(file);
             break;
@@ -94,7 +94,7 @@ static inline void ex__data_missing(const ex_data_request *request, const char *
 static inline int ex__data_directory(const ex_data_request *request, ex_text *directory) {
     static const char *const beside[] = {"data", "../data", "../examples/data"};
     const char *program = request->program != NULL ? request->program : "";
-    const char *slash = strrchr(program, '/');
+    const char *slash = ex_last_separator(program);
     const int length = slash != NULL ? (int)(slash - program) : 1;
     ex_text tried = {NULL, 0, 0};
     int i, scheme = ex__data_scheme(request->directory);

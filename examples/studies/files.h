@@ -19,7 +19,11 @@ static ex__output *ex__outputs; /* changed between ex_hold and ex_release only *
 
 /* A signal that comes between ex_hold and ex_release waits for the latter, so that no temporary
    file is missed; the second one does not wait. */
+#ifdef EX_SIGNALS
 static volatile sig_atomic_t ex__held, ex__signal, ex__dying;
+#else
+static int ex__held, ex__signal, ex__dying;
+#endif
 #ifdef EX_POSIX
 static pid_t ex__process; /* whose the files are: a child of it leaves them alone */
 #endif
@@ -48,6 +52,21 @@ static inline int ex__is_own(void) {
 #endif
 }
 
+#ifdef _WIN32
+static UINT ex__code_page; /* of the terminal before the program wrote UTF-8 to it; 0: none */
+
+static inline void ex__console_begin(void) {
+    ex__code_page = GetConsoleOutputCP();
+    if (ex__code_page != 0) SetConsoleOutputCP(CP_UTF8);
+}
+#endif
+
+static inline void ex__console_restore(void) {
+#ifdef _WIN32
+    if (ex__code_page != 0) SetConsoleOutputCP(ex__code_page);
+#endif
+}
+
 /* Removes the temporary files there are and ends by the signal, as if there were no handler. */
 static inline void ex__die(int number) {
     const ex__output *each;
@@ -60,16 +79,21 @@ static inline void ex__die(int number) {
         ex__write_error(ex__how_to_resume);
         ex__write_error("\n");
     }
+    ex__console_restore();
+#ifdef EX_SIGNALS
     signal(number, SIG_DFL);
     raise(number);
+#endif
 }
 
+#ifdef EX_SIGNALS
 static inline void ex__on_signal(int number) {
     const int first = ex__signal == 0;
 
     ex__signal = number;
     if (!first || ex__held == 0) ex__die(number);
 }
+#endif
 
 /* Around what makes, renames or removes files. Any thread may call it. */
 static inline void ex_hold(void) {
@@ -202,7 +226,9 @@ static inline void ex__at_exit(void) {
 
     while (ex__outputs != NULL && ex__is_own()) ex_discard(ex__outputs->stream);
     failed = ferror(stdout);
-    if (fflush(stdout) != 0 || failed) {
+    failed |= fflush(stdout) != 0;
+    ex__console_restore();
+    if (failed) {
         ex_error("standard output: cannot be written");
         _Exit(EX_FAILED);
     }
@@ -231,11 +257,14 @@ static inline void ex__start(void) {
 #ifdef SIGXFSZ
     signal(SIGXFSZ, SIG_IGN);
 #endif
-#else
+#elif defined(EX_SIGNALS)
     if (!started) {
         signal(SIGINT, ex__on_signal);
         signal(SIGTERM, ex__on_signal);
     }
+#endif
+#ifdef _WIN32
+    if (!started) ex__console_begin();
 #endif
     if (!started) atexit(ex__at_exit);
     started = 1;
@@ -251,10 +280,21 @@ static inline int ex__is_separator(char c) {
 #endif
 }
 
+/* The last separator in a path, or NULL. */
+static inline const char *ex_last_separator(const char *path) {
+    const char *last = NULL;
+
+    for (; *path != '\0'; path++)
+        if (ex__is_separator(*path)) last = path;
+    return last;
+}
+
 /* Makes one directory unless it is there; 0, or an error number. */
 static inline int ex__make_directory(const char *path) {
 #ifdef _WIN32
-    return _mkdir(path) == 0 || errno == EEXIST ? 0 : errno;
+    wchar_t wide[EX_WIDE];
+
+    return ex__wide(path, wide) && (_wmkdir(wide) == 0 || errno == EEXIST) ? 0 : errno;
 #else
     const int error = mkdir(path, 0777) == 0 ? 0 : errno;
     struct stat there;
@@ -348,10 +388,10 @@ static inline int ex_one_file(const char *a, const char *b) {
     b = strrchr(b, '/') != NULL ? strrchr(b, '/') + 1 : b;
     return x.st_dev == y.st_dev && x.st_ino == y.st_ino && ex_same_file(a, b);
 #elif defined(_WIN32)
-    char x[4096], y[4096];
+    wchar_t wide[EX_WIDE], x[EX_WIDE], y[EX_WIDE];
 
-    return a != NULL && b != NULL && _fullpath(x, a, sizeof x) != NULL &&
-           _fullpath(y, b, sizeof y) != NULL && ex_same_file(x, y);
+    return a != NULL && b != NULL && ex__wide(a, wide) && _wfullpath(x, wide, EX_WIDE) != NULL &&
+           ex__wide(b, wide) && _wfullpath(y, wide, EX_WIDE) != NULL && _wcsicmp(x, y) == 0;
 #else
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 #endif
@@ -370,7 +410,7 @@ static inline int ex_apart(const char *option, const char *path, const char *oth
 /* A file's bytes and a '\0' after them, NULL where there is no such file. Returns the exit
    status. */
 static inline int ex__read_file(const char *path, char **text, size_t *size) {
-    FILE *file = fopen(path, "rb");
+    FILE *file = ex_fopen(path, "rb");
     char *data = NULL;
     size_t capacity = 0, length = 0, got;
     int failed = file == NULL && errno != ENOENT;

@@ -295,6 +295,7 @@ static inline int ex_parse(const ex_program *program, int argc, char **argv, int
     int i, status, found = 0, only_operands = 0;
     size_t k;
 
+    ex_arguments(argc, argv);
     ex__start();
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -343,9 +344,7 @@ static inline void ex_progress_start(ex_progress *progress, const char *label, d
     progress->quiet = quiet;
     progress->start = ex_seconds();
     progress->shown = progress->start;
-#ifdef EX_POSIX
-    progress->terminal = isatty(STDERR_FILENO);
-#endif
+    progress->terminal = ex_is_terminal(2);
 }
 
 /* "1:02:03" or "2:03". text: at least 32 bytes. */
@@ -361,12 +360,9 @@ static inline const char *ex__duration(double seconds, char *text) {
 /* Width of the terminal behind stderr. */
 static inline int ex__columns(void) {
     const char *text = getenv("COLUMNS");
-    long columns = text != NULL ? strtol(text, NULL, 10) : 0;
-#if defined(EX_POSIX) && defined(TIOCGWINSZ)
-    struct winsize size;
+    const long terminal = ex__terminal_columns();
+    const long columns = terminal > 0 || text == NULL ? terminal : strtol(text, NULL, 10);
 
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) columns = size.ws_col;
-#endif
     return columns >= 1 && columns <= 10000 ? (int)columns : 80;
 }
 

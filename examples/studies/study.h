@@ -412,7 +412,7 @@ static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex
 /* What runs ends soon, and leaves no row. Any thread may call it. */
 static inline void ex__study_stop(ex_study *s) {
 #ifdef _OPENMP
-#pragma omp atomic write
+#pragma omp critical(ex_stop)
 #endif
     s->stop = 1;
 }
@@ -714,8 +714,7 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
            jobs, ex_span(seconds, core), ex_bytes(memory * at_once, room), ex_bytes(disk, files),
            ex_shown(s->set->out));
     fflush(stdout);
-#ifdef EX_POSIX
-    if (!s->set->yes && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+    if (!s->set->yes && ex_is_terminal(0) && ex_is_terminal(1)) {
         char answer[16] = "";
 
         printf("Begin? [y/N] ");
@@ -725,7 +724,6 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
             return 0;
         }
     }
-#endif
     return -1;
 }
 

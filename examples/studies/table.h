@@ -131,7 +131,7 @@ static inline int ex_csv_open(ex_csv *csv, const char *path, int append) {
     memset(csv, 0, sizeof *csv);
     csv->path = path;
     csv->append = append;
-    csv->file = append ? fopen(path, "ab") : ex_open(path);
+    csv->file = append ? ex_fopen(path, "ab") : ex_open(path);
     if (csv->file != NULL) return 0;
     if (append) ex_error("%s: %s", path, strerror(errno));
     return EX_FAILED;

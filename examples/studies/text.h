@@ -18,7 +18,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,12 +34,31 @@
 #define EX_UNLINK unlink /* also in a signal handler */
 #define EX_SIGPIPE SIGPIPE
 #else
-#define EX_UNLINK remove
+#define EX_UNLINK ex_remove
 #define EX_SIGPIPE (-1)
 #endif
+#ifdef __wasi__ /* it has no signals */
+#include <sys/stat.h>
+#else
+#include <signal.h>
+#define EX_SIGNALS 1
+#endif
 #ifdef _WIN32
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#define NOGDI /* and its ERROR */
+#include <windows.h>
+/* which come after it */
 #include <direct.h>
 #include <io.h>
+#include <shellapi.h>
+#ifdef _MSC_VER
+#pragma comment(lib, "shell32")
+#endif
 #endif
 
 #ifdef _OPENMP
@@ -168,6 +186,95 @@ static inline const char *ex_shown(const char *text) {
     return out->data;
 }
 
+/* ---- names and the terminal: Windows has its own functions for them ----------------------- */
+
+#ifdef _WIN32
+enum { EX_WIDE = 4096 }; /* characters of a path */
+
+/* A path in UTF-8, or else in the code page of the system, as Windows takes it; 0: too long. */
+static inline int ex__wide(const char *path, wchar_t *wide) {
+    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, EX_WIDE) > 0 ||
+        MultiByteToWideChar(CP_ACP, 0, path, -1, wide, EX_WIDE) > 0)
+        return 1;
+    errno = ENAMETOOLONG;
+    return 0;
+}
+
+/* As fopen, with a path in UTF-8. */
+static inline FILE *ex_fopen(const char *path, const char *mode) {
+    wchar_t wide[EX_WIDE], wide_mode[8] = {0};
+    size_t i;
+
+    for (i = 0; i < 7 && mode[i] != '\0'; i++) wide_mode[i] = (wchar_t)mode[i];
+    return ex__wide(path, wide) ? _wfopen(wide, wide_mode) : NULL;
+}
+
+/* As remove, with a path in UTF-8. */
+static inline int ex_remove(const char *path) {
+    wchar_t wide[EX_WIDE];
+
+    return ex__wide(path, wide) ? _wremove(wide) : -1;
+}
+
+/* What main is given has lost what the code page of the system does not know: the same arguments
+   again, in UTF-8, which stay until the program ends. */
+static inline void ex_arguments(int argc, char **argv) {
+    int count = 0, i;
+    wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &count);
+
+    for (i = 0; wide != NULL && count == argc && i < argc; i++) {
+        const int size = WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, NULL, 0, NULL, NULL);
+        char *text = (char *)ex_allocate((size_t)size + 1, 1);
+
+        if (size > 0) WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, text, size, NULL, NULL);
+        argv[i] = text;
+    }
+    if (wide != NULL) LocalFree(wide);
+}
+
+/* Whether a descriptor is a terminal: _isatty takes NUL for one. */
+static inline int ex_is_terminal(int descriptor) {
+    DWORD mode;
+
+    return GetConsoleMode((HANDLE)_get_osfhandle(descriptor), &mode) != 0;
+}
+
+/* Columns of the terminal behind stderr, 0: unknown. */
+static inline long ex__terminal_columns(void) {
+    CONSOLE_SCREEN_BUFFER_INFO info;
+
+    if (!GetConsoleScreenBufferInfo(GetStdHandle(STD_ERROR_HANDLE), &info)) return 0;
+    return info.srWindow.Right - info.srWindow.Left + 1L;
+}
+#else
+static inline FILE *ex_fopen(const char *path, const char *mode) { return fopen(path, mode); }
+
+static inline int ex_remove(const char *path) { return remove(path); }
+
+static inline void ex_arguments(int argc, char **argv) {
+    (void)argc;
+    (void)argv;
+}
+
+static inline int ex_is_terminal(int descriptor) {
+#ifdef EX_POSIX
+    return isatty(descriptor);
+#else
+    return descriptor < 0;
+#endif
+}
+
+/* Columns of the terminal behind stderr, 0: unknown. */
+static inline long ex__terminal_columns(void) {
+#if defined(EX_POSIX) && defined(TIOCGWINSZ)
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) return size.ws_col;
+#endif
+    return 0;
+}
+#endif
+
 /* ---- messages ------------------------------------------------------------------------------ */
 
 static int ex__bar; /* columns of the terminal's last line that a progress bar fills */
@@ -234,8 +341,10 @@ static inline double ex_seconds(void) {
     if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
         return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 #endif
-#ifdef _OPENMP
+#if defined(_OPENMP)
     return omp_get_wtime();
+#elif defined(__wasi__) /* it has no clock() */
+    return (double)time(NULL);
 #else
     return (double)clock() / (double)CLOCKS_PER_SEC;
 #endif

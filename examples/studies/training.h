@@ -110,7 +110,7 @@ static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep 
     prun_context context;
     prun_safetensors *file = NULL;
     prun_status status;
-    FILE *there = known > 0 ? fopen(path, "rb") : NULL;
+    FILE *there = known > 0 ? ex_fopen(path, "rb") : NULL;
 
     if (there == NULL) return PRUN_OK;
     fclose(there);
@@ -148,7 +148,7 @@ static inline int ex__stopped(const int *stop) {
 
     if (stop != NULL)
 #ifdef _OPENMP
-#pragma omp atomic read
+#pragma omp critical(ex_stop)
 #endif
         stopped = *stop;
     return stopped;
@@ -194,7 +194,7 @@ static inline void ex_train_forget(const ex_keep *keep) {
     for (i = 0; keep->every > 0 && i < sizeof ends / sizeof *ends; i++) {
         path.length = 0;
         ex_text_add(&path, "%s.%s", keep->path, ends[i]);
-        remove(path.data);
+        ex_remove(path.data);
     }
     ex_text_free(&path);
 }

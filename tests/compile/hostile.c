@@ -32,6 +32,29 @@
 #define neon 1
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))
+/* of <windows.h> and what it includes */
+#define near
+#define far
+#define small char
+#define hyper long
+#define interface struct
+#define pascal
+#define cdecl
+#define IN
+#define OUT
+#define OPTIONAL
+#define CONST const
+#define VOID void
+#define TRUE 1
+#define FALSE 0
+#define ERROR 0
+#define DELETE 0x10000
+#define STRICT 1
+#define NO_ERROR 0
+#define RELATIVE 1
+#define ABSOLUTE 2
+#define TRANSPARENT 1
+#define OPAQUE 2
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
