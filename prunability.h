@@ -1875,6 +1875,12 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
    number alone, so results do not depend on how many there are.
 */
 
+/* MSVC calls functions of the standard library deprecated, which projects make an error. */
+#if defined(_MSC_VER)
+#pragma warning(push)
+#pragma warning(disable : 4996)
+#endif
+
 #include <float.h>
 #include <limits.h>
 #include <math.h>
@@ -1946,6 +1952,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #include <immintrin.h>
 #if defined(_MSC_VER)
 /* Where Clang stands in for MSVC, <immintrin.h> leaves out what the command line does not name. */
+#include <smmintrin.h>
 #include <avxintrin.h>
 #include <avx2intrin.h>
 #include <avx512fintrin.h>
@@ -20204,6 +20211,10 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__) && !defined(__TINYC__)
 #pragma GCC pop_options
+#endif
+
+#if defined(_MSC_VER)
+#pragma warning(pop)
 #endif
 
 #endif /* PRUNABILITY_IMPLEMENTATION_INCLUDED */

@@ -14,7 +14,7 @@
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 source=$here/compile
-all="standards parts options levels hostilities mixtures"
+all="standards parts options levels hostilities mixtures windows"
 [ "$*" != --groups ] || { echo "$all"; exit; }
 warnings="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
 
@@ -181,6 +181,79 @@ mixtures() {
     fi
 }
 
+# msvc TITLE FLAGS... FILE: checks a file's syntax against the headers of tests/msvc
+msvc() {
+    title=$1
+    shift
+    check "clang for MSVC, $title" clang --target=x86_64-pc-windows-msvc \
+        -fms-compatibility-version=19.38 -isystem "$here/msvc" -Wall -Wextra -Wpedantic -Wgnu -Wvla \
+        -Wshadow -Wconversion -Wno-unused-function -Werror -fsyntax-only "$@"
+}
+
+# What Visual C++ would see: Clang with Microsoft's names and without its own, where every extension
+# of GNU is an error. Then Clang in its place, which has the kernels for x86. And MinGW, whose GCC
+# must not have them.
+windows() {
+    [ -z "$windows_done" ] || return # whatever the compiler is
+    windows_done=yes
+    if ! clang --target=x86_64-pc-windows-msvc -nostdinc -fsyntax-only -x c - < /dev/null \
+        2> /dev/null; then
+        skip "clang for MSVC: not available"
+    else
+        for standard in c11 c17 c++14 c++17; do
+            language=${standard%%[0-9]*}
+            for file in implementation.c user.c; do
+                msvc "$standard: $file" -nostdinc -U__clang__ -x $language -std=$standard \
+                    "$source/$file"
+            done
+            msvc "$standard, as Clang: implementation.c" -nostdlibinc -x $language -std=$standard \
+                "$source/implementation.c"
+        done
+        for file in "$here"/../examples/0*.c; do
+            msvc "c11: $(basename "$file")" -nostdinc -U__clang__ -x c -std=c11 "$file"
+        done
+        check "/fp:fast is refused" sh -c '! "$@" 2> /dev/null' sh clang -D_M_FP_FAST \
+            --target=x86_64-pc-windows-msvc -nostdinc -isystem "$here/msvc" -fsyntax-only \
+            "$source/implementation.c"
+        # OpenMP 2.0 is all it knows
+        grep -n '#pragma omp' "$here/../prunability.h" | grep -vE \
+            'omp parallel for schedule\(static\) num_threads\([a-z]+\)$' > "$work/wrong"
+        verdict "the header's OpenMP is that of MSVC" "$work/wrong"
+        grep -nE '#pragma omp' "$here"/../examples/*.c "$here"/../examples/*/*.[ch] | grep -vE \
+            'omp (critical\([a-z_]+\)|parallel for schedule\([a-z, 0-9]+\) num_threads\([a-z]+\))$' \
+            > "$work/wrong"
+        verdict "that of the examples too" "$work/wrong"
+    fi
+    for mingw in x86_64-w64-mingw32-gcc x86_64-w64-mingw32-g++ \
+        "clang --target=x86_64-w64-windows-gnu"; do
+        case $mingw in
+        *++*) language="c++ -std=c++11" ;;
+        *) language="c -std=c99 -Wstrict-prototypes" ;;
+        esac
+        printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' > "$work/probe.c"
+        if ! $mingw -fsyntax-only "$work/probe.c" 2> /dev/null; then
+            skip "${mingw%% *} for MinGW: not available"
+            continue
+        fi
+        check "${mingw%% *}: implementation.c" $mingw -x $language $warnings -c -O1 \
+            "$source/implementation.c" -o "$work/mingw.o"
+        check "${mingw%% *}: after <windows.h>" $mingw -x $language $warnings -include windows.h \
+            -fsyntax-only "$source/implementation.c"
+        case $mingw in
+        *clang*) has=prun__kernels_avx2 hasnt=nothing_of_this_name ;;
+        *) has=prun__kernels_portable hasnt=prun__kernels_avx2 ;;
+        esac
+        nm "$work/mingw.o" > "$work/names"
+        check "${mingw%% *} for MinGW: its kernels" sh -c "grep -q $has $work/names && \
+            ! grep -q $hasnt $work/names"
+    done
+    for file in "$here"/../examples/studies/*.c; do
+        if $mingw -fsyntax-only "$work/probe.c" 2> /dev/null; then
+            check "clang for MinGW: $(basename "$file")" $mingw -std=c99 $warnings -fsyntax-only "$file"
+        fi
+    done
+}
+
 # test_compiler CC CXX
 test_compiler() {
     cc=$1
@@ -192,6 +265,7 @@ test_compiler() {
     for group in $groups; do $group; done
 }
 
+windows_done=
 groups=${*:-$all}
 [ $# -eq 0 ] || suite="compile $*"
 for group in $groups; do
