@@ -32,6 +32,24 @@ static FILE *counted_fdopen(int descriptor, const char *mode) {
 #define fdopen(descriptor, mode) counted_fdopen(descriptor, mode)
 #endif
 
+#ifdef _WIN32
+static FILE *counted_wide_open(const wchar_t *path, const wchar_t *mode) {
+    FILE *stream = _wfopen(path, mode);
+    streams_opened += stream != NULL;
+    streams_open += stream != NULL;
+    return stream;
+}
+
+static FILE *counted_fdopen(int descriptor, const char *mode) {
+    FILE *stream = _fdopen(descriptor, mode);
+    streams_opened += stream != NULL;
+    streams_open += stream != NULL;
+    return stream;
+}
+#define _wfopen counted_wide_open
+#define _fdopen counted_fdopen
+#endif
+
 static int counted_close(FILE *stream) {
     streams_open--;
     return fclose(stream);
@@ -47,5 +65,7 @@ static int counted_close(FILE *stream) {
 #undef fopen
 #undef fclose
 #undef fdopen
+#undef _wfopen
+#undef _fdopen
 
 #endif
