@@ -22,14 +22,19 @@ static FILE *counted_open(const char *path, const char *mode) {
     return stream;
 }
 
-#if defined(__unix__) || defined(__APPLE__)
+#if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
 static FILE *counted_fdopen(int descriptor, const char *mode) {
+#if defined(_WIN32)
+    FILE *stream = _fdopen(descriptor, mode);
+#else
     FILE *stream = fdopen(descriptor, mode);
+#endif
     streams_opened += stream != NULL;
     streams_open += stream != NULL;
     return stream;
 }
 #define fdopen(descriptor, mode) counted_fdopen(descriptor, mode)
+#define _fdopen(descriptor, mode) counted_fdopen(descriptor, mode)
 #endif
 
 #ifdef _WIN32
@@ -39,15 +44,7 @@ static FILE *counted_wide_open(const wchar_t *path, const wchar_t *mode) {
     streams_open += stream != NULL;
     return stream;
 }
-
-static FILE *counted_fdopen(int descriptor, const char *mode) {
-    FILE *stream = _fdopen(descriptor, mode);
-    streams_opened += stream != NULL;
-    streams_open += stream != NULL;
-    return stream;
-}
 #define _wfopen counted_wide_open
-#define _fdopen counted_fdopen
 #endif
 
 static int counted_close(FILE *stream) {
