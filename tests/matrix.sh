@@ -67,22 +67,21 @@ s||gcc clang|-std=c99 -O3 -march=native||core|
 END
 }
 
-# tests_of SET: test programs that take seconds and start no processes. "few" is for emulators, which
-# are some fifty times slower; "files" adds all that writes files; "core" is the whole.
+# tests_of SET: test programs that take seconds and start no processes. "few" is for emulators,
+# which are some fifty times slower; "files" adds what writes files; "core" is all.
 tests_of() {
-    echo golden_check test_core test_rng test_ops test_net test_build test_train test_prune \
-        test_perturb test_objective test_stats test_table test_bindings test_file test_dataset \
-        test_npy test_csv
-    [ "$1" = few ] || echo test_safetensors test_checkpoint
-    [ "$1" != core ] || echo test_plan test_eval test_run test_tangent test_hessian test_spectrum \
-        test_norms test_resample
+    echo golden_check test_core test_rng test_build test_train test_perturb test_objective \
+        test_stats test_table test_bindings test_file test_dataset test_npy test_csv
+    [ "$1" = few ] || echo test_net test_prune test_safetensors test_checkpoint
+    [ "$1" != core ] || echo test_ops test_plan test_eval test_run test_tangent test_hessian \
+        test_spectrum test_norms test_resample test_threads
 }
 
 # arguments_of TEST SET
 arguments_of() {
     [ "$1" = golden_check ] || return 0
-    echo --spectra no tests/golden/cnn_k2.safetensors
-    [ "$2" != core ] || echo tests/golden/nin_w8_d3.safetensors tests/golden/resnet18_k2.safetensors
+    echo --spectra no tests/golden/nin_w4_d2.safetensors
+    [ "$2" != core ] || echo tests/golden/cnn_k2.safetensors tests/golden/resnet18_k2.safetensors
 }
 
 # versions: the compilers gcc-N and clang-N in the folders of PATH
