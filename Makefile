@@ -33,8 +33,9 @@ VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print 
 SONAME = libprunability.so.$(basename $(VERSION))
 SHARED = -shared $(if $(filter Darwin,$(shell uname -s)),,-Wl,-soname,$(SONAME))
 
-.PHONY: help demo quickstart examples lib test bits fuzz bench bench-peers clean install \
-    install-lib uninstall force
+WATCHED = sanitize tsan msan valgrind coverage
+.PHONY: help demo quickstart examples lib test bits matrix $(WATCHED) fuzz bench bench-peers clean \
+    install install-lib uninstall force
 
 help:
 	@echo 'make quickstart   train one network: examples/01_train.c (seconds)'
@@ -44,6 +45,13 @@ help:
 	@echo 'make test         build and run all tests'
 	@echo 'make test T=conv  the tests of that name or section; T=prun_prune: those that call it'
 	@echo 'make bits         are all results the recorded ones, to the last bit? (a minute)'
+	@echo 'make matrix       tests with every compiler, standard and (emulated) machine at hand; M=--short,'
+	@echo '                  M=PATTERN, M=--list, M=--help (half an hour; --short ten minutes)'
+	@echo 'make sanitize     tests and fuzzers under the address, leak and undefined-behaviour sanitizers'
+	@echo 'make tsan         two contexts at once under the thread sanitizer'
+	@echo 'make msan         tests under the memory sanitizer (clang)'
+	@echo 'make valgrind     tests under valgrind'
+	@echo 'make coverage     lines and branches of prunability.h that tests reach (gcc, gcov)'
 	@echo 'make fuzz         a million mutated files of every format, a hundred thousand random networks'
 	@echo '                  (clang, libFuzzer; an hour)'
 	@echo 'make bench        kernels, networks, search, curvature, rounding (minutes, on an idle machine)'
@@ -85,6 +93,19 @@ test: $(filter build/%,$(CHOSEN)) $(foreach test,$(CHOSEN),$(call NEEDS,$(test))
 
 bits: build/bits
 	@sh tests/bits.sh build/bits
+
+# M: options and names of configurations; make matrix M=--help lists them.
+matrix:
+	@sh tests/matrix.sh $(M)
+
+sanitize: MODE = address
+tsan: MODE = thread
+msan: MODE = memory
+valgrind: MODE = valgrind
+coverage: MODE = coverage
+# with the script's own choice of a compiler, unless CC is given
+$(WATCHED):
+	@CC='$(if $(filter default,$(origin CC)),,$(CC))' sh tests/sanitize.sh $(MODE)
 
 bench: $(BENCH)
 	build/bench_kernels
@@ -130,6 +151,8 @@ build/%: tests/%.c $(wildcard tests/*.h) build/tests.a prunability.h build/comma
 	$(COMPILE) $(TEST_INCLUDE) $< build/tests.a -o $@ $(LINK)
 
 build/bits build/test_evaluate: TEST_INCLUDE = $(LINKED)
+
+build/test_threads: TEST_INCLUDE = -pthread
 
 build/test_evaluate: examples/studies/evaluate.c $(STUDIES)
 
