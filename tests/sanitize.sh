@@ -71,7 +71,8 @@ if ! $cc $flags "$work/probe.c" -o "$work/probe" > "$work/log" 2>&1 ||
     exit
 fi
 
-$cc $flags -c tests/implementation.c -o "$work/implementation.o" ||
+$cc $flags -c tests/implementation.c -o "$work/implementation.o" &&
+    ar rc "$work/tests.a" "$work/implementation.o" ||
     {
         fail 'the library does not build'
         finish
@@ -82,21 +83,19 @@ export TMPDIR="$work/files" # where the tests make theirs
 
 # command_for NAME: builds a test program, with the library unless it brings its own, and runs it
 command_for() {
-    source=tests/$1.c
-    files="$source $work/implementation.o"
+    files="tests/$1.c $work/tests.a"
     arguments=''
     case $1 in
-    fuzz_graph) # which sees a network from inside, and takes longer than with files
+    golden_check) arguments='--spectra no tests/golden/*.safetensors' ;;
+    test_evaluate) files="-include tests/linked.h $files" ;;
+    fuzz_graph) # which sees a network from inside, and takes longer than files do
         files=tests/fuzz/$1.c
         arguments='--runs 4000'
         ;;
     fuzz_*)
-        files="-include tests/linked.h tests/fuzz/$1.c $work/implementation.o"
+        files="-include tests/linked.h tests/fuzz/$1.c $work/tests.a"
         arguments='--runs 100000'
         ;;
-    golden_check) arguments='--spectra no tests/golden/*.safetensors' ;;
-    test_evaluate) files="-include tests/linked.h $files" ;;
-    *) ! grep -q '"implementation.h"' "$source" || files=$source ;;
     esac
     echo "sh -c '$cc $flags $files -o $work/$1 -lm -pthread && $run $work/$1 $arguments'"
 }
