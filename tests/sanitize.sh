@@ -71,13 +71,12 @@ if ! $cc $flags "$work/probe.c" -o "$work/probe" > "$work/log" 2>&1 ||
     exit
 fi
 
-$cc $flags -c tests/implementation.c -o "$work/implementation.o" &&
-    ar rc "$work/tests.a" "$work/implementation.o" ||
-    {
-        fail 'the library does not build'
-        finish
-        exit
-    }
+if ! $cc $flags -c tests/implementation.c -o "$work/implementation.o" ||
+    ! ar rc "$work/tests.a" "$work/implementation.o"; then
+    fail 'the library does not build'
+    finish
+    exit
+fi
 mkdir "$work/files"
 export TMPDIR="$work/files" # where the tests make theirs
 
