@@ -77,8 +77,6 @@ if ! $cc $flags -c tests/implementation.c -o "$work/implementation.o" ||
     finish
     exit
 fi
-mkdir "$work/files"
-export TMPDIR="$work/files" # where the tests make theirs
 
 # command_for NAME: builds a test program, with the library unless it brings its own, and runs it
 command_for() {
