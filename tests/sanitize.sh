@@ -132,7 +132,11 @@ uncovered() {
                 if (!(line in hits)) continue
                 lines++
                 if (hits[line] > 0) { covered++; close_range(); continue }
-                if (section_of[line] != section) { section = section_of[line]; print section }
+                if (section_of[line] != section) {
+                    close_range()
+                    section = section_of[line]
+                    print section
+                }
                 if (!first) first = line
                 final = line
             }
