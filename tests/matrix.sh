@@ -190,10 +190,11 @@ run_test() {
 
 # version: that of the selected configuration's compiler
 version() {
-    kind=gcc
-    case $compiler in clang* | tcc*) kind=${compiler%%-*} ;; esac
-    { $compiler --version || $compiler -v; } 2> /dev/null |
-        sed -n "1s/^[^0-9]*[^0-9.]\([0-9][0-9]*\.[0-9.]*\).*/$kind \1/p"
+    case $compiler in
+    tcc) tcc -v | sed 's/^tcc version \([0-9.]*\).*/tcc \1/' ;;
+    clang*) echo "clang $($compiler -dumpversion)" ;;
+    *) echo "gcc $($compiler -dumpfullversion)" ;;
+    esac
 }
 
 # test_configuration NUMBER: builds and tests that line of the chosen ones, in a folder of its own
