@@ -36,6 +36,7 @@ mingw_libraries() {
 # come first, because they take longest.
 table() {
     mingw="--target=x86_64-w64-mingw32 -Wno-unused-command-line-argument $(mingw_libraries)"
+    sse2='-msse2 -mfpmath=sse'
     cat << END
 s|s390x, qemu|s390x-linux-gnu-gcc|-O2 -static|qemu-s390x|few|libc6-dev-s390x-cross
 s|AArch64, qemu|aarch64-linux-gnu-gcc|-O2 -static|qemu-aarch64|few|libc6-dev-arm64-cross
@@ -46,8 +47,8 @@ s|AArch64, qemu|aarch64-linux-gnu-gcc|-O2 -static|qemu-aarch64|few|libc6-dev-arm
 s|Windows, mingw, wine|x86_64-w64-mingw32-gcc|-O2 -static|wine|files|
  |Windows, clang, wine|clang|$mingw -O2 -static|wine|files|gcc-mingw-w64-x86-64
  |WASI, node|clang|--target=wasm32-wasi -O2|wasi|few|wasi-libc lld libclang-rt-14-dev-wasm32
- |i686, x87|i686-linux-gnu-gcc|-O2 -static -mno-sse -mfpmath=387||core|libc6-dev-i386-cross
-s|i686, SSE2|i686-linux-gnu-gcc|-O2 -static -msse2 -mfpmath=sse||core|libc6-dev-i386-cross
+ |i686 x87, qemu|i686-linux-gnu-gcc|-O2 -static -mno-sse|qemu-i386|few|libc6-dev-i386-cross
+s|i686 SSE2, qemu|i686-linux-gnu-gcc|-O2 -static $sse2|qemu-i386|few|libc6-dev-i386-cross
 s|musl|musl-gcc|-O2 -static||core|
  |tcc|tcc|||few|libc6-dev
  ||gcc clang|-O0||core|
