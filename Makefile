@@ -46,7 +46,7 @@ help:
 	@echo 'make test T=conv  the tests of that name or section; T=prun_prune: those that call it'
 	@echo 'make bits         are all results the recorded ones, to the last bit? (a minute)'
 	@echo 'make matrix       tests with every compiler, standard and (emulated) machine at hand; M=--short,'
-	@echo '                  M=PATTERN, M=--list, M=--help (half an hour; --short ten minutes)'
+	@echo '                  M=PATTERN, M=--list, M=--help'
 	@echo 'make sanitize     tests and fuzzers under the address, leak and undefined-behaviour sanitizers'
 	@echo 'make tsan         two contexts at once under the thread sanitizer'
 	@echo 'make msan         tests under the memory sanitizer (clang)'
