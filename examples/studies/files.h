@@ -58,6 +58,8 @@ static UINT ex__code_page; /* of the terminal before the program wrote UTF-8 to 
 static inline void ex__console_begin(void) {
     ex__code_page = GetConsoleOutputCP();
     if (ex__code_page != 0) SetConsoleOutputCP(CP_UTF8);
+    /* Whole characters, not byte by byte. */
+    if (ex_is_terminal(1)) setvbuf(stdout, NULL, _IOFBF, 16384);
 }
 #endif
 

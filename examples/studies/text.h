@@ -292,12 +292,13 @@ static inline void ex__sayv(const char *kind, const char *format, va_list argume
     ex_text_addv(&text, format, arguments);
     ex_text_add(&shown, "%s: ", kind);
     ex_text_shown(&shown, text.data);
+    ex_text_add(&shown, "\n");
 #ifdef _OPENMP
 #pragma omp critical(ex_progress)
 #endif
     {
         ex__bar_clear();
-        fprintf(stderr, "%s\n", shown.data);
+        fwrite(shown.data, 1, shown.length, stderr); /* at once: Windows needs whole characters */
     }
     ex_text_free(&text);
     ex_text_free(&shown);
