@@ -88,7 +88,9 @@
    [HESSIAN.I]      products with the Hessian, exact or by differences
    [SPECTRUM.I]     Lanczos: eigenvalues, trace, spectrum, effective dimensionality
    [NORMS.I]        norms, margins and bounds
+   [SINGULAR.I]     singular values of weight matrices, power laws of their squares
    [MEASURE.I]      the table of measures, and what computes them
+   [MEASURING.I]    a measurement: options, what it begins with, one measure and all of them
    [STATS.I]        Kendall, information, sign errors
    [REGRESSION.I]   least squares and cross-validation
    [RESAMPLE.I]     bootstrap, comparison, permutation
@@ -1174,6 +1176,50 @@ PRUNDEF prun_status prun_spectral_norm(prun_context *context, const prun_tensor 
                                        const float *initial, const prun_conv2d *geometry,
                                        double tolerance, uint64_t seed,
                                        prun_spectral_norm_result *result);
+/* Singular values of the matrix whose element (i, j) is matrix[i * row_step + j * column_step], in
+   descending order: min(rows, columns) of them. Computed in double, each is off by a few roundings
+   of the largest. Takes memory for a copy of the matrix in double. An element that is not finite:
+   PRUN_ERR_NONFINITE, naming it. */
+PRUNDEF prun_status prun_singular_values(prun_context *context, const float *matrix, int64_t rows,
+                                         int64_t columns, int64_t row_step, int64_t column_step,
+                                         double *values);
+/* Eigenvalues of W'W, the squares of a weight's singular values, in ascending order. The kernel of
+   a convolution (out, in, height, width) is height x width matrices (out, in), whose eigenvalues
+   are pooled; with `whole` it is one matrix (out, all the rest). eigenvalues NULL: only counts
+   them. */
+PRUNDEF prun_status prun_weight_eigenvalues(prun_context *context, const prun_tensor *weight,
+                                            int whole, double *eigenvalues, int64_t *count);
+
+/* A power law, density ~ x^-alpha from `least` on, and the values that it was fitted to. */
+typedef struct prun_power_law {
+    double alpha, sigma; /* maximum likelihood, and its standard error (alpha - 1) / sqrt(tail) */
+    double least;        /* smallest value of the tail */
+    double distance; /* Kolmogorov-Smirnov, from the lower steps of the empirical distribution */
+    int64_t tail;    /* values in the tail */
+} prun_power_law;
+
+/* Fits a power law to the tail of `count` ascending values that has the smallest distance (Clauset,
+   Shalizi and Newman 2009; as Martin, Peng and Mahoney 2021 apply it). Values up to 1e-5 are left
+   out. PRUN_ERR_MISSING where fewer than two different ones are left. */
+PRUNDEF prun_status prun_power_law_fit(prun_context *context, const double *values, int64_t count,
+                                       prun_power_law *law);
+
+/* What the eigenvalues of a weight say (Martin, Peng and Mahoney 2021). */
+typedef struct prun_weight_spectrum_result {
+    int64_t count; /* eigenvalues */
+    double sum, largest;
+    prun_power_law law;      /* alpha NaN: there is none */
+    double log_alpha_norm;   /* log10 of the sum of their alpha-th powers */
+    double stable_rank;      /* sum / largest */
+    double spectral_entropy; /* of the eigenvalues over their sum, relative to that of equal ones */
+    double soft_rank;        /* edge of the Marchenko-Pastur law of the same variance / largest */
+} prun_weight_spectrum_result;
+
+/* The spectrum of one weight. whole: as above. halved: eigenvalues of a convolution's matrices
+   count half, which is WeightWatcher's default. A weight that is all zero: PRUN_ERR_MISSING. */
+PRUNDEF prun_status prun_weight_spectrum(prun_context *context, const prun_tensor *weight,
+                                         int whole, int halved,
+                                         prun_weight_spectrum_result *result);
 #ifndef PRUNABILITY_NO_NET
 /* Path norm (Jiang et al. 2020, eq. 44): sum of the outputs for an image of ones, every parameter
    squared. Batch norm counts as its scale and shift; in a folded copy as the affine map it is in
@@ -1283,6 +1329,9 @@ typedef struct prun_measure_options {
     int64_t hessian_steps, hessian_probes; /* Lanczos steps of a run, and runs [100, 3] */
     double z;                              /* of effective dimensionality [1] */
     double weight_decay;                   /* of training: another z [0: that measure is missing] */
+    int64_t least_eigenvalues; /* spectra of weights leave out layers that have fewer [50] */
+    int32_t
+        halve_convolutions; /* 1: they count eigenvalues of convolutions half, as WeightWatcher */
     uint64_t seed;
     const prun_epoch *history; /* of training, or NULL */
     int64_t epochs;
@@ -13384,14 +13433,362 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
     return PRUN_OK;
 }
 
+/* [SINGULAR.I] singular values of weight matrices, power laws of their squares */
+/*
+   Householder reflections make a matrix bidiagonal; bisection finds the singular values of that.
+   Both work in double precision. Bisection counts the values below a point by Sturm sequences: it
+   cannot fail to converge, and eight points are counted at once in vector registers. It costs less
+   than the reflections.
+*/
+
+/* A matrix in column-major order with rows >= columns; becomes its bidiagonal form. */
+typedef struct prun__bidiagonal {
+    double *a;          /* column j at a + j * rows */
+    double *row, *sums; /* a reflection of rows, and what it multiplies: `columns` and `rows` */
+    double *band;       /* 2 columns - 1: d_1, e_1, d_2, e_2, ..., d_n */
+    int64_t rows, columns;
+} prun__bidiagonal;
+
+/* Takes x, of n numbers, to (*length, 0, 0, ...) by I - 2 u u', and leaves sqrt(2) u in x. */
+static void prun__reflect(double *x, int64_t n, double *length) {
+    const double norm = sqrt(prun__inner_product(x, x, n));
+    double factor;
+    int64_t i;
+    *length = x[0] > 0.0 ? -norm : norm; /* of the other sign: nothing cancels in x[0] - *length */
+    if (norm == 0.0) return;
+    x[0] -= *length;
+    factor = 1.0 / sqrt(norm * fabs(x[0])); /* |x|^2 is 2 norm |x[0]| now */
+    for (i = 0; i < n; i++) x[i] *= factor;
+}
+
+/* Reflects the columns after column j by what that column holds from row j on. */
+static void prun__bidiagonal_reflect_columns(prun__bidiagonal *b, int64_t j) {
+    const double *u = b->a + j * b->rows + j;
+    const int64_t n = b->rows - j;
+    int64_t k, i;
+    for (k = j + 1; k < b->columns; k++) {
+        double *x = b->a + k * b->rows + j;
+        const double product = prun__inner_product(u, x, n);
+        for (i = 0; i < n; i++) x[i] -= product * u[i];
+    }
+}
+
+/* Reflects the rows below row j by b->row, which holds row j after column j. */
+static void prun__bidiagonal_reflect_rows(prun__bidiagonal *b, int64_t j) {
+    const int64_t n = b->rows - j - 1;
+    int64_t k, i;
+    memset(b->sums, 0, (size_t)n * sizeof *b->sums);
+    for (k = j + 1; k < b->columns; k++) {
+        const double *x = b->a + k * b->rows + j + 1, u = b->row[k - j - 1];
+        for (i = 0; i < n; i++) b->sums[i] += u * x[i];
+    }
+    for (k = j + 1; k < b->columns; k++) {
+        double *x = b->a + k * b->rows + j + 1;
+        const double u = b->row[k - j - 1];
+        for (i = 0; i < n; i++) x[i] -= b->sums[i] * u;
+    }
+}
+
+/* Householder bidiagonalisation (Golub and Kahan 1965). */
+static void prun__bidiagonalise(prun__bidiagonal *b) {
+    int64_t j, k;
+    for (j = 0; j < b->columns; j++) {
+        const int64_t rest = b->columns - j - 1;
+        prun__reflect(b->a + j * b->rows + j, b->rows - j, &b->band[2 * j]);
+        prun__bidiagonal_reflect_columns(b, j);
+        if (rest == 0) return;
+        for (k = 0; k < rest; k++) b->row[k] = b->a[(j + 1 + k) * b->rows + j];
+        prun__reflect(b->row, rest, &b->band[2 * j + 1]);
+        prun__bidiagonal_reflect_rows(b, j);
+    }
+}
+
+/* The singular values of a bidiagonal matrix are the positive eigenvalues of the symmetric
+   tridiagonal one whose diagonal is zero and whose other entries are d_1, e_1, d_2, ... (Golub and
+   Kahan). squares: of those 2 n - 1 entries, none of them 0. below[l]: how many are less than
+   x[l]. */
+#define PRUN__POINTS 8
+static void prun__singular_count(const double *squares, int64_t n, const double *x,
+                                 int64_t *below) {
+    double pivot[PRUN__POINTS];
+    int64_t i;
+    int l;
+    for (l = 0; l < PRUN__POINTS; l++) {
+        pivot[l] = -x[l];
+        below[l] = 1 - n; /* the first pivot is negative; n eigenvalues are */
+    }
+    for (i = 0; i < 2 * n - 1; i++)
+        for (l = 0; l < PRUN__POINTS; l++) {
+            /* A pivot of 0 is +0: the next one is -infinity, and the one after it finite. */
+            pivot[l] = -x[l] - squares[i] / pivot[l];
+            below[l] += pivot[l] < 0.0;
+        }
+}
+
+typedef struct prun__bisection {
+    const double *squares; /* of the entries */
+    double bound;          /* no value exceeds it */
+    double *values;        /* descending */
+    int64_t n;
+} prun__bisection;
+
+/* Eight singular values, those from number 8 group on counted from below. Halving the bound sixty
+   times leaves less than rounding has done to the matrix. */
+static void prun__singular_bisect_task(void *pointer, int64_t group, int64_t worker) {
+    const prun__bisection *b = (const prun__bisection *)pointer;
+    const int64_t first = group * PRUN__POINTS;
+    double low[PRUN__POINTS], high[PRUN__POINTS], middle[PRUN__POINTS];
+    int64_t below[PRUN__POINTS];
+    int step, l;
+    (void)worker;
+    for (l = 0; l < PRUN__POINTS; l++) {
+        low[l] = 0.0;
+        high[l] = b->bound;
+    }
+    for (step = 0; step < 60; step++) {
+        for (l = 0; l < PRUN__POINTS; l++) middle[l] = 0.5 * (low[l] + high[l]);
+        prun__singular_count(b->squares, b->n, middle, below);
+        for (l = 0; l < PRUN__POINTS; l++) {
+            if (below[l] > first + l) high[l] = middle[l];
+            else low[l] = middle[l];
+        }
+    }
+    for (l = 0; l < PRUN__POINTS && first + l < b->n; l++)
+        b->values[b->n - 1 - first - l] = 0.5 * (low[l] + high[l]);
+}
+
+/* What finds the singular values of the bidiagonal matrix with this band, which becomes squares.
+   Returns the number of its tasks; 0: all values are 0, and written. */
+static int64_t prun__bisection_make(double *band, int64_t n, double *values, prun__bisection *b) {
+    double least;
+    int64_t i;
+    b->squares = band;
+    b->bound = fabs(band[0]);
+    b->values = values;
+    b->n = n;
+    for (i = 0; i < 2 * n - 2; i++) /* Gershgorin: rows hold two neighbours each */
+        b->bound = PRUN__MAX(b->bound, fabs(band[i]) + fabs(band[i + 1]));
+    if (b->bound == 0.0) {
+        memset(values, 0, (size_t)n * sizeof *values);
+        return 0;
+    }
+    /* No square is 0, so that no quotient is 0 / 0; values change by 1e-50 of the bound. */
+    least = 1e-100 * b->bound * b->bound;
+    for (i = 0; i < 2 * n - 1; i++) band[i] = PRUN__MAX(band[i] * band[i], least);
+    b->bound *= 1.0 + 4.0 * DBL_EPSILON;
+    return (n + PRUN__POINTS - 1) / PRUN__POINTS;
+}
+
+/* Floats that a matrix takes; -1: more than there are numbers for. */
+static int64_t prun__bidiagonal_size(int64_t rows, int64_t columns) {
+    const int64_t size = prun__size_product(rows, columns);
+    return size < 0 || size > INT64_MAX / 8 ? -1 : size + rows + 3 * columns;
+}
+
+/* Lays the matrix out in `memory`, transposed if it is wider than high: those have the same
+   singular values. */
+static void prun__bidiagonal_fill(prun__bidiagonal *b, double *memory, const float *matrix,
+                                  int64_t rows, int64_t columns, int64_t row_step,
+                                  int64_t column_step) {
+    const int wide = rows < columns;
+    const int64_t down = wide ? column_step : row_step, across = wide ? row_step : column_step;
+    int64_t i, j;
+    b->rows = PRUN__MAX(rows, columns);
+    b->columns = PRUN__MIN(rows, columns);
+    b->a = memory;
+    b->sums = b->a + rows * columns;
+    b->row = b->sums + b->rows;
+    b->band = b->row + b->columns;
+    for (j = 0; j < b->columns; j++)
+        for (i = 0; i < b->rows; i++) b->a[j * b->rows + i] = (double)matrix[i * down + j * across];
+}
+
+PRUNDEF prun_status prun_singular_values(prun_context *context, const float *matrix, int64_t rows,
+                                         int64_t columns, int64_t row_step, int64_t column_step,
+                                         double *values) {
+    prun__bidiagonal b;
+    prun__bisection halves;
+    double *memory;
+    int64_t i, j;
+    if (rows < 1 || columns < 1)
+        return prun__fail(context, PRUN_ERR_SHAPE, "singular values: a matrix of %lld x %lld",
+                          (long long)rows, (long long)columns);
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < columns; j++)
+            if (!(fabsf(matrix[i * row_step + j * column_step]) <= FLT_MAX))
+                return prun__fail(context, PRUN_ERR_NONFINITE,
+                                  "singular values: element (%lld, %lld) is not finite",
+                                  (long long)i, (long long)j);
+    memory = (double *)prun__alloc(
+        context, prun__bidiagonal_size(PRUN__MAX(rows, columns), PRUN__MIN(rows, columns)),
+        sizeof(double), "singular values");
+    if (!memory) return PRUN_ERR_MEMORY;
+    prun__bidiagonal_fill(&b, memory, matrix, rows, columns, row_step, column_step);
+    prun__bidiagonalise(&b);
+    prun__for(context, prun__singular_bisect_task, &halves,
+              prun__bisection_make(b.band, b.columns, values, &halves));
+    prun__free(context, memory);
+    return PRUN_OK;
+}
+
+/* The matrices of a weight, each in the memory of its worker. */
+typedef struct prun__slices {
+    const float *data;
+    int64_t rows, columns, count, n; /* n: singular values of each */
+    double *memory, *values;
+    int64_t size; /* of a worker's memory */
+} prun__slices;
+
+/* Singular values of one of the matrices. */
+static void prun__slices_task(void *pointer, int64_t slice, int64_t worker) {
+    const prun__slices *s = (const prun__slices *)pointer;
+    prun__bidiagonal b;
+    prun__bisection halves;
+    int64_t i, tasks;
+    prun__bidiagonal_fill(&b, s->memory + worker * s->size, s->data + slice, s->rows, s->columns,
+                          s->columns * s->count, s->count);
+    prun__bidiagonalise(&b);
+    tasks = prun__bisection_make(b.band, b.columns, s->values + slice * s->n, &halves);
+    for (i = 0; i < tasks; i++) prun__singular_bisect_task(&halves, i, 0);
+}
+
+PRUNDEF prun_status prun_weight_eigenvalues(prun_context *context, const prun_tensor *weight,
+                                            int whole, double *eigenvalues, int64_t *count) {
+    const char *name = weight->name ? weight->name : "the tensor";
+    const int64_t size = prun_tensor_size(weight);
+    prun__slices s;
+    int64_t i;
+    if (size < 1) return prun__fail(context, PRUN_ERR_SHAPE, "spectrum: %s is empty", name);
+    s.data = weight->data;
+    s.rows = weight->rank > 0 ? weight->shape[0] : 1;
+    s.columns = whole || weight->rank < 3 ? size / s.rows : weight->shape[1];
+    s.count = size / (s.rows * s.columns);
+    s.n = PRUN__MIN(s.rows, s.columns);
+    *count = s.n * s.count;
+    if (!eigenvalues) return PRUN_OK;
+    i = prun__values_find_nonfinite(weight->data, size);
+    if (i >= 0)
+        return prun__fail(context, PRUN_ERR_NONFINITE, "spectrum: %s[%lld] is not finite", name,
+                          (long long)i);
+    s.size = prun__bidiagonal_size(PRUN__MAX(s.rows, s.columns), s.n);
+    s.values = eigenvalues;
+    s.memory = (double *)prun__alloc(
+        context, prun__size_product(PRUN__MIN(prun__threads(context), s.count), s.size),
+        sizeof(double), "spectrum");
+    if (!s.memory) return PRUN_ERR_MEMORY;
+    prun__for(context, prun__slices_task, &s, s.count);
+    prun__free(context, s.memory);
+    for (i = 0; i < *count; i++) eigenvalues[i] *= eigenvalues[i];
+    qsort(eigenvalues, (size_t)*count, sizeof *eigenvalues, prun__by_value);
+    return PRUN_OK;
+}
+
+/* The exponent of a power law for the values x[0] <= ... <= x[n - 1], whose logarithms are given,
+   and the distance of its distribution from theirs. NaN if all are equal. */
+static double prun__power_law_fit_tail(const double *logs, int64_t n, double *distance) {
+    double sum = 0.0, alpha;
+    int64_t j;
+    for (j = 0; j < n; j++) sum += logs[j] - logs[0];
+    *distance = 0.0;
+    if (!(sum > 0.0)) return PRUN__NAN;
+    alpha = 1.0 + (double)n / sum;
+    for (j = 0; j < n; j++) {
+        const double model = 1.0 - exp((1.0 - alpha) * (logs[j] - logs[0]));
+        *distance = PRUN__MAX(*distance, fabs(model - (double)j / (double)n));
+    }
+    return alpha;
+}
+
+#define PRUN__LEAST_EIGENVALUE 1e-5
+PRUNDEF prun_status prun_power_law_fit(prun_context *context, const double *values, int64_t count,
+                                       prun_power_law *law) {
+    double *logs = (double *)prun__alloc(context, PRUN__MAX(count, 1), sizeof(double), "power law");
+    int64_t i, first = 0;
+    if (!logs) return PRUN_ERR_MEMORY;
+    memset(law, 0, sizeof *law);
+    law->alpha = law->sigma = law->least = PRUN__NAN;
+    law->distance = HUGE_VAL;
+    while (first < count && !(values[first] > PRUN__LEAST_EIGENVALUE)) first++;
+    for (i = first; i < count; i++) logs[i] = log(values[i]);
+    for (i = first; i + 1 < count; i++) {
+        double distance, alpha;
+        if (i > first && values[i] == values[i - 1]) continue;
+        alpha = prun__power_law_fit_tail(logs + i, count - i, &distance);
+        if (!(alpha > 1.0) || !(distance < law->distance)) continue;
+        law->alpha = alpha;
+        law->distance = distance;
+        law->tail = count - i;
+        law->least = values[i];
+        law->sigma = (alpha - 1.0) / sqrt((double)law->tail);
+    }
+    prun__free(context, logs);
+    if (law->tail > 0) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_MISSING,
+                      "power law: fewer than two different values above %g",
+                      PRUN__LEAST_EIGENVALUE);
+}
+
+/* Fills what follows from the eigenvalues alone; `longer`: the larger side of their matrices. */
+static void prun__weight_spectrum_fill(const double *values, int64_t longer,
+                                       prun_weight_spectrum_result *r) {
+    const double least = (double)longer * DBL_EPSILON;
+    double power = 0.0, entropy = 0.0;
+    int64_t i, rank = 0;
+    r->largest = values[r->count - 1];
+    for (i = 0; i < r->count; i++) r->sum += values[i];
+    for (i = 0; i < r->count; i++) {
+        const double share = values[i] / r->sum;
+        if (share > 0.0) entropy -= share * log(share);
+        if (sqrt(values[i] / r->largest) > least) rank++;
+        power += pow(values[i] / r->largest, r->law.alpha);
+    }
+    r->log_alpha_norm = r->law.alpha * log10(r->largest) + log10(power);
+    r->stable_rank = r->sum / r->largest;
+    r->spectral_entropy = rank > 1 ? entropy / log((double)rank) : 0.0;
+}
+
+PRUNDEF prun_status prun_weight_spectrum(prun_context *context, const prun_tensor *weight,
+                                         int whole, int halved,
+                                         prun_weight_spectrum_result *result) {
+    double *values, rows, columns;
+    prun_status status;
+    int64_t i;
+    memset(result, 0, sizeof *result);
+    PRUN__TRY(prun_weight_eigenvalues(context, weight, whole, NULL, &result->count));
+    values = (double *)prun__alloc(context, result->count, sizeof *values, "spectrum");
+    if (!values) return PRUN_ERR_MEMORY;
+    status = prun_weight_eigenvalues(context, weight, whole, values, &result->count);
+    if (halved && weight->rank > 2 && !whole)
+        for (i = 0; i < result->count; i++) values[i] *= 0.5;
+    if (status == PRUN_OK && !(values[result->count - 1] > 0.0))
+        status = prun__fail(context, PRUN_ERR_MISSING, "spectrum: %s is all zero",
+                            weight->name ? weight->name : "the tensor");
+    if (status == PRUN_OK) {
+        const prun_status fitted = prun_power_law_fit(context, values, result->count, &result->law);
+        if (fitted != PRUN_OK && fitted != PRUN_ERR_MISSING) status = fitted;
+    }
+    if (status == PRUN_OK) {
+        rows = (double)(weight->rank > 0 ? weight->shape[0] : 1);
+        columns = (double)prun_tensor_size(weight) / rows;
+        if (weight->rank > 2 && !whole) columns = (double)weight->shape[1];
+        prun__weight_spectrum_fill(values, (int64_t)PRUN__MAX(rows, columns), result);
+        /* variance of the elements times (sqrt(rows) + sqrt(columns))^2 */
+        result->soft_rank = result->sum / (double)result->count / PRUN__MAX(rows, columns) *
+                            (sqrt(rows) + sqrt(columns)) * (sqrt(rows) + sqrt(columns)) /
+                            result->largest;
+    }
+    prun__free(context, values);
+    return status;
+}
+
 /* [MEASURE.I] the table of measures, and what computes them */
 /*
    To add a measure, add a row to PRUN__MEASURES: name, source, text, direction, needs and traits,
    the family that computes it, and which quantity of the family it is. Family `norm` is computed by
    prun__measure_norm, and so on; declare the function of a new family beside those.
-   prun__measure_run checks the needs and calls it. What several measures share is computed once and
-   kept in prun_measurement, with a bit of `known`; prun_measurement_free releases it. A new option
-   also needs its default in prun_measure_resolved and a row in [BINDINGS.I].
+   prun__measure_run in [MEASURING.I] checks the needs and calls it. What several measures share is
+   computed once and kept in prun_measurement, with a bit of `known`; prun_measurement_free releases
+   it. A new option also needs its default in prun_measure_resolved and a row in [BINDINGS.I].
 */
 
 /* ---- the table of measures ---- */
@@ -13413,6 +13810,8 @@ struct prun_measurement {
                               plain, in a box scaled by the weights */
     double *layer[6];      /* squared: Frobenius, spectral, operator; norm and distance of each */
     double features[5][5]; /* margins at the output and in four layers */
+    double shape[2][8];   /* spectra of weights: means over layers; of matrices, of whole kernels */
+    int64_t shaped[2][2]; /* layers in them, and those of these that a power law fits */
 #ifndef PRUNABILITY_NO_HESSIAN
 
     prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_TENSOR_WEIGHT */
@@ -13451,7 +13850,7 @@ struct prun__recipe {
 };
 static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_norm,
     prun__measure_path, prun__measure_loss, prun__measure_radius, prun__measure_margin,
-    prun__measure_history, prun__measure_noise, prun__measure_curvature;
+    prun__measure_history, prun__measure_noise, prun__measure_curvature, prun__measure_spectrum;
 
 /* In the rows below, traits share a word with the needs. */
 #define PRUN__TRAIT_SHIFT 16
@@ -13504,6 +13903,25 @@ static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_n
                (more) | PRUN__START, NONE, SPEC_DIST, NONE, (op)) \
     PRUN__NORM(X, "sum_of_spectral_norms" end, "Kuhn 5.1, variant", "sum of ||W||_2", \
                (more) | PRUN__FOLD, NONE, SPEC, NONE, PRUN__ROOTS | (op))
+/* Spectra of weights, once for the matrices of a convolution's kernel and once for all of it as one
+   matrix; l: eigenvalues of a layer's W'W. Means over layers. */
+#define PRUN__SPECTRUM(X, end, whole) \
+    PRUN__PLAIN(X, "alpha" end, "Martin 2021", "exponent of the power law of l", 1, PRUN__FOLD, \
+                spectrum, 0, whole, 0) \
+    PRUN__PLAIN(X, "alpha_weighted" end, "Martin 2021", "alpha log10 of the largest l", 1, \
+                PRUN__FOLD, spectrum, 1, whole, 0) \
+    PRUN__PLAIN(X, "log_alpha_norm" end, "Martin 2021", "log10 of the sum of l^alpha", 1, \
+                PRUN__FOLD, spectrum, 2, whole, 0) \
+    PRUN__PLAIN(X, "log_norm" end, "Martin 2021", "log10 of the sum of l", 1, PRUN__FOLD, \
+                spectrum, 3, whole, 0) \
+    PRUN__PLAIN(X, "log_spectral_norm" end, "Martin 2021", "log10 of the largest l", 1, \
+                PRUN__FOLD, spectrum, 4, whole, 0) \
+    PRUN__PLAIN(X, "stable_rank" end, "Martin 2021", "sum of l / largest l", 0, PRUN__FOLD, \
+                spectrum, 5, whole, 0) \
+    PRUN__PLAIN(X, "spectral_entropy" end, "Martin 2021", \
+                "entropy of l / sum, 1 if all are equal", 0, PRUN__FOLD, spectrum, 6, whole, 0) \
+    PRUN__PLAIN(X, "soft_rank" end, "Martin 2021", "edge of random l / largest l", 0, PRUN__FOLD, \
+                spectrum, 7, whole, 0)
 /* Effective dimensionality, from the same spectrum at each z. */
 #define PRUN__DIMENSION(X, end, at, z) \
     PRUN__PLAIN(X, "effective_dimensionality" end, "Maddox 2020", \
@@ -13555,6 +13973,8 @@ static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_n
                PRUN__ROOT) \
     PRUN__SPECTRAL(X, "", 0, 0) \
     PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN__TRAIT(SLOW), PRUN__OPERATOR) \
+    PRUN__SPECTRUM(X, "", 0) \
+    PRUN__SPECTRUM(X, "_matrix", 1) \
     PRUN__PLAIN(X, "path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
                 PRUN_NEEDS_NET | PRUN__FOLD, path, 0, 0, 0) \
     PRUN__PLAIN(X, "path_norm_over_margin", "Jiang 43", "the same / g^2", 1, \
@@ -13641,12 +14061,13 @@ PRUNDEF int64_t prun_measure_find(const char *name) {
 }
 
 /* Bits of prun_measurement.known: 0-1 pruned, 2-6 radius, 8-13 layer, 16-20 features, 21 spectrum,
-   22 trace. */
+   22 trace, 23-24 spectra. */
 enum {
     PRUN__KNOWN_RADIUS = 2,
     PRUN__KNOWN_LAYER = 8,
     PRUN__KNOWN_MARGIN = 16,
-    PRUN__KNOWN_CURVATURE = 21
+    PRUN__KNOWN_CURVATURE = 21,
+    PRUN__KNOWN_SPECTRUM = 23
 };
 
 static prun_status prun__result_note(prun_measure_result *result, prun_status status,
@@ -13888,6 +14309,57 @@ static prun_status prun__measure_norm(prun_measurement *m, const prun__recipe *r
         sum += (r->flags & PRUN__ROOTS ? sqrt(top) : top) / bottom;
     }
     result->value *= r->flags & PRUN__ROOT ? sqrt(sum) : sum;
+    return PRUN_OK;
+}
+
+/* Means over the layers that have eigenvalues enough; of alpha, over those with a power law. */
+static prun_status prun__measurement_find_spectra(prun_measurement *m, int32_t whole) {
+    const prun_objective *o = &m->objective;
+    double *sum = m->shape[whole];
+    int64_t i, *layers = m->shaped[whole];
+    if (m->known >> (PRUN__KNOWN_SPECTRUM + whole) & 1) return PRUN_OK;
+    memset(sum, 0, sizeof m->shape[whole]);
+    layers[0] = layers[1] = 0;
+    for (i = 0; i < o->tensor_count; i++) {
+        const prun_tensor *t = &o->tensors[i];
+        prun_weight_spectrum_result s;
+        int64_t count;
+        if (!(t->flags & PRUN_TENSOR_WEIGHT)) continue;
+        PRUN__TRY(prun_weight_eigenvalues(o->context, t, whole, NULL, &count));
+        if (count < m->options.least_eigenvalues) continue;
+        PRUN__TRY(prun_weight_spectrum(o->context, t, whole, m->options.halve_convolutions, &s));
+        layers[0]++;
+        sum[3] += log10(s.sum);
+        sum[4] += log10(s.largest);
+        sum[5] += s.stable_rank;
+        sum[6] += s.spectral_entropy;
+        sum[7] += s.soft_rank;
+        if (s.law.tail > 0) {
+            layers[1]++;
+            sum[0] += s.law.alpha;
+            sum[1] += s.law.alpha * log10(s.largest);
+            sum[2] += s.log_alpha_norm;
+        }
+        if (m->options.progress && m->options.progress(m->options.user, layers[0], m->layers))
+            return prun__fail(o->context, PRUN_ERR_CANCELLED, "cancelled at the spectrum of %s",
+                              t->name ? t->name : "?");
+    }
+    for (i = 0; i < 8; i++) sum[i] /= (double)layers[i < 3]; /* NaN where there are none */
+    m->known |= 1u << (PRUN__KNOWN_SPECTRUM + whole);
+    return PRUN_OK;
+}
+
+/* Spectra of weights. */
+static prun_status prun__measure_spectrum(prun_measurement *m, const prun__recipe *r,
+                                          prun_measure_result *result) {
+    PRUN__TRY(prun__measurement_find_spectra(m, r->variant));
+    if (m->shaped[r->variant][0] == 0)
+        return prun__result_note(result, PRUN_ERR_MISSING, "no layer has %lld eigenvalues",
+                                 (long long)m->options.least_eigenvalues);
+    if (r->which < 3 && m->shaped[r->variant][1] == 0)
+        return prun__result_note(result, PRUN_ERR_MISSING,
+                                 "no layer has two eigenvalues above 1e-5");
+    result->value = m->shape[r->variant][r->which];
     return PRUN_OK;
 }
 
@@ -14289,7 +14761,7 @@ static prun_status prun__measure_noise(prun_measurement *m, const prun__recipe *
                                m->options.seed, &result->value, &result->standard_error);
 }
 
-/* ---- measuring ---- */
+/* [MEASURING.I] a measurement: its options, what it begins with, one measure and all of them */
 
 PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options) {
     prun_measure_options o;
@@ -14309,6 +14781,7 @@ PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *o
     if (o.hessian_steps == 0) o.hessian_steps = 100;
     if (o.hessian_probes == 0) o.hessian_probes = 3;
     if (o.z == 0.0) o.z = 1.0;
+    if (o.least_eigenvalues == 0) o.least_eigenvalues = 50;
     return o;
 }
 
@@ -14345,6 +14818,9 @@ static prun_status prun__measure_check(prun_context *context, const prun_measure
                           "measures: z %g or weight_decay %g is "
                           "negative or not finite",
                           o->z, o->weight_decay);
+    if (o->least_eigenvalues < 1)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: least_eigenvalues %lld is below 1",
+                          (long long)o->least_eigenvalues);
     return PRUN_OK;
 }
 
@@ -19839,6 +20315,19 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_spectral_norm_result, residual, "double"),
     PRUN__FIELD(prun_spectral_norm_result, iterations, "int64_t"),
     PRUN__FIELD(prun_spectral_norm_result, error, "double"),
+    PRUN__FIELD(prun_power_law, alpha, "double"),
+    PRUN__FIELD(prun_power_law, sigma, "double"),
+    PRUN__FIELD(prun_power_law, least, "double"),
+    PRUN__FIELD(prun_power_law, distance, "double"),
+    PRUN__FIELD(prun_power_law, tail, "int64_t"),
+    PRUN__FIELD(prun_weight_spectrum_result, count, "int64_t"),
+    PRUN__FIELD(prun_weight_spectrum_result, sum, "double"),
+    PRUN__FIELD(prun_weight_spectrum_result, largest, "double"),
+    PRUN__FIELD(prun_weight_spectrum_result, law, "prun_power_law"),
+    PRUN__FIELD(prun_weight_spectrum_result, log_alpha_norm, "double"),
+    PRUN__FIELD(prun_weight_spectrum_result, stable_rank, "double"),
+    PRUN__FIELD(prun_weight_spectrum_result, spectral_entropy, "double"),
+    PRUN__FIELD(prun_weight_spectrum_result, soft_rank, "double"),
     PRUN__FIELD(prun_dropout_bound, empirical, "double"),
     PRUN__FIELD(prun_dropout_bound, kept, "double"),
     PRUN__FIELD(prun_dropout_bound, squared_norm, "double"),
@@ -19871,6 +20360,8 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_measure_options, hessian_probes, "int64_t"),
     PRUN__FIELD(prun_measure_options, z, "double"),
     PRUN__FIELD(prun_measure_options, weight_decay, "double"),
+    PRUN__FIELD(prun_measure_options, least_eigenvalues, "int64_t"),
+    PRUN__FIELD(prun_measure_options, halve_convolutions, "int32_t"),
     PRUN__FIELD(prun_measure_options, seed, "uint64_t"),
     PRUN__FIELD(prun_measure_options, history, "const prun_epoch *"),
     PRUN__FIELD(prun_measure_options, epochs, "int64_t"),
@@ -20062,6 +20553,8 @@ static const prun__structure prun__structures[] = {
     PRUN__STRUCT(prun_effective_dimension),
 #endif
     PRUN__STRUCT(prun_spectral_norm_result),
+    PRUN__STRUCT(prun_power_law),
+    PRUN__STRUCT(prun_weight_spectrum_result),
     PRUN__STRUCT(prun_dropout_bound),
     PRUN__STRUCT(prun_measure_info),
     PRUN__STRUCT(prun_measure_options),
@@ -20141,6 +20634,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__LABELLED
 #undef PRUN__LANCZOS_PIECE
 #undef PRUN__LARGEST_CHUNK
+#undef PRUN__LEAST_EIGENVALUE
 #undef PRUN__LSTAT
 #undef PRUN__MARGINS
 #undef PRUN__MAX
@@ -20158,6 +20652,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__PAIRS_ROOM
 #undef PRUN__PIECES
 #undef PRUN__PLAIN
+#undef PRUN__POINTS
 #undef PRUN__PREFETCH
 #undef PRUN__PRINTF
 #undef PRUN__PSI_ROOM
@@ -20176,6 +20671,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__SPARSE_STRIDED
 #undef PRUN__SPARSE_WINOGRAD
 #undef PRUN__SPECTRAL
+#undef PRUN__SPECTRUM
 #undef PRUN__START
 #undef PRUN__STATISTIC_ROOM
 #undef PRUN__STEP

@@ -261,7 +261,7 @@ snprintf vsnprintf qsort strtoll strtoull strerror __errno_location __error
 fopen fclose fread fwrite fflush fseek ftell fseeko ftello feof ferror fileno fsync rename remove
 stat fstat unlink setvbuf getc fgetc ungetc fputc putc open close read write
 lstat readlink realpath fdopen fchmod fchown geteuid getpid
-time exp expf exp2 log logf log1p log2 expm1 sqrt sqrtf pow fabs fabsf floor floorf ceil round lround
+time exp expf exp2 log logf log1p log10 log2 expm1 sqrt sqrtf pow fabs fabsf floor floorf ceil round lround
 llround sin cos sincos tan atan2 erfc erf lgamma hypot fmax fmin fmaxf fminf ldexp frexp fmod
 isnan isinf finite cbrt rint nearbyint trunc nextafter lrint llrint scalbn
 clock omp_get_max_threads omp_get_num_threads omp_get_thread_num omp_in_parallel omp_get_level
