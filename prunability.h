@@ -1200,7 +1200,7 @@ typedef struct prun_power_law {
 
 /* Fits a power law to the tail of `count` ascending values that has the smallest distance (Clauset,
    Shalizi and Newman 2009; as Martin, Peng and Mahoney 2021 apply it). Values up to 1e-5 are left
-   out. PRUN_ERR_MISSING where fewer than two different ones are left. */
+   out. PRUN_ERR_MISSING where fewer than two different ones are left; alpha is NaN then. */
 PRUNDEF prun_status prun_power_law_fit(prun_context *context, const double *values, int64_t count,
                                        prun_power_law *law);
 
@@ -13664,8 +13664,10 @@ PRUNDEF prun_status prun_weight_eigenvalues(prun_context *context, const prun_te
     s.columns = whole || weight->rank < 3 ? size / s.rows : weight->shape[1];
     s.count = size / (s.rows * s.columns);
     s.n = PRUN__MIN(s.rows, s.columns);
-    *count = s.n * s.count;
-    if (!eigenvalues) return PRUN_OK;
+    if (!eigenvalues) {
+        *count = s.n * s.count;
+        return PRUN_OK;
+    }
     i = prun__values_find_nonfinite(weight->data, size);
     if (i >= 0)
         return prun__fail(context, PRUN_ERR_NONFINITE, "spectrum: %s[%lld] is not finite", name,
@@ -13678,6 +13680,7 @@ PRUNDEF prun_status prun_weight_eigenvalues(prun_context *context, const prun_te
     if (!s.memory) return PRUN_ERR_MEMORY;
     prun__for(context, prun__slices_task, &s, s.count);
     prun__free(context, s.memory);
+    *count = s.n * s.count;
     for (i = 0; i < *count; i++) eigenvalues[i] *= eigenvalues[i];
     qsort(eigenvalues, (size_t)*count, sizeof *eigenvalues, prun__by_value);
     return PRUN_OK;
@@ -13747,37 +13750,45 @@ static void prun__weight_spectrum_fill(const double *values, int64_t longer,
     r->spectral_entropy = rank > 1 ? entropy / log((double)rank) : 0.0;
 }
 
+/* What the eigenvalues say, of which there are result->count, and the power law of them. */
+static prun_status prun__weight_spectrum_of(prun_context *context, const double *values,
+                                            const prun_tensor *weight, int whole,
+                                            prun_weight_spectrum_result *result) {
+    double rows = (double)(weight->rank > 0 ? weight->shape[0] : 1), edge;
+    double columns = (double)prun_tensor_size(weight) / rows;
+    prun_status status;
+    if (!(values[result->count - 1] > 0.0))
+        return prun__fail(context, PRUN_ERR_MISSING, "spectrum: %s is all zero",
+                          weight->name ? weight->name : "the tensor");
+    status = prun_power_law_fit(context, values, result->count, &result->law);
+    if (status != PRUN_OK && status != PRUN_ERR_MISSING) return status;
+    if (weight->rank > 2 && !whole) columns = (double)weight->shape[1];
+    prun__weight_spectrum_fill(values, (int64_t)PRUN__MAX(rows, columns), result);
+    edge = sqrt(rows) + sqrt(columns); /* squared and times the variance of the elements */
+    result->soft_rank = result->sum / (double)result->count / PRUN__MAX(rows, columns) * edge *
+                        edge / result->largest;
+    return PRUN_OK;
+}
+
 PRUNDEF prun_status prun_weight_spectrum(prun_context *context, const prun_tensor *weight,
                                          int whole, int halved,
                                          prun_weight_spectrum_result *result) {
-    double *values, rows, columns;
+    prun_weight_spectrum_result found;
+    double *values;
     prun_status status;
     int64_t i;
-    memset(result, 0, sizeof *result);
-    PRUN__TRY(prun_weight_eigenvalues(context, weight, whole, NULL, &result->count));
-    values = (double *)prun__alloc(context, result->count, sizeof *values, "spectrum");
+    memset(&found, 0, sizeof found);
+    PRUN__TRY(prun_weight_eigenvalues(context, weight, whole, NULL, &found.count));
+    values = (double *)prun__alloc(context, found.count, sizeof *values, "spectrum");
     if (!values) return PRUN_ERR_MEMORY;
-    status = prun_weight_eigenvalues(context, weight, whole, values, &result->count);
-    if (halved && weight->rank > 2 && !whole)
-        for (i = 0; i < result->count; i++) values[i] *= 0.5;
-    if (status == PRUN_OK && !(values[result->count - 1] > 0.0))
-        status = prun__fail(context, PRUN_ERR_MISSING, "spectrum: %s is all zero",
-                            weight->name ? weight->name : "the tensor");
+    status = prun_weight_eigenvalues(context, weight, whole, values, &found.count);
     if (status == PRUN_OK) {
-        const prun_status fitted = prun_power_law_fit(context, values, result->count, &result->law);
-        if (fitted != PRUN_OK && fitted != PRUN_ERR_MISSING) status = fitted;
-    }
-    if (status == PRUN_OK) {
-        rows = (double)(weight->rank > 0 ? weight->shape[0] : 1);
-        columns = (double)prun_tensor_size(weight) / rows;
-        if (weight->rank > 2 && !whole) columns = (double)weight->shape[1];
-        prun__weight_spectrum_fill(values, (int64_t)PRUN__MAX(rows, columns), result);
-        /* variance of the elements times (sqrt(rows) + sqrt(columns))^2 */
-        result->soft_rank = result->sum / (double)result->count / PRUN__MAX(rows, columns) *
-                            (sqrt(rows) + sqrt(columns)) * (sqrt(rows) + sqrt(columns)) /
-                            result->largest;
+        if (halved && weight->rank > 2 && !whole)
+            for (i = 0; i < found.count; i++) values[i] *= 0.5;
+        status = prun__weight_spectrum_of(context, values, weight, whole, &found);
     }
     prun__free(context, values);
+    if (status == PRUN_OK) *result = found;
     return status;
 }
 
