@@ -580,6 +580,31 @@ static prun_status use_operator_norm(world *w) {
     return CALL(w, prun_spectral_norm(w->context, weight_tensor(w), NULL, &conv, 0, 1, norm));
 }
 
+static prun_status use_singular_values(world *w) {
+    const prun_tensor *t = weight_tensor(w);
+    double *values = OUT(w, double, 1);
+    return CALL(w, prun_singular_values(w->context, t->data, prun_tensor_size(t), 1, 1, 1, values));
+}
+
+/* The kernel of two channels out and one in: an eigenvalue for each of its nine taps. */
+static prun_status use_weight_eigenvalues(world *w) {
+    double *values = OUT(w, double, 9);
+    int64_t *count = OUT(w, int64_t, 1);
+    CHECK(weight_tensor(w)->rank == 4 && prun_tensor_size(weight_tensor(w)) == 18);
+    return CALL(w, prun_weight_eigenvalues(w->context, weight_tensor(w), 0, values, count));
+}
+
+static prun_status use_power_law_fit(world *w) {
+    static const double values[] = {0, 1, 1, 2, 5, 7};
+    prun_power_law *law = OUT(w, prun_power_law, 1);
+    return CALL(w, prun_power_law_fit(w->context, values, 6, law));
+}
+
+static prun_status use_weight_spectrum(world *w) {
+    prun_weight_spectrum_result *found = OUT(w, prun_weight_spectrum_result, 1);
+    return CALL(w, prun_weight_spectrum(w->context, weight_tensor(w), 0, 1, found));
+}
+
 static prun_status use_path_norm(world *w) {
     double *value = OUT(w, double, 1);
     return CALL(w, prun_path_norm(w->net, value));
@@ -614,6 +639,7 @@ static prun_measure_options measure_options(world *w) {
     options.hessian_steps = 3;
     options.hessian_probes = 2;
     options.weight_decay = .01;
+    options.least_eigenvalues = 2;
     options.history = history;
     options.epochs = 2;
     options.seconds = test_clock;
@@ -653,6 +679,8 @@ static prun_status use_measure_trace(world *w) { return use_one_measure(w, "hess
 static prun_status use_measure_spectrum(world *w) {
     return use_one_measure(w, "effective_dimensionality_slq");
 }
+
+static prun_status use_measure_alpha(world *w) { return use_one_measure(w, "alpha"); }
 
 static prun_status use_all_measures(world *w, const prun_objective *objective) {
     const prun_measure_options options = measure_options(w);
@@ -1142,12 +1170,17 @@ static const exercise exercises[] = {
     {"prun_effective_dimensionality", use_effective_dimensionality, SOUND},
     {"prun_spectral_norm", use_spectral_norm, 0},
     {"prun_spectral_norm", use_operator_norm, 0},
+    {"prun_singular_values", use_singular_values, 0},
+    {"prun_weight_eigenvalues", use_weight_eigenvalues, 0},
+    {"prun_power_law_fit", use_power_law_fit, 0},
+    {"prun_weight_spectrum", use_weight_spectrum, 0},
     {"prun_path_norm", use_path_norm, 0},
     {"prun_margin_features", use_margin_features, 0},
     {"prun_gradient_noise", use_gradient_noise, 0},
     {"prun_measurement_create", use_measurement_create, 0},
     {"prun_measure", use_measure_trace, SOUND},
     {"prun_measure", use_measure_spectrum, SOUND},
+    {"prun_measure", use_measure_alpha, SOUND},
     {"prun_measure_all", use_measure_all, LONG},
     {"prun_measure_all", use_measure_all_own, ALL_RESULTS | LONG},
     {"prun_kendall_tau", use_kendall_tau, 0},

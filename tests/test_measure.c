@@ -1,5 +1,5 @@
-/* test_measure.c - section MEASURE: the table of measures, by closed forms and on real networks, with
-   everything that may be missing or undefined; gradient noise. */
+/* test_measure.c - sections MEASURE and MEASURING: the table of measures, by closed forms and on real
+   networks, with everything that may be missing or undefined; gradient noise. */
 #include "implementation.h" /* for a measurement and a network from inside */
 #include "fixed.h"
 #include "zoo.h"
@@ -359,6 +359,7 @@ static void missing_levels_are_named(void) {
     static float w[] = {1, 2, 3, 4};
     fixed f;
     prun_objective o;
+    prun_measure_options options;
     prun_measure_result *r = room_for_results();
     int64_t count, i;
     const prun_measure_info *info = prun_measures(&count);
@@ -366,7 +367,9 @@ static void missing_levels_are_named(void) {
     f.tensors[0] = matrix(w, 2, 2);
     o = fixed_objective(&f, 1);
     o.context = NULL; /* messages do not depend on it */
-    CHECK_STATUS(prun_measure_all(&o, NULL, NULL, r), PRUN_OK);
+    memset(&options, 0, sizeof options);
+    options.least_eigenvalues = 2;
+    CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
     for (i = 0; i < count; i++) {
         const uint32_t extra = info[i].needs;
         const prun_status expected = !extra ? PRUN_OK
@@ -447,6 +450,7 @@ static void measures_of_a_trained_net(void) {
     options.hessian_samples = 40;
     options.hessian_steps = 12;
     options.weight_decay = .01;
+    options.least_eigenvalues = 2;
     CHECK_STATUS(prun_net_copy(net, 0, &start), PRUN_OK);
     CHECK_STATUS(prun_train(net, &p.images, &recipe, history), PRUN_OK);
     CHECK_STATUS(prun_net_objective(net, &p.images, &o), PRUN_OK);
@@ -535,6 +539,7 @@ static void failing_callbacks_pass_through(void) {
     options.hessian_steps = options.hessian_probes = 2;
     options.hessian_samples = 7;
     options.weight_decay = .01;
+    options.least_eigenvalues = 2;
     f.net = perceptron(1);
     CHECK_STATUS(prun_net_objective(f.net, &p.images, &f.inner), PRUN_OK);
     o = f.inner;
@@ -606,6 +611,7 @@ static void memory_may_run_out(void) {
     options.hessian_steps = 4;
     options.hessian_samples = 3;
     options.weight_decay = .01;
+    options.least_eigenvalues = 2;
     context.threads = 1;
     context.allocate = scarce;
     context.release = give_back;
@@ -966,6 +972,7 @@ static void golden_networks_have_every_measure(void) {
         options.noise_pairs = 2;
         options.precision = .2;
         options.weight_decay = .01;
+        options.least_eigenvalues = 10; /* of layers as small as these */
         if (!prun_safetensors_find(file, "hessian.eigenvalues")) options.hessian_steps = 8;
         CHECK_STATUS(prun_net_objective(net, &p.images, &o), PRUN_OK);
         CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
