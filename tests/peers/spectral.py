@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Spectral norms of random matrices and convolutions through the library and through SciPy.
+"""Spectral norms of random matrices and convolutions, and all singular values of matrices, through
+the library and through SciPy.
 
     spectral.py LIBRARY
 
@@ -92,9 +93,93 @@ def random_operator(number):
     return weight.astype(numpy.float32), geometry
 
 
+def spectrum(kind, count):
+    """Singular values in descending order, the largest 1."""
+    x = numpy.arange(count) / max(count - 1, 1)
+    return {"graded": 10 ** (-30 * x), "clustered": 1 - 1e-6 * x, "equal": 1 + 0 * x,
+            "rank one": numpy.where(x > 0, 0, 1.0), "half the rank": numpy.where(x > 0.5, 0, 1 - x),
+            "one above equal": numpy.where(x > 0, 1 - 1e-3, 1), "evenly spaced": 1 - x,
+            "power law": (1 + numpy.arange(count)) ** -0.7}[kind]
+
+
+def with_spectrum(kind, rows, columns):
+    """A matrix with these singular values, up to the rounding to float32."""
+    u, s, v = linalg.svd(RANDOM.standard_normal((rows, columns)), full_matrices=False)
+    return (u * spectrum(kind, len(s))) @ v
+
+
+SPECTRA = "graded", "clustered", "equal", "rank one", "half the rank", "one above equal", \
+    "evenly spaced", "power law"
+NAMED = {
+    "zero": lambda rows, columns: numpy.zeros((rows, columns)),
+    "ones": lambda rows, columns: numpy.ones((rows, columns)),
+    "identity": numpy.eye,
+    "Hilbert": lambda rows, columns: 1 / (1 + numpy.add.outer(numpy.arange(rows),
+                                                              numpy.arange(columns))),
+    "Toeplitz": lambda rows, columns: linalg.toeplitz(RANDOM.standard_normal(rows),
+                                                      RANDOM.standard_normal(columns)),
+    "triangular": lambda rows, columns: numpy.tril(RANDOM.standard_normal((rows, columns))),
+    "pruned": lambda rows, columns: (RANDOM.standard_normal((rows, columns))
+                                     * (RANDOM.random((rows, columns)) < 0.02)),
+    "graded columns": lambda rows, columns: (RANDOM.standard_normal((rows, columns))
+                                             * 10 ** -numpy.linspace(0, 30, columns)),
+    "Gaussian": lambda rows, columns: RANDOM.standard_normal((rows, columns)),
+}
+SIZES = (1, 1), (1, 50), (50, 1), (2, 2), (7, 8), (9, 100), (100, 9), (64, 64), (60, 150)
+LARGE = ("Gaussian", 512, 512), ("Gaussian", 784, 10), ("Gaussian", 10, 784), \
+    ("power law", 512, 512), ("half the rank", 300, 256), ("pruned", 400, 300), \
+    ("Hilbert", 256, 256), ("graded", 200, 500)
+SCALES = 1.0, 1e-44, 1e37, 1e-20
+
+
+def every_matrix():
+    """(name, float32 matrix) of every kind, in several sizes and scales."""
+    for kind in SPECTRA + tuple(NAMED):
+        for number, (rows, columns) in enumerate(SIZES):
+            for scale in (1.0, SCALES[1 + number % 3]):
+                matrix = with_spectrum(kind, rows, columns) if kind in SPECTRA \
+                    else NAMED[kind](rows, columns)
+                largest = numpy.abs(matrix).max() or 1  # keeps 1e37 finite
+                yield f"{kind} {rows} x {columns} times {scale:g}", \
+                    (matrix * (scale / largest)).astype(numpy.float32)
+    for kind, rows, columns in LARGE:
+        matrix = with_spectrum(kind, rows, columns) if kind in SPECTRA else NAMED[kind](rows, columns)
+        yield f"{kind} {rows} x {columns}", matrix.astype(numpy.float32)
+
+
+def library_values(library, matrix):
+    """(status, singular values) of the library for a float32 matrix in any layout."""
+    values = numpy.full(min(matrix.shape), numpy.nan)
+    rows, columns = (ctypes.c_int64(n) for n in matrix.shape)
+    down, across = (ctypes.c_int64(n // matrix.itemsize) for n in matrix.strides)
+    status = library.prun_singular_values(None, ctypes.c_void_p(matrix.ctypes.data), rows, columns,
+                                          down, across, ctypes.c_void_p(values.ctypes.data))
+    return status, values
+
+
+def compare_singular_values(library):
+    """(passed, failed) of all matrices, their error relative to the largest value."""
+    passed = failed = 0
+    largest = 0.0
+    for name, matrix in every_matrix():
+        right = linalg.svdvals(matrix.astype(float))
+        for layout in matrix, numpy.asfortranarray(matrix), matrix.repeat(2, axis=1)[:, ::2]:
+            status, values = library_values(library, layout)
+            error = numpy.abs(values - right).max() / (right[0] or 1)
+            largest = max(largest, error)
+            if status == 0 and error <= 1e-12:
+                passed += 1
+            else:
+                failed += 1
+                print(f"FAIL {name}: status {status}, error {error:.3g} of the largest value")
+    print(f"{(passed + failed) // 3} matrices, 3 layouts, all singular values: largest error "
+          f"{largest:.2g} of the largest value")
+    return passed, failed
+
+
 def main():
     library = ctypes.CDLL(sys.argv[1])
-    passed = failed = 0
+    passed, failed = compare_singular_values(library)
     for name, make in ("matrices", random_matrix), ("operators", random_operator):
         largest = 0.0
         for number in range(100):
