@@ -712,6 +712,7 @@ static void report_measures(const prun_objective *objective, const char *key,
     options.hessian_steps = 5;
     options.hessian_probes = 2;
     options.weight_decay = 1e-3;
+    options.least_eigenvalues = 2;
     options.seed = 17;
     options.history = history;
     options.epochs = history != NULL ? EPOCHS : 0;
