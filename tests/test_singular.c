@@ -357,7 +357,7 @@ static void power_law_of_sixty_values(void) {
 static void power_laws_of_few_values(void) {
     static const double equal[] = {3, 3, 3, 3}, two[] = {2, 6}, small[] = {0, 1e-9, 1e-5};
     static const double mixed[] = {0, 1e-7, 1e-5, 2, 6}, repeated[] = {1, 1, 1, 4, 4, 7, 9, 9};
-    const double negative[] = {-5, -1, 2, 6}, last[] = {1e-6, 3};
+    const double negative[] = {-5, -1, 2, 6}, last[] = {1e-5, 3}, tied[] = {1, 1, 1, 2, 2, 4};
     prun_power_law law, right;
     CHECK_STATUS(prun_power_law_fit(&test_context, two, 2, &law), PRUN_OK);
     CHECK(law.tail == 2 && law.least == 2);
@@ -379,6 +379,10 @@ static void power_laws_of_few_values(void) {
     CHECK_STATUS(prun_power_law_fit(&test_context, repeated, 8, &law), PRUN_OK);
     right = fit_by_definition(repeated, 8, 0);
     check_law(&law, &right, 1e-13);
+    /* the tails from 1 and from 2 on are both 1/3 away: the first counts */
+    CHECK_STATUS(prun_power_law_fit(&test_context, tied, 6, &law), PRUN_OK);
+    CHECK(law.tail == 6 && law.least == 1 && law.distance == 1.0 / 3);
+    CHECK_CLOSE(law.alpha, 1 + 1.5 / log(2), 0, 1e-14);
 }
 
 /* Samples of power laws, of others, with many ties, and of scales far apart. */
@@ -499,6 +503,21 @@ static void spectrum_of_a_small_matrix(void) {
     CHECK_CLOSE(log10(s.sum), 1.591064607026, 0, 1e-11);
     CHECK_CLOSE(log10(s.largest), 1.289533418080, 0, 1e-11);
     CHECK_CLOSE(s.soft_rank, 1.796499227457, 0, 1e-11);
+}
+
+/* A value counts for the rank if it exceeds the rounding of the largest times the longer side. */
+static void rank_of_a_long_matrix(void) {
+    static float w[20];
+    prun_tensor t = matrix(w, 2, 10);
+    prun_weight_spectrum_result s;
+    w[0] = 1;
+    w[11] = 1e-15f;
+    CHECK_STATUS(prun_weight_spectrum(&test_context, &t, 0, 0, &s), PRUN_OK);
+    CHECK(s.spectral_entropy == 0);
+    w[3] = 1e-15f;
+    t = matrix(w, 2, 2);
+    CHECK_STATUS(prun_weight_spectrum(&test_context, &t, 0, 0, &s), PRUN_OK);
+    CHECK(s.spectral_entropy > 0);
 }
 
 /* Kernels, matrices, low ranks and scales. */
@@ -630,6 +649,7 @@ static void check_means(const four_layers *n, const prun_measure_options *option
             CHECK_STATUS(
                 prun_weight_eigenvalues(&test_context, &n->f.tensors[i], whole, NULL, &count),
                 PRUN_OK);
+            if (i == 0 && least == SIXTY) CHECK(count == SIXTY);
             if (count < least || !(n->f.tensors[i].flags & PRUN_TENSOR_WEIGHT)) continue;
             CHECK_STATUS(prun_weight_spectrum(&test_context, &n->f.tensors[i], whole,
                                               options->halve_convolutions, &s),
@@ -667,6 +687,9 @@ static void measures_are_means_over_layers(void) {
     n.f.tensors[0].flags = PRUN_TENSOR_BIAS; /* left out, whatever its size */
     check_means(&n, &options);
     n.f.tensors[0].flags = PRUN_TENSOR_WEIGHT;
+    options.least_eigenvalues = SIXTY; /* the first layer has just these */
+    options.halve_convolutions = 0;
+    check_means(&n, &options);
     options.least_eigenvalues = 61;
     options.halve_convolutions = 0;
     n.o.tensor_count = 2;
@@ -769,6 +792,7 @@ static const test_case cases[] = {
     TEST_CASE(power_laws_against_their_definition),
     TEST_CASE(spectrum_of_sixty_eigenvalues),
     TEST_CASE(spectrum_of_a_small_matrix),
+    TEST_CASE(rank_of_a_long_matrix),
     TEST_CASE(spectra_against_their_definition),
     TEST_CASE(halved_eigenvalues),
     TEST_CASE(spectra_that_are_missing),
