@@ -1275,6 +1275,24 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
                                         int64_t pairs, uint64_t seed, double *variance,
                                         double *standard_error);
 
+/* First and second moments of the gradients of samples, over all tensors. C is E g g', centred or
+   not; both traces are sums over the parameters. */
+typedef struct prun_gradient_moments_result {
+    int64_t samples, parameters;
+    double squared_norm;    /* |E g|^2 */
+    double uncentred_trace; /* E |g|^2: trace of the empirical Fisher matrix, by the labels given */
+    double centred_trace;   /* E |g - E g|^2 */
+    double signal_to_noise; /* mean over parameters of (E g)^2 / (Var g + epsilon) */
+} prun_gradient_moments_result;
+
+/* Moments of the gradients of `samples` samples: those in index, or 0, 1, ... if it is NULL. One
+   gradient for each, of which none is kept: memory for two doubles a parameter. With epsilon 0
+   parameters whose gradient is always 0 do not count. A gradient that is not finite:
+   PRUN_ERR_NONFINITE, naming the sample. Needs level 2. */
+PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const int64_t *index,
+                                          int64_t samples, double epsilon,
+                                          prun_gradient_moments_result *result);
+
 /* What a measure asks for, beyond the weights. */
 enum prun_needs {
     PRUN_NEEDS_LOSS = 1,     /* level 1 */
@@ -10587,6 +10605,80 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
                                 standard_error);
 }
 
+/* Adds the gradient g of one more sample to the moments, of which there are pairs: mean, and sum of
+   squared deviations (Welford 1962). Returns |g|^2. */
+static double prun__gradient_moments_add(double *moments, int64_t parameters, const float *g,
+                                         int64_t count) {
+    const double share = 1.0 / (double)count;
+    double square = 0.0;
+    int64_t i;
+    for (i = 0; i < parameters; i++) {
+        const double value = (double)g[i], before = value - moments[2 * i];
+        moments[2 * i] += before * share;
+        moments[2 * i + 1] += before * (value - moments[2 * i]);
+        square += value * value;
+    }
+    return square;
+}
+
+/* What the moments come to. */
+static void prun__gradient_moments_fill(const double *moments, double epsilon,
+                                        prun_gradient_moments_result *r) {
+    double ratios = 0.0, counted = 0.0;
+    int64_t i;
+    for (i = 0; i < r->parameters; i++) {
+        const double square = moments[2 * i] * moments[2 * i];
+        const double variance = moments[2 * i + 1] / (double)r->samples;
+        r->squared_norm += square;
+        r->centred_trace += variance;
+        if (square == 0.0 && variance + epsilon == 0.0) continue;
+        ratios += square / (variance + epsilon);
+        counted += 1.0;
+    }
+    r->signal_to_noise = counted > 0.0 ? ratios / counted : 0.0;
+}
+
+PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const int64_t *index,
+                                          int64_t samples, double epsilon,
+                                          prun_gradient_moments_result *result) {
+    prun_context *context = objective->context;
+    float *g;
+    double *moments;
+    int64_t k;
+    prun_status status;
+    if (!objective->gradient)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the gradient callback is missing");
+    if (samples < 1 || samples > objective->samples || !(epsilon >= 0.0))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "gradient moments: %lld samples of %lld, epsilon %g", (long long)samples,
+                          (long long)objective->samples, epsilon);
+    PRUN__TRY(prun__objective_check(objective));
+    memset(result, 0, sizeof *result);
+    result->samples = samples;
+    result->parameters = prun__objective_parameters(objective);
+    g = (float *)prun__alloc(context, result->parameters, sizeof *g, "gradient moments");
+    moments = (double *)prun__alloc_zero(context, prun__size_product(2, result->parameters),
+                                         sizeof *moments, "gradient moments");
+    status = g && moments ? PRUN_OK : PRUN_ERR_MEMORY;
+    for (k = 0; status == PRUN_OK && k < samples; k++) {
+        const int64_t sample = index ? index[k] : k;
+        double square;
+        status = prun__objective_gradient(objective, &sample, 1, g, NULL);
+        if (status != PRUN_OK) break;
+        square = prun__gradient_moments_add(moments, result->parameters, g, k + 1);
+        result->uncentred_trace += square / (double)samples;
+        if (!(square <= DBL_MAX))
+            status = prun__fail(context, PRUN_ERR_NONFINITE,
+                                "gradient moments: the gradient of sample %lld is not finite",
+                                (long long)sample);
+    }
+    if (status == PRUN_OK) prun__gradient_moments_fill(moments, epsilon, result);
+    prun__free(context, g);
+    prun__free(context, moments);
+    return status;
+}
+
 /* [TRAIN.I] stochastic gradient descent */
 /*
    A trainer borrows net and images. An epoch takes the images in an order of its own; a step draws
@@ -13823,10 +13915,11 @@ struct prun_measurement {
     double features[5][5]; /* margins at the output and in four layers */
     double shape[2][8];   /* spectra of weights: means over layers; of matrices, of whole kernels */
     int64_t shaped[2][2]; /* layers in them, and those of these that a power law fits */
+    prun_gradient_moments_result moments;
 #ifndef PRUNABILITY_NO_HESSIAN
 
     prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_TENSOR_WEIGHT */
-    prun_estimate trace;    /* of the same */
+    prun_estimate trace[2]; /* of the same, and of the Hessian over all tensors */
 #endif
     uint32_t known;       /* which of these are there */
     double norm_error[6]; /* rows of `layer`: largest relative error among spectral norms that
@@ -13861,7 +13954,8 @@ struct prun__recipe {
 };
 static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_norm,
     prun__measure_path, prun__measure_loss, prun__measure_radius, prun__measure_margin,
-    prun__measure_history, prun__measure_noise, prun__measure_curvature, prun__measure_spectrum;
+    prun__measure_history, prun__measure_noise, prun__measure_curvature, prun__measure_spectrum,
+    prun__measure_gradient;
 
 /* In the rows below, traits share a word with the needs. */
 #define PRUN__TRAIT_SHIFT 16
@@ -14023,6 +14117,20 @@ static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_n
                 PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN__TRAIT(SLOW), curvature, 4, 0, 0) \
     PRUN__PLAIN(X, "hessian_trace", "Hutchinson 1990", "sum of eigenvalues", 1, PRUN__CURVED, \
                 curvature, 5, 0, 0) \
+    PRUN__PLAIN(X, "fisher_rao_norm", "Liang 2019", "d root of mean (p.f - f_y)^2", 1, \
+                PRUN__LABELLED | PRUN__FOLD, loss, 2, 0, 0) \
+    PRUN__PLAIN(X, "gradient_norm", "textbook", "|mean gradient|^2", 0, PRUN_NEEDS_GRADIENT, \
+                gradient, 0, 0, 0) \
+    PRUN__PLAIN(X, "gradient_norm_fraction", "textbook", "the same per parameter", 0, \
+                PRUN_NEEDS_GRADIENT, gradient, 1, 0, 0) \
+    PRUN__PLAIN(X, "fisher_trace", "Jastrzebski 2021", "mean |gradient of a sample|^2", 1, \
+                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(SLOW), gradient, 2, 0, 0) \
+    PRUN__PLAIN(X, "takeuchi_ratio", "Thomas 2020", "fisher_trace / trace of H", 1, PRUN__CURVED, \
+                gradient, 3, 0, 0) \
+    PRUN__PLAIN(X, "takeuchi_ratio_centred", "Thomas 2020", "with centred gradients", 1, \
+                PRUN__CURVED, gradient, 4, 0, 0) \
+    PRUN__PLAIN(X, "gradient_signal_to_noise", "Liu 2020", "mean of (E g)^2 / (Var g + 1e-5)", -1, \
+                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(SLOW), gradient, 5, 0, 0) \
     PRUN__PLAIN(X, "sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, \
                 PRUN_NEEDS_HISTORY, history, 0, 0, 0) \
     PRUN__PLAIN(X, "steps_to_0.1", "Jiang 63", "steps until an epoch's loss is 0.1", 0, \
@@ -14072,13 +14180,14 @@ PRUNDEF int64_t prun_measure_find(const char *name) {
 }
 
 /* Bits of prun_measurement.known: 0-1 pruned, 2-6 radius, 8-13 layer, 16-20 features, 21 spectrum,
-   22 trace, 23-24 spectra. */
+   22 trace, 23 trace over all tensors, 24-25 spectra, 26 moments. */
 enum {
     PRUN__KNOWN_RADIUS = 2,
     PRUN__KNOWN_LAYER = 8,
     PRUN__KNOWN_MARGIN = 16,
     PRUN__KNOWN_CURVATURE = 21,
-    PRUN__KNOWN_SPECTRUM = 23
+    PRUN__KNOWN_SPECTRUM = 24,
+    PRUN__KNOWN_MOMENTS = 26
 };
 
 static prun_status prun__result_note(prun_measure_result *result, prun_status status,
@@ -14400,12 +14509,16 @@ static prun_status prun__measure_loss(prun_measurement *m, const prun__recipe *r
     p = (double *)prun__alloc(o->context, o->classes, sizeof *p, "entropy");
     if (!p) return PRUN_ERR_MEMORY;
     for (i = 0; i < o->samples; i++) {
-        prun_cross_entropy(m->logits + i * o->classes, o->classes, 0, p);
+        const float *logits = m->logits + i * o->classes;
+        double part = r->which == 2 ? -(double)logits[o->labels[i]] : 0.0;
+        prun_cross_entropy(logits, o->classes, 0, p);
         for (j = 0; j < o->classes; j++)
-            if (p[j] > 0.0) sum += p[j] * log(p[j]);
+            if (p[j] > 0.0) part += p[j] * (r->which == 2 ? (double)logits[j] : log(p[j]));
+        sum += r->which == 2 ? part * part : part;
     }
     prun__free(o->context, p);
     result->value = sum / (double)o->samples;
+    if (r->which == 2) result->value = (double)m->layers * sqrt(result->value);
     return PRUN_OK;
 }
 
@@ -14481,32 +14594,82 @@ static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe 
     return PRUN_OK;
 }
 
+static void prun__result_add_note(prun_measure_result *result, const char *format, ...)
+    PRUN__PRINTF(2, 3);
+
+/* Appends a remark to a result's message, after what is there; what does not fit is cut off. */
+static void prun__result_add_note(prun_measure_result *result, const char *format, ...) {
+    size_t used = strlen(result->message);
+    va_list arguments;
+    if (used > 0 && used + 2 < sizeof result->message) {
+        memcpy(result->message + used, "; ", 3);
+        used += 2;
+    }
+    va_start(arguments, format);
+    vsnprintf(result->message + used, sizeof result->message - used, format, arguments);
+    va_end(arguments);
+}
+
+/* Puts the samples of curvature and of gradients' moments into a new array: at random, as sets may
+   be sorted by class. NULL: all samples. */
+static prun_status prun__measurement_draw_samples(const prun_measurement *m, int64_t **order) {
+    const prun_objective *o = &m->objective;
+    *order = NULL;
+    if (m->options.hessian_samples >= o->samples) return PRUN_OK;
+    *order = (int64_t *)prun__alloc(o->context, o->samples, sizeof **order, "samples");
+    if (!*order) return PRUN_ERR_MEMORY;
+    prun_random_permutation(m->options.seed, PRUN__STREAM_MEASURE, o->samples, *order);
+    return PRUN_OK;
+}
+
+/* Says that not all samples were used, where that is so. */
+static void prun__result_add_samples_note(const prun_measurement *m, prun_measure_result *result) {
+    if (m->options.hessian_samples < m->objective.samples)
+        prun__result_add_note(result, "over %lld of %lld samples",
+                              (long long)m->options.hessian_samples,
+                              (long long)m->objective.samples);
+}
+
+/* Moments of the samples' gradients. */
+static prun_status prun__measurement_find_moments(prun_measurement *m) {
+    const prun_objective *o = &m->objective;
+    int64_t *order;
+    prun_status status;
+    if (m->known >> PRUN__KNOWN_MOMENTS & 1) return PRUN_OK;
+    PRUN__TRY(prun__measurement_draw_samples(m, &order));
+    status = prun_gradient_moments(o, order, PRUN__MIN(m->options.hessian_samples, o->samples),
+                                   1e-5, &m->moments);
+    prun__free(o->context, order);
+    if (status == PRUN_OK) m->known |= 1u << PRUN__KNOWN_MOMENTS;
+    return status;
+}
+
 #ifndef PRUNABILITY_NO_HESSIAN
-/* The spectrum or the trace of the Hessian, both over the same samples. */
-static prun_status prun__measurement_find_curvature(prun_measurement *m, int trace) {
+enum { PRUN__SPECTRUM_OF_WEIGHTS, PRUN__TRACE, PRUN__WHOLE_TRACE };
+
+/* The spectrum of the Hessian, or its trace, over the weights or over all tensors; all of them over
+   the same samples. */
+static prun_status prun__measurement_find_curvature(prun_measurement *m, int kind) {
     const prun_measure_options *mo = &m->options;
     const prun_objective *o = &m->objective;
     prun_hessian_options p;
-    int64_t *order = NULL;
+    int64_t *order;
     prun_status status;
-    if (m->known >> (PRUN__KNOWN_CURVATURE + trace) & 1) return PRUN_OK;
+    if (m->known >> (PRUN__KNOWN_CURVATURE + kind) & 1) return PRUN_OK;
     memset(&p, 0, sizeof p);
+    p.scope = kind == PRUN__WHOLE_TRACE ? PRUN_HESSIAN_ALL : PRUN_HESSIAN_WEIGHTS;
     p.samples = PRUN__MIN(mo->hessian_samples, o->samples);
     p.steps = mo->hessian_steps;
-    p.probes = trace ? mo->draws : mo->hessian_probes;
+    p.probes = kind == PRUN__SPECTRUM_OF_WEIGHTS ? mo->hessian_probes : mo->draws;
     p.seed = mo->seed;
     p.progress = mo->progress;
     p.user = mo->user;
-    if (p.samples < o->samples) { /* at random, as sets may be sorted by class */
-        order = (int64_t *)prun__alloc(o->context, o->samples, sizeof *order, "curvature");
-        if (!order) return PRUN_ERR_MEMORY;
-        prun_random_permutation(mo->seed, PRUN__STREAM_MEASURE, o->samples, order);
-        p.index = order;
-    }
-    status = trace ? prun_hessian_trace(o, &p, &m->trace, NULL)
-                   : prun_hessian_spectrum(o, &p, &m->spectrum);
+    PRUN__TRY(prun__measurement_draw_samples(m, &order));
+    p.index = order;
+    if (kind == PRUN__SPECTRUM_OF_WEIGHTS) status = prun_hessian_spectrum(o, &p, &m->spectrum);
+    else status = prun_hessian_trace(o, &p, &m->trace[kind == PRUN__WHOLE_TRACE], NULL);
     prun__free(o->context, order);
-    if (status == PRUN_OK) m->known |= 1u << (PRUN__KNOWN_CURVATURE + trace);
+    if (status == PRUN_OK) m->known |= 1u << (PRUN__KNOWN_CURVATURE + kind);
     return status;
 }
 
@@ -14526,22 +14689,6 @@ static double prun__ritz_deviation(const prun_spectrum *s, double z) {
 }
 
 /* Adds a remark to a result's message. */
-static void prun__result_add_note(prun_measure_result *result, const char *format, ...)
-    PRUN__PRINTF(2, 3);
-
-/* Appends a remark to a result's message, after what is there; what does not fit is cut off. */
-static void prun__result_add_note(prun_measure_result *result, const char *format, ...) {
-    size_t used = strlen(result->message);
-    va_list arguments;
-    if (used > 0 && used + 2 < sizeof result->message) {
-        memcpy(result->message + used, "; ", 3);
-        used += 2;
-    }
-    va_start(arguments, format);
-    vsnprintf(result->message + used, sizeof result->message - used, format, arguments);
-    va_end(arguments);
-}
-
 /* Says what most of an estimate's error is, where it exceeds a tenth of the value. z 0: a trace. */
 static void prun__result_add_error_note(prun_measure_result *result, const prun_estimate *e,
                                         int64_t steps, double z) {
@@ -14617,12 +14764,14 @@ static prun_status prun__measure_curvature(prun_measurement *m, const prun__reci
     if (r->variant == 2 && z == 0.0)
         return prun__result_note(result, PRUN_ERR_MISSING,
                                  "the weight decay of training is not given");
-    PRUN__TRY(prun__measurement_find_curvature(m, r->which == 5));
+    PRUN__TRY(prun__measurement_find_curvature(m, r->which == 5 ? PRUN__TRACE
+                                                                : PRUN__SPECTRUM_OF_WEIGHTS));
     if (r->which == 5) {
-        result->value = m->trace.value;
-        result->standard_error = m->trace.error;
-        share = m->trace.value != 0.0 ? m->trace.difference_error / fabs(m->trace.value) : 0.0;
-        prun__result_add_error_note(result, &m->trace, 0, 0.0);
+        result->value = m->trace[0].value;
+        result->standard_error = m->trace[0].error;
+        share =
+            m->trace[0].value != 0.0 ? m->trace[0].difference_error / fabs(m->trace[0].value) : 0.0;
+        prun__result_add_error_note(result, &m->trace[0], 0, 0.0);
     } else if (r->which == 4) {
         share = m->spectrum.difference_error;
         PRUN__TRY(prun__measure_largest_eigenvalue(&m->spectrum, result));
@@ -14631,10 +14780,7 @@ static prun_status prun__measure_curvature(prun_measurement *m, const prun__reci
     }
     result->value /= per;
     result->standard_error /= per;
-    if (m->options.hessian_samples < m->objective.samples)
-        prun__result_add_note(result, "over %lld of %lld samples",
-                              (long long)m->options.hessian_samples,
-                              (long long)m->objective.samples);
+    prun__result_add_samples_note(m, result);
     if (!m->objective.hessian_vector)
         prun__result_add_note(result, "finite differences, off by about %.1g %%", 100.0 * share);
     if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
@@ -14770,6 +14916,68 @@ static prun_status prun__measure_noise(prun_measurement *m, const prun__recipe *
     (void)r;
     return prun_gradient_noise(&m->objective, m->options.noise_batch, m->options.noise_pairs,
                                m->options.seed, &result->value, &result->standard_error);
+}
+
+/* Square of the mean gradient's norm over all samples. */
+static prun_status prun__measure_gradient_norm(const prun_measurement *m,
+                                               prun_measure_result *result) {
+    const prun_objective *o = &m->objective;
+    float *g = (float *)prun__alloc(o->context, m->parameters, sizeof *g, "gradient");
+    double sum = 0.0;
+    int64_t i;
+    prun_status status = g ? PRUN_OK : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK) status = prun__objective_gradient(o, NULL, o->samples, g, NULL);
+    for (i = 0; status == PRUN_OK && i < m->parameters; i++) {
+        const double mean = (double)g[i] / (double)o->samples;
+        sum += mean * mean;
+    }
+    prun__free(o->context, g);
+    if (status == PRUN_OK && !(sum <= DBL_MAX))
+        status = prun__fail(o->context, PRUN_ERR_NONFINITE, "the gradient is not finite");
+    result->value = sum;
+    return status;
+}
+
+/* The ratio of the gradients' variance to the trace of the Hessian, over all tensors. */
+static prun_status prun__measure_takeuchi(prun_measurement *m, int centred,
+                                          prun_measure_result *result) {
+#ifndef PRUNABILITY_NO_HESSIAN
+    const prun_estimate *trace = &m->trace[1];
+    PRUN__TRY(prun__measurement_find_moments(m));
+    PRUN__TRY(prun__measurement_find_curvature(m, PRUN__WHOLE_TRACE));
+    if (!(trace->value > 0.0))
+        return prun__result_note(result, PRUN_ERR_MISSING, "the trace of the Hessian is %.3g",
+                                 trace->value);
+    result->value =
+        (centred ? m->moments.centred_trace : m->moments.uncentred_trace) / trace->value;
+    result->standard_error = result->value * trace->error / trace->value;
+    if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
+    prun__result_add_error_note(result, trace, 0, 0.0);
+    return PRUN_OK;
+#else
+    (void)m;
+    (void)centred;
+    return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "compiled with PRUNABILITY_NO_HESSIAN");
+#endif
+}
+
+/* which: 0, 1 squared norm of the mean gradient, and per parameter; 2 trace of the empirical Fisher
+   matrix; 3, 4 the same, and centred, over that of the Hessian; 5 signal to noise. */
+static prun_status prun__measure_gradient(prun_measurement *m, const prun__recipe *r,
+                                          prun_measure_result *result) {
+    if (r->which < 2) {
+        PRUN__TRY(prun__measure_gradient_norm(m, result));
+        if (r->which == 1) result->value /= (double)m->parameters;
+        return PRUN_OK;
+    }
+    if (r->which == 3 || r->which == 4) {
+        PRUN__TRY(prun__measure_takeuchi(m, r->which == 4, result));
+    } else {
+        PRUN__TRY(prun__measurement_find_moments(m));
+        result->value = r->which == 2 ? m->moments.uncentred_trace : m->moments.signal_to_noise;
+    }
+    prun__result_add_samples_note(m, result);
+    return PRUN_OK;
 }
 
 /* [MEASURING.I] a measurement: its options, what it begins with, one measure and all of them */
@@ -20347,6 +20555,12 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_dropout_bound, delta, "double"),
     PRUN__FIELD(prun_dropout_bound, candidates, "double"),
     PRUN__FIELD(prun_dropout_bound, lambda, "double"),
+    PRUN__FIELD(prun_gradient_moments_result, samples, "int64_t"),
+    PRUN__FIELD(prun_gradient_moments_result, parameters, "int64_t"),
+    PRUN__FIELD(prun_gradient_moments_result, squared_norm, "double"),
+    PRUN__FIELD(prun_gradient_moments_result, uncentred_trace, "double"),
+    PRUN__FIELD(prun_gradient_moments_result, centred_trace, "double"),
+    PRUN__FIELD(prun_gradient_moments_result, signal_to_noise, "double"),
     PRUN__FIELD(prun_measure_info, name, "const char *"),
     PRUN__FIELD(prun_measure_info, source, "const char *"),
     PRUN__FIELD(prun_measure_info, what, "const char *"),
@@ -20567,6 +20781,7 @@ static const prun__structure prun__structures[] = {
     PRUN__STRUCT(prun_power_law),
     PRUN__STRUCT(prun_weight_spectrum_result),
     PRUN__STRUCT(prun_dropout_bound),
+    PRUN__STRUCT(prun_gradient_moments_result),
     PRUN__STRUCT(prun_measure_info),
     PRUN__STRUCT(prun_measure_options),
     PRUN__STRUCT(prun_measure_result),
