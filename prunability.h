@@ -10644,6 +10644,7 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
     prun_context *context = objective->context;
     float *g;
     double *moments;
+    prun_gradient_moments_result r;
     int64_t k;
     prun_status status;
     if (!objective->gradient)
@@ -10654,11 +10655,11 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
                           "gradient moments: %lld samples of %lld, epsilon %g", (long long)samples,
                           (long long)objective->samples, epsilon);
     PRUN__TRY(prun__objective_check(objective));
-    memset(result, 0, sizeof *result);
-    result->samples = samples;
-    result->parameters = prun__objective_parameters(objective);
-    g = (float *)prun__alloc(context, result->parameters, sizeof *g, "gradient moments");
-    moments = (double *)prun__alloc_zero(context, prun__size_product(2, result->parameters),
+    memset(&r, 0, sizeof r);
+    r.samples = samples;
+    r.parameters = prun__objective_parameters(objective);
+    g = (float *)prun__alloc(context, r.parameters, sizeof *g, "gradient moments");
+    moments = (double *)prun__alloc_zero(context, prun__size_product(2, r.parameters),
                                          sizeof *moments, "gradient moments");
     status = g && moments ? PRUN_OK : PRUN_ERR_MEMORY;
     for (k = 0; status == PRUN_OK && k < samples; k++) {
@@ -10666,14 +10667,17 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
         double square;
         status = prun__objective_gradient(objective, &sample, 1, g, NULL);
         if (status != PRUN_OK) break;
-        square = prun__gradient_moments_add(moments, result->parameters, g, k + 1);
-        result->uncentred_trace += square / (double)samples;
+        square = prun__gradient_moments_add(moments, r.parameters, g, k + 1);
+        r.uncentred_trace += square / (double)samples;
         if (!(square <= DBL_MAX))
             status = prun__fail(context, PRUN_ERR_NONFINITE,
                                 "gradient moments: the gradient of sample %lld is not finite",
                                 (long long)sample);
     }
-    if (status == PRUN_OK) prun__gradient_moments_fill(moments, epsilon, result);
+    if (status == PRUN_OK) {
+        prun__gradient_moments_fill(moments, epsilon, &r);
+        *result = r;
+    }
     prun__free(context, g);
     prun__free(context, moments);
     return status;
@@ -14498,7 +14502,7 @@ static prun_status prun__measure_path(prun_measurement *m, const prun__recipe *r
 }
 
 /* Measures of losses and logits. which: 0 mean loss, 1 negative entropy of the predicted
-   distributions. */
+   distributions, 2 Fisher-Rao norm by its closed form. */
 static prun_status prun__measure_loss(prun_measurement *m, const prun__recipe *r,
                                       prun_measure_result *result) {
     const prun_objective *o = &m->objective;
@@ -14506,15 +14510,19 @@ static prun_status prun__measure_loss(prun_measurement *m, const prun__recipe *r
     int64_t i, j;
     result->value = m->loss;
     if (r->which == 0) return PRUN_OK;
-    p = (double *)prun__alloc(o->context, o->classes, sizeof *p, "entropy");
+    p = (double *)prun__alloc(o->context, o->classes, sizeof *p, "probabilities");
     if (!p) return PRUN_ERR_MEMORY;
     for (i = 0; i < o->samples; i++) {
         const float *logits = m->logits + i * o->classes;
-        double part = r->which == 2 ? -(double)logits[o->labels[i]] : 0.0;
         prun_cross_entropy(logits, o->classes, 0, p);
-        for (j = 0; j < o->classes; j++)
-            if (p[j] > 0.0) part += p[j] * (r->which == 2 ? (double)logits[j] : log(p[j]));
-        sum += r->which == 2 ? part * part : part;
+        if (r->which == 1) {
+            for (j = 0; j < o->classes; j++)
+                if (p[j] > 0.0) sum += p[j] * log(p[j]);
+        } else {
+            double mean = -(double)logits[o->labels[i]];
+            for (j = 0; j < o->classes; j++) mean += p[j] * (double)logits[j];
+            sum += mean * mean;
+        }
     }
     prun__free(o->context, p);
     result->value = sum / (double)o->samples;
@@ -14943,11 +14951,12 @@ static prun_status prun__measure_takeuchi(prun_measurement *m, int centred,
                                           prun_measure_result *result) {
 #ifndef PRUNABILITY_NO_HESSIAN
     const prun_estimate *trace = &m->trace[1];
-    PRUN__TRY(prun__measurement_find_moments(m));
     PRUN__TRY(prun__measurement_find_curvature(m, PRUN__WHOLE_TRACE));
     if (!(trace->value > 0.0))
-        return prun__result_note(result, PRUN_ERR_MISSING, "the trace of the Hessian is %.3g",
-                                 trace->value);
+        return prun__fail(m->objective.context, PRUN_ERR_MISSING,
+                          "the trace of the Hessian is %.3g, where a positive one is needed",
+                          trace->value);
+    PRUN__TRY(prun__measurement_find_moments(m));
     result->value =
         (centred ? m->moments.centred_trace : m->moments.uncentred_trace) / trace->value;
     result->standard_error = result->value * trace->error / trace->value;

@@ -624,6 +624,11 @@ static prun_status use_gradient_noise(world *w) {
     return CALL(w, prun_gradient_noise(&w->objective, 4, 3, 1, variance, standard));
 }
 
+static prun_status use_gradient_moments(world *w) {
+    prun_gradient_moments_result *moments = OUT(w, prun_gradient_moments_result, 1);
+    return CALL(w, prun_gradient_moments(&w->objective, NULL, 3, 1e-5, moments));
+}
+
 static const prun_epoch history[2] = {{1, 2, .1, 2, .5, 2, 10, 1}, {2, 2, .1, 1, .4, 1, 20, 1}};
 
 static prun_measure_options measure_options(world *w) {
@@ -681,6 +686,7 @@ static prun_status use_measure_spectrum(world *w) {
 }
 
 static prun_status use_measure_alpha(world *w) { return use_one_measure(w, "alpha"); }
+static prun_status use_measure_takeuchi(world *w) { return use_one_measure(w, "takeuchi_ratio"); }
 
 static prun_status use_all_measures(world *w, const prun_objective *objective) {
     const prun_measure_options options = measure_options(w);
@@ -1177,10 +1183,12 @@ static const exercise exercises[] = {
     {"prun_path_norm", use_path_norm, 0},
     {"prun_margin_features", use_margin_features, 0},
     {"prun_gradient_noise", use_gradient_noise, 0},
+    {"prun_gradient_moments", use_gradient_moments, 0},
     {"prun_measurement_create", use_measurement_create, 0},
     {"prun_measure", use_measure_trace, SOUND},
     {"prun_measure", use_measure_spectrum, SOUND},
     {"prun_measure", use_measure_alpha, SOUND},
+    {"prun_measure", use_measure_takeuchi, SOUND},
     {"prun_measure_all", use_measure_all, LONG},
     {"prun_measure_all", use_measure_all_own, ALL_RESULTS | LONG},
     {"prun_kendall_tau", use_kendall_tau, 0},
