@@ -14447,7 +14447,7 @@ static prun_status prun__measurement_find_spectra(prun_measurement *m, int32_t w
     for (i = 0; i < o->tensor_count; i++) {
         const prun_tensor *t = &o->tensors[i];
         prun_weight_spectrum_result s;
-        int64_t count;
+        int64_t count = 0;
         if (!(t->flags & PRUN_TENSOR_WEIGHT)) continue;
         PRUN__TRY(prun_weight_eigenvalues(o->context, t, whole, NULL, &count));
         if (count < m->options.least_eigenvalues) continue;

@@ -15,12 +15,23 @@
 
 int streams_opened, streams_open; /* since they were set to zero, and of those, not yet closed */
 
+#ifdef _WIN32
+static FILE *counted_wide_open(const wchar_t *path, const wchar_t *mode) {
+    FILE *stream = _wfopen(path, mode);
+    streams_opened += stream != NULL;
+    streams_open += stream != NULL;
+    return stream;
+}
+#define _wfopen counted_wide_open
+#else
 static FILE *counted_open(const char *path, const char *mode) {
     FILE *stream = fopen(path, mode);
     streams_opened += stream != NULL;
     streams_open += stream != NULL;
     return stream;
 }
+#define fopen counted_open
+#endif
 
 #if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
 static FILE *counted_fdopen(int descriptor, const char *mode) {
@@ -37,22 +48,11 @@ static FILE *counted_fdopen(int descriptor, const char *mode) {
 #define _fdopen(descriptor, mode) counted_fdopen(descriptor, mode)
 #endif
 
-#ifdef _WIN32
-static FILE *counted_wide_open(const wchar_t *path, const wchar_t *mode) {
-    FILE *stream = _wfopen(path, mode);
-    streams_opened += stream != NULL;
-    streams_open += stream != NULL;
-    return stream;
-}
-#define _wfopen counted_wide_open
-#endif
-
 static int counted_close(FILE *stream) {
     streams_open--;
     return fclose(stream);
 }
 
-#define fopen counted_open
 #define fclose counted_close
 #ifndef TEST_LIBRARY
 #define PRUNABILITY_STATIC /* what the program does not use is left out */

@@ -245,9 +245,29 @@ process.exitCode = wasi.start(await WebAssembly.instantiate(program, wasi.getImp
 END
 }
 
-# print_row FORMAT: the fields of rows from standard input
-print_rows() {
-    awk -F '|' -v format="$1" '{ printf format "\n", $1, $2, $3, $4, $5, $6, $7 }'
+# print_table: rows from standard input as aligned columns, words to the left and numbers to the right
+print_table() {
+    awk -F '|' '{
+        for (i = 1; i <= NF; i++) {
+            cell[NR, i] = $i
+            if (length($i) > width[i]) width[i] = length($i)
+        }
+        columns = NF
+    }
+    END {
+        for (row = 1; row <= NR; row++) {
+            line = ""
+            for (i = 1; i <= columns; i++)
+                line = line sprintf("%" (i < 3 ? "-" : "") width[i] "s  ", cell[row, i])
+            sub(/ +$/, "", line)
+            print line
+        }
+    }'
+}
+
+# print_markdown: rows from standard input without their seconds
+print_markdown() {
+    awk -F '|' '{ printf "| %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5, $6 }'
 }
 
 # rows: those of the configurations that ran, in their order
@@ -320,12 +340,9 @@ done
 
 heading='configuration|compiler|built|warnings|passed|failed|seconds'
 echo
-{ echo "$heading"; rows; } | print_rows '%-30s  %-12s  %5s  %8s  %6s  %6s  %7s'
+{ echo "$heading"; rows; } | print_table
 if [ -n "$markdown" ]; then
-    {
-        { echo "$heading" && echo '---|---|---|---|---|---'; rows; } |
-            print_rows '| %s | %s | %s | %s | %s | %s |'
-    } > "$markdown"
+    { echo "$heading" && echo '---|---|---|---|---|---'; rows; } | print_markdown > "$markdown"
 fi
 passed=$(rows | grep -c '|yes|0|[0-9]*|0|[0-9]*$')
 failed=$((count - passed))
