@@ -18,6 +18,7 @@
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 cd "$here/.." || exit 1
+mkdir -p build || exit 1 # where tests make their files
 mode=$1
 [ $# -eq 0 ] || shift
 
@@ -25,8 +26,8 @@ quick="test_bindings test_build test_core test_csv test_dataset test_eval test_f
     test_npy test_objective test_ops test_perturb test_plan test_prune test_rng test_stats
     test_table test_threads test_train"
 longer="test_checkpoint test_evaluate test_failures test_hessian test_hessian_differences
-    test_measure test_norms test_output test_resample test_run test_safetensors test_spectrum
-    test_tangent"
+    test_measure test_norms test_output test_resample test_run test_safetensors test_singular
+    test_spectrum test_tangent"
 run='' # what runs a program
 case $mode in
 address)
