@@ -29,6 +29,7 @@ double frexp(double x, int *exponent);
 double ldexp(double x, int exponent);
 double lgamma(double x);
 double log(double x);
+double log10(double x);
 double log1p(double x);
 double log2(double x);
 double pow(double x, double y);
