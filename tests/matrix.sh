@@ -35,6 +35,7 @@ mingw_libraries() {
 # compiler and flags. A standard of C++ is for the library alone: the tests are C. Emulated machines
 # come first, because they take longest.
 table() {
+    wasi="-Wl,-z,stack-size=1048576 -Wno-unused-command-line-argument"
     mingw="--target=x86_64-w64-mingw32 -Wno-unused-command-line-argument $(mingw_libraries)"
     sse2='-msse2 -mfpmath=sse'
     cat << END
@@ -46,8 +47,8 @@ s|AArch64, qemu|aarch64-linux-gnu-gcc|-O2 -static|qemu-aarch64|few|libc6-dev-arm
  |x86-64 without AVX, qemu|gcc|-O2|qemu-x86_64 -cpu Conroe|few|
 s|Windows, mingw, wine|x86_64-w64-mingw32-gcc|-O2 -static|wine|files|
  |Windows, clang, wine|clang|$mingw -O2 -static|wine|files|gcc-mingw-w64-x86-64
- |WASI, node|clang|--target=wasm32-wasi -O2|wasi|few|wasi-libc lld libclang-rt-14-dev-wasm32
- |i686 x87, qemu|i686-linux-gnu-gcc|-O2 -static -mno-sse|qemu-i386|few|libc6-dev-i386-cross
+ |WASI, node|clang|--target=wasm32-wasi -O2 $wasi|wasi|few|wasi-libc lld libclang-rt-14-dev-wasm32
+ |i686 x87, qemu|i686-linux-gnu-gcc|-O2 -static -mno-sse -Wno-psabi|qemu-i386|few|libc6-dev-i386-cross
 s|i686 SSE2, qemu|i686-linux-gnu-gcc|-O2 -static $sse2|qemu-i386|few|libc6-dev-i386-cross
 s|musl|musl-gcc|-O2 -static||core|
  |tcc|tcc|||few|libc6-dev

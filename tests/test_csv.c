@@ -253,7 +253,9 @@ static void csv_malformed(void) {
         CHECK(strstr(prun_message(&test_context), others[i].message) != NULL);
     }
     CHECK_STATUS(prun_table_load_csv(&test_context, "build", &t), PRUN_ERR_READ);
+#if defined(__unix__) || defined(__APPLE__) || defined(_WIN32) /* plain C cannot tell */
     CHECK(strstr(prun_message(&test_context), "build: a folder") != NULL);
+#endif
     CHECK_STATUS(prun_table_load_csv(&test_context, NULL, &t), PRUN_ERR_ARGUMENT);
     CHECK(write_file(csv_path, "a,b\n1,\0\n", 9));
     CHECK_STATUS(prun_table_load_csv(&test_context, csv_path, &t), PRUN_ERR_FORMAT);
