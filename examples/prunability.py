@@ -1117,7 +1117,8 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
 
     model, loader   see the top of this file; loader None: `model` is an Objective
     only, skip      names or patterns: "prunability", ["*norm*", "train_loss"];
-                    skip=["effective*", "sharpness*", "prunability_random"] saves most of the time
+                    skip=["effective*", "takeuchi*", "sharpness*", "prunability_random"] leaves out
+                    slow ones
     initial         copy.deepcopy(model.state_dict()) before training, for distances from it
     history         of the training: the epochs' mean losses, or dictionaries of prun_epoch's fields
     samples         number of samples to use, from the first one on [all]
