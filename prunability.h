@@ -3413,6 +3413,13 @@ static void prun__sparse_portable(const prun__sparse_job *j) {
     }
 }
 
+/* Up to eight pixels through a kernel that takes four. */
+PRUN__INLINE void prun__sparse_split(const prun__sparse_job *job,
+                                     void (*four)(const prun__sparse_job *)) {
+    prun__sparse_job j = *job;
+    for (; j.pixels > 0; j.pixels -= 4, j.x += 4 * j.x_step, j.y += 4 * j.y_step) four(&j);
+}
+
 /* Adds the live lanes of one channel's sums in order. */
 static void prun__sums_add_lanes(const double *sum, const double *product, int64_t live,
                                  double *out) {
@@ -4055,6 +4062,14 @@ PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job
     PRUN__ENTER_NORM(T, TARGET) \
     PRUN__ENTER_NORM_REST(T, TARGET)
 
+/* The end of a tier's table: from the sparse kernel on, all tiers have the same entries. */
+#define PRUN__TIER_REST(T) \
+    prun__sparse##T, {prun__winograd_in6##T, prun__winograd_in9##T}, \
+        {prun__winograd_out6##T, prun__winograd_out9##T, prun__winograd_phases##T}, \
+        {prun__winograd_dy6##T, prun__winograd_dy9##T}, prun__nonzero##T, prun__largest##T, \
+        prun__sums##T, prun__norm##T, prun__norm_mask##T, prun__norm_apply##T, \
+        prun__norm_tangent##T
+
 /* clang-format off: macros whose calls are definitions */
 PRUN__ENTER_TIER(_portable, )
 PRUN__ENTER_CORRELATE(_portable, , 3, 1)
@@ -4071,17 +4086,7 @@ static const prun__kernels prun__kernels_portable = {
     {NULL, NULL, prun__panel4_portable, prun__panel6_portable, NULL, NULL, NULL, NULL, NULL},
     {NULL, prun__correlate1_portable, prun__correlate2_portable, prun__correlate3_portable,
      prun__correlate4_portable, NULL, NULL},
-    prun__sparse_portable,
-    {prun__winograd_in6_portable, prun__winograd_in9_portable},
-    {prun__winograd_out6_portable, prun__winograd_out9_portable, prun__winograd_phases_portable},
-    {prun__winograd_dy6_portable, prun__winograd_dy9_portable},
-    prun__nonzero_portable,
-    prun__largest_portable,
-    prun__sums_portable,
-    prun__norm_portable,
-    prun__norm_mask_portable,
-    prun__norm_apply_portable,
-    prun__norm_tangent_portable};
+    PRUN__TIER_REST(_portable)};
 
 #endif
 
@@ -4261,11 +4266,9 @@ PRUN__AVX2 static void prun__sparse4_avx2(const prun__sparse_job *j) {
     }
 }
 
-/* Up to eight pixels, four at a time. */
+/* Up to eight pixels. */
 static void prun__sparse_avx2(const prun__sparse_job *job) {
-    prun__sparse_job j = *job;
-    for (; j.pixels > 0; j.pixels -= 4, j.x += 4 * j.x_step, j.y += 4 * j.y_step)
-        prun__sparse4_avx2(&j);
+    prun__sparse_split(job, prun__sparse4_avx2);
 }
 
 /* Sums of a and of a times b in double: the sixteen lanes of a channel are four vectors of each
@@ -4311,17 +4314,7 @@ static const prun__kernels prun__kernels_avx2 = {
     {NULL, NULL, prun__panel4_avx2, prun__panel6_avx2, NULL, NULL, NULL, NULL, NULL},
     {NULL, prun__correlate1_avx2, prun__correlate2_avx2, prun__correlate3_avx2,
      prun__correlate4_avx2, NULL, NULL},
-    prun__sparse_avx2,
-    {prun__winograd_in6_avx2, prun__winograd_in9_avx2},
-    {prun__winograd_out6_avx2, prun__winograd_out9_avx2, prun__winograd_phases_avx2},
-    {prun__winograd_dy6_avx2, prun__winograd_dy9_avx2},
-    prun__nonzero_avx2,
-    prun__largest_avx2,
-    prun__sums_avx2,
-    prun__norm_avx2,
-    prun__norm_mask_avx2,
-    prun__norm_apply_avx2,
-    prun__norm_tangent_avx2};
+    PRUN__TIER_REST(_avx2)};
 
 /* AVX-512 tier: a vector is all sixteen lanes, and 32 registers hold sixteen channels or a weight
    gradient of 4 x 6. Where the units are no wider than AVX2's (Zen 4) it still gains, because half
@@ -4604,17 +4597,7 @@ static const prun__kernels prun__kernels_avx512 = {
      prun__panel16_avx512},
     {NULL, prun__correlate1_avx512, prun__correlate2_avx512, prun__correlate3_avx512,
      prun__correlate4_avx512, prun__correlate5_avx512, prun__correlate6_avx512},
-    prun__sparse_avx512,
-    {prun__winograd_in6_avx512, prun__winograd_in9_avx512},
-    {prun__winograd_out6_avx512, prun__winograd_out9_avx512, prun__winograd_phases_avx512},
-    {prun__winograd_dy6_avx512, prun__winograd_dy9_avx512},
-    prun__nonzero_avx512,
-    prun__largest_avx512,
-    prun__sums_avx512,
-    prun__norm_avx512,
-    prun__norm_mask_avx512,
-    prun__norm_apply_avx512,
-    prun__norm_tangent_avx512};
+    PRUN__TIER_REST(_avx512)};
 
 /* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
    2 AVX-512F too (bits 5 to 7). */
@@ -4840,11 +4823,9 @@ static void prun__sparse4_neon(const prun__sparse_job *j) {
     }
 }
 
-/* Up to eight pixels, four at a time. */
+/* Up to eight pixels. */
 static void prun__sparse_neon(const prun__sparse_job *job) {
-    prun__sparse_job j = *job;
-    for (; j.pixels > 0; j.pixels -= 4, j.x += 4 * j.x_step, j.y += 4 * j.y_step)
-        prun__sparse4_neon(&j);
+    prun__sparse_split(job, prun__sparse4_neon);
 }
 
 /* Sums of a and of a times b in double: the sixteen lanes of a channel are eight vectors of each
@@ -4888,17 +4869,7 @@ static const prun__kernels prun__kernels_neon = {
     {NULL, NULL, prun__panel4_neon, prun__panel6_neon, NULL, NULL, NULL, NULL, NULL},
     {NULL, prun__correlate1_neon, prun__correlate2_neon, prun__correlate3_neon,
      prun__correlate4_neon, NULL, NULL},
-    prun__sparse_neon,
-    {prun__winograd_in6_neon, prun__winograd_in9_neon},
-    {prun__winograd_out6_neon, prun__winograd_out9_neon, prun__winograd_phases_neon},
-    {prun__winograd_dy6_neon, prun__winograd_dy9_neon},
-    prun__nonzero_neon,
-    prun__largest_neon,
-    prun__sums_neon,
-    prun__norm_neon,
-    prun__norm_mask_neon,
-    prun__norm_apply_neon,
-    prun__norm_tangent_neon};
+    PRUN__TIER_REST(_neon)};
 #endif
 #endif
 
@@ -13735,6 +13706,19 @@ typedef struct prun__slices {
     int64_t size; /* of a worker's memory */
 } prun__slices;
 
+/* The matrices that a weight, which is not empty, consists of; without memory and results. */
+static prun__slices prun__slices_of(const prun_tensor *weight, int whole) {
+    const int64_t size = prun_tensor_size(weight);
+    prun__slices s;
+    memset(&s, 0, sizeof s);
+    s.data = weight->data;
+    s.rows = weight->rank > 0 ? weight->shape[0] : 1;
+    s.columns = whole || weight->rank < 3 ? size / s.rows : weight->shape[1];
+    s.count = size / (s.rows * s.columns);
+    s.n = PRUN__MIN(s.rows, s.columns);
+    return s;
+}
+
 /* Singular values of one of the matrices. */
 static void prun__slices_task(void *pointer, int64_t slice, int64_t worker) {
     const prun__slices *s = (const prun__slices *)pointer;
@@ -13755,11 +13739,7 @@ PRUNDEF prun_status prun_weight_eigenvalues(prun_context *context, const prun_te
     prun__slices s;
     int64_t i;
     if (size < 1) return prun__fail(context, PRUN_ERR_SHAPE, "spectrum: %s is empty", name);
-    s.data = weight->data;
-    s.rows = weight->rank > 0 ? weight->shape[0] : 1;
-    s.columns = whole || weight->rank < 3 ? size / s.rows : weight->shape[1];
-    s.count = size / (s.rows * s.columns);
-    s.n = PRUN__MIN(s.rows, s.columns);
+    s = prun__slices_of(weight, whole);
     if (!eigenvalues) {
         *count = s.n * s.count;
         return PRUN_OK;
@@ -13850,19 +13830,19 @@ static void prun__weight_spectrum_fill(const double *values, int64_t longer,
 static prun_status prun__weight_spectrum_of(prun_context *context, const double *values,
                                             const prun_tensor *weight, int whole,
                                             prun_weight_spectrum_result *result) {
-    double rows = (double)(weight->rank > 0 ? weight->shape[0] : 1), edge;
-    double columns = (double)prun_tensor_size(weight) / rows;
+    const prun__slices s = prun__slices_of(weight, whole);
+    const int64_t longer = PRUN__MAX(s.rows, s.columns);
+    /* squared and times the variance of the elements */
+    const double edge = sqrt((double)s.rows) + sqrt((double)s.columns);
     prun_status status;
     if (!(values[result->count - 1] > 0.0))
         return prun__fail(context, PRUN_ERR_MISSING, "spectrum: %s is all zero",
                           weight->name ? weight->name : "the tensor");
     status = prun_power_law_fit(context, values, result->count, &result->law);
     if (status != PRUN_OK && status != PRUN_ERR_MISSING) return status;
-    if (weight->rank > 2 && !whole) columns = (double)weight->shape[1];
-    prun__weight_spectrum_fill(values, (int64_t)PRUN__MAX(rows, columns), result);
-    edge = sqrt(rows) + sqrt(columns); /* squared and times the variance of the elements */
-    result->soft_rank = result->sum / (double)result->count / PRUN__MAX(rows, columns) * edge *
-                        edge / result->largest;
+    prun__weight_spectrum_fill(values, longer, result);
+    result->soft_rank =
+        result->sum / (double)result->count / (double)longer * edge * edge / result->largest;
     return PRUN_OK;
 }
 
@@ -20925,6 +20905,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__STRUCT
 #undef PRUN__SWEEP_BLOCK
 #undef PRUN__SWEEP_FROM
+#undef PRUN__TIER_REST
 #undef PRUN__TRAIT
 #undef PRUN__TRAIT_SHIFT
 #undef PRUN__TRY
