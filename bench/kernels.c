@@ -58,6 +58,14 @@ typedef struct work {
     DO(a6, 6) DO(a7, 7) DO(a8, 8) DO(a9, 9) DO(a10, 10) DO(a11, 11)
 /* clang-format on */
 
+/* The body of a function that defines LOAD, STEP and SAVE for its kind of vectors. */
+#define BURN_ALL \
+    BURN(LOAD) \
+    for (step = 0; step < BURN_STEPS; step++) { \
+        BURN(STEP) \
+    } \
+    BURN(SAVE)
+
 static void burn_portable(float *lanes) {
     const prun__f4 x = prun__f4_set(0.999f), y = prun__f4_set(0.001f);
     int64_t step;
@@ -65,11 +73,7 @@ static void burn_portable(float *lanes) {
 #define STEP(a, i) a = prun__f4_add(prun__f4_mul(a, x), y);
 #define SAVE(a, i) prun__f4_store(lanes + 8 * i, a);
 
-    BURN(LOAD)
-    for (step = 0; step < BURN_STEPS; step++) {
-        BURN(STEP)
-    }
-    BURN(SAVE)
+    BURN_ALL
 #undef LOAD
 #undef STEP
 #undef SAVE
@@ -83,11 +87,7 @@ __attribute__((target("avx2,fma"))) static void burn_avx2(float *lanes) {
 #define STEP(a, i) a = _mm256_fmadd_ps(a, x, y);
 #define SAVE(a, i) _mm256_storeu_ps(lanes + 8 * i, a);
 
-    BURN(LOAD)
-    for (step = 0; step < BURN_STEPS; step++) {
-        BURN(STEP)
-    }
-    BURN(SAVE)
+    BURN_ALL
 #undef LOAD
 #undef STEP
 #undef SAVE
@@ -102,11 +102,7 @@ __attribute__((target("avx512f"))) static void burn_avx512(float *lanes) {
 #define STEP(a, i) a = _mm512_fmadd_ps(a, x, y);
 #define SAVE(a, i) _mm512_storeu_ps(lanes + 16 * i, a);
 
-    BURN(LOAD)
-    for (step = 0; step < BURN_STEPS; step++) {
-        BURN(STEP)
-    }
-    BURN(SAVE)
+    BURN_ALL
 #undef LOAD
 #undef STEP
 #undef SAVE
@@ -121,11 +117,7 @@ static void burn_neon(float *lanes) {
 #define STEP(a, i) a = vfmaq_f32(y, a, x);
 #define SAVE(a, i) vst1q_f32(lanes + 8 * i, a);
 
-    BURN(LOAD)
-    for (step = 0; step < BURN_STEPS; step++) {
-        BURN(STEP)
-    }
-    BURN(SAVE)
+    BURN_ALL
 #undef LOAD
 #undef STEP
 #undef SAVE

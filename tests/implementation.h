@@ -15,34 +15,29 @@
 
 int streams_opened, streams_open; /* since they were set to zero, and of those, not yet closed */
 
-#ifdef _WIN32
-static FILE *counted_wide_open(const wchar_t *path, const wchar_t *mode) {
-    FILE *stream = _wfopen(path, mode);
+static FILE *counted(FILE *stream) {
     streams_opened += stream != NULL;
     streams_open += stream != NULL;
     return stream;
+}
+
+#ifdef _WIN32
+static FILE *counted_wide_open(const wchar_t *path, const wchar_t *mode) {
+    return counted(_wfopen(path, mode));
 }
 #define _wfopen counted_wide_open
 #else
-static FILE *counted_open(const char *path, const char *mode) {
-    FILE *stream = fopen(path, mode);
-    streams_opened += stream != NULL;
-    streams_open += stream != NULL;
-    return stream;
-}
+static FILE *counted_open(const char *path, const char *mode) { return counted(fopen(path, mode)); }
 #define fopen counted_open
 #endif
 
 #if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
 static FILE *counted_fdopen(int descriptor, const char *mode) {
 #if defined(_WIN32)
-    FILE *stream = _fdopen(descriptor, mode);
+    return counted(_fdopen(descriptor, mode));
 #else
-    FILE *stream = fdopen(descriptor, mode);
+    return counted(fdopen(descriptor, mode));
 #endif
-    streams_opened += stream != NULL;
-    streams_open += stream != NULL;
-    return stream;
 }
 #define fdopen(descriptor, mode) counted_fdopen(descriptor, mode)
 #define _fdopen(descriptor, mode) counted_fdopen(descriptor, mode)
