@@ -22,17 +22,22 @@ mkdir -p build || exit 1 # where tests make their files
 mode=$1
 [ $# -eq 0 ] || shift
 
-quick="test_bindings test_build test_core test_csv test_dataset test_eval test_file test_net
-    test_npy test_objective test_ops test_perturb test_plan test_prune test_rng test_stats
-    test_table test_threads test_train"
+# names FILE...: of test programs
+names() {
+    for file in "$@"; do basename "$file" .c; done
+}
+
 longer="test_checkpoint test_evaluate test_failures test_hessian test_hessian_differences
     test_measure test_norms test_output test_resample test_run test_safetensors test_singular
     test_spectrum test_tangent"
+longest=test_conv
+printf '%s\n' $longer $longest > "$work/longer"
+quick=$(names tests/test_*.c | grep -vxF -f "$work/longer")
 run='' # what runs a program
 case $mode in
 address)
     flags='-O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all'
-    tests="$longer $quick fuzz_cifar fuzz_csv fuzz_graph fuzz_idx fuzz_npy fuzz_safetensors"
+    tests="$longer $quick $(names tests/fuzz/fuzz_*.c)"
     ;;
 thread)
     flags='-O1 -fsanitize=thread -DPRUNABILITY_NO_OPENMP'
@@ -53,7 +58,7 @@ coverage)
     cc=${CC:-gcc}
     flags='-O1 --coverage -fprofile-update=prefer-atomic' # -O0 takes hours
     openmp_works && flags="$flags -fopenmp"
-    tests="$longer golden_check test_conv $quick"
+    tests="$longer golden_check $longest $quick"
     ;;
 *)
     echo "sanitize.sh: MODE is address, thread, memory, valgrind or coverage" >&2
