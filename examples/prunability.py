@@ -1434,10 +1434,11 @@ def _read_samples(loader, samples, batch, memory):
                              "to one shape")
         joined.append((leaves[0] if len(leaves) == 1 else torch.cat(leaves))[:samples])
     for leaf in joined:
-        if leaf.is_floating_point() and bool(torch.isnan(leaf).any()):
-            sample = int(torch.isnan(leaf).flatten(1).any(1).nonzero()[0]) if leaf.dim() > 1 else \
-                int(torch.isnan(leaf).nonzero()[0])
-            raise ValueError(f"sample {sample} (counted from 0) holds NaN")
+        if not leaf.is_floating_point():
+            continue
+        spoilt = torch.isnan(leaf.unsqueeze(-1)).flatten(1).any(1)
+        if spoilt.any():
+            raise ValueError(f"sample {int(spoilt.nonzero()[0])} (counted from 0) holds NaN")
     joined = iter(joined)
     return _map(lambda _: next(joined), parts[0])
 
@@ -1567,7 +1568,7 @@ class _Parameter:
         if self.shared:
             self.array = data.numpy()
         else:
-            self.array = self._converted()
+            self.array = np.empty(tuple(self.arrange(data).shape), np.float32)
             self.refresh()
 
     def arrange(self, tensor):
@@ -1579,11 +1580,6 @@ class _Parameter:
         parts = tensor.reshape(self.groups, n, *rest).transpose(1, 2)
         return parts.reshape(self.groups * rest[0], n, *rest[1:])
 
-    def _converted(self):
-        data = self.parameter.detach()
-        data = self.arrange(data if self.mask is None else data * self.mask)
-        return data.to("cpu").float().contiguous().numpy().copy()
-
     def refresh(self):
         """Takes the parameter as it is now, at the beginning of a call."""
         if self.shared:
@@ -1592,7 +1588,8 @@ class _Parameter:
                                    "was made; make it anew")
             return
         self.original = self.parameter.detach().clone()
-        np.copyto(self.array, self._converted())
+        effective = self.original if self.mask is None else self.original * self.mask
+        np.copyto(self.array, self.arrange(effective).to("cpu").float().numpy())
         self.unchanged = self.array.copy()  # the original, rounded
         self.written = self.array.copy()    # what the parameter holds
 
@@ -1703,9 +1700,6 @@ def _check_model_arguments(model, loader, samples, batch, loss, memory, initial)
     if not (callable(loss) or isinstance(loss, str) and loss in _LOSSES):
         raise ValueError(f"loss={_short(loss)}: is one of {', '.join(_LOSSES)}, or a function"
                          f"{_closest(loss, list(_LOSSES))}")
-    if isinstance(loss, torch.nn.Module) and getattr(loss, "reduction", "none") != "none":
-        raise ValueError(f"loss={_short(loss)}: gives one number for a batch; make it with "
-                         "reduction=\"none\"")
     if initial is None:
         return
     if not isinstance(initial, collections.abc.Mapping):
