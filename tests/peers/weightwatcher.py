@@ -154,7 +154,7 @@ def main():
     library = ctypes.CDLL(sys.argv[1])
     prunability.load_library(sys.argv[1])
     sys.path[:0] = sys.argv[2:3]
-    sys.meta_path.append(Unused())  # the last: only what nobody else finds
+    sys.meta_path.append(Unused())  # last, so that it stands in for missing packages only
     try:
         watcher = importlib.import_module("weightwatcher")
         main_module = importlib.import_module("weightwatcher.weightwatcher")
