@@ -58,6 +58,7 @@
    [OBJECTIVE]      what every measure takes: weights and callbacks, of a prun_net or of your own
    [TRAIN]          stochastic gradient descent
    [PRUNE]          pruning, perturbation, and the searches on both
+   [BALL]           sharpness at a fixed radius, modules put back
    [HESSIAN]        curvature: eigenvalues, spectrum, trace, effective dimensionality
    [MEASURE]        generalization measures: formulas, and the table of all of them
    [STATS]          evaluation statistics and tables of models
@@ -81,16 +82,20 @@
    [EVAL.I]         logits and losses
    [TANGENT.I]      Hessian times vector
    [NET.I]          copies, hidden margins, the path norm
+   [PLACES.I]       representations, mixed inputs, gradients of images
    [OBJECTIVE.I]    checks and calls of an objective; a net as one; gradient noise
    [TRAIN.I]        stochastic gradient descent
    [PRUNE.I]        masks, exact search, loss curves
    [PERTURB.I]      noise, perturbation curves, radii, sharpness
+   [BALL.I]         sharpness at a fixed radius; modules put back, and their criticality
    [HESSIAN.I]      products with the Hessian, exact or by differences
    [SPECTRUM.I]     Lanczos: eigenvalues, trace, spectrum, effective dimensionality
    [NORMS.I]        norms, margins and bounds
    [SINGULAR.I]     singular values of weight matrices, power laws of their squares
-   [MEASURE.I]      the table of measures, and what computes them
-   [MEASURING.I]    a measurement: options, what it begins with, one measure and all of them
+   [FEATURES.I]     clusters of representations, relative flatness, agreement
+   [MEASURE.I]      what measures share, and what computes those of the paper
+   [RECENT.I]       what computes measures proposed since
+   [MEASURING.I]    the table of measures; a measurement: options, one measure and all of them
    [STATS.I]        Kendall, information, sign errors
    [REGRESSION.I]   least squares and cross-validation
    [RESAMPLE.I]     bootstrap, comparison, permutation
@@ -407,6 +412,9 @@ PRUNDEF prun_status prun_conv2d_output(prun_context *context, const prun_conv2d 
    NULL also writes the softmax (classes). Never negative; finite for finite logits. */
 PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
                                   double *probability);
+/* (f - m) / max(|f - m|, 1e-10) of the logits f with mean m, which takes their scale out of the
+   loss (Kwon et al. 2021). */
+PRUNDEF void prun_normalize_logits(const float *logits, int64_t classes, double *normalized);
 
 #ifndef PRUNABILITY_NO_NET
 /* y = conv(x, weight) + bias for n images. x, y: lane layout; weight (O, I, KH, KW); bias (O) or
@@ -688,6 +696,14 @@ typedef struct prun_margin_outputs {
 PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *images,
                                             const int64_t *index, int64_t n, const int32_t *layers,
                                             int64_t count, const prun_margin_outputs *outputs);
+
+/* Norms of the Jacobians of n images' logits and predicted probabilities with respect to the image
+   as the network sees it, in eval mode: Frobenius norms, one per image (Novak et al. 2018). Takes
+   classes backward passes, and memory for the gradients of 16 to 128 images. Either output may be
+   NULL. After a failure, set up to where it stopped. */
+PRUNDEF prun_status prun_net_input_sensitivity(prun_net *net, const prun_images *images,
+                                               const int64_t *index, int64_t n, double *of_logits,
+                                               double *of_probabilities);
 #endif
 
 /* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
@@ -705,6 +721,16 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
    that several layers share are listed once: tensors that overlap in memory are an error. All
    pointers are borrowed. */
 typedef struct prun_objective prun_objective;
+
+/* Places at which measures look at representations. "Layers" are those of prun_layer_...; other
+   software counts its own. */
+typedef enum prun_place {
+    PRUN_PLACE_EARLY = 0, /* output of the first convolution or pool among the first three layers */
+    PRUN_PLACE_LATE = 1,  /* of the first one counted backwards from the third last layer */
+    PRUN_PLACE_LAST = 2   /* input of the last layer, if that is linear: logits = weight x + bias */
+} prun_place;
+#define PRUN_PLACES 3
+
 struct prun_objective {
     void *user; /* for the callbacks */
     prun_context *context;
@@ -728,6 +754,14 @@ struct prun_objective {
     prun_status (*logits)(const prun_objective *objective, const int64_t *index, int64_t n,
                           float *logits);
     const int32_t *labels; /* per sample, for margins; NULL: unknown */
+    /* Level 5: what the model makes of samples at a place inside, n rows of features[place] floats.
+       features 0: the model has no such place. */
+    int64_t features[PRUN_PLACES];
+    prun_status (*representation)(const prun_objective *objective, prun_place place,
+                                  const int64_t *index, int64_t n, float *rows);
+    /* Level 6: logits of the means of two inputs, (first[i] + second[i]) / 2; n x classes. */
+    prun_status (*mixed_logits)(const prun_objective *objective, const int64_t *first,
+                                const int64_t *second, int64_t n, float *logits);
     /* The network and its images, where prun_net_objective made the objective; else NULL. */
     prun_net *net;
     const prun_images *images;
@@ -979,6 +1013,84 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
 PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double kept, double sigma,
                                        const prun_perturb_options *options, double *error_rate,
                                        double *standard_error);
+
+/* [BALL] sharpness at a fixed radius, modules put back */
+
+/* Shape of the ball around the parameters. */
+typedef enum prun_ball_shape {
+    PRUN_BALL_EUCLIDEAN = 0, /* |d| <= radius */
+    PRUN_BALL_BOX = 1        /* |d_i| <= radius for every parameter */
+} prun_ball_shape;
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_ball_options {
+    double radius; /* required */
+    prun_ball_shape shape;
+    int32_t adaptive;  /* 1: the ball holds d_i / |w_i|, so that parameters that are 0 stay 0 */
+    int32_t average;   /* 1: mean rise at random points, instead of the largest rise found */
+    int32_t normalize; /* 1: losses of logits that are centred and divided by their norm */
+    int64_t samples;   /* drawn once without replacement [1024; no more than there are] */
+    int64_t group;     /* samples that share a perturbation [128] */
+    int64_t steps;     /* of ascent [20] */
+    int64_t draws;     /* average: random points for each group [20] */
+    uint64_t seed;
+    /* Called after every group; non-zero stops with PRUN_ERR_CANCELLED. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} prun_ball_options;
+
+typedef struct prun_ball_result {
+    double rise;           /* of the mean loss, averaged over groups */
+    double standard_error; /* over groups; NaN for one group */
+    double loss;           /* unperturbed */
+    int64_t groups;
+} prun_ball_result;
+
+/* The options as they will be used; NULL: all defaults. */
+PRUNDEF prun_ball_options prun_ball_resolved(const prun_ball_options *options);
+/* Rise of the loss in a ball around all parameters, those of biases and norms included. The largest
+   rise is that of `steps` steps of projected gradient ascent with momentum, whose size is halved
+   when they stop helping (Auto-PGD, as Andriushchenko et al. 2023 apply it to weights). With
+   `average` the mean over points w + radius x, x normal or, in a box, uniform in [-1, 1]; adaptive:
+   x_i |w_i|. Needs level 1 for `average` and level 2 without; `normalize` needs level 4 and labels,
+   and a prun_net for the largest rise. */
+PRUNDEF prun_status prun_ball_sharpness(const prun_objective *objective,
+                                        const prun_ball_options *options, prun_ball_result *result);
+
+/* Modules: a module is a tensor flagged PRUN_TENSOR_WEIGHT with the tensors that follow it up to
+   the next one, as a layer's bias and the norm after it do. */
+PRUNDEF int64_t prun_module_count(const prun_objective *objective);
+
+/* Error rate over all samples after the initial values of one module were put back, for each module
+   (Zhang, Bengio and Singer 2019). Running statistics of norms stay as they are. After a
+   failure, set up to where it stopped. Needs level 1 and objective->initial. */
+PRUNDEF prun_status prun_reinitialization_errors(const prun_objective *objective,
+                                                 double *error_rates);
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_criticality_options {
+    double rise;          /* of the error rate that is tolerated [0.1] */
+    const int64_t *index; /* the samples [all] */
+    int64_t samples;      /* how many are in index [all] */
+    int64_t draws;        /* of noise [10] */
+    uint64_t seed;
+    /* Called after every module; non-zero stops with PRUN_ERR_CANCELLED. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} prun_criticality_options;
+
+/* The options as they will be used; NULL: all defaults. */
+PRUNDEF prun_criticality_options prun_criticality_resolved(const prun_objective *objective,
+                                                           const prun_criticality_options *options);
+/* Criticality of each module (Chatterji, Neyshabur and Sedghi 2020): the smallest
+   alpha^2 |w - w0|^2 / sigma^2 for which the module at (1 - alpha) w0 + alpha w + sigma x, x
+   normal, has a mean error rate of at most that of the trained network plus `rise`; the other
+   modules stay trained. alpha in 0.1, 0.2, .. 1; sigma in 2^(-i/4), i = 0 .. 40, where all sizes
+   below a feasible one are taken to be feasible. +infinity where no pair is. After a failure, set
+   up to where it stopped. Needs level 1 and objective->initial. */
+PRUNDEF prun_status prun_criticality(const prun_objective *objective,
+                                     const prun_criticality_options *options,
+                                     double *criticalities);
 
 /* [HESSIAN] curvature: products, eigenvalues, spectrum, trace, effective dimensionality */
 /*
@@ -1293,16 +1405,40 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
                                           int64_t samples, double epsilon,
                                           prun_gradient_moments_result *result);
 
+/* Davies-Bouldin index of n rows of features, clustered by their labels, 0 .. classes - 1: mean
+   over the classes that occur of the largest (s_i + s_j) / d_ij, s the mean distance of a class
+   from its centroid and d that of two centroids. Pairs of one centroid do not count; 0 if all s or
+   all d are 0, as in scikit-learn. Fewer than two classes: PRUN_ERR_MISSING. */
+PRUNDEF prun_status prun_davies_bouldin(prun_context *context, const float *rows,
+                                        const int32_t *labels, int64_t n, int64_t features,
+                                        int64_t classes, double *index);
+/* Relative flatness of a linear last layer (Petzka et al. 2021): sum over its rows s and t of
+   <w_s, w_t> times the trace of their block of the Hessian of the mean cross-entropy, which is the
+   mean of |x|^2 (sum_s p_s |w_s|^2 - |sum_s p_s w_s|^2), p the predicted probabilities. rows: n
+   inputs x of the layer, logits: what the model makes of them; weight: classes x features.
+   scale_features 1: each feature is divided by its deviation over the rows and the weight
+   multiplied by it; features that are constant do not count. */
+PRUNDEF prun_status prun_relative_flatness(prun_context *context, const float *rows,
+                                           const float *logits, int64_t n,
+                                           const prun_tensor *weight, int32_t scale_features,
+                                           double *value);
+/* Share of n samples for which two models predict different classes (Jiang et al. 2022: for models
+   that differ in the seed alone and samples that neither has seen, it estimates the test error). */
+PRUNDEF double prun_disagreement(const float *logits, const float *other, int64_t n,
+                                 int64_t classes);
+
 /* What a measure asks for, beyond the weights. */
 enum prun_needs {
-    PRUN_NEEDS_LOSS = 1,     /* level 1 */
-    PRUN_NEEDS_GRADIENT = 2, /* level 2 */
-    PRUN_NEEDS_HESSIAN = 4,  /* level 3 */
-    PRUN_NEEDS_LOGITS = 8,   /* level 4 */
-    PRUN_NEEDS_INITIAL = 16, /* objective->initial */
-    PRUN_NEEDS_HISTORY = 32, /* options->history */
-    PRUN_NEEDS_NET = 64,     /* an objective made by prun_net_objective */
-    PRUN_NEEDS_LABELS = 128  /* objective->labels, of two classes or more: margins */
+    PRUN_NEEDS_LOSS = 1,             /* level 1 */
+    PRUN_NEEDS_GRADIENT = 2,         /* level 2 */
+    PRUN_NEEDS_HESSIAN = 4,          /* level 3 */
+    PRUN_NEEDS_LOGITS = 8,           /* level 4 */
+    PRUN_NEEDS_INITIAL = 16,         /* objective->initial */
+    PRUN_NEEDS_HISTORY = 32,         /* options->history */
+    PRUN_NEEDS_NET = 64,             /* an objective made by prun_net_objective */
+    PRUN_NEEDS_LABELS = 128,         /* objective->labels, of two classes or more: margins */
+    PRUN_NEEDS_REPRESENTATION = 256, /* level 5 */
+    PRUN_NEEDS_MIXING = 512          /* level 6 */
 };
 
 /* What kind of measure it is. */
@@ -1350,6 +1486,8 @@ typedef struct prun_measure_options {
     int64_t least_eigenvalues; /* spectra of weights leave out layers that have fewer [50] */
     int32_t
         halve_convolutions; /* 1: they count eigenvalues of convolutions half, as WeightWatcher */
+    double ball_scale;      /* of the radii of sharpness_... in a ball [1: 0.5, in a box 0.002; on
+                          average 0.1 and 0.2] */
     uint64_t seed;
     const prun_epoch *history; /* of training, or NULL */
     int64_t epochs;
@@ -2799,6 +2937,42 @@ static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t 
 
 /* ln sum exp - logit[label], from float logits in double: float32 would be off by 4e-4 relative at
    losses near 5e-5, which decides prunability. log1p keeps the digits where the label dominates. */
+#define PRUN__LEAST_NORM 1e-10
+
+/* Mean of the logits, and the norm of their distances from it, but no less than the least. */
+static void prun__logits_fill_moments(const float *logits, int64_t classes, double *mean,
+                                      double *norm) {
+    double squares = 0.0;
+    int64_t j;
+    for (*mean = 0.0, j = 0; j < classes; j++) *mean += (double)logits[j] / (double)classes;
+    for (j = 0; j < classes; j++)
+        squares += ((double)logits[j] - *mean) * ((double)logits[j] - *mean);
+    *norm = PRUN__MAX(sqrt(squares), PRUN__LEAST_NORM);
+}
+
+PRUNDEF void prun_normalize_logits(const float *logits, int64_t classes, double *normalized) {
+    double mean, norm;
+    int64_t j;
+    prun__logits_fill_moments(logits, classes, &mean, &norm);
+    for (j = 0; j < classes; j++) normalized[j] = ((double)logits[j] - mean) / norm;
+}
+
+/* The loss of normalized logits; probability: their softmax, or NULL. */
+static PRUN__SHARED double prun__normalized_cross_entropy(const float *logits, int64_t classes,
+                                                          int64_t label, double *probability) {
+    double mean, norm, sum = 0.0;
+    int64_t j;
+    prun__logits_fill_moments(logits, classes, &mean, &norm);
+    /* They lie in [-1, 1]: no exponential overflows. */
+    for (j = 0; j < classes; j++) {
+        const double e = exp(((double)logits[j] - mean) / norm);
+        if (probability) probability[j] = e;
+        sum += e;
+    }
+    for (j = 0; probability && j < classes; j++) probability[j] /= sum;
+    return log(sum) - ((double)logits[label] - mean) / norm;
+}
+
 PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
                                   double *probability) {
     double top = (double)logits[0], others = 0.0, total;
@@ -7197,6 +7371,7 @@ struct prun_net {
     prun__eval eval;
     prun__batch batch;
     prun__base base;
+    int normalizes_logits; /* in gradients, while sharpness in a ball asks for it */
 };
 
 /* A finished net stays usable: what is refused then is only reported. */
@@ -8503,11 +8678,28 @@ static void prun__op_pack(const prun_net *net, const prun__op *op, int forward, 
     prun__conv_pack(net->context, &job);
 }
 
-/* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes. */
+/* Turns the gradient g with respect to normalized logits u into that of the logits, over the norm
+   g - mean g - u (u g). Where the norm is its least value, u is linear in the logits. */
+static void prun__logits_normalize_gradient(const float *logits, int64_t classes, double *g) {
+    double center, norm, mean = 0.0, along = 0.0;
+    int64_t j;
+    prun__logits_fill_moments(logits, classes, &center, &norm);
+    for (j = 0; j < classes; j++) {
+        mean += g[j] / (double)classes;
+        along += g[j] * ((double)logits[j] - center) / norm;
+    }
+    if (norm <= PRUN__LEAST_NORM) along = 0.0;
+    for (j = 0; j < classes; j++)
+        g[j] = (g[j] - mean - along * ((double)logits[j] - center) / norm) / norm;
+}
+
+/* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes.
+   normalize: of logits that are normalised first. */
 static void prun__loss_run(const prun__source *source, int64_t block, int64_t classes,
-                           const float *logits, double *scratch, double *losses, int32_t *wrong,
-                           float *dlogits) {
+                           int normalize, const float *logits, double *scratch, double *losses,
+                           int32_t *wrong, float *dlogits) {
     float *row = (float *)(scratch + classes);
+    double *probability = dlogits ? scratch : NULL;
     int64_t l, j;
     for (l = 0; l < PRUN_LANES; l++) {
         const int64_t i = block * PRUN_LANES + l;
@@ -8521,10 +8713,12 @@ static void prun__loss_run(const prun__source *source, int64_t block, int64_t cl
             row[j] = logits[j * PRUN_LANES + l];
             if (row[j] > row[best]) best = j;
         }
-        losses[i] = prun_cross_entropy(row, classes, label, dlogits ? scratch : NULL);
+        losses[i] = normalize ? prun__normalized_cross_entropy(row, classes, label, probability)
+                              : prun_cross_entropy(row, classes, label, probability);
         wrong[i] = best != label || !(losses[i] <= DBL_MAX); /* NaN predicts nothing */
-        for (j = 0; dlogits && j < classes; j++)
-            dlogits[j * PRUN_LANES + l] = (float)(scratch[j] - (j == label ? 1.0 : 0.0));
+        if (dlogits) scratch[label] -= 1.0;
+        if (dlogits && normalize) prun__logits_normalize_gradient(row, classes, scratch);
+        for (j = 0; dlogits && j < classes; j++) dlogits[j * PRUN_LANES + l] = (float)scratch[j];
     }
 }
 
@@ -8577,6 +8771,7 @@ typedef struct prun__run {
     int64_t blocks, group; /* group: blocks that a task takes at a time */
     int training;          /* batch statistics and dropout */
     int freeze;            /* running statistics stay */
+    int32_t ops;           /* forward: how many operations run */
     uint64_t seed, stream;
 } prun__run;
 
@@ -8586,6 +8781,7 @@ static void prun__run_init(prun_net *net, const prun__source *source, prun__run 
     run->net = net;
     run->plan = &net->plan;
     run->batch = &net->batch;
+    run->ops = net->plan.ops;
     run->source = source;
 }
 
@@ -8775,13 +8971,13 @@ static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
         else
             for (b = from; b < to; b++) prun__op_run_simple(run, op, b);
     }
-    if (!run->training || run->last == plan->ops) return;
+    if (!run->training || run->last == run->ops) return;
     for (b = from; b < to; b++) prun__norm_fill_moments(run, plan->op[run->last].in, b);
 }
 
 /* The first operation from `i` on that begins another phase. */
-static int32_t prun__phase_find_end(const prun__plan *plan, int32_t i) {
-    while (i < plan->ops && !prun__op_uses_batch(&plan->op[i])) i++;
+static int32_t prun__phase_find_end(const prun__run *run, int32_t i) {
+    while (i < run->ops && !prun__op_uses_batch(&run->plan->op[i])) i++;
     return i;
 }
 
@@ -8792,7 +8988,7 @@ static void prun__run_forward(prun__run *run) {
     const prun__batch *batch = run->batch;
     run->packs_images = 1;
     run->first = 0;
-    run->last = prun__phase_find_end(plan, 0);
+    run->last = prun__phase_find_end(run, 0);
     for (;;) {
         int32_t i;
         for (i = run->first; i < run->last; i++) {
@@ -8804,10 +9000,10 @@ static void prun__run_forward(prun__run *run) {
             else prun__norm_set_fixed(net, op, 0, batch->coefficients);
         }
         prun__for(net->context, prun__phase_task, run, prun__run_groups(run));
-        if (run->last == plan->ops) return;
+        if (run->last == run->ops) return;
         run->packs_images = 0;
         run->first = run->last;
-        run->last = prun__phase_find_end(plan, run->first + 1);
+        run->last = prun__phase_find_end(run, run->first + 1);
     }
 }
 
@@ -8818,8 +9014,9 @@ static void prun__loss_task(void *pointer, int64_t block, int64_t worker) {
     const prun__plan *plan = run->plan;
     const prun__batch *batch = run->batch;
     double *scratch = batch->head + worker * prun__loss_scratch(net->classes);
-    prun__loss_run(run->source, block, net->classes, prun__run_value(run, plan->output, block),
-                   scratch, batch->losses, batch->wrong, prun__run_grad(run, plan->output, block));
+    prun__loss_run(run->source, block, net->classes, net->normalizes_logits,
+                   prun__run_value(run, plan->output, block), scratch, batch->losses, batch->wrong,
+                   prun__run_grad(run, plan->output, block));
 }
 
 /* Gradient through ReLU and pool into the norm's input resolution, and its sums. */
@@ -9346,7 +9543,7 @@ static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
         if (e->logits)
             prun__logits_unpack(logits, PRUN__MIN(PRUN_LANES, e->source->n - b * PRUN_LANES),
                                 classes, e->logits + b * PRUN_LANES * classes);
-        else prun__loss_run(e->source, b, classes, logits, head, e->losses, e->wrong, NULL);
+        else prun__loss_run(e->source, b, classes, 0, logits, head, e->losses, e->wrong, NULL);
 }
 
 /* Evaluates the samples of the job's source into its logits or, where these are NULL, its losses
@@ -10030,6 +10227,7 @@ typedef struct prun__margins {
     double *squares;  /* of the value at hand, per sample of the batch */
     double *sums;     /* of activations over the samples, per element of one layer */
     double **element; /* per layer: its sums */
+    int plain;        /* margins are divided by the norm of the gradient + 1e-7 */
 } prun__margins;
 
 /* The gradient of the value at hand in one block. */
@@ -10106,7 +10304,8 @@ static void prun__margin_put(prun__margins *m, int32_t at, const double *differe
         m->at = at;
         prun__for(m->run.net->context, prun__margin_squares_task, m, m->run.blocks);
         for (i = 0; i < m->run.source->n; i++)
-            margins[k * n + i] = differences[i] / sqrt(1e-6 + m->squares[i]);
+            margins[k * n + i] = differences[i] / (m->plain ? sqrt(m->squares[i]) + 1e-7
+                                                            : sqrt(1e-6 + m->squares[i]));
         m->sums = m->element[k];
         prun__for(m->run.net->context, prun__margin_moments_task, m,
                   m->run.plan->value[at].size / PRUN_LANES);
@@ -10121,17 +10320,15 @@ static int prun__op_is_overwritten(const prun__plan *plan, int32_t i) {
     return 0;
 }
 
-/* One batch; margins: of its first sample in the first layer; layers are n apart. */
-static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differences,
-                                    double *margins) {
+/* From the gradient of the logits to that of the images, with margins on the way; the parameters'
+   gradients are left out. */
+static void prun__margin_run_backward(prun__margins *m, int64_t n, const double *differences,
+                                      double *margins) {
     const prun_net *net = m->run.net;
     const prun__plan *plan = m->run.plan;
     const prun__batch *batch = m->run.batch;
     prun__run *run = &m->run;
     int32_t i;
-    PRUN__TRY(prun__run_begin(run));
-    prun__run_forward(run);
-    prun__margin_init(m, differences);
     memset(m->image, 0, (size_t)(run->blocks * plan->value[0].size) * sizeof(float));
     for (i = plan->ops - 1; i >= 0; i--) {
         const prun__op *op = run->op = &plan->op[i];
@@ -10151,6 +10348,62 @@ static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differe
         }
     }
     prun__margin_put(m, 0, differences, n, margins);
+}
+
+/* One batch; margins: of its first sample in the first layer; layers are n apart. */
+static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differences,
+                                    double *margins) {
+    PRUN__TRY(prun__run_begin(&m->run));
+    prun__run_forward(&m->run);
+    prun__margin_init(m, differences);
+    prun__margin_run_backward(m, n, differences, margins);
+    return PRUN_OK;
+}
+
+/* Frees what prun__margins_make allocated, even after it failed. */
+static void prun__margins_free(prun__margins *m) {
+    prun_context *context = m->run.net->context;
+    int32_t k;
+    for (k = 0; m->element && k < m->count; k++) prun__free(context, m->element[k]);
+    prun__free(context, m->squares);
+    prun__free(context, m->value);
+    prun__free(context, m->element);
+    prun__free(context, m->image);
+}
+
+/* Buffers for batches of up to PRUN__GRADIENT_BATCH images and margins of `count` values. Free them
+   in any case. */
+static prun_status prun__margins_make(prun_net *net, int32_t count, prun__margins *m) {
+    const int64_t batch = PRUN__GRADIENT_BATCH;
+    memset(m, 0, sizeof *m);
+    prun__run_init(net, NULL, &m->run);
+    m->count = count;
+    m->squares = (double *)prun__alloc(net->context, batch, sizeof(double), "margins");
+    m->value = (int32_t *)prun__alloc(net->context, count + 1, sizeof(int32_t), "margins");
+    m->element = (double **)prun__alloc_zero(net->context, count + 1, sizeof(double *), "margins");
+    m->image = (float *)prun__alloc(
+        net->context, prun__block_count(batch) * net->plan.value[0].size, sizeof(float), "margins");
+    return m->squares && m->value && m->element && m->image ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Makes a value the k-th that has margins. */
+static prun_status prun__margins_add(prun__margins *m, int32_t k, int32_t value) {
+    m->value[k] = value;
+    m->element[k] = (double *)prun__alloc_zero(m->run.net->context,
+                                               2 * m->run.plan->value[value].size / PRUN_LANES,
+                                               sizeof(double), "margins");
+    return m->element[k] ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* The gradient of the images is made by the convolutions that read them. */
+static prun_status prun__margins_check_images(const prun__margins *m) {
+    const prun__plan *plan = m->run.plan;
+    int32_t i;
+    for (i = 0; i < plan->ops; i++)
+        if (plan->op[i].kind != PRUN__CONV &&
+            (plan->op[i].in == 0 || (plan->op[i].kind == PRUN__ADD && plan->op[i].in2 == 0)))
+            return prun__fail(m->run.net->context, PRUN_ERR_UNSUPPORTED,
+                              "margins: the images are read by more than convolutions");
     return PRUN_OK;
 }
 
@@ -10160,25 +10413,18 @@ static prun_status prun__margin_find_values(prun__margins *m, const int32_t *lay
     const prun__plan *plan = m->run.plan;
     int32_t k, i;
     for (k = 0; k < m->count; k++) {
-        m->value[k] = -1;
+        int32_t value = -1;
         for (i = 0; i < plan->ops; i++)
             if (plan->op[i].kind == PRUN__CONV &&
                 net->layer[plan->op[i].layer].tensor == layers[k] &&
                 plan->value[plan->op[i].out].grad >= 0)
-                m->value[k] = plan->op[i].in;
-        if (m->value[k] < 0)
+                value = plan->op[i].in;
+        if (value < 0)
             return prun__fail(
                 net->context, layers[k] < 0 ? PRUN_ERR_UNSUPPORTED : PRUN_ERR_ARGUMENT,
                 "margins: tensor %d is no weight that leads to the logits", (int)layers[k]);
-        for (i = 0; i < plan->ops; i++)
-            if (m->value[k] == 0 && plan->op[i].kind != PRUN__CONV &&
-                (plan->op[i].in == 0 || (plan->op[i].kind == PRUN__ADD && plan->op[i].in2 == 0)))
-                return prun__fail(net->context, PRUN_ERR_UNSUPPORTED,
-                                  "margins: the images are read by more than convolutions");
-        m->element[k] =
-            (double *)prun__alloc_zero(net->context, 2 * plan->value[m->value[k]].size / PRUN_LANES,
-                                       sizeof(double), "margins");
-        if (!m->element[k]) return PRUN_ERR_MEMORY;
+        if (value == 0) PRUN__TRY(prun__margins_check_images(m));
+        PRUN__TRY(prun__margins_add(m, k, value));
     }
     return PRUN_OK;
 }
@@ -10197,43 +10443,26 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
                                             int64_t count, const prun_margin_outputs *outputs) {
     const prun__plan *plan = &net->plan;
     prun__source source = prun__source_make(images, index, n);
-    prun_context *context = net->context;
-    const int64_t batch = PRUN__GRADIENT_BATCH;
     prun__margins m;
-    double *differences;
+    double differences[PRUN__GRADIENT_BATCH];
     int64_t done;
     int32_t k;
     prun_status status;
-    memset(&m, 0, sizeof m);
-    prun__run_init(net, &source, &m.run);
     PRUN__TRY(prun__net_check(net, &source));
     if (count < 0 || count > INT32_MAX)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "margins of %lld layers", (long long)count);
-    m.count = (int32_t)count;
-    differences = (double *)prun__alloc(context, batch, sizeof(double), "margins");
-    m.squares = (double *)prun__alloc(context, batch, sizeof(double), "margins");
-    m.value = (int32_t *)prun__alloc(context, count, sizeof(int32_t), "margins");
-    m.element = (double **)prun__alloc_zero(context, count, sizeof(double *), "margins");
-    m.image = (float *)prun__alloc(context, prun__block_count(batch) * plan->value[0].size,
-                                   sizeof(float), "margins");
-    status = differences && m.squares && m.value && m.element && m.image
-                 ? prun__margin_find_values(&m, layers)
-                 : PRUN_ERR_MEMORY;
+        return prun__fail(net->context, PRUN_ERR_ARGUMENT, "margins of %lld layers",
+                          (long long)count);
+    status = prun__margins_make(net, (int32_t)count, &m);
+    m.run.source = &source;
+    if (status == PRUN_OK) status = prun__margin_find_values(&m, layers);
     for (done = 0; status == PRUN_OK && done < n; done += source.n) {
-        prun__source_set_part(&source, index, done, PRUN__MIN(batch, n - done));
+        prun__source_set_part(&source, index, done, PRUN__MIN(PRUN__GRADIENT_BATCH, n - done));
         status = prun__margin_run(&m, n, differences, outputs->margins + done);
     }
-    for (k = 0; m.element && k < m.count; k++) {
-        if (status == PRUN_OK)
-            outputs->spread[k] = prun__margin_spread(
-                m.element[k], plan->value[m.value[k]].size / PRUN_LANES, (double)n);
-        prun__free(context, m.element[k]);
-    }
-    prun__free(context, differences);
-    prun__free(context, m.squares);
-    prun__free(context, m.value);
-    prun__free(context, m.element);
-    prun__free(context, m.image);
+    for (k = 0; status == PRUN_OK && k < m.count; k++)
+        outputs->spread[k] =
+            prun__margin_spread(m.element[k], plan->value[m.value[k]].size / PRUN_LANES, (double)n);
+    prun__margins_free(&m);
     return status;
 }
 
@@ -10336,6 +10565,467 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
 }
 #endif
 
+/* [PLACES.I] representations, mixed inputs, gradients of images */
+/*
+   Passes over images in eval mode that end at a place, or come back to the images, or to the output
+   of the first layer. They use the passes of [RUN.I] and the margins of [NET.I].
+*/
+#ifndef PRUNABILITY_NO_NET
+
+/* ---- places ---- */
+
+/* Where a forward pass ends, and what is read there. */
+typedef struct prun__stop {
+    int32_t found;      /* 0: there is no such place */
+    int32_t ops, value; /* operations that run, and the value that is read then */
+    int32_t pooled;     /* 1: maxima of 4 x 4 pixels are */
+} prun__stop;
+
+/* The operation that computes a layer: its own, or that of the norm which absorbed it. */
+static int32_t prun__layer_find_op(const prun_net *net, int32_t layer) {
+    int32_t i;
+    for (; layer >= 0; layer = net->layer[layer].input[0] - 1) {
+        for (i = 0; i < net->plan.ops; i++)
+            if (net->plan.op[i].layer == layer) return i;
+        if (net->layer[layer].kind != PRUN__MAX_POOL && net->layer[layer].kind != PRUN__RELU &&
+            net->layer[layer].kind != PRUN__BATCH_NORM)
+            return -1;
+    }
+    return -1;
+}
+
+/* True for a convolution that is no linear layer, and for pools. */
+static int prun__layer_is_spatial(const prun__layer *layer) {
+    return (layer->kind == PRUN__CONV && !layer->linear) || layer->kind == PRUN__MAX_POOL ||
+           layer->kind == PRUN__AVG_POOL;
+}
+
+/* The last operation with weights, if it maps all of its input to one value per class and only a
+   mean over one position follows; else -1. */
+static int32_t prun__plan_find_last_linear(const prun_net *net) {
+    const prun__plan *plan = &net->plan;
+    const prun_conv2d *shape;
+    int32_t i = plan->ops - 1, end = plan->output;
+    if (i >= 0 && plan->op[i].kind == PRUN__AVG_POOL && plan->op[i].out == end) {
+        const prun__value *in = &plan->value[plan->op[i].in];
+        if (in->h != 1 || in->w != 1) return -1;
+        end = plan->op[i--].in;
+    }
+    if (i < 0 || plan->op[i].kind != PRUN__CONV || plan->op[i].out != end) return -1;
+    shape = &plan->op[i].conv.shape;
+    if (shape->kernel[0] != shape->in_height || shape->kernel[1] != shape->in_width) return -1;
+    return shape->padding[0] || shape->padding[1] || shape->padding[2] || shape->padding[3] ? -1
+                                                                                            : i;
+}
+
+/* Where the pass to a place ends. */
+static prun__stop prun__net_find_place(const prun_net *net, prun_place place) {
+    const prun__plan *plan = &net->plan;
+    const int32_t layers = (int32_t)net->layers;
+    prun__stop stop = {0, 0, 0, 0};
+    int32_t i, op = -1;
+    if (place == PRUN_PLACE_LAST) {
+        op = prun__plan_find_last_linear(net);
+        stop.found = op >= 0;
+        stop.ops = op;
+        stop.value = op >= 0 ? plan->op[op].in : 0;
+        return stop;
+    }
+    for (i = 0; place == PRUN_PLACE_EARLY && op < 0 && i < PRUN__MIN(3, layers); i++)
+        if (prun__layer_is_spatial(&net->layer[i])) op = prun__layer_find_op(net, i);
+    for (i = layers - 3; place == PRUN_PLACE_LATE && op < 0 && i >= 0; i--)
+        if (prun__layer_is_spatial(&net->layer[i])) op = prun__layer_find_op(net, i);
+    stop.found = op >= 0;
+    stop.ops = op + 1;
+    stop.value = op >= 0 ? plan->op[op].out : 0;
+    stop.pooled = 1;
+    return stop;
+}
+
+/* Rows and columns that are left of `size` after pooling. */
+static int64_t prun__place_pooled(int64_t size) { return PRUN__MAX(size / 4, 1); }
+
+/* Floats of a representation; 0: there is no such place. */
+static int64_t prun__net_features(const prun_net *net, prun_place place) {
+    const prun__stop stop = prun__net_find_place(net, place);
+    const prun__value *v = &net->plan.value[stop.value];
+    if (!stop.found) return 0;
+    return stop.pooled ? v->c * prun__place_pooled(v->h) * prun__place_pooled(v->w)
+                       : v->c * v->h * v->w;
+}
+
+/* Maxima of 4 x 4 pixels of one plane; axes shorter than 4 are one window. */
+static void prun__plane_pool(const float *x, int64_t h, int64_t w, float *y) {
+    const int64_t rows = prun__place_pooled(h), columns = prun__place_pooled(w);
+    int64_t r, c, i, j;
+    for (r = 0; r < rows; r++)
+        for (c = 0; c < columns; c++) {
+            float most = x[4 * r * w + 4 * c];
+            for (i = 4 * r; i < PRUN__MIN(4 * r + 4, h); i++)
+                for (j = 4 * c; j < PRUN__MIN(4 * c + 4, w); j++)
+                    most = PRUN__MAX(most, x[i * w + j]);
+            y[r * columns + c] = most;
+        }
+}
+
+/* Runs one batch to a place and writes its rows; unpooled: room for a batch. */
+static prun_status prun__place_run(prun__run *run, const prun__stop *stop, float *unpooled,
+                                   float *rows) {
+    const prun__value *v = &run->plan->value[stop->value];
+    const int64_t n = run->source->n, area = v->h * v->w;
+    const int64_t pooled = prun__place_pooled(v->h) * prun__place_pooled(v->w);
+    int64_t i;
+    PRUN__TRY(prun__run_begin(run));
+    run->ops = stop->ops;
+    prun__run_forward(run);
+    prun_lanes_unpack(prun__run_value(run, stop->value, 0), n, v->c, v->h, v->w,
+                      stop->pooled ? unpooled : rows);
+    for (i = 0; stop->pooled && i < n * v->c; i++)
+        prun__plane_pool(unpooled + i * area, v->h, v->w, rows + i * pooled);
+    return PRUN_OK;
+}
+
+/* The representation callback of a net. */
+static prun_status prun__net_representation_callback(const prun_objective *o, prun_place place,
+                                                     const int64_t *index, int64_t n, float *rows) {
+    prun__source source = prun__source_make(o->images, index, n);
+    const prun__stop stop = prun__net_find_place(o->net, place);
+    const prun__value *v = &o->net->plan.value[stop.value];
+    prun__run run;
+    float *unpooled;
+    int64_t done;
+    prun_status status = PRUN_OK;
+    PRUN__TRY(prun__net_check(o->net, &source));
+    prun__run_init(o->net, &source, &run);
+    unpooled = (float *)prun__alloc(o->context, PRUN__GRADIENT_BATCH * v->c * v->h * v->w,
+                                    sizeof(float), "representation");
+    if (!unpooled) return PRUN_ERR_MEMORY;
+    for (done = 0; status == PRUN_OK && done < n; done += source.n) {
+        prun__source_set_part(&source, index, done, PRUN__MIN(PRUN__GRADIENT_BATCH, n - done));
+        status = prun__place_run(&run, &stop, unpooled, rows + done * o->features[place]);
+    }
+    prun__free(o->context, unpooled);
+    return status;
+}
+
+/* ---- images made of two ---- */
+
+/* A set of n images of floats, as a network sees them; label: of each. */
+typedef struct prun__mixture {
+    prun_images images;
+    float *values, *other; /* n images each */
+    int32_t *labels;
+} prun__mixture;
+
+/* Frees what prun__mixture_make took, even after it failed. */
+static void prun__mixture_free(prun_context *context, prun__mixture *m) {
+    prun__free(context, m->values);
+    prun__free(context, m->other);
+    prun__free(context, m->labels);
+}
+
+/* Room for n images like those given. Free it in any case. */
+static prun_status prun__mixture_make(prun_context *context, const prun_images *like, int64_t n,
+                                      prun__mixture *m) {
+    const int64_t size = prun__size_product(n, prun__image_size(like));
+    memset(m, 0, sizeof *m);
+    m->values = (float *)prun__alloc(context, size, sizeof(float), "mixed images");
+    m->other = (float *)prun__alloc(context, size, sizeof(float), "mixed images");
+    m->labels = (int32_t *)prun__alloc_zero(context, n, sizeof(int32_t), "mixed images");
+    m->images = *like;
+    m->images.pixels = NULL;
+    m->images.values = m->values;
+    m->images.labels = m->labels;
+    m->images.normalization = PRUN_NORMALIZATION_NONE;
+    m->images.count = n;
+    return m->values && m->other && m->labels ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Makes the first n images the means of two, with the labels of the first. Both are normalised
+   before. */
+static prun_status prun__mixture_fill(prun_context *context, const prun_images *images,
+                                      const int64_t *first, const int64_t *second, int64_t n,
+                                      prun__mixture *m) {
+    const int64_t size = n * prun__image_size(images);
+    int64_t i;
+    PRUN__TRY(prun_images_copy(context, images, first, n, NULL, m->values));
+    PRUN__TRY(prun_images_copy(context, images, second, n, NULL, m->other));
+    for (i = 0; i < size; i++) m->values[i] = 0.5f * (m->values[i] + m->other[i]);
+    for (i = 0; i < n; i++) m->labels[i] = images->labels[first[i]];
+    return PRUN_OK;
+}
+
+/* The callback of a net for logits of mixed inputs. */
+static prun_status prun__net_mixed_callback(const prun_objective *o, const int64_t *first,
+                                            const int64_t *second, int64_t n, float *logits) {
+    const int64_t batch = PRUN__MIN(PRUN__GRADIENT_BATCH, n);
+    prun__mixture m;
+    int64_t done;
+    prun_status status = prun__mixture_make(o->context, o->images, batch, &m);
+    for (done = 0; status == PRUN_OK && done < n; done += batch) {
+        const int64_t part = PRUN__MIN(batch, n - done);
+        status = prun__mixture_fill(o->context, o->images, first + done, second + done, part, &m);
+        if (status == PRUN_OK)
+            status =
+                prun_net_logits(o->net, &m.images, NULL, part, logits + done * o->net->classes);
+    }
+    prun__mixture_free(o->context, &m);
+    return status;
+}
+
+/* ---- margins at the output of the first layer ---- */
+
+/* Images of one batch of margins, and what they are made of. */
+typedef struct prun__margin_set {
+    prun__mixture mixture;
+    int64_t *second; /* the other image of each */
+    prun__source source;
+} prun__margin_set;
+
+/* Pairs each of n samples with one of its label, by a random permutation of the samples of that
+   label. */
+static prun_status prun__pairs_fill(prun_context *context, const prun_images *images,
+                                    const int64_t *first, int64_t n, uint64_t seed, uint64_t stream,
+                                    int64_t *second) {
+    int64_t *order = (int64_t *)prun__alloc(context, 2 * n, sizeof(int64_t), "pairs");
+    int64_t *place = order ? order + n : NULL, i, k;
+    int32_t label;
+    if (!order) return PRUN_ERR_MEMORY;
+    for (label = 0; label < images->classes; label++) {
+        for (i = k = 0; i < n; i++)
+            if (images->labels[first[i]] == label) place[k++] = i;
+        if (k == 0) continue;
+        prun_random_permutation(seed, stream + (uint64_t)label, k, order);
+        for (i = 0; i < k; i++) second[place[i]] = first[place[order[i]]];
+    }
+    prun__free(context, order);
+    return PRUN_OK;
+}
+
+/* What margins at the first layer are taken of. */
+typedef enum prun__variation { PRUN__MIXED, PRUN__AUGMENTED } prun__variation;
+
+/* Fills the set with n images made from those in index: mixed with others of their label, or
+   mirrored and moved by up to a tenth of the size. */
+static prun_status prun__margin_set_fill(const prun_net *net, const prun_images *images,
+                                         const int64_t *index, int64_t n, prun__variation variation,
+                                         uint64_t seed, uint64_t batch, prun__margin_set *set) {
+    const uint64_t stream = PRUN__STREAM_MEASURE + (UINT64_C(1) << 32);
+    prun_augment augment = {0, 0, 1};
+    prun_pass pass;
+    int64_t i;
+    if (variation == PRUN__MIXED) {
+        PRUN__TRY(prun__pairs_fill(net->context, images, index, n, seed,
+                                   stream + batch * (uint64_t)images->classes, set->second));
+        return prun__mixture_fill(net->context, images, index, set->second, n, &set->mixture);
+    }
+    augment.shift = PRUN__MIN(images->height, images->width) / 10;
+    memset(&pass, 0, sizeof pass);
+    pass.augment = &augment;
+    pass.seed = seed;
+    pass.stream = batch;
+    PRUN__TRY(prun_images_copy(net->context, images, index, n, &pass, set->mixture.values));
+    for (i = 0; i < n; i++) set->mixture.labels[i] = images->labels[index[i]];
+    return PRUN_OK;
+}
+
+/* Root of the mean over elements of their variances, of which a twentieth is left out at each
+   end. variance: room for as many. */
+static double prun__margin_trimmed_spread(const double *sums, int64_t elements, double n,
+                                          double *variance) {
+    const int64_t cut = elements / 20;
+    double total = 0.0;
+    int64_t e;
+    for (e = 0; e < elements; e++) {
+        const double mean = sums[2 * e] / n;
+        variance[e] = PRUN__MAX(sums[2 * e + 1] / n - mean * mean, 0.0);
+    }
+    qsort(variance, (size_t)elements, sizeof *variance, prun__by_value);
+    for (e = cut; e < elements - cut; e++) total += variance[e];
+    return sqrt(total / (double)(elements - 2 * cut));
+}
+
+/* As in the authors' code. */
+#define PRUN__MIXED_BATCH 50
+
+/* Runs margins of n images, made batch by batch from those in index, at the output of the first
+   convolution or linear layer. */
+static prun_status prun__first_margins_run(prun__margins *m, const prun_images *images,
+                                           const int64_t *index, int64_t n,
+                                           prun__variation variation, uint64_t seed,
+                                           prun__margin_set *set, double *differences,
+                                           double *margins) {
+    int64_t done, part;
+    m->run.source = &set->source;
+    for (done = 0; done < n; done += part) {
+        part = PRUN__MIN((int64_t)PRUN__MIXED_BATCH, n - done);
+        PRUN__TRY(prun__margin_set_fill(m->run.net, images, index + done, part, variation, seed,
+                                        (uint64_t)(done / PRUN__MIXED_BATCH), set));
+        set->source = prun__source_make(&set->mixture.images, NULL, part);
+        PRUN__TRY(prun__margin_run(m, n, differences, margins + done));
+    }
+    return PRUN_OK;
+}
+
+/* Margins of n images, which come from those in index by `variation`, divided by the spread of the
+   first layer's output (Natekar and Sharma 2020). */
+static prun_status prun__net_first_margins(prun_net *net, const prun_images *images,
+                                           const int64_t *index, int64_t n,
+                                           prun__variation variation, uint64_t seed,
+                                           double *margins) {
+    prun_context *context = net->context;
+    const prun__plan *plan = &net->plan;
+    prun__source all = prun__source_make(images, index, n);
+    prun__margins m;
+    prun__margin_set set;
+    int32_t i = 0;
+    int64_t k, elements;
+    double *work = NULL, spread;
+    prun_status status;
+    PRUN__TRY(prun__net_check(net, &all));
+    while (i < plan->ops && !prun__op_is_used_conv(plan, i)) i++;
+    if (i == plan->ops || prun__op_is_overwritten(plan, i))
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED,
+                          "margins: the output of the first layer is not kept");
+    elements = plan->value[plan->op[i].out].size / PRUN_LANES;
+    memset(&set, 0, sizeof set);
+    status = prun__margins_make(net, 1, &m);
+    if (status == PRUN_OK) status = prun__margins_add(&m, 0, plan->op[i].out);
+    m.plain = 1;
+    if (status == PRUN_OK)
+        status = prun__mixture_make(context, images, PRUN__MIXED_BATCH, &set.mixture);
+    set.second = (int64_t *)prun__alloc(context, n, sizeof(int64_t), "margins");
+    work = (double *)prun__alloc(context, PRUN__MAX(elements, PRUN__GRADIENT_BATCH), sizeof(double),
+                                 "margins");
+    if (status == PRUN_OK && (!set.second || !work)) status = PRUN_ERR_MEMORY;
+    if (status == PRUN_OK)
+        status =
+            prun__first_margins_run(&m, images, index, n, variation, seed, &set, work, margins);
+    if (status == PRUN_OK) {
+        spread = prun__margin_trimmed_spread(m.element[0], elements, (double)n, work) + 1e-7;
+        for (k = 0; k < n; k++) margins[k] /= spread;
+    }
+    prun__mixture_free(context, &set.mixture);
+    prun__free(context, set.second);
+    prun__free(context, work);
+    prun__margins_free(&m);
+    return status;
+}
+
+/* ---- Jacobians ---- */
+
+/* Gradients of every logit with respect to the images of a batch. */
+typedef struct prun__jacobian {
+    prun__margins m;
+    float *rows;         /* class by class, as m.image */
+    double *probability; /* sample by sample */
+    double *squares;     /* squared norms of each sample, of logits and of probabilities */
+} prun__jacobian;
+
+/* Squared norms of one block's Jacobians. That of the probabilities is p_i sum_k p_k (J_i - J_k),
+   in this form because J_i - sum_k p_k J_k would cancel where one p_k is nearly 1. */
+static void prun__jacobian_task(void *pointer, int64_t block, int64_t worker) {
+    const prun__jacobian *j = (const prun__jacobian *)pointer;
+    const int64_t size = j->m.run.plan->value[0].size, step = j->m.run.blocks * size;
+    const int64_t classes = j->m.run.net->classes, live = prun__run_images(&j->m.run, block);
+    const float *rows = j->rows + block * size;
+    int64_t l, e, i, k;
+    (void)worker;
+    for (l = 0; l < live; l++) {
+        const double *p = j->probability + (block * PRUN_LANES + l) * classes;
+        double of_logits = 0.0, of_probabilities = 0.0;
+        for (e = l; e < size; e += PRUN_LANES)
+            for (i = 0; i < classes; i++) {
+                const double one = (double)rows[i * step + e];
+                double sum = 0.0;
+                for (k = 0; k < classes; k++) sum += p[k] * (one - (double)rows[k * step + e]);
+                of_logits += one * one;
+                of_probabilities += p[i] * sum * (p[i] * sum);
+            }
+        j->squares[2 * (block * PRUN_LANES + l)] = of_logits;
+        j->squares[2 * (block * PRUN_LANES + l) + 1] = of_probabilities;
+    }
+}
+
+/* Predicted probabilities of a batch whose forward pass is done. */
+static void prun__jacobian_fill_probabilities(prun__jacobian *j, float *row) {
+    const prun__run *run = &j->m.run;
+    const int64_t classes = run->net->classes;
+    int64_t i, c;
+    for (i = 0; i < run->source->n; i++) {
+        const float *f = prun__run_value(run, run->plan->output, i / PRUN_LANES) + i % PRUN_LANES;
+        for (c = 0; c < classes; c++) row[c] = f[c * PRUN_LANES];
+        prun_cross_entropy(row, classes, 0, j->probability + i * classes);
+    }
+}
+
+/* The Jacobians of one batch: a backward pass for each class. */
+static prun_status prun__jacobian_run(prun__jacobian *j, float *row) {
+    prun__run *run = &j->m.run;
+    const prun__plan *plan = run->plan;
+    const int64_t classes = run->net->classes;
+    int64_t c, b, i, size;
+    PRUN__TRY(prun__run_begin(run));
+    prun__run_forward(run);
+    prun__jacobian_fill_probabilities(j, row);
+    size = run->blocks * plan->value[0].size;
+    for (c = 0; c < classes; c++) {
+        for (b = 0; b < run->blocks; b++) {
+            float *g = prun__run_grad(run, plan->output, b);
+            memset(g, 0, (size_t)plan->value[plan->output].size * sizeof(float));
+            for (i = 0; i < prun__run_images(run, b); i++) g[c * PRUN_LANES + i] = 1.0f;
+        }
+        prun__margin_run_backward(&j->m, 0, NULL, NULL);
+        memcpy(j->rows + c * size, j->m.image, (size_t)size * sizeof(float));
+    }
+    prun__for(run->net->context, prun__jacobian_task, j, run->blocks);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_net_input_sensitivity(prun_net *net, const prun_images *images,
+                                               const int64_t *index, int64_t n, double *of_logits,
+                                               double *of_probabilities) {
+    prun_context *context = net->context;
+    prun__source source = prun__source_make(images, index, n);
+    prun__jacobian j;
+    const int64_t block = net->classes * net->plan.value[0].size;
+    /* 64 MiB of gradients, between one block and a whole batch; no result depends on it */
+    const int64_t blocks = PRUN__MAX(
+        1, PRUN__MIN(PRUN__GRADIENT_BATCH / PRUN_LANES, (INT64_C(1) << 24) / PRUN__MAX(block, 1)));
+    const int64_t batch = blocks * PRUN_LANES;
+    float *row = NULL;
+    int64_t done, i;
+    prun_status status;
+    memset(&j, 0, sizeof j);
+    PRUN__TRY(prun__net_check(net, &source));
+    status = prun__margins_make(net, 0, &j.m);
+    j.m.run.source = &source;
+    if (status == PRUN_OK) status = prun__margins_check_images(&j.m);
+    j.rows = (float *)prun__alloc(context, prun__size_product(blocks, block), sizeof(float),
+                                  "Jacobians");
+    j.probability =
+        (double *)prun__alloc(context, batch * net->classes, sizeof(double), "Jacobians");
+    j.squares = (double *)prun__alloc(context, 2 * batch, sizeof(double), "Jacobians");
+    row = (float *)prun__alloc(context, net->classes, sizeof(float), "Jacobians");
+    if (status == PRUN_OK && (!j.rows || !j.probability || !j.squares || !row))
+        status = PRUN_ERR_MEMORY;
+    for (done = 0; status == PRUN_OK && done < n; done += source.n) {
+        prun__source_set_part(&source, index, done, PRUN__MIN(batch, n - done));
+        status = prun__jacobian_run(&j, row);
+        for (i = 0; status == PRUN_OK && i < source.n; i++) {
+            if (of_logits) of_logits[done + i] = sqrt(j.squares[2 * i]);
+            if (of_probabilities) of_probabilities[done + i] = sqrt(j.squares[2 * i + 1]);
+        }
+    }
+    prun__free(context, row);
+    prun__free(context, j.rows);
+    prun__free(context, j.probability);
+    prun__free(context, j.squares);
+    prun__margins_free(&j.m);
+    return status;
+}
+#endif
+
 /* [OBJECTIVE.I] checks and calls of an objective; a net as one; gradient noise */
 /*
    The one check of an objective, and the calls of its callbacks, are here; sections below call
@@ -10431,6 +11121,24 @@ static prun_status prun__objective_logits(const prun_objective *o, const int64_t
     return prun__callback_end(o, "logits", before, o->logits(o, index, n, logits));
 }
 
+/* Calls the callback for representations. */
+static PRUN__SHARED prun_status prun__objective_representation(const prun_objective *o,
+                                                               prun_place place,
+                                                               const int64_t *index, int64_t n,
+                                                               float *rows) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "representation", before,
+                              o->representation(o, place, index, n, rows));
+}
+
+/* Calls the callback for logits of mixed inputs. */
+static prun_status prun__objective_mixed(const prun_objective *o, const int64_t *first,
+                                         const int64_t *second, int64_t n, float *logits) {
+    const prun_status before = prun__callback_begin(o);
+    return prun__callback_end(o, "mixed_logits", before,
+                              o->mixed_logits(o, first, second, n, logits));
+}
+
 /* ---- a net as an objective ---- */
 
 #ifndef PRUNABILITY_NO_NET
@@ -10463,6 +11171,7 @@ static prun_status prun__net_logits_callback(const prun_objective *o, const int6
 PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
                                        prun_objective *objective) {
     const prun__source all = prun__source_make(images, NULL, images->count);
+    int place;
     PRUN__TRY(prun__net_check(net, &all));
     memset(objective, 0, sizeof *objective);
     objective->net = net;
@@ -10480,9 +11189,33 @@ PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
 #endif
     objective->logits = prun__net_logits_callback;
     objective->labels = images->labels;
+    objective->representation = prun__net_representation_callback;
+    objective->mixed_logits = prun__net_mixed_callback;
+    for (place = 0; place < PRUN_PLACES; place++)
+        objective->features[place] = prun__net_features(net, (prun_place)place);
     return PRUN_OK;
 }
 #endif
+
+/* True if the gradient callback is that of a net. */
+static int prun__objective_has_net_gradient(const prun_objective *o) {
+#ifndef PRUNABILITY_NO_NET
+    return o->gradient == prun__net_gradient_callback;
+#else
+    (void)o;
+    return 0;
+#endif
+}
+
+/* From here on (1), or no more (0), gradients of a net are those of losses of normalized logits. */
+static void prun__objective_mark_normalized(const prun_objective *o, int normalizes) {
+#ifndef PRUNABILITY_NO_NET
+    if (prun__objective_has_net_gradient(o)) o->net->normalizes_logits = normalizes;
+#else
+    (void)o;
+    (void)normalizes;
+#endif
+}
 
 /* Marks the beginning (open 1) and the end (open 0) of products of the Hessian with several
    vectors, between which the weights stay as they are: a net then computes once what the products
@@ -11956,6 +12689,607 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
                           "sharpness: a box has no sign flips, fraction or norm");
     return prun__radius_find(objective, &p, 1, result);
+}
+
+/* [BALL.I] sharpness at a fixed radius; modules put back, and their criticality */
+/*
+   All parameters move here, those of biases and norms too, group by group of samples or module by
+   module. prun__moved keeps the originals and puts them back.
+*/
+
+/* ---- parameters that move ---- */
+
+/* All tensors of an objective as one vector, and their original values. */
+typedef struct prun__moved {
+    const prun_objective *o;
+    float *saved;
+    int64_t count;
+} prun__moved;
+
+/* Saves the parameters. Release in any case. */
+static prun_status prun__moved_make(const prun_objective *o, prun__moved *m) {
+    int64_t i;
+    float *to;
+    memset(m, 0, sizeof *m);
+    m->o = o;
+    PRUN__TRY(prun__objective_check(o));
+    m->count = prun__objective_parameters(o);
+    m->saved = (float *)prun__alloc(o->context, m->count, sizeof(float), "parameters");
+    if (!m->saved) return PRUN_ERR_MEMORY;
+    for (i = 0, to = m->saved; i < o->tensor_count; i++) {
+        const int64_t size = prun_tensor_size(&o->tensors[i]);
+        const int64_t at = prun__values_find_nonfinite(o->tensors[i].data, size);
+        memcpy(to, o->tensors[i].data, (size_t)size * sizeof(float));
+        to += size;
+        if (at < 0) continue;
+        prun__free(o->context, m->saved);
+        m->saved = NULL;
+        return prun__fail(o->context, PRUN_ERR_NONFINITE, "weight %s[%lld] is not finite",
+                          o->tensors[i].name ? o->tensors[i].name : "?", (long long)at);
+    }
+    return PRUN_OK;
+}
+
+/* Makes saved + d the objective's parameters; d NULL: the saved ones, bit by bit. */
+static void prun__moved_write(const prun__moved *m, const float *d) {
+    const float *from = m->saved;
+    int64_t i, k;
+    for (i = 0; i < m->o->tensor_count; i++) {
+        const int64_t size = prun_tensor_size(&m->o->tensors[i]);
+        float *to = m->o->tensors[i].data;
+        if (!d) memcpy(to, from, (size_t)size * sizeof(float));
+        for (k = 0; d && k < size; k++) to[k] = (float)((double)from[k] + (double)d[k]);
+        from += size;
+        if (d) d += size;
+    }
+}
+
+/* Puts the parameters back and frees the copy. */
+static void prun__moved_release(prun__moved *m) {
+    if (m->saved) prun__moved_write(m, NULL);
+    if (m->saved) prun__free(m->o->context, m->saved);
+}
+
+/* ---- sharpness at a fixed radius ---- */
+
+PRUNDEF prun_ball_options prun_ball_resolved(const prun_ball_options *options) {
+    prun_ball_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.samples == 0) o.samples = 1024;
+    if (o.group == 0) o.group = 128;
+    if (o.steps == 0) o.steps = 20;
+    if (o.draws == 0) o.draws = 20;
+    return o;
+}
+
+typedef struct prun__ball {
+    const prun_objective *o;
+    prun_ball_options options; /* resolved */
+    prun__moved moved;
+    float *gradient, *logits; /* logits: of a group, where they are normalized */
+    float *d, *before, *next; /* displacement, the ones before and after it */
+    float *best;              /* the one of the largest loss */
+    const int64_t *index;     /* the group at hand */
+    int64_t n;
+} prun__ball;
+
+/* Checks resolved options against the objective. */
+static prun_status prun__ball_check(const prun_objective *o, const prun_ball_options *b) {
+    prun_context *context = o->context;
+    const char *missing = NULL;
+    if (!(b->radius > 0.0 && b->radius <= 1e30) || b->shape < PRUN_BALL_EUCLIDEAN ||
+        b->shape > PRUN_BALL_BOX)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "ball: radius %g, shape %d", b->radius,
+                          (int)b->shape);
+    if (b->samples < 1 || b->group < 1 || b->steps < 1 || b->steps > (1 << 20) || b->draws < 1 ||
+        b->draws > (1 << 20))
+        return prun__fail(
+            context, PRUN_ERR_ARGUMENT, "ball: samples %lld, group %lld, steps %lld, draws %lld",
+            (long long)b->samples, (long long)b->group, (long long)b->steps, (long long)b->draws);
+    if (o->samples < 1)
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "ball: %lld samples", (long long)o->samples);
+    if (!b->average && !o->gradient) missing = "gradient";
+    if (b->average && !b->normalize && !o->loss) missing = "loss";
+    if (b->normalize && !o->logits) missing = "logits";
+    if (missing)
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "objective: the %s callback is missing",
+                          missing);
+    if (b->normalize && (!o->labels || o->classes < 2))
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED,
+                          "ball: normalized logits need labels of two classes or more");
+    if (b->normalize && !b->average && !prun__objective_has_net_gradient(o))
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED,
+                          "ball: the gradient of normalized logits needs a prun_net");
+    return PRUN_OK;
+}
+
+/* Buffers. Free them in any case. */
+static prun_status prun__ball_make(const prun_objective *o, prun__ball *b) {
+    const int ascends = !b->options.average;
+    float **vector[5];
+    int i;
+    vector[0] = &b->d;
+    vector[1] = &b->gradient;
+    vector[2] = &b->before;
+    vector[3] = &b->next;
+    vector[4] = &b->best;
+    PRUN__TRY(prun__moved_make(o, &b->moved));
+    for (i = 0; i < (ascends ? 5 : 1); i++) {
+        *vector[i] = (float *)prun__alloc(o->context, b->moved.count, sizeof(float), "ball");
+        if (!*vector[i]) return PRUN_ERR_MEMORY;
+    }
+    if (!b->options.normalize) return PRUN_OK;
+    b->logits = (float *)prun__alloc(o->context, prun__size_product(b->options.group, o->classes),
+                                     sizeof(float), "ball");
+    return b->logits ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* Puts the parameters back and frees the buffers. */
+static void prun__ball_free(prun__ball *b) {
+    prun_context *context = b->o->context;
+    prun__moved_release(&b->moved);
+    prun__free(context, b->d);
+    prun__free(context, b->gradient);
+    prun__free(context, b->before);
+    prun__free(context, b->next);
+    prun__free(context, b->best);
+    prun__free(context, b->logits);
+}
+
+/* Mean loss of the group. */
+static prun_status prun__ball_loss(const prun__ball *b, double *loss) {
+    const prun_objective *o = b->o;
+    int64_t i;
+    *loss = 0.0;
+    if (!b->options.normalize) {
+        PRUN__TRY(prun__objective_loss(o, b->index, b->n, NULL, loss, NULL));
+    } else {
+        PRUN__TRY(prun__objective_logits(o, b->index, b->n, b->logits));
+        for (i = 0; i < b->n; i++) {
+            *loss += prun__normalized_cross_entropy(b->logits + i * o->classes, o->classes,
+                                                    o->labels[b->index[i]], NULL);
+        }
+    }
+    *loss /= (double)b->n;
+    return PRUN_OK;
+}
+
+/* Mean loss of the group and the gradient of its sum. */
+static prun_status prun__ball_gradient(const prun__ball *b, double *loss) {
+    const prun_objective *o = b->o;
+    double sum = PRUN__NAN;
+    prun_status status;
+    prun__objective_mark_normalized(o, b->options.normalize);
+    status = prun__objective_gradient(o, b->index, b->n, b->gradient, &sum);
+    prun__objective_mark_normalized(o, 0);
+    *loss = sum / (double)b->n;
+    return status;
+}
+
+/* The scale of parameter i: the ball holds d_i over it. */
+static double prun__ball_scale(const prun__ball *b, int64_t i) {
+    return b->options.adaptive ? fabs((double)b->moved.saved[i]) : 1.0;
+}
+
+/* Shortens d to the ellipsoid sum (d_i / c_i)^2 = radius^2 by d_i c_i^2 / (c_i^2 + t). Newton's
+   iteration for t on 1 / radius - 1 / norm, which is nearly linear in t and concave, so that it
+   comes from below and never overshoots. */
+static void prun__ball_project_ellipsoid(const prun__ball *b, float *d) {
+    const double radius = b->options.radius;
+    double t = 0.0;
+    int64_t i;
+    int k;
+    for (k = 0; k < 100; k++) {
+        double squares = 0.0, slope = 0.0, norm;
+        for (i = 0; i < b->moved.count; i++) {
+            const double c = prun__ball_scale(b, i), y = c * c + t;
+            const double q = c > 0.0 ? (double)d[i] * c / y : 0.0;
+            squares += q * q;
+            slope += c > 0.0 ? q * q / y : 0.0;
+        }
+        norm = sqrt(squares);
+        if (!(norm > radius * (1.0 + 1e-9)) || !(slope > 0.0)) break;
+        t += squares / slope * (norm - radius) / radius;
+    }
+    for (i = 0; t > 0.0 && i < b->moved.count; i++) {
+        const double c = prun__ball_scale(b, i);
+        d[i] = (float)((double)d[i] * (c * c / (c * c + t)));
+    }
+}
+
+/* Moves d back into the ball. */
+static void prun__ball_project(const prun__ball *b, float *d) {
+    const double radius = b->options.radius;
+    double squares = 0.0;
+    int64_t i;
+    if (b->options.shape == PRUN_BALL_BOX) {
+        for (i = 0; i < b->moved.count; i++) {
+            const double side = radius * prun__ball_scale(b, i);
+            d[i] = (float)PRUN__MAX(-side, PRUN__MIN(side, (double)d[i]));
+        }
+        return;
+    }
+    if (b->options.adaptive) {
+        prun__ball_project_ellipsoid(b, d);
+        return;
+    }
+    for (i = 0; i < b->moved.count; i++) squares += (double)d[i] * (double)d[i];
+    for (i = 0; squares > radius * radius && i < b->moved.count; i++)
+        d[i] = (float)((double)d[i] * (radius / sqrt(squares)));
+}
+
+/* One step of ascent along the gradient: d becomes 0.75 P(d + step) + 0.25 of the one before it. */
+static void prun__ball_step(prun__ball *b, double size) {
+    float *spare = b->before;
+    double norm = 0.0;
+    int64_t i;
+    for (i = 0; i < b->moved.count; i++) norm += (double)b->gradient[i] * (double)b->gradient[i];
+    norm = sqrt(norm) + 1e-12 * (double)b->n;
+    for (i = 0; i < b->moved.count; i++) {
+        const double g = (double)b->gradient[i], c = prun__ball_scale(b, i);
+        const double along =
+            b->options.shape == PRUN_BALL_BOX ? (double)((g > 0.0) - (g < 0.0)) : g / norm;
+        b->next[i] = (float)((double)b->d[i] + size * c * along);
+    }
+    prun__ball_project(b, b->next);
+    for (i = 0; i < b->moved.count; i++)
+        b->next[i] = (float)(0.75 * (double)b->next[i] + 0.25 * (double)b->before[i]);
+    b->before = b->d;
+    b->d = b->next;
+    b->next = spare;
+}
+
+/* When the size of the steps is looked at: the share of all steps before the next look. */
+typedef struct prun__looks {
+    double share, width;
+} prun__looks;
+
+/* True after step i if it is time; the looks come closer and closer. */
+static int prun__looks_pass(prun__looks *l, int64_t i, int64_t steps) {
+    if ((double)i < ceil(l->share * (double)steps)) return 0;
+    l->width = PRUN__MAX(l->width - 0.03, 0.06);
+    l->share += l->width;
+    return 1;
+}
+
+/* The largest mean loss of the group that the ascent finds. */
+static prun_status prun__ball_climb(prun__ball *b, double *base, double *worst) {
+    const int64_t steps = b->options.steps;
+    const size_t size = (size_t)b->moved.count * sizeof(float);
+    prun__looks looks = {0.22, 0.22};
+    double step = 2.0 * b->options.radius, last_step = step, last_worst, loss;
+    int64_t i, gains = 0, last = 0;
+    memset(b->d, 0, size);
+    memset(b->before, 0, size);
+    memset(b->best, 0, size);
+    PRUN__TRY(prun__ball_gradient(b, base));
+    *worst = last_worst = *base;
+    for (i = 0; i < steps; i++) {
+        int slow;
+        prun__ball_step(b, step);
+        prun__moved_write(&b->moved, b->d);
+        PRUN__TRY(prun__ball_gradient(b, &loss));
+        if (!(loss <= DBL_MAX))
+            return prun__fail(b->o->context, PRUN_ERR_NONFINITE,
+                              "ball: the loss is not finite after %lld steps", (long long)i + 1);
+        if (loss > *worst) {
+            *worst = loss;
+            memcpy(b->best, b->d, size);
+            gains++;
+        }
+        if (!prun__looks_pass(&looks, i, steps)) continue;
+        slow = (double)gains < 0.75 * (double)(i - last) ||
+               (last_step == step && last_worst == *worst);
+        last_step = step;
+        last_worst = *worst;
+        last = i;
+        gains = 0;
+        if (!slow) continue;
+        step *= 0.5;
+        /* The next gradient is that of the best point, while d goes on from where it is. */
+        prun__moved_write(&b->moved, b->best);
+        PRUN__TRY(prun__ball_gradient(b, &loss));
+    }
+    return PRUN_OK;
+}
+
+/* Mean loss of the group at random points, numbered from `first` on. */
+static prun_status prun__ball_average(prun__ball *b, int64_t first, double *base, double *mean) {
+    const prun_ball_options *o = &b->options;
+    const uint64_t stream = PRUN__STREAM_PERTURB + (UINT64_C(1) << 50) + (uint64_t)first;
+    double loss;
+    int64_t i, k;
+    PRUN__TRY(prun__ball_loss(b, base));
+    *mean = 0.0;
+    for (k = 0; k < o->draws; k++) {
+        for (i = 0; i < b->moved.count; i++) {
+            const double x =
+                o->shape == PRUN_BALL_BOX
+                    ? 2.0 * prun_random_uniform(o->seed, stream + (uint64_t)k, (uint64_t)i) - 1.0
+                    : prun_random_normal(o->seed, stream + (uint64_t)k, (uint64_t)i);
+            b->d[i] = (float)(o->radius * prun__ball_scale(b, i) * x);
+        }
+        prun__moved_write(&b->moved, b->d);
+        PRUN__TRY(prun__ball_loss(b, &loss));
+        *mean += loss / (double)o->draws;
+    }
+    return PRUN_OK;
+}
+
+/* All groups: those of `order`, which has n samples. */
+static prun_status prun__ball_run(prun__ball *b, const int64_t *order, int64_t n,
+                                  prun_ball_result *r) {
+    const prun_ball_options *o = &b->options;
+    double squares = 0.0;
+    int64_t at;
+    r->groups = (n + o->group - 1) / o->group;
+    for (at = 0; at < r->groups; at++) {
+        double base = PRUN__NAN, loss = PRUN__NAN, delta;
+        b->index = order + at * o->group;
+        b->n = PRUN__MIN(o->group, n - at * o->group);
+        prun__moved_write(&b->moved, NULL);
+        PRUN__TRY(o->average ? prun__ball_average(b, at * o->draws, &base, &loss)
+                             : prun__ball_climb(b, &base, &loss));
+        if (!(fabs(loss - base) <= DBL_MAX))
+            return prun__fail(b->o->context, PRUN_ERR_NONFINITE,
+                              "ball: the loss of group %lld is not finite", (long long)at);
+        r->loss += base / (double)r->groups;
+        delta = loss - base - r->rise; /* Welford's mean and squares */
+        r->rise += delta / (double)(at + 1);
+        squares += delta * (loss - base - r->rise);
+        if (o->progress && o->progress(o->user, at + 1, r->groups))
+            return prun__fail(b->o->context, PRUN_ERR_CANCELLED, "cancelled at group %lld",
+                              (long long)at + 1);
+    }
+    r->standard_error =
+        r->groups > 1 ? sqrt(squares / (double)(r->groups - 1) / (double)r->groups) : PRUN__NAN;
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_ball_sharpness(const prun_objective *objective,
+                                        const prun_ball_options *options,
+                                        prun_ball_result *result) {
+    prun__ball b;
+    prun_ball_result r;
+    int64_t *order = NULL, n;
+    prun_status status;
+    memset(&b, 0, sizeof b);
+    memset(&r, 0, sizeof r);
+    b.o = objective;
+    b.options = prun_ball_resolved(options);
+    PRUN__TRY(prun__ball_check(objective, &b.options));
+    n = PRUN__MIN(b.options.samples, objective->samples);
+    b.options.group = PRUN__MIN(b.options.group, n);
+    status = prun__ball_make(objective, &b);
+    if (status == PRUN_OK) {
+        order =
+            (int64_t *)prun__alloc(objective->context, objective->samples, sizeof *order, "ball");
+        if (!order) status = PRUN_ERR_MEMORY;
+    }
+    if (status == PRUN_OK) {
+        prun_random_permutation(b.options.seed, PRUN__STREAM_MEASURE + 4, objective->samples,
+                                order);
+        status = prun__ball_run(&b, order, n, &r);
+    }
+    if (status == PRUN_OK) *result = r;
+    prun__ball_free(&b);
+    prun__free(objective->context, order);
+    return status;
+}
+
+/* ---- modules ---- */
+
+PRUNDEF int64_t prun_module_count(const prun_objective *objective) {
+    int64_t i, count = 0;
+    for (i = 0; i < objective->tensor_count; i++)
+        count += (objective->tensors[i].flags & PRUN_TENSOR_WEIGHT) != 0;
+    return count;
+}
+
+/* The tensors of a module, from .. to - 1, and the number of its first float among all. Tensors
+   before the first weight belong to the first module. */
+static void prun__module_find(const prun_objective *o, int64_t module, int64_t *from, int64_t *to,
+                              int64_t *first) {
+    int64_t i, seen = 0, floats = 0;
+    *from = *first = 0;
+    *to = o->tensor_count;
+    for (i = 0; i < o->tensor_count; i++) {
+        if (o->tensors[i].flags & PRUN_TENSOR_WEIGHT) {
+            if (seen == module && module > 0) {
+                *from = i;
+                *first = floats;
+            }
+            if (seen == module + 1) *to = i;
+            seen++;
+        }
+        floats += prun_tensor_size(&o->tensors[i]);
+    }
+}
+
+/* What a search over modules needs. */
+typedef struct prun__modules {
+    const prun_objective *o;
+    prun_criticality_options options; /* resolved */
+    prun__moved moved;
+    int64_t from, to, first; /* the module at hand, see prun__module_find */
+    double limit;            /* wrong answers allowed, over all draws */
+} prun__modules;
+
+/* Checks that modules can be put back. */
+static prun_status prun__modules_check(const prun_objective *o) {
+    int64_t i;
+    if (!o->loss)
+        return prun__fail(o->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the loss callback is missing");
+    if (!o->initial)
+        return prun__fail(o->context, PRUN_ERR_MISSING,
+                          "objective: the initial weights are missing");
+    for (i = 0; i < o->tensor_count; i++)
+        if (!o->initial[i].data)
+            return prun__fail(o->context, PRUN_ERR_ARGUMENT,
+                              "objective: initial tensor %lld has no data", (long long)i);
+    if (o->samples < 1)
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld samples",
+                          (long long)o->samples);
+    return PRUN_OK;
+}
+
+/* Puts the module at (1 - alpha) initial + alpha trained + sigma x, x the draw's normal numbers. */
+static void prun__modules_write(const prun__modules *m, double alpha, double sigma, int64_t draw) {
+    const uint64_t stream = PRUN__STREAM_PERTURB + (UINT64_C(1) << 51) + (uint64_t)draw;
+    int64_t i, k, at = m->first;
+    for (i = m->from; i < m->to; i++) {
+        const float *initial = m->o->initial[i].data;
+        float *to = m->o->tensors[i].data;
+        const int64_t size = prun_tensor_size(&m->o->tensors[i]);
+        for (k = 0; k < size; k++, at++) {
+            const double w0 = (double)initial[k];
+            double w = w0 + alpha * ((double)m->moved.saved[at] - w0);
+            if (sigma > 0.0) w += sigma * prun_random_normal(m->options.seed, stream, (uint64_t)at);
+            to[k] = (float)w;
+        }
+    }
+}
+
+PRUNDEF prun_status prun_reinitialization_errors(const prun_objective *objective,
+                                                 double *error_rates) {
+    prun__modules m;
+    const int64_t count = prun_module_count(objective);
+    int64_t k;
+    prun_status status;
+    memset(&m, 0, sizeof m);
+    m.o = objective;
+    PRUN__TRY(prun__modules_check(objective));
+    status = prun__moved_make(objective, &m.moved);
+    for (k = 0; status == PRUN_OK && k < count; k++) {
+        double sum;
+        int64_t wrong = 0;
+        prun__module_find(objective, k, &m.from, &m.to, &m.first);
+        prun__modules_write(&m, 0.0, 0.0, 0);
+        status = prun__objective_loss(objective, NULL, objective->samples, NULL, &sum, &wrong);
+        if (status == PRUN_OK) error_rates[k] = (double)wrong / (double)objective->samples;
+        prun__moved_write(&m.moved, NULL);
+    }
+    prun__moved_release(&m.moved);
+    return status;
+}
+
+PRUNDEF prun_criticality_options prun_criticality_resolved(
+    const prun_objective *objective, const prun_criticality_options *options) {
+    prun_criticality_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.rise == 0.0) o.rise = 0.1;
+    if (o.samples == 0 && !o.index) o.samples = objective->samples;
+    if (o.draws == 0) o.draws = 10;
+    return o;
+}
+
+/* True in *feasible if the mean error rate over draws is within the limit. Errors only add up, so
+   that the first draws can decide. */
+static prun_status prun__modules_try(const prun__modules *m, double alpha, double sigma,
+                                     int *feasible) {
+    double total = 0.0;
+    int64_t k;
+    for (k = 0; k < m->options.draws && total <= m->limit; k++) {
+        double sum;
+        int64_t wrong = 0;
+        prun__modules_write(m, alpha, sigma, k);
+        PRUN__TRY(
+            prun__objective_loss(m->o, m->options.index, m->options.samples, NULL, &sum, &wrong));
+        total += (double)wrong;
+    }
+    *feasible = total <= m->limit;
+    return PRUN_OK;
+}
+
+/* The smallest ratio alpha / sigma of a feasible pair. sigma is that of a number 0 .. LEAST on the
+   list of sizes; an alpha is only searched if some sigma would beat the best ratio so far, and the
+   smallest of these is feasible. */
+static prun_status prun__modules_search(const prun__modules *m, double *best) {
+    enum { LEAST = 40 };
+    int64_t k;
+    *best = HUGE_VAL;
+    for (k = 1; k <= 10; k++) {
+        const double alpha = (double)k / 10.0;
+        int large = -1, small = LEAST, feasible;
+        while (small >= 0 && !(alpha / pow(2.0, -small / 4.0) < *best)) small--;
+        if (small < 0) continue;
+        PRUN__TRY(prun__modules_try(m, alpha, pow(2.0, -small / 4.0), &feasible));
+        if (!feasible) continue;
+        while (small - large > 1) { /* `small` is feasible, `large` is not or is off the list */
+            const int middle = (small + large) / 2;
+            PRUN__TRY(prun__modules_try(m, alpha, pow(2.0, -middle / 4.0), &feasible));
+            if (feasible) small = middle;
+            else large = middle;
+        }
+        *best = alpha / pow(2.0, -small / 4.0);
+    }
+    return PRUN_OK;
+}
+
+/* The squared distance of the module at hand from its initial values. */
+static double prun__modules_distance(const prun__modules *m) {
+    double sum = 0.0;
+    int64_t i, k, at = m->first;
+    for (i = m->from; i < m->to; i++)
+        for (k = 0; k < prun_tensor_size(&m->o->tensors[i]); k++, at++) {
+            const double d = (double)m->moved.saved[at] - (double)m->o->initial[i].data[k];
+            sum += d * d;
+        }
+    return sum;
+}
+
+/* Checks resolved options. */
+static prun_status prun__criticality_check(const prun_objective *o,
+                                           const prun_criticality_options *p) {
+    int64_t i;
+    PRUN__TRY(prun__modules_check(o));
+    if (!(p->rise >= 0.0 && p->rise <= 1.0) || p->samples < 1 ||
+        (!p->index && p->samples > o->samples) || p->draws < 1 || p->draws > (1 << 20))
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT,
+                          "criticality: rise %g, samples %lld of %lld, draws %lld", p->rise,
+                          (long long)p->samples, (long long)o->samples, (long long)p->draws);
+    for (i = 0; p->index && i < p->samples; i++)
+        if (p->index[i] < 0 || p->index[i] >= o->samples)
+            return prun__fail(o->context, PRUN_ERR_ARGUMENT,
+                              "criticality: index[%lld] is %lld of %lld", (long long)i,
+                              (long long)p->index[i], (long long)o->samples);
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_criticality(const prun_objective *objective,
+                                     const prun_criticality_options *options,
+                                     double *criticalities) {
+    const int64_t count = prun_module_count(objective);
+    prun__modules m;
+    double sum, distance, ratio = HUGE_VAL;
+    int64_t k, wrong = 0;
+    prun_status status;
+    memset(&m, 0, sizeof m);
+    m.o = objective;
+    m.options = prun_criticality_resolved(objective, options);
+    PRUN__TRY(prun__criticality_check(objective, &m.options));
+    status = prun__moved_make(objective, &m.moved);
+    if (status == PRUN_OK)
+        status =
+            prun__objective_loss(objective, m.options.index, m.options.samples, NULL, &sum, &wrong);
+    m.limit = ((double)wrong + m.options.rise * (double)m.options.samples + 1e-9) *
+              (double)m.options.draws;
+    for (k = 0; status == PRUN_OK && k < count; k++) {
+        prun__module_find(objective, k, &m.from, &m.to, &m.first);
+        distance = prun__modules_distance(&m);
+        if (distance > 0.0) status = prun__modules_search(&m, &ratio);
+        if (status == PRUN_OK) criticalities[k] = distance > 0.0 ? ratio * ratio * distance : 0.0;
+        prun__moved_write(&m.moved, NULL);
+        if (status == PRUN_OK && m.options.progress &&
+            m.options.progress(m.options.user, k + 1, count))
+            status = prun__fail(objective->context, PRUN_ERR_CANCELLED, "cancelled at module %lld",
+                                (long long)k + 1);
+    }
+    prun__moved_release(&m.moved);
+    return status;
 }
 
 /* [HESSIAN.I] products with the Hessian, exact or by differences */
@@ -13868,17 +15202,197 @@ PRUNDEF prun_status prun_weight_spectrum(prun_context *context, const prun_tenso
     return status;
 }
 
-/* [MEASURE.I] the table of measures, and what computes them */
+/* [FEATURES.I] clusters of representations, relative flatness, agreement */
 /*
-   To add a measure, add a row to PRUN__MEASURES: name, source, text, direction, needs and traits,
-   the family that computes it, and which quantity of the family it is. Family `norm` is computed by
-   prun__measure_norm, and so on; declare the function of a new family beside those.
-   prun__measure_run in [MEASURING.I] checks the needs and calls it. What several measures share is
-   computed once and kept in prun_measurement, with a bit of `known`; prun_measurement_free releases
-   it. A new option also needs its default in prun_measure_resolved and a row in [BINDINGS.I].
+   Functions of arrays: rows of features, labels, logits. They call no objective.
 */
 
-/* ---- the table of measures ---- */
+/* Euclidean distance of a row from a centroid. */
+static double prun__row_distance(const float *row, const double *centroid, int64_t features) {
+    double sum = 0.0;
+    int64_t k;
+    for (k = 0; k < features; k++) {
+        const double d = (double)row[k] - centroid[k];
+        sum += d * d;
+    }
+    return sqrt(sum);
+}
+
+/* Centroids of the classes, how many rows each has, and the mean distances of rows from theirs. */
+static void prun__clusters_fill(const float *rows, const int32_t *labels, int64_t n,
+                                int64_t features, int64_t classes, double *centroid, double *count,
+                                double *spread) {
+    int64_t i, k;
+    memset(centroid, 0, (size_t)(classes * features) * sizeof *centroid);
+    memset(count, 0, (size_t)classes * sizeof *count);
+    memset(spread, 0, (size_t)classes * sizeof *spread);
+    for (i = 0; i < n; i++) {
+        double *c = centroid + labels[i] * features;
+        count[labels[i]] += 1.0;
+        for (k = 0; k < features; k++) c[k] += (double)rows[i * features + k];
+    }
+    for (i = 0; i < classes; i++)
+        for (k = 0; count[i] > 0.0 && k < features; k++) centroid[i * features + k] /= count[i];
+    for (i = 0; i < n; i++)
+        spread[labels[i]] +=
+            prun__row_distance(rows + i * features, centroid + labels[i] * features, features) /
+            count[labels[i]];
+}
+
+/* The index from centroids and spreads. What is up to 1e-8 counts as 0 where all of it is. */
+static double prun__clusters_index(const double *centroid, const double *count,
+                                   const double *spread, int64_t features, int64_t classes) {
+    double sum = 0.0, present = 0.0, widest = 0.0, farthest = 0.0;
+    int64_t i, j, k;
+    for (i = 0; i < classes; i++) {
+        double most = 0.0;
+        if (count[i] == 0.0) continue;
+        present += 1.0;
+        widest = PRUN__MAX(widest, spread[i]);
+        for (j = 0; j < classes; j++) {
+            double squares = 0.0;
+            if (j == i || count[j] == 0.0) continue;
+            for (k = 0; k < features; k++) {
+                const double d = centroid[i * features + k] - centroid[j * features + k];
+                squares += d * d;
+            }
+            farthest = PRUN__MAX(farthest, sqrt(squares));
+            if (squares > 0.0) most = PRUN__MAX(most, (spread[i] + spread[j]) / sqrt(squares));
+        }
+        sum += most;
+    }
+    return widest <= 1e-8 || farthest <= 1e-8 ? 0.0 : sum / present;
+}
+
+/* Checks the sizes of rows, and labels where there are some. */
+static prun_status prun__rows_check(prun_context *context, const char *what, const float *rows,
+                                    const int32_t *labels, int64_t n, int64_t features,
+                                    int64_t classes) {
+    int64_t i;
+    if (n < 1 || features < 1 || classes < 1)
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "%s: %lld rows of %lld features, %lld classes", what, (long long)n,
+                          (long long)features, (long long)classes);
+    for (i = 0; labels && i < n; i++)
+        if (labels[i] < 0 || labels[i] >= classes)
+            return prun__fail(context, PRUN_ERR_LABEL, "%s: label %d of row %lld", what,
+                              (int)labels[i], (long long)i);
+    i = prun__values_find_nonfinite(rows, n * features);
+    if (i >= 0)
+        return prun__fail(context, PRUN_ERR_NONFINITE, "%s: feature %lld of row %lld is not finite",
+                          what, (long long)(i % features), (long long)(i / features));
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_davies_bouldin(prun_context *context, const float *rows,
+                                        const int32_t *labels, int64_t n, int64_t features,
+                                        int64_t classes, double *index) {
+    double *memory, *count, *spread;
+    int64_t i, present = 0;
+    PRUN__TRY(
+        prun__rows_check(context, "Davies-Bouldin index", rows, labels, n, features, classes));
+    memory = (double *)prun__alloc(context, prun__size_product(classes, features + 2),
+                                   sizeof *memory, "Davies-Bouldin index");
+    if (!memory) return PRUN_ERR_MEMORY;
+    count = memory + classes * features;
+    spread = count + classes;
+    prun__clusters_fill(rows, labels, n, features, classes, memory, count, spread);
+    for (i = 0; i < classes; i++) present += count[i] > 0.0;
+    if (present >= 2) *index = prun__clusters_index(memory, count, spread, features, classes);
+    prun__free(context, memory);
+    return present >= 2 ? PRUN_OK
+                        : prun__fail(context, PRUN_ERR_MISSING,
+                                     "Davies-Bouldin index: %lld classes, two are needed",
+                                     (long long)present);
+}
+
+/* Population variance of each feature over the rows. */
+static void prun__rows_fill_variances(const float *rows, int64_t n, int64_t features,
+                                      double *variance) {
+    int64_t i, k;
+    for (k = 0; k < features; k++) {
+        double mean = 0.0;
+        variance[k] = 0.0;
+        for (i = 0; i < n; i++) mean += (double)rows[i * features + k] / (double)n;
+        for (i = 0; i < n; i++) {
+            const double d = (double)rows[i * features + k] - mean;
+            variance[k] += d * d / (double)n;
+        }
+    }
+}
+
+/* sum_s p_s |w_s|^2 - |sum_s p_s w_s|^2 as the variance that it is; scale: of each squared feature,
+   or NULL. */
+static double prun__weights_variance(const float *weight, const double *p, const double *scale,
+                                     int64_t features, int64_t classes) {
+    double sum = 0.0;
+    int64_t s, k;
+    for (k = 0; k < features; k++) {
+        double mean = 0.0, one = 0.0;
+        for (s = 0; s < classes; s++) mean += p[s] * (double)weight[s * features + k];
+        for (s = 0; s < classes; s++) {
+            const double d = (double)weight[s * features + k] - mean;
+            one += p[s] * d * d;
+        }
+        sum += scale ? one * scale[k] : one;
+    }
+    return sum;
+}
+
+PRUNDEF prun_status prun_relative_flatness(prun_context *context, const float *rows,
+                                           const float *logits, int64_t n,
+                                           const prun_tensor *weight, int32_t scale_features,
+                                           double *value) {
+    const int64_t classes = weight->shape[0], features = prun_tensor_size(weight) / classes;
+    double *variance, *p, sum = 0.0;
+    int64_t i, k;
+    PRUN__TRY(prun__rows_check(context, "relative flatness", rows, NULL, n, features, classes));
+    p = (double *)prun__alloc(context, classes + features, sizeof *p, "relative flatness");
+    if (!p) return PRUN_ERR_MEMORY;
+    variance = p + classes;
+    if (scale_features) prun__rows_fill_variances(rows, n, features, variance);
+    for (i = 0; i < n; i++) {
+        double squares = 0.0;
+        prun_cross_entropy(logits + i * classes, classes, 0, p);
+        for (k = 0; k < features; k++) {
+            const double x = (double)rows[i * features + k];
+            if (!scale_features) squares += x * x;
+            else if (variance[k] > 0.0) squares += x * x / variance[k];
+        }
+        sum += squares * prun__weights_variance(weight->data, p, scale_features ? variance : NULL,
+                                                features, classes);
+    }
+    prun__free(context, p);
+    *value = sum / (double)n;
+    return PRUN_OK;
+}
+
+/* The class of the largest logit, the first of equals. */
+static int64_t prun__logits_predict(const float *logits, int64_t classes) {
+    int64_t j, best = 0;
+    for (j = 1; j < classes; j++)
+        if (logits[j] > logits[best]) best = j;
+    return best;
+}
+
+PRUNDEF double prun_disagreement(const float *logits, const float *other, int64_t n,
+                                 int64_t classes) {
+    int64_t i, differ = 0;
+    for (i = 0; i < n; i++)
+        differ += prun__logits_predict(logits + i * classes, classes) !=
+                  prun__logits_predict(other + i * classes, classes);
+    return n > 0 ? (double)differ / (double)n : PRUN__NAN;
+}
+
+/* [MEASURE.I] what measures share, and what computes those of the paper */
+/*
+   A measure is a row of PRUN__MEASURES in [MEASURING.I]: name, source, text, direction, needs and
+   traits, the family that computes it, and which quantity of the family it is. Family `norm` is
+   computed by prun__measure_norm, and so on. prun__measure_run checks the needs and calls it. What
+   several measures share is computed once and kept in prun_measurement, with a bit of `known`;
+   prun_measurement_free releases it. A new option also needs its default in prun_measure_resolved
+   and a row in [BINDINGS.I].
+*/
 
 /* What measures share; `known` says which parts have been computed. */
 struct prun_measurement {
@@ -13900,6 +15414,9 @@ struct prun_measurement {
     double shape[2][8];   /* spectra of weights: means over layers; of matrices, of whole kernels */
     int64_t shaped[2][2]; /* layers in them, and those of these that a power law fits */
     prun_gradient_moments_result moments;
+    double clusters[PRUN_PLACES][2]; /* Davies-Bouldin index at each place, and its error */
+    double mixup[2];                 /* error rate on mixed inputs, and its error */
+    double sensitivity[2][2];        /* norm of Jacobians of probabilities and logits, and errors */
 #ifndef PRUNABILITY_NO_HESSIAN
 
     prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_TENSOR_WEIGHT */
@@ -13936,242 +15453,19 @@ struct prun__recipe {
     int32_t product, sum, divisor; /* norms: rows of prun_measurement.layer, or PRUN__NONE */
     int32_t flags;
 };
-static prun__compute prun__measure_pruning, prun__measure_count, prun__measure_norm,
-    prun__measure_path, prun__measure_loss, prun__measure_radius, prun__measure_margin,
-    prun__measure_history, prun__measure_noise, prun__measure_curvature, prun__measure_spectrum,
-    prun__measure_gradient;
-
-/* In the rows below, traits share a word with the needs. */
-#define PRUN__TRAIT_SHIFT 16
-#define PRUN__TRAIT(name) (PRUN_TRAIT_##name << PRUN__TRAIT_SHIFT)
-#define PRUN__SEARCH (PRUN_NEEDS_LOSS | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
-#define PRUN__RANDOM (PRUN__SEARCH | PRUN__TRAIT(MONTE_CARLO))
-#define PRUN__SHARP (PRUN__SEARCH | PRUN_NEEDS_GRADIENT)
-#define PRUN__FOLD PRUN__TRAIT(FOLDABLE)
-#define PRUN__START (PRUN_NEEDS_INITIAL | PRUN__TRAIT(FOLDABLE))
-#define PRUN__GAMMA (PRUN__LABELLED | PRUN__TRAIT(FOLDABLE))
-#define PRUN__CURVED \
-    (PRUN_NEEDS_HESSIAN | PRUN__TRAIT(MONTE_CARLO) | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
-#define PRUN__INNER (PRUN_NEEDS_NET | PRUN__LABELLED)
-#define PRUN__LABELLED (PRUN_NEEDS_LOGITS | PRUN_NEEDS_LABELS)
-#define PRUN__NORM(X, name, eq, what, needs, product, sum, divisor, flags) \
-    X(name, eq, what, 1, needs, norm, 0, 0, PRUN__##product, PRUN__##sum, PRUN__##divisor, flags)
-/* Measures that are not made of rows of layers. */
-#define PRUN__PLAIN(X, name, eq, what, direction, needs, family, which, variant, flags) \
-    X(name, eq, what, direction, needs, family, which, variant, PRUN__NONE, PRUN__NONE, \
-      PRUN__NONE, flags)
-#define PRUN__MARGINS(X, place, needs, layer) \
-    PRUN__PLAIN(X, "margin_" place "_lower", "Jiang 2019", "log of the lower whisker", -1, needs, \
-                margin, layer, 0, 0) \
-    PRUN__PLAIN(X, "margin_" place "_q1", "Jiang 2019", "log of the first quartile", -1, needs, \
-                margin, layer, 1, 0) \
-    PRUN__PLAIN(X, "margin_" place "_median", "Jiang 2019", "log of the median", -1, needs, \
-                margin, layer, 2, 0) \
-    PRUN__PLAIN(X, "margin_" place "_q3", "Jiang 2019", "log of the third quartile", -1, needs, \
-                margin, layer, 3, 0) \
-    PRUN__PLAIN(X, "margin_" place "_upper", "Jiang 2019", "log of the upper whisker", -1, needs, \
-                margin, layer, 4, 0)
-/* The spectral family, once for reshaped kernels and once for operators: S is a layer's ||W||_2^2,
-   F its ||W||_F^2, g the margin. */
-#define PRUN__SPECTRAL(X, end, more, op) \
-    PRUN__NORM(X, "spectral_init" end, "Jiang 29", "prod S / g^2 x sum of ||W - W0||_F^2 / S", \
-               (more) | PRUN__GAMMA | PRUN__START, SPEC, DIST, SPEC, PRUN__MARGIN | (op)) \
-    PRUN__NORM(X, "spectral_orig" end, "Jiang 30", "prod S / g^2 x sum of F / S", \
-               (more) | PRUN__GAMMA, SPEC, FRO, SPEC, PRUN__MARGIN | (op)) \
-    PRUN__NORM(X, "prod_of_spectral_over_margin" end, "Jiang 31", "prod S / g^2", \
-               (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MARGIN | (op)) \
-    PRUN__NORM(X, "prod_of_spectral" end, "Jiang 32", "prod S", (more) | PRUN__FOLD, SPEC, NONE, \
-               NONE, (op)) \
-    PRUN__NORM(X, "frobenius_over_spectral" end, "Jiang 33", "sum of F / S", (more) | PRUN__FOLD, \
-               NONE, FRO, SPEC, (op)) \
-    PRUN__NORM(X, "sum_of_spectral_over_margin" end, "Jiang 34", "d (prod S / g^2)^(1/d)", \
-               (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MEAN_FORM | PRUN__MARGIN | (op)) \
-    PRUN__NORM(X, "sum_of_spectral" end, "Jiang 35", "d (prod S)^(1/d)", (more) | PRUN__FOLD, \
-               SPEC, NONE, NONE, PRUN__MEAN_FORM | (op)) \
-    PRUN__NORM(X, "spectral_distance" end, "Jiang 41", "sum of ||W - W0||_2^2", \
-               (more) | PRUN__START, NONE, SPEC_DIST, NONE, (op)) \
-    PRUN__NORM(X, "sum_of_spectral_norms" end, "Kuhn 5.1, variant", "sum of ||W||_2", \
-               (more) | PRUN__FOLD, NONE, SPEC, NONE, PRUN__ROOTS | (op))
-/* Spectra of weights, once for the matrices of a convolution's kernel and once for all of it as one
-   matrix; l: eigenvalues of a layer's W'W. Means over layers. */
-#define PRUN__SPECTRUM(X, end, whole) \
-    PRUN__PLAIN(X, "alpha" end, "Martin 2021", "exponent of the power law of l", 1, PRUN__FOLD, \
-                spectrum, 0, whole, 0) \
-    PRUN__PLAIN(X, "alpha_weighted" end, "Martin 2021", "alpha log10 of the largest l", 1, \
-                PRUN__FOLD, spectrum, 1, whole, 0) \
-    PRUN__PLAIN(X, "log_alpha_norm" end, "Martin 2021", "log10 of the sum of l^alpha", 1, \
-                PRUN__FOLD, spectrum, 2, whole, 0) \
-    PRUN__PLAIN(X, "log_norm" end, "Martin 2021", "log10 of the sum of l", 1, PRUN__FOLD, \
-                spectrum, 3, whole, 0) \
-    PRUN__PLAIN(X, "log_spectral_norm" end, "Martin 2021", "log10 of the largest l", 1, \
-                PRUN__FOLD, spectrum, 4, whole, 0) \
-    PRUN__PLAIN(X, "stable_rank" end, "Martin 2021", "sum of l / largest l", 0, PRUN__FOLD, \
-                spectrum, 5, whole, 0) \
-    PRUN__PLAIN(X, "spectral_entropy" end, "Martin 2021", \
-                "entropy of l / sum, 1 if all are equal", 0, PRUN__FOLD, spectrum, 6, whole, 0) \
-    PRUN__PLAIN(X, "soft_rank" end, "Martin 2021", "edge of random l / largest l", 0, PRUN__FOLD, \
-                spectrum, 7, whole, 0)
-/* Effective dimensionality, from the same spectrum at each z. */
-#define PRUN__DIMENSION(X, end, at, z) \
-    PRUN__PLAIN(X, "effective_dimensionality" end, "Maddox 2020", \
-                "sum of e / (e + z) over Ritz values, " at, 1, PRUN__CURVED, curvature, 0, z, 0) \
-    PRUN__PLAIN(X, "effective_dimensionality_fraction" end, "Kuhn 5.1", \
-                "the same per weight, " at, 1, PRUN__CURVED, curvature, 1, z, 0) \
-    PRUN__PLAIN(X, "effective_dimensionality_slq" end, "Maddox 2020", \
-                "over the whole spectrum, " at, 1, PRUN__CURVED, curvature, 2, z, 0) \
-    PRUN__PLAIN(X, "effective_dimensionality_slq_fraction" end, "Kuhn 5.1", \
-                "the same per weight, " at, 1, PRUN__CURVED, curvature, 3, z, 0)
-
-/* name, source, what, direction, needs; family, which, variant and flags; for norms the rows
-   product, sum and divisor, then flags */
-#define PRUN__MEASURES(X) \
-    PRUN__PLAIN(X, "prunability", "Kuhn Def. 1", "kept fraction, by magnitude", 1, PRUN__SEARCH, \
-                pruning, 0, 0, 0) \
-    PRUN__PLAIN(X, "prunability_random", "Kuhn Def. 1", "kept fraction, at random", 1, \
-                PRUN__RANDOM, pruning, 1, 0, 0) \
-    PRUN__PLAIN(X, "pruned_parameters", "Kuhn 5.1", "parameters left at prunability", 1, \
-                PRUN__SEARCH, pruning, 2, 0, 0) \
-    PRUN__PLAIN(X, "sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
-                PRUN__SEARCH, pruning, 3, 0, 0) \
-    PRUN__PLAIN(X, "dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, \
-                PRUN__RANDOM, pruning, 4, 0, 0) \
-    PRUN__PLAIN(X, "parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0) \
-    PRUN__PLAIN(X, "parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, \
-                1, 0, 0) \
-    PRUN__PLAIN(X, "train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, \
-                0) \
-    PRUN__PLAIN(X, "negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, \
-                loss, 1, 0, 0) \
-    PRUN__NORM(X, "inverse_margin", "Jiang 22", "1 / g^2, g the 10th percentile of margins", \
-               PRUN__LABELLED, NONE, NONE, NONE, PRUN__MARGIN) \
-    PRUN__NORM(X, "sum_of_frobenius", "Kuhn 5.1, Jiang 39", "d (prod F)^(1/d)", PRUN__FOLD, FRO, \
-               NONE, NONE, PRUN__MEAN_FORM) \
-    PRUN__NORM(X, "sum_of_frobenius_over_margin", "Jiang 38", "d (prod F / g^2)^(1/d)", \
-               PRUN__GAMMA, FRO, NONE, NONE, PRUN__MEAN_FORM | PRUN__MARGIN) \
-    PRUN__NORM(X, "prod_of_frobenius", "Jiang 37", "prod F", PRUN__FOLD, FRO, NONE, NONE, 0) \
-    PRUN__NORM(X, "prod_of_frobenius_over_margin", "Jiang 36", "prod F / g^2", PRUN__GAMMA, FRO, \
-               NONE, NONE, PRUN__MARGIN) \
-    PRUN__NORM(X, "sum_of_two_norms", "Kuhn 5.1", "sum of ||W||_F", PRUN__FOLD, NONE, FRO, NONE, \
-               PRUN__ROOTS) \
-    PRUN__NORM(X, "parameter_norm", "Jiang 42", "sum of F", PRUN__FOLD, NONE, FRO, NONE, 0) \
-    PRUN__NORM(X, "l2_norm", "Dziugaite 2020", "root of it", PRUN__FOLD, NONE, FRO, NONE, \
-               PRUN__ROOT) \
-    PRUN__NORM(X, "frobenius_distance", "Jiang 40", "sum of ||W - W0||_F^2", PRUN__START, NONE, \
-               DIST, NONE, 0) \
-    PRUN__NORM(X, "l2_distance", "Dziugaite 2020", "root of it", PRUN__START, NONE, DIST, NONE, \
-               PRUN__ROOT) \
-    PRUN__SPECTRAL(X, "", 0, 0) \
-    PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN__TRAIT(SLOW), PRUN__OPERATOR) \
-    PRUN__SPECTRUM(X, "", 0) \
-    PRUN__SPECTRUM(X, "_matrix", 1) \
-    PRUN__PLAIN(X, "path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
-                PRUN_NEEDS_NET | PRUN__FOLD, path, 0, 0, 0) \
-    PRUN__PLAIN(X, "path_norm_over_margin", "Jiang 43", "the same / g^2", 1, \
-                PRUN_NEEDS_NET | PRUN__GAMMA, path, 0, 0, PRUN__MARGIN) \
-    PRUN__PLAIN(X, "perturbation_flatness", "Kuhn 5.1", "1 / radius^2, noise variance ~ |w|", 1, \
-                PRUN__RANDOM, radius, 0, 0, 0) \
-    PRUN__PLAIN(X, "pacbayes_flat", "Jiang 53", "1 / sigma^2, plain noise", 1, PRUN__RANDOM, \
-                radius, 1, 0, 0) \
-    PRUN__PLAIN(X, "pacbayes_init", "Jiang 48", "bound, prior at W0", 1, \
-                PRUN__RANDOM | PRUN__START, radius, 1, 1, PRUN__FROM_INITIAL) \
-    PRUN__PLAIN(X, "pacbayes_orig", "Jiang 49", "bound, prior at 0", 1, PRUN__RANDOM, radius, 1, \
-                1, 0) \
-    PRUN__PLAIN(X, "pacbayes_mag_flat", "Jiang 61", "1 / sigma^2, noise variance ~ w^2", 1, \
-                PRUN__RANDOM, radius, 2, 0, 0) \
-    PRUN__PLAIN(X, "pacbayes_mag_init", "Jiang 56", "bound by magnitude, prior at W0", 1, \
-                PRUN__RANDOM | PRUN__START, radius, 2, 2, PRUN__FROM_INITIAL) \
-    PRUN__PLAIN(X, "pacbayes_mag_orig", "Jiang 57", "bound by magnitude, prior at 0", 1, \
-                PRUN__RANDOM, radius, 2, 2, 0) \
-    PRUN__PLAIN(X, "sharpness_flat", "Jiang 54", "1 / alpha^2, worst point of a box", 1, \
-                PRUN__SHARP, radius, 3, 0, 0) \
-    PRUN__PLAIN(X, "sharpness_init", "Jiang 51", "bound, prior at W0", 1, \
-                PRUN__SHARP | PRUN__START, radius, 3, 1, PRUN__FROM_INITIAL) \
-    PRUN__PLAIN(X, "sharpness_orig", "Jiang 52", "bound, prior at 0", 1, PRUN__SHARP, radius, 3, \
-                1, 0) \
-    PRUN__PLAIN(X, "sharpness_mag_flat", "Jiang 62", "1 / alpha^2, box by magnitude", 1, \
-                PRUN__SHARP, radius, 4, 0, 0) \
-    PRUN__PLAIN(X, "sharpness_mag_init", "Jiang 59", "bound by magnitude, prior at W0", 1, \
-                PRUN__SHARP | PRUN__START, radius, 4, 2, PRUN__FROM_INITIAL) \
-    PRUN__PLAIN(X, "sharpness_mag_orig", "Jiang 60", "bound by magnitude, prior at 0", 1, \
-                PRUN__SHARP, radius, 4, 2, 0) \
-    PRUN__DIMENSION(X, "", "z = 1 unless set", 0) \
-    PRUN__DIMENSION(X, "_z391", "z = 1/391", 1) \
-    PRUN__DIMENSION(X, "_decay", "z = weight decay", 2) \
-    PRUN__PLAIN(X, "hessian_largest", "Keskar 2017", "largest eigenvalue that Lanczos finds", 1, \
-                PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN__TRAIT(SLOW), curvature, 4, 0, 0) \
-    PRUN__PLAIN(X, "hessian_trace", "Hutchinson 1990", "sum of eigenvalues", 1, PRUN__CURVED, \
-                curvature, 5, 0, 0) \
-    PRUN__PLAIN(X, "fisher_rao_norm", "Liang 2019", "d root of mean (p.f - f_y)^2", 1, \
-                PRUN__LABELLED | PRUN__FOLD, loss, 2, 0, 0) \
-    PRUN__PLAIN(X, "gradient_norm", "textbook", "|mean gradient|^2", 0, PRUN_NEEDS_GRADIENT, \
-                gradient, 0, 0, 0) \
-    PRUN__PLAIN(X, "gradient_norm_fraction", "textbook", "the same per parameter", 0, \
-                PRUN_NEEDS_GRADIENT, gradient, 1, 0, 0) \
-    PRUN__PLAIN(X, "fisher_trace", "Jastrzebski 2021", "mean |gradient of a sample|^2", 1, \
-                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(SLOW), gradient, 2, 0, 0) \
-    PRUN__PLAIN(X, "takeuchi_ratio", "Thomas 2020", "fisher_trace / trace of H", 1, PRUN__CURVED, \
-                gradient, 3, 0, 0) \
-    PRUN__PLAIN(X, "takeuchi_ratio_centred", "Thomas 2020", "with centred gradients", 1, \
-                PRUN__CURVED, gradient, 4, 0, 0) \
-    PRUN__PLAIN(X, "gradient_signal_to_noise", "Liu 2020", "mean of (E g)^2 / (Var g + 1e-5)", -1, \
-                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(SLOW), gradient, 5, 0, 0) \
-    PRUN__PLAIN(X, "sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, \
-                PRUN_NEEDS_HISTORY, history, 0, 0, 0) \
-    PRUN__PLAIN(X, "steps_to_0.1", "Jiang 63", "steps until an epoch's loss is 0.1", 0, \
-                PRUN_NEEDS_HISTORY, history, 1, 0, 0) \
-    PRUN__PLAIN(X, "steps_0.1_to_0.01", "Jiang 64", "steps from there to 0.01", 0, \
-                PRUN_NEEDS_HISTORY, history, 2, 0, 0) \
-    PRUN__PLAIN(X, "gradient_noise_first", "Jiang 65", \
-                "variance of batch gradients after epoch 1", 0, PRUN_NEEDS_HISTORY, history, 3, 0, \
-                0) \
-    PRUN__PLAIN(X, "gradient_noise_final", "Jiang 66", "variance of batch gradients now", 0, \
-                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(MONTE_CARLO), noise, 0, 0, 0) \
-    PRUN__MARGINS(X, "output", PRUN__LABELLED, 0) \
-    PRUN__MARGINS(X, "input", PRUN__INNER, 1) \
-    PRUN__MARGINS(X, "third", PRUN__INNER, 2) \
-    PRUN__MARGINS(X, "two_thirds", PRUN__INNER, 3) \
-    PRUN__MARGINS(X, "last", PRUN__INNER, 4) \
-    PRUN__PLAIN(X, "prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, \
-                0, 0)
-
-#define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
-                  divisor, flags) \
-    {name, \
-     source, \
-     what, \
-     direction, \
-     (needs) & ((1 << PRUN__TRAIT_SHIFT) - 1), \
-     (uint32_t)(needs) >> PRUN__TRAIT_SHIFT},
-static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
-#undef PRUN__ROW
-#define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
-                  divisor, flags) \
-    {prun__measure_##family, which, variant, product, sum, divisor, flags},
-static const prun__recipe prun__recipes[] = {PRUN__MEASURES(PRUN__ROW)};
-#undef PRUN__ROW
-
-PRUNDEF const prun_measure_info *prun_measures(int64_t *count) {
-    *count = (int64_t)(sizeof prun__infos / sizeof prun__infos[0]);
-    return prun__infos;
-}
-
-PRUNDEF int64_t prun_measure_find(const char *name) {
-    int64_t i, count;
-    const prun_measure_info *info = prun_measures(&count);
-    for (i = 0; i < count; i++)
-        if (strcmp(info[i].name, name) == 0) return i;
-    return -1;
-}
-
 /* Bits of prun_measurement.known: 0-1 pruned, 2-6 radius, 8-13 layer, 16-20 features, 21 spectrum,
-   22 trace, 23 trace over all tensors, 24-25 spectra, 26 moments. */
+   22 trace, 23 trace over all tensors, 24-25 spectra, 26 moments, 27-29 clusters, 30 mixup,
+   31 sensitivity. */
 enum {
     PRUN__KNOWN_RADIUS = 2,
     PRUN__KNOWN_LAYER = 8,
     PRUN__KNOWN_MARGIN = 16,
     PRUN__KNOWN_CURVATURE = 21,
     PRUN__KNOWN_SPECTRUM = 24,
-    PRUN__KNOWN_MOMENTS = 26
+    PRUN__KNOWN_MOMENTS = 26,
+    PRUN__KNOWN_CLUSTERS = 27,
+    PRUN__KNOWN_MIXUP = 30,
+    PRUN__KNOWN_SENSITIVITY = 31
 };
 
 static prun_status prun__result_note(prun_measure_result *result, prun_status status,
@@ -14202,6 +15496,12 @@ static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
     if ((needs & PRUN_NEEDS_LOGITS) && !o->logits)
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the logits callback is missing");
+    if ((needs & PRUN_NEEDS_REPRESENTATION) && !o->representation)
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
+                                 "the representation callback is missing");
+    if ((needs & PRUN_NEEDS_MIXING) && !o->mixed_logits)
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
+                                 "the mixed_logits callback is missing");
     if ((needs & PRUN_NEEDS_LABELS) && o->classes < 2)
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "one class has no margins");
     if ((needs & PRUN_NEEDS_LABELS) && !m->margins)
@@ -14969,7 +16269,730 @@ static prun_status prun__measure_gradient(prun_measurement *m, const prun__recip
     return PRUN_OK;
 }
 
-/* [MEASURING.I] a measurement: its options, what it begins with, one measure and all of them */
+/* [RECENT.I] what computes measures proposed since */
+/*
+   The compute functions of the table's rows for them, and what these share.
+*/
+
+/* Samples of an objective in random order, dealt one hand after the other; a new order begins where
+   too few are left. */
+typedef struct prun__deck {
+    const prun_objective *o;
+    int64_t *order, at;
+    uint64_t seed, stream;
+} prun__deck;
+
+/* An empty deck. Free order in any case. */
+static prun_status prun__deck_make(const prun_measurement *m, uint64_t stream, prun__deck *deck) {
+    deck->o = &m->objective;
+    deck->seed = m->options.seed;
+    deck->stream = PRUN__STREAM_MEASURE + (UINT64_C(1) << 34) + (stream << 30);
+    deck->at = deck->o->samples;
+    deck->order =
+        (int64_t *)prun__alloc(deck->o->context, deck->o->samples, sizeof(int64_t), "samples");
+    return deck->order ? PRUN_OK : PRUN_ERR_MEMORY;
+}
+
+/* The next n samples, of no more than there are. */
+static const int64_t *prun__deck_deal(prun__deck *deck, int64_t n) {
+    const int64_t from = deck->at;
+    if (from + n <= deck->o->samples) {
+        deck->at += n;
+        return deck->order + from;
+    }
+    prun_random_permutation(deck->seed, deck->stream++, deck->o->samples, deck->order);
+    deck->at = n;
+    return deck->order;
+}
+
+/* Mean of values that come one after the other, and its standard error. */
+typedef struct prun__average {
+    double count, mean, squares;
+} prun__average;
+
+/* Adds a value. */
+static void prun__average_add(prun__average *a, double value) {
+    const double d = value - a->mean;
+    a->count += 1.0;
+    a->mean += d / a->count;
+    a->squares += d * (value - a->mean);
+}
+
+/* The standard error of the mean; NaN for one value. */
+static double prun__average_error(const prun__average *a) {
+    return a->count > 1.0 ? sqrt(a->squares / (a->count - 1.0) / a->count) : PRUN__NAN;
+}
+
+/* One Davies-Bouldin index of the samples in index. */
+static prun_status prun__measurement_cluster(const prun_measurement *m, prun_place place,
+                                             const int64_t *index, int64_t n, float *rows,
+                                             int32_t *labels, double *value) {
+    const prun_objective *o = &m->objective;
+    int64_t i;
+    PRUN__TRY(prun__objective_representation(o, place, index, n, rows));
+    for (i = 0; i < n; i++) labels[i] = o->labels[index[i]];
+    return prun_davies_bouldin(o->context, rows, labels, n, o->features[place], o->classes, value);
+}
+
+/* Davies-Bouldin index at a place: mean of ten, of 120 samples each. */
+static prun_status prun__measurement_find_clusters(prun_measurement *m, int32_t place) {
+    enum { SAMPLES = 120, ROUNDS = 10 };
+    const prun_objective *o = &m->objective;
+    const int64_t n = PRUN__MIN((int64_t)SAMPLES, o->samples), rounds = o->samples > n ? ROUNDS : 1;
+    prun__average average = {0.0, 0.0, 0.0};
+    prun__deck deck;
+    int32_t labels[SAMPLES];
+    float *rows;
+    double value;
+    int64_t i;
+    prun_status status;
+    if (m->known >> (PRUN__KNOWN_CLUSTERS + place) & 1) return PRUN_OK;
+    status = prun__deck_make(m, (uint64_t)place, &deck);
+    rows = (float *)prun__alloc(o->context, prun__size_product(n, o->features[place]), sizeof *rows,
+                                "representation");
+    if (!rows) status = PRUN_ERR_MEMORY;
+    for (i = 0; status == PRUN_OK && i < rounds; i++) {
+        status = prun__measurement_cluster(m, (prun_place)place, prun__deck_deal(&deck, n), n, rows,
+                                           labels, &value);
+        if (status == PRUN_OK) prun__average_add(&average, value);
+    }
+    prun__free(o->context, rows);
+    prun__free(o->context, deck.order);
+    if (status != PRUN_OK) return status;
+    m->clusters[place][0] = average.mean;
+    m->clusters[place][1] = prun__average_error(&average);
+    m->known |= 1u << (PRUN__KNOWN_CLUSTERS + place);
+    return PRUN_OK;
+}
+
+/* Pairs of samples of one label that wait for their mixed logits, and what came of earlier ones. */
+typedef struct prun__mixing {
+    const prun_objective *o;
+    int64_t *first, *second; /* ROOM each */
+    int64_t count;
+    float *logits;
+    double *tried, *right;   /* by label, in the batch at hand */
+    double *rates, *batches; /* by label: sum over batches of right / tried, and how many had any */
+} prun__mixing;
+enum { PRUN__MIXING_ROOM = 256 };
+
+/* Evaluates the pairs that wait. */
+static prun_status prun__mixing_flush(prun__mixing *p) {
+    const int64_t classes = p->o->classes;
+    int64_t i;
+    if (p->count == 0) return PRUN_OK;
+    PRUN__TRY(prun__objective_mixed(p->o, p->first, p->second, p->count, p->logits));
+    for (i = 0; i < p->count; i++) {
+        const int32_t label = p->o->labels[p->first[i]];
+        p->tried[label] += 1.0;
+        p->right[label] += prun__logits_predict(p->logits + i * classes, classes) == label;
+    }
+    p->count = 0;
+    return PRUN_OK;
+}
+
+/* One batch: all pairs of equal label. *rate: mean over labels of the share that is right. */
+static prun_status prun__mixing_run_batch(prun__mixing *p, const int64_t *index, int64_t n,
+                                          double *rate) {
+    double labels = 0.0;
+    int64_t a, b;
+    memset(p->tried, 0, (size_t)p->o->classes * sizeof(double));
+    memset(p->right, 0, (size_t)p->o->classes * sizeof(double));
+    for (a = 0; a < n; a++)
+        for (b = a + 1; b < n; b++) {
+            if (p->o->labels[index[a]] != p->o->labels[index[b]]) continue;
+            p->first[p->count] = index[a];
+            p->second[p->count++] = index[b];
+            if (p->count == PRUN__MIXING_ROOM) PRUN__TRY(prun__mixing_flush(p));
+        }
+    PRUN__TRY(prun__mixing_flush(p));
+    *rate = 0.0;
+    for (a = 0; a < p->o->classes; a++) {
+        if (p->tried[a] == 0.0) continue;
+        *rate += p->right[a] / p->tried[a];
+        labels += 1.0;
+        p->rates[a] += p->right[a] / p->tried[a];
+        p->batches[a] += 1.0;
+    }
+    *rate /= labels; /* NaN where no label occurs twice */
+    return PRUN_OK;
+}
+
+/* Buffers for pairs. Free them in any case. */
+static prun_status prun__mixing_make(const prun_objective *o, prun__mixing *p) {
+    memset(p, 0, sizeof *p);
+    p->o = o;
+    p->first = (int64_t *)prun__alloc(o->context, 2 * PRUN__MIXING_ROOM, sizeof(int64_t), "pairs");
+    p->logits = (float *)prun__alloc(o->context, prun__size_product(PRUN__MIXING_ROOM, o->classes),
+                                     sizeof(float), "pairs");
+    p->tried = (double *)prun__alloc_zero(o->context, prun__size_product(4, o->classes),
+                                          sizeof(double), "pairs");
+    if (!p->first || !p->logits || !p->tried) return PRUN_ERR_MEMORY;
+    p->second = p->first + PRUN__MIXING_ROOM;
+    p->right = p->tried + o->classes;
+    p->rates = p->right + o->classes;
+    p->batches = p->rates + o->classes;
+    return PRUN_OK;
+}
+
+/* Error rate on means of two samples of one label: in ten batches of ten samples a class, mean over
+   batches, then over labels. */
+static prun_status prun__measurement_find_mixup(prun_measurement *m) {
+    const prun_objective *o = &m->objective;
+    const int64_t n = PRUN__MIN(10 * o->classes, o->samples), rounds = o->samples > n ? 10 : 1;
+    prun__average average = {0.0, 0.0, 0.0};
+    prun__deck deck;
+    prun__mixing p;
+    double rate, sum = 0.0, labels = 0.0;
+    int64_t i;
+    prun_status status, dealt;
+    if (m->known >> PRUN__KNOWN_MIXUP & 1) return PRUN_OK;
+    dealt = prun__deck_make(m, PRUN_PLACES, &deck);
+    status = prun__mixing_make(o, &p);
+    if (status == PRUN_OK) status = dealt;
+    for (i = 0; status == PRUN_OK && i < rounds; i++) {
+        status = prun__mixing_run_batch(&p, prun__deck_deal(&deck, n), n, &rate);
+        if (status == PRUN_OK && rate == rate) prun__average_add(&average, 1.0 - rate);
+    }
+    for (i = 0; status == PRUN_OK && i < o->classes; i++) {
+        if (p.batches[i] == 0.0) continue;
+        sum += p.rates[i] / p.batches[i];
+        labels += 1.0;
+    }
+    prun__free(o->context, p.first);
+    prun__free(o->context, p.logits);
+    prun__free(o->context, p.tried);
+    prun__free(o->context, deck.order);
+    if (status != PRUN_OK) return status;
+    m->mixup[0] = 1.0 - sum / labels;
+    m->mixup[1] = prun__average_error(&average);
+    m->known |= 1u << PRUN__KNOWN_MIXUP;
+    return PRUN_OK;
+}
+
+/* Norms of Jacobians with respect to the inputs, of probabilities and of logits. */
+static prun_status prun__measurement_find_sensitivity(prun_measurement *m) {
+#ifndef PRUNABILITY_NO_NET
+    const prun_objective *o = &m->objective;
+    const int64_t n = PRUN__MIN(m->options.hessian_samples, o->samples);
+    double *norms;
+    int64_t *order = NULL, i, which;
+    prun_status status;
+    if (m->known >> PRUN__KNOWN_SENSITIVITY & 1) return PRUN_OK;
+    norms = (double *)prun__alloc(o->context, 2 * n, sizeof *norms, "input sensitivity");
+    status = norms ? prun__measurement_draw_samples(m, &order) : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK)
+        status = prun_net_input_sensitivity(o->net, o->images, order, n, norms + n, norms);
+    for (which = 0; status == PRUN_OK && which < 2; which++) {
+        prun__average average = {0.0, 0.0, 0.0};
+        for (i = 0; i < n; i++) prun__average_add(&average, norms[which * n + i]);
+        m->sensitivity[which][0] = average.mean;
+        m->sensitivity[which][1] = prun__average_error(&average);
+    }
+    prun__free(o->context, norms);
+    prun__free(o->context, order);
+    if (status == PRUN_OK) m->known |= 1u << PRUN__KNOWN_SENSITIVITY;
+    return status;
+#else
+    (void)m;
+    return PRUN_ERR_UNSUPPORTED;
+#endif
+}
+
+/* Margins at the output of the first layer, on mixed or augmented images; minus their mean. */
+static prun_status prun__measure_first_margins(prun_measurement *m, int augmented,
+                                               prun_measure_result *result) {
+#ifndef PRUNABILITY_NO_NET
+    enum { SAMPLES = 500 };
+    const prun_objective *o = &m->objective;
+    const int64_t n = PRUN__MIN((int64_t)SAMPLES, o->samples);
+    prun__average average = {0.0, 0.0, 0.0};
+    prun__deck deck;
+    double margins[SAMPLES];
+    int64_t i;
+    prun_status status = prun__deck_make(m, PRUN_PLACES + 1, &deck);
+    if (status == PRUN_OK)
+        status = prun__net_first_margins(o->net, o->images, prun__deck_deal(&deck, n), n,
+                                         augmented ? PRUN__AUGMENTED : PRUN__MIXED, m->options.seed,
+                                         margins);
+    for (i = 0; status == PRUN_OK && i < n; i++) prun__average_add(&average, -margins[i]);
+    prun__free(o->context, deck.order);
+    result->value = average.mean;
+    result->standard_error = prun__average_error(&average);
+    return status;
+#else
+    (void)m;
+    (void)augmented;
+    (void)result;
+    return PRUN_ERR_UNSUPPORTED;
+#endif
+}
+
+/* The weight of the linear last layer: the last of classes x features values. */
+static const prun_tensor *prun__objective_find_last(const prun_objective *o) {
+    int64_t i;
+    for (i = o->tensor_count - 1; i >= 0; i--)
+        if ((o->tensors[i].flags & PRUN_TENSOR_WEIGHT) && o->tensors[i].shape[0] == o->classes &&
+            prun_tensor_size(&o->tensors[i]) == o->classes * o->features[PRUN_PLACE_LAST])
+            return &o->tensors[i];
+    return NULL;
+}
+
+/* Relative flatness of the last layer. */
+static prun_status prun__measure_flatness(prun_measurement *m, int scaled,
+                                          prun_measure_result *result) {
+    const prun_objective *o = &m->objective;
+    const int64_t n = PRUN__MIN(m->options.hessian_samples, o->samples);
+    const int64_t features = o->features[PRUN_PLACE_LAST], classes = o->classes;
+    const prun_tensor *weight = prun__objective_find_last(o);
+    float *rows;
+    int64_t *order = NULL, i;
+    prun_status status;
+    if (!weight)
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
+                                 "no weight is the matrix of a linear last layer");
+    rows = (float *)prun__alloc(o->context, prun__size_product(n, features + classes), sizeof *rows,
+                                "representation");
+    status = rows ? prun__measurement_draw_samples(m, &order) : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK)
+        status = prun__objective_representation(o, PRUN_PLACE_LAST, order, n, rows);
+    for (i = 0; status == PRUN_OK && i < n; i++)
+        memcpy(rows + n * features + i * classes, m->logits + (order ? order[i] : i) * classes,
+               (size_t)classes * sizeof *rows);
+    if (status == PRUN_OK)
+        status = prun_relative_flatness(o->context, rows, rows + n * features, n, weight, scaled,
+                                        &result->value);
+    prun__free(o->context, rows);
+    prun__free(o->context, order);
+    if (status == PRUN_OK) prun__result_add_samples_note(m, result);
+    return status;
+}
+
+/* Measures of representations and inputs. which: 0 Davies-Bouldin index at place `variant`, 1 error
+   rate on mixed inputs, 2 the early index times it, 3 relative flatness, 4 margins at the first
+   layer, 5 input sensitivity. */
+static prun_status prun__measure_features(prun_measurement *m, const prun__recipe *r,
+                                          prun_measure_result *result) {
+    const prun_place place = r->which == 0   ? (prun_place)r->variant
+                             : r->which == 3 ? PRUN_PLACE_LAST
+                                             : PRUN_PLACE_EARLY;
+    const double *found = m->clusters[place];
+    if ((r->which == 0 || r->which == 2 || r->which == 3) && m->objective.features[place] < 1)
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the model has no such place: %s",
+                                 place == PRUN_PLACE_LAST ? "its last layer is not linear"
+                                                          : "no convolution or pool is there");
+    if (r->which == 3) return prun__measure_flatness(m, r->variant, result);
+    if (r->which == 4) return prun__measure_first_margins(m, r->variant, result);
+    if (r->which == 0 || r->which == 2)
+        PRUN__TRY(prun__measurement_find_clusters(m, (int32_t)place));
+    if (r->which == 1 || r->which == 2) PRUN__TRY(prun__measurement_find_mixup(m));
+    if (r->which == 1) found = m->mixup;
+    if (r->which == 5) {
+        PRUN__TRY(prun__measurement_find_sensitivity(m));
+        found = m->sensitivity[r->variant];
+        prun__result_add_samples_note(m, result);
+    }
+    result->value = found[0];
+    result->standard_error = found[1];
+    if (r->which != 2) return PRUN_OK;
+    result->value *= m->mixup[0];
+    result->standard_error = sqrt(found[1] * m->mixup[0] * (found[1] * m->mixup[0]) +
+                                  m->mixup[1] * found[0] * (m->mixup[1] * found[0]));
+    return PRUN_OK;
+}
+
+/* Sharpness in a ball. which: 0 Euclidean, 1 box. variant: 1 adaptive, 2 average, 4 normalized
+   logits, added up. */
+static prun_status prun__measure_ball(prun_measurement *m, const prun__recipe *r,
+                                      prun_measure_result *result) {
+    static const double radius[2][2] = {{0.5, 0.002}, {0.1, 0.2}}; /* largest, average */
+    prun_ball_options b;
+    prun_ball_result ball;
+    memset(&b, 0, sizeof b);
+    b.shape = r->which ? PRUN_BALL_BOX : PRUN_BALL_EUCLIDEAN;
+    b.adaptive = r->variant & 1;
+    b.average = r->variant >> 1 & 1;
+    b.normalize = r->variant >> 2 & 1;
+    b.radius = m->options.ball_scale * radius[b.average][r->which];
+    b.seed = m->options.seed;
+    b.progress = m->options.progress;
+    b.user = m->options.user;
+    PRUN__TRY(prun_ball_sharpness(&m->objective, &b, &ball));
+    result->value = ball.rise;
+    result->standard_error = ball.standard_error;
+    return PRUN_OK;
+}
+
+/* Mean error rate with one module put back. */
+static prun_status prun__measure_reinitialization(prun_measurement *m,
+                                                  prun_measure_result *result) {
+    const prun_objective *o = &m->objective;
+    double *errors = (double *)prun__alloc(o->context, m->layers, sizeof *errors, "modules");
+    prun__average average = {0.0, 0.0, 0.0};
+    int64_t i;
+    prun_status status = errors ? prun_reinitialization_errors(o, errors) : PRUN_ERR_MEMORY;
+    for (i = 0; status == PRUN_OK && i < m->layers; i++) prun__average_add(&average, errors[i]);
+    prun__free(o->context, errors);
+    result->value = average.mean;
+    return status;
+}
+
+/* Sum over modules of their criticality. */
+static prun_status prun__measure_criticality(prun_measurement *m, prun_measure_result *result) {
+    const prun_objective *o = &m->objective;
+    double *values = (double *)prun__alloc(o->context, m->layers, sizeof *values, "modules");
+    prun_criticality_options c;
+    double sum = 0.0;
+    int64_t i, *order = NULL;
+    prun_status status = values ? prun__measurement_draw_samples(m, &order) : PRUN_ERR_MEMORY;
+    memset(&c, 0, sizeof c);
+    c.rise = m->options.displacement;
+    c.samples = PRUN__MIN(m->options.hessian_samples, o->samples);
+    c.index = order;
+    c.draws = m->options.draws;
+    c.seed = m->options.seed;
+    c.progress = m->options.progress;
+    c.user = m->options.user;
+    if (status == PRUN_OK) status = prun_criticality(o, &c, values);
+    for (i = 0; status == PRUN_OK && i < m->layers; i++) {
+        sum += values[i];
+        if (values[i] > DBL_MAX)
+            prun__result_note(result, PRUN_OK, "module %lld has no noise that it tolerates",
+                              (long long)i);
+    }
+    prun__free(o->context, values);
+    prun__free(o->context, order);
+    result->value = sum;
+    if (status == PRUN_OK) prun__result_add_samples_note(m, result);
+    return status;
+}
+
+/* The largest share of signs whose flip the loss tolerates. */
+static prun_status prun__measure_sign_flips(prun_measurement *m, prun_measure_result *result) {
+    const prun_measure_options *mo = &m->options;
+    prun_perturb_options p;
+    prun_radius radius;
+    memset(&p, 0, sizeof p);
+    p.noise = PRUN_NOISE_SIGN_FLIP;
+    p.draws = mo->draws;
+    p.seed = mo->seed;
+    p.beta = mo->beta;
+    p.precision = mo->precision;
+    p.include_biases = mo->include_biases;
+    p.include_norms = mo->include_norms;
+    p.progress = mo->progress;
+    p.user = mo->user;
+    PRUN__TRY(prun_perturbation_radius(&m->objective, &p, &radius));
+    result->value = radius.radius;
+    result->standard_error = radius.standard_error;
+    if (radius.state == PRUN_RADIUS_SATURATED)
+        prun__result_note(result, PRUN_OK, "saturated: all signs may be flipped");
+    return PRUN_OK;
+}
+
+/* which: 0 modules put back, 1 criticality, 2 sign flips. */
+static prun_status prun__measure_robustness(prun_measurement *m, const prun__recipe *r,
+                                            prun_measure_result *result) {
+    if (r->which == 0) return prun__measure_reinitialization(m, result);
+    if (r->which == 1) return prun__measure_criticality(m, result);
+    return prun__measure_sign_flips(m, result);
+}
+
+/* [MEASURING.I] the table of measures; a measurement: options, one measure and all of them */
+/*
+   To add a measure, add a row here; see [MEASURE.I] for what it says.
+*/
+
+/* ---- the table of measures ---- */
+
+/* In the rows below, traits share a word with the needs. */
+#define PRUN__TRAIT_SHIFT 16
+#define PRUN__TRAIT(name) (PRUN_TRAIT_##name << PRUN__TRAIT_SHIFT)
+#define PRUN__SEARCH (PRUN_NEEDS_LOSS | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
+#define PRUN__RANDOM (PRUN__SEARCH | PRUN__TRAIT(MONTE_CARLO))
+#define PRUN__SHARP (PRUN__SEARCH | PRUN_NEEDS_GRADIENT)
+#define PRUN__FOLD PRUN__TRAIT(FOLDABLE)
+#define PRUN__START (PRUN_NEEDS_INITIAL | PRUN__TRAIT(FOLDABLE))
+#define PRUN__GAMMA (PRUN__LABELLED | PRUN__TRAIT(FOLDABLE))
+#define PRUN__CURVED \
+    (PRUN_NEEDS_HESSIAN | PRUN__TRAIT(MONTE_CARLO) | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
+#define PRUN__INNER (PRUN_NEEDS_NET | PRUN__LABELLED)
+#define PRUN__LABELLED (PRUN_NEEDS_LOGITS | PRUN_NEEDS_LABELS)
+#define PRUN__REPRESENTED (PRUN_NEEDS_REPRESENTATION | PRUN__LABELLED)
+#define PRUN__CLUSTERED (PRUN__REPRESENTED | PRUN__TRAIT(MONTE_CARLO))
+#define PRUN__MIXING (PRUN_NEEDS_MIXING | PRUN__LABELLED | PRUN__TRAIT(MONTE_CARLO))
+#define PRUN__FIRST_MARGIN \
+    (PRUN_NEEDS_NET | PRUN__LABELLED | PRUN__TRAIT(MONTE_CARLO) | PRUN__TRAIT(FOLDABLE))
+#define PRUN__SENSITIVE (PRUN_NEEDS_NET | PRUN__TRAIT(MONTE_CARLO) | PRUN__TRAIT(SLOW))
+#define PRUN__SHARP_BALL \
+    (PRUN_NEEDS_GRADIENT | PRUN__TRAIT(MONTE_CARLO) | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
+#define PRUN__NORMALIZED PRUN__LABELLED
+#define PRUN__NORM(X, name, eq, what, needs, product, sum, divisor, flags) \
+    X(name, eq, what, 1, needs, norm, 0, 0, PRUN__##product, PRUN__##sum, PRUN__##divisor, flags)
+/* Measures that are not made of rows of layers. */
+#define PRUN__PLAIN(X, name, eq, what, direction, needs, family, which, variant, flags) \
+    X(name, eq, what, direction, needs, family, which, variant, PRUN__NONE, PRUN__NONE, \
+      PRUN__NONE, flags)
+#define PRUN__MARGINS(X, place, needs, layer) \
+    PRUN__PLAIN(X, "margin_" place "_lower", "Jiang 2019", "log of the lower whisker", -1, needs, \
+                margin, layer, 0, 0) \
+    PRUN__PLAIN(X, "margin_" place "_q1", "Jiang 2019", "log of the first quartile", -1, needs, \
+                margin, layer, 1, 0) \
+    PRUN__PLAIN(X, "margin_" place "_median", "Jiang 2019", "log of the median", -1, needs, \
+                margin, layer, 2, 0) \
+    PRUN__PLAIN(X, "margin_" place "_q3", "Jiang 2019", "log of the third quartile", -1, needs, \
+                margin, layer, 3, 0) \
+    PRUN__PLAIN(X, "margin_" place "_upper", "Jiang 2019", "log of the upper whisker", -1, needs, \
+                margin, layer, 4, 0)
+/* The spectral family, once for reshaped kernels and once for operators: S is a layer's ||W||_2^2,
+   F its ||W||_F^2, g the margin. */
+#define PRUN__SPECTRAL(X, end, more, op) \
+    PRUN__NORM(X, "spectral_init" end, "Jiang 29", "prod S / g^2 x sum of ||W - W0||_F^2 / S", \
+               (more) | PRUN__GAMMA | PRUN__START, SPEC, DIST, SPEC, PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "spectral_orig" end, "Jiang 30", "prod S / g^2 x sum of F / S", \
+               (more) | PRUN__GAMMA, SPEC, FRO, SPEC, PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "prod_of_spectral_over_margin" end, "Jiang 31", "prod S / g^2", \
+               (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "prod_of_spectral" end, "Jiang 32", "prod S", (more) | PRUN__FOLD, SPEC, NONE, \
+               NONE, (op)) \
+    PRUN__NORM(X, "frobenius_over_spectral" end, "Jiang 33", "sum of F / S", (more) | PRUN__FOLD, \
+               NONE, FRO, SPEC, (op)) \
+    PRUN__NORM(X, "sum_of_spectral_over_margin" end, "Jiang 34", "d (prod S / g^2)^(1/d)", \
+               (more) | PRUN__GAMMA, SPEC, NONE, NONE, PRUN__MEAN_FORM | PRUN__MARGIN | (op)) \
+    PRUN__NORM(X, "sum_of_spectral" end, "Jiang 35", "d (prod S)^(1/d)", (more) | PRUN__FOLD, \
+               SPEC, NONE, NONE, PRUN__MEAN_FORM | (op)) \
+    PRUN__NORM(X, "spectral_distance" end, "Jiang 41", "sum of ||W - W0||_2^2", \
+               (more) | PRUN__START, NONE, SPEC_DIST, NONE, (op)) \
+    PRUN__NORM(X, "sum_of_spectral_norms" end, "Kuhn 5.1, variant", "sum of ||W||_2", \
+               (more) | PRUN__FOLD, NONE, SPEC, NONE, PRUN__ROOTS | (op))
+/* Spectra of weights, once for the matrices of a convolution's kernel and once for all of it as one
+   matrix; l: eigenvalues of a layer's W'W. Means over layers. */
+#define PRUN__SPECTRUM(X, end, whole) \
+    PRUN__PLAIN(X, "alpha" end, "Martin 2021", "exponent of the power law of l", 1, PRUN__FOLD, \
+                spectrum, 0, whole, 0) \
+    PRUN__PLAIN(X, "alpha_weighted" end, "Martin 2021", "alpha log10 of the largest l", 1, \
+                PRUN__FOLD, spectrum, 1, whole, 0) \
+    PRUN__PLAIN(X, "log_alpha_norm" end, "Martin 2021", "log10 of the sum of l^alpha", 1, \
+                PRUN__FOLD, spectrum, 2, whole, 0) \
+    PRUN__PLAIN(X, "log_norm" end, "Martin 2021", "log10 of the sum of l", 1, PRUN__FOLD, \
+                spectrum, 3, whole, 0) \
+    PRUN__PLAIN(X, "log_spectral_norm" end, "Martin 2021", "log10 of the largest l", 1, \
+                PRUN__FOLD, spectrum, 4, whole, 0) \
+    PRUN__PLAIN(X, "stable_rank" end, "Martin 2021", "sum of l / largest l", 0, PRUN__FOLD, \
+                spectrum, 5, whole, 0) \
+    PRUN__PLAIN(X, "spectral_entropy" end, "Martin 2021", \
+                "entropy of l / sum, 1 if all are equal", 0, PRUN__FOLD, spectrum, 6, whole, 0) \
+    PRUN__PLAIN(X, "soft_rank" end, "Martin 2021", "edge of random l / largest l", 0, PRUN__FOLD, \
+                spectrum, 7, whole, 0)
+/* Effective dimensionality, from the same spectrum at each z. */
+#define PRUN__DIMENSION(X, end, at, z) \
+    PRUN__PLAIN(X, "effective_dimensionality" end, "Maddox 2020", \
+                "sum of e / (e + z) over Ritz values, " at, 1, PRUN__CURVED, curvature, 0, z, 0) \
+    PRUN__PLAIN(X, "effective_dimensionality_fraction" end, "Kuhn 5.1", \
+                "the same per weight, " at, 1, PRUN__CURVED, curvature, 1, z, 0) \
+    PRUN__PLAIN(X, "effective_dimensionality_slq" end, "Maddox 2020", \
+                "over the whole spectrum, " at, 1, PRUN__CURVED, curvature, 2, z, 0) \
+    PRUN__PLAIN(X, "effective_dimensionality_slq_fraction" end, "Kuhn 5.1", \
+                "the same per weight, " at, 1, PRUN__CURVED, curvature, 3, z, 0)
+
+/* Sharpness in a ball: largest and mean rise, Euclidean and in a box. */
+#define PRUN__BALLS(X, end, what, direction, variant, more) \
+    PRUN__PLAIN(X, "sharpness_ball" end, "Andriushchenko 2023", what " at most, |d| <= 0.5", \
+                direction, PRUN__SHARP_BALL | (more), ball, 0, variant, 0) \
+    PRUN__PLAIN(X, "sharpness_box" end, "Andriushchenko 2023", what " at most, |d_i| <= 0.002", \
+                direction, PRUN__SHARP_BALL | (more), ball, 1, variant, 0) \
+    PRUN__PLAIN(X, "sharpness_ball_average" end, "Andriushchenko 2023", \
+                what " on average, normal, 0.1", direction, PRUN__RANDOM | (more), ball, 0, \
+                (variant) | 2, 0) \
+    PRUN__PLAIN(X, "sharpness_box_average" end, "Andriushchenko 2023", \
+                what " on average, uniform, 0.2", direction, PRUN__RANDOM | (more), ball, 1, \
+                (variant) | 2, 0)
+
+/* name, source, what, direction, needs; family, which, variant and flags; for norms the rows
+   product, sum and divisor, then flags */
+#define PRUN__FIRST_MEASURES(X) \
+    PRUN__PLAIN(X, "prunability", "Kuhn Def. 1", "kept fraction, by magnitude", 1, PRUN__SEARCH, \
+                pruning, 0, 0, 0) \
+    PRUN__PLAIN(X, "prunability_random", "Kuhn Def. 1", "kept fraction, at random", 1, \
+                PRUN__RANDOM, pruning, 1, 0, 0) \
+    PRUN__PLAIN(X, "pruned_parameters", "Kuhn 5.1", "parameters left at prunability", 1, \
+                PRUN__SEARCH, pruning, 2, 0, 0) \
+    PRUN__PLAIN(X, "sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
+                PRUN__SEARCH, pruning, 3, 0, 0) \
+    PRUN__PLAIN(X, "dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, \
+                PRUN__RANDOM, pruning, 4, 0, 0) \
+    PRUN__PLAIN(X, "parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0) \
+    PRUN__PLAIN(X, "parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, \
+                1, 0, 0) \
+    PRUN__PLAIN(X, "train_loss", "Kuhn 5.1", "mean cross-entropy", 1, PRUN_NEEDS_LOSS, loss, 0, 0, \
+                0) \
+    PRUN__PLAIN(X, "negative_entropy", "Jiang 21", "mean of sum p ln p", 0, PRUN_NEEDS_LOGITS, \
+                loss, 1, 0, 0) \
+    PRUN__NORM(X, "inverse_margin", "Jiang 22", "1 / g^2, g the 10th percentile of margins", \
+               PRUN__LABELLED, NONE, NONE, NONE, PRUN__MARGIN) \
+    PRUN__NORM(X, "sum_of_frobenius", "Kuhn 5.1, Jiang 39", "d (prod F)^(1/d)", PRUN__FOLD, FRO, \
+               NONE, NONE, PRUN__MEAN_FORM) \
+    PRUN__NORM(X, "sum_of_frobenius_over_margin", "Jiang 38", "d (prod F / g^2)^(1/d)", \
+               PRUN__GAMMA, FRO, NONE, NONE, PRUN__MEAN_FORM | PRUN__MARGIN) \
+    PRUN__NORM(X, "prod_of_frobenius", "Jiang 37", "prod F", PRUN__FOLD, FRO, NONE, NONE, 0) \
+    PRUN__NORM(X, "prod_of_frobenius_over_margin", "Jiang 36", "prod F / g^2", PRUN__GAMMA, FRO, \
+               NONE, NONE, PRUN__MARGIN) \
+    PRUN__NORM(X, "sum_of_two_norms", "Kuhn 5.1", "sum of ||W||_F", PRUN__FOLD, NONE, FRO, NONE, \
+               PRUN__ROOTS) \
+    PRUN__NORM(X, "parameter_norm", "Jiang 42", "sum of F", PRUN__FOLD, NONE, FRO, NONE, 0) \
+    PRUN__NORM(X, "l2_norm", "Dziugaite 2020", "root of it", PRUN__FOLD, NONE, FRO, NONE, \
+               PRUN__ROOT) \
+    PRUN__NORM(X, "frobenius_distance", "Jiang 40", "sum of ||W - W0||_F^2", PRUN__START, NONE, \
+               DIST, NONE, 0) \
+    PRUN__NORM(X, "l2_distance", "Dziugaite 2020", "root of it", PRUN__START, NONE, DIST, NONE, \
+               PRUN__ROOT) \
+    PRUN__SPECTRAL(X, "", 0, 0) \
+    PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN__TRAIT(SLOW), PRUN__OPERATOR) \
+    PRUN__SPECTRUM(X, "", 0) \
+    PRUN__SPECTRUM(X, "_matrix", 1) \
+    PRUN__PLAIN(X, "path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
+                PRUN_NEEDS_NET | PRUN__FOLD, path, 0, 0, 0) \
+    PRUN__PLAIN(X, "path_norm_over_margin", "Jiang 43", "the same / g^2", 1, \
+                PRUN_NEEDS_NET | PRUN__GAMMA, path, 0, 0, PRUN__MARGIN) \
+    PRUN__PLAIN(X, "perturbation_flatness", "Kuhn 5.1", "1 / radius^2, noise variance ~ |w|", 1, \
+                PRUN__RANDOM, radius, 0, 0, 0) \
+    PRUN__PLAIN(X, "pacbayes_flat", "Jiang 53", "1 / sigma^2, plain noise", 1, PRUN__RANDOM, \
+                radius, 1, 0, 0) \
+    PRUN__PLAIN(X, "pacbayes_init", "Jiang 48", "bound, prior at W0", 1, \
+                PRUN__RANDOM | PRUN__START, radius, 1, 1, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "pacbayes_orig", "Jiang 49", "bound, prior at 0", 1, PRUN__RANDOM, radius, 1, \
+                1, 0) \
+    PRUN__PLAIN(X, "pacbayes_mag_flat", "Jiang 61", "1 / sigma^2, noise variance ~ w^2", 1, \
+                PRUN__RANDOM, radius, 2, 0, 0) \
+    PRUN__PLAIN(X, "pacbayes_mag_init", "Jiang 56", "bound by magnitude, prior at W0", 1, \
+                PRUN__RANDOM | PRUN__START, radius, 2, 2, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "pacbayes_mag_orig", "Jiang 57", "bound by magnitude, prior at 0", 1, \
+                PRUN__RANDOM, radius, 2, 2, 0) \
+    PRUN__PLAIN(X, "sharpness_flat", "Jiang 54", "1 / alpha^2, worst point of a box", 1, \
+                PRUN__SHARP, radius, 3, 0, 0) \
+    PRUN__PLAIN(X, "sharpness_init", "Jiang 51", "bound, prior at W0", 1, \
+                PRUN__SHARP | PRUN__START, radius, 3, 1, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "sharpness_orig", "Jiang 52", "bound, prior at 0", 1, PRUN__SHARP, radius, 3, \
+                1, 0) \
+    PRUN__PLAIN(X, "sharpness_mag_flat", "Jiang 62", "1 / alpha^2, box by magnitude", 1, \
+                PRUN__SHARP, radius, 4, 0, 0) \
+    PRUN__PLAIN(X, "sharpness_mag_init", "Jiang 59", "bound by magnitude, prior at W0", 1, \
+                PRUN__SHARP | PRUN__START, radius, 4, 2, PRUN__FROM_INITIAL) \
+    PRUN__PLAIN(X, "sharpness_mag_orig", "Jiang 60", "bound by magnitude, prior at 0", 1, \
+                PRUN__SHARP, radius, 4, 2, 0) \
+    PRUN__DIMENSION(X, "", "z = 1 unless set", 0) \
+    PRUN__DIMENSION(X, "_z391", "z = 1/391", 1) \
+    PRUN__DIMENSION(X, "_decay", "z = weight decay", 2) \
+    PRUN__PLAIN(X, "hessian_largest", "Keskar 2017", "largest eigenvalue that Lanczos finds", 1, \
+                PRUN_NEEDS_HESSIAN | PRUN__FOLD | PRUN__TRAIT(SLOW), curvature, 4, 0, 0) \
+    PRUN__PLAIN(X, "hessian_trace", "Hutchinson 1990", "sum of eigenvalues", 1, PRUN__CURVED, \
+                curvature, 5, 0, 0) \
+    PRUN__PLAIN(X, "fisher_rao_norm", "Liang 2019", "d root of mean (p.f - f_y)^2", 1, \
+                PRUN__LABELLED | PRUN__FOLD, loss, 2, 0, 0) \
+    PRUN__PLAIN(X, "gradient_norm", "textbook", "|mean gradient|^2", 0, PRUN_NEEDS_GRADIENT, \
+                gradient, 0, 0, 0) \
+    PRUN__PLAIN(X, "gradient_norm_fraction", "textbook", "the same per parameter", 0, \
+                PRUN_NEEDS_GRADIENT, gradient, 1, 0, 0) \
+    PRUN__PLAIN(X, "fisher_trace", "Jastrzebski 2021", "mean |gradient of a sample|^2", 1, \
+                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(SLOW), gradient, 2, 0, 0) \
+    PRUN__PLAIN(X, "takeuchi_ratio", "Thomas 2020", "fisher_trace / trace of H", 1, PRUN__CURVED, \
+                gradient, 3, 0, 0) \
+    PRUN__PLAIN(X, "takeuchi_ratio_centred", "Thomas 2020", "with centred gradients", 1, \
+                PRUN__CURVED, gradient, 4, 0, 0) \
+    PRUN__PLAIN(X, "gradient_signal_to_noise", "Liu 2020", "mean of (E g)^2 / (Var g + 1e-5)", -1, \
+                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(SLOW), gradient, 5, 0, 0)
+
+#define PRUN__RECENT_MEASURES(X) \
+    PRUN__PLAIN(X, "relative_flatness", "Petzka 2021", \
+                "of the last layer: sum <w_s, w_t> Tr H_st", 1, PRUN__REPRESENTED, features, 3, 0, \
+                0) \
+    PRUN__PLAIN(X, "relative_flatness_scaled", "Petzka 2021", "with features of variance 1", 1, \
+                PRUN__REPRESENTED, features, 3, 1, 0) \
+    PRUN__PLAIN(X, "davies_bouldin_early", "Natekar 2020", "clusters after the first layer", 1, \
+                PRUN__CLUSTERED | PRUN__FOLD, features, 0, 0, 0) \
+    PRUN__PLAIN(X, "davies_bouldin_late", "Natekar 2020", "clusters after the last convolution", \
+                1, PRUN__CLUSTERED | PRUN__FOLD, features, 0, 1, 0) \
+    PRUN__PLAIN(X, "davies_bouldin_last", "own variant", "clusters before the last layer", 0, \
+                PRUN__CLUSTERED, features, 0, 2, 0) \
+    PRUN__PLAIN(X, "mixup_error", "Natekar 2020", "error rate on means of two of one label", 1, \
+                PRUN__MIXING, features, 1, 0, 0) \
+    PRUN__PLAIN(X, "davies_bouldin_times_mixup", "Natekar 2020", \
+                "davies_bouldin_early x mixup_error", 1, \
+                PRUN__CLUSTERED | PRUN__MIXING | PRUN__FOLD, features, 2, 0, 0) \
+    PRUN__PLAIN(X, "mixup_margin", "Natekar 2020", "minus the mean margin of mixed images", 1, \
+                PRUN__FIRST_MARGIN, features, 4, 0, 0) \
+    PRUN__PLAIN(X, "augmented_margin", "Natekar 2020", "the same of moved, mirrored images", 1, \
+                PRUN__FIRST_MARGIN, features, 4, 1, 0) \
+    PRUN__PLAIN(X, "input_sensitivity", "Novak 2018", "|Jacobian of probabilities|_F", 1, \
+                PRUN__SENSITIVE, features, 5, 0, 0) \
+    PRUN__PLAIN(X, "input_sensitivity_logits", "Novak 2018", "|Jacobian of logits|_F", 1, \
+                PRUN__SENSITIVE, features, 5, 1, 0) \
+    PRUN__BALLS(X, "", "the loss rises by", 0, 0, 0) \
+    PRUN__BALLS(X, "_adaptive", "the same, ball by |w|", 1, 1, 0) \
+    PRUN__BALLS(X, "_adaptive_normalized", "and normalized logits", 1, 5, PRUN__NORMALIZED) \
+    PRUN__PLAIN(X, "reinitialization_error", "Zhang 2019", "error rate, one module put back", 0, \
+                PRUN_NEEDS_LOSS | PRUN__START, robustness, 0, 0, 0) \
+    PRUN__PLAIN(X, "network_criticality", "Chatterji 2020", \
+                "sum of least alpha^2 |w - w0|^2 / sigma^2", 1, PRUN__SEARCH | PRUN__START, \
+                robustness, 1, 0, 0) \
+    PRUN__PLAIN(X, "sign_flip_fraction", "own", "share of signs that may flip", 0, PRUN__RANDOM, \
+                robustness, 2, 0, 0)
+
+#define PRUN__LAST_MEASURES(X) \
+    PRUN__PLAIN(X, "sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, \
+                PRUN_NEEDS_HISTORY, history, 0, 0, 0) \
+    PRUN__PLAIN(X, "steps_to_0.1", "Jiang 63", "steps until an epoch's loss is 0.1", 0, \
+                PRUN_NEEDS_HISTORY, history, 1, 0, 0) \
+    PRUN__PLAIN(X, "steps_0.1_to_0.01", "Jiang 64", "steps from there to 0.01", 0, \
+                PRUN_NEEDS_HISTORY, history, 2, 0, 0) \
+    PRUN__PLAIN(X, "gradient_noise_first", "Jiang 65", \
+                "variance of batch gradients after epoch 1", 0, PRUN_NEEDS_HISTORY, history, 3, 0, \
+                0) \
+    PRUN__PLAIN(X, "gradient_noise_final", "Jiang 66", "variance of batch gradients now", 0, \
+                PRUN_NEEDS_GRADIENT | PRUN__TRAIT(MONTE_CARLO), noise, 0, 0, 0) \
+    PRUN__MARGINS(X, "output", PRUN__LABELLED, 0) \
+    PRUN__MARGINS(X, "input", PRUN__INNER, 1) \
+    PRUN__MARGINS(X, "third", PRUN__INNER, 2) \
+    PRUN__MARGINS(X, "two_thirds", PRUN__INNER, 3) \
+    PRUN__MARGINS(X, "last", PRUN__INNER, 4) \
+    PRUN__PLAIN(X, "prunable_weights", "Kuhn 5.1", "weights that can be pruned", 1, 0, count, 2, \
+                0, 0)
+
+#define PRUN__MEASURES(X) \
+    PRUN__FIRST_MEASURES(X) \
+    PRUN__RECENT_MEASURES(X) \
+    PRUN__LAST_MEASURES(X)
+
+#define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
+                  divisor, flags) \
+    {name, \
+     source, \
+     what, \
+     direction, \
+     (needs) & ((1 << PRUN__TRAIT_SHIFT) - 1), \
+     (uint32_t)(needs) >> PRUN__TRAIT_SHIFT},
+static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
+#undef PRUN__ROW
+#define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
+                  divisor, flags) \
+    {prun__measure_##family, which, variant, product, sum, divisor, flags},
+static const prun__recipe prun__recipes[] = {PRUN__MEASURES(PRUN__ROW)};
+#undef PRUN__ROW
+
+PRUNDEF const prun_measure_info *prun_measures(int64_t *count) {
+    *count = (int64_t)(sizeof prun__infos / sizeof prun__infos[0]);
+    return prun__infos;
+}
+
+PRUNDEF int64_t prun_measure_find(const char *name) {
+    int64_t i, count;
+    const prun_measure_info *info = prun_measures(&count);
+    for (i = 0; i < count; i++)
+        if (strcmp(info[i].name, name) == 0) return i;
+    return -1;
+}
+
+/* ---- a measurement ---- */
 
 PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options) {
     prun_measure_options o;
@@ -14990,6 +17013,7 @@ PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *o
     if (o.hessian_probes == 0) o.hessian_probes = 3;
     if (o.z == 0.0) o.z = 1.0;
     if (o.least_eigenvalues == 0) o.least_eigenvalues = 50;
+    if (o.ball_scale == 0.0) o.ball_scale = 1.0;
     return o;
 }
 
@@ -15026,6 +17050,9 @@ static prun_status prun__measure_check(prun_context *context, const prun_measure
                           "measures: z %g or weight_decay %g is "
                           "negative or not finite",
                           o->z, o->weight_decay);
+    if (!(o->ball_scale > 0.0 && o->ball_scale <= 1e20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: ball_scale %g is not above 0",
+                          o->ball_scale);
     if (o->least_eigenvalues < 1)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "measures: least_eigenvalues %lld is below 1",
                           (long long)o->least_eigenvalues);
@@ -15196,6 +17223,10 @@ static prun_status prun__measure_run(prun_measurement *m, int64_t place,
         result->status = prun__result_note(result, PRUN_ERR_NONFINITE, "the value is not a number");
     if (result->status == PRUN_OK && fabs(result->value) > DBL_MAX && !result->message[0])
         prun__result_note(result, PRUN_OK, "beyond double precision");
+    if (result->status == PRUN_OK && !result->message[0] &&
+        (prun__infos[place].traits & PRUN_TRAIT_MONTE_CARLO) &&
+        result->standard_error != result->standard_error)
+        prun__result_note(result, PRUN_OK, "the standard error is not known: one draw, or none");
     if (result->status != PRUN_OK) result->value = result->standard_error = PRUN__NAN;
     if (result->status != PRUN_OK && !result->message[0])
         prun__result_note(result, PRUN_OK, "%.180s",
@@ -20401,6 +22432,13 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_objective, logits,
                 "prun_status (*)(const prun_objective *, const int64_t *, int64_t, float *)"),
     PRUN__FIELD(prun_objective, labels, "const int32_t *"),
+    PRUN__FIELD(prun_objective, features, "int64_t[PRUN_PLACES]"),
+    PRUN__FIELD(prun_objective, representation,
+                "prun_status (*)(const prun_objective *, prun_place, const int64_t *, int64_t, "
+                "float *)"),
+    PRUN__FIELD(prun_objective, mixed_logits,
+                "prun_status (*)(const prun_objective *, const int64_t *, const int64_t *, "
+                "int64_t, float *)"),
     PRUN__FIELD(prun_objective, net, "prun_net *"),
     PRUN__FIELD(prun_objective, images, "const prun_images *"),
     PRUN__FIELD(prun_epoch, epoch, "int64_t"),
@@ -20479,6 +22517,29 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_radius, threshold, "double"),
     PRUN__FIELD(prun_radius, reached, "double"),
     PRUN__FIELD(prun_radius, passes, "double"),
+    PRUN__FIELD(prun_ball_options, radius, "double"),
+    PRUN__FIELD(prun_ball_options, shape, "prun_ball_shape"),
+    PRUN__FIELD(prun_ball_options, adaptive, "int32_t"),
+    PRUN__FIELD(prun_ball_options, average, "int32_t"),
+    PRUN__FIELD(prun_ball_options, normalize, "int32_t"),
+    PRUN__FIELD(prun_ball_options, samples, "int64_t"),
+    PRUN__FIELD(prun_ball_options, group, "int64_t"),
+    PRUN__FIELD(prun_ball_options, steps, "int64_t"),
+    PRUN__FIELD(prun_ball_options, draws, "int64_t"),
+    PRUN__FIELD(prun_ball_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_ball_options, progress, "int (*)(void *, int64_t, int64_t)"),
+    PRUN__FIELD(prun_ball_options, user, "void *"),
+    PRUN__FIELD(prun_ball_result, rise, "double"),
+    PRUN__FIELD(prun_ball_result, standard_error, "double"),
+    PRUN__FIELD(prun_ball_result, loss, "double"),
+    PRUN__FIELD(prun_ball_result, groups, "int64_t"),
+    PRUN__FIELD(prun_criticality_options, rise, "double"),
+    PRUN__FIELD(prun_criticality_options, index, "const int64_t *"),
+    PRUN__FIELD(prun_criticality_options, samples, "int64_t"),
+    PRUN__FIELD(prun_criticality_options, draws, "int64_t"),
+    PRUN__FIELD(prun_criticality_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_criticality_options, progress, "int (*)(void *, int64_t, int64_t)"),
+    PRUN__FIELD(prun_criticality_options, user, "void *"),
 #ifndef PRUNABILITY_NO_HESSIAN
     PRUN__FIELD(prun_hessian_options, scope, "prun_hessian_scope"),
     PRUN__FIELD(prun_hessian_options, mask, "const uint8_t *"),
@@ -20576,6 +22637,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_measure_options, weight_decay, "double"),
     PRUN__FIELD(prun_measure_options, least_eigenvalues, "int64_t"),
     PRUN__FIELD(prun_measure_options, halve_convolutions, "int32_t"),
+    PRUN__FIELD(prun_measure_options, ball_scale, "double"),
     PRUN__FIELD(prun_measure_options, seed, "uint64_t"),
     PRUN__FIELD(prun_measure_options, history, "const prun_epoch *"),
     PRUN__FIELD(prun_measure_options, epochs, "int64_t"),
@@ -20759,6 +22821,9 @@ static const prun__structure prun__structures[] = {
     PRUN__STRUCT(prun_prunability),
     PRUN__STRUCT(prun_perturb_options),
     PRUN__STRUCT(prun_radius),
+    PRUN__STRUCT(prun_ball_options),
+    PRUN__STRUCT(prun_ball_result),
+    PRUN__STRUCT(prun_criticality_options),
 #ifndef PRUNABILITY_NO_HESSIAN
     PRUN__STRUCT(prun_hessian_options),
     PRUN__STRUCT(prun_estimate),
@@ -20816,9 +22881,11 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__ALL_LANES
 #undef PRUN__AVX2
 #undef PRUN__AVX512
+#undef PRUN__BALLS
 #undef PRUN__BASE_MEMORY
 #undef PRUN__CHANNEL_NEON
 #undef PRUN__CLOEXEC
+#undef PRUN__CLUSTERED
 #undef PRUN__CMI_ROOM
 #undef PRUN__CODES
 #undef PRUN__CRC_KEY
@@ -20835,6 +22902,8 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__ENTER_TIER
 #undef PRUN__ENTER_WINOGRAD
 #undef PRUN__FIELD
+#undef PRUN__FIRST_MARGIN
+#undef PRUN__FIRST_MEASURES
 #undef PRUN__FLAT
 #undef PRUN__FOLD
 #undef PRUN__FORKS
@@ -20849,17 +22918,22 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__LABELLED
 #undef PRUN__LANCZOS_PIECE
 #undef PRUN__LARGEST_CHUNK
+#undef PRUN__LAST_MEASURES
 #undef PRUN__LEAST_EIGENVALUE
 #undef PRUN__LSTAT
+#undef PRUN__LEAST_NORM
 #undef PRUN__MARGINS
 #undef PRUN__MAX
 #undef PRUN__MEASURES
 #undef PRUN__MIN
+#undef PRUN__MIXED_BATCH
+#undef PRUN__MIXING
 #undef PRUN__MOMENTUM
 #undef PRUN__MOST_POINTS
 #undef PRUN__NAN
 #undef PRUN__NOISE_CHUNK
 #undef PRUN__NORM
+#undef PRUN__NORMALIZED
 #undef PRUN__NO_ENTROPY
 #undef PRUN__ONE_NEON
 #undef PRUN__OPEN_FLAGS
@@ -20872,12 +22946,16 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__PRINTF
 #undef PRUN__PSI_ROOM
 #undef PRUN__RANDOM
+#undef PRUN__RECENT_MEASURES
+#undef PRUN__REPRESENTED
 #undef PRUN__RESTRICT
 #undef PRUN__ROLL
 #undef PRUN__RUNGS
 #undef PRUN__SEARCH
+#undef PRUN__SENSITIVE
 #undef PRUN__SHARED
 #undef PRUN__SHARP
+#undef PRUN__SHARP_BALL
 #undef PRUN__SIGN_ROOM
 #undef PRUN__SMALLEST_CHUNK
 #undef PRUN__SMALLEST_NOISE_CHUNK

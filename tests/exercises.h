@@ -629,6 +629,66 @@ static prun_status use_gradient_moments(world *w) {
     return CALL(w, prun_gradient_moments(&w->objective, NULL, 3, 1e-5, moments));
 }
 
+static prun_status use_net_input_sensitivity(world *w) {
+    double *of_logits = PREFIX(w, double, IMAGES), *of_probabilities = PREFIX(w, double, IMAGES);
+    return CALL(w, prun_net_input_sensitivity(w->net, &w->images, NULL, IMAGES, of_logits,
+                                              of_probabilities));
+}
+
+static prun_status use_ball(world *w, int average) {
+    prun_ball_options options;
+    prun_ball_result *result = OUT(w, prun_ball_result, 1);
+    memset(&options, 0, sizeof options);
+    options.radius = .01;
+    options.average = options.adaptive = average;
+    options.normalize = average;
+    options.steps = 4;
+    options.draws = 2;
+    options.group = 4;
+    options.progress = progress_callback;
+    options.user = w;
+    return CALL(w, prun_ball_sharpness(&w->objective, &options, result));
+}
+static prun_status use_ball_largest(world *w) { return use_ball(w, 0); }
+static prun_status use_ball_average(world *w) { return use_ball(w, 1); }
+
+static prun_status use_reinitialization_errors(world *w) {
+    double *errors = PREFIX(w, double, 8);
+    w->objective.initial = w->objective.tensors;
+    return CALL(w, prun_reinitialization_errors(&w->objective, errors));
+}
+
+static prun_status use_criticality(world *w) {
+    prun_criticality_options options;
+    double *values = PREFIX(w, double, 8);
+    memset(&options, 0, sizeof options);
+    options.draws = 1;
+    options.progress = progress_callback;
+    options.user = w;
+    w->objective.initial = w->objective.tensors;
+    return CALL(w, prun_criticality(&w->objective, &options, values));
+}
+
+static prun_status use_davies_bouldin(world *w) {
+    static const float rows[4] = {1, 2, 4, 6};
+    static const int32_t labels[4] = {0, 0, 1, 1};
+    double *index = OUT(w, double, 1);
+    return CALL(w, prun_davies_bouldin(w->context, rows, labels, 4, 1, 2, index));
+}
+
+static prun_status use_relative_flatness(world *w) {
+    static const float rows[4] = {1, 2, 4, 6}, logits[8] = {1, 0, 0, 1, 2, 0, 1, 3};
+    static float weight[2] = {1, -1};
+    prun_tensor t;
+    double *value = OUT(w, double, 1);
+    memset(&t, 0, sizeof t);
+    t.data = weight;
+    t.rank = 2;
+    t.shape[0] = 2;
+    t.shape[1] = 1;
+    return CALL(w, prun_relative_flatness(w->context, rows, logits, 4, &t, 1, value));
+}
+
 static const prun_epoch history[2] = {{1, 2, .1, 2, .5, 2, 10, 1}, {2, 2, .1, 1, .4, 1, 20, 1}};
 
 static prun_measure_options measure_options(world *w) {
@@ -1184,6 +1244,13 @@ static const exercise exercises[] = {
     {"prun_margin_features", use_margin_features, 0},
     {"prun_gradient_noise", use_gradient_noise, 0},
     {"prun_gradient_moments", use_gradient_moments, 0},
+    {"prun_net_input_sensitivity", use_net_input_sensitivity, 0},
+    {"prun_ball_sharpness", use_ball_largest, 0},
+    {"prun_ball_sharpness", use_ball_average, 0},
+    {"prun_reinitialization_errors", use_reinitialization_errors, 0},
+    {"prun_criticality", use_criticality, 0},
+    {"prun_davies_bouldin", use_davies_bouldin, 0},
+    {"prun_relative_flatness", use_relative_flatness, 0},
     {"prun_measurement_create", use_measurement_create, 0},
     {"prun_measure", use_measure_trace, SOUND},
     {"prun_measure", use_measure_spectrum, SOUND},

@@ -72,11 +72,11 @@ END
 # tests_of SET: test programs that take seconds and start no processes. "few" is for emulators,
 # which are some fifty times slower; "files" adds what writes files; "core" is all.
 tests_of() {
-    echo golden_check test_core test_rng test_build test_train test_perturb test_objective \
+    echo golden_check test_digits test_core test_rng test_build test_train test_perturb test_objective \
         test_stats test_table test_bindings test_file test_dataset test_npy test_csv
     [ "$1" = few ] || echo test_net test_prune test_safetensors test_checkpoint
     [ "$1" != core ] || echo test_ops test_plan test_eval test_run test_tangent test_hessian \
-        test_spectrum test_norms test_resample test_threads
+        test_spectrum test_norms test_resample test_recent test_threads
 }
 
 # arguments_of TEST SET

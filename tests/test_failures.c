@@ -106,7 +106,7 @@ static void quiet_arrays(world *w) {
     static const int32_t labels[2] = {0, 1};
     prun_images images = w->images;
     prun_conv2d conv;
-    double adjusted[3], margins[2], weight, ess;
+    double adjusted[3], margins[2], normalized[3], weight, ess;
     int64_t height, width;
     memset(&conv, 0, sizeof conv);
     conv.in_channels = conv.out_channels = 1;
@@ -119,6 +119,8 @@ static void quiet_arrays(world *w) {
     CHECK(prun_conv2d_output(w->context, &conv, &height, &width) == PRUN_OK && height == 2);
     CHECK(prun_cross_entropy(logits, 3, 0, NULL) > 0);
     prun_output_margins(logits, labels, 2, 3, margins);
+    prun_normalize_logits(logits, 3, normalized);
+    CHECK(prun_disagreement(logits, logits, 2, 3) == 0);
     prun_holm(p, 3, adjusted);
     CHECK(prun_sign_error_pair(&(prun_runs){p, p, 3}, &(prun_runs){adjusted, adjusted, 3}, 1000,
                                &weight, &ess) <= 1);
@@ -229,6 +231,8 @@ static void quiet_options(world *w) {
     CHECK(prun_same_size_resolved(NULL).noise == PRUN_NOISE_GAUSSIAN);
     CHECK(prun_dropout_bound_resolved(NULL).delta == 0.05);
     CHECK(prun_measure_resolved(NULL).hessian_samples == 500);
+    CHECK(prun_ball_resolved(NULL).steps == 20 && prun_module_count(&w->plain) > 0);
+    CHECK(prun_criticality_resolved(&w->plain, NULL).samples == w->plain.samples);
     CHECK(prun_regression_resolved(NULL).folds == 10);
     CHECK(prun_sign_error_resolved(NULL).effective_size == 12);
     CHECK(prun_resampling_resolved(NULL).resamples == 10000);
@@ -272,7 +276,8 @@ static const quiet quiets[] = {
                     " prun_dropout_bound_value prun_sign_error_weight "},
     {quiet_arrays,
      " prun_lanes_size prun_lanes_pack prun_lanes_unpack prun_conv2d_output prun_cross_entropy"
-     " prun_output_margins prun_holm prun_sign_error_pair prun_images_check prun_images_copy"
+     " prun_output_margins prun_normalize_logits prun_disagreement prun_holm prun_sign_error_pair "
+     "prun_images_check prun_images_copy"
      " prun_images_standardize prun_images_free "},
     {quiet_net,
      " prun_net_set_initializer prun_net_set_algorithm prun_net_tensors prun_net_trained_tensors"
@@ -290,6 +295,7 @@ static const quiet quiets[] = {
     {quiet_options, " prun_conv2d_resolved prun_arch_resolved prun_prune_resolved"
                     " prun_sharpness_resolved prun_same_size_resolved prun_dropout_bound_resolved"
                     " prun_measure_resolved prun_regression_resolved prun_sign_error_resolved"
+                    " prun_ball_resolved prun_module_count prun_criticality_resolved"
                     " prun_resampling_resolved prun_idx_resolved prun_npy_resolved "},
     {quiet_bindings, " prun_fields prun_struct_size "},
     {quiet_measurement, " prun_measurement_loss prun_measurement_error_rate"
