@@ -1454,6 +1454,7 @@ typedef struct prun_measure_info {
     const char *name;   /* lower case and underscores */
     const char *source; /* equation or section */
     const char *what;
+    const char *family; /* measures of one kind, to print them together: "pruning", "norms", ... */
     int32_t direction;
     uint32_t needs;  /* enum prun_needs */
     uint32_t traits; /* enum prun_trait */
@@ -15413,6 +15414,7 @@ struct prun_measurement {
     double features[5][5]; /* margins at the output and in four layers */
     double shape[2][8];   /* spectra of weights: means over layers; of matrices, of whole kernels */
     int64_t shaped[2][2]; /* layers in them, and those of these that a power law fits */
+    double gradient_norm; /* squared, of the mean gradient; NaN: not computed */
     prun_gradient_moments_result moments;
     double clusters[PRUN_PLACES][2]; /* Davies-Bouldin index at each place, and its error */
     double mixup[2];                 /* error rate on mixed inputs, and its error */
@@ -16207,13 +16209,15 @@ static prun_status prun__measure_noise(prun_measurement *m, const prun__recipe *
 }
 
 /* Square of the mean gradient's norm over all samples. */
-static prun_status prun__measure_gradient_norm(const prun_measurement *m,
-                                               prun_measure_result *result) {
+static prun_status prun__measurement_find_gradient_norm(prun_measurement *m) {
     const prun_objective *o = &m->objective;
-    float *g = (float *)prun__alloc(o->context, m->parameters, sizeof *g, "gradient");
+    float *g;
     double sum = 0.0;
     int64_t i;
-    prun_status status = g ? PRUN_OK : PRUN_ERR_MEMORY;
+    prun_status status;
+    if (m->gradient_norm == m->gradient_norm) return PRUN_OK;
+    g = (float *)prun__alloc(o->context, m->parameters, sizeof *g, "gradient");
+    status = g ? PRUN_OK : PRUN_ERR_MEMORY;
     if (status == PRUN_OK) status = prun__objective_gradient(o, NULL, o->samples, g, NULL);
     for (i = 0; status == PRUN_OK && i < m->parameters; i++) {
         const double mean = (double)g[i] / (double)o->samples;
@@ -16222,7 +16226,7 @@ static prun_status prun__measure_gradient_norm(const prun_measurement *m,
     prun__free(o->context, g);
     if (status == PRUN_OK && !(sum <= DBL_MAX))
         status = prun__fail(o->context, PRUN_ERR_NONFINITE, "the gradient is not finite");
-    result->value = sum;
+    if (status == PRUN_OK) m->gradient_norm = sum;
     return status;
 }
 
@@ -16255,7 +16259,8 @@ static prun_status prun__measure_takeuchi(prun_measurement *m, int centred,
 static prun_status prun__measure_gradient(prun_measurement *m, const prun__recipe *r,
                                           prun_measure_result *result) {
     if (r->which < 2) {
-        PRUN__TRY(prun__measure_gradient_norm(m, result));
+        PRUN__TRY(prun__measurement_find_gradient_norm(m));
+        result->value = m->gradient_norm;
         if (r->which == 1) result->value /= (double)m->parameters;
         return PRUN_OK;
     }
@@ -16963,11 +16968,29 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__RECENT_MEASURES(X) \
     PRUN__LAST_MEASURES(X)
 
+/* What a compute function's measures are called. */
+#define PRUN__FAMILY_pruning "pruning"
+#define PRUN__FAMILY_count "size"
+#define PRUN__FAMILY_loss "losses and logits"
+#define PRUN__FAMILY_norm "norms"
+#define PRUN__FAMILY_path "norms"
+#define PRUN__FAMILY_spectrum "spectra of weights"
+#define PRUN__FAMILY_radius "flatness"
+#define PRUN__FAMILY_ball "flatness"
+#define PRUN__FAMILY_robustness "robustness of layers and signs"
+#define PRUN__FAMILY_curvature "curvature"
+#define PRUN__FAMILY_gradient "gradients"
+#define PRUN__FAMILY_noise "gradients"
+#define PRUN__FAMILY_features "representations and inputs"
+#define PRUN__FAMILY_history "training"
+#define PRUN__FAMILY_margin "margins"
+
 #define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
                   divisor, flags) \
     {name, \
      source, \
      what, \
+     PRUN__FAMILY_##family, \
      direction, \
      (needs) & ((1 << PRUN__TRAIT_SHIFT) - 1), \
      (uint32_t)(needs) >> PRUN__TRAIT_SHIFT},
@@ -17163,7 +17186,7 @@ PRUNDEF prun_status prun_measurement_create(const prun_objective *objective,
     if (!m) return PRUN_ERR_MEMORY;
     m->objective = *objective;
     m->options = prun_measure_resolved(options);
-    m->loss = m->error_rate = m->margin = m->pruned_error = PRUN__NAN;
+    m->loss = m->error_rate = m->margin = m->pruned_error = m->gradient_norm = PRUN__NAN;
     status = prun__measure_check(objective->context, &m->options);
     if (status == PRUN_OK) status = prun__measurement_check_tensors(m);
     if (status == PRUN_OK && objective->loss) status = prun__measurement_fill_losses(m);
@@ -22614,6 +22637,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_measure_info, name, "const char *"),
     PRUN__FIELD(prun_measure_info, source, "const char *"),
     PRUN__FIELD(prun_measure_info, what, "const char *"),
+    PRUN__FIELD(prun_measure_info, family, "const char *"),
     PRUN__FIELD(prun_measure_info, direction, "int32_t"),
     PRUN__FIELD(prun_measure_info, needs, "uint32_t"),
     PRUN__FIELD(prun_measure_info, traits, "uint32_t"),
@@ -22901,6 +22925,21 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__ENTER_SEARCHES
 #undef PRUN__ENTER_TIER
 #undef PRUN__ENTER_WINOGRAD
+#undef PRUN__FAMILY_ball
+#undef PRUN__FAMILY_count
+#undef PRUN__FAMILY_curvature
+#undef PRUN__FAMILY_features
+#undef PRUN__FAMILY_gradient
+#undef PRUN__FAMILY_history
+#undef PRUN__FAMILY_loss
+#undef PRUN__FAMILY_margin
+#undef PRUN__FAMILY_noise
+#undef PRUN__FAMILY_norm
+#undef PRUN__FAMILY_path
+#undef PRUN__FAMILY_pruning
+#undef PRUN__FAMILY_radius
+#undef PRUN__FAMILY_robustness
+#undef PRUN__FAMILY_spectrum
 #undef PRUN__FIELD
 #undef PRUN__FIRST_MARGIN
 #undef PRUN__FIRST_MEASURES

@@ -218,7 +218,9 @@ static int measure(const settings *set, prun_net *net, const prun_images *images
     const char *decay = prun_safetensors_metadata(file, "weight_decay");
     int64_t i, count;
     const prun_measure_info *info = prun_measures(&count);
-    ex_table table = {0, 0, 0, NULL};
+    prun_measure_result *results =
+        (prun_measure_result *)ex_allocate((size_t)count, sizeof *results);
+    ex_measures measures;
     ex_progress progress;
     prun_objective objective;
     prun_measure_options options;
@@ -233,20 +235,24 @@ static int measure(const settings *set, prun_net *net, const prun_images *images
     options.user = &progress;
     status = prun_net_objective(net, images, &objective);
     if (status == PRUN_OK) status = prun_measurement_create(&objective, &options, &m);
-    if (status != PRUN_OK) return ex_failure(&context, "measures");
+    if (status != PRUN_OK) {
+        free(results);
+        return ex_failure(&context, "measures");
+    }
     ex_progress_start(&progress, "measuring", (double)count, 0);
-    ex_measure_header(&table);
     for (i = 0; i < count && status != PRUN_ERR_MEMORY; i++) {
-        prun_measure_result result;
-
-        status = prun_measure(m, info[i].name, &result);
-        ex_measure_row(&table, &info[i], "", &result);
+        status = prun_measure(m, info[i].name, &results[i]);
         ex_progress_add(&progress, 1);
     }
     ex_progress_end(&progress);
     prun_measurement_free(m);
+    memset(&measures, 0, sizeof measures);
+    measures.info = info;
+    measures.count = i;
+    measures.plain = results;
     putchar('\n');
-    ex_measure_print(&table);
+    ex_measures_print(&measures);
+    free(results);
     return status == PRUN_ERR_MEMORY ? ex_failure(&context, "measures") : 0;
 }
 

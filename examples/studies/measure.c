@@ -14,6 +14,7 @@
 */
 #include "data.h"
 #include "options.h"
+#include "spectra.h"
 #include "table.h"
 #define PRUNABILITY_STATIC /* one file: what it does not use is left out */
 #define PRUNABILITY_IMPLEMENTATION
@@ -21,7 +22,8 @@
 
 typedef struct settings {
     ex_choice arch, normalize;
-    const char *checkpoint, *initial, *history, *prefix, *save, *data, *npy, *csv, *only, *skip;
+    const char *checkpoint, *initial, *history, *prefix, *save, *data, *npy, *csv, *only, *skip,
+        *spectrum;
     int64_t width, depth, epochs, batch, images, test_images, channels, pad_to, seed;
     int64_t repetitions, draws, restarts, hessian_images, hessian_steps, hessian_runs;
     double lr, weight_decay, dropout, beta, displacement, z;
@@ -94,8 +96,9 @@ static int choose(session *s) {
 }
 
 static void needs_text(uint32_t needs, char *text, size_t size) {
-    static const char *const names[] = {"loss",    "gradient", "Hessian", "logits",     "initial",
-                                        "history", "prun_net", "random",  "(foldable)", "(slow)"};
+    static const char *const names[] = {"loss",           "gradient", "Hessian", "logits",
+                                        "initial",        "history",  "net",     "labels",
+                                        "representation", "mixing"};
     size_t i, length = 0;
 
     text[0] = '\0';
@@ -110,17 +113,20 @@ static int list_measures(const session *s) {
     char text[160];
     int64_t i;
 
-    ex_table_header(&table, "measure|source|direction|needs|what");
+    ex_table_header(&table, "measure|dir.|slow|random|folds|needs|source|what");
     for (i = 0; i < s->count; i++) {
-        needs_text(s->info[i].needs, text, sizeof text);
-        ex_table_cell(&table, "%s", s->info[i].name);
-        ex_table_cell(&table, "%s", s->info[i].source);
-        ex_table_cell(&table, "%s",
-                      s->info[i].direction > 0   ? "+"
-                      : s->info[i].direction < 0 ? "-"
-                                                 : "?");
+        const prun_measure_info *info = &s->info[i];
+        const uint32_t traits = info->traits;
+
+        needs_text(info->needs, text, sizeof text);
+        ex_table_cell(&table, "%s", info->name);
+        ex_table_cell(&table, "%s", info->direction > 0 ? "+" : info->direction < 0 ? "-" : "?");
+        ex_table_cell(&table, "%s", traits & PRUN_TRAIT_SLOW ? "slow" : "");
+        ex_table_cell(&table, "%s", traits & PRUN_TRAIT_MONTE_CARLO ? "random" : "");
+        ex_table_cell(&table, "%s", traits & PRUN_TRAIT_FOLDABLE ? "folds" : "");
         ex_table_cell(&table, "%s", text);
-        ex_table_cell(&table, "%s", s->info[i].what);
+        ex_table_cell(&table, "%s", info->source);
+        ex_table_cell(&table, "%s", info->what);
     }
     ex_table_print(&table, stdout);
     ex_table_free(&table);
@@ -215,6 +221,7 @@ static int check_files(const session *s, const char *program) {
         status = EX_USAGE;
     }
     for (o = 0; o < 2 && status == 0; o++) status = ex_writable(outputs[o][1]);
+    if (status == 0 && set->spectrum) status = ex_directory(set->spectrum);
     return status;
 }
 
@@ -429,20 +436,40 @@ static int measure(session *s) {
     return failed;
 }
 
+/* The figures that --spectrum asks for. */
+static int draw(session *s) {
+    prun_objective objective;
+    ex_spectra spectra;
+    int failed;
+
+    if (prun_net_objective(s->net, &s->data.train, &objective) != PRUN_OK)
+        return ex_failure(&s->context, "figures");
+    memset(&spectra, 0, sizeof spectra);
+    spectra.objective = &objective;
+    spectra.directory = s->set.spectrum;
+    spectra.samples = s->set.hessian_images > 0 ? s->set.hessian_images : s->data.train.count;
+    spectra.steps = s->set.hessian_steps;
+    spectra.probes = s->set.hessian_runs;
+    spectra.seed = (uint64_t)s->set.seed;
+    spectra.bar = &s->progress;
+    ex_progress_start(&s->progress, "figures", 0, s->set.quiet);
+    failed = ex_spectra_write(&spectra);
+    s->progress.stopped = failed;
+    ex_progress_end(&s->progress);
+    return failed;
+}
+
 /* ---- results ------------------------------------------------------------------------------- */
 
 static void print_results(const session *s) {
-    ex_table table = {0, 0, 0, NULL};
-    int64_t i;
+    ex_measures measures;
 
-    ex_measure_header(&table);
-    for (i = 0; i < s->count; i++) {
-        if (!s->wanted[i]) continue;
-        ex_measure_row(&table, &s->info[i], "", &s->plain[i]);
-        if (s->set.folded && s->info[i].traits & PRUN_TRAIT_FOLDABLE)
-            ex_measure_row(&table, &s->info[i], "_folded", &s->folded[i]);
-    }
-    ex_measure_print(&table);
+    measures.info = s->info;
+    measures.count = s->count;
+    measures.wanted = s->wanted;
+    measures.plain = s->plain;
+    measures.folded = s->set.folded ? s->folded : NULL;
+    ex_measures_print(&measures);
 }
 
 /* Cells of one measure; names: the header instead. */
@@ -515,6 +542,8 @@ static int parse(int argc, char **argv, settings *set) {
          "also with batch norms folded into the weights"},
         {"list", EX_FLAG, &set->list, NULL, 0, 0, "print what can be measured"},
         {"csv", EX_TEXT, &set->csv, NULL, 0, 0, "file for one row of results"},
+        {"spectrum", EX_TEXT, &set->spectrum, NULL, 0, 0,
+         "directory for figures: eigenvalues of weights and Hessian, loss along directions"},
         {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss in searches"},
         {"displacement", EX_REAL, &set->displacement, "0", 0, 1,
          "PAC-Bayes and sharpness: tolerated rise of the error instead"},
@@ -582,6 +611,7 @@ int main(int argc, char **argv) {
             print_results(&s);
         }
         if (status == 0 && s.set.csv) status = write_csv(&s);
+        if (status == 0 && s.set.spectrum) status = draw(&s);
     }
     prun_net_free(s.net);
     prun_net_free(s.start);

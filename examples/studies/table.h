@@ -56,6 +56,33 @@ static inline void ex__table_column(const ex_table *table, size_t column, int *w
     }
 }
 
+/* True if a column has no cell but its header. */
+static inline int ex__column_is_empty(const ex_table *table, size_t column) {
+    size_t i;
+
+    for (i = column + table->columns; i < table->count; i += table->columns)
+        if (table->cells[i][0] != '\0') return 0;
+    return table->count > table->columns;
+}
+
+/* Prints one row, from its first cell on. Columns without cells are left out, and so are blanks at
+   its end. */
+static inline void ex__table_print_row(const ex_table *table, size_t row, FILE *file) {
+    ex_text line = {NULL, 0, 0};
+    size_t column;
+
+    for (column = 0; column < table->columns; column++) {
+        int width, right;
+
+        if (ex__column_is_empty(table, column)) continue;
+        ex__table_column(table, column, &width, &right);
+        ex_text_add(&line, right ? "%*s  " : "%-*s  ", width, table->cells[row + column]);
+    }
+    while (line.length > 0 && line.data[line.length - 1] == ' ') line.data[--line.length] = '\0';
+    fprintf(file, "%s\n", line.data);
+    ex_text_free(&line);
+}
+
 /* Control characters of the cells are escaped. */
 static inline void ex_table_print(ex_table *table, FILE *file) {
     size_t i;
@@ -68,16 +95,7 @@ static inline void ex_table_print(ex_table *table, FILE *file) {
         free(table->cells[i]);
         table->cells[i] = shown.data;
     }
-
-    for (i = 0; i < table->count; i++) {
-        size_t column = i % table->columns;
-        int width, right, last = column + 1 == table->columns;
-
-        ex__table_column(table, column, &width, &right);
-        if (right) fprintf(file, "%*s", width, table->cells[i]);
-        else fprintf(file, "%-*s", last ? 0 : width, table->cells[i]);
-        fputs(last ? "\n" : "  ", file);
-    }
+    for (i = 0; i < table->count; i += table->columns) ex__table_print_row(table, i, file);
 }
 
 static inline void ex_table_free(ex_table *table) {
@@ -226,30 +244,70 @@ static inline int ex_table_csv(const ex_table *table, const char *path) {
 
 /* ---- measures ------------------------------------------------------------------------------ */
 
-static inline void ex_measure_header(ex_table *table) {
-    ex_table_header(table, "measure|value|std. error|dir.|seconds|source|note");
+/* Seconds in the unit that one says; none where they round to 0. text: at least 32 bytes. */
+static inline const char *ex__measure_time(double seconds, char *text) {
+    if (seconds < 0.0005) snprintf(text, 32, "%s", "");
+    else if (seconds < 1) snprintf(text, 32, "%.0f ms", 1000 * seconds);
+    else snprintf(text, 32, seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+    return text;
 }
 
 /* end: what is added to the name. */
-static inline void ex_measure_row(ex_table *table, const prun_measure_info *info, const char *end,
-                                  const prun_measure_result *r) {
-    ex_table_cell(table, "%s%s", info->name, end);
+static inline void ex__measure_row(ex_table *table, const prun_measure_info *info, const char *end,
+                                   const prun_measure_result *r) {
+    char text[32];
+
+    ex_table_cell(table, "  %s%s", info->name, end);
     if (r->status == PRUN_OK) ex_table_cell(table, "%.7g", r->value);
     else ex_table_cell(table, "undefined");
     if (r->standard_error == r->standard_error) ex_table_cell(table, "%.2g", r->standard_error);
     else ex_table_cell(table, "%s", "");
     ex_table_cell(table, "%s", info->direction > 0 ? "+" : info->direction < 0 ? "-" : "?");
-    ex_table_cell(table, "%.3f", r->seconds);
-    ex_table_cell(table, "%s", info->source);
+    ex_table_cell(table, "%s", ex__measure_time(r->seconds, text));
     ex_table_cell(table, "%s", r->message);
+    ex_table_cell(table, "%s", info->source);
 }
 
-/* Prints and frees the table. */
-static inline void ex_measure_print(ex_table *table) {
-    ex_table_print(table, stdout);
-    ex_table_free(table);
-    printf("\ndir.: + larger values are to go with a larger generalization gap, - with a smaller "
-           "one.\nA measure that needs the result of another one costs nothing after it.\n");
+/* Results of measures: those with a non-zero byte in `wanted`, or all. folded: results for the net
+   with folded norms, or NULL. */
+typedef struct ex_measures {
+    const prun_measure_info *info;
+    int64_t count;
+    const unsigned char *wanted;
+    const prun_measure_result *plain, *folded;
+} ex_measures;
+
+/* The rows of a family, below its name. */
+static inline void ex__measure_family(ex_table *table, const ex_measures *m, const char *family) {
+    int64_t i, rows = 0;
+    size_t k;
+
+    for (i = 0; i < m->count; i++) {
+        if ((m->wanted && !m->wanted[i]) || strcmp(m->info[i].family, family) != 0) continue;
+        for (k = 0; rows == 0 && k < table->columns; k++)
+            ex_table_cell(table, "%s", k == 0 ? family : "");
+        rows++;
+        ex__measure_row(table, &m->info[i], "", &m->plain[i]);
+        if (m->folded && m->info[i].traits & PRUN_TRAIT_FOLDABLE)
+            ex__measure_row(table, &m->info[i], "_folded", &m->folded[i]);
+    }
+}
+
+/* Prints the measures in families, in the order in which these occur first. */
+static inline void ex_measures_print(const ex_measures *m) {
+    ex_table table = {0, 0, 0, NULL};
+    int64_t i, k;
+
+    ex_table_header(&table, "measure|value|std. error|dir.|time|note|source");
+    for (i = 0; i < m->count; i++) {
+        for (k = 0; k < i && strcmp(m->info[k].family, m->info[i].family) != 0;) k++;
+        if (k == i) ex__measure_family(&table, m, m->info[i].family);
+    }
+    ex_table_print(&table, stdout);
+    ex_table_free(&table);
+    printf("\ndir.: + a larger value is meant to go with a larger generalization gap, - with a "
+           "smaller one, ? no claim.\nA measure that uses the result of another one takes no time "
+           "of its own.\n");
 }
 
 #endif /* TABLE_H_INCLUDED */
