@@ -50,7 +50,7 @@ static const char *const own_names[BETAS] = {"train_loss",
                                              "dropout_bound",
                                              "sum_of_evaluated_losses"};
 
-#define MAX_COLUMNS 160
+#define MAX_COLUMNS 400
 
 typedef struct settings {
     ex_study_settings study;
@@ -75,7 +75,7 @@ typedef struct study {
     model *models;
     int main_beta;               /* the one that tables and derived measures use */
     char names[MAX_COLUMNS][64]; /* of the results */
-    int columns;
+    int columns, measured; /* measured: columns before the seconds of measures, if there are any */
     ex_text header, beta_text;
 } study;
 
@@ -168,6 +168,9 @@ static int is_wanted(const study *s, const prun_measure_info *info) {
     return !(info->traits & PRUN_TRAIT_SLOW) && (paper || s->set.measures.value == 1);
 }
 
+/* The first column that the library's table fills; then one for each of its measures. */
+static int first_measure(const study *s) { return BETAS + 2 * s->set.beta.count; }
+
 /* Prunability has a column per beta, all of one search; what derives from it uses 0.1, or the first
    where that is not among them. */
 static void make_columns(study *s) {
@@ -190,8 +193,14 @@ static void make_columns(study *s) {
         }
     for (i = 0; i < count; i++)
         if (is_wanted(s, &info[i]) && s->columns < MAX_COLUMNS) add_column(s, info[i].name);
+    s->measured = s->columns;
+    for (k = first_measure(s); s->set.measures.value == 2 && k < s->measured; k++) {
+        snprintf(name, sizeof name, "%s_seconds", s->names[k]);
+        add_column(s, name);
+    }
     ex_text_add(&s->header, "%s", KEY_NAMES);
     for (k = 0; k < s->columns; k++) ex_text_add(&s->header, ",%s", s->names[k]);
+    if (s->columns > s->measured) ex_text_add(&s->header, ",predictions");
     ex_text_add(&s->header, ",seconds_training,seconds_measuring,status,version,isa");
     s->rows.names = s->header.data;
 }
@@ -246,6 +255,7 @@ typedef struct run {
     prun_epoch *history;
     prun_objective objective;
     double result[MAX_COLUMNS];
+    ex_text predictions; /* with --measures all */
 } run;
 
 static void recipe_of(const study *s, const model *m, prun_train_options *recipe) {
@@ -415,11 +425,13 @@ static prun_status measure_rest(run *r) {
     options.user = &s->rows.progress;
     status = prun_measurement_create(&r->objective, &options, &m);
     if (status != PRUN_OK) return status;
-    for (k = BETAS + 2 * s->set.beta.count; k < s->columns && status == PRUN_OK; k++) {
+    for (k = first_measure(s); k < s->measured && status == PRUN_OK; k++) {
         prun_measure_result result;
 
         status = prun_measure(m, s->names[k], &result);
         r->result[k] = status == PRUN_OK ? result.value : (double)NAN;
+        if (s->columns > s->measured) /* to the millisecond */
+            r->result[s->measured + k - first_measure(s)] = floor(result.seconds * 1e3 + 0.5) / 1e3;
         if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
             status == PRUN_ERR_NONFINITE || status == PRUN_ERR_UNSUPPORTED)
             status = PRUN_OK;
@@ -443,6 +455,8 @@ static prun_status measure_model(run *r) {
         r->objective.initial = prun_net_trained_tensors(r->start, &tensors);
         status = measure_pruning(r);
     }
+    if (status == PRUN_OK && r->s->columns > r->s->measured)
+        status = ex_predictions(r->net, &r->s->data.test, &r->predictions);
     return status == PRUN_OK ? measure_rest(r) : status;
 }
 
@@ -465,6 +479,8 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     if (status == PRUN_OK) status = measure_model(&r);
     for (k = 0; k < r.s->columns; k++)
         ex_csv_number(row, status == PRUN_OK ? r.result[k] : (double)NAN);
+    if (r.s->columns > r.s->measured)
+        ex_csv_text(row, status == PRUN_OK && r.predictions.data ? r.predictions.data : "");
     ex_csv_number(row, floor((trained - start) * 1e3 + 0.5) / 1e3);
     ex_csv_number(row, floor((ex_seconds() - trained) * 1e3 + 0.5) / 1e3);
     ex_text_shown(&shown, status == PRUN_OK                   ? "ok"
@@ -474,6 +490,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     ex_text_free(&shown);
     ex_csv_text(row, PRUNABILITY_VERSION);
     ex_csv_text(row, prun_isa());
+    ex_text_free(&r.predictions);
     prun_net_free(r.net);
     prun_net_free(r.start);
     free(r.history);
@@ -485,7 +502,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
-#define MAX_LINES 96
+#define MAX_LINES 240
 
 /* A measure over all models that have a row, oriented so that it is to grow with the gap. */
 typedef struct line {
@@ -627,6 +644,14 @@ static const char *label_of(const char *name) {
     return name;
 }
 
+/* 1 or, for a measure that is meant to fall as the gap grows, -1. */
+static double sign_of(const char *name) {
+    const int64_t place = prun_measure_find(name);
+    int64_t count;
+
+    return place >= 0 && prun_measures(&count)[place].direction < 0 ? -1 : 1;
+}
+
 static int is_margin(const char *name) { return strncmp(name, "margin_", 7) == 0; }
 
 /* Normalized margins: the gap by regression on 25 features (5.1, Jiang et al. 2019), in-sample as
@@ -676,6 +701,26 @@ static int add_margins(evaluation *e) {
     return 0;
 }
 
+/* How far the predictions of a model for test images differ from those of the other seeds of its
+   configuration. It estimates the test error (Jiang et al. 2022), not the gap. */
+static double disagreement(const evaluation *e, int64_t model) {
+    const int64_t index = prun_table_find(&e->table, "predictions");
+    double sum = 0, others = 0;
+    int64_t i;
+
+    for (i = 0; i < e->n; i++) {
+        const double one = ex_disagreement(e->table.cells[model * e->table.columns + index],
+                                           e->table.cells[i * e->table.columns + index]);
+
+        if (i == model || e->cluster[i] < e->cluster[model] || e->cluster[i] > e->cluster[model] ||
+            isnan(one))
+            continue;
+        sum += one;
+        others++;
+    }
+    return others > 0 ? sum / others : (double)NAN;
+}
+
 static int make_lines(evaluation *e) {
     const study *s = e->s;
     const int betas = s->set.beta.count;
@@ -693,12 +738,17 @@ static int make_lines(evaluation *e) {
         add_line(e, s->names[BETAS + k], label, column(e, s->names[BETAS + k]), 1);
     }
     status = add_margins(e);
-    for (k = 0; k < s->columns; k++) {
+    for (k = 0; k < s->measured; k++) {
         const int about_error = k > TRAIN_LOSS && k <= GAP;
-        const int prunability = k >= BETAS && k < BETAS + 2 * betas;
+        const int prunability = k >= BETAS && k < first_measure(s);
 
         if (!about_error && !prunability && !is_margin(s->names[k]))
-            add_line(e, s->names[k], label_of(s->names[k]), column(e, s->names[k]), 1);
+            add_line(e, s->names[k], label_of(s->names[k]), column(e, s->names[k]),
+                     sign_of(s->names[k]));
+    }
+    if (s->columns > s->measured && e->axes.count > 0) {
+        for (i = 0; i < e->n; i++) inverse[i] = disagreement(e, i);
+        add_line(e, "disagreement_of_seeds", "disagreement of seeds (test images)", inverse, 1);
     }
     for (i = 0; i < e->n; i++) inverse[i] = 1 / width[i];
     for (i = 0; i < e->n; i++) turned[i] = -column(e, s->names[TRAIN_LOSS])[i];
@@ -1164,6 +1214,29 @@ static int show(const evaluation *e, const char *title, const char *name, ex_tab
     return status;
 }
 
+/* What each measure took, the most expensive first. */
+static void cost_table(const evaluation *e, ex_table *table) {
+    const study *s = e->s;
+    const int first = first_measure(s), count = s->measured - first;
+    char done[MAX_COLUMNS] = {0};
+    double mean[MAX_COLUMNS];
+    int64_t i;
+    int k, n, best;
+
+    ex_table_header(table, "measure|seconds per model");
+    for (k = 0; k < count; k++)
+        for (mean[k] = 0, i = 0; i < e->n; i++)
+            mean[k] += column(e, s->names[s->measured + k])[i] / (double)e->n;
+    for (n = 0; n < count; n++) {
+        for (best = -1, k = 0; k < count; k++)
+            if (!done[k] && (best < 0 || mean[k] > mean[best])) best = k;
+        done[best] = 1;
+        if (mean[best] < 0.001) break; /* what earlier ones found */
+        ex_table_cell(table, "%s", s->names[first + best]);
+        ex_table_cell(table, "%.3f", mean[best]);
+    }
+}
+
 static void describe(const evaluation *e, FILE *report) {
     const settings *set = &e->s->set;
     const double *train = column(e, "train_error");
@@ -1227,6 +1300,13 @@ static int write_report(evaluation *e, int argc, char **argv) {
     if (status == 0)
         status = show(e, "Table 3: information between prunability and the other measures",
                       "table3", &table, report, 1);
+    if (status == 0 && e->s->columns > e->s->measured) {
+        cost_table(e, &table);
+        status = show(e,
+                      "What the measures took; one that uses the result of another costs nothing "
+                      "after it",
+                      "costs", &table, report, 0);
+    }
     if (e->left_out.length > 0) {
         printf("\nLeft out: %s.\n", e->left_out.data);
         fprintf(report, "Left out: %s.\n\n", e->left_out.data);

@@ -16,10 +16,10 @@
 #include "../../prunability.h"
 
 #define MAX_Z 4
-#define MAX_COLUMNS 64
+#define MAX_COLUMNS 400
 
 /* What is known of a model. Measures of the library's table have their names there; for each z
-   five columns of effective dimensionality follow at the end. */
+   five columns of effective dimensionality follow, then the measures that --measures all adds. */
 enum {
     TRAIN_LOSS,
     TRAIN_ERROR,
@@ -66,7 +66,7 @@ static const char *const effective_names[PER_Z] = {"n_eff", "n_eff_per_k", "n_ef
 typedef struct settings {
     ex_study_settings common;
     ex_recipe recipe;
-    ex_choice arch;
+    ex_choice arch, measures;
     ex_ints widths;
     ex_reals z;
     int64_t grid, repetitions, draws, hessian_images, steps, probes;
@@ -79,6 +79,7 @@ typedef struct study {
     ex_study rows;
     ex_text names;
     int64_t columns; /* values of a row between its key and its status */
+    int64_t others;  /* the first of them that --measures all adds */
 } study;
 
 /* ---- one model ----------------------------------------------------------------------------- */
@@ -88,7 +89,9 @@ typedef struct model {
     prun_context context;
     int64_t width, seed;
     prun_net *net;
+    prun_net *start; /* as it was before training; only --measures all asks for it */
     double value[MAX_COLUMNS];
+    ex_text predictions; /* with --measures all */
     double train_seconds, measure_seconds;
     double epoch_work;
 } model;
@@ -131,6 +134,29 @@ static prun_status test(model *m) {
     return status == PRUN_OK && !isfinite(m->value[TEST_LOSS]) ? PRUN_ERR_NONFINITE : status;
 }
 
+/* The k-th measure of the library's table that has no column of its own; NULL: there is none. What
+   the study computes itself is among those that have one. */
+static const char *other_measure(int64_t k) {
+    static const char *const own[] = {"train_loss", "effective_dimensionality*", "hessian_largest"};
+    int64_t count, i;
+    const prun_measure_info *info = prun_measures(&count);
+
+    for (i = 0; i < count; i++) {
+        size_t j;
+        int here = 0;
+
+        for (j = 0; j < LIBRARY_COLUMNS; j++) here |= strcmp(library_names[j], info[i].name) == 0;
+        for (j = 0; j < sizeof own / sizeof *own; j++) {
+            const size_t length = strcspn(own[j], "*");
+
+            here |= strncmp(own[j], info[i].name, length) == 0 &&
+                    (own[j][length] == '*' || info[i].name[length] == '\0');
+        }
+        if (!here && k-- == 0) return info[i].name;
+    }
+    return NULL;
+}
+
 /* The library's measures. One that is undefined for this model (no training image is classified
    correctly: no margins) stays NaN, which is an empty cell. */
 static prun_status library_measures(model *m, const prun_objective *objective,
@@ -157,11 +183,16 @@ static prun_status library_measures(model *m, const prun_objective *objective,
     m->value[TRAIN_LOSS] = prun_measurement_loss(measurement);
     m->value[TRAIN_ERROR] = prun_measurement_error_rate(measurement);
     m->value[WEIGHTS] = (double)prun_net_weight_count(objective->net);
-    for (i = 0; i < LIBRARY_COLUMNS && status == PRUN_OK; i++) {
-        status = prun_measure(measurement, library_names[i], &result);
-        if (status == PRUN_OK) m->value[LIBRARY + i] = result.value;
+    for (i = 0; i < m->s->columns && status == PRUN_OK; i++) {
+        const int64_t first = i < LIBRARY + LIBRARY_COLUMNS ? LIBRARY : m->s->others;
+
+        if (i < LIBRARY || (i >= LIBRARY + LIBRARY_COLUMNS && i < m->s->others)) continue;
+        status = prun_measure(
+            measurement, first == LIBRARY ? library_names[i - first] : other_measure(i - first),
+            &result);
+        if (status == PRUN_OK) m->value[i] = result.value;
         if (status == PRUN_ERR_CONVERGENCE || status == PRUN_ERR_MISSING ||
-            status == PRUN_ERR_NONFINITE)
+            status == PRUN_ERR_NONFINITE || status == PRUN_ERR_UNSUPPORTED)
             status = PRUN_OK;
     }
     prun_measurement_free(measurement);
@@ -200,10 +231,14 @@ static prun_status curvature(model *m, const prun_objective *objective) {
 static prun_status measure(model *m, const prun_epoch *history) {
     const settings *set = &m->s->set;
     prun_objective objective;
-    int64_t e;
+    int64_t e, tensors;
     prun_status status = test(m);
 
     if (status == PRUN_OK) status = prun_net_objective(m->net, &m->s->data.train, &objective);
+    if (status == PRUN_OK && m->start)
+        objective.initial = prun_net_trained_tensors(m->start, &tensors);
+    if (status == PRUN_OK && m->start)
+        status = ex_predictions(m->net, &m->s->data.test, &m->predictions);
     if (status == PRUN_OK) status = library_measures(m, &objective, history);
     if (status == PRUN_OK && set->steps > 0) status = curvature(m, &objective);
     m->value[SOTL_END] = 0;
@@ -226,6 +261,8 @@ static void fill_row(const model *m, prun_status status, ex_csv *row) {
 
     for (i = 0; i < m->s->columns; i++)
         ex_csv_number(row, status == PRUN_OK ? m->value[i] : (double)NAN);
+    if (m->s->columns > m->s->others)
+        ex_csv_text(row, status == PRUN_OK && m->predictions.data ? m->predictions.data : "");
     ex_outcome(row, &m->context, status, m->train_seconds, m->measure_seconds);
 }
 
@@ -249,6 +286,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     m.context.threads = 1;
     arch = ex_arch(s->set.arch.value, m.width, m.seed, &s->data.train);
     status = prun_net_create_family(&m.context, &arch, &m.net);
+    if (status == PRUN_OK && s->columns > s->others) status = prun_net_copy(m.net, 0, &m.start);
     if (status == PRUN_OK) status = train(&m, number, history);
     m.train_seconds = ex_seconds() - start;
     if (status == PRUN_OK) status = measure(&m, history);
@@ -260,7 +298,9 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
         ex_error("width %ld, seed %ld: %s", (long)m.width, (long)m.seed,
                  ex_reason(&m.context, status));
     free(history);
+    ex_text_free(&m.predictions);
     prun_net_free(m.net);
+    prun_net_free(m.start);
     return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
 }
 
@@ -291,6 +331,8 @@ static const char *column_name(const settings *set, int64_t column, char *text) 
     if (column < LIBRARY) return own_names[column];
     if (column < EFFECTIVE) return library_names[column - LIBRARY];
     column -= EFFECTIVE;
+    if (column >= PER_Z * (set->steps > 0 ? set->z.count : 0))
+        return other_measure(column - PER_Z * (set->steps > 0 ? set->z.count : 0));
     snprintf(text, 64, "%s_z%.4g", effective_names[column % PER_Z], set->z.value[column / PER_Z]);
     return text;
 }
@@ -299,15 +341,19 @@ static void name_columns(study *s) {
     char text[64];
     int64_t i;
 
-    s->columns = EFFECTIVE + PER_Z * (s->set.steps > 0 ? s->set.z.count : 0);
+    s->columns = s->others = EFFECTIVE + PER_Z * (s->set.steps > 0 ? s->set.z.count : 0);
+    while (s->set.measures.value == 1 && s->columns < MAX_COLUMNS &&
+           other_measure(s->columns - s->others) != NULL)
+        s->columns++;
     ex_text_add(&s->names, "%s", KEY_NAMES);
     for (i = 0; i < s->columns; i++) ex_text_add(&s->names, ",%s", column_name(&s->set, i, text));
+    if (s->columns > s->others) ex_text_add(&s->names, ",predictions");
     ex_text_add(&s->names, ",%s", EX_OUTCOME_NAMES);
 }
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
-#define MAX_VIEWS 40
+#define MAX_VIEWS 240
 
 /* A quantity of every model, as tables and figures show it. */
 typedef struct view {
@@ -383,6 +429,30 @@ static void column_view(results *r, const char *axis, int log_axis, const char *
     view *v = add_view(r, axis, log_axis, label);
 
     memcpy(v->x, column(r, name), (size_t)r->n * sizeof *v->x);
+    average(r, v);
+}
+
+/* How far the predictions for test images change with the seed: mean over the other seeds of the
+   width. It estimates the test error (Jiang et al. 2022), from images without labels. */
+static void disagreement_view(results *r) {
+    const int64_t index = prun_table_find(&r->table, "predictions");
+    view *v = add_view(r, NULL, 0, "disagreement of seeds (test images)");
+    int64_t i, k;
+
+    for (i = 0; i < r->n; i++) {
+        double sum = 0, others = 0;
+
+        for (k = 0; k < r->n; k++) {
+            const double one = ex_disagreement(r->table.cells[i * r->table.columns + index],
+                                               r->table.cells[k * r->table.columns + index]);
+
+            if (k == i || r->width[k] < r->width[i] || r->width[k] > r->width[i] || isnan(one))
+                continue;
+            sum += one;
+            others++;
+        }
+        v->x[i] = others > 0 ? sum / others : (double)NAN;
+    }
     average(r, v);
 }
 
@@ -468,6 +538,12 @@ static void make_views(results *r) {
     column_view(r, NULL, 0, "sum of two norms, pruned", library_names[TWO_NORMS_PRUNED]);
     column_view(r, "parameters", 1, "parameters", library_names[PARAMETERS]);
     column_view(r, NULL, 1, "parameters, pruned", library_names[PARAMETERS_PRUNED]);
+    for (i = r->s->others; i < r->s->columns; i++) {
+        const char *name = other_measure(i - r->s->others);
+
+        column_view(r, NULL, 0, name, name);
+    }
+    if (r->s->columns > r->s->others) disagreement_view(r);
     v = add_view(r, NULL, 0, "1 / width (trivial baseline)");
     for (i = 0; i < r->n; i++) v->x[i] = 1 / r->width[i];
     average(r, v);
@@ -1050,6 +1126,8 @@ static int parse(void *user, int argc, char **argv) {
          "first training images in the Hessian; 0: all"},
         {"steps", EX_INT, &set->steps, d->steps, 0, 1e5, "of Lanczos; 0: no Hessian"},
         {"probes", EX_INT, &set->probes, d->probes, 1, 1e4, "Lanczos runs per model"},
+        {"measures", EX_CHOICE, &set->measures, "study", 0, 0,
+         "those of this study; all there are, and how far seeds disagree"},
         {"z", EX_REAL_LIST, &set->z, "1,0.0025575447570332483,0.0001", 1e-12, 1e12,
          "of N_eff: Maddox's default, that of their curves, weight decay"},
         EX_KEEP_OPTION(&set->recipe, &d->recipe)};
@@ -1064,6 +1142,7 @@ static int parse(void *user, int argc, char **argv) {
     int status;
 
     set->arch.names = "cnn|resnet18";
+    set->measures.names = "study|all";
     status = ex_parse(&program, argc, argv, NULL);
     if (status < 0) status = ex_study_check(&set->common);
     if (status < 0 && set->z.count > MAX_Z) {

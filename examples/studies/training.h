@@ -34,6 +34,42 @@ static inline double ex_forward_cost(int arch, int64_t width) {
     return arch == EX_CNN ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
 }
 
+/* ---- what a network predicts --------------------------------------------------------------- */
+
+/* Test images whose predictions a row keeps. */
+#define EX_PREDICTED 1000
+
+/* Two letters for the class that the net predicts for each of the first test images: a text, so
+   that models which were trained at different times can be compared. */
+static inline prun_status ex_predictions(prun_net *net, const prun_images *images, ex_text *text) {
+    const int64_t n = images->count < EX_PREDICTED ? images->count : EX_PREDICTED;
+    const int64_t classes = prun_net_class_count(net);
+    float *logits = (float *)ex_allocate((size_t)(n * classes), sizeof *logits);
+    const prun_status status = prun_net_logits(net, images, NULL, n, logits);
+    int64_t i, j;
+
+    for (i = 0; status == PRUN_OK && i < n; i++) {
+        const float *f = logits + i * classes;
+        int64_t best = 0;
+
+        for (j = 1; j < classes; j++) best = f[j] > f[best] ? j : best;
+        ex_text_add(text, "%c%c", (int)('a' + best / 26 % 26), (int)('a' + best % 26));
+    }
+    free(logits);
+    return status;
+}
+
+/* The share of images for which two texts of ex_predictions differ; NaN if they cannot be
+   compared. */
+static inline double ex_disagreement(const char *a, const char *b) {
+    const size_t length = strlen(a);
+    size_t i, differ = 0;
+
+    if (length == 0 || length != strlen(b)) return (double)NAN;
+    for (i = 0; i < length; i += 2) differ += a[i] != b[i] || a[i + 1] != b[i + 1];
+    return 2.0 * (double)differ / (double)length;
+}
+
 /* ---- training that survives a kill --------------------------------------------------------- */
 
 /* What ex_train keeps, and where; zero fields: nothing. */
