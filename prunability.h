@@ -19486,6 +19486,13 @@ static prun_status prun__output_fail(const prun_output *o, const char *what, int
                       error ? strerror(error) : "");
 }
 
+/* Refuses a path that ends with a folder. */
+static prun_status prun__output_check_name(const prun_output *o) {
+    const char *base = o->path + prun__folder_length(o->path);
+    if (*base && strcmp(base, ".") != 0 && strcmp(base, "..") != 0) return PRUN_OK;
+    return prun__output_fail(o, "has no file name", 0);
+}
+
 /* Number `attempt` of the names for the temporary file: it says whose it is, and has at most 140
    bytes, which every file system takes. */
 static prun_status prun__output_make_name(prun_output *o, int attempt) {
@@ -19618,14 +19625,12 @@ static int prun__output_is_protected(const prun_output *o) {
 /* A file that may not be written is not replaced either. Opening it tells more than its mode:
    read-only file systems, flags of the file. */
 static prun_status prun__output_check_target(prun_output *o) {
-    const char *base = o->path + prun__folder_length(o->path);
     int descriptor;
     o->replaces = stat(o->path, &o->old) == 0;
     if (!o->replaces && errno != ENOENT && errno != ENOTDIR && errno != EACCES)
         return prun__output_fail(o, "cannot be examined", errno);
     if (o->replaces && S_ISDIR(o->old.st_mode)) return prun__output_fail(o, "is a folder", 0);
-    if (*base == 0 || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
-        return prun__output_fail(o, "has no file name", 0);
+    PRUN__TRY(prun__output_check_name(o));
     if (!o->replaces) return PRUN_OK;
     if (prun__output_is_protected(o))
         return prun__output_fail(o, "another user's file in a sticky folder cannot be replaced", 0);
@@ -19721,6 +19726,7 @@ static prun_status prun__output_begin(prun_output *o) {
     }
     if (there && _waccess(wide.text, 2) != 0)
         return prun__output_fail(o, "may not be written", errno);
+    PRUN__TRY(prun__output_check_name(o));
     PRUN__TRY(prun__output_find_folder(o));
     for (attempt = 0; attempt < 100 && descriptor < 0; attempt++) {
         PRUN__TRY(prun__output_make_name(o, attempt));
@@ -19775,6 +19781,7 @@ static prun_status prun__output_begin(prun_output *o) {
     int attempt = 0;
     if (prun__path_can_open(o->path, "rb") && !prun__path_can_open(o->path, "r+b"))
         return prun__output_fail(o, "is a folder, or may not be written", 0);
+    PRUN__TRY(prun__output_check_name(o));
     PRUN__TRY(prun__output_find_folder(o));
     do {
         PRUN__TRY(prun__output_make_name(o, attempt));

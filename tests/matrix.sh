@@ -74,7 +74,7 @@ END
 tests_of() {
     echo golden_check test_digits test_core test_rng test_build test_train test_perturb test_objective \
         test_stats test_table test_bindings test_file test_dataset test_npy test_csv
-    [ "$1" = few ] || echo test_net test_prune test_safetensors test_checkpoint
+    [ "$1" = few ] || echo test_net test_prune test_safetensors test_checkpoint test_paths
     [ "$1" != core ] || echo test_ops test_plan test_eval test_run test_tangent test_hessian \
         test_spectrum test_norms test_resample test_recent test_threads
 }

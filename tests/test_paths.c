@@ -91,6 +91,18 @@ static void tensors_in_any_script(void) {
     }
 }
 
+/* A path that ends with a folder, there or not. */
+static void path_without_a_file_name(void) {
+    static const char *const paths[] = {"./", "none/", "none/..", "none/."};
+    size_t i;
+    for (i = 0; i < sizeof paths / sizeof *paths; i++) {
+        CHECK_STATUS(write_table(paths[i], "1"), PRUN_ERR_WRITE);
+        if (!CHECK(message_names("has no file name") || message_names("is a folder") ||
+                   message_names("may not be written")))
+            printf("    \"%s\": %s\n", paths[i], prun_message(&test_context));
+    }
+}
+
 /* A name that no system takes: nothing is written, and the message says why. */
 static void name_that_is_too_long(void) {
     static char path[20000];
@@ -228,7 +240,7 @@ static void killed_while_replacing(void) {
 
 static const test_case cases[] = {
     TEST_CASE(names_in_any_script),          TEST_CASE(tensors_in_any_script),
-    TEST_CASE(name_that_is_too_long),
+    TEST_CASE(path_without_a_file_name),     TEST_CASE(name_that_is_too_long),
 #ifdef _WIN32
     TEST_CASE(folder_in_any_script),         TEST_CASE(name_in_the_code_page),
     TEST_CASE(file_that_may_not_be_written), TEST_CASE(file_that_is_open),
