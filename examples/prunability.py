@@ -84,6 +84,7 @@ FILE_NAME = FILE_NAMES.get(platform.system(), "libprunability.so")
 # from the library itself.
 USED_FIELDS = """
     prun_context.threads: int64_t
+    prun_context.status: prun_status
     prun_context.message: char[256]
     prun_tensor.data: float *
     prun_tensor.name: const char *
@@ -106,6 +107,11 @@ USED_FIELDS = """
     prun_objective.logits: prun_status (*)(const prun_objective *, const int64_t *, int64_t,
         float *)
     prun_objective.labels: const int32_t *
+    prun_objective.features: int64_t[PRUN_PLACES]
+    prun_objective.representation: prun_status (*)(const prun_objective *, prun_place,
+        const int64_t *, int64_t, float *)
+    prun_objective.mixed_logits: prun_status (*)(const prun_objective *, const int64_t *,
+        const int64_t *, int64_t, float *)
     prun_measure_info.name: const char *
     prun_measure_info.source: const char *
     prun_measure_info.what: const char *
@@ -501,10 +507,14 @@ def _set_options(library, struct, function, given):
 # ---- objectives: what the library sees of a network ----------------------------------------------
 
 _KINDS = {"weight": 1, "bias": 2, "norm": 4, "other": 16}
-_CALLBACK_FAILED, _CANCELLED = -16, -17
+_PLACES = ["early", "late", "last"]  # of representations, in the order of the library
+_CALLBACK_FAILED, _CANCELLED, _UNSUPPORTED = -16, -17, -14
 _OUT_OF_MEMORY = -2
 _NEEDS_HESSIAN, _NEEDS_NET = 4, 64
-_OF_ERRORS = {b"dropout_bound"}  # measures that are made of error rates
+# Measures that are made of error rates, and of the last layer's weight.
+_OF_ERRORS = {b"dropout_bound", b"reinitialization_error", b"network_criticality"}
+_OF_LAST_WEIGHT = {b"relative_flatness", b"relative_flatness_scaled"}
+_NO_LAST_WEIGHT = "needs the last layer's weight among the trained weights, as the last of its size"
 # What the library says is missing, as the arguments of this file.
 _MISSING = {
     "needs a prun_net": "needs a network made of the library's own layers",
@@ -514,12 +524,23 @@ _MISSING = {
     "the logits callback is missing": "needs logits: one output for each class, and cross-entropy",
     "the labels are missing": "needs one class for each sample",
     "the gradient callback is missing": "needs a gradient",
+    "the representation callback is missing": "needs representations inside the model",
+    "the mixed_logits callback is missing": "needs inputs that are all floating-point numbers",
+    "the model has no such place: no convolution or pool is there":
+        "needs a convolution or pooling module there that is called once",
+    "the model has no such place: its last layer is not linear":
+        "needs a last module that is nn.Linear and gives the logits",
+    "no weight is the matrix of a linear last layer": _NO_LAST_WEIGHT,
+    "ball: the gradient of normalized logits needs a prun_net":
+        "needs a network made of the library's own layers",
 }
 
 _LOSS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR, _PTR)
 _GRADIENT = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR)
 _HESSIAN = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR)
 _LOGITS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR)
+_REPRESENTATION = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, ctypes.c_int, _PTR, _I64, _PTR)
+_MIXED_LOGITS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _PTR, _I64, _PTR)
 _PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _I64, _I64)
 _CLOCK = ctypes.CFUNCTYPE(_F64, _PTR)
 
@@ -531,6 +552,10 @@ Kinds: "weight" (kernels of linear layers and convolutions: prunable), "bias", "
 shifts of normalisations), "other" (embeddings, positions). The first axis of a weight is the
 output.
 """
+
+
+class _Undefined(Exception):
+    """What a callback cannot give: the measure that asked for it is undefined, and no other."""
 
 
 def _check_status(status, context, what=""):
@@ -565,6 +590,12 @@ class Objective:
     labels          class of each sample, for margins
     nonnegative     True: no loss is below zero, so that searches may end early
     initial         arrays of the weights before training
+    representation  representation(place, index) -> array of len(index) x places[place]: what the
+                    network makes of samples at a place inside
+    places          numbers of features of the places that there are: "early" and "late", after one
+                    of the first and of the last convolutions or pools; "last", the input of a last
+                    layer that is linear
+    mixed_logits    mixed_logits(first, second) -> logits of the means of two samples' inputs
 
     Without `gradient` or the functions after it, measures that need them are missing. Losses are
     kept in double precision.
@@ -579,11 +610,12 @@ class Objective:
     interrupts = 0  # how often Ctrl-C was pressed since the library was called
 
     def __init__(self, tensors, loss, samples, gradient=None, hessian_vector=None, logits=None,
-                 labels=None, classes=0, nonnegative=False, initial=None):
+                 labels=None, classes=0, nonnegative=False, initial=None, representation=None,
+                 places=None, mixed_logits=None):
         self.lib = load_library()
         self.notes = []
         self.tensors = [Tensor(*tensor) for tensor in tensors]
-        self.functions = loss, gradient, hessian_vector, logits
+        self.functions = loss, gradient, hessian_vector, logits, representation, mixed_logits
         self.samples, self.classes = int(samples), int(classes)
         # One thread: the work is done by the callbacks, which Python runs one at a time.
         self.context = self.lib.make("prun_context", threads=1)
@@ -612,6 +644,11 @@ class Objective:
             self._callback("hessian_vector", _HESSIAN, self._run_hessian_vector)
         if logits:
             self._callback("logits", _LOGITS, self._run_logits)
+        if representation:
+            o.features[:] = self._features_of(places or {})
+            self._callback("representation", _REPRESENTATION, self._run_representation)
+        if mixed_logits:
+            self._callback("mixed_logits", _MIXED_LOGITS, self._run_mixed_logits)
 
     def _make_tensors(self, arrays):
         """The library's tensors of these arrays, and flat views."""
@@ -634,6 +671,14 @@ class Objective:
         self._alive += [made, arrays]
         return made, views
 
+    @staticmethod
+    def _features_of(places):
+        """Numbers of features in the library's order of places; 0: there is no such place."""
+        for place in places:
+            if place not in _PLACES:
+                raise ValueError(f"places: {place!r} is not one of {', '.join(_PLACES)}")
+        return [int(places.get(place, 0)) for place in _PLACES]
+
     def _make_initial(self, initial):
         if len(initial) != len(self.tensors):
             raise ValueError(f"initial: {len(initial)} arrays for {len(self.tensors)} tensors")
@@ -654,6 +699,9 @@ class Objective:
                 self.in_callback = True
                 function(*arguments)
                 return 0
+            except _Undefined as reason:
+                self.context.status, self.context.message = _UNSUPPORTED, str(reason).encode()
+                return _UNSUPPORTED
             except BaseException as error:  # must not travel through C
                 self.error = error
                 return _CALLBACK_FAILED
@@ -715,11 +763,29 @@ class Objective:
         _array(out, self.size, ctypes.c_float)[:] = self._flat(
             self.functions[2](self._index(index, n), v), "hessian_vector")
 
+    @staticmethod
+    def _put_rows(what, rows, shape, out):
+        rows = np.asarray(rows, np.float32)
+        if rows.shape != shape:
+            raise ValueError(f"{what}: of shape {rows.shape}, should be {shape}")
+        _array(out, rows.size, ctypes.c_float)[:] = rows.reshape(-1)
+
     def _run_logits(self, index, n, out):
-        values = np.asarray(self.functions[3](self._index(index, n)), np.float32)
-        if values.shape != (n, self.classes):
-            raise ValueError(f"logits: of shape {values.shape}, should be {(n, self.classes)}")
-        _array(out, n * self.classes, ctypes.c_float)[:] = values.reshape(-1)
+        self._put_rows("logits", self.functions[3](self._index(index, n)), (n, self.classes), out)
+
+    def _run_representation(self, place, index, n, out):
+        rows = self.functions[4](_PLACES[place], self._index(index, n))
+        self._put_rows("representation", rows, (n, self.c.features[place]), out)
+
+    def _run_mixed_logits(self, first, second, n, out):
+        logits = self.functions[5](self._index(first, n), self._index(second, n))
+        self._put_rows("mixed_logits", logits, (n, self.classes), out)
+
+    def undefined(self, name):
+        """Why a measure says nothing here although the library can compute it; else None."""
+        if name in _OF_ERRORS and not self.knows_wrong:
+            return "the loss counts no wrong answers"
+        return None
 
     def check_interrupt(self):
         """Raises KeyboardInterrupt if Ctrl-C was pressed while the library was at work."""
@@ -1117,8 +1183,8 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
 
     model, loader   see the top of this file; loader None: `model` is an Objective
     only, skip      names or patterns: "prunability", ["*norm*", "train_loss"];
-                    skip=["effective*", "takeuchi*", "sharpness*", "prunability_random"] leaves out
-                    slow ones
+                    skip=["effective*", "takeuchi*", "sharpness*", "prunability_random",
+                    "network_criticality"] leaves out slow ones
     initial         copy.deepcopy(model.state_dict()) before training, for distances from it
     history         of the training: the epochs' mean losses, or dictionaries of prun_epoch's fields
     samples         number of samples to use, from the first one on [all]
@@ -1170,23 +1236,27 @@ def _measure_all(objective, settings, infos, state):
     objective.call("prun_measurement_create", ctypes.byref(settings), ctypes.byref(measurement))
     try:
         for i, info in enumerate(infos):
-            result = library.make("prun_measure_result")
             state["label"] = f"{info.name.decode()} ({i + 1} of {len(infos)})"
-            status = library.c.prun_measure(measurement, info.name, ctypes.byref(result))
-            if objective.error is not None or status in (
-                    _CALLBACK_FAILED, _CANCELLED, _OUT_OF_MEMORY):
-                objective.check_interrupt()
-                objective.check(status)
-            if info.name in _OF_ERRORS and not objective.knows_wrong:
-                result.value = result.standard_error = math.nan
-                result.message = b"the loss counts no wrong answers"
-            note = result.message.decode(errors="replace")
+            found = _measure_one(objective, measurement, info.name)
             results[info.name.decode()] = Measure(
-                result.value, result.standard_error, result.seconds, info.direction,
-                _MISSING.get(note, note), info.source.decode(), info.what.decode())
+                *found[:3], info.direction, found[3], info.source.decode(), info.what.decode())
     finally:
         library.c.prun_measurement_free(measurement)
     return results
+
+
+def _measure_one(objective, measurement, name):
+    """Value, standard error, seconds and note of a measure."""
+    reason = objective.undefined(name)
+    if reason:
+        return math.nan, math.nan, 0.0, reason
+    result = objective.lib.make("prun_measure_result")
+    status = objective.lib.c.prun_measure(measurement, name, ctypes.byref(result))
+    if objective.error is not None or status in (_CALLBACK_FAILED, _CANCELLED, _OUT_OF_MEMORY):
+        objective.check_interrupt()
+        objective.check(status)
+    note = result.message.decode(errors="replace")
+    return result.value, result.standard_error, result.seconds, _MISSING.get(note, note)
 
 
 def _search(function, struct, model, loader, options, work, show, label):
