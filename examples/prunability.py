@@ -25,6 +25,10 @@ other types, on other devices or with other strides are copied to float32 and wr
 library changes them. On every exit weights, buffers, training flags, gradients and random states
 are what they were before, bit for bit; errors of the model and Ctrl-C come through as they are.
 
+Measures of representations look at the first and the last convolutions or pooling modules that a
+forward pass calls, and at the input of an nn.Linear that gives the logits. Mixup needs inputs of
+floating-point numbers.
+
 A model is measured by one thread at a time; several threads need copies of it.
 
 Data. `loader` is a DataLoader or any iterable of batches, a Dataset, or a pair of tensors. A batch
@@ -1728,6 +1732,72 @@ def _binary_cross_entropy(output, target):
 _LOSSES = {"cross_entropy": _cross_entropy, "mse": _mean_square, "bce": _binary_cross_entropy}
 
 
+# ---- PyTorch: places inside a model --------------------------------------------------------------
+
+
+def _leaf_modules(model):
+    """Modules without modules inside whose calls hooks can see. Modules that make the parameters of
+    others do not count."""
+    import torch
+    left_out = set()
+    for module in model.modules():
+        children = dict(module.named_children())
+        makers = children.pop("parametrizations", None)
+        if makers is not None:
+            left_out.update(map(id, makers.modules()))
+        # A hook in an encoder layer turns its fast path off, without which it may fail.
+        if isinstance(module, torch.nn.TransformerEncoderLayer):
+            left_out.update(map(id, module.modules()))
+        elif isinstance(module, torch.jit.ScriptModule) or children:
+            left_out.add(id(module))
+    return [module for module in model.modules() if id(module) not in left_out]
+
+
+def _is_spatial(module):
+    from torch import nn
+    pooling = nn.modules.pooling
+    return isinstance(module, (nn.modules.conv._ConvNd, pooling._MaxPoolNd, pooling._AvgPoolNd,
+                               pooling._AdaptiveMaxPoolNd, pooling._AdaptiveAvgPoolNd))
+
+
+def _features(module, inputs, output):
+    """What a call of a module gives to measures of representations, a row of float32 for each
+    sample: maxima of the output of a convolution or pool, the input of a linear layer. None: it has
+    no such rows. They are copies, as later modules may work in place."""
+    import torch
+    spatial, value = _is_spatial(module), None
+    if spatial:
+        value = output
+    elif isinstance(module, torch.nn.Linear) and inputs:
+        value = inputs[0]
+    if not isinstance(value, torch.Tensor) or value.dim() < 2 or not value.numel() or \
+            not value.is_floating_point():
+        return None
+    value = value.detach().float()
+    if spatial and value.dim() == 4:
+        value = torch.nn.functional.max_pool2d(value, [min(4, size) for size in value.shape[2:]], 4)
+    return value.flatten(1).clone()
+
+
+@contextlib.contextmanager
+def _calls_recorded(modules):
+    """A list that grows by (module, rows) with each call of one of the modules."""
+    calls, handles = [], []
+
+    def record(module, inputs, output):
+        calls.append((module, _features(module, inputs, output)))
+    try:
+        for module in modules:
+            handles.append(module.register_forward_hook(record))
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+# ---- PyTorch: the objective ----------------------------------------------------------------------
+
+
 class _RandomStates:
     """The random states of Python, NumPy and torch, to be put back."""
 
@@ -1822,20 +1892,27 @@ class TorchObjective(Objective):
         self.device = self.weights[0].device
         self.samples = _leaves(self.inputs)[0].shape[0]
         self.graphs, self.views, self.classes_last = None, [], False
+        self.places, self.has_last_weight = {}, False
         with self._catching_interrupts(), self._prepared():
             output = self._probe(second_order)
-        classes, labels = 0, None
-        if self.loss_name == "cross_entropy" and output.dim() == 2:
-            classes = output.shape[1]
-            if not self.target.is_floating_point() and int(self.target.min()) >= 0:
-                labels = self.target.cpu().numpy()
+            classes = output.shape[1] if self.loss_name == "cross_entropy" and output.dim() == 2 \
+                else 0
+            if classes >= 2:
+                self._find_places()
+        labels = None
+        if classes and not self.target.is_floating_point() and int(self.target.min()) >= 0:
+            labels = self.target.cpu().numpy()
+        mixes = classes >= 2 and all(leaf.is_floating_point() for leaf in _leaves(self.inputs))
         super().__init__(
             [Tensor(p.name, p.array, p.kind) for p in self.parameters], self._losses, self.samples,
             self._gradient if self.differentiable else None,
             self._hessian_vector if self.second_order else None,
             self._logits if classes >= 2 else None, labels, classes,
             nonnegative=self.loss_name is not None if nonnegative is None else nonnegative,
-            initial=None if initial is None else self._initial(initial))
+            initial=None if initial is None else self._initial(initial),
+            representation=self._representation if classes >= 2 else None,
+            places={place: features for place, (_, features) in self.places.items()},
+            mixed_logits=self._mixed_logits if mixes else None)
         self.notes += notes + self._model_notes(second_order)
 
     def _model_notes(self, second_order):
@@ -1923,6 +2000,51 @@ class TorchObjective(Objective):
                 raise
             self.reason = str(error).split("\n")[0][:120]
 
+    def _find_places(self):
+        """Finds in one pass the modules whose calls give representations, and how many features
+        each has. A module that is called more than once gives none."""
+        n = min(3, self.samples)
+        with self.torch.no_grad(), _calls_recorded(_leaf_modules(self.model)) as calls:
+            logits = self._output(self._select(np.arange(n))[0])
+        spatial = [i for i, (module, _) in enumerate(calls) if _is_spatial(module)]
+        linear = [i for i, (module, _) in enumerate(calls)
+                  if isinstance(module, self.torch.nn.Linear)]
+        chosen = {"early": [i for i in spatial if i < 3][:1],
+                  "late": [i for i in spatial if i <= len(calls) - 3][-1:],
+                  "last": linear[-1:]}
+        for place, i in ((place, i) for place, found in chosen.items() for i in found):
+            module, rows = calls[i]
+            if rows is None or len(rows) != n or sum(module is other for other, _ in calls) > 1:
+                continue
+            if place != "last" or self._gives_logits(module, rows, logits):
+                self.places[place] = module, rows.shape[1]
+        if "last" in self.places:
+            self.has_last_weight = self._is_found(self.places["last"][0].weight)
+
+    def _gives_logits(self, linear, rows, logits):
+        """Whether logits are what the linear layer makes of these rows."""
+        nn = self.torch.nn
+        if type(linear).forward is not nn.Linear.forward:
+            return False
+        with self.torch.no_grad():
+            made = nn.functional.linear(rows.to(linear.weight.dtype), linear.weight, linear.bias)
+        made, logits = _double(made).cpu(), _double(logits).cpu()
+        return made.shape == logits.shape and \
+            bool((made - logits).abs().max() <= 1e-3 * logits.abs().max())
+
+    def _is_found(self, weight):
+        """Whether the library takes this weight for the last layer's: the last one of its size."""
+        weight = weight.detach().float().cpu().numpy()
+        sizes = weight.shape[:1], weight.size
+        found = [p.array for p in self.parameters
+                 if p.kind == "weight" and (p.array.shape[:1], p.array.size) == sizes]
+        return bool(found) and np.array_equal(found[-1].reshape(weight.shape), weight)
+
+    def undefined(self, name):
+        if name in _OF_LAST_WEIGHT and "last" in self.places and not self.has_last_weight:
+            return _NO_LAST_WEIGHT
+        return super().undefined(name)
+
     def _initial(self, initial):
         """Arrays of a state_dict, in the order of the parameters."""
         found = []
@@ -2000,6 +2122,7 @@ class TorchObjective(Objective):
     def close(self):
         super().close()
         self.model = self.inputs = self.target = self.parameters = self.weights = None
+        self.places = {}
 
     # ---- what the library calls ----
 
@@ -2072,12 +2195,36 @@ class TorchObjective(Objective):
                     wrong += self._wrong(output, target)
         return losses, wrong if self.knows_wrong else None
 
-    def _logits(self, index):
+    def _logits_of(self, index, inputs_at):
+        """Logits of as many samples as there are in index, batch by batch: `inputs_at` gives the
+        inputs at a slice of it."""
         logits = np.empty((len(index), self.classes), np.float32)
         with self.torch.no_grad():
-            for place, part in self._parts(index):
-                logits[place] = self._forward(part)[0].float().cpu().numpy()
+            for place, _ in self._parts(index):
+                logits[place] = self._output(inputs_at(place)).float().cpu().numpy()
         return logits
+
+    def _logits(self, index):
+        return self._logits_of(index, lambda place: self._select(index[place])[0])
+
+    def _mixed_logits(self, first, second):
+        def mix(place):
+            inputs, _ = self._select(first[place])
+            others = iter(_leaves(self._select(second[place])[0]))
+            return _map(lambda leaf: (leaf + next(others)) / 2, inputs)
+        return self._logits_of(first, mix)
+
+    def _representation(self, place, index):
+        module, features = self.places[place]
+        rows = np.empty((len(index), features), np.float32)
+        for at, part in self._parts(index):
+            with self.torch.no_grad(), _calls_recorded([module]) as calls:
+                self._output(self._select(part)[0])
+            found = [call[1] for call in calls]
+            if [getattr(f, "shape", None) for f in found] != [(len(part), features)]:
+                raise _Undefined("other samples take another path through the model")
+            rows[at] = found[0].cpu().numpy()
+        return rows
 
     def _add(self, total, value, **options):
         """Adds to `total`, in place, the gradient of a value; None is zero."""
