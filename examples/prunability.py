@@ -536,7 +536,7 @@ _MISSING = {
         "needs a last module that is nn.Linear and gives the logits",
     "no weight is the matrix of a linear last layer": _NO_LAST_WEIGHT,
     "ball: the gradient of normalized logits needs a prun_net":
-        "needs a network made of the library's own layers",
+        "needs a module of PyTorch or a network made of the library's own layers",
 }
 
 _LOSS = ctypes.CFUNCTYPE(ctypes.c_int, _PTR, _PTR, _I64, _PTR, _PTR, _PTR)
@@ -790,6 +790,11 @@ class Objective:
         if name in _OF_ERRORS and not self.knows_wrong:
             return "the loss counts no wrong answers"
         return None
+
+    @contextlib.contextmanager
+    def computing(self, name):
+        """Around the computation of a measure: gives the name that computes it here."""
+        yield name
 
     def check_interrupt(self):
         """Raises KeyboardInterrupt if Ctrl-C was pressed while the library was at work."""
@@ -1255,7 +1260,8 @@ def _measure_one(objective, measurement, name):
     if reason:
         return math.nan, math.nan, 0.0, reason
     result = objective.lib.make("prun_measure_result")
-    status = objective.lib.c.prun_measure(measurement, name, ctypes.byref(result))
+    with objective.computing(name) as computed:
+        status = objective.lib.c.prun_measure(measurement, computed, ctypes.byref(result))
     if objective.error is not None or status in (_CALLBACK_FAILED, _CANCELLED, _OUT_OF_MEMORY):
         objective.check_interrupt()
         objective.check(status)
@@ -1712,6 +1718,13 @@ def _cross_entropy(output, target):
     return losses.flatten(1).sum(1) / counted
 
 
+def _normalize(logits):
+    """Logits centred and divided by their norm."""
+    centred = _double(logits)
+    centred = centred - centred.mean(1, keepdim=True)
+    return centred / centred.norm(dim=1, keepdim=True).clamp(min=1e-10)
+
+
 def _mean_per_sample(losses):
     return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
 
@@ -1892,7 +1905,7 @@ class TorchObjective(Objective):
         self.device = self.weights[0].device
         self.samples = _leaves(self.inputs)[0].shape[0]
         self.graphs, self.views, self.classes_last = None, [], False
-        self.places, self.has_last_weight = {}, False
+        self.normalizes, self.places, self.has_last_weight = False, {}, False
         with self._catching_interrupts(), self._prepared():
             output = self._probe(second_order)
             classes = output.shape[1] if self.loss_name == "cross_entropy" and output.dim() == 2 \
@@ -2045,6 +2058,18 @@ class TorchObjective(Objective):
             return _NO_LAST_WEIGHT
         return super().undefined(name)
 
+    @contextlib.contextmanager
+    def computing(self, name):
+        """The library has gradients of normalized logits only for networks of its own layers. Here
+        the loss normalizes them, while the measure of logits as they are is computed."""
+        plain = name[:-len(b"_normalized")]
+        self.normalizes = name.endswith(b"_normalized") and b"average" not in name and \
+            bool(self.c.logits and self.c.labels)
+        try:
+            yield plain if self.normalizes else name
+        finally:
+            self.normalizes = False
+
     def _initial(self, initial):
         """Arrays of a state_dict, in the order of the parameters."""
         found = []
@@ -2154,7 +2179,7 @@ class TorchObjective(Objective):
         output = self._output(inputs)
         if self.classes_last:
             output = output.movedim(-1, 1)
-        losses = self.loss_function(output, target)
+        losses = self.loss_function(_normalize(output) if self.normalizes else output, target)
         n = _leaves(target)[0].shape[0]
         if not isinstance(losses, self.torch.Tensor):
             raise TypeError(f"loss: gives a {type(losses).__name__}, where a tensor of one loss "
