@@ -25,7 +25,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune  # noqa: F401: it is used as nn.utils.prune
 
-from torch_zoo import (MobileNet, Recurrent, Tied, ViT, brute_force, load_images, perceptron, train)
+from torch_zoo import (MobileNet, Recurrent, Tied, ViT, brute_force, load_images, modular_cnn,
+                       perceptron, train)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "examples"), os.path.join(ROOT, "examples", "pytorch")]
@@ -77,12 +78,49 @@ def dense_hessian(model, x, y, names):
     return torch.stack(rows)
 
 
+def pooled(maps):
+    """Maxima of 4 x 4 windows, a row for each sample."""
+    rows, columns = (max(size // 4, 1) for size in maps.shape[2:])
+    windows = [maps[:, :, 4 * r:4 * r + 4, 4 * c:4 * c + 4].amax((2, 3))
+               for r in range(rows) for c in range(columns)]
+    return torch.stack(windows, -1).flatten(1)
+
+
+def davies_bouldin(rows, labels):
+    rows, classes = rows.double(), labels.unique().tolist()
+    centroids = [rows[labels == c].mean(0) for c in classes]
+    spreads = [(rows[labels == c] - m).norm(dim=1).mean() for c, m in zip(classes, centroids)]
+    k = range(len(classes))
+    return np.mean([max(float((spreads[i] + spreads[j]) / (centroids[i] - centroids[j]).norm())
+                        for j in k if j != i) for i in k])
+
+
+def mixup_error(model, x, labels):
+    """Over all pairs of one label: mean over labels of their error rates."""
+    errors = []
+    for c in labels.unique().tolist():
+        part = x[labels == c]
+        pairs = torch.combinations(torch.arange(len(part)))
+        if len(pairs):
+            mixed = (part[pairs[:, 0]] + part[pairs[:, 1]]) / 2
+            errors.append((model(mixed).argmax(1) != c).double().mean().item())
+    return np.mean(errors)
+
+
+def relative_flatness(hessian, weight):
+    """Sum over rows s and t of <w_s, w_t> times the trace of their block of the Hessian."""
+    blocks = hessian.reshape(*weight.shape, *weight.shape)
+    traces = blocks.diagonal(dim1=1, dim2=3).sum(-1)
+    return float((traces * (weight @ weight.T)).sum())
+
+
 def snapshot(model):
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}, \
         {name: (module.training, type(module)) for name, module in model.named_modules()}, \
         {name: None if p.grad is None else p.grad.clone()
          for name, p in model.named_parameters()}, \
-        {name: p.data_ptr() for name, p in model.named_parameters()}
+        {name: p.data_ptr() for name, p in model.named_parameters()}, \
+        {name: list(module._forward_hooks.items()) for name, module in model.named_modules()}
 
 
 def same_bits(a, b):
@@ -91,7 +129,7 @@ def same_bits(a, b):
 
 
 def check_unchanged(name, model, before):
-    tensors, flags, gradients, places = before
+    tensors, flags, gradients, places, hooks = before
     now = snapshot(model)
     check(f"{name}: weights and buffers", all(same_bits(now[0][k], v) for k, v in tensors.items()))
     check(f"{name}: training flags", now[1] == flags)
@@ -99,6 +137,7 @@ def check_unchanged(name, model, before):
                                     (g is None or same_bits(now[2][k], g))
                                     for k, g in gradients.items()))
     check(f"{name}: the same memory", now[3] == places)
+    check(f"{name}: hooks", now[4] == hooks)
 
 
 def random_states():
@@ -212,7 +251,7 @@ def our_own_network(x, y, program, folder, data):
     """The library's CNN here and as a module of PyTorch."""
     import from_pytorch
     torch.manual_seed(7)
-    net = from_pytorch.CNN(4)
+    net = modular_cnn(4)
     initial = copy.deepcopy(net.state_dict())
     small, y = F.pad(x[:160], (2, 2, 2, 2)), y[:160]
     train(net, small, y, 80)
@@ -225,6 +264,13 @@ def our_own_network(x, y, program, folder, data):
              "sum_of_frobenius", "frobenius_distance", "l2_distance", "prod_of_spectral",
              "spectral_distance", "perturbation_flatness", "pacbayes_orig", "gradient_noise_final",
              "negative_entropy", "hessian_largest", "hessian_trace", "effective_dimensionality"]
+    close = ["relative_flatness", "relative_flatness_scaled", "davies_bouldin_early",
+             "davies_bouldin_late", "davies_bouldin_last", "mixup_error",
+             "davies_bouldin_times_mixup", "sharpness_ball_average",
+             "sharpness_box_average_adaptive", "sharpness_ball_adaptive_normalized",
+             "sharpness_box_adaptive_normalized", "sharpness_ball_average_adaptive_normalized",
+             "reinitialization_error", "network_criticality"]
+    names += close + ["sharpness_ball"]
     row = os.path.join(folder, "row.csv")
     subprocess.run([program, "--quiet", "--checkpoint", os.path.join(folder, "net.safetensors"),
                     "--initial", os.path.join(folder, "initial.safetensors"), "--npy", folder,
@@ -240,9 +286,257 @@ def our_own_network(x, y, program, folder, data):
     for name in names:
         found, wanted = here[name].value, float(ours[name])
         # searches end on the same grid point; radii within their precision
-        bound = 1e-12 if name.startswith("prun") else .02 if "orig" in name or "flat" in name \
-            else 2e-3
+        bound = 1e-12 if name.startswith("prun") else 1e-4 if name in close else .02 \
+            if "orig" in name or "flat" in name else 2e-3
         near(f"own CNN: {name}", found, wanted, bound)
+
+
+def same_representations(name, net, x, y, wanted):
+    """wanted: rows of all samples, of the places that there are."""
+    before, states = snapshot(net), random_states()
+    objective = P.TorchObjective(net, (x, y), batch=32)
+    check(f"{name}: places", set(objective.places) == set(wanted), set(objective.places))
+    index = np.random.default_rng(1).permutation(len(x))[:75]
+    with objective.running():
+        for place, rows in wanted.items():
+            found = objective._representation(place, index)
+            check(f"{name}: {place}", found.shape == rows[index].shape and np.allclose(
+                found, rows[index].detach().numpy(), rtol=1e-4, atol=1e-5))
+        first, second = index[:40], index[35:]
+        mixed = net((x[first] + x[second]) / 2)
+        check(f"{name}: mixed logits", np.allclose(
+            objective._mixed_logits(first, second), mixed.detach().numpy(), rtol=1e-4, atol=1e-5))
+    check_unchanged(f"{name}: representations", net, before)
+    check(f"{name}: random states", random_states() == states)
+
+
+def kept_output(net, module, x):
+    """What a module inside gives."""
+    kept = []
+    handle = module.register_forward_hook(lambda module, inputs, output: kept.append(output))
+    net(x)
+    handle.remove()
+    return kept[0]
+
+
+def representations(x, y):
+    import from_pytorch
+    x, y = x[:100], y[:100]
+    torch.manual_seed(11)
+    net = train(from_pytorch.CNN(2), F.pad(x, (2, 2, 2, 2)), y, 20)
+    net.eval()
+    z = F.pad(x, (2, 2, 2, 2))
+    a = z
+    for i in range(3):
+        a = F.relu(getattr(net, f"bn{i}")(getattr(net, f"conv{i}")(a)))
+        a = F.max_pool2d(a, 2) if i > 0 else a
+    late = net.conv3(a)
+    last = F.max_pool2d(F.max_pool2d(F.relu(net.bn3(late)), 2), 4).flatten(1)
+    same_representations("CNN", net, z, y, {
+        "early": pooled(net.conv0(z)), "late": pooled(late), "last": last})
+    net = train(MobileNet(), x, y, 20).eval()
+    same_representations("MobileNet", net, x, y, {
+        "early": pooled(net.stem[0](x)), "late": pooled(kept_output(net, net.project, x)),
+        "last": (net.stem(x) + net.norms[2](kept_output(net, net.project, x))).mean((2, 3))})
+    net = train(perceptron(), x, y, 20).eval()
+    same_representations("MLP", net, x, y, {"last": net[:3](x)})
+    double = copy.deepcopy(net).double()
+    same_representations("float64", double, x.double(), y, {"last": double[:3](x.double())})
+    odd_representations(x, y)
+    values_of_representations(x, y)
+    without_places(x, y)
+
+
+def odd_representations(x, y):
+    torch.manual_seed(12)
+    net = nn.Sequential(nn.Conv2d(1, 3, 5, bias=False), nn.ReLU(inplace=True), nn.AvgPool2d((9, 2)),
+                        nn.Flatten(), nn.Linear(72, 10)).eval()
+    same_representations("in place", net, x, y, {
+        "early": pooled(net[0](x)), "late": pooled(net[:3](x)), "last": net[:4](x)})
+    net = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 2, 28, 28), nn.Flatten(), nn.Linear(56, 10))
+    same_representations("one dimension", net.eval(), x, y, {
+        "early": net[:2](x).flatten(1), "late": net[:2](x).flatten(1), "last": net[:3](x)})
+    net = nn.Sequential(nn.Linear(28, 12), nn.Tanh(), nn.Conv2d(1, 4, 4, 4), nn.Flatten(),
+                        nn.Linear(84, 10))
+    nn.utils.parametrizations.spectral_norm(net[0])
+    nn.utils.parametrizations.spectral_norm(net[2])
+    same_representations("parametrizations", net.eval(), x, y, {
+        "early": pooled(net[:3](x)), "late": pooled(net[:3](x)), "last": net[:4](x)})
+
+
+def values_of_representations(x, y):
+    """Measures of 100 samples are those of all of them."""
+    torch.manual_seed(13)
+    net = train(nn.Sequential(nn.Conv2d(1, 3, 7, 3), nn.ReLU(), nn.Flatten(), nn.Linear(192, 10)),
+                x, y, 30).eval()
+    only = ["davies*", "mixup_error", "relative_flatness"]
+    found = P.measure(net, (x, y), only=only, progress=False)
+    early = davies_bouldin(pooled(net[0](x)), y)
+    wrong = mixup_error(net, x, y)
+    for name, wanted in (("davies_bouldin_early", early), ("mixup_error", wrong),
+                         ("davies_bouldin_last", davies_bouldin(net[:3](x), y)),
+                         ("davies_bouldin_times_mixup", early * wrong)):
+        near(f"values: {name}", found[name].value, wanted, 1e-5)
+    net = train(perceptron(), x, y, 30).eval()
+    found = P.measure(net, (x, y), only=only, progress=False)
+    flat = relative_flatness(dense_hessian(net, x, y, ["3.weight"]), net[3].weight.double())
+    near("relative flatness", found["relative_flatness"].value, flat, 1e-4)
+    scale = {factor: P.measure(net, (x, y), only="sharpness_ball", ball_scale=factor,
+                               progress=False)["sharpness_ball"].value for factor in (1, .1)}
+    check("ball_scale", scale[1] > 2 * scale[.1] > 0, scale)
+
+
+class Twice(nn.Module):
+    """A module that is called twice; `path` chooses what else happens."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.conv, self.head = nn.Conv2d(1, 1, 3, padding=1), nn.Linear(784, 10)
+
+    def forward(self, z):
+        if self.path == "conv":
+            z = self.conv(self.conv(z))
+        elif self.path == "few" and len(z) < 5:
+            z = self.conv(z)
+        rows = z.flatten(1)
+        z = self.head(rows)
+        if self.path == "softmax":
+            return z.log_softmax(1)
+        if self.path == "zeroed":
+            rows.zero_()
+        if self.path == "in place":
+            return z.mul_(2)
+        return z + self.head(torch.ones(784)) if self.path == "head" else z
+
+
+def without_places(x, y):
+    names = ["davies_bouldin_early", "davies_bouldin_late", "davies_bouldin_last",
+             "relative_flatness"]
+    torch.manual_seed(14)
+    for path, places in (("conv", {"last"}), ("head", set()), ("softmax", set()),
+                         ("in place", set()), ("zeroed", {"last"}), ("few", {"early", "last"})):
+        net = Twice(path)
+        before = snapshot(net)
+        objective = P.TorchObjective(net, (x, y))
+        check(f"{path}: places", set(objective.places) == places, objective.places)
+        result = P.measure(net, (x, y), only=names, progress=False)
+        check(f"{path}: undefined", all(math.isnan(result[name].value) for name in names[:2]))
+        check(f"{path}: the last layer", math.isnan(result[names[2]].value) == (
+            "last" not in places) == math.isnan(result[names[3]].value), result)
+        note = "another path" if path == "few" else "called once"
+        check(f"{path}: its note", note in result[names[0]].note, result[names[0]].note)
+        check_unchanged(f"{path}: places", net, before)
+
+
+def last_weights(x, y):
+    """Relative flatness where the last layer's weight is not one that the library changes."""
+    x, y = x[:100], y[:100]
+    net = train(perceptron(), x, y, 30)
+    plain = P.measure(net, (x, y), only="relative*", progress=False)
+    frozen, norm, masked, zeros = (copy.deepcopy(net) for _ in range(4))
+    frozen[3].requires_grad_(False)
+    nn.utils.weight_norm(norm[3])
+    nn.utils.prune.l1_unstructured(masked[3], "weight", .5)
+    with torch.no_grad():
+        zeros[3].weight *= masked[3].weight_mask
+    reverse = Reverse()
+    for name, model, options in (("frozen", frozen, {}), ("of a weight norm", norm, {}),
+                                 ("left out", net, dict(prunable="1.weight")),
+                                 ("not the last of its size", reverse, {})):
+        before = snapshot(model)
+        result = P.measure(model, (x, y), only=["relative*", "davies_bouldin_last"],
+                           progress=False, **options)
+        check(f"the last weight {name}", all(
+            math.isnan(result[key].value) and "last layer's weight" in result[key].note
+            for key in plain), result)
+        check(f"... its rows, {name}", result["davies_bouldin_last"].value > 0)
+        check_unchanged(f"the last weight {name}", model, before)
+    results = [P.measure(model, (x, y), only="relative*", progress=False)
+               for model in (masked, zeros)]
+    for key in plain:
+        check(f"{key}, ordinary", plain[key].value > 0)
+        near(f"{key}, masked", results[0][key].value, results[1][key].value, 1e-6)
+
+
+class Reverse(nn.Module):
+    """The last layer first, and another weight of its size."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(10, 10)
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Tanh(), nn.Linear(10, 10))
+
+    def forward(self, z):
+        return self.head(self.body(z))
+
+
+def mixed_inputs(x, y):
+    x, y = x[:100], y[:100]
+    only = ["mixup_error", "davies*", "relative*", "sharpness_b*", "reinit*", "network*"]
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(28, 10), nn.Linear(28, 10)
+
+        def forward(self, a, b):
+            return self.a(a.mean((1, 2))) + self.b(b.float().mean((1, 3)))
+    net = Two()
+    a, b = x.double().float(), x.flip(0)
+    objective = P.TorchObjective(net, [(a, b, y)])
+    first, second = np.arange(40), np.arange(60, 100)
+    with objective.running():
+        check("two inputs, mixed", np.allclose(objective._mixed_logits(first, second), net(
+            (a[:40] + a[60:]) / 2, (b[:40] + b[60:]) / 2).detach().numpy(), atol=1e-5))
+    result = P.measure(net, [(a, (b * 9).long(), y)], only=only, hessian_samples=50, draws=2,
+                       initial=copy.deepcopy(net.state_dict()), progress=False)
+    check("an input of integers is not mixed", math.isnan(result["mixup_error"].value) and
+          "floating-point" in result["mixup_error"].note, result["mixup_error"])
+    tokens = torch.randint(10, (100, 6), generator=torch.Generator().manual_seed(3))
+    result = P.measure(Tied(), (tokens, y), only=only, progress=False)
+    told = {m.note for m in result.values()}
+    check("tokens are not mixed", math.isnan(result["mixup_error"].value) and
+          any("floating-point" in note for note in told), told)
+    check("notes of the new measures speak of arguments", not any(
+        "prun_" in note or "callback" in note or "missing" in note for note in told), told)
+    check("... and all that is undefined has one", all(
+        m.note for m in result.values() if math.isnan(m.value)))
+    own = P.measure(perceptron(), (x, y), only=only, initial=perceptron().state_dict(),
+                    loss=lambda z, t: F.cross_entropy(z, t, reduction="none"), progress=False)
+    for name in ("reinitialization_error", "network_criticality"):
+        check(f"no error rate, no {name}", math.isnan(own[name].value) and
+              "wrong" in own[name].note, own[name])
+    check("no logits, no mixing", "needs logits" in own["mixup_error"].note)
+    check("no logits, no normalized ones", "needs logits" in
+          own["sharpness_ball_adaptive_normalized"].note)
+    raises("a scale below zero", P.Error, "ball_scale", P.measure, perceptron(), (x, y),
+           ball_scale=-1, progress=False)
+    result = P.measure(torch.jit.script(modules_of_one()), (x, y), only=only, progress=False)
+    check("a scripted module", result["mixup_error"].value >= 0 and
+          math.isnan(result["davies_bouldin_last"].value), result)
+    encoder = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 8), nn.Linear(8, 10))
+    check("no hooks in encoder layers", P._leaf_modules(encoder) == [encoder[1]])
+
+
+def modules_of_one():
+    return nn.Sequential(nn.Conv2d(1, 2, 7, 7), nn.Flatten(), nn.Linear(32, 10))
+
+
+def users_hooks(x, y):
+    """Hooks of the user stay, and see every pass."""
+    x, y = x[:100], y[:100]
+    net, seen = modules_of_one(), []
+    net[0].register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    net[2].register_forward_hook(lambda module, inputs, output: output * 3)
+    before = snapshot(net)
+    result = P.measure(net, (x, y), only=["davies*", "relative*"], progress=False)
+    check("the user's hook is called", sum(seen) > 300, sum(seen))
+    check_unchanged("hooks of the user", net, before)
+    near("... and the layer before it", result["davies_bouldin_early"].value,
+         davies_bouldin(pooled(net[0](x)), y), 1e-5)
+    check("logits that a hook made are not the layer's",
+          math.isnan(result["davies_bouldin_last"].value), result["davies_bouldin_last"])
 
 
 class Interrupted(nn.Module):
@@ -271,8 +565,9 @@ def nothing_is_lost(x, y):
     x, y = x[:200], y[:200]
     for dtype, measure in ((d, m) for d in (torch.float32, torch.float64) for m in
                            ("prunability", "perturbation_flatness", "sharpness_flat",
-                            "gradient_noise_final", "hessian_largest")):
-        for at in (1, 2, 4, 9, 12, 14):
+                            "gradient_noise_final", "hessian_largest", "davies_bouldin_last",
+                            "mixup_error")):
+        for at in (1, 2, 4, 5, 9, 12, 14):
             for what, act, kind in ((f"{measure}, an error", fail, ZeroDivisionError),
                                     (f"{measure}, Ctrl-C", interrupt, KeyboardInterrupt)):
                 net = Interrupted(perceptron(dtype), at, act).train()
@@ -788,6 +1083,34 @@ def objective_of_arrays():
          np.mean((a @ w.reshape(-1).astype(float) - b) ** 2), 1e-6)
     raises("an array of doubles", TypeError, "float32", P.Objective,
            [P.Tensor("w", a, "weight")], None, 50)
+    raises("a place that is none", ValueError, "early, late, last", P.Objective,
+           [P.Tensor("w", w, "weight")], None, 50, representation=print, places={"first": 3})
+
+
+def regression_of_arrays(x, y):
+    """A linear classifier by hand, and as a module."""
+    x, y = x[:100], y[:100]
+    net = train(nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False)), x, y, 20)
+    rows, labels = x.flatten(1).numpy(), y.numpy()
+    w = net[1].weight.detach().numpy().copy()
+
+    def loss(index):
+        z = rows[index] @ w.T.astype(float)
+        top = z.max(1)
+        return np.log(np.exp(z - top[:, None]).sum(1)) + top - z[np.arange(len(z)), labels[index]]
+    objective = P.Objective(
+        [P.Tensor("w", w, "weight")], loss, 100, logits=lambda index: rows[index] @ w.T,
+        labels=labels, classes=10, representation=lambda place, index: rows[index],
+        places={"last": 784}, mixed_logits=lambda a, b: (rows[a] + rows[b]) / 2 @ w.T,
+        gradient=lambda index: np.zeros_like(w))
+    only = ["relative*", "davies*", "mixup_error", "sharpness_ball_adaptive_normalized"]
+    ours, theirs = (P.measure(*given, only=only, progress=False)
+                    for given in ((objective,), (net, (x, y))))
+    for name in ("relative_flatness", "davies_bouldin_last", "mixup_error"):
+        near(f"a classifier of arrays: {name}", ours[name].value, theirs[name].value, 1e-5)
+    check("... has no early place", math.isnan(ours["davies_bouldin_early"].value))
+    check("... and no gradient of normalized logits", "module of PyTorch" in
+          ours["sharpness_ball_adaptive_normalized"].note)
 
 
 def main():
@@ -798,9 +1121,14 @@ def main():
     hessian_of_small_net(x, y)
     nothing_is_lost(x, y)
     odd_models(x, y)
+    representations(x, y)
+    last_weights(x, y)
+    mixed_inputs(x, y)
+    users_hooks(x, y)
     loaders(x, y)
     results(x, y)
     objective_of_arrays()
+    regression_of_arrays(x, y)
     with tempfile.TemporaryDirectory() as folder:
         messages(x, y, folder)
         our_own_network(x, y, sys.argv[2], folder, sys.argv[3])

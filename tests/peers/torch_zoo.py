@@ -1,6 +1,7 @@
 """torch_zoo.py - networks of PyTorch that are not the library's families, their training, and the
 plain search for prunability.
 """
+import collections
 import copy
 import os
 import sys
@@ -83,6 +84,21 @@ class Tied(nn.Module):
     def forward(self, tokens):
         x = self.embedding(tokens).mean(1)
         return self.output(self.again(torch.tanh(self.inside(x))))
+
+
+def modular_cnn(width):
+    """The library's CNN, each of its layers a module."""
+    layers, channels = [], 1
+    for i in range(4):
+        outputs = width << i
+        layers += [(f"conv{i}", nn.Conv2d(channels, outputs, 3, 1, 1)),
+                   (f"bn{i}", nn.BatchNorm2d(outputs)), (f"relu{i}", nn.ReLU())]
+        if i > 0:
+            layers.append((f"pool{i}", nn.MaxPool2d(2)))
+        channels = outputs
+    layers += [("pool", nn.MaxPool2d(4)), ("flatten", nn.Flatten()),
+               ("fc", nn.Linear(channels, 10))]
+    return nn.Sequential(collections.OrderedDict(layers))
 
 
 def perceptron(dtype=torch.float32):
