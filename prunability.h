@@ -16469,6 +16469,9 @@ static prun_status prun__measurement_find_mixup(prun_measurement *m) {
     prun__free(o->context, p.tried);
     prun__free(o->context, deck.order);
     if (status != PRUN_OK) return status;
+    if (labels == 0.0)
+        return prun__fail(o->context, PRUN_ERR_MISSING,
+                          "mixup: no batch has two samples of a label");
     m->mixup[0] = 1.0 - sum / labels;
     m->mixup[1] = prun__average_error(&average);
     m->known |= 1u << PRUN__KNOWN_MIXUP;
@@ -17249,7 +17252,7 @@ static prun_status prun__measure_run(prun_measurement *m, int64_t place,
     if (result->status == PRUN_OK && !result->message[0] &&
         (prun__infos[place].traits & PRUN_TRAIT_MONTE_CARLO) &&
         result->standard_error != result->standard_error)
-        prun__result_note(result, PRUN_OK, "the standard error is not known: one draw, or none");
+        prun__result_note(result, PRUN_OK, "its standard error is not known");
     if (result->status != PRUN_OK) result->value = result->standard_error = PRUN__NAN;
     if (result->status != PRUN_OK && !result->message[0])
         prun__result_note(result, PRUN_OK, "%.180s",
