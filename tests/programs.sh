@@ -94,6 +94,20 @@ check "no directory for --save: before the training" ends 1 "$work/no/a" \
 mkdir "$work/folder"
 check "--csv is a directory: before the training" ends 1 "$work/folder" \
     "$measure" $forever --csv "$work/folder"
+check "--spectrum below a file: before the training" ends 1 "$work/row.csv" \
+    "$measure" $forever --spectrum "$work/row.csv/figures"
+check "--spectrum draws" ends 0 'gap' "$measure" $tiny --epochs 1 --quiet --hessian-steps 5 \
+    --hessian-runs 1 --spectrum "$work/figures"
+for name in weights hessian loss surface; do
+    check "$name.svg is whole" grep -q '^</svg>$' "$work/figures/$name.svg"
+    check "and has its numbers" test -s "$work/figures/$name.csv"
+done
+check "the trained network is in the middle of the surface" awk -F, '
+    FNR == 1 { next }
+    FILENAME ~ /loss/ && $2 == 0 { base = $3 }
+    FILENAME ~ /surface/ && $2 == 0 && $3 == 0 { found++; bad += $4 != base }
+    END { exit bad || found != 2 }' "$work/figures/loss.csv" "$work/figures/surface.csv"
+check "families" ends 0 '^pruning' "$measure" $tiny --epochs 1 --quiet
 check "no room for --out: before the training" ends 1 "$work/row.csv" \
     "$work/demogen" --mini --out "$work/row.csv/out"
 ln -s net.safetensors "$work/link"

@@ -27,7 +27,7 @@ fails() {
 # rows FILE: without the columns of seconds
 rows() {
     awk -F, -v OFS=, '
-        FNR == 1 { for (i = 1; i <= NF; i++) timing[i] = $i ~ /^seconds/ }
+        FNR == 1 { for (i = 1; i <= NF; i++) timing[i] = $i ~ /^seconds|_seconds$/ }
         {
             line = ""
             for (i = 1; i <= NF; i++) if (!timing[i]) line = line (line == "" ? "" : OFS) $i
@@ -284,6 +284,21 @@ study() {
     check "$name: --help" fails 0 'shard' $program --help
 }
 
+# all_measures NAME OPTIONS: a grid of three models or more with every measure there is
+all_measures() {
+    name=$1
+    tiny="--quiet --yes --measures all $2"
+    program=$work/$name
+    [ -x "$program" ] || return
+    check "$name: all measures" $program --out "$work/$name-all" --jobs 1 $tiny
+    check "$name: and the disagreement of seeds" grep -q 'disagreement of seeds' \
+        "$work/$name-all/report.md"
+    rows "$work/$name-all/models.csv" > "$work/rows"
+    check "$name: three jobs" $program --out "$work/$name-all-3" --jobs 3 $tiny
+    check "$name: three jobs give the same rows" same "$work/$name-all-3"
+    check "$name: and the same figures" same_figures "$work/$name-all" "$work/$name-all-3"
+}
+
 every="demogen double_descent prune_vs_perturb"
 for name in ${*:-$every}; do
     case $name in
@@ -292,11 +307,16 @@ for name in ${*:-$every}; do
             --images 64 --test-images 64 --epochs 3 --draws 2 --repetitions 2 --beta 0.1,0.5 \
             --resamples 50 --checkpoint 0" \
             "--epochs 200 --checkpoint 1" checkpoints/model3.safetensors
+        all_measures demogen "--width 2 --depth 2 --dropout 0,0.2 --l2 0 --augment 0 --seeds 1,2 \
+            --images 64 --test-images 64 --epochs 2 --draws 1 --repetitions 1 --resamples 20"
+        check "demogen: what measures took" grep -q '^hessian_trace,' "$work/demogen-all/costs.csv"
         ;;
     double_descent)
         study double_descent "--widths 1,2 --seeds 1,2 --images 64 --test-images 64 --epochs 3 \
             --draws 2 --repetitions 2 --steps 3 --hessian-images 32 --checkpoint 0" \
             "--epochs 60 --checkpoint 1" checkpoints/model3.safetensors
+        all_measures double_descent "--widths 1,2 --seeds 1,2 --images 64 --test-images 64 \
+            --epochs 2 --draws 1 --repetitions 1 --steps 3 --hessian-images 32"
         ;;
     prune_vs_perturb)
         study prune_vs_perturb "--cnn-widths 1,2 --resnet-widths 1 --seeds 1,2 --images 64 \
