@@ -1398,7 +1398,8 @@ typedef struct prun_gradient_moments_result {
 } prun_gradient_moments_result;
 
 /* Moments of the gradients of `samples` samples: those in index, or 0, 1, ... if it is NULL. One
-   gradient for each, of which none is kept: memory for two doubles a parameter. With epsilon 0
+   gradient for each (of a prun_net sixteen in one pass), of which none is kept: memory for two
+   doubles a parameter. With epsilon 0
    parameters whose gradient is always 0 do not count. A gradient that is not finite:
    PRUN_ERR_NONFINITE, naming the sample. Needs level 2. */
 PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const int64_t *index,
@@ -2938,6 +2939,21 @@ static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t 
 
 /* ln sum exp - logit[label], from float logits in double: float32 would be off by 4e-4 relative at
    losses near 5e-5, which decides prunability. log1p keeps the digits where the label dominates. */
+/* Adds the gradient g of one more sample, the count-th, to the moments of n parameters, which are
+   pairs: mean, and sum of squared deviations (Welford 1962). Returns |g|^2. */
+static double prun__moments_add(double *moments, int64_t n, const float *g, int64_t count) {
+    const double share = 1.0 / (double)count;
+    double square = 0.0;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        const double value = (double)g[i], before = value - moments[2 * i];
+        moments[2 * i] += before * share;
+        moments[2 * i + 1] += before * (value - moments[2 * i]);
+        square += value * value;
+    }
+    return square;
+}
+
 #define PRUN__LEAST_NORM 1e-10
 
 /* Mean of the logits, and the norm of their distances from it, but no less than the least. */
@@ -9341,6 +9357,131 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
     if (wrong) *wrong = errors;
     return PRUN_OK;
 }
+/* ---- gradients sample by sample ---- */
+
+/* A block whose samples' gradients are added to moments one after the other. Forward pass and
+   gradients of values serve all of its lanes; only those of parameters are taken lane by lane, from
+   values in which the other lanes are zeros. */
+typedef struct prun__samplewise {
+    prun__run run;
+    float *lane;                /* a value of the block with one lane that is not zero */
+    float *gradient;            /* of one tensor, of one sample */
+    double *moments;            /* as prun__moments_add has them, of all parameters */
+    double squares[PRUN_LANES]; /* |gradient|^2 of the samples of the block */
+    int64_t before;             /* samples of earlier blocks */
+} prun__samplewise;
+
+/* Copies lane l of a block and sets the others to 0. */
+static void prun__lane_copy(const float *x, int64_t size, int64_t l, float *y) {
+    int64_t i;
+    memset(y, 0, (size_t)size * sizeof *y);
+    for (i = l; i < size; i += PRUN_LANES) y[i] = x[i];
+}
+
+/* Adds a tensor's gradient of lane l. */
+static void prun__samplewise_add(prun__samplewise *s, int32_t tensor, int64_t l) {
+    const prun_net *net = s->run.net;
+    const prun_tensor *t = &net->tensor[tensor];
+    s->squares[l] += prun__moments_add(s->moments + 2 * (t->data - net->parameters),
+                                       prun_tensor_size(t), s->gradient, s->before + l + 1);
+}
+
+/* Gradients of a convolution's weights and bias, lane by lane; then that of its input. */
+static void prun__samplewise_run_conv(prun__samplewise *s) {
+    prun__run *run = &s->run;
+    const prun__batch *batch = run->batch;
+    const prun__op *op = run->op;
+    const prun__layer *layer = &run->net->layer[op->layer];
+    const prun__value *out = &run->plan->value[op->out];
+    int64_t l, c;
+    for (l = 0; l < run->source->n; l++) {
+        prun__lane_copy(prun__run_grad(run, op->out, 0), out->size, l, s->lane);
+        prun__weight_gradient(run->net->context, &op->conv, 1, prun__run_value(run, op->in, 0),
+                              s->lane, batch->partial, batch->strips, s->gradient);
+        prun__samplewise_add(s, layer->tensor, l);
+        if (!layer->bias) continue;
+        prun__kernels_get()->sums(s->lane, s->lane, out->h * out->w, out->c, run->source->n,
+                                  batch->sums);
+        for (c = 0; c < out->c; c++) s->gradient[c] = (float)batch->sums[2 * c];
+        prun__samplewise_add(s, layer->tensor + 1, l);
+    }
+    if (op->in > 0) prun__input_gradient_run(run);
+}
+
+/* Gradients of a norm's scale and shift, lane by lane; then that of its input. */
+static void prun__samplewise_run_norm(prun__samplewise *s) {
+    prun__run *run = &s->run;
+    const prun__op *op = run->op;
+    const prun__value *in = &run->plan->value[op->in];
+    const prun__norm_rows rows = prun__norm_rows_get(run->plan, op, run->batch->coefficients);
+    const float *g = prun__norm_uses_spare(op) ? run->batch->spare : prun__run_grad(run, op->in, 0);
+    double *sums = run->batch->sums;
+    int64_t l, c;
+    prun__for(run->net->context, prun__norm_mask_task, run, 1);
+    for (l = 0; op->norm >= 0 && l < run->source->n; l++) {
+        const int32_t tensor = run->net->layer[op->norm].tensor;
+        prun__lane_copy(g, in->size, l, s->lane);
+        prun__kernels_get()->sums(s->lane, prun__run_value(run, op->in, 0), in->h * in->w, in->c,
+                                  run->source->n, sums);
+        for (c = 0; c < in->c; c++)
+            s->gradient[c] = (float)((sums[2 * c + 1] - sums[2 * c] * (double)rows.mean[c]) *
+                                     (double)rows.inverse[c]);
+        prun__samplewise_add(s, tensor, l);
+        for (c = 0; c < in->c; c++) s->gradient[c] = (float)sums[2 * c];
+        prun__samplewise_add(s, tensor + 1, l);
+    }
+    for (c = 0; op->norm >= 0 && c < in->c; c++) rows.m1[c] = rows.m2[c] = 0.0f;
+    if (prun__norm_has_input_gradient(op))
+        prun__for(run->net->context, prun__norm_apply_task, run, 1);
+}
+
+/* One block, backward after its forward pass. */
+static void prun__samplewise_run(prun__samplewise *s) {
+    prun__run *run = &s->run;
+    int32_t i;
+    memset(s->squares, 0, sizeof s->squares);
+    for (i = run->plan->ops - 1; i >= 0; i--) {
+        run->op = &run->plan->op[i];
+        if (run->plan->value[run->op->out].grad < 0) continue; /* nothing depends on it */
+        if (run->op->kind == PRUN__CONV) prun__samplewise_run_conv(s);
+        else if (run->op->kind == PRUN__NORM) prun__samplewise_run_norm(s);
+        else prun__for(run->net->context, prun__simple_backward_task, run, 1);
+    }
+}
+
+/* Adds the gradients of n samples' losses in eval mode to moments, which begin as zeros. squares:
+   their |gradient|^2, n. */
+static prun_status prun__net_add_moments(prun_net *net, const prun_images *images,
+                                         const int64_t *index, int64_t n, double *moments,
+                                         double *squares) {
+    const prun__plan *plan = &net->plan;
+    prun__source source = prun__source_make(images, index, n);
+    prun__samplewise s;
+    int64_t largest = 1, i;
+    prun_status status;
+    memset(&s, 0, sizeof s);
+    PRUN__TRY(prun__net_check(net, &source));
+    prun__run_init(net, &source, &s.run);
+    s.moments = moments;
+    for (i = 0; i < plan->values; i++) largest = PRUN__MAX(largest, plan->value[i].size);
+    s.lane = (float *)prun__alloc(net->context, largest, sizeof *s.lane, "gradient moments");
+    for (largest = 1, i = 0; i < net->tensors; i++)
+        largest = PRUN__MAX(largest, prun_tensor_size(&net->tensor[i]));
+    s.gradient = (float *)prun__alloc(net->context, largest, sizeof(float), "gradient moments");
+    status = s.lane && s.gradient ? PRUN_OK : PRUN_ERR_MEMORY;
+    for (; status == PRUN_OK && s.before < n; s.before += source.n) {
+        prun__source_set_part(&source, index, s.before, PRUN__MIN(PRUN_LANES, n - s.before));
+        status = prun__run_begin(&s.run);
+        if (status != PRUN_OK) break;
+        prun__run_forward(&s.run);
+        prun__for(net->context, prun__loss_task, &s.run, 1);
+        prun__samplewise_run(&s);
+        for (i = 0; i < source.n; i++) squares[s.before + i] = s.squares[i];
+    }
+    prun__free(net->context, s.lane);
+    prun__free(net->context, s.gradient);
+    return status;
+}
 #endif
 
 /* [EVAL.I] logits and losses */
@@ -11310,22 +11451,6 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
                                 standard_error);
 }
 
-/* Adds the gradient g of one more sample to the moments, of which there are pairs: mean, and sum of
-   squared deviations (Welford 1962). Returns |g|^2. */
-static double prun__gradient_moments_add(double *moments, int64_t parameters, const float *g,
-                                         int64_t count) {
-    const double share = 1.0 / (double)count;
-    double square = 0.0;
-    int64_t i;
-    for (i = 0; i < parameters; i++) {
-        const double value = (double)g[i], before = value - moments[2 * i];
-        moments[2 * i] += before * share;
-        moments[2 * i + 1] += before * (value - moments[2 * i]);
-        square += value * value;
-    }
-    return square;
-}
-
 /* What the moments come to. */
 static void prun__gradient_moments_fill(const double *moments, double epsilon,
                                         prun_gradient_moments_result *r) {
@@ -11343,12 +11468,34 @@ static void prun__gradient_moments_fill(const double *moments, double epsilon,
     r->signal_to_noise = counted > 0.0 ? ratios / counted : 0.0;
 }
 
+/* Adds the gradients of samples to the moments: those of a net block by block, others one call
+   each. squares: |gradient|^2 of each. */
+static prun_status prun__objective_add_moments(const prun_objective *o, const int64_t *index,
+                                               int64_t samples, int64_t parameters, double *moments,
+                                               double *squares) {
+    float *g;
+    int64_t k;
+    prun_status status;
+#ifndef PRUNABILITY_NO_NET
+    if (prun__objective_has_net_gradient(o))
+        return prun__net_add_moments(o->net, o->images, index, samples, moments, squares);
+#endif
+    g = (float *)prun__alloc(o->context, parameters, sizeof *g, "gradient moments");
+    status = g ? PRUN_OK : PRUN_ERR_MEMORY;
+    for (k = 0; status == PRUN_OK && k < samples; k++) {
+        const int64_t sample = index ? index[k] : k;
+        status = prun__objective_gradient(o, &sample, 1, g, NULL);
+        if (status == PRUN_OK) squares[k] = prun__moments_add(moments, parameters, g, k + 1);
+    }
+    prun__free(o->context, g);
+    return status;
+}
+
 PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const int64_t *index,
                                           int64_t samples, double epsilon,
                                           prun_gradient_moments_result *result) {
     prun_context *context = objective->context;
-    float *g;
-    double *moments;
+    double *moments, *squares;
     prun_gradient_moments_result r;
     int64_t k;
     prun_status status;
@@ -11363,27 +11510,25 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
     memset(&r, 0, sizeof r);
     r.samples = samples;
     r.parameters = prun__objective_parameters(objective);
-    g = (float *)prun__alloc(context, r.parameters, sizeof *g, "gradient moments");
+    squares = (double *)prun__alloc(context, samples, sizeof *squares, "gradient moments");
     moments = (double *)prun__alloc_zero(context, prun__size_product(2, r.parameters),
                                          sizeof *moments, "gradient moments");
-    status = g && moments ? PRUN_OK : PRUN_ERR_MEMORY;
+    status = squares && moments ? PRUN_OK : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK)
+        status =
+            prun__objective_add_moments(objective, index, samples, r.parameters, moments, squares);
     for (k = 0; status == PRUN_OK && k < samples; k++) {
-        const int64_t sample = index ? index[k] : k;
-        double square;
-        status = prun__objective_gradient(objective, &sample, 1, g, NULL);
-        if (status != PRUN_OK) break;
-        square = prun__gradient_moments_add(moments, r.parameters, g, k + 1);
-        r.uncentred_trace += square / (double)samples;
-        if (!(square <= DBL_MAX))
+        r.uncentred_trace += squares[k] / (double)samples;
+        if (!(squares[k] <= DBL_MAX))
             status = prun__fail(context, PRUN_ERR_NONFINITE,
                                 "gradient moments: the gradient of sample %lld is not finite",
-                                (long long)sample);
+                                (long long)(index ? index[k] : k));
     }
     if (status == PRUN_OK) {
         prun__gradient_moments_fill(moments, epsilon, &r);
         *result = r;
     }
-    prun__free(context, g);
+    prun__free(context, squares);
     prun__free(context, moments);
     return status;
 }
