@@ -24,8 +24,9 @@ BENCH = $(patsubst bench/%.c,build/bench_%,$(wildcard bench/*.c))
 PYTHON ?= python3
 # The longest first, so that none of them is the last to end.
 SCRIPTS = $(wildcard tests/compile.sh tests/studies.sh tests/programs.sh tests/lessons.sh \
-    tests/embedding.sh tests/peers/pytorch.sh tests/peers/torch_module.sh tests/own_network.sh \
-    tests/peers/spectral.sh tests/fork.sh tests/format.sh tests/header.sh tests/readme.sh)
+    tests/peers/recent.sh tests/embedding.sh tests/peers/pytorch.sh tests/peers/torch_module.sh \
+    tests/own_network.sh tests/peers/spectral.sh tests/fork.sh tests/format.sh tests/header.sh \
+    tests/readme.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print $$3 }' prunability.h)
