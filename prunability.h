@@ -13360,18 +13360,18 @@ static prun_status prun__modules_search(const prun__modules *m, double *best) {
     *best = HUGE_VAL;
     for (k = 1; k <= 10; k++) {
         const double alpha = (double)k / 10.0;
-        int large = -1, small = LEAST, feasible;
-        while (small >= 0 && !(alpha / pow(2.0, -small / 4.0) < *best)) small--;
-        if (small < 0) continue;
-        PRUN__TRY(prun__modules_try(m, alpha, pow(2.0, -small / 4.0), &feasible));
+        int coarse = -1, fine = LEAST, feasible;
+        while (fine >= 0 && !(alpha / pow(2.0, -fine / 4.0) < *best)) fine--;
+        if (fine < 0) continue;
+        PRUN__TRY(prun__modules_try(m, alpha, pow(2.0, -fine / 4.0), &feasible));
         if (!feasible) continue;
-        while (small - large > 1) { /* `small` is feasible, `large` is not or is off the list */
-            const int middle = (small + large) / 2;
+        while (fine - coarse > 1) { /* `fine` is feasible, `coarse` is not or is off the list */
+            const int middle = (fine + coarse) / 2;
             PRUN__TRY(prun__modules_try(m, alpha, pow(2.0, -middle / 4.0), &feasible));
-            if (feasible) small = middle;
-            else large = middle;
+            if (feasible) fine = middle;
+            else coarse = middle;
         }
-        *best = alpha / pow(2.0, -small / 4.0);
+        *best = alpha / pow(2.0, -fine / 4.0);
     }
     return PRUN_OK;
 }

@@ -297,6 +297,9 @@ all_measures() {
     check "$name: three jobs" $program --out "$work/$name-all-3" --jobs 3 $tiny
     check "$name: three jobs give the same rows" same "$work/$name-all-3"
     check "$name: and the same figures" same_figures "$work/$name-all" "$work/$name-all-3"
+    cp "$work/$name-all/models.csv" "$work/before"
+    check "$name: the same command again" $program --out "$work/$name-all" $tiny
+    check "$name: leaves its rows as they are" cmp "$work/before" "$work/$name-all/models.csv"
 }
 
 every="demogen double_descent prune_vs_perturb"

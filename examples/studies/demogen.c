@@ -668,7 +668,7 @@ static int add_margins(evaluation *e) {
     int k;
     line *l;
 
-    for (k = 0; k < e->s->columns; k++) {
+    for (k = 0; k < e->s->measured; k++) {
         const double *v = column(e, e->s->names[k]);
 
         if (!is_margin(e->s->names[k])) continue;

@@ -169,7 +169,7 @@ static inline int ex__is_cell_number(const char *cell) {
 /* Finds out how many columns there are and which hold text: those of the key where a key does, and
    these of the others. */
 static inline void ex__study_columns(ex_study *s) {
-    static const char *const texts[] = {"status", "version", "isa"};
+    static const char *const texts[] = {"status", "version", "isa", "predictions"};
     const char *name = s->names, *at = s->count > 0 ? s->key_text[0] : NULL;
     ex_text cell = {NULL, 0, 0};
     int column;
