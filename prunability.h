@@ -60,6 +60,7 @@
    [PRUNE]          pruning, perturbation, and the searches on both
    [BALL]           sharpness at a fixed radius, modules put back
    [HESSIAN]        curvature: eigenvalues, spectrum, trace, effective dimensionality
+   [SCORES]         which weights matter: scores that pruning can rank weights by
    [MEASURE]        generalization measures: formulas, and the table of all of them
    [STATS]          evaluation statistics and tables of models
    [FILES]          data sets, checkpoints, tables
@@ -90,6 +91,7 @@
    [BALL.I]         sharpness at a fixed radius; modules put back, and their criticality
    [HESSIAN.I]      products with the Hessian, exact or by differences
    [SPECTRUM.I]     Lanczos: eigenvalues, trace, spectrum, effective dimensionality
+   [SCORES.I]       scores of weights from gradients, curvature and magnitudes
    [NORMS.I]        norms, margins and bounds
    [SINGULAR.I]     singular values of weight matrices, power laws of their squares
    [FEATURES.I]     clusters of representations, relative flatness, agreement
@@ -124,6 +126,12 @@
    candidate as soon as its partial loss sum exceeds the tolerance, hardest samples first. The
    answer is the one that evaluating every grid point in full would give. Only where the losses may
    be negative (`nonnegative` of the objective is 0) is every candidate evaluated in full.
+
+   CANDIDATES, SCORES, INTERVALS. Pruning at random has its answers close to 1: options.fractions
+   lists kept fractions of your own instead of the grid. options.score ranks weights by a number of
+   your own instead of |w|; prun_prune_scores computes such numbers from gradients, curvature and
+   magnitudes. options.resamples adds a 95 % interval to the answer, which says how far it depends
+   on the training samples. Two networks whose intervals overlap may not differ.
 
    LEVELS. Measures take a prun_objective: weight tensors and callbacks. Level 0 is the weights
    alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
@@ -856,11 +864,16 @@ typedef struct prun_prune_options {
     prun_prune_method method;
     prun_prune_scope scope;
     int32_t include_biases, include_norms; /* 1: they are prunable too */
-    int64_t grid;                          /* n: kept fractions i/n for i = 0 .. n [100] */
+    const float *score; /* one per prunable weight, in the order of the tensors; weights with the
+                           smallest score go first, of equal scores the smaller |w| [|w|] */
+    int64_t grid;       /* n: kept fractions i/n for i = 0 .. n [100] */
+    const double *fractions;     /* kept fractions of your own instead, rising, in [0, 1] [none] */
+    int64_t fraction_count;      /* how many */
     double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [0.1 alone]; DBL_MIN for none */
     int64_t beta_count;          /* [those before the first 0] */
     int64_t repetitions;         /* PRUN_PRUNE_RANDOM: permutations whose mean loss is taken [5] */
-    uint64_t seed;               /* PRUN_PRUNE_RANDOM */
+    int64_t resamples;           /* prun_prunability_search: for an interval [0: none] */
+    uint64_t seed;               /* PRUN_PRUNE_RANDOM, and resampling */
     /* Called as candidates are decided; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
@@ -872,15 +885,17 @@ PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options
 /* Answer for one beta. Losses are means over the samples (and over repetitions). */
 typedef struct prun_prunability_answer {
     double beta, threshold; /* base loss + beta |base loss| */
-    double kept_fraction;   /* the measure: i/n, smallest feasible */
+    double kept_fraction;   /* the measure: smallest feasible candidate */
     int64_t kept;           /* weights kept there */
     double loss;            /* there */
+    double lower, upper;    /* 95 % interval of kept_fraction; NaN without resamples */
+    double standard_error;  /* of kept_fraction; NaN without resamples */
 } prun_prunability_answer;
 
 typedef struct prun_prunability {
     double base_loss;
     int64_t prunable, prunable_tensors; /* weights and tensors that could be pruned */
-    int64_t grid;
+    int64_t grid;                       /* 0: fractions of your own */
     int64_t answer_count;
     prun_prunability_answer answer[PRUN_MAX_BETAS]; /* in the order of options->beta */
     double passes; /* sample evaluations spent / samples, the base loss included */
@@ -888,35 +903,50 @@ typedef struct prun_prunability {
 
 /* Weights kept at grid point i of n out of `count`: (2 i count + n) / (2 n) in integers. */
 PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count);
+/* Weights kept of `count` at a fraction in [0, 1]: the product rounded to the nearest integer, half
+   up. What rounding may have moved off a half counts as a half, so that i/n as a double keeps
+   prun_kept_count(i, n, count) weights, for n up to 2^18 and counts up to 2^31. */
+PRUNDEF int64_t prun_kept_count_at(double fraction, int64_t count);
+/* Prunable weights, which is how many scores prun_prune_options.score holds. Needs level 0. */
+PRUNDEF prun_status prun_prunable_count(const prun_objective *objective,
+                                        const prun_prune_options *options, int64_t *count);
 
-/* Prunability, Definition 1: the smallest kept fraction i/n whose loss is at most (1 + beta) times
-   the unpruned loss; exact for the grid, no monotonicity assumed. Needs level 1. Ties in |w| go by
-   flat index: the lower index is kept first. options NULL: defaults.
+/* Prunability, Definition 1: the smallest kept fraction whose loss is at most (1 + beta) times the
+   unpruned loss, of i/grid or of options->fractions, and of 1, which always qualifies; exact for
+   these candidates, no monotonicity assumed. Needs level 1. Ties in |w| go by flat index: the lower
+   index is kept first. options NULL: defaults.
+   options->resamples asks how far the answer depends on the training samples: they are drawn anew
+   with replacement that often, and each time the answer is looked up again among the candidates
+   near it: down to three in a row, up to one, whose mean loss lies five standard errors or more
+   beyond the threshold, or eight losses of which are not finite. It costs one pass per such
+   candidate and repetition. 1,000 are usual.
    This function and all below change the weights while they run. Those that are not said to keep
    the change restore them bit by bit. One objective serves one call at a time, and so do
    objectives that share weights. */
 PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             const prun_prune_options *options,
                                             prun_prunability *result);
-/* Mean loss at every grid point: losses[0 .. grid], i-th at kept fraction i/grid. error_rates: the
-   mean error rates, or NULL. beta is not used. After a failure, set up to where it stopped. */
+/* Mean loss at every candidate: losses[0 .. grid], i-th at kept fraction i/grid, or one per
+   fraction of your own. error_rates: the mean error rates, or NULL. beta and resamples are not
+   used. After a failure, set up to where it stopped. */
 PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     const prun_prune_options *options, double *losses,
                                     double *error_rates);
-/* Prunes for good to the given kept fraction, in [0, 1] (random: first permutation). Needs level 0.
-   A fraction on the grid follows the grid's rounding. kept: NULL or the number of weights left. */
+/* Prunes for good to the given kept fraction, in [0, 1] (random: first permutation), rounded as by
+   prun_kept_count_at. kept: NULL or the number of weights left. grid and fractions are not used.
+   Needs level 0. */
 PRUNDEF prun_status prun_prune(const prun_objective *objective, double kept_fraction,
                                const prun_prune_options *options, int64_t *kept);
 /* What pruning to that fraction would keep of each prunable tensor: its kept fraction, as the mean
-   over options->repetitions at random. The fraction is rounded to the grid. Needs level 0. */
+   over options->repetitions at random. grid and fractions are not used. Needs level 0. */
 PRUNDEF prun_status prun_prune_layer_fractions(const prun_objective *objective,
                                                double kept_fraction,
                                                const prun_prune_options *options,
                                                double *fractions);
 
-/* Loss when only one layer is pruned: losses[t (grid + 1) + i] is the mean loss with the t-th
-   prunable tensor at kept fraction i/grid and everything else untouched. scope and beta are not
-   used. Needs level 1; prunable tensors x grid passes. */
+/* Loss when only one layer is pruned: losses[t n + i] is the mean loss with the t-th prunable
+   tensor at the i-th of n candidates (grid + 1, or fraction_count) and everything else untouched.
+   scope and beta are not used. Needs level 1; prunable tensors x n passes. */
 PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
                                              const prun_prune_options *options, double *losses);
 
@@ -968,13 +998,14 @@ PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, con
                                             int64_t count, const prun_perturb_options *options,
                                             double *losses, double *standard_errors,
                                             double *error_rates);
-/* The same at kept fractions i/grid, i = 0 .. grid (grid + 1 values): noise on the weights that
-   magnitude pruning would remove there, of the Euclidean norm of what it would remove (paper,
-   figures 2 and 5: pruning against random perturbation of the same size). Its partner is
-   prun_loss_curve. options->fraction, norm and match_norm are not used. */
-PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, int64_t grid,
-                                         const prun_perturb_options *options, double *losses,
-                                         double *standard_errors, double *error_rates);
+/* The same at `count` kept fractions in [0, 1]: noise on the weights that magnitude pruning would
+   remove there, of the Euclidean norm of what it would remove (paper, figures 2 and 5: pruning
+   against random perturbation of the same size). Its partner is prun_loss_curve with the same
+   fractions. options->fraction, norm and match_norm are not used. */
+PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const double *fractions,
+                                         int64_t count, const prun_perturb_options *options,
+                                         double *losses, double *standard_errors,
+                                         double *error_rates);
 
 typedef enum prun_radius_state {
     PRUN_RADIUS_FOUND = 0,
@@ -1194,6 +1225,14 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
                                        const prun_hessian_options *options, prun_estimate *trace,
                                        prun_estimate *by_tensor);
 
+/* Diagonal of H by the same estimator, k values: means over the vectors v of v_i (H v)_i. Exact for
+   a diagonal H; otherwise entry i has the variance of the sum of squares of the others in its row,
+   divided by options->probes. standard_errors: NULL, or those of the entries, NaN with one probe.
+   Finite differences add the error that prun_hessian_difference tells. */
+PRUNDEF prun_status prun_hessian_diagonal(const prun_objective *objective,
+                                          const prun_hessian_options *options, double *diagonal,
+                                          double *standard_errors);
+
 /* Result of options->probes Lanczos runs, each started from a Gaussian vector and `steps` products
    long: the nodes (Ritz values, ascending) and weights (adding up to 1) of each run's quadrature
    rule. */
@@ -1248,6 +1287,50 @@ typedef struct prun_effective_dimension {
 PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
                                                   prun_effective_dimension *result);
 #endif
+
+/* [SCORES] which weights matter: scores that pruning can rank weights by */
+/*
+       prun_prune_options prune = {0};
+       float *scores = malloc(count * sizeof *scores);   (count: from prun_prunable_count)
+       status = prun_prune_scores(&objective, PRUN_SCORE_FISHER, NULL, scores);
+       prune.score = scores;
+       if (status == PRUN_OK) status = prun_prunability_search(&objective, &prune, &found);
+*/
+
+/* w is a weight, g the gradient of the mean loss, g_s that of sample s, h the diagonal of the
+   Hessian of the mean loss. The paper ranks by magnitude and conjectures that a more effective way
+   of pruning gives a measure that tells more (section 4). */
+typedef enum prun_score {
+    PRUN_SCORE_MAGNITUDE = 0, /* |w| */
+    PRUN_SCORE_TAYLOR = 1,    /* |w g| (Molchanov et al. 2017). Level 2 */
+    PRUN_SCORE_FISHER = 2,    /* w^2 mean of g_s^2 (Theis et al. 2018). Level 2 */
+    PRUN_SCORE_CURVATURE = 3, /* w^2 max(h, 0): optimal brain damage (LeCun et al. 1990), with
+                                 prun_hessian_diagonal. Level 3, or 2 by differences */
+    PRUN_SCORE_LAMP = 4,      /* w^2 over the sum of the squares in its tensor that are at least as
+                                 large (Lee et al. 2021) */
+    PRUN_SCORE_RANDOM = 5     /* uniform in [0, 1), by the seed */
+} prun_score;
+
+/* Zero-initialise; zero fields take the default in brackets. */
+typedef struct prun_score_options {
+    int32_t include_biases, include_norms; /* as in prun_prune_options */
+    const int64_t *index;                  /* samples of gradients and Hessian; NULL: 0, 1, ... */
+    int64_t samples;                       /* how many [all; needed with `index`] */
+    int64_t probes;                        /* random vectors of PRUN_SCORE_CURVATURE [10] */
+    uint64_t seed;                         /* of these, and of PRUN_SCORE_RANDOM */
+    /* Called after each product with the Hessian; non-zero stops with PRUN_ERR_CANCELLED. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} prun_score_options;
+
+/* The options as they will be used with this objective; NULL: all defaults. */
+PRUNDEF prun_score_options prun_score_resolved(const prun_objective *objective,
+                                               const prun_score_options *options);
+/* Scores of all prunable weights (prun_prunable_count of them), for prun_prune_options.score. A
+   score that is not finite: PRUN_ERR_NONFINITE, naming the weight. Scores too small for a float are
+   0; pruning ranks equal scores by |w|. Memory: two doubles per parameter for PRUN_SCORE_FISHER. */
+PRUNDEF prun_status prun_prune_scores(const prun_objective *objective, prun_score score,
+                                      const prun_score_options *options, float *scores);
 
 /* [MEASURE] generalization measures */
 
@@ -1471,10 +1554,14 @@ typedef struct prun_measure_options {
     int32_t include_biases, include_norms; /* 1: they are pruned and perturbed too, and belong to
                                               the norms of the bounds that follow from that */
     int64_t grid;                          /* of kept fractions [100] */
-    int64_t repetitions;                   /* of random pruning [5] */
-    int64_t draws;                         /* of noise, and random vectors of the trace [10] */
-    int64_t restarts;                      /* of sharpness [3; Jiang et al.: 15] */
-    double precision;                      /* of radii [0.01] */
+    const double *fractions; /* kept fractions of your own, as in prun_prune_options [none] */
+    int64_t fraction_count;
+    int64_t resamples;   /* standard errors of prunability by resampling the samples [0: none] */
+    int64_t repetitions; /* of random pruning [5] */
+    int64_t draws;       /* of noise, and random vectors of the trace and of curvature's diagonal
+                            [10] */
+    int64_t restarts;    /* of sharpness [3; Jiang et al.: 15] */
+    double precision;    /* of radii [0.01] */
     double displacement; /* > 0: PAC-Bayes and sharpness radii tolerate this rise of the error rate
                              instead (Jiang et al.: 0.1) */
     double delta;        /* of bounds [0.05] */
@@ -2549,37 +2636,44 @@ static prun_status prun__tensors_check_overlap(prun_context *context, const char
 
 /* ---- sorting ---- */
 
-/* Order of descending keys; equal keys keep the lower index first. Keys are non-negative or
-   infinite floats, whose bit patterns order as integers (NaN ends up first). LSD radix sort:
-   three passes of 11 bits over (key, index) pairs, O(count). scratch: count. */
-static void prun__keys_sort_descending(const float *keys, int64_t count, int64_t *order,
-                                       int64_t *scratch) {
+/* A float that is not NaN as an integer of the same order; -0 comes just before +0. */
+static uint32_t prun__key_bits(float key) {
+    uint32_t bits;
+    memcpy(&bits, &key, sizeof bits);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+/* Sorts an order by descending keys; where keys are equal, what came first stays first. LSD radix
+   sort: three passes of 11 bits, O(count). scratch: count. */
+static void prun__order_sort_descending(const float *keys, int64_t count, int64_t *order,
+                                        int64_t *scratch) {
     int64_t histogram[2048], i, *from = scratch, *to = order;
     int shift;
-    for (i = 0; i < count; i++) scratch[i] = i;
+    memcpy(scratch, order, (size_t)count * sizeof *scratch);
     for (shift = 0; shift < 33; shift += 11) {
         int64_t total = 0, *swap;
         int b;
         memset(histogram, 0, sizeof histogram);
-        for (i = 0; i < count; i++) {
-            uint32_t bits;
-            memcpy(&bits, &keys[i], sizeof bits);
-            histogram[2047 - ((bits & 0x7fffffffu) >> shift & 2047)]++;
-        }
+        for (i = 0; i < count; i++) histogram[2047 - (prun__key_bits(keys[i]) >> shift & 2047)]++;
         for (b = 0; b < 2048; b++) {
             int64_t here = histogram[b];
             histogram[b] = total;
             total += here;
         }
-        for (i = 0; i < count; i++) {
-            uint32_t bits;
-            memcpy(&bits, &keys[from[i]], sizeof bits);
-            to[histogram[2047 - ((bits & 0x7fffffffu) >> shift & 2047)]++] = from[i];
-        }
+        for (i = 0; i < count; i++)
+            to[histogram[2047 - (prun__key_bits(keys[from[i]]) >> shift & 2047)]++] = from[i];
         swap = from;
         from = to;
         to = swap;
     }
+}
+
+/* Order of descending keys; equal keys keep the lower index first. */
+static void prun__keys_sort_descending(const float *keys, int64_t count, int64_t *order,
+                                       int64_t *scratch) {
+    int64_t i;
+    for (i = 0; i < count; i++) order[i] = i;
+    prun__order_sort_descending(keys, count, order, scratch);
 }
 
 /* Ascending doubles. */
@@ -2741,12 +2835,14 @@ static PRUN__SHARED int prun__number_read(const char *text, double *out) {
 */
 
 /* Streams of one seed. Parameters take those below 2^32, by tensor. */
-#define PRUN__STREAM_MEASURE (UINT64_C(1) << 33) /* choices of measures */
-#define PRUN__STREAM_PRUNE (UINT64_C(1) << 36)   /* random pruning, by repetition and segment */
-#define PRUN__STREAM_ORDER (UINT64_C(1) << 40)   /* order of the images, by epoch */
-#define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44) /* by the stream of the pass */
-#define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48) /* by the stream of the pass and layer */
-#define PRUN__STREAM_HESSIAN (UINT64_C(1) << 56) /* Lanczos runs, by probe */
+#define PRUN__STREAM_SCORE (UINT64_C(1) << 32)    /* random scores of weights */
+#define PRUN__STREAM_MEASURE (UINT64_C(1) << 33)  /* choices of measures */
+#define PRUN__STREAM_PRUNE (UINT64_C(1) << 36)    /* random pruning, by repetition and segment */
+#define PRUN__STREAM_RESAMPLE (UINT64_C(3) << 38) /* samples drawn anew for prunability, by draw */
+#define PRUN__STREAM_ORDER (UINT64_C(1) << 40)    /* order of the images, by epoch */
+#define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44)  /* by the stream of the pass */
+#define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48)  /* by the stream of the pass and layer */
+#define PRUN__STREAM_HESSIAN (UINT64_C(1) << 56)  /* Lanczos runs, by probe */
 #define PRUN__STREAM_RESTART (PRUN__STREAM_HESSIAN + (UINT64_C(1) << 40)) /* ... their restarts */
 #define PRUN__STREAM_TRACE (PRUN__STREAM_HESSIAN + (UINT64_C(2) << 40))   /* ... and the trace */
 #define PRUN__STREAM_PERTURB (UINT64_C(1) << 60)                          /* noise, by draw */
@@ -11769,6 +11865,12 @@ PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count) {
     return (2 * i * count + n) / (2 * n);
 }
 
+/* The quotient i/n and the product are off by half a unit of rounding each: one unit together. */
+PRUNDEF int64_t prun_kept_count_at(double fraction, int64_t count) {
+    const double kept = floor(fraction * (double)count * (1.0 + 2.0 * DBL_EPSILON) + 0.5);
+    return kept < (double)count ? (int64_t)kept : count;
+}
+
 /* Noise on the ranked weights instead of pruning. */
 typedef struct prun__noise {
     int kind; /* prun_noise, or one of the private kinds below */
@@ -11833,6 +11935,31 @@ PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options
     return o;
 }
 
+/* Fails unless kept_fraction is in [0, 1]. */
+static prun_status prun__kept_check(prun_context *context, double kept_fraction) {
+    if (kept_fraction >= 0.0 && kept_fraction <= 1.0) return PRUN_OK;
+    return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: kept fraction %g is not in [0, 1]",
+                      kept_fraction);
+}
+
+/* Checks the kept fractions that the caller lists, if there are any. */
+static prun_status prun__fractions_check(prun_context *context, const prun_prune_options *p) {
+    int64_t i;
+    if (!p->fractions && p->fraction_count == 0) return PRUN_OK;
+    if (!p->fractions || p->fraction_count < 1 || p->fraction_count > (1 << 24))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "pruning: fraction_count %lld with %s; give both or neither",
+                          (long long)p->fraction_count, p->fractions ? "fractions" : "none");
+    for (i = 0; i < p->fraction_count; i++) {
+        PRUN__TRY(prun__kept_check(context, p->fractions[i]));
+        if (i > 0 && !(p->fractions[i] > p->fractions[i - 1]))
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "pruning: fractions[%lld] is %g, not above the %g before it",
+                              (long long)i, p->fractions[i], p->fractions[i - 1]);
+    }
+    return PRUN_OK;
+}
+
 /* Checks the objective and resolved pruning options. */
 static prun_status prun__prune_check(const prun_objective *o, const prun_prune_options *p) {
     prun_context *context = o->context;
@@ -11845,10 +11972,16 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
     if (p->grid < 1 || p->grid > (1 << 24))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: grid %lld is not in 1 .. 2^24",
                           (long long)p->grid);
-    if (p->repetitions < 1 || p->repetitions > (1 << 20))
+    PRUN__TRY(prun__fractions_check(context, p));
+    if (p->score && p->method == PRUN_PRUNE_RANDOM)
         return prun__fail(context, PRUN_ERR_ARGUMENT,
-                          "pruning: repetitions %lld is not in 1 .. 2^20",
-                          (long long)p->repetitions);
+                          "pruning: score and PRUN_PRUNE_RANDOM exclude each other");
+    if (p->repetitions < 1 || p->repetitions > (1 << 20) || p->resamples < 0 ||
+        p->resamples > (1 << 20))
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "pruning: repetitions %lld is not in 1 .. 2^20, or resamples %lld not in "
+                          "0 .. 2^20",
+                          (long long)p->repetitions, (long long)p->resamples);
     if (p->beta_count < 1 || p->beta_count > PRUN_MAX_BETAS)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: beta_count %lld is not in 1 .. %d",
                           (long long)p->beta_count, PRUN_MAX_BETAS);
@@ -11895,7 +12028,7 @@ static int64_t prun__segment_start(const prun__search *s, int64_t segment) {
     return s->start[segment];
 }
 
-/* Order of one segment: by magnitude, ties to the lower index, or a random permutation. */
+/* Order of one segment: by score, then magnitude, then the lower index; or a random permutation. */
 static void prun__segment_make_order(prun__search *s, int64_t repetition, int64_t segment,
                                      float *keys, int64_t *order, int64_t *scratch) {
     const int64_t from = prun__segment_start(s, segment);
@@ -11909,8 +12042,26 @@ static void prun__segment_make_order(prun__search *s, int64_t repetition, int64_
     } else {
         for (i = 0; i < n; i++) keys[i] = fabsf(s->saved[from + i]);
         prun__keys_sort_descending(keys, n, order, scratch);
+        for (i = 0; s->options.score && i < n; i++)
+            keys[i] = s->options.score[from + i] + 0.0f; /* -0 becomes +0 */
+        if (s->options.score) prun__order_sort_descending(keys, n, order, scratch);
     }
     for (i = 0; i < n; i++) to[i] = (int32_t)(from + order[i]);
+}
+
+/* Fails for a score that is not a number. Infinite ones are fine: always kept, or first to go. */
+static prun_status prun__search_check_score(const prun__search *s) {
+    int64_t i, t = 0;
+    for (i = 0; s->options.score && i < s->count; i++) {
+        while (i >= s->start[t + 1]) t++;
+        if (s->options.score[i] != s->options.score[i])
+            return prun__fail(s->context, PRUN_ERR_NONFINITE,
+                              "pruning: score[%lld] (of %s[%lld]) is not a number", (long long)i,
+                              s->o->tensors[s->which[t]].name ? s->o->tensors[s->which[t]].name
+                                                              : "?",
+                              (long long)(i - s->start[t]));
+    }
+    return PRUN_OK;
 }
 
 /* Makes the orders of all repetitions and segments. */
@@ -11939,6 +12090,7 @@ static prun_status prun__search_make_ranking(const prun_objective *o,
     s->applied = -1;
     PRUN__TRY(prun__prune_check(o, &s->options));
     PRUN__TRY(prun__search_find_tensors(s));
+    PRUN__TRY(prun__search_check_score(s));
     s->saved = (float *)prun__alloc(s->context, s->count, sizeof(float), "pruning");
     s->flat = (float *)prun__alloc(s->context, s->count, sizeof(float), "pruning");
     s->order =
@@ -12056,7 +12208,25 @@ static void prun__noise_apply(prun__search *s, int64_t draw) {
         s->flat[i] = (float)((double)s->saved[i] + scale * (double)s->flat[i]);
 }
 
-/* Makes grid point i of a repetition (or that draw of the noise) the objective's weights. */
+/* Candidates of the search, without the unpruned weights where a list lacks them. */
+static int64_t prun__point_count(const prun__search *s) {
+    return s->options.fractions ? s->options.fraction_count : s->options.grid + 1;
+}
+
+/* Kept fraction of candidate i; 1 beyond the last. */
+static double prun__point_fraction(const prun__search *s, int64_t i) {
+    if (i >= prun__point_count(s)) return 1.0;
+    return s->options.fractions ? s->options.fractions[i] : (double)i / (double)s->options.grid;
+}
+
+/* Weights that candidate i keeps of a segment of n. */
+static int64_t prun__point_kept(const prun__search *s, int64_t i, int64_t n) {
+    if (i >= prun__point_count(s)) return n;
+    return s->options.fractions ? prun_kept_count_at(s->options.fractions[i], n)
+                                : prun_kept_count(i, s->options.grid, n);
+}
+
+/* Makes candidate i of a repetition (or that draw of the noise) the objective's weights. */
 static void prun__candidate_apply(prun__search *s, int64_t repetition, int64_t i) {
     int64_t g;
     if (s->noise) {
@@ -12069,11 +12239,11 @@ static void prun__candidate_apply(prun__search *s, int64_t repetition, int64_t i
         memset(s->kept, 0, (size_t)s->segments * sizeof(int64_t));
         s->applied = repetition;
     }
-    for (g = 0; g < s->segments; g++)
-        prun__segment_set_kept(
-            s, repetition, g,
-            prun_kept_count(s->only && s->only != g + 1 ? s->options.grid : i, s->options.grid,
-                            prun__segment_start(s, g + 1) - prun__segment_start(s, g)));
+    for (g = 0; g < s->segments; g++) {
+        const int64_t n = prun__segment_start(s, g + 1) - prun__segment_start(s, g);
+        prun__segment_set_kept(s, repetition, g,
+                               s->only && s->only != g + 1 ? n : prun__point_kept(s, i, n));
+    }
     prun__search_write(s, s->flat);
 }
 
@@ -12156,7 +12326,7 @@ static int64_t prun__chunk_size(const prun__search *s, int64_t at, double left, 
 #define PRUN__SMALLEST_CHUNK 64
 #define PRUN__SMALLEST_NOISE_CHUNK 256
 
-/* Evaluates grid point i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
+/* Evaluates candidate i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
    *mean is the full loss. The bound leaves room for rounding, so that only sums that are surely too
    large are cut off; the last word is the comparison of full sums. All repetitions see a chunk of
    samples before the next chunk, because the hardest samples of all of them carry the sum over the
@@ -12202,14 +12372,7 @@ static int32_t prun__tolerance_find_open(const prun_prunability *result, const i
     return best;
 }
 
-/* Fails unless kept_fraction is in [0, 1]. */
-static prun_status prun__kept_check(prun_context *context, double kept_fraction) {
-    if (kept_fraction >= 0.0 && kept_fraction <= 1.0) return PRUN_OK;
-    return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: kept fraction %g is not in [0, 1]",
-                      kept_fraction);
-}
-
-/* Fraction of each prunable tensor that grid point i keeps, mean over repetitions. */
+/* Fraction of each prunable tensor that candidate i keeps, mean over repetitions. */
 static void prun__layer_fractions(const prun__search *s, int64_t i, double *out) {
     int64_t r, g, k, t;
     for (t = 0; t < s->tensors; t++) out[t] = 0.0;
@@ -12217,7 +12380,7 @@ static void prun__layer_fractions(const prun__search *s, int64_t i, double *out)
         for (g = 0; g < s->segments; g++) {
             const int64_t from = prun__segment_start(s, g);
             const int64_t n = prun__segment_start(s, g + 1) - from;
-            for (k = 0; k < prun_kept_count(i, s->options.grid, n); k++) {
+            for (k = 0; k < prun__point_kept(s, i, n); k++) {
                 const int64_t flat = s->order[r * s->count + from + k];
                 int64_t low = 0, high = s->tensors;
                 while (high - low > 1) {
@@ -12233,45 +12396,208 @@ static void prun__layer_fractions(const prun__search *s, int64_t i, double *out)
         out[t] /= (double)(s->start[t + 1] - s->start[t]) * (double)s->options.repetitions;
 }
 
-/* Weights that grid point i keeps. */
+/* Weights that candidate i keeps. */
 static int64_t prun__kept_total(const prun__search *s, int64_t i) {
     int64_t g, kept = 0;
     for (g = 0; g < s->segments; g++)
-        kept += prun_kept_count(i, s->options.grid,
-                                prun__segment_start(s, g + 1) - prun__segment_start(s, g));
+        kept += prun__point_kept(s, i, prun__segment_start(s, g + 1) - prun__segment_start(s, g));
     return kept;
 }
 
-/* Enters grid point i as the answer to tolerance b. */
+/* Enters candidate i as the answer to tolerance b. */
 static void prun__answer_set(const prun__search *s, int64_t i, double loss, int32_t b,
                              prun_prunability *result) {
     prun_prunability_answer *answer = &result->answer[b];
-    answer->kept_fraction = (double)i / (double)s->options.grid;
+    answer->kept_fraction = prun__point_fraction(s, i);
     answer->kept = prun__kept_total(s, i);
     answer->loss = loss;
 }
 
-/* From the sparsest candidate up, until every tolerance has its answer. */
-static prun_status prun__search_run(prun__search *s, prun_prunability *result) {
-    const int64_t grid = s->options.grid;
+/* ---- how far the answer depends on the samples ---- */
+
+#define PRUN__SURELY 5.0 /* standard errors */
+#define PRUN__IN_A_ROW 3
+
+/* Losses of single samples at the candidates near an answer. */
+typedef struct prun__nearby {
+    prun__search *s;
+    int64_t points; /* candidates */
+    double **row; /* per candidate: mean losses over the repetitions, per sample; NULL: not known */
+    double *base; /* of the unpruned weights */
+    int64_t *drawn; /* samples of one resample */
+    int64_t *found; /* per candidate: resamples whose answer it is */
+    double beta;    /* tolerance */
+    double factor;  /* tolerated loss / unpruned loss, over all samples */
+} prun__nearby;
+
+/* Evaluates candidate i unless it is known. */
+static prun_status prun__nearby_run(prun__nearby *w, int64_t i) {
+    prun__search *s = w->s;
+    const int64_t m = s->o->samples;
+    int64_t r, k;
+    double ignored;
+    if (w->row[i]) return PRUN_OK;
+    w->row[i] = (double *)prun__alloc_zero(s->context, m, sizeof(double), "pruning");
+    if (!w->row[i]) return PRUN_ERR_MEMORY;
+    for (r = 0; r < s->options.repetitions; r++) {
+        prun__candidate_apply(s, r, i);
+        PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses, &ignored, NULL));
+        s->evaluations += m;
+        for (k = 0; k < m; k++) /* exact where the losses are equal */
+            w->row[i][k] += (s->losses[k] - w->row[i][k]) / (double)(r + 1);
+    }
+    if (s->options.progress && s->options.progress(s->options.user, w->points, w->points))
+        return prun__fail(s->context, PRUN_ERR_CANCELLED,
+                          "cancelled while resampling around kept fraction %g",
+                          prun__point_fraction(s, i));
+    return PRUN_OK;
+}
+
+/* Losses that are not finite in so many samples will be among those drawn: but for exp(-8) of the
+   resamples, or fewer. */
+#define PRUN__SURELY_BROKEN 8
+
+/* -1: candidate i lies surely within the tolerance, 1: surely beyond it, 0: neither. */
+static int prun__nearby_side(const prun__nearby *w, int64_t i) {
+    const int64_t m = w->s->o->samples;
+    const double *row = w->row[i];
+    double mean = 0.0, squares = 0.0, reach;
+    int64_t k, broken = 0;
+    for (k = 0; k < m; k++) {
+        const double d = row[k] - w->factor * w->base[k];
+        if (fabs(d) <= DBL_MAX) mean += d / (double)m;
+        else broken++;
+    }
+    for (k = 0; k < m; k++) {
+        const double d = row[k] - w->factor * w->base[k] - mean;
+        if (fabs(d) <= DBL_MAX) squares += d * d;
+    }
+    reach = PRUN__SURELY * sqrt(squares) / (double)m;
+    if (mean > reach || broken >= PRUN__SURELY_BROKEN || broken == m) return 1;
+    return mean < -reach && broken == 0 ? -1 : 0;
+}
+
+/* Evaluates the candidates around `at` that other samples might make the answer: *low .. *high. */
+static prun_status prun__nearby_make(prun__nearby *w, int64_t at, int64_t *low, int64_t *high) {
+    const prun__search *s = w->s;
+    int64_t i, clear = 0;
+    *low = *high = at;
+    for (i = at - 1; i >= 0 && clear < PRUN__IN_A_ROW; i--) {
+        PRUN__TRY(prun__nearby_run(w, i));
+        clear = prun__nearby_side(w, i) > 0 ? clear + 1 : 0;
+        if (clear == 0) *low = i;
+    }
+    for (i = at; prun__point_fraction(s, i) < 1.0; i++) {
+        PRUN__TRY(prun__nearby_run(w, i));
+        if (prun__nearby_side(w, i) < 0) break;
+    }
+    *high = i;
+    return PRUN_OK;
+}
+
+/* Whether candidate i is within the tolerance for the samples drawn. */
+static int prun__nearby_tolerates(const prun__nearby *w, int64_t i) {
+    const int64_t m = w->s->o->samples;
+    double sum = 0.0, base = 0.0;
+    int64_t k;
+    for (k = 0; k < m; k++) {
+        sum += w->row[i][w->drawn[k]];
+        base += w->base[w->drawn[k]];
+    }
+    return sum <= base + w->beta * fabs(base); /* the base of other samples may change its sign */
+}
+
+/* Looks the answer up again in `resamples` draws of the samples: its interval and spread. */
+static void prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t high,
+                                  prun_prunability_answer *answer) {
+    const prun__search *s = w->s;
+    const int64_t m = s->o->samples, n = s->options.resamples;
+    double mean = 0.0, squares = 0.0, seen = 0.0;
+    int64_t r, i, k;
+    for (i = low; i <= high; i++) w->found[i] = 0;
+    for (r = 0; r < n; r++) {
+        const uint64_t stream = PRUN__STREAM_RESAMPLE + (uint64_t)r;
+        for (k = 0; k < m; k++)
+            w->drawn[k] =
+                prun__random_below(prun_random_bits(s->options.seed, stream, (uint64_t)k), m);
+        for (i = low; i < high && !prun__nearby_tolerates(w, i);) i++;
+        w->found[i]++;
+        mean += (prun__point_fraction(s, i) - mean) / (double)(r + 1);
+    }
+    answer->lower = answer->upper = PRUN__NAN;
+    for (i = low; i <= high; i++) {
+        const double fraction = prun__point_fraction(s, i);
+        squares += (double)w->found[i] * (fraction - mean) * (fraction - mean);
+        seen += (double)w->found[i];
+        if (answer->lower != answer->lower && seen >= 0.025 * (double)n) answer->lower = fraction;
+        if (answer->upper != answer->upper && seen >= 0.975 * (double)n) answer->upper = fraction;
+    }
+    answer->standard_error = n > 1 ? sqrt(squares / (double)(n - 1)) : PRUN__NAN;
+}
+
+/* Intervals of all answers. at: their candidates. */
+static prun_status prun__search_resample(prun__search *s, const int64_t *at,
+                                         prun_prunability *result) {
+    const int64_t m = s->o->samples, points = prun__point_count(s) + 1;
+    prun__nearby w;
+    double ignored;
+    int64_t i, low, high;
+    int32_t b;
+    prun_status status;
+    w.s = s;
+    w.points = points - 1;
+    w.row = (double **)prun__alloc_zero(s->context, points, sizeof(double *), "pruning");
+    w.base = (double *)prun__alloc(s->context, m, sizeof(double), "pruning");
+    w.drawn = (int64_t *)prun__alloc(s->context, m, sizeof(int64_t), "pruning");
+    w.found = (int64_t *)prun__alloc(s->context, points, sizeof(int64_t), "pruning");
+    status = w.row && w.base && w.drawn && w.found ? PRUN_OK : PRUN_ERR_MEMORY;
+    if (status == PRUN_OK) {
+        prun__search_write(s, s->saved);
+        status = prun__objective_loss(s->o, NULL, m, w.base, &ignored, NULL);
+        s->evaluations += m;
+    }
+    for (i = 0; status == PRUN_OK && i < m; i++)
+        if (!(fabs(w.base[i]) <= DBL_MAX))
+            status = prun__fail(s->context, PRUN_ERR_NONFINITE,
+                                "resampling: the unpruned loss of sample %lld is %g", (long long)i,
+                                w.base[i]);
+    for (b = 0; status == PRUN_OK && b < result->answer_count; b++) {
+        w.beta = s->options.beta[b];
+        w.factor = result->base_loss >= 0.0 ? 1.0 + s->options.beta[b] : 1.0 - s->options.beta[b];
+        status = prun__nearby_make(&w, at[b], &low, &high);
+        if (status == PRUN_OK) prun__nearby_resample(&w, low, high, &result->answer[b]);
+    }
+    for (i = 0; w.row && i < points; i++) prun__free(s->context, w.row[i]);
+    prun__free(s->context, w.found);
+    prun__free(s->context, w.drawn);
+    prun__free(s->context, w.base);
+    prun__free(s->context, w.row);
+    return status;
+}
+
+/* From the sparsest candidate up, until every tolerance has its answer. at: its candidate. */
+static prun_status prun__search_run(prun__search *s, prun_prunability *result, int64_t *at) {
+    const int64_t points = prun__point_count(s);
     int closed[PRUN_MAX_BETAS];
     int64_t i;
     int32_t b, open;
     memset(closed, 0, sizeof closed);
-    for (i = 0; i <= grid && (open = prun__tolerance_find_open(result, closed)) >= 0; i++) {
+    for (i = 0; (open = prun__tolerance_find_open(result, closed)) >= 0; i++) {
         double mean = result->base_loss;
         int rejected = 0;
         /* Everything kept is the network itself: within any tolerance by definition. */
-        if (i < grid)
+        if (prun__point_fraction(s, i) < 1.0)
             PRUN__TRY(prun__candidate_run(s, i, result->answer[open].threshold, &rejected, &mean));
         for (b = 0; !rejected && b < result->answer_count; b++)
             if (!closed[b] && mean <= result->answer[b].threshold) {
                 prun__answer_set(s, i, mean, b, result);
+                at[b] = i;
                 closed[b] = 1;
             }
-        if (s->options.progress && s->options.progress(s->options.user, i + 1, grid + 1))
+        if (s->options.progress &&
+            s->options.progress(s->options.user, PRUN__MIN(i + 1, points), points))
             return prun__fail(s->context, PRUN_ERR_CANCELLED, "cancelled at kept fraction %g",
-                              (double)i / (double)grid);
+                              prun__point_fraction(s, i));
     }
     return PRUN_OK;
 }
@@ -12282,13 +12608,14 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
     prun__search s;
     prun_prunability answer;
     prun_status status = prun__search_begin(objective, options, &s);
+    int64_t at[PRUN_MAX_BETAS];
     int32_t b;
     memset(&answer, 0, sizeof answer);
     if (status == PRUN_OK) status = prun__base_run(&s, &answer.base_loss);
     if (status == PRUN_OK) {
         answer.prunable = s.count;
         answer.prunable_tensors = s.tensors;
-        answer.grid = s.options.grid;
+        answer.grid = s.options.fractions ? 0 : s.options.grid;
         answer.answer_count = s.options.beta_count;
         for (b = 0; b < answer.answer_count; b++) {
             answer.answer[b].beta = s.options.beta[b];
@@ -12296,8 +12623,12 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
             answer.answer[b].threshold = answer.base_loss >= 0.0
                                              ? (1.0 + s.options.beta[b]) * answer.base_loss
                                              : (1.0 - s.options.beta[b]) * answer.base_loss;
+            answer.answer[b].lower = answer.answer[b].upper = PRUN__NAN;
+            answer.answer[b].standard_error = PRUN__NAN;
         }
-        status = prun__search_run(&s, &answer);
+        status = prun__search_run(&s, &answer, at);
+        if (status == PRUN_OK && s.options.resamples > 0)
+            status = prun__search_resample(&s, at, &answer);
         answer.passes = (double)s.evaluations / (double)objective->samples;
     }
     if (status == PRUN_OK) *result = answer;
@@ -12305,7 +12636,7 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
     return status;
 }
 
-/* Loss and, unless error is NULL, error rate at grid point i: mean over repetitions. */
+/* Loss and, unless error is NULL, error rate at candidate i: mean over repetitions. */
 static prun_status prun__curve_run_point(prun__search *s, int64_t i, double *loss, double *error) {
     const int64_t m = s->o->samples;
     int64_t r, wrong = 0, errors = 0;
@@ -12327,36 +12658,39 @@ PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
     prun__search s;
     prun_status status = prun__search_begin(objective, options, &s);
     int64_t i;
-    for (i = 0; status == PRUN_OK && i <= s.options.grid; i++) {
+    for (i = 0; status == PRUN_OK && i < prun__point_count(&s); i++) {
         status = prun__curve_run_point(&s, i, losses + i, error_rates ? error_rates + i : NULL);
         if (status == PRUN_OK && s.options.progress &&
-            s.options.progress(s.options.user, i + 1, s.options.grid + 1))
+            s.options.progress(s.options.user, i + 1, prun__point_count(&s)))
             status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at kept fraction %g",
-                                (double)i / (double)s.options.grid);
+                                prun__point_fraction(&s, i));
     }
     prun__search_end(&s);
     return status;
+}
+
+/* The ranking for one kept fraction, which is candidate 0. */
+static prun_status prun__search_make_single(const prun_objective *o, const double *kept_fraction,
+                                            const prun_prune_options *options, prun__search *s) {
+    prun_prune_options one = prun_prune_resolved(options);
+    memset(s, 0, sizeof *s);
+    s->context = o->context;
+    PRUN__TRY(prun__kept_check(o->context, *kept_fraction));
+    one.fractions = kept_fraction;
+    one.fraction_count = 1;
+    return prun__search_make_ranking(o, &one, s);
 }
 
 PRUNDEF prun_status prun_prune(const prun_objective *objective, double kept_fraction,
                                const prun_prune_options *options, int64_t *kept) {
     prun__search s;
     prun_prune_options one = prun_prune_resolved(options);
-    double point;
     prun_status status;
-    PRUN__TRY(prun__prune_check(objective, &one));
-    PRUN__TRY(prun__kept_check(objective->context, kept_fraction));
-    one.repetitions = 1;
-    /* On a grid point use the grid's integer rule; elsewhere a grid fine enough to round once. */
-    point = kept_fraction * (double)one.grid;
-    if (fabs(point - floor(point + 0.5)) > 1e-9) {
-        one.grid = 1 << 24;
-        point = kept_fraction * (double)one.grid;
-    }
-    status = prun__search_make_ranking(objective, &one, &s);
+    one.repetitions = PRUN__MIN(one.repetitions, 1);
+    status = prun__search_make_single(objective, &kept_fraction, &one, &s);
     if (status == PRUN_OK) {
-        prun__candidate_apply(&s, 0, (int64_t)floor(point + 0.5));
-        if (kept) *kept = prun__kept_total(&s, (int64_t)floor(point + 0.5));
+        prun__candidate_apply(&s, 0, 0);
+        if (kept) *kept = prun__kept_total(&s, 0);
     }
     prun__search_free(&s);
     return status;
@@ -12367,12 +12701,23 @@ PRUNDEF prun_status prun_prune_layer_fractions(const prun_objective *objective,
                                                const prun_prune_options *options,
                                                double *fractions) {
     prun__search s;
+    const prun_status status = prun__search_make_single(objective, &kept_fraction, options, &s);
+    if (status == PRUN_OK) prun__layer_fractions(&s, 0, fractions);
+    prun__search_free(&s);
+    return status;
+}
+
+PRUNDEF prun_status prun_prunable_count(const prun_objective *objective,
+                                        const prun_prune_options *options, int64_t *count) {
+    prun__search s;
     prun_status status;
-    PRUN__TRY(prun__kept_check(objective->context, kept_fraction));
-    status = prun__search_make_ranking(objective, options, &s);
-    if (status == PRUN_OK)
-        prun__layer_fractions(&s, (int64_t)floor(kept_fraction * (double)s.options.grid + 0.5),
-                              fractions);
+    memset(&s, 0, sizeof s);
+    s.o = objective;
+    s.context = objective->context;
+    s.options = prun_prune_resolved(options);
+    status = prun__prune_check(objective, &s.options);
+    if (status == PRUN_OK) status = prun__search_find_tensors(&s);
+    if (status == PRUN_OK) *count = s.count;
     prun__search_free(&s);
     return status;
 }
@@ -12381,15 +12726,16 @@ PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
                                              const prun_prune_options *options, double *losses) {
     prun__search s;
     prun_prune_options one = prun_prune_resolved(options);
-    const int64_t points = one.grid + 1;
     prun_status status;
-    int64_t i, done = 0;
+    int64_t i, points = 0, done = 0;
     one.scope = PRUN_PRUNE_PER_LAYER;
     status = prun__search_begin(objective, &one, &s);
+    if (status == PRUN_OK) points = prun__point_count(&s);
     for (i = 0; status == PRUN_OK && i < s.tensors * points; i++) {
         s.only = i / points + 1;
         /* With everything kept all layers agree. */
-        if (i >= points && i % points == points - 1) losses[i] = losses[points - 1];
+        if (i >= points && prun__point_fraction(&s, i % points) >= 1.0)
+            losses[i] = losses[points - 1];
         else status = prun__curve_run_point(&s, i % points, losses + i, NULL);
         if (status == PRUN_OK && one.progress && one.progress(one.user, ++done, s.tensors * points))
             status = prun__fail(s.context, PRUN_ERR_CANCELLED, "cancelled at layer %s",
@@ -12538,10 +12884,10 @@ static double prun__repetition_error(const prun__search *s) {
     return n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : PRUN__NAN;
 }
 
-/* Both curves: over radii, or (radii NULL) over the supports of kept fractions i/(count - 1). */
+/* Both curves: over radii, or (radii NULL) over the supports that kept fractions leave. */
 static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb_options *options,
-                                     const double *radii, int64_t count, double *losses,
-                                     double *standard_errors, double *error_rates) {
+                                     const double *radii, const double *fractions, int64_t count,
+                                     double *losses, double *standard_errors, double *error_rates) {
     prun_perturb_options p = *options;
     prun__search s;
     prun__noise noise;
@@ -12552,7 +12898,7 @@ static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb
             noise.radius = radii[i];
             status = prun__perturb_check(s.context, &p, radii[i]);
         } else {
-            noise.spared = prun_kept_count(i, count - 1, s.count);
+            noise.spared = prun_kept_count_at(fractions[i], s.count);
             noise.match_norm = 1;
         }
         if (status == PRUN_OK)
@@ -12571,18 +12917,23 @@ PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, con
                                             double *losses, double *standard_errors,
                                             double *error_rates) {
     const prun_perturb_options p = prun_perturb_resolved(options);
-    return prun__noise_curve(objective, &p, radii, count, losses, standard_errors, error_rates);
+    return prun__noise_curve(objective, &p, radii, NULL, count, losses, standard_errors,
+                             error_rates);
 }
 
-PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, int64_t grid,
-                                         const prun_perturb_options *options, double *losses,
-                                         double *standard_errors, double *error_rates) {
+PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const double *fractions,
+                                         int64_t count, const prun_perturb_options *options,
+                                         double *losses, double *standard_errors,
+                                         double *error_rates) {
     prun_perturb_options p = prun_same_size_resolved(options);
+    int64_t i;
     p.norm = 0.0;
-    if (grid < 1 || grid > (1 << 24))
+    if (count < 1)
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
-                          "perturbation: grid %lld is not in 1 .. 2^24", (long long)grid);
-    return prun__noise_curve(objective, &p, NULL, grid + 1, losses, standard_errors, error_rates);
+                          "perturbation: %lld kept fractions", (long long)count);
+    for (i = 0; i < count; i++) PRUN__TRY(prun__kept_check(objective->context, fractions[i]));
+    return prun__noise_curve(objective, &p, NULL, fractions, count, losses, standard_errors,
+                             error_rates);
 }
 
 PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double kept, double sigma,
@@ -14259,6 +14610,54 @@ static prun_status prun__trace_run_probe(prun__hessian *h, int64_t probe, float 
     return PRUN_OK;
 }
 
+/* Adds v (H v) of one probe to the diagonal, and its squared deviations (Welford) to squares. */
+static prun_status prun__diagonal_add_probe(prun__hessian *h, int64_t probe, float *v,
+                                            double *product, double *diagonal, double *squares) {
+    int64_t i;
+    prun__trace_fill_vector(h, probe, v);
+    PRUN__TRY(prun__hessian_apply(h, v, product));
+    for (i = 0; i < h->k; i++) {
+        const double value = (double)v[i] * product[i], before = value - diagonal[i];
+        diagonal[i] += before / (double)(probe + 1);
+        squares[i] += before * (value - diagonal[i]);
+    }
+    return PRUN_OK;
+}
+
+PRUNDEF prun_status prun_hessian_diagonal(const prun_objective *objective,
+                                          const prun_hessian_options *options, double *diagonal,
+                                          double *standard_errors) {
+    prun__hessian h;
+    float *v = NULL;
+    double *work = NULL;
+    prun_status status = prun__hessian_make(objective, options, &h);
+    const int64_t probes = h.options.probes;
+    int64_t i;
+    if (status == PRUN_OK) {
+        v = (float *)prun__alloc(h.context, h.k, sizeof(float), "diagonal");
+        work = (double *)prun__alloc_zero(h.context, 3 * h.k, sizeof(double), "diagonal");
+        if (!v || !work) status = PRUN_ERR_MEMORY;
+    }
+    h.total = probes;
+    if (status == PRUN_OK) {
+        prun__trace_fill_vector(&h, 0, v);
+        status = prun__hessian_select_length(&h, v);
+    }
+    for (i = 0; status == PRUN_OK && i < probes; i++)
+        status = prun__diagonal_add_probe(&h, i, v, work, work + h.k, work + 2 * h.k);
+    for (i = 0; status == PRUN_OK && i < h.k; i++) {
+        diagonal[i] = work[h.k + i];
+        if (standard_errors)
+            standard_errors[i] =
+                probes > 1 ? sqrt(work[2 * h.k + i] / (double)(probes - 1) / (double)probes)
+                           : PRUN__NAN;
+    }
+    prun__free(h.context, work);
+    prun__free(h.context, v);
+    prun__hessian_free(&h);
+    return status;
+}
+
 /* Part t of the trace with its errors, from rows of parts and the doubts. */
 static prun_estimate prun__trace_estimate(const prun__hessian *h, const double *parts,
                                           const double *doubts, int64_t t) {
@@ -14580,6 +14979,203 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
     return PRUN_OK;
 }
 #endif
+
+/* [SCORES.I] scores of weights from gradients, curvature and magnitudes */
+/*
+   Each score fills the array `flat` of a pruning state, whose tensors are those that can be pruned.
+   The state is never applied, so that the weights stay as they are.
+*/
+
+PRUNDEF prun_score_options prun_score_resolved(const prun_objective *objective,
+                                               const prun_score_options *options) {
+    prun_score_options o;
+    memset(&o, 0, sizeof o);
+    if (options) o = *options;
+    if (o.samples == 0 && !o.index) o.samples = objective->samples;
+    if (o.probes == 0) o.probes = 10;
+    return o;
+}
+
+/* Checks the samples of resolved options. */
+static prun_status prun__score_check(const prun_objective *o, const prun_score_options *p) {
+    int64_t i;
+    if (p->samples < 1 || (!p->index && p->samples > o->samples))
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "scores: %lld samples of %lld",
+                          (long long)p->samples, (long long)o->samples);
+    for (i = 0; p->index && i < p->samples; i++)
+        if (p->index[i] < 0 || p->index[i] >= o->samples)
+            return prun__fail(o->context, PRUN_ERR_ARGUMENT, "scores: index[%lld] is %lld of %lld",
+                              (long long)i, (long long)p->index[i], (long long)o->samples);
+    return PRUN_OK;
+}
+
+/* Place of each prunable tensor in a vector over all tensors, as callbacks have it. */
+static int64_t prun__score_offset(const prun__search *s, int64_t tensor) {
+    int64_t i, offset = 0;
+    for (i = 0; i < s->which[tensor]; i++) offset += prun_tensor_size(&s->o->tensors[i]);
+    return offset;
+}
+
+/* |w g|. */
+static prun_status prun__score_taylor(prun__search *s, const prun_score_options *p) {
+    float *g =
+        (float *)prun__alloc(s->context, prun__objective_parameters(s->o), sizeof(float), "scores");
+    prun_status status = g ? PRUN_OK : PRUN_ERR_MEMORY;
+    int64_t t, i;
+    if (status == PRUN_OK) status = prun__objective_gradient(s->o, p->index, p->samples, g, NULL);
+    for (t = 0; status == PRUN_OK && t < s->tensors; t++) {
+        const float *slope = g + prun__score_offset(s, t) - s->start[t];
+        for (i = s->start[t]; i < s->start[t + 1]; i++)
+            s->flat[i] = (float)fabs((double)s->saved[i] * (double)slope[i] / (double)p->samples);
+    }
+    prun__free(s->context, g);
+    return status;
+}
+
+/* w^2 mean of g_s^2, which is the variance of the gradients plus the square of their mean. */
+static prun_status prun__score_fisher(prun__search *s, const prun_score_options *p) {
+    const int64_t parameters = prun__objective_parameters(s->o);
+    double *squares = (double *)prun__alloc(s->context, p->samples, sizeof(double), "scores");
+    double *moments = (double *)prun__alloc_zero(s->context, prun__size_product(2, parameters),
+                                                 sizeof(double), "scores");
+    prun_status status = squares && moments ? PRUN_OK : PRUN_ERR_MEMORY;
+    int64_t t, i;
+    if (status == PRUN_OK)
+        status =
+            prun__objective_add_moments(s->o, p->index, p->samples, parameters, moments, squares);
+    for (t = 0; status == PRUN_OK && t < s->tensors; t++) {
+        const double *moment = moments + 2 * prun__score_offset(s, t);
+        for (i = s->start[t]; i < s->start[t + 1]; i++, moment += 2) {
+            const double w = (double)s->saved[i];
+            s->flat[i] = (float)(w * w * (moment[1] / (double)p->samples + moment[0] * moment[0]));
+        }
+    }
+    prun__free(s->context, moments);
+    prun__free(s->context, squares);
+    return status;
+}
+
+#ifndef PRUNABILITY_NO_HESSIAN
+/* w^2 max(h, 0). */
+static prun_status prun__score_curvature(prun__search *s, const prun_score_options *p) {
+    double *diagonal = (double *)prun__alloc(s->context, s->count, sizeof(double), "scores");
+    uint8_t *mask = (uint8_t *)prun__alloc_zero(s->context, s->o->tensor_count, 1, "scores");
+    prun_status status = diagonal && mask ? PRUN_OK : PRUN_ERR_MEMORY;
+    prun_hessian_options h;
+    int64_t i;
+    memset(&h, 0, sizeof h);
+    for (i = 0; status == PRUN_OK && i < s->tensors; i++) mask[s->which[i]] = 1;
+    h.mask = mask;
+    h.index = p->index;
+    h.samples = p->samples;
+    h.probes = p->probes;
+    h.seed = p->seed;
+    h.progress = p->progress;
+    h.user = p->user;
+    if (status == PRUN_OK) status = prun_hessian_diagonal(s->o, &h, diagonal, NULL);
+    for (i = 0; status == PRUN_OK && i < s->count; i++)
+        s->flat[i] =
+            (float)((double)s->saved[i] * (double)s->saved[i] * PRUN__MAX(diagonal[i], 0.0));
+    prun__free(s->context, mask);
+    prun__free(s->context, diagonal);
+    return status;
+}
+#else
+/* Fails: this build has no products with the Hessian. */
+static prun_status prun__score_curvature(prun__search *s, const prun_score_options *p) {
+    (void)p;
+    return prun__fail(s->context, PRUN_ERR_UNSUPPORTED,
+                      "scores: compiled with PRUNABILITY_NO_HESSIAN");
+}
+#endif
+
+/* w^2 over the sum of the squares in its tensor that are at least as large; 0 for zeros. Weights of
+   one magnitude share a sum. */
+static prun_status prun__score_lamp(prun__search *s) {
+    int64_t *order = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "scores");
+    int64_t *scratch = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "scores");
+    const prun_status status = order && scratch ? PRUN_OK : PRUN_ERR_MEMORY;
+    int64_t t, i, j;
+    for (t = 0; status == PRUN_OK && t < s->tensors; t++) {
+        const int64_t n = s->start[t + 1] - s->start[t];
+        float *score = s->flat + s->start[t];
+        double sum = 0.0;
+        for (i = 0; i < n; i++) score[i] = fabsf(s->saved[s->start[t] + i]);
+        prun__keys_sort_descending(score, n, order, scratch);
+        for (i = 0; i < n; i = j) {
+            const float size = score[order[i]];
+            for (j = i; j < n && score[order[j]] >= size; j++) sum += (double)size * (double)size;
+            for (; i < j; i++)
+                score[order[i]] = size > 0.0f ? (float)((double)size * (double)size / sum) : 0.0f;
+        }
+    }
+    prun__free(s->context, scratch);
+    prun__free(s->context, order);
+    return status;
+}
+
+/* A random score: 24 bits, as a float has, so that 1 is never reached. */
+static float prun__score_random(uint64_t seed, int64_t i) {
+    return (float)(prun_random_bits(seed, PRUN__STREAM_SCORE, (uint64_t)i) >> 40) / 16777216.0f;
+}
+
+/* Fills s->flat with scores that the samples decide. */
+static prun_status prun__score_fill_sampled(prun__search *s, prun_score score,
+                                            const prun_score_options *p) {
+    PRUN__TRY(prun__score_check(s->o, p));
+    if (score == PRUN_SCORE_CURVATURE) return prun__score_curvature(s, p);
+    if (!s->o->gradient)
+        return prun__fail(s->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the gradient callback is missing");
+    return score == PRUN_SCORE_TAYLOR ? prun__score_taylor(s, p) : prun__score_fisher(s, p);
+}
+
+/* Fills s->flat with scores. */
+static prun_status prun__score_fill(prun__search *s, prun_score score,
+                                    const prun_score_options *p) {
+    int64_t i;
+    switch (score) {
+        case PRUN_SCORE_MAGNITUDE:
+            for (i = 0; i < s->count; i++) s->flat[i] = fabsf(s->saved[i]);
+            return PRUN_OK;
+        case PRUN_SCORE_TAYLOR:
+        case PRUN_SCORE_FISHER:
+        case PRUN_SCORE_CURVATURE: return prun__score_fill_sampled(s, score, p);
+        case PRUN_SCORE_LAMP: return prun__score_lamp(s);
+        case PRUN_SCORE_RANDOM:
+            for (i = 0; i < s->count; i++) s->flat[i] = prun__score_random(p->seed, i);
+            return PRUN_OK;
+    }
+    return prun__fail(s->context, PRUN_ERR_ARGUMENT, "scores: unknown score %d", (int)score);
+}
+
+/* Names the first score that is not finite. */
+static prun_status prun__score_check_finite(const prun__search *s) {
+    const int64_t i = prun__values_find_nonfinite(s->flat, s->count);
+    int64_t t = 0;
+    if (i < 0) return PRUN_OK;
+    while (i >= s->start[t + 1]) t++;
+    return prun__fail(s->context, PRUN_ERR_NONFINITE, "scores: that of %s[%lld] is not finite",
+                      s->o->tensors[s->which[t]].name ? s->o->tensors[s->which[t]].name : "?",
+                      (long long)(i - s->start[t]));
+}
+
+PRUNDEF prun_status prun_prune_scores(const prun_objective *objective, prun_score score,
+                                      const prun_score_options *options, float *scores) {
+    const prun_score_options p = prun_score_resolved(objective, options);
+    prun_prune_options plain;
+    prun__search s;
+    prun_status status;
+    memset(&plain, 0, sizeof plain);
+    plain.include_biases = p.include_biases;
+    plain.include_norms = p.include_norms;
+    status = prun__search_make_ranking(objective, &plain, &s);
+    if (status == PRUN_OK) status = prun__score_fill(&s, score, &p);
+    if (status == PRUN_OK) status = prun__score_check_finite(&s);
+    if (status == PRUN_OK) memcpy(scores, s.flat, (size_t)s.count * sizeof *scores);
+    prun__search_free(&s);
+    return status;
+}
 
 /* [NORMS.I] norms, margins and bounds */
 /*
@@ -15670,28 +16266,50 @@ static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t
     return PRUN_OK;
 }
 
-/* The searches, with the options of the measurement. Random pruning also runs once per permutation:
-   the spread of those answers is its standard error. */
-static prun_status prun__measurement_find_pruned(prun_measurement *m, int random) {
-    const prun_measure_options *mo = &m->options;
+/* Puts the samples of curvature and of gradients' moments into a new array: at random, as sets may
+   be sorted by class. NULL: all samples. */
+static prun_status prun__measurement_draw_samples(const prun_measurement *m, int64_t **order) {
+    const prun_objective *o = &m->objective;
+    *order = NULL;
+    if (m->options.hessian_samples >= o->samples) return PRUN_OK;
+    *order = (int64_t *)prun__alloc(o->context, o->samples, sizeof **order, "samples");
+    if (!*order) return PRUN_ERR_MEMORY;
+    prun_random_permutation(m->options.seed, PRUN__STREAM_MEASURE, o->samples, *order);
+    return PRUN_OK;
+}
+
+/* Options of the pruning searches of a measurement. */
+static prun_prune_options prun__measure_prune_options(const prun_measure_options *mo) {
     prun_prune_options o;
-    prun_prunability one;
-    double sum = 0.0, squares = 0.0;
-    int64_t r;
-    if (m->known >> random & 1) return PRUN_OK;
     memset(&o, 0, sizeof o);
-    o.method = random ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
     o.grid = mo->grid;
+    o.fractions = mo->fractions;
+    o.fraction_count = mo->fraction_count;
     o.beta[0] = mo->beta;
     o.beta_count = 1;
     o.repetitions = mo->repetitions;
+    o.resamples = mo->resamples;
     o.seed = mo->seed;
     o.include_biases = mo->include_biases;
     o.include_norms = mo->include_norms;
     o.progress = mo->progress;
     o.user = mo->user;
+    return o;
+}
+
+/* The searches, with the options of the measurement. Random pruning also runs once per permutation:
+   the spread of those answers is its standard error. */
+static prun_status prun__measurement_find_pruned(prun_measurement *m, int random) {
+    const prun_measure_options *mo = &m->options;
+    prun_prune_options o = prun__measure_prune_options(mo);
+    prun_prunability one;
+    double sum = 0.0, squares = 0.0;
+    int64_t r;
+    if (m->known >> random & 1) return PRUN_OK;
+    o.method = random ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
     PRUN__TRY(prun_prunability_search(&m->objective, &o, &m->pruned[random]));
     o.repetitions = 1;
+    o.resamples = 0;
     for (r = 0; random && mo->repetitions > 1 && r < mo->repetitions; r++) {
         const double n = (double)mo->repetitions;
         o.seed = prun_random_bits(mo->seed, PRUN__STREAM_MEASURE + 2, (uint64_t)r);
@@ -15725,7 +16343,8 @@ static prun_status prun__measure_dropout_bound(prun_measurement *m, prun_measure
     bound.sigma = m->options.sigma;
     bound.delta = m->options.delta;
     bound.samples = o->samples;
-    bound.candidates = (double)(m->options.grid + 1);
+    bound.candidates =
+        (double)(m->options.fractions ? m->options.fraction_count : m->options.grid) + 1.0;
     PRUN__TRY(prun_dropout_error(o, bound.kept, bound.sigma, &p, &bound.empirical,
                                  &result->standard_error));
     result->value = prun_dropout_bound_value(&bound);
@@ -15739,22 +16358,56 @@ static prun_status prun__measure_dropout_bound(prun_measurement *m, prun_measure
 
 /* Sum of Euclidean norms after pruning to the answer of the search. */
 static prun_status prun__measure_pruned_norms(prun_measurement *m, double *value) {
-    prun_prune_options p;
-    memset(&p, 0, sizeof p);
-    p.grid = m->options.grid;
-    p.include_biases = m->options.include_biases;
-    p.include_norms = m->options.include_norms;
+    const prun_prune_options p = prun__measure_prune_options(&m->options);
     return prun__kept_norm_sum(&m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
+/* Kept fraction when the smallest scores go first. Curvature is that of as many samples as other
+   measures of curvature look at. */
+static prun_status prun__measure_scored_pruning(prun_measurement *m, prun_score score,
+                                                prun_measure_result *result) {
+    const prun_objective *o = &m->objective;
+    prun_prune_options p = prun__measure_prune_options(&m->options);
+    prun_score_options so;
+    prun_prunability found;
+    int64_t *order = NULL;
+    float *scores = (float *)prun__alloc(o->context, m->included_weights, sizeof *scores, "scores");
+    prun_status status = scores ? PRUN_OK : PRUN_ERR_MEMORY;
+    memset(&so, 0, sizeof so);
+    so.include_biases = p.include_biases;
+    so.include_norms = p.include_norms;
+    so.probes = m->options.draws;
+    so.seed = p.seed;
+    so.progress = p.progress;
+    so.user = p.user;
+    if (status == PRUN_OK && score == PRUN_SCORE_CURVATURE) {
+        status = prun__measurement_draw_samples(m, &order);
+        so.index = order;
+        so.samples = PRUN__MIN(m->options.hessian_samples, o->samples);
+    }
+    if (status == PRUN_OK) status = prun_prune_scores(o, score, &so, scores);
+    p.score = scores;
+    if (status == PRUN_OK) status = prun_prunability_search(o, &p, &found);
+    if (status == PRUN_OK) {
+        result->value = found.answer[0].kept_fraction;
+        result->standard_error = found.answer[0].standard_error;
+    }
+    prun__free(o->context, order);
+    prun__free(o->context, scores);
+    return status;
+}
+
 /* Measures of the pruning search. which: 0 and 1 kept fraction by magnitude and at random; after
-   pruning by magnitude 2 parameters, 3 norms; 4 dropout bound. */
+   pruning by magnitude 2 parameters, 3 norms; 4 dropout bound; 5 kept fraction by a score, the
+   variant. */
 static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe *r,
                                          prun_measure_result *result) {
     if (r->which == 4) return prun__measure_dropout_bound(m, result);
+    if (r->which == 5) return prun__measure_scored_pruning(m, (prun_score)r->variant, result);
     PRUN__TRY(prun__measurement_find_pruned(m, r->which == 1));
     if (r->which == 3) return prun__measure_pruned_norms(m, &result->value);
     result->value = m->pruned[r->which == 1].answer[0].kept_fraction;
+    if (r->which == 0) result->standard_error = m->pruned[0].answer[0].standard_error;
     if (r->which == 1) result->standard_error = m->pruned_error;
     if (r->which == 2)
         result->value =
@@ -16044,18 +16697,6 @@ static void prun__result_add_note(prun_measure_result *result, const char *forma
     va_start(arguments, format);
     vsnprintf(result->message + used, sizeof result->message - used, format, arguments);
     va_end(arguments);
-}
-
-/* Puts the samples of curvature and of gradients' moments into a new array: at random, as sets may
-   be sorted by class. NULL: all samples. */
-static prun_status prun__measurement_draw_samples(const prun_measurement *m, int64_t **order) {
-    const prun_objective *o = &m->objective;
-    *order = NULL;
-    if (m->options.hessian_samples >= o->samples) return PRUN_OK;
-    *order = (int64_t *)prun__alloc(o->context, o->samples, sizeof **order, "samples");
-    if (!*order) return PRUN_ERR_MEMORY;
-    prun_random_permutation(m->options.seed, PRUN__STREAM_MEASURE, o->samples, *order);
-    return PRUN_OK;
 }
 
 /* Says that not all samples were used, where that is so. */
@@ -16891,6 +17532,9 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
 #define PRUN__PLAIN(X, name, eq, what, direction, needs, family, which, variant, flags) \
     X(name, eq, what, direction, needs, family, which, variant, PRUN__NONE, PRUN__NONE, \
       PRUN__NONE, flags)
+#define PRUN__SCORED(X, name, what, needs, score) \
+    PRUN__PLAIN(X, "prunability_" name, "Kuhn 4", "kept fraction, " what, 1, \
+                PRUN__SEARCH | (needs), pruning, 5, PRUN_SCORE_##score, 0)
 #define PRUN__MARGINS(X, place, needs, layer) \
     PRUN__PLAIN(X, "margin_" place "_lower", "Jiang 2019", "log of the lower whisker", -1, needs, \
                 margin, layer, 0, 0) \
@@ -16973,6 +17617,11 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
                 pruning, 0, 0, 0) \
     PRUN__PLAIN(X, "prunability_random", "Kuhn Def. 1", "kept fraction, at random", 1, \
                 PRUN__RANDOM, pruning, 1, 0, 0) \
+    PRUN__SCORED(X, "taylor", "by |w g|", PRUN_NEEDS_GRADIENT, TAYLOR) \
+    PRUN__SCORED(X, "fisher", "by w^2 mean g_s^2", PRUN_NEEDS_GRADIENT, FISHER) \
+    PRUN__SCORED(X, "curvature", "by w^2 max(h, 0), h diagonal of H", \
+                 PRUN_NEEDS_HESSIAN | PRUN__TRAIT(MONTE_CARLO), CURVATURE) \
+    PRUN__SCORED(X, "lamp", "by w^2 / squares no smaller", 0, LAMP) \
     PRUN__PLAIN(X, "pruned_parameters", "Kuhn 5.1", "parameters left at prunability", 1, \
                 PRUN__SEARCH, pruning, 2, 0, 0) \
     PRUN__PLAIN(X, "sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
@@ -17195,12 +17844,16 @@ PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *o
 
 /* Searches would find these faults one by one, after other measures were computed. */
 static prun_status prun__measure_check(prun_context *context, const prun_measure_options *o) {
+    const prun_prune_options p = prun__measure_prune_options(o);
     if (!(o->beta >= 0.0 && o->beta <= 1e300) || o->grid < 1 || o->grid > (1 << 24) ||
-        o->repetitions < 1 || o->repetitions > (1 << 20))
+        o->repetitions < 1 || o->repetitions > (1 << 20) || o->resamples < 0 ||
+        o->resamples > (1 << 20))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "measures: beta %g, grid %lld (1 .. 2^24), "
-                          "repetitions %lld (1 .. 2^20)",
-                          o->beta, (long long)o->grid, (long long)o->repetitions);
+                          "repetitions %lld (1 .. 2^20), resamples %lld (0 .. 2^20)",
+                          o->beta, (long long)o->grid, (long long)o->repetitions,
+                          (long long)o->resamples);
+    PRUN__TRY(prun__fractions_check(context, &p));
     if (o->draws < 1 || o->draws > (1 << 20) || o->restarts < 1 || o->restarts > (1 << 20) ||
         !(o->precision > 1e-12) || !(o->displacement >= 0.0))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
@@ -22653,10 +23306,14 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_prune_options, scope, "prun_prune_scope"),
     PRUN__FIELD(prun_prune_options, include_biases, "int32_t"),
     PRUN__FIELD(prun_prune_options, include_norms, "int32_t"),
+    PRUN__FIELD(prun_prune_options, score, "const float *"),
     PRUN__FIELD(prun_prune_options, grid, "int64_t"),
+    PRUN__FIELD(prun_prune_options, fractions, "const double *"),
+    PRUN__FIELD(prun_prune_options, fraction_count, "int64_t"),
     PRUN__FIELD(prun_prune_options, beta, "double[PRUN_MAX_BETAS]"),
     PRUN__FIELD(prun_prune_options, beta_count, "int64_t"),
     PRUN__FIELD(prun_prune_options, repetitions, "int64_t"),
+    PRUN__FIELD(prun_prune_options, resamples, "int64_t"),
     PRUN__FIELD(prun_prune_options, seed, "uint64_t"),
     PRUN__FIELD(prun_prune_options, progress, "int (*)(void *, int64_t, int64_t)"),
     PRUN__FIELD(prun_prune_options, user, "void *"),
@@ -22665,6 +23322,9 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_prunability_answer, kept_fraction, "double"),
     PRUN__FIELD(prun_prunability_answer, kept, "int64_t"),
     PRUN__FIELD(prun_prunability_answer, loss, "double"),
+    PRUN__FIELD(prun_prunability_answer, lower, "double"),
+    PRUN__FIELD(prun_prunability_answer, upper, "double"),
+    PRUN__FIELD(prun_prunability_answer, standard_error, "double"),
     PRUN__FIELD(prun_prunability, base_loss, "double"),
     PRUN__FIELD(prun_prunability, prunable, "int64_t"),
     PRUN__FIELD(prun_prunability, prunable_tensors, "int64_t"),
@@ -22763,6 +23423,14 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_effective_dimension, estimate, "prun_estimate"),
     PRUN__FIELD(prun_effective_dimension, fraction, "prun_estimate"),
 #endif
+    PRUN__FIELD(prun_score_options, include_biases, "int32_t"),
+    PRUN__FIELD(prun_score_options, include_norms, "int32_t"),
+    PRUN__FIELD(prun_score_options, index, "const int64_t *"),
+    PRUN__FIELD(prun_score_options, samples, "int64_t"),
+    PRUN__FIELD(prun_score_options, probes, "int64_t"),
+    PRUN__FIELD(prun_score_options, seed, "uint64_t"),
+    PRUN__FIELD(prun_score_options, progress, "int (*)(void *, int64_t, int64_t)"),
+    PRUN__FIELD(prun_score_options, user, "void *"),
     PRUN__FIELD(prun_spectral_norm_result, norm, "double"),
     PRUN__FIELD(prun_spectral_norm_result, residual, "double"),
     PRUN__FIELD(prun_spectral_norm_result, iterations, "int64_t"),
@@ -22805,6 +23473,9 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_measure_options, include_biases, "int32_t"),
     PRUN__FIELD(prun_measure_options, include_norms, "int32_t"),
     PRUN__FIELD(prun_measure_options, grid, "int64_t"),
+    PRUN__FIELD(prun_measure_options, fractions, "const double *"),
+    PRUN__FIELD(prun_measure_options, fraction_count, "int64_t"),
+    PRUN__FIELD(prun_measure_options, resamples, "int64_t"),
     PRUN__FIELD(prun_measure_options, repetitions, "int64_t"),
     PRUN__FIELD(prun_measure_options, draws, "int64_t"),
     PRUN__FIELD(prun_measure_options, restarts, "int64_t"),
@@ -23015,6 +23686,7 @@ static const prun__structure prun__structures[] = {
     PRUN__STRUCT(prun_spectrum),
     PRUN__STRUCT(prun_effective_dimension),
 #endif
+    PRUN__STRUCT(prun_score_options),
     PRUN__STRUCT(prun_spectral_norm_result),
     PRUN__STRUCT(prun_power_law),
     PRUN__STRUCT(prun_weight_spectrum_result),
@@ -23112,6 +23784,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__GROUPS_ROOM
 #undef PRUN__INLINE
 #undef PRUN__INNER
+#undef PRUN__IN_A_ROW
 #undef PRUN__JOIN_ROOM
 #undef PRUN__JUDGED
 #undef PRUN__LABELLED
@@ -23150,6 +23823,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__RESTRICT
 #undef PRUN__ROLL
 #undef PRUN__RUNGS
+#undef PRUN__SCORED
 #undef PRUN__SEARCH
 #undef PRUN__SENSITIVE
 #undef PRUN__SHARED
@@ -23177,9 +23851,13 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__STREAM_PERMUTE
 #undef PRUN__STREAM_PERTURB
 #undef PRUN__STREAM_PRUNE
+#undef PRUN__STREAM_RESAMPLE
 #undef PRUN__STREAM_RESTART
+#undef PRUN__STREAM_SCORE
 #undef PRUN__STREAM_TRACE
 #undef PRUN__STRUCT
+#undef PRUN__SURELY
+#undef PRUN__SURELY_BROKEN
 #undef PRUN__SWEEP_BLOCK
 #undef PRUN__SWEEP_FROM
 #undef PRUN__TIER_REST

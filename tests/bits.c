@@ -440,8 +440,10 @@ static void report_noise_curve(const prun_objective *objective, const char *key,
 }
 
 static void report_same_size(const prun_objective *objective, const prun_perturb_options *options) {
+    static const double fractions[6] = {0, 1 / 5.0, 2 / 5.0, 3 / 5.0, 4 / 5.0, 1};
     double losses[6], deviations[6], wrong[6];
-    check(prun_same_size_curve(objective, 5, options, losses, deviations, wrong), "same size");
+    check(prun_same_size_curve(objective, fractions, 6, options, losses, deviations, wrong),
+          "same size");
     put_doubles("noise.same_size_loss", losses, 6);
     put_doubles("noise.same_size_deviation", deviations, 6);
     put_doubles("noise.same_size_wrong", wrong, 6);

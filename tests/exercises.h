@@ -361,6 +361,26 @@ static prun_status use_search_random(world *w) {
     return use_search(w, PRUN_PRUNE_RANDOM, PRUN_PRUNE_GLOBAL);
 }
 
+/* With an interval, over kept fractions of its own. */
+static prun_status use_search_resamples(world *w) {
+    static const double fractions[4] = {0, .2, .5, .9};
+    prun_prune_options options = prune_options(w);
+    prun_prunability *found = OUT(w, prun_prunability, 1);
+    options.method = PRUN_PRUNE_RANDOM;
+    options.fractions = fractions;
+    options.fraction_count = 4;
+    options.beta[0] = .01;
+    options.beta[1] = .3;
+    options.resamples = 20;
+    return CALL(w, prun_prunability_search(&w->objective, &options, found));
+}
+
+static prun_status use_prunable_count(world *w) {
+    const prun_prune_options options = prune_options(w);
+    int64_t *count = OUT(w, int64_t, 1);
+    return CALL(w, prun_prunable_count(&w->objective, &options, count));
+}
+
 static prun_status use_loss_curve(world *w) {
     prun_prune_options options = prune_options(w);
     double *losses = PREFIX(w, double, 6), *errors = PREFIX(w, double, 6);
@@ -409,10 +429,12 @@ static prun_status use_perturbation_curve(world *w) {
 }
 
 static prun_status use_same_size_curve(world *w) {
+    static const double fractions[4] = {0, 1 / 3.0, 2 / 3.0, 1};
     const prun_perturb_options options = perturb_options(w);
     double *losses = PREFIX(w, double, 4), *standard = PREFIX(w, double, 4);
     double *errors = PREFIX(w, double, 4);
-    return CALL(w, prun_same_size_curve(&w->objective, 3, &options, losses, standard, errors));
+    return CALL(
+        w, prun_same_size_curve(&w->objective, fractions, 4, &options, losses, standard, errors));
 }
 
 static prun_status use_perturbation_radius(world *w) {
@@ -510,6 +532,20 @@ static prun_status use_hessian_trace(world *w) {
     return CALL(w, prun_hessian_trace(&w->objective, &options, trace, by_tensor));
 }
 
+static prun_status use_diagonal(world *w, int32_t differences) {
+    prun_hessian_options options = hessian_options(w);
+    double *diagonal, *standard;
+    int64_t k = 0;
+    options.use_differences = differences;
+    CHECK(prun_hessian_size(&w->objective, &options, &k) == PRUN_OK);
+    diagonal = OUT(w, double, (size_t)k);
+    standard = OUT(w, double, (size_t)k);
+    return CALL(w, prun_hessian_diagonal(&w->objective, &options, diagonal, standard));
+}
+
+static prun_status use_hessian_diagonal(world *w) { return use_diagonal(w, 0); }
+static prun_status use_diagonal_differences(world *w) { return use_diagonal(w, 1); }
+
 static void spectrum_result(world *w, const prun_spectrum *s) {
     const size_t bytes = (size_t)(s->probes * s->steps) * sizeof(double);
     result(w, s->values, bytes);
@@ -558,6 +594,35 @@ static prun_status use_effective_dimensionality(world *w) {
     CALL(w, prun_effective_dimensionality(&spectrum, 1, n));
     prun_spectrum_free(&spectrum);
     return w->status;
+}
+
+/* ---- exercises: scores ---- */
+
+static prun_status use_scores(world *w, prun_score score) {
+    prun_score_options options;
+    float *scores;
+    int64_t count = 0;
+    memset(&options, 0, sizeof options);
+    options.samples = 5;
+    options.probes = 2;
+    options.progress = progress_callback;
+    options.user = w;
+    CHECK(prun_prunable_count(&w->objective, NULL, &count) == PRUN_OK);
+    scores = OUT(w, float, (size_t)count);
+    return CALL(w, prun_prune_scores(&w->objective, score, &options, scores));
+}
+
+static prun_status use_scores_magnitude(world *w) { return use_scores(w, PRUN_SCORE_MAGNITUDE); }
+static prun_status use_scores_taylor(world *w) { return use_scores(w, PRUN_SCORE_TAYLOR); }
+static prun_status use_scores_fisher(world *w) { return use_scores(w, PRUN_SCORE_FISHER); }
+static prun_status use_scores_curvature(world *w) { return use_scores(w, PRUN_SCORE_CURVATURE); }
+static prun_status use_scores_lamp(world *w) { return use_scores(w, PRUN_SCORE_LAMP); }
+static prun_status use_scores_random(world *w) { return use_scores(w, PRUN_SCORE_RANDOM); }
+
+/* Without exact products, so that curvature comes from differences, which move the weights. */
+static prun_status use_scores_differences(world *w) {
+    w->objective.hessian_vector = NULL;
+    return use_scores(w, PRUN_SCORE_CURVATURE);
 }
 
 /* ---- exercises: measures ---- */
@@ -1213,6 +1278,8 @@ static const exercise exercises[] = {
     {"prun_trainer_step", use_trainer_step, SUCCEEDS | RETRIES | SOUND},
     {"prun_prunability_search", use_search_magnitude, RESTORES},
     {"prun_prunability_search", use_search_random, RESTORES},
+    {"prun_prunability_search", use_search_resamples, RESTORES},
+    {"prun_prunable_count", use_prunable_count, SOUND},
     {"prun_loss_curve", use_loss_curve, RESTORES},
     {"prun_prune", use_prune, SUCCEEDS},
     {"prun_prune_layer_fractions", use_layer_fractions, SOUND},
@@ -1230,10 +1297,19 @@ static const exercise exercises[] = {
     {"prun_hessian_difference", use_hessian_difference, RESTORES},
     {"prun_hessian_eigenpairs", use_hessian_eigenpairs, 0},
     {"prun_hessian_trace", use_hessian_trace, RESTORES},
+    {"prun_hessian_diagonal", use_hessian_diagonal, 0},
+    {"prun_hessian_diagonal", use_diagonal_differences, RESTORES},
     {"prun_hessian_spectrum", use_hessian_spectrum, 0},
     {"prun_spectrum_trace", use_spectrum_trace, SOUND},
     {"prun_spectrum_density", use_spectral_density, SOUND},
     {"prun_effective_dimensionality", use_effective_dimensionality, SOUND},
+    {"prun_prune_scores", use_scores_magnitude, SOUND},
+    {"prun_prune_scores", use_scores_taylor, SOUND},
+    {"prun_prune_scores", use_scores_fisher, SOUND},
+    {"prun_prune_scores", use_scores_curvature, SOUND},
+    {"prun_prune_scores", use_scores_differences, SOUND | RESTORES},
+    {"prun_prune_scores", use_scores_lamp, SOUND},
+    {"prun_prune_scores", use_scores_random, SOUND},
     {"prun_spectral_norm", use_spectral_norm, 0},
     {"prun_spectral_norm", use_operator_norm, 0},
     {"prun_singular_values", use_singular_values, 0},

@@ -88,6 +88,7 @@ static void quiet_numbers(world *w) {
     CHECK(prun_tensor_size(weight_tensor(w)) == 18);
     CHECK(prun_train_resolved(&train).batch == 8 && prun_learning_rate(&train, 0) > 0);
     CHECK(prun_perturb_resolved(&perturb).draws == 2 && prun_kept_count(1, 2, 10) == 5);
+    CHECK(prun_kept_count_at(.25, 10) == 3);
     CHECK(prun_hessian_resolved(&w->objective, NULL).steps > 0);
     CHECK(prun_frobenius_squared(weight_tensor(w)) > 0);
     CHECK(prun_sum_of_frobenius(w->objective.tensors, w->objective.tensor_count) > 0);
@@ -231,6 +232,7 @@ static void quiet_options(world *w) {
     CHECK(prun_same_size_resolved(NULL).noise == PRUN_NOISE_GAUSSIAN);
     CHECK(prun_dropout_bound_resolved(NULL).delta == 0.05);
     CHECK(prun_measure_resolved(NULL).hessian_samples == 500);
+    CHECK(prun_score_resolved(&w->plain, NULL).samples == w->plain.samples);
     CHECK(prun_ball_resolved(NULL).steps == 20 && prun_module_count(&w->plain) > 0);
     CHECK(prun_criticality_resolved(&w->plain, NULL).samples == w->plain.samples);
     CHECK(prun_regression_resolved(NULL).folds == 10);
@@ -271,6 +273,7 @@ static const quiet quiets[] = {
     {quiet_numbers, " prun_random_block prun_random_permutation prun_random_bits"
                     " prun_random_uniform prun_random_normal prun_tensor_size prun_train_resolved"
                     " prun_learning_rate prun_perturb_resolved prun_kept_count"
+                    " prun_kept_count_at"
                     " prun_hessian_resolved prun_frobenius_squared prun_sum_of_frobenius"
                     " prun_sum_of_train_losses prun_pacbayes_bound prun_pacbayes_magnitude_bound"
                     " prun_dropout_bound_value prun_sign_error_weight "},
@@ -292,11 +295,12 @@ static const quiet quiets[] = {
                    " prun_output_discard "},
     {quiet_releases, " prun_net_free prun_trainer_free prun_spectrum_free prun_measurement_free"
                      " prun_array_free "},
-    {quiet_options, " prun_conv2d_resolved prun_arch_resolved prun_prune_resolved"
-                    " prun_sharpness_resolved prun_same_size_resolved prun_dropout_bound_resolved"
-                    " prun_measure_resolved prun_regression_resolved prun_sign_error_resolved"
-                    " prun_ball_resolved prun_module_count prun_criticality_resolved"
-                    " prun_resampling_resolved prun_idx_resolved prun_npy_resolved "},
+    {quiet_options,
+     " prun_conv2d_resolved prun_arch_resolved prun_prune_resolved"
+     " prun_sharpness_resolved prun_same_size_resolved prun_dropout_bound_resolved"
+     " prun_measure_resolved prun_score_resolved prun_regression_resolved prun_sign_error_resolved"
+     " prun_ball_resolved prun_module_count prun_criticality_resolved"
+     " prun_resampling_resolved prun_idx_resolved prun_npy_resolved "},
     {quiet_bindings, " prun_fields prun_struct_size "},
     {quiet_measurement, " prun_measurement_loss prun_measurement_error_rate"
                         " prun_measurement_losses prun_measurement_logits"

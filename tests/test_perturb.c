@@ -128,15 +128,16 @@ static void same_size_as_pruning(void) {
     enum { GRID = 10, DRAWS = 2 };
     static bowl b;
     static float seen[(GRID + 1) * DRAWS * 120];
-    double losses[GRID + 1], errors[GRID + 1];
+    double losses[GRID + 1], errors[GRID + 1], fractions[GRID + 1];
     prun_perturb_options p;
     int64_t i, k, r;
     prun_objective o = bowl_make(&b, 120, 7);
+    for (k = 0; k <= GRID; k++) fractions[k] = (double)k / GRID;
     b.seen = seen;
     b.seen_room = (GRID + 1) * DRAWS;
     memset(&p, 0, sizeof p);
     p.draws = DRAWS;
-    CHECK_STATUS(prun_same_size_curve(&o, GRID, &p, losses, errors, NULL), PRUN_OK);
+    CHECK_STATUS(prun_same_size_curve(&o, fractions, GRID + 1, &p, losses, errors, NULL), PRUN_OK);
     CHECK(restored(&b));
     CHECK(b.seen_count == (GRID + 1) * DRAWS);
     for (k = 0; k <= GRID; k++)
@@ -436,6 +437,7 @@ static int stop_after(void *user, int64_t done, int64_t total) {
 
 /* Function number k on the bowl; `left`: progress calls before cancellation. */
 static prun_status run(int k, const prun_objective *o, int64_t *left) {
+    static const double fractions[5] = {0, 0.25, 0.5, 0.75, 1};
     prun_perturb_options p;
     prun_prune_options q;
     prun_radius r;
@@ -452,7 +454,7 @@ static prun_status run(int k, const prun_objective *o, int64_t *left) {
     }
     switch (k) {
         case 0: return prun_perturbation_curve(o, radii, 3, &p, out, NULL, NULL);
-        case 1: return prun_same_size_curve(o, 4, &p, out, NULL, NULL);
+        case 1: return prun_same_size_curve(o, fractions, 5, &p, out, NULL, NULL);
         case 2: return prun_loss_curve_by_layer(o, &q, out);
         case 3: return prun_perturbation_radius(o, &p, &r);
         case 4: return prun_sharpness_radius(o, &p, &r);
@@ -496,7 +498,7 @@ static void bad_options_are_named(void) {
     prun_perturb_options p;
     prun_radius r;
     double out[8];
-    const double minus = -1;
+    const double minus = -1, fractions[3] = {0.5, 1.01, NAN};
     prun_objective o = bowl_make(&b, 30, 51);
     memset(&p, 0, sizeof p);
     p.draws = -1;
@@ -510,7 +512,12 @@ static void bad_options_are_named(void) {
     p.noise = PRUN_NOISE_DEFAULT;
     CHECK_STATUS(prun_perturb(&o, NAN, 0, &p), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_perturbation_curve(&o, &minus, 1, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
-    CHECK_STATUS(prun_same_size_curve(&o, 0, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_same_size_curve(&o, fractions, 0, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_same_size_curve(&o, fractions, 2, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
+    CHECK(strstr(test_context.message, "1.01") != NULL);
+    CHECK_STATUS(prun_same_size_curve(&o, fractions + 2, 1, &p, out, NULL, NULL),
+                 PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_same_size_curve(&o, &minus, 1, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
     p.first = 2;
     p.cap = 1;
     CHECK_STATUS(prun_perturbation_radius(&o, &p, &r), PRUN_ERR_ARGUMENT);

@@ -1,6 +1,7 @@
-/* test_prune.c - section PRUNE: pruning and the prunability search against brute force over the whole
-   grid, on objectives whose loss is an arbitrary function of which weights are left; exits that must
-   restore the weights. */
+/* test_prune.c - section PRUNE: pruning and the prunability search against brute force over all
+   candidates, on objectives whose loss is an arbitrary function of which weights are left; scores that
+   rank the weights; intervals against a bootstrap over all candidates; exits that must restore the
+   weights. */
 #include "../prunability.h"
 #include "bowl.h"
 #include "test.h"
@@ -17,6 +18,9 @@ typedef enum loss_kind {
     KIND_ZERO_BASE, /* the unpruned loss is exactly zero, as are some others */
     KIND_BROKEN,    /* some masks give NaN or infinity */
     KIND_NEGATIVE,  /* some samples below zero, their mean above for the unpruned weights */
+    KIND_BELOW,     /* all samples below zero for the unpruned weights, most for others */
+    KIND_SHARED,    /* the same multiple of each sample's unpruned loss */
+    KIND_SLOPE,     /* falling as more is kept, by amounts that samples differ in */
     KIND_CONSTANT   /* the same for every mask */
 } loss_kind;
 
@@ -73,6 +77,12 @@ static double toy_loss(const toy *t, uint64_t mask, int64_t kept, int64_t sample
         case KIND_NEGATIVE:
             if (whole) return sample % 2 ? -0.3 * u : 0.5 + u;
             return 0.3 + (u - 0.5) * 8 * level;
+        case KIND_BELOW: return whole ? -0.4 - u : 0.4 - 2 * level - u;
+        case KIND_SLOPE: {
+            double left = 1 - (double)kept / (double)t->offset[t->tensor_count];
+            return 0.2 + toy_uniform(t, 3, i) + 6 * left * left * (toy_uniform(t, 4, i) - 0.1);
+        }
+        case KIND_SHARED: return (1 + 0.25 * (double)sample) * (whole ? 1 : 0.7 + level);
         default: return 1 + 0.01 * (double)sample;
     }
 }
@@ -133,7 +143,7 @@ static prun_objective toy_objective(toy *t) {
     o.tensors = t->tensors;
     o.tensor_count = t->tensor_count;
     o.samples = t->samples;
-    o.nonnegative = t->kind != KIND_NEGATIVE;
+    o.nonnegative = t->kind != KIND_NEGATIVE && t->kind != KIND_BELOW && t->kind != KIND_SLOPE;
     o.loss = toy_callback;
     return o;
 }
@@ -144,36 +154,59 @@ static int toy_restored(const toy *t) {
 
 /* ---- brute force ---- */
 
-/* 1 if weight a is kept before weight b: larger magnitude, then lower index. */
-static int kept_before(const float *w, int64_t a, int64_t b) {
+/* Candidates of the options: i/grid, or a list. The unpruned weights are one more, after the last,
+   where a list lacks them. */
+static int64_t points_of(const prun_prune_options *o) {
+    return o->fractions != NULL ? o->fraction_count : o->grid + 1;
+}
+
+static double fraction_at(const prun_prune_options *o, int64_t i) {
+    if (i == points_of(o)) return 1;
+    return o->fractions != NULL ? o->fractions[i] : (double)i / (double)o->grid;
+}
+
+/* Weights that candidate i keeps of n. No product of a list here lies near a half without being
+   one. */
+static int64_t rounded(const prun_prune_options *o, int64_t i, int64_t n) {
+    if (i == points_of(o)) return n;
+    if (o->fractions != NULL) return (int64_t)floor(o->fractions[i] * (double)n + 0.5);
+    return (2 * i * n + o->grid) / (2 * o->grid);
+}
+
+/* 1 if weight a is kept before weight b: larger score, where there are scores, then larger
+   magnitude, then lower index. */
+static int kept_before(const float *w, const float *score, int64_t a, int64_t b) {
     float x = fabsf(w[a]), y = fabsf(w[b]);
+    if (score != NULL && (score[a] > score[b] || score[a] < score[b])) return score[a] > score[b];
     return x > y || (x >= y && a < b);
 }
 
 /* Zeroes all but the `kept` first of w[0..n). */
-static void keep_largest(float *w, int64_t n, int64_t kept) {
+static void keep_largest(float *w, const float *score, int64_t n, int64_t kept) {
     int64_t i, j;
     float copy[MAX_WEIGHTS];
     memcpy(copy, w, (size_t)n * sizeof(float));
     for (i = 0; i < n; i++) {
         int64_t rank = 0;
         for (j = 0; j < n; j++) {
-            rank += j != i && kept_before(copy, j, i);
+            rank += j != i && kept_before(copy, score, j, i);
         }
         if (rank >= kept) w[i] = 0;
     }
 }
 
-static void prune_by_hand(toy *t, prun_prune_scope scope, int64_t i, int64_t grid) {
+/* Makes the weights those of candidate i. */
+static void prune_by_hand(toy *t, const prun_prune_options *o, int64_t i) {
     int64_t l, all = t->offset[t->tensor_count];
     memcpy(t->storage, t->original, sizeof t->storage);
-    if (scope == PRUN_PRUNE_GLOBAL) {
-        keep_largest(t->storage, all, (2 * i * all + grid) / (2 * grid));
+    if (o->scope == PRUN_PRUNE_GLOBAL) {
+        keep_largest(t->storage, o->score, all, rounded(o, i, all));
         return;
     }
     for (l = 0; l < t->tensor_count; l++) {
-        int64_t size = t->offset[l + 1] - t->offset[l];
-        keep_largest(t->storage + t->offset[l], size, (2 * i * size + grid) / (2 * grid));
+        int64_t at = t->offset[l], size = t->offset[l + 1] - at;
+        keep_largest(t->storage + at, o->score != NULL ? o->score + at : NULL, size,
+                     rounded(o, i, size));
     }
 }
 
@@ -193,48 +226,60 @@ static int same_loss(double a, double b) {
     return a == b || fabs(a - b) <= 1e-12 * fabs(b) + 1e-13;
 }
 
-static void check_curve_by_hand(toy *t, prun_prune_scope scope, int64_t grid,
-                                const double *losses) {
+/* The same bits, but for those of a NaN. */
+static int same_bits(double a, double b) {
+    return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0;
+}
+
+static void check_curve_by_hand(toy *t, const prun_prune_options *o, const double *losses) {
     int64_t i, kept;
-    for (i = 0; i <= grid; i++) {
-        prune_by_hand(t, scope, i, grid);
+    for (i = 0; i < points_of(o); i++) {
+        prune_by_hand(t, o, i);
         CHECK(same_loss(losses[i], mean_loss_by_hand(t, &kept)));
     }
     memcpy(t->storage, t->original, sizeof t->storage);
 }
 
-/* The smallest i whose loss is within the threshold. */
-static int64_t smallest_feasible(const double *losses, int64_t grid, double threshold) {
+/* The smallest i whose loss is within the threshold; else that of the unpruned weights. */
+static int64_t smallest_feasible(const double *losses, const prun_prune_options *o,
+                                 double threshold) {
     int64_t i;
-    for (i = 0; i < grid; i++) {
+    for (i = 0; i < points_of(o) && fraction_at(o, i) < 1; i++) {
         if (losses[i] <= threshold) return i;
     }
-    return grid;
+    return i;
 }
 
-static int64_t kept_at(const toy *t, prun_prune_scope scope, int64_t i, int64_t grid) {
+static int64_t kept_at(const toy *t, const prun_prune_options *o, int64_t i) {
     int64_t l, kept = 0;
-    if (scope == PRUN_PRUNE_GLOBAL) return prun_kept_count(i, grid, t->offset[t->tensor_count]);
+    if (o->scope == PRUN_PRUNE_GLOBAL) return rounded(o, i, t->offset[t->tensor_count]);
     for (l = 0; l < t->tensor_count; l++) {
-        kept += prun_kept_count(i, grid, t->offset[l + 1] - t->offset[l]);
+        kept += rounded(o, i, t->offset[l + 1] - t->offset[l]);
     }
     return kept;
 }
 
-static void check_answers(const toy *t, const prun_prune_options *o, const prun_prunability *r,
+static double tolerated(double base, double beta) { return base + beta * fabs(base); }
+
+static void check_answers(toy *t, const prun_prune_options *o, const prun_prunability *r,
                           const double *losses) {
+    double base;
+    int64_t whole;
     int32_t b;
-    CHECK(r->answer_count == o->beta_count && r->grid == o->grid);
+    base = mean_loss_by_hand(t, &whole);
+    CHECK(r->answer_count == o->beta_count && r->grid == (o->fractions != NULL ? 0 : o->grid));
     CHECK(r->prunable == t->offset[t->tensor_count] && r->prunable_tensors == t->tensor_count);
-    CHECK(same_loss(r->base_loss, losses[o->grid]));
+    CHECK(same_loss(r->base_loss, base));
     for (b = 0; b < o->beta_count; b++) {
         const prun_prunability_answer *a = &r->answer[b];
-        int64_t i = smallest_feasible(losses, o->grid, (1 + o->beta[b]) * losses[o->grid]);
+        int64_t i = smallest_feasible(losses, o, tolerated(base, o->beta[b]));
         CHECK(a->beta == o->beta[b]);
-        CHECK_CLOSE(a->threshold, (1 + o->beta[b]) * losses[o->grid], 0, 1e-12);
-        CHECK(a->kept_fraction == (double)i / (double)o->grid);
-        CHECK(a->kept == kept_at(t, o->scope, i, o->grid));
-        CHECK(same_loss(a->loss, losses[i]));
+        CHECK_CLOSE(a->threshold, tolerated(base, o->beta[b]), 0, 1e-12);
+        CHECK(a->kept_fraction == fraction_at(o, i));
+        CHECK(a->kept == kept_at(t, o, i));
+        CHECK(same_loss(a->loss, fraction_at(o, i) < 1 ? losses[i] : base));
+        if (o->resamples == 0)
+            CHECK(isnan(a->lower) && isnan(a->upper) && isnan(a->standard_error));
     }
 }
 
@@ -274,28 +319,34 @@ static prun_prune_options draw_options(const toy *t) {
     return o;
 }
 
-static void search_once(uint64_t seed, loss_kind kind) {
+static void toy_draw(toy *t, uint64_t seed, loss_kind kind) {
+    toy_init(t, seed, kind, 1 + (int64_t)(seed % MAX_TENSORS), 2 + (int64_t)(seed * 7 % 60),
+             1 + (int64_t)(seed * 5 % MAX_SAMPLES));
+}
+
+/* The curve, the search and the layers' fractions, against brute force. */
+static void search_with(toy *t, const prun_prune_options *options) {
+    const prun_objective objective = toy_objective(t);
     double losses[MAX_GRID + 1];
     prun_prunability result;
-    prun_prune_options options;
-    prun_objective objective;
-    toy t;
-    toy_init(&t, seed, kind, 1 + (int64_t)(seed % MAX_TENSORS), 2 + (int64_t)(seed * 7 % 60),
-             1 + (int64_t)(seed * 5 % MAX_SAMPLES));
-    objective = toy_objective(&t);
-    options = draw_options(&t);
     memset(&result, 0, sizeof result);
-    CHECK_STATUS(prun_loss_curve(&objective, &options, losses, NULL), PRUN_OK);
-    CHECK(toy_restored(&t));
-    if (options.method == PRUN_PRUNE_MAGNITUDE) {
-        check_curve_by_hand(&t, options.scope, options.grid, losses);
-    }
-    t.evaluations = 0;
-    CHECK_STATUS(prun_prunability_search(&objective, &options, &result), PRUN_OK);
-    CHECK(toy_restored(&t));
-    CHECK_CLOSE(result.passes * (double)t.samples, t.evaluations, 1e-6, 0);
-    check_answers(&t, &options, &result, losses);
-    check_layer_kept(&t, &objective, &options, &result);
+    CHECK_STATUS(prun_loss_curve(&objective, options, losses, NULL), PRUN_OK);
+    CHECK(toy_restored(t));
+    if (options->method == PRUN_PRUNE_MAGNITUDE) check_curve_by_hand(t, options, losses);
+    t->evaluations = 0;
+    CHECK_STATUS(prun_prunability_search(&objective, options, &result), PRUN_OK);
+    CHECK(toy_restored(t));
+    CHECK_CLOSE(result.passes * (double)t->samples, t->evaluations, 1e-6, 0);
+    check_answers(t, options, &result, losses);
+    check_layer_kept(t, &objective, options, &result);
+}
+
+static void search_once(uint64_t seed, loss_kind kind) {
+    prun_prune_options options;
+    toy t;
+    toy_draw(&t, seed, kind);
+    options = draw_options(&t);
+    search_with(&t, &options);
 }
 
 static void search_cases(loss_kind kind, int count) {
@@ -313,7 +364,10 @@ static void search_with_zero_base_loss(void) { search_cases(KIND_ZERO_BASE, 500)
 
 static void search_with_broken_candidates(void) { search_cases(KIND_BROKEN, 800); }
 
-static void search_with_negative_losses(void) { search_cases(KIND_NEGATIVE, 500); }
+static void search_with_negative_losses(void) {
+    search_cases(KIND_NEGATIVE, 500);
+    search_cases(KIND_BELOW, 500);
+}
 
 /* Everything can go: the empty network is as good as the whole one. */
 static void search_with_constant_loss(void) {
@@ -527,11 +581,11 @@ static void prune_keeps_exactly_the_largest(void) {
         memset(&options, 0, sizeof options);
         options.scope = i % 2 ? PRUN_PRUNE_PER_LAYER : PRUN_PRUNE_GLOBAL;
         options.grid = 10;
-        prune_by_hand(&t, options.scope, step, 10);
+        prune_by_hand(&t, &options, step);
         memcpy(expected, t.storage, sizeof expected);
         memcpy(t.storage, t.original, sizeof expected);
         objective = toy_objective(&t);
-        want = kept_at(&t, options.scope, step, 10);
+        want = kept_at(&t, &options, step);
         CHECK_STATUS(prun_prune(&objective, (double)step / 10, &options, &kept), PRUN_OK);
         CHECK(kept == want);
         CHECK(memcmp(t.storage, expected, sizeof expected) == 0);
@@ -622,7 +676,7 @@ static void biases_and_norms_on_request(void) {
         prun_prune_options options;
         prun_prunability result;
         prun_objective objective;
-        int64_t prunable = 0, tensors = 0, kept;
+        int64_t prunable = 0, tensors = 0, kept, count = -1;
         toy t;
         toy_init(&t, 8, KIND_CONSTANT, 4, 40, 6);
         memset(&options, 0, sizeof options);
@@ -639,6 +693,8 @@ static void biases_and_norms_on_request(void) {
             prunable += in ? t.tensors[i].shape[1] : 0;
         }
         objective = toy_objective(&t);
+        CHECK_STATUS(prun_prunable_count(&objective, &options, &count), PRUN_OK);
+        CHECK(count == prunable);
         CHECK_STATUS(prun_prunability_search(&objective, &options, &result), PRUN_OK);
         CHECK(result.prunable == prunable && result.prunable_tensors == tensors);
         CHECK_STATUS(prun_loss_curve(&objective, &options, losses, NULL), PRUN_OK);
@@ -670,7 +726,7 @@ static void layer_fractions_of_a_global_ranking(void) {
         CHECK_STATUS(prun_prune_layer_fractions(&objective, result.answer[0].kept_fraction,
                                                 &options, layer_kept),
                      PRUN_OK);
-        prune_by_hand(&t, PRUN_PRUNE_GLOBAL, lround(20 * result.answer[0].kept_fraction), 20);
+        prune_by_hand(&t, &options, lround(20 * result.answer[0].kept_fraction));
         for (l = 0; l < 3; l++) {
             int64_t left = 0;
             for (i = t.offset[l]; i < t.offset[l + 1]; i++) {
@@ -682,14 +738,628 @@ static void layer_fractions_of_a_global_ranking(void) {
     }
 }
 
+/* ---- kept fractions of one's own ---- */
+
+/* An x with i x = 1 modulo n, for i and n without a common divisor. */
+static int64_t inverse(int64_t i, int64_t n) {
+    int64_t a = n, b = i % n, x = 0, y = 1;
+    while (b > 0) {
+        int64_t q = a / b, next = a % b, z = x - q * y;
+        a = b;
+        b = next;
+        x = y;
+        y = z;
+    }
+    return a == 1 ? (x + n) % n : 1;
+}
+
+static void check_kept_at(int64_t i, int64_t n, int64_t count) {
+    int64_t kept = prun_kept_count_at((double)i / (double)n, count);
+    if (!CHECK(kept == prun_kept_count(i, n, count)) && test_failures <= TEST_SHOWN)
+        printf("  %lld/%lld of %lld: %lld\n", (long long)i, (long long)n, (long long)count,
+               (long long)kept);
+}
+
+/* A number with each of its lengths in binary equally likely, at most `most`. */
+static int64_t some_number(uint64_t stream, uint64_t k, int64_t most) {
+    double u = prun_random_uniform(77, stream, k);
+    return (int64_t)exp2(u * log2((double)most + 1)) - (u < 0.03);
+}
+
+/* i/n as a double keeps what the grid keeps; above all where i count / n lies at a half or next to
+   one. */
+static void kept_counts_of_fractions_are_the_grids(void) {
+    enum { COUNTS = 60, DRAWS = 200000 };
+    int64_t i, n, k, near;
+    for (n = 1; n <= 300; n++)
+        for (k = 0; k < COUNTS; k++) {
+            int64_t count = k < 20       ? k
+                            : k == 20    ? 2147483647
+                            : k % 2 == 0 ? n * some_number(1, (uint64_t)(n * COUNTS + k), 7000000)
+                                         : some_number(2, (uint64_t)(n * COUNTS + k), 2147483647);
+            for (i = 0; i <= n; i++) check_kept_at(i, n, count);
+        }
+    for (k = 0; k < DRAWS; k++) {
+        int64_t count = some_number(4, (uint64_t)k, 2147483647);
+        n = 1 + some_number(5, (uint64_t)k, (1 << 18) - 1);
+        i = (int64_t)(prun_random_bits(77, 6, (uint64_t)k) % (uint64_t)(n + 1));
+        check_kept_at(i, n, count);
+        if (i == 0) continue;
+        for (near = -1; near <= 2; near++) { /* i count = n/2, or nearly, modulo n */
+            int64_t rest = (inverse(i, n) * ((n / 2 + near + n) % n)) % n;
+            check_kept_at(i, n, rest);
+            check_kept_at(i, n, rest + (2147483647 - rest) / n * n);
+            check_kept_at(i, n, rest + count / n * n <= 2147483647 ? rest + count / n * n : rest);
+        }
+    }
+    CHECK(prun_kept_count_at(0, 2147483647) == 0 &&
+          prun_kept_count_at(1, 2147483647) == 2147483647);
+    CHECK(prun_kept_count_at(0.5, 5) == 3); /* halves round up */
+    CHECK(prun_kept_count_at(0.29, 50) == 15 && prun_kept_count_at(0.2899, 50) == 14);
+    CHECK(prun_kept_count_at(0.015, 100) == 2 && prun_kept_count_at(0.3, 0) == 0);
+    CHECK(prun_kept_count_at(0.37, 1000000000000) == 370000000000);
+}
+
+static void check_same_answers(const prun_prunability *a, const prun_prunability *b) {
+    int64_t i;
+    CHECK(same_bits(a->base_loss, b->base_loss) && a->answer_count == b->answer_count);
+    for (i = 0; i < a->answer_count; i++) {
+        const prun_prunability_answer *x = &a->answer[i], *y = &b->answer[i];
+        CHECK(same_bits(x->beta, y->beta) && same_bits(x->threshold, y->threshold));
+        CHECK(same_bits(x->kept_fraction, y->kept_fraction) && x->kept == y->kept);
+        CHECK(same_bits(x->loss, y->loss));
+    }
+}
+
+/* The list of all i/n is the grid n, to the last bit. */
+static void fractions_of_a_grid_are_the_grid(void) {
+    int i;
+    for (i = 0; i < 1200; i++) {
+        double fractions[MAX_GRID + 1], losses[2][MAX_TENSORS * (MAX_GRID + 1)];
+        double errors[2][MAX_GRID + 1];
+        float scores[MAX_WEIGHTS];
+        prun_prunability found[2];
+        prun_prune_options options[2];
+        prun_objective objective;
+        int64_t k, n, l;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 13 + 5, (loss_kind)(i % (KIND_CONSTANT + 1)));
+        objective = toy_objective(&t);
+        options[0] = draw_options(&t);
+        n = options[0].grid = 1 + (int64_t)(toy_uniform(&t, 51, 0) * MAX_GRID);
+        options[0].resamples = i % 3 == 0 ? 20 : 0;
+        for (k = 0; k < MAX_WEIGHTS; k++)
+            scores[k] = (float)floor(toy_uniform(&t, 52, (uint64_t)k) * 9 - 4);
+        if (options[0].method == PRUN_PRUNE_MAGNITUDE && i % 2) options[0].score = scores;
+        for (k = 0; k <= n; k++) fractions[k] = (double)k / (double)n;
+        options[1] = options[0];
+        options[1].grid = 3; /* which is not used */
+        options[1].fractions = fractions;
+        options[1].fraction_count = n + 1;
+        memset(losses, 0, sizeof losses);
+        memset(found, 0, sizeof found);
+        for (k = 0; k < 2; k++) {
+            CHECK_STATUS(prun_prunability_search(&objective, &options[k], &found[k]), PRUN_OK);
+            CHECK_STATUS(prun_loss_curve(&objective, &options[k], losses[k], errors[k]), PRUN_OK);
+        }
+        check_same_answers(&found[0], &found[1]);
+        CHECK(found[0].grid == n && found[1].grid == 0);
+        CHECK(same_bits(found[0].passes, found[1].passes));
+        for (l = 0; l < found[0].answer_count; l++) {
+            const prun_prunability_answer *x = &found[0].answer[l], *y = &found[1].answer[l];
+            CHECK(same_bits(x->lower, y->lower) && same_bits(x->upper, y->upper));
+            CHECK(same_bits(x->standard_error, y->standard_error));
+            CHECK(isnan(x->lower) == (options[0].resamples == 0));
+        }
+        for (k = 0; k <= n; k++) {
+            CHECK(same_bits(losses[0][k], losses[1][k]));
+            CHECK(same_bits(errors[0][k], errors[1][k]));
+        }
+        for (k = 0; k < 2; k++)
+            CHECK_STATUS(prun_loss_curve_by_layer(&objective, &options[k], losses[k]), PRUN_OK);
+        for (k = 0; k < t.tensor_count * (n + 1); k++) CHECK(same_bits(losses[0][k], losses[1][k]));
+        CHECK(toy_restored(&t));
+    }
+}
+
+/* A rising list, with and without 0 and 1; returns its length. */
+static int64_t draw_fractions(const toy *t, double *fractions) {
+    int64_t i, n = 1 + (int64_t)(toy_uniform(t, 60, 0) * 30);
+    double sum = 0;
+    for (i = 0; i < n; i++) {
+        sum += 0.001 + toy_uniform(t, 61, (uint64_t)i) * toy_uniform(t, 62, (uint64_t)i);
+        fractions[i] = sum;
+    }
+    sum += 0.001 + toy_uniform(t, 60, 1);
+    for (i = 0; i < n; i++) fractions[i] /= sum;
+    if (toy_uniform(t, 60, 2) < 0.5) fractions[0] = 0;
+    if (toy_uniform(t, 60, 3) < 0.5 && n > 1) fractions[n - 1] = 1;
+    if (toy_uniform(t, 60, 4) < 0.1) {
+        n = 1;
+        fractions[0] = toy_uniform(t, 60, 5) < 0.5 ? 1 : 0;
+    }
+    return n;
+}
+
+static void search_with_fractions(void) {
+    int i;
+    for (i = 0; i < 4000; i++) {
+        double fractions[MAX_GRID + 1];
+        prun_prune_options options;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 17 + 3, (loss_kind)(i % (KIND_CONSTANT + 1)));
+        options = draw_options(&t);
+        options.fractions = fractions;
+        options.fraction_count = draw_fractions(&t, fractions);
+        search_with(&t, &options);
+    }
+}
+
+/* A permutation's curve at fractions of one's own, one fraction after the other. */
+static void random_pruning_at_fractions(void) {
+    int i;
+    for (i = 0; i < 60; i++) {
+        double fractions[MAX_GRID + 1], losses[MAX_GRID + 1], layers[MAX_TENSORS];
+        prun_prune_options options;
+        prun_objective objective;
+        int64_t k, l, kept, left;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 19 + 1, KIND_PLAIN);
+        objective = toy_objective(&t);
+        options = draw_options(&t);
+        options.method = PRUN_PRUNE_RANDOM;
+        options.repetitions = 1;
+        options.fractions = fractions;
+        options.fraction_count = draw_fractions(&t, fractions);
+        CHECK_STATUS(prun_loss_curve(&objective, &options, losses, NULL), PRUN_OK);
+        for (k = 0; k < options.fraction_count; k++) {
+            double parts = 0;
+            CHECK_STATUS(prun_prune_layer_fractions(&objective, fractions[k], &options, layers),
+                         PRUN_OK);
+            CHECK_STATUS(prun_prune(&objective, fractions[k], &options, &kept), PRUN_OK);
+            CHECK(same_loss(losses[k], mean_loss_by_hand(&t, &left)));
+            CHECK(left == kept && kept == kept_at(&t, &options, k));
+            for (l = 0; l < t.tensor_count; l++)
+                parts += layers[l] * (double)(t.offset[l + 1] - t.offset[l]);
+            CHECK_CLOSE(parts, kept, 1e-9, 0);
+            memcpy(t.storage, t.original, sizeof t.storage);
+        }
+    }
+}
+
+/* One layer at a time over a list without 1. */
+static void layer_profile_at_fractions(void) {
+    static const double fractions[3] = {0.2, 0.55, 0.9};
+    int i;
+    for (i = 0; i < 100; i++) {
+        double losses[MAX_TENSORS * 3];
+        prun_prune_options options;
+        prun_objective objective;
+        int64_t l, k, kept;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 23 + 2, KIND_PLAIN);
+        objective = toy_objective(&t);
+        memset(&options, 0, sizeof options);
+        options.fractions = fractions;
+        options.fraction_count = 3;
+        CHECK_STATUS(prun_loss_curve_by_layer(&objective, &options, losses), PRUN_OK);
+        CHECK(toy_restored(&t));
+        for (l = 0; l < t.tensor_count; l++)
+            for (k = 0; k < 3; k++) {
+                int64_t size = t.offset[l + 1] - t.offset[l];
+                keep_largest(t.storage + t.offset[l], NULL, size, rounded(&options, k, size));
+                CHECK(same_loss(losses[3 * l + k], mean_loss_by_hand(&t, &kept)));
+                memcpy(t.storage, t.original, sizeof t.storage);
+            }
+    }
+}
+
+/* ---- scores ---- */
+
+/* Few values, so that many are equal; both zeros, infinities and tiny numbers among them. */
+static void draw_scores(const toy *t, float *scores) {
+    static const float odd[12] = {0.0f,   -0.0f,   INFINITY, -INFINITY, 1.0f,     -1.0f,
+                                  1e-45f, -1e-45f, 3e38f,    -3e38f,    1.00001f, -1.00001f};
+    int64_t i;
+    int kind = (int)(t->seed % 3);
+    for (i = 0; i < MAX_WEIGHTS; i++) {
+        double u = toy_uniform(t, 70, (uint64_t)i);
+        scores[i] = kind == 0   ? odd[(int)(u * 12)]
+                    : kind == 1 ? (float)(floor(u * 5) - 2)
+                                : (float)(u - 0.5);
+    }
+}
+
+static void scores_rank_the_weights(void) {
+    int i;
+    for (i = 0; i < 1500; i++) {
+        double fractions[MAX_GRID + 1];
+        float scores[MAX_WEIGHTS], expected[MAX_WEIGHTS];
+        prun_prune_options options;
+        prun_objective objective;
+        int64_t kept, k;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 29 + 7, (loss_kind)(i % (KIND_CONSTANT + 1)));
+        draw_scores(&t, scores);
+        options = draw_options(&t);
+        options.method = PRUN_PRUNE_MAGNITUDE;
+        options.score = scores;
+        if (i % 2) {
+            options.fractions = fractions;
+            options.fraction_count = draw_fractions(&t, fractions);
+        }
+        search_with(&t, &options);
+        objective = toy_objective(&t);
+        for (k = 0; k < points_of(&options); k += 1 + k / 3) {
+            prune_by_hand(&t, &options, k);
+            memcpy(expected, t.storage, sizeof expected);
+            memcpy(t.storage, t.original, sizeof expected);
+            CHECK_STATUS(prun_prune(&objective, fraction_at(&options, k), &options, &kept),
+                         PRUN_OK);
+            CHECK(memcmp(t.storage, expected, sizeof expected) == 0);
+            CHECK(kept == kept_at(&t, &options, k));
+            memcpy(t.storage, t.original, sizeof expected);
+        }
+    }
+}
+
+/* Scores of one value leave the magnitudes; magnitudes as scores change nothing. */
+static void scores_that_change_nothing(void) {
+    int i;
+    for (i = 0; i < 300; i++) {
+        double losses[2][MAX_GRID + 1];
+        float scores[MAX_WEIGHTS];
+        prun_prunability found[2];
+        prun_prune_options options;
+        prun_objective objective;
+        int64_t k;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 37 + 4, (loss_kind)(i % (KIND_CONSTANT + 1)));
+        objective = toy_objective(&t);
+        options = draw_options(&t);
+        options.method = PRUN_PRUNE_MAGNITUDE;
+        memset(found, 0, sizeof found);
+        CHECK_STATUS(prun_prunability_search(&objective, &options, &found[0]), PRUN_OK);
+        CHECK_STATUS(prun_loss_curve(&objective, &options, losses[0], NULL), PRUN_OK);
+        for (k = 0; k < MAX_WEIGHTS; k++)
+            scores[k] = i % 3 == 0   ? fabsf(t.original[k])
+                        : i % 3 == 1 ? -2.5f
+                                     : (k % 2 ? 0.0f : -0.0f);
+        options.score = scores;
+        CHECK_STATUS(prun_prunability_search(&objective, &options, &found[1]), PRUN_OK);
+        CHECK_STATUS(prun_loss_curve(&objective, &options, losses[1], NULL), PRUN_OK);
+        check_same_answers(&found[0], &found[1]);
+        CHECK(found[0].passes == found[1].passes);
+        for (k = 0; k <= options.grid; k++) CHECK(same_bits(losses[0][k], losses[1][k]));
+    }
+}
+
+/* ---- intervals ---- */
+
+/* Random numbers of the tests' own. */
+static uint64_t own_state = 88172645463325252u;
+
+static int64_t own_pick(int64_t n) {
+    own_state ^= own_state << 13;
+    own_state ^= own_state >> 7;
+    own_state ^= own_state << 17;
+    return (int64_t)((own_state >> 11) % (uint64_t)n);
+}
+
+enum { RESAMPLES = 3000 };
+
+/* Losses of every sample at every candidate but 1, as means over repetitions, and of the unpruned
+   weights in the last row. The masks are those that the curve shows to the callback. */
+typedef struct loss_table {
+    double row[MAX_GRID + 2][MAX_SAMPLES];
+    int64_t points; /* the row of the unpruned weights */
+} loss_table;
+
+static void table_make(toy *t, const prun_prune_options *options, loss_table *table) {
+    const prun_objective objective = toy_objective(t);
+    double losses[MAX_GRID + 1];
+    int64_t i, r, k, kept;
+    const int64_t repetitions = options->method == PRUN_PRUNE_RANDOM ? options->repetitions : 1;
+    uint64_t mask;
+    table->points = points_of(options);
+    if (fraction_at(options, table->points - 1) >= 1) table->points--;
+    t->calls = 0;
+    CHECK_STATUS(prun_loss_curve(&objective, options, losses, NULL), PRUN_OK);
+    CHECK(t->calls == points_of(options) * repetitions);
+    memset(table->row, 0, sizeof table->row);
+    for (i = 0; i < table->points; i++)
+        for (r = 0; r < repetitions; r++)
+            for (k = 0; k < t->samples; k++)
+                table->row[i][k] +=
+                    toy_loss(t, t->masks[i * repetitions + r], t->kept[i * repetitions + r], k) /
+                    (double)repetitions;
+    mask = toy_mask(t, &kept);
+    for (k = 0; k < t->samples; k++) table->row[table->points][k] = toy_loss(t, mask, kept, k);
+}
+
+/* The lowest candidate that the library promises to look at: from the answer `at` down to three in a
+   row whose mean loss lies five standard errors or more beyond the threshold, or that have eight
+   losses or more that are not finite. */
+static int64_t window_low(const toy *t, const loss_table *table, double beta, int64_t at) {
+    const double *base = table->row[table->points];
+    const double m = (double)t->samples;
+    double whole = 0, factor;
+    int64_t i, k, beyond = 0, low = at;
+    for (k = 0; k < t->samples; k++) whole += base[k];
+    factor = whole >= 0 ? 1 + beta : 1 - beta;
+    for (i = at - 1; i >= 0 && beyond < 3; i--) {
+        double mean = 0, squares = 0;
+        int64_t broken = 0;
+        for (k = 0; k < t->samples; k++) {
+            if (isfinite(table->row[i][k])) mean += (table->row[i][k] - factor * base[k]) / m;
+            else broken++;
+        }
+        for (k = 0; k < t->samples; k++)
+            if (isfinite(table->row[i][k]))
+                squares += pow(table->row[i][k] - factor * base[k] - mean, 2) / m;
+        if (mean > 5 * sqrt(squares / m) || broken >= 8 || broken == t->samples) beyond++;
+        else beyond = 0;
+        if (beyond == 0) low = i;
+    }
+    return low;
+}
+
+/* Candidates that answer in RESAMPLES draws of the samples: how often each. Those below `low` are
+   left out. */
+static void bootstrap_by_hand(const toy *t, const loss_table *table, double beta, int64_t low,
+                              int64_t *found) {
+    int64_t r, i, k, drawn[MAX_SAMPLES];
+    memset(found, 0, (MAX_GRID + 2) * sizeof *found);
+    for (r = 0; r < RESAMPLES; r++) {
+        double base = 0;
+        for (k = 0; k < t->samples; k++) {
+            drawn[k] = own_pick(t->samples);
+            base += table->row[table->points][drawn[k]];
+        }
+        for (i = low; i < table->points; i++) {
+            double sum = 0;
+            for (k = 0; k < t->samples; k++) sum += table->row[i][drawn[k]];
+            if (sum <= tolerated(base, beta)) break;
+        }
+        found[i]++;
+    }
+}
+
+/* The library's interval against how often each candidate was found. Both are counts of as many
+   draws: five standard errors of the difference of two proportions are allowed, and of the
+   difference of two variances, in which a few events may be seen that the other never had. */
+static void check_interval(const prun_prune_options *o, const int64_t *found, int64_t points,
+                           const prun_prunability_answer *a) {
+    const double slack = 5 * sqrt(2 * 0.025 * 0.975 / RESAMPLES);
+    double mean = 0, square = 0, fourth = 0, below = 0, upto = 0, least = 0, most = 0;
+    int64_t i;
+    for (i = 0; i <= points; i++) mean += (double)found[i] / RESAMPLES * fraction_at(o, i);
+    for (i = 0; i <= points; i++) {
+        double share = (double)found[i] / RESAMPLES, d = fraction_at(o, i) - mean;
+        square += share * d * d;
+        fourth += share * d * d * d * d;
+        below += fraction_at(o, i) < a->lower ? share : 0;
+        upto += fraction_at(o, i) <= a->lower ? share : 0;
+        least += fraction_at(o, i) < a->upper ? share : 0;
+        most += fraction_at(o, i) <= a->upper ? share : 0;
+    }
+    CHECK(a->lower <= a->upper && a->lower >= 0 && a->upper <= 1);
+    CHECK(below <= 0.025 + slack && upto >= 0.025 - slack);
+    CHECK(least <= 0.975 + slack && most >= 0.975 - slack);
+    CHECK_CLOSE(a->standard_error * a->standard_error, square,
+                5 * sqrt(2 * (fourth - square * square) / RESAMPLES) + 5.0 / RESAMPLES, 0);
+}
+
+/* A search with and without resampling, and its intervals against brute force. */
+static void interval_once(toy *t, prun_prune_options *o) {
+    static loss_table table;
+    const prun_objective objective = toy_objective(t);
+    const int cut = t->kind == KIND_ZERO_BASE || t->kind == KIND_BROKEN;
+    prun_prunability plain, found;
+    int64_t b, counts[MAX_GRID + 2], at;
+    memset(&plain, 0, sizeof plain);
+    found = plain;
+    table_make(t, o, &table);
+    CHECK_STATUS(prun_prunability_search(&objective, o, &plain), PRUN_OK);
+    o->resamples = RESAMPLES;
+    t->evaluations = 0;
+    CHECK_STATUS(prun_prunability_search(&objective, o, &found), PRUN_OK);
+    CHECK(toy_restored(t));
+    CHECK_CLOSE(found.passes * (double)t->samples, t->evaluations, 1e-6, 0);
+    CHECK(found.passes > plain.passes &&
+          found.passes <= plain.passes + 1 + (double)(table.points * o->repetitions) + 1e-9);
+    check_same_answers(&plain, &found);
+    for (b = 0; b < o->beta_count; b++) {
+        for (at = 0; fraction_at(o, at) < found.answer[b].kept_fraction; at++) {
+        }
+        bootstrap_by_hand(t, &table, o->beta[b], cut ? window_low(t, &table, o->beta[b], at) : 0,
+                          counts);
+        check_interval(o, counts, table.points, &found.answer[b]);
+    }
+}
+
+static void interval_cases(loss_kind kind, int count) {
+    int i;
+    for (i = 0; i < count; i++) {
+        double fractions[MAX_GRID + 1];
+        prun_prune_options options;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 41 + 100 * (uint64_t)kind, kind);
+        options = draw_options(&t);
+        options.beta_count = options.beta_count > 3 ? 3 : options.beta_count;
+        if (i % 2) {
+            options.fractions = fractions;
+            options.fraction_count = draw_fractions(&t, fractions);
+        }
+        interval_once(&t, &options);
+    }
+}
+
+static void intervals_are_those_of_brute_force(void) {
+    interval_cases(KIND_SLOPE, 150);
+    interval_cases(KIND_PLAIN, 60);
+}
+
+static void intervals_with_other_losses(void) {
+    interval_cases(KIND_WILD, 40);
+    interval_cases(KIND_ZERO_BASE, 40);
+    interval_cases(KIND_BROKEN, 40);
+}
+
+/* Draws of the samples whose unpruned loss is above zero, and others where it is below. */
+static void intervals_with_negative_losses(void) {
+    interval_cases(KIND_NEGATIVE, 60);
+    interval_cases(KIND_BELOW, 60);
+}
+
+/* Where all samples agree which candidates are tolerated, no draw of them changes the answer. */
+static void intervals_without_width(void) {
+    int i;
+    for (i = 0; i < 400; i++) {
+        prun_prunability found;
+        prun_prune_options options;
+        prun_objective objective;
+        int32_t b;
+        toy t;
+        toy_draw(&t, (uint64_t)i * 43 + 6,
+                 i % 3 == 0   ? KIND_CONSTANT
+                 : i % 3 == 1 ? KIND_SHARED
+                              : KIND_PLAIN);
+        if (t.kind == KIND_PLAIN) t.samples = 1;
+        objective = toy_objective(&t);
+        options = draw_options(&t);
+        options.resamples = 2 + i % 50;
+        memset(&found, 0, sizeof found);
+        CHECK_STATUS(prun_prunability_search(&objective, &options, &found), PRUN_OK);
+        for (b = 0; b < options.beta_count; b++) {
+            const prun_prunability_answer *a = &found.answer[b];
+            CHECK(a->lower == a->kept_fraction && a->upper == a->kept_fraction);
+            CHECK_CLOSE(a->standard_error, 0, 1e-12, 0);
+        }
+    }
+}
+
+/* The same to the last bit: unpruned losses, no tolerance, and means over repetitions. */
+static void intervals_without_tolerance(void) {
+    int64_t repetitions;
+    for (repetitions = 1; repetitions <= 12; repetitions++) {
+        prun_prunability found;
+        prun_prune_options options;
+        prun_objective objective;
+        toy t;
+        toy_init(&t, 5, KIND_CONSTANT, 2, 20, 37);
+        objective = toy_objective(&t);
+        memset(&options, 0, sizeof options);
+        memset(&found, 0, sizeof found);
+        options.method = PRUN_PRUNE_RANDOM;
+        options.repetitions = repetitions;
+        options.beta_count = 1;
+        options.resamples = 50;
+        CHECK_STATUS(prun_prunability_search(&objective, &options, &found), PRUN_OK);
+        CHECK(found.answer[0].lower == found.answer[0].kept_fraction);
+        CHECK(found.answer[0].upper == found.answer[0].kept_fraction);
+        CHECK(found.answer[0].standard_error == 0);
+    }
+}
+
+/* Samples of -0.3 and 1 without pruning, and of 0 whatever is pruned. */
+static prun_status sign_losses(const prun_objective *objective, const int64_t *index, int64_t n,
+                               double *losses, double *sum, int64_t *errors) {
+    const float *w = objective->tensors[0].data;
+    const int whole = w[0] != 0 && w[1] != 0 && w[2] != 0 && w[3] != 0;
+    int64_t i;
+    *sum = 0;
+    for (i = 0; i < n; i++) {
+        double loss = !whole ? 0 : (index != NULL ? index[i] : i) == 0 ? -0.3 : 1;
+        *sum += loss;
+        if (losses != NULL) losses[i] = loss;
+    }
+    if (errors != NULL) *errors = 0;
+    return PRUN_OK;
+}
+
+/* With beta 3, thresholds are 1.4 for both samples, 4 for 1 twice and 0.6 for -0.3 twice. */
+static void interval_where_the_loss_changes_sign(void) {
+    logistic l;
+    prun_objective objective = logistic_objective(&l);
+    prun_prune_options options;
+    prun_prunability found;
+    memset(&options, 0, sizeof options);
+    memset(&found, 0, sizeof found);
+    objective.samples = 2;
+    objective.nonnegative = 0;
+    objective.loss = sign_losses;
+    options.beta[0] = 3;
+    options.resamples = 100;
+    CHECK_STATUS(prun_prunability_search(&objective, &options, &found), PRUN_OK);
+    CHECK(found.answer[0].kept_fraction == 0 && found.answer[0].lower == 0);
+    CHECK(found.answer[0].upper == 0 && found.answer[0].standard_error == 0);
+}
+
+/* Losses of two samples by how many of four weights are left. Both drawn once: 2 are needed; sample
+   0 twice: 1; sample 1 twice: 3. */
+static prun_status two_losses(const prun_objective *objective, const int64_t *index, int64_t n,
+                              double *losses, double *sum, int64_t *errors) {
+    static const double table[5][2] = {{9, 9}, {0, 4}, {0, 2}, {3, 1}, {1, 1}};
+    const float *w = objective->tensors[0].data;
+    int64_t i, kept = 0;
+    for (i = 0; i < 4; i++) kept += w[i] != 0;
+    *sum = 0;
+    for (i = 0; i < n; i++) {
+        double loss = table[kept][index != NULL ? index[i] : i];
+        *sum += loss;
+        if (losses != NULL) losses[i] = loss;
+    }
+    if (errors != NULL) *errors = 0;
+    return PRUN_OK;
+}
+
+static void interval_of_two_samples(void) {
+    logistic l;
+    prun_objective objective = logistic_objective(&l);
+    prun_prune_options options;
+    prun_prunability found, again;
+    int64_t seed, differ = 0;
+    memset(&options, 0, sizeof options);
+    memset(&found, 0, sizeof found);
+    objective.samples = 2;
+    objective.loss = two_losses;
+    options.grid = 4;
+    options.resamples = 4000;
+    CHECK_STATUS(prun_prunability_search(&objective, &options, &found), PRUN_OK);
+    CHECK(found.answer[0].kept_fraction == 0.5 && found.answer[0].loss == 1);
+    CHECK(found.answer[0].lower == 0.25 && found.answer[0].upper == 0.75);
+    /* 1/4, 1/2 and 3/4 once, twice and once in four: a variance of 1/32, a fourth moment of 1/512 */
+    CHECK_CLOSE(found.answer[0].standard_error * found.answer[0].standard_error, 1 / 32.0,
+                5 / 32.0 / sqrt(4000), 0);
+    again = found;
+    CHECK_STATUS(prun_prunability_search(&objective, &options, &again), PRUN_OK);
+    CHECK(same_bits(again.answer[0].standard_error, found.answer[0].standard_error));
+    for (seed = 1; seed <= 5; seed++) {
+        options.seed = (uint64_t)seed;
+        CHECK_STATUS(prun_prunability_search(&objective, &options, &again), PRUN_OK);
+        differ += again.answer[0].standard_error != found.answer[0].standard_error;
+    }
+    CHECK(differ > 0);
+    options.resamples = 1;
+    CHECK_STATUS(prun_prunability_search(&objective, &options, &again), PRUN_OK);
+    CHECK(again.answer[0].lower == again.answer[0].upper);
+    CHECK(isnan(again.answer[0].standard_error));
+}
+
 /* ---- every way out restores the weights ---- */
 
-typedef enum which { SEARCH, CURVE } which;
+typedef enum which { SEARCH, CURVE, INTERVAL } which;
 
 static prun_status run(which w, const prun_objective *o, const prun_prune_options *options) {
     double losses[MAX_GRID + 1], errors[MAX_GRID + 1];
     prun_prunability result;
     memset(&result, 0, sizeof result);
+    if (w == INTERVAL) {
+        prun_prune_options resampled = prun_prune_resolved(options);
+        resampled.resamples = 20;
+        return prun_prunability_search(o, &resampled, &result);
+    }
     if (w == SEARCH) return prun_prunability_search(o, options, &result);
     return prun_loss_curve(o, options, losses, errors);
 }
@@ -720,6 +1390,8 @@ static void delicate_weights_survive(void) {
         CHECK_STATUS(run(SEARCH, &objective, &options), PRUN_OK);
         CHECK(toy_restored(&t));
         CHECK_STATUS(run(CURVE, &objective, &options), PRUN_OK);
+        CHECK(toy_restored(&t));
+        CHECK_STATUS(run(INTERVAL, &objective, &options), PRUN_OK);
         CHECK(toy_restored(&t));
     }
 }
@@ -759,6 +1431,8 @@ static void callback_failures_pass_through(void) {
         CHECK(fail_every_call(SEARCH, method, PRUN_ERR_READ) > 1);
         CHECK(fail_every_call(SEARCH, method, PRUN_ERR_CALLBACK) > 1);
         CHECK(fail_every_call(SEARCH, method, PRUN_ERR_CANCELLED) > 1);
+        CHECK(fail_every_call(INTERVAL, method, PRUN_ERR_READ) >
+              fail_every_call(SEARCH, method, PRUN_ERR_READ) + 1);
         CHECK(fail_every_call(CURVE, method, PRUN_ERR_READ) > 12);
         CHECK(fail_every_call(CURVE, method, PRUN_ERR_MEMORY) > 12);
     }
@@ -812,6 +1486,8 @@ static void cancel_every_report(which w, prun_prune_method method) {
 static void cancelling(void) {
     cancel_every_report(SEARCH, PRUN_PRUNE_MAGNITUDE);
     cancel_every_report(SEARCH, PRUN_PRUNE_RANDOM);
+    cancel_every_report(INTERVAL, PRUN_PRUNE_MAGNITUDE);
+    cancel_every_report(INTERVAL, PRUN_PRUNE_RANDOM);
     cancel_every_report(CURVE, PRUN_PRUNE_MAGNITUDE);
     cancel_every_report(CURVE, PRUN_PRUNE_RANDOM);
 }
@@ -878,6 +1554,88 @@ static void bad_options(void) {
     options = zero;
     options.scope = (prun_prune_scope)2;
     refuse(&options, "an unknown scope");
+    options = zero;
+    options.resamples = -1;
+    refuse(&options, "resamples -1");
+    CHECK(strstr(prun_message(&test_context), "resamples -1") != NULL);
+    options.resamples = ((int64_t)1 << 20) + 1;
+    refuse(&options, "too many resamples");
+}
+
+/* Lists of kept fractions that are none. */
+static void bad_lists(void) {
+    static const struct {
+        double fractions[4];
+        int64_t count;
+        const char *message;
+    } bad[8] = {{{0, 0.5, 0.5, 1}, 4, "fractions[2] is 0.5"},
+                {{0, 0.5, 0.25, 1}, 4, "fractions[2] is 0.25"},
+                {{-0.01, 0.5, 0.6, 1}, 4, "-0.01"},
+                {{0, 0.5, 0.6, 1.01}, 4, "1.01"},
+                {{0, NAN, 0.6, 1}, 4, "nan"},
+                {{NAN, 0.1, 0.6, 1}, 1, "nan"},
+                {{0, 0.5, 0.6, 1}, 0, "fraction_count 0"},
+                {{0, 0.5, 0.6, 1}, -3, "fraction_count -3"}};
+    prun_prune_options options;
+    int i;
+    for (i = 0; i < 8; i++) {
+        memset(&options, 0, sizeof options);
+        options.fractions = bad[i].fractions;
+        options.fraction_count = bad[i].count;
+        refuse(&options, bad[i].message);
+        if (!CHECK(strstr(prun_message(&test_context), bad[i].message) != NULL))
+            printf("  %s: %s\n", bad[i].message, prun_message(&test_context));
+    }
+    memset(&options, 0, sizeof options);
+    options.fraction_count = 4;
+    refuse(&options, "a count without fractions");
+    CHECK(strstr(prun_message(&test_context), "fraction_count 4") != NULL);
+    options.fractions = bad[0].fractions;
+    options.fraction_count = ((int64_t)1 << 24) + 1;
+    refuse(&options, "too many fractions"); /* without reading them */
+}
+
+static void bad_scores(void) {
+    prun_prune_options options;
+    float scores[MAX_WEIGHTS];
+    int64_t i, kept = -7;
+    memset(&options, 0, sizeof options);
+    for (i = 0; i < MAX_WEIGHTS; i++) scores[i] = (float)i;
+    options.score = scores;
+    options.method = PRUN_PRUNE_RANDOM;
+    refuse(&options, "scores with random pruning");
+    CHECK(strstr(prun_message(&test_context), "score") != NULL);
+    options.method = PRUN_PRUNE_MAGNITUDE;
+    for (i = 0; i < 4; i++) {
+        double layers[MAX_TENSORS] = {-7, -7, -7};
+        prun_objective objective;
+        char want[60];
+        toy t;
+        toy_init(&t, 2, KIND_PLAIN, 3, 30, 5);
+        objective = toy_objective(&t);
+        options.scope = i % 2 ? PRUN_PRUNE_PER_LAYER : PRUN_PRUNE_GLOBAL;
+        if (i >= 2) t.tensors[1].name = NULL;
+        snprintf(want, sizeof want, "score[%d] (of %s[3])", (int)t.offset[1] + 3,
+                 i < 2 ? "second" : "?");
+        scores[t.offset[1] + 3] = NAN;
+        scores[t.offset[2] + 1] = NAN; /* the first is named */
+        test_context.message[0] = '\0';
+        CHECK_STATUS(run(SEARCH, &objective, &options), PRUN_ERR_NONFINITE);
+        CHECK(strstr(prun_message(&test_context), want) != NULL);
+        CHECK_STATUS(run(CURVE, &objective, &options), PRUN_ERR_NONFINITE);
+        CHECK_STATUS(prun_prune(&objective, 0.5, &options, &kept), PRUN_ERR_NONFINITE);
+        CHECK_STATUS(prun_prune_layer_fractions(&objective, 0.5, &options, layers),
+                     PRUN_ERR_NONFINITE);
+        CHECK(kept == -7 && layers[0] == -7 && toy_restored(&t) && t.calls == 0);
+        CHECK_STATUS(prun_prunable_count(&objective, &options, &kept), PRUN_OK);
+        CHECK(kept == t.offset[3]);
+        kept = -7;
+        scores[t.offset[1] + 3] = 1;
+        scores[t.offset[2] + 1] = 1;
+        scores[t.offset[3]] = NAN; /* behind the last weight's */
+        CHECK_STATUS(run(SEARCH, &objective, &options), PRUN_OK);
+        scores[t.offset[3]] = 1;
+    }
 }
 
 static void bad_fractions(void) {
@@ -891,6 +1649,7 @@ static void bad_fractions(void) {
         objective = toy_objective(&t);
         CHECK_STATUS(prun_prune(&objective, bad[i], NULL, &kept), PRUN_ERR_ARGUMENT);
         CHECK(toy_restored(&t) && kept == -7);
+        CHECK(strstr(prun_message(&test_context), "kept fraction") != NULL);
     }
 }
 
@@ -1036,7 +1795,7 @@ static void search_real_net(const prun_objective *objective, prun_prune_method m
     options.beta[3] = 0.1;
     CHECK_STATUS(prun_prunability_search(objective, &options, &result), PRUN_OK);
     for (b = 0; b < 4; b++) {
-        int64_t i = smallest_feasible(losses, 50, (1 + options.beta[b]) * losses[50]);
+        int64_t i = smallest_feasible(losses, &options, (1 + options.beta[b]) * losses[50]);
         CHECK(lround(50 * result.answer[b].kept_fraction) == i);
         CHECK_CLOSE(result.answer[b].loss, losses[i], 0, 1e-6);
     }
@@ -1123,12 +1882,28 @@ static const test_case cases[] = {
     TEST_CASE(random_masks),
     TEST_CASE(biases_and_norms_on_request),
     TEST_CASE(layer_fractions_of_a_global_ranking),
+    TEST_CASE(kept_counts_of_fractions_are_the_grids),
+    TEST_CASE(fractions_of_a_grid_are_the_grid),
+    TEST_CASE(search_with_fractions),
+    TEST_CASE(random_pruning_at_fractions),
+    TEST_CASE(layer_profile_at_fractions),
+    TEST_CASE(scores_rank_the_weights),
+    TEST_CASE(scores_that_change_nothing),
+    TEST_CASE(intervals_are_those_of_brute_force),
+    TEST_CASE(intervals_with_other_losses),
+    TEST_CASE(intervals_with_negative_losses),
+    TEST_CASE(intervals_without_width),
+    TEST_CASE(intervals_without_tolerance),
+    TEST_CASE(interval_where_the_loss_changes_sign),
+    TEST_CASE(interval_of_two_samples),
     TEST_CASE(delicate_weights_survive),
     TEST_CASE(callback_failures_pass_through),
     TEST_CASE(cancelling),
     TEST_CASE(missing_callback),
     TEST_CASE(bad_options),
     TEST_CASE(bad_fractions),
+    TEST_CASE(bad_lists),
+    TEST_CASE(bad_scores),
     TEST_CASE(nonfinite_weights),
     TEST_CASE(nonfinite_base_loss),
     TEST_CASE(nothing_to_prune_or_to_measure),
