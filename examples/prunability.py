@@ -15,8 +15,10 @@ a cache folder (see `load_library`).
     measures            their names
     prunability         the smallest fraction of weights that keeps the loss within a tolerance
     loss_curve          loss and error rate at every kept fraction
+    prune_scores        which weights matter: scores that these two can rank weights by
     perturbation_radius, sharpness_radius
     hessian             eigenvalues, trace, spectral density, effective dimensionality
+    hessian_diagonal    the diagonal of the Hessian
     evaluate            which measure follows the generalization gap, over a table of models
 
 Models. `model` is any torch.nn.Module, measured in eval mode. Its trained parameters are those with
@@ -60,8 +62,9 @@ import time
 
 import numpy as np
 
-__all__ = ["measure", "measures", "prunability", "loss_curve", "perturbation_radius", "sharpness_radius",
-           "hessian", "evaluate", "Objective", "Tensor", "load_library", "Error", "LibraryError"]
+__all__ = ["measure", "measures", "prunability", "loss_curve", "prune_scores", "perturbation_radius",
+           "sharpness_radius", "hessian", "hessian_diagonal", "evaluate", "Objective", "Tensor",
+           "load_library", "Error", "LibraryError"]
 
 VERSION = "0.1.0"  # of the library that this file goes with
 
@@ -126,6 +129,8 @@ USED_FIELDS = """
     prun_measure_result.seconds: double
     prun_measure_result.status: prun_status
     prun_measure_result.message: char[200]
+    prun_measure_options.fractions: const double *
+    prun_measure_options.fraction_count: int64_t
     prun_measure_options.history: const prun_epoch *
     prun_measure_options.epochs: int64_t
     prun_measure_options.seconds: double (*)(void *)
@@ -133,7 +138,12 @@ USED_FIELDS = """
     prun_epoch.loss: double
     prun_prune_options.method: prun_prune_method
     prun_prune_options.scope: prun_prune_scope
+    prun_prune_options.include_biases: int32_t
+    prun_prune_options.include_norms: int32_t
+    prun_prune_options.score: const float *
     prun_prune_options.grid: int64_t
+    prun_prune_options.fractions: const double *
+    prun_prune_options.fraction_count: int64_t
     prun_prune_options.progress: int (*)(void *, int64_t, int64_t)
     prun_prunability.base_loss: double
     prun_prunability.prunable: int64_t
@@ -145,6 +155,9 @@ USED_FIELDS = """
     prun_prunability_answer.kept_fraction: double
     prun_prunability_answer.kept: int64_t
     prun_prunability_answer.loss: double
+    prun_prunability_answer.lower: double
+    prun_prunability_answer.upper: double
+    prun_prunability_answer.standard_error: double
     prun_perturb_options.noise: prun_noise
     prun_perturb_options.progress: int (*)(void *, int64_t, int64_t)
     prun_radius.state: prun_radius_state
@@ -173,6 +186,11 @@ USED_FIELDS = """
     prun_spectrum.difference_error: double
     prun_spectrum.difference_noise: double
     prun_effective_dimension.estimate: prun_estimate
+    prun_score_options.include_biases: int32_t
+    prun_score_options.include_norms: int32_t
+    prun_score_options.index: const int64_t *
+    prun_score_options.samples: int64_t
+    prun_score_options.progress: int (*)(void *, int64_t, int64_t)
     prun_kendall.tau_a: double
     prun_kendall.tau_b: double
     prun_kendall.p: double
@@ -210,11 +228,13 @@ _FUNCTIONS = {  # result, arguments
     "prun_measure": (ctypes.c_int, [_PTR, _STR, _PTR]),
     "prun_prunability_search": (ctypes.c_int, [_PTR] * 3),
     "prun_loss_curve": (ctypes.c_int, [_PTR] * 4),
+    "prun_prune_scores": (ctypes.c_int, [_PTR, ctypes.c_int, _PTR, _PTR]),
     "prun_perturbation_radius": (ctypes.c_int, [_PTR] * 3),
     "prun_sharpness_radius": (ctypes.c_int, [_PTR] * 3),
     "prun_hessian_size": (ctypes.c_int, [_PTR] * 3),
     "prun_hessian_eigenpairs": (ctypes.c_int, [_PTR, _I64] + [_PTR] * 4),
     "prun_hessian_trace": (ctypes.c_int, [_PTR] * 4),
+    "prun_hessian_diagonal": (ctypes.c_int, [_PTR] * 4),
     "prun_hessian_spectrum": (ctypes.c_int, [_PTR] * 3),
     "prun_spectrum_free": (None, [_PTR]),
     "prun_spectrum_density": (ctypes.c_int, [_PTR, _PTR, _I64, _F64, _PTR, _PTR]),
@@ -411,19 +431,25 @@ _NAMES = {
     "prun_noise": ["default", "magnitude", "squared", "gaussian", "sign_flip"],
     "prun_hessian_scope": ["weights", "all"],
 }
+_SCORES = ["magnitude", "taylor", "fisher", "curvature", "lamp", "random"]  # as in prun_score
 # Zero is the default of every field of the library. Of these it is worth having, and the smallest
 # number does the same.
 _ZERO_COUNTS = {"beta", "epsilon"}
 # Set by this file, not by its user.
 _HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "index", "mask",
-           "smallest"}
+           "smallest", "score", "fraction_count"}
 # Fields of the struct that a function does not read.
-_UNUSED = {"loss_curve": {"beta"}, "perturbation_radius": {"restarts", "steps", "batch"}}
+_UNUSED = {"loss_curve": {"beta", "resamples"},
+           "perturbation_radius": {"restarts", "steps", "batch"},
+           "hessian_diagonal": {"steps"}}
 # What the functions take beside the fields.
 _MODEL_OPTIONS = ("samples", "batch", "device", "loss", "nonnegative", "prunable", "initial",
                   "memory")
 _OTHER_OPTIONS = {"measure": ("only", "skip", "history"),
-                  "hessian": ("eigenvalues", "hessian_samples", "trace_probes")}
+                  "prunability": ("scores",), "loss_curve": ("scores",),
+                  "prune_scores": ("score", "score_samples"),
+                  "hessian": ("eigenvalues", "hessian_samples", "trace_probes"),
+                  "hessian_diagonal": ("hessian_samples",)}
 
 
 def _short(value):
@@ -475,6 +501,17 @@ def _number(name, value, kind):
     return int(value)
 
 
+def _numbers_of(name, value):
+    """A row of doubles."""
+    try:
+        numbers = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        numbers = None
+    if numbers is None or numbers.ndim != 1 or not numbers.size:
+        raise TypeError(f"{name}={_short(value)}: wants a list of numbers")
+    return numbers
+
+
 def _set_options(library, struct, function, given):
     """The struct with the options that the user gave by keyword."""
     types = library.types[struct]
@@ -491,7 +528,12 @@ def _set_options(library, struct, function, given):
                             f"It has: {', '.join(known)}")
         name = renamed.get(name, name)
         base, is_array = _split_type(types[name])
-        if base in _NAMES:
+        if name == "fractions":
+            if value is not None:
+                # kept in memory as long as the struct
+                options.kept_fractions = numbers = _numbers_of(name, value)
+                options.fractions, options.fraction_count = numbers.ctypes.data, numbers.size
+        elif base in _NAMES:
             if not isinstance(value, str) or value not in _NAMES[base]:
                 raise ValueError(f"{name}={_short(value)}: is one of {', '.join(_NAMES[base])}"
                                  f"{_closest(value, _NAMES[base])}")
@@ -796,6 +838,61 @@ class Objective:
         """Around the computation of a measure: gives the name that computes it here."""
         yield name
 
+    def _to_library(self, i, value):
+        """Numbers for each element of tensor i, in the library's order of axes."""
+        value = np.asarray(value, np.float32)
+        if value.shape != self.tensors[i].array.shape:
+            raise ValueError(f"{self.tensors[i].name} has shape {self.tensors[i].array.shape}, not "
+                             f"{value.shape}")
+        return value
+
+    def _from_library(self, i, value):
+        """The same back."""
+        return value
+
+    def size_of(self, kinds):
+        """Elements of the tensors of these kinds."""
+        return sum(view.size for view, t in zip(self.views, self.tensors) if t.kind in kinds)
+
+    def split(self, flat, kinds):
+        """{name: array of its shape} from numbers for all tensors of these kinds."""
+        found, at = {}, 0
+        for i, tensor in enumerate(self.tensors):
+            if tensor.kind in kinds:
+                part = flat[at:at + tensor.array.size].reshape(tensor.array.shape)
+                found[tensor.name] = np.array(self._from_library(i, part))
+                at += part.size
+        return found
+
+    def join(self, what, values, kinds):
+        """The other way round; `values` may be flat already."""
+        if not isinstance(values, collections.abc.Mapping):
+            try:
+                flat = np.ascontiguousarray(values, np.float32)
+            except (TypeError, ValueError):
+                flat = None
+            if flat is None or flat.shape != (self.size_of(kinds),):
+                raise ValueError(f"{what}={_short(values)}: wants one number for each of the "
+                                 f"{self.size_of(kinds)} prunable weights, or a dictionary from "
+                                 "the names of their tensors")
+            return flat
+        wanted = [(i, t.name) for i, t in enumerate(self.tensors) if t.kind in kinds]
+        names = [name for _, name in wanted]
+        for name in values:
+            if name not in names:
+                raise ValueError(f"{what}: no tensor that can be pruned is called {name!r}"
+                                 f"{_closest(name, names)}")
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise ValueError(f"{what}: has none for {missing[0]}")
+        parts = []
+        for i, name in wanted:
+            try:
+                parts.append(self._to_library(i, values[name]).reshape(-1))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{what}: {error}") from None
+        return np.concatenate(parts)
+
     def check_interrupt(self):
         """Raises KeyboardInterrupt if Ctrl-C was pressed while the library was at work."""
         if self.interrupts:
@@ -994,15 +1091,22 @@ class Measures(_Results):
         return {**more, **{name: m.value for name, m in self._results.items()}}
 
 
-Answer = collections.namedtuple("Answer", "beta threshold kept_fraction kept loss")
+Answer = collections.namedtuple(
+    "Answer", "beta threshold kept_fraction kept loss lower upper standard_error")
+Answer.__doc__ = """The answer for one tolerance.
+
+lower, upper, standard_error: 95 % interval and standard error of kept_fraction, from drawing the
+samples anew; NaN without resamples=.
+"""
 
 
 class Prunability:
     """Result of a search: `kept_fraction` of the first beta, and all `answers`."""
 
     def __init__(self, c, seconds, notes):
-        self.answers = [Answer(*(getattr(c.answer[i], name) for name in Answer._fields))
-                        for i in range(c.answer_count)]
+        # Every NaN is the same object, so that equal answers compare as equal.
+        self.answers = [Answer(*(math.nan if value != value else value for value in (
+            getattr(c.answer[i], name) for name in Answer._fields))) for i in range(c.answer_count)]
         self.kept_fraction = self.answers[0].kept_fraction
         self.base_loss, self.passes, self.prunable = c.base_loss, c.passes, c.prunable
         self.seconds, self.notes = seconds, list(notes)
@@ -1012,7 +1116,8 @@ class Prunability:
 
     def __str__(self):
         lines = [f"prunability {a.kept_fraction:g} at beta {a.beta:g}: {a.kept} of {self.prunable} "
-                 f"weights, loss {a.loss:.6g} (unpruned {self.base_loss:.6g})"
+                 f"weights, loss {a.loss:.6g} (unpruned {self.base_loss:.6g})" +
+                 ("" if math.isnan(a.lower) else f", 95 % interval {a.lower:g} to {a.upper:g}")
                  for a in self.answers]
         return "\n".join(lines + [f"{self.passes:.1f} passes, {self.seconds:.1f} s"] + self.notes)
 
@@ -1020,7 +1125,7 @@ class Prunability:
 
 
 LossCurve = collections.namedtuple("LossCurve", "kept_fractions losses error_rates notes")
-LossCurve.__doc__ = """Mean loss and error rate at kept fractions 0, 1/grid, ..., 1: arrays.
+LossCurve.__doc__ = """Mean loss and error rate at kept fractions: arrays.
 
 Error rates are NaN for a loss that counts no wrong answers.
 """
@@ -1032,6 +1137,13 @@ Radius.__doc__ = """Largest perturbation that the loss tolerates, and flatness =
 
 state: "found"; "saturated", where even the largest radius allowed is tolerated; "none", where no
 radius is.
+"""
+
+
+Diagonal = collections.namedtuple("Diagonal", "values standard_errors seconds notes")
+Diagonal.__doc__ = """Diagonal of the Hessian of the mean loss: {name: array of the tensor's shape}.
+
+standard_errors: the same of the estimates; NaN with one probe.
 """
 
 
@@ -1117,8 +1229,9 @@ class Hessian:
 
 # ---- what users call -----------------------------------------------------------------------------
 
-def _objective(function, model, loader, of_model, displacement, second_order):
-    """The objective of a model with the options `of_model`, or the model itself if it is one."""
+def _objective(function, model, loader, of_model, displacement, derivatives):
+    """The objective of a model with the options `of_model`, or the model itself if it is one.
+    derivatives: how many are of use; of a search's, the first is needed."""
     if isinstance(model, Objective):
         given = [name for name, value in of_model.items() if value is not None]
         if loader is not None or given:
@@ -1126,8 +1239,8 @@ def _objective(function, model, loader, of_model, displacement, second_order):
                             f"{'a loader' if loader is not None else given[0]} cannot be given")
         objective = model
     else:
-        objective = TorchObjective(model, loader, second_order=second_order, **of_model)
-    if function in ("hessian", "sharpness_radius") and not objective.c.gradient:
+        objective = TorchObjective(model, loader, second_order=derivatives == 2, **of_model)
+    if derivatives and function != "measure" and not objective.c.gradient:
         raise ValueError(" ".join([f"{function}() needs gradients."] + objective.notes))
     if displacement and not objective.knows_wrong:
         raise ValueError("displacement= is a rise of the error rate, which this loss does not have")
@@ -1207,7 +1320,9 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
                     or a list of the weights' names or patterns
     progress        True: a line on the terminal; or a function (name, done, total)
     memory          most bytes that the samples may take
-    options         fields of prun_measure_options: beta, grid, draws, hessian_samples, seed, ...
+    options         fields of prun_measure_options: beta, grid or fractions (kept fractions of your
+                    own), resamples (for standard errors of prunability), draws, hessian_samples,
+                    seed, ...
 
     Returns Measures. A measure that is undefined says so in its note.
     """
@@ -1220,7 +1335,8 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
                     prunable=prunable, nonnegative=nonnegative, memory=memory)
     usual = dict(batch=256, loss="cross_entropy", memory=4 << 30)
     of_model = {name: value for name, value in of_model.items() if value != usual.get(name)}
-    objective = _objective("measure", model, loader, of_model, options.get("displacement"), second)
+    objective = _objective("measure", model, loader, of_model, options.get("displacement"),
+                           2 if second else 1)
     notes = list(objective.notes)
     own = [info for info in infos if info.needs & _NEEDS_NET and info.name.decode() in wanted]
     if own and only is None:
@@ -1269,32 +1385,52 @@ def _measure_one(objective, measurement, name):
     return result.value, result.standard_error, result.seconds, _MISSING.get(note, note)
 
 
-def _search(function, struct, model, loader, options, work, show, label):
+def _search(function, struct, model, loader, options, work, show, label, derivatives=0):
     """Runs `work(objective, settings)` with the options that are left when those of the model are
-    taken out. Returns what it returns, the objective, and the seconds."""
+    taken out. Returns what it returns, the objective, and the seconds. derivatives: how many it
+    takes."""
     library = load_library()
     of_model = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
     settings = _set_options(library, struct, function, options)
     objective = _objective(function, model, loader, of_model, options.get("displacement"),
-                           struct == "prun_hessian_options")
+                           derivatives)
     begin = time.perf_counter()
     with _at_work(objective, model, settings, show, label):
         result = work(objective, settings)
     return result, objective, time.perf_counter() - begin
 
 
+def _prunable_kinds(settings):
+    """Kinds of the tensors that are pruned."""
+    return {"weight"} | ({"bias"} if settings.include_biases else set()) | \
+        ({"norm"} if settings.include_norms else set())
+
+
+def _rank_by(objective, settings, scores):
+    """Gives the settings these scores, unless they are None."""
+    if scores is not None:
+        settings.kept_scores = objective.join("scores", scores, _prunable_kinds(settings))
+        settings.score = settings.kept_scores.ctypes.data
+
+
 def prunability(model, loader=None, method="magnitude", scope="global", beta=0.1, grid=100,
-                progress=True, **options):
+                progress=True, scores=None, **options):
     """The smallest kept fraction i/grid whose loss is within (1 + beta) times the unpruned loss.
 
     method      "magnitude" or "random"; scope: "global" or "per_layer"
     beta        a tolerance, or up to eight of them, which one search answers
-    options     of the model as in `measure`, and fields of prun_prune_options: repetitions, ...
+    scores      weights with the smallest score go first, of equal ones those of the smaller
+                magnitude: what `prune_scores` returns, or scores of your own: a dictionary from the
+                names of all prunable tensors to arrays, or one flat array
+    options     of the model as in `measure`, and fields of prun_prune_options: fractions (rising
+                kept fractions of your own, in place of i/grid), resamples (how often to draw the
+                samples anew for an interval; 1000 are usual), repetitions, include_biases, ...
 
     Returns Prunability; float() of it is the measure for the first beta.
     """
     def work(objective, settings):
         result = objective.lib.make("prun_prunability")
+        _rank_by(objective, settings, scores)
         objective.call("prun_prunability_search", ctypes.byref(settings), ctypes.byref(result))
         return result
     options.update(method=method, scope=scope, beta=beta, grid=grid)
@@ -1304,16 +1440,20 @@ def prunability(model, loader=None, method="magnitude", scope="global", beta=0.1
 
 
 def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100, progress=True,
-               **options):
+               scores=None, **options):
     """Mean loss and error rate at every kept fraction: LossCurve. Options as in `prunability`."""
     def work(objective, settings):
-        losses, errors = np.empty(settings.grid + 1), np.empty(settings.grid + 1)
+        if settings.fractions:
+            points = settings.kept_fractions.copy()
+        else:
+            points = np.arange(settings.grid + 1) / settings.grid
+        losses, errors = np.empty(points.size), np.empty(points.size)
+        _rank_by(objective, settings, scores)
         objective.call("prun_loss_curve", ctypes.byref(settings), losses.ctypes.data,
                        errors.ctypes.data)
         if not objective.knows_wrong:
             errors[:] = math.nan
-        return LossCurve(np.arange(settings.grid + 1) / settings.grid, losses, errors,
-                         list(objective.notes))
+        return LossCurve(points, losses, errors, list(objective.notes))
     if not isinstance(grid, (int, np.integer)) or grid < 1:
         raise ValueError(f"grid={grid!r}: wants a positive integer")
     options.update(method=method, scope=scope, grid=grid)
@@ -1321,13 +1461,41 @@ def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100,
                    "loss curve")[0]
 
 
-def _radius(function, c_function, model, loader, options, progress):
+def prune_scores(model, loader=None, score="fisher", score_samples=None, progress=True, **options):
+    """Scores of the weights that can be pruned, for `scores` of `prunability` and `loss_curve`: a
+    dictionary from the names of their tensors to float32 arrays.
+
+    score           of a weight w: "magnitude" (|w|), "taylor" (|w g|, g the gradient of the mean
+                    loss), "fisher" (w^2 times the mean of the squared gradients of single samples),
+                    "curvature" (w^2 max(h, 0), h the diagonal of the Hessian), "lamp" (w^2 over the
+                    sum of the squares in its tensor that are at least as large), or "random"
+    score_samples   number of samples for gradients and curvature, from the first one on [all]
+    options         of the model as in `measure`, and fields of prun_score_options: include_biases,
+                    include_norms, probes (products for curvature [10]), seed
+    """
+    def work(objective, settings):
+        kinds = _prunable_kinds(settings)
+        settings.samples = 0 if score_samples is None else _number("score_samples", score_samples,
+                                                                   "int64_t")
+        scores = np.empty(objective.size_of(kinds), np.float32)
+        objective.call("prun_prune_scores", _SCORES.index(score), ctypes.byref(settings),
+                       scores.ctypes.data)
+        return objective.split(scores, kinds)
+    if not isinstance(score, str) or score not in _SCORES:
+        raise ValueError(f"score={_short(score)}: is one of {', '.join(_SCORES)}"
+                         f"{_closest(score, _SCORES)}")
+    derivatives = {"taylor": 1, "fisher": 1, "curvature": 2}.get(score, 0)
+    return _search("prune_scores", "prun_score_options", model, loader, options, work, progress,
+                   f"{score} scores", derivatives)[0]
+
+
+def _radius(function, c_function, model, loader, options, progress, derivatives=0):
     def work(objective, settings):
         result = objective.lib.make("prun_radius")
         objective.call(c_function, ctypes.byref(settings), ctypes.byref(result))
         return result
     r, objective, seconds = _search(function, "prun_perturb_options", model, loader, options, work,
-                            progress, function.replace("_", " "))
+                                    progress, function.replace("_", " "), derivatives)
     return Radius(r.radius, r.standard_error, r.flatness, ("found", "saturated", "none")[r.state],
                   r.base, r.threshold, r.reached, r.passes, seconds, list(objective.notes))
 
@@ -1356,7 +1524,7 @@ def sharpness_radius(model, loader=None, noise="gaussian", progress=True, **opti
     options     as in `perturbation_radius`; steps; restarts; step_batch: random samples of a step
     """
     options["noise"] = noise
-    return _radius("sharpness_radius", "prun_sharpness_radius", model, loader, options, progress)
+    return _radius("sharpness_radius", "prun_sharpness_radius", model, loader, options, progress, 1)
 
 
 def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probes=3,
@@ -1396,8 +1564,34 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
             c.prun_spectrum_free(ctypes.byref(spectrum))
     options.update(scope=scope, steps=steps, probes=probes)
     result, _, result.seconds = _search("hessian", "prun_hessian_options", model, loader, options,
-                                        work, progress, "hessian")
+                                        work, progress, "hessian", 2)
     return result
+
+
+def hessian_diagonal(model, loader=None, scope="weights", probes=30, hessian_samples=None,
+                     progress=True, **options):
+    """Diagonal of the Hessian of the mean loss: Diagonal.
+
+    It is estimated from products with random vectors of signs, and is exact where the Hessian is
+    diagonal.
+
+    scope            "weights", or "all" trained parameters
+    probes           products; four times as many halve the standard errors
+    hessian_samples  number of samples that the loss averages over, from the first one on [all]
+    options          of the model as in `measure`, and fields of prun_hessian_options
+    """
+    def work(objective, settings):
+        kinds = set(_KINDS) if scope == "all" else {"weight"}
+        settings.samples = 0 if hessian_samples is None else _number(
+            "hessian_samples", hessian_samples, "int64_t")
+        values, errors = (np.empty(objective.size_of(kinds)) for _ in range(2))
+        objective.call("prun_hessian_diagonal", ctypes.byref(settings), values.ctypes.data,
+                       errors.ctypes.data)
+        return objective.split(values, kinds), objective.split(errors, kinds)
+    options.update(scope=scope, probes=probes)
+    result, objective, seconds = _search("hessian_diagonal", "prun_hessian_options", model, loader,
+                                         options, work, progress, "diagonal", 2)
+    return Diagonal(*result, seconds, list(objective.notes))
 
 
 # ---- PyTorch: data -------------------------------------------------------------------------------
@@ -2085,6 +2279,17 @@ class TorchObjective(Objective):
                                  f"{tuple(p.parameter.shape)}")
             found.append(p.arrange(value.detach()).to("cpu").float().numpy())
         return found
+
+    def _to_library(self, i, value):
+        p = self.parameters[i]
+        value = self.torch.as_tensor(value).detach()
+        if value.shape != p.parameter.shape:
+            raise ValueError(f"{p.name} has shape {tuple(p.parameter.shape)}, not "
+                             f"{tuple(value.shape)}")
+        return p.arrange(value).to("cpu").float().contiguous().numpy()
+
+    def _from_library(self, i, value):
+        return self.parameters[i].arrange(self.torch.from_numpy(value)).numpy()
 
     def _addresses(self):
         return {(p.parameter.device, p.parameter.data_ptr()) for p in self.parameters}

@@ -209,6 +209,170 @@ def networks_and_brute_force(x, y):
     search_is_brute_force("weights with other strides", transposed, x[:200], y[:200], ["1.weight"])
 
 
+def ranked_by_hand(model, x, y, scores, fractions):
+    """Mean losses when the smallest scores go first, of equal ones the smaller magnitudes, then the
+    later ones."""
+    model = copy.deepcopy(model).eval()
+    weights = [dict(model.named_parameters())[name] for name in scores]
+    flat = torch.cat([w.detach().reshape(-1) for w in weights]).numpy()
+    keys = np.concatenate([np.asarray(part).reshape(-1) for part in scores.values()])
+    order = np.lexsort((np.arange(len(flat)), -np.abs(flat), -keys))
+    losses = []
+    for fraction in fractions:
+        pruned = np.zeros_like(flat)
+        kept = order[:math.floor(fraction * len(flat) + .5)]
+        pruned[kept] = flat[kept]
+        at = 0
+        with torch.no_grad():
+            for w in weights:
+                w.copy_(torch.from_numpy(pruned[at:at + w.numel()]).reshape(w.shape))
+                at += w.numel()
+            losses.append(F.cross_entropy(model(x).double(), y).item())
+    return losses
+
+
+def scores_by_autograd(model, x, y, names):
+    """Scores of `prune_scores` in double precision, but for curvature and random ones."""
+    model = copy.deepcopy(model).double().eval()
+    chosen = [dict(model.named_parameters())[name] for name in names]
+    single = []
+    for i in range(len(x)):
+        loss = F.cross_entropy(model(x[i:i + 1].double()), y[i:i + 1])
+        single.append([g.numpy() for g in torch.autograd.grad(loss, chosen)])
+    found = {name: {} for name in ("magnitude", "taylor", "fisher", "lamp")}
+    for k, (name, w) in enumerate(zip(names, chosen)):
+        w = w.detach().numpy()
+        gradients = np.stack([g[k] for g in single])
+        squares = np.sort(w.reshape(-1) ** 2)
+        tails = np.cumsum(squares[::-1])[::-1]
+        found["magnitude"][name] = np.abs(w)
+        found["taylor"][name] = np.abs(w * gradients.mean(0))
+        found["fisher"][name] = w ** 2 * (gradients ** 2).mean(0)
+        found["lamp"][name] = w ** 2 / tails[np.searchsorted(squares, w ** 2)]
+    return found
+
+
+def scores_fractions_and_intervals(x, y):
+    x, y = x[:150], y[:150]
+    torch.manual_seed(4)
+    net = nn.Sequential(nn.Conv2d(1, 3, 5, 3), nn.Tanh(), nn.ConvTranspose2d(3, 4, 2, groups=1),
+                        nn.AvgPool2d(3), nn.Flatten(), nn.Linear(36, 10))
+    train(net, x, y, 150)
+    names = ["0.weight", "2.weight", "5.weight"]
+    fractions = [.05, .13, .4, .41, .8]
+    before, states = snapshot(net), random_states()
+    wanted = scores_by_autograd(net, x, y, names)
+    for score in ("magnitude", "taylor", "fisher", "curvature", "lamp", "random"):
+        found = P.prune_scores(net, (x, y), score, batch=64, progress=False)
+        check(f"{score} scores: names and shapes", list(found) == names and all(
+            found[name].shape == tuple(net.state_dict()[name].shape) for name in names))
+        for name in names if score in wanted else []:
+            check(f"{score} scores of {name}", np.allclose(
+                found[name], wanted[score][name], rtol=1e-3, atol=1e-5 * found[name].max()))
+        curve = P.loss_curve(net, (x, y), scores=found, fractions=fractions, progress=False)
+        check(f"{score} scores: a curve", np.allclose(
+            curve.losses, ranked_by_hand(net, x, y, found, fractions), rtol=1e-5) and
+            np.array_equal(curve.kept_fractions, fractions), curve.losses)
+        search = P.prunability(net, (x, y), scores=found, beta=.3, progress=False)
+        named = f"prunability_{score}" if score != "magnitude" else "prunability"
+        if score != "random":
+            near(f"{score} scores: the measure", P.measure(
+                net, (x, y), only=named, beta=.3, progress=False)[named].value,
+                search.kept_fraction, 0)
+    check_unchanged("scores", net, before)
+    check("scores: random states", random_states() == states)
+    tensors = {name: torch.from_numpy(value) for name, value in found.items()}
+    one = P.prunability(net, (x, y), scores=found, progress=False)
+    check("scores in tensors", P.prunability(net, (x, y), scores=tensors, progress=False).answers ==
+          one.answers)
+    plain = P.prunability(net, (x, y), beta=[.05, .3], progress=False)
+    check("no interval unless it is asked for", all(
+        math.isnan(v) for a in plain.answers for v in a[-3:]) and "interval" not in str(plain))
+    found = P.prunability(net, (x, y), beta=[.05, .3], resamples=300, progress=False)
+    check("an interval changes nothing else", [a[:-3] for a in found.answers] ==
+          [a[:-3] for a in plain.answers])
+    check("an interval", all(0 <= a.lower <= a.upper <= 1 and 0 <= a.standard_error < .5 and
+                             a.lower <= a.kept_fraction + .05 and a.upper >= a.kept_fraction - .05
+                             for a in found.answers) and "95 % interval" in str(found), found)
+    measured = P.measure(net, (x, y), only=["prunability", "prunability_lamp"], resamples=300,
+                         beta=.3, progress=False)
+    check("a measure's standard error", measured["prunability"].standard_error ==
+          found.answers[1].standard_error and measured["prunability_lamp"].standard_error > 0)
+    listed = P.prunability(net, (x, y), fractions=np.array([0, .01]), beta=.01, progress=False)
+    check("the unpruned network is always a candidate", listed.kept_fraction == 1 and
+          listed.answers[0].kept == listed.prunable)
+    check("the list i/n is the grid n", P.prunability(
+        net, (x, y), fractions=np.arange(41) / 40, progress=False).answers ==
+        P.prunability(net, (x, y), grid=40, progress=False).answers)
+    result = P.measure(net, (x, y), only="prunability", fractions=fractions, progress=False)
+    check("a list for a measure", result["prunability"].value in fractions + [1])
+    biased = P.prune_scores(net, (x, y), "taylor", include_biases=True, score_samples=40,
+                            progress=False)
+    check("scores with biases", list(biased) == [n for n, _ in net.named_parameters()])
+    check("... rank them", P.prunability(net, (x, y), scores=biased, include_biases=True,
+                                         progress=False).prunable == sum(
+        p.numel() for p in net.parameters()))
+    score_messages(net, (x, y), {name: value.numpy() for name, value in tensors.items()})
+
+
+def score_messages(net, data, scores):
+    def refused(text, kind=ValueError, **options):
+        raises(f"scores: {text}", kind, text, P.prunability, net, data, progress=False, **options)
+    refused("did you mean '2.weight'", scores={**scores, "2.weigth": 1})
+    refused("has none for 2.weight", scores={k: v for k, v in scores.items() if k != "2.weight"})
+    refused("has shape (3, 4, 2, 2), not (4, 3, 2, 2)", scores={
+        **scores, "2.weight": scores["2.weight"].transpose(1, 0, 2, 3)})
+    refused("one number for each", scores=np.zeros(7))
+    refused("one number for each", scores="fisher")
+    refused("exclude each other", P.Error, scores=scores, method="random")
+    refused("of 5.weight[7]) is not a number", P.Error, scores={
+        **scores, "5.weight": np.where(np.arange(360).reshape(10, 36) == 7, np.nan, 1)})
+    refused("fractions[1] is 0.2", P.Error, fractions=[.3, .2])
+    refused("1.5 is not in [0, 1]", P.Error, fractions=[.3, 1.5])
+    refused("wants a list of numbers", TypeError, fractions=.3)
+    refused("wants a list of numbers", TypeError, fractions=[])
+    refused("resamples -1", P.Error, resamples=-1)
+    refused("no option 'score'", TypeError, score=scores)
+    raises("a score that is none", ValueError, "did you mean 'fisher'", P.prune_scores, net, data,
+           "fischer")
+    raises("resamples of a curve", TypeError, "no option 'resamples'", P.loss_curve, net, data,
+           resamples=3)
+    raises("steps of a diagonal", TypeError, "no option 'steps'", P.hessian_diagonal, net, data,
+           steps=3)
+    raises("too many samples of scores", P.Error, "samples", P.prune_scores, net, data,
+           score_samples=1000, progress=False)
+
+
+def diagonal_of_small_net(x, y):
+    x, y = x[:100], y[:100]
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.AvgPool2d(7), nn.ConvTranspose2d(1, 2, 2), nn.Tanh(), nn.Flatten(),
+                        nn.Linear(50, 10))
+    train(net, x, y, 100)
+    for scope, names in (("weights", ["1.weight", "4.weight"]),
+                         ("all", ["1.weight", "1.bias", "4.weight", "4.bias"])):
+        dense = dense_hessian(net, x, y, names)
+        exact = dense.diagonal().numpy()
+        spread = ((dense ** 2).sum(1) - dense.diagonal() ** 2).sqrt().numpy()
+        before = snapshot(net)
+        for probes in (1, 200):
+            found = P.hessian_diagonal(net, (x, y), scope=scope, probes=probes, progress=False)
+            check_unchanged(f"diagonal, {scope}", net, before)
+            check(f"diagonal, {scope}: names and shapes", list(found.values) == names and all(
+                found.values[n].shape == found.standard_errors[n].shape ==
+                tuple(net.state_dict()[n].shape) for n in names))
+            values, errors = (np.concatenate([part[n].reshape(-1) for n in names])
+                              for part in (found.values, found.standard_errors))
+            check(f"diagonal, {scope}: {probes} probes", np.all(
+                np.abs(values - exact) <= 6 * spread / math.sqrt(probes) + 1e-6))
+            told, expected = np.sum(errors ** 2), np.sum(spread ** 2) / probes
+            check(f"diagonal, {scope}: standard errors", np.isnan(errors).all() if probes == 1 else
+                  .5 < told / expected < 2, told, expected)
+    fewer = P.hessian_diagonal(net, (x, y), hessian_samples=30, probes=400, progress=False)
+    exact = dense_hessian(net, x[:30], y[:30], ["1.weight", "4.weight"]).diagonal().numpy()
+    near("diagonal of fewer samples", sum(v.sum() for v in fewer.values.values()), exact.sum(), .1)
+
+
 def hessian_of_small_net(x, y):
     torch.manual_seed(2)
     net = nn.Sequential(nn.AvgPool2d(7), nn.Flatten(), nn.Linear(16, 6), nn.Tanh(),
@@ -1118,6 +1282,8 @@ def main():
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
     networks_and_brute_force(x, y)
+    scores_fractions_and_intervals(x, y)
+    diagonal_of_small_net(x, y)
     hessian_of_small_net(x, y)
     nothing_is_lost(x, y)
     odd_models(x, y)
