@@ -40,7 +40,8 @@ nothing_temporary() {
     [ -z "$(find "$1" -name '*.tmp')" ] || { find "$1" -name '*.tmp'; return 1; }
 }
 
-programs="measure checkpoint vgg_from_pytorch demogen double_descent prune_vs_perturb evaluate"
+programs="measure checkpoint vgg_from_pytorch demogen double_descent prune_vs_perturb"
+programs="$programs open_questions evaluate"
 for name in $programs; do
     check "$name compiles" build_program examples/*/"$name.c" "$work/$name"
 done
@@ -129,6 +130,9 @@ mkdir "$work/data" "$work/npy"
 for file in examples/data/*-ubyte; do
     head -c 100 "$file" > "$work/data/${file##*/}"
 done
+mkdir "$work/packed"
+echo > "$work/packed/train-images-idx3-ubyte.gz"
+check "compressed data: how to unpack it" ends 1 'gzip -dc' "$work/demogen" --data "$work/packed"
 check "--csv is a file of the data" ends 2 'same file' "$measure" --data "$work/data" \
     --csv "$work/data/fashion-mnist-test-labels.idx1-ubyte"
 echo > "$work/npy/test-labels.npy"

@@ -284,6 +284,29 @@ study() {
     check "$name: --help" fails 0 'shard' $program --help
 }
 
+# kernels NAME: rows of other kernels are evaluated, but not added to; after study NAME
+kernels() {
+    name=$1
+    program=$work/$name
+    [ -x "$program" ] || return
+    check "$name: --isa portable" $program --out "$work/$name-isa" --isa portable $2
+    check "$name: its rows say so" grep -q ',portable,' "$work/$name-isa/models.csv"
+    check "$name: its report says so" grep -q 'kernels portable' "$work/$name-isa/report.md"
+    check "$name: no such kernels" fails 2 'no such kernels' $program --isa nonsense $2
+    sed '$d' "$work/$name-isa/models.csv" > "$work/before"
+    cp "$work/before" "$work/$name-isa/models.csv"
+    if ! grep -q ',portable,' "$work/$name-1/models.csv"; then
+        check "$name: rows of other kernels are not resumed" fails 2 'give --isa portable' \
+            $program --out "$work/$name-isa" $2
+        check "$name: nor changed" cmp "$work/before" "$work/$name-isa/models.csv"
+    else
+        skip "$name: rows of other kernels: there is one kind here"
+    fi
+    check "$name: rows of the same kernels are" $program --out "$work/$name-isa" --isa portable $2
+    check "$name: rows of other kernels are evaluated" \
+        $program --out "$work/$name-isa" --collect $2
+}
+
 # all_measures NAME OPTIONS: a grid of three models or more with every measure there is
 all_measures() {
     name=$1
@@ -302,29 +325,40 @@ all_measures() {
     check "$name: leaves its rows as they are" cmp "$work/before" "$work/$name-all/models.csv"
 }
 
-every="demogen double_descent prune_vs_perturb"
+every="demogen double_descent prune_vs_perturb open_questions"
 for name in ${*:-$every}; do
     case $name in
     demogen)
         study demogen "--width 4 --depth 2,3 --dropout 0 --l2 0 --augment 0,1 --seeds 1 \
             --images 64 --test-images 64 --epochs 3 --draws 2 --repetitions 2 --beta 0.1,0.5 \
-            --resamples 50 --checkpoint 0" \
+            --bootstraps 50 --checkpoint 0" \
             "--epochs 200 --checkpoint 1" checkpoints/model3.safetensors
         all_measures demogen "--width 2 --depth 2 --dropout 0,0.2 --l2 0 --augment 0 --seeds 1,2 \
-            --images 64 --test-images 64 --epochs 2 --draws 1 --repetitions 1 --resamples 20"
+            --images 64 --test-images 64 --epochs 2 --draws 1 --repetitions 1 --bootstraps 20"
+        kernels demogen "--quiet --yes --width 2 --depth 2 --dropout 0,0.2 --l2 0,0.001 --augment 0 \
+            --seeds 1 --images 32 --test-images 32 --epochs 1 --draws 1 --repetitions 1"
         check "demogen: what measures took" grep -q '^hessian_trace,' "$work/demogen-all/costs.csv"
         ;;
     double_descent)
         study double_descent "--widths 1,2 --seeds 1,2 --images 64 --test-images 64 --epochs 3 \
-            --draws 2 --repetitions 2 --steps 3 --hessian-images 32 --checkpoint 0" \
-            "--epochs 60 --checkpoint 1" checkpoints/model3.safetensors
+            --draws 2 --repetitions 2 --steps 3 --hessian-images 32 --fractions 0.2,0.5,0.9,0.99 \
+            --checkpoint 0" "--epochs 60 --checkpoint 1" checkpoints/model3.safetensors
         all_measures double_descent "--widths 1,2 --seeds 1,2 --images 64 --test-images 64 \
             --epochs 2 --draws 1 --repetitions 1 --steps 3 --hessian-images 32"
         ;;
     prune_vs_perturb)
         study prune_vs_perturb "--cnn-widths 1,2 --resnet-widths 1 --seeds 1,2 --images 64 \
-            --test-images 64 --epochs 3 --grid 4 --draws 2 --checkpoint 0" \
+            --test-images 64 --epochs 3 --fractions 4 --draws 2 --checkpoint 0" \
             "--epochs 60 --checkpoint 1" checkpoints/model5.safetensors
+        ;;
+    open_questions)
+        study open_questions "--widths 1,2 --width 2 --targeted 0.5 --sparsity 0.001 --dropout 0.2 \
+            --l2 0.01 --places 0.3,0.9 --seeds 1,2 --images 64 --test-images 64 --epochs 3 \
+            --steps 50 --hessian-images 32 --repetitions 2 --resamples 50 --fractions 0.2,0.5,0.9" \
+            "" ""
+        kernels open_questions "--quiet --yes --widths 2 --width 2 --targeted 0.5 --sparsity 0.001 \
+            --dropout 0.2 --l2 0.01 --places 0.5 --seeds 1,2 --images 32 --test-images 32 \
+            --epochs 1 --steps 50 --hessian-images 32 --fractions 4"
         ;;
     esac
 done

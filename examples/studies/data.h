@@ -19,8 +19,8 @@ typedef struct ex_data_request {
 
 typedef struct ex_data {
     prun_images train, test;
-    const char *name; /* the naming scheme's: which data set this is, for tables */
-    int32_t *labels;  /* NULL, or the training labels in place of those read; from malloc */
+    char name[32];   /* which data set this is, for tables */
+    int32_t *labels; /* NULL, or the training labels in place of those read; from malloc */
 } ex_data;
 
 enum { EX_TRAIN_IMAGES, EX_TRAIN_LABELS, EX_TEST_IMAGES, EX_TEST_LABELS };
@@ -65,6 +65,24 @@ static inline int ex__data_scheme(const char *directory) {
     return scheme < EX_DATA_SCHEMES ? scheme : -1;
 }
 
+/* Whether a directory holds the files of the MNIST family as they are distributed, compressed. */
+static inline int ex__data_is_compressed(const char *directory) {
+    ex_text path = {NULL, 0, 0};
+    int scheme, found = 0;
+
+    for (scheme = 0; scheme < 2 && !found; scheme++) {
+        FILE *file;
+
+        ex__data_path(&path, directory, scheme, EX_TRAIN_IMAGES);
+        ex_text_add(&path, ".gz");
+        file = ex_fopen(path.data, "rb");
+        found = file != NULL;
+        if (file != NULL) fclose(file);
+    }
+    ex_text_free(&path);
+    return found;
+}
+
 /* What a directory without data is. */
 static inline const char *ex__data_problem(const char *directory) {
 #ifdef EX_POSIX
@@ -80,6 +98,13 @@ static inline const char *ex__data_problem(const char *directory) {
 
 /* Says where data was looked for, and what is wanted. */
 static inline void ex__data_missing(const ex_data_request *request, const char *tried) {
+    if (ex__data_is_compressed(request->directory)) {
+        ex_error(
+            "%s: the files are compressed; unpack them and give --data data: mkdir -p data && "
+            "for f in '%s'/*-ubyte.gz; do gzip -dc \"$f\" > \"data/$(basename \"$f\" .gz)\"; done",
+            request->directory, request->directory);
+        return;
+    }
     ex_error("%s: %s%s%s; --data DIR names a directory with %s or %s (IDX files of the MNIST "
              "family), %s (CIFAR-10, binary) or %s (CIFAR-100, binary)",
              request->directory, ex__data_problem(request->directory),
@@ -199,11 +224,23 @@ static inline int ex__normalize(prun_context *context, prun_normalization normal
     return 0;
 }
 
+/* The name of a data set. Files of the MNIST family are named alike: a checksum (FNV-1a) of the
+   labels tells the sets apart, so that no study resumes on another one. */
+static inline void ex__data_identify(int scheme, const prun_images *all, int64_t count,
+                                     char name[32]) {
+    static const char *const labels[EX_DATA_SCHEMES] = {"fashion-mnist", "idx", "cifar10",
+                                                        "cifar100"};
+    uint32_t hash = 2166136261u;
+    int64_t i;
+
+    for (i = 0; i < count; i++) hash = (hash ^ (uint32_t)all->labels[i]) * 16777619u;
+    if (scheme == 1) snprintf(name, 32, "%s-%08lx", labels[scheme], (unsigned long)hash);
+    else snprintf(name, 32, "%s", labels[scheme]);
+}
+
 /* Loads training and test images. Returns 0 or, after a message, the exit status. */
 static inline int ex_load_data(prun_context *context, const ex_data_request *request,
                                ex_data *data) {
-    static const char *const labels[EX_DATA_SCHEMES] = {"fashion-mnist", "idx", "cifar10",
-                                                        "cifar100"};
     ex_text directory = {NULL, 0, 0};
     int scheme = ex__data_directory(request, &directory);
     int status = scheme < 0 ? EX_FAILED : 0;
@@ -217,7 +254,7 @@ static inline int ex_load_data(prun_context *context, const ex_data_request *req
                               request->test_images, &data->test);
     if (status == 0) status = ex__normalize(context, request->normalization, data);
     if (status != 0) ex_free_data(data);
-    else data->name = labels[scheme];
+    else ex__data_identify(scheme, &data->train, data->train.count, data->name);
     ex_text_free(&directory);
     return status;
 }

@@ -7,6 +7,7 @@
 
        cc -O2 -fopenmp examples/studies/demogen.c -lm -o demogen && ./demogen --demo
        ./demogen                                  324 small models: half an hour on two cores
+       ./demogen --night                          324 larger ones: four hours, in pieces if you like
        ./demogen --full --data CIFAR10_DIRECTORY  the paper's 324 models, for a cluster
 */
 #include "figure.h"
@@ -22,10 +23,17 @@
 enum { WIDTH, DEPTH, DROPOUT, L2, AUGMENT, AXES };
 static const char *const axis_names[AXES] = {"width", "depth", "dropout", "l2", "augment"};
 
-#define KEYS 17
+#define KEYS 21
 #define KEY_NAMES \
-    "width,depth,dropout,l2,augment,seed,data,epochs,batch,lr,momentum,lr_step,train_images," \
-    "test_images,repetitions,draws,beta"
+    "width,depth,dropout,l2,augment,seed,data,epochs,batch,lr,momentum,lr_step,l2_scale,crop," \
+    "train_images,test_images,repetitions,draws,resamples,beta,fractions"
+
+/* Ways of choosing the weights to drop: the paper's two and the scores of the library. */
+enum { MAGNITUDE, RANDOM, TAYLOR, FISHER, CURVATURE, LAMP, WAYS };
+static const char *const way_names[WAYS] = {"magnitude", "random",    "taylor",
+                                            "fisher",    "curvature", "lamp"};
+static const char *const way_labels[WAYS] = {"magnitude |w|",  "random",         "Taylor |w g|",
+                                             "Fisher w² E g²", "curvature w² h", "LAMP"};
 
 /* Results that the library's table of measures does not give, in the order of the columns. */
 enum {
@@ -38,6 +46,10 @@ enum {
     PRUNED_NORMS,
     DROPOUT_BOUND,
     EVALUATED_LOSSES,
+    PRUNABLE,    /* weights that may be pruned */
+    KEPT_RANDOM, /* of them, at prunability by random pruning */
+    LOWER,       /* 95 % interval of prunability by magnitude over the training samples */
+    UPPER,
     BETAS
 };
 static const char *const own_names[BETAS] = {"train_loss",
@@ -48,7 +60,11 @@ static const char *const own_names[BETAS] = {"train_loss",
                                              "pruned_parameters",
                                              "sum_of_two_norms_pruned",
                                              "dropout_bound",
-                                             "sum_of_evaluated_losses"};
+                                             "sum_of_evaluated_losses",
+                                             "prunable",
+                                             "kept_random",
+                                             "prunability_lower",
+                                             "prunability_upper"};
 
 #define MAX_COLUMNS 400
 
@@ -57,8 +73,10 @@ typedef struct settings {
     ex_ints width, depth, augment, seeds;
     ex_reals dropout, l2, beta;
     ex_choice measures;
-    int64_t epochs, batch, lr_step, images, test_images, repetitions, draws, checkpoint, resamples;
-    double lr, momentum;
+    ex_fractions fractions;
+    int64_t epochs, batch, lr_step, crop, images, test_images, repetitions, draws, checkpoint;
+    int64_t resamples, bootstraps; /* of training samples; of configurations */
+    double lr, momentum, l2_scale;
     const char *data;
 } settings;
 
@@ -73,6 +91,7 @@ typedef struct study {
     ex_study rows;
     ex_data data;
     model *models;
+    double l2_scale;             /* what the penalties of the grid are multiplied by */
     int main_beta;               /* the one that tables and derived measures use */
     char names[MAX_COLUMNS][64]; /* of the results */
     int columns, measured; /* measured: columns before the seconds of measures, if there are any */
@@ -154,7 +173,7 @@ static int is_own(const char *name) {
 
     for (k = 0; k < BETAS; k++)
         if (strcmp(own_names[k], name) == 0) return 1;
-    return strcmp(name, "prunability") == 0 || strcmp(name, "prunability_random") == 0;
+    return strncmp(name, "prunability", 11) == 0;
 }
 
 /* The paper's measures, or those and all that need no search, or all. */
@@ -169,12 +188,16 @@ static int is_wanted(const study *s, const prun_measure_info *info) {
 }
 
 /* The first column that the library's table fills; then one for each of its measures. */
-static int first_measure(const study *s) { return BETAS + 2 * s->set.beta.count; }
+static int first_measure(const study *s) { return BETAS + WAYS * s->set.beta.count; }
+
+/* The column of prunability at the main beta, with the weights dropped in one of the ways. */
+static int way_column(const study *s, int way) {
+    return BETAS + way * s->set.beta.count + s->main_beta;
+}
 
 /* Prunability has a column per beta, all of one search; what derives from it uses 0.1, or the first
    where that is not among them. */
 static void make_columns(study *s) {
-    static const char *const kinds[2] = {"magnitude", "random"};
     const ex_reals *beta = &s->set.beta;
     int64_t i, count;
     const prun_measure_info *info = prun_measures(&count);
@@ -186,9 +209,9 @@ static void make_columns(study *s) {
         ex_text_add(&s->beta_text, "%s%g", b > 0 ? " " : "", beta->value[b]);
     }
     for (k = 0; k < BETAS; k++) add_column(s, own_names[k]);
-    for (k = 0; k < 2; k++)
+    for (k = 0; k < WAYS; k++)
         for (b = 0; b < beta->count; b++) {
-            snprintf(name, sizeof name, "prunability_%s_%g", kinds[k], beta->value[b]);
+            snprintf(name, sizeof name, "prunability_%s_%g", way_names[k], beta->value[b]);
             add_column(s, name);
         }
     for (i = 0; i < count; i++)
@@ -214,10 +237,13 @@ static void write_key(void *user, int64_t number, ex_csv *row) {
                            set->lr,
                            set->momentum,
                            (double)set->lr_step,
+                           s->l2_scale,
+                           (double)set->crop,
                            (double)s->data.train.count,
                            (double)s->data.test.count,
                            (double)set->repetitions,
-                           (double)set->draws};
+                           (double)set->draws,
+                           (double)set->resamples};
     size_t k;
 
     for (k = 0; k < AXES; k++) ex_csv_number(row, m->axis[k]);
@@ -225,6 +251,7 @@ static void write_key(void *user, int64_t number, ex_csv *row) {
     ex_csv_text(row, s->data.name);
     for (k = 0; k < sizeof tail / sizeof *tail; k++) ex_csv_number(row, tail[k]);
     ex_csv_text(row, s->beta_text.data);
+    ex_csv_list(row, set->fractions.text);
 }
 
 /* ---- one model ----------------------------------------------------------------------------- */
@@ -233,7 +260,7 @@ static double epoch_work(const study *s, const model *m) {
     return 4 * m->cost * (double)s->data.train.count; /* forward, twice that back, evaluation */
 }
 
-/* Searches: magnitude, each permutation, flatness, which draws. */
+/* Of one search: there is one for each way, permutation and draw of noise. */
 static double search_work(const study *s, const model *m) {
     return SEARCH_PASSES * m->cost * (double)s->data.train.count;
 }
@@ -243,7 +270,7 @@ static double model_work(void *user, int64_t number) {
     const model *m = &s->models[number];
 
     return epoch_work(s, m) * (double)s->set.epochs +
-           search_work(s, m) * (double)(1 + s->set.repetitions + s->set.draws);
+           search_work(s, m) * (double)(WAYS - 1 + s->set.repetitions + s->set.draws);
 }
 
 /* A model on its way to a row. */
@@ -266,15 +293,42 @@ static void recipe_of(const study *s, const model *m, prun_train_options *recipe
     recipe->batch = set->batch;
     recipe->learning_rate = set->lr;
     recipe->momentum = set->momentum;
-    recipe->weight_decay = m->axis[L2];
+    recipe->weight_decay = m->axis[L2] * s->l2_scale;
     recipe->decay = PRUN_DECAY_WEIGHTS;
     recipe->schedule = PRUN_SCHEDULE_STEP;
     recipe->schedule_epochs = set->lr_step;
-    recipe->augment.crop_padding = m->axis[AUGMENT] > 0 ? 4 : 0;
+    recipe->augment.crop_padding = m->axis[AUGMENT] > 0 ? (int32_t)set->crop : 0;
     recipe->augment.flip = m->axis[AUGMENT] > 0;
     recipe->seed = (uint64_t)m->seed;
     recipe->evaluate = 1;
     recipe->noise_pairs = set->measures.value > 0 ? 8 : 0;
+}
+
+/* Sum of the learning rates of all steps: with SGD, a penalty of l2 alone shrinks weights by the
+   factor exp(-l2 x that sum). */
+static double total_rate(const prun_train_options *recipe, int64_t images) {
+    const double steps = ceil((double)images / (double)recipe->batch);
+    double sum = 0;
+    int64_t e;
+
+    for (e = 0; e < recipe->epochs; e++) sum += steps * prun_learning_rate(recipe, e);
+    return sum;
+}
+
+/* The factor that lets a penalty shrink the weights in the steps of this study as much as in the
+   150,000 of the paper's training (A.3), whose penalties the grid names. */
+static double l2_scale_of(const study *s) {
+    const model none = {{0}, 0, 0};
+    prun_train_options here, paper;
+
+    if (s->set.l2_scale > 0) return s->set.l2_scale;
+    recipe_of(s, &none, &here);
+    paper = here;
+    paper.epochs = 380;
+    paper.batch = 128;
+    paper.learning_rate = 0.01;
+    paper.schedule_epochs = 100;
+    return total_rate(&paper, 50000) / total_rate(&here, s->data.train.count);
 }
 
 static prun_arch arch_of(const study *s, const model *m) {
@@ -320,8 +374,8 @@ static prun_status evaluate(prun_net *net, const prun_images *images, double *lo
     return status == PRUN_OK && !isfinite(*loss) ? PRUN_ERR_NONFINITE : status;
 }
 
-/* One search for all betas. kept: a fraction per beta. */
-static prun_status search(run *r, prun_prune_method method, double *kept,
+/* One search for all betas. kept: a fraction per beta. scores: NULL, or what to rank weights by. */
+static prun_status search(run *r, int way, const float *scores, double *kept,
                           prun_prunability *result) {
     const settings *set = &r->s->set;
     prun_prune_options options;
@@ -329,8 +383,12 @@ static prun_status search(run *r, prun_prune_method method, double *kept,
     int i;
 
     memset(&options, 0, sizeof options);
-    options.method = method;
+    options.method = way == RANDOM ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
+    options.score = scores;
+    options.fractions = set->fractions.value;
+    options.fraction_count = set->fractions.count;
     options.repetitions = set->repetitions;
+    options.resamples = way == MAGNITUDE ? set->resamples : 0;
     options.seed = (uint64_t)r->m->seed;
     options.beta_count = set->beta.count;
     for (i = 0; i < set->beta.count; i++) options.beta[i] = set->beta.value[i];
@@ -338,8 +396,29 @@ static prun_status search(run *r, prun_prune_method method, double *kept,
     for (i = 0; status == PRUN_OK && i < set->beta.count; i++)
         kept[i] = result->answer[i].kept_fraction;
     ex_progress_add(&r->s->rows.progress,
-                    search_work(r->s, r->m) *
-                        (double)(method == PRUN_PRUNE_RANDOM ? set->repetitions : 1));
+                    search_work(r->s, r->m) * (double)(way == RANDOM ? set->repetitions : 1));
+    return status;
+}
+
+/* The searches in which scores rank the weights. */
+static prun_status scored_searches(run *r, double *kept) {
+    static const prun_score kinds[WAYS] = {PRUN_SCORE_MAGNITUDE, PRUN_SCORE_RANDOM,
+                                           PRUN_SCORE_TAYLOR,    PRUN_SCORE_FISHER,
+                                           PRUN_SCORE_CURVATURE, PRUN_SCORE_LAMP};
+    float *scores = (float *)ex_allocate((size_t)prun_net_weight_count(r->net), sizeof *scores);
+    prun_score_options options;
+    prun_prunability found;
+    prun_status status = PRUN_OK;
+    int way;
+
+    memset(&options, 0, sizeof options);
+    options.seed = (uint64_t)r->m->seed;
+    for (way = TAYLOR; way < WAYS && status == PRUN_OK; way++) {
+        status = prun_prune_scores(&r->objective, kinds[way], &options, scores);
+        if (status == PRUN_OK)
+            status = search(r, way, scores, kept + way * r->s->set.beta.count, &found);
+    }
+    free(scores);
     return status;
 }
 
@@ -374,6 +453,7 @@ static prun_status dropout_bound(run *r, double kept, double *value) {
     bound.kept = kept;
     bound.sigma = 1;
     bound.samples = r->objective.samples;
+    bound.candidates = (double)r->s->set.fractions.count;
     for (i = 0; i < r->objective.tensor_count; i++)
         if (r->objective.tensors[i].flags & PRUN_TENSOR_WEIGHT)
             bound.squared_norm += prun_frobenius_squared(&r->objective.tensors[i]);
@@ -386,16 +466,22 @@ static prun_status measure_pruning(run *r) {
     const int betas = r->s->set.beta.count, at = r->s->main_beta;
     double *kept = r->result + BETAS;
     prun_prunability found;
-    prun_status status = search(r, PRUN_PRUNE_MAGNITUDE, kept, &found);
+    prun_status status = search(r, MAGNITUDE, NULL, kept, &found);
 
     if (status == PRUN_OK) {
+        r->result[PRUNABLE] = (double)found.prunable;
         r->result[PRUNED_PARAMETERS] =
             (double)(prun_net_parameter_count(r->net) - found.prunable + found.answer[at].kept);
+        r->result[LOWER] = found.answer[at].lower;
+        r->result[UPPER] = found.answer[at].upper;
         status = pruned_norms(r, kept[at], &r->result[PRUNED_NORMS]);
     }
-    if (status == PRUN_OK) status = search(r, PRUN_PRUNE_RANDOM, kept + betas, &found);
-    return status == PRUN_OK ? dropout_bound(r, kept[betas + at], &r->result[DROPOUT_BOUND])
-                             : status;
+    if (status == PRUN_OK) status = search(r, RANDOM, NULL, kept + RANDOM * betas, &found);
+    if (status == PRUN_OK) {
+        r->result[KEPT_RANDOM] = (double)found.answer[at].kept;
+        status = dropout_bound(r, kept[RANDOM * betas + at], &r->result[DROPOUT_BOUND]);
+    }
+    return status == PRUN_OK ? scored_searches(r, kept) : status;
 }
 
 static int redraw(void *user, int64_t done, int64_t total) {
@@ -415,6 +501,8 @@ static prun_status measure_rest(run *r) {
 
     memset(&options, 0, sizeof options);
     options.beta = s->set.beta.value[s->main_beta];
+    options.fractions = s->set.fractions.value;
+    options.fraction_count = s->set.fractions.count;
     options.repetitions = s->set.repetitions;
     options.draws = s->set.draws;
     options.seed = (uint64_t)r->m->seed;
@@ -503,6 +591,9 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
 #define MAX_LINES 240
+
+/* A train error below which a model counts as fitted. */
+#define FITTED 0.02
 
 /* A measure over all models that have a row, oriented so that it is to grow with the gap. */
 typedef struct line {
@@ -732,14 +823,20 @@ static int make_lines(evaluation *e) {
     int k, status;
 
     e->lines = (line *)ex_allocate(MAX_LINES, sizeof *e->lines);
-    for (k = 0; k < 2 * betas; k++) {
-        snprintf(label, sizeof label, "prunability%s, beta %g", k < betas ? "" : ", random pruning",
-                 s->set.beta.value[k % betas]);
+    for (k = 0; k < WAYS * betas; k++) {
+        const int way = k / betas, beta = k % betas;
+
+        if (way > RANDOM && beta != s->main_beta) continue;
+        if (way == MAGNITUDE)
+            snprintf(label, sizeof label, "prunability, beta %g", s->set.beta.value[beta]);
+        else
+            snprintf(label, sizeof label, "prunability, %s, beta %g", way_labels[way],
+                     s->set.beta.value[beta]);
         add_line(e, s->names[BETAS + k], label, column(e, s->names[BETAS + k]), 1);
     }
     status = add_margins(e);
     for (k = 0; k < s->measured; k++) {
-        const int about_error = k > TRAIN_LOSS && k <= GAP;
+        const int about_error = (k > TRAIN_LOSS && k <= GAP) || (k >= PRUNABLE && k < BETAS);
         const int prunability = k >= BETAS && k < first_measure(s);
 
         if (!about_error && !prunability && !is_margin(s->names[k]))
@@ -756,7 +853,7 @@ static int make_lines(evaluation *e) {
     add_line(e, "inverse_width", "1 / width (trivial baseline)", inverse, 1);
     free(inverse);
     free(turned);
-    e->main = find_line(e, s->names[BETAS + s->main_beta]);
+    e->main = find_line(e, s->names[way_column(s, MAGNITUDE)]);
     return status;
 }
 
@@ -769,7 +866,7 @@ static void sample_of(const evaluation *e, const double *x, prun_sample *sample,
     sample->target = e->gap;
     sample->axes = &e->axes;
     sample->cluster = e->axes.count > 0 ? e->cluster : NULL;
-    options->resamples = e->s->set.resamples;
+    options->resamples = e->s->set.bootstraps;
     options->seed = 1;
 }
 
@@ -1004,7 +1101,7 @@ static int beta_claim(evaluation *e, ex_table *table) {
 }
 
 static int table_of_claims(evaluation *e, ex_table *table) {
-    const char *random = e->s->names[BETAS + e->s->set.beta.count + e->s->main_beta];
+    const char *random = e->s->names[way_column(e->s, RANDOM)];
     const claim claims[] = {
         {"Prunability outperforms random perturbation robustness, the train loss and the Frobenius "
          "norm by tau (5.4.1)",
@@ -1237,44 +1334,206 @@ static void cost_table(const evaluation *e, ex_table *table) {
     }
 }
 
+/* What the levels of each axis do to the errors, which says whether an axis is more than noise. */
+static void axis_table(const evaluation *e, ex_table *table) {
+    const double *train = column(e, "train_error"), *test = column(e, "test_error");
+    int64_t a, i;
+
+    ex_table_header(table, "axis|level|models|train error|test error|gap|below 2 % train error");
+    for (a = 0; a < e->axes.count; a++) {
+        double level = -HUGE_VAL;
+
+        for (;;) { /* levels in rising order */
+            double next = HUGE_VAL, n = 0, sum[4] = {0, 0, 0, 0};
+
+            for (i = 0; i < e->n; i++)
+                if (e->axis[a][i] > level && e->axis[a][i] < next) next = e->axis[a][i];
+            if (next > DBL_MAX) break;
+            level = next;
+            for (i = 0; i < e->n; i++) {
+                if (e->axis[a][i] < level || e->axis[a][i] > level) continue;
+                n++;
+                sum[0] += train[i];
+                sum[1] += test[i];
+                sum[2] += e->gap[i];
+                sum[3] += train[i] < FITTED;
+            }
+            ex_table_cell(table, "%s", e->axis_name[a]);
+            ex_table_cell(table, "%g", level);
+            ex_table_cell(table, "%.0f", n);
+            ex_table_cell(table, "%.4f", sum[0] / n);
+            ex_table_cell(table, "%.4f", sum[1] / n);
+            ex_table_cell(table, "%.4f", sum[2] / n);
+            ex_table_cell(table, "%.0f %%", 100 * sum[3] / n);
+        }
+    }
+}
+
+/* Standard deviation of a column over seeds, within configurations; NaN with one seed. */
+static double seed_deviation(const evaluation *e, const double *x) {
+    double squares = 0, free_values = 0;
+    int64_t first, last, i;
+
+    for (first = 0; first < e->n; first = last) {
+        double sum = 0;
+
+        for (last = first; last < e->n && !(e->cluster[last] > e->cluster[first]); last++)
+            sum += x[last];
+        for (i = first; i < last; i++) {
+            const double d = x[i] - sum / (double)(last - first);
+
+            squares += d * d;
+        }
+        free_values += (double)(last - first - 1);
+    }
+    return free_values > 0 ? sqrt(squares / free_values) : (double)NAN;
+}
+
+/* The ways of choosing the weights to drop: how far each gets, and what its measure is worth. */
+static void way_table(const evaluation *e, ex_table *table) {
+    int64_t i;
+    int way;
+
+    ex_table_header(table, "weights dropped by|mean kept fraction|nothing to drop|tau|lower|upper");
+    for (way = 0; way < WAYS; way++) {
+        const char *name = e->s->names[way_column(e->s, way)];
+        const double *kept = column(e, name);
+        const int k = find_line(e, name);
+        double sum = 0, whole = 0;
+
+        for (i = 0; i < e->n; i++) {
+            sum += kept[i] / (double)e->n;
+            whole += kept[i] >= 1;
+        }
+        ex_table_cell(table, "%s", way_labels[way]);
+        ex_table_cell(table, "%.4f", sum);
+        ex_table_cell(table, "%.0f models", whole);
+        number_cell(table, "%+.3f", k >= 0 ? e->lines[k].kendall.tau_a : (double)NAN);
+        number_cell(table, "%+.3f", k >= 0 ? e->lines[k].interval.lower : (double)NAN);
+        number_cell(table, "%+.3f", k >= 0 ? e->lines[k].interval.upper : (double)NAN);
+    }
+}
+
+static double mean_of(const double *x, int64_t n) {
+    double sum = 0;
+    int64_t i;
+
+    for (i = 0; i < n; i++) sum += x[i] / (double)n;
+    return sum;
+}
+
+/* Every pair of ways, the more effective one first: does its measure follow the gap better? */
+static int pair_table(evaluation *e, ex_table *table, verdict *conjecture) {
+    const study *s = e->s;
+    int a, b, held = 0, failed = 0, pairs = 0, status = 0;
+
+    ex_table_header(table, "more effective|less effective|kept fractions|tau: difference|lower|"
+                           "upper|the more effective one tells more");
+    for (a = 0; a < WAYS; a++)
+        for (b = 0; b < WAYS && status == 0; b++) {
+            const double *x = column(e, s->names[way_column(s, a)]);
+            const double *y = column(e, s->names[way_column(s, b)]);
+            const double kept[2] = {mean_of(x, e->n), mean_of(y, e->n)};
+            const int first = find_line(e, s->names[way_column(s, a)]);
+            const int second = find_line(e, s->names[way_column(s, b)]);
+            prun_interval d;
+            verdict v;
+
+            if (a == b || kept[0] > kept[1] || (!(kept[0] < kept[1]) && a > b)) continue;
+            status = difference(e, first, second, PRUN_STATISTIC_TAU_A, NULL, &d);
+            v = is_larger(&d);
+            held += v == HELD;
+            failed += v == FAILED;
+            pairs += v != NO_DATA;
+            ex_table_cell(table, "%s", way_labels[a]);
+            ex_table_cell(table, "%s", way_labels[b]);
+            ex_table_cell(table, "%.3f, %.3f", kept[0], kept[1]);
+            number_cell(table, "%+.3f", d.estimate);
+            number_cell(table, "%+.3f", d.lower);
+            number_cell(table, "%+.3f", d.upper);
+            ex_table_cell(table, "%s", verdicts[v]);
+        }
+    *conjecture = pairs == 0                        ? NO_DATA
+                  : failed == 0 && 2 * held > pairs ? HELD
+                  : held == 0 && 2 * failed > pairs ? FAILED
+                                                    : UNDECIDED;
+    return status;
+}
+
+/* How well the training samples determine prunability: which models it tells apart. */
+static void describe_intervals(const evaluation *e, FILE *report) {
+    const double *lower = column(e, "prunability_lower"), *upper = column(e, "prunability_upper");
+    const double *kept = column(e, "kept_random"), *all = column(e, "prunable");
+    double apart = 0, pairs = 0, width = 0, whole = 0;
+    int64_t i, k;
+
+    for (i = 0; i < e->n; i++) {
+        width += (upper[i] - lower[i]) / (double)e->n;
+        whole += kept[i] >= all[i];
+        for (k = 0; k < i; k++, pairs++) apart += lower[i] > upper[k] || lower[k] > upper[i];
+    }
+    if (e->s->set.resamples > 0)
+        fprintf(report,
+                "Resampling the training images moves prunability by %.3f on average (width of "
+                "the 95 %% interval, %ld resamples); the intervals of %.0f %% of all pairs of "
+                "models do not overlap. ",
+                width, (long)e->s->set.resamples, 100 * apart / pairs);
+    fprintf(report, "Random pruning could drop no weight at all of %.0f of %ld models.\n\n", whole,
+            (long)e->n);
+}
+
 static void describe(const evaluation *e, FILE *report) {
     const settings *set = &e->s->set;
     const double *train = column(e, "train_error");
     const double *test = column(e, "test_error");
     char span[32];
-    double seconds = 0, range[6] = {HUGE_VAL, 0, HUGE_VAL, 0, HUGE_VAL, -HUGE_VAL};
+    double fitted = 0, seconds = 0, range[6] = {HUGE_VAL, 0, HUGE_VAL, 0, HUGE_VAL, -HUGE_VAL};
     const double *const parts[3] = {train, test, e->gap};
     int64_t i;
     int k;
 
     for (i = 0; i < e->n; i++) {
+        fitted += train[i] < FITTED;
         seconds += column(e, "seconds_training")[i] + column(e, "seconds_measuring")[i];
         for (k = 0; k < 3; k++) {
             range[2 * k] = parts[k][i] < range[2 * k] ? parts[k][i] : range[2 * k];
             range[2 * k + 1] = parts[k][i] > range[2 * k + 1] ? parts[k][i] : range[2 * k + 1];
         }
     }
+    fprintf(
+        report,
+        "\n## The question\n\nWhich quantity of a trained network says how much worse it does "
+        "on new data? The paper's answer is prunability, the smallest fraction of the weights "
+        "with which the training loss rises by at most %g %%.\n\n"
+        "## The setting\n\n%ld of %ld Network in Network models have a result%s: %s, %ld "
+        "training and %ld test images, %ld epochs of batches of %ld, learning rate %g divided "
+        "by ten every %ld epochs. Their axes are those of the paper (A.3). Augmentation crops "
+        "with a padding of %ld and flips. L2 penalties are named as in the paper and multiplied "
+        "by %.3g, so that they shrink the weights over this training as much as over the "
+        "paper's.\n\n",
+        100 * set->beta.value[e->s->main_beta], (long)e->n, (long)e->s->rows.count,
+        e->failed > 0 ? " (the others diverged or are to be trained)" : "", e->s->data.name,
+        (long)e->s->data.train.count, (long)e->s->data.test.count, (long)set->epochs,
+        (long)set->batch, set->lr, (long)set->lr_step, (long)set->crop, e->s->l2_scale);
+    ex_report_choice(&set->study, "by the train errors and the mean test errors of the axes alone",
+                     report);
     fprintf(report,
-            "\n%ld of %ld Network in Network models have a result%s; %s, %ld training and %ld test "
-            "images;\n%ld epochs of batches of %ld, learning rate %g divided by ten every %ld "
-            "epochs. Train error %.4f to %.4f,\ntest error %.4f to %.4f, gap %.4f to %.4f. "
-            "%s of one core.\n\nA measure is oriented so that it should grow with the gap. "
-            "Intervals: 95 %% bootstrap over configurations,\n%ld resamples (200 for K). A claim "
-            "\"held\" when the whole interval agrees with it, \"did not hold\" when it lies\n"
-            "on the other side, and is \"undecided\" otherwise; \"similar\" means: within %g of "
-            "tau.\n\n",
-            (long)e->n, (long)e->s->rows.count,
-            e->failed > 0 ? " (the others diverged or are to be trained)" : "", e->s->data.name,
-            (long)e->s->data.train.count, (long)e->s->data.test.count, (long)set->epochs,
-            (long)set->batch, set->lr, (long)set->lr_step, range[0], range[1], range[2], range[3],
-            range[4], range[5], ex_span(seconds, span), (long)set->resamples, SIMILAR);
+            "%.0f %% of the models have a train error below %g %%. Train error %.4f to %.4f, test "
+            "error %.4f to %.4f, gap %.4f to %.4f. Seeds alone move the test error by %.4f "
+            "(standard deviation within a configuration) and the gap by %.4f. The run took %s of "
+            "one core.\n\n",
+            100 * fitted / (double)e->n, 100 * FITTED, range[0], range[1], range[2], range[3],
+            range[4], range[5], seed_deviation(e, test), seed_deviation(e, e->gap),
+            ex_span(seconds, span));
+    describe_intervals(e, report);
 }
 
 static int write_report(evaluation *e, int argc, char **argv) {
     ex_table table = {0, 0, 0, NULL};
+    verdict conjecture = NO_DATA;
     ex_text path = {NULL, 0, 0};
-    FILE *report = ex_report_open(e->s->set.study.out, "Which measure follows the gap? (5.4.1)",
-                                  argc, argv, &path);
+    FILE *report =
+        ex_report_open(&e->s->rows, "Which measure follows the gap? (5.4.1)", argc, argv, &path);
     int i, status;
 
     if (report == NULL) {
@@ -1282,10 +1541,27 @@ static int write_report(evaluation *e, int argc, char **argv) {
         return EX_FAILED;
     }
     describe(e, report);
-    status = table_of_claims(e, &table);
+    axis_table(e, &table);
+    status = show(e, "What each axis does", "axes", &table, report, 0);
+    fprintf(report, "## The figure\n\n![tau of every measure](tau.svg)\n\n");
+    fprintf(report,
+            "A measure is oriented so that it should grow with the gap. Intervals: 95 %% "
+            "bootstrap over configurations, %ld resamples (200 for K). A claim \"held\" "
+            "when the whole interval agrees with it, \"did not hold\" when it lies on the "
+            "other side, and is \"undecided\" otherwise; \"similar\" means: within %g of "
+            "tau.\n\n",
+            (long)e->s->set.bootstraps, SIMILAR);
+    if (status == 0) status = table_of_claims(e, &table);
     if (status == 0)
-        status = show(e, "What the paper says and what was found", "claims", &table, report, 0);
-    fprintf(report, "![tau of every measure](tau.svg)\n\n");
+        status = show(e, "The answer: the paper's claims", "claims", &table, report, 0);
+    way_table(e, &table);
+    if (status == 0)
+        status = show(e, "Which weights to drop? (section 4)", "ways", &table, report, 1);
+    if (status == 0) status = pair_table(e, &table, &conjecture);
+    if (status == 0)
+        status = show(e, "Ways of dropping weights in pairs", "way_pairs", &table, report, 0);
+    fprintf(report, "That the more effective way gives the better measure: %s.\n\n",
+            verdicts[conjecture]);
     table1(e, &table);
     if (status == 0)
         status = show(e,
@@ -1354,22 +1630,25 @@ static int evaluate_study(void *user, int argc, char **argv) {
 
 /* ---- program ------------------------------------------------------------------------------- */
 
-/* One option table, three sets of defaults. */
+/* One option table, a set of defaults for each preset. */
 typedef struct preset {
     const char *width, *depth, *dropout, *l2, *augment, *seeds;
-    const char *epochs, *batch, *lr, *lr_step, *images, *draws, *checkpoint;
+    const char *epochs, *batch, *lr, *lr_step, *crop, *images, *draws, *checkpoint;
 } preset;
 
-static const preset presets[3] = {
-    {"8,16", "2,3", "0,0.2", "0", "0,1", "1,2", "16", "32", "0.02", "0", "1000", "5", "0"},
-    {"8,12,16", "2,3,4", "0,0.2,0.5", "0,0.001,0.005", "0,1", "1,2", "40", "32", "0.02", "0",
-     "2000", "5", "0"},
+static const preset presets[EX_PRESETS] = {
+    {"8,16", "2,3", "0,0.2", "0", "0,1", "1,2", "16", "32", "0.02", "0", "4", "1000", "5", "0"},
+    {"12,16,20", "2,3,4", "0,0.1,0.2", "0,0.0002,0.0005", "0,1", "1,2", "160", "32", "0.02", "0",
+     "1", "300", "5", "0"},
+    {"16,24,32", "2,3,4", "0,0.05,0.15", "0,0.0002,0.0005", "0,1", "1,2", "400", "32", "0.02", "0",
+     "1", "300", "10", "20"},
     {"192,288,384", "2,3,4", "0,0.2,0.5", "0,0.001,0.005", "0,1", "1,2", "380", "128", "0.01",
-     "100", "0", "10", "10"}};
+     "100", "4", "0", "10", "10"}};
 
 static int parse(void *user, int argc, char **argv) {
     settings *set = &((study *)user)->set;
-    static const char *const directories[3] = {"demogen-demo", "demogen-mini", "demogen-full"};
+    static const char *const directories[EX_PRESETS] = {"demogen-demo", "demogen-mini",
+                                                        "demogen-night", "demogen-full"};
     const int which = ex_preset(argc, argv);
     const preset *d = &presets[which];
     const double many = 1e9, any_seed = 9007199254740992.0;
@@ -1380,8 +1659,12 @@ static int parse(void *user, int argc, char **argv) {
         {"width", EX_INT_LIST, &set->width, d->width, 1, 65536, "filters of each convolution"},
         {"depth", EX_INT_LIST, &set->depth, d->depth, 2, 4, "blocks of three convolutions"},
         {"dropout", EX_REAL_LIST, &set->dropout, d->dropout, 0, 0.99, "drop probability"},
-        {"l2", EX_REAL_LIST, &set->l2, d->l2, 0, 1e3, "L2 penalty on the weights"},
+        {"l2", EX_REAL_LIST, &set->l2, d->l2, 0, 1e3, "L2 penalty on the weights, as the paper's"},
+        {"l2-scale", EX_REAL, &set->l2_scale, "0", 0, 1e9,
+         "factor of the penalties; 0: the one that shrinks weights as much as the paper's "
+         "training"},
         {"augment", EX_INT_LIST, &set->augment, d->augment, 0, 1, "1: random crops and flips"},
+        {"crop", EX_INT, &set->crop, d->crop, 0, 16, "padding of the crops"},
         {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed, "one model for each"},
         {"epochs", EX_INT, &set->epochs, d->epochs, 1, many, "of training"},
         {"batch", EX_INT, &set->batch, d->batch, 2, many, "images per step"},
@@ -1393,13 +1676,18 @@ static int parse(void *user, int argc, char **argv) {
         {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
         {"beta", EX_REAL_LIST, &set->beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9,
          "tolerances on the loss; 0.1 is the main one"},
+        {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
+         "kept fractions to try: N for i/N; hundredths, dense near 1; or a list"},
+        {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
+         "of the training images, for the interval of prunability; 0: none"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
         {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "of random perturbations"},
         {"measures", EX_CHOICE, &set->measures, "paper", 0, 0,
          "the paper's; those that need no search; all there are"},
         {"checkpoint", EX_INT, &set->checkpoint, d->checkpoint, 0, many,
          "epochs from one checkpoint to the next; 0: none"},
-        {"resamples", EX_INT, &set->resamples, "2000", 10, 1e7, "of the bootstrap"}};
+        {"bootstraps", EX_INT, &set->bootstraps, "2000", 10, 1e7,
+         "of the configurations, for the intervals of the report"}};
     const ex_program program = {
         "demogen",
         "",
@@ -1455,7 +1743,7 @@ static int cost(const study *s) {
     double rate = 0, bytes = 0, weights = 0, seconds;
     int k, status;
 
-    if (s->set.study.preset != EX_FULL || !ex_study_trains(&s->rows)) return -1;
+    if (s->set.study.preset < EX_NIGHT || !ex_study_trains(&s->rows)) return -1;
     for (k = 0; k < 2; k++) {
         arch = arch_of(s, tried[k]);
         status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
@@ -1474,6 +1762,7 @@ static int set_up(void *user) {
     study *s = (study *)user;
     const int status = make_grid(s);
 
+    s->l2_scale = l2_scale_of(s);
     make_columns(s);
     s->rows.set = &s->set.study;
     s->rows.keys = KEYS;
@@ -1484,15 +1773,17 @@ static int set_up(void *user) {
 
 static int announce(void *user) {
     const study *s = (const study *)user;
-    const int status = cost(s);
+    ex_text widths = {NULL, 0, 0};
 
-    if (status >= 0) return status;
-    printf("%ld NiN models, %ld of them to train; %s: %ld training and %ld test images; "
-           "%ld epochs, batch %ld; kernels: %s\n",
-           (long)s->rows.count, (long)s->rows.to_do, s->data.name, (long)s->data.train.count,
-           (long)s->data.test.count, (long)s->set.epochs, (long)s->set.batch, prun_isa());
+    ex_list_text(&s->set.width, &widths);
+    printf("%ld NiN models of widths %s, %ld of them to train; %s: %ld training and %ld test "
+           "images; %ld epochs, batch %ld; kernels: %s\n",
+           (long)s->rows.count, widths.data, (long)s->rows.to_do, s->data.name,
+           (long)s->data.train.count, (long)s->data.test.count, (long)s->set.epochs,
+           (long)s->set.batch, prun_isa());
+    ex_text_free(&widths);
     fflush(stdout);
-    return -1;
+    return cost(s);
 }
 
 static void clear(void *user) {

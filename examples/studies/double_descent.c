@@ -69,7 +69,8 @@ typedef struct settings {
     ex_choice arch, measures;
     ex_ints widths;
     ex_reals z;
-    int64_t grid, repetitions, draws, hessian_images, steps, probes;
+    ex_fractions fractions;
+    int64_t repetitions, draws, hessian_images, steps, probes;
     double beta, precision;
 } settings;
 
@@ -170,7 +171,8 @@ static prun_status library_measures(model *m, const prun_objective *objective,
 
     memset(&options, 0, sizeof options);
     options.beta = set->beta;
-    options.grid = set->grid;
+    options.fractions = set->fractions.value;
+    options.fraction_count = set->fractions.count;
     options.repetitions = set->repetitions;
     options.draws = set->draws;
     options.precision = set->precision;
@@ -308,7 +310,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
 
 #define KEYS (EX_RECIPE_KEYS + 8)
 #define KEY_NAMES \
-    EX_RECIPE_KEY_NAMES ",beta,grid,repetitions,draws,precision,hessian_images,steps,probes"
+    EX_RECIPE_KEY_NAMES ",beta,fractions,repetitions,draws,precision,hessian_images,steps,probes"
 
 static void model_key(void *user, int64_t number, ex_csv *row) {
     const study *s = (const study *)user;
@@ -317,7 +319,7 @@ static void model_key(void *user, int64_t number, ex_csv *row) {
     ex_recipe_key(&set->recipe, &s->data, set->arch.value, model_width(s, number),
                   model_seed(s, number), row);
     ex_csv_number(row, set->beta);
-    ex_csv_number(row, (double)set->grid);
+    ex_csv_list(row, set->fractions.text);
     ex_csv_number(row, (double)set->repetitions);
     ex_csv_number(row, (double)set->draws);
     ex_csv_number(row, set->precision);
@@ -872,10 +874,10 @@ static int draw_all(const results *r) {
 
 /* ---- report -------------------------------------------------------------------------------- */
 
-/* tau_a of one measure with a target less that of another, with a 95 % interval from drawing the
-   widths anew. Undefined: NaN. */
-static int compare(results *r, const view *a, const double *b, const view *target,
-                   prun_interval *interval) {
+/* tau_a of one measure with a target less that of another (NULL: that alone), with a 95 % interval
+   from drawing the widths anew, over widths from..to. Undefined: NaN. */
+static int compare(results *r, const view *a, const double *b, const view *target, double from,
+                   double to, prun_interval *interval) {
     double *x = (double *)ex_allocate(4 * (size_t)r->n, sizeof *x);
     double *other = x + r->n, *y = x + 2 * r->n, *cluster = x + 3 * r->n;
     prun_sample sample;
@@ -884,7 +886,8 @@ static int compare(results *r, const view *a, const double *b, const view *targe
     int64_t i, n = 0;
 
     for (i = 0; i < r->n; i++)
-        if (!isnan(a->x[i]) && (b == NULL || !isnan(b[i]))) {
+        if (!isnan(a->x[i]) && (b == NULL || !isnan(b[i])) && r->width[i] >= from &&
+            r->width[i] <= to) {
             x[n] = isfinite(a->x[i]) ? a->x[i] : 1e308;
             other[n] = b == NULL ? 0 : isfinite(b[i]) ? b[i] : 1e308;
             y[n] = target->x[i];
@@ -946,7 +949,7 @@ static int tau_claim(results *r, ex_table *table, const char *text, const view *
                      const view *target) {
     prun_interval interval;
     char found[200];
-    const int status = compare(r, v, NULL, target, &interval);
+    const int status = compare(r, v, NULL, target, 0, HUGE_VAL, &interval);
 
     snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f; over seed means %+.3f",
              interval.estimate, interval.lower, interval.upper,
@@ -960,12 +963,33 @@ static int difference_claim(results *r, ex_table *table, const char *text, const
                             const view *b) {
     prun_interval interval;
     char found[240];
-    const int status = compare(r, a, b->x, &r->views[V_TEST_LOSS], &interval);
+    const int status = compare(r, a, b->x, &r->views[V_TEST_LOSS], 0, HUGE_VAL, &interval);
 
     snprintf(found, sizeof found,
              "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f "
              "to %+.3f",
              a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower, interval.upper);
+    claim(table, text, found, interval_verdict(&interval));
+    return status;
+}
+
+/* Where the test loss rises with the width, 1 / width ranks the models the wrong way round. Nothing
+   but the test loss says where that is. */
+static int rise_claim(results *r, ex_table *table, const view *v) {
+    const view *loss = &r->views[V_TEST_LOSS];
+    const descent d = find_descent(r, loss);
+    prun_interval interval;
+    char text[200], found[200];
+    int status;
+
+    if (!d.found) return 0;
+    status = compare(r, v, NULL, loss, d.low, d.peak, &interval);
+    snprintf(text, sizeof text,
+             "(not in the paper) from width %g to %g, where the test loss rises and 1 / width is "
+             "wrong, prunability rises with it",
+             d.low, d.peak);
+    snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f", interval.estimate,
+             interval.lower, interval.upper);
     claim(table, text, found, interval_verdict(&interval));
     return status;
 }
@@ -1028,19 +1052,36 @@ static int claims(results *r, ex_table *table) {
                                "(not in the paper) prunability follows the test loss "
                                "better than 1 / width",
                                v, &r->views[r->margins - 1]);
+    return status | rise_claim(r, table, v);
+}
+
+/* A table in the report, and as OUT/name.csv. */
+static int show(const results *r, FILE *file, ex_table *table, const char *name) {
+    ex_text path = {NULL, 0, 0};
+    int status;
+
+    ex_table_markdown(table, file);
+    ex_path(&path, r->s->set.common.out, name, "csv");
+    status = ex_table_csv(table, path.data);
+    ex_text_free(&path);
+    ex_table_free(table);
     return status;
 }
 
-static int report(results *r, int argc, char **argv) {
-    const view *v = &r->views[V_TARGETS];
-    ex_table table = {0, 0, 0, NULL};
-    ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
-    FILE *file = ex_report_open(r->s->set.common.out, "Double descent", argc, argv, &path);
-    int status;
+static void describe_setting(const results *r, FILE *file) {
+    const settings *set = &r->s->set;
+    ex_text first = {NULL, 0, 0}, second = {NULL, 0, 0};
 
-    if (file == NULL) return EX_FAILED;
     describe(r, &first, &second);
-    fprintf(file, "\n%s;\n%s.\n\n", first.data, second.data);
+    fprintf(file,
+            "\n## The question\n\nAs a network grows, its test loss may fall, rise and fall again "
+            "(double descent). Which quantity of the trained network follows it: prunability, or a "
+            "count, norm, margin or curvature?\n\n## The setting\n\n%s; %s.\n\n",
+            first.data, second.data);
+    ex_report_choice(&set->common,
+                     "by the train loss (is the training set fitted well inside the range of "
+                     "widths?) and the test loss (does it show a double descent?) alone",
+                     file);
     if (isnan(r->threshold))
         fprintf(file,
                 "The mean train loss stays above %g at the largest width: the interpolation "
@@ -1048,12 +1089,30 @@ static int report(results *r, int argc, char **argv) {
                 INTERPOLATED);
     else
         fprintf(file,
-                "The interpolation threshold is at width %g: from there on the mean train "
-                "loss is below %g.\n\n",
+                "The interpolation threshold is at width %g: from there on the mean train loss is "
+                "below %g.\n\n",
                 r->threshold, INTERPOLATED);
+    fprintf(file,
+            "## The figure\n\n![test loss, prunability and effective dimensionality](figure1.svg)"
+            "\n\nAll measures: [%s](%s.svg); losses and errors: [losses](losses.svg).\n\n",
+            set->arch.value == EX_CNN ? "figure3" : "figure4",
+            set->arch.value == EX_CNN ? "figure3" : "figure4");
+    ex_text_free(&first);
+    ex_text_free(&second);
+}
+
+static int report(results *r, int argc, char **argv) {
+    const view *v = &r->views[V_TARGETS];
+    ex_table table = {0, 0, 0, NULL};
+    ex_text path = {NULL, 0, 0};
+    FILE *file = ex_report_open(&r->s->rows, "Double descent", argc, argv, &path);
+    int status;
+
+    if (file == NULL) return EX_FAILED;
+    describe_setting(r, file);
+    fprintf(file, "## The answer\n\n");
     status = claims(r, &table);
-    ex_table_markdown(&table, file);
-    ex_table_free(&table);
+    status |= show(r, file, &table, "claims");
     fprintf(file, "Changes along the widths: means over seeds ± their standard errors. Held: the "
                   "95 %% intervals of rise and fall (Student's t) are above 0;\nthe peak was "
                   "chosen to show them best, so that this is not a strict test. Intervals: "
@@ -1065,60 +1124,68 @@ static int report(results *r, int argc, char **argv) {
                 (long)r->fit.n, r->fit.r2, r->fit.cv_r2);
     fprintf(file, "\n## Rank correlations\n\n");
     tau_table(r, &table);
-    ex_table_markdown(&table, file);
-    ex_table_free(&table);
+    status |= show(r, file, &table, "correlations");
     fprintf(file, tau_note, v->loss.standard_error, (long)v->loss.n, v->mean_loss.standard_error,
             (long)v->mean_loss.n);
     fprintf(file, "\n## Means over seeds\n\n");
     width_table(r, &table);
-    ex_table_markdown(&table, file);
-    ex_table_free(&table);
+    status |= show(r, file, &table, "widths");
     status = ex_finish(status, file, path.data);
     if (status == 0) printf("%s\n", ex_shown(path.data));
     ex_text_free(&path);
-    ex_text_free(&first);
-    ex_text_free(&second);
     return status;
 }
 
 /* ---- program ------------------------------------------------------------------------------- */
 
-/* One option table, three sets of defaults; those of mini depend on the architecture. */
+/* One option table, a set of defaults for each preset and architecture. */
 typedef struct preset {
     const char *widths, *hessian_images, *steps, *probes;
     ex_recipe_preset recipe;
 } preset;
 
-static const preset presets[4] = {
-    {"1,2,3,4,6,8", "64", "30", "1", {"1,2", "25", "32", "0", "0", "0.2", "300", "500", "0"}},
-    {"1,2,3,4,6,8,10,12,16,20,24,32",
-     "200",
-     "100",
-     "1",
-     {"1,2,3", "25", "32", "0", "0", "0.2", "2000", "0", "0"}},
-    {"2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32,34,36,38,40,42,44,46,48,50,52,54,56,58,60,62,64",
-     "0",
-     "100",
-     "1",
-     {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}},
-    {"1,2,3,4,5,6,8,10,12,16",
-     "200",
-     "60",
-     "1",
-     {"1,2,3", "25", "32", "0", "0", "0.2", "1000", "0", "0"}}};
+#define PAPER_WIDTHS \
+    "2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32,34,36,38,40,42,44,46,48,50,52,54,56,58,60,62,64"
+
+static const preset presets[EX_PRESETS][2] = {
+    {{"1,2,3,4,6,8", "64", "30", "1", {"1,2", "25", "32", "0", "0", "0.2", "300", "500", "0"}},
+     {"1,2,3,4,6,8", "64", "30", "1", {"1,2", "25", "32", "0", "0", "0.2", "300", "500", "0"}}},
+    {{"1,2,3,4,5,6,8,12,16",
+      "200",
+      "100",
+      "1",
+      {"1,2,3,4,5,6,7,8", "100", "32", "0", "0", "0.2", "2000", "0", "0"}},
+     {"1,2,3,4,5,6,8,10",
+      "200",
+      "60",
+      "1",
+      {"1,2,3,4,5,6", "60", "32", "0", "0", "0.2", "4000", "0", "0"}}},
+    {{"1,2,3,4,5,6,7,8,10,12,16,20,24",
+      "500",
+      "100",
+      "1",
+      {"1,2,3,4,5,6,7,8", "100", "32", "0", "0", "0.2", "4000", "0", "10"}},
+     {"1,2,3,4,5,6,7,8,10,12,16",
+      "500",
+      "100",
+      "1",
+      {"1,2,3,4,5,6,7,8", "100", "32", "0", "0", "0.2", "4000", "0", "10"}}},
+    {{PAPER_WIDTHS, "0", "100", "1", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}},
+     {PAPER_WIDTHS, "0", "100", "1", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}}}};
 
 static int parse(void *user, int argc, char **argv) {
     settings *set = &((study *)user)->set;
     const int chosen = ex_preset(argc, argv);
     const int resnet = strcmp(ex_peek(argc, argv, "arch", "cnn"), "resnet18") == 0;
-    const preset *d = &presets[chosen == EX_MINI && resnet ? 3 : chosen];
+    const preset *d = &presets[chosen][resnet];
     const ex_option options[] = {
         EX_STUDY_OPTIONS(&set->common, resnet ? "double_descent_resnet18" : "double_descent_cnn"),
         {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "network"},
         {"widths", EX_INT_LIST, &set->widths, d->widths, 1, 4096, "channels of the first layer"},
         EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
         {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss"},
-        {"grid", EX_INT, &set->grid, "100", 1, 1e6, "of kept fractions"},
+        {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
+         "kept fractions to try: N for i/N; hundredths, dense near 1; or a list"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
         {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of weight noise"},
         {"precision", EX_REAL, &set->precision, "0.01", 1e-6, 1, "of noise radii, relative"},
@@ -1168,9 +1235,14 @@ static int announce(void *user) {
     const double weights = (family == EX_CNN ? 378.0 : 2724.0) * (double)widest * (double)widest;
     const prun_arch arch = ex_arch(family, widest, 0, &s->data.train);
     double seconds = 0, bytes = 0, disk = 1200.0 * (double)s->rows.count;
+    ex_text networks = {NULL, 0, 0};
     int status;
 
     if (!ex_study_trains(&s->rows)) return -1;
+    ex_text_add(&networks, "%s of widths ", ex_arch_labels[family]);
+    ex_list_text(&set->widths, &networks);
+    ex_recipe_announce(&set->recipe, &s->data, networks.data);
+    ex_text_free(&networks);
     status = ex_probe(&arch, &s->data.train, set->recipe.batch, &seconds, &bytes);
     if (status != 0) return status;
     bytes += 4 * weights * (double)set->steps; /* Lanczos keeps a vector per step */

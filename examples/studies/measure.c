@@ -25,7 +25,8 @@ typedef struct settings {
     const char *checkpoint, *initial, *history, *prefix, *save, *data, *npy, *csv, *only, *skip,
         *spectrum;
     int64_t width, depth, epochs, batch, images, test_images, channels, pad_to, seed;
-    int64_t repetitions, draws, restarts, hessian_images, hessian_steps, hessian_runs;
+    ex_fractions fractions;
+    int64_t resamples, repetitions, draws, restarts, hessian_images, hessian_steps, hessian_runs;
     double lr, weight_decay, dropout, beta, displacement, z;
     int fast, folded, list, quiet, pytorch_nin;
 } settings;
@@ -385,6 +386,9 @@ static int measure_net(session *s, prun_net *net, const prun_net *start, int fol
 
     memset(&options, 0, sizeof options);
     options.beta = s->set.beta;
+    options.fractions = s->set.fractions.value;
+    options.fraction_count = s->set.fractions.count;
+    options.resamples = s->set.resamples;
     options.repetitions = s->set.repetitions;
     options.draws = s->set.draws;
     options.restarts = s->set.restarts;
@@ -547,6 +551,10 @@ static int parse(int argc, char **argv, settings *set) {
         {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss in searches"},
         {"displacement", EX_REAL, &set->displacement, "0", 0, 1,
          "PAC-Bayes and sharpness: tolerated rise of the error instead"},
+        {"fractions", EX_FRACTIONS, &set->fractions, "100", 0, 1,
+         "kept fractions that prunability tries: N for i/N; dense near 1; or a list"},
+        {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
+         "of the images, for prunability's standard error; 0: none"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
         {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of noise"},
         {"restarts", EX_INT, &set->restarts, "3", 1, 1e6, "of the search for sharpness"},

@@ -9,13 +9,14 @@
 #define EX_MAX_LIST 256
 
 typedef enum ex_kind {
-    EX_FLAG,     /* int: 1 when given */
-    EX_INT,      /* int64_t */
-    EX_REAL,     /* double */
-    EX_TEXT,     /* const char * */
-    EX_CHOICE,   /* ex_choice */
-    EX_INT_LIST, /* ex_ints: 8,16,24 without repetition */
-    EX_REAL_LIST /* ex_reals */
+    EX_FLAG,      /* int: 1 when given */
+    EX_INT,       /* int64_t */
+    EX_REAL,      /* double */
+    EX_TEXT,      /* const char * */
+    EX_CHOICE,    /* ex_choice */
+    EX_INT_LIST,  /* ex_ints: 8,16,24 without repetition */
+    EX_REAL_LIST, /* ex_reals */
+    EX_FRACTIONS  /* ex_fractions */
 } ex_kind;
 
 typedef struct ex_choice {
@@ -32,6 +33,15 @@ typedef struct ex_reals {
     double value[EX_MAX_LIST];
     int count;
 } ex_reals;
+
+#define EX_MAX_FRACTIONS 1025
+
+/* Kept fractions of pruning, rising to 1. */
+typedef struct ex_fractions {
+    const char *text; /* as given: "100" for hundredths, "dense", or "0.5,0.9,0.99" */
+    double value[EX_MAX_FRACTIONS];
+    int64_t count;
+} ex_fractions;
 
 typedef struct ex_option {
     const char *name; /* without the dashes */
@@ -156,6 +166,45 @@ static inline int ex__choice(const ex_option *option, const char *text) {
     return EX_USAGE;
 }
 
+/* Hundredths up to 0.9; from there on what is pruned falls tenfold every ten steps, to 1e-5. */
+static inline void ex__dense_fractions(ex_fractions *f) {
+    int i;
+
+    for (i = 0; i <= 90; i++) f->value[f->count++] = i / 100.0;
+    for (i = 1; i <= 40; i++) f->value[f->count++] = 1 - pow(10, -1 - i / 10.0);
+    f->value[f->count++] = 1;
+}
+
+/* "100": i/100; "dense"; or a list, to which 1 is added. */
+static inline int ex__fractions(const ex_option *option, const char *text) {
+    ex_fractions *f = (ex_fractions *)option->value;
+    ex_reals list;
+    const ex_option parts = {option->name, EX_REAL_LIST, &list, NULL, 0, 1, NULL};
+    int64_t steps = 0;
+    int i, status = 0;
+
+    f->text = text;
+    f->count = 0;
+    if (strcmp(text, "dense") == 0) {
+        ex__dense_fractions(f);
+    } else if (strpbrk(text, ".,") == NULL) {
+        const ex_option whole = {option->name, EX_INT, &steps, NULL, 1, EX_MAX_FRACTIONS - 1, NULL};
+
+        status = ex__int(&whole, text, &steps);
+        for (i = 0; status == 0 && i <= steps; i++)
+            f->value[f->count++] = (double)i / (double)steps;
+    } else {
+        status = ex__list(&parts, text);
+        for (i = 0; status == 0 && i < list.count; i++) {
+            if (i > 0 && !(list.value[i] > list.value[i - 1]))
+                return ex__bad_value(option, text, "the fractions must rise");
+            f->value[f->count++] = list.value[i];
+        }
+        if (status == 0 && f->value[f->count - 1] < 1) f->value[f->count++] = 1;
+    }
+    return status;
+}
+
 static inline int ex__set(const ex_option *option, const char *text) {
     switch (option->kind) {
         case EX_FLAG: *(int *)option->value = strcmp(text, "0") != 0; return 0;
@@ -165,6 +214,7 @@ static inline int ex__set(const ex_option *option, const char *text) {
         case EX_CHOICE: return ex__choice(option, text);
         case EX_INT_LIST:
         case EX_REAL_LIST: return ex__list(option, text);
+        case EX_FRACTIONS: return ex__fractions(option, text);
     }
     return EX_USAGE;
 }
@@ -178,6 +228,7 @@ static inline const char *ex__placeholder(const ex_option *option) {
         case EX_CHOICE: return ((const ex_choice *)option->value)->names;
         case EX_INT_LIST: return "N,N,..";
         case EX_REAL_LIST: return "X,X,..";
+        case EX_FRACTIONS: return "N|dense|X,X,..";
     }
     return "";
 }

@@ -15,8 +15,6 @@
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
-#define MAX_GRID 200
-
 enum { MAGNITUDE, RANDOM, PERTURBED, METHODS };
 enum { TRAINING, TEST, SETS };
 enum { LOSS, ERROR, DEVIATION, KINDS }; /* deviation: standard error of the loss over draws */
@@ -32,7 +30,8 @@ typedef struct settings {
     ex_recipe recipe;
     ex_choice arch;
     ex_ints cnn, resnet;
-    int64_t grid, draws;
+    ex_fractions fractions;
+    int64_t draws;
 } settings;
 
 typedef struct study {
@@ -51,7 +50,7 @@ typedef struct model {
     int arch; /* EX_CNN or EX_RESNET18 */
     int64_t width, seed;
     prun_net *net;
-    double *curve[SETS][METHODS][KINDS]; /* grid + 1 values: i-th at kept fraction i / grid */
+    double *curve[SETS][METHODS][KINDS]; /* by kept fraction */
     double train_seconds, measure_seconds, epoch_work;
 } model;
 
@@ -70,7 +69,7 @@ static double epoch_work(const study *s, int arch, int64_t width) {
 
 static double study_work(void *user, int64_t number) {
     const study *s = (const study *)user;
-    const double passes = (double)(s->set.grid + 1) * (1 + 2 * (double)s->set.draws);
+    const double passes = (double)s->set.fractions.count * (1 + 2 * (double)s->set.draws);
     const double images = (double)(s->data.train.count + s->data.test.count);
     int arch;
     int64_t width, seed;
@@ -96,7 +95,7 @@ static prun_status train(model *m, int64_t number) {
 /* Random pruning, one permutation at a time, so that its spread is known. */
 static prun_status random_curve(const settings *set, const prun_objective *objective, uint64_t seed,
                                 double *curve[KINDS]) {
-    const size_t n = (size_t)set->grid + 1;
+    const size_t n = (size_t)set->fractions.count;
     double *room = (double *)ex_allocate(3 * n, sizeof *room), *squares = room + 2 * n;
     const double draws = (double)set->draws;
     prun_prune_options options;
@@ -106,7 +105,8 @@ static prun_status random_curve(const settings *set, const prun_objective *objec
 
     memset(&options, 0, sizeof options);
     options.method = PRUN_PRUNE_RANDOM;
-    options.grid = set->grid;
+    options.fractions = set->fractions.value;
+    options.fraction_count = set->fractions.count;
     options.repetitions = 1;
     for (d = 0; d < set->draws && status == PRUN_OK; d++) {
         options.seed = seed * 1000003u + (uint64_t)d;
@@ -130,7 +130,7 @@ static prun_status measure(model *m, int which) {
     const settings *set = &m->s->set;
     const prun_images *images = which == TRAINING ? &m->s->data.train : &m->s->data.test;
     const double step =
-        ex_forward_cost(m->arch, m->width) * (double)images->count * (double)(set->grid + 1);
+        ex_forward_cost(m->arch, m->width) * (double)images->count * (double)set->fractions.count;
     prun_objective objective;
     prun_prune_options pruning;
     prun_perturb_options noise;
@@ -138,7 +138,8 @@ static prun_status measure(model *m, int which) {
     prun_status status;
 
     memset(&pruning, 0, sizeof pruning);
-    pruning.grid = set->grid;
+    pruning.fractions = set->fractions.value;
+    pruning.fraction_count = set->fractions.count;
     memset(&noise, 0, sizeof noise);
     noise.draws = set->draws;
     noise.seed = (uint64_t)m->seed;
@@ -150,8 +151,9 @@ static prun_status measure(model *m, int which) {
     if (status == PRUN_OK) status = random_curve(set, &objective, (uint64_t)m->seed, curve[RANDOM]);
     ex_progress_add(&m->s->rows.progress, step * (double)set->draws);
     if (status == PRUN_OK)
-        status = prun_same_size_curve(&objective, set->grid, &noise, curve[PERTURBED][LOSS],
-                                      curve[PERTURBED][DEVIATION], curve[PERTURBED][ERROR]);
+        status = prun_same_size_curve(&objective, set->fractions.value, set->fractions.count,
+                                      &noise, curve[PERTURBED][LOSS], curve[PERTURBED][DEVIATION],
+                                      curve[PERTURBED][ERROR]);
     ex_progress_add(&m->s->rows.progress, step * (double)set->draws);
     return status;
 }
@@ -159,7 +161,7 @@ static prun_status measure(model *m, int which) {
 /* ---- rows ---------------------------------------------------------------------------------- */
 
 #define KEYS (EX_RECIPE_KEYS + 2)
-#define KEY_NAMES EX_RECIPE_KEY_NAMES ",grid,draws"
+#define KEY_NAMES EX_RECIPE_KEY_NAMES ",fractions,draws"
 
 static void model_key(void *user, int64_t number, ex_csv *row) {
     const study *s = (const study *)user;
@@ -169,7 +171,7 @@ static void model_key(void *user, int64_t number, ex_csv *row) {
 
     identify(s, number, &arch, &width, &seed);
     ex_recipe_key(&set->recipe, &s->data, arch, width, seed, row);
-    ex_csv_number(row, (double)set->grid);
+    ex_csv_list(row, set->fractions.text);
     ex_csv_number(row, (double)set->draws);
 }
 
@@ -183,11 +185,11 @@ static void each_curve(void (*visit)(void *user, int set, int method, int kind),
                 if (method != MAGNITUDE || kind != DEVIATION) visit(user, set, method, kind);
 }
 
-/* Name of the column with a curve's value at kept fraction i / grid. text: 64 bytes. */
+/* Name of the column with a curve's value at the i-th kept fraction. text: 64 bytes. */
 static const char *column_name(const study *s, int set, int method, int kind, int64_t i,
                                char *text) {
     snprintf(text, 64, "%s_%s_%s_%.6g", set_names[set], method_names[method], kind_names[kind],
-             (double)i / (double)s->set.grid);
+             s->set.fractions.value[i]);
     return text;
 }
 
@@ -196,7 +198,7 @@ static void name_curve(void *user, int set, int method, int kind) {
     char text[64];
     int64_t i;
 
-    for (i = s->set.grid; i >= 0; i--)
+    for (i = s->set.fractions.count - 1; i >= 0; i--)
         ex_text_add(&s->names, ",%s", column_name(s, set, method, kind, i, text));
 }
 
@@ -210,7 +212,7 @@ static void fill_curve(void *user, int set, int method, int kind) {
     row_target *target = (row_target *)user;
     int64_t i;
 
-    for (i = target->m->s->set.grid; i >= 0; i--)
+    for (i = target->m->s->set.fractions.count - 1; i >= 0; i--)
         ex_csv_number(target->row,
                       target->known ? target->m->curve[set][method][kind][i] : (double)NAN);
 }
@@ -228,7 +230,7 @@ static void fill_row(const model *m, prun_status status, ex_csv *row) {
 }
 
 static void allocate_curves(model *m, double *room) {
-    const size_t n = (size_t)m->s->set.grid + 1;
+    const size_t n = (size_t)m->s->set.fractions.count;
     int set, method, kind;
 
     for (set = 0; set < SETS; set++)
@@ -241,7 +243,7 @@ static void allocate_curves(model *m, double *room) {
 static int run_model(void *user, int64_t number, ex_csv *row) {
     study *s = (study *)user;
     double *room = (double *)ex_allocate(
-        (size_t)(SETS * METHODS * KINDS) * ((size_t)s->set.grid + 1), sizeof *room);
+        (size_t)(SETS * METHODS * KINDS) * (size_t)s->set.fractions.count, sizeof *room);
     const double start = ex_seconds();
     prun_status status;
     prun_arch arch;
@@ -272,14 +274,23 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
+/* What a claim is about: the training loss at all shares of the weights, and the test loss up to half
+   of them and beyond. */
+enum { TRAINING_ALL, TEST_FEW, TEST_MANY, SPANS };
+static const struct span {
+    int set;
+    double from, to; /* shares touched: above, and up to; all weights are left out */
+} spans[SPANS] = {{TRAINING, 0, 1}, {TEST, 0, 0.5}, {TEST, 0.5, 1}};
+
 /* Models that differ in nothing but the seed. */
 typedef struct group {
     int arch;
     int64_t width, models;
-    double *mean[SETS][METHODS][2]; /* loss and error over the seeds; grid + 1, as above */
+    double *mean[SETS][METHODS][2]; /* loss and error over the seeds; by kept fraction */
     double *band[SETS][METHODS][2]; /* standard errors: over seeds, with one over draws */
     /* Losses less one another, means over seeds and their standard errors. */
     double *excess[SETS], *excess_error[SETS];   /* magnitude - perturbed */
+    double ratio[SPANS], ratio_error[SPANS];     /* mean logarithm of their quotient */
     double *rise[METHODS], *rise_error[METHODS]; /* of the test loss over that of all weights */
 } group;
 
@@ -289,7 +300,8 @@ typedef struct results {
     prun_table table;
     group *groups;
     int count;
-    double *touched; /* grid + 1 */
+    double *touched; /* 1 - kept fraction */
+    int64_t last;    /* place of the unpruned weights */
 } results;
 
 static double value(const results *r, int64_t row, int set, int method, int kind, int64_t i) {
@@ -300,7 +312,7 @@ static double value(const results *r, int64_t row, int set, int method, int kind
     return r->table.values[column * r->table.rows + row];
 }
 
-/* Mean and standard error over seeds of what `rows` hold at one place of the grid; draws: the
+/* Mean and standard error over seeds of what `rows` hold at one kept fraction; draws: the
    standard error that one seed alone has. */
 static void summarize(const double *x, int64_t n, double draws, double *mean, double *error) {
     double sum = 0, squares = 0;
@@ -312,9 +324,9 @@ static void summarize(const double *x, int64_t n, double draws, double *mean, do
     *error = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : draws;
 }
 
-/* Fills a group at one place of the grid. rows: its models; x: room for as many values. */
+/* Fills a group at one kept fraction. rows: its models; x: room for as many values. */
 static void fill_place(const results *r, group *g, const int64_t *rows, double *x, int64_t i) {
-    const int64_t all = r->s->set.grid;
+    const int64_t all = r->last;
     int set, method, kind;
     int64_t k;
 
@@ -345,8 +357,33 @@ static void fill_place(const results *r, group *g, const int64_t *rows, double *
     }
 }
 
+static int in_span(const results *r, int span, int64_t i) {
+    return r->touched[i] > spans[span].from + 1e-9 && r->touched[i] <= spans[span].to + 1e-9 &&
+           r->touched[i] < 1 - 1e-9;
+}
+
+/* Mean over the shares of a span of log(loss after pruning / loss after noise), over the models: one
+   number for each model, so that its interval needs no choice of a share. */
+static void fill_ratio(const results *r, group *g, const int64_t *rows, double *x, int span) {
+    const int set = spans[span].set;
+    int64_t i, k;
+
+    for (k = 0; k < g->models; k++) {
+        double sum = 0, n = 0;
+
+        for (i = 1; i < r->last; i++) {
+            if (!in_span(r, span, i)) continue;
+            sum += log(value(r, rows[k], set, MAGNITUDE, LOSS, i) /
+                       value(r, rows[k], set, PERTURBED, LOSS, i));
+            n++;
+        }
+        x[k] = sum / n;
+    }
+    summarize(x, g->models, (double)NAN, &g->ratio[span], &g->ratio_error[span]);
+}
+
 static double *next_curve(const results *r) {
-    return (double *)ex_allocate((size_t)r->s->set.grid + 1, sizeof(double));
+    return (double *)ex_allocate((size_t)r->last + 1, sizeof(double));
 }
 
 static void make_group(results *r, group *g, const int64_t *rows) {
@@ -367,7 +404,8 @@ static void make_group(results *r, group *g, const int64_t *rows) {
         g->rise[method] = next_curve(r);
         g->rise_error[method] = next_curve(r);
     }
-    for (i = 0; i <= r->s->set.grid; i++) fill_place(r, g, rows, x, i);
+    for (i = 0; i <= r->last; i++) fill_place(r, g, rows, x, i);
+    for (set = 0; set < SPANS; set++) fill_ratio(r, g, rows, x, set);
     free(x);
 }
 
@@ -406,8 +444,9 @@ static int evaluate(results *r, const char *path) {
     if (prun_table_load_csv(&r->context, path, &r->table) != PRUN_OK)
         return ex_failure(&r->context, path);
     r->groups = (group *)ex_allocate((size_t)(r->s->cnns + r->s->resnets), sizeof *r->groups);
+    r->last = r->s->set.fractions.count - 1;
     r->touched = next_curve(r);
-    for (i = 0; i <= r->s->set.grid; i++) r->touched[i] = 1 - (double)i / (double)r->s->set.grid;
+    for (i = 0; i <= r->last; i++) r->touched[i] = 1 - r->s->set.fractions.value[i];
     rows = (int64_t *)ex_allocate((size_t)seeds, sizeof *rows);
     for (i = 0; i < r->s->cnns + r->s->resnets; i++) {
         group *g = &r->groups[r->count];
@@ -448,7 +487,7 @@ static int write_curves(const results *r) {
         for (g = 0; g < r->count; g++)
             for (set = 0; set < SETS; set++)
                 for (method = 0; method < METHODS; method++)
-                    for (i = r->s->set.grid; i >= 0; i--) {
+                    for (i = r->last; i >= 0; i--) {
                         const group *p = &r->groups[g];
 
                         ex_csv_text(&csv, ex_arch_names[p->arch]);
@@ -456,7 +495,7 @@ static int write_curves(const results *r) {
                         ex_csv_number(&csv, (double)p->models);
                         ex_csv_text(&csv, set_names[set]);
                         ex_csv_text(&csv, method_names[method]);
-                        ex_csv_number(&csv, (double)i / (double)r->s->set.grid);
+                        ex_csv_number(&csv, r->s->set.fractions.value[i]);
                         ex_csv_number(&csv, r->touched[i]);
                         ex_csv_number(&csv, p->mean[set][method][LOSS][i]);
                         ex_csv_number(&csv, p->band[set][method][LOSS][i]);
@@ -471,8 +510,8 @@ static int write_curves(const results *r) {
     return status;
 }
 
-/* About ten of the places of the grid. */
-static int64_t table_step(const results *r) { return (r->s->set.grid + 9) / 10; }
+/* About ten of the kept fractions. */
+static int64_t table_step(const results *r) { return (r->last + 9) / 10; }
 
 static void group_table(const results *r, const group *g, ex_table *table) {
     int64_t i;
@@ -480,7 +519,7 @@ static void group_table(const results *r, const group *g, ex_table *table) {
 
     ex_table_header(table, "touched|train: pruned|±|random|±|perturbed|±|"
                            "test: pruned|±|random|±|perturbed|±");
-    for (i = r->s->set.grid; i >= 0; i -= table_step(r)) {
+    for (i = r->last; i >= 0; i -= table_step(r)) {
         ex_table_cell(table, "%.2f", r->touched[i]);
         for (set = 0; set < SETS; set++)
             for (method = 0; method < METHODS; method++) {
@@ -532,7 +571,7 @@ static ex_plot panel(const results *r, const group *g, int set, ex_series series
         series[method].x = r->touched;
         series[method].y = g->mean[set][method][LOSS];
         series[method].error = g->band[set][method][LOSS];
-        series[method].n = r->s->set.grid + 1;
+        series[method].n = r->last + 1;
         series[method].line = 1;
         series[method].colour = method == MAGNITUDE ? 0 : method == RANDOM ? 2 : 1;
         series[method].dashed = method == RANDOM;
@@ -587,7 +626,7 @@ static int draw(const results *r, int arch) {
 
 /* ---- report -------------------------------------------------------------------------------- */
 
-/* At how many places of the grid the 95 % interval of a difference is above, around and below 0. */
+/* At how many shares the 95 % interval of a difference is above, around and below 0. */
 typedef struct signs {
     int above, within, below;
 } signs;
@@ -597,16 +636,16 @@ static double reach(const results *r, const group *g) {
     return ex_student((g->models > 1 ? g->models : r->s->set.draws) - 1);
 }
 
-/* Over touched shares in (from, to], but for all weights, where nothing is left to compare. */
-static signs count_signs(const results *r, const group *g, int set, double from, double to) {
+static signs count_signs(const results *r, const group *g, int span) {
+    const int set = spans[span].set;
     const double *x = g->excess[set], limit = reach(r, g);
     signs n = {0, 0, 0};
     int64_t i;
 
-    for (i = 1; i < r->s->set.grid; i++) {
+    for (i = 1; i < r->last; i++) {
         const double half = limit * g->excess_error[set][i];
 
-        if (!(r->touched[i] > from + 1e-9 && r->touched[i] <= to + 1e-9) || isnan(x[i])) continue;
+        if (!in_span(r, span, i) || isnan(x[i])) continue;
         n.above += x[i] > half;
         n.below += x[i] < -half;
         n.within += !(x[i] > half) && !(x[i] < -half);
@@ -616,18 +655,10 @@ static signs count_signs(const results *r, const group *g, int set, double from,
 
 /* Place of the lowest value among those that touch a weight. */
 static int64_t lowest(const results *r, const double *x) {
-    int64_t i, best = r->s->set.grid - 1;
+    int64_t i, best = r->last - 1;
 
     for (i = best; i >= 0; i--) best = x[i] < x[best] ? i : best;
     return best;
-}
-
-static const char *verdict(int for_it, int against, int open) {
-    return for_it > 0 && against == 0 && for_it >= open ? "held"
-           : for_it > against && for_it >= open         ? "held for the most part"
-           : against > 0 && for_it == 0                 ? "did not hold"
-           : against > for_it                           ? "did not hold for the most part"
-                                                        : "not decided";
 }
 
 static void claim(ex_table *table, const group *g, const char *text, const char *found,
@@ -638,31 +669,25 @@ static void claim(ex_table *table, const group *g, const char *text, const char 
     ex_table_cell(table, "%s", result);
 }
 
-static void train_claim(const results *r, const group *g, ex_table *table) {
-    const signs n = count_signs(r, g, TRAINING, 0, 1);
-    char found[160];
+/* more: 1 where pruning is said to hurt more than noise, 0 less. */
+static void span_claim(const results *r, const group *g, ex_table *table, int span, int more,
+                       const char *text) {
+    const signs n = count_signs(r, g, span);
+    const double change = g->ratio[span], half = reach(r, g) * g->ratio_error[span];
+    char found[240];
 
-    snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
-             n.below, n.within, n.above);
-    claim(table, g,
-          "pruning raises the training loss more than noise of the same size (5.4.3, "
-          "B.2)",
-          found, verdict(n.above, n.below, n.within));
-}
-
-static void test_claim(const results *r, const group *g, ex_table *table) {
-    const signs few = count_signs(r, g, TEST, 0, 0.5);
-    const signs many = count_signs(r, g, TEST, 0.5, 1);
-    char found[160];
-
-    snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
-             few.below, few.within, few.above);
-    claim(table, g, "up to half of the weights, pruning hurts the test loss less than noise (B.2)",
-          found, verdict(few.below, few.above, few.within));
-    snprintf(found, sizeof found, "pruning hurts less / as much / more at %d / %d / %d shares",
-             many.below, many.within, many.above);
-    claim(table, g, "beyond half of the weights, pruning hurts the test loss more (B.2)", found,
-          verdict(many.above, many.below, many.within));
+    snprintf(found, sizeof found,
+             "loss after pruning / after noise: %.3f (95 %% %.3f to %.3f), mean over the shares; "
+             "less / as much / more at %d / %d / %d of them",
+             exp(change), exp(change - half), exp(change + half), n.below, n.within, n.above);
+    claim(table, g, text, found,
+          isnan(half) ? "cannot be said"
+          : more      ? (change > half    ? "held"
+                         : change < -half ? "did not hold"
+                                          : "not decided")
+                      : (change < -half  ? "held"
+                         : change > half ? "did not hold"
+                                         : "not decided"));
 }
 
 /* wanted: 1 where the paper sees the test loss fall, 0 where it sees none. */
@@ -683,20 +708,40 @@ static void lower_claim(const results *r, const group *g, ex_table *table, int m
 
 static int report(const results *r, int argc, char **argv) {
     ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
+    ex_text claims = {NULL, 0, 0};
     ex_table table = {0, 0, 0, NULL};
-    FILE *file = ex_report_open(r->s->set.common.out, "Pruning against random perturbation", argc,
-                                argv, &path);
+    FILE *file =
+        ex_report_open(&r->s->rows, "Pruning against random perturbation", argc, argv, &path);
     int g, status;
 
     if (file == NULL) return EX_FAILED;
     describe(r, &first, &second);
-    fprintf(file, "\n%s;\n%s.\n\n", first.data, second.data);
+    fprintf(file,
+            "\n## The question\n\nPruning moves the weights. Does it do more to a network than "
+            "noise of the same size on the same weights?\n\n## The setting\n\n%s; %s.\n\n",
+            first.data, second.data);
+    ex_report_choice(&r->s->set.common,
+                     "by the train loss of the unpruned networks alone (is the training set "
+                     "fitted?), and the number of seeds by the time there is",
+                     file);
+    fprintf(file, "## The figure\n\n");
+    if (r->s->resnets > 0) fprintf(file, "![ResNet18](figure2.svg)\n\n");
+    if (r->s->cnns > 0) fprintf(file, "![CNN](figure5.svg)\n\n");
+    fprintf(file, "## The answer\n\n");
     ex_table_header(&table, "models|the paper says|this run found|verdict");
     for (g = 0; g < r->count; g++) {
         const group *p = &r->groups[g];
 
-        train_claim(r, p, &table);
-        if (p->arch == EX_CNN) test_claim(r, p, &table);
+        span_claim(r, p, &table, TRAINING_ALL, 1,
+                   "pruning raises the training loss more than noise of the same size (5.4.3, "
+                   "B.2)");
+        if (p->arch == EX_CNN) {
+            span_claim(r, p, &table, TEST_FEW, 0,
+                       "up to half of the weights, pruning hurts the test loss less than noise "
+                       "(B.2)");
+            span_claim(r, p, &table, TEST_MANY, 1,
+                       "beyond half of the weights, pruning hurts the test loss more (B.2)");
+        }
         lower_claim(r, p, &table, MAGNITUDE, p->arch == EX_RESNET18,
                     p->arch == EX_RESNET18 ? "in some cases pruning lowers the test loss (5.4.3)"
                                            : "pruning does not lower the test loss (B.2)");
@@ -704,14 +749,18 @@ static int report(const results *r, int argc, char **argv) {
                     "random perturbation does not lower the test loss (5.4.3)");
     }
     ex_table_markdown(&table, file);
+    ex_path(&claims, r->s->set.common.out, "claims", "csv");
+    status = ex_table_csv(&table, claims.data);
+    ex_text_free(&claims);
     ex_table_free(&table);
     fprintf(file,
-            "Differences are taken within each seed; ± is a standard error over seeds (with "
-            "one: over draws). Less and more: the 95 %% interval\n(Student's t) of the "
-            "difference does not contain 0, at one share of the weights; all weights are "
-            "left out. The lowest of %ld places was chosen after looking, so small falls "
-            "come by chance.\n",
-            (long)r->s->set.grid);
+            "Quotients and differences are taken within each seed; intervals are Student's t over "
+            "seeds, ± is a standard error over them (with one seed: over draws). Quotients are "
+            "geometric means over the shares of the weights that were touched, all of them left "
+            "out. Less and more: the 95 %% interval of the difference at one share does not "
+            "contain 0. The lowest of %ld shares was chosen after looking, so small falls come by "
+            "chance.\n",
+            (long)r->last);
     for (g = 0; g < r->count; g++) {
         fprintf(file,
                 "\n## %s, width %ld: mean losses of %ld models by the share of weights "
@@ -722,7 +771,7 @@ static int report(const results *r, int argc, char **argv) {
         ex_table_markdown(&table, file);
         ex_table_free(&table);
     }
-    status = ex_close(file, path.data);
+    status = ex_finish(status, file, path.data);
     if (status == 0) printf("%s\n", ex_shown(path.data));
     ex_text_free(&path);
     ex_text_free(&first);
@@ -732,15 +781,24 @@ static int report(const results *r, int argc, char **argv) {
 
 /* ---- program ------------------------------------------------------------------------------- */
 
-/* One option table, three sets of defaults. */
+/* One option table, a set of defaults for each preset. */
 typedef struct preset {
-    const char *cnn, *resnet, *grid, *draws;
+    const char *cnn, *resnet, *fractions, *draws;
     ex_recipe_preset recipe;
 } preset;
 
-static const preset presets[3] = {
+static const preset presets[EX_PRESETS] = {
     {"4", "2", "10", "3", {"1,2", "10", "32", "0", "0", "0", "500", "500", "0"}},
-    {"8,16", "4,8", "20", "5", {"1,2,3", "25", "32", "0", "0", "0", "2000", "0", "0"}},
+    {"8,16",
+     "4,8",
+     "20",
+     "5",
+     {"1,2,3,4,5,6,7,8,9,10", "25", "32", "0", "0", "0", "2000", "0", "0"}},
+    {"4,8,16,32",
+     "4,8,16",
+     "40",
+     "5",
+     {"1,2,3,4,5,6,7,8,9,10,11,12", "40", "32", "0", "0", "0", "2000", "0", "0"}},
     {"16,64", "16,64", "20", "5", {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "5"}}};
 
 static int parse(void *user, int argc, char **argv) {
@@ -753,7 +811,8 @@ static int parse(void *user, int argc, char **argv) {
         {"resnet-widths", EX_INT_LIST, &set->resnet, d->resnet, 1, 4096,
          "channels of the first stage"},
         EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
-        {"grid", EX_INT, &set->grid, d->grid, 1, MAX_GRID, "steps of the kept fraction"},
+        {"fractions", EX_FRACTIONS, &set->fractions, d->fractions, 0, 1,
+         "kept fractions to try: N for i/N; hundredths, dense near 1; or a list"},
         {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "permutations, and noise vectors"},
         EX_KEEP_OPTION(&set->recipe, &d->recipe)};
     const ex_program program = {
@@ -777,11 +836,18 @@ static int parse(void *user, int argc, char **argv) {
 static int announce(void *user) {
     const study *s = (const study *)user;
     double seconds = 0, bytes = 0, disk = 20.0 * 336 * (double)s->rows.count;
+    ex_text networks = {NULL, 0, 0};
     int64_t width, seed;
     prun_arch arch;
     int family, status;
 
     if (!ex_study_trains(&s->rows)) return -1;
+    if (s->cnns > 0) ex_text_add(&networks, "CNN of widths ");
+    if (s->cnns > 0) ex_list_text(&s->set.cnn, &networks);
+    if (s->resnets > 0) ex_text_add(&networks, "%sResNet18 of widths ", s->cnns > 0 ? " and " : "");
+    if (s->resnets > 0) ex_list_text(&s->set.resnet, &networks);
+    ex_recipe_announce(&s->set.recipe, &s->data, networks.data);
+    ex_text_free(&networks);
     identify(s, s->rows.order[0], &family, &width, &seed);
     arch = ex_arch(family, width, seed, &s->data.train);
     status = ex_probe(&arch, &s->data.train, s->set.recipe.batch, &seconds, &bytes);

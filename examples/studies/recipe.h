@@ -55,7 +55,7 @@ static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *st
         ex_error("--full requires --data, the directory of CIFAR-100's binary files");
         return EX_USAGE;
     }
-    if (study->preset != EX_FULL) study->yes = 1; /* nothing to ask about */
+    if (study->preset < EX_NIGHT) study->yes = 1; /* nothing to ask about */
     return -1;
 }
 
@@ -131,6 +131,16 @@ static inline void ex_recipe_key(const ex_recipe *recipe, const ex_data *data, i
     ex_csv_number(row, (double)recipe->label_seed);
     ex_csv_number(row, (double)data->train.count);
     ex_csv_number(row, (double)data->test.count);
+}
+
+/* Says what is to be trained. */
+static inline void ex_recipe_announce(const ex_recipe *recipe, const ex_data *data,
+                                      const char *networks) {
+    printf("%s, %d seeds each; %s: %ld training and %ld test images; %ld epochs, batch %ld; "
+           "kernels: %s\n",
+           networks, recipe->seeds.count, data->name, (long)data->train.count,
+           (long)data->test.count, (long)recipe->epochs, (long)recipe->batch, prun_isa());
+    fflush(stdout);
 }
 
 /* Why a model failed: the context's message, if it is about that failure. */

@@ -11,15 +11,13 @@
 
 /* ---- settings ------------------------------------------------------------------------------ */
 
-#define EX_DEMO 0
-#define EX_MINI 1
-#define EX_FULL 2
+enum { EX_DEMO, EX_MINI, EX_NIGHT, EX_FULL, EX_PRESETS };
 
 /* What every study lets its user choose. */
 typedef struct ex_study_settings {
-    int demo, mini, full, preset; /* preset: EX_DEMO, ...; the flags that chose it */
+    int demo, mini, night, full, preset; /* preset: EX_DEMO, ...; the flags that chose it */
     int64_t jobs;
-    const char *out, *shard_text;
+    const char *out, *shard_text, *isa;
     int64_t shard, shards; /* 1-based */
     int collect, yes, quiet;
 } ex_study_settings;
@@ -28,13 +26,16 @@ typedef struct ex_study_settings {
 /* clang-format off */
 #define EX_STUDY_OPTIONS(s, directory) \
     {"demo", EX_FLAG, &(s)->demo, NULL, 0, 0, "defaults for about a minute"}, \
-    {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for at most 30 minutes on two cores"}, \
+    {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for half an hour on two cores"}, \
+    {"night", EX_FLAG, &(s)->night, NULL, 0, 0, "defaults for about four hours on two cores"}, \
     {"full", EX_FLAG, &(s)->full, NULL, 0, 0, "the paper's settings; requires --data"}, \
     {"out", EX_TEXT, &(s)->out, directory, 0, 0, \
      "directory for rows, figures and report; a rerun resumes from it"}, \
     {"jobs", EX_INT, &(s)->jobs, "0", 0, 4096, "models at a time (OpenMP); 0: all cores"}, \
     {"shard", EX_TEXT, &(s)->shard_text, "1/1", 0, 0, "i/n: train the i-th of n parts only"}, \
     {"collect", EX_FLAG, &(s)->collect, NULL, 0, 0, "train nothing: evaluate the rows there are"}, \
+    {"isa", EX_TEXT, &(s)->isa, "best", 0, 0, \
+     "kernels: best, portable, avx2, avx512 or neon; rows of others are not resumed"}, \
     {"yes", EX_FLAG, &(s)->yes, NULL, 0, 0, "do not ask before long work"}, \
     {"quiet", EX_FLAG, &(s)->quiet, NULL, 0, 0, "no progress"}
 /* clang-format on */
@@ -42,14 +43,22 @@ typedef struct ex_study_settings {
 /* The preset that the command line asks for, before options are read: it decides their defaults.
    Without one: mini. */
 static inline int ex_preset(int argc, char **argv) {
-    int i, preset = EX_MINI;
+    static const char *const flags[EX_PRESETS] = {"--demo", "--mini", "--night", "--full"};
+    int i, k, preset = EX_MINI;
 
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        preset = strcmp(argv[i], "--demo") == 0   ? EX_DEMO
-                 : strcmp(argv[i], "--mini") == 0 ? EX_MINI
-                 : strcmp(argv[i], "--full") == 0 ? EX_FULL
-                                                  : preset;
+        for (k = 0; k < EX_PRESETS; k++)
+            if (strcmp(argv[i], flags[k]) == 0) preset = k;
     return preset;
+}
+
+/* Chooses the kernels, before anything is computed. Returns -1 to go on, otherwise the exit
+   status. */
+static inline int ex__study_isa(const ex_study_settings *s) {
+    if (strcmp(s->isa, "best") == 0 || prun_isa_set(s->isa) == PRUN_OK) return -1;
+    ex_error("--isa %s: this computer, or this program, has no such kernels; best: %s", s->isa,
+             prun_isa());
+    return EX_USAGE;
 }
 
 /* Call after ex_parse. Returns -1 to go on, otherwise the exit status. */
@@ -57,11 +66,11 @@ static inline int ex_study_check(ex_study_settings *s) {
     long long i = 0, n = 0;
     char rest;
 
-    if (s->demo + s->mini + s->full > 1) {
-        ex_error("--demo, --mini and --full exclude one another");
+    if (s->demo + s->mini + s->night + s->full > 1) {
+        ex_error("--demo, --mini, --night and --full exclude one another");
         return EX_USAGE;
     }
-    s->preset = s->demo ? EX_DEMO : s->full ? EX_FULL : EX_MINI;
+    s->preset = s->demo ? EX_DEMO : s->night ? EX_NIGHT : s->full ? EX_FULL : EX_MINI;
     if (sscanf(s->shard_text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 || i < 1 ||
         i > n) {
         ex_error("--shard %s: not i/n with 1 <= i <= n", s->shard_text);
@@ -73,7 +82,7 @@ static inline int ex_study_check(ex_study_settings *s) {
 #ifndef _OPENMP
     if (s->jobs > 1) ex_note("built without OpenMP: one model at a time; shards use more cores");
 #endif
-    return -1;
+    return ex__study_isa(s);
 }
 
 /* ---- rows on file -------------------------------------------------------------------------- */
@@ -116,6 +125,7 @@ typedef struct ex_study {
     unsigned char *mine;    /* per model: of this shard */
     int64_t *order, to_do;  /* models of this shard without a row, expensive ones first */
     double total, left;     /* work: of the shard, and what is not done */
+    char isa[32];           /* kernels of the rows: of the first one read, or of this run */
     ex_csv csv;
     ex_progress progress;
     int lock, failed;
@@ -130,6 +140,18 @@ static inline char *ex__cells(ex_csv *csv) {
     text = csv->line.data;
     memset(csv, 0, sizeof *csv);
     return text;
+}
+
+/* A list as given on the command line, with blanks for commas, so that the cell needs no quotes. */
+static inline void ex_csv_list(ex_csv *csv, const char *list) {
+    ex_text text = {NULL, 0, 0};
+    char *at;
+
+    ex_text_add(&text, "%s", list);
+    for (at = text.data; *at != '\0'; at++)
+        if (*at == ',') *at = ' ';
+    ex_csv_text(csv, text.data);
+    ex_text_free(&text);
 }
 
 /* The model whose key begins a row, -1: none. */
@@ -225,6 +247,40 @@ static inline int ex__is_header(const ex_study *s, const char *line) {
     return strncmp(line, s->names, length) == 0 && (line[length] == ',' || line[length] == '\0');
 }
 
+/* Copies the cell of a whole row in the column of that name. */
+static inline void ex__row_cell(const ex_study *s, const char *line, const char *name,
+                                ex_text *cell) {
+    const char *names = s->names;
+    const size_t length = strlen(name);
+
+    while (names != NULL && *names != '\0') {
+        const int here = strncmp(names, name, length) == 0 && strchr(",", names[length]) != NULL;
+
+        line = ex__cell(line, cell);
+        if (here || line == NULL || *line == '\0') return;
+        line++;
+        names = strchr(names, ',');
+        names = names != NULL ? names + 1 : NULL;
+    }
+}
+
+/* Rows of other kernels have other digits: they can be evaluated, but not added to. */
+static inline int ex__row_kernels(ex_study *s, const char *line, long number) {
+    ex_text isa = {NULL, 0, 0};
+    int status = 0;
+
+    ex__row_cell(s, line, "isa", &isa);
+    if (*s->isa == '\0') snprintf(s->isa, sizeof s->isa, "%s", isa.data);
+    if (strcmp(isa.data, s->set->collect ? s->isa : prun_isa()) != 0) {
+        ex_error("%s: line %ld: a model computed with the %s kernels, not %s, which round "
+                 "differently; give --isa %s, or another --out",
+                 s->path.data, number, isa.data, s->set->collect ? s->isa : prun_isa(), isa.data);
+        status = EX_USAGE;
+    }
+    ex_text_free(&isa);
+    return status;
+}
+
 /* A line of the file: a header, a row, which is taken over, or a damaged row, for which `why` tells
    the reason. Returns the exit status. */
 static inline int ex__study_line(ex_study *s, const char *line, size_t length, long number,
@@ -248,6 +304,7 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
                          : "other columns than those of this program");
         return EX_USAGE;
     }
+    if (model >= 0 && ex__row_kernels(s, line, number) != 0) return EX_USAGE;
     if (model >= 0 && s->row[model] == NULL) {
         s->row[model] = (char *)ex_allocate(length + 1, 1);
         memcpy(s->row[model], line, length);
@@ -700,6 +757,14 @@ static inline void ex_study_close(ex_study *s) {
 #endif
 }
 
+/* "8, 16, 24", for announcements. */
+static inline void ex_list_text(const ex_ints *list, ex_text *text) {
+    int i;
+
+    for (i = 0; i < list->count; i++)
+        ex_text_add(text, "%s%ld", i > 0 ? ", " : "", (long)list->value[i]);
+}
+
 /* What lies ahead, and on a terminal the question whether to begin. seconds: of one core.
    Returns -1 to go on, otherwise the exit status. */
 static inline int ex_study_cost(const ex_study *s, double seconds, double memory, double disk) {
@@ -731,20 +796,37 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
 
 /* OUT/report.md with its title and how the run was made; NULL after a message. Close with
    ex_finish(status, file, path->data). */
-static inline FILE *ex_report_open(const char *out, const char *title, int argc, char **argv,
+static inline FILE *ex_report_open(const ex_study *s, const char *title, int argc, char **argv,
                                    ex_text *path) {
     char cpu[128];
     FILE *file;
     int i;
 
-    ex_path(path, out, "report", "md");
+    ex_path(path, s->set->out, "report", "md");
     file = ex_open(path->data);
     if (file == NULL) return NULL;
     fprintf(file, "# %s\n\n   ", title);
     for (i = 0; i < argc; i++) fprintf(file, " %s", ex_shown(argv[i]));
-    fprintf(file, "\n\nprunability.h %s, kernels %s, %s.\n", PRUNABILITY_VERSION, prun_isa(),
-            ex_cpu(cpu, sizeof cpu));
+    fprintf(file, "\n\nprunability.h %s, kernels %s; report made on %s.\n", PRUNABILITY_VERSION,
+            *s->isa != '\0' ? s->isa : prun_isa(), ex_cpu(cpu, sizeof cpu));
     return file;
+}
+
+/* How the settings of a preset were found, for the report: choosing them by measures would have
+   made the result. */
+static inline void ex_report_choice(const ex_study_settings *set, const char *by, FILE *report) {
+    static const char *const names[EX_PRESETS] = {"--demo", "--mini", "--night", "--full"};
+
+    if (set->preset == EX_FULL) {
+        fprintf(report, "Widths, epochs and all other settings are the paper's (A.3, A.4) unless "
+                        "an option changed them.\n\n");
+        return;
+    }
+    fprintf(report,
+            "The settings of `%s` were chosen %s, on seeds that the preset does not use; the "
+            "measures were not looked at. An option in the command above replaces one of "
+            "them.\n\n",
+            names[set->preset], by);
 }
 
 /* ---- main ---------------------------------------------------------------------------------- */

@@ -7,16 +7,18 @@
 
 /* ---- networks ------------------------------------------------------------------------------ */
 
-enum { EX_CNN, EX_RESNET18 };
+enum { EX_CNN, EX_RESNET18, EX_NIN, EX_ARCHS };
 
-static const char *const ex_arch_names[2] = {"cnn", "resnet18"};
-static const char *const ex_arch_labels[2] = {"CNN", "ResNet18"};
+static const char *const ex_arch_names[EX_ARCHS] = {"cnn", "resnet18", "nin"};
+static const char *const ex_arch_labels[EX_ARCHS] = {"CNN", "ResNet18", "NiN"};
 
 static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const prun_images *images) {
     prun_arch a;
 
     memset(&a, 0, sizeof a);
-    a.family = arch == EX_CNN ? PRUN_FAMILY_CNN : PRUN_FAMILY_RESNET18;
+    a.family = arch == EX_CNN   ? PRUN_FAMILY_CNN
+               : arch == EX_NIN ? PRUN_FAMILY_NIN
+                                : PRUN_FAMILY_RESNET18;
     a.width = width;
     a.image_channels = images->channels;
     a.image_height = images->height;
@@ -31,7 +33,9 @@ static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const pru
 static inline double ex_forward_cost(int arch, int64_t width) {
     const double k = (double)width;
 
-    return arch == EX_CNN ? 55296 * k * (k + 17) : 135168 * k * (k + 7);
+    return arch == EX_CNN   ? 55296 * k * (k + 17)
+           : arch == EX_NIN ? 1232 * k * (k + 2)
+                            : 135168 * k * (k + 7);
 }
 
 /* ---- what a network predicts --------------------------------------------------------------- */
