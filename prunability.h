@@ -127,11 +127,11 @@
    answer is the one that evaluating every grid point in full would give. Only where the losses may
    be negative (`nonnegative` of the objective is 0) is every candidate evaluated in full.
 
-   CANDIDATES, SCORES, INTERVALS. Pruning at random has its answers close to 1: options.fractions
-   lists kept fractions of your own instead of the grid. options.score ranks weights by a number of
-   your own instead of |w|; prun_prune_scores computes such numbers from gradients, curvature and
-   magnitudes. options.resamples adds a 95 % interval to the answer, which says how far it depends
-   on the training samples. Two networks whose intervals overlap may not differ.
+   CANDIDATES, SCORES, INTERVALS. For random pruning the answer is usually close to 1:
+   options.fractions replaces the grid by a list of kept fractions, which may be dense there.
+   options.score ranks weights by your own scores instead of |w|; prun_prune_scores computes scores
+   from gradients, curvature and magnitudes. options.resamples adds a 95 % bootstrap interval over
+   the training samples. If two intervals overlap, the difference may be due to these samples.
 
    LEVELS. Measures take a prun_objective: weight tensors and callbacks. Level 0 is the weights
    alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
@@ -864,15 +864,17 @@ typedef struct prun_prune_options {
     prun_prune_method method;
     prun_prune_scope scope;
     int32_t include_biases, include_norms; /* 1: they are prunable too */
-    const float *score; /* one per prunable weight, in the order of the tensors; weights with the
-                           smallest score go first, of equal scores the smaller |w| [|w|] */
-    int64_t grid;       /* n: kept fractions i/n for i = 0 .. n [100] */
-    const double *fractions;     /* kept fractions of your own instead, rising, in [0, 1] [none] */
-    int64_t fraction_count;      /* how many */
+    const float *score;      /* one per prunable weight, in the order of the tensors: those with the
+                            smallest scores are pruned first, ties broken by smaller |w| [|w|];
+                            infinite ones are allowed */
+    int64_t score_count;     /* how many, as prun_prunable_count says */
+    int64_t grid;            /* n: kept fractions i/n for i = 0 .. n [100] */
+    const double *fractions; /* instead of the grid: strictly increasing, in [0, 1] [none] */
+    int64_t fraction_count;  /* how many */
     double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [0.1 alone]; DBL_MIN for none */
     int64_t beta_count;          /* [those before the first 0] */
     int64_t repetitions;         /* PRUN_PRUNE_RANDOM: permutations whose mean loss is taken [5] */
-    int64_t resamples;           /* prun_prunability_search: for an interval [0: none] */
+    int64_t resamples;           /* bootstrap resamples for the 95 % interval [0: none] */
     uint64_t seed;               /* PRUN_PRUNE_RANDOM, and resampling */
     /* Called as candidates are decided; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
@@ -888,8 +890,8 @@ typedef struct prun_prunability_answer {
     double kept_fraction;   /* the measure: smallest feasible candidate */
     int64_t kept;           /* weights kept there */
     double loss;            /* there */
-    double lower, upper;    /* 95 % interval of kept_fraction; NaN without resamples */
-    double standard_error;  /* of kept_fraction; NaN without resamples */
+    double lower, upper;    /* 95 % percentile interval, which need not be centred on the answer */
+    double standard_error;  /* of kept_fraction; all three NaN without resamples */
 } prun_prunability_answer;
 
 typedef struct prun_prunability {
@@ -904,24 +906,25 @@ typedef struct prun_prunability {
 /* Weights kept at grid point i of n out of `count`: (2 i count + n) / (2 n) in integers. */
 PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count);
 /* Weights kept of `count` at a fraction in [0, 1]: the product rounded to the nearest integer, half
-   up. What rounding may have moved off a half counts as a half, so that i/n as a double keeps
+   up. A product within rounding error of a half is treated as a half, so that i/n as a double keeps
    prun_kept_count(i, n, count) weights, for n up to 2^18 and counts up to 2^31. */
 PRUNDEF int64_t prun_kept_count_at(double fraction, int64_t count);
 /* Prunable weights, which is how many scores prun_prune_options.score holds. Needs level 0. */
 PRUNDEF prun_status prun_prunable_count(const prun_objective *objective,
                                         const prun_prune_options *options, int64_t *count);
 
-/* Prunability, Definition 1: the smallest kept fraction whose loss is at most (1 + beta) times the
-   unpruned loss, of i/grid or of options->fractions, and of 1, which always qualifies; exact for
-   these candidates, no monotonicity assumed. Needs level 1. Ties in |w| go by flat index: the lower
-   index is kept first. options NULL: defaults.
-   options->resamples asks how far the answer depends on the training samples: they are drawn anew
-   with replacement that often, and each time the answer is looked up again among the candidates
-   near it: down to three in a row, up to one, whose mean loss lies five standard errors or more
-   beyond the threshold, or eight losses of which are not finite. It costs one pass per such
-   candidate and repetition. 1,000 are usual.
-   This function and all below change the weights while they run. Those that are not said to keep
-   the change restore them bit by bit. One objective serves one call at a time, and so do
+/* Prunability, Definition 1: the smallest candidate whose loss is at most (1 + beta) times the
+   unpruned loss. The candidates are i/grid, or options->fractions, and 1, which always qualifies.
+   The answer is exact for them; no monotonicity is assumed. Needs level 1. Ties in |w| go by flat
+   index: the lower index is kept first. options NULL: defaults.
+   options->resamples adds an interval: the samples are resampled with replacement that many times
+   (bootstrap; 1,000 is a common choice), and the answer is found anew each time. Weights, scores
+   and permutations stay as they are. Only candidates near the answer are evaluated again: downwards
+   until three in a row are clearly decided, upwards until one is, that is, until the mean loss lies
+   at least five standard errors from the threshold, or at least eight losses are not finite. Takes
+   one pass per such candidate and repetition.
+   This function and all below change the weights while they run. Unless stated otherwise, they
+   restore them bit for bit. One objective serves one call at a time, and so do
    objectives that share weights. */
 PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             const prun_prune_options *options,
@@ -1225,10 +1228,11 @@ PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
                                        const prun_hessian_options *options, prun_estimate *trace,
                                        prun_estimate *by_tensor);
 
-/* Diagonal of H by the same estimator, k values: means over the vectors v of v_i (H v)_i. Exact for
-   a diagonal H; otherwise entry i has the variance of the sum of squares of the others in its row,
-   divided by options->probes. standard_errors: NULL, or those of the entries, NaN with one probe.
-   Finite differences add the error that prun_hessian_difference tells. */
+/* Estimates the diagonal of H (k values): entry i is the mean of v_i (H v)_i over options->probes
+   Rademacher vectors v. Exact for a diagonal H; otherwise the variance of entry i is the sum of the
+   squared off-diagonal entries of row i, divided by options->probes. standard_errors: NULL, or
+   those of the entries, NaN with one probe. Finite differences add the error that
+   prun_hessian_difference reports. */
 PRUNDEF prun_status prun_hessian_diagonal(const prun_objective *objective,
                                           const prun_hessian_options *options, double *diagonal,
                                           double *standard_errors);
@@ -1294,26 +1298,27 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
        float *scores = malloc(count * sizeof *scores);   (count: from prun_prunable_count)
        status = prun_prune_scores(&objective, PRUN_SCORE_FISHER, NULL, scores);
        prune.score = scores;
+       prune.score_count = count;
        if (status == PRUN_OK) status = prun_prunability_search(&objective, &prune, &found);
 */
 
 /* w is a weight, g the gradient of the mean loss, g_s that of sample s, h the diagonal of the
-   Hessian of the mean loss. The paper ranks by magnitude and conjectures that a more effective way
-   of pruning gives a measure that tells more (section 4). */
+   Hessian of the mean loss. The paper ranks by magnitude and conjectures that a more effective
+   pruning criterion yields a more informative measure (section 4). */
 typedef enum prun_score {
     PRUN_SCORE_MAGNITUDE = 0, /* |w| */
     PRUN_SCORE_TAYLOR = 1,    /* |w g| (Molchanov et al. 2017). Level 2 */
-    PRUN_SCORE_FISHER = 2,    /* w^2 mean of g_s^2 (Theis et al. 2018). Level 2 */
+    PRUN_SCORE_FISHER = 2,    /* w^2 times the mean of g_s^2 (Theis et al. 2018). Level 2 */
     PRUN_SCORE_CURVATURE = 3, /* w^2 max(h, 0): optimal brain damage (LeCun et al. 1990), with
                                  prun_hessian_diagonal. Level 3, or 2 by differences */
-    PRUN_SCORE_LAMP = 4,      /* w^2 over the sum of the squares in its tensor that are at least as
-                                 large (Lee et al. 2021) */
+    PRUN_SCORE_LAMP = 4,      /* w^2 over the sum of all squares in its tensor that are at least
+                                 w^2 (Lee et al. 2021) */
     PRUN_SCORE_RANDOM = 5     /* uniform in [0, 1), by the seed */
 } prun_score;
 
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_score_options {
-    int32_t include_biases, include_norms; /* as in prun_prune_options */
+    int32_t include_biases, include_norms; /* as in the prun_prune_options they are for */
     const int64_t *index;                  /* samples of gradients and Hessian; NULL: 0, 1, ... */
     int64_t samples;                       /* how many [all; needed with `index`] */
     int64_t probes;                        /* random vectors of PRUN_SCORE_CURVATURE [10] */
@@ -1328,7 +1333,7 @@ PRUNDEF prun_score_options prun_score_resolved(const prun_objective *objective,
                                                const prun_score_options *options);
 /* Scores of all prunable weights (prun_prunable_count of them), for prun_prune_options.score. A
    score that is not finite: PRUN_ERR_NONFINITE, naming the weight. Scores too small for a float are
-   0; pruning ranks equal scores by |w|. Memory: two doubles per parameter for PRUN_SCORE_FISHER. */
+   0; pruning ranks equal scores by |w|. PRUN_SCORE_FISHER needs two doubles per parameter. */
 PRUNDEF prun_status prun_prune_scores(const prun_objective *objective, prun_score score,
                                       const prun_score_options *options, float *scores);
 
@@ -1556,7 +1561,7 @@ typedef struct prun_measure_options {
     int64_t grid;                          /* of kept fractions [100] */
     const double *fractions; /* kept fractions of your own, as in prun_prune_options [none] */
     int64_t fraction_count;
-    int64_t resamples;   /* standard errors of prunability by resampling the samples [0: none] */
+    int64_t resamples;   /* bootstrap resamples for standard errors of prunability [0: none] */
     int64_t repetitions; /* of random pruning [5] */
     int64_t draws;       /* of noise, and random vectors of the trace and of curvature's diagonal
                             [10] */
@@ -11976,12 +11981,13 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
     if (p->score && p->method == PRUN_PRUNE_RANDOM)
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "pruning: score and PRUN_PRUNE_RANDOM exclude each other");
-    if (p->repetitions < 1 || p->repetitions > (1 << 20) || p->resamples < 0 ||
+    if (p->repetitions < 1 || p->repetitions > (1 << 20) || p->resamples < 0 || p->resamples == 1 ||
         p->resamples > (1 << 20))
-        return prun__fail(context, PRUN_ERR_ARGUMENT,
-                          "pruning: repetitions %lld is not in 1 .. 2^20, or resamples %lld not in "
-                          "0 .. 2^20",
-                          (long long)p->repetitions, (long long)p->resamples);
+        return prun__fail(
+            context, PRUN_ERR_ARGUMENT,
+            "pruning: repetitions %lld is not in 1 .. 2^20, or resamples %lld neither "
+            "0 nor in 2 .. 2^20",
+            (long long)p->repetitions, (long long)p->resamples);
     if (p->beta_count < 1 || p->beta_count > PRUN_MAX_BETAS)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: beta_count %lld is not in 1 .. %d",
                           (long long)p->beta_count, PRUN_MAX_BETAS);
@@ -12052,6 +12058,10 @@ static void prun__segment_make_order(prun__search *s, int64_t repetition, int64_
 /* Fails for a score that is not a number. Infinite ones are fine: always kept, or first to go. */
 static prun_status prun__search_check_score(const prun__search *s) {
     int64_t i, t = 0;
+    if (s->options.score && s->options.score_count != s->count)
+        return prun__fail(s->context, PRUN_ERR_ARGUMENT,
+                          "pruning: score_count %lld, but %lld weights are prunable",
+                          (long long)s->options.score_count, (long long)s->count);
     for (i = 0; s->options.score && i < s->count; i++) {
         while (i >= s->start[t + 1]) t++;
         if (s->options.score[i] != s->options.score[i])
@@ -12532,7 +12542,7 @@ static void prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t hi
         if (answer->lower != answer->lower && seen >= 0.025 * (double)n) answer->lower = fraction;
         if (answer->upper != answer->upper && seen >= 0.975 * (double)n) answer->upper = fraction;
     }
-    answer->standard_error = n > 1 ? sqrt(squares / (double)(n - 1)) : PRUN__NAN;
+    answer->standard_error = sqrt(squares / (double)(n - 1));
 }
 
 /* Intervals of all answers. at: their candidates. */
@@ -16362,6 +16372,13 @@ static prun_status prun__measure_pruned_norms(prun_measurement *m, double *value
     return prun__kept_norm_sum(&m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
+/* Says where prunability has nothing to say. */
+static void prun__result_note_pruned(prun_measure_result *result) {
+    if (result->value == 0.0)
+        prun__result_note(result, PRUN_OK,
+                          "all weights may go: the loss is no better than that of zeros");
+}
+
 /* Kept fraction when the smallest scores go first. Curvature is that of as many samples as other
    measures of curvature look at. */
 static prun_status prun__measure_scored_pruning(prun_measurement *m, prun_score score,
@@ -16387,10 +16404,12 @@ static prun_status prun__measure_scored_pruning(prun_measurement *m, prun_score 
     }
     if (status == PRUN_OK) status = prun_prune_scores(o, score, &so, scores);
     p.score = scores;
+    p.score_count = m->included_weights;
     if (status == PRUN_OK) status = prun_prunability_search(o, &p, &found);
     if (status == PRUN_OK) {
         result->value = found.answer[0].kept_fraction;
         result->standard_error = found.answer[0].standard_error;
+        prun__result_note_pruned(result);
     }
     prun__free(o->context, order);
     prun__free(o->context, scores);
@@ -16408,6 +16427,7 @@ static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe
     if (r->which == 3) return prun__measure_pruned_norms(m, &result->value);
     result->value = m->pruned[r->which == 1].answer[0].kept_fraction;
     if (r->which == 0) result->standard_error = m->pruned[0].answer[0].standard_error;
+    if (r->which < 2) prun__result_note_pruned(result);
     if (r->which == 1) result->standard_error = m->pruned_error;
     if (r->which == 2)
         result->value =
@@ -17846,11 +17866,11 @@ PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *o
 static prun_status prun__measure_check(prun_context *context, const prun_measure_options *o) {
     const prun_prune_options p = prun__measure_prune_options(o);
     if (!(o->beta >= 0.0 && o->beta <= 1e300) || o->grid < 1 || o->grid > (1 << 24) ||
-        o->repetitions < 1 || o->repetitions > (1 << 20) || o->resamples < 0 ||
+        o->repetitions < 1 || o->repetitions > (1 << 20) || o->resamples < 0 || o->resamples == 1 ||
         o->resamples > (1 << 20))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "measures: beta %g, grid %lld (1 .. 2^24), "
-                          "repetitions %lld (1 .. 2^20), resamples %lld (0 .. 2^20)",
+                          "repetitions %lld (1 .. 2^20), resamples %lld (0, or 2 .. 2^20)",
                           o->beta, (long long)o->grid, (long long)o->repetitions,
                           (long long)o->resamples);
     PRUN__TRY(prun__fractions_check(context, &p));
@@ -23307,6 +23327,7 @@ static const prun_field prun__field_table[] = {
     PRUN__FIELD(prun_prune_options, include_biases, "int32_t"),
     PRUN__FIELD(prun_prune_options, include_norms, "int32_t"),
     PRUN__FIELD(prun_prune_options, score, "const float *"),
+    PRUN__FIELD(prun_prune_options, score_count, "int64_t"),
     PRUN__FIELD(prun_prune_options, grid, "int64_t"),
     PRUN__FIELD(prun_prune_options, fractions, "const double *"),
     PRUN__FIELD(prun_prune_options, fraction_count, "int64_t"),

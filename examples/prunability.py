@@ -437,7 +437,7 @@ _SCORES = ["magnitude", "taylor", "fisher", "curvature", "lamp", "random"]  # as
 _ZERO_COUNTS = {"beta", "epsilon"}
 # Set by this file, not by its user.
 _HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "index", "mask",
-           "smallest", "score", "fraction_count"}
+           "smallest", "score", "score_count", "fraction_count"}
 # Fields of the struct that a function does not read.
 _UNUSED = {"loss_curve": {"beta", "resamples"},
            "perturbation_radius": {"restarts", "steps", "batch"},
@@ -1411,6 +1411,7 @@ def _rank_by(objective, settings, scores):
     if scores is not None:
         settings.kept_scores = objective.join("scores", scores, _prunable_kinds(settings))
         settings.score = settings.kept_scores.ctypes.data
+        settings.score_count = settings.kept_scores.size
 
 
 def prunability(model, loader=None, method="magnitude", scope="global", beta=0.1, grid=100,

@@ -830,7 +830,10 @@ static void fractions_of_a_grid_are_the_grid(void) {
         options[0].resamples = i % 3 == 0 ? 20 : 0;
         for (k = 0; k < MAX_WEIGHTS; k++)
             scores[k] = (float)floor(toy_uniform(&t, 52, (uint64_t)k) * 9 - 4);
-        if (options[0].method == PRUN_PRUNE_MAGNITUDE && i % 2) options[0].score = scores;
+        if (options[0].method == PRUN_PRUNE_MAGNITUDE && i % 2) {
+            options[0].score = scores;
+            options[0].score_count = t.offset[t.tensor_count];
+        }
         for (k = 0; k <= n; k++) fractions[k] = (double)k / (double)n;
         options[1] = options[0];
         options[1].grid = 3; /* which is not used */
@@ -984,6 +987,7 @@ static void scores_rank_the_weights(void) {
         options = draw_options(&t);
         options.method = PRUN_PRUNE_MAGNITUDE;
         options.score = scores;
+        options.score_count = t.offset[t.tensor_count];
         if (i % 2) {
             options.fractions = fractions;
             options.fraction_count = draw_fractions(&t, fractions);
@@ -1026,6 +1030,7 @@ static void scores_that_change_nothing(void) {
                         : i % 3 == 1 ? -2.5f
                                      : (k % 2 ? 0.0f : -0.0f);
         options.score = scores;
+        options.score_count = t.offset[t.tensor_count];
         CHECK_STATUS(prun_prunability_search(&objective, &options, &found[1]), PRUN_OK);
         CHECK_STATUS(prun_loss_curve(&objective, &options, losses[1], NULL), PRUN_OK);
         check_same_answers(&found[0], &found[1]);
@@ -1341,10 +1346,8 @@ static void interval_of_two_samples(void) {
         differ += again.answer[0].standard_error != found.answer[0].standard_error;
     }
     CHECK(differ > 0);
-    options.resamples = 1;
-    CHECK_STATUS(prun_prunability_search(&objective, &options, &again), PRUN_OK);
-    CHECK(again.answer[0].lower == again.answer[0].upper);
-    CHECK(isnan(again.answer[0].standard_error));
+    options.resamples = 1; /* which has no spread */
+    CHECK_STATUS(prun_prunability_search(&objective, &options, &again), PRUN_ERR_ARGUMENT);
 }
 
 /* ---- every way out restores the weights ---- */
@@ -1615,6 +1618,10 @@ static void bad_scores(void) {
         objective = toy_objective(&t);
         options.scope = i % 2 ? PRUN_PRUNE_PER_LAYER : PRUN_PRUNE_GLOBAL;
         if (i >= 2) t.tensors[1].name = NULL;
+        options.score_count = t.offset[3] - 1;
+        CHECK_STATUS(run(SEARCH, &objective, &options), PRUN_ERR_ARGUMENT);
+        CHECK(strstr(prun_message(&test_context), "score_count") != NULL);
+        options.score_count = t.offset[3];
         snprintf(want, sizeof want, "score[%d] (of %s[3])", (int)t.offset[1] + 3,
                  i < 2 ? "second" : "?");
         scores[t.offset[1] + 3] = NAN;

@@ -378,6 +378,7 @@ static void lamp_orders_a_layer_by_magnitude(void) {
         options.grid = 10;
         CHECK_STATUS(prun_loss_curve(&t.o, &options, losses[0], NULL), PRUN_OK);
         options.score = scores;
+        CHECK_STATUS(prun_prunable_count(&t.o, &options, &options.score_count), PRUN_OK);
         CHECK_STATUS(prun_loss_curve(&t.o, &options, losses[1], NULL), PRUN_OK);
         CHECK(memcmp(losses[0], losses[1], sizeof losses[0]) == 0);
         free(scores);
@@ -902,6 +903,7 @@ static void magnitudes_as_scores_change_nothing(void) {
             options.resamples = 50;
             CHECK_STATUS(prun_prunability_search(&t.o, &options, &plain_), PRUN_OK);
             options.score = scores;
+            CHECK_STATUS(prun_prunable_count(&t.o, &options, &options.score_count), PRUN_OK);
             CHECK_STATUS(prun_prunability_search(&t.o, &options, &scored), PRUN_OK);
             CHECK(plain_.base_loss == scored.base_loss && plain_.passes == scored.passes);
             for (i = 0; i < 2; i++) {
@@ -946,6 +948,7 @@ static void check_measures(const prun_objective *o, const prun_measure_options *
         options.seed = prune.seed = m->seed;
         scores = scores_of(o, kinds[k].score, &options);
         prune.score = scores;
+        CHECK_STATUS(prun_prunable_count(o, &prune, &prune.score_count), PRUN_OK);
         prune.grid = m->grid;
         prune.fractions = m->fractions;
         prune.fraction_count = m->fraction_count;

@@ -131,6 +131,7 @@ static inline int ex__data_directory(const ex_data_request *request, ex_text *di
         ex_text_add(directory, "%.*s/%s", length, slash != NULL ? program : ".", beside[i]);
         ex_text_add(&tried, "%s%s", i > 0 ? " or " : "", directory->data);
         scheme = ex__data_scheme(directory->data);
+        if (scheme > 0) scheme = -1; /* another set there is not the default */
     }
     if (scheme < 0) ex__data_missing(request, tried.data);
     ex_text_free(&tried);

@@ -385,6 +385,7 @@ static prun_status search(run *r, int way, const float *scores, double *kept,
     memset(&options, 0, sizeof options);
     options.method = way == RANDOM ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
     options.score = scores;
+    options.score_count = scores != NULL ? prun_net_weight_count(r->net) : 0;
     options.fractions = set->fractions.value;
     options.fraction_count = set->fractions.count;
     options.repetitions = set->repetitions;
@@ -1088,7 +1089,8 @@ static int beta_claim(evaluation *e, ex_table *table) {
                                             e->n, &between) != PRUN_OK)
             status = ex_failure(&e->context, "comparison");
         if (status != 0) break;
-        ex_text_add(&found, "%sbeta %g: tau %+.3f higher (%+.3f to %+.3f), tau_b %.2f with beta %g",
+        ex_text_add(&found,
+                    "%sbeta %g: tau changes by %+.3f (%+.3f to %+.3f), tau_b %.2f with beta %g",
                     found.length > 0 ? "; " : "", s->set.beta.value[b], d.estimate, d.lower,
                     d.upper, between.tau_b, s->set.beta.value[s->main_beta]);
         all = worse(all, is_similar(&d));
@@ -1133,14 +1135,14 @@ static int table_of_claims(evaluation *e, ex_table *table) {
          {NULL},
          1,
          0},
-        {"Beyond the paper: so do margins that were not fitted to the models they rank",
+        {"Beyond the paper: so do cross-fitted margins",
          PRUN_STATISTIC_TAU_A,
          0,
          "normalized_margins_crossfitted",
          {NULL},
          1,
          0},
-        {"The negative sum of train losses and the best margin variable are similarly informative "
+        {"The negative sum of train losses and the best margin variable are about as informative "
          "as prunability (5.4.1)",
          PRUN_STATISTIC_TAU_A,
          1,
@@ -1397,13 +1399,13 @@ static void way_table(const evaluation *e, ex_table *table) {
     ex_table_header(table, "weights dropped by|mean kept fraction|nothing to drop|tau|lower|upper");
     for (way = 0; way < WAYS; way++) {
         const char *name = e->s->names[way_column(e->s, way)];
-        const double *kept = column(e, name);
+        const double *kept = column(e, name), *all = column(e, "prunable");
         const int k = find_line(e, name);
         double sum = 0, whole = 0;
 
         for (i = 0; i < e->n; i++) {
             sum += kept[i] / (double)e->n;
-            whole += kept[i] >= 1;
+            whole += prun_kept_count_at(kept[i], (int64_t)all[i]) >= (int64_t)all[i];
         }
         ex_table_cell(table, "%s", way_labels[way]);
         ex_table_cell(table, "%.4f", sum);
@@ -1428,7 +1430,7 @@ static int pair_table(evaluation *e, ex_table *table, verdict *conjecture) {
     int a, b, held = 0, failed = 0, pairs = 0, status = 0;
 
     ex_table_header(table, "more effective|less effective|kept fractions|tau: difference|lower|"
-                           "upper|the more effective one tells more");
+                           "upper|more effective is more informative");
     for (a = 0; a < WAYS; a++)
         for (b = 0; b < WAYS && status == 0; b++) {
             const double *x = column(e, s->names[way_column(s, a)]);
@@ -1473,13 +1475,14 @@ static void describe_intervals(const evaluation *e, FILE *report) {
         for (k = 0; k < i; k++, pairs++) apart += lower[i] > upper[k] || lower[k] > upper[i];
     }
     if (e->s->set.resamples > 0)
-        fprintf(report,
-                "Resampling the training images moves prunability by %.3f on average (width of "
-                "the 95 %% interval, %ld resamples); the intervals of %.0f %% of all pairs of "
-                "models do not overlap. ",
-                width, (long)e->s->set.resamples, 100 * apart / pairs);
-    fprintf(report, "Random pruning could drop no weight at all of %.0f of %ld models.\n\n", whole,
-            (long)e->n);
+        fprintf(
+            report,
+            "The 95 %% bootstrap interval of prunability is %.3f wide on average (%ld resamples of "
+            "the training images); the intervals of %.0f %% of all pairs of models do not "
+            "overlap. ",
+            width, (long)e->s->set.resamples, 100 * apart / pairs);
+    fprintf(report, "In %.0f of %ld models random pruning could not remove a single weight.\n\n",
+            whole, (long)e->n);
 }
 
 static void describe(const evaluation *e, FILE *report) {
@@ -1503,8 +1506,8 @@ static void describe(const evaluation *e, FILE *report) {
     fprintf(
         report,
         "\n## The question\n\nWhich quantity of a trained network says how much worse it does "
-        "on new data? The paper's answer is prunability, the smallest fraction of the weights "
-        "with which the training loss rises by at most %g %%.\n\n"
+        "on new data? The paper's answer is prunability, the smallest fraction of weights "
+        "that can be kept while the training loss rises by at most %g %%.\n\n"
         "## The setting\n\n%ld of %ld Network in Network models have a result%s: %s, %ld "
         "training and %ld test images, %ld epochs of batches of %ld, learning rate %g divided "
         "by ten every %ld epochs. Their axes are those of the paper (A.3). Augmentation crops "
@@ -1515,8 +1518,7 @@ static void describe(const evaluation *e, FILE *report) {
         e->failed > 0 ? " (the others diverged or are to be trained)" : "", e->s->data.name,
         (long)e->s->data.train.count, (long)e->s->data.test.count, (long)set->epochs,
         (long)set->batch, set->lr, (long)set->lr_step, (long)set->crop, e->s->l2_scale);
-    ex_report_choice(&set->study, "by the train errors and the mean test errors of the axes alone",
-                     report);
+    ex_report_choice(&set->study, "from train errors and mean test errors only", report);
     fprintf(report,
             "%.0f %% of the models have a train error below %g %%. Train error %.4f to %.4f, test "
             "error %.4f to %.4f, gap %.4f to %.4f. Seeds alone move the test error by %.4f "
@@ -1559,8 +1561,11 @@ static int write_report(evaluation *e, int argc, char **argv) {
         status = show(e, "Which weights to drop? (section 4)", "ways", &table, report, 1);
     if (status == 0) status = pair_table(e, &table, &conjecture);
     if (status == 0)
-        status = show(e, "Ways of dropping weights in pairs", "way_pairs", &table, report, 0);
-    fprintf(report, "That the more effective way gives the better measure: %s.\n\n",
+        status = show(e, "Pairwise comparison of pruning criteria", "way_pairs", &table, report, 0);
+    fprintf(report,
+            "Claim: the more effective pruning criterion gives the better measure (section 4). "
+            "Verdict: "
+            "%s.\n\n",
             verdicts[conjecture]);
     table1(e, &table);
     if (status == 0)
@@ -1677,7 +1682,8 @@ static int parse(void *user, int argc, char **argv) {
         {"beta", EX_REAL_LIST, &set->beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9,
          "tolerances on the loss; 0.1 is the main one"},
         {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
-         "kept fractions to try: N for i/N; hundredths, dense near 1; or a list"},
+         "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
+         "list"},
         {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
          "of the training images, for the interval of prunability; 0: none"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},

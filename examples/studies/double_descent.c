@@ -1079,8 +1079,8 @@ static void describe_setting(const results *r, FILE *file) {
             "count, norm, margin or curvature?\n\n## The setting\n\n%s; %s.\n\n",
             first.data, second.data);
     ex_report_choice(&set->common,
-                     "by the train loss (is the training set fitted well inside the range of "
-                     "widths?) and the test loss (does it show a double descent?) alone",
+                     "from the train loss (is the training set fitted well inside the range of "
+                     "widths?) and the test loss (does it show a double descent?) only",
                      file);
     if (isnan(r->threshold))
         fprintf(file,
@@ -1185,7 +1185,8 @@ static int parse(void *user, int argc, char **argv) {
         EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
         {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss"},
         {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
-         "kept fractions to try: N for i/N; hundredths, dense near 1; or a list"},
+         "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
+         "list"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
         {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of weight noise"},
         {"precision", EX_REAL, &set->precision, "0.01", 1e-6, 1, "of noise radii, relative"},

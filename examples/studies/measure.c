@@ -485,7 +485,9 @@ static void csv_cells(ex_csv *csv, const prun_measure_info *info, const char *en
     int k;
 
     for (k = 0; k < 3; k++) {
-        if (k == 1 && !(info->traits & PRUN_TRAIT_MONTE_CARLO)) continue;
+        if (k == 1 && !(info->traits & PRUN_TRAIT_MONTE_CARLO) &&
+            strncmp(info->name, "prunability", 11) != 0) /* those have one from resampling */
+            continue;
         snprintf(text, sizeof text, "%s%s%s", info->name, end, parts[k]);
         if (names) ex_csv_text(csv, text);
         else ex_csv_number(csv, values[k]);
@@ -552,7 +554,8 @@ static int parse(int argc, char **argv, settings *set) {
         {"displacement", EX_REAL, &set->displacement, "0", 0, 1,
          "PAC-Bayes and sharpness: tolerated rise of the error instead"},
         {"fractions", EX_FRACTIONS, &set->fractions, "100", 0, 1,
-         "kept fractions that prunability tries: N for i/N; dense near 1; or a list"},
+         "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
+         "list"},
         {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
          "of the images, for prunability's standard error; 0: none"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},

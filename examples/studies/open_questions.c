@@ -45,15 +45,15 @@ enum {
     UPPER,
     PRUNABILITY_RANDOM,
     WEIGHTS,
-    EIGENVALUE, /* the largest; the last; its residual over it: small where Lanczos converged */
+    EIGENVALUE, /* the largest of those looked at, and the smallest */
     LAST_EIGENVALUE,
-    LAST_RESIDUAL,
+    RESIDUAL, /* largest |H v - e v| / |e| of them: small where Lanczos has converged */
     OWN_COLUMNS
 };
 static const char *const own_names[OWN_COLUMNS] = {
     "train_loss",   "test_loss",         "train_error",       "test_error",         "gap",
     "prunability",  "prunability_lower", "prunability_upper", "prunability_random", "weights",
-    "eigenvalue_1", "eigenvalue_50",     "residual_50"};
+    "eigenvalue_1", "eigenvalue_50",     "largest_residual"};
 
 #define MAX_PLACES 40 /* kept fractions at which the direction is looked at */
 #define MAX_COLUMNS (OWN_COLUMNS + 2 * SPANS * MAX_PLACES)
@@ -392,7 +392,12 @@ static prun_status directions(model *m) {
     if (status == PRUN_OK) {
         m->value[EIGENVALUE] = values[0];
         m->value[LAST_EIGENVALUE] = values[EIGENVECTORS - 1];
-        m->value[LAST_RESIDUAL] = residuals[EIGENVECTORS - 1] / fabs(values[EIGENVECTORS - 1]);
+        m->value[RESIDUAL] = 0;
+        for (place = 0; place < EIGENVECTORS; place++) {
+            const double one = residuals[place] / fabs(values[place]);
+
+            m->value[RESIDUAL] = one > m->value[RESIDUAL] ? one : m->value[RESIDUAL];
+        }
         gather(&m->objective, weights);
     }
     for (place = 0; place < m->s->places && status == PRUN_OK; place++) {
@@ -764,7 +769,7 @@ static average against(const results *r, int method, int reference, int *compare
 }
 
 static const char *falls(const average *a) {
-    return isnan(a->half)       ? "cannot be said"
+    return isnan(a->half)       ? "inconclusive: too few models"
            : a->mean < -a->half ? "held"
            : a->mean > a->half  ? "did not hold"
                                 : "undecided";
@@ -801,19 +806,21 @@ static void goodhart_claims(const results *r, ex_table *table) {
         if (last < 0) continue;
         a = change_of(r, method, last, PRUNABILITY);
         snprintf(text, sizeof text, "%s lowers prunability", method_labels[method]);
-        snprintf(found, sizeof found,
-                 "at its greatest strength by %+.3f ± %.3f against plain training", a.mean, a.half);
+        snprintf(found, sizeof found, "change at the greatest strength: %+.3f ± %.3f", a.mean,
+                 a.half);
         claim(table, text, found, falls(&a));
         for (k = 0, found[0] = '\0'; k <= last; k++) {
             b = change_of(r, method, k, GAP);
             snprintf(found + strlen(found), sizeof found - strlen(found), "%s%+.4f ± %.4f",
-                     k > 0 ? ", " : "from the least to the greatest strength ", b.mean, b.half);
+                     k > 0 ? ", " : "changes from the least to the greatest strength: ", b.mean,
+                     b.half);
         }
         a = change_of(r, method, last, GAP);
         snprintf(text, sizeof text, "... and the generalization gap with it (section 4)");
         claim(table, text, found, falls(&a));
         a = change_of(r, method, last, TEST_ERROR);
-        snprintf(found, sizeof found, "at its greatest strength by %+.4f ± %.4f", a.mean, a.half);
+        snprintf(found, sizeof found, "change at the greatest strength: %+.4f ± %.4f", a.mean,
+                 a.half);
         claim(table, "... and the test error", found, falls(&a));
         for (reference = DROPOUT; reference <= DECAY; reference++) {
             if (strengths(r->s, reference) == 0) continue;
@@ -823,8 +830,8 @@ static void goodhart_claims(const results *r, ex_table *table) {
             if (compared > 0)
                 snprintf(found, sizeof found, "gap %+.4f ± %.4f, %d models compared", a.mean,
                          a.half, compared);
-            else snprintf(found, sizeof found, "no train loss that both reach");
-            claim(table, text, found, compared > 0 ? falls(&a) : "cannot be said");
+            else snprintf(found, sizeof found, "no overlap in train loss");
+            claim(table, text, found, compared > 0 ? falls(&a) : "inconclusive: no overlap");
         }
     }
 }
@@ -897,7 +904,7 @@ static double largest_residual(const results *r) {
     int64_t i;
 
     for (i = 0; i < r->s->set.widths.count * r->seeds; i++) {
-        const double one = cell(r, i, LAST_RESIDUAL);
+        const double one = cell(r, i, RESIDUAL);
 
         largest = one > largest ? one : largest;
     }
@@ -917,15 +924,23 @@ static void describe(const results *r, const char *setting, FILE *file) {
             "through). The penalty on |w| is a proximal step of learning rate times strength. "
             "Weight decay and dropout after each block are the references.\n\n",
             DEPTH, setting, 100 * set->share);
-    ex_report_choice(&set->common,
-                     "by the train losses alone, so that pushes and references reach the same ones",
-                     file);
+    ex_report_choice(
+        &set->common,
+        "from train losses only, so that pushed and reference networks reach similar ones", file);
     if (r->s->places > 0)
-        fprintf(file,
-                "Eigenvectors are those of the Hessian of %ld training images after %ld Lanczos "
-                "steps; the residual of the fiftieth is at most %.2g of its eigenvalue.\n\n",
-                (long)(set->hessian_images > 0 ? set->hessian_images : r->s->data.train.count),
-                (long)set->steps, largest_residual(r));
+        fprintf(
+            file,
+            "Eigenvectors are those of the Hessian of %ld training images after %ld Lanczos "
+            "steps. Their residuals are at most %.2g of their eigenvalues%s. The direction of "
+            "pruning is the vector of the weights that magnitude pruning sets to zero; noise is "
+            "a normal direction on the same weights, of which the expected share is given, and "
+            "chance is the number of eigenvectors over that of the weights.\n\n",
+            (long)(set->hessian_images > 0 ? set->hessian_images : r->s->data.train.count),
+            (long)set->steps, largest_residual(r),
+            largest_residual(r) > 0.1
+                ? ": some have not converged, and shares in spans that contain them say "
+                  "little (raise --steps)"
+                : "");
 }
 
 static int write_report(results *r, int argc, char **argv) {
@@ -1000,14 +1015,14 @@ static const preset presets[EX_PRESETS] = {
      "4",
      {NULL, "0.5,0.9", "0.001,0.003", "0.1,0.3", "0.003,0.03"},
      "0.3,0.6,0.9",
-     "60",
+     "150",
      "100",
      {"1,2", "20", "32", "0", "0", "0", "200", "500", "0"}},
     {"8,16,24",
      "16",
      {NULL, "0.2,0.4,0.5,0.6", "0.001,0.004,0.01,0.02", "0.05,0.1,0.2,0.3", "0.003,0.01,0.03,0.1"},
      "0.05,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,0.95,0.99",
-     "150",
+     "200",
      "0",
      {"1,2,3,4,5", "100", "32", "0", "0", "0", "500", "0", "0"}},
     {"8,16,32",
@@ -1055,12 +1070,17 @@ static int check(study *s) {
 static int parse(void *user, int argc, char **argv) {
     study *s = (study *)user;
     settings *set = &s->set;
-    const preset *d = &presets[ex_preset(argc, argv)];
+    static const char *const directories[EX_PRESETS] = {
+        "open_questions-demo", "open_questions-mini", "open_questions-night",
+        "open_questions-full"};
+    const int which = ex_preset(argc, argv);
+    const preset *d = &presets[which];
     const ex_option options[] = {
-        EX_STUDY_OPTIONS(&set->common, "open_questions"),
+        EX_STUDY_OPTIONS(&set->common, directories[which]),
         {"widths", EX_INT_LIST, &set->widths, d->widths, 1, 4096,
          "filters of the networks whose directions are looked at"},
-        {"width", EX_INT, &set->width, d->width, 1, 4096, "of those, the one that is pushed"},
+        {"width", EX_INT, &set->width, d->width, 1, 4096,
+         "width of the networks trained towards prunability; one of --widths"},
         {"targeted", EX_REAL_LIST, &set->strength[TARGETED], d->strength[TARGETED], 0, 1,
          "probabilities of dropping a small weight"},
         {"share", EX_REAL, &set->share, "0.75", 0, 1, "share of the weights that count as small"},
@@ -1071,7 +1091,8 @@ static int parse(void *user, int argc, char **argv) {
         {"l2", EX_REAL_LIST, &set->strength[DECAY], d->strength[DECAY], 0, 1e3, "weight decays"},
         EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
         {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
-         "kept fractions that prunability tries: N for i/N; dense near 1; or a list"},
+         "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
+         "list"},
         {"places", EX_FRACTIONS, &set->places, d->places, 0, 1,
          "kept fractions at which the direction of pruning is looked at"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},

@@ -190,6 +190,9 @@ static inline int ex__fractions(const ex_option *option, const char *text) {
     } else if (strpbrk(text, ".,") == NULL) {
         const ex_option whole = {option->name, EX_INT, &steps, NULL, 1, EX_MAX_FRACTIONS - 1, NULL};
 
+        if (!isdigit((unsigned char)*text))
+            return ex__bad_value(option, text,
+                                 "not a whole number, dense, or a rising list such as 0.5,0.9");
         status = ex__int(&whole, text, &steps);
         for (i = 0; status == 0 && i <= steps; i++)
             f->value[f->count++] = (double)i / (double)steps;

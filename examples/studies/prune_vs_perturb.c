@@ -721,8 +721,8 @@ static int report(const results *r, int argc, char **argv) {
             "noise of the same size on the same weights?\n\n## The setting\n\n%s; %s.\n\n",
             first.data, second.data);
     ex_report_choice(&r->s->set.common,
-                     "by the train loss of the unpruned networks alone (is the training set "
-                     "fitted?), and the number of seeds by the time there is",
+                     "from the train loss of the unpruned networks only (is the training set "
+                     "fitted?)",
                      file);
     fprintf(file, "## The figure\n\n");
     if (r->s->resnets > 0) fprintf(file, "![ResNet18](figure2.svg)\n\n");
@@ -803,16 +803,21 @@ static const preset presets[EX_PRESETS] = {
 
 static int parse(void *user, int argc, char **argv) {
     settings *set = &((study *)user)->set;
-    const preset *d = &presets[ex_preset(argc, argv)];
+    static const char *const directories[EX_PRESETS] = {
+        "prune_vs_perturb-demo", "prune_vs_perturb-mini", "prune_vs_perturb-night",
+        "prune_vs_perturb-full"};
+    const int which = ex_preset(argc, argv);
+    const preset *d = &presets[which];
     const ex_option options[] = {
-        EX_STUDY_OPTIONS(&set->common, "prune_vs_perturb"),
+        EX_STUDY_OPTIONS(&set->common, directories[which]),
         {"arch", EX_CHOICE, &set->arch, "both", 0, 0, "networks"},
         {"cnn-widths", EX_INT_LIST, &set->cnn, d->cnn, 1, 4096, "channels of the first layer"},
         {"resnet-widths", EX_INT_LIST, &set->resnet, d->resnet, 1, 4096,
          "channels of the first stage"},
         EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
         {"fractions", EX_FRACTIONS, &set->fractions, d->fractions, 0, 1,
-         "kept fractions to try: N for i/N; hundredths, dense near 1; or a list"},
+         "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
+         "list"},
         {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "permutations, and noise vectors"},
         EX_KEEP_OPTION(&set->recipe, &d->recipe)};
     const ex_program program = {

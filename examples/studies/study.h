@@ -822,11 +822,11 @@ static inline void ex_report_choice(const ex_study_settings *set, const char *by
                         "an option changed them.\n\n");
         return;
     }
-    fprintf(report,
-            "The settings of `%s` were chosen %s, on seeds that the preset does not use; the "
-            "measures were not looked at. An option in the command above replaces one of "
-            "them.\n\n",
-            names[set->preset], by);
+    fprintf(
+        report,
+        "The settings of `%s` were chosen %s, on other seeds, before any measure was looked at. "
+        "Options in the command above override them.\n\n",
+        names[set->preset], by);
 }
 
 /* ---- main ---------------------------------------------------------------------------------- */

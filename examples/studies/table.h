@@ -43,13 +43,21 @@ static inline int ex__is_number(const char *text) {
     return end != text && *end == '\0';
 }
 
+/* Characters of a text in UTF-8. */
+static inline int ex__characters(const char *text) {
+    int n = 0;
+
+    for (; *text != '\0'; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 static inline void ex__table_column(const ex_table *table, size_t column, int *width, int *right) {
     size_t i;
 
     *width = 0;
     *right = 0;
     for (i = column; i < table->count; i += table->columns) {
-        int length = (int)strlen(table->cells[i]);
+        const int length = ex__characters(table->cells[i]);
 
         *width = length > *width ? length : *width;
         *right |= i >= table->columns && ex__is_number(table->cells[i]);
@@ -72,11 +80,13 @@ static inline void ex__table_print_row(const ex_table *table, size_t row, FILE *
     size_t column;
 
     for (column = 0; column < table->columns; column++) {
+        const char *cell = table->cells[row + column];
         int width, right;
 
         if (ex__column_is_empty(table, column)) continue;
         ex__table_column(table, column, &width, &right);
-        ex_text_add(&line, right ? "%*s  " : "%-*s  ", width, table->cells[row + column]);
+        width += (int)strlen(cell) - ex__characters(cell); /* printf counts bytes */
+        ex_text_add(&line, right ? "%*s  " : "%-*s  ", width, cell);
     }
     while (line.length > 0 && line.data[line.length - 1] == ' ') line.data[--line.length] = '\0';
     fprintf(file, "%s\n", line.data);
