@@ -1350,7 +1350,7 @@ static void axis_table(const evaluation *e, ex_table *table) {
 
             for (i = 0; i < e->n; i++)
                 if (e->axis[a][i] > level && e->axis[a][i] < next) next = e->axis[a][i];
-            if (next > DBL_MAX) break;
+            if (!(next < HUGE_VAL)) break;
             level = next;
             for (i = 0; i < e->n; i++) {
                 if (e->axis[a][i] < level || e->axis[a][i] > level) continue;
