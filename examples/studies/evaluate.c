@@ -589,7 +589,7 @@ static sort_of_column sort_by_name(const prun_table *t, const char *name) {
         "learning_rate lr_step schedule momentum optimizer normalize pad_to images samples "
         "train_images test_images train_samples test_samples grid repetitions draws restarts beta "
         "displacement precision hessian_images hessian_steps hessian_runs steps probes "
-        "noise_pairs patience";
+        "noise_pairs patience l2_scale crop fractions resamples";
     size_t length;
     const char *word = last_word(name, &length);
 
@@ -603,6 +603,8 @@ static sort_of_column sort_by_name(const prun_table *t, const char *name) {
         is_one_of(name, strcspn(name, "_"), "seconds"))
         return A_TIME;
     if (is_one_of(word, length, "loss error err acc accuracy gap wrong") ||
+        is_one_of(name, strlen(name),
+                  "prunability_lower prunability_upper kept_random prunable") || /* demogen */
         is_error_of_another(t, name))
         return A_RESULT;
     return A_MEASURE;

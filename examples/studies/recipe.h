@@ -136,10 +136,11 @@ static inline void ex_recipe_key(const ex_recipe *recipe, const ex_data *data, i
 /* Says what is to be trained. */
 static inline void ex_recipe_announce(const ex_recipe *recipe, const ex_data *data,
                                       const char *networks) {
-    printf("%s, %d seeds each; %s: %ld training and %ld test images; %ld epochs, batch %ld; "
+    printf("%s, %d seed%s each; %s: %ld training and %ld test images; %ld epochs, batch %ld; "
            "kernels: %s\n",
-           networks, recipe->seeds.count, data->name, (long)data->train.count,
-           (long)data->test.count, (long)recipe->epochs, (long)recipe->batch, prun_isa());
+           networks, recipe->seeds.count, recipe->seeds.count == 1 ? "" : "s", data->name,
+           (long)data->train.count, (long)data->test.count, (long)recipe->epochs,
+           (long)recipe->batch, prun_isa());
     fflush(stdout);
 }
 

@@ -56,8 +56,10 @@ static inline int ex_preset(int argc, char **argv) {
    status. */
 static inline int ex__study_isa(const ex_study_settings *s) {
     if (strcmp(s->isa, "best") == 0 || prun_isa_set(s->isa) == PRUN_OK) return -1;
-    ex_error("--isa %s: this computer, or this program, has no such kernels; best: %s", s->isa,
-             prun_isa());
+    ex_error(
+        "--isa %s: unknown, or not for this computer or program; portable is always there, the "
+        "best here is %s",
+        s->isa, prun_isa());
     return EX_USAGE;
 }
 
