@@ -12463,8 +12463,7 @@ static prun_status prun__nearby_run(prun__nearby *w, int64_t i) {
     return PRUN_OK;
 }
 
-/* Losses that are not finite in so many samples will be among those drawn: but for exp(-8) of the
-   resamples, or fewer. */
+/* With this many non-finite losses, at most a share of exp(-8) of all resamples contains none. */
 #define PRUN__SURELY_BROKEN 8
 
 /* -1: candidate i lies surely within the tolerance, 1: surely beyond it, 0: neither. */

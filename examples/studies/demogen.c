@@ -364,16 +364,6 @@ static prun_status train_model(run *r, int64_t number) {
     return status;
 }
 
-static prun_status evaluate(prun_net *net, const prun_images *images, double *loss, double *error) {
-    double sum = 0;
-    int64_t errors = 0;
-    prun_status status = prun_net_loss(net, images, NULL, images->count, NULL, &sum, &errors);
-
-    *loss = sum / (double)images->count;
-    *error = (double)errors / (double)images->count;
-    return status == PRUN_OK && !isfinite(*loss) ? PRUN_ERR_NONFINITE : status;
-}
-
 /* One search for all betas. kept: a fraction per beta. scores: NULL, or what to rank weights by. */
 static prun_status search(run *r, int way, const float *scores, double *kept,
                           prun_prunability *result) {
@@ -485,13 +475,6 @@ static prun_status measure_pruning(run *r) {
     return status == PRUN_OK ? scored_searches(r, kept) : status;
 }
 
-static int redraw(void *user, int64_t done, int64_t total) {
-    (void)done;
-    (void)total;
-    ex_progress_add((ex_progress *)user, 0);
-    return 0;
-}
-
 /* The columns that the library's table fills. A measure that is undefined has an empty cell. */
 static prun_status measure_rest(run *r) {
     study *s = r->s;
@@ -510,7 +493,7 @@ static prun_status measure_rest(run *r) {
     options.history = r->history;
     options.epochs = s->set.epochs;
     options.seconds = ex_clock;
-    options.progress = redraw;
+    options.progress = ex_progress_redraw;
     options.user = &s->rows.progress;
     status = prun_measurement_create(&r->objective, &options, &m);
     if (status != PRUN_OK) return status;
@@ -533,10 +516,10 @@ static prun_status measure_rest(run *r) {
 static prun_status measure_model(run *r) {
     double *v = r->result;
     int64_t tensors;
-    prun_status status = evaluate(r->net, &r->s->data.train, &v[TRAIN_LOSS], &v[TRAIN_ERROR]);
+    prun_status status = ex_evaluate(r->net, &r->s->data.train, &v[TRAIN_LOSS], &v[TRAIN_ERROR]);
 
     if (status == PRUN_OK)
-        status = evaluate(r->net, &r->s->data.test, &v[TEST_LOSS], &v[TEST_ERROR]);
+        status = ex_evaluate(r->net, &r->s->data.test, &v[TEST_LOSS], &v[TEST_ERROR]);
     /* Rounded, so that models with equal errors tie whatever the last bits of a quotient are. */
     v[GAP] = floor((v[TEST_ERROR] - v[TRAIN_ERROR]) * 1e12 + 0.5) / 1e12;
     if (status == PRUN_OK) status = prun_net_objective(r->net, &r->s->data.train, &r->objective);
@@ -1297,20 +1280,12 @@ static int draw_taus(const evaluation *e) {
 /* To the screen, to OUT/name.csv and to the report. */
 static int show(const evaluation *e, const char *title, const char *name, ex_table *table,
                 FILE *report, int screen) {
-    ex_text path = {NULL, 0, 0};
-    int status;
-
     if (screen) {
         printf("\n%s\n\n", title);
         ex_table_print(table, stdout);
     }
     fprintf(report, "## %s\n\n", title);
-    ex_table_markdown(table, report);
-    ex_path(&path, e->s->set.study.out, name, "csv");
-    status = ex_table_csv(table, path.data);
-    ex_text_free(&path);
-    ex_table_free(table);
-    return status;
+    return ex_report_table(&e->s->rows, report, table, name);
 }
 
 /* What each measure took, the most expensive first. */

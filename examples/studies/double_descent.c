@@ -123,18 +123,6 @@ static double study_work(void *user, int64_t number) {
            (3 * (double)s->set.recipe.epochs + measuring_passes(&s->set, images));
 }
 
-static prun_status test(model *m) {
-    const prun_images *images = &m->s->data.test;
-    double sum = 0;
-    int64_t errors = 0;
-    const prun_status status =
-        prun_net_loss(m->net, images, NULL, images->count, NULL, &sum, &errors);
-
-    m->value[TEST_LOSS] = sum / (double)images->count;
-    m->value[TEST_ERROR] = (double)errors / (double)images->count;
-    return status == PRUN_OK && !isfinite(m->value[TEST_LOSS]) ? PRUN_ERR_NONFINITE : status;
-}
-
 /* The k-th measure of the library's table that has no column of its own; NULL: there is none. What
    the study computes itself is among those that have one. */
 static const char *other_measure(int64_t k) {
@@ -234,7 +222,8 @@ static prun_status measure(model *m, const prun_epoch *history) {
     const settings *set = &m->s->set;
     prun_objective objective;
     int64_t e, tensors;
-    prun_status status = test(m);
+    prun_status status =
+        ex_evaluate(m->net, &m->s->data.test, &m->value[TEST_LOSS], &m->value[TEST_ERROR]);
 
     if (status == PRUN_OK) status = prun_net_objective(m->net, &m->s->data.train, &objective);
     if (status == PRUN_OK && m->start)
@@ -1055,19 +1044,6 @@ static int claims(results *r, ex_table *table) {
     return status | rise_claim(r, table, v);
 }
 
-/* A table in the report, and as OUT/name.csv. */
-static int show(const results *r, FILE *file, ex_table *table, const char *name) {
-    ex_text path = {NULL, 0, 0};
-    int status;
-
-    ex_table_markdown(table, file);
-    ex_path(&path, r->s->set.common.out, name, "csv");
-    status = ex_table_csv(table, path.data);
-    ex_text_free(&path);
-    ex_table_free(table);
-    return status;
-}
-
 static void describe_setting(const results *r, FILE *file) {
     const settings *set = &r->s->set;
     ex_text first = {NULL, 0, 0}, second = {NULL, 0, 0};
@@ -1112,7 +1088,7 @@ static int report(results *r, int argc, char **argv) {
     describe_setting(r, file);
     fprintf(file, "## The answer\n\n");
     status = claims(r, &table);
-    status |= show(r, file, &table, "claims");
+    status |= ex_report_table(&r->s->rows, file, &table, "claims");
     fprintf(file, "Changes along the widths: means over seeds ± their standard errors. Held: the "
                   "95 %% intervals of rise and fall (Student's t) are above 0;\nthe peak was "
                   "chosen to show them best, so that this is not a strict test. Intervals: "
@@ -1124,12 +1100,12 @@ static int report(results *r, int argc, char **argv) {
                 (long)r->fit.n, r->fit.r2, r->fit.cv_r2);
     fprintf(file, "\n## Rank correlations\n\n");
     tau_table(r, &table);
-    status |= show(r, file, &table, "correlations");
+    status |= ex_report_table(&r->s->rows, file, &table, "correlations");
     fprintf(file, tau_note, v->loss.standard_error, (long)v->loss.n, v->mean_loss.standard_error,
             (long)v->mean_loss.n);
     fprintf(file, "\n## Means over seeds\n\n");
     width_table(r, &table);
-    status |= show(r, file, &table, "widths");
+    status |= ex_report_table(&r->s->rows, file, &table, "widths");
     status = ex_finish(status, file, path.data);
     if (status == 0) printf("%s\n", ex_shown(path.data));
     ex_text_free(&path);

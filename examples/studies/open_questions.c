@@ -262,17 +262,6 @@ static prun_status train(model *m) {
     return status;
 }
 
-static prun_status evaluate_net(model *m, const prun_images *images, double *loss, double *error) {
-    double sum = 0;
-    int64_t errors = 0;
-    const prun_status status =
-        prun_net_loss(m->net, images, NULL, images->count, NULL, &sum, &errors);
-
-    *loss = sum / (double)images->count;
-    *error = (double)errors / (double)images->count;
-    return status == PRUN_OK && !isfinite(*loss) ? PRUN_ERR_NONFINITE : status;
-}
-
 static prun_status search(model *m, int random) {
     const settings *set = &m->s->set;
     prun_prune_options options;
@@ -363,13 +352,6 @@ static void fill_shares(model *m, int place, const float *away, const float *vec
     }
 }
 
-static int redraw(void *user, int64_t done, int64_t total) {
-    (void)done;
-    (void)total;
-    ex_progress_add((ex_progress *)user, 0);
-    return 0;
-}
-
 /* The leading eigenvectors of the Hessian, and where the directions of pruning lie. */
 static prun_status directions(model *m) {
     const settings *set = &m->s->set;
@@ -385,7 +367,7 @@ static prun_status directions(model *m) {
     options.samples = set->hessian_images;
     options.steps = set->steps;
     options.seed = (uint64_t)m->is.seed;
-    options.progress = redraw;
+    options.progress = ex_progress_redraw;
     options.user = &m->s->rows.progress;
     status =
         prun_hessian_eigenpairs(&m->objective, EIGENVECTORS, &options, values, residuals, vectors);
@@ -411,9 +393,10 @@ static prun_status directions(model *m) {
 static prun_status measure(model *m) {
     const study *s = m->s;
     double *v = m->value;
-    prun_status status = evaluate_net(m, &s->data.train, &v[TRAIN_LOSS], &v[TRAIN_ERROR]);
+    prun_status status = ex_evaluate(m->net, &s->data.train, &v[TRAIN_LOSS], &v[TRAIN_ERROR]);
 
-    if (status == PRUN_OK) status = evaluate_net(m, &s->data.test, &v[TEST_LOSS], &v[TEST_ERROR]);
+    if (status == PRUN_OK)
+        status = ex_evaluate(m->net, &s->data.test, &v[TEST_LOSS], &v[TEST_ERROR]);
     v[GAP] = floor((v[TEST_ERROR] - v[TRAIN_ERROR]) * 1e12 + 0.5) / 1e12;
     if (status == PRUN_OK) status = prun_net_objective(m->net, &s->data.train, &m->objective);
     if (status == PRUN_OK) status = search(m, 0);
@@ -887,18 +870,6 @@ static int draw_goodhart(const results *r, const char *first, const char *second
 
 /* ---- report -------------------------------------------------------------------------------- */
 
-static int show(const results *r, FILE *file, ex_table *table, const char *name) {
-    ex_text path = {NULL, 0, 0};
-    int status;
-
-    ex_table_markdown(table, file);
-    ex_path(&path, r->s->set.common.out, name, "csv");
-    status = ex_table_csv(table, path.data);
-    ex_text_free(&path);
-    ex_table_free(table);
-    return status;
-}
-
 static double largest_residual(const results *r) {
     double largest = 0;
     int64_t i;
@@ -960,7 +931,7 @@ static int write_report(results *r, int argc, char **argv) {
         goodhart_claims(r, &table);
         printf("\n");
         ex_table_print(&table, stdout);
-        status = show(r, file, &table, "claims");
+        status = ex_report_table(&r->s->rows, file, &table, "claims");
         fprintf(file,
                 "\nChanges and gaps are differences within each seed; ± is half of a 95 %% "
                 "interval (Student's t) over %ld seeds.\n\n",
@@ -969,13 +940,13 @@ static int write_report(results *r, int argc, char **argv) {
     if (status == 0 && r->s->places > 0) {
         fprintf(file, "## The direction of pruning\n\n![shares](span.svg)\n\n");
         span_table(r, &table);
-        status = show(r, file, &table, "spans");
+        status = ex_report_table(&r->s->rows, file, &table, "spans");
         if (status == 0) status = draw_spans(r, setting.data, second.data);
     }
     if (status == 0) {
         fprintf(file, "\n## Pushing towards prunability\n\n![Goodhart](goodhart.svg)\n\n");
         goodhart_table(r, &table);
-        status = show(r, file, &table, "goodhart");
+        status = ex_report_table(&r->s->rows, file, &table, "goodhart");
         if (status == 0) status = draw_goodhart(r, setting.data, second.data);
     }
     if (file != NULL) status = ex_finish(status, file, path.data);

@@ -474,6 +474,14 @@ static inline void ex_progress_add(ex_progress *progress, double amount) {
     }
 }
 
+/* A progress callback of the library that keeps a bar, which `user` is, up to date. */
+static inline int ex_progress_redraw(void *user, int64_t done, int64_t total) {
+    (void)done;
+    (void)total;
+    ex_progress_add((ex_progress *)user, 0);
+    return 0;
+}
+
 static inline void ex_progress_end(const ex_progress *progress) {
     char spent[32];
 

@@ -708,7 +708,6 @@ static void lower_claim(const results *r, const group *g, ex_table *table, int m
 
 static int report(const results *r, int argc, char **argv) {
     ex_text path = {NULL, 0, 0}, first = {NULL, 0, 0}, second = {NULL, 0, 0};
-    ex_text claims = {NULL, 0, 0};
     ex_table table = {0, 0, 0, NULL};
     FILE *file =
         ex_report_open(&r->s->rows, "Pruning against random perturbation", argc, argv, &path);
@@ -748,11 +747,7 @@ static int report(const results *r, int argc, char **argv) {
         lower_claim(r, p, &table, PERTURBED, 0,
                     "random perturbation does not lower the test loss (5.4.3)");
     }
-    ex_table_markdown(&table, file);
-    ex_path(&claims, r->s->set.common.out, "claims", "csv");
-    status = ex_table_csv(&table, claims.data);
-    ex_text_free(&claims);
-    ex_table_free(&table);
+    status = ex_report_table(&r->s->rows, file, &table, "claims");
     fprintf(file,
             "Quotients and differences are taken within each seed; intervals are Student's t over "
             "seeds, ± is a standard error over them (with one seed: over draws). Quotients are "

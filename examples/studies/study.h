@@ -12,6 +12,7 @@
 /* ---- settings ------------------------------------------------------------------------------ */
 
 enum { EX_DEMO, EX_MINI, EX_NIGHT, EX_FULL, EX_PRESETS };
+static const char *const ex_preset_flags[EX_PRESETS] = {"--demo", "--mini", "--night", "--full"};
 
 /* What every study lets its user choose. */
 typedef struct ex_study_settings {
@@ -43,12 +44,11 @@ typedef struct ex_study_settings {
 /* The preset that the command line asks for, before options are read: it decides their defaults.
    Without one: mini. */
 static inline int ex_preset(int argc, char **argv) {
-    static const char *const flags[EX_PRESETS] = {"--demo", "--mini", "--night", "--full"};
     int i, k, preset = EX_MINI;
 
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         for (k = 0; k < EX_PRESETS; k++)
-            if (strcmp(argv[i], flags[k]) == 0) preset = k;
+            if (strcmp(argv[i], ex_preset_flags[k]) == 0) preset = k;
     return preset;
 }
 
@@ -814,11 +814,23 @@ static inline FILE *ex_report_open(const ex_study *s, const char *title, int arg
     return file;
 }
 
+/* Writes a table into the report and to OUT/name.csv, and frees it. Returns the exit status. */
+static inline int ex_report_table(const ex_study *s, FILE *report, ex_table *table,
+                                  const char *name) {
+    ex_text path = {NULL, 0, 0};
+    int status;
+
+    ex_table_markdown(table, report);
+    ex_path(&path, s->set->out, name, "csv");
+    status = ex_table_csv(table, path.data);
+    ex_text_free(&path);
+    ex_table_free(table);
+    return status;
+}
+
 /* How the settings of a preset were found, for the report: choosing them by measures would have
    made the result. */
 static inline void ex_report_choice(const ex_study_settings *set, const char *by, FILE *report) {
-    static const char *const names[EX_PRESETS] = {"--demo", "--mini", "--night", "--full"};
-
     if (set->preset == EX_FULL) {
         fprintf(report, "Widths, epochs and all other settings are the paper's (A.3, A.4) unless "
                         "an option changed them.\n\n");
@@ -828,7 +840,7 @@ static inline void ex_report_choice(const ex_study_settings *set, const char *by
         report,
         "The settings of `%s` were chosen %s, on other seeds, before any measure was looked at. "
         "Options in the command above override them.\n\n",
-        names[set->preset], by);
+        ex_preset_flags[set->preset], by);
 }
 
 /* ---- main ---------------------------------------------------------------------------------- */

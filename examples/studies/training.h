@@ -43,6 +43,18 @@ static inline double ex_forward_cost(int arch, int64_t width) {
 /* Test images whose predictions a row keeps. */
 #define EX_PREDICTED 1000
 
+/* Mean loss and error rate over images. A mean that is not finite: PRUN_ERR_NONFINITE. */
+static inline prun_status ex_evaluate(prun_net *net, const prun_images *images, double *loss,
+                                      double *error) {
+    double sum = 0;
+    int64_t errors = 0;
+    const prun_status status = prun_net_loss(net, images, NULL, images->count, NULL, &sum, &errors);
+
+    *loss = sum / (double)images->count;
+    *error = (double)errors / (double)images->count;
+    return status == PRUN_OK && !isfinite(*loss) ? PRUN_ERR_NONFINITE : status;
+}
+
 /* Two letters for the class that the net predicts for each of the first test images: a text, so
    that models which were trained at different times can be compared. */
 static inline prun_status ex_predictions(prun_net *net, const prun_images *images, ex_text *text) {
