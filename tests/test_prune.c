@@ -852,7 +852,7 @@ static void fractions_of_a_grid_are_the_grid(void) {
             const prun_prunability_answer *x = &found[0].answer[l], *y = &found[1].answer[l];
             CHECK(same_bits(x->lower, y->lower) && same_bits(x->upper, y->upper));
             CHECK(same_bits(x->standard_error, y->standard_error));
-            CHECK(isnan(x->lower) == (options[0].resamples == 0));
+            CHECK((isnan(x->lower) != 0) == (options[0].resamples == 0));
         }
         for (k = 0; k <= n; k++) {
             CHECK(same_bits(losses[0][k], losses[1][k]));

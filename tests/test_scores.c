@@ -958,7 +958,7 @@ static void check_measures(const prun_objective *o, const prun_measure_options *
         CHECK_STATUS(prun_measure(measurement, kinds[k].name, &result), PRUN_OK);
         if (!CHECK(result.value == found.answer[0].kept_fraction) ||
             !CHECK(equal_or_nan(result.standard_error, found.answer[0].standard_error)) ||
-            !CHECK(isnan(result.standard_error) == (m->resamples == 0)))
+            !CHECK((isnan(result.standard_error) != 0) == (m->resamples == 0)))
             printf("  %s: %g +- %g\n", kinds[k].name, result.value, result.standard_error);
         free(scores);
     }
