@@ -11947,6 +11947,18 @@ static prun_status prun__kept_check(prun_context *context, double kept_fraction)
                       kept_fraction);
 }
 
+/* The same for each of a list. */
+static prun_status prun__kept_list_check(prun_context *context, const double *fractions,
+                                         int64_t count) {
+    int64_t i;
+    for (i = 0; i < count; i++)
+        if (!(fractions[i] >= 0.0 && fractions[i] <= 1.0))
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "pruning: fractions[%lld]: kept fraction %g is not in [0, 1]",
+                              (long long)i, fractions[i]);
+    return PRUN_OK;
+}
+
 /* Checks the kept fractions that the caller lists, if there are any. */
 static prun_status prun__fractions_check(prun_context *context, const prun_prune_options *p) {
     int64_t i;
@@ -11955,13 +11967,12 @@ static prun_status prun__fractions_check(prun_context *context, const prun_prune
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "pruning: fraction_count %lld with %s; give both or neither",
                           (long long)p->fraction_count, p->fractions ? "fractions" : "none");
-    for (i = 0; i < p->fraction_count; i++) {
-        PRUN__TRY(prun__kept_check(context, p->fractions[i]));
-        if (i > 0 && !(p->fractions[i] > p->fractions[i - 1]))
+    PRUN__TRY(prun__kept_list_check(context, p->fractions, p->fraction_count));
+    for (i = 1; i < p->fraction_count; i++)
+        if (!(p->fractions[i] > p->fractions[i - 1]))
             return prun__fail(context, PRUN_ERR_ARGUMENT,
                               "pruning: fractions[%lld] is %g, not above the %g before it",
                               (long long)i, p->fractions[i], p->fractions[i - 1]);
-    }
     return PRUN_OK;
 }
 
@@ -12935,12 +12946,11 @@ PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const 
                                          double *losses, double *standard_errors,
                                          double *error_rates) {
     prun_perturb_options p = prun_same_size_resolved(options);
-    int64_t i;
     p.norm = 0.0;
     if (count < 1)
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
                           "perturbation: %lld kept fractions", (long long)count);
-    for (i = 0; i < count; i++) PRUN__TRY(prun__kept_check(objective->context, fractions[i]));
+    PRUN__TRY(prun__kept_list_check(objective->context, fractions, count));
     return prun__noise_curve(objective, &p, NULL, fractions, count, losses, standard_errors,
                              error_rates);
 }

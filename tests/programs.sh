@@ -109,6 +109,10 @@ check "the trained network is in the middle of the surface" awk -F, '
     FILENAME ~ /surface/ && $2 == 0 && $3 == 0 { found++; bad += $4 != base }
     END { exit bad || found != 2 }' "$work/figures/loss.csv" "$work/figures/surface.csv"
 check "families" ends 0 '^pruning' "$measure" $tiny --epochs 1 --quiet
+check "--isa chooses the kernels" ends 0 'gap' "$measure" $tiny --epochs 1 --quiet --isa portable \
+    --csv "$work/portable.csv"
+check "... which the row names" grep -q ',portable$\|,portable,' "$work/portable.csv"
+check "unknown kernels" ends 2 'portable is always there' "$measure" --isa avx1024
 check "no room for --out: before the training" ends 1 "$work/row.csv" \
     "$work/demogen" --mini --out "$work/row.csv/out"
 ln -s net.safetensors "$work/link"

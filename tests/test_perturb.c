@@ -514,7 +514,7 @@ static void bad_options_are_named(void) {
     CHECK_STATUS(prun_perturbation_curve(&o, &minus, 1, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_same_size_curve(&o, fractions, 0, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_same_size_curve(&o, fractions, 2, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);
-    CHECK(strstr(test_context.message, "1.01") != NULL);
+    CHECK(strstr(test_context.message, "fractions[1]: kept fraction 1.01") != NULL);
     CHECK_STATUS(prun_same_size_curve(&o, fractions + 2, 1, &p, out, NULL, NULL),
                  PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_same_size_curve(&o, &minus, 1, &p, out, NULL, NULL), PRUN_ERR_ARGUMENT);

@@ -1573,8 +1573,8 @@ static void bad_lists(void) {
         const char *message;
     } bad[8] = {{{0, 0.5, 0.5, 1}, 4, "fractions[2] is 0.5"},
                 {{0, 0.5, 0.25, 1}, 4, "fractions[2] is 0.25"},
-                {{-0.01, 0.5, 0.6, 1}, 4, "-0.01"},
-                {{0, 0.5, 0.6, 1.01}, 4, "1.01"},
+                {{-0.01, 0.5, 0.6, 1}, 4, "fractions[0]: kept fraction -0.01"},
+                {{0, 0.5, 0.6, 1.01}, 4, "fractions[3]: kept fraction 1.01"},
                 {{0, NAN, 0.6, 1}, 4, "nan"},
                 {{NAN, 0.1, 0.6, 1}, 1, "nan"},
                 {{0, 0.5, 0.6, 1}, 0, "fraction_count 0"},

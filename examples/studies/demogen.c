@@ -1371,20 +1371,23 @@ static void way_table(const evaluation *e, ex_table *table) {
     int64_t i;
     int way;
 
-    ex_table_header(table, "weights dropped by|mean kept fraction|nothing to drop|tau|lower|upper");
+    ex_table_header(table,
+                    "weights dropped by|mean kept fraction|kept all|kept none|tau|lower|upper");
     for (way = 0; way < WAYS; way++) {
         const char *name = e->s->names[way_column(e->s, way)];
         const double *kept = column(e, name), *all = column(e, "prunable");
         const int k = find_line(e, name);
-        double sum = 0, whole = 0;
+        double sum = 0, whole = 0, none = 0;
 
         for (i = 0; i < e->n; i++) {
             sum += kept[i] / (double)e->n;
+            none += kept[i] == 0;
             whole += prun_kept_count_at(kept[i], (int64_t)all[i]) >= (int64_t)all[i];
         }
         ex_table_cell(table, "%s", way_labels[way]);
         ex_table_cell(table, "%.4f", sum);
         ex_table_cell(table, "%.0f models", whole);
+        ex_table_cell(table, "%.0f models", none);
         number_cell(table, "%+.3f", k >= 0 ? e->lines[k].kendall.tau_a : (double)NAN);
         number_cell(table, "%+.3f", k >= 0 ? e->lines[k].interval.lower : (double)NAN);
         number_cell(table, "%+.3f", k >= 0 ? e->lines[k].interval.upper : (double)NAN);
@@ -1724,7 +1727,7 @@ static int cost(const study *s) {
     double rate = 0, bytes = 0, weights = 0, seconds;
     int k, status;
 
-    if (s->set.study.preset < EX_NIGHT || !ex_study_trains(&s->rows)) return -1;
+    if (s->set.study.preset < EX_NIGHT) return -1;
     for (k = 0; k < 2; k++) {
         arch = arch_of(s, tried[k]);
         status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
@@ -1756,6 +1759,7 @@ static int announce(void *user) {
     const study *s = (const study *)user;
     ex_text widths = {NULL, 0, 0};
 
+    if (!ex_study_trains(&s->rows)) return -1;
     ex_list_text(&s->set.width, &widths);
     printf("%ld NiN models of widths %s, %ld of them to train; %s: %ld training and %ld test "
            "images; %ld epochs, batch %ld; kernels: %s\n",

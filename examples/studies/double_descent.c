@@ -762,8 +762,9 @@ static void describe(const results *r, ex_text *first, ex_text *second) {
 
     ex_text_add(first, "%s on ", ex_arch_labels[set->arch.value]);
     ex_recipe_describe(&set->recipe, &s->data, first);
-    ex_text_add(second, "mean and standard error over %d seeds; test: %ld images",
-                set->recipe.seeds.count, (long)s->data.test.count);
+    ex_text_add(second, "mean and standard error over %d seed%s; test: %ld images",
+                set->recipe.seeds.count, ex_plural(set->recipe.seeds.count),
+                (long)s->data.test.count);
     if (set->steps > 0)
         ex_text_add(second, "; Hessian: %ld training images, %ld Lanczos steps",
                     (long)(set->hessian_images > 0 ? set->hessian_images : s->data.train.count),
@@ -1130,13 +1131,13 @@ static const preset presets[EX_PRESETS][2] = {
       "200",
       "100",
       "1",
-      {"1,2,3,4,5,6,7,8", "100", "32", "0", "0", "0.2", "2000", "0", "0"}},
+      {"1,2,3,4,5,6", "100", "32", "0", "0", "0.2", "2000", "0", "0"}},
      {"1,2,3,4,6,8,12,16",
       "200",
       "60",
       "1",
       {"1,2,3,4,5,6", "20", "32", "0", "0", "0.2", "4000", "0", "0"}}},
-    {{"1,2,3,4,5,6,7,8,10,12,16,20,24",
+    {{"1,2,3,4,5,6,7,8,10,12,16",
       "500",
       "100",
       "1",

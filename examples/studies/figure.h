@@ -264,11 +264,11 @@ static inline double ex__legend_width(const ex_plot *plot) {
     return longest > 0 ? 40 + 7.2 * (double)longest : 0;
 }
 
-/* Draws a plot into a box, its labels and legend included. */
-static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, double top,
-                                double width, double height) {
-    const double legend = ex__legend_width(plot), bottom = top + height;
-    ex_scale x = ex_scale_start(plot->log_x, left + 78, left + width - legend - 16);
+/* Draws a plot and its labels into a box. */
+static inline void ex__plot_draw_axes(FILE *file, const ex_plot *plot, double left, double top,
+                                      double width, double height) {
+    const double bottom = top + height;
+    ex_scale x = ex_scale_start(plot->log_x, left + 78, left + width - 16);
     ex_scale y = ex_scale_start(plot->log_y, bottom - 50, top + 36);
     char turned[120];
     int k;
@@ -306,6 +306,14 @@ static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, do
                     plot->mark_text);
     }
     for (k = 0; k < plot->count; k++) ex__svg_series(file, plot, &plot->series[k], &x, &y);
+}
+
+/* Draws a plot into a box, its labels and legend included. */
+static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, double top,
+                                double width, double height) {
+    const double legend = ex__legend_width(plot);
+
+    ex__plot_draw_axes(file, plot, left, top, width - legend, height);
     ex__svg_legend(file, plot, left + width - legend, top + 50);
 }
 
@@ -317,13 +325,23 @@ static inline void ex_svg_head(FILE *file, const char *first, const char *second
     ex_svg_text(file, 18, 42, "font-size=\"12\" fill=\"#555\"", second);
 }
 
+/* Whether plots before the last have a legend of their own. */
+static inline int ex__has_legends(const ex_plot *plots, int count) {
+    int i, legends = 0;
+
+    for (i = 0; i + 1 < count; i++) legends += ex__legend_width(&plots[i]) > 0;
+    return legends > 0;
+}
+
 /* A figure of plots below and beside one another, `across` in a row, under the lines of a head
-   (both NULL: none). */
+   (both NULL: none). Where the last row has an empty box, a common legend stands there. */
 static inline int ex_plots_write(const char *directory, const char *name, const char *first,
                                  const char *second, const ex_plot *plots, int count, int across,
                                  double width, double height) {
     const double head = first != NULL ? EX_SVG_HEAD : 0;
     const int rows = (count + across - 1) / across;
+    const int common = count % across != 0 && !ex__has_legends(plots, count);
+    const double last = head + height * (rows - 1);
     ex_text path = {NULL, 0, 0};
     FILE *file = ex_svg_open(directory, name, width * across, head + height * rows, &path);
     int i, status = EX_FAILED;
@@ -331,8 +349,10 @@ static inline int ex_plots_write(const char *directory, const char *name, const 
     if (file != NULL) {
         if (first != NULL) ex_svg_head(file, first, second);
         for (i = 0; i < count; i++)
-            ex_plot_draw(file, &plots[i], width * (i % across), head + height * (i / across), width,
-                         height);
+            (common ? ex__plot_draw_axes : ex_plot_draw)(
+                file, &plots[i], width * (i % across), head + height * (i / across), width, height);
+        if (common)
+            ex__svg_legend(file, &plots[count - 1], width * (count % across) + 24, last + 50);
         status = ex_svg_close(file, path.data);
     }
     ex_text_free(&path);

@@ -23,7 +23,7 @@
 typedef struct settings {
     ex_choice arch, normalize;
     const char *checkpoint, *initial, *history, *prefix, *save, *data, *npy, *csv, *only, *skip,
-        *spectrum;
+        *isa, *spectrum;
     int64_t width, depth, epochs, batch, images, test_images, channels, pad_to, seed;
     ex_fractions fractions;
     int64_t resamples, repetitions, draws, restarts, hessian_images, hessian_steps, hessian_runs;
@@ -531,6 +531,7 @@ static int write_csv(const session *s) {
 
 static int parse(int argc, char **argv, settings *set) {
     const double many = 1e9, any_seed = 9007199254740992.0;
+    int status;
     const ex_option options[] = {
         {"checkpoint", EX_TEXT, &set->checkpoint, NULL, 0, 0, "safetensors file; else train one"},
         {"initial", EX_TEXT, &set->initial, NULL, 0, 0, "checkpoint from before training"},
@@ -585,6 +586,8 @@ static int parse(int argc, char **argv, settings *set) {
          "of training [0.0001; checkpoint: as its metadata say]"},
         {"save", EX_TEXT, &set->save, NULL, 0, 0, "training: file for the network"},
         {"seed", EX_INT, &set->seed, "1", 0, any_seed, "of training and of random measures"},
+        {"isa", EX_TEXT, &set->isa, "best", 0, 0,
+         "kernels: best, portable, avx2, avx512 or neon; they round differently"},
         {"quiet", EX_FLAG, &set->quiet, NULL, 0, 0, "no progress"}};
     const ex_program program = {
         "measure",
@@ -598,7 +601,8 @@ static int parse(int argc, char **argv, settings *set) {
     set->weight_decay = -1;
     set->arch.names = "cnn|nin|resnet18";
     set->normalize.names = "mean-std|per-image|none";
-    return ex_parse(&program, argc, argv, NULL);
+    status = ex_parse(&program, argc, argv, NULL);
+    return status >= 0 ? status : ex_choose_kernels(set->isa);
 }
 
 int main(int argc, char **argv) {

@@ -565,7 +565,8 @@ static double chance(const results *r, int width, int span) {
     return span_sizes[span] / cell(r, width * r->seeds, WEIGHTS);
 }
 
-static void span_table(const results *r, ex_table *table) {
+/* One row for each of the spans from the given one on. */
+static void span_table(const results *r, int smallest, ex_table *table) {
     average pruning, noise;
     int w, place, span;
 
@@ -573,7 +574,7 @@ static void span_table(const results *r, ex_table *table) {
                            "pruning / noise|lower|upper");
     for (w = 0; w < r->s->set.widths.count; w++)
         for (place = r->s->places; place-- > 0;)
-            for (span = 0; span < SPANS; span++) {
+            for (span = smallest; span < SPANS; span++) {
                 const average ratio = excess_of(r, w, place, span, &pruning, &noise);
 
                 ex_table_cell(table, "%ld", (long)r->s->set.widths.value[w]);
@@ -591,7 +592,7 @@ static void span_table(const results *r, ex_table *table) {
 }
 
 /* A panel per width: shares along the kept fraction, for the smallest and the largest span. */
-static int draw_spans(const results *r, const char *first, const char *second) {
+static int draw_spans(const results *r, const char *first) {
     static const int drawn[2] = {2, SPANS - 1};
     static const char *const labels[2][3] = {
         {"pruning, first 10", "noise, first 10", "chance, first 10"},
@@ -601,6 +602,7 @@ static int draw_spans(const results *r, const char *first, const char *second) {
     ex_series *series = (ex_series *)ex_allocate((size_t)(widths * 6), sizeof *series);
     ex_plot *plots = (ex_plot *)ex_allocate((size_t)widths, sizeof *plots);
     char(*titles)[80] = (char(*)[80])ex_allocate((size_t)widths, sizeof *titles);
+    char second[160];
     int w, d, k, place, status;
 
     for (w = 0; w < widths; w++) {
@@ -628,11 +630,15 @@ static int draw_spans(const results *r, const char *first, const char *second) {
         snprintf(titles[w], sizeof titles[w], "NiN, width %ld", (long)r->s->set.widths.value[w]);
         plots[w].title = titles[w];
         plots[w].x_label = "kept fraction";
-        plots[w].y_label = "share of the squared length";
+        plots[w].y_label = "share of the squared length (log scale)";
         plots[w].log_y = 1;
         plots[w].series = series + 6 * w;
         plots[w].count = 6;
     }
+    snprintf(second, sizeof second,
+             "means over %ld seed%s; bands: 95 %% intervals (Student's t), cut where they "
+             "reach 0",
+             (long)r->seeds, ex_plural(r->seeds));
     status = ex_plots_write(r->s->set.common.out, "span", first, second, plots, widths,
                             widths < 2 ? widths : 2, 560, 340);
     free(room);
@@ -842,14 +848,16 @@ static void scatter(const results *r, int x, int y, ex_series *series, double *r
     }
 }
 
-static int draw_goodhart(const results *r, const char *first, const char *second) {
+static int draw_goodhart(const results *r, const char *first) {
     static const int axes[3][2] = {
         {TRAIN_LOSS, PRUNABILITY}, {TRAIN_LOSS, GAP}, {PRUNABILITY, GAP}};
     static const char *const labels[OWN_COLUMNS] = {
-        "train loss (nats)", NULL, NULL, NULL, "gap (test - train error)", "prunability"};
+        "train loss (nats, log scale)", NULL,         NULL, NULL,
+        "gap (test - train error)",     "prunability"};
     double *room = (double *)ex_allocate((size_t)(3 * METHODS * 2 * r->n), sizeof *room);
     ex_series series[3][METHODS];
     ex_plot plots[3];
+    char second[160];
     int k, method, status;
 
     memset(plots, 0, sizeof plots);
@@ -863,6 +871,9 @@ static int draw_goodhart(const results *r, const char *first, const char *second
         plots[k].series = series[k];
         plots[k].count = METHODS;
     }
+    snprintf(second, sizeof second,
+             "a point per model, %ld seed%s of each training; test: %ld images", (long)r->seeds,
+             ex_plural(r->seeds), (long)r->s->data.test.count);
     status = ex_plots_write(r->s->set.common.out, "goodhart", first, second, plots, 3, 2, 620, 340);
     free(room);
     return status;
@@ -915,14 +926,12 @@ static void describe(const results *r, const char *setting, FILE *file) {
 }
 
 static int write_report(results *r, int argc, char **argv) {
-    ex_text setting = {NULL, 0, 0}, second = {NULL, 0, 0}, path = {NULL, 0, 0};
+    ex_text setting = {NULL, 0, 0}, path = {NULL, 0, 0};
     ex_table table = {0, 0, 0, NULL};
     FILE *file = ex_report_open(&r->s->rows, "Two open questions", argc, argv, &path);
     int status = file != NULL ? 0 : EX_FAILED;
 
     ex_recipe_describe(&r->s->set.recipe, &r->s->data, &setting);
-    ex_text_add(&second, "95 %% intervals (Student's t) over %ld seeds; test: %ld images",
-                (long)r->seeds, (long)r->s->data.test.count);
     if (status == 0) {
         describe(r, setting.data, file);
         fprintf(file, "## The answer\n\n");
@@ -934,25 +943,28 @@ static int write_report(results *r, int argc, char **argv) {
         status = ex_report_table(&r->s->rows, file, &table, "claims");
         fprintf(file,
                 "\nChanges and gaps are differences within each seed; ± is half of a 95 %% "
-                "interval (Student's t) over %ld seeds.\n\n",
-                (long)r->seeds);
+                "interval (Student's t) over %ld seed%s.\n\n",
+                (long)r->seeds, ex_plural(r->seeds));
     }
     if (status == 0 && r->s->places > 0) {
         fprintf(file, "## The direction of pruning\n\n![shares](span.svg)\n\n");
-        span_table(r, &table);
-        status = ex_report_table(&r->s->rows, file, &table, "spans");
-        if (status == 0) status = draw_spans(r, setting.data, second.data);
+        span_table(r, SPANS - 1, &table);
+        ex_table_markdown(&table, file);
+        ex_table_free(&table);
+        fprintf(file, "\nspans.csv has the smaller spans too.\n");
+        span_table(r, 0, &table);
+        status = ex_study_table(&r->s->rows, &table, "spans");
+        if (status == 0) status = draw_spans(r, setting.data);
     }
     if (status == 0) {
         fprintf(file, "\n## Pushing towards prunability\n\n![Goodhart](goodhart.svg)\n\n");
         goodhart_table(r, &table);
         status = ex_report_table(&r->s->rows, file, &table, "goodhart");
-        if (status == 0) status = draw_goodhart(r, setting.data, second.data);
+        if (status == 0) status = draw_goodhart(r, setting.data);
     }
     if (file != NULL) status = ex_finish(status, file, path.data);
     if (status == 0) printf("\n%s\n", ex_shown(path.data));
     ex_text_free(&setting);
-    ex_text_free(&second);
     ex_text_free(&path);
     return status;
 }

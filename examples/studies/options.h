@@ -491,4 +491,15 @@ static inline void ex_progress_end(const ex_progress *progress) {
             ex__duration(ex_seconds() - progress->start, spent));
 }
 
+/* Chooses the kernels that an option names, before anything is computed. Returns -1 to go on,
+   otherwise the exit status. */
+static inline int ex_choose_kernels(const char *isa) {
+    if (strcmp(isa, "best") == 0 || prun_isa_set(isa) == PRUN_OK) return -1;
+    ex_error(
+        "--isa %s: unknown, or not for this computer or program; portable is always there, the "
+        "best here is %s",
+        isa, prun_isa());
+    return EX_USAGE;
+}
+
 #endif /* OPTIONS_H_INCLUDED */

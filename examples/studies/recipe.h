@@ -138,7 +138,7 @@ static inline void ex_recipe_announce(const ex_recipe *recipe, const ex_data *da
                                       const char *networks) {
     printf("%s, %d seed%s each; %s: %ld training and %ld test images; %ld epochs, batch %ld; "
            "kernels: %s\n",
-           networks, recipe->seeds.count, recipe->seeds.count == 1 ? "" : "s", data->name,
+           networks, recipe->seeds.count, ex_plural(recipe->seeds.count), data->name,
            (long)data->train.count, (long)data->test.count, (long)recipe->epochs,
            (long)recipe->batch, prun_isa());
     fflush(stdout);

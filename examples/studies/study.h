@@ -52,17 +52,6 @@ static inline int ex_preset(int argc, char **argv) {
     return preset;
 }
 
-/* Chooses the kernels, before anything is computed. Returns -1 to go on, otherwise the exit
-   status. */
-static inline int ex__study_isa(const ex_study_settings *s) {
-    if (strcmp(s->isa, "best") == 0 || prun_isa_set(s->isa) == PRUN_OK) return -1;
-    ex_error(
-        "--isa %s: unknown, or not for this computer or program; portable is always there, the "
-        "best here is %s",
-        s->isa, prun_isa());
-    return EX_USAGE;
-}
-
 /* Call after ex_parse. Returns -1 to go on, otherwise the exit status. */
 static inline int ex_study_check(ex_study_settings *s) {
     long long i = 0, n = 0;
@@ -84,7 +73,7 @@ static inline int ex_study_check(ex_study_settings *s) {
 #ifndef _OPENMP
     if (s->jobs > 1) ex_note("built without OpenMP: one model at a time; shards use more cores");
 #endif
-    return ex__study_isa(s);
+    return ex_choose_kernels(s->isa);
 }
 
 /* ---- rows on file -------------------------------------------------------------------------- */
@@ -814,19 +803,27 @@ static inline FILE *ex_report_open(const ex_study *s, const char *title, int arg
     return file;
 }
 
-/* Writes a table into the report and to OUT/name.csv, and frees it. Returns the exit status. */
-static inline int ex_report_table(const ex_study *s, FILE *report, ex_table *table,
-                                  const char *name) {
+/* Writes a table to OUT/name.csv and frees it. Returns the exit status. */
+static inline int ex_study_table(const ex_study *s, ex_table *table, const char *name) {
     ex_text path = {NULL, 0, 0};
     int status;
 
-    ex_table_markdown(table, report);
     ex_path(&path, s->set->out, name, "csv");
     status = ex_table_csv(table, path.data);
     ex_text_free(&path);
     ex_table_free(table);
     return status;
 }
+
+/* Writes a table into the report and to OUT/name.csv, and frees it. Returns the exit status. */
+static inline int ex_report_table(const ex_study *s, FILE *report, ex_table *table,
+                                  const char *name) {
+    ex_table_markdown(table, report);
+    return ex_study_table(s, table, name);
+}
+
+/* "1 seed", "5 seeds". */
+static inline const char *ex_plural(int64_t count) { return count == 1 ? "" : "s"; }
 
 /* How the settings of a preset were found, for the report: choosing them by measures would have
    made the result. */
