@@ -37,7 +37,7 @@ static inline void put_element(blob *b, uint64_t bits, int bytes, int big) {
         for (i = bytes - 1; i >= 0; i--) put_little_endian(b, bits >> 8 * i, 1);
 }
 
-/* Small numbers, exact in every float type, as that type's bits. */
+/* The bits of a small number, exact in every float type, as a float of that many bytes. */
 static inline uint64_t float_bits(double value, int bytes) {
     uint64_t bits = 0;
     float single = (float)value;
@@ -58,12 +58,12 @@ static inline uint64_t float_bits(double value, int bytes) {
 
 enum { SET = 3, C = 2, H = 5, W = 6, PIXELS = SET * C * H * W };
 
-/* The byte or float of channel c at (y, x) of image n. */
+/* The value of channel c at (y, x) of image n. */
 static inline int pixel(int n, int c, int y, int x) {
     return (((n * C + c) * H + y) * W + x) % 251;
 }
 
-/* images.npy in a layout, type and order; labels 1, 0, 2 of a type. */
+/* Writes images.npy in this layout, type and order, and labels.npy with 1, 2, 0. */
 static inline void write_set(int nhwc, const char *type, int bytes, int fortran,
                              const char *label_type, int label_bytes) {
     const int big = type[0] == '>';

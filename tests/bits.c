@@ -1,15 +1,15 @@
-/* bits.c - prints what the library computes to the last bit, so that a change of it is noticed.
+/* bits.c - prints what the library computes, to the last bit, so that changes are noticed.
 
        bits [--isa portable|avx2|avx512|neon] [--threads N] [--scratch FILE]      (from the root)
 
    Trains a CNN, a NiN and a ResNet18 on a few images with both convolution algorithms and a
-   perceptron of this program's own, then prints losses, gradients, curvature, the answers of all
-   searches and all measures, the statistics of a synthetic table, and checksums of saved files. A
-   line is a key and a value; floating-point values are hexadecimal. Of an array there are the
-   checksum (FNV-1a over its bytes), the Euclidean norm and the element in the middle.
+   hand-written perceptron, then prints losses, gradients, curvature, the answers of all searches
+   and all measures, the statistics of a synthetic table, and checksums of saved files. A line is a
+   key and a value; floating-point values are hexadecimal. An array is printed as its checksum
+   (FNV-1a over its bytes), its Euclidean norm and its middle element.
 
-   The last digits also depend on compiler, C library and target, which the first lines, those that
-   begin with "#", name. tests/bits.sh compares the output with what was recorded.
+   The last digits also depend on compiler, C library and target. The first lines, which begin with
+   "#", name these. tests/bits.sh compares the output with what was recorded.
 */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
@@ -37,7 +37,7 @@ static void check(prun_status status, const char *what) {
     exit(1);
 }
 
-/* The sign of a NaN is not specified: the text has none. */
+/* The sign of a NaN is not specified, so it is not printed. */
 static void put_value(double value) {
     if (isnan(value)) printf(" nan\n");
     else printf(" %a\n", value);
@@ -79,7 +79,7 @@ static void put_checksum(const char *key, uint64_t hash) {
     printf("%s %s.checksum %016llx\n", scope, key, (unsigned long long)hash);
 }
 
-/* All of a short array, else its summary. */
+/* All elements of a short array, otherwise its summary. */
 static void put_doubles(const char *key, const double *v, int64_t n) {
     uint64_t hash = FNV_START;
     double squares = 0, one;
@@ -173,7 +173,7 @@ static void *room(int64_t count, size_t size) {
 static float *floats(int64_t n) { return (float *)room(n, sizeof(float)); }
 static double *doubles(int64_t n) { return (double *)room(n, sizeof(double)); }
 
-/* ---- what compiler, library and target are --------------------------------------------------- */
+/* ---- compiler, library and target ------------------------------------------------------------ */
 
 static void put_platform(void) {
 #if defined(__clang__)
@@ -517,7 +517,7 @@ static void copy_weights(const prun_objective *objective, float *flat, int back)
     }
 }
 
-/* Weights that are pruned and perturbed for good, and put back. */
+/* Permanent pruning and perturbation of the weights, undone afterwards. */
 static void report_changes(const prun_objective *objective) {
     static const char *const name[] = {"pruned.magnitude",   "pruned.magnitude_each_layer",
                                        "pruned.random",      "perturbed.magnitude",
@@ -688,7 +688,7 @@ static void put_measures(const char *key, const prun_measure_result *results,
 
 typedef enum selection { ALL, FAST, FOLDABLE } selection;
 
-/* All measures; all but the sharpness, which takes long; or those that folding changes. */
+/* All measures; all but sharpness, which takes long; or fast ones that folding changes. */
 static int is_wanted(const prun_measure_info *info, selection which) {
     if (which == FAST) return strstr(info->name, "sharpness") == NULL;
     return which == ALL ||
@@ -727,7 +727,7 @@ static void report_measures(const prun_objective *objective, const char *key,
     free(results), free(wanted);
 }
 
-/* Formulas that take numbers or tensors, and the noise of gradients. */
+/* Formulas with numbers or tensors as arguments, and the gradient noise. */
 static void report_formulas(const prun_objective *objective) {
     prun_dropout_bound bound = {0};
     double variance, deviation;
@@ -835,7 +835,7 @@ static void report_passes(prun_net *net, const prun_images *images, const char *
     free(logits), free(gradient), free(v);
 }
 
-/* A pass in training mode that leaves the running statistics as they are. */
+/* A pass in training mode that does not change the running statistics. */
 static void report_train_pass(prun_net *net, const prun_images *images,
                               const prun_augment *augment) {
     const int64_t n = prun_net_parameter_count(net);
@@ -893,7 +893,7 @@ static prun_train_options recipe(void) {
     return options;
 }
 
-/* What is saved, read back, and trained further: an epoch and a step. */
+/* Saves, reads back, and continues the training: an epoch and a step. */
 static void report_files(prun_net *net, const prun_images *images, prun_algorithm algorithm) {
     const int64_t index[6] = {1, 5, 9, 13, 17, 21};
     prun_train_options options = recipe();
@@ -1005,7 +1005,7 @@ static void report_nets(const prun_images *images) {
     }
 }
 
-/* A net of the layers that the families lack: biases, linear, average pooling, 5x4 kernels. */
+/* A net of layers that the families lack: biases, linear, average pooling, 5x4 kernels. */
 static void report_built(const prun_images *images) {
     prun_train_options options = recipe();
     prun_epoch history[EPOCHS];
@@ -1051,7 +1051,7 @@ static void report_built(const prun_images *images) {
     prun_net_free(net);
 }
 
-/* ---- a network of this program's own --------------------------------------------------------- */
+/* ---- a hand-written network ------------------------------------------------------------------ */
 
 enum { PIXELS = 49, HIDDEN = 8, CLASSES = 10 };
 
@@ -1102,7 +1102,7 @@ static prun_status perceptron_loss(const prun_objective *objective, const int64_
     return PRUN_OK;
 }
 
-/* Adds one sample's gradient, a double per float. Returns the loss. */
+/* Adds one sample's gradient, in doubles. Returns the loss. */
 static double perceptron_backward(const perceptron *p, int64_t s, double *gradient) {
     double *w1 = gradient, *b1 = w1 + HIDDEN * PIXELS, *w2 = b1 + HIDDEN;
     double *b2 = w2 + CLASSES * HIDDEN, q[CLASSES], loss;
@@ -1150,7 +1150,7 @@ static prun_status perceptron_logits(const prun_objective *objective, const int6
     return PRUN_OK;
 }
 
-/* Means over 4x4 pixels of the 28x28 in the middle; random weights. */
+/* Inputs: means over blocks of 4x4 of the central 28x28 pixels. Weights: random. */
 static void perceptron_fill(perceptron *p, const prun_images *images) {
     int64_t s, i, row, column;
     int a, b;
@@ -1256,7 +1256,7 @@ static void report_perceptron(const prun_images *images) {
 
 enum { MODELS = 48 };
 
-/* Models that differ in three axes and a seed; values in steps, so that some tie. */
+/* Models that differ in three axes and a seed; values are rounded, so that some tie. */
 typedef struct table {
     double measure[MODELS], other[MODELS], target[MODELS], size[MODELS], cluster[MODELS];
     double axis[3][MODELS], seed[MODELS];
@@ -1420,7 +1420,7 @@ static void put_interval(const char *key, const prun_interval *v) {
     put_part_count(key, "used", v->used);
 }
 
-/* Mean of the row numbers: any function of the rows will do. */
+/* A weighted mean over the rows; any function of the rows would do. */
 static double mean_row(void *user, const int64_t *rows, int64_t n) {
     const double *values = (const double *)user;
     double sum = 0;

@@ -4,10 +4,11 @@
 #   sh tests/bits.sh [PROGRAM]              PROGRAM: tests/bits.c, compiled [compiled here with $CC]
 #   sh tests/bits.sh --renew [PROGRAM]      records anew, and prints which lines changed
 #
-# There is a file for each kernel tier. Compiler, C library and target change last digits too:
-# where they differ from those that the file names, the number of lines that differ is printed, and
-# the tier is skipped. So is one that only has lines which are not recorded yet: whoever adds results
-# may lack a processor with that tier. A change of a recorded file belongs into a commit that says why.
+# There is one file per kernel tier. Compiler, C library and target also affect the last digits:
+# where they differ from those named in the file, the number of differing lines is printed and the
+# tier is skipped. A tier is also skipped if its only differences are lines that are not recorded
+# yet, because whoever adds results may lack a processor for that tier. A commit that changes a
+# recorded file must say why.
 #
 # The last line is "bits: N passed, N failed, N skipped".
 
@@ -43,7 +44,7 @@ case $program in
     *) program=./$program ;;
 esac
 
-# changes OLD NEW: lines that are in one of the two only, with - or + before them
+# changes OLD NEW: lines that only one of the two has, prefixed with - or +
 changes() {
     diff -U 0 "$1" "$2" | sed -e '/^--- /d' -e '/^+++ /d' -e '/^@@/d'
 }
@@ -52,7 +53,7 @@ changes() {
 show() {
     head -n 20 "$1" | sed 's/^/    /'
     more=$(($(wc -l < "$1") - 20))
-    [ "$more" -le 0 ] || echo "    ... and $more lines more"
+    [ "$more" -le 0 ] || echo "    ... and $more more lines"
 }
 
 # judge TIER FILE: the program's output FILE against the recorded one

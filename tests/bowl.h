@@ -16,7 +16,7 @@ typedef struct bowl {
     prun_tensor tensors[TENSORS];
     int64_t count, calls, fail_at; /* fail_at: number of the call that fails; 0: none */
     double centre[BOWL_WEIGHTS], slope[BOWL_WEIGHTS], curvature[BOWL_WEIGHTS], level;
-    double error_distance; /* errors: the share of samples is |w - original| / this, at most 1 */
+    double error_distance; /* fraction of errors: |w - original| / this, at most 1 */
     float *seen;           /* NULL, or room for the weights of every loss call */
     int64_t seen_count, seen_room;
 } bowl;

@@ -1,17 +1,17 @@
 #!/bin/sh
 # Chooses tests by name or by what they call: prints those of TEST... whose path contains WORD, or
-# whose first comment names it as a section; if WORD is a public function (prun_...), those that call
-# it, themselves or in a header they include.
+# whose first comment names it as a section. If WORD is a public function (prun_...), prints those
+# that call it, directly or in a header that they include.
 #
 #   sh tests/choose.sh WORD TEST...      each TEST is a program of build/ or a script
 #
-# Where none is chosen, says so and lists them all on standard error, and fails.
+# If none matches, says so, lists all tests on standard error, and fails.
 
 word=$1
 section=$(printf '%s\n' "$word" | tr '[:lower:]' '[:upper:]')
 shift
 
-# source_of TEST: the file it is made of
+# source_of TEST: its source file
 source_of() {
     case $1 in
     build/fuzz_*) echo "tests/fuzz/${1#build/}.c" ;;
@@ -20,7 +20,8 @@ source_of() {
     esac
 }
 
-# calls SOURCE: whether the function's name stands in it or in a header from beside it
+# calls SOURCE: whether the function's name occurs in it or in a header of its directory that it
+# includes
 calls() {
     grep -qw -e "$word" "$1" && return
     for header in $(sed -n 's/^#include "\([a-z_]*\.h\)".*/\1/p' "$1"); do

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Compiles the implementation and its users under the C and C++ standards it promises, warnings as
-# errors, with every build option, and runs what comes out.
+# Compiles the implementation and programs that use it under all supported C and C++ standards, with
+# warnings as errors and with every build option, and runs the programs.
 #
 #   [CC=cc] [CXX=c++] sh tests/compile.sh [GROUP...]
 #   sh tests/compile.sh --groups     prints the groups
 #
 # Without a GROUP it runs all of them.
-# CC unset or cc: every compiler of gcc and clang that is installed; else that compiler alone.
-# The last line is "compile: N passed, N failed", with ", N skipped" for missing standards.
+# CC unset or cc: gcc and clang, as far as they are installed; otherwise only that compiler. The
+# last line is "compile: N passed, N failed", with ", N skipped" for missing standards.
 
 # shellcheck disable=SC2086 # compilers with options are split into words on purpose
 
@@ -56,7 +56,8 @@ build() {
 }
 
 # Every standard: the implementation, and a file that only includes the header. The implementation
-# becomes code in the first of each language; the others accept it, and use that.
+# is compiled to an object under the first standard of each language. The others check its syntax
+# and link with that object.
 standards() {
     for standard in c99 c11 c2x c++11 c++17; do
         if ! available "$standard"; then
@@ -102,8 +103,8 @@ options() {
     done
 }
 
-# Parts that are left out, each alone and all together: no warning, the same answers, and none of the
-# names of the part. C++ accepts the same.
+# Builds without some parts, one by one and together: no warnings, the same answers, and the names
+# of these parts are not in the object. As C++, only the syntax is checked.
 parts() {
     for standard in c99 c++11; do
         available "$standard" || continue
@@ -126,10 +127,10 @@ parts() {
         -DPRUNABILITY_NO_FILES -c "$source/implementation.c" -o "$work/parts.o"
     nm "$work/parts.o" | grep -E 'T prun_(net|layer|train|trainer|hessian|spectrum|kendall|table|output_open|safetensors)_' \
         > "$work/wrong"
-    verdict "$cc: what is left out is not there" "$work/wrong"
+    verdict "$cc: parts left out are not in the object" "$work/wrong"
 }
 
-# Every level of optimisation, which see different warnings: -O0 to -O2 are built elsewhere.
+# The other optimisation levels, which give other warnings; -O0 to -O2 are built elsewhere.
 levels() {
     available c99 || return
     language c99
@@ -140,7 +141,7 @@ levels() {
         "$source/implementation.c"
 }
 
-# Macros that the header must not trip over, and flags that it refuses.
+# Macros that must not break the header, and flags that it rejects.
 hostilities() {
     available c99 || return
     language c99
@@ -190,9 +191,9 @@ msvc() {
         -Wshadow -Wconversion -Wno-unused-function -Werror -fsyntax-only "$@"
 }
 
-# What Visual C++ would see: Clang with Microsoft's names and without its own, where every extension
-# of GNU is an error. Then Clang in its place, which has the kernels for x86. And MinGW, whose GCC
-# must not have them.
+# Imitates Visual C++: Clang with Microsoft's predefined macros and without its own, with every GNU
+# extension as an error. Then Clang for MSVC as itself, which has the x86 kernels. Then MinGW, whose
+# GCC must not have them.
 windows() {
     [ -z "$windows_done" ] || return # whatever the compiler is
     windows_done=yes
@@ -215,7 +216,7 @@ windows() {
         check "/fp:fast is refused" sh -c '! "$@" 2> /dev/null' sh clang -D_M_FP_FAST \
             --target=x86_64-pc-windows-msvc -nostdinc -isystem "$here/msvc" -fsyntax-only \
             "$source/implementation.c"
-        # OpenMP 2.0 is all it knows
+        # Visual C++ supports only OpenMP 2.0
         grep -n '#pragma omp' "$here/../prunability.h" | grep -vE \
             'omp parallel for schedule\(static\) num_threads\([a-z]+\)$' > "$work/wrong"
         verdict "the header's OpenMP is that of MSVC" "$work/wrong"
@@ -272,7 +273,7 @@ for group in $groups; do
     case " $all " in
     *" $group "*) ;;
     *)
-        echo "compile.sh: no group \"$group\"; there are $all" >&2
+        echo "compile.sh: no group \"$group\"; the groups are $all" >&2
         exit 2
         ;;
     esac

@@ -1,11 +1,11 @@
-/* curvature_model.h - networks by plain loops, for test_curvature.c, which includes this twice:
-   REAL is the type of all arithmetic, MODEL(name) what a function is called there.
+/* curvature_model.h - networks in plain loops, for test_hessian_differences.c, which includes this
+   file twice: REAL is the type of all arithmetic, MODEL(name) the name of a function.
 
-   A perceptron with two hidden layers, and an LSTM read out after its last step; cross-entropy.
-   Weights lie one after the other, every matrix by rows (outputs x inputs), then its biases.
+   A perceptron with two hidden layers, and an LSTM whose last state is classified; cross-entropy.
+   The weights are one vector: each matrix in row-major order (outputs x inputs), then its biases.
 */
 
-/* Loss of logits, and its derivative by them, in place. */
+/* Returns the loss and replaces the logits by its derivative. */
 static REAL MODEL(softmax)(REAL *logits, int classes, int label) {
     REAL top = logits[0], sum = 0, loss;
     int i;
@@ -19,7 +19,7 @@ static REAL MODEL(softmax)(REAL *logits, int classes, int label) {
     return loss;
 }
 
-/* y = W x + b (plus what is there). */
+/* y += W x + b. */
 static void MODEL(apply)(const REAL *w, int rows, int columns, const REAL *x, REAL *y) {
     int i, j;
     for (i = 0; i < rows; i++) {
@@ -28,7 +28,7 @@ static void MODEL(apply)(const REAL *w, int rows, int columns, const REAL *x, RE
     }
 }
 
-/* Gradients of the same: to the weights, and, dx not NULL, added to dx. */
+/* Adds the gradients of the same to dw, and to dx unless it is NULL. */
 static void MODEL(apply_back)(const REAL *w, int rows, int columns, const REAL *x, const REAL *dy,
                               REAL *dw, REAL *dx) {
     int i, j;
@@ -85,7 +85,7 @@ static REAL MODEL(lstm)(const model *m, const REAL *w, const double *sample, int
     memset(gate, 0, sizeof(gate));
     memset(cell, 0, sizeof(cell));
     memset(out, 0, sizeof(out));
-    for (t = 0; t < steps; t++) { /* x[t] ends in the hidden state before step t */
+    for (t = 0; t < steps; t++) { /* the end of x[t] is the hidden state before step t */
         for (i = 0; i < in; i++) x[t][i] = (REAL)sample[t * in + i];
         MODEL(apply)(w, 4 * n, in + n, x[t], gate[t]);
         for (i = 0; i < 4 * n; i++)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The ways into another project: make install, pkg-config, CMake with the README's lines, the two-line
-# .c file, the shared library; from C and C++.
+# The ways to use the library in another project: make install, pkg-config, CMake with the README's
+# lines, the two-line .c file, the shared library; from C and C++.
 #
 #   [CC=cc] [CXX=c++] sh tests/embedding.sh
 #
@@ -23,11 +23,11 @@ prefix=$work/prefix
 check 'make install' make install PREFIX="$prefix"
 check 'the header is there' cmp prunability.h "$prefix/include/prunability.h"
 check 'make install below DESTDIR' make install PREFIX=/usr/local DESTDIR="$work/stage"
-check 'which its package file does not know' grep -qx 'prefix=/usr/local' \
+check 'the package file has the prefix without DESTDIR' grep -qx 'prefix=/usr/local' \
     "$work/stage/usr/local/share/pkgconfig/prunability.pc"
 check 'make install-lib' make install-lib PREFIX="$prefix" CC="$cc" CFLAGS=-O0 OPENMP=
 
-# a project that lies elsewhere
+# a project in another directory
 mkdir "$work/project"
 block c > "$work/project/prunability.c"
 check 'the README shows two lines' [ "$(wc -l < "$work/project/prunability.c")" -eq 2 ]
@@ -73,7 +73,7 @@ if command -v nm > /dev/null; then
     nm -D --defined-only "$prefix/lib/libprunability.so" | awk '$2 ~ /[A-Z]/ { print $3 }' > exports
     grep -o '\<prun_[a-z0-9_]* *(' "$prefix/include/prunability.h" | tr -d ' (' | sort -u > names
     check 'it exports functions' [ "$(wc -l < exports)" -ge 80 ]
-    check 'all of them of the header' sh -c 'sort exports | comm -23 - names > more; ! [ -s more ]'
+    check 'the header has all of them' sh -c 'sort exports | comm -23 - names > more; ! [ -s more ]'
 else
     skip 'nm: not installed'
 fi

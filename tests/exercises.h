@@ -1,6 +1,6 @@
-/* exercises.h - every public function called once on small data, on an allocator that can refuse
-   and with callbacks that can fail, lie and cancel. What the calls are for is up to the program
-   that includes this (tests/test_failures.c).
+/* exercises.h - every public function called once on small data, with an allocator that can refuse
+   and with callbacks that can fail, lie and cancel. The including program (tests/test_failures.c)
+   decides what is tested with these calls.
 
    An exercise prepares what its function needs, calls it inside CALL, and cleans up:
 
@@ -11,9 +11,9 @@
            return CALL(w, prun_loss_curve(&w->objective, &options, losses, NULL));
        }
 
-   Only inside CALL does the plan of `w` count: the request to refuse, the callback to fail.
-   Results go into memory that OUT, PREFIX, PARTLY or OPAQUE hand out, which is compared with a
-   pattern, or with the results of a call in which nothing failed. A run may call CALL once. */
+   The plan of `w` (the request to refuse, the callback to fail) only applies inside CALL. Results
+   go into memory from OUT, PREFIX, PARTLY or OPAQUE, which is compared with a pattern, or with the
+   results of a call in which nothing failed. A run may use CALL once. */
 #ifndef TEST_EXERCISES_H_INCLUDED
 #define TEST_EXERCISES_H_INCLUDED
 
@@ -83,7 +83,7 @@ static prun_status use_net_create(world *w) {
     return w->status;
 }
 
-/* What was built is the same every time. */
+/* The net must be the same every time. */
 static void net_result(world *w, prun_net *net) {
     float *floats = (float *)malloc((size_t)tensor_floats(net) * sizeof(float));
     copy_tensors(net, floats, 0);
@@ -143,7 +143,7 @@ static prun_status use_layer(world *w, layer_kind kind) {
     w->heap.armed = 0;
     CHECK((v == -1) == (w->heap.refused > 0) || w->heap.fail_at == 0);
     if (v != -1) v = prun_layer_linear(net, v, "last", 2, 0);
-    disarm(w, prun_net_finish(net, v, 5)); /* which passes on what the layer met */
+    disarm(w, prun_net_finish(net, v, 5)); /* which returns the error of the layer */
     if (w->status == PRUN_OK) net_result(w, net);
     else prun_net_free(net);
     return w->status;
@@ -305,7 +305,7 @@ static prun_status use_trainer_epoch(world *w) {
     return w->status;
 }
 
-/* A step that fails leaves net and trainer as they were: made again, it gives the same bits. */
+/* A step that fails leaves net and trainer unchanged: repeated, it gives the same bits. */
 static prun_status use_trainer_step(world *w) {
     static const int64_t index[6] = {1, 2, 3, 5, 8, 13};
     prun_trainer *trainer = make_trainer(w);
@@ -361,7 +361,7 @@ static prun_status use_search_random(world *w) {
     return use_search(w, PRUN_PRUNE_RANDOM, PRUN_PRUNE_GLOBAL);
 }
 
-/* With an interval, over kept fractions of its own. */
+/* With an interval, over given kept fractions. */
 static prun_status use_search_resamples(world *w) {
     static const double fractions[4] = {0, .2, .5, .9};
     prun_prune_options options = prune_options(w);
@@ -790,13 +790,13 @@ static prun_status use_measurement_create(world *w) {
     return w->status;
 }
 
-/* One measure in a measurement of its own; its result also says what went wrong. */
+/* One measure in a new measurement; its result also describes the error. */
 static prun_status use_one_measure(world *w, const char *name) {
     const prun_measure_options options = measure_options(w);
     prun_measure_result *found = PARTLY(w, prun_measure_result, 1);
     prun_measurement *m = NULL;
     CHECK(prun_measurement_create(&w->plain, &options, &m) == PRUN_OK);
-    m->objective = w->objective; /* from here on the plan counts */
+    m->objective = w->objective; /* from here on the plan applies */
     CALL(w, prun_measure(m, name, found));
     CHECK(found->status == w->status);
     CHECK(w->status == PRUN_OK || found->message[0] != '\0');
@@ -1105,7 +1105,7 @@ static void file_result(world *w) {
     if (file != NULL) fclose(file);
 }
 
-/* Opens, with requests refused, and then writes, with all there is. */
+/* Opens with refused requests, and then writes without refusals. */
 static prun_status use_output_open(world *w) {
     prun_output **output = OPAQUE(w, prun_output *);
     prun_status status;
@@ -1144,7 +1144,7 @@ static prun_status use_net_save(world *w) {
     return w->status;
 }
 
-/* Loads what is unlike the net, so that a partial load would show. */
+/* Loads weights that differ from those of the net, so that a partial load would show. */
 static prun_status use_net_load(world *w) {
     prun_safetensors *file;
     prun_net_save_safetensors(w->before, in_directory("net.safetensors"));
@@ -1170,7 +1170,7 @@ static prun_status use_trainer_save(world *w) {
     return w->status;
 }
 
-/* Loads a trainer of one epoch into a fresh one. */
+/* Loads a trainer with one finished epoch into a fresh one. */
 static prun_status use_trainer_load(world *w) {
     prun_trainer *trainer = make_trainer(w), *fresh = make_trainer(w);
     prun_safetensors *file;
@@ -1224,13 +1224,13 @@ static prun_status use_table_read_csv(world *w) {
 /* ---- the table of exercises ---- */
 
 enum {
-    CHANGES = 1,     /* the net changes, also when the call fails */
-    SUCCEEDS = 2,    /* the net changes when the call succeeds, not when it fails */
+    CHANGES = 1,     /* the net changes, even if the call fails */
+    SUCCEEDS = 2,    /* the net changes only if the call succeeds */
     ALL_RESULTS = 4, /* statuses that mean "undefined" end in one measure's result */
     RESTORES = 8,    /* moves the weights and puts them back, whatever a callback does to them */
     RETRIES = 16,    /* ends with the results of success after a failure too */
-    LONG = 32,       /* hundreds of requests and calls: a sample of them is tried */
-    SOUND = 64       /* prepares its call with others that need finite weights */
+    LONG = 32,       /* hundreds of requests and calls: only a sample of them fails */
+    SOUND = 64       /* calls functions that need finite weights first */
 };
 
 typedef struct exercise {

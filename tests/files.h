@@ -1,5 +1,5 @@
-/* files.h - what tests of file formats share: a directory of their own, an allocator that counts,
-   bytes written one by one, and a look at the message of a failure. Include it first, but for
+/* files.h - helpers for tests of file formats: a temporary directory, a counting allocator, files
+   written byte by byte, and checks of error messages. Include it first, or directly after
    implementation.h. */
 #ifndef TEST_FILES_H_INCLUDED
 #define TEST_FILES_H_INCLUDED
@@ -24,7 +24,7 @@
 
 static char directory[400];
 
-/* Full name of a file there; valid until the eighth call after. */
+/* Path of a file in it; valid for the next seven calls. */
 static const char *in_directory(const char *name) {
     static char paths[8][700];
     static int next;
@@ -45,7 +45,7 @@ static int make_directory(void) {
 #endif
 }
 
-/* Number of files there whose name contains `part`; with `destroy` they are removed. */
+/* Number of files in it whose name contains `part`. If `destroy` is set, they are removed. */
 static int files_named(const char *part, int destroy) {
     int count = 0;
 #if HAVE_POSIX
@@ -65,7 +65,7 @@ static int files_named(const char *part, int destroy) {
     return count;
 }
 
-/* ---- an allocator that counts, and refuses what no small file may ask for ---- */
+/* ---- an allocator that counts, and refuses requests too large for a small file ---- */
 
 enum { REFUSED_SIZE = 1 << 24 };
 
@@ -146,7 +146,7 @@ static int message_names(const char *text) {
     return strstr(prun_message(&test_context), text) != NULL;
 }
 
-/* A failure with one of two statuses, whose message names the file. */
+/* The call failed with one of two statuses, and the message names the file. */
 static inline void check_failure(prun_status got, prun_status a, prun_status b, const char *file,
                                  const char *what) {
     int holds = CHECK(got == a || got == b) & CHECK(message_names(file));
@@ -234,7 +234,7 @@ typedef struct bad_header {
 #define FILES_MAIN(program, cases, argc, argv) \
     files_main(program, cases, (int)(sizeof(cases) / sizeof((cases)[0])), argc, argv)
 
-/* Runs the cases with a directory that is there while they run. */
+/* Runs the cases with a directory that exists while they run. */
 static int files_main(const char *program, const test_case *cases, int count, int argc,
                       char **argv) {
     int failed;

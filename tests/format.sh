@@ -1,10 +1,10 @@
 #!/bin/sh
-# Checks that header, tests, examples and benchmarks have the style of .clang-format.
+# Checks that header, tests, examples and benchmarks follow .clang-format.
 #
 #   sh tests/format.sh
 #
-# Other versions of clang-format lay out some lines differently, so only version 14 is asked.
-# The last line is "format: N passed, N failed", with ", N skipped" without it.
+# Other versions of clang-format lay out some lines differently, so only version 14 is used. The
+# last line is "format: N passed, N failed", with ", N skipped" if version 14 is missing.
 
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"

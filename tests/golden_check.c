@@ -3,20 +3,19 @@
        golden_check [--isa portable|avx2|avx512|neon] [--algorithm auto|direct|winograd]
                     [--spectra yes|no|only] FILE...
 
-   A file holds the parameters of a network (param.*), images and labels (x, y) and what a double
-   precision implementation made of them: logits, loss and gradient in eval and train mode, running
-   statistics, three steps of SGD, the loss along magnitude pruning, margins and norms, a product of
-   the Hessian and, in small networks, all its eigenvalues. The family follows from the parameter
-   names, all sizes from the shapes. One line per quantity:
+   A file contains the parameters of a network (param.*), images and labels (x, y) and the results
+   of a double-precision implementation: logits, loss and gradient in eval and train mode, running
+   statistics, three steps of SGD, the loss along magnitude pruning, margins and norms, a product
+   with the Hessian and, for small networks, all its eigenvalues. The family follows from the
+   parameter names, all sizes from the shapes. The output has one line per quantity:
 
        FILE QUANTITY error E tolerance T ok|FAIL
 
    where E = |got - reference| / |reference| in L2 norms over all tensors of the quantity together.
-   Running statistics move by so little (1 % of a difference) that the last bit of their float32
-   storage can outweigh the tolerance: there, E leaves out what is within one unit in the last
-   place.
-   The eigenvalues take most of the time: `--spectra no` leaves them out, `only` the rest.
-   Exit status 1 if a quantity is off or a file cannot be read.
+   Running statistics change so little (by 1 % of a difference) that the last bit of their float32
+   storage can exceed the tolerance. For them, E ignores differences of at most one unit in the last
+   place. The eigenvalues take most of the time: `--spectra no` skips them, `--spectra only` skips
+   everything else. Exit status 1 if a quantity is off or a file cannot be read.
 */
 #include "../prunability.h"
 
@@ -58,7 +57,7 @@ static void add_pair(distance *d, double got, double want) {
     d->norm += want * want;
 }
 
-/* Distance from a float to its neighbour, away from zero. */
+/* Distance from a float to its neighbour away from zero. */
 static double last_place(float v) {
     return (double)nextafterf(fabsf(v), INFINITY) - (double)fabsf(v);
 }
@@ -80,7 +79,7 @@ static void report_failure(const golden *g, const char *quantity, const char *wh
     failed++;
 }
 
-/* Reports a failed call of the library; whether it succeeded. */
+/* Reports a failed library call. Returns whether it succeeded. */
 static int succeeded(const golden *g, const char *quantity, prun_status status) {
     if (status == PRUN_OK) return 1;
     printf("%-24s %-22s FAIL: %s: %s\n", g->label, quantity, prun_status_string(status),
@@ -196,7 +195,7 @@ static void close_golden(golden *g) {
     free(g->everything);
 }
 
-/* Between parts: back to the parameters of the file. */
+/* Restores the parameters of the file between the parts. */
 static int restore(golden *g) {
     return succeeded(g, "param", prun_net_read_safetensors(g->net, g->file, "param."));
 }
@@ -223,7 +222,7 @@ static void compare_floats(golden *g, const char *name, const float *got, int64_
     free(values);
 }
 
-/* A flat gradient of the summed loss against the file's, of the mean. */
+/* Compares a flat gradient of the summed loss with the file's gradient of the mean loss. */
 static void compare_gradient(golden *g, const char *name, const float *gradient, double limit) {
     char prefix[NAME_SIZE];
     distance d = {0, 0};
@@ -245,8 +244,8 @@ static void compare_gradient(golden *g, const char *name, const float *gradient,
     report(g, name, relative(&d), limit);
 }
 
-/* How far the live tensors with (or, without) the PRUN_TENSOR_STATISTIC flag moved away from param.*,
-   against how far the file's `prefix` tensors did. */
+/* Compares how far the net's tensors have moved from param.* with how far the file's `prefix`
+   tensors did: only tensors whose PRUN_TENSOR_STATISTIC flag equals `statistic`. */
 static void compare_displacement(golden *g, const char *quantity, const char *prefix,
                                  uint32_t statistic) {
     distance d = {0, 0};
@@ -381,7 +380,7 @@ static int64_t smallest_feasible(const double *losses, double beta) {
     return i;
 }
 
-/* One beta's answer against the definition applied to the full curve. */
+/* Compares one beta's answer with the definition applied to the full curve. */
 static void check_answer(const golden *g, const prun_prunability *found, int which,
                          const double *losses) {
     const prun_prunability_answer *answer = &found->answer[which];
@@ -409,7 +408,7 @@ static void check_stored_prunability(golden *g, const prun_prunability *found) {
     free(want);
 }
 
-/* Parameters are bit for bit what the file holds. */
+/* The parameters are bit for bit those of the file. */
 static void check_restored(golden *g) {
     int64_t t, changed = 0;
     for (t = 0; t < g->tensor_count; t++) {
@@ -474,7 +473,7 @@ static void check_spectrum(golden *g) {
     memset(&options, 0, sizeof(options));
     options.steps = entry->count;
     options.probes = 1;
-    g->context.threads = 1; /* so small that waking threads takes longer, on a busy machine much */
+    g->context.threads = 1; /* so small that waking threads would take longer than the work */
     if (!succeeded(g, "objective", prun_net_objective(g->net, &g->images, &objective)) ||
         !succeeded(g, "spectrum", prun_hessian_spectrum(&objective, &options, &spectrum)))
         return;
@@ -518,7 +517,7 @@ static void check_file(const char *path) {
     fflush(stdout);
 }
 
-/* Takes one option and its value; 0 if they are not known. */
+/* Applies one option and its value. Returns 0 if they are unknown. */
 static int take_option(const char *name, const char *value) {
     static const char *const names[] = {"auto", "direct", "winograd"};
     int i;

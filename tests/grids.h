@@ -1,4 +1,4 @@
-/* grids.h - grids of models, hyperparameters by seeds, for tests of statistics and of tables. */
+/* grids.h - grids of models (hyperparameters x seeds) for tests of statistics and tables. */
 #ifndef TEST_GRIDS_H_INCLUDED
 #define TEST_GRIDS_H_INCLUDED
 

@@ -12,7 +12,7 @@ header=${1:-$here/../prunability.h}
 
 # ---- contents ----
 
-# Tags of the section lines, but for the table itself, against the tags the table names.
+# Tags of the section lines, except the table's own, against the tags in the table.
 sed -n 's|^/\* \[\([A-Z0-9.]*\)\].*|\1|p' "$header" | grep -v '^CONTENTS$' > "$work/sections"
 awk '/^\/\* \[/ { inside = /^\/\* \[CONTENTS\]/; next } inside' "$header" \
     | grep -o '\[[A-Z][A-Z0-9.]*\]' | tr -d '[]' | grep -v '^CONTENTS$' > "$work/contents"
@@ -63,7 +63,7 @@ sed 's/^[0-9]*: //' "$work/code" > "$work/plain"
 
 # Top-level functions, and macros of many lines, with their lengths. A block opens with a line
 # ending in "{" outside of any other and closes with "}" in column 0; it is a function if the text
-# before the brace holds a parameter list and is no type, table or extern "C".
+# before the brace contains a parameter list and is not a type, table or extern "C".
 awk '
     macro { lines++; if (!/\\$/) { print lines, "macro", name, start; macro = 0 }; next }
     /^#/ {
@@ -129,8 +129,8 @@ awk '
 [ "$(wc -l < "$work/functions")" -gt 500 ] || echo "few functions found" >> "$work/wrong"
 verdict "no section calls a later one" "$work/wrong"
 
-# Private functions have a comment above them; directives may lie between. A group of one-line
-# functions has one above the first; the operations of a tier have theirs in prun__vector.
+# Private functions have a comment above them; directives may come between. A group of one-line
+# functions has one above the first; the operations of a tier are documented in prun__vector.
 awk '
     /^\/\* \[CORE.I\]/ { on = 1 }
     !on { next }
@@ -176,7 +176,8 @@ awk '
 [ "$(wc -l < "$work/declarations")" -gt 150 ] || echo "few declarations found" >> "$work/wrong"
 verdict "no public function has more than seven parameters" "$work/wrong"
 
-# A comment is above a public name, or above the first of the block it is in, or in its line or body.
+# Every public name has a comment: above it, above the first of its block, on its line or in its
+# body.
 head -n "$last" "$header" | awk '
     /^$/ { said = 0 }
     /\*\// { said = 1 }
@@ -187,7 +188,7 @@ head -n "$last" "$header" | awk '
 ' > "$work/wrong"
 verdict "every public name has a comment" "$work/wrong"
 
-# Structs of options, by their name or by their comment, can be resolved.
+# Every struct of options, recognised by its name or comment, has a _resolved function.
 {
     grep -o '^} prun_[a-z0-9_]*_options;' "$header" | sed 's/^} //; s/_options;//'
     awk '/default in brackets/ { on = 1 } on && /^} / { sub(/^} /, ""); sub(/(_options)?;.*/, ""); print; on = 0 }' \
@@ -233,9 +234,9 @@ verdict "no use of the standard streams" "$work/wrong"
 grep -E '^[0-9]+: *# *define' "$work/code" | grep -Ev '# *define +(PRUN|prun__)' > "$work/wrong"
 verdict "every macro's name begins with PRUN" "$work/wrong"
 grep -E '// ' "$work/code" > "$work/wrong"
-verdict "comments are of the C89 kind" "$work/wrong"
+verdict "comments are in C89 style" "$work/wrong"
 
-# What including the declarations defines beyond the three headers they need.
+# The macros that the declarations add to those of the three headers that they need.
 printf '#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n' > "$work/without.c"
 { cat "$work/without.c"; printf '#include "%s"\n' "$header"; } > "$work/with.c"
 for file in with without; do
@@ -246,7 +247,7 @@ awk '$2 !~ /^PRUN/' "$work/added" > "$work/wrong"
 grep -q 'define PRUNABILITY_VERSION ' "$work/added" || echo "version not found" >> "$work/wrong"
 verdict "the declarations leak no macro without the prefix" "$work/wrong"
 
-# The implementation takes its own macros back, but for four that the tests and benchmarks read.
+# The implementation undefines its own macros, except four that the tests and benchmarks read.
 printf '#define PRUNABILITY_IMPLEMENTATION\n#include "%s"\n' "$header" > "$work/all.c"
 $cc -E -dM "$work/all.c" | awk '$2 ~ /^PRUN__/ { sub(/\(.*/, "", $2); print $2 }' |
     grep -Ev '^PRUN__(OPENMP|X86|NEON|STREAM_HESSIAN)$' > "$work/wrong"
@@ -269,8 +270,8 @@ omp_get_active_level omp_get_max_active_levels
 __stack_chk_fail _GLOBAL_OFFSET_TABLE_
 LIST
 
-# object NAME FLAGS...: compiles the implementation without position independence, where constant
-# tables of function pointers need no relocation and so no writable section
+# object NAME FLAGS...: compiles the implementation as position-dependent code, in which constant
+# tables of function pointers need no relocation and thus no writable section
 object() {
     name=$1
     shift
@@ -288,16 +289,16 @@ symbols() {
         >> "$work/wrong"
     grep -q ' T prun_prunability_search$' "$work/symbols" || echo "no symbols" >> "$work/wrong"
     verdict "$label: exported symbols begin with prun_" "$work/wrong"
-    # the pointer to the kernel table, which prun_isa_set changes, and the process whose threads
-    # OpenMP keeps; the OpenMP outlining of clang leaves constant descriptors among the data
+    # allowed are the pointer to the kernel table, which prun_isa_set changes, the process that
+    # started OpenMP's threads, and the constant descriptors that clang's OpenMP outlining adds
     awk '$2 ~ /^[DdBbCGgSs]$/ && $3 !~ /kmpc|omp_|gomp_|^prun__(active|team_process)$/ { print $3 }' \
         "$work/symbols" > "$work/wrong"
-    verdict "$label: no writable data but what is documented" "$work/wrong"
+    verdict "$label: no writable data except what is documented" "$work/wrong"
     tr ' ' '\n' < "$work/known" | sort -u > "$work/known.sorted"
     awk '$1 == "U" || $1 == "w" { sub(/@.*/, "", $2); print $2 }' "$work/symbols" \
         | grep -Ev '^(GOMP_|__kmpc_|__isoc[0-9]*_|__[a-z]*_chk$|__(log|exp|pow)[a-z0-9]*_finite$)' \
         | sort -u | comm -23 - "$work/known.sorted" > "$work/wrong"
-    verdict "$label: needs libc and libm alone" "$work/wrong"
+    verdict "$label: needs only libc and libm" "$work/wrong"
 }
 
 if ! command -v nm > /dev/null; then

@@ -1,3 +1,3 @@
-/* The library for the test programs that use public names alone; see implementation.h. */
+/* The library for the test programs that use only public names; see implementation.h. */
 #define TEST_LIBRARY
 #include "implementation.h"

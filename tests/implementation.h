@@ -1,8 +1,8 @@
 /* implementation.h - the library with its implementation, counting the files that it opens.
 
-   Most test programs use public names alone: they include "../prunability.h", and the Makefile links
-   them with build/tests.a, which tests/implementation.c makes of this file once for all of them. A
-   program that needs private names (prun__...) includes this file instead, first of all, and brings
+   Most test programs use only public names. They include "../prunability.h", and the Makefile links
+   them with build/tests.a, which is compiled once, from tests/implementation.c. A program that
+   needs private names (prun__...) includes this file instead, before any other header, and compiles
    its own copy.
 */
 #ifndef TEST_IMPLEMENTATION_H_INCLUDED
@@ -13,7 +13,7 @@
 #endif
 #include <stdio.h>
 
-int streams_opened, streams_open; /* since they were set to zero, and of those, not yet closed */
+int streams_opened, streams_open; /* since the last reset; of those, still open */
 
 static FILE *counted(FILE *stream) {
     streams_opened += stream != NULL;
@@ -50,7 +50,7 @@ static int counted_close(FILE *stream) {
 
 #define fclose counted_close
 #ifndef TEST_LIBRARY
-#define PRUNABILITY_STATIC /* what the program does not use is left out */
+#define PRUNABILITY_STATIC /* unused functions are left out */
 #endif
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"

@@ -1,4 +1,4 @@
-/* lanes.h - what tests of tensor operations share: buffers with a guard, the lane layout. */
+/* lanes.h - helpers for tests of tensor operations: guarded buffers and the lane layout. */
 #ifndef TEST_LANES_H_INCLUDED
 #define TEST_LANES_H_INCLUDED
 
@@ -39,7 +39,7 @@ static inline buffer noise_buffer(int64_t count) {
     return b;
 }
 
-/* Every element is finite and the guard is whole. */
+/* Every element is finite and the guard is unchanged. */
 static inline int buffer_intact(const buffer *b) {
     int64_t i;
     for (i = 0; i < b->count; i++) {
@@ -53,7 +53,7 @@ static inline int buffer_intact(const buffer *b) {
 
 /* Lane layout, packing */
 
-/* Place of image n's element in the lane layout, from its definition. */
+/* Offset of image n's element in the lane layout, from its definition. */
 static inline int64_t lane_index(int64_t n, int64_t c, int64_t i, int64_t j,
                                  const int64_t shape[4]) {
     int64_t block = n / PRUN_LANES, lane = n % PRUN_LANES;

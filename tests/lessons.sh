@@ -1,7 +1,7 @@
 #!/bin/sh
-# The lessons, examples/01_train.c and on: short, on the header alone, without warnings; the compile
-# line that each opens with works, and the program prints what its comment says. Away from the data,
-# and where output is lost, a lesson fails.
+# The lessons, examples/01_train.c and the following: each is short, includes only the header and
+# compiles without warnings. The compile line in its first comment works, and the program prints
+# what the comment says. A lesson fails if it cannot find the data or cannot write its output.
 #
 #   [CC=cc] sh tests/lessons.sh
 #
@@ -19,12 +19,12 @@ fails() {
     [ $? -eq 1 ] && grep -q -e "$text" "$work/out" || { cat "$work/out"; return 1; }
 }
 
-# shape FILE: its lines, with every number as N: training amplifies how a processor rounds
+# shape FILE: its lines with every number as N, because training amplifies rounding differences
 shape() {
     sed -e 's/[-+]\{0,1\}[0-9][0-9.]*\(e[-+][0-9]*\)\{0,1\}/N/g' -e 's/  */ /g' "$1"
 }
 
-# with make's library the compile lines are tried without the implementation; .ci/run tries them whole
+# with make's library, the compile lines omit the implementation; .ci/run tries them unchanged
 linked=
 objects=
 if [ -n "$TESTS_LIBRARY" ]; then
@@ -38,7 +38,7 @@ cd "$work" || exit 1
 for source in examples/[0-9]*.c; do
     lesson=$(basename "$source" .c)
     check "$lesson: at most 100 lines" test "$(wc -l < "$source")" -le 100
-    check "$lesson: the header alone" test "$(grep -c '^#include "' "$source")" -eq 1
+    check "$lesson: includes only the header" test "$(grep -c '^#include "' "$source")" -eq 1
     line=$(sed -n 's/^       \(cc -O2 .* -lm && \.\/[a-z_]*\) *.*/\1/p' "$source" | head -n 1)
     compile=${line%% && *}
     program=${line##* && }
@@ -49,10 +49,10 @@ for source in examples/[0-9]*.c; do
     check "$lesson: prints something" test -s output
     shape expected > expected.shape
     shape output > output.shape
-    check "$lesson: prints what its comment says, but for digits" diff expected.shape output.shape
+    check "$lesson: prints what its comment says, except digits" diff expected.shape output.shape
     check "$lesson: where no data is" fails "project's root" sh -c "cd away && ../$program"
 done
-check "output that is lost" sh -c '! ./statistics > /dev/full'
+check "output that cannot be written" sh -c '! ./statistics > /dev/full'
 check "nothing is left behind" test ! -e 07_checkpoint.safetensors
 
 finish

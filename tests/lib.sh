@@ -1,11 +1,11 @@
-# lib.sh - what the test scripts share: compilers, a folder to work in, counts, the last line. A script
-# begins with
+# lib.sh - common code of the test scripts: compilers, a work directory, counts, the last line. A
+# script begins with
 #
 #   here=$(cd "$(dirname "$0")" && pwd)
 #   . "$here/lib.sh"
 #
-# and ends with finish. Variables: suite (its name), cc, cxx, python, work (a folder
-# that is removed at the end), and the counts passed, failed and skipped.
+# and ends with finish. Variables: suite (its name), cc, cxx, python, work (a directory that is
+# removed at the end), and the counts passed, failed and skipped.
 # shellcheck shell=sh
 # shellcheck disable=SC2034 # the scripts use them
 
@@ -36,7 +36,8 @@ skip() {
     printf 'skip %s\n' "$1"
 }
 
-# check NAME COMMAND...: counts the command, shows its output when it fails, and returns whether it did
+# check NAME COMMAND...: runs and counts the command, shows its output if it fails, returns its
+# success
 check() {
     checked=$1
     shift
@@ -48,14 +49,15 @@ check() {
     return 1
 }
 
-# openmp_works: whether the compiler takes -fopenmp and can link it
+# openmp_works: whether the compiler accepts -fopenmp and can link it
 openmp_works() {
     printf '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' > "$work/omp.c"
     $cc -fopenmp "$work/omp.c" -o "$work/omp" 2> /dev/null
 }
 
-# build_program SOURCE PROGRAM: compiles a program of the project, linked with the library that make
-# names in TESTS_LIBRARY, with its TESTS_FLAGS; without one, with the program's own implementation
+# build_program SOURCE PROGRAM: compiles a program of the project. If make sets TESTS_LIBRARY, the
+# program is compiled with TESTS_FLAGS and linked with that library; otherwise it contains the
+# implementation
 build_program() {
     if [ -n "$TESTS_LIBRARY" ]; then
         # shellcheck disable=SC2086 # flags are words
@@ -68,7 +70,7 @@ build_program() {
     fi
 }
 
-# build_library LIBRARY: the shared library, of the object in TESTS_LIBRARY if make names one
+# build_library LIBRARY: builds the shared library, from the object of TESTS_LIBRARY if make sets it
 build_library() {
     if [ -n "$TESTS_LIBRARY" ]; then
         # shellcheck disable=SC2086
@@ -78,7 +80,7 @@ build_library() {
     fi
 }
 
-# verdict NAME FILE: passes if FILE, the list of what is wrong, is empty; else shows its beginning
+# verdict NAME FILE: passes if FILE, a list of errors, is empty; otherwise shows its beginning
 verdict() {
     if [ -s "$2" ]; then
         fail "$1"
@@ -88,7 +90,8 @@ verdict() {
     fi
 }
 
-# find_python MODULE: sets python to one that has it; else says what to install, and ends the script
+# find_python MODULE: sets python to one that has it; otherwise prints what to install and ends the
+# script
 find_python() {
     for python in "${PYTHON:-python3}" python3 /usr/bin/python3; do
         "$python" -c "import $1" 2> /dev/null && return
@@ -98,7 +101,7 @@ find_python() {
     exit
 }
 
-# The counts as the last line; the status of the script.
+# Prints the counts as the last line; returns the exit status of the script.
 finish() {
     printf '%s: %d passed, %d failed' "$suite" "$passed" "$failed"
     [ "$skipped" -eq 0 ] || printf ', %d skipped' "$skipped"

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Builds and runs a core of the tests with every compiler, standard, set of flags and machine that
-# can be had here, foreign machines by emulators, and prints a table of the outcomes.
+# is available here (foreign machines are emulated), and prints a table of the results.
 #
 #   sh tests/matrix.sh [--short] [--markdown FILE] [PATTERN...]
 #   sh tests/matrix.sh --list | --packages [--short] [PATTERN...]
 #
 #   PATTERN          only configurations whose name matches one of them: 'gcc *' '*wine*'
-#   --short          those that .ci/run tests
+#   --short          only the configurations that .ci/run tests
 #   --markdown FILE  writes the README's table to FILE as well
 #   --list           prints the names of the configurations
 #   --packages       prints the Debian packages that are missing for them
@@ -24,16 +24,16 @@ cd "$here/.." || exit 1
 root=$PWD
 warnings="-Wall -Wextra -Wpedantic"
 
-# mingw_libraries: where clang does not look for them on Debian
+# mingw_libraries: the flag for MinGW's libraries, which clang does not find on Debian
 mingw_libraries() {
     file=$(x86_64-w64-mingw32-gcc -print-libgcc-file-name 2> /dev/null) && echo "-L${file%/*}"
 }
 
-# A configuration a line: s if it is in --short | name | compiler | flags | what runs the programs |
-# set of tests | packages beside those of the compiler and the runner. Several compilers make
-# several configurations, "versions" one of every gcc-N and clang-N; the name is then made of
-# compiler and flags. A standard of C++ is for the library alone: the tests are C. Emulated machines
-# come first, because they take longest.
+# One configuration per line: s if it is in --short | name | compiler | flags | program that runs
+# the tests | set of tests | packages in addition to those of the compiler and the runner. A line
+# with several compilers gives one configuration for each; "versions" means every installed gcc-N
+# and clang-N. A missing name is made from the compiler and the flags. A C++ standard applies to the
+# library only: the tests are C. Emulated machines come first, because they take longest.
 table() {
     wasi="-Wl,-z,stack-size=1048576 -Wno-unused-command-line-argument"
     mingw="--target=x86_64-w64-mingw32 -Wno-unused-command-line-argument $(mingw_libraries)"
@@ -70,7 +70,7 @@ END
 }
 
 # tests_of SET: test programs that take seconds and start no processes. "few" is for emulators,
-# which are some fifty times slower; "files" adds what writes files; "core" is all.
+# which are about fifty times slower; "files" adds tests that write files; "core" is all.
 tests_of() {
     echo golden_check test_digits test_core test_rng test_build test_train test_perturb test_objective \
         test_stats test_table test_bindings test_file test_dataset test_npy test_csv
@@ -86,7 +86,7 @@ arguments_of() {
     [ "$2" != core ] || echo tests/golden/cnn_k2.safetensors tests/golden/resnet18_k2.safetensors
 }
 
-# versions: the compilers gcc-N and clang-N in the folders of PATH
+# versions: the compilers gcc-N and clang-N in the directories of PATH
 versions() {
     for folder in $(echo "$PATH" | tr : ' '); do
         for file in "$folder"/gcc-[0-9]* "$folder"/clang-[0-9]*; do
@@ -95,7 +95,7 @@ versions() {
     done | grep -Ex '(gcc|clang)-[0-9]+' | sort -u | tr '\n' ' '
 }
 
-# configurations: the table, a line for each compiler, with all names
+# configurations: the table with one line per compiler and with every name filled in
 configurations() {
     table | awk -F '|' -v OFS='|' -v versions="$(versions)" '{
         count = split($3 == "versions" ? versions : $3, compiler, " ")
@@ -116,8 +116,8 @@ chosen() {
     done
 }
 
-# select_configuration LINE: sets name, compiler, flags, runner, set, packages; for a standard of C++
-# also language, and c_flags without it
+# select_configuration LINE: sets name, compiler, flags, runner, set, packages; for a standard of
+# C++ also language, and c_flags without it
 select_configuration() {
     IFS='|' read -r _ name compiler flags runner set packages << END
 $1
@@ -143,7 +143,7 @@ package_of() {
     esac
 }
 
-# missing: the packages that the selected configuration lacks; all if its programs do not link
+# missing: the packages that the selected configuration lacks; all of them if programs do not link
 missing() {
     for command in "$compiler" ${runner%% *}; do
         [ "$command" != wasi ] || command=node
@@ -157,7 +157,7 @@ missing() {
         echo g++
 }
 
-# run_program PROGRAM ARGUMENT...: by the runner of the selected configuration
+# run_program PROGRAM ARGUMENT...: runs it with the runner of the selected configuration
 run_program() {
     case $runner in
     wasi) set -- node --no-warnings "$MATRIX/wasi.mjs" "$@" ;;
@@ -166,7 +166,7 @@ run_program() {
     if command -v timeout > /dev/null; then timeout 900 "$@"; else "$@"; fi
 }
 
-# run_test TEST: adds its counts
+# run_test TEST: builds and runs the test, and adds its counts
 run_test() {
     library=implementation.o
     ! grep -q '"implementation.h"' "$here/$1.c" || library= # brings its own
@@ -190,7 +190,7 @@ run_test() {
     fi
 }
 
-# version: that of the selected configuration's compiler
+# version: the version of the selected configuration's compiler
 version() {
     case $compiler in
     tcc) tcc -v | sed 's/^tcc version \([0-9.]*\).*/tcc \1/' ;;
@@ -199,8 +199,8 @@ version() {
     esac
 }
 
-# test_configuration NUMBER: builds and tests that line of the chosen ones, in a folder of its own
-# where the tests find what they read and may write what they want
+# test_configuration NUMBER: builds and tests the chosen configuration of that line, in a separate
+# directory in which the tests find their input files and may write any files
 test_configuration() {
     select_configuration "$(sed -n "$1p" "$MATRIX/chosen")"
     mkdir "$work/build"
@@ -225,12 +225,12 @@ test_configuration() {
     finish
 }
 
-# prepare_runners: what emulators need once, for the configurations in $work/chosen
+# prepare_runners: one-time setup of the emulators for the configurations in $work/chosen
 prepare_runners() {
     if grep -q '|wine|' "$work/chosen"; then
         mkdir "$work/wine"
         export WINEPREFIX="$work/wine" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml='
-        # The server of this folder stays, so that programs start faster.
+        # The server of this directory keeps running, so that programs start faster.
         wineserver -p
         trap 'wineserver -k; rm -rf "$work"' EXIT
         wineboot --init > "$work/log" 2>&1 < /dev/null
@@ -246,7 +246,7 @@ process.exitCode = wasi.start(await WebAssembly.instantiate(program, wasi.getImp
 END
 }
 
-# print_table: rows from standard input as aligned columns, words to the left and numbers to the right
+# print_table: rows from standard input as aligned columns: text to the left, numbers to the right
 print_table() {
     awk -F '|' '{
         for (i = 1; i <= NF; i++) {
@@ -271,7 +271,7 @@ print_markdown() {
     awk -F '|' '{ printf "| %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5, $6 }'
 }
 
-# rows: those of the configurations that ran, in their order
+# rows: the rows of the configurations that ran, in order
 rows() {
     number=0
     while [ "$number" -lt "$count" ]; do

@@ -40,7 +40,7 @@ static inline ref_window ref_net_window(const prun__layer *l) {
     return g;
 }
 
-/* A weight tensor (out, in, height, width) that borrows its values. */
+/* A non-owning weight tensor (out, in, height, width). */
 static inline ref_tensor ref_net_kernel(const prun__layer *l, const double *values) {
     ref_tensor t;
     t.n = l->conv.out_channels;
@@ -113,8 +113,8 @@ static inline void ref_net_layer_backward(ref_net *r, const prun__layer *l, cons
     ref_accumulate(&r->dy[l->input[0]], &dx);
 }
 
-/* Gradient of the summed loss at parameters w, and the logits unless NULL: (images, classes). The
-   last layer is the output. Empties the pool. */
+/* Gradient of the summed loss at parameters w, and the logits (images, classes) unless NULL. The
+   last layer must be the output. Empties the pool. */
 static inline void ref_net_gradient(const prun_net *net, const prun_images *m, const double *w,
                                     double *logits, double *gradient) {
     const int32_t count = (int32_t)net->layers;

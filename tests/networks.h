@@ -53,7 +53,7 @@ static inline void draw_images(dataset *d) {
     for (i = 0; i < m->count; i++) d->labels[i] = (int32_t)ref_pick(&noise_state, m->classes);
 }
 
-/* Random images and labels, other ones in each call. */
+/* Random images and labels, different in each call. */
 static inline dataset make_set(int64_t n, int64_t c, int64_t h, int64_t w, int64_t classes) {
     dataset d = new_set(n, c, h, w, classes);
     draw_images(&d);
@@ -65,7 +65,7 @@ static inline void free_set(dataset *d) {
     free(d->labels);
 }
 
-/* Parameters, and everything a network holds */
+/* Parameters and other contents of a network */
 
 static inline int close_tensors(const float *got, const double *want, int64_t count, double limit,
                                 const char *what) {
@@ -75,7 +75,7 @@ static inline int close_tensors(const float *got, const double *want, int64_t co
     return 0;
 }
 
-/* The trained floats of a net as one vector, out of it and into it. */
+/* A net's trained parameters as one vector: copied out of the net, and into it. */
 static inline void get_parameters(const prun_net *net, float *flat) {
     int64_t count, k;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
@@ -98,7 +98,7 @@ static inline prun_arch small_arch(prun_family family) {
     return arch;
 }
 
-/* Everything a study keeps of a run: tensors, losses, gradient, history; as bytes. */
+/* The bytes of everything a run produces: tensors, losses, gradient, history. */
 typedef struct run_record {
     unsigned char *bytes;
     size_t size;
@@ -144,7 +144,7 @@ static inline prun_net *linear_net(prun_context *context) {
 
 /* Errors */
 
-/* The last call failed with a message that has `word` in it. */
+/* The last call failed with a message that contains `word`. */
 static inline void check_message(const char *word) {
     const char *message = prun_message(&test_context);
     CHECK(test_context.status != PRUN_OK && message[0] != '\0');

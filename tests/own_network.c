@@ -40,7 +40,7 @@ static void forward(const perceptron *net, const float *x, float *hidden, float 
     }
 }
 
-/* Cross-entropy in double: where the loss is near zero, float would decide the answer. */
+/* Cross-entropy in double: where the loss is near zero, float rounding would decide the answer. */
 static double cross_entropy(const float *logits, int label, double *probability) {
     double top = logits[0], sum = 0;
 
@@ -103,7 +103,7 @@ static double train(problem *p) {
     return loss / SAMPLES;
 }
 
-/* ---- what the library sees of it ------------------------------------------------------------- */
+/* ---- the callbacks of the objective ---------------------------------------------------------- */
 
 static int64_t sample(const int64_t *index, int64_t i) { return index ? index[i] : i; }
 

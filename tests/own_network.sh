@@ -1,7 +1,7 @@
 #!/bin/sh
-# Networks of one's own, written by hand in C (tests/own_network.c) and in Python: each must find the
-# same prunability as the same network made of the library's layers. The command lines of the Python
-# examples, how prunability.py builds the library, and what it makes of arrays.
+# Networks written by hand in C (tests/own_network.c) and in Python: each must have the same
+# prunability as the same network built from the library's layers. Also tests the command lines of
+# the Python examples, how prunability.py builds the library, and how it handles arrays.
 #
 #   [CC=cc] [PYTHON=python3] sh tests/own_network.sh
 #
@@ -72,7 +72,7 @@ else
     fail "the shared library does not compile" "$work/log"
 fi
 
-# The library is built once, into the cache, by one process of several.
+# If several processes start together, one of them builds the library, into the cache.
 mkdir "$work/copy"
 cp examples/prunability.py prunability.h "$work/copy"
 cat > "$work/copy/main.py" << 'END'
@@ -96,7 +96,7 @@ check "another compiler is another library" grep -q 'does not compile' "$work/ou
 (cd "$work/copy" && XDG_CACHE_HOME=$work/cache CC=/nonexistent/cc exec "$python" -B main.py) \
     > "$work/out1" 2>&1
 check "no compiler" grep -q 'there is no C compiler' "$work/out1"
-# Scores, kept fractions of one's own and intervals, of arrays.
+# Scores, given kept fractions and intervals, for networks in arrays.
 cat > "$work/copy/ranked.py" << 'END'
 import math
 import numpy as np

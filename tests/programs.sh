@@ -1,7 +1,7 @@
 #!/bin/sh
-# The programs of examples/studies and examples/pytorch as their user meets them: --help, wrong command
-# lines, outputs that cannot be written or that would replace the input, a full standard output, the
-# width of the terminal, and Ctrl-C.
+# Tests the programs of examples/studies and examples/pytorch from the user's side: --help, wrong
+# command lines, outputs that cannot be written or that would replace the input, a full standard
+# output, the width of the terminal, and Ctrl-C.
 #
 #   [CC=cc] [PYTHON=python3] sh tests/programs.sh
 #
@@ -12,8 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.." || exit 1
 export OMP_WAIT_POLICY=passive
 
-# ends STATUS TEXT COMMAND...: with that status, in less than 20 seconds of the processor, and prints
-# the text somewhere; what it printed is in $work/out
+# ends STATUS TEXT COMMAND...: with that status, in less than 20 seconds of CPU time, and prints the
+# text somewhere; what it printed is in $work/out
 ends() {
     wanted=$1
     text=$2
@@ -24,7 +24,7 @@ ends() {
         { echo "exit status $status"; cat "$work/out"; return 1; }
 }
 
-# no_escape: what was printed last holds no control characters
+# no_escape: the last output contains no control characters
 no_escape() {
     ! LC_ALL=C tr -d '\n' < "$work/out" | LC_ALL=C grep -q '[[:cntrl:]]'
 }
@@ -58,11 +58,11 @@ for name in $programs; do
     check "$name: --help on a full disk" ends 1 'standard output\|^$' \
         sh -c "'$work/$name' --help > /dev/full; status=\$?; echo; exit \$status"
     check "$name: an unknown option" ends 2 '--help' "$work/$name" --nonsense
-    check "$name: arguments too many" ends 2 '--help' "$work/$name" a b c
+    check "$name: too many arguments" ends 2 '--help' "$work/$name" a b c
 done
 check "the nearest option is named" ends 2 'did you mean --epochs' "$measure" --epoch 3
-check "also for a slip" ends 2 'did you mean --weight-decay' "$measure" --wieght-decay 3
-check "not for any word" ends 2 '--nonsense; --help lists' "$measure" --nonsense
+check "also after swapped letters" ends 2 'did you mean --weight-decay' "$measure" --wieght-decay 3
+check "no option is named if none is near" ends 2 '--nonsense; --help lists' "$measure" --nonsense
 check "--help names the formats" ends 0 'IDX.*CIFAR' "$measure" --help
 check "and NumPy's" ends 0 'NumPy' "$measure" --help
 check "no data: where it looked, which option helps" ends 1 "$work/none.*no such.*--data DIR" \
@@ -76,16 +76,16 @@ check "a file is no directory of data" ends 1 "not a directory.*--data DIR" \
 
 check "a full standard output" ends 1 'standard output' sh -c "'$measure' --list > /dev/full"
 check "a closed standard output" ends 1 'standard output' sh -c "'$measure' --list >&-"
-check "a file is not written into it" ends 1 'standard output' \
+check "a closed standard output, with --csv" ends 1 'standard output' \
     sh -c "'$measure' $tiny --epochs 1 --quiet --csv '$work/closed.csv' >&-"
-check "but to its end" whole "$work/closed.csv" 2
+check "the CSV file is complete all the same" whole "$work/closed.csv" 2
 check "a closed standard error" ends 0 '^$' sh -c "'$measure' --list 2>&- > '$work/list'; echo"
 
 # ---- outputs ----
 
 check "a network is saved" ends 0 'gap' "$measure" $tiny --epochs 1 --quiet --save \
     "$work/net.safetensors" --csv "$work/row.csv"
-check "and a row" whole "$work/row.csv" 2
+check "and its row is written" whole "$work/row.csv" 2
 net=$work/net.safetensors
 cp "$net" "$work/before"
 check "no directory for --csv: before the training" ends 1 "$work/no/a.csv" \
@@ -111,7 +111,7 @@ check "the trained network is in the middle of the surface" awk -F, '
 check "families" ends 0 '^pruning' "$measure" $tiny --epochs 1 --quiet
 check "--isa chooses the kernels" ends 0 'gap' "$measure" $tiny --epochs 1 --quiet --isa portable \
     --csv "$work/portable.csv"
-check "... which the row names" grep -q ',portable$\|,portable,' "$work/portable.csv"
+check "the CSV row names them" grep -q ',portable$\|,portable,' "$work/portable.csv"
 check "unknown kernels" ends 2 'portable is always there' "$measure" --isa avx1024
 check "no room for --out: before the training" ends 1 "$work/row.csv" \
     "$work/demogen" --mini --out "$work/row.csv/out"
@@ -152,13 +152,13 @@ ln -s private "$work/symbolic"
 mkfifo "$work/pipe"
 (wc -l < "$work/pipe" > "$work/lines") &
 reader=$!
-check "through a link" ends 0 'gap' "$measure" --checkpoint "$net" $tiny --csv "$work/symbolic"
-check "which stays one" test -h "$work/symbolic"
-check "to a file that keeps its mode" sh -c "ls -l '$work/private' | grep -q '^-rw-------'"
-check "and is whole" whole "$work/private" 2
+check "--csv to a link" ends 0 'gap' "$measure" --checkpoint "$net" $tiny --csv "$work/symbolic"
+check "the link stays a link" test -h "$work/symbolic"
+check "the file behind it keeps its mode" sh -c "ls -l '$work/private' | grep -q '^-rw-------'"
+check "and is complete" whole "$work/private" 2
 check "into a pipe" ends 0 'gap' "$measure" --checkpoint "$net" $tiny --csv "$work/pipe"
 wait "$reader"
-check "which got all" grep -qx ' *2' "$work/lines"
+check "the pipe received every line" grep -qx ' *2' "$work/lines"
 check "nothing temporary is left" nothing_temporary "$work"
 
 # ---- names with control characters ----
@@ -244,7 +244,7 @@ if command -v "$python" > /dev/null; then
         --width 4 --images 256 --test-images 64 --only prunability --epochs 12
     check "Ctrl-C" "$python" "$work/interrupt.py" SIGINT interrupted "$measure" "$measure" $forever \
         --csv "$work/interrupted.csv"
-    check "leaves no half file" test ! -e "$work/interrupted.csv"
+    check "an interrupt leaves no partial file" test ! -e "$work/interrupted.csv"
     for signal in SIGINT SIGTERM SIGHUP; do
         check "$signal in a study says how to resume" "$python" "$work/interrupt.py" $signal \
             'run the same command again to resume' \

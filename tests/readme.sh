@@ -1,6 +1,6 @@
 #!/bin/sh
-# The README's first program is the header's [QUICK] program, compiles as the README says, and prints
-# what both say.
+# The README's first program is the header's [QUICK] program, compiles as the README says, and
+# prints what both say.
 #
 #   CC=gcc sh tests/readme.sh
 
@@ -18,8 +18,8 @@ ln -s "$PWD/examples" "$work/examples"
 check 'the program compiles' sh -c "cd '$work' && $cc -O2 example.c -o example -lm"
 check 'the program runs' sh -c "cd '$work' && ./example > output"
 grep '^training loss' README.md > "$work/expected"
-# Training amplifies the last bit of another libm or instruction set, so the digits may differ there:
-# the result must be near, and a difference is told.
+# Training amplifies the last bit of another libm or instruction set, so the digits may differ
+# there. The result only has to be near, and any difference is printed.
 check 'it prints what the README says, or nearly' awk '
     { gsub(/[;%]/, ""); loss[NR] = $3; kept[NR] = $4 }
     END {

@@ -1,7 +1,7 @@
 /* reference.h - every operation of a network in double precision, written from its definition.
 
-   Row-major (n, c, h, w), plain loops, nothing shared with the library: the oracle of the numerical
-   tests. Every tensor comes from one pool that ref_free_all empties.
+   Row-major (n, c, h, w) and plain loops; no code is shared with the library. This is the oracle of
+   the numerical tests. All tensors are allocated from one pool, which ref_free_all empties.
 */
 #ifndef REFERENCE_H_INCLUDED
 #define REFERENCE_H_INCLUDED
@@ -143,8 +143,8 @@ static inline ref_tensor ref_conv(const ref_tensor *x, const ref_tensor *weight,
     return y;
 }
 
-/* What one output's gradient d adds to dx (weight given) and to dweight (x given); either may be
-   NULL with the tensor it needs. */
+/* Adds the contribution of one output's gradient d to dx (needs weight) and to dweight (needs x).
+   dx or dweight may be NULL, and then so may the tensor that it needs. */
 static inline void ref_conv_spread(const ref_tensor *x, const ref_tensor *weight,
                                    const ref_window *g, double d, const int64_t at[4],
                                    ref_tensor *dx, ref_tensor *dweight) {
@@ -331,7 +331,7 @@ static inline void ref_accumulate(ref_tensor *sum, const ref_tensor *term) {
 
 /* Pools */
 
-/* Place of the window's maximum: the first in row-major order; padding never wins. */
+/* The window's maximum: the first one in row-major order, never in the padding. */
 static inline double *ref_window_maximum(const ref_tensor *x, const ref_window *g, int64_t n,
                                          int64_t c, int64_t i, int64_t j) {
     double *best = NULL;
@@ -374,7 +374,7 @@ static inline ref_tensor ref_max_pool_backward(const ref_tensor *x, const ref_wi
     return ref_max_pool_pass(x, g, dy);
 }
 
-/* The average pool is linear: a depthwise convolution with kernel 1 / (kh kw), padding counted. */
+/* The average pool is a depthwise convolution with kernel 1 / (kh kw) that counts the padding. */
 static inline double ref_window_mean(const ref_tensor *x, const ref_window *g, int64_t n, int64_t c,
                                      int64_t i, int64_t j) {
     double sum = 0;
@@ -403,7 +403,7 @@ static inline ref_tensor ref_avg_pool(const ref_tensor *x, const ref_window *g) 
     return y;
 }
 
-/* Gradient at x[n, c, p, q]: its share in every window that covers it. */
+/* Gradient at x[n, c, p, q]: the sum of its shares in all windows that cover it. */
 static inline double ref_covering_sum(const ref_tensor *dy, const ref_window *g, int64_t n,
                                       int64_t c, int64_t p, int64_t q) {
     double sum = 0;
@@ -462,7 +462,8 @@ static inline double ref_cross_entropy(const ref_tensor *logits, const int32_t *
 
 /* Eigenvalues by Jacobi rotations */
 
-/* Eigenvalues of symmetric a (n x n, destroyed), ascending; vectors: NULL or n rows of unit length. */
+/* Eigenvalues of symmetric a (n x n, destroyed), ascending; vectors: NULL or n rows of unit
+   length. */
 static inline void ref_eigenvalues(double *a, int64_t n, double *values, double *vectors) {
     int64_t i, j, k;
     double off = 1;

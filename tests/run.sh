@@ -6,18 +6,18 @@
 # JOBS=N in the environment runs N at a time instead.
 #
 # The last line of a command's output is "NAME: N passed, N failed", optionally with ", N skipped".
-# A command without it, or one that fails without saying so, counts as one failure more. Results
-# appear as commands end, with their seconds; output is shown where something failed. The last line
-# here is the sum.
+# A command without that line, or one that fails although the line counts no failure, adds one
+# failure. Results appear as commands end, with their run time; the output is shown if something
+# failed. The last line of this script is the sum.
 
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)}
 work=$(mktemp -d) || exit 1
 workers=
 trap 'rm -rf "$work"' EXIT
-# A shell's background jobs ignore the interrupt from the keyboard: workers pass this on instead.
+# Background jobs of a shell ignore Ctrl-C, so this ends the workers, which end their commands.
 trap 'kill $workers 2> /dev/null; wait; exit 130' HUP INT TERM
 
-# Threads of several programs share the processors: waiting ones give theirs away.
+# Several programs share the processors: waiting threads must yield, not spin.
 if [ "$jobs" -gt 1 ]; then
     export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 fi
@@ -47,7 +47,7 @@ report() {
     echo "${counts% *} $bad" >&3
 }
 
-# run_some COMMAND...: runs those that no other worker has taken; a folder is made by one of them
+# run_some COMMAND...: runs those that no other worker has taken; mkdir succeeds for one worker only
 run_some() {
     child=
     trap '[ -z "$child" ] || kill "$child" 2> /dev/null; exit 1' TERM

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs test programs under a tool that watches them.
+# Runs test programs under a sanitizer, under Valgrind or with coverage counters.
 #
 #   [CC=cc] sh tests/sanitize.sh address    sanitizers of addresses, leaks and undefined behaviour,
 #                                           with conversions of floats and alignment; fuzzers too
@@ -9,9 +9,9 @@
 #   [CC=gcc] sh tests/sanitize.sh coverage  lines and branches of prunability.h that tests reach;
 #                                           fails below 95 % of lines
 #
-# Further arguments choose test programs in place of all that suit the tool: test_csv test_npy.
-# Programs run side by side as tests/run.sh does it. The last line is "N passed, N failed", or what
-# is missing and "sanitize: 0 passed, 0 failed, 1 skipped".
+# Further arguments name the test programs to run, such as test_csv; by default, all that suit the
+# tool. They run in parallel, by tests/run.sh. The last line is "N passed, N failed"; if the tool
+# does not work here, "sanitize: 0 passed, 0 failed, 1 skipped", after the reason.
 
 # shellcheck disable=SC2046,SC2086 # lists and flags are split into words on purpose
 
@@ -91,7 +91,7 @@ command_for() {
     case $1 in
     golden_check) arguments='--spectra no tests/golden/*.safetensors' ;;
     test_evaluate) files="-include tests/linked.h $files" ;;
-    fuzz_graph) # which sees a network from inside, and takes longer than files do
+    fuzz_graph) # uses private names, and is slower than the fuzzers of files
         files=tests/fuzz/$1.c
         arguments='--runs 4000'
         ;;
@@ -103,7 +103,7 @@ command_for() {
     echo "sh -c '$cc $flags $files -o $work/$1 -lm -pthread && $run $work/$1 $arguments'"
 }
 
-# uncovered: reads what gcov says of every program; prints the lines that none of them reached, by
+# uncovered: reads the output of gcov for all programs; prints the lines that no program reached, by
 # section and function, and the totals: "lines COVERED OF branches TAKEN OF"
 uncovered() {
     awk -F : '
@@ -154,7 +154,7 @@ uncovered() {
 
 commands=$(for name in "$@"; do command_for "$name"; done)
 (
-    # a command a line
+    # one command per line
     IFS='
 '
     set -f

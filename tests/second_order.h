@@ -1,5 +1,5 @@
-/* second_order.h - what tests of second order share: a quadratic loss whose Hessian is given, a small
-   network and the dense matrix made of products. */
+/* second_order.h - helpers for second-order tests: a quadratic loss with a given Hessian, a small
+   network, and dense Hessians built from products. */
 #ifndef TEST_SECOND_ORDER_H_INCLUDED
 #define TEST_SECOND_ORDER_H_INCLUDED
 
@@ -23,7 +23,7 @@ static inline double dot(const float *a, const double *b, int64_t count) {
 
 /* Networks */
 
-/* Parameters and statistics that exercise everything. */
+/* Random norms, biases and statistics, so that every term matters. */
 static inline void scramble(prun_net *net) {
     int64_t i, t, count;
     const prun_tensor *tensors = prun_net_tensors(net, &count);
@@ -40,7 +40,7 @@ static inline void scramble(prun_net *net) {
     }
 }
 
-/* A small residual network with norms, for everything that is not about layers. */
+/* A small residual network with norms, for tests that are not about layers. */
 static inline prun_net *small_net(int64_t classes) {
     prun_net *net;
     int32_t v, a;
@@ -61,7 +61,7 @@ static inline prun_net *small_net(int64_t classes) {
     return net;
 }
 
-/* Tasks backwards, as many workers as asked for: what a thread pool could do. */
+/* Runs tasks backwards, as a thread pool could. */
 static inline void backwards(void *user, void (*body)(void *, int64_t), void *argument,
                              int64_t count) {
     (void)user;
@@ -89,7 +89,7 @@ static inline double *dense_hessian(const prun_objective *o, const prun_hessian_
 
 /* A quadratic loss */
 
-/* Sample s: (s + 1) / 2 w' H w in three tensors, the last of them a norm's. */
+/* Sample s has loss (s + 1) / 2 w' H w. The weights are in three tensors, the last one a norm's. */
 enum { QUADRATIC = 20, QUADRATIC_SAMPLES = 3 };
 
 typedef struct quadratic {
@@ -196,7 +196,7 @@ typedef struct network {
     double *h, *values, *vectors; /* dense: matrix, eigenvalues, eigenvectors by row */
 } network;
 
-/* Trained a little, so that the spectrum has the shape of a trained network's. */
+/* Trained briefly, so that the spectrum looks like that of a trained network. */
 static inline int make_network(network *t) {
     prun_train_options train;
     double *copy;

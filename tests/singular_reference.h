@@ -1,5 +1,5 @@
-/* singular_reference.h - all singular values of a matrix by one-sided Jacobi rotations, and matrices
-   that have given ones. */
+/* singular_reference.h - all singular values of a matrix by one-sided Jacobi rotations, and
+   matrices with given singular values. */
 #ifndef SINGULAR_REFERENCE_H_INCLUDED
 #define SINGULAR_REFERENCE_H_INCLUDED
 
@@ -14,8 +14,8 @@ static inline double normal(uint64_t stream, int64_t i) {
 /* ---- the oracle ------------------------------------------------------------------------------ */
 
 /* All singular values of the matrix whose `count` columns of `length` are stored one after the
-   other: rotations until all columns are orthogonal (Hestenes 1958); columns shorter than 1e-15 of
-   the matrix may stay as they are. Returns the largest. */
+   other: rotations until all columns are orthogonal (Hestenes 1958); columns with less than 1e-15
+   of the matrix's norm may stay as they are. Returns the largest. */
 static inline double jacobi(double *a, int64_t length, int64_t count, double *values) {
     int64_t sweep, p, q, i, turned = 1;
     double largest = 0, total = 0;
@@ -56,7 +56,7 @@ typedef struct truth {
     int64_t count;
 } truth;
 
-/* a is rows x columns; freed. Columns or rows turn, whichever are fewer. */
+/* a is rows x columns and is freed. Rotates columns or rows, whichever are fewer. */
 static inline truth decompose(double *a, int64_t rows, int64_t columns) {
     truth t;
     const int64_t n = rows < columns ? rows : columns, length = rows < columns ? columns : rows;
@@ -84,7 +84,7 @@ static inline truth decompose_matrix(const float *w, int64_t rows, int64_t colum
 
 /* ---- matrices of a given spectrum ------------------------------------------------------------ */
 
-/* n orthonormal rows of `length`, Gaussian before they were made so. */
+/* n orthonormal rows of `length`: Gram-Schmidt on Gaussian rows. */
 static inline void orthonormal(double *q, int64_t n, int64_t length, uint64_t stream) {
     int64_t i, j, e;
     for (i = 0; i < n; i++) {
@@ -104,7 +104,7 @@ static inline void orthonormal(double *q, int64_t n, int64_t length, uint64_t st
 
 enum { SHAPES = 9, ROWS = 37, COLUMNS = 52 };
 
-/* Singular value i of 0 .. n-1; the first is the largest. */
+/* Singular value i (0 .. n-1), largest first. */
 static inline double spectrum(int shape, int64_t i, int64_t n) {
     const double x = (double)i / (double)n;
     switch (shape) {
@@ -141,7 +141,7 @@ static inline void make_matrix(float *w, int64_t rows, int64_t columns, int shap
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
-/* A parallel loop of prun_context that runs backwards, and counts what it was given. */
+/* A parallel_for of prun_context that runs backwards and counts its iterations. */
 static inline void last_first(void *user, void (*body)(void *argument, int64_t i), void *argument,
                               int64_t count) {
     *(int64_t *)user += count;

@@ -1,7 +1,8 @@
 #!/bin/sh
-# The study programs on tiny grids: the same rows, but for timings, with 1 and 2 threads, any number of
-# jobs, in shards, and after kill -9, also in the middle of a training; finished models stay as they
-# are, damaged rows do not, a full disk ends the study with whole rows, and nothing is left over.
+# The study programs on tiny grids. Rows are the same, except for timings, with 1 and 2 threads, any
+# number of jobs, in shards, and after kill -9, even in the middle of a training. Finished models
+# are kept, damaged rows are replaced, a full disk ends the study with complete rows, and no
+# temporary files remain.
 #
 #   [CC=cc] sh tests/studies.sh [PROGRAM...]      names without .c, all by default
 #
@@ -12,10 +13,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.." || exit 1
 trap 'umount "$work/disk" 2> /dev/null; rm -rf "$work"' EXIT
 
-# threads that wait for work must not keep the others from theirs
+# threads that wait for work must not slow down the others
 export OMP_WAIT_POLICY=passive
 
-# fails STATUS TEXT COMMAND...: ends with that status and a message that holds the text
+# fails STATUS TEXT COMMAND...: ends with that status and a message that contains the text
 fails() {
     wanted=$1
     text=$2
@@ -50,7 +51,7 @@ same_figures() {
     done
 }
 
-# until_exists FILE PID: waits for the file while the program runs; the test is whether it came
+# until_exists FILE PID: waits for the file while the program runs; succeeds if the file appeared
 until_exists() {
     while [ ! -s "$1" ] && kill -0 "$2" 2> /dev/null; do
         sleep 0.02
@@ -58,7 +59,7 @@ until_exists() {
     [ -s "$1" ]
 }
 
-# killed DIRECTORY FILE: starts the study there, and kills it when the file has come
+# killed DIRECTORY FILE: starts the study there, and kills it when the file appears
 killed() {
     $program --out "$1" $tiny $long > "$work/out" 2>&1 < /dev/null &
     pid=$!
@@ -76,7 +77,7 @@ second_row() {
     done
 }
 
-# whole FILE: all lines have the cells of the first, and an end
+# whole FILE: all lines have as many cells as the first, and the last one ends in a newline
 whole() {
     awk -F, 'NR == 1 { cells = NF } NF != cells { exit 1 }' "$1" && [ -z "$(tail -c 1 "$1")" ]
 }
@@ -86,8 +87,8 @@ nothing_temporary() {
     [ -z "$(find "$1" -name '*.tmp')" ] || { find "$1" -name '*.tmp'; return 1; }
 }
 
-# damages NAME LINES AWK: a copy of the first run, whose rows the awk program damages; they are left
-# out with a message, run again, and the other rows stay as they are
+# damages NAME LINES AWK: a copy of the first run, whose rows the awk program damages; the study
+# reports and recomputes the damaged rows, and keeps the others unchanged
 damages() {
     rm -rf "$work/damaged"
     cp -r "$work/$name-1" "$work/damaged"
@@ -97,19 +98,21 @@ damages() {
         $program --out "$work/damaged" $tiny
     check "$name: $1: the rows are whole again" same "$work/damaged"
     grep -xFf "$work/$name-1/models.csv" "$work/damaged/models.csv" > "$work/kept"
-    # at least: a row that was run again may have the same times by chance
+    # at least, because a recomputed row may have the same times by chance
     check "$name: $1: the others are kept" test "$(wc -l < "$work/kept")" -ge \
         $(($(wc -l < "$work/rows") - $2))
 }
 
-# full NAME LIMIT...: a run that may write so much only; the limit is a shell command before it
+# full NAME LIMIT...: a run with a limit on what it may write; LIMIT is a shell command that runs
+# before it
 full() {
     check "$name: $1 ends it" fails 1 'when there is room' sh -c "$2; exec $program --out '$3' $tiny"
     check "$name: $1: whole rows" whole "$3/models.csv"
     check "$name: $1: nothing temporary" nothing_temporary "$3"
 }
 
-# stopped SIGNAL DIRECTORY SECONDS: sends the signal after that time, or when a temporary file is seen
+# stopped SIGNAL DIRECTORY SECONDS: sends the signal after that time, or when a temporary file is
+# seen
 stopped() {
     $program --out "$2" $tiny $long > "$work/out" 2>&1 < /dev/null &
     pid=$!
@@ -126,7 +129,8 @@ stopped() {
 }
 
 # study NAME OPTIONS LONG CHECKPOINT: a tiny grid of three models or more; options that make the
-# training long enough to be killed in; file that then appears in it ("": the program keeps none)
+# training long enough to kill it midway; the file that appears during such a training ("" if the
+# program writes no checkpoints)
 study() {
     name=$1
     tiny="--quiet --yes $2"
@@ -157,7 +161,7 @@ study() {
     check "$name: shards give the same rows" same "$work/$name-4"
     check "$name: and the same figures" same_figures "$work/$name-1" "$work/$name-4"
 
-    # killed between models: the rows there are stay, timings and all, also without the last newline
+    # killed between models: existing rows are kept with their timings, also without a final newline
     OMP_NUM_THREADS=1 $program --out "$work/$name-5" $tiny > /dev/null 2>&1 < /dev/null &
     pid=$!
     second_row "$work/$name-5/models.csv" "$pid"
@@ -177,9 +181,9 @@ study() {
         'NR == 2 { NF = 17 } NR == 3 { $0 = $0 ",1" } { print }'
     damages "quotes and words" 2 \
         'NR == 2 { $NF = "\"" $NF } NR == 3 { $(NF - 8) = "word" } { print }'
-    damages "zero bytes, numbers that are none" 3 \
+    damages "zero bytes, invalid numbers" 3 \
         'NR == 2 { $(NF - 8) = "@@" } NR == 3 { $(NF - 9) = "-" } NR == 4 { $3 = "3-" } { print }'
-    damages "no end of line" 1 '{ print }' cut
+    damages "no newline at the end" 1 '{ print }' cut
     damages "a row of the file in front of another one" 1 \
         'NR == 3 { printf "%s", substr($0, 1, 60) } { print }'
     cp -r "$work/$name-4" "$work/$name-11"
@@ -211,7 +215,7 @@ study() {
         skip "$name on a full disk: no right to mount one"
     fi
 
-    # what killed runs left behind
+    # files that killed runs left behind
     (exit 0) &
     gone=$!
     wait "$gone"
@@ -227,9 +231,9 @@ study() {
         "../.a.csv.$gone.tmp"; do
         echo stays > "$left/$file"
     done
-    check "$name: beside what is left over" $program --out "$work/$name-1" $tiny
-    check "$name: what is left over goes" test -z "$(grep -rlx left "$work/$name-1")"
-    check "$name: all else stays" test "$(grep -rlx stays "$work/$name-1" | wc -l)" -eq 6
+    check "$name: a run with leftover files in its directories" $program --out "$work/$name-1" $tiny
+    check "$name: leftover files are removed" test -z "$(grep -rlx left "$work/$name-1")"
+    check "$name: all other files stay" test "$(grep -rlx stays "$work/$name-1" | wc -l)" -eq 6
     find "$work/$name-1" -name '*.tmp' -exec rm {} +
 
     if [ -n "$4" ]; then
@@ -256,7 +260,7 @@ study() {
             check "$name: leaves nothing temporary" nothing_temporary "$work/$name-13"
         done
         check "$name: kill -9 while a file is written" stopped 9 "$work/$name-13" temporary
-        check "$name: goes on after all of it" $program --out "$work/$name-13" $tiny $long
+        check "$name: resumes after all of it" $program --out "$work/$name-13" $tiny $long
         check "$name: nothing temporary at the end" nothing_temporary "$work/$name-13"
         check "$name: and the same rows" same "$work/$name-13"
         check "$name: no checkpoints either" test -z "$(ls "$work/$name-13/checkpoints")"
@@ -275,7 +279,7 @@ study() {
                exec $program --out '$work/$name-8' $tiny"
     check "$name: no shard 4/3" fails 2 'shard' $program --shard 4/3 $tiny
     check "$name: one preset" fails 2 'exclude' $program --demo --full --data . $tiny
-    check "$name: the full preset wants its data" fails 2 'data' $program --full
+    check "$name: the full preset requires its data" fails 2 'data' $program --full
     check "$name: makes missing parents of --out" \
         $program --collect --out "$work/$name-10/a/b/" $tiny
     check "$name: and has made them" test -s "$work/$name-10/a/b/models.csv"
@@ -284,7 +288,8 @@ study() {
     check "$name: --help" fails 0 'shard' $program --help
 }
 
-# kernels NAME: rows of other kernels are evaluated, but not added to; after study NAME
+# kernels NAME: rows of other kernels are evaluated, but none are added to them; run after study
+# NAME
 kernels() {
     name=$1
     program=$work/$name
@@ -307,7 +312,7 @@ kernels() {
         $program --out "$work/$name-isa" --collect $2
 }
 
-# all_measures NAME OPTIONS: a grid of three models or more with every measure there is
+# all_measures NAME OPTIONS: a grid of three models or more with every measure
 all_measures() {
     name=$1
     tiny="--quiet --yes --measures all $2"
@@ -337,7 +342,7 @@ for name in ${*:-$every}; do
             --images 64 --test-images 64 --epochs 2 --draws 1 --repetitions 1 --bootstraps 20"
         kernels demogen "--quiet --yes --width 2 --depth 2 --dropout 0,0.2 --l2 0,0.001 --augment 0 \
             --seeds 1 --images 32 --test-images 32 --epochs 1 --draws 1 --repetitions 1"
-        check "demogen: what measures took" grep -q '^hessian_trace,' "$work/demogen-all/costs.csv"
+        check "demogen: costs of measures" grep -q '^hessian_trace,' "$work/demogen-all/costs.csv"
         ;;
     double_descent)
         study double_descent "--widths 1,2 --seeds 1,2 --images 64 --test-images 64 --epochs 3 \

@@ -5,9 +5,9 @@
        static const test_case cases[] = {TEST_CASE(first), TEST_CASE(second)};
        int main(int argc, char **argv) { return TEST_MAIN("test_ops", cases, argc, argv); }
 
-   and runs every test whose name contains one of its arguments (all of them without arguments).
-   `PROGRAM -l` lists the names. A failed check is counted and the test goes on; every check returns
-   whether it held, so that `if (!CHECK(...)) return;` leaves early.
+   It runs every test whose name contains one of its arguments, or all of them if it has no
+   arguments. `PROGRAM -l` lists the names. A failed check is counted and the test continues. Every
+   check returns whether it held, so that `if (!CHECK(...)) return;` ends the test early.
 */
 #ifndef TEST_H_INCLUDED
 #define TEST_H_INCLUDED
@@ -35,7 +35,7 @@ enum { TEST_SHOWN = 10 }; /* failures printed per test: one bug often breaks tho
 /* Emptied before each test; CHECK_STATUS shows its message. */
 static prun_context test_context;
 static int test_failures;        /* of the running test */
-static const char *test_skipped; /* why the running test was left out, or NULL */
+static const char *test_skipped; /* why the running test is skipped, or NULL */
 
 #define CHECK(condition) test_check((condition) ? 1 : 0, #condition, __FILE__, __LINE__)
 /* |got - want| <= absolute + relative |want|; a NaN fails. */
@@ -49,7 +49,7 @@ static const char *test_skipped; /* why the running test was left out, or NULL *
 /* Counts the running test as skipped; return from it afterwards. */
 #define SKIP(reason) ((void)(test_skipped = (reason)))
 
-/* Counts a failure and says whether to print it. */
+/* Counts a failure. Returns whether to print it. */
 static inline int test_failed(const char *file, int line) {
     test_failures++;
     if (test_failures <= TEST_SHOWN) printf("%s:%d: ", file, line);

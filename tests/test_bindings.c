@@ -1,5 +1,5 @@
-/* test_bindings.c - section BINDINGS: the layout of the public structs as the library tells it, against
-   the compiler's. tests/header.sh checks that no field is missing. */
+/* test_bindings.c - section BINDINGS: the library's description of the public structs' layout
+   against the compiler's. tests/header.sh checks that no field is missing. */
 #include "../prunability.h"
 #include "test.h"
 

@@ -1,5 +1,5 @@
-/* test_build.c - section BUILD: layers that are refused when they are added. Those that are accepted
-   are compared with a reference in test_run.c. */
+/* test_build.c - section BUILD: layers that are rejected when they are added. Valid layers are
+   compared with a reference in test_run.c. */
 #include "../prunability.h"
 
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 
 /* Errors */
 
-/* `value` came from a faulty layer: -1, passed on by later layers, reported at the end. */
+/* `value` is the result of a faulty layer: -1, which later layers pass on and prun_net_finish
+   reports. */
 static void check_faulty(prun_net *net, int32_t value, const char *word) {
     CHECK(value == -1);
     CHECK(prun_layer_relu(net, value) == -1);
@@ -35,7 +36,7 @@ static void faulty_convolutions(void) {
     check_faulty(net, plain_conv(net, 4, 3, 1, -1), "odd");
 }
 
-/* Sizes that cannot be allocated fail at the layer or at the end, never by wrapping around. */
+/* Sizes that cannot be allocated fail at the layer or at the end, and never wrap around. */
 static void absurd_sizes(void) {
     const int64_t big = INT64_C(1) << 40;
     int i;

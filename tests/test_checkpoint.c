@@ -1,5 +1,5 @@
-/* test_checkpoint.c - section CHECKPOINT: networks and states of training, saved and loaded: resumed
-   training against training that was never stopped, files that do not fit. */
+/* test_checkpoint.c - section CHECKPOINT: networks and training states, saved and loaded: resumed
+   against uninterrupted training, and files that do not fit the net. */
 #include "arrays.h"
 
 /* ---- networks ---- */
@@ -13,7 +13,7 @@ static int64_t net_floats(const prun_net *net) {
     return floats;
 }
 
-/* All tensors one after the other; the caller frees the copy. */
+/* A copy of all tensors, concatenated; the caller frees it. */
 static float *net_copy(const prun_net *net) {
     float *copy = (float *)malloc((size_t)net_floats(net) * sizeof(float)), *to = copy;
     int64_t i, count;
@@ -33,7 +33,7 @@ static int net_equals(const prun_net *net, const float *copy) {
     return same;
 }
 
-/* Every float different from what initialisation gives, some of them awkward. */
+/* Every float differs from its initial value; some are subnormal, huge or -0. */
 static void disturb(prun_net *net) {
     static const float awkward[4] = {-0.0f, 1e-45f, -3.4e38f, 1.17549421e-38f};
     int64_t i, j, count;
@@ -95,7 +95,7 @@ static prun_net *small_net(prun_tensor *tensors, int64_t *count) {
     return net;
 }
 
-/* Loading t.safetensors must fail, name the tensor, and leave the net alone. */
+/* Loading t.safetensors must fail, name the tensor, and leave the net unchanged. */
 static void load_fails(prun_net *net, const char *prefix, prun_status a, prun_status b,
                        const char *tensor) {
     static uint64_t seed = 77; /* never the weights that the file was written from */
@@ -141,7 +141,7 @@ static void loading_with_a_wrong_shape(void) {
     for (i = 0; i < count; i++) {
         for (kind = 0; kind < 2; kind++) {
             prun_tensor kept = tensors[i];
-            if (kind == 0) { /* as many elements, another rank */
+            if (kind == 0) { /* same number of elements, different rank */
                 tensors[i].rank = kept.rank == 1 ? 2 : 1;
                 tensors[i].shape[0] = prun_tensor_size(&kept);
                 tensors[i].shape[1] = 1;
@@ -161,8 +161,8 @@ static void loading_with_a_wrong_shape(void) {
     end();
 }
 
-/* The tensors as a file written here byte by byte; number `integers` as I64, and every name with
-   a prefix. */
+/* Writes the tensors to a file byte by byte, tensor number `integers` as I64, and with a prefix for
+   every name. */
 static void write_by_hand(const prun_tensor *tensors, int64_t count, const char *prefix,
                           int64_t integers) {
     static char json[20000];
@@ -211,7 +211,8 @@ static void loading_integers_as_weights(void) {
     end();
 }
 
-/* What PyTorch writes: a prefix, and integers (num_batches_tracked) that the net has no use for. */
+/* As PyTorch writes it: with a prefix, and with integers (num_batches_tracked) that the net
+   lacks. */
 static void loading_with_prefix_and_extras(void) {
     prun_tensor tensors[MAX_NET_TENSORS + 1];
     int64_t count = 0;
@@ -239,7 +240,8 @@ static void loading_with_prefix_and_extras(void) {
     end();
 }
 
-/* The file shrinks after it was opened: reading must notice, loading must change nothing. */
+/* The file is truncated after it was opened: reading must detect this, and loading must not change
+   the net. */
 static void loading_a_file_that_was_cut(void) {
     prun_tensor tensors[MAX_NET_TENSORS];
     int64_t count = 0;
@@ -264,7 +266,7 @@ static void loading_a_file_that_was_cut(void) {
     end();
 }
 
-/* ---- the family behind a checkpoint ---- */
+/* ---- the family of a checkpoint ---- */
 
 static prun_arch draw_arch(uint64_t i) {
     prun_arch arch;
@@ -354,7 +356,7 @@ static prun_images make_images(int64_t count) {
     return images;
 }
 
-/* A net of every kind of layer that training touches. */
+/* A net with every kind of layer that training affects. */
 static prun_net *make_small_net(uint64_t seed) {
     prun_net *net = NULL;
     int32_t v = PRUN_INPUT, u;
@@ -373,7 +375,7 @@ static prun_net *make_small_net(uint64_t seed) {
     return net;
 }
 
-/* As a checkpoint in another type: its tensors rounded to it, which is also done to the net. */
+/* Writes a checkpoint in another element type and rounds the net's tensors to it. */
 static void write_net_as(prun_net *net, const char *dtype, int bytes) {
     static char json[4000];
     int64_t count, i, j, at = 0;
@@ -443,7 +445,7 @@ static void nets_of_other_types(void) {
     end_counting();
 }
 
-/* Weights that are not finite, also because they are too large for a float. */
+/* Weights that are not finite, or are too large for a float. */
 static void weights_that_are_not_finite(void) {
     static const uint64_t values[3] = {0x7ff0000000000000u, 0x7ff8000000000000u,
                                        0x4800000000000000u}; /* infinity, NaN, 2^129 */
@@ -531,7 +533,7 @@ static prun_status load_state(prun_trainer *trainer, const char *name) {
     return status;
 }
 
-/* One epoch, or (odd ones of `stepwise`) the same by steps of another order and rate. */
+/* One epoch; for odd epochs of `stepwise`, a single step with another order and rate. */
 static void one_epoch(prun_trainer *trainer, int64_t epoch, int stepwise, prun_epoch *result) {
     static const int64_t index[5] = {3, 1, 4, 15, 9};
     double sum;
@@ -561,8 +563,9 @@ static prun_net *family_net(int kind, uint64_t seed) {
     return net;
 }
 
-/* Training that stops after every epoch, with a new process each time (a net of other weights and a
-   new trainer), ends with the same bits as training that never stopped: the files are equal. */
+/* Training that is stopped after every epoch and resumed with a new trainer and a net with other
+   weights, as in a new process, ends with the same bits as uninterrupted training: the files are
+   equal. */
 static void resumed_training(void) {
     static uint8_t pixels[IMAGES * 3 * 32 * 32];
     int kind, stepwise;
@@ -613,7 +616,7 @@ static void resumed_training(void) {
     end_counting();
 }
 
-/* The state is a checkpoint as well; momentum is what it must be after one step of plain SGD. */
+/* A training state is also a checkpoint. Its momentum is right after one step of plain SGD. */
 static void states_are_checkpoints(void) {
     prun_images images = make_images(IMAGES);
     prun_train_options options;
@@ -647,14 +650,14 @@ static void states_are_checkpoints(void) {
         prun_safetensors_close(file);
     }
     prun_trainer_free(trainer);
-    test_context.allocate = NULL; /* the nets are older than the counting */
+    test_context.allocate = NULL; /* the nets were made before the counting */
     test_context.release = NULL;
     prun_net_free(net);
     prun_net_free(other);
     CHECK(streams_open == 0);
 }
 
-/* Loading state.bad must fail, and leave net and trainer as they are. */
+/* Loading state.bad must fail and leave net and trainer unchanged. */
 static void state_fails(prun_trainer *trainer, prun_status expected, const char *message) {
     CHECK_STATUS(prun_trainer_save_safetensors(trainer, in_directory("before")), PRUN_OK);
     CHECK_STATUS(load_state(trainer, "state.bad"), expected);
@@ -667,7 +670,7 @@ static void state_fails(prun_trainer *trainer, prun_status expected, const char 
     CHECK(same_blob(&scratch[0], &scratch[1]));
 }
 
-/* Replaces a text by another of the same length; how often. */
+/* Replaces a text by another one of the same length. Returns how often. */
 static int replace_text(blob *b, const char *from, const char *to) {
     size_t i, n = strlen(from);
     int found = 0;
@@ -738,7 +741,7 @@ static void states_that_do_not_fit(void) {
 
 /* ---- checkpoints that do not fit ---- */
 
-/* A file of the net's tensors, with a prefix, and one more. */
+/* A file with the net's tensors, with a prefix, and one extra tensor. */
 static void write_with_stranger(const prun_net *net, const char *prefix, const char *stranger) {
     static char names[40][80];
     static float value[4] = {1, 2, 3, 4};
@@ -763,7 +766,7 @@ static void write_with_stranger(const prun_net *net, const char *prefix, const c
 
 typedef struct stranger {
     const char *prefix, *name;
-    const char *message; /* NULL: it may be there */
+    const char *message; /* NULL: it is accepted */
 } stranger;
 
 static const stranger strangers[] = {
@@ -837,9 +840,9 @@ static void wrong_prefixes(void) {
     end_counting();
 }
 
-/* ---- bytes that change ---- */
+/* ---- changed bytes ---- */
 
-/* Every byte of a state of training changed: loading fails and changes nothing, or it gives the
+/* For every changed byte of a training state, loading fails and changes nothing, or it gives the
    same bits as before. */
 static void every_byte_of_a_state_changed(void) {
     prun_images images = make_images(IMAGES);
@@ -881,7 +884,7 @@ static void every_byte_of_a_state_changed(void) {
     end_counting();
 }
 
-/* ---- memory that runs out ---- */
+/* ---- out of memory ---- */
 
 static int64_t allocations_left;
 

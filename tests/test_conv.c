@@ -1,5 +1,6 @@
-/* test_conv.c - section CONV: convolutions and their gradients against slow definitions, with every
-   instruction set and algorithm. Also tests KERNELS, X86, ARM, TIERS, WINOGRAD and KERNELGRAD. */
+/* test_conv.c - section CONV: convolutions and their gradients against slow reference code, with
+   every instruction set and algorithm. Also tests KERNELS, X86, ARM, TIERS, WINOGRAD and
+   KERNELGRAD. */
 #include "implementation.h" /* for prun__conv_can_use_winograd */
 
 #include <float.h>
@@ -10,7 +11,7 @@
 static const char *const isas[] = {"portable", "avx2", "avx512", "neon"};
 enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
-/* Switches the kernels; 0 where this machine or build lacks them. */
+/* Switches the kernels. Returns 0 if this machine or build lacks them. */
 static int use_isa(const char *name) {
     prun_status status = prun_isa_set(name);
     CHECK(status == PRUN_OK || (status == PRUN_ERR_UNSUPPORTED && strcmp(name, "portable") != 0));
@@ -93,8 +94,8 @@ static buffer packed(const buffer *nchw, const int64_t shape[4], float empty) {
     return lanes;
 }
 
-/* The float32 rounding of a sum of K terms is about sqrt(K) 6e-8 of its size, Winograd's some times
-   that; a wrong or missing term shows as at least 1e-4 in tensors of this size. */
+/* The float32 rounding of a sum of K terms is about sqrt(K) 6e-8 of its size, and a few times that
+   with Winograd. A wrong or missing term gives at least 1e-4 in tensors of this size. */
 static void check_distance(const conv_case *t, const char *what, const float *got,
                            const ref_tensor *want) {
     const prun_conv2d *v = &t->conv;
@@ -119,7 +120,8 @@ static void check_lanes(const conv_case *t, const char *what, buffer *lanes, con
     free(lanes->base);
 }
 
-/* All three passes with the kernels in use. Empty lanes hold junk wherever the contract allows. */
+/* All three passes with the current kernels. Empty lanes contain garbage wherever the contract
+   allows it. */
 static void run_case(const conv_case *t) {
     const int64_t *xs = t->x_shape, *ys = t->y_shape;
     const float *bias = t->with_bias ? t->bias.v : NULL;
@@ -181,7 +183,7 @@ static int64_t conv_work(const prun_conv2d *conv, int64_t n) {
            conv->out_channels * n;
 }
 
-/* Paddings reach past kernel - 1, so that whole windows lie in the padding. */
+/* Paddings may exceed kernel - 1, so that whole windows lie in the padding. */
 static prun_conv2d random_conv(int64_t *n) {
     uint64_t *s = &noise_state;
     prun_conv2d conv =
@@ -209,7 +211,7 @@ static void conv2d_random_geometries(void) {
     }
 }
 
-/* Register blocks over channels have tails for every pair of counts. */
+/* Channel counts that leave every kind of tail in the register blocks over channels. */
 static void conv2d_channel_pairs(void) {
     int i, o;
     for (i = 0; i < CHANNEL_SET; i++) {
@@ -221,7 +223,7 @@ static void conv2d_channel_pairs(void) {
     }
 }
 
-/* Register blocks over positions have tails for every image size. */
+/* Image sizes that leave every kind of tail in the register blocks over positions. */
 static void conv2d_sizes_and_strides(void) {
     int64_t kernel, stride, i;
     for (kernel = 1; kernel <= 5; kernel++) {
@@ -234,7 +236,7 @@ static void conv2d_sizes_and_strides(void) {
     }
 }
 
-/* Kernels as large as the image: how a linear layer after flatten is computed. */
+/* Kernels as large as the image, as for a linear layer after flatten. */
 static void conv2d_whole_image(void) {
     static const int64_t shapes[][4] = {{1, 1, 1, 1},  {33, 1, 1, 10}, {16, 4, 4, 10},
                                         {3, 7, 5, 12}, {6, 2, 9, 1},   {8, 13, 13, 3}};
@@ -250,7 +252,7 @@ static void conv2d_whole_image(void) {
     }
 }
 
-/* The shapes the three families spend their time in, at full image size. */
+/* The shapes on which the three families spend most of their time, at full image size. */
 static void conv2d_family_shapes(void) {
     static const int64_t shapes[][6] = {{3, 32, 8, 3, 1, 1},  {8, 32, 6, 3, 1, 1},
                                         {6, 32, 8, 3, 2, 1},  {16, 16, 16, 1, 1, 0},
@@ -273,7 +275,7 @@ static void conv2d_zero_means_default(void) {
     check_conv(&conv, 5);
 }
 
-/* Every padding that Winograd takes, at both strides, around images down to a pixel. */
+/* Every padding that Winograd supports, with both strides, and image sizes down to one pixel. */
 static void conv2d_winograd_borders(void) {
     int k, i, stride, size;
     for (k = 0; k < 81; k++)
@@ -299,7 +301,7 @@ static void reversed(void *user, void (*body)(void *argument, int64_t i), void *
     for (i = count - 1; i >= 0; i--) body(argument, i);
 }
 
-/* The three results one after the other. */
+/* The results of the three passes, concatenated. */
 static buffer all_passes(const conv_case *t, prun_context *context) {
     const int64_t n = t->x_shape[0];
     buffer x = packed(&t->x, t->x_shape, 0), dy = packed(&t->dy, t->y_shape, 0);
@@ -346,8 +348,8 @@ static void check_threads(const prun_conv2d *conv, int64_t n) {
     free_case(&t);
 }
 
-/* Sets elements of (N, C, H, W) data to zero: each with a probability, whole channels of an image,
-   and all but a corner of an image. */
+/* Sets elements of (N, C, H, W) data to zero: single ones at random, whole channels of an image,
+   and everything but a corner of an image. */
 static void put_zeros(buffer *b, const int64_t shape[4], int64_t kept_percent) {
     uint64_t *s = &noise_state;
     int64_t top = ref_pick(s, shape[2]), left = ref_pick(s, shape[3]), n, c, i, j;
@@ -373,8 +375,8 @@ static void make_absolute(ref_tensor *t) {
     for (i = 0; i < ref_size(t); i++) t->v[i] = fabs(t->v[i]);
 }
 
-/* Where the sum of absolute products is zero, the result is the bias and nothing else. Returns how
-   many of them there are. `plane`: elements per channel; bias NULL: zero. */
+/* Where the sum of absolute products is zero, the result is exactly the bias. Returns the number of
+   such elements. bias NULL: zero. */
 static int64_t check_zeros(const float *got, const ref_tensor *sums, const float *bias) {
     int64_t i, zeros = 0, wrong = 0, plane = sums->h * sums->w;
     for (i = 0; i < ref_size(sums); i++) {
@@ -386,7 +388,7 @@ static int64_t check_zeros(const float *got, const ref_tensor *sums, const float
     return zeros;
 }
 
-/* The three passes with the kernels in use, against the sums of absolute products. */
+/* The three passes with the current kernels against the sums of absolute products. */
 static int64_t run_zeros(const conv_case *t) {
     const int64_t *xs = t->x_shape, *ys = t->y_shape;
     const float *bias = t->with_bias ? t->bias.v : NULL;
@@ -447,8 +449,8 @@ static int64_t check_sparse_conv(const prun_conv2d *conv, int64_t n) {
     return zeros;
 }
 
-/* Exact zeros stay exact: a result without a product that is not zero equals its bias, whatever
-   lies beside it. Winograd mixes neighbours and has to take care. */
+/* Exact zeros stay exact: a result whose products are all zero equals its bias, whatever its
+   neighbours are. Winograd combines neighbours, so this is not automatic. */
 static void conv2d_keeps_exact_zeros(void) {
     int64_t zeros = 0;
     int cases = 0;

@@ -1,5 +1,5 @@
-/* test_core.c - section CORE: numbers as texts. Allocation, threads and messages are tested in every
-   file, and all of them in test_failures.c. */
+/* test_core.c - section CORE: parsing of numbers. Allocation, threads and messages are tested in
+   every file, and systematically in test_failures.c. */
 #include "implementation.h" /* for prun__number_read */
 
 #include <stdlib.h>
@@ -78,7 +78,7 @@ static void numbers_as_strtod(void) {
         snprintf(text, sizeof text, "%.*g", (int)(i % 18 + 1), uniform(60, (int64_t)i));
         check_number(text);
     }
-    for (i = 0; i < 20000; i++) { /* half way between two neighbours, and beside it */
+    for (i = 0; i < 20000; i++) { /* half way between two neighbours, and slightly above */
         const uint64_t odd = (prun_random_bits(9, 2, i) >> 11 | (uint64_t)1 << 52) * 2 + 1;
         snprintf(text, sizeof text, "%llu", (unsigned long long)odd);
         check_number(text);

@@ -1,4 +1,4 @@
-/* test_csv.c - section CSV: tables of every dialect, malformed ones, and what is said about them. */
+/* test_csv.c - section CSV: tables of every dialect, malformed tables and their error messages. */
 #if defined(__unix__) || defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -66,7 +66,7 @@ static void csv_dialects(void) {
     }
 }
 
-/* What printf, pandas, R, spreadsheets and Microsoft's C library write for no value. */
+/* What printf, pandas, R, spreadsheets and Microsoft's C library write for a missing value. */
 static void csv_missing_values(void) {
     static const char *const missing[] = {
         "",        "nan",     "-nan",     "+nan",      "NaN",       "Nan",
@@ -110,7 +110,7 @@ static void csv_missing_values(void) {
     }
 }
 
-/* "sep=;" as Excel wants it; lines count from the top of the file. */
+/* A first line "sep=;", as for Excel; it counts when lines are numbered. */
 static void csv_names_its_separator(void) {
     static const char *const texts[] = {"sep=;\na,x;b\n1;y,z\n2;,\n",
                                         "sep=;\r\na,x;b\r\n1;y,z\r\n2;,\r\n",
@@ -166,7 +166,7 @@ static void text_free(long_text *text) {
     memset(text, 0, sizeof *text);
 }
 
-/* A column that is not there is answered with those that are, whatever they are called. */
+/* The message for a missing column lists the existing ones, whatever their names. */
 static void csv_names_its_columns(void) {
     long_text text = {NULL, 0, 0};
     prun_table t;
@@ -197,7 +197,7 @@ static void csv_names_its_columns(void) {
     }
 }
 
-/* Names and cells cannot command a terminal from a message. */
+/* Names and cells in messages cannot send control sequences to a terminal. */
 static void csv_messages_are_escaped(void) {
     static const char text[] = "a\x1b[31m\xc2\x9b"
                                "b\x7f\xc3\xa4\xff,c\n"
@@ -218,7 +218,7 @@ typedef struct bad_csv {
     const char *text, *message;
 } bad_csv;
 
-/* What the reader itself refuses; the rest is refused where it is used, see below. */
+/* Tables that the reader rejects. Bad cells are only rejected where they are used. */
 static void csv_malformed(void) {
     static const bad_csv cases[] = {
         {"", "line 1, column 1: empty"},
@@ -265,7 +265,7 @@ static void csv_malformed(void) {
     CHECK_STATUS(prun_table_load_csv(&test_context, "build/no such file", &t), PRUN_ERR_OPEN);
 }
 
-/* A file cut off anywhere, and with every byte replaced by a special one. */
+/* A file truncated at any byte, and with any byte replaced by a special one. */
 static void csv_damaged(void) {
     static const char good[] = "a,\"b \"\"c\",d\r\n1,\"x,\ny\",3\n4,z,\n";
     static const char special[] = {'"', ',', '\n', '\r', ' ', '\0', ';', '\xff'};
@@ -313,9 +313,9 @@ static void csv_large(void) {
     text_free(&text);
 }
 
-/* ---- the program ---- */
+/* ---- pipes ---- */
 
-/* A table from a pipe, longer than one piece of it. */
+/* A table from a pipe, longer than the buffer of the pipe. */
 static void csv_from_a_pipe(void) {
 #ifdef HAVE_FORK
     static const char path[] = "build/test_evaluate.pipe";

@@ -1,5 +1,5 @@
-/* test_dataset.c - section DATASET: IDX, CIFAR and pairs of arrays; what is said about files that are
-   cut short, too long, of another kind, or made to hurt. Also tests IMAGES. */
+/* test_dataset.c - section DATASET: IDX, CIFAR and pairs of arrays; errors for files that are
+   truncated, too long, of another kind, or malicious. Also tests IMAGES. */
 #include "arrays.h"
 
 /* ---- IDX ---- */
@@ -40,7 +40,7 @@ static prun_status load_idx(const prun_idx_options *options, prun_images *images
                                 in_directory("labels.idx"), options, images);
 }
 
-/* Writes both blobs and expects the load to fail, results untouched. */
+/* Writes both blobs and expects that the load fails and leaves the result untouched. */
 static void idx_fails(const blob *images, const blob *labels, const prun_idx_options *options,
                       prun_status a, prun_status b, const char *file, const char *what) {
     prun_images set, untouched;
@@ -295,7 +295,7 @@ static void cifar100_good(void) {
     const char *paths[1];
     begin();
     cifar_records(&scratch[0], 4, 2, 18, 5);
-    scratch[0].data[1] = 99; /* a fine label no coarse one could be */
+    scratch[0].data[1] = 99; /* a fine label that is too large for a coarse one */
     write_blob("c.bin", &scratch[0]);
     paths[0] = in_directory("c.bin");
     for (coarse = 0; coarse < 2; coarse++) {
@@ -433,7 +433,7 @@ static void sets_of_every_kind(void) {
     end_counting();
 }
 
-/* The layout where shapes leave it open, and where there is no axis of channels. */
+/* The layout of ambiguous shapes, and of shapes without a channel axis. */
 static void layouts_of_sets(void) {
     static const struct {
         const char *shape;

@@ -1,11 +1,11 @@
-/* test_digits.c - sections KERNELS, X86, ARM, TIERS: every tier gives the digits that
-   tests/bits/kernels.txt records, whatever the machine, the compiler and its flags.
+/* test_digits.c - sections KERNELS, X86, ARM, TIERS: every tier gives the digits recorded in
+   tests/bits/kernels.txt, on any machine, with any compiler and flags.
 
        test_digits              compares every tier that this machine has (from the root)
        test_digits --record     prints all lines for that file
 
-   Only what needs no function of libm but sqrt is compared: convolutions in every direction, logits
-   and the margins inside networks, which take norms and pools forward and backward. */
+   Only results that need no libm function except sqrt are compared: all convolution passes, and the
+   logits and margins of networks, which run norms and pools forward and backward. */
 #include "../prunability.h"
 
 #include <float.h>
@@ -24,7 +24,7 @@ static void fill(float *v, int64_t count, uint64_t seed) {
         v[i] = (float)((int64_t)(prun_random_bits(seed, 1, (uint64_t)i) % 2048) - 1024) / 1024.0f;
 }
 
-/* FNV-1a over the values, whatever the order of their bytes in memory. */
+/* FNV-1a over the values, independent of the byte order. */
 static uint64_t add_floats(uint64_t hash, const float *v, int64_t count) {
     int64_t i;
     int k;
@@ -38,7 +38,7 @@ static uint64_t add_floats(uint64_t hash, const float *v, int64_t count) {
 
 static const uint64_t first_hash = UINT64_C(14695981039346656037);
 
-/* What this run found, a line each: tier, case, checksum. */
+/* Results of this run, one per line: tier, case, checksum. */
 static char found[MOST_LINES][LINE];
 static int found_count;
 
@@ -91,7 +91,7 @@ static const int64_t convolutions[][5] = {{3, 16, 12, 1, 3}, {16, 24, 12, 1, 3},
                                           {16, 10, 9, 2, 3}, {7, 5, 8, 1, 5},
                                           {32, 32, 8, 1, 1}, {20, 12, 12, 2, 3}};
 
-/* Logits and margins of a network whose running statistics are not those of the beginning. */
+/* Logits and margins of a network whose running statistics are not the initial ones. */
 static void run_network(prun_family family, prun_algorithm algorithm) {
     prun_arch arch = {PRUN_FAMILY_CNN, 3, 2, 10, 1, SIZE, SIZE, 0.0, 0, 0, 7};
     static float pixels[IMAGES * SIZE * SIZE], logits[IMAGES * 10];
@@ -140,7 +140,7 @@ static void run_network(prun_family family, prun_algorithm algorithm) {
     prun_net_free(net);
 }
 
-/* Everything, in every tier there is. */
+/* Runs everything in every available tier. */
 static void run_tiers(void) {
     const char *before = prun_isa();
     size_t t, i;

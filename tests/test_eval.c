@@ -1,4 +1,4 @@
-/* test_eval.c - section EVAL: logits and losses of lists of images. */
+/* test_eval.c - section EVAL: logits and losses of images given as index lists. */
 #include "../prunability.h"
 
 #include <stdlib.h>
@@ -7,7 +7,8 @@
 
 /* Losses over index lists */
 
-/* Losses of index[0 .. n) in groups of `group`, against each image's own loss; the sum in order. */
+/* Losses of index[0 .. n) in groups of `group` against each image's own loss; sums in list
+   order. */
 static void check_grouping(prun_net *net, const dataset *d, const int64_t *index, int64_t n,
                            int64_t group, const double *own) {
     double losses[128], sum = 0, total = 0;
@@ -44,7 +45,8 @@ static void losses_do_not_depend_on_grouping(void) {
     }
 }
 
-/* The logits of a sample equal those it gets alone; errors count the first of equal maxima. */
+/* The logits of a sample do not depend on the batch. Of equal maxima, the first one is the
+   answer. */
 static void logits_and_errors_agree(void) {
     twin t;
     dataset d;
@@ -80,7 +82,7 @@ static void logits_and_errors_agree(void) {
 
 /* Errors */
 
-/* A net, images and an index list that do not belong together. */
+/* A net, images and an index list that do not fit together. */
 static void faulty_images(void) {
     prun_net *net = linear_net(&test_context);
     dataset d = make_set(5, 1, 2, 2, OUT), wide = make_set(5, 1, 2, 3, OUT);

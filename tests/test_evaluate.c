@@ -1,4 +1,5 @@
-/* test_evaluate.c - the evaluate program: its output, tables it refuses, outputs it writes. */
+/* test_evaluate.c - the evaluate program: its output, tables that it rejects, files that it
+   writes. */
 #define main evaluate_main
 #include "../examples/studies/evaluate.c"
 #undef main
@@ -12,7 +13,8 @@
 #define HAVE_FORK 1
 #endif
 
-/* The test program runs itself as evaluate: a fork alone cannot use OpenMP when its parent has. */
+/* The test program runs itself as evaluate: a forked child cannot use OpenMP if its parent has used
+   it. */
 static const char as_evaluate[] = "--as-evaluate";
 static char *own_path;
 
@@ -22,8 +24,8 @@ static const char csv_path[] = "build/test_evaluate.csv";
 
 /* ---- the program ---- */
 
-/* Runs evaluate with the arguments of one line, blanks between them; returns the exit status, -1
-   for a crash. Output and messages go to two texts. */
+/* Runs evaluate with the blank-separated arguments of `line`. Returns the exit status, or -1 for a
+   crash. Standard output and messages are stored in two texts. */
 static int run_evaluate(const char *line, ex_text *out, ex_text *messages) {
 #ifdef HAVE_FORK
     static const char *const paths[2] = {"build/test_evaluate.out", "build/test_evaluate.err"};
@@ -87,7 +89,7 @@ static void check_run(const char *line, int status, const char *message) {
     }
 }
 
-/* The number behind "key": in the object of a measure; NaN for null, -99 when it is not there. */
+/* The number after "key": in the object of a measure; NaN for null, -99 if it is missing. */
 static double json_value(const char *name, const char *key) {
     char text[100];
     const char *at;
@@ -141,7 +143,7 @@ static void program_json(void) {
     CHECK_CLOSE(json_value("mu", "K"), 0.14505233104011478, 0, 1e-12);
 }
 
-/* Rounded gaps tie: 0.3 - 0.2 and 0.2 - 0.1 differ in binary. */
+/* The gaps 0.3 - 0.2 and 0.2 - 0.1 differ in binary, but must tie after rounding. */
 static void program_rounds_the_gap(void) {
     NEEDS_FORK;
     CHECK(0.3 - 0.2 != 0.2 - 0.1);
@@ -190,7 +192,7 @@ static void program_outputs(void) {
     CHECK(strstr(out.data, "--hyper") != NULL && strstr(out.data, "--fit") != NULL);
 }
 
-/* Text, options, what the message must contain. All end with status 2. */
+/* Table, options, what the message must contain. All runs end with status 2. */
 static void program_bad_input(void) {
     static const char *const cases[][3] = {
         {"", "", "line 1, column 1: empty"},
@@ -252,7 +254,7 @@ static void program_bad_input(void) {
     check_run("", 2, "TABLE.csv is missing");
 }
 
-/* What is undefined is said to be, in every output; the rest is there. */
+/* Every output marks what is undefined, and contains the rest. */
 static void program_undefined(void) {
     static const char text[] = "w,m,c,gap\n1,1,7,1\n1,2,7,3\n1,3,7,2\n1,4,7,5\n";
     NEEDS_FORK;
@@ -277,8 +279,9 @@ static void program_undefined(void) {
     CHECK(strstr(out.data, "nan") == NULL);
 }
 
-/* A table as measure writes it: infinite values rank and have no R2, times and settings stay out,
-   and so does what is undefined in all models or, of the library's own measures, in some. */
+/* A table as `measure` writes it. Infinite values are ranked but have no R2. Times and settings are
+   left out, and so are columns that are undefined in all models or, for measures of the library, in
+   some. */
 static void program_evaluates_measured_rows(void) {
     static const char text[] =
         "net,train_images,train_error,test_loss,test_error,gap,parameters,parameters_seconds,"
@@ -317,7 +320,7 @@ static void program_evaluates_measured_rows(void) {
     check_run("build/test_evaluate.csv --resamples 0 --svg build/test_evaluate_svg", 0, "");
 }
 
-/* A column that numbers the rows is none, whatever pandas called it. */
+/* A column of row numbers is not a measure, whatever name pandas gave it. */
 static void program_leaves_out_row_numbers(void) {
     static const char *const tables[][2] = {
         {"Unnamed: 0,m,gap\n0,1,2\n1,2,3\n2,4,1\n", "Unnamed: 0"},
@@ -364,7 +367,7 @@ static void program_warns_of_settings(void) {
     CHECK(strstr(messages.data, "warning") == NULL);
 }
 
-/* Names reach no terminal as they are, but every file by its own rules. */
+/* Names are escaped for the terminal, and for each file according to its format. */
 static void program_escapes_names(void) {
     static const char text[] = "a|b\x1b[31m,m\x1b]0;\x07&<\xb5,gap\n1,1,2\n2,2,3\n3,4,1\n4,3,5\n";
     const char *at;
@@ -398,7 +401,7 @@ static int same_text(const char *path, const char *text) {
 }
 #endif
 
-/* No output takes the place of the table, by whatever path; all are looked at before the work. */
+/* No output may replace the table, whatever its path. All outputs are checked before the work. */
 static void program_keeps_its_input(void) {
 #ifdef HAVE_FORK
     static const char text[] = "m,gap\n1,2\n2,3\n4,1\n";
@@ -424,7 +427,7 @@ static void program_keeps_its_input(void) {
     remove(paths[2]);
     remove(paths[3]);
     check_run("build/test_evaluate.csv --csv build/no/such.csv", 1, "build/no");
-    CHECK(out.data[0] == '\0'); /* before anything was computed */
+    CHECK(out.data[0] == '\0'); /* before any computation */
     check_run("build/test_evaluate.csv --csv build", 1, "folder");
     check_run("build/test_evaluate.csv --svg build/test_evaluate.csv", 1, "test_evaluate.csv");
 #else

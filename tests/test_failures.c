@@ -1,6 +1,6 @@
-/* Everything that can go wrong under a public function: a refused request for memory at each place
-   where it asks for some; a callback that fails, cancels or lies at each of its calls. The list of
-   functions is read from the header, so that none is forgotten. */
+/* Every failure that a public function can meet: each of its memory requests refused, and each call
+   of a callback failing, cancelling or lying. The list of functions is read from the header, so
+   that none is forgotten. */
 #include "exercises.h"
 
 /* ---- the list of public functions ---- */
@@ -10,7 +10,7 @@ enum { MOST_FUNCTIONS = 1000, NAME = 80 };
 static char functions[MOST_FUNCTIONS][NAME];
 static int function_count;
 
-/* The text of the header from beside the folder of this file, or from here. */
+/* The text of the header, from the parent directory of this file or from the current directory. */
 static char *header_text(void) {
     char path[600];
     const char *slash = strrchr(__FILE__, '/');
@@ -55,7 +55,7 @@ static void read_functions(void) {
     free(text);
 }
 
-/* ---- functions that ask for no memory ---- */
+/* ---- functions that allocate no memory ---- */
 
 static void quiet_strings(world *w) {
     prun_trainer *trainer = make_trainer(w);
@@ -199,7 +199,7 @@ static void quiet_output(world *w) {
     CHECK(files_named("output", 1) == 1);
 }
 
-/* Releases, of what is there and of nothing. */
+/* Functions that free: with objects, and with NULL. */
 static void quiet_releases(world *w) {
     prun_net *net = NULL;
     prun_trainer *trainer = make_trainer(w);
@@ -224,7 +224,7 @@ static void quiet_releases(world *w) {
     w->heap.armed = 0;
 }
 
-/* The options as they will be used. */
+/* The functions that resolve options. */
 static void quiet_options(world *w) {
     arm(w);
     CHECK(prun_conv2d_resolved(NULL).stride[1] == 1 && prun_arch_resolved(NULL).width == 64);
@@ -264,7 +264,7 @@ static void quiet_measurement(world *w) {
 
 typedef struct quiet {
     void (*use)(world *w);
-    const char *functions; /* that it calls, with a blank before and after each */
+    const char *functions; /* that it calls, each with a blank before and after it */
 } quiet;
 
 static const quiet quiets[] = {
@@ -376,7 +376,7 @@ static void quiet_functions_ask_for_nothing(void) {
 
 /* ---- what must hold after every run ---- */
 
-/* What a run without failures gave. */
+/* The results of a run without failures. */
 typedef struct reference {
     int64_t requests, calls[CALLBACKS], in_all;
     uint64_t digest;
@@ -384,7 +384,7 @@ typedef struct reference {
     int32_t output_count;
 } reference;
 
-/* How much was tried, since it was told last. */
+/* Counts since the last report. */
 static int64_t requests_refused, callbacks_failed, callbacks_cancelled, lies_told, lies_noticed;
 
 static void tell_figures(void) {
@@ -411,7 +411,7 @@ static int output_begun(const output *o, const output *whole) {
     return all_bytes(o->memory + GUARD + at, o->size - at, FILL);
 }
 
-/* Adds up the results of a success. */
+/* Adds the outputs of a successful run to its results. */
 static void digest_outputs(world *w) {
     int32_t i;
     for (i = 0; w->status == PRUN_OK && i < w->output_count; i++) {
@@ -427,8 +427,8 @@ static prun_status run(world *w, const exercise *e) {
 }
 
 enum {
-    KNOWN_RESULTS = 1, /* no callback lied: what a stopped run has begun to write is known */
-    OWN_MESSAGE = 2    /* the context says what failed, not what failed before */
+    KNOWN_RESULTS = 1, /* no callback lied: the partial output of a stopped run is known */
+    OWN_MESSAGE = 2    /* the message is about this failure, not about an earlier one */
 };
 
 static int check_failed(const world *w, const exercise *e, const reference *r, int expected) {
@@ -451,7 +451,7 @@ static int check_failed(const world *w, const exercise *e, const reference *r, i
     return holds;
 }
 
-/* The same call with nothing failing gives what it gave the first time. */
+/* The same call without failures gives the same results as the first time. */
 static int check_again(world *w, const exercise *e, const reference *r) {
     int holds;
     world_again(w);
@@ -492,7 +492,7 @@ static int reference_make(reference *r, const exercise *e, int surroundings) {
         r->outputs[i] = w.outputs[i];
         holds &= CHECK(output_guarded(&w.outputs[i]));
     }
-    w.output_count = 0; /* they are the reference's now */
+    w.output_count = 0; /* the reference owns them now */
     world_end(&w);
     say(holds, e, surroundings, "nothing failing", 0, (int)status);
     return holds;
@@ -504,7 +504,8 @@ static void reference_end(reference *r) {
     }
 }
 
-/* The number after `at` among 1 .. count: all of few; of many the first and last and a sample. */
+/* The number to try after `at` among 1 .. count: all if they are few, otherwise the first ones, the
+   last ones and a sample of the rest. */
 static int64_t next_of(int64_t at, int64_t count, int64_t most) {
     const int64_t end = most / 6, step = count / most + 1;
     if (count <= most || at < end || at >= count - end) return at + 1;
@@ -513,7 +514,7 @@ static int64_t next_of(int64_t at, int64_t count, int64_t most) {
 
 /* ---- memory ---- */
 
-/* All of few, a sample of many; a run under the address sanitizer is five times slower. */
+/* Above this number, only a sample is tried. The address sanitizer is five times slower. */
 enum { MOST_REQUESTS = SANITIZED ? 90 : 300 };
 
 static int refuse_one(const exercise *e, const reference *r, int surroundings, int64_t at,
@@ -575,7 +576,7 @@ static void memory_refused_under_openmp(void) {
     tell_figures();
 }
 
-/* PRUNABILITY_MALLOC fails where there is no context. */
+/* PRUNABILITY_MALLOC fails in calls without a context. */
 static void memory_refused_without_context(void) {
     int i;
     for (i = 0; i < EXERCISES; i++) refuse_every_request(&exercises[i], NO_CONTEXT, 12);
@@ -644,7 +645,7 @@ static int known_status(prun_status status) {
     return status <= PRUN_OK && strcmp(prun_status_string(status), "unknown status") != 0;
 }
 
-/* Ends in time with a status of the list and, whatever the lie, the weights as they were. */
+/* The call must end in time, return a known status and, whatever the lie, restore the weights. */
 static int lie_once(const exercise *e, const reference *r, callback which, lie l, int64_t at,
                     int32_t onwards) {
     static world w;
@@ -700,7 +701,7 @@ static void logits_lie(void) { lie_in_every_way(ON_LOGITS); }
 static void statistics_lie(void) { lie_in_every_way(ON_STATISTIC); }
 static void spectral_functions_lie(void) { lie_in_every_way(ON_SPECTRUM); }
 
-/* Lies that the library promises to see. */
+/* Lies that the library promises to detect. */
 static void lies_that_are_named(void) {
     static const struct {
         lie l;
@@ -730,7 +731,8 @@ static void lies_that_are_named(void) {
     }
 }
 
-/* Cancels or fails one call with tensors that have no names; says whether there was such a call. */
+/* Cancels or fails one call, with tensors that have no names. Returns whether there was such a
+   call. */
 static int stop_nameless(const exercise *e, callback which, int64_t at) {
     static world w;
     prun_tensor nameless[16];
@@ -755,7 +757,7 @@ static int stop_nameless(const exercise *e, callback which, int64_t at) {
     return calls >= at;
 }
 
-/* An objective of one's own may leave out the names of its tensors. */
+/* A user's objective may omit the names of its tensors. */
 static void nameless_tensors(void) {
     int i;
     for (i = 0; i < EXERCISES; i++) {
@@ -769,9 +771,9 @@ static void nameless_tensors(void) {
     }
 }
 
-/* ---- training that stops ---- */
+/* ---- stopped training ---- */
 
-/* Cancelled after an epoch, the net is what that many epochs make of it. */
+/* Training cancelled after n epochs leaves the net as n epochs of training make it. */
 static void cancelled_training_keeps_its_state(void) {
     static world w;
     int stop;
@@ -827,7 +829,7 @@ static void training_that_diverges(void) {
     world_end(&w);
 }
 
-/* Losses that are not finite, and weights that are not. */
+/* Weights that are not finite, and so losses that are not. */
 static void weights_that_are_not_finite(void) {
     static world w;
     int i, l;
@@ -876,7 +878,7 @@ static void clock_goes_backwards(void) {
     }
 }
 
-/* ---- sizes no machine has: a status, not a crash, and no silly request to the allocator ---- */
+/* ---- huge sizes: an error status, no crash, and no absurd request to the allocator ---- */
 
 static void huge_networks(void) {
     static const int64_t sizes[6] = {(int64_t)1 << 30, (int64_t)1 << 31, (int64_t)1 << 40,

@@ -1,4 +1,4 @@
-/* test_file.c - section FILE: files of other kinds, and how often a file is opened. */
+/* test_file.c - section FILE: files of other kinds; every file is opened once. */
 #include "arrays.h"
 
 #if HAVE_POSIX
@@ -25,7 +25,7 @@ static void files_are_opened_once(void) {
         prun_images_free(&set);
     }
     CHECK(streams_opened == FILES && streams_open == 0);
-    for (i = 0; i < FILES; i++) { /* a file that is missing: those before are closed */
+    for (i = 0; i < FILES; i++) { /* a missing file: the files before it are closed */
         paths[i] = in_directory("none.bin");
         streams_opened = 0;
         CHECK_STATUS(prun_images_load_cifar(&test_context, paths, FILES, 10, &set), PRUN_ERR_OPEN);
@@ -91,8 +91,8 @@ static const foreign foreigners[] = {
 };
 enum { FOREIGNERS = sizeof foreigners / sizeof foreigners[0], PLACES = 9 };
 
-/* The loaders by the paths that they take; the other path is that of a good file. Results are
-   freed, and must not be touched on failure. */
+/* Calls one loader with `path` as one of its files; its other files are good. Results are freed,
+   and must be untouched on failure. */
 static prun_status load_place(int place, const char *path) {
     const char *paths[2];
     prun_safetensors *file = NULL;
@@ -146,7 +146,7 @@ static void write_good_files(void) {
     write_file("good.bin", scratch[0].data, 3073);
 }
 
-/* What a loader reads itself is not told from another's file by this message. */
+/* A loader's own format does not get this message. */
 static int reads_itself(int place, const char *what) {
     return (place < 2 && strcmp(what, "an IDX file") == 0) ||
            ((place >= 5 && place < 8) && strcmp(what, "a NumPy array") == 0) ||
@@ -180,7 +180,7 @@ static void files_of_other_kinds(void) {
     end_counting();
 }
 
-/* Paths that lead to no file, or to an empty one. */
+/* Paths to something other than a file, or to an empty file. */
 static void paths_that_are_no_files(void) {
     static const struct {
         const char *name;
@@ -220,7 +220,7 @@ static void paths_that_are_no_files(void) {
     end_counting();
 }
 
-/* A format without a header may begin with anything: what fits is read. */
+/* A format without a header may begin with any bytes: a file that fits is read. */
 static void images_that_look_like_archives(void) {
     static const char *const starts[] = {"PK\3\4", "<!do", "\x1f\x08\1", "{\"a\"", "GGUF"};
     prun_images images;
@@ -247,7 +247,7 @@ static void images_that_look_like_archives(void) {
 
 /* ---- tables ---- */
 
-/* A text may be a table whatever its first column is called. */
+/* A text can be a table whatever the name of its first column is. */
 static void tables_that_begin_like_other_files(void) {
     static const char *const names[] = {"PAR1", "GGUF size", "BZh", "MATLAB time", "ARROW1", "PK"};
     prun_table t;

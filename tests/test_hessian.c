@@ -1,6 +1,6 @@
-/* test_hessian.c - section HESSIAN: products, eigenpairs and traces, on a quadratic loss whose Hessian
-   is given and on a network, against the dense matrix. Hessians by differences of gradients are in
-   test_hessian_differences.c, the products of a network in test_tangent.c. */
+/* test_hessian.c - section HESSIAN: products, eigenpairs and traces, on a quadratic loss whose
+   Hessian is given and on a network, against the dense matrix. Hessians by differences of gradients
+   are in test_hessian_differences.c, the products of a network in test_tangent.c. */
 #include "../prunability.h"
 
 #include <stdlib.h>
@@ -15,7 +15,8 @@ static int count_products(void *user, int64_t done, int64_t total) {
     return done == q->cancel_at;
 }
 
-/* Scope, mask, mean or sum, and samples: always a principal block of H times a factor. */
+/* Scope, mask, mean or sum, and samples: the result is always a principal block of H times a
+   factor. */
 static void choice_of_tensors_and_samples(void) {
     static const unsigned char mask[] = {1, 0, 1}, nothing[] = {0, 0, 0};
     static const int64_t index[] = {2, 0, 2, 2};
@@ -61,7 +62,7 @@ static void choice_of_tensors_and_samples(void) {
     CHECK(strstr(test_context.message, "no tensor") != NULL);
 }
 
-/* Every entry point, for what goes wrong in all of them. */
+/* All entry points, for errors that they have in common. */
 static prun_status run_entry(int entry, quadratic *q, const prun_hessian_options *options) {
     double values[QUADRATIC], residuals[QUADRATIC], product[QUADRATIC];
     prun_estimate trace, parts[3];
@@ -189,7 +190,7 @@ static void bad_arguments_are_named(void) {
     CHECK(strstr(test_context.message, "v[6]") != NULL);
 }
 
-/* An allocator that refuses the n-th request and counts what is out. */
+/* An allocator that refuses the n-th request and counts live blocks. */
 typedef struct heap {
     int64_t requests, fail_at, live;
 } heap;
@@ -237,7 +238,7 @@ static void lack_of_memory_leaks_nothing(void) {
 
 /* Estimates on a network */
 
-/* Differences of float gradients where the loss is smooth, as accurate as documented. */
+/* Where the loss is smooth, differences of float gradients are as accurate as documented. */
 static void differences_approximate_the_product(void) {
     dataset d = make_set(60, 1, 8, 8, 4);
     prun_net *net;

@@ -1,9 +1,9 @@
-/* test_hessian_differences.c - curvature by finite differences of float gradients, on networks of the tests'
-   own: perceptrons with tanh and with ReLU and an LSTM, with small and large weights, scaled
-   losses, and gradients rounded once or computed in float.
+/* test_hessian_differences.c - curvature by finite differences of float gradients, on networks of
+   curvature_model.h: perceptrons with tanh and with ReLU and an LSTM, with small and large weights,
+   scaled losses, and gradients that are rounded once or computed in float.
 
-   The oracle is the dense Hessian by differences of the gradient in double, and Jacobi's method.
-   `make test` runs it; compiled with -DTABLE=1 it prints what it compares.
+   The oracle is the dense Hessian, by differences of gradients in double, and Jacobi's method for
+   its eigenvalues. Compiled with -DTABLE=1, the program prints what it compares.
 */
 #include "../prunability.h"
 
@@ -23,9 +23,9 @@ typedef struct model {
     int kind, single; /* single: arithmetic in float */
     int sizes[4], k;
     double rounding; /* > 0: gradients are rounded to multiples of it */
-    double reach;    /* > 0: they are infinite further than this from where w was */
+    double reach;    /* > 0: they are infinite further than this from the original w */
     double needle;   /* > 0: adds the identity to H, only within this distance of w */
-    double factor;   /* on the loss */
+    double factor;   /* multiplies the loss */
     double inputs[SAMPLES * INPUTS];
     int labels[SAMPLES];
     float w[MOST], kept[MOST];
@@ -86,7 +86,7 @@ static prun_status exact_product(const prun_objective *objective, const int64_t 
     return PRUN_OK;
 }
 
-/* One column by differences in double, extrapolated once. */
+/* One column of the Hessian by differences in double, with one Richardson extrapolation. */
 static void exact_column(const model *m, int column, double *out) {
     static const double steps[] = {1e-5, -1e-5, 2e-5, -2e-5};
     static const double weights[] = {4 / 6e-5, -4 / 6e-5, -1 / 12e-5, 1 / 12e-5};
@@ -162,7 +162,7 @@ typedef struct tally {
     double worst;
 } tally;
 
-/* One number by differences: error made and estimated, relative to `scale`. */
+/* Counts one result by differences: its actual and its estimated error, relative to `scale`. */
 static void count(tally *t, double got, double want, double told, double scale) {
     const double made = fabs(got - want) / scale;
     t->cases++;
@@ -173,7 +173,7 @@ static void count(tally *t, double got, double want, double told, double scale) 
 
 static const char *const kinds[] = {"tanh", "relu", "lstm"};
 
-/* A row of the table. other: by the step of old, 0.003, or by exact products. */
+/* A row of the table. other: with a fixed step of 0.003, or with exact products. */
 static void row(const model *m, const char *name, const char *what, double exact, double other,
                 double now, double made, double told) {
     if (TABLE)
@@ -188,7 +188,7 @@ static void compare_largest(const model *m, const char *name, tally *t) {
     memset(&p, 0, sizeof(p));
     p.steps = m->k;
     p.use_differences = 1;
-    p.step = .003; /* where it is too long, the residual must say so, too */
+    p.step = .003; /* where it is too long, the residual must show it, too */
     CHECK_STATUS(prun_hessian_eigenpairs(&m->o, 1, &p, &before, &residual, NULL), PRUN_OK);
     count(&t[3], before, largest, residual, largest);
     p.step = 0;
@@ -197,8 +197,8 @@ static void compare_largest(const model *m, const char *name, tally *t) {
     row(m, name, "largest", largest, before, top, fabs(top / largest - 1), residual / largest);
 }
 
-/* The trace, against exact products with the same vectors, and against all eigenvalues; relative to
-   the sum of their sizes, as they may cancel. */
+/* The trace against exact products with the same vectors, and against the sum of all eigenvalues;
+   relative to the sum of their magnitudes, as they may cancel. */
 static void compare_trace(const model *m, const char *name, tally *t) {
     prun_hessian_options p;
     prun_estimate trace, other;
@@ -285,8 +285,8 @@ static void differences_of_tanh(void) { differences_of_a_kind(TANH); }
 static void differences_of_relu(void) { differences_of_a_kind(RELU); }
 static void differences_of_an_lstm(void) { differences_of_a_kind(LSTM); }
 
-/* Products with single vectors, of unit length and not: the error made is within three times the
-   one told. A step that is given is used as it is, by two gradients. */
+/* Products with single vectors, of unit length or not: the actual error is within three times the
+   reported one. A given step is used unchanged, with two gradients. */
 static void products_tell_their_error(void) {
     static const double norms[] = {3, 12, 26};
     tally t;
@@ -324,8 +324,8 @@ static void products_tell_their_error(void) {
     CHECK(t.within >= t.cases - 1 && t.below == t.cases);
 }
 
-/* Gradients that are rounded to a ten thousandth, and losses that end near the weights: the largest
-   eigenvalue's residual says what is lost, and what can be had is found. */
+/* Gradients that are rounded to a thousandth, and losses that are only finite near the weights: the
+   residual of the largest eigenvalue shows the lost accuracy, and the eigenvalue is still found. */
 static void bad_gradients_are_told(void) {
     int i;
     for (i = 0; i < 6; i++) {
@@ -349,8 +349,8 @@ static void bad_gradients_are_told(void) {
     }
 }
 
-/* Curvature that only short differences see, as kinks that lie close do in reverse: long ones agree
-   with one another, and must not be believed. */
+/* Curvature that only short differences resolve (for nearby kinks it is the other way round): long
+   ones agree with one another, but must not be trusted. */
 static void close_structure_is_found(void) {
     int i, e;
     for (i = 0; i < 6; i++) {
@@ -377,7 +377,8 @@ static void close_structure_is_found(void) {
     }
 }
 
-/* What has no step: exact products, a zero vector, no curvature at all; and a step too long. */
+/* Cases without a step to choose: exact products, a zero vector, no curvature. Also a step that is
+   too long. */
 static void nothing_to_choose(void) {
     model *m = make_model(TANH, 26, 1, 0, 1);
     prun_hessian_options p;
@@ -414,8 +415,8 @@ static void nothing_to_choose(void) {
     free_model(m);
 }
 
-/* The total contains the parts, and for few vectors the spread is no smaller than the spectrum
-   implies: three runs whose values happen to agree would otherwise claim to be exact. */
+/* The total error contains its parts, and with few vectors the spread is no smaller than the
+   spectrum implies. Otherwise three runs whose values happen to agree would claim to be exact. */
 static void errors_add_up(void) {
     model *m = make_model(LSTM, 6, 1, 0, 2);
     prun_hessian_options p;
@@ -447,7 +448,7 @@ static void errors_add_up(void) {
     free_model(m);
 }
 
-/* Measures on an objective without exact products say so, and what they are uncertain by. */
+/* Measures on an objective without exact products say so, and report their uncertainty. */
 static void measures_tell_their_error(void) {
     model *m = make_model(LSTM, 26, 1, 0, 1);
     prun_measure_options options;

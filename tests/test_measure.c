@@ -1,6 +1,6 @@
-/* test_measure.c - sections MEASURE and MEASURING: the table of measures, by closed forms and on real
-   networks, with everything that may be missing or undefined; gradient noise. */
-#include "implementation.h" /* for a measurement and a network from inside */
+/* test_measure.c - sections MEASURE and MEASURING: all measures, against closed forms and on real
+   networks, with inputs that are missing or results that are undefined; gradient noise. */
+#include "implementation.h" /* for the internals of measurements and networks */
 #include "fixed.h"
 #include "zoo.h"
 
@@ -271,7 +271,7 @@ static void gradient_noise_of_known_variance(void) {
     CHECK_CLOSE(sum / SEEDS, truth, 4 * square / sqrt(SEEDS), 0);
     CHECK_CLOSE(square, truth * sqrt(2.0 / 80), 0, 0.25);
     CHECK_CLOSE(told / SEEDS, square, 0, 0.25);
-    o.samples = 40; /* fewer than the pairs take: every round is shuffled anew */
+    o.samples = 40; /* fewer than the pairs need: every round is reshuffled */
     CHECK_STATUS(prun_gradient_noise(&o, 16, 10, 1, &sum, &told), PRUN_OK);
     CHECK(told > 0.02 * sum);
     CHECK_STATUS(prun_gradient_noise(&o, 0, 10, 1, &sum, NULL), PRUN_ERR_ARGUMENT);
@@ -301,8 +301,8 @@ static double variance_by_hand(const prun_objective *o, int64_t parameters, int6
     return result;
 }
 
-/* Batches from far below the set's size to beyond it: the mean over seeds is what brute force says,
-   to within four of its errors, and those are small. */
+/* Batches from much smaller than the set to larger than it: the mean over seeds is within four
+   standard errors of the brute-force value, and these errors are small. */
 static void gradient_noise_of_batches_of_any_size(void) {
     static const int64_t sets[] = {2, 3, 12, 33}, batches[] = {1, 2, 5, 11, 12, 16, 17, 33, 128};
     enum { SEEDS = 150 };
@@ -354,7 +354,7 @@ static void table_is_sound(void) {
     CHECK(prun_measure_find("no such measure") == -1);
 }
 
-/* An objective that has weights alone: what needs more says so, the rest has a value. */
+/* An objective that only has weights: measures that need more say so, the others have a value. */
 static void missing_levels_are_named(void) {
     static float w[] = {1, 2, 3, 4};
     fixed f;
@@ -421,8 +421,8 @@ static void bad_numbers_are_named(void) {
     losses[1] = .25;
 }
 
-/* All measures of a trained net: by one thread and by two the same bits; weights untouched; each a
-   value or a reason. */
+/* All measures of a trained net: the same bits with one thread and with two, the weights untouched,
+   and a value or a reason for each measure. */
 static void measures_of_a_trained_net(void) {
     dataset p = pictures(60, 2, 9, 8, 3);
     prun_measure_result *r[2];
@@ -480,7 +480,8 @@ static void measures_of_a_trained_net(void) {
     free_set(&p);
 }
 
-/* A callback that fails at its n-th call, for every n: the error comes through, weights return. */
+/* A callback that fails at its n-th call, for every n: the error is returned, the weights are
+   restored. */
 typedef struct faulty {
     prun_net *net;
     prun_objective inner;
@@ -576,7 +577,7 @@ static void failing_callbacks_pass_through(void) {
     free_set(&p);
 }
 
-/* Memory that runs out at the n-th allocation leaves nothing behind and no weight changed. */
+/* If the n-th allocation fails, nothing leaks and no weight is changed. */
 static int64_t allocations_left, alive;
 
 static void *scarce(void *user, size_t size) {
@@ -616,7 +617,7 @@ static void memory_may_run_out(void) {
     context.allocate = scarce;
     context.release = give_back;
     allocations_left = 1000000;
-    built->context = &context; /* so that the copies live there */
+    built->context = &context; /* so that the copies use its allocator */
     CHECK(prun_net_copy(built, 0, &net) == PRUN_OK);
     CHECK(prun_net_copy(built, 0, &start) == PRUN_OK);
     built->context = &test_context;
@@ -712,7 +713,7 @@ static void curvature_of_a_quadratic(void) {
     int64_t samples;
     memset(&options, 0, sizeof options);
     options.weight_decay = .5;
-    options.hessian_probes = 400; /* of 8 steps each: exact but for the random vectors */
+    options.hessian_probes = 400; /* of 8 steps each: exact except for the random vectors */
     for (samples = 0; samples <= 5; samples += 5) {
         options.hessian_samples = samples;
         CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
@@ -751,9 +752,10 @@ static void curvature_of_a_quadratic(void) {
     free(r);
 }
 
-/* ---- what cannot be computed ends nothing else ---------------------------------------- */
+/* ---- undefined measures do not affect others ------------------------------------------ */
 
-/* What a measure of an odd network is: NULL text, a number; else undefined, with that text. */
+/* Checks a measure of a degenerate network: a number if text is NULL, otherwise undefined, with
+   that text in the message. */
 static void check_odd(const prun_measure_result *r, const char *name, const char *text) {
     const prun_measure_result *one = &r[prun_measure_find(name)];
     int holds =
@@ -809,7 +811,7 @@ static void odd_networks_end_nothing(void) {
     }
 }
 
-/* Biases and norms belong to what is pruned, perturbed and counted when they are asked for. */
+/* Biases and norms are pruned, perturbed and counted if the options include them. */
 static void included_tensors_count(void) {
     static prun_measure_result plain[ODD_MEASURES], all[ODD_MEASURES];
     prun_measure_options options = *odd_options();
@@ -837,7 +839,7 @@ static void included_tensors_count(void) {
     prun_net_free(o.net);
 }
 
-/* One class has no margins, and everything else. */
+/* With a single class there are no margins, but every other measure. */
 static void one_class_ends_nothing(void) {
     static float data[4] = {1, 2, 3, 4};
     static const double losses[2] = {0, 0};
@@ -889,8 +891,8 @@ static int read_golden(prun_safetensors *file, prun_family family, prun_net **ne
     return 1;
 }
 
-/* Against the dense Hessian's numbers, where the file has them: 100 steps are below them, by at
-   most a fifth at z = 1; quadrature is within five of its errors. */
+/* Compares with the dense Hessian's numbers, if the file has them. 100 steps give less, by at most
+   a fifth at z = 1; quadrature is within five of its standard errors. */
 static void golden_dimensions(prun_safetensors *file, const char *path,
                               const prun_measure_result *r) {
     const prun_safetensors_entry *e = prun_safetensors_find(file, "hessian.neff.z1");
@@ -906,7 +908,7 @@ static void golden_dimensions(prun_safetensors *file, const char *path,
         ritz = value_of(r, "effective_dimensionality");
         if (!CHECK(ritz < (double)want && ritz > .8 * (double)want))
             printf("  %s: Ritz %g of %g\n", path, ritz, (double)want);
-        error = slq->standard_error; /* quadrature's contained */
+        error = slq->standard_error; /* includes the quadrature error */
         if (!CHECK(fabs(slq->value - (double)want) < 5 * error && error < .25 * (double)want))
             printf("  %s: %g, error %g, %g wanted\n", path, slq->value, error, (double)want);
         CHECK((strstr(slq->message, "uncertain by about") != NULL) == (error > .1 * slq->value));
@@ -919,7 +921,7 @@ static void golden_dimensions(prun_safetensors *file, const char *path,
     free(all);
 }
 
-/* With as many steps as weights nothing is left to chance. */
+/* With as many steps as weights, the result is exact. */
 static void golden_full_length(prun_safetensors *file, const prun_objective *o) {
     const prun_safetensors_entry *e = prun_safetensors_find(file, "hessian.neff.z1");
     prun_measure_options options;
@@ -972,7 +974,7 @@ static void golden_networks_have_every_measure(void) {
         options.noise_pairs = 2;
         options.precision = .2;
         options.weight_decay = .01;
-        options.least_eigenvalues = 10; /* of layers as small as these */
+        options.least_eigenvalues = 10; /* because these layers are small */
         if (!prun_safetensors_find(file, "hessian.eigenvalues")) options.hessian_steps = 8;
         CHECK_STATUS(prun_net_objective(net, &p.images, &o), PRUN_OK);
         CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);

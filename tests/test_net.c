@@ -76,8 +76,8 @@ static void hidden_margins_match_differences(void) {
     free_set(&p);
 }
 
-/* Cut at the bottleneck: the tail alone, fed with what the head makes, has as margins at its images
-   the margins of the whole net at that layer. */
+/* The net is cut at the bottleneck. With the head's output as its images, the tail's margins at the
+   images equal the whole net's margins at that layer. */
 static void hidden_margins_match_a_cut_network(void) {
     enum { N = 150 };
     prun_net *net = zoo(1), *head = zoo(0), *tail;
@@ -222,8 +222,8 @@ static void copies_are_the_same_function(void) {
     }
 }
 
-/* Path norm through every kind of layer: of a copy whose parameters are squares already it is the
-   plain function, so it must equal the logits' sum where nothing is negative. */
+/* Path norm through every kind of layer: it must equal the sum of the logits of the same net with
+   squared parameters, for an image of ones, as then nothing is negative. */
 static void path_norm_is_a_forward_pass(void) {
     prun_net *net = zoo(1), *folded;
     dataset p = pictures(1, 2, 9, 8, 3);
@@ -248,9 +248,9 @@ static void path_norm_is_a_forward_pass(void) {
     free_set(&p);
 }
 
-/* ---- odd networks ---- */
+/* ---- degenerate networks ---- */
 
-/* The layers that the function names are those that hidden margins take. */
+/* prun_net_hidden_margins accepts the layers that prun_net_margin_layers returns. */
 static void margin_layers_lead_to_the_logits(void) {
     double margins[4 * ODD_IMAGES], spread[4];
     int32_t layers[4], i;

@@ -1,6 +1,6 @@
 /* test_norms.c - section NORMS: spectral norms of matrices and convolutions against a full
-   decomposition by one-sided Jacobi rotations, and against spectra that are known because the maps
-   were made from them; Frobenius norms, margins and bounds against closed forms. */
+   decomposition by one-sided Jacobi rotations, and against the known spectra of constructed maps;
+   Frobenius norms, margins and bounds against closed forms. */
 #include "../prunability.h"
 #include "fixed.h"
 #include "reference.h"
@@ -48,10 +48,10 @@ static truth decompose_operator(const prun_conv2d *g, const float *w) {
     return decompose(a, g->out_channels * oh * ow, n);
 }
 
-static double worst; /* relative error since it was last set to zero */
+static double worst; /* largest relative error since the last reset */
 static int64_t products, most_products, calls;
 
-/* The library's answer for three seeds: the norm, and the claims its comment makes. */
+/* Checks the library's answer for three seeds: the norm and the documented guarantees. */
 static void compare(float *w, int64_t out, int64_t rest, const prun_conv2d *g, truth right) {
     prun_tensor t = tensor(w, out, rest);
     uint64_t seed;
@@ -152,9 +152,9 @@ static void random_operators(void) {
            worst, (double)products / (double)calls, (long long)most_products);
 }
 
-/* 64 x 64 kernels of 3 x 3 on 8 x 8 images, the sizes of a ResNet's last layers. With orthogonal
-   channel vectors, rows of a Hadamard matrix, the operator falls apart into convolutions of one
-   channel. Weights are sums of few binary digits, hence exact. */
+/* 64 x 64 kernels of 3 x 3 on 8 x 8 images, the sizes of a ResNet's last layers. With rows of a
+   Hadamard matrix as orthogonal channel vectors, the operator decomposes into convolutions of one
+   channel. The weights have few binary digits, so they are exact. */
 static void large_kernels_with_known_norms(void) {
     enum { C = 64, TAPS = 9 };
     static float w[C * C * TAPS];
@@ -214,7 +214,7 @@ static void large_kernels_with_known_norms(void) {
 enum { WIDE = 4096 };
 
 /* A kernel 1 2 1 on one row of pixels: singular values 2 + 2 cos(pi j / (WIDE + 1)), of which the
-   largest are closer to each other than 1000 products can tell. */
+   largest are too close to each other to be separated by 1000 products. */
 static prun_conv2d row_of_pixels(void) {
     prun_conv2d g;
     memset(&g, 0, sizeof g);
@@ -248,7 +248,8 @@ static void a_limit_that_is_reached(void) {
     CHECK(s.iterations < 1000 && s.residual <= 1e-4 * s.norm * s.norm && s.error <= 6e-5);
 }
 
-/* Tolerances that rounding does not allow count as those it does; others too large end at once. */
+/* Tolerances below the rounding error are replaced by the smallest possible one; with too large
+   ones, the iteration ends at once. */
 static void extreme_tolerances(void) {
     static float w[ROWS * COLUMNS];
     static const double tolerances[] = {1e-300, 4e-324, 1e-13, -1, NAN, 1e300};
@@ -371,8 +372,8 @@ static void memory_that_runs_out(void) {
 
 /* ---- measures -------------------------------------------------------------------------------- */
 
-/* A network whose first layer's operator norm does not converge: its measures have values and say
-   that these are not exact, the others are as they would be. */
+/* The operator norm of the network's first layer does not converge. Measures that need it have a
+   value and say that it is not exact; other measures are unaffected. */
 static void measures_say_what_did_not_converge(void) {
     enum { IMAGES = 4 };
     static float pixels[IMAGES * WIDE];
@@ -507,7 +508,7 @@ static void margins_and_cross_entropy(void) {
     CHECK_CLOSE(entropy, -0.7063227465504474, 1e-7, 0);
 }
 
-/* The runner-up must be searched on both sides of the label, and equal logits give zero. */
+/* The runner-up may be on either side of the label, and equal logits give zero. */
 static void margins_by_definition(void) {
     float logits[50 * 6];
     int32_t labels[50];
@@ -564,7 +565,7 @@ static void bounds_by_hand(void) {
     CHECK_CLOSE(prun_dropout_bound_value(&b), 0.037696365977426524, 0, 1e-12);
     b.candidates = 100;
     CHECK_CLOSE(prun_dropout_bound_value(&b), 0.0375844531248304, 0, 1e-12);
-    b.sigma = 2; /* a quarter of the divergence: as a quarter of the norm */
+    b.sigma = 2; /* a quarter of the divergence, like a quarter of the norm */
     b.squared_norm = 400;
     CHECK_CLOSE(prun_dropout_bound_value(&b), 0.0375844531248304, 0, 1e-12);
     b.sigma = 0;
@@ -626,7 +627,7 @@ static void convolutions_by_hand(void) {
     CHECK_STATUS(prun_spectral_norm(&test_context, &t2, NULL, &g, 1e-8, 1, &s), PRUN_ERR_SHAPE);
 }
 
-/* The convolution as a dense matrix, written down from the definition. */
+/* Spectral norm of the convolution as a dense matrix, built from the definition. */
 static double dense_norm(const prun_conv2d *g, const float *w, const float *w0) {
     const int64_t kh = g->kernel[0], kw = g->kernel[1] ? g->kernel[1] : kh;
     const int64_t sh = g->stride[0], sw = g->stride[1] ? g->stride[1] : sh;
@@ -695,7 +696,7 @@ static void spectral_norms_match_dense_svd(void) {
     }
 }
 
-/* A known spectrum: a permuted diagonal; nearly equal values; one column; zero. */
+/* Known spectra: zero; a permuted diagonal; nearly equal values; one column. */
 static void spectral_norms_of_odd_matrices(void) {
     enum { N = 40 };
     static float w[N * N];

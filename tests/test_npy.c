@@ -1,4 +1,4 @@
-/* test_npy.c - section NPY: arrays of every kind, and what is said about bad ones. */
+/* test_npy.c - section NPY: arrays of every kind, and the errors for bad ones. */
 #include "arrays.h"
 
 /* ---- NumPy ---- */
@@ -8,7 +8,7 @@ static prun_status read_npy(prun_array *array) {
     return prun_array_load_npy(&test_context, in_directory("a.npy"), array);
 }
 
-/* 2 x 3 x 4 numbers, the place of each in C order its value, in every type, order and version. */
+/* 2 x 3 x 4 numbers, each the index of its element in C order; in every type, order and version. */
 static void arrays_of_every_kind(void) {
     static const struct {
         const char *type;
@@ -91,7 +91,7 @@ static void array_of_signed_and_bool(void) {
     end_counting();
 }
 
-/* Headers as other writers make them, and shapes at the edges. */
+/* Headers of other writers, and extreme shapes. */
 static void headers_of_many_kinds(void) {
     static const struct {
         const char *dictionary;
@@ -208,7 +208,7 @@ static void arrays_of_another_kind(void) {
     write_blob("a.npy", &scratch[0]);
     check_failure(read_npy(&array), PRUN_ERR_TRUNCATED, PRUN_ERR_TRUNCATED, "a.npy", "header 2^32");
     memset(scratch[0].data + 8, 0, 4);
-    scratch[0].data[10] = 0x20; /* 2 MB, and they are there */
+    scratch[0].data[10] = 0x20; /* 2 MB, which the file has */
     while (scratch[0].size < 2500000) put_little_endian(&scratch[0], ' ', 1);
     write_blob("a.npy", &scratch[0]);
     check_failure(read_npy(&array), PRUN_ERR_FORMAT, PRUN_ERR_FORMAT, "a.npy", "header of 2 MB");
@@ -217,8 +217,8 @@ static void arrays_of_another_kind(void) {
     end_counting();
 }
 
-/* Every byte of the header changed to every other: never a crash, a leak or a claim that the file's
-   size does not bear out. */
+/* Every byte of the header is changed to other values: there must be no crash, no leak, and no
+   array that is larger than the file. */
 static void arrays_with_every_byte_changed(void) {
     int at, v, good = 0, bad = 0;
     begin_counting();

@@ -1,5 +1,5 @@
-/* test_objective.c - section OBJECTIVE: objectives that no measure accepts, where each measure's own
-   demands are checked in its test; moments of gradients, the Fisher-Rao norm. */
+/* test_objective.c - section OBJECTIVE: objectives that no measure accepts (the tests of the
+   measures check their own requirements); moments of gradients, the Fisher-Rao norm. */
 #include "../prunability.h"
 #include "fixed.h"
 #include "zoo.h"
@@ -140,7 +140,7 @@ static double measured(const prun_objective *o, const prun_measure_options *opti
     return r.value;
 }
 
-/* Values computed in double; gradients here are floats, which carry 6e-8 each. */
+/* The expected values were computed in double. Gradients here are floats with errors of 6e-8. */
 static void moments_of_logistic_regression(void) {
     prun_measure_options options = {0};
     prun_gradient_moments_result m;
@@ -164,7 +164,7 @@ static void moments_of_logistic_regression(void) {
     CHECK_CLOSE(measured(&o, &options, "takeuchi_ratio_centred"), 0.8406313585809, 0, 0.02);
 }
 
-/* Gradients that floats hold exactly, against two passes over them. */
+/* Gradients that are exact in float; the moments are checked against a two-pass computation. */
 static prun_status table_gradient(const prun_objective *o, const int64_t *index, int64_t n,
                                   float *gradient, double *sum) {
     const float *rows = (const float *)o->user;
@@ -189,7 +189,7 @@ static void moments_of_a_table(void) {
     CHECK_STATUS(prun_gradient_moments(&o, NULL, 4, 0, &m), PRUN_OK);
     CHECK_CLOSE(m.squared_norm, 4 + 1001.5 * 1001.5, 0, 1e-14);
     CHECK_CLOSE(m.uncentred_trace, (1 + 9 + 4 + 36) / 4. + 4012010 / 4. + 4 / 4., 0, 1e-14);
-    CHECK_CLOSE(m.centred_trace, 8.5 + 1.25, 0, 1e-14); /* nothing of 1e6 cancels */
+    CHECK_CLOSE(m.centred_trace, 8.5 + 1.25, 0, 1e-14); /* no cancellation despite 1e6 */
     /* the parameter in the middle, which no gradient touches, does not count */
     CHECK_CLOSE(m.signal_to_noise, (4 / 8.5 + 1001.5 * 1001.5 / 1.25) / 2, 0, 1e-14);
     CHECK_STATUS(prun_gradient_moments(&o, NULL, 4, 1, &m), PRUN_OK);

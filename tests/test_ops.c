@@ -1,5 +1,5 @@
-/* test_ops.c - sections OPS and CONV2D: lane packing, shapes and errors of convolutions, cross-entropy. Their
-   numbers are checked in test_conv.c. */
+/* test_ops.c - sections OPS and CONV2D: lane packing, shapes and errors of convolutions,
+   cross-entropy. The values of convolutions are checked in test_conv.c. */
 #include "../prunability.h"
 
 #include <float.h>
@@ -93,7 +93,7 @@ static void conv2d_output_shapes(void) {
     check_output(&conv, 16, 31);
     conv = square_conv(3, 7, 8, 7, 1, 0);
     check_output(&conv, 1, 1);
-    conv = square_conv(1, 5, 1, 2, 3, 0); /* floor: the last two rows are never seen */
+    conv = square_conv(1, 5, 1, 2, 3, 0); /* floor: the last two rows are not read */
     check_output(&conv, 2, 2);
     conv = square_conv(1, 1, 1, 5, 1, 2);
     check_output(&conv, 1, 1);
@@ -101,8 +101,8 @@ static void conv2d_output_shapes(void) {
     check_output(&conv, 1, 3);
 }
 
-/* Refused with a message, by the shape function and by a pass (which must not read x). `expected`
-   is the status where the contract names one, else PRUN_OK: any failure will do. */
+/* The shape function and a pass (which must not read x) must reject it with a message. `expected`
+   is the status if the contract names one; PRUN_OK stands for any failure. */
 static void check_refused(const prun_conv2d *conv, prun_status expected) {
     int64_t height = -7, width = -7;
     float none = 0;
@@ -143,7 +143,7 @@ static void conv2d_errors(void) {
     check_refused(&conv, PRUN_ERR_SHAPE);
 }
 
-/* Sizes whose products leave int64_t are refused, not wrapped around. */
+/* Sizes whose products overflow int64_t are rejected. */
 static void conv2d_absurd_sizes(void) {
     prun_conv2d conv = square_conv(INT64_C(1) << 40, 1, INT64_C(1) << 40, 3, 1, 1);
     float none = 0;
@@ -156,8 +156,8 @@ static void conv2d_absurd_sizes(void) {
 
 /* Cross-entropy */
 
-/* -ln softmax = ln(1 + sum over the others of exp(l_j - l_y)), or from the largest logit where that
-   sum overflows. */
+/* -ln softmax = ln(1 + sum over the others of exp(l_j - l_y)), or relative to the largest logit
+   where that sum would overflow. */
 static long double exact_cross_entropy(const float *logits, int64_t classes, int64_t label) {
     long double largest = logits[0], others = 0, scaled = 0, own = logits[label];
     int64_t k;

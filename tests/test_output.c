@@ -1,4 +1,5 @@
-/* test_output.c - section OUTPUT: what is replaced, kept and left behind, whatever is in the way. */
+/* test_output.c - section OUTPUT: which files are replaced and kept, and that nothing is left
+   behind, whatever exists at the path. */
 #define _DEFAULT_SOURCE 1
 #define _DARWIN_C_SOURCE 1
 #include "files.h"
@@ -19,7 +20,7 @@
 
 /* ---- helpers ---- */
 
-/* Writes a text as an output; the status of the call that ended it. */
+/* Writes a text as an output. Returns the status of the last call. */
 static prun_status save_text(const char *path, const char *text) {
     prun_output *output = NULL;
     prun_status status = prun_output_open(&test_context, path, &output);
@@ -39,7 +40,7 @@ static int holds_text(const char *path, const char *text) {
     return file != NULL && n == strlen(text) && memcmp(got, text, n) == 0;
 }
 
-/* The old text is still there, the call has failed and says why, and nothing is left behind. */
+/* The call must fail and say why, and leave nothing behind. */
 static void save_fails(const char *path, const char *message) {
     CHECK_STATUS(save_text(path, "new"), PRUN_ERR_WRITE);
     if (!CHECK(message_names(message))) {
@@ -48,7 +49,7 @@ static void save_fails(const char *path, const char *message) {
     CHECK(files_named(".tmp", 0) == 0);
 }
 
-/* Ends a test, which leaves the directory empty. */
+/* Empties the directory and ends a test. */
 static void end_clean(void) {
     files_named("", 1);
     end();
@@ -100,7 +101,7 @@ static mode_t kind_of(const char *path) {
     return lstat(path, &status) == 0 ? status.st_mode & S_IFMT : 0;
 }
 
-/* Runs checks in a process of its own, as a user without rights, in the tests' directory. */
+/* Runs checks in a separate process, as an unprivileged user, in the tests' directory. */
 static void as_unprivileged_user(void (*body)(void)) {
     int status = -1;
     const pid_t child = fork();
@@ -127,7 +128,7 @@ static void names_of_temporary_files(void) {
     for (i = 1; i < 256; i += i < 90 ? 30 : i < 100 || i > 250 ? 1 : 17) {
         memset(name, 'n', sizeof name);
         name[i] = '\0';
-        if (i > 96) memcpy(name + 95, "\xc3\xa4", 2); /* not to be cut in two */
+        if (i > 96) memcpy(name + 95, "\xc3\xa4", 2); /* must not be cut in two */
         if (!CHECK_STATUS(prun_output_open(&test_context, in_directory(name), &output[0]),
                           PRUN_OK) ||
             !CHECK_STATUS(prun_output_open(&test_context, in_directory(name), &output[1]), PRUN_OK))
@@ -162,7 +163,7 @@ static void modes(void) {
         }
         CHECK(remove(path) == 0);
         umask(mask);
-        CHECK(mask == umask(mask)); /* the library has left it alone */
+        CHECK(mask == umask(mask)); /* the library has not changed it */
     }
     end_clean();
 }
@@ -171,7 +172,7 @@ static void save_the_file_of_another(void) {
     struct stat status;
     CHECK_STATUS(save_text("open/t", "mine"), PRUN_OK);
     CHECK(stat("open/t", &status) == 0 && status.st_uid == 2000 && status.st_gid == 2001);
-    CHECK((status.st_mode & 07777) == 0666); /* no set-id bits, no more than others may */
+    CHECK((status.st_mode & 07777) == 0666); /* no set-id bits, no new permissions */
 }
 
 static void owners(void) {
@@ -234,7 +235,7 @@ static void links(void) {
     save_fails(in_directory("nowhere"), "no file can be created in folder");
     save_fails(in_directory("slash"), "is a folder");
     save_fails(in_directory("way"), "is a folder");
-    /* 39 links to the file are followed, 41 are not */
+    /* 39 links to the file are followed, 45 are not */
     for (i = 0; i < 45; i++) {
         char name[20];
         snprintf(longest, sizeof longest, i ? "chain%d" : "target", (int)i - 1);
@@ -263,7 +264,7 @@ static void hard_links(void) {
     end_clean();
 }
 
-/* Links that others have put into a folder like /tmp. */
+/* Links that other users have made in a directory like /tmp. */
 static void links_of_others(void) {
     static const struct {
         mode_t folder;
@@ -338,7 +339,7 @@ static void devices(void) {
 #endif
 }
 
-/* Standard output is written in place whatever it is. */
+/* Open descriptors, such as standard output, are written in place. */
 static void descriptors(void) {
 #if defined(__linux__)
     char path[40];
@@ -418,7 +419,7 @@ static void long_paths(void) {
     end_clean();
 }
 
-/* A disk that is full at any moment: the old file is still there, and nothing else. */
+/* The disk may be full at any moment: the old file is kept, and nothing else is left. */
 static void full_disks(void) {
     static float many[60000];
     char name[20] = "t";
@@ -464,7 +465,7 @@ static void full_disks(void) {
     }
     CHECK(rmdir(in_directory("disk")) == 0);
 #endif
-    if (!mounted) printf("note full_disks: no file system could be mounted, limits alone tested\n");
+    if (!mounted) printf("note full_disks: no file system could be mounted, only limits tested\n");
     end_clean();
 }
 
@@ -478,7 +479,7 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Saves files of one value each until there are enough or two seconds have passed. */
+/* Saves files of one repeated value each, `rounds` times or for two seconds. */
 static int save_many(float first, int rounds) {
     static float values[FLOATS];
     const double start = seconds();
@@ -532,7 +533,7 @@ static void several_writers(void) {
     end_clean();
 }
 
-/* ---- memory that runs out ---- */
+/* ---- out of memory ---- */
 
 static int64_t allocations_left;
 

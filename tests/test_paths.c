@@ -1,5 +1,5 @@
-/* test_paths.c - section OUTPUT and FILE: names in any script, and what becomes of the old file,
-   above all on Windows, which has its own functions for both. */
+/* test_paths.c - section OUTPUT and FILE: names in any script, and the replacement of the old file;
+   mainly for Windows, which has special functions for both. */
 #include "files.h"
 
 #ifdef _WIN32
@@ -7,7 +7,7 @@
 #define NOMINMAX
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
-/* which come after it */
+/* these headers must come after it */
 #include <io.h>
 #include <process.h>
 #include <sys/stat.h>
@@ -91,7 +91,7 @@ static void tensors_in_any_script(void) {
     }
 }
 
-/* A path that ends with a folder, there or not. */
+/* A path that ends in a directory, which exists or not. */
 static void path_without_a_file_name(void) {
     static const char *const paths[] = {"./", "none/", "none/..", "none/."};
     size_t i;
@@ -103,7 +103,7 @@ static void path_without_a_file_name(void) {
     }
 }
 
-/* A name that no system takes: nothing is written, and the message says why. */
+/* A name that no system accepts: nothing is written, and the call fails. */
 static void name_that_is_too_long(void) {
     static char path[20000];
     memset(path, 'n', sizeof path - 1);
@@ -127,7 +127,7 @@ static void folder_in_any_script(void) {
     CHECK(_wremove(L"\x5c0f\x6a39\\\x526a\x679d.csv") == 0 && RemoveDirectoryW(wide));
 }
 
-/* What is not UTF-8 is a name in the code page of the system. */
+/* A name that is not UTF-8 is in the code page of the system. */
 static void name_in_the_code_page(void) {
     const char *path = "code\xfcpage.csv";
     FILE *file = fopen(path, "wb");
@@ -163,7 +163,8 @@ static void file_that_may_not_be_written(void) {
     CHECK(_chmod("readonly.csv", _S_IREAD | _S_IWRITE) == 0 && remove("readonly.csv") == 0);
 }
 
-/* Another program has the old file open and does not share it: it stays, and nothing else does. */
+/* Another program has the old file open and does not share it: the file is kept, and nothing else
+   is left. */
 static void file_that_is_open(void) {
     HANDLE held;
     CHECK_STATUS(write_table("open.csv", "8"), PRUN_OK);
@@ -180,7 +181,8 @@ static void file_that_is_open(void) {
 
 static const char *program;
 
-/* The child: replaces the file until it is killed; `half`: kills itself when half is written. */
+/* The child: replaces the file until it is killed; with "half" it ends itself in the middle of a
+   file. */
 static int child_main(const char *what) {
     const int half = strcmp(what, "half") == 0;
     int i;
@@ -197,8 +199,8 @@ static int child_main(const char *what) {
     }
 }
 
-/* The number that all cells have; -1: the file is not whole. In the moment in which it is replaced,
-   Windows may refuse to open it; it is there a little later. */
+/* The number in all cells, or -1 if the file is incomplete. While the file is being replaced,
+   Windows may refuse to open it; a little later it can be opened. */
 static double number_of_whole_file(void) {
     prun_table table;
     int64_t i;
@@ -216,7 +218,8 @@ static double number_of_whole_file(void) {
     return number;
 }
 
-/* Neither when the file is half written nor when it is being replaced does a kill lose it. */
+/* Killing the program does not lose the old file, neither while the new one is written nor while it
+   replaces the old one. */
 static void killed_while_replacing(void) {
     intptr_t child;
     int status = 0, rounds, reads;

@@ -1,5 +1,5 @@
-/* test_perturb.c - section PERTURB: noise, radii and sharpness on losses whose answers are known; every
-   exit restores the weights. */
+/* test_perturb.c - section PERTURB: noise, radii and sharpness on losses with known answers; every
+   exit path restores the weights. */
 #include "../prunability.h"
 #include "bowl.h"
 #include "test.h"
@@ -13,7 +13,7 @@ static int is_bias(const bowl *b, int64_t i) { return i >= b->count / 2 && i < b
 
 /* ---- noise ----------------------------------------------------------------------------------- */
 
-/* Moments of the standardised noise, and that nothing but weights moves. */
+/* The moments of the standardised noise; only weights change. */
 static void noise_has_its_variance(void) {
     static const prun_noise kinds[] = {PRUN_NOISE_MAGNITUDE, PRUN_NOISE_SQUARED,
                                        PRUN_NOISE_GAUSSIAN};
@@ -97,7 +97,7 @@ static void signs_flip_with_their_probability(void) {
     CHECK_CLOSE(flipped / n, 0.3, 5 * sqrt(0.21 / n), 0);
 }
 
-/* Chosen support and norm. */
+/* Noise with a chosen support and norm. */
 static void noise_keeps_to_support_and_norm(void) {
     static bowl b;
     prun_perturb_options p;
@@ -211,7 +211,7 @@ static void standard_errors_are_right(void) {
 
 /* ---- radii ----------------------------------------------------------------------------------- */
 
-/* The exact radius for the draws that were made: the noise is linear in the radius. */
+/* The exact radius for given draws: the noise is linear in the radius. */
 static double exact_radius(bowl *b, const prun_objective *o, const prun_perturb_options *p,
                            double rise) {
     double sum = 0;
@@ -233,7 +233,7 @@ static void radius_on_a_quadratic(void) {
     static bowl b;
     int k, level;
     for (k = 0; k < 3; k++)
-        for (level = -8; level <= 8; level += 4) { /* answers far below and above the first guess */
+        for (level = -8; level <= 8; level += 4) { /* radii far below and above the first guess */
             prun_perturb_options p;
             prun_radius r;
             double exact;
@@ -261,8 +261,8 @@ static void radius_on_a_quadratic(void) {
         }
 }
 
-/* The standard error of a radius is that of its distribution over seeds, and its mean is that of
-   E[loss] = level + s^2/2 sum a. */
+/* The standard error of a radius agrees with its spread over seeds, and its mean is the radius that
+   follows from E[loss] = level + s^2/2 sum a. */
 static void radius_error_is_right(void) {
     enum { SEEDS = 150 };
     static bowl b;
@@ -337,14 +337,14 @@ static void radius_may_not_exist(void) {
     p.noise = PRUN_NOISE_GAUSSIAN;
     p.beta = 0.1;
     CHECK_STATUS(prun_perturbation_radius(&o, &p, &r), PRUN_OK);
-    CHECK(r.radius < 1e-6); /* what float rounds away is left */
+    CHECK(r.radius < 1e-6); /* only changes that float rounds away are allowed */
     CHECK(restored(&b));
 }
 
 /* ---- sharpness ------------------------------------------------------------------------------- */
 
-/* With slopes of equal size in the box's coordinates the worst point is a corner, which ascent
-   reaches: rise = radius sum |g| width + radius^2/2 sum a width^2. */
+/* With slopes of equal size in the box's coordinates, the worst point is a corner, and the ascent
+   reaches it: rise = radius sum |g| width + radius^2/2 sum a width^2. */
 static void sharpness_on_a_quadratic(void) {
     static bowl b;
     int magnitude;
@@ -375,7 +375,7 @@ static void sharpness_on_a_quadratic(void) {
     }
 }
 
-/* At a minimum ascent has to find its way out: never beyond the truth, and close to it. */
+/* At a minimum the gradient is zero: the radius must be close to the exact one, hardly below it. */
 static void sharpness_at_a_minimum(void) {
     static bowl b;
     prun_perturb_options p;
@@ -427,7 +427,7 @@ static void dropout_error_of_subnetworks(void) {
     CHECK(restored(&b));
 }
 
-/* ---- every way out --------------------------------------------------------------------------- */
+/* ---- every exit path ------------------------------------------------------------------------- */
 
 static int stop_after(void *user, int64_t done, int64_t total) {
     int64_t *left = (int64_t *)user;
@@ -535,7 +535,7 @@ static void bad_options_are_named(void) {
     CHECK(restored(&b));
 }
 
-/* Noise for more weights than one task takes, by one thread and by three. */
+/* Noise for more weights than one task handles, with one thread and with three. */
 static void threads_draw_the_same(void) {
     enum { COUNT = 20000 };
     float *w = (float *)malloc(COUNT * sizeof *w), *first = (float *)malloc(COUNT * sizeof *w);

@@ -114,7 +114,7 @@ static void tensor_names_and_flags(void) {
 
 /* Initial values */
 
-/* Uniform in +-bound: all inside, some near both ends, mean and variance right. */
+/* Uniform in +-bound: all values inside, some near both ends, correct mean and variance. */
 static void check_uniform_tensor(const prun_net *net, const char *name, double bound) {
     const prun_tensor *tensor = find_tensor(net, name);
     double lowest = 0, highest = 0, sum = 0, square = 0, n;

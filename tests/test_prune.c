@@ -1,7 +1,7 @@
 /* test_prune.c - section PRUNE: pruning and the prunability search against brute force over all
-   candidates, on objectives whose loss is an arbitrary function of which weights are left; scores that
-   rank the weights; intervals against a bootstrap over all candidates; exits that must restore the
-   weights. */
+   candidates, on objectives whose loss is an arbitrary function of the set of kept weights; scores
+   that rank the weights; intervals against a bootstrap over all candidates; exit paths that must
+   restore the weights. */
 #include "../prunability.h"
 #include "bowl.h"
 #include "test.h"
@@ -10,17 +10,17 @@
 
 enum { MAX_TENSORS = 5, MAX_WEIGHTS = 96, MAX_SAMPLES = 40, MAX_GRID = 100, MAX_CALLS = 4096 };
 
-/* ---- an objective that knows nothing but which weights are zero ---- */
+/* ---- an objective that only depends on which weights are zero ---- */
 
 typedef enum loss_kind {
-    KIND_PLAIN,     /* positive, a factor of about two up and down */
+    KIND_PLAIN,     /* positive, varying by a factor of about two */
     KIND_WILD,      /* many orders of magnitude, and zeros */
     KIND_ZERO_BASE, /* the unpruned loss is exactly zero, as are some others */
     KIND_BROKEN,    /* some masks give NaN or infinity */
     KIND_NEGATIVE,  /* some samples below zero, their mean above for the unpruned weights */
     KIND_BELOW,     /* all samples below zero for the unpruned weights, most for others */
     KIND_SHARED,    /* the same multiple of each sample's unpruned loss */
-    KIND_SLOPE,     /* falling as more is kept, by amounts that samples differ in */
+    KIND_SLOPE,     /* falling as more is kept, at a rate that differs between samples */
     KIND_CONSTANT   /* the same for every mask */
 } loss_kind;
 
@@ -35,7 +35,7 @@ typedef struct toy {
     prun_status fail_with;
     uint64_t masks[MAX_CALLS]; /* hash of the kept set per call, and how many were kept */
     int64_t kept[MAX_CALLS];
-    int foreign; /* a weight was neither zero nor its own value: never allowed */
+    int foreign; /* a weight was neither zero nor its original value: never allowed */
 } toy;
 
 static double toy_uniform(const toy *t, uint64_t stream, uint64_t i) {
@@ -154,8 +154,8 @@ static int toy_restored(const toy *t) {
 
 /* ---- brute force ---- */
 
-/* Candidates of the options: i/grid, or a list. The unpruned weights are one more, after the last,
-   where a list lacks them. */
+/* Number of candidates of the options: i/grid, or a list. If the list does not end in 1, the
+   unpruned weights are an additional candidate after the last. */
 static int64_t points_of(const prun_prune_options *o) {
     return o->fractions != NULL ? o->fraction_count : o->grid + 1;
 }
@@ -165,16 +165,16 @@ static double fraction_at(const prun_prune_options *o, int64_t i) {
     return o->fractions != NULL ? o->fractions[i] : (double)i / (double)o->grid;
 }
 
-/* Weights that candidate i keeps of n. No product of a list here lies near a half without being
-   one. */
+/* Number of weights that candidate i keeps of n. No product of a list in this file is close to a
+   half without being exactly a half. */
 static int64_t rounded(const prun_prune_options *o, int64_t i, int64_t n) {
     if (i == points_of(o)) return n;
     if (o->fractions != NULL) return (int64_t)floor(o->fractions[i] * (double)n + 0.5);
     return (2 * i * n + o->grid) / (2 * o->grid);
 }
 
-/* 1 if weight a is kept before weight b: larger score, where there are scores, then larger
-   magnitude, then lower index. */
+/* 1 if weight a is kept before weight b: larger score (if scores are given), then larger magnitude,
+   then lower index. */
 static int kept_before(const float *w, const float *score, int64_t a, int64_t b) {
     float x = fabsf(w[a]), y = fabsf(w[b]);
     if (score != NULL && (score[a] > score[b] || score[a] < score[b])) return score[a] > score[b];
@@ -195,7 +195,7 @@ static void keep_largest(float *w, const float *score, int64_t n, int64_t kept) 
     }
 }
 
-/* Makes the weights those of candidate i. */
+/* Sets the weights to those of candidate i. */
 static void prune_by_hand(toy *t, const prun_prune_options *o, int64_t i) {
     int64_t l, all = t->offset[t->tensor_count];
     memcpy(t->storage, t->original, sizeof t->storage);
@@ -226,7 +226,7 @@ static int same_loss(double a, double b) {
     return a == b || fabs(a - b) <= 1e-12 * fabs(b) + 1e-13;
 }
 
-/* The same bits, but for those of a NaN. */
+/* The same bits, or both NaN. */
 static int same_bits(double a, double b) {
     return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0;
 }
@@ -369,7 +369,7 @@ static void search_with_negative_losses(void) {
     search_cases(KIND_BELOW, 500);
 }
 
-/* Everything can go: the empty network is as good as the whole one. */
+/* Everything can be pruned: the empty network is as good as the whole one. */
 static void search_with_constant_loss(void) {
     prun_prunability result;
     prun_objective objective;
@@ -383,7 +383,7 @@ static void search_with_constant_loss(void) {
     CHECK(result.grid == 100 && result.answer_count == 1 && result.answer[0].beta == 0.1);
 }
 
-/* Whether losses may be negative decides the cost only. */
+/* Whether losses may be negative only affects the cost. */
 static void early_exit_changes_no_answer(void) {
     static const loss_kind kinds[3] = {KIND_PLAIN, KIND_WILD, KIND_BROKEN};
     double early_passes = 0, full_passes = 0;
@@ -501,7 +501,7 @@ static void logistic_example(void) {
     CHECK(l.w[0] == 2 && l.w[1] == -1 && l.w[2] == .5f && l.w[3] == .25f);
 }
 
-/* beta 0 demands the unpruned loss itself, which the whole network meets to the last bit. */
+/* beta 0 requires the unpruned loss itself, which the whole network has to the last bit. */
 static void logistic_example_other_betas(void) {
     logistic l;
     prun_objective objective = logistic_objective(&l);
@@ -522,7 +522,7 @@ static void logistic_example_other_betas(void) {
     CHECK(result.answer[3].kept == 2);
 }
 
-/* ---- counts, ties, tensors that take part ---- */
+/* ---- counts, ties, prunable tensors ---- */
 
 static void kept_count_rule(void) {
     int64_t i, n, count;
@@ -593,7 +593,8 @@ static void prune_keeps_exactly_the_largest(void) {
     }
 }
 
-/* Pruning at random for good is what the first permutation of the curve shows at that fraction. */
+/* Permanent random pruning gives the same weights as the curve's first permutation at that
+   fraction. */
 static void prune_at_random_is_the_first_permutation(void) {
     int64_t i;
     for (i = 0; i <= 10; i++) {
@@ -660,7 +661,7 @@ static void random_masks(void) {
     for (i = 1, j = 0; i < 10; i++) {
         j += losses[i] != others[i];
     }
-    CHECK(j == 9); /* of 50 choose 5 sets or more, two seeds share none */
+    CHECK(j == 9); /* there are at least 50 choose 5 sets: two seeds share none */
     for (i = 0, j = 0; i < t.calls && i < MAX_CALLS; i++) {
         j += t.kept[i] > 0 && t.kept[i] < t.offset[2] && has_mask(&u, t.masks[i]);
     }
@@ -707,7 +708,7 @@ static void biases_and_norms_on_request(void) {
     }
 }
 
-/* Per-layer kept fractions of a global magnitude ranking, from the ranking itself. */
+/* Per-layer kept fractions of a global magnitude ranking, compared with the ranking itself. */
 static void layer_fractions_of_a_global_ranking(void) {
     int c;
     for (c = 0; c < 60; c++) {
@@ -738,7 +739,7 @@ static void layer_fractions_of_a_global_ranking(void) {
     }
 }
 
-/* ---- kept fractions of one's own ---- */
+/* ---- given kept fractions ---- */
 
 /* An x with i x = 1 modulo n, for i and n without a common divisor. */
 static int64_t inverse(int64_t i, int64_t n) {
@@ -760,14 +761,14 @@ static void check_kept_at(int64_t i, int64_t n, int64_t count) {
                (long long)kept);
 }
 
-/* A number with each of its lengths in binary equally likely, at most `most`. */
+/* A random number of at most `most`, with every binary length equally likely. */
 static int64_t some_number(uint64_t stream, uint64_t k, int64_t most) {
     double u = prun_random_uniform(77, stream, k);
     return (int64_t)exp2(u * log2((double)most + 1)) - (u < 0.03);
 }
 
-/* i/n as a double keeps what the grid keeps; above all where i count / n lies at a half or next to
-   one. */
+/* i/n as a double keeps as many weights as the grid does, also where i count / n is a half or close
+   to it. */
 static void kept_counts_of_fractions_are_the_grids(void) {
     enum { COUNTS = 60, DRAWS = 200000 };
     int64_t i, n, k, near;
@@ -811,7 +812,7 @@ static void check_same_answers(const prun_prunability *a, const prun_prunability
     }
 }
 
-/* The list of all i/n is the grid n, to the last bit. */
+/* The list of all i/n gives the same bits as the grid n. */
 static void fractions_of_a_grid_are_the_grid(void) {
     int i;
     for (i = 0; i < 1200; i++) {
@@ -898,7 +899,7 @@ static void search_with_fractions(void) {
     }
 }
 
-/* A permutation's curve at fractions of one's own, one fraction after the other. */
+/* A permutation's curve at given fractions, compared one by one. */
 static void random_pruning_at_fractions(void) {
     int i;
     for (i = 0; i < 60; i++) {
@@ -930,7 +931,7 @@ static void random_pruning_at_fractions(void) {
     }
 }
 
-/* One layer at a time over a list without 1. */
+/* Layer profile over a list without 1. */
 static void layer_profile_at_fractions(void) {
     static const double fractions[3] = {0.2, 0.55, 0.9};
     int i;
@@ -959,7 +960,8 @@ static void layer_profile_at_fractions(void) {
 
 /* ---- scores ---- */
 
-/* Few values, so that many are equal; both zeros, infinities and tiny numbers among them. */
+/* By seed: special values (both zeros, infinities, subnormals), few distinct ones, or continuous
+   ones. */
 static void draw_scores(const toy *t, float *scores) {
     static const float odd[12] = {0.0f,   -0.0f,   INFINITY, -INFINITY, 1.0f,     -1.0f,
                                   1e-45f, -1e-45f, 3e38f,    -3e38f,    1.00001f, -1.00001f};
@@ -1007,7 +1009,7 @@ static void scores_rank_the_weights(void) {
     }
 }
 
-/* Scores of one value leave the magnitudes; magnitudes as scores change nothing. */
+/* Equal scores leave the ranking by magnitude; magnitudes as scores change nothing. */
 static void scores_that_change_nothing(void) {
     int i;
     for (i = 0; i < 300; i++) {
@@ -1041,7 +1043,7 @@ static void scores_that_change_nothing(void) {
 
 /* ---- intervals ---- */
 
-/* Random numbers of the tests' own. */
+/* Random numbers that do not come from the library. */
 static uint64_t own_state = 88172645463325252u;
 
 static int64_t own_pick(int64_t n) {
@@ -1053,8 +1055,8 @@ static int64_t own_pick(int64_t n) {
 
 enum { RESAMPLES = 3000 };
 
-/* Losses of every sample at every candidate but 1, as means over repetitions, and of the unpruned
-   weights in the last row. The masks are those that the curve shows to the callback. */
+/* Losses of every sample at every candidate except 1, as means over repetitions, and of the
+   unpruned weights in the last row. The masks are those with which the curve calls the callback. */
 typedef struct loss_table {
     double row[MAX_GRID + 2][MAX_SAMPLES];
     int64_t points; /* the row of the unpruned weights */
@@ -1082,9 +1084,9 @@ static void table_make(toy *t, const prun_prune_options *options, loss_table *ta
     for (k = 0; k < t->samples; k++) table->row[table->points][k] = toy_loss(t, mask, kept, k);
 }
 
-/* The lowest candidate that the library promises to look at: from the answer `at` down to three in a
-   row whose mean loss lies five standard errors or more beyond the threshold, or that have eight
-   losses or more that are not finite. */
+/* The lowest candidate that the library promises to consider: it goes down from the answer `at`
+   until three candidates in a row have a mean loss at least five standard errors beyond the
+   threshold, or at least eight losses that are not finite. */
 static int64_t window_low(const toy *t, const loss_table *table, double beta, int64_t at) {
     const double *base = table->row[table->points];
     const double m = (double)t->samples;
@@ -1109,8 +1111,8 @@ static int64_t window_low(const toy *t, const loss_table *table, double beta, in
     return low;
 }
 
-/* Candidates that answer in RESAMPLES draws of the samples: how often each. Those below `low` are
-   left out. */
+/* Counts how often each candidate is the answer in RESAMPLES draws of the samples. Candidates below
+   `low` are skipped. */
 static void bootstrap_by_hand(const toy *t, const loss_table *table, double beta, int64_t low,
                               int64_t *found) {
     int64_t r, i, k, drawn[MAX_SAMPLES];
@@ -1130,9 +1132,9 @@ static void bootstrap_by_hand(const toy *t, const loss_table *table, double beta
     }
 }
 
-/* The library's interval against how often each candidate was found. Both are counts of as many
-   draws: five standard errors of the difference of two proportions are allowed, and of the
-   difference of two variances, in which a few events may be seen that the other never had. */
+/* Compares the library's interval with the counts of each candidate. Both come from the same number
+   of draws. Allowed are five standard errors of the difference of two proportions, and of two
+   variances, of which one may contain a few events that the other lacks. */
 static void check_interval(const prun_prune_options *o, const int64_t *found, int64_t points,
                            const prun_prunability_answer *a) {
     const double slack = 5 * sqrt(2 * 0.025 * 0.975 / RESAMPLES);
@@ -1211,13 +1213,13 @@ static void intervals_with_other_losses(void) {
     interval_cases(KIND_BROKEN, 40);
 }
 
-/* Draws of the samples whose unpruned loss is above zero, and others where it is below. */
+/* The unpruned loss is positive in some draws of the samples, and negative in others. */
 static void intervals_with_negative_losses(void) {
     interval_cases(KIND_NEGATIVE, 60);
     interval_cases(KIND_BELOW, 60);
 }
 
-/* Where all samples agree which candidates are tolerated, no draw of them changes the answer. */
+/* If all samples tolerate the same candidates, every draw gives the same answer. */
 static void intervals_without_width(void) {
     int i;
     for (i = 0; i < 400; i++) {
@@ -1244,7 +1246,7 @@ static void intervals_without_width(void) {
     }
 }
 
-/* The same to the last bit: unpruned losses, no tolerance, and means over repetitions. */
+/* No tolerance: a mean over repetitions must equal the unpruned loss to the last bit. */
 static void intervals_without_tolerance(void) {
     int64_t repetitions;
     for (repetitions = 1; repetitions <= 12; repetitions++) {
@@ -1267,7 +1269,7 @@ static void intervals_without_tolerance(void) {
     }
 }
 
-/* Samples of -0.3 and 1 without pruning, and of 0 whatever is pruned. */
+/* Two samples with losses -0.3 and 1 without pruning, and 0 if anything is pruned. */
 static prun_status sign_losses(const prun_objective *objective, const int64_t *index, int64_t n,
                                double *losses, double *sum, int64_t *errors) {
     const float *w = objective->tensors[0].data;
@@ -1301,8 +1303,8 @@ static void interval_where_the_loss_changes_sign(void) {
     CHECK(found.answer[0].upper == 0 && found.answer[0].standard_error == 0);
 }
 
-/* Losses of two samples by how many of four weights are left. Both drawn once: 2 are needed; sample
-   0 twice: 1; sample 1 twice: 3. */
+/* Losses of two samples as a function of the number of kept weights (of four). If both samples are
+   drawn, 2 weights are needed; if sample 0 is drawn twice, 1; if sample 1 is drawn twice, 3. */
 static prun_status two_losses(const prun_objective *objective, const int64_t *index, int64_t n,
                               double *losses, double *sum, int64_t *errors) {
     static const double table[5][2] = {{9, 9}, {0, 4}, {0, 2}, {3, 1}, {1, 1}};
@@ -1334,7 +1336,7 @@ static void interval_of_two_samples(void) {
     CHECK_STATUS(prun_prunability_search(&objective, &options, &found), PRUN_OK);
     CHECK(found.answer[0].kept_fraction == 0.5 && found.answer[0].loss == 1);
     CHECK(found.answer[0].lower == 0.25 && found.answer[0].upper == 0.75);
-    /* 1/4, 1/2 and 3/4 once, twice and once in four: a variance of 1/32, a fourth moment of 1/512 */
+    /* 1/4, 1/2, 3/4 with probabilities 1/4, 1/2, 1/4: variance 1/32, fourth moment 1/512 */
     CHECK_CLOSE(found.answer[0].standard_error * found.answer[0].standard_error, 1 / 32.0,
                 5 / 32.0 / sqrt(4000), 0);
     again = found;
@@ -1350,7 +1352,7 @@ static void interval_of_two_samples(void) {
     CHECK_STATUS(prun_prunability_search(&objective, &options, &again), PRUN_ERR_ARGUMENT);
 }
 
-/* ---- every way out restores the weights ---- */
+/* ---- every exit path restores the weights ---- */
 
 typedef enum which { SEARCH, CURVE, INTERVAL } which;
 
@@ -1367,7 +1369,7 @@ static prun_status run(which w, const prun_objective *o, const prun_prune_option
     return prun_loss_curve(o, options, losses, errors);
 }
 
-/* Weights that a careless restore by value or by arithmetic would change. */
+/* Weights that are changed by restoring them with comparisons or arithmetic instead of copies. */
 static void delicate_weights(toy *t) {
     static const float values[6] = {-0.0f, 1e-45f, -1e-40f, 3.4e38f, 0.0f, -1.17549435e-38f};
     int64_t i;
@@ -1399,7 +1401,8 @@ static void delicate_weights_survive(void) {
     }
 }
 
-/* Fails the callback at call 1, 2, 3, ... until the run gets through; returns how many failed. */
+/* Fails the callback at call 1, 2, 3, ... until the run succeeds. Returns the number of
+   failures. */
 static int64_t fail_every_call(which w, prun_prune_method method, prun_status status) {
     int64_t k;
     for (k = 1; k < 1000; k++) {
@@ -1495,7 +1498,7 @@ static void cancelling(void) {
     cancel_every_report(CURVE, PRUN_PRUNE_RANDOM);
 }
 
-/* ---- what must be refused ---- */
+/* ---- invalid arguments ---- */
 
 static void missing_callback(void) {
     prun_objective objective;
@@ -1565,7 +1568,7 @@ static void bad_options(void) {
     refuse(&options, "too many resamples");
 }
 
-/* Lists of kept fractions that are none. */
+/* Invalid lists of kept fractions. */
 static void bad_lists(void) {
     static const struct {
         double fractions[4];
@@ -1595,7 +1598,7 @@ static void bad_lists(void) {
     CHECK(strstr(prun_message(&test_context), "fraction_count 4") != NULL);
     options.fractions = bad[0].fractions;
     options.fraction_count = ((int64_t)1 << 24) + 1;
-    refuse(&options, "too many fractions"); /* without reading them */
+    refuse(&options, "too many fractions"); /* must not read them */
 }
 
 static void bad_scores(void) {
@@ -1625,7 +1628,7 @@ static void bad_scores(void) {
         snprintf(want, sizeof want, "score[%d] (of %s[3])", (int)t.offset[1] + 3,
                  i < 2 ? "second" : "?");
         scores[t.offset[1] + 3] = NAN;
-        scores[t.offset[2] + 1] = NAN; /* the first is named */
+        scores[t.offset[2] + 1] = NAN; /* the message names the first */
         test_context.message[0] = '\0';
         CHECK_STATUS(run(SEARCH, &objective, &options), PRUN_ERR_NONFINITE);
         CHECK(strstr(prun_message(&test_context), want) != NULL);
@@ -1639,7 +1642,7 @@ static void bad_scores(void) {
         kept = -7;
         scores[t.offset[1] + 3] = 1;
         scores[t.offset[2] + 1] = 1;
-        scores[t.offset[3]] = NAN; /* behind the last weight's */
+        scores[t.offset[3]] = NAN; /* after the last weight's */
         CHECK_STATUS(run(SEARCH, &objective, &options), PRUN_OK);
         scores[t.offset[3]] = 1;
     }
@@ -1679,7 +1682,7 @@ static void nonfinite_weights(void) {
     }
 }
 
-/* Loss of sample 1 as given, of the others 1: for a base loss that is no number. */
+/* The loss of sample 1 is given, that of the others is 1: for base losses that are not finite. */
 static prun_status given_loss(const prun_objective *objective, const int64_t *index, int64_t n,
                               double *losses, double *sum, int64_t *errors) {
     double total = 0;

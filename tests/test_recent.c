@@ -1,5 +1,5 @@
 /* test_recent.c - sections PLACES, BALL, FEATURES, RECENT: representations, sharpness at a fixed
-   radius, modules put back, and what measures make of them, against published test vectors, closed
+   radius, reset modules, and the measures based on them, against published test vectors, closed
    forms and brute force. tests/peers/recent.py compares the measures with PyTorch. */
 #include "../prunability.h"
 
@@ -78,7 +78,7 @@ static prun_tensor matrix(float *data, int64_t rows, int64_t columns) {
     return t;
 }
 
-/* With float logits the vectors hold to 1e-7 of what the logits are off. */
+/* The logits are floats, so the published values are only met to 1e-7. */
 static void relative_flatness_is_the_published_one(void) {
     static const float rows[4][2] = {{1, 0.5f}, {0, 2}, {1.5f, 1}, {0.5f, 0}};
     static float w[3][2] = {{1, -1}, {0.5f, 0.5f}, {-1, 0.25f}};
@@ -133,7 +133,7 @@ enum { PARAMETERS = 6, SAMPLES = 12 };
 typedef struct bowl {
     float w[PARAMETERS], w0[PARAMETERS];
     double slope[PARAMETERS], curvature;
-    int calls, fails_at; /* gradients and losses; the one that fails */
+    int calls, fails_at; /* calls of gradient and loss; the one that fails */
 } bowl;
 
 static const prun_tensor *bowl_tensors(bowl *b, float *data) {
@@ -210,8 +210,8 @@ static prun_objective bowl_make(bowl *b) {
 
 /* ---- sharpness at a fixed radius ---- */
 
-/* A linear loss is largest where the ball ends: the ascent's average of earlier points comes within
-   4^-10 of it. */
+/* A linear loss is largest on the boundary of the ball. The ascent averages over earlier points, so
+   it comes within 4^-10 of the maximum. */
 static void ball_of_a_linear_loss(void) {
     bowl b;
     prun_objective o = bowl_make(&b);
@@ -243,8 +243,8 @@ static void ball_of_a_linear_loss(void) {
     CHECK(r.groups == 1 && isnan(r.standard_error));
 }
 
-/* In the ellipsoid the steps are c g and the projection is Euclidean: they settle where d is
-   proportional to c^3 g, which is on the boundary. */
+/* In the ellipsoid, the steps are c g and the projection is Euclidean. The fixed point has d
+   proportional to c^3 g and lies on the boundary. */
 static void adaptive_ball_of_a_linear_loss(void) {
     bowl b;
     prun_objective o = bowl_make(&b);
@@ -299,7 +299,7 @@ static void average_in_a_ball_of_a_quadratic_loss(void) {
         }
 }
 
-/* Parameters come back bit by bit, whatever call fails, and nothing is written. */
+/* Whatever call fails, the parameters are restored to the last bit and no result is written. */
 static void ball_restores_after_failures(void) {
     bowl b;
     prun_objective o = bowl_make(&b);
@@ -369,7 +369,7 @@ static void ball_refuses_what_it_cannot_do(void) {
 /* ---- modules ---- */
 
 /* Two modules: the first has four weights and a bias, the second one weight. The error rate depends
-   on the very first weight. */
+   only on the first weight. */
 static void reinitialization_puts_modules_back(void) {
     bowl b;
     prun_objective o = bowl_make(&b);
@@ -389,7 +389,7 @@ static void reinitialization_puts_modules_back(void) {
     CHECK_STATUS(prun_reinitialization_errors(&o, errors), PRUN_ERR_UNSUPPORTED);
 }
 
-/* The same mean error rate as the search, written down plainly. */
+/* The mean error rate that the search computes, in a plain loop. */
 static int feasible(bowl *b, double alpha, double sigma, double rise, int64_t draws,
                     uint64_t seed) {
     const double w0 = (double)b->w0[0], w = 1.0;
@@ -433,7 +433,7 @@ static void criticality_is_that_of_all_pairs(void) {
     CHECK(memcmp(before, b.w, sizeof before) == 0);
 }
 
-/* A module that is as it began costs nothing. */
+/* A module with its initial values has criticality 0. */
 static void criticality_of_an_unchanged_module(void) {
     bowl b;
     prun_objective o = bowl_make(&b);
@@ -534,7 +534,8 @@ static void early_representation_is_the_pooled_convolution(void) {
     prun_net_free(s.net);
 }
 
-/* weight x + bias gives the logits; the late place is the mean over positions here. */
+/* weight x + bias gives the logits; here the late representation is before the mean over
+   positions. */
 static void last_representation_gives_the_logits(void) {
     static setup s;
     float rows[IMAGES * 5], late[IMAGES * 5], logits[IMAGES * CLASSES];
@@ -614,7 +615,7 @@ static void places_of_a_linear_model(void) {
     prun_net_free(net);
 }
 
-/* Mixed logits are those of images that were mixed by hand. */
+/* Mixed logits equal the logits of images mixed by hand. */
 static void mixed_logits_are_those_of_mixed_images(void) {
     static setup s;
     static float mixed[IMAGES * 2 * SIZE * SIZE];
@@ -675,8 +676,8 @@ static void input_sensitivity_by_differences(void) {
     prun_net_free(s.net);
 }
 
-/* The gradient of losses of normalized logits is felt in the largest rise; the parameters come back
-   and plain gradients are as they were. */
+/* Losses of normalized logits change the gradient and so the largest rise. Afterwards, the
+   parameters are restored and plain gradients are as before. */
 static void normalized_gradients_end_with_the_call(void) {
     static setup s;
     prun_ball_options options;
@@ -694,7 +695,7 @@ static void normalized_gradients_end_with_the_call(void) {
     CHECK_STATUS(prun_ball_sharpness(&s.objective, &options, &plain), PRUN_OK);
     CHECK_STATUS(prun_net_gradient(s.net, &s.images, NULL, IMAGES, after, NULL, NULL), PRUN_OK);
     CHECK(memcmp(before, after, (size_t)count * sizeof(float)) == 0);
-    /* logits ten times as large: the same normalized losses */
+    /* logits eight times as large: the same normalized losses */
     {
         const prun_tensor *t[2];
         int i;
@@ -722,14 +723,14 @@ static const char *const recent[] = {"relative_flatness",          "relative_fla
                                      "augmented_margin",           "input_sensitivity",
                                      "input_sensitivity_logits"};
 
-/* Logits of an objective that hides its network. */
+/* Logits of an objective that does not expose its network. */
 static prun_status hidden_logits(const prun_objective *o, const int64_t *index, int64_t n,
                                  float *logits) {
     const setup *s = (const setup *)o->user;
     return prun_net_logits(s->net, &s->images, index, n, logits);
 }
 
-/* With callbacks alone, what needs a network says so; with them all, it has a value. */
+/* With callbacks only, measures that need a network say so; with the network, they have a value. */
 static void measures_say_what_they_lack(void) {
     static setup s;
     prun_measure_options options;

@@ -1,4 +1,5 @@
-/* test_resample.c - section RESAMPLE: bootstrap, comparisons, permutation tests, Holm's correction. */
+/* test_resample.c - section RESAMPLE: bootstrap, comparisons, permutation tests, Holm's
+   correction. */
 #include "../prunability.h"
 
 #include <float.h>
@@ -26,8 +27,8 @@ static double first_row(void *user, const int64_t *rows, int64_t n) {
     return sum;
 }
 
-/* Every statistic has the same bits with one task and with many in another order; its estimate is
-   what its own function says. */
+/* Every statistic has the same bits with one task and with many in another order. Its estimate
+   equals the result of its function. */
 static void resampling_every_statistic(void) {
     static table t;
     prun_context other;
@@ -109,7 +110,7 @@ static double infinite_or_not(void *user, const int64_t *rows, int64_t n) {
     return rows[0] == 0 || user == NULL ? INFINITY : (double)rows[0];
 }
 
-/* Quantiles among infinite values of a custom statistic are no differences of them. */
+/* Quantiles between infinite values of a custom statistic must not subtract infinities. */
 static void infinite_custom_statistic(void) {
     prun_resampling_options o;
     prun_interval interval;
@@ -128,7 +129,7 @@ static void infinite_custom_statistic(void) {
     CHECK(interval.lower == 1 && isinf(interval.upper));
 }
 
-/* Threads of the machine too. */
+/* The same with real threads. */
 static void resampling_with_threads(void) {
     static double x[324], y[324];
     prun_interval one, two;
@@ -156,8 +157,8 @@ static void resampling_with_threads(void) {
     CHECK_CLOSE(one.bias, 0, 0.003, 0);
 }
 
-/* The share of samples whose interval holds the true tau is about its level; tau of two normals of
-   correlation r is 2/pi asin r. */
+/* The fraction of samples whose interval contains the true tau is about its level. The tau of two
+   normals of correlation r is 2/pi asin r. */
 static void bootstrap_coverage(void) {
     enum { ROUNDS = 300, N = 60 };
     const double truth = asin(0.6) / asin(1.0);
@@ -184,8 +185,8 @@ static void bootstrap_coverage(void) {
     CHECK(inside >= 0.90 * ROUNDS && inside <= 0.985 * ROUNDS);
 }
 
-/* Every model twice, as if seeds changed nothing: drawing models one by one believes in twice the
-   data; drawing configurations does not. Copies of a model do not pull tau to 0. */
+/* Every model occurs twice, as if seeds changed nothing. Drawing single models treats this as twice
+   the data; drawing configurations does not. Copies of a model do not pull tau to 0. */
 static void bootstrap_of_clusters(void) {
     enum { N = 40 };
     double x[2 * N], y[2 * N], cluster[2 * N];

@@ -85,7 +85,7 @@ static void uniform_moments(void) {
     CHECK(chi_square(cells, 100, draws / 100.0) < chi_square_limit(99));
 }
 
-/* Share of |x| > bound among standard normal draws, against the error function. */
+/* Fraction of |x| > bound among standard normal draws, against the error function. */
 static void check_tail(const double *x, int draws, double bound) {
     double p = erfc(bound / sqrt(2.0)), beyond = 0;
     int i;
@@ -164,7 +164,7 @@ static void permutations_are_uniform(void) {
     }
 }
 
-/* Where an element lands is uniform also for sizes whose permutations are too many to count. */
+/* The position of an element is uniform, even for sizes with too many permutations to count. */
 static void permutation_places_are_uniform(void) {
     enum { N = 13, DRAWS = 13000 };
     int64_t cells[N * N] = {0}, out[N], i, k;

@@ -1,7 +1,7 @@
 /* test_run.c - section RUN: losses, gradients and statistics of networks in training mode, dropout.
 
    A `twin` is a network built twice, with the library's builder and as a list of the operations of
-   reference.h; what the one computes in float32 is compared with what the other computes in double.
+   reference.h; the float32 results of the one are compared with the double results of the other.
 */
 #include "../prunability.h"
 
@@ -14,7 +14,7 @@ enum { ISAS = sizeof(isas) / sizeof(isas[0]) };
 
 /* Twins: building */
 
-/* TensorFlow's SAME: enough zeros for ceil(size / stride) outputs, the odd one after. */
+/* TensorFlow's SAME: enough zeros for ceil(size / stride) outputs; an odd one goes to the end. */
 static int64_t same_total(int64_t size, int64_t kernel, int64_t stride) {
     int64_t total = ((size + stride - 1) / stride - 1) * stride + kernel - size;
     return total > 0 ? total : 0;
@@ -147,7 +147,8 @@ static ref_tensor node_backward(const twin *t, const node *v, int train, double 
     return dx;
 }
 
-/* What one pass gives; running statistics only in train mode. All in the reference's pool. */
+/* The results of one pass; running statistics only in train mode. All memory is from the
+   reference's pool. */
 typedef struct twin_result {
     double loss;
     const ref_tensor *logits;
@@ -241,7 +242,8 @@ static double pool_gap(const ref_tensor *x, const node *v) {
     return gap;
 }
 
-/* How far the last pass was from a kink: at one, float32 may rightly fall on the other side. */
+/* How far the last pass was from a kink. Close to one, float32 may legitimately be on the other
+   side. */
 static double kink_distance(const twin *t) {
     double distance = INFINITY;
     int i;
@@ -251,7 +253,7 @@ static double kink_distance(const twin *t) {
         if (t->nodes[i].kind == NODE_MAX_POOL) {
             distance = fmin(distance, pool_gap(x, &t->nodes[i]));
         } else if (t->nodes[i].kind == NODE_RELU) {
-            /* exact zeros are a ReLU's, and stay exact */
+            /* exact zeros come from a ReLU and stay exact */
             for (k = 0; k < ref_size(x); k++) {
                 if (x->v[k] != 0) distance = fmin(distance, fabs(x->v[k]));
             }
@@ -260,7 +262,7 @@ static double kink_distance(const twin *t) {
     return distance;
 }
 
-/* Draws images until both modes keep clear of kinks. */
+/* Draws images until both modes are away from kinks. */
 static void avoid_kinks(twin *t, dataset *d, int64_t n) {
     int64_t i, size = d->images.channels * d->images.height * d->images.width;
     double distance;
@@ -372,8 +374,8 @@ static double mode_loss(prun_net *net, const dataset *d, const prun_pass *pass, 
     return sum;
 }
 
-/* Unit vector: half the gradient's direction (so that the slope stands out of float32's noise),
-   half random (so that a wrong direction shows). */
+/* Unit vector: half the gradient's direction (so that the slope exceeds float32's noise), half
+   random (so that a wrong gradient shows). */
 static void draw_direction(const float *gradient, double *direction, int64_t count) {
     double norm = 0;
     int64_t i;
@@ -397,8 +399,8 @@ static double loss_along(prun_net *net, const dataset *d, const prun_pass *pass,
     return loss;
 }
 
-/* Slope along a direction by Richardson's extrapolation of two central differences. NAN where they
-   disagree, or where the slopes to both sides do: a kink is near. */
+/* Slope along a direction by Richardson's extrapolation of two central differences. NAN if they
+   disagree, or if the slopes to both sides do, because a kink is near. */
 static double measured_slope(prun_net *net, const dataset *d, const prun_pass *pass,
                              const float *flat, const double *direction, double step) {
     static const double places[] = {-1, -0.5, 0, 0.5, 1};
@@ -427,7 +429,7 @@ static void check_slopes(prun_net *net, dataset *d, const prun_pass *pass) {
         mode_loss(net, d, pass, gradient);
         draw_direction(gradient, direction, count);
         for (i = 0; i < count; i++) slope += (double)gradient[i] * direction[i];
-        step = 0.008 / (fabs(slope) + 2); /* few kinks on the way, yet above float32's noise */
+        step = 0.008 / (fabs(slope) + 2); /* few kinks, but above float32's noise */
         difference = measured_slope(net, d, pass, flat, direction, step);
         if (isnan(difference)) continue;
         CHECK_CLOSE(difference, slope, 1e-4, 1e-2);
@@ -527,7 +529,7 @@ static void net_residual(twin *t) {
     finish_twin(t, twin_linear(t, twin_avg(t, v, 3, 0, 0), 5, 1));
 }
 
-/* Norm, ReLU and max pool in a row, which may become one pass; the windows leave a rest. */
+/* Norm, ReLU and max pool in a row, which may be fused; the windows leave a remainder. */
 static void net_fused_pools(twin *t) {
     int v;
     start_twin(t, 2, 23, 21);
@@ -541,7 +543,7 @@ static void net_fused_pools(twin *t) {
     finish_twin(t, twin_linear(t, twin_flatten(t, v), 5, 1));
 }
 
-/* Values in the middle of such a row, or before a norm, that another layer reads too. */
+/* Values inside such a row, or before a norm, that another layer also reads. */
 static void net_shared_values(twin *t) {
     int a, b, n, r, v;
     start_twin(t, 3, 8, 7);
@@ -590,7 +592,7 @@ static void net_perceptron(twin *t) {
     finish_twin(t, twin_linear(t, v, 10, 1));
 }
 
-/* As many kinds as possible in one net; logits by a convolution and a mean. */
+/* As many kinds of layers as possible in one net; the logits are a mean of a convolution. */
 static void net_composed(twin *t) {
     int v, w;
     start_twin(t, 3, 16, 16);
@@ -640,7 +642,7 @@ static void nets_match_reference(void) {
     prun_isa_set(NULL);
 }
 
-/* Statistics, losses and gradients see the images and nothing of the empty lanes. */
+/* Statistics, losses and gradients depend on the images only, not on the empty lanes. */
 static void every_image_count_matches_reference(void) {
     int64_t n;
     for (n = 1; n <= 37; n++) compare_twin(n > 1 ? net_norm_places : net_composed, n);
@@ -694,7 +696,7 @@ static void max_pool_ties_go_to_the_first(void) {
     ref_free_all();
 }
 
-/* With a variance near epsilon its default value and the place it is added at show. */
+/* A variance near epsilon reveals the default value of epsilon and where it is added. */
 static void batch_norm_constants(void) {
     twin t;
     dataset d;
@@ -749,7 +751,7 @@ static void batch_norm_needs_two_values(void) {
     free_set(&d);
 }
 
-/* The oracle itself: one entry of its gradient, by a difference in double. */
+/* Tests the oracle itself: one entry of its gradient, by a difference in double. */
 static void check_reference_entry(twin *t, const dataset *d, int train, const twin_result *r) {
     int64_t count, k, i, offset = 0;
     const prun_tensor *tensors = prun_net_tensors(t->net, &count);
@@ -826,7 +828,7 @@ static void dropout_logits(prun_net *net, const dataset *d, uint64_t seed, uint6
                  PRUN_OK);
 }
 
-/* Elements that differ in being dropped. */
+/* Number of elements dropped in one but not in the other. */
 static int64_t mask_difference(const float *a, const float *b, int64_t count) {
     int64_t i, different = 0;
     for (i = 0; i < count; i++) different += (a[i] == 0) != (b[i] == 0);
@@ -845,7 +847,7 @@ static void dropout_keeps_its_share(void) {
         dropout_logits(net, &d, 3, 4, NULL, logits);
         for (k = 0; k < N * PIXELS; k++) {
             if (logits[k] == 0) continue;
-            /* a probability may be rounded to 16 bits, unbiased all the same */
+            /* a probability may be rounded to 16 bits, which the scale accounts for */
             CHECK_CLOSE(logits[k], 1 / (1 - p), 0, 1.0 / 65536 / (1 - p));
             kept++;
         }
@@ -896,7 +898,8 @@ static void dropout_is_identity_in_eval(void) {
     free_set(&d);
 }
 
-/* Two layers of one net draw their own masks: kept by both is the product. */
+/* Two layers of one net draw independent masks: the probability of being kept by both is the
+   product. */
 static void dropout_layers_are_independent(void) {
     enum { N = 40 };
     float *logits = (float *)allocate(N * PIXELS, sizeof(float));
@@ -969,7 +972,8 @@ static void dropout_gradient_uses_the_same_mask(void) {
     ref_free_all();
 }
 
-/* Through layers before and after it, also twice in one net: a fixed mask is a fixed function. */
+/* With layers before and after dropout, and dropout twice in one net. A fixed mask is a fixed
+   function. */
 static void dropout_gradient_matches_differences(void) {
     prun_net *net = NULL;
     dataset d = make_set(25, 3, 8, 8, 5);
@@ -1081,7 +1085,7 @@ static void same_bits_resnet18(void) { check_determinism(PRUN_FAMILY_RESNET18); 
 
 /* Training */
 
-/* A NaN weight reaches the loss through every kind of layer, and is no error of the call. */
+/* A NaN weight reaches the loss through every kind of layer, and the call still succeeds. */
 static void nonfinite_losses_are_passed_on(void) {
     int i, b;
     for (i = 0; i < ISAS; i++) {

@@ -1,5 +1,5 @@
-/* test_safetensors.c - section SAFETENSORS: element types, headers, checksums, writing; numbers against
-   an arithmetic of their own. */
+/* test_safetensors.c - section SAFETENSORS: element types, headers, checksums, writing; numbers
+   against separate arithmetic. */
 #define _FILE_OFFSET_BITS 64
 #include "implementation.h" /* for the checksums */
 
@@ -12,7 +12,7 @@
 
 /* ---- safetensors by hand ---- */
 
-/* "a": floats; written first though it lies last; "y": integers, at an odd place. */
+/* "a": floats, listed first although stored last; "y": integers, at an unaligned offset. */
 static const char *const good_json =
     "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[28,52]},"
     "\"__metadata__\":{\"format\":\"pt\",\"empty\":\"\"},"
@@ -90,7 +90,7 @@ static void safetensors_names_with_escapes(void) {
     end();
 }
 
-/* Tensors of types that cannot be read are listed, and do not keep the others from being read. */
+/* Tensors of unsupported types are listed, and the other tensors can still be read. */
 static void safetensors_of_other_types(void) {
     static const char *const json =
         "{\"h\":{\"dtype\":\"F8_E5M2\",\"shape\":[2,2],\"data_offsets\":[0,4]},"
@@ -155,7 +155,7 @@ static void safetensors_without_tensors(void) {
 typedef struct malformed {
     const char *json;
     size_t data;
-    prun_status a, b; /* either will do */
+    prun_status a, b; /* either is accepted */
 } malformed;
 
 static const malformed malformed_headers[] = {
@@ -273,8 +273,7 @@ static void safetensors_missing(void) {
     end();
 }
 
-/* Brackets inside brackets, so many that a parser that recurses without a limit runs out of any
-   usual stack. */
+/* Brackets nested so deeply that a parser with unlimited recursion overflows any usual stack. */
 static void safetensors_deep_nesting(void) {
     static const char *const open[2] = {"[", "{\"a\":"};
     static const char *const close[2] = {"]", "}"};
@@ -326,7 +325,7 @@ static void safetensors_every_prefix(void) {
     end();
 }
 
-/* Whatever an open file claims must be true of its bytes. */
+/* Everything that an open file reports must agree with its bytes. */
 static void check_consistent(prun_safetensors *file, size_t size) {
     int64_t i;
     for (i = 0; i < prun_safetensors_entry_count(file); i++) {
@@ -464,7 +463,7 @@ static void writing_to_an_impossible_path(void) {
     end();
 }
 
-/* A write that fails leaves the file of the same name as it was. */
+/* A failed write leaves the old file of that name unchanged. */
 static void failing_write_keeps_the_old_file(void) {
 #if HAVE_POSIX
     static float many[100000];
@@ -506,7 +505,7 @@ static int same_float(float a, float b) { return memcmp(&a, &b, sizeof a) == 0; 
 
 /* ---- element types ---- */
 
-/* The value of a binary format by its definition: sign, exponent of `bits`, fraction of `bits`. */
+/* The value of `bits` in a binary float format, from its definition: sign, exponent, fraction. */
 static double defined_value(uint64_t bits, int exponent_bits, int fraction_bits) {
     const int bias = (1 << (exponent_bits - 1)) - 1, top = (1 << exponent_bits) - 1;
     const int exponent = (int)(bits >> fraction_bits) & top;
@@ -517,8 +516,8 @@ static double defined_value(uint64_t bits, int exponent_bits, int fraction_bits)
     return sign * ldexp(fraction + ldexp(1, fraction_bits), exponent - bias - fraction_bits);
 }
 
-/* t.safetensors: a byte "u", so that all that follows is unaligned, then "t" of a type, whose bytes
-   are in scratch[1]. */
+/* Writes t.safetensors: a byte "u", so that the rest is unaligned, then "t" of the given type with
+   the bytes of scratch[1]. */
 static void write_typed(const char *dtype, int64_t count) {
     char json[300];
     snprintf(json, sizeof json,
@@ -615,7 +614,7 @@ static void every_integer_type(void) {
     end_counting();
 }
 
-/* ---- a file larger than memory may be ---- */
+/* ---- a file that may be larger than the memory ---- */
 
 static void several_gigabytes(void) {
 #if HAVE_POSIX
@@ -660,7 +659,7 @@ static void several_gigabytes(void) {
 #endif
 }
 
-/* ---- what is said about bad headers ---- */
+/* ---- messages for bad headers ---- */
 
 #define FIELDS(dtype, shape, from, to) \
     "{\"dtype\":\"" dtype "\",\"shape\":[" shape "],\"data_offsets\":[" from "," to "]}"
@@ -815,9 +814,9 @@ static void tensors_that_share_memory(void) {
     end_counting();
 }
 
-/* ---- bytes that change ---- */
+/* ---- changed bytes ---- */
 
-/* CRC-32 bit by bit, by its definition. */
+/* CRC-32 bit by bit, from its definition. */
 static uint32_t defined_crc(const unsigned char *bytes, size_t n) {
     uint32_t crc = 0xffffffffu;
     size_t i;

@@ -1,5 +1,5 @@
-/* test_scores.c - sections SCORES and SPECTRUM: scores of weights against their formulas, computed from
-   gradients of single samples, dense Hessians and comparisons of all pairs; the diagonal of the
+/* test_scores.c - sections SCORES and SPECTRUM: scores of weights against their formulas, evaluated
+   with per-sample gradients, dense Hessians and comparisons of all pairs; the diagonal of the
    Hessian; pruning and measures that rank by scores. */
 #include "../prunability.h"
 
@@ -9,7 +9,7 @@
 #include "second_order.h"
 #include "test.h"
 
-/* ---- the objective of a net behind callbacks of one's own ---- */
+/* ---- a net's objective wrapped in other callbacks ---- */
 
 typedef struct forwarder {
     prun_objective inner;
@@ -64,7 +64,8 @@ static int64_t parameters_of(const prun_objective *o) {
     return count;
 }
 
-/* Weights that can be pruned: for each, its place among all parameters, its tensor and its value. */
+/* Weights that can be pruned: for each, its index among all parameters, its tensor and its
+   value. */
 typedef struct weights {
     int64_t count, *place, *tensor;
     double *value;
@@ -117,7 +118,7 @@ static void gradients_by_hand(const prun_objective *o, const int64_t *index, int
     free(g);
 }
 
-/* All scores of the objective, with room for one more, which must stay as it is. */
+/* All scores of the objective, followed by one more element, which must not change. */
 static float *scores_of(const prun_objective *o, prun_score score,
                         const prun_score_options *options) {
     prun_prune_options prune;
@@ -143,7 +144,7 @@ static double largest_of(const double *values, int64_t count) {
     return largest;
 }
 
-/* Scores that need first derivatives. Gradients are float32 and added up in another order. */
+/* Scores that need first derivatives. Gradients are float32 and summed in another order. */
 static void check_gradient_scores(const prun_objective *o, const prun_score_options *options) {
     const int64_t parameters = parameters_of(o);
     const prun_score_options p = prun_score_resolved(o, options);
@@ -198,7 +199,7 @@ static void gradient_scores_of_a_net(void) {
     free_network(&t);
 }
 
-/* One call for all samples, or one for each. */
+/* One call for all samples, or one per sample. */
 static void calls_of_the_gradient(void) {
     static forwarder f;
     network t;
@@ -267,7 +268,7 @@ static void magnitudes(void) {
     }
 }
 
-/* What is included changes no score of the others. */
+/* Including biases and norms changes no score of the weights. */
 static void inclusion_leaves_the_weights_scores(void) {
     static const prun_score kinds[4] = {PRUN_SCORE_MAGNITUDE, PRUN_SCORE_TAYLOR, PRUN_SCORE_FISHER,
                                         PRUN_SCORE_LAMP};
@@ -305,7 +306,7 @@ typedef struct plain {
     prun_objective o;
 } plain;
 
-/* Three tensors of weights alone: no callbacks, no samples. */
+/* Three tensors of weights and nothing else: no callbacks, no samples. */
 static void make_plain(plain *p, int64_t count) {
     static const char *const names[] = {"a", "b", "c"};
     int64_t t, at = 0;
@@ -358,7 +359,7 @@ static void lamp_is_brute_force(void) {
         }
         check_lamp(&p.o);
     }
-    make_plain(&p, 30); /* zeros alone, one weight alone, and equal ones */
+    make_plain(&p, 30); /* only zeros, one nonzero weight, equal weights */
     p.o.samples = 1;
     for (i = 0; i < 30; i++) p.w[i] = i < 11 ? 0.0f : i == 15 ? -1e-30f : i < 21 ? 0.0f : -3.0f;
     check_lamp(&p.o);
@@ -366,7 +367,7 @@ static void lamp_is_brute_force(void) {
     free_network(&t);
 }
 
-/* Within a tensor the order is that of magnitudes. */
+/* Within a tensor, the order is that of the magnitudes. */
 static void lamp_orders_a_layer_by_magnitude(void) {
     network t;
     if (make_network(&t)) {
@@ -422,7 +423,7 @@ static void random_scores(void) {
     free(first);
 }
 
-/* Of this seed the first number is 1 - 3.3e-9, which must not become 1 as a float. */
+/* With this seed the first number is 1 - 3.3e-9, which must not be rounded to 1 in float. */
 static void random_scores_are_below_one(void) {
     static plain p;
     prun_score_options options;
@@ -450,7 +451,7 @@ static double *diagonal_of(const prun_objective *o, const prun_hessian_options *
     return diagonal;
 }
 
-/* One vector is enough, whatever the seed. */
+/* A single probe is exact, whatever the seed. */
 static void diagonal_of_a_diagonal_hessian(void) {
     static quadratic q;
     int64_t i, seed;
@@ -478,15 +479,15 @@ static void diagonal_of_a_diagonal_hessian(void) {
             CHECK_CLOSE(errors[i], 0, 1e-12, 0);
         }
         free(diagonal);
-        memset(&options, 0, sizeof options); /* of the weights: the first tensor */
+        memset(&options, 0, sizeof options); /* only the weights: the first tensor */
         diagonal = diagonal_of(&q.o, &options, NULL);
         for (i = 0; i < 12; i++) CHECK_CLOSE(diagonal[i], 2 * spread[QUADRATIC - 1 - i], 0, 1e-7);
         free(diagonal);
     }
 }
 
-/* Differences of a gradient that is linear err by rounding alone: little at a large step, a few
-   percent of the largest entry at a step that is chosen. */
+/* Differences of a linear gradient only have rounding errors: small ones with a large step, a few
+   percent of the largest entry with the automatic step. */
 static void diagonal_by_differences(void) {
     static quadratic q;
     int64_t i, choice;
@@ -499,7 +500,7 @@ static void diagonal_by_differences(void) {
         options.probes = 2;
         options.use_differences = choice & 1;
         options.step = choice & 2 ? 0.02 : 0;
-        if (!(choice & 1)) q.o.hessian_vector = NULL; /* differences are all there is */
+        if (!(choice & 1)) q.o.hessian_vector = NULL; /* only differences are possible */
         diagonal = diagonal_of(&q.o, &options, NULL);
         for (i = 0; i < QUADRATIC; i++)
             CHECK_CLOSE(diagonal[i], 2 * spread[i], choice & 2 ? 1e-3 : 2, 0);
@@ -508,7 +509,8 @@ static void diagonal_by_differences(void) {
     }
 }
 
-/* Entry i varies by the squares of the others in its row; the standard errors tell how much. */
+/* The variance of entry i is the sum of squares of the others in its row; standard errors must
+   match it. */
 static void diagonal_of_a_net(void) {
     static const int64_t probes[3] = {10, 100, 1000};
     network t;
@@ -551,7 +553,7 @@ static void diagonal_of_a_net(void) {
     free_network(&t);
 }
 
-/* The values of single vectors follow from means over one more each. */
+/* The values of single probes follow from means over p and p - 1 of them. */
 static void standard_errors_of_the_diagonal(void) {
     enum { PROBES = 7 };
     static quadratic q;
@@ -644,7 +646,7 @@ static void curvature_is_exact_for_a_diagonal_hessian(void) {
     }
 }
 
-/* The same as by prun_hessian_diagonal. */
+/* Must equal the result based on prun_hessian_diagonal. */
 static void check_curvature(const prun_objective *o, const prun_score_options *options) {
     const prun_score_options p = prun_score_resolved(o, options);
     uint8_t mask[16];
@@ -765,7 +767,7 @@ static void progress_of_curvature(void) {
     CHECK(state[0] == 0);
 }
 
-/* ---- what must be refused ---- */
+/* ---- invalid arguments ---- */
 
 static void refuse(const prun_objective *o, prun_score score, const prun_score_options *options,
                    prun_status status, const char *word) {
@@ -787,7 +789,7 @@ static void levels_that_are_missing(void) {
     free(scores_of(&q.o, PRUN_SCORE_CURVATURE, NULL)); /* products are exact */
     q.o.hessian_vector = NULL;
     refuse(&q.o, PRUN_SCORE_CURVATURE, NULL, PRUN_ERR_UNSUPPORTED, "gradient");
-    make_plain(&p, 8); /* level 0: weights alone, not even samples */
+    make_plain(&p, 8); /* level 0: only weights, not even samples */
     p.w[3] = 1;
     CHECK_STATUS(prun_prune_scores(&p.o, PRUN_SCORE_MAGNITUDE, NULL, scores), PRUN_OK);
     CHECK_STATUS(prun_prune_scores(&p.o, PRUN_SCORE_LAMP, NULL, scores), PRUN_OK);
@@ -815,7 +817,7 @@ static void bad_options(void) {
     refuse(&q.o, PRUN_SCORE_TAYLOR, &options, PRUN_ERR_ARGUMENT, "index[1] is 3 of 3");
     options.index = low;
     refuse(&q.o, PRUN_SCORE_CURVATURE, &options, PRUN_ERR_ARGUMENT, "index[1] is -1 of 3");
-    options.samples = 1; /* more than the index is not read */
+    options.samples = 1; /* the second index is not read */
     free(scores_of(&q.o, PRUN_SCORE_TAYLOR, &options));
     memset(&options, 0, sizeof options);
     options.probes = -2;
@@ -867,17 +869,17 @@ static void values_that_are_not_finite(void) {
     refuse(&q.o, PRUN_SCORE_CURVATURE, NULL, PRUN_ERR_NONFINITE, "first[7]");
     q.tensors[0].name = NULL;
     refuse(&q.o, PRUN_SCORE_TAYLOR, NULL, PRUN_ERR_NONFINITE, "?[7]");
-    q.poison = 13; /* of a tensor that is not pruned */
+    q.poison = 13; /* in a tensor that is not prunable */
     free(scores_of(&q.o, PRUN_SCORE_TAYLOR, NULL));
-    /* Larger than a float can be: w^2 (H w)^2 with all of them large. */
+    /* Scores that overflow a float: w^2 (H w)^2 with large weights. */
     make_quadratic(&q, spread);
     for (k = 0; k < 12; k++) q.w[k] = 1e15f;
     refuse(&q.o, PRUN_SCORE_FISHER, NULL, PRUN_ERR_NONFINITE, "first[");
-    /* Smaller: 0, not an error. */
+    /* Underflow gives 0, not an error. */
     for (k = 0; k < QUADRATIC; k++) q.w[k] = 1e-20f;
     CHECK_STATUS(prun_prune_scores(&q.o, PRUN_SCORE_FISHER, NULL, scores), PRUN_OK);
     for (k = 0; k < 12; k++) CHECK(scores[k] == 0);
-    /* A tensor's squares may be larger than floats. */
+    /* The squares of a tensor may overflow a float. */
     make_plain(&p, 9);
     p.o.samples = 1;
     for (k = 0; k < 9; k++) p.w[k] = k % 2 ? FLT_MAX : 1e-45f;
@@ -920,7 +922,7 @@ static void magnitudes_as_scores_change_nothing(void) {
 
 static double equal_or_nan(double a, double b) { return (isnan(a) && isnan(b)) || a == b; }
 
-/* The measures of one kind against scores and search by hand. */
+/* The measures of one kind against separate calls of scores and search. */
 static void check_measures(const prun_objective *o, const prun_measure_options *m) {
     static const struct {
         const char *name;
@@ -989,7 +991,7 @@ static void measures_are_done_by_hand(void) {
     free_network(&t);
 }
 
-/* Curvature is that of hessian_samples samples; a measure whose level is missing says so. */
+/* Curvature uses hessian_samples samples; a measure that needs a missing callback says so. */
 static void samples_and_levels_of_measures(void) {
     static forwarder f;
     network t;

@@ -1,7 +1,7 @@
 /* test_singular.c - section SINGULAR: singular values against one-sided Jacobi rotations and closed
    forms, for matrices of every shape and scale; eigenvalues of weights against those of their
-   slices; power laws against another implementation; spectra of weights and the measures that are
-   their means against what Martin, Peng and Mahoney define. */
+   slices; power laws against another implementation; spectra of weights, and measures that average
+   them, against the definitions of Martin, Peng and Mahoney. */
 #include "../prunability.h"
 #include "fixed.h"
 #include "singular_reference.h"
@@ -17,9 +17,9 @@ static int descending(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-static double worst; /* error relative to the largest value, since it was last set to zero */
+static double worst; /* largest error relative to the largest value since the last reset */
 
-/* The library's values of the matrix and of its transpose against the oracle's. */
+/* Compares the values of the matrix and of its transpose with the oracle's. */
 static void compare(const float *w, int64_t rows, int64_t columns) {
     truth right = decompose_matrix(w, rows, columns);
     double *values = (double *)malloc((size_t)right.count * sizeof *values);
@@ -84,7 +84,7 @@ static void random_matrices(void) {
 
 enum { SIDE = 48 };
 
-/* Kinds that linear algebra has names for. */
+/* Well-known kinds of matrices. */
 static float named_element(int kind, int64_t i, int64_t j) {
     switch (kind) {
         case 0: return 0;                                                    /* zero */
@@ -155,7 +155,7 @@ static void steps_reach_every_element(void) {
     CHECK_STATUS(prun_singular_values(&test_context, part, 2, 3, 3, 1, want), PRUN_OK);
     CHECK_STATUS(prun_singular_values(&test_context, w + IN + 2, 2, 3, IN, 1, got), PRUN_OK);
     CHECK(memcmp(got, want, 2 * sizeof *got) == 0);
-    /* one element again and again: a matrix of rank one */
+    /* steps of 0 repeat one element: a matrix of rank one */
     CHECK_STATUS(prun_singular_values(&test_context, w, 4, 9, 0, 0, got), PRUN_OK);
     CHECK_CLOSE(got[0], 6 * fabs((double)w[0]), 0, 1e-14);
     CHECK(got[1] <= 1e-14 * got[0]);
@@ -296,8 +296,8 @@ static void eigenvalues_of_tensors_of_any_rank(void) {
 
 /* ---- power laws ------------------------------------------------------------------------------ */
 
-/* Sixty eigenvalues for which the distance from both steps of the empirical distribution would
-   choose another tail. */
+/* Sixty eigenvalues for which the distance to both steps of the empirical distribution would select
+   another tail. */
 enum { SIXTY = 60 };
 static const double sixty[SIXTY] = {
     0.3,  0.35, 0.4,  0.45, 0.5,  0.75, 0.95, 1.3,  1.4,  1.7,  1.85, 2.3,  2.35, 2.55, 2.6,
@@ -305,8 +305,8 @@ static const double sixty[SIXTY] = {
     3.5,  3.55, 3.6,  3.65, 3.7,  3.75, 3.8,  3.85, 3.9,  3.95, 4,    4.05, 4.1,  4.15, 4.2,
     4.25, 4.3,  4.35, 4.6,  4.7,  4.9,  5.35, 5.7,  6.5,  6.65, 7.35, 8.55, 9,    9.05, 11.7};
 
-/* The fit from its definition. two_sided: upper steps of the empirical distribution count as well.
-   tail 0: there is none. */
+/* The fit from its definition. two_sided: the upper steps of the empirical distribution count as
+   well. A result with tail 0 means that there is no fit. */
 static prun_power_law fit_by_definition(const double *x, int64_t count, int two_sided) {
     prun_power_law best;
     int64_t i, j, from = 0;
@@ -366,7 +366,7 @@ static void power_laws_of_few_values(void) {
     CHECK_CLOSE(law.distance, .5 - exp(-2), 0, 1e-14);
     right = law;
     CHECK_STATUS(prun_power_law_fit(&test_context, mixed, 5, &law), PRUN_OK);
-    check_law(&law, &right, 0); /* values up to 1e-5 are as if they were not there */
+    check_law(&law, &right, 0); /* values up to 1e-5 are ignored */
     CHECK_STATUS(prun_power_law_fit(&test_context, negative, 4, &law), PRUN_OK);
     check_law(&law, &right, 0);
     CHECK_STATUS(prun_power_law_fit(&test_context, equal, 4, &law), PRUN_ERR_MISSING);
@@ -379,13 +379,13 @@ static void power_laws_of_few_values(void) {
     CHECK_STATUS(prun_power_law_fit(&test_context, repeated, 8, &law), PRUN_OK);
     right = fit_by_definition(repeated, 8, 0);
     check_law(&law, &right, 1e-13);
-    /* the tails from 1 and from 2 on are both 1/3 away: the first counts */
+    /* the tails from 1 and from 2 both have distance 1/3: the first one is chosen */
     CHECK_STATUS(prun_power_law_fit(&test_context, tied, 6, &law), PRUN_OK);
     CHECK(law.tail == 6 && law.least == 1 && law.distance == 1.0 / 3);
     CHECK_CLOSE(law.alpha, 1 + 1.5 / log(2), 0, 1e-14);
 }
 
-/* Samples of power laws, of others, with many ties, and of scales far apart. */
+/* Samples of power laws and other distributions, with many ties and at extreme scales. */
 static void power_laws_against_their_definition(void) {
     static double x[300];
     int test;
@@ -399,7 +399,7 @@ static void power_laws_against_their_definition(void) {
                 case 0: x[i] = pow(1 - u, -1 / (.5 + .02 * test)); break;
                 case 1: x[i] = exp(3 * normal(600 + (uint64_t)test, i)); break;
                 case 2: x[i] = 1 + floor(6 * u); break;
-                case 3: x[i] = u * 4e-5; break; /* a quarter is left out */
+                case 3: x[i] = u * 4e-5; break; /* a quarter is ignored */
                 default: x[i] = 1e30 * u; break;
             }
         }
@@ -415,7 +415,7 @@ static void power_laws_against_their_definition(void) {
 
 /* ---- spectra of weights ---------------------------------------------------------------------- */
 
-/* All of a spectrum from the eigenvalues in ascending order and the shape of their matrices. */
+/* The whole result, from the eigenvalues in ascending order and the shape of their matrices. */
 static prun_weight_spectrum_result spectrum_by_definition(const double *x, int64_t count,
                                                           int64_t rows, int64_t columns) {
     const double n = (double)(rows > columns ? rows : columns),
@@ -455,7 +455,8 @@ static void check_spectrum(const prun_weight_spectrum_result *got,
     CHECK_CLOSE(got->soft_rank, want->soft_rank, 0, tolerance);
 }
 
-/* A diagonal weight whose eigenvalues are the sixty, as far as the roots can be floats. */
+/* A permuted diagonal matrix whose eigenvalues are the sixty, up to the rounding of their roots to
+   float. */
 static void fill_diagonal(float *w) {
     int64_t i;
     memset(w, 0, SIXTY * SIXTY * sizeof *w);
@@ -479,7 +480,7 @@ static void spectrum_of_sixty_eigenvalues(void) {
     CHECK(got.law.tail == 36);
     CHECK_CLOSE(got.law.least, 3.2, 0, 2e-7);
     got.law.least = 3.2;
-    check_spectrum(&got, &s, 5e-6); /* the floats' roundings */
+    check_spectrum(&got, &s, 5e-6); /* rounding to float */
     CHECK_STATUS(prun_weight_eigenvalues(&test_context, &t, 0, x, &count), PRUN_OK);
     CHECK_STATUS(prun_weight_spectrum(&test_context, &t, 0, 0, &got), PRUN_OK);
     s = spectrum_by_definition(x, SIXTY, SIXTY, SIXTY);
@@ -544,8 +545,8 @@ static void spectra_against_their_definition(void) {
     }
 }
 
-/* Half the eigenvalues: sums halve; what is relative to them stays, as the exponent does where no
-   value crosses 1e-5; matrices, and kernels as one matrix, are never halved. */
+/* Halved eigenvalues: sums halve, and ratios stay the same, as does the exponent if no value
+   crosses 1e-5. Matrices, and kernels as one matrix, are never halved. */
 static void halved_eigenvalues(void) {
     enum { OUT = 20, IN = 15, TAPS = 9 };
     static float w[OUT * IN * TAPS];
@@ -634,8 +635,7 @@ static void quantities(const prun_weight_spectrum_result *s, double *q) {
     q[7] = s->soft_rank;
 }
 
-/* Means over the layers with eigenvalues enough, and of those, for alpha, over the ones that have
-   it. */
+/* Means over the layers with enough eigenvalues; alpha is averaged over those that have one. */
 static void check_means(const four_layers *n, const prun_measure_options *options) {
     const int64_t least = options->least_eigenvalues ? options->least_eigenvalues : 50;
     prun_measurement *m = NULL;
@@ -684,10 +684,10 @@ static void measures_are_means_over_layers(void) {
     check_means(&n, &options);
     options.least_eigenvalues = 4;
     check_means(&n, &options);
-    n.f.tensors[0].flags = PRUN_TENSOR_BIAS; /* left out, whatever its size */
+    n.f.tensors[0].flags = PRUN_TENSOR_BIAS; /* ignored, whatever its size */
     check_means(&n, &options);
     n.f.tensors[0].flags = PRUN_TENSOR_WEIGHT;
-    options.least_eigenvalues = SIXTY; /* the first layer has just these */
+    options.least_eigenvalues = SIXTY; /* the first layer has exactly this many */
     options.halve_convolutions = 0;
     check_means(&n, &options);
     options.least_eigenvalues = 61;
@@ -699,9 +699,9 @@ static void measures_are_means_over_layers(void) {
         prun_weight_spectrum_result s;
         CHECK_STATUS(prun_weight_spectrum(&test_context, &n.f.tensors[1], 0, 0, &s), PRUN_OK);
         CHECK_STATUS(prun_measurement_create(&n.o, &options, &m), PRUN_OK);
-        CHECK_STATUS(prun_measure(m, "alpha", &r), PRUN_OK); /* the kernel alone has 144 */
+        CHECK_STATUS(prun_measure(m, "alpha", &r), PRUN_OK); /* only the kernel has enough: 144 */
         CHECK(r.value == s.law.alpha);
-        CHECK(prun_measure(m, "alpha_matrix", &r) == PRUN_ERR_MISSING); /* there it has 16 */
+        CHECK(prun_measure(m, "alpha_matrix", &r) == PRUN_ERR_MISSING); /* there, only 16 */
         CHECK(strstr(r.message, "no layer has 61 eigenvalues") != NULL && isnan(r.value));
         CHECK(prun_measure(m, "soft_rank_matrix", &r) == PRUN_ERR_MISSING);
         prun_measurement_free(m);
@@ -772,7 +772,7 @@ static void measures_can_be_cancelled(void) {
     CHECK(strstr(test_context.message, "cancelled at the spectrum of kernel") != NULL);
     left = 100;
     CHECK_STATUS(prun_measure(m, "soft_rank", &r), PRUN_OK);
-    CHECK(left == 97); /* one call for each layer that counts */
+    CHECK(left == 97); /* one call per layer */
     CHECK_STATUS(prun_measure(m, "alpha", &r), PRUN_OK);
     CHECK(left == 97);
     prun_measurement_free(m);

@@ -35,7 +35,7 @@ static void random_matrix(int64_t n, int kind, double *a, double *b) {
     }
 }
 
-/* Against Jacobi; the eigenvectors by what they do. */
+/* Eigenvalues against Jacobi rotations; eigenvectors by residuals and orthogonality. */
 static void tridiagonal_eigenproblem(void) {
     static const int64_t sizes[] = {1, 2, 3, 21, 60};
     double a[60], b[60], d[60], e[60], first[60], values[60];
@@ -90,7 +90,7 @@ static void tridiagonal_eigenproblem(void) {
 
 /* A quadratic loss */
 
-/* Multiple eigenvalues included: there the run ends early, and goes on. */
+/* Includes multiple eigenvalues, where the Lanczos run breaks down early and is restarted. */
 static void eigenvalues_of_a_quadratic(void) {
     quadratic q;
     prun_hessian_options options = every_tensor();
@@ -113,7 +113,7 @@ static void eigenvalues_of_a_quadratic(void) {
     }
 }
 
-/* A Hessian of zeros, and the identity: nothing but breakdowns. */
+/* A zero Hessian and the identity: every step breaks down. */
 static void eigenvalues_after_breakdown(void) {
     quadratic q;
     double values[QUADRATIC];
@@ -142,7 +142,7 @@ static void eigenvalues_after_breakdown(void) {
     }
 }
 
-/* A step count below k, and the published example: clipped negative eigenvalues. */
+/* The published example, whose negative eigenvalue is clipped, and a step count below k. */
 static void effective_dimensionality_by_hand(void) {
     static const double values[] = {-0.2, 0, 0, 0.01, 0.1, 1, 5, 10};
     double weights[8], diagonal[8] = {5, 1, 1, 1, 1, 1, 1, 1}, couplings[8] = {0};

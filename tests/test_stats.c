@@ -1,5 +1,6 @@
-/* test_stats.c - sections STATS and REGRESSION: Kendall and granulated Kendall, information, regression, sign error:
-   definitions, brute force, and reference values computed with SciPy 1.10 and NumPy 1.24. */
+/* test_stats.c - sections STATS and REGRESSION: Kendall and granulated Kendall, information,
+   regression, sign error; against definitions, brute force, and reference values from SciPy 1.10
+   and NumPy 1.24. */
 #include "../prunability.h"
 
 #include <float.h>
@@ -53,8 +54,8 @@ static double normal_p(double difference, double n, double x_ties, double y_ties
     return erfc(fabs(difference) / sqrt(variance) / sqrt(2.0));
 }
 
-/* Share of the permutations of n with at most c inversions: the law of the number of inversions is
-   the sum of independent uniforms on 0 .. j-1 for j = 1 .. n. */
+/* Fraction of the permutations of n with at most c inversions. The number of inversions is
+   distributed as a sum of independent uniforms on 0 .. j-1 for j = 1 .. n. */
 static double inversion_share(int64_t n, int64_t c) {
     double *law = (double *)calloc((size_t)c + 1, sizeof(double));
     double *next = (double *)calloc((size_t)c + 1, sizeof(double));
@@ -122,7 +123,8 @@ static double draw(uint64_t stream, int64_t i) {
     return prun_random_uniform(77, stream, (uint64_t)i);
 }
 
-/* levels 0: all different; else that many values, so ties; link: how much y follows x. */
+/* levels 0: all values differ; otherwise the number of distinct values; link: how strongly y
+   depends on x. */
 static void draw_sample(uint64_t stream, int64_t n, int levels, double link, double *x, double *y) {
     int64_t i;
     for (i = 0; i < n; i++) {
@@ -213,8 +215,8 @@ static void kendall_reference_values(void) {
     }
 }
 
-/* A permutation of 0 .. n-1 with the given number of inversions: the largest possible count for
-   each place from the left until they are used up. */
+/* A permutation of 0 .. n-1 with the given number of inversions: each place, from the left, gets as
+   many as possible until they are used up. */
 static void permutation_of_inversions(int64_t n, int64_t inversions, double *y) {
     int64_t i, j, k;
     int used[64] = {0};
@@ -327,7 +329,7 @@ static void kendall_constant_variable(void) {
     CHECK(got.tau_a == 0 && isnan(got.tau_b) && isnan(got.p));
 }
 
-/* Infinite values rank first and last and tie with one another: as numbers beyond all others. */
+/* Infinite values rank first and last and tie with one another, like numbers beyond all others. */
 static void kendall_of_infinite_values(void) {
     double x[60], y[60], large_x[60], large_y[60];
     prun_kendall got, want, large;
@@ -378,8 +380,8 @@ static void kendall_bad_arguments(void) {
     }
 }
 
-/* Two hundred thousand pairs in seven classes: products of tie counts pass 2^63 there. The
-   reference counts pairs by classes. */
+/* Two hundred thousand samples in seven classes, so that products of tie counts exceed 2^63. The
+   reference counts pairs of classes. */
 static void kendall_many_ties(void) {
     enum { CLASSES = 7, N = 200000 };
     double table[CLASSES][CLASSES] = {{0}}, rows[CLASSES] = {0}, columns[CLASSES] = {0};
@@ -614,7 +616,7 @@ static void granulated_by_definition(void) {
     }
 }
 
-/* A group of more than 64 models takes another path than a small one. */
+/* A group of more than 64 models is handled by other code than a small one. */
 static void granulated_large_group(void) {
     enum { N = 150 };
     static double x[N], y[N], axis[N];
@@ -751,7 +753,7 @@ static void information_ties(void) {
 
 static double plogp(double p) { return p > 0 ? p * log(p) / log(2.0) : 0; }
 
-/* I and H(y) for a set of axes by the definition: cell after cell, over ordered pairs. */
+/* I and H(y) for a set of axes, from the definition: cell by cell, over ordered pairs. */
 static void information_by_definition(const table *t, const int32_t *set, prun_ties ties,
                                       double *information, double *entropy) {
     static int done[TABLE][TABLE];
@@ -822,7 +824,7 @@ static void information_equals_its_definition(void) {
     }
 }
 
-/* Without ties and axes, I depends on tau alone. */
+/* Without ties and axes, I depends only on tau. */
 static void information_of_tau(void) {
     const prun_axes axes = axes_of(NULL, 0, 12);
     prun_kendall kendall;
@@ -931,8 +933,8 @@ static void regression_two_variables(void) {
     CHECK_CLOSE(1 - sse / sst, r.r2, 1e-12, 0);
 }
 
-/* Polynomials up to the fifth power on 0 .. 40 are close to dependent: the normal equations lose
-   them, QR does not. Predictions of a polynomial are exact in and out of sample. */
+/* Powers up to the fifth on 0 .. 40 are almost linearly dependent: normal equations would fail, QR
+   does not. Predictions of a polynomial are exact in and out of sample. */
 static void regression_recovers_a_polynomial(void) {
     enum { N = 41, P = 5 };
     static const double want[P] = {3, -2, .5, -.01, 1e-4};
@@ -1056,7 +1058,7 @@ static void sign_error_of_a_pair(void) {
                 0.31321400777222, 1e-12, 0);
     CHECK_CLOSE(weight, 1.4560576530633265, 1e-12, 0);
     CHECK_CLOSE(ess, 2.9945453079304216, 1e-12, 0);
-    /* on a huge test set every difference is certain: the plain share of errors */
+    /* on a huge test set every difference is certain: the plain fraction of errors */
     CHECK_CLOSE(
         prun_sign_error_pair(&(prun_runs){c1, g1, 2}, &(prun_runs){c2, g2, 2}, 1e12, &weight, &ess),
         0.5, 1e-12, 0);
@@ -1143,8 +1145,8 @@ static void sign_error_by_definition(void) {
 
 /* ---- resampling ---- */
 
-/* A table in which a fifth of the measure is infinite, and the same with numbers beyond all others
-   in their place; `targets`: some of the target too. */
+/* A table in which a quarter of the measure is infinite, and a copy with huge numbers instead;
+   `targets`: some targets are infinite too. */
 static void infinite_table(uint64_t stream, int targets, table *t, table *large) {
     int64_t i, a;
     random_table(stream, stream % 2 ? 0 : 5, t);
@@ -1171,8 +1173,8 @@ static void infinite_table(uint64_t stream, int targets, table *t, table *large)
     }
 }
 
-/* What depends on order alone takes infinite values, with the bits that other extremes have, and
-   agrees with the definitions. */
+/* Statistics that only depend on the order accept infinite values, give the same bits as with huge
+   numbers, and agree with the definitions. */
 static void infinite_values_rank(void) {
     static table t, large;
     prun_resampling_options o;
@@ -1221,7 +1223,7 @@ static void infinite_values_rank(void) {
     }
 }
 
-/* What takes differences says which values it cannot take. */
+/* Statistics that take differences report the values that they cannot use. */
 static void infinite_values_undefined(void) {
     static table t, large;
     const double *x[3] = {large.y, large.seed, t.x};
@@ -1276,7 +1278,7 @@ static void infinite_values_undefined(void) {
                                NULL, NULL) >= 0);
 }
 
-/* R2 does not depend on units, also where the squares of the values are no numbers. */
+/* R2 does not depend on units, even if the squares of the values overflow or underflow. */
 static void regression_in_any_unit(void) {
     static const double units[] = {1, 1e-300, 1e-170, 1e-100, 1e100, 1e170, 1e300};
     double x[12], y[12];

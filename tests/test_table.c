@@ -28,7 +28,7 @@ static void csv_text_as_setting(void) {
     prun_table_free(&t);
 }
 
-/* A column whose texts stood in rows that were taken out holds its numbers again. */
+/* A column whose texts were all in removed rows is numeric again. */
 static void csv_mixed_column_without_texts(void) {
     const uint8_t keep[4] = {0, 1, 1, 1}, none[4] = {1, 1, 0, 1};
     prun_table t;

@@ -1,5 +1,5 @@
-/* test_tangent.c - section TANGENT: products of a network's Hessian with a vector, against differences
-   of the gradient in double precision. */
+/* test_tangent.c - section TANGENT: products of a network's Hessian with a vector, against
+   differences of the gradient in double precision. */
 #include "implementation.h" /* for the layers of a network */
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void reference_product(const prun_net *net, const dataset *d, const float
 
 /* Networks */
 
-/* One random layer on value v; -1: does not fit here. */
+/* One random layer on value v; -1 if it does not fit. */
 static int32_t random_layer(prun_net *net, int32_t v, int number) {
     const prun__layer at = prun__value_shape(net, v);
     const int64_t size = smaller(at.h, at.w);
@@ -96,7 +96,7 @@ static prun_net *random_net(int64_t classes, int64_t c, int64_t h, int64_t w) {
     return net;
 }
 
-/* Draws images until the differences do not depend on their step: no kink is near. */
+/* Draws images until the differences do not depend on their step, so that no kink is near. */
 static double *smooth_product(const prun_net *net, dataset *d, const float *v) {
     const int64_t k = net->parameter_count;
     double *fine = (double *)allocate(k, sizeof(double)), apart;
@@ -201,7 +201,8 @@ static void product_is_linear_and_symmetric(void) {
     free_set(&d);
 }
 
-/* Many batches, a ragged last one, an index with repetitions; gradients in the same workspace. */
+/* Many batches, an incomplete last one, an index list with repetitions; gradients in the same
+   workspace. */
 static void product_adds_up_over_samples(void) {
     dataset d = make_set(150, 1, 6, 6, 4);
     prun_net *net = small_net(4);

@@ -1,5 +1,5 @@
-/* test_threads.c - threads of the program: two contexts at once, each with a hook that starts threads
-   of its own. `make tsan` runs it under the thread sanitizer. */
+/* test_threads.c - threads of the program: two contexts at once, each with a hook that starts more
+   threads. `make tsan` runs it under the thread sanitizer. */
 #if defined(__unix__) || defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L
 #define HAVE_PTHREAD 1
@@ -14,9 +14,9 @@
 
 enum { IMAGES = 48, SIDE = 32, CLASSES = 3, THREADS = 3, MEASURED = 4 };
 
-static uint8_t pixels[IMAGES * SIDE * SIDE]; /* those of all studies, which only read them */
+static uint8_t pixels[IMAGES * SIDE * SIDE]; /* shared by all studies, which only read them */
 
-/* ---- a hook that gives every item of a loop a thread ---- */
+/* ---- a hook that starts a thread for every item of a loop ---- */
 
 typedef struct item {
     void (*body)(void *argument, int64_t i);
@@ -52,9 +52,9 @@ static void threads_for(void *user, void (*body)(void *argument, int64_t i), voi
 
 typedef struct study {
     uint64_t seed;
-    int hooked; /* in: with threads of its own? */
+    int hooked; /* input: use the hook */
     prun_status status;
-    int64_t loops; /* that the hook was given */
+    int64_t loops; /* run by the hook */
     double values[MEASURED];
 } study;
 
@@ -113,7 +113,8 @@ static void *study_run(void *pointer) {
     return NULL;
 }
 
-/* The first calls of the program come from two threads; their results are those of serial ones. */
+/* The first library calls of the program come from two threads, and give the same results as serial
+   calls. */
 static void two_contexts_at_once(void) {
     study at_once[2], alone[2];
     pthread_t threads[2];
@@ -149,7 +150,7 @@ static const test_case cases[] = {TEST_CASE(two_contexts_at_once)};
 int main(int argc, char **argv) {
 #if HAVE_PTHREAD
     unsigned i;
-    /* a generator of its own: the library's first call is to come from a thread */
+    /* not the library's generator: the first library call must come from a thread */
     for (i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)((i * 2654435761u) >> 24);
 #endif
     return TEST_MAIN("test_threads", cases, argc, argv);

@@ -1,5 +1,5 @@
-/* test_train.c - section TRAIN: stochastic gradient descent against a loop by hand; learning rates,
-   order, seeds, histories. */
+/* test_train.c - section TRAIN: stochastic gradient descent against a hand-written loop; learning
+   rates, order, seeds, histories. */
 #include "../prunability.h"
 
 #include <stdlib.h>
@@ -113,9 +113,9 @@ static void check_sgd(prun_decay decay, double momentum, double weight_decay) {
     options.decay = decay;
     options.momentum = momentum;
     options.weight_decay = weight_decay;
-    options.learning_rate = 123; /* a step is given its own */
+    options.learning_rate = 123; /* a step has its rate as an argument */
     start_hand(&m, net);
-    m.w[PARAMETERS - 1] = 0.75; /* a bias large enough for its decay to show */
+    m.w[PARAMETERS - 1] = 0.75; /* a bias large enough to reveal its decay */
     find_tensor(net, "fc.bias")->data[OUT - 1] = 0.75f;
     CHECK_STATUS(prun_trainer_create(net, &d.images, &options, &trainer), PRUN_OK);
     for (step = 0; step < 6; step++) {
@@ -194,8 +194,8 @@ static void weight_decay_scope(void) {
 
 /* Training */
 
-/* On copies of one sample the order is nothing, and what remains is how many steps an epoch takes,
-   what a short last batch weighs, and the learning rate of each epoch. */
+/* With copies of one sample the order is irrelevant. This leaves the number of steps per epoch, the
+   weight of a short last batch, and the learning rate of each epoch. */
 static void last_partial_batch_is_kept(void) {
     prun_net *net = linear_net(&test_context);
     dataset d = make_set(10, 1, 2, 2, OUT);
@@ -233,8 +233,8 @@ static void last_partial_batch_is_kept(void) {
     ref_free_all();
 }
 
-/* With a learning rate that changes nothing, an epoch's loss is the mean over the set: every sample
-   came once. */
+/* With a learning rate too small to change anything, an epoch's loss is the mean over the set, so
+   every sample was used once. */
 static void epochs_visit_every_sample_once(void) {
     static const int64_t batches[] = {1, 3, 16, 19, 36, 37, 100};
     dataset d = make_set(37, 1, 2, 2, OUT);
@@ -262,7 +262,7 @@ static void epochs_visit_every_sample_once(void) {
     free_set(&d);
 }
 
-/* Brighter left or right half, under noise: learnable in a few epochs. */
+/* The left or right half is brighter, with noise: learnable in a few epochs. */
 static dataset learnable_set(int64_t n) {
     dataset d = make_set(n, 1, 8, 8, 2);
     int64_t i;
@@ -404,7 +404,7 @@ static void divergence_is_reported(void) {
 
 /* ---- gradient noise -------------------------------------------------------------------------- */
 
-/* One image can be trained on; its noise is not a number, and no failure. */
+/* Training on one image works; its gradient noise is NaN, which is not a failure. */
 static void training_on_one_image_has_no_noise(void) {
     dataset p = pictures(1, 2, 9, 8, 3);
     prun_net *net = zoo(1);
@@ -420,7 +420,7 @@ static void training_on_one_image_has_no_noise(void) {
     free_set(&p);
 }
 
-/* What training records is what the function says afterwards. */
+/* The recorded noise equals what prun_gradient_noise gives afterwards. */
 static void training_records_noise_and_steps(void) {
     dataset p = pictures(50, 2, 9, 8, 3);
     prun_net *net = zoo(1);

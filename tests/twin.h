@@ -31,7 +31,7 @@ typedef struct node {
     ref_window window;
     double epsilon, momentum;
     ref_tensor y, dy;
-    double *mean, *variance; /* batch norm: those it normalised with */
+    double *mean, *variance; /* batch norm: used for the normalisation */
 } node;
 
 typedef struct twin {
@@ -63,7 +63,7 @@ static inline void start_twin(twin *t, int64_t c, int64_t h, int64_t w) {
     t->nodes[0].value = PRUN_INPUT;
 }
 
-/* A window's node: output size from the geometry. */
+/* A node with a sliding window: the output size follows from the geometry. */
 static inline int push_window(twin *t, node_kind kind, int a, int64_t channels,
                               const ref_window *g) {
     ref_tensor x = {0, 0, 0, 0, NULL};
@@ -169,7 +169,7 @@ static inline int twin_flatten(twin *t, int a) {
     return v;
 }
 
-/* Ends building. Every tensor, statistics included, gets a value that a mix-up would show. */
+/* Ends building. Every tensor, statistics included, gets random values that reveal a mix-up. */
 static inline int finish_twin(twin *t, int output) {
     const prun_tensor *tensors;
     int64_t count, k, i;
@@ -188,7 +188,7 @@ static inline int finish_twin(twin *t, int output) {
 
 /* A small twin and images for it */
 
-/* The same, ending in a linear layer: conv-bn-relu-maxpool-conv-bn-relu-add-avgpool-linear. */
+/* conv-bn-relu-maxpool-conv-bn-relu-add-avgpool-linear. */
 static inline void net_small_resnet(twin *t) {
     int v, w;
     start_twin(t, 3, 12, 12);

@@ -1,4 +1,4 @@
-// wasi.mjs - runs a program compiled for WASI, which sees the working directory and nothing else.
+// wasi.mjs - runs a program compiled for WASI, with access to the working directory only.
 //
 //   node tests/wasi.mjs PROGRAM.wasm [ARGUMENT...]
 //
@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import process, { argv, env, exit } from 'node:process';
 
-process.removeAllListeners('warning'); // that WASI is experimental
+process.removeAllListeners('warning'); // hides the warning that WASI is experimental
 const { WASI } = await import('node:wasi');
 const wasi = new WASI({
   version: 'preview1',

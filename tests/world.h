@@ -1,5 +1,5 @@
-/* world.h - what an exercise works on: an allocator that can refuse, callbacks that can fail, lie and
-   cancel, and objects made with them. exercises.h says how they are used. */
+/* world.h - the environment of an exercise: an allocator that can refuse, callbacks that can fail,
+   lie and cancel, and objects made with them. exercises.h explains its use. */
 #ifndef TEST_WORLD_H_INCLUDED
 #define TEST_WORLD_H_INCLUDED
 
@@ -41,14 +41,14 @@ typedef struct block {
 } block;
 
 typedef struct heap {
-    int32_t armed;             /* requests count, and may be refused, only then */
+    int32_t armed;             /* only then are requests counted and possibly refused */
     int64_t requests, fail_at; /* fail_at: the first request refused; 0: none */
-    int32_t once;              /* 1: only that one; 0: all from there on */
+    int32_t once;              /* 1: refuse only that one; 0: all from there on */
     int64_t refused;
     int64_t live;
     int64_t damaged; /* broken guards, double releases, writes after a release */
     size_t largest;
-    block *released; /* kept until the end of the run, to see writes and releases */
+    block *released; /* kept until the end of the run, to detect later writes and releases */
 } heap;
 
 static void *heap_allocate(void *user, size_t size) {
@@ -69,7 +69,7 @@ static void *heap_allocate(void *user, size_t size) {
     }
     if (base != NULL) {
         block head = {0, 0, NULL};
-        memset(base, FILL, size + 2 * GUARD); /* also: nothing may count on zeroed memory */
+        memset(base, FILL, size + 2 * GUARD); /* also: code must not rely on zeroed memory */
         head.magic = block_live;
         head.size = size;
         memcpy(base, &head, sizeof head);
@@ -86,7 +86,7 @@ static void heap_release_block(heap *h, unsigned char *base) {
     block head;
     memcpy(&head, base, sizeof head);
     if (head.magic != block_live) {
-        h->damaged++; /* released twice, or never handed out */
+        h->damaged++; /* released twice, or never allocated */
         return;
     }
     h->damaged += !all_bytes(base + sizeof head, GUARD - sizeof head, FILL);
@@ -115,7 +115,7 @@ static void heap_release(void *user, void *pointer) {
     heap_release_block((heap *)user, (unsigned char *)pointer - GUARD);
 }
 
-/* Looks at what was released and gives it back. */
+/* Checks the released blocks and frees them. */
 static void heap_end(heap *h) {
     while (h->released != NULL) {
         unsigned char *base = (unsigned char *)h->released;
@@ -126,8 +126,8 @@ static void heap_end(heap *h) {
     }
 }
 
-/* What is asked for without a context: counted, and on the heap of the running exercise where that
-   works without a context. */
+/* Allocations without a context: they are counted, or, if the running exercise has no context, made
+   on its heap. */
 static int64_t default_requests;
 static heap *default_heap;
 
@@ -142,7 +142,7 @@ static void default_release(void *pointer) {
     else free(pointer);
 }
 
-/* ---- the plan of a run, and what it works on ---- */
+/* ---- the plan of a run, and its objects ---- */
 
 enum { IMAGES = 20, SIDE = 6, PIXELS = SIDE * SIDE, CLASSES = 3, MOST_OUTPUTS = 8 };
 #define OLD_FILE "what the file held before"
@@ -173,15 +173,15 @@ typedef enum lie {
     LIE_ERRORS_MANY,
     LIE_CHANGING,
     LIE_SILENT /* writes nothing */,
-    LIE_WEIGHTS /* changes the weights it is to read */,
+    LIE_WEIGHTS /* changes the weights that it should only read */,
     LIES
 } lie;
 
 typedef enum output_kind {
     WHOLE, /* untouched after a failure, the same bits after each success */
     BEGUN, /* after a failure: elements as after a success, then untouched ones */
-    LOOSE, /* after a failure anything */
-    HANDLE /* untouched after a failure; a pointer, or a struct with some */
+    LOOSE, /* after a failure: any content */
+    HANDLE /* untouched after a failure; a pointer, or a struct that contains pointers */
 } output_kind;
 
 typedef struct output {
@@ -200,23 +200,23 @@ typedef struct world {
     prun_images images;
     prun_net *net, *before;   /* before: as it was before training */
     prun_objective plain;     /* of the net */
-    prun_objective objective; /* the same; its callbacks look at the plan */
+    prun_objective objective; /* the same; its callbacks follow the plan */
     float *weights;           /* all tensors of the net as they were when it was made */
     /* the plan */
     callback which;
-    int64_t at;      /* the call of that callback that is special; 0: none */
-    int32_t onwards; /* and all after it */
+    int64_t at;      /* the call of that callback that fails or lies; 0: none */
+    int32_t onwards; /* and all calls after it */
     lie lie;
     prun_status answer; /* of a failing callback */
     int64_t calls[CALLBACKS], in_all, most_calls;
-    /* what became of it */
+    /* results of the run */
     int32_t armed;
     prun_status status;
-    int32_t weights_changed; /* by the call, when it returned */
+    int32_t weights_changed; /* by the call, seen when it returned */
     output outputs[MOST_OUTPUTS];
     int32_t output_count;
     uint64_t digest; /* of the results */
-    char file[500];  /* what the call writes, or "" */
+    char file[500];  /* the file that the call writes, or "" */
     int32_t files;   /* in the directory before the call */
     int32_t file_harmed;
 } world;
@@ -230,7 +230,7 @@ static uint64_t hash(uint64_t h, const void *bytes, size_t size) {
     return h;
 }
 
-/* Adds bytes to what every successful run must give again. */
+/* Adds bytes to the results that every successful run must reproduce. */
 static void result(world *w, const void *bytes, size_t size) {
     w->digest = hash(w->digest, bytes, size);
 }
@@ -260,7 +260,7 @@ static int64_t tensor_floats(const prun_net *net) {
     return floats;
 }
 
-/* All tensors one after the other; `back`: into the net. */
+/* Copies all tensors, concatenated; `back`: into the net. */
 static void copy_tensors(const prun_net *net, float *floats, int back) {
     int64_t i, count;
     const prun_tensor *t = prun_net_tensors(net, &count);
@@ -313,7 +313,7 @@ static prun_status disarm(world *w, prun_status status) {
 
 /* ---- callbacks that follow the plan ---- */
 
-/* Counts a call and says whether it is one of those that fail or lie. */
+/* Counts a call. Returns whether it is one that fails or lies. */
 static int planned(world *w, callback which) {
     int64_t call = 0;
     int32_t hit;
@@ -329,7 +329,7 @@ static int planned(world *w, callback which) {
     return hit;
 }
 
-/* A call without end is ended here. */
+/* Ends a library call that would never return. */
 static int too_many(const world *w) {
     return w->armed && w->most_calls > 0 && w->in_all > w->most_calls;
 }
@@ -441,7 +441,7 @@ static double lying_value(world *w, callback which, double value) {
     return value;
 }
 
-/* Mean of the rows' numbers. */
+/* Mean of a number per row. */
 static double statistic_callback(void *user, const int64_t *rows, int64_t n) {
     double sum = 0;
     int64_t i;
@@ -455,7 +455,7 @@ static double square_callback(void *user, double eigenvalue) {
     return lying_value((world *)user, ON_SPECTRUM, eigenvalue * eigenvalue);
 }
 
-/* A clock; `clock_step` negative: one that goes backwards. */
+/* A clock; with a negative `clock_step` it runs backwards. */
 static double clock_step, clock_now;
 
 static double test_clock(void *user) {
@@ -464,7 +464,7 @@ static double test_clock(void *user) {
     return clock_now;
 }
 
-/* Runs the bodies in an order of its own, last one first, then the even ones, then the rest. */
+/* Runs the bodies in an unusual order: the last one first, then the even ones, then the rest. */
 static void backwards_for(void *user, void (*body)(void *argument, int64_t i), void *argument,
                           int64_t count) {
     int64_t i;
@@ -522,7 +522,7 @@ static prun_status build_small(prun_context *context, prun_net **net) {
     return status != PRUN_OK ? status : prun_net_finish(*net, add_layers(*net), 5);
 }
 
-/* Fresh nets, images and objective, in given surroundings. */
+/* Makes fresh nets, images and an objective, in the given surroundings. */
 static int world_make(world *w, int surroundings) {
     memset(w, 0, sizeof *w);
     w->context = surroundings == NO_CONTEXT ? NULL : &w->own;

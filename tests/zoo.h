@@ -1,4 +1,5 @@
-/* zoo.h - small networks with every kind of layer, and odd ones whose measures are undefined. */
+/* zoo.h - small networks with every kind of layer, and degenerate networks whose measures are
+   undefined. */
 #ifndef TEST_ZOO_H_INCLUDED
 #define TEST_ZOO_H_INCLUDED
 
@@ -7,7 +8,7 @@
 static inline prun_net *perceptron(int bias) {
     prun_net *net;
     int32_t v;
-    test_context.threads = 1; /* too small to share */
+    test_context.threads = 1; /* too small for several threads */
     if (!CHECK_STATUS(prun_net_create(&test_context, 3, 1, 1, &net), PRUN_OK)) return NULL;
     v = prun_layer_linear(net, PRUN_INPUT, "W1", 2, bias);
     v = prun_layer_relu(net, v);
@@ -38,8 +39,9 @@ static inline void shake(prun_net *net) {
             t[i].data[k] = (float)(0.5 + prun_random_uniform(9, (uint64_t)i, (uint64_t)k));
 }
 
-/* Every kind of layer: pools that overlap, an addition, dropout, norms that fold and one that does
-   not, and at the end a 1x1 bottleneck where the net can be cut. with_tail 0: stops there. */
+/* Every kind of layer: pools that overlap, an addition, dropout, batch norms that can be folded and
+   one that cannot, and at the end a 1x1 bottleneck where the net can be cut. with_tail 0: the net
+   ends there. */
 static inline prun_net *zoo(int with_tail) {
     prun_net *net;
     int32_t v, skip;
@@ -71,7 +73,7 @@ static inline prun_net *zoo(int with_tail) {
     return net;
 }
 
-/* ---- odd networks ---- */
+/* ---- degenerate networks ---- */
 
 enum { ODD_SIDE = 8, ODD_IMAGES = 24, ODD_MEASURES = 300 };
 
@@ -82,8 +84,8 @@ typedef enum odd_kind {
     ODD_ONE_SAMPLE,
     ODD_POOLED_IMAGES, /* the images are read by a pool as well */
     ODD_NO_LOSS,       /* the base loss is 0 */
-    ODD_CONSTANT,      /* the second convolution reads the same for all samples */
-    ODD_BLACK,         /* so does the first */
+    ODD_CONSTANT,      /* the second convolution has the same input for all samples */
+    ODD_BLACK,         /* the first one too */
     ODD_WRONG,         /* every margin is negative */
     ODD_ZERO_WEIGHTS,
     ODD_KINDS
@@ -166,7 +168,7 @@ static inline int odd_make(odd_net *o, odd_kind kind) {
     if (prun_net_create(&test_context, 1, ODD_SIDE, ODD_SIDE, &o->net) != PRUN_OK) return 0;
     if (!CHECK_STATUS(prun_net_finish(o->net, odd_layers(o->net, kind, classes), 5), PRUN_OK))
         return 0;
-    if (kind >= ODD_NO_LOSS) { /* the last bias decides how right the only label is */
+    if (kind >= ODD_NO_LOSS) { /* the last bias decides how well the only label is predicted */
         const prun_tensor *t = prun_net_tensors(o->net, &count);
         t[count - 1].data[0] = kind == ODD_WRONG ? -1000.0f : kind == ODD_NO_LOSS ? 1000.0f : 2.0f;
     }

@@ -1,4 +1,4 @@
-/* The library on an allocator of the program's own: used, and everything given back. */
+/* The library with the program's own allocator: it is used, and every block is freed. */
 #include <stddef.h>
 #include <stdlib.h>
 

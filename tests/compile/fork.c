@@ -1,5 +1,6 @@
-/* A process that forks after a parallel region: parent, child and grandchild find the same interval,
-   and the parent goes on using its threads. Exit status 0 if all end in time. */
+/* A process that forks after a parallel region: parent, child and grandchild compute the same
+   interval, and the parent can still use its threads. Exit status 0 if all of them finish in
+   time. */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
@@ -33,7 +34,7 @@ static double find_lower_end(void) {
     return prun_bootstrap(&context, &sample, &options, &interval) == PRUN_OK ? interval.lower : 2;
 }
 
-/* Forks `depth` generations; whether all of them found `expected`. */
+/* Forks `depth` generations. Returns whether all of them found `expected`. */
 static int descend(int depth, double expected) {
     int status = 1;
     pid_t child;
@@ -42,7 +43,7 @@ static int descend(int depth, double expected) {
     child = fork();
     if (child < 0) return 0;
     if (child == 0) {
-        alarm(SECONDS); /* kills a child that waits for ever */
+        alarm(SECONDS); /* kills a child that hangs */
         _exit(descend(depth - 1, expected) ? 0 : 1);
     }
     waitpid(child, &status, 0);

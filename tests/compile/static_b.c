@@ -1,4 +1,4 @@
-/* The second private copy, behind two functions of its own. */
+/* The second private copy, reached through two functions of this file. */
 #define PRUNABILITY_STATIC
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"

@@ -1,4 +1,4 @@
-/* The header again before and after the implementation, and the implementation asked for twice. */
+/* The header again before and after the implementation, and the implementation requested twice. */
 #include "../../prunability.h"
 #include "../../prunability.h"
 #define PRUNABILITY_IMPLEMENTATION

@@ -1,5 +1,5 @@
-/* A file that only uses the library; valid C and C++. Exits 0 when a small network builds, loses
-   what a network of random weights should, and finds its prunability. */
+/* A file that only uses the library; valid C and C++. Exits 0 if a small network can be built, has
+   the loss expected of random weights, and its prunability can be found. */
 #include "../../prunability.h"
 
 #include <stdio.h>

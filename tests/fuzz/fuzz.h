@@ -1,22 +1,22 @@
-/* fuzz.h - what the fuzz targets share: files in memory, an allocator that watches, and a driver.
+/* fuzz.h - common code of the fuzz targets: files in memory, a checking allocator, and a driver.
 
    A target is one C file, tests/fuzz/fuzz_FORMAT.c, that includes this and defines
 
        static size_t fuzz_seed(int number, unsigned char *out);
-           writes the good file `number` (0, 1, ...) of at most FUZZ_LARGEST bytes and returns its
-           size; 0 when there are no more
+           writes valid file number `number` (0, 1, ...) of at most FUZZ_LARGEST bytes and returns
+           its size; 0 if there are no more
        static void fuzz_one(const unsigned char *data, size_t size);
-           gives the bytes to the library as one file or several (fuzz_file, fuzz_split) and checks
-           what comes back with FUZZ_CHECK
+           passes the bytes to the library as one or several files (fuzz_file, fuzz_split) and
+           checks the results with FUZZ_CHECK
        FUZZ_TARGET("fuzz_FORMAT")
            at the end
 
-   That is all: make and tests/fuzz/run.sh find the file by its name. Compiled as it is, the target is
-   a program with a small deterministic mutator (--help); with -DFUZZ_LIBFUZZER and clang's
-   -fsanitize=fuzzer it is a libFuzzer target.
+   make and tests/fuzz/run.sh find the file by its name. By default, the target is a program with a
+   small deterministic mutator (--help); with -DFUZZ_LIBFUZZER and clang's -fsanitize=fuzzer it is a
+   libFuzzer target.
 
-   Between begin and end of an input the allocator counts blocks, and refuses what no file of that
-   size may ask for: the library checks sizes before it allocates.
+   While an input is processed, the allocator counts blocks and aborts on requests that are too
+   large for a file of that size: the library must check sizes before it allocates.
 */
 #ifndef FUZZ_H_INCLUDED
 #define FUZZ_H_INCLUDED
@@ -36,7 +36,7 @@ enum { FUZZ_LARGEST = 1 << 16, FUZZ_FILES = 2, FUZZ_FACTOR = 256 };
 static prun_context fuzz_context;
 static int64_t fuzz_live;       /* blocks allocated and not released */
 static size_t fuzz_size;        /* of the input */
-static long long fuzz_number;   /* of the input that runs, for the report */
+static long long fuzz_number;   /* of the current input, for the report */
 static long long fuzz_calls[2]; /* that failed, that succeeded */
 
 #define FUZZ_CHECK(condition) ((condition) ? (void)0 : fuzz_fail(#condition, __FILE__, __LINE__))
@@ -73,7 +73,8 @@ static void fuzz_remove_files(void) {
         if (fuzz_paths[i][0]) unlink(fuzz_paths[i]);
 }
 
-/* Writes bytes to the file of a number, in memory where the system offers that; its path. */
+/* Writes bytes to file number `number`, in memory where the system offers that. Returns its
+   path. */
 static const char *fuzz_file(int number, const unsigned char *data, size_t size) {
     char *path = fuzz_paths[number];
     int *descriptor = &fuzz_descriptors[number];
@@ -95,7 +96,8 @@ static const char *fuzz_file(int number, const unsigned char *data, size_t size)
     return path;
 }
 
-/* An input of two files: two bytes tell the length of the first. paths[1]: the rest. */
+/* An input of two files: two bytes give the length of the first, whose path is paths[0]; paths[1]
+   has the rest. */
 static inline void fuzz_split(const unsigned char *data, size_t size, const char *paths[2]) {
     size_t first = size < 2 ? 0 : (size_t)(data[0] | data[1] << 8);
     size_t skip = size < 2 ? size : 2;
@@ -104,7 +106,7 @@ static inline void fuzz_split(const unsigned char *data, size_t size, const char
     paths[1] = fuzz_file(1, data + skip + first, size - skip - first);
 }
 
-/* Puts the length in front of the first file of a seed, which was written from out + 2 on. */
+/* Puts the length in front of the first file of a seed. The files start at out + 2. */
 static inline size_t fuzz_join(unsigned char *out, size_t first, size_t second) {
     out[0] = (unsigned char)(first & 255);
     out[1] = (unsigned char)(first >> 8);
@@ -122,7 +124,8 @@ static void fuzz_begin(size_t size) {
 
 static void fuzz_end(void) { FUZZ_CHECK(fuzz_live == 0); }
 
-/* What holds for every call: a failure has a message that names one of the files. */
+/* Checks that a failed call has a message that names one of the files. Returns whether it
+   succeeded. */
 static int fuzz_succeeded(prun_status status) {
     const char *message = prun_message(&fuzz_context);
     fuzz_calls[status == PRUN_OK]++;
@@ -163,7 +166,7 @@ static size_t fuzz_random(size_t n) {
     return (size_t)(prun_random_bits(fuzz_state[0], (uint64_t)fuzz_number, fuzz_state[1]++) % n);
 }
 
-/* Replaces `removed` bytes at a place by `n` others. */
+/* Replaces `removed` bytes at `at` by `n` others. */
 static size_t fuzz_replace(unsigned char *data, size_t size, size_t at, size_t removed,
                            const void *bytes, size_t n) {
     if (removed > size - at) removed = size - at;
@@ -256,7 +259,7 @@ static size_t fuzz_mutate_once(unsigned char *data, size_t size, const unsigned 
                     bytes[n - 1 - i] = swap;
                 }
             return fuzz_replace(data, size, at, n, bytes, n);
-        case 3: /* a word, over others or between them */
+        case 3: /* a word, replacing or inserted */
             word = words[fuzz_random(sizeof words / sizeof words[0])];
             n = strlen(word);
             return fuzz_replace(data, size, at, fuzz_random(2) ? n : 0, word, n);
@@ -288,7 +291,7 @@ static unsigned char fuzz_seeds[FUZZ_SEEDS][FUZZ_LARGEST];
 static size_t fuzz_sizes[FUZZ_SEEDS];
 static int fuzz_count;
 
-/* Input `number`: the seeds first, then what becomes of them. */
+/* Input `number`: first the seeds, then mutations of them. */
 static size_t fuzz_input(long long number, unsigned char *data) {
     size_t size, other, times;
     int base;
@@ -307,7 +310,7 @@ static size_t fuzz_input(long long number, unsigned char *data) {
 /* ---- the program ---- */
 
 static void fuzz_run(const unsigned char *data, size_t size) {
-    /* a block of just this size, so that the sanitizer sees who reads past it */
+    /* a block of exactly this size, so that the sanitizer detects reads past its end */
     unsigned char *copy = (unsigned char *)malloc(size ? size : 1);
     if (copy == NULL) exit(2);
     memcpy(copy, data, size);
@@ -330,7 +333,7 @@ static void fuzz_signal(int number) {
 }
 
 #if defined(__GNUC__)
-/* there under the sanitizers only */
+/* only defined under the sanitizers */
 extern void __sanitizer_set_death_callback(void (*)(void)) __attribute__((weak));
 #endif
 
@@ -400,7 +403,7 @@ static int fuzz_main(const char *name, int argc, char **argv) {
         fuzz_run(data, size);
     }
     printf("%lld inputs: %lld calls failed, %lld succeeded\n", runs, fuzz_calls[0], fuzz_calls[1]);
-    /* a mutator that destroys all or nothing tests nothing */
+    /* a mutator that destroys all inputs or none is useless */
     holds = runs < 1000 || (fuzz_calls[0] > runs / 10 && fuzz_calls[1] > runs / 50);
     printf("%s: %d passed, %d failed\n", name, holds, !holds);
     return !holds;

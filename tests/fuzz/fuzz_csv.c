@@ -16,8 +16,8 @@ static size_t fuzz_seed(int number, unsigned char *out) {
     return strlen(seeds[number]);
 }
 
-/* What a cell and its value have to do with each other. whole: no rows were taken out, which may
-   leave a column of text without one. */
+/* Checks that cells and values agree. whole: no rows were removed; removing rows may leave a text
+   column without texts. */
 static void check_column(const prun_table *t, int64_t column, int whole) {
     const double *v = t->values + column * t->rows;
     int64_t i, numbers = 0, texts = 0, last = 0;

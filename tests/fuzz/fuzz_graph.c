@@ -1,8 +1,8 @@
-/* Random networks through the interface: values, gradients, curvature, training, search, files.
+/* Fuzzes random networks: values, gradients, curvature, training, search, files.
 
-   Every graph (graph.h) is held against a reference in double precision (graph_reference.h),
-   against brute force, and against itself: other threads, copies, files. Compiled as it is, this is
-   a program with a generator of its own (--help); with -DFUZZ_LIBFUZZER and clang's
+   Every graph (graph.h) is compared with a reference in double precision (graph_reference.h), with
+   brute force, and with itself under other threads, as a copy and read from a file. By default,
+   this is a program with a built-in generator (--help); with -DFUZZ_LIBFUZZER and clang's
    -fsanitize=fuzzer it is a libFuzzer target, whose bytes are the choices.
 */
 #define _POSIX_C_SOURCE 200809L
@@ -15,7 +15,7 @@
 
 #include "graph_reference.h"
 
-/* ---- one graph, and what is known of it ---- */
+/* ---- one graph and its data ---- */
 
 typedef struct fuzz_case {
     graph g;
@@ -24,7 +24,7 @@ typedef struct fuzz_case {
     prun_net *net;
     int64_t tensors;
     const prun_tensor *tensor;
-    float *kept; /* all tensors as they were drawn */
+    float *kept; /* original values of all tensors */
     int64_t kept_count;
     int tiny, failed;
     graph_reference reference;
@@ -34,9 +34,9 @@ static fuzz_case fuzz;
 static uint64_t fuzz_seed = 1;
 static long long fuzz_number, fuzz_live;
 static long long fuzz_checks, fuzz_failures, fuzz_skipped, fuzz_samples;
-static const char *fuzz_running = ""; /* the check at work */
+static const char *fuzz_running = ""; /* the current check */
 
-/* Reports what does not hold; the check that asked returns. */
+/* Reports a failure; the calling check then returns. */
 static int fuzz_fail(const char *format, ...) {
     va_list list;
     fflush(stdout);
@@ -91,7 +91,7 @@ static int fuzz_equal(const float *a, const float *b, int64_t count) {
     return memcmp(a, b, (size_t)count * sizeof(float)) == 0;
 }
 
-/* All tensors of a net, one after the other. */
+/* Copies all tensors of a net, concatenated, out of it or back. */
 static void fuzz_copy_tensors(const prun_net *net, float *out, int restore) {
     int64_t count, t, size;
     const prun_tensor *tensor = prun_net_tensors(net, &count);
@@ -102,7 +102,7 @@ static void fuzz_copy_tensors(const prun_net *net, float *out, int restore) {
     }
 }
 
-/* True when a net's tensors are those that the graph was given. */
+/* Whether a net's tensors still have their original values. */
 static int fuzz_unchanged(const prun_net *net) {
     float *now = fuzz_floats(fuzz.kept_count);
     int same;
@@ -128,9 +128,9 @@ static int fuzz_normalised(void) /* batches of one value per channel have no var
 typedef struct fuzz_tally {
     long long compared, blunt, numbers;
     double worst;         /* error over tolerance */
-    double error;         /* largest error over the largest number, where the comparison is sharp */
+    double error;         /* largest error over the largest number, in sharp comparisons */
     double log_tolerance; /* sum of the logarithms of tolerance over largest number */
-    long long tolerant;   /* comparisons in it */
+    long long tolerant;   /* number of comparisons in this sum */
 } fuzz_tally;
 
 enum {
@@ -166,13 +166,13 @@ static const char *const fuzz_names[TALLIES] = {"logits",
                                                 "its input gradient",
                                                 "its weight gradient"};
 
-/* A comparison is blunt when it could hide an error of this share of the largest number. */
+/* A comparison is blunt if it could hide an error of this fraction of the largest number. */
 #define FUZZ_SHARP 1e-3
 
-static double fuzz_scale; /* of the numbers that a comparison belongs to, where it is larger */
+static double fuzz_scale; /* a larger scale for the next comparison, or 0 */
 
-/* got against want within GRAPH_SIGMAS deviations; equal where there is no error. `what` and i name
-   the number that fails. */
+/* Compares got with want, within GRAPH_SIGMAS standard deviations; exactly where the variance is 0.
+   `what` and i identify the number that fails. */
 static int fuzz_compare_doubles(int tally, const char *what, const double *got, const double *want,
                                 const double *variance, int64_t count) {
     fuzz_tally *t = &fuzz_tallies[tally];
@@ -215,7 +215,7 @@ static int fuzz_compare(int tally, const char *what, const float *got, const dou
     return holds;
 }
 
-/* A flat gradient, tensor by tensor; a layer's bias on the scale of its kernel. */
+/* Compares a flat gradient tensor by tensor, with a layer's bias on the scale of its kernel. */
 static int fuzz_compare_flat(int tally, const float *got, const double *want,
                              const double *variance) {
     int64_t t, at = 0, i;
@@ -233,8 +233,8 @@ static int fuzz_compare_flat(int tally, const float *got, const double *want,
     return holds;
 }
 
-/* The reference for all samples of the graph, or with `smooth` for those without a decision that
-   hangs on rounding; their number. */
+/* Runs the reference for all samples of the graph, or with `smooth` only for those without a
+   decision that depends on rounding. Returns their number. */
 static int64_t fuzz_reference(const float *direction, int smooth, int64_t *index) {
     graph_reference *r = &fuzz.reference;
     int64_t i, n = 0;
@@ -265,7 +265,8 @@ static int64_t fuzz_largest(const float *logits, int64_t classes) {
     return best;
 }
 
-/* Losses are those of the logits, to the bit; the order of the samples makes no difference. */
+/* The losses equal those of the logits bit by bit, and do not depend on the order of the
+   samples. */
 static void fuzz_check_losses(const float *logits) {
     const graph *g = &fuzz.g;
     const int64_t classes = g->images.classes;
@@ -335,7 +336,7 @@ static void fuzz_check_gradient(void) {
     free(gradient);
 }
 
-/* A direction: all parameters, or one tensor's, or a few. */
+/* A random direction in all parameters or in a few. */
 static float *fuzz_direction(void) {
     float *v = fuzz_floats(fuzz.g.parameters);
     const int64_t kind = graph_pick(&fuzz.random, 3);
@@ -382,9 +383,9 @@ static void fuzz_check_tiers(void) {
 
 /* ---- checks: training mode ---- */
 
-static double fuzz_dropped[2]; /* elements kept minus expected, and the variance of that */
+static double fuzz_dropped[2]; /* kept elements minus their expected number, and its variance */
 
-/* Finds the masks of the pass that just ran and counts what they keep. */
+/* Finds the masks of the last pass and counts the elements that they keep. */
 static void fuzz_find_masks(graph_reference *r) {
     const prun_net *net = fuzz.net;
     int32_t i;
@@ -612,7 +613,8 @@ static void fuzz_check_step(const prun_train_options *options) {
     free(variance);
 }
 
-/* Two trainers, the second loaded from a file of the first after an epoch: the same from there. */
+/* Two trainers, the second one loaded from a file of the first after an epoch, must give the same
+   results. */
 static void fuzz_check_training(void) {
     const graph *g = &fuzz.g;
     const prun_train_options o = fuzz_train_options();
@@ -710,7 +712,7 @@ static void fuzz_check_copies(void) {
 
 /* ---- checks: pruning and noise ---- */
 
-/* A prunable weight: larger ones first, of equals the one that comes first. */
+/* A prunable weight. Order: larger ones first, ties by index. */
 typedef struct fuzz_weight {
     float *place, size;
     int64_t number;
@@ -722,7 +724,8 @@ static int fuzz_order(const void *pa, const void *pb) {
     return a->number < b->number ? -1 : 1;
 }
 
-/* Removes what grid point i does not keep, by definition. The number of weights kept. */
+/* Removes the weights that grid point i does not keep, from the definition. Returns the number of
+   kept weights. */
 static int64_t fuzz_prune(const prun_prune_options *o, int64_t i) {
     fuzz_weight *w = (fuzz_weight *)fuzz_array(fuzz.g.parameters, sizeof *w);
     int64_t t, k, n = 0, kept = 0;
@@ -770,7 +773,8 @@ static prun_objective fuzz_objective(prun_net *net) {
     return objective;
 }
 
-/* The mean loss at grid point i, by hand; at random from a copy that the library pruned. */
+/* The mean loss at grid point i, by brute force; with random pruning, of a copy that the library
+   pruned. */
 static double fuzz_pruned_loss(const prun_prune_options *o, int64_t i, int64_t *kept) {
     const int64_t count = fuzz.g.images.count;
     prun_net *net = fuzz.net;
@@ -807,7 +811,7 @@ static void fuzz_check_search(void) {
         for (i = 0; i < o.grid && !(losses[i] <= a->threshold); i++) {
         }
         FUZZ_CHECK(fabs(a->threshold - (1 + o.beta[b]) * found.base_loss) <= 1e-15 * a->threshold);
-        /* a mean over repetitions of what is the same each time is rounded */
+        /* a mean over repetitions is rounded even if all values are equal */
         if (!FUZZ_CHECK(a->kept_fraction == (double)i / (double)o.grid) ||
             !FUZZ_CHECK(a->loss == losses[i] ||
                         (i == o.grid && fabs(a->loss - losses[i]) <= 1e-15 * losses[i])))
@@ -864,7 +868,8 @@ static prun_perturb_options fuzz_perturb_options(void) {
     return o;
 }
 
-/* The radius is tolerated, the next one not, and the curve is the mean over single draws. */
+/* The radius is tolerated, the next larger one is not, and the curve is the mean over single
+   draws. */
 static void fuzz_check_radius(void) {
     prun_perturb_options o = fuzz_perturb_options();
     const prun_objective objective = fuzz_objective(fuzz.net);
@@ -913,8 +918,8 @@ static void fuzz_leading(unsigned char *leads) {
     }
 }
 
-/* The reference's margins of the layer that reads `value`, and their deviations; 0: the best other
-   class, or a decision on the way, hangs on rounding. */
+/* The reference's margin at the layer that reads `value`, and its variance. Returns 0 if the best
+   other class, or a decision on the way, depends on rounding. */
 static int fuzz_margin(graph_reference *r, int32_t value, int64_t n, double *margin,
                        double *variance) {
     const int64_t classes = fuzz.g.images.classes, size = graph_count(r, value) / r->n;
@@ -967,7 +972,7 @@ static void fuzz_margin_reference(graph_reference *r) {
     for (v = fuzz.g.layers - 1; v >= 0; v--) graph_layer_backward(r, v);
 }
 
-/* True where the images go to anything but convolutions: margins there are refused. */
+/* Whether layers other than convolutions read the value: margins there are rejected. */
 static int fuzz_images_elsewhere(int32_t value) {
     const graph *g = &fuzz.g;
     int32_t i;
@@ -1036,7 +1041,7 @@ static void fuzz_check_margins(void) {
     free(margins);
 }
 
-/* The layers that are named for margins can be used, also where others lead nowhere. */
+/* The layers that prun_net_margin_layers returns can be used, even if other layers lead nowhere. */
 static void fuzz_check_named(void) {
     const graph *g = &fuzz.g;
     int32_t named[4];
@@ -1079,8 +1084,8 @@ static void fuzz_jacobi(double *a, int64_t n, double *values) {
     }
 }
 
-/* Eigenvalues of the Hessian of the mean loss against those of the reference's, made of products
-   with unit vectors. */
+/* Eigenvalues of the mean loss's Hessian against those of the reference's Hessian, which is built
+   from products with unit vectors. */
 static void fuzz_check_lanczos(void) {
     const graph *g = &fuzz.g;
     const int64_t k = g->parameters;
@@ -1143,7 +1148,7 @@ static void fuzz_backwards(void *user, void (*body)(void *argument, int64_t i), 
     for (i = count - 1; i >= 0; i--) body(argument, i);
 }
 
-/* Everything that is computed, one after the other. */
+/* All results, concatenated. */
 static void fuzz_compute(const float *v, float *out) {
     const graph *g = &fuzz.g;
     prun_pass pass;
@@ -1168,7 +1173,7 @@ static void fuzz_check_threads(void) {
     const int64_t count =
         fuzz.g.n * fuzz.g.images.classes + 3 * fuzz.g.parameters + fuzz.kept_count;
     float *v = fuzz_direction(), *one = fuzz_floats(count), *other = fuzz_floats(count);
-    /* threads of OpenMP that begin and end a thousand times take most of the time */
+    /* starting and ending OpenMP threads a thousand times would take most of the time */
     const int64_t which = graph_pick(&fuzz.random, 2) + (graph_rarely(&fuzz.random, 16) ? 2 : 0);
     fuzz_compute(v, one);
     if (which < 2) {
@@ -1201,19 +1206,19 @@ static void fuzz_widen(const float *x, int64_t count, double *y) {
     for (i = 0; i < count; i++) y[i] = (double)x[i];
 }
 
-/* A convolution by itself: the graph that holds it, its numbers as floats and as doubles. */
+/* A single convolution: a graph that contains it, and its data as floats. */
 typedef struct fuzz_conv {
     graph g;
     int64_t n, in, out, taps;
     float *x, *d, *w, *lanes, *other; /* rows; two arrays in the lane layout */
-    float *result;                    /* rows, of any of the three */
+    float *result;                    /* rows, the result of any of the three passes */
 } fuzz_conv;
 
 static int64_t fuzz_lanes(const fuzz_conv *c, int64_t floats) {
     return floats / c->n * (c->n + 15);
 }
 
-/* Draws it; 0: none fits. */
+/* Draws a convolution. Returns 0 if none fits. */
 static int fuzz_draw_conv(fuzz_conv *c) {
     graph_random *r = &fuzz.random;
     graph_layer *l = &c->g.layer[0];
@@ -1262,7 +1267,8 @@ static void fuzz_free_conv(fuzz_conv *c) {
     free(c->result);
 }
 
-/* The functions on single convolutions; where all products are zero: exactly the bias, or zero. */
+/* The functions for single convolutions; where all products are zero, the result is exactly the
+   bias or zero. */
 static void fuzz_check_conv(void) {
     static fuzz_conv c;
     graph_reference *r = &fuzz.reference;
@@ -1307,7 +1313,7 @@ static void fuzz_check_conv(void) {
 
 /* ---- checks: illegal arguments ---- */
 
-/* Builder calls that must be refused, on a net of their own. */
+/* Builder calls that must be rejected, on a new net. */
 static void fuzz_check_builder(void) {
     graph_random *r = &fuzz.random;
     prun_net *net = NULL;
@@ -1429,7 +1435,7 @@ static void fuzz_check_errors(void) {
 
 static int fuzz_without_zeros;
 
-/* What a graph is put through: each check once in `rate` graphs. */
+/* The checks of a graph: each one runs for one in `rate` graphs. */
 typedef struct fuzz_step {
     const char *name;
     int rate;
@@ -1452,7 +1458,7 @@ enum { FUZZ_STEPS = sizeof fuzz_steps / sizeof fuzz_steps[0] };
 
 static int64_t fuzz_work = 60000; /* multiplications of a pass */
 
-/* The tensors that the graph should have are those that the net has. */
+/* The net has the tensors that the graph expects. */
 static void fuzz_check_tensors(void) {
     int64_t count, parameters = 0, t;
     fuzz.tensor = prun_net_tensors(fuzz.net, &fuzz.tensors);
@@ -1553,7 +1559,8 @@ static void fuzz_summary(double seconds, long long runs) {
            fuzz_dropped[0] / sqrt(fuzz_dropped[1] > 0 ? fuzz_dropped[1] : 1));
 }
 
-/* Each check ran, few samples were left out, few comparisons are blunt, dropout has its mean. */
+/* Each check ran, few samples were skipped, few comparisons are blunt, dropout has the right
+   mean. */
 static int fuzz_powerful(long long runs) {
     long long compared = 0, blunt = 0;
     int i, holds = 1;
@@ -1583,7 +1590,7 @@ static int fuzz_usage(const char *name, int status) {
     return status;
 }
 
-/* Leaves out a check, or with `just` all others. */
+/* Skips a check, or with `just` all others. */
 static int fuzz_choose(const char *name, int just) {
     int i, known = strcmp(name, "zeros") == 0;
     fuzz_without_zeros |= known && !just;

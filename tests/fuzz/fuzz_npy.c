@@ -1,4 +1,4 @@
-/* NumPy arrays, alone and as a data set: two bytes of length, the images, the labels. */
+/* NumPy arrays, single and as a data set: two bytes of length, the images, the labels. */
 #include "fuzz.h"
 
 /* An array of `bytes` data bytes 0 1 2 0 ...; its size. */
@@ -52,7 +52,7 @@ static void fuzz_one(const unsigned char *data, size_t size) {
         for (d = 0; d < array.rank; d++) product *= array.shape[d];
         FUZZ_CHECK(array.count == product || array.count == 0);
         FUZZ_CHECK((array.values != NULL) + (array.integers != NULL) + (array.bytes != NULL) == 1);
-        for (k = 0; k < array.count; k++) /* every element is there */
+        for (k = 0; k < array.count; k++) /* every element can be read */
             sum += array.values     ? array.values[k] != 0
                    : array.integers ? array.integers[k] != 0
                                     : array.bytes[k] != 0;

@@ -1,7 +1,7 @@
-/* Headers, tensors and states of training in safetensors files. */
+/* Headers, tensors and training states in safetensors files. */
 #include "fuzz.h"
 
-static prun_net *net; /* with a context of its own: made once */
+static prun_net *net; /* made once, in net_context */
 static prun_trainer *trainer;
 static prun_context net_context;
 static prun_images images;
@@ -36,7 +36,7 @@ static size_t with_header(unsigned char *out, const char *json, size_t data) {
     return 8 + length + data;
 }
 
-/* A state of training; without its CRCs damage gets further. */
+/* A training state; without CRCs, damage is detected later. */
 static size_t state_file(unsigned char *out, int checked) {
     const char *path;
     FILE *file;
@@ -49,7 +49,7 @@ static size_t state_file(unsigned char *out, int checked) {
     FUZZ_CHECK(file != NULL);
     size = fread(out, 1, FUZZ_LARGEST, file);
     fclose(file);
-    unlink(path); /* another file than the one that is open */
+    unlink(path); /* the path must not name the open file again */
     close(fuzz_descriptors[0]);
     fuzz_paths[0][0] = 0;
     for (i = 0; !checked && i + 6 < size; i++)
@@ -114,7 +114,7 @@ static void check_entry(prun_safetensors *file, const prun_safetensors_entry *e,
     free(integers);
 }
 
-/* What was loaded is finite, and what failed is named by the net's own context. */
+/* Loaded values are finite, and a failure names the file in the net's context. */
 static void check_load(prun_status status) {
     int64_t count, i, j;
     const prun_tensor *t = prun_net_tensors(net, &count);

@@ -2,7 +2,7 @@
 
    A graph is drawn from a stream of random choices: a seed and a number, or the bytes of libFuzzer.
    It can be built as a prun_net, printed as the calls that build it, and evaluated by
-   graph_reference.h. Nothing here looks into the library.
+   graph_reference.h. Nothing here uses internals of the library.
 */
 #ifndef GRAPH_H_INCLUDED
 #define GRAPH_H_INCLUDED
@@ -15,14 +15,15 @@
 
 enum {
     GRAPH_LAYERS = 28,
-    GRAPH_IMAGES = 200, /* in a set, and in a list of samples; mostly up to 40 */
+    GRAPH_IMAGES = 200, /* in a set, and in a list of samples; usually at most 40 */
     GRAPH_SIDE = 13,    /* largest height and width of a value */
     GRAPH_TENSORS = 4 * GRAPH_LAYERS
 };
 
 /* ---- choices ---- */
 
-/* Bytes first, where there are any; then, and for all numbers that are no choices, a generator. */
+/* Choices come from the bytes as long as there are any; later choices and all other numbers come
+   from a generator. */
 typedef struct graph_random {
     uint64_t state;
     const unsigned char *data;
@@ -81,7 +82,7 @@ typedef enum graph_kind {
 /* Value i + 1 is the output of layer i, value 0 the images. */
 typedef struct graph_layer {
     graph_kind kind;
-    int32_t in[2];                   /* the second of GRAPH_ADD only */
+    int32_t in[2];                   /* the second only for GRAPH_ADD */
     int64_t c, h, w;                 /* of the output */
     int flat;                        /* flattened: no convolution, norm or pool may follow */
     prun_conv2d conv;                /* convolution and linear layer */
@@ -97,7 +98,7 @@ typedef struct graph {
     int32_t layers, output;
     int32_t tensors;
     int64_t parameters;
-    int64_t widest; /* channels that a layer gets at most */
+    int64_t widest; /* largest number of channels of a layer */
     int64_t work;   /* multiplications per image */
     prun_images images;
     float values[GRAPH_IMAGES * 5 * GRAPH_SIDE * GRAPH_SIDE];
@@ -152,7 +153,8 @@ static void graph_same_padding(const graph_layer *in, prun_conv2d *conv) {
     }
 }
 
-/* A convolution: half of them as they are usual, the others of any extent. 0: none fits. */
+/* Adds a convolution: half of them are usual ones, the others of any size. Returns 0 if none
+   fits. */
 static int32_t graph_add_conv(graph *g, graph_random *r, int32_t value, int64_t channels) {
     graph_layer l = graph_on(g, GRAPH_CONV, value), in = graph_value(g, value);
     prun_conv2d *conv = &l.conv;
@@ -231,7 +233,8 @@ static int32_t graph_add_simple(graph *g, graph_random *r, int32_t value, graph_
     return graph_push(g, &l);
 }
 
-/* A sum with any value of the same shape, often the latest one, itself if there is no other. */
+/* Adds a sum with any value of the same shape, often the latest one, or with itself if there is no
+   other. */
 static int32_t graph_add_sum(graph *g, graph_random *r, int32_t value) {
     graph_layer l = graph_on(g, GRAPH_ADD, value);
     int32_t other = value, v;
@@ -250,7 +253,7 @@ static int32_t graph_add_sum(graph *g, graph_random *r, int32_t value) {
     return graph_push(g, &l);
 }
 
-/* One more layer, or 0. */
+/* Adds a random layer. Returns its value, or 0. */
 static int32_t graph_grow(graph *g, graph_random *r, int32_t value) {
     const graph_layer in = graph_value(g, value);
     switch (graph_pick(r, 16)) {
@@ -278,7 +281,7 @@ static int32_t graph_grow(graph *g, graph_random *r, int32_t value) {
     }
 }
 
-/* From a value to logits, in one of the ways there are. */
+/* Adds layers from a value to logits, in one of several ways. */
 static int32_t graph_add_head(graph *g, graph_random *r, int32_t value, int64_t classes) {
     const graph_layer in = graph_value(g, value);
     int32_t v, other;
@@ -376,7 +379,7 @@ static void graph_draw_images(graph *g, graph_random *r) {
     m->labels = g->labels;
 }
 
-/* Samples: all in order, or repeated and in any order. */
+/* Samples: a random list, with repetitions and in any order. */
 static void graph_draw_index(graph *g, graph_random *r) {
     int64_t i;
     g->n = graph_rarely(r, 2) ? g->images.count : graph_between(r, 1, g->images.count);
@@ -385,7 +388,7 @@ static void graph_draw_index(graph *g, graph_random *r) {
 
 /* ---- a graph ---- */
 
-/* Draws everything but the parameters; `work` bounds the multiplications of a pass. A tiny graph
+/* Draws everything except the parameters. `work` limits the multiplications of a pass. A tiny graph
    has few parameters. */
 static void graph_draw(graph *g, graph_random *r, int64_t work, int tiny) {
     const int64_t wanted = graph_between(r, 0, tiny ? 5 : 12);
@@ -421,7 +424,7 @@ static void graph_draw(graph *g, graph_random *r, int64_t work, int tiny) {
     graph_draw_index(g, r);
 }
 
-/* Calls the builder; 0 where the library refuses what it should take. */
+/* Calls the builder. Returns 0 if the library rejects a valid layer. */
 static int32_t graph_call(const graph *g, int32_t i, prun_net *net) {
     const graph_layer *l = &g->layer[i];
     prun_conv2d_options options;
@@ -470,7 +473,7 @@ static prun_status graph_build(const graph *g, prun_context *context, prun_net *
 
 /* ---- parameters ---- */
 
-/* Kernels with zeros, zero filters, and a scale of their own; biases of all sizes. */
+/* Kernels with zeros, zero filters and random scales; biases of all sizes. */
 static void graph_draw_kernel(graph_random *r, const graph_layer *l, const prun_tensor *t) {
     static const double sparsities[8] = {0, 0, 0, 0.05, 0.5, 0.5, 0.9, 0};
     const int64_t fan = prun_tensor_size(t) / t->shape[0];
@@ -492,7 +495,7 @@ static void graph_draw_kernel(graph_random *r, const graph_layer *l, const prun_
         t[1].data[o] = size == 0 ? 0.0f : (float)((size == 1 ? 3 : 0.3) * graph_normal(r));
 }
 
-/* Statistics as after training: not far from what the layer sees, but no more than that. */
+/* Statistics as after training: roughly, but not exactly, those of the layer's input. */
 static void graph_draw_norm(graph_random *r, const prun_tensor *t) {
     int64_t c;
     for (c = 0; c < t->shape[0]; c++) {

@@ -1,16 +1,16 @@
-/* graph_reference.h - a random network in double precision, with the rounding that float adds.
+/* graph_reference.h - a random network in double precision, with the rounding errors of float.
 
    Forward and reverse mode, in evaluation or training mode, and tangents of both along a direction
-   in the parameters, for the Hessian. Every number carries the variance of the error that a float
-   computation of it makes, by first-order propagation: a sum is rounded to GRAPH_EPSILON of the
-   sum of its absolute terms; errors of its terms are independent, or in proportion to the terms
-   where a sum runs over samples and positions. The Winograd algorithms round to a multiple of
-   what the tile holds, in place of what the output's own products hold. A result whose products are
-   all exactly zero has no error at all.
+   in the parameters, for the Hessian. Every number has the variance of the error that a computation
+   in float would make, by first-order propagation. A sum is rounded to GRAPH_EPSILON of the sum of
+   its absolute terms. The errors of its terms are independent or, in sums over samples and
+   positions, proportional to the terms. The rounding of the Winograd algorithms is proportional to
+   the values in the tile instead of the output's own products. A result whose products are all
+   exactly zero has no error at all.
 
-   Where a decision hangs on rounding (a ReLU at zero, a pool with two winners), the error of what
-   depends on it is as large as what it decides about: such a comparison says little, and is counted
-   as blunt, but never fails falsely.
+   Where a decision depends on rounding (a ReLU at zero, a pool with two winners), the error of the
+   affected results is as large as the value that is decided about. Such a comparison is weak and
+   counted as blunt, but it never fails falsely.
 */
 #ifndef GRAPH_REFERENCE_H_INCLUDED
 #define GRAPH_REFERENCE_H_INCLUDED
@@ -19,10 +19,10 @@
 
 #define GRAPH_EPSILON 1.1920929e-7 /* FLT_EPSILON: twice the error of one rounding */
 #define GRAPH_TINY 1.4e-45         /* of subnormal numbers */
-#define GRAPH_WINOGRAD 12.0        /* how much coarser the Winograd algorithms round */
+#define GRAPH_WINOGRAD 12.0        /* factor by which the Winograd algorithms round more coarsely */
 #define GRAPH_SIGMAS 8.0           /* deviations that a comparison tolerates */
 
-/* ---- memory: one block, emptied at once ---- */
+/* ---- memory: one block, released as a whole ---- */
 
 enum { GRAPH_MEMORY = 1 << 24 };
 static double *graph_memory;
@@ -56,7 +56,7 @@ static double graph_square(double x) { return x * x; }
 
 /* ---- numbers ---- */
 
-/* Values with the variances of their errors; tangents likewise (all zero where none are asked). */
+/* Values with the variances of their errors, and tangents with theirs (all zero if not needed). */
 typedef struct graph_array {
     double *v, *e, *t, *te;
 } graph_array;
@@ -89,7 +89,7 @@ typedef struct graph_reference {
     graph_array gradient;               /* flat */
     graph_moments *moments[GRAPH_LAYERS];
     double losses[GRAPH_IMAGES], loss_errors[GRAPH_IMAGES];
-    int kink[GRAPH_IMAGES]; /* samples with a decision that hangs on rounding */
+    int kink[GRAPH_IMAGES]; /* samples with a decision that depends on rounding */
 } graph_reference;
 
 static int64_t graph_count(const graph_reference *r, int32_t value) {
@@ -97,7 +97,7 @@ static int64_t graph_count(const graph_reference *r, int32_t value) {
     return r->n * l.c * l.h * l.w;
 }
 
-/* Adds a part of a value's gradient. */
+/* Adds one contribution to a value's gradient. */
 static void graph_accumulate(const graph_array *sum, const graph_array *part, int64_t count) {
     int64_t i;
     for (i = 0; i < count; i++) {
@@ -114,12 +114,12 @@ static void graph_accumulate(const graph_array *sum, const graph_array *part, in
 /* ---- long sums ---- */
 
 /* A sum over samples and positions: its value, the squares and absolute values of its terms, and
-   the variances of their errors. Errors are independent, or in proportion to the terms, of all of
-   them or of those of a sample: then they add up as the terms do. */
+   the variances of their errors. Errors are independent, or proportional to the terms of a sample
+   or of the whole sum. Proportional errors add up as the terms do. */
 typedef struct graph_sum {
     double v, squares, size, variance, count;
-    double at[3]; /* v, squares, variance where the sample began */
-    double joint; /* variance of errors in proportion to the terms of a sample */
+    double at[3]; /* v, squares and variance at the start of the sample */
+    double joint; /* variance of errors proportional to the terms of a sample */
 } graph_sum;
 
 static void graph_sum_add(graph_sum *s, double term, double size, double variance) {
@@ -139,8 +139,8 @@ static void graph_sum_next(graph_sum *s) {
     s->at[2] = s->variance;
 }
 
-/* Variance of what rounding does to a sum of `count` terms: as if its partial sums were a random
-   walk over the absolute terms, or a quarter of their sum, or grew evenly to the result. */
+/* Variance of the rounding error of a sum of `count` terms, if the partial sums are a random walk
+   over the absolute terms, or a quarter of their sum, or grow evenly to the result. */
 static double graph_rounding(double size, double v, double count) {
     return graph_square(GRAPH_EPSILON) * (size * size * (1 + count / 192) + count * v * v / 12);
 }
@@ -174,7 +174,7 @@ static graph_shape graph_shape_of(const graph_reference *r, const graph_layer *l
     return s;
 }
 
-/* Outputs first .. last-1 along an axis whose tap `a` meets a pixel. */
+/* The range first .. last-1 of outputs along an axis whose tap `a` is on a pixel. */
 static void graph_range(int64_t a, int64_t pad, int64_t stride, int64_t in, int64_t out,
                         int64_t *first, int64_t *last) {
     *first = pad > a ? (pad - a + stride - 1) / stride : 0;
@@ -218,7 +218,7 @@ static void graph_conv(const graph_shape *s, graph_pass pass, double *x, double 
                     }
 }
 
-/* True where the library may use Winograd. */
+/* Whether the library may use Winograd. */
 static int graph_winograd(const graph *g, const graph_layer *l) {
     const prun_conv2d *s = &l->conv;
     int i, fits = s->kernel[0] == 3 && s->kernel[1] == 3 && s->stride[0] == s->stride[1] &&
@@ -239,8 +239,9 @@ static void graph_plane_sum(const double *x, int64_t planes, int64_t size, doubl
     for (i = 0; i < planes * size; i++) y[i / size] += x[i];
 }
 
-/* The scale that Winograd rounds to, per sample and channel of the result: sum over the channels of
-   the largest |x| times the sum of the |w|; of the input gradient with the two sides exchanged. */
+/* The scale of the rounding errors of Winograd, per sample and channel of the result: sum over the
+   channels of the largest |x| times the sum of |w|. For the input gradient, input and output are
+   exchanged. */
 static double *graph_winograd_scale(const graph_shape *s, int backward, const double *x,
                                     const double *w) {
     const int64_t from = backward ? s->oc : s->ic, to = backward ? s->ic : s->oc;
@@ -257,8 +258,8 @@ static double *graph_winograd_scale(const graph_shape *s, int backward, const do
     return scale;
 }
 
-/* Adds w's product with x (forward) or y (backward) to the other side: values, the variances that
-   come with them, and in `scale` the sum of the absolute terms; in `tile` that of Winograd. */
+/* Adds w's product with x (forward) or y (backward) to the other side: values and their variances,
+   in `scale` the sum of the absolute terms, and in `tile` the scale of Winograd. */
 static void graph_conv_term(const graph_shape *s, int backward, const graph_array *from,
                             int tangent, double *w, const graph_array *to, int to_tangent,
                             double *scale, double *tile) {
@@ -279,7 +280,8 @@ static void graph_conv_term(const graph_shape *s, int backward, const graph_arra
     for (i = 0; i < planes; i++) tile[i] += largest[i];
 }
 
-/* Rounding of sums v of `terms` terms each whose absolute sum is known; exact where it is zero. */
+/* Adds the rounding errors of sums v of `terms` terms with known absolute sums; where that is zero,
+   they are exact. */
 static void graph_round(const double *v, double *e, const double *scale, const double *tile,
                         const double *bias, const int64_t planes, int64_t size, int64_t channels,
                         double terms) {
@@ -315,7 +317,7 @@ static void graph_conv_forward(graph_reference *r, const graph_layer *l, const g
     for (i = 0; l->bias && i < size; i++) y->t[i] += dw[taps + i / plane % s.oc];
 }
 
-/* What the terms of a weight gradient, or of one sample in it, add up to. */
+/* Sums over the terms of a weight gradient, or of one sample in it. */
 typedef struct graph_terms {
     double *sum, *squares, *variance, *size, *tile;
 } graph_terms;
@@ -344,7 +346,7 @@ static void graph_weight_term(const graph_shape *s, double *x, double *xe, doubl
     graph_conv(s, GRAPH_WEIGHT, ax, to->size, ay);
     graph_conv(s, GRAPH_WEIGHT, x2, to->squares, y2);
     graph_conv(s, GRAPH_WEIGHT, x2, to->variance, ye);
-    for (i = 0; i < out; i++) y2[i] += ye[i]; /* an error may meet an error */
+    for (i = 0; i < out; i++) y2[i] += ye[i]; /* both factors may have errors */
     graph_conv(s, GRAPH_WEIGHT, xe, to->variance, y2);
     if (to->tile == NULL) return;
     graph_plane_max(ax, s->ic, s->ih * s->iw, largest);
@@ -371,7 +373,8 @@ static void graph_bias_gradient(const graph_shape *s, const double *d, const dou
     }
 }
 
-/* Adds a sample's terms to those of all. e: the variance of errors that add up as the terms do. */
+/* Adds a sample's terms to the total. e: the variance of errors that are proportional to the
+   terms. */
 static void graph_terms_add(const graph_terms *sum, const graph_terms *one, double *e,
                             int64_t size) {
     int64_t i;
@@ -437,7 +440,7 @@ static void graph_conv_backward(const graph_reference *r, const graph_layer *l,
 
 /* ---- batch norm ---- */
 
-/* Statistics of a channel: those that run, or in training mode those of the batch. */
+/* Statistics of a channel: the running ones, or in training mode those of the batch. */
 static graph_moments graph_moments_of(const graph_reference *r, const graph_layer *l,
                                       const graph_array *x, int64_t channel) {
     const int64_t plane = l->h * l->w;
@@ -591,8 +594,8 @@ static int graph_relu_open(const graph_array *x, int64_t i, int *unsure) {
     return x->v[i] > 0;
 }
 
-/* Variance of what hangs on rounding: the error is as large as the whole, and where a sample or a
-   pixel is repeated, `times` of them go the same way. */
+/* Variance of a value that depends on rounding: the error is as large as the value, and `times`
+   repeated samples or pixels may have the same one. */
 static double graph_whole(double v, int64_t times) {
     return (double)times * graph_square(v / GRAPH_SIGMAS);
 }
@@ -613,13 +616,13 @@ static void graph_relu(graph_reference *r, const graph_layer *l, const graph_arr
     }
 }
 
-/* The window's winner, the first of equals, and how many others may be it but for rounding. */
+/* The window's winner (the first of equals), and how many others might win because of rounding. */
 typedef struct graph_winner {
     int64_t best;
     int unsure;
 } graph_winner;
 
-/* Places of a window, and how many. */
+/* Stores the places of a window and returns their number. */
 static int graph_window(const graph_layer *l, const graph_layer *in, int64_t plane, int64_t i,
                         int64_t j, int64_t *places) {
     const int64_t i0 = i * l->stride - l->padding, j0 = j * l->stride - l->padding;
@@ -632,7 +635,7 @@ static int graph_window(const graph_layer *l, const graph_layer *in, int64_t pla
     return count;
 }
 
-/* Moves to the front the places that may be the winner: the winner first. */
+/* Moves the places that might win to the front, the winner first. */
 static int graph_candidates(const graph_array *x, int64_t *places, int count) {
     int k, best = 0, candidates = 1;
     int64_t winner;
@@ -686,7 +689,7 @@ static void graph_max_pool(graph_reference *r, const graph_layer *l, const graph
             }
 }
 
-/* Both pools of means: the window is the plane for the global one. */
+/* Both average pools: the window of the global one is the plane. */
 static void graph_avg_pool(const graph_reference *r, const graph_layer *l, const graph_array *from,
                            const graph_array *to, int backward) {
     const graph_layer in = graph_value(r->g, l->in[0]);
@@ -745,7 +748,7 @@ static void graph_add(const graph_reference *r, const graph_layer *l, const grap
     graph_accumulate(y, b, size);
 }
 
-/* Training mode: kept elements over the share that is kept, which is a multiple of 1 / 65536. */
+/* Training mode: kept elements are divided by the kept fraction, a multiple of 1 / 65536. */
 static void graph_dropout(const graph_reference *r, const graph_layer *l, int32_t layer,
                           const graph_array *from, const graph_array *to) {
     const int64_t size = l->c * l->h * l->w, plane = l->h * l->w;
@@ -850,8 +853,8 @@ static void graph_softmax(const double *z, int64_t classes, int64_t label, doubl
     }
 }
 
-/* Loss of a sample, and the gradient with respect to its logits. Tangents are taken relative to the
-   label's, so that nothing cancels where its probability is almost 1. */
+/* Loss of a sample, and the gradient with respect to its logits. Tangents are relative to the
+   label's, so that nothing cancels if its probability is almost 1. */
 static void graph_head(graph_reference *r, int64_t n) {
     const int64_t classes = r->g->images.classes, at = n * classes;
     const graph_array *z = &r->y[r->g->output], *d = &r->d[r->g->output];
@@ -887,7 +890,7 @@ static void graph_head(graph_reference *r, int64_t n) {
     }
 }
 
-/* Everything up to the logits. The caller has set g, tensors, index, n and what is special. */
+/* The forward pass up to the logits. The caller has set g, tensors, index, n and the options. */
 static void graph_run_forward(graph_reference *r) {
     int64_t count = r->g->parameters, at = 0, i;
     int32_t t, v;

@@ -4,14 +4,13 @@
 #
 #   sh tests/fuzz/run.sh [RUNS [FORMAT...]]      a million inputs of every format
 #
-# A network takes far longer than a file: a tenth of RUNS are drawn by the target's own generator, in
-# as many processes as there are processors (a hundred thousand: about 40 minutes of one), and
-# libFuzzer chooses a thousandth.
-# Needs clang with its runtime (apt-get install clang libclang-rt-14-dev). Programs and corpora go
-# to build/fuzz; the seeds come from the targets themselves, and what libFuzzer finds worth keeping
-# stays in build/fuzz/FORMAT.corpus, so that a later run starts from them. An input that fails is
-# left in build/fuzz/FORMAT-crash-..., and build/fuzz/FORMAT FILE runs it again.
-# The last line is "fuzz: N passed, N failed", one per format.
+# A network takes far longer than a file, so the target's own generator draws only a tenth of RUNS,
+# with one process per processor (a hundred thousand networks take about 40 minutes on one), and
+# libFuzzer chooses a thousandth of RUNS. Needs clang with its runtime (apt-get install clang
+# libclang-rt-14-dev). Programs and corpora go to build/fuzz; the seeds come from the targets
+# themselves. Inputs that libFuzzer keeps are stored in build/fuzz/FORMAT.corpus, where a later run
+# starts. An input that fails is stored in build/fuzz/FORMAT-crash-..., and build/fuzz/FORMAT FILE
+# runs it again. The last line is "fuzz: N passed, N failed", one per format.
 
 cd "$(dirname "$0")/../.." || exit 1
 runs=${1:-1000000}
@@ -25,7 +24,7 @@ mkdir -p build/fuzz
 passed=0
 failed=0
 
-# draw PROGRAM RUNS: runs networks of its own choice, a share on each processor
+# draw PROGRAM RUNS: runs networks of its own choice, an equal number on each processor
 draw() {
     cores=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1)
     share=$((($2 + cores - 1) / cores))

@@ -1,6 +1,6 @@
 #ifndef MSVC_MATH_H
 #define MSVC_MATH_H
-/* In newer headers NAN is a call, so that no static object can begin with it. */
+/* In newer headers NAN is a function call, so it cannot initialise static objects. */
 #ifdef __cplusplus
 extern "C" {
 #endif

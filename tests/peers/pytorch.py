@@ -60,7 +60,7 @@ def main():
                 net = peer.FAMILIES[family](width, depth=depth, dropout=0.1)
                 for module in net.modules():
                     if isinstance(module, nn.BatchNorm2d):
-                        module.momentum = 0.2  # these epochs are too short for 0.01
+                        module.momentum = 0.2  # too few steps for 0.01
                 with open(os.devnull, "w", encoding="ascii") as sys.stdout:
                     peer.train(net, *cut[0], 3, 0.02, 32)
                 sys.stdout = sys.__stdout__

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Losses of the same weights here and in PyTorch, both ways; see pytorch.py. Without PyTorch it says so
-# and is skipped (apt-get install python3-torch).
+# Losses of the same weights here and in PyTorch, in both directions; see pytorch.py. Skipped with a
+# message if PyTorch is missing (apt-get install python3-torch).
 #
 #   [CC=cc] [PYTHON=python3] sh tests/peers/pytorch.sh
 

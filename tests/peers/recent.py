@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures proposed since the paper's catalogue, of the three families: the library's values beside
-what their definitions give in PyTorch.
+"""Measures proposed after the paper's catalogue, for the three families: the library's values
+against their definitions in PyTorch.
 
     recent.py LIBRARY DATA [FOLDER]
 
 LIBRARY: the shared library; DATA: folder of the project's images; FOLDER: a clone of
-tml-epfl/sharpness-vs-generalization, whose ascent is then run as well. Random numbers are drawn
-anew from their definition in [RNG], so that both sides see the same samples. Prints a table of all
+tml-epfl/sharpness-vs-generalization, whose ascent is then run as well. Random numbers are
+recomputed as [RNG] defines them, so that both sides use the same samples. Prints a table of all
 comparisons. The last line is "recent: N passed, N failed", with ", N skipped" where scikit-learn is
 missing.
 """
@@ -36,9 +36,9 @@ EARLY = {"cnn": "conv0", "nin": "block0_conv0", "resnet18": "conv1"}
 LAST = {"cnn": "fc", "nin": "head", "resnet18": "linear"}
 PLACES = "early", "late", "last"
 CLASSES = 10
-SMALL = 32                                         # samples of the one objective
-LARGE = {"cnn": 260, "nin": 620, "resnet18": 260}  # and of the other: more than a measure takes
-FEW, GROUP = 12, 6                                 # samples in balls of two groups, and in each
+SMALL = 32                                         # samples of the small objective
+LARGE = {"cnn": 260, "nin": 620, "resnet18": 260}  # of the large one: more than a measure uses
+FEW, GROUP = 12, 6                                 # samples of balls in two groups, and per group
 SEED, DRAWS = 7, 2                                 # options of the measurements
 
 # Streams of random numbers, as [RNG.I] and their users number them.
@@ -46,20 +46,20 @@ MEASURE, AUGMENT, TRACE, PERTURB = 1 << 33, 1 << 44, (1 << 56) + (2 << 40), 1 <<
 DECK, PAIRS = MEASURE + (1 << 34), MEASURE + (1 << 32)
 IN_BALL, IN_MODULE = PERTURB + (1 << 50), PERTURB + (1 << 51)
 
-# Bounds on relative differences. Of functions of the same arrays; of losses and gradients, which the
-# library's single precision leaves 1e-6 apart, or 3e-5 where two losses nearly cancel; of sums of
-# gradients, in which one ReLU or maximum may be decided otherwise, of an input that is 0 up to
-# rounding: that may change one sample's gradient by some percent, and a sum by up to 7e-4 here.
+# Bounds on relative differences: of functions of the same arrays; of losses and gradients, which
+# single precision leaves 1e-6 apart, or 3e-5 if two losses nearly cancel; of sums of gradients. In
+# these, a ReLU or maximum whose input is 0 up to rounding may be decided differently, which may
+# change one sample's gradient by a few percent, and a sum by up to 7e-4 here.
 ARRAYS, ROUNDED, TWIN, KINKS = 1e-9, 1e-5, 1e-4, 5e-3
-# Of ascents: with the library's gradients and displacements in single precision all steps are the
-# same, but for projections onto an ellipsoid, which end within 1e-9. With PyTorch's gradients a ReLU
-# that is decided otherwise turns signs, and the ways part: they end at heights up to 5e-3 apart, and
-# 4e-4 where the radius is small and the loss is nearly linear.
+# Of ascents: with the library's gradients and displacements in single precision, all steps are the
+# same, except projections onto an ellipsoid, which agree to 1e-9. With PyTorch's gradients, a ReLU
+# that is decided differently changes signs, and the paths diverge. They end at losses that differ
+# by up to 5e-3, or 4e-4 if the radius is small and the loss is nearly linear.
 SAME_STEPS, ASCENT, ASCENT_NEAR = 1e-4, 2e-2, 3e-3
 
 PTR, I32, I64, U64, F64 = (ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_uint64,
                            ctypes.c_double)
-FUNCTIONS = {  # result and arguments of what prunability.py does not call
+FUNCTIONS = {  # result and argument types of functions that prunability.py does not call
     "prun_random_bits": (U64, [U64, U64, U64]),
     "prun_random_normal": (F64, [U64, U64, U64]),
     "prun_random_permutation": (None, [U64, U64, I64, PTR]),
@@ -105,15 +105,15 @@ class Comparisons:
         with np.errstate(invalid="ignore"):  # two infinities are equal
             relative = np.abs(ours - oracle) / np.maximum(scale, 1e-300)
         relative = np.where(ours == oracle, 0.0, relative)
-        at = int(np.argmax(relative))  # the first that is not a number, if there is one
+        at = int(np.argmax(relative))  # the first NaN, if there is one
         self.rows.append((measure, network, ours[at], oracle[at], relative[at], how))
         self.check(relative[at] <= bound, f"{network}: {measure} {ours[at]!r}, should be "
                    f"{oracle[at]!r}: relative difference {relative[at]:.2g}, {bound:g} allowed "
                    f"({how})")
 
     def compare_with_error(self, measure, network, ours, oracle, bound, how):
-        """Two values with their standard errors. What parts of a sum are off by may be much in a
-        small standard error."""
+        """Two values with their standard errors. Errors of the parts of a sum may be large
+        relative to a small standard error."""
         self.compare(measure, network, ours[0], oracle[0], bound, how)
         self.compare(f"{measure}: its standard error", network, ours[1], oracle[1], bound, how,
                      abs(oracle[1]) + 0.1 * abs(oracle[0]))
@@ -166,7 +166,7 @@ def random_permutation(seed, stream, n):
 
 
 def deals(which, total, hand, rounds):
-    """Hands of samples off a shuffled deck; a new order begins where too few are left."""
+    """Hands of samples from a shuffled deck, which is reshuffled when too few are left."""
     stream, order = DECK + (which << 30), np.empty(0, int)
     for _ in range(rounds):
         if len(order) < hand:
@@ -248,7 +248,7 @@ class Twin:
             early, _ = self.first_output(x)
         hook.remove()
         last, output = kept
-        # the third last layer is a pool before the last one's input, or the head of NiN
+        # the third last layer is a pool just before the last layer, or the head of NiN
         late = output if self.family == "nin" else last
         return {"early": F.max_pool2d(early, 4).flatten(1), "late": late.flatten(1),
                 "last": last.flatten(1)}
@@ -283,7 +283,7 @@ class Subject:
         self.names = [t.name.decode() for t in self.tensors]
         self.views = [self.view(t) for t in self.tensors]
         noise = np.random.default_rng(1)
-        for view in self.views:  # no parameter is 0, which their code would divide by
+        for view in self.views:  # no parameter may be 0, because the peer divides by it
             view += noise.normal(0, 0.003, len(view)).astype(np.float32)
         self.statistics = {t.name.decode(): self.view(t).copy() for t in
                            self.tensors_of("prun_net_tensors", self.net) if t.flags & 8}
@@ -295,7 +295,7 @@ class Subject:
             self.call("prun_net_objective", self.net, images, self.objective[n])
             self.objective[n].initial = ctypes.addressof(first)
         self.exact, self.fast = Twin(self, torch.float64), Twin(self, torch.float32)
-        if family == "nin":  # whose passes are short
+        if family == "nin":  # its passes are short
             self.fast = self.exact
 
     def free(self):
@@ -313,7 +313,7 @@ class Subject:
         return np.frombuffer((ctypes.c_float * size).from_address(tensor.data), np.float32)
 
     def call(self, name, *arguments):
-        """Calls a function that returns a status; what is no plain number goes by its address."""
+        """Calls a function that returns a status; arguments that are not numbers go by address."""
         def place(a):
             if isinstance(a, np.ndarray):
                 return a.ctypes.data
@@ -368,7 +368,7 @@ class Subject:
         return logits
 
     def measurements(self, n, names, some=0):
-        """{name: (value, standard error)} of n samples; some: of so many, where measures choose."""
+        """{name: (value, standard error)} of n samples; some: as many for measures that choose."""
         options = self.library.make("prun_measure_options", hessian_samples=some or n, seed=SEED,
                                     draws=DRAWS)
         m, found = PTR(), {}
@@ -387,8 +387,7 @@ def mean_and_error(values):
 
 
 def wrong_answers(logits, y, slack=3e-6):
-    """Smallest and largest number of wrong answers, where logits may be off by the slack; a label
-    that is as large as another counts as it is."""
+    """Smallest and largest possible number of wrong answers if logits may be off by the slack."""
     rest = logits.double().clone()
     own = rest.gather(1, y[:, None])[:, 0]
     rest.scatter_(1, y[:, None], -math.inf)
@@ -400,7 +399,7 @@ def wrong_answers(logits, y, slack=3e-6):
 
 
 def moments(gradients):
-    """By measure: what gradients of samples, one in a row, come to."""
+    """The measures of per-sample gradients, which are the rows of an array."""
     mean, variance = gradients.mean(0), gradients.var(0)
     return {"gradient_norm": mean @ mean, "gradient_norm_fraction": mean @ mean / len(mean),
             "fisher_trace": (gradients ** 2).sum(1).mean(),
@@ -428,7 +427,7 @@ def compare_gradients(s, table):
     s.call("prun_gradient_moments", s.objective[SMALL], None, SMALL, 1e-5, result)
     found["squared norm"], found["centred trace"] = result.squared_norm, result.centred_trace
     for name, value in moments(ours).items():
-        # that of the sum is added up in single precision
+        # the norm is of a sum in single precision
         table.compare(name, s.name, found[name], value, ROUNDED if "t_norm" in name else ARRAYS,
                       "NumPy, the library's gradients of samples")
     for name, value in moments(theirs).items():
@@ -538,7 +537,7 @@ def compare_clusters(s, table, places, scikit):
 
 
 def mixup_rates(s, index, twin):
-    """By label: the smallest and largest share of pairs that are answered wrongly."""
+    """By label: the smallest and largest possible fraction of misclassified pairs."""
     rates = np.full((CLASSES, 2), math.nan)
     for label in range(CLASSES):
         own = [i for i in index if s.labels[i] == label]
@@ -752,7 +751,7 @@ def compare_largest_rises(s, table):
         table.compare_with_error(f"{name}, radius {near:g}, two groups", s.name, in_groups(near),
                                  mean_and_error([with_twin(index, near) for index in few]),
                                  ASCENT_NEAR, "Auto-PGD in NumPy, autograd")
-        if normalize:  # of whose losses the callback has no gradients
+        if normalize:  # the callback has no gradients of normalized losses
             continue
         table.compare(name, s.name, found[name][0], with_library(small, radius), SAME_STEPS,
                       "Auto-PGD in NumPy, the library's gradients")
@@ -851,10 +850,10 @@ def compare_reinitialization(s, table):
 
 
 def criticality(s, begin, end, wrong):
-    """What the header describes: an alpha is searched only if a sigma would beat the best ratio so
-    far and the smallest of these is allowed; bisection takes every sigma below an allowed one to be
-    allowed. wrong counts errors with other parameters of the module. Returns also a function that
-    gives the least over all pairs, and whether sigmas are allowed as bisection takes them to be."""
+    """The search of the header: an alpha is only searched if some sigma would beat the best ratio
+    so far and the smallest of these is allowed. Bisection assumes that every sigma below an
+    allowed one is allowed. `wrong` counts errors with other parameters of the module. Also returns
+    a function for the minimum over all pairs, and whether the assumption of bisection holds."""
     w, w0 = s.flat()[begin:end].astype(float), s.initial_flat[begin:end].astype(float)
     noise = [random_normal(SEED, IN_MODULE + draw, np.arange(begin, end)) for draw in range(DRAWS)]
     limit = (wrong(w) + 0.1 * SMALL + 1e-9) * DRAWS
@@ -924,7 +923,7 @@ def compare_criticality(s, table, places):
 
 
 def compare_sign_flips(s, table):
-    """The loss is a step function of the share: a sign flips where the share exceeds its number."""
+    """The loss is a step function of the fraction: a sign flips if it exceeds its number."""
     x, y, w = s.x[:SMALL], s.y[:SMALL], s.flat()
     weight = np.concatenate([np.full(len(v), bool(t.flags & 1)) for v, t in zip(s.views, s.tensors)])
     numbers = [random_uniform(SEED, PERTURB + draw, np.arange(weight.sum()))
@@ -956,7 +955,7 @@ def compare_sign_flips(s, table):
 
 
 def load_images(folder):
-    """Noise breaks the ties of max pooling over empty background, whose gradients may go to any."""
+    """Noise breaks ties of max pooling on empty background, whose gradients would be arbitrary."""
     (x, y), _ = from_pytorch.load_data(folder)
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
     return (x + 0.5 * noise).numpy(), y.numpy()

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Compares the measures proposed since the paper's catalogue with PyTorch, and clusters with
-# scikit-learn; see recent.py. Without PyTorch it says so and is skipped (apt-get install python3-torch).
+# Compares the measures proposed after the paper's catalogue with PyTorch, and cluster indices with
+# scikit-learn; see recent.py. Skipped with a message if PyTorch is missing (apt-get install
+# python3-torch).
 #
 #   [CC=cc] [PYTHON=python3] sh tests/peers/recent.sh [FOLDER]
 #
-# FOLDER: a clone of tml-epfl/sharpness-vs-generalization, whose ascent is then run as well. The last
-# line is "recent: N passed, N failed", with ", N skipped" where PyTorch or scikit-learn is missing.
+# FOLDER: a clone of tml-epfl/sharpness-vs-generalization, whose ascent is then compared as well.
+# The last line is "recent: N passed, N failed", with ", N skipped" where PyTorch or scikit-learn is
+# missing.
 
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib.sh"

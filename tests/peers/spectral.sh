@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compares spectral norms and singular values with SciPy's full decomposition, where there is a Python
-# that has it.
+# Compares spectral norms and singular values with SciPy's full decomposition, if some Python has
+# it.
 #
 #   [CC=cc] sh tests/peers/spectral.sh
 #

@@ -107,7 +107,7 @@ def infinite(program, generator):
             x[generator.random(n) < share / 2] = -numpy.inf
             x[0], x[1] = numpy.inf, -numpy.inf
             got = evaluate(program, {"x": x, "gap": y}, "--resamples", "0")["measures"]["x"]
-            x = numpy.unique(x, return_inverse=True)[1]  # SciPy 1.10 sums inf - inf and sees a NaN
+            x = numpy.unique(x, return_inverse=True)[1]  # SciPy 1.10 computes inf - inf = NaN
             want = stats.kendalltau(x, y)
             name = f"n {n}, infinite"
             check(f"{name}: tau_b", got["tau_b"], want[0])
@@ -123,7 +123,7 @@ def grid(program, generator):
     for levels in (0, 6, None):
         x = generator.random(len(rows)) + 0.2 * numpy.array(table["a"])
         y = x + generator.random(len(rows)) - 0.3 * numpy.array(table["b"])
-        if levels is None:  # of infinite values no difference is taken: 1e300 has the same signs
+        if levels is None:  # only signs are used, so 1e300 must give the same results as infinity
             got = [evaluate(program, {**table, "x": numpy.where(x > 0.9, top, x), "gap": y},
                             "--hyper", "a,b,c", "--resamples", "0")["measures"]["x"]
                    for top in (numpy.inf, 1e300)]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compares the evaluate program with SciPy, where there is a Python that has it.
+# Compares the evaluate program with SciPy, if some Python has it.
 #
 #   [CC=cc] sh tests/peers/statistics.sh
 #

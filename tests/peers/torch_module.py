@@ -1,5 +1,5 @@
-"""Models of PyTorch through examples/prunability.py: against brute force in torch, dense Hessians
-in double precision and the library's own networks; what must be left as it was; messages.
+"""PyTorch models with examples/prunability.py, against brute force in torch, dense Hessians in
+double precision and the library's own networks; state that must not change; messages.
 
     python3 tests/peers/torch_module.py LIBRARY MEASURE DATA
 
@@ -210,8 +210,8 @@ def networks_and_brute_force(x, y):
 
 
 def ranked_by_hand(model, x, y, scores, fractions):
-    """Mean losses when the smallest scores go first, of equal ones the smaller magnitudes, then the
-    later ones."""
+    """Mean losses if the smallest scores are pruned first, ties by smaller magnitude, then by
+    higher index."""
     model = copy.deepcopy(model).eval()
     weights = [dict(model.named_parameters())[name] for name in scores]
     flat = torch.cat([w.detach().reshape(-1) for w in weights]).numpy()
@@ -333,7 +333,7 @@ def score_messages(net, data, scores):
     refused("wants a list of numbers", TypeError, fractions=[])
     refused("resamples -1", P.Error, resamples=-1)
     refused("no option 'score'", TypeError, score=scores)
-    raises("a score that is none", ValueError, "did you mean 'fisher'", P.prune_scores, net, data,
+    raises("an unknown score", ValueError, "did you mean 'fisher'", P.prune_scores, net, data,
            "fischer")
     raises("resamples of a curve", TypeError, "no option 'resamples'", P.loss_curve, net, data,
            resamples=3)
@@ -449,14 +449,14 @@ def our_own_network(x, y, program, folder, data):
     check_unchanged("own CNN", net, before)
     for name in names:
         found, wanted = here[name].value, float(ours[name])
-        # searches end on the same grid point; radii within their precision
+        # searches must end on the same grid point, radii agree within their precision
         bound = 1e-12 if name.startswith("prun") else 1e-4 if name in close else .02 \
             if "orig" in name or "flat" in name else 2e-3
         near(f"own CNN: {name}", found, wanted, bound)
 
 
 def same_representations(name, net, x, y, wanted):
-    """wanted: rows of all samples, of the places that there are."""
+    """wanted: the rows of all samples for every place that exists."""
     before, states = snapshot(net), random_states()
     objective = P.TorchObjective(net, (x, y), batch=32)
     check(f"{name}: places", set(objective.places) == set(wanted), set(objective.places))
@@ -529,7 +529,7 @@ def odd_representations(x, y):
 
 
 def values_of_representations(x, y):
-    """Measures of 100 samples are those of all of them."""
+    """With 100 samples, the measures use all of them."""
     torch.manual_seed(13)
     net = train(nn.Sequential(nn.Conv2d(1, 3, 7, 3), nn.ReLU(), nn.Flatten(), nn.Linear(192, 10)),
                 x, y, 30).eval()
@@ -863,7 +863,7 @@ def odd_models(x, y):
         array = next(t.array for t in objective.tensors if t.name == "2.weight")
         check(f"a transposed kernel, {groups} groups", array.shape == (6, 4 // groups, 2, 3),
               array.shape)
-        # the kernel of the convolution that it is: output o of group g from input i of group g
+        # the kernel as that of a convolution: output o of group g from input i of group g
         wanted = np.stack([kernel.detach().numpy()[o // (6 // groups) * (4 // groups):][
             :4 // groups, o % (6 // groups)] for o in range(6)])
         check("... in the order of a convolution's", np.array_equal(array, wanted))
@@ -986,9 +986,9 @@ def messages(x, y, folder):
            loss=lambda z, t: F.cross_entropy(z, t))
     raises("initial without a tensor", ValueError, "has no '3.weight'", P.measure, net, data,
            initial={k: v.clone() for k, v in net.state_dict().items() if k != "3.weight"})
-    raises("a kind that is none", ValueError, "not one of", P.prunability, net, data,
+    raises("an unknown kind", ValueError, "not one of", P.prunability, net, data,
            prunable={"1.weight": "kernel"})
-    raises("a name that is none", ValueError, "no trained parameter", P.prunability, net, data,
+    raises("an unknown name", ValueError, "no trained parameter", P.prunability, net, data,
            prunable=["2.weight"])
     raises("nothing to prune", ValueError, "There are: 0.weight", P.prunability,
            nn.Sequential(nn.Embedding(5, 10)), (y[:100, None] % 5, y[:100, None]))
@@ -1117,11 +1117,11 @@ def loaders(x, y):
     check("mean squares", mean["train_loss"].value != 0)
     own = P.prunability(net, (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"),
                         grid=20, progress=False)
-    check("a loss of one's own", own.kept_fraction == wanted.kept_fraction)
+    check("a user's loss", own.kept_fraction == wanted.kept_fraction)
     quick = P.prunability(net, (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"),
                           nonnegative=True, grid=20, progress=False)
     check("... ends early if told so", quick.passes < own.passes, quick.passes, own.passes)
-    check("a loss of one's own has no error rates", np.isnan(P.loss_curve(
+    check("a user's loss has no error rates", np.isnan(P.loss_curve(
         net, (x, y), loss=lambda z, t: F.cross_entropy(z, t, reduction="none"), grid=2,
         progress=False).error_rates).all())
     curve = P.loss_curve(net, (x, y), grid=2, progress=False)
@@ -1163,7 +1163,7 @@ def loaders(x, y):
     del copy_of
     check("nothing holds the model", gone() is None)
     gc.enable()
-    # forked workers after the library has been at work
+    # forked workers after the library has used threads
     signal.alarm(120)
     loader = DataLoader(TensorDataset(x, y), 10, num_workers=2,
                         multiprocessing_context="fork")
@@ -1221,7 +1221,7 @@ def results(x, y):
            {"gap": [1, 2], "a": [1, "x"]}, measures=["a"])
     rows = [{"gap": g, "good": v} for g, v in zip(frame["gap"], frame["good"])]
     check("evaluate of rows", P.evaluate(rows)["good"].tau == table["good"].tau)
-    raises("evaluate: a column that is none", ValueError, "did you mean 'width'", P.evaluate, frame,
+    raises("evaluate: an unknown column", ValueError, "did you mean 'width'", P.evaluate, frame,
            hyper="widht")
 
 
@@ -1247,7 +1247,7 @@ def objective_of_arrays():
          np.mean((a @ w.reshape(-1).astype(float) - b) ** 2), 1e-6)
     raises("an array of doubles", TypeError, "float32", P.Objective,
            [P.Tensor("w", a, "weight")], None, 50)
-    raises("a place that is none", ValueError, "early, late, last", P.Objective,
+    raises("an unknown place", ValueError, "early, late, last", P.Objective,
            [P.Tensor("w", w, "weight")], None, 50, representation=print, places={"first": 3})
 
 

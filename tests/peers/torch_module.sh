@@ -1,6 +1,6 @@
 #!/bin/sh
-# Models of PyTorch through examples/prunability.py; see torch_module.py. Without PyTorch it says so and
-# is skipped (apt-get install python3-torch).
+# Tests PyTorch models with examples/prunability.py; see torch_module.py. Skipped with a message if
+# PyTorch is missing (apt-get install python3-torch).
 #
 #   [CC=cc] [PYTHON=python3] sh tests/peers/torch_module.sh
 #

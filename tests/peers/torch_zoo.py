@@ -127,9 +127,9 @@ def mean_loss(model, x, y):
 
 
 def brute_force(model, x, y, weights, grid, beta=.1, reached=None):
-    """The first grid point within the tolerance, the losses at all of them up to it, and the
-    unpruned loss, by pruning a copy: all weights in one ranking. reached: called at the answer; the losses
-    then go on to the end of the grid."""
+    """The first grid point within the tolerance, the losses at all grid points up to it, and the
+    unpruned loss, by pruning a copy with all weights in one ranking. reached: called at the answer;
+    if given, the losses continue to the end of the grid."""
     model = copy.deepcopy(model).eval()
     parameters = dict(model.named_parameters())
     flat = torch.cat([parameters[name].detach().float().reshape(-1) for name in weights])

@@ -1,8 +1,8 @@
-/* train.c - trains a network of one of the families here, for PyTorch to evaluate.
+/* train.c - trains a network of a family with the library, for PyTorch to evaluate.
 
        train cnn|nin|resnet18 WIDTH EPOCHS IMAGES.npy LABELS.npy TEST-IMAGES.npy TEST-LABELS.npy OUT
 
-   Writes the net's state of training to OUT (a checkpoint as well) and prints "loss X" of the test
+   Writes the training state to OUT (which is also a checkpoint) and prints "loss X" for the test
    set. */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"

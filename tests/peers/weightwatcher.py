@@ -21,24 +21,24 @@ import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLES = os.path.join(HERE, "..", "..", "examples")
-sys.path[:1] = [EXAMPLES, os.path.join(EXAMPLES, "pytorch")]  # this file is not the package
+sys.path[:1] = [EXAMPLES, os.path.join(EXAMPLES, "pytorch")]  # hides this weightwatcher.py
 import from_pytorch  # noqa: E402
 import prunability  # noqa: E402
 
 UNUSED = "powerlaw", "sklearn", "tqdm", "safetensors", "matplotlib"
-# Ours and theirs. Their entropy has 1e-10 added to each share: "padded" does the same.
+# Our and their names. Their entropy adds 1e-10 to each fraction: "padded entropy" does the same.
 COLUMNS = {"alpha": "alpha", "sigma": "sigma", "least": "xmin", "distance": "D",
            "alpha_weighted": "alpha_weighted", "log_alpha_norm": "log_alpha_norm",
            "log_norm": "log_norm", "log_spectral_norm": "log_spectral_norm",
            "stable_rank": "stable_rank", "spectral_entropy": "entropy", "padded entropy": "entropy"}
 MEASURES = [name for name in COLUMNS if name not in ("sigma", "least", "distance", "padded entropy")]
-# Halving, they multiply the weights by sqrt(1/2) in float32.
+# For halving, WeightWatcher multiplies the weights by sqrt(1/2) in float32.
 BOUNDS = {0: 1e-9, 1: 1e-6}
-PADDING = 5e-7  # what 1e-10 for each of 1,152 shares may change
+PADDING = 5e-7  # possible effect of 1e-10 in each of 1,152 fractions
 
 
 class Unused(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports packages that are missing as modules in which every name stands for something."""
+    """Imports missing packages as modules in which every name is a mock."""
 
     def find_spec(self, name, path=None, target=None):
         missing = name.split(".")[0] in UNUSED
@@ -154,7 +154,7 @@ def main():
     library = ctypes.CDLL(sys.argv[1])
     prunability.load_library(sys.argv[1])
     sys.path[:0] = sys.argv[2:3]
-    sys.meta_path.append(Unused())  # last, so that it stands in for missing packages only
+    sys.meta_path.append(Unused())  # last, so that it only replaces missing packages
     try:
         watcher = importlib.import_module("weightwatcher")
         main_module = importlib.import_module("weightwatcher.weightwatcher")
