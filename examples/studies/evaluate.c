@@ -1118,6 +1118,80 @@ static int compute(evaluation *e) {
     return 0;
 }
 
+/* ---- findings ------------------------------------------------------------------------------ */
+
+/* Whether a row is a measure that has a rank: no baseline, not constant, not fitted to the target. */
+static int is_ranked(const measure *m) {
+    return (m->kind == PLAIN || m->kind == CROSS_FITTED) && !m->constant;
+}
+
+static const char *target_name(const evaluation *e) {
+    return strcmp(e->set.target, "gap") == 0 ? "generalization gap" : ex_shown(e->set.target);
+}
+
+/* The ranked measure of the largest tau, other than `but`; -1: none. */
+static int64_t best_ranked(const evaluation *e, int64_t but) {
+    int64_t best = -1, i;
+
+    for (i = 0; i < (int64_t)e->count; i++)
+        if (is_ranked(&e->measures[i]) && i != but &&
+            (best < 0 || e->measures[i].kendall.tau_a > e->measures[best].kendall.tau_a))
+            best = i;
+    return best;
+}
+
+/* How many ranked measures have an interval on the given side of 0. */
+static long decided(const evaluation *e, int above) {
+    long count = 0;
+    size_t i;
+
+    for (i = 0; i < e->count; i++) {
+        const prun_interval *interval = &e->measures[i].tau_interval;
+
+        if (is_ranked(&e->measures[i])) count += above ? interval->lower > 0 : interval->upper < 0;
+    }
+    return count;
+}
+
+/* How the best measure and the next one compare, where the comparison was made with it. */
+static void print_lead(const evaluation *e, int64_t best, int64_t next) {
+    const measure *m = &e->measures[next];
+    const prun_interval *lead = &m->comparison;
+
+    printf("The next is %s (%+.3f)", m->label, m->kendall.tau_a);
+    if (best == e->best && lead->estimate == lead->estimate)
+        printf(": the difference of %.3f (%+.3f to %+.3f) %s", lead->estimate, lead->lower,
+               lead->upper, lead->lower > 0 ? "is significant" : "may be due to chance");
+    printf(".\n");
+}
+
+/* What a reader wants to know first, in three sentences. */
+static void print_findings(const evaluation *e) {
+    const int64_t best = best_ranked(e, -1), next = best_ranked(e, best);
+    const prun_interval *interval = best >= 0 ? &e->measures[best].tau_interval : NULL;
+    long ranked = 0;
+    size_t i;
+
+    for (i = 0; i < e->count; i++) ranked += is_ranked(&e->measures[i]);
+    printf("\n");
+    if (best < 0) {
+        printf("No measure can be ranked: none differs between the models.\n");
+        return;
+    }
+    printf("%s follows the %s best of %ld measure%s: tau %+.3f", e->measures[best].label,
+           target_name(e), ranked, ex_plural(ranked), e->measures[best].kendall.tau_a);
+    if (interval->lower == interval->lower)
+        printf(" (%g %% interval %+.3f to %+.3f)", 100 * e->set.level, interval->lower,
+               interval->upper);
+    printf(".\n");
+    if (next >= 0) print_lead(e, best, next);
+    if (interval->lower == interval->lower)
+        printf(
+            "%ld of the %ld measure%s increase with the %s and %ld decrease, judged by intervals "
+            "that exclude 0.\n",
+            decided(e, 1), ranked, ex_plural(ranked), target_name(e), decided(e, 0));
+}
+
 /* ---- tables -------------------------------------------------------------------------------- */
 
 static void cell(ex_table *table, const char *format, double value) {
@@ -1148,7 +1222,7 @@ static void print_table_1(const evaluation *e) {
     size_t i;
 
     printf("\nTable 1. Kendall's tau, R2 and conditional mutual information K with the %s\n\n",
-           strcmp(e->set.target, "gap") == 0 ? "generalization gap" : ex_shown(e->set.target));
+           target_name(e));
     snprintf(names, sizeof names,
              "measure|tau|%g %% interval|p|p (Holm)|tau_b|R2|adj. R2|%ld-fold R2|K|p (K)|given",
              100 * e->set.level, (long)e->set.folds);
@@ -1238,21 +1312,32 @@ static void print_table_3(const evaluation *e) {
     ex_text_free(&header);
 }
 
+/* Whether any measure has a sign error. */
+static int has_sign_errors(const evaluation *e) {
+    int64_t environments = 0;
+    size_t i;
+
+    for (i = 0; i < e->count && e->with_sign; i++)
+        environments += e->measures[i].sign.all.environments;
+    return environments > 0;
+}
+
 static void print_table_4(const evaluation *e) {
     ex_table t = {0, 0, 0, NULL};
     ex_text header = {NULL, 0, 0};
+    const int sign = has_sign_errors(e);
     int c;
     size_t i;
 
-    printf("\nTable 4. Trivial baselines, robust sign error, and the best measure against the "
-           "others\n\n");
+    printf("\nTable 4. Trivial baselines%s, and the best measure against the others\n\n",
+           sign ? ", robust sign error" : "");
     ex_text_add(&header, "measure|tau");
     for (c = 0; c < 2; c++)
         if (e->controls[c] != NULL)
             ex_text_add(&header, "|tau of %s|tau given %s", c ? "1/width" : "parameters",
                         c ? "width" : "parameters");
-    ex_text_add(&header, "|sign error|90 %%|max|best - this|%g %% interval|p (Holm)",
-                100 * e->set.level);
+    if (sign) ex_text_add(&header, "|sign error|90 %%|max");
+    ex_text_add(&header, "|best - this|%g %% interval|p (Holm)", 100 * e->set.level);
     ex_table_header(&t, header.data);
     for (i = 0; i < e->count; i++) {
         const measure *m = &e->measures[i];
@@ -1266,9 +1351,11 @@ static void print_table_4(const evaluation *e) {
                 cell(&t, "%+.3f", e->measures[baseline++].kendall.tau_a);
                 cell(&t, "%+.3f", m->partial[c]);
             }
-        cell(&t, "%.3f", m->constant ? NAN : m->sign.all.mean);
-        cell(&t, "%.3f", m->constant ? NAN : m->sign.all.p90);
-        cell(&t, "%.3f", m->constant ? NAN : m->sign.all.max);
+        if (sign) {
+            cell(&t, "%.3f", m->constant ? NAN : m->sign.all.mean);
+            cell(&t, "%.3f", m->constant ? NAN : m->sign.all.p90);
+            cell(&t, "%.3f", m->constant ? NAN : m->sign.all.max);
+        }
         if ((int64_t)i == e->best) {
             ex_table_cell(&t, "the best");
             ex_table_cell(&t, "-");
@@ -1371,6 +1458,7 @@ static void print_tables(const evaluation *e) {
                seeds[e->set.seeds.value]);
     if (e->axes.count > 0 || e->axes.seed != NULL) printf("\n");
     print_left_out(e, stdout);
+    print_findings(e);
     print_table_1(e);
     if (e->axes.count > 0) print_table_2(e);
     if (e->count > 1 && e->with_between) print_table_3(e);

@@ -822,9 +822,6 @@ static inline int ex_report_table(const ex_study *s, FILE *report, ex_table *tab
     return ex_study_table(s, table, name);
 }
 
-/* "1 seed", "5 seeds". */
-static inline const char *ex_plural(int64_t count) { return count == 1 ? "" : "s"; }
-
 /* How the settings of a preset were found, for the report: choosing them by measures would have
    made the result. */
 static inline void ex_report_choice(const ex_study_settings *set, const char *by, FILE *report) {

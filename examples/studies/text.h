@@ -399,4 +399,7 @@ static inline const char *ex_cpu(char *name, size_t size) {
     return name;
 }
 
+/* "1 seed", "5 seeds". */
+static inline const char *ex_plural(int64_t count) { return count == 1 ? "" : "s"; }
+
 #endif /* TEXT_H_INCLUDED */
