@@ -1,39 +1,50 @@
 /* prunability.h - v0.1.0 - why neural networks generalize, measured in plain C - MIT (see end)
 
-   Trains small convolutional networks, prunes them, and measures how well they generalize:
-   the system of "Robustness to Pruning Predicts Generalization in Deep Neural Networks"
-   (Kuhn, Lyle, Gomez, Rothfuss, Gal), as one header that needs libc and libm alone.
+   Trains small convolutional networks, prunes them, and measures how well they generalize. It
+   implements the system of "Robustness to Pruning Predicts Generalization in Deep Neural Networks"
+   (Kuhn, Lyle, Gomez, Rothfuss, Gal) as one header that needs only libc and libm.
 */
-/* [QUICK] do this */
+/* [QUICK] a complete program */
 /*
    In exactly one .c or .cpp file:
 
        #define PRUNABILITY_IMPLEMENTATION
        #include "prunability.h"
 
-   Everywhere else just include it. Compile with   cc -O2 app.c -lm   (-fopenmp: all cores).
+   Everywhere else, only include it. Compile with   cc -O2 app.c -lm   (-fopenmp: all cores).
 
-   A complete program, to be run where examples/data lies (about ten seconds on two cores):
+   This program trains a network and measures its prunability. Start it in the directory that
+   contains examples/data. It takes about ten seconds on two cores.
 
        #include <stdio.h>
+       #include <stdlib.h>
        #define PRUNABILITY_IMPLEMENTATION
        #include "prunability.h"
        #define SET "examples/data/fashion-mnist-train-"
 
+       static prun_context context;
+
+       static void check(prun_status status) {
+           if (status == PRUN_OK) return;
+           fprintf(stderr, "error: %s\n", prun_message(&context));
+           exit(1);
+       }
+
        int main(void) {
+           const prun_idx_options padded = {.pad_to = 32};
+           const prun_arch arch = {.width = 8, .image_channels = 1};
+           const prun_train_options recipe = {.batch = 32, .momentum = 0.9};
            prun_images images;
            prun_net *net;
            prun_objective objective;
            prun_prunability found;
-           if (prun_images_load_idx(NULL, SET "images.idx3-ubyte", SET "labels.idx1-ubyte",
-                                    &(prun_idx_options){.pad_to = 32}, &images)) return 1;
-           prun_images_standardize(NULL, &images);
-           if (prun_net_create_cnn(NULL, &(prun_arch){.width = 8, .image_channels = 1}, &net))
-               return 1;
-           if (prun_train(net, &images, &(prun_train_options){.batch = 32, .momentum = 0.9}, NULL))
-               return 1;
-           prun_net_objective(net, &images, &objective);
-           if (prun_prunability_search(&objective, NULL, &found)) return 1;
+           check(prun_images_load_idx(&context, SET "images.idx3-ubyte", SET "labels.idx1-ubyte",
+                                      &padded, &images));
+           check(prun_images_standardize(&context, &images));
+           check(prun_net_create_cnn(&context, &arch, &net));
+           check(prun_train(net, &images, &recipe, NULL));
+           check(prun_net_objective(net, &images, &objective));
+           check(prun_prunability_search(&objective, NULL, &found));
            printf("training loss %.4f; %.0f %% of the weights suffice to stay within 10 %% of it\n",
                   found.base_loss, 100 * found.answer[0].kept_fraction);
            prun_net_free(net);
@@ -47,8 +58,8 @@
 */
 /* [CONTENTS] sections; `grep -n '^/\* \[' prunability.h` prints them with line numbers */
 /*
-   [QUICK]          do this
-   [DOCS]           what a reader of the API should know
+   [QUICK]          a complete program
+   [DOCS]           how to use it: ten steps, then the rules that hold everywhere
    [CONFIG]         build options and versions
    [CORE]           status codes, context, tensors
    [RNG]            counter-based random numbers: a value belongs to its counter, not to a thread
@@ -112,120 +123,242 @@
    [BINDINGS.I]     the layout of the public structs
    [LICENSE]        MIT
 */
-/* [DOCS] what a reader of the API should know */
+/* [DOCS] how to use it: ten steps, then the rules that hold everywhere */
 /*
-   WHAT IS MEASURED. A trained network's prunability is the smallest fraction of its weights that
-   can be kept, the rest set to zero without retraining, while its training loss stays within
-   (1 + beta) times what it was (paper, Definition 1; beta 0.1). The smaller, the simpler the
-   network, and the better it is expected to generalize. "Weights" are the kernels of convolutions
-   and linear layers; biases and norms join on request. All of them stand in one ranking, or every
-   layer in its own.
+   The code of the ten steps forms one program. It uses `context` and `check` of [QUICK].
 
-   EXACT, NOT BISECTED. The loss is not monotone in the kept fraction, so bisection can stop at the
-   wrong place. The search goes through the grid 0, 1 %, ... from the sparse end and gives up on a
-   candidate as soon as its partial loss sum exceeds the tolerance, hardest samples first. The
-   answer is the one that evaluating every grid point in full would give. Only where the losses may
-   be negative (`nonnegative` of the objective is 0) is every candidate evaluated in full.
+   1. LOAD IMAGES. Besides MNIST's IDX files there are loaders for CIFAR's binary files and for
+   NumPy arrays, or you fill a prun_images yourself. Normalise the test set with the constants of
+   the training set.
 
-   CANDIDATES, SCORES, INTERVALS. For random pruning the answer is usually close to 1:
-   options.fractions replaces the grid by a list of kept fractions, which may be dense there.
-   options.score ranks weights by your own scores instead of |w|; prun_prune_scores computes scores
-   from gradients, curvature and magnitudes. options.resamples adds a 95 % bootstrap interval over
-   the training samples. If two intervals overlap, the difference may be due to these samples.
+       #define DIRECTORY "examples/data/fashion-mnist-"
 
-   LEVELS. Measures take a prun_objective: weight tensors and callbacks. Level 0 is the weights
-   alone, 1 adds the loss, 2 its gradient, 3 the Hessian times a vector, 4 the logits. Each function
-   says which level it needs. A prun_net fills all it can; your own network fills what it has.
+       const prun_idx_options padded = {.pad_to = 32};
+       prun_images train, test;
+       check(prun_images_load_idx(&context, DIRECTORY "train-images.idx3-ubyte",
+                                  DIRECTORY "train-labels.idx1-ubyte", &padded, &train));
+       check(prun_images_load_idx(&context, DIRECTORY "test-images.idx3-ubyte",
+                                  DIRECTORY "test-labels.idx1-ubyte", &padded, &test));
+       check(prun_images_standardize(&context, &train));
+       test.normalization = train.normalization;
+       test.mean[0] = train.mean[0];
+       test.std[0] = train.std[0];
 
-   OPTIONS are structs passed by pointer, for example to a compound literal. Zero is the documented
-   default of every field, and NULL is the same as an empty struct, so that { .epochs = 20 } changes
-   one thing. Where zero is itself a sensible choice it is the default (momentum 0 is plain SGD);
-   tolerances, whose default is the paper's, take DBL_MIN for none. prun_..._resolved returns the
-   options as they will be used: record those. Arguments come in one order: context, what is acted
-   on, inputs, options, outputs; a callback gets `user` first. `width` alone is a number of
-   channels; beside a `height` it is an extent of images.
+   2. TRAIN a network of one of the paper's families, or build one layer by layer (see [NET]). Some
+   measures compare the weights with those before training, so keep a copy.
 
-   MEASURES are listed in one table, prun_measures: name, source, direction, what each needs.
-   prun_measure computes one by its name, reusing what prun_measurement_create and earlier measures
-   have computed. Where something is missing or undefined the result is NaN, with a status and a
-   message that say why. Random ones take a seed and return a standard error. Batch norms run in
-   eval mode; measures flagged PRUN_TRAIT_FOLDABLE change on a copy whose batch norms are folded
-   into its weights (prun_net_copy), although that network computes the same function.
+       const prun_arch arch = {.family = PRUN_FAMILY_CNN, .width = 4, .image_channels = 1};
+       const prun_train_options recipe = {.epochs = 3, .batch = 32, .momentum = 0.9};
+       prun_net *net, *untrained;
+       prun_epoch history[3];
+       double loss_sum;
+       int64_t wrong;
+       check(prun_net_create_family(&context, &arch, &net));
+       check(prun_net_copy(net, 0, &untrained));
+       check(prun_train(net, &train, &recipe, history));
+       check(prun_net_loss(net, &test, NULL, test.count, NULL, &loss_sum, &wrong));
+       printf("test error %.3f\n", (double)wrong / (double)test.count);
 
-   PERTURBATION draws noise by (seed, draw, weight): the same random numbers at every radius, so
-   that curves are smooth and radii comparable.
+   3. FIND THE PRUNABILITY. A measure takes a prun_objective: the weights, and callbacks that
+   evaluate the network on its training samples. prun_net_objective makes one of a prun_net. The
+   search returns the smallest fraction of the weights that can be kept, the others set to zero
+   without retraining, while the training loss stays within (1 + beta) times its value (paper,
+   Definition 1; beta 0.1). "Weights" are the kernels of convolutions and linear layers; options
+   include biases and norms. The loss is not monotone in the kept fraction, so bisection can end in
+   the wrong place. The search returns the same answer as evaluating every candidate in full, but
+   abandons a candidate as soon as its partial loss exceeds the tolerance.
 
-   CURVATURE is that of the mean loss in eval mode with respect to the weights, unless asked
-   otherwise; in measures, that of 500 random samples unless more are asked for. Effective
-   dimensionality comes in two forms, each also divided by the number of parameters: as Maddox et
-   al. compute it, from the Ritz values of 100 steps, and as an estimate over the whole spectrum,
-   with its errors.
+       const prun_prune_options prune = {.beta = {0.05, 0.1}, .resamples = 200};
+       prun_objective objective;
+       prun_prunability found;
+       int64_t tensors;
+       check(prun_net_objective(net, &train, &objective));
+       objective.initial = prun_net_trained_tensors(untrained, &tensors);
+       check(prun_prunability_search(&objective, &prune, &found));
+       printf("beta 0.1: %.2f (95 %% interval %.2f to %.2f)\n", found.answer[1].kept_fraction,
+              found.answer[1].lower, found.answer[1].upper);
 
-   WEIGHTS ARE RESTORED bit by bit on every way out of a measure: success, failing callback,
-   cancellation, lack of memory. Only functions that say so (prun_prune, prun_train) change them.
+   The interval comes from resampling the training samples. If the intervals of two models overlap,
+   their difference may be due to these samples. By default weights are ranked by magnitude and the
+   candidates are 0, 1 %, ..., 100 %. `method` prunes at random, `score` ranks the weights by your
+   own scores or by those of prun_prune_scores, and `fractions` lists candidates of your own, for
+   example dense near 1, where random pruning usually ends.
 
-   ERRORS. Every function that can fail returns a prun_status; the context's message names the file,
-   field or index. The library never prints, exits or reads the environment. Its only global state
-   is a pointer to a constant table of kernels and, with OpenMP, the id of the process that first
-   used threads. Pointers are not NULL unless a comment allows it. Asking for a file's data checks
-   the file first: sizes against the bytes there are, before anything is allocated.
+   4. COMPUTE ALL MEASURES. prun_measures lists them with source, direction and needs. A
+   measurement computes them by name and reuses what earlier ones have computed.
 
-   MEMORY. All of it comes from the context's allocator, or PRUNABILITY_MALLOC. A net keeps its
-   workspaces: a training batch needs every activation of the batch, its gradients reuse a few
-   buffers; evaluation needs a few blocks of sixteen images per thread. A call that multiplies the
-   Hessian by several vectors keeps up to 2 GiB of activations and their gradients.
+       const prun_measure_options options = {.history = history, .epochs = 3};
+       prun_measurement *measurement;
+       prun_measure_result result;
+       int64_t i, count;
+       const prun_measure_info *info = prun_measures(&count);
+       check(prun_measurement_create(&objective, &options, &measurement));
+       for (i = 0; i < count; i++) {
+           if (info[i].traits & PRUN_TRAIT_SLOW) continue;
+           if (prun_measure(measurement, info[i].name, &result) == PRUN_OK)
+               printf("%-36s %g\n", info[i].name, result.value);
+           else
+               printf("%-36s %s\n", info[i].name, result.message);
+       }
+       prun_measurement_free(measurement);
 
-   THREADS. OpenMP where the program is compiled with it, or the context's parallel_for, else
-   serial. A call from within an OpenMP region of the application is serial too, so that a program
-   can train one model per core.
-   A child that fork makes after the library has used OpenMP computes serially, because threads do
-   not survive a fork. Parallel regions of the application itself before the fork are not covered:
-   set `threads` to 1 in the child, or fork first.
-   Results are the same bits for any number of threads: work is cut by its shape alone, every output
-   is made by one task in a fixed order, and sums that cross tasks are added in index order.
+   5. MEASURE A NETWORK OF YOUR OWN. List its tensors and write a function that returns the loss.
+   That is level 1. Further callbacks make more measures available: the gradient (level 2), Hessian
+   products (3), logits (4), representations (5) and mixed inputs (6). Level 0 means the weights
+   only. Each function states its level.
 
-   OTHER CPUs, OTHER BITS. Kernels for AVX-512, or for AVX2 with FMA, are chosen when the CPU has
-   them, those for NEON on aarch64; everywhere else portable ones run. They differ in the last
-   digits, which training amplifies. prun_isa_set("portable") gives the portable digits anywhere.
+       static float line[2] = {2, 0.01f};
+       static const float x[4][2] = {{1, 0}, {0, 1}, {1, 1}, {2, 1}}, y[4] = {2, 0, 2, 4};
 
-   WINDOWS. Paths are UTF-8 there too. One that is not valid UTF-8 is read in the code page of the
-   system, as fopen does. GCC for Windows misaligns vectors of AVX on the stack, so what it compiles
-   has the portable kernels alone, and so has what MSVC compiles; Clang's programs have all kernels.
+       static prun_status squares(const prun_objective *mine, const int64_t *index, int64_t n,
+                                  double *losses, double *sum, int64_t *wrong) {
+           const float *w = mine->tensors[0].data;
+           int64_t i;
+           *sum = 0;
+           if (wrong) *wrong = 0;
+           for (i = 0; i < n; i++) {
+               const int64_t k = index ? index[i] : i;
+               const double error = w[0] * x[k][0] + w[1] * x[k][1] - y[k];
+               if (losses) losses[i] = error * error;
+               *sum += error * error;
+           }
+           return PRUN_OK;
+       }
+
+       prun_tensor weights[1] = {{line, "line.weight", {1, 2}, 2, PRUN_TENSOR_WEIGHT}};
+       prun_objective mine = {.context = &context, .tensors = weights, .tensor_count = 1};
+       mine.samples = 4;
+       mine.nonnegative = 1;
+       mine.loss = squares;
+       check(prun_prunability_search(&mine, NULL, &found));
+       printf("%d of %d weights suffice\n", (int)found.answer[0].kept, (int)found.prunable);
+
+   6. PERTURB. Noise is a function of (seed, draw, weight): all radii use the same random numbers,
+   so that curves are smooth and radii can be compared.
+
+       const prun_perturb_options noise = {.draws = 3};
+       prun_radius radius;
+       check(prun_perturbation_radius(&objective, &noise, &radius));
+       printf("the loss tolerates a radius of %.3f\n", radius.radius);
+
+   7. ANALYSE THE CURVATURE of the mean loss in eval mode with respect to the weights.
+
+       const prun_hessian_options some = {.samples = 100, .steps = 20, .probes = 2};
+       prun_spectrum spectrum;
+       prun_effective_dimension dimension;
+       check(prun_hessian_spectrum(&objective, &some, &spectrum));
+       check(prun_effective_dimensionality(&spectrum, 1.0, &dimension));
+       printf("effective dimensionality %.1f +- %.1f\n", dimension.estimate.value,
+              dimension.estimate.error);
+       prun_spectrum_free(&spectrum);
+
+   8. COMPARE MODELS. Statistics take arrays with one entry per model.
+
+       const double gap[6] = {0.05, 0.07, 0.11, 0.12, 0.15, 0.21};
+       const double kept[6] = {0.31, 0.40, 0.37, 0.52, 0.55, 0.70};
+       const prun_sample models = {.n = 6, .measure = kept, .target = gap};
+       prun_kendall tau;
+       prun_interval interval;
+       check(prun_kendall_tau(&context, kept, gap, 6, &tau));
+       check(prun_bootstrap(&context, &models, NULL, &interval));
+       printf("tau %.2f, %.2f to %.2f\n", tau.tau_a, interval.lower, interval.upper);
+
+   9. SAVE AND LOAD. Checkpoints are safetensors files with PyTorch's names and layouts.
+
+       check(prun_net_save_safetensors(net, "net.safetensors"));
+       check(prun_net_load_safetensors(net, "net.safetensors", NULL));
+
+   10. RELEASE what you created.
+
+       prun_net_free(net);
+       prun_net_free(untrained);
+       prun_images_free(&train);
+       prun_images_free(&test);
+
+   ERRORS. Every function that can fail returns a prun_status. The context's message names the
+   file, field or index. The library never prints, never exits and does not read the environment.
+   Its only global state is a pointer to a constant table of kernels and, with OpenMP, the id of
+   the process that first used threads. Pointers must not be NULL unless a comment allows it.
+   Loaders compare the sizes in a file's header with the size of the file before they allocate
+   memory.
+
+   OPTIONS are structs passed by pointer. Zero is the documented default of every field, and NULL
+   is the same as an all-zero struct, so { .epochs = 20 } changes one setting. Where zero itself is
+   a sensible choice, it is the default (momentum 0 is plain SGD). Tolerances have the paper's
+   values as defaults; pass DBL_MIN for none. prun_..._resolved returns the options with all
+   defaults filled in: record those. Arguments have one order: context, object, inputs, options,
+   outputs. A callback gets `user` first. `width` means a number of channels, or next to `height`
+   the width of an image.
+
+   UNDEFINED MEASURES. Where an input is missing or a quantity is undefined, the value is NaN, with
+   a status and a message that say why. Random measures take a seed and return a standard error.
+   Batch norms run in eval mode. Measures flagged PRUN_TRAIT_FOLDABLE have another value on a copy
+   whose batch norms are folded into its weights (prun_net_copy), although that copy computes the
+   same function. Curvature measures use 500 random samples unless you ask for more. Effective
+   dimensionality is computed in two ways, each also divided by the number of parameters: from the
+   Ritz values of 100 steps, as Maddox et al. do, and as an estimate over the whole spectrum, with
+   its error.
+
+   WEIGHTS ARE RESTORED bit for bit on every exit path of a measure: success, failing callback,
+   cancellation, lack of memory. Only functions whose comment says so, such as prun_prune and
+   prun_train, change them.
+
+   MEMORY comes from the context's allocator, or else from PRUNABILITY_MALLOC. A net keeps its
+   workspaces. A training batch needs all activations of the batch; gradients reuse a few buffers.
+   Evaluation needs a few blocks of sixteen images per thread. A call that multiplies the Hessian
+   by several vectors keeps up to 2 GiB of activations and their gradients.
+
+   THREADS. The library uses OpenMP if the program is compiled with it, or else the context's
+   parallel_for; otherwise it is serial. Calls from within an OpenMP region of the application run
+   serially, so you can train one model per core. Results have the same bits for any number of
+   threads: tasks depend only on shapes, each output is computed by one task in a fixed order, and
+   sums over tasks are added in index order.
+   A child process that is forked after the library has used OpenMP computes serially, because
+   threads do not survive a fork. This does not cover parallel regions of the application before
+   the fork: set `threads` to 1 in the child, or fork first.
+
+   OTHER CPUs, OTHER BITS. The library uses kernels for AVX-512, or for AVX2 with FMA, if the CPU
+   has them, kernels for NEON on aarch64, and portable ones elsewhere. They differ in the last
+   digits, and training amplifies the difference. prun_isa_set("portable") gives the portable
+   digits on any machine.
 
    NUMBERS. Products are rounded before they are added, whatever the compiler, its -std, -march and
-   -ffp-contract, except in the kernels for AVX2, AVX-512 and NEON, which always fuse them. So one
-   kind of kernels gives the same bits everywhere, as far as log, exp and the like of the C
-   libraries agree. Two ways to compile are outside of this rule: Clang with -ffp-contract=fast,
-   which cannot be overruled, and x87 arithmetic (FLT_EVAL_METHOD 2).
+   -ffp-contract, except in the kernels for AVX2, AVX-512 and NEON, which always fuse them. One
+   kind of kernels therefore gives the same bits everywhere, as far as log, exp and the like of the
+   C libraries agree. There are two exceptions: Clang with -ffp-contract=fast, which cannot be
+   overruled, and x87 arithmetic (FLT_EVAL_METHOD 2).
+   IEEE arithmetic is required. Flags such as -ffast-math are refused where the compiler announces
+   them. Clang does not announce -funsafe-math-optimizations and -fno-honor-nans, so do not use
+   them. In a thread that flushes subnormals to zero, ranks, orders and files stay exact; results
+   that depend on numbers below 1e-38 (float) or 1e-308 (double) do not.
+   Winograd keeps exact zeros: an output whose products are all zero equals its bias. Where
+   products cancel exactly, both algorithms leave a rounding error of about 1e-7 of their size, and
+   Winograd also one of the neighbouring outputs.
+   Tensors are float32. Losses are computed in double from float logits; sums of losses and batch
+   statistics are double. Kernels accumulate in float, gradients of many samples in batches of 128.
 
-   IEEE arithmetic is required: flags such as -ffast-math are refused where the compiler
-   announces them. Clang does not announce -funsafe-math-optimizations and -fno-honor-nans, so do
-   not use them. In a thread that flushes subnormals to zero, ranks, orders and files stay exact;
-   results that depend on numbers below 1e-38 (float) or 1e-308 (double) do not.
+   RANDOM NUMBERS are functions of counters, not sequences: a value depends on (seed, stream,
+   index), never on the order of calls. A net and its training may have the same seed, because they
+   use different streams. Dropout decides with 16 bits: its probability is rounded to 1/65536.
 
-   Winograd keeps exact zeros: an output all of whose products are zero equals its bias. Where
-   products cancel exactly, either algorithm leaves a rounding error of about 1e-7 of their size,
-   Winograd also one of the outputs beside it.
+   WINDOWS. Paths are UTF-8 there too. A path that is not valid UTF-8 is read in the code page of
+   the system, as fopen does. GCC for Windows misaligns AVX vectors on the stack, so programs that
+   it or MSVC compiles use only the portable kernels. Programs that Clang compiles have all
+   kernels.
 
-   Tensors are float32. Losses are double from float logits, sums of losses and batch
-   statistics are double. Kernel sums run in float, gradients of many samples in batches of 128.
+   LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31.
+   File positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and -std=gnu99, because
+   -std=c99 hides fseeko). A flatten of more than one pixel cannot be followed by convolutions,
+   norms or pools.
 
-   RANDOM NUMBERS are counters, not sequences: a value depends on (seed, stream, index), never on
-   the order of calls. The seed of a net and that of its training may be equal: they use other
-   streams. Dropout decides with 16 bits: its probability is rounded to 1/65536.
-
-   FOR CONTRIBUTORS. A section calls only sections before it and opens with what is in it. Names
-   are prun_<noun>_<verb>, private ones prun__<noun>_<verb>, with one of these verbs: make free init
-   begin end open close load save read write copy clear check resolve find count compare sort select
-   run step apply add fill pack unpack get set put note fail scale mark split join draw restore
-   replace remove sync.
+   FOR CONTRIBUTORS. A section calls only sections before it and opens with a summary. Public names
+   are prun_<noun>_<verb>, private ones prun__<noun>_<verb>, with one of these verbs: make free
+   init begin end open close load save read write copy clear check resolve find count compare sort
+   select run step apply add fill pack unpack get set put note fail scale mark split join draw
+   restore replace remove sync.
    A predicate says is, has, uses or can. A function that only computes a quantity is named after
-   it; tasks of prun__for end in _task, orders of qsort begin with by_. Every function has a
+   it. Tasks of prun__for end in _task, orders of qsort begin with by_. Every function has a
    comment. tests/header.sh checks what can be checked, tests/format.sh the layout.
-
-   LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31. File
-   positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and -std=gnu99, as -std=c99
-   hides fseeko). Convolutions, norms and pools do not follow a flatten of more than one pixel.
 */
 #ifndef PRUNABILITY_H_INCLUDED
 #define PRUNABILITY_H_INCLUDED
@@ -281,6 +414,11 @@ extern "C" {
 #endif
 
 /* [CORE] status codes, context, tensors */
+/*
+   prun_status is what functions return, prun_context what they allocate, run and report with, and
+   prun_tensor how arrays of weights are described. Without networks, nothing else is needed to call
+   the library.
+*/
 
 /* The version of the compiled library, as PRUNABILITY_VERSION was then: "1.0.0". */
 PRUNDEF const char *prun_version(void);
@@ -364,6 +502,10 @@ PRUNDEF prun_status prun_isa_set(const char *name);
 #endif
 
 /* [RNG] counter-based random numbers: a value belongs to its counter, not to a thread */
+/*
+   prun_random_block is the generator; the other functions derive integers, uniform and normal
+   numbers and permutations from it. All are pure functions of their arguments, and thread safe.
+*/
 
 /* Philox4x32-10 (Salmon et al. 2011): key = seed, counter = (index, stream), little end first. */
 PRUNDEF void prun_random_block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t out[4]);
@@ -441,6 +583,11 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
 #endif
 
 /* [IMAGES] labelled image sets */
+/*
+   A prun_images describes images and labels in memory and how they are normalised. The loaders in
+   [FILES] fill it; prun_images_standardize computes the constants of the normalisation. Networks
+   read sets directly; prun_images_copy gives a network of your own the same floats.
+*/
 
 typedef enum prun_normalization {
     PRUN_NORMALIZATION_NONE = 0,     /* v, where v = byte / 255 or the float itself */
@@ -715,17 +862,22 @@ PRUNDEF prun_status prun_net_input_sensitivity(prun_net *net, const prun_images 
 #endif
 
 /* [OBJECTIVE] what every measure takes: weights and callbacks, of a prun_net or of your own */
+/*
+   prun_net_objective fills a prun_objective for a prun_net. For a network of your own, fill it
+   yourself: `tensors`, `samples` and `loss` are enough for pruning and perturbation. "Pass" in the
+   cost of a function means one evaluation of all samples by `loss`.
+*/
 
 /* Callbacks return PRUN_OK or what the measure is to return (any other status). They are given the
    objective they belong to, or a copy of it, and read the weights through its `tensors` (the
    measure changes them in place and restores them bit-exactly on every exit path; so one objective,
    or objectives of one net, serve one call at a time). `index` NULL means samples 0 .. n-1. Leave
-   callbacks NULL that you lack: a measure that needs one says so with PRUN_ERR_UNSUPPORTED.
-   Callbacks run in the thread that called the library and always return to it: no longjmp, no C++
-   exception. They do not write to the tensors, keep nothing that depends on the weights from one
-   call to the next, and start no other measure on them. To explain a failure, set both `status` and
-   `message` of the context; otherwise the library writes a message that names the callback.
-   prun_measure_all says which statuses leave one measure undefined and which end the run. Weights
+   callbacks NULL that you lack: a measure that needs one returns PRUN_ERR_UNSUPPORTED. Callbacks
+   run in the thread that called the library and always return to it: no longjmp, no C++ exception.
+   They do not write to the tensors, keep nothing that depends on the weights from one call to the
+   next, and start no other measure on them. To explain a failure, set both `status` and `message`
+   of the context; otherwise the library writes a message that names the callback. The comment of
+   prun_measure_all lists which statuses leave one measure undefined and which end the run. Weights
    that several layers share are listed once: tensors that overlap in memory are an error. All
    pointers are borrowed. */
 typedef struct prun_objective prun_objective;
@@ -762,8 +914,8 @@ struct prun_objective {
     prun_status (*logits)(const prun_objective *objective, const int64_t *index, int64_t n,
                           float *logits);
     const int32_t *labels; /* per sample, for margins; NULL: unknown */
-    /* Level 5: what the model makes of samples at a place inside, n rows of features[place] floats.
-       features 0: the model has no such place. */
+    /* Level 5: representations of samples at a place inside the model, n rows of features[place]
+       floats. features 0: the model has no such place. */
     int64_t features[PRUN_PLACES];
     prun_status (*representation)(const prun_objective *objective, prun_place place,
                                   const int64_t *index, int64_t n, float *rows);
@@ -782,6 +934,10 @@ PRUNDEF prun_status prun_net_objective(prun_net *net, const prun_images *images,
 #endif
 
 /* [TRAIN] stochastic gradient descent */
+/*
+   prun_train runs a whole training. A prun_trainer does the same epoch by epoch, or step by step on
+   samples of your choice, and can be saved and resumed.
+*/
 
 /* What training reports after each epoch. */
 typedef struct prun_epoch {
@@ -834,7 +990,7 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
                                const prun_train_options *options, prun_epoch *history);
 
 /* The same, step by step: create, then epochs or single steps on samples of your choice, free.
-   `net` and `images` are borrowed. prun_trainer_save_safetensors keeps where it stands. */
+   `net` and `images` are borrowed. prun_trainer_save_safetensors saves its position. */
 typedef struct prun_trainer prun_trainer;
 PRUNDEF prun_status prun_trainer_create(prun_net *net, const prun_images *images,
                                         const prun_train_options *options, prun_trainer **trainer);
@@ -846,6 +1002,17 @@ PRUNDEF void prun_trainer_free(prun_trainer *trainer);
 #endif
 
 /* [PRUNE] pruning, perturbation, and the searches on both */
+/*
+   prun_prunability_search   the smallest fraction of the weights that suffices
+   prun_loss_curve           the loss at every kept fraction; _by_layer: pruning one layer at a time
+   prun_prune                prunes for good
+   prun_perturbation_radius  the largest noise that the loss tolerates; prun_sharpness_radius: the
+                             worst perturbation instead of random ones
+   prun_perturbation_curve   the loss at given noise radii; prun_same_size_curve: noise as large as
+                             what pruning removes
+   prun_perturb              perturbs for good
+   prun_dropout_error        the error rate of random subnetworks with noise
+*/
 
 /* How weights are ranked. */
 typedef enum prun_prune_method {
@@ -867,10 +1034,10 @@ typedef struct prun_prune_options {
     const float *score;      /* one per prunable weight, in the order of the tensors: those with the
                             smallest scores are pruned first, ties broken by smaller |w| [|w|];
                             infinite ones are allowed */
-    int64_t score_count;     /* how many, as prun_prunable_count says */
+    int64_t score_count;     /* number of scores: prun_prunable_count */
     int64_t grid;            /* n: kept fractions i/n for i = 0 .. n [100] */
     const double *fractions; /* instead of the grid: strictly increasing, in [0, 1] [none] */
-    int64_t fraction_count;  /* how many */
+    int64_t fraction_count;
     double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [0.1 alone]; DBL_MIN for none */
     int64_t beta_count;          /* [those before the first 0] */
     int64_t repetitions;         /* PRUN_PRUNE_RANDOM: permutations whose mean loss is taken [5] */
@@ -915,23 +1082,25 @@ PRUNDEF prun_status prun_prunable_count(const prun_objective *objective,
 
 /* Prunability, Definition 1: the smallest candidate whose loss is at most (1 + beta) times the
    unpruned loss. The candidates are i/grid, or options->fractions, and 1, which always qualifies.
-   The answer is exact for them; no monotonicity is assumed. Needs level 1. Ties in |w| go by flat
-   index: the lower index is kept first. options NULL: defaults.
-   options->resamples adds an interval: the samples are resampled with replacement that many times
-   (bootstrap; 1,000 is a common choice), and the answer is found anew each time. Weights, scores
-   and permutations stay as they are. Only candidates near the answer are evaluated again: downwards
-   until three in a row are clearly decided, upwards until one is, that is, until the mean loss lies
-   at least five standard errors from the threshold, or at least eight losses are not finite. Takes
-   one pass per such candidate and repetition.
-   This function and all below change the weights while they run. Unless stated otherwise, they
-   restore them bit for bit. One objective serves one call at a time, and so do
-   objectives that share weights. */
+   The answer is exact for them; no monotonicity is assumed. Ties in |w| go by flat index: the lower
+   index is kept first. options NULL: defaults. Needs level 1. Cost by magnitude: 8 to 25 passes for
+   101 candidates in our tests. At random 30 to 140 passes, the more the larger the loss, because a
+   small loss is exceeded after a few samples. Where losses may be negative: a pass per candidate
+   and repetition. options->resamples adds an interval: the samples are resampled with replacement
+   that many times (bootstrap; 1,000 is a common choice), and the answer is found anew each time.
+   Weights, scores and permutations stay as they are. Only candidates near the answer are evaluated
+   again: downwards until three in a row are clearly decided, upwards until one is, that is, until
+   the mean loss lies at least five standard errors from the threshold, or at least eight losses are
+   not finite. Takes one pass per such candidate and repetition. This function and all below change
+   the weights while they run. Unless stated otherwise, they restore them bit for bit. One objective
+   serves one call at a time, and so do objectives that share weights. */
 PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             const prun_prune_options *options,
                                             prun_prunability *result);
 /* Mean loss at every candidate: losses[0 .. grid], i-th at kept fraction i/grid, or one per
    fraction of your own. error_rates: the mean error rates, or NULL. beta and resamples are not
-   used. After a failure, set up to where it stopped. */
+   used. After a failure, set up to where it stopped. Needs level 1. Cost: a pass per candidate and
+   repetition. */
 PRUNDEF prun_status prun_loss_curve(const prun_objective *objective,
                                     const prun_prune_options *options, double *losses,
                                     double *error_rates);
@@ -996,15 +1165,16 @@ PRUNDEF prun_status prun_perturb(const prun_objective *objective, double radius,
                                  const prun_perturb_options *options);
 /* Mean loss over the draws at each of `count` radii; the same random numbers at all of them. Also
    its standard errors over draws (NaN with one draw) and mean error rates; either may be NULL. A
-   loss that is not finite is reported as it is. Needs level 1. */
+   loss that is not finite is reported as it is. Needs level 1. Cost: a pass per radius and draw. */
 PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, const double *radii,
                                             int64_t count, const prun_perturb_options *options,
                                             double *losses, double *standard_errors,
                                             double *error_rates);
 /* The same at `count` kept fractions in [0, 1]: noise on the weights that magnitude pruning would
    remove there, of the Euclidean norm of what it would remove (paper, figures 2 and 5: pruning
-   against random perturbation of the same size). Its partner is prun_loss_curve with the same
-   fractions. options->fraction, norm and match_norm are not used. */
+   against random perturbation of the same size). Compare it with prun_loss_curve at the same
+   fractions. options->fraction, norm and match_norm are not used. Needs level 1. Cost: a pass per
+   fraction and draw. */
 PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const double *fractions,
                                          int64_t count, const prun_perturb_options *options,
                                          double *losses, double *standard_errors,
@@ -1029,7 +1199,8 @@ typedef struct prun_radius {
 /* Largest radius whose mean loss over the draws is at most (1 + beta) times the unperturbed one
    (paper 5.1: random-perturbation robustness is its `flatness`). Doubles (or halves) `first` until
    the answer is bracketed, then bisects; common random numbers make the loss a smooth function of
-   the radius, and candidates end as soon as their partial sum is too large. Needs level 1. */
+   the radius, and candidates end as soon as their partial sum is too large. Needs level 1. Cost: 60
+   to 80 passes with ten draws in our tests. */
 PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
                                              const prun_perturb_options *options,
                                              prun_radius *result);
@@ -1037,18 +1208,24 @@ PRUNDEF prun_status prun_perturbation_radius(const prun_objective *objective,
    gradient ascent finds in the box |u_i| <= radius (GAUSSIAN), or radius |w_i| + epsilon (SQUARED,
    MAGNITUDE). Each of `restarts` begins uniformly in half the box and takes `steps` steps of a
    tenth of the box along the gradient over its root mean square. An upper bound on the radius:
-   ascent can miss the worst point. Needs level 2. */
+   ascent can miss the worst point. Needs level 2. Cost: about 16 passes, and `restarts` x `steps`
+   gradients of `batch` samples for every radius that is tried. */
 PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
                                           const prun_perturb_options *options, prun_radius *result);
 
 /* Mean error rate of random subnetworks with noise, E_{v~Q} of paper Eq. (1): every weight is kept
    with probability `kept`, survivors get Gaussian noise of deviation `sigma`. standard_error: over
-   options->draws, may be NULL. Needs level 1. */
+   options->draws, may be NULL. Needs level 1. Cost: a pass per draw. */
 PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double kept, double sigma,
                                        const prun_perturb_options *options, double *error_rate,
                                        double *standard_error);
 
 /* [BALL] sharpness at a fixed radius, modules put back */
+/*
+   prun_ball_sharpness asks how much the loss rises within a given distance of the weights, on
+   average or at worst. prun_reinitialization_errors and prun_criticality reset one module at a time
+   to its weights before training, completely or in part.
+*/
 
 /* Shape of the ball around the parameters. */
 typedef enum prun_ball_shape {
@@ -1128,9 +1305,9 @@ PRUNDEF prun_status prun_criticality(const prun_objective *objective,
 
 /* [HESSIAN] curvature: products, eigenvalues, spectrum, trace, effective dimensionality */
 /*
-   H is the k x k Hessian of the loss with respect to the chosen tensors, which stand one after the
-   other in tensor order. Everything is made of products H v: exact ones where the objective has
-   level 3, else central differences of its gradient (level 2). Weights are restored bit by bit.
+   H is the k x k Hessian of the loss with respect to the chosen tensors, concatenated in tensor
+   order. Everything is computed from products H v: exact ones where the objective has level 3,
+   otherwise central differences of its gradient (level 2). Weights are restored bit for bit.
 
        prun_hessian_options options = {0};
        prun_spectrum spectrum;
@@ -1216,14 +1393,15 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, con
    after options->steps Lanczos steps from a random vector. residuals (or NULL): |H v - value v|,
    which bounds the distance to an eigenvalue: more steps make it smaller. With finite differences
    it contains by how much H v changes when their step is halved. vectors: count x k unit vectors,
-   or NULL. A run sees a multiple eigenvalue once, unless it goes on to step k. Memory: a
-   float vector per step. `count` more products where residuals are asked for. After a failure the
+   or NULL. A run finds a multiple eigenvalue only once, unless it takes all k steps. Memory:
+   a float vector per step. `count` more products where residuals are asked for. After a failure the
    results are partly set. */
 PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int64_t count,
                                             const prun_hessian_options *options, double *values,
                                             double *residuals, float *vectors);
 /* Trace of H by Hutchinson's estimator with Rademacher vectors, options->probes products; exact for
-   a diagonal H. by_tensor: NULL, or the traces of the diagonal blocks of the chosen tensors. */
+   a diagonal H. by_tensor: NULL, or the traces of the diagonal blocks of the chosen tensors, one
+   per tensor. Needs level 3, or 2 by differences, as do all functions of this section. */
 PRUNDEF prun_status prun_hessian_trace(const prun_objective *objective,
                                        const prun_hessian_options *options, prun_estimate *trace,
                                        prun_estimate *by_tensor);
@@ -1244,7 +1422,7 @@ typedef struct prun_spectrum {
     int64_t parameters; /* k */
     int64_t probes, steps;
     double *values, *weights;     /* probes x steps */
-    double *diagonal, *couplings; /* probes x steps: the tridiagonal matrices behind them */
+    double *diagonal, *couplings; /* probes x steps: the tridiagonal matrices they come from */
     prun_context *context;
     double difference_error; /* of finite differences, relative, in the direction of the largest
                                 curvature or as far as the runs found H not symmetric, whichever is
@@ -1253,9 +1431,9 @@ typedef struct prun_spectrum {
 } prun_spectrum;
 
 /* Runs them: probes x steps products; memory: a float vector per step. Full reorthogonalisation.
-   Where a run ends early (an invariant subspace), it goes on from a fresh orthogonal vector with
-   weight 0, so that at steps = k all eigenvalues are there, multiple ones too. A struct that was
-   not filled is empty; prun_spectrum_free is then allowed, not needed. */
+   Where a run ends early (an invariant subspace), it continues from a fresh orthogonal vector with
+   weight 0, so that steps = k finds all eigenvalues, multiple ones included. After a failure the
+   struct is empty; prun_spectrum_free is then allowed, not needed. */
 PRUNDEF prun_status prun_hessian_spectrum(const prun_objective *objective,
                                           const prun_hessian_options *options,
                                           prun_spectrum *spectrum);
@@ -1286,8 +1464,8 @@ typedef struct prun_effective_dimension {
    mean loss. How far the Ritz sum lies below the sum over all eigenvalues depends on the steps and
    on how many eigenvalues are a tenth of z or larger. On small trained networks 100 steps missed
    10 to 21 % where these were 8 to 22 (z = 1) and 60 to 75 % where they were 220 to 490
-   (z = 1/391); 30 steps missed a third and almost nine tenths. The estimate has no such bias, its
-   `error` says what it has. */
+   (z = 1/391); 30 steps missed a third and almost nine tenths. The estimate has no such bias; its
+   `error` covers the rest. */
 PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum, double z,
                                                   prun_effective_dimension *result);
 #endif
@@ -1338,6 +1516,12 @@ PRUNDEF prun_status prun_prune_scores(const prun_objective *objective, prun_scor
                                       const prun_score_options *options, float *scores);
 
 /* [MEASURE] generalization measures */
+/*
+   First the quantities that measures are made of, each as a function of its own: norms, singular
+   values, spectra, bounds, margins, moments of gradients, clusters. Then the table of all measures
+   (prun_measures), and prun_measurement, prun_measure and prun_measure_all, which compute them for
+   an objective.
+*/
 
 /* Squared Frobenius (Euclidean) norm of a tensor. */
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor);
@@ -1404,7 +1588,7 @@ typedef struct prun_power_law {
 PRUNDEF prun_status prun_power_law_fit(prun_context *context, const double *values, int64_t count,
                                        prun_power_law *law);
 
-/* What the eigenvalues of a weight say (Martin, Peng and Mahoney 2021). */
+/* Statistics of the eigenvalues of a weight (Martin, Peng and Mahoney 2021). */
 typedef struct prun_weight_spectrum_result {
     int64_t count; /* eigenvalues */
     double sum, largest;
@@ -1446,7 +1630,7 @@ PRUNDEF double prun_pacbayes_magnitude_bound(const prun_tensor *tensors, const p
    masked, and for c values of `kept` fixed beforehand; the paper's 5 is ln c for c = 148, its alpha
    is 1 - kept. lambda > 1/2: McAllester 2013 instead,
        (L_hat + lambda / m (KL + ln(c / delta))) / (1 - 1 / (2 lambda)).
-   At 1 or above the bound says nothing. */
+   A bound of 1 or more is vacuous. */
 typedef struct prun_dropout_bound {
     double empirical; /* E_{v~Q} L_hat, see prun_dropout_error */
     double kept, squared_norm;
@@ -1516,7 +1700,7 @@ PRUNDEF prun_status prun_relative_flatness(prun_context *context, const float *r
 PRUNDEF double prun_disagreement(const float *logits, const float *other, int64_t n,
                                  int64_t classes);
 
-/* What a measure asks for, beyond the weights. */
+/* What a measure needs besides the weights. */
 enum prun_needs {
     PRUN_NEEDS_LOSS = 1,             /* level 1 */
     PRUN_NEEDS_GRADIENT = 2,         /* level 2 */
@@ -1537,8 +1721,8 @@ enum prun_trait {
     PRUN_TRAIT_SLOW = 4         /* many passes over the samples, or long iterations */
 };
 
-/* One line per measure. `direction`: 1 when larger values are to go with a larger gap, -1 the other
-   way, 0 when its source claims nothing. */
+/* One entry per measure. `direction`: 1 where the source expects larger values with a larger gap,
+   -1 the opposite, 0 where it makes no claim. */
 typedef struct prun_measure_info {
     const char *name;   /* lower case and underscores */
     const char *source; /* equation or section */
@@ -1549,9 +1733,9 @@ typedef struct prun_measure_info {
     uint32_t traits; /* enum prun_trait */
 } prun_measure_info;
 
-/* The table of all measures. Their names are stable, their places are those of this version. */
+/* The table of all measures. Names are stable; indices may change with the version. */
 PRUNDEF const prun_measure_info *prun_measures(int64_t *count);
-PRUNDEF int64_t prun_measure_find(const char *name); /* place in the table; -1: there is none */
+PRUNDEF int64_t prun_measure_find(const char *name); /* index in the table, or -1 */
 
 /* Zero-initialise; zero fields take the default in brackets. */
 typedef struct prun_measure_options {
@@ -1572,8 +1756,8 @@ typedef struct prun_measure_options {
     double delta;        /* of bounds [0.05] */
     double sigma;        /* noise of the dropout bound [1] */
     int64_t noise_batch, noise_pairs; /* gradient noise [128, 8] */
-    int64_t hessian_samples; /* curvature is that of the mean loss of so many samples, drawn once
-                                without replacement [500; no more than there are] */
+    int64_t hessian_samples; /* curvature: samples of the mean loss, drawn once without replacement
+                                [500, or all if there are fewer] */
     int64_t hessian_steps, hessian_probes; /* Lanczos steps of a run, and runs [100, 3] */
     double z;                              /* of effective dimensionality [1] */
     double weight_decay;                   /* of training: another z [0: that measure is missing] */
@@ -1595,14 +1779,14 @@ typedef struct prun_measure_options {
 PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options);
 
 /* If status is PRUN_OK, value is valid and may be +infinity (a radius or margin that does not exist
-   ranks last); the message then says why, or that a search ended at its cap. Otherwise the value is
-   NaN and the message says why. */
+   ranks last); the message then gives the reason, or reports that a search ended at its cap.
+   Otherwise the value is NaN and the message gives the reason. */
 typedef struct prun_measure_result {
     double value;
     double standard_error; /* Monte-Carlo measures; NaN elsewhere, or where one draw gives none.
                               Curvature: all errors known, those of quadrature and finite
                               differences too; the message names the largest above 10 % */
-    double seconds;        /* what an earlier measure found out already costs nothing */
+    double seconds;        /* spent on this measure; reused results cost nothing */
     prun_status status;
     char message[200];
 } prun_measure_result;
@@ -1627,23 +1811,23 @@ PRUNDEF const double *prun_measurement_losses(const prun_measurement *measuremen
 PRUNDEF const float *prun_measurement_logits(const prun_measurement *measurement);
 PRUNDEF const double *prun_measurement_margins(const prun_measurement *measurement);
 
-/* One measure by its name; PRUN_ERR_MISSING: there is none. Returns result->status, which a
-   callback's error becomes. */
+/* One measure by its name; PRUN_ERR_MISSING: there is no such measure. Returns result->status,
+   which is the callback's status if one failed. */
 PRUNDEF prun_status prun_measure(prun_measurement *measurement, const char *name,
                                  prun_measure_result *result);
 /* All of them, or those with a non-zero byte in `wanted` (one per measure; the others stay as they
-   are). A measure that is undefined or lacks something (PRUN_ERR_UNSUPPORTED, _MISSING, _NONFINITE,
-   _OVERFLOW, _CONVERGENCE) says so in its result and does not affect the others. Any other status,
-   of a callback or for lack of memory, ends the work and is returned. */
+   are). A measure that is undefined or lacks an input (PRUN_ERR_UNSUPPORTED, _MISSING, _NONFINITE,
+   _OVERFLOW, _CONVERGENCE) reports it in its result and does not affect the others. Any other
+   status, of a callback or for lack of memory, ends the run and is returned. */
 PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint8_t *wanted,
                                      const prun_measure_options *options,
                                      prun_measure_result *results);
 
 /* [STATS] evaluation statistics and tables of models */
 /*
-   Models are rows: measures, targets and hyperparameters are arrays of n doubles. What is undefined
-   is NaN, and the result's `reason` says why. Functions are thread safe for different contexts;
-   those that say so use the context's threads, with the same bits for any number.
+   Models are rows: measures, targets and hyperparameters are arrays of n doubles. Undefined results
+   are NaN, and `reason` tells why. Functions are thread safe for different contexts; those marked
+   "With threads" use the context's threads, with the same bits for any number of them.
 
    Infinite values are values: they rank first or last, and equal ones tie. Every statistic that
    depends on order alone takes them: Kendall's tau, granulated and partial, conditional
@@ -1949,6 +2133,11 @@ PRUNDEF void prun_table_keep_rows(prun_table *table, const uint8_t *keep);
 #endif
 
 /* [FILES] data sets, checkpoints, tables */
+/*
+   Loaders read images (IDX, CIFAR, NumPy), checkpoints (safetensors), arrays (NumPy) and tables of
+   models (CSV). Everything is written through prun_output, which replaces a file whole or not at
+   all.
+*/
 #ifndef PRUNABILITY_NO_FILES
 
 /* A file that is written whole or not at all: into a temporary file beside the target, which is
@@ -17626,18 +17815,21 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__PLAIN(X, "effective_dimensionality_slq_fraction" end, "Kuhn 5.1", \
                 "the same per weight, " at, 1, PRUN__CURVED, curvature, 3, z, 0)
 
-/* Sharpness in a ball: largest and mean rise, Euclidean and in a box. */
-#define PRUN__BALLS(X, end, what, direction, variant, more) \
-    PRUN__PLAIN(X, "sharpness_ball" end, "Andriushchenko 2023", what " at most, |d| <= 0.5", \
-                direction, PRUN__SHARP_BALL | (more), ball, 0, variant, 0) \
-    PRUN__PLAIN(X, "sharpness_box" end, "Andriushchenko 2023", what " at most, |d_i| <= 0.002", \
-                direction, PRUN__SHARP_BALL | (more), ball, 1, variant, 0) \
+/* Sharpness in a ball: largest and mean rise of a loss, Euclidean and in a box; ratio: "/w" where
+   distances are relative. */
+#define PRUN__BALLS(X, end, loss, ratio, direction, variant, more) \
+    PRUN__PLAIN(X, "sharpness_ball" end, "Andriushchenko 2023", \
+                "largest rise of " loss ", |d" ratio "| <= 0.5", direction, \
+                PRUN__SHARP_BALL | (more), ball, 0, variant, 0) \
+    PRUN__PLAIN(X, "sharpness_box" end, "Andriushchenko 2023", \
+                "largest rise of " loss ", max |d" ratio "| <= 0.002", direction, \
+                PRUN__SHARP_BALL | (more), ball, 1, variant, 0) \
     PRUN__PLAIN(X, "sharpness_ball_average" end, "Andriushchenko 2023", \
-                what " on average, normal, 0.1", direction, PRUN__RANDOM | (more), ball, 0, \
-                (variant) | 2, 0) \
+                "mean rise of " loss ", normal d" ratio ", 0.1", direction, PRUN__RANDOM | (more), \
+                ball, 0, (variant) | 2, 0) \
     PRUN__PLAIN(X, "sharpness_box_average" end, "Andriushchenko 2023", \
-                what " on average, uniform, 0.2", direction, PRUN__RANDOM | (more), ball, 1, \
-                (variant) | 2, 0)
+                "mean rise of " loss ", uniform d" ratio ", 0.2", direction, \
+                PRUN__RANDOM | (more), ball, 1, (variant) | 2, 0)
 
 /* name, source, what, direction, needs; family, which, variant and flags; for norms the rows
    product, sum and divisor, then flags */
@@ -17763,11 +17955,12 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
                 PRUN__SENSITIVE, features, 5, 0, 0) \
     PRUN__PLAIN(X, "input_sensitivity_logits", "Novak 2018", "|Jacobian of logits|_F", 1, \
                 PRUN__SENSITIVE, features, 5, 1, 0) \
-    PRUN__BALLS(X, "", "the loss rises by", 0, 0, 0) \
-    PRUN__BALLS(X, "_adaptive", "the same, ball by |w|", 1, 1, 0) \
-    PRUN__BALLS(X, "_adaptive_normalized", "and normalized logits", 1, 5, PRUN__NORMALIZED) \
-    PRUN__PLAIN(X, "reinitialization_error", "Zhang 2019", "error rate, one module put back", 0, \
-                PRUN_NEEDS_LOSS | PRUN__START, robustness, 0, 0, 0) \
+    PRUN__BALLS(X, "", "the loss", "", 0, 0, 0) \
+    PRUN__BALLS(X, "_adaptive", "the loss", "/w", 1, 1, 0) \
+    PRUN__BALLS(X, "_adaptive_normalized", "the normalized loss", "/w", 1, 5, PRUN__NORMALIZED) \
+    PRUN__PLAIN(X, "reinitialization_error", "Zhang 2019", \
+                "error rate with one layer reset, mean", 0, PRUN_NEEDS_LOSS | PRUN__START, \
+                robustness, 0, 0, 0) \
     PRUN__PLAIN(X, "network_criticality", "Chatterji 2020", \
                 "sum of least alpha^2 |w - w0|^2 / sigma^2", 1, PRUN__SEARCH | PRUN__START, \
                 robustness, 1, 0, 0) \
