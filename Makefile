@@ -1,12 +1,12 @@
-# make            what there is to make
-# make demo       the first experiment, small enough for a minute on two cores
-# Your CC, CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS count. OPENMP= builds without OpenMP.
+# make            list the targets
+# make demo       a small version of the first experiment: about a minute on two cores
+# CC, CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS are honoured. OPENMP= builds without OpenMP.
 
 CFLAGS ?= -O2
 PREFIX ?= /usr/local
 export CC CXX
 
-# -fopenmp where the compiler accepts it and can link it, found out once and only when needed.
+# -fopenmp if the compiler can compile and link with it; tested once, and only when needed.
 OPENMP_PROBE = mkdir -p build && \
     printf '\043include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n' | \
     $(CC) $(CPPFLAGS) $(CFLAGS) -fopenmp -x c - -o build/openmp-probe $(LDFLAGS) 2>&1 && \
@@ -22,11 +22,11 @@ TESTS = $(patsubst tests/%.c,build/%,$(wildcard tests/test_*.c))
 GOLDEN = $(patsubst tests/%.c,build/%,$(wildcard tests/golden_check.c))
 BENCH = $(patsubst bench/%.c,build/bench_%,$(wildcard bench/*.c))
 PYTHON ?= python3
-# The longest first, so that none of them is the last to end.
+# The longest first, so that no long one starts last.
 SCRIPTS = $(wildcard tests/compile.sh tests/studies.sh tests/programs.sh tests/lessons.sh \
     tests/peers/recent.sh tests/embedding.sh tests/peers/pytorch.sh tests/peers/torch_module.sh \
     tests/own_network.sh tests/peers/spectral.sh tests/fork.sh tests/format.sh tests/header.sh \
-    tests/readme.sh)
+    tests/docs.sh)
 FUZZ = $(patsubst tests/fuzz/%.c,build/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 VERSION = $(shell awk '$$2 == "PRUNABILITY_VERSION" { gsub(/"/, "", $$3); print $$3 }' prunability.h)
@@ -35,7 +35,7 @@ SONAME = libprunability.so.$(basename $(VERSION))
 SHARED = -shared $(if $(filter Darwin,$(shell uname -s)),,-Wl,-soname,$(SONAME))
 
 WATCHED = sanitize tsan msan valgrind coverage
-.PHONY: help demo quickstart examples lib test bits matrix $(WATCHED) fuzz bench bench-peers clean \
+.PHONY: help demo quickstart examples lib test check-docs bits matrix $(WATCHED) fuzz bench bench-peers clean \
     install install-lib uninstall force
 
 help:
@@ -45,6 +45,7 @@ help:
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
 	@echo 'make test T=conv  the tests of that name or section; T=prun_prune: those that call it'
+	@echo 'make check-docs   is what README and header show and say true? (a part of make test)'
 	@echo 'make bits         are all results the recorded ones, to the last bit? (a minute)'
 	@echo 'make matrix       tests with every compiler, standard and (emulated) machine at hand; M=--short,'
 	@echo '                  M=PATTERN, M=--list, M=--help'
@@ -76,7 +77,7 @@ ALL_TESTS = $(SCRIPTS) tests/bits.sh $(GOLDEN) $(TESTS) $(FUZZ) tests/peers/stat
 CHOSEN := $(if $(and $(T),$(filter test,$(MAKECMDGOALS))),$(shell sh tests/choose.sh '$(T)' $(ALL_TESTS)),\
     $(ALL_TESTS))
 
-# $(call NEEDS,TEST): the program that a script is given
+# $(call NEEDS,TEST): the program that a script takes as its argument
 NEEDS = $(if $(filter %/bits.sh,$(1)),build/bits)
 # $(call RUN,TEST): the commands that run it
 RUN = $(or $(if $(filter $(GOLDEN),$(1)),$(RUN_GOLDEN)),\
@@ -92,6 +93,9 @@ test: $(filter build/%,$(CHOSEN)) $(foreach test,$(CHOSEN),$(call NEEDS,$(test))
 	@$(if $(CHOSEN),TESTS_LIBRARY=$(CURDIR)/build/tests.a TESTS_FLAGS='$(CPPFLAGS) $(OPENMP)' \
 	    sh tests/run.sh $(foreach test,$(CHOSEN),$(call RUN,$(test))),false)
 
+check-docs: build/tests.a
+	@TESTS_LIBRARY=$(CURDIR)/build/tests.a TESTS_FLAGS='$(CPPFLAGS) $(OPENMP)' sh tests/docs.sh
+
 bits: build/bits
 	@sh tests/bits.sh build/bits
 
@@ -104,7 +108,7 @@ tsan: MODE = thread
 msan: MODE = memory
 valgrind: MODE = valgrind
 coverage: MODE = coverage
-# with the script's own choice of a compiler, unless CC is given
+# the script chooses a compiler unless CC is given
 $(WATCHED):
 	@CC='$(if $(filter default,$(origin CC)),,$(CC))' sh tests/sanitize.sh $(MODE)
 
@@ -137,9 +141,9 @@ build/%: examples/studies/%.c $(STUDIES) prunability.h build/command
 build/%: examples/pytorch/%.c $(STUDIES) prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
 
-# The library for the test programs, and position-independent for the scripts' shared library.
-# Programs that include the implementation take nothing from it; programs that bring it with them
-# are compiled without it.
+# The library for the test programs; position-independent, because scripts also make a shared
+# library of it. Programs that test internals include the implementation and take nothing from it.
+# Programs compiled with tests/linked.h leave the implementation out and link with it.
 build/tests.a: tests/implementation.c tests/implementation.h prunability.h build/command
 	$(COMPILE) -fPIC -c $< -o build/implementation.o
 	rm -f $@
@@ -160,7 +164,7 @@ build/test_evaluate: examples/studies/evaluate.c $(STUDIES)
 build/%: tests/fuzz/%.c tests/fuzz/fuzz.h tests/linked.h build/tests.a prunability.h build/command
 	$(COMPILE) $(LINKED) $< build/tests.a -o $@ $(LINK)
 
-# which looks at a network from inside
+# compiled with the implementation, because it inspects a network's internals
 build/fuzz_graph: tests/fuzz/fuzz_graph.c tests/fuzz/graph.h tests/fuzz/graph_reference.h \
     prunability.h build/command
 	$(COMPILE) $< -o $@ $(LINK)
@@ -174,7 +178,7 @@ build/libprunability.so: prunability.h build/command
 	printf '\043define PRUNABILITY_IMPLEMENTATION\n\043include "../prunability.h"\n' > build/lib.c
 	$(COMPILE) -fPIC $(SHARED) build/lib.c -o $@ $(LINK)
 
-# Changes when the compiler or a flag does, so that programs are built anew.
+# Changes when the compiler or a flag changes, so that programs are rebuilt.
 build/command: export COMMAND = $(COMPILE) $(LINK)
 build/command: force
 	@mkdir -p build
@@ -183,7 +187,7 @@ build/command: force
 clean:
 	rm -rf build
 
-# INTO: where files go now; a package's files name the PREFIX alone.
+# INTO: where files are copied to, below DESTDIR. The .pc files themselves name only PREFIX.
 INTO = "$(DESTDIR)$(PREFIX)"
 
 # $(call PC,NAME,DESCRIPTION,LIBS)

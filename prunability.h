@@ -7102,16 +7102,16 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
 
 /* [IMAGES.I] checks, normalisation, augmentation, packing */
 /*
-   An image is read, changed and normalised anew for every pass; what it draws depends on the pass
-   and its position alone.
+   Images are read, augmented and normalised on the fly in every pass. The random draws of an image
+   depend only on the pass and on its position in the pass.
 */
 
-/* Values of one image. */
+/* Number of values in one image. */
 static int64_t prun__image_size(const prun_images *images) {
     return images->channels * images->height * images->width;
 }
 
-/* Checks sizes and pointers, but no label and no value. */
+/* Checks sizes and pointers, but not labels or pixel values. */
 static prun_status prun__images_check_shape(prun_context *context, const prun_images *m) {
     const int64_t sizes[5] = {m->count, m->channels, m->height, m->width, m->classes};
     static const char *const names[5] = {"count", "channels", "height", "width", "classes"};
@@ -7214,7 +7214,7 @@ PRUNDEF void prun_images_free(prun_images *images) {
     memset(images, 0, sizeof *images);
 }
 
-/* What one image draws; zero: unchanged. */
+/* Random changes of one image; all zero: unchanged. */
 typedef struct prun__draw {
     int64_t crop_y, crop_x, shift_y, shift_x;
     int mirror;
@@ -7225,8 +7225,7 @@ static int64_t prun__offset_draw(uint64_t bits, int64_t radius) {
     return radius > 0 ? prun__random_below(bits, 2 * radius + 1) - radius : 0;
 }
 
-/* What the image at this position of a pass draws. Each position has four random words of its own.
-   */
+/* Random draws of the image at this position of a pass. Each position uses four random words. */
 static prun__draw prun__image_draw(const prun_augment *a, uint64_t seed, uint64_t stream,
                                    int64_t position) {
     prun__draw d;
@@ -7242,7 +7241,8 @@ static prun__draw prun__image_draw(const prun_augment *a, uint64_t seed, uint64_
     return d;
 }
 
-/* Source of target position t on an axis of n: crop leaves -1 outside, shift repeats the border. */
+/* Source index of target index t on an axis of length n. Cropping gives -1 outside the image;
+   shifting repeats the border. */
 static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shift) {
     t += shift;
     t = t < 0 ? 0 : t >= n ? n - 1 : t;
@@ -7250,7 +7250,7 @@ static int64_t prun__draw_source(int64_t t, int64_t n, int64_t crop, int64_t shi
     return t < 0 || t >= n ? -1 : t;
 }
 
-/* A constant length, which compilers vectorise under plain -O2. */
+/* Compilers vectorise inner loops of this constant length even at -O2. */
 #define PRUN__STEP 16
 
 /* `count` raw values from element `from` on. */
@@ -7269,8 +7269,8 @@ static void prun__raw_read(const prun_images *m, int64_t from, int64_t count,
     for (; i < count; i++) out[i] = (float)bytes[i] * (1.0f / 255.0f);
 }
 
-/* A row of a drawn image, whose source begins at element `row`. Most of it is a piece of the
-   source; beyond that the border repeats or zeros begin. */
+/* Reads a row of an augmented image; its source row begins at element `row`. Elements
+   from .. to - 1 are copied in one piece. The others repeat the border or are zero. */
 static void prun__row_read(const prun_images *m, int64_t row, const prun__draw *d, float *out) {
     const int64_t n = m->width, move = d->shift_x + d->crop_x;
     const int64_t from = PRUN__MIN(n, PRUN__MAX(0, -PRUN__MIN(d->shift_x, move)));
@@ -7290,7 +7290,7 @@ static void prun__row_read(const prun_images *m, int64_t row, const prun__draw *
     }
 }
 
-/* Raw values of one drawn image, (C, H, W). */
+/* Raw values of one image with its draws applied, (C, H, W). */
 static void prun__image_read_raw(const prun_images *m, int64_t image, prun__draw d, float *out) {
     const int64_t base = image * prun__image_size(m);
     int64_t c, y;
@@ -7306,8 +7306,8 @@ static void prun__image_read_raw(const prun_images *m, int64_t image, prun__draw
         }
 }
 
-/* Per-image standardisation of the DEMOGEN study, from the sums of v - shift and of its square over
-   n values: std at least 1/sqrt(n). */
+/* Per-image standardisation of the DEMOGEN study, from the sums of v - shift and (v - shift)^2 over
+   n values. The std is at least 1/sqrt(n). */
 static void prun__image_moments(double sum, double square, double shift, double n, float *mean,
                                 float *scale) {
     double std = sqrt(PRUN__MAX(square / n - sum / n * (sum / n), 0.0));
@@ -7316,8 +7316,8 @@ static void prun__image_moments(double sum, double square, double shift, double 
     *scale = (float)(1.0 / std);
 }
 
-/* Normalises one image (C, H, W) in place, as its set says. The sums go through it pixel by pixel,
-   as in prun__lanes_normalize, so that both give the same bits. */
+/* Normalises one image (C, H, W) in place, as its set specifies. The sums run pixel by pixel, as in
+   prun__lanes_moments, so that both give the same bits. */
 static void prun__image_normalize(const prun_images *m, float *v) {
     const int64_t area = m->height * m->width;
     float mean = 0.0f, scale = 1.0f;
@@ -7389,8 +7389,8 @@ typedef struct prun__source {
     uint64_t seed, stream;
 } prun__source;
 
-/* Restricts a source to samples from .. from + n - 1 of what index (NULL: 0, 1, ...) lists. Without
-   an index the images themselves are offset, so no list is needed. */
+/* Restricts a source to entries from .. from + n - 1 of `index` (NULL: 0, 1, ...). Without an
+   index, `first` holds the offset, so no list is needed. */
 static PRUN__SHARED void prun__source_set_part(prun__source *s, const int64_t *index, int64_t from,
                                                int64_t n) {
     s->index = index ? index + from : NULL;
@@ -7413,23 +7413,23 @@ static prun__source prun__source_make(const prun_images *images, const int64_t *
     return s;
 }
 
-/* Image i of the source with its draws, not normalised, (C, H, W). */
+/* Image i of the source, augmented but not normalised, (C, H, W). */
 static void prun__source_read_raw(const prun__source *s, int64_t i, float *out) {
     prun__image_read_raw(s->images, prun__source_image(s, i),
                          prun__image_draw(s->augment, s->seed, s->stream, i), out);
 }
 
-/* Image i of the source as a network sees it, (C, H, W). */
+/* Image i of the source, augmented and normalised, (C, H, W). */
 static void prun__source_read(const prun__source *s, int64_t i, float *out) {
     prun__source_read_raw(s, i, out);
     prun__image_normalize(s->images, out);
 }
 
-/* Images lie this many floats apart in the scratch memory: sixteen streams a power of two apart
-   would fall into the same few cache sets. */
+/* Floats between images in scratch memory. Sixteen streams a power of two apart would map to the
+   same few cache sets. */
 static int64_t prun__scratch_stride(int64_t image_size) { return image_size + 16; }
 
-/* One block in the lane layout; scratch: 16 strides. Empty lanes become 0. */
+/* Packs one block into the lane layout; scratch: 16 strides. Empty lanes become 0. */
 static void prun__source_pack_block(const prun__source *s, int64_t block, float *scratch,
                                     float *PRUN__RESTRICT lanes) {
     const prun_images *m = s->images;
@@ -7449,7 +7449,7 @@ static void prun__source_pack_block(const prun__source *s, int64_t block, float 
     prun__lanes_normalize(m, live, lanes);
 }
 
-/* Sizes, normalisation and every index; labels of the chosen images as well. */
+/* Checks sizes, normalisation and indices, and the labels of the chosen images. */
 static prun_status prun__source_check(prun_context *context, const prun__source *s) {
     int64_t i;
     PRUN__TRY(prun__images_check_shape(context, s->images));
@@ -7513,22 +7513,25 @@ PRUNDEF prun_status prun_images_pack(prun_context *context, const prun_images *i
     return PRUN_OK;
 }
 
-/* [BUILD.I] the types of a net, and layers being added */
+/* [BUILD.I] the types of a net; adding layers */
 /*
-   A net has four parts, each with an owner that makes and changes it:
+   A net has five parts, each created and changed by its own group of functions:
    - what was built: layers, tensors, parameters and statistics (struct prun_net itself);
-   - the plan (prun__plan): operations and storage, made once by prun_net_finish, read by everyone;
+   - the plan (prun__plan): operations and storage, made once by prun_net_finish, then only read;
    - the evaluation buffers (prun__eval), made and written by evaluation;
-   - the batch (prun__batch), made and written by passes in training mode, gradients and tangents.
+   - the batch (prun__batch), made and written by passes in training mode, gradients and tangents;
+   - the base (prun__base), what several products of the Hessian have in common.
 
-   Layers become operations when the net is finished: batch norm, ReLU and non-overlapping max
-   pooling that follow one another become one NORM operation; flatten disappears; dropout works in
-   place. An operation handles one block of sixteen images; batch statistics are the only thing that
-   crosses blocks. Training keeps every value of the batch; evaluation runs one block through all
-   operations in a few reused buffers, with batch norms folded into the convolutions before them.
+   When the net is finished, its layers become operations. Consecutive batch norm, ReLU and
+   non-overlapping max pooling become one NORM operation; flatten disappears; dropout works in place
+   where possible. An operation processes one block of sixteen images; only batch statistics cross
+   blocks. Training keeps every value of the batch. Evaluation runs one block, or a small group of
+   them, through all operations in a few reused buffers, with batch norms folded into the
+   convolutions before them.
 
-   Types of all parts, and the layers that the user adds. A layer function appends to net->layer and
-   net->tensor; its first error stays in net->status and makes all later calls fail.
+   This section contains the types of all parts and the functions that add layers. These functions
+   append to net->layer and net->tensor. The first error stays in net->status and makes all later
+   calls fail.
 */
 #ifndef PRUNABILITY_NO_NET
 
@@ -7544,13 +7547,13 @@ typedef enum prun__kind {
     PRUN__NORM /* fused; operations only */
 } prun__kind;
 
-/* What the user asked for; value i + 1 is the output of layer i, value 0 the images. */
+/* A layer as the user added it. Value i + 1 is the output of layer i; value 0 is the images. */
 typedef struct prun__layer {
     prun__kind kind;
     int32_t input[2];        /* values; -1: none */
     int64_t c, h, w;         /* of the output */
     int32_t flat;            /* flattened: only element-wise and linear layers may follow */
-    int32_t tensor, tensors; /* first of its tensors, and how many */
+    int32_t tensor, tensors; /* index of its first tensor, and their number */
     prun_conv2d conv;
     int32_t linear, bias;
     prun_initializer init;
@@ -7558,7 +7561,8 @@ typedef struct prun__layer {
     double epsilon, momentum, probability;
 } prun__layer;
 
-/* One step of the plan. Values are storage numbers: aliases are resolved. */
+/* One step of the plan. in, in2 and out are storage numbers; values that share storage have the
+   same number. */
 typedef struct prun__op {
     prun__kind kind; /* CONV, NORM, MAX_POOL, AVG_POOL, DROPOUT or ADD */
     int32_t in, in2, out;
@@ -7574,17 +7578,16 @@ typedef struct prun__op {
     int64_t eval_nonzero, eval_row; /* CONV: offsets in eval.nonzero and eval.nonzero_row */
 } prun__op;
 
-/* Storage of one value or more: shape and buffers. */
+/* Storage of one or more values: shape and buffers. */
 typedef struct prun__value {
     int64_t c, h, w, size; /* size: floats per block */
     int32_t slot;          /* buffer in evaluation */
     int32_t grad;          /* buffer of its gradient, -1: none */
 } prun__value;
 
-/* What the layers became. prun_net_finish makes it from the layers, when they are complete; from
-   then on it is only read, by passes of every kind, until prun_net_free. The one exception is
-   prun_net_set_algorithm, which changes the algorithm of the convolutions: no offset or size here
-   depends on it. */
+/* The plan of the layers. prun_net_finish makes it once the layers are complete. From then on, all
+   passes only read it, until prun_net_free. The one exception is prun_net_set_algorithm, which
+   changes the algorithm of the convolutions; no offset or size here depends on it. */
 typedef struct prun__plan {
     prun__op *op; /* in the order in which they run */
     int32_t ops;
@@ -7593,71 +7596,71 @@ typedef struct prun__plan {
     int64_t *slot_size, *grad_size; /* floats per block of each buffer that values share */
     int32_t slots, grads;
     int64_t max_channels;
-    int64_t group;        /* blocks that a task takes through the operations side by side */
-    int64_t conv_scratch; /* floats, of the convolution that needs most */
+    int64_t group;        /* maximum number of blocks that one task processes together */
+    int64_t conv_scratch; /* floats: maximum over the convolutions */
     int64_t padded_size;  /* the same for the padded input of a sparse layer */
-    int64_t packed_size; /* floats of batch.packed: the phase or transposed layer that needs most */
+    int64_t packed_size;  /* floats of batch.packed: maximum over phases and transposed layers */
     int64_t prepared_size, nonzero_count, row_count; /* elements of the arrays in prun__eval */
 } prun__plan;
 
-/* Buffers of evaluation, empty until the first one. They are made for the plan and grow with the
-   samples and threads of a call. The weights in them are packed anew by every call, because the
-   parameters are the caller's to change: nothing but memory outlives a call. */
+/* Buffers of evaluation, empty before the first one. They grow with the samples and threads of a
+   call. Every call packs the weights again, because the caller may change the parameters: only the
+   memory is kept between calls. */
 typedef struct prun__eval {
     float *coefficients;    /* as in prun__batch */
     double *scale;          /* max_channels: scratch for folding */
     float *prepared;        /* folded packed weights and biases */
-    int32_t *sparse;        /* per operation: 1 for a convolution whose many zeros are left out */
-    prun__nonzero *nonzero; /* kept weights of sparse layers; made when a layer is sparse */
+    int32_t *sparse;        /* per operation: 1 for a convolution that skips its zero weights */
+    prun__nonzero *nonzero; /* weights of sparse layers; allocated when a layer is first sparse */
     int32_t *nonzero_row;
     float *arena; /* slots and scratch of each worker */
     int64_t arena_capacity;
-    double *losses; /* per sample, for a caller who wants only their sum */
+    double *losses; /* per sample, for callers that need only the sum */
     int64_t loss_capacity;
     int32_t *wrong; /* per sample */
     int64_t wrong_capacity;
 } prun__eval;
 
-/* Buffers of a training batch, also of gradients, tangents and hidden margins; empty until the
-   first pass. prun__batch_make replaces them when a batch has more blocks or there are more workers
-   than they were made for; prun_net_set_algorithm releases them, because convolutions then need
-   other sizes. Nothing in them outlives a call. */
+/* Buffers of a training batch, also used for gradients, tangents and hidden margins; empty before
+   the first pass. prun__batch_make replaces them when a batch needs more blocks or more workers.
+   prun_net_set_algorithm releases them, because convolutions then need other sizes. No contents are
+   kept between calls. */
 typedef struct prun__batch {
     int64_t blocks, workers; /* what they were made for */
     float **value;           /* per storage number */
     float **grad;            /* per gradient buffer */
     uint16_t **mask;         /* per operation: dropout, a bit per lane */
     float *coefficients;     /* per operation: PRUN__COEFFICIENTS x max_channels */
-    float *packed;           /* weights of the operations at work */
+    float *packed;           /* packed weights of the current phase or operation */
     float *partial;          /* weight gradients */
     float *strips;           /* per worker */
     float *scratch;          /* per worker: 16 images */
-    double *sums;            /* per block: 2 x max_channels, and as many for tangents */
-    float *spare;            /* gradient of a norm whose input has another reader */
+    double *sums;            /* 2 x max_channels per block, then the same for tangents */
+    float *spare;            /* gradient of a norm; see prun__norm_uses_spare */
     double *head;            /* per worker: loss scratch */
     double *losses;          /* per sample */
     int32_t *wrong;          /* per sample */
 } prun__batch;
 
-/* What products of the Hessian with several vectors share: values and gradients of the network as
-   it is, batch by batch. Empty but within a call that asks for several products, while weights and
-   images stay as they are. */
+/* What products of the Hessian with several vectors share: the values and gradients of the network
+   at its current weights, batch by batch. They are kept only during a call that computes several
+   products; weights and images do not change meanwhile. */
 typedef struct prun__base {
-    int64_t open, all;    /* such calls; those that need products of more than weights */
+    int64_t open, all;    /* open calls, and those that need more than the weights' part */
     const int64_t *index; /* of the samples: `n` of `images` */
     const prun_images *images;
     int64_t n;
     int64_t *place; /* floats per block before each value, then before each operation's gradient */
     int64_t size;   /* floats per block in all */
-    float **batch;  /* what was computed: as many as fit PRUN__BASE_MEMORY are kept */
+    float **batch;  /* values and gradients per batch; NULL if not computed or not kept */
     int64_t batches, kept;
-    float *spare; /* of a batch that is not kept */
+    float *spare; /* for a batch that is not kept */
     int64_t spare_size;
-    float *packed; /* weights of v */
+    float *packed; /* packed weights of v */
 } prun__base;
 
-/* What was built, and the three structs above. The layers may grow until the net is finished; they
-   and the tensors are then fixed, and only parameters and statistics change. */
+/* What was built, and the four structs above. Layers can be added until the net is finished. From
+   then on layers and tensors are fixed, and only parameters and statistics change. */
 struct prun_net {
     prun_context *context;
     prun_status status; /* first error of the builder */
@@ -7678,10 +7681,10 @@ struct prun_net {
     prun__eval eval;
     prun__batch batch;
     prun__base base;
-    int normalizes_logits; /* in gradients, while sharpness in a ball asks for it */
+    int normalizes_logits; /* in gradients; set while sharpness in a ball needs it */
 };
 
-/* A finished net stays usable: what is refused then is only reported. */
+/* Records the first error, except in a finished net, which stays usable. Returns -1. */
 static int32_t prun__net_fail(prun_net *net, prun_status status) {
     if (net->status == PRUN_OK && !net->finished) net->status = status;
     return -1;
@@ -7817,7 +7820,8 @@ PRUNDEF prun_conv2d_options prun_conv2d_resolved(const prun_conv2d_options *opti
     return o;
 }
 
-/* The zeros that TensorFlow's SAME adds to input `in`; nothing where the options are invalid. */
+/* The padding that TensorFlow's SAME adds to input `in`; unchanged along an axis with invalid
+   options. */
 static void prun__padding_same(const prun__layer *in, const prun_conv2d_options *o,
                                int64_t padding[4]) {
     int axis;
@@ -8045,19 +8049,19 @@ PRUNDEF int32_t prun_layer_flatten(prun_net *net, int32_t input) {
 
 /* [PLAN.I] from layers to operations and storage; parameters; the families */
 /*
-   prun_net_finish: from layers to operations, storage numbers, shared buffers and sizes; then the
-   memory of the parameters, and what releases all of it. Planning reads the layers and writes the
-   plan, nothing else.
+   prun_net_finish turns layers into operations, storage numbers, shared buffers and sizes, and then
+   allocates the parameters. The functions that release all of this follow. Planning reads only the
+   layers and writes only the plan.
 */
 #ifndef PRUNABILITY_NO_NET
 
-/* Layers that read each value, and the last of them. */
+/* The number of layers that read a value, and the last of them. */
 typedef struct prun__use {
     int32_t count, last;
 } prun__use;
 
-/* A flattened value is the same storage: its readers count as readers of the original, and a
-   flatten without readers is no reader itself. */
+/* Counts the readers of every value. A flattened value shares the storage of the original, so its
+   readers count as readers of the original; the flatten itself is not counted. */
 static void prun__use_count(const prun__layer *layer, int32_t layers, int32_t output,
                             prun__use *use) {
     int32_t i, j;
@@ -8077,14 +8081,14 @@ static void prun__use_count(const prun__layer *layer, int32_t layers, int32_t ou
         if (layer[i].kind == PRUN__FLATTEN) use[i + 1] = use[layer[i].input[0]];
 }
 
-/* True for a max pool whose windows neither overlap nor leave the image: a norm can do it. */
+/* True for a max pool whose windows neither overlap nor leave the image: a NORM can compute it. */
 static int prun__layer_is_simple_pool(const prun__layer *layer) {
     return layer->kind == PRUN__MAX_POOL && layer->stride == layer->kernel[0] &&
            layer->padding == 0;
 }
 
-/* Makes layer i a NORM operation, which absorbs a ReLU and a pool that are the only readers; they
-   all have the same storage then. Returns the last layer absorbed. */
+/* Makes layer i a NORM operation, which absorbs a following ReLU and pool if each is the only
+   reader of its input. All of them then share one storage. Returns the last layer absorbed. */
 static int32_t prun__op_fill_norm(const prun__layer *layer, int32_t i, const prun__use *use,
                                   prun__op *op, int32_t *root) {
     const prun__layer *first = &layer[i];
@@ -8104,9 +8108,9 @@ static int32_t prun__op_fill_norm(const prun__layer *layer, int32_t i, const pru
     return i;
 }
 
-/* True when layer i may overwrite its first input, which has storage `in`: there is no other
-   reader, and its producer, the last operation so far, does not need it again in the backward pass.
-   NORM and CONV do not. */
+/* True if layer i may overwrite its first input, which has storage `in`: there is no other reader,
+   and the operation that produced it does not need it again in the backward pass. NORM and CONV do
+   not. */
 static int prun__layer_is_in_place(const prun__layer *layer, int32_t i, const prun__use *use,
                                    const prun__plan *plan, int32_t in) {
     const int32_t input = layer[i].input[0];
@@ -8116,7 +8120,7 @@ static int prun__layer_is_in_place(const prun__layer *layer, int32_t i, const pr
            plan->op[plan->ops - 1].kind == PRUN__NORM && plan->op[plan->ops - 1].out == in;
 }
 
-/* Turns layers into operations. root[value]: storage that holds it, -1 while not made. */
+/* Turns layers into operations. root[value]: its storage number, -1 until it has one. */
 static prun_status prun__plan_make_ops(prun_context *context, const prun__layer *layer,
                                        int32_t layers, const prun__use *use, int32_t *root,
                                        prun__plan *plan) {
@@ -8152,7 +8156,8 @@ static prun_status prun__plan_make_ops(prun_context *context, const prun__layer 
     return PRUN_OK;
 }
 
-/* A batch norm that is the only reader of a convolution is folded into it in evaluation. */
+/* A NORM that is the only reader of a convolution is folded into it in evaluation, except for its
+   pooling. */
 static void prun__plan_find_folds(prun__plan *plan, const prun__use *use) {
     prun__op *op = plan->op;
     int32_t i, j;
@@ -8184,7 +8189,7 @@ static int32_t prun__slot_select(int64_t *sizes, unsigned char *busy, int32_t *c
     return i;
 }
 
-/* True when evaluation leaves the operation out: its convolution has done its work. */
+/* True if evaluation skips the operation: a NORM that a convolution computes, or dropout. */
 static int prun__op_is_skipped(const prun__op *op) {
     return (op->kind == PRUN__NORM && op->folded && op->window == 1) || op->kind == PRUN__DROPOUT;
 }
@@ -8203,7 +8208,7 @@ static void prun__plan_note_busy(const prun__plan *plan, int32_t i, unsigned cha
     }
 }
 
-/* Evaluation buffers: a value's is free again after its last reader. */
+/* Assigns evaluation buffers. A value's buffer is free again after its last reader. */
 static void prun__plan_set_slots(prun__plan *plan, unsigned char *busy) {
     prun__value *value = plan->value;
     int32_t i;
@@ -8241,7 +8246,7 @@ static void prun__plan_set_grads(prun__plan *plan, unsigned char *busy) {
     }
 }
 
-/* Weights of a convolution. */
+/* Number of weights of a convolution. */
 static int64_t prun__op_weight_size(const prun__op *op) {
     return op->conv.shape.out_channels * op->conv.shape.in_channels * op->conv.taps;
 }
@@ -8251,8 +8256,8 @@ static int prun__op_uses_batch(const prun__op *op) {
     return op->kind == PRUN__NORM && op->norm >= 0;
 }
 
-/* A block at a time stays in cache. Where the weights are larger than that, they are what is read
-   again and again, unless several blocks share them. */
+/* The values of one block stay in cache. Weights that are too large for the cache would be read
+   again for every block, so several blocks are then processed together. */
 enum { PRUN__GROUP = 4, PRUN__GROUP_WEIGHTS = 1 << 21 };
 
 /* Sizes of values. */
@@ -8267,7 +8272,7 @@ static prun_status prun__plan_set_values(prun_context *context, prun__plan *plan
     return PRUN_OK;
 }
 
-/* Where the convolutions' weights lie in the buffers, and how large these have to be. */
+/* Sets the offsets of the convolutions' weights in the buffers, and the sizes of the buffers. */
 static void prun__plan_set_sizes(prun__plan *plan) {
     int64_t phase = 0; /* floats of packed weights since the phase began */
     int32_t i;
@@ -8314,7 +8319,7 @@ static prun_status prun__plan_fill(const prun_net *net, int32_t output, prun__us
     return PRUN_OK;
 }
 
-/* Plans the net's layers; what a failure leaves behind is for prun__plan_free. */
+/* Plans the net's layers. After a failure, prun__plan_free releases what was allocated. */
 static prun_status prun__plan_make(const prun_net *net, int32_t output, prun__plan *plan) {
     prun_context *context = net->context;
     const int64_t n = net->layers + 1;
@@ -8339,7 +8344,7 @@ static prun_status prun__plan_make(const prun_net *net, int32_t output, prun__pl
     return status;
 }
 
-/* Releases a plan, also one whose making failed halfway. */
+/* Releases a plan, even one that is only partly made. */
 static void prun__plan_free(prun_context *context, prun__plan *plan) {
     int32_t i;
     for (i = 0; i < plan->ops; i++)
@@ -8351,7 +8356,7 @@ static void prun__plan_free(prun_context *context, prun__plan *plan) {
     memset(plan, 0, sizeof *plan);
 }
 
-/* Releases the buffers of evaluation; the next one makes them anew. */
+/* Releases the buffers of evaluation; the next evaluation allocates them again. */
 static void prun__eval_free(prun_context *context, prun__eval *eval) {
     prun__free(context, eval->coefficients);
     prun__free(context, eval->scale);
@@ -8365,7 +8370,7 @@ static void prun__eval_free(prun_context *context, prun__eval *eval) {
     memset(eval, 0, sizeof *eval);
 }
 
-/* Releases the buffers of a batch; the next pass makes them anew. */
+/* Releases the buffers of a batch; the next pass allocates them again. */
 static void prun__batch_free(prun_context *context, const prun__plan *plan, prun__batch *batch) {
     int32_t i;
     for (i = 0; batch->value && i < plan->values; i++) prun__free(context, batch->value[i]);
@@ -8387,7 +8392,7 @@ static void prun__batch_free(prun_context *context, const prun__plan *plan, prun
     memset(batch, 0, sizeof *batch);
 }
 
-/* Forgets the base and frees all of it but the spare batch, which is memory alone. */
+/* Discards the base and frees its batches. Offsets, packed weights and the spare batch are kept. */
 static void prun__base_clear(prun_context *context, prun__base *base) {
     int64_t i;
     for (i = 0; base->batch && i < base->batches; i++) prun__free(context, base->batch[i]);
@@ -8407,7 +8412,7 @@ static void prun__base_free(prun_context *context, prun__base *base) {
     base->spare_size = 0;
 }
 
-/* Blocks of a task: at most plan->group, and such that all threads get equally many tasks. */
+/* Blocks per task: at most plan->group, chosen so that all threads get the same number of tasks. */
 static int64_t prun__plan_group(const prun__plan *plan, int64_t threads, int64_t blocks) {
     int64_t tasks = (blocks + plan->group - 1) / plan->group;
     tasks = (tasks + threads - 1) / threads * threads;
@@ -8420,12 +8425,12 @@ static int64_t prun__image_scratch(const prun__plan *plan) {
     return PRUN_LANES * prun__scratch_stride(images->c * images->h * images->w);
 }
 
-/* Floats of scratch of a worker in training: the images, then convolutions. */
+/* Floats of scratch per worker in training: used for the images, then for convolutions. */
 static int64_t prun__batch_scratch(const prun__plan *plan) {
     return PRUN__MAX(prun__image_scratch(plan), plan->conv_scratch);
 }
 
-/* Gives every tensor its place: trained ones in one block, statistics in another. */
+/* Allocates the data of all tensors: trained ones in one block, statistics in another. */
 static prun_status prun__net_make_tensors(prun_net *net) {
     int64_t i, trained = 0, rest = 0, weights = 0;
     for (i = 0; i < net->tensors; i++) {
@@ -8475,7 +8480,7 @@ PRUNDEF prun_status prun_net_finish(prun_net *net, int32_t output, uint64_t seed
     return net->status;
 }
 
-/* Uniform in +-bound, each element keyed by its place. */
+/* Fills a tensor with values uniform in +-bound. The counter of an element is its index. */
 static void prun__tensor_fill_uniform(prun_tensor *t, uint64_t seed, uint64_t stream,
                                       double bound) {
     const int64_t size = prun_tensor_size(t);
@@ -8484,7 +8489,7 @@ static void prun__tensor_fill_uniform(prun_tensor *t, uint64_t seed, uint64_t st
         t->data[i] = (float)((2.0 * prun_random_uniform(seed, stream, (uint64_t)i) - 1.0) * bound);
 }
 
-/* The same value everywhere. */
+/* Sets all elements to `value`. */
 static void prun__tensor_fill_constant(prun_tensor *t, float value) {
     const int64_t size = prun_tensor_size(t);
     int64_t i;
@@ -8528,7 +8533,7 @@ PRUNDEF void prun_net_set_algorithm(prun_net *net, prun_algorithm algorithm) {
     net->algorithm = algorithm;
     for (i = 0; i < net->layers; i++) net->layer[i].conv.algorithm = algorithm;
     for (i = 0; i < net->plan.ops; i++) net->plan.op[i].conv.shape.algorithm = algorithm;
-    /* its buffers were as large as the old algorithm needs */
+    /* these buffers were sized for the old algorithm */
     prun__batch_free(net->context, &net->plan, &net->batch);
     prun__base_free(net->context, &net->base);
 }
@@ -8596,7 +8601,7 @@ static prun_status prun__arch_check(prun_context *context, const prun_arch *arch
     return PRUN_OK;
 }
 
-/* Finishes a family's net, or releases it. */
+/* Finishes a family's net; releases it after a failure. */
 static prun_status prun__family_end(prun_net *net, int32_t output, uint64_t seed, prun_net **out) {
     const prun_status status = prun_net_finish(net, output, seed);
     if (status != PRUN_OK) prun_net_free(net);
@@ -8667,7 +8672,8 @@ static int32_t prun__plain_conv(prun_net *net, int32_t input, const char *name, 
     return prun_layer_conv2d_with(net, input, name, &options);
 }
 
-/* A pre-activation block; the projection takes the activated input, the identity the raw one. */
+/* A pre-activation block. A projection shortcut reads the activated input, an identity shortcut the
+   raw one. */
 static int32_t prun__resnet18_add_block(prun_net *net, int32_t x, const char *prefix, int64_t in,
                                         int64_t out, int64_t stride) {
     char name[64];
@@ -8728,8 +8734,8 @@ PRUNDEF prun_status prun_net_create_family(prun_context *context, const prun_arc
 
 /* [RUN.I] passes over a batch, forward and backward */
 /*
-   What one block of images goes through, forward and backward, and passes over a batch: in training
-   mode, and in eval mode for gradients. They read layers and plan, and write the batch, the flat
+   Work on one block of images, forward and backward, and passes over a batch: in training mode, and
+   in eval mode for gradients. They read the layers and the plan, and write the batch, the flat
    gradient and, in training mode, the running statistics.
 */
 #ifndef PRUNABILITY_NO_NET
@@ -8798,7 +8804,7 @@ static void prun__norm_set_fixed(const prun_net *net, const prun__op *op, int id
     }
 }
 
-/* A NORM operation as the kernels see it; backward is at the input's resolution. */
+/* The kernel arguments of a NORM operation; backward works at the input's resolution. */
 static prun__norm_job prun__norm_job_make(const prun__plan *plan, const prun__op *op,
                                           float *coefficients) {
     const prun__value *in = &plan->value[op->in], *out = &plan->value[op->out];
@@ -8820,7 +8826,8 @@ static prun__norm_job prun__norm_job_make(const prun__plan *plan, const prun__op
     return job;
 }
 
-/* Zeros the lanes beyond the last image: batch norm's means do not vanish there. */
+/* Zeros the lanes beyond the last image. The means in a batch norm's gradient make them
+   non-zero. */
 static void prun__lanes_clear(float *x, int64_t size, int64_t live) {
     int64_t i, l;
     if (live == PRUN_LANES) return;
@@ -8845,7 +8852,8 @@ static prun__window prun__window_make(const prun__layer *layer, int64_t height, 
     return w;
 }
 
-/* One output vector of a pool: maximum, or sum / kernel area. where: NULL, or the winners. */
+/* One output vector of a pool: maximum, or sum / kernel area. where: NULL, or receives the pixels
+   of the maxima. */
 static void prun__pool_run_vector(const prun__layer *layer, const prun__value *in, prun__window w,
                                   const float *x, float *y, int32_t *where) {
     const float scale = 1.0f / (float)(layer->kernel[0] * layer->kernel[1]);
@@ -8868,7 +8876,7 @@ static void prun__pool_run_vector(const prun__layer *layer, const prun__value *i
     for (l = 0; l < PRUN_LANES; l++) y[l] = layer->kind == PRUN__AVG_POOL ? sum[l] * scale : sum[l];
 }
 
-/* A pool that no norm does, on one block. */
+/* A pool that is not part of a NORM operation, on one block. */
 static void prun__pool_run(const prun_net *net, const prun__op *op, const float *x, float *y) {
     const prun__layer *layer = &net->layer[op->layer];
     const prun__value *in = &net->plan.value[op->in], *out = &net->plan.value[op->out];
@@ -8929,8 +8937,8 @@ static void prun__lanes_add(const float *a, const float *b, int64_t size, float 
     prun__lanes_put(b, size, 1, y);
 }
 
-/* Dropout decisions are 16-bit: the threshold is exact to 1/65536 and the scale uses the
-   probability that really acts, so the expectation is exact. */
+/* Dropout decisions are 16-bit: the probability is rounded to 1/65536. The scale uses the rounded
+   probability, so the expectation is exact. */
 static uint32_t prun__dropout_threshold(double probability) {
     return (uint32_t)PRUN__MIN(probability * 65536.0 + 0.5, 65535.0);
 }
@@ -8955,7 +8963,8 @@ static void prun__dropout_fill_masks(uint64_t seed, uint64_t stream, uint64_t fi
     }
 }
 
-/* A lane is kept where its bit is set; four lanes at a time through a table of 0 and 1. */
+/* Keeps and scales a lane where its bit is set. A table turns the bits of four lanes into
+   floats. */
 static void prun__dropout_apply(const uint16_t *mask, int64_t vectors, float scale, const float *x,
                                 int add, float *y) {
     static const float bits[16][4] = {{0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {1, 1, 0, 0},
@@ -8985,8 +8994,9 @@ static void prun__op_pack(const prun_net *net, const prun__op *op, int forward, 
     prun__conv_pack(net->context, &job);
 }
 
-/* Turns the gradient g with respect to normalized logits u into that of the logits, over the norm
-   g - mean g - u (u g). Where the norm is its least value, u is linear in the logits. */
+/* Turns the gradient g with respect to normalized logits u into that with respect to the logits,
+   (g - mean g - u (u . g)) / norm. Where the norm is PRUN__LEAST_NORM, u is linear in the logits
+   and the term u (u . g) is absent. */
 static void prun__logits_normalize_gradient(const float *logits, int64_t classes, double *g) {
     double center, norm, mean = 0.0, along = 0.0;
     int64_t j;
@@ -9000,8 +9010,8 @@ static void prun__logits_normalize_gradient(const float *logits, int64_t classes
         g[j] = (g[j] - mean - along * ((double)logits[j] - center) / norm) / norm;
 }
 
-/* Losses of one block from its logits; with dlogits also their gradient, 0 on empty lanes.
-   normalize: of logits that are normalised first. */
+/* Losses of one block from its logits and, unless dlogits is NULL, their gradient, 0 on empty
+   lanes. normalize: 1 to normalise the logits first. */
 static void prun__loss_run(const prun__source *source, int64_t block, int64_t classes,
                            int normalize, const float *logits, double *scratch, double *losses,
                            int32_t *wrong, float *dlogits) {
@@ -9022,7 +9032,7 @@ static void prun__loss_run(const prun__source *source, int64_t block, int64_t cl
         }
         losses[i] = normalize ? prun__normalized_cross_entropy(row, classes, label, probability)
                               : prun_cross_entropy(row, classes, label, probability);
-        wrong[i] = best != label || !(losses[i] <= DBL_MAX); /* NaN predicts nothing */
+        wrong[i] = best != label || !(losses[i] <= DBL_MAX); /* not finite: wrong */
         if (dlogits) scratch[label] -= 1.0;
         if (dlogits && normalize) prun__logits_normalize_gradient(row, classes, scratch);
         for (j = 0; dlogits && j < classes; j++) dlogits[j * PRUN_LANES + l] = (float)scratch[j];
@@ -9047,7 +9057,7 @@ static void prun__logits_unpack(const float *lanes, int64_t n, int64_t classes, 
     prun_lanes_unpack(lanes, n, classes, 1, 1, logits);
 }
 
-/* The images must have the net's shape and no more classes. */
+/* Checks that the images have the net's shape and at most as many classes. */
 static prun_status prun__net_check(const prun_net *net, const prun__source *source) {
     const prun_images *m = source->images;
     if (net->status != PRUN_OK || !net->parameters)
@@ -9072,13 +9082,13 @@ typedef struct prun__run {
     const prun__plan *plan;
     prun__batch *batch;
     const prun__source *source;
-    const prun__op *op;    /* backward: the operation at work */
-    int32_t first, last;   /* forward: the operations of the phase at work */
+    const prun__op *op;    /* backward: the current operation */
+    int32_t first, last;   /* forward: operations first .. last - 1 are the current phase */
     int packs_images;      /* forward: the phase begins by packing the images */
-    int64_t blocks, group; /* group: blocks that a task takes at a time */
+    int64_t blocks, group; /* group: blocks per task */
     int training;          /* batch statistics and dropout */
     int freeze;            /* running statistics stay */
-    int32_t ops;           /* forward: how many operations run */
+    int32_t ops;           /* forward: number of operations to run */
     uint64_t seed, stream;
 } prun__run;
 
@@ -9108,8 +9118,8 @@ static float *prun__run_grad(const prun__run *run, int32_t value, int64_t block)
     return run->batch->grad[v->grad] + block * v->size;
 }
 
-/* Mean and sum of squared deviations of each channel of a value's block; in double, because float
-   sums would move the running statistics by more than their own rounding. */
+/* Mean and sum of squared deviations of each channel of a value's block. Sums are in double: float
+   sums would change the running statistics by more than their own rounding error. */
 static void prun__norm_fill_moments(const prun__run *run, int32_t value, int64_t block) {
     const prun__value *in = &run->plan->value[value];
     const float *x = prun__run_value(run, value, block);
@@ -9141,8 +9151,8 @@ static void prun__norm_add_moments(const prun__run *run, const prun__op *op, int
     if (*squares < 0.0) *squares = 0.0; /* rounding of a constant channel; NaN stays */
 }
 
-/* Gradient of ReLU and pooling only: g at the input's resolution from dy; what no window covers
-   gets nothing. */
+/* Gradient through ReLU and pooling only: g, at the input's resolution, from dy. Pixels outside all
+   windows get 0. */
 static void prun__norm_run_mask(const prun__run *run, const float *x, const float *dy, float *g) {
     const prun__op *op = run->op;
     const prun__value *in = &run->plan->value[op->in];
@@ -9161,7 +9171,8 @@ static void prun__norm_run_apply(const prun__run *run, const float *x, const flo
     prun__kernels_get()->norm_apply(&job, x, g, dx);
 }
 
-/* Batch statistics, and the running ones moved towards them (with Bessel's correction). */
+/* Sets the coefficients from the batch statistics and updates the running statistics (with Bessel's
+   correction). */
 static void prun__norm_set_batch(const prun__run *run, const prun__op *op) {
     const prun_net *net = run->net;
     const prun__value *in = &run->plan->value[op->in];
@@ -9187,7 +9198,8 @@ static uint64_t prun__dropout_stream(const prun__run *run, const prun__op *op) {
     return PRUN__STREAM_DROPOUT + run->stream * 1024 + (uint64_t)op->layer;
 }
 
-/* Forward of an operation that is no convolution on one block; coefficients are ready. */
+/* Forward pass of one block through an operation other than a convolution; its coefficients are
+   set. */
 static void prun__op_run_simple(const prun__run *run, const prun__op *op, int64_t block) {
     const prun_net *net = run->net;
     const prun__plan *plan = run->plan;
@@ -9216,7 +9228,7 @@ static void prun__op_run_simple(const prun__run *run, const prun__op *op, int64_
     }
 }
 
-/* Batch statistics need two values per channel; asked before anything is changed. */
+/* Batch statistics need two values per channel. This is checked before anything is changed. */
 static prun_status prun__batch_check(const prun_net *net, int64_t n) {
     const prun__plan *plan = &net->plan;
     int32_t i;
@@ -9232,22 +9244,22 @@ static prun_status prun__batch_check(const prun_net *net, int64_t n) {
     return PRUN_OK;
 }
 
-/* True if a norm's gradient g has memory of its own, because that of its input has another reader
-   or does not exist. */
+/* True if a norm's gradient g needs a separate buffer, because the gradient of its input is added
+   to or does not exist. */
 static int prun__norm_uses_spare(const prun__op *op) { return op->add || op->in == 0; }
 
-/* True if g is not yet the gradient of the norm's input: a bare ReLU or pool whose gradient went
-   straight to its place is done. */
+/* True if the gradient of the norm's input still has to be computed from g. A bare ReLU or pool has
+   already written it, unless it has to be added. */
 static int prun__norm_has_input_gradient(const prun__op *op) {
     return op->in > 0 && (op->norm >= 0 || op->add);
 }
 
-/* Tasks that take the blocks of a pass group by group. */
+/* Number of groups of blocks in a pass; each is one task. */
 static int64_t prun__run_groups(const prun__run *run) {
     return (run->blocks + run->group - 1) / run->group;
 }
 
-/* Forward of a convolution on a group of blocks; its weights are packed. */
+/* Forward pass of a group of blocks through a convolution whose weights are packed. */
 static void prun__op_run_conv(const prun__run *run, const prun__op *op, int64_t block,
                               int64_t blocks, float *scratch) {
     const prun_net *net = run->net;
@@ -9260,8 +9272,9 @@ static void prun__op_run_conv(const prun__run *run, const prun__op *op, int64_t 
                    prun__run_value(run, op->out, block));
 }
 
-/* A group of blocks through a phase, while it is in cache: images or norm, convolutions and what
-   follows them, and the moments that the next phase begins with. */
+/* Runs a group of blocks through a phase while they are in cache: the packing of images or the
+   batch norm that begins it, the operations after that, and the moments that the next phase
+   needs. */
 static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun__plan *plan = run->plan;
@@ -9282,7 +9295,7 @@ static void prun__phase_task(void *pointer, int64_t group, int64_t worker) {
     for (b = from; b < to; b++) prun__norm_fill_moments(run, plan->op[run->last].in, b);
 }
 
-/* The first operation from `i` on that begins another phase. */
+/* The first operation from `i` on that begins a new phase, or run->ops. */
 static int32_t prun__phase_find_end(const prun__run *run, int32_t i) {
     while (i < run->ops && !prun__op_uses_batch(&run->plan->op[i])) i++;
     return i;
@@ -9326,7 +9339,7 @@ static void prun__loss_task(void *pointer, int64_t block, int64_t worker) {
                    prun__run_grad(run, plan->output, block));
 }
 
-/* Gradient through ReLU and pool into the norm's input resolution, and its sums. */
+/* Gradient through ReLU and pool, at the resolution of the norm's input, and its sums. */
 static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun__plan *plan = run->plan;
@@ -9343,7 +9356,7 @@ static void prun__norm_mask_task(void *pointer, int64_t block, int64_t worker) {
     prun__kernels_get()->sums(g, x, in->h * in->w, in->c, prun__run_images(run, block), sums);
 }
 
-/* Gradient through the norm itself into its place. */
+/* Gradient through the norm itself, written or added to the gradient of its input. */
 static void prun__norm_apply_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun__op *op = run->op;
@@ -9400,7 +9413,7 @@ static void prun__conv_backward_task(void *pointer, int64_t group, int64_t worke
                    prun__run_grad(run, run->op->in, from));
 }
 
-/* Gradient of the input of the convolution at work. */
+/* Gradient of the input of the current convolution. */
 static void prun__input_gradient_run(prun__run *run) {
     prun__op_pack(run->net, run->op, 0, NULL, run->batch->packed);
     prun__for(run->net->context, prun__conv_backward_task, run, prun__run_groups(run));
@@ -9437,7 +9450,7 @@ static void prun__op_run_conv_backward(prun__run *run, float *gradient) {
     const prun__batch *batch = run->batch;
     const prun__op *op = run->op;
     const prun__layer *layer = &net->layer[op->layer];
-    /* Batch statistics take the mean away again: the bias has no gradient at all. */
+    /* Batch norm subtracts the mean, and with it the bias: the gradient of the bias is zero. */
     const int cancelled = run->training && op->fold >= 0 && plan->op[op->fold].norm >= 0;
     prun__weight_gradient(net->context, &op->conv, run->blocks, prun__run_value(run, op->in, 0),
                           prun__run_grad(run, op->out, 0), batch->partial, batch->strips,
@@ -9447,7 +9460,7 @@ static void prun__op_run_conv_backward(prun__run *run, float *gradient) {
     if (op->in > 0) prun__input_gradient_run(run);
 }
 
-/* ADD, DROPOUT and general pools on one block. */
+/* Backward pass of one block through ADD, DROPOUT or a pool outside a NORM operation. */
 static void prun__simple_backward_task(void *pointer, int64_t block, int64_t worker) {
     const prun__run *run = (const prun__run *)pointer;
     const prun_net *net = run->net;
@@ -9474,7 +9487,7 @@ static void prun__simple_backward_task(void *pointer, int64_t block, int64_t wor
     }
 }
 
-/* gradient: of the summed loss, flat; overwritten. */
+/* Backward pass. gradient: of the summed loss, flat; overwritten. */
 static void prun__run_backward(prun__run *run, float *gradient) {
     const prun_net *net = run->net;
     const prun__plan *plan = run->plan;
@@ -9557,7 +9570,7 @@ static prun_status prun__batch_make_scratch(prun_context *context, const prun__p
                : PRUN_ERR_MEMORY;
 }
 
-/* Buffers for this many images and all workers; what was made for at least as many is kept. */
+/* Allocates the buffers for n images and all workers, unless the existing ones are large enough. */
 static prun_status prun__batch_make(prun_context *context, const prun__plan *plan, int64_t n,
                                     prun__batch *b) {
     const int64_t blocks = prun__block_count(n), workers = prun__threads(context);
@@ -9573,7 +9586,7 @@ static prun_status prun__batch_make(prun_context *context, const prun__plan *pla
     return status;
 }
 
-/* Blocks of the source's images and tasks of the pass, and buffers for them. */
+/* Sets the number of blocks and the group size of a pass, and allocates its buffers. */
 static prun_status prun__run_begin(prun__run *run) {
     prun_context *context = run->net->context;
     run->blocks = prun__block_count(run->source->n);
@@ -9581,7 +9594,7 @@ static prun_status prun__run_begin(prun__run *run) {
     return prun__batch_make(context, run->plan, run->source->n, run->batch);
 }
 
-/* Forward, loss and, with gradient, backward over one batch that fits the buffers. */
+/* Forward pass, loss and, unless gradient is NULL, backward pass over one batch. */
 static prun_status prun__batch_run(prun__run *run, float *gradient, double *sum, int64_t *errors) {
     const prun_net *net = run->net;
     PRUN__TRY(prun__run_begin(run));
@@ -9613,7 +9626,8 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
     return PRUN_OK;
 }
 
-/* Images per batch where the caller does not choose; a constant, so results never depend on it. */
+/* Images per batch where the caller does not choose. A constant, because the rounding of sums over
+   batches depends on it. */
 #define PRUN__GRADIENT_BATCH 128
 
 PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
@@ -9649,16 +9663,16 @@ PRUNDEF prun_status prun_net_gradient(prun_net *net, const prun_images *images,
 }
 /* ---- gradients sample by sample ---- */
 
-/* A block whose samples' gradients are added to moments one after the other. Forward pass and
-   gradients of values serve all of its lanes; only those of parameters are taken lane by lane, from
-   values in which the other lanes are zeros. */
+/* Adds the gradients of a block's samples to moments, one sample after the other. The forward pass
+   and the gradients of values are computed for all lanes at once. Only the gradients of parameters
+   are computed lane by lane, from gradients in which the other lanes are zero. */
 typedef struct prun__samplewise {
     prun__run run;
-    float *lane;                /* a value of the block with one lane that is not zero */
+    float *lane;                /* a gradient of the block; all lanes but one are zero */
     float *gradient;            /* of one tensor, of one sample */
-    double *moments;            /* as prun__moments_add has them, of all parameters */
+    double *moments;            /* of all parameters, as in prun__moments_add */
     double squares[PRUN_LANES]; /* |gradient|^2 of the samples of the block */
-    int64_t before;             /* samples of earlier blocks */
+    int64_t before;             /* number of samples in earlier blocks */
 } prun__samplewise;
 
 /* Copies lane l of a block and sets the others to 0. */
@@ -9668,7 +9682,7 @@ static void prun__lane_copy(const float *x, int64_t size, int64_t l, float *y) {
     for (i = l; i < size; i += PRUN_LANES) y[i] = x[i];
 }
 
-/* Adds a tensor's gradient of lane l. */
+/* Adds the gradient of a tensor for lane l to the moments. */
 static void prun__samplewise_add(prun__samplewise *s, int32_t tensor, int64_t l) {
     const prun_net *net = s->run.net;
     const prun_tensor *t = &net->tensor[tensor];
@@ -9725,7 +9739,7 @@ static void prun__samplewise_run_norm(prun__samplewise *s) {
         prun__for(run->net->context, prun__norm_apply_task, run, 1);
 }
 
-/* One block, backward after its forward pass. */
+/* Backward pass of one block, after its forward pass. */
 static void prun__samplewise_run(prun__samplewise *s) {
     prun__run *run = &s->run;
     int32_t i;
@@ -9739,8 +9753,8 @@ static void prun__samplewise_run(prun__samplewise *s) {
     }
 }
 
-/* Adds the gradients of n samples' losses in eval mode to moments, which begin as zeros. squares:
-   their |gradient|^2, n. */
+/* Adds the gradients of n samples' losses in eval mode to moments, which must start at zero.
+   squares: |gradient|^2 of each sample. */
 static prun_status prun__net_add_moments(prun_net *net, const prun_images *images,
                                          const int64_t *index, int64_t n, double *moments,
                                          double *squares) {
@@ -9776,17 +9790,18 @@ static prun_status prun__net_add_moments(prun_net *net, const prun_images *image
 
 /* [EVAL.I] logits and losses */
 /*
-   Logits and losses: weights packed with norms folded in, then groups of blocks through the whole
-   net in a worker's arena. They read layers and plan, and write only prun__eval.
+   Packs the weights with norms folded in, then runs groups of blocks through the whole net, each in
+   its worker's arena. These functions read the layers and the plan, and write only prun__eval.
 */
 #ifndef PRUNABILITY_NO_NET
 
-/* Floats of scratch of a worker in evaluation: also the padded input of a sparse layer. */
+/* Floats of scratch per worker in evaluation, which also holds the padded input of a sparse
+   layer. */
 static int64_t prun__eval_scratch(const prun__plan *plan) {
     return PRUN__MAX(prun__batch_scratch(plan), plan->padded_size);
 }
 
-/* Floats of a worker's scratch for losses, in whole lines of memory. */
+/* Floats of a worker's scratch for losses, in whole cache lines. */
 static int64_t prun__eval_head(const prun__plan *plan) {
     return (2 * prun__loss_scratch(plan->value[plan->output].c) + 15) / 16 * 16;
 }
@@ -9806,8 +9821,8 @@ static float *prun__eval_slot(const prun__plan *plan, float *arena, int32_t valu
     return arena;
 }
 
-/* Buffers that depend only on the plan, made by the first evaluation: a net that is only trained
-   does without. */
+/* Buffers that depend only on the plan. The first evaluation allocates them; a net that is only
+   trained does not need them. */
 static prun_status prun__eval_make_weights(prun_context *context, const prun__plan *plan,
                                            prun__eval *eval) {
     if (!eval->coefficients) eval->coefficients = prun__norm_rows_make(context, plan);
@@ -9837,7 +9852,7 @@ static prun_status prun__eval_make(prun_context *context, const prun__plan *plan
     return prun__eval_make_weights(context, plan, eval);
 }
 
-/* Decides which layers run sparse; memory for them is taken when the first one does. */
+/* Decides which layers run sparse. Memory for them is allocated when a layer is first sparse. */
 static prun_status prun__eval_select_sparse(const prun_net *net, prun__eval *eval) {
     const prun__plan *plan = &net->plan;
     int32_t i, any = 0;
@@ -9928,7 +9943,7 @@ static void prun__eval_run_conv(const prun__plan *plan, const prun__eval *eval, 
                          scratch, y + b * prun__conv_out_size(&op->conv));
 }
 
-/* A group of blocks through the whole net, in buffers small enough to stay in cache. */
+/* Runs a group of blocks through the whole net, in buffers small enough to stay in cache. */
 static void prun__eval_run_blocks(const prun__eval_job *e, int64_t blocks, float *arena,
                                   float *scratch) {
     const prun__plan *plan = e->plan;
@@ -9954,7 +9969,7 @@ static void prun__eval_run_blocks(const prun__eval_job *e, int64_t blocks, float
     }
 }
 
-/* A group of blocks from images to logits or losses. */
+/* Computes the logits or losses of a group of blocks from its images. */
 static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
     const prun__eval_job *e = (const prun__eval_job *)pointer;
     const prun__plan *plan = e->plan;
@@ -9978,8 +9993,8 @@ static void prun__eval_task(void *pointer, int64_t group, int64_t worker) {
         else prun__loss_run(e->source, b, classes, 0, logits, head, e->losses, e->wrong, NULL);
 }
 
-/* Evaluates the samples of the job's source into its logits or, where these are NULL, its losses
-   (NULL: in the buffers). */
+/* Evaluates the samples of the job's source. Writes to its logits or, if these are NULL, to its
+   losses (NULL: the net's buffers). */
 static prun_status prun__eval_run(prun_net *net, prun__eval_job *e) {
     const int64_t blocks = prun__block_count(e->source->n);
     prun__eval *eval = &net->eval;
@@ -10021,23 +10036,25 @@ PRUNDEF prun_status prun_net_loss(prun_net *net, const prun_images *images, cons
 
 /* [TANGENT.I] Hessian times vector */
 /*
-   Hessian times vector by the R-operator (Pearlmutter 1994): every value x and every gradient g get
-   a tangent, x' and g', their derivative as the parameters move along v. x and g depend on the
-   weights alone: the base, which products that follow one another share as far as memory allows.
-   The product's part for a convolution, x * g' + x' * g, is one weight gradient over twice the
-   blocks. Masks of ReLU and pooling are those of x: their second derivative is zero.
+   Hessian times vector by the R-operator (Pearlmutter 1994). Every value x and every gradient g has
+   a tangent, x' or g': its derivative as the parameters move along v. x and g themselves do not
+   depend on v. They are the base, which consecutive products share as far as memory allows. The
+   part of the product for a convolution, x * g' + x' * g, is one weight gradient over twice the
+   blocks. Tangents use the masks of ReLU and pooling that x determines, because the second
+   derivatives of both are zero.
 */
 #if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
 
 /* ---- the base ---- */
 
-/* Bytes of values and gradients that are kept between products. */
+/* Maximum bytes of values and gradients kept between products. */
 #define PRUN__BASE_MEMORY (sizeof(void *) > 4 ? INT64_C(1) << 31 : INT64_C(1) << 28)
 
-/* One product: the batch has tangents as its values and gradients; `run.source` is a part. */
+/* One product. The batch's values and gradients hold tangents; `run.source` is the current
+   batch. */
 typedef struct prun__tangent {
     prun__run run;
-    float *base;            /* of the part */
+    float *base;            /* of the current batch */
     const float *direction; /* v: flat over the trained parameters */
     float *product;
     int backward;
@@ -10049,14 +10066,14 @@ static float *prun__base_value(const prun__tangent *s, int32_t value, int64_t bl
     return s->base + s->run.blocks * place[value] + block * s->run.plan->value[value].size;
 }
 
-/* The value whose gradient an operation keeps: a convolution its output's, a norm that of the
-   normalised values, which is as large as its input; -1: none. */
+/* A value as large as the gradient that the base keeps for an operation; -1: none. A convolution
+   keeps the gradient of its output, a norm that of the normalised values, as large as its input. */
 static int32_t prun__op_kept_gradient(const prun__plan *plan, const prun__op *op) {
     if (plan->value[op->out].grad < 0) return -1;
     return op->kind == PRUN__CONV ? op->out : op->kind == PRUN__NORM && op->norm >= 0 ? op->in : -1;
 }
 
-/* The gradient that an operation keeps. */
+/* The gradient that the base keeps for the current operation. */
 static float *prun__base_gradient(const prun__tangent *s, int64_t block) {
     const prun__plan *plan = s->run.plan;
     const int64_t *place = s->run.net->base.place + plan->values;
@@ -10064,7 +10081,7 @@ static float *prun__base_gradient(const prun__tangent *s, int64_t block) {
     return s->base + s->run.blocks * place[s->run.op - plan->op] + block * plan->value[value].size;
 }
 
-/* Room for packed weights, and the places of values and gradients of a block. */
+/* Allocates packed weights, and sets the offsets of values and gradients in a block. */
 static prun_status prun__base_make_places(prun_net *net) {
     const prun__plan *plan = &net->plan;
     prun__base *base = &net->base;
@@ -10089,7 +10106,7 @@ static prun_status prun__base_make_places(prun_net *net) {
     return PRUN_OK;
 }
 
-/* Makes room for the base of `n` samples, unless that is what is there. */
+/* Allocates the base of `n` samples, unless it already exists. */
 static prun_status prun__base_make(prun_net *net, const prun_images *images, const int64_t *index,
                                    int64_t n) {
     prun__base *base = &net->base;
@@ -10124,7 +10141,7 @@ static void prun__base_value_task(void *pointer, int64_t block, int64_t worker) 
                (size_t)plan->value[i].size * sizeof(float));
 }
 
-/* Copies a gradient of one block into the base: that of the operation at work. */
+/* Copies a gradient of one block into the base: the one kept for the current operation. */
 static void prun__base_gradient_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__op *op = s->run.op;
@@ -10160,8 +10177,8 @@ static void prun__base_run_backward(prun__tangent *s) {
     }
 }
 
-/* Makes the base of batch number `number` the tangent's, which may be there from an earlier
-   product. */
+/* Selects the base of batch `number` for the tangent. Computes it, unless an earlier product left
+   it. */
 static prun_status prun__base_select(prun__tangent *s, prun_net *net, int64_t number) {
     prun__base *base = &net->base;
     const int keeps = number < base->kept, ready = keeps && base->batch[number];
@@ -10178,9 +10195,9 @@ static prun_status prun__base_select(prun__tangent *s, prun_net *net, int64_t nu
     return PRUN_OK;
 }
 
-/* From here to prun__net_close_products, products share what depends on weights and images alone,
-   which must not change. all: 0 if the caller reads only the weights' part of a product, which is
-   then all that is computed. Calls nest. */
+/* Until prun__net_close_products, products share what depends only on weights and images; neither
+   may change. all: 0 if the caller reads only the weights' part of a product; if all open calls
+   pass 0, only that part is computed. Calls nest. */
 static void prun__net_open_products(prun_net *net, int all) {
     net->base.open++;
     net->base.all += all;
@@ -10199,8 +10216,8 @@ static const float *prun__tangent_direction(const prun__tangent *s, int32_t tens
     return s->direction + (s->run.net->tensor[tensor].data - s->run.net->parameters);
 }
 
-/* Convolution of a group of blocks: W over tangents plus v over the base. The images have no
-   tangent. */
+/* Convolution of a group of blocks: W applied to tangents plus v applied to the base. Images have
+   no tangent. */
 static void prun__tangent_conv_task(void *pointer, int64_t group, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
@@ -10243,8 +10260,8 @@ static void prun__tangent_run_conv(prun__tangent *s, int backward) {
     prun__for(net->context, prun__tangent_conv_task, s, prun__run_groups(&s->run));
 }
 
-/* Coefficients of a norm; the tangents of scale and shift are in the rows m1 and m2, which only
-   training needs. */
+/* Coefficients of a norm. The tangents of scale and shift are stored in rows m1 and m2, which only
+   training needs otherwise. */
 static void prun__tangent_set_rows(const prun__tangent *s) {
     const prun_net *net = s->run.net;
     const prun__op *op = s->run.op;
@@ -10258,7 +10275,7 @@ static void prun__tangent_set_rows(const prun__tangent *s) {
     }
 }
 
-/* Overlapping or padded maximum: the tangent of the winner. */
+/* Overlapping or padded max pooling: copies the tangent of each maximum. */
 static void prun__tangent_run_max_pool(const prun__tangent *s, int64_t block) {
     const prun__plan *plan = s->run.plan;
     const prun__op *op = s->run.op;
@@ -10335,7 +10352,7 @@ static void prun__tangent_loss_task(void *pointer, int64_t block, int64_t worker
 
 /* ---- backward ---- */
 
-/* True if the product is wanted for weights alone. */
+/* True if only the weights' part of the product is needed. */
 static int prun__tangent_skips(const prun__tangent *s) {
     return s->run.net->base.open > 0 && s->run.net->base.all == 0;
 }
@@ -10363,7 +10380,7 @@ static void prun__tangent_mask_task(void *pointer, int64_t block, int64_t worker
     for (c = 0; c < in->c; c++) sums[2 * c + 1] += other[2 * c + 1];
 }
 
-/* Into the tangent of the gradient of the norm's input: g' scale + g scale'. */
+/* Writes or adds the tangent of the gradient of the norm's input: g' scale + g scale'. */
 static void prun__tangent_apply_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
@@ -10437,7 +10454,7 @@ static void prun__tangent_run_conv_backward(prun__tangent *s) {
     if (op->in > 0) prun__tangent_run_conv(s, 1);
 }
 
-/* ADD, DROPOUT and pools: g' with the winners of x. */
+/* Propagates g' through ADD, DROPOUT and pools. Maxima are at the pixels where x has them. */
 static void prun__tangent_backward_task(void *pointer, int64_t block, int64_t worker) {
     const prun__tangent *s = (const prun__tangent *)pointer;
     const prun__run *run = &s->run;
@@ -10453,7 +10470,7 @@ static void prun__tangent_backward_task(void *pointer, int64_t block, int64_t wo
         prun__lanes_put(dy, size, op->add2, prun__run_grad(run, op->in2, block));
 }
 
-/* One batch, whose base is ready. */
+/* The product of one batch whose base is ready. */
 static void prun__tangent_run(prun__tangent *s) {
     const prun_net *net = s->run.net;
     const prun__plan *plan = s->run.plan;
@@ -10521,8 +10538,8 @@ PRUNDEF prun_status prun_net_hessian_vector(prun_net *net, const prun_images *im
 
 /* [NET.I] copies, hidden margins, the path norm */
 /*
-   What is done with a whole net: copies, margins inside the network (passes over the batch), and
-   what measures ask of its layers.
+   Copies of a net, margins inside the network (passes over the batch), and the path norm and layer
+   geometry that measures need.
 */
 #ifndef PRUNABILITY_NO_NET
 
@@ -10533,8 +10550,8 @@ PRUNDEF const prun_tensor *prun_net_trained_tensors(const prun_net *net, int64_t
     return net->trained;
 }
 
-/* The batch norm that evaluation folds into convolution `layer`, or -1; also whether any
-   convolution takes in the batch norm `norm`. */
+/* The batch norm that evaluation folds into convolution `layer`, or -1; `norm` is -2 then. With
+   `layer` -1: `norm` itself if it is folded into a convolution, or -1. */
 static int32_t prun__plan_find_folded(const prun__plan *plan, int32_t layer, int32_t norm) {
     int32_t i;
     for (i = 0; i < plan->ops; i++) {
@@ -10545,7 +10562,7 @@ static int32_t prun__plan_find_folded(const prun__plan *plan, int32_t layer, int
     return -1;
 }
 
-/* Adds layer i to the copy; map: the copy's value for each of the net's. */
+/* Adds layer i to the copy. map: the copy's value for each value of the net. */
 static int32_t prun__layer_copy(const prun_net *net, prun_net *copy, int32_t i, int fold,
                                 const int32_t *map) {
     prun__layer layer = net->layer[i];
@@ -10649,20 +10666,21 @@ PRUNDEF void prun_net_margin_layers(const prun_net *net, int32_t layers[4]) {
         }
 }
 
-/* Margins of one batch at a time; the passes are those of the gradient, without weights. */
+/* Margins, computed batch by batch. The passes are those of the gradient, without those of
+   weights. */
 typedef struct prun__margins {
     prun__run run;
     int32_t count;
     int32_t *value;   /* per layer: the value it reads */
-    int32_t at;       /* value at hand */
+    int32_t at;       /* current value */
     float *image;     /* gradient of the images */
-    double *squares;  /* of the value at hand, per sample of the batch */
-    double *sums;     /* of activations over the samples, per element of one layer */
+    double *squares;  /* squared norms of its gradient, per sample of the batch */
+    double *sums;     /* of activations and their squares, per element of one layer */
     double **element; /* per layer: its sums */
-    int plain;        /* margins are divided by the norm of the gradient + 1e-7 */
+    int plain;        /* 1: divide by ||g|| + 1e-7; 0: by sqrt(1e-6 + ||g||^2) */
 } prun__margins;
 
-/* The gradient of the value at hand in one block. */
+/* The gradient of the current value in one block. */
 static const float *prun__margin_gradient(const prun__margins *m, int64_t block) {
     if (m->at == 0) return m->image + block * m->run.plan->value[0].size;
     return prun__run_grad(&m->run, m->at, block);
@@ -10680,7 +10698,8 @@ static void prun__margin_squares_task(void *pointer, int64_t block, int64_t work
         for (l = 0; l < PRUN_LANES; l++) out[l] += (double)g[i + l] * (double)g[i + l];
 }
 
-/* Adds the batch to the sums of one pixel-channel and of its square: sample order, any thread. */
+/* Adds the batch to the sums of one element and of its square, in sample order, so that the result
+   does not depend on threads. */
 static void prun__margin_moments_task(void *pointer, int64_t element, int64_t worker) {
     const prun__margins *m = (const prun__margins *)pointer;
     int64_t b, l;
@@ -10694,7 +10713,7 @@ static void prun__margin_moments_task(void *pointer, int64_t element, int64_t wo
     }
 }
 
-/* Adds to the gradient of a block of images what a convolution that reads them passes back. */
+/* Adds the gradient through a convolution that reads the images to that of a block of images. */
 static void prun__margin_image_task(void *pointer, int64_t block, int64_t worker) {
     const prun__margins *m = (const prun__margins *)pointer;
     const prun__plan *plan = m->run.plan;
@@ -10706,7 +10725,7 @@ static void prun__margin_image_task(void *pointer, int64_t block, int64_t worker
                    m->image + block * plan->value[0].size);
 }
 
-/* Writes f_y - f_j of each sample and makes its gradient that of the logits. */
+/* Writes f_y - f_j of each sample, and its gradient with respect to the logits. */
 static void prun__margin_init(const prun__margins *m, double *differences) {
     const int64_t classes = m->run.net->classes;
     int64_t i, j;
@@ -10726,7 +10745,8 @@ static void prun__margin_init(const prun__margins *m, double *differences) {
     }
 }
 
-/* The gradient at value `at` is complete: turns differences into margins. */
+/* Computes the margins at value `at`, whose gradient is complete, if there are layers that need
+   them, and adds the batch to their sums. */
 static void prun__margin_put(prun__margins *m, int32_t at, const double *differences, int64_t n,
                              double *margins) {
     int64_t i;
@@ -10744,7 +10764,7 @@ static void prun__margin_put(prun__margins *m, int32_t at, const double *differe
     }
 }
 
-/* True when a later addition puts its result in the place of operation i's. */
+/* True if a later ADD overwrites the output of operation i. */
 static int prun__op_is_overwritten(const prun__plan *plan, int32_t i) {
     int32_t j;
     for (j = i + 1; j < plan->ops; j++)
@@ -10752,8 +10772,8 @@ static int prun__op_is_overwritten(const prun__plan *plan, int32_t i) {
     return 0;
 }
 
-/* From the gradient of the logits to that of the images, with margins on the way; the parameters'
-   gradients are left out. */
+/* Backward pass from the gradient of the logits to that of the images, with margins on the way.
+   Skips the gradients of parameters. */
 static void prun__margin_run_backward(prun__margins *m, int64_t n, const double *differences,
                                       double *margins) {
     const prun_net *net = m->run.net;
@@ -10782,7 +10802,7 @@ static void prun__margin_run_backward(prun__margins *m, int64_t n, const double 
     prun__margin_put(m, 0, differences, n, margins);
 }
 
-/* One batch; margins: of its first sample in the first layer; layers are n apart. */
+/* Runs one batch. margins: those of its first sample in the first layer; layers are n apart. */
 static prun_status prun__margin_run(prun__margins *m, int64_t n, double *differences,
                                     double *margins) {
     PRUN__TRY(prun__run_begin(&m->run));
@@ -10803,8 +10823,8 @@ static void prun__margins_free(prun__margins *m) {
     prun__free(context, m->image);
 }
 
-/* Buffers for batches of up to PRUN__GRADIENT_BATCH images and margins of `count` values. Free them
-   in any case. */
+/* Allocates buffers for batches of up to PRUN__GRADIENT_BATCH images and margins of `count` values.
+   Call prun__margins_free even after a failure. */
 static prun_status prun__margins_make(prun_net *net, int32_t count, prun__margins *m) {
     const int64_t batch = PRUN__GRADIENT_BATCH;
     memset(m, 0, sizeof *m);
@@ -10818,7 +10838,7 @@ static prun_status prun__margins_make(prun_net *net, int32_t count, prun__margin
     return m->squares && m->value && m->element && m->image ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-/* Makes a value the k-th that has margins. */
+/* Makes `value` the k-th value with margins. */
 static prun_status prun__margins_add(prun__margins *m, int32_t k, int32_t value) {
     m->value[k] = value;
     m->element[k] = (double *)prun__alloc_zero(m->run.net->context,
@@ -10827,7 +10847,7 @@ static prun_status prun__margins_add(prun__margins *m, int32_t k, int32_t value)
     return m->element[k] ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-/* The gradient of the images is made by the convolutions that read them. */
+/* Checks that only convolutions read the images: only they compute the gradient of the images. */
 static prun_status prun__margins_check_images(const prun__margins *m) {
     const prun__plan *plan = m->run.plan;
     int32_t i;
@@ -10839,7 +10859,7 @@ static prun_status prun__margins_check_images(const prun__margins *m) {
     return PRUN_OK;
 }
 
-/* The value each layer reads; its gradient must be one that the passes make. */
+/* Finds the value that each layer reads. The layer must lead to the logits. */
 static prun_status prun__margin_find_values(prun__margins *m, const int32_t *layers) {
     const prun_net *net = m->run.net;
     const prun__plan *plan = m->run.plan;
@@ -10898,7 +10918,7 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     return status;
 }
 
-/* ---- what the measures ask of a net ---- */
+/* ---- path norm and geometry ---- */
 
 /* Pooling of one channel of non-negative values. */
 static void prun__path_run_pool(const prun__layer *layer, const prun__layer *in, const double *x,
@@ -10952,8 +10972,8 @@ static prun_status prun__path_run_layer(const prun_net *net, const prun__layer *
     return PRUN_OK;
 }
 
-/* The path norm, infinity included: the sum of the logits of an image of ones when every parameter
-   is squared. */
+/* The path norm, which may be infinite: the sum of the logits of an image of ones with every
+   parameter squared. */
 static prun_status prun__net_path_norm(const prun_net *net, double *result) {
     prun_context *context = net->context;
     int64_t i, total, largest = 1;
@@ -10999,8 +11019,9 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
 
 /* [PLACES.I] representations, mixed inputs, gradients of images */
 /*
-   Passes over images in eval mode that end at a place, or come back to the images, or to the output
-   of the first layer. They use the passes of [RUN.I] and the margins of [NET.I].
+   Passes over images in eval mode: forward passes that end at a place, and backward passes to the
+   images or to the output of the first layer. They use the passes of [RUN.I] and the margins of
+   [NET.I].
 */
 #ifndef PRUNABILITY_NO_NET
 
@@ -11009,11 +11030,11 @@ static const prun_conv2d *prun__net_find_geometry(const prun_net *net, const pru
 /* Where a forward pass ends, and what is read there. */
 typedef struct prun__stop {
     int32_t found;      /* 0: there is no such place */
-    int32_t ops, value; /* operations that run, and the value that is read then */
-    int32_t pooled;     /* 1: maxima of 4 x 4 pixels are */
+    int32_t ops, value; /* number of operations to run, and the value to read */
+    int32_t pooled;     /* 1: max-pool the value over 4 x 4 pixels */
 } prun__stop;
 
-/* The operation that computes a layer: its own, or that of the norm which absorbed it. */
+/* The operation that computes a layer: its own, or the NORM that absorbed it; -1: none. */
 static int32_t prun__layer_find_op(const prun_net *net, int32_t layer) {
     int32_t i;
     for (; layer >= 0; layer = net->layer[layer].input[0] - 1) {
@@ -11026,14 +11047,14 @@ static int32_t prun__layer_find_op(const prun_net *net, int32_t layer) {
     return -1;
 }
 
-/* True for a convolution that is no linear layer, and for pools. */
+/* True for pools, and for convolutions that are not linear layers. */
 static int prun__layer_is_spatial(const prun__layer *layer) {
     return (layer->kind == PRUN__CONV && !layer->linear) || layer->kind == PRUN__MAX_POOL ||
            layer->kind == PRUN__AVG_POOL;
 }
 
-/* The last operation with weights, if it maps all of its input to one value per class and only a
-   mean over one position follows; else -1. */
+/* The last operation with weights, if it is fully connected and followed by at most a mean over one
+   position; else -1. */
 static int32_t prun__plan_find_last_linear(const prun_net *net) {
     const prun__plan *plan = &net->plan;
     const prun_conv2d *shape;
@@ -11140,23 +11161,23 @@ static prun_status prun__net_representation_callback(const prun_objective *o, pr
     return status;
 }
 
-/* ---- images made of two ---- */
+/* ---- means of two images ---- */
 
-/* A set of n images of floats, as a network sees them; label: of each. */
+/* A set of n normalised images of floats, with their labels. */
 typedef struct prun__mixture {
     prun_images images;
     float *values, *other; /* n images each */
     int32_t *labels;
 } prun__mixture;
 
-/* Frees what prun__mixture_make took, even after it failed. */
+/* Frees what prun__mixture_make allocated, even after it failed. */
 static void prun__mixture_free(prun_context *context, prun__mixture *m) {
     prun__free(context, m->values);
     prun__free(context, m->other);
     prun__free(context, m->labels);
 }
 
-/* Room for n images like those given. Free it in any case. */
+/* Allocates n images of the same shape as `like`. Call prun__mixture_free even after a failure. */
 static prun_status prun__mixture_make(prun_context *context, const prun_images *like, int64_t n,
                                       prun__mixture *m) {
     const int64_t size = prun__size_product(n, prun__image_size(like));
@@ -11173,8 +11194,8 @@ static prun_status prun__mixture_make(prun_context *context, const prun_images *
     return m->values && m->other && m->labels ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-/* Makes the first n images the means of two, with the labels of the first. Both are normalised
-   before. */
+/* Sets the first n images to the means of images first[i] and second[i], both normalised, with the
+   labels of first[i]. */
 static prun_status prun__mixture_fill(prun_context *context, const prun_images *images,
                                       const int64_t *first, const int64_t *second, int64_t n,
                                       prun__mixture *m) {
@@ -11207,15 +11228,15 @@ static prun_status prun__net_mixed_callback(const prun_objective *o, const int64
 
 /* ---- margins at the output of the first layer ---- */
 
-/* Images of one batch of margins, and what they are made of. */
+/* The images of one batch of margins, and buffers to make them. */
 typedef struct prun__margin_set {
     prun__mixture mixture;
-    int64_t *second; /* the other image of each */
+    int64_t *second; /* index of the second image of each mean */
     prun__source source;
 } prun__margin_set;
 
-/* Pairs each of n samples with one of its label, by a random permutation of the samples of that
-   label. */
+/* Pairs each of n samples with one of the same label, by a random permutation of the samples with
+   that label. */
 static prun_status prun__pairs_fill(prun_context *context, const prun_images *images,
                                     const int64_t *first, int64_t n, uint64_t seed, uint64_t stream,
                                     int64_t *second) {
@@ -11234,11 +11255,11 @@ static prun_status prun__pairs_fill(prun_context *context, const prun_images *im
     return PRUN_OK;
 }
 
-/* What margins at the first layer are taken of. */
+/* How images are made for margins at the first layer. */
 typedef enum prun__variation { PRUN__MIXED, PRUN__AUGMENTED } prun__variation;
 
-/* Fills the set with n images made from those in index: mixed with others of their label, or
-   mirrored and moved by up to a tenth of the size. */
+/* Fills the set with n images made from those in index: mixed with others of the same label, or
+   randomly mirrored and shifted by up to a tenth of the size. */
 static prun_status prun__margin_set_fill(const prun_net *net, const prun_images *images,
                                          const int64_t *index, int64_t n, prun__variation variation,
                                          uint64_t seed, uint64_t batch, prun__margin_set *set) {
@@ -11261,8 +11282,8 @@ static prun_status prun__margin_set_fill(const prun_net *net, const prun_images 
     return PRUN_OK;
 }
 
-/* Root of the mean over elements of their variances, of which a twentieth is left out at each
-   end. variance: room for as many. */
+/* Root of the trimmed mean of the elements' variances; a twentieth is left out at each end.
+   variance: buffer for one per element. */
 static double prun__margin_trimmed_spread(const double *sums, int64_t elements, double n,
                                           double *variance) {
     const int64_t cut = elements / 20;
@@ -11280,7 +11301,7 @@ static double prun__margin_trimmed_spread(const double *sums, int64_t elements, 
 /* As in the authors' code. */
 #define PRUN__MIXED_BATCH 50
 
-/* Runs margins of n images, made batch by batch from those in index, at the output of the first
+/* Computes margins of n images, made batch by batch from those in index, at the output of the first
    convolution or linear layer. */
 static prun_status prun__first_margins_run(prun__margins *m, const prun_images *images,
                                            const int64_t *index, int64_t n,
@@ -11299,8 +11320,8 @@ static prun_status prun__first_margins_run(prun__margins *m, const prun_images *
     return PRUN_OK;
 }
 
-/* Margins of n images, which come from those in index by `variation`, divided by the spread of the
-   first layer's output (Natekar and Sharma 2020). */
+/* Margins of n images, made from those in index by `variation`, divided by the spread of the first
+   layer's output (Natekar and Sharma 2020). */
 static prun_status prun__net_first_margins(prun_net *net, const prun_images *images,
                                            const int64_t *index, int64_t n,
                                            prun__variation variation, uint64_t seed,
@@ -11349,13 +11370,14 @@ static prun_status prun__net_first_margins(prun_net *net, const prun_images *ima
 /* Gradients of every logit with respect to the images of a batch. */
 typedef struct prun__jacobian {
     prun__margins m;
-    float *rows;         /* class by class, as m.image */
-    double *probability; /* sample by sample */
-    double *squares;     /* squared norms of each sample, of logits and of probabilities */
+    float *rows;         /* per class: a gradient laid out as m.image */
+    double *probability; /* per sample: one value per class */
+    double *squares;     /* per sample: squared norms for logits and for probabilities */
 } prun__jacobian;
 
-/* Squared norms of one block's Jacobians. That of the probabilities is p_i sum_k p_k (J_i - J_k),
-   in this form because J_i - sum_k p_k J_k would cancel where one p_k is nearly 1. */
+/* Squared norms of one block's Jacobians. Row i of the probabilities' Jacobian is
+   p_i sum_k p_k (J_i - J_k). It is computed in this form because J_i - sum_k p_k J_k would cancel
+   where one p_k is nearly 1. */
 static void prun__jacobian_task(void *pointer, int64_t block, int64_t worker) {
     const prun__jacobian *j = (const prun__jacobian *)pointer;
     const int64_t size = j->m.run.plan->value[0].size, step = j->m.run.blocks * size;
@@ -11421,7 +11443,7 @@ PRUNDEF prun_status prun_net_input_sensitivity(prun_net *net, const prun_images 
     prun__source source = prun__source_make(images, index, n);
     prun__jacobian j;
     const int64_t block = net->classes * net->plan.value[0].size;
-    /* 64 MiB of gradients, between one block and a whole batch; no result depends on it */
+    /* 64 MiB of gradients, but at least one block and at most a batch; no result depends on it */
     const int64_t blocks = PRUN__MAX(
         1, PRUN__MIN(PRUN__GRADIENT_BATCH / PRUN_LANES, (INT64_C(1) << 24) / PRUN__MAX(block, 1)));
     const int64_t batch = blocks * PRUN_LANES;
@@ -11458,13 +11480,13 @@ PRUNDEF prun_status prun_net_input_sensitivity(prun_net *net, const prun_images 
 }
 #endif
 
-/* [OBJECTIVE.I] checks and calls of an objective; a net as one; gradient noise */
+/* [OBJECTIVE.I] checks and calls of an objective; a net as an objective; gradient noise */
 /*
-   The one check of an objective, and the calls of its callbacks, are here; sections below call
-   these and no callback directly.
+   Checks an objective and calls its callbacks. The sections below use these functions and never
+   call a callback directly.
 */
 
-/* A tensor that a user may have filled in by hand. */
+/* Checks a tensor, which the user may have filled in by hand. */
 static prun_status prun__tensor_check(prun_context *context, const prun_tensor *t, int64_t index) {
     const char *name = t->name ? t->name : "?";
     int64_t size = 1;
@@ -11493,24 +11515,25 @@ static prun_status prun__objective_check(const prun_objective *o) {
     return prun__tensors_check_overlap(o->context, "objective", o->tensors, o->tensor_count);
 }
 
-/* Floats of all tensors. */
+/* Number of floats in all tensors. */
 static int64_t prun__objective_parameters(const prun_objective *o) {
     int64_t i, parameters = 0;
     for (i = 0; i < o->tensor_count; i++) parameters += prun_tensor_size(&o->tensors[i]);
     return parameters;
 }
 
-/* Calls of the callbacks. A callback that fails without a message gets one that names it, so that
-   the text of an earlier failure is not taken for the cause. */
+/* Calls of the callbacks. If a callback fails without a message, the library writes one that names
+   it, so that the text of an earlier failure is not taken for the cause. */
 
-/* Forgets the status of the last failure, to see whether the callback leaves one. */
+/* Clears the context's status, so that prun__callback_end can tell whether the callback set one.
+   Returns the earlier status. */
 static prun_status prun__callback_begin(const prun_objective *o) {
     const prun_status before = o->context ? o->context->status : PRUN_OK;
     if (o->context) o->context->status = PRUN_OK;
     return before;
 }
 
-/* Puts the earlier status back after a success; after a failure keeps the callback's message or
+/* Restores the earlier status after a success. After a failure, keeps the callback's message or
    writes one that names the callback. */
 static prun_status prun__callback_end(const prun_objective *o, const char *name, prun_status before,
                                       prun_status status) {
@@ -11639,7 +11662,7 @@ static int prun__objective_has_net_gradient(const prun_objective *o) {
 #endif
 }
 
-/* From here on (1), or no more (0), gradients of a net are those of losses of normalized logits. */
+/* Switches gradients of a net to losses of normalized logits (1) or back (0). */
 static void prun__objective_mark_normalized(const prun_objective *o, int normalizes) {
 #ifndef PRUNABILITY_NO_NET
     if (prun__objective_has_net_gradient(o)) o->net->normalizes_logits = normalizes;
@@ -11649,9 +11672,9 @@ static void prun__objective_mark_normalized(const prun_objective *o, int normali
 #endif
 }
 
-/* Marks the beginning (open 1) and the end (open 0) of products of the Hessian with several
-   vectors, between which the weights stay as they are: a net then computes once what the products
-   have in common. all: 0 if only the weights' part of the products is read. */
+/* Marks the beginning (open 1) and the end (open 0) of a series of products of the Hessian during
+   which the weights do not change. A net then computes only once what the products have in common.
+   all: 0 if only the weights' part of the products is read. */
 static PRUN__SHARED void prun__objective_mark_products(const prun_objective *o, int open, int all) {
 #if !defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_HESSIAN)
     if (o->hessian_vector != prun__net_hessian_callback) return;
@@ -11669,11 +11692,13 @@ static PRUN__SHARED void prun__objective_mark_products(const prun_objective *o, 
 typedef prun_status (*prun__gradient)(void *user, const int64_t *index, int64_t n, float *gradient,
                                       double *sum);
 
-/* Half the mean squared difference of two batches' gradients: no mean needed. Pairs are cut one
-   after the other from a random order, and from a new one at its end, so that the two batches of a
-   pair share no sample. Then it is S^2 / n on average, S^2 with N - 1, however much of the set the
-   two cover together; where two batches do not fit, they are as large as fit. Times (N - 1) / N and
-   n / batch, this is the variance of `batch` independent draws from the set. */
+/* Estimates the variance as half the mean squared difference between the gradients of two batches,
+   which needs no mean. Pairs are taken one after the other from a random order, and from a new
+   order when that is used up, so that the two batches of a pair share no sample. The expectation is
+   then S^2 / n, where n is the size of a batch and S^2 the variance with divisor N - 1, even if a
+   pair covers most of the set. If two batches do not fit in the set, n is N / 2. Multiplied by
+   (N - 1) / N and n / batch, this is the variance of the mean of `batch` independent draws from the
+   set. */
 static prun_status prun__gradient_noise(prun_context *context, prun__gradient gradient, void *user,
                                         int64_t samples, int64_t parameters, int64_t batch,
                                         int64_t pairs, uint64_t seed, double *variance,
@@ -11715,7 +11740,7 @@ static prun_status prun__gradient_noise(prun_context *context, prun__gradient gr
     return PRUN_OK;
 }
 
-/* The gradient of an objective, which `user` is, for the estimate of gradient noise. */
+/* Gradient of the objective `user`, for the estimate of gradient noise. */
 static prun_status prun__objective_gradient_callback(void *user, const int64_t *index, int64_t n,
                                                      float *gradient, double *sum) {
     return prun__objective_gradient((const prun_objective *)user, index, n, gradient, sum);
@@ -11741,7 +11766,7 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
                                 standard_error);
 }
 
-/* What the moments come to. */
+/* Computes the results that depend on the moments. */
 static void prun__gradient_moments_fill(const double *moments, double epsilon,
                                         prun_gradient_moments_result *r) {
     double ratios = 0.0, counted = 0.0;
@@ -11758,8 +11783,8 @@ static void prun__gradient_moments_fill(const double *moments, double epsilon,
     r->signal_to_noise = counted > 0.0 ? ratios / counted : 0.0;
 }
 
-/* Adds the gradients of samples to the moments: those of a net block by block, others one call
-   each. squares: |gradient|^2 of each. */
+/* Adds the gradients of samples to the moments: those of a net block by block, others one call per
+   sample. squares: |gradient|^2 of each. */
 static prun_status prun__objective_add_moments(const prun_objective *o, const int64_t *index,
                                                int64_t samples, int64_t parameters, double *moments,
                                                double *squares) {
@@ -11825,8 +11850,8 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
 
 /* [TRAIN.I] stochastic gradient descent */
 /*
-   A trainer borrows net and images. An epoch takes the images in an order of its own; a step draws
-   from the number of steps taken.
+   A trainer borrows the net and the images. The order of the images depends on the epoch; the
+   random draws of a step depend on the number of steps taken before it.
 */
 #ifndef PRUNABILITY_NO_TRAIN
 
@@ -11972,7 +11997,7 @@ PRUNDEF prun_status prun_trainer_step(prun_trainer *t, const int64_t *index, int
     return PRUN_OK;
 }
 
-/* The gradient of a trainer, which `user` is, for the estimate of gradient noise. */
+/* Gradient of the trainer `user`, for the estimate of gradient noise. */
 static prun_status prun__trainer_gradient_callback(void *user, const int64_t *index, int64_t n,
                                                    float *gradient, double *sum) {
     const prun_trainer *t = (const prun_trainer *)user;
@@ -18326,12 +18351,13 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
 
 /* [STATS.I] Kendall, information, sign errors */
 /*
-   Models become codes first: ranks of their values, equal where the values are. Each statistic
-   works on codes in memory that its caller cuts from one block, so that resampling allocates once.
+   Models are encoded first: each value becomes its rank, and equal values have equal ranks. The
+   statistics work on these codes, in memory that their caller takes from one block, so that
+   resampling allocates only once.
 */
 #ifndef PRUNABILITY_NO_STATS
 
-/* Infinite values have a rank, NaN has none. */
+/* Infinite values can be ranked, NaN cannot. */
 static prun_status prun__doubles_check_nan(prun_context *context, const char *what, const double *v,
                                            int64_t n) {
     int64_t i;
@@ -18342,14 +18368,14 @@ static prun_status prun__doubles_check_nan(prun_context *context, const char *wh
     return PRUN_OK;
 }
 
-/* The first value above `most` in magnitude, n: none. */
+/* Index of the first value that is NaN or above `most` in magnitude; n if there is none. */
 static int64_t prun__doubles_find_large(const double *v, int64_t n, double most) {
     int64_t i;
     for (i = 0; i < n && fabs(v[i]) <= most;) i++;
     return i;
 }
 
-/* For targets whose differences are taken. */
+/* For targets whose differences are taken: those of infinite values are undefined. */
 static prun_status prun__doubles_check_finite(prun_context *context, const char *what,
                                               const double *v, int64_t n) {
     const int64_t i = prun__doubles_find_large(v, n, DBL_MAX);
@@ -18358,7 +18384,7 @@ static prun_status prun__doubles_check_finite(prun_context *context, const char 
                       (long long)i);
 }
 
-/* Ranks are int32. */
+/* Ranks are int32, which limits the number of models. */
 static prun_status prun__models_check_count(prun_context *context, const char *what, int64_t n) {
     if (n < 2)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "%s of %lld models, at least 2 are needed",
@@ -18373,8 +18399,9 @@ typedef struct prun__key {
     int64_t index;
 } prun__key;
 
-/* Doubles in ascending order, stable, -0 equal to 0: radix sort over the bytes that differ, of keys
-   that order as the numbers do. Returns the one of the two arrays that holds the result. */
+/* Sorts doubles in ascending order, with -0 equal to 0: a stable radix sort, over the bytes that
+   differ, of integer keys that have the order of the numbers. Returns the array with the result,
+   `keys` or `scratch`. */
 static prun__key *prun__doubles_sort(const double *v, int64_t n, prun__key *keys,
                                      prun__key *scratch) {
     int64_t counts[8][256], i;
@@ -18382,7 +18409,7 @@ static prun__key *prun__doubles_sort(const double *v, int64_t n, prun__key *keys
     memset(counts, 0, sizeof counts);
     for (i = 0; i < n; i++) {
         const uint64_t sign = UINT64_C(1) << 63;
-        uint64_t bits; /* alone: arithmetic could flush subnormals to zero */
+        uint64_t bits; /* integers: float arithmetic could flush subnormals to 0 */
         memcpy(&bits, &v[i], sizeof bits);
         if (bits == sign) bits = 0;
         bits = bits >> 63 ? ~bits : bits | sign;
@@ -18406,8 +18433,8 @@ static prun__key *prun__doubles_sort(const double *v, int64_t n, prun__key *keys
     return keys;
 }
 
-/* Dense ranks from 0, through which alone most statistics depend on values; returns how many there
-   are. Room for eight arrays. */
+/* Fills dense ranks from 0 and returns the number of distinct values. Most statistics depend on the
+   values only through these ranks. Needs room for eight arrays. */
 static int32_t prun__ranks_fill(const double *v, int64_t n, int32_t *rank, prun__arena arena) {
     prun__key *keys = (prun__key *)prun__arena_get(&arena, n, sizeof *keys);
     prun__key *scratch = (prun__key *)prun__arena_get(&arena, n, sizeof *keys);
@@ -18421,18 +18448,18 @@ static int32_t prun__ranks_fill(const double *v, int64_t n, int32_t *rank, prun_
     return level + 1;
 }
 
-/* Linear interpolation between order statistics; every value stands `times` times. */
+/* Linear interpolation between order statistics; every value counts `times` times. */
 static double prun__quantile(const double *sorted, int64_t n, int64_t times, double q) {
     const double at = q * (double)(n * times - 1), floor_at = floor(at);
     const int64_t low = (int64_t)floor_at, high = PRUN__MIN(low + 1, n * times - 1);
     const double from = sorted[low / times], to = sorted[high / times];
-    /* Infinite values have no difference. */
+    /* Differences of infinite values are undefined. */
     if (at <= floor_at || from >= to || from < -DBL_MAX) return from;
     return from + (at - floor_at) * (to - from);
 }
 
-/* Stable counting sort of the rows in `order` (NULL: 0, 1, ...) by codes below `range`; afterwards
-   counts[c] is where the group of code c ends. counts: range + 1. */
+/* Stable counting sort of the rows in `order` (NULL: 0, 1, ...) by codes below `range`. counts has
+   range + 1 elements; afterwards counts[c] is the end of the group of code c. */
 static void prun__codes_sort(const int32_t *code, int64_t range, int64_t n, const int32_t *order,
                              int32_t *sorted, int32_t *counts) {
     int64_t i;
@@ -18445,13 +18472,14 @@ static void prun__codes_sort(const int32_t *code, int64_t range, int64_t n, cons
     }
 }
 
-/* What Kendall's statistics depend on; exact as doubles up to 1e8 models. */
+/* Numbers of pairs, for Kendall's statistics. They are exact as doubles up to 1e8 models. */
 typedef struct prun__pairs {
     double all, tied_x, tied_y, tied_both, discordant;
     double x0, x1, y0, y1; /* sums over tie groups: t(t-1)(t-2), t(t-1)(2t+5) */
 } prun__pairs;
 
-/* Tied pairs of groups with the given ends; adds the higher sums, which pass 2^63 as integers. */
+/* Number of tied pairs in the groups with the given ends. Also adds to the sums of third order,
+   which would overflow as 64-bit integers. */
 static double prun__tied_pairs(const int32_t *ends, int64_t groups, double *s0, double *s1) {
     double pairs = 0.0;
     int64_t i;
@@ -18611,18 +18639,18 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
 enum { PRUN__X, PRUN__Y, PRUN__OTHER, PRUN__CONTROL, PRUN__SEED, PRUN__CLUSTER, PRUN__AXES };
 #define PRUN__CODES (PRUN__AXES + PRUN_MAX_AXES)
 
-/* What statistics are computed from: codes that order as the values do, or name groups. */
+/* Encoded models. The codes have the order of the values, or are numbers of groups. */
 typedef struct prun__models {
     int64_t n, range, axes;       /* rows; codes are below range, which is at least n */
-    int32_t *code[PRUN__CODES];   /* n each; NULL: not there */
+    int32_t *code[PRUN__CODES];   /* n each; NULL: not given */
     double *level[PRUN__SEED];    /* value of each code */
-    const int32_t *source, *copy; /* of a resample: row copied, ascending, and which copy it is */
+    const int32_t *source, *copy; /* of a resample: row copied, ascending; number of the copy */
     double self_pairs;            /* pairs of copies of one model */
     int64_t environments;         /* upper bound on those of the sign error */
     prun_seeds seeds;
 } prun__models;
 
-/* Room of each function below, in arrays. */
+/* Memory that each function below needs, in arrays. */
 #define PRUN__JOIN_ROOM 3
 #define PRUN__GROUPS_ROOM (2 + PRUN__JOIN_ROOM)
 #define PRUN__PSI_ROOM (2 + PRUN__GROUPS_ROOM + PRUN__PAIRS_ROOM)
@@ -18630,8 +18658,8 @@ typedef struct prun__models {
 #define PRUN__SIGN_ROOM (5 + PRUN__GROUPS_ROOM)
 #define PRUN__STATISTIC_ROOM PRUN__CMI_ROOM
 
-/* code becomes dense codes of the pairs (code, other), ordered as the pairs are; returns how many
-   there are. order: NULL or the rows sorted by them. */
+/* Replaces code by dense codes of the pairs (code, other), in the order of the pairs, and returns
+   their number. order: NULL, or receives the rows sorted by the new codes. */
 static int64_t prun__codes_join(int32_t *code, const int32_t *other, int64_t n, int64_t range,
                                 int32_t *order, prun__arena arena) {
     int32_t *first = (int32_t *)prun__arena_get(&arena, n, sizeof *first);
@@ -18671,8 +18699,8 @@ static int64_t prun__group_find_end(const int32_t *code, const int32_t *order, i
     return end;
 }
 
-/* tau_a of the rows in a group, by definition where that is faster. Room for PRUN__PAIRS_ROOM + 2
-   arrays. */
+/* tau_a of the rows in a group. Small groups use the definition, which is faster. Needs room for
+   PRUN__PAIRS_ROOM + 2 arrays. */
 static double prun__group_tau(const prun__models *m, const int32_t *rows, int64_t n,
                               prun__arena arena) {
     int64_t i, j, surplus = 0;
@@ -18784,8 +18812,8 @@ static void prun__group_means(const double *v, const int32_t *group, int64_t n, 
     for (i = 0; i < groups; i++) means[i] /= (double)size[i];
 }
 
-/* Codes of a variable, and what measures and targets need besides: the value of each code. group:
-   NULL, or which of m->n groups each of n rows belongs to, whose means are encoded. */
+/* Sets the codes of a variable and, for variables before PRUN__SEED, the value of each code. group:
+   NULL, or the group of each of the n rows; then the means of the m->n groups are encoded. */
 static void prun__models_set_variable(prun__models *m, int64_t variable, const double *v, int64_t n,
                                       const int32_t *group, prun__arena *arena) {
     int32_t *code;
@@ -18806,7 +18834,8 @@ static void prun__models_set_variable(prun__models *m, int64_t variable, const d
     for (i = 0; level && i < m->n; i++) level[code[i]] = v[i];
 }
 
-/* Leaves one model of those that are equal in all axes; its codes are those of the first. */
+/* Merges models that are equal in all axes into one, with the codes of the first. Returns the new
+   index of each model. */
 static int32_t *prun__models_join_seeds(prun__models *m, prun__arena *arena) {
     const int64_t n = m->n;
     int32_t *group = (int32_t *)prun__arena_get(arena, n, sizeof *group), *first;
@@ -18839,9 +18868,9 @@ static prun_status prun__models_check_means(prun_context *context, const char *w
     return PRUN_OK;
 }
 
-#define PRUN__OPEN_ROOM (PRUN__CODES + 8 + 1 + 12) /* values of codes, groups, scratch */
+#define PRUN__OPEN_ROOM (PRUN__CODES + 8 + 1 + 12) /* codes, values, groups, scratch */
 
-/* Values that can be ranked everywhere? */
+/* Checks that there are enough models and that all values can be ranked. */
 static prun_status prun__sample_check(prun_context *context, const char *what, const prun_sample *s,
                                       const double *const *given) {
     static const char *const names[PRUN__SEED] = {"measure", "target", "second measure", "control"};
@@ -18857,8 +18886,8 @@ static prun_status prun__sample_check(prun_context *context, const char *what, c
     return s->axes ? prun__axes_check(context, s->axes, s->n, what) : PRUN_OK;
 }
 
-/* Fills m from a sample. *block is to be freed, also after a failure; `arena` is what is left of
-   it, with room for `more` bytes. other: NULL or a second measure. */
+/* Fills m from a sample. The caller frees *block, also after a failure; `arena` is the rest of it,
+   with room for `more` bytes. other: NULL or a second measure. */
 static prun_status prun__models_make(prun_context *context, const char *what, const prun_sample *s,
                                      const double *other, int64_t more, prun__models *m,
                                      prun__arena *arena, void **block) {
@@ -18891,7 +18920,7 @@ static prun_status prun__models_make(prun_context *context, const char *what, co
     return prun__models_check_count(context, "averages over seeds", m->n);
 }
 
-/* The same for axes and two variables. */
+/* Fills m from axes and two variables instead of a sample. */
 static prun_status prun__models_make_from_axes(prun_context *context, const char *what,
                                                const prun_axes *axes, const double *x,
                                                const double *y, int64_t more, prun__models *m,
@@ -18964,8 +18993,8 @@ static void prun__information_add_cell(const double *w, prun_information *s) {
     }
 }
 
-/* Pairs of a cell, by sign of x and of y in {-1, 0, 1}, to signs in {-1, 1}; flip: of the pairs the
-   other way round. Adds to w. */
+/* Adds the pairs of a cell, counted by the signs of x and y in {-1, 0, 1}, to w, which has only the
+   signs {-1, 1}. flip: with the two models of each pair exchanged. */
 static void prun__signs_add(const int64_t *count, prun_ties ties, int flip, double *w) {
     const double half = ties == PRUN_TIES_HALF ? 0.5 : 0.0;
     const double tie[2] = {ties == PRUN_TIES_STRICT ? 1.0 : half, half}; /* shares of - and + */
@@ -18998,10 +19027,10 @@ static void prun__information_add_row(const int64_t *count, int64_t u, int64_t c
     }
 }
 
-/* Models in the order of their cells of one subset of axes. */
+/* The models sorted by their cells; a subset of axes defines the cells. */
 typedef struct prun__cells {
     int64_t n, count;
-    int32_t *cell, *x, *y, *source; /* of each row; source: rows of one are copies of one model */
+    int32_t *cell, *x, *y, *source; /* of each row; copies of a model share a source */
 } prun__cells;
 
 /* Sorts the models into the cells of the subset's axes. */
@@ -19047,21 +19076,20 @@ static void prun__cell_count_pairs(const prun__cells *c, int64_t start, int64_t 
     }
 }
 
-/* The same for large cells, without going through the pairs: the rows of a cell and of all later
-   ones pass in the order of x, and the sweep knows how many rows of the cell that passed already
-   have which y. */
+/* The same for large cells, without visiting each pair. The sweep visits the rows of a cell and of
+   all later cells in the order of x, and counts by y how many rows of the cell it has visited. */
 typedef struct prun__sweep {
     const prun__cells *cells;
-    int64_t rows;           /* that are left: all of the cell at work and of later ones, and more */
-    int32_t *by_x, *by_y;   /* they, in the order of x and of y */
-    int32_t *below, *up_to; /* per row: how many of the cell have a smaller y; no larger one */
-    int32_t *inside, *before; /* of those that passed, a smaller place: in the block; before it */
+    int64_t rows;             /* all of the current cell and of later ones, perhaps some others */
+    int32_t *by_x, *by_y;     /* these rows in the order of x and of y */
+    int32_t *below, *up_to;   /* per row: number of the cell's rows with smaller y; no larger y */
+    int32_t *inside, *before; /* visited rows at smaller places: in the block; in earlier blocks */
 } prun__sweep;
 
-/* Places of a block of the counters: near the root of a large cell's size. */
+/* Places per block of counters: near the square root of the size of a large cell. */
 #define PRUN__SWEEP_BLOCK 64
 
-/* Makes the orders that all cells share. */
+/* Sorts the rows by x and by y, once for all cells. */
 static prun__sweep prun__sweep_make(const prun__cells *c, int64_t range, prun__arena *arena) {
     prun__sweep s;
     prun__arena scratch;
@@ -19081,7 +19109,7 @@ static prun__sweep prun__sweep_make(const prun__cells *c, int64_t range, prun__a
     return s;
 }
 
-/* Leaves out the rows of cells before u, of which there are c->n - left, where they are many. */
+/* Drops the rows of cells before u if they are many. left: number of rows in u and later cells. */
 static void prun__sweep_drop_rows(prun__sweep *s, int64_t u, int64_t left) {
     const prun__cells *c = s->cells;
     int64_t i, x = 0, y = 0;
@@ -19110,20 +19138,20 @@ static void prun__sweep_rank(const prun__sweep *s, int64_t u) {
     }
 }
 
-/* How many rows of the cell that passed stand below a place in the order of y. */
+/* Number of visited rows of the cell below a place in the order of y. */
 static int32_t prun__sweep_count(const prun__sweep *s, int32_t place) {
     return s->inside[place] + s->before[place / PRUN__SWEEP_BLOCK];
 }
 
-/* Lets a row of the cell, whose size is n, pass. */
+/* Adds a row of the cell to the counters. n: size of the cell. */
 static void prun__sweep_add(const prun__sweep *s, int32_t place, int64_t n) {
     int64_t i = place + 1;
     for (; i % PRUN__SWEEP_BLOCK != 0; i++) s->inside[i]++;
     for (i /= PRUN__SWEEP_BLOCK; i <= n / PRUN__SWEEP_BLOCK; i++) s->before[i]++;
 }
 
-/* Adds to count[0 .. 2], by y, a row's pairs with the `passed` rows of the cell that passed; with
-   rest, to count[6 .. 8] those with the others of its n rows. */
+/* Adds a row's pairs with the `passed` visited rows of the cell to count[0 .. 2], by the order of
+   y. rest: also adds its pairs with the cell's other rows to count[6 .. 8]. n: size of the cell. */
 static void prun__sweep_add_pairs(const prun__sweep *s, int32_t row, int32_t passed, int64_t n,
                                   int rest, int64_t *count) {
     const int32_t below = s->below[row], up_to = s->up_to[row];
@@ -19140,8 +19168,9 @@ static void prun__sweep_add_pairs(const prun__sweep *s, int32_t row, int32_t pas
     count[2] += more;
 }
 
-/* Rows i .. next - 1 in the order of x, which share an x with rows of cell u: before and after they
-   pass. What is added after comes from smaller and equal x. */
+/* Adds the pairs of rows i .. next - 1 in the order of x, which share an x with rows of cell u.
+   They are counted before and after those rows of u are added to the counters. The second count is
+   of smaller and equal x, so the first is subtracted. */
 static void prun__sweep_add_run(const prun__sweep *s, int32_t u, int64_t i, int64_t next,
                                 const int32_t passed[2], int64_t n, int64_t *count) {
     const prun__cells *c = s->cells;
@@ -19168,8 +19197,8 @@ static void prun__sweep_add_run(const prun__sweep *s, int32_t u, int64_t i, int6
     }
 }
 
-/* Pairs of cell u, rows start .. end - 1, with all later cells and with itself. A pair within the
-   cell is met from both sides: half of what they say is kept. */
+/* Counts the pairs of cell u, rows start .. end - 1, with all later cells and with itself. A pair
+   within the cell is counted from both of its rows, so only half of these counts is kept. */
 static void prun__sweep_count_pairs(prun__sweep *s, int64_t start, int64_t end, int64_t *count) {
     const prun__cells *c = s->cells;
     const int64_t n = end - start;
@@ -19195,7 +19224,7 @@ static void prun__sweep_count_pairs(prun__sweep *s, int64_t start, int64_t end, 
                 prun__sweep_add_pairs(s, row, passed[0], n, 1, count + 9 * c->cell[row]);
         }
     }
-    for (i = start; i < end; i = j) { /* copies of a model stand together */
+    for (i = start; i < end; i = j) { /* copies of a model are adjacent */
         for (j = i; j < end && c->source[j] == c->source[i];) j++;
         copies += (j - i) * (j - i);
     }
@@ -19203,8 +19232,8 @@ static void prun__sweep_count_pairs(prun__sweep *s, int64_t start, int64_t end, 
     for (k = 5; k < 9; k++) own[k] = 0;
 }
 
-/* Rows per cell, on average, from which on the sweep is faster (measured). Fewer rows than a block
-   have no room for its counters. */
+/* Average rows per cell from which the sweep is faster (measured). With fewer rows than a block has
+   places, its counters would not fit into the memory. */
 #define PRUN__SWEEP_FROM 6
 
 /* All pairs, row by row of the matrix of cells, so that memory is linear in the number of cells. */
@@ -19225,7 +19254,7 @@ static void prun__information_add_pairs(const prun__models *m, prun_ties ties, p
     }
 }
 
-/* Entropies below this, in bits, are rounding. */
+/* Entropies below this, in bits, are rounding errors. */
 #define PRUN__NO_ENTROPY 1e-12
 
 /* Conditional mutual information given one subset of axes, in both normalisations; NaN where the
@@ -19244,7 +19273,7 @@ static void prun__information_run(const prun__models *m, prun_ties ties, prun_in
     if (least >= PRUN__NO_ENTROPY) s->symmetric = s->information / least;
 }
 
-/* Lists the subsets: none, single axes, pairs. */
+/* Lists the subsets: the empty one, single axes, and pairs of axes. */
 static void prun__cmi_begin(prun_cmi *c, int64_t axes) {
     int32_t a, b;
     memset(c, 0, sizeof *c);
@@ -19259,8 +19288,7 @@ static void prun__cmi_begin(prun_cmi *c, int64_t axes) {
         }
 }
 
-/* Takes the minimum over the subsets in both normalisations, and gives the reason if there is none.
-   */
+/* Takes the minimum over the subsets in both normalisations; sets the reason if there is none. */
 static void prun__cmi_end(prun_cmi *c) {
     int32_t i;
     c->best = -1;
@@ -19284,7 +19312,7 @@ typedef struct prun__cmi_job {
     prun_ties ties;
     prun_cmi *cmi;
     char *memory;
-    int64_t room; /* of a worker */
+    int64_t room; /* bytes per worker */
 } prun__cmi_job;
 
 /* One subset, in the worker's own memory. */
@@ -19360,8 +19388,8 @@ static prun_runs prun__runs_make(double *const v[2], int64_t from, int64_t to) {
     return r;
 }
 
-/* Appends the errors of an axis's environments to list; list NULL: counts them alone. Sorts rows by
-   setting, so that settings that differ in the axis alone follow one another. */
+/* Appends the errors of an axis's environments to list; with list NULL, it only counts them. Sorts
+   rows by setting, so that settings that differ only in this axis are adjacent. */
 static int64_t prun__environments_add(const prun__models *m, int64_t axis,
                                       const prun_sign_error_options *o, double *list,
                                       int64_t *dropped, prun__arena arena) {
@@ -19405,7 +19433,8 @@ static int64_t prun__environments_count(const prun__models *m, prun__arena arena
     return count;
 }
 
-/* Sorts list. The reference counts pairs of settings twice, which its 90th percentile shows. */
+/* Sorts list. The reference implementation lists every pair of settings twice, which affects its
+   90th percentile; this one is computed in the same way. */
 static void prun__summary_fill(double *list, int64_t n, int64_t dropped,
                                prun_sign_error_summary *s) {
     double sum = 0.0;
@@ -19421,7 +19450,8 @@ static void prun__summary_fill(double *list, int64_t n, int64_t dropped,
     s->max = list[n - 1];
 }
 
-/* Errors of one axis, then of all; what lies behind PRUN__SIGN_ROOM is for m->environments. */
+/* Fills the errors per axis and over all axes. Needs PRUN__SIGN_ROOM arrays, then room for
+   m->environments doubles. */
 static void prun__sign_error_fill(const prun__models *m, const prun_sign_error_options *o,
                                   prun_sign_error *result, prun__arena arena) {
     const prun__arena scratch = arena;
@@ -19507,7 +19537,7 @@ typedef struct prun__fit {
     double y_mean, unit; /* unit: factor of residuals before they are squared */
 } prun__fit;
 
-/* A power of two that takes v to about 1, for squares that neither overflow nor vanish. */
+/* A power of two that scales v to about 1, so that squares neither overflow nor underflow. */
 static double prun__unit_factor(double v) {
     int exponent = 0;
     if (v > 0.0 && v <= DBL_MAX) (void)frexp(v, &exponent);
@@ -19527,13 +19557,14 @@ static void prun__moments(const double *v, const int64_t *rows, int64_t n, doubl
     for (i = 0; i < n; i++) square += unit * (v[rows[i]] - sum) * (unit * (v[rows[i]] - sum));
     *mean = sum;
     *deviation = sqrt(square / (double)n) / unit;
-    /* What is left of a constant is rounding. */
+    /* The deviation of a constant is only rounding error. */
     if (*deviation <= 1e-14 * fabs(sum)) *deviation = 0.0;
 }
 
-/* Step k of QR with pivoting: the longest remaining column becomes the k-th, and a Householder
-   reflection takes it to a multiple of the unit vector k, the others and the target along. Returns
-   0 when all that remains depends on the columns before: of length sqrt(n), 1e-10 is left. */
+/* Step k of QR with pivoting: the longest remaining column becomes the k-th. A Householder
+   reflection maps it to a multiple of the unit vector k, and is applied to the other columns and
+   the target. Returns 0 if the remaining columns depend on the earlier ones: none of them is longer
+   than 1e-10 of the original length, sqrt(n). */
 static int prun__fit_step(prun__fit *f, int64_t n, int64_t k) {
     double *v, head, longest = 0.0;
     int64_t i, j, best = k, index;
@@ -19593,7 +19624,8 @@ static double prun__fit_prediction(const prun__fit *f, int64_t row) {
     return sum;
 }
 
-/* Cross-fitted predictions of all rows and the three R2 they give; sst: around the mean of all. */
+/* Cross-fitted predictions of all rows, and the three values of R2 from them. sst: total sum of
+   squares around the mean of all rows. */
 static void prun__fit_run_folds(prun__fit *f, const int64_t *order, int64_t n, double sst,
                                 double *predictions, prun_regression *r, int64_t *rest) {
     double sse = 0.0, baseline = 0.0, folds = 0.0;
@@ -19668,8 +19700,8 @@ PRUNDEF prun_regression_options prun_regression_resolved(const prun_regression_o
     return o;
 }
 
-/* Checks the data and resolved options of a regression. Infinite values pass: the result is
-   undefined then, which is no error. */
+/* Checks the data and resolved options of a regression. Infinite values are no error; they make the
+   result undefined. */
 static prun_status prun__regression_check(prun_context *context, const prun_regression_data *data,
                                           const prun_regression_options *o) {
     char name[64];
@@ -19692,7 +19724,7 @@ static void prun__doubles_fill_nan(double *v, int64_t n) {
     for (i = 0; v && i < n; i++) v[i] = PRUN__NAN;
 }
 
-/* Whether infinite values leave nothing to fit; all results are undefined then. */
+/* Whether infinite values make the fit impossible; then all results are set as undefined. */
 static int prun__regression_is_undefined(const double *const *x, const double *y,
                                          const prun_regression_outputs *out, prun_regression *r) {
     const double most = DBL_MAX / 4.0; /* differences of larger values overflow */
@@ -19770,12 +19802,12 @@ PRUNDEF prun_status prun_regression_fit(prun_context *context, const prun_regres
 
 /* [RESAMPLE.I] bootstrap, comparison, permutation */
 /*
-   A resample is a list of rows; its codes are gathered and the statistic of STATS computed on them,
-   by several threads at once.
+   A resample is a list of rows. Their codes are gathered, and a statistic of STATS is computed on
+   them. Threads work on different resamples.
 */
 #ifndef PRUNABILITY_NO_STATS
 
-/* R2 of a regression on the measure alone; NaN where a value is infinite. */
+/* R2 of a regression with the measure as the only variable; NaN where a value is infinite. */
 static double prun__simple_r2(const prun__models *m, int adjusted) {
     const double n = (double)m->n;
     const int32_t *x = m->code[PRUN__X], *y = m->code[PRUN__Y];
@@ -19806,7 +19838,7 @@ static double prun__simple_r2(const prun__models *m, int adjusted) {
     return m->n > 2 ? 1.0 - (1.0 - r2) * (n - 1.0) / (n - 2.0) : PRUN__NAN;
 }
 
-/* Pairs of two variables without those of two copies of one model. */
+/* Pairs of two variables, without the pairs of two copies of one model. */
 static prun__pairs prun__models_count_pairs(const prun__models *m, int x, int y,
                                             prun__arena arena) {
     prun__pairs p = prun__pairs_count(m->code[x], m->code[y], m->n, m->range, arena);
@@ -19839,8 +19871,8 @@ static double prun__cmi_k(const prun__models *m, prun_ties ties, prun__arena are
     return c.k;
 }
 
-/* The statistic that the options name, of models whose codes are set; NaN where it is undefined.
-   Custom statistics are not called here. */
+/* The statistic that the options name, for encoded models; NaN where it is undefined. Custom
+   statistics are not handled here. */
 static double prun__statistic(const prun__models *m, const prun_resampling_options *o,
                               prun__arena arena) {
     prun_sign_error errors;
@@ -19881,12 +19913,12 @@ typedef struct prun__resampler {
     int32_t *by_cluster, *ends; /* rows by cluster; where each cluster ends */
     int32_t *by_size;           /* clusters by size */
     char *memory;
-    int64_t room; /* of a worker */
+    int64_t room; /* bytes per worker */
     double *values;
 } prun__resampler;
 
-/* The statistic, minus that of the other measure where there is one. source: NULL or the rows of a
-   resample, which are all that custom statistics know. */
+/* The statistic, minus that of the other measure if there is one. source: NULL or the rows of a
+   resample. Custom statistics get only these rows. */
 static double prun__statistic_difference(const prun__resampler *r, prun__models *m,
                                          const int32_t *source, prun__arena arena) {
     double value;
@@ -19903,7 +19935,7 @@ static double prun__statistic_difference(const prun__resampler *r, prun__models 
     return value - prun__statistic(m, &r->options, arena);
 }
 
-/* Codes of the rows in source; NULL: not there. */
+/* Codes of the rows in source; NULL if `from` is NULL. */
 static int32_t *prun__codes_copy_rows(const int32_t *from, const int32_t *source, int64_t n,
                                       prun__arena *arena) {
     int32_t *to;
@@ -19914,7 +19946,8 @@ static int32_t *prun__codes_copy_rows(const int32_t *from, const int32_t *source
     return to;
 }
 
-/* Draws as many clusters as there are. Rows keep their order, so that copies stand together. */
+/* Draws r->clusters clusters with replacement and lists their rows; returns the number of rows.
+   Rows stay in ascending order, so that copies of a row are adjacent. */
 static int64_t prun__clusters_draw(const prun__resampler *r, uint64_t draw, int32_t *source,
                                    int32_t *copy, double *self_pairs, prun__arena arena) {
     int32_t *times = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *times), t;
@@ -19956,7 +19989,8 @@ static int64_t prun__cluster_start(const prun__resampler *r, int64_t cluster) {
     return cluster > 0 ? r->ends[cluster - 1] : 0;
 }
 
-/* source[i]: the row whose target row i gets. Clusters trade places within their size. */
+/* Draws a permutation: row i gets the target of row source[i]. Clusters are exchanged only with
+   clusters of the same size. */
 static void prun__permutation_make(const prun__resampler *r, uint64_t draw, int32_t *source,
                                    prun__arena arena) {
     int32_t *place = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *place);
@@ -20000,7 +20034,7 @@ static void prun__resample_task(void *argument, int64_t item, int64_t worker) {
                           : prun__permutation_run(r, (uint64_t)item, arena);
 }
 
-/* Groups rows by cluster, each row its own where there are none. */
+/* Groups rows by cluster; if none are given, every row is a cluster. */
 static void prun__clusters_find(prun__resampler *r, prun__arena *arena) {
     const int64_t n = r->models.n;
     const int32_t *given = r->models.code[PRUN__CLUSTER];
@@ -20034,7 +20068,7 @@ PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_o
     return o;
 }
 
-/* Checks that the sample has what the statistic needs, and the resolved options. */
+/* Checks the resolved options, and that the sample has the data that the statistic needs. */
 static prun_status prun__resampling_check(prun_context *context, const prun_sample *s,
                                           const double *other, const prun_resampling_options *o) {
     const int32_t kind = (int32_t)o->statistic;
@@ -20063,7 +20097,7 @@ static prun_status prun__resampling_check(prun_context *context, const prun_samp
     return prun__sign_error_check(context, &o->sign_error);
 }
 
-/* Values of the sample (item 0) and of all resamples; *values is to be freed. */
+/* The statistic of the sample (item 0) and of all resamples; the caller frees *values. */
 static prun_status prun__resampling_run(prun_context *context, prun__scheme scheme,
                                         const prun_sample *sample, const double *other,
                                         const prun_resampling_options *options, double **values) {
@@ -20190,7 +20224,7 @@ PRUNDEF prun_status prun_bootstrap(prun_context *context, const prun_sample *sam
 
 PRUNDEF prun_status prun_permutation_test(prun_context *context, const prun_sample *sample,
                                           const prun_resampling_options *options, double *p) {
-    const double rounding = 1e-12; /* equal statistics differ by so much at most */
+    const double rounding = 1e-12; /* equal statistics differ by at most this */
     const prun_resampling_options o = prun_resampling_resolved(options);
     double *values, reached = 0.0, used = 0.0;
     prun_status status = prun__resampling_run(context, PRUN__PERMUTE, sample, NULL, &o, &values);
@@ -20220,7 +20254,8 @@ PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted) {
         for (j = 0; j < n; j++) rest += p[j] >= p[i];
         adjusted[i] = PRUN__MIN(1.0, rest * p[i]);
     }
-    /* No p-value may pass a larger one; maxima of maxima change nothing, so in place. */
+    /* Adjusted values must not decrease as p grows. This works in place, because maxima of maxima
+       change nothing. */
     for (i = 0; i < n; i++)
         for (j = 0; j < n; j++)
             if (p[j] <= p[i]) adjusted[i] = PRUN__MAX(adjusted[i], adjusted[j]);
@@ -20231,7 +20266,7 @@ PRUNDEF void prun_holm(const double *p, int64_t n, double *adjusted) {
 
 /* [TABLE.I] tables of models */
 /*
-   Columns are arrays; texts are numbered by the first row that has them.
+   Columns are arrays. A text is represented by the number of the first row that contains it.
 */
 #ifndef PRUNABILITY_NO_STATS
 
@@ -20249,12 +20284,12 @@ PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name) {
     return -1;
 }
 
-/* What messages call the table: its file, or "table". */
+/* The name of the table in messages: its file, or "table". */
 static const char *prun__table_source(const prun_table *table) {
     return table->source ? table->source : "table";
 }
 
-/* "FILE: line 7, column 3 (gap): what", with the cell where there is one. */
+/* Fails with "FILE: line 7, column 3 (gap): what", and the cell if there is one. */
 static prun_status prun__cell_fail(prun_context *context, const prun_table *t, int64_t row,
                                    int64_t column, prun_status status, const char *what) {
     const char *cell = t->cells ? t->cells[row * t->columns + column] : "";
@@ -20264,7 +20299,7 @@ static prun_status prun__cell_fail(prun_context *context, const prun_table *t, i
                       t->names[column], *cell ? "\"" : "", cell, *cell ? "\" " : "", what);
 }
 
-/* The columns there are, as many as fit; names of more than 80 characters are cut. */
+/* Fails and lists the existing columns, as many as fit. Names are cut after 80 characters. */
 static prun_status prun__missing_column_fail(prun_context *context, const prun_table *t,
                                              const char *name) {
     const char *source = prun__table_source(t);
@@ -20284,7 +20319,7 @@ static prun_status prun__missing_column_fail(prun_context *context, const prun_t
                       shown > 0 && shown < named ? ", ..." : "");
 }
 
-/* Finds a column by name, in which no value may be missing. numbers: text is refused as well. */
+/* Finds a column by name; missing values are an error. numbers: text is an error too. */
 static prun_status prun__table_find_column(prun_context *context, const prun_table *t,
                                            const char *name, int numbers, const double **values) {
     const int64_t column = prun_table_find(t, name);
@@ -20317,7 +20352,7 @@ PRUNDEF prun_status prun_table_settings(prun_context *context, const prun_table 
     return prun__table_find_column(context, table, name, 0, values);
 }
 
-/* A mixed column that was read and has no text any more becomes one of numbers. */
+/* Turns a mixed column of a loaded table into numbers if it no longer contains text. */
 static void prun__column_read_numbers(prun_table *t, int64_t column) {
     double *v = t->values + column * t->rows, value;
     uint8_t *text;
@@ -20327,7 +20362,7 @@ static void prun__column_read_numbers(prun_table *t, int64_t column) {
         if (v[i] == v[i] && !prun__number_read(t->cells[i * t->columns + column], &value)) return;
     for (i = 0; i < t->rows; i++)
         if (v[i] == v[i]) prun__number_read(t->cells[i * t->columns + column], &v[i]);
-    text = (uint8_t *)t->storage[2]; /* where t->text lies, behind the values */
+    text = (uint8_t *)t->storage[2]; /* contains t->text, after the values */
     text[t->text - text + column] = PRUN_COLUMN_NUMBERS;
 }
 
@@ -20336,7 +20371,7 @@ PRUNDEF void prun_table_keep_rows(prun_table *t, const uint8_t *keep) {
     int64_t row, column, kept = 0;
     for (row = 0; row < rows; row++) kept += keep[row] != 0;
     t->rows = kept;
-    /* Everything moves to the front, so that it can stay in place. */
+    /* Everything moves towards the front, so this works in place. */
     for (column = 0; column < columns; column++) {
         double *to = t->values + column * kept;
         for (row = 0; row < rows; row++)
@@ -20379,7 +20414,8 @@ extern int(fchmod)(int descriptor, mode_t mode);
 extern int(fchown)(int descriptor, uid_t owner, gid_t group);
 extern ssize_t(readlink)(const char *path, char *text, size_t size);
 extern char *(realpath)(const char *path, char *resolved);
-/* glibc: where `struct stat` has 64 bits on a 32-bit machine, a hidden lstat has another name. */
+/* glibc: with 64-bit file offsets on a 32-bit machine, the lstat that fits `struct stat` is hidden
+   and has another name. */
 #if defined(__USE_FILE_OFFSET64) && !defined(__USE_XOPEN_EXTENDED) && !defined(__USE_XOPEN2K) && \
     !defined(__LP64__)
 #ifdef __USE_TIME_BITS64
@@ -20406,7 +20442,7 @@ extern int(lstat)(const char *path, struct stat *status);
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <wchar.h>
-/* <windows.h> would bring its macros along. */
+/* <windows.h> would also define its macros for the including program. */
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -20421,13 +20457,13 @@ __declspec(dllimport) void __stdcall Sleep(unsigned long milliseconds);
 }
 #endif
 
-/* A path as Windows takes it. */
+/* A path in UTF-16, as Windows functions take it. */
 typedef struct prun__wide {
     wchar_t text[4096];
 } prun__wide;
 
-/* Reads a path as UTF-8, or, if it is not valid UTF-8, in the code page of the system, as fopen
-   does. 0: it is too long. */
+/* Converts a path from UTF-8 or, if it is not valid UTF-8, from the code page of the system, as
+   fopen does. Returns 0 if it is too long. */
 static int prun__wide_init(prun__wide *wide, const char *path) {
     const unsigned utf8 = 65001, system = 0;
     const unsigned long strict = 8;
@@ -20439,7 +20475,7 @@ static int prun__wide_init(prun__wide *wide, const char *path) {
     return 0;
 }
 
-/* As fopen, with a path in UTF-8. */
+/* Like fopen, with a path in UTF-8. */
 static FILE *prun__path_open(const char *path, const char *mode) {
     prun__wide wide;
     wchar_t letters[8] = {0};
@@ -20448,13 +20484,13 @@ static FILE *prun__path_open(const char *path, const char *mode) {
     return prun__wide_init(&wide, path) ? _wfopen(wide.text, letters) : NULL;
 }
 
-/* As remove, with a path in UTF-8. */
+/* Like remove, with a path in UTF-8. */
 static int prun__path_remove(const char *path) {
     prun__wide wide;
     return prun__wide_init(&wide, path) ? _wremove(wide.text) : -1;
 }
 #else
-/* As fopen and remove, which other systems give the path as it is. */
+/* Other systems take paths as they are. */
 static FILE *prun__path_open(const char *path, const char *mode) { return fopen(path, mode); }
 static int prun__path_remove(const char *path) { return remove(path); }
 #endif
@@ -20463,16 +20499,16 @@ struct prun_output {
     prun_context *context;
     FILE *stream;
     char *name;      /* as the caller gave it */
-    char *path;      /* where the links lead to; on Unix absolute if that can be found out */
+    char *path;      /* after following links; on Unix absolute if possible */
     char *folder;    /* of path; "." if it names none */
     char *temporary; /* NULL: written in place */
 #if PRUN__UNIX
-    int replaces; /* there is a file, with this status */
+    int replaces; /* whether the target exists; its status */
     struct stat old;
 #endif
 };
 
-/* Length of the folder in front of a file's name, with its separator; 0 if there is none. */
+/* Length of the folder part of a path, with its separator; 0 if it has none. */
 static size_t prun__folder_length(const char *path) {
     size_t i, length = 0;
     for (i = 0; path[i]; i++) {
@@ -20508,7 +20544,7 @@ static prun_status prun__output_find_folder(prun_output *o) {
     return PRUN_OK;
 }
 
-/* Fails with what the system says about it. */
+/* Fails with `what` and the system's message for `error`, if it is not 0. */
 static prun_status prun__output_fail(const prun_output *o, const char *what, int error) {
     return prun__fail(o->context, PRUN_ERR_WRITE, "%s: %s%s%s", o->name, what, error ? ": " : "",
                       error ? strerror(error) : "");
@@ -20521,8 +20557,8 @@ static prun_status prun__output_check_name(const prun_output *o) {
     return prun__output_fail(o, "has no file name", 0);
 }
 
-/* Number `attempt` of the names for the temporary file: it says whose it is, and has at most 140
-   bytes, which every file system takes. */
+/* Makes the name of the temporary file for an attempt. It contains the target's name and the
+   process id, and has at most 140 bytes, which every file system accepts. */
 static prun_status prun__output_make_name(prun_output *o, int attempt) {
     const size_t length = prun__folder_length(o->path);
     const char *base = o->path + length;
@@ -20565,8 +20601,8 @@ static prun_status prun__output_folder_fail(prun_output *o, int error) {
 #endif
 #define PRUN__OPEN_FLAGS (O_WRONLY | O_NOCTTY | PRUN__CLOEXEC)
 
-/* In a folder like /tmp another user can plant a link to make this one overwrite a file. The rule
-   is that of Linux's fs.protected_symlinks. */
+/* In a folder like /tmp, another user could plant a link that makes this program overwrite a file.
+   The rule is that of Linux's fs.protected_symlinks. */
 static prun_status prun__output_check_link(prun_output *o) {
     struct stat link, folder;
     PRUN__TRY(prun__output_find_folder(o));
@@ -20581,7 +20617,7 @@ static prun_status prun__output_check_link(prun_output *o) {
     return PRUN_OK;
 }
 
-/* Replaces o->path, a link with this text, by what it leads to. */
+/* Replaces o->path, a link with this text, by the target of the link. */
 static prun_status prun__output_step(prun_output *o, const char *text) {
     char *next =
         prun__path_join(o->context, o->path, *text == '/' ? 0 : prun__folder_length(o->path), text);
@@ -20591,7 +20627,7 @@ static prun_status prun__output_step(prun_output *o, const char *text) {
     return PRUN_OK;
 }
 
-/* Follows the links that o->path ends in; *descriptor: one of them names an open file. */
+/* Follows the links at the end of o->path. Sets *descriptor if one of them names an open file. */
 static prun_status prun__output_resolve_links(prun_output *o, int *descriptor) {
     const int64_t size = 1 << 14;
     prun_status status = PRUN_OK;
@@ -20614,8 +20650,8 @@ static prun_status prun__output_resolve_links(prun_output *o, int *descriptor) {
     return status;
 }
 
-/* Makes o->path absolute, so that it names the same file when the working directory or a link in
-   front of it has changed; leaves it if that is too long or cannot be found out. */
+/* Makes o->path absolute, so that it still names the same file after the working directory or a
+   link in its folder has changed. Leaves it unchanged if that fails or the result is too long. */
 static prun_status prun__output_resolve_path(prun_output *o) {
     const size_t length = prun__folder_length(o->path);
     char *real, *anchored;
@@ -20633,7 +20669,7 @@ static prun_status prun__output_resolve_path(prun_output *o) {
     return PRUN_OK;
 }
 
-/* Opens what is not replaced: pipes, devices, and files by their descriptor. */
+/* Opens a target that is written in place: a pipe, a device, or a file named by its descriptor. */
 static prun_status prun__output_open_in_place(prun_output *o) {
     const int descriptor = open(o->name, PRUN__OPEN_FLAGS | O_TRUNC);
     if (descriptor < 0) return prun__output_fail(o, "cannot be opened for writing", errno);
@@ -20650,8 +20686,8 @@ static int prun__output_is_protected(const prun_output *o) {
            geteuid() != folder.st_uid && geteuid() != o->old.st_uid;
 }
 
-/* A file that may not be written is not replaced either. Opening it tells more than its mode:
-   read-only file systems, flags of the file. */
+/* Checks the target. A file that may not be written is not replaced either. Opening it is a better
+   test than its mode, which does not show read-only file systems or flags of the file. */
 static prun_status prun__output_check_target(prun_output *o) {
     int descriptor;
     o->replaces = stat(o->path, &o->old) == 0;
@@ -20686,7 +20722,7 @@ static prun_status prun__output_make_temporary(prun_output *o) {
     return prun__fail(o->context, PRUN_ERR_MEMORY, "%s: out of memory", o->name);
 }
 
-/* Finds out how the file is to be written, and opens it. */
+/* Decides whether the target is written in place or replaced, and opens the stream. */
 static prun_status prun__output_begin(prun_output *o) {
     struct stat named;
     int descriptor = 0;
@@ -20717,14 +20753,15 @@ static int prun__output_copy_rights(const prun_output *o) {
     return fchmod(descriptor, mode) == 0 || errno == EPERM || errno == ENOSYS;
 }
 
-/* Whether all data is on the disk. Pipes and terminals cannot be synced, which is no error. */
+/* Writes all data to the disk; returns whether that worked. Pipes and terminals cannot be synced,
+   which is no error. */
 static int prun__output_sync(FILE *stream) {
     return fsync(fileno(stream)) == 0 || errno == EINVAL || errno == ENOSYS || errno == EROFS ||
            errno == ENOTSUP;
 }
 
-/* Puts the new file in the place of the old one, in one step. The name of the file is safe once its
-   folder is synced, which some file systems cannot do. */
+/* Replaces the old file by the new one, in one step. The folder is synced so that the new name
+   survives a crash; some file systems cannot do this. */
 static int prun__output_replace(const prun_output *o) {
     int descriptor;
     if (rename(o->temporary, o->path) != 0) return 0;
@@ -20777,9 +20814,9 @@ static int prun__output_copy_rights(const prun_output *o) { return o->stream != 
 /* Flushes all data as far as this platform can; returns whether that worked. */
 static int prun__output_sync(FILE *stream) { return _commit(_fileno(stream)) == 0; }
 
-/* Puts the new file in the place of the old one, in one step, written through to the disk. While
-   another program has the old file open, such as one that looks for viruses, Windows refuses: it is
-   asked again for about a second. */
+/* Replaces the old file by the new one, in one step, written through to the disk. Windows refuses
+   while another program, such as a virus scanner, has the old file open, so this retries for about
+   a second. */
 static int prun__output_replace(const prun_output *o) {
     const unsigned long replace_existing = 1, write_through = 8, denied = 5, shared = 32;
     prun__wide from, to;
@@ -20912,7 +20949,8 @@ PRUNDEF void prun_output_discard(prun_output *o) {
 
 /* [FILE.I] opening and reading files, what kind they are, their elements */
 /*
-   Every loader opens its file here: a file of another kind is named before it is parsed.
+   Loaders open their files here. If a file is of another kind, the error names that kind instead of
+   a defect of its format.
 */
 #ifndef PRUNABILITY_NO_FILES
 
@@ -20923,7 +20961,7 @@ typedef struct prun__file {
     int64_t size;
 } prun__file;
 
-/* 64-bit positions where `long` has fewer bits and the C library shows its functions for them. */
+/* 64-bit positions where `long` is shorter and the C library declares functions for them. */
 #if LONG_MAX < INT64_MAX && defined(_WIN32)
 static int prun__stream_set_position(FILE *stream, int64_t at, int from) {
     return _fseeki64(stream, at, from);
@@ -20950,11 +20988,12 @@ static int prun__stream_set_position(FILE *stream, int64_t at, int from) {
 static int64_t prun__stream_get_position(FILE *stream) { return ftell(stream); }
 #endif
 
-/* What is not a regular file has no size, and opening a pipe would wait for a writer. */
+/* Refuses what is known not to be a regular file: it has no size, and opening a pipe would wait for
+   a writer. */
 static prun_status prun__file_check_path(prun_context *context, const char *path) {
 #if PRUN__UNIX
     struct stat status;
-    if (stat(path, &status) != 0) return PRUN_OK; /* opening it will tell why */
+    if (stat(path, &status) != 0) return PRUN_OK; /* opening it will report why */
     if (S_ISREG(status.st_mode)) return PRUN_OK;
     if (!S_ISDIR(status.st_mode))
         return prun__fail(context, PRUN_ERR_READ,
@@ -21017,21 +21056,21 @@ static prun_status prun__file_read(prun_context *context, prun__file *file, void
     return PRUN_OK;
 }
 
-/* What a loader wants, and what a file can turn out to be instead. */
+/* Formats that loaders expect, and that files can have. */
 typedef enum prun__format {
     PRUN__IDX,
     PRUN__CIFAR,
     PRUN__SAFETENSORS,
     PRUN__NPY,
     PRUN__CSV,
-    PRUN__FOREIGN /* none that this library reads */
+    PRUN__FOREIGN /* one that this library does not read */
 } prun__format;
 
 /* A kind of file that is often given in place of another. */
 typedef struct prun__file_kind {
-    const char *bytes; /* it has these at this place */
+    const char *bytes; /* its signature, at offset `at` */
     int32_t length, at;
-    const char *what, *advice; /* NULL: that for checkpoints and arrays of Python's */
+    const char *what, *advice; /* advice NULL: the one for the wanted format */
     prun__format format;
 } prun__file_kind;
 
@@ -21080,7 +21119,7 @@ static const prun__file_kind prun__file_kinds[] = {
 #undef PRUN__FETCH
 #undef PRUN__CONVERT
 
-/* Whether a header of safetensors begins a file of this size. */
+/* Whether the bytes can be the beginning of a safetensors file of this size. */
 static int prun__file_is_safetensors(const unsigned char *bytes, int64_t n, int64_t size) {
     uint64_t length = 0;
     int i;
@@ -21089,13 +21128,14 @@ static int prun__file_is_safetensors(const unsigned char *bytes, int64_t n, int6
     return length <= (uint64_t)(size - 8);
 }
 
-/* Whether an IDX file begins so: two zeros, an element type, the number of dimensions. */
+/* Whether the bytes can be the beginning of an IDX file: two zeros, an element type, the number of
+   dimensions. */
 static int prun__file_is_idx(const unsigned char *bytes, int64_t n) {
     return n >= 8 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] >= 8 && bytes[2] <= 14 &&
            bytes[2] != 10 && bytes[3] >= 1 && bytes[3] <= 8;
 }
 
-/* Whether bytes are a text in UTF-8, of which the end may be cut off. */
+/* Whether the bytes are text in UTF-8; the last character may be cut off. */
 static int prun__file_is_text(const char *bytes, int64_t n) {
     int64_t i;
     int length;
@@ -21108,7 +21148,7 @@ static int prun__file_is_text(const char *bytes, int64_t n) {
     return n >= 8;
 }
 
-/* Texts: `what` is NULL if it is none. */
+/* The kind of a text; `what` is NULL if the bytes are not text. */
 static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
     prun__file_kind kind = {NULL, 0, 0, NULL, "fetch the file again", PRUN__FOREIGN};
     const char *p = bytes, *end = bytes + n, *next;
@@ -21131,7 +21171,7 @@ static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
     return kind;
 }
 
-/* What a zip archive is by the name of its first file. */
+/* Determines the kind of a zip archive from the name of its first file. */
 static void prun__zip_find_kind(const unsigned char *bytes, int64_t n, prun__file_kind *kind) {
     const int64_t length = n < 30 ? 0 : PRUN__MIN(n - 30, (int64_t)(bytes[26] | bytes[27] << 8));
     char name[512];
@@ -21145,7 +21185,7 @@ static void prun__zip_find_kind(const unsigned char *bytes, int64_t n, prun__fil
     }
 }
 
-/* What a file is by its first n bytes; `what` is NULL if they tell nothing. */
+/* The kind of a file, from its first n bytes; `what` is NULL if it is unknown. */
 static prun__file_kind prun__file_find_kind(const unsigned char *bytes, int64_t n, int64_t size) {
     prun__file_kind kind = {NULL, 0, 0, NULL, NULL, PRUN__FOREIGN};
     const size_t count = sizeof prun__file_kinds / sizeof prun__file_kinds[0];
@@ -21171,7 +21211,8 @@ static prun__file_kind prun__file_find_kind(const unsigned char *bytes, int64_t 
     return kind;
 }
 
-/* True for a text that may be a table, whatever letters its first column's name begins with. */
+/* Whether the text may be a table, even if the name of its first column begins like the signature
+   of another format. */
 static int prun__file_can_be_table(const unsigned char *bytes, int64_t n) {
     static const char lfs[] = "version https://git-lfs", pdf[] = "%PDF-";
     if (n >= (int64_t)sizeof lfs - 1 && memcmp(bytes, lfs, sizeof lfs - 1) == 0) return 0;
@@ -21179,7 +21220,7 @@ static int prun__file_can_be_table(const unsigned char *bytes, int64_t n) {
     return prun__file_is_text((const char *)bytes, n);
 }
 
-/* Fails if the first n of a file's `size` bytes show another kind than the one that is wanted. */
+/* Fails if the first n of a file's `size` bytes belong to another kind than `wanted`. */
 static prun_status prun__bytes_check_kind(prun_context *context, const char *path,
                                           const unsigned char *bytes, int64_t n, int64_t size,
                                           prun__format wanted) {
@@ -21198,9 +21239,9 @@ static prun_status prun__bytes_check_kind(prun_context *context, const char *pat
                       kind.advice ? kind.advice : advice[wanted]);
 }
 
-/* Looks at the beginning of a file: fails if it is empty, or known to be of another kind than the
-   one that is wanted. Every loader asks here before it says that a file is malformed; where a
-   format has no header, only once size or contents do not fit. Leaves the file at its start. */
+/* Fails if a file is empty or its first bytes show another kind than `wanted`. Leaves the file at
+   its start. Loaders call this before they report a file as malformed. Formats without a header
+   call it only when the size or the contents do not fit. */
 static prun_status prun__file_check_kind(prun_context *context, prun__file *file,
                                          prun__format wanted) {
     unsigned char bytes[512];
@@ -21215,7 +21256,7 @@ static prun_status prun__file_check_kind(prun_context *context, prun__file *file
     return prun__bytes_check_kind(context, file->path, bytes, n, file->size, wanted);
 }
 
-/* The file must have exactly this many bytes; -1: more than can be. */
+/* Fails unless the file has exactly this many bytes; -1: the number overflows. */
 static prun_status prun__file_check_size(prun_context *context, const prun__file *file,
                                          int64_t bytes) {
     if (bytes < 0 || file->size < bytes)
@@ -21228,7 +21269,8 @@ static prun_status prun__file_check_size(prun_context *context, const prun__file
     return PRUN_OK;
 }
 
-/* Elements of files: whatever their type, bytes and order, they pass one by one into a sink. */
+/* Elements of files. A sink receives them one by one, whatever their type, byte order and order of
+   axes. */
 
 typedef struct prun__type {
     const char *name, *npy; /* in safetensors, in NumPy's dtypes */
@@ -21236,8 +21278,8 @@ typedef struct prun__type {
     int32_t bits; /* 0: not known */
 } prun__type;
 
-/* The type of a name; NULL if there is none in NumPy, a type without size if safetensors may have
-   got it meanwhile. */
+/* The type with this name. An unknown name gives NULL for NumPy, but a type without a size for
+   safetensors, because the format may have gained new types. */
 static const prun__type *prun__type_find(const char *name, int npy) {
     /* clang-format off */
     static const prun__type types[] = {
@@ -21273,7 +21315,7 @@ static int prun__host_is_big_endian(void) {
     return *(const unsigned char *)&probe == 0;
 }
 
-/* CRC-32 as in zlib, eight bytes at a step (Kounavis and Berry 2005). The tables are made where
+/* CRC-32 as in zlib, eight bytes per step (Kounavis and Berry 2005). The tables are computed when
    they are needed. */
 typedef struct prun__crc {
     uint32_t table[8][256];
@@ -21292,7 +21334,7 @@ static void prun__crc_init(prun__crc *c) {
             c->table[k][i] = c->table[k - 1][i] >> 8 ^ c->table[0][c->table[k - 1][i] & 255];
 }
 
-/* The CRC of what came before, `crc` (0 at the start), and n more bytes. */
+/* Extends a CRC, which is 0 at the start, by n bytes. */
 static uint32_t prun__crc_add(const prun__crc *c, uint32_t crc, const void *bytes, int64_t n) {
     const unsigned char *p = (const unsigned char *)bytes;
     crc = ~crc;
@@ -21307,7 +21349,7 @@ static uint32_t prun__crc_add(const prun__crc *c, uint32_t crc, const void *byte
     return ~crc;
 }
 
-/* Where elements go, of which the file's axes (slowest first) say the order. */
+/* Where elements are stored. The axes are those of the file, slowest first. */
 typedef struct prun__sink {
     float *floats; /* one of the three is set */
     int64_t *integers;
@@ -21315,7 +21357,7 @@ typedef struct prun__sink {
     int32_t axes;
     int64_t size[PRUN_MAX_FILE_RANK], stride[PRUN_MAX_FILE_RANK];
     int64_t at[PRUN_MAX_FILE_RANK], offset; /* of the next element */
-    const prun__crc *check;                 /* NULL, or adds the bytes of the file to crc */
+    const prun__crc *check;                 /* tables for crc; NULL: no CRC is computed */
     uint32_t crc;
 } prun__sink;
 
@@ -21363,7 +21405,7 @@ static int prun__sink_put(prun__sink *s, const prun__type *type, uint64_t bits) 
     return 1;
 }
 
-/* Whether the file's bytes, in their order, are what the sink is to hold. */
+/* Whether the file's bytes can be copied into the sink unchanged. */
 static int prun__sink_can_copy(const prun__sink *s, const prun__type *type, int big) {
     int64_t dense = 1;
     int32_t a;
@@ -21374,7 +21416,7 @@ static int prun__sink_can_copy(const prun__sink *s, const prun__type *type, int 
            type->dtype == (s->floats ? PRUN_DTYPE_F32 : PRUN_DTYPE_I64);
 }
 
-/* Reads all elements, of the tensor `what` or (NULL) an array, from where the file stands. */
+/* Reads all elements from the current position. what: name of the tensor, or NULL for an array. */
 static prun_status prun__file_read_elements(prun_context *context, prun__file *file,
                                             const char *what, const prun__type *type, int big,
                                             prun__sink *s) {
@@ -21413,7 +21455,7 @@ static prun_status prun__file_read_elements(prun_context *context, prun__file *f
 
 /* [DATASET.I] images: IDX, CIFAR */
 /*
-   Sizes are checked against the bytes there are before memory is allocated.
+   Sizes are checked against the size of the file before memory is allocated.
 */
 #ifndef PRUNABILITY_NO_FILES
 
@@ -21422,7 +21464,7 @@ static uint32_t prun__uint32_read_big_endian(const unsigned char *b) {
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* Gives a set its storage: labels first, pixels of `element` bytes behind. */
+/* Allocates the storage of a set: labels first, then pixels of `element` bytes. */
 static prun_status prun__images_make(prun_context *context, prun_images *m, size_t element,
                                      int32_t **labels, void **pixels) {
     const int64_t bytes =
@@ -21448,7 +21490,7 @@ static prun_status prun__label_fail(prun_context *context, const char *path, int
                       path, (long long)label, (long long)i, (long long)classes - 1);
 }
 
-/* Header of an IDX file of unsigned bytes: dims (1 or 3) into size. */
+/* Reads the header of an IDX file of unsigned bytes: `dims` (1 or 3) dimensions into size. */
 static prun_status prun__idx_read_header(prun_context *context, prun__file *file, int dims,
                                          int64_t *size) {
     unsigned char bytes[16];
@@ -21567,7 +21609,7 @@ PRUNDEF prun_status prun_images_load_idx(prun_context *context, const char *imag
 /* Bytes of a CIFAR record before its pixels: CIFAR-100 has coarse and fine labels. */
 static int64_t prun__cifar_label_size(int64_t classes) { return classes == 10 ? 1 : 2; }
 
-/* One CIFAR file's records into the set from image `at` on. */
+/* Reads the records of one CIFAR file into the set, from image `at` on. */
 static prun_status prun__cifar_read_file(prun_context *context, prun__file *file, int64_t at,
                                          const prun_images *m, int32_t *labels, uint8_t *pixels) {
     const int64_t head = prun__cifar_label_size(m->classes), records = file->size / (head + 3072);
@@ -21586,8 +21628,8 @@ static prun_status prun__cifar_read_file(prun_context *context, prun__file *file
     return PRUN_OK;
 }
 
-/* Opens the files and counts their images by size alone: the format has no header. All of them stay
-   open, so that what was counted is what is read. */
+/* Opens the files and counts their images by file size, because the format has no header. All files
+   stay open, so that the files that were counted are also read. */
 static prun_status prun__cifar_open(prun_context *context, const char *const *paths, int64_t count,
                                     prun__file *files, prun_images *m) {
     const int64_t record = prun__cifar_label_size(m->classes) + 3072;
@@ -21655,9 +21697,9 @@ PRUNDEF prun_status prun_images_load_cifar(prun_context *context, const char *co
 */
 #ifndef PRUNABILITY_NO_FILES
 
-/* An entry and its place, relative to the data. */
+/* An entry, and where its bytes begin and end, relative to the data. */
 typedef struct prun__placed {
-    prun_safetensors_entry entry; /* first, so that users' pointers lead here */
+    prun_safetensors_entry entry; /* first, so that pointers to it can be cast */
     const prun__type *type;
     const char *type_name; /* in the file */
     int64_t begin, end;
@@ -21667,8 +21709,8 @@ struct prun_safetensors {
     prun_context *context;
     prun__file file;
     char *path;
-    char *header;         /* strings of the JSON text, unescaped in place */
-    int64_t header_bytes; /* with the length field: where the data starts */
+    char *header;         /* the JSON text, its strings unescaped in place */
+    int64_t header_bytes; /* with the length field: offset of the data */
     prun__placed *placed;
     int64_t count, capacity;
     const char **metadata; /* key, value pairs */
@@ -21676,9 +21718,9 @@ struct prun_safetensors {
     prun__crc crc;
 };
 
-/* Before the names of tensors in keys of the metadata whose values are CRCs; and the key with that
-   of the metadata themselves: the exclusive or of the CRCs of all other pairs, each of a key and
-   its value with the zeros that end them. */
+/* Metadata keys for CRCs. A tensor's key is PRUN__CRC_KEY, then its name. PRUN__CRC_METADATA is the
+   key for the metadata themselves: its value is the exclusive or of the CRCs of all other pairs,
+   each over the key and the value with their terminating zeros. */
 #define PRUN__CRC_KEY "crc32."
 #define PRUN__CRC_METADATA "crc32.__metadata__"
 
@@ -21687,11 +21729,11 @@ typedef struct prun__json {
     prun_context *context;
     const char *path, *tensor; /* the tensor whose fields are read, or NULL */
     char *start, *at, *end;
-    int python; /* not JSON but a literal of Python's: other quotes, tuples, a last comma */
+    int python; /* a Python literal, not JSON: single quotes, tuples, a trailing comma */
 } prun__json;
 
-/* A reader at the start of a text, which it changes in place. python: a literal of Python's, not
-   JSON. */
+/* A reader at the start of a text, which it modifies in place. python: the text is a Python
+   literal, not JSON. */
 static prun__json prun__json_make(prun_context *context, const char *path, char *text,
                                   int64_t length, int python) {
     prun__json j;
@@ -21717,7 +21759,7 @@ static void prun__json_read_space(prun__json *j) {
         j->at++;
 }
 
-/* True and past it if the next character is c. */
+/* Skips white space, and c if it comes next; returns whether it did. */
 static int prun__json_read_char(prun__json *j, char c) {
     prun__json_read_space(j);
     if (j->at >= j->end || *j->at != c) return 0;
@@ -21904,7 +21946,7 @@ static prun_status prun__json_read_metadata(prun__json *j, prun_safetensors *f) 
     return prun__json_read_char(j, '}') ? PRUN_OK : prun__json_fail(j, "} expected");
 }
 
-/* The fields of one tensor; each must be there once. */
+/* Reads the fields of one tensor: dtype, shape and data_offsets, once each. Ignores others. */
 static prun_status prun__json_read_tensor(prun__json *j, prun__placed *p, int64_t offsets[2]) {
     int seen_dtype = 0, seen_shape = 0, seen_offsets = 0;
     if (!prun__json_read_char(j, '{')) return prun__json_fail(j, "tensor is not an object");
@@ -22047,7 +22089,7 @@ static prun_status prun__safetensors_check_names(prun_safetensors *f) {
     return status;
 }
 
-/* Compares a CRC with the eight hex digits in the metadata; NULL: there are none. */
+/* Compares a CRC with the eight hex digits in the metadata; text NULL: there are none. */
 static prun_status prun__safetensors_check_crc(const prun_safetensors *f, const char *text,
                                                const char *what, uint32_t crc) {
     uint32_t value = 0;
@@ -22068,7 +22110,7 @@ static prun_status prun__safetensors_check_crc(const prun_safetensors *f, const 
                       (unsigned long)value);
 }
 
-/* The CRC that the metadata have of a tensor, or NULL. */
+/* The CRC of a tensor as text in the metadata, or NULL. */
 static const char *prun__safetensors_find_crc(const prun_safetensors *f, const char *name) {
     const size_t skip = strlen(PRUN__CRC_KEY);
     int64_t i;
@@ -22079,8 +22121,8 @@ static const char *prun__safetensors_find_crc(const prun_safetensors *f, const c
     return NULL;
 }
 
-/* The CRC of metadata, but for the pair that has it: those of the pairs combined by exclusive or,
-   because other programs write them in any order. */
+/* The CRC of all metadata except the pair that contains it. The CRCs of the pairs are combined by
+   exclusive or, because other programs may write the pairs in any order. */
 static uint32_t prun__metadata_crc(const prun__crc *c, const char *const *metadata, int64_t pairs) {
     uint32_t crc = 0, pair;
     int64_t i;
@@ -22093,8 +22135,8 @@ static uint32_t prun__metadata_crc(const prun__crc *c, const char *const *metada
     return crc;
 }
 
-/* Compares the metadata with their CRC. No CRC covers its own key: where every tensor has one and
-   the metadata have none, the key was changed. */
+/* Compares the metadata with their CRC, if there is one. No CRC covers its own key. If every tensor
+   has a CRC but the metadata have none, that key was changed. */
 static prun_status prun__safetensors_check_metadata(const prun_safetensors *f) {
     const char *text = prun__safetensors_find_crc(f, "__metadata__");
     int64_t i, keys = 0;
@@ -22109,7 +22151,7 @@ static prun_status prun__safetensors_check_metadata(const prun_safetensors *f) {
                                        prun__metadata_crc(&f->crc, f->metadata, f->pairs));
 }
 
-/* Reads the header and checks all that it says, before any tensor is read. The tensors end up
+/* Reads the header and checks all of it before any tensor is read. Afterwards the tensors are
    sorted by place. */
 static prun_status prun__safetensors_read_header(prun_safetensors *f) {
     unsigned char length[8];
@@ -22211,7 +22253,7 @@ PRUNDEF const char *prun_safetensors_metadata(const prun_safetensors *file, cons
     return NULL;
 }
 
-/* Reads a tensor into one of the two. */
+/* Reads a tensor into floats or integers; the other is NULL. */
 static prun_status prun__safetensors_read_entry(prun_safetensors *f,
                                                 const prun_safetensors_entry *entry, float *floats,
                                                 int64_t *integers) {
@@ -22251,14 +22293,13 @@ PRUNDEF prun_status prun_safetensors_read_i64(prun_safetensors *file,
     return prun__safetensors_read_entry(file, entry, NULL, out);
 }
 
-/* Text that grows; out NULL: only measures. */
+/* A text that is appended to; out NULL: only its length is computed. */
 typedef struct prun__text {
     char *out;
     int64_t length;
 } prun__text;
 
-/* Appends a string without the zero that ends it, or only adds its length where there is no memory
-   yet. */
+/* Appends a string without its terminating zero. With t->out NULL, it only adds the length. */
 static void prun__text_put(prun__text *t, const char *text) {
     const size_t n = strlen(text);
     if (t->out) memcpy(t->out + t->length, text, n);
@@ -22318,7 +22359,7 @@ static void prun__text_put_header(prun__text *t, const prun_tensor *tensors, int
     while (t->length % 8) prun__text_put(t, " "); /* the data starts aligned */
 }
 
-/* At most 1024 of the floats as little-endian bytes, whatever the machine; returns their number. */
+/* Converts at most 1024 floats to little-endian bytes on any machine; returns their number. */
 static int64_t prun__floats_pack(const float *data, int64_t count, unsigned char bytes[4096]) {
     const int64_t n = PRUN__MIN(count, 1024);
     int64_t i;
@@ -22357,7 +22398,8 @@ static int prun__safetensors_write(FILE *stream, const prun__text *header,
     return 1;
 }
 
-/* Every tensor needs a name of its own: a reader would refuse the file otherwise. */
+/* Checks names, shapes and data of the tensors. Names must be unique, or readers would refuse the
+   file. */
 static prun_status prun__safetensors_check_tensors(prun_context *context, const char *path,
                                                    const prun_tensor *tensors, int64_t count) {
     const char **names;
@@ -22418,7 +22460,7 @@ PRUNDEF prun_status prun_tensors_save_safetensors(prun_context *context, const p
 #endif
 
 #if !defined(PRUNABILITY_NO_FILES) && !defined(PRUNABILITY_NO_NET)
-/* A tensor's CRC in the file. */
+/* The CRC of the bytes that a tensor has in a file. */
 static uint32_t prun__tensor_crc(const prun__crc *c, const prun_tensor *t) {
     const int64_t count = prun_tensor_size(t);
     unsigned char bytes[4096];
@@ -22431,7 +22473,7 @@ static uint32_t prun__tensor_crc(const prun__crc *c, const prun_tensor *t) {
     return crc;
 }
 
-/* Writes tensors with CRCs of them and of the metadata behind the metadata given. */
+/* Writes tensors. CRCs of the tensors and of the metadata follow the given metadata. */
 static prun_status prun__tensors_save_with_crc(prun_context *context, const char *path,
                                                const prun_tensor *tensors, int64_t count,
                                                const char *const *metadata, int64_t pairs) {
@@ -22484,7 +22526,7 @@ static const char *prun__shape_text(const int64_t *shape, int32_t rank, char tex
     return text;
 }
 
-/* Before the names of the momentum's tensors. */
+/* Prefix of the names of momentum tensors. */
 #define PRUN__MOMENTUM "momentum."
 
 /* Length of the layer's name in the name of a tensor. */
@@ -22493,8 +22535,8 @@ static size_t prun__layer_name_length(const char *tensor) {
     return dot ? (size_t)(dot - tensor) : 0;
 }
 
-/* The longest name of a layer that `name` begins with, up to a dot: its length, or -1; *known: the
-   net has a tensor of just this name. */
+/* Length of the longest layer name that `name` begins with, followed by a dot; -1: none. *known:
+   whether the net has a tensor with exactly this name. */
 static int64_t prun__net_find_layer(const prun_net *net, const char *name, int *known) {
     int64_t i, best = -1;
     *known = 0;
@@ -22520,8 +22562,8 @@ static const char *prun__unexpected_advice(const char *field) {
     return "the network that was saved is another one";
 }
 
-/* Fails if a tensor belongs by its name to a layer of the net, but has no place there: it would be
-   silently left out. PyTorch's count of batches has no meaning here. */
+/* Fails if a tensor is named after a layer of the net that has no such tensor, since it would be
+   ignored silently. PyTorch's num_batches_tracked is allowed, because it has no meaning here. */
 static prun_status prun__net_check_unexpected(const prun_net *net, const prun_safetensors *file,
                                               const char *prefix) {
     const size_t skip = prefix ? strlen(prefix) : 0;
@@ -22545,7 +22587,8 @@ static prun_status prun__net_check_unexpected(const prun_net *net, const prun_sa
     return PRUN_OK;
 }
 
-/* Finds what precedes the names of all these tensors in the file, if one of them is missing. */
+/* Finds a prefix with which the file contains all these tensors. missing: one of their names. 0:
+   there is none. */
 static int prun__safetensors_find_prefix(const prun_safetensors *file, const char *missing,
                                          const prun_tensor *tensors, int64_t count,
                                          char prefix[100]) {
@@ -22565,7 +22608,7 @@ static int prun__safetensors_find_prefix(const prun_safetensors *file, const cha
     return 0;
 }
 
-/* Fails because of a missing tensor; says so if only the prefix is wrong. */
+/* Fails because of a missing tensor; the message tells if only the prefix is wrong. */
 static prun_status prun__missing_tensor_fail(prun_context *context, const prun_safetensors *file,
                                              const char *prefix, const char *missing,
                                              const prun_tensor *tensors, int64_t count) {
@@ -22579,7 +22622,7 @@ static prun_status prun__missing_tensor_fail(prun_context *context, const prun_s
                       prefix, missing, right);
 }
 
-/* Reads one tensor of the net, if the entry has its shape. */
+/* Reads one tensor of the net; the shapes must match and all elements be finite. */
 static prun_status prun__tensor_load(prun_context *context, prun_safetensors *file,
                                      const prun_safetensors_entry *e, const prun_tensor *t,
                                      float *out) {
@@ -22618,7 +22661,7 @@ static prun_status prun__tensors_load(prun_context *context, prun_safetensors *f
     return PRUN_OK;
 }
 
-/* Loads into the net and, if not NULL, the momentum: all of it or nothing. */
+/* Loads the net and, if velocity is not NULL, the momentum: all of it or nothing. */
 static prun_status prun__net_load_state(prun_net *net, prun_safetensors *file, const char *prefix,
                                         float *velocity) {
     const int64_t total = net->parameter_count + net->statistic_count;
@@ -22662,8 +22705,8 @@ PRUNDEF prun_status prun_net_load_safetensors(prun_net *net, const char *path, c
 }
 
 #ifndef PRUNABILITY_NO_TRAIN
-/* What a trainer's file says in its metadata beside the tensors. The first two are restored, the
-   others have to be the same. */
+/* Metadata in a trainer's file. The first two values are restored; the others must equal the
+   trainer's. */
 enum { PRUN__STATES = 5, PRUN__RESTORED = 2 };
 static const char *const prun__state_keys[PRUN__STATES] = {
     "trainer.epochs", "trainer.steps", "trainer.seed", "trainer.batch", "trainer.images"};
@@ -22677,7 +22720,7 @@ static void prun__state_fill_values(const prun_trainer *t, char values[PRUN__STA
     snprintf(values[4], 24, "%lld", (long long)t->count);
 }
 
-/* The momentum as tensors behind the net's own; names: where to put theirs. */
+/* Lists the tensors of the net, then of the momentum. names: memory for the names of these. */
 static void prun__state_fill_tensors(const prun_trainer *t, prun_tensor *tensors, char *names) {
     const prun_net *net = t->net;
     int64_t i;
@@ -22756,7 +22799,7 @@ PRUNDEF prun_status prun_trainer_load_safetensors(prun_trainer *trainer, const c
 }
 #endif
 
-/* A tensor that a family must have, with its rank. */
+/* Finds a tensor that a family must have, and checks its rank. */
 static prun_status prun__arch_find_tensor(const prun_safetensors *file, const char *prefix,
                                           const char *name, int32_t rank,
                                           const prun_safetensors_entry **entry) {
@@ -22802,7 +22845,7 @@ PRUNDEF prun_status prun_arch_read_safetensors(const prun_safetensors *file, pru
 */
 #ifndef PRUNABILITY_NO_FILES
 
-/* An open file and what its header says. */
+/* An open file and the contents of its header. */
 typedef struct prun__npy {
     prun__file file;
     prun_array array; /* without elements */
@@ -22810,7 +22853,7 @@ typedef struct prun__npy {
     int big, fortran;
 } prun__npy;
 
-/* "<f4" and the like. */
+/* Reads the type of the elements, such as "<f4". */
 static prun_status prun__npy_read_type(prun__json *j, prun__npy *n) {
     const char *text, *name;
     prun__json_read_space(j);
@@ -22862,7 +22905,7 @@ static prun_status prun__npy_read_dictionary(prun__json *j, prun__npy *n) {
                : prun__json_fail(j, "descr, fortran_order or shape is missing");
 }
 
-/* Reads the header and checks that the file has just the elements it announces. */
+/* Reads the header and checks that the file has exactly the elements it announces. */
 static prun_status prun__npy_read_header(prun_context *context, prun__npy *n) {
     unsigned char bytes[12] = {0};
     int64_t length, start, total = 1;
@@ -22935,7 +22978,7 @@ static prun_status prun__npy_read_array(prun_context *context, prun__npy *n) {
         sink.integers = a->integers =
             (int64_t *)prun__alloc(context, a->count, sizeof(int64_t), "array");
     if (!sink.floats && !sink.bytes && !sink.integers) return PRUN_ERR_MEMORY;
-    if (a->count == 0) return PRUN_OK; /* the other sizes may be anything */
+    if (a->count == 0) return PRUN_OK; /* the strides could overflow */
     for (i = a->rank - 1; i >= 0; step *= a->shape[i--]) stride[i] = step;
     return prun__npy_read_elements(context, n, stride, &sink);
 }
@@ -22983,7 +23026,7 @@ static prun_status prun__npy_check_labels(prun_context *context, const char *pat
     return PRUN_OK;
 }
 
-/* Shape of the set, and the strides that bring the file's axes into the order N, C, H, W. */
+/* Sets the set's shape, and the strides that bring the file's axes into the order N, C, H, W. */
 static prun_status prun__npy_set_shape(prun_context *context, const prun__npy *n,
                                        prun_layout layout, prun_images *m, int64_t stride[4]) {
     const int64_t *shape = n->array.shape;
@@ -23016,8 +23059,8 @@ static prun_status prun__npy_set_shape(prun_context *context, const prun__npy *n
     return PRUN_OK;
 }
 
-/* Reads the images of an open file whose header is read, and takes over their labels. The set keeps
-   its storage after a failure. */
+/* Reads the images of an open file after its header, and copies the labels. The set keeps its
+   storage after a failure. */
 static prun_status prun__npy_load(prun_context *context, prun__npy *n, const char *label_path,
                                   const prun_array *labels, const prun_npy_options *o,
                                   prun_images *m) {
@@ -23083,14 +23126,14 @@ PRUNDEF prun_status prun_images_load_npy(prun_context *context, const char *imag
 */
 #if !defined(PRUNABILITY_NO_FILES) && !defined(PRUNABILITY_NO_STATS)
 
-/* A text that is cut into cells where it stands: quotes are taken out, ends become 0. */
+/* A text that is cut into cells in place: quotes are removed, and cells end with 0. */
 typedef struct prun__csv {
     prun_context *context;
     const char *path;
     char *at, *end; /* *end can be written */
     char separator;
     const char **cells; /* of all records, one after the other */
-    int64_t *lines;     /* where each record begins */
+    int64_t *lines;     /* on which each record begins */
     int64_t count, records, columns, line;
 } prun__csv;
 
@@ -23101,7 +23144,7 @@ static prun_status prun__csv_fail(const prun__csv *c, int64_t line, int64_t colu
                       (long long)line, (long long)column, what);
 }
 
-/* A quoted field: moves its text together at *to, and c->at behind the closing quote. */
+/* Reads a quoted field: copies its text to *to, unescaped, and moves c->at past the last quote. */
 static prun_status prun__csv_read_quoted(prun__csv *c, int64_t column, char **to) {
     const int64_t line = c->line;
     for (c->at++; c->at < c->end; c->at++) {
@@ -23113,7 +23156,8 @@ static prun_status prun__csv_read_quoted(prun__csv *c, int64_t column, char **to
     return prun__csv_fail(c, line, column, "quote without end");
 }
 
-/* One field, without blanks around it; *tail is where it ends, c->at on what ends it. */
+/* Reads one field, without the blanks around it. *tail is the end of its text; c->at is at the
+   separator, the end of the line or the end of the text. */
 static prun_status prun__csv_read_field(prun__csv *c, int64_t column, char **tail) {
     int quoted;
     while (c->at < c->end && *c->at == ' ') c->at++;
@@ -23130,7 +23174,7 @@ static prun_status prun__csv_read_field(prun__csv *c, int64_t column, char **tai
     return PRUN_OK;
 }
 
-/* One line, or several where quoted fields contain ends of lines. */
+/* Reads one line, or several if quoted fields contain line breaks. */
 static prun_status prun__csv_read_record(prun__csv *c) {
     const int64_t line = c->line;
     int64_t fields = 0;
@@ -23152,7 +23196,7 @@ static prun_status prun__csv_read_record(prun__csv *c) {
     return prun__csv_fail(c, line, PRUN__MIN(fields, c->columns) + 1, text);
 }
 
-/* All records; lines without a character but blanks are none. */
+/* Reads all records; skips lines that have only blanks. */
 static prun_status prun__csv_read_records(prun__csv *c) {
     for (;;) {
         char *start = c->at;
@@ -23179,7 +23223,7 @@ static int prun__by_word(const void *left, const void *right) {
     return order ? order : (a->index > b->index) - (a->index < b->index);
 }
 
-/* Whether a text cell means that a value is missing. "none" in small letters is a setting. */
+/* Whether a cell stands for a missing value. "none" in lower case is a setting. */
 static int prun__cell_is_missing(const char *cell) {
     static const char *const words[] = {
         "",     ".",    "?",      "NA",      "N/A",   "#N/A",    "#N/A N/A", "#NA",
@@ -23190,7 +23234,7 @@ static int prun__cell_is_missing(const char *cell) {
     return strcmp(cell, "None") == 0 || prun__text_is_nan(cell + (*cell == '-' || *cell == '+'));
 }
 
-/* A column of text: every cell becomes the row where its text stands first. */
+/* Fills a column of text: the value of a cell is the first row with the same text. */
 static void prun__csv_fill_words(double *v, int64_t count, prun__word *words) {
     int64_t i, first = 0;
     qsort(words, (size_t)count, sizeof *words, prun__by_word);
@@ -23218,7 +23262,7 @@ static uint8_t prun__csv_fill_column(const prun_table *t, int64_t column, prun__
     return numbers > 0 ? PRUN_COLUMN_MIXED : PRUN_COLUMN_TEXT;
 }
 
-/* Columns without a name may be many; other names are unique. */
+/* Checks the names of the columns: several may be empty, the others must be unique. */
 static prun_status prun__csv_check_names(const prun__csv *c, prun__word *words) {
     char text[120];
     int64_t i;
@@ -23236,7 +23280,7 @@ static prun_status prun__csv_check_names(const prun__csv *c, prun__word *words) 
     return PRUN_OK;
 }
 
-/* Cells to values. */
+/* Fills the table from the cells. */
 static prun_status prun__csv_fill_table(prun__csv *c, prun_table *t) {
     const int64_t cells = prun__size_product(c->records - 1, c->columns);
     prun__word *words;
@@ -23262,7 +23306,7 @@ static prun_status prun__csv_fill_table(prun__csv *c, prun_table *t) {
     return status;
 }
 
-/* A first line "sep=;" names the separator, for spreadsheets. */
+/* Reads the separator from a first line like "sep=;", which spreadsheets understand. */
 static prun_status prun__csv_read_separator(prun__csv *c) {
     const int quoted = *c->at == '"';
     const char *s = prun__text_after(c->at + quoted, "sep=");
@@ -23271,7 +23315,7 @@ static prun_status prun__csv_read_separator(prun__csv *c) {
     end = c->at + (s - c->at) + (*s != '\0' && *s != '\n' && *s != '\r');
     if (quoted && *end == '"') end++;
     while (*end == ' ') end++;
-    if (*end != '\0' && *end != '\n' && *end != '\r') return PRUN_OK; /* a name like others */
+    if (*end != '\0' && *end != '\n' && *end != '\r') return PRUN_OK; /* the name of a column */
     if (!strchr(",;\t|:", *s) || *s == '\0')
         return prun__csv_fail(c, 1, 1, "the separator of \"sep=\" must be one of , ; | : or tab");
     c->separator = *s;
@@ -23282,7 +23326,8 @@ static prun_status prun__csv_read_separator(prun__csv *c) {
     return PRUN_OK;
 }
 
-/* Skips a byte-order mark, finds the separator, and makes room for as many cells as can be. */
+/* Skips a byte-order mark, finds the separator, and allocates memory for the largest possible
+   number of cells. */
 static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     int64_t cells = 2, records = 2;
     int quoted = 0, content = 0;
@@ -23308,7 +23353,7 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
     return PRUN_OK;
 }
 
-/* Cuts a text that is read as a whole into records and cells, and fills the table. */
+/* Cuts the text into records and cells, and fills the table. */
 static prun_status prun__csv_read_table(prun__csv *c, prun_table *t) {
     PRUN__TRY(prun__csv_begin(c, t));
     PRUN__TRY(prun__csv_read_records(c));
@@ -23332,7 +23377,8 @@ static prun_status prun__csv_open(prun_context *context, const char *path, prun_
     return prun__file_open(context, path, file);
 }
 
-/* Room for at least `bytes` of text and a byte behind it; what was read moves along. */
+/* Makes room for at least `bytes` bytes of text and a terminating zero, and keeps the text that was
+   already read. */
 static prun_status prun__csv_make_room(prun__csv *c, prun_table *t, int64_t bytes) {
     const int64_t length = (int64_t)strlen(c->path) + 1, used = c->at ? c->end - c->at : 0;
     char *block = (char *)prun__alloc(c->context, prun__size_sum(bytes, length + 1), 1, "table");
@@ -23347,7 +23393,7 @@ static prun_status prun__csv_make_room(prun__csv *c, prun_table *t, int64_t byte
     return PRUN_OK;
 }
 
-/* Reads everything, whatever the size was said to be: a pipe has none, and a file may grow. */
+/* Reads to the end, whatever the reported size: a pipe has none, and a file may grow. */
 static prun_status prun__csv_read_text(prun__csv *c, prun_table *t, prun__file *file) {
     const int64_t most = 1 << 30; /* as prun__file_read */
     int64_t room = PRUN__MAX(file->size, 16383) + 1, used = 0, got;
@@ -23953,8 +23999,8 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
     return -1;
 }
 
-/* Private macros end here, so that a unity build does not see them; PRUN__OPENMP, PRUN__X86 and
-   PRUN__STREAM_HESSIAN stay for the tests. */
+/* Private macros are undefined here, so that they do not leak into a unity build. PRUN__OPENMP,
+   PRUN__X86, PRUN__NEON and PRUN__STREAM_HESSIAN stay defined for the tests and benchmarks. */
 #undef PRUN__ALL16
 #undef PRUN__ALL8
 #undef PRUN__ALL_LANES

@@ -1,10 +1,10 @@
-/* accuracy.c - how far Winograd and the direct convolutions are from exact arithmetic
+/* accuracy.c - rounding errors of the Winograd and direct convolutions in whole networks
 
-   Each network of bench_networks takes a few training steps, so that its batch norms have seen
-   data. Then logits and the gradient of the loss, in eval mode, are compared with the same in
-   double precision, by plain loops that share nothing with the kernels: the largest difference of a
+   Each network of bench_networks takes a few training steps, to fill its batch-norm statistics.
+   Then logits and the gradient of the loss, in eval mode, are compared with those of plain loops in
+   double precision, which share no code with the kernels. Errors are the largest difference of a
    logit over the largest logit, and the norm of the gradient's difference over its norm. Rounding
-   that moves an activation across the kink of a ReLU or max pool shows in the gradient alone.
+   that moves an activation across the kink of a ReLU or max pool affects only the gradient.
 
        make build/bench_accuracy && build/bench_accuracy --filter cnn
 */
@@ -18,7 +18,7 @@ typedef struct settings {
 } settings;
 
 typedef struct exact {
-    double *w, *logits, *gradient; /* parameters; what they give */
+    double *w, *logits, *gradient; /* parameters, and their results */
 } exact;
 
 static const char *const algorithms[] = {"direct", "winograd"};

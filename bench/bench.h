@@ -1,7 +1,7 @@
-/* bench.h - what the benchmark programs share: the machine, times, operation counts
+/* bench.h - shared by the benchmark programs: the machine, times, operation counts
 
-   Includes the implementation, because kernels are timed without the packing and allocation around
-   them. Options, tables, CSV and the data set come from the headers of the studies.
+   Includes the implementation, because kernels are timed without packing and allocation. Options,
+   tables, CSV and the data set come from the headers of the studies.
 */
 #ifndef BENCH_H_INCLUDED
 #define BENCH_H_INCLUDED
@@ -12,7 +12,7 @@
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
-/* The Makefile passes what it compiled with. */
+/* The Makefile passes its compiler flags. */
 #ifndef BENCH_FLAGS
 #define BENCH_FLAGS "not recorded (built without make)"
 #endif
@@ -63,8 +63,8 @@ static inline int bench_set_isa(const char *name) {
     return EX_USAGE;
 }
 
-/* False, after a message, when this build cannot use so many threads: rows of one thread must not
-   stand under another number. */
+/* False, after a message, if this build cannot use that many threads: results of one thread must
+   not be listed under another number. */
 static inline int bench_can_thread(int64_t threads) {
     if (threads == 1 || PRUN__OPENMP) return 1;
     fprintf(stderr, "%ld threads: left out, built without OpenMP\n", (long)threads);
@@ -87,7 +87,7 @@ static inline int bench__by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Two calls to warm up, then single calls until there were `reps` of them and `seconds` passed. */
+/* Two warm-up calls, then single calls until at least `reps` calls and `seconds` have passed. */
 static inline prun_status bench_measure(bench_call call, void *argument, int64_t reps,
                                         double seconds, bench_times *times) {
     double samples[BENCH_MAX_SAMPLES], start, total = 0;
@@ -123,12 +123,12 @@ static const bench_case bench_cases[] = {{"cnn-8", PRUN_FAMILY_CNN, 8},
                                          {"resnet18-64", PRUN_FAMILY_RESNET18, 64}};
 #define BENCH_CASES (sizeof bench_cases / sizeof *bench_cases)
 
-/* Does the filter take this case? "cnn": all whose name has it; "=cnn-8": that case alone. */
+/* Whether the filter selects a case: "cnn" all whose name has it, "=cnn-8" only that case. */
 static inline int bench_wanted(const bench_case *c, const char *filter) {
     return *filter == '=' ? strcmp(c->name, filter + 1) == 0 : strstr(c->name, filter) != NULL;
 }
 
-/* NiN as the peers' frameworks pad it. */
+/* A NiN gets the padding of the peers' frameworks. */
 static inline void bench_arch_of(const bench_case *c, prun_arch *arch) {
     memset(arch, 0, sizeof *arch);
     arch->family = c->family;
@@ -159,8 +159,8 @@ static inline void bench_free_images(prun_images *m) {
     free((void *)(uintptr_t)m->labels);
 }
 
-/* The first `count` training images (0: all) of a directory, as networks take them. Returns the exit
-   status. */
+/* Loads the first `count` training images (0: all) of a directory, padded and normalized. Returns
+   the exit status. */
 static inline int bench_load_images(prun_context *context, const char *directory, int64_t count,
                                     const char *program, prun_images *images) {
     ex_data_request request;
@@ -207,7 +207,7 @@ static inline double bench_multiplications(const prun_conv2d *s, int inside) {
            (double)s->in_channels * (double)s->out_channels;
 }
 
-/* Opens the CSV file that an option names and writes its header line; "": none. */
+/* Opens the CSV file named by an option and writes its header line; "": no file. */
 static inline int bench_open_csv(const char *path, const char *names, ex_csv *csv) {
     memset(csv, 0, sizeof *csv);
     if (*path == '\0') return 0;

@@ -1,8 +1,8 @@
 /* hessian.c - time of a Hessian-vector product over the 4,000 images of the examples
 
-   Beside it, from the same weights: the gradient (a product is 8 convolutions' work to its 3, so
-   that the ratio should stay below 3.2), the same product by finite differences (two gradients),
-   and a step of a Lanczos run of 100: a product and its share of the reorthogonalisation.
+   Also timed, with the same weights: the gradient (a product takes the work of 8 convolutions, a
+   gradient that of 3, so the ratio should stay below 3.2), the product by finite differences (two
+   gradients), and a step of a Lanczos run: a product and its share of the reorthogonalisation.
    bench/peers/torch_hessian.py measures the same in PyTorch.
 
        make build/bench_hessian && build/bench_hessian --width 16 --threads 1,2

@@ -1,8 +1,8 @@
-/* instructions.c - one pass over a network, for bench/instructions.sh, which counts what it executes
+/* instructions.c - one pass over a network, for bench/instructions.sh, which counts instructions
 
        instructions cnn|nin|resnet18 WIDTH IMAGES forward|gradient [ISA]
 
-   Two numbers of images tell what one more costs. */
+   Two runs with different numbers of images give the cost of one more image. */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Counts the instructions of whole networks on a foreign processor, by an emulator: how many a pass
-# over one more image takes, with the kernels of each tier.
+# Counts the instructions of whole networks on another processor with an emulator: the number per
+# additional image of a pass, with the kernels of each tier.
 #
 #   sh bench/instructions.sh [COMPILER...]    [aarch64-linux-gnu-gcc "clang --target=aarch64-linux-gnu"]
 #
-# Needs qemu-aarch64 with plugins, and the cross compilers. Counts say nothing of time: a vector
-# instruction counts as one. They do not depend on the machine that they are counted on.
+# Needs qemu-aarch64 with plugins, and the cross compilers. Counts are not times: a vector
+# instruction counts as one. They do not depend on the machine that runs the emulator.
 
 # shellcheck disable=SC2086 # compilers are split into words on purpose
 
@@ -14,7 +14,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/prunability-instructions.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# A plugin that adds up the lengths of the blocks that run. The declarations are those of QEMU's
+# A plugin that adds up the lengths of all executed blocks. The declarations are those of QEMU's
 # plugin interface, version 1.
 cat > "$work/count.c" << 'END'
 #include <inttypes.h>
@@ -48,12 +48,13 @@ int qemu_plugin_install(identity id, const void *info, int argc, char **argv) {
 END
 cc -O2 -shared -fPIC "$work/count.c" -o "$work/count.so" || exit 1
 
-# instructions ARGUMENT...: of a run of the program with these
+# instructions ARGUMENT...: instructions of a run of the program with these arguments
 instructions() {
     qemu-aarch64 -plugin "$work/count.so" "$work/program" "$@" 2>&1 | sed -n 's/^instructions //p'
 }
 
-# one_more FAMILY WIDTH PASS ISA: millions of instructions for one image more, from 16 to 48
+# one_more FAMILY WIDTH PASS ISA: millions of instructions per additional image, from 16 to 48
+# images
 one_more() {
     few=$(instructions "$1" "$2" 16 "$3" "$4")
     many=$(instructions "$1" "$2" 48 "$3" "$4")

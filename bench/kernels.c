@@ -1,11 +1,11 @@
-/* kernels.c - how close the convolution kernels come to what the machine can multiply
+/* kernels.c - how close the convolution kernels come to the machine's peak of multiply-adds
 
-   Measures the peak of multiply-add first, with the instruction set of the kernels, then the rate
-   of forward, input gradient and weight gradient over layers of the three families. A rate counts
-   two operations for every kernel tap that lies inside the image, whatever the kernel really does:
+   First measures the peak of multiply-adds with the instruction set of the kernels, then the rate
+   of forward, input gradient and weight gradient for layers of the three families. A rate counts
+   two operations for every kernel tap that lies inside the image, whatever the kernel computes:
    Winograd's rates are therefore "direct-convolution" rates and may exceed the peak. The column
-   "+border" counts taps outside the image too, as much literature does. Packed weights and memory
-   are made outside the timed part. Every kernel is first checked against plain loops.
+   "+border" also counts taps outside the image, as much of the literature does. Packing and
+   allocation are not timed. Every kernel is first checked against plain loops.
 
        make build/bench_kernels && build/bench_kernels --filter "3x3 64->128"
 */
@@ -13,10 +13,10 @@
 
 #define MAX_LAYERS 64
 
-/* Operations of plain loops per layer and pass: enough to time them, short enough to wait for. */
+/* Operations of plain loops per layer and pass: enough to time them without a long wait. */
 #define NAIVE_OPERATIONS 1e8
 
-/* Relative error of a kernel against plain loops that means it is wrong, not imprecise. */
+/* Relative error of a kernel against plain loops from which on it is wrong, not imprecise. */
 #define WRONG 1e-3
 
 typedef enum pass { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, PASSES } pass;
@@ -50,8 +50,9 @@ typedef struct work {
 #define BURN_STEPS 4000000
 #define BURN_CHAINS 12
 
-/* Twelve independent chains a = a x + y, more than latency times units anywhere, in named variables
-   so that they stay in registers. They start apart, lest the compiler make one of them. */
+/* Twelve independent chains a = a x + y, more than latency times units on any CPU, in named
+   variables so that they stay in registers. Different initial values keep the compiler from merging
+   them. */
 /* clang-format off */
 #define BURN(DO) \
     DO(a0, 0) DO(a1, 1) DO(a2, 2) DO(a3, 3) DO(a4, 4) DO(a5, 5) \
@@ -124,7 +125,7 @@ static void burn_neon(float *lanes) {
 }
 #endif
 
-/* Floats of one multiply-add of the kernels in use. */
+/* Floats per multiply-add instruction of the selected kernels. */
 static int burn_width(void) {
     return strcmp(prun_isa(), "avx512") == 0 ? 16 : strcmp(prun_isa(), "avx2") == 0 ? 8 : 4;
 }
@@ -174,8 +175,7 @@ static double measure_peak(const prun_context *context) {
 
 /* ---- plain loops --------------------------------------------------------------------------- */
 
-/* What a C programmer writes first: row-major images, no blocking, but border checks outside the
-   inner loops. */
+/* Straightforward C: row-major images, no blocking, but border checks outside the inner loops. */
 typedef struct naive {
     const prun_conv2d *s;
     int64_t oh, ow, images;
@@ -308,7 +308,7 @@ static void (*const naive_passes[PASSES])(const naive *v) = {naive_forward, naiv
 
 /* ---- the kernels --------------------------------------------------------------------------- */
 
-/* Random numbers in (-1, 1); they repeat, because a large array takes long to draw. */
+/* Random numbers in (-1, 1). They repeat, because drawing a large array takes long. */
 static void fill(float *values, int64_t count, uint64_t stream) {
     const int64_t fresh = 65537;
     int64_t i;
@@ -318,8 +318,8 @@ static void fill(float *values, int64_t count, uint64_t stream) {
                               : values[i - fresh];
 }
 
-/* Aligned to cache lines, as the library's own buffers are: across two lines every wide load costs
-   double. prun__free gives them back. */
+/* Aligned to cache lines like the library's own buffers, because wide loads across two lines cost
+   double. Free with prun__free. */
 static float *floats(int64_t count) {
     float *values = (float *)prun__alloc_zero(NULL, count, sizeof(float), "floats");
 
@@ -366,7 +366,7 @@ static void prepare_direction(work *w, int direction) {
     job->forward = forward;
 }
 
-/* Memory, inputs and packed weights for `images` images, a multiple of 16. */
+/* Makes memory, inputs and packed weights for `images` images, a multiple of 16. */
 static prun_status work_make(prun_context *context, const prun_conv2d *shape, int64_t images,
                              work *w) {
     const int64_t blocks = images / PRUN_LANES;
@@ -434,7 +434,7 @@ static double relative_error(const float *got, const float *wanted, int64_t coun
     return sqrt(difference / norm);
 }
 
-/* Error of one pass of a kernel against what the plain loops left in v. */
+/* Error of one pass of a kernel against the results of the plain loops in v. */
 static double pass_error(const work *w, const naive *v, pass p) {
     const prun_conv2d *s = v->s;
     const int64_t c = p == FORWARD ? s->out_channels : s->in_channels;
@@ -478,7 +478,7 @@ static int check_kernels(prun_context *context, const layer *l, prun_algorithm a
     return status;
 }
 
-/* Images that plain loops get through in a moment: 1 .. 16. */
+/* Number of images that plain loops finish quickly: 1 .. 16. */
 static int64_t naive_images(const prun_conv2d *s) {
     const double images = NAIVE_OPERATIONS / (2 * bench_multiplications(s, 1));
 
@@ -621,7 +621,7 @@ static int run_layer(prun_context *context, const settings *set, const layer *l,
     return 0;
 }
 
-/* What the library takes for this layer when nothing is asked for. */
+/* The algorithm that the library chooses for this layer by default. */
 static const char *automatic(const layer *l, pass p) {
     const char *name = "direct";
     prun__conv conv;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# How near the peak LLVM-MCA sees the inner loops of the kernels for NEON: a static analysis of the
-# assembly by scheduling models of CPUs. Nothing is run or timed.
+# How close the inner loops of the NEON kernels come to the peak according to LLVM-MCA: a static
+# analysis of the assembly with scheduling models of CPUs. Nothing is run or timed.
 #
 #   sh bench/mca.sh [--help]
 #
@@ -9,10 +9,10 @@
 #            MCA        the analyser                      [the newest llvm-mca that is installed]
 #            FLAGS      of the compilers                  [-O2]
 #
-# A kernel's inner loop is the shortest one in its function with the most fused multiply-adds. The
-# peak is what the same model gives for independent ones of the same form, by vector or by element.
-# Prints a table in Markdown: cycles and multiply-adds of a round, multiply-adds per cycle, share of
-# the peak.
+# A kernel's inner loop is the one in its function with the most fused multiply-adds, among equals
+# the shortest. The peak is the rate in the same model of independent multiply-adds of the same
+# form, by vector or by element. Prints a table in Markdown: cycles and multiply-adds per iteration,
+# multiply-adds per cycle, and share of the peak.
 
 if [ "$1" = --help ]; then
     sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
@@ -62,7 +62,7 @@ loop() {
     ' "$2"
 }
 
-# cycles CPU FILE: of a hundred rounds
+# cycles CPU FILE: cycles of a hundred iterations
 cycles() {
     "$MCA" -mtriple=aarch64-linux-gnu -mcpu="$1" -iterations=100 -instruction-info=false \
         -resource-pressure=false "$2" 2> "$work/log" | awk '/^Total Cycles/ { print $3 }'

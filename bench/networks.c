@@ -1,9 +1,9 @@
 /* networks.c - images per second of whole networks, and the memory they take
 
    Forward: loss of 128 images in eval mode. Step: one SGD step with momentum and weight decay on
-   all parameters. 3x32x32 random normal images, 10 classes, batch 128: what the scripts in
-   bench/peers measure in PyTorch and ONNX Runtime. Every case runs in a process of its own, so that
-   peak memory is that of the case; "MB" after the forward passes and after the training steps.
+   all parameters. 3x32x32 random normal images, 10 classes, batch 128, as in the scripts of
+   bench/peers for PyTorch and ONNX Runtime. Every case runs in its own process, so that peak memory
+   is that of the case; "MB" is taken after the forward passes and after the training steps.
 
        make build/bench_networks && build/bench_networks --threads 1,2
        build/bench_networks --filter cnn --kept 10,5      (also forward with pruned weights)
@@ -85,7 +85,7 @@ static double net_multiplications(const prun_net *net) {
     return sum;
 }
 
-/* Forward with the same percentage of every layer kept, from many down to few. */
+/* Forward with the same percentage of every layer kept, for each of --kept in order. */
 static prun_status measure_pruned(work *w, result *r) {
     const settings *set = w->set;
     prun_objective objective;
@@ -216,7 +216,7 @@ static void print_case(const settings *set, const bench_case *c, int64_t threads
     fflush(stdout);
 }
 
-/* A row of the CSV file; kept 100: the dense network. */
+/* Writes a row of the CSV file; kept 100: the dense network. */
 static void write_row(ex_csv *csv, const settings *set, const bench_case *c, int64_t threads,
                       int64_t kept, const bench_times *forward, const result *r) {
     static const char *const algorithms[] = {"auto", "direct", "winograd"};

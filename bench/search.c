@@ -2,8 +2,8 @@
 
    Trains a CNN on the 4,000 images that come with the examples, then times the search: by magnitude
    with one tolerance, with four at once, and at random. Every answer is compared with the full loss
-   curve, which evaluates each grid point on all samples, as one would without the search; its
-   seconds stand beside it. Exit status 1 when an answer differs.
+   curve, which evaluates each grid point on all samples, as one would without the search; its time
+   is printed too. Exit status 1 if an answer differs.
 
        make build/bench_search && build/bench_search --width 16 --epochs 8
 */
@@ -16,7 +16,7 @@ typedef struct settings {
     int quiet;
 } settings;
 
-/* One kind of search, and what the full curve says to it. */
+/* One kind of search, and the answers of the full curve. */
 typedef struct trial {
     const char *name;
     prun_prune_options options;
@@ -33,7 +33,7 @@ typedef struct bench {
     prun_objective objective;
     ex_progress progress;
     double train_seconds, pass_seconds, loss, error;
-    double gradient_seconds, product_seconds; /* NaN: not offered */
+    double gradient_seconds, product_seconds; /* NaN: not supported */
 } bench;
 
 /* ---- training ------------------------------------------------------------------------------ */
@@ -141,7 +141,7 @@ static prun_prune_options search_options(const settings *set, prun_prune_method 
     return options;
 }
 
-/* The smallest kept fraction that the full curve allows. Everything kept is always allowed. */
+/* The smallest kept fraction that the full curve allows. Keeping everything is always allowed. */
 static double wanted_fraction(const double *losses, int64_t grid, double threshold) {
     int64_t i = 0;
 

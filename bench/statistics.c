@@ -20,14 +20,14 @@ typedef struct settings {
 typedef struct bench {
     prun_context context;
     int64_t pairs;
-    double *x, *y, *coarse; /* coarse: hundred values, so ties */
+    double *x, *y, *coarse; /* coarse: at most 130 different values, for ties */
     double *axis[AXES];
     const double *axes[AXES];
     prun_axes large, small;
     prun_resampling_options resampling;
     prun_statistic statistic;
     const double *second;
-    double value; /* of the last call, so that it is printed and not optimised away */
+    double value; /* of the last call; printed, so that it is not optimised away */
 } bench;
 
 static prun_status kendall(void *argument) {

@@ -18,7 +18,7 @@
        train: loss 0.1264, accuracy 96.3 %
        test: loss 0.3485, accuracy 87.7 %
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -27,7 +27,7 @@
 
 #define DATA "examples/data/fashion-mnist-"
 
-static prun_context context; /* all zero: the defaults; receives the messages */
+static prun_context context; /* zero: default settings; also receives error messages */
 
 /* Ends the program if a call failed. */
 static void check(prun_status status) {
@@ -37,7 +37,7 @@ static void check(prun_status status) {
     exit(1);
 }
 
-/* Called after every epoch; anything but 0 would stop the training. */
+/* Called after every epoch; a non-zero result would stop the training. */
 static int on_epoch(void *user, const prun_epoch *epoch) {
     (void)user;
     printf("epoch %2d of %d: learning rate %.4f, loss %.4f\n", (int)epoch->epoch,
@@ -73,7 +73,7 @@ int main(void) {
     check(prun_images_load_idx(&context, DATA "test-images.idx3-ubyte",
                                DATA "test-labels.idx1-ubyte", &padded, &test));
     check(prun_images_standardize(&context, &train));
-    test.normalization = train.normalization; /* with the constants of the training set: */
+    test.normalization = train.normalization; /* the test set uses the training set's constants */
     test.mean[0] = train.mean[0];
     test.std[0] = train.std[0];
 

@@ -14,7 +14,7 @@
        searched 101 fractions in the time of 22 evaluations
        pruned: 17433 weights are left, training loss 0.3097
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -47,17 +47,17 @@ int main(void) {
 
     check(prun_images_load_idx(&context, DATA "images.idx3-ubyte", DATA "labels.idx1-ubyte",
                                &padded, &images));
-    images.count = 2000; /* the first ones are enough here */
+    images.count = 2000; /* the first 2000 are enough here */
     check(prun_images_standardize(&context, &images));
     check(prun_net_create_family(&context, &arch, &net));
     check(prun_train(net, &images, &recipe, NULL));
 
-    /* An objective is what every measure takes: weights and a loss. Here it is that of a network on
-       its training images; 03_own_network.c makes one from nothing. */
+    /* Every measure takes an objective: weights and a loss function. This one is a network on its
+       training images; 03_own_network.c fills one in by hand. */
     check(prun_net_objective(net, &images, &objective));
 
-    /* The smallest fraction of the weights that keeps the loss within each tolerance. The weights
-       are afterwards what they were. */
+    /* The smallest fraction of the weights that keeps the loss within each tolerance. The search
+       restores the weights afterwards. */
     check(prun_prunability_search(&objective, &options, &found));
     printf("training loss %.4f with all %d weights\n", found.base_loss, (int)found.prunable);
     for (int i = 0; i < found.answer_count; i++)
@@ -65,7 +65,7 @@ int main(void) {
                100 * found.answer[i].kept_fraction);
     printf("searched 101 fractions in the time of %.0f evaluations\n", found.passes);
 
-    /* Prune for good, to the answer for 10 %. */
+    /* Prune for good, to the fraction found for 10 %. */
     check(prun_prune(&objective, found.answer[1].kept_fraction, NULL, &kept));
     check(prun_net_loss(net, &images, NULL, images.count, NULL, &sum, NULL));
     printf("pruned: %d weights are left, training loss %.4f\n", (int)kept,

@@ -1,4 +1,4 @@
-/* 03_own_network.c - measures a perceptron written by hand, by its weights and its loss function.
+/* 03_own_network.c - measures a hand-written perceptron, given its weights and loss function.
 
        cc -O2 examples/03_own_network.c -o own_network -lm && ./own_network   (from the root)
 
@@ -6,7 +6,7 @@
 
        training loss 0.2497; 28 % of 19056 weights keep it within 10 %
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -27,7 +27,7 @@ static void check(prun_status status) {
     exit(1);
 }
 
-/* Returns the cross-entropy of a sample. p: the probabilities of the classes. */
+/* Returns the cross-entropy of a sample; p receives the probabilities of the classes. */
 static double forward(int64_t sample, float *hidden, double *p) {
     const float *x = input + sample * PIXELS;
     float logits[CLASSES] = {0};
@@ -47,7 +47,7 @@ static void train(int64_t sample, float rate) {
     double p[CLASSES];
 
     forward(sample, hidden, p);
-    p[images.labels[sample]] -= 1; /* now the derivative of the loss by the logits */
+    p[images.labels[sample]] -= 1; /* now the derivative of the loss with respect to the logits */
     for (int i = 0; i < CLASSES * HIDDEN; i++) {
         back[i % HIDDEN] += (float)p[i / HIDDEN] * w2[i];
         w2[i] -= rate * (float)p[i / HIDDEN] * hidden[i % HIDDEN];
@@ -57,11 +57,11 @@ static void train(int64_t sample, float rate) {
             w1[i] -= rate * back[i / PIXELS] * input[sample * PIXELS + i % PIXELS];
 }
 
-/* The library calls this with other weights each time, for the samples index[0] .. index[n - 1], or
-   0 .. n - 1 where index is NULL. This one does not count wrong answers. */
+/* The library changes the weights between calls. The samples are index[0] .. index[n - 1], or
+   0 .. n - 1 if index is NULL. This function does not count wrong answers. */
 static prun_status loss(const prun_objective *objective, const int64_t *index, int64_t n,
                         double *losses, double *sum, int64_t *wrong) {
-    (void)objective; /* its `user` would be ours */
+    (void)objective; /* its field `user` could point to our data */
     *sum = 0;
     if (wrong != NULL) *wrong = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -90,7 +90,7 @@ int main(void) {
     for (int64_t step = 0; step < EPOCHS * SAMPLES; step++) train(step % SAMPLES, 0.01f);
 
     objective.samples = SAMPLES;
-    objective.nonnegative = 1; /* no loss is below 0, so that the search may stop early */
+    objective.nonnegative = 1; /* no loss is negative, so the search may stop early */
     objective.loss = loss;
     check(prun_prunability_search(&objective, NULL, &found));
     printf("training loss %.4f; %.0f %% of %d weights keep it within 10 %%\n", found.base_loss,

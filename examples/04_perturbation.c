@@ -1,4 +1,4 @@
-/* 04_perturbation.c - how much random noise do the weights of a trained network bear?
+/* 04_perturbation.c - how much random noise on its weights does a trained network tolerate?
 
        cc -O2 examples/04_perturbation.c -o perturb -lm && ./perturb          (from the root)
 
@@ -12,7 +12,7 @@
        without noise the loss is 0.3789; up to radius 0.080 it stays below 0.4168
        flatness 1 / radius^2 = 157.9
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -36,7 +36,7 @@ int main(void) {
     const prun_arch arch = {.family = PRUN_FAMILY_CNN, .width = 8, .image_channels = 1, .seed = 1};
     const prun_train_options recipe = {
         .epochs = 10, .batch = 32, .learning_rate = 0.02, .momentum = 0.9};
-    /* Every weight gets Gaussian noise whose deviation is the radius times its own size. */
+    /* Every weight gets Gaussian noise with standard deviation radius times |weight|. */
     const prun_perturb_options noise = {.noise = PRUN_NOISE_SQUARED, .draws = 5};
     const double radii[RADII] = {0.02, 0.05, 0.1, 0.2, 0.5};
     double losses[RADII], deviations[RADII], errors[RADII];
@@ -47,7 +47,7 @@ int main(void) {
 
     check(prun_images_load_idx(&context, DATA "images.idx3-ubyte", DATA "labels.idx1-ubyte",
                                &padded, &images));
-    images.count = 1000; /* the first ones are enough here */
+    images.count = 1000; /* the first 1000 are enough here */
     check(prun_images_standardize(&context, &images));
     check(prun_net_create_family(&context, &arch, &net));
     check(prun_train(net, &images, &recipe, NULL));

@@ -13,7 +13,7 @@
        effective dimensionality at z = 10.0: 28.0 +- 9.7
        effective dimensionality at z =  1.0: 184.8 +- 95.5
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -49,13 +49,13 @@ int main(void) {
 
     check(prun_images_load_idx(&context, DATA "images.idx3-ubyte", DATA "labels.idx1-ubyte",
                                &padded, &images));
-    images.count = 1000; /* the first ones are enough here */
+    images.count = 1000; /* the first 1000 are enough here */
     check(prun_images_standardize(&context, &images));
     check(prun_net_create_family(&context, &arch, &net));
     check(prun_train(net, &images, &recipe, NULL));
     check(prun_net_objective(net, &images, &objective));
 
-    /* The matrix itself is never formed: everything is made of its products with vectors. */
+    /* The matrix itself is never formed: everything is computed from its products with vectors. */
     check(prun_hessian_size(&objective, &options, &size));
     printf("Hessian of the mean loss of %d images in %d weights\n", (int)options.samples,
            (int)size);

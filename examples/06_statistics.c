@@ -12,7 +12,7 @@
        sum_of_frobenius           +0.069  -0.005 to +0.139 +0.299  0.002
        perturbation_flatness      +0.391  +0.314 to +0.467 +0.267  0.030
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -58,13 +58,13 @@ int main(void) {
         prun_interval interval;
 
         check(prun_table_numbers(&context, &table, measure_names[i], &sample.measure));
-        /* Do larger values of the measure go with larger gaps? */
+        /* Does a larger value of the measure mean a larger gap? */
         check(prun_kendall_tau(&context, sample.measure, gap, table.rows, &tau));
-        /* How sure is that? */
+        /* How certain is that? */
         check(prun_bootstrap(&context, &sample, &resampling, &interval));
-        /* Also among networks that differ in one hyperparameter only? */
+        /* Does it hold among networks that differ in a single hyperparameter? */
         check(prun_granulated_kendall(&context, &axes, sample.measure, gap, &granulated));
-        /* And what does it tell that the hyperparameters do not? */
+        /* What does the measure add to what the hyperparameters already predict? */
         check(prun_conditional_information(&context, &axes, sample.measure, gap, PRUN_TIES_DROP,
                                            &information));
         printf("%-26s %+6.3f  %+.3f to %+.3f %+6.3f %6.3f\n", measure_names[i], tau.tau_a,

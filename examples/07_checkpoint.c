@@ -1,5 +1,5 @@
-/* 07_checkpoint.c - saves a training in the middle, resumes it from the file, and reads the trained
-   network back from its file alone.
+/* 07_checkpoint.c - saves a training halfway, resumes it from the file, and reads the trained
+   network back from a file of its own.
 
        cc -O2 examples/07_checkpoint.c -o checkpoint -lm && ./checkpoint          (from the root)
 
@@ -16,7 +16,7 @@
        mean loss at the end: 0.541269504
        read back, width 8: mean loss 0.541269504
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -43,7 +43,7 @@ static double mean_loss(prun_net *net) {
     return sum / (double)images.count;
 }
 
-/* Trains to the end; path NULL: from the beginning, and saves the state at half time. */
+/* Trains to the end, resuming from `path`; if it is NULL, from the start, saving halfway. */
 static void train(prun_net *net, const char *path) {
     const prun_train_options recipe = {
         .epochs = EPOCHS, .batch = 32, .learning_rate = 0.02, .momentum = 0.9};
@@ -73,16 +73,16 @@ int main(void) {
 
     check(prun_images_load_idx(&context, DATA "images.idx3-ubyte", DATA "labels.idx1-ubyte",
                                &padded, &images));
-    images.count = 1000; /* the first ones are enough here */
+    images.count = 1000; /* the first 1000 are enough here */
     check(prun_images_standardize(&context, &images));
     check(prun_net_create_family(&context, &arch, &net));
     train(net, NULL);
 
     printf("resumed:\n");
     check(prun_net_create_family(&context, &other_weights, &resumed));
-    train(resumed, FILE_NAME); /* with the same bits */
+    train(resumed, FILE_NAME); /* gives the same result, bit for bit */
 
-    /* A network's file has PyTorch's names and layouts; its sizes follow from the shapes. */
+    /* The file uses PyTorch's names and layouts. The network's sizes follow from the shapes. */
     check(prun_net_save_safetensors(net, FILE_NAME));
     check(prun_safetensors_open(&context, FILE_NAME, &file));
     check(prun_arch_read_safetensors(file, PRUN_FAMILY_CNN, NULL, &found));

@@ -8,7 +8,7 @@
        train: loss 0.2268, accuracy 92.5 %
        test: loss 0.4299, accuracy 84.4 %
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
@@ -26,8 +26,8 @@ static void check(prun_status status) {
     exit(1);
 }
 
-/* Convolution 3x3, batch norm, ReLU. Layers are functions from a value's number to the number of
-   their own; an error is passed on to prun_net_finish, so that nothing is checked in between. */
+/* Convolution 3x3, batch norm, ReLU. A layer function takes the number of its input value and
+   returns that of its output. Errors are kept for prun_net_finish, so nothing is checked here. */
 static int32_t conv_block(prun_net *net, int32_t v, int number, int64_t channels, int64_t stride) {
     char name[32];
 

@@ -7,15 +7,15 @@
     result["prunability"].value            # one of them
 
 Copy this file and prunability.h beside your script, or put the project's examples folder on
-PYTHONPATH. It needs NumPy and, for models of PyTorch, torch. The C library is found beside this file
-or in the project's build folder; otherwise one `cc` command builds it from prunability.h, once, into
+PYTHONPATH. It needs NumPy and, for PyTorch models, torch. The C library is found beside this file
+or in the project's build folder; otherwise one `cc` command builds it once, from prunability.h, in
 a cache folder (see `load_library`).
 
     measure             all generalization measures, or some of them
     measures            their names
     prunability         the smallest fraction of weights that keeps the loss within a tolerance
     loss_curve          loss and error rate at every kept fraction
-    prune_scores        which weights matter: scores that these two can rank weights by
+    prune_scores        scores by which these two functions can rank the weights
     perturbation_radius, sharpness_radius
     hessian             eigenvalues, trace, spectral density, effective dimensionality
     hessian_diagonal    the diagonal of the Hessian
@@ -24,22 +24,22 @@ a cache folder (see `load_library`).
 Models. `model` is any torch.nn.Module, measured in eval mode. Its trained parameters are those with
 requires_grad. float32 parameters on the CPU are changed in place, without copies; parameters of
 other types, on other devices or with other strides are copied to float32 and written back when the
-library changes them. On every exit weights, buffers, training flags, gradients and random states
-are what they were before, bit for bit; errors of the model and Ctrl-C come through as they are.
+library changes them. On every exit path, weights, buffers, training flags, gradients and random
+states are restored bit for bit; exceptions of the model and Ctrl-C are passed on unchanged.
 
-Measures of representations look at the first and the last convolutions or pooling modules that a
-forward pass calls, and at the input of an nn.Linear that gives the logits. Mixup needs inputs of
-floating-point numbers.
+Measures of representations use the first and the last convolution or pooling modules that a forward
+pass calls, and the input of an nn.Linear that computes the logits. Mixup needs floating-point
+inputs.
 
-A model is measured by one thread at a time; several threads need copies of it.
+Only one thread at a time can measure a model; several threads need copies of it.
 
 Data. `loader` is a DataLoader or any iterable of batches, a Dataset, or a pair of tensors. A batch
 is (inputs..., target), or a dictionary with the target under "labels", "label" or "target". It is
-read once, in its order, and kept in memory: what shuffling or augmentation gave in that pass is the
-training set of the measures.
+read once, in order, and kept in memory. If it shuffles or augments, the samples of that pass are
+the training set of the measures.
 
-Networks of your own that are not PyTorch's: make an Objective of NumPy arrays and a function that
-returns losses, and give it in place of the model; no loader is needed then.
+For a network that is not made with PyTorch, make an Objective from NumPy arrays and a function that
+returns losses, and pass it in place of the model; no loader is needed then.
 """
 import collections
 import collections.abc
@@ -66,11 +66,11 @@ __all__ = ["measure", "measures", "prunability", "loss_curve", "prune_scores", "
            "sharpness_radius", "hessian", "hessian_diagonal", "evaluate", "Objective", "Tensor",
            "load_library", "Error", "LibraryError"]
 
-VERSION = "0.1.0"  # of the library that this file goes with
+VERSION = "0.1.0"  # version of the library that this file needs
 
 
 class Error(RuntimeError):
-    """The library could not do what was asked; the message says why. `status` is its code."""
+    """A call of the library failed; the message says why. `status` is its status code."""
 
     def __init__(self, message, status=0):
         super().__init__(message)
@@ -78,7 +78,7 @@ class Error(RuntimeError):
 
 
 class LibraryError(ImportError):
-    """The library is missing, cannot be built, or does not go with this file."""
+    """The library is missing, cannot be built, or does not match this file."""
 
 
 # ---- the library: finding, building, checking ----------------------------------------------------
@@ -87,8 +87,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FILE_NAMES = {"Darwin": "libprunability.dylib", "Windows": "prunability.dll"}
 FILE_NAME = FILE_NAMES.get(platform.system(), "libprunability.so")
 
-# The fields that this file reads or writes, with the types that it takes them to have. Offsets come
-# from the library itself.
+# The fields that this file reads or writes, with their expected types. Offsets come from the
+# library itself.
 USED_FIELDS = """
     prun_context.threads: int64_t
     prun_context.status: prun_status
@@ -251,7 +251,7 @@ def _say(text):
 
 
 def _build(header):
-    """Path of the shared library of this header, built unless an earlier call has done it."""
+    """Path of the shared library for this header, which is built unless it is in the cache."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     flags = ["-shared", "-fPIC", "-O2", "-DPRUNABILITY_IMPLEMENTATION", "-x", "c"]
     with open(header, "rb") as file:
@@ -272,7 +272,7 @@ def _build(header):
     path = os.path.join(folder, f"{key.hexdigest()[:16]}-{FILE_NAME}")
     if os.path.exists(path):
         return path
-    # Under a name of its own first: several processes may build at once.
+    # Built under a unique name first, because several processes may build at once.
     unfinished = f"{path}.{os.getpid()}.tmp"
     command = compiler + flags + [header, "-o", unfinished, "-lm"]
     _say(f"building the library once, which takes about ten seconds: {shlex.join(command)}")
@@ -319,7 +319,7 @@ def _split_type(text):
 
 
 class Library:
-    """The shared library, with a class for each of its structs, laid out as the library says."""
+    """The shared library, with a class for each of its structs, laid out as the library reports."""
 
     def __init__(self, path):
         self.path = path
@@ -394,7 +394,7 @@ class Library:
 
     @staticmethod
     def read_table(function, struct):
-        """The array that a function of the library returns, with its length in its argument."""
+        """The array that a library function returns; its argument receives the length."""
         count = _I64()
         address = function(ctypes.byref(count))
         return (struct * count.value).from_address(address)
@@ -411,11 +411,11 @@ _library = None
 
 
 def load_library(path=None):
-    """The library, loaded at the first call.
+    """Returns the library, loaded at the first call.
 
-    Without a path it is, in this order: what the environment variable PRUNABILITY_LIBRARY names;
-    libprunability.so beside this file; the one that `make lib` put into the project's build folder;
-    one that is built here from prunability.h, which lies beside this file or in the folder above.
+    Without a path, the first of these is used: the path in the environment variable
+    PRUNABILITY_LIBRARY; libprunability.so beside this file; the one that `make lib` puts into the
+    project's build folder; one built from prunability.h beside this file or in the folder above.
     """
     global _library
     if _library is None or (path and os.path.abspath(path) != os.path.abspath(_library.path)):
@@ -432,8 +432,8 @@ _NAMES = {
     "prun_hessian_scope": ["weights", "all"],
 }
 _SCORES = ["magnitude", "taylor", "fisher", "curvature", "lamp", "random"]  # as in prun_score
-# Zero is the default of every field of the library. Of these it is worth having, and the smallest
-# number does the same.
+# In the library, zero selects the default of every field. For these fields zero is useful itself,
+# and is replaced by the smallest positive number.
 _ZERO_COUNTS = {"beta", "epsilon"}
 # Set by this file, not by its user.
 _HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "index", "mask",
@@ -442,7 +442,7 @@ _HIDDEN = {"history", "epochs", "seconds", "progress", "user", "beta_count", "in
 _UNUSED = {"loss_curve": {"beta", "resamples"},
            "perturbation_radius": {"restarts", "steps", "batch"},
            "hessian_diagonal": {"steps"}}
-# What the functions take beside the fields.
+# Arguments of the functions that are not fields.
 _MODEL_OPTIONS = ("samples", "batch", "device", "loss", "nonnegative", "prunable", "initial",
                   "memory")
 _OTHER_OPTIONS = {"measure": ("only", "skip", "history"),
@@ -453,7 +453,7 @@ _OTHER_OPTIONS = {"measure": ("only", "skip", "history"),
 
 
 def _short(value):
-    """A value for a message: one line, and not a whole tensor."""
+    """A value for a message, in one line; of an array only type and shape."""
     shape = getattr(value, "shape", None)
     if shape is not None and not isinstance(value, np.generic):
         return f"a {type(value).__name__} of shape {tuple(shape)}"
@@ -469,7 +469,7 @@ def _closest(name, names):
 
 
 def _matching(patterns, names, failure):
-    """The names that match a pattern or several; `failure` begins the message if none does."""
+    """The names that match one or several patterns; `failure` begins the message if none does."""
     found = set()
     patterns = [patterns] if isinstance(patterns, str) else patterns
     if not isinstance(patterns, collections.abc.Iterable) or \
@@ -550,18 +550,18 @@ def _set_options(library, struct, function, given):
     return options
 
 
-# ---- objectives: what the library sees of a network ----------------------------------------------
+# ---- objectives: networks as the library takes them ----------------------------------------------
 
 _KINDS = {"weight": 1, "bias": 2, "norm": 4, "other": 16}
 _PLACES = ["early", "late", "last"]  # of representations, in the order of the library
 _CALLBACK_FAILED, _CANCELLED, _UNSUPPORTED = -16, -17, -14
 _OUT_OF_MEMORY = -2
 _NEEDS_HESSIAN, _NEEDS_NET = 4, 64
-# Measures that are made of error rates, and of the last layer's weight.
+# Measures computed from error rates, and from the last layer's weight.
 _OF_ERRORS = {b"dropout_bound", b"reinitialization_error", b"network_criticality"}
 _OF_LAST_WEIGHT = {b"relative_flatness", b"relative_flatness_scaled"}
 _NO_LAST_WEIGHT = "needs the last layer's weight among the trained weights, as the last of its size"
-# What the library says is missing, as the arguments of this file.
+# Messages of the library on missing inputs, in terms of this file's arguments.
 _MISSING = {
     "needs a prun_net": "needs a network made of the library's own layers",
     "the history of training is missing": "needs history=",
@@ -601,7 +601,7 @@ output.
 
 
 class _Undefined(Exception):
-    """What a callback cannot give: the measure that asked for it is undefined, and no other."""
+    """Raised by a callback that cannot give its result: only the current measure is undefined."""
 
 
 def _check_status(status, context, what=""):
@@ -628,7 +628,7 @@ class Objective:
     tensors         list of Tensor, float32, C-contiguous, writable: the trained parameters
     loss            loss(index) -> losses, or (losses, wrong): a loss for each sample of the array
                     `index`, and how many of their answers are wrong
-    samples         how many samples there are
+    samples         number of samples
     gradient        gradient(index) -> gradient of the summed loss, an array or one for each tensor
     hessian_vector  hessian_vector(index, v) -> Hessian of the summed loss times v; v, one array for
                     all tensors, is valid during the call only
@@ -636,15 +636,15 @@ class Objective:
     labels          class of each sample, for margins
     nonnegative     True: no loss is below zero, so that searches may end early
     initial         arrays of the weights before training
-    representation  representation(place, index) -> array of len(index) x places[place]: what the
-                    network makes of samples at a place inside
-    places          numbers of features of the places that there are: "early" and "late", after one
-                    of the first and of the last convolutions or pools; "last", the input of a last
-                    layer that is linear
+    representation  representation(place, index) -> array of len(index) x places[place]: activations
+                    of samples at a place inside the network
+    places          number of features of each available place: "early" and "late", after one of the
+                    first and one of the last convolutions or pools; "last", the input of a linear
+                    last layer
     mixed_logits    mixed_logits(first, second) -> logits of the means of two samples' inputs
 
-    Without `gradient` or the functions after it, measures that need them are missing. Losses are
-    kept in double precision.
+    Measures are undefined if a function that they need is not given. Losses are kept in double
+    precision.
     """
 
     _busy = set()            # addresses of weights that a call is working on, of all objectives
@@ -736,7 +736,7 @@ class Objective:
         return self._make_tensors(copies)[0]
 
     def _callback(self, name, kind, function):
-        """Puts a callback into the objective; its exceptions are kept, and raised by _call."""
+        """Sets a callback of the objective. Its exceptions are kept and raised by `check`."""
         def guarded(_objective, *arguments):
             try:
                 if self.error is not None:
@@ -828,14 +828,14 @@ class Objective:
         self._put_rows("mixed_logits", logits, (n, self.classes), out)
 
     def undefined(self, name):
-        """Why a measure says nothing here although the library can compute it; else None."""
+        """Why a measure that the library can compute has no meaning here; else None."""
         if name in _OF_ERRORS and not self.knows_wrong:
             return "the loss counts no wrong answers"
         return None
 
     @contextlib.contextmanager
     def computing(self, name):
-        """Around the computation of a measure: gives the name that computes it here."""
+        """Context in which a measure is computed; yields the name that the library computes."""
         yield name
 
     def _to_library(self, i, value):
@@ -847,7 +847,7 @@ class Objective:
         return value
 
     def _from_library(self, i, value):
-        """The same back."""
+        """The inverse of _to_library."""
         return value
 
     def size_of(self, kinds):
@@ -865,7 +865,7 @@ class Objective:
         return found
 
     def join(self, what, values, kinds):
-        """The other way round; `values` may be flat already."""
+        """The inverse of `split`; `values` may be flat already."""
         if not isinstance(values, collections.abc.Mapping):
             try:
                 flat = np.ascontiguousarray(values, np.float32)
@@ -900,9 +900,9 @@ class Objective:
 
     @contextlib.contextmanager
     def _catching_interrupts(self):
-        """Ctrl-C ends the work at the next callback, so that the library and the functions around
-        it can put everything back. Only then does its usual handler run. A second Ctrl-C runs it at
-        once where a function of the user is at work."""
+        """Ctrl-C ends the work at the next callback, so that the library and this file can restore
+        everything; its usual handler runs only then. A second Ctrl-C runs it at once if a callback
+        is running."""
         before = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is not threading.main_thread() or not callable(before):
             yield
@@ -926,11 +926,11 @@ class Objective:
 
     @contextlib.contextmanager
     def _state_kept(self):
-        """Puts back at the end what the functions may change."""
+        """Restores at the end what the functions may change."""
         yield
 
     def _addresses(self):
-        """Where the weights are that a call changes."""
+        """Addresses of the weights that a call changes."""
         return {view.ctypes.data for view in self.views}
 
     @contextlib.contextmanager
@@ -950,18 +950,18 @@ class Objective:
 
     @contextlib.contextmanager
     def running(self):
-        """Around everything that calls the library with this objective."""
+        """Context for all calls of the library with this objective."""
         self.error, self.interrupts, self.in_callback = None, 0, False
         with self._weights_reserved(), self._catching_interrupts(), self._state_kept():
             yield
 
     def close(self):
-        """Lets go of functions and arrays, which callbacks tie into a cycle. The objective is of no
-        use afterwards."""
+        """Releases functions and arrays, which form a reference cycle through the callbacks. The
+        objective is unusable afterwards."""
         self._alive, self.functions = [], None
 
     def call(self, name, *arguments):
-        """Calls a function of the library on this objective; raises what went wrong."""
+        """Calls a function of the library on this objective; raises an exception if it fails."""
         status = getattr(self.lib.c, name)(ctypes.byref(self.c), *arguments)
         self.check(status)
 
@@ -969,7 +969,7 @@ class Objective:
         if self.error is not None:
             error, self.error = self.error, None
             raise error
-        self.check_interrupt()  # progress ends the work too
+        self.check_interrupt()  # a progress callback can end the work too
         _check_status(status, self.context)
 
 
@@ -1032,8 +1032,8 @@ Measure = collections.namedtuple(
 Measure.__doc__ = """One measure.
 
 value: NaN if it is undefined, and the note says why. standard_error: NaN unless it is random.
-direction: 1 where larger values are to go with a larger generalization gap, -1 the other way, 0
-where its source claims nothing.
+direction: 1 if larger values should mean a larger generalization gap, -1 if a smaller one, 0 if its
+source makes no claim.
 """
 
 
@@ -1061,7 +1061,7 @@ class _Results(collections.abc.Mapping):
 
 
 class Measures(_Results):
-    """What `measure` found: a mapping from names to Measure, which prints as a table."""
+    """Result of `measure`: a mapping from names to Measure, which prints as a table."""
 
     def __getitem__(self, name):
         try:
@@ -1087,7 +1087,7 @@ class Measures(_Results):
                       "measure")
 
     def to_row(self, **more):
-        """{name: value}, with what else is known of the model: a row of a table for `evaluate`."""
+        """{name: value} and the given fields of the model: a row of a table for `evaluate`."""
         return {**more, **{name: m.value for name, m in self._results.items()}}
 
 
@@ -1095,8 +1095,8 @@ Answer = collections.namedtuple(
     "Answer", "beta threshold kept_fraction kept loss lower upper standard_error")
 Answer.__doc__ = """The answer for one tolerance.
 
-lower, upper, standard_error: 95 % interval and standard error of kept_fraction, from drawing the
-samples anew; NaN without resamples=.
+lower, upper, standard_error: 95 % interval and standard error of kept_fraction, from resampling the
+samples; NaN without resamples=.
 """
 
 
@@ -1135,8 +1135,7 @@ Radius = collections.namedtuple(
     "radius standard_error flatness state base_loss threshold reached passes seconds notes")
 Radius.__doc__ = """Largest perturbation that the loss tolerates, and flatness = 1 / radius^2.
 
-state: "found"; "saturated", where even the largest radius allowed is tolerated; "none", where no
-radius is.
+state: "found"; "saturated" if even the largest radius allowed is tolerated; "none" if no radius is.
 """
 
 
@@ -1161,7 +1160,7 @@ class Hessian:
         self.trace, self.trace_error = trace.value, trace.error
         self.seconds, self.notes = 0.0, list(objective.notes)
         self.parameters = spectrum.parameters
-        # Numbers and arrays of Python's own: nothing has to be freed, and all can be pickled.
+        # Copied to Python's own objects: nothing has to be freed, and all can be pickled.
         shape = spectrum.probes, spectrum.steps
         self._numbers = {name: getattr(spectrum, name)
                          for name in ("parameters", "probes", "steps", "difference_error",
@@ -1227,11 +1226,11 @@ class Hessian:
     __repr__ = __str__
 
 
-# ---- what users call -----------------------------------------------------------------------------
+# ---- functions for users -------------------------------------------------------------------------
 
 def _objective(function, model, loader, of_model, displacement, derivatives):
     """The objective of a model with the options `of_model`, or the model itself if it is one.
-    derivatives: how many are of use; of a search's, the first is needed."""
+    derivatives: the order that is used; functions other than `measure` need at least a gradient."""
     if isinstance(model, Objective):
         given = [name for name, value in of_model.items() if value is not None]
         if loader is not None or given:
@@ -1249,8 +1248,8 @@ def _objective(function, model, loader, of_model, displacement, derivatives):
 
 @contextlib.contextmanager
 def _at_work(objective, model, settings, show, label):
-    """Around the calls of the library, with progress: the state that progress shows. An objective
-    that was made for this model is closed at the end."""
+    """Context for calls of the library with progress; yields the state that progress shows. An
+    objective that was made for this model is closed at the end."""
     report, state, clear = _progress(objective, show, label)
     settings.progress = _pointer(report)
     try:
@@ -1309,17 +1308,17 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
                     "network_criticality"] leaves out slow ones
     initial         copy.deepcopy(model.state_dict()) before training, for distances from it
     history         of the training: the epochs' mean losses, or dictionaries of prun_epoch's fields
-    samples         number of samples to use, from the first one on [all]
-    batch           samples of a forward pass
-    device          run a copy of the model there
+    samples         number of samples to use, the first ones [all]
+    batch           samples per forward pass
+    device          where to run a copy of the model
     loss            "cross_entropy", "mse", "bce" (with logits), or a function (output, target) ->
-                    one loss for each sample of the batch; of a function only nonnegative=True
-                    allows searches to end early
+                    one loss for each sample of the batch; with a function, searches end early only
+                    if nonnegative=True
     prunable        which parameters are weights: a function (name, parameter) -> kind or bool, a
                     dictionary from names or patterns to kinds ("weight", "bias", "norm", "other"),
                     or a list of the weights' names or patterns
     progress        True: a line on the terminal; or a function (name, done, total)
-    memory          most bytes that the samples may take
+    memory          maximal size of the samples in bytes
     options         fields of prun_measure_options: beta, grid or fractions (kept fractions of your
                     own), resamples (for standard errors of prunability), draws, hessian_samples,
                     seed, ...
@@ -1386,9 +1385,8 @@ def _measure_one(objective, measurement, name):
 
 
 def _search(function, struct, model, loader, options, work, show, label, derivatives=0):
-    """Runs `work(objective, settings)` with the options that are left when those of the model are
-    taken out. Returns what it returns, the objective, and the seconds. derivatives: how many it
-    takes."""
+    """Runs `work(objective, settings)` with the options that are not those of the model. Returns
+    its result, the objective, and the seconds. derivatives: the order that it uses."""
     library = load_library()
     of_model = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
     settings = _set_options(library, struct, function, options)
@@ -1420,12 +1418,12 @@ def prunability(model, loader=None, method="magnitude", scope="global", beta=0.1
 
     method      "magnitude" or "random"; scope: "global" or "per_layer"
     beta        a tolerance, or up to eight of them, which one search answers
-    scores      weights with the smallest score go first, of equal ones those of the smaller
-                magnitude: what `prune_scores` returns, or scores of your own: a dictionary from the
-                names of all prunable tensors to arrays, or one flat array
-    options     of the model as in `measure`, and fields of prun_prune_options: fractions (rising
-                kept fractions of your own, in place of i/grid), resamples (how often to draw the
-                samples anew for an interval; 1000 are usual), repetitions, include_biases, ...
+    scores      weights with the smallest score are pruned first, ties by magnitude. Either the
+                result of `prune_scores`, or your own scores: a dictionary from the names of all
+                prunable tensors to arrays, or one flat array
+    options     of the model as in `measure`, and fields of prun_prune_options: fractions (your own
+                kept fractions in ascending order, in place of i/grid), resamples (bootstrap
+                resamples for an interval, usually 1000), repetitions, include_biases, ...
 
     Returns Prunability; float() of it is the measure for the first beta.
     """
@@ -1470,7 +1468,7 @@ def prune_scores(model, loader=None, score="fisher", score_samples=None, progres
                     loss), "fisher" (w^2 times the mean of the squared gradients of single samples),
                     "curvature" (w^2 max(h, 0), h the diagonal of the Hessian), "lamp" (w^2 over the
                     sum of the squares in its tensor that are at least as large), or "random"
-    score_samples   number of samples for gradients and curvature, from the first one on [all]
+    score_samples   number of samples for gradients and curvature, the first ones [all]
     options         of the model as in `measure`, and fields of prun_score_options: include_biases,
                     include_norms, probes (products for curvature [10]), seed
     """
@@ -1517,12 +1515,12 @@ def perturbation_radius(model, loader=None, noise="magnitude", progress=True, **
 def sharpness_radius(model, loader=None, noise="gaussian", progress=True, **options):
     """The largest worst-case perturbation that the loss tolerates: Radius.
 
-    Gradient ascent of `steps` steps looks for the worst case. It never finds quite the worst, so
-    the radius is an upper bound, which falls as steps and restarts grow.
+    Gradient ascent of `steps` steps searches for the worst case. As it may miss the worst, the
+    radius is an upper bound, which falls with more steps and restarts.
 
     noise       the box of the perturbation u at radius r: |u| <= r ("gaussian"), or r |w| + epsilon
                 ("magnitude", "squared")
-    options     as in `perturbation_radius`; steps; restarts; step_batch: random samples of a step
+    options     as in `perturbation_radius`; steps; restarts; step_batch: random samples per step
     """
     options["noise"] = noise
     return _radius("sharpness_radius", "prun_sharpness_radius", model, loader, options, progress, 1)
@@ -1533,11 +1531,11 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
     """Curvature of the mean loss: Hessian.
 
     scope            "weights", or "all" trained parameters
-    eigenvalues      how many of the largest ones; no more than steps
-    steps, probes    products of a Lanczos run, and runs, for density and effective dimensionality;
-                     errors that are estimated from three runs are rough themselves
+    eigenvalues      number of the largest eigenvalues; no more than steps
+    steps, probes    products per Lanczos run, and runs, for density and effective dimensionality;
+                     standard errors estimated from only three runs are rough
     trace_probes     products for the trace
-    hessian_samples  number of samples that the loss averages over, from the first one on [all]
+    hessian_samples  number of samples that the loss averages over, the first ones [all]
     options          of the model as in `measure`, and fields of prun_hessian_options
     """
     def work(objective, settings):
@@ -1578,7 +1576,7 @@ def hessian_diagonal(model, loader=None, scope="weights", probes=30, hessian_sam
 
     scope            "weights", or "all" trained parameters
     probes           products; four times as many halve the standard errors
-    hessian_samples  number of samples that the loss averages over, from the first one on [all]
+    hessian_samples  number of samples that the loss averages over, the first ones [all]
     options          of the model as in `measure`, and fields of prun_hessian_options
     """
     def work(objective, settings):
@@ -1616,7 +1614,7 @@ def _leaves(value):
 
 
 def _structure(value):
-    """What has to be the same in all batches: keys and numbers of tensors."""
+    """What must be the same in all batches: keys and numbers of tensors."""
     if isinstance(value, collections.abc.Mapping):
         return {key: _structure(item) for key, item in value.items()}
     return [_structure(item) for item in value] if isinstance(value, (tuple, list)) else "tensor"
@@ -1651,7 +1649,7 @@ def _split_batch(batch):
 
 
 def _batches(loader, batch):
-    """Iterable of batches from what the user calls a loader."""
+    """Iterable of batches from the user's loader."""
     import torch
     tensors = (torch.Tensor, np.ndarray)
     if isinstance(loader, tensors):
@@ -1672,7 +1670,7 @@ def _read_samples(loader, samples, batch, memory):
     """(inputs, target) of all samples, joined; reading ends at `samples`."""
     import torch
     parts, count, size = [], 0, 0
-    # Iterables that are not torch's may give the same memory again.
+    # Iterables other than torch's may reuse the memory of a batch.
     fresh = isinstance(loader, (torch.utils.data.DataLoader, torch.utils.data.Dataset, tuple, list,
                                 collections.abc.Mapping))
     for given in _batches(loader, batch):
@@ -1719,7 +1717,7 @@ def _read_samples(loader, samples, batch, memory):
 
 
 def _loader_notes(loader):
-    """What a reader of the results should know of the loader."""
+    """Notes on the loader for readers of the results."""
     import torch
     notes = []
     if not isinstance(loader, torch.utils.data.DataLoader):
@@ -1730,7 +1728,7 @@ def _loader_notes(loader):
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset):
         try:
             first, second = (_leaves(_map(_as_tensor, dataset[0])) for _ in range(2))
-        except Exception:  # a set that is not indexed by numbers, or gives no tensors
+        except Exception:  # not indexed by numbers, or its samples are not tensors
             return notes
         if any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(first, second)):
             notes.append("The data set augments its samples: they are used as the one pass that "
@@ -1750,7 +1748,7 @@ def _kind_by_type(module, name, parameter):
     if isinstance(module, norms) or (type(module).__name__.endswith("Norm") and
                                      parameter.dim() <= 1):
         return "norm"
-    # The lengths of a weight norm, whose directions are the kernel.
+    # The magnitudes of a weight norm; its directions are the kernel.
     own = module._parameters
     if (name.endswith("_g") and name[:-2] + "_v" in own) or \
             (type(module).__name__ == "ParametrizationList" and name == "original0" and
@@ -1762,8 +1760,8 @@ def _kind_by_type(module, name, parameter):
         return "bias"
     if isinstance(module, kernels):
         return "weight" if parameter.dim() > 1 else "bias"
-    # Of modules that are not torch's own: what is called weight is a kernel, others are tokens and
-    # positions.
+    # In modules that are not torch's own, a parameter called weight is a kernel; others are tokens
+    # and positions.
     if parameter.dim() > 1 and (name in ("weight", "kernel") or name.startswith("weight") or
                                 type(module).__name__ == "ParametrizationList"):
         return "weight"
@@ -1771,8 +1769,7 @@ def _kind_by_type(module, name, parameter):
 
 
 def _kind_chooser(prunable, names):
-    """What `prunable` says of a parameter: a function (name, parameter, usual kind) -> kind, or
-    whether it is a weight."""
+    """`prunable` as a function (name, parameter, usual kind) -> kind, or whether it is a weight."""
     failure = "prunable: no trained parameter is called"
     if prunable is None:
         return lambda name, parameter, usual: usual
@@ -1856,7 +1853,7 @@ class _Parameter:
         return parts.reshape(self.groups * rest[0], n, *rest[1:])
 
     def refresh(self):
-        """Takes the parameter as it is now, at the beginning of a call."""
+        """Reads the current parameter, at the beginning of a call."""
         if self.shared:
             if self.parameter.data_ptr() != self.array.ctypes.data:
                 raise RuntimeError(f"{self.name}: has been given other memory since the objective "
@@ -1869,8 +1866,8 @@ class _Parameter:
         self.written = self.array.copy()    # what the parameter holds
 
     def write(self):
-        """Brings the parameter to what the library made of the array, and tells whether it had to.
-        Where that is the original, the parameter gets the original, with all its digits."""
+        """Copies the library's changes of the array to the parameter; returns whether it changed.
+        Elements equal to the original get the original, in full precision."""
         import torch
         if self.shared or np.array_equal(self.array, self.written, equal_nan=True):
             return False
@@ -1896,7 +1893,7 @@ class _Parameter:
 
 
 def _double(tensor):
-    """In double precision, which Apple's GPUs do not have."""
+    """Converts to double precision, which Apple's GPUs do not have."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
@@ -1907,7 +1904,7 @@ def _cross_entropy(output, target):
     losses = functional.cross_entropy(output, target, reduction="none")
     if losses.dim() == 1:
         return losses
-    # Positions of a sequence or an image; torch gives those labelled -100 no loss.
+    # Losses by position in a sequence or an image; torch ignores positions labelled -100.
     counted = losses.shape[1:].numel() if target.is_floating_point() else \
         (target != -100).flatten(1).sum(1).clamp(min=1)
     return losses.flatten(1).sum(1) / counted
@@ -1944,8 +1941,8 @@ _LOSSES = {"cross_entropy": _cross_entropy, "mse": _mean_square, "bce": _binary_
 
 
 def _leaf_modules(model):
-    """Modules without modules inside whose calls hooks can see. Modules that make the parameters of
-    others do not count."""
+    """Modules without submodules whose calls hooks can observe, except those that compute
+    parameters of other modules."""
     import torch
     left_out = set()
     for module in model.modules():
@@ -1953,7 +1950,7 @@ def _leaf_modules(model):
         makers = children.pop("parametrizations", None)
         if makers is not None:
             left_out.update(map(id, makers.modules()))
-        # A hook in an encoder layer turns its fast path off, without which it may fail.
+        # A hook in an encoder layer disables its fast path, without which it may fail.
         if isinstance(module, torch.nn.TransformerEncoderLayer):
             left_out.update(map(id, module.modules()))
         elif isinstance(module, torch.jit.ScriptModule) or children:
@@ -1969,9 +1966,9 @@ def _is_spatial(module):
 
 
 def _features(module, inputs, output):
-    """What a call of a module gives to measures of representations, a row of float32 for each
-    sample: maxima of the output of a convolution or pool, the input of a linear layer. None: it has
-    no such rows. They are copies, as later modules may work in place."""
+    """Representations from a call of a module, a row of float32 for each sample: maxima of the
+    output of a convolution or pool, or the input of a linear layer; otherwise None. Copies, because
+    later modules may work in place."""
     import torch
     spatial, value = _is_spatial(module), None
     if spatial:
@@ -2070,7 +2067,7 @@ def _read_kept(loader, samples, batch, memory):
 
 
 def _on_device(model, device):
-    """The model, or a copy of it if it is elsewhere."""
+    """The model, or a copy of it on the device if it is elsewhere."""
     import torch
     if device is None:
         return model
@@ -2083,7 +2080,7 @@ def _on_device(model, device):
 
 
 class TorchObjective(Objective):
-    """The objective of a torch.nn.Module on samples that are kept; `measure` has the options."""
+    """The objective of a torch.nn.Module on samples kept in memory; for options see `measure`."""
 
     def __init__(self, model, loader, samples=None, batch=256, device=None, loss="cross_entropy",
                  nonnegative=None, prunable=None, initial=None, memory=4 << 30, second_order=False):
@@ -2135,7 +2132,7 @@ class TorchObjective(Objective):
         return notes
 
     def _settle_target(self, output):
-        """Brings the labels of cross-entropy into the form that torch takes."""
+        """Converts the labels of cross-entropy to the form that torch takes."""
         if self.loss_name != "cross_entropy":
             return
         target = self.target
@@ -2151,7 +2148,7 @@ class TorchObjective(Objective):
             elif output.dim() == 2 and target.shape[1:] == output.shape[1:] and \
                     bool(((target == 1).sum(1) == 1).all() and (target != 0).sum() == len(target)):
                 target = target.argmax(1)
-            # Language models give tokens x classes, torch's loss wants classes x tokens.
+            # Language models return tokens x classes; torch's loss takes classes x tokens.
             places = tuple(target.shape[1:])
             self.classes_last = output.dim() > 2 and places == tuple(output.shape[1:-1]) and \
                 places != tuple(output.shape[2:])
@@ -2175,7 +2172,7 @@ class TorchObjective(Objective):
             raise ValueError(f"label {high}, but the model has {classes} outputs")
 
     def _probe(self, second_order):
-        """The output for one sample; checks labels, that losses repeat, and derivatives."""
+        """The output for one sample. Checks labels, that losses are repeatable, and derivatives."""
         torch = self.torch
         with torch.no_grad():
             output = self._output(self._select(np.arange(1))[0])
@@ -2202,7 +2199,7 @@ class TorchObjective(Objective):
             zero = np.zeros(sum(p.numel() for p in self.weights), np.float32)
             self._hessian_vector(np.arange(min(2, self.samples)), zero)
             self.second_order = True
-        except RuntimeError as error:  # NotImplementedError is one
+        except RuntimeError as error:  # includes NotImplementedError
             signs = "derivative", "not implemented", "Could not run"
             if not any(sign in str(error) for sign in signs):
                 raise
@@ -2230,7 +2227,7 @@ class TorchObjective(Objective):
             self.has_last_weight = self._is_found(self.places["last"][0].weight)
 
     def _gives_logits(self, linear, rows, logits):
-        """Whether logits are what the linear layer makes of these rows."""
+        """Whether the logits are the output of the linear layer for these rows."""
         nn = self.torch.nn
         if type(linear).forward is not nn.Linear.forward:
             return False
@@ -2241,7 +2238,7 @@ class TorchObjective(Objective):
             bool((made - logits).abs().max() <= 1e-3 * logits.abs().max())
 
     def _is_found(self, weight):
-        """Whether the library takes this weight for the last layer's: the last one of its size."""
+        """Whether the library uses this weight as the last layer's: the last one of its size."""
         weight = weight.detach().float().cpu().numpy()
         sizes = weight.shape[:1], weight.size
         found = [p.array for p in self.parameters
@@ -2256,7 +2253,7 @@ class TorchObjective(Objective):
     @contextlib.contextmanager
     def computing(self, name):
         """The library has gradients of normalized logits only for networks of its own layers. Here
-        the loss normalizes them, while the measure of logits as they are is computed."""
+        the loss normalizes them, and the library computes the measure of plain logits."""
         plain = name[:-len(b"_normalized")]
         self.normalizes = name.endswith(b"_normalized") and b"average" not in name and \
             bool(self.c.logits and self.c.labels)
@@ -2299,8 +2296,8 @@ class TorchObjective(Objective):
 
     @contextlib.contextmanager
     def _prepared(self):
-        """Eval mode; at the end training flags, buffers, tensors that hooks keep in modules, and
-        random states are as before."""
+        """Sets eval mode; restores training flags, buffers, tensors that hooks keep in modules,
+        gradients and random states at the end."""
         torch = self.torch
         modules = list(self.model.modules())
         modes = [(module, module.training) for module in modules]
@@ -2312,10 +2309,10 @@ class TorchObjective(Objective):
                      for p in self.model.parameters()]
         states, cached = _RandomStates(), torch.is_autocast_cache_enabled()
         try:
-            # Autocast would go on with the weights that it has converted before.
+            # Autocast would keep using weights that it converted before.
             torch.set_autocast_cache_enabled(False)
             torch.clear_autocast_cache()
-            # Flags one by one: model.eval() may have been given side effects.
+            # Flags one by one, because an overridden model.eval() may have side effects.
             for module in modules:
                 module.training = False
             with torch.inference_mode(False):
@@ -2355,7 +2352,7 @@ class TorchObjective(Objective):
         self.model = self.inputs = self.target = self.parameters = self.weights = None
         self.places = {}
 
-    # ---- what the library calls ----
+    # ---- callbacks of the library ----
 
     def _select(self, index):
         """Copies of samples on the model's device: a model may work on its inputs in place."""
@@ -2363,8 +2360,7 @@ class TorchObjective(Objective):
         return _map(lambda leaf: leaf[index].to(self.device), (self.inputs, self.target))
 
     def _output(self, inputs):
-        """What the losses are of: the model's output, or for losses that go by name the logits in
-        it."""
+        """The argument of the loss: the model's output, or for losses given by name its logits."""
         output = self.model(**inputs) if isinstance(inputs, dict) else self.model(*inputs)
         if isinstance(output, self.torch.Tensor) or not self.loss_name:
             return output
@@ -2380,7 +2376,7 @@ class TorchObjective(Objective):
                         "give a loss= of your own, which gets it as it is")
 
     def _forward(self, index):
-        """Output of the model, and double losses of the samples."""
+        """Output of the model, losses of the samples in double precision, and their targets."""
         inputs, target = self._select(index)
         output = self._output(inputs)
         if self.classes_last:
@@ -2397,10 +2393,10 @@ class TorchObjective(Objective):
 
     def _write_copies(self):
         if any([p.write() for p in self.parameters]):
-            self.graphs = None  # made with other weights
+            self.graphs = None  # computed with other weights
 
     def _parts(self, index):
-        """The batches that `index` is cut into: their places in it, and their samples."""
+        """Cuts `index` into batches: yields the slice and the samples of each."""
         self._write_copies()
         for at in range(0, len(index), self.batch):
             self.check_interrupt()
@@ -2408,7 +2404,7 @@ class TorchObjective(Objective):
             yield place, index[place]
 
     def _wrong(self, output, target):
-        """How many answers are wrong, of a loss that has answers."""
+        """Number of wrong answers, for a loss that defines them."""
         if self.loss_name == "cross_entropy":
             right = target.argmax(1) if target.is_floating_point() else target
             answers = (output.argmax(1) != right) & (right != -100)
@@ -2427,8 +2423,7 @@ class TorchObjective(Objective):
         return losses, wrong if self.knows_wrong else None
 
     def _logits_of(self, index, inputs_at):
-        """Logits of as many samples as there are in index, batch by batch: `inputs_at` gives the
-        inputs at a slice of it."""
+        """Logits of len(index) samples, by batches; `inputs_at` returns the inputs of a slice."""
         logits = np.empty((len(index), self.classes), np.float32)
         with self.torch.no_grad():
             for place, _ in self._parts(index):
@@ -2481,8 +2476,8 @@ class TorchObjective(Objective):
         return self._flatten(total), added
 
     def _gradient_graphs(self, index):
-        """Gradients of the batches' losses, as functions of the weights. A Lanczos run asks for
-        them again and again: those of up to two batches are kept while weights and samples stay."""
+        """Gradients of the batches' losses, as functions of the weights. A Lanczos run needs them
+        repeatedly: those of up to two batches are kept while weights and samples are the same."""
         torch = self.torch
         self._write_copies()
         if self.graphs and all(np.array_equal(now, then) for now, then in
@@ -2520,12 +2515,12 @@ class TorchObjective(Objective):
 # ---- tables of models ----------------------------------------------------------------------------
 
 Row = collections.namedtuple("Row", "measure models tau lower upper tau_b p psi psi_mean k")
-Row.__doc__ = """A measure's Kendall tau with the target, its interval, tau_b and its p; by
-hyperparameter psi, and their mean; the conditional mutual information K."""
+Row.__doc__ = """A measure's Kendall tau with the target, its interval, tau_b and its p; psi by
+hyperparameter, and their mean; the conditional mutual information K."""
 
 
 class Evaluation(_Results):
-    """What `evaluate` found: a mapping from measures to Row, which prints as a table."""
+    """Result of `evaluate`: a mapping from measures to Row, which prints as a table."""
 
     def __init__(self, rows, target, hyper, notes):
         super().__init__(rows, notes)
@@ -2573,7 +2568,7 @@ def _numbers(values):
 
 
 def _codes(values):
-    """Settings as numbers: equal where their texts are."""
+    """Settings as numbers, which are equal if their texts are."""
     return np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.float64)
 
 
@@ -2584,9 +2579,9 @@ def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, res
     frame       a row for each model: DataFrame, dictionary of columns, or list of dictionaries, as
                 Measures.to_row makes them
     target      column of the generalization gap, or of the test error
-    hyper       columns of what was varied: for granulated Kendall (psi) and K
-    seed_column column of the training's seed: intervals then draw whole settings of `hyper`
-    measures    columns to judge [all other columns of numbers]
+    hyper       columns of the hyperparameters, for granulated Kendall (psi) and K
+    seed_column column of the training's seed; intervals then draw whole settings of `hyper`
+    measures    columns to evaluate [all other columns of numbers]
 
     Returns Evaluation: Kendall's tau with a bootstrap interval and p, psi by hyperparameter with
     their mean, and the conditional mutual information K. Rows in which a measure is missing are

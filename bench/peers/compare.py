@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs our networks and search beside PyTorch and ONNX Runtime and prints the ratios.
 
-Everything runs one after the other, in rounds: in each round every case is measured by all of them
-before the next case, so that a slow minute of the machine hits all. The best of each counts, and
-for a peer the best of its memory layouts. Needs nothing but Python's standard library; peers that
-are missing are named with what to install, and left out.
+Everything runs sequentially, in rounds. In each round, every case is measured by all of them before
+the next case, so that a slow phase of the machine affects all. The best of each counts, and for a
+peer the best of its memory layouts. Needs only Python's standard library; peers that are not
+installed are reported and left out.
 
     make bench-peers
     make bench-peers PEERS='--quick'                       (one small case: does it work?)
@@ -26,8 +26,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 RESULTS = os.path.join(ROOT, "bench", "results")
 
-# Images per second wanted: forward over ONNX Runtime, SGD step over PyTorch. They were set on Zen 5
-# (AMD's family 26) with one thread; on other processors they are printed, but not judged.
+# Goals for the ratios of images per second: forward to ONNX Runtime, SGD step to PyTorch. They were
+# set on Zen 5 (AMD's family 26) with one thread; on other processors they are printed, not judged.
 GOALS = {
     "cnn-8": (2.2, 3.0),
     "cnn-16": (2.4, 3.0),
@@ -69,7 +69,7 @@ def is_older(path, source):
 
 
 def find_python():
-    """An interpreter that has PyTorch: a distribution's is often not the first in PATH."""
+    """An interpreter that has PyTorch; the distribution's is often not the first in PATH."""
     for python in (sys.executable, "python3", "/usr/bin/python3"):
         if works([python, "-c", "import torch"]):
             return python
@@ -95,7 +95,7 @@ def find_ort(modules):
 
 
 class Networks:
-    """Commands that measure one case with so many threads, and the best rows they printed."""
+    """Commands that measure one case with a number of threads, and their best rows."""
 
     def __init__(self, options, python, ort):
         self.options, self.python, self.ort = options, python, ort
@@ -113,7 +113,7 @@ class Networks:
             for name in ("forward_ips", "step_ips"):
                 if row[name]:
                     best[name] = max(best.get(name, 0.0), float(row[name]))
-            # against ourselves: our worst round, a peer's best layout
+            # conservative: our worst round, a peer's best layout
             if row["memory_mb"]:
                 pick, start = (max, 0.0) if row["peer"] == OURS else (min, math.inf)
                 best["memory_mb"] = pick(best.get("memory_mb", start), float(row["memory_mb"]))
@@ -238,7 +238,7 @@ def network_table(rows):
 
 
 def run_search(options, python):
-    """Rows of the search's CSV files: ours by magnitude with beta 0.1, and PyTorch's."""
+    """Rows of the search's CSV files: ours by magnitude for beta 0.1, and PyTorch's."""
     small = ["--width", "4", "--epochs", "1", "--images", "512", "--grid", "10"]
     more = small if options.quick else []
     threads = ["--threads", str(max(map(int, options.threads.split(","))))]
@@ -308,7 +308,7 @@ def save(rows, report):
 
 
 def machine_of(program):
-    """The lines with which our program names compiler, flags, version and instruction set."""
+    """The lines in which our program prints compiler, flags, version and instruction set."""
     text = output_of([program, "--filter", "=cnn-8", "--threads", "1", "--reps", "1", "--seconds",
                       "0"])
     return "\n".join(line for line in (text or "").splitlines()

@@ -1,7 +1,7 @@
 // Images per second of the networks of bench/networks.c in ONNX Runtime: forward of 128 images.
 // usage: NODE_PATH=.../node_modules node ort_networks.js DIR [--case NAME] [--threads 1,2]
 //        [--reps N] [--seconds X] [--quick] [--no-header]    DIR: written by export_onnx.py
-// Two calls to warm up, then single calls until --reps of them and --seconds passed; best counts.
+// Two warm-up calls, then single calls until at least --reps and --seconds passed; the best counts.
 // Prints CSV: peer,case,threads,layout,forward_ips,step_ips,memory_mb (the last two are empty).
 'use strict';
 const fs = require('fs');

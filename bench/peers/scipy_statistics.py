@@ -3,8 +3,9 @@
 
     scipy_statistics.py BENCH_STATISTICS [--pairs N] [--reps N]
 
-BENCH_STATISTICS is the program of bench/statistics.c. Best of --reps calls after one to warm up;
-data of the same law: uniform x and 0.3 x + uniform y, the second row with y in hundred steps.
+BENCH_STATISTICS is the program of bench/statistics.c. Takes the best of --reps calls after one to
+warm up. Both use data of the same distribution: uniform x, and y = 0.3 x + uniform; in the second
+row y has steps of 1/100.
 """
 import argparse
 import csv

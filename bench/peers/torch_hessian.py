@@ -20,7 +20,7 @@ FAMILIES = {"cnn": models.cnn, "nin": models.nin, "resnet18": models.resnet18}
 
 
 def pass_seconds(model, tensors, x, y, batch, second):
-    """One gradient of the summed loss, or one product with it."""
+    """Time of one gradient of the summed loss, or of one Hessian-vector product."""
     vector = [torch.randn_like(t) for t in tensors]
     total = [torch.zeros_like(t) for t in tensors]
     start = time.perf_counter()

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Searches for the prunability of PyTorch models: examples/prunability.py beside the plain loop.
+"""Searches for the prunability of PyTorch models: examples/prunability.py and the plain loop.
 
     python3 bench/peers/torch_module.py [--samples N] [--threads N] [--grid N] [--rounds N]
 
 The plain loop prunes a copy in torch and evaluates all samples at kept fractions 0, 1/grid, ..., 1;
-`to answer` are its seconds until the loss is within 10 %. Both must find the same fraction.
-`outside` is what the search takes beyond the forward passes themselves, relative to them: losses in
-double precision, pruning, the way through C and back. Best of the rounds, which alternate.
+`to answer` is its time in seconds until the loss is within 10 %. Both must find the same fraction.
+`outside` is the search's time outside the forward passes, relative to theirs: losses in double
+precision, pruning, calls to and from C. The best of alternating rounds counts.
 """
 import argparse
 import os

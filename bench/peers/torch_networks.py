@@ -2,9 +2,10 @@
 """Images per second of the networks of bench/networks.c in PyTorch.
 
 Forward: model and cross-entropy of 128 images in eval mode under no_grad. Step: one SGD step with
-momentum and weight decay. Both memory formats, 1 and 2 threads. Two calls to warm up, then single
-calls until --reps of them and --seconds passed; the best counts. A process per row, so that peak
-memory is that of the row. Prints CSV: peer,case,threads,layout,forward_ips,step_ips,memory_mb
+momentum and weight decay. Both memory formats, 1 and 2 threads. Two warm-up calls, then single
+calls until at least --reps calls and --seconds have passed; the best counts. One process per row,
+so that peak memory is that of the row. Prints CSV:
+peer,case,threads,layout,forward_ips,step_ips,memory_mb
 """
 import argparse
 import os

@@ -59,7 +59,7 @@ def train(model, x, y, epochs):
 
 
 def search(model, x, y, options, loss):
-    """Losses at all grid points; the smallest feasible fraction."""
+    """Evaluates the loss at all grid points; returns the smallest feasible fraction."""
     weights = [p for p in model.parameters() if p.dim() > 1]
     saved = [w.data.clone() for w in weights]
     flat = torch.cat([w.flatten() for w in saved])
@@ -80,7 +80,7 @@ def search(model, x, y, options, loss):
 
 
 def derivative_seconds(model, x, y, batch, second):
-    """Gradient, or Hessian-vector product, over all images; of the conv and linear weights."""
+    """Time of a gradient or Hessian-vector product of conv and linear weights over all images."""
     weights = [p for p in model.parameters() if p.dim() > 1]
     vector = [torch.randn_like(w) for w in weights]
     start = time.perf_counter()

@@ -3,9 +3,9 @@
 #
 #   sh examples/cluster/merge.sh ./demogen --full --data cifar-10-batches-bin --out /shared/demogen
 #
-# The options are those the shards were run with, --out among them. It may run while shards still
-# train: the evaluation is then about the models that are finished. Only whole lines are taken, so a
-# shard that was killed while it wrote does no harm.
+# Give the options that the shards were run with, including --out. The script may run while shards
+# are still training; it then evaluates the finished models. Only complete lines are copied, so a
+# shard that was killed while writing does no harm.
 
 usage="usage: sh merge.sh PROGRAM OPTIONS... --out DIRECTORY"
 for word in "$@"; do
@@ -25,8 +25,8 @@ if [ -z "$program" ] || [ -z "$out" ]; then
     exit 2
 fi
 
-# The program needs no order, skips repeated headers and damaged rows, and of two rows of a model takes
-# the first.
+# The order of the rows does not matter. The program skips repeated headers and damaged rows, and
+# uses the first of two rows of the same model.
 found=0
 joined=$out/.models.csv.$$-0.tmp
 trap 'rm -f "$joined"' EXIT

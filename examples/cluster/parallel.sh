@@ -1,11 +1,12 @@
 #!/bin/sh
-# A study in n shards by GNU parallel, on the cores of this machine or of others, and merged.
+# Runs a study in n shards with GNU parallel, on this machine or on others, and merges the results.
 #
 #   sh examples/cluster/parallel.sh 8 ./demogen --mini --out mini
 #   SSHLOGINS=4/host1,4/host2 sh examples/cluster/parallel.sh 8 /shared/demogen --out /shared/mini
 #
-# SSHLOGINS goes to parallel's --sshlogin: hosts that see program, data and --out under the same
-# names. A shard that fails is tried again, and then goes on where it was. Without this script:
+# SSHLOGINS is passed to parallel's --sshlogin: hosts on which program, data and --out have the same
+# paths. A shard that fails is retried, and resumes where it stopped. The shards without this
+# script:
 #
 #   parallel ./demogen --mini --out mini --shard {}/8 --jobs 1 --yes --quiet ::: 1 2 3 4 5 6 7 8
 

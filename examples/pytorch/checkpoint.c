@@ -1,12 +1,12 @@
-/* checkpoint.c - looks into a safetensors file, and computes the loss of the network in it.
+/* checkpoint.c - lists a safetensors file, or computes the loss of the network in it.
 
        cc -O2 -fopenmp examples/pytorch/checkpoint.c -o checkpoint -lm
        ./checkpoint net.safetensors
        ./checkpoint net.safetensors --images test-images.npy --labels test-labels.npy
 
-   The network is one of the three families, whose sizes follow from the tensors' shapes. Images
-   come as the network is to see them: uint8 (then byte / 255) or floats, in NumPy's format. */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+   The network belongs to one of the three families; its sizes follow from the tensors' shapes.
+   Images are NumPy arrays as the network takes them: floats, or uint8 (read as byte / 255). */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../studies/options.h"
 #include "../studies/table.h"
@@ -59,7 +59,7 @@ static void list_tensors(prun_safetensors *file) {
     ex_table_free(&table);
 }
 
-/* The family asked for, or the first whose tensors are there; the description it leads to. */
+/* Reads the sizes of the chosen family, or of the first family whose tensors are in the file. */
 static prun_status find_arch(const settings *set, prun_safetensors *file, prun_arch *arch) {
     prun_status status = PRUN_ERR_MISSING;
     int family;

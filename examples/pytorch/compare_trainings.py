@@ -105,7 +105,7 @@ def main():
         test_loss, test_error = evaluate(model, *test_set)
         print(f"{name}: train error {train_error:.4f}, test error {test_error:.4f}, "
               f"test loss {test_loss:.3f}")
-        # measured on the images as they are, whatever the training made of them
+        # measured on the original images, also where the training augmented them
         result = measure(model, train_set, only=MEASURES, initial=initial, history=history,
                          samples=500)
         rows.append((test_error - train_error, result))
@@ -115,7 +115,7 @@ def main():
     print(f"{'generalization gap':24}{gaps[0]:14.4f}{gaps[1]:14.4f}")
     for name in MEASURES:
         first, second = (result[name] for _, result in rows)
-        # direction 1: larger values are to go with a larger gap
+        # direction 1: larger values should mean a larger gap
         agrees = first.direction * (second.value - first.value) * (gaps[1] - gaps[0])
         print(f"{name:24}{first.value:14.5g}{second.value:14.5g}   "
               f"{'yes' if agrees > 0 else 'no' if agrees < 0 else '-'}")

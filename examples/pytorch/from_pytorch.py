@@ -33,7 +33,7 @@ except ImportError:
         try:
             print(__doc__.strip(), flush=True)
         except OSError as error:
-            os.close(1)  # or the interpreter tries once more at its end
+            os.close(1)  # otherwise the interpreter would try again at exit
             sys.exit(f"error: standard output: {error.strerror}")
         sys.exit(0)
     sys.exit("error: PyTorch is not installed: apt-get install python3-torch, or pip install torch")
@@ -62,8 +62,8 @@ class CNN(nn.Module):
 
 
 class NiN(nn.Module):
-    """prun_net_create_nin: blocks of a 3x3 convolution of stride 2 and two 1x1. TensorFlow's padding, one
-    zero after the image, and its constants of batch norm, as the library builds it by default."""
+    """prun_net_create_nin: blocks of a 3x3 convolution of stride 2 and two 1x1. Padding (one zero
+    after the image) and batch-norm constants are TensorFlow's, as in the library by default."""
 
     def __init__(self, width, depth=3, channels=1, classes=10, dropout=0.0, size=32, **_):
         super().__init__()
@@ -104,7 +104,7 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """prun_net_create_resnet18: pre-activation, no norm before the mean."""
+    """prun_net_create_resnet18: pre-activation, without a norm before the final mean."""
 
     def __init__(self, width, channels=1, classes=10, **_):
         super().__init__()
@@ -127,8 +127,8 @@ class ResNet18(nn.Module):
 
 
 class VGG(nn.Module):
-    """VGG11 with batch norm, named as torchvision names it, for 32x32 images: any width, and a
-    classifier for the single position that five poolings leave.
+    """VGG11 with batch norm and torchvision's names, for 32x32 images and any width. Its classifier
+    takes the single position left by five poolings.
     examples/pytorch/vgg_from_pytorch.c reads it."""
 
     def __init__(self, width, channels=1, classes=10, **_):
@@ -160,8 +160,9 @@ DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", to
 
 @contextlib.contextmanager
 def output(path):
-    """A file that is written whole or not at all, as the library writes its files: beside the target,
-    then renamed over it; links are followed, the mode is kept, pipes and devices written in place."""
+    """Opens a file that is written whole or not at all, as the library does: to a temporary file
+    beside the target, which is then renamed over it. Links are followed and the mode is kept; pipes
+    and devices are written in place."""
     path = os.path.realpath(path)
     there = os.path.exists(path)
     if there and not os.access(path, os.W_OK):
@@ -187,7 +188,7 @@ def output(path):
 
 
 def tensor_bytes(tensor):
-    """The elements in row order, little end first (as on every machine that PyTorch is built for)."""
+    """The elements in row-major order, little-endian (as on every machine PyTorch is built for)."""
     tensor = tensor.detach().cpu().contiguous()
     return ctypes.string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size())
 
@@ -208,7 +209,7 @@ def save_safetensors(path, tensors, metadata=None):
 
 
 def load_safetensors(path):
-    """Tensors by name; the other direction, for a network trained in C."""
+    """Returns tensors by name; for networks trained in C."""
     dtypes = {name: dtype for dtype, name in DTYPES.items()}
     with open(path, "rb") as file:
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
@@ -248,8 +249,8 @@ def load_idx(path):
 
 
 def load_data(directory):
-    """Training and test set: images padded to 32x32 and standardised by the training set's mean and
-    deviation, labels."""
+    """Training and test set as (images, labels). Images are padded to 32x32 and standardised by the
+    training set's mean and standard deviation."""
     if not os.path.isfile(os.path.join(directory, "fashion-mnist-train-images.idx3-ubyte")):
         sys.exit(f"error: {directory!r}: no fashion-mnist-train-images.idx3-ubyte in it; --data DIR "
                  "names the directory of the IDX files")
@@ -314,7 +315,7 @@ def evaluate(net, images, labels):
 
 
 def run(command):
-    """What a program in C prints, after it was shown."""
+    """Runs a C program, prints its output and returns it."""
     print("$ " + " ".join(command), flush=True)
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True, check=False)
@@ -335,7 +336,7 @@ def loss_of(command):
 
 
 def measure_command(options, path):
-    """Every measure of the network; of a family with all that training left behind."""
+    """The command for all measures; for a family with the files of its training, if present."""
     if options.family == "vgg":
         return [*program_command(options, path, "train"), "--measure", "--hessian-images",
                 str(options.hessian_images)]
@@ -350,7 +351,7 @@ def measure_command(options, path):
 
 
 def program_command(options, path, part):
-    """The command that computes the loss; vgg_from_pytorch for a VGG, which is no family."""
+    """The command that computes the loss: vgg_from_pytorch for a VGG, otherwise checkpoint."""
     images = [os.path.join(options.out, f"{part}-{kind}.npy") for kind in ("images", "labels")]
     default = "vgg_from_pytorch" if options.family == "vgg" else "checkpoint"
     program = options.program or os.path.join("build", default)
@@ -370,7 +371,7 @@ WRITTEN = ["net.safetensors", "initial.safetensors", "history.csv", "measures.cs
 
 
 def check_outputs(options):
-    """Before the training, not after it: makes the directory, and refuses to replace the input."""
+    """Makes the directory before the training, and refuses to overwrite the input."""
     try:
         os.makedirs(options.out, exist_ok=True)
         with tempfile.TemporaryFile(dir=options.out):
@@ -418,7 +419,7 @@ def main():
     if options.load and not os.path.isfile(options.load):
         sys.exit(f"error: --load {options.load!r}: there is no such file")
     for program in needed_programs(options):
-        if not os.path.exists(program):  # before the training, not after it
+        if not os.path.exists(program):  # fail before the training
             parser.error(f"{program} is not there: make examples builds it")
 
     check_outputs(options)
@@ -438,7 +439,7 @@ def main():
     state = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
              for name, tensor in net.state_dict().items()}
     before = [os.path.join(options.out, name) for name in ("initial.safetensors", "history.csv")]
-    if options.load:  # what an earlier run left there belongs to another network
+    if options.load:  # files of an earlier run belong to another network
         for name in filter(os.path.exists, before):
             os.remove(name)
     else:
@@ -468,7 +469,7 @@ def main():
 
 
 def run_main():
-    """Exit status: 1 if it cannot print; Ctrl-C and SIGTERM end it without a trace of calls."""
+    """Exit status, 1 if it cannot print; Ctrl-C and SIGTERM end the program without a traceback."""
 
     def stop(*_):
         raise KeyboardInterrupt

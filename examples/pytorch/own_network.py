@@ -19,7 +19,7 @@ if "-h" in sys.argv[1:] or "--help" in sys.argv[1:]:
     try:
         print("usage: own_network.py [LIBRARY]\n\n" + __doc__.strip(), flush=True)
     except OSError as error:
-        os.close(1)  # or the interpreter tries once more at its end
+        os.close(1)  # otherwise the interpreter would try again at exit
         sys.exit(f"error: standard output: {error.strerror}")
     sys.exit(0)
 try:
@@ -48,7 +48,7 @@ def read_data():
 
 
 class Perceptron:
-    """One hidden layer of ReLUs. The arrays are changed in place, by training and by the library."""
+    """One hidden layer of ReLUs. Training and the library change the arrays in place."""
 
     def __init__(self, images, labels):
         draw = np.random.default_rng(1)
@@ -74,7 +74,7 @@ class Perceptron:
         return losses, int((logits.argmax(1) != labels).sum())
 
     def gradient(self, index):
-        """Of the summed loss, an array for each tensor."""
+        """Gradient of the summed loss, an array for each tensor."""
         hidden, logits = self.forward(index)
         error = np.exp(logits - logits.max(1, keepdims=True))
         error /= error.sum(1, keepdims=True)
@@ -99,7 +99,7 @@ def own_objective(net):
 
 
 class BuiltNetwork:
-    """The same network from the library's layers, as one would make it in C: only to compare."""
+    """The same network built from the library's layers, as in C, for comparison only."""
 
     def __init__(self, net):
         self.lib = P.load_library()
@@ -165,7 +165,7 @@ def main():
 
 
 def run(program):
-    """Exit status of a program: 1 if it cannot print, and Ctrl-C ends it without a trace of calls."""
+    """Exit status of a program, 1 if it cannot print. Ctrl-C ends it without a traceback."""
     try:
         if sys.stdout is None:
             raise OSError("it is closed")

@@ -1,13 +1,13 @@
-/* vgg_from_pytorch.c - a network of one's own, trained in PyTorch, built and measured here.
+/* vgg_from_pytorch.c - a custom network, trained in PyTorch, rebuilt and measured in C.
 
        python3 examples/pytorch/from_pytorch.py --family vgg --width 8 --out build/vgg
        cc -O2 -fopenmp examples/pytorch/vgg_from_pytorch.c -o vgg_from_pytorch -lm
        ./vgg_from_pytorch build/vgg/net.safetensors --images build/vgg/train-images.npy \
            --labels build/vgg/train-labels.npy --measure
 
-   The way for any network: a layer gets the path of its PyTorch module as its name ("features.0",
-   "layer1.0.conv1"), and prun_net_read_safetensors finds "features.0.weight" by itself. Here even the order of
-   layers is read off the names, as torchvision numbers them in a VGG:
+   This works for any network: give each layer the path of its PyTorch module as its name
+   ("features.0", "layer1.0.conv1"), and prun_net_read_safetensors finds "features.0.weight". Here
+   the order of the layers, too, follows from the names, as torchvision numbers them in a VGG:
 
        features.0.weight    of rank 4: convolution 3x3, padding 1      prun_layer_conv2d
        features.1.weight    of rank 1: batch norm                      prun_layer_batch_norm
@@ -16,7 +16,7 @@
        classifier.0.weight  linear over the flattened (C, H, W)        prun_layer_linear
        classifier.1, .2     ReLU (and dropout, which does nothing once the network is trained)
 */
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../studies/options.h"
 #include "../studies/table.h"
@@ -132,7 +132,7 @@ static int show_loss(prun_net *net, const prun_images *images, const prun_safete
     return 0;
 }
 
-/* What the search calls as it decides candidates. */
+/* Called by the search as it decides candidates. */
 static int on_progress(void *user, int64_t done, int64_t total) {
     ex_progress *progress = (ex_progress *)user;
 
@@ -141,7 +141,7 @@ static int on_progress(void *user, int64_t done, int64_t total) {
     return 0;
 }
 
-/* The names of the prunable tensors with the fraction that each keeps for every tolerance. */
+/* Prints the prunable tensors with the fraction of each that is kept, for every tolerance. */
 static void show_layers(const prun_net *net, const prun_prunability *found, const double *kept) {
     ex_table table = {0, 0, 0, NULL};
     ex_text header = {NULL, 0, 0};
@@ -211,8 +211,8 @@ static int keep_going(void *user, int64_t done, int64_t total) {
     return 0;
 }
 
-/* Every measure there is. What training alone knows (the weights before it, its history) is not in
-   a checkpoint, and the table says so. */
+/* Computes every measure. A checkpoint does not contain the initial weights and the history of
+   training; the table shows which measures need them. */
 static int measure(const settings *set, prun_net *net, const prun_images *images,
                    const prun_safetensors *file) {
     const char *decay = prun_safetensors_metadata(file, "weight_decay");

@@ -1,4 +1,4 @@
-/* data.h - data sets by their file names, and labels that are wrong on purpose */
+/* data.h - finding and loading data sets, and deliberately wrong labels */
 #ifndef DATA_H_INCLUDED
 #define DATA_H_INCLUDED
 
@@ -8,19 +8,19 @@
 
 #define EX_DATA_DIRECTORY "examples/data"
 
-/* Zero fields: grey, as stored, all images, no normalization. CIFAR keeps its channels and size. */
+/* Zero fields: one channel, stored size, all images, not normalized. CIFAR keeps its own format. */
 typedef struct ex_data_request {
-    const char *directory; /* EX_DATA_DIRECTORY: also looked for beside the program */
+    const char *directory; /* EX_DATA_DIRECTORY is also searched for beside the program */
     const char *program;   /* argv[0] */
     int64_t channels, pad_to;
     int64_t train_images, test_images; /* only the first ones */
-    prun_normalization normalization;  /* MEAN_STD: constants of the images trained on */
+    prun_normalization normalization;  /* MEAN_STD: constants of the training images */
 } ex_data_request;
 
 typedef struct ex_data {
     prun_images train, test;
-    char name[32];   /* which data set this is, for tables */
-    int32_t *labels; /* NULL, or the training labels in place of those read; from malloc */
+    char name[32];   /* of the data set, for tables */
+    int32_t *labels; /* NULL, or training labels that replace those read; from malloc */
 } ex_data;
 
 enum { EX_TRAIN_IMAGES, EX_TRAIN_LABELS, EX_TEST_IMAGES, EX_TEST_LABELS };
@@ -65,7 +65,7 @@ static inline int ex__data_scheme(const char *directory) {
     return scheme < EX_DATA_SCHEMES ? scheme : -1;
 }
 
-/* Whether a directory holds the files of the MNIST family as they are distributed, compressed. */
+/* Whether a directory holds the MNIST family's files still compressed, as distributed. */
 static inline int ex__data_is_compressed(const char *directory) {
     ex_text path = {NULL, 0, 0};
     int scheme, found = 0;
@@ -83,7 +83,7 @@ static inline int ex__data_is_compressed(const char *directory) {
     return found;
 }
 
-/* What a directory without data is. */
+/* Why a directory has no data. */
 static inline const char *ex__data_problem(const char *directory) {
 #ifdef EX_POSIX
     struct stat there;
@@ -96,7 +96,7 @@ static inline const char *ex__data_problem(const char *directory) {
     return "no data set in it";
 }
 
-/* Says where data was looked for, and what is wanted. */
+/* Reports where data was searched for, and which files are needed. */
 static inline void ex__data_missing(const ex_data_request *request, const char *tried) {
     if (ex__data_is_compressed(request->directory)) {
         ex_error(
@@ -113,9 +113,9 @@ static inline void ex__data_missing(const ex_data_request *request, const char *
              ex__data_name(3, EX_TRAIN_IMAGES));
 }
 
-/* The directory to read. The default one is relative to the project root, but programs are also
-   started from the folders of examples/, or from elsewhere by their path. Returns the naming
-   scheme, -1 after a message. */
+/* Finds the directory to read. The default is relative to the project root, but programs are also
+   started in the folders of examples/, or elsewhere by their path. Returns the naming scheme, -1
+   after a message. */
 static inline int ex__data_directory(const ex_data_request *request, ex_text *directory) {
     static const char *const beside[] = {"data", "../data", "../examples/data"};
     const char *program = request->program != NULL ? request->program : "";
@@ -138,8 +138,8 @@ static inline int ex__data_directory(const ex_data_request *request, ex_text *di
     return scheme;
 }
 
-/* Refuses an output that would replace a file of the data. Returns 0, or after a message the exit
-   status. */
+/* Refuses an output that would overwrite a file of the data. Returns 0 or, after a message, the
+   exit status. */
 static inline int ex_data_apart(const ex_data_request *request, const char *option,
                                 const char *path) {
     ex_text directory = {NULL, 0, 0}, file = {NULL, 0, 0};
@@ -157,7 +157,7 @@ static inline int ex_data_apart(const ex_data_request *request, const char *opti
     return status;
 }
 
-/* The five files of CIFAR-10's training set, or one file. */
+/* Loads the five files of CIFAR-10's training set, or one file. */
 static inline prun_status ex__data_cifar(prun_context *context, const char *directory, int scheme,
                                          int part, prun_images *images) {
     const int64_t count = scheme == 2 && part == EX_TRAIN_IMAGES ? 5 : 1;
@@ -212,7 +212,7 @@ static inline void ex_free_data(ex_data *data) {
     data->labels = NULL;
 }
 
-/* Both sets get the normalization asked for. Returns 0 or, after a message, the exit status. */
+/* Applies the normalization to both sets. Returns 0 or, after a message, the exit status. */
 static inline int ex__normalize(prun_context *context, prun_normalization normalization,
                                 ex_data *data) {
     data->train.normalization = normalization;
@@ -225,8 +225,8 @@ static inline int ex__normalize(prun_context *context, prun_normalization normal
     return 0;
 }
 
-/* The name of a data set. Files of the MNIST family are named alike: a checksum (FNV-1a) of the
-   labels tells the sets apart, so that no study resumes on another one. */
+/* Names a data set. The files of the MNIST family's sets have the same names, so a checksum
+   (FNV-1a) of the labels tells the sets apart, and no study resumes on a different one. */
 static inline void ex__data_identify(int scheme, const prun_images *all, int64_t count,
                                      char name[32]) {
     static const char *const labels[EX_DATA_SCHEMES] = {"fashion-mnist", "idx", "cifar10",
@@ -260,7 +260,7 @@ static inline int ex_load_data(prun_context *context, const ex_data_request *req
     return status;
 }
 
-/* CIFAR normalized by the constants that the paper's sources use for both sets (A.4). */
+/* Normalizes CIFAR by the constants that the paper's sources use for both sets (A.4). */
 static inline void ex_cifar_constants(ex_data *data) {
     static const float mean[3] = {0.4914f, 0.4822f, 0.4465f}, std[3] = {0.2023f, 0.1994f, 0.2010f};
 
@@ -276,8 +276,8 @@ static inline void ex_cifar_constants(ex_data *data) {
 #define EX_NOISE_ORDER 0x6e6f697365ULL
 #define EX_NOISE_LABEL 0x6e6f697366ULL
 
-/* Gives a share of the training images a wrong label: another one, each equally likely. Which ones
-   depends on the seed alone. */
+/* Gives a share of the training images a wrong label, all other classes being equally likely. The
+   choice depends only on the seed. */
 static inline void ex_label_noise(ex_data *data, double share, uint64_t seed) {
     prun_images *images = &data->train;
     const size_t n = (size_t)images->count;

@@ -1,23 +1,23 @@
 /* demogen.c - the paper's first experiment (5.4.1, A.3, Tables 1 to 3): what follows the gap?
 
    Trains a grid of Network in Network models that differ in width, depth, dropout, L2 penalty,
-   augmentation and seed, measures each, and finds out how well every measure follows their
+   augmentation and seed, measures each, and tests how well every measure follows their
    generalization gap, test error minus train error. One model per thread; the results do not depend
    on the number of threads, on shards, or on how often the program was killed and started again.
 
        cc -O2 -fopenmp examples/studies/demogen.c -lm -o demogen && ./demogen --demo
        ./demogen                                  324 small models: half an hour on two cores
-       ./demogen --night                          324 larger ones: four hours, in pieces if you like
+       ./demogen --night                          324 larger ones: four hours; can be interrupted
        ./demogen --full --data CIFAR10_DIRECTORY  the paper's 324 models, for a cluster
 */
 #include "figure.h"
 #include "study.h"
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
-/* Work of measuring in forward passes over the training set, per search: what the progress bar and
-   the estimate of the cost assume. */
+/* Forward passes over the training set per search, as the progress bar and the cost estimate assume
+   them. */
 #define SEARCH_PASSES 12
 
 enum { WIDTH, DEPTH, DROPOUT, L2, AUGMENT, AXES };
@@ -28,14 +28,14 @@ static const char *const axis_names[AXES] = {"width", "depth", "dropout", "l2", 
     "width,depth,dropout,l2,augment,seed,data,epochs,batch,lr,momentum,lr_step,l2_scale,crop," \
     "train_images,test_images,repetitions,draws,resamples,beta,fractions"
 
-/* Ways of choosing the weights to drop: the paper's two and the scores of the library. */
+/* Pruning criteria: the paper's two and the library's scores. */
 enum { MAGNITUDE, RANDOM, TAYLOR, FISHER, CURVATURE, LAMP, WAYS };
 static const char *const way_names[WAYS] = {"magnitude", "random",    "taylor",
                                             "fisher",    "curvature", "lamp"};
 static const char *const way_labels[WAYS] = {"magnitude |w|",  "random",         "Taylor |w g|",
                                              "Fisher w² E g²", "curvature w² h", "LAMP"};
 
-/* Results that the library's table of measures does not give, in the order of the columns. */
+/* Results that are not in the library's table of measures, in the order of the columns. */
 enum {
     TRAIN_LOSS,
     TEST_LOSS,
@@ -47,7 +47,7 @@ enum {
     DROPOUT_BOUND,
     EVALUATED_LOSSES,
     PRUNABLE,    /* weights that may be pruned */
-    KEPT_RANDOM, /* of them, at prunability by random pruning */
+    KEPT_RANDOM, /* of them, kept at the prunability by random pruning */
     LOWER,       /* 95 % interval of prunability by magnitude over the training samples */
     UPPER,
     BETAS
@@ -91,8 +91,8 @@ typedef struct study {
     ex_study rows;
     ex_data data;
     model *models;
-    double l2_scale;             /* what the penalties of the grid are multiplied by */
-    int main_beta;               /* the one that tables and derived measures use */
+    double l2_scale;             /* factor of the penalties of the grid */
+    int main_beta;               /* index of the beta that tables and derived measures use */
     char names[MAX_COLUMNS][64]; /* of the results */
     int columns, measured; /* measured: columns before the seconds of measures, if there are any */
     ex_text header, beta_text;
@@ -100,7 +100,7 @@ typedef struct study {
 
 /* ---- the grid ------------------------------------------------------------------------------ */
 
-/* Which of `count` values a running number stands for; the number then counts the axes left. */
+/* Takes the index of one of `count` values from a model number; the rest encodes the other axes. */
 static int axis(int64_t *number, int count) {
     const int position = (int)(*number % count);
 
@@ -176,7 +176,7 @@ static int is_own(const char *name) {
     return strncmp(name, "prunability", 11) == 0;
 }
 
-/* The paper's measures, or those and all that need no search, or all. */
+/* Whether --measures selects it: the paper's measures, all that need no search, or all. */
 static int is_wanted(const study *s, const prun_measure_info *info) {
     const int paper =
         strncmp(info->source, "Kuhn", 4) == 0 || strcmp(info->source, "Jiang 2019") == 0;
@@ -190,13 +190,13 @@ static int is_wanted(const study *s, const prun_measure_info *info) {
 /* The first column that the library's table fills; then one for each of its measures. */
 static int first_measure(const study *s) { return BETAS + WAYS * s->set.beta.count; }
 
-/* The column of prunability at the main beta, with the weights dropped in one of the ways. */
+/* The column of prunability at the main beta by one pruning criterion. */
 static int way_column(const study *s, int way) {
     return BETAS + way * s->set.beta.count + s->main_beta;
 }
 
-/* Prunability has a column per beta, all of one search; what derives from it uses 0.1, or the first
-   where that is not among them. */
+/* Prunability has a column per beta, all from one search. Derived quantities use beta 0.1, or the
+   first beta if 0.1 is not among them. */
 static void make_columns(study *s) {
     const ex_reals *beta = &s->set.beta;
     int64_t i, count;
@@ -257,10 +257,10 @@ static void write_key(void *user, int64_t number, ex_csv *row) {
 /* ---- one model ----------------------------------------------------------------------------- */
 
 static double epoch_work(const study *s, const model *m) {
-    return 4 * m->cost * (double)s->data.train.count; /* forward, twice that back, evaluation */
+    return 4 * m->cost * (double)s->data.train.count; /* forward 1, backward 2, evaluation 1 */
 }
 
-/* Of one search: there is one for each way, permutation and draw of noise. */
+/* Work of one search; each criterion, permutation and draw of noise needs one. */
 static double search_work(const study *s, const model *m) {
     return SEARCH_PASSES * m->cost * (double)s->data.train.count;
 }
@@ -273,7 +273,7 @@ static double model_work(void *user, int64_t number) {
            search_work(s, m) * (double)(WAYS - 1 + s->set.repetitions + s->set.draws);
 }
 
-/* A model on its way to a row. */
+/* A model while it is trained and measured. */
 typedef struct run {
     study *s;
     const model *m;
@@ -304,8 +304,8 @@ static void recipe_of(const study *s, const model *m, prun_train_options *recipe
     recipe->noise_pairs = set->measures.value > 0 ? 8 : 0;
 }
 
-/* Sum of the learning rates of all steps: with SGD, a penalty of l2 alone shrinks weights by the
-   factor exp(-l2 x that sum). */
+/* Sum of the learning rates of all steps. By itself, an L2 penalty shrinks weights in SGD by the
+   factor exp(-l2 x sum). */
 static double total_rate(const prun_train_options *recipe, int64_t images) {
     const double steps = ceil((double)images / (double)recipe->batch);
     double sum = 0;
@@ -315,8 +315,8 @@ static double total_rate(const prun_train_options *recipe, int64_t images) {
     return sum;
 }
 
-/* The factor that lets a penalty shrink the weights in the steps of this study as much as in the
-   150,000 of the paper's training (A.3), whose penalties the grid names. */
+/* The grid names the paper's penalties. This is the factor that makes them shrink the weights in
+   the steps of this study as much as in the paper's 150,000 steps (A.3). */
 static double l2_scale_of(const study *s) {
     const model none = {{0}, 0, 0};
     prun_train_options here, paper;
@@ -364,7 +364,7 @@ static prun_status train_model(run *r, int64_t number) {
     return status;
 }
 
-/* One search for all betas. kept: a fraction per beta. scores: NULL, or what to rank weights by. */
+/* One search for all betas. kept: a fraction per beta. scores: NULL, or scores to rank by. */
 static prun_status search(run *r, int way, const float *scores, double *kept,
                           prun_prunability *result) {
     const settings *set = &r->s->set;
@@ -413,7 +413,7 @@ static prun_status scored_searches(run *r, double *kept) {
     return status;
 }
 
-/* Norms of what is left after pruning, on a copy. */
+/* Sum of the norms of the weights that pruning keeps, computed on a copy. */
 static prun_status pruned_norms(run *r, double kept, double *value) {
     prun_net *copy = NULL;
     prun_objective objective;
@@ -430,7 +430,7 @@ static prun_status pruned_norms(run *r, double kept, double *value) {
     return status;
 }
 
-/* Eq. (1) at the random subnetworks that prunability at random found. */
+/* Eq. (1) for random subnetworks at the fraction that random pruning keeps. */
 static prun_status dropout_bound(run *r, double kept, double *value) {
     prun_perturb_options options;
     prun_dropout_bound bound;
@@ -532,8 +532,8 @@ static prun_status measure_model(run *r) {
     return status == PRUN_OK ? measure_rest(r) : status;
 }
 
-/* A context of its own makes the model independent of all others; one thread where the models
-   already share the cores among them. A model that diverged has a row that says so. */
+/* Each model has its own context and is independent of the others. It uses one thread if the models
+   already share the cores. A model that diverged has a row that says so. */
 static int run_model(void *user, int64_t number, ex_csv *row) {
     run r;
     ex_text shown = {NULL, 0, 0};
@@ -567,7 +567,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     prun_net_free(r.start);
     free(r.history);
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) return 0;
-    if (status != PRUN_ERR_CANCELLED) /* of what was stopped the study tells the reason */
+    if (status != PRUN_ERR_CANCELLED) /* the study reports why it stopped */
         ex_failure(&r.context, r.s->rows.key_text[number]);
     return EX_FAILED;
 }
@@ -579,11 +579,11 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
 /* A train error below which a model counts as fitted. */
 #define FITTED 0.02
 
-/* A measure over all models that have a row, oriented so that it is to grow with the gap. */
+/* A measure over all models that have a row, oriented so that it should grow with the gap. */
 typedef struct line {
     char name[80], label[100];
     double *x;
-    int infinite; /* values that do not exist and rank last */
+    int infinite; /* number of infinite values, which rank last */
     prun_kendall kendall;
     prun_interval interval; /* of tau */
     prun_granulated granulated;
@@ -612,7 +612,7 @@ static double *column(const evaluation *e, const char *name) {
     return k < 0 ? NULL : e->table.values + k * e->table.rows;
 }
 
-/* Rows that are results. Divergence is one, but has no measures. */
+/* Reads the rows and keeps those with measures; models that diverged have none. */
 static int read_rows(evaluation *e) {
     const char *path = e->s->rows.path.data;
     int64_t i, status;
@@ -660,8 +660,8 @@ static line *leave_out(evaluation *e, const char *label, const char *why) {
     return NULL;
 }
 
-/* A line of `values` times `sign`. What is infinite gets a value beyond all others. Returns NULL,
-   and adds nothing, when one is missing or all are equal. */
+/* Adds a line of `values` times `sign`, with infinite values replaced by one above all others.
+   Returns NULL, and adds nothing, if a value is missing or all are equal. */
 static line *add_line(evaluation *e, const char *name, const char *label, const double *values,
                       double sign) {
     line *l = &e->lines[e->count];
@@ -698,7 +698,7 @@ static int find_line(const evaluation *e, const char *name) {
     return -1;
 }
 
-/* Labels of what the paper's tables name; the others go by the library's names. */
+/* Labels as in the paper's tables; other measures keep the library's names. */
 static const char *label_of(const char *name) {
     static const char *const labels[][2] = {
         {"train_loss", "train loss"},
@@ -719,7 +719,7 @@ static const char *label_of(const char *name) {
     return name;
 }
 
-/* 1 or, for a measure that is meant to fall as the gap grows, -1. */
+/* -1 for a measure that should fall as the gap grows, otherwise 1. */
 static double sign_of(const char *name) {
     const int64_t place = prun_measure_find(name);
     int64_t count;
@@ -729,8 +729,9 @@ static double sign_of(const char *name) {
 
 static int is_margin(const char *name) { return strncmp(name, "margin_", 7) == 0; }
 
-/* Normalized margins: the gap by regression on 25 features (5.1, Jiang et al. 2019), in-sample as
-   there, and cross-fitted, each model by a fit without its fold; and the best single feature. */
+/* Adds normalized margins: the gap predicted by regression on 25 features (5.1, Jiang et al. 2019),
+   in-sample as there, and cross-fitted, each model by a fit without its fold. Also adds the best
+   single feature. */
 static int add_margins(evaluation *e) {
     const double *features[MAX_COLUMNS];
     const char *names[MAX_COLUMNS];
@@ -776,8 +777,8 @@ static int add_margins(evaluation *e) {
     return 0;
 }
 
-/* How far the predictions of a model for test images differ from those of the other seeds of its
-   configuration. It estimates the test error (Jiang et al. 2022), not the gap. */
+/* Mean disagreement between a model's predictions for test images and those of the other seeds of
+   its configuration. It estimates the test error (Jiang et al. 2022), not the gap. */
 static double disagreement(const evaluation *e, int64_t model) {
     const int64_t index = prun_table_find(&e->table, "predictions");
     double sum = 0, others = 0;
@@ -929,7 +930,7 @@ static void table2(const evaluation *e, ex_table *table) {
     }
 }
 
-/* Measures with the most information about prunability first. */
+/* Sorted by information about prunability, falling. */
 static void table3(const evaluation *e, ex_table *table) {
     char done[MAX_LINES] = {0};
     int i, k, best;
@@ -959,7 +960,7 @@ static void table3(const evaluation *e, ex_table *table) {
 typedef enum verdict { HELD, UNDECIDED, FAILED, NO_DATA } verdict;
 static const char *const verdicts[] = {"held", "undecided", "did not hold", "not tested"};
 
-/* Differences within this much of tau are called similar. */
+/* Differences of tau below this count as similar. */
 #define SIMILAR 0.1
 
 static verdict worse(verdict a, verdict b) { return a > b ? a : b; }
@@ -1028,7 +1029,7 @@ static int compare_claim(evaluation *e, const claim *c, ex_table *table) {
     return status;
 }
 
-/* Strongly negative, chiefly along the dropout axis. */
+/* The claim: tau is strongly negative, mainly along the dropout axis. */
 static void frobenius_claim(const evaluation *e, ex_table *table) {
     const int k = find_line(e, "sum_of_frobenius");
     const line *l = k >= 0 ? &e->lines[k] : NULL;
@@ -1054,7 +1055,7 @@ static void frobenius_claim(const evaluation *e, ex_table *table) {
     ex_table_cell(table, "%s", verdicts[v]);
 }
 
-/* All betas against the main one: their taus, and how alike they rank the models. */
+/* Compares all betas with the main one: their taus, and how similarly they rank the models. */
 static int beta_claim(evaluation *e, ex_table *table) {
     const study *s = e->s;
     ex_text found = {NULL, 0, 0};
@@ -1178,8 +1179,8 @@ static int table_of_claims(evaluation *e, ex_table *table) {
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
-/* Points coloured by dropout, which the paper's norms follow; else by the first axis that varies,
-   or the seed; in one colour where there are too many levels. */
+/* Points are coloured by dropout, which the paper's norms follow, else by the first axis that
+   varies, else by the seed. They have one colour if there are too many levels. */
 static int draw_scatter(const evaluation *e, const line *l) {
     const double *by = e->axes.seed;
     const char *name = "seed";
@@ -1277,7 +1278,7 @@ static int draw_taus(const evaluation *e) {
 
 /* ---- report -------------------------------------------------------------------------------- */
 
-/* To the screen, to OUT/name.csv and to the report. */
+/* Writes a table to the report and OUT/name.csv, and prints it if `screen` is set. */
 static int show(const evaluation *e, const char *title, const char *name, ex_table *table,
                 FILE *report, int screen) {
     if (screen) {
@@ -1288,7 +1289,7 @@ static int show(const evaluation *e, const char *title, const char *name, ex_tab
     return ex_report_table(&e->s->rows, report, table, name);
 }
 
-/* What each measure took, the most expensive first. */
+/* Time of each measure, the most expensive first. */
 static void cost_table(const evaluation *e, ex_table *table) {
     const study *s = e->s;
     const int first = first_measure(s), count = s->measured - first;
@@ -1305,13 +1306,13 @@ static void cost_table(const evaluation *e, ex_table *table) {
         for (best = -1, k = 0; k < count; k++)
             if (!done[k] && (best < 0 || mean[k] > mean[best])) best = k;
         done[best] = 1;
-        if (mean[best] < 0.001) break; /* what earlier ones found */
+        if (mean[best] < 0.001) break; /* these reuse earlier results */
         ex_table_cell(table, "%s", s->names[first + best]);
         ex_table_cell(table, "%.3f", mean[best]);
     }
 }
 
-/* What the levels of each axis do to the errors, which says whether an axis is more than noise. */
+/* Mean errors at each level of every axis, to show whether an axis has an effect beyond noise. */
 static void axis_table(const evaluation *e, ex_table *table) {
     const double *train = column(e, "train_error"), *test = column(e, "test_error");
     int64_t a, i;
@@ -1320,7 +1321,7 @@ static void axis_table(const evaluation *e, ex_table *table) {
     for (a = 0; a < e->axes.count; a++) {
         double level = -HUGE_VAL;
 
-        for (;;) { /* levels in rising order */
+        for (;;) { /* levels in ascending order */
             double next = HUGE_VAL, n = 0, sum[4] = {0, 0, 0, 0};
 
             for (i = 0; i < e->n; i++)
@@ -1366,7 +1367,7 @@ static double seed_deviation(const evaluation *e, const double *x) {
     return free_values > 0 ? sqrt(squares / free_values) : (double)NAN;
 }
 
-/* The ways of choosing the weights to drop: how far each gets, and what its measure is worth. */
+/* The pruning criteria: the fraction that each keeps, and how well it follows the gap. */
 static void way_table(const evaluation *e, ex_table *table) {
     int64_t i;
     int way;
@@ -1402,7 +1403,7 @@ static double mean_of(const double *x, int64_t n) {
     return sum;
 }
 
-/* Every pair of ways, the more effective one first: does its measure follow the gap better? */
+/* Every pair of criteria, the more effective one first: does it follow the gap better? */
 static int pair_table(evaluation *e, ex_table *table, verdict *conjecture) {
     const study *s = e->s;
     int a, b, held = 0, failed = 0, pairs = 0, status = 0;
@@ -1440,7 +1441,7 @@ static int pair_table(evaluation *e, ex_table *table, verdict *conjecture) {
     return status;
 }
 
-/* How well the training samples determine prunability: which models it tells apart. */
+/* How precisely the training samples determine prunability, and how many pairs of models differ. */
 static void describe_intervals(const evaluation *e, FILE *report) {
     const double *lower = column(e, "prunability_lower"), *upper = column(e, "prunability_upper");
     const double *kept = column(e, "kept_random"), *all = column(e, "prunable");
@@ -1716,9 +1717,9 @@ static int load(void *user, prun_context *context, const char *program) {
     return ex_load_data(context, &request, &s->data);
 }
 
-/* What a long study costs, as far as a few passes of its cheapest and its dearest model tell; -1 to
-   go on. Memory of a model: a training step, and room for the searches' copies of the weights.
-   Disk: a checkpoint is the weights and the momentum. */
+/* Prints the cost of a long study, estimated from a few passes of its cheapest and most expensive
+   models; -1 to continue. Memory of a model: a training step and the searches' copies of the
+   weights. Disk: a checkpoint has weights and momentum. */
 static int cost(const study *s) {
     const model *const tried[2] = {&s->models[0], &s->models[s->rows.count - 1]};
     prun_context context;

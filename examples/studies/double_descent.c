@@ -11,21 +11,21 @@
 */
 #include "figure.h"
 #include "recipe.h"
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
 #define MAX_Z 4
 #define MAX_COLUMNS 400
 
-/* What is known of a model. Measures of the library's table have their names there; for each z
-   five columns of effective dimensionality follow, then the measures that --measures all adds. */
+/* Values of a model. After these come the library's measures under their own names, five columns of
+   effective dimensionality for each z, and the measures that --measures all adds. */
 enum {
     TRAIN_LOSS,
     TRAIN_ERROR,
     TEST_LOSS,
     TEST_ERROR,
-    WEIGHTS,     /* k: what can be pruned, and the size of the Hessian */
+    WEIGHTS,     /* k: prunable weights, and the size of the Hessian */
     SOTL_END,    /* from losses evaluated at the end of each epoch */
     HESSIAN_MAX, /* largest eigenvalue */
     OWN_COLUMNS
@@ -90,7 +90,7 @@ typedef struct model {
     prun_context context;
     int64_t width, seed;
     prun_net *net;
-    prun_net *start; /* as it was before training; only --measures all asks for it */
+    prun_net *start; /* a copy from before training, with --measures all */
     double value[MAX_COLUMNS];
     ex_text predictions; /* with --measures all */
     double train_seconds, measure_seconds;
@@ -105,8 +105,8 @@ static int64_t model_seed(const study *s, int64_t number) {
     return s->set.recipe.seeds.value[number % s->set.recipe.seeds.count];
 }
 
-/* Forward passes over the training images that measuring a model takes, about: random pruning and
-   noise end early mostly; a Hessian product costs eight forward passes. */
+/* Approximate forward passes over the training images to measure a model: random pruning and noise
+   mostly end early; a Hessian product costs eight forward passes. */
 static double measuring_passes(const settings *set, double images) {
     const double hessian = set->hessian_images > 0 ? (double)set->hessian_images : images;
 
@@ -114,7 +114,7 @@ static double measuring_passes(const settings *set, double images) {
            8 * (double)set->steps * (double)set->probes * hessian / images;
 }
 
-/* In forward passes of an image, in multiplications. */
+/* Work of a model in multiplications, as in ex_forward_cost. */
 static double study_work(void *user, int64_t number) {
     const study *s = (const study *)user;
     const double images = (double)s->data.train.count;
@@ -123,8 +123,8 @@ static double study_work(void *user, int64_t number) {
            (3 * (double)s->set.recipe.epochs + measuring_passes(&s->set, images));
 }
 
-/* The k-th measure of the library's table that has no column of its own; NULL: there is none. What
-   the study computes itself is among those that have one. */
+/* The k-th measure of the library's table that is neither in library_names nor computed by the
+   study itself, or NULL. */
 static const char *other_measure(int64_t k) {
     static const char *const own[] = {"train_loss", "effective_dimensionality*", "hessian_largest"};
     int64_t count, i;
@@ -146,8 +146,8 @@ static const char *other_measure(int64_t k) {
     return NULL;
 }
 
-/* The library's measures. One that is undefined for this model (no training image is classified
-   correctly: no margins) stays NaN, which is an empty cell. */
+/* Computes the library's measures. One that is undefined for this model (such as margins, if no
+   training image is classified correctly) stays NaN, which is an empty cell. */
 static prun_status library_measures(model *m, const prun_objective *objective,
                                     const prun_epoch *history) {
     const settings *set = &m->s->set;
@@ -257,8 +257,8 @@ static void fill_row(const model *m, prun_status status, ex_csv *row) {
     ex_outcome(row, &m->context, status, m->train_seconds, m->measure_seconds);
 }
 
-/* A context of its own makes the model independent of all others; one thread, because the models
-   already share the cores among them. */
+/* Each model has its own context and is independent of the others. It uses one thread, because the
+   models already share the cores. */
 static int run_model(void *user, int64_t number, ex_csv *row) {
     study *s = (study *)user;
     const double work = study_work(s, number), start = ex_seconds();
@@ -283,9 +283,9 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     if (status == PRUN_OK) status = measure(&m, history);
     m.measure_seconds = ex_seconds() - start - m.train_seconds;
     ex_progress_add(&s->rows.progress, work - m.epoch_work * (double)s->set.recipe.epochs);
-    /* That a training diverged is a result; anything else may go better the next time. */
+    /* Divergence is a result. After any other failure there is no row, and a rerun tries again. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) fill_row(&m, status, row);
-    else if (status != PRUN_ERR_CANCELLED) /* of what was stopped the study tells the reason */
+    else if (status != PRUN_ERR_CANCELLED) /* the study reports why it stopped */
         ex_error("width %ld, seed %ld: %s", (long)m.width, (long)m.seed,
                  ex_reason(&m.context, status));
     free(history);
@@ -346,10 +346,10 @@ static void name_columns(study *s) {
 
 #define MAX_VIEWS 240
 
-/* A quantity of every model, as tables and figures show it. */
+/* A quantity of every model, for tables and figures. */
 typedef struct view {
     char label[80];
-    const char *axis;     /* of its panel; NULL: it has none */
+    const char *axis;     /* of its panel; NULL: no panel */
     double *x;            /* per model; NaN: undefined */
     double *mean, *error; /* per width, over seeds: mean and its standard error */
     int log_axis;
@@ -367,10 +367,10 @@ typedef struct results {
     view views[MAX_VIEWS];
     int count, margins; /* margins: first of the two fitted views, 0: none */
     prun_regression fit;
-    double threshold; /* smallest width with an interpolated mean train loss, NaN: none */
+    double threshold; /* smallest width from which on the mean train loss is low; NaN: none */
 } results;
 
-/* Where the train loss counts as near 0. */
+/* A mean train loss below this counts as interpolation. */
 #define INTERPOLATED 0.1
 
 /* Mean and standard error over the seeds of every width. An infinite value makes an infinite
@@ -396,7 +396,7 @@ static void average(const results *r, view *v) {
     }
 }
 
-/* A new view; its values are to be filled in. */
+/* Adds a view; the caller fills in its values. */
 static view *add_view(results *r, const char *axis, int log_axis, const char *label) {
     view *v = &r->views[r->count++];
 
@@ -423,8 +423,8 @@ static void column_view(results *r, const char *axis, int log_axis, const char *
     average(r, v);
 }
 
-/* How far the predictions for test images change with the seed: mean over the other seeds of the
-   width. It estimates the test error (Jiang et al. 2022), from images without labels. */
+/* Disagreement between seeds in the predictions for test images, as the mean over the other seeds
+   of the width. It estimates the test error (Jiang et al. 2022) without labels. */
 static void disagreement_view(results *r) {
     const int64_t index = prun_table_find(&r->table, "predictions");
     view *v = add_view(r, NULL, 0, "disagreement of seeds (test images)");
@@ -464,8 +464,8 @@ static void effective_views(results *r, int z) {
 }
 
 /* The test loss predicted from five statistics of the output margins by least squares over the
-   models (A.4): by a fit to all of them, and for each from a fit without its tenth of them. Models
-   without margins have no prediction. */
+   models (A.4): by a fit to all models, and cross-fitted, each tenth of them by a fit without it.
+   Models without margins have no prediction. */
 static int margin_views(results *r) {
     const double *test = column(r, own_names[TEST_LOSS]);
     const size_t n = (size_t)r->n;
@@ -540,7 +540,7 @@ static void make_views(results *r) {
     average(r, v);
 }
 
-/* Kendall's tau where both values exist. An infinite value ranks last. */
+/* Kendall's tau of the models with both values. An infinite value ranks last. */
 static int tau(results *r, const double *x, const double *y, int64_t n, prun_kendall *result) {
     double *a = (double *)ex_allocate(2 * (size_t)n, sizeof *a), *b = a + n;
     int64_t i, used = 0;
@@ -575,7 +575,7 @@ static int correlate(results *r) {
     return status;
 }
 
-/* Reads the rows; those of trainings that diverged are said and left out. */
+/* Reads the rows; reports and leaves out trainings that diverged. */
 static int read_rows(results *r, const char *path) {
     int64_t i, status_column;
     uint8_t *keep;
@@ -633,11 +633,11 @@ static void free_results(results *r) {
     prun_table_free(&r->table);
 }
 
-/* Up and down along the widths: the rise from the lowest point before a peak and the fall to the
-   lowest point behind it, at the peak where the smaller of the two is largest. */
+/* A rise and fall along the widths: the rise from the lowest point before a peak and the fall to
+   the lowest point after it, for the peak at which the smaller of the two is largest. */
 typedef struct descent {
     double low, peak, end;    /* widths */
-    double first, rise, fall; /* first: fall from the narrowest to the low */
+    double first, rise, fall; /* first: fall from the narrowest width to `low` */
     double first_error, rise_error, fall_error;
     int found, clear; /* clear: 95 % intervals of rise and fall are above 0 */
 } descent;
@@ -671,7 +671,7 @@ static descent find_descent(const results *r, const view *v) {
         d.fall_error = together(v->error[j], v->error[end]);
         d.first_error = low > 0 ? together(v->error[0], v->error[low]) : 0;
     }
-    /* two means of as many seeds each */
+    /* the difference of two means over equally many seeds */
     limit = ex_student(2 * ((int64_t)r->s->set.recipe.seeds.count - 1));
     d.clear = d.found && d.rise > limit * d.rise_error && d.fall > limit * d.fall_error;
     return d;
@@ -755,7 +755,7 @@ static void print_tables(const results *r) {
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
-/* What was trained on what, in two lines. */
+/* Describes networks, data and training in two lines. */
 static void describe(const results *r, ex_text *first, ex_text *second) {
     const study *s = r->s;
     const settings *set = &s->set;
@@ -828,8 +828,8 @@ static int draw_losses(const results *r) {
     return draw(r, "losses", plots, 2, 2, 560, 340);
 }
 
-/* Every view with an axis in a panel of its own, behind the test loss. few: only prunability and
-   N_eff / k. */
+/* Draws the test loss, then every view with an axis, each in its own panel. few: only prunability
+   and N_eff / k. */
 static int draw_measures(const results *r, const char *name, int few) {
     ex_series series[MAX_VIEWS];
     ex_plot plots[MAX_VIEWS];
@@ -847,7 +847,7 @@ static int draw_measures(const results *r, const char *name, int few) {
         series[count] = curve(r, i, NULL, i == V_TARGETS || i == V_TARGETS + 1 ? 0 : 2);
         plots[count] = panel(r, v->label, v->axis, &series[count], 1);
         plots[count].log_y = v->log_axis;
-        plots[count].mark_text = plots[count].mark_text != NULL ? "" : NULL; /* said once */
+        plots[count].mark_text = plots[count].mark_text != NULL ? "" : NULL; /* labelled once */
         count++;
     }
     return draw(r, name, plots, count, 3, 420, 290);
@@ -864,8 +864,8 @@ static int draw_all(const results *r) {
 
 /* ---- report -------------------------------------------------------------------------------- */
 
-/* tau_a of one measure with a target less that of another (NULL: that alone), with a 95 % interval
-   from drawing the widths anew, over widths from..to. Undefined: NaN. */
+/* tau_a of one measure with a target, minus that of another if b is not NULL, over widths from..to,
+   with a 95 % interval from a bootstrap over widths. NaN if undefined. */
 static int compare(results *r, const view *a, const double *b, const view *target, double from,
                    double to, prun_interval *interval) {
     double *x = (double *)ex_allocate(4 * (size_t)r->n, sizeof *x);
@@ -900,7 +900,7 @@ static int compare(results *r, const view *a, const double *b, const view *targe
     return status == PRUN_OK ? 0 : ex_failure(&r->context, "comparison");
 }
 
-/* One of the paper's claims beside what was found. */
+/* Adds one of the paper's claims with the result and a verdict. */
 static void claim(ex_table *table, const char *text, const char *found, const char *verdict) {
     ex_table_cell(table, "%s", text);
     ex_table_cell(table, "%s", found);
@@ -948,7 +948,7 @@ static int tau_claim(results *r, ex_table *table, const char *text, const view *
     return status;
 }
 
-/* a - b > 0 is what is claimed. */
+/* The claim: tau of a is larger than tau of b. */
 static int difference_claim(results *r, ex_table *table, const char *text, const view *a,
                             const view *b) {
     prun_interval interval;
@@ -963,8 +963,8 @@ static int difference_claim(results *r, ex_table *table, const char *text, const
     return status;
 }
 
-/* Where the test loss rises with the width, 1 / width ranks the models the wrong way round. Nothing
-   but the test loss says where that is. */
+/* Where the test loss rises with the width, 1 / width ranks the models in the wrong order. Only the
+   test loss itself shows where that is. */
 static int rise_claim(results *r, ex_table *table, const view *v) {
     const view *loss = &r->views[V_TEST_LOSS];
     const descent d = find_descent(r, loss);
@@ -984,7 +984,7 @@ static int rise_claim(results *r, ex_table *table, const view *v) {
     return status;
 }
 
-/* The strongest rival of prunability among the baselines that know nothing of the test set. */
+/* The best baseline that uses no labels of the test set. */
 static const view *best_rival(const results *r) {
     const view *best = NULL;
     int i;
@@ -1204,7 +1204,7 @@ static int by_size(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* Says what the study will cost, as far as a first step of its widest network tells. */
+/* Prints the cost of the study, estimated from a first step of its widest network. */
 static int announce(void *user) {
     const study *s = (const study *)user;
     const settings *set = &s->set;

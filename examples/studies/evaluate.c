@@ -13,7 +13,7 @@
 #include "figure.h"
 #include "options.h"
 #include "table.h"
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
@@ -21,7 +21,7 @@
 
 #define NAME_ROOM 1024 /* of a column's name on the command line */
 
-/* Where intervals of all measures would take many minutes, they are made of fewer resamples. */
+/* If the intervals of all measures would take many minutes, fewer resamples are drawn. */
 #define USUAL_RESAMPLES 2000
 #define LEAST_RESAMPLES 100
 #define MOST_ROWS_DRAWN 1e8 /* resamples x models x measures */
@@ -37,7 +37,7 @@ typedef struct settings {
 
 typedef enum kind { PLAIN, IN_SAMPLE, CROSS_FITTED, BASELINE } kind;
 
-/* What a column is by its name and its values, to those that name no measures. */
+/* The kind of a column by its name and values, which decides if the user names no measures. */
 typedef enum sort_of_column {
     A_MEASURE,
     A_TIME,
@@ -52,16 +52,16 @@ typedef enum sort_of_column {
     SORTS_OF_COLUMNS
 } sort_of_column;
 
-/* A measure and all that is found out about it. */
+/* A measure and its results. */
 typedef struct measure {
     char *name, *label; /* label: as the tables show it */
     const double *values;
     double *own;           /* values that belong to the measure, or NULL */
-    const char *undefined; /* why there is nothing to rank, or NULL; `constant` is set too */
+    const char *undefined; /* why it cannot be ranked, or NULL; `constant` is set too */
     const char *no_r2;     /* why R2 is undefined, or NULL */
     int64_t column;        /* of the table, -1: computed */
     kind kind;
-    int constant, found; /* found: not named by anybody */
+    int constant, found; /* found: not named by the user */
     prun_kendall kendall;
     prun_granulated granulated;
     prun_cmi cmi;
@@ -91,7 +91,7 @@ typedef struct evaluation {
     int with_cmi, with_between, with_sign; /* 0: too many models, or not wanted */
     int fewer_resamples;                   /* than usual, by the rule for large tables */
     double k_cost, interval_cost;          /* core seconds: of one K, of a measure's intervals */
-    int problem;                           /* exit status of what did not stop the program */
+    int problem;                           /* exit status of errors that did not stop the program */
     ex_progress progress;
 } evaluation;
 
@@ -99,7 +99,7 @@ static const char *const control_names[2] = {"parameter count", "1 / width"};
 
 /* ---- texts --------------------------------------------------------------------------------- */
 
-/* A text of its own. */
+/* A new text, which the caller frees. */
 EX_PRINTF(1, 2) static char *text_of(const char *format, ...) {
     ex_text text = {NULL, 0, 0};
     va_list arguments;
@@ -110,10 +110,10 @@ EX_PRINTF(1, 2) static char *text_of(const char *format, ...) {
     return text.data;
 }
 
-/* Letters of ASCII in small. */
+/* Lower case of ASCII letters. */
 static char small(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
-/* Whether a text of some length is one of a list "a b c", capitals or not. */
+/* Whether a text of some length is in a list "a b c", ignoring case. */
 static int is_one_of(const char *text, size_t length, const char *list) {
     size_t i, word;
 
@@ -126,7 +126,7 @@ static int is_one_of(const char *text, size_t length, const char *list) {
     return 0;
 }
 
-/* How many letters must be put in, taken out or replaced to make a of b, capitals or not. */
+/* Edit distance of two names, ignoring case. */
 static size_t distance(const char *a, const char *b) {
     const size_t n = strlen(a), m = strlen(b);
     size_t *row = (size_t *)ex_allocate(m + 1, sizeof *row), i, j, result;
@@ -150,13 +150,13 @@ static size_t distance(const char *a, const char *b) {
 
 /* ---- columns ------------------------------------------------------------------------------- */
 
-/* "table.csv: line 7, column 3 (gap)" of a cell. */
+/* Prints the place of a cell: "table.csv: line 7, column 3 (gap)". */
 static void print_place(const evaluation *e, int64_t row, int64_t column) {
     fprintf(stderr, "%s: line %ld, column %ld (%s)", ex_shown(e->path), (long)e->table.lines[row],
             (long)column + 1, ex_shown(e->table.names[column]));
 }
 
-/* Says that there is no such column, which are there, and which was perhaps meant. */
+/* Reports a column that does not exist, with the columns that do and a likely correction. */
 static int no_column(const evaluation *e, const char *option, const char *name) {
     const prun_table *t = &e->table;
     size_t nearest = strlen(name) / 3 + 1;
@@ -186,7 +186,7 @@ static int bad_table(const evaluation *e) {
     return e->context.status == PRUN_ERR_MEMORY ? EX_FAILED : EX_USAGE;
 }
 
-/* A column of numbers with a role; NULL after a message. */
+/* A column of numbers, marked as used; NULL after a message. */
 static const double *numbers(evaluation *e, const char *name) {
     const double *values = NULL;
 
@@ -204,7 +204,7 @@ static const double *numbers(evaluation *e, const char *name) {
     return values;
 }
 
-/* The same for what differences are taken of: infinite targets have none. */
+/* The same for targets, which must be finite: differences of infinite ones are undefined. */
 static const double *finite_numbers(evaluation *e, const char *name) {
     const double *values = numbers(e, name);
     const int64_t column = prun_table_find(&e->table, name);
@@ -274,7 +274,7 @@ static int find_axes(evaluation *e) {
     return 0;
 }
 
-/* The gap is computed where its two errors are there, and rounded, so that equal ones tie. */
+/* The gap is computed if its two errors are in the table, and rounded so that equal gaps tie. */
 static int find_target(evaluation *e) {
     const char *train = *e->set.train != '\0' ? e->set.train : "train_error";
     const char *test = *e->set.test != '\0' ? e->set.test : "test_error";
@@ -320,8 +320,8 @@ static measure *add_measure(evaluation *e, const char *name, const double *value
     return m;
 }
 
-/* Column of the parameter count (0) or the width (1): as named, or the usual name where it exists;
-   NULL: there is none. */
+/* Column of the parameter count (0) or the width (1): as named by the user, or a usual name that
+   exists, or NULL. */
 static const char *control_column(const evaluation *e, int control) {
     static const char *const usual[2][3] = {{"params", "parameters", "parameter_count"},
                                             {"width", "width", "width"}};
@@ -367,7 +367,7 @@ static int add_baselines(evaluation *e) {
     return 0;
 }
 
-/* Marks what the list names as used. */
+/* Marks the columns of --ignore as used. */
 static int ignore_columns(evaluation *e) {
     const char *list = e->set.ignore;
     char pattern[NAME_ROOM];
@@ -381,7 +381,7 @@ static int ignore_columns(evaluation *e) {
     return 0;
 }
 
-/* Named measures, or every column of numbers that is left. */
+/* Adds the named measures, or every remaining column of numbers. */
 static int find_measures(evaluation *e) {
     const char *list = e->set.measures;
     char name[NAME_ROOM];
@@ -410,7 +410,7 @@ static int find_measures(evaluation *e) {
     return 0;
 }
 
-/* Names are keys of the outputs. */
+/* Rejects duplicate names, because names are keys in the outputs. */
 static int check_names(const evaluation *e) {
     size_t i, j;
 
@@ -427,8 +427,8 @@ static int check_names(const evaluation *e) {
 
 /* ---- fitted measures ----------------------------------------------------------------------- */
 
-/* In-sample and cross-fitted prediction of the target, and the best single variable. A fit that is
-   undefined has rows that say so. */
+/* Adds the in-sample and cross-fitted predictions of the target, and the best single variable. An
+   undefined fit has rows that say so. */
 static int add_fit(evaluation *e, const char *name, const double **columns, const int64_t *index,
                    int64_t count) {
     const size_t n = (size_t)e->table.rows;
@@ -487,7 +487,7 @@ static int add_fit(evaluation *e, const char *name, const double **columns, cons
     return 0;
 }
 
-/* One NAME=PATTERN+PATTERN. */
+/* Adds the fit NAME=PATTERN+PATTERN. */
 static int find_fit(evaluation *e, const char *text) {
     const char *equals = strchr(text, '='), *list = equals != NULL ? equals + 1 : "";
     const double **columns;
@@ -535,9 +535,9 @@ static int find_fits(evaluation *e) {
     return status;
 }
 
-/* ---- what columns are ---------------------------------------------------------------------- */
+/* ---- kinds of columns ---------------------------------------------------------------------- */
 
-/* Whether the library computes a measure of this name, of folded weights too. */
+/* Whether the library computes a measure of this name, also with folded weights. */
 static int is_library_measure(const char *name) {
     static const char folded[] = "_folded";
     const size_t end = sizeof folded - 1, length = strlen(name);
@@ -550,8 +550,8 @@ static int is_library_measure(const char *name) {
     return found;
 }
 
-/* Whether a name is another column's but for one of its words, which means an error of that one:
-   n_eff_error_z1 beside n_eff_z1. */
+/* Whether a name is another column's name with an additional word for its error, as n_eff_error_z1
+   is for n_eff_z1. */
 static int is_error_of_another(const prun_table *t, const char *name) {
     size_t start, length;
 
@@ -568,7 +568,7 @@ static int is_error_of_another(const prun_table *t, const char *name) {
     return 0;
 }
 
-/* The last word of a name but for numbers behind it: "loss" of test_loss_0.5. */
+/* The last word of a name, ignoring numbers after it: "loss" in test_loss_0.5. */
 static const char *last_word(const char *name, size_t *length) {
     size_t end = strlen(name), start;
 
@@ -610,8 +610,8 @@ static sort_of_column sort_by_name(const prun_table *t, const char *name) {
     return A_MEASURE;
 }
 
-/* Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ... in some order. Where the name
-   says that there is none, any whole numbers are what is left of that, or a part of it. */
+/* Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ... in any order. In a nameless
+   column any whole numbers count, as the rows may be part of a larger table. */
 static int counts_rows(const prun_table *t, int64_t column, int nameless) {
     const double *v = t->values + column * t->rows;
     char *seen = (char *)ex_allocate((size_t)t->rows + 1, 1);
@@ -647,8 +647,8 @@ static int64_t missing_values(const prun_table *t, int64_t column) {
     return count;
 }
 
-/* What each column is, before rows are left out. A measure of the library that is undefined in some
-   models is a gap that this library made: the others are evaluated without it. */
+/* Finds the kind of each column, before rows are left out. A library measure that is undefined for
+   some models is left out, so that the other measures can be evaluated over all models. */
 static void sort_columns(evaluation *e) {
     const prun_table *t = &e->table;
     int64_t i;
@@ -669,12 +669,12 @@ static void sort_columns(evaluation *e) {
     }
 }
 
-/* Whether a column was left out for what it is, and not by a list or for a role it has. */
+/* Whether a column was left out because of its kind, not because of an option or its role. */
 static int left_out(const evaluation *e, int64_t column) {
     return *e->set.measures == '\0' && !e->used[column] && e->sort[column] != A_MEASURE;
 }
 
-/* One line on the columns that were left out, and why. */
+/* Prints one line on the columns that were left out, and why. */
 static void print_left_out(const evaluation *e, FILE *file) {
     static const char *const names[SORTS_OF_COLUMNS] = {"",
                                                         "times",
@@ -711,7 +711,7 @@ static int by_number(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-/* 0.1 + 0.2 and 0.3 are two settings, which is hardly what was meant. */
+/* Warns of settings that differ only by rounding, such as 0.1 + 0.2 and 0.3. */
 static void check_settings(const evaluation *e, const char *name, const double *values) {
     const int64_t n = e->table.rows, column = prun_table_find(&e->table, name);
     double *sorted = (double *)ex_allocate((size_t)n, sizeof *sorted);
@@ -742,7 +742,7 @@ static int listed(const char *list, char separator, const char *name) {
     return 0;
 }
 
-/* Whether a column can have a role; decided by names alone, before rows are left out. */
+/* Whether a column can have a role, decided before rows are left out. */
 static int wanted(const evaluation *e, int64_t column) {
     const settings *s = &e->set;
     const char *name = e->table.names[column], *fit = s->fit;
@@ -783,7 +783,7 @@ static void skip_missing(evaluation *e) {
                 (long)(before - e->table.rows), (long)before);
 }
 
-/* First and last line of the models, for messages about whole columns. */
+/* First or last line of the models, for messages about whole columns. */
 static long edge_line(const evaluation *e, int last) {
     return (long)e->table.lines[last ? e->table.rows - 1 : 0];
 }
@@ -796,8 +796,8 @@ static int is_constant(const double *values, int64_t n) {
     return i == n;
 }
 
-/* A constant target ranks nothing; a constant measure has a row that says so. It is a fault where
-   it was asked for, or where there is no other. */
+/* A constant target is an error. A constant measure has a row that says so; it is an error if the
+   user named it, or if no measure varies. */
 static int check_constants(evaluation *e) {
     size_t i, varying = 0;
 
@@ -823,9 +823,9 @@ static int check_constants(evaluation *e) {
         const measure *m = &e->measures[i];
         const int fault = !m->found || varying == 0;
 
-        if (m->undefined != NULL) e->problem = EX_USAGE; /* after its own message */
+        if (m->undefined != NULL) e->problem = EX_USAGE; /* already reported */
         if (!m->constant || m->kind == BASELINE || m->undefined != NULL || (!fault && !e->set.json))
-            continue; /* the tables name the last kind themselves */
+            continue; /* the tables list the others themselves */
         fprintf(stderr,
                 "%s: %s: lines %ld to %ld, column %ld (%s): constant (%g); what depends on "
                 "it is undefined\n",
@@ -839,7 +839,7 @@ static int check_constants(evaluation *e) {
 /* The printed tables leave out constant columns that the user did not name. */
 static int shown(const measure *m) { return !(m->found && m->constant); }
 
-/* Order of models by their settings; qsort has no place for the table. */
+/* The table whose models by_settings compares; qsort passes no context. */
 static const evaluation *sorted_table;
 
 static int compare_settings(int64_t i, int64_t j) {
@@ -943,7 +943,7 @@ static prun_resampling_options resampling_of(const evaluation *e, prun_statistic
     return o;
 }
 
-/* Regression of the target on the measure alone; fitted measures brought theirs along. */
+/* Regresses the target on the measure; fitted measures already have their R2. */
 static prun_status regress(evaluation *e, measure *m) {
     prun_regression_options options;
     prun_regression r;
@@ -961,7 +961,7 @@ static prun_status regress(evaluation *e, measure *m) {
     m->adjusted_r2 = r.adjusted_r2;
     m->cv_r2 = r.cv_r2;
     m->no_r2 = r.infinite >= 0 ? "it has infinite values" : r.reason;
-    if (m->no_r2 != NULL && e->set.json) /* the tables say so themselves */
+    if (m->no_r2 != NULL && e->set.json) /* the tables report it themselves */
         fprintf(stderr, "note: R2 of %s is undefined: %s\n", m->label, m->no_r2);
     return PRUN_OK;
 }
@@ -1021,7 +1021,7 @@ static prun_status evaluate_measure(evaluation *e, measure *m) {
     return status;
 }
 
-/* The measure of the largest tau against each other one. */
+/* Compares the measure with the largest tau with each other one. */
 static prun_status compare_measures(evaluation *e) {
     prun_resampling_options o = resampling_of(e, PRUN_STATISTIC_TAU_A);
     prun_status status = PRUN_OK;
@@ -1042,7 +1042,7 @@ static prun_status compare_measures(evaluation *e) {
     return status;
 }
 
-/* K of x and y judged by the entropy of x, from what was computed for that of y. */
+/* K of x and y relative to the entropy of x, from a result relative to that of y. */
 static double k_by_first(const prun_cmi *cmi) {
     double k = NAN;
     int32_t i;
@@ -1120,7 +1120,7 @@ static int compute(evaluation *e) {
 
 /* ---- findings ------------------------------------------------------------------------------ */
 
-/* Whether a row is a measure that has a rank: no baseline, not constant, not fitted to the target. */
+/* Whether a measure is ranked: neither a baseline, nor constant, nor fitted in-sample. */
 static int is_ranked(const measure *m) {
     return (m->kind == PLAIN || m->kind == CROSS_FITTED) && !m->constant;
 }
@@ -1129,7 +1129,7 @@ static const char *target_name(const evaluation *e) {
     return strcmp(e->set.target, "gap") == 0 ? "generalization gap" : ex_shown(e->set.target);
 }
 
-/* The ranked measure of the largest tau, other than `but`; -1: none. */
+/* The ranked measure with the largest tau, except `but`; -1: none. */
 static int64_t best_ranked(const evaluation *e, int64_t but) {
     int64_t best = -1, i;
 
@@ -1140,7 +1140,7 @@ static int64_t best_ranked(const evaluation *e, int64_t but) {
     return best;
 }
 
-/* How many ranked measures have an interval on the given side of 0. */
+/* Number of ranked measures whose interval of tau is above (or else below) 0. */
 static long decided(const evaluation *e, int above) {
     long count = 0;
     size_t i;
@@ -1153,7 +1153,7 @@ static long decided(const evaluation *e, int above) {
     return count;
 }
 
-/* How the best measure and the next one compare, where the comparison was made with it. */
+/* Prints the next measure and, if the two were compared, the lead of the best one. */
 static void print_lead(const evaluation *e, int64_t best, int64_t next) {
     const measure *m = &e->measures[next];
     const prun_interval *lead = &m->comparison;
@@ -1165,7 +1165,7 @@ static void print_lead(const evaluation *e, int64_t best, int64_t next) {
     printf(".\n");
 }
 
-/* What a reader wants to know first, in three sentences. */
+/* Prints the main results in three sentences. */
 static void print_findings(const evaluation *e) {
     const int64_t best = best_ranked(e, -1), next = best_ranked(e, best);
     const prun_interval *interval = best >= 0 ? &e->measures[best].tau_interval : NULL;
@@ -1205,7 +1205,7 @@ static void interval_cell(ex_table *table, const prun_interval *interval) {
     else ex_table_cell(table, "-");
 }
 
-/* "given width, depth": the subset at which K is smallest. */
+/* The subset at which K is smallest, such as "width, depth". */
 static void subset_text(const evaluation *e, const prun_cmi *cmi, char *text, size_t size) {
     const int32_t *axis = cmi->best >= 0 ? cmi->subset[cmi->best].axis : NULL;
 
@@ -1371,7 +1371,7 @@ static void print_table_4(const evaluation *e) {
     ex_text_free(&header);
 }
 
-/* Every dash has its reason. */
+/* Prints the reason for every dash in the tables. */
 static void print_reasons(const evaluation *e) {
     const measure *first = &e->measures[0];
     size_t i;
@@ -1468,8 +1468,8 @@ static void print_tables(const evaluation *e) {
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 character that a text begins with, as strict as readers of JSON are; 0: a
-   control character or no UTF-8. */
+/* Bytes of the UTF-8 character at the start of a text, checked as strictly as JSON readers do; 0: a
+   control character or invalid UTF-8. */
 static size_t utf8_length(const char *text) {
     const unsigned char *c = (const unsigned char *)text;
     const size_t length = *c < 0x80   ? 1
@@ -1484,7 +1484,7 @@ static size_t utf8_length(const char *text) {
         if ((c[i] & 0xc0) != 0x80) return 0;
     if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0)) /* controls */
         return 0;
-    if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xf0 && c[1] < 0x90)) /* longer than need be */
+    if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xf0 && c[1] < 0x90)) /* overlong */
         return 0;
     return (*c == 0xed && c[1] > 0x9f) || (*c == 0xf4 && c[1] > 0x8f) ? 0 : length;
 }
@@ -1496,7 +1496,7 @@ static void json_text(const char *text) {
 
         if (*text == '"' || *text == '\\') printf("\\%c", *text);
         else if (length > 0) printf("%.*s", (int)length, text);
-        else /* a control character, or a byte of Latin-1, whose numbers are Unicode's */
+        else /* a control character, or Latin-1, which has the same codes as Unicode */
             printf("\\u%04x", (unsigned)(unsigned char)*text);
         text += length > 0 ? length : 1;
     }
@@ -1584,7 +1584,7 @@ static void json_measure(const evaluation *e, const measure *m) {
     printf("}");
 }
 
-/* Baselines stand in an object of their own. */
+/* Measures and baselines are separate objects. */
 static void json_group(const evaluation *e, const char *name, int baselines) {
     size_t i;
     int any = 0;
@@ -1624,7 +1624,7 @@ static void csv_interval(ex_csv *csv, const prun_interval *interval) {
     ex_csv_number(csv, interval->upper);
 }
 
-/* A column named after another. */
+/* Writes a column name with a prefix. */
 static void csv_name(ex_csv *csv, const char *prefix, const char *name) {
     char *text = text_of("%s%s", prefix, name);
 
@@ -1697,8 +1697,7 @@ static void csv_row(ex_csv *csv, const evaluation *e, size_t row) {
     ex_csv_end_line(csv);
 }
 
-/* Before the long work: an output that would take the place of the table is refused, and so is one
-   that cannot be written. */
+/* Refuses an output that would overwrite the table or cannot be written, before the long work. */
 static int check_output(const evaluation *e, const char *option, const char *path) {
     if (!ex_one_file(path, e->path)) return ex_writable(path);
     ex_error("--%s %s: this is the table that is read; give another name", option, path);
@@ -1733,7 +1732,7 @@ static int levels_of(const double *values, int64_t n, double *levels) {
     return count;
 }
 
-/* Name of a level, as the table has it. */
+/* Name of a level, as written in the table. */
 static void level_name(const evaluation *e, int64_t axis, double level, char *text, size_t size) {
     const int64_t column = prun_table_find(&e->table, e->axis_name[axis]);
     int64_t i;
@@ -1743,8 +1742,8 @@ static void level_name(const evaluation *e, int64_t axis, double level, char *te
              ex_shown(e->table.cells[i * e->table.columns + column]));
 }
 
-/* Name of a measure's figure, short enough for a file. Columns such as "a b" and "a/b" would have
-   the same one: all but the first get a number. */
+/* Name of a measure's figure, short enough for a file. Names such as "a b" and "a/b" would be the
+   same file, so all but the first get a number. */
 static void scatter_name(const evaluation *e, const measure *m, char *text, size_t size) {
     const measure *other;
     char own[101], name[101];
@@ -1759,8 +1758,8 @@ static void scatter_name(const evaluation *e, const measure *m, char *text, size
     else snprintf(text, size, "scatter_%s_%d", own, twin);
 }
 
-/* Coloured by the first hyperparameter that does not have too many levels: x and y are sorted by
-   them into `values`, room for 2 n. */
+/* Points are coloured by the first hyperparameter that does not have too many levels. `values`, of
+   2 n elements, receives x and y grouped by level. */
 static int svg_scatter(const evaluation *e, const measure *m, double *values) {
     const int64_t n = e->table.rows;
     double levels[6], *x = values, *y = values + n;
@@ -1799,7 +1798,7 @@ static int svg_scatter(const evaluation *e, const measure *m, double *values) {
     return ex_plots_write(e->set.svg, name, NULL, NULL, &plot, 1, 1, 720, 460);
 }
 
-/* A bar with its standard error, v in -1 .. 1; the error too ends there, where the panel does. */
+/* A bar with its standard error. v is in -1 .. 1; the error bar is clipped to that range. */
 static void svg_bar(FILE *file, double x, double width, double middle, double height, double v,
                     double error, const char *colour) {
     const double top = middle - height * v;
@@ -1866,7 +1865,7 @@ static int svg_psi(const evaluation *e, ex_text *path) {
     return ex_svg_close(file, path->data);
 }
 
-/* All outputs, before the long work. */
+/* Checks all outputs before the long work. */
 static int check_outputs(const evaluation *e) {
     ex_text path = {NULL, 0, 0};
     char name[160] = "psi";
@@ -1989,7 +1988,7 @@ static void release(evaluation *e) {
     prun_table_free(&e->table);
 }
 
-/* Different settings of an axis. */
+/* Number of different settings of an axis. */
 static double count_levels(const evaluation *e, int64_t axis) {
     const int64_t n = e->table.rows;
     double *sorted = (double *)ex_allocate((size_t)n, sizeof *sorted), levels = 1;
@@ -2002,8 +2001,8 @@ static double count_levels(const evaluation *e, int64_t axis) {
     return levels;
 }
 
-/* Core seconds of one K: each subset of axes has cells of equal settings. Large cells are swept,
-   the pairs of small ones are counted one by one. */
+/* Core seconds of one K. Each subset of axes has cells of equal settings; large cells are swept,
+   and the pairs of small ones are counted one by one. */
 static double cost_of_k(const evaluation *e) {
     const double n = (double)e->table.rows;
     double levels[PRUN_MAX_AXES + 1], seconds = 0;
@@ -2026,7 +2025,7 @@ static double cost_of_k(const evaluation *e) {
 #define LONGEST_BETWEEN 600
 #define LONGEST_K_INTERVALS 60
 
-/* Defaults by the size of the table. */
+/* Chooses defaults by the size of the table. */
 static void choose_effort(evaluation *e) {
     const double n = (double)e->table.rows, axes = (double)e->axes.count, count = (double)e->count;
     settings *set = &e->set;
@@ -2049,7 +2048,7 @@ static void choose_effort(evaluation *e) {
                        2 * e->k_cost * (double)set->cmi_resamples;
 }
 
-/* Says what will take its time. */
+/* Prints the expected time if it is long. */
 static void print_cost(const evaluation *e) {
     const double n = (double)e->count, k = e->with_cmi ? n * e->k_cost : 0;
     const double between = e->with_between ? cost_of_between(e) : 0;

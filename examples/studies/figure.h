@@ -7,7 +7,7 @@
 static const char *const ex_palette[8] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                           "#e69f00", "#56b4e9", "#8c6d46", "#666666"};
 
-/* A text as SVG has it. */
+/* Writes a text element. */
 static inline void ex_svg_text(FILE *file, double x, double y, const char *attributes,
                                const char *text) {
     fprintf(file, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
@@ -19,7 +19,7 @@ static inline void ex_svg_text(FILE *file, double x, double y, const char *attri
     fputs("</text>\n", file);
 }
 
-/* A new figure, directory/name.svg; NULL after a message. Ends with ex_svg_close. */
+/* Opens a new figure, directory/name.svg; NULL after a message. Close with ex_svg_close. */
 static inline FILE *ex_svg_open(const char *directory, const char *name, double width,
                                 double height, ex_text *path) {
     FILE *file;
@@ -40,13 +40,13 @@ static inline int ex_svg_close(FILE *file, const char *path) {
     return ex_close(file, path);
 }
 
-/* An axis: values from low to high lie between two positions. */
+/* An axis: maps values low .. high to positions from .. to. */
 typedef struct ex_scale {
     double low, high, from, to;
     int logarithmic;
 } ex_scale;
 
-/* Widens low .. high so that the values are in it; on a logarithmic axis those above 0. */
+/* Widens low .. high to include the values; on a logarithmic axis only those above 0. */
 static inline void ex_scale_cover(ex_scale *scale, const double *values, int64_t n) {
     int64_t i;
 
@@ -57,7 +57,7 @@ static inline void ex_scale_cover(ex_scale *scale, const double *values, int64_t
     }
 }
 
-/* Starts with nothing to show. */
+/* An axis without values yet. */
 static inline ex_scale ex_scale_start(int logarithmic, double from, double to) {
     ex_scale scale;
 
@@ -68,7 +68,7 @@ static inline ex_scale ex_scale_start(int logarithmic, double from, double to) {
     return scale;
 }
 
-/* Leaves some room at both ends, and makes an axis of nothing or of one value drawable. */
+/* Adds some room at both ends, and makes an axis with no value or a single one drawable. */
 static inline void ex_scale_finish(ex_scale *scale) {
     if (!(scale->low <= scale->high)) scale->low = scale->high = scale->logarithmic ? 1 : 0;
     if (scale->logarithmic) {
@@ -85,7 +85,7 @@ static inline void ex_scale_finish(ex_scale *scale) {
     }
 }
 
-/* Position of a value; outside of the axis: its end. */
+/* Position of a value, clamped to the ends of the axis. */
 static inline double ex_place(const ex_scale *s, double value) {
     double part;
 
@@ -95,8 +95,8 @@ static inline double ex_place(const ex_scale *s, double value) {
     return s->from + part * (s->to - s->from);
 }
 
-/* The ticks of an axis, at most `room`: multiples of a round step, or 1, 2, 5 times powers of ten;
-   of ten alone where there are many. Returns how many. */
+/* Ticks of an axis, at most `room`: multiples of a round step or, on a logarithmic axis, 1, 2 and 5
+   times powers of ten, or only powers of ten over many decades. Returns their number. */
 static inline int ex__ticks(const ex_scale *s, double *ticks, int room) {
     static const double digits[3] = {1, 2, 5};
     const double decades = s->logarithmic ? log10(s->high / s->low) : 0;
@@ -126,7 +126,7 @@ static inline int ex__ticks(const ex_scale *s, double *ticks, int room) {
     return count;
 }
 
-/* Long numbers would reach into the label beside them: 2e5 for 200000. */
+/* Long numbers would overlap the axis label, so 200000 is 2e5. */
 static inline void ex__tick_text(double v, char *text, size_t size) {
     const int power = fabs(v) >= 1e5 ? (int)floor(log10(fabs(v)) + 1e-9) : 0;
 
@@ -134,7 +134,7 @@ static inline void ex__tick_text(double v, char *text, size_t size) {
     else snprintf(text, size, "%.6g", v);
 }
 
-/* Grid, numbers and frame. */
+/* Draws grid, numbers and frame. */
 static inline void ex__svg_ticks(FILE *file, const ex_scale *x, const ex_scale *y) {
     double ticks[40];
     char text[40];
@@ -159,15 +159,15 @@ static inline void ex__svg_ticks(FILE *file, const ex_scale *x, const ex_scale *
             x->from, y->to, x->to - x->from, y->from - y->to);
 }
 
-/* What a plot shows: n points, joined by a line where asked for, with a band or bars of y - error
-   to y + error. What is not finite is left out and interrupts the line. */
+/* A series of n points, optionally joined by a line, with a band or bars from y - error to
+   y + error. Points that are not finite are left out and interrupt the line. */
 typedef struct ex_series {
     const char *name; /* for the legend; NULL: not in it */
     const double *x, *y;
     const double *error; /* or NULL */
     int64_t n;
     int line, dashed; /* 1: joined, and how */
-    int colour;       /* of ex_palette, modulo 8 */
+    int colour;       /* index into ex_palette, modulo 8 */
 } ex_series;
 
 typedef struct ex_plot {
@@ -175,7 +175,7 @@ typedef struct ex_plot {
     int log_x, log_y;
     const ex_series *series;
     int count;
-    double mark_x;         /* a vertical line here, if it has a text */
+    double mark_x;         /* a vertical line here, if mark_text is set */
     const char *mark_text; /* or NULL */
 } ex_plot;
 
@@ -253,7 +253,7 @@ static inline void ex__svg_legend(FILE *file, const ex_plot *plot, double left, 
     }
 }
 
-/* Room that the legend takes at the right, by a guess of the width of its texts. */
+/* Width of the legend at the right, estimated from its longest text. */
 static inline double ex__legend_width(const ex_plot *plot) {
     size_t longest = 0;
     int k;
@@ -308,7 +308,7 @@ static inline void ex__plot_draw_axes(FILE *file, const ex_plot *plot, double le
     for (k = 0; k < plot->count; k++) ex__svg_series(file, plot, &plot->series[k], &x, &y);
 }
 
-/* Draws a plot into a box, its labels and legend included. */
+/* Draws a plot into a box, including its labels and legend. */
 static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, double top,
                                 double width, double height) {
     const double legend = ex__legend_width(plot);
@@ -317,7 +317,7 @@ static inline void ex_plot_draw(FILE *file, const ex_plot *plot, double left, do
     ex__svg_legend(file, plot, left + width - legend, top + 50);
 }
 
-/* Two lines above the plots of a figure, which begin EX_SVG_HEAD below the top then. */
+/* Two lines at the top of a figure, whose plots then begin EX_SVG_HEAD below it. */
 #define EX_SVG_HEAD 48.0
 
 static inline void ex_svg_head(FILE *file, const char *first, const char *second) {
@@ -333,8 +333,8 @@ static inline int ex__has_legends(const ex_plot *plots, int count) {
     return legends > 0;
 }
 
-/* A figure of plots below and beside one another, `across` in a row, under the lines of a head
-   (both NULL: none). Where the last row has an empty box, a common legend stands there. */
+/* Writes a figure of plots, `across` in a row, under two heading lines (both NULL: none). If the
+   last row has an empty box and earlier plots have no legends, it holds a common legend. */
 static inline int ex_plots_write(const char *directory, const char *name, const char *first,
                                  const char *second, const ex_plot *plots, int count, int across,
                                  double width, double height) {

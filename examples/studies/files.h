@@ -6,7 +6,7 @@
 
 /* ---- output files, interruption, standard output ------------------------------------------- */
 
-/* A file that is written whole or not at all, by the library's rules. */
+/* A file that is written whole or not at all; see prun_output_open. */
 typedef struct ex__output {
     struct ex__output *next;
     prun_output *output;
@@ -17,15 +17,15 @@ typedef struct ex__output {
 
 static ex__output *ex__outputs; /* changed between ex_hold and ex_release only */
 
-/* A signal that comes between ex_hold and ex_release waits for the latter, so that no temporary
-   file is missed; the second one does not wait. */
+/* A signal between ex_hold and ex_release is handled by ex_release, so that no temporary file is
+   missed. A second signal is handled at once. */
 #ifdef EX_SIGNALS
 static volatile sig_atomic_t ex__held, ex__signal, ex__dying;
 #else
 static int ex__held, ex__signal, ex__dying;
 #endif
 #ifdef EX_POSIX
-static pid_t ex__process; /* whose the files are: a child of it leaves them alone */
+static pid_t ex__process; /* the files' owner: a forked child does not remove them */
 #endif
 
 static const char *ex__how_to_resume = ""; /* after "interrupted" */
@@ -53,12 +53,12 @@ static inline int ex__is_own(void) {
 }
 
 #ifdef _WIN32
-static UINT ex__code_page; /* of the terminal before the program wrote UTF-8 to it; 0: none */
+static UINT ex__code_page; /* the terminal's original code page, restored at exit; 0: none */
 
 static inline void ex__console_begin(void) {
     ex__code_page = GetConsoleOutputCP();
     if (ex__code_page != 0) SetConsoleOutputCP(CP_UTF8);
-    /* Whole characters, not byte by byte. */
+    /* Buffered, so that characters are not written byte by byte. */
     if (ex_is_terminal(1)) setvbuf(stdout, NULL, _IOFBF, 16384);
 }
 #endif
@@ -69,7 +69,7 @@ static inline void ex__console_restore(void) {
 #endif
 }
 
-/* Removes the temporary files there are and ends by the signal, as if there were no handler. */
+/* Removes all temporary files and ends by the signal, as if there were no handler. */
 static inline void ex__die(int number) {
     const ex__output *each;
 
@@ -97,7 +97,7 @@ static inline void ex__on_signal(int number) {
 }
 #endif
 
-/* Around what makes, renames or removes files. Any thread may call it. */
+/* Call before code that makes, renames or removes files, from any thread; then ex_release. */
 static inline void ex_hold(void) {
 #ifdef _OPENMP
 #pragma omp critical(ex_hold)
@@ -121,8 +121,8 @@ static inline void ex_release(void) {
     if (due) ex__die(ex__signal);
 }
 
-/* Opens a file for writing. What is written appears under its name when ex_close succeeds. NULL
-   after a message. */
+/* Opens a file for writing. Its content appears under its name when ex_close succeeds. Returns
+   NULL after a message. */
 static inline FILE *ex_open(const char *path) {
     ex__output *made = (ex__output *)ex_allocate(1, sizeof *made);
     FILE *stream = NULL;
@@ -147,7 +147,7 @@ static inline FILE *ex_open(const char *path) {
     return stream;
 }
 
-/* Takes a file off the list. */
+/* Removes a file from the list and returns it. */
 static inline ex__output *ex__output_take(const FILE *stream) {
     ex__output **each, *found = NULL;
 
@@ -165,7 +165,7 @@ static inline ex__output *ex__output_take(const FILE *stream) {
     return found;
 }
 
-/* Gives a file up that ex_open opened: what was there before stays. */
+/* Discards a file opened with ex_open; an older file of that name stays. */
 static inline void ex_discard(FILE *file) {
     ex__output *mine;
 
@@ -176,8 +176,8 @@ static inline void ex_discard(FILE *file) {
     free(mine);
 }
 
-/* Puts a file in its place. Returns the exit status, after a message where that failed: what was
-   there before is there still. */
+/* Closes a file and gives it its name. Returns the exit status. After a failure, with a message, an
+   older file of that name is unchanged. */
 static inline int ex_close(FILE *file, const char *path) {
     const int failed = ferror(file);
     ex__output *mine;
@@ -194,7 +194,7 @@ static inline int ex_close(FILE *file, const char *path) {
     return status;
 }
 
-/* Closes a file where what it holds was computed (status 0), else gives it up. Returns the exit
+/* Closes a file if its content was computed (status 0), otherwise discards it. Returns the exit
    status. */
 static inline int ex_finish(int status, FILE *file, const char *path) {
     if (status == 0) return ex_close(file, path);
@@ -202,9 +202,9 @@ static inline int ex_finish(int status, FILE *file, const char *path) {
     return status;
 }
 
-/* Whether a file could be written now: before long work whose result it is to hold. A pipe is not
-   opened for that, its reader would see the end. NULL: nothing to ask. Returns the exit status,
-   after a message. */
+/* Checks that a file can be written, before the long work whose result it will hold. A pipe is not
+   opened for this, because its reader would see an end of file. NULL: no file. Returns the exit
+   status, after a message. */
 static inline int ex_writable(const char *path) {
     FILE *file;
 
@@ -236,8 +236,8 @@ static inline void ex__at_exit(void) {
     }
 }
 
-/* Called by ex_parse: from here on nothing temporary is left behind, a full disk is an error and no
-   signal, and what cannot be printed makes the exit status 1. */
+/* Called by ex_parse. From here on, temporary files are removed on exit, exceeding the file size
+   limit is an error instead of a signal, and a failure to print makes the exit status 1. */
 static inline void ex__start(void) {
     static int started;
 #ifdef EX_POSIX
@@ -247,7 +247,7 @@ static inline void ex__start(void) {
     int fd;
 
     ex__process = getpid();
-    /* A closed standard output would become the first file that is opened. */
+    /* Otherwise the first file opened would take the descriptor of a closed standard stream. */
     for (fd = 0; fd < 3 && !started; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
@@ -291,7 +291,7 @@ static inline const char *ex_last_separator(const char *path) {
     return last;
 }
 
-/* Makes one directory unless it is there; 0, or an error number. */
+/* Makes one directory unless it exists. Returns 0 or an error number. */
 static inline int ex__make_directory(const char *path) {
 #ifdef _WIN32
     wchar_t wide[EX_WIDE];
@@ -305,8 +305,8 @@ static inline int ex__make_directory(const char *path) {
 #endif
 }
 
-/* Makes a directory, and its parents, unless they are there. Parents are only looked at when they
-   are missed: those that are there may be closed to the user. Returns the exit status. */
+/* Makes a directory and missing parents. Parents are touched only if the directory cannot be made
+   without them, because existing ones may be inaccessible. Returns the exit status. */
 static inline int ex_directory(const char *path) {
     size_t end = strlen(path);
     int error = ex__make_directory(path), status = 0;
@@ -322,7 +322,7 @@ static inline int ex_directory(const char *path) {
 
         ex_text_add(&parent, "%.*s", (int)end, path);
         status = ex_directory(parent.data);
-        error = status == 0 ? ex__make_directory(path) : 0; /* the parent's message was enough */
+        error = status == 0 ? ex__make_directory(path) : 0; /* already reported for the parent */
         ex_text_free(&parent);
     }
     if (error == 0) return status;
@@ -330,12 +330,12 @@ static inline int ex_directory(const char *path) {
     return EX_FAILED;
 }
 
-/* A character of a name as a file name has it: what some file system forbids is replaced. */
+/* Replaces a character that some file system forbids in names. */
 static inline char ex__file_character(char c) {
     return (unsigned char)c < 0x20 || strchr("/\\:*?\"<>| ", c) != NULL ? '_' : c;
 }
 
-/* "directory/name.extension"; the name as a file name. */
+/* "directory/name.extension", with forbidden characters of the name replaced. */
 static inline void ex_path(ex_text *path, const char *directory, const char *name,
                            const char *extension) {
     const size_t start = strlen(directory) + 1;
@@ -347,8 +347,7 @@ static inline void ex_path(ex_text *path, const char *directory, const char *nam
     ex_text_add(path, ".%s", extension);
 }
 
-/* Whether two names of one directory may become the same file: on some systems capitals do not
-   count. */
+/* Whether two names in one directory may mean the same file, as some file systems ignore case. */
 static inline int ex_same_file(const char *a, const char *b) {
     while (*a != '\0' && tolower((unsigned char)ex__file_character(*a)) ==
                              tolower((unsigned char)ex__file_character(*b))) {
@@ -359,7 +358,7 @@ static inline int ex_same_file(const char *a, const char *b) {
 }
 
 #ifdef EX_POSIX
-/* The directory that a path is in. */
+/* stat of the directory that contains a path. */
 static inline int ex__stat_directory(const char *path, struct stat *there) {
     const char *slash = strrchr(path, '/');
     ex_text directory = {NULL, 0, 0};
@@ -373,8 +372,8 @@ static inline int ex__stat_directory(const char *path, struct stat *there) {
 }
 #endif
 
-/* Whether two paths lead to one file, or would if they were written; devices and pipes do not
-   count, nor does NULL. */
+/* Whether two paths are the same file, or would be if they were written. False for devices, pipes
+   and NULL. */
 static inline int ex_one_file(const char *a, const char *b) {
 #ifdef EX_POSIX
     struct stat x, y;
@@ -399,8 +398,8 @@ static inline int ex_one_file(const char *a, const char *b) {
 #endif
 }
 
-/* Refuses an output that would replace what another option names. Options without dashes, NULL
-   paths are not given. Returns 0, or after a message the exit status. */
+/* Refuses an output that would overwrite the file of another option. Option names are without
+   dashes; a NULL path is an option not given. Returns 0 or, after a message, the exit status. */
 static inline int ex_apart(const char *option, const char *path, const char *other_option,
                            const char *other) {
     if (!ex_one_file(path, other)) return 0;
@@ -409,7 +408,7 @@ static inline int ex_apart(const char *option, const char *path, const char *oth
     return EX_USAGE;
 }
 
-/* A file's bytes and a '\0' after them, NULL where there is no such file. Returns the exit
+/* Reads a file and appends a '\0'; *text is NULL if there is no such file. Returns the exit
    status. */
 static inline int ex__read_file(const char *path, char **text, size_t *size) {
     FILE *file = ex_fopen(path, "rb");

@@ -8,15 +8,15 @@
        ./measure --only prunability,sum_of_frobenius,'effective_dimensionality*'
        ./measure --list
 
-   What training alone knows comes with a checkpoint as files: the weights before it (--initial),
-   and a CSV table with a row per epoch (--history): steps taken so far, mean loss, and if it is
-   there gradient_noise. examples/pytorch/from_pytorch.py writes all of them.
+   What a checkpoint does not contain is read from further files: the weights before training
+   (--initial), and a CSV table with a row per epoch (--history): steps taken so far, mean loss and,
+   optionally, gradient_noise. examples/pytorch/from_pytorch.py writes all of them.
 */
 #include "data.h"
 #include "options.h"
 #include "spectra.h"
 #include "table.h"
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
@@ -85,7 +85,7 @@ static int choose(session *s) {
     s->folded = (prun_measure_result *)ex_allocate((size_t)s->count, sizeof *s->folded);
     for (i = 0; i < s->count; i++)
         s->wanted[i] = !s->set.only && !(s->set.fast && (s->info[i].traits & PRUN_TRAIT_SLOW));
-    if (s->set.fast && !s->set.only) /* the paper's own measure is always there */
+    if (s->set.fast && !s->set.only) /* the paper's own measure is always included */
         s->wanted[prun_measure_find("prunability")] = 1;
     if (s->set.only) status = mark(s, "only", s->set.only, 1);
     if (status == 0 && s->set.skip) status = mark(s, "skip", s->set.skip, 0);
@@ -138,7 +138,7 @@ static int list_measures(const session *s) {
 
 static const prun_family families[] = {PRUN_FAMILY_CNN, PRUN_FAMILY_NIN, PRUN_FAMILY_RESNET18};
 
-/* One of the two sets that --npy names, cut to `limit` images. */
+/* Loads one of the two sets of --npy, cut to `limit` images. */
 static int load_npy(session *s, const char *part, int64_t classes, int64_t limit,
                     prun_images *images) {
     prun_npy_options options;
@@ -189,9 +189,8 @@ static int load_data(session *s, int64_t channels, int64_t classes, const char *
     return ex_load_data(&s->context, &request, &s->data);
 }
 
-/* Refuses an output that would replace an input; options that would do nothing; and what cannot be
-   written, before the work whose result it is to hold. Returns 0 or, after a message, the exit
-   status. */
+/* Refuses outputs that would overwrite an input or cannot be written, and options without effect,
+   before the work begins. Returns 0 or, after a message, the exit status. */
 static int check_files(const session *s, const char *program) {
     static const char *const parts[] = {"train-images", "train-labels", "test-images",
                                         "test-labels"};
@@ -226,7 +225,7 @@ static int check_files(const session *s, const char *program) {
     return status;
 }
 
-/* A net from a file. Returns NULL after a message. */
+/* Reads a net from a file. Returns NULL after a message. */
 static prun_net *read_net(session *s, const char *path, const prun_arch *arch) {
     prun_safetensors *file = NULL;
     prun_net *net = NULL;
@@ -241,7 +240,7 @@ static prun_net *read_net(session *s, const char *path, const prun_arch *arch) {
     return NULL;
 }
 
-/* The epochs of a training that ran elsewhere. */
+/* Reads the epochs of a training that ran elsewhere. */
 static int read_history(session *s) {
     prun_table table;
     const double *loss, *steps, *noise = NULL;
@@ -252,7 +251,7 @@ static int read_history(session *s) {
     status = prun_table_numbers(&s->context, &table, "loss", &loss);
     if (status == PRUN_OK) status = prun_table_numbers(&s->context, &table, "steps", &steps);
     i = prun_table_find(&table, "gradient_noise");
-    if (i >= 0) noise = table.values + i * table.rows; /* after the first epoch; gaps are fine */
+    if (i >= 0) noise = table.values + i * table.rows; /* after the first epoch; may have gaps */
     if (status == PRUN_OK && noise && table.text[i] != PRUN_COLUMN_NUMBERS)
         status = prun_table_numbers(&s->context, &table, "gradient_noise", &noise);
     s->epochs = status == PRUN_OK ? table.rows : 0;
@@ -440,7 +439,7 @@ static int measure(session *s) {
     return failed;
 }
 
-/* The figures that --spectrum asks for. */
+/* Draws the figures of --spectrum. */
 static int draw(session *s) {
     prun_objective objective;
     ex_spectra spectra;
@@ -476,7 +475,7 @@ static void print_results(const session *s) {
     ex_measures_print(&measures);
 }
 
-/* Cells of one measure; names: the header instead. */
+/* Writes the cells of one measure; names: those of the header instead. */
 static void csv_cells(ex_csv *csv, const prun_measure_info *info, const char *end,
                       const prun_measure_result *r, int names) {
     static const char *const parts[] = {"", "_error", "_seconds"};
@@ -486,7 +485,7 @@ static void csv_cells(ex_csv *csv, const prun_measure_info *info, const char *en
 
     for (k = 0; k < 3; k++) {
         if (k == 1 && !(info->traits & PRUN_TRAIT_MONTE_CARLO) &&
-            strncmp(info->name, "prunability", 11) != 0) /* those have one from resampling */
+            strncmp(info->name, "prunability", 11) != 0) /* prunability has one from resampling */
             continue;
         snprintf(text, sizeof text, "%s%s%s", info->name, end, parts[k]);
         if (names) ex_csv_text(csv, text);

@@ -1,20 +1,20 @@
 /* open_questions.c - two questions that the paper leaves open
 
    Does the direction of pruning lie in the span of the leading eigenvectors of the Hessian
-   (Conclusion)? The share of its squared length in the span of the first few eigenvectors, beside
-   that of noise on the same weights and that of a direction drawn at random.
+   (Conclusion)? Computes the share of its squared length in the span of the first few eigenvectors,
+   and compares it with that of noise on the same weights and that of a random direction.
 
    Does prunability suffer from Goodhart's law (section 4, desideratum 2)? Networks are trained with
    a growing push towards prunability: dropout of the smallest weights, or a penalty on |w|. Does
-   prunability fall, and does the generalization gap fall with it, beside dropout of activations and
-   weight decay that lead to the same train loss?
+   prunability fall, and does the generalization gap fall with it, more than with dropout of
+   activations or weight decay at the same train loss?
 
        cc -O2 -fopenmp examples/studies/open_questions.c -lm -o open_questions && ./open_questions
        ./open_questions --night                    more and larger networks, four hours
 */
 #include "figure.h"
 #include "recipe.h"
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
@@ -45,9 +45,9 @@ enum {
     UPPER,
     PRUNABILITY_RANDOM,
     WEIGHTS,
-    EIGENVALUE, /* the largest of those looked at, and the smallest */
+    EIGENVALUE, /* the largest of the eigenvalues computed, and the smallest */
     LAST_EIGENVALUE,
-    RESIDUAL, /* largest |H v - e v| / |e| of them: small where Lanczos has converged */
+    RESIDUAL, /* largest |H v - e v| / |e| of them: small if Lanczos has converged */
     OWN_COLUMNS
 };
 static const char *const own_names[OWN_COLUMNS] = {
@@ -55,7 +55,7 @@ static const char *const own_names[OWN_COLUMNS] = {
     "prunability",  "prunability_lower", "prunability_upper", "prunability_random", "weights",
     "eigenvalue_1", "eigenvalue_50",     "largest_residual"};
 
-#define MAX_PLACES 40 /* kept fractions at which the direction is looked at */
+#define MAX_PLACES 40 /* kept fractions at which the direction is computed */
 #define MAX_COLUMNS (OWN_COLUMNS + 2 * SPANS * MAX_PLACES)
 
 typedef struct settings {
@@ -64,7 +64,7 @@ typedef struct settings {
     ex_ints widths;
     ex_reals strength[METHODS]; /* of each method; plain training has none */
     ex_fractions fractions;     /* of the search for prunability */
-    ex_fractions places;        /* kept fractions of the directions; 1 is none */
+    ex_fractions places;        /* kept fractions of the directions; 1 is skipped */
     int64_t repetitions, resamples, hessian_images, steps, width;
     double share; /* of the weights that targeted dropout may drop */
 } settings;
@@ -77,7 +77,7 @@ typedef struct study {
     int places, columns;
 } study;
 
-/* What a model is: its training, and which network. */
+/* Identifies a model: its training and its network. */
 typedef struct identity {
     int method;
     double strength;
@@ -132,11 +132,11 @@ static double study_work(void *user, int64_t number) {
                (searches * (double)s->data.train.count + products * hessian);
 }
 
-/* What targeted dropout and the penalty need beside the trainer. */
+/* State of targeted dropout and the penalty, in addition to the trainer. */
 typedef struct push {
     const prun_tensor *tensors; /* of the net; weights are flagged */
     int64_t count, weights;
-    float *kept, *dropped; /* weights before a step; those that were dropped in it, as a mask */
+    float *kept, *dropped; /* weights before the drop of a step, and after it */
     float threshold;       /* |w| up to which targeted dropout may drop */
     uint64_t step;
 } push;
@@ -180,7 +180,7 @@ static void drop_weights(push *p, uint64_t seed, double probability) {
     }
 }
 
-/* Moves the weights as they were before the drop by what the step changed. */
+/* Applies the change made by the step to the weights from before the drop. */
 static void restore_weights(push *p) {
     int64_t t, i, n = 0;
 
@@ -287,12 +287,12 @@ static prun_status search(model *m, int random) {
 
 /* ---- directions ---------------------------------------------------------------------------- */
 
-/* Index in the row of the share in a span at a place; noise: that of noise on the same weights. */
+/* Column of the share in a span at a kept fraction; noise 1: that of noise on the same weights. */
 static int share_column(int place, int span, int noise) {
     return OWN_COLUMNS + (place * SPANS + span) * 2 + noise;
 }
 
-/* Copies of all weights, one after the other. */
+/* Copies all weights into one array. */
 static void gather(const prun_objective *o, float *to) {
     int64_t t;
 
@@ -305,7 +305,7 @@ static void gather(const prun_objective *o, float *to) {
         }
 }
 
-/* What pruning takes away at a kept fraction. The weights come back bit by bit. */
+/* The weights that pruning removes at a kept fraction. Restores the net bit for bit. */
 static prun_status pruned_away(const prun_objective *o, double kept, const float *weights,
                                float *away, int64_t k) {
     const prun_status status = prun_prune(o, kept, NULL, NULL);
@@ -324,8 +324,9 @@ static prun_status pruned_away(const prun_objective *o, double kept, const float
     return status;
 }
 
-/* Shares of the squared length of one direction in the spans. The expected share of noise that is
-   equally large on every weight pruned is the share of the eigenvectors' squares on them. */
+/* Shares of the squared length of one direction in the spans. For noise of equal variance on every
+   pruned weight, the expected share is the sum of the eigenvectors' squares on those weights,
+   divided by their number. */
 static void fill_shares(model *m, int place, const float *away, const float *vectors, int64_t k) {
     double length = 0, inside = 0, noise = 0, support = 0;
     int64_t i;
@@ -352,7 +353,7 @@ static void fill_shares(model *m, int place, const float *away, const float *vec
     }
 }
 
-/* The leading eigenvectors of the Hessian, and where the directions of pruning lie. */
+/* Computes the Hessian's leading eigenvectors and the shares of the directions of pruning. */
 static prun_status directions(model *m) {
     const settings *set = &m->s->set;
     const int64_t k = prun_net_weight_count(m->net);
@@ -447,8 +448,8 @@ static void fill_row(const model *m, prun_status status, ex_csv *row) {
     ex_outcome(row, &m->context, status, m->train_seconds, m->measure_seconds);
 }
 
-/* A context of its own makes the model independent of all others; one thread, because the models
-   already share the cores among them. */
+/* Each model has its own context and is independent of the others. It uses one thread, because the
+   models already share the cores. */
 static int run_model(void *user, int64_t number, ex_csv *row) {
     study *s = (study *)user;
     const double start = ex_seconds();
@@ -472,7 +473,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     m.measure_seconds = ex_seconds() - start - m.train_seconds;
     ex_progress_add(&s->rows.progress,
                     study_work(s, number) - epoch_work(s, &m.is) * (double)s->set.recipe.epochs);
-    /* That a training diverged is a result; anything else may go better the next time. */
+    /* Divergence is a result. After any other failure there is no row, and a rerun tries again. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) fill_row(&m, status, row);
     else if (status != PRUN_ERR_CANCELLED)
         ex_error("%s %g, width %ld, seed %ld: %s", method_names[m.is.method], m.is.strength,
@@ -483,7 +484,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
-/* A mean over seeds with half the width of its 95 % interval (Student's t). */
+/* A mean over seeds, and half the width of its 95 % interval (Student's t). */
 typedef struct average {
     double mean, half;
     int64_t n;
@@ -565,7 +566,7 @@ static double chance(const results *r, int width, int span) {
     return span_sizes[span] / cell(r, width * r->seeds, WEIGHTS);
 }
 
-/* One row for each of the spans from the given one on. */
+/* Rows for span number `smallest` and all larger ones. */
 static void span_table(const results *r, int smallest, ex_table *table) {
     average pruning, noise;
     int w, place, span;
@@ -591,7 +592,7 @@ static void span_table(const results *r, int smallest, ex_table *table) {
             }
 }
 
-/* A panel per width: shares along the kept fraction, for the smallest and the largest span. */
+/* A panel per width: shares along the kept fraction, for the first 10 and 50 eigenvectors. */
 static int draw_spans(const results *r, const char *first) {
     static const int drawn[2] = {2, SPANS - 1};
     static const char *const labels[2][3] = {
@@ -654,7 +655,7 @@ static void claim(ex_table *table, const char *text, const char *found, const ch
     ex_table_cell(table, "%s", verdict);
 }
 
-/* Over all widths and places: the mean share in the first 50, and pruning against noise. */
+/* Over all widths and kept fractions: the mean share in the first 50, and pruning against noise. */
 static void span_claims(const results *r, ex_table *table) {
     const int last = SPANS - 1, widths = r->s->set.widths.count;
     double lowest = HUGE_VAL, highest = 0;
@@ -713,8 +714,8 @@ static average level_of(const results *r, int method, int strength, int column) 
     return average_of(x, r->seeds);
 }
 
-/* The gap that a reference method has at a train loss, for one seed: on the line, over the logarithm
-   of the loss, between its two models on either side. NaN: there are none. */
+/* The gap of a reference method at a given train loss, for one seed: interpolated linearly in the
+   logarithm of the loss between its two nearest models. NaN if they do not enclose the loss. */
 static double reference_gap(const results *r, int method, int64_t seed, double loss) {
     double x[2] = {-HUGE_VAL, HUGE_VAL}, y[2] = {0, 0};
     const double at = log(loss);
@@ -732,8 +733,8 @@ static double reference_gap(const results *r, int method, int64_t seed, double l
     return x[1] > x[0] ? y[0] + (y[1] - y[0]) * (at - x[0]) / (x[1] - x[0]) : (y[0] + y[1]) / 2;
 }
 
-/* Gap of a push less that of a reference at the same train loss: a mean over the strengths for each
-   seed, then over seeds. compared: how many models had a reference. */
+/* Gap of a push minus that of a reference at the same train loss: a mean over the strengths for
+   each seed, then over seeds. compared: number of models with a reference. */
 static average against(const results *r, int method, int reference, int *compared) {
     double x[EX_MAX_LIST];
     int64_t i;
@@ -969,7 +970,7 @@ static int write_report(results *r, int argc, char **argv) {
     return status;
 }
 
-/* Rows are in the order of the models; those that diverged have no numbers. */
+/* Rows are in the order of the models; models that diverged have NaN. */
 static int evaluate_all(void *user, int argc, char **argv) {
     results r;
     int status;
@@ -1124,7 +1125,7 @@ static int set_up(void *user) {
     return 0;
 }
 
-/* Says what the study will cost, as far as a first step of its widest network tells. */
+/* Prints the cost of the study, estimated from a first step of its widest network. */
 static int announce(void *user) {
     const study *s = (const study *)user;
     double seconds = 0, bytes = 0;

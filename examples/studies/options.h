@@ -36,7 +36,7 @@ typedef struct ex_reals {
 
 #define EX_MAX_FRACTIONS 1025
 
-/* Kept fractions of pruning, rising to 1. */
+/* Kept fractions of pruning, ascending to 1. */
 typedef struct ex_fractions {
     const char *text; /* as given: "100" for hundredths, "dense", or "0.5,0.9,0.99" */
     double value[EX_MAX_FRACTIONS];
@@ -47,7 +47,7 @@ typedef struct ex_option {
     const char *name; /* without the dashes */
     ex_kind kind;
     void *value;
-    const char *initial; /* default, as a user would write it; NULL: leave *value alone */
+    const char *initial; /* default, as a user would write it; NULL: *value is unchanged */
     double low, high;    /* allowed numbers, both ends included */
     const char *help;
 } ex_option;
@@ -69,7 +69,7 @@ static inline int ex__out_of_range(const ex_option *option, const char *text) {
     return EX_USAGE;
 }
 
-/* The strto family skips blanks and knows hexadecimal, "inf" and "nan": none of it is wanted. */
+/* Excludes what the strto functions accept too: blanks, hexadecimal, "inf" and "nan". */
 static inline int ex__starts_number(const char *text) {
     if (*text == '-') text++;
     return strpbrk(text, "xX") == NULL && *text != '\0' && strchr("0123456789.", *text) != NULL;
@@ -166,7 +166,7 @@ static inline int ex__choice(const ex_option *option, const char *text) {
     return EX_USAGE;
 }
 
-/* Hundredths up to 0.9; from there on what is pruned falls tenfold every ten steps, to 1e-5. */
+/* Hundredths up to 0.9; then the pruned fraction falls tenfold every ten steps, to 1e-5. */
 static inline void ex__dense_fractions(ex_fractions *f) {
     int i;
 
@@ -253,7 +253,7 @@ static inline void ex__help(const ex_program *program) {
     printf("  %-24s %s\n", "--help, -h", "print this text");
 }
 
-/* The option an argument such as --name or --name=value means, or NULL. */
+/* The option of an argument such as --name or --name=value, or NULL. */
 static inline const ex_option *ex__find(const ex_program *program, const char *argument) {
     size_t i, length = strcspn(argument + 2, "=");
 
@@ -266,7 +266,7 @@ static inline const ex_option *ex__find(const ex_program *program, const char *a
     return NULL;
 }
 
-/* How many letters to change, add or leave out to make one word of another, at most `limit`. */
+/* Edit distance of two words; distances above `limit` count as limit + 1. */
 static inline int ex__distance(const char *a, const char *b, int limit) {
     int change, leave, add;
 
@@ -283,12 +283,12 @@ static inline int ex__distance(const char *a, const char *b, int limit) {
     return change + 1;
 }
 
-/* The option whose name is nearest to an unknown one, NULL: none is near. */
+/* The option name closest to an unknown one, or NULL if none is close. */
 static inline const char *ex__nearest(const ex_program *program, const char *argument) {
     const char *best = NULL, *word = argument + strspn(argument, "-");
     const int length = (int)strcspn(word, "=");
     ex_text name = {NULL, 0, 0};
-    int least = length < 4 ? 2 : 3; /* a name that differs by more letters is another word */
+    int least = length < 4 ? 2 : 3; /* a larger distance is hardly a typo */
     size_t i;
 
     ex_text_add(&name, "%.*s", length, word);
@@ -304,8 +304,8 @@ static inline const char *ex__nearest(const ex_program *program, const char *arg
     return best;
 }
 
-/* Text given for one option, or `fallback`: for an option that decides the defaults of others, and
-   so has to be known before the table is complete. The last one counts. */
+/* Value of one option on the command line, or `fallback`: for an option that determines the
+   defaults of others and must be known before the table is complete. The last occurrence counts. */
 static inline const char *ex_peek(int argc, char **argv, const char *name, const char *fallback) {
     size_t length = strlen(name);
     int i;
@@ -344,7 +344,7 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
 }
 
 /* Sets all defaults, then reads the command line; operands move to argv[1] .. argv[*operands].
-   Returns -1 to go on, otherwise the status to exit with. */
+   Returns -1 to continue, otherwise the exit status. */
 static inline int ex_parse(const ex_program *program, int argc, char **argv, int *operands) {
     int i, status, found = 0, only_operands = 0;
     size_t k;
@@ -384,10 +384,10 @@ static inline int ex_parse(const ex_program *program, int argc, char **argv, int
 /* On a terminal a bar on stderr; elsewhere a plain line every ten seconds. */
 typedef struct ex_progress {
     const char *label;
-    double total, done; /* in any unit, best one that is proportional to time */
+    double total, done; /* in any unit, preferably proportional to time */
     double start, shown;
     int terminal, quiet;
-    int stopped; /* 1: set where the work was not all done */
+    int stopped; /* set to 1 by the caller if the work was not completed */
 } ex_progress;
 
 static inline void ex_progress_start(ex_progress *progress, const char *label, double total,
@@ -411,7 +411,7 @@ static inline const char *ex__duration(double seconds, char *text) {
     return text;
 }
 
-/* Width of the terminal behind stderr. */
+/* Width of the terminal on stderr. */
 static inline int ex__columns(void) {
     const char *text = getenv("COLUMNS");
     const long terminal = ex__terminal_columns();
@@ -420,8 +420,8 @@ static inline int ex__columns(void) {
     return columns >= 1 && columns <= 10000 ? (int)columns : 80;
 }
 
-/* Draws the bar into one line: what does not fit is left out, the bar first of all, the percentage
-   last. The last column stays free: terminals go to the next line there. */
+/* Draws the progress in one line. If it does not fit, the bar is left out first and the percentage
+   last. The last column stays free, because terminals wrap after it. */
 static inline void ex__bar_draw(const char *label, int percent, const char *spent,
                                 const char *left) {
     static const char full[] = "##############################";
@@ -430,7 +430,7 @@ static inline void ex__bar_draw(const char *label, int percent, const char *spen
     int bars = (int)sizeof full - 1, wanted;
 
     snprintf(end, sizeof end, "%3d %%  %s, %s left", percent, spent, left);
-    wanted = (int)(strlen(label) + strlen(end)) + 4; /* with brackets and blanks, but no bar */
+    wanted = (int)(strlen(label) + strlen(end)) + 4; /* with brackets and blanks, without bar */
     bars = room - wanted < bars ? room - wanted : bars;
     if (bars >= 5)
         snprintf(line, sizeof line, "%s [%.*s%*s] %s", label, bars * percent / 100, full,
@@ -439,7 +439,7 @@ static inline void ex__bar_draw(const char *label, int percent, const char *spen
     else snprintf(line, sizeof line, "%s", end);
     line[room < (int)sizeof line - 1 ? room : (int)sizeof line - 1] = '\0';
     wanted = (int)strlen(line);
-    bars = ex__bar > wanted && ex__bar <= room ? ex__bar - wanted : 0; /* left of a longer line */
+    bars = ex__bar > wanted && ex__bar <= room ? ex__bar - wanted : 0; /* rest of a longer line */
     fprintf(stderr, "\r%s%*s", line, bars, "");
     ex__bar = wanted;
 }
@@ -474,7 +474,7 @@ static inline void ex_progress_add(ex_progress *progress, double amount) {
     }
 }
 
-/* A progress callback of the library that keeps a bar, which `user` is, up to date. */
+/* A progress callback for the library that redraws the bar `user`. */
 static inline int ex_progress_redraw(void *user, int64_t done, int64_t total) {
     (void)done;
     (void)total;
@@ -491,7 +491,7 @@ static inline void ex_progress_end(const ex_progress *progress) {
             ex__duration(ex_seconds() - progress->start, spent));
 }
 
-/* Chooses the kernels that an option names, before anything is computed. Returns -1 to go on,
+/* Selects the kernels named by an option, before anything is computed. Returns -1 to continue,
    otherwise the exit status. */
 static inline int ex_choose_kernels(const char *isa) {
     if (strcmp(isa, "best") == 0 || prun_isa_set(isa) == PRUN_OK) return -1;

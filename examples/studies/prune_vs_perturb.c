@@ -1,9 +1,9 @@
 /* prune_vs_perturb.c - the paper's third experiment (5.4.3, B.2): is pruning just noise?
 
-   Trains ResNet18s and CNNs, then takes away the smallest weights step by step, and beside that
-   random weights, and beside that moves the same smallest weights by a random vector of the same
-   length. Shows training and test loss against the share of weights touched: Figures 2 and 5. One
-   model per thread; the results do not depend on the number of threads.
+   Trains ResNet18s and CNNs, then changes a growing share of their weights in three ways: prunes
+   the smallest weights, prunes random weights, or moves the smallest weights by a random vector of
+   the same length. Shows training and test loss against the share of weights touched: Figures 2
+   and 5. One model per thread; the results do not depend on the number of threads.
 
        cc -O2 -fopenmp examples/studies/prune_vs_perturb.c -lm -o prune_vs_perturb
        ./prune_vs_perturb
@@ -11,7 +11,7 @@
 */
 #include "figure.h"
 #include "recipe.h"
-#define PRUNABILITY_STATIC /* one file: what it does not use is left out */
+#define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../../prunability.h"
 
@@ -39,7 +39,7 @@ typedef struct study {
     ex_data data;
     ex_study rows;
     ex_text names;
-    int cnns, resnets; /* widths of each that take part */
+    int cnns, resnets; /* number of widths of each */
 } study;
 
 /* ---- one model ----------------------------------------------------------------------------- */
@@ -92,7 +92,7 @@ static prun_status train(model *m, int64_t number) {
     return status;
 }
 
-/* Random pruning, one permutation at a time, so that its spread is known. */
+/* Random pruning, with one permutation per call, to find its spread. */
 static prun_status random_curve(const settings *set, const prun_objective *objective, uint64_t seed,
                                 double *curve[KINDS]) {
     const size_t n = (size_t)set->fractions.count;
@@ -111,7 +111,7 @@ static prun_status random_curve(const settings *set, const prun_objective *objec
     for (d = 0; d < set->draws && status == PRUN_OK; d++) {
         options.seed = seed * 1000003u + (uint64_t)d;
         status = prun_loss_curve(objective, &options, room, room + n);
-        for (i = 0; i < n; i++) { /* running means: no difference of large squares */
+        for (i = 0; i < n; i++) { /* running means, which avoid cancellation */
             const double change = room[i] - curve[LOSS][i];
 
             curve[LOSS][i] += change / (double)(d + 1);
@@ -175,7 +175,7 @@ static void model_key(void *user, int64_t number, ex_csv *row) {
     ex_csv_number(row, (double)set->draws);
 }
 
-/* Calls visit for every curve that a row holds; magnitude pruning has no draws to differ. */
+/* Calls visit for every curve in a row; magnitude pruning has no draws and so no deviation. */
 static void each_curve(void (*visit)(void *user, int set, int method, int kind), void *user) {
     int set, method, kind;
 
@@ -238,8 +238,8 @@ static void allocate_curves(model *m, double *room) {
             for (kind = 0; kind < KINDS; kind++, room += n) m->curve[set][method][kind] = room;
 }
 
-/* A context of its own makes the model independent of all others; one thread, because the models
-   already share the cores among them. */
+/* Each model has its own context and is independent of the others. It uses one thread, because the
+   models already share the cores. */
 static int run_model(void *user, int64_t number, ex_csv *row) {
     study *s = (study *)user;
     double *room = (double *)ex_allocate(
@@ -262,9 +262,9 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     if (status == PRUN_OK) status = measure(&m, TRAINING);
     if (status == PRUN_OK) status = measure(&m, TEST);
     m.measure_seconds = ex_seconds() - start - m.train_seconds;
-    /* That a training diverged is a result; anything else may go better the next time. */
+    /* Divergence is a result. After any other failure there is no row, and a rerun tries again. */
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) fill_row(&m, status, row);
-    else if (status != PRUN_ERR_CANCELLED) /* of what was stopped the study tells the reason */
+    else if (status != PRUN_ERR_CANCELLED) /* the study reports why it stopped */
         ex_error("%s, width %ld, seed %ld: %s", ex_arch_names[m.arch], (long)m.width, (long)m.seed,
                  ex_reason(&m.context, status));
     prun_net_free(m.net);
@@ -274,24 +274,24 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
-/* What a claim is about: the training loss at all shares of the weights, and the test loss up to half
-   of them and beyond. */
+/* What a claim covers: the training loss at all shares of the weights, or the test loss up to half
+   of them or beyond. */
 enum { TRAINING_ALL, TEST_FEW, TEST_MANY, SPANS };
 static const struct span {
     int set;
-    double from, to; /* shares touched: above, and up to; all weights are left out */
+    double from, to; /* shares touched: above `from`, up to `to`, except all weights */
 } spans[SPANS] = {{TRAINING, 0, 1}, {TEST, 0, 0.5}, {TEST, 0.5, 1}};
 
-/* Models that differ in nothing but the seed. */
+/* Models that differ only in the seed. */
 typedef struct group {
     int arch;
     int64_t width, models;
     double *mean[SETS][METHODS][2]; /* loss and error over the seeds; by kept fraction */
-    double *band[SETS][METHODS][2]; /* standard errors: over seeds, with one over draws */
-    /* Losses less one another, means over seeds and their standard errors. */
+    double *band[SETS][METHODS][2]; /* standard errors over seeds; over draws if there is one */
+    /* Differences of losses: means over seeds and their standard errors. */
     double *excess[SETS], *excess_error[SETS];   /* magnitude - perturbed */
     double ratio[SPANS], ratio_error[SPANS];     /* mean logarithm of their quotient */
-    double *rise[METHODS], *rise_error[METHODS]; /* of the test loss over that of all weights */
+    double *rise[METHODS], *rise_error[METHODS]; /* of the test loss above the unpruned one */
 } group;
 
 typedef struct results {
@@ -301,7 +301,7 @@ typedef struct results {
     group *groups;
     int count;
     double *touched; /* 1 - kept fraction */
-    int64_t last;    /* place of the unpruned weights */
+    int64_t last;    /* index of the unpruned weights */
 } results;
 
 static double value(const results *r, int64_t row, int set, int method, int kind, int64_t i) {
@@ -312,8 +312,8 @@ static double value(const results *r, int64_t row, int set, int method, int kind
     return r->table.values[column * r->table.rows + row];
 }
 
-/* Mean and standard error over seeds of what `rows` hold at one kept fraction; draws: the
-   standard error that one seed alone has. */
+/* Mean and standard error of n values, one per seed; draws: the standard error to use if there is
+   only one. */
 static void summarize(const double *x, int64_t n, double draws, double *mean, double *error) {
     double sum = 0, squares = 0;
     int64_t i;
@@ -362,8 +362,8 @@ static int in_span(const results *r, int span, int64_t i) {
            r->touched[i] < 1 - 1e-9;
 }
 
-/* Mean over the shares of a span of log(loss after pruning / loss after noise), over the models: one
-   number for each model, so that its interval needs no choice of a share. */
+/* Mean over the shares of a span of log(loss after pruning / loss after noise). It is one number
+   per model, so that its interval does not depend on the choice of a share. */
 static void fill_ratio(const results *r, group *g, const int64_t *rows, double *x, int span) {
     const int set = spans[span].set;
     int64_t i, k;
@@ -436,7 +436,7 @@ static const char *text_cell(const results *r, int64_t row, const char *name) {
     return r->table.cells[row * r->table.columns + prun_table_find(&r->table, name)];
 }
 
-/* Reads the rows and joins the seeds of each network. */
+/* Reads the rows and groups the seeds of each network. */
 static int evaluate(results *r, const char *path) {
     const int64_t seeds = r->s->set.recipe.seeds.count;
     int64_t *rows, i, k;
@@ -471,7 +471,7 @@ static int evaluate(results *r, const char *path) {
 
 /* ---- tables, figures ----------------------------------------------------------------------- */
 
-/* A line per value of a curve, for people with a plotting library. */
+/* Writes a line per point of each curve, for use with other plotting tools. */
 static int write_curves(const results *r) {
     ex_text path = {NULL, 0, 0};
     ex_csv csv;
@@ -510,7 +510,7 @@ static int write_curves(const results *r) {
     return status;
 }
 
-/* About ten of the kept fractions. */
+/* Step through the kept fractions that shows about ten of them. */
 static int64_t table_step(const results *r) { return (r->last + 9) / 10; }
 
 static void group_table(const results *r, const group *g, ex_table *table) {
@@ -547,7 +547,7 @@ static void print_tables(const results *r) {
     }
 }
 
-/* What was trained on what, in two lines. */
+/* Describes data and training in two lines. */
 static void describe(const results *r, ex_text *first, ex_text *second) {
     const settings *set = &r->s->set;
 
@@ -631,7 +631,7 @@ typedef struct signs {
     int above, within, below;
 } signs;
 
-/* How many standard errors such an interval reaches to either side. */
+/* Half the width of such an interval in standard errors. */
 static double reach(const results *r, const group *g) {
     return ex_student((g->models > 1 ? g->models : r->s->set.draws) - 1);
 }
@@ -653,7 +653,7 @@ static signs count_signs(const results *r, const group *g, int span) {
     return n;
 }
 
-/* Place of the lowest value among those that touch a weight. */
+/* Index of the lowest value, excluding the unpruned weights. */
 static int64_t lowest(const results *r, const double *x) {
     int64_t i, best = r->last - 1;
 
@@ -669,7 +669,7 @@ static void claim(ex_table *table, const group *g, const char *text, const char 
     ex_table_cell(table, "%s", result);
 }
 
-/* more: 1 where pruning is said to hurt more than noise, 0 less. */
+/* more: 1 if the claim is that pruning hurts more than noise, 0 if less. */
 static void span_claim(const results *r, const group *g, ex_table *table, int span, int more,
                        const char *text) {
     const signs n = count_signs(r, g, span);
@@ -690,7 +690,7 @@ static void span_claim(const results *r, const group *g, ex_table *table, int sp
                                          : "not decided"));
 }
 
-/* wanted: 1 where the paper sees the test loss fall, 0 where it sees none. */
+/* wanted: 1 if the paper claims that the test loss falls, 0 if it does not. */
 static void lower_claim(const results *r, const group *g, ex_table *table, int method, int wanted,
                         const char *text) {
     const int64_t i = lowest(r, g->rise[method]);
@@ -832,7 +832,7 @@ static int parse(void *user, int argc, char **argv) {
     return status;
 }
 
-/* Says what the study will cost, as far as a first step of its dearest network tells. */
+/* Prints the cost of the study, estimated from a first step of its most expensive network. */
 static int announce(void *user) {
     const study *s = (const study *)user;
     double seconds = 0, bytes = 0, disk = 20.0 * 336 * (double)s->rows.count;

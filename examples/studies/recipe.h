@@ -1,4 +1,4 @@
-/* recipe.h - what the experiments over widths share: options of training, columns, intervals */
+/* recipe.h - shared by the experiments over widths: training options, columns, intervals */
 #ifndef RECIPE_H_INCLUDED
 #define RECIPE_H_INCLUDED
 
@@ -6,7 +6,7 @@
 
 /* ---- data and training --------------------------------------------------------------------- */
 
-/* On what and how it is trained, as its user chose. */
+/* Data and training, as chosen by the user. */
 typedef struct ex_recipe {
     ex_ints seeds;
     int64_t epochs, batch, crop, flip, label_seed, images, test_images, save_every;
@@ -20,7 +20,7 @@ typedef struct ex_recipe_preset {
 } ex_recipe_preset;
 
 #define EX_MANY 1e9
-#define EX_ANY_SEED 9007199254740992.0 /* 2^53: a CSV file's double still holds it */
+#define EX_ANY_SEED 9007199254740992.0 /* 2^53: a double, as read from a CSV file, still holds it */
 
 /* Entries of an option table for a recipe and its defaults; EX_KEEP_OPTION comes last there. */
 /* clang-format off */
@@ -49,17 +49,17 @@ typedef struct ex_recipe_preset {
      "epochs from one saved state of training to the next; 0: none"}
 /* clang-format on */
 
-/* Call after ex_study_check. Returns -1 to go on, otherwise the exit status. */
+/* Call after ex_study_check. Returns -1 to continue, otherwise the exit status. */
 static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *study) {
     if (study->preset == EX_FULL && strcmp(recipe->data, EX_DATA_DIRECTORY) == 0) {
         ex_error("--full requires --data, the directory of CIFAR-100's binary files");
         return EX_USAGE;
     }
-    if (study->preset < EX_NIGHT) study->yes = 1; /* nothing to ask about */
+    if (study->preset < EX_NIGHT) study->yes = 1; /* short, so do not ask */
     return -1;
 }
 
-/* Images and labels. The context must live as long as they do. Returns the exit status. */
+/* Loads images and labels. The context must live as long as they do. Returns the exit status. */
 static inline int ex_recipe_load(const ex_recipe *recipe, prun_context *context,
                                  const char *program, ex_data *data) {
     ex_data_request request;
@@ -80,7 +80,7 @@ static inline int ex_recipe_load(const ex_recipe *recipe, prun_context *context,
     return status;
 }
 
-/* How the paper's width experiments train (A.4). */
+/* Training options of the paper's width experiments (A.4). */
 static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int64_t seed) {
     prun_train_options options;
 
@@ -98,7 +98,7 @@ static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int
     return options;
 }
 
-/* Data and training, for captions. */
+/* Describes data and training, for captions. */
 static inline void ex_recipe_describe(const ex_recipe *recipe, const ex_data *data, ex_text *text) {
     ex_text_add(text, "%ld images of %s, ", (long)data->train.count, data->name);
     if (recipe->noise > 0) ex_text_add(text, "%g %% of the labels wrong, ", 100 * recipe->noise);
@@ -108,7 +108,7 @@ static inline void ex_recipe_describe(const ex_recipe *recipe, const ex_data *da
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-/* Columns that say which model a row is, at the start of the key. */
+/* Columns that identify a model, at the start of the key. */
 #define EX_RECIPE_KEYS 15
 #define EX_RECIPE_KEY_NAMES \
     "arch,data,width,seed,epochs,batch,lr,momentum,weight_decay,crop,flip,label_noise,label_seed," \
@@ -133,7 +133,7 @@ static inline void ex_recipe_key(const ex_recipe *recipe, const ex_data *data, i
     ex_csv_number(row, (double)data->test.count);
 }
 
-/* Says what is to be trained. */
+/* Prints what will be trained. */
 static inline void ex_recipe_announce(const ex_recipe *recipe, const ex_data *data,
                                       const char *networks) {
     printf("%s, %d seed%s each; %s: %ld training and %ld test images; %ld epochs, batch %ld; "
@@ -150,7 +150,7 @@ static inline const char *ex_reason(const prun_context *context, prun_status sta
                                                                   : prun_status_string(status);
 }
 
-/* Columns at the end of a row: what became of the model, with what, and in how many seconds. */
+/* Columns at the end of a row: outcome, versions and times of a model. */
 #define EX_OUTCOME_NAMES "status,version,isa,seconds_training,seconds_measuring"
 
 static inline void ex_outcome(ex_csv *row, const prun_context *context, prun_status status,
@@ -168,14 +168,14 @@ static inline void ex_outcome(ex_csv *row, const prun_context *context, prun_sta
 
 /* ---- differences --------------------------------------------------------------------------- */
 
-/* How many standard errors the 95 % interval of a mean reaches to either side: the 0.975 quantile
-   of Student's t. Few seeds need far more than two. 0 and fewer degrees of freedom: infinity. */
+/* Half the width of a mean's 95 % interval in standard errors: the 0.975 quantile of Student's t.
+   It is far above 2 for few seeds, and infinite without degrees of freedom. */
 static inline double ex_student(int64_t freedom) {
     static const double quantile[10] = {12.706, 4.303, 3.182, 2.776, 2.571,
                                         2.447,  2.365, 2.306, 2.262, 2.228};
 
     if (freedom < 1) return (double)INFINITY;
-    /* beyond the table, to 0.002 */
+    /* an approximation beyond the table, to within 0.002 */
     return freedom <= 10 ? quantile[freedom - 1]
                          : 1.96 + 2.37 / (double)freedom + 2.8 / (double)(freedom * freedom);
 }

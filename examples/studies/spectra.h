@@ -1,7 +1,7 @@
-/* spectra.h - figures of one network: eigenvalues of its weights with their fitted tails, the density
-   of its Hessian's eigenvalues, and the loss along directions through its weights
+/* spectra.h - figures of one network: eigenvalues of its weights with their fitted tails, the
+   density of its Hessian's eigenvalues, and the loss along directions through its weights
 
-   ex_spectra_write fills a directory with SVG figures, and a CSV file of the numbers behind each. */
+   ex_spectra_write fills a directory with SVG figures, and CSV files with their numbers. */
 #ifndef SPECTRA_H_INCLUDED
 #define SPECTRA_H_INCLUDED
 
@@ -9,11 +9,11 @@
 #include "options.h"
 #include "table.h"
 
-/* What to draw, and of what. */
+/* What to draw, and where. */
 typedef struct ex_spectra {
     const prun_objective *objective;
     const char *directory;
-    int64_t samples; /* of the Hessian and the loss: the first ones of a random order */
+    int64_t samples; /* for Hessian and loss, the first ones of a random order */
     int64_t steps, probes;
     uint64_t seed;
     ex_progress *bar;
@@ -22,7 +22,7 @@ typedef struct ex_spectra {
     int64_t parameters; /* floats of all tensors */
 } ex_spectra;
 
-/* One product with the Hessian more; they are most of the work. */
+/* Counts a Hessian-vector product; they are most of the work. */
 static inline int ex__spectra_count(void *user, int64_t done, int64_t total) {
     (void)done;
     (void)total;
@@ -30,7 +30,7 @@ static inline int ex__spectra_count(void *user, int64_t done, int64_t total) {
     return 0;
 }
 
-/* A file of numbers in the directory. */
+/* Opens a CSV file in the directory and writes its header. */
 static inline int ex__spectra_open(const ex_spectra *s, const char *name, const char *columns,
                                    ex_text *path, ex_csv *csv) {
     int status;
@@ -55,8 +55,8 @@ typedef struct ex_layer_panel {
     ex_series series[2];
 } ex_layer_panel;
 
-/* Density of the positive ones among ascending values, as the outline of a histogram; NaN where a
-   bin is empty. Returns the points. */
+/* Density of the positive values in an ascending array, as the outline of a histogram; NaN for
+   empty bins. Returns the number of points. */
 static inline int ex__histogram(const double *values, int64_t count, double *x, double *y) {
     int64_t first = 0, i;
     double low, width;
@@ -106,7 +106,7 @@ static inline void ex__layer_panel_fill(const char *name, const double *values, 
     p->series[1].colour = 1;
 }
 
-/* Eigenvalues and power law of one tensor, into the files and a panel. */
+/* Writes eigenvalues and power law of one tensor to the files and fills its panel. */
 static inline int ex__layer_write(const ex_spectra *s, const prun_tensor *t, ex_csv *values_file,
                                   ex_csv *laws_file, ex_layer_panel *panel) {
     prun_context *context = s->objective->context;
@@ -274,7 +274,7 @@ static inline int ex__hessian_write(const ex_spectra *s) {
     }
     if (result == 0) result = ex_csv_close(&csv);
     ex_text_free(&path);
-    for (i = 0; i < EX_DENSITY_POINTS; i++) /* beside the bulk, nothing smaller can be seen */
+    for (i = 0; i < EX_DENSITY_POINTS; i++) /* too small to be seen beside the bulk */
         if (density[i] < 1e-9 * most) density[i] = (double)NAN;
     return result == 0 ? ex__density_draw(s, grid, density, errors) : result;
 }
@@ -289,10 +289,10 @@ static const char *const ex_direction_names[EX_DIRECTIONS] = {
 typedef struct ex_slices {
     const ex_spectra *spectra;
     float *weights, *direction[EX_DIRECTIONS];
-    double reach; /* how far to go along a direction, each way: a tenth of the weights' norm */
+    double reach; /* largest distance along a direction: a tenth of the weights' norm */
 } ex_slices;
 
-/* Makes w + a u + b v the weights; u and v numbers of directions. */
+/* Sets the weights to w + a u + b v; u and v are numbers of directions. */
 static inline void ex__slices_set(const ex_slices *s, int u, double a, int v, double b) {
     const prun_objective *o = s->spectra->objective;
     int64_t t, i, at = 0;
@@ -304,7 +304,7 @@ static inline void ex__slices_set(const ex_slices *s, int u, double a, int v, do
                         b * (double)s->direction[v][at]);
 }
 
-/* Puts the weights back, bit by bit. */
+/* Restores the weights, bit for bit. */
 static inline void ex__slices_restore(const ex_slices *s) {
     const prun_objective *o = s->spectra->objective;
     const float *from = s->weights;
@@ -318,7 +318,7 @@ static inline void ex__slices_restore(const ex_slices *s) {
     }
 }
 
-/* Mean loss there; NaN after a message. */
+/* Mean loss at w + a u + b v; NaN after a message. */
 static inline double ex__slices_loss(const ex_slices *s, int u, double a, int v, double b) {
     const prun_objective *o = s->spectra->objective;
     double sum = 0;
@@ -328,11 +328,11 @@ static inline double ex__slices_loss(const ex_slices *s, int u, double a, int v,
         ex_failure(o->context, "the loss along directions");
         return (double)NAN;
     }
-    ex_progress_add(s->spectra->bar, 0.25); /* a forward pass beside a product */
+    ex_progress_add(s->spectra->bar, 0.25); /* a forward pass relative to a product */
     return sum / (double)s->spectra->samples;
 }
 
-/* The eigenvectors, and random vectors of length 1. */
+/* Computes the eigenvectors, and random vectors of length 1. */
 static inline int ex__slices_make(const ex_spectra *spectra, ex_slices *s) {
     const prun_objective *o = spectra->objective;
     const prun_hessian_options options = ex__spectra_hessian(spectra);
@@ -410,7 +410,7 @@ static inline int ex__curves_write(const ex_slices *s) {
                           1, 820, 420);
 }
 
-/* Colour of a part between 0 and 1: from dark blue over green to yellow. */
+/* Colour of a value between 0 and 1: from purple through green to yellow. */
 static inline void ex__heat_colour(double part, char *text, size_t size) {
     static const int stops[5][3] = {
         {68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}};
@@ -423,7 +423,7 @@ static inline void ex__heat_colour(double part, char *text, size_t size) {
     snprintf(text, size, "#%02x%02x%02x", (unsigned)c[0], (unsigned)c[1], (unsigned)c[2]);
 }
 
-/* One heat map with its axes. low, high: logarithms of the losses that the colours go between. */
+/* One heat map with its axes. low, high: logarithms of the losses at both ends of the colours. */
 static inline void ex__heat_draw(FILE *file, const ex_slices *s, int u,
                                  double loss[EX_SURFACE][EX_SURFACE], double left, double low,
                                  double high) {
@@ -452,7 +452,7 @@ static inline void ex__heat_draw(FILE *file, const ex_slices *s, int u,
     ex_svg_text(file, left + 24, top + side / 2, turned, ex_direction_names[u + 1]);
 }
 
-/* The colours beside their losses. */
+/* The colour scale, labelled with losses. */
 static inline void ex__heat_key(FILE *file, double left, double low, double high) {
     const double top = EX_SVG_HEAD + 36, side = 290.0;
     char colour[16], text[40];
@@ -519,7 +519,7 @@ static inline int ex__surface_write(const ex_slices *s) {
     return status;
 }
 
-/* Writes all figures. Weights are restored bit by bit. Returns 0 or, after a message, the exit
+/* Writes all figures. Weights are restored bit for bit. Returns 0 or, after a message, the exit
    status. */
 static inline int ex_spectra_write(ex_spectra *s) {
     const double passes = EX_DIRECTIONS * EX_CURVE + 2 * EX_SURFACE * EX_SURFACE;

@@ -14,9 +14,9 @@
 enum { EX_DEMO, EX_MINI, EX_NIGHT, EX_FULL, EX_PRESETS };
 static const char *const ex_preset_flags[EX_PRESETS] = {"--demo", "--mini", "--night", "--full"};
 
-/* What every study lets its user choose. */
+/* Options common to all studies. */
 typedef struct ex_study_settings {
-    int demo, mini, night, full, preset; /* preset: EX_DEMO, ...; the flags that chose it */
+    int demo, mini, night, full, preset; /* preset: EX_DEMO, ..., set by the flags before it */
     int64_t jobs;
     const char *out, *shard_text, *isa;
     int64_t shard, shards; /* 1-based */
@@ -41,7 +41,7 @@ typedef struct ex_study_settings {
     {"quiet", EX_FLAG, &(s)->quiet, NULL, 0, 0, "no progress"}
 /* clang-format on */
 
-/* The preset that the command line asks for, before options are read: it decides their defaults.
+/* The preset on the command line, read before the options because it determines their defaults.
    Without one: mini. */
 static inline int ex_preset(int argc, char **argv) {
     int i, k, preset = EX_MINI;
@@ -52,7 +52,7 @@ static inline int ex_preset(int argc, char **argv) {
     return preset;
 }
 
-/* Call after ex_parse. Returns -1 to go on, otherwise the exit status. */
+/* Call after ex_parse. Returns -1 to continue, otherwise the exit status. */
 static inline int ex_study_check(ex_study_settings *s) {
     long long i = 0, n = 0;
     char rest;
@@ -78,52 +78,52 @@ static inline int ex_study_check(ex_study_settings *s) {
 
 /* ---- rows on file -------------------------------------------------------------------------- */
 
-/* What the program of a study supplies. user: its own struct. load and set_up return the exit
-   status; parse and announce return -1 to continue, otherwise the exit status. */
+/* The functions that a study's program supplies. user: its own struct. load and set_up return the
+   exit status; parse and announce return -1 to continue, otherwise the exit status. */
 typedef struct ex_study_steps {
     int (*parse)(void *user, int argc, char **argv);
     int (*load)(void *user, prun_context *context, const char *program); /* the data */
     int (*set_up)(void *user);                                           /* fills the ex_study */
-    int (*announce)(void *user); /* says what lies ahead, once finished rows are known */
-    /* Appends the key's cells; may be asked more than once. The key holds every setting that
+    int (*announce)(void *user); /* prints what will be done, after finished rows are read */
+    /* Appends the key's cells; may be called more than once. The key holds every setting that
        changes a result. */
     void (*key)(void *user, int64_t model, ex_csv *row);
-    /* Appends all other cells. Called by several threads at once; moves the progress bar by
-       ex_progress_add(&study->progress, ...), in all by work(). Non-zero: no row, after a message;
-       a rerun tries again. A model that diverged is a result and has a row. */
+    /* Appends all other cells. Called by several threads at once. Advances the progress bar with
+       ex_progress_add(&study->progress, ...), by work() in total. Non-zero: no row, after a
+       message; a rerun tries again. A model that diverged is a result and has a row. */
     int (*run)(void *user, int64_t model, ex_csv *row);
     double (*work)(void *user, int64_t model);          /* in a unit proportional to time */
     int (*evaluate)(void *user, int argc, char **argv); /* tables, figures, report */
     void (*clear)(void *user);
 } ex_study_steps;
 
-/* set_up fills what is above the line. The rows are in `path` afterwards, sorted by model: read them
-   with prun_table_load_csv. */
+/* set_up fills the fields above the line. After the run, the file `path` has the rows sorted by
+   model; read it with prun_table_load_csv. */
 typedef struct ex_study {
     const ex_study_settings *set;
     int64_t count;     /* models */
-    const char *names; /* columns "a,b,c"; the first `keys` say which model a row is */
+    const char *names; /* columns "a,b,c"; the first `keys` identify the model of a row */
     int keys;
     int64_t save_every; /* epochs from one checkpoint of a training to the next; 0: none */
-    int partial;        /* 1: what rows there are can be evaluated, 0: all are needed */
+    int partial;        /* 1: an incomplete set of rows can be evaluated; 0: all are needed */
     /* ---- set by the functions ---- */
     const ex_study_steps *steps;
     void *user;
     ex_text path;
     int columns;
     unsigned char *is_text; /* per column */
-    char **key_text, **row; /* per model; row: without its end of line, NULL while there is none */
+    char **key_text, **row; /* per model; row: without its end of line, NULL if missing */
     unsigned char *mine;    /* per model: of this shard */
     int64_t *order, to_do;  /* models of this shard without a row, expensive ones first */
-    double total, left;     /* work: of the shard, and what is not done */
-    char isa[32];           /* kernels of the rows: of the first one read, or of this run */
+    double total, left;     /* work of the shard, and the part not yet done */
+    char isa[32];           /* kernels of the first row read; "": none was read */
     ex_csv csv;
     ex_progress progress;
     int lock, failed;
-    int stop; /* 1: a file could not be written, so that nothing more is */
+    int stop; /* 1: a file could not be written; no more rows are written */
 } ex_study;
 
-/* Cells gathered as text, in memory from malloc. */
+/* The collected cells as text, which the caller frees. */
 static inline char *ex__cells(ex_csv *csv) {
     char *text;
 
@@ -145,7 +145,7 @@ static inline void ex_csv_list(ex_csv *csv, const char *list) {
     ex_text_free(&text);
 }
 
-/* The model whose key begins a row, -1: none. */
+/* The model whose key a row begins with, or -1. */
 static inline int64_t ex__row_model(const ex_study *s, const char *line) {
     int64_t i;
 
@@ -157,8 +157,8 @@ static inline int64_t ex__row_model(const ex_study *s, const char *line) {
     return -1;
 }
 
-/* Reads a cell as ex_csv_text writes it. Returns where it ends, at ',' or '\0'; NULL: its quotes
-   are damaged. */
+/* Reads a cell written by ex_csv_text. Returns its end, at ',' or '\0', or NULL if its quotes do
+   not match. */
 static inline const char *ex__cell(const char *at, ex_text *cell) {
     const int quoted = *at == '"';
 
@@ -173,14 +173,14 @@ static inline const char *ex__cell(const char *at, ex_text *cell) {
     return *at == ',' || *at == '\0' ? at : NULL;
 }
 
-/* Whether a cell is what ex_csv_number writes: nothing for NaN, an infinity, or digits. */
+/* Whether ex_csv_number can have written a cell: empty for NaN, an infinity, or a number. */
 static inline int ex__is_cell_number(const char *cell) {
     if (*cell == '\0' || strcmp(cell, "inf") == 0 || strcmp(cell, "-inf") == 0) return 1;
     return ex__starts_number(cell) && ex__is_number(cell);
 }
 
-/* Finds out how many columns there are and which hold text: those of the key where a key does, and
-   these of the others. */
+/* Counts the columns and finds those that hold text: for the key by the cells of the first model,
+   otherwise by name. */
 static inline void ex__study_columns(ex_study *s) {
     static const char *const texts[] = {"status", "version", "isa", "predictions"};
     const char *name = s->names, *at = s->count > 0 ? s->key_text[0] : NULL;
@@ -207,7 +207,7 @@ static inline void ex__study_columns(ex_study *s) {
     ex_text_free(&cell);
 }
 
-/* Why a line is no whole row, added to `why`, which stays empty if it is one. */
+/* Writes to `why` how a row is damaged; `why` is empty if the row is whole. */
 static inline void ex__row_damage(const ex_study *s, const char *line, size_t length,
                                   ex_text *why) {
     ex_text cell = {NULL, 0, 0};
@@ -231,14 +231,15 @@ static inline void ex__row_damage(const ex_study *s, const char *line, size_t le
     ex_text_free(&cell);
 }
 
-/* Whether a line is a header, of this program or of another one: its first cell is a name. */
+/* Whether a line is a header, possibly with other columns: it begins with the first column's
+   name. */
 static inline int ex__is_header(const ex_study *s, const char *line) {
     const size_t length = strcspn(s->names, ",");
 
     return strncmp(line, s->names, length) == 0 && (line[length] == ',' || line[length] == '\0');
 }
 
-/* Copies the cell of a whole row in the column of that name. */
+/* Copies the cell of a whole row in the named column. */
 static inline void ex__row_cell(const ex_study *s, const char *line, const char *name,
                                 ex_text *cell) {
     const char *names = s->names;
@@ -255,7 +256,8 @@ static inline void ex__row_cell(const ex_study *s, const char *line, const char 
     }
 }
 
-/* Rows of other kernels have other digits: they can be evaluated, but not added to. */
+/* Rows of other kernels are rounded differently: they can be evaluated, but a run cannot add to
+   them. */
 static inline int ex__row_kernels(ex_study *s, const char *line, long number) {
     ex_text isa = {NULL, 0, 0};
     int status = 0;
@@ -272,8 +274,8 @@ static inline int ex__row_kernels(ex_study *s, const char *line, long number) {
     return status;
 }
 
-/* A line of the file: a header, a row, which is taken over, or a damaged row, for which `why` tells
-   the reason. Returns the exit status. */
+/* Reads a line of the file: checks a header, stores a row, or writes to `why` how a row is damaged.
+   Returns the exit status. */
 static inline int ex__study_line(ex_study *s, const char *line, size_t length, long number,
                                  ex_text *why) {
     const int header = number == 1 || ex__is_header(s, line), zeros = strlen(line) != length;
@@ -281,7 +283,7 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
 
     why->length = 0;
     if (number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
-        line += 3; /* the byte-order mark of a spreadsheet */
+        line += 3; /* byte-order mark added by a spreadsheet */
     if (!header) {
         ex__row_damage(s, line, length, why);
         if (why->length > 0) return 0;
@@ -303,9 +305,9 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
     return 0;
 }
 
-/* Takes over the rows of an earlier run. Headers may repeat, so that files can be joined with cat;
-   of two rows of a model the first whole one counts. Damaged rows are left out: a full disk, a copy
-   that broke off or an editor may have made them, and their models have no result. */
+/* Reads the rows of an earlier run. Headers may repeat, so that files can be joined with cat. Of
+   several rows of a model, the first whole one counts. Damaged rows, for example from a full disk,
+   an incomplete copy or an editor, are left out, and their models are run again. */
 static inline int ex__study_read(ex_study *s) {
     ex_text why = {NULL, 0, 0}, first = {NULL, 0, 0};
     char *data, *line, *end;
@@ -322,7 +324,7 @@ static inline int ex__study_read(ex_study *s) {
         if (end != NULL && length > 0 && line[length - 1] == '\r') line[--length] = '\0';
         if (end != NULL || (number == 1 && strncmp(line, s->names, length) != 0)) {
             status = ex__study_line(s, line, length, number, &why);
-        } else { /* the line that was being written at the end */
+        } else { /* a last line that was not completed */
             why.length = 0;
             ex_text_add(&why, "no end of line");
         }
@@ -339,7 +341,7 @@ static inline int ex__study_read(ex_study *s) {
     return status;
 }
 
-/* Puts the rows, in order of the models, in the place of the file, unless that is what it holds. */
+/* Rewrites the file with the rows in order of the models, unless it already holds just that. */
 static inline int ex__study_write(ex_study *s) {
     ex_text text = {NULL, 0, 0};
     char *there = NULL;
@@ -363,8 +365,8 @@ static inline int ex__study_write(ex_study *s) {
     return status;
 }
 
-/* Two programs that rewrite one file would lose rows. The system lets go of the lock when the
-   program ends, however it does. */
+/* Two programs that rewrite one file would lose rows. The system releases the lock when the program
+   ends, in whatever way. */
 static inline int ex__study_lock(ex_study *s) {
     s->lock = -1;
 #ifdef EX_POSIX
@@ -407,8 +409,8 @@ static inline int ex__by_falling_work(const void *left, const void *right) {
     return a->model < b->model ? -1 : a->model > b->model;
 }
 
-/* Dealt out from the most expensive model on: shards get equal work, and a cheap model at the end
-   leaves no core waiting for long. */
+/* Deals out the models in order of falling cost: shards get about equal work, and the cheap models
+   at the end leave no core idle for long. */
 static inline void ex__study_deal(ex_study *s) {
     ex__share *share = (ex__share *)ex_allocate((size_t)s->count, sizeof *share);
     int64_t i;
@@ -430,7 +432,7 @@ static inline void ex__study_deal(ex_study *s) {
     free(share);
 }
 
-/* Models at a time. */
+/* Number of models that run in parallel. */
 static inline int ex_jobs(const ex_study_settings *set) {
 #ifdef _OPENMP
     return set->jobs > 0 ? (int)set->jobs : omp_get_max_threads();
@@ -442,8 +444,8 @@ static inline int ex_jobs(const ex_study_settings *set) {
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
-/* Where the training of a model keeps its state, OUT/checkpoints/model<number>. path: whose text
-   it uses; work: of an epoch. */
+/* Where the training of a model keeps its state, OUT/checkpoints/model<number>. path: text that the
+   result points to; work: of an epoch. */
 static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex_text *path) {
     ex_keep keep;
 
@@ -457,7 +459,7 @@ static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex
     return keep;
 }
 
-/* What runs ends soon, and leaves no row. Any thread may call it. */
+/* Makes running models end soon, without rows. Any thread may call it. */
 static inline void ex__study_stop(ex_study *s) {
 #ifdef _OPENMP
 #pragma omp critical(ex_stop)
@@ -465,8 +467,8 @@ static inline void ex__study_stop(ex_study *s) {
     s->stop = 1;
 }
 
-/* Trains a model of the study: ex_train with a checkpoint of its own, which goes when the row is in
-   the file. epoch_work: how far an epoch moves the progress bar. */
+/* Trains a model of the study: ex_train with a checkpoint of its own, which is removed when the row
+   is in the file. epoch_work: progress per epoch. */
 static inline prun_status ex_study_train(ex_study *s, int64_t model, prun_net *net,
                                          const prun_images *images,
                                          const prun_train_options *recipe, double epoch_work,
@@ -488,7 +490,7 @@ static inline void ex__study_forget(ex_study *s, int64_t model) {
     ex_text_free(&path);
 }
 
-/* The directory of the checkpoints, if there are to be any. */
+/* Makes the directory of the checkpoints, if checkpoints are enabled. */
 static inline int ex__study_checkpoints(const ex_study *s) {
     ex_text path = {NULL, 0, 0};
     int status = 0;
@@ -499,7 +501,7 @@ static inline int ex__study_checkpoints(const ex_study *s) {
     return status;
 }
 
-/* Number of the model whose checkpoint a name is of, model<number>.history; -1: it is of none. */
+/* Model number of the name of a checkpoint, such as model<number>.history; -1: another file. */
 static inline int64_t ex__checkpoint_model(const char *name, size_t length) {
     static const char *const ends[] = {".safetensors", ".history"};
     long long number = 0;
@@ -514,7 +516,7 @@ static inline int64_t ex__checkpoint_model(const char *name, size_t length) {
     return -1;
 }
 
-/* Whether the checkpoint of a model is of one with the same settings. */
+/* Whether the checkpoint of a model was made with the same settings. */
 static inline int ex__checkpoint_fits(ex_study *s, int64_t model) {
     ex_text path = {NULL, 0, 0};
     const ex_keep keep = ex__study_keep(s, model, 0, &path);
@@ -525,11 +527,11 @@ static inline int ex__checkpoint_fits(ex_study *s, int64_t model) {
     return fits;
 }
 
-/* ---- what runs that were killed left behind ------------------------------------------------ */
+/* ---- leftovers of killed runs -------------------------------------------------------------- */
 
 #ifdef EX_POSIX
-/* Length of the name of the file that a temporary file ".NAME.PID-RANDOM.tmp" was to become, if the
-   process that made it is gone; 0: it is there, or this is no such file. */
+/* Length of NAME in the name of a temporary file ".NAME.PID-RANDOM.tmp", if the process PID is
+   gone; 0: it still runs, or the name has another form. */
 static inline size_t ex__abandoned(const char *name) {
     const size_t length = strlen(name);
     size_t at = length - 4;
@@ -546,8 +548,8 @@ static inline size_t ex__abandoned(const char *name) {
     return at - 2;
 }
 
-/* Whether a file in --out, of that name and length, is one that this run alone writes: other shards
-   may be at work on other computers, where process numbers mean nothing here. */
+/* Whether only this run writes a file of that name, of `length` bytes, in --out. Other shards may
+   run on other computers, whose process numbers mean nothing here. */
 static inline int ex__study_owns(const ex_study *s, const char *name, size_t length) {
     static const char *const kinds[] = {".csv", ".svg", ".md"};
     const char *own = s->path.data + strlen(s->set->out) + 1;
@@ -562,8 +564,8 @@ static inline int ex__study_owns(const ex_study *s, const char *name, size_t len
     return 0;
 }
 
-/* Whether a file in --out, or among the checkpoints, is left over from a run that was killed, or
-   from a model that is finished or that is not in this study. */
+/* Whether a file in --out or among the checkpoints is left over from a killed run, or from a model
+   that is finished or not in this study. */
 static inline int ex__left_over(ex_study *s, const char *name, int checkpoints) {
     const size_t target = ex__abandoned(name);
     int64_t model;
@@ -576,8 +578,8 @@ static inline int ex__left_over(ex_study *s, const char *name, int checkpoints) 
            !ex__checkpoint_fits(s, model);
 }
 
-/* Removes what is left over in one directory. Names are gathered first: what readdir does while
-   files go is not the same everywhere. */
+/* Removes leftover files from one directory. Names are collected first, because systems differ in
+   what readdir returns while files are removed. */
 static inline void ex__study_sweep_one(ex_study *s, const char *directory, int checkpoints) {
     DIR *listing = opendir(directory);
     ex_text names = {NULL, 0, 0}, path = {NULL, 0, 0};
@@ -598,8 +600,8 @@ static inline void ex__study_sweep_one(ex_study *s, const char *directory, int c
 }
 #endif
 
-/* Removes what runs that were killed left behind. Nothing of another shard, and with --collect,
-   when others may train, no checkpoints. */
+/* Removes the leftovers of killed runs, but not those of other shards, and no checkpoints with
+   --collect, when other runs may be training. */
 static inline void ex__study_sweep(ex_study *s) {
 #ifdef EX_POSIX
     ex_text path = {NULL, 0, 0};
@@ -619,7 +621,7 @@ static inline void ex__study_sweep(ex_study *s) {
 
 /* ---- from opening to closing --------------------------------------------------------------- */
 
-/* Whether the report, which comes last, could be written; shards have none. */
+/* Checks that the report can be written, before the work; shards have none. */
 static inline int ex__study_report(const ex_study *s) {
     ex_text path = {NULL, 0, 0};
     int status = 0;
@@ -630,8 +632,8 @@ static inline int ex__study_report(const ex_study *s) {
     return status;
 }
 
-/* Makes the directory, finds out what an earlier run has done, and leaves a file of whole rows.
-   The rows are in OUT/models.csv, those of a shard in OUT/models.IofN.csv. */
+/* Makes the directory, reads the rows of an earlier run, and rewrites their file without damaged
+   rows. The file is OUT/models.csv, for a shard OUT/models.IofN.csv. */
 static inline int ex_study_open(ex_study *s) {
     ex_csv key;
     int64_t i;
@@ -661,7 +663,7 @@ static inline int ex_study_open(ex_study *s) {
     return status == 0 ? ex__study_report(s) : status;
 }
 
-/* One model: the row reaches the file in one piece as soon as it is complete. */
+/* Runs one model. Its row is written in one piece as soon as it is complete. */
 static inline void ex__study_model(ex_study *s, int64_t model) {
     ex_csv row;
     int failed;
@@ -689,7 +691,7 @@ static inline void ex__study_model(ex_study *s, int64_t model) {
 /* Whether this run has models to train. */
 static inline int ex_study_trains(const ex_study *s) { return s->to_do > 0 && !s->set->collect; }
 
-/* Runs what is left of this shard. Returns the exit status; the rows there are stay. */
+/* Runs the models of this shard that are left. Returns the exit status; finished rows are kept. */
 static inline int ex_study_run(ex_study *s, const char *label) {
     const int jobs = ex_jobs(s->set);
     int64_t i;
@@ -700,7 +702,7 @@ static inline int ex_study_run(ex_study *s, const char *label) {
     if (status != 0) return status;
     ex_progress_start(&s->progress, label, s->left, s->set->quiet);
     if (jobs == 1) {
-        /* In no parallel region, even of one thread: inside one the library is serial. */
+        /* Without a parallel region: inside one, even of one thread, the library is serial. */
         for (i = 0; i < s->to_do; i++) ex__study_model(s, s->order[i]);
     } else {
 #ifdef _OPENMP
@@ -756,8 +758,8 @@ static inline void ex_list_text(const ex_ints *list, ex_text *text) {
         ex_text_add(text, "%s%ld", i > 0 ? ", " : "", (long)list->value[i]);
 }
 
-/* What lies ahead, and on a terminal the question whether to begin. seconds: of one core.
-   Returns -1 to go on, otherwise the exit status. */
+/* Prints the expected cost and, on a terminal, asks whether to begin. seconds: of one core.
+   Returns -1 to continue, otherwise the exit status. */
 static inline int ex_study_cost(const ex_study *s, double seconds, double memory, double disk) {
     const int jobs = ex_jobs(s->set);
     const double models = (double)s->to_do;
@@ -785,8 +787,8 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
 
 /* ---- reports ------------------------------------------------------------------------------- */
 
-/* OUT/report.md with its title and how the run was made; NULL after a message. Close with
-   ex_finish(status, file, path->data). */
+/* Opens OUT/report.md and writes the title and the run's command and versions. Returns NULL after a
+   message. Close with ex_finish(status, file, path->data). */
 static inline FILE *ex_report_open(const ex_study *s, const char *title, int argc, char **argv,
                                    ex_text *path) {
     char cpu[128];
@@ -822,8 +824,8 @@ static inline int ex_report_table(const ex_study *s, FILE *report, ex_table *tab
     return ex_study_table(s, table, name);
 }
 
-/* How the settings of a preset were found, for the report: choosing them by measures would have
-   made the result. */
+/* Writes how the settings of a preset were chosen: choosing them by the measures would bias the
+   result. */
 static inline void ex_report_choice(const ex_study_settings *set, const char *by, FILE *report) {
     if (set->preset == EX_FULL) {
         fprintf(report, "Widths, epochs and all other settings are the paper's (A.3, A.4) unless "
@@ -839,7 +841,7 @@ static inline void ex_report_choice(const ex_study_settings *set, const char *by
 
 /* ---- main ---------------------------------------------------------------------------------- */
 
-/* Says which rows are missing. Returns -1 if the rows can be evaluated, otherwise the exit
+/* Reports missing rows. Returns -1 if the rows can be evaluated, otherwise the exit
    status. */
 static inline int ex__study_complete(const ex_study *s) {
     const int64_t missing = ex_study_missing(s);
@@ -860,7 +862,7 @@ static inline int ex__study_complete(const ex_study *s) {
     return 0;
 }
 
-/* Everything after the data is there; returns the exit status. */
+/* All steps after the data is loaded; returns the exit status. */
 static inline int ex__study_perform(ex_study *s, int argc, char **argv) {
     int status = s->steps->set_up(s->user);
 

@@ -43,7 +43,7 @@ static inline int ex__is_number(const char *text) {
     return end != text && *end == '\0';
 }
 
-/* Characters of a text in UTF-8. */
+/* Number of characters of a text in UTF-8. */
 static inline int ex__characters(const char *text) {
     int n = 0;
 
@@ -64,7 +64,7 @@ static inline void ex__table_column(const ex_table *table, size_t column, int *w
     }
 }
 
-/* True if a column has no cell but its header. */
+/* True if all cells of a column below its header are empty. */
 static inline int ex__column_is_empty(const ex_table *table, size_t column) {
     size_t i;
 
@@ -73,8 +73,8 @@ static inline int ex__column_is_empty(const ex_table *table, size_t column) {
     return table->count > table->columns;
 }
 
-/* Prints one row, from its first cell on. Columns without cells are left out, and so are blanks at
-   its end. */
+/* Prints the row whose first cell is number `row`. Empty columns and trailing blanks are left
+   out. */
 static inline void ex__table_print_row(const ex_table *table, size_t row, FILE *file) {
     ex_text line = {NULL, 0, 0};
     size_t column;
@@ -93,7 +93,7 @@ static inline void ex__table_print_row(const ex_table *table, size_t row, FILE *
     ex_text_free(&line);
 }
 
-/* Control characters of the cells are escaped. */
+/* Prints a table; control characters in its cells are escaped. */
 static inline void ex_table_print(ex_table *table, FILE *file) {
     size_t i;
 
@@ -116,7 +116,7 @@ static inline void ex_table_free(ex_table *table) {
     memset(table, 0, sizeof *table);
 }
 
-/* A table as Markdown has it. */
+/* Writes a table in Markdown. */
 static inline void ex_table_markdown(const ex_table *table, FILE *file) {
     size_t i, k;
 
@@ -144,9 +144,9 @@ static inline void ex_table_markdown(const ex_table *table, FILE *file) {
 
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
-/* A file is written whole or not at all; to one that is appended to, each row goes in one piece, so
-   that a killed program leaves whole rows, and so does one that finds the disk full. An error
-   stays until ex_csv_close reports it, and nothing is written after it. */
+/* A new file is written whole or not at all. When appending, each row is written in one piece, so
+   that whole rows remain if the program is killed or the disk is full. An error is kept until
+   ex_csv_close reports it, and nothing is written after it. */
 typedef struct ex_csv {
     FILE *file; /* NULL: not open */
     const char *path;
@@ -174,8 +174,8 @@ static inline void ex_csv_text(ex_csv *csv, const char *cell) {
     if (quoted) ex_text_add(&csv->line, "\"");
 }
 
-/* The shortest of 15, 16 and 17 digits that reads back as the same double; NaN is an empty cell,
-   which is what pandas reads as missing. */
+/* Writes the fewest of 15, 16 or 17 digits that read back as the same double. NaN is an empty cell,
+   which pandas reads as missing. */
 static inline void ex_csv_number(ex_csv *csv, double value) {
     char text[40] = "";
     int digits;
@@ -190,7 +190,7 @@ static inline void ex_csv_number(ex_csv *csv, double value) {
     ex_csv_text(csv, text);
 }
 
-/* Appends a row by one write to the file; what a full disk took of it is cut off again. */
+/* Appends a row with a single write. If the disk fills up, the partial row is cut off again. */
 static inline void ex__csv_append(ex_csv *csv) {
 #ifdef EX_POSIX
     const int fd = fileno(csv->file);
@@ -202,7 +202,7 @@ static inline void ex__csv_append(ex_csv *csv) {
     if (written == (ssize_t)csv->line.length) return;
     csv->failed = written < 0 && errno != 0 ? errno : ENOSPC;
     if (written > 0 && before >= 0 && ftruncate(fd, before) != 0)
-        csv->failed = errno; /* the next run leaves the piece out */
+        csv->failed = errno; /* the next run skips the partial row */
 #else
     if (fwrite(csv->line.data, 1, csv->line.length, csv->file) != csv->line.length ||
         fflush(csv->file) != 0)
@@ -238,7 +238,7 @@ static inline int ex_csv_close(ex_csv *csv) {
     return status;
 }
 
-/* A table as a CSV file. Returns the exit status. */
+/* Writes a table as a CSV file. Returns the exit status. */
 static inline int ex_table_csv(const ex_table *table, const char *path) {
     ex_csv csv;
     size_t i;
@@ -254,7 +254,7 @@ static inline int ex_table_csv(const ex_table *table, const char *path) {
 
 /* ---- measures ------------------------------------------------------------------------------ */
 
-/* Seconds in the unit that one says; none where they round to 0. text: at least 32 bytes. */
+/* Seconds in a readable unit; empty if they round to 0. text: at least 32 bytes. */
 static inline const char *ex__measure_time(double seconds, char *text) {
     if (seconds < 0.0005) snprintf(text, 32, "%s", "");
     else if (seconds < 1) snprintf(text, 32, "%.0f ms", 1000 * seconds);
@@ -262,7 +262,7 @@ static inline const char *ex__measure_time(double seconds, char *text) {
     return text;
 }
 
-/* end: what is added to the name. */
+/* end: suffix of the name. */
 static inline void ex__measure_row(ex_table *table, const prun_measure_info *info, const char *end,
                                    const prun_measure_result *r) {
     char text[32];
@@ -278,8 +278,8 @@ static inline void ex__measure_row(ex_table *table, const prun_measure_info *inf
     ex_table_cell(table, "%s", info->source);
 }
 
-/* Results of measures: those with a non-zero byte in `wanted`, or all. folded: results for the net
-   with folded norms, or NULL. */
+/* Results of the measures with a non-zero byte in `wanted`, or of all if it is NULL. folded:
+   results for the net with folded norms, or NULL. */
 typedef struct ex_measures {
     const prun_measure_info *info;
     int64_t count;
@@ -303,7 +303,7 @@ static inline void ex__measure_family(ex_table *table, const ex_measures *m, con
     }
 }
 
-/* Prints the measures in families, in the order in which these occur first. */
+/* Prints the measures by family, in the order in which the families first occur. */
 static inline void ex_measures_print(const ex_measures *m) {
     ex_table table = {0, 0, 0, NULL};
     int64_t i, k;

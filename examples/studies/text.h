@@ -1,9 +1,9 @@
 /* text.h - memory, growing text, messages, time and the machine
 
-   What the programs of examples/ and bench/ share is in a few headers of static functions, one
-   subject each, so that every program still compiles with one command. They are not part of the
+   The programs of examples/ and bench/ share code through a few headers of static functions, one
+   per subject, so that every program still compiles with one command. They are not part of the
    library: a failure here may print a message and end the program, which the library never does.
-   Exit status: 0 success, 1 something failed, 2 the command line is wrong.
+   Exit status: 0 success, 1 failure, 2 wrong command line.
 */
 #ifndef TEXT_H_INCLUDED
 #define TEXT_H_INCLUDED
@@ -50,9 +50,9 @@
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
-#define NOGDI /* and its ERROR */
+#define NOGDI /* wingdi.h defines a macro ERROR */
 #include <windows.h>
-/* which come after it */
+/* these must follow windows.h */
 #include <direct.h>
 #include <io.h>
 #include <shellapi.h>
@@ -76,13 +76,13 @@
 
 /* ---- memory and growing text --------------------------------------------------------------- */
 
-/* For want of memory there may be none for a message of the usual kind. */
+/* Prints directly, because the usual message functions allocate memory. */
 static inline void ex__out_of_memory(void) {
     fprintf(stderr, "error: out of memory\n");
     exit(EX_FAILED);
 }
 
-/* Zeroed memory; ends the program when there is none. */
+/* Zeroed memory; ends the program if out of memory. */
 static inline void *ex_allocate(size_t count, size_t size) {
     void *memory = calloc(count > 0 ? count : 1, size);
 
@@ -103,7 +103,7 @@ static inline void *ex_grow(void *array, size_t *capacity, size_t count, size_t 
 }
 
 typedef struct ex_text {
-    char *data; /* always ends in '\0' once something was added */
+    char *data; /* NUL-terminated once something has been added */
     size_t length, capacity;
 } ex_text;
 
@@ -133,7 +133,7 @@ static inline void ex_text_free(ex_text *text) {
     memset(text, 0, sizeof *text);
 }
 
-/* Whether a character of three bytes turns the direction of text round, or is none. */
+/* Whether a sequence is a bidirectional control or line separator, or overlong or a surrogate. */
 static inline int ex__is_mark(const unsigned char *at) {
     if (at[0] == 0xe2 && at[1] == 0x80)
         return (at[2] >= 0x8e && at[2] <= 0x8f) || (at[2] >= 0xa8 && at[2] <= 0xae);
@@ -142,7 +142,7 @@ static inline int ex__is_mark(const unsigned char *at) {
            (at[0] == 0xf0 && at[1] < 0x90);
 }
 
-/* Bytes of the character at a place, if it is one that a terminal only shows; else 0. */
+/* Bytes of the UTF-8 character at `at` if it is safe to print on a terminal; else 0. */
 static inline int ex__printable(const unsigned char *at) {
     const int more = at[0] < 0x80                    ? 0
                      : at[0] >= 0xc2 && at[0] < 0xe0 ? 1
@@ -159,8 +159,8 @@ static inline int ex__printable(const unsigned char *at) {
     return more + 1;
 }
 
-/* Adds text that came from outside, such as the name of a file or column: control characters and
-   what is no UTF-8 as \n, \t or \x1b, so that a terminal shows them and does not obey. */
+/* Adds untrusted text, such as the name of a file or column. Control characters and invalid UTF-8
+   are escaped as \n, \t or \x1b, so that a terminal shows them instead of interpreting them. */
 static inline void ex_text_shown(ex_text *out, const char *text) {
     while (*text != '\0') {
         const unsigned char byte = (unsigned char)*text;
@@ -173,8 +173,8 @@ static inline void ex_text_shown(ex_text *out, const char *text) {
     }
 }
 
-/* The same text to be printed at once: the fourth call after it uses its memory again. For the
-   main thread alone. */
+/* The same as a string to be printed at once: the fourth call after this one reuses its memory.
+   Main thread only. */
 static inline const char *ex_shown(const char *text) {
     static ex_text shown[4];
     static int turn;
@@ -191,7 +191,7 @@ static inline const char *ex_shown(const char *text) {
 #ifdef _WIN32
 enum { EX_WIDE = 4096 }; /* characters of a path */
 
-/* A path in UTF-8, or else in the code page of the system, as Windows takes it; 0: too long. */
+/* Converts a path in UTF-8, or else in the system's code page, to UTF-16; 0: too long. */
 static inline int ex__wide(const char *path, wchar_t *wide) {
     if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, EX_WIDE) > 0 ||
         MultiByteToWideChar(CP_ACP, 0, path, -1, wide, EX_WIDE) > 0)
@@ -200,7 +200,7 @@ static inline int ex__wide(const char *path, wchar_t *wide) {
     return 0;
 }
 
-/* As fopen, with a path in UTF-8. */
+/* Like fopen, with a path in UTF-8. */
 static inline FILE *ex_fopen(const char *path, const char *mode) {
     wchar_t wide[EX_WIDE], wide_mode[8] = {0};
     size_t i;
@@ -209,15 +209,15 @@ static inline FILE *ex_fopen(const char *path, const char *mode) {
     return ex__wide(path, wide) ? _wfopen(wide, wide_mode) : NULL;
 }
 
-/* As remove, with a path in UTF-8. */
+/* Like remove, with a path in UTF-8. */
 static inline int ex_remove(const char *path) {
     wchar_t wide[EX_WIDE];
 
     return ex__wide(path, wide) ? _wremove(wide) : -1;
 }
 
-/* What main is given has lost what the code page of the system does not know: the same arguments
-   again, in UTF-8, which stay until the program ends. */
+/* main's arguments lack characters that are not in the system's code page. This replaces them with
+   copies in UTF-8, which live until the program ends. */
 static inline void ex_arguments(int argc, char **argv) {
     int count = 0, i;
     wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &count);
@@ -232,14 +232,14 @@ static inline void ex_arguments(int argc, char **argv) {
     if (wide != NULL) LocalFree(wide);
 }
 
-/* Whether a descriptor is a terminal: _isatty takes NUL for one. */
+/* Whether a descriptor is a terminal; _isatty is also true for the device NUL. */
 static inline int ex_is_terminal(int descriptor) {
     DWORD mode;
 
     return GetConsoleMode((HANDLE)_get_osfhandle(descriptor), &mode) != 0;
 }
 
-/* Columns of the terminal behind stderr, 0: unknown. */
+/* Columns of the terminal on stderr; 0: unknown. */
 static inline long ex__terminal_columns(void) {
     CONSOLE_SCREEN_BUFFER_INFO info;
 
@@ -264,7 +264,7 @@ static inline int ex_is_terminal(int descriptor) {
 #endif
 }
 
-/* Columns of the terminal behind stderr, 0: unknown. */
+/* Columns of the terminal on stderr; 0: unknown. */
 static inline long ex__terminal_columns(void) {
 #if defined(EX_POSIX) && defined(TIOCGWINSZ)
     struct winsize size;
@@ -279,7 +279,7 @@ static inline long ex__terminal_columns(void) {
 
 static int ex__bar; /* columns of the terminal's last line that a progress bar fills */
 
-/* Takes the progress bar from the terminal. */
+/* Erases the progress bar from the terminal. */
 static inline void ex__bar_clear(void) {
     if (ex__bar > 0) fprintf(stderr, "\r%*s\r", ex__bar, "");
     ex__bar = 0;
@@ -298,7 +298,7 @@ static inline void ex__sayv(const char *kind, const char *format, va_list argume
 #endif
     {
         ex__bar_clear();
-        fwrite(shown.data, 1, shown.length, stderr); /* at once: Windows needs whole characters */
+        fwrite(shown.data, 1, shown.length, stderr); /* one call: Windows needs whole characters */
     }
     ex_text_free(&text);
     ex_text_free(&shown);
@@ -313,7 +313,7 @@ EX_PRINTF(1, 2) static inline void ex_error(const char *format, ...) {
     va_end(arguments);
 }
 
-/* The same for what is no failure. */
+/* Prints a line "note: ..." in the same way. */
 EX_PRINTF(1, 2) static inline void ex_note(const char *format, ...) {
     va_list arguments;
 
@@ -336,7 +336,7 @@ static inline int ex_failure(const prun_context *context, const char *what) {
 
 /* A monotonic clock in seconds, with an arbitrary origin. */
 static inline double ex_seconds(void) {
-#if defined(CLOCK_MONOTONIC) && !defined(_WIN32) /* there clock() counts real time */
+#if defined(CLOCK_MONOTONIC) && !defined(_WIN32) /* clock() is real time there */
     struct timespec now;
 
     if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
@@ -344,7 +344,7 @@ static inline double ex_seconds(void) {
 #endif
 #if defined(_OPENMP)
     return omp_get_wtime();
-#elif defined(__wasi__) /* it has no clock() */
+#elif defined(__wasi__) /* no clock() */
     return (double)time(NULL);
 #else
     return (double)clock() / (double)CLOCKS_PER_SEC;
@@ -357,7 +357,7 @@ static inline double ex_clock(void *user) {
     return ex_seconds();
 }
 
-/* A span of time in the unit one says it in. text: at least 32 bytes. */
+/* A time span in a readable unit. text: at least 32 bytes. */
 static inline const char *ex_span(double seconds, char *text) {
     static const char *const units[] = {"seconds", "minutes", "hours", "days"};
     static const double length[] = {1, 60, 3600, 86400}, most[] = {60, 60, 48};
@@ -372,7 +372,7 @@ static inline const char *ex_span(double seconds, char *text) {
     return text;
 }
 
-/* The same for bytes. */
+/* A number of bytes in a readable unit. text: at least 32 bytes. */
 static inline const char *ex_bytes(double bytes, char *text) {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
     int unit = 0;

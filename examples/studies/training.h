@@ -1,4 +1,4 @@
-/* training.h - networks of the experiments, training that survives a kill, and what it costs */
+/* training.h - networks of the experiments, training that survives being killed, and its cost */
 #ifndef TRAINING_H_INCLUDED
 #define TRAINING_H_INCLUDED
 
@@ -28,8 +28,9 @@ static inline prun_arch ex_arch(int arch, int64_t width, int64_t seed, const pru
     return a;
 }
 
-/* Time of one forward pass of one image, in multiplications: narrow layers are slower than their
-   number of multiplications says, as measured. Only guesses of time depend on it. */
+/* Estimated time of a forward pass of one image, as a number of multiplications. The constants are
+   measured: narrow layers are slower than their multiplications suggest. For time estimates
+   only. */
 static inline double ex_forward_cost(int arch, int64_t width) {
     const double k = (double)width;
 
@@ -40,10 +41,10 @@ static inline double ex_forward_cost(int arch, int64_t width) {
 
 /* ---- what a network predicts --------------------------------------------------------------- */
 
-/* Test images whose predictions a row keeps. */
+/* Number of test images whose predictions are stored in a row. */
 #define EX_PREDICTED 1000
 
-/* Mean loss and error rate over images. A mean that is not finite: PRUN_ERR_NONFINITE. */
+/* Mean loss and error rate over images; PRUN_ERR_NONFINITE if the mean loss is not finite. */
 static inline prun_status ex_evaluate(prun_net *net, const prun_images *images, double *loss,
                                       double *error) {
     double sum = 0;
@@ -55,8 +56,8 @@ static inline prun_status ex_evaluate(prun_net *net, const prun_images *images, 
     return status == PRUN_OK && !isfinite(*loss) ? PRUN_ERR_NONFINITE : status;
 }
 
-/* Two letters for the class that the net predicts for each of the first test images: a text, so
-   that models which were trained at different times can be compared. */
+/* Adds two letters for the predicted class of each of the first test images. Stored as text, so
+   that models trained at different times can be compared. */
 static inline prun_status ex_predictions(prun_net *net, const prun_images *images, ex_text *text) {
     const int64_t n = images->count < EX_PREDICTED ? images->count : EX_PREDICTED;
     const int64_t classes = prun_net_class_count(net);
@@ -86,20 +87,20 @@ static inline double ex_disagreement(const char *a, const char *b) {
     return 2.0 * (double)differ / (double)length;
 }
 
-/* ---- training that survives a kill --------------------------------------------------------- */
+/* ---- training that survives being killed --------------------------------------------------- */
 
-/* What ex_train keeps, and where; zero fields: nothing. */
+/* What ex_train saves, and where; zero fields: nothing. */
 typedef struct ex_keep {
     const char *path;      /* of the checkpoint, without extension */
-    const char *id;        /* names all settings: a checkpoint of other ones is not used */
+    const char *id;        /* names all settings: a checkpoint with others is not used */
     int64_t every;         /* epochs from one checkpoint to the next; 0: none */
-    ex_progress *progress; /* moved by `work` per epoch */
+    ex_progress *progress; /* advanced by `work` per epoch */
     double work;
-    const int *stop; /* NULL, or: the training is cancelled when it is not 0 */
+    const int *stop; /* NULL, or a flag: non-zero cancels the training */
 } ex_keep;
 
-/* The epochs so far, which the library's checkpoint does not hold. Written before it, so that they
-   never lag behind. */
+/* Saves the epochs so far, which the library's checkpoint does not hold. Called before the
+   checkpoint is saved, so that the history is never shorter. */
 static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n) {
     ex_text path = {NULL, 0, 0};
     FILE *file;
@@ -122,7 +123,7 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
     return status;
 }
 
-/* How many epochs of this training are on file, at most `epochs`. */
+/* Reads the saved epochs of this training. Returns their number, at most `epochs`. */
 static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs) {
     ex_text path = {NULL, 0, 0};
     char *text = NULL, *line;
@@ -155,7 +156,7 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
     return n;
 }
 
-/* Resumes from the checkpoint if there is one of the same settings. */
+/* Resumes from a checkpoint with the same settings, if there is one. */
 static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep *keep,
                                            const char *path, prun_epoch *history, int64_t epochs) {
     const int64_t known = ex__history_read(keep, history, epochs);
@@ -206,8 +207,8 @@ static inline int ex__stopped(const int *stop) {
     return stopped;
 }
 
-/* Trains as prun_train does, with the same bits, but keeps a checkpoint: after a kill the same call
-   resumes from it. history: one entry per epoch. */
+/* Trains like prun_train, with the same result bit for bit, but saves checkpoints: if the program
+   is killed, the same call resumes. history: one entry per epoch. */
 static inline prun_status ex_train(prun_net *net, const prun_images *images,
                                    const prun_train_options *recipe, const ex_keep *keep,
                                    prun_epoch *history) {
@@ -237,7 +238,7 @@ static inline prun_status ex_train(prun_net *net, const prun_images *images,
     return status;
 }
 
-/* Removes what ex_train kept. */
+/* Removes the files that ex_train saved. */
 static inline void ex_train_forget(const ex_keep *keep) {
     static const char *const ends[] = {"safetensors", "history"};
     ex_text path = {NULL, 0, 0};
@@ -251,9 +252,9 @@ static inline void ex_train_forget(const ex_keep *keep) {
     ex_text_free(&path);
 }
 
-/* ---- what a training costs ----------------------------------------------------------------- */
+/* ---- cost of a training -------------------------------------------------------------------- */
 
-/* Memory in use, and the most there was; blocks carry their size in front. */
+/* Current and peak memory use. The size of a block is stored before it. */
 typedef struct ex_meter {
     size_t now, most;
 } ex_meter;
@@ -306,7 +307,8 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
     status = prun_net_create_family(&context, arch, &net);
     if (status == PRUN_OK)
         gradient = (float *)ex_allocate((size_t)prun_net_parameter_count(net), sizeof *gradient);
-    /* At least three, up to 0.3 seconds by the fastest of them: a pause must not end the trial. */
+    /* At least three passes, then up to 0.3 seconds at the speed of the fastest, so that one slow
+       pass does not end the trial. */
     for (pass = 0; status == PRUN_OK && (pass < 3 || (pass < 20 && 32 * pass * *seconds < 0.3));
          pass++) {
         const int64_t wanted = pass == 0 ? 16 : 32;
@@ -321,7 +323,7 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
         *seconds = each < *seconds ? each : *seconds;
         if (pass < 2) most[pass] = (double)meter.most;
     }
-    /* From 16 to 32 images memory grew by one block of sixteen. */
+    /* Memory grew from 16 to 32 images by that of one block of 16. */
     *bytes = most[1] + (most[1] - most[0]) * (double)(batch / 16);
     if (status == PRUN_OK)
         *bytes += 2 * 4 * (double)prun_net_parameter_count(net); /* momentum, gradient */
