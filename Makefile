@@ -45,10 +45,10 @@ help:
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'
 	@echo 'make test T=conv  the tests of that name or section; T=prun_prune: those that call it'
-	@echo 'make check-docs   is what README and header show and say true? (a part of make test)'
-	@echo 'make bits         are all results the recorded ones, to the last bit? (a minute)'
-	@echo 'make matrix       tests with every compiler, standard and (emulated) machine at hand; M=--short,'
-	@echo '                  M=PATTERN, M=--list, M=--help'
+	@echo 'make check-docs   check that README and header are correct (part of make test)'
+	@echo 'make bits         check that all results equal the recorded ones, bit for bit (a minute)'
+	@echo 'make matrix       tests with every available compiler, standard and (emulated) machine;'
+	@echo '                  M=--short, M=PATTERN, M=--list, M=--help'
 	@echo 'make sanitize     tests and fuzzers under the address, leak and undefined-behaviour sanitizers'
 	@echo 'make tsan         two contexts at once under the thread sanitizer'
 	@echo 'make msan         tests under the memory sanitizer (clang)'
@@ -60,7 +60,7 @@ help:
 	@echo 'make bench-peers  the same networks and search beside PyTorch and ONNX Runtime'
 	@echo 'make install      prunability.h and prunability.pc into PREFIX [$(PREFIX)], below DESTDIR'
 	@echo 'make install-lib  the shared library and prunability-lib.pc as well'
-	@echo 'make uninstall    removes what the two installed'
+	@echo 'make uninstall    remove what install and install-lib installed'
 	@echo 'make clean        remove build/'
 	@echo 'Variables: CC CXX CPPFLAGS CFLAGS LDFLAGS LDLIBS OPENMP PREFIX DESTDIR'
 
@@ -123,7 +123,7 @@ bench: $(BENCH)
 # PEERS: options of the comparison; make bench-peers PEERS=--help lists them.
 bench-peers: build/bench_networks build/bench_search build/bench_statistics
 	@command -v $(PYTHON) >/dev/null || \
-	    { echo 'the comparison is a Python script: apt-get install python3-torch'; exit 1; }
+	    { echo 'the comparison needs Python and PyTorch: apt-get install python3-torch'; exit 1; }
 	@$(PYTHON) bench/peers/compare.py $(PEERS)
 	@$(PYTHON) bench/peers/scipy_statistics.py build/bench_statistics
 

@@ -472,6 +472,7 @@ typedef struct prun_context {
 PRUNDEF const char *prun_message(const prun_context *context);
 
 #define PRUN_MAX_RANK 4
+/* What a tensor is; decides whether it can be pruned. */
 enum prun_tensor_flags {
     PRUN_TENSOR_WEIGHT = 1,    /* kernel of a convolution or linear layer: prunable */
     PRUN_TENSOR_BIAS = 2,      /* bias of a convolution or linear layer */
@@ -589,6 +590,7 @@ PRUNDEF prun_status prun_conv2d_weight_gradient(prun_context *context, const pru
    read sets directly; prun_images_copy gives a network of your own the same floats.
 */
 
+/* How pixel values v become inputs of a network. */
 typedef enum prun_normalization {
     PRUN_NORMALIZATION_NONE = 0,     /* v, where v = byte / 255 or the float itself */
     PRUN_NORMALIZATION_MEAN_STD = 1, /* (v - mean[c]) / std[c] */
@@ -668,6 +670,7 @@ typedef struct prun_net prun_net;
 
 #define PRUN_INPUT 0
 
+/* How a convolution pads its input. */
 typedef enum prun_padding {
     PRUN_PADDING_ZEROS = 0, /* zeros as `padding` says */
     PRUN_PADDING_SAME = 1   /* TensorFlow's SAME: output = ceil(input/stride), the odd zero after */
@@ -684,6 +687,7 @@ typedef struct prun_conv2d_options {
     int32_t omit_bias; /* 1: the layer has no bias */
 } prun_conv2d_options;
 
+/* Distributions of initial parameters. */
 typedef enum prun_initializer {
     PRUN_INITIALIZER_PYTORCH =
         0, /* weight and bias uniform in +-1/sqrt(fan_in) (torch.nn default) */
@@ -891,6 +895,7 @@ typedef enum prun_place {
 } prun_place;
 #define PRUN_PLACES 3
 
+/* Fill it by prun_net_objective, or zero-initialise it and set what you have. */
 struct prun_objective {
     void *user; /* for the callbacks */
     prun_context *context;
@@ -950,12 +955,14 @@ typedef struct prun_epoch {
 } prun_epoch;
 
 #ifndef PRUNABILITY_NO_TRAIN
+/* How the learning rate changes from epoch to epoch. */
 typedef enum prun_schedule {
     PRUN_SCHEDULE_CONSTANT = 0,
     PRUN_SCHEDULE_STEP = 1,  /* times `schedule_factor` [0.1] every `schedule_epochs` [100] */
     PRUN_SCHEDULE_MADDOX = 2 /* constant to half time, then linear to 1 % at 90 %, then constant */
 } prun_schedule;
 
+/* Which tensors weight_decay applies to: those flagged PRUN_TENSOR_WEIGHT, or all. */
 typedef enum prun_decay { PRUN_DECAY_WEIGHTS = 0, PRUN_DECAY_ALL = 1 } prun_decay;
 
 /* Zero-initialise; zero fields take the default in brackets. */
@@ -1061,6 +1068,7 @@ typedef struct prun_prunability_answer {
     double standard_error;  /* of kept_fraction; all three NaN without resamples */
 } prun_prunability_answer;
 
+/* Result of prun_prunability_search. */
 typedef struct prun_prunability {
     double base_loss;
     int64_t prunable, prunable_tensors; /* weights and tensors that could be pruned */
@@ -1180,12 +1188,14 @@ PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const 
                                          double *losses, double *standard_errors,
                                          double *error_rates);
 
+/* How the search for a radius ended. */
 typedef enum prun_radius_state {
     PRUN_RADIUS_FOUND = 0,
     PRUN_RADIUS_SATURATED = 1, /* even the cap is tolerated: radius = cap */
     PRUN_RADIUS_NONE = 2       /* no radius is (epsilon alone is too much): 0, flatness +infinity */
 } prun_radius_state;
 
+/* Result of prun_perturbation_radius and prun_sharpness_radius. */
 typedef struct prun_radius {
     prun_radius_state state;
     double radius;         /* the largest one found within the tolerance */
@@ -1250,6 +1260,7 @@ typedef struct prun_ball_options {
     void *user;
 } prun_ball_options;
 
+/* Result of prun_ball_sharpness. */
 typedef struct prun_ball_result {
     double rise;           /* of the mean loss, averaged over groups */
     double standard_error; /* over groups; NaN for one group */
@@ -1318,6 +1329,7 @@ PRUNDEF prun_status prun_criticality(const prun_objective *objective,
 */
 #ifndef PRUNABILITY_NO_HESSIAN
 
+/* Which tensors the Hessian is taken with respect to. */
 typedef enum prun_hessian_scope {
     PRUN_HESSIAN_WEIGHTS = 0, /* tensors flagged PRUN_TENSOR_WEIGHT */
     PRUN_HESSIAN_ALL = 1      /* every trained tensor */
@@ -1915,6 +1927,7 @@ typedef struct prun_information {
     double symmetric; /* I / min(entropy_x, entropy_y) */
 } prun_information;
 
+/* Conditional mutual information K (A.1.3): the minimum over subsets of up to two axes. */
 typedef struct prun_cmi {
     double k, symmetric;  /* minima over the subsets where they are defined; blind to tau's sign */
     int64_t best;         /* subset of k, -1: undefined */
@@ -1955,6 +1968,7 @@ typedef struct prun_regression_outputs {
     double *crossfitted;  /* n: for each model the prediction of a fit without its fold */
 } prun_regression_outputs;
 
+/* A least-squares fit and how well it predicts. */
 typedef struct prun_regression {
     int64_t n, variables, rank, folds; /* rank: variables left without the dependent ones */
     double intercept, r2;
@@ -1998,6 +2012,7 @@ typedef struct prun_sign_error_options {
 /* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_sign_error_options prun_sign_error_resolved(const prun_sign_error_options *options);
 
+/* Sign errors of a set of environments. */
 typedef struct prun_sign_error_summary {
     double mean, p90, max;         /* max: the robust sign error; NaN without environments */
     int64_t environments, dropped; /* unordered pairs of settings; dropped for their size */
@@ -2016,6 +2031,7 @@ PRUNDEF prun_status prun_robust_sign_error(prun_context *context, const prun_axe
                                            const prun_sign_error_options *options,
                                            prun_sign_error *result);
 
+/* Statistics that can be resampled. */
 typedef enum prun_statistic {
     PRUN_STATISTIC_TAU_A = 0,
     PRUN_STATISTIC_TAU_B = 1,
@@ -2058,6 +2074,7 @@ typedef struct prun_resampling_options {
 /* The options as they will be used; NULL: all defaults. */
 PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_options *options);
 
+/* A bootstrap interval of a statistic or of a difference of two. */
 typedef struct prun_interval {
     double estimate, lower, upper; /* percentile interval */
     double standard_error, bias;   /* of the resamples: deviation; mean - estimate */
@@ -2108,6 +2125,7 @@ typedef struct prun_table {
     prun_context *context;
 } prun_table;
 
+/* What a column of a table holds. */
 typedef enum prun_column {
     PRUN_COLUMN_NUMBERS = 0,
     PRUN_COLUMN_TEXT = 1, /* not one number in it */
@@ -7143,12 +7161,13 @@ static prun_status prun__images_check_normalization(prun_context *context, const
                           (int)m->normalization);
     if (m->channels > PRUN_MAX_IMAGE_CHANNELS)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED,
-                          "images: mean and std exist for %d channels, not %lld",
+                          "images: mean and std support at most %d channels, not %lld",
                           PRUN_MAX_IMAGE_CHANNELS, (long long)m->channels);
     for (c = 0; c < m->channels; c++)
         if (!(m->std[c] >= FLT_MIN) || prun__float_is_nonfinite(m->mean[c]) ||
             prun__float_is_nonfinite(m->std[c]))
-            return prun__fail(context, PRUN_ERR_ARGUMENT, "images: mean %g, std %g of channel %lld",
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "images: invalid mean %g or std %g of channel %lld",
                               (double)m->mean[c], (double)m->std[c], (long long)c);
     return PRUN_OK;
 }
@@ -7182,7 +7201,8 @@ PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *
     PRUN__TRY(prun__images_check_shape(context, images));
     area = images->height * images->width;
     if (images->channels > PRUN_MAX_IMAGE_CHANNELS)
-        return prun__fail(context, PRUN_ERR_UNSUPPORTED, "standardisation of %lld channels",
+        return prun__fail(context, PRUN_ERR_UNSUPPORTED,
+                          "images: standardisation of %lld channels is not supported",
                           (long long)images->channels);
     for (c = 0; c < images->channels; c++) {
         double sum = 0.0, square = 0.0, n = (double)images->count * (double)area;
@@ -7199,8 +7219,8 @@ PRUNDEF prun_status prun_images_standardize(prun_context *context, prun_images *
         std[c] = (float)sqrt(square / n);
         if (!(std[c] >= FLT_MIN && std[c] <= FLT_MAX))
             return prun__fail(context, PRUN_ERR_NONFINITE,
-                              "channel %lld: standard deviation %g cannot be a scale", (long long)c,
-                              (double)std[c]);
+                              "images: channel %lld cannot be scaled by its standard deviation %g",
+                              (long long)c, (double)std[c]);
     }
     memcpy(images->mean, mean, (size_t)images->channels * sizeof(float));
     memcpy(images->std, std, (size_t)images->channels * sizeof(float));
@@ -7455,7 +7475,7 @@ static prun_status prun__source_check(prun_context *context, const prun__source 
     PRUN__TRY(prun__images_check_shape(context, s->images));
     PRUN__TRY(prun__images_check_normalization(context, s->images));
     if (s->n <= 0 || (!s->index && s->n > s->images->count - s->first))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "%lld images wanted of a set of %lld",
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "%lld images requested from a set of %lld",
                           (long long)s->n, (long long)s->images->count);
     for (i = 0; i < s->n; i++) {
         const int64_t k = prun__source_image(s, i);
@@ -7470,7 +7490,7 @@ static prun_status prun__source_check(prun_context *context, const prun__source 
     if (s->augment && (s->augment->crop_padding < 0 || s->augment->crop_padding > INT32_MAX ||
                        s->augment->shift < 0 || s->augment->shift > INT32_MAX))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
-                          "augment: crop_padding %lld or shift %lld is not in 0 .. 2^31",
+                          "augment: crop_padding %lld or shift %lld is not in 0 .. 2^31 - 1",
                           (long long)s->augment->crop_padding, (long long)s->augment->shift);
     return PRUN_OK;
 }
@@ -7694,12 +7714,13 @@ PRUNDEF prun_status prun_net_create(prun_context *context, int64_t channels, int
                                     int64_t width, prun_net **out) {
     prun_net *net;
     if (channels <= 0 || height <= 0 || width <= 0)
-        return prun__fail(context, PRUN_ERR_SHAPE, "net: images of %lld x %lld x %lld",
+        return prun__fail(context, PRUN_ERR_SHAPE, "net: invalid image size %lld x %lld x %lld",
                           (long long)channels, (long long)height, (long long)width);
     if (prun__size_product(channels, prun__size_product(height, width)) > (INT64_C(1) << 30) ||
         prun__size_product(channels, prun__size_product(height, width)) < 0)
-        return prun__fail(context, PRUN_ERR_OVERFLOW, "net: images of %lld x %lld x %lld",
-                          (long long)channels, (long long)height, (long long)width);
+        return prun__fail(context, PRUN_ERR_OVERFLOW,
+                          "net: image size %lld x %lld x %lld is too large", (long long)channels,
+                          (long long)height, (long long)width);
     net = (prun_net *)prun__alloc_zero(context, 1, sizeof *net, "net");
     if (!net) return PRUN_ERR_MEMORY;
     net->context = context;
@@ -7727,7 +7748,7 @@ static prun__layer prun__value_shape(const prun_net *net, int32_t value) {
 static int prun__net_can_add(prun_net *net, int32_t input, const char *what) {
     if (!net || net->status != PRUN_OK) return 0;
     if (!what) {
-        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "layer without a name"));
+        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "a layer has no name"));
         return 0;
     }
     if (net->finished) {
@@ -7736,8 +7757,8 @@ static int prun__net_can_add(prun_net *net, int32_t input, const char *what) {
         return 0;
     }
     if (input < 0 || input > net->layers) {
-        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT, "%s: there is no value %d",
-                                       what, (int)input));
+        prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                       "%s: value %d does not exist", what, (int)input));
         return 0;
     }
     return 1;
@@ -7748,10 +7769,11 @@ static int32_t prun__layer_put(prun_net *net, const prun__layer *layer) {
     prun__layer *grown;
     if (prun__size_product(layer->c, prun__size_product(layer->h, layer->w)) > (INT64_C(1) << 30) ||
         prun__size_product(layer->c, prun__size_product(layer->h, layer->w)) < 0)
-        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_OVERFLOW,
-                                              "layer %lld: %lld x %lld x %lld values per image",
-                                              (long long)net->layers, (long long)layer->c,
-                                              (long long)layer->h, (long long)layer->w));
+        return prun__net_fail(
+            net, prun__fail(net->context, PRUN_ERR_OVERFLOW,
+                            "layer %lld: %lld x %lld x %lld values per image are too many",
+                            (long long)net->layers, (long long)layer->c, (long long)layer->h,
+                            (long long)layer->w));
     grown = (prun__layer *)prun__array_make(net->context, net->layer, net->layers,
                                             &net->layer_capacity, sizeof *grown, "layers");
     if (!grown) return prun__net_fail(net, PRUN_ERR_MEMORY);
@@ -7778,7 +7800,7 @@ static prun_status prun__layer_put_tensor(prun_net *net, const char *layer, cons
     snprintf(name, length, "%s.%s", layer, part);
     for (i = 0; i < net->tensors; i++)
         if (strcmp(net->tensor[i].name, name) == 0) {
-            prun__fail(net->context, PRUN_ERR_ARGUMENT, "two layers named %s", layer);
+            prun__fail(net->context, PRUN_ERR_ARGUMENT, "two layers are named %s", layer);
             prun__free(net->context, name);
             return PRUN_ERR_ARGUMENT;
         }
@@ -7859,7 +7881,7 @@ PRUNDEF int32_t prun_layer_conv2d_with(prun_net *net, int32_t input, const char 
     if (o.padding_mode == PRUN_PADDING_SAME) prun__padding_same(&in, &o, layer.conv.padding);
     if (in.flat)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
-                                              "%s: convolution of a flattened value", name));
+                                              "%s: a convolution cannot follow flatten", name));
     status = prun_conv2d_output(net->context, &layer.conv, &layer.h, &layer.w);
     if (status != PRUN_OK) {
         char text[160];
@@ -7907,7 +7929,7 @@ PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name
     layer.conv.stride[0] = layer.conv.stride[1] = 1;
     if (prun__conv_check(net->context, &layer.conv) != PRUN_OK)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
-                                              "%s: linear layer with %lld features", name,
+                                              "%s: a linear layer cannot have %lld features", name,
                                               (long long)features));
     layer.c = features;
     layer.h = layer.w = 1;
@@ -7941,12 +7963,12 @@ PRUNDEF int32_t prun_layer_batch_norm(prun_net *net, int32_t input, const char *
     layer.tensor = (int32_t)net->tensors;
     layer.tensors = 4;
     if (!(layer.epsilon > 0.0) || !(layer.momentum >= 0.0 && layer.momentum <= 1.0))
-        return prun__net_fail(net,
-                              prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                         "%s: epsilon %g, momentum %g", name, epsilon, momentum));
+        return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                                              "%s: invalid epsilon %g or momentum %g", name,
+                                              epsilon, momentum));
     if (layer.flat)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
-                                              "%s: batch norm of a flattened value", name));
+                                              "%s: a batch norm cannot follow flatten", name));
     for (i = 0; i < 4; i++) {
         prun_status status = prun__layer_put_tensor(
             net, name, parts[i],
@@ -7974,10 +7996,10 @@ static int32_t prun__layer_put_pool(prun_net *net, prun__kind kind, int32_t inpu
     layer.padding = padding;
     if (kernel <= 0 || layer.stride <= 0 || padding < 0 || padding > kernel / 2 ||
         kernel > (1 << 20) || layer.stride > (1 << 20))
-        return prun__net_fail(net,
-                              prun__fail(net->context, PRUN_ERR_ARGUMENT,
-                                         "%s: kernel %lld, stride %lld, padding %lld", what,
-                                         (long long)kernel, (long long)stride, (long long)padding));
+        return prun__net_fail(
+            net, prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                            "%s: invalid kernel %lld, stride %lld or padding %lld", what,
+                            (long long)kernel, (long long)stride, (long long)padding));
     if (layer.flat || kernel > layer.h + 2 * padding || kernel > layer.w + 2 * padding)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
                                               "%s: kernel %lld does not fit an input of %lldx%lld",
@@ -8005,7 +8027,7 @@ PRUNDEF int32_t prun_layer_global_avg_pool(prun_net *net, int32_t input) {
     layer = prun__layer_make(net, PRUN__AVG_POOL, input);
     if (layer.flat)
         return prun__net_fail(net, prun__fail(net->context, PRUN_ERR_SHAPE,
-                                              "global average pool of a flattened value"));
+                                              "a global average pool cannot follow flatten"));
     layer.kernel[0] = layer.h;
     layer.kernel[1] = layer.w;
     layer.stride = layer.h = layer.w = 1;
@@ -8032,7 +8054,8 @@ PRUNDEF int32_t prun_layer_add(prun_net *net, int32_t a, int32_t b) {
     layer.input[1] = b;
     if (layer.c != other.c || layer.h != other.h || layer.w != other.w || layer.flat != other.flat)
         return prun__net_fail(
-            net, prun__fail(net->context, PRUN_ERR_SHAPE, "add: %lldx%lldx%lld and %lldx%lldx%lld",
+            net, prun__fail(net->context, PRUN_ERR_SHAPE,
+                            "add: shapes %lldx%lldx%lld and %lldx%lldx%lld differ",
                             (long long)layer.c, (long long)layer.h, (long long)layer.w,
                             (long long)other.c, (long long)other.h, (long long)other.w));
     return prun__layer_put(net, &layer);
@@ -9065,11 +9088,12 @@ static prun_status prun__net_check(const prun_net *net, const prun__source *sour
     PRUN__TRY(prun__source_check(net->context, source));
     if (m->channels != net->channels || m->height != net->height || m->width != net->width)
         return prun__fail(net->context, PRUN_ERR_SHAPE,
-                          "images of %lldx%lldx%lld for a net of %lldx%lldx%lld",
+                          "images of %lldx%lldx%lld do not fit a net for %lldx%lldx%lld",
                           (long long)m->channels, (long long)m->height, (long long)m->width,
                           (long long)net->channels, (long long)net->height, (long long)net->width);
     if (m->classes > net->classes)
-        return prun__fail(net->context, PRUN_ERR_SHAPE, "images of %lld classes for a net of %lld",
+        return prun__fail(net->context, PRUN_ERR_SHAPE,
+                          "images with %lld classes do not fit a net with %lld classes",
                           (long long)m->classes, (long long)net->classes);
     return PRUN_OK;
 }
@@ -10855,7 +10879,7 @@ static prun_status prun__margins_check_images(const prun__margins *m) {
         if (plan->op[i].kind != PRUN__CONV &&
             (plan->op[i].in == 0 || (plan->op[i].kind == PRUN__ADD && plan->op[i].in2 == 0)))
             return prun__fail(m->run.net->context, PRUN_ERR_UNSUPPORTED,
-                              "margins: the images are read by more than convolutions");
+                              "margins: a layer other than a convolution reads the images");
     return PRUN_OK;
 }
 
@@ -10874,7 +10898,8 @@ static prun_status prun__margin_find_values(prun__margins *m, const int32_t *lay
         if (value < 0)
             return prun__fail(
                 net->context, layers[k] < 0 ? PRUN_ERR_UNSUPPORTED : PRUN_ERR_ARGUMENT,
-                "margins: tensor %d is no weight that leads to the logits", (int)layers[k]);
+                "margins: tensor %d is not the weight of a layer that leads to the logits",
+                (int)layers[k]);
         if (value == 0) PRUN__TRY(prun__margins_check_images(m));
         PRUN__TRY(prun__margins_add(m, k, value));
     }
@@ -10902,8 +10927,8 @@ PRUNDEF prun_status prun_net_hidden_margins(prun_net *net, const prun_images *im
     prun_status status;
     PRUN__TRY(prun__net_check(net, &source));
     if (count < 0 || count > INT32_MAX)
-        return prun__fail(net->context, PRUN_ERR_ARGUMENT, "margins of %lld layers",
-                          (long long)count);
+        return prun__fail(net->context, PRUN_ERR_ARGUMENT,
+                          "margins: %lld layers is not in 0 .. 2^31 - 1", (long long)count);
     status = prun__margins_make(net, (int32_t)count, &m);
     m.run.source = &source;
     if (status == PRUN_OK) status = prun__margin_find_values(&m, layers);
@@ -11498,8 +11523,8 @@ static prun_status prun__tensor_check(prun_context *context, const prun_tensor *
         size = t->shape[d] > 0 ? prun__size_product(size, t->shape[d]) : -1;
         if (size < 0 || size > INT32_MAX)
             return prun__fail(context, PRUN_ERR_SHAPE,
-                              "objective: tensor %lld (%s): size %lld of axis %d", (long long)index,
-                              name, (long long)t->shape[d], (int)d);
+                              "objective: tensor %lld (%s): invalid size %lld of axis %d",
+                              (long long)index, name, (long long)t->shape[d], (int)d);
     }
     return PRUN_OK;
 }
@@ -11508,8 +11533,8 @@ static prun_status prun__tensor_check(prun_context *context, const prun_tensor *
 static prun_status prun__objective_check(const prun_objective *o) {
     int64_t i;
     if (o->tensor_count <= 0 || !o->tensors)
-        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "objective: %lld tensors",
-                          (long long)o->tensor_count);
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT,
+                          "objective: no tensors (tensor_count %lld)", (long long)o->tensor_count);
     for (i = 0; i < o->tensor_count; i++)
         PRUN__TRY(prun__tensor_check(o->context, &o->tensors[i], i));
     return prun__tensors_check_overlap(o->context, "objective", o->tensors, o->tensor_count);
@@ -11754,11 +11779,11 @@ PRUNDEF prun_status prun_gradient_noise(const prun_objective *objective, int64_t
                           "objective: the gradient callback is missing");
     if (batch < 1 || pairs < 1 || objective->samples < 1 || objective->tensor_count < 1)
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
-                          "gradient noise: batch %lld, pairs %lld, samples %lld", (long long)batch,
-                          (long long)pairs, (long long)objective->samples);
+                          "gradient noise: invalid batch %lld, pairs %lld or samples %lld",
+                          (long long)batch, (long long)pairs, (long long)objective->samples);
     if (objective->samples == 1)
         return prun__fail(objective->context, PRUN_ERR_MISSING,
-                          "gradient noise: one sample alone has no variance, two are needed");
+                          "gradient noise: one sample has no variance; at least two are needed");
     PRUN__TRY(prun__objective_check(objective));
     return prun__gradient_noise(objective->context, prun__objective_gradient_callback,
                                 (void *)(uintptr_t)objective, objective->samples,
@@ -11819,8 +11844,8 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
                           "objective: the gradient callback is missing");
     if (samples < 1 || samples > objective->samples || !(epsilon >= 0.0))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
-                          "gradient moments: %lld samples of %lld, epsilon %g", (long long)samples,
-                          (long long)objective->samples, epsilon);
+                          "gradient moments: invalid count %lld of %lld samples, or epsilon %g",
+                          (long long)samples, (long long)objective->samples, epsilon);
     PRUN__TRY(prun__objective_check(objective));
     memset(&r, 0, sizeof r);
     r.samples = samples;
@@ -11891,15 +11916,15 @@ struct prun_trainer {
 static prun_status prun__train_check(prun_context *context, const prun_train_options *o) {
     if (o->epochs < 0 || o->batch < 0 || o->schedule_epochs < 0)
         return prun__fail(context, PRUN_ERR_ARGUMENT,
-                          "training: epochs %lld, batch %lld, schedule_epochs %lld",
+                          "training: invalid epochs %lld, batch %lld or schedule_epochs %lld",
                           (long long)o->epochs, (long long)o->batch, (long long)o->schedule_epochs);
     if (!(o->learning_rate >= 0.0) || !(o->weight_decay >= 0.0) ||
         !(o->momentum >= 0.0 && o->momentum < 1.0))
         return prun__fail(context, PRUN_ERR_ARGUMENT,
-                          "training: learning_rate %g, momentum %g, weight_decay %g",
+                          "training: invalid learning_rate %g, momentum %g or weight_decay %g",
                           o->learning_rate, o->momentum, o->weight_decay);
     if (o->noise_pairs < 0)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "training: noise_pairs %lld",
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "training: invalid noise_pairs %lld",
                           (long long)o->noise_pairs);
     if (o->schedule < PRUN_SCHEDULE_CONSTANT || o->schedule > PRUN_SCHEDULE_MADDOX)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "training: unknown schedule %d",
@@ -12011,9 +12036,10 @@ PRUNDEF prun_status prun_trainer_run_epoch(prun_trainer *t, prun_epoch *result) 
     int64_t wrong = 0, errors = 0, at;
     prun_epoch e;
     if (t->images->count != count)
-        return prun__fail(t->net->context, PRUN_ERR_ARGUMENT,
-                          "training: %lld images, %lld when it began", (long long)t->images->count,
-                          (long long)count);
+        return prun__fail(
+            t->net->context, PRUN_ERR_ARGUMENT,
+            "training: the set has %lld images now, but had %lld when the trainer was created",
+            (long long)t->images->count, (long long)count);
     prun_random_permutation(t->options.seed, PRUN__STREAM_ORDER + (uint64_t)t->epoch, count,
                             t->order);
     for (at = 0; at < count; at += t->options.batch) {
@@ -18761,7 +18787,7 @@ static void prun__granulated_fill(const prun__models *m, prun_granulated *g, pru
     for (a = 0; a < m->axes; a++) {
         g->psi[a] = prun__psi(m, a, &g->psi_standard_error[a], &g->groups[a], arena);
         if (g->groups[a] == 0) {
-            g->reason[a] = "no two models differ in this axis alone";
+            g->reason[a] = "no two models differ only in this axis";
             continue;
         }
         g->mean += g->psi[a];
@@ -18860,10 +18886,11 @@ static prun_status prun__models_check_means(prun_context *context, const char *w
         for (i = 0; m->level[variable] && i < m->n; i++) {
             const double mean = m->level[variable][m->code[variable][i]];
             if (mean != mean)
-                return prun__fail(context, PRUN_ERR_NONFINITE,
-                                  "%s: models of equal setting have infinite values of both signs, "
-                                  "which have no mean",
-                                  what);
+                return prun__fail(
+                    context, PRUN_ERR_NONFINITE,
+                    "%s: models with equal settings have infinite values of both signs, "
+                    "so their mean is undefined",
+                    what);
         }
     return PRUN_OK;
 }
@@ -19303,7 +19330,7 @@ static void prun__cmi_end(prun_cmi *c) {
             c->symmetric = s->symmetric;
     }
     if (c->best < 0)
-        c->reason = c->subset[0].pairs <= 0.0 ? "every pair of models ties"
+        c->reason = c->subset[0].pairs <= 0.0 ? "all pairs of models are tied"
                                               : "the second variable has no entropy";
 }
 
@@ -20085,7 +20112,7 @@ static prun_status prun__resampling_check(prun_context *context, const prun_samp
     if (kind == PRUN_STATISTIC_CUSTOM &&
         (other || (s->axes && s->axes->seeds == PRUN_SEEDS_AVERAGED)))
         return prun__fail(context, PRUN_ERR_UNSUPPORTED,
-                          "a custom statistic knows neither a second measure nor seed means");
+                          "a custom statistic supports neither a second measure nor seed means");
     if (kind == PRUN_STATISTIC_PSI && (o->axis < 0 || o->axis >= s->axes->count))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "axis %d of %lld", (int)o->axis,
                           (long long)s->axes->count);
@@ -20304,7 +20331,8 @@ static prun_status prun__missing_column_fail(prun_context *context, const prun_t
                                              const char *name) {
     const char *source = prun__table_source(t);
     char names[sizeof context->message] = "none";
-    const int before = snprintf(NULL, 0, "%s: no column named %.80s; there are ", source, name);
+    const int before =
+        snprintf(NULL, 0, "%s: no column named %.80s; the columns are ", source, name);
     int64_t i, room = (int64_t)sizeof names - before - 6, length = 0, shown = 0, named = 0;
     for (i = 0; i < t->columns; i++) {
         const int64_t wanted = (int64_t)PRUN__MIN(strlen(t->names[i]), 80);
@@ -20314,7 +20342,7 @@ static prun_status prun__missing_column_fail(prun_context *context, const prun_t
                            shown > 0 ? ", " : "", t->names[i]);
         shown++;
     }
-    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; there are %s%s",
+    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; the columns are %s%s",
                       source, name, shown > 0 || named == 0 ? names : "others",
                       shown > 0 && shown < named ? ", ..." : "");
 }
@@ -20335,7 +20363,7 @@ static prun_status prun__table_find_column(prun_context *context, const prun_tab
         if (kind != PRUN_COLUMN_NUMBERS && numbers && !(cell && prun__number_read(cell, &ignored)))
             return prun__cell_fail(context, t, i, column, PRUN_ERR_FORMAT,
                                    cell && strchr(cell, ',')
-                                       ? "is not a number (decimals have a point, no comma)"
+                                       ? "is not a number (use a decimal point, not a comma)"
                                        : "is not a number");
     }
     *values = v;
@@ -20610,10 +20638,11 @@ static prun_status prun__output_check_link(prun_output *o) {
         return prun__output_fail(o, "the link cannot be followed", errno);
     if ((folder.st_mode & 01002) == 01002 && link.st_uid != geteuid() &&
         link.st_uid != folder.st_uid)
-        return prun__output_fail(o,
-                                 "a link of another user in a folder that everyone may write to;"
-                                 " remove it, or write to what it leads to",
-                                 0);
+        return prun__output_fail(
+            o,
+            "a link owned by another user, in a folder that everyone may write to;"
+            " remove it, or write to its target",
+            0);
     return PRUN_OK;
 }
 
@@ -20638,8 +20667,10 @@ static prun_status prun__output_resolve_links(prun_output *o, int *descriptor) {
         const ssize_t n = readlink(o->path, text, (size_t)size);
         if (n < 0) break;
         if (links == 40 || n >= size)
-            status = prun__output_fail(
-                o, links == 40 ? "its links lead in a circle" : "its link is too long", 0);
+            status = prun__output_fail(o,
+                                       links == 40 ? "too many links, probably a cycle"
+                                                   : "the target of its link is too long",
+                                       0);
         if (status == PRUN_OK) status = prun__output_check_link(o);
         if (status != PRUN_OK) break;
         *descriptor |= strncmp(o->path, "/proc/", 6) == 0 || strncmp(o->path, "/dev/fd/", 8) == 0;
@@ -20997,7 +21028,7 @@ static prun_status prun__file_check_path(prun_context *context, const char *path
     if (S_ISREG(status.st_mode)) return PRUN_OK;
     if (!S_ISDIR(status.st_mode))
         return prun__fail(context, PRUN_ERR_READ,
-                          "%s: a %s, not a file; write what comes from it to a file first", path,
+                          "%s: is a %s, not a file; write its contents to a file first", path,
                           S_ISFIFO(status.st_mode) ? "pipe" : "device or socket");
 #elif defined(_WIN32)
     struct _stat64 status;
@@ -21011,7 +21042,7 @@ static prun_status prun__file_check_path(prun_context *context, const char *path
     return PRUN_OK;
 #endif
 #if PRUN__UNIX || defined(_WIN32)
-    return prun__fail(context, PRUN_ERR_READ, "%s: a folder; name a file in it", path);
+    return prun__fail(context, PRUN_ERR_READ, "%s: is a folder; name a file in it", path);
 #endif
 }
 
@@ -21158,14 +21189,14 @@ static prun__file_kind prun__text_kind(const char *bytes, int64_t n) {
     for (next = p + 1; next < end - 1 && strchr(" \n\r\t", *next);) next++;
     kind.format = PRUN__CSV; /* any other text may be a table */
     kind.what = "a text";
-    kind.advice = "look into it: it may say what went wrong";
+    kind.advice = "open it: it may contain an error message";
     if (*p == '<' && next < end && strchr("!?/hHbBsSrRmM", *next)) {
         kind.what = "an HTML or XML page";
-        kind.advice = "fetch the file itself; the page may say what went wrong";
+        kind.advice = "fetch the file itself; the page may contain an error message";
         kind.format = PRUN__FOREIGN;
     } else if ((*p == '{' || *p == '[') && next < end && strchr(*p == '{' ? "\"}" : "{", *next)) {
         kind.what = "a JSON text";
-        kind.advice = "name the file of data that belongs to it";
+        kind.advice = "name the data file that belongs to it";
         kind.format = PRUN__FOREIGN;
     }
     return kind;
@@ -21228,7 +21259,7 @@ static prun_status prun__bytes_check_kind(prun_context *context, const char *pat
                                         "a NumPy array", "a CSV table"};
     static const char *const advice[] = {
         "save the arrays with numpy.save, for prun_images_load_npy",
-        "take the binary version of the data",
+        "use the binary version of the data set",
         "save it by safetensors.torch.save_file, or see examples/pytorch/from_pytorch.py",
         "save the array with numpy.save", "write the table as CSV"};
     const prun__file_kind kind = wanted == PRUN__CSV && prun__file_can_be_table(bytes, n)
@@ -21504,10 +21535,11 @@ static prun_status prun__idx_read_header(prun_context *context, prun__file *file
                           file->path, (unsigned long)prun__uint32_read_big_endian(bytes),
                           (unsigned long)(0x800u + (uint32_t)dims), dims == 1 ? "labels" : "images",
                           prun__uint32_read_big_endian(bytes) == 0x804u - (uint32_t)dims
-                              ? "; are the two paths exchanged?"
+                              ? "; are the two paths swapped?"
                               : "");
     if (file->size < 4 + 4 * dims)
-        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no IDX header", file->path);
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: too short for an IDX header",
+                          file->path);
     PRUN__TRY(prun__file_read(context, file, bytes + 4, 4 * dims));
     for (i = 0; i < dims; i++) {
         size[i] = (int64_t)prun__uint32_read_big_endian(bytes + 4 + 4 * i);
@@ -21836,7 +21868,7 @@ static prun_status prun__json_read_string(prun__json *j, const char **out) {
     *out = to = j->at;
     for (;;) {
         char c;
-        if (j->at >= j->end) return prun__json_fail(j, "string without end");
+        if (j->at >= j->end) return prun__json_fail(j, "unterminated string");
         c = *j->at++;
         if (c == quote) break;
         if ((unsigned char)c < 0x20) return prun__json_fail(j, "control character in a string");
@@ -21850,7 +21882,7 @@ static prun_status prun__json_read_string(prun__json *j, const char **out) {
         }
         if (c == '\\') {
             const char *known;
-            if (j->at >= j->end) return prun__json_fail(j, "string without end");
+            if (j->at >= j->end) return prun__json_fail(j, "unterminated string");
             c = *j->at++;
             if (c == 'u') {
                 if (!prun__json_read_unicode(j, &to)) return prun__json_fail(j, "bad \\u escape");
@@ -21997,7 +22029,8 @@ static prun_status prun__safetensors_add_entry(prun__json *j, prun_safetensors *
         return prun__fail(f->context, PRUN_ERR_OVERFLOW, "%s: tensor %s: shape overflows", f->path,
                           j->tensor);
     if (p.begin > p.end)
-        return prun__fail(f->context, PRUN_ERR_FORMAT, "%s: tensor %s: offsets %lld, %lld", f->path,
+        return prun__fail(f->context, PRUN_ERR_FORMAT,
+                          "%s: tensor %s: data_offsets %lld, %lld are in the wrong order", f->path,
                           j->tensor, (long long)p.begin, (long long)p.end);
     if (p.end > data)
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
@@ -22104,7 +22137,7 @@ static prun_status prun__safetensors_check_crc(const prun_safetensors *f, const 
     if (value == crc) return PRUN_OK;
     return prun__fail(f->context, PRUN_ERR_FORMAT,
                       "%s: the file is damaged in %s%s: CRC-32 %08lx, %08lx when it was written; "
-                      "take another copy, or remove the crc32 keys if it was changed on purpose",
+                      "use another copy, or remove the crc32 keys if it was changed on purpose",
                       f->path, strcmp(what, "__metadata__") ? "tensor " : "",
                       strcmp(what, "__metadata__") ? what : "its metadata", (unsigned long)crc,
                       (unsigned long)value);
@@ -22145,7 +22178,7 @@ static prun_status prun__safetensors_check_metadata(const prun_safetensors *f) {
     if (!text && keys > 0 && keys >= f->count)
         return prun__fail(f->context, PRUN_ERR_FORMAT,
                           "%s: the file is damaged: every tensor has a CRC and the metadata have "
-                          "none; take another copy",
+                          "none; use another copy",
                           f->path);
     return prun__safetensors_check_crc(f, text, "__metadata__",
                                        prun__metadata_crc(&f->crc, f->metadata, f->pairs));
@@ -22163,7 +22196,8 @@ static prun_status prun__safetensors_read_header(prun_safetensors *f) {
     if (f->file.size < 8 || bytes > (uint64_t)(f->file.size - 8) || bytes > 100000000u)
         PRUN__TRY(prun__file_check_kind(f->context, &f->file, PRUN__SAFETENSORS));
     if (f->file.size < 8)
-        return prun__fail(f->context, PRUN_ERR_TRUNCATED, "%s: no safetensors header", f->path);
+        return prun__fail(f->context, PRUN_ERR_TRUNCATED, "%s: too short for a safetensors header",
+                          f->path);
     if (bytes > (uint64_t)(f->file.size - 8))
         return prun__fail(f->context, PRUN_ERR_TRUNCATED,
                           "%s: header of %llu bytes in a file of %lld", f->path,
@@ -22266,7 +22300,7 @@ static prun_status prun__safetensors_read_entry(prun_safetensors *f,
                           entry->name, p->type_name);
     if (prun__dtype_is_float(entry->dtype) != (floats != NULL))
         return prun__fail(f->context, PRUN_ERR_UNSUPPORTED,
-                          "%s: tensor %s is of type %s, not of %s", f->path, entry->name,
+                          "%s: tensor %s has type %s, expected %s", f->path, entry->name,
                           p->type_name, floats ? "floats" : "integers");
     if (prun__stream_set_position(f->file.stream, f->header_bytes + p->begin, SEEK_SET) != 0)
         return prun__fail(f->context, PRUN_ERR_READ, "%s: tensor %s: seek failed", f->path,
@@ -22413,7 +22447,7 @@ static prun_status prun__safetensors_check_tensors(prun_context *context, const 
         if (!t->name || !t->data || strcmp(t->name, "__metadata__") == 0)
             return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: tensor %lld has no %s", path,
                               (long long)i,
-                              t->name && t->data ? "name of its own"
+                              t->name && t->data ? "permitted name"
                               : t->name          ? "data"
                                                  : "name");
         for (; *c; c += prun__utf8_length(c, strchr(c, 0)))
@@ -22552,14 +22586,14 @@ static int64_t prun__net_find_layer(const prun_net *net, const char *name, int *
 
 /* What to do about a tensor that a layer has no place for. */
 static const char *prun__unexpected_advice(const char *field) {
-    if (strcmp(field, "bias") == 0) return "the net has to be built with a bias there";
+    if (strcmp(field, "bias") == 0) return "build the net with a bias there";
     if (strncmp(field, "running_", 8) == 0) return "the net needs a batch norm there";
     if (strstr(field, "_orig") || strstr(field, "_mask"))
         return "call torch.nn.utils.prune.remove before saving (or remove_spectral_norm)";
     if (strstr(field, "parametrizations.") || strcmp(field, "weight_g") == 0 ||
         strcmp(field, "weight_v") == 0 || strcmp(field, "weight_u") == 0)
         return "remove the parametrization (weight or spectral norm) before saving";
-    return "the network that was saved is another one";
+    return "the file is of a different network";
 }
 
 /* Fails if a tensor is named after a layer of the net that has no such tensor, since it would be
@@ -22618,7 +22652,7 @@ static prun_status prun__missing_tensor_fail(prun_context *context, const prun_s
         return prun__fail(context, PRUN_ERR_MISSING, "%s: tensor %s%s is missing", file->path,
                           prefix, missing);
     return prun__fail(context, PRUN_ERR_MISSING,
-                      "%s: tensor %s%s is missing, but is there with the prefix \"%s\"", file->path,
+                      "%s: tensor %s%s is missing, but exists with the prefix \"%s\"", file->path,
                       prefix, missing, right);
 }
 
@@ -22633,7 +22667,7 @@ static prun_status prun__tensor_load(prun_context *context, prun_safetensors *fi
     same = e->rank == t->rank;
     for (d = 0; same && d < t->rank; d++) same = e->shape[d] == t->shape[d];
     if (!same)
-        return prun__fail(context, PRUN_ERR_SHAPE, "%s: tensor %s is %s, the net wants %s",
+        return prun__fail(context, PRUN_ERR_SHAPE, "%s: tensor %s has shape %s, the net needs %s",
                           file->path, e->name, prun__shape_text(e->shape, e->rank, has),
                           prun__shape_text(t->shape, t->rank, wants));
     PRUN__TRY(prun_safetensors_read_f32(file, e, out));
@@ -22772,7 +22806,7 @@ PRUNDEF prun_status prun_trainer_read_safetensors(prun_trainer *t, prun_safetens
     for (i = 0; i < PRUN__STATES; i++) {
         const char *key = prun__state_keys[i], *text = prun_safetensors_metadata(file, key);
         if (!text)
-            return prun__fail(context, PRUN_ERR_MISSING, "%s: no state of training: %s is missing",
+            return prun__fail(context, PRUN_ERR_MISSING, "%s: no training state: %s is missing",
                               file->path, key);
         if (i >= PRUN__RESTORED && strcmp(text, values[i]) != 0)
             return prun__fail(context, PRUN_ERR_ARGUMENT, "%s: %s is %s, the trainer has %s",
@@ -22858,13 +22892,14 @@ static prun_status prun__npy_read_type(prun__json *j, prun__npy *n) {
     const char *text, *name;
     prun__json_read_space(j);
     if (j->at < j->end && *j->at == '[')
-        return prun__fail(j->context, PRUN_ERR_UNSUPPORTED, "%s: an array of records", j->path);
+        return prun__fail(j->context, PRUN_ERR_UNSUPPORTED,
+                          "%s: arrays of records are not supported", j->path);
     PRUN__TRY(prun__json_read_string(j, &text));
     name = text + (*text && strchr("<>=|", *text) ? 1 : 0);
     n->type = prun__type_find(name, 1);
     if (!n->type)
         return prun__fail(j->context, PRUN_ERR_UNSUPPORTED,
-                          "%s: elements of type %.20s, neither float16, 32, 64, bool nor integers",
+                          "%s: elements of type %.20s, not float16, 32, 64, bool or an integer",
                           j->path, text);
     n->big = *text == '>' || (*text != '<' && prun__host_is_big_endian());
     n->array.dtype = n->type->dtype;
@@ -22917,7 +22952,8 @@ static prun_status prun__npy_read_header(prun_context *context, prun__npy *n) {
     if (memcmp(bytes, "\x93NUMPY", 6) != 0)
         PRUN__TRY(prun__file_check_kind(context, &n->file, PRUN__NPY));
     if (n->file.size < 12)
-        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: no npy header", n->file.path);
+        return prun__fail(context, PRUN_ERR_TRUNCATED, "%s: too short for an npy header",
+                          n->file.path);
     if (memcmp(bytes, "\x93NUMPY", 6) != 0)
         return prun__fail(context, PRUN_ERR_MAGIC, "%s: not an npy file", n->file.path);
     if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
@@ -23033,7 +23069,7 @@ static prun_status prun__npy_set_shape(prun_context *context, const prun__npy *n
     const int32_t rank = n->array.rank;
     int last;
     if (rank != 3 && rank != 4)
-        return prun__fail(context, PRUN_ERR_SHAPE, "%s: images of %d axes, neither 3 nor 4",
+        return prun__fail(context, PRUN_ERR_SHAPE, "%s: images with %d axes, expected 3 or 4",
                           n->file.path, (int)rank);
     if (!prun__dtype_is_float(n->array.dtype) && n->array.dtype != PRUN_DTYPE_U8)
         return prun__fail(context, PRUN_ERR_UNSUPPORTED, "%s: images are neither uint8 nor floats",
@@ -23149,11 +23185,11 @@ static prun_status prun__csv_read_quoted(prun__csv *c, int64_t column, char **to
     const int64_t line = c->line;
     for (c->at++; c->at < c->end; c->at++) {
         if (*c->at == '"' && *++c->at != '"') return PRUN_OK;
-        if (*c->at == '\0') return prun__csv_fail(c, c->line, column, "zero byte, not a text");
+        if (*c->at == '\0') return prun__csv_fail(c, c->line, column, "zero byte: not a text file");
         if (c->at < c->end && *c->at == '\n') c->line++;
         *(*to)++ = *c->at;
     }
-    return prun__csv_fail(c, line, column, "quote without end");
+    return prun__csv_fail(c, line, column, "unterminated quote");
 }
 
 /* Reads one field, without the blanks around it. *tail is the end of its text; c->at is at the
@@ -23166,9 +23202,9 @@ static prun_status prun__csv_read_field(prun__csv *c, int64_t column, char **tai
     if (quoted) PRUN__TRY(prun__csv_read_quoted(c, column, tail));
     for (; c->at < c->end; c->at++) {
         if (*c->at == c->separator || *c->at == '\n' || *c->at == '\r') break;
-        if (*c->at == '\0') return prun__csv_fail(c, c->line, column, "zero byte, not a text");
+        if (*c->at == '\0') return prun__csv_fail(c, c->line, column, "zero byte: not a text file");
         if (*c->at == ' ') continue;
-        if (quoted) return prun__csv_fail(c, c->line, column, "text behind a closing quote");
+        if (quoted) return prun__csv_fail(c, c->line, column, "text after a closing quote");
         *tail = c->at + 1;
     }
     return PRUN_OK;
@@ -23273,7 +23309,7 @@ static prun_status prun__csv_check_names(const prun__csv *c, prun__word *words) 
     qsort(words, (size_t)c->columns, sizeof *words, prun__by_word);
     for (i = 1; i < c->columns; i++) {
         if (*words[i].text == '\0' || strcmp(words[i].text, words[i - 1].text) != 0) continue;
-        snprintf(text, sizeof text, "the name %.60s stands in column %lld already", words[i].text,
+        snprintf(text, sizeof text, "the name %.60s is already used by column %lld", words[i].text,
                  (long long)words[i - 1].index + 1);
         return prun__csv_fail(c, c->lines[0], words[i].index + 1, text);
     }
@@ -23357,7 +23393,8 @@ static prun_status prun__csv_begin(prun__csv *c, prun_table *t) {
 static prun_status prun__csv_read_table(prun__csv *c, prun_table *t) {
     PRUN__TRY(prun__csv_begin(c, t));
     PRUN__TRY(prun__csv_read_records(c));
-    if (c->records == 0) return prun__csv_fail(c, 1, 1, "empty, a header line is needed");
+    if (c->records == 0)
+        return prun__csv_fail(c, 1, 1, "the table is empty; it needs a header line");
     return prun__csv_fill_table(c, t);
 }
 

@@ -159,8 +159,8 @@ int main(int argc, char **argv) {
     const ex_option options[] = {
         {"filter", EX_TEXT, &set.filter, "", 0, 0, "networks with this in their name; =NAME: one"},
         {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels, as prun_isa names them; empty: the best"},
-        {"images", EX_INT, &set.images, "4", 1, 1024, "images; plain loops take long"},
-        {"steps", EX_INT, &set.steps, "10", 0, 100000, "training steps before"},
+        {"images", EX_INT, &set.images, "4", 1, 1024, "images; plain loops are slow"},
+        {"steps", EX_INT, &set.steps, "10", 0, 100000, "training steps beforehand"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
     const ex_program program = {"bench_accuracy",
                                 "",

@@ -78,4 +78,4 @@ for compiler in "$@"; do
     done
 done
 echo
-echo 'Millions of instructions for one image more.'
+echo 'Millions of instructions per additional image.'

@@ -716,8 +716,8 @@ int main(int argc, char **argv) {
         {"threads", EX_INT, &set.threads, "1", 1, 1024, "threads"},
         {"filter", EX_TEXT, &set.filter, "", 0, 0, "only layers with this in their name"},
         {"batch", EX_INT, &set.batch, "128", 16, 4096, "images, rounded up to a multiple of 16"},
-        {"reps", EX_INT, &set.reps, "5", 1, BENCH_MAX_SAMPLES, "calls at least; the best counts"},
-        {"seconds", EX_REAL, &set.seconds, "0.1", 0, 60, "time at least, per layer and pass"},
+        {"reps", EX_INT, &set.reps, "5", 1, BENCH_MAX_SAMPLES, "minimum of calls; the best counts"},
+        {"seconds", EX_REAL, &set.seconds, "0.1", 0, 60, "minimum time per layer and pass"},
         {"no-naive", EX_FLAG, &set.no_naive, "0", 0, 0, "leave out plain loops and the check"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
     const ex_program program = {"bench_kernels",

@@ -302,9 +302,9 @@ int main(int argc, char **argv) {
         {"isa", EX_TEXT, &set.isa, "", 0, 0, "kernels, as prun_isa names them; empty: the best"},
         {"algorithm", EX_CHOICE, &set.algorithm, "auto", 0, 0, "of the convolutions"},
         {"batch", EX_INT, &set.batch, "128", 2, 65536, "images"},
-        {"reps", EX_INT, &set.reps, "5", 1, BENCH_MAX_SAMPLES, "calls at least; the best counts"},
-        {"seconds", EX_REAL, &set.seconds, "1", 0, 600, "time at least, per case and direction"},
-        {"kept", EX_INT_LIST, &set.kept, NULL, 1, 99, "also forward with so many % kept"},
+        {"reps", EX_INT, &set.reps, "5", 1, BENCH_MAX_SAMPLES, "minimum of calls; the best counts"},
+        {"seconds", EX_REAL, &set.seconds, "1", 0, 600, "minimum time per case and direction"},
+        {"kept", EX_INT_LIST, &set.kept, NULL, 1, 99, "also forward with this % of weights kept"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
     const ex_program program = {"bench_networks",
                                 "",

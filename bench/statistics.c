@@ -158,9 +158,9 @@ int main(int argc, char **argv) {
     ex_csv csv;
     int status, a;
     const ex_option options[] = {
-        {"pairs", EX_INT, &set.pairs, "1000000", LARGE, 1e8, "of Kendall's tau"},
-        {"reps", EX_INT, &set.reps, "3", 1, 1000, "calls that are timed, at least"},
-        {"seconds", EX_REAL, &set.seconds, "1", 0, 1000, "and until so long"},
+        {"pairs", EX_INT, &set.pairs, "1000000", LARGE, 1e8, "pairs of Kendall's tau"},
+        {"reps", EX_INT, &set.reps, "3", 1, 1000, "minimum number of timed calls"},
+        {"seconds", EX_REAL, &set.seconds, "1", 0, 1000, "minimum time of all calls"},
         {"threads", EX_INT, &set.threads, "0", 0, 1024, "threads; 0: all"},
         {"csv", EX_TEXT, &set.csv, "", 0, 0, "also write a CSV file"}};
     const ex_program program = {"bench_statistics",

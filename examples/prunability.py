@@ -326,7 +326,7 @@ class Library:
         try:
             self.c = ctypes.CDLL(os.path.abspath(path))
         except OSError as error:
-            raise LibraryError(f"{path} is no shared library of this machine: {error}") from None
+            raise LibraryError(f"{path} is not a library for this machine: {error}") from None
         for name, (result, arguments) in _FUNCTIONS.items():
             try:
                 function = getattr(self.c, name)
@@ -347,8 +347,8 @@ class Library:
                 self._refuse(f"has {place} as {found!r}, not {wanted!r}")
 
     def _refuse(self, what):
-        raise LibraryError(f"{self.path} {what}; this prunability.py goes with version {VERSION}. "
-                           "Use the two of the same version (make lib builds the library anew)")
+        raise LibraryError(f"{self.path} {what}; this prunability.py needs version {VERSION}. "
+                           "Use both of the same version (make lib rebuilds the library)")
 
     def _read_layout(self):
         class Field(ctypes.Structure):
@@ -489,9 +489,9 @@ def _number(name, value, kind):
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}={_short(value)}: wants {wanted}") from None
+        raise TypeError(f"{name}={_short(value)}: must be {wanted}") from None
     if isinstance(value, str) or (kind != "double" and not number.is_integer()):
-        raise TypeError(f"{name}={_short(value)}: wants {wanted}")
+        raise TypeError(f"{name}={_short(value)}: must be {wanted}")
     if number == 0 and name in _ZERO_COUNTS:
         return sys.float_info.min
     if kind == "double":
@@ -508,7 +508,7 @@ def _numbers_of(name, value):
     except (TypeError, ValueError):
         numbers = None
     if numbers is None or numbers.ndim != 1 or not numbers.size:
-        raise TypeError(f"{name}={_short(value)}: wants a list of numbers")
+        raise TypeError(f"{name}={_short(value)}: must be a list of numbers")
     return numbers
 
 
@@ -535,7 +535,7 @@ def _set_options(library, struct, function, given):
                 options.fractions, options.fraction_count = numbers.ctypes.data, numbers.size
         elif base in _NAMES:
             if not isinstance(value, str) or value not in _NAMES[base]:
-                raise ValueError(f"{name}={_short(value)}: is one of {', '.join(_NAMES[base])}"
+                raise ValueError(f"{name}={_short(value)}: must be one of {', '.join(_NAMES[base])}"
                                  f"{_closest(value, _NAMES[base])}")
             setattr(options, name, _NAMES[base].index(value))
         elif is_array:
@@ -872,7 +872,7 @@ class Objective:
             except (TypeError, ValueError):
                 flat = None
             if flat is None or flat.shape != (self.size_of(kinds),):
-                raise ValueError(f"{what}={_short(values)}: wants one number for each of the "
+                raise ValueError(f"{what}={_short(values)}: must be one number for each of the "
                                  f"{self.size_of(kinds)} prunable weights, or a dictionary from "
                                  "the names of their tensors")
             return flat
@@ -1078,8 +1078,8 @@ class Measures(_Results):
                          "-?+"[m.direction + 1], f"{m.seconds:.3f}", m.source, m.note])
         header = ["measure", "value", "std. error", "dir.", "seconds", "source", "note"]
         table = _table(header, rows, {0, 5, 6})
-        return "\n".join([table, "", "dir.: + larger values are to go with a larger generalization "
-                          "gap, - with a smaller one."] + self.notes)
+        return "\n".join([table, "", "dir.: + larger values should mean a larger generalization "
+                          "gap, - a smaller one."] + self.notes)
 
     def to_frame(self):
         """A DataFrame with a row for each measure; needs pandas."""
@@ -1193,7 +1193,7 @@ class Hessian:
         It comes from the Lanczos runs, as the measure effective_dimensionality_slq does.
         """
         if not z > 0:
-            raise ValueError(f"z={_short(z)}: wants a positive number")
+            raise ValueError(f"z={_short(z)}: must be a positive number")
         result = load_library().make("prun_effective_dimension")
         self._call("prun_effective_dimensionality", float(z), ctypes.byref(result))
         return result.estimate.value, result.estimate.error
@@ -1264,7 +1264,7 @@ def _at_work(objective, model, settings, show, label):
 def _history(library, history):
     """An array of prun_epoch from mean losses, or from dictionaries of that struct's fields."""
     if not isinstance(history, collections.abc.Iterable) or isinstance(history, (str, dict)):
-        raise TypeError(f"history={_short(history)}: wants a list of the epochs' mean losses, or "
+        raise TypeError(f"history={_short(history)}: must be a list of the epochs' mean losses, or "
                         "of dictionaries")
     history = list(history)
     epochs = (library.structs["prun_epoch"] * len(history))()
@@ -1454,7 +1454,7 @@ def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100,
             errors[:] = math.nan
         return LossCurve(points, losses, errors, list(objective.notes))
     if not isinstance(grid, (int, np.integer)) or grid < 1:
-        raise ValueError(f"grid={grid!r}: wants a positive integer")
+        raise ValueError(f"grid={grid!r}: must be a positive integer")
     options.update(method=method, scope=scope, grid=grid)
     return _search("loss_curve", "prun_prune_options", model, loader, options, work, progress,
                    "loss curve")[0]
@@ -1481,7 +1481,7 @@ def prune_scores(model, loader=None, score="fisher", score_samples=None, progres
                        scores.ctypes.data)
         return objective.split(scores, kinds)
     if not isinstance(score, str) or score not in _SCORES:
-        raise ValueError(f"score={_short(score)}: is one of {', '.join(_SCORES)}"
+        raise ValueError(f"score={_short(score)}: must be one of {', '.join(_SCORES)}"
                          f"{_closest(score, _SCORES)}")
     derivatives = {"taylor": 1, "fisher": 1, "curvature": 2}.get(score, 0)
     return _search("prune_scores", "prun_score_options", model, loader, options, work, progress,
@@ -1856,8 +1856,8 @@ class _Parameter:
         """Reads the current parameter, at the beginning of a call."""
         if self.shared:
             if self.parameter.data_ptr() != self.array.ctypes.data:
-                raise RuntimeError(f"{self.name}: has been given other memory since the objective "
-                                   "was made; make it anew")
+                raise RuntimeError(f"{self.name}: its memory has changed since the objective was "
+                                   "made; make a new objective")
             return
         self.original = self.parameter.detach().clone()
         effective = self.original if self.mask is None else self.original * self.mask
@@ -2039,16 +2039,16 @@ def _check_model_arguments(model, loader, samples, batch, loss, memory, initial)
         raise TypeError("a loader is needed: batches (inputs, labels) of the training set")
     for name, value in (("samples", samples), ("batch", batch)):
         if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
-            raise ValueError(f"{name}={_short(value)}: wants a positive integer")
+            raise ValueError(f"{name}={_short(value)}: must be a positive integer")
     if not isinstance(memory, (int, float, np.number)) or not memory > 0:
-        raise ValueError(f"memory={_short(memory)}: wants a number of bytes")
+        raise ValueError(f"memory={_short(memory)}: must be a number of bytes")
     if not (callable(loss) or isinstance(loss, str) and loss in _LOSSES):
-        raise ValueError(f"loss={_short(loss)}: is one of {', '.join(_LOSSES)}, or a function"
+        raise ValueError(f"loss={_short(loss)}: must be one of {', '.join(_LOSSES)}, or a function"
                          f"{_closest(loss, list(_LOSSES))}")
     if initial is None:
         return
     if not isinstance(initial, collections.abc.Mapping):
-        raise TypeError(f"initial={_short(initial)}: wants a state_dict()")
+        raise TypeError(f"initial={_short(initial)}: must be a state_dict()")
     own = {p.data_ptr() for p in model.parameters() if p.numel()}
     if any(isinstance(t, torch.Tensor) and t.data_ptr() in own for t in initial.values()):
         raise ValueError("initial: shares its memory with the model, and so changed in training; "

@@ -259,18 +259,25 @@ has_options() {
 
 # run_line COMMAND: runs a short command, or checks that a long one could start
 run_line() {
-    eval "set -- $1"
+    case $1 in
+    make\ * | build/* | ./* | python3\ *) eval "set -- $1" ;; # words and quoted words
+    cc\ *)
+        in_work sh -c "$cc ${1#cc }"
+        return
+        ;;
+    *) return 0 ;; # packages of Debian, a loop over them
+    esac
     case $1 in
     make) make -n "$2" > /dev/null ;;
-    cc) in_work sh -c "$cc $(echo "$line" | sed 's/^cc //')" ;;
     build/evaluate) shift && program evaluate && "$work/bin/evaluate" "$@" --quiet ;;
-    build/* | ./*) name=${1##*/} && shift && program "$name" && has_options "$work/bin/$name" "$@" ;;
-    python3) "$python" -c 'import torch' 2> /dev/null || return 0
+    python3)
+        "$python" -c 'import torch' 2> /dev/null || return 0
         script=$2 && shift 2 && "$python" "$script" --help > "$work/help" 2>&1 || return 1
         for option; do
             case $option in --*) grep -qe "$option" "$work/help" || return 1 ;; esac
-        done ;;
-    *) return 0 ;; # packages of Debian, a loop over them
+        done
+        ;;
+    *) name=${1##*/} && shift && program "$name" && has_options "$work/bin/$name" "$@" ;;
     esac
 }
 while IFS= read -r line; do

@@ -112,7 +112,7 @@ check "families" ends 0 '^pruning' "$measure" $tiny --epochs 1 --quiet
 check "--isa chooses the kernels" ends 0 'gap' "$measure" $tiny --epochs 1 --quiet --isa portable \
     --csv "$work/portable.csv"
 check "the CSV row names them" grep -q ',portable$\|,portable,' "$work/portable.csv"
-check "unknown kernels" ends 2 'portable is always there' "$measure" --isa avx1024
+check "unknown kernels" ends 2 'portable always works' "$measure" --isa avx1024
 check "no room for --out: before the training" ends 1 "$work/row.csv" \
     "$work/demogen" --mini --out "$work/row.csv/out"
 ln -s net.safetensors "$work/link"
@@ -144,7 +144,7 @@ check "--save is a file of the arrays" ends 2 'same file' "$measure" --npy "$wor
     --save "$work/npy/test-labels.npy"
 check "a checkpoint is not saved again" ends 2 'trained here' \
     "$measure" --checkpoint "$net" --save "$work/copy"
-check "--initial without a checkpoint" ends 2 'go with --checkpoint' "$measure" --initial "$net"
+check "--initial without a checkpoint" ends 2 'need --checkpoint' "$measure" --initial "$net"
 check "the checkpoint is as it was" cmp "$net" "$work/before"
 echo old > "$work/private"
 chmod 600 "$work/private"

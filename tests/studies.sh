@@ -106,7 +106,7 @@ damages() {
 # full NAME LIMIT...: a run with a limit on what it may write; LIMIT is a shell command that runs
 # before it
 full() {
-    check "$name: $1 ends it" fails 1 'when there is room' sh -c "$2; exec $program --out '$3' $tiny"
+    check "$name: $1 ends it" fails 1 'when there is space' sh -c "$2; exec $program --out '$3' $tiny"
     check "$name: $1: whole rows" whole "$3/models.csv"
     check "$name: $1: nothing temporary" nothing_temporary "$3"
 }
@@ -264,7 +264,7 @@ study() {
         check "$name: nothing temporary at the end" nothing_temporary "$work/$name-13"
         check "$name: and the same rows" same "$work/$name-13"
         check "$name: no checkpoints either" test -z "$(ls "$work/$name-13/checkpoints")"
-        check "$name: a limit of file sizes, for a checkpoint" fails 1 'when there is room' \
+        check "$name: a limit of file sizes, for a checkpoint" fails 1 'when there is space' \
             sh -c "ulimit -f 8; exec $program --out '$work/$name-14' $tiny $long"
         check "$name: leaves no row" test "$(wc -l < "$work/$name-14/models.csv")" -eq 1
         check "$name: goes on when there is room" $program --out "$work/$name-14" $tiny $long
@@ -274,7 +274,7 @@ study() {
 
     check "$name: rows of other settings are refused" fails 2 'other settings' \
         $program --out "$work/$name-1" $tiny --epochs 5
-    check "$name: other columns are refused" fails 2 'other columns' \
+    check "$name: other columns are refused" fails 2 'columns that differ' \
         sh -c "mkdir '$work/$name-8'; echo a,b > '$work/$name-8/models.csv'
                exec $program --out '$work/$name-8' $tiny"
     check "$name: no shard 4/3" fails 2 'shard' $program --shard 4/3 $tiny
@@ -283,7 +283,7 @@ study() {
     check "$name: makes missing parents of --out" \
         $program --collect --out "$work/$name-10/a/b/" $tiny
     check "$name: and has made them" test -s "$work/$name-10/a/b/models.csv"
-    check "$name: says which directory cannot be made" fails 1 "models.csv/a: this directory" \
+    check "$name: says which directory cannot be made" fails 1 "models.csv/a: cannot make the directory" \
         $program --collect --out "$work/$name-1/models.csv/a" $tiny
     check "$name: --help" fails 0 'shard' $program --help
 }

@@ -212,12 +212,12 @@ static void program_bad_input(void) {
         {"m,b,gap\n1,inf,1\n2,1,3\n3,2,2\n", "--fit f=m+b", "column 2 (b) has infinite values"},
         {"m,gap\n1,1\n2,2\n", "--measures m,m", "two measures are called m"},
         {"x_seconds,test_loss,gap\n1,3,1\n2,4,2\n", "",
-         "no measures: times: x_seconds; losses and errors: test_loss"},
+         "not measures: times: x_seconds; losses and errors: test_loss"},
         {"sep=;\nm;gap\n1;2\nx;3\n", "", "line 4, column 1 (m): \"x\" is not a number"},
         {"m\x1b[2J,gap\nx,1\n2,2\n", "", "(m\\x1b[2J): \"x\" is not a number"},
         {"width,m,gap\n1,1,5\n2,2,6\n", "--hyper widht",
-         "no column named widht; is width meant?\n       columns: width, m, gap\n"},
-        {"a,gap\n1,5\n2,6\n", "--measures Gap", "no column named Gap; is gap meant?"},
+         "no column named widht; did you mean width?\n       columns: width, m, gap\n"},
+        {"a,gap\n1,5\n2,6\n", "--measures Gap", "no column named Gap; did you mean gap?"},
         {"m,gap\n1,1e999\n2,2\n", "", "line 2, column 2 (gap): \"1e999\" is not finite"},
         {"m,gap\n7,1\n7,2\n7,3\n", "", "lines 2 to 4, column 1 (m): constant"},
         {"m,gap\n1,5\n2,5\n", "", "column 2 (gap): the target is 5 in every model"},
@@ -263,7 +263,7 @@ static void program_undefined(void) {
               "note: build/test_evaluate.csv: lines 2 to 5, column 3 (c): constant (7)");
     CHECK(isnan(json_value("c", "tau_a")));
     check_run("build/test_evaluate.csv --hyper w", 0, "");
-    CHECK(strstr(out.data, "left out, being the same in every model: c\n") != NULL);
+    CHECK(strstr(out.data, "left out because constant: c\n") != NULL);
     check_run("build/test_evaluate.csv --hyper w --measures m,c", 2, "constant (7)");
     CHECK(strstr(out.data, "undefined: all of c: it is 7 in every model") != NULL);
     check_run("build/test_evaluate.csv --hyper w --measures m,c --json", 2,
@@ -294,7 +294,7 @@ static void program_evaluates_measured_rows(void) {
     NEEDS_FORK;
     if (!write_file(csv_path, text, sizeof text - 1)) return;
     check_run("build/test_evaluate.csv --resamples 20", 0, "");
-    CHECK(strstr(out.data, "no measures: times: parameters_seconds; losses and errors: test_loss, "
+    CHECK(strstr(out.data, "not measures: times: parameters_seconds; losses and errors: test_loss, "
                            "gradient_noise_final_error, n_eff_error_z1; settings: net, "
                            "train_images; about the run: version, isa; without values: path_norm; "
                            "undefined in some models: gradient_noise_final (--measures") != NULL);
@@ -339,7 +339,7 @@ static void program_leaves_out_row_numbers(void) {
     for (i = 0; i < sizeof tables / sizeof *tables; i++) {
         if (!write_file(csv_path, tables[i][0], strlen(tables[i][0]))) return;
         check_run("build/test_evaluate.csv --resamples 0", 0, "");
-        snprintf(text, sizeof text, "no measures: row numbers: %s (", tables[i][1]);
+        snprintf(text, sizeof text, "not measures: row numbers: %s (", tables[i][1]);
         CHECK(strstr(out.data, text) != NULL);
         check_run("build/test_evaluate.csv --resamples 0 --json", 0, "");
         CHECK(json_value(tables[i][1], "tau_a") == -99 && json_value("m", "tau_a") < 0);

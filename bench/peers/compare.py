@@ -354,7 +354,7 @@ def main():
                   f"grid {mine['grid']}, {mine['threads']} threads.\n\n" \
                   f"{search_table(mine, torch)}\n"
     if options.quick:
-        report += "\nToo few calls on too small cases to judge any goal by: only a test.\n"
+        report += "\nOnly a test: too few calls on too small cases to judge any goal.\n"
     print("\n" + report, end="", flush=True)
     if options.save:
         save(rows, report)

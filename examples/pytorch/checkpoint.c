@@ -118,8 +118,8 @@ int main(int argc, char **argv) {
     prun_safetensors *file = NULL;
     int status;
     const ex_option options[] = {
-        {"family", EX_CHOICE, &set.family, "auto", 0, 0, "what the network is"},
-        {"prefix", EX_TEXT, &set.prefix, NULL, 0, 0, "what stands before all names"},
+        {"family", EX_CHOICE, &set.family, "auto", 0, 0, "family of the network"},
+        {"prefix", EX_TEXT, &set.prefix, NULL, 0, 0, "prefix of all tensor names"},
         {"images", EX_TEXT, &set.images, NULL, 0, 0, "npy file: N,C,H,W or N,H,W,C"},
         {"labels", EX_TEXT, &set.labels, NULL, 0, 0, "npy file: N integers"},
         {"pytorch-nin", EX_FLAG, &set.pytorch_nin, NULL, 0, 0,
@@ -128,7 +128,7 @@ int main(int argc, char **argv) {
     const ex_program program = {
         "checkpoint",
         "FILE",
-        "Lists the tensors of a safetensors file; with images also the loss of its network.",
+        "Lists the tensors of a safetensors file or, given images, prints its network's loss.",
         options,
         sizeof options / sizeof *options,
         1,
@@ -138,7 +138,7 @@ int main(int argc, char **argv) {
     status = ex_parse(&program, argc, argv, NULL);
     if (status >= 0) return status;
     if ((set.images != NULL) != (set.labels != NULL)) {
-        ex_error("--images and --labels go together");
+        ex_error("--images and --labels must be given together");
         return EX_USAGE;
     }
     if (prun_safetensors_open(&context, argv[1], &file) != PRUN_OK)

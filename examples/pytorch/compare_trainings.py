@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""compare_trainings.py - two trainings of one PyTorch network, and what the measures say of them.
+"""compare_trainings.py - two trainings of one PyTorch network, compared by several measures.
 
-The same small network is trained twice from the same initial weights: once as it is, once with
-weight decay and shifted, mirrored images. The table shows a few measures of both beside the
-generalization gap, and which of them name the network with the smaller gap.
+The same small network is trained twice from the same initial weights: once plainly, once with
+weight decay and augmentation (shifted and mirrored images). The table shows several measures of
+both networks beside the generalization gap, and which of them pick the network with the smaller
+gap.
 
     python3 examples/pytorch/compare_trainings.py         (a minute or two; needs torch and NumPy)
 """
@@ -84,7 +85,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", default=os.path.join(ROOT, "examples", "data"), help="folder of "
                         "the Fashion-MNIST files [%(default)s]")
-    parser.add_argument("--images", type=int, default=2000, help="of training [%(default)s]")
+    parser.add_argument("--images", type=int, default=2000, help="training images [%(default)s]")
     parser.add_argument("--epochs", type=int, default=15, help="[%(default)s]")
     parser.add_argument("--seed", type=int, default=1, help="[%(default)s]")
     options = parser.parse_args()
@@ -111,7 +112,7 @@ def main():
         rows.append((test_error - train_error, result))
 
     gaps = [gap for gap, _ in rows]
-    print(f"\n{'':24}{'plain':>14}{'regularised':>14}   names the smaller gap")
+    print(f"\n{'':24}{'plain':>14}{'regularised':>14}   picks the smaller gap")
     print(f"{'generalization gap':24}{gaps[0]:14.4f}{gaps[1]:14.4f}")
     for name in MEASURES:
         first, second = (result[name] for _, result in rows)

@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""Takes a network from PyTorch to prunability.h: trains one of the paper's families or a VGG (or
-loads its state_dict), writes the weights as safetensors and the images as NumPy arrays, has every
-measure computed, and compares the losses of both sides. Needs PyTorch alone (apt-get install
-python3-torch) and the programs in C (make examples).
+"""Exports a network from PyTorch to prunability.h: trains one of the paper's families or a VGG (or
+loads its state_dict), writes the weights as safetensors and the images as NumPy arrays, computes
+every measure, and compares the losses of both sides. Needs only PyTorch (apt-get install
+python3-torch) and the C programs (make examples).
 
     python3 examples/pytorch/from_pytorch.py --family cnn --width 8 --out build/cnn
 
-writes into build/cnn: net.safetensors; after training also initial.safetensors (the weights before
-it) and history.csv (a row per epoch); train-images.npy, train-labels.npy, test-images.npy and
-test-labels.npy. That is what the programs in C take. Exit status: 0 the losses agree, 1 they do
-not.
+writes into build/cnn: net.safetensors; after training also initial.safetensors (the initial
+weights) and history.csv (a row per epoch); train-images.npy, train-labels.npy, test-images.npy and
+test-labels.npy. The C programs read these files. Exit status: 0 if the losses agree, 1 if not.
 """
 import argparse
 import contextlib
@@ -381,9 +380,9 @@ def check_outputs(options):
     for name in WRITTEN:
         path = os.path.join(options.out, name)
         if os.path.exists(path) and not os.access(path, os.W_OK):
-            sys.exit(f"error: {path!r} may not be written")
+            sys.exit(f"error: {path!r} is not writable")
         if os.path.isdir(path):
-            sys.exit(f"error: {path!r} is a directory, a file goes there")
+            sys.exit(f"error: {path!r} is a directory; a file is to be written there")
         if options.load and os.path.exists(path) and os.path.samefile(path, options.load):
             print(f"error: --load {options.load!r} is a file that this program writes; give another "
                   "--out", file=sys.stderr)
@@ -403,13 +402,14 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--load", metavar="FILE", help="a state_dict saved by torch.save; no training")
     parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16", "float64"],
-                        default="float32", help="of the weights in the file")
+                        default="float32", help="type of the weights in the file")
     parser.add_argument("--data", default=os.path.join(here, "..", "data"),
                         help="directory of IDX files")
     parser.add_argument("--out", default="build/from_pytorch", help="directory for the results")
-    parser.add_argument("--program", help="what reads them [build/checkpoint or build/vgg_from_pytorch]")
+    parser.add_argument("--program", help="program that reads the results [build/checkpoint or "
+                        "build/vgg_from_pytorch]")
     parser.add_argument("--measure", choices=["all", "fast", "none"], default="all",
-                        help="measures to compute; all take minutes, fast ones seconds")
+                        help="measures to compute: all takes minutes, fast seconds")
     parser.add_argument("--measure-program", default=os.path.join("build", "measure"))
     parser.add_argument("--measure-images", type=int, default=0,
                         help="training images that measures are computed from; 0: all")
@@ -420,7 +420,7 @@ def main():
         sys.exit(f"error: --load {options.load!r}: there is no such file")
     for program in needed_programs(options):
         if not os.path.exists(program):  # fail before the training
-            parser.error(f"{program} is not there: make examples builds it")
+            parser.error(f"{program} does not exist: make examples builds it")
 
     check_outputs(options)
     torch.manual_seed(options.seed)

@@ -3,12 +3,12 @@
 
     python3 examples/pytorch/own_network.py [LIBRARY]          (needs NumPy)
 
-The network is a perceptron. It shares with the library its float32 weights, which the library prunes
-and perturbs in place and puts back, and three functions: losses, their gradient, and logits. At the
-end the same network is built from the library's own layers, with the same weights, and must have the
-same prunability.
+The network is a perceptron. The library gets its float32 weights, which it prunes and perturbs in
+place and then restores, and three functions: losses, their gradient, and logits. At the end the
+same network is built from the library's own layers with the same weights, and must have the same
+prunability.
 
-LIBRARY: the shared library [as prunability.py finds it].
+LIBRARY: path of the shared library [by default found as in prunability.py].
 """
 import ctypes
 import os
@@ -143,7 +143,7 @@ def main():
         print(f"error: unexpected argument {wrong[0]!r}; see --help", file=sys.stderr)
         return 2
     if arguments and not os.path.exists(arguments[0]):
-        sys.exit(f"error: {arguments[0]!r} is not there; make lib builds build/libprunability.so")
+        sys.exit(f"error: there is no {arguments[0]!r}; make lib builds build/libprunability.so")
     try:
         P.load_library(*arguments)
     except P.LibraryError as error:

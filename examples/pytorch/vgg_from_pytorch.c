@@ -128,7 +128,7 @@ static int show_loss(prun_net *net, const prun_images *images, const prun_safete
     printf("error %.6g (%lld images)\n", (double)errors / (double)images->count,
            (long long)images->count);
     if (theirs != NULL)
-        printf("training loss in PyTorch, as the file says: %s\n", ex_shown(theirs));
+        printf("training loss in PyTorch, according to the file: %s\n", ex_shown(theirs));
     return 0;
 }
 
@@ -267,14 +267,14 @@ int main(int argc, char **argv) {
         {"labels", EX_TEXT, &set.labels, NULL, 0, 0, "npy file: N integers"},
         {"prune", EX_FLAG, &set.prune, NULL, 0, 0, "also find its prunability on these images"},
         {"measure", EX_FLAG, &set.measure, NULL, 0, 0,
-         "also every generalization measure: minutes"},
+         "also compute every generalization measure (minutes)"},
         {"hessian-images", EX_INT, &set.hessian_images, "500", 0, 1e9,
-         "measures of curvature: random images they are computed from; 0: all"},
+         "random images for measures of curvature; 0: all"},
         {"beta", EX_REAL_LIST, &set.beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9, "tolerances on the loss"}};
     const ex_program program = {
         "vgg_from_pytorch",
         "FILE",
-        "Builds a VGG from the names in a PyTorch checkpoint; its loss and measures on images.",
+        "Builds a VGG from the names in a PyTorch checkpoint and measures it on images.",
         options,
         sizeof options / sizeof *options,
         1,

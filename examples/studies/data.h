@@ -196,7 +196,7 @@ static inline int ex__data_set(prun_context *context, const ex_data_request *req
     ex_text_free(&label_path);
     if (status != PRUN_OK) return ex_failure(context, "data");
     if (limit > images->count) {
-        ex_error("%s: only %ld of the %ld images asked for are there", ex__data_name(scheme, part),
+        ex_error("%s: has only %ld of the %ld requested images", ex__data_name(scheme, part),
                  (long)images->count, (long)limit);
         prun_images_free(images);
         return EX_USAGE;

@@ -834,7 +834,7 @@ static int make_lines(evaluation *e) {
     }
     for (i = 0; i < e->n; i++) inverse[i] = 1 / width[i];
     for (i = 0; i < e->n; i++) turned[i] = -column(e, s->names[TRAIN_LOSS])[i];
-    add_line(e, "train_loss_turned", "train loss, sign turned", turned, 1);
+    add_line(e, "train_loss_turned", "train loss, negated", turned, 1);
     add_line(e, "inverse_width", "1 / width (trivial baseline)", inverse, 1);
     free(inverse);
     free(turned);
@@ -1097,8 +1097,8 @@ static int table_of_claims(evaluation *e, ex_table *table) {
          {"perturbation_flatness", "train_loss", "sum_of_frobenius"},
          0,
          0},
-        {"Beyond the paper: it also outperforms the train loss with its sign turned, that is, a "
-         "small loss taken as the sign of a large gap",
+        {"Beyond the paper: it also outperforms the negated train loss, which takes a small loss "
+         "as a sign of a large gap",
          PRUN_STATISTIC_TAU_A,
          0,
          NULL,
@@ -1221,7 +1221,7 @@ static int draw_scatter(const evaluation *e, const line *l) {
     }
     snprintf(title, sizeof title, "tau = %+.3f (%+.3f to %+.3f), n = %ld%s", l->kendall.tau_a,
              l->interval.lower, l->interval.upper, (long)e->n,
-             l->infinite ? "; the last column: no such value" : "");
+             l->infinite ? "; last column: infinite values" : "");
     snprintf(file, sizeof file, "scatter_%s", l->name);
     plot.title = title;
     plot.x_label = l->label;
@@ -1484,25 +1484,25 @@ static void describe(const evaluation *e, FILE *report) {
     }
     fprintf(
         report,
-        "\n## The question\n\nWhich quantity of a trained network says how much worse it does "
-        "on new data? The paper's answer is prunability, the smallest fraction of weights "
+        "\n## The question\n\nWhich property of a trained network predicts how much worse it "
+        "performs on new data? The paper's answer is prunability, the smallest fraction of weights "
         "that can be kept while the training loss rises by at most %g %%.\n\n"
-        "## The setting\n\n%ld of %ld Network in Network models have a result%s: %s, %ld "
-        "training and %ld test images, %ld epochs of batches of %ld, learning rate %g divided "
-        "by ten every %ld epochs. Their axes are those of the paper (A.3). Augmentation crops "
-        "with a padding of %ld and flips. L2 penalties are named as in the paper and multiplied "
-        "by %.3g, so that they shrink the weights over this training as much as over the "
-        "paper's.\n\n",
+        "## The setting\n\nThe report covers %ld of %ld Network in Network models%s. The data set "
+        "is %s, with %ld training and %ld test images. Training takes %ld epochs with batches of "
+        "%ld and a learning rate of %g, which is divided by ten every %ld epochs. The axes of the "
+        "grid are those of the paper (A.3). Augmentation crops with a padding of %ld and flips. L2 "
+        "penalties are named as in the paper and multiplied by %.3g, so that they shrink the "
+        "weights as much over this training as over the paper's.\n\n",
         100 * set->beta.value[e->s->main_beta], (long)e->n, (long)e->s->rows.count,
-        e->failed > 0 ? " (the others diverged or are to be trained)" : "", e->s->data.name,
+        e->failed > 0 ? " (the others diverged or are not trained yet)" : "", e->s->data.name,
         (long)e->s->data.train.count, (long)e->s->data.test.count, (long)set->epochs,
         (long)set->batch, set->lr, (long)set->lr_step, (long)set->crop, e->s->l2_scale);
-    ex_report_choice(&set->study, "from train errors and mean test errors only", report);
+    ex_report_choice(&set->study, "only from train errors and mean test errors", report);
     fprintf(report,
-            "%.0f %% of the models have a train error below %g %%. Train error %.4f to %.4f, test "
-            "error %.4f to %.4f, gap %.4f to %.4f. Seeds alone move the test error by %.4f "
-            "(standard deviation within a configuration) and the gap by %.4f. The run took %s of "
-            "one core.\n\n",
+            "%.0f %% of the models have a train error below %g %%. Train errors range from %.4f to "
+            "%.4f, test errors from %.4f to %.4f, and gaps from %.4f to %.4f. Between seeds of the "
+            "same configuration, the standard deviation of the test error is %.4f and that of the "
+            "gap %.4f. The run took %s on one core.\n\n",
             100 * fitted / (double)e->n, 100 * FITTED, range[0], range[1], range[2], range[3],
             range[4], range[5], seed_deviation(e, test), seed_deviation(e, e->gap),
             ex_span(seconds, span));
@@ -1526,11 +1526,11 @@ static int write_report(evaluation *e, int argc, char **argv) {
     status = show(e, "What each axis does", "axes", &table, report, 0);
     fprintf(report, "## The figure\n\n![tau of every measure](tau.svg)\n\n");
     fprintf(report,
-            "A measure is oriented so that it should grow with the gap. Intervals: 95 %% "
-            "bootstrap over configurations, %ld resamples (200 for K). A claim \"held\" "
-            "when the whole interval agrees with it, \"did not hold\" when it lies on the "
-            "other side, and is \"undecided\" otherwise; \"similar\" means: within %g of "
-            "tau.\n\n",
+            "Measures are oriented so that they should grow with the gap. Intervals are 95 %% "
+            "bootstrap intervals over configurations, with %ld resamples (at most 200 for K). A "
+            "claim \"held\" if the whole interval agrees with it, \"did not hold\" if the whole "
+            "interval contradicts it, and is \"undecided\" otherwise. Measures are \"similar\" if "
+            "their taus differ by less than %g.\n\n",
             (long)e->s->set.bootstraps, SIMILAR);
     if (status == 0) status = table_of_claims(e, &table);
     if (status == 0)
@@ -1562,10 +1562,7 @@ static int write_report(evaluation *e, int argc, char **argv) {
                       "table3", &table, report, 1);
     if (status == 0 && e->s->columns > e->s->measured) {
         cost_table(e, &table);
-        status = show(e,
-                      "What the measures took; one that uses the result of another costs nothing "
-                      "after it",
-                      "costs", &table, report, 0);
+        status = show(e, "Time per measure (shared work counts once)", "costs", &table, report, 0);
     }
     if (e->left_out.length > 0) {
         printf("\nLeft out: %s.\n", e->left_out.data);
@@ -1577,9 +1574,9 @@ static int write_report(evaluation *e, int argc, char **argv) {
     ex_table_free(&table);
     status = ex_finish(status, report, path.data);
     if (status == 0)
-        printf("\nThe standard error of tau is %.3f at %ld models, if nothing depends on the gap; "
-               "measures whose taus\ndiffer by less than two of them can hardly be told apart. "
-               "Claims, figures and tables: %s\n",
+        printf("\nFor a measure that is independent of the gap, the standard error of tau is %.3f "
+               "with %ld models;\nmeasures whose taus differ by less than twice that can hardly be "
+               "told apart. Claims, figures\nand tables: %s\n",
                e->count > 0 ? e->lines[0].kendall.standard_error : 0.0, (long)e->n,
                ex_shown(path.data));
     ex_text_free(&path);
@@ -1596,7 +1593,7 @@ static int evaluate_study(void *user, int argc, char **argv) {
     status = read_rows(&e);
     if (e.failed > 0) printf("%d models diverged and are left out of what follows.\n", e.failed);
     if (status == 0 && e.n < 3) {
-        printf("%ld models have a result: an evaluation needs three or more.\n", (long)e.n);
+        printf("Only %ld models have a result; an evaluation needs at least three.\n", (long)e.n);
     } else if (status == 0) {
         status = make_lines(&e);
         for (i = 0; status == 0 && i < e.count; i++) status = evaluate_line(&e, &e.lines[i]);
@@ -1639,23 +1636,24 @@ static int parse(void *user, int argc, char **argv) {
     const ex_option options[] = {
         EX_STUDY_OPTIONS(&set->study, directories[which]),
         {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
-         "directory of IDX files or CIFAR's binary ones"},
+         "directory of IDX files or CIFAR binary files"},
         {"width", EX_INT_LIST, &set->width, d->width, 1, 65536, "filters of each convolution"},
         {"depth", EX_INT_LIST, &set->depth, d->depth, 2, 4, "blocks of three convolutions"},
         {"dropout", EX_REAL_LIST, &set->dropout, d->dropout, 0, 0.99, "drop probability"},
-        {"l2", EX_REAL_LIST, &set->l2, d->l2, 0, 1e3, "L2 penalty on the weights, as the paper's"},
+        {"l2", EX_REAL_LIST, &set->l2, d->l2, 0, 1e3, "L2 penalties, named as in the paper"},
         {"l2-scale", EX_REAL, &set->l2_scale, "0", 0, 1e9,
-         "factor of the penalties; 0: the one that shrinks weights as much as the paper's "
+         "factor of the penalties; 0: chosen to shrink weights as much as in the paper's "
          "training"},
         {"augment", EX_INT_LIST, &set->augment, d->augment, 0, 1, "1: random crops and flips"},
         {"crop", EX_INT, &set->crop, d->crop, 0, 16, "padding of the crops"},
-        {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed, "one model for each"},
-        {"epochs", EX_INT, &set->epochs, d->epochs, 1, many, "of training"},
+        {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed,
+         "one model of each configuration per seed"},
+        {"epochs", EX_INT, &set->epochs, d->epochs, 1, many, "epochs of training"},
         {"batch", EX_INT, &set->batch, d->batch, 2, many, "images per step"},
         {"lr", EX_REAL, &set->lr, d->lr, 1e-12, 1e6, "learning rate"},
-        {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "of SGD"},
+        {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "momentum of SGD"},
         {"lr-step", EX_INT, &set->lr_step, d->lr_step, 0, many,
-         "epochs from one x0.1 to the next; 0: 60 % of all"},
+         "epochs between divisions of the learning rate by ten; 0: 60 % of all"},
         {"images", EX_INT, &set->images, d->images, 0, many, "first training images; 0: all"},
         {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
         {"beta", EX_REAL_LIST, &set->beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9,
@@ -1664,23 +1662,23 @@ static int parse(void *user, int argc, char **argv) {
          "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
          "list"},
         {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
-         "of the training images, for the interval of prunability; 0: none"},
-        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
-        {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "of random perturbations"},
+         "resamples of the training images, for the interval of prunability; 0: none"},
+        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "permutations of random pruning"},
+        {"draws", EX_INT, &set->draws, d->draws, 1, 1e6, "draws of random perturbations"},
         {"measures", EX_CHOICE, &set->measures, "paper", 0, 0,
-         "the paper's; those that need no search; all there are"},
+         "the paper's measures; all that need no search; all"},
         {"checkpoint", EX_INT, &set->checkpoint, d->checkpoint, 0, many,
-         "epochs from one checkpoint to the next; 0: none"},
+         "epochs between checkpoints; 0: none"},
         {"bootstraps", EX_INT, &set->bootstraps, "2000", 10, 1e7,
-         "of the configurations, for the intervals of the report"}};
+         "resamples of the configurations, for the intervals of the report"}};
     const ex_program program = {
         "demogen",
         "",
         "Trains a grid of Network in Network models and finds out which measures follow their\n"
         "generalization gap (the paper's first experiment, Tables 1 to 3). Options with lists are "
-        "axes\nof the grid. A run that was stopped goes on where it was when it is started again. "
-        "Parts made\nwith --shard are joined by cat OUT/models.*of*.csv > OUT/models.csv and "
-        "evaluated with --collect.",
+        "axes\nof the grid. A run that was stopped resumes when it is started again. Join the "
+        "parts made\nwith --shard by cat OUT/models.*of*.csv > OUT/models.csv and evaluate them "
+        "with --collect.",
         options,
         sizeof options / sizeof *options,
         0,

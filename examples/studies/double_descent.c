@@ -521,8 +521,8 @@ static void make_views(results *r) {
     column_view(r, "fraction kept", 0, "prunability (random)", library_names[PRUNABILITY_RANDOM]);
     column_view(r, "1 / radius²", 1, "random-perturbation robustness", library_names[FLATNESS]);
     for (z = 0; z < r->s->set.z.count && r->s->set.steps > 0; z++) effective_views(r, z);
-    column_view(r, "nats", 0, "sum of train losses, negated", library_names[SOTL]);
-    column_view(r, "nats", 0, "the same, evaluated after each epoch", own_names[SOTL_END]);
+    column_view(r, "nats", 0, "negated sum of train losses", library_names[SOTL]);
+    column_view(r, "nats", 0, "negated sum, evaluated after epochs", own_names[SOTL_END]);
     column_view(r, "d (product)^(1/d)", 0, "sum of squared Frobenius norms",
                 library_names[FROBENIUS]);
     column_view(r, "sum of norms", 0, "sum of two norms", library_names[TWO_NORMS]);
@@ -732,9 +732,10 @@ static void tau_table(const results *r, ex_table *table) {
 }
 
 static const char tau_note[] =
-    "Kendall's tau_a (p: two-sided, of tau_b). A standard error under independence is %.3f at %ld "
-    "models\nand %.3f at the means of %ld widths; models of one width are not independent of one "
-    "another.\nLast column: tau with the width itself. Fitted margins have seen the test loss.\n";
+    "Kendall's tau_a; p-values are two-sided and those of tau_b. Under independence, its standard "
+    "error\nis %.3f for %ld models and %.3f for the means of %ld widths; models of one width are "
+    "not independent\nof one another. Last column: tau with the width itself. Fitted margins were "
+    "fitted to the test loss.\n";
 
 static void print_tables(const results *r) {
     const view *v = &r->views[V_TARGETS];
@@ -914,25 +915,25 @@ static void descent_claim(const results *r, ex_table *table, const char *text, c
 
     if (d.found)
         ex_text_add(&found,
-                    "from width %g to %g up by %.4g ± %.2g, to %g down by %.4g ± %.2g; "
-                    "before that from the narrowest down by %.4g ± %.2g",
+                    "from width %g to %g it rises by %.4g ± %.2g, then to %g it falls by %.4g ± "
+                    "%.2g; before, it falls from the narrowest by %.4g ± %.2g",
                     d.low, d.peak, d.rise, d.rise_error, d.end, d.fall, d.fall_error, d.first,
                     d.first_error);
     else ex_text_add(&found, "the curve has no peak inside the range of widths");
     claim(table, text, found.data,
           d.clear                ? "held"
-          : d.found && seeds > 1 ? "not clear: the seeds differ as much"
-          : d.found              ? "not clear: one seed has no standard error"
+          : d.found && seeds > 1 ? "undecided: within the spread of the seeds"
+          : d.found              ? "undecided: one seed has no standard error"
                                  : "did not hold");
     ex_text_free(&found);
 }
 
 static const char *interval_verdict(const prun_interval *interval) {
-    return isnan(interval->lower) || isnan(interval->upper) ? "cannot be said"
+    return isnan(interval->lower) || isnan(interval->upper) ? "undefined"
            : interval->lower > 0                            ? "held"
            : interval->upper < 0                            ? "did not hold"
-           : interval->estimate > 0                         ? "not decided (tendency as claimed)"
-                                                            : "not decided (tendency against it)";
+           : interval->estimate > 0                         ? "undecided (tendency as claimed)"
+                                                            : "undecided (tendency against it)";
 }
 
 static int tau_claim(results *r, ex_table *table, const char *text, const view *v,
@@ -1052,12 +1053,12 @@ static void describe_setting(const results *r, FILE *file) {
     describe(r, &first, &second);
     fprintf(file,
             "\n## The question\n\nAs a network grows, its test loss may fall, rise and fall again "
-            "(double descent). Which quantity of the trained network follows it: prunability, or a "
-            "count, norm, margin or curvature?\n\n## The setting\n\n%s; %s.\n\n",
+            "(double descent). Which property of the trained network follows the test loss: "
+            "prunability, or a count, norm, margin or curvature?\n\n## The setting\n\n%s; %s.\n\n",
             first.data, second.data);
     ex_report_choice(&set->common,
-                     "from the train loss (is the training set fitted well inside the range of "
-                     "widths?) and the test loss (does it show a double descent?) only",
+                     "only from the train loss (is the training set fitted well inside the range "
+                     "of widths?) and the test loss (does it show a double descent?)",
                      file);
     if (isnan(r->threshold))
         fprintf(file,
@@ -1090,14 +1091,15 @@ static int report(results *r, int argc, char **argv) {
     fprintf(file, "## The answer\n\n");
     status = claims(r, &table);
     status |= ex_report_table(&r->s->rows, file, &table, "claims");
-    fprintf(file, "Changes along the widths: means over seeds ± their standard errors. Held: the "
-                  "95 %% intervals of rise and fall (Student's t) are above 0;\nthe peak was "
-                  "chosen to show them best, so that this is not a strict test. Intervals: "
-                  "percentiles of 2000 bootstraps that draw widths, with all their seeds.\n");
+    fprintf(file, "Changes along the widths are means over seeds ± their standard errors. A double "
+                  "descent \"held\" if the 95 %% intervals of rise and fall (Student's t) are "
+                  "above 0;\nthe peak was chosen to show them best, so this is not a strict test. "
+                  "Intervals of tau are percentiles of 2000 bootstrap resamples of the widths, "
+                  "with all their seeds.\n");
     if (r->fit.n > 0)
         fprintf(file,
-                "\nMargins: five statistics of the output margins explain the test loss of "
-                "%ld models with R² %.3f, out of fold %.3f.\n",
+                "\nFive statistics of the output margins explain the test loss of %ld models with "
+                "R² = %.3f (%.3f in cross-validation).\n",
                 (long)r->fit.n, r->fit.r2, r->fit.cv_r2);
     fprintf(file, "\n## Rank correlations\n\n");
     tau_table(r, &table);
@@ -1164,17 +1166,17 @@ static int parse(void *user, int argc, char **argv) {
         {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
          "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
          "list"},
-        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
-        {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of weight noise"},
-        {"precision", EX_REAL, &set->precision, "0.01", 1e-6, 1, "of noise radii, relative"},
+        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "permutations of random pruning"},
+        {"draws", EX_INT, &set->draws, "10", 1, 1e6, "draws of weight noise"},
+        {"precision", EX_REAL, &set->precision, "0.01", 1e-6, 1, "relative, of noise radii"},
         {"hessian-images", EX_INT, &set->hessian_images, d->hessian_images, 0, EX_MANY,
          "first training images in the Hessian; 0: all"},
-        {"steps", EX_INT, &set->steps, d->steps, 0, 1e5, "of Lanczos; 0: no Hessian"},
+        {"steps", EX_INT, &set->steps, d->steps, 0, 1e5, "Lanczos steps; 0: no Hessian"},
         {"probes", EX_INT, &set->probes, d->probes, 1, 1e4, "Lanczos runs per model"},
         {"measures", EX_CHOICE, &set->measures, "study", 0, 0,
-         "those of this study; all there are, and how far seeds disagree"},
+         "those of this study; all measures, and the disagreement of seeds"},
         {"z", EX_REAL_LIST, &set->z, "1,0.0025575447570332483,0.0001", 1e-12, 1e12,
-         "of N_eff: Maddox's default, that of their curves, weight decay"},
+         "z of N_eff; the defaults: Maddox et al.'s, that of their curves, the weight decay"},
         EX_KEEP_OPTION(&set->recipe, &d->recipe)};
     const ex_program program = {
         "double_descent",

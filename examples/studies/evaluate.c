@@ -172,7 +172,7 @@ static int no_column(const evaluation *e, const char *option, const char *name) 
     }
     fprintf(stderr, "error: %s%s%s: no column named %s", option, *option != '\0' ? ": " : "",
             ex_shown(e->path), ex_shown(name));
-    if (meant >= 0) fprintf(stderr, "; is %s meant?", ex_shown(t->names[meant]));
+    if (meant >= 0) fprintf(stderr, "; did you mean %s?", ex_shown(t->names[meant]));
     fprintf(stderr, "\n       columns: ");
     for (i = 0; i < t->columns; i++)
         fprintf(stderr, "%s%s", i > 0 ? ", " : "",
@@ -286,7 +286,7 @@ static int find_target(evaluation *e) {
                                                          prun_table_find(&e->table, test) < 0))) {
         e->target = finite_numbers(e, e->set.target);
         if (prun_table_find(&e->table, e->set.target) < 0)
-            fprintf(stderr, "       (--target names it; --train and --test two errors instead)\n");
+            fprintf(stderr, "       (--target names it, or --train and --test name two errors)\n");
         e->target_text = text_of("%s", e->set.target);
         return e->target != NULL ? 0 : EX_USAGE;
     }
@@ -467,8 +467,8 @@ static int add_fit(evaluation *e, const char *name, const double **columns, cons
     m->label = text_of("%s, in-sample (%ld)", ex_shown(name), (long)count);
     if (r.infinite >= 0) {
         fprintf(stderr,
-                "error: --fit %s: column %ld (%s) has infinite values, of which there is "
-                "no regression\n",
+                "error: --fit %s: column %ld (%s) has infinite values, so its regression is "
+                "undefined\n",
                 ex_shown(name), (long)index[r.infinite] + 1,
                 ex_shown(e->table.names[index[r.infinite]]));
         memset(fitted, 0, n * sizeof *fitted);
@@ -694,7 +694,7 @@ static void print_left_out(const evaluation *e, FILE *file) {
         for (i = 0, count = 0; i < e->table.columns; i++) {
             if (!left_out(e, i) || e->sort[i] != sort) continue;
             if (count == 0)
-                fprintf(file, "%s%s: ", all++ == 0 ? "no measures: " : "; ", names[sort]);
+                fprintf(file, "%s%s: ", all++ == 0 ? "not measures: " : "; ", names[sort]);
             if (count < most)
                 fprintf(file, "%s%s", count > 0 ? ", " : "",
                         *e->table.names[i] != '\0' ? ex_shown(e->table.names[i]) : "(no name)");
@@ -724,8 +724,8 @@ static void check_settings(const evaluation *e, const char *name, const double *
 
         if (b > a && b - a < 1e-12 * fmax(fabs(a), fabs(b)))
             fprintf(stderr,
-                    "warning: %s: column %ld (%s): %.17g and %.17g count as two settings: "
-                    "write one number if they are one\n",
+                    "warning: %s: column %ld (%s): %.17g and %.17g count as two settings; write "
+                    "the same number if they are one\n",
                     ex_shown(e->path), (long)column + 1, ex_shown(name), a, b);
     }
     free(sorted);
@@ -1247,8 +1247,9 @@ static void print_table_1(const evaluation *e) {
     }
     ex_table_print(&t, stdout);
     ex_table_free(&t);
-    printf("\nn = %ld; standard error of tau %.3f if nothing depends on the target. K is smallest "
-           "given\nboth models' settings of what is named; it is blind to the sign of tau.\n",
+    printf("\nn = %ld; the standard error of tau is %.3f under independence. K is the minimum over "
+           "the\nhyperparameters to condition on, reached at those given; it ignores the sign of "
+           "tau.\n",
            (long)e->table.rows, e->measures[0].kendall.standard_error);
 }
 
@@ -1295,8 +1296,8 @@ static void print_table_3(const evaluation *e) {
     size_t i, j;
     int number = 0;
 
-    printf("\nTable 3. Conditional mutual information K between measures, in parts of the entropy "
-           "of the\ncolumn's measure\n\n");
+    printf("\nTable 3. Conditional mutual information K between measures, as a fraction of the "
+           "entropy of\nthe column's measure\n\n");
     ex_text_add(&header, "measure");
     for (j = 0; j < e->count; j++)
         if (shown(&e->measures[j])) ex_text_add(&header, "|(%d)", ++number);
@@ -1384,8 +1385,7 @@ static void print_reasons(const evaluation *e) {
         const measure *m = &e->measures[i];
 
         if (!shown(m))
-            printf("%s%s", constant++ == 0 ? "left out, being the same in every model: " : ", ",
-                   m->label);
+            printf("%s%s", constant++ == 0 ? "left out because constant: " : ", ", m->label);
     }
     printf("%s", constant > 0 ? "\n" : "");
     for (i = 0; i < e->count; i++) {
@@ -1400,15 +1400,15 @@ static void print_reasons(const evaluation *e) {
             printf("undefined: R2 of %s: %s\n", m->label, m->no_r2);
         for (a = 0; a < 2 && !m->constant; a++)
             if (e->controls[a] != NULL && m->partial[a] != m->partial[a])
-                printf("undefined: tau of %s given %s: one decides the other's order\n", m->label,
-                       a ? "width" : "parameters");
+                printf("undefined: tau of %s given %s: one determines the order of the other\n",
+                       m->label, a ? "width" : "parameters");
     }
     for (a = 0; a < e->axes.count; a++)
         if (first->granulated.reason[a] != NULL)
             printf("undefined: psi of %s: %s\n", ex_shown(e->axis_name[a]),
                    first->granulated.reason[a]);
     if (!e->with_sign)
-        printf("sign errors are left out: they cost the square of the number of models\n");
+        printf("sign errors are left out: their cost is quadratic in the number of models\n");
     else if (first->sign.all.environments == 0 && e->axes.count > 0)
         printf("undefined: sign errors: none of the %ld pairs of settings that differ in one "
                "hyperparameter\n           has an effective sample size of %g (--effective)\n",
@@ -1418,8 +1418,8 @@ static void print_reasons(const evaluation *e) {
                (long)first->sign.all.environments, (long)first->sign.all.dropped, e->set.effective);
     for (i = 0; i < e->count; i++)
         if (e->measures[i].kind == IN_SAMPLE)
-            printf("%s was fitted to the target: its numbers are too good; the cross-fitted ones "
-                   "are honest\n",
+            printf("%s was fitted to the target, so its results are too good; use the cross-fitted "
+                   "ones\n",
                    e->measures[i].label);
     if (e->set.resamples > 0)
         printf("intervals: %ld bootstrap resamples (K: %ld) of %s\n", (long)e->set.resamples,
@@ -1434,14 +1434,13 @@ static void print_reasons(const evaluation *e) {
         printf("K is left out: it would take about %.0f core minutes (--cmi yes)\n",
                (double)e->count * e->k_cost / 60);
     else if (e->set.cmi_resamples == 0 && e->set.resamples > 0)
-        printf("p (K) is left out: it would take long with so many models (--cmi-resamples)\n");
+        printf("p (K) is left out: it would take too long for this table (--cmi-resamples)\n");
     if (e->with_cmi && !e->with_between)
         printf(
             "K between measures is left out: it would take about %.0f core minutes (--cmi yes)\n",
             cost_of_between(e) / 60);
     if (e->table.rows < 100)
-        printf("%ld models show the machinery rather than a ranking of measures\n",
-               (long)e->table.rows);
+        printf("%ld models are too few for a reliable ranking of measures\n", (long)e->table.rows);
 }
 
 static void print_tables(const evaluation *e) {
@@ -1904,18 +1903,18 @@ static int write_svg(const evaluation *e) {
 
 static int parse(int argc, char **argv, settings *set) {
     const ex_option options[] = {
-        {"hyper", EX_TEXT, &set->hyper, NULL, 0, 0, "columns that were varied: a,b,c"},
+        {"hyper", EX_TEXT, &set->hyper, NULL, 0, 0, "columns of the hyperparameters: a,b,c"},
         {"seed-column", EX_TEXT, &set->seed_column, NULL, 0, 0,
          "column of the random seed [seed, if there is one]"},
         {"seeds", EX_CHOICE, &set->seeds, "fixed", 0, 0,
-         "granulated tau: within equal seed, all together, of means"},
+         "granulated tau: within each seed, over all models, of means over seeds"},
         {"target", EX_TEXT, &set->target, "gap", 0, 0,
          "column to predict; gap: test minus train error"},
         {"train", EX_TEXT, &set->train, NULL, 0, 0, "training error of the gap [train_error]"},
         {"test", EX_TEXT, &set->test, NULL, 0, 0, "test error of the gap [test_error]"},
         {"measures", EX_TEXT, &set->measures, NULL, 0, 0,
-         "columns a,b,c; without it every column of numbers that has no role"},
-        {"ignore", EX_TEXT, &set->ignore, NULL, 0, 0, "columns a,b* that are no measures"},
+         "columns a,b,c [every column of numbers that has no other role]"},
+        {"ignore", EX_TEXT, &set->ignore, NULL, 0, 0, "columns a,b* that are not measures"},
         {"fit", EX_TEXT, &set->fit, NULL, 0, 0,
          "NAME=COLUMN*[+COLUMN..][,NAME=..]: a measure by regression on columns"},
         {"params", EX_TEXT, &set->params, NULL, 0, 0,
@@ -1926,11 +1925,11 @@ static int parse(int argc, char **argv, settings *set) {
         {"resamples", EX_INT, &set->resamples, "-1", -1, 1e8,
          "of each bootstrap; 0: none; -1: 2000, fewer for large tables"},
         {"cmi", EX_CHOICE, &set->cmi, "auto", 0, 0,
-         "K; auto: unless it would take long (an hour; between measures ten minutes)"},
+         "compute K; auto: unless it takes over an hour (between measures: ten minutes)"},
         {"cmi-resamples", EX_INT, &set->cmi_resamples, "-1", -1, 1e8,
          "for K; -1: 200, none for large tables"},
         {"draws", EX_CHOICE, &set->draws, "configurations", 0, 0,
-         "what the bootstrap draws, where seeds are known"},
+         "what the bootstrap draws, if seeds are known"},
         {"level", EX_REAL, &set->level, "0.95", 0.01, 0.9999, "of the intervals"},
         {"folds", EX_INT, &set->folds, "10", 2, 1e6, "of cross-validation"},
         {"test-samples", EX_INT, &set->test_samples, "10000", 1, 1e12,
@@ -1949,13 +1948,13 @@ static int parse(int argc, char **argv, settings *set) {
         "model\nand prints how each measure follows the target: Kendall's tau, R2 and conditional "
         "mutual\ninformation K (Table 1), granulated Kendall psi per hyperparameter (Table 2), "
         "information\nbetween measures (Table 3), trivial baselines, robust sign errors and "
-        "comparisons (Table 4).\nWhat is undefined is a dash with a reason below, null in JSON, an "
-        "empty cell in CSV.\n\nA measure is good when it grows with the target: give measures that "
-        "should fall with the\nopposite sign. Missing values are empty cells, NA, NaN and the "
-        "like; infinite ones rank first\nor last and have no R2. Without --measures, columns of "
-        "times, losses and errors (but train_loss),\nsettings, row numbers and texts are left out, "
-        "and named in the output. Exit status: 0; 1 failure;\n2 wrong command line or table, also "
-        "when a measure that was asked for is constant.\n\nExample:\n"
+        "comparisons (Table 4).\nUndefined results are a dash with a reason below, null in JSON, "
+        "an empty cell in CSV.\n\nA good measure grows with the target: negate measures that "
+        "should fall. Missing values are\nempty cells, NA, NaN and the like; infinite values rank "
+        "first or last and have no R2. Without\n--measures, columns of times, losses and errors "
+        "(except train_loss), settings, row numbers and\ntext are left out and listed in the "
+        "output. Exit status: 0 success; 1 failure; 2 wrong command line\nor table, or a named "
+        "measure is constant.\n\nExample:\n"
         "  evaluate demo.csv --hyper width,depth,dropout,l2,augment --seed-column seed --svg plots",
         options,
         sizeof options / sizeof *options,

@@ -326,7 +326,7 @@ static inline int ex_directory(const char *path) {
         ex_text_free(&parent);
     }
     if (error == 0) return status;
-    ex_error("%s: this directory cannot be made: %s", path, strerror(error));
+    ex_error("%s: cannot make the directory: %s", path, strerror(error));
     return EX_FAILED;
 }
 

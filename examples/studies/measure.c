@@ -154,8 +154,8 @@ static int load_npy(session *s, const char *part, int64_t classes, int64_t limit
     ex_text_free(&paths[1]);
     if (status != PRUN_OK) return ex_failure(&s->context, "data");
     if (limit > images->count) {
-        ex_error("%s/%s-images.npy: only %ld of the %ld images asked for are there", s->set.npy,
-                 part, (long)images->count, (long)limit);
+        ex_error("%s/%s-images.npy: has only %ld of the %ld requested images", s->set.npy, part,
+                 (long)images->count, (long)limit);
         return EX_USAGE;
     }
     images->count = limit > 0 ? limit : images->count;
@@ -216,8 +216,8 @@ static int check_files(const session *s, const char *program) {
     ex_text_free(&path);
     if (status == 0 && (set->checkpoint ? set->save : set->initial ? set->initial : set->history)) {
         if (set->checkpoint)
-            ex_error("--save is for a network that is trained here, and --checkpoint is not");
-        else ex_error("--initial and --history go with --checkpoint");
+            ex_error("--save is for a network that is trained here, not for --checkpoint");
+        else ex_error("--initial and --history need --checkpoint");
         status = EX_USAGE;
     }
     for (o = 0; o < 2 && status == 0; o++) status = ex_writable(outputs[o][1]);
@@ -534,7 +534,7 @@ static int parse(int argc, char **argv, settings *set) {
     const ex_option options[] = {
         {"checkpoint", EX_TEXT, &set->checkpoint, NULL, 0, 0, "safetensors file; else train one"},
         {"initial", EX_TEXT, &set->initial, NULL, 0, 0, "checkpoint from before training"},
-        {"prefix", EX_TEXT, &set->prefix, "", 0, 0, "before each tensor's name in those files"},
+        {"prefix", EX_TEXT, &set->prefix, "", 0, 0, "prefix of all tensor names in those files"},
         {"history", EX_TEXT, &set->history, NULL, 0, 0,
          "CSV of its training: columns loss and steps, a row per epoch"},
         {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "family of the network"},
@@ -543,7 +543,7 @@ static int parse(int argc, char **argv, settings *set) {
         {"only", EX_TEXT, &set->only, NULL, 0, 0, "these measures: name,name,... or name*"},
         {"skip", EX_TEXT, &set->skip, NULL, 0, 0, "all but these"},
         {"fast", EX_FLAG, &set->fast, NULL, 0, 0,
-         "leave out searches (but prunability), operator norms and curvature"},
+         "leave out searches (except prunability), operator norms and curvature"},
         {"folded", EX_FLAG, &set->folded, NULL, 0, 0,
          "also with batch norms folded into the weights"},
         {"list", EX_FLAG, &set->list, NULL, 0, 0, "print what can be measured"},
@@ -557,33 +557,33 @@ static int parse(int argc, char **argv, settings *set) {
          "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
          "list"},
         {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
-         "of the images, for prunability's standard error; 0: none"},
-        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
-        {"draws", EX_INT, &set->draws, "10", 1, 1e6, "of noise"},
-        {"restarts", EX_INT, &set->restarts, "3", 1, 1e6, "of the search for sharpness"},
+         "resamples of the images, for prunability's standard error; 0: none"},
+        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "permutations of random pruning"},
+        {"draws", EX_INT, &set->draws, "10", 1, 1e6, "draws of noise"},
+        {"restarts", EX_INT, &set->restarts, "3", 1, 1e6, "restarts of the search for sharpness"},
         {"hessian-images", EX_INT, &set->hessian_images, "500", 0, many,
-         "curvature: random images it is computed from; 0: all"},
-        {"hessian-steps", EX_INT, &set->hessian_steps, "100", 1, 1e6, "of a Lanczos run"},
-        {"hessian-runs", EX_INT, &set->hessian_runs, "3", 1, 1e6, "of Lanczos"},
-        {"z", EX_REAL, &set->z, "1", 1e-12, 1e12, "of effective dimensionality"},
+         "random images for measures of curvature; 0: all"},
+        {"hessian-steps", EX_INT, &set->hessian_steps, "100", 1, 1e6, "steps of a Lanczos run"},
+        {"hessian-runs", EX_INT, &set->hessian_runs, "3", 1, 1e6, "Lanczos runs"},
+        {"z", EX_REAL, &set->z, "1", 1e-12, 1e12, "z of effective dimensionality"},
         {"data", EX_TEXT, &set->data, EX_DATA_DIRECTORY, 0, 0,
-         "directory of IDX files (MNIST family), or CIFAR-10's or CIFAR-100's binary ones"},
+         "directory of IDX files (MNIST family), or binary files of CIFAR-10 or CIFAR-100"},
         {"npy", EX_TEXT, &set->npy, NULL, 0, 0,
-         "instead: directory of NumPy's train-images.npy, train-labels.npy, test-..."},
+         "directory of NumPy files to read instead: train-images.npy, train-labels.npy, test-..."},
         {"images", EX_INT, &set->images, "0", 0, many, "first training images; 0: all"},
         {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
         {"pad-to", EX_INT, &set->pad_to, "32", 0, 4096, "image size after padding; 0: as stored"},
-        {"normalize", EX_CHOICE, &set->normalize, "mean-std", 0, 0, "of the images"},
+        {"normalize", EX_CHOICE, &set->normalize, "mean-std", 0, 0, "normalization of the images"},
         {"channels", EX_INT, &set->channels, "1", 1, 16, "training: copies of the grey channel"},
-        {"width", EX_INT, &set->width, "8", 1, 65536, "training: of the network"},
+        {"width", EX_INT, &set->width, "8", 1, 65536, "training: width of the network"},
         {"depth", EX_INT, &set->depth, "3", 2, 4, "training: blocks of a nin"},
-        {"dropout", EX_REAL, &set->dropout, "0", 0, 0.99, "training: of a nin"},
-        {"epochs", EX_INT, &set->epochs, "10", 1, many, "training"},
-        {"batch", EX_INT, &set->batch, "32", 2, many, "training"},
+        {"dropout", EX_REAL, &set->dropout, "0", 0, 0.99, "training: dropout of a nin"},
+        {"epochs", EX_INT, &set->epochs, "10", 1, many, "training: epochs"},
+        {"batch", EX_INT, &set->batch, "32", 2, many, "training: images per step"},
         {"lr", EX_REAL, &set->lr, "0.02", 1e-12, 1e6, "training: learning rate"},
         {"weight-decay", EX_REAL, &set->weight_decay, NULL, 0, 1e3,
-         "of training [0.0001; checkpoint: as its metadata say]"},
-        {"save", EX_TEXT, &set->save, NULL, 0, 0, "training: file for the network"},
+         "weight decay of training [0.0001; of a checkpoint: from its metadata]"},
+        {"save", EX_TEXT, &set->save, NULL, 0, 0, "training: file to write the network to"},
         {"seed", EX_INT, &set->seed, "1", 0, any_seed, "of training and of random measures"},
         {"isa", EX_TEXT, &set->isa, "best", 0, 0,
          "kernels: best, portable, avx2, avx512 or neon; they round differently"},

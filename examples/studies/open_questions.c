@@ -815,7 +815,7 @@ static void goodhart_claims(const results *r, ex_table *table) {
         for (reference = DROPOUT; reference <= DECAY; reference++) {
             if (strengths(r->s, reference) == 0) continue;
             a = against(r, method, reference, &compared);
-            snprintf(text, sizeof text, "... more than %s of the same train loss does",
+            snprintf(text, sizeof text, "... more than %s at the same train loss",
                      method_labels[reference]);
             if (compared > 0)
                 snprintf(found, sizeof found, "gap %+.4f ± %.4f, %d models compared", a.mean,
@@ -902,27 +902,29 @@ static void describe(const results *r, const char *setting, FILE *file) {
             "lies in the span of the main eigenvectors of the Hessian. Its section 4 asks that a "
             "measure survive Goodhart's law: a network that is trained to score well on it should "
             "generalize better.\n\n## The setting\n\nNetwork in Network models of %d blocks; %s. "
-            "Dropout of the smallest weights drops each of the smallest %g %% with the strength as "
-            "probability, anew in every step (after Gomez et al. 2019; the gradient passes "
-            "through). The penalty on |w| is a proximal step of learning rate times strength. "
-            "Weight decay and dropout after each block are the references.\n\n",
+            "Dropout of the smallest weights drops each of the smallest %g %% of the weights with "
+            "a probability equal to its strength, drawn anew in every step (after Gomez et al. "
+            "2019; the gradient passes through). The penalty on |w| is a proximal step of learning "
+            "rate times strength. Weight decay and dropout after each block are the "
+            "references.\n\n",
             DEPTH, setting, 100 * set->share);
     ex_report_choice(
         &set->common,
-        "from train losses only, so that pushed and reference networks reach similar ones", file);
+        "only from train losses, so that the pushed networks and the references reach similar ones",
+        file);
     if (r->s->places > 0)
         fprintf(
             file,
             "Eigenvectors are those of the Hessian of %ld training images after %ld Lanczos "
             "steps. Their residuals are at most %.2g of their eigenvalues%s. The direction of "
-            "pruning is the vector of the weights that magnitude pruning sets to zero; noise is "
-            "a normal direction on the same weights, of which the expected share is given, and "
-            "chance is the number of eigenvectors over that of the weights.\n\n",
+            "pruning is the vector of the weights that magnitude pruning sets to zero. \"Noise\" "
+            "is a random normal direction on the same weights, for which the expected share is "
+            "given. \"Chance\" is the number of eigenvectors divided by that of the weights.\n\n",
             (long)(set->hessian_images > 0 ? set->hessian_images : r->s->data.train.count),
             (long)set->steps, largest_residual(r),
             largest_residual(r) > 0.1
-                ? ": some have not converged, and shares in spans that contain them say "
-                  "little (raise --steps)"
+                ? ": some have not converged, and shares in spans that contain them are "
+                  "unreliable (raise --steps)"
                 : "");
 }
 
@@ -952,7 +954,7 @@ static int write_report(results *r, int argc, char **argv) {
         span_table(r, SPANS - 1, &table);
         ex_table_markdown(&table, file);
         ex_table_free(&table);
-        fprintf(file, "\nspans.csv has the smaller spans too.\n");
+        fprintf(file, "\nspans.csv also has the smaller spans.\n");
         span_table(r, 0, &table);
         status = ex_study_table(&r->s->rows, &table, "spans");
         if (status == 0) status = draw_spans(r, setting.data);
@@ -1041,11 +1043,11 @@ static int check(study *s) {
         return EX_USAGE;
     }
     if (s->places > 0 && set->places.value[0] <= 0) {
-        ex_error("--places: a kept fraction of 0 is the direction of all weights; begin above it");
+        ex_error("--places: must be above 0, where the direction would be that of all weights");
         return EX_USAGE;
     }
     if (set->recipe.save_every > 0) {
-        ex_error("--checkpoint: this study keeps none; finished models are kept");
+        ex_error("--checkpoint: this study has no checkpoints; it keeps finished models");
         return EX_USAGE;
     }
     return ex_recipe_check(&set->recipe, &set->common);
@@ -1062,7 +1064,7 @@ static int parse(void *user, int argc, char **argv) {
     const ex_option options[] = {
         EX_STUDY_OPTIONS(&set->common, directories[which]),
         {"widths", EX_INT_LIST, &set->widths, d->widths, 1, 4096,
-         "filters of the networks whose directions are looked at"},
+         "filters of the networks whose directions are computed"},
         {"width", EX_INT, &set->width, d->width, 1, 4096,
          "width of the networks trained towards prunability; one of --widths"},
         {"targeted", EX_REAL_LIST, &set->strength[TARGETED], d->strength[TARGETED], 0, 1,
@@ -1078,10 +1080,10 @@ static int parse(void *user, int argc, char **argv) {
          "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
          "list"},
         {"places", EX_FRACTIONS, &set->places, d->places, 0, 1,
-         "kept fractions at which the direction of pruning is looked at"},
-        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "of random pruning"},
+         "kept fractions at which the direction of pruning is computed"},
+        {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "permutations of random pruning"},
         {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
-         "of the training images, for the interval of prunability; 0: none"},
+         "resamples of the training images, for the interval of prunability; 0: none"},
         {"hessian-images", EX_INT, &set->hessian_images, d->hessian_images, 0, EX_MANY,
          "first training images in the Hessian; 0: all"},
         {"steps", EX_INT, &set->steps, d->steps, EIGENVECTORS, 1e5, "of Lanczos"},
@@ -1089,8 +1091,8 @@ static int parse(void *user, int argc, char **argv) {
     const ex_program program = {
         "open_questions",
         "",
-        "Asks whether pruning moves along the leading eigenvectors of the Hessian, and whether "
-        "training\ntowards prunability makes networks generalize.",
+        "Tests whether pruning moves along the leading eigenvectors of the Hessian, and whether "
+        "training\ntowards prunability makes networks generalize better.",
         options,
         sizeof options / sizeof *options,
         0,

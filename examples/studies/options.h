@@ -192,7 +192,7 @@ static inline int ex__fractions(const ex_option *option, const char *text) {
 
         if (!isdigit((unsigned char)*text))
             return ex__bad_value(option, text,
-                                 "not a whole number, dense, or a rising list such as 0.5,0.9");
+                                 "not a whole number, dense, or an ascending list such as 0.5,0.9");
         status = ex__int(&whole, text, &steps);
         for (i = 0; status == 0 && i <= steps; i++)
             f->value[f->count++] = (double)i / (double)steps;
@@ -200,7 +200,7 @@ static inline int ex__fractions(const ex_option *option, const char *text) {
         status = ex__list(&parts, text);
         for (i = 0; status == 0 && i < list.count; i++) {
             if (i > 0 && !(list.value[i] > list.value[i - 1]))
-                return ex__bad_value(option, text, "the fractions must rise");
+                return ex__bad_value(option, text, "the fractions must ascend");
             f->value[f->count++] = list.value[i];
         }
         if (status == 0 && f->value[f->count - 1] < 1) f->value[f->count++] = 1;
@@ -328,7 +328,7 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
 
         if (meant != NULL)
             ex_error("unknown option %s; did you mean --%s? --help lists all", argument, meant);
-        else ex_error("unknown option %s; --help lists what there is", argument);
+        else ex_error("unknown option %s; --help lists all options", argument);
         return EX_USAGE;
     }
     if (option->kind == EX_FLAG) {
@@ -496,8 +496,8 @@ static inline void ex_progress_end(const ex_progress *progress) {
 static inline int ex_choose_kernels(const char *isa) {
     if (strcmp(isa, "best") == 0 || prun_isa_set(isa) == PRUN_OK) return -1;
     ex_error(
-        "--isa %s: unknown, or not for this computer or program; portable is always there, the "
-        "best here is %s",
+        "--isa %s: unknown, or not supported by this computer or program; portable always works, "
+        "the best here is %s",
         isa, prun_isa());
     return EX_USAGE;
 }

@@ -677,17 +677,17 @@ static void span_claim(const results *r, const group *g, ex_table *table, int sp
     char found[240];
 
     snprintf(found, sizeof found,
-             "loss after pruning / after noise: %.3f (95 %% %.3f to %.3f), mean over the shares; "
-             "less / as much / more at %d / %d / %d of them",
+             "loss after pruning / after noise: %.3f (95 %% interval %.3f to %.3f), mean over the "
+             "shares; less / as much / more at %d / %d / %d of them",
              exp(change), exp(change - half), exp(change + half), n.below, n.within, n.above);
     claim(table, g, text, found,
-          isnan(half) ? "cannot be said"
+          isnan(half) ? "undefined"
           : more      ? (change > half    ? "held"
                          : change < -half ? "did not hold"
-                                          : "not decided")
+                                          : "undecided")
                       : (change < -half  ? "held"
                          : change > half ? "did not hold"
-                                         : "not decided"));
+                                         : "undecided"));
 }
 
 /* wanted: 1 if the paper claims that the test loss falls, 0 if it does not. */
@@ -698,12 +698,13 @@ static void lower_claim(const results *r, const group *g, ex_table *table, int m
     const int fell = change<(error > 0 ? -reach(r, g) * error : 0), rose = change> - error;
     char found[160];
 
-    snprintf(found, sizeof found, "lowest with %.0f %% touched: %+.4g ± %.2g against all weights",
+    snprintf(found, sizeof found,
+             "lowest with %.0f %% touched: %+.4g ± %.2g relative to the unpruned network",
              100 * r->touched[i], change, error);
     claim(table, g, text, found,
           fell == wanted && (fell || rose)  ? "held"
           : fell || (wanted && change >= 0) ? "did not hold"
-                                            : "not decided");
+                                            : "undecided");
 }
 
 static int report(const results *r, int argc, char **argv) {
@@ -716,11 +717,11 @@ static int report(const results *r, int argc, char **argv) {
     if (file == NULL) return EX_FAILED;
     describe(r, &first, &second);
     fprintf(file,
-            "\n## The question\n\nPruning moves the weights. Does it do more to a network than "
+            "\n## The question\n\nPruning moves the weights. Does it change a network more than "
             "noise of the same size on the same weights?\n\n## The setting\n\n%s; %s.\n\n",
             first.data, second.data);
     ex_report_choice(&r->s->set.common,
-                     "from the train loss of the unpruned networks only (is the training set "
+                     "only from the train loss of the unpruned networks (is the training set "
                      "fitted?)",
                      file);
     fprintf(file, "## The figure\n\n");
@@ -750,11 +751,11 @@ static int report(const results *r, int argc, char **argv) {
     status = ex_report_table(&r->s->rows, file, &table, "claims");
     fprintf(file,
             "Quotients and differences are taken within each seed; intervals are Student's t over "
-            "seeds, ± is a standard error over them (with one seed: over draws). Quotients are "
-            "geometric means over the shares of the weights that were touched, all of them left "
-            "out. Less and more: the 95 %% interval of the difference at one share does not "
-            "contain 0. The lowest of %ld shares was chosen after looking, so small falls come by "
-            "chance.\n",
+            "seeds, ± is a standard error over seeds (with one seed: over draws). Quotients are "
+            "geometric means over the shares of the weights that were touched, except the share of "
+            "all weights. \"Less\" and \"more\" mean that the 95 %% interval of the difference at "
+            "one share does not contain 0. The lowest of %ld shares was chosen after the fact, so "
+            "small falls can occur by chance.\n",
             (long)r->last);
     for (g = 0; g < r->count; g++) {
         fprintf(file,

@@ -25,17 +25,18 @@ typedef struct ex_recipe_preset {
 /* Entries of an option table for a recipe and its defaults; EX_KEEP_OPTION comes last there. */
 /* clang-format off */
 #define EX_RECIPE_OPTIONS(r, d) \
-    {"seeds", EX_INT_LIST, &(r)->seeds, (d)->seeds, 0, EX_ANY_SEED, "one model of each width"}, \
-    {"epochs", EX_INT, &(r)->epochs, (d)->epochs, 1, 1e6, "of training"}, \
+    {"seeds", EX_INT_LIST, &(r)->seeds, (d)->seeds, 0, EX_ANY_SEED, \
+     "one model of each width per seed"}, \
+    {"epochs", EX_INT, &(r)->epochs, (d)->epochs, 1, 1e6, "epochs of training"}, \
     {"batch", EX_INT, &(r)->batch, (d)->batch, 2, EX_MANY, "images per step"}, \
     {"lr", EX_REAL, &(r)->lr, "0.01", 1e-12, 1e6, \
-     "learning rate: half the time, then down to 1 % of it"}, \
-    {"momentum", EX_REAL, &(r)->momentum, "0.9", 0, 0.9999, "of SGD"}, \
+     "learning rate: constant for half the epochs, then falls to 1 % of it"}, \
+    {"momentum", EX_REAL, &(r)->momentum, "0.9", 0, 0.9999, "momentum of SGD"}, \
     {"decay", EX_REAL, &(r)->decay, "0.0001", 0, 1e3, "weight decay, on all parameters"}, \
     {"crop", EX_INT, &(r)->crop, (d)->crop, 0, 16, "augmentation: padding of random crops"}, \
     {"flip", EX_INT, &(r)->flip, (d)->flip, 0, 1, "augmentation: 1: random mirroring"}, \
     {"label-noise", EX_REAL, &(r)->noise, (d)->noise, 0, 1, "share of wrong training labels"}, \
-    {"label-seed", EX_INT, &(r)->label_seed, "1", 0, EX_ANY_SEED, "which ones they are"}, \
+    {"label-seed", EX_INT, &(r)->label_seed, "1", 0, EX_ANY_SEED, "seed of the wrong labels"}, \
     {"images", EX_INT, &(r)->images, (d)->images, 0, EX_MANY, "first training images; 0: all"}, \
     {"test-images", EX_INT, &(r)->test_images, (d)->test_images, 0, EX_MANY, \
      "first test images; 0: all"}, \
@@ -46,7 +47,7 @@ typedef struct ex_recipe_preset {
 /* clang-format off */
 #define EX_KEEP_OPTION(r, d) \
     {"checkpoint", EX_INT, &(r)->save_every, (d)->save_every, 0, 1e6, \
-     "epochs from one saved state of training to the next; 0: none"}
+     "epochs between checkpoints of a training; 0: none"}
 /* clang-format on */
 
 /* Call after ex_study_check. Returns -1 to continue, otherwise the exit status. */

@@ -406,8 +406,8 @@ static inline int ex__curves_write(const ex_slices *s) {
     plot.count = EX_DIRECTIONS;
     if (status != 0) return status;
     return ex_plots_write(spectra->directory, "loss", "Loss along directions through the weights",
-                          "Directions of length 1; a tenth of the weights' norm each way", &plot, 1,
-                          1, 820, 420);
+                          "Unit directions; the range is a tenth of the weights' norm either way",
+                          &plot, 1, 1, 820, 420);
 }
 
 /* Colour of a value between 0 and 1: from purple through green to yellow. */
@@ -507,8 +507,8 @@ static inline int ex__surface_write(const ex_slices *s) {
     status = EX_FAILED;
     if (file != NULL) {
         ex_svg_head(file, "Loss over planes through the weights",
-                    "The trained network is in the middle; colours are logarithmic, each plane has "
-                    "its own");
+                    "The trained network is in the middle; colours are logarithmic, with a "
+                    "separate scale for each plane");
         for (p = 0; p < 2; p++) {
             ex__heat_draw(file, s, 2 * p, loss[p], 490.0 * p, low[p], high[p]);
             ex__heat_key(file, 490.0 * p + 390, low[p], high[p]);

@@ -32,11 +32,11 @@ typedef struct ex_study_settings {
     {"full", EX_FLAG, &(s)->full, NULL, 0, 0, "the paper's settings; requires --data"}, \
     {"out", EX_TEXT, &(s)->out, directory, 0, 0, \
      "directory for rows, figures and report; a rerun resumes from it"}, \
-    {"jobs", EX_INT, &(s)->jobs, "0", 0, 4096, "models at a time (OpenMP); 0: all cores"}, \
+    {"jobs", EX_INT, &(s)->jobs, "0", 0, 4096, "models in parallel (OpenMP); 0: all cores"}, \
     {"shard", EX_TEXT, &(s)->shard_text, "1/1", 0, 0, "i/n: train the i-th of n parts only"}, \
-    {"collect", EX_FLAG, &(s)->collect, NULL, 0, 0, "train nothing: evaluate the rows there are"}, \
+    {"collect", EX_FLAG, &(s)->collect, NULL, 0, 0, "train nothing: evaluate existing rows"}, \
     {"isa", EX_TEXT, &(s)->isa, "best", 0, 0, \
-     "kernels: best, portable, avx2, avx512 or neon; rows of others are not resumed"}, \
+     "kernels: best, portable, avx2, avx512 or neon; a rerun must use the same ones"}, \
     {"yes", EX_FLAG, &(s)->yes, NULL, 0, 0, "do not ask before long work"}, \
     {"quiet", EX_FLAG, &(s)->quiet, NULL, 0, 0, "no progress"}
 /* clang-format on */
@@ -71,7 +71,7 @@ static inline int ex_study_check(ex_study_settings *s) {
     s->shards = n;
     ex_interruptible("; run the same command again to resume");
 #ifndef _OPENMP
-    if (s->jobs > 1) ex_note("built without OpenMP: one model at a time; shards use more cores");
+    if (s->jobs > 1) ex_note("built without OpenMP: models run singly; use shards for more cores");
 #endif
     return ex_choose_kernels(s->isa);
 }
@@ -215,7 +215,7 @@ static inline void ex__row_damage(const ex_study *s, const char *line, size_t le
     int count;
 
     why->length = 0;
-    ex_text_add(why, "%s", strlen(line) != length ? "a zero byte in it" : "");
+    ex_text_add(why, "%s", strlen(line) != length ? "it contains a zero byte" : "");
     for (count = 0; why->length == 0; at++) {
         at = ex__cell(at, &cell);
         if (at == NULL) ex_text_add(why, "quotes that do not match");
@@ -227,7 +227,7 @@ static inline void ex__row_damage(const ex_study *s, const char *line, size_t le
         if (at == NULL || *at == '\0') break;
     }
     if (why->length == 0 && count != s->columns)
-        ex_text_add(why, "%d cells where %d are due", count, s->columns);
+        ex_text_add(why, "%d cells instead of %d", count, s->columns);
     ex_text_free(&cell);
 }
 
@@ -292,9 +292,9 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
     if (header ? strcmp(line, s->names) != 0 : model < 0) {
         ex_error("%s: line %ld: %s; give another --out, or the options of that run", s->path.data,
                  number,
-                 !header ? "a model of other settings"
+                 !header ? "a model with other settings"
                  : zeros ? "zero bytes instead of a header"
-                         : "other columns than those of this program");
+                         : "columns that differ from those of this program");
         return EX_USAGE;
     }
     if (model >= 0 && ex__row_kernels(s, line, number) != 0) return EX_USAGE;
@@ -332,8 +332,8 @@ static inline int ex__study_read(ex_study *s) {
         line = end != NULL ? end + 1 : data + size;
     }
     if (status == 0 && damaged > 0)
-        ex_note("%s: %ld damaged row%s left out, the model%s to be run again (%s%s)", s->path.data,
-                damaged, damaged > 1 ? "s" : "", damaged > 1 ? "s are" : " is",
+        ex_note("%s: %ld damaged row%s left out; the model%s will be run again (%s%s)",
+                s->path.data, damaged, damaged > 1 ? "s" : "", damaged > 1 ? "s" : "",
                 damaged > 1 ? "the first: " : "", first.data);
     free(data);
     ex_text_free(&why);
@@ -718,8 +718,8 @@ static inline int ex_study_run(ex_study *s, const char *label) {
         ex__study_sweep(s);
         return s->failed > 0 ? EX_FAILED : 0;
     }
-    ex_error("%s: a file could not be written, so the study ends; the rows so far are whole: run "
-             "the same command again when there is room",
+    ex_error("%s: a file could not be written, so the study stops. The rows so far are complete; "
+             "run the same command again when there is space",
              s->path.data);
     return EX_FAILED;
 }
@@ -766,8 +766,8 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
     const double at_once = models < jobs ? models : jobs;
     char span[32], core[32], room[32], files[32];
 
-    printf("%ld models, of which %ld are left here: about %s with %d at a time (%s of one core),\n"
-           "%s of memory, %s of disk in %s\n",
+    printf("%ld models, %ld of them left to run here: about %s with %d in parallel (%s on one "
+           "core),\n%s of memory, %s of disk in %s\n",
            (long)s->count, (long)s->to_do, ex_span(seconds / (at_once > 0 ? at_once : 1), span),
            jobs, ex_span(seconds, core), ex_bytes(memory * at_once, room), ex_bytes(disk, files),
            ex_shown(s->set->out));
@@ -853,11 +853,11 @@ static inline int ex__study_complete(const ex_study *s) {
     }
     if (missing == 0) return -1;
     if (s->partial) {
-        printf("%ld models have no row yet: what follows is about the others.\n", (long)missing);
+        printf("%ld models have no row yet and are left out of what follows.\n", (long)missing);
         return -1;
     }
-    printf("%ld of %ld models are not there yet: %s\n", (long)missing, (long)s->count,
-           s->set->shards > 1 ? "join the shards' rows in models.csv, then --collect"
+    printf("%ld of %ld models are still missing: %s\n", (long)missing, (long)s->count,
+           s->set->shards > 1 ? "join the shards' rows in models.csv, then use --collect"
                               : "run without --collect");
     return 0;
 }

@@ -315,9 +315,8 @@ static inline void ex_measures_print(const ex_measures *m) {
     }
     ex_table_print(&table, stdout);
     ex_table_free(&table);
-    printf("\ndir.: + a larger value is meant to go with a larger generalization gap, - with a "
-           "smaller one, ? no claim.\nA measure that uses the result of another one takes no time "
-           "of its own.\n");
+    printf("\ndir.: + larger values should mean a larger generalization gap, - a smaller one, ? no "
+           "claim.\nA measure that reuses the result of another one shows no time of its own.\n");
 }
 
 #endif /* TABLE_H_INCLUDED */

@@ -176,7 +176,7 @@ static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep 
         prun_safetensors_close(file);
     }
     if (status == PRUN_OK && prun_trainer_epoch_count(trainer) > known) {
-        ex_error("%s: its .history is shorter; delete both", path);
+        ex_error("%s: its .history file has fewer epochs; delete both files", path);
         status = PRUN_ERR_FORMAT;
     }
     return status;
@@ -329,7 +329,7 @@ static inline int ex_probe(const prun_arch *arch, const prun_images *images, int
         *bytes += 2 * 4 * (double)prun_net_parameter_count(net); /* momentum, gradient */
     free(gradient);
     prun_net_free(net);
-    return status == PRUN_OK ? 0 : ex_failure(&context, "a first step");
+    return status == PRUN_OK ? 0 : ex_failure(&context, "cost estimate");
 }
 
 #endif /* TRAINING_H_INCLUDED */

@@ -329,8 +329,8 @@ def score_messages(net, data, scores):
         **scores, "5.weight": np.where(np.arange(360).reshape(10, 36) == 7, np.nan, 1)})
     refused("fractions[1] is 0.2", P.Error, fractions=[.3, .2])
     refused("1.5 is not in [0, 1]", P.Error, fractions=[.3, 1.5])
-    refused("wants a list of numbers", TypeError, fractions=.3)
-    refused("wants a list of numbers", TypeError, fractions=[])
+    refused("must be a list of numbers", TypeError, fractions=.3)
+    refused("must be a list of numbers", TypeError, fractions=[])
     refused("resamples -1", P.Error, resamples=-1)
     refused("no option 'score'", TypeError, score=scores)
     raises("an unknown score", ValueError, "did you mean 'fisher'", P.prune_scores, net, data,
@@ -959,7 +959,7 @@ def messages(x, y, folder):
     raises("a misspelt option", TypeError, "did you mean 'draws'", P.measure, net, data, drawz=3)
     raises("a misspelt option of a search", TypeError, "did you mean 'repetitions'", P.prunability,
            net, data, repetition=3)
-    raises("an option of another type", TypeError, "wants an integer", P.prunability, net, data,
+    raises("an option of another type", TypeError, "must be an integer", P.prunability, net, data,
            grid=2.5)
     raises("a misspelt measure", ValueError, "did you mean 'prunability'", P.measure, net, data,
            only="prunabillity")
@@ -1014,7 +1014,7 @@ def messages(x, y, folder):
                               ("history", TypeError, dict(history=3)),
                               ("history", TypeError, dict(history=["x"])),
                               ("no measure", TypeError, dict(only=3))):
-        raises(f"{name}: {given}", kind, name if name != "history" else "wants", P.measure, net,
+        raises(f"{name}: {given}", kind, name if name != "history" else "must be", P.measure, net,
                data, progress=False, **given)
     curvature = P.hessian(net, data, steps=3, probes=1, progress=False)
     raises("z below zero", ValueError, "positive", curvature.effective_dimensionality, 0)
@@ -1046,7 +1046,7 @@ def messages(x, y, folder):
         check(f"{name} can be made", old in library)
         if text:
             raises(f"a library with {name}", P.LibraryError, text, P.Library, path)
-    raises("no library", P.LibraryError, "no shared library", P.Library, __file__)
+    raises("no library", P.LibraryError, "is not a library for this machine", P.Library, __file__)
 
 
 def loaders(x, y):
