@@ -400,7 +400,7 @@
 
 #ifndef PRUNDEF
 #if defined(PRUNABILITY_STATIC) && (defined(__GNUC__) || defined(__clang__))
-/* Not inlined, or GCC warns of variables in the program that it no longer sees written. */
+/* Not inlined: otherwise GCC warns that variables of the program may be uninitialised. */
 #define PRUNDEF static __attribute__((unused, noinline))
 #elif defined(PRUNABILITY_STATIC)
 #define PRUNDEF static
@@ -672,7 +672,7 @@ typedef struct prun_net prun_net;
 
 /* How a convolution pads its input. */
 typedef enum prun_padding {
-    PRUN_PADDING_ZEROS = 0, /* zeros as `padding` says */
+    PRUN_PADDING_ZEROS = 0, /* the zeros given by `padding` */
     PRUN_PADDING_SAME = 1   /* TensorFlow's SAME: output = ceil(input/stride), the odd zero after */
 } prun_padding;
 
@@ -711,8 +711,7 @@ PRUNDEF int32_t prun_layer_conv2d(prun_net *net, int32_t input, const char *name
 /* Any convolution. */
 PRUNDEF int32_t prun_layer_conv2d_with(prun_net *net, int32_t input, const char *name,
                                        const prun_conv2d_options *options);
-/* The options as they will be used, defaults filled in; so in all functions of this name. NULL:
-   all of them defaults. */
+/* The options with all defaults filled in, like every prun_..._resolved. NULL: all defaults. */
 PRUNDEF prun_conv2d_options prun_conv2d_resolved(const prun_conv2d_options *options);
 /* Fully connected over the flattened (C, H, W) input; its weight is (features, C*H*W). */
 PRUNDEF int32_t prun_layer_linear(prun_net *net, int32_t input, const char *name, int64_t features,
@@ -830,9 +829,9 @@ PRUNDEF prun_status prun_net_train_pass(prun_net *net, const prun_images *images
    a copy made before training serve as prun_objective.initial. */
 PRUNDEF const prun_tensor *prun_net_trained_tensors(const prun_net *net, int64_t *count);
 /* An independent copy with the same parameters and statistics. fold_norms 1: every batch norm that
-   alone reads a convolution is multiplied into it (which then has a bias) and left out, so that
-   eval mode stays the same function up to rounding and the weights are the effective ones. Release
-   with prun_net_free. */
+   is the only reader of a convolution is multiplied into it (which then has a bias) and removed, so
+   that eval mode stays the same function up to rounding and the weights are the effective ones.
+   Release with prun_net_free. */
 PRUNDEF prun_status prun_net_copy(const prun_net *net, int32_t fold_norms, prun_net **copy);
 
 /* Layers are named by their weight tensor's number in prun_net_tensors. This fills in those whose
@@ -985,7 +984,7 @@ typedef struct prun_train_options {
     void *user;
 } prun_train_options;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_train_options prun_train_resolved(const prun_train_options *options);
 /* Learning rate of an epoch (0-based). */
 PRUNDEF double prun_learning_rate(const prun_train_options *options, int64_t epoch);
@@ -1045,7 +1044,7 @@ typedef struct prun_prune_options {
     int64_t grid;            /* n: kept fractions i/n for i = 0 .. n [100] */
     const double *fractions; /* instead of the grid: strictly increasing, in [0, 1] [none] */
     int64_t fraction_count;
-    double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [0.1 alone]; DBL_MIN for none */
+    double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [only 0.1]; DBL_MIN for none */
     int64_t beta_count;          /* [those before the first 0] */
     int64_t repetitions;         /* PRUN_PRUNE_RANDOM: permutations whose mean loss is taken [5] */
     int64_t resamples;           /* bootstrap resamples for the 95 % interval [0: none] */
@@ -1055,7 +1054,7 @@ typedef struct prun_prune_options {
     void *user;
 } prun_prune_options;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options);
 
 /* Answer for one beta. Losses are means over the samples (and over repetitions). */
@@ -1192,7 +1191,7 @@ PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const 
 typedef enum prun_radius_state {
     PRUN_RADIUS_FOUND = 0,
     PRUN_RADIUS_SATURATED = 1, /* even the cap is tolerated: radius = cap */
-    PRUN_RADIUS_NONE = 2       /* no radius is (epsilon alone is too much): 0, flatness +infinity */
+    PRUN_RADIUS_NONE = 2       /* epsilon itself exceeds it: radius 0, flatness +infinity */
 } prun_radius_state;
 
 /* Result of prun_perturbation_radius and prun_sharpness_radius. */
@@ -1268,7 +1267,7 @@ typedef struct prun_ball_result {
     int64_t groups;
 } prun_ball_result;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_ball_options prun_ball_resolved(const prun_ball_options *options);
 /* Rise of the loss in a ball around all parameters, those of biases and norms included. The largest
    rise is that of `steps` steps of projected gradient ascent with momentum, whose size is halved
@@ -1301,7 +1300,7 @@ typedef struct prun_criticality_options {
     void *user;
 } prun_criticality_options;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_criticality_options prun_criticality_resolved(const prun_objective *objective,
                                                            const prun_criticality_options *options);
 /* Criticality of each module (Chatterji, Neyshabur and Sedghi 2020): the smallest
@@ -1366,8 +1365,8 @@ typedef struct prun_estimate {
     double error;            /* all of it: root of the sum of the three squares */
 } prun_estimate;
 
-/* The options as they will be used with this objective, defaults filled in. options NULL here and
-   below: defaults. */
+/* The options with all defaults filled in for this objective. options NULL here and below: all
+   defaults. */
 PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objective,
                                                    const prun_hessian_options *options);
 /* k, the length of all vectors below. Needs level 0. */
@@ -1518,7 +1517,7 @@ typedef struct prun_score_options {
     void *user;
 } prun_score_options;
 
-/* The options as they will be used with this objective; NULL: all defaults. */
+/* The options with all defaults filled in for this objective; NULL: all defaults. */
 PRUNDEF prun_score_options prun_score_resolved(const prun_objective *objective,
                                                const prun_score_options *options);
 /* Scores of all prunable weights (prun_prunable_count of them), for prun_prune_options.score. A
@@ -1604,7 +1603,7 @@ PRUNDEF prun_status prun_power_law_fit(prun_context *context, const double *valu
 typedef struct prun_weight_spectrum_result {
     int64_t count; /* eigenvalues */
     double sum, largest;
-    prun_power_law law;      /* alpha NaN: there is none */
+    prun_power_law law;      /* alpha NaN: no fit exists */
     double log_alpha_norm;   /* log10 of the sum of their alpha-th powers */
     double stable_rank;      /* sum / largest */
     double spectral_entropy; /* of the eigenvalues over their sum, relative to that of equal ones */
@@ -1700,7 +1699,7 @@ PRUNDEF prun_status prun_davies_bouldin(prun_context *context, const float *rows
 /* Relative flatness of a linear last layer (Petzka et al. 2021): sum over its rows s and t of
    <w_s, w_t> times the trace of their block of the Hessian of the mean cross-entropy, which is the
    mean of |x|^2 (sum_s p_s |w_s|^2 - |sum_s p_s w_s|^2), p the predicted probabilities. rows: n
-   inputs x of the layer, logits: what the model makes of them; weight: classes x features.
+   inputs x of the layer; logits: the outputs for them; weight: classes x features.
    scale_features 1: each feature is divided by its deviation over the rows and the weight
    multiplied by it; features that are constant do not count. */
 PRUNDEF prun_status prun_relative_flatness(prun_context *context, const float *rows,
@@ -1708,7 +1707,7 @@ PRUNDEF prun_status prun_relative_flatness(prun_context *context, const float *r
                                            const prun_tensor *weight, int32_t scale_features,
                                            double *value);
 /* Share of n samples for which two models predict different classes (Jiang et al. 2022: for models
-   that differ in the seed alone and samples that neither has seen, it estimates the test error). */
+   that differ only in the seed, and samples that neither has seen, it estimates the test error). */
 PRUNDEF double prun_disagreement(const float *logits, const float *other, int64_t n,
                                  int64_t classes);
 
@@ -1787,7 +1786,7 @@ typedef struct prun_measure_options {
     void *user;
 } prun_measure_options;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *options);
 
 /* If status is PRUN_OK, value is valid and may be +infinity (a radius or margin that does not exist
@@ -1842,8 +1841,8 @@ PRUNDEF prun_status prun_measure_all(const prun_objective *objective, const uint
    "With threads" use the context's threads, with the same bits for any number of them.
 
    Infinite values are values: they rank first or last, and equal ones tie. Every statistic that
-   depends on order alone takes them: Kendall's tau, granulated and partial, conditional
-   information, the measure of a sign error, and what resampling makes of these; so do axes, seeds,
+   depends only on order accepts them: Kendall's tau, granulated and partial, conditional
+   information, the measure of a sign error, and resampled versions of these; so do axes, seeds,
    clusters and controls. R2 and regressions of infinite values are undefined, with a reason. The
    target of a sign error must be finite, and so must seed means (infinities of both signs have
    none): otherwise PRUN_ERR_NONFINITE. NaN is PRUN_ERR_NONFINITE everywhere. The message of either
@@ -1886,7 +1885,7 @@ typedef struct prun_axes {
 } prun_axes;
 
 /* Granulated Kendall (Jiang et al. 2020): psi of an axis is the mean tau_a over the groups of
-   models that differ in that axis alone; Psi is the mean of the psi. Missing cells: a group counts
+   models that differ only in that axis; Psi is the mean of the psi. Missing cells: a group counts
    when it has two settings of the axis. Standard errors are those under independence,
    sqrt(sum of the groups' variances) / groups, and not what the paper's table prints. */
 typedef struct prun_granulated {
@@ -1949,7 +1948,7 @@ typedef struct prun_regression_options {
     uint64_t seed;      /* of the shuffle */
 } prun_regression_options;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_regression_options prun_regression_resolved(const prun_regression_options *options);
 
 /* n models: `variables` arrays of n values, and the target. */
@@ -2009,7 +2008,7 @@ typedef struct prun_sign_error_options {
     double effective_size; /* smallest of an environment that counts [12]; DBL_MIN for any */
 } prun_sign_error_options;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_sign_error_options prun_sign_error_resolved(const prun_sign_error_options *options);
 
 /* Sign errors of a set of environments. */
@@ -2071,7 +2070,7 @@ typedef struct prun_resampling_options {
     void *user;
 } prun_resampling_options;
 
-/* The options as they will be used; NULL: all defaults. */
+/* The options with all defaults filled in; NULL: all defaults. */
 PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_options *options);
 
 /* A bootstrap interval of a statistic or of a difference of two. */
@@ -2134,7 +2133,7 @@ typedef enum prun_column {
 
 /* Releases what a reader allocated and clears the struct; NULL is fine. */
 PRUNDEF void prun_table_free(prun_table *table);
-/* Index of a column, the first of that name; -1: there is none. */
+/* Index of the first column of that name, or -1. */
 PRUNDEF int64_t prun_table_find(const prun_table *table, const char *name);
 /* The array of a column of numbers without gaps, some of which may be infinite; otherwise a failure
    whose message names line and column: PRUN_ERR_MISSING (missing value; no such column: those that
