@@ -66,7 +66,7 @@ def main():
     for name, model, inputs, labels in networks(x, y):
         model.eval()
         timed = Timed(model)
-        weights = [n for n, _, kind in P._kinds(model, None) if kind == "weight"]
+        weights = [p.name for p in P._trained(model, None) if p.kind == "weight"]
         search = loop = outside = first = float("inf")
         for _ in range(options.rounds):
             timed.seconds = 0.0
