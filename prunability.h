@@ -77,9 +77,9 @@
    [FILES]          data sets, checkpoints, tables
    [BINDINGS]       the layout of the public structs, for other languages
    [CORE.I]         status, memory, threads, numbers, sorting
-   [RNG.I]          Philox4x32-10 and what is drawn from it
-   [OPS.I]          what needs no kernels: shapes, lane layout, losses, linear maps
-   [KERNELS.I]      the kernels of all tiers, where convolutions multiply and add; the portable tier
+   [RNG.I]          Philox4x32-10 and the library's random streams
+   [OPS.I]          operations without SIMD kernels: shapes, lane layout, losses, linear maps
+   [KERNELS.I]      compute kernels: the code that all tiers share, and the portable tier
    [X86.I]          the kernels for AVX2 and AVX-512
    [ARM.I]          the kernels for NEON
    [TIERS.I]        the choice of a tier
@@ -2376,11 +2376,12 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 
 /* [CORE.I] status, memory, threads, numbers, sorting */
 /*
-   What every other section uses. Memory comes from the context; work is dealt out to threads by its
-   number alone, so results do not depend on how many there are.
+   Helpers that every other section uses. Memory comes from the context. Work items are assigned to
+   threads by index, never by timing, so results do not depend on the number of threads.
 */
 
-/* MSVC calls functions of the standard library deprecated, which projects make an error. */
+/* MSVC reports standard functions such as fopen as deprecated, which many projects turn into an
+   error. */
 #if defined(_MSC_VER)
 #pragma warning(push)
 #pragma warning(disable : 4996)
@@ -2420,16 +2421,16 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__OPENMP 0
 #endif
 
-/* tcc claims to be GNU C without its vectors and attributes; Clang in the place of MSVC has them
-   and does not say so. */
+/* tcc claims to be GNU C but lacks its vectors and attributes; clang-cl has them but does not claim
+   to be GNU C. */
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__)
 #define PRUN__GNU 1
 #else
 #define PRUN__GNU 0
 #endif
 
-/* Asks for the line so many floats behind p, which need not be memory of ours, into the
-   second-level cache: the first is busy. */
+/* Prefetches the cache line `floats` floats after p, which may be past the end of a buffer. The
+   target is the second-level cache, because the first-level cache is full of data in use. */
 #if PRUN__GNU
 #define PRUN__PREFETCH(p, floats) \
     __builtin_prefetch((const void *)((uintptr_t)(p) + 4 * (uintptr_t)(floats)), 0, 2)
@@ -2437,7 +2438,8 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__PREFETCH(p, floats) ((void)0)
 #endif
 
-/* Before a loop of at most sixteen rounds that must be written out. */
+/* PRUN__UNROLL precedes a loop of at most sixteen iterations that must be fully unrolled,
+   PRUN__ROLL a loop that must not be unrolled. */
 #if defined(__clang__)
 #define PRUN__UNROLL _Pragma("clang loop unroll(full)")
 #define PRUN__ROLL _Pragma("clang loop unroll(disable)")
@@ -2449,14 +2451,16 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__ROLL
 #endif
 
-/* GCC for Windows keeps vectors of 32 bytes on stacks of 16, where they crash (GCC bug 54412). */
+/* GCC for Windows aligns the stack to 16 bytes only, so code that keeps 32-byte vectors on it
+   crashes (GCC bug 54412). */
 #if PRUN__GNU && (defined(__x86_64__) || defined(__i386__)) && !defined(PRUNABILITY_NO_SIMD) && \
     (defined(__clang__) || !(defined(_WIN32) || defined(__CYGWIN__)))
 #define PRUN__X86 1
 #include <cpuid.h>
 #include <immintrin.h>
 #if defined(_MSC_VER)
-/* Where Clang stands in for MSVC, <immintrin.h> leaves out what the command line does not name. */
+/* The <immintrin.h> of clang-cl leaves out instruction sets that the command line does not
+   enable. */
 #include <smmintrin.h>
 #include <avxintrin.h>
 #include <avx2intrin.h>
@@ -2474,12 +2478,12 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #define PRUN__NEON 0
 #endif
 
-/* Products are rounded before they are added, or results would depend on the compiler's flags: GCC
-   fuses both wherever the target can, unless -std=c99 or the like is given, and Clang those of one
-   expression. So neither may from here to the end of the implementation, but for the kernels of
-   tiers that fuse by name. GCC 12 vectorizes a sum beside a difference of products into one fused
-   instruction all the same (x86 FMA), so it must not look for such pairs. Clang disregards the
-   pragma under -ffp-contract=fast. */
+/* From here to the end of the implementation, compilers must not contract a product and a sum into
+   a fused multiply-add, or results would depend on compiler flags: GCC contracts wherever the
+   target allows it, unless -std=c99 or the like is given, and Clang does within one expression.
+   Tiers with FMA call it explicitly. GCC 12 still vectorizes a sum next to a difference of products
+   into one fused instruction (x86 FMA), so SLP vectorization is disabled on such targets. Clang
+   ignores the pragma under -ffp-contract=fast. */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #elif PRUN__GNU
@@ -2491,7 +2495,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #endif
 #endif
 
-/* Marks functions that no caller is left for when certain parts are left out. */
+/* Marks functions that have no caller when certain parts of the library are compiled out. */
 #if PRUN__GNU
 #define PRUN__SHARED __attribute__((__unused__))
 #else
@@ -2561,8 +2565,9 @@ static int prun__utf8_length(const char *p, const char *end) {
     return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
-/* The character at p as it may be shown on a terminal: control characters, marks that reverse the
-   direction of text, and bytes that are not UTF-8 are escaped. Returns its bytes in the text. */
+/* Writes the character at p in a form that is safe to print on a terminal: control characters,
+   marks that change the direction of text, and bytes that are not UTF-8 are escaped. Returns the
+   number of bytes that it takes in the text. */
 static int prun__character_write_escaped(const char *p, const char *end, char out[8]) {
     static const char known[] = "\n\r\t", letters[] = "nrt";
     const int n = prun__utf8_length(p, end);
@@ -2586,8 +2591,8 @@ static int prun__character_write_escaped(const char *p, const char *end, char ou
     return PRUN__MAX(n, 1);
 }
 
-/* Copies a text as it may be shown, into size >= 32 bytes. Of a text that is too long the middle is
-   left out: names come first, and what is to be done about them last. */
+/* Copies a text, escaped as above, into size >= 32 bytes. If it is too long, its middle is left
+   out, because messages begin with names and end with advice. */
 static void prun__text_copy_escaped(const char *text, char *out, size_t size) {
     const char *p, *end = strchr(text, 0);
     size_t total = 0, at = 0, left;
@@ -2613,7 +2618,7 @@ static void prun__text_copy_escaped(const char *text, char *out, size_t size) {
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...)
     PRUN__PRINTF(3, 4);
 
-/* Records the text of a failure and hands the status back. Names that come from files may contain
+/* Records the text of a failure and returns the status. Names that come from files may contain
    anything, and paths may be longer than the message. */
 static prun_status prun__fail(prun_context *context, prun_status status, const char *format, ...) {
     va_list arguments;
@@ -2634,7 +2639,7 @@ static int64_t prun__size_product(int64_t a, int64_t b) {
     return a * b;
 }
 
-/* Blocks are 64-byte aligned with any allocator; the raw pointer sits just before the block. */
+/* Blocks are 64-byte aligned with any allocator; the raw pointer is stored just before the block. */
 static void *prun__alloc(prun_context *context, int64_t count, size_t size, const char *what) {
     const size_t slack = 64 + sizeof(void *);
     void *raw, **block;
@@ -2672,7 +2677,8 @@ static void prun__free(prun_context *context, void *block) {
     else PRUNABILITY_FREE(raw);
 }
 
-/* Makes *buffer hold `count` elements, contents lost; keeps it when it is large enough. */
+/* Makes room for `count` elements in *buffer. A buffer that is too small is replaced and its
+   contents are lost. */
 static PRUN__SHARED prun_status prun__buffer_make(prun_context *context, void **buffer,
                                                   int64_t *capacity, int64_t count, size_t size,
                                                   const char *what) {
@@ -2685,7 +2691,8 @@ static PRUN__SHARED prun_status prun__buffer_make(prun_context *context, void **
     return PRUN_OK;
 }
 
-/* The array with room for one more element: itself, or a copy that is twice as large. */
+/* Returns the array with room for one more element: `old` itself, or a copy of twice its
+   capacity. */
 static PRUN__SHARED void *prun__array_make(prun_context *context, void *old, int64_t count,
                                            int64_t *capacity, size_t size, const char *what) {
     void *bigger;
@@ -2742,7 +2749,7 @@ typedef struct prun__loop {
     int64_t items, workers;
 } prun__loop;
 
-/* Items are dealt out by number alone, so each is computed the same way for any worker count. */
+/* Items are assigned by index, so each is computed the same way for any number of workers. */
 static void prun__loop_run(void *pointer, int64_t worker) {
     const prun__loop *loop = (const prun__loop *)pointer;
     int64_t item;
@@ -2750,7 +2757,8 @@ static void prun__loop_run(void *pointer, int64_t worker) {
         loop->task(loop->argument, item, worker);
 }
 
-/* task(argument, item, worker) for all items; worker < prun__threads() owns scratch memory. */
+/* Calls task(argument, item, worker) for all items. worker < prun__threads() can index scratch
+   memory per worker. */
 static void prun__for(const prun_context *context, prun__task task, void *argument, int64_t items) {
     prun__loop loop;
     loop.task = task;
@@ -2776,12 +2784,14 @@ static void prun__for(const prun_context *context, prun__task task, void *argume
 
 /* ---- one block of memory cut into arrays ---- */
 
-/* One block that is cut into arrays. Passed by value, so that returning gives everything back. */
+/* A block of memory that is cut into arrays. It is passed by value, so arrays that a callee takes
+   are free again when it returns. */
 typedef struct prun__arena {
     char *at;
 } prun__arena;
 
-/* Arrays begin 64 bytes apart, as prun__arena_size counts. */
+/* Takes the next array of `count` elements. Sizes are rounded up to 64 bytes, as prun__arena_size
+   assumes. */
 static PRUN__SHARED void *prun__arena_get(prun__arena *arena, int64_t count, size_t size) {
     char *block = arena->at;
     arena->at += ((size_t)count * size + 63) & ~(size_t)63;
@@ -2823,7 +2833,7 @@ static int64_t prun__values_find_nonfinite(const float *values, int64_t count) {
 }
 
 /* Fails if two of the tensors, whose shapes are valid, share memory: changing one would change the
-   other, and they would be counted and saved twice. what: who lists them. */
+   other, and shared weights would be counted and saved twice. what: begins the message. */
 static prun_status prun__tensors_check_overlap(prun_context *context, const char *what,
                                                const prun_tensor *tensors, int64_t count) {
     int64_t i, j;
@@ -2854,8 +2864,8 @@ static uint32_t prun__key_bits(float key) {
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-/* Sorts an order by descending keys; where keys are equal, what came first stays first. LSD radix
-   sort: three passes of 11 bits, O(count). scratch: count. */
+/* Sorts the indices in `order` by descending keys, stably. LSD radix sort: three passes of 11 bits,
+   O(count). scratch: `count` elements. */
 static void prun__order_sort_descending(const float *keys, int64_t count, int64_t *order,
                                         int64_t *scratch) {
     int64_t histogram[2048], i, *from = scratch, *to = order;
@@ -2879,7 +2889,7 @@ static void prun__order_sort_descending(const float *keys, int64_t count, int64_
     }
 }
 
-/* Order of descending keys; equal keys keep the lower index first. */
+/* Fills `order` with the indices of descending keys; of equal keys the lower index comes first. */
 static void prun__keys_sort_descending(const float *keys, int64_t count, int64_t *order,
                                        int64_t *scratch) {
     int64_t i;
@@ -2887,7 +2897,7 @@ static void prun__keys_sort_descending(const float *keys, int64_t count, int64_t
     prun__order_sort_descending(keys, count, order, scratch);
 }
 
-/* Ascending doubles. */
+/* Compares doubles for qsort, in ascending order. */
 static int prun__by_value(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -2895,16 +2905,18 @@ static int prun__by_value(const void *a, const void *b) {
 
 /* ---- numbers in text ---- */
 
-#define PRUN__WORDS 256  /* of 32 bits: PRUN__DIGITS digits times 10^309, or over 10^1125 */
-#define PRUN__DIGITS 800 /* more cannot decide how a number rounds */
+#define PRUN__WORDS 256  /* of 32 bits: enough for 10^310, and for PRUN__DIGITS digits / 10^1130 */
+#define PRUN__DIGITS 800 /* of digits after these it matters only whether all are 0 */
 
-/* A natural number, the lowest word first, times 2^exponent; rest: what division left over. */
+/* A natural number, lowest word first, times 2^exponent. rest: non-zero if the number is a bit
+   larger, because a division left a remainder or digits were dropped. */
 typedef struct prun__big {
     uint32_t word[PRUN__WORDS];
     int words, exponent, rest;
 } prun__big;
 
-/* b times a factor, plus a carry: with factor 10 this appends a decimal digit. */
+/* Multiplies b by a factor and adds a carry: a factor of 10 appends the carry as a decimal
+   digit. */
 static void prun__big_scale_up(prun__big *b, uint32_t factor, uint32_t carry) {
     int i;
     for (i = 0; i < b->words || carry; i++) {
@@ -2915,7 +2927,7 @@ static void prun__big_scale_up(prun__big *b, uint32_t factor, uint32_t carry) {
     b->words = PRUN__MAX(b->words, i);
 }
 
-/* b by a divisor, rounded down; a remainder is noted in b->rest. */
+/* Divides b by a divisor, rounding down; b->rest records whether there was a remainder. */
 static void prun__big_scale_down(prun__big *b, uint32_t divisor) {
     uint64_t rest = 0;
     int i;
@@ -2933,7 +2945,7 @@ static int prun__big_bit(const prun__big *b, int i) {
     return i >= 0 && i < 32 * b->words && (b->word[i / 32] >> (i % 32) & 1);
 }
 
-/* The nearest double, to even. */
+/* The nearest double; ties go to even. */
 static double prun__big_nearest(const prun__big *b) {
     uint64_t mantissa = 0;
     int top = 32 * b->words, low, i, rest = b->rest;
@@ -2945,7 +2957,8 @@ static double prun__big_nearest(const prun__big *b) {
     return ldexp((double)mantissa, low + b->exponent);
 }
 
-/* Times 10^power. Division needs more than 64 bits in the quotient. */
+/* The double nearest to b times 10^power. Before a division b is shifted left, so that the quotient
+   has more than 64 bits. */
 static double prun__big_value(prun__big *b, int64_t power) {
     int zeros;
     if (power < 0) {
@@ -2961,7 +2974,8 @@ static double prun__big_value(prun__big *b, int64_t power) {
     return prun__big_nearest(b);
 }
 
-/* The rest of a text after a word that it begins with, in capitals or not; NULL: it does not. */
+/* The part of a text after the word that it begins with, ignoring case; NULL if it begins
+   otherwise. */
 static const char *prun__text_after(const char *text, const char *word) {
     for (; *word; text++, word++) {
         const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
@@ -2971,27 +2985,27 @@ static const char *prun__text_after(const char *text, const char *word) {
     return text;
 }
 
-/* True if the text is the word, in capitals or not. */
+/* True if the text is the word, ignoring case. */
 static int prun__text_is_word(const char *text, const char *word) {
     const char *rest = prun__text_after(text, word);
     return rest && *rest == '\0';
 }
 
-/* The same up to digits, which Microsoft's printf puts behind 1.#INF. */
+/* The same, but digits may follow the word, because Microsoft's printf appends them to 1.#INF. */
 static int prun__text_is_word_and_digits(const char *text, const char *word) {
     const char *rest = prun__text_after(text, word);
     while (rest && *rest >= '0' && *rest <= '9') rest++;
     return rest && *rest == '\0';
 }
 
-/* True for infinity as C spells it, in capitals or not, or Microsoft's printf; without its sign. */
+/* True for infinity as C spells it, in upper or lower case, or as Microsoft's printf does. */
 static int prun__text_is_infinite(const char *unsigned_text) {
     return prun__text_is_word(unsigned_text, "inf") ||
            prun__text_is_word(unsigned_text, "infinity") ||
            prun__text_is_word_and_digits(unsigned_text, "1.#inf");
 }
 
-/* "nan", or with what printf puts behind it: "nan(ind)". */
+/* True for NaN, with or without the suffix that some printf append: "nan(ind)". */
 static PRUN__SHARED int prun__text_is_nan(const char *unsigned_text) {
     const char *rest = prun__text_after(unsigned_text, "nan");
     if (rest && (*rest == '\0' || (*rest == '(' && rest[strlen(rest) - 1] == ')'))) return 1;
@@ -3000,8 +3014,8 @@ static PRUN__SHARED int prun__text_is_nan(const char *unsigned_text) {
            prun__text_is_word_and_digits(unsigned_text, "1.#snan");
 }
 
-/* Whether the text is a number in C's decimal notation or infinity; the nearest double. Not strtod,
-   which goes by the locale. */
+/* Reads a number in C's decimal notation, or infinity, as the nearest double. False if the text is
+   neither. strtod would depend on the locale. */
 static PRUN__SHARED int prun__number_read(const char *text, double *out) {
     const char *s = text + (*text == '-' || *text == '+');
     const double sign = *text == '-' ? -1.0 : 1.0;
@@ -3027,7 +3041,7 @@ static PRUN__SHARED int prun__number_read(const char *text, double *out) {
     if (digits > 0 && (*s == 'e' || *s == 'E')) {
         minus = s[1] == '-';
         s += 1 + (s[1] == '-' || s[1] == '+');
-        digits = 0; /* from here on of the exponent */
+        digits = 0; /* from here on: of the exponent */
         for (; *s >= '0' && *s <= '9'; s++, digits++)
             if (exponent < 100000000) exponent = 10 * exponent + (*s - '0');
         power += minus ? -exponent : exponent;
@@ -3039,17 +3053,17 @@ static PRUN__SHARED int prun__number_read(const char *text, double *out) {
     return 1;
 }
 
-/* [RNG.I] Philox4x32-10 and what is drawn from it */
+/* [RNG.I] Philox4x32-10 and the library's random streams */
 /*
    Every random number is a function of (seed, stream, index). The streams are listed here, so that
    no two uses share one.
 */
 
-/* Streams of one seed. Parameters take those below 2^32, by tensor. */
+/* Streams of one seed. Initial parameters use the streams below 2^32, one per tensor. */
 #define PRUN__STREAM_SCORE (UINT64_C(1) << 32)    /* random scores of weights */
-#define PRUN__STREAM_MEASURE (UINT64_C(1) << 33)  /* choices of measures */
+#define PRUN__STREAM_MEASURE (UINT64_C(1) << 33)  /* random choices in measures */
 #define PRUN__STREAM_PRUNE (UINT64_C(1) << 36)    /* random pruning, by repetition and segment */
-#define PRUN__STREAM_RESAMPLE (UINT64_C(3) << 38) /* samples drawn anew for prunability, by draw */
+#define PRUN__STREAM_RESAMPLE (UINT64_C(3) << 38) /* bootstrap samples of prunability, by draw */
 #define PRUN__STREAM_ORDER (UINT64_C(1) << 40)    /* order of the images, by epoch */
 #define PRUN__STREAM_AUGMENT (UINT64_C(1) << 44)  /* by the stream of the pass */
 #define PRUN__STREAM_DROPOUT (UINT64_C(1) << 48)  /* by the stream of the pass and layer */
@@ -3057,8 +3071,8 @@ static PRUN__SHARED int prun__number_read(const char *text, double *out) {
 #define PRUN__STREAM_RESTART (PRUN__STREAM_HESSIAN + (UINT64_C(1) << 40)) /* ... their restarts */
 #define PRUN__STREAM_TRACE (PRUN__STREAM_HESSIAN + (UINT64_C(2) << 40))   /* ... and the trace */
 #define PRUN__STREAM_PERTURB (UINT64_C(1) << 60)                          /* noise, by draw */
-#define PRUN__STREAM_MASK (UINT64_C(1) << 61) /* which weights it falls on, by draw */
-/* Those of statistics, whose seeds are others. */
+#define PRUN__STREAM_MASK (UINT64_C(1) << 61) /* which weights the noise changes, by draw */
+/* Streams of the statistics, which have seeds of their own. */
 #define PRUN__STREAM_FOLDS (UINT64_C(1) << 52)
 #define PRUN__STREAM_BOOTSTRAP (UINT64_C(1) << 56)
 #define PRUN__STREAM_PERMUTE (UINT64_C(1) << 60)
@@ -3104,7 +3118,7 @@ PRUNDEF double prun_random_normal(uint64_t seed, uint64_t stream, uint64_t index
     return radius * cos(angle * (6.283185307179586476925 / 9007199254740992.0));
 }
 
-/* Uniform in 0 .. n-1 up to a bias below n / 2^32, for n < 2^32; two words beyond that. */
+/* Uniform in 0 .. n-1, with a relative bias below n / 2^32 if n < 2^32 and below n / 2^64 above. */
 static int64_t prun__random_below(uint64_t bits, int64_t n) {
     if (n <= INT64_C(0xffffffff)) return (int64_t)((bits >> 32) * (uint64_t)n >> 32);
     return (int64_t)(bits % (uint64_t)n);
@@ -3119,10 +3133,10 @@ PRUNDEF void prun_random_permutation(uint64_t seed, uint64_t stream, int64_t n, 
     }
 }
 
-/* [OPS.I] what needs no kernels: shapes, lane layout, losses, linear maps */
+/* [OPS.I] operations without SIMD kernels: shapes, lane layout, losses, linear maps */
 /*
-   Geometry of convolutions, the lane layout, cross-entropy, and convolutions of one image in double
-   precision, which norms of operators and the path norm use.
+   The lane layout, the geometry of convolutions, cross-entropy, and convolutions of one image in
+   double precision, which operator norms and the path norm use.
 */
 
 /* ---- the lane layout ---- */
@@ -3157,7 +3171,7 @@ PRUNDEF void prun_lanes_unpack(const float *lanes, int64_t n, int64_t c, int64_t
                     lanes[(i / PRUN_LANES * size + p * c + k) * PRUN_LANES + i % PRUN_LANES];
 }
 
-/* Blocks of PRUN_LANES images that n images fill, the last one perhaps in part. */
+/* Number of blocks of PRUN_LANES images that n images need; the last block may be partly filled. */
 static int64_t prun__block_count(int64_t n) { return (n + PRUN_LANES - 1) / PRUN_LANES; }
 
 /* ---- geometry of a convolution ---- */
@@ -3170,7 +3184,7 @@ static void prun__window_resolve(int64_t kernel[2], int64_t stride[2]) {
     if (stride[1] == 0) stride[1] = stride[0];
 }
 
-/* Bounds that keep every later index within 31 bits and every product within 63. */
+/* Checks the bounds that keep every later index within 31 bits and every product within 63. */
 static prun_status prun__conv_check(prun_context *context, const prun_conv2d *s) {
     const int64_t limit = INT64_C(1) << 24;
     int64_t fields[13], in, out;
@@ -3244,8 +3258,6 @@ static void prun__tap_range(int64_t d, int64_t padding, int64_t stride, int64_t 
 
 /* ---- losses ---- */
 
-/* ln sum exp - logit[label], from float logits in double: float32 would be off by 4e-4 relative at
-   losses near 5e-5, which decides prunability. log1p keeps the digits where the label dominates. */
 /* Adds the gradient g of one more sample, the count-th, to the moments of n parameters, which are
    pairs: mean, and sum of squared deviations (Welford 1962). Returns |g|^2. */
 static double prun__moments_add(double *moments, int64_t n, const float *g, int64_t count) {
@@ -3263,7 +3275,7 @@ static double prun__moments_add(double *moments, int64_t n, const float *g, int6
 
 #define PRUN__LEAST_NORM 1e-10
 
-/* Mean of the logits, and the norm of their distances from it, but no less than the least. */
+/* Mean of the logits, and the norm of their deviations from it, at least PRUN__LEAST_NORM. */
 static void prun__logits_fill_moments(const float *logits, int64_t classes, double *mean,
                                       double *norm) {
     double squares = 0.0;
@@ -3281,13 +3293,13 @@ PRUNDEF void prun_normalize_logits(const float *logits, int64_t classes, double 
     for (j = 0; j < classes; j++) normalized[j] = ((double)logits[j] - mean) / norm;
 }
 
-/* The loss of normalized logits; probability: their softmax, or NULL. */
+/* The loss of normalized logits. probability: NULL, or out: their softmax. */
 static PRUN__SHARED double prun__normalized_cross_entropy(const float *logits, int64_t classes,
                                                           int64_t label, double *probability) {
     double mean, norm, sum = 0.0;
     int64_t j;
     prun__logits_fill_moments(logits, classes, &mean, &norm);
-    /* They lie in [-1, 1]: no exponential overflows. */
+    /* Normalized logits lie in [-1, 1], so no exponential overflows. */
     for (j = 0; j < classes; j++) {
         const double e = exp(((double)logits[j] - mean) / norm);
         if (probability) probability[j] = e;
@@ -3297,6 +3309,8 @@ static PRUN__SHARED double prun__normalized_cross_entropy(const float *logits, i
     return log(sum) - ((double)logits[label] - mean) / norm;
 }
 
+/* ln sum exp - logit[label], from float logits in double: float32 would be off by 4e-4 relative at
+   losses near 5e-5, which decides prunability. log1p keeps the digits where the label dominates. */
 PRUNDEF double prun_cross_entropy(const float *logits, int64_t classes, int64_t label,
                                   double *probability) {
     double top = (double)logits[0], others = 0.0, total;
@@ -3327,7 +3341,7 @@ typedef struct prun__linear {
     int transposed;
 } prun__linear;
 
-/* The linear map of a convolution; the kernel is borrowed. */
+/* Makes the linear map of a convolution; it does not own the kernel. */
 static prun_status prun__linear_make(prun_context *context, const prun_conv2d *shape,
                                      const double *kernel, prun__linear *map) {
     memset(map, 0, sizeof *map);
@@ -3337,7 +3351,8 @@ static prun_status prun__linear_make(prun_context *context, const prun_conv2d *s
     return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
 }
 
-/* One output channel (transposed: input channel), all others read in order. */
+/* Computes one output channel (transposed: one input channel) from all channels of the other
+   side. */
 static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
     const prun__linear *m = (const prun__linear *)pointer;
     const prun_conv2d *s = &m->shape;
@@ -3372,7 +3387,8 @@ static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
     }
 }
 
-/* A plain matrix: the loops above would start anew for every element. Sixteen columns at a time. */
+/* A plain matrix, where the inner loops above would have a single iteration each. Computes sixteen
+   elements of the result. */
 static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worker) {
     const prun__linear *m = (const prun__linear *)pointer;
     const int64_t rows = m->shape.out_channels, columns = m->shape.in_channels;
@@ -3388,7 +3404,7 @@ static void prun__linear_matrix_task(void *pointer, int64_t group, int64_t worke
             for (c = 0; c < columns; c++) m->to[r] += m->kernel[r * columns + c] * m->from[c];
 }
 
-/* The map, or its transpose, of `from`. */
+/* Applies the map or its transpose to `from`. */
 static void prun__linear_apply(const prun_context *context, prun__linear *m, int transposed,
                                const double *from, double *to) {
     const prun_conv2d *s = &m->shape;
@@ -3408,19 +3424,19 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
         for (i = 0; i < items; i++) task(m, i, 0); /* not worth waking threads */
 }
 
-/* [KERNELS.I] the kernels of all tiers, where convolutions multiply and add; the portable tier */
+/* [KERNELS.I] compute kernels: the code that all tiers share, and the portable tier */
 /*
-   A convolution is computed for one block of sixteen images at a time. For one output pixel the
-   inputs under a kernel row, (dx, channel), are one contiguous run of 16-float vectors; so the work
-   of a pixel is a short list of segments (run in x, run in the packed weights), made once a layer.
-   Taps outside the image have no segment: borders cost less, not more. The gradient with respect to
-   the input is the same loop over other segments.
-   A tier is a table of functions, prun__kernels. Most have one text for all tiers, which takes the
-   tier's vector operations as a constant that the compiler resolves.
+   A convolution processes one block of sixteen images at a time. For one output pixel, the inputs
+   under a kernel row, (dx, channel), are one contiguous run of 16-float vectors. So the work of a
+   pixel is a short list of segments (run in x, run in the packed weights), made once per layer. Taps
+   outside the image have no segment, so border pixels cost less than inner ones. The gradient with
+   respect to the input is the same loop over other segments.
+   A tier is a table of functions, prun__kernels. Most of them are written once for all tiers: they
+   take the tier's vector operations as a constant table, which the compiler inlines.
 */
 #ifndef PRUNABILITY_NO_NET
 
-/* A run of `length` 16-float vectors of x against `length` rows of a packed panel. */
+/* A run of `length` 16-float vectors of x, to be multiplied by `length` rows of a packed panel. */
 typedef struct prun__segment {
     int32_t x, w, length;
 } prun__segment;
@@ -3441,30 +3457,30 @@ typedef struct prun__panel {
     float *y;                 /* first pixel, first channel of the panel */
     const float *bias;        /* `channels`, or NULL */
     int64_t pixels, y_stride; /* floats between pixels of y */
-    int32_t channels;         /* that exist, <= width */
+    int32_t channels;         /* used, <= width */
     int32_t relu, accumulate; /* accumulate: add to y; `bias` is NULL then */
 } prun__panel;
 
-/* Tiles of the weight gradient: sums over pixels and lanes of x times dy, for `tile_rows` rows (a
-   kernel tap and in-channel each) and up to `tile_columns` out-channels. */
+/* Tiles of the weight gradient: sums over pixels and lanes of x times dy, for `tile_rows` rows (one
+   per kernel tap and in-channel) and up to `tile_columns` out-channels. */
 typedef struct prun__correlation {
     const float *x, *y;              /* of the first pixel; y: of the first out-channel */
     const int32_t *offset;           /* of each row from x, in floats; unused rows repeat another */
-    int64_t tiles;                   /* one below the other */
-    int64_t blocks, rows, pixels;    /* pixels: in a row */
-    int64_t x_block, x_row, x_pixel; /* floats between them in x */
+    int64_t tiles;                   /* of consecutive rows */
+    int64_t blocks, rows, pixels;    /* pixels: per row */
+    int64_t x_block, x_row, x_pixel; /* their strides in x, in floats */
     int64_t y_block, y_row, y_pixel;
     float *sum;         /* [column][row], added to */
     int64_t sum_column; /* floats between columns */
 } prun__correlation;
 
-/* A weight that was kept, and where its input lies from the pixel's corner, in floats. */
+/* A weight that was kept, and the offset of its input from the pixel's window corner, in floats. */
 typedef struct prun__nonzero {
     int32_t offset;
     float weight;
 } prun__nonzero;
 
-/* One output channel of up to eight pixels in a row. */
+/* One output channel of up to eight consecutive pixels. */
 #define PRUN__SPARSE_PIXELS 8
 typedef struct prun__sparse_job {
     const prun__nonzero *nonzero;
@@ -3480,14 +3496,14 @@ typedef struct prun__sparse_job {
 /* Batch norm, ReLU and pooling of one block: its coefficients per channel, and its shape. */
 typedef struct prun__norm_job {
     const float *mean, *scale, *shift; /* y = (x - mean) * scale + shift */
-    const float *m1, *m2;              /* backward: subtracted from g, from g per (x - mean) */
+    const float *m1, *m2;              /* backward: dx = (g - m1 - (x - mean) * m2) * scale */
     int64_t channels, in_width, out_height, out_width;
-    int64_t window; /* square, its own stride; 1: no pooling */
+    int64_t window; /* side and stride of the pooling window; 1: no pooling */
     float low;      /* floor of the output: 0 for ReLU, else -infinity */
-    int relu, add;  /* add: to dx, instead of setting it */
+    int relu, add;  /* add: add to dx instead of setting it */
 } prun__norm_job;
 
-/* How the result of a convolution is finished. */
+/* What is applied to the result of a convolution. */
 typedef struct prun__finish {
     const float *bias; /* per output channel, or NULL */
     int32_t relu, accumulate;
@@ -3500,31 +3516,35 @@ typedef struct prun__kernels {
     void (*panel[9])(const prun__panel *panel);         /* by width / 2 */
     void (*correlate[7])(const prun__correlation *job); /* by number of columns */
     void (*sparse)(const prun__sparse_job *job);
-    /* Winograd transforms of `channels` consecutive vectors, by stride - 1. in: 6 x 6 or 9 x 9
-       pixels of a tile to as many rows v, `stride` floats apart; out: rows m to the 4 x 4 pixels y
-       of a tile, third: to the 8 x 8 of the input gradient at stride 2. least: NULL, or out: each
-       channel's smallest absolute result before bias, per lane. */
+    /* Winograd transforms of `channels` consecutive vectors, by stride - 1. in: from the 6 x 6 or 9
+       x 9 pixels of a tile to 36 or 81 rows v, `stride` floats apart. out: from rows m to the 4 x 4
+       pixels y of a tile; the third one to the 8 x 8 pixels of the input gradient at stride 2.
+       least: NULL, or out: each channel's smallest absolute result before bias, per lane. */
     void (*winograd_in[2])(const float *const *x, int64_t channels, float *v, int64_t stride);
     void (*winograd_out[3])(const float *m, int64_t stride, int64_t channels,
                             const prun__finish *finish, float *least, float *const *y);
-    /* The transpose of winograd_out's transform: 4 x 4 pixels y of a tile to the rows d. */
+    /* The transpose of winograd_out's transform: from the 4 x 4 pixels y of a tile to rows d. */
     void (*winograd_dy[2])(const float *const *y, int64_t channels, float *d, int64_t stride);
-    /* `found` with the bits of all lanes that are not zero in one of `count` vectors. */
+    /* `found`, with a bit set for each lane that is not zero in at least one of `count` vectors. */
     uint32_t (*nonzero)(const float *x, int64_t count, uint32_t found);
     /* Largest absolute value of each lane in `count` vectors. */
     void (*largest)(const float *x, int64_t count, float *top);
-    /* In double, per channel: sums of a and of a times b over pixels and live lanes. out: pairs. */
+    /* Sums of a and of a * b per channel, in double, over pixels and the first `live` lanes. out:
+       pairs of both. */
     void (*sums)(const float *a, const float *b, int64_t pixels, int64_t channels, int64_t live,
                  double *out);
-    /* Batch norm and what follows it; g: gradient behind ReLU and pool; dx: behind the norm. */
+    /* Batch norm with ReLU and pooling. dy, g, dx: gradients of the outputs, of the normalised
+       values before ReLU and pooling, and of the inputs. */
     void (*norm)(const prun__norm_job *job, const float *x, float *y);
     void (*norm_mask)(const prun__norm_job *job, const float *x, const float *dy, float *g);
     void (*norm_apply)(const prun__norm_job *job, const float *x, const float *g, float *dx);
-    /* Tangent `to` of norm's output from t, that of x; m1, m2: those of scale, shift. */
+    /* Tangent `to` of norm's output from the tangent t of x; m1, m2: tangents of scale and
+       shift. */
     void (*norm_tangent)(const prun__norm_job *job, const float *x, const float *t, float *to);
 } prun__kernels;
 
-/* Of a function: inlined wherever it is called; everything that it calls is inlined into it. */
+/* PRUN__INLINE: the function is inlined into its callers. PRUN__FLAT: everything that it calls is
+   inlined into it. */
 #if PRUN__GNU
 #define PRUN__INLINE static inline __attribute__((always_inline))
 #define PRUN__FLAT __attribute__((flatten))
@@ -3554,7 +3574,7 @@ static inline prun__f4 prun__f4_sub(prun__f4 a, prun__f4 b) { return a - b; }
 /* a times b in each lane. */
 static inline prun__f4 prun__f4_mul(prun__f4 a, prun__f4 b) { return a * b; }
 typedef int32_t prun__i4 __attribute__((vector_size(16)));
-/* v where a > b (a == b, a != b), else 0. */
+/* v where a > b, else 0. */
 static inline prun__f4 prun__f4_if_gt(prun__f4 a, prun__f4 b, prun__f4 v) {
     return (prun__f4)((prun__i4)(a > b) & (prun__i4)v);
 }
@@ -3686,10 +3706,11 @@ static inline prun__f4 prun__f4_mls(prun__f4 a, prun__f4 b, prun__f4 c) {
     return prun__f4_sub(c, prun__f4_mul(a, b));
 }
 
-/* The operations of a tier on memory, for kernels with one text for all tiers. An operand is the
-   first `width` floats at a pointer; r may be one of them. Such a kernel is inlined into an entry
-   of each tier with one of these tables as a constant: then every operation is an instruction or
-   two, and every array of lanes a register. Without optimisation a debugger steps into them. */
+/* The vector operations of a tier, for kernels that are written once for all tiers. An operand is
+   `width` floats at a pointer; r may be equal to one of them. Such a kernel is inlined into an
+   entry point of each tier with one of these tables as a constant, so that every operation becomes
+   an instruction or two, and every array of lanes a register. Without optimisation a debugger can
+   step into the operations. */
 typedef struct prun__vector {
     int width;
     void (*set)(float *r, float a); /* a in all lanes */
@@ -3709,11 +3730,11 @@ typedef struct prun__vector {
     void (*if_eq)(float *r, const float *a, const float *b, const float *c);
     void (*if_ne)(float *r, const float *a, const float *b, const float *c);
     uint32_t (*nonzero)(const float *a); /* bit i: a[i] is not zero */
-    /* Adds the lanes of each row of a tile of the weight gradient, and the results to sum[0] .. */
+    /* Sums the lanes of each row of a tile of the weight gradient; adds the results to sum[0] .. */
     void (*add_rows)(const float *rows, float *sum);
 } prun__vector;
 
-/* A vector of any tier: the narrow ones use its beginning. */
+/* A vector of any tier; tiers with narrower vectors use only the first lanes. */
 typedef float prun__lanes[PRUN_LANES];
 
 /* The operations of the portable tier. */
@@ -3810,7 +3831,7 @@ static const prun__vector prun__vector_portable = {
     prun__vector_add_rows_portable,
 };
 
-/* Start value of output channel i: what is there, or the bias. */
+/* Initial value of output channel i: the present output if accumulating, else the bias. */
 static void prun__panel_begin(const prun__panel *p, const float *y, int32_t i, float *lanes) {
     int l;
     if (p->accumulate) {
@@ -3820,7 +3841,7 @@ static void prun__panel_begin(const prun__panel *p, const float *y, int32_t i, f
     }
 }
 
-/* Sets what is below 0 to 0. Written so that a NaN passes. */
+/* Sets negative values to 0; written so that NaN is kept. */
 static void prun__relu_apply(float *y) {
     int l;
     for (l = 0; l < PRUN_LANES; l++) y[l] = y[l] < 0.0f ? 0.0f : y[l];
@@ -3887,7 +3908,7 @@ static void prun__panel_portable(const prun__panel *p, int width) {
 static void prun__panel6_portable(const prun__panel *p) { prun__panel_portable(p, 6); }
 static void prun__panel4_portable(const prun__panel *p) { prun__panel_portable(p, 4); }
 
-/* One pixel at a time: four accumulators, in the order of the dense kernel. */
+/* One pixel at a time, in four accumulators. Sums run in the order of the dense kernel. */
 static void prun__sparse_portable(const prun__sparse_job *j) {
     const prun__f4 low = prun__f4_set(j->relu ? 0.0f : -(float)HUGE_VAL);
     int64_t k;
@@ -3911,14 +3932,14 @@ static void prun__sparse_portable(const prun__sparse_job *j) {
     }
 }
 
-/* Up to eight pixels through a kernel that takes four. */
+/* Processes up to eight pixels with a kernel for four. */
 PRUN__INLINE void prun__sparse_split(const prun__sparse_job *job,
                                      void (*four)(const prun__sparse_job *)) {
     prun__sparse_job j = *job;
     for (; j.pixels > 0; j.pixels -= 4, j.x += 4 * j.x_step, j.y += 4 * j.y_step) four(&j);
 }
 
-/* Adds the live lanes of one channel's sums in order. */
+/* Adds up the first `live` lanes of one channel's sums, in order. */
 static void prun__sums_add_lanes(const double *sum, const double *product, int64_t live,
                                  double *out) {
     int64_t l;
@@ -3929,8 +3950,7 @@ static void prun__sums_add_lanes(const double *sum, const double *product, int64
     }
 }
 
-/* Sums of a and of a times b in double: each lane adds up its pixels first, then the live lanes are
-   added. */
+/* Sums of a and of a * b in double: each lane adds up its pixels, then the live lanes are added. */
 static void prun__sums_portable(const float *a, const float *b, int64_t pixels, int64_t channels,
                                 int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
@@ -3949,10 +3969,10 @@ static void prun__sums_portable(const float *a, const float *b, int64_t pixels, 
     }
 }
 
-/* Kernels with one text for all tiers: v holds the operations of the tier. */
+/* Kernels that are written once for all tiers: v holds the operations of the tier. */
 
-/* Weight gradient of `rows` x `columns`: at most twelve accumulators where there are 16 registers,
-   24 of 32. Lanes are added up once, at the end. */
+/* Weight gradient of `rows` x `columns`: at most twelve accumulators with 16 registers, and 24 with
+   32. Lanes are added up once, at the end. */
 PRUN__INLINE void prun__correlate(const prun__vector *v, int rows, int columns,
                                   const prun__correlation *job) {
     const int64_t x_gap = job->x_pixel - PRUN_LANES, y_gap = job->y_pixel - PRUN_LANES;
@@ -3984,11 +4004,11 @@ PRUN__INLINE void prun__correlate(const prun__vector *v, int rows, int columns,
     }
 }
 
-/* Winograd (Lavin and Gray 2016). Along an axis, four outputs of a 3-tap filter of stride 1 come
-   from six points: 0, 1, -1, 2, -2, infinity. At stride 2 the inputs that meet the two outer taps
-   and those that meet the middle one make two filters: of 2 taps, with the points 0, 1, -1, 2 and
-   infinity, and of 1 tap, whose four points are the inputs themselves; nine points in all.
-   b: inputs to points; a: points to outputs; t: the transpose of a. All work in place. */
+/* Winograd (Lavin and Gray 2016). Along an axis, four outputs of a 3-tap filter of stride 1 are
+   computed from six points: 0, 1, -1, 2, -2, infinity. At stride 2 the filter is split in two. The
+   two outer taps are a 2-tap filter with the points 0, 1, -1, 2 and infinity; the middle tap is a
+   1-tap filter, whose four points are the inputs themselves. That makes nine points in all. b:
+   inputs to points; a: points to outputs; t: the transpose of a. All work in place. */
 #define PRUN__MOST_POINTS 9
 typedef enum prun__transform {
     PRUN__B6,
@@ -4038,7 +4058,7 @@ PRUN__INLINE void prun__transform_a6(const prun__vector *v, prun__lanes *m) {
     v->add(m[3], m[3], m[5]); /* b + 8 d + m5 */
 }
 
-/* Stride 1: the gradients of four outputs to those of six points. */
+/* Stride 1: gradients of four outputs to gradients of six points. */
 PRUN__INLINE void prun__transform_t6(const prun__vector *v, prun__lanes *y) {
     prun__lanes two, four, a, b, c, d;
     v->set(two, 2.0f);
@@ -4054,7 +4074,7 @@ PRUN__INLINE void prun__transform_t6(const prun__vector *v, prun__lanes *y) {
     v->mls(y[4], two, d, c); /* c - 2 d */
 }
 
-/* Stride 2: nine inputs to nine points, of which the last four are inputs. */
+/* Stride 2: nine inputs to nine points; the last four points are inputs. */
 PRUN__INLINE void prun__transform_b9(const prun__vector *v, prun__lanes *d) {
     prun__lanes two, a, b, c, e;
     v->set(two, 2.0f);
@@ -4070,7 +4090,8 @@ PRUN__INLINE void prun__transform_b9(const prun__vector *v, prun__lanes *d) {
     v->copy(d[3], e);
 }
 
-/* Stride 2: the four outputs of the two taps, then those of the one tap, which are points. */
+/* Stride 2: nine points to the four outputs of the 2-tap filter, then those of the 1-tap filter,
+   which are the last four points. */
 PRUN__INLINE void prun__transform_phases(const prun__vector *v, prun__lanes *m) {
     prun__lanes two, four, eight, a, b, c;
     v->set(two, 2.0f);
@@ -4099,7 +4120,7 @@ PRUN__INLINE void prun__transform_a9(const prun__vector *v, prun__lanes *m) {
     v->add(m[3], m[3], m[7]);
 }
 
-/* Stride 2: the gradients of four outputs to those of nine points. */
+/* Stride 2: gradients of four outputs to gradients of nine points. */
 PRUN__INLINE void prun__transform_t9(const prun__vector *v, prun__lanes *y) {
     prun__lanes two, four, a, b, c, d;
     v->set(two, 2.0f);
@@ -4118,8 +4139,8 @@ PRUN__INLINE void prun__transform_t9(const prun__vector *v, prun__lanes *y) {
     v->mla(y[3], two, d, c); /* c + 2 d */
 }
 
-/* Transform t along one axis, in place. t is a constant wherever this is inlined, so no branch is
-   left. */
+/* Applies transform t along one axis, in place. t is a constant wherever this is inlined, so no
+   branch remains. */
 PRUN__INLINE void prun__transform_apply(const prun__vector *v, prun__transform t, prun__lanes *d) {
     switch (t) {
         case PRUN__B6: prun__transform_b6(v, d); break;
@@ -4132,28 +4153,29 @@ PRUN__INLINE void prun__transform_apply(const prun__vector *v, prun__transform t
     }
 }
 
-/* Values that a transform takes along an axis. */
+/* Number of values that a transform reads along an axis. */
 PRUN__INLINE int prun__transform_inputs(prun__transform t) {
     if (t == PRUN__T6 || t == PRUN__T9) return 4;
     return t == PRUN__B6 || t == PRUN__A6 ? 6 : 9;
 }
 
-/* Values that it makes of them. */
+/* Number of values that it writes along an axis. */
 PRUN__INLINE int prun__transform_outputs(prun__transform t) {
     if (t == PRUN__A6 || t == PRUN__A9) return 4;
     if (t == PRUN__PHASES) return 8;
     return t == PRUN__B6 || t == PRUN__T6 ? 6 : 9;
 }
 
-/* Transforms go through both axes, rows first. Those of six points are unrolled in the tier whose
-   registers hold the halves between; elsewhere loops are as fast and a fraction of the code. */
+/* Transforms are applied along both axes, rows first. Those of six points are unrolled in the tier
+   with enough registers for the intermediate results; elsewhere loops are as fast and much smaller
+   code. */
 PRUN__INLINE int prun__transform_is_flat(const prun__vector *v, prun__transform t) {
     return v->width == PRUN_LANES && (t == PRUN__B6 || t == PRUN__T6 || t == PRUN__A6);
 }
 
-/* Row i of the inputs of a tile, transformed, to `half`. Pixels are often a multiple of 4 KB apart,
-   where the first-level cache holds only eight of them and the hardware does not see them coming:
-   so each is read once, and asked for early. */
+/* Transforms row i of the inputs of a tile into `half`. Pixels are often a multiple of 4 KB apart,
+   so that the first-level cache holds only eight of them and the hardware does not prefetch them.
+   Therefore each is read once, and prefetched here. */
 PRUN__INLINE void prun__winograd_in_row(const prun__vector *v, prun__transform t, int i,
                                         const float *const *x, int64_t at, prun__lanes *half) {
     const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
@@ -4167,7 +4189,7 @@ PRUN__INLINE void prun__winograd_in_row(const prun__vector *v, prun__transform t
     PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
 }
 
-/* Column i of the points of a tile, from `half`; stride: floats between points. */
+/* Transforms column i of `half` into the points of a tile. stride: floats between points. */
 PRUN__INLINE void prun__winograd_in_column(const prun__vector *v, prun__transform t, int i,
                                            prun__lanes *half, float *points, int64_t stride) {
     const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
@@ -4178,7 +4200,7 @@ PRUN__INLINE void prun__winograd_in_column(const prun__vector *v, prun__transfor
     PRUN__UNROLL for (j = 0; j < to; j++) v->copy(points + (to * j + i) * stride, d[j]);
 }
 
-/* The pixels x of a tile to its points. */
+/* Transforms the pixels x of a tile into its points. */
 PRUN__INLINE void prun__winograd_in(const prun__vector *v, prun__transform t, const float *const *x,
                                     int64_t channels, float *points, int64_t stride) {
     const int from = prun__transform_inputs(t), to = prun__transform_outputs(t);
@@ -4198,22 +4220,22 @@ PRUN__INLINE void prun__winograd_in(const prun__vector *v, prun__transform t, co
     }
 }
 
-/* Where the points of a tile lie: `stride` floats apart. */
+/* The points of a tile, `stride` floats apart. */
 typedef struct prun__tile_points {
     const float *first;
     int64_t stride;
 } prun__tile_points;
 
-/* How the pixels of a channel are finished, in all lanes. */
+/* A channel's part of prun__finish, with every value in all lanes. */
 typedef struct prun__tile_finish {
-    prun__lanes low, bias; /* floor of the outputs; the channel's bias */
-    prun__lanes closest;   /* out: smallest absolute result before the bias, where it is judged */
+    prun__lanes low, bias;         /* floor of the outputs; the channel's bias */
+    prun__lanes closest;           /* out, if judged: smallest absolute result before the bias */
     int early, judged, accumulate; /* early: the bias is added to the point (1, 1) */
 } prun__tile_finish;
 
-/* Row i of the points of a tile, at `first`, transformed, to `half`. The point (1, 1) goes to every
-   output as it is, so the bias may be added there; not so in phases, which have none, nor where the
-   results are judged without it. */
+/* Transforms row i of the points of a tile into `half`. The point (1, 1) has weight 1 in every
+   output, so the bias can be added to it. This is not done where results are judged before the
+   bias; phases have no bias. */
 PRUN__INLINE void prun__winograd_out_row(const prun__vector *v, prun__transform t, int i,
                                          prun__tile_points points, const prun__tile_finish *f,
                                          prun__lanes *half) {
@@ -4227,7 +4249,7 @@ PRUN__INLINE void prun__winograd_out_row(const prun__vector *v, prun__transform 
     PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
 }
 
-/* Column i of the pixels y of a tile, from `half`, finished. */
+/* Transforms column i of `half` into the pixels y of a tile, finished as f says. */
 PRUN__INLINE void prun__winograd_out_column(const prun__vector *v, prun__transform t, int i,
                                             prun__lanes *half, prun__tile_finish *f,
                                             float *const *y, int64_t at) {
@@ -4248,8 +4270,8 @@ PRUN__INLINE void prun__winograd_out_column(const prun__vector *v, prun__transfo
     }
 }
 
-/* The points of a tile to its output pixels, finished with bias, ReLU or addition. least: NULL, or
-   out: each channel's smallest absolute result before the bias, per lane. */
+/* Transforms the points of a tile into its output pixels, with bias, ReLU or addition to y. least:
+   NULL, or out: each channel's smallest absolute result before the bias, per lane. */
 PRUN__INLINE void prun__winograd_out(const prun__vector *v, prun__transform t,
                                      prun__tile_points points, int64_t channels,
                                      const prun__finish *finish, float *least, float *const *y) {
@@ -4281,8 +4303,8 @@ PRUN__INLINE void prun__winograd_out(const prun__vector *v, prun__transform t,
 
 #define PRUN__ALL_LANES 0xffffu
 
-/* `found` with the bits of the lanes that are not zero in one of `count` vectors; it stops early
-   when all lanes are found. */
+/* `found`, with a bit set for each lane that is not zero in at least one of `count` vectors. Stops
+   early when all bits are set. */
 PRUN__INLINE uint32_t prun__nonzero_lanes(const prun__vector *v, const float *x, int64_t count,
                                           uint32_t found) {
     const float *end = x + count * PRUN_LANES;
@@ -4292,7 +4314,7 @@ PRUN__INLINE uint32_t prun__nonzero_lanes(const prun__vector *v, const float *x,
     return found;
 }
 
-/* Largest absolute value of each lane in `count` vectors; NaNs do not count. */
+/* Largest absolute value of each lane in `count` vectors, ignoring NaN. */
 PRUN__INLINE void prun__largest(const prun__vector *v, const float *x, int64_t count, float *top) {
     const float *end = x + count * PRUN_LANES, *at;
     prun__lanes most, size;
@@ -4307,12 +4329,12 @@ PRUN__INLINE void prun__largest(const prun__vector *v, const float *x, int64_t c
     }
 }
 
-/* Batch norm with ReLU and pooling: the coefficients of one channel in all lanes. They are kept
-   apart from the job, which the compiler must read again after every store. */
+/* Batch norm with ReLU and pooling: the coefficients of one channel in all lanes. They are local
+   copies, because the compiler would have to reload the job's after every store. */
 typedef struct prun__norm_channel {
-    int64_t step, line; /* floats between the pixels and the rows of x */
+    int64_t step, line; /* strides of the pixels and the rows of x, in floats */
     prun__lanes mean, scale, shift;
-    prun__lanes dscale, dshift; /* tangents of scale and shift, where there are any */
+    prun__lanes dscale, dshift; /* tangents of scale and shift; only for tangents */
 } prun__norm_channel;
 
 /* Puts the coefficients of channel c into all lanes. */
@@ -4323,8 +4345,8 @@ PRUN__INLINE void prun__norm_channel_set(const prun__vector *v, const prun__norm
     v->set(n->shift, job->shift[c]);
 }
 
-/* y = (x - mean) scale + shift. Subtracting the mean first keeps the digits when it is large
-   against the deviation. Backward recomputes the same values: same operations, same bits. */
+/* y = (x - mean) scale + shift. Subtracting the mean first avoids cancellation when it is large
+   compared with the deviation. The backward pass recomputes the same values, bit for bit. */
 PRUN__INLINE void prun__norm_value(const prun__vector *v, const prun__norm_channel *n,
                                    const float *x, float *y) {
     v->sub(y, x, n->mean);
@@ -4378,8 +4400,8 @@ PRUN__INLINE void prun__norm(const prun__vector *v, const prun__norm_job *job, c
         }
 }
 
-/* The gradient dy of one output to the pixels of its window: the first maximum gets all of it
-   (PyTorch's rule), and nothing where the ReLU is shut. */
+/* Distributes the gradient dy of one output over the pixels of its window: the first maximum gets
+   all of it, as in PyTorch, or 0 where the ReLU is inactive. */
 PRUN__INLINE void prun__norm_window_mask(const prun__vector *v, const prun__norm_job *job,
                                          const prun__norm_channel *n, const float *x,
                                          const float *dy, float *g) {
@@ -4403,8 +4425,8 @@ PRUN__INLINE void prun__norm_window_mask(const prun__vector *v, const prun__norm
         }
 }
 
-/* The gradient dy of a block's outputs, taken back through pooling and ReLU to the gradient g of
-   the normalised values. */
+/* Propagates the gradient dy of a block's outputs back through pooling and ReLU to the gradient g
+   of the normalised values. */
 PRUN__INLINE void prun__norm_mask(const prun__vector *v, const prun__norm_job *job, const float *x,
                                   const float *dy, float *g) {
     prun__norm_channel n;
@@ -4450,8 +4472,8 @@ PRUN__INLINE void prun__norm_apply(const prun__vector *v, const prun__norm_job *
         }
 }
 
-/* The tangent `to` of the best output of the pooling window at x, from t, that of x: the first
-   maximum hands on its own. */
+/* The tangent `to` of the output of the pooling window at x, from the tangent t of x: that of the
+   first maximum, or 0 where the ReLU is inactive. */
 PRUN__INLINE void prun__norm_window_tangent(const prun__vector *v, const prun__norm_job *job,
                                             const prun__norm_channel *n, const float *x,
                                             const float *t, float *to) {
@@ -4476,8 +4498,8 @@ PRUN__INLINE void prun__norm_window_tangent(const prun__vector *v, const prun__n
     if (job->relu) v->if_gt(to, best, zero, to);
 }
 
-/* The tangents `to` of one block's outputs of batch norm, ReLU and pooling, from t, those of x.
-   job->m1 and m2 are the tangents of scale and shift. */
+/* The tangents `to` of one block's outputs of batch norm, ReLU and pooling, from the tangents t of
+   x. job->m1 and m2 are the tangents of scale and shift. */
 PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job *job,
                                      const float *x, const float *t, float *to) {
     prun__norm_channel n;
@@ -4501,7 +4523,7 @@ PRUN__INLINE void prun__norm_tangent(const prun__vector *v, const prun__norm_job
         }
 }
 
-/* The entries of a tier T, with its attribute TARGET. */
+/* The entry points of tier T. TARGET: the function attribute that enables its instructions. */
 #define PRUN__ENTER_CORRELATE(T, TARGET, ROWS, COLUMNS) \
     TARGET PRUN__FLAT static void prun__correlate##COLUMNS##T(const prun__correlation *job) { \
         prun__correlate(&prun__vector##T, ROWS, COLUMNS, job); \
@@ -4590,17 +4612,18 @@ static const prun__kernels prun__kernels_portable = {
 
 /* [X86.I] the kernels for AVX2 and AVX-512 */
 /*
-   The same tables for x86-64 CPUs that have AVX2 with FMA, or AVX-512.
+   The same tables for x86 CPUs that have AVX2 with FMA, or AVX-512.
 */
 #ifndef PRUNABILITY_NO_NET
 
 #if PRUN__X86
-/* AVX2 + FMA tier. The vector types stay inside functions with the target attribute, so the rest of
-   the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators: enough to hide the FMA
-   latency, and with two loads and one broadcast in flight they fit into the 16 registers. */
+/* AVX2 + FMA tier. Vector types are used only inside functions with the target attribute, so the
+   rest of the program runs on any CPU. 6 channels x 16 lanes are 12 accumulators. They are enough
+   to hide the FMA latency, and fit into the 16 registers together with two vectors of x and one
+   weight. */
 #define PRUN__AVX2 __attribute__((target("avx2,fma")))
 
-/* Sixteen lanes of every channel of a panel are two accumulators c[i] and d[i]. */
+/* The sixteen lanes of channel i of a panel are two accumulators, c[i] and d[i]. */
 PRUN__AVX2 PRUN__INLINE void prun__panel_avx2(const prun__panel *p, const int width) {
     const __m256 zero = _mm256_setzero_ps();
     int64_t pixel;
@@ -4737,8 +4760,8 @@ static const prun__vector prun__vector_avx2 = {
     prun__vector_add_rows_avx2,
 };
 
-/* Four pixels share each weight: eight accumulators hide the FMA latency. Pixels beyond the last
-   repeat it and are not stored. */
+/* Four pixels share each weight, so that eight accumulators hide the FMA latency. Beyond the last
+   pixel, it is computed again and not stored. */
 PRUN__AVX2 static void prun__sparse4_avx2(const prun__sparse_job *j) {
     const __m256 zero = _mm256_setzero_ps(), start = _mm256_broadcast_ss(&j->bias);
     const prun__nonzero *n = j->nonzero, *end = n + j->count;
@@ -4764,13 +4787,12 @@ PRUN__AVX2 static void prun__sparse4_avx2(const prun__sparse_job *j) {
     }
 }
 
-/* Up to eight pixels. */
+/* One output channel of up to eight pixels. */
 static void prun__sparse_avx2(const prun__sparse_job *job) {
     prun__sparse_split(job, prun__sparse4_avx2);
 }
 
-/* Sums of a and of a times b in double: the sixteen lanes of a channel are four vectors of each
-   sum. */
+/* Sums of a and of a * b in double; each sum of a channel is four vectors. */
 PRUN__AVX2 static void prun__sums_avx2(const float *a, const float *b, int64_t pixels,
                                        int64_t channels, int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
@@ -4814,13 +4836,13 @@ static const prun__kernels prun__kernels_avx2 = {
      prun__correlate4_avx2, NULL, NULL},
     PRUN__TIER_REST(_avx2)};
 
-/* AVX-512 tier: a vector is all sixteen lanes, and 32 registers hold sixteen channels or a weight
-   gradient of 4 x 6. Where the units are no wider than AVX2's (Zen 4) it still gains, because half
-   the instructions and loads keep them busy. */
+/* AVX-512 tier: a vector holds all sixteen lanes, and the 32 registers hold sixteen channels or a 4
+   x 6 tile of the weight gradient. It is faster even on CPUs with 256-bit units (Zen 4), because
+   half as many instructions and loads keep them busy. */
 #define PRUN__AVX512 __attribute__((target("avx512f")))
 
-/* Full masks cost nothing. The plain intrinsics start from an undefined vector, of which GCC warns
-   in C++. */
+/* All-ones masks, which cost nothing. The intrinsics without a mask start from an undefined vector,
+   which GCC warns about in C++. */
 #define PRUN__ALL16 ((__mmask16)-1)
 #define PRUN__ALL8 ((__mmask8)-1)
 
@@ -4885,16 +4907,16 @@ PRUN__AVX512 static inline void prun__vector_if_ne_avx512(float *r, const float 
 PRUN__AVX512 static inline uint32_t prun__vector_nonzero_avx512(const float *a) {
     return (uint32_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(a), _mm512_setzero_ps(), _CMP_NEQ_UQ);
 }
-/* Some channels of a panel, `channels` from `first` on, for `pixels` pixels whose segments have the
-   same weights: an accumulator each. Without ReLU the lower limit is -infinity, so there is no
-   branch. */
+/* Channels first .. first + channels - 1 of a panel, for `pixels` pixels whose segments have the
+   same weights; one accumulator per channel and pixel. Without ReLU the lower limit is -infinity,
+   which saves a branch. */
 PRUN__AVX512 PRUN__INLINE void prun__panel_tile_avx512(const prun__panel *p, const int width,
                                                        const int first, const int channels,
                                                        int64_t pixel, const int pixels) {
     const __m512 low = _mm512_set1_ps(p->relu ? 0.0f : -(float)HUGE_VAL);
     const prun__segment *s = p->segment + p->first[pixel];
     const prun__segment *end = p->segment + p->first[pixel + 1];
-    const int64_t step = end - s; /* segments from pixel to pixel */
+    const int64_t step = end - s; /* segments per pixel */
     float *y = p->y + pixel * p->y_stride + 16 * first;
     __m512 c[3][16], v[3];
     const float *x[3];
@@ -4929,7 +4951,7 @@ PRUN__AVX512 PRUN__INLINE void prun__panel_tile_avx512(const prun__panel *p, con
         }
     }
 }
-/* Pixels from `pixel` on, at most `most`, whose segments have the same weights. */
+/* Number of pixels from `pixel` on, at most `most`, whose segments have the same weights. */
 static int prun__panel_count_alike(const prun__panel *p, int64_t pixel, int most) {
     const prun__segment *s = p->segment + p->first[pixel];
     const int32_t count = p->first[pixel + 1] - p->first[pixel];
@@ -4943,14 +4965,14 @@ static int prun__panel_count_alike(const prun__panel *p, int64_t pixel, int most
     }
     return n;
 }
-/* All pixels of a panel, up to three at a time. Sixteen channels of one pixel need a vector of x
-   and sixteen weights for sixteen sums, which two loads a cycle barely deliver; eight channels of
-   three pixels need eleven loads for twenty-four sums. */
+/* All pixels of a panel, up to three at a time. For sixteen channels of one pixel, sixteen
+   multiply-adds need 17 loads (x and sixteen weights), which two loads per cycle barely sustain.
+   For eight channels of three pixels, 24 multiply-adds need only eleven loads. */
 PRUN__AVX512 PRUN__INLINE void prun__panel_avx512(const prun__panel *p, const int width) {
     const int most = width == 12 ? 2 : 3, channels = width == 16 ? 8 : width;
     int64_t pixel = 0;
     while (pixel < p->pixels) {
-        /* four pixels are two pairs */
+        /* the last four pixels are two pairs, not three and one */
         const int pixels = prun__panel_count_alike(p, pixel, p->pixels - pixel == 4 ? 2 : most);
         int i;
         for (i = 0; pixels > 1 && i < width; i += channels) {
@@ -5005,7 +5027,8 @@ static const prun__vector prun__vector_avx512 = {
     prun__vector_add_rows_avx512,
 };
 
-/* Up to eight pixels share each weight. Pixels beyond the last repeat it and are not stored. */
+/* Up to eight pixels share each weight. Beyond the last pixel, it is computed again and not
+   stored. */
 PRUN__AVX512 PRUN__INLINE void prun__sparse_pixels_avx512(const prun__sparse_job *j,
                                                           const int pixels) {
     const __m512 low = _mm512_set1_ps(j->relu ? 0.0f : -(float)HUGE_VAL);
@@ -5028,15 +5051,15 @@ PRUN__AVX512 PRUN__INLINE void prun__sparse_pixels_avx512(const prun__sparse_job
             _mm512_storeu_ps(j->y + i * j->y_step, _mm512_maskz_max_ps(PRUN__ALL16, low, c[i]));
     }
 }
-/* Eight accumulators, or four where no more pixels than that are left. */
+/* Eight accumulators, or four if no more than four pixels are left. */
 PRUN__AVX512 static void prun__sparse_avx512(const prun__sparse_job *j) {
     if (j->pixels > 4) prun__sparse_pixels_avx512(j, 8);
     else prun__sparse_pixels_avx512(j, 4);
 }
 
-/* Four channels at a time: sixteen chains hide the latency of additions in double, and four lines
-   in a row are easier on memory than one from every pixel. s, q: sums and products of the first
-   eight lanes; t, r: of the others. */
+/* Four channels at a time: sixteen independent sums hide the latency of additions in double, and
+   four consecutive cache lines per pixel are faster to read than one. s, q: sums and products of
+   the first eight lanes; t, r: of the others. */
 PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64_t pixels,
                                            int64_t channels, int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
@@ -5046,7 +5069,7 @@ PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64
         double sum[PRUN_LANES], product[PRUN_LANES];
         __m512d s[4], t[4], q[4], r[4];
         int64_t offset[4];
-        /* Channels beyond the last are the last once more. */
+        /* Beyond the last channel, it is computed again and not stored. */
         PRUN__UNROLL for (i = 0; i < 4; i++) {
             offset[i] = PRUN__MIN(i, channels - 1 - c) * PRUN_LANES;
             s[i] = t[i] = q[i] = r[i] = _mm512_setzero_pd();
@@ -5097,8 +5120,8 @@ static const prun__kernels prun__kernels_avx512 = {
      prun__correlate4_avx512, prun__correlate5_avx512, prun__correlate6_avx512},
     PRUN__TIER_REST(_avx512)};
 
-/* What the CPU has and the operating system saves: 0 portable, 1 AVX2 and FMA (XCR0 bits 1, 2),
-   2 AVX-512F too (bits 5 to 7). */
+/* Instruction sets that the CPU has and whose registers the operating system saves: 0 portable, 1
+   AVX2 and FMA (XCR0 bits 1, 2), 2 AVX-512F too (bits 5 to 7). */
 static int prun__cpu_level(void) {
     unsigned a, b, c, d, low, high;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
@@ -5113,19 +5136,20 @@ static int prun__cpu_level(void) {
 
 /* [ARM.I] the kernels for NEON */
 /*
-   The same table for aarch64, where every CPU has NEON: the compiler's target decides.
+   The same table for little-endian AArch64. The compiler's target decides: there is no run-time check.
 */
 #ifndef PRUNABILITY_NO_NET
 
 #if PRUN__NEON
-/* NEON tier: a vector is four lanes, as in the portable tier, whose operations it takes where no
-   product is added. Products and sums are fused by name, so that compilers and their flags have no
-   choice. 6 channels x 16 lanes are 24 accumulators of the 32 registers; four vectors of x and six
-   weights, which instructions take from their lanes, leave two. */
+/* NEON tier: a vector has four lanes, as in the portable tier, whose operations it shares except
+   multiply-add. That is fused explicitly, so results do not depend on the compiler or its flags. 6
+   channels x 16 lanes are 24 accumulators. Of the other eight registers, four hold x and two the
+   six weights, which instructions read by lane. */
 
-/* The compiler loads nothing before this that is loaded after it: too early, and it spills sums. */
+/* Keeps the compiler from moving later loads up across this point, where it would have to spill
+   accumulators. */
 #define PRUN__WAIT_NEON __asm__ volatile("" ::: "memory")
-/* The pointer p is one register from here on, not a sum of two, which no pair is loaded from. */
+/* Puts the address p into one register. Loads of register pairs cannot add two registers. */
 #define PRUN__ONE_NEON(p) __asm__("" : "+r"(p))
 
 /* a where a > b, else b: b also when a is NaN. */
@@ -5133,7 +5157,8 @@ static inline float32x4_t prun__max_neon(float32x4_t a, float32x4_t b) {
     return vbslq_f32(vcgtq_f32(a, b), a, b);
 }
 
-/* Start value of output channel i: what is there, or the bias; of one that does not exist, 0. */
+/* Initial value of output channel i: the present output if accumulating, else the bias; 0 for
+   unused channels. */
 PRUN__INLINE void prun__panel_begin_neon(const prun__panel *p, const float *y, int i,
                                          float32x4_t *c) {
     const int live = i < p->channels;
@@ -5144,14 +5169,14 @@ PRUN__INLINE void prun__panel_begin_neon(const prun__panel *p, const float *y, i
     }
 }
 
-/* Adds the sixteen lanes of x, times lane LANE of the weights w, to those of a channel c. */
+/* Adds the sixteen lanes of x times lane LANE of the weights w to channel c. */
 #define PRUN__CHANNEL_NEON(c, x, w, LANE) \
     ((c)[0] = vfmaq_laneq_f32((c)[0], (x)[0], w, LANE), \
      (c)[1] = vfmaq_laneq_f32((c)[1], (x)[1], w, LANE), \
      (c)[2] = vfmaq_laneq_f32((c)[2], (x)[2], w, LANE), \
      (c)[3] = vfmaq_laneq_f32((c)[3], (x)[3], w, LANE))
 
-/* Adds one run of x against its weights to the channels c of a panel. */
+/* Adds the products of one run of x and its weights to the channels c of a panel. */
 PRUN__INLINE void prun__panel_add_neon(const float *x, const float *w, int64_t length,
                                        const int width, float32x4_t c[6][4]) {
     const float *stop = w + length * width;
@@ -5171,7 +5196,7 @@ PRUN__INLINE void prun__panel_add_neon(const float *x, const float *w, int64_t l
     }
 }
 
-/* All pixels of a panel. Without ReLU the lower limit is -infinity, so there is no branch. */
+/* All pixels of a panel. Without ReLU the lower limit is -infinity, which saves a branch. */
 PRUN__INLINE void prun__panel_neon(const prun__panel *p, const int width) {
     const float32x4_t low = vdupq_n_f32(p->relu ? 0.0f : -(float)HUGE_VAL);
     int64_t pixel;
@@ -5197,7 +5222,7 @@ PRUN__INLINE void prun__panel_neon(const prun__panel *p, const int width) {
 static void prun__panel6_neon(const prun__panel *p) { prun__panel_neon(p, 6); }
 static void prun__panel4_neon(const prun__panel *p) { prun__panel_neon(p, 4); }
 
-/* The operations of the NEON tier that are not the portable tier's. */
+/* The operations of the NEON tier that differ from the portable tier's. */
 static inline void prun__vector_mla_neon(float *r, const float *a, const float *b, const float *c) {
     const float32x4_t u = (float32x4_t)prun__f4_load(a), v = (float32x4_t)prun__f4_load(b);
     prun__f4_store(r, (prun__f4)vfmaq_f32((float32x4_t)prun__f4_load(c), u, v));
@@ -5230,8 +5255,8 @@ static const prun__vector prun__vector_neon = {
     NULL,
 };
 
-/* Adds the products of one pixel to the sums c of `columns` x 4 vectors. Eight lanes at a time need
-   two registers for each row and two for a column, which one instruction each loads. */
+/* Adds the products of one pixel to the sums c of `columns` x 4 vectors. With eight lanes at a
+   time, each row and each column takes two registers, which one instruction loads. */
 PRUN__INLINE void prun__correlate_add_neon(const float *x, const int64_t *offset, const float *y,
                                            const int columns, float32x4_t c[4][4]) {
     const float *row[4];
@@ -5290,8 +5315,8 @@ static void prun__correlate2_neon(const prun__correlation *job) { prun__correlat
 static void prun__correlate3_neon(const prun__correlation *job) { prun__correlate_neon(job, 3); }
 static void prun__correlate4_neon(const prun__correlation *job) { prun__correlate_neon(job, 4); }
 
-/* Four pixels share each weight: sixteen accumulators hide the latency. Pixels beyond the last
-   repeat it and are not stored. */
+/* Four pixels share each weight, so that sixteen accumulators hide the latency. Beyond the last
+   pixel, it is computed again and not stored. */
 static void prun__sparse4_neon(const prun__sparse_job *j) {
     const float32x4_t low = vdupq_n_f32(j->relu ? 0.0f : -(float)HUGE_VAL);
     const prun__nonzero *n = j->nonzero, *end = n + j->count;
@@ -5321,13 +5346,12 @@ static void prun__sparse4_neon(const prun__sparse_job *j) {
     }
 }
 
-/* Up to eight pixels. */
+/* One output channel of up to eight pixels. */
 static void prun__sparse_neon(const prun__sparse_job *job) {
     prun__sparse_split(job, prun__sparse4_neon);
 }
 
-/* Sums of a and of a times b in double: the sixteen lanes of a channel are eight vectors of each
-   sum. */
+/* Sums of a and of a * b in double; each sum of a channel is eight vectors. */
 static void prun__sums_neon(const float *a, const float *b, int64_t pixels, int64_t channels,
                             int64_t live, double *out) {
     const int64_t step = channels * PRUN_LANES;
@@ -5373,15 +5397,15 @@ static const prun__kernels prun__kernels_neon = {
 
 /* [TIERS.I] the choice of a tier */
 /*
-   The best tier that the CPU can run is chosen when the first kernel runs.
+   The best tier that the CPU supports is chosen on first use.
 */
 #ifndef PRUNABILITY_NO_NET
 
-/* The library's first writable global: which constant table is in use. Threads that race here store
-   the same pointer. */
+/* The library's first writable global: the table in use, which is constant. Threads that race to
+   set it store the same pointer. */
 static const prun__kernels *prun__active;
 
-/* The tables that this CPU can run, best first. */
+/* The tiers that this CPU supports, best first. */
 static int prun__kernels_find(const prun__kernels *table[3]) {
     int count = 0;
 #if PRUN__X86
@@ -5395,7 +5419,7 @@ static int prun__kernels_find(const prun__kernels *table[3]) {
     return count;
 }
 
-/* The kernels of the best tier that this CPU can run. */
+/* The kernels of the best tier that this CPU supports. */
 static const prun__kernels *prun__kernels_select(void) {
     const prun__kernels *table[3];
     prun__kernels_find(table);
@@ -5443,17 +5467,18 @@ typedef struct prun__conv {
     prun_conv2d shape; /* defaults filled in */
     int64_t out_height, out_width, taps;
     prun__segments forward, backward;
-    int32_t *channel; /* weight gradient: where the rows of a tap lie, one per in-channel */
-    int32_t *joined;  /* and those of all taps in a row, for few in-channels; else NULL */
+    int32_t *channel; /* weight gradient: offsets of the rows of a tap, one per in-channel */
+    int32_t *joined;  /* with few in-channels: offsets of the rows of all taps; else NULL */
 } prun__conv;
 
-/* Output channels are cut into panels: first those of the larger width, then the others. */
+/* Output channels are cut into panels: first the wide ones, then the narrow ones. */
 typedef struct prun__cut {
     int64_t wide_count, wide_width, narrow_count, narrow_width;
 } prun__cut;
 
-/* Where sixteen channels fit the registers: full panels, and one of 4, 8 or 12 for the rest. Else
-   panels of 6 and 4 that waste at most one channel in all, from 3 on. */
+/* Tiers with panels of 16 channels: full panels, and one of 4, 8, 12 or 16 for the rest. Other
+   tiers: panels of 6 and 4, which waste at most one channel in total if there are at least
+   three. */
 static prun__cut prun__cut_make(int64_t channels) {
     prun__cut cut;
     cut.wide_width = prun__kernels_get()->wide;
@@ -5474,7 +5499,7 @@ static prun__cut prun__cut_make(int64_t channels) {
 /* Number of panels. */
 static int64_t prun__cut_panels(prun__cut cut) { return cut.wide_count + cut.narrow_count; }
 
-/* Channels with what the panels waste; at most (channels + 3) / 4 * 4 for every tier. */
+/* Channels of all panels, unused ones included; at most (channels + 3) / 4 * 4 in every tier. */
 static int64_t prun__cut_total(prun__cut cut) {
     return cut.wide_width * cut.wide_count + cut.narrow_width * cut.narrow_count;
 }
@@ -5491,8 +5516,9 @@ static int64_t prun__cut_width(prun__cut cut, int64_t panel) {
     return panel < cut.wide_count ? cut.wide_width : cut.narrow_width;
 }
 
-/* The source vector of tap (dy, dx) at target pixel (ty, tx), or -1. forward: target is an output
-   pixel; else an input pixel, whose gradient comes from the outputs that read it. */
+/* Index of the source vector of tap (dy, dx) for target pixel (ty, tx), or -1. forward: the target
+   is an output pixel; else it is an input pixel, whose gradient is a sum over the outputs that read
+   it. */
 static int64_t prun__tap_source(const prun__conv *c, int forward, int64_t ty, int64_t tx,
                                 int64_t dy, int64_t dx) {
     const prun_conv2d *s = &c->shape;
@@ -5512,9 +5538,9 @@ static int64_t prun__tap_source(const prun__conv *c, int forward, int64_t ty, in
     return (y * c->out_width + x) * s->out_channels;
 }
 
-/* Appends the segments of one pixel, joining runs that are contiguous in x and in the weights. The
-   backward weights hold the taps in reverse order, which makes stride 1 contiguous there too.
-   out NULL: only counts. */
+/* Writes the segments of one pixel, joining runs that are contiguous in x and in the weights, and
+   returns their number. The backward weights store the taps in reverse order, which makes runs
+   contiguous at stride 1 in this direction too. out NULL: only counts. */
 static int64_t prun__segments_write_pixel(const prun__conv *c, int forward, int64_t ty, int64_t tx,
                                           prun__segment *out) {
     const int64_t depth = forward ? c->shape.in_channels : c->shape.out_channels;
@@ -5571,21 +5597,21 @@ static int64_t prun__padded_width(const prun__conv *c) {
     return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
 }
 
-/* Floats of the zero-padded copy of a block, 0 if the input itself will do. */
+/* Floats of the zero-padded copy of a block; 0 if there is no padding and so no copy. */
 static int64_t prun__padded_size(const prun__conv *c) {
     const int64_t h = prun__padded_height(c), w = prun__padded_width(c);
     if (h == c->shape.in_height && w == c->shape.in_width) return 0;
     return h * w * c->shape.in_channels * PRUN_LANES;
 }
 
-/* Few in-channels would leave most of a tile of the weight gradient empty: then its rows are the
-   taps and channels in one run. That needs x with its padding. */
+/* With few in-channels, most rows of a tile of the weight gradient would be empty. Its rows are
+   then all taps and channels in one run, which needs x with its padding. */
 static int prun__conv_has_joined_taps(const prun__conv *c) {
     return c->shape.in_channels < 4 && c->taps > 1;
 }
 
-/* Places of the weight gradient's rows in x; tiles may reach three rows beyond the last, which is
-   repeated. */
+/* Fills in the offsets of the weight gradient's rows in x. Tiles may extend three rows beyond the
+   last one, so its offset is repeated. */
 static prun_status prun__conv_make_rows(prun_context *context, prun__conv *c) {
     const int64_t ins = c->shape.in_channels, width = c->shape.kernel[1], all = c->taps * ins;
     int64_t i;
@@ -5603,7 +5629,7 @@ static prun_status prun__conv_make_rows(prun_context *context, prun__conv *c) {
     return PRUN_OK;
 }
 
-/* Frees the arrays of a plan, even of one that is only partly made, and clears it. */
+/* Frees the arrays of a plan, which may be incomplete, and clears it. */
 static void prun__conv_free(prun_context *context, prun__conv *c) {
     prun__free(context, c->forward.segment);
     prun__free(context, c->forward.first);
@@ -5614,7 +5640,7 @@ static void prun__conv_free(prun_context *context, prun__conv *c) {
     memset(c, 0, sizeof *c);
 }
 
-/* On failure everything is released again. */
+/* Makes the plan of a convolution. On failure everything is freed. */
 static prun_status prun__conv_make(prun_context *context, const prun_conv2d *shape, prun__conv *c) {
     prun_status status;
     memset(c, 0, sizeof *c);
@@ -5629,7 +5655,7 @@ static prun_status prun__conv_make(prun_context *context, const prun_conv2d *sha
     return status;
 }
 
-/* Winograd takes this shape. */
+/* True if Winograd supports this shape. */
 static int prun__conv_can_use_winograd(const prun_conv2d *s) {
     int i, fits = s->kernel[0] == 3 && s->kernel[1] == 3 && s->stride[0] == s->stride[1] &&
                   s->stride[0] <= 2;
@@ -5646,8 +5672,8 @@ static int64_t prun__packed_size(const prun__conv *c, int forward) {
     return 36 * (plane + 16) + (out + (out * in + 1) / 2 + 15) / 16 * 16; /* see prun__holes */
 }
 
-/* A weight with the scale of its output channel (NULL: 1), which folds a batch norm. What is too
-   small for a normal float becomes zero, because subnormals slow some CPUs ten times. */
+/* A weight times the scale of its output channel (NULL: 1), which folds in a batch norm. Subnormal
+   results become zero, because some CPUs are ten times slower with subnormals. */
 static float prun__folded_weight(float weight, const double *scale, int64_t channel) {
     const float v = scale ? (float)((double)weight * scale[channel]) : weight;
     return fabsf(v) < 1.17549435e-38f ? 0.0f : v;
@@ -5678,8 +5704,8 @@ static void prun__direct_pack_panel(const prun__conv *c, int forward, const floa
     }
 }
 
-/* Forward (or input gradient) of one block. A panel's weights stay in the first-level cache while a
-   row of pixels streams past. */
+/* Forward (or input gradient) of one block. A panel's weights stay in the first-level cache for a
+   whole row of pixels. */
 static void prun__direct_run(const prun__conv *c, int forward, const float *x, const float *packed,
                              prun__finish finish, float *y) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -5712,17 +5738,17 @@ static void prun__direct_run(const prun__conv *c, int forward, const float *x, c
 
 /* [WINOGRAD.I] convolution by Winograd: when it is used, its transforms, its exact zeros */
 /*
-   Winograd: each 4x4 tile of the result comes from a 6x6 tile of x, at stride 2 from 9x9. Both are
-   taken to 36 (81) points, called frequencies; in each of them the channels are joined by the dense
-   panel kernel, with tiles in the place of pixels. Weights are the same at the four points of a
-   1-tap filter, so there are 36 planes of them at either stride. At stride 2 the input gradient
-   makes 8x8 pixels of dx from 5x5 of dy: those that meet two taps along an axis alternate with
-   those that meet one.
+   Each 4x4 tile of the result is computed from a 6x6 tile of x, or 9x9 at stride 2. Pixels and
+   weights are transformed to 36 (81) points, called frequencies. At each of them the dense panel
+   kernel sums over the channels, with tiles in the place of pixels. The four points of a 1-tap
+   filter share their weights, so there are 36 planes of weights at either stride. At stride 2 the
+   input gradient computes 8x8 pixels of dx from 5x5 of dy: along an axis, pixels that two taps
+   reach alternate with pixels that one tap reaches.
 */
 #ifndef PRUNABILITY_NO_NET
 
-/* Where Winograd was measured to win: from so many channels and such an extent of the result on
-   the products saved pay for the transforms. */
+/* True if Winograd is to be used: on request, or from `channels` channels and a result of `extent`
+   pixels per side on, where it was measured to be faster in spite of its transforms. */
 static int prun__conv_uses_winograd_from(const prun__conv *c, int64_t channels, int64_t extent) {
     const prun_conv2d *s = &c->shape;
     if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__conv_can_use_winograd(s)) return 0;
@@ -5731,7 +5757,7 @@ static int prun__conv_uses_winograd_from(const prun__conv *c, int64_t channels, 
            c->out_width >= extent;
 }
 
-/* True at stride 2. The only other stride of Winograd is 1. */
+/* True at stride 2. Winograd supports only strides 1 and 2. */
 static int prun__conv_is_strided(const prun__conv *c) { return c->shape.stride[0] == 2; }
 
 /* True if the forward pass and the input gradient use Winograd. The thresholds are measured. */
@@ -5739,8 +5765,8 @@ static int prun__conv_uses_winograd(const prun__conv *c) {
     return prun__conv_uses_winograd_from(c, prun__conv_is_strided(c) ? 32 : 8, 4);
 }
 
-/* True if the weight gradient uses Winograd, which pays there from larger sizes on than forward
-   (measured). */
+/* True if the weight gradient uses Winograd. The thresholds are measured, and higher than for the
+   forward pass. */
 static int prun__weight_gradient_uses_winograd(const prun__conv *c) {
     if (prun__conv_is_strided(c)) return prun__conv_uses_winograd_from(c, 48, 8);
     return prun__conv_uses_winograd_from(c, 8, 8) || prun__conv_uses_winograd_from(c, 32, 4);
@@ -5751,21 +5777,21 @@ static int64_t prun__winograd_points(const prun__conv *c) {
     return prun__conv_is_strided(c) ? 9 : 6;
 }
 
-/* Points of both axes together. */
+/* Points of a tile, over both axes. */
 static int64_t prun__winograd_frequencies(const prun__conv *c) {
     return prun__winograd_points(c) * prun__winograd_points(c);
 }
 
-/* Plane of weights of frequency f. */
+/* Index of the plane of weights for frequency f. */
 static int64_t prun__frequency_plane(const prun__conv *c, int64_t f) {
     const int64_t points = prun__winograd_points(c);
     return 6 * PRUN__MIN(f / points, 5) + PRUN__MIN(f % points, 5);
 }
 
-/* Most tiles that go through the frequencies together. Their frequencies are read one after the
-   other from at most 4 MB (more only where four tiles need more), which the third-level cache
-   serves fast enough. Fewer tiles would read the weights, and add up the lanes of weight gradients,
-   more often. */
+/* Largest number of tiles that are transformed together. In the forward pass their frequencies take
+   at most 4 MB (more only if four tiles need more), and reading them in turn from the third-level
+   cache is fast enough. With fewer tiles, the weights would be read more often, and the lanes of
+   weight gradients added up more often. */
 #define PRUN__WINOGRAD_TILES 16
 
 /* Tiles whose frequencies, of `channels` vectors each, fit into `bytes`: at least `least`, at most
@@ -5776,14 +5802,14 @@ static int64_t prun__tiles_within(const prun__conv *c, int64_t bytes, int64_t ch
     return PRUN__MAX(least, PRUN__MIN(bytes / tile, PRUN__WINOGRAD_TILES));
 }
 
-/* Tiles that the forward pass and the input gradient transform together; their frequencies take
-   about 4 MB. */
+/* Tiles that the forward pass and the input gradient transform together; their frequencies take at
+   most 4 MB, unless four tiles need more. */
 static int64_t prun__winograd_tiles(const prun__conv *c) {
     return prun__tiles_within(c, INT64_C(1) << 22, c->shape.in_channels + c->shape.out_channels, 4);
 }
 
-/* Vectors from one tile to the next: an odd number, because powers of two would send tiles, and the
-   36 or 81 streams of a transform, into the same few cache sets. */
+/* Vectors from one tile to the next: an odd number, because with powers of two the tiles, and the
+   36 or 81 streams of a transform, would share a few cache sets. */
 static int64_t prun__tile_stride(int64_t channels) { return channels | 1; }
 
 /* Floats from one frequency of `tiles` tiles to the next: an odd number of vectors as well. */
@@ -5791,8 +5817,9 @@ static int64_t prun__frequency_stride(int64_t tiles, int64_t channels) {
     return (tiles * prun__tile_stride(channels) | 1) * PRUN_LANES;
 }
 
-/* Floats of scratch for a block: frequencies of x and of y, a zero pixel, a pixel for leftovers;
-   for exact zeros the pixels of a tile as they were, and the least results of its channels. */
+/* Floats of scratch per worker: frequencies of x and of y, a zero pixel, and a pixel for outputs
+   outside the image; for exact zeros, a tile's pixels before accumulation and its channels' least
+   results. */
 static int64_t prun__winograd_scratch(const prun__conv *c) {
     const int64_t in = c->shape.in_channels, out = c->shape.out_channels;
     const int64_t tiles = prun__winograd_tiles(c), pixels = prun__conv_is_strided(c) ? 64 : 16;
@@ -5801,7 +5828,7 @@ static int64_t prun__winograd_scratch(const prun__conv *c) {
            (in + out) * PRUN_LANES + (pixels + 1) * PRUN__MAX(in, out) * PRUN_LANES;
 }
 
-/* Kernels to planes along an axis, by stride - 1. */
+/* The matrices G, which transform kernels to planes along an axis, by stride - 1. */
 static const float prun__winograd_g[2][6][3] = {{{1 / 4.0f, 0, 0},
                                                  {-1 / 6.0f, -1 / 6.0f, -1 / 6.0f},
                                                  {-1 / 6.0f, 1 / 6.0f, -1 / 6.0f},
@@ -5815,7 +5842,7 @@ static const float prun__winograd_g[2][6][3] = {{{1 / 4.0f, 0, 0},
                                                  {0, 0, 1},
                                                  {0, 1, 0}}};
 
-/* G g along one axis: `step` values apart, for four kernels at a time. */
+/* u = G g along one axis, for four kernels; consecutive values are g_step and u_step apart. */
 static inline void prun__winograd_axis_planes(int strided, const prun__f4 *g, int g_step,
                                               prun__f4 *u, int u_step) {
     const prun__f4 g0 = g[0], g1 = g[g_step], g2 = g[2 * g_step];
@@ -5851,20 +5878,21 @@ static void prun__winograd_kernel_planes(int strided, const float *g, float *u) 
     }
 }
 
-/* Floats from one plane of weights to the next: as with frequencies, off the powers of two. */
+/* Floats from one plane of weights to the next; like frequencies, planes avoid powers of two. */
 static int64_t prun__plane_stride(prun__cut cut, int64_t in) {
     return prun__cut_total(cut) * in + 16;
 }
 
-/* Follows the planes of weights in the packed buffer. reach: per output channel the sum of absolute
-   weights if some of the filter's weights are zero, -1 if all are, 0 if none is. taps, where reach
-   is positive: per (output channel, input channel) a bit for each tap whose weight is not zero. */
+/* Zeros among the weights; stored after their planes in the packed buffer. reach: per output
+   channel, the sum of absolute weights if some of the filter's weights are zero, -1 if all are, and
+   0 if no weight is. taps, if reach is positive: per (output channel, input channel), a bit for
+   each tap whose weight is not zero. */
 typedef struct prun__holes {
     float *reach;
     uint16_t *taps;
 } prun__holes;
 
-/* Where the holes lie in a packed buffer. Packing writes through this, hence the cast. */
+/* Locates the holes in a packed buffer. The cast drops const, because packing writes them. */
 static prun__holes prun__holes_get(const prun__conv *c, int forward, const float *packed) {
     const int64_t out = forward ? c->shape.out_channels : c->shape.in_channels;
     const int64_t in = forward ? c->shape.in_channels : c->shape.out_channels;
@@ -5874,7 +5902,7 @@ static prun__holes prun__holes_get(const prun__conv *c, int forward, const float
     return holes;
 }
 
-/* Records which weights of filter i, of which some are zero, are not. */
+/* Records the non-zero weights of filter i, some of whose weights are zero. */
 static void prun__holes_find(const prun__conv *c, int forward, const float *weight,
                              const double *scale, int64_t i, const prun__holes *holes) {
     const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels;
@@ -5895,7 +5923,7 @@ static void prun__holes_find(const prun__conv *c, int forward, const float *weig
     holes->reach[i] = (float)sum;
 }
 
-/* One panel in all planes: [plane][panel][in][width]; kernels flipped backward. */
+/* Packs one panel in all planes: [plane][panel][in][width]. Backward, kernels are flipped. */
 static void prun__winograd_pack_panel(const prun__conv *c, int forward, const float *weight,
                                       const double *scale, int64_t panel, float *packed) {
     const int64_t outs = c->shape.out_channels, ins = c->shape.in_channels;
@@ -5930,11 +5958,11 @@ static void prun__winograd_pack_panel(const prun__conv *c, int forward, const fl
     }
 }
 
-/* What one axis, and one direction, of a convolution looks like to Winograd. */
+/* Geometry of the tiles along one axis, for one direction of a convolution. */
 typedef struct prun__axis {
     int64_t in, out;           /* pixels */
-    int64_t in_step, out_step; /* from tile to tile */
-    int64_t from[9], to[8];    /* pixels of the points and of the outputs, from a tile's corner */
+    int64_t in_step, out_step; /* pixels from tile to tile */
+    int64_t from[9], to[8];    /* offsets of a tile's input and output pixels from its corner */
     int64_t tiles;
 } prun__axis;
 
@@ -5945,8 +5973,8 @@ typedef struct prun__tiling {
     int64_t count;           /* tiles */
 } prun__tiling;
 
-/* At stride 2 and backward, pixel e of dx meets tap k of dy's pixel i where e + padding = 2 i + k:
-   taps 0 and 2 where e + padding is even, tap 1 where it is odd. */
+/* Backward at stride 2, tap k connects pixel e of dx with pixel i of dy where e + padding = 2 i +
+   k: taps 0 and 2 where e + padding is even, and tap 1 where it is odd. */
 static prun__axis prun__axis_make(const prun__conv *c, int forward, int axis) {
     const prun_conv2d *s = &c->shape;
     const int64_t x = axis ? s->in_width : s->in_height, y = axis ? c->out_width : c->out_height;
@@ -5982,13 +6010,13 @@ static prun__tiling prun__tiling_make(const prun__conv *c, int forward) {
     return t;
 }
 
-/* Place of a tile. Tiles are walked through in order, because divisions would cost about 1 % of a
-   narrow layer. */
+/* Position of a tile. Tiles are visited in order, because finding each by divisions would cost
+   about 1 % of the time of a narrow layer. */
 typedef struct prun__tile {
     int64_t block, row, column;
 } prun__tile;
 
-/* The tile with this number, counted through all blocks. */
+/* The tile with this number; tiles are numbered through all blocks. */
 static prun__tile prun__tile_find(const prun__tiling *t, int64_t number) {
     const int64_t columns = t->axis[1].tiles, inside = number % t->count;
     prun__tile tile;
@@ -6007,7 +6035,7 @@ static void prun__tile_step(const prun__tiling *t, prun__tile *tile) {
     tile->block++;
 }
 
-/* The input pixels of a tile; `zero` where it reaches over the border. x: its block. */
+/* The input pixels of a tile; `zero` where it extends over the border. x: its block. */
 static void prun__tile_find_inputs(const prun__tiling *t, const prun__tile *tile, const float *x,
                                    const float *zero, const float **pixel) {
     const prun__axis *h = &t->axis[0], *w = &t->axis[1];
@@ -6021,7 +6049,7 @@ static void prun__tile_find_inputs(const prun__tiling *t, const prun__tile *tile
         }
 }
 
-/* The output pixels of a tile; `rest` where the image ends inside it. */
+/* The output pixels of a tile; `rest` for those outside the image. y: its block. */
 static void prun__tile_find_outputs(const prun__tiling *t, const prun__tile *tile, const float *y,
                                     const float *rest, const float **pixel) {
     const prun__axis *h = &t->axis[0], *w = &t->axis[1];
@@ -6035,7 +6063,7 @@ static void prun__tile_find_outputs(const prun__tiling *t, const prun__tile *til
         }
 }
 
-/* Joins the channels of `tiles` tiles in every frequency: v to m, or added to it. */
+/* Sums over the input channels of `tiles` tiles at every frequency: from v to m, or added to m. */
 static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int64_t tiles,
                                 const float *packed, const float *v, int accumulate, float *m) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6072,16 +6100,17 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
 }
 
 /* Exact zeros. The transforms mix the pixels of a tile, so an output whose products are all zero
-   would come out as a rounding error of its neighbours' products, and a ReLU behind it would let a
-   gradient pass. Such outputs are found and set to their bias. Without zeros among the weights only
-   the inputs matter, and a few pixels prove that a tile has no such output. A filter with zeros
-   among its weights is examined when one of its results is small enough to be a rounding error. */
+   would be a rounding error of its neighbours' products instead, and a ReLU that follows could pass
+   a gradient. Such outputs are found and set to their bias. If no weight is zero, only the inputs
+   matter, and a few pixels prove that a tile has no such output. A filter with zeros among its
+   weights is examined when one of its results is small enough to be a rounding error. */
 
 /* Bounds the rounding error of an output, relative to the largest input times the filter's sum of
    absolute weights. The largest error seen in 3 million outputs was 3.2e-6. */
 #define PRUN__WINOGRAD_NOISE (1.0f / 16384.0f)
 
-/* Lanes of output pixel (py, px) in which every product is zero. taps: of the filter, NULL: any. */
+/* Lanes of output pixel (py, px) in which every product is zero. taps: the filter's non-zero
+   weights; NULL: all weights are non-zero. */
 static uint32_t prun__zero_lanes(const prun__conv *c, int forward, const float *x, int64_t py,
                                  int64_t px, const uint16_t *taps) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6111,8 +6140,9 @@ static uint32_t prun__zero_lanes(const prun__conv *c, int forward, const float *
     return ~found & PRUN__ALL_LANES;
 }
 
-/* True when every output of a tile certainly has a non-zero input in every lane: when each group of
-   pixels that several outputs share has. kind: 0 stride 1, 1 stride 2, 2 its input gradient. */
+/* True if every output of a tile certainly has a non-zero input in every lane, which is proven if
+   groups of pixels that outputs share have one. kind: 0 stride 1, 1 stride 2, 2 its input
+   gradient. */
 static int prun__tile_is_full(const prun__tiling *t, int kind, const prun__tile *tile,
                               const float *const *pixel) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6134,12 +6164,12 @@ static int prun__tile_is_full(const prun__tiling *t, int kind, const prun__tile 
     return 1;
 }
 
-/* A convolution of a sum of several of the same shape: its input and packed weights. */
+/* One term of a sum of convolutions of the same shape: its input and its packed weights. */
 typedef struct prun__term {
     const float *x, *packed;
 } prun__term;
 
-/* What a call of Winograd works on, and its scratch. */
+/* The state of one call of prun__winograd_run, and its scratch. */
 typedef struct prun__winograd {
     const prun__conv *conv;
     const prun__term *term;
@@ -6147,16 +6177,16 @@ typedef struct prun__winograd {
     prun__tiling tiling;
     int forward, kind; /* as in prun__tile_is_full */
     int64_t x_size, y_size;
-    int64_t v_tile, v_stride, m_tile, m_stride; /* from tile to tile, from point to point */
+    int64_t v_tile, v_stride, m_tile, m_stride; /* floats from tile to tile, point to point */
     float *v, *m, *zero, *rest, *before, *least;
     prun__finish finish;
     prun__holes holes;
     int has_holes;
-    int64_t measured; /* block whose inputs `largest` is of, or -1 */
+    int64_t measured; /* block whose largest inputs `largest` holds, or -1 */
     float largest[PRUN_LANES];
 } prun__winograd;
 
-/* Makes channel o of one pixel what it is without products, in the given lanes. */
+/* Sets channel o of one pixel, in the given lanes, to its exact value if all products are zero. */
 static void prun__zero_put(const prun__winograd *w, int64_t pixel, int64_t o, uint32_t lanes,
                            float *y) {
     const float bias = w->finish.bias ? w->finish.bias[o] : 0.0f;
@@ -6167,7 +6197,7 @@ static void prun__zero_put(const prun__winograd *w, int64_t pixel, int64_t o, ui
         if (lanes >> l & 1) y[l] = w->finish.accumulate ? before[l] : value;
 }
 
-/* True if, in some lane, the result of filter o may be nothing but rounding error. */
+/* True if the result of filter o may be only rounding error in some lane. */
 static int prun__result_is_small(const prun__winograd *w, int64_t o) {
     const float *least = w->least + o * PRUN_LANES;
     const float limit = PRUN__WINOGRAD_NOISE * w->holes.reach[o];
@@ -6176,15 +6206,15 @@ static int prun__result_is_small(const prun__winograd *w, int64_t o) {
     return tiny && limit > 0.0f;
 }
 
-/* Gives a tile's outputs without products their exact values. full: no output lacks inputs. y: the
-   tile's pixels. */
+/* Sets those outputs of a tile whose products are all zero to their exact values. full: every
+   output has non-zero inputs. y: the tile's pixels. */
 static void prun__zeros_restore(const prun__winograd *w, const prun__tile *tile, int full,
                                 float *const *y) {
     const prun__tiling *t = &w->tiling;
     const prun__axis *rows = &t->axis[0], *columns = &t->axis[1];
     const int64_t y0 = tile->row * rows->out_step, x0 = tile->column * columns->out_step;
     int64_t o, k;
-    /* Channel -1: all of them, where the inputs alone are zero. */
+    /* o = -1: all channels at once, for pixels whose inputs are all zero. */
     for (o = full ? 0 : -1; o < (w->has_holes ? t->out : 0); o++) {
         if (o >= 0 && !prun__result_is_small(w, o)) continue;
         for (k = 0; k < t->outputs * t->outputs; k++) {
@@ -6202,7 +6232,7 @@ static void prun__zeros_restore(const prun__winograd *w, const prun__tile *tile,
     }
 }
 
-/* True when a filter has zeros among its weights. */
+/* True if some filter has zeros among its weights, but not only zeros. */
 static int prun__has_holes(const prun__holes *holes, int64_t filters) {
     int64_t o;
     for (o = 0; o < filters; o++)
@@ -6219,8 +6249,8 @@ static int prun__weights_are_full(const prun__conv *c, int forward, const float 
     return 1;
 }
 
-/* Prepares a call: tiling, strides, and the scratch memory cut into its arrays, with the zero pixel
-   cleared. */
+/* Prepares a call: makes the tiling and strides, divides the scratch memory into arrays, and clears
+   the zero pixel. */
 static prun__winograd prun__winograd_make(const prun__conv *c, int forward, const prun__term *term,
                                           int terms, prun__finish finish, float *scratch) {
     const int64_t tiles = prun__winograd_tiles(c);
@@ -6252,7 +6282,7 @@ static prun__winograd prun__winograd_make(const prun__conv *c, int forward, cons
     return w;
 }
 
-/* Takes a tile, number i of those at hand, back from the frequencies. */
+/* Transforms tile i of those in `m` back from frequencies to pixels, and restores exact zeros. */
 static void prun__winograd_write_tile(prun__winograd *w, int64_t i, const prun__tile *tile,
                                       int full, float *y) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6277,8 +6307,8 @@ static void prun__winograd_write_tile(prun__winograd *w, int64_t i, const prun__
     prun__zeros_restore(w, tile, full, to);
 }
 
-/* Forward or input gradient of some blocks: one convolution, or the sum of two, which are joined in
-   the frequencies and may have no zeros among their weights. scratch: prun__winograd_scratch
+/* Forward or input gradient of some blocks: one convolution, or the sum of two. Two are added at
+   the frequencies, and their weights must not contain zeros. scratch: prun__winograd_scratch
    floats. */
 static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks,
                                const prun__term *term, int terms, prun__finish finish,
@@ -6310,8 +6340,8 @@ static void prun__winograd_run(const prun__conv *c, int forward, int64_t blocks,
 
 /* [KERNELGRAD.I] gradients with respect to kernels, direct and by Winograd */
 /*
-   Sums over pixels and images. Groups of blocks add up partial sums of their own, which are added
-   in the order of the groups.
+   Gradients with respect to kernels are sums over pixels and images. Each group of blocks has its
+   own partial sums, and these are added in the order of the groups.
 */
 #ifndef PRUNABILITY_NO_NET
 
@@ -6325,7 +6355,7 @@ static int64_t prun__conv_out_size(const prun__conv *c) {
     return c->shape.out_channels * c->out_height * c->out_width * PRUN_LANES;
 }
 
-/* Copies a block into the middle of zeros. */
+/* Copies a block and adds its zero padding. */
 static void prun__block_copy_padded(const prun__conv *c, const float *x, float *padded) {
     const int64_t row = c->shape.in_width * c->shape.in_channels * PRUN_LANES;
     const int64_t left = c->shape.padding[1] * c->shape.in_channels * PRUN_LANES;
@@ -6341,11 +6371,11 @@ static void prun__block_copy_padded(const prun__conv *c, const float *x, float *
     memset(padded, 0, (size_t)(c->shape.padding[2] * wide) * sizeof(float));
 }
 
-/* Weight gradient -- sums over pixels and images of x times dy, in register tiles of tile_rows
-   kernel positions x tile_columns out-channels. Tasks are (group of blocks) x (chunk of
-   out-channels). The number of groups depends on the shape alone, so the order of summation never
-   depends on the threads. Groups give narrow layers enough tasks; wide layers have them already and
-   need no extra buffers. */
+/* Weight gradient: sums over pixels and images of x times dy, in register tiles of tile_rows kernel
+   positions x tile_columns out-channels. Tasks are (group of blocks) x (chunk of out-channels). The
+   number of groups depends only on the shape and the number of blocks, so the order of summation
+   never depends on the threads. Groups give narrow layers enough tasks; wide layers have enough
+   chunks, and need no extra buffers. */
 typedef struct prun__weight_job {
     const prun__conv *conv;
     const float *x, *dy;   /* of the first `first` blocks */
@@ -6374,7 +6404,7 @@ typedef struct prun__rows {
     int joined;
 } prun__rows;
 
-/* Makes the layout of the gradient's rows for the tiles of the present tier. */
+/* Makes the layout of the gradient's rows for the tiles of the current tier. */
 static prun__rows prun__rows_make(const prun__conv *c) {
     const int64_t tile = prun__kernels_get()->tile_rows, ins = c->shape.in_channels;
     prun__rows r;
@@ -6386,12 +6416,13 @@ static prun__rows prun__rows_make(const prun__conv *c) {
     return r;
 }
 
-/* Out-channels of a chunk: their gradients of a strip and the sums stay in the caches. */
+/* Out-channels per chunk, few enough for their part of a strip of dy and their sums to stay in the
+   caches. */
 static int64_t prun__direct_chunk(const prun__conv *c) {
     return PRUN__MIN(c->shape.out_channels, 48);
 }
 
-/* The same for Winograd, which transforms x anew for every chunk. */
+/* The same for Winograd, which transforms x again for every chunk and so has larger chunks. */
 static int64_t prun__winograd_chunk(const prun__conv *c) {
     return PRUN__MIN(c->shape.out_channels, 96);
 }
@@ -6406,34 +6437,34 @@ static int64_t prun__chunk_channels(const prun__conv *c, int64_t most, int64_t c
     return PRUN__MIN(most, c->shape.out_channels - chunk * most);
 }
 
-/* Number of groups of blocks: enough for eight tasks in all, but none is empty. Threads play no
-   part, so that sums do not depend on them. */
+/* Number of groups of blocks: enough for eight tasks in total, but no group is empty. It does not
+   depend on the number of threads, and so neither do the sums. */
 static int64_t prun__weight_groups(const prun__conv *c, int64_t most, int64_t blocks) {
     const int64_t chunks = prun__weight_chunks(c, most);
     return PRUN__MIN(blocks, (7 + chunks) / chunks);
 }
 
-/* Enough for the tiles of every tier. */
+/* Floats of partial sums, enough for the tiles of every tier. */
 static int64_t prun__direct_partial_size(const prun__conv *c, int64_t blocks) {
     const int64_t slots = PRUN__MAX(c->taps * (c->shape.in_channels + 3), 4);
     return prun__weight_groups(c, prun__direct_chunk(c), blocks) *
            prun__weight_chunks(c, prun__direct_chunk(c)) * prun__direct_chunk(c) * slots;
 }
 
-/* Output pixels whose tile is summed at a time: few enough for a column of dy to stay in the
-   first-level cache beside the rows of x that stream past, many enough for the adding up of lanes
-   at the end to cost little. */
+/* Output pixels per strip: few enough for the current columns of dy to stay in the first-level
+   cache while rows of x stream through it, and many enough for the final sum over lanes to cost
+   little. */
 #define PRUN__WEIGHT_PIXELS 48
 
 /* Some rows of one block, or all rows of several. */
 typedef struct prun__strip {
     const float *x, *dy; /* of the first block; dy of the chunk's first channel */
     int64_t blocks, row, rows;
-    float *column; /* dy of the columns at work, [block][pixel][column] */
+    float *column; /* dy of the current columns, [block][pixel][column] */
 } prun__strip;
 
-/* Columns at work are copied side by side: pixels of dy are often a multiple of 4 KB apart, where
-   they would push one another out of the cache. */
+/* Copies the current columns next to each other: pixels of dy are often a multiple of 4 KB apart,
+   and would evict each other from the cache. */
 static void prun__strip_copy_columns(const prun__conv *c, const prun__strip *s, int64_t from,
                                      int64_t columns) {
     const int64_t outs = c->shape.out_channels, pixels = s->rows * c->out_width;
@@ -6447,13 +6478,13 @@ static void prun__strip_copy_columns(const prun__conv *c, const prun__strip *s, 
     }
 }
 
-/* Width of the next columns out of `left`: all as equal as can be. */
+/* Width of the next tile if `left` columns are left; all tiles are about equally wide. */
 static int64_t prun__tile_width(int64_t left) {
     const int64_t most = prun__kernels_get()->tile_columns, tiles = (left + most - 1) / most;
     return (left + tiles - 1) / tiles;
 }
 
-/* One run of rows (tap) from in-channel `from` to `to`, against some columns. */
+/* Adds the products of rows from .. to - 1 of one run (tap) and some columns to the sums. */
 static void prun__strip_add_tap(const prun__conv *c, const prun__rows *r, const prun__strip *s,
                                 int64_t tap, int64_t from, int64_t to, int64_t column,
                                 int64_t columns, float *sums) {
@@ -6494,8 +6525,8 @@ static void prun__strip_add_tap(const prun__conv *c, const prun__rows *r, const 
     kernels->correlate[columns](&j);
 }
 
-/* A strip against a chunk. In-channels go in portions that stay in the second-level cache while all
-   columns pass. */
+/* Adds the products of a strip and a chunk. Rows are processed in portions of in-channels that stay
+   in the second-level cache for all columns. */
 static void prun__strip_add(const prun__conv *c, const prun__rows *r, const prun__strip *s,
                             int64_t channels, float *sums) {
     const int64_t rows = prun__kernels_get()->tile_rows;
@@ -6512,17 +6543,17 @@ static void prun__strip_add(const prun__conv *c, const prun__rows *r, const prun
         }
 }
 
-/* Rows of a strip, and blocks of one where a block is small. */
+/* Output rows of a strip. */
 static int64_t prun__strip_rows(const prun__conv *c) {
     return PRUN__MAX(1, PRUN__MIN(c->out_height, PRUN__WEIGHT_PIXELS / c->out_width));
 }
 
-/* Blocks of a strip where a block has fewer pixels than a strip should have. */
+/* Blocks of a strip; several if a block has fewer pixels than a strip should have. */
 static int64_t prun__strip_blocks(const prun__conv *c) {
     return PRUN__MAX(1, PRUN__WEIGHT_PIXELS / (c->out_height * c->out_width));
 }
 
-/* A padded block, and columns of dy: no tier has more than six. */
+/* Floats of scratch per worker: a padded block, and columns of dy, at most six in every tier. */
 static int64_t prun__direct_weight_scratch(const prun__conv *c) {
     return prun__padded_size(c) +
            prun__strip_blocks(c) * prun__strip_rows(c) * c->out_width * 6 * PRUN_LANES;
@@ -6557,7 +6588,7 @@ static void prun__direct_weight_task(void *pointer, int64_t item, int64_t worker
     }
 }
 
-/* Adds the groups' sums to the first group's, in order; a piece at a time. */
+/* Adds one piece of the other groups' sums to the first group's, in order. */
 #define PRUN__PIECES 64
 static void prun__groups_add_task(void *pointer, int64_t piece, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
@@ -6586,7 +6617,8 @@ static void prun__direct_unpack_task(void *pointer, int64_t o, int64_t worker) {
         for (tap = 0; tap < c->taps; tap++) *to++ = sum[tap * r.tap + i];
 }
 
-/* The weight gradient without Winograd: the sums of all tasks, added over groups, then unpacked. */
+/* The weight gradient without Winograd: computes the sums of all tasks, adds them over groups, and
+   unpacks them. */
 static void prun__direct_weight_gradient(prun_context *context, prun__weight_job *job) {
     const prun__rows r = prun__rows_make(job->conv);
     job->chunks = prun__weight_chunks(job->conv, prun__direct_chunk(job->conv));
@@ -6597,28 +6629,29 @@ static void prun__direct_weight_gradient(prun_context *context, prun__weight_job
     prun__for(context, prun__direct_unpack_task, job, job->conv->shape.out_channels);
 }
 
-/* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, 36 products per tile, at stride
-   2 81, instead of 144. Sums of a task: [plane][out-channel of the chunk][in-channel]. */
+/* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, with 36 products per tile (81
+   at stride 2) instead of 144. Floats of a task's sums: [plane][out-channel of the
+   chunk][in-channel]. */
 static int64_t prun__winograd_sums_size(const prun__conv *c) {
     return 36 * prun__winograd_chunk(c) * (c->shape.in_channels + 3);
 }
 
-/* As many groups as give each eight tiles on average: the lanes of all sums are added up once per
-   group. */
+/* Number of groups: as above, but on average at least eight tiles in each, because a group's sums
+   cost a fixed time to add up. */
 static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
     const int64_t tiles = blocks * prun__tiling_make(c, 1).count;
     return PRUN__MAX(1,
                      PRUN__MIN(prun__weight_groups(c, prun__winograd_chunk(c), blocks), tiles / 8));
 }
 
-/* Tiles at a time: here adding up the lanes is what costs for too few of them, so more of the
-   third-level cache is spent. */
+/* Tiles that are transformed together. The lanes of all sums are added up once for them, which is
+   expensive for few tiles, so this takes up to 8 MB of the third-level cache. */
 static int64_t prun__weight_tiles(const prun__conv *c) {
     return prun__tiles_within(c, INT64_C(1) << 23, c->shape.in_channels + prun__winograd_chunk(c),
                               8);
 }
 
-/* Frequencies of x and of a chunk of dy, a zero pixel. */
+/* Floats of scratch per worker: frequencies of x and of a chunk of dy, and a zero pixel. */
 static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
     return prun__winograd_frequencies(c) *
                (prun__frequency_stride(prun__weight_tiles(c), c->shape.in_channels) +
@@ -6626,7 +6659,8 @@ static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
-/* Adds `tiles` tiles in every frequency to the sums. v and d: frequencies of x and dy. */
+/* Adds the products of `tiles` tiles at every frequency to the sums. v, d: frequencies of x and
+   dy. */
 static void prun__winograd_add_tiles(const prun__conv *c, int64_t tiles, int64_t channels,
                                      const float *v, const float *d, float *sums) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6639,7 +6673,7 @@ static void prun__winograd_add_tiles(const prun__conv *c, int64_t tiles, int64_t
     j.pixels = tiles;
     j.x_pixel = prun__tile_stride(ins) * PRUN_LANES;
     j.y_pixel = prun__tile_stride(channels) * PRUN_LANES;
-    j.x_row = x_stride; /* where points share a plane of weights */
+    j.x_row = x_stride; /* rows and blocks: points that share a plane of weights */
     j.y_row = y_stride;
     j.x_block = points * x_stride;
     j.y_block = points * y_stride;
@@ -6660,8 +6694,8 @@ static void prun__winograd_add_tiles(const prun__conv *c, int64_t tiles, int64_t
     }
 }
 
-/* Sums of one group of blocks and one chunk of out-channels in every frequency; tiles are
-   transformed as they come. */
+/* Sums of one group of blocks and one chunk of out-channels at every frequency, over batches of
+   transformed tiles. */
 static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const prun__kernels *kernels = prun__kernels_get();
@@ -6699,8 +6733,8 @@ static void prun__winograd_weight_task(void *pointer, int64_t item, int64_t work
     }
 }
 
-/* G' u G: 36 sums to the 9 weights, of four kernels. u: `step` floats apart. most: the largest
-   absolute sum of each. */
+/* w = G' u G: from 36 sums to the 9 weights, for four kernels. u: `step` floats from one sum to the
+   next. most: each kernel's largest absolute sum. */
 static void prun__winograd_kernel_weights(int strided, const float *u, int64_t step, float *w,
                                           float *most) {
     const float(*g)[3] = prun__winograd_g[strided];
@@ -6724,9 +6758,9 @@ static void prun__winograd_kernel_weights(int strided, const float *u, int64_t s
         }
 }
 
-/* Keeps in list[0 .. n) the in-channels i whose weight (o, i) at a tap has no product that is not
-   zero, in any block, and returns how many they are. The search begins in the middle of the images,
-   where there is more to see than in the corner. */
+/* Keeps in list[0 .. n) the in-channels i whose weight (o, i) at a tap has only products that are
+   zero, in all blocks, and returns their number. The search begins in the middle of the images,
+   where non-zero pixels are more likely than in the corners. */
 static int64_t prun__weights_select_empty(const prun__weight_job *job, int64_t o, int64_t tap,
                                           int32_t *list, int64_t n) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6758,12 +6792,12 @@ static int64_t prun__weights_select_empty(const prun__weight_job *job, int64_t o
     return n;
 }
 
-/* A weight gradient that is this small beside the kernel's largest sum may be a rounding error. It
-   is set to zero unless one of its products is not zero. Where all sums of a kernel cancel to
-   rounding errors, a gradient whose products are all zero may be one of them. */
+/* A weight gradient that is this small compared with the kernel's largest sum may be a rounding
+   error. It is set to zero if all its products are zero. If all sums of a kernel cancel down to
+   rounding errors, a gradient that should be zero may remain such an error. */
 #define PRUN__WINOGRAD_SUM_NOISE (1.0f / 32.0f)
 
-/* Bits of the taps that lie inside the image for some output; the others have no products. */
+/* Bits of the taps that are inside the image for some output; other taps have no products. */
 static uint32_t prun__taps_inside(const prun__conv *c) {
     const prun_conv2d *s = &c->shape;
     uint32_t rows = 0, columns = 0, taps = 0;
@@ -6783,10 +6817,11 @@ static uint32_t prun__taps_inside(const prun__conv *c) {
     return taps;
 }
 
-/* In-channels whose gradients are judged together. */
+/* In-channels that are unpacked and checked for exact zeros together. */
 #define PRUN__JUDGED 64
 
-/* Takes in-channels from .. to - 1 of an out-channel back from the frequencies, four at a time. */
+/* Transforms in-channels from .. to - 1 of an out-channel back to weights, and restores exact
+   zeros. */
 static void prun__winograd_unpack(const prun__weight_job *job, int64_t o, int64_t from,
                                   int64_t to) {
     const prun__conv *c = job->conv;
@@ -6814,7 +6849,7 @@ static void prun__winograd_unpack(const prun__weight_job *job, int64_t o, int64_
     }
 }
 
-/* Takes one out-channel back from the frequencies. */
+/* Transforms one out-channel back from frequencies to weights. */
 static void prun__winograd_unpack_task(void *pointer, int64_t o, int64_t worker) {
     const prun__weight_job *job = (const prun__weight_job *)pointer;
     const int64_t ins = job->conv->shape.in_channels;
@@ -6824,8 +6859,8 @@ static void prun__winograd_unpack_task(void *pointer, int64_t o, int64_t worker)
         prun__winograd_unpack(job, o, i, PRUN__MIN(i + PRUN__JUDGED, ins));
 }
 
-/* The weight gradient by Winograd: the sums of all tasks, added over groups, then taken back to
-   taps. */
+/* The weight gradient by Winograd: computes the sums of all tasks, adds them over groups, and
+   transforms them back to weights. */
 static void prun__winograd_weight_gradient(prun_context *context, prun__weight_job *job) {
     job->chunks = prun__weight_chunks(job->conv, prun__winograd_chunk(job->conv));
     job->groups = prun__winograd_groups(job->conv, job->blocks);
@@ -6835,7 +6870,7 @@ static void prun__winograd_weight_gradient(prun_context *context, prun__weight_j
     prun__for(context, prun__winograd_unpack_task, job, job->conv->shape.out_channels);
 }
 
-/* Floats of partial sums, and of each worker's scratch. */
+/* Floats of partial sums that a weight gradient needs. */
 static int64_t prun__weight_partial_size(const prun__conv *c, int64_t blocks) {
     if (!prun__weight_gradient_uses_winograd(c)) return prun__direct_partial_size(c, blocks);
     return prun__winograd_groups(c, blocks) * prun__weight_chunks(c, prun__winograd_chunk(c)) *
@@ -6848,7 +6883,7 @@ static int64_t prun__weight_scratch(const prun__conv *c) {
                                                   : prun__direct_weight_scratch(c);
 }
 
-/* The sums of a job, which has its blocks and buffers, into dweight. partial:
+/* Computes the weight gradient of a job whose blocks and buffers are set. partial:
    prun__weight_partial_size floats; strips: workers x prun__weight_scratch. */
 static void prun__weight_job_run(prun_context *context, prun__weight_job *job) {
     if (prun__weight_gradient_uses_winograd(job->conv))
@@ -6876,7 +6911,7 @@ static void prun__weight_gradient(prun_context *context, const prun__conv *c, in
 
 /* [CONV2D.I] a whole convolution by any algorithm: packing, runs, sparse weights */
 /*
-   What networks call for a block or a gradient, and the public functions for a batch.
+   The functions that networks call for some blocks or a gradient, and the public ones for a batch.
 */
 #ifndef PRUNABILITY_NO_NET
 
@@ -6888,7 +6923,7 @@ static void prun__conv_pack_panel(const prun__conv *c, int forward, const float 
     else prun__direct_pack_panel(c, forward, weight, scale, panel, packed);
 }
 
-/* The weights of one direction, to be packed. */
+/* The weights to be packed for one direction. */
 typedef struct prun__pack_job {
     const prun__conv *conv;
     const float *weight;
@@ -6916,7 +6951,7 @@ static int64_t prun__conv_scratch(const prun__conv *c) {
     return prun__conv_can_use_winograd(&c->shape) ? prun__winograd_scratch(c) : 0;
 }
 
-/* Some blocks in one direction, by whichever algorithm the weights were packed for. */
+/* Computes some blocks in one direction, with the algorithm that the weights were packed for. */
 static void prun__conv_run(const prun__conv *c, int forward, int64_t blocks, const float *x,
                            const float *packed, prun__finish finish, float *scratch, float *y) {
     const int64_t in = forward ? prun__conv_in_size(c) : prun__conv_out_size(c);
@@ -6948,18 +6983,18 @@ static PRUN__SHARED void prun__conv_run_sum(const prun__conv *c, int forward, in
     prun__conv_run(c, forward, blocks, term[1].x, term[1].packed, finish, scratch, y);
 }
 
-/* Sparse forward: only kept weights, each a scalar that multiplies 16 images of a few pixels. The
-   sums run in the order of the direct kernel and a zero weight adds nothing, so for finite values
-   the two agree bit by bit (Winograd rounds otherwise). The choice depends on the shape and the
-   weights, never on images or threads. */
+/* Sparse forward: uses only the kept weights, each a scalar that multiplies a few pixels of 16
+   images. Sums run in the order of the direct kernel, and a zero weight adds nothing, so for finite
+   values both agree bit for bit (Winograd rounds differently). The choice depends on the shape and
+   the weights, never on images or threads. */
 
-/* Below these shares of kept weights the sparse kernel is faster than the direct one, faster than
-   Winograd, and than Winograd at stride 2 (measured). */
+/* Below these shares of kept weights the sparse kernel is faster than the direct kernel, than
+   Winograd at stride 1, and than Winograd at stride 2 (measured). */
 #define PRUN__SPARSE_DENSITY 0.45
 #define PRUN__SPARSE_WINOGRAD 0.15
 #define PRUN__SPARSE_STRIDED 0.27
 
-/* True when few enough weights are left and offsets fit their type. */
+/* True if few enough weights are non-zero, and offsets fit into 32 bits. */
 static int prun__conv_is_sparse(const prun__conv *c, const float *weight) {
     const int64_t size = c->shape.out_channels * c->shape.in_channels * c->taps;
     const double most = !prun__conv_uses_winograd(c) ? PRUN__SPARSE_DENSITY
@@ -6973,7 +7008,8 @@ static int prun__conv_is_sparse(const prun__conv *c, const float *weight) {
     return (double)kept <= most * (double)size;
 }
 
-/* Kept weights of each output channel, by (tap, in-channel); row[o] .. row[o + 1] bounds them. */
+/* Packs the kept weights of each output channel o, by (tap, in-channel), into out[row[o]] ..
+   out[row[o + 1] - 1]. */
 static void prun__sparse_pack(const prun__conv *c, const float *weight, const double *scale,
                               prun__nonzero *out, int32_t *row) {
     const int64_t ins = c->shape.in_channels, taps = c->taps, width = prun__padded_width(c);
@@ -6994,7 +7030,7 @@ static void prun__sparse_pack(const prun__conv *c, const float *weight, const do
     row[o] = n;
 }
 
-/* Forward of one block from its kept weights; padded: prun__padded_size floats. */
+/* Forward of one block with packed kept weights. padded: prun__padded_size floats of scratch. */
 static void prun__sparse_run(const prun__conv *c, const float *x, const prun__nonzero *nonzero,
                              const int32_t *row, prun__finish finish, float *padded, float *y) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -7032,7 +7068,7 @@ typedef struct prun__conv_job {
     int forward;
 } prun__conv_job;
 
-/* One block of a batch in one direction, with the worker's own scratch. */
+/* Computes one block of a batch in one direction, with the worker's scratch. */
 static void prun__conv_task(void *pointer, int64_t block, int64_t worker) {
     const prun__conv_job *job = (const prun__conv_job *)pointer;
     const int64_t in = prun__conv_in_size(job->conv), out = prun__conv_out_size(job->conv);
@@ -7041,7 +7077,7 @@ static void prun__conv_task(void *pointer, int64_t block, int64_t worker) {
                    job->y + block * (job->forward ? out : in));
 }
 
-/* The two public convolutions that differ only in direction. */
+/* The two public convolutions, which differ only in their direction. */
 static prun_status prun__conv2d_run(prun_context *context, const prun_conv2d *shape, int forward,
                                     int64_t n, const float *x, const float *weight,
                                     const float *bias, float *y) {
