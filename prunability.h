@@ -2380,8 +2380,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
    threads by index, never by timing, so results do not depend on the number of threads.
 */
 
-/* MSVC reports standard functions such as fopen as deprecated, which many projects turn into an
-   error. */
+/* MSVC reports standard functions such as fopen as deprecated; many projects make that an error. */
 #if defined(_MSC_VER)
 #pragma warning(push)
 #pragma warning(disable : 4996)
@@ -2459,8 +2458,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure);
 #include <cpuid.h>
 #include <immintrin.h>
 #if defined(_MSC_VER)
-/* The <immintrin.h> of clang-cl leaves out instruction sets that the command line does not
-   enable. */
+/* The <immintrin.h> of clang-cl omits instruction sets that the command line does not enable. */
 #include <smmintrin.h>
 #include <avxintrin.h>
 #include <avx2intrin.h>
@@ -2526,12 +2524,12 @@ PRUNDEF const char *prun_status_string(prun_status status) {
         case PRUN_OK: return "ok";
         case PRUN_ERR_ARGUMENT: return "invalid argument";
         case PRUN_ERR_MEMORY: return "out of memory";
-        case PRUN_ERR_SHAPE: return "shape is empty or does not fit";
+        case PRUN_ERR_SHAPE: return "shape is empty or does not match";
         case PRUN_ERR_OVERFLOW: return "size too large";
         case PRUN_ERR_OPEN: return "file cannot be opened";
         case PRUN_ERR_READ: return "file cannot be read";
         case PRUN_ERR_WRITE: return "file cannot be written";
-        case PRUN_ERR_MAGIC: return "file is of another kind";
+        case PRUN_ERR_MAGIC: return "file is not of the expected kind";
         case PRUN_ERR_TRUNCATED: return "file is shorter than its header says";
         case PRUN_ERR_OVERSIZED: return "file is longer than its header says";
         case PRUN_ERR_LABEL: return "label out of range";
@@ -2639,13 +2637,13 @@ static int64_t prun__size_product(int64_t a, int64_t b) {
     return a * b;
 }
 
-/* Blocks are 64-byte aligned with any allocator; the raw pointer is stored just before the block. */
+/* Blocks are 64-byte aligned with any allocator; the raw pointer is stored just before each. */
 static void *prun__alloc(prun_context *context, int64_t count, size_t size, const char *what) {
     const size_t slack = 64 + sizeof(void *);
     void *raw, **block;
     int64_t bytes = prun__size_product(count, (int64_t)size);
     if (bytes < 0 || (uint64_t)bytes > (uint64_t)SIZE_MAX / 2) {
-        prun__fail(context, PRUN_ERR_MEMORY, "%s: more bytes than can be addressed", what);
+        prun__fail(context, PRUN_ERR_MEMORY, "%s: size exceeds the address space", what);
         return NULL;
     }
     raw = context && context->allocate
@@ -2691,8 +2689,7 @@ static PRUN__SHARED prun_status prun__buffer_make(prun_context *context, void **
     return PRUN_OK;
 }
 
-/* Returns the array with room for one more element: `old` itself, or a copy of twice its
-   capacity. */
+/* Returns the array with room for one more element: `old`, or a copy with twice its capacity. */
 static PRUN__SHARED void *prun__array_make(prun_context *context, void *old, int64_t count,
                                            int64_t *capacity, size_t size, const char *what) {
     void *bigger;
@@ -2915,8 +2912,7 @@ typedef struct prun__big {
     int words, exponent, rest;
 } prun__big;
 
-/* Multiplies b by a factor and adds a carry: a factor of 10 appends the carry as a decimal
-   digit. */
+/* Multiplies b by a factor and adds a carry: a factor of 10 appends a decimal digit. */
 static void prun__big_scale_up(prun__big *b, uint32_t factor, uint32_t carry) {
     int i;
     for (i = 0; i < b->words || carry; i++) {
@@ -2974,8 +2970,7 @@ static double prun__big_value(prun__big *b, int64_t power) {
     return prun__big_nearest(b);
 }
 
-/* The part of a text after the word that it begins with, ignoring case; NULL if it begins
-   otherwise. */
+/* The part of a text after a word that it begins with, ignoring case; NULL if it does not. */
 static const char *prun__text_after(const char *text, const char *word) {
     for (; *word; text++, word++) {
         const char a = *text >= 'A' && *text <= 'Z' ? (char)(*text + 32) : *text;
@@ -3041,7 +3036,7 @@ static PRUN__SHARED int prun__number_read(const char *text, double *out) {
     if (digits > 0 && (*s == 'e' || *s == 'E')) {
         minus = s[1] == '-';
         s += 1 + (s[1] == '-' || s[1] == '+');
-        digits = 0; /* from here on: of the exponent */
+        digits = 0; /* from here on, digits of the exponent */
         for (; *s >= '0' && *s <= '9'; s++, digits++)
             if (exponent < 100000000) exponent = 10 * exponent + (*s - '0');
         power += minus ? -exponent : exponent;
@@ -3118,7 +3113,7 @@ PRUNDEF double prun_random_normal(uint64_t seed, uint64_t stream, uint64_t index
     return radius * cos(angle * (6.283185307179586476925 / 9007199254740992.0));
 }
 
-/* Uniform in 0 .. n-1, with a relative bias below n / 2^32 if n < 2^32 and below n / 2^64 above. */
+/* Uniform in 0 .. n-1, with a relative bias below n / 2^32 for n < 2^32, else below n / 2^64. */
 static int64_t prun__random_below(uint64_t bits, int64_t n) {
     if (n <= INT64_C(0xffffffff)) return (int64_t)((bits >> 32) * (uint64_t)n >> 32);
     return (int64_t)(bits % (uint64_t)n);
@@ -3351,8 +3346,7 @@ static prun_status prun__linear_make(prun_context *context, const prun_conv2d *s
     return prun_conv2d_output(context, &map->shape, &map->out_height, &map->out_width);
 }
 
-/* Computes one output channel (transposed: one input channel) from all channels of the other
-   side. */
+/* Computes one output channel from all input channels; if transposed, the reverse. */
 static void prun__linear_task(void *pointer, int64_t channel, int64_t worker) {
     const prun__linear *m = (const prun__linear *)pointer;
     const prun_conv2d *s = &m->shape;
@@ -3428,9 +3422,9 @@ static void prun__linear_apply(const prun_context *context, prun__linear *m, int
 /*
    A convolution processes one block of sixteen images at a time. For one output pixel, the inputs
    under a kernel row, (dx, channel), are one contiguous run of 16-float vectors. So the work of a
-   pixel is a short list of segments (run in x, run in the packed weights), made once per layer. Taps
-   outside the image have no segment, so border pixels cost less than inner ones. The gradient with
-   respect to the input is the same loop over other segments.
+   pixel is a short list of segments (run in x, run in the packed weights), made once per layer.
+   Taps outside the image have no segment, so border pixels cost less than inner ones. The gradient
+   with respect to the input is the same loop over other segments.
    A tier is a table of functions, prun__kernels. Most of them are written once for all tiers: they
    take the tier's vector operations as a constant table, which the compiler inlines.
 */
@@ -3516,9 +3510,9 @@ typedef struct prun__kernels {
     void (*panel[9])(const prun__panel *panel);         /* by width / 2 */
     void (*correlate[7])(const prun__correlation *job); /* by number of columns */
     void (*sparse)(const prun__sparse_job *job);
-    /* Winograd transforms of `channels` consecutive vectors, by stride - 1. in: from the 6 x 6 or 9
-       x 9 pixels of a tile to 36 or 81 rows v, `stride` floats apart. out: from rows m to the 4 x 4
-       pixels y of a tile; the third one to the 8 x 8 pixels of the input gradient at stride 2.
+    /* Winograd transforms of `channels` consecutive vectors, by stride - 1. in: from the 6 x 6 or
+       9 x 9 pixels of a tile to 36 or 81 rows v, `stride` floats apart. out: from rows m to the
+       4 x 4 pixels y of a tile; the third one to the 8 x 8 pixels of the stride-2 input gradient.
        least: NULL, or out: each channel's smallest absolute result before bias, per lane. */
     void (*winograd_in[2])(const float *const *x, int64_t channels, float *v, int64_t stride);
     void (*winograd_out[3])(const float *m, int64_t stride, int64_t channels,
@@ -4226,7 +4220,7 @@ typedef struct prun__tile_points {
     int64_t stride;
 } prun__tile_points;
 
-/* A channel's part of prun__finish, with every value in all lanes. */
+/* How the pixels of a channel are finished, in all lanes. */
 typedef struct prun__tile_finish {
     prun__lanes low, bias;         /* floor of the outputs; the channel's bias */
     prun__lanes closest;           /* out, if judged: smallest absolute result before the bias */
@@ -4249,7 +4243,7 @@ PRUN__INLINE void prun__winograd_out_row(const prun__vector *v, prun__transform 
     PRUN__UNROLL for (j = 0; j < to; j++) v->copy(half[j * from + i], d[j]);
 }
 
-/* Transforms column i of `half` into the pixels y of a tile, finished as f says. */
+/* Transforms column i of `half` into the pixels y of a tile, with f applied. */
 PRUN__INLINE void prun__winograd_out_column(const prun__vector *v, prun__transform t, int i,
                                             prun__lanes *half, prun__tile_finish *f,
                                             float *const *y, int64_t at) {
@@ -4760,8 +4754,8 @@ static const prun__vector prun__vector_avx2 = {
     prun__vector_add_rows_avx2,
 };
 
-/* Four pixels share each weight, so that eight accumulators hide the FMA latency. Beyond the last
-   pixel, it is computed again and not stored. */
+/* Four pixels share each weight, so that eight accumulators hide the FMA latency. Pixels beyond the
+   last repeat it and are not stored. */
 PRUN__AVX2 static void prun__sparse4_avx2(const prun__sparse_job *j) {
     const __m256 zero = _mm256_setzero_ps(), start = _mm256_broadcast_ss(&j->bias);
     const prun__nonzero *n = j->nonzero, *end = n + j->count;
@@ -5027,8 +5021,7 @@ static const prun__vector prun__vector_avx512 = {
     prun__vector_add_rows_avx512,
 };
 
-/* Up to eight pixels share each weight. Beyond the last pixel, it is computed again and not
-   stored. */
+/* Up to eight pixels share each weight. Pixels beyond the last repeat it and are not stored. */
 PRUN__AVX512 PRUN__INLINE void prun__sparse_pixels_avx512(const prun__sparse_job *j,
                                                           const int pixels) {
     const __m512 low = _mm512_set1_ps(j->relu ? 0.0f : -(float)HUGE_VAL);
@@ -5069,7 +5062,7 @@ PRUN__AVX512 static void prun__sums_avx512(const float *a, const float *b, int64
         double sum[PRUN_LANES], product[PRUN_LANES];
         __m512d s[4], t[4], q[4], r[4];
         int64_t offset[4];
-        /* Beyond the last channel, it is computed again and not stored. */
+        /* Channels beyond the last repeat it and are not stored. */
         PRUN__UNROLL for (i = 0; i < 4; i++) {
             offset[i] = PRUN__MIN(i, channels - 1 - c) * PRUN_LANES;
             s[i] = t[i] = q[i] = r[i] = _mm512_setzero_pd();
@@ -5136,7 +5129,8 @@ static int prun__cpu_level(void) {
 
 /* [ARM.I] the kernels for NEON */
 /*
-   The same table for little-endian AArch64. The compiler's target decides: there is no run-time check.
+   The same table for little-endian AArch64. The compiler's target selects it, without a check at
+   run time.
 */
 #ifndef PRUNABILITY_NO_NET
 
@@ -5315,8 +5309,8 @@ static void prun__correlate2_neon(const prun__correlation *job) { prun__correlat
 static void prun__correlate3_neon(const prun__correlation *job) { prun__correlate_neon(job, 3); }
 static void prun__correlate4_neon(const prun__correlation *job) { prun__correlate_neon(job, 4); }
 
-/* Four pixels share each weight, so that sixteen accumulators hide the latency. Beyond the last
-   pixel, it is computed again and not stored. */
+/* Four pixels share each weight, so that sixteen accumulators hide the latency. Pixels beyond the
+   last repeat it and are not stored. */
 static void prun__sparse4_neon(const prun__sparse_job *j) {
     const float32x4_t low = vdupq_n_f32(j->relu ? 0.0f : -(float)HUGE_VAL);
     const prun__nonzero *n = j->nonzero, *end = n + j->count;
@@ -5742,13 +5736,14 @@ static void prun__direct_run(const prun__conv *c, int forward, const float *x, c
    weights are transformed to 36 (81) points, called frequencies. At each of them the dense panel
    kernel sums over the channels, with tiles in the place of pixels. The four points of a 1-tap
    filter share their weights, so there are 36 planes of weights at either stride. At stride 2 the
-   input gradient computes 8x8 pixels of dx from 5x5 of dy: along an axis, pixels that two taps
+   input gradient computes 8x8 pixels of dx from 5x5 of dy. Along an axis, pixels that two taps
    reach alternate with pixels that one tap reaches.
 */
 #ifndef PRUNABILITY_NO_NET
 
-/* True if Winograd is to be used: on request, or from `channels` channels and a result of `extent`
-   pixels per side on, where it was measured to be faster in spite of its transforms. */
+/* True if Winograd is to be used: on request, or if there are at least `channels` channels and the
+   result is at least `extent` pixels high and wide. Then it was measured to be faster, in spite of
+   its transforms. */
 static int prun__conv_uses_winograd_from(const prun__conv *c, int64_t channels, int64_t extent) {
     const prun_conv2d *s = &c->shape;
     if (s->algorithm == PRUN_ALGORITHM_DIRECT || !prun__conv_can_use_winograd(s)) return 0;
@@ -5973,8 +5968,8 @@ typedef struct prun__tiling {
     int64_t count;           /* tiles */
 } prun__tiling;
 
-/* Backward at stride 2, tap k connects pixel e of dx with pixel i of dy where e + padding = 2 i +
-   k: taps 0 and 2 where e + padding is even, and tap 1 where it is odd. */
+/* Backward at stride 2, tap k connects pixel e of dx with pixel i of dy if e + padding = 2 i + k:
+   taps 0 and 2 where e + padding is even, and tap 1 where it is odd. */
 static prun__axis prun__axis_make(const prun__conv *c, int forward, int axis) {
     const prun_conv2d *s = &c->shape;
     const int64_t x = axis ? s->in_width : s->in_height, y = axis ? c->out_width : c->out_height;
@@ -6110,7 +6105,7 @@ static void prun__winograd_join(const prun__conv *c, const prun__tiling *t, int6
 #define PRUN__WINOGRAD_NOISE (1.0f / 16384.0f)
 
 /* Lanes of output pixel (py, px) in which every product is zero. taps: the filter's non-zero
-   weights; NULL: all weights are non-zero. */
+   weights; NULL: any filter, so only inputs matter. */
 static uint32_t prun__zero_lanes(const prun__conv *c, int forward, const float *x, int64_t py,
                                  int64_t px, const uint16_t *taps) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6630,14 +6625,14 @@ static void prun__direct_weight_gradient(prun_context *context, prun__weight_job
 }
 
 /* Winograd: dW = G' (sum over tiles of (B' x B) times (A dy A')) G, with 36 products per tile (81
-   at stride 2) instead of 144. Floats of a task's sums: [plane][out-channel of the
-   chunk][in-channel]. */
+   at stride 2) instead of 144. Floats of a task's sums:
+   [plane][out-channel of the chunk][in-channel]. */
 static int64_t prun__winograd_sums_size(const prun__conv *c) {
     return 36 * prun__winograd_chunk(c) * (c->shape.in_channels + 3);
 }
 
-/* Number of groups: as above, but on average at least eight tiles in each, because a group's sums
-   cost a fixed time to add up. */
+/* Number of groups: at most prun__weight_groups, with at least eight tiles each on average, because
+   every group adds up the lanes of all its sums. */
 static int64_t prun__winograd_groups(const prun__conv *c, int64_t blocks) {
     const int64_t tiles = blocks * prun__tiling_make(c, 1).count;
     return PRUN__MAX(1,
@@ -6659,8 +6654,7 @@ static int64_t prun__winograd_weight_scratch(const prun__conv *c) {
            PRUN__MAX(c->shape.in_channels, c->shape.out_channels) * PRUN_LANES;
 }
 
-/* Adds the products of `tiles` tiles at every frequency to the sums. v, d: frequencies of x and
-   dy. */
+/* Adds the products of `tiles` tiles at every frequency to the sums; v and d are those of x, dy. */
 static void prun__winograd_add_tiles(const prun__conv *c, int64_t tiles, int64_t channels,
                                      const float *v, const float *d, float *sums) {
     const prun__kernels *kernels = prun__kernels_get();
@@ -6820,8 +6814,7 @@ static uint32_t prun__taps_inside(const prun__conv *c) {
 /* In-channels that are unpacked and checked for exact zeros together. */
 #define PRUN__JUDGED 64
 
-/* Transforms in-channels from .. to - 1 of an out-channel back to weights, and restores exact
-   zeros. */
+/* Transforms in-channels from .. to - 1 of an out-channel to weights, and restores exact zeros. */
 static void prun__winograd_unpack(const prun__weight_job *job, int64_t o, int64_t from,
                                   int64_t to) {
     const prun__conv *c = job->conv;
@@ -7085,7 +7078,7 @@ static prun_status prun__conv2d_run(prun_context *context, const prun_conv2d *sh
     prun__conv_job job;
     prun__pack_job pack;
     float *packed, *scratch;
-    if (n <= 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution of no images");
+    if (n <= 0) return prun__fail(context, PRUN_ERR_ARGUMENT, "convolution: no images");
     PRUN__TRY(prun__conv_make(context, shape, &conv));
     packed = (float *)prun__alloc(context, prun__packed_size(&conv, forward), sizeof(float),
                                   "packed weights");
