@@ -6,7 +6,7 @@
    on the number of threads, on shards, or on how often the program was killed and started again.
 
        cc -O2 -fopenmp examples/studies/demogen.c -lm -o demogen && ./demogen --demo
-       ./demogen                                  324 small models: half an hour on two cores
+       ./demogen                                  324 small models: half an hour on two fast cores
        ./demogen --night                          324 larger ones: four hours; can be interrupted
        ./demogen --full --data CIFAR10_DIRECTORY  the paper's 324 models, for a cluster
 */
@@ -709,6 +709,7 @@ static const char *label_of(const char *name) {
         {"sum_of_spectral_norms", "sum of spectral norms"},
         {"parameters", "parameters"},
         {"pruned_parameters", "parameters, pruned"},
+        {"prunable_weights", "prunable weights"},
         {"sum_of_train_losses", "negative sum of train losses"},
         {"sum_of_evaluated_losses", "negative sum, evaluated losses"},
         {"dropout_bound", "PAC-Bayes bound, Eq. (1)"}};

@@ -27,8 +27,8 @@ typedef struct ex_study_settings {
 /* clang-format off */
 #define EX_STUDY_OPTIONS(s, directory) \
     {"demo", EX_FLAG, &(s)->demo, NULL, 0, 0, "defaults for about a minute"}, \
-    {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for half an hour on two cores"}, \
-    {"night", EX_FLAG, &(s)->night, NULL, 0, 0, "defaults for about four hours on two cores"}, \
+    {"mini", EX_FLAG, &(s)->mini, NULL, 0, 0, "defaults for half an hour on two fast cores"}, \
+    {"night", EX_FLAG, &(s)->night, NULL, 0, 0, "defaults for about four hours on two fast cores"}, \
     {"full", EX_FLAG, &(s)->full, NULL, 0, 0, "the paper's settings; requires --data"}, \
     {"out", EX_TEXT, &(s)->out, directory, 0, 0, \
      "directory for rows, figures and report; a rerun resumes from it"}, \
