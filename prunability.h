@@ -69,8 +69,8 @@
    [OBJECTIVE]      what every measure takes: weights and callbacks, of a prun_net or of your own
    [TRAIN]          stochastic gradient descent
    [PRUNE]          pruning, perturbation, and the searches on both
-   [BALL]           sharpness at a fixed radius, modules put back
-   [HESSIAN]        curvature: eigenvalues, spectrum, trace, effective dimensionality
+   [BALL]           sharpness at a fixed radius, modules reset to their initial weights
+   [HESSIAN]        curvature: products, eigenvalues, spectrum, trace, effective dimensionality
    [SCORES]         which weights matter: scores that pruning can rank weights by
    [MEASURE]        generalization measures: formulas, and the table of all of them
    [STATS]          evaluation statistics and tables of models
@@ -88,26 +88,26 @@
    [KERNELGRAD.I]   gradients with respect to kernels, direct and by Winograd
    [CONV2D.I]       a whole convolution by any algorithm: packing, runs, sparse weights
    [IMAGES.I]       checks, normalisation, augmentation, packing
-   [BUILD.I]        the types of a net, and layers being added
+   [BUILD.I]        the types of a net; adding layers
    [PLAN.I]         from layers to operations and storage; parameters; the families
    [RUN.I]          passes over a batch, forward and backward
    [EVAL.I]         logits and losses
    [TANGENT.I]      Hessian times vector
    [NET.I]          copies, hidden margins, the path norm
    [PLACES.I]       representations, mixed inputs, gradients of images
-   [OBJECTIVE.I]    checks and calls of an objective; a net as one; gradient noise
+   [OBJECTIVE.I]    checks and calls of an objective; a net as an objective; gradient noise
    [TRAIN.I]        stochastic gradient descent
    [PRUNE.I]        masks, exact search, loss curves
    [PERTURB.I]      noise, perturbation curves, radii, sharpness
-   [BALL.I]         sharpness at a fixed radius; modules put back, and their criticality
+   [BALL.I]         sharpness at a fixed radius; modules reset to initial values, their criticality
    [HESSIAN.I]      products with the Hessian, exact or by differences
    [SPECTRUM.I]     Lanczos: eigenvalues, trace, spectrum, effective dimensionality
    [SCORES.I]       scores of weights from gradients, curvature and magnitudes
    [NORMS.I]        norms, margins and bounds
    [SINGULAR.I]     singular values of weight matrices, power laws of their squares
    [FEATURES.I]     clusters of representations, relative flatness, agreement
-   [MEASURE.I]      what measures share, and what computes those of the paper
-   [RECENT.I]       what computes measures proposed since
+   [MEASURE.I]      quantities that measures share; the measures of the paper
+   [RECENT.I]       measures proposed since the paper
    [MEASURING.I]    the table of measures; a measurement: options, one measure and all of them
    [STATS.I]        Kendall, information, sign errors
    [REGRESSION.I]   least squares and cross-validation
@@ -1229,7 +1229,7 @@ PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double k
                                        const prun_perturb_options *options, double *error_rate,
                                        double *standard_error);
 
-/* [BALL] sharpness at a fixed radius, modules put back */
+/* [BALL] sharpness at a fixed radius, modules reset to their initial weights */
 /*
    prun_ball_sharpness asks how much the loss rises within a given distance of the weights, on
    average or at worst. prun_reinitialization_errors and prun_criticality reset one module at a time
@@ -1526,7 +1526,7 @@ PRUNDEF prun_score_options prun_score_resolved(const prun_objective *objective,
 PRUNDEF prun_status prun_prune_scores(const prun_objective *objective, prun_score score,
                                       const prun_score_options *options, float *scores);
 
-/* [MEASURE] generalization measures */
+/* [MEASURE] generalization measures: formulas, and the table of all of them */
 /*
    First the quantities that measures are made of, each as a function of its own: norms, singular
    values, spectra, bounds, margins, moments of gradients, clusters. Then the table of all measures
@@ -11557,6 +11557,21 @@ static prun_status prun__tensor_check(prun_context *context, const prun_tensor *
     return PRUN_OK;
 }
 
+/* Checks a choice of samples: those in index, or the first ones where it is NULL. what: for
+   messages. */
+static prun_status prun__objective_check_samples(const prun_objective *o, const char *what,
+                                                 const int64_t *index, int64_t samples) {
+    int64_t i;
+    if (samples < 1 || (!index && samples > o->samples))
+        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "%s: %lld samples of %lld", what,
+                          (long long)samples, (long long)o->samples);
+    for (i = 0; index && i < samples; i++)
+        if (index[i] < 0 || index[i] >= o->samples)
+            return prun__fail(o->context, PRUN_ERR_ARGUMENT, "%s: index[%lld] is %lld of %lld",
+                              what, (long long)i, (long long)index[i], (long long)o->samples);
+    return PRUN_OK;
+}
+
 /* Checks the tensors of an objective, and that no weight is listed twice. */
 static prun_status prun__objective_check(const prun_objective *o) {
     int64_t i;
@@ -11875,6 +11890,7 @@ PRUNDEF prun_status prun_gradient_moments(const prun_objective *objective, const
                           "gradient moments: invalid count %lld of %lld samples, or epsilon %g",
                           (long long)samples, (long long)objective->samples, epsilon);
     PRUN__TRY(prun__objective_check(objective));
+    PRUN__TRY(prun__objective_check_samples(objective, "gradient moments", index, samples));
     memset(&r, 0, sizeof r);
     r.samples = samples;
     r.parameters = prun__objective_parameters(objective);
@@ -12125,33 +12141,34 @@ PRUNDEF prun_status prun_train(prun_net *net, const prun_images *images,
 
 /* [PRUNE.I] masks, exact search, loss curves */
 /*
-   A candidate is "keep the first K weights of an order". The search tries candidates from the
-   sparsest up and rejects one as soon as its partial loss sum passes the largest tolerance that is
-   still open (prun__candidate_run). That is exact where no sample's loss is negative; where the
-   objective does not promise that, nothing is rejected early. The samples that were hardest so far
-   come first. A candidate is accepted by its full sum in sample order, the one that prun_loss_curve
-   prints, and rejected early only if its partial sum exceeds the limit by more than rounding, so
-   that the two never disagree.
+   A candidate keeps the first K weights of a ranking and prunes the others. The search tries
+   candidates from the sparsest up and rejects one as soon as its partial sum of losses exceeds the
+   largest threshold that has no answer yet (prun__candidate_run). That is exact if no sample's loss
+   is negative; if the objective does not guarantee this, no candidate is rejected early. The
+   samples that were hardest so far are evaluated first. A candidate is accepted by its full sum in
+   sample order, the same sum that prun_loss_curve uses. It is rejected early only if its partial
+   sum exceeds the limit by more than rounding error, so the search and the curve never disagree.
 */
 
 PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count) {
     return (2 * i * count + n) / (2 * n);
 }
 
-/* The quotient i/n and the product are off by half a unit of rounding each: one unit together. */
+/* i/n and the product have a relative rounding error of up to DBL_EPSILON / 2 each. The factor
+   makes up for both, so that ties are rounded up as in prun_kept_count. */
 PRUNDEF int64_t prun_kept_count_at(double fraction, int64_t count) {
     const double kept = floor(fraction * (double)count * (1.0 + 2.0 * DBL_EPSILON) + 0.5);
     return kept < (double)count ? (int64_t)kept : count;
 }
 
-/* Noise on the ranked weights instead of pruning. */
+/* Noise that is added to the ranked weights instead of pruning them. */
 typedef struct prun__noise {
     int kind; /* prun_noise, or one of the private kinds below */
     double epsilon, radius;
-    double norm; /* as in prun_perturb_options, and so is match_norm */
+    double norm; /* norm and match_norm: as in prun_perturb_options */
     int match_norm;
-    double kept;    /* dropout: probability */
-    int64_t spared; /* so many of the largest weights stay as they are */
+    double kept;    /* dropout: probability of keeping a weight */
+    int64_t spared; /* the `spared` largest weights get no noise */
     int64_t draw;
 } prun__noise;
 
@@ -12160,24 +12177,23 @@ typedef struct prun__search {
     prun_context *context;
     prun_prune_options options; /* resolved */
     int64_t tensors, count;     /* prunable tensors and weights */
-    int64_t *which, *start;     /* per tensor: index in o->tensors; first flat index, and the end */
+    int64_t *which, *start;     /* per tensor: index in o->tensors; first flat index (last: end) */
     float *saved, *flat;        /* original weights; weights of the candidate */
-    int32_t *order;             /* repetitions x count: kept first, within each segment */
+    int32_t *order;             /* repetitions x count: weights to keep first, in each segment */
     int64_t segments;           /* 1, or one per tensor */
-    int64_t *kept;              /* per segment: in `flat` now */
-    int64_t applied;            /* repetition in `flat` now */
+    int64_t *kept;              /* per segment: number of weights kept in `flat` */
+    int64_t applied;            /* repetition whose weights are in `flat`; -1: none */
     double *losses;             /* repetitions x samples of the candidate */
-    double *chunk;              /* of samples evaluated together */
-    float *hardness;            /* per sample */
+    double *chunk;              /* losses of samples evaluated together */
+    float *hardness;            /* per sample: its last loss, as a sort key */
     int64_t *queue, *scratch;   /* samples, hardest first */
     int64_t evaluations;
-    int64_t only;       /* prune this segment alone, counted from 1; 0: all */
+    int64_t only;       /* prune only this segment, counted from 1; 0: all */
     prun__noise *noise; /* NULL: prune */
     int by_error;       /* count errors instead of adding up losses */
 } prun__search;
 
-/* Frees the arrays of a search, even of one that is only partly made. The weights stay as they are.
-   */
+/* Frees the arrays of a search, even if it was built only partly. Leaves the weights unchanged. */
 static void prun__search_free(prun__search *s) {
     prun__free(s->context, s->which);
     prun__free(s->context, s->start);
@@ -12215,7 +12231,7 @@ static prun_status prun__kept_check(prun_context *context, double kept_fraction)
                       kept_fraction);
 }
 
-/* The same for each of a list. */
+/* Fails unless every fraction is in [0, 1]. */
 static prun_status prun__kept_list_check(prun_context *context, const double *fractions,
                                          int64_t count) {
     int64_t i;
@@ -12227,7 +12243,7 @@ static prun_status prun__kept_list_check(prun_context *context, const double *fr
     return PRUN_OK;
 }
 
-/* Checks the kept fractions that the caller lists, if there are any. */
+/* Checks the caller's list of kept fractions, if given. */
 static prun_status prun__fractions_check(prun_context *context, const prun_prune_options *p) {
     int64_t i;
     if (!p->fractions && p->fraction_count == 0) return PRUN_OK;
@@ -12264,7 +12280,7 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
         p->resamples > (1 << 20))
         return prun__fail(
             context, PRUN_ERR_ARGUMENT,
-            "pruning: repetitions %lld is not in 1 .. 2^20, or resamples %lld neither "
+            "pruning: repetitions %lld is not in 1 .. 2^20, or resamples %lld is neither "
             "0 nor in 2 .. 2^20",
             (long long)p->repetitions, (long long)p->resamples);
     if (p->beta_count < 1 || p->beta_count > PRUN_MAX_BETAS)
@@ -12272,12 +12288,12 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
                           (long long)p->beta_count, PRUN_MAX_BETAS);
     for (i = 0; i < p->beta_count; i++)
         if (!(p->beta[i] >= 0.0 && p->beta[i] <= 1e300))
-            return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: beta[%d] is %g", (int)i,
-                              p->beta[i]);
+            return prun__fail(context, PRUN_ERR_ARGUMENT,
+                              "pruning: beta[%d] is %g, not in [0, 1e300]", (int)i, p->beta[i]);
     return PRUN_OK;
 }
 
-/* Collects the prunable tensors and their flat places. */
+/* Collects the prunable tensors and their flat indices. */
 static prun_status prun__search_find_tensors(prun__search *s) {
     const prun_objective *o = s->o;
     uint32_t wanted = PRUN_TENSOR_WEIGHT;
@@ -12334,7 +12350,8 @@ static void prun__segment_make_order(prun__search *s, int64_t repetition, int64_
     for (i = 0; i < n; i++) to[i] = (int32_t)(from + order[i]);
 }
 
-/* Fails for a score that is not a number. Infinite ones are fine: always kept, or first to go. */
+/* Fails if a score is NaN or if their number is wrong. Infinite scores are valid: +infinity is kept
+   longest, -infinity is pruned first. */
 static prun_status prun__search_check_score(const prun__search *s) {
     int64_t i, t = 0;
     if (s->options.score && s->options.score_count != s->count)
@@ -12359,7 +12376,7 @@ static prun_status prun__search_make_orders(prun__search *s) {
     int64_t *scratch = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "pruning");
     const int ready = order && scratch;
     int64_t r, g;
-    /* `flat` is free until the first candidate: it holds the sort keys. */
+    /* `flat` is unused before the first candidate, so it can hold the sort keys. */
     for (r = 0; ready && r < s->options.repetitions; r++)
         for (g = 0; g < s->segments; g++)
             prun__segment_make_order(s, r, g, s->flat, order, scratch);
@@ -12368,7 +12385,7 @@ static prun_status prun__search_make_orders(prun__search *s) {
     return ready ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-/* Everything that needs the weights alone. */
+/* Initialises the part of a search that needs only the weights, no losses. */
 static prun_status prun__search_make_ranking(const prun_objective *o,
                                              const prun_prune_options *options, prun__search *s) {
     int64_t i;
@@ -12393,10 +12410,10 @@ static prun_status prun__search_make_ranking(const prun_objective *o,
     return prun__search_make_orders(s);
 }
 
-/* Samples evaluated between two looks at the partial sum, at most. */
+/* Largest number of samples evaluated between two checks of the partial sum. */
 #define PRUN__LARGEST_CHUNK 8192
 
-/* Room for the losses of all repetitions. */
+/* Allocates the arrays that evaluating losses needs. */
 static prun_status prun__search_make_losses(prun__search *s) {
     const int64_t m = s->o->samples;
     if (!s->o->loss)
@@ -12415,7 +12432,7 @@ static prun_status prun__search_make_losses(prun__search *s) {
     return s->chunk ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-/* The ranking, and room for losses. */
+/* Initialises a search completely: the ranking and the arrays for losses. */
 static prun_status prun__search_begin(const prun_objective *o, const prun_prune_options *options,
                                       prun__search *s) {
     PRUN__TRY(prun__search_make_ranking(o, options, s));
@@ -12430,13 +12447,14 @@ static void prun__search_write(const prun__search *s, const float *flat) {
                (size_t)(s->start[i + 1] - s->start[i]) * sizeof(float));
 }
 
-/* Restores the weights, which only a search that was made completely has touched. */
+/* Restores the weights and frees the search. Only a completely initialised search can have changed
+   the weights. */
 static void prun__search_end(prun__search *s) {
     if (s->chunk) prun__search_write(s, s->saved);
     prun__search_free(s);
 }
 
-/* Brings a segment to `target` kept weights by the difference alone. */
+/* Changes the number of kept weights of a segment to `target`, writing only what changes. */
 static void prun__segment_set_kept(prun__search *s, int64_t repetition, int64_t segment,
                                    int64_t target) {
     const int32_t *order = s->order + repetition * s->count + prun__segment_start(s, segment);
@@ -12446,12 +12464,12 @@ static void prun__segment_set_kept(prun__search *s, int64_t repetition, int64_t 
     s->kept[segment] = target;
 }
 
-/* Kinds of noise that only the library itself asks for, beyond those of prun_noise. */
-enum { PRUN__NOISE_DROPOUT = 100, PRUN__NOISE_FIXED = 101 /* whatever `flat` holds */ };
+/* Internal kinds of noise, in addition to those of prun_noise. */
+enum { PRUN__NOISE_DROPOUT = 100, PRUN__NOISE_FIXED = 101 /* leaves `flat` as it is */ };
 #define PRUN__NOISE_CHUNK 4096
 
-/* Writes the noise of one chunk of weights to `flat`. Each weight has a random number of its own,
-   so chunks are independent. */
+/* Writes the noise of one chunk of weights to `flat`. The random number of a weight depends only on
+   its index, so chunks are independent. */
 static void prun__noise_task(void *pointer, int64_t chunk, int64_t worker) {
     prun__search *s = (prun__search *)pointer;
     const prun__noise *n = s->noise;
@@ -12477,7 +12495,7 @@ static void prun__noise_task(void *pointer, int64_t chunk, int64_t worker) {
     }
 }
 
-/* flat = saved + noise on the weights that the ranking does not spare. */
+/* flat = saved + noise, but no noise on the first `spared` weights of the ranking. */
 static void prun__noise_apply(prun__search *s, int64_t draw) {
     prun__noise *n = s->noise;
     double noise = 0.0, weights = 0.0, scale = 1.0;
@@ -12497,7 +12515,7 @@ static void prun__noise_apply(prun__search *s, int64_t draw) {
         s->flat[i] = (float)((double)s->saved[i] + scale * (double)s->flat[i]);
 }
 
-/* Candidates of the search, without the unpruned weights where a list lacks them. */
+/* Number of candidates. The unpruned weights are not counted if the caller's list lacks them. */
 static int64_t prun__point_count(const prun__search *s) {
     return s->options.fractions ? s->options.fraction_count : s->options.grid + 1;
 }
@@ -12515,7 +12533,7 @@ static int64_t prun__point_kept(const prun__search *s, int64_t i, int64_t n) {
                                 : prun_kept_count(i, s->options.grid, n);
 }
 
-/* Makes candidate i of a repetition (or that draw of the noise) the objective's weights. */
+/* Sets the objective's weights to candidate i of a repetition, or to that draw of the noise. */
 static void prun__candidate_apply(prun__search *s, int64_t repetition, int64_t i) {
     int64_t g;
     if (s->noise) {
@@ -12536,7 +12554,7 @@ static void prun__candidate_apply(prun__search *s, int64_t repetition, int64_t i
     prun__search_write(s, s->flat);
 }
 
-/* The one way to add up a candidate: repetition by repetition, in sample order. */
+/* Mean loss of a candidate, always summed in the same order: by repetition, then by sample. */
 static double prun__mean_loss(const prun__search *s) {
     const int64_t m = s->o->samples;
     double total = 0.0;
@@ -12549,7 +12567,7 @@ static double prun__mean_loss(const prun__search *s) {
     return total / ((double)m * (double)s->options.repetitions);
 }
 
-/* A loss as a sort key: not finite counts as hardest. */
+/* A loss as a sort key: NaN and overflow count as hardest, negative losses as 0. */
 static float prun__hardness(double loss) {
     if (!(loss <= 3e38)) return 3e38f;
     return loss > 0.0 ? (float)loss : 0.0f;
@@ -12577,8 +12595,8 @@ static prun_status prun__base_run(prun__search *s, double *base) {
     return PRUN_OK;
 }
 
-/* Evaluates samples queue[from .. from + n) of a repetition into place; adds to *partial. The
-   hardness of a sample becomes its mean loss over the repetitions. */
+/* Evaluates samples queue[from .. from + n) of a repetition, stores their losses by sample and adds
+   them to *partial. The hardness of a sample becomes its mean loss over the repetitions. */
 static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t from, int64_t n,
                                    double *partial) {
     double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
@@ -12591,7 +12609,7 @@ static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t 
         const int64_t sample = s->queue[from + i];
         s->hardness[sample] =
             (repetition > 0 ? s->hardness[sample] : 0.0f) + share * prun__hardness(chunk[i]);
-        /* Errors are known per chunk only: all of them are booked on its first sample. */
+        /* Errors are counted only per chunk, so the first sample gets the count of the chunk. */
         if (s->by_error) chunk[i] = i == 0 ? (double)wrong : 0.0;
         losses[sample] = chunk[i];
         *partial += chunk[i];
@@ -12599,9 +12617,9 @@ static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t 
     return PRUN_OK;
 }
 
-/* Samples of the queue's next chunk, at most `most`: as many as should carry the sum over what is
-   left of the limit, if their losses are what they were the last time. At least a quarter of
-   `most`, so that an underestimate does not lead to many small chunks. */
+/* Number of samples in the next chunk of the queue, at most `most`: enough to exceed the rest of
+   the limit if the samples have the same losses as last time. It is at least a quarter of `most`,
+   so that an estimate that is too low does not lead to many small chunks. */
 static int64_t prun__chunk_size(const prun__search *s, int64_t at, double left, int64_t most) {
     const int64_t least = PRUN__MAX(2 * PRUN_LANES, most / 4);
     int64_t n = 0;
@@ -12610,16 +12628,16 @@ static int64_t prun__chunk_size(const prun__search *s, int64_t at, double left, 
     return PRUN__MIN(PRUN__MAX((n + PRUN_LANES - 1) / PRUN_LANES * PRUN_LANES, least), most);
 }
 
-/* Samples of the first chunk. Writing the weights of the next draw costs as much as evaluating a
-   few dozen samples. */
+/* Number of samples in the first chunk. It is larger for noise, because writing the weights of the
+   next draw costs as much as evaluating a few dozen samples. */
 #define PRUN__SMALLEST_CHUNK 64
 #define PRUN__SMALLEST_NOISE_CHUNK 256
 
-/* Evaluates candidate i. *rejected is set as soon as the mean must exceed `threshold`; otherwise
-   *mean is the full loss. The bound leaves room for rounding, so that only sums that are surely too
-   large are cut off; the last word is the comparison of full sums. All repetitions see a chunk of
-   samples before the next chunk, because the hardest samples of all of them carry the sum over the
-   limit sooner than all samples of one. */
+/* Evaluates candidate i. Sets *rejected as soon as the mean must exceed `threshold`; otherwise
+   *mean is the full loss. The limit leaves room for rounding error, so that only sums that are
+   certainly too large are cut off; all other cases are decided by the full sum. Each chunk of
+   samples is evaluated in all repetitions before the next chunk, because the hardest samples of all
+   repetitions exceed the limit sooner than all samples of one repetition. */
 static prun_status prun__candidate_run(prun__search *s, int64_t i, double threshold, int *rejected,
                                        double *mean) {
     const int64_t m = s->o->samples, repetitions = s->options.repetitions;
@@ -12702,7 +12720,7 @@ static void prun__answer_set(const prun__search *s, int64_t i, double loss, int3
     answer->loss = loss;
 }
 
-/* ---- how far the answer depends on the samples ---- */
+/* ---- how much the answer depends on the samples ---- */
 
 #define PRUN__SURELY 5.0 /* standard errors */
 #define PRUN__IN_A_ROW 3
@@ -12711,15 +12729,15 @@ static void prun__answer_set(const prun__search *s, int64_t i, double loss, int3
 typedef struct prun__nearby {
     prun__search *s;
     int64_t points; /* candidates */
-    double **row; /* per candidate: mean losses over the repetitions, per sample; NULL: not known */
-    double *base; /* of the unpruned weights */
+    double **row;   /* [candidate][sample]: mean over the repetitions; NULL: not evaluated */
+    double *base;   /* [sample]: of the unpruned weights */
     int64_t *drawn; /* samples of one resample */
-    int64_t *found; /* per candidate: resamples whose answer it is */
+    int64_t *found; /* per candidate: number of resamples with this answer */
     double beta;    /* tolerance */
     double factor;  /* tolerated loss / unpruned loss, over all samples */
 } prun__nearby;
 
-/* Evaluates candidate i unless it is known. */
+/* Evaluates candidate i unless that was already done. */
 static prun_status prun__nearby_run(prun__nearby *w, int64_t i) {
     prun__search *s = w->s;
     const int64_t m = s->o->samples;
@@ -12732,7 +12750,7 @@ static prun_status prun__nearby_run(prun__nearby *w, int64_t i) {
         prun__candidate_apply(s, r, i);
         PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses, &ignored, NULL));
         s->evaluations += m;
-        for (k = 0; k < m; k++) /* exact where the losses are equal */
+        for (k = 0; k < m; k++) /* running mean: exact if the repetitions agree */
             w->row[i][k] += (s->losses[k] - w->row[i][k]) / (double)(r + 1);
     }
     if (s->options.progress && s->options.progress(s->options.user, w->points, w->points))
@@ -12742,10 +12760,10 @@ static prun_status prun__nearby_run(prun__nearby *w, int64_t i) {
     return PRUN_OK;
 }
 
-/* With this many non-finite losses, at most a share of exp(-8) of all resamples contains none. */
+/* With this many non-finite losses, at most a fraction exp(-8) of all resamples contains none. */
 #define PRUN__SURELY_BROKEN 8
 
-/* -1: candidate i lies surely within the tolerance, 1: surely beyond it, 0: neither. */
+/* -1: candidate i is clearly within the tolerance, 1: clearly beyond it, 0: neither. */
 static int prun__nearby_side(const prun__nearby *w, int64_t i) {
     const int64_t m = w->s->o->samples;
     const double *row = w->row[i];
@@ -12765,7 +12783,7 @@ static int prun__nearby_side(const prun__nearby *w, int64_t i) {
     return mean < -reach && broken == 0 ? -1 : 0;
 }
 
-/* Evaluates the candidates around `at` that other samples might make the answer: *low .. *high. */
+/* Evaluates *low .. *high, the candidates near `at` that could be the answer for other samples. */
 static prun_status prun__nearby_make(prun__nearby *w, int64_t at, int64_t *low, int64_t *high) {
     const prun__search *s = w->s;
     int64_t i, clear = 0;
@@ -12792,10 +12810,10 @@ static int prun__nearby_tolerates(const prun__nearby *w, int64_t i) {
         sum += w->row[i][w->drawn[k]];
         base += w->base[w->drawn[k]];
     }
-    return sum <= base + w->beta * fabs(base); /* the base of other samples may change its sign */
+    return sum <= base + w->beta * fabs(base); /* `base` can have another sign than base_loss */
 }
 
-/* Looks the answer up again in `resamples` draws of the samples: its interval and spread. */
+/* Finds the answer for `resamples` resamples of the samples: sets its interval and error. */
 static void prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t high,
                                   prun_prunability_answer *answer) {
     const prun__search *s = w->s;
@@ -12823,7 +12841,7 @@ static void prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t hi
     answer->standard_error = sqrt(squares / (double)(n - 1));
 }
 
-/* Intervals of all answers. at: their candidates. */
+/* Computes the intervals of all answers. at[b]: the candidate that is answer b. */
 static prun_status prun__search_resample(prun__search *s, const int64_t *at,
                                          prun_prunability *result) {
     const int64_t m = s->o->samples, points = prun__point_count(s) + 1;
@@ -12863,7 +12881,8 @@ static prun_status prun__search_resample(prun__search *s, const int64_t *at,
     return status;
 }
 
-/* From the sparsest candidate up, until every tolerance has its answer. at: its candidate. */
+/* Tries candidates from the sparsest up until every tolerance has an answer. at[b]: the candidate
+   that is answer b. */
 static prun_status prun__search_run(prun__search *s, prun_prunability *result, int64_t *at) {
     const int64_t points = prun__point_count(s);
     int closed[PRUN_MAX_BETAS];
@@ -12873,7 +12892,7 @@ static prun_status prun__search_run(prun__search *s, prun_prunability *result, i
     for (i = 0; (open = prun__tolerance_find_open(result, closed)) >= 0; i++) {
         double mean = result->base_loss;
         int rejected = 0;
-        /* Everything kept is the network itself: within any tolerance by definition. */
+        /* With all weights kept the loss is the base loss, which is within any tolerance. */
         if (prun__point_fraction(s, i) < 1.0)
             PRUN__TRY(prun__candidate_run(s, i, result->answer[open].threshold, &rejected, &mean));
         for (b = 0; !rejected && b < result->answer_count; b++)
@@ -12907,7 +12926,7 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
         answer.answer_count = s.options.beta_count;
         for (b = 0; b < answer.answer_count; b++) {
             answer.answer[b].beta = s.options.beta[b];
-            /* A negative loss gets a tolerance of the same size upward. */
+            /* The threshold of a negative loss is above it too, by beta * |loss|. */
             answer.answer[b].threshold = answer.base_loss >= 0.0
                                              ? (1.0 + s.options.beta[b]) * answer.base_loss
                                              : (1.0 - s.options.beta[b]) * answer.base_loss;
@@ -13021,7 +13040,7 @@ PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
     if (status == PRUN_OK) points = prun__point_count(&s);
     for (i = 0; status == PRUN_OK && i < s.tensors * points; i++) {
         s.only = i / points + 1;
-        /* With everything kept all layers agree. */
+        /* With all weights kept the loss is the same for every layer. */
         if (i >= points && prun__point_fraction(&s, i % points) >= 1.0)
             losses[i] = losses[points - 1];
         else status = prun__curve_run_point(&s, i % points, losses + i, NULL);
@@ -13035,7 +13054,8 @@ PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
     return status;
 }
 
-/* Sum of the tensors' Euclidean norms with `kept` weights left, without pruning them. */
+/* Sum of the Euclidean norms that the tensors would have with `kept` weights left. The weights do
+   not change. */
 static prun_status prun__kept_norm_sum(const prun_objective *o, const prun_prune_options *options,
                                        int64_t kept, double *value) {
     prun__search s;
@@ -13054,8 +13074,8 @@ static prun_status prun__kept_norm_sum(const prun_objective *o, const prun_prune
 
 /* [PERTURB.I] noise, perturbation curves, radii, sharpness */
 /*
-   Draws are repetitions of the search's state with noise instead of a mask: the same random numbers
-   at every radius.
+   A perturbation is a prun__search with noise instead of a mask, whose repetitions are the draws.
+   The draws use the same random numbers at every radius.
 */
 
 /* The options with their defaults. `noise` replaces PRUN_NOISE_DEFAULT; `epsilon` is the default of
@@ -13084,7 +13104,7 @@ PRUNDEF prun_perturb_options prun_perturb_resolved(const prun_perturb_options *o
     return prun__perturb_resolve(options, PRUN_NOISE_MAGNITUDE, 1e-3);
 }
 
-/* Sharpness searches a box of half-width radius |w| + epsilon; 1e-3 would make it too large. */
+/* Sharpness searches a box of half-width radius * |w| + epsilon, for which 1e-3 is too large. */
 PRUNDEF prun_perturb_options prun_sharpness_resolved(const prun_perturb_options *options) {
     return prun__perturb_resolve(options, PRUN_NOISE_GAUSSIAN, 1e-6);
 }
@@ -13122,7 +13142,7 @@ static prun_status prun__perturb_check(prun_context *context, const prun_perturb
     return PRUN_OK;
 }
 
-/* The search state with noise in it. losses: also room for them. */
+/* Initialises a search that adds noise. losses: whether to allocate the arrays for losses too. */
 static prun_status prun__noise_make(const prun_objective *o, const prun_perturb_options *p,
                                     double radius, int losses, prun__search *s,
                                     prun__noise *noise) {
@@ -13172,7 +13192,8 @@ static double prun__repetition_error(const prun__search *s) {
     return n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : PRUN__NAN;
 }
 
-/* Both curves: over radii, or (radii NULL) over the supports that kept fractions leave. */
+/* The curve over radii or, if radii is NULL, over kept fractions. In the second case the noise is
+   on the weights that pruning would remove, and has their norm. */
 static prun_status prun__noise_curve(const prun_objective *o, const prun_perturb_options *options,
                                      const double *radii, const double *fractions, int64_t count,
                                      double *losses, double *standard_errors, double *error_rates) {
@@ -13217,7 +13238,8 @@ PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const 
     p.norm = 0.0;
     if (count < 1)
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
-                          "perturbation: %lld kept fractions", (long long)count);
+                          "perturbation: %lld kept fractions; at least one is needed",
+                          (long long)count);
     PRUN__TRY(prun__kept_list_check(objective->context, fractions, count));
     return prun__noise_curve(objective, &p, NULL, fractions, count, losses, standard_errors,
                              error_rates);
@@ -13252,8 +13274,8 @@ PRUNDEF prun_status prun_dropout_error(const prun_objective *objective, double k
 typedef struct prun__hunt {
     prun_perturb_options p;
     float *gradient, *place; /* sharpness: of all tensors; position in the box, -1 .. 1 */
-    float *worst;            /* the last position that was too much */
-    int found;               /* there is one */
+    float *worst;            /* the last position that was rejected */
+    int found;               /* whether `worst` is set */
     int64_t *index;
 } prun__hunt;
 
@@ -13263,7 +13285,7 @@ static double prun__box_half_width(const prun__search *s, const prun__hunt *h, i
     return s->noise->radius * fabs((double)s->saved[i]) + s->noise->epsilon;
 }
 
-/* Makes the position h->place in the box the objective's weights. */
+/* Sets the objective's weights to the position h->place in the box. */
 static void prun__box_apply(prun__search *s, const prun__hunt *h) {
     int64_t i;
     for (i = 0; i < s->count; i++)
@@ -13272,7 +13294,7 @@ static void prun__box_apply(prun__search *s, const prun__hunt *h) {
     prun__search_write(s, s->flat);
 }
 
-/* One ascent step in the coordinates of the box, where its sides are equal. */
+/* One gradient ascent step, in coordinates in which the box is a cube. */
 static prun_status prun__hunt_step(prun__search *s, prun__hunt *h, uint64_t stream) {
     const int64_t m = s->o->samples, n = PRUN__MIN(h->p.batch, m);
     double squares = 0.0;
@@ -13292,7 +13314,7 @@ static prun_status prun__hunt_step(prun__search *s, prun__hunt *h, uint64_t stre
         t += i == s->which[t];
         at += size;
     }
-    if (!(squares <= DBL_MAX) || squares == 0.0) return PRUN_OK; /* nowhere to go from here */
+    if (!(squares <= DBL_MAX) || squares == 0.0) return PRUN_OK; /* no direction to step in */
     for (i = 0; i < s->count; i++) {
         const double step = 0.1 * (double)s->flat[i] / sqrt(squares / (double)s->count);
         h->place[i] = (float)PRUN__MAX(-1.0, PRUN__MIN(1.0, (double)h->place[i] + step));
@@ -13301,14 +13323,15 @@ static prun_status prun__hunt_step(prun__search *s, prun__hunt *h, uint64_t stre
     return PRUN_OK;
 }
 
-/* Evaluates one radius: *rejected, or the mean loss (noise), or the largest found (sharpness). */
+/* Evaluates one radius. Unless *rejected is set, *loss is the mean loss (noise) or the largest loss
+   found (sharpness). */
 static prun_status prun__radius_run(prun__search *s, prun__hunt *h, double threshold, int *rejected,
                                     double *loss) {
     int64_t r, k, i;
     if (!h->place) return prun__candidate_run(s, 0, threshold, rejected, loss);
     *rejected = 0;
     *loss = -HUGE_VAL;
-    /* What was too much in another box often is in this one: no ascent needed to reject it. */
+    /* A position that was rejected in another box often is in this one too, without an ascent. */
     if (h->found) {
         memcpy(h->place, h->worst, (size_t)s->count * sizeof(float));
         prun__box_apply(s, h);
@@ -13330,8 +13353,9 @@ static prun_status prun__radius_run(prun__search *s, prun__hunt *h, double thres
     return PRUN_OK;
 }
 
-/* Error of the radius from that of the loss there and the slope of the loss, which a secant to the
-   feasible point before gives, or the parabola through the unperturbed loss. */
+/* Standard error of the radius: that of the loss there, divided by the slope of the loss. The slope
+   is that of the secant to the previous feasible point or, without one, that of a parabola with its
+   vertex at the unperturbed loss. */
 static double prun__radius_error(const prun_radius *r, double before, double loss_before,
                                  double loss_error) {
     const double slope = before > 0.0 ? (r->reached - loss_before) / (r->radius - before)
@@ -13339,9 +13363,8 @@ static double prun__radius_error(const prun_radius *r, double before, double los
     return slope > 0.0 ? loss_error / slope : PRUN__NAN;
 }
 
-/* The radius at which the loss should reach the threshold: by a power law of its rise through the
-   last two feasible points or, with the exponent of a parabola, through the last one. 0: unknown.
-   */
+/* Estimates the radius at which the loss reaches the threshold (0: unknown), by a power law for its
+   rise. The law is fitted to the last two feasible points or, with exponent 2, to the last one. */
 static double prun__radius_guess(const prun_radius *r, double before, double loss_before) {
     const double rise = r->reached - r->base, earlier = loss_before - r->base;
     double exponent = 2.0;
@@ -13352,9 +13375,10 @@ static double prun__radius_guess(const prun_radius *r, double before, double los
     return r->radius * pow((r->threshold - r->base) / rise, 1.0 / exponent);
 }
 
-/* The radius to try after `tried` others: a little below the guess, so that it is likely to be
-   feasible, then a step of the wanted precision above it, which is likely not to be. What is known
-   bounds the guess, and every third turn ignores it: it then doubles, halves or bisects. */
+/* The radius to try after `tried` others: first slightly below the guess, where it is likely to be
+   feasible, then a step of the requested precision above that, where it is likely not to be. The
+   known bounds limit it. Every third time, or without a guess, it doubles or bisects instead. As
+   long as no radius above 0 is feasible, it halves. */
 static double prun__radius_next(const prun_radius *r, const prun_perturb_options *p, double guess,
                                 int tried) {
     const double low = r->radius, high = r->infeasible, step = 1.0 + 0.99 * p->precision;
@@ -13366,8 +13390,8 @@ static double prun__radius_next(const prun_radius *r, const prun_perturb_options
     return PRUN__MIN(PRUN__MAX(PRUN__MIN(next, 4.0 * low), low * step), p->cap);
 }
 
-/* Radius 0 first where epsilon alone perturbs; then what prun__radius_next says, until a feasible
-   radius and one that is not are close enough. */
+/* Tries radius 0 first if epsilon perturbs the weights even there. Then tries what
+   prun__radius_next returns, until a feasible and an infeasible radius are close enough. */
 static prun_status prun__hunt_run(prun__search *s, prun__hunt *h, prun_radius *r) {
     enum { MOST = 128 };
     const prun_perturb_options *p = &h->p;
@@ -13404,7 +13428,7 @@ static prun_status prun__hunt_run(prun__search *s, prun__hunt *h, prun_radius *r
     return PRUN_OK;
 }
 
-/* Base loss and threshold. */
+/* Sets base and threshold, of the loss or, with `displacement`, of the error rate. */
 static prun_status prun__radius_set_base(prun__search *s, const prun_perturb_options *p,
                                          prun_radius *r) {
     PRUN__TRY(prun__base_run(s, &r->base));
@@ -13471,17 +13495,17 @@ PRUNDEF prun_status prun_sharpness_radius(const prun_objective *objective,
                           "objective: the gradient callback is missing");
     if (p.noise == PRUN_NOISE_SIGN_FLIP || p.fraction > 0.0 || p.norm > 0.0 || p.match_norm)
         return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
-                          "sharpness: a box has no sign flips, fraction or norm");
+                          "sharpness: sign flips, fraction, norm and match_norm are not supported");
     return prun__radius_find(objective, &p, 1, result);
 }
 
-/* [BALL.I] sharpness at a fixed radius; modules put back, and their criticality */
+/* [BALL.I] sharpness at a fixed radius; modules reset to initial values, their criticality */
 /*
-   All parameters move here, those of biases and norms too, group by group of samples or module by
-   module. prun__moved keeps the originals and puts them back.
+   These measures change all parameters, including those of biases and norms, for one group of
+   samples or one module after the other. prun__moved saves the original values and restores them.
 */
 
-/* ---- parameters that move ---- */
+/* ---- saving and restoring parameters ---- */
 
 /* All tensors of an objective as one vector, and their original values. */
 typedef struct prun__moved {
@@ -13490,7 +13514,7 @@ typedef struct prun__moved {
     int64_t count;
 } prun__moved;
 
-/* Saves the parameters. Release in any case. */
+/* Saves the parameters. Call prun__moved_release even if this fails. */
 static prun_status prun__moved_make(const prun_objective *o, prun__moved *m) {
     int64_t i;
     float *to;
@@ -13514,7 +13538,7 @@ static prun_status prun__moved_make(const prun_objective *o, prun__moved *m) {
     return PRUN_OK;
 }
 
-/* Makes saved + d the objective's parameters; d NULL: the saved ones, bit by bit. */
+/* Sets the objective's parameters to saved + d or, if d is NULL, to exactly the saved ones. */
 static void prun__moved_write(const prun__moved *m, const float *d) {
     const float *from = m->saved;
     int64_t i, k;
@@ -13528,7 +13552,7 @@ static void prun__moved_write(const prun__moved *m, const float *d) {
     }
 }
 
-/* Puts the parameters back and frees the copy. */
+/* Restores the parameters and frees the copy. */
 static void prun__moved_release(prun__moved *m) {
     if (m->saved) prun__moved_write(m, NULL);
     if (m->saved) prun__free(m->o->context, m->saved);
@@ -13551,10 +13575,10 @@ typedef struct prun__ball {
     const prun_objective *o;
     prun_ball_options options; /* resolved */
     prun__moved moved;
-    float *gradient, *logits; /* logits: of a group, where they are normalized */
-    float *d, *before, *next; /* displacement, the ones before and after it */
-    float *best;              /* the one of the largest loss */
-    const int64_t *index;     /* the group at hand */
+    float *gradient, *logits; /* logits: of a group, if they are normalized */
+    float *d, *before, *next; /* current, previous and next displacement */
+    float *best;              /* the displacement with the largest loss */
+    const int64_t *index;     /* samples of the current group */
     int64_t n;
 } prun__ball;
 
@@ -13564,8 +13588,8 @@ static prun_status prun__ball_check(const prun_objective *o, const prun_ball_opt
     const char *missing = NULL;
     if (!(b->radius > 0.0 && b->radius <= 1e30) || b->shape < PRUN_BALL_EUCLIDEAN ||
         b->shape > PRUN_BALL_BOX)
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "ball: radius %g, shape %d", b->radius,
-                          (int)b->shape);
+        return prun__fail(context, PRUN_ERR_ARGUMENT, "ball: radius %g or shape %d is invalid",
+                          b->radius, (int)b->shape);
     if (b->samples < 1 || b->group < 1 || b->steps < 1 || b->steps > (1 << 20) || b->draws < 1 ||
         b->draws > (1 << 20))
         return prun__fail(
@@ -13588,7 +13612,7 @@ static prun_status prun__ball_check(const prun_objective *o, const prun_ball_opt
     return PRUN_OK;
 }
 
-/* Buffers. Free them in any case. */
+/* Saves the parameters and allocates the buffers. Call prun__ball_free even if this fails. */
 static prun_status prun__ball_make(const prun_objective *o, prun__ball *b) {
     const int ascends = !b->options.average;
     float **vector[5];
@@ -13609,7 +13633,7 @@ static prun_status prun__ball_make(const prun_objective *o, prun__ball *b) {
     return b->logits ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-/* Puts the parameters back and frees the buffers. */
+/* Restores the parameters and frees the buffers. */
 static void prun__ball_free(prun__ball *b) {
     prun_context *context = b->o->context;
     prun__moved_release(&b->moved);
@@ -13651,14 +13675,15 @@ static prun_status prun__ball_gradient(const prun__ball *b, double *loss) {
     return status;
 }
 
-/* The scale of parameter i: the ball holds d_i over it. */
+/* Scale of parameter i: the ball bounds d_i / scale. */
 static double prun__ball_scale(const prun__ball *b, int64_t i) {
     return b->options.adaptive ? fabs((double)b->moved.saved[i]) : 1.0;
 }
 
-/* Shortens d to the ellipsoid sum (d_i / c_i)^2 = radius^2 by d_i c_i^2 / (c_i^2 + t). Newton's
-   iteration for t on 1 / radius - 1 / norm, which is nearly linear in t and concave, so that it
-   comes from below and never overshoots. */
+/* If d is outside the ellipsoid sum (d_i / c_i)^2 = radius^2, projects it onto it: d_i becomes
+   d_i c_i^2 / (c_i^2 + t). Newton's iteration solves 1 / norm = 1 / radius for t. 1 / norm is
+   nearly linear in t and concave, so that the iteration approaches t from below and never
+   overshoots. */
 static void prun__ball_project_ellipsoid(const prun__ball *b, float *d) {
     const double radius = b->options.radius;
     double t = 0.0;
@@ -13703,7 +13728,8 @@ static void prun__ball_project(const prun__ball *b, float *d) {
         d[i] = (float)((double)d[i] * (radius / sqrt(squares)));
 }
 
-/* One step of ascent along the gradient: d becomes 0.75 P(d + step) + 0.25 of the one before it. */
+/* One step of gradient ascent with momentum: d becomes 0.75 P(d + step) + 0.25 before, where P
+   projects into the ball. */
 static void prun__ball_step(prun__ball *b, double size) {
     float *spare = b->before;
     double norm = 0.0;
@@ -13724,12 +13750,12 @@ static void prun__ball_step(prun__ball *b, double size) {
     b->next = spare;
 }
 
-/* When the size of the steps is looked at: the share of all steps before the next look. */
+/* When the step size is reviewed: fractions of all steps before the next and the previous time. */
 typedef struct prun__looks {
     double share, previous;
 } prun__looks;
 
-/* True after step i if it is time; the looks come closer and closer. */
+/* Whether to review the step size after step i. The reviews become more and more frequent. */
 static int prun__looks_pass(prun__looks *l, int64_t i, int64_t steps) {
     const double next = l->share + PRUN__MAX(l->share - l->previous - 0.03, 0.06);
     if ((double)i < ceil(l->share * (double)steps)) return 0;
@@ -13772,14 +13798,14 @@ static prun_status prun__ball_climb(prun__ball *b, double *base, double *worst) 
         gains = 0;
         if (!slow) continue;
         step *= 0.5;
-        /* The next gradient is that of the best point, while d goes on from where it is. */
+        /* The next step uses the gradient at the best point, but starts from the current d. */
         prun__moved_write(&b->moved, b->best);
         PRUN__TRY(prun__ball_gradient(b, &loss));
     }
     return PRUN_OK;
 }
 
-/* Mean loss of the group at random points, numbered from `first` on. */
+/* Mean loss of the group at `draws` random points, whose streams are numbered from `first`. */
 static prun_status prun__ball_average(prun__ball *b, int64_t first, double *base, double *mean) {
     const prun_ball_options *o = &b->options;
     const uint64_t stream = PRUN__STREAM_PERTURB + (UINT64_C(1) << 50) + (uint64_t)first;
@@ -13802,7 +13828,7 @@ static prun_status prun__ball_average(prun__ball *b, int64_t first, double *base
     return PRUN_OK;
 }
 
-/* All groups: those of `order`, which has n samples. */
+/* Evaluates all groups of the n samples in `order`. */
 static prun_status prun__ball_run(prun__ball *b, const int64_t *order, int64_t n,
                                   prun_ball_result *r) {
     const prun_ball_options *o = &b->options;
@@ -13872,7 +13898,7 @@ PRUNDEF int64_t prun_module_count(const prun_objective *objective) {
     return count;
 }
 
-/* The tensors of a module, from .. to - 1, and the number of its first float among all. Tensors
+/* Finds the tensors of a module, from .. to - 1, and the flat index of its first float. Tensors
    before the first weight belong to the first module. */
 static void prun__module_find(const prun_objective *o, int64_t module, int64_t *from, int64_t *to,
                               int64_t *first) {
@@ -13892,16 +13918,16 @@ static void prun__module_find(const prun_objective *o, int64_t module, int64_t *
     }
 }
 
-/* What a search over modules needs. */
+/* State of a search over modules. */
 typedef struct prun__modules {
     const prun_objective *o;
     prun_criticality_options options; /* resolved */
     prun__moved moved;
-    int64_t from, to, first; /* the module at hand, see prun__module_find */
+    int64_t from, to, first; /* the current module, see prun__module_find */
     double limit;            /* wrong answers allowed, over all draws */
 } prun__modules;
 
-/* Checks that modules can be put back. */
+/* Checks that modules can be reset to their initial values. */
 static prun_status prun__modules_check(const prun_objective *o) {
     int64_t i;
     if (!o->loss)
@@ -13920,7 +13946,8 @@ static prun_status prun__modules_check(const prun_objective *o) {
     return PRUN_OK;
 }
 
-/* Puts the module at (1 - alpha) initial + alpha trained + sigma x, x the draw's normal numbers. */
+/* Sets the module to (1 - alpha) initial + alpha trained + sigma x, where x is the draw's Gaussian
+   noise. */
 static void prun__modules_write(const prun__modules *m, double alpha, double sigma, int64_t draw) {
     const uint64_t stream = PRUN__STREAM_PERTURB + (UINT64_C(1) << 51) + (uint64_t)draw;
     int64_t i, k, at = m->first;
@@ -13971,8 +13998,8 @@ PRUNDEF prun_criticality_options prun_criticality_resolved(
     return o;
 }
 
-/* True in *feasible if the mean error rate over draws is within the limit. Errors only add up, so
-   that the first draws can decide. */
+/* Sets *feasible to whether the mean error rate over the draws is within the limit. The total only
+   grows, so the first draws can already rule it out. */
 static prun_status prun__modules_try(const prun__modules *m, double alpha, double sigma,
                                      int *feasible) {
     double total = 0.0;
@@ -13989,9 +14016,9 @@ static prun_status prun__modules_try(const prun__modules *m, double alpha, doubl
     return PRUN_OK;
 }
 
-/* The smallest ratio alpha / sigma of a feasible pair. sigma is that of a number 0 .. LEAST on the
-   list of sizes; an alpha is only searched if some sigma would beat the best ratio so far, and the
-   smallest of these is feasible. */
+/* Finds the smallest ratio alpha / sigma of a feasible pair, with sigma = 2^(-n / 4) for n from 0
+   to LEAST. An alpha is searched only if some sigma would improve the best ratio so far and the
+   smallest such sigma is feasible. */
 static prun_status prun__modules_search(const prun__modules *m, double *best) {
     enum { LEAST = 40 };
     int64_t k;
@@ -14003,7 +14030,7 @@ static prun_status prun__modules_search(const prun__modules *m, double *best) {
         if (fine < 0) continue;
         PRUN__TRY(prun__modules_try(m, alpha, pow(2.0, -fine / 4.0), &feasible));
         if (!feasible) continue;
-        while (fine - coarse > 1) { /* `fine` is feasible, `coarse` is not or is off the list */
+        while (fine - coarse > 1) { /* `fine` is feasible; `coarse` is not, or it is -1 */
             const int middle = (fine + coarse) / 2;
             PRUN__TRY(prun__modules_try(m, alpha, pow(2.0, -middle / 4.0), &feasible));
             if (feasible) fine = middle;
@@ -14014,7 +14041,7 @@ static prun_status prun__modules_search(const prun__modules *m, double *best) {
     return PRUN_OK;
 }
 
-/* The squared distance of the module at hand from its initial values. */
+/* Squared distance of the current module from its initial values. */
 static double prun__modules_distance(const prun__modules *m) {
     double sum = 0.0;
     int64_t i, k, at = m->first;
@@ -14079,8 +14106,9 @@ PRUNDEF prun_status prun_criticality(const prun_objective *objective,
 
 /* [HESSIAN.I] products with the Hessian, exact or by differences */
 /*
-   H v for the tensors that were chosen, exact where the objective has products and else by central
-   differences of its gradient, whose step is chosen and whose error is estimated here.
+   H v for the chosen tensors: exact if the objective provides products, otherwise by central
+   differences of its gradient. This section also chooses the step of the differences and estimates
+   their error.
 */
 #ifndef PRUNABILITY_NO_HESSIAN
 
@@ -14088,15 +14116,15 @@ typedef struct prun__hessian {
     const prun_objective *o;
     prun_context *context;
     prun_hessian_options options;   /* resolved */
-    int64_t tensors, k, all;        /* chosen tensors, their floats, floats of all tensors */
-    int64_t *which, *start, *place; /* chosen: number, first float among k and among all */
-    float *v, *product, *saved;     /* flat over all tensors; the chosen weights */
+    int64_t tensors, k, all;        /* numbers of chosen tensors, their floats, all floats */
+    int64_t *which, *start, *place; /* chosen: tensor index, first float among k and among all */
+    float *v, *product, *saved;     /* v, product: all tensors; saved: the chosen weights */
     double weight_norm;
     double length;       /* of the displacement that differences use */
-    double error, noise; /* of differences: relative; rounding, for a unit vector */
-    int64_t gradients;   /* evaluated */
+    double error, noise; /* of differences: relative error; rounding error for a unit vector */
+    int64_t gradients;   /* number evaluated */
     int64_t done, total; /* products */
-    int opened;          /* products share what does not depend on the vector */
+    int opened;          /* products reuse what does not depend on the vector */
     int others;          /* chosen tensors are not all weights */
 } prun__hessian;
 
@@ -14119,20 +14147,13 @@ PRUNDEF prun_hessian_options prun_hessian_resolved(const prun_objective *objecti
     return o;
 }
 
-/* Checks resolved options against the objective; the objective itself is checked with its tensors.
-   */
+/* Checks resolved options against the objective. prun__hessian_select_tensors checks the objective
+   itself. */
 static prun_status prun__hessian_check(const prun_objective *o, const prun_hessian_options *p) {
     prun_context *context = o->context;
-    int64_t i;
     if (p->scope != PRUN_HESSIAN_WEIGHTS && p->scope != PRUN_HESSIAN_ALL)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: unknown scope %d", (int)p->scope);
-    if (p->samples < 1 || (!p->index && p->samples > o->samples))
-        return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: %lld samples of %lld",
-                          (long long)p->samples, (long long)o->samples);
-    for (i = 0; p->index && i < p->samples; i++)
-        if (p->index[i] < 0 || p->index[i] >= o->samples)
-            return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: index[%lld] is %lld of %lld",
-                              (long long)i, (long long)p->index[i], (long long)o->samples);
+    PRUN__TRY(prun__objective_check_samples(o, "Hessian", p->index, p->samples));
     if (!(p->step >= 0.0 && p->step <= 1.0))
         return prun__fail(context, PRUN_ERR_ARGUMENT, "Hessian: step %g is not in [0, 1]", p->step);
     if (p->steps < 1 || p->probes < 1 || p->probes > INT32_MAX)
@@ -14141,7 +14162,7 @@ static prun_status prun__hessian_check(const prun_objective *o, const prun_hessi
     return PRUN_OK;
 }
 
-/* Chooses the tensors. All are checked: the callbacks' flat vectors run over all of them. */
+/* Chooses the tensors. Checks all of them, because the callbacks' flat vectors span all tensors. */
 static prun_status prun__hessian_select_tensors(prun__hessian *h) {
     const prun_objective *o = h->o;
     int64_t i;
@@ -14170,7 +14191,7 @@ static prun_status prun__hessian_select_tensors(prun__hessian *h) {
     return PRUN_OK;
 }
 
-/* Where element i of all tensors stands, for messages. */
+/* Fails with a message that names the tensor and index of element i of all tensors. */
 static prun_status prun__hessian_fail_nonfinite(const prun__hessian *h, const char *what,
                                                 int64_t i) {
     int64_t t = 0;
@@ -14196,7 +14217,7 @@ static prun_status prun__hessian_copy_weights(prun__hessian *h) {
     return PRUN_OK;
 }
 
-/* Everything that a product needs. Free it in any case. */
+/* Prepares everything that a product needs. Call prun__hessian_free even if this fails. */
 static prun_status prun__hessian_make(const prun_objective *o, const prun_hessian_options *options,
                                       prun__hessian *h) {
     memset(h, 0, sizeof *h);
@@ -14215,7 +14236,7 @@ static prun_status prun__hessian_make(const prun_objective *o, const prun_hessia
     return prun__hessian_copy_weights(h);
 }
 
-/* Makes w + step v the objective's weights; step 0: w, bit by bit. */
+/* Sets the chosen weights to w + step v or, if step is 0, to exactly w. */
 static void prun__hessian_set_weights(const prun__hessian *h, const float *v, double step) {
     int64_t t, i;
     for (t = 0; t < h->tensors; t++) {
@@ -14233,8 +14254,8 @@ static double prun__values_norm(const float *v, int64_t n) {
     return sqrt(sum);
 }
 
-/* Gradients at w + h v and w - h v, h |v| = length, into h->product and h->v; *scale: what their
-   difference is to be multiplied by. */
+/* Stores the gradients at w + step v and w - step v, with step |v| = length, in h->product and
+   h->v. *scale is the factor for their difference. */
 static prun_status prun__hessian_run_gradients(prun__hessian *h, const float *v, double length,
                                                double *scale) {
     const prun_hessian_options *p = &h->options;
@@ -14252,7 +14273,7 @@ static prun_status prun__hessian_run_gradients(prun__hessian *h, const float *v,
     return status;
 }
 
-/* out = H v, exact or by differences over `length`; whatever comes out. */
+/* out = H v, exact or by differences over `length`. The result may be non-finite. */
 static prun_status prun__hessian_product(prun__hessian *h, const float *v, double length,
                                          double *out) {
     const prun_hessian_options *p = &h->options;
@@ -14276,7 +14297,7 @@ static prun_status prun__hessian_product(prun__hessian *h, const float *v, doubl
     return PRUN_OK;
 }
 
-/* out = H v, which must be finite, and the progress report. */
+/* out = H v, which must be finite. Also reports progress. */
 static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double *out) {
     const prun_hessian_options *p = &h->options;
     int64_t t, i;
@@ -14299,11 +14320,12 @@ static prun_status prun__hessian_apply(prun__hessian *h, const float *v, double 
 
 /* ---- the step of finite differences ---- */
 /*
-   The error of a difference over the length h is truncation, which falls as h^2, rounding, which
-   rises as 1/h, and kinks: one that lies within h adds its jump over 2h, one that lies outside
-   adds nothing. The ladder compares differences over lengths that fall by four, down to where
-   rounding is all there is, because kinks may be left behind at any rung. A rung is as good as it
-   agrees with the next one, unless lower rungs disagree by more than rounding explains.
+   The error of a difference over length h has three parts: truncation, which falls as h^2;
+   rounding, which grows as 1/h; and kinks of the loss, where the gradient jumps. A kink within h
+   adds its jump divided by 2h, a kink outside adds nothing. The ladder compares differences over
+   lengths that decrease by factors of four, down to where rounding error dominates, because a kink
+   can drop out at any rung. The error of a rung is estimated from the difference between its two
+   ends, unless lower rungs differ by more than rounding explains.
 */
 
 #define PRUN__RUNGS 16
@@ -14312,7 +14334,7 @@ typedef struct prun__ladder {
     int count; /* of rungs: pairs of neighbouring lengths */
     double length[PRUN__RUNGS + 1];
     double size[PRUN__RUNGS + 1]; /* norm of the product of each length */
-    double apart[PRUN__RUNGS];    /* norm of the difference between length i and i + 1 */
+    double apart[PRUN__RUNGS];    /* norm of the difference between products i and i + 1 */
 } prun__ladder;
 
 /* Norms of b and of a - b; +infinity where they are not finite. */
@@ -14328,8 +14350,8 @@ static void prun__ladder_compare(const double *a, const double *b, int64_t k, do
     *apart = other <= DBL_MAX ? sqrt(other) : HUGE_VAL;
 }
 
-/* Whether everything below a length is rounding: of the weights, or of the gradient, whose last
-   value is in h->v. */
+/* Whether rounding error, of the weights or of the gradient, would dominate below a length. The
+   last gradient is in h->v. */
 static int prun__ladder_has_ended(const prun__hessian *h, double length, double size) {
     const double unit = 0.5 * (double)FLT_EPSILON;
     double square = 0.0, norm;
@@ -14343,7 +14365,7 @@ static int prun__ladder_has_ended(const prun__hessian *h, double length, double 
     return size < HUGE_VAL && unit * norm > 0.1 * length * size;
 }
 
-/* Differences along the unit vector v over lengths that fall from `top`. room: 2 k. */
+/* Computes differences along the unit vector v over lengths that decrease from `top`. room: 2 k. */
 static prun_status prun__ladder_run(prun__hessian *h, const float *v, double top, int most,
                                     double *room, prun__ladder *l) {
     double *a = room, *b = room + h->k, *t, ignored;
@@ -14365,8 +14387,9 @@ static prun_status prun__ladder_run(prun__hessian *h, const float *v, double top
     return PRUN_OK;
 }
 
-/* The best rung's middle becomes the length: its truncation is a quarter to a half of what the
-   rung's two ends differ by, and its rounding half of it. */
+/* Sets the length to the (geometric) middle of the best rung. There the truncation error is a
+   quarter to a half of the difference between the rung's two ends, and the rounding error is half
+   of that difference. */
 static void prun__ladder_select(prun__hessian *h, const prun__ladder *l) {
     double rounding = HUGE_VAL, below = 0.0, best = HUGE_VAL;
     int i;
@@ -14387,7 +14410,7 @@ static void prun__ladder_select(prun__hessian *h, const prun__ladder *l) {
     }
 }
 
-/* Turns u towards the largest curvature by `turns` products of unit length. room: k. */
+/* Turns u towards the direction of largest curvature by `turns` power iterations. room: k. */
 static prun_status prun__power_iteration_run(prun__hessian *h, float *u, int turns, double *room) {
     double size, ignored;
     int64_t i;
@@ -14402,8 +14425,8 @@ static prun_status prun__power_iteration_run(prun__hessian *h, float *u, int tur
 
 #define PRUN__TURNS 2
 
-/* Chooses the length of differences: along v, or, where that is NULL, in a direction of large
-   curvature. A step that was asked for is only judged. */
+/* Chooses the length of differences along v or, if v is NULL, along a direction of large curvature.
+   If the caller set a step, only estimates its error. */
 static prun_status prun__hessian_select_length(prun__hessian *h, const float *v) {
     const double scale = 1.0 + h->weight_norm, step = h->options.step;
     double *room, norm;
@@ -14432,9 +14455,9 @@ static prun_status prun__hessian_select_length(prun__hessian *h, const float *v)
     return status;
 }
 
-/* How much the product with v changes when the length of its differences is halved: other becomes
-   that product, `apart` the norm of the change, relative to it. Halved, not doubled: a kink that
-   only the longer one crosses would say nothing about the shorter. */
+/* Computes how much the product with v changes when the length of its differences is halved:
+   `other` is the new product, *apart the relative norm of the change. The length is not doubled,
+   because a kink that only a longer difference crosses is no error of the shorter one. */
 static prun_status prun__hessian_compare_lengths(prun__hessian *h, const float *v,
                                                  const double *product, double *other,
                                                  double *apart) {
@@ -14445,7 +14468,7 @@ static prun_status prun__hessian_compare_lengths(prun__hessian *h, const float *
     return PRUN_OK;
 }
 
-/* A caller's v must be finite. */
+/* Fails unless the caller's v is finite. */
 static prun_status prun__hessian_check_direction(const prun__hessian *h, const float *v) {
     const int64_t bad = prun__values_find_nonfinite(v, h->k);
     return bad < 0 ? PRUN_OK
@@ -14501,16 +14524,16 @@ PRUNDEF prun_status prun_hessian_difference(const prun_objective *objective, con
 
 /* [SPECTRUM.I] Lanczos: eigenvalues, trace, spectrum, effective dimensionality */
 /*
-   Lanczos vectors are kept as floats: the operator takes floats, so the vector that is multiplied
-   is exactly the one that is stored, and the reorthogonalisation, which is what a step costs beside
-   its product, reads half the memory. Everything else is double.
+   Lanczos vectors are stored as floats. The operator takes floats, so it multiplies exactly the
+   stored vector. The reorthogonalisation, the main cost of a step besides the product, reads half
+   as much memory. Everything else is double.
 */
 #ifndef PRUNABILITY_NO_HESSIAN
 
 /* ---- tridiagonal eigenproblem ---- */
 
 /* One implicit QR step with Wilkinson's shift on rows lo .. hi of the matrix with diagonal a and
-   couplings b (Golub and Van Loan 2013, 8.3.5). Columns of z, `rows` long, turn along. */
+   couplings b (Golub and Van Loan 2013, 8.3.5). Also rotates the columns of z, of length `rows`. */
 static void prun__qr_step(double *a, double *b, int64_t lo, int64_t hi, double *z, int64_t rows) {
     const double half = 0.5 * (a[hi - 1] - a[hi]), last = b[hi - 1];
     const double root = sqrt(half * half + last * last);
@@ -14525,7 +14548,7 @@ static void prun__qr_step(double *a, double *b, int64_t lo, int64_t hi, double *
         a[i] = c * c * p + s * (2.0 * c * w + s * q);
         a[i + 1] = c * c * q + s * (s * p - 2.0 * c * w);
         b[i] = c * s * (q - p) + (c * c - s * s) * w;
-        if (i + 1 < hi) { /* the bulge, chased down in the next turn */
+        if (i + 1 < hi) { /* the bulge, which the next iteration chases down */
             x = b[i];
             y = s * b[i + 1];
             b[i + 1] *= c;
@@ -14538,7 +14561,7 @@ static void prun__qr_step(double *a, double *b, int64_t lo, int64_t hi, double *
     }
 }
 
-/* Ascending a, its columns of z along with it. */
+/* Sorts a in ascending order, and the columns of z with it. */
 static void prun__eigenpairs_sort(double *a, int64_t n, double *z, int64_t rows) {
     int64_t i, j, best;
     for (i = 0; i < n; i++) {
@@ -14557,8 +14580,9 @@ static void prun__eigenpairs_sort(double *a, int64_t n, double *z, int64_t rows)
     }
 }
 
-/* Eigenvalues, ascending, in place of a; b is lost. z: n columns of `rows`, which start as rows of
-   the identity and end as those rows of the eigenvectors. Scaled, so that squares stay in range. */
+/* Replaces a by the eigenvalues, in ascending order, and overwrites b. z has n columns of length
+   `rows`: rows of the identity on input, the same rows of the eigenvectors on output. The matrix is
+   scaled, so that squares do not overflow. */
 static prun_status prun__tridiagonal_find_eigenpairs(prun_context *context, double *a, double *b,
                                                      int64_t n, double *z, int64_t rows) {
     int64_t hi = n - 1, lo, i, steps = 0;
@@ -14578,8 +14602,9 @@ static prun_status prun__tridiagonal_find_eigenpairs(prun_context *context, doub
                 break;
         if (lo == hi) hi--;
         else if (++steps > 60 * n)
-            return prun__fail(context, PRUN_ERR_NONFINITE,
-                              "Lanczos: the tridiagonal matrix has no eigenvalues");
+            return prun__fail(
+                context, PRUN_ERR_NONFINITE,
+                "Lanczos: the eigenvalues of the tridiagonal matrix did not converge");
         else prun__qr_step(a, b, lo, hi, z, rows);
     }
     prun__eigenpairs_sort(a, n, z, rows);
@@ -14591,22 +14616,22 @@ static prun_status prun__tridiagonal_find_eigenpairs(prun_context *context, doub
 
 typedef struct prun__lanczos {
     prun__hessian *h;
-    int64_t steps, made;  /* basis vectors in all and so far */
+    int64_t steps, made;  /* numbers of basis vectors: in total, so far */
     float *basis;         /* steps x k */
     double *r;            /* k: the next vector */
     double *alpha, *beta; /* steps: diagonal and couplings of the tridiagonal matrix */
     double *part;         /* steps: inner products */
-    double asymmetry;     /* largest norm of what a product has where, by symmetry, it has none */
-    double *a, *b, *z;    /* steps, and steps x rows: eigenproblem */
+    double asymmetry;     /* largest norm of the part of a product that is 0 by symmetry */
+    double *a, *b, *z;    /* eigenproblem; a, b: steps; z: steps x rows */
 } prun__lanczos;
 
-/* Frees the basis and the arrays, even of one that is only partly made. */
+/* Frees the basis and the arrays, even after prun__lanczos_make failed. */
 static void prun__lanczos_free(prun__lanczos *l) {
     prun__free(l->h->context, l->basis);
     prun__free(l->h->context, l->alpha);
 }
 
-/* rows: of the eigenvectors of the tridiagonal matrix that are wanted. */
+/* rows: how many rows of the tridiagonal matrix's eigenvectors are needed. */
 static prun_status prun__lanczos_make(prun__hessian *h, int64_t rows, prun__lanczos *l) {
     prun_context *context = h->context;
     const int64_t steps = h->options.steps;
@@ -14647,7 +14672,7 @@ static void prun__lanczos_inner_product_task(void *pointer, int64_t i, int64_t w
 
 #define PRUN__LANCZOS_PIECE 2048
 
-/* Takes the basis vectors' parts away from a piece of r. */
+/* Subtracts the components along the basis vectors from a piece of r. */
 static void prun__lanczos_projection_task(void *pointer, int64_t piece, int64_t worker) {
     const prun__lanczos *l = (const prun__lanczos *)pointer;
     const int64_t k = l->h->k, from = piece * PRUN__LANCZOS_PIECE;
@@ -14664,8 +14689,9 @@ static void prun__lanczos_projection_task(void *pointer, int64_t piece, int64_t 
     }
 }
 
-/* What the product r with the last basis vector has along earlier ones is the coupling to the one
-   before; the rest is the error of the products, seen from within their space. */
+/* r is the product with the last basis vector. By symmetry, its component along the previous basis
+   vector is their coupling and those along all earlier ones are 0. Deviations measure the error of
+   the products. */
 static void prun__lanczos_note_asymmetry(prun__lanczos *l) {
     double square = 0.0;
     int64_t i;
@@ -14677,7 +14703,8 @@ static void prun__lanczos_note_asymmetry(prun__lanczos *l) {
 }
 
 /* Makes r orthogonal to all basis vectors: classical Gram-Schmidt, twice, which is enough (Giraud
-   et al. 2005). Returns r's part along the last of them. product: r is one, with the last. */
+   et al. 2005). Returns r's component along the last of them. product: whether r is the product
+   with the last one. */
 static double prun__lanczos_make_orthogonal(prun__lanczos *l, int product) {
     prun_context *context = l->h->context;
     double along = 0.0;
@@ -14708,7 +14735,7 @@ static void prun__lanczos_add(prun__lanczos *l, double norm) {
     l->made++;
 }
 
-/* A Gaussian vector, orthogonal to what is there, is the next basis vector. */
+/* Adds a Gaussian vector, made orthogonal to the basis, as the next basis vector. */
 static void prun__lanczos_add_random(prun__lanczos *l, uint64_t stream) {
     int64_t e;
     for (e = 0; e < l->h->k; e++)
@@ -14717,8 +14744,8 @@ static void prun__lanczos_add_random(prun__lanczos *l, uint64_t stream) {
     prun__lanczos_add(l, prun__lanczos_norm(l));
 }
 
-/* Runs all steps of one probe. What is left of r below the rounding of the float products says that
-   the subspace is invariant: couple nothing and start afresh. */
+/* Runs all steps of one probe. If the rest of r is below the rounding error of the float products,
+   the subspace is invariant: sets the coupling to 0 and continues with a new random vector. */
 static prun_status prun__lanczos_run(prun__lanczos *l, int64_t probe) {
     double size = 0.0;
     int64_t j;
@@ -14748,7 +14775,8 @@ static prun_status prun__lanczos_find_eigenpairs(prun__lanczos *l, int64_t n, in
     return prun__tridiagonal_find_eigenpairs(l->h->context, l->a, l->b, n, l->z, rows);
 }
 
-/* Adds to a residual, whose vector is in r, what another length of the differences changes. */
+/* Adds to a residual the change of the product when the length of its differences is halved. r
+   holds the residual vector. */
 static prun_status prun__ritz_add_difference_error(prun__lanczos *l, int64_t column,
                                                    const float *vector, double *residual) {
     const int64_t k = l->h->k;
@@ -14824,7 +14852,7 @@ PRUNDEF prun_status prun_hessian_eigenpairs(const prun_objective *objective, int
 
 /* ---- estimates ---- */
 
-/* Mean and standard error from a sum and a sum of squared deviations. */
+/* Mean and standard error of `count` values that are `stride` apart. */
 static prun_estimate prun__estimate_make(const double *values, int64_t count, int64_t stride) {
     prun_estimate e;
     double squares = 0.0;
@@ -14840,7 +14868,7 @@ static prun_estimate prun__estimate_make(const double *values, int64_t count, in
     return e;
 }
 
-/* Fills in the errors that do not show in the spread. */
+/* Sets the errors that the spread of the probes does not show, and the total error. */
 static void prun__estimate_set_errors(prun_estimate *e, double quadrature, double difference) {
     e->quadrature_error = quadrature;
     e->difference_error = difference;
@@ -14870,9 +14898,9 @@ static void prun__trace_parts(const prun__hessian *h, const float *v, const doub
     }
 }
 
-/* One probe: v' H v, tensor by tensor, and how much each part changes when the length of the
-   differences is halved, added to `doubts`. A vector that changes much more than the first did lies
-   nearer to a kink: it gets a length of its own. product: 2 k. */
+/* Runs one probe: computes v' H v for each tensor, and adds to `doubts` how much each part changes
+   when the length of the differences is halved. If the product changes much more than for the first
+   vector, a kink is nearer, and the length is chosen anew for this vector. product: 2 k. */
 static prun_status prun__trace_run_probe(prun__hessian *h, int64_t probe, float *v, double *product,
                                          double *parts, double *doubts) {
     const double length = h->length, error = h->error;
@@ -14945,7 +14973,7 @@ PRUNDEF prun_status prun_hessian_diagonal(const prun_objective *objective,
     return status;
 }
 
-/* Part t of the trace with its errors, from rows of parts and the doubts. */
+/* Estimates part t of the trace and its errors, from the parts of all probes and `doubts`. */
 static prun_estimate prun__trace_estimate(const prun__hessian *h, const double *parts,
                                           const double *doubts, int64_t t) {
     prun_estimate e = prun__estimate_make(parts + t, h->options.probes, h->tensors + 1);
@@ -14994,8 +15022,8 @@ PRUNDEF void prun_spectrum_free(prun_spectrum *s) {
     memset(s, 0, sizeof *s);
 }
 
-/* Runs Lanczos for all probes and fills in the nodes, weights and tridiagonal matrices, and what
-   finite differences may be wrong by. */
+/* Runs Lanczos for all probes and fills in the nodes, weights and tridiagonal matrices, and the
+   errors of finite differences. */
 static prun_status prun__spectrum_run(prun__hessian *h, prun_spectrum *s) {
     prun__lanczos l;
     prun_status status = prun__lanczos_make(h, 1, &l);
@@ -15052,7 +15080,7 @@ PRUNDEF prun_status prun_hessian_spectrum(const prun_objective *objective,
     return status;
 }
 
-/* Sum of f over one probe's rule, times k. */
+/* Value of one probe's quadrature rule for f, times k. */
 static double prun__quadrature_sum(const double *values, const double *weights, int64_t n, double k,
                                    double (*f)(void *, double), void *user) {
     double sum = 0.0;
@@ -15067,16 +15095,16 @@ typedef struct prun__function {
     void *user;
 } prun__function;
 
-/* The square of a function of an eigenvalue, as a callback of its own; user: the prun__function. */
+/* Callback that squares a function of an eigenvalue. user: the prun__function. */
 static double prun__function_square(void *user, double eigenvalue) {
     const prun__function *function = (const prun__function *)user;
     const double value = function->f(function->user, eigenvalue);
     return value * value;
 }
 
-/* Standard error of a trace of f(H): among few vectors the spread can be small by accident. For
-   uniform directions the variance is 2 (k tr f(H)^2 - (tr f(H))^2) / (k + 2), and the same rules
-   estimate it. */
+/* Theoretical standard error of a trace of f(H), because the spread of a few vectors can be small
+   by chance. For uniform directions the variance is 2 (k tr f(H)^2 - (tr f(H))^2) / (k + 2), which
+   is estimated with the same quadrature rules. */
 static double prun__spectrum_standard_error(const prun_spectrum *s, double trace,
                                             double (*f)(void *, double), void *user) {
     const double k = (double)s->parameters, probes = (double)s->probes;
@@ -15092,8 +15120,9 @@ static double prun__spectrum_standard_error(const prun_spectrum *s, double trace
     return sqrt(PRUN__MAX(2.0 * (k * squares - trace * trace), 0.0) / (k + 2.0) / probes);
 }
 
-/* Largest distance between `sum` and what eight shorter rules of the same run give: one alone can
-   be near by accident, because around a step of f the values swing. room: 3 x steps. */
+/* Sets *swing to the largest difference between `sum` and the values of eight shorter rules of the
+   same run. A single shorter rule can agree by chance, because the values oscillate around a step
+   of f. room: 3 x steps. */
 static prun_status prun__quadrature_error(const prun_spectrum *s, int64_t probe, double sum,
                                           double (*f)(void *, double), void *user, double *room,
                                           double *swing) {
@@ -15115,8 +15144,8 @@ static prun_status prun__quadrature_error(const prun_spectrum *s, int64_t probe,
     return PRUN_OK;
 }
 
-/* How far the errors of finite differences move one probe's sum: the relative error stretches its
-   Ritz values, rounding shifts them by up to its norm (Weyl's inequality). room: steps. */
+/* How much the errors of finite differences change one probe's sum: the relative error scales its
+   Ritz values, rounding error shifts them by at most its norm (Weyl's inequality). room: steps. */
 static double prun__difference_error(const prun_spectrum *s, int64_t probe, double sum,
                                      double (*f)(void *, double), void *user, double *room) {
     const double *values = s->values + probe * s->steps, *weights = s->weights + probe * s->steps;
@@ -15213,8 +15242,8 @@ PRUNDEF prun_status prun_spectrum_density(const prun_spectrum *spectrum, const d
     return PRUN_OK;
 }
 
-/* What bounds the distance of a run's largest Ritz value from an eigenvalue: |H v - value v|, the
-   last coupling times the last component of its eigenvector. */
+/* Bound on the distance of a run's largest Ritz value from an eigenvalue: |H v - value v|, which is
+   the last coupling times the last component of the tridiagonal matrix's eigenvector. */
 static prun_status prun__spectrum_residual(const prun_spectrum *s, int64_t probe,
                                            double *residual) {
     const double *diagonal = s->diagonal + probe * s->steps;
@@ -15227,7 +15256,7 @@ static prun_status prun__spectrum_residual(const prun_spectrum *s, int64_t probe
     if (!a) return PRUN_ERR_MEMORY;
     b = a + s->steps;
     z = b + s->steps;
-    for (i = 0; i < s->steps; i++) { /* backwards: the last component comes first */
+    for (i = 0; i < s->steps; i++) { /* reversed, so that the last component is the first */
         a[i] = diagonal[s->steps - 1 - i];
         b[i] = i + 1 < s->steps ? couplings[s->steps - 2 - i] : 0.0;
         z[i] = i == 0 ? 1.0 : 0.0;
@@ -15238,7 +15267,7 @@ static prun_status prun__spectrum_residual(const prun_spectrum *s, int64_t probe
     return status;
 }
 
-/* e / (e + z) above zero; user: z. */
+/* e / (e + z) for a positive eigenvalue e, else 0. user: z. */
 static double prun__dimension_term(void *user, double eigenvalue) {
     return eigenvalue > 0.0 ? eigenvalue / (eigenvalue + *(const double *)user) : 0.0;
 }
@@ -15269,8 +15298,8 @@ PRUNDEF prun_status prun_effective_dimensionality(const prun_spectrum *spectrum,
 
 /* [SCORES.I] scores of weights from gradients, curvature and magnitudes */
 /*
-   Each score fills the array `flat` of a pruning state, whose tensors are those that can be pruned.
-   The state is never applied, so that the weights stay as they are.
+   Each score fills the array `flat` of a prun__search, which covers the prunable tensors. The
+   search is never applied, so the weights do not change.
 */
 
 PRUNDEF prun_score_options prun_score_resolved(const prun_objective *objective,
@@ -15283,27 +15312,14 @@ PRUNDEF prun_score_options prun_score_resolved(const prun_objective *objective,
     return o;
 }
 
-/* Checks the samples of resolved options. */
-static prun_status prun__score_check(const prun_objective *o, const prun_score_options *p) {
-    int64_t i;
-    if (p->samples < 1 || (!p->index && p->samples > o->samples))
-        return prun__fail(o->context, PRUN_ERR_ARGUMENT, "scores: %lld samples of %lld",
-                          (long long)p->samples, (long long)o->samples);
-    for (i = 0; p->index && i < p->samples; i++)
-        if (p->index[i] < 0 || p->index[i] >= o->samples)
-            return prun__fail(o->context, PRUN_ERR_ARGUMENT, "scores: index[%lld] is %lld of %lld",
-                              (long long)i, (long long)p->index[i], (long long)o->samples);
-    return PRUN_OK;
-}
-
-/* Place of each prunable tensor in a vector over all tensors, as callbacks have it. */
+/* Offset of a prunable tensor in the flat vectors of callbacks, which span all tensors. */
 static int64_t prun__score_offset(const prun__search *s, int64_t tensor) {
     int64_t i, offset = 0;
     for (i = 0; i < s->which[tensor]; i++) offset += prun_tensor_size(&s->o->tensors[i]);
     return offset;
 }
 
-/* |w g|. */
+/* |w g|, where g is the mean gradient. */
 static prun_status prun__score_taylor(prun__search *s, const prun_score_options *p) {
     float *g =
         (float *)prun__alloc(s->context, prun__objective_parameters(s->o), sizeof(float), "scores");
@@ -15319,7 +15335,8 @@ static prun_status prun__score_taylor(prun__search *s, const prun_score_options 
     return status;
 }
 
-/* w^2 mean of g_s^2, which is the variance of the gradients plus the square of their mean. */
+/* w^2 times the mean of g_s^2 over the samples: the variance of the gradients plus the square of
+   their mean. */
 static prun_status prun__score_fisher(prun__search *s, const prun_score_options *p) {
     const int64_t parameters = prun__objective_parameters(s->o);
     double *squares = (double *)prun__alloc(s->context, p->samples, sizeof(double), "scores");
@@ -15343,7 +15360,7 @@ static prun_status prun__score_fisher(prun__search *s, const prun_score_options 
 }
 
 #ifndef PRUNABILITY_NO_HESSIAN
-/* w^2 max(h, 0). */
+/* w^2 max(h, 0), where h is the diagonal of the Hessian. */
 static prun_status prun__score_curvature(prun__search *s, const prun_score_options *p) {
     double *diagonal = (double *)prun__alloc(s->context, s->count, sizeof(double), "scores");
     uint8_t *mask = (uint8_t *)prun__alloc_zero(s->context, s->o->tensor_count, 1, "scores");
@@ -15376,8 +15393,8 @@ static prun_status prun__score_curvature(prun__search *s, const prun_score_optio
 }
 #endif
 
-/* w^2 over the sum of the squares in its tensor that are at least as large; 0 for zeros. Weights of
-   one magnitude share a sum. */
+/* w^2 divided by the sum of all squares in its tensor that are at least as large; 0 for zeros.
+   Weights of equal magnitude have the same sum. */
 static prun_status prun__score_lamp(prun__search *s) {
     int64_t *order = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "scores");
     int64_t *scratch = (int64_t *)prun__alloc(s->context, s->count, sizeof(int64_t), "scores");
@@ -15401,15 +15418,15 @@ static prun_status prun__score_lamp(prun__search *s) {
     return status;
 }
 
-/* A random score: 24 bits, as a float has, so that 1 is never reached. */
+/* A random score in [0, 1). Its 24 bits fit in a float, so it is never rounded up to 1. */
 static float prun__score_random(uint64_t seed, int64_t i) {
     return (float)(prun_random_bits(seed, PRUN__STREAM_SCORE, (uint64_t)i) >> 40) / 16777216.0f;
 }
 
-/* Fills s->flat with scores that the samples decide. */
+/* Fills s->flat with scores that depend on samples. */
 static prun_status prun__score_fill_sampled(prun__search *s, prun_score score,
                                             const prun_score_options *p) {
-    PRUN__TRY(prun__score_check(s->o, p));
+    PRUN__TRY(prun__objective_check_samples(s->o, "scores", p->index, p->samples));
     if (score == PRUN_SCORE_CURVATURE) return prun__score_curvature(s, p);
     if (!s->o->gradient)
         return prun__fail(s->context, PRUN_ERR_UNSUPPORTED,
@@ -15436,13 +15453,13 @@ static prun_status prun__score_fill(prun__search *s, prun_score score,
     return prun__fail(s->context, PRUN_ERR_ARGUMENT, "scores: unknown score %d", (int)score);
 }
 
-/* Names the first score that is not finite. */
+/* Fails if a score is not finite, and names the first. */
 static prun_status prun__score_check_finite(const prun__search *s) {
     const int64_t i = prun__values_find_nonfinite(s->flat, s->count);
     int64_t t = 0;
     if (i < 0) return PRUN_OK;
     while (i >= s->start[t + 1]) t++;
-    return prun__fail(s->context, PRUN_ERR_NONFINITE, "scores: that of %s[%lld] is not finite",
+    return prun__fail(s->context, PRUN_ERR_NONFINITE, "scores: the score of %s[%lld] is not finite",
                       s->o->tensors[s->which[t]].name ? s->o->tensors[s->which[t]].name : "?",
                       (long long)(i - s->start[t]));
 }
@@ -15466,8 +15483,8 @@ PRUNDEF prun_status prun_prune_scores(const prun_objective *objective, prun_scor
 
 /* [NORMS.I] norms, margins and bounds */
 /*
-   Formulas that take tensors or numbers. The spectral norm is a Lanczos iteration of its own, in
-   double precision, on linear maps.
+   Formulas that take tensors or numbers. The spectral norm has its own Lanczos iteration, for
+   linear maps and in double precision.
 */
 
 PRUNDEF double prun_frobenius_squared(const prun_tensor *tensor) {
@@ -15525,25 +15542,25 @@ static double prun__inner_product(const double *a, const double *b, int64_t n) {
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-/* Spectral norms: Lanczos on A'A with a basis that is kept orthogonal in full and restarted with
-   its best vectors (Wu and Simon 2000). Where A has fewer outputs than inputs, AA' instead: its
-   vectors are shorter and its largest eigenvalue is the same. */
+/* Spectral norms: Lanczos on A'A with full reorthogonalisation, restarted with its best Ritz
+   vectors (Wu and Simon 2000). If A has fewer outputs than inputs, AA' is used instead: it has the
+   same largest eigenvalue and shorter vectors. */
 enum { PRUN__KRYLOV_ROOM = 20, PRUN__KRYLOV_KEPT = 8 };
 
 typedef struct prun__krylov {
     const prun_context *context;
     prun__linear *a;
-    int wide;              /* AA' */
-    int64_t n, room, made; /* length of a basis vector, how many fit, how many there are */
-    double *basis, *next;  /* room vectors and the one that follows the last */
+    int wide;              /* 1: AA' instead of A'A */
+    int64_t n, room, made; /* length of a basis vector; capacity and size of the basis */
+    double *basis, *next;  /* basis: `room` vectors; next: the one after the last */
     double *image;         /* A (wide: A') times a basis vector */
-    double t[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM]; /* the map within the basis */
+    double t[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM]; /* the map, projected on the basis */
     double z[PRUN__KRYLOV_ROOM][PRUN__KRYLOV_ROOM]; /* its eigenvectors, as rows */
     double values[PRUN__KRYLOV_ROOM];               /* and eigenvalues, descending */
 } prun__krylov;
 
-/* next = A'A times the last basis vector, made orthogonal to all of them; the inner products are
-   the last row and column of t. Returns its length. */
+/* next = A'A times the last basis vector, made orthogonal to all of them. The inner products become
+   the last row and column of t. Returns the norm of `next`. */
 static double prun__krylov_step(prun__krylov *k) {
     const int64_t last = k->made - 1, n = k->n;
     int64_t i, e;
@@ -15616,7 +15633,7 @@ static void prun__krylov_find_eigenpairs(prun__krylov *k) {
     }
 }
 
-/* Leaves the best Ritz vectors in the basis, in which the map is diagonal. */
+/* Replaces the basis by its best Ritz vectors, in which the map is diagonal. */
 static void prun__krylov_select_best(prun__krylov *k) {
     enum { PIECE = 64 };
     const int64_t kept = PRUN__MIN((int64_t)PRUN__KRYLOV_KEPT, k->made / 2), n = k->n;
@@ -15644,7 +15661,7 @@ static void prun__krylov_add(prun__krylov *k, const double *vector, double lengt
     k->made++;
 }
 
-/* Steps until the residual of the largest eigenvalue is at most tolerance times that. */
+/* Iterates until the residual of the largest eigenvalue is at most `tolerance` times its value. */
 static prun_status prun__krylov_run(prun__krylov *k, double tolerance, uint64_t seed,
                                     prun_spectral_norm_result *result) {
     enum { MOST = 1000 };
@@ -15666,14 +15683,14 @@ static prun_status prun__krylov_run(prun__krylov *k, double tolerance, uint64_t 
     }
 }
 
-/* Bound on the relative distance between the norm and a singular value: its square is off by no
-   more than the residual and what products of doubles round. */
+/* Bound on the relative distance between the norm and a singular value. The error of the squared
+   norm is at most the residual plus the rounding error of products in double precision. */
 static double prun__spectral_error(const prun_spectral_norm_result *s) {
     const double ratio = s->norm > 0.0 ? s->residual / s->norm / s->norm + 1e-13 : 0.0;
     return ratio < 1.0 ? ratio / (1.0 + sqrt(1.0 - ratio)) : 1.0;
 }
 
-/* Checks and copies the weights in double precision. */
+/* Checks the weights and copies them, minus `initial` if given, in double precision. */
 static prun_status prun__spectral_copy_kernel(prun_context *context, const prun_tensor *weight,
                                               const float *initial, double *kernel) {
     const int64_t size = prun_tensor_size(weight);
@@ -15691,7 +15708,7 @@ static prun_status prun__spectral_copy_kernel(prun_context *context, const prun_
     return PRUN_OK;
 }
 
-/* The map of a weight tensor, still without its kernel. */
+/* Makes the linear map of a weight tensor, except for its kernel, which the caller sets. */
 static prun_status prun__spectral_make_map(prun_context *context, const prun_tensor *weight,
                                            const prun_conv2d *geometry, prun__linear *a) {
     const int64_t size = prun_tensor_size(weight);
@@ -15760,7 +15777,8 @@ PRUNDEF prun_status prun_path_norm(const prun_net *net, double *result) {
     double sum = 0.0;
     prun_status status = prun__net_path_norm(net, &sum);
     if (status == PRUN_OK && !(sum <= DBL_MAX))
-        status = prun__fail(net->context, PRUN_ERR_NONFINITE, "path norm: beyond double precision");
+        status =
+            prun__fail(net->context, PRUN_ERR_NONFINITE, "path norm: exceeds double precision");
     if (status == PRUN_OK) *result = sum;
     return status;
 }
@@ -15770,8 +15788,8 @@ PRUNDEF double prun_pacbayes_bound(double squared_norm, double sigma, int64_t sa
     return squared_norm / (4.0 * sigma * sigma) + log((double)samples / sigma) + 10.0;
 }
 
-/* Squared norm of w - initial over the weights of tensors flagged PRUN_TENSOR_WEIGHT; *count: how
-   many weights there are. */
+/* Squared norm of w - initial over the tensors flagged PRUN_TENSOR_WEIGHT. *weights is the number
+   of their weights. */
 static double prun__squared_distance(const prun_tensor *tensors, const prun_tensor *initial,
                                      int64_t count, int64_t *weights) {
     double sum = 0.0;
@@ -15842,8 +15860,8 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
         if (margins[i] > 0.0) sorted[k++] = margins[i];
     if (k == 0) {
         prun__free(context, sorted);
-        return prun__fail(context, PRUN_ERR_MISSING, "margins: none of %lld is positive",
-                          (long long)n);
+        return prun__fail(context, PRUN_ERR_MISSING,
+                          "margins: none of the %lld margins is positive", (long long)n);
     }
     qsort(sorted, (size_t)k, sizeof *sorted, prun__by_value);
     for (i = 1; i < 4; i++) {
@@ -15866,33 +15884,33 @@ PRUNDEF prun_status prun_margin_features(prun_context *context, const double *ma
 
 /* [SINGULAR.I] singular values of weight matrices, power laws of their squares */
 /*
-   Householder reflections make a matrix bidiagonal; bisection finds the singular values of that.
-   Both work in double precision. Bisection counts the values below a point by Sturm sequences: it
-   cannot fail to converge, and eight points are counted at once in vector registers. It costs less
-   than the reflections.
+   Householder reflections make a matrix bidiagonal; bisection then finds its singular values. Both
+   work in double precision. Bisection counts the values below a point by Sturm sequences: it always
+   converges, and vector registers hold eight points at once. It costs less than the reflections.
 */
 
 /* A matrix in column-major order with rows >= columns; becomes its bidiagonal form. */
 typedef struct prun__bidiagonal {
     double *a;          /* column j at a + j * rows */
-    double *row, *sums; /* a reflection of rows, and what it multiplies: `columns` and `rows` */
+    double *row, *sums; /* a reflection of rows (`columns` numbers), its products (`rows`) */
     double *band;       /* 2 columns - 1: d_1, e_1, d_2, e_2, ..., d_n */
     int64_t rows, columns;
 } prun__bidiagonal;
 
-/* Takes x, of n numbers, to (*length, 0, 0, ...) by I - 2 u u', and leaves sqrt(2) u in x. */
+/* Finds the reflection I - 2 u u' that maps x, a vector of n numbers, to (*length, 0, 0, ...).
+   Stores sqrt(2) u in x. */
 static void prun__reflect(double *x, int64_t n, double *length) {
     const double norm = sqrt(prun__inner_product(x, x, n));
     double factor;
     int64_t i;
-    *length = x[0] > 0.0 ? -norm : norm; /* of the other sign: nothing cancels in x[0] - *length */
+    *length = x[0] > 0.0 ? -norm : norm; /* opposite sign: no cancellation in x[0] - *length */
     if (norm == 0.0) return;
     x[0] -= *length;
     factor = 1.0 / sqrt(norm * fabs(x[0])); /* |x|^2 is 2 norm |x[0]| now */
     for (i = 0; i < n; i++) x[i] *= factor;
 }
 
-/* Reflects the columns after column j by what that column holds from row j on. */
+/* Applies the reflection that column j holds from row j on to the columns after it. */
 static void prun__bidiagonal_reflect_columns(prun__bidiagonal *b, int64_t j) {
     const double *u = b->a + j * b->rows + j;
     const int64_t n = b->rows - j;
@@ -15904,7 +15922,7 @@ static void prun__bidiagonal_reflect_columns(prun__bidiagonal *b, int64_t j) {
     }
 }
 
-/* Reflects the rows below row j by b->row, which holds row j after column j. */
+/* Applies the reflection in b->row, made from row j, to the rows below row j. */
 static void prun__bidiagonal_reflect_rows(prun__bidiagonal *b, int64_t j) {
     const int64_t n = b->rows - j - 1;
     int64_t k, i;
@@ -15936,8 +15954,8 @@ static void prun__bidiagonalise(prun__bidiagonal *b) {
 
 /* The singular values of a bidiagonal matrix are the positive eigenvalues of the symmetric
    tridiagonal one whose diagonal is zero and whose other entries are d_1, e_1, d_2, ... (Golub and
-   Kahan). squares: of those 2 n - 1 entries, none of them 0. below[l]: how many are less than
-   x[l]. */
+   Kahan). squares: the squares of those 2 n - 1 entries, all nonzero. below[l]: number of singular
+   values below x[l]. */
 #define PRUN__POINTS 8
 static void prun__singular_count(const double *squares, int64_t n, const double *x,
                                  int64_t *below) {
@@ -15946,7 +15964,7 @@ static void prun__singular_count(const double *squares, int64_t n, const double 
     int l;
     for (l = 0; l < PRUN__POINTS; l++) {
         pivot[l] = -x[l];
-        below[l] = 1 - n; /* the first pivot is negative; n eigenvalues are */
+        below[l] = 1 - n; /* 1: the first pivot is negative; n: so are n eigenvalues */
     }
     for (i = 0; i < 2 * n - 1; i++)
         for (l = 0; l < PRUN__POINTS; l++) {
@@ -15963,8 +15981,8 @@ typedef struct prun__bisection {
     int64_t n;
 } prun__bisection;
 
-/* Eight singular values, those from number 8 group on counted from below. Halving the bound sixty
-   times leaves less than rounding has done to the matrix. */
+/* Finds eight singular values, numbers 8 * group and up in ascending order. Sixty halvings of the
+   bound leave an error below the rounding error of the reflections. */
 static void prun__singular_bisect_task(void *pointer, int64_t group, int64_t worker) {
     const prun__bisection *b = (const prun__bisection *)pointer;
     const int64_t first = group * PRUN__POINTS;
@@ -15988,8 +16006,8 @@ static void prun__singular_bisect_task(void *pointer, int64_t group, int64_t wor
         b->values[b->n - 1 - first - l] = 0.5 * (low[l] + high[l]);
 }
 
-/* What finds the singular values of the bidiagonal matrix with this band, which becomes squares.
-   Returns the number of its tasks; 0: all values are 0, and written. */
+/* Prepares the bisection for the bidiagonal matrix with this band, whose entries it squares.
+   Returns the number of tasks. If all singular values are 0, it writes them and returns 0. */
 static int64_t prun__bisection_make(double *band, int64_t n, double *values, prun__bisection *b) {
     double least;
     int64_t i;
@@ -15997,27 +16015,28 @@ static int64_t prun__bisection_make(double *band, int64_t n, double *values, pru
     b->bound = fabs(band[0]);
     b->values = values;
     b->n = n;
-    for (i = 0; i < 2 * n - 2; i++) /* Gershgorin: rows hold two neighbours each */
+    for (i = 0; i < 2 * n - 2; i++) /* Gershgorin: a row has two adjacent entries of the band */
         b->bound = PRUN__MAX(b->bound, fabs(band[i]) + fabs(band[i + 1]));
     if (b->bound == 0.0) {
         memset(values, 0, (size_t)n * sizeof *values);
         return 0;
     }
-    /* No square is 0, so that no quotient is 0 / 0; values change by 1e-50 of the bound. */
+    /* Makes all squares nonzero, so that no quotient is 0 / 0. The singular values change by about
+       1e-50 of the bound. */
     least = 1e-100 * b->bound * b->bound;
     for (i = 0; i < 2 * n - 1; i++) band[i] = PRUN__MAX(band[i] * band[i], least);
     b->bound *= 1.0 + 4.0 * DBL_EPSILON;
     return (n + PRUN__POINTS - 1) / PRUN__POINTS;
 }
 
-/* Floats that a matrix takes; -1: more than there are numbers for. */
+/* Number of doubles that a matrix needs; -1: overflow. */
 static int64_t prun__bidiagonal_size(int64_t rows, int64_t columns) {
     const int64_t size = prun__size_product(rows, columns);
     return size < 0 || size > INT64_MAX / 8 ? -1 : size + rows + 3 * columns;
 }
 
-/* Lays the matrix out in `memory`, transposed if it is wider than high: those have the same
-   singular values. */
+/* Stores the matrix in `memory`, transposed if it has more columns than rows. The transpose has the
+   same singular values. */
 static void prun__bidiagonal_fill(prun__bidiagonal *b, double *memory, const float *matrix,
                                   int64_t rows, int64_t columns, int64_t row_step,
                                   int64_t column_step) {
@@ -16042,8 +16061,9 @@ PRUNDEF prun_status prun_singular_values(prun_context *context, const float *mat
     double *memory;
     int64_t i, j;
     if (rows < 1 || columns < 1)
-        return prun__fail(context, PRUN_ERR_SHAPE, "singular values: a matrix of %lld x %lld",
-                          (long long)rows, (long long)columns);
+        return prun__fail(context, PRUN_ERR_SHAPE,
+                          "singular values: invalid matrix size %lld x %lld", (long long)rows,
+                          (long long)columns);
     for (i = 0; i < rows; i++)
         for (j = 0; j < columns; j++)
             if (!(fabsf(matrix[i * row_step + j * column_step]) <= FLT_MAX))
@@ -16062,7 +16082,7 @@ PRUNDEF prun_status prun_singular_values(prun_context *context, const float *mat
     return PRUN_OK;
 }
 
-/* The matrices of a weight, each in the memory of its worker. */
+/* The matrices that a weight consists of. Each worker has memory for one of them. */
 typedef struct prun__slices {
     const float *data;
     int64_t rows, columns, count, n; /* n: singular values of each */
@@ -16070,7 +16090,7 @@ typedef struct prun__slices {
     int64_t size; /* of a worker's memory */
 } prun__slices;
 
-/* The matrices that a weight, which is not empty, consists of; without memory and results. */
+/* Splits a non-empty weight into matrices. Leaves memory and results unset. */
 static prun__slices prun__slices_of(const prun_tensor *weight, int whole) {
     const int64_t size = prun_tensor_size(weight);
     prun__slices s;
@@ -16126,8 +16146,8 @@ PRUNDEF prun_status prun_weight_eigenvalues(prun_context *context, const prun_te
     return PRUN_OK;
 }
 
-/* The exponent of a power law for the values x[0] <= ... <= x[n - 1], whose logarithms are given,
-   and the distance of its distribution from theirs. NaN if all are equal. */
+/* Fits a power law to the values x[0] <= ... <= x[n - 1], given by their logarithms. Returns the
+   exponent, NaN if all values are equal. *distance: between the two distribution functions. */
 static double prun__power_law_fit_tail(const double *logs, int64_t n, double *distance) {
     double sum = 0.0, alpha;
     int64_t j;
@@ -16171,7 +16191,7 @@ PRUNDEF prun_status prun_power_law_fit(prun_context *context, const double *valu
                       PRUN__LEAST_EIGENVALUE);
 }
 
-/* Fills what follows from the eigenvalues alone; `longer`: the larger side of their matrices. */
+/* Sets what depends only on the eigenvalues and r->law. longer: the larger side of the matrices. */
 static void prun__weight_spectrum_fill(const double *values, int64_t longer,
                                        prun_weight_spectrum_result *r) {
     const double least = (double)longer * DBL_EPSILON;
@@ -16190,13 +16210,13 @@ static void prun__weight_spectrum_fill(const double *values, int64_t longer,
     r->spectral_entropy = rank > 1 ? entropy / log((double)rank) : 0.0;
 }
 
-/* What the eigenvalues say, of which there are result->count, and the power law of them. */
+/* Computes the result from result->count eigenvalues, and fits a power law to them. */
 static prun_status prun__weight_spectrum_of(prun_context *context, const double *values,
                                             const prun_tensor *weight, int whole,
                                             prun_weight_spectrum_result *result) {
     const prun__slices s = prun__slices_of(weight, whole);
     const int64_t longer = PRUN__MAX(s.rows, s.columns);
-    /* squared and times the variance of the elements */
+    /* edge^2 times the mean square of the elements is the edge of the Marchenko-Pastur law. */
     const double edge = sqrt((double)s.rows) + sqrt((double)s.columns);
     prun_status status;
     if (!(values[result->count - 1] > 0.0))
@@ -16248,7 +16268,7 @@ static double prun__row_distance(const float *row, const double *centroid, int64
     return sqrt(sum);
 }
 
-/* Centroids of the classes, how many rows each has, and the mean distances of rows from theirs. */
+/* For each class, its centroid, its number of rows, and their mean distance from the centroid. */
 static void prun__clusters_fill(const float *rows, const int32_t *labels, int64_t n,
                                 int64_t features, int64_t classes, double *centroid, double *count,
                                 double *spread) {
@@ -16269,7 +16289,7 @@ static void prun__clusters_fill(const float *rows, const int32_t *labels, int64_
             count[labels[i]];
 }
 
-/* The index from centroids and spreads. What is up to 1e-8 counts as 0 where all of it is. */
+/* The index from centroids and spreads: 0 if all spreads or all distances are at most 1e-8. */
 static double prun__clusters_index(const double *centroid, const double *count,
                                    const double *spread, int64_t features, int64_t classes) {
     double sum = 0.0, present = 0.0, widest = 0.0, farthest = 0.0;
@@ -16294,7 +16314,7 @@ static double prun__clusters_index(const double *centroid, const double *count,
     return widest <= 1e-8 || farthest <= 1e-8 ? 0.0 : sum / present;
 }
 
-/* Checks the sizes of rows, and labels where there are some. */
+/* Checks the sizes, the labels if given, and that all features are finite. */
 static prun_status prun__rows_check(prun_context *context, const char *what, const float *rows,
                                     const int32_t *labels, int64_t n, int64_t features,
                                     int64_t classes) {
@@ -16305,8 +16325,8 @@ static prun_status prun__rows_check(prun_context *context, const char *what, con
                           (long long)features, (long long)classes);
     for (i = 0; labels && i < n; i++)
         if (labels[i] < 0 || labels[i] >= classes)
-            return prun__fail(context, PRUN_ERR_LABEL, "%s: label %d of row %lld", what,
-                              (int)labels[i], (long long)i);
+            return prun__fail(context, PRUN_ERR_LABEL, "%s: label %d of row %lld is out of range",
+                              what, (int)labels[i], (long long)i);
     i = prun__values_find_nonfinite(rows, n * features);
     if (i >= 0)
         return prun__fail(context, PRUN_ERR_NONFINITE, "%s: feature %lld of row %lld is not finite",
@@ -16332,7 +16352,7 @@ PRUNDEF prun_status prun_davies_bouldin(prun_context *context, const float *rows
     prun__free(context, memory);
     return present >= 2 ? PRUN_OK
                         : prun__fail(context, PRUN_ERR_MISSING,
-                                     "Davies-Bouldin index: %lld classes, two are needed",
+                                     "Davies-Bouldin index: %lld classes; at least two are needed",
                                      (long long)present);
 }
 
@@ -16351,8 +16371,8 @@ static void prun__rows_fill_variances(const float *rows, int64_t n, int64_t feat
     }
 }
 
-/* sum_s p_s |w_s|^2 - |sum_s p_s w_s|^2 as the variance that it is; scale: of each squared feature,
-   or NULL. */
+/* sum_s p_s |w_s|^2 - |sum_s p_s w_s|^2, computed as a variance to avoid cancellation. scale: a
+   factor for each feature, or NULL. */
 static double prun__weights_variance(const float *weight, const double *p, const double *scale,
                                      int64_t features, int64_t classes) {
     double sum = 0.0;
@@ -16397,7 +16417,7 @@ PRUNDEF prun_status prun_relative_flatness(prun_context *context, const float *r
     return PRUN_OK;
 }
 
-/* The class of the largest logit, the first of equals. */
+/* The class with the largest logit; of ties, the first. */
 static int64_t prun__logits_predict(const float *logits, int64_t classes) {
     int64_t j, best = 0;
     for (j = 1; j < classes; j++)
@@ -16414,19 +16434,19 @@ PRUNDEF double prun_disagreement(const float *logits, const float *other, int64_
     return n > 0 ? (double)differ / (double)n : PRUN__NAN;
 }
 
-/* [MEASURE.I] what measures share, and what computes those of the paper */
+/* [MEASURE.I] quantities that measures share; the measures of the paper */
 /*
    A measure is a row of PRUN__MEASURES in [MEASURING.I]: name, source, text, direction, needs and
    traits, the family that computes it, and which quantity of the family it is. Family `norm` is
-   computed by prun__measure_norm, and so on. prun__measure_run checks the needs and calls it. What
-   several measures share is computed once and kept in prun_measurement, with a bit of `known`;
-   prun_measurement_free releases it. A new option also needs its default in prun_measure_resolved
-   and a row in [BINDINGS.I].
+   computed by prun__measure_norm, and so on. prun__measure_run checks the needs and calls that
+   function. Quantities that several measures share are computed once and stored in
+   prun_measurement, with a bit in `known`; prun_measurement_free frees them. A new option also
+   needs its default in prun_measure_resolved and a row in [BINDINGS.I].
 */
 
-/* What measures share; `known` says which parts have been computed. */
+/* Quantities that measures share. `known` has a bit for each that has been computed. */
 struct prun_measurement {
-    prun_objective objective;     /* as it was given */
+    prun_objective objective;     /* as given */
     prun_measure_options options; /* resolved */
     int64_t layers, weights;      /* tensors and floats flagged PRUN_TENSOR_WEIGHT */
     int64_t parameters;           /* all floats */
@@ -16442,7 +16462,7 @@ struct prun_measurement {
     double *layer[6];      /* squared: Frobenius, spectral, operator; norm and distance of each */
     double features[5][5]; /* margins at the output and in four layers */
     double shape[2][8];   /* spectra of weights: means over layers; of matrices, of whole kernels */
-    int64_t shaped[2][2]; /* layers in them, and those of these that a power law fits */
+    int64_t shaped[2][2]; /* numbers of layers in them, and of those with a power law */
     double gradient_norm; /* squared, of the mean gradient; NaN: not computed */
     prun_gradient_moments_result moments;
     double clusters[PRUN_PLACES][2]; /* Davies-Bouldin index at each place, and its error */
@@ -16453,17 +16473,17 @@ struct prun_measurement {
     prun_spectrum spectrum; /* of the Hessian, over tensors flagged PRUN_TENSOR_WEIGHT */
     prun_estimate trace[2]; /* of the same, and of the Hessian over all tensors */
 #endif
-    uint32_t known;       /* which of these are there */
-    double norm_error[6]; /* rows of `layer`: largest relative error among spectral norms that
-                                   did not converge, and the tensor's number; 0: all did */
+    uint32_t known;       /* which of these have been computed */
+    double norm_error[6]; /* per row of `layer`: largest relative error of a spectral norm that
+                             did not converge, and the index of its tensor; 0: all converged */
     int64_t norm_tensor[6];
     prun_tensor *included;    /* the tensors; PRUN_TENSOR_WEIGHT marks those pruned and perturbed */
     int64_t included_weights; /* floats in them */
-    int32_t feature_state[5]; /* of features: 0, or why there are none */
+    int32_t feature_state[5]; /* per row of features: 0, or why it is missing */
 };
 
-/* Rows of prun_measurement.layer. A measure that carries PRUN__OPERATOR means the last two instead
-   of the two before. */
+/* Rows of prun_measurement.layer. A measure with the flag PRUN__OPERATOR uses the rows PRUN__OP and
+   PRUN__OP_DIST instead of PRUN__SPEC and PRUN__SPEC_DIST. */
 enum { PRUN__FRO, PRUN__DIST, PRUN__SPEC, PRUN__SPEC_DIST, PRUN__OP, PRUN__OP_DIST, PRUN__NONE };
 enum {
     PRUN__MEAN_FORM = 1,
@@ -16502,7 +16522,7 @@ enum {
 static prun_status prun__result_note(prun_measure_result *result, prun_status status,
                                      const char *format, ...) PRUN__PRINTF(3, 4);
 
-/* Explains a result, and hands the status back. */
+/* Sets the message of a result, and returns `status`. */
 static prun_status prun__result_note(prun_measure_result *result, prun_status status,
                                      const char *format, ...) {
     va_list arguments;
@@ -16512,7 +16532,7 @@ static prun_status prun__result_note(prun_measure_result *result, prun_status st
     return status;
 }
 
-/* What the table says a measure needs and the objective lacks. */
+/* Fails if the objective lacks what the measure needs, or if needed values are not finite. */
 static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t needs,
                                              prun_measure_result *result) {
     const prun_objective *o = &m->objective;
@@ -16534,7 +16554,7 @@ static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
                                  "the mixed_logits callback is missing");
     if ((needs & PRUN_NEEDS_LABELS) && o->classes < 2)
-        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "one class has no margins");
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "margins need at least two classes");
     if ((needs & PRUN_NEEDS_LABELS) && !m->margins)
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the labels are missing");
     if ((needs & PRUN_NEEDS_INITIAL) && !o->initial)
@@ -16553,8 +16573,8 @@ static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t
     return PRUN_OK;
 }
 
-/* Puts the samples of curvature and of gradients' moments into a new array: at random, as sets may
-   be sorted by class. NULL: all samples. */
+/* Draws the samples for curvature and gradient moments into a new array: at random, because sets
+   may be sorted by class. NULL: all samples. */
 static prun_status prun__measurement_draw_samples(const prun_measurement *m, int64_t **order) {
     const prun_objective *o = &m->objective;
     *order = NULL;
@@ -16584,8 +16604,8 @@ static prun_prune_options prun__measure_prune_options(const prun_measure_options
     return o;
 }
 
-/* The searches, with the options of the measurement. Random pruning also runs once per permutation:
-   the spread of those answers is its standard error. */
+/* Runs a pruning search with the options of the measurement. For random pruning, also runs one
+   search per permutation, whose answers give the standard error. */
 static prun_status prun__measurement_find_pruned(prun_measurement *m, int random) {
     const prun_measure_options *mo = &m->options;
     prun_prune_options o = prun__measure_prune_options(mo);
@@ -16609,7 +16629,7 @@ static prun_status prun__measurement_find_pruned(prun_measurement *m, int random
     return PRUN_OK;
 }
 
-/* PAC-Bayes bound on the error rate at the answer of random pruning, and a remark where it is
+/* PAC-Bayes bound on the error rate at the answer of random pruning. Adds a note if it is
    vacuous. */
 static prun_status prun__measure_dropout_bound(prun_measurement *m, prun_measure_result *result) {
     const prun_objective *o = &m->objective;
@@ -16638,9 +16658,9 @@ static prun_status prun__measure_dropout_bound(prun_measurement *m, prun_measure
     if (result->value >= 1.0)
         prun__result_note(result, PRUN_OK, "vacuous: 1 or more; empirical term %.4f at %.2f kept",
                           bound.empirical, bound.kept);
-    return o->samples >= 2
-               ? PRUN_OK
-               : prun__result_note(result, PRUN_ERR_NONFINITE, "one sample has no bound");
+    return o->samples >= 2 ? PRUN_OK
+                           : prun__result_note(result, PRUN_ERR_NONFINITE,
+                                               "the bound needs at least two samples");
 }
 
 /* Sum of Euclidean norms after pruning to the answer of the search. */
@@ -16649,15 +16669,16 @@ static prun_status prun__measure_pruned_norms(prun_measurement *m, double *value
     return prun__kept_norm_sum(&m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
-/* Says where prunability has nothing to say. */
+/* Adds a note if the kept fraction is 0, which is not informative. */
 static void prun__result_note_pruned(prun_measure_result *result) {
     if (result->value == 0.0)
-        prun__result_note(result, PRUN_OK,
-                          "all weights may go: the loss is no better than that of zeros");
+        prun__result_note(
+            result, PRUN_OK,
+            "all weights can be pruned: the loss is no better than with all weights 0");
 }
 
-/* Kept fraction when the smallest scores go first. Curvature is that of as many samples as other
-   measures of curvature look at. */
+/* Kept fraction when the weights with the smallest scores are pruned first. Curvature scores use as
+   many samples as the other measures of curvature. */
 static prun_status prun__measure_scored_pruning(prun_measurement *m, prun_score score,
                                                 prun_measure_result *result) {
     const prun_objective *o = &m->objective;
@@ -16694,8 +16715,8 @@ static prun_status prun__measure_scored_pruning(prun_measurement *m, prun_score 
 }
 
 /* Measures of the pruning search. which: 0 and 1 kept fraction by magnitude and at random; after
-   pruning by magnitude 2 parameters, 3 norms; 4 dropout bound; 5 kept fraction by a score, the
-   variant. */
+   pruning by magnitude 2 parameters, 3 norms; 4 dropout bound; 5 kept fraction by the score in
+   `variant`. */
 static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe *r,
                                          prun_measure_result *result) {
     if (r->which == 4) return prun__measure_dropout_bound(m, result);
@@ -16713,7 +16734,7 @@ static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe
 }
 
 /* Counts of parameters. which: 0 all, 1 kernel x (in + 1) x out summed over layers, as Jiang et al.
-   count, 2 those that can be pruned. */
+   count, 2 the prunable ones. */
 static prun_status prun__measure_count(prun_measurement *m, const prun__recipe *r,
                                        prun_measure_result *result) {
     const prun_objective *o = &m->objective;
@@ -16777,8 +16798,9 @@ static void prun__result_note_norm(const prun_measurement *m, int32_t row,
                           name ? name : "a layer", error);
 }
 
-/* All the norm measures: product (or d times the geometric mean) of one row over margin^2, times
-   the sum of another over a third. In logarithms, because products of many layers are large. */
+/* All norm measures: the product (or d times the geometric mean) of one row, divided by margin^2,
+   times the sum of another row divided by a third. Uses logarithms, because products over many
+   layers are large. */
 static prun_status prun__measure_norm(prun_measurement *m, const prun__recipe *r,
                                       prun_measure_result *result) {
     const int shift = r->flags & PRUN__OPERATOR ? 2 : 0;
@@ -16806,7 +16828,7 @@ static prun_status prun__measure_norm(prun_measurement *m, const prun__recipe *r
         const double top = m->layer[rows[1]][i];
         const double bottom = rows[2] == PRUN__NONE ? 1.0 : m->layer[rows[2]][i];
         if (bottom == 0.0)
-            return prun__result_note(result, PRUN_ERR_NONFINITE, "layer %lld has no weight but 0",
+            return prun__result_note(result, PRUN_ERR_NONFINITE, "all weights of layer %lld are 0",
                                      (long long)i);
         sum += (r->flags & PRUN__ROOTS ? sqrt(top) : top) / bottom;
     }
@@ -16814,7 +16836,8 @@ static prun_status prun__measure_norm(prun_measurement *m, const prun__recipe *r
     return PRUN_OK;
 }
 
-/* Means over the layers that have eigenvalues enough; of alpha, over those with a power law. */
+/* Means over the layers with enough eigenvalues. The first three, which use alpha, are means over
+   the layers with a power law. */
 static prun_status prun__measurement_find_spectra(prun_measurement *m, int32_t whole) {
     const prun_objective *o = &m->objective;
     double *sum = m->shape[whole];
@@ -16856,7 +16879,7 @@ static prun_status prun__measure_spectrum(prun_measurement *m, const prun__recip
                                           prun_measure_result *result) {
     PRUN__TRY(prun__measurement_find_spectra(m, r->variant));
     if (m->shaped[r->variant][0] == 0)
-        return prun__result_note(result, PRUN_ERR_MISSING, "no layer has %lld eigenvalues",
+        return prun__result_note(result, PRUN_ERR_MISSING, "no layer has at least %lld eigenvalues",
                                  (long long)m->options.least_eigenvalues);
     if (r->which < 3 && m->shaped[r->variant][1] == 0)
         return prun__result_note(result, PRUN_ERR_MISSING,
@@ -16865,12 +16888,12 @@ static prun_status prun__measure_spectrum(prun_measurement *m, const prun__recip
     return PRUN_OK;
 }
 
-/* The path norm, over the squared margin where the flags ask for it. A margin that is not positive
-   makes it infinite. */
+/* The path norm, divided by the squared margin if the flags include PRUN__MARGIN. If the margin is
+   not positive, the result is infinite. */
 static prun_status prun__measure_path(prun_measurement *m, const prun__recipe *r,
                                       prun_measure_result *result) {
     double path = PRUN__NAN;
-    PRUN__TRY(prun__measure_norm(m, r, result)); /* of no layer: 1, or 1 / margin^2 */
+    PRUN__TRY(prun__measure_norm(m, r, result)); /* without rows: 1, or 1 / margin^2 */
     if (result->value == HUGE_VAL) return PRUN_OK;
 #ifndef PRUNABILITY_NO_NET
     PRUN__TRY(prun_path_norm(m->objective.net, &path));
@@ -16908,8 +16931,7 @@ static prun_status prun__measure_loss(prun_measurement *m, const prun__recipe *r
     return PRUN_OK;
 }
 
-/* The radius of one kind of noise (which < 3) or of sharpness, searched for when it is first
-   needed. */
+/* Finds the radius of one kind of noise (which < 3) or of sharpness, unless it is known. */
 static prun_status prun__measurement_find_radius(prun_measurement *m, int32_t which) {
     const prun_measure_options *mo = &m->options;
     prun_perturb_options p;
@@ -16949,8 +16971,8 @@ static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe 
     if (found->state == PRUN_RADIUS_NONE) {
         result->value = HUGE_VAL;
         return prun__result_note(result, PRUN_OK,
-                                 "no feasible radius: %.6g at radius 0 already, %.6g "
-                                 "allowed",
+                                 "no feasible radius: already %.6g at radius 0, above the "
+                                 "threshold %.6g",
                                  found->base, found->threshold);
     }
     if (found->state == PRUN_RADIUS_SATURATED)
@@ -16983,7 +17005,7 @@ static prun_status prun__measure_radius(prun_measurement *m, const prun__recipe 
 static void prun__result_add_note(prun_measure_result *result, const char *format, ...)
     PRUN__PRINTF(2, 3);
 
-/* Appends a remark to a result's message, after what is there; what does not fit is cut off. */
+/* Appends a note to a result's message. What does not fit is cut off. */
 static void prun__result_add_note(prun_measure_result *result, const char *format, ...) {
     size_t used = strlen(result->message);
     va_list arguments;
@@ -16996,7 +17018,7 @@ static void prun__result_add_note(prun_measure_result *result, const char *forma
     va_end(arguments);
 }
 
-/* Says that not all samples were used, where that is so. */
+/* Adds a note if not all samples were used. */
 static void prun__result_add_samples_note(const prun_measurement *m, prun_measure_result *result) {
     if (m->options.hessian_samples < m->objective.samples)
         prun__result_add_note(result, "over %lld of %lld samples",
@@ -17021,8 +17043,8 @@ static prun_status prun__measurement_find_moments(prun_measurement *m) {
 #ifndef PRUNABILITY_NO_HESSIAN
 enum { PRUN__SPECTRUM_OF_WEIGHTS, PRUN__TRACE, PRUN__WHOLE_TRACE };
 
-/* The spectrum of the Hessian, or its trace, over the weights or over all tensors; all of them over
-   the same samples. */
+/* Computes the spectrum of the Hessian, or its trace, over the weights or over all tensors. All of
+   them use the same samples. */
 static prun_status prun__measurement_find_curvature(prun_measurement *m, int kind) {
     const prun_measure_options *mo = &m->options;
     const prun_objective *o = &m->objective;
@@ -17047,8 +17069,8 @@ static prun_status prun__measurement_find_curvature(prun_measurement *m, int kin
     return status;
 }
 
-/* The Ritz sum is that of the first run, as Maddox et al. have one. What another start vector would
-   have changed is the deviation between the runs. */
+/* Standard deviation of the Ritz sum between runs. The measure is the sum of the first run, as in
+   Maddox et al.; this is how much it would change with another start vector. */
 static double prun__ritz_deviation(const prun_spectrum *s, double z) {
     const double n = (double)s->probes;
     double sum = 0.0, squares = 0.0;
@@ -17062,8 +17084,8 @@ static double prun__ritz_deviation(const prun_spectrum *s, double z) {
     return n > 1.0 ? sqrt(PRUN__MAX(squares - sum * sum / n, 0.0) / (n - 1.0)) : PRUN__NAN;
 }
 
-/* Adds a remark to a result's message. */
-/* Says what most of an estimate's error is, where it exceeds a tenth of the value. z 0: a trace. */
+/* Adds a note on the main source of an estimate's error if the error exceeds a tenth of the value.
+   z 0: a trace. */
 static void prun__result_add_error_note(prun_measure_result *result, const prun_estimate *e,
                                         int64_t steps, double z) {
     const double spread = e->standard_error <= DBL_MAX ? e->standard_error : 0.0;
@@ -17074,7 +17096,7 @@ static void prun__result_add_error_note(prun_measure_result *result, const prun_
         prun__result_add_note(result,
                               "uncertain by %s %.2g %%: ", spread > 0.0 ? "about" : "at least",
                               100.0 * all / fabs(e->value));
-    else prun__result_add_note(result, "uncertain by more than its size: ");
+    else prun__result_add_note(result, "uncertain by more than its value: ");
     if (e->quadrature_error >= PRUN__MAX(spread, e->difference_error))
         snprintf(result->message + strlen(result->message),
                  sizeof result->message - strlen(result->message),
@@ -17088,7 +17110,7 @@ static void prun__result_add_error_note(prun_measure_result *result, const prun_
                                               : "raise draws");
 }
 
-/* The largest Ritz value of all runs, and a remark when it has not converged. */
+/* The largest Ritz value of all runs, with a note if it has not converged. */
 static prun_status prun__measure_largest_eigenvalue(const prun_spectrum *s,
                                                     prun_measure_result *result) {
     double residual;
@@ -17103,8 +17125,8 @@ static prun_status prun__measure_largest_eigenvalue(const prun_spectrum *s,
     return PRUN_OK;
 }
 
-/* Either form of the effective dimensionality, not yet divided. share: what finite differences err
-   by, relative to it. */
+/* Either form of the effective dimensionality, not yet divided by the number of weights. *share:
+   the relative error of finite differences. */
 static prun_status prun__measure_dimension(const prun_spectrum *s, double z, int ritz,
                                            prun_measure_result *result, double *share) {
     prun_effective_dimension d;
@@ -17156,7 +17178,8 @@ static prun_status prun__measure_curvature(prun_measurement *m, const prun__reci
     result->standard_error /= per;
     prun__result_add_samples_note(m, result);
     if (!m->objective.hessian_vector)
-        prun__result_add_note(result, "finite differences, off by about %.1g %%", 100.0 * share);
+        prun__result_add_note(result, "finite differences, relative error about %.1g %%",
+                              100.0 * share);
     if (result->standard_error > DBL_MAX) result->standard_error = PRUN__NAN; /* one vector */
     return PRUN_OK;
 }
@@ -17173,7 +17196,7 @@ static prun_status prun__measure_curvature(prun_measurement *m, const prun__reci
 /* Why a layer has no margin features. */
 enum { PRUN__FEATURES_THERE, PRUN__FEATURES_SAME, PRUN__FEATURES_NEGATIVE, PRUN__FEATURES_IMAGES };
 
-/* Features of one layer's margins, or why there are none. */
+/* Stores the features of one layer's margins, or why it has none. */
 static prun_status prun__measurement_set_features(prun_measurement *m, int32_t layer,
                                                   const double *margins) {
     const int64_t n = m->objective.samples;
@@ -17186,8 +17209,8 @@ static prun_status prun__measurement_set_features(prun_measurement *m, int32_t l
 }
 
 #ifndef PRUNABILITY_NO_NET
-/* Hidden margins of all four layers at once; of the last three where the images are read by more
-   than convolutions. */
+/* Computes the hidden margins of all four layers at once, or of the last three if layers other than
+   convolutions read the images. */
 static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
     const prun_objective *o = &m->objective;
     const int64_t n = o->samples;
@@ -17224,7 +17247,7 @@ static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
     return status;
 }
 #else
-/* Fails: hidden margins are those of a prun_net, which this build does not have. */
+/* Fails: hidden margins need a prun_net, which this build does not have. */
 static prun_status prun__measurement_find_hidden_margins(prun_measurement *m) {
     return prun__fail(m->objective.context, PRUN_ERR_UNSUPPORTED, "needs a prun_net");
 }
@@ -17243,12 +17266,13 @@ static prun_status prun__measure_margin(prun_measurement *m, const prun__recipe 
                                      "the layer's input is the same for all "
                                      "samples");
         case PRUN__FEATURES_NEGATIVE:
-            return prun__result_note(result, PRUN_ERR_MISSING, "none of %lld margins is positive",
+            return prun__result_note(result, PRUN_ERR_MISSING,
+                                     "none of the %lld margins is positive",
                                      (long long)m->objective.samples);
         case PRUN__FEATURES_IMAGES:
             return prun__result_note(result, PRUN_ERR_UNSUPPORTED,
-                                     "the images are read by more than "
-                                     "convolutions");
+                                     "layers other than convolutions read "
+                                     "the images");
         default: result->value = m->features[r->which][r->variant]; return PRUN_OK;
     }
 }
@@ -17276,15 +17300,15 @@ static prun_status prun__measure_history(prun_measurement *m, const prun__recipe
         result->value = o->history[0].gradient_noise;
         if (!(result->value >= 0.0))
             return prun__result_note(result, PRUN_ERR_MISSING,
-                                     "training was not asked for noise_pairs");
+                                     "training was run without noise_pairs");
     } else if (result->value == HUGE_VAL) {
-        prun__result_note(result, PRUN_OK, "the training loss never came down to %s",
+        prun__result_note(result, PRUN_OK, "the training loss never reached %s",
                           r->which == 1 ? "0.1" : "0.01");
     }
     return PRUN_OK;
 }
 
-/* Variance of batch gradients at the present weights. */
+/* Variance of batch gradients at the current weights. */
 static prun_status prun__measure_noise(prun_measurement *m, const prun__recipe *r,
                                        prun_measure_result *result) {
     (void)r;
@@ -17322,8 +17346,7 @@ static prun_status prun__measure_takeuchi(prun_measurement *m, int centred,
     PRUN__TRY(prun__measurement_find_curvature(m, PRUN__WHOLE_TRACE));
     if (!(trace->value > 0.0))
         return prun__fail(m->objective.context, PRUN_ERR_MISSING,
-                          "the trace of the Hessian is %.3g, where a positive one is needed",
-                          trace->value);
+                          "the trace of the Hessian is %.3g, but must be positive", trace->value);
     PRUN__TRY(prun__measurement_find_moments(m));
     result->value =
         (centred ? m->moments.centred_trace : m->moments.uncentred_trace) / trace->value;
@@ -17339,7 +17362,8 @@ static prun_status prun__measure_takeuchi(prun_measurement *m, int centred,
 }
 
 /* which: 0, 1 squared norm of the mean gradient, and per parameter; 2 trace of the empirical Fisher
-   matrix; 3, 4 the same, and centred, over that of the Hessian; 5 signal to noise. */
+   matrix; 3, 4 that trace, uncentred and centred, divided by the trace of the Hessian; 5 signal to
+   noise. */
 static prun_status prun__measure_gradient(prun_measurement *m, const prun__recipe *r,
                                           prun_measure_result *result) {
     if (r->which < 2) {
@@ -17358,20 +17382,20 @@ static prun_status prun__measure_gradient(prun_measurement *m, const prun__recip
     return PRUN_OK;
 }
 
-/* [RECENT.I] what computes measures proposed since */
+/* [RECENT.I] measures proposed since the paper */
 /*
-   The compute functions of the table's rows for them, and what these share.
+   The functions that compute these rows of the table, and the code that they share.
 */
 
-/* Samples of an objective in random order, dealt one hand after the other; a new order begins where
-   too few are left. */
+/* Samples of an objective in random order, of which batches are taken one after the other. When too
+   few are left, a new order begins. */
 typedef struct prun__deck {
     const prun_objective *o;
     int64_t *order, at;
     uint64_t seed, stream;
 } prun__deck;
 
-/* An empty deck. Free order in any case. */
+/* Makes an empty deck. Free `order` even if this fails. */
 static prun_status prun__deck_make(const prun_measurement *m, uint64_t stream, prun__deck *deck) {
     deck->o = &m->objective;
     deck->seed = m->options.seed;
@@ -17382,7 +17406,7 @@ static prun_status prun__deck_make(const prun_measurement *m, uint64_t stream, p
     return deck->order ? PRUN_OK : PRUN_ERR_MEMORY;
 }
 
-/* The next n samples, of no more than there are. */
+/* Returns the next n samples; n is at most the number of samples. */
 static const int64_t *prun__deck_deal(prun__deck *deck, int64_t n) {
     const int64_t from = deck->at;
     if (from + n <= deck->o->samples) {
@@ -17394,7 +17418,7 @@ static const int64_t *prun__deck_deal(prun__deck *deck, int64_t n) {
     return deck->order;
 }
 
-/* Mean of values that come one after the other, and its standard error. */
+/* Running mean of values, and its standard error. */
 typedef struct prun__average {
     double count, mean, squares;
 } prun__average;
@@ -17412,7 +17436,7 @@ static double prun__average_error(const prun__average *a) {
     return a->count > 1.0 ? sqrt(a->squares / (a->count - 1.0) / a->count) : PRUN__NAN;
 }
 
-/* One Davies-Bouldin index of the samples in index. */
+/* Davies-Bouldin index of the n samples in `index`. */
 static prun_status prun__measurement_cluster(const prun_measurement *m, prun_place place,
                                              const int64_t *index, int64_t n, float *rows,
                                              int32_t *labels, double *value) {
@@ -17423,7 +17447,7 @@ static prun_status prun__measurement_cluster(const prun_measurement *m, prun_pla
     return prun_davies_bouldin(o->context, rows, labels, n, o->features[place], o->classes, value);
 }
 
-/* Davies-Bouldin index at a place: mean of ten, of 120 samples each. */
+/* Davies-Bouldin index at a place: mean over ten batches of 120 samples each. */
 static prun_status prun__measurement_find_clusters(prun_measurement *m, int32_t place) {
     enum { SAMPLES = 120, ROUNDS = 10 };
     const prun_objective *o = &m->objective;
@@ -17444,13 +17468,13 @@ static prun_status prun__measurement_find_clusters(prun_measurement *m, int32_t 
         status = prun__measurement_cluster(m, (prun_place)place, prun__deck_deal(&deck, n), n, rows,
                                            labels, &value);
         if (status == PRUN_OK) prun__average_add(&average, value);
-        if (status == PRUN_ERR_MISSING && i + 1 < rounds) status = PRUN_OK; /* one class alone */
+        if (status == PRUN_ERR_MISSING && i + 1 < rounds) status = PRUN_OK; /* only one class */
     }
     if (status == PRUN_ERR_MISSING && average.count > 0.0) status = PRUN_OK;
     prun__free(o->context, rows);
     prun__free(o->context, deck.order);
     if (status == PRUN_OK && average.count == 0.0)
-        status = prun__fail(o->context, PRUN_ERR_MISSING, "no hand of samples has two classes");
+        status = prun__fail(o->context, PRUN_ERR_MISSING, "no batch of samples has two classes");
     if (status != PRUN_OK) return status;
     m->clusters[place][0] = average.mean;
     m->clusters[place][1] = prun__average_error(&average);
@@ -17458,18 +17482,18 @@ static prun_status prun__measurement_find_clusters(prun_measurement *m, int32_t 
     return PRUN_OK;
 }
 
-/* Pairs of samples of one label that wait for their mixed logits, and what came of earlier ones. */
+/* Pairs of samples with the same label that are yet to be evaluated, and counts of earlier ones. */
 typedef struct prun__mixing {
     const prun_objective *o;
     int64_t *first, *second; /* ROOM each */
     int64_t count;
     float *logits;
-    double *tried, *right;   /* by label, in the batch at hand */
-    double *rates, *batches; /* by label: sum over batches of right / tried, and how many had any */
+    double *tried, *right;   /* by label, in the current batch */
+    double *rates, *batches; /* by label: sum of right / tried over batches, number of these */
 } prun__mixing;
 enum { PRUN__MIXING_ROOM = 256 };
 
-/* Evaluates the pairs that wait. */
+/* Evaluates the pending pairs. */
 static prun_status prun__mixing_flush(prun__mixing *p) {
     const int64_t classes = p->o->classes;
     int64_t i;
@@ -17484,7 +17508,8 @@ static prun_status prun__mixing_flush(prun__mixing *p) {
     return PRUN_OK;
 }
 
-/* One batch: all pairs of equal label. *rate: mean over labels of the share that is right. */
+/* Evaluates all pairs of equal label in a batch. *rate: mean over labels of the fraction of correct
+   predictions. */
 static prun_status prun__mixing_run_batch(prun__mixing *p, const int64_t *index, int64_t n,
                                           double *rate) {
     double labels = 0.0;
@@ -17511,7 +17536,7 @@ static prun_status prun__mixing_run_batch(prun__mixing *p, const int64_t *index,
     return PRUN_OK;
 }
 
-/* Buffers for pairs. Free them in any case. */
+/* Allocates the buffers for pairs. Free them even if this fails. */
 static prun_status prun__mixing_make(const prun_objective *o, prun__mixing *p) {
     memset(p, 0, sizeof *p);
     p->o = o;
@@ -17528,8 +17553,8 @@ static prun_status prun__mixing_make(const prun_objective *o, prun__mixing *p) {
     return PRUN_OK;
 }
 
-/* Error rate on means of two samples of one label: in ten batches of ten samples a class, mean over
-   batches, then over labels. */
+/* Error rate on means of two samples with the same label, in ten batches of ten samples per class:
+   mean over batches, then over labels. */
 static prun_status prun__measurement_find_mixup(prun_measurement *m) {
     const prun_objective *o = &m->objective;
     const int64_t n = PRUN__MIN(10 * o->classes, o->samples), rounds = o->samples > n ? 10 : 1;
@@ -17595,7 +17620,7 @@ static prun_status prun__measurement_find_sensitivity(prun_measurement *m) {
 #endif
 }
 
-/* Margins at the output of the first layer, on mixed or augmented images; minus their mean. */
+/* Minus the mean margin at the output of the first layer, on mixed or augmented images. */
 static prun_status prun__measure_first_margins(prun_measurement *m, int augmented,
                                                prun_measure_result *result) {
 #ifndef PRUNABILITY_NO_NET
@@ -17624,7 +17649,7 @@ static prun_status prun__measure_first_margins(prun_measurement *m, int augmente
 #endif
 }
 
-/* The weight of the linear last layer: the last of classes x features values. */
+/* The weight of the linear last layer: the last weight of classes x features values. NULL: none. */
 static const prun_tensor *prun__objective_find_last(const prun_objective *o) {
     int64_t i;
     for (i = o->tensor_count - 1; i >= 0; i--)
@@ -17697,8 +17722,8 @@ static prun_status prun__measure_features(prun_measurement *m, const prun__recip
     return PRUN_OK;
 }
 
-/* Sharpness in a ball. which: 0 Euclidean, 1 box. variant: 1 adaptive, 2 average, 4 normalized
-   logits, added up. */
+/* Sharpness in a ball. which: 0 Euclidean, 1 box. variant: the sum of 1 adaptive, 2 average, 4
+   normalized logits. */
 static prun_status prun__measure_ball(prun_measurement *m, const prun__recipe *r,
                                       prun_measure_result *result) {
     static const double radius[2][2] = {{0.5, 0.002}, {0.1, 0.2}}; /* largest, average */
@@ -17719,7 +17744,7 @@ static prun_status prun__measure_ball(prun_measurement *m, const prun__recipe *r
     return PRUN_OK;
 }
 
-/* Mean error rate with one module put back. */
+/* Mean error rate with one module reset to its initial values. */
 static prun_status prun__measure_reinitialization(prun_measurement *m,
                                                   prun_measure_result *result) {
     const prun_objective *o = &m->objective;
@@ -17753,8 +17778,7 @@ static prun_status prun__measure_criticality(prun_measurement *m, prun_measure_r
     for (i = 0; status == PRUN_OK && i < m->layers; i++) {
         sum += values[i];
         if (values[i] > DBL_MAX)
-            prun__result_note(result, PRUN_OK, "module %lld has no noise that it tolerates",
-                              (long long)i);
+            prun__result_note(result, PRUN_OK, "module %lld tolerates no noise", (long long)i);
     }
     prun__free(o->context, values);
     prun__free(o->context, order);
@@ -17763,7 +17787,7 @@ static prun_status prun__measure_criticality(prun_measurement *m, prun_measure_r
     return status;
 }
 
-/* The largest share of signs whose flip the loss tolerates. */
+/* The largest fraction of signs that can be flipped within the tolerance. */
 static prun_status prun__measure_sign_flips(prun_measurement *m, prun_measure_result *result) {
     const prun_measure_options *mo = &m->options;
     prun_perturb_options p;
@@ -17782,11 +17806,11 @@ static prun_status prun__measure_sign_flips(prun_measurement *m, prun_measure_re
     result->value = radius.radius;
     result->standard_error = radius.standard_error;
     if (radius.state == PRUN_RADIUS_SATURATED)
-        prun__result_note(result, PRUN_OK, "saturated: all signs may be flipped");
+        prun__result_note(result, PRUN_OK, "saturated: all signs can be flipped");
     return PRUN_OK;
 }
 
-/* which: 0 modules put back, 1 criticality, 2 sign flips. */
+/* which: 0 modules reset to initial values, 1 criticality, 2 sign flips. */
 static prun_status prun__measure_robustness(prun_measurement *m, const prun__recipe *r,
                                             prun_measure_result *result) {
     if (r->which == 0) return prun__measure_reinitialization(m, result);
@@ -17796,12 +17820,12 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
 
 /* [MEASURING.I] the table of measures; a measurement: options, one measure and all of them */
 /*
-   To add a measure, add a row here; see [MEASURE.I] for what it says.
+   To add a measure, add a row here; [MEASURE.I] explains its fields.
 */
 
 /* ---- the table of measures ---- */
 
-/* In the rows below, traits share a word with the needs. */
+/* The rows below pack needs and traits into one word. */
 #define PRUN__TRAIT_SHIFT 16
 #define PRUN__TRAIT(name) (PRUN_TRAIT_##name << PRUN__TRAIT_SHIFT)
 #define PRUN__SEARCH (PRUN_NEEDS_LOSS | PRUN__TRAIT(FOLDABLE) | PRUN__TRAIT(SLOW))
@@ -17825,7 +17849,7 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
 #define PRUN__NORMALIZED PRUN__LABELLED
 #define PRUN__NORM(X, name, eq, what, needs, product, sum, divisor, flags) \
     X(name, eq, what, 1, needs, norm, 0, 0, PRUN__##product, PRUN__##sum, PRUN__##divisor, flags)
-/* Measures that are not made of rows of layers. */
+/* Measures that do not use rows of prun_measurement.layer. */
 #define PRUN__PLAIN(X, name, eq, what, direction, needs, family, which, variant, flags) \
     X(name, eq, what, direction, needs, family, which, variant, PRUN__NONE, PRUN__NONE, \
       PRUN__NONE, flags)
@@ -17864,8 +17888,8 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
                (more) | PRUN__START, NONE, SPEC_DIST, NONE, (op)) \
     PRUN__NORM(X, "sum_of_spectral_norms" end, "Kuhn 5.1, variant", "sum of ||W||_2", \
                (more) | PRUN__FOLD, NONE, SPEC, NONE, PRUN__ROOTS | (op))
-/* Spectra of weights, once for the matrices of a convolution's kernel and once for all of it as one
-   matrix; l: eigenvalues of a layer's W'W. Means over layers. */
+/* Spectra of weights, once for the matrices in a convolution's kernel and once for the whole kernel
+   as one matrix; l: eigenvalues of a layer's W'W. Means over layers. */
 #define PRUN__SPECTRUM(X, end, whole) \
     PRUN__PLAIN(X, "alpha" end, "Martin 2021", "exponent of the power law of l", 1, PRUN__FOLD, \
                 spectrum, 0, whole, 0) \
@@ -17881,8 +17905,8 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
                 spectrum, 5, whole, 0) \
     PRUN__PLAIN(X, "spectral_entropy" end, "Martin 2021", \
                 "entropy of l / sum, 1 if all are equal", 0, PRUN__FOLD, spectrum, 6, whole, 0) \
-    PRUN__PLAIN(X, "soft_rank" end, "Martin 2021", "edge of random l / largest l", 0, PRUN__FOLD, \
-                spectrum, 7, whole, 0)
+    PRUN__PLAIN(X, "soft_rank" end, "Martin 2021", "Marchenko-Pastur edge / largest l", 0, \
+                PRUN__FOLD, spectrum, 7, whole, 0)
 /* Effective dimensionality, from the same spectrum at each z. */
 #define PRUN__DIMENSION(X, end, at, z) \
     PRUN__PLAIN(X, "effective_dimensionality" end, "Maddox 2020", \
@@ -17921,7 +17945,7 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__SCORED(X, "fisher", "by w^2 mean g_s^2", PRUN_NEEDS_GRADIENT, FISHER) \
     PRUN__SCORED(X, "curvature", "by w^2 max(h, 0), h diagonal of H", \
                  PRUN_NEEDS_HESSIAN | PRUN__TRAIT(MONTE_CARLO), CURVATURE) \
-    PRUN__SCORED(X, "lamp", "by w^2 / squares no smaller", 0, LAMP) \
+    PRUN__SCORED(X, "lamp", "by w^2 / sum of squares >= w^2", 0, LAMP) \
     PRUN__PLAIN(X, "pruned_parameters", "Kuhn 5.1", "parameters left at prunability", 1, \
                 PRUN__SEARCH, pruning, 2, 0, 0) \
     PRUN__PLAIN(X, "sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
@@ -17947,17 +17971,17 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__NORM(X, "sum_of_two_norms", "Kuhn 5.1", "sum of ||W||_F", PRUN__FOLD, NONE, FRO, NONE, \
                PRUN__ROOTS) \
     PRUN__NORM(X, "parameter_norm", "Jiang 42", "sum of F", PRUN__FOLD, NONE, FRO, NONE, 0) \
-    PRUN__NORM(X, "l2_norm", "Dziugaite 2020", "root of it", PRUN__FOLD, NONE, FRO, NONE, \
+    PRUN__NORM(X, "l2_norm", "Dziugaite 2020", "its square root", PRUN__FOLD, NONE, FRO, NONE, \
                PRUN__ROOT) \
     PRUN__NORM(X, "frobenius_distance", "Jiang 40", "sum of ||W - W0||_F^2", PRUN__START, NONE, \
                DIST, NONE, 0) \
-    PRUN__NORM(X, "l2_distance", "Dziugaite 2020", "root of it", PRUN__START, NONE, DIST, NONE, \
-               PRUN__ROOT) \
+    PRUN__NORM(X, "l2_distance", "Dziugaite 2020", "its square root", PRUN__START, NONE, DIST, \
+               NONE, PRUN__ROOT) \
     PRUN__SPECTRAL(X, "", 0, 0) \
     PRUN__SPECTRAL(X, "_operator", PRUN_NEEDS_NET | PRUN__TRAIT(SLOW), PRUN__OPERATOR) \
     PRUN__SPECTRUM(X, "", 0) \
     PRUN__SPECTRUM(X, "_matrix", 1) \
-    PRUN__PLAIN(X, "path_norm", "Jiang 44", "outputs for ones with squared parameters", 1, \
+    PRUN__PLAIN(X, "path_norm", "Jiang 44", "outputs for an input of ones, squared parameters", 1, \
                 PRUN_NEEDS_NET | PRUN__FOLD, path, 0, 0, 0) \
     PRUN__PLAIN(X, "path_norm_over_margin", "Jiang 43", "the same / g^2", 1, \
                 PRUN_NEEDS_NET | PRUN__GAMMA, path, 0, 0, PRUN__MARGIN) \
@@ -18021,14 +18045,14 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
                 PRUN__CLUSTERED | PRUN__FOLD, features, 0, 1, 0) \
     PRUN__PLAIN(X, "davies_bouldin_last", "own variant", "clusters before the last layer", 0, \
                 PRUN__CLUSTERED, features, 0, 2, 0) \
-    PRUN__PLAIN(X, "mixup_error", "Natekar 2020", "error rate on means of two of one label", 1, \
-                PRUN__MIXING, features, 1, 0, 0) \
+    PRUN__PLAIN(X, "mixup_error", "Natekar 2020", "error rate on means of two images of a class", \
+                1, PRUN__MIXING, features, 1, 0, 0) \
     PRUN__PLAIN(X, "davies_bouldin_times_mixup", "Natekar 2020", \
                 "davies_bouldin_early x mixup_error", 1, \
                 PRUN__CLUSTERED | PRUN__MIXING | PRUN__FOLD, features, 2, 0, 0) \
     PRUN__PLAIN(X, "mixup_margin", "Natekar 2020", "minus the mean margin of mixed images", 1, \
                 PRUN__FIRST_MARGIN, features, 4, 0, 0) \
-    PRUN__PLAIN(X, "augmented_margin", "Natekar 2020", "the same of moved, mirrored images", 1, \
+    PRUN__PLAIN(X, "augmented_margin", "Natekar 2020", "the same for shifted, mirrored images", 1, \
                 PRUN__FIRST_MARGIN, features, 4, 1, 0) \
     PRUN__PLAIN(X, "input_sensitivity", "Novak 2018", "|Jacobian of probabilities|_F", 1, \
                 PRUN__SENSITIVE, features, 5, 0, 0) \
@@ -18043,8 +18067,8 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__PLAIN(X, "network_criticality", "Chatterji 2020", \
                 "sum of least alpha^2 |w - w0|^2 / sigma^2", 1, PRUN__SEARCH | PRUN__START, \
                 robustness, 1, 0, 0) \
-    PRUN__PLAIN(X, "sign_flip_fraction", "own", "share of signs that may flip", 0, PRUN__RANDOM, \
-                robustness, 2, 0, 0)
+    PRUN__PLAIN(X, "sign_flip_fraction", "own", "fraction of signs that can be flipped", 0, \
+                PRUN__RANDOM, robustness, 2, 0, 0)
 
 #define PRUN__LAST_MEASURES(X) \
     PRUN__PLAIN(X, "sum_of_train_losses", "Kuhn 5.1", "minus the sum over epochs", 1, \
@@ -18071,7 +18095,7 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__RECENT_MEASURES(X) \
     PRUN__LAST_MEASURES(X)
 
-/* What a compute function's measures are called. */
+/* Names of the families in prun_measure_info. */
 #define PRUN__FAMILY_pruning "pruning"
 #define PRUN__FAMILY_count "size"
 #define PRUN__FAMILY_loss "losses and logits"
@@ -18143,7 +18167,8 @@ PRUNDEF prun_measure_options prun_measure_resolved(const prun_measure_options *o
     return o;
 }
 
-/* Searches would find these faults one by one, after other measures were computed. */
+/* Checks all options first. The searches would find invalid ones only one by one, after other
+   measures have been computed. */
 static prun_status prun__measure_check(prun_context *context, const prun_measure_options *o) {
     const prun_prune_options p = prun__measure_prune_options(o);
     if (!(o->beta >= 0.0 && o->beta <= 1e300) || o->grid < 1 || o->grid > (1 << 24) ||
@@ -18253,8 +18278,7 @@ static prun_status prun__measurement_fill_losses(prun_measurement *m) {
     return PRUN_OK;
 }
 
-/* Logits of all samples and, where there are labels, the output margins and their 10th percentile.
-   */
+/* Logits of all samples and, if labels are given, the output margins and their 10th percentile. */
 static prun_status prun__measurement_fill_logits(prun_measurement *m) {
     const prun_objective *o = &m->objective;
     const int64_t n = o->samples;
@@ -18270,7 +18294,7 @@ static prun_status prun__measurement_fill_logits(prun_measurement *m) {
     if (!o->labels || o->classes < 2) return PRUN_OK;
     for (i = 0; i < n; i++)
         if (o->labels[i] < 0 || o->labels[i] >= o->classes)
-            return prun__fail(o->context, PRUN_ERR_LABEL, "label %d of sample %lld",
+            return prun__fail(o->context, PRUN_ERR_LABEL, "label %d of sample %lld is out of range",
                               (int)o->labels[i], (long long)i);
     m->margins = (double *)prun__alloc(o->context, n, sizeof(double), "margins");
     sorted = (double *)prun__alloc(o->context, n, sizeof(double), "margins");
@@ -18325,8 +18349,8 @@ PRUNDEF const double *prun_measurement_losses(const prun_measurement *m) { retur
 PRUNDEF const float *prun_measurement_logits(const prun_measurement *m) { return m->logits; }
 PRUNDEF const double *prun_measurement_margins(const prun_measurement *m) { return m->margins; }
 
-/* Seconds of the caller's clock, or processor time if there is none. Programs under WASI have none
-   either, without a library of its own. */
+/* Seconds of the caller's clock or, without one, processor time. Under WASI, where processor time
+   needs an extra library, the time of day. */
 static double prun__clock_seconds(const prun_measure_options *o) {
 #if defined(__wasi__)
     struct timespec now = {0, 0};
@@ -18337,7 +18361,7 @@ static double prun__clock_seconds(const prun_measure_options *o) {
 #endif
 }
 
-/* Computes the measure in a place of the table. */
+/* Computes the measure in row `place` of the table. */
 static prun_status prun__measure_run(prun_measurement *m, int64_t place,
                                      prun_measure_result *result) {
     prun_context *context = m->objective.context;
@@ -18345,18 +18369,18 @@ static prun_status prun__measure_run(prun_measurement *m, int64_t place,
     const double start = prun__clock_seconds(&m->options);
     memset(result, 0, sizeof *result);
     result->value = result->standard_error = PRUN__NAN;
-    if (context) context->status = PRUN_OK; /* any message found afterwards is this measure's */
+    if (context) context->status = PRUN_OK; /* a later message is then that of this measure */
     result->status = prun__measure_check_needs(m, prun__infos[place].needs, result);
     if (result->status == PRUN_OK)
         result->status = prun__recipes[place].compute(m, &prun__recipes[place], result);
     if (result->status == PRUN_OK && !(fabs(result->value) <= HUGE_VAL))
         result->status = prun__result_note(result, PRUN_ERR_NONFINITE, "the value is not a number");
     if (result->status == PRUN_OK && fabs(result->value) > DBL_MAX && !result->message[0])
-        prun__result_note(result, PRUN_OK, "beyond double precision");
+        prun__result_note(result, PRUN_OK, "the value exceeds double precision");
     if (result->status == PRUN_OK && !result->message[0] &&
         (prun__infos[place].traits & PRUN_TRAIT_MONTE_CARLO) &&
         result->standard_error != result->standard_error)
-        prun__result_note(result, PRUN_OK, "its standard error is not known");
+        prun__result_note(result, PRUN_OK, "the standard error is unknown");
     if (result->status != PRUN_OK) result->value = result->standard_error = PRUN__NAN;
     if (result->status != PRUN_OK && !result->message[0])
         prun__result_note(result, PRUN_OK, "%.180s",

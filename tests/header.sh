@@ -21,6 +21,12 @@ diff "$work/contents" "$work/sections" > "$work/wrong"
 verdict "the table of contents names every section in order" "$work/wrong"
 sort "$work/sections" | uniq -d > "$work/wrong"
 verdict "no two sections of one name" "$work/wrong"
+# each line of the table repeats the heading of its section
+sed -n 's|^/\* \(\[[A-Z0-9.]*\]\) \(.*\) \*/$|\1 \2|p' "$header" | grep -v '^\[CONTENTS\]' \
+    > "$work/headings"
+awk '/^\/\* \[/ { inside = /^\/\* \[CONTENTS\]/; next } inside' "$header" \
+    | sed -n 's|^   \(\[[A-Z0-9.]*\]\)  *|\1 |p' | diff - "$work/headings" > "$work/wrong"
+verdict "the table of contents repeats the headings" "$work/wrong"
 
 # ---- layout ----
 

@@ -462,11 +462,11 @@ static void measures_tell_their_error(void) {
         CHECK_STATUS(prun_measurement_create(&m->o, &options, &measurement), PRUN_OK);
         prun_measure(measurement, "hessian_largest", &r);
         CHECK_CLOSE(r.value, m->values[m->k - 1], 0, .01);
-        CHECK((strstr(r.message, "finite differences, off by about 0.") != NULL) == path);
+        CHECK((strstr(r.message, "finite differences, relative error about 0.") != NULL) == path);
         CHECK(strstr(r.message, "converged") == NULL);
         prun_measure(measurement, "hessian_trace", &r);
         CHECK(strstr(r.message, "raise draws") != NULL && r.standard_error > .1 * fabs(r.value));
-        CHECK((strstr(r.message, "finite differences, off by about") != NULL) == path);
+        CHECK((strstr(r.message, "finite differences, relative error about") != NULL) == path);
         prun_measurement_free(measurement);
         options.hessian_steps = 5;
         CHECK_STATUS(prun_measurement_create(&m->o, &options, &measurement), PRUN_OK);
