@@ -178,7 +178,7 @@ static prun_status table_gradient(const prun_objective *o, const int64_t *index,
 
 static void moments_of_a_table(void) {
     static float weights[3], rows[12] = {1, 0, 1000, 3, 0, 1001, -2, 0, 1002, 6, 0, 1003};
-    static const int64_t some[2] = {3, 1};
+    static const int64_t some[2] = {3, 1}, outside[2] = {3, 4};
     prun_gradient_moments_result m;
     prun_tensor tensor = matrix(weights, 1, 3);
     prun_objective o = regression(&tensor);
@@ -199,6 +199,8 @@ static void moments_of_a_table(void) {
     CHECK_STATUS(prun_gradient_moments(&o, NULL, 5, 0, &m), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_gradient_moments(&o, NULL, 0, 0, &m), PRUN_ERR_ARGUMENT);
     CHECK_STATUS(prun_gradient_moments(&o, NULL, 4, -1, &m), PRUN_ERR_ARGUMENT);
+    CHECK_STATUS(prun_gradient_moments(&o, outside, 2, 0, &m), PRUN_ERR_ARGUMENT);
+    CHECK(strstr(test_context.message, "gradient moments: index[1] is 4 of 4") != NULL);
     rows[7] = NAN;
     CHECK_STATUS(prun_gradient_moments(&o, NULL, 4, 0, &m), PRUN_ERR_NONFINITE);
     CHECK(strstr(prun_message(&test_context), "sample 2"));
