@@ -20384,7 +20384,7 @@ static prun_status prun__missing_column_fail(prun_context *context, const prun_t
     const char *source = prun__table_source(t);
     char names[sizeof context->message] = "none";
     const int before =
-        snprintf(NULL, 0, "%s: no column named %.80s; the columns are ", source, name);
+        snprintf(NULL, 0, "%s: no column named %.80s; columns: ", source, name);
     int64_t i, room = (int64_t)sizeof names - before - 6, length = 0, shown = 0, named = 0;
     for (i = 0; i < t->columns; i++) {
         const int64_t wanted = (int64_t)PRUN__MIN(strlen(t->names[i]), 80);
@@ -20394,7 +20394,7 @@ static prun_status prun__missing_column_fail(prun_context *context, const prun_t
                            shown > 0 ? ", " : "", t->names[i]);
         shown++;
     }
-    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; the columns are %s%s",
+    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; columns: %s%s",
                       source, name, shown > 0 || named == 0 ? names : "others",
                       shown > 0 && shown < named ? ", ..." : "");
 }

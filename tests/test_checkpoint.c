@@ -486,7 +486,7 @@ static void wrong_shapes_are_shown(void) {
         PRUN_OK);
     if (CHECK_STATUS(open_safetensors(&file), PRUN_OK)) {
         CHECK_STATUS(prun_net_read_safetensors(net, file, NULL), PRUN_ERR_SHAPE);
-        CHECK(message_names("tensor features.0.weight is 1x1x1x1, the net wants 4x3x3x3"));
+        CHECK(message_names("tensor features.0.weight has shape 1x1x1x1, the net needs 4x3x3x3"));
         prun_safetensors_close(file);
     }
     memset(&test_context.allocate, 0, sizeof test_context.allocate);
@@ -770,15 +770,16 @@ typedef struct stranger {
 } stranger;
 
 static const stranger strangers[] = {
-    {"", "layer1.0.conv1.bias", "layer1.0.conv1 of the net; the net has to be built with a bias"},
+    {"", "layer1.0.conv1.bias", "layer1.0.conv1 of the net; build the net with a bias"},
     {"", "features.0.weight_mask", "torch.nn.utils.prune.remove"},
     {"", "features.0.weight_orig", "torch.nn.utils.prune.remove"},
     {"", "classifier.weight_g", "remove the parametrization"},
     {"", "classifier.parametrizations.weight.original0", "remove the parametrization"},
     {"", "features.0.running_var", "the net needs a batch norm there"},
-    {"", "classifier.lora_A.weight", "layer classifier of the net; the network that was saved"},
+    {"", "classifier.lora_A.weight",
+     "layer classifier of the net; the file is of a different network"},
     {"", "layer1.0.conv1.0.weight", "layer layer1.0.conv1 of the net"},
-    {"net.", "net.layer1.0.conv1.bias", "built with a bias"},
+    {"net.", "net.layer1.0.conv1.bias", "build the net with a bias"},
     {"", "features.1.num_batches_tracked", NULL},
     {"", "features.10.weight", NULL},
     {"", "features.weight", NULL},
@@ -819,7 +820,7 @@ static void strangers_in_checkpoints(void) {
 static void wrong_prefixes(void) {
     static const struct {
         const char *written, *asked, *message;
-    } cases_[] = {{"module.", NULL, "is there with the prefix \"module.\""},
+    } cases_[] = {{"module.", NULL, "exists with the prefix \"module.\""},
                   {"module.net.", "net.", "prefix \"module.net.\""},
                   {"", "module.", "prefix \"\""},
                   {"_orig_mod.", "", "prefix \"_orig_mod.\""}};

@@ -175,7 +175,7 @@ static void csv_names_its_columns(void) {
     if (CHECK_STATUS(read_text("width,,gap\n1,2,3\n", &t), PRUN_OK)) {
         CHECK_STATUS(prun_table_numbers(&test_context, &t, "Gap", &v), PRUN_ERR_MISSING);
         CHECK(strstr(prun_message(&test_context),
-                     "test_csv.csv: no column named Gap; there are width, gap") != NULL);
+                     "test_csv.csv: no column named Gap; columns: width, gap") != NULL);
         prun_table_free(&t);
     }
     for (i = 0; i < 200; i++) {
@@ -184,7 +184,7 @@ static void csv_names_its_columns(void) {
     text_add(&text, "\n");
     if (CHECK_STATUS(read_text(text.data, &t), PRUN_OK)) {
         CHECK_STATUS(prun_table_settings(&test_context, &t, "b", &v), PRUN_ERR_MISSING);
-        CHECK(strstr(prun_message(&test_context), "there are a_rather_long_name_0, ") != NULL);
+        CHECK(strstr(prun_message(&test_context), "columns: a_rather_long_name_0, ") != NULL);
         CHECK(strlen(prun_message(&test_context)) <= sizeof test_context.message - 1);
         CHECK(strcmp(strrchr(prun_message(&test_context), ','), ", ...") == 0);
         prun_table_free(&t);
@@ -192,7 +192,7 @@ static void csv_names_its_columns(void) {
     text_free(&text);
     if (CHECK_STATUS(read_text("\n\"\"\n1\n", &t), PRUN_OK)) {
         CHECK_STATUS(prun_table_numbers(&test_context, &t, "a", &v), PRUN_ERR_MISSING);
-        CHECK(strstr(prun_message(&test_context), "there are none") != NULL);
+        CHECK(strstr(prun_message(&test_context), "columns: none") != NULL);
         prun_table_free(&t);
     }
 }
@@ -221,14 +221,14 @@ typedef struct bad_csv {
 /* Tables that the reader rejects. Bad cells are only rejected where they are used. */
 static void csv_malformed(void) {
     static const bad_csv cases[] = {
-        {"", "line 1, column 1: empty"},
-        {"\n\n  \n", "line 1, column 1: empty"},
+        {"", "line 1, column 1: the table is empty"},
+        {"\n\n  \n", "line 1, column 1: the table is empty"},
         {"a,b\n1,2\n3\n", "line 3, column 2: 1 fields, the header has 2"},
         {"a,b\n1,2,3\n", "line 2, column 3: 3 fields, the header has 2"},
         {"a,b\n0,5,1\n", "decimal comma"},
-        {"a,b\n\"1,2\n3,4\n", "line 2, column 1: quote without end"},
-        {"a,b\n1,\"2\"3\n", "line 2, column 2: text behind a closing quote"},
-        {"a,b,a\n1,2,3\n", "line 1, column 3: the name a stands in column 1"},
+        {"a,b\n\"1,2\n3,4\n", "line 2, column 1: unterminated quote"},
+        {"a,b\n1,\"2\"3\n", "line 2, column 2: text after a closing quote"},
+        {"a,b,a\n1,2,3\n", "line 1, column 3: the name a is already used by column 1"},
     };
     static const bad_csv others[] = {
         {"\xff\xfe"
@@ -254,7 +254,7 @@ static void csv_malformed(void) {
     }
     CHECK_STATUS(prun_table_load_csv(&test_context, "build", &t), PRUN_ERR_READ);
 #if defined(__unix__) || defined(__APPLE__) || defined(_WIN32) /* plain C cannot tell */
-    CHECK(strstr(prun_message(&test_context), "build: a folder") != NULL);
+    CHECK(strstr(prun_message(&test_context), "build: is a folder") != NULL);
 #endif
     CHECK_STATUS(prun_table_load_csv(&test_context, NULL, &t), PRUN_ERR_ARGUMENT);
     CHECK(write_file(csv_path, "a,b\n1,\0\n", 9));

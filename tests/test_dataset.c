@@ -534,7 +534,7 @@ static void sets_that_do_not_fit(void) {
     npy_begin(&scratch[0], 1, "|u1", 0, "(3, 1)");
     put(&scratch[0], "123", 3);
     write_blob("images.npy", &scratch[0]);
-    set_fails(NULL, PRUN_ERR_SHAPE, "images.npy: images of 2 axes");
+    set_fails(NULL, PRUN_ERR_SHAPE, "images.npy: images with 2 axes");
     npy_begin(&scratch[0], 1, "|u1", 0, "(3, 1, 0, 4)");
     write_blob("images.npy", &scratch[0]);
     set_fails(NULL, PRUN_ERR_SHAPE, "images.npy: no images");

@@ -195,14 +195,14 @@ static void program_outputs(void) {
 /* Table, options, what the message must contain. All runs end with status 2. */
 static void program_bad_input(void) {
     static const char *const cases[][3] = {
-        {"", "", "line 1, column 1: empty"},
+        {"", "", "line 1, column 1: the table is empty"},
         {"m,gap\n", "", "line 2, column 1: 0 models"},
         {"m,gap\n1,2\n", "", "line 2, column 1: 1 model,"},
         {"m,gap\n1,2\n3\n", "", "line 3, column 2: 1 fields"},
         {"m,gap\n1,2,3\n3,4\n", "", "line 2, column 3: 3 fields"},
         {"m;gap\n0,1;2\n0,2;3\n", "", "column"},
         {"m,gap\n\"0,1\",1\n\"0,2\",2\n", "--measures m",
-         "line 2, column 1 (m): \"0,1\" is not a number (decimals have a point"},
+         "line 2, column 1 (m): \"0,1\" is not a number (use a decimal point"},
         {"m,gap\n1,1\n,2\n3,3\n", "", "line 3, column 1 (m): missing value"},
         {"m,gap\n1,1\nNaN,2\n3,3\n", "", "line 3, column 1 (m): \"NaN\" missing value"},
         {"m,gap\r\n1,1\r\nabc,2\r\n", "", "line 3, column 1 (m): \"abc\" is not a number"},
@@ -234,7 +234,7 @@ static void program_bad_input(void) {
         {"m,gap\n1,5\n2,6\n", "--ignore m", "no column is left"},
         {"m,m\n1,5\n2,6\n", "", "line 1, column 2: the name m"},
         {"m,gap\n1,5\n2,6\n", "--hyper m,m", "named twice"},
-        {"m,gap\n\"1,5\n2,6\n", "", "line 2, column 1: quote without end"},
+        {"m,gap\n\"1,5\n2,6\n", "", "line 2, column 1: unterminated quote"},
         {"w,m,gap\n0,1,5\n1,2,6\n", "--width w", "line 2"},
         {"m,gap\n1,5\n2,6\n", "--level 2", "--level"},
         {"m,gap\n1,5\n2,6\n", "--nothing", "--nothing"},
@@ -275,7 +275,7 @@ static void program_undefined(void) {
     CHECK_CLOSE(json_value("m", "tau_a"), 2.0 / 3, 1e-15, 0);
     CHECK(isnan(json_value("m", "w")) && isnan(json_value("m", "Psi")));
     check_run("build/test_evaluate.csv --hyper w --ignore c", 0, "");
-    CHECK(strstr(out.data, "undefined: psi of w: no two models differ in this axis alone") != NULL);
+    CHECK(strstr(out.data, "undefined: psi of w: no two models differ only in this axis") != NULL);
     CHECK(strstr(out.data, "nan") == NULL);
 }
 
@@ -435,6 +435,26 @@ static void program_keeps_its_input(void) {
 #endif
 }
 
+/* The sentences before the tables: the best measure, the next one, and how many have a sign. */
+static void program_opens_with_its_findings(void) {
+    static const char table[] = "up,down,noise,gap\n1,-1,2,1\n2,-2,7,2\n3,-3,1,3\n4,-4,8,4\n"
+                                "5,-5,3,5\n6,-6,6,6\n7,-7,4,7\n8,-8,5,8\n";
+    static const char constant[] = "m,gap\n1,1\n1,2\n1,3\n";
+    NEEDS_FORK;
+    if (!write_file(csv_path, table, sizeof table - 1)) return;
+    check_run("build/test_evaluate.csv --resamples 200", 0, "");
+    CHECK(strstr(out.data, "\nup follows the generalization gap best of 3 measures: tau +1.000 "
+                           "(95 % interval +1.000 to +1.000).\nThe next is noise (+0.143): the "
+                           "difference of 0.857 (+") != NULL);
+    CHECK(strstr(out.data, ") is significant.\n1 of the 3 measures increase with the "
+                           "generalization gap and 1 decrease,") != NULL);
+    check_run("build/test_evaluate.csv --resamples 0 --measures noise,down", 0, "");
+    CHECK(strstr(out.data, "noise follows the generalization gap best of 2 measures: tau "
+                           "+0.143.\nThe next is down (-1.000).\n\nTable 1") != NULL);
+    if (!write_file(csv_path, constant, sizeof constant - 1)) return;
+    check_run("build/test_evaluate.csv --resamples 0", 2, "constant");
+}
+
 static void program_skips_missing(void) {
     static const char text[] = "m,x,gap,status\n1,1,1,ok\n2,,3,failed\n3,5,2,ok\n4,4,,ok\n"
                                "5,2,4,ok\n";
@@ -460,6 +480,7 @@ static const test_case cases[] = {
     TEST_CASE(program_warns_of_settings),
     TEST_CASE(program_escapes_names),
     TEST_CASE(program_keeps_its_input),
+    TEST_CASE(program_opens_with_its_findings),
     TEST_CASE(program_skips_missing),
 };
 

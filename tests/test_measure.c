@@ -782,7 +782,7 @@ static void check_odd_kind(odd_kind kind, const prun_measure_result *r) {
     }
     check_odd(r, "margin_output_median", negative);
     check_odd(r, "margin_input_median",
-              kind == ODD_POOLED_IMAGES ? "read by more"
+              kind == ODD_POOLED_IMAGES ? "other than convolutions"
               : kind == ODD_BLACK       ? same
                                         : negative);
     check_odd(r, "margin_last_median", same ? same : negative);
@@ -860,8 +860,8 @@ static void one_class_ends_nothing(void) {
     o.logits = fixed_logits;
     o.labels = labels;
     CHECK_STATUS(prun_measure_all(&o, NULL, odd_options(), r), PRUN_OK);
-    check_odd(r, "margin_output_median", "one class");
-    check_odd(r, "inverse_margin", "one class");
+    check_odd(r, "margin_output_median", "two classes");
+    check_odd(r, "inverse_margin", "two classes");
     check_odd(r, "prunability", NULL);
     check_odd(r, "sum_of_spectral", NULL);
     CHECK(r[prun_measure_find("negative_entropy")].value == 0);

@@ -120,7 +120,7 @@ static void folder_in_any_script(void) {
     CHECK(CreateDirectoryW(wide, NULL));
     CHECK_STATUS(write_table(path, "1"), PRUN_ERR_WRITE);
     CHECK(message_names("is a folder"));
-    CHECK(read_table(path) == -1 && message_names("a folder; name a file in it"));
+    CHECK(read_table(path) == -1 && message_names("is a folder; name a file in it"));
     snprintf(inside, sizeof inside, "%s\\%s", path, names[3]);
     CHECK_STATUS(write_table(inside, "3"), PRUN_OK);
     CHECK(read_table(inside) == 3);
