@@ -216,13 +216,14 @@ sys.exit(not (status == 0 and len(drawn) >= 2 and full - 30 <= longest <= full))
 END
 
 cat > "$work/interrupt.py" << 'END'
-"""interrupt.py SIGNAL TEXT FILE PROGRAM...: when the file is there, sends the signal; the program ends
+"""interrupt.py SIGNAL TEXT FILE PROGRAM...: when the file is there, sends the signal, which the program
+may have been started to ignore (nohup, a shell in the background); the program ends
 by it, with the text on stderr."""
 import os, signal, subprocess, sys, time
 
 number = getattr(signal, sys.argv[1])
 program = subprocess.Popen(sys.argv[4:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                           preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
 last = time.monotonic() + 60
 while not os.path.exists(sys.argv[3]) and program.poll() is None and time.monotonic() < last:
     time.sleep(0.01)
