@@ -40,7 +40,7 @@ WATCHED = sanitize tsan msan valgrind coverage
 
 help:
 	@echo 'make quickstart   train one network: examples/01_train.c (seconds)'
-	@echo 'make demo         train 32 networks and compare measures (about a minute on two cores)'
+	@echo 'make demo         train 32 networks and compare measures (one to seven minutes)'
 	@echo 'make examples     build all programs of examples/ into build/'
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'

@@ -1,8 +1,8 @@
-/* prunability.h - v0.1.0 - why neural networks generalize, measured in plain C - MIT (see end)
+/* prunability.h - v0.1.0 - generalization measures of neural networks in plain C - MIT (see end)
 
-   Trains small convolutional networks, prunes them, and measures how well they generalize. It
-   implements the system of "Robustness to Pruning Predicts Generalization in Deep Neural Networks"
-   (Kuhn, Lyle, Gomez, Rothfuss, Gal) as one header that needs only libc and libm.
+   Trains convolutional networks, prunes them, and measures how well they, or networks of your own,
+   generalize. It implements the system of "Robustness to Pruning Predicts Generalization in Deep
+   Neural Networks" (Kuhn, Lyle, Gomez, Rothfuss, Gal) as one header that needs only libc and libm.
 */
 /* [QUICK] a complete program */
 /*
@@ -11,10 +11,12 @@
        #define PRUNABILITY_IMPLEMENTATION
        #include "prunability.h"
 
-   Everywhere else, only include it. Compile with   cc -O2 app.c -lm   (-fopenmp: all cores).
+   Everywhere else, only include it. Compile with   cc -O2 app.c -lm   (-fopenmp: all cores). This
+   takes 9 seconds or more. If your program has one source file, also define PRUNABILITY_STATIC:
+   unused functions are then left out, which takes half the time, and for small programs a tenth.
 
    This program trains a network and measures its prunability. Start it in the directory that
-   contains examples/data. It takes about ten seconds on two cores.
+   contains examples/data. It takes ten seconds on two fast cores.
 
        #include <stdio.h>
        #include <stdlib.h>
@@ -164,7 +166,7 @@
    search returns the smallest fraction of the weights that can be kept, the others set to zero
    without retraining, while the training loss stays within (1 + beta) times its value (paper,
    Definition 1; beta 0.1). "Weights" are the kernels of convolutions and linear layers; options
-   include biases and norms. The loss is not monotone in the kept fraction, so bisection can end in
+   can add biases and norms. The loss is not monotone in the kept fraction, so bisection can end in
    the wrong place. The search returns the same answer as evaluating every candidate in full, but
    abandons a candidate as soon as its partial loss exceeds the tolerance.
 
@@ -204,8 +206,8 @@
 
    5. MEASURE A NETWORK OF YOUR OWN. List its tensors and write a function that returns the loss.
    That is level 1. Further callbacks make more measures available: the gradient (level 2), Hessian
-   products (3), logits (4), representations (5) and mixed inputs (6). Level 0 means the weights
-   only. Each function states its level.
+   products (3), logits (4), representations (5) and mixed inputs (6). Level 0 needs only the
+   weights. Each function states its level.
 
        static float line[2] = {2, 0.01f};
        static const float x[4][2] = {{1, 0}, {0, 1}, {1, 1}, {2, 1}}, y[4] = {2, 0, 2, 4};
@@ -287,17 +289,16 @@
    a sensible choice, it is the default (momentum 0 is plain SGD). Tolerances have the paper's
    values as defaults; pass DBL_MIN for none. prun_..._resolved returns the options with all
    defaults filled in: record those. Arguments have one order: context, object, inputs, options,
-   outputs. A callback gets `user` first. `width` means a number of channels, or next to `height`
-   the width of an image.
+   outputs. A hook or progress callback gets `user` first, a callback of an objective gets the
+   objective. `width` means a number of channels, or next to `height` the width of an image.
 
    UNDEFINED MEASURES. Where an input is missing or a quantity is undefined, the value is NaN, with
    a status and a message that say why. Random measures take a seed and return a standard error.
    Batch norms run in eval mode. Measures flagged PRUN_TRAIT_FOLDABLE have another value on a copy
    whose batch norms are folded into its weights (prun_net_copy), although that copy computes the
-   same function. Curvature measures use 500 random samples unless you ask for more. Effective
-   dimensionality is computed in two ways, each also divided by the number of parameters: from the
-   Ritz values of 100 steps, as Maddox et al. do, and as an estimate over the whole spectrum, with
-   its error.
+   same function. Curvature measures use 500 random samples by default. Effective dimensionality is
+   computed in two ways, each also divided by the number of parameters: from the Ritz values of 100
+   steps, as Maddox et al. do, and as an estimate over the whole spectrum, with its error.
 
    WEIGHTS ARE RESTORED bit for bit on every exit path of a measure: success, failing callback,
    cancellation, lack of memory. Only functions whose comment says so, such as prun_prune and
@@ -314,8 +315,8 @@
    threads: tasks depend only on shapes, each output is computed by one task in a fixed order, and
    sums over tasks are added in index order.
    A child process that is forked after the library has used OpenMP computes serially, because
-   threads do not survive a fork. This does not cover parallel regions of the application before
-   the fork: set `threads` to 1 in the child, or fork first.
+   threads do not survive a fork. The library cannot detect parallel regions that the application
+   itself ran before the fork: in that case set `threads` to 1 in the child, or fork first.
 
    OTHER CPUs, OTHER BITS. The library uses kernels for AVX-512, or for AVX2 with FMA, if the CPU
    has them, kernels for NEON on aarch64, and portable ones elsewhere. They differ in the last
@@ -325,8 +326,8 @@
    NUMBERS. Products are rounded before they are added, whatever the compiler, its -std, -march and
    -ffp-contract, except in the kernels for AVX2, AVX-512 and NEON, which always fuse them. One
    kind of kernels therefore gives the same bits everywhere, as far as log, exp and the like of the
-   C libraries agree. There are two exceptions: Clang with -ffp-contract=fast, which cannot be
-   overruled, and x87 arithmetic (FLT_EVAL_METHOD 2).
+   C libraries agree. There are two exceptions: Clang with -ffp-contract=fast, which the library
+   cannot switch off, and x87 arithmetic (FLT_EVAL_METHOD 2).
    IEEE arithmetic is required. Flags such as -ffast-math are refused where the compiler announces
    them. Clang does not announce -funsafe-math-optimizations and -fno-honor-nans, so do not use
    them. In a thread that flushes subnormals to zero, ranks, orders and files stay exact; results
@@ -346,10 +347,10 @@
    it or MSVC compiles use only the portable kernels. Programs that Clang compiles have all
    kernels.
 
-   LIMITS. CPU, float32, images of one size, cross-entropy. Sizes of one layer stay below 2^31.
-   File positions have 64 bits, on 32-bit Unix with -D_FILE_OFFSET_BITS=64 (and -std=gnu99, because
-   -std=c99 hides fseeko). A flatten of more than one pixel cannot be followed by convolutions,
-   norms or pools.
+   LIMITS. CPU, float32, images of one size. The loss of the library's own networks is
+   cross-entropy. Sizes of one layer stay below 2^31. File positions have 64 bits, on 32-bit Unix
+   with -D_FILE_OFFSET_BITS=64 (and -std=gnu99, because -std=c99 hides fseeko). A flatten of more
+   than one pixel cannot be followed by convolutions, norms or pools.
 
    FOR CONTRIBUTORS. A section calls only sections before it and opens with a summary. Public names
    are prun_<noun>_<verb>, private ones prun__<noun>_<verb>, with one of these verbs: make free
@@ -20383,8 +20384,7 @@ static prun_status prun__missing_column_fail(prun_context *context, const prun_t
                                              const char *name) {
     const char *source = prun__table_source(t);
     char names[sizeof context->message] = "none";
-    const int before =
-        snprintf(NULL, 0, "%s: no column named %.80s; columns: ", source, name);
+    const int before = snprintf(NULL, 0, "%s: no column named %.80s; columns: ", source, name);
     int64_t i, room = (int64_t)sizeof names - before - 6, length = 0, shown = 0, named = 0;
     for (i = 0; i < t->columns; i++) {
         const int64_t wanted = (int64_t)PRUN__MIN(strlen(t->names[i]), 80);
@@ -20394,8 +20394,8 @@ static prun_status prun__missing_column_fail(prun_context *context, const prun_t
                            shown > 0 ? ", " : "", t->names[i]);
         shown++;
     }
-    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; columns: %s%s",
-                      source, name, shown > 0 || named == 0 ? names : "others",
+    return prun__fail(context, PRUN_ERR_MISSING, "%s: no column named %.80s; columns: %s%s", source,
+                      name, shown > 0 || named == 0 ? names : "others",
                       shown > 0 && shown < named ? ", ..." : "");
 }
 

@@ -451,6 +451,10 @@ static void program_opens_with_its_findings(void) {
     check_run("build/test_evaluate.csv --resamples 0 --measures noise,down", 0, "");
     CHECK(strstr(out.data, "noise follows the generalization gap best of 2 measures: tau "
                            "+0.143.\nThe next is down (-1.000).\n\nTable 1") != NULL);
+    CHECK(strstr(out.data, "cannot fall below") == NULL);
+    check_run("build/test_evaluate.csv --resamples 20", 0, "");
+    CHECK(strstr(out.data, "p (Holm) of 2 comparisons cannot fall below 0.2 with 20 resamples") !=
+          NULL);
     if (!write_file(csv_path, constant, sizeof constant - 1)) return;
     check_run("build/test_evaluate.csv --resamples 0", 2, "constant");
 }

@@ -1372,6 +1372,21 @@ static void print_table_4(const evaluation *e) {
     ex_text_free(&header);
 }
 
+/* A p-value from resamples has a smallest value, which Holm's correction multiplies by the number of
+   comparisons: says so where no difference could be significant. */
+static void print_floor(const evaluation *e) {
+    double floor_p = e->set.resamples > 0 ? 2.0 / (double)e->set.resamples : 0;
+    size_t i, tests = 0;
+
+    for (i = 0; i < e->count; i++)
+        tests += e->measures[i].comparison_holm == e->measures[i].comparison_holm;
+    floor_p *= (double)tests;
+    if (floor_p > 0.05)
+        printf("p (Holm) of %ld comparisons cannot fall below %.2g with %ld resamples "
+               "(--resamples)\n",
+               (long)tests, floor_p < 1 ? floor_p : 1.0, (long)e->set.resamples);
+}
+
 /* Prints the reason for every dash in the tables. */
 static void print_reasons(const evaluation *e) {
     const measure *first = &e->measures[0];
@@ -1425,6 +1440,7 @@ static void print_reasons(const evaluation *e) {
         printf("intervals: %ld bootstrap resamples (K: %ld) of %s\n", (long)e->set.resamples,
                (long)e->set.cmi_resamples,
                e->cluster != NULL ? "configurations with all their seeds" : "models");
+    print_floor(e);
     if (e->fewer_resamples)
         printf(
             "           by the rule for large tables: %g / (models x measures) resamples, at least "
@@ -1444,7 +1460,8 @@ static void print_reasons(const evaluation *e) {
 }
 
 static void print_tables(const evaluation *e) {
-    static const char *const seeds[3] = {"compared within equal seed", "pooled", "averaged"};
+    static const char *const seeds[3] = {"compared within equal seed in Table 2",
+                                         "pooled in Table 2", "averaged"};
     int64_t a;
 
     printf("%s: %ld models; target: %s\n", ex_shown(e->path), (long)e->table.rows,
