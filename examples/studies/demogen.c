@@ -780,16 +780,16 @@ static int add_margins(evaluation *e) {
 
 /* Mean disagreement between a model's predictions for test images and those of the other seeds of
    its configuration. It estimates the test error (Jiang et al. 2022), not the gap. */
-static double disagreement(const evaluation *e, int64_t model) {
+static double disagreement(const evaluation *e, int64_t row) {
     const int64_t index = prun_table_find(&e->table, "predictions");
     double sum = 0, others = 0;
     int64_t i;
 
     for (i = 0; i < e->n; i++) {
-        const double one = ex_disagreement(e->table.cells[model * e->table.columns + index],
+        const double one = ex_disagreement(e->table.cells[row * e->table.columns + index],
                                            e->table.cells[i * e->table.columns + index]);
 
-        if (i == model || e->cluster[i] < e->cluster[model] || e->cluster[i] > e->cluster[model] ||
+        if (i == row || e->cluster[i] < e->cluster[row] || e->cluster[i] > e->cluster[row] ||
             isnan(one))
             continue;
         sum += one;
