@@ -5592,7 +5592,7 @@ static int64_t prun__padded_width(const prun__conv *c) {
     return c->shape.in_width + c->shape.padding[1] + c->shape.padding[3];
 }
 
-/* Floats of the zero-padded copy of a block; 0 if there is no padding and so no copy. */
+/* Number of floats in the zero-padded copy of a block; 0 if the block needs no padding. */
 static int64_t prun__padded_size(const prun__conv *c) {
     const int64_t h = prun__padded_height(c), w = prun__padded_width(c);
     if (h == c->shape.in_height && w == c->shape.in_width) return 0;
@@ -14057,19 +14057,13 @@ static double prun__modules_distance(const prun__modules *m) {
 /* Checks resolved options. */
 static prun_status prun__criticality_check(const prun_objective *o,
                                            const prun_criticality_options *p) {
-    int64_t i;
     PRUN__TRY(prun__modules_check(o));
     if (!(p->rise >= 0.0 && p->rise <= 1.0) || p->samples < 1 ||
         (!p->index && p->samples > o->samples) || p->draws < 1 || p->draws > (1 << 20))
         return prun__fail(o->context, PRUN_ERR_ARGUMENT,
                           "criticality: rise %g, samples %lld of %lld, draws %lld", p->rise,
                           (long long)p->samples, (long long)o->samples, (long long)p->draws);
-    for (i = 0; p->index && i < p->samples; i++)
-        if (p->index[i] < 0 || p->index[i] >= o->samples)
-            return prun__fail(o->context, PRUN_ERR_ARGUMENT,
-                              "criticality: index[%lld] is %lld of %lld", (long long)i,
-                              (long long)p->index[i], (long long)o->samples);
-    return PRUN_OK;
+    return prun__objective_check_samples(o, "criticality", p->index, p->samples);
 }
 
 PRUNDEF prun_status prun_criticality(const prun_objective *objective,
