@@ -58,9 +58,9 @@ static inline void bench_csv_machine(ex_csv *csv) {
 
 /* Selects kernels by name, "" for the best. Returns 0 or, after a message, the exit status. */
 static inline int bench_set_isa(const char *name) {
-    if (prun_isa_set(*name != '\0' ? name : NULL) == PRUN_OK) return 0;
-    fprintf(stderr, "error: --isa %s: not on this CPU or in this build\n", name);
-    return EX_USAGE;
+    const int status = *name != '\0' ? ex_choose_kernels(name) : -1;
+
+    return status < 0 ? 0 : status;
 }
 
 /* False, after a message, if this build cannot use that many threads: results of one thread must

@@ -894,7 +894,7 @@ static int read_table(evaluation *e) {
     if (e->table.rows < 2) {
         fprintf(stderr, "error: %s: line %ld, column 1: %ld model%s, at least 2 are needed\n",
                 ex_shown(e->path), e->table.rows > 0 ? edge_line(e, 1) : 2L, (long)e->table.rows,
-                e->table.rows == 1 ? "" : "s");
+                ex_plural(e->table.rows));
         return EX_USAGE;
     }
     e->used = (char *)ex_allocate((size_t)e->table.columns, 1);
@@ -1021,17 +1021,32 @@ static prun_status evaluate_measure(evaluation *e, measure *m) {
     return status;
 }
 
+/* Whether a measure is ranked: neither a baseline, nor constant, nor fitted in-sample. */
+static int is_ranked(const measure *m) {
+    return (m->kind == PLAIN || m->kind == CROSS_FITTED) && !m->constant;
+}
+
+/* The measure of the largest tau, other than `but`; -1: none. baselines: 1 if they count too. */
+static int64_t largest_tau(const evaluation *e, int baselines, int64_t but) {
+    int64_t best = -1, i;
+
+    for (i = 0; i < (int64_t)e->count; i++) {
+        const measure *m = &e->measures[i];
+
+        if (i == but || !(is_ranked(m) || (baselines && m->kind == BASELINE && !m->constant)))
+            continue;
+        if (best < 0 || m->kendall.tau_a > e->measures[best].kendall.tau_a) best = i;
+    }
+    return best;
+}
+
 /* Compares the measure with the largest tau with each other one. */
 static prun_status compare_measures(evaluation *e) {
     prun_resampling_options o = resampling_of(e, PRUN_STATISTIC_TAU_A);
     prun_status status = PRUN_OK;
     size_t i;
 
-    e->best = -1;
-    for (i = 0; i < e->count; i++)
-        if (!e->measures[i].constant && e->measures[i].kind != IN_SAMPLE &&
-            (e->best < 0 || e->measures[i].kendall.tau_a > e->measures[e->best].kendall.tau_a))
-            e->best = (int64_t)i;
+    e->best = largest_tau(e, 1, -1);
     for (i = 0; i < e->count && status == PRUN_OK && e->best >= 0; i++) {
         measure *m = &e->measures[i];
         const prun_sample s = sample_of(e, &e->measures[e->best]);
@@ -1120,24 +1135,8 @@ static int compute(evaluation *e) {
 
 /* ---- findings ------------------------------------------------------------------------------ */
 
-/* Whether a measure is ranked: neither a baseline, nor constant, nor fitted in-sample. */
-static int is_ranked(const measure *m) {
-    return (m->kind == PLAIN || m->kind == CROSS_FITTED) && !m->constant;
-}
-
 static const char *target_name(const evaluation *e) {
     return strcmp(e->set.target, "gap") == 0 ? "generalization gap" : ex_shown(e->set.target);
-}
-
-/* The ranked measure with the largest tau, except `but`; -1: none. */
-static int64_t best_ranked(const evaluation *e, int64_t but) {
-    int64_t best = -1, i;
-
-    for (i = 0; i < (int64_t)e->count; i++)
-        if (is_ranked(&e->measures[i]) && i != but &&
-            (best < 0 || e->measures[i].kendall.tau_a > e->measures[best].kendall.tau_a))
-            best = i;
-    return best;
 }
 
 /* Number of ranked measures whose interval of tau is above (or else below) 0. */
@@ -1167,7 +1166,7 @@ static void print_lead(const evaluation *e, int64_t best, int64_t next) {
 
 /* Prints the main results in three sentences. */
 static void print_findings(const evaluation *e) {
-    const int64_t best = best_ranked(e, -1), next = best_ranked(e, best);
+    const int64_t best = largest_tau(e, 0, -1), next = largest_tau(e, 0, best);
     const prun_interval *interval = best >= 0 ? &e->measures[best].tau_interval : NULL;
     long ranked = 0;
     size_t i;
@@ -1424,7 +1423,7 @@ static void print_reasons(const evaluation *e) {
                    first->granulated.reason[a]);
     if (!e->with_sign)
         printf("sign errors are left out: their cost is quadratic in the number of models\n");
-    else if (first->sign.all.environments == 0 && e->axes.count > 0)
+    else if (e->axes.count > 0 && !has_sign_errors(e))
         printf("undefined: sign errors: none of the %ld pairs of settings that differ in one "
                "hyperparameter\n           has an effective sample size of %g (--effective)\n",
                (long)first->sign.all.dropped, e->set.effective);

@@ -333,7 +333,7 @@ static inline int ex__study_read(ex_study *s) {
     }
     if (status == 0 && damaged > 0)
         ex_note("%s: %ld damaged row%s left out; the model%s will be run again (%s%s)",
-                s->path.data, damaged, damaged > 1 ? "s" : "", damaged > 1 ? "s" : "",
+                s->path.data, damaged, ex_plural(damaged), ex_plural(damaged),
                 damaged > 1 ? "the first: " : "", first.data);
     free(data);
     ex_text_free(&why);
