@@ -1,5 +1,5 @@
 # make            list the targets
-# make demo       a small version of the first experiment: about a minute on two cores
+# make demo       a small version of the first experiment: one to seven minutes
 # CC, CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS are honoured. OPENMP= builds without OpenMP.
 
 CFLAGS ?= -O2
@@ -35,8 +35,8 @@ SONAME = libprunability.so.$(basename $(VERSION))
 SHARED = -shared $(if $(filter Darwin,$(shell uname -s)),,-Wl,-soname,$(SONAME))
 
 WATCHED = sanitize tsan msan valgrind coverage
-.PHONY: help demo quickstart examples lib test check-docs bits matrix $(WATCHED) fuzz bench bench-peers clean \
-    install install-lib uninstall force
+.PHONY: help demo quickstart examples lib test check-docs bits matrix $(WATCHED) fuzz bench \
+    bench-peers clean install install-lib uninstall force
 
 help:
 	@echo 'make quickstart   train one network: examples/01_train.c (seconds)'

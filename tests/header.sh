@@ -182,17 +182,14 @@ awk '
 [ "$(wc -l < "$work/declarations")" -gt 150 ] || echo "few declarations found" >> "$work/wrong"
 verdict "no public function has more than seven parameters" "$work/wrong"
 
-# Every public name has a comment: above it, above the first of its block, on its line or in its
-# body.
+# Every public declaration has a comment: above it, above the first of its block, or on its first
+# line.
 head -n "$last" "$header" | awk '
     /^$/ { said = 0 }
     /\*\// { said = 1 }
-    /^PRUNDEF / { waiting = $0; line = NR }
-    /^typedef (struct|enum) [a-z_0-9]* \{/ { body = $3; line = NR }
-    waiting != "" && /;/ { if (!said) print line ": " waiting; waiting = "" }
-    body != "" && /^\}/ { if (!said) print line ": " body; body = "" }
+    /^(PRUNDEF|typedef|struct|enum) / && !said { print NR ": " $0 }
 ' > "$work/wrong"
-verdict "every public name has a comment" "$work/wrong"
+verdict "every public declaration has a comment" "$work/wrong"
 
 # Every struct of options, recognised by its name or comment, has a _resolved function.
 {

@@ -90,12 +90,18 @@ verdict() {
     fi
 }
 
-# find_python MODULE: sets python to one that has it; otherwise prints what to install and ends the
-# script
-find_python() {
+# has_python MODULE: sets python to one that has it, and returns whether there is one
+has_python() {
     for python in "${PYTHON:-python3}" python3 /usr/bin/python3; do
         "$python" -c "import $1" 2> /dev/null && return
     done
+    return 1
+}
+
+# find_python MODULE: sets python to one that has it; otherwise prints what to install and ends the
+# script
+find_python() {
+    has_python "$1" && return
     skip "$suite: no Python here has $1 (apt-get install python3-${1%%.*})"
     finish
     exit
