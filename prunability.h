@@ -217,7 +217,7 @@
            const float *w = mine->tensors[0].data;
            int64_t i;
            *sum = 0;
-           if (wrong) *wrong = 0;
+           if (wrong) *wrong = PRUN_WRONG_UNKNOWN;
            for (i = 0; i < n; i++) {
                const int64_t k = index ? index[i] : i;
                const double error = w[0] * x[k][0] + w[1] * x[k][1] - y[k];
@@ -895,10 +895,15 @@ typedef enum prun_place {
 } prun_place;
 #define PRUN_PLACES 3
 
+/* What a loss callback stores in *wrong if it does not count wrong answers, as for a regression.
+   Error rates are then NaN in curves and measurements; functions that depend on them return
+   PRUN_ERR_UNSUPPORTED. */
+#define PRUN_WRONG_UNKNOWN (-1)
+
 /* Fill it by prun_net_objective, or zero-initialise it and set what you have. */
 struct prun_objective {
-    void *user; /* for the callbacks */
-    prun_context *context;
+    void *user;                 /* for the callbacks */
+    prun_context *context;      /* allocator, threads and messages; NULL: defaults, no messages */
     const prun_tensor *tensors; /* the trained tensors, in the order of a flat gradient */
     int64_t tensor_count;
     const prun_tensor *initial; /* the same before training, or NULL; only data is read */
@@ -906,7 +911,8 @@ struct prun_objective {
     int64_t classes;
     int32_t nonnegative; /* 1: no sample's loss is below zero; allows early exit */
     /* Level 1: per-sample losses (n, or NULL), their sum, number of wrong answers (NULL: not
-       wanted). The searches check, at the unpruned weights, that losses add up to the sum. */
+       wanted; PRUN_WRONG_UNKNOWN where answers are not right or wrong). The searches check, at the
+       unpruned weights, that losses add up to the sum. */
     prun_status (*loss)(const prun_objective *objective, const int64_t *index, int64_t n,
                         double *losses, double *sum, int64_t *wrong);
     /* Level 2: gradient of the summed loss, flat over `tensors`; sum may be NULL. */
@@ -1723,7 +1729,8 @@ enum prun_needs {
     PRUN_NEEDS_NET = 64,             /* an objective made by prun_net_objective */
     PRUN_NEEDS_LABELS = 128,         /* objective->labels, of two classes or more: margins */
     PRUN_NEEDS_REPRESENTATION = 256, /* level 5 */
-    PRUN_NEEDS_MIXING = 512          /* level 6 */
+    PRUN_NEEDS_MIXING = 512,         /* level 6 */
+    PRUN_NEEDS_ERRORS = 1024         /* a loss callback that counts wrong answers */
 };
 
 /* What kind of measure it is. */
@@ -1814,7 +1821,8 @@ PRUNDEF prun_status prun_measurement_create(const prun_objective *objective,
                                             const prun_measure_options *options,
                                             prun_measurement **measurement);
 PRUNDEF void prun_measurement_free(prun_measurement *measurement); /* NULL is fine */
-/* Mean loss and error rate over the samples; NaN without level 1. */
+/* Mean loss and error rate over the samples; NaN without level 1, the error rate also if the loss
+   callback does not count wrong answers. */
 PRUNDEF double prun_measurement_loss(const prun_measurement *measurement);
 PRUNDEF double prun_measurement_error_rate(const prun_measurement *measurement);
 /* Per sample: losses (NULL without level 1), logits (samples x classes; NULL without level 4) and
@@ -11619,7 +11627,25 @@ static prun_status prun__callback_end(const prun_objective *o, const char *name,
 static prun_status prun__objective_loss(const prun_objective *o, const int64_t *index, int64_t n,
                                         double *losses, double *sum, int64_t *wrong) {
     const prun_status before = prun__callback_begin(o);
-    return prun__callback_end(o, "loss", before, o->loss(o, index, n, losses, sum, wrong));
+    PRUN__TRY(prun__callback_end(o, "loss", before, o->loss(o, index, n, losses, sum, wrong)));
+    if (wrong && (*wrong > n || (*wrong < 0 && *wrong != PRUN_WRONG_UNKNOWN)))
+        return prun__fail(o->context, PRUN_ERR_CALLBACK,
+                          "loss callback: %lld wrong answers in %lld samples", (long long)*wrong,
+                          (long long)n);
+    return PRUN_OK;
+}
+
+/* Calls the loss callback for the number of wrong answers of n samples. Fails if the callback does
+   not count them. losses may be NULL. */
+static prun_status prun__objective_errors(const prun_objective *o, const int64_t *index, int64_t n,
+                                          double *losses, int64_t *wrong) {
+    double ignored;
+    *wrong = 0;
+    PRUN__TRY(prun__objective_loss(o, index, n, losses, &ignored, wrong));
+    if (*wrong == PRUN_WRONG_UNKNOWN)
+        return prun__fail(o->context, PRUN_ERR_UNSUPPORTED,
+                          "objective: the loss counts no wrong answers");
+    return PRUN_OK;
 }
 
 /* Calls the gradient callback. */
@@ -12602,9 +12628,10 @@ static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t 
                                    double *partial) {
     double ignored, *chunk = s->chunk, *losses = s->losses + repetition * s->o->samples;
     const float share = 1.0f / (float)s->options.repetitions;
+    const int64_t *index = s->queue + from;
     int64_t i, wrong = 0;
-    PRUN__TRY(prun__objective_loss(s->o, s->queue + from, n, chunk, &ignored,
-                                   s->by_error ? &wrong : NULL));
+    PRUN__TRY(s->by_error ? prun__objective_errors(s->o, index, n, chunk, &wrong)
+                          : prun__objective_loss(s->o, index, n, chunk, &ignored, NULL));
     s->evaluations += n;
     for (i = 0; i < n; i++) {
         const int64_t sample = s->queue[from + i];
@@ -12944,19 +12971,23 @@ PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
     return status;
 }
 
-/* Loss and, unless error is NULL, error rate at candidate i: mean over repetitions. */
+/* Loss and, unless error is NULL, error rate at candidate i: mean over repetitions. The error rate
+   is NaN if the loss callback does not count wrong answers. */
 static prun_status prun__curve_run_point(prun__search *s, int64_t i, double *loss, double *error) {
     const int64_t m = s->o->samples;
     int64_t r, wrong = 0, errors = 0;
+    int known = 1;
     for (r = 0; r < s->options.repetitions; r++) {
         double ignored;
         prun__candidate_apply(s, r, i);
         PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses + r * m, &ignored,
                                        error ? &wrong : NULL));
         errors += wrong;
+        known &= wrong != PRUN_WRONG_UNKNOWN;
     }
     *loss = prun__mean_loss(s);
-    if (error) *error = (double)errors / ((double)m * (double)s->options.repetitions);
+    if (error)
+        *error = known ? (double)errors / ((double)m * (double)s->options.repetitions) : PRUN__NAN;
     return PRUN_OK;
 }
 
@@ -13435,10 +13466,9 @@ static prun_status prun__radius_set_base(prun__search *s, const prun_perturb_opt
     PRUN__TRY(prun__base_run(s, &r->base));
     r->threshold = r->base + p->beta * fabs(r->base);
     if (p->displacement > 0.0) {
-        double sum;
-        int64_t wrong = 0;
+        int64_t wrong;
         s->by_error = 1;
-        PRUN__TRY(prun__objective_loss(s->o, NULL, s->o->samples, NULL, &sum, &wrong));
+        PRUN__TRY(prun__objective_errors(s->o, NULL, s->o->samples, NULL, &wrong));
         s->evaluations += s->o->samples;
         r->base = (double)wrong / (double)s->o->samples;
         r->threshold = r->base + p->displacement;
@@ -13976,11 +14006,10 @@ PRUNDEF prun_status prun_reinitialization_errors(const prun_objective *objective
     PRUN__TRY(prun__modules_check(objective));
     status = prun__moved_make(objective, &m.moved);
     for (k = 0; status == PRUN_OK && k < count; k++) {
-        double sum;
-        int64_t wrong = 0;
+        int64_t wrong;
         prun__module_find(objective, k, &m.from, &m.to, &m.first);
         prun__modules_write(&m, 0.0, 0.0, 0);
-        status = prun__objective_loss(objective, NULL, objective->samples, NULL, &sum, &wrong);
+        status = prun__objective_errors(objective, NULL, objective->samples, NULL, &wrong);
         if (status == PRUN_OK) error_rates[k] = (double)wrong / (double)objective->samples;
         prun__moved_write(&m.moved, NULL);
     }
@@ -14006,11 +14035,9 @@ static prun_status prun__modules_try(const prun__modules *m, double alpha, doubl
     double total = 0.0;
     int64_t k;
     for (k = 0; k < m->options.draws && total <= m->limit; k++) {
-        double sum;
-        int64_t wrong = 0;
+        int64_t wrong;
         prun__modules_write(m, alpha, sigma, k);
-        PRUN__TRY(
-            prun__objective_loss(m->o, m->options.index, m->options.samples, NULL, &sum, &wrong));
+        PRUN__TRY(prun__objective_errors(m->o, m->options.index, m->options.samples, NULL, &wrong));
         total += (double)wrong;
     }
     *feasible = total <= m->limit;
@@ -14071,7 +14098,7 @@ PRUNDEF prun_status prun_criticality(const prun_objective *objective,
                                      double *criticalities) {
     const int64_t count = prun_module_count(objective);
     prun__modules m;
-    double sum, distance, ratio = HUGE_VAL;
+    double distance, ratio = HUGE_VAL;
     int64_t k, wrong = 0;
     prun_status status;
     memset(&m, 0, sizeof m);
@@ -14081,7 +14108,7 @@ PRUNDEF prun_status prun_criticality(const prun_objective *objective,
     status = prun__moved_make(objective, &m.moved);
     if (status == PRUN_OK)
         status =
-            prun__objective_loss(objective, m.options.index, m.options.samples, NULL, &sum, &wrong);
+            prun__objective_errors(objective, m.options.index, m.options.samples, NULL, &wrong);
     m.limit = ((double)wrong + m.options.rise * (double)m.options.samples + 1e-9) *
               (double)m.options.draws;
     for (k = 0; status == PRUN_OK && k < count; k++) {
@@ -16534,6 +16561,8 @@ static prun_status prun__measure_check_needs(const prun_measurement *m, uint32_t
     int64_t i;
     if ((needs & PRUN_NEEDS_LOSS) && !o->loss)
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the loss callback is missing");
+    if ((needs & PRUN_NEEDS_ERRORS) && !(m->error_rate >= 0.0))
+        return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the loss counts no wrong answers");
     if ((needs & PRUN_NEEDS_GRADIENT) && !o->gradient)
         return prun__result_note(result, PRUN_ERR_UNSUPPORTED, "the gradient callback is missing");
     if ((needs & PRUN_NEEDS_HESSIAN) && !o->hessian_vector && !o->gradient)
@@ -17946,7 +17975,7 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__PLAIN(X, "sum_of_two_norms_pruned", "Kuhn 5.1", "sum of ||W||_F left at prunability", 1, \
                 PRUN__SEARCH, pruning, 3, 0, 0) \
     PRUN__PLAIN(X, "dropout_bound", "Kuhn Eq. (1)", "PAC-Bayes bound on the error rate", 1, \
-                PRUN__RANDOM, pruning, 4, 0, 0) \
+                PRUN_NEEDS_ERRORS | PRUN__RANDOM, pruning, 4, 0, 0) \
     PRUN__PLAIN(X, "parameters", "Kuhn 5.1", "trained parameters", 1, 0, count, 0, 0, 0) \
     PRUN__PLAIN(X, "parameters_jiang", "Jiang 20", "sum of kernel x (in + 1) x out", 1, 0, count, \
                 1, 0, 0) \
@@ -18057,11 +18086,11 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
     PRUN__BALLS(X, "_adaptive", "the loss", "/w", 1, 1, 0) \
     PRUN__BALLS(X, "_adaptive_normalized", "the normalized loss", "/w", 1, 5, PRUN__NORMALIZED) \
     PRUN__PLAIN(X, "reinitialization_error", "Zhang 2019", \
-                "error rate with one layer reset, mean", 0, PRUN_NEEDS_LOSS | PRUN__START, \
-                robustness, 0, 0, 0) \
+                "error rate with one layer reset, mean", 0, \
+                PRUN_NEEDS_LOSS | PRUN_NEEDS_ERRORS | PRUN__START, robustness, 0, 0, 0) \
     PRUN__PLAIN(X, "network_criticality", "Chatterji 2020", \
-                "sum of least alpha^2 |w - w0|^2 / sigma^2", 1, PRUN__SEARCH | PRUN__START, \
-                robustness, 1, 0, 0) \
+                "sum of least alpha^2 |w - w0|^2 / sigma^2", 1, \
+                PRUN__SEARCH | PRUN_NEEDS_ERRORS | PRUN__START, robustness, 1, 0, 0) \
     PRUN__PLAIN(X, "sign_flip_fraction", "own", "fraction of signs that can be flipped", 0, \
                 PRUN__RANDOM, robustness, 2, 0, 0)
 
@@ -18269,7 +18298,7 @@ static prun_status prun__measurement_fill_losses(prun_measurement *m) {
     PRUN__TRY(prun__objective_loss(o, NULL, n, m->losses, &sum, &wrong));
     for (i = 0, m->loss = 0.0; i < n; i++) m->loss += m->losses[i];
     m->loss /= (double)n;
-    m->error_rate = (double)wrong / (double)n;
+    m->error_rate = wrong == PRUN_WRONG_UNKNOWN ? PRUN__NAN : (double)wrong / (double)n;
     return PRUN_OK;
 }
 

@@ -58,12 +58,12 @@ static void train(int64_t sample, float rate) {
 }
 
 /* The library changes the weights between calls. The samples are index[0] .. index[n - 1], or
-   0 .. n - 1 if index is NULL. This function does not count wrong answers. */
+   0 .. n - 1 if index is NULL. This function does not count wrong answers, and says so. */
 static prun_status loss(const prun_objective *objective, const int64_t *index, int64_t n,
                         double *losses, double *sum, int64_t *wrong) {
     (void)objective; /* its field `user` could point to our data */
     *sum = 0;
-    if (wrong != NULL) *wrong = 0;
+    if (wrong != NULL) *wrong = PRUN_WRONG_UNKNOWN;
     for (int64_t i = 0; i < n; i++) {
         float hidden[HIDDEN];
         double p[CLASSES], value = forward(index != NULL ? index[i] : i, hidden, p);

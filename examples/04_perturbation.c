@@ -2,7 +2,7 @@
 
        cc -O2 examples/04_perturbation.c -o perturb -lm && ./perturb          (from the root)
 
-   prints (other processors round differently, so digits may differ):
+   prints (training amplifies how a processor rounds: expect other digits):
 
        radius 0.02: training loss 0.3745 (standard error 0.0058), error rate 0.148
        radius 0.05: training loss 0.3866 (standard error 0.0140), error rate 0.151

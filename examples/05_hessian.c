@@ -3,7 +3,7 @@
 
        cc -O2 examples/05_hessian.c -o hessian -lm && ./hessian          (from the root)
 
-   prints (other processors round differently, so digits may differ):
+   prints (training amplifies how a processor rounds: expect other digits):
 
        Hessian of the mean loss of 200 images in 6404 weights
        eigenvalue 1: 40.978, within 8e-06
@@ -64,6 +64,7 @@ int main(void) {
     for (int i = 0; i < EIGENVALUES; i++)
         printf("eigenvalue %d: %.3f, within %.1g\n", i + 1, values[i], residuals[i]);
 
+    /* Estimates from 5 random probes. The errors fall with the square root of their number. */
     check(prun_hessian_trace(&objective, &options, &trace, NULL));
     printf("trace: %.2f +- %.2f\n", trace.value, trace.standard_error);
 

@@ -3,7 +3,7 @@
 
        cc -O2 examples/07_checkpoint.c -o checkpoint -lm && ./checkpoint          (from the root)
 
-   prints (other processors round differently, so digits may differ):
+   prints (training amplifies how a processor rounds: expect other digits):
 
        epoch 1: running loss 1.812060
        epoch 2: running loss 0.987738
@@ -38,7 +38,6 @@ static void check(prun_status status) {
 
 static double mean_loss(prun_net *net) {
     double sum;
-
     check(prun_net_loss(net, &images, NULL, images.count, NULL, &sum, NULL));
     return sum / (double)images.count;
 }
@@ -82,7 +81,8 @@ int main(void) {
     check(prun_net_create_family(&context, &other_weights, &resumed));
     train(resumed, FILE_NAME); /* gives the same result, bit for bit */
 
-    /* The file uses PyTorch's names and layouts. The network's sizes follow from the shapes. */
+    /* The file uses PyTorch's names and layouts. The network's sizes follow from the shapes.
+       Functions named _read_ take an open file; _load_ opens the file itself. */
     check(prun_net_save_safetensors(net, FILE_NAME));
     check(prun_safetensors_open(&context, FILE_NAME, &file));
     check(prun_arch_read_safetensors(file, PRUN_FAMILY_CNN, NULL, &found));

@@ -556,9 +556,9 @@ _KINDS = {"weight": 1, "bias": 2, "norm": 4, "other": 16}
 _PLACES = ["early", "late", "last"]  # of representations, in the order of the library
 _CALLBACK_FAILED, _CANCELLED, _UNSUPPORTED = -16, -17, -14
 _OUT_OF_MEMORY = -2
+_WRONG_UNKNOWN = -1
 _NEEDS_HESSIAN, _NEEDS_NET = 4, 64
-# Measures computed from error rates, and from the last layer's weight.
-_OF_ERRORS = {b"dropout_bound", b"reinitialization_error", b"network_criticality"}
+# Measures computed from the last layer's weight.
 _OF_LAST_WEIGHT = {b"relative_flatness", b"relative_flatness_scaled"}
 _NO_LAST_WEIGHT = "needs the last layer's weight among the trained weights, as the last of its size"
 # Messages of the library on missing inputs, in terms of this file's arguments.
@@ -783,7 +783,7 @@ class Objective:
         _F64.from_address(total).value = values.sum()
         if wrong:
             self.knows_wrong = count is not None
-            _I64.from_address(wrong).value = int(count or 0)
+            _I64.from_address(wrong).value = int(count) if self.knows_wrong else _WRONG_UNKNOWN
 
     def _flat(self, parts, what):
         if isinstance(parts, (list, tuple)):
@@ -829,8 +829,6 @@ class Objective:
 
     def undefined(self, name):
         """Why a measure that the library can compute has no meaning here; else None."""
-        if name in _OF_ERRORS and not self.knows_wrong:
-            return "the loss counts no wrong answers"
         return None
 
     @contextlib.contextmanager
@@ -1450,8 +1448,6 @@ def loss_curve(model, loader=None, method="magnitude", scope="global", grid=100,
         _rank_by(objective, settings, scores)
         objective.call("prun_loss_curve", ctypes.byref(settings), losses.ctypes.data,
                        errors.ctypes.data)
-        if not objective.knows_wrong:
-            errors[:] = math.nan
         return LossCurve(points, losses, errors, list(objective.notes))
     if not isinstance(grid, (int, np.integer)) or grid < 1:
         raise ValueError(f"grid={grid!r}: must be a positive integer")

@@ -290,8 +290,9 @@ cat > "$work/measures.c" << 'CODE'
 #define PRUNABILITY_IMPLEMENTATION
 #include "prunability.h"
 int main(void) {
-    static const char *const names[10] = {"loss", "gradient", "Hessian", "logits",
-        "initial weights", "history", "a prun_net", "labels", "representations", "mixed logits"};
+    static const char *const names[11] = {"loss", "gradient", "Hessian", "logits",
+        "initial weights", "history", "a prun_net", "labels", "representations", "mixed logits",
+        "error rate"};
     int64_t i, count;
     const prun_measure_info *m = prun_measures(&count);
     for (i = 0; i < count; i++) {
@@ -300,7 +301,7 @@ int main(void) {
         printf("| `%s` | ", m[i].name);
         for (c = m[i].what; *c; c++) printf("%s%c", *c == '|' || *c == '*' ? "\\" : "", *c);
         printf(" | %s | ", m[i].source);
-        for (k = 0; k < 10; k++)
+        for (k = 0; k < 11; k++)
             if (m[i].needs >> k & 1) printf("%s%s", any++ ? ", " : "", names[k]);
         printf("%s |\n", any ? "" : "nothing");
     }

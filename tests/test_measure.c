@@ -195,6 +195,87 @@ static void prunability_by_hand(void) {
     free(r);
 }
 
+/* A loss that does not count wrong answers, or stores a number that is none. */
+static int64_t uncounted = PRUN_WRONG_UNKNOWN;
+static prun_status uncounted_loss(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  double *losses, double *sum, int64_t *errors) {
+    const prun_status status = logistic_loss(objective, index, n, losses, sum, NULL);
+    if (errors) *errors = uncounted;
+    return status;
+}
+
+static prun_objective uncounted_objective(float *w, prun_tensor *tensor, prun_tensor *initial) {
+    static float start[] = {1, 1, 1, 1};
+    prun_objective o;
+    memset(&o, 0, sizeof o);
+    *tensor = matrix(w, 1, 4);
+    *initial = matrix(start, 1, 4);
+    o.user = w;
+    o.context = &test_context;
+    o.tensors = tensor;
+    o.initial = initial;
+    o.tensor_count = 1;
+    o.samples = 3;
+    o.classes = 2;
+    o.nonnegative = 1;
+    o.loss = uncounted_loss;
+    uncounted = PRUN_WRONG_UNKNOWN;
+    return o;
+}
+
+/* Where wrong answers are not counted, error rates are NaN or refused; losses are as ever. */
+static void wrong_answers_may_be_unknown(void) {
+    static const double radii[] = {0.1, 0.2};
+    float w[] = {2, -1, .5f, .25f};
+    prun_tensor tensor, initial;
+    prun_objective o = uncounted_objective(w, &tensor, &initial);
+    prun_perturb_options noise;
+    prun_radius radius;
+    double losses[101], rates[101], plain[101];
+    int i;
+    memset(&noise, 0, sizeof noise);
+    CHECK_STATUS(prun_loss_curve(&o, NULL, losses, rates), PRUN_OK);
+    CHECK_STATUS(prun_loss_curve(&o, NULL, plain, NULL), PRUN_OK);
+    for (i = 0; i <= 100; i++) CHECK(isnan(rates[i]) && losses[i] == plain[i]);
+    CHECK_STATUS(prun_perturbation_curve(&o, radii, 2, NULL, losses, NULL, rates), PRUN_OK);
+    for (i = 0; i < 2; i++) CHECK(isnan(rates[i]) && losses[i] > 0);
+    CHECK_STATUS(prun_perturbation_radius(&o, &noise, &radius), PRUN_OK);
+    noise.displacement = 0.1;
+    CHECK_STATUS(prun_perturbation_radius(&o, &noise, &radius), PRUN_ERR_UNSUPPORTED);
+    CHECK_STATUS(prun_dropout_error(&o, .5, .1, NULL, rates, NULL), PRUN_ERR_UNSUPPORTED);
+    CHECK_STATUS(prun_reinitialization_errors(&o, rates), PRUN_ERR_UNSUPPORTED);
+    CHECK_STATUS(prun_criticality(&o, NULL, rates), PRUN_ERR_UNSUPPORTED);
+    CHECK(strstr(test_context.message, "counts no wrong answers") != NULL);
+    CHECK(w[0] == 2 && w[1] == -1 && w[2] == .5f && w[3] == .25f);
+}
+
+static void measures_of_unknown_error_rates(void) {
+    static const char *const names[] = {"dropout_bound", "reinitialization_error",
+                                        "network_criticality"};
+    float w[] = {2, -1, .5f, .25f};
+    prun_tensor tensor, initial;
+    prun_objective o = uncounted_objective(w, &tensor, &initial);
+    prun_measure_result *r = room_for_results();
+    prun_measurement *m;
+    int i;
+    CHECK_STATUS(prun_measure_all(&o, NULL, NULL, r), PRUN_OK);
+    for (i = 0; i < 3; i++) {
+        const prun_measure_result *one = &r[prun_measure_find(names[i])];
+        CHECK(one->status == PRUN_ERR_UNSUPPORTED && isnan(one->value));
+        CHECK(strstr(one->message, "counts no wrong answers") != NULL);
+    }
+    CHECK(value_of(r, "prunability") > 0);
+    free(r);
+    if (!CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_OK)) return;
+    CHECK(isnan(prun_measurement_error_rate(m)) && prun_measurement_loss(m) > 0);
+    prun_measurement_free(m);
+    for (i = -2; i <= 4; i += 6) { /* neither a number of wrong answers nor unknown */
+        uncounted = i;
+        CHECK_STATUS(prun_measurement_create(&o, NULL, &m), PRUN_ERR_CALLBACK);
+        CHECK(strstr(test_context.message, "wrong answers in 3 samples") != NULL);
+    }
+}
+
 static void history_by_hand(void) {
     static float w[] = {1};
     static const double losses[] = {2, .5, .1, .05, .01, .005};
@@ -1012,6 +1093,8 @@ static const test_case cases[] = {
     TEST_CASE(two_layers_by_hand),
     TEST_CASE(margins_by_hand),
     TEST_CASE(prunability_by_hand),
+    TEST_CASE(wrong_answers_may_be_unknown),
+    TEST_CASE(measures_of_unknown_error_rates),
     TEST_CASE(history_by_hand),
     TEST_CASE(gradient_noise_of_known_variance),
     TEST_CASE(gradient_noise_of_batches_of_any_size),
