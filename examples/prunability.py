@@ -122,6 +122,7 @@ USED_FIELDS = """
     prun_measure_info.name: const char *
     prun_measure_info.source: const char *
     prun_measure_info.what: const char *
+    prun_measure_info.family: const char *
     prun_measure_info.direction: int32_t
     prun_measure_info.needs: uint32_t
     prun_measure_result.value: double
@@ -1288,11 +1289,20 @@ def measures():
 
 
 def _choose(infos, only, skip):
-    """Names of the measures that are wanted; patterns such as "pac_bayes*" are allowed."""
+    """Names of the measures that are wanted; patterns such as "pac_bayes*" and families such as
+    "norms" are allowed."""
     names = [info.name.decode() for info in infos]
-    failure = "no measure is called"
-    wanted = set(names) if only is None else _matching(only, names, failure)
-    return wanted - (set() if skip is None else _matching(skip, names, failure))
+    families = collections.defaultdict(set)
+    for info in infos:
+        families[info.family.decode()].add(info.name.decode())
+    failure = "no measure or family is called"
+    everything = names + list(families)
+
+    def chosen(patterns):
+        found = _matching(patterns, everything, failure)
+        return set().union(found & set(names), *(families[f] for f in found & set(families)))
+
+    return (set(names) if only is None else chosen(only)) - (set() if skip is None else chosen(skip))
 
 
 def measure(model, loader=None, only=None, skip=None, initial=None, history=None, samples=None,
@@ -1301,7 +1311,7 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     """All generalization measures of a model, or those in `only` without those in `skip`.
 
     model, loader   see the top of this file; loader None: `model` is an Objective
-    only, skip      names or patterns: "prunability", ["*norm*", "train_loss"];
+    only, skip      names, patterns or families: "prunability", ["sharpness*", "norms"];
                     skip=["effective*", "takeuchi*", "sharpness*", "prunability_random",
                     "network_criticality"] leaves out slow ones
     initial         copy.deepcopy(model.state_dict()) before training, for distances from it
@@ -2608,8 +2618,12 @@ def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, res
             notes.append(f"{name} is left out: it is not all numbers.")
             continue
         keep = ~(np.isnan(x) | np.isnan(y))
-        if keep.sum() < 2 or np.all(x[keep] == x[keep][0]):
-            notes.append(f"{name} is left out: it has no two different values.")
+        if keep.sum() < 2:
+            notes.append(f"{name} is left out: it is defined for {keep.sum()} models, with "
+                         f"{target} beside it.")
+            continue
+        if np.all(x[keep] == x[keep][0]):
+            notes.append(f"{name} is left out: it is {x[keep][0]:g} for all models.")
             continue
         rows[name] = _evaluate_one(library, context, name, x[keep], y[keep],
                                    [axis[keep] for axis in axes], hyper,

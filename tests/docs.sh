@@ -183,10 +183,13 @@ rows = [{"width": w, "dropout": d, "seed": s, "gap": w + d + s, "measure": w + 2
 
 def train(network, batches):
     step = torch.optim.SGD(network.parameters(), lr=0.1)
+    losses = []
     for x, y in batches:
         step.zero_grad()
-        torch.nn.functional.cross_entropy(network(x), y).backward()
+        losses.append(torch.nn.functional.cross_entropy(network(x), y))
+        losses[-1].backward()
         step.step()
+    return [float(sum(losses)) / len(losses)]
 
 
 for path in sys.argv[2:]:

@@ -120,6 +120,7 @@ def main():
         agrees = first.direction * (second.value - first.value) * (gaps[1] - gaps[0])
         print(f"{name:24}{first.value:14.5g}{second.value:14.5g}   "
               f"{'yes' if agrees > 0 else 'no' if agrees < 0 else '-'}")
+    print("-: the source of the measure makes no claim, or the values are equal.")
     print("\nTwo networks are an anecdote; prunability.evaluate() judges measures over many.")
 
 

@@ -953,6 +953,17 @@ def twins():
     return net
 
 
+def families(x, y):
+    """Measures chosen by family."""
+    net = perceptron()
+    data = (x[:50], y[:50])
+    norms = P.measure(net, data, only="norms", progress=False)
+    check("a family", "sum_of_frobenius" in norms and "normalized_margin_median" not in norms and
+          "prunability" not in norms, list(norms))
+    few = P.measure(net, data, only=["norms", "train_loss"], skip=["norms"], progress=False)
+    check("a family left out", list(few) == ["train_loss"], list(few))
+
+
 def messages(x, y, folder):
     net = perceptron()
     data = (x[:100], y[:100])
@@ -1221,6 +1232,11 @@ def results(x, y):
            {"gap": [1, 2], "a": [1, "x"]}, measures=["a"])
     rows = [{"gap": g, "good": v} for g, v in zip(frame["gap"], frame["good"])]
     check("evaluate of rows", P.evaluate(rows)["good"].tau == table["good"].tau)
+    holes = P.evaluate(dict(frame, empty=[math.nan] * 40, same=[3] * 40))
+    check("evaluate: why columns are left out", list(holes) == ["width", "good", "bad", "seed"]
+          and any("empty is left out: it is defined for 0 models" in n for n in holes.notes)
+          and any("same is left out: it is 3 for all models" in n for n in holes.notes),
+          holes.notes)
     raises("evaluate: an unknown column", ValueError, "did you mean 'width'", P.evaluate, frame,
            hyper="widht")
 
@@ -1296,6 +1312,7 @@ def main():
     objective_of_arrays()
     regression_of_arrays(x, y)
     with tempfile.TemporaryDirectory() as folder:
+        families(x, y)
         messages(x, y, folder)
         our_own_network(x, y, sys.argv[2], folder, sys.argv[3])
     print(f"torch_module: {passed} passed, {failed} failed")
