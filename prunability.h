@@ -1,4 +1,4 @@
-/* prunability.h - v0.1.0 - generalization measures of neural networks in plain C - MIT (see end)
+/* prunability.h - v1.0.0 - generalization measures of neural networks in plain C - MIT (see end)
 
    Trains convolutional networks, prunes them, and measures how well they, or networks of your own,
    generalize. It implements the system of "Robustness to Pruning Predicts Generalization in Deep
@@ -386,10 +386,10 @@
    KB and 6 %; NO_HESSIAN 1,500, 40 KB and 4 %; NO_TRAIN 300, 9 KB. With all of them 90 KB remain,
    compiled in 2 s. Define these for the declarations and the implementation alike.
 */
-#define PRUNABILITY_VERSION_MAJOR 0
-#define PRUNABILITY_VERSION_MINOR 1
+#define PRUNABILITY_VERSION_MAJOR 1
+#define PRUNABILITY_VERSION_MINOR 0
 #define PRUNABILITY_VERSION_PATCH 0
-#define PRUNABILITY_VERSION "0.1.0"
+#define PRUNABILITY_VERSION "1.0.0"
 
 #if defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_TRAIN)
 #define PRUNABILITY_NO_TRAIN

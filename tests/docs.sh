@@ -321,6 +321,20 @@ grep -Eq "and $((count - 1)) other( |\$)" README.md ||
     echo "the README does not speak of $((count - 1)) other measures" > "$work/wrong"
 verdict 'the README counts the measures' "$work/wrong"
 
+# ---- the version ----
+
+version=$(sed -n 's/^#define PRUNABILITY_VERSION "\(.*\)"/\1/p' prunability.h)
+numbers=$(sed -n 's/^#define PRUNABILITY_VERSION_\(MAJOR\|MINOR\|PATCH\) //p' prunability.h | paste -sd.)
+{
+    test "$version" = "$numbers" || echo "PRUNABILITY_VERSION is $version, its numbers $numbers"
+    head -n 1 prunability.h | grep -qF " v$version " || echo 'the first line of the header'
+    grep -qF "version = {$version}" README.md || echo "the README's citation"
+    sed -n '/^## Change log/,$p' README.md | grep -m 1 '^### ' | grep -qF "### $version" ||
+        echo "the first entry of the README's change log"
+    grep -qF "VERSION = \"$version\"" examples/prunability.py || echo 'examples/prunability.py'
+} > "$work/wrong"
+verdict 'every place names the same version' "$work/wrong"
+
 # ---- language ----
 
 # shellcheck disable=SC2086 # a path a word

@@ -916,9 +916,13 @@ static void descent_claim(const results *r, ex_table *table, const char *text, c
     if (d.found)
         ex_text_add(&found,
                     "from width %g to %g it rises by %.4g ± %.2g, then to %g it falls by %.4g ± "
-                    "%.2g; before, it falls from the narrowest by %.4g ± %.2g",
-                    d.low, d.peak, d.rise, d.rise_error, d.end, d.fall, d.fall_error, d.first,
-                    d.first_error);
+                    "%.2g; ",
+                    d.low, d.peak, d.rise, d.rise_error, d.end, d.fall, d.fall_error);
+    if (d.found && d.low > r->each_width[0])
+        ex_text_add(&found, "before, it falls from width %g by %.4g ± %.2g", r->each_width[0],
+                    d.first, d.first_error);
+    else if (d.found)
+        ex_text_add(&found, "before, it does not fall: it is lowest at the smallest width");
     else ex_text_add(&found, "the curve has no peak inside the range of widths");
     claim(table, text, found.data,
           d.clear                ? "held"
