@@ -99,7 +99,7 @@ static int choose(session *s) {
 static void needs_text(uint32_t needs, char *text, size_t size) {
     static const char *const names[] = {"loss",           "gradient", "Hessian", "logits",
                                         "initial",        "history",  "net",     "labels",
-                                        "representation", "mixing"};
+                                        "representation", "mixing",   "errors"};
     size_t i, length = 0;
 
     text[0] = '\0';
