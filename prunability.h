@@ -11556,6 +11556,10 @@ static prun_status prun__tensor_check(prun_context *context, const prun_tensor *
     if (!t->data || t->rank < 0 || t->rank > PRUN_MAX_RANK)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
                           (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
+    if (t->rank == 0 && t->shape[0] > 1)
+        return prun__fail(context, PRUN_ERR_SHAPE,
+                          "objective: tensor %lld (%s) has a shape and rank 0, the number of axes",
+                          (long long)index, name);
     for (d = 0; d < t->rank; d++) {
         size = t->shape[d] > 0 ? prun__size_product(size, t->shape[d]) : -1;
         if (size < 0 || size > INT32_MAX)
@@ -16903,7 +16907,8 @@ static prun_status prun__measure_spectrum(prun_measurement *m, const prun__recip
                                           prun_measure_result *result) {
     PRUN__TRY(prun__measurement_find_spectra(m, r->variant));
     if (m->shaped[r->variant][0] == 0)
-        return prun__result_note(result, PRUN_ERR_MISSING, "no layer has at least %lld eigenvalues",
+        return prun__result_note(result, PRUN_ERR_MISSING,
+                                 "no layer has at least %lld eigenvalues (least_eigenvalues)",
                                  (long long)m->options.least_eigenvalues);
     if (r->which < 3 && m->shaped[r->variant][1] == 0)
         return prun__result_note(result, PRUN_ERR_MISSING,
@@ -17183,7 +17188,7 @@ static prun_status prun__measure_curvature(prun_measurement *m, const prun__reci
     double share = 0.0;
     if (r->variant == 2 && z == 0.0)
         return prun__result_note(result, PRUN_ERR_MISSING,
-                                 "the weight decay of training is not given");
+                                 "the weight decay of training is not given (weight_decay)");
     PRUN__TRY(prun__measurement_find_curvature(m, r->which == 5 ? PRUN__TRACE
                                                                 : PRUN__SPECTRUM_OF_WEIGHTS));
     if (r->which == 5) {
@@ -17314,6 +17319,8 @@ static double prun__steps_to_loss(const prun_measure_options *o, double loss) {
 static prun_status prun__measure_history(prun_measurement *m, const prun__recipe *r,
                                          prun_measure_result *result) {
     const prun_measure_options *o = &m->options;
+    if ((r->which == 1 || r->which == 2) && o->history[o->epochs - 1].steps <= 0)
+        return prun__result_note(result, PRUN_ERR_MISSING, "the history has no steps");
     if (r->which == 0) result->value = prun_sum_of_train_losses(o->history, o->epochs);
     if (r->which == 1) result->value = prun__steps_to_loss(o, 0.1);
     if (r->which == 2) {
@@ -17324,7 +17331,7 @@ static prun_status prun__measure_history(prun_measurement *m, const prun__recipe
         result->value = o->history[0].gradient_noise;
         if (!(result->value >= 0.0))
             return prun__result_note(result, PRUN_ERR_MISSING,
-                                     "training was run without noise_pairs");
+                                     "the history has no gradient noise (noise_pairs of training)");
     } else if (result->value == HUGE_VAL) {
         prun__result_note(result, PRUN_OK, "the training loss never reached %s",
                           r->which == 1 ? "0.1" : "0.01");
@@ -18318,8 +18325,9 @@ static prun_status prun__measurement_fill_logits(prun_measurement *m) {
     if (!o->labels || o->classes < 2) return PRUN_OK;
     for (i = 0; i < n; i++)
         if (o->labels[i] < 0 || o->labels[i] >= o->classes)
-            return prun__fail(o->context, PRUN_ERR_LABEL, "label %d of sample %lld is out of range",
-                              (int)o->labels[i], (long long)i);
+            return prun__fail(o->context, PRUN_ERR_LABEL,
+                              "label %d of sample %lld is out of range (0 .. %lld)",
+                              (int)o->labels[i], (long long)i, (long long)o->classes - 1);
     m->margins = (double *)prun__alloc(o->context, n, sizeof(double), "margins");
     sorted = (double *)prun__alloc(o->context, n, sizeof(double), "margins");
     if (m->margins && sorted) {

@@ -45,7 +45,6 @@ static double forward(int64_t sample, float *hidden, double *p) {
 static void train(int64_t sample, float rate) {
     float hidden[HIDDEN], back[HIDDEN] = {0};
     double p[CLASSES];
-
     forward(sample, hidden, p);
     p[images.labels[sample]] -= 1; /* now the derivative of the loss with respect to the logits */
     for (int i = 0; i < CLASSES * HIDDEN; i++) {
@@ -58,16 +57,16 @@ static void train(int64_t sample, float rate) {
 }
 
 /* The library changes the weights between calls. The samples are index[0] .. index[n - 1], or
-   0 .. n - 1 if index is NULL. This function does not count wrong answers, and says so. */
+   0 .. n - 1 if index is NULL. This function does not count wrong answers, and says so. The
+   README shows a gradient too, which more measures need. */
 static prun_status loss(const prun_objective *objective, const int64_t *index, int64_t n,
                         double *losses, double *sum, int64_t *wrong) {
-    (void)objective; /* its field `user` could point to our data */
+    (void)objective; /* w1 and w2 are the data of its tensors; `user` could point to our own */
     *sum = 0;
     if (wrong != NULL) *wrong = PRUN_WRONG_UNKNOWN;
     for (int64_t i = 0; i < n; i++) {
         float hidden[HIDDEN];
         double p[CLASSES], value = forward(index != NULL ? index[i] : i, hidden, p);
-
         *sum += value;
         if (losses != NULL) losses[i] = value;
     }
@@ -75,6 +74,7 @@ static prun_status loss(const prun_objective *objective, const int64_t *index, i
 }
 
 int main(void) {
+    /* data, name, shape, number of axes, kind */
     const prun_tensor weights[] = {{w1, "hidden.weight", {HIDDEN, PIXELS}, 2, PRUN_TENSOR_WEIGHT},
                                    {w2, "output.weight", {CLASSES, HIDDEN}, 2, PRUN_TENSOR_WEIGHT}};
     prun_objective objective = {.context = &context, .tensors = weights, .tensor_count = 2};

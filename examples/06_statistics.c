@@ -46,7 +46,7 @@ int main(void) {
     check(prun_table_numbers(&context, &table, "gap", &gap));
     for (int i = 0; i < AXES; i++)
         check(prun_table_numbers(&context, &table, axis_names[i], &axis[i]));
-    check(prun_table_numbers(&context, &table, "seed", &axes.seed));
+    check(prun_table_numbers(&context, &table, "seed", &axes.seed)); /* repeats, not an axis */
     axes.n = table.rows;
     axes.values = axis;
 

@@ -1,5 +1,6 @@
 /* 09_all_measures.c - computes all quick measures of two networks. The second generalizes worse,
-   because a third of its training labels are wrong: how many measures of each family tell?
+   because a third of its training labels are wrong: how many measures of each family tell? Slow
+   ones, such as prunability, are left out.
 
        cc -O2 examples/09_all_measures.c -o measures -lm && ./measures          (from the root)
 
@@ -17,7 +18,6 @@
 #define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,8 +80,8 @@ int main(void) {
     check(prun_images_load_idx(&context, DATA "images.idx3-ubyte", DATA "labels.idx1-ubyte",
                                &padded, &images));
     check(prun_images_standardize(&context, &images));
-    train = test = images;
-    train.count = IMAGES; /* the rest of the file serves as test images */
+    train = test = images; /* the first images; the rest of the file serves as test images */
+    train.count = IMAGES;
     test.pixels += IMAGES * images.channels * images.height * images.width;
     test.labels += IMAGES;
     test.count -= IMAGES;

@@ -567,7 +567,10 @@ _MISSING = {
     "needs a prun_net": "needs a network made of the library's own layers",
     "the history of training is missing": "needs history=",
     "the initial weights are missing": "needs initial=",
-    "the weight decay of training is not given": "needs weight_decay=",
+    "the weight decay of training is not given (weight_decay)": "needs weight_decay=",
+    "the history has no steps": "needs steps in history=: [dict(loss=..., steps=...), ...]",
+    "the history has no gradient noise (noise_pairs of training)":
+        "needs gradient_noise in history=",
     "the logits callback is missing": "needs logits: one output for each class, and cross-entropy",
     "the labels are missing": "needs one class for each sample",
     "the gradient callback is missing": "needs a gradient",
@@ -1154,11 +1157,12 @@ class Hessian:
     parameters               size of the Hessian
     """
 
-    def __init__(self, objective, eigenvalues, residuals, smallest, trace, spectrum):
+    def __init__(self, objective, eigenvalues, residuals, smallest, trace, spectrum, what):
         self.eigenvalues, self.residuals, self.smallest = eigenvalues, residuals, smallest
         self.trace, self.trace_error = trace.value, trace.error
         self.seconds, self.notes = 0.0, list(objective.notes)
         self.parameters = spectrum.parameters
+        self.what = what
         # Copied to Python's own objects: nothing has to be freed, and all can be pickled.
         shape = spectrum.probes, spectrum.steps
         self._numbers = {name: getattr(spectrum, name)
@@ -1215,7 +1219,7 @@ class Hessian:
     def __str__(self):
         values = ", ".join(f"{value:.5g}" for value in self.eigenvalues)
         n, error = self.effective_dimensionality()
-        return "\n".join([f"Hessian of {self.parameters} parameters",
+        return "\n".join([f"Hessian in {self.parameters} {self.what}",
                           f"largest eigenvalues       {values}",
                           f"smallest eigenvalue       {self.smallest:.5g}",
                           f"trace                     {self.trace:.5g} +- {self.trace_error:.2g}",
@@ -1345,8 +1349,10 @@ def measure(model, loader=None, only=None, skip=None, initial=None, history=None
     objective = _objective("measure", model, loader, of_model, options.get("displacement"),
                            2 if second else 1)
     notes = list(objective.notes)
-    own = [info for info in infos if info.needs & _NEEDS_NET and info.name.decode() in wanted]
-    if own and only is None:
+    named = {only} if isinstance(only, str) else set(only or ())
+    own = [info for info in infos if info.needs & _NEEDS_NET and info.name.decode() in
+           wanted - named]
+    if own:
         wanted -= {info.name.decode() for info in own}
         notes.append(f"{len(own)} measures need a network made of the library's own layers and are "
                      "left out.")
@@ -1440,6 +1446,8 @@ def prunability(model, loader=None, method="magnitude", scope="global", beta=0.1
         _rank_by(objective, settings, scores)
         objective.call("prun_prunability_search", ctypes.byref(settings), ctypes.byref(result))
         return result
+    if isinstance(grid, (int, np.integer)) and grid == 0:  # the library's default
+        raise ValueError("grid=0: must be a positive integer")
     options.update(method=method, scope=scope, beta=beta, grid=grid)
     result, objective, seconds = _search("prunability", "prun_prune_options", model, loader,
                                          options, work, progress, "prunability")
@@ -1564,7 +1572,8 @@ def hessian(model, loader=None, scope="weights", eigenvalues=5, steps=100, probe
         settings.probes = runs
         objective.call("prun_hessian_spectrum", ctypes.byref(settings), ctypes.byref(spectrum))
         try:
-            return Hessian(objective, values, residuals, float(lowest[0]), trace, spectrum)
+            return Hessian(objective, values, residuals, float(lowest[0]), trace, spectrum,
+                           "weights" if scope == "weights" else "parameters")
         finally:
             c.prun_spectrum_free(ctypes.byref(spectrum))
     options.update(scope=scope, steps=steps, probes=probes)
@@ -2578,6 +2587,14 @@ def _codes(values):
     return np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.float64)
 
 
+def _is_result(name):
+    """Whether a column holds a result of training, not a measure: test_error, train_time, ..."""
+    if name in measures():
+        return False
+    return name.lower().rstrip("0123456789._").split("_")[-1] in (
+        "loss", "error", "err", "acc", "accuracy", "gap", "wrong", "seconds", "time", "runtime")
+
+
 def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, resamples=2000,
              level=0.95, seed=0):
     """Which measure follows the target over a table of models?
@@ -2587,7 +2604,8 @@ def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, res
     target      column of the generalization gap, or of the test error
     hyper       columns of the hyperparameters, for granulated Kendall (psi) and K
     seed_column column of the training's seed; intervals then draw whole settings of `hyper`
-    measures    columns to evaluate [all other columns of numbers]
+    measures    columns to evaluate [all other columns of numbers, except results of the training:
+                names that end in loss, error, accuracy, gap, seconds or time, but train_loss]
 
     Returns Evaluation: Kendall's tau with a bootstrap interval and p, psi by hyperparameter with
     their mean, and the conditional mutual information K. Rows in which a measure is missing are
@@ -2610,6 +2628,13 @@ def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, res
     options = library.make("prun_resampling_options", resamples=int(resamples), level=float(level),
                            seed=int(seed))
     rows, notes = {}, []
+    if measures is None:
+        results = [n for n in names if _is_result(str(n))]
+        names = [n for n in names if n not in results]
+        if results:
+            notes.append(f"Not measures: {', '.join(map(str, results))}; measures= names columns.")
+    if y.size < 100:
+        notes.append(f"{y.size} models are too few for a reliable ranking of measures.")
     for name in names:
         x = _numbers(columns[name])
         if x is None:

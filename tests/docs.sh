@@ -242,7 +242,7 @@ run_line() {
     esac
     case $1 in
     make) make -n "$2" > /dev/null ;;
-    build/evaluate) shift && program evaluate && "$work/bin/evaluate" "$@" --quiet ;;
+    ./evaluate) shift && program evaluate && "$work/bin/evaluate" "$@" --quiet ;;
     python3)
         [ $torch = yes ] || return 0
         script=$2 && shift 2 && "$python" "$script" --help > "$work/help" 2>&1 || return 1

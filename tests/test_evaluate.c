@@ -443,15 +443,18 @@ static void program_opens_with_its_findings(void) {
     NEEDS_FORK;
     if (!write_file(csv_path, table, sizeof table - 1)) return;
     check_run("build/test_evaluate.csv --resamples 200", 0, "");
-    CHECK(strstr(out.data, "\nup follows the generalization gap best of 3 measures: tau +1.000 "
+    CHECK(strstr(out.data, "\n8 models are too few for a reliable ranking of measures.\n"
+                           "up follows the generalization gap best of 3 measures: tau +1.000 "
                            "(95 % interval +1.000 to +1.000).\nThe next is noise (+0.143): the "
                            "difference of 0.857 (+") != NULL);
-    CHECK(strstr(out.data, ") is significant.\n1 of the 3 measures increase with the "
-                           "generalization gap and 1 decrease,") != NULL);
+    CHECK(strstr(out.data, ") is significant.\nMeasures that increase with the "
+                           "generalization gap: 1 of 3; that decrease: 1 (") != NULL);
     check_run("build/test_evaluate.csv --resamples 0 --measures noise,down", 0, "");
     CHECK(strstr(out.data, "noise follows the generalization gap best of 2 measures: tau "
                            "+0.143.\nThe next is down (-1.000).\n\nTable 1") != NULL);
     CHECK(strstr(out.data, "cannot fall below") == NULL);
+    check_run("build/test_evaluate.csv --resamples 0 --measures noise", 0, "");
+    CHECK(strstr(out.data, "\nnoise is the only measure: tau +0.143.\n\nTable 1") != NULL);
     check_run("build/test_evaluate.csv --resamples 20", 0, "");
     CHECK(strstr(out.data, "p (Holm) of 2 comparisons cannot fall below 0.2 with 20 resamples") !=
           NULL);

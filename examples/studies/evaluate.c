@@ -24,6 +24,7 @@
 /* If the intervals of all measures would take many minutes, fewer resamples are drawn. */
 #define USUAL_RESAMPLES 2000
 #define LEAST_RESAMPLES 100
+#define FEW_MODELS 100
 #define MOST_ROWS_DRAWN 1e8 /* resamples x models x measures */
 
 typedef struct settings {
@@ -1177,18 +1178,22 @@ static void print_findings(const evaluation *e) {
         printf("No measure can be ranked: none differs between the models.\n");
         return;
     }
-    printf("%s follows the %s best of %ld measure%s: tau %+.3f", e->measures[best].label,
-           target_name(e), ranked, ex_plural(ranked), e->measures[best].kendall.tau_a);
+    if (e->table.rows < FEW_MODELS)
+        printf("%ld models are too few for a reliable ranking of measures.\n", (long)e->table.rows);
+    if (ranked == 1) printf("%s is the only measure", e->measures[best].label);
+    else
+        printf("%s follows the %s best of %ld measures", e->measures[best].label, target_name(e),
+               ranked);
+    printf(": tau %+.3f", e->measures[best].kendall.tau_a);
     if (interval->lower == interval->lower)
         printf(" (%g %% interval %+.3f to %+.3f)", 100 * e->set.level, interval->lower,
                interval->upper);
     printf(".\n");
     if (next >= 0) print_lead(e, best, next);
-    if (interval->lower == interval->lower)
-        printf(
-            "%ld of the %ld measure%s increase with the %s and %ld decrease, judged by intervals "
-            "that exclude 0.\n",
-            decided(e, 1), ranked, ex_plural(ranked), target_name(e), decided(e, 0));
+    if (interval->lower == interval->lower && ranked > 1)
+        printf("Measures that increase with the %s: %ld of %ld; that decrease: %ld (by intervals "
+               "that exclude 0).\n",
+               target_name(e), decided(e, 1), ranked, decided(e, 0));
 }
 
 /* ---- tables -------------------------------------------------------------------------------- */
@@ -1454,13 +1459,11 @@ static void print_reasons(const evaluation *e) {
         printf(
             "K between measures is left out: it would take about %.0f core minutes (--cmi yes)\n",
             cost_of_between(e) / 60);
-    if (e->table.rows < 100)
-        printf("%ld models are too few for a reliable ranking of measures\n", (long)e->table.rows);
 }
 
 static void print_tables(const evaluation *e) {
-    static const char *const seeds[3] = {"compared within equal seed in Table 2",
-                                         "pooled in Table 2", "averaged"};
+    static const char *const seeds[3] = {"Table 2 compares models of equal seed",
+                                         "Table 2 pools them", "averaged"};
     int64_t a;
 
     printf("%s: %ld models; target: %s\n", ex_shown(e->path), (long)e->table.rows,
@@ -1469,7 +1472,7 @@ static void print_tables(const evaluation *e) {
     for (a = 0; a < e->axes.count; a++)
         printf("%s %s", a > 0 ? "," : "", ex_shown(e->axis_name[a]));
     if (e->axes.seed != NULL)
-        printf("%sseeds (%s) %s", e->axes.count > 0 ? "; " : "", ex_shown(e->set.seed_column),
+        printf("%sseeds: %s (%s)", e->axes.count > 0 ? "; " : "", ex_shown(e->set.seed_column),
                seeds[e->set.seeds.value]);
     if (e->axes.count > 0 || e->axes.seed != NULL) printf("\n");
     print_left_out(e, stdout);

@@ -54,20 +54,45 @@ static int matches(const char *name, const char *pattern, size_t length) {
     return strlen(name) == length && strncmp(name, pattern, length) == 0;
 }
 
-/* Sets wanted[i] to `value` for every name in the list. Returns 0 or the exit status. */
+/* Names the measure nearest to one that does not exist. */
+static void no_measure(const session *s, const char *option, const char *name, size_t length) {
+    ex_text text = {NULL, 0, 0};
+    int least = length < 4 ? 2 : 3; /* a larger distance is hardly a typo */
+    int64_t i, meant = -1;
+
+    ex_text_add(&text, "%.*s", (int)length, name);
+    for (i = 0; i < s->count; i++) {
+        const int distance = ex_distance(text.data, s->info[i].name, least);
+
+        if (distance >= least) continue;
+        least = distance;
+        meant = i;
+    }
+    if (meant >= 0)
+        ex_error("--%s: there is no measure \"%s\"; did you mean %s? --list prints all", option,
+                 text.data, s->info[meant].name);
+    else
+        ex_error("--%s: there is no measure or family \"%s\"; --list prints them", option,
+                 text.data);
+    ex_text_free(&text);
+}
+
+/* Sets wanted[i] to `value` for every name, pattern and family in the list. Returns 0 or the exit
+   status. */
 static int mark(session *s, const char *option, const char *list, unsigned char value) {
     while (*list != '\0') {
         size_t length = strcspn(list, ",");
         int32_t i, found = 0;
 
         for (i = 0; i < s->count; i++) {
-            if (!matches(s->info[i].name, list, length)) continue;
+            if (!matches(s->info[i].name, list, length) &&
+                !matches(s->info[i].family, list, length))
+                continue;
             s->wanted[i] = value;
             found = 1;
         }
         if (!found) {
-            ex_error("--%s: there is no measure \"%.*s\"; --list prints them", option, (int)length,
-                     list);
+            no_measure(s, option, list, length);
             return EX_USAGE;
         }
         list += length + (list[length] == ',');
@@ -540,7 +565,8 @@ static int parse(int argc, char **argv, settings *set) {
         {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "family of the network"},
         {"pytorch-nin", EX_FLAG, &set->pytorch_nin, NULL, 0, 0,
          "a nin with PyTorch's padding and constants, not TensorFlow's"},
-        {"only", EX_TEXT, &set->only, NULL, 0, 0, "these measures: name,name,... or name*"},
+        {"only", EX_TEXT, &set->only, NULL, 0, 0,
+         "these measures or families: name,name,... or name*"},
         {"skip", EX_TEXT, &set->skip, NULL, 0, 0, "all but these"},
         {"fast", EX_FLAG, &set->fast, NULL, 0, 0,
          "leave out searches (except prunability), operator norms and curvature"},

@@ -267,7 +267,7 @@ static inline const ex_option *ex__find(const ex_program *program, const char *a
 }
 
 /* Edit distance of two words; distances above `limit` count as limit + 1. */
-static inline int ex__distance(const char *a, const char *b, int limit) {
+static inline int ex_distance(const char *a, const char *b, int limit) {
     int change, leave, add;
 
     while (*a != '\0' && *a == *b) {
@@ -275,9 +275,9 @@ static inline int ex__distance(const char *a, const char *b, int limit) {
         b++;
     }
     if (limit == 0 || (*a == '\0' && *b == '\0')) return *a != '\0' || *b != '\0';
-    change = *a != '\0' && *b != '\0' ? ex__distance(a + 1, b + 1, limit - 1) : limit;
-    leave = *a != '\0' ? ex__distance(a + 1, b, limit - 1) : limit;
-    add = *b != '\0' ? ex__distance(a, b + 1, limit - 1) : limit;
+    change = *a != '\0' && *b != '\0' ? ex_distance(a + 1, b + 1, limit - 1) : limit;
+    leave = *a != '\0' ? ex_distance(a + 1, b, limit - 1) : limit;
+    add = *b != '\0' ? ex_distance(a, b + 1, limit - 1) : limit;
     change = leave < change ? leave : change;
     change = add < change ? add : change;
     return change + 1;
@@ -293,7 +293,7 @@ static inline const char *ex__nearest(const ex_program *program, const char *arg
 
     ex_text_add(&name, "%.*s", length, word);
     for (i = 0; i < program->count; i++) {
-        const int distance = ex__distance(name.data, program->options[i].name, least);
+        const int distance = ex_distance(name.data, program->options[i].name, least);
 
         if (distance < least) {
             least = distance;
