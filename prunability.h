@@ -11556,10 +11556,12 @@ static prun_status prun__tensor_check(prun_context *context, const prun_tensor *
     if (!t->data || t->rank < 0 || t->rank > PRUN_MAX_RANK)
         return prun__fail(context, PRUN_ERR_ARGUMENT, "objective: tensor %lld (%s) has %s",
                           (long long)index, name, t->data ? "a rank outside 0 .. 4" : "no data");
-    if (t->rank == 0 && t->shape[0] > 1)
-        return prun__fail(context, PRUN_ERR_SHAPE,
-                          "objective: tensor %lld (%s) has a shape and rank 0, the number of axes",
-                          (long long)index, name);
+    for (d = 0; t->rank == 0 && d < PRUN_MAX_RANK; d++)
+        if (t->shape[d] > 1)
+            return prun__fail(context, PRUN_ERR_SHAPE,
+                              "objective: tensor %lld (%s): its shape has %lld values on axis %d, "
+                              "but its rank, the number of axes, is 0",
+                              (long long)index, name, (long long)t->shape[d], (int)d);
     for (d = 0; d < t->rank; d++) {
         size = t->shape[d] > 0 ? prun__size_product(size, t->shape[d]) : -1;
         if (size < 0 || size > INT32_MAX)

@@ -63,6 +63,11 @@ done
 check "the nearest option is named" ends 2 'did you mean --epochs' "$measure" --epoch 3
 check "also after swapped letters" ends 2 'did you mean --weight-decay' "$measure" --wieght-decay 3
 check "no option is named if none is near" ends 2 '--nonsense; --help lists' "$measure" --nonsense
+check "the nearest measure is named" ends 2 'did you mean prunability?' "$measure" --only prunabilty
+check "no measure is named if none is near" ends 2 'no measure or family "nonsense"' \
+    "$measure" --only nonsense
+check "a family of measures" ends 0 'sum_of_frobenius' "$measure" --quiet --width 2 --epochs 1 \
+    --images 64 --test-images 64 --only norms
 check "--help names the formats" ends 0 'IDX.*CIFAR' "$measure" --help
 check "and NumPy's" ends 0 'NumPy' "$measure" --help
 check "no data: where it looked, which option helps" ends 1 "$work/none.*no such.*--data DIR" \

@@ -223,6 +223,19 @@ static prun_objective uncounted_objective(float *w, prun_tensor *tensor, prun_te
     return o;
 }
 
+/* A shape without a rank would be a single weight. */
+static void shapes_need_a_rank(void) {
+    float w[] = {2, -1, .5f, .25f};
+    prun_tensor tensor, initial;
+    prun_objective o = uncounted_objective(w, &tensor, &initial);
+    prun_prunability found;
+    tensor.rank = 0;
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_ERR_SHAPE);
+    CHECK(strstr(test_context.message, "its rank, the number of axes") != NULL);
+    tensor.shape[1] = 0; /* one weight: valid */
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_OK);
+}
+
 /* Where wrong answers are not counted, error rates are NaN or refused; losses are as ever. */
 static void wrong_answers_may_be_unknown(void) {
     static const double radii[] = {0.1, 0.2};
@@ -308,6 +321,12 @@ static void history_by_hand(void) {
     CHECK(value_of(r, "steps_to_0.1") == HUGE_VAL);
     CHECK(value_of(r, "steps_0.1_to_0.01") == HUGE_VAL);
     CHECK(r[prun_measure_find("gradient_noise_first")].status == PRUN_ERR_MISSING);
+    for (i = 0; i < 6; i++) history[i].steps = 0; /* a list of losses alone */
+    options.epochs = 6;
+    CHECK_STATUS(prun_measure_all(&o, NULL, &options, r), PRUN_OK);
+    CHECK_CLOSE(value_of(r, "sum_of_train_losses"), -2.665, 0, 1e-12);
+    CHECK(r[prun_measure_find("steps_to_0.1")].status == PRUN_ERR_MISSING);
+    CHECK(r[prun_measure_find("steps_0.1_to_0.01")].status == PRUN_ERR_MISSING);
     free(r);
 }
 
@@ -1093,6 +1112,7 @@ static const test_case cases[] = {
     TEST_CASE(two_layers_by_hand),
     TEST_CASE(margins_by_hand),
     TEST_CASE(prunability_by_hand),
+    TEST_CASE(shapes_need_a_rank),
     TEST_CASE(wrong_answers_may_be_unknown),
     TEST_CASE(measures_of_unknown_error_rates),
     TEST_CASE(history_by_hand),

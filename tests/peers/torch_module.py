@@ -1197,6 +1197,14 @@ def results(x, y):
           all(m.note for m in result.values() if math.isnan(m.value)),
           [name for name, m in result.items() if math.isnan(m.value) and not m.note])
     near("sum of train losses", result["sum_of_train_losses"].value, -4.2, 1e-6)
+    check("steps that were not given", math.isnan(result["steps_to_0.1"].value) and
+          "steps in history" in result["steps_to_0.1"].note, result["steps_to_0.1"])
+    dated = P.measure(net, (x, y), only="training", history=[
+        dict(loss=2.3, steps=10), dict(loss=.05, steps=20)], progress=False)
+    check("steps that were given", dated["steps_to_0.1"].value == 20, dated)
+    check("patterns leave out what needs our networks", not any(
+        "operator" in name for name in P.measure(net, (x, y), only="norms", progress=False)))
+    raises("no grid", ValueError, "positive", P.prunability, net, (x, y), grid=0)
     check("it prints", all(name in str(result) for name in result))
     check("names of measures", set(result) < set(P.measures()) and all(P.measures().values()))
     row = result.to_row(gap=.1)
@@ -1232,6 +1240,10 @@ def results(x, y):
            {"gap": [1, 2], "a": [1, "x"]}, measures=["a"])
     rows = [{"gap": g, "good": v} for g, v in zip(frame["gap"], frame["good"])]
     check("evaluate of rows", P.evaluate(rows)["good"].tau == table["good"].tau)
+    told = P.evaluate(dict(frame, test_error=frame["gap"], train_time=frame["good"]))
+    check("evaluate: results are no measures", "test_error" not in told and "train_time" not in told
+          and any("test_error, train_time" in note for note in told.notes) and
+          any("too few" in note for note in told.notes), told.notes)
     holes = P.evaluate(dict(frame, empty=[math.nan] * 40, same=[3] * 40))
     check("evaluate: why columns are left out", list(holes) == ["width", "good", "bad", "seed"]
           and any("empty is left out: it is defined for 0 models" in n for n in holes.notes)
