@@ -57,7 +57,7 @@ static void report(const char *name, prun_net *net, const prun_images *images) {
 }
 
 int main(void) {
-    const prun_idx_options padded = {.pad_to = 32}; /* 28x28 with zeros around: four poolings */
+    const prun_idx_options padded = {.pad_to = 32}; /* 28x28 becomes 32x32 */
     const prun_arch arch = {.family = PRUN_FAMILY_CNN, .width = 8, .image_channels = 1, .seed = 1};
     const prun_train_options recipe = {.epochs = 10,
                                        .batch = 32,
