@@ -156,6 +156,10 @@ static int list_measures(const session *s) {
     }
     ex_table_print(&table, stdout);
     ex_table_free(&table);
+    printf("\ndir.: + larger values should mean a larger generalization gap, - a smaller one, ? no "
+           "claim.\nslow: --fast leaves it out. random: depends on --seed. folds: another value if "
+           "batch norms are\nfolded into the weights (--folded). errors: a loss that counts wrong "
+           "answers.\n");
     return 0;
 }
 
