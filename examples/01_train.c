@@ -64,6 +64,7 @@ int main(void) {
                                        .learning_rate = 0.02,
                                        .momentum = 0.9,
                                        .weight_decay = 1e-4,
+                                       /* constant for half the time, then falling */
                                        .schedule = PRUN_SCHEDULE_MADDOX,
                                        .on_epoch = on_epoch};
     prun_images train, test;

@@ -77,10 +77,11 @@ int main(void) {
                                        .batch = 32,
                                        .learning_rate = 0.05,
                                        .momentum = 0.9,
-                                       .schedule = PRUN_SCHEDULE_MADDOX};
+                                       .schedule = PRUN_SCHEDULE_MADDOX}; /* see lesson 01 */
     prun_images train, test;
     prun_net *net = build();
 
+    /* Pixels stay between 0 and 1: the network's batch norms adapt to any scale. */
     check(prun_images_load_idx(&context, DATA "train-images.idx3-ubyte",
                                DATA "train-labels.idx1-ubyte", NULL, &train));
     check(prun_images_load_idx(&context, DATA "test-images.idx3-ubyte",
