@@ -3,7 +3,7 @@
        cc -O2 examples/01_train.c -o train -lm && ./train          (from the project's root)
 
    With -fopenmp, this and the other lessons use all cores and give the same result. The program
-   prints (training amplifies how a processor rounds: expect other digits):
+   prints (other processors round differently, and training amplifies it: expect other digits):
 
        4000 images, 25274 parameters
        epoch  1 of 10: learning rate 0.0200, loss 1.1000

@@ -4,7 +4,7 @@
 
        cc -O2 examples/02_prune.c -o prune -lm && ./prune          (from the project's root)
 
-   prints (training amplifies how a processor rounds: expect other digits):
+   prints (other processors round differently, and training amplifies it: expect other digits):
 
        training loss 0.2849 with all 24904 weights
        loss within  5 %:  74 % of the weights

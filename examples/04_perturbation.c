@@ -2,7 +2,7 @@
 
        cc -O2 examples/04_perturbation.c -o perturb -lm && ./perturb          (from the root)
 
-   prints (training amplifies how a processor rounds: expect other digits):
+   prints (other processors round differently, and training amplifies it: expect other digits):
 
        radius 0.02: training loss 0.3649 (standard error 0.0093), error rate 0.121
        radius 0.05: training loss 0.4039 (standard error 0.0262), error rate 0.135

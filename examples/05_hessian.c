@@ -3,7 +3,7 @@
 
        cc -O2 examples/05_hessian.c -o hessian -lm && ./hessian          (from the root)
 
-   prints (training amplifies how a processor rounds: expect other digits):
+   prints (other processors round differently, and training amplifies it: expect other digits):
 
        Hessian of the mean loss of 200 images in 6404 weights
        eigenvalue 1: 65.625, within 2e-05

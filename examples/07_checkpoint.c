@@ -1,9 +1,9 @@
 /* 07_checkpoint.c - saves a training halfway, resumes it from the file, and reads the trained
-   network back from a file of its own.
+   network back from a second checkpoint.
 
        cc -O2 examples/07_checkpoint.c -o checkpoint -lm && ./checkpoint          (from the root)
 
-   prints (training amplifies how a processor rounds: expect other digits):
+   prints (other processors round differently, and training amplifies it: expect other digits):
 
        epoch 1: running loss 1.812060
        epoch 2: running loss 0.987738
@@ -42,7 +42,7 @@ static double mean_loss(prun_net *net) {
     return sum / (double)images.count;
 }
 
-/* Trains to the end, resuming from `path`; if it is NULL, from the start, saving halfway. */
+/* Trains to the end. Resumes from `path`; if that is NULL, starts anew and saves halfway. */
 static void train(prun_net *net, const char *path) {
     const prun_train_options recipe = {
         .epochs = EPOCHS, .batch = 32, .learning_rate = 0.02, .momentum = 0.9};

@@ -2,7 +2,7 @@
 
        cc -O2 examples/08_own_layers.c -o layers -lm && ./layers          (from the root)
 
-   prints (training amplifies how a processor rounds: expect other digits):
+   prints (other processors round differently, and training amplifies it: expect other digits):
 
        9574 parameters, 9420 of them weights that can be pruned
        train: loss 0.2268, accuracy 92.5 %

@@ -1,10 +1,10 @@
 /* 09_all_measures.c - computes all quick measures of two networks. The second generalizes worse,
-   because a third of its training labels are wrong: how many measures of each family tell? Slow
+   because a third of its training labels are wrong. How many measures of each family show it? Slow
    ones, such as prunability, are left out.
 
        cc -O2 examples/09_all_measures.c -o measures -lm && ./measures          (from the root)
 
-   prints (training amplifies how a processor rounds: expect other digits):
+   prints (other processors round differently, and training amplifies it: expect other digits):
 
        right labels: test error 20.9 %
        wrong labels: test error 44.2 %
@@ -87,7 +87,7 @@ int main(void) {
     test.count -= IMAGES;
     for (i = 0; i < count; i++) wanted[i] = !(info[i].traits & PRUN_TRAIT_SLOW);
     measure("right", right);
-    for (i = 0; i < IMAGES; i++) /* of three labels, the first is replaced by another class */
+    for (i = 0; i < IMAGES; i++) /* every third label is replaced by another class */
         label[i] = (train.labels[i] + (int32_t)(i % 3 == 0 ? 1 + i / 3 % 9 : 0)) % 10;
     train.labels = label;
     measure("wrong", wrong);
