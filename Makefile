@@ -155,7 +155,7 @@ TEST_INCLUDE =
 build/%: tests/%.c $(wildcard tests/*.h) build/tests.a prunability.h build/command
 	$(COMPILE) $(TEST_INCLUDE) $< build/tests.a -o $@ $(LINK)
 
-build/bits build/test_evaluate: TEST_INCLUDE = $(LINKED)
+build/test_evaluate: TEST_INCLUDE = $(LINKED)
 
 build/test_threads: TEST_INCLUDE = -pthread
 

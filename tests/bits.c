@@ -11,6 +11,11 @@
    The last digits also depend on compiler, C library and target. The first lines, which begin with
    "#", name these. tests/bits.sh compares the output with what was recorded.
 */
+/* Saved files name the library's version. The implementation writes the version that the checksums
+   were recorded with, so that a new version does not change them. */
+#include "../prunability.h"
+#undef PRUNABILITY_VERSION
+#define PRUNABILITY_VERSION "0.1.0"
 #define PRUNABILITY_IMPLEMENTATION
 #include "../prunability.h"
 
