@@ -54,27 +54,17 @@ static int matches(const char *name, const char *pattern, size_t length) {
     return strlen(name) == length && strncmp(name, pattern, length) == 0;
 }
 
-/* Names the measure nearest to one that does not exist. */
-static void no_measure(const session *s, const char *option, const char *name, size_t length) {
-    ex_text text = {NULL, 0, 0};
-    int least = length < 4 ? 2 : 3; /* a larger distance is hardly a typo */
-    int64_t i, meant = -1;
+/* Reports a name that no measure and no family has. */
+static void no_measure(const session *s, const char *option, const char *name, int length) {
+    const char *meant =
+        ex_nearest(name, (size_t)length, &s->info->name, sizeof *s->info, (size_t)s->count);
 
-    ex_text_add(&text, "%.*s", (int)length, name);
-    for (i = 0; i < s->count; i++) {
-        const int distance = ex_distance(text.data, s->info[i].name, least);
-
-        if (distance >= least) continue;
-        least = distance;
-        meant = i;
-    }
-    if (meant >= 0)
-        ex_error("--%s: there is no measure \"%s\"; did you mean %s? --list prints all", option,
-                 text.data, s->info[meant].name);
+    if (meant != NULL)
+        ex_error("--%s: there is no measure \"%.*s\"; did you mean %s? --list prints all", option,
+                 length, name, meant);
     else
-        ex_error("--%s: there is no measure or family \"%s\"; --list prints them", option,
-                 text.data);
-    ex_text_free(&text);
+        ex_error("--%s: there is no measure or family \"%.*s\"; --list prints them", option, length,
+                 name);
 }
 
 /* Sets wanted[i] to `value` for every name, pattern and family in the list. Returns 0 or the exit
@@ -92,7 +82,7 @@ static int mark(session *s, const char *option, const char *list, unsigned char 
             found = 1;
         }
         if (!found) {
-            no_measure(s, option, list, length);
+            no_measure(s, option, list, (int)length);
             return EX_USAGE;
         }
         list += length + (list[length] == ',');

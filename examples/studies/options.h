@@ -267,7 +267,7 @@ static inline const ex_option *ex__find(const ex_program *program, const char *a
 }
 
 /* Edit distance of two words; distances above `limit` count as limit + 1. */
-static inline int ex_distance(const char *a, const char *b, int limit) {
+static inline int ex__distance(const char *a, const char *b, int limit) {
     int change, leave, add;
 
     while (*a != '\0' && *a == *b) {
@@ -275,29 +275,31 @@ static inline int ex_distance(const char *a, const char *b, int limit) {
         b++;
     }
     if (limit == 0 || (*a == '\0' && *b == '\0')) return *a != '\0' || *b != '\0';
-    change = *a != '\0' && *b != '\0' ? ex_distance(a + 1, b + 1, limit - 1) : limit;
-    leave = *a != '\0' ? ex_distance(a + 1, b, limit - 1) : limit;
-    add = *b != '\0' ? ex_distance(a, b + 1, limit - 1) : limit;
+    change = *a != '\0' && *b != '\0' ? ex__distance(a + 1, b + 1, limit - 1) : limit;
+    leave = *a != '\0' ? ex__distance(a + 1, b, limit - 1) : limit;
+    add = *b != '\0' ? ex__distance(a, b + 1, limit - 1) : limit;
     change = leave < change ? leave : change;
     change = add < change ? add : change;
     return change + 1;
 }
 
-/* The option name closest to an unknown one, or NULL if none is close. */
-static inline const char *ex__nearest(const ex_program *program, const char *argument) {
-    const char *best = NULL, *word = argument + strspn(argument, "-");
-    const int length = (int)strcspn(word, "=");
+/* The name closest to an unknown one, the first `length` bytes of word, or NULL if none is close.
+   first: the name in the first of `count` structs of `stride` bytes. */
+static inline const char *ex_nearest(const char *word, size_t length, const char *const *first,
+                                     size_t stride, size_t count) {
+    const char *best = NULL;
     ex_text name = {NULL, 0, 0};
     int least = length < 4 ? 2 : 3; /* a larger distance is hardly a typo */
     size_t i;
 
-    ex_text_add(&name, "%.*s", length, word);
-    for (i = 0; i < program->count; i++) {
-        const int distance = ex_distance(name.data, program->options[i].name, least);
+    ex_text_add(&name, "%.*s", (int)length, word);
+    for (i = 0; i < count; i++) {
+        const char *other = *(const char *const *)((const char *)first + i * stride);
+        const int distance = ex__distance(name.data, other, least);
 
         if (distance < least) {
             least = distance;
-            best = program->options[i].name;
+            best = other;
         }
     }
     ex_text_free(&name);
@@ -324,7 +326,9 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
     const ex_option *option = strncmp(argument, "--", 2) == 0 ? ex__find(program, argument) : NULL;
 
     if (option == NULL) {
-        const char *meant = ex__nearest(program, argument);
+        const char *word = argument + strspn(argument, "-");
+        const char *meant = ex_nearest(word, strcspn(word, "="), &program->options->name,
+                                       sizeof *program->options, program->count);
 
         if (meant != NULL)
             ex_error("unknown option %s; did you mean --%s? --help lists all", argument, meant);
