@@ -158,29 +158,35 @@ static prun_status logistic_loss(const prun_objective *objective, const int64_t 
     return PRUN_OK;
 }
 
+static prun_objective logistic_objective(float *w, prun_tensor *tensor) {
+    prun_objective o;
+    memset(&o, 0, sizeof o);
+    *tensor = matrix(w, 1, 4);
+    o.user = w;
+    o.context = &test_context;
+    o.tensors = tensor;
+    o.tensor_count = 1;
+    o.samples = 3;
+    o.classes = 2;
+    o.nonnegative = 1;
+    o.loss = logistic_loss;
+    return o;
+}
+
 static void prunability_by_hand(void) {
     static float w[] = {2, -1, .5f, .25f};
     static const double curve[] = {0.693147180559945, 0.757335316667918, 0.504407457387621,
                                    0.638088894247101, 0.482520940712139};
-    prun_tensor t = matrix(w, 1, 4);
-    prun_objective o;
+    prun_tensor t;
+    prun_objective o = logistic_objective(w, &t);
     prun_prune_options options;
     prun_measure_options mo;
     prun_prunability found;
     prun_measure_result *r = room_for_results();
     double losses[5];
     int i;
-    memset(&o, 0, sizeof o);
     memset(&options, 0, sizeof options);
     memset(&mo, 0, sizeof mo);
-    o.user = w;
-    o.context = &test_context;
-    o.tensors = &t;
-    o.tensor_count = 1;
-    o.samples = 3;
-    o.classes = 2;
-    o.nonnegative = 1;
-    o.loss = logistic_loss;
     options.grid = mo.grid = 4;
     CHECK_STATUS(prun_loss_curve(&o, &options, losses, NULL), PRUN_OK);
     for (i = 0; i < 5; i++) CHECK_CLOSE(losses[i], curve[i], 0, 1e-12);
@@ -206,18 +212,9 @@ static prun_status uncounted_loss(const prun_objective *objective, const int64_t
 
 static prun_objective uncounted_objective(float *w, prun_tensor *tensor, prun_tensor *initial) {
     static float start[] = {1, 1, 1, 1};
-    prun_objective o;
-    memset(&o, 0, sizeof o);
-    *tensor = matrix(w, 1, 4);
+    prun_objective o = logistic_objective(w, tensor);
     *initial = matrix(start, 1, 4);
-    o.user = w;
-    o.context = &test_context;
-    o.tensors = tensor;
     o.initial = initial;
-    o.tensor_count = 1;
-    o.samples = 3;
-    o.classes = 2;
-    o.nonnegative = 1;
     o.loss = uncounted_loss;
     uncounted = PRUN_WRONG_UNKNOWN;
     return o;
