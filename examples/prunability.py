@@ -2587,12 +2587,12 @@ def _codes(values):
     return np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.float64)
 
 
-def _is_result(name):
-    """Whether a column holds a result of training, not a measure: test_error, train_time, ..."""
-    if name in measures():
-        return False
-    return name.lower().rstrip("0123456789._").split("_")[-1] in (
-        "loss", "error", "err", "acc", "accuracy", "gap", "wrong", "seconds", "time", "runtime")
+def _results(names):
+    """Those columns that hold results of training, not measures: test_error, train_time, ..."""
+    words = {"loss", "error", "err", "acc", "accuracy", "gap", "wrong", "seconds", "time", "runtime"}
+    known = measures()
+    return [name for name in names if str(name) not in known and
+            str(name).lower().rstrip("0123456789._").split("_")[-1] in words]
 
 
 def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, resamples=2000,
@@ -2629,7 +2629,7 @@ def evaluate(frame, target="gap", hyper=(), seed_column=None, measures=None, res
                            seed=int(seed))
     rows, notes = {}, []
     if measures is None:
-        results = [n for n in names if _is_result(str(n))]
+        results = _results(names)
         names = [n for n in names if n not in results]
         if results:
             notes.append(f"Not measures: {', '.join(map(str, results))}; measures= names columns.")
