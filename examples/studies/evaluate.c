@@ -1444,12 +1444,12 @@ static void print_reasons(const evaluation *e) {
         printf("intervals: %ld bootstrap resamples (K: %ld) of %s\n", (long)e->set.resamples,
                (long)e->set.cmi_resamples,
                e->cluster != NULL ? "configurations with all their seeds" : "models");
-    print_floor(e);
     if (e->fewer_resamples)
         printf(
             "           by the rule for large tables: %g / (models x measures) resamples, at least "
             "%d,\n           at most %d (--resamples)\n",
             MOST_ROWS_DRAWN, LEAST_RESAMPLES, USUAL_RESAMPLES);
+    print_floor(e);
     if (!e->with_cmi)
         printf("K is left out: it would take about %.0f core minutes (--cmi yes)\n",
                (double)e->count * e->k_cost / 60);
