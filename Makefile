@@ -1,5 +1,5 @@
 # make            list the targets
-# make demo       a small version of the first experiment: one to seven minutes
+# make demo       a small version of the first experiment: one to eight minutes
 # CC, CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS are honoured. OPENMP= builds without OpenMP.
 
 CFLAGS ?= -O2
@@ -40,7 +40,7 @@ WATCHED = sanitize tsan msan valgrind coverage
 
 help:
 	@echo 'make quickstart   train one network: examples/01_train.c (seconds)'
-	@echo 'make demo         train 32 networks and compare measures (one to seven minutes)'
+	@echo 'make demo         train 32 networks and compare measures (one to eight minutes)'
 	@echo 'make examples     build all programs of examples/ into build/'
 	@echo 'make lib          build the shared library build/libprunability.so'
 	@echo 'make test         build and run all tests'

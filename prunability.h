@@ -12640,7 +12640,7 @@ static prun_status prun__chunk_run(prun__search *s, int64_t repetition, int64_t 
                           : prun__objective_loss(s->o, index, n, chunk, &ignored, NULL));
     s->evaluations += n;
     for (i = 0; i < n; i++) {
-        const int64_t sample = s->queue[from + i];
+        const int64_t sample = index[i];
         s->hardness[sample] =
             (repetition > 0 ? s->hardness[sample] : 0.0f) + share * prun__hardness(chunk[i]);
         /* Errors are counted only per chunk, so the first sample gets the count of the chunk. */
