@@ -22,8 +22,8 @@
 
 typedef struct settings {
     ex_choice arch, normalize;
-    const char *checkpoint, *initial, *history, *prefix, *save, *data, *npy, *csv, *only, *skip,
-        *isa, *spectrum;
+    const char *checkpoint, *initial, *history, *prefix, *save, *data, *npy, *csv, *columns, *only,
+        *skip, *isa, *spectrum;
     int64_t width, depth, epochs, batch, images, test_images, channels, pad_to, seed;
     ex_fractions fractions;
     int64_t resamples, repetitions, draws, restarts, hessian_images, hessian_steps, hessian_runs;
@@ -494,6 +494,72 @@ static void print_results(const session *s) {
     ex_measures_print(&measures);
 }
 
+/* Names of the columns before the measures. */
+#define RESULTS "train_images,train_error,test_loss,test_error,gap"
+
+/* Whether `name` of `length` bytes is in a list "a,b,c". */
+static int is_in(const char *list, const char *name, size_t length) {
+    for (; *list != '\0'; list += strcspn(list, ","), list += *list == ',')
+        if (strcspn(list, ",") == length && strncmp(list, name, length) == 0) return 1;
+    return 0;
+}
+
+/* Whether a row has a column of this name without --columns. */
+static int is_own_column(const session *s, const char *name, size_t length) {
+    int32_t i;
+
+    if (is_in("net,version,isa," RESULTS, name, length)) return 1;
+    for (i = 0; i < s->count; i++)
+        if (strlen(s->info[i].name) == length && strncmp(s->info[i].name, name, length) == 0)
+            return 1;
+    return 0;
+}
+
+/* Checks --columns name=value,... before the work begins. Returns 0 or, after a message, the exit
+   status. */
+static int check_columns(const session *s) {
+    const char *at = s->set.columns, *first = at;
+
+    if (at != NULL && s->set.csv == NULL) {
+        ex_error("--columns adds to the row of --csv, which is not given");
+        return EX_USAGE;
+    }
+    while (at != NULL) {
+        const size_t cell = strcspn(at, ","), length = strcspn(at, "=,");
+        const char *earlier = first;
+
+        if (length == 0 || at[length] != '=' || length + 1 == cell) {
+            ex_error("--columns: \"%.*s\" is not name=value", (int)cell, at);
+            return EX_USAGE;
+        }
+        while (earlier < at &&
+               (strcspn(earlier, "=") != length || strncmp(earlier, at, length) != 0))
+            earlier += strcspn(earlier, ",") + 1;
+        if (earlier < at || is_own_column(s, at, length)) {
+            ex_error("--columns: there is already a column \"%.*s\"", (int)length, at);
+            return EX_USAGE;
+        }
+        at = at[cell] == ',' ? at + cell + 1 : NULL;
+    }
+    return 0;
+}
+
+/* Writes the names, or else the values, of --columns. */
+static void csv_columns(ex_csv *csv, const char *columns, int names) {
+    ex_text cell = {NULL, 0, 0};
+
+    while (columns != NULL) {
+        const size_t end = strcspn(columns, ","), name = strcspn(columns, "=");
+
+        cell.length = 0;
+        if (names) ex_text_add(&cell, "%.*s", (int)name, columns);
+        else ex_text_add(&cell, "%.*s", (int)(end - name - 1), columns + name + 1);
+        ex_csv_text(csv, cell.data);
+        columns = columns[end] == ',' ? columns + end + 1 : NULL;
+    }
+    ex_text_free(&cell);
+}
+
 /* Writes the cells of one measure; names: those of the header instead. */
 static void csv_cells(ex_csv *csv, const prun_measure_info *info, const char *end,
                       const prun_measure_result *r, int names) {
@@ -520,9 +586,12 @@ static int write_csv(const session *s) {
     if (status) return status;
     for (names = 1; names >= 0; names--) {
         if (names) {
-            ex_csv_names(&csv, "net,train_images,train_error,test_loss,test_error,gap");
+            ex_csv_names(&csv, "net");
+            csv_columns(&csv, s->set.columns, 1);
+            ex_csv_names(&csv, RESULTS);
         } else {
             ex_csv_text(&csv, s->set.checkpoint ? s->set.checkpoint : "trained");
+            csv_columns(&csv, s->set.columns, 0);
             ex_csv_number(&csv, (double)s->data.train.count);
             ex_csv_number(&csv, s->train_error);
             ex_csv_number(&csv, s->test_loss);
@@ -568,6 +637,8 @@ static int parse(int argc, char **argv, settings *set) {
          "also with batch norms folded into the weights"},
         {"list", EX_FLAG, &set->list, NULL, 0, 0, "print what can be measured"},
         {"csv", EX_TEXT, &set->csv, NULL, 0, 0, "file for one row of results"},
+        {"columns", EX_TEXT, &set->columns, NULL, 0, 0,
+         "columns to add to that row, for example width=16,dropout=0.1"},
         {"spectrum", EX_TEXT, &set->spectrum, NULL, 0, 0,
          "directory for figures: eigenvalues of weights and Hessian, loss along directions"},
         {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss in searches"},
@@ -632,7 +703,8 @@ int main(int argc, char **argv) {
     status = choose(&s);
     if (status == 0 && s.set.list) {
         list_measures(&s);
-    } else if (status == 0 && (status = check_files(&s, argv[0])) == 0) {
+    } else if (status == 0 && (status = check_columns(&s)) == 0 &&
+               (status = check_files(&s, argv[0])) == 0) {
         status = s.set.checkpoint ? open_checkpoint(&s, argv[0]) : train(&s, argv[0]);
         if (status == 0) status = evaluate(&s, &s.data.train, &s.train_loss, &s.train_error);
         if (status == 0) status = evaluate(&s, &s.data.test, &s.test_loss, &s.test_error);
