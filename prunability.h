@@ -2095,9 +2095,9 @@ typedef struct prun_interval {
 /* One statistic of a sample by name, as the functions above give it. */
 PRUNDEF prun_status prun_statistic_value(prun_context *context, const prun_sample *sample,
                                          const prun_resampling_options *options, double *value);
-/* Bootstrap, with clusters where the sample has them. Two resampled copies of one model do not form
-   a pair, and count as different seeds where groups are formed, so that they do not pull tau to 0.
-   With threads. */
+/* Bootstrap, with clusters where the sample has them. For taus, models of two resampled copies of
+   one cluster do not form pairs, because pairs within clusters would count about twice; elsewhere,
+   copies count as different seeds where groups are formed. With threads. */
 PRUNDEF prun_status prun_bootstrap(prun_context *context, const prun_sample *sample,
                                    const prun_resampling_options *options, prun_interval *result);
 /* Tests whether the measure beats another one: bootstrap of the difference of their statistics over
@@ -18751,14 +18751,24 @@ PRUNDEF prun_status prun_kendall_tau(prun_context *context, const double *x, con
 enum { PRUN__X, PRUN__Y, PRUN__OTHER, PRUN__CONTROL, PRUN__SEED, PRUN__CLUSTER, PRUN__AXES };
 #define PRUN__CODES (PRUN__AXES + PRUN_MAX_AXES)
 
+/* The pairs of variables that taus compare. */
+typedef enum prun__couple {
+    PRUN__X_Y,
+    PRUN__X_CONTROL,
+    PRUN__Y_CONTROL,
+    PRUN__OTHER_Y,
+    PRUN__OTHER_CONTROL,
+    PRUN__COUPLES
+} prun__couple;
+
 /* Encoded models. The codes have the order of the values, or are numbers of groups. */
 typedef struct prun__models {
     int64_t n, range, axes;       /* rows; codes are below range, which is at least n */
     int32_t *code[PRUN__CODES];   /* n each; NULL: not given */
     double *level[PRUN__SEED];    /* value of each code */
     const int32_t *source, *copy; /* of a resample: row copied, ascending; number of the copy */
-    double self_pairs;            /* pairs of copies of one model */
-    int64_t environments;         /* upper bound on those of the sign error */
+    prun__pairs copied[PRUN__COUPLES]; /* pairs of models of two copies of one cluster */
+    int64_t environments;              /* upper bound on those of the sign error */
     prun_seeds seeds;
 } prun__models;
 
@@ -19951,23 +19961,36 @@ static double prun__simple_r2(const prun__models *m, int adjusted) {
     return m->n > 2 ? 1.0 - (1.0 - r2) * (n - 1.0) / (n - 2.0) : PRUN__NAN;
 }
 
-/* Pairs of two variables, without the pairs of two copies of one model. */
-static prun__pairs prun__models_count_pairs(const prun__models *m, int x, int y,
+static const uint8_t prun__couples[PRUN__COUPLES][2] = {{PRUN__X, PRUN__Y},
+                                                        {PRUN__X, PRUN__CONTROL},
+                                                        {PRUN__Y, PRUN__CONTROL},
+                                                        {PRUN__OTHER, PRUN__Y},
+                                                        {PRUN__OTHER, PRUN__CONTROL}};
+
+/* Adds `times` the pairs of b, without the sums of third order. */
+static void prun__pairs_add(prun__pairs *a, double times, const prun__pairs *b) {
+    a->all += times * b->all;
+    a->tied_x += times * b->tied_x;
+    a->tied_y += times * b->tied_y;
+    a->tied_both += times * b->tied_both;
+    a->discordant += times * b->discordant;
+}
+
+/* Pairs of two variables, without those of models of two copies of one cluster. */
+static prun__pairs prun__models_count_pairs(const prun__models *m, prun__couple couple,
                                             prun__arena arena) {
-    prun__pairs p = prun__pairs_count(m->code[x], m->code[y], m->n, m->range, arena);
-    p.all -= m->self_pairs;
-    p.tied_x -= m->self_pairs;
-    p.tied_y -= m->self_pairs;
-    p.tied_both -= m->self_pairs;
+    prun__pairs p = prun__pairs_count(m->code[prun__couples[couple][0]],
+                                      m->code[prun__couples[couple][1]], m->n, m->range, arena);
+    prun__pairs_add(&p, -1.0, &m->copied[couple]);
     return p;
 }
 
 /* Partial tau_b of measure and target given the control; NaN where tau_b with the control is 1, -1
    or undefined. */
 static double prun__partial_tau(const prun__models *m, prun__arena arena) {
-    const prun__pairs xy = prun__models_count_pairs(m, PRUN__X, PRUN__Y, arena);
-    const prun__pairs xz = prun__models_count_pairs(m, PRUN__X, PRUN__CONTROL, arena);
-    const prun__pairs yz = prun__models_count_pairs(m, PRUN__Y, PRUN__CONTROL, arena);
+    const prun__pairs xy = prun__models_count_pairs(m, PRUN__X_Y, arena);
+    const prun__pairs xz = prun__models_count_pairs(m, PRUN__X_CONTROL, arena);
+    const prun__pairs yz = prun__models_count_pairs(m, PRUN__Y_CONTROL, arena);
     const double a = prun__tau_b(&xy), b = prun__tau_b(&xz), c = prun__tau_b(&yz);
     const double rest = (1.0 - b * b) * (1.0 - c * c);
     /* tau_b of equal rankings can miss 1 by a few ulps */
@@ -19995,10 +20018,10 @@ static double prun__statistic(const prun__models *m, const prun_resampling_optio
     int64_t groups;
     switch (o->statistic) {
         case PRUN_STATISTIC_TAU_A:
-            p = prun__models_count_pairs(m, PRUN__X, PRUN__Y, arena);
+            p = prun__models_count_pairs(m, PRUN__X_Y, arena);
             return p.all > 0.0 ? prun__kendall_score(&p) / p.all : PRUN__NAN;
         case PRUN_STATISTIC_TAU_B:
-            p = prun__models_count_pairs(m, PRUN__X, PRUN__Y, arena);
+            p = prun__models_count_pairs(m, PRUN__X_Y, arena);
             return prun__tau_b(&p);
         case PRUN_STATISTIC_PARTIAL_TAU: return prun__partial_tau(m, arena);
         case PRUN_STATISTIC_R2: return prun__simple_r2(m, 0);
@@ -20025,6 +20048,7 @@ typedef struct prun__resampler {
     int32_t *cluster;           /* of each row */
     int32_t *by_cluster, *ends; /* rows by cluster; where each cluster ends */
     int32_t *by_size;           /* clusters by size */
+    prun__pairs *within;        /* of each cluster: PRUN__COUPLES; NULL: they have one model each */
     char *memory;
     int64_t room; /* bytes per worker */
     double *values;
@@ -20045,6 +20069,8 @@ static double prun__statistic_difference(const prun__resampler *r, prun__models 
     if (!m->code[PRUN__OTHER]) return value;
     m->code[PRUN__X] = m->code[PRUN__OTHER];
     m->level[PRUN__X] = m->level[PRUN__OTHER];
+    m->copied[PRUN__X_Y] = m->copied[PRUN__OTHER_Y];
+    m->copied[PRUN__X_CONTROL] = m->copied[PRUN__OTHER_CONTROL];
     return value - prun__statistic(m, &r->options, arena);
 }
 
@@ -20059,47 +20085,72 @@ static int32_t *prun__codes_copy_rows(const int32_t *from, const int32_t *source
     return to;
 }
 
-/* Draws r->clusters clusters with replacement and lists their rows; returns the number of rows.
-   Rows stay in ascending order, so that copies of a row are adjacent. */
-static int64_t prun__clusters_draw(const prun__resampler *r, uint64_t draw, int32_t *source,
-                                   int32_t *copy, double *self_pairs, prun__arena arena) {
-    int32_t *times = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *times), t;
-    int64_t i, n = 0;
+/* Where the rows of a cluster begin in by_cluster. */
+static int64_t prun__cluster_start(const prun__resampler *r, int64_t cluster) {
+    return cluster > 0 ? r->ends[cluster - 1] : 0;
+}
+
+/* Draws r->clusters clusters with replacement: how many times each. */
+static void prun__clusters_draw(const prun__resampler *r, uint64_t draw, int32_t *times) {
+    int64_t i;
     memset(times, 0, (size_t)r->clusters * sizeof *times);
     for (i = 0; i < r->clusters; i++)
         times[prun__random_below(
             prun_random_bits(r->options.seed, PRUN__STREAM_BOOTSTRAP + draw, (uint64_t)i),
             r->clusters)]++;
-    *self_pairs = 0.0;
-    for (i = 0; i < r->models.n; i++) {
-        const double k = (double)times[r->cluster[i]];
-        *self_pairs += k * (k - 1.0) / 2.0;
+}
+
+/* Lists the rows of the drawn clusters and returns their number. Rows stay in ascending order, so
+   that copies of a row are adjacent. */
+static int64_t prun__clusters_list(const prun__resampler *r, const int32_t *times, int32_t *source,
+                                   int32_t *copy) {
+    int64_t i, n = 0;
+    int32_t t;
+    for (i = 0; i < r->models.n; i++)
         for (t = 0; t < times[r->cluster[i]]; t++) {
             source[n] = (int32_t)i;
             copy[n++] = t;
         }
-    }
     return n;
+}
+
+/* Counts the pairs of models of two copies of one cluster: each model with its own copy, and every
+   pair within the cluster twice. */
+static void prun__copies_count(const prun__resampler *r, const int32_t *times,
+                               prun__pairs *copied) {
+    int64_t c;
+    int32_t i;
+    memset(copied, 0, PRUN__COUPLES * sizeof *copied);
+    for (c = 0; c < r->clusters; c++) {
+        const double copies = 0.5 * (double)times[c] * ((double)times[c] - 1.0);
+        const double models = (double)(r->ends[c] - prun__cluster_start(r, c));
+        for (i = 0; i < PRUN__COUPLES && copies > 0.0; i++) {
+            copied[i].all += copies * models;
+            copied[i].tied_x += copies * models;
+            copied[i].tied_y += copies * models;
+            copied[i].tied_both += copies * models;
+            if (r->within)
+                prun__pairs_add(&copied[i], 2.0 * copies, &r->within[c * PRUN__COUPLES + i]);
+        }
+    }
 }
 
 /* The statistic of one bootstrap resample: clusters of models, drawn with replacement. */
 static double prun__bootstrap_run(const prun__resampler *r, uint64_t draw, prun__arena arena) {
     prun__models m = r->models;
+    int32_t *times = (int32_t *)prun__arena_get(&arena, r->clusters, sizeof *times);
     int32_t *source = (int32_t *)prun__arena_get(&arena, r->capacity, sizeof *source);
     int32_t *copy = (int32_t *)prun__arena_get(&arena, r->capacity, sizeof *copy);
     int64_t i;
+    prun__clusters_draw(r, draw, times);
     m.range = r->capacity;
     m.source = source;
     m.copy = copy;
-    m.n = prun__clusters_draw(r, draw, source, copy, &m.self_pairs, arena);
+    m.n = prun__clusters_list(r, times, source, copy);
+    prun__copies_count(r, times, m.copied);
     for (i = 0; i < PRUN__AXES + m.axes; i++)
         m.code[i] = prun__codes_copy_rows(r->models.code[i], source, m.n, &arena);
     return prun__statistic_difference(r, &m, source, arena);
-}
-
-/* Where the rows of a cluster begin in by_cluster. */
-static int64_t prun__cluster_start(const prun__resampler *r, int64_t cluster) {
-    return cluster > 0 ? r->ends[cluster - 1] : 0;
 }
 
 /* Draws a permutation: row i gets the target of row source[i]. Clusters are exchanged only with
@@ -20169,6 +20220,53 @@ static void prun__clusters_find(prun__resampler *r, prun__arena *arena) {
     }
     prun__codes_sort(size, n + 1, r->clusters, NULL, r->by_size, counts);
     r->capacity = r->scheme == PRUN__BOOTSTRAP ? prun__size_product(r->clusters, largest) : n;
+}
+
+/* Counts the pairs within one cluster, for the variables of a tau. Small clusters are compared
+   model by model, because the general algorithm takes time for all codes. */
+static void prun__within_task(void *argument, int64_t cluster, int64_t worker) {
+    const prun__resampler *r = (const prun__resampler *)argument;
+    const int32_t *rows = r->by_cluster + prun__cluster_start(r, cluster);
+    const int64_t n = r->ends[cluster] - prun__cluster_start(r, cluster);
+    int64_t i, j;
+    int32_t k;
+    for (k = 0; k < PRUN__COUPLES; k++) {
+        const int32_t *x = r->models.code[prun__couples[k][0]];
+        const int32_t *y = r->models.code[prun__couples[k][1]];
+        prun__pairs *p = &r->within[cluster * PRUN__COUPLES + k];
+        prun__arena arena;
+        if (!x || !y) continue;
+        arena.at = r->memory + worker * r->room;
+        if (n > 64) {
+            int32_t *u = prun__codes_copy_rows(x, rows, n, &arena);
+            int32_t *v = prun__codes_copy_rows(y, rows, n, &arena);
+            *p = prun__pairs_count(u, v, n, r->models.range, arena);
+            continue;
+        }
+        for (i = 0; i < n; i++)
+            for (j = 0; j < i; j++) {
+                const int32_t xi = x[rows[i]], xj = x[rows[j]], yi = y[rows[i]], yj = y[rows[j]];
+                p->all += 1.0;
+                p->tied_x += xi == xj;
+                p->tied_y += yi == yj;
+                p->tied_both += xi == xj && yi == yj;
+                p->discordant += (xi < xj && yi > yj) || (xi > xj && yi < yj);
+            }
+    }
+}
+
+/* Counts the pairs within all clusters, if the statistic is a tau and clusters have several models;
+   needs r->memory. */
+static prun_status prun__within_count(prun_context *context, prun__resampler *r) {
+    if (r->scheme != PRUN__BOOTSTRAP || r->clusters == r->models.n ||
+        r->options.statistic > PRUN_STATISTIC_PARTIAL_TAU)
+        return PRUN_OK;
+    r->within = (prun__pairs *)prun__alloc(context, r->clusters, PRUN__COUPLES * sizeof *r->within,
+                                           "resampling");
+    if (!r->within) return PRUN_ERR_MEMORY;
+    memset(r->within, 0, (size_t)r->clusters * PRUN__COUPLES * sizeof *r->within);
+    prun__for(context, prun__within_task, r, r->clusters);
+    return PRUN_OK;
 }
 
 PRUNDEF prun_resampling_options prun_resampling_resolved(const prun_resampling_options *options) {
@@ -20242,8 +20340,9 @@ static prun_status prun__resampling_run(prun_context *context, prun__scheme sche
         r.memory = (char *)prun__alloc(
             context, prun__size_product(PRUN__MIN(threads, items), r.room), 1, "resampling");
         r.values = *values = (double *)prun__alloc(context, items, sizeof(double), "resampling");
-        if (r.memory && r.values) prun__for(context, prun__resample_task, &r, items);
-        else status = PRUN_ERR_MEMORY;
+        status = r.memory && r.values ? prun__within_count(context, &r) : PRUN_ERR_MEMORY;
+        if (status == PRUN_OK) prun__for(context, prun__resample_task, &r, items);
+        prun__free(context, r.within);
         prun__free(context, r.memory);
     }
     prun__free(context, block);

@@ -220,6 +220,140 @@ static void bootstrap_of_clusters(void) {
     CHECK_CLOSE(clusters.bias, 0, 0.01, 0);
 }
 
+/* A resample of clusters, and its taus by definition: models of different copies of one cluster do
+   not form pairs. */
+typedef struct resample {
+    int n, cluster[24], copy[24];
+    double value[4][24]; /* measure, target, control, other measure */
+} resample;
+
+static double tau_by_definition(const resample *r, int u, int v, int corrected) {
+    const double *x = r->value[u], *y = r->value[v];
+    double all = 0, score = 0, untied_x = 0, untied_y = 0;
+    int i, j;
+    for (i = 0; i < r->n; i++) {
+        for (j = 0; j < i; j++) {
+            const double product = (x[i] - x[j]) * (y[i] - y[j]);
+            if (r->cluster[i] == r->cluster[j] && r->copy[i] != r->copy[j]) continue;
+            all++;
+            score += (product > 0) - (product < 0);
+            untied_x += x[i] != x[j];
+            untied_y += y[i] != y[j];
+        }
+    }
+    return score / (corrected ? sqrt(untied_x * untied_y) : all);
+}
+
+static double partial_by_definition(const resample *r, int u) {
+    const double uy = tau_by_definition(r, u, 1, 1), uz = tau_by_definition(r, u, 2, 1);
+    const double yz = tau_by_definition(r, 1, 2, 1), rest = (1 - uz * uz) * (1 - yz * yz);
+    return rest > 1e-12 ? (uy - uz * yz) / sqrt(rest) : NAN;
+}
+
+/* The means of taus, and of their differences to another measure's, over all 27 draws of three
+   clusters (of 1, 3 and 4 models, with ties) against the means of many resamples. */
+static void bootstrap_of_few_clusters(void) {
+    enum { N = 8, DRAWS = 40000, KINDS = 3 };
+    static const int cluster_of[N] = {0, 1, 1, 1, 2, 2, 2, 2};
+    double value[4][N], cluster[N], want[2][KINDS], defined[2][KINDS];
+    prun_resampling_options o;
+    prun_interval got[2];
+    prun_sample s;
+    int draw, i, k, t, v, d;
+    for (i = 0; i < N; i++) {
+        for (v = 0; v < 4; v++) {
+            value[v][i] = floor((3 + v) * uniform(61 + v, i)) + (v == 2 ? 0.1 * i : 0);
+        }
+        cluster[i] = cluster_of[i];
+    }
+    memset(want, 0, sizeof want);
+    memset(defined, 0, sizeof defined);
+    for (draw = 0; draw < 27; draw++) {
+        const int drawn[3] = {draw % 3, draw / 3 % 3, draw / 9};
+        resample r;
+        r.n = 0;
+        for (k = 0; k < 3; k++) {
+            for (t = 0, i = 0; i < k; i++) {
+                t += drawn[i] == drawn[k];
+            }
+            for (i = 0; i < N; i++) {
+                if (cluster_of[i] != drawn[k]) continue;
+                r.cluster[r.n] = cluster_of[i];
+                r.copy[r.n] = t;
+                for (v = 0; v < 4; v++) {
+                    r.value[v][r.n] = value[v][i];
+                }
+                r.n++;
+            }
+        }
+        for (k = 0; k < KINDS; k++) {
+            const double own =
+                k < 2 ? tau_by_definition(&r, 0, 1, k) : partial_by_definition(&r, 0);
+            const double other =
+                k < 2 ? tau_by_definition(&r, 3, 1, k) : partial_by_definition(&r, 3);
+            const double x[2] = {own, own - other};
+            for (d = 0; d < 2; d++) {
+                want[d][k] += x[d] == x[d] ? x[d] : 0;
+                defined[d][k] += x[d] == x[d];
+            }
+        }
+    }
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = N;
+    s.measure = value[0];
+    s.target = value[1];
+    s.control = value[2];
+    s.cluster = cluster;
+    o.resamples = DRAWS;
+    for (k = 0; k < KINDS; k++) {
+        o.statistic = (prun_statistic)k;
+        CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &got[0]), PRUN_OK);
+        CHECK_STATUS(prun_compare(&test_context, &s, value[3], &o, &got[1]), PRUN_OK);
+        for (d = 0; d < 2; d++) {
+            const double share = defined[d][k] / 27;
+            CHECK(share > 0.5);
+            CHECK_CLOSE((double)got[d].used / DRAWS, share, 5 * sqrt(0.25 / DRAWS), 0);
+            CHECK_CLOSE(got[d].estimate + got[d].bias, want[d][k] / defined[d][k],
+                        5 * got[d].standard_error / sqrt((double)got[d].used), 0);
+        }
+    }
+}
+
+/* Two clusters of 100 models, where another algorithm counts the pairs within them: a resample
+   has the tau of the first one, of the second one, or of all models. */
+static void bootstrap_of_large_clusters(void) {
+    enum { N = 200 };
+    double x[N], y[N], cluster[N];
+    prun_resampling_options o;
+    prun_interval got;
+    prun_sample s;
+    prun_kendall within[2], both;
+    int i;
+    for (i = 0; i < N; i++) {
+        x[i] = floor(20 * uniform(71, i));
+        y[i] = x[i] * (i < N / 2 ? 1 : -1) + floor(20 * uniform(72, i));
+        cluster[i] = i < N / 2;
+    }
+    CHECK_STATUS(prun_kendall_tau(&test_context, x, y, N / 2, &within[0]), PRUN_OK);
+    CHECK_STATUS(prun_kendall_tau(&test_context, x + N / 2, y + N / 2, N / 2, &within[1]), PRUN_OK);
+    CHECK_STATUS(prun_kendall_tau(&test_context, x, y, N, &both), PRUN_OK);
+    memset(&o, 0, sizeof o);
+    memset(&s, 0, sizeof s);
+    s.n = N;
+    s.measure = x;
+    s.target = y;
+    s.cluster = cluster;
+    o.statistic = PRUN_STATISTIC_TAU_A;
+    o.level = 0.9;
+    CHECK_STATUS(prun_bootstrap(&test_context, &s, &o, &got), PRUN_OK);
+    /* a quarter of the draws each: one cluster twice, or the other; else both */
+    CHECK_CLOSE(got.lower, within[1].tau_a, 1e-12, 0);
+    CHECK_CLOSE(got.upper, within[0].tau_a, 1e-12, 0);
+    CHECK_CLOSE(got.estimate + got.bias,
+                0.25 * (within[0].tau_a + within[1].tau_a) + 0.5 * both.tau_a, 0.03, 0);
+}
+
 /* Against all 720 permutations, and against SciPy's exact p. */
 static void permutation_of_six(void) {
     prun_resampling_options o;
@@ -319,10 +453,11 @@ static void resampling_undefined(void) {
 }
 
 static const test_case cases[] = {
-    TEST_CASE(infinite_custom_statistic), TEST_CASE(resampling_every_statistic),
-    TEST_CASE(resampling_with_threads),   TEST_CASE(bootstrap_coverage),
-    TEST_CASE(bootstrap_of_clusters),     TEST_CASE(permutation_of_six),
-    TEST_CASE(comparison_of_measures),    TEST_CASE(holm_by_hand),
+    TEST_CASE(infinite_custom_statistic),   TEST_CASE(resampling_every_statistic),
+    TEST_CASE(resampling_with_threads),     TEST_CASE(bootstrap_coverage),
+    TEST_CASE(bootstrap_of_clusters),       TEST_CASE(bootstrap_of_few_clusters),
+    TEST_CASE(bootstrap_of_large_clusters), TEST_CASE(permutation_of_six),
+    TEST_CASE(comparison_of_measures),      TEST_CASE(holm_by_hand),
     TEST_CASE(resampling_undefined),
 };
 
