@@ -1046,16 +1046,19 @@ typedef struct prun_prune_options {
     int32_t include_biases, include_norms; /* 1: they are prunable too */
     const float *score;      /* one per prunable weight, in the order of the tensors: those with the
                             smallest scores are pruned first, ties broken by smaller |w| [|w|];
-                            infinite ones are allowed */
+                            infinite ones are allowed, NaN is PRUN_ERR_NONFINITE; not with
+                            PRUN_PRUNE_RANDOM */
     int64_t score_count;     /* number of scores: prun_prunable_count */
-    int64_t grid;            /* n: kept fractions i/n for i = 0 .. n [100] */
+    int64_t grid;            /* n: kept fractions i/n for i = 0 .. n, n up to 2^24 [100] */
     const double *fractions; /* instead of the grid: strictly increasing, in [0, 1] [none] */
     int64_t fraction_count;
-    double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [only 0.1]; DBL_MIN for none */
-    int64_t beta_count;          /* [those before the first 0] */
-    int64_t repetitions;         /* PRUN_PRUNE_RANDOM: permutations whose mean loss is taken [5] */
-    int64_t resamples;           /* bootstrap resamples for the 95 % interval [0: none] */
-    uint64_t seed;               /* PRUN_PRUNE_RANDOM, and resampling */
+    double beta[PRUN_MAX_BETAS]; /* tolerances on the loss [only 0.1] */
+    int64_t beta_count;          /* [those before the first 0; for no tolerance give a count, or
+                                DBL_MIN as beta] */
+    int64_t repetitions;         /* PRUN_PRUNE_RANDOM: permutations whose mean loss is taken, up to
+                                2^20 [5] */
+    int64_t resamples; /* bootstrap resamples for the 95 % interval, 2 to 2^20 [0: none] */
+    uint64_t seed;     /* PRUN_PRUNE_RANDOM, and resampling */
     /* Called as candidates are decided; non-zero stops with PRUN_ERR_CANCELLED. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *user;
@@ -1068,10 +1071,10 @@ PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options
 typedef struct prun_prunability_answer {
     double beta, threshold; /* base loss + beta |base loss| */
     double kept_fraction;   /* the measure: smallest feasible candidate */
-    int64_t kept;           /* weights kept there */
-    double loss;            /* there */
-    double lower, upper;    /* 95 % percentile interval, which need not be centred on the answer */
-    double standard_error;  /* of kept_fraction; all three NaN without resamples */
+    int64_t kept;          /* weights kept there; of few weights, several candidates keep as many */
+    double loss;           /* there */
+    double lower, upper;   /* 95 % percentile interval, which need not be centred on the answer */
+    double standard_error; /* of kept_fraction; all three NaN without resamples */
 } prun_prunability_answer;
 
 /* Result of prun_prunability_search. */
@@ -1084,7 +1087,8 @@ typedef struct prun_prunability {
     double passes; /* sample evaluations spent / samples, the base loss included */
 } prun_prunability;
 
-/* Weights kept at grid point i of n out of `count`: (2 i count + n) / (2 n) in integers. */
+/* Weights kept at grid point i of n out of `count`: (2 i count + n) / (2 n) in integers, for
+   0 <= i <= n, n from 1 to 2^24 and counts up to 2^31. */
 PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count);
 /* Weights kept of `count` at a fraction in [0, 1]: the product rounded to the nearest integer, half
    up. A product within rounding error of a half is treated as a half, so that i/n as a double keeps
@@ -1094,20 +1098,23 @@ PRUNDEF int64_t prun_kept_count_at(double fraction, int64_t count);
 PRUNDEF prun_status prun_prunable_count(const prun_objective *objective,
                                         const prun_prune_options *options, int64_t *count);
 
-/* Prunability, Definition 1: the smallest candidate whose loss is at most (1 + beta) times the
-   unpruned loss. The candidates are i/grid, or options->fractions, and 1, which always qualifies.
-   The answer is exact for them; no monotonicity is assumed. Ties in |w| go by flat index: the lower
-   index is kept first. options NULL: defaults. Needs level 1. Cost by magnitude: 8 to 25 passes for
-   101 candidates in our tests. At random 30 to 140 passes, the more the larger the loss, because a
+/* Prunability, Definition 1: the smallest candidate whose loss is at most the unpruned loss plus
+   beta times its absolute value. A loss that is larger by less than 1e-12 of this threshold
+   counts as equal, because sums are rounded; one that is not finite does not qualify. The
+   candidates are i/grid, or options->fractions, and 1, which always qualifies. The answer is
+   exact for them; no monotonicity is assumed. Ties in |w| go by flat index: the lower index is
+   kept first. options NULL: defaults. Needs level 1. Cost by magnitude: 8 to 25 passes for 101
+   candidates in our tests. At random 30 to 140 passes, the more the larger the loss, because a
    small loss is exceeded after a few samples. Where losses may be negative: a pass per candidate
-   and repetition. options->resamples adds an interval: the samples are resampled with replacement
-   that many times (bootstrap; 1,000 is a common choice), and the answer is found anew each time.
-   Weights, scores and permutations stay as they are. Only candidates near the answer are evaluated
-   again: downwards until three in a row are clearly decided, upwards until one is, that is, until
-   the mean loss lies at least five standard errors from the threshold, or at least eight losses are
-   not finite. Takes one pass per such candidate and repetition. This function and all below change
-   the weights while they run. Unless stated otherwise, they restore them bit for bit. One objective
-   serves one call at a time, and so do objectives that share weights. */
+   and repetition. options->resamples adds an interval: the samples are resampled with
+   replacement that many times (bootstrap; 1,000 is a common choice), and the answer is found
+   anew each time. Weights, scores and permutations stay as they are. Only candidates near the
+   answer are evaluated again: downwards until three in a row are clearly decided, upwards until
+   one is, that is, until the mean loss lies at least five standard errors from the threshold, or
+   at least eight losses are not finite. Takes one pass per such candidate and repetition. This
+   function and all below change the weights while they run. Unless stated otherwise, they
+   restore them bit for bit. One objective serves one call at a time, and so do objectives that
+   share weights. */
 PRUNDEF prun_status prun_prunability_search(const prun_objective *objective,
                                             const prun_prune_options *options,
                                             prun_prunability *result);
@@ -1132,7 +1139,8 @@ PRUNDEF prun_status prun_prune_layer_fractions(const prun_objective *objective,
 
 /* Loss when only one layer is pruned: losses[t n + i] is the mean loss with the t-th prunable
    tensor at the i-th of n candidates (grid + 1, or fraction_count) and everything else untouched.
-   scope and beta are not used. Needs level 1; prunable tensors x n passes. */
+   scope and beta are not used. After a failure, set up to where it stopped. Needs level 1; prunable
+   tensors x n passes. */
 PRUNDEF prun_status prun_loss_curve_by_layer(const prun_objective *objective,
                                              const prun_prune_options *options, double *losses);
 
@@ -1179,7 +1187,8 @@ PRUNDEF prun_status prun_perturb(const prun_objective *objective, double radius,
                                  const prun_perturb_options *options);
 /* Mean loss over the draws at each of `count` radii; the same random numbers at all of them. Also
    its standard errors over draws (NaN with one draw) and mean error rates; either may be NULL. A
-   loss that is not finite is reported as it is. Needs level 1. Cost: a pass per radius and draw. */
+   loss that is not finite is reported as it is. After a failure, set up to where it stopped. Needs
+   level 1. Cost: a pass per radius and draw. */
 PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, const double *radii,
                                             int64_t count, const prun_perturb_options *options,
                                             double *losses, double *standard_errors,
@@ -1187,8 +1196,8 @@ PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, con
 /* The same at `count` kept fractions in [0, 1]: noise on the weights that magnitude pruning would
    remove there, of the Euclidean norm of what it would remove (paper, figures 2 and 5: pruning
    against random perturbation of the same size). Compare it with prun_loss_curve at the same
-   fractions. options->fraction, norm and match_norm are not used. Needs level 1. Cost: a pass per
-   fraction and draw. */
+   fractions. options->fraction, norm and match_norm are not used. After a failure, set up to where
+   it stopped. Needs level 1. Cost: a pass per fraction and draw. */
 PRUNDEF prun_status prun_same_size_curve(const prun_objective *objective, const double *fractions,
                                          int64_t count, const prun_perturb_options *options,
                                          double *losses, double *standard_errors,
@@ -1764,7 +1773,8 @@ typedef struct prun_measure_options {
     int64_t grid;                          /* of kept fractions [100] */
     const double *fractions; /* kept fractions of your own, as in prun_prune_options [none] */
     int64_t fraction_count;
-    int64_t resamples;   /* bootstrap resamples for standard errors of prunability [0: none] */
+    int64_t resamples;   /* bootstrap resamples for standard errors of prunability, except that of
+                            random pruning, whose error is over its permutations [0: none] */
     int64_t repetitions; /* of random pruning [5] */
     int64_t draws;       /* of noise, and random vectors of the trace and of curvature's diagonal
                             [10] */
@@ -12191,7 +12201,7 @@ PRUNDEF int64_t prun_kept_count(int64_t i, int64_t n, int64_t count) {
    makes up for both, so that ties are rounded up as in prun_kept_count. */
 PRUNDEF int64_t prun_kept_count_at(double fraction, int64_t count) {
     const double kept = floor(fraction * (double)count * (1.0 + 2.0 * DBL_EPSILON) + 0.5);
-    return kept < (double)count ? (int64_t)kept : count;
+    return !(kept < (double)count) ? count : kept > 0.0 ? (int64_t)kept : 0;
 }
 
 /* Noise that is added to the ranked weights instead of pruning them. */
@@ -12260,7 +12270,7 @@ PRUNDEF prun_prune_options prun_prune_resolved(const prun_prune_options *options
 /* Fails unless kept_fraction is in [0, 1]. */
 static prun_status prun__kept_check(prun_context *context, double kept_fraction) {
     if (kept_fraction >= 0.0 && kept_fraction <= 1.0) return PRUN_OK;
-    return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: kept fraction %g is not in [0, 1]",
+    return prun__fail(context, PRUN_ERR_ARGUMENT, "pruning: kept fraction %.17g is not in [0, 1]",
                       kept_fraction);
 }
 
@@ -12271,7 +12281,7 @@ static prun_status prun__kept_list_check(prun_context *context, const double *fr
     for (i = 0; i < count; i++)
         if (!(fractions[i] >= 0.0 && fractions[i] <= 1.0))
             return prun__fail(context, PRUN_ERR_ARGUMENT,
-                              "pruning: fractions[%lld]: kept fraction %g is not in [0, 1]",
+                              "pruning: fractions[%lld]: kept fraction %.17g is not in [0, 1]",
                               (long long)i, fractions[i]);
     return PRUN_OK;
 }
@@ -12288,7 +12298,7 @@ static prun_status prun__fractions_check(prun_context *context, const prun_prune
     for (i = 1; i < p->fraction_count; i++)
         if (!(p->fractions[i] > p->fractions[i - 1]))
             return prun__fail(context, PRUN_ERR_ARGUMENT,
-                              "pruning: fractions[%lld] is %g, not above the %g before it",
+                              "pruning: fractions[%lld] is %.17g, not above the %.17g before it",
                               (long long)i, p->fractions[i], p->fractions[i - 1]);
     return PRUN_OK;
 }
@@ -12309,6 +12319,10 @@ static prun_status prun__prune_check(const prun_objective *o, const prun_prune_o
     if (p->score && p->method == PRUN_PRUNE_RANDOM)
         return prun__fail(context, PRUN_ERR_ARGUMENT,
                           "pruning: score and PRUN_PRUNE_RANDOM exclude each other");
+    if (!p->score && p->score_count != 0)
+        return prun__fail(context, PRUN_ERR_ARGUMENT,
+                          "pruning: score_count is %lld, but score is NULL",
+                          (long long)p->score_count);
     if (p->repetitions < 1 || p->repetitions > (1 << 20) || p->resamples < 0 || p->resamples == 1 ||
         p->resamples > (1 << 20))
         return prun__fail(
@@ -12362,6 +12376,14 @@ static int64_t prun__segment_start(const prun__search *s, int64_t segment) {
     return s->start[segment];
 }
 
+/* A score as a sort key: -0 becomes +0. The bits are compared, because arithmetic may flush
+   subnormal scores to zero. */
+static float prun__score_key(float score) {
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits);
+    return bits == 0x80000000u ? 0.0f : score;
+}
+
 /* Order of one segment: by score, then magnitude, then the lower index; or a random permutation. */
 static void prun__segment_make_order(prun__search *s, int64_t repetition, int64_t segment,
                                      float *keys, int64_t *order, int64_t *scratch) {
@@ -12377,7 +12399,7 @@ static void prun__segment_make_order(prun__search *s, int64_t repetition, int64_
         for (i = 0; i < n; i++) keys[i] = fabsf(s->saved[from + i]);
         prun__keys_sort_descending(keys, n, order, scratch);
         for (i = 0; s->options.score && i < n; i++)
-            keys[i] = s->options.score[from + i] + 0.0f; /* -0 becomes +0 */
+            keys[i] = prun__score_key(s->options.score[from + i]);
         if (s->options.score) prun__order_sort_descending(keys, n, order, scratch);
     }
     for (i = 0; i < n; i++) to[i] = (int32_t)(from + order[i]);
@@ -12566,6 +12588,16 @@ static int64_t prun__point_kept(const prun__search *s, int64_t i, int64_t n) {
                                 : prun_kept_count(i, s->options.grid, n);
 }
 
+/* Whether candidates i and k prune the same weights. */
+static int prun__point_is_same(const prun__search *s, int64_t i, int64_t k) {
+    int64_t g;
+    for (g = 0; g < s->segments; g++) {
+        const int64_t n = prun__segment_start(s, g + 1) - prun__segment_start(s, g);
+        if (prun__point_kept(s, i, n) != prun__point_kept(s, k, n)) return 0;
+    }
+    return 1;
+}
+
 /* Sets the objective's weights to candidate i of a repetition, or to that draw of the noise. */
 static void prun__candidate_apply(prun__search *s, int64_t repetition, int64_t i) {
     int64_t g;
@@ -12600,30 +12632,63 @@ static double prun__mean_loss(const prun__search *s) {
     return total / ((double)m * (double)s->options.repetitions);
 }
 
+/* Whether a mean loss is within the tolerance. The slack covers the rounding of sums, so that equal
+   losses are equal in whatever order they are added up. */
+static int prun__is_tolerated(double loss, double threshold) {
+    return fabs(loss) <= DBL_MAX && loss <= threshold + 1e-12 * fabs(threshold);
+}
+
+/* Checks the losses of all samples against the sum that the callback returned with them. */
+static prun_status prun__losses_check(const prun__search *s, const double *losses, double told) {
+    double sum = 0.0, size = 0.0;
+    int64_t i;
+    for (i = 0; i < s->o->samples; i++) {
+        sum += losses[i];
+        size += fabs(losses[i]);
+    }
+    if (!(fabs(told) <= DBL_MAX) && !(fabs(sum) <= DBL_MAX)) return PRUN_OK;
+    if (!(fabs(sum - told) <= 1e-5 * size))
+        return prun__fail(s->context, PRUN_ERR_CALLBACK,
+                          "loss callback: the losses add up to %g, but sum is %g", sum, told);
+    return PRUN_OK;
+}
+
+/* Evaluates all samples with the current weights. */
+static prun_status prun__losses_run(prun__search *s, double *losses, int64_t *wrong) {
+    double told = PRUN__NAN;
+    int64_t i;
+    for (i = 0; i < s->o->samples; i++) losses[i] = PRUN__NAN;
+    PRUN__TRY(prun__objective_loss(s->o, NULL, s->o->samples, losses, &told, wrong));
+    s->evaluations += s->o->samples;
+    return prun__losses_check(s, losses, told);
+}
+
 /* A loss as a sort key: NaN and overflow count as hardest, negative losses as 0. */
 static float prun__hardness(double loss) {
     if (!(loss <= 3e38)) return 3e38f;
     return loss > 0.0 ? (float)loss : 0.0f;
 }
 
+/* Negative losses of a nonnegative objective down to here are taken for rounding. */
+#define PRUN__LEAST_LOSS -1e-6
+
 /* Evaluates the unpruned weights: their mean loss, and the hardness of every sample. */
 static prun_status prun__base_run(prun__search *s, double *base) {
     const int64_t m = s->o->samples;
-    double sum = 0.0, size = 0.0, told = PRUN__NAN;
+    double sum = 0.0;
     int64_t i;
-    for (i = 0; i < m; i++) s->losses[i] = PRUN__NAN;
-    PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses, &told, NULL));
-    s->evaluations += m;
-    for (i = 0; i < m; i++) {
-        sum += s->losses[i];
-        size += fabs(s->losses[i]);
-    }
+    PRUN__TRY(prun__losses_run(s, s->losses, NULL));
+    for (i = 0; i < m; i++) sum += s->losses[i];
     if (!(fabs(sum) <= 1e300))
         return prun__fail(s->context, PRUN_ERR_NONFINITE, "the unpruned loss is not finite");
-    if (!(fabs(sum - told) <= 1e-5 * size))
-        return prun__fail(s->context, PRUN_ERR_CALLBACK,
-                          "loss callback: the losses add up to %g, but sum is %g", sum, told);
-    for (i = 0; i < m; i++) s->hardness[i] = prun__hardness(s->losses[i]);
+    for (i = 0; i < m; i++) {
+        if (s->o->nonnegative && s->losses[i] < PRUN__LEAST_LOSS)
+            return prun__fail(s->context, PRUN_ERR_CALLBACK,
+                              "loss callback: the loss of sample %lld is %g, but the objective is "
+                              "nonnegative",
+                              (long long)i, s->losses[i]);
+        s->hardness[i] = prun__hardness(s->losses[i]);
+    }
     *base = sum / (double)m;
     return PRUN_OK;
 }
@@ -12699,7 +12764,7 @@ static prun_status prun__candidate_run(prun__search *s, int64_t i, double thresh
         }
     }
     *mean = prun__mean_loss(s);
-    *rejected = !(*mean <= threshold);
+    *rejected = !prun__is_tolerated(*mean, threshold);
     return PRUN_OK;
 }
 
@@ -12749,7 +12814,7 @@ static int64_t prun__kept_total(const prun__search *s, int64_t i) {
 static void prun__answer_set(const prun__search *s, int64_t i, double loss, int32_t b,
                              prun_prunability *result) {
     prun_prunability_answer *answer = &result->answer[b];
-    answer->kept_fraction = prun__point_fraction(s, i);
+    answer->kept_fraction = prun__point_fraction(s, i) + 0.0; /* -0 becomes +0 */
     answer->kept = prun__kept_total(s, i);
     answer->loss = loss;
 }
@@ -12771,27 +12836,36 @@ typedef struct prun__nearby {
     double factor;  /* tolerated loss / unpruned loss, over all samples */
 } prun__nearby;
 
-/* Evaluates candidate i unless that was already done. */
-static prun_status prun__nearby_run(prun__nearby *w, int64_t i) {
-    prun__search *s = w->s;
-    const int64_t m = s->o->samples;
-    int64_t r, k;
-    double ignored;
-    if (w->row[i]) return PRUN_OK;
-    w->row[i] = (double *)prun__alloc_zero(s->context, m, sizeof(double), "pruning");
-    if (!w->row[i]) return PRUN_ERR_MEMORY;
-    for (r = 0; r < s->options.repetitions; r++) {
-        prun__candidate_apply(s, r, i);
-        PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses, &ignored, NULL));
-        s->evaluations += m;
-        for (k = 0; k < m; k++) /* running mean: exact if the repetitions agree */
-            w->row[i][k] += (s->losses[k] - w->row[i][k]) / (double)(r + 1);
-    }
+/* Reports that time passed; fails if the caller stops. */
+static prun_status prun__nearby_progress(const prun__nearby *w, int64_t i) {
+    const prun__search *s = w->s;
     if (s->options.progress && s->options.progress(s->options.user, w->points, w->points))
         return prun__fail(s->context, PRUN_ERR_CANCELLED,
                           "cancelled while resampling around kept fraction %g",
                           prun__point_fraction(s, i));
     return PRUN_OK;
+}
+
+/* Sets the losses of candidate i, unless that was already done. neighbour: one that has its losses
+   and may prune the same weights, or -1. */
+static prun_status prun__nearby_run(prun__nearby *w, int64_t i, int64_t neighbour) {
+    prun__search *s = w->s;
+    const int64_t m = s->o->samples;
+    int64_t r, k;
+    if (w->row[i]) return PRUN_OK;
+    w->row[i] = (double *)prun__alloc_zero(s->context, m, sizeof(double), "pruning");
+    if (!w->row[i]) return PRUN_ERR_MEMORY;
+    if (neighbour >= 0 && w->row[neighbour] && prun__point_is_same(s, i, neighbour)) {
+        memcpy(w->row[i], w->row[neighbour], (size_t)m * sizeof(double));
+        return PRUN_OK;
+    }
+    for (r = 0; r < s->options.repetitions; r++) {
+        prun__candidate_apply(s, r, i);
+        PRUN__TRY(prun__losses_run(s, s->losses, NULL));
+        for (k = 0; k < m; k++) /* running mean: exact if the repetitions agree */
+            w->row[i][k] += (s->losses[k] - w->row[i][k]) / (double)(r + 1);
+    }
+    return prun__nearby_progress(w, i);
 }
 
 /* With this many non-finite losses, at most a fraction exp(-8) of all resamples contains none. */
@@ -12823,12 +12897,13 @@ static prun_status prun__nearby_make(prun__nearby *w, int64_t at, int64_t *low, 
     int64_t i, clear = 0;
     *low = *high = at;
     for (i = at - 1; i >= 0 && clear < PRUN__IN_A_ROW; i--) {
-        PRUN__TRY(prun__nearby_run(w, i));
-        clear = prun__nearby_side(w, i) > 0 ? clear + 1 : 0;
+        PRUN__TRY(prun__nearby_run(w, i, i + 1));
+        if (prun__nearby_side(w, i) <= 0) clear = 0;
+        else if (clear == 0 || !prun__point_is_same(s, i, i + 1)) clear++;
         if (clear == 0) *low = i;
     }
     for (i = at; prun__point_fraction(s, i) < 1.0; i++) {
-        PRUN__TRY(prun__nearby_run(w, i));
+        PRUN__TRY(prun__nearby_run(w, i, i - 1));
         if (prun__nearby_side(w, i) < 0) break;
     }
     *high = i;
@@ -12844,16 +12919,20 @@ static int prun__nearby_tolerates(const prun__nearby *w, int64_t i) {
         sum += w->row[i][w->drawn[k]];
         base += w->base[w->drawn[k]];
     }
-    return sum <= base + w->beta * fabs(base); /* `base` can have another sign than base_loss */
+    /* `base` can have another sign than base_loss */
+    return prun__is_tolerated(sum, base + w->beta * fabs(base));
 }
 
+/* Additions between two calls of the progress callback: some milliseconds. */
+#define PRUN__RESAMPLED_AT_ONCE 4000000
+
 /* Finds the answer for `resamples` resamples of the samples: sets its interval and error. */
-static void prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t high,
-                                  prun_prunability_answer *answer) {
+static prun_status prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t high,
+                                         prun_prunability_answer *answer) {
     const prun__search *s = w->s;
     const int64_t m = s->o->samples, n = s->options.resamples;
     double mean = 0.0, squares = 0.0, seen = 0.0;
-    int64_t r, i, k;
+    int64_t r, i, k, work = 0;
     for (i = low; i <= high; i++) w->found[i] = 0;
     for (r = 0; r < n; r++) {
         const uint64_t stream = PRUN__STREAM_RESAMPLE + (uint64_t)r;
@@ -12863,6 +12942,10 @@ static void prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t hi
         for (i = low; i < high && !prun__nearby_tolerates(w, i);) i++;
         w->found[i]++;
         mean += (prun__point_fraction(s, i) - mean) / (double)(r + 1);
+        work += (i - low + 2) * m;
+        if (work < PRUN__RESAMPLED_AT_ONCE) continue;
+        PRUN__TRY(prun__nearby_progress(w, i));
+        work = 0;
     }
     answer->lower = answer->upper = PRUN__NAN;
     for (i = low; i <= high; i++) {
@@ -12873,6 +12956,7 @@ static void prun__nearby_resample(const prun__nearby *w, int64_t low, int64_t hi
         if (answer->upper != answer->upper && seen >= 0.975 * (double)n) answer->upper = fraction;
     }
     answer->standard_error = sqrt(squares / (double)(n - 1));
+    return PRUN_OK;
 }
 
 /* Computes the intervals of all answers. at[b]: the candidate that is answer b. */
@@ -12880,7 +12964,6 @@ static prun_status prun__search_resample(prun__search *s, const int64_t *at,
                                          prun_prunability *result) {
     const int64_t m = s->o->samples, points = prun__point_count(s) + 1;
     prun__nearby w;
-    double ignored;
     int64_t i, low, high;
     int32_t b;
     prun_status status;
@@ -12893,8 +12976,7 @@ static prun_status prun__search_resample(prun__search *s, const int64_t *at,
     status = w.row && w.base && w.drawn && w.found ? PRUN_OK : PRUN_ERR_MEMORY;
     if (status == PRUN_OK) {
         prun__search_write(s, s->saved);
-        status = prun__objective_loss(s->o, NULL, m, w.base, &ignored, NULL);
-        s->evaluations += m;
+        status = prun__losses_run(s, w.base, NULL);
     }
     for (i = 0; status == PRUN_OK && i < m; i++)
         if (!(fabs(w.base[i]) <= DBL_MAX))
@@ -12905,7 +12987,7 @@ static prun_status prun__search_resample(prun__search *s, const int64_t *at,
         w.beta = s->options.beta[b];
         w.factor = result->base_loss >= 0.0 ? 1.0 + s->options.beta[b] : 1.0 - s->options.beta[b];
         status = prun__nearby_make(&w, at[b], &low, &high);
-        if (status == PRUN_OK) prun__nearby_resample(&w, low, high, &result->answer[b]);
+        if (status == PRUN_OK) status = prun__nearby_resample(&w, low, high, &result->answer[b]);
     }
     for (i = 0; w.row && i < points; i++) prun__free(s->context, w.row[i]);
     prun__free(s->context, w.found);
@@ -12926,11 +13008,16 @@ static prun_status prun__search_run(prun__search *s, prun_prunability *result, i
     for (i = 0; (open = prun__tolerance_find_open(result, closed)) >= 0; i++) {
         double mean = result->base_loss;
         int rejected = 0;
-        /* With all weights kept the loss is the base loss, which is within any tolerance. */
-        if (prun__point_fraction(s, i) < 1.0)
-            PRUN__TRY(prun__candidate_run(s, i, result->answer[open].threshold, &rejected, &mean));
+        /* With all weights kept the loss is the base loss, which is within any tolerance. The open
+           tolerances have rejected the candidate before, and so the one that prunes the same. */
+        if (prun__point_fraction(s, i) < 1.0) {
+            if (i > 0 && prun__point_is_same(s, i, i - 1)) rejected = 1;
+            else
+                PRUN__TRY(
+                    prun__candidate_run(s, i, result->answer[open].threshold, &rejected, &mean));
+        }
         for (b = 0; !rejected && b < result->answer_count; b++)
-            if (!closed[b] && mean <= result->answer[b].threshold) {
+            if (!closed[b] && prun__is_tolerated(mean, result->answer[b].threshold)) {
                 prun__answer_set(s, i, mean, b, result);
                 at[b] = i;
                 closed[b] = 1;
@@ -12984,10 +13071,8 @@ static prun_status prun__curve_run_point(prun__search *s, int64_t i, double *los
     int64_t r, wrong = 0, errors = 0;
     int known = 1;
     for (r = 0; r < s->options.repetitions; r++) {
-        double ignored;
         prun__candidate_apply(s, r, i);
-        PRUN__TRY(prun__objective_loss(s->o, NULL, m, s->losses + r * m, &ignored,
-                                       error ? &wrong : NULL));
+        PRUN__TRY(prun__losses_run(s, s->losses + r * m, error ? &wrong : NULL));
         errors += wrong;
         known &= wrong != PRUN_WRONG_UNKNOWN;
     }
@@ -13264,6 +13349,9 @@ PRUNDEF prun_status prun_perturbation_curve(const prun_objective *objective, con
                                             double *losses, double *standard_errors,
                                             double *error_rates) {
     const prun_perturb_options p = prun_perturb_resolved(options);
+    if (count < 1)
+        return prun__fail(objective->context, PRUN_ERR_ARGUMENT,
+                          "perturbation: %lld radii; at least one is needed", (long long)count);
     return prun__noise_curve(objective, &p, radii, NULL, count, losses, standard_errors,
                              error_rates);
 }
@@ -16644,9 +16732,9 @@ static prun_status prun__measurement_find_pruned(prun_measurement *m, int random
     int64_t r;
     if (m->known >> random & 1) return PRUN_OK;
     o.method = random ? PRUN_PRUNE_RANDOM : PRUN_PRUNE_MAGNITUDE;
+    if (random) o.resamples = 0; /* the error is over permutations */
     PRUN__TRY(prun_prunability_search(&m->objective, &o, &m->pruned[random]));
     o.repetitions = 1;
-    o.resamples = 0;
     for (r = 0; random && mo->repetitions > 1 && r < mo->repetitions; r++) {
         const double n = (double)mo->repetitions;
         o.seed = prun_random_bits(mo->seed, PRUN__STREAM_MEASURE + 2, (uint64_t)r);
@@ -16699,12 +16787,12 @@ static prun_status prun__measure_pruned_norms(prun_measurement *m, double *value
     return prun__kept_norm_sum(&m->objective, &p, m->pruned[0].answer[0].kept, value);
 }
 
-/* Adds a note if the kept fraction is 0, which is not informative. */
-static void prun__result_note_pruned(prun_measure_result *result) {
-    if (result->value == 0.0)
+/* Adds a note if no weight is kept, which is not informative. */
+static void prun__result_note_pruned(prun_measure_result *result, int64_t kept) {
+    if (kept == 0)
         prun__result_note(
             result, PRUN_OK,
-            "all weights can be pruned: the loss is no better than with all weights 0");
+            "all weights can be pruned: the loss with all weights 0 is within the tolerance");
 }
 
 /* Kept fraction when the weights with the smallest scores are pruned first. Curvature scores use as
@@ -16737,7 +16825,7 @@ static prun_status prun__measure_scored_pruning(prun_measurement *m, prun_score 
     if (status == PRUN_OK) {
         result->value = found.answer[0].kept_fraction;
         result->standard_error = found.answer[0].standard_error;
-        prun__result_note_pruned(result);
+        prun__result_note_pruned(result, found.answer[0].kept);
     }
     prun__free(o->context, order);
     prun__free(o->context, scores);
@@ -16755,7 +16843,7 @@ static prun_status prun__measure_pruning(prun_measurement *m, const prun__recipe
     if (r->which == 3) return prun__measure_pruned_norms(m, &result->value);
     result->value = m->pruned[r->which == 1].answer[0].kept_fraction;
     if (r->which == 0) result->standard_error = m->pruned[0].answer[0].standard_error;
-    if (r->which < 2) prun__result_note_pruned(result);
+    if (r->which < 2) prun__result_note_pruned(result, m->pruned[r->which].answer[0].kept);
     if (r->which == 1) result->standard_error = m->pruned_error;
     if (r->which == 2)
         result->value =
@@ -18155,6 +18243,8 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
      (needs) & ((1 << PRUN__TRAIT_SHIFT) - 1), \
      (uint32_t)(needs) >> PRUN__TRAIT_SHIFT},
 static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
+#undef PRUN__LEAST_LOSS
+#undef PRUN__RESAMPLED_AT_ONCE
 #undef PRUN__ROW
 #define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
                   divisor, flags) \

@@ -6,7 +6,11 @@
 #include "bowl.h"
 #include "test.h"
 
+#include <float.h>
 #include <stdlib.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 enum { MAX_TENSORS = 5, MAX_WEIGHTS = 96, MAX_SAMPLES = 40, MAX_GRID = 100, MAX_CALLS = 4096 };
 
@@ -1059,7 +1063,8 @@ enum { RESAMPLES = 3000 };
    unpruned weights in the last row. The masks are those with which the curve calls the callback. */
 typedef struct loss_table {
     double row[MAX_GRID + 2][MAX_SAMPLES];
-    int64_t points; /* the row of the unpruned weights */
+    int same[MAX_GRID + 2]; /* whether a candidate prunes the same weights as the next one */
+    int64_t points;         /* the row of the unpruned weights */
 } loss_table;
 
 static void table_make(toy *t, const prun_prune_options *options, loss_table *table) {
@@ -1080,13 +1085,17 @@ static void table_make(toy *t, const prun_prune_options *options, loss_table *ta
                 table->row[i][k] +=
                     toy_loss(t, t->masks[i * repetitions + r], t->kept[i * repetitions + r], k) /
                     (double)repetitions;
+    for (i = 0; i + 1 < points_of(options); i++)
+        table->same[i] = memcmp(t->masks + i * repetitions, t->masks + (i + 1) * repetitions,
+                                (size_t)repetitions * sizeof *t->masks) == 0;
     mask = toy_mask(t, &kept);
     for (k = 0; k < t->samples; k++) table->row[table->points][k] = toy_loss(t, mask, kept, k);
 }
 
 /* The lowest candidate that the library promises to consider: it goes down from the answer `at`
    until three candidates in a row have a mean loss at least five standard errors beyond the
-   threshold, or at least eight losses that are not finite. */
+   threshold, or at least eight losses that are not finite. Candidates that prune the same weights
+   count as one. */
 static int64_t window_low(const toy *t, const loss_table *table, double beta, int64_t at) {
     const double *base = table->row[table->points];
     const double m = (double)t->samples;
@@ -1104,8 +1113,8 @@ static int64_t window_low(const toy *t, const loss_table *table, double beta, in
         for (k = 0; k < t->samples; k++)
             if (isfinite(table->row[i][k]))
                 squares += pow(table->row[i][k] - factor * base[k] - mean, 2) / m;
-        if (mean > 5 * sqrt(squares / m) || broken >= 8 || broken == t->samples) beyond++;
-        else beyond = 0;
+        if (!(mean > 5 * sqrt(squares / m) || broken >= 8 || broken == t->samples)) beyond = 0;
+        else if (beyond == 0 || !table->same[i]) beyond++;
         if (beyond == 0) low = i;
     }
     return low;
@@ -1267,6 +1276,287 @@ static void intervals_without_tolerance(void) {
         CHECK(found.answer[0].upper == found.answer[0].kept_fraction);
         CHECK(found.answer[0].standard_error == 0);
     }
+}
+
+/* ---- losses that depend only on how many weights are kept ---- */
+
+/* The loss of sample k with n weights kept is level[n] * share[k]; or, without shares, 1 for the
+   first level[n] samples and 0 for the others. */
+typedef struct counted {
+    float weight[64];
+    prun_tensor tensor;
+    double level[65];
+    const double *share;
+    int64_t weights, samples;
+    int sum_only; /* leaves the losses of single samples unset */
+} counted;
+
+static prun_status counted_losses(const prun_objective *objective, const int64_t *index, int64_t n,
+                                  double *losses, double *sum, int64_t *errors) {
+    const counted *c = (const counted *)objective->user;
+    int64_t i, kept = 0;
+    for (i = 0; i < c->weights; i++) kept += c->weight[i] != 0;
+    *sum = 0;
+    for (i = 0; i < n; i++) {
+        const int64_t k = index != NULL ? index[i] : i;
+        const double loss =
+            c->share != NULL ? c->level[kept] * c->share[k] : (double)k < c->level[kept];
+        *sum += loss;
+        if (losses != NULL && !c->sum_only) losses[i] = loss;
+    }
+    if (errors != NULL) *errors = 0;
+    return PRUN_OK;
+}
+
+/* All levels are 1. */
+static prun_objective counted_objective(counted *c, int64_t weights, int64_t samples,
+                                        const double *share) {
+    prun_objective o;
+    int64_t i;
+    memset(c, 0, sizeof *c);
+    memset(&o, 0, sizeof o);
+    c->weights = weights;
+    c->samples = samples;
+    c->share = share;
+    for (i = 0; i < weights; i++) c->weight[i] = (float)(i + 1);
+    for (i = 0; i <= weights; i++) c->level[i] = 1;
+    c->tensor.data = c->weight;
+    c->tensor.name = "counted";
+    c->tensor.rank = 1;
+    c->tensor.shape[0] = weights;
+    c->tensor.flags = PRUN_TENSOR_WEIGHT;
+    o.context = &test_context;
+    o.tensors = &c->tensor;
+    o.tensor_count = 1;
+    o.samples = samples;
+    o.loss = counted_losses;
+    o.user = c;
+    o.nonnegative = 1;
+    return o;
+}
+
+/* Losses of 0 and 1, whose sums are exact: as many errors as the tolerance allows are within it. */
+static void exactly_tolerated(void) {
+    static const int64_t sizes[] = {10, 37, 100, 1000}, percent[] = {1, 5, 10, 20, 30, 50, 70, 100};
+    size_t s, p;
+    int64_t base;
+    for (s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        for (p = 0; p < sizeof percent / sizeof *percent; p++) {
+            for (base = 1; base <= sizes[s]; base += 1 + sizes[s] / 200) {
+                const int64_t allowed = base * (100 + percent[p]) / 100;
+                prun_prune_options options;
+                prun_prunability found;
+                counted c;
+                prun_objective o = counted_objective(&c, 4, sizes[s], NULL);
+                int more;
+                memset(&options, 0, sizeof options);
+                options.grid = 1;
+                options.beta[0] = (double)percent[p] / 100;
+                options.resamples = 2;
+                c.level[4] = (double)base;
+                for (more = 0; more < 2 && allowed + more <= sizes[s]; more++) {
+                    c.level[0] = (double)(allowed + more);
+                    if (!CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK))
+                        return;
+                    CHECK(found.answer[0].kept_fraction == more);
+                }
+            }
+        }
+    }
+}
+
+/* Losses that do not change: no weight is needed, whatever the repetitions and the samples. */
+static void tolerated_in_all_repetitions(void) {
+    double share[40];
+    int64_t samples, repetitions, i;
+    for (samples = 1; samples <= 40; samples++) {
+        for (repetitions = 1; repetitions <= 12; repetitions++) {
+            prun_prune_options options;
+            prun_prunability found;
+            counted c;
+            prun_objective o = counted_objective(&c, 8, samples, share);
+            for (i = 0; i < samples; i++)
+                share[i] =
+                    prun_random_uniform((uint64_t)(samples * 100 + repetitions), 5, (uint64_t)i);
+            memset(&options, 0, sizeof options);
+            options.method = PRUN_PRUNE_RANDOM;
+            options.repetitions = repetitions;
+            options.beta_count = 1;
+            options.resamples = 20;
+            CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
+            CHECK(found.answer[0].kept == 0 && found.answer[0].lower == 0 &&
+                  found.answer[0].upper == 0);
+        }
+    }
+}
+
+/* If all samples are equal, every resample is the sample itself, also at the threshold. */
+static void interval_at_the_threshold(void) {
+    double share[10];
+    int i, k;
+    for (i = 0; i < 600; i++) {
+        prun_prune_options options;
+        prun_prunability found;
+        counted c;
+        prun_objective o = counted_objective(&c, 4, i % 2 ? 1 : 10, share);
+        const double base = prun_random_uniform(7, 8, (uint64_t)i), beta = 0.1;
+        for (k = 0; k < 10; k++) share[k] = 1;
+        c.level[4] = c.level[3] = base;
+        c.level[2] = i % 3 == 0 ? base * 1.1 : i % 3 == 1 ? base + base * beta : base * (1 + 1e-9);
+        c.level[1] = base * 1.1 * (1 + 1e-9);
+        c.level[0] = 5 * base;
+        memset(&options, 0, sizeof options);
+        options.grid = 4;
+        options.resamples = 10;
+        CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
+        CHECK(found.answer[0].kept == 2 && found.answer[0].lower == 0.5 &&
+              found.answer[0].upper == 0.5 && found.answer[0].standard_error == 0);
+    }
+}
+
+/* An infinite loss is not within a threshold that overflows, nor one of -infinity within any. */
+static void infinite_losses_are_not_tolerated(void) {
+    const double share[1] = {1};
+    prun_prune_options options;
+    prun_prunability found;
+    counted c;
+    prun_objective o = counted_objective(&c, 4, 1, share);
+    memset(&options, 0, sizeof options);
+    options.grid = 2;
+    options.beta[0] = 1e300;
+    o.nonnegative = 0;
+    c.level[4] = 1e10;
+    c.level[2] = c.level[0] = INFINITY;
+    CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
+    CHECK(found.answer[0].kept == 4);
+    c.level[0] = -INFINITY;
+    CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
+    CHECK(found.answer[0].kept == 4);
+}
+
+/* Candidates that prune the same weights are evaluated once, and the interval does not depend on how
+   many there are. */
+static void more_candidates_than_weights(void) {
+    static double fractions[100000];
+    double share[30];
+    prun_prune_options options;
+    prun_prunability found, coarse;
+    counted c;
+    prun_objective o = counted_objective(&c, 40, 30, share);
+    int64_t i;
+    for (i = 0; i < 30; i++) share[i] = 1 + 0.5 * prun_random_uniform(9, 1, (uint64_t)i);
+    for (i = 0; i <= 40; i++) c.level[i] = i >= 20 || i == 18 ? 1.0 : 5.0;
+    c.level[18] = 1.1000001;
+    for (i = 0; i < 100000; i++) fractions[i] = (double)i / 100000;
+    memset(&options, 0, sizeof options);
+    options.grid = 40;
+    options.resamples = 100;
+    CHECK_STATUS(prun_prunability_search(&o, &options, &coarse), PRUN_OK);
+    options.fractions = fractions;
+    options.fraction_count = 100000;
+    CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
+    CHECK(found.answer[0].kept == 20 && coarse.answer[0].kept == 20);
+    CHECK(found.passes <= coarse.passes && found.passes < 40);
+    CHECK_CLOSE(found.answer[0].lower, coarse.answer[0].lower, 0.0125 + 1e-9, 0);
+    CHECK_CLOSE(found.answer[0].upper, coarse.answer[0].upper, 0.0125 + 1e-9, 0);
+}
+
+/* Calls of the progress callback after the search itself; `stop`: the call that cancels. */
+typedef struct countdown {
+    int64_t calls, stop;
+} countdown;
+
+static int countdown_progress(void *user, int64_t done, int64_t total) {
+    countdown *d = (countdown *)user;
+    (void)done;
+    (void)total;
+    return ++d->calls == d->stop;
+}
+
+/* Resampling reports progress, and can be cancelled. */
+static void cancelling_the_resampling(void) {
+    static double share[5000];
+    prun_prune_options options;
+    prun_prunability found;
+    countdown d = {0, 0};
+    counted c;
+    prun_objective o = counted_objective(&c, 10, 5000, share);
+    int64_t i, without;
+    for (i = 0; i < 5000; i++) share[i] = 1 + prun_random_uniform(10, 1, (uint64_t)i);
+    for (i = 0; i < 5; i++) c.level[i] = 3;
+    memset(&options, 0, sizeof options);
+    options.grid = 10;
+    options.progress = countdown_progress;
+    options.user = &d;
+    CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
+    without = d.calls;
+    d.calls = 0;
+    options.resamples = 4000;
+    CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_OK);
+    CHECK(d.calls > without + 8);
+    d.stop = d.calls - 1;
+    d.calls = 0;
+    CHECK_STATUS(prun_prunability_search(&o, &options, &found), PRUN_ERR_CANCELLED);
+    CHECK(strstr(prun_message(&test_context), "resampling") != NULL);
+    for (i = 0; i < 10; i++) CHECK(c.weight[i] == (float)(i + 1));
+}
+
+/* Mistakes of a loss callback, and options that contradict each other. */
+static void callbacks_and_options_that_disagree(void) {
+    double share[3] = {3, -1, 1}, losses[8], radius = 0.1;
+    prun_prune_options options;
+    prun_prunability found;
+    counted c;
+    prun_objective o = counted_objective(&c, 4, 3, share);
+    memset(&options, 0, sizeof options);
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_ERR_CALLBACK);
+    CHECK(strstr(prun_message(&test_context), "sample 1 is -1") != NULL);
+    share[1] = -1e-9; /* rounding */
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_OK);
+    o.nonnegative = 0;
+    share[1] = -1;
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_OK);
+    c.sum_only = 1;
+    options.grid = 4;
+    CHECK_STATUS(prun_prunability_search(&o, NULL, &found), PRUN_ERR_CALLBACK);
+    CHECK_STATUS(prun_loss_curve(&o, &options, losses, NULL), PRUN_ERR_CALLBACK);
+    CHECK_STATUS(prun_perturbation_curve(&o, &radius, 1, NULL, losses, NULL, NULL),
+                 PRUN_ERR_CALLBACK);
+    CHECK(strstr(prun_message(&test_context), "but sum is") != NULL);
+    c.sum_only = 0;
+    CHECK_STATUS(prun_perturbation_curve(&o, &radius, 0, NULL, losses, NULL, NULL),
+                 PRUN_ERR_ARGUMENT);
+    options.score_count = 4;
+    CHECK_STATUS(prun_loss_curve(&o, &options, losses, NULL), PRUN_ERR_ARGUMENT);
+    CHECK(strstr(prun_message(&test_context), "score is NULL") != NULL);
+    CHECK_STATUS(prun_prune(&o, 1 + DBL_EPSILON, NULL, NULL), PRUN_ERR_ARGUMENT);
+    CHECK(strstr(prun_message(&test_context), "1.0000000000000002") != NULL);
+    CHECK(prun_kept_count_at(-INFINITY, 10) == 0 && prun_kept_count_at(-1, 10) == 0 &&
+          prun_kept_count_at(2, 10) == 10);
+}
+
+/* Subnormal scores have an order even in a thread that flushes subnormal numbers to zero. */
+static void subnormal_scores_in_a_flushing_thread(void) {
+    static const float score[4] = {3e-40f, 4e-40f, -0.0f, 1e-40f};
+    prun_prune_options options;
+    prun_status status;
+    counted c;
+    prun_objective o = counted_objective(&c, 4, 1, NULL);
+#ifdef __SSE__
+    const unsigned before = _mm_getcsr();
+#endif
+    memset(&options, 0, sizeof options);
+    options.score = score;
+    options.score_count = 4;
+#ifdef __SSE__
+    _mm_setcsr(before | 0x8040); /* flush results to zero, and take operands as zero */
+#endif
+    status = prun_prune(&o, 0.5, &options, NULL);
+#ifdef __SSE__
+    _mm_setcsr(before);
+#endif
+    CHECK(status == PRUN_OK && c.weight[0] == 1 && c.weight[1] == 2);
+    CHECK(c.weight[2] == 0 && c.weight[3] == 0);
 }
 
 /* Two samples with losses -0.3 and 1 without pruning, and 0 if anything is pruned. */
@@ -1904,6 +2194,14 @@ static const test_case cases[] = {
     TEST_CASE(intervals_with_negative_losses),
     TEST_CASE(intervals_without_width),
     TEST_CASE(intervals_without_tolerance),
+    TEST_CASE(exactly_tolerated),
+    TEST_CASE(subnormal_scores_in_a_flushing_thread),
+    TEST_CASE(tolerated_in_all_repetitions),
+    TEST_CASE(interval_at_the_threshold),
+    TEST_CASE(infinite_losses_are_not_tolerated),
+    TEST_CASE(more_candidates_than_weights),
+    TEST_CASE(cancelling_the_resampling),
+    TEST_CASE(callbacks_and_options_that_disagree),
     TEST_CASE(interval_where_the_loss_changes_sign),
     TEST_CASE(interval_of_two_samples),
     TEST_CASE(delicate_weights_survive),
