@@ -4,8 +4,9 @@
 #   sh examples/cluster/merge.sh ./demogen --full --data cifar-10-batches-bin --out /shared/demogen
 #
 # Give the options that the shards were run with, including --out. The script may run while shards
-# are still training; it then evaluates the finished models. Only complete lines are copied, so a
-# shard that was killed while writing does no harm.
+# are still training: demogen then evaluates the finished models, and the other studies tell how many
+# are missing, with status 1. Only complete lines are copied, so a shard that was killed while writing
+# does no harm.
 
 usage="usage: sh merge.sh PROGRAM OPTIONS... --out DIRECTORY"
 for word in "$@"; do

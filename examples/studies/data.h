@@ -177,7 +177,8 @@ static inline prun_status ex__data_cifar(prun_context *context, const char *dire
     return status;
 }
 
-/* Reads one of the two sets (first part: EX_TRAIN_IMAGES or EX_TEST_IMAGES), cut to `limit`. */
+/* Reads one of the two sets (first part: EX_TRAIN_IMAGES or EX_TEST_IMAGES), of which `limit` images
+   will be used. */
 static inline int ex__data_set(prun_context *context, const ex_data_request *request,
                                const char *directory, int scheme, int part, int64_t limit,
                                prun_images *images) {
@@ -195,14 +196,11 @@ static inline int ex__data_set(prun_context *context, const ex_data_request *req
     ex_text_free(&image_path);
     ex_text_free(&label_path);
     if (status != PRUN_OK) return ex_failure(context, "data");
-    if (limit > images->count) {
-        ex_error("%s: has only %ld of the %ld requested images", ex__data_name(scheme, part),
-                 (long)images->count, (long)limit);
-        prun_images_free(images);
-        return EX_USAGE;
-    }
-    images->count = limit > 0 ? limit : images->count;
-    return 0;
+    if (limit <= images->count) return 0;
+    ex_error("%s: the %s set has only %ld of the %ld requested images", directory,
+             part == EX_TRAIN_IMAGES ? "training" : "test", (long)images->count, (long)limit);
+    prun_images_free(images);
+    return EX_USAGE;
 }
 
 static inline void ex_free_data(ex_data *data) {
@@ -225,37 +223,55 @@ static inline int ex__normalize(prun_context *context, prun_normalization normal
     return 0;
 }
 
-/* Names a data set. The files of the MNIST family's sets have the same names, so a checksum
-   (FNV-1a) of the labels tells the sets apart, and no study resumes on a different one. */
+/* FNV-1a of the first labels. */
+static inline uint32_t ex__data_checksum(const prun_images *images, int64_t count) {
+    uint32_t hash = 2166136261u;
+    int64_t i;
+
+    for (i = 0; i < count; i++) hash = (hash ^ (uint32_t)images->labels[i]) * 16777619u;
+    return hash;
+}
+
+/* Checksum of the training labels that ship with the project. */
+#define EX_SHIPPED_LABELS 0xe9687c4du
+
+/* Names a data set, of which `count` training images are used. Files of different sets have the
+   same names, so a checksum of the labels tells the sets apart, and no study resumes on another
+   one. Only the images that ship with the project need none. */
 static inline void ex__data_identify(int scheme, const prun_images *all, int64_t count,
                                      char name[32]) {
     static const char *const labels[EX_DATA_SCHEMES] = {"fashion-mnist", "idx", "cifar10",
                                                         "cifar100"};
-    uint32_t hash = 2166136261u;
-    int64_t i;
+    const uint32_t whole = ex__data_checksum(all, all->count);
 
-    for (i = 0; i < count; i++) hash = (hash ^ (uint32_t)all->labels[i]) * 16777619u;
-    if (scheme == 1) snprintf(name, 32, "%s-%08lx", labels[scheme], (unsigned long)hash);
-    else snprintf(name, 32, "%s", labels[scheme]);
+    if (scheme == 0 && whole == EX_SHIPPED_LABELS) snprintf(name, 32, "%s", labels[0]);
+    else
+        snprintf(name, 32, "%s-%08lx", labels[scheme],
+                 (unsigned long)(scheme == 1 ? ex__data_checksum(all, count) : whole));
 }
 
 /* Loads training and test images. Returns 0 or, after a message, the exit status. */
 static inline int ex_load_data(prun_context *context, const ex_data_request *request,
                                ex_data *data) {
     ex_text directory = {NULL, 0, 0};
+    const int64_t train = request->train_images, test = request->test_images;
     int scheme = ex__data_directory(request, &directory);
     int status = scheme < 0 ? EX_FAILED : 0;
 
     memset(data, 0, sizeof *data);
     if (status == 0)
-        status = ex__data_set(context, request, directory.data, scheme, EX_TRAIN_IMAGES,
-                              request->train_images, &data->train);
+        status = ex__data_set(context, request, directory.data, scheme, EX_TRAIN_IMAGES, train,
+                              &data->train);
     if (status == 0)
-        status = ex__data_set(context, request, directory.data, scheme, EX_TEST_IMAGES,
-                              request->test_images, &data->test);
-    if (status == 0) status = ex__normalize(context, request->normalization, data);
+        status = ex__data_set(context, request, directory.data, scheme, EX_TEST_IMAGES, test,
+                              &data->test);
+    if (status == 0) {
+        ex__data_identify(scheme, &data->train, train > 0 ? train : data->train.count, data->name);
+        if (train > 0) data->train.count = train;
+        if (test > 0) data->test.count = test;
+        status = ex__normalize(context, request->normalization, data);
+    }
     if (status != 0) ex_free_data(data);
-    else ex__data_identify(scheme, &data->train, data->train.count, data->name);
     ex_text_free(&directory);
     return status;
 }

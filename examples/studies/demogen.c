@@ -555,9 +555,7 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
         ex_csv_text(row, status == PRUN_OK && r.predictions.data ? r.predictions.data : "");
     ex_csv_number(row, floor((trained - start) * 1e3 + 0.5) / 1e3);
     ex_csv_number(row, floor((ex_seconds() - trained) * 1e3 + 0.5) / 1e3);
-    ex_text_shown(&shown, status == PRUN_OK                   ? "ok"
-                          : *prun_message(&r.context) != '\0' ? prun_message(&r.context)
-                                                              : prun_status_string(status));
+    ex_text_shown(&shown, status == PRUN_OK ? "ok" : ex_reason(&r.context, status));
     ex_csv_text(row, shown.data);
     ex_text_free(&shown);
     ex_csv_text(row, PRUNABILITY_VERSION);
@@ -568,7 +566,9 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     free(r.history);
     if (status == PRUN_OK || status == PRUN_ERR_NONFINITE) return 0;
     if (status != PRUN_ERR_CANCELLED) /* the study reports why it stopped */
-        ex_failure(&r.context, r.s->rows.key_text[number]);
+        ex_error("width %g, depth %g, dropout %g, L2 %g, augment %g, seed %ld: %s",
+                 r.m->axis[WIDTH], r.m->axis[DEPTH], r.m->axis[DROPOUT], r.m->axis[L2],
+                 r.m->axis[AUGMENT], (long)r.m->seed, ex_reason(&r.context, status));
     return EX_FAILED;
 }
 
@@ -873,6 +873,8 @@ static int evaluate_line(evaluation *e, line *l) {
     if (status == PRUN_OK)
         status =
             prun_conditional_information(&e->context, &e->axes, x, e->gap, PRUN_TIES_DROP, &l->cmi);
+    l->with_prunability.k = (double)NAN;
+    l->with_prunability.best = -1;
     if (status == PRUN_OK && e->main >= 0)
         status = prun_conditional_information(&e->context, &e->axes, x, e->lines[e->main].x,
                                               PRUN_TIES_DROP, &l->with_prunability);
@@ -1047,9 +1049,9 @@ static void frobenius_claim(const evaluation *e, ex_table *table) {
         if (strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0) dropout = a;
         if (lowest < 0 || l->granulated.psi[a] < l->granulated.psi[lowest]) lowest = a;
     }
-    if (dropout >= 0) {
+    if (dropout >= 0 && e->axes.count > 1) { /* with one axis, there is nothing to compare */
         v = l->interval.lower > -SIMILAR ? FAILED : l->interval.upper < -SIMILAR ? HELD : UNDECIDED;
-        if (lowest != dropout) v = FAILED;
+        if (lowest != dropout || !(l->granulated.psi[dropout] < 0)) v = FAILED;
         snprintf(found, sizeof found,
                  "tau %+.3f (%+.3f to %+.3f); psi along dropout %+.3f, lowest along %s",
                  l->kendall.tau_a, l->interval.lower, l->interval.upper, l->granulated.psi[dropout],
@@ -1586,6 +1588,24 @@ static void describe_intervals(const evaluation *e, FILE *report) {
             whole, (long)e->n);
 }
 
+/* The grid against the paper's. */
+static void describe_grid(const evaluation *e, FILE *report) {
+    const settings *set = &e->s->set;
+
+    if (set->study.preset != EX_FULL)
+        fprintf(report,
+                "The grid varies %s the paper's hyperparameters (A.3), whose levels there are: "
+                "width 192, 288 and 384; depth 2, 3 and 4; dropout 0, 0.2 and 0.5; L2 penalty "
+                "0, 0.001 and 0.005; augmentation off and on. The levels of this run are in the "
+                "next table. ",
+                e->axes.count == AXES ? "all of" : "some of");
+    fprintf(report,
+            "Augmentation crops with a padding of %ld and flips. L2 penalties are named as in the "
+            "paper and multiplied by %.3g, so that they shrink the weights as much over this "
+            "training as over the paper's.\n\n",
+            (long)set->crop, e->s->l2_scale);
+}
+
 static void describe(const evaluation *e, FILE *report) {
     const settings *set = &e->s->set;
     const double *train = column(e, "train_error");
@@ -1610,27 +1630,43 @@ static void describe(const evaluation *e, FILE *report) {
         "performs on new data? The paper's answer is prunability, the smallest fraction of weights "
         "that can be kept while the training loss rises by at most %g %%.\n\n"
         "## The setting\n\nThe report covers %ld of %ld Network in Network models%s. The data set "
-        "is %s, with %ld training and %ld test images. Training takes %ld epochs with batches of "
-        "%ld and a learning rate of %g, which is divided by ten every %ld epochs. The grid varies "
-        "the same hyperparameters as the paper (A.3), but at other levels: the paper's are widths "
-        "192, 288 and 384, dropout 0, 0.2 and 0.5, and L2 penalties 0, 0.001 and 0.005; those of "
-        "this run are in the next table. Augmentation crops with a padding of %ld and flips. L2 "
-        "penalties are named as in the paper and multiplied by %.3g, so that they shrink the "
-        "weights as much over this training as over the paper's.\n\n",
+        "is %s, with %ld training and %ld test images. Training takes %ld epoch%s with batches of "
+        "%ld and a learning rate of %g, which is divided by ten every %ld epoch%s. ",
         100 * set->beta.value[e->s->main_beta], (long)e->n, (long)e->s->rows.count,
         e->failed > 0 ? " (the others diverged or are not trained yet)" : "", e->s->data.name,
         (long)e->s->data.train.count, (long)e->s->data.test.count, (long)set->epochs,
-        (long)set->batch, set->lr, (long)set->lr_step, (long)set->crop, e->s->l2_scale);
+        ex_plural(set->epochs), (long)set->batch, set->lr, (long)set->lr_step,
+        ex_plural(set->lr_step));
+    describe_grid(e, report);
     ex_report_choice(&set->study, "only from train errors and mean test errors", report);
     fprintf(report,
             "%.0f %% of the models have a train error below %g %%. Train errors range from %.4f to "
-            "%.4f, test errors from %.4f to %.4f, and gaps from %.4f to %.4f. Between seeds of the "
-            "same configuration, the standard deviation of the test error is %.4f and that of the "
-            "gap %.4f. The run took %s on one core.\n\n",
+            "%.4f, test errors from %.4f to %.4f, and gaps from %.4f to %.4f. ",
             100 * fitted / (double)e->n, 100 * FITTED, range[0], range[1], range[2], range[3],
-            range[4], range[5], seed_deviation(e, test), seed_deviation(e, e->gap),
-            ex_span(seconds, span));
+            range[4], range[5]);
+    if (!isnan(seed_deviation(e, test)))
+        fprintf(report,
+                "Between seeds of the same configuration, the standard deviation of the test error "
+                "is %.4f and that of the gap %.4f. ",
+                seed_deviation(e, test), seed_deviation(e, e->gap));
+    fprintf(report, "The run took %s on one core.\n\n", ex_span(seconds, span));
     describe_intervals(e, report);
+}
+
+static int show_subsets(evaluation *e, ex_table *table, FILE *report) {
+    int status = subset_table(e, table);
+
+    if (status != 0 || table->count == table->columns) { /* no rows */
+        ex_table_free(table);
+        return status;
+    }
+    status = show(e, "Subsets of the models", "subsets", table, report, 0);
+    fprintf(report,
+            "The gap is the test error minus the train error, so measures of the training loss "
+            "follow it by construction where the training set is not fitted; and augmentation may "
+            "dominate all other differences. The table therefore repeats the comparison within the "
+            "fitted models, and within each level of augmentation.\n\n");
+    return status;
 }
 
 static int write_report(evaluation *e, int argc, char **argv) {
@@ -1663,14 +1699,7 @@ static int write_report(evaluation *e, int argc, char **argv) {
     if (status == 0) status = table_of_claims(e, &table);
     if (status == 0)
         status = show(e, "The answer: the paper's claims", "claims", &table, report, 0);
-    if (status == 0) status = subset_table(e, &table);
-    if (status == 0 && table.count > 0)
-        status = show(e, "Subsets of the models", "subsets", &table, report, 0);
-    fprintf(report,
-            "The gap is the test error minus the train error, so measures of the training loss "
-            "follow it by construction where the training set is not fitted; and augmentation may "
-            "dominate all other differences. The table therefore repeats the comparison within the "
-            "fitted models, and within each level of augmentation.\n\n");
+    if (status == 0) status = show_subsets(e, &table, report);
     way_table(e, &table);
     if (status == 0)
         status = show(e, "Which weights to drop? (section 4)", "ways", &table, report, 1);
@@ -1735,9 +1764,13 @@ static int evaluate_study(void *user, int argc, char **argv) {
     e.s = (const study *)user;
     e.main = -1;
     status = read_rows(&e);
-    if (e.failed > 0) printf("%d models diverged and are left out of what follows.\n", e.failed);
+    if (e.failed > 0)
+        printf("%d model%s diverged and %s left out of what follows.\n", e.failed,
+               ex_plural(e.failed), e.failed == 1 ? "is" : "are");
     if (status == 0 && e.n < 3) {
-        printf("Only %ld models have a result; an evaluation needs at least three.\n", (long)e.n);
+        ex_error("only %ld model%s a result; an evaluation needs at least three", (long)e.n,
+                 e.n == 1 ? " has" : "s have");
+        status = EX_FAILED;
     } else if (status == 0) {
         status = make_lines(&e);
         for (i = 0; status == 0 && i < e.count; i++) status = evaluate_line(&e, &e.lines[i]);
@@ -1792,7 +1825,7 @@ static int parse(void *user, int argc, char **argv) {
         {"crop", EX_INT, &set->crop, d->crop, 0, 16, "padding of the crops"},
         {"seeds", EX_INT_LIST, &set->seeds, d->seeds, 0, any_seed,
          "one model of each configuration per seed"},
-        {"epochs", EX_INT, &set->epochs, d->epochs, 1, many, "epochs of training"},
+        {"epochs", EX_INT, &set->epochs, d->epochs, 1, 1e6, "epochs of training"},
         {"batch", EX_INT, &set->batch, d->batch, 2, many, "images per step"},
         {"lr", EX_REAL, &set->lr, d->lr, 1e-12, 1e6, "learning rate"},
         {"momentum", EX_REAL, &set->momentum, "0.9", 0, 0.9999, "momentum of SGD"},
@@ -1801,7 +1834,7 @@ static int parse(void *user, int argc, char **argv) {
         {"images", EX_INT, &set->images, d->images, 0, many, "first training images; 0: all"},
         {"test-images", EX_INT, &set->test_images, "0", 0, many, "first test images; 0: all"},
         {"beta", EX_REAL_LIST, &set->beta, "0.05,0.1,0.2,0.5", 1e-9, 1e9,
-         "tolerances on the loss; 0.1 is the main one"},
+         "tolerances on the loss; the main one is 0.1 or, without it, the first"},
         {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
          "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
          "list"},
@@ -1836,6 +1869,10 @@ static int parse(void *user, int argc, char **argv) {
         ex_error("--beta: at most %d values", PRUN_MAX_BETAS);
         return EX_USAGE;
     }
+    if (set->resamples == 1) {
+        ex_error("--resamples 1: must be 0, or at least 2");
+        return EX_USAGE;
+    }
     if (which == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
         ex_error("--full needs --data DIR with the binary files of CIFAR-10 (data_batch_1.bin to "
                  "_5.bin, test_batch.bin) from https://www.cs.toronto.edu/~kriz/cifar.html");
@@ -1859,7 +1896,7 @@ static int load(void *user, prun_context *context, const char *program) {
     return ex_load_data(context, &request, &s->data);
 }
 
-/* Prints the cost of a long study, estimated from a few passes of its cheapest and most expensive
+/* Prints the cost of the study, estimated from a few passes of its cheapest and most expensive
    models; -1 to continue. Memory of a model: a training step and the searches' copies of the
    weights. Disk: a checkpoint has weights and momentum. */
 static int cost(const study *s) {
@@ -1870,7 +1907,6 @@ static int cost(const study *s) {
     double rate = 0, bytes = 0, weights = 0, seconds;
     int k, status;
 
-    if (s->set.study.preset < EX_NIGHT) return -1;
     for (k = 0; k < 2; k++) {
         arch = arch_of(s, tried[k]);
         status = ex_probe(&arch, &s->data.train, s->set.batch, &seconds, &bytes);
@@ -1904,11 +1940,11 @@ static int announce(void *user) {
 
     if (!ex_study_trains(&s->rows)) return -1;
     ex_list_text(&s->set.width, &widths);
-    printf("%ld NiN models of widths %s, %ld of them to train; %s: %ld training and %ld test "
-           "images; %ld epochs, batch %ld; kernels: %s\n",
-           (long)s->rows.count, widths.data, (long)s->rows.to_do, s->data.name,
-           (long)s->data.train.count, (long)s->data.test.count, (long)s->set.epochs,
-           (long)s->set.batch, prun_isa());
+    printf("%ld NiN model%s of widths %s, %ld of them to train; %s: %ld training and %ld test "
+           "images; %ld epoch%s, batch %ld; kernels: %s\n",
+           (long)s->rows.count, ex_plural(s->rows.count), widths.data, (long)s->rows.to_do,
+           s->data.name, (long)s->data.train.count, (long)s->data.test.count, (long)s->set.epochs,
+           ex_plural(s->set.epochs), (long)s->set.batch, prun_isa());
     ex_text_free(&widths);
     fflush(stdout);
     return cost(s);

@@ -368,6 +368,7 @@ typedef struct results {
     int count, margins; /* margins: first of the two fitted views, 0: none */
     prun_regression fit;
     double threshold; /* smallest width from which on the mean train loss is low; NaN: none */
+    ex_text left_out; /* trainings that diverged, and why */
 } results;
 
 /* A mean train loss below this counts as interpolation. */
@@ -589,9 +590,11 @@ static int read_rows(results *r, const char *path) {
 
         keep[i] = strcmp(text, "ok") == 0;
         if (!keep[i])
-            printf("left out: width %g, seed %g: %s\n", column(r, "width")[i], column(r, "seed")[i],
-                   text);
+            ex_text_add(&r->left_out, "%swidth %g, seed %g (%s)",
+                        r->left_out.length > 0 ? "; " : "", column(r, "width")[i],
+                        column(r, "seed")[i], text);
     }
+    if (r->left_out.length > 0) printf("Left out: %s.\n", r->left_out.data);
     prun_table_keep_rows(&r->table, keep);
     free(keep);
     r->n = r->table.rows;
@@ -604,7 +607,8 @@ static int evaluate(results *r, const char *path) {
 
     if (status != 0) return status;
     if (r->n < 2) {
-        printf("Only %ld models have a result: nothing to compare.\n", (long)r->n);
+        ex_error("%s: %s, so there is nothing to compare", path,
+                 r->n == 1 ? "only one model has a result" : "no model has a result");
         return EX_FAILED;
     }
     r->width = (double *)ex_allocate(2 * (size_t)r->n, sizeof *r->width);
@@ -630,6 +634,7 @@ static void free_results(results *r) {
         free(r->views[i].error);
     }
     free(r->width);
+    ex_text_free(&r->left_out);
     prun_table_free(&r->table);
 }
 
@@ -646,9 +651,19 @@ typedef struct descent {
 
 static double together(double a, double b) { return sqrt(a * a + b * b); }
 
+/* Half the width of a 95 % interval, in standard errors, of a difference of the means of two
+   widths. */
+static double limit_of(const results *r, double a, double b) {
+    int64_t i, freedom = -2;
+
+    for (i = 0; i < r->n; i++)
+        freedom += (!(r->width[i] < a) && !(r->width[i] > a)) ||
+                   (!(r->width[i] < b) && !(r->width[i] > b));
+    return ex_student(freedom);
+}
+
 static descent find_descent(const results *r, const view *v) {
     descent d;
-    double limit;
     int64_t i, k, j, low = 0, end;
 
     memset(&d, 0, sizeof d);
@@ -673,10 +688,9 @@ static descent find_descent(const results *r, const view *v) {
         d.fall_error = together(v->error[j], v->error[end]);
         d.first_error = low > 0 ? together(v->error[0], v->error[low]) : 0;
     }
-    /* the difference of two means over equally many seeds */
-    limit = ex_student(2 * ((int64_t)r->s->set.recipe.seeds.count - 1));
-    d.clear = d.found && d.rise > limit * d.rise_error && d.fall > limit * d.fall_error;
-    d.clear_first = d.found && d.first > limit * d.first_error;
+    d.clear = d.found && d.rise > limit_of(r, d.low, d.peak) * d.rise_error &&
+              d.fall > limit_of(r, d.peak, d.end) * d.fall_error;
+    d.clear_first = d.found && d.first > limit_of(r, r->each_width[0], d.low) * d.first_error;
     return d;
 }
 
@@ -718,8 +732,9 @@ static void tau_cells(ex_table *table, const prun_kendall *k, int with_p) {
 static void tau_table(const results *r, ex_table *table) {
     int i;
 
-    ex_table_header(table, "measure|n|test loss|p|test error|p|means: test loss|p|test error|p|"
-                           "width");
+    ex_table_header(table,
+                    "measure|n|test loss|p|test error|p|means: test loss|p|means: test error|p|"
+                    "width");
     for (i = 0; i < r->count; i++) {
         const view *v = &r->views[i];
 
@@ -766,9 +781,9 @@ static void describe(const results *r, ex_text *first, ex_text *second) {
 
     ex_text_add(first, "%s on ", ex_arch_labels[set->arch.value]);
     ex_recipe_describe(&set->recipe, &s->data, first);
-    ex_text_add(second, "mean and standard error over %d seed%s; test: %ld images",
-                set->recipe.seeds.count, ex_plural(set->recipe.seeds.count),
-                (long)s->data.test.count);
+    ex_text_add(second, "mean and standard error over %s%d seed%s; test: %ld images",
+                r->left_out.length > 0 ? "at most " : "", set->recipe.seeds.count,
+                ex_plural(set->recipe.seeds.count), (long)s->data.test.count);
     if (set->steps > 0)
         ex_text_add(second, "; Hessian: %ld training images, %ld Lanczos steps",
                     (long)(set->hessian_images > 0 ? set->hessian_images : s->data.train.count),
@@ -872,7 +887,8 @@ static int draw_all(const results *r) {
 #define RESAMPLES 20000
 
 /* tau_a of one measure with a target, minus that of another if b is not NULL, over widths from..to,
-   with a 95 % interval from a bootstrap over widths. NaN if undefined. */
+   with a 95 % interval from a bootstrap over widths. NaN if there are too few models, or if all have
+   the same value. */
 static int compare(results *r, const view *a, const double *b, const view *target, double from,
                    double to, prun_interval *interval) {
     double *x = (double *)ex_allocate(4 * (size_t)r->n, sizeof *x);
@@ -881,10 +897,13 @@ static int compare(results *r, const view *a, const double *b, const view *targe
     prun_resampling_options options;
     prun_status status = PRUN_OK;
     int64_t i, n = 0;
+    int vary = 0, other_vary = b == NULL;
 
     for (i = 0; i < r->n; i++)
         if (!isnan(a->x[i]) && (b == NULL || !isnan(b[i])) && r->width[i] >= from &&
             r->width[i] <= to) {
+            vary |= n > 0 && (a->x[i] < x[0] || a->x[i] > x[0]);
+            other_vary |= n > 0 && b != NULL && (b[i] < other[0] || b[i] > other[0]);
             x[n] = isfinite(a->x[i]) ? a->x[i] : 1e308;
             other[n] = b == NULL ? 0 : isfinite(b[i]) ? b[i] : 1e308;
             y[n] = target->x[i];
@@ -900,7 +919,7 @@ static int compare(results *r, const view *a, const double *b, const view *targe
     sample.cluster = cluster;
     options.statistic = PRUN_STATISTIC_TAU_A;
     options.resamples = RESAMPLES;
-    if (n >= 4)
+    if (n >= 4 && vary && other_vary)
         status = b == NULL ? prun_bootstrap(&r->context, &sample, &options, interval)
                            : prun_compare(&r->context, &sample, other, &options, interval);
     free(x);
@@ -914,39 +933,57 @@ static void claim(ex_table *table, const char *text, const char *found, const ch
     ex_table_cell(table, "%s", verdict);
 }
 
+/* The verdict on a claim for which there is not enough data. */
+#define NOT_TESTED "not tested"
+
+/* A change, with its standard error if there is one. */
+static void add_change(ex_text *found, double change, double error) {
+    ex_text_add(found, "%.4g", change);
+    if (!isnan(error)) ex_text_add(found, " ± %.2g", error);
+}
+
 static void descent_claim(const results *r, ex_table *table, const char *text, const view *v) {
     const descent d = find_descent(r, v);
-    const int seeds = r->s->set.recipe.seeds.count;
+    const int spread = !isnan(d.rise_error) && !isnan(d.fall_error);
     ex_text found = {NULL, 0, 0};
 
-    if (d.found)
+    if (d.found) {
+        ex_text_add(&found, "from width %g to %g it rises by ", d.low, d.peak);
+        add_change(&found, d.rise, d.rise_error);
+        ex_text_add(&found, ", then to %g it falls by ", d.end);
+        add_change(&found, d.fall, d.fall_error);
+        ex_text_add(&found, "; ");
+    }
+    if (r->widths < 3) {
+        ex_text_add(&found, "a peak needs at least three widths");
+    } else if (d.found && d.low > r->each_width[0]) {
+        ex_text_add(&found, "before, it falls from width %g by ", r->each_width[0]);
+        add_change(&found, d.first, d.first_error);
+    } else {
         ex_text_add(&found,
-                    "from width %g to %g it rises by %.4g ± %.2g, then to %g it falls by %.4g ± "
-                    "%.2g; ",
-                    d.low, d.peak, d.rise, d.rise_error, d.end, d.fall, d.fall_error);
-    if (d.found && d.low > r->each_width[0])
-        ex_text_add(&found, "before, it falls from width %g by %.4g ± %.2g", r->each_width[0],
-                    d.first, d.first_error);
-    else if (d.found)
-        ex_text_add(&found, "before, it does not fall: up to the peak, it is lowest at width %g",
+                    d.found ? "before, it does not fall: up to the peak, it is lowest at width %g"
+                            : "the curve has no peak inside the range of widths",
                     d.low);
-    else ex_text_add(&found, "the curve has no peak inside the range of widths");
+    }
     claim(table, text, found.data,
-          d.clear && d.clear_first ? "held"
-          : d.clear                ? "held in part: rise and second fall, but no first fall"
-          : d.found && seeds > 1   ? "undecided: within the spread of the seeds"
-          : d.found                ? "undecided: one seed has no standard error"
-                                   : "did not hold");
+          r->widths < 3              ? NOT_TESTED
+          : d.clear && d.clear_first ? "held"
+          : d.clear                  ? "held in part: rise and second fall, but no first fall"
+          : !d.found                 ? "did not hold"
+          : spread                   ? "undecided: within the spread of the seeds"
+                                     : "undecided: one seed has no standard error");
     ex_text_free(&found);
 }
 
 static const char *interval_verdict(const prun_interval *interval) {
-    return isnan(interval->lower) || isnan(interval->upper) ? "undefined"
+    return isnan(interval->lower) || isnan(interval->upper) ? NOT_TESTED
            : interval->lower > 0                            ? "held"
            : interval->upper < 0                            ? "did not hold"
            : interval->estimate > 0                         ? "undecided (tendency as claimed)"
                                                             : "undecided (tendency against it)";
 }
+
+static const char undefined_tau[] = "undefined: too few models, or all have the same value";
 
 static int tau_claim(results *r, ex_table *table, const char *text, const view *v,
                      const view *target) {
@@ -954,9 +991,12 @@ static int tau_claim(results *r, ex_table *table, const char *text, const view *
     char found[200];
     const int status = compare(r, v, NULL, target, 0, HUGE_VAL, &interval);
 
-    snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f; over seed means %+.3f",
-             interval.estimate, interval.lower, interval.upper,
-             target == &r->views[V_TEST_LOSS] ? v->mean_loss.tau_a : v->mean_wrong.tau_a);
+    if (isnan(interval.lower)) snprintf(found, sizeof found, "%s", undefined_tau);
+    else
+        snprintf(found, sizeof found,
+                 "tau %+.3f, 95 %% interval %+.3f to %+.3f; over seed means %+.3f",
+                 interval.estimate, interval.lower, interval.upper,
+                 target == &r->views[V_TEST_LOSS] ? v->mean_loss.tau_a : v->mean_wrong.tau_a);
     claim(table, text, found, interval_verdict(&interval));
     return status;
 }
@@ -968,10 +1008,11 @@ static int difference_claim(results *r, ex_table *table, const char *text, const
     char found[240];
     const int status = compare(r, a, b->x, &r->views[V_TEST_LOSS], 0, HUGE_VAL, &interval);
 
-    snprintf(found, sizeof found,
-             "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f "
-             "to %+.3f",
-             a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower, interval.upper);
+    if (isnan(interval.lower)) snprintf(found, sizeof found, "%s", undefined_tau);
+    else
+        snprintf(found, sizeof found,
+                 "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f to %+.3f",
+                 a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower, interval.upper);
     claim(table, text, found, interval_verdict(&interval));
     return status;
 }
@@ -991,8 +1032,10 @@ static int rise_claim(results *r, ex_table *table, const view *v) {
              "(not in the paper) from width %g to %g, where the test loss rises and 1 / width is "
              "wrong, prunability rises with it",
              d.low, d.peak);
-    snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f", interval.estimate,
-             interval.lower, interval.upper);
+    if (isnan(interval.lower)) snprintf(found, sizeof found, "%s", undefined_tau);
+    else
+        snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f", interval.estimate,
+                 interval.lower, interval.upper);
     claim(table, text, found, interval_verdict(&interval));
     return status;
 }
@@ -1081,9 +1124,11 @@ static void describe_setting(const results *r, FILE *file) {
                 INTERPOLATED);
     else
         fprintf(file,
-                "The interpolation threshold is at width %g: from there on the mean train loss is "
-                "below %g.\n\n",
-                r->threshold, INTERPOLATED);
+                "The interpolation threshold is at %swidth %g: from there on the mean train loss "
+                "is below %g.\n\n",
+                r->threshold > r->each_width[0] ? "" : "or below ", r->threshold, INTERPOLATED);
+    if (r->left_out.length > 0)
+        fprintf(file, "Models that diverged are left out: %s.\n\n", r->left_out.data);
     fprintf(file,
             "## The figure\n\n![test loss, prunability and effective dimensionality](figure1.svg)"
             "\n\nAll measures: [%s](%s.svg); losses and errors: [losses](losses.svg).\n\n",
@@ -1175,10 +1220,16 @@ static int parse(void *user, int argc, char **argv) {
     const int chosen = ex_preset(argc, argv);
     const int resnet = strcmp(ex_peek(argc, argv, "arch", "cnn"), "resnet18") == 0;
     const preset *d = &presets[chosen][resnet];
+    static const char *const directories[2][EX_PRESETS] = {
+        {"double_descent_cnn-demo", "double_descent_cnn-mini", "double_descent_cnn-night",
+         "double_descent_cnn-full"},
+        {"double_descent_resnet18-demo", "double_descent_resnet18-mini",
+         "double_descent_resnet18-night", "double_descent_resnet18-full"}};
     const ex_option options[] = {
-        EX_STUDY_OPTIONS(&set->common, resnet ? "double_descent_resnet18" : "double_descent_cnn"),
+        EX_STUDY_OPTIONS(&set->common, directories[resnet][chosen]),
         {"arch", EX_CHOICE, &set->arch, "cnn", 0, 0, "network"},
-        {"widths", EX_INT_LIST, &set->widths, d->widths, 1, 4096, "channels of the first layer"},
+        {"widths", EX_INT_LIST, &set->widths, d->widths, 1, 4096,
+         "channels of the first layer (CNN) or stage (ResNet18)"},
         EX_RECIPE_OPTIONS(&set->recipe, &d->recipe),
         {"beta", EX_REAL, &set->beta, "0.1", 1e-9, 1e9, "tolerance on the loss"},
         {"fractions", EX_FRACTIONS, &set->fractions, "dense", 0, 1,
@@ -1188,7 +1239,7 @@ static int parse(void *user, int argc, char **argv) {
         {"draws", EX_INT, &set->draws, "10", 1, 1e6, "draws of weight noise"},
         {"precision", EX_REAL, &set->precision, "0.01", 1e-6, 1, "relative, of noise radii"},
         {"hessian-images", EX_INT, &set->hessian_images, d->hessian_images, 0, EX_MANY,
-         "first training images in the Hessian; 0: all"},
+         "first training images in the Hessian, at most --images; 0: all"},
         {"steps", EX_INT, &set->steps, d->steps, 0, 1e5, "Lanczos steps; 0: no Hessian"},
         {"probes", EX_INT, &set->probes, d->probes, 1, 1e4, "Lanczos runs per model"},
         {"measures", EX_CHOICE, &set->measures, "study", 0, 0,
@@ -1252,8 +1303,10 @@ static int announce(void *user) {
 
 static int load(void *user, prun_context *context, const char *program) {
     study *s = (study *)user;
+    const int status = ex_recipe_load(&s->set.recipe, context, program, &s->data);
 
-    return ex_recipe_load(&s->set.recipe, context, program, &s->data);
+    return status == 0 && s->set.steps > 0 ? ex_recipe_hessian(s->set.hessian_images, &s->data)
+                                           : status;
 }
 
 static int evaluate_all(void *user, int argc, char **argv) {

@@ -326,7 +326,9 @@ static inline int ex_directory(const char *path) {
         ex_text_free(&parent);
     }
     if (error == 0) return status;
-    ex_error("%s: cannot make the directory: %s", path, strerror(error));
+    if (*path == '\0') ex_error("the name of a directory is empty");
+    else if (error == EEXIST) ex_error("%s: a file, not a directory", path);
+    else ex_error("%s: cannot make the directory: %s", path, strerror(error));
     return EX_FAILED;
 }
 
@@ -428,7 +430,7 @@ static inline int ex__read_file(const char *path, char **text, size_t *size) {
     }
     *text = data;
     *size = length;
-    if (failed) ex_error("%s: cannot be read", path);
+    if (failed) ex_error("%s: cannot be read: %s", path, strerror(errno));
     return failed ? EX_FAILED : 0;
 }
 

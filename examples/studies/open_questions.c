@@ -55,16 +55,13 @@ static const char *const own_names[OWN_COLUMNS] = {
     "prunability",  "prunability_lower", "prunability_upper", "prunability_random", "weights",
     "eigenvalue_1", "eigenvalue_50",     "largest_residual"};
 
-#define MAX_PLACES 40 /* kept fractions at which the direction is computed */
-#define MAX_COLUMNS (OWN_COLUMNS + 2 * SPANS * MAX_PLACES)
-
 typedef struct settings {
     ex_study_settings common;
     ex_recipe recipe;
     ex_ints widths;
-    ex_reals strength[METHODS]; /* of each method; plain training has none */
+    ex_reals strength[METHODS]; /* of each method, ascending; plain training has none */
     ex_fractions fractions;     /* of the search for prunability */
-    ex_fractions places;        /* kept fractions of the directions; 1 is skipped */
+    ex_fractions places;        /* kept fractions of the directions, without 0 and 1 */
     int64_t repetitions, resamples, hessian_images, steps, width;
     double share; /* of the weights that targeted dropout may drop */
 } settings;
@@ -111,7 +108,7 @@ typedef struct model {
     prun_context context;
     prun_net *net;
     prun_objective objective;
-    double value[MAX_COLUMNS];
+    double *value; /* per column */
     double train_seconds, measure_seconds;
 } model;
 
@@ -459,7 +456,8 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     int k;
 
     memset(&m, 0, sizeof m);
-    for (k = 0; k < MAX_COLUMNS; k++) m.value[k] = (double)NAN;
+    m.value = (double *)ex_allocate((size_t)s->columns, sizeof *m.value);
+    for (k = 0; k < s->columns; k++) m.value[k] = (double)NAN;
     m.s = s;
     m.is = identify(s, number);
     m.context.threads = 1;
@@ -478,13 +476,15 @@ static int run_model(void *user, int64_t number, ex_csv *row) {
     else if (status != PRUN_ERR_CANCELLED)
         ex_error("%s %g, width %ld, seed %ld: %s", method_names[m.is.method], m.is.strength,
                  (long)m.is.width, (long)m.is.seed, ex_reason(&m.context, status));
+    free(m.value);
     prun_net_free(m.net);
     return status != PRUN_OK && status != PRUN_ERR_NONFINITE;
 }
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
-/* A mean over seeds, and half the width of its 95 % interval (Student's t). */
+/* A mean over the seeds that have a value, their number, and half the width of its 95 % interval
+   (Student's t); NaN without seeds, and for the interval without two of them. */
 typedef struct average {
     double mean, half;
     int64_t n;
@@ -496,29 +496,37 @@ static average average_of(const double *x, int64_t n) {
     int64_t i;
 
     for (i = 0; i < n; i++) {
-        if (isnan(x[i])) continue;
+        if (!isfinite(x[i])) continue;
         a.mean += x[i];
         a.n++;
     }
     a.mean = a.n > 0 ? a.mean / (double)a.n : (double)NAN;
     for (i = 0; i < n; i++)
-        if (!isnan(x[i])) squares += (x[i] - a.mean) * (x[i] - a.mean);
+        if (isfinite(x[i])) squares += (x[i] - a.mean) * (x[i] - a.mean);
     if (a.n > 1) a.half = ex_student(a.n - 1) * sqrt(squares / (double)(a.n - 1) / (double)a.n);
     return a;
 }
 
+/* Rows are in the order of the models. */
 typedef struct results {
     const study *s;
     prun_context context;
     prun_table table;
-    int64_t n, seeds;
+    int64_t n, seeds, left_out;
+    const char **why; /* per model: why it is left out, or NULL */
+    char too_large[80];
 } results;
 
-static double cell(const results *r, int64_t row, int column) {
+static double table_value(const results *r, int64_t row, int column) {
     char text[64];
     const int64_t k = prun_table_find(&r->table, column_name(r->s, column, text));
 
     return r->table.values[k * r->table.rows + row];
+}
+
+/* A result of a model; NaN if there is none, or the model is left out. */
+static double cell(const results *r, int64_t row, int column) {
+    return r->why[row] != NULL ? (double)NAN : table_value(r, row, column);
 }
 
 /* Number of the first model of a method at one of its strengths; its seeds follow. */
@@ -542,6 +550,141 @@ static double strength_value(const study *s, int method, int strength) {
     return method == PLAIN ? 0 : s->set.strength[method].value[strength];
 }
 
+/* ---- models that diverged ------------------------------------------------------------------ */
+
+#define MOST_LOSS 10.0 /* times that of guessing; a larger train loss counts as divergence */
+
+/* Leaves out the models that diverged. Training itself fails only when a weight or loss is not
+   finite; the weights can also grow until the loss is 1e35, which would spoil every mean. */
+static void leave_out(results *r) {
+    const double limit = MOST_LOSS * log((double)r->s->data.train.classes);
+    const int64_t status = prun_table_find(&r->table, "status");
+    int64_t i;
+
+    r->why = (const char **)ex_allocate((size_t)r->n, sizeof *r->why);
+    snprintf(r->too_large, sizeof r->too_large, "train loss above %.3g, %g times that of guessing",
+             limit, MOST_LOSS);
+    for (i = 0; i < r->n; i++) {
+        const char *outcome = r->table.cells[i * r->table.columns + status];
+        const double loss = table_value(r, i, TRAIN_LOSS);
+
+        if (strcmp(outcome, "ok") != 0) r->why[i] = outcome;
+        else if (!(loss <= limit)) r->why[i] = isnan(loss) ? "no train loss" : r->too_large;
+        r->left_out += r->why[i] != NULL;
+    }
+}
+
+/* Number of models left of `count` in a row. */
+static int64_t models_left(const results *r, int64_t first, int64_t count) {
+    int64_t i, left = 0;
+
+    for (i = first; i < first + count; i++) left += r->why[i] == NULL;
+    return left;
+}
+
+/* Number of models left of a method at one of its strengths. */
+static int64_t seeds_left(const results *r, int method, int strength) {
+    return models_left(r, first_model(r->s, method, strength), r->seeds);
+}
+
+/* Number of models left of a method at all of its strengths. */
+static int64_t method_left(const results *r, int method) {
+    return models_left(r, first_model(r->s, method, 0), r->seeds * strengths(r->s, method));
+}
+
+/* Adds the seeds of one training and width that are left out for the same reason as seed i. */
+static void add_seeds_like(const results *r, int64_t first, int64_t i, ex_text *text) {
+    const char *why = r->why[first + i];
+    ex_text list = {NULL, 0, 0};
+    int64_t k, count = 0;
+
+    for (k = i; k < r->seeds; k++)
+        if (r->why[first + k] != NULL && strcmp(r->why[first + k], why) == 0)
+            ex_text_add(&list, "%s%ld", count++ > 0 ? ", " : "",
+                        (long)r->s->set.recipe.seeds.value[k]);
+    ex_text_add(text, "seed%s %s: ", ex_plural(count), list.data);
+    ex_text_shown(text, why);
+    ex_text_add(text, "\n");
+    ex_text_free(&list);
+}
+
+/* Adds a line for each training, width and reason, such as "- weight decay, strength 0.1, width 4,
+   seeds 1, 2: ...". */
+static void add_left_out(const results *r, ex_text *text) {
+    int64_t first, i, k;
+
+    for (first = 0; first < r->n; first += r->seeds)
+        for (i = 0; i < r->seeds; i++) {
+            const char *why = r->why[first + i];
+            const identity m = identify(r->s, first + i);
+
+            for (k = 0; k < i; k++)
+                if (r->why[first + k] != NULL && why != NULL && strcmp(r->why[first + k], why) == 0)
+                    break;
+            if (why == NULL || k < i) continue;
+            ex_text_add(text, "- %s", method_labels[m.method]);
+            if (m.method != PLAIN) ex_text_add(text, ", strength %g", m.strength);
+            ex_text_add(text, ", width %ld, ", (long)m.width);
+            add_seeds_like(r, first, i, text);
+        }
+}
+
+/* Says on the screen and in the report which models are left out, and why. */
+static void report_left_out(const results *r, FILE *file) {
+    ex_text text = {NULL, 0, 0};
+
+    if (r->left_out == 0) return;
+    ex_text_add(&text, "%ld of %ld models diverged and %s left out of what follows:\n\n",
+                (long)r->left_out, (long)r->n, r->left_out == 1 ? "is" : "are");
+    add_left_out(r, &text);
+    if (r->left_out < r->n)
+        ex_text_add(&text, "\nMeans and intervals are over the seeds that are left.\n");
+    printf("\n%s", text.data);
+    fprintf(file, "## Models left out\n\n%s\n", text.data);
+    ex_text_free(&text);
+}
+
+/* For captions, after the number of seeds. */
+static const char *without_diverged(const results *r) {
+    return r->left_out > 0 ? ", without models that diverged" : "";
+}
+
+/* ---- text of results ----------------------------------------------------------------------- */
+
+static void number_cell(ex_table *table, const char *format, double value) {
+    char text[40];
+
+    snprintf(text, sizeof text, format, value);
+    ex_table_cell(table, "%s", isfinite(value) ? text : "-");
+}
+
+/* Adds "+0.012 ± 0.003", without the interval if there is none, and with the number of seeds if some
+   have no value; "-" if none has. */
+static void add_change(const results *r, const average *a, int digits, ex_text *text) {
+    if (a->n == 0) {
+        ex_text_add(text, "-");
+        return;
+    }
+    ex_text_add(text, "%+.*f", digits, a->mean);
+    if (!isnan(a->half)) ex_text_add(text, " ± %.*f", digits, a->half);
+    if (a->n < r->seeds) ex_text_add(text, " (%ld of %ld seeds)", (long)a->n, (long)r->seeds);
+}
+
+#define NO_INTERVAL "an interval needs results of two seeds"
+
+static const char *falls(const average *a) {
+    return isnan(a->half)       ? "not tested"
+           : a->mean < -a->half ? "held"
+           : a->mean > a->half  ? "did not hold"
+                                : "undecided";
+}
+
+static void claim(ex_table *table, const char *text, const char *found, const char *verdict) {
+    ex_table_cell(table, "%s", text);
+    ex_table_cell(table, "%s", found);
+    ex_table_cell(table, "%s", verdict);
+}
+
 /* ---- the direction of pruning -------------------------------------------------------------- */
 
 /* Logarithm of (share of pruning / share of noise) for the models of one width. */
@@ -562,8 +705,14 @@ static average excess_of(const results *r, int width, int place, int span, avera
     return average_of(x[2], r->seeds);
 }
 
+/* Share of a random direction. All seeds of a width have the same weights, so any model will do. */
 static double chance(const results *r, int width, int span) {
-    return span_sizes[span] / cell(r, width * r->seeds, WEIGHTS);
+    double weights = (double)NAN;
+    int64_t i;
+
+    for (i = 0; i < r->seeds && isnan(weights); i++)
+        weights = cell(r, width * r->seeds + i, WEIGHTS);
+    return span_sizes[span] / weights;
 }
 
 /* Rows for span number `smallest` and all larger ones. */
@@ -571,24 +720,25 @@ static void span_table(const results *r, int smallest, ex_table *table) {
     average pruning, noise;
     int w, place, span;
 
-    ex_table_header(table, "width|kept|eigenvectors|share of pruning|±|share of noise|±|chance|"
-                           "pruning / noise|lower|upper");
+    ex_table_header(table, "width|kept|eigenvectors|seeds|share of pruning|±|share of noise|±|"
+                           "chance|pruning / noise|lower|upper");
     for (w = 0; w < r->s->set.widths.count; w++)
         for (place = r->s->places; place-- > 0;)
             for (span = smallest; span < SPANS; span++) {
                 const average ratio = excess_of(r, w, place, span, &pruning, &noise);
 
                 ex_table_cell(table, "%ld", (long)r->s->set.widths.value[w]);
-                ex_table_cell(table, "%.3g", r->s->set.places.value[place]);
+                ex_table_cell(table, "%.6g", r->s->set.places.value[place]);
                 ex_table_cell(table, "%d", span_sizes[span]);
-                ex_table_cell(table, "%.3g", pruning.mean);
-                ex_table_cell(table, "%.2g", pruning.half);
-                ex_table_cell(table, "%.3g", noise.mean);
-                ex_table_cell(table, "%.2g", noise.half);
-                ex_table_cell(table, "%.3g", chance(r, w, span));
-                ex_table_cell(table, "%.3g", exp(ratio.mean));
-                ex_table_cell(table, "%.3g", exp(ratio.mean - ratio.half));
-                ex_table_cell(table, "%.3g", exp(ratio.mean + ratio.half));
+                ex_table_cell(table, "%ld", (long)pruning.n);
+                number_cell(table, "%.3g", pruning.mean);
+                number_cell(table, "%.2g", pruning.half);
+                number_cell(table, "%.3g", noise.mean);
+                number_cell(table, "%.2g", noise.half);
+                number_cell(table, "%.3g", chance(r, w, span));
+                number_cell(table, "%.3g", exp(ratio.mean));
+                number_cell(table, "%.3g", exp(ratio.mean - ratio.half));
+                number_cell(table, "%.3g", exp(ratio.mean + ratio.half));
             }
 }
 
@@ -603,7 +753,7 @@ static int draw_spans(const results *r, const char *first) {
     ex_series *series = (ex_series *)ex_allocate((size_t)(widths * 6), sizeof *series);
     ex_plot *plots = (ex_plot *)ex_allocate((size_t)widths, sizeof *plots);
     char(*titles)[80] = (char(*)[80])ex_allocate((size_t)widths, sizeof *titles);
-    char second[160];
+    ex_text second = {NULL, 0, 0};
     int w, d, k, place, status;
 
     for (w = 0; w < widths; w++) {
@@ -636,12 +786,15 @@ static int draw_spans(const results *r, const char *first) {
         plots[w].series = series + 6 * w;
         plots[w].count = 6;
     }
-    snprintf(second, sizeof second,
-             "means over %ld seed%s; bands: 95 %% intervals (Student's t), cut where they "
-             "reach 0",
-             (long)r->seeds, ex_plural(r->seeds));
-    status = ex_plots_write(r->s->set.common.out, "span", first, second, plots, widths,
+    if (r->seeds > 1)
+        ex_text_add(&second,
+                    "means over %ld seeds%s; bands: 95 %% intervals (Student's t), cut where they "
+                    "reach 0",
+                    (long)r->seeds, without_diverged(r));
+    else ex_text_add(&second, "one seed%s", without_diverged(r));
+    status = ex_plots_write(r->s->set.common.out, "span", first, second.data, plots, widths,
                             widths < 2 ? widths : 2, 560, 340);
+    ex_text_free(&second);
     free(room);
     free(series);
     free(plots);
@@ -649,53 +802,105 @@ static int draw_spans(const results *r, const char *first) {
     return status;
 }
 
-static void claim(ex_table *table, const char *text, const char *found, const char *verdict) {
-    ex_table_cell(table, "%s", text);
-    ex_table_cell(table, "%s", found);
-    ex_table_cell(table, "%s", verdict);
+/* What all widths and kept fractions show for the first 50 eigenvectors. */
+typedef struct span_summary {
+    double lowest, highest;   /* mean share of pruning */
+    int tested;               /* how many have such a mean */
+    int above, within, below; /* how many have more, as much and less of it than noise */
+    double most_kept;         /* largest kept fraction with more */
+} span_summary;
+
+static span_summary summarize_spans(const results *r) {
+    span_summary all = {HUGE_VAL, 0, 0, 0, 0, 0, 0};
+    int w, place;
+
+    for (w = 0; w < r->s->set.widths.count; w++)
+        for (place = 0; place < r->s->places; place++) {
+            const double kept = r->s->set.places.value[place];
+            average pruning, noise;
+            const average ratio = excess_of(r, w, place, SPANS - 1, &pruning, &noise);
+
+            if (pruning.n > 0) {
+                all.lowest = pruning.mean < all.lowest ? pruning.mean : all.lowest;
+                all.highest = pruning.mean > all.highest ? pruning.mean : all.highest;
+                all.tested++;
+            }
+            if (isnan(ratio.half)) continue;
+            if (ratio.mean > ratio.half && kept > all.most_kept) all.most_kept = kept;
+            all.above += ratio.mean > ratio.half;
+            all.below += ratio.mean < -ratio.half;
+            all.within += !(ratio.mean > ratio.half) && !(ratio.mean < -ratio.half);
+        }
+    return all;
 }
 
-/* Over all widths and kept fractions: the mean share in the first 50, and pruning against noise. */
-static void span_claims(const results *r, ex_table *table) {
-    const int last = SPANS - 1, widths = r->s->set.widths.count;
-    double lowest = HUGE_VAL, highest = 0, most_kept = 0;
-    int above = 0, within = 0, below = 0, w, place;
-    char found[240];
+/* Why no width and kept fraction has a share. */
+static const char *why_no_share(const results *r) {
+    if (r->s->places == 0) return "no kept fraction between 0 and 1 in --places";
+    return models_left(r, 0, r->s->set.widths.count * r->seeds) > 0
+               ? "no weight is pruned at these kept fractions"
+               : "all models of plain training diverged";
+}
 
-    if (r->s->places == 0) return;
-    for (w = 0; w < widths; w++)
-        for (place = 0; place < r->s->places; place++) {
-            average pruning, noise;
-            const average ratio = excess_of(r, w, place, last, &pruning, &noise);
+/* Adds at how many widths and kept fractions a claim has no data. */
+static void add_gaps(const results *r, int tested, const char *what, ex_text *text) {
+    const int all = r->s->set.widths.count * r->s->places;
 
-            lowest = pruning.mean < lowest ? pruning.mean : lowest;
-            highest = pruning.mean > highest ? pruning.mean : highest;
-            if (ratio.mean > ratio.half && r->s->set.places.value[place] > most_kept)
-                most_kept = r->s->set.places.value[place];
-            above += ratio.mean > ratio.half;
-            below += ratio.mean < -ratio.half;
-            within += !(ratio.mean > ratio.half) && !(ratio.mean < -ratio.half);
-        }
-    snprintf(found, sizeof found,
-             "%.2g to %.2g of the squared length lies in the span of the first 50", lowest,
-             highest);
+    if (tested < all) ex_text_add(text, "; no %s at %d of %d", what, all - tested, all);
+}
+
+static void inside_claim(const results *r, const span_summary *all, ex_table *table) {
+    ex_text found = {NULL, 0, 0};
+    char low[32], high[32];
+
+    snprintf(low, sizeof low, "%.2g", all->lowest);
+    snprintf(high, sizeof high, "%.2g", all->highest);
+    if (all->tested > 0) {
+        ex_text_add(&found, "%s%s%s of the squared length lies in the span of the first %d", low,
+                    strcmp(low, high) == 0 ? "" : " to ", strcmp(low, high) == 0 ? "" : high,
+                    EIGENVECTORS);
+        add_gaps(r, all->tested, "data", &found);
+    } else {
+        ex_text_add(&found, "%s", why_no_share(r));
+    }
     claim(table,
           "The direction of pruning lies in the span of the Hessian's leading eigenvectors "
           "(Conclusion): at least half of its squared length",
-          found,
-          lowest >= 0.5   ? "held"
-          : highest < 0.5 ? "did not hold"
-                          : "undecided");
-    snprintf(found, sizeof found,
-             "more / as much / less at %d / %d / %d of the widths and kept fractions", above,
-             within, below);
-    if (above > 0)
-        snprintf(found + strlen(found), sizeof found - strlen(found),
-                 "; more only where at most %g are kept", most_kept);
-    claim(table, "... more of it than of noise on the same weights", found,
-          above > 0 && above > within + below   ? "held"
-          : below > 0 && below > within + above ? "did not hold"
-                                                : "undecided");
+          found.data,
+          all->tested == 0     ? "not tested"
+          : all->lowest >= 0.5 ? "held"
+          : all->highest < 0.5 ? "did not hold"
+                               : "undecided");
+    ex_text_free(&found);
+}
+
+static void noise_claim(const results *r, const span_summary *all, ex_table *table) {
+    const int compared = all->above + all->within + all->below;
+    ex_text found = {NULL, 0, 0};
+
+    if (compared > 0) {
+        ex_text_add(&found,
+                    "more / as much / less at %d / %d / %d of the widths and kept fractions",
+                    all->above, all->within, all->below);
+        if (all->above > 0)
+            ex_text_add(&found, "; more only where at most %g are kept", all->most_kept);
+        add_gaps(r, compared, "interval", &found);
+    } else {
+        ex_text_add(&found, "%s", all->tested > 0 ? NO_INTERVAL : why_no_share(r));
+    }
+    claim(table, "... more of it than of noise on the same weights", found.data,
+          compared == 0               ? "not tested"
+          : 2 * all->above > compared ? "held"
+          : 2 * all->below > compared ? "did not hold"
+                                      : "undecided");
+    ex_text_free(&found);
+}
+
+static void span_claims(const results *r, ex_table *table) {
+    const span_summary all = summarize_spans(r);
+
+    inside_claim(r, &all, table);
+    noise_claim(r, &all, table);
 }
 
 /* ---- Goodhart ------------------------------------------------------------------------------ */
@@ -763,74 +968,115 @@ static average against(const results *r, int method, int reference, int *compare
     return average_of(x, r->seeds);
 }
 
-static const char *falls(const average *a) {
-    return isnan(a->half)       ? "inconclusive: too few models"
-           : a->mean < -a->half ? "held"
-           : a->mean > a->half  ? "did not hold"
-                                : "undecided";
-}
-
 static void goodhart_table(const results *r, ex_table *table) {
     static const int shown[] = {TRAIN_LOSS, TRAIN_ERROR, TEST_ERROR, GAP, PRUNABILITY};
     int method, k;
     size_t c;
 
-    ex_table_header(table, "training|strength|train loss|±|train error|±|test error|±|gap|±|"
+    ex_table_header(table, "training|strength|seeds|train loss|±|train error|±|test error|±|gap|±|"
                            "prunability|±");
     for (method = PLAIN; method < METHODS; method++)
         for (k = 0; k < strengths(r->s, method); k++) {
             ex_table_cell(table, "%s", method_labels[method]);
             ex_table_cell(table, "%g", strength_value(r->s, method, k));
+            ex_table_cell(table, "%ld", (long)seeds_left(r, method, k));
             for (c = 0; c < sizeof shown / sizeof *shown; c++) {
                 const average a = level_of(r, method, k, shown[c]);
 
-                ex_table_cell(table, "%.4f", a.mean);
-                ex_table_cell(table, "%.4f", a.half);
+                number_cell(table, "%.4f", a.mean);
+                number_cell(table, "%.4f", a.half);
             }
         }
 }
 
+/* Adds why the change of a push at a strength cannot be judged, if so. */
+static void add_reason(const results *r, int method, int strength, const average *a,
+                       ex_text *text) {
+    if (a->n > 1) return;
+    ex_text_add(text, "; %s",
+                a->n > 0 ? NO_INTERVAL
+                : seeds_left(r, PLAIN, 0) == 0
+                    ? "the models of plain training to compare with diverged"
+                : seeds_left(r, method, strength) == 0 ? "all models at this strength diverged"
+                                                       : "no seed has results of both trainings");
+}
+
+/* A claim that a push lowers a result, judged at its greatest strength. */
+static void greatest_claim(const results *r, int method, int column, int digits, const char *text,
+                           ex_table *table) {
+    const int last = strengths(r->s, method) - 1;
+    const average a = change_of(r, method, last, column);
+    ex_text found = {NULL, 0, 0};
+
+    ex_text_add(&found,
+                "change at the greatest strength, %g: ", strength_value(r->s, method, last));
+    add_change(r, &a, digits, &found);
+    add_reason(r, method, last, &a, &found);
+    claim(table, text, found.data, falls(&a));
+    ex_text_free(&found);
+}
+
+/* The same for the gap, with the changes at all strengths, and that of the train error, because a
+   gap also falls if a network no longer fits its training images. */
+static void gap_claim(const results *r, int method, ex_table *table) {
+    const int last = strengths(r->s, method) - 1;
+    const average wrong = change_of(r, method, last, TRAIN_ERROR);
+    ex_text found = {NULL, 0, 0};
+    average a = {0, 0, 0};
+    int k;
+
+    ex_text_add(&found, "change%s at strength%s ", ex_plural(last + 1), ex_plural(last + 1));
+    for (k = 0; k <= last; k++) {
+        a = change_of(r, method, k, GAP);
+        ex_text_add(&found, "%s%g: ", k > 0 ? ", " : "", strength_value(r->s, method, k));
+        add_change(r, &a, 4, &found);
+    }
+    if (wrong.n > 0) {
+        ex_text_add(&found, "; the train error changes by ");
+        add_change(r, &wrong, 4, &found);
+        ex_text_add(&found, "%s", last > 0 ? " at the greatest" : "");
+    }
+    add_reason(r, method, last, &a, &found);
+    claim(table, "... and the generalization gap with it (section 4)", found.data, falls(&a));
+    ex_text_free(&found);
+}
+
+/* A claim that a push has a smaller gap than a reference at the same train loss. */
+static void reference_claim(const results *r, int method, int reference, ex_table *table) {
+    ex_text text = {NULL, 0, 0}, found = {NULL, 0, 0};
+    int compared;
+    const average a = against(r, method, reference, &compared);
+
+    ex_text_add(&text, "... more than %s at the same train loss", method_labels[reference]);
+    if (compared > 0) {
+        ex_text_add(&found, "gap ");
+        add_change(r, &a, 4, &found);
+        ex_text_add(&found, ", %d model%s compared%s", compared, ex_plural(compared),
+                    a.n < 2 ? "; " NO_INTERVAL : "");
+    } else if (method_left(r, method) == 0) {
+        ex_text_add(&found, "all models of this push diverged");
+    } else if (method_left(r, reference) == 0) {
+        ex_text_add(&found, "all models of that reference diverged");
+    } else {
+        ex_text_add(&found, "no overlap in train loss");
+    }
+    claim(table, text.data, found.data, falls(&a));
+    ex_text_free(&text);
+    ex_text_free(&found);
+}
+
 static void goodhart_claims(const results *r, ex_table *table) {
-    int method, reference, compared, k;
-    char text[200], found[400];
+    int method, reference;
 
     for (method = TARGETED; method <= SPARSITY; method++) {
-        const int last = strengths(r->s, method) - 1;
-        average a, b;
+        char text[80];
 
-        if (last < 0) continue;
-        a = change_of(r, method, last, PRUNABILITY);
         snprintf(text, sizeof text, "%s lowers prunability", method_labels[method]);
-        snprintf(found, sizeof found, "change at the greatest strength: %+.3f ± %.3f", a.mean,
-                 a.half);
-        claim(table, text, found, falls(&a));
-        for (k = 0, found[0] = '\0'; k <= last; k++) {
-            b = change_of(r, method, k, GAP);
-            snprintf(found + strlen(found), sizeof found - strlen(found), "%s%+.4f ± %.4f",
-                     k > 0 ? ", " : "changes from the least to the greatest strength: ", b.mean,
-                     b.half);
-        }
-        a = change_of(r, method, last, TRAIN_ERROR);
-        snprintf(found + strlen(found), sizeof found - strlen(found),
-                 "; the train error changes by %+.4f ± %.4f at the greatest", a.mean, a.half);
-        a = change_of(r, method, last, GAP);
-        snprintf(text, sizeof text, "... and the generalization gap with it (section 4)");
-        claim(table, text, found, falls(&a));
-        a = change_of(r, method, last, TEST_ERROR);
-        snprintf(found, sizeof found, "change at the greatest strength: %+.4f ± %.4f", a.mean,
-                 a.half);
-        claim(table, "... and the test error", found, falls(&a));
-        for (reference = DROPOUT; reference <= DECAY; reference++) {
-            if (strengths(r->s, reference) == 0) continue;
-            a = against(r, method, reference, &compared);
-            snprintf(text, sizeof text, "... more than %s at the same train loss",
-                     method_labels[reference]);
-            if (compared > 0)
-                snprintf(found, sizeof found, "gap %+.4f ± %.4f, %d models compared", a.mean,
-                         a.half, compared);
-            else snprintf(found, sizeof found, "no overlap in train loss");
-            claim(table, text, found, compared > 0 ? falls(&a) : "inconclusive: no overlap");
-        }
+        greatest_claim(r, method, PRUNABILITY, 3, text, table);
+        gap_claim(r, method, table);
+        greatest_claim(r, method, TEST_ERROR, 4, "... and the test error", table);
+        for (reference = DROPOUT; reference <= DECAY; reference++)
+            reference_claim(r, method, reference, table);
     }
 }
 
@@ -866,7 +1112,7 @@ static int draw_goodhart(const results *r, const char *first) {
     double *room = (double *)ex_allocate((size_t)(3 * METHODS * 2 * r->n), sizeof *room);
     ex_series series[3][METHODS];
     ex_plot plots[3];
-    char second[160];
+    ex_text second = {NULL, 0, 0};
     int k, method, status;
 
     memset(plots, 0, sizeof plots);
@@ -880,26 +1126,53 @@ static int draw_goodhart(const results *r, const char *first) {
         plots[k].series = series[k];
         plots[k].count = METHODS;
     }
-    snprintf(second, sizeof second,
-             "a point per model, %ld seed%s of each training; test: %ld images", (long)r->seeds,
-             ex_plural(r->seeds), (long)r->s->data.test.count);
-    status = ex_plots_write(r->s->set.common.out, "goodhart", first, second, plots, 3, 2, 620, 340);
+    ex_text_add(&second, "a point per model, %ld seed%s of each training%s; test: %ld image%s",
+                (long)r->seeds, ex_plural(r->seeds), without_diverged(r),
+                (long)r->s->data.test.count, ex_plural(r->s->data.test.count));
+    status =
+        ex_plots_write(r->s->set.common.out, "goodhart", first, second.data, plots, 3, 2, 620, 340);
+    ex_text_free(&second);
     free(room);
     return status;
 }
 
 /* ---- report -------------------------------------------------------------------------------- */
 
+/* NaN if no model has eigenvectors. */
 static double largest_residual(const results *r) {
-    double largest = 0;
+    double largest = (double)NAN;
     int64_t i;
 
     for (i = 0; i < r->s->set.widths.count * r->seeds; i++) {
         const double one = cell(r, i, RESIDUAL);
 
-        largest = one > largest ? one : largest;
+        if (isnan(largest) || one > largest) largest = one;
     }
     return largest;
+}
+
+static void describe_eigenvectors(const results *r, FILE *file) {
+    const int64_t chosen = r->s->set.hessian_images;
+    const int64_t images = chosen > 0 ? chosen : r->s->data.train.count;
+    const double residual = largest_residual(r);
+
+    fprintf(file,
+            "Eigenvectors are those of the Hessian of %ld training image%s after %ld Lanczos "
+            "steps. ",
+            (long)images, ex_plural(images), (long)r->s->set.steps);
+    if (isfinite(residual))
+        fprintf(file, "Their residuals are at most %.2g of their eigenvalues%s. ", residual,
+                residual > 0.1
+                    ? ": some have not converged, and shares in spans that contain them are "
+                      "unreliable (raise --steps)"
+                    : "");
+    else if (!isnan(residual))
+        fprintf(file, "Some eigenvalues are 0, and shares in spans that contain their eigenvectors "
+                      "are arbitrary. ");
+    fprintf(file, "The direction of pruning is the vector of the weights that magnitude pruning "
+                  "sets to zero. \"Noise\" is a random normal direction on the same weights, for "
+                  "which the expected share is given. \"Chance\" is the number of eigenvectors "
+                  "divided by that of the weights.\n\n");
 }
 
 static void describe(const results *r, const char *setting, FILE *file) {
@@ -921,20 +1194,21 @@ static void describe(const results *r, const char *setting, FILE *file) {
         &set->common,
         "only from train losses, so that the pushed networks and the references reach similar ones",
         file);
-    if (r->s->places > 0)
-        fprintf(
-            file,
-            "Eigenvectors are those of the Hessian of %ld training images after %ld Lanczos "
-            "steps. Their residuals are at most %.2g of their eigenvalues%s. The direction of "
-            "pruning is the vector of the weights that magnitude pruning sets to zero. \"Noise\" "
-            "is a random normal direction on the same weights, for which the expected share is "
-            "given. \"Chance\" is the number of eigenvectors divided by that of the weights.\n\n",
-            (long)(set->hessian_images > 0 ? set->hessian_images : r->s->data.train.count),
-            (long)set->steps, largest_residual(r),
-            largest_residual(r) > 0.1
-                ? ": some have not converged, and shares in spans that contain them are "
-                  "unreliable (raise --steps)"
-                : "");
+    if (r->s->places > 0) describe_eigenvectors(r, file);
+}
+
+static void explain_claims(const results *r, FILE *file) {
+    fprintf(file, "\nChanges and gaps are differences within each seed; ");
+    if (r->seeds > 1)
+        fprintf(file, "± is half of a 95 %% interval (Student's t) over %ld seeds%s; ",
+                (long)r->seeds, without_diverged(r));
+    else fprintf(file, "one seed gives no intervals; ");
+    fprintf(file, "all models have the same test images. That a push lowers something is judged at "
+                  "its greatest strength. Pushes and references are compared at the same train "
+                  "loss, averaged over the strengths whose train loss lies between those of two "
+                  "networks trained with the reference, whose gaps are interpolated. Pruning "
+                  "contains more than noise if it does at more than half of the widths and kept "
+                  "fractions. Verdicts are not corrected for the number of claims.\n\n");
 }
 
 static int write_report(results *r, int argc, char **argv) {
@@ -946,6 +1220,7 @@ static int write_report(results *r, int argc, char **argv) {
     ex_recipe_describe(&r->s->set.recipe, &r->s->data, &setting);
     if (status == 0) {
         describe(r, setting.data, file);
+        report_left_out(r, file);
         fprintf(file, "## The answer\n\n");
         ex_table_header(&table, "claim|this run found|verdict");
         span_claims(r, &table);
@@ -953,16 +1228,7 @@ static int write_report(results *r, int argc, char **argv) {
         printf("\n");
         ex_table_print(&table, stdout);
         status = ex_report_table(&r->s->rows, file, &table, "claims");
-        fprintf(file,
-                "\nChanges and gaps are differences within each seed; ± is half of a 95 %% "
-                "interval (Student's t) over %ld seed%s; all models have the same test images. "
-                "That a push lowers something is judged at its greatest strength. Pushes and "
-                "references are compared at the same train loss, averaged over the strengths whose "
-                "train loss lies between those of two networks trained with the reference, whose "
-                "gaps are interpolated. Pruning contains more than noise if it does at more than "
-                "half of the widths and kept fractions. Verdicts are not corrected for the number "
-                "of claims.\n\n",
-                (long)r->seeds, ex_plural(r->seeds));
+        explain_claims(r, file);
     }
     if (status == 0 && r->s->places > 0) {
         fprintf(file, "## The direction of pruning\n\n![shares](span.svg)\n\n");
@@ -987,7 +1253,6 @@ static int write_report(results *r, int argc, char **argv) {
     return status;
 }
 
-/* Rows are in the order of the models; models that diverged have NaN. */
 static int evaluate_all(void *user, int argc, char **argv) {
     results r;
     int status;
@@ -998,7 +1263,9 @@ static int evaluate_all(void *user, int argc, char **argv) {
     if (prun_table_load_csv(&r.context, r.s->rows.path.data, &r.table) != PRUN_OK)
         return ex_failure(&r.context, r.s->rows.path.data);
     r.n = r.table.rows;
+    leave_out(&r);
     status = write_report(&r, argc, argv);
+    free(r.why);
     prun_table_free(&r.table);
     return status;
 }
@@ -1046,6 +1313,22 @@ static const preset presets[EX_PRESETS] = {
      "2000",
      {"1,2,3,4,5", "200", "128", "4", "1", "0", "0", "0", "0"}}};
 
+static int by_value(const void *left, const void *right) {
+    const double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* Drops the ends: at 0 the direction would be that of all weights, at 1 nothing is pruned. */
+static void drop_end_places(study *s) {
+    ex_fractions *f = &s->set.places;
+
+    s->places = (int)f->count;
+    if (f->value[s->places - 1] >= 1) s->places--;
+    if (s->places > 0 && f->value[0] <= 0)
+        memmove(f->value, f->value + 1, (size_t)--s->places * sizeof *f->value);
+}
+
 static int check(study *s) {
     settings *set = &s->set;
     int k;
@@ -1055,20 +1338,14 @@ static int check(study *s) {
         ex_error("--width %ld: must be one of --widths", (long)set->width);
         return EX_USAGE;
     }
-    s->places = (int)set->places.count;
-    if (set->places.value[s->places - 1] >= 1) s->places--; /* nothing is pruned there */
-    if (s->places > MAX_PLACES) {
-        ex_error("--places: at most %d kept fractions", MAX_PLACES);
+    if (set->resamples == 1) {
+        ex_error("--resamples 1: must be 0, or at least 2");
         return EX_USAGE;
     }
-    if (s->places > 0 && set->places.value[0] <= 0) {
-        ex_error("--places: must be above 0, where the direction would be that of all weights");
-        return EX_USAGE;
-    }
-    if (set->recipe.save_every > 0) {
-        ex_error("--checkpoint: this study has no checkpoints; it keeps finished models");
-        return EX_USAGE;
-    }
+    for (k = TARGETED; k < METHODS; k++)
+        qsort(set->strength[k].value, (size_t)set->strength[k].count,
+              sizeof *set->strength[k].value, by_value);
+    drop_end_places(s);
     return ex_recipe_check(&set->recipe, &set->common);
 }
 
@@ -1099,14 +1376,15 @@ static int parse(void *user, int argc, char **argv) {
          "kept fractions to try: N: i/N; dense: hundredths to 0.9, then 1 - 10^(-1 - i/10); or a "
          "list"},
         {"places", EX_FRACTIONS, &set->places, d->places, 0, 1,
-         "kept fractions at which the direction of pruning is computed"},
+         "kept fractions at which the direction of pruning is computed, in the same form; 0 and 1, "
+         "where all weights or none are pruned, are left out"},
         {"repetitions", EX_INT, &set->repetitions, "5", 1, 1e6, "permutations of random pruning"},
         {"resamples", EX_INT, &set->resamples, "1000", 0, 1e6,
-         "resamples of the training images, for the interval of prunability; 0: none"},
+         "resamples of the training images, for the interval of prunability; 0: none, or at least "
+         "2"},
         {"hessian-images", EX_INT, &set->hessian_images, d->hessian_images, 0, EX_MANY,
-         "first training images in the Hessian; 0: all"},
-        {"steps", EX_INT, &set->steps, d->steps, EIGENVECTORS, 1e5, "of Lanczos"},
-        EX_KEEP_OPTION(&set->recipe, &d->recipe)};
+         "first training images in the Hessian, at most --images; 0: all"},
+        {"steps", EX_INT, &set->steps, d->steps, EIGENVECTORS, 1e5, "Lanczos steps, at least 50"}};
     const ex_program program = {
         "open_questions",
         "",
@@ -1124,8 +1402,10 @@ static int parse(void *user, int argc, char **argv) {
 
 static int load(void *user, prun_context *context, const char *program) {
     study *s = (study *)user;
+    const int status = ex_recipe_load(&s->set.recipe, context, program, &s->data);
 
-    return ex_recipe_load(&s->set.recipe, context, program, &s->data);
+    return status == 0 && s->places > 0 ? ex_recipe_hessian(s->set.hessian_images, &s->data)
+                                        : status;
 }
 
 static int set_up(void *user) {
@@ -1156,7 +1436,7 @@ static int announce(void *user) {
     int status;
 
     if (!ex_study_trains(&s->rows)) return -1;
-    ex_text_add(&networks, "NiN of widths ");
+    ex_text_add(&networks, "NiN of width%s ", ex_plural(s->set.widths.count));
     ex_list_text(&s->set.widths, &networks);
     ex_text_add(&networks, ", width %ld trained in %ld more ways", (long)s->set.width,
                 (long)(s->rows.count / s->set.recipe.seeds.count - s->set.widths.count));

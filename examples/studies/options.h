@@ -65,7 +65,12 @@ static inline int ex__bad_value(const ex_option *option, const char *text, const
 }
 
 static inline int ex__out_of_range(const ex_option *option, const char *text) {
-    ex_error("--%s %s: must be from %.10g to %.10g", option->name, text, option->low, option->high);
+    if (option->kind == EX_REAL || option->kind == EX_REAL_LIST)
+        ex_error("--%s %s: must be from %.10g to %.10g", option->name, text, option->low,
+                 option->high);
+    else
+        ex_error("--%s %s: must be from %.0f to %.0f", option->name, text, option->low,
+                 option->high);
     return EX_USAGE;
 }
 
@@ -83,7 +88,7 @@ static inline int ex__int(const ex_option *option, const char *text, int64_t *va
     errno = 0;
     number = strtoll(text, &end, 10);
     if (*end != '\0' || end == text) return ex__bad_value(option, text, "not a whole number");
-    if (errno != 0 || (double)number < option->low || (double)number > option->high)
+    if (errno != 0 || number < (long long)option->low || number > (long long)option->high)
         return ex__out_of_range(option, text);
     *value = (int64_t)number;
     return 0;
@@ -340,7 +345,8 @@ static inline int ex__option(const ex_program *program, int argc, char **argv, i
         return ex__set(option, "1");
     }
     if (equals != NULL) return ex__set(option, equals + 1);
-    if (*at + 1 >= argc) {
+    if (*at + 1 >= argc || (strncmp(argv[*at + 1], "--", 2) == 0 && argv[*at + 1][2] != '\0' &&
+                            ex__find(program, argv[*at + 1]) != NULL)) {
         ex_error("--%s needs a value; see --help", option->name);
         return EX_USAGE;
     }

@@ -26,7 +26,7 @@ typedef struct ex_recipe_preset {
 /* clang-format off */
 #define EX_RECIPE_OPTIONS(r, d) \
     {"seeds", EX_INT_LIST, &(r)->seeds, (d)->seeds, 0, EX_ANY_SEED, \
-     "one model of each width per seed"}, \
+     "one model of each network and training per seed"}, \
     {"epochs", EX_INT, &(r)->epochs, (d)->epochs, 1, 1e6, "epochs of training"}, \
     {"batch", EX_INT, &(r)->batch, (d)->batch, 2, EX_MANY, "images per step"}, \
     {"lr", EX_REAL, &(r)->lr, "0.01", 1e-12, 1e6, \
@@ -51,12 +51,11 @@ typedef struct ex_recipe_preset {
 /* clang-format on */
 
 /* Call after ex_study_check. Returns -1 to continue, otherwise the exit status. */
-static inline int ex_recipe_check(const ex_recipe *recipe, ex_study_settings *study) {
+static inline int ex_recipe_check(const ex_recipe *recipe, const ex_study_settings *study) {
     if (study->preset == EX_FULL && strcmp(recipe->data, EX_DATA_DIRECTORY) == 0) {
         ex_error("--full requires --data, the directory of CIFAR-100's binary files");
         return EX_USAGE;
     }
-    if (study->preset < EX_NIGHT) study->yes = 1; /* short, so do not ask */
     return -1;
 }
 
@@ -81,6 +80,14 @@ static inline int ex_recipe_load(const ex_recipe *recipe, prun_context *context,
     return status;
 }
 
+/* Checks --hessian-images before the work. Returns the exit status. */
+static inline int ex_recipe_hessian(int64_t hessian_images, const ex_data *data) {
+    if (hessian_images <= data->train.count) return 0;
+    ex_error("--hessian-images %ld: there are only %ld training images; give fewer, or 0 for all",
+             (long)hessian_images, (long)data->train.count);
+    return EX_USAGE;
+}
+
 /* Training options of the paper's width experiments (A.4). */
 static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int64_t seed) {
     prun_train_options options;
@@ -103,7 +110,8 @@ static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int
 static inline void ex_recipe_describe(const ex_recipe *recipe, const ex_data *data, ex_text *text) {
     ex_text_add(text, "%ld images of %s, ", (long)data->train.count, data->name);
     if (recipe->noise > 0) ex_text_add(text, "%g %% of the labels wrong, ", 100 * recipe->noise);
-    ex_text_add(text, "%ld epochs, batch %ld, %s", (long)recipe->epochs, (long)recipe->batch,
+    ex_text_add(text, "%ld epoch%s, batch %ld, %s", (long)recipe->epochs, ex_plural(recipe->epochs),
+                (long)recipe->batch,
                 recipe->crop > 0 || recipe->flip ? "augmented" : "not augmented");
 }
 
@@ -137,18 +145,12 @@ static inline void ex_recipe_key(const ex_recipe *recipe, const ex_data *data, i
 /* Prints what will be trained. */
 static inline void ex_recipe_announce(const ex_recipe *recipe, const ex_data *data,
                                       const char *networks) {
-    printf("%s, %d seed%s each; %s: %ld training and %ld test images; %ld epochs, batch %ld; "
+    printf("%s, %d seed%s each; %s: %ld training and %ld test images; %ld epoch%s, batch %ld; "
            "kernels: %s\n",
            networks, recipe->seeds.count, ex_plural(recipe->seeds.count), data->name,
            (long)data->train.count, (long)data->test.count, (long)recipe->epochs,
-           (long)recipe->batch, prun_isa());
+           ex_plural(recipe->epochs), (long)recipe->batch, prun_isa());
     fflush(stdout);
-}
-
-/* Why a model failed: the context's message, if it is about that failure. */
-static inline const char *ex_reason(const prun_context *context, prun_status status) {
-    return context->status == status && *context->message != '\0' ? prun_message(context)
-                                                                  : prun_status_string(status);
 }
 
 /* Columns at the end of a row: outcome, versions and times of a model. */

@@ -64,7 +64,7 @@ static inline int ex_study_check(ex_study_settings *s) {
     s->preset = s->demo ? EX_DEMO : s->night ? EX_NIGHT : s->full ? EX_FULL : EX_MINI;
     if (sscanf(s->shard_text, "%lld/%lld%c", &i, &n, &rest) != 2 || n < 1 || n > 1000000 || i < 1 ||
         i > n) {
-        ex_error("--shard %s: not i/n with 1 <= i <= n", s->shard_text);
+        ex_error("--shard %s: not i/n with 1 <= i <= n <= 1000000", s->shard_text);
         return EX_USAGE;
     }
     s->shard = i;
@@ -117,6 +117,7 @@ typedef struct ex_study {
     int64_t *order, to_do;  /* models of this shard without a row, expensive ones first */
     double total, left;     /* work of the shard, and the part not yet done */
     char isa[32];           /* kernels of the first row read; "": none was read */
+    ex_text versions;       /* of the library that computed the rows read: "1.0.0, 1.0.1" */
     ex_csv csv;
     ex_progress progress;
     int lock, failed;
@@ -177,6 +178,21 @@ static inline const char *ex__cell(const char *at, ex_text *cell) {
 static inline int ex__is_cell_number(const char *cell) {
     if (*cell == '\0' || strcmp(cell, "inf") == 0 || strcmp(cell, "-inf") == 0) return 1;
     return ex__starts_number(cell) && ex__is_number(cell);
+}
+
+/* Columns are named after the values of lists, with few digits. Fails if two have one name. */
+static inline int ex__study_names(const ex_study *s) {
+    const char *a, *b;
+
+    for (a = s->names; *a != '\0'; a += strcspn(a, ","), a += *a == ',')
+        for (b = s->names; b < a; b += strcspn(b, ",") + 1)
+            if (strcspn(a, ",") == strcspn(b, ",") && strncmp(a, b, strcspn(a, ",")) == 0) {
+                ex_error("two columns of models.csv would be named %.*s; the values of a list are "
+                         "too close to one another",
+                         (int)strcspn(a, ","), a);
+                return EX_USAGE;
+            }
+    return 0;
 }
 
 /* Counts the columns and finds those that hold text: for the key by the cells of the first model,
@@ -274,6 +290,16 @@ static inline int ex__row_kernels(ex_study *s, const char *line, long number) {
     return status;
 }
 
+/* Notes the version of the library that computed a row. */
+static inline void ex__row_version(ex_study *s, const char *line) {
+    ex_text version = {NULL, 0, 0};
+
+    ex__row_cell(s, line, "version", &version);
+    if (s->versions.length == 0 || strstr(s->versions.data, version.data) == NULL)
+        ex_text_add(&s->versions, "%s%s", s->versions.length > 0 ? ", " : "", version.data);
+    ex_text_free(&version);
+}
+
 /* Reads a line of the file: checks a header, stores a row, or writes to `why` how a row is damaged.
    Returns the exit status. */
 static inline int ex__study_line(ex_study *s, const char *line, size_t length, long number,
@@ -301,15 +327,37 @@ static inline int ex__study_line(ex_study *s, const char *line, size_t length, l
     if (model >= 0 && s->row[model] == NULL) {
         s->row[model] = (char *)ex_allocate(length + 1, 1);
         memcpy(s->row[model], line, length);
+        ex__row_version(s, line);
+    } else if (model >= 0 && strcmp(s->row[model], line) != 0) {
+        ex_text_add(why, "another row of a model before");
     }
     return 0;
 }
 
+/* Appends the lines that are left out to models.csv.damaged, so that the file can be rewritten
+   without losing them. Returns the exit status. */
+static inline int ex__study_set_aside(const ex_study *s, const ex_text *lines) {
+    ex_text path = {NULL, 0, 0};
+    FILE *file;
+    int status = EX_FAILED;
+
+    ex_text_add(&path, "%s.damaged", s->path.data);
+    file = ex_fopen(path.data, "ab");
+    if (file != NULL) {
+        fwrite(lines->data, 1, lines->length, file);
+        status = ferror(file) != 0 ? EX_FAILED : 0;
+        if (fclose(file) != 0) status = EX_FAILED;
+    }
+    if (status != 0) ex_error("%s: %s", path.data, strerror(errno));
+    ex_text_free(&path);
+    return status;
+}
+
 /* Reads the rows of an earlier run. Headers may repeat, so that files can be joined with cat. Of
    several rows of a model, the first whole one counts. Damaged rows, for example from a full disk,
-   an incomplete copy or an editor, are left out, and their models are run again. */
+   an incomplete copy or an editor, are set aside, and their models are run again. */
 static inline int ex__study_read(ex_study *s) {
-    ex_text why = {NULL, 0, 0}, first = {NULL, 0, 0};
+    ex_text why = {NULL, 0, 0}, first = {NULL, 0, 0}, aside = {NULL, 0, 0};
     char *data, *line, *end;
     size_t size;
     long number = 1, damaged = 0;
@@ -322,22 +370,28 @@ static inline int ex__study_read(ex_study *s) {
         length = (size_t)((end != NULL ? end : data + size) - line);
         line[length] = '\0';
         if (end != NULL && length > 0 && line[length - 1] == '\r') line[--length] = '\0';
+        why.length = 0;
         if (end != NULL || (number == 1 && strncmp(line, s->names, length) != 0)) {
-            status = ex__study_line(s, line, length, number, &why);
+            if (length > 0 || number == 1) status = ex__study_line(s, line, length, number, &why);
         } else { /* a last line that was not completed */
-            why.length = 0;
-            ex_text_add(&why, "no end of line");
+            ex_text_add(&why, number == 1 ? "an incomplete header" : "no end of line");
         }
-        if (why.length > 0 && damaged++ == 0) ex_text_add(&first, "line %ld: %s", number, why.data);
+        if (why.length > 0) {
+            if (damaged++ == 0) ex_text_add(&first, "line %ld: %s", number, why.data);
+            ex_text_add(&aside, "%s\n", line);
+        }
         line = end != NULL ? end + 1 : data + size;
     }
-    if (status == 0 && damaged > 0)
-        ex_note("%s: %ld damaged row%s left out; the model%s will be run again (%s%s)",
-                s->path.data, damaged, ex_plural(damaged), ex_plural(damaged),
-                damaged > 1 ? "the first: " : "", first.data);
+    if (status == 0 && damaged > 0) {
+        ex_note("%s: %ld damaged row%s left out and kept in %s.damaged (%s%s)", s->path.data,
+                damaged, ex_plural(damaged), s->path.data, damaged > 1 ? "the first: " : "",
+                first.data);
+        status = ex__study_set_aside(s, &aside);
+    }
     free(data);
     ex_text_free(&why);
     ex_text_free(&first);
+    ex_text_free(&aside);
     return status;
 }
 
@@ -381,7 +435,8 @@ static inline int ex__study_lock(ex_study *s) {
         ex_text_add(&path, "%s/.%s.lock", s->set->out, s->path.data + strlen(s->set->out) + 1);
         s->lock = open(path.data, O_RDWR | O_CREAT, 0666);
         if (s->lock < 0) {
-            ex_error("%s: %s", path.data, strerror(errno));
+            ex_error("%s: cannot write into the directory: %s: %s", s->set->out, path.data,
+                     strerror(errno));
             status = EX_FAILED;
         } else if (fcntl(s->lock, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN)) {
             ex_error("%s: another run is writing it", s->path.data);
@@ -445,13 +500,16 @@ static inline int ex_jobs(const ex_study_settings *set) {
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
 /* Where the training of a model keeps its state, OUT/checkpoints/model<number>. path: text that the
-   result points to; work: of an epoch. */
+   result points to; work: of an epoch. Other kernels and other versions of the library round
+   differently, so they are part of the id. */
 static inline ex_keep ex__study_keep(ex_study *s, int64_t model, double work, ex_text *path) {
     ex_keep keep;
 
     ex_text_add(path, "%s/checkpoints/model%ld", s->set->out, (long)model);
     keep.path = path->data;
     keep.id = s->key_text[model];
+    keep.version = PRUNABILITY_VERSION;
+    keep.isa = prun_isa();
     keep.every = s->save_every;
     keep.progress = &s->progress;
     keep.work = work;
@@ -490,13 +548,26 @@ static inline void ex__study_forget(ex_study *s, int64_t model) {
     ex_text_free(&path);
 }
 
-/* Makes the directory of the checkpoints, if checkpoints are enabled. */
-static inline int ex__study_checkpoints(const ex_study *s) {
+/* Makes the directory of the checkpoints, if checkpoints are enabled. Refuses to overwrite the
+   checkpoint of a training with other settings, which may have taken hours. */
+static inline int ex__study_checkpoints(ex_study *s) {
     ex_text path = {NULL, 0, 0};
+    int64_t i;
     int status = 0;
 
     ex_text_add(&path, "%s/checkpoints", s->set->out);
-    if (s->save_every > 0) status = ex_directory(path.data);
+    if (s->save_every > 0 && !s->set->collect) status = ex_directory(path.data);
+    for (i = 0; s->save_every > 0 && !s->set->collect && i < s->to_do && status == 0; i++) {
+        ex_keep keep;
+
+        path.length = 0;
+        keep = ex__study_keep(s, s->order[i], 0, &path);
+        if (!ex__history_is_other(&keep)) continue;
+        ex_error("%s.history: the checkpoint of a training with other settings, kernels or another "
+                 "version; give the options of that run, another --out, or delete %s/checkpoints",
+                 path.data, s->set->out);
+        status = EX_USAGE;
+    }
     ex_text_free(&path);
     return status;
 }
@@ -514,17 +585,6 @@ static inline int64_t ex__checkpoint_model(const char *name, size_t length) {
             strncmp(name + at, ends[k], strlen(ends[k])) == 0)
             return number;
     return -1;
-}
-
-/* Whether the checkpoint of a model was made with the same settings. */
-static inline int ex__checkpoint_fits(ex_study *s, int64_t model) {
-    ex_text path = {NULL, 0, 0};
-    const ex_keep keep = ex__study_keep(s, model, 0, &path);
-    prun_epoch first;
-    const int fits = ex__history_read(&keep, &first, 1) > 0;
-
-    ex_text_free(&path);
-    return fits;
 }
 
 /* ---- leftovers of killed runs -------------------------------------------------------------- */
@@ -565,7 +625,7 @@ static inline int ex__study_owns(const ex_study *s, const char *name, size_t len
 }
 
 /* Whether a file in --out or among the checkpoints is left over from a killed run, or from a model
-   that is finished or not in this study. */
+   that is finished. */
 static inline int ex__left_over(ex_study *s, const char *name, int checkpoints) {
     const size_t target = ex__abandoned(name);
     int64_t model;
@@ -573,9 +633,8 @@ static inline int ex__left_over(ex_study *s, const char *name, int checkpoints) 
     if (!checkpoints) return target > 0 && ex__study_owns(s, name + 1, target);
     model = target > 0 ? ex__checkpoint_model(name + 1, target)
                        : ex__checkpoint_model(name, strlen(name));
-    if (model < 0 || (model < s->count && !s->mine[model])) return 0;
-    return target > 0 || model >= s->count || s->row[model] != NULL ||
-           !ex__checkpoint_fits(s, model);
+    if (model < 0 || model >= s->count || !s->mine[model]) return 0;
+    return target > 0 || s->row[model] != NULL;
 }
 
 /* Removes leftover files from one directory. Names are collected first, because systems differ in
@@ -615,7 +674,6 @@ static inline void ex__study_sweep(ex_study *s) {
 #else
     (void)s;
     (void)ex__checkpoint_model;
-    (void)ex__checkpoint_fits;
 #endif
 }
 
@@ -637,8 +695,9 @@ static inline int ex__study_report(const ex_study *s) {
 static inline int ex_study_open(ex_study *s) {
     ex_csv key;
     int64_t i;
-    int status = ex_directory(s->set->out);
+    int status = ex__study_names(s);
 
+    if (status == 0) status = ex_directory(s->set->out);
     memset(&key, 0, sizeof key);
     ex_text_add(&s->path, "%s/models", s->set->out);
     if (s->set->shards > 1)
@@ -745,6 +804,7 @@ static inline void ex_study_close(ex_study *s) {
     free(s->mine);
     free(s->is_text);
     ex_text_free(&s->path);
+    ex_text_free(&s->versions);
 #ifdef EX_POSIX
     if (s->lock >= 0) close(s->lock);
 #endif
@@ -758,21 +818,26 @@ static inline void ex_list_text(const ex_ints *list, ex_text *text) {
         ex_text_add(text, "%s%ld", i > 0 ? ", " : "", (long)list->value[i]);
 }
 
+/* Work that is announced, but begins without a question in --demo and --mini. */
+#define EX_SHORT_SECONDS (2 * 3600.0)
+
 /* Prints the expected cost and, on a terminal, asks whether to begin. seconds: of one core.
    Returns -1 to continue, otherwise the exit status. */
 static inline int ex_study_cost(const ex_study *s, double seconds, double memory, double disk) {
     const int jobs = ex_jobs(s->set);
     const double models = (double)s->to_do;
     const double at_once = models < jobs ? models : jobs;
+    const double wait = seconds / (at_once > 0 ? at_once : 1);
+    const int ask = !s->set->yes && (s->set->preset >= EX_NIGHT || wait > EX_SHORT_SECONDS);
     char span[32], core[32], room[32], files[32];
 
-    printf("%ld models, %ld of them left to run here: about %s with %d in parallel (%s on one "
+    printf("%ld model%s, %ld of them left to run here: %s%s with %d in parallel (%s on one "
            "core),\n%s of memory, %s of disk in %s\n",
-           (long)s->count, (long)s->to_do, ex_span(seconds / (at_once > 0 ? at_once : 1), span),
-           jobs, ex_span(seconds, core), ex_bytes(memory * at_once, room), ex_bytes(disk, files),
-           ex_shown(s->set->out));
+           (long)s->count, ex_plural(s->count), (long)s->to_do, wait < 1 ? "" : "about ",
+           ex_span(wait, span), jobs, ex_span(seconds, core), ex_bytes(memory * at_once, room),
+           ex_bytes(disk, files), ex_shown(s->set->out));
     fflush(stdout);
-    if (!s->set->yes && ex_is_terminal(0) && ex_is_terminal(1)) {
+    if (ask && ex_is_terminal(0) && ex_is_terminal(1)) {
         char answer[16] = "";
 
         printf("Begin? [y/N] ");
@@ -787,6 +852,23 @@ static inline int ex_study_cost(const ex_study *s, double seconds, double memory
 
 /* ---- reports ------------------------------------------------------------------------------- */
 
+/* Writes an argument as one word of a shell command. */
+static inline void ex__write_argument(FILE *file, const char *argument) {
+    const char *const plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,./:@%";
+    const char *shown = ex_shown(argument);
+
+    if (*shown != '\0' && strspn(shown, plain) == strlen(shown)) {
+        fprintf(file, " %s", shown);
+        return;
+    }
+    fprintf(file, " '");
+    for (; *shown != '\0'; shown++)
+        if (*shown == '\'') fprintf(file, "'\\''");
+        else fputc(*shown, file);
+    fprintf(file, "'");
+}
+
 /* Opens OUT/report.md and writes the title and the run's command and versions. Returns NULL after a
    message. Close with ex_finish(status, file, path->data). */
 static inline FILE *ex_report_open(const ex_study *s, const char *title, int argc, char **argv,
@@ -795,13 +877,18 @@ static inline FILE *ex_report_open(const ex_study *s, const char *title, int arg
     FILE *file;
     int i;
 
+    const int mixed = s->versions.length > 0 && strcmp(s->versions.data, PRUNABILITY_VERSION) != 0;
+
     ex_path(path, s->set->out, "report", "md");
     file = ex_open(path->data);
     if (file == NULL) return NULL;
     fprintf(file, "# %s\n\n   ", title);
-    for (i = 0; i < argc; i++) fprintf(file, " %s", ex_shown(argv[i]));
+    for (i = 0; i < argc; i++) ex__write_argument(file, argv[i]);
     fprintf(file, "\n\nprunability.h %s, kernels %s; report made on %s.\n", PRUNABILITY_VERSION,
             *s->isa != '\0' ? s->isa : prun_isa(), ex_cpu(cpu, sizeof cpu));
+    if (mixed)
+        fprintf(file, "Models read from an earlier run were computed by version %s.\n",
+                s->versions.data);
     return file;
 }
 
@@ -853,13 +940,20 @@ static inline int ex__study_complete(const ex_study *s) {
     }
     if (missing == 0) return -1;
     if (s->partial) {
-        printf("%ld models have no row yet and are left out of what follows.\n", (long)missing);
+        printf("%ld model%s without a row are left out of what follows.\n", (long)missing,
+               ex_plural(missing));
         return -1;
     }
-    printf("%ld of %ld models are still missing: %s\n", (long)missing, (long)s->count,
-           s->set->shards > 1 ? "join the shards' rows in models.csv, then use --collect"
-                              : "run without --collect");
-    return 0;
+    if (s->set->shards > 1) {
+        printf("%ld of %ld models are not in %s; when all shards are finished, join them with "
+               "examples/cluster/merge.sh\n",
+               (long)missing, (long)s->count, ex_shown(s->path.data));
+        return 0;
+    }
+    ex_error("%s: %ld of %ld models are missing; run the command without --collect or, if shards "
+             "are training them, join their rows with examples/cluster/merge.sh",
+             s->path.data, (long)missing, (long)s->count);
+    return EX_FAILED;
 }
 
 /* All steps after the data is loaded; returns the exit status. */

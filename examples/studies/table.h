@@ -238,17 +238,39 @@ static inline int ex_csv_close(ex_csv *csv) {
     return status;
 }
 
-/* Writes a table as a CSV file. Returns the exit status. */
+/* Whether another column has the same name. */
+static inline int ex__name_repeats(const ex_table *table, size_t column) {
+    size_t k;
+
+    for (k = 0; k < table->columns; k++)
+        if (k != column && strcmp(table->cells[k], table->cells[column]) == 0) return 1;
+    return 0;
+}
+
+/* Writes a table as a CSV file, in which column names are unique: one that repeats, such as "±" or
+   "p", follows the name of the column that it belongs to. A cell without a value is empty. Returns
+   the exit status. */
 static inline int ex_table_csv(const ex_table *table, const char *path) {
+    ex_text name = {NULL, 0, 0};
     ex_csv csv;
-    size_t i;
+    size_t i, owner = 0;
     int status = ex_csv_open(&csv, path, 0);
 
     if (status != 0) return status;
     for (i = 0; i < table->count; i++) {
-        ex_csv_text(&csv, table->cells[i]);
+        const char *cell = table->cells[i];
+
+        if (i < table->columns && ex__name_repeats(table, i)) {
+            name.length = 0;
+            ex_text_add(&name, "%s %s", table->cells[owner], cell);
+            cell = name.data;
+        } else if (i < table->columns) {
+            owner = i;
+        }
+        ex_csv_text(&csv, i >= table->columns && strcmp(cell, "-") == 0 ? "" : cell);
         if ((i + 1) % table->columns == 0) ex_csv_end_line(&csv);
     }
+    ex_text_free(&name);
     return ex_csv_close(&csv);
 }
 

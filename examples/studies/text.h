@@ -332,6 +332,12 @@ static inline int ex_failure(const prun_context *context, const char *what) {
     return EX_FAILED;
 }
 
+/* Why a call failed: the context's message, if it is about that failure. */
+static inline const char *ex_reason(const prun_context *context, prun_status status) {
+    return context->status == status && *context->message != '\0' ? prun_message(context)
+                                                                  : prun_status_string(status);
+}
+
 /* ---- time and the machine ------------------------------------------------------------------ */
 
 /* A monotonic clock in seconds, with an arbitrary origin. */
@@ -359,15 +365,15 @@ static inline double ex_clock(void *user) {
 
 /* A time span in a readable unit. text: at least 32 bytes. */
 static inline const char *ex_span(double seconds, char *text) {
-    static const char *const units[] = {"seconds", "minutes", "hours", "days"};
-    static const double length[] = {1, 60, 3600, 86400}, most[] = {60, 60, 48};
+    static const char *const units[] = {"seconds", "minutes", "hours", "days", "years"};
+    static const double length[] = {1, 60, 3600, 86400, 31557600}, most[] = {60, 60, 48, 700};
     int unit = 0;
 
     if (seconds < 1) {
         snprintf(text, 32, "less than a second");
         return text;
     }
-    while (unit < 3 && seconds >= 0.9995 * most[unit] * length[unit]) unit++;
+    while (unit < 4 && seconds >= 0.9995 * most[unit] * length[unit]) unit++;
     snprintf(text, 32, "%.3g %s", seconds / length[unit], units[unit]);
     return text;
 }

@@ -91,26 +91,33 @@ static inline double ex_disagreement(const char *a, const char *b) {
 
 /* What ex_train saves, and where; zero fields: nothing. */
 typedef struct ex_keep {
-    const char *path;      /* of the checkpoint, without extension */
-    const char *id;        /* names all settings: a checkpoint with others is not used */
-    int64_t every;         /* epochs from one checkpoint to the next; 0: none */
-    ex_progress *progress; /* advanced by `work` per epoch */
+    const char *path;          /* of the checkpoint, without extension */
+    const char *id;            /* names all settings: a checkpoint with others is not used */
+    const char *version, *isa; /* of the library and its kernels: likewise */
+    int64_t every;             /* epochs from one checkpoint to the next; 0: none */
+    ex_progress *progress;     /* advanced by `work` per epoch */
     double work;
     const int *stop; /* NULL, or a flag: non-zero cancels the training */
 } ex_keep;
 
+/* The first line of a history. */
+static inline void ex__history_header(const ex_keep *keep, ex_text *header) {
+    ex_text_add(header, "%s,%s,%s\n", keep->id, keep->version, keep->isa);
+}
+
 /* Saves the epochs so far, which the library's checkpoint does not hold. Called before the
    checkpoint is saved, so that the history is never shorter. */
 static inline int ex__history_write(const ex_keep *keep, const prun_epoch *history, int64_t n) {
-    ex_text path = {NULL, 0, 0};
+    ex_text path = {NULL, 0, 0}, header = {NULL, 0, 0};
     FILE *file;
     int64_t i;
     int status = EX_FAILED;
 
     ex_text_add(&path, "%s.history", keep->path);
+    ex__history_header(keep, &header);
     file = ex_open(path.data);
     if (file != NULL) {
-        fprintf(file, "%s\n", keep->id);
+        fputs(header.data, file);
         for (i = 0; i < n; i++)
             fprintf(file, "%lld %lld %.17g %.17g %.17g %.17g %lld %.17g\n",
                     (long long)history[i].epoch, (long long)history[i].epochs,
@@ -120,21 +127,39 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
         status = ex_close(file, path.data);
     }
     ex_text_free(&path);
+    ex_text_free(&header);
     return status;
+}
+
+/* Whether there is a history of another training at that path. */
+static inline int ex__history_is_other(const ex_keep *keep) {
+    ex_text path = {NULL, 0, 0}, header = {NULL, 0, 0};
+    char *text = NULL;
+    size_t size;
+    int other;
+
+    ex_text_add(&path, "%s.history", keep->path);
+    ex__history_header(keep, &header);
+    other = ex__read_file(path.data, &text, &size) != 0 ||
+            (text != NULL && strncmp(text, header.data, header.length) != 0);
+    free(text);
+    ex_text_free(&path);
+    ex_text_free(&header);
+    return other;
 }
 
 /* Reads the saved epochs of this training. Returns their number, at most `epochs`. */
 static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs) {
-    ex_text path = {NULL, 0, 0};
+    ex_text path = {NULL, 0, 0}, header = {NULL, 0, 0};
     char *text = NULL, *line;
-    const size_t id = strlen(keep->id);
     size_t size;
     int64_t n = 0;
 
     ex_text_add(&path, "%s.history", keep->path);
+    ex__history_header(keep, &header);
     if (ex__read_file(path.data, &text, &size) == 0 && text != NULL &&
-        strncmp(text, keep->id, id) == 0 && text[id] == '\n') {
-        for (line = text + id + 1; n < epochs; n++) {
+        strncmp(text, header.data, header.length) == 0) {
+        for (line = text + header.length; n < epochs; n++) {
             prun_epoch *e = &history[n];
             long long epoch, all, steps;
 
@@ -153,6 +178,7 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
     }
     free(text);
     ex_text_free(&path);
+    ex_text_free(&header);
     return n;
 }
 
@@ -169,12 +195,16 @@ static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep 
     fclose(there);
     memset(&context, 0, sizeof context);
     status = prun_safetensors_open(&context, path, &file);
-    if (status != PRUN_OK) {
-        ex_failure(&context, "checkpoint");
-    } else {
+    if (status == PRUN_OK) {
         status = prun_trainer_read_safetensors(trainer, file);
         prun_safetensors_close(file);
     }
+    if (status != PRUN_OK)
+        ex_error("%s: a checkpoint that cannot be used: %s; delete it and its .history file, and "
+                 "the training starts again",
+                 path,
+                 *prun_message(&context) != '\0' ? prun_message(&context)
+                                                 : prun_status_string(status));
     if (status == PRUN_OK && prun_trainer_epoch_count(trainer) > known) {
         ex_error("%s: its .history file has fewer epochs; delete both files", path);
         status = PRUN_ERR_FORMAT;
