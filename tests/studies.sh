@@ -257,7 +257,7 @@ study() {
             $program --out "$work/$name-7" $tiny $long --batch 16
         check "$name: nor of other kernels" fails 2 'kernels' \
             $program --out "$work/$name-7" $tiny $long --isa portable
-        rm -f "$work"/checkpoints/.*.tmp
+        rm -f "$work"/checkpoints/.*.tmp "$work/$name-7"/checkpoints/.*.tmp
         check "$name: which stays as it was" diff -r "$work/$name-7/checkpoints" "$work/checkpoints"
         rm -rf "$work/checkpoints"
         check "$name: goes on from the checkpoint" $program --out "$work/$name-7" $tiny $long
@@ -444,6 +444,49 @@ questions() {
     check "$name: and nothing undefined" undefined "$out-some"/*.md "$out-some"/[cgs]*
 }
 
+# prune_verdicts: what prune_vs_perturb does without enough data
+prune_verdicts() {
+    program=$work/prune_vs_perturb
+    tiny="--quiet --yes --images 64 --test-images 64 --epochs 2 --draws 2 --checkpoint 0"
+    [ -x "$program" ] || return
+    check "prune_vs_perturb: one seed" $program --out "$work/prune-one" $tiny --draws 1 \
+        --fractions 5 --cnn-widths 2 --resnet-widths 1,2 --seeds 1
+    check "prune_vs_perturb: one seed tests nothing" \
+        test "$(grep -c ',not tested$' "$work/prune-one/claims.csv")" -eq \
+        $(($(wc -l < "$work/prune-one/claims.csv") - 1))
+    check "prune_vs_perturb: and says why" \
+        grep -q 'one seed has no standard error' "$work/prune-one/report.md"
+    check "prune_vs_perturb: no undefined numbers" undefined "$work/prune-one"/*.md "$work/prune-one/claims.csv"
+    check "prune_vs_perturb: diverged models" fails 0 'left out: CNN, width 1, seed 1: ' \
+        $program --out "$work/prune-lost" $tiny --fractions 5 --lr 1000 --cnn-widths 1 \
+        --resnet-widths 1 --seeds 1,2,3
+    check "prune_vs_perturb: their rows say so" \
+        fails 0 '^cnn,.*,the training loss of the trained network is not finite,' \
+        cat "$work/prune-lost/models.csv"
+    check "prune_vs_perturb: the report counts them" \
+        grep -q 'diverged: CNN, width 1: 3 of 3 models (seeds 1, 2, 3)' \
+        "$work/prune-lost/report.md"
+    check "prune_vs_perturb: diverged models: no undefined numbers" undefined "$work/prune-lost"/*.md "$work/prune-lost/claims.csv"
+    check "prune_vs_perturb: one kept fraction" $program --out "$work/prune-half" $tiny \
+        --fractions 0.5 --arch cnn --cnn-widths 1 --seeds 1,2
+    check "prune_vs_perturb: is used" grep -q 'over one share; less' "$work/prune-half/report.md"
+    # a model that an older version saved as "ok", although its loss is not finite
+    awk -F, -v OFS=, 'NR == 1 { for (i = 1; $i != "train_magnitude_loss_1"; i++); }
+                      NR == 2 { $i = "" } { print }' "$work/prune-half/models.csv" > "$work/edited"
+    cp "$work/edited" "$work/prune-half/models.csv"
+    check "prune_vs_perturb: no loss, but ok" fails 0 'left out: CNN, width 1, seed 1: ' \
+        $program --out "$work/prune-half" $tiny --fractions 0.5 --arch cnn --cnn-widths 1 --seeds 1,2
+    check "prune_vs_perturb: leaves one model" \
+        grep -q 'one model has no standard error' "$work/prune-half/report.md"
+    for list in 1 1.0 0,1; do
+        check "prune_vs_perturb: --fractions $list" fails 2 'at least one kept fraction' \
+            $program --out "$work/prune-none" $tiny --fractions $list
+    done
+    check "prune_vs_perturb: kept fractions of one name" fails 2 'too close' \
+        $program --out "$work/prune-none" $tiny --fractions 0.9999999,0.99999991
+    check "prune_vs_perturb: nothing was trained" test ! -e "$work/prune-none"
+}
+
 every="demogen double_descent prune_vs_perturb open_questions"
 for name in ${*:-$every}; do
     case $name in
@@ -477,6 +520,7 @@ for name in ${*:-$every}; do
         study prune_vs_perturb "--cnn-widths 1,2 --resnet-widths 1 --seeds 1,2 --images 64 \
             --test-images 64 --epochs 3 --fractions 4 --draws 2 --checkpoint 0" \
             "--epochs 60 --checkpoint 1" checkpoints/model5.safetensors
+        prune_verdicts
         ;;
     open_questions)
         study open_questions "--widths 1,2 --width 2 --targeted 0.5 --sparsity 0.001 --dropout 0.2 \

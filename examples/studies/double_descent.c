@@ -587,8 +587,10 @@ static int read_rows(results *r, const char *path) {
     keep = (uint8_t *)ex_allocate((size_t)r->table.rows, 1);
     for (i = 0; i < r->table.rows; i++) {
         const char *text = r->table.cells[i * r->table.columns + status_column];
+        const int ok = strcmp(text, "ok") == 0;
 
-        keep[i] = strcmp(text, "ok") == 0;
+        keep[i] = ok && column(r, own_names[TRAIN_LOSS])[i] <= ex_most_loss(&r->s->data);
+        if (ok && !keep[i]) text = "its train loss is far above that of guessing";
         if (!keep[i])
             ex_text_add(&r->left_out, "%swidth %g, seed %g (%s)",
                         r->left_out.length > 0 ? "; " : "", column(r, "width")[i],

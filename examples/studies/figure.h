@@ -99,7 +99,7 @@ static inline double ex_place(const ex_scale *s, double value) {
    times powers of ten, or only powers of ten over many decades. Returns their number. */
 static inline int ex__ticks(const ex_scale *s, double *ticks, int room) {
     static const double digits[3] = {1, 2, 5};
-    const double decades = s->logarithmic ? log10(s->high / s->low) : 0;
+    const double decades = s->logarithmic ? log10(s->high) - log10(s->low) : 0;
     int count = 0, k;
 
     if (s->logarithmic && decades > 0.8) {
@@ -180,8 +180,9 @@ typedef struct ex_plot {
 } ex_plot;
 
 static inline int ex__drawable(const ex_plot *plot, const ex_series *s, int64_t i) {
-    return fabs(s->x[i]) <= 1e300 && fabs(s->y[i]) <= 1e300 && (!plot->log_x || s->x[i] > 0) &&
-           (!plot->log_y || s->y[i] > 0);
+    /* the limits leave room for the margins of a logarithmic scale */
+    return fabs(s->x[i]) <= 1e250 && fabs(s->y[i]) <= 1e250 && (!plot->log_x || s->x[i] > 1e-250) &&
+           (!plot->log_y || s->y[i] > 1e-250);
 }
 
 /* A band per run of drawable points; bars where there is no line. */

@@ -552,18 +552,15 @@ static double strength_value(const study *s, int method, int strength) {
 
 /* ---- models that diverged ------------------------------------------------------------------ */
 
-#define MOST_LOSS 10.0 /* times that of guessing; a larger train loss counts as divergence */
-
-/* Leaves out the models that diverged. Training itself fails only when a weight or loss is not
-   finite; the weights can also grow until the loss is 1e35, which would spoil every mean. */
+/* Leaves out the models that diverged. */
 static void leave_out(results *r) {
-    const double limit = MOST_LOSS * log((double)r->s->data.train.classes);
+    const double limit = ex_most_loss(&r->s->data);
     const int64_t status = prun_table_find(&r->table, "status");
     int64_t i;
 
     r->why = (const char **)ex_allocate((size_t)r->n, sizeof *r->why);
     snprintf(r->too_large, sizeof r->too_large, "train loss above %.3g, %g times that of guessing",
-             limit, MOST_LOSS);
+             limit, EX_MOST_LOSS);
     for (i = 0; i < r->n; i++) {
         const char *outcome = r->table.cells[i * r->table.columns + status];
         const double loss = table_value(r, i, TRAIN_LOSS);

@@ -300,7 +300,8 @@ static inline const char *ex_nearest(const char *word, size_t length, const char
     ex_text_add(&name, "%.*s", (int)length, word);
     for (i = 0; i < count; i++) {
         const char *other = *(const char *const *)((const char *)first + i * stride);
-        const int distance = ex__distance(name.data, other, least);
+        const int begins = length > 2 && strncmp(other, name.data, length) == 0;
+        const int distance = begins ? 0 : ex__distance(name.data, other, least);
 
         if (distance < least) {
             least = distance;

@@ -88,6 +88,14 @@ static inline int ex_recipe_hessian(int64_t hessian_images, const ex_data *data)
     return EX_USAGE;
 }
 
+/* A train loss above this multiple of that of guessing counts as divergence. Training itself fails
+   only when a weight or loss is not finite, but a loss of 1e35 would spoil every mean. */
+#define EX_MOST_LOSS 10.0
+
+static inline double ex_most_loss(const ex_data *data) {
+    return EX_MOST_LOSS * log((double)data->train.classes);
+}
+
 /* Training options of the paper's width experiments (A.4). */
 static inline prun_train_options ex_recipe_training(const ex_recipe *recipe, int64_t seed) {
     prun_train_options options;
