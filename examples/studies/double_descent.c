@@ -944,6 +944,26 @@ static void add_change(ex_text *found, double change, double error) {
     if (!isnan(error)) ex_text_add(found, " ± %.2g", error);
 }
 
+/* Describes a curve without a peak inside the range: it falls to its lowest point and rises after
+   it. */
+static void describe_bend(const results *r, const view *v, ex_text *found) {
+    const int64_t last = r->widths - 1;
+    int64_t i, low = 0;
+
+    for (i = 1; i <= last; i++) low = v->mean[i] < v->mean[low] ? i : low;
+    if (low > 0) {
+        ex_text_add(found, "from width %g to %g it falls by ", r->each_width[0],
+                    r->each_width[low]);
+        add_change(found, v->mean[0] - v->mean[low], together(v->error[0], v->error[low]));
+    }
+    if (low < last) {
+        ex_text_add(found, "%sfrom width %g to %g it rises by ", low > 0 ? ", " : "",
+                    r->each_width[low], r->each_width[last]);
+        add_change(found, v->mean[last] - v->mean[low], together(v->error[last], v->error[low]));
+    }
+    ex_text_add(found, "; there is no peak inside the range of widths");
+}
+
 static void descent_claim(const results *r, ex_table *table, const char *text, const view *v) {
     const descent d = find_descent(r, v);
     const int spread = !isnan(d.rise_error) && !isnan(d.fall_error);
@@ -961,11 +981,11 @@ static void descent_claim(const results *r, ex_table *table, const char *text, c
     } else if (d.found && d.low > r->each_width[0]) {
         ex_text_add(&found, "before, it falls from width %g by ", r->each_width[0]);
         add_change(&found, d.first, d.first_error);
-    } else {
-        ex_text_add(&found,
-                    d.found ? "before, it does not fall: up to the peak, it is lowest at width %g"
-                            : "the curve has no peak inside the range of widths",
+    } else if (d.found) {
+        ex_text_add(&found, "before, it does not fall: up to the peak, it is lowest at width %g",
                     d.low);
+    } else {
+        describe_bend(r, v, &found);
     }
     claim(table, text, found.data,
           r->widths < 3              ? NOT_TESTED
