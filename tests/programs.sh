@@ -94,7 +94,7 @@ check "and its row is written" whole "$work/row.csv" 2
 net=$work/net.safetensors
 cp "$net" "$work/before"
 check "--columns adds to the row" ends 0 'gap' "$measure" --checkpoint "$net" $tiny \
-    --only prunability_magnitude --csv "$work/columns.csv" --columns 'width=16,lr=0.1,name=a b=c'
+    --csv "$work/columns.csv" --columns 'width=16,lr=0.1,name=a b=c'
 check "the names" grep -q '^net,width,lr,name,train_images,' "$work/columns.csv"
 check "and the values" grep -q 'safetensors,16,0.1,a b=c,[0-9]' "$work/columns.csv"
 for columns in width width= =3 width=3, ,width=3 '' width=3,lr=2,width=4 gap=1 \
