@@ -18243,8 +18243,6 @@ static prun_status prun__measure_robustness(prun_measurement *m, const prun__rec
      (needs) & ((1 << PRUN__TRAIT_SHIFT) - 1), \
      (uint32_t)(needs) >> PRUN__TRAIT_SHIFT},
 static const prun_measure_info prun__infos[] = {PRUN__MEASURES(PRUN__ROW)};
-#undef PRUN__LEAST_LOSS
-#undef PRUN__RESAMPLED_AT_ONCE
 #undef PRUN__ROW
 #define PRUN__ROW(name, source, what, direction, needs, family, which, variant, product, sum, \
                   divisor, flags) \
@@ -24372,6 +24370,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__LARGEST_CHUNK
 #undef PRUN__LAST_MEASURES
 #undef PRUN__LEAST_EIGENVALUE
+#undef PRUN__LEAST_LOSS
 #undef PRUN__LSTAT
 #undef PRUN__LEAST_NORM
 #undef PRUN__MARGINS
@@ -24400,6 +24399,7 @@ PRUNDEF int64_t prun_struct_size(const char *structure) {
 #undef PRUN__RANDOM
 #undef PRUN__RECENT_MEASURES
 #undef PRUN__REPRESENTED
+#undef PRUN__RESAMPLED_AT_ONCE
 #undef PRUN__RESTRICT
 #undef PRUN__ROLL
 #undef PRUN__RUNGS
