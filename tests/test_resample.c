@@ -262,7 +262,7 @@ static void bootstrap_of_few_clusters(void) {
     int draw, i, k, t, v, d;
     for (i = 0; i < N; i++) {
         for (v = 0; v < 4; v++) {
-            value[v][i] = floor((3 + v) * uniform(61 + v, i)) + (v == 2 ? 0.1 * i : 0);
+            value[v][i] = floor((3 + v) * uniform(61 + (uint64_t)v, i)) + (v == 2 ? 0.1 * i : 0);
         }
         cluster[i] = cluster_of[i];
     }
