@@ -20202,6 +20202,11 @@ static int64_t prun__clusters_list(const prun__resampler *r, const int32_t *time
     return n;
 }
 
+/* Whether a statistic needs the pairs of models of two copies of one cluster. */
+static int prun__statistic_is_tau(prun_statistic statistic) {
+    return statistic <= PRUN_STATISTIC_PARTIAL_TAU;
+}
+
 /* Counts the pairs of models of two copies of one cluster: each model with its own copy, and every
    pair within the cluster twice. */
 static void prun__copies_count(const prun__resampler *r, const int32_t *times,
@@ -20235,7 +20240,7 @@ static double prun__bootstrap_run(const prun__resampler *r, uint64_t draw, prun_
     m.source = source;
     m.copy = copy;
     m.n = prun__clusters_list(r, times, source, copy);
-    prun__copies_count(r, times, m.copied);
+    if (prun__statistic_is_tau(r->options.statistic)) prun__copies_count(r, times, m.copied);
     for (i = 0; i < PRUN__AXES + m.axes; i++)
         m.code[i] = prun__codes_copy_rows(r->models.code[i], source, m.n, &arena);
     return prun__statistic_difference(r, &m, source, arena);
@@ -20347,7 +20352,7 @@ static void prun__within_task(void *argument, int64_t cluster, int64_t worker) {
    needs r->memory. */
 static prun_status prun__within_count(prun_context *context, prun__resampler *r) {
     if (r->scheme != PRUN__BOOTSTRAP || r->clusters == r->models.n ||
-        r->options.statistic > PRUN_STATISTIC_PARTIAL_TAU)
+        !prun__statistic_is_tau(r->options.statistic))
         return PRUN_OK;
     r->within = (prun__pairs *)prun__alloc(context, r->clusters, PRUN__COUPLES * sizeof *r->within,
                                            "resampling");

@@ -887,13 +887,6 @@ static int evaluate_line(evaluation *e, line *l) {
     return status == PRUN_OK ? 0 : ex_failure(&e->context, l->name);
 }
 
-static void number_cell(ex_table *table, const char *format, double value) {
-    char text[40];
-
-    snprintf(text, sizeof text, format, value);
-    ex_table_cell(table, "%s", value == value ? text : "-");
-}
-
 static void table1(const evaluation *e, ex_table *table) {
     int i;
 
@@ -902,15 +895,15 @@ static void table1(const evaluation *e, ex_table *table) {
         const line *l = &e->lines[i];
 
         ex_table_cell(table, "%s", l->label);
-        number_cell(table, "%+.3f", l->kendall.tau_a);
-        number_cell(table, "%.3f", l->kendall.standard_error);
-        number_cell(table, "%+.3f", l->interval.lower);
-        number_cell(table, "%+.3f", l->interval.upper);
-        number_cell(table, "%+.3f", l->kendall.tau_b);
-        number_cell(table, "%.2g", l->kendall.p);
-        number_cell(table, "%.4f", l->cmi.k);
-        number_cell(table, "%+.3f", l->adjusted_r2);
-        number_cell(table, "%+.3f", l->cv_r2);
+        ex_table_number(table, "%+.3f", l->kendall.tau_a);
+        ex_table_number(table, "%.3f", l->kendall.standard_error);
+        ex_table_number(table, "%+.3f", l->interval.lower);
+        ex_table_number(table, "%+.3f", l->interval.upper);
+        ex_table_number(table, "%+.3f", l->kendall.tau_b);
+        ex_table_number(table, "%.2g", l->kendall.p);
+        ex_table_number(table, "%.4f", l->cmi.k);
+        ex_table_number(table, "%+.3f", l->adjusted_r2);
+        ex_table_number(table, "%+.3f", l->cv_r2);
     }
 }
 
@@ -928,10 +921,10 @@ static void table2(const evaluation *e, ex_table *table) {
         const line *l = &e->lines[i];
 
         ex_table_cell(table, "%s", l->label);
-        for (a = 0; a < e->axes.count; a++) number_cell(table, "%+.3f", l->granulated.psi[a]);
-        number_cell(table, "%+.3f", l->granulated.mean);
-        number_cell(table, "%.3f", l->granulated.mean_standard_error);
-        number_cell(table, "%+.3f", l->kendall.tau_a);
+        for (a = 0; a < e->axes.count; a++) ex_table_number(table, "%+.3f", l->granulated.psi[a]);
+        ex_table_number(table, "%+.3f", l->granulated.mean);
+        ex_table_number(table, "%.3f", l->granulated.mean_standard_error);
+        ex_table_number(table, "%+.3f", l->kendall.tau_a);
     }
 }
 
@@ -949,14 +942,14 @@ static void table3(const evaluation *e, ex_table *table) {
         if (best < 0) break;
         done[best] = 1;
         ex_table_cell(table, "%s", e->lines[best].label);
-        number_cell(table, "%.4f", e->lines[best].with_prunability.k);
-        number_cell(table, "%.4f",
-                    e->lines[best].with_prunability.best < 0
-                        ? (double)NAN
-                        : e->lines[best]
-                              .with_prunability.subset[e->lines[best].with_prunability.best]
-                              .information);
-        number_cell(table, "%.4f", e->lines[best].cmi.k);
+        ex_table_number(table, "%.4f", e->lines[best].with_prunability.k);
+        ex_table_number(table, "%.4f",
+                        e->lines[best].with_prunability.best < 0
+                            ? (double)NAN
+                            : e->lines[best]
+                                  .with_prunability.subset[e->lines[best].with_prunability.best]
+                                  .information);
+        ex_table_number(table, "%.4f", e->lines[best].cmi.k);
     }
 }
 
@@ -1238,25 +1231,22 @@ static int subset_tau(evaluation *e, const unsigned char *in, const double *x, c
 
 /* Compares measures with prunability in one subset of the models. */
 static int subset_rows(evaluation *e, const char *label, const unsigned char *in, ex_table *table) {
-    static const char *const names[] = {NULL, /* prunability */
-                                        "prunability_random",
-                                        "train_loss_turned",
-                                        "sum_of_train_losses",
-                                        "perturbation_flatness",
-                                        "normalized_margins",
-                                        "normalized_margins_crossfitted",
-                                        "sum_of_frobenius",
-                                        "parameters"};
+    const char *const names[] = {e->s->names[way_column(e->s, MAGNITUDE)],
+                                 e->s->names[way_column(e->s, RANDOM)],
+                                 "train_loss_turned",
+                                 "sum_of_train_losses",
+                                 "perturbation_flatness",
+                                 "normalized_margins",
+                                 "normalized_margins_crossfitted",
+                                 "sum_of_frobenius",
+                                 "parameters"};
     int64_t i, n = 0;
     size_t k;
     int status = 0;
 
     for (i = 0; i < e->n; i++) n += in[i];
     for (k = 0; k < sizeof names / sizeof *names && status == 0; k++) {
-        const char *name = names[k] != NULL && strcmp(names[k], "prunability_random") == 0
-                               ? e->s->names[way_column(e->s, RANDOM)]
-                               : names[k];
-        const int at = name != NULL ? find_line(e, name) : e->main;
+        const int at = find_line(e, names[k]);
         prun_interval own, d;
 
         if (at < 0 || e->main < 0) continue;
@@ -1267,12 +1257,12 @@ static int subset_rows(evaluation *e, const char *label, const unsigned char *in
         ex_table_cell(table, "%s", label);
         ex_table_cell(table, "%ld", (long)n);
         ex_table_cell(table, "%s", e->lines[at].label);
-        number_cell(table, "%+.3f", own.estimate);
-        number_cell(table, "%+.3f", own.lower);
-        number_cell(table, "%+.3f", own.upper);
-        number_cell(table, "%+.3f", d.estimate);
-        number_cell(table, "%+.3f", d.lower);
-        number_cell(table, "%+.3f", d.upper);
+        ex_table_number(table, "%+.3f", own.estimate);
+        ex_table_number(table, "%+.3f", own.lower);
+        ex_table_number(table, "%+.3f", own.upper);
+        ex_table_number(table, "%+.3f", d.estimate);
+        ex_table_number(table, "%+.3f", d.lower);
+        ex_table_number(table, "%+.3f", d.upper);
     }
     return status;
 }
@@ -1513,9 +1503,9 @@ static void way_table(const evaluation *e, ex_table *table) {
         ex_table_cell(table, "%.4f", sum);
         ex_table_cell(table, "%.0f models", whole);
         ex_table_cell(table, "%.0f models", none);
-        number_cell(table, "%+.3f", k >= 0 ? e->lines[k].kendall.tau_a : (double)NAN);
-        number_cell(table, "%+.3f", k >= 0 ? e->lines[k].interval.lower : (double)NAN);
-        number_cell(table, "%+.3f", k >= 0 ? e->lines[k].interval.upper : (double)NAN);
+        ex_table_number(table, "%+.3f", k >= 0 ? e->lines[k].kendall.tau_a : (double)NAN);
+        ex_table_number(table, "%+.3f", k >= 0 ? e->lines[k].interval.lower : (double)NAN);
+        ex_table_number(table, "%+.3f", k >= 0 ? e->lines[k].interval.upper : (double)NAN);
     }
 }
 
@@ -1553,9 +1543,9 @@ static int pair_table(evaluation *e, ex_table *table, verdict *conjecture) {
             ex_table_cell(table, "%s", way_labels[a]);
             ex_table_cell(table, "%s", way_labels[b]);
             ex_table_cell(table, "%.3f, %.3f", kept[0], kept[1]);
-            number_cell(table, "%+.3f", d.estimate);
-            number_cell(table, "%+.3f", d.lower);
-            number_cell(table, "%+.3f", d.upper);
+            ex_table_number(table, "%+.3f", d.estimate);
+            ex_table_number(table, "%+.3f", d.lower);
+            ex_table_number(table, "%+.3f", d.upper);
             ex_table_cell(table, "%s", verdicts[v]);
         }
     *conjecture = pairs == 0                        ? NO_DATA
@@ -1869,10 +1859,8 @@ static int parse(void *user, int argc, char **argv) {
         ex_error("--beta: at most %d values", PRUN_MAX_BETAS);
         return EX_USAGE;
     }
-    if (set->resamples == 1) {
-        ex_error("--resamples 1: must be 0, or at least 2");
-        return EX_USAGE;
-    }
+    status = ex_resamples_check(set->resamples);
+    if (status >= 0) return status;
     if (which == EX_FULL && strcmp(set->data, EX_DATA_DIRECTORY) == 0) {
         ex_error("--full needs --data DIR with the binary files of CIFAR-10 (data_batch_1.bin to "
                  "_5.bin, test_batch.bin) from https://www.cs.toronto.edu/~kriz/cifar.html");

@@ -698,13 +698,6 @@ static descent find_descent(const results *r, const view *v) {
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-static void cell(ex_table *table, const char *format, double value) {
-    char text[40];
-
-    snprintf(text, sizeof text, format, value);
-    ex_table_cell(table, "%s", isnan(value) ? "-" : text);
-}
-
 static void width_table(const results *r, ex_table *table) {
     const int shown[] = {V_TRAIN_LOSS, V_TRAIN_ERROR, V_TEST_LOSS,  V_TEST_ERROR,
                          V_TARGETS,    V_TARGETS + 1, V_TARGETS + 2};
@@ -718,8 +711,8 @@ static void width_table(const results *r, ex_table *table) {
         for (k = 0; k < sizeof shown / sizeof *shown; k++) {
             const view *v = &r->views[shown[k]];
 
-            cell(table, shown[k] == V_TARGETS + 2 ? "%.4g" : "%.4f", v->mean[w]);
-            cell(table, shown[k] == V_TARGETS + 2 ? "%.2g" : "%.4f", v->error[w]);
+            ex_table_number(table, shown[k] == V_TARGETS + 2 ? "%.4g" : "%.4f", v->mean[w]);
+            ex_table_number(table, shown[k] == V_TARGETS + 2 ? "%.2g" : "%.4f", v->error[w]);
         }
     }
 }
@@ -727,8 +720,8 @@ static void width_table(const results *r, ex_table *table) {
 static void tau_cells(ex_table *table, const prun_kendall *k, int with_p) {
     const int defined = k->n >= 2 && !isnan(k->tau_b);
 
-    cell(table, "%+.3f", defined ? k->tau_a : (double)NAN);
-    if (with_p) cell(table, "%.2g", defined ? k->p : (double)NAN);
+    ex_table_number(table, "%+.3f", defined ? k->tau_a : (double)NAN);
+    if (with_p) ex_table_number(table, "%.2g", defined ? k->p : (double)NAN);
 }
 
 static void tau_table(const results *r, ex_table *table) {
@@ -928,13 +921,6 @@ static int compare(results *r, const view *a, const double *b, const view *targe
     return status == PRUN_OK ? 0 : ex_failure(&r->context, "comparison");
 }
 
-/* Adds one of the paper's claims with the result and a verdict. */
-static void claim(ex_table *table, const char *text, const char *found, const char *verdict) {
-    ex_table_cell(table, "%s", text);
-    ex_table_cell(table, "%s", found);
-    ex_table_cell(table, "%s", verdict);
-}
-
 /* The verdict on a claim for which there is not enough data. */
 #define NOT_TESTED "not tested"
 
@@ -987,13 +973,13 @@ static void descent_claim(const results *r, ex_table *table, const char *text, c
     } else {
         describe_bend(r, v, &found);
     }
-    claim(table, text, found.data,
-          r->widths < 3              ? NOT_TESTED
-          : d.clear && d.clear_first ? "held"
-          : d.clear                  ? "held in part: rise and second fall, but no first fall"
-          : !d.found                 ? "did not hold"
-          : spread                   ? "undecided: within the spread of the seeds"
-                                     : "undecided: one seed has no standard error");
+    ex_claim(table, text, found.data,
+             r->widths < 3              ? NOT_TESTED
+             : d.clear && d.clear_first ? "held"
+             : d.clear                  ? "held in part: rise and second fall, but no first fall"
+             : !d.found                 ? "did not hold"
+             : spread                   ? "undecided: within the spread of the seeds"
+                                        : "undecided: one seed has no standard error");
     ex_text_free(&found);
 }
 
@@ -1005,7 +991,14 @@ static const char *interval_verdict(const prun_interval *interval) {
                                                             : "undecided (tendency against it)";
 }
 
-static const char undefined_tau[] = "undefined: too few models, or all have the same value";
+/* found: what the interval shows, if it is defined. */
+static void interval_claim(ex_table *table, const char *text, const char *found,
+                           const prun_interval *interval) {
+    ex_claim(table, text,
+             isnan(interval->lower) ? "undefined: too few models, or all have the same value"
+                                    : found,
+             interval_verdict(interval));
+}
 
 static int tau_claim(results *r, ex_table *table, const char *text, const view *v,
                      const view *target) {
@@ -1013,13 +1006,10 @@ static int tau_claim(results *r, ex_table *table, const char *text, const view *
     char found[200];
     const int status = compare(r, v, NULL, target, 0, HUGE_VAL, &interval);
 
-    if (isnan(interval.lower)) snprintf(found, sizeof found, "%s", undefined_tau);
-    else
-        snprintf(found, sizeof found,
-                 "tau %+.3f, 95 %% interval %+.3f to %+.3f; over seed means %+.3f",
-                 interval.estimate, interval.lower, interval.upper,
-                 target == &r->views[V_TEST_LOSS] ? v->mean_loss.tau_a : v->mean_wrong.tau_a);
-    claim(table, text, found, interval_verdict(&interval));
+    snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f; over seed means %+.3f",
+             interval.estimate, interval.lower, interval.upper,
+             target == &r->views[V_TEST_LOSS] ? v->mean_loss.tau_a : v->mean_wrong.tau_a);
+    interval_claim(table, text, found, &interval);
     return status;
 }
 
@@ -1030,12 +1020,10 @@ static int difference_claim(results *r, ex_table *table, const char *text, const
     char found[240];
     const int status = compare(r, a, b->x, &r->views[V_TEST_LOSS], 0, HUGE_VAL, &interval);
 
-    if (isnan(interval.lower)) snprintf(found, sizeof found, "%s", undefined_tau);
-    else
-        snprintf(found, sizeof found,
-                 "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f to %+.3f",
-                 a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower, interval.upper);
-    claim(table, text, found, interval_verdict(&interval));
+    snprintf(found, sizeof found,
+             "tau %+.3f against %+.3f: difference %+.3f, 95 %% interval %+.3f to %+.3f",
+             a->loss.tau_a, b->loss.tau_a, interval.estimate, interval.lower, interval.upper);
+    interval_claim(table, text, found, &interval);
     return status;
 }
 
@@ -1054,11 +1042,9 @@ static int rise_claim(results *r, ex_table *table, const view *v) {
              "(not in the paper) from width %g to %g, where the test loss rises and 1 / width is "
              "wrong, prunability rises with it",
              d.low, d.peak);
-    if (isnan(interval.lower)) snprintf(found, sizeof found, "%s", undefined_tau);
-    else
-        snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f", interval.estimate,
-                 interval.lower, interval.upper);
-    claim(table, text, found, interval_verdict(&interval));
+    snprintf(found, sizeof found, "tau %+.3f, 95 %% interval %+.3f to %+.3f", interval.estimate,
+             interval.lower, interval.upper);
+    interval_claim(table, text, found, &interval);
     return status;
 }
 

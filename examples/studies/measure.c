@@ -692,10 +692,7 @@ static int parse(int argc, char **argv, settings *set) {
     set->arch.names = "cnn|nin|resnet18";
     set->normalize.names = "mean-std|per-image|none";
     status = ex_parse(&program, argc, argv, NULL);
-    if (status < 0 && set->resamples == 1) {
-        ex_error("--resamples 1: must be 0, or at least 2");
-        return EX_USAGE;
-    }
+    if (status < 0) status = ex_resamples_check(set->resamples);
     return status >= 0 ? status : ex_choose_kernels(set->isa);
 }
 

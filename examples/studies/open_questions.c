@@ -648,11 +648,9 @@ static const char *without_diverged(const results *r) {
 
 /* ---- text of results ----------------------------------------------------------------------- */
 
+/* Infinite quotients are as undefined as the others. */
 static void number_cell(ex_table *table, const char *format, double value) {
-    char text[40];
-
-    snprintf(text, sizeof text, format, value);
-    ex_table_cell(table, "%s", isfinite(value) ? text : "-");
+    ex_table_number(table, format, isfinite(value) ? value : (double)NAN);
 }
 
 /* Adds "+0.012 ± 0.003", without the interval if there is none, and with the number of seeds if some
@@ -674,12 +672,6 @@ static const char *falls(const average *a) {
            : a->mean < -a->half ? "held"
            : a->mean > a->half  ? "did not hold"
                                 : "undecided";
-}
-
-static void claim(ex_table *table, const char *text, const char *found, const char *verdict) {
-    ex_table_cell(table, "%s", text);
-    ex_table_cell(table, "%s", found);
-    ex_table_cell(table, "%s", verdict);
 }
 
 /* ---- the direction of pruning -------------------------------------------------------------- */
@@ -860,14 +852,14 @@ static void inside_claim(const results *r, const span_summary *all, ex_table *ta
     } else {
         ex_text_add(&found, "%s", why_no_share(r));
     }
-    claim(table,
-          "The direction of pruning lies in the span of the Hessian's leading eigenvectors "
-          "(Conclusion): at least half of its squared length",
-          found.data,
-          all->tested == 0     ? "not tested"
-          : all->lowest >= 0.5 ? "held"
-          : all->highest < 0.5 ? "did not hold"
-                               : "undecided");
+    ex_claim(table,
+             "The direction of pruning lies in the span of the Hessian's leading eigenvectors "
+             "(Conclusion): at least half of its squared length",
+             found.data,
+             all->tested == 0     ? "not tested"
+             : all->lowest >= 0.5 ? "held"
+             : all->highest < 0.5 ? "did not hold"
+                                  : "undecided");
     ex_text_free(&found);
 }
 
@@ -885,11 +877,11 @@ static void noise_claim(const results *r, const span_summary *all, ex_table *tab
     } else {
         ex_text_add(&found, "%s", all->tested > 0 ? NO_INTERVAL : why_no_share(r));
     }
-    claim(table, "... more of it than of noise on the same weights", found.data,
-          compared == 0               ? "not tested"
-          : 2 * all->above > compared ? "held"
-          : 2 * all->below > compared ? "did not hold"
-                                      : "undecided");
+    ex_claim(table, "... more of it than of noise on the same weights", found.data,
+             compared == 0               ? "not tested"
+             : 2 * all->above > compared ? "held"
+             : 2 * all->below > compared ? "did not hold"
+                                         : "undecided");
     ex_text_free(&found);
 }
 
@@ -1009,7 +1001,7 @@ static void greatest_claim(const results *r, int method, int column, int digits,
                 "change at the greatest strength, %g: ", strength_value(r->s, method, last));
     add_change(r, &a, digits, &found);
     add_reason(r, method, last, &a, &found);
-    claim(table, text, found.data, falls(&a));
+    ex_claim(table, text, found.data, falls(&a));
     ex_text_free(&found);
 }
 
@@ -1034,7 +1026,7 @@ static void gap_claim(const results *r, int method, ex_table *table) {
         ex_text_add(&found, "%s", last > 0 ? " at the greatest" : "");
     }
     add_reason(r, method, last, &a, &found);
-    claim(table, "... and the generalization gap with it (section 4)", found.data, falls(&a));
+    ex_claim(table, "... and the generalization gap with it (section 4)", found.data, falls(&a));
     ex_text_free(&found);
 }
 
@@ -1057,7 +1049,7 @@ static void reference_claim(const results *r, int method, int reference, ex_tabl
     } else {
         ex_text_add(&found, "no overlap in train loss");
     }
-    claim(table, text.data, found.data, falls(&a));
+    ex_claim(table, text.data, found.data, falls(&a));
     ex_text_free(&text);
     ex_text_free(&found);
 }
@@ -1335,10 +1327,7 @@ static int check(study *s) {
         ex_error("--width %ld: must be one of --widths", (long)set->width);
         return EX_USAGE;
     }
-    if (set->resamples == 1) {
-        ex_error("--resamples 1: must be 0, or at least 2");
-        return EX_USAGE;
-    }
+    if (ex_resamples_check(set->resamples) >= 0) return EX_USAGE;
     for (k = TARGETED; k < METHODS; k++)
         qsort(set->strength[k].value, (size_t)set->strength[k].count,
               sizeof *set->strength[k].value, by_value);

@@ -553,11 +553,12 @@ static inline void ex__study_forget(ex_study *s, int64_t model) {
 static inline int ex__study_checkpoints(ex_study *s) {
     ex_text path = {NULL, 0, 0};
     int64_t i;
-    int status = 0;
+    int status;
 
+    if (s->save_every == 0 || s->set->collect) return 0;
     ex_text_add(&path, "%s/checkpoints", s->set->out);
-    if (s->save_every > 0 && !s->set->collect) status = ex_directory(path.data);
-    for (i = 0; s->save_every > 0 && !s->set->collect && i < s->to_do && status == 0; i++) {
+    status = ex_directory(path.data);
+    for (i = 0; i < s->to_do && status == 0; i++) {
         ex_keep keep;
 
         path.length = 0;
@@ -874,10 +875,9 @@ static inline void ex__write_argument(FILE *file, const char *argument) {
 static inline FILE *ex_report_open(const ex_study *s, const char *title, int argc, char **argv,
                                    ex_text *path) {
     char cpu[128];
+    const int mixed = s->versions.length > 0 && strcmp(s->versions.data, PRUNABILITY_VERSION) != 0;
     FILE *file;
     int i;
-
-    const int mixed = s->versions.length > 0 && strcmp(s->versions.data, PRUNABILITY_VERSION) != 0;
 
     ex_path(path, s->set->out, "report", "md");
     file = ex_open(path->data);
@@ -890,6 +890,14 @@ static inline FILE *ex_report_open(const ex_study *s, const char *title, int arg
         fprintf(file, "Models read from an earlier run were computed by version %s.\n",
                 s->versions.data);
     return file;
+}
+
+/* Adds a row to a table of claims. */
+static inline void ex_claim(ex_table *table, const char *text, const char *found,
+                            const char *verdict) {
+    ex_table_cell(table, "%s", text);
+    ex_table_cell(table, "%s", found);
+    ex_table_cell(table, "%s", verdict);
 }
 
 /* Writes a table to OUT/name.csv and frees it. Returns the exit status. */

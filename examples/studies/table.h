@@ -142,6 +142,14 @@ static inline void ex_table_markdown(const ex_table *table, FILE *file) {
     fputs("\n", file);
 }
 
+/* Adds a cell with a number; "-" if it is undefined. */
+static inline void ex_table_number(ex_table *table, const char *format, double value) {
+    char text[40];
+
+    snprintf(text, sizeof text, format, value);
+    ex_table_cell(table, "%s", isnan(value) ? "-" : text);
+}
+
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
 /* A new file is written whole or not at all. When appending, each row is written in one piece, so

@@ -131,35 +131,39 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
     return status;
 }
 
-/* Whether there is a history of another training at that path. */
-static inline int ex__history_is_other(const ex_keep *keep) {
+/* Reads the history at that path; the caller frees *text, which is NULL if there is none. Returns the
+   first line after the header, or NULL if there is no history of this training. */
+static inline char *ex__history_open(const ex_keep *keep, char **text) {
     ex_text path = {NULL, 0, 0}, header = {NULL, 0, 0};
-    char *text = NULL;
+    char *lines = NULL;
     size_t size;
-    int other;
 
     ex_text_add(&path, "%s.history", keep->path);
     ex__history_header(keep, &header);
-    other = ex__read_file(path.data, &text, &size) != 0 ||
-            (text != NULL && strncmp(text, header.data, header.length) != 0);
-    free(text);
+    if (ex__read_file(path.data, text, &size) == 0 && *text != NULL &&
+        strncmp(*text, header.data, header.length) == 0)
+        lines = *text + header.length;
     ex_text_free(&path);
     ex_text_free(&header);
+    return lines;
+}
+
+/* Whether there is a history of another training at that path. */
+static inline int ex__history_is_other(const ex_keep *keep) {
+    char *text;
+    const int other = ex__history_open(keep, &text) == NULL && text != NULL;
+
+    free(text);
     return other;
 }
 
 /* Reads the saved epochs of this training. Returns their number, at most `epochs`. */
 static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs) {
-    ex_text path = {NULL, 0, 0}, header = {NULL, 0, 0};
-    char *text = NULL, *line;
-    size_t size;
+    char *text, *line = ex__history_open(keep, &text);
     int64_t n = 0;
 
-    ex_text_add(&path, "%s.history", keep->path);
-    ex__history_header(keep, &header);
-    if (ex__read_file(path.data, &text, &size) == 0 && text != NULL &&
-        strncmp(text, header.data, header.length) == 0) {
-        for (line = text + header.length; n < epochs; n++) {
+    if (line != NULL) {
+        for (; n < epochs; n++) {
             prun_epoch *e = &history[n];
             long long epoch, all, steps;
 
@@ -177,8 +181,6 @@ static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history,
         }
     }
     free(text);
-    ex_text_free(&path);
-    ex_text_free(&header);
     return n;
 }
 
@@ -202,9 +204,7 @@ static inline prun_status ex__train_resume(prun_trainer *trainer, const ex_keep 
     if (status != PRUN_OK)
         ex_error("%s: a checkpoint that cannot be used: %s; delete it and its .history file, and "
                  "the training starts again",
-                 path,
-                 *prun_message(&context) != '\0' ? prun_message(&context)
-                                                 : prun_status_string(status));
+                 path, ex_reason(&context, status));
     if (status == PRUN_OK && prun_trainer_epoch_count(trainer) > known) {
         ex_error("%s: its .history file has fewer epochs; delete both files", path);
         status = PRUN_ERR_FORMAT;
