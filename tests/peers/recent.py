@@ -258,7 +258,7 @@ class Subject:
     """A trained network of the library, its objectives, and its twins."""
 
     def __init__(self, library, family, x, y):
-        self.library, self.c, self.family = library, library.c, family
+        self.binding, self.c, self.family = library, library.c, family
         self.name = {"cnn": "CNN", "nin": "NiN", "resnet18": "ResNet18"}[family]
         self.large = LARGE[family]
         self.pixels = np.ascontiguousarray(x[:self.large], np.float32)
@@ -305,7 +305,7 @@ class Subject:
     def tensors_of(self, function, net):
         count = I64()
         address = getattr(self.c, function)(net, ctypes.byref(count))
-        return (self.library.structs["prun_tensor"] * count.value).from_address(address)
+        return (self.binding.structs["prun_tensor"] * count.value).from_address(address)
 
     @staticmethod
     def view(tensor):
@@ -341,7 +341,7 @@ class Subject:
         if function(ctypes.addressof(self.objective[n]), *arguments) != 0:
             sys.exit(f"error: {name}: {self.context.message.decode()}")
 
-    def library_gradient(self, index):
+    def c_gradient(self, index):
         """A function of parameters: the library's mean loss of samples, and its gradient."""
         index, kept = np.ascontiguousarray(index, np.int64), self.flat()
         gradient, total = np.empty(len(kept), np.float32), F64()
@@ -362,17 +362,17 @@ class Subject:
                       rows.ctypes.data)
         return rows
 
-    def library_logits(self, n):
+    def c_logits(self, n):
         logits = np.empty((n, CLASSES), np.float32)
         self.callback(LOGITS, "logits", n, None, n, logits.ctypes.data)
         return logits
 
     def measurements(self, n, names, some=0):
         """{name: (value, standard error)} of n samples; some: as many for measures that choose."""
-        options = self.library.make("prun_measure_options", hessian_samples=some or n, seed=SEED,
+        options = self.binding.make("prun_measure_options", hessian_samples=some or n, seed=SEED,
                                     draws=DRAWS)
         m, found = PTR(), {}
-        result = self.library.make("prun_measure_result")
+        result = self.binding.make("prun_measure_result")
         self.call("prun_measurement_create", self.objective[n], options, m)
         for name in names:
             if self.c.prun_measure(m, name.encode(), ctypes.byref(result)) != 0:
@@ -411,7 +411,7 @@ def compare_gradients(s, table):
     x, y, w = s.x[:SMALL], s.y[:SMALL], s.flat().astype(float)
     f = s.exact.logits(x)
     gap = (f.softmax(1) * f).sum(1) - f.gather(1, y[:, None])[:, 0]
-    ours = np.stack([s.library_gradient([i])(w)[1] for i in range(SMALL)])
+    ours = np.stack([s.c_gradient([i])(w)[1] for i in range(SMALL)])
     theirs = np.stack([s.exact.gradient(x[i:i + 1], y[i:i + 1])[1] for i in range(SMALL)])
     apart = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
     table.compare("gradient of a sample, median of differences", s.name, np.median(apart), 0,
@@ -423,7 +423,7 @@ def compare_gradients(s, table):
     table.compare("fisher_rao_norm", s.name, found["fisher_rao_norm"],
                   sum(t.flags & 1 for t in s.tensors) * math.sqrt(gap.square().mean().item()), TWIN,
                   "logits of the twin")
-    result = s.library.make("prun_gradient_moments_result")
+    result = s.binding.make("prun_gradient_moments_result")
     s.call("prun_gradient_moments", s.objective[SMALL], None, SMALL, 1e-5, result)
     found["squared norm"], found["centred trace"] = result.squared_norm, result.centred_trace
     for name, value in moments(ours).items():
@@ -447,7 +447,7 @@ def compare_gradients(s, table):
 
 
 def compare_disagreement(s, table):
-    ours = s.library_logits(SMALL)
+    ours = s.c_logits(SMALL)
     s.exact.write(s.initial_flat)
     other = np.ascontiguousarray(s.exact.logits(s.x[:SMALL]).float().numpy())
     s.exact.write(s.flat())
@@ -469,7 +469,7 @@ def compare_flatness(s, table, places):
     y = s.y[:SMALL]
     at = s.names.index(LAST[s.family] + ".weight")
     w = s.views[at].reshape(CLASSES, -1).astype(float)
-    rows, logits = s.rows("last", SMALL), s.library_logits(SMALL)
+    rows, logits = s.rows("last", SMALL), s.c_logits(SMALL)
     theirs, their_logits = places["last"][:SMALL].numpy(), s.exact.logits(s.x[:SMALL])
     found = s.measurements(SMALL, ["relative_flatness", "relative_flatness_scaled"])
     for scaled, name in enumerate(found):
@@ -491,7 +491,7 @@ def compare_flatness(s, table, places):
     chosen = random_permutation(SEED, MEASURE, s.large)[:SMALL]
     found = s.measurements(s.large, ["relative_flatness"], SMALL)["relative_flatness"][0]
     table.compare("relative_flatness, some samples", s.name, found,
-                  trace_sum(s.rows("last", s.large)[chosen], s.library_logits(s.large)[chosen], w,
+                  trace_sum(s.rows("last", s.large)[chosen], s.c_logits(s.large)[chosen], w,
                             s.y[chosen]), ARRAYS,
                   "dense Hessian by autograd, from the library's rows and logits")
 
@@ -716,8 +716,8 @@ def twin_gradient(twin, s, index, normalize):
 
 def ball(s, n, **options):
     """The library's rise and its error over groups."""
-    result = s.library.make("prun_ball_result")
-    s.call("prun_ball_sharpness", s.objective[n], s.library.make("prun_ball_options", seed=SEED,
+    result = s.binding.make("prun_ball_result")
+    s.call("prun_ball_sharpness", s.objective[n], s.binding.make("prun_ball_options", seed=SEED,
                                                                  **options), result)
     return result.rise, result.standard_error
 
@@ -739,7 +739,7 @@ def compare_largest_rises(s, table):
             return ascend(twin_gradient(s.fast, s, index, normalize), w, shape, adaptive, radius)
 
         def with_library(index, radius):
-            return ascend(s.library_gradient(index), w, shape, adaptive, radius)
+            return ascend(s.c_gradient(index), w, shape, adaptive, radius)
 
         def in_groups(radius):
             return ball(s, s.large, radius=radius, shape=SHAPES.index(shape), samples=FEW,
@@ -889,7 +889,7 @@ def compare_criticality(s, table, places):
     x, y, w = s.x[:SMALL], s.y[:SMALL], s.flat()
     spans = modules(s)
     values = np.empty(len(spans))
-    options = s.library.make("prun_criticality_options", draws=DRAWS, seed=SEED)
+    options = s.binding.make("prun_criticality_options", draws=DRAWS, seed=SEED)
     s.call("prun_criticality", s.objective[SMALL], options, values)
     found = s.measurements(SMALL, ["network_criticality"])["network_criticality"][0]
     table.compare("network_criticality", s.name, found, values.sum(), 1e-12,
@@ -938,7 +938,7 @@ def compare_sign_flips(s, table):
         return np.mean(losses)
     share = s.measurements(SMALL, ["sign_flip_fraction"])["sign_flip_fraction"][0]
     shares, losses = np.array([share, share * 1.01]), np.empty(2)
-    options = s.library.make("prun_perturb_options", noise=4, draws=DRAWS, seed=SEED)
+    options = s.binding.make("prun_perturb_options", noise=4, draws=DRAWS, seed=SEED)
     s.call("prun_perturbation_curve", s.objective[SMALL], shares, 2, options, losses, None, None)
     table.compare("prun_perturbation_curve of flips", s.name, losses, [loss_at(p) for p in shares],
                   ROUNDED, "the twin, the same flips")
