@@ -257,6 +257,13 @@ study() {
             $program --out "$work/$name-7" $tiny $long --batch 16
         check "$name: nor of other kernels" fails 2 'kernels' \
             $program --out "$work/$name-7" $tiny $long --isa portable
+        cp -r "$work/$name-7" "$work/$name-unreadable"
+        for file in "$work/$name-unreadable"/checkpoints/*.history; do
+            ln -sf "${file##*/}" "$file"
+        done
+        check "$name: nor one whose history cannot be read" fails 2 'history: cannot be read' \
+            $program --out "$work/$name-unreadable" $tiny $long
+        check "$name: which is still there" test -L "$file"
         rm -f "$work"/checkpoints/.*.tmp "$work/$name-7"/checkpoints/.*.tmp
         check "$name: which stays as it was" diff -r "$work/$name-7/checkpoints" "$work/checkpoints"
         rm -rf "$work/checkpoints"

@@ -131,27 +131,30 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
     return status;
 }
 
-/* Reads the history at that path; the caller frees *text, which is NULL if there is none. Returns the
-   first line after the header, or NULL if there is no history of this training. */
-static inline char *ex__history_open(const ex_keep *keep, char **text) {
+/* Reads the history at that path; the caller frees *text, which is NULL if there is none. *lines is
+   the first line after the header, or NULL if there is no history of this training. Returns the exit
+   status of reading. */
+static inline int ex__history_open(const ex_keep *keep, char **text, char **lines) {
     ex_text path = {NULL, 0, 0}, header = {NULL, 0, 0};
-    char *lines = NULL;
     size_t size;
+    int status;
 
     ex_text_add(&path, "%s.history", keep->path);
     ex__history_header(keep, &header);
-    if (ex__read_file(path.data, text, &size) == 0 && *text != NULL &&
-        strncmp(*text, header.data, header.length) == 0)
-        lines = *text + header.length;
+    status = ex__read_file(path.data, text, &size);
+    *lines = NULL;
+    if (status == 0 && *text != NULL && strncmp(*text, header.data, header.length) == 0)
+        *lines = *text + header.length;
     ex_text_free(&path);
     ex_text_free(&header);
-    return lines;
+    return status;
 }
 
-/* Whether there is a history of another training at that path. */
+/* Whether there is a history of another training at that path, or one that cannot be read. */
 static inline int ex__history_is_other(const ex_keep *keep) {
-    char *text;
-    const int other = ex__history_open(keep, &text) == NULL && text != NULL;
+    char *text, *lines;
+    const int status = ex__history_open(keep, &text, &lines);
+    const int other = status != 0 || (text != NULL && lines == NULL);
 
     free(text);
     return other;
@@ -159,10 +162,10 @@ static inline int ex__history_is_other(const ex_keep *keep) {
 
 /* Reads the saved epochs of this training. Returns their number, at most `epochs`. */
 static inline int64_t ex__history_read(const ex_keep *keep, prun_epoch *history, int64_t epochs) {
-    char *text, *line = ex__history_open(keep, &text);
+    char *text, *line;
     int64_t n = 0;
 
-    if (line != NULL) {
+    if (ex__history_open(keep, &text, &line) == 0 && line != NULL) {
         for (; n < epochs; n++) {
             prun_epoch *e = &history[n];
             long long epoch, all, steps;
