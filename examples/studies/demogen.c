@@ -887,6 +887,12 @@ static int evaluate_line(evaluation *e, line *l) {
     return status == PRUN_OK ? 0 : ex_failure(&e->context, l->name);
 }
 
+static void interval_cells(ex_table *table, const prun_interval *interval) {
+    ex_table_number(table, "%+.3f", interval->estimate);
+    ex_table_number(table, "%+.3f", interval->lower);
+    ex_table_number(table, "%+.3f", interval->upper);
+}
+
 static void table1(const evaluation *e, ex_table *table) {
     int i;
 
@@ -1023,9 +1029,7 @@ static int compare_claim(evaluation *e, const claim *c, ex_table *table) {
                     e->lines[first].label, e->lines[second].label, d.estimate, d.lower, d.upper);
         all = worse(all, c->similar ? is_similar(&d) : is_larger(&d));
     }
-    ex_table_cell(table, "%s", c->text);
-    ex_table_cell(table, "%s", found.length > 0 ? found.data : "-");
-    ex_table_cell(table, "%s", verdicts[all]);
+    ex_claim(table, c->text, found.length > 0 ? found.data : "-", verdicts[all]);
     ex_text_free(&found);
     return status;
 }
@@ -1082,9 +1086,8 @@ static int beta_claim(evaluation *e, ex_table *table) {
                     d.upper, between.tau_b, s->set.beta.value[s->main_beta]);
         all = worse(all, is_similar(&d));
     }
-    ex_table_cell(table, "The choice of beta hardly matters (A.6.1)");
-    ex_table_cell(table, "%s", found.length > 0 ? found.data : "-");
-    ex_table_cell(table, "%s", verdicts[all]);
+    ex_claim(table, "The choice of beta hardly matters (A.6.1)",
+             found.length > 0 ? found.data : "-", verdicts[all]);
     ex_text_free(&found);
     return status;
 }
@@ -1229,8 +1232,9 @@ static int subset_tau(evaluation *e, const unsigned char *in, const double *x, c
     return status == PRUN_OK ? 0 : ex_failure(&e->context, "subset");
 }
 
-/* Compares measures with prunability in one subset of the models. */
-static int subset_rows(evaluation *e, const char *label, const unsigned char *in, ex_table *table) {
+/* Compares measures with prunability in one subset, which has n models. */
+static int subset_rows(evaluation *e, const char *label, const unsigned char *in, int64_t n,
+                       ex_table *table) {
     const char *const names[] = {e->s->names[way_column(e->s, MAGNITUDE)],
                                  e->s->names[way_column(e->s, RANDOM)],
                                  "train_loss_turned",
@@ -1240,11 +1244,9 @@ static int subset_rows(evaluation *e, const char *label, const unsigned char *in
                                  "normalized_margins_crossfitted",
                                  "sum_of_frobenius",
                                  "parameters"};
-    int64_t i, n = 0;
     size_t k;
     int status = 0;
 
-    for (i = 0; i < e->n; i++) n += in[i];
     for (k = 0; k < sizeof names / sizeof *names && status == 0; k++) {
         const int at = find_line(e, names[k]);
         prun_interval own, d;
@@ -1257,12 +1259,8 @@ static int subset_rows(evaluation *e, const char *label, const unsigned char *in
         ex_table_cell(table, "%s", label);
         ex_table_cell(table, "%ld", (long)n);
         ex_table_cell(table, "%s", e->lines[at].label);
-        ex_table_number(table, "%+.3f", own.estimate);
-        ex_table_number(table, "%+.3f", own.lower);
-        ex_table_number(table, "%+.3f", own.upper);
-        ex_table_number(table, "%+.3f", d.estimate);
-        ex_table_number(table, "%+.3f", d.lower);
-        ex_table_number(table, "%+.3f", d.upper);
+        interval_cells(table, &own);
+        interval_cells(table, &d);
     }
     return status;
 }
@@ -1285,7 +1283,7 @@ static int subset_table(evaluation *e, ex_table *table) {
         }
         if (k == 0) snprintf(label, sizeof label, "train error below %g %%", 100 * FITTED);
         else snprintf(label, sizeof label, "%saugmented", k == 1 ? "not " : "");
-        if (n > 0 && n < e->n) status = subset_rows(e, label, in, table);
+        if (n > 0 && n < e->n) status = subset_rows(e, label, in, n, table);
     }
     free(in);
     return status;
@@ -1543,9 +1541,7 @@ static int pair_table(evaluation *e, ex_table *table, verdict *conjecture) {
             ex_table_cell(table, "%s", way_labels[a]);
             ex_table_cell(table, "%s", way_labels[b]);
             ex_table_cell(table, "%.3f, %.3f", kept[0], kept[1]);
-            ex_table_number(table, "%+.3f", d.estimate);
-            ex_table_number(table, "%+.3f", d.lower);
-            ex_table_number(table, "%+.3f", d.upper);
+            interval_cells(table, &d);
             ex_table_cell(table, "%s", verdicts[v]);
         }
     *conjecture = pairs == 0                        ? NO_DATA

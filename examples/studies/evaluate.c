@@ -1198,11 +1198,6 @@ static void print_findings(const evaluation *e) {
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-static void cell(ex_table *table, const char *format, double value) {
-    if (value == value) ex_table_cell(table, format, value);
-    else ex_table_cell(table, "-");
-}
-
 static void interval_cell(ex_table *table, const prun_interval *interval) {
     if (interval->lower == interval->lower)
         ex_table_cell(table, "[%+.3f, %+.3f]", interval->lower, interval->upper);
@@ -1236,16 +1231,16 @@ static void print_table_1(const evaluation *e) {
 
         if (!shown(m)) continue;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
-        cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
+        ex_table_number(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
         interval_cell(&t, &m->tau_interval);
-        cell(&t, "%.2g", m->kendall.p);
-        cell(&t, "%.2g", m->holm);
-        cell(&t, "%+.3f", m->kendall.tau_b);
-        cell(&t, "%.3f", m->r2);
-        cell(&t, "%.3f", m->adjusted_r2);
-        cell(&t, "%.3f", m->cv_r2);
-        cell(&t, "%.4f", m->cmi.k);
-        cell(&t, "%.2g", m->cmi_p);
+        ex_table_number(&t, "%.2g", m->kendall.p);
+        ex_table_number(&t, "%.2g", m->holm);
+        ex_table_number(&t, "%+.3f", m->kendall.tau_b);
+        ex_table_number(&t, "%.3f", m->r2);
+        ex_table_number(&t, "%.3f", m->adjusted_r2);
+        ex_table_number(&t, "%.3f", m->cv_r2);
+        ex_table_number(&t, "%.4f", m->cmi.k);
+        ex_table_number(&t, "%.2g", m->cmi_p);
         subset_text(e, &m->cmi, given, sizeof given);
         ex_table_cell(&t, "%s", ex_shown(given));
     }
@@ -1274,16 +1269,17 @@ static void print_table_2(const evaluation *e) {
         if (!shown(m)) continue;
         g = &m->granulated;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
-        for (a = 0; a < e->axes.count; a++) cell(&t, "%+.3f", m->constant ? NAN : g->psi[a]);
-        cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
-        cell(&t, "%+.3f", m->constant ? NAN : g->mean);
+        for (a = 0; a < e->axes.count; a++)
+            ex_table_number(&t, "%+.3f", m->constant ? NAN : g->psi[a]);
+        ex_table_number(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
+        ex_table_number(&t, "%+.3f", m->constant ? NAN : g->mean);
         interval_cell(&t, &m->mean_interval);
     }
     g = &e->measures[0].granulated;
     ex_table_cell(&t, "standard error");
-    for (a = 0; a < e->axes.count; a++) cell(&t, "%.3f", g->psi_standard_error[a]);
-    cell(&t, "%.3f", e->measures[0].kendall.standard_error);
-    cell(&t, "%.3f", g->mean_standard_error);
+    for (a = 0; a < e->axes.count; a++) ex_table_number(&t, "%.3f", g->psi_standard_error[a]);
+    ex_table_number(&t, "%.3f", e->measures[0].kendall.standard_error);
+    ex_table_number(&t, "%.3f", g->mean_standard_error);
     ex_table_cell(&t, "-");
     ex_table_cell(&t, "groups");
     for (a = 0; a < e->axes.count; a++) ex_table_cell(&t, "%ld", (long)g->groups[a]);
@@ -1310,7 +1306,7 @@ static void print_table_3(const evaluation *e) {
         if (!shown(&e->measures[i])) continue;
         ex_table_cell(&t, "(%d) %s", ++number, e->measures[i].label);
         for (j = 0; j < e->count; j++)
-            if (shown(&e->measures[j])) cell(&t, "%.3f", e->between[i * e->count + j]);
+            if (shown(&e->measures[j])) ex_table_number(&t, "%.3f", e->between[i * e->count + j]);
     }
     ex_table_print(&t, stdout);
     ex_table_free(&t);
@@ -1350,26 +1346,26 @@ static void print_table_4(const evaluation *e) {
 
         if (!shown(m)) continue;
         ex_table_cell(&t, "%s%s", m->label, m->kind == BASELINE ? " (baseline)" : "");
-        cell(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
+        ex_table_number(&t, "%+.3f", m->constant ? NAN : m->kendall.tau_a);
         for (c = 0; c < 2; c++)
             if (e->controls[c] != NULL) {
-                cell(&t, "%+.3f", e->measures[baseline++].kendall.tau_a);
-                cell(&t, "%+.3f", m->partial[c]);
+                ex_table_number(&t, "%+.3f", e->measures[baseline++].kendall.tau_a);
+                ex_table_number(&t, "%+.3f", m->partial[c]);
             }
         if (sign) {
-            cell(&t, "%.3f", m->constant ? NAN : m->sign.all.mean);
-            cell(&t, "%.3f", m->constant ? NAN : m->sign.all.p90);
-            cell(&t, "%.3f", m->constant ? NAN : m->sign.all.max);
+            ex_table_number(&t, "%.3f", m->constant ? NAN : m->sign.all.mean);
+            ex_table_number(&t, "%.3f", m->constant ? NAN : m->sign.all.p90);
+            ex_table_number(&t, "%.3f", m->constant ? NAN : m->sign.all.max);
         }
         if ((int64_t)i == e->best) {
             ex_table_cell(&t, "the best");
             ex_table_cell(&t, "-");
         } else {
-            cell(&t, "%+.3f", m->comparison.estimate);
+            ex_table_number(&t, "%+.3f", m->comparison.estimate);
             if (m->comparison.estimate == m->comparison.estimate) interval_cell(&t, &m->comparison);
             else ex_table_cell(&t, "-");
         }
-        cell(&t, "%.2g", m->comparison_holm);
+        ex_table_number(&t, "%.2g", m->comparison_holm);
     }
     ex_table_print(&t, stdout);
     ex_table_free(&t);

@@ -648,11 +648,6 @@ static const char *without_diverged(const results *r) {
 
 /* ---- text of results ----------------------------------------------------------------------- */
 
-/* Infinite quotients are as undefined as the others. */
-static void number_cell(ex_table *table, const char *format, double value) {
-    ex_table_number(table, format, isfinite(value) ? value : (double)NAN);
-}
-
 /* Adds "+0.012 ± 0.003", without the interval if there is none, and with the number of seeds if some
    have no value; "-" if none has. */
 static void add_change(const results *r, const average *a, int digits, ex_text *text) {
@@ -720,14 +715,14 @@ static void span_table(const results *r, int smallest, ex_table *table) {
                 ex_table_cell(table, "%.6g", r->s->set.places.value[place]);
                 ex_table_cell(table, "%d", span_sizes[span]);
                 ex_table_cell(table, "%ld", (long)pruning.n);
-                number_cell(table, "%.3g", pruning.mean);
-                number_cell(table, "%.2g", pruning.half);
-                number_cell(table, "%.3g", noise.mean);
-                number_cell(table, "%.2g", noise.half);
-                number_cell(table, "%.3g", chance(r, w, span));
-                number_cell(table, "%.3g", exp(ratio.mean));
-                number_cell(table, "%.3g", exp(ratio.mean - ratio.half));
-                number_cell(table, "%.3g", exp(ratio.mean + ratio.half));
+                ex_table_finite(table, "%.3g", pruning.mean);
+                ex_table_finite(table, "%.2g", pruning.half);
+                ex_table_finite(table, "%.3g", noise.mean);
+                ex_table_finite(table, "%.2g", noise.half);
+                ex_table_finite(table, "%.3g", chance(r, w, span));
+                ex_table_finite(table, "%.3g", exp(ratio.mean));
+                ex_table_finite(table, "%.3g", exp(ratio.mean - ratio.half));
+                ex_table_finite(table, "%.3g", exp(ratio.mean + ratio.half));
             }
 }
 
@@ -972,8 +967,8 @@ static void goodhart_table(const results *r, ex_table *table) {
             for (c = 0; c < sizeof shown / sizeof *shown; c++) {
                 const average a = level_of(r, method, k, shown[c]);
 
-                number_cell(table, "%.4f", a.mean);
-                number_cell(table, "%.4f", a.half);
+                ex_table_finite(table, "%.4f", a.mean);
+                ex_table_finite(table, "%.4f", a.half);
             }
         }
 }

@@ -390,8 +390,8 @@ static inline int ex_parse(const ex_program *program, int argc, char **argv, int
     return -1;
 }
 
-/* Checks --resamples, of which a single one gives no interval. Returns -1 to continue, otherwise the
-   exit status. */
+/* Checks --resamples, of which a single one gives no interval. Returns -1 to continue, otherwise
+   the exit status. */
 static inline int ex_resamples_check(int64_t resamples) {
     if (resamples != 1) return -1;
     ex_error("--resamples 1: must be 0, or at least 2");

@@ -608,8 +608,7 @@ static int write_curves(const results *r) {
 static int64_t table_step(const results *r) { return (r->last + 9) / 10; }
 
 static void loss_cell(ex_table *table, double loss) {
-    if (!isfinite(loss)) ex_table_cell(table, "-");
-    else ex_table_cell(table, loss < 1e5 ? "%.4f" : "%.3g", loss);
+    ex_table_finite(table, loss < 1e5 ? "%.4f" : "%.3g", loss);
 }
 
 static void group_table(const results *r, const group *g, ex_table *table) {
@@ -766,9 +765,7 @@ static void claim(ex_table *table, const group *g, const char *text, const char 
                   const char *result) {
     if (g != NULL) ex_table_cell(table, "%s, width %ld", ex_arch_labels[g->arch], (long)g->width);
     else ex_table_cell(table, "%s, all widths", ex_arch_labels[EX_RESNET18]);
-    ex_table_cell(table, "%s", text);
-    ex_table_cell(table, "%s", found);
-    ex_table_cell(table, "%s", result);
+    ex_claim(table, text, found, result);
 }
 
 static void add_quotient(ex_text *text, const char *before, double logarithm) {

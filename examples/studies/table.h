@@ -144,10 +144,13 @@ static inline void ex_table_markdown(const ex_table *table, FILE *file) {
 
 /* Adds a cell with a number; "-" if it is undefined. */
 static inline void ex_table_number(ex_table *table, const char *format, double value) {
-    char text[40];
+    if (isnan(value)) ex_table_cell(table, "-");
+    else ex_table_cell(table, format, value);
+}
 
-    snprintf(text, sizeof text, format, value);
-    ex_table_cell(table, "%s", isnan(value) ? "-" : text);
+/* The same, where infinite values are as undefined as NaN. */
+static inline void ex_table_finite(ex_table *table, const char *format, double value) {
+    ex_table_number(table, format, isfinite(value) ? value : (double)NAN);
 }
 
 /* ---- CSV ----------------------------------------------------------------------------------- */

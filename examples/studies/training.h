@@ -131,9 +131,9 @@ static inline int ex__history_write(const ex_keep *keep, const prun_epoch *histo
     return status;
 }
 
-/* Reads the history at that path; the caller frees *text, which is NULL if there is none. *lines is
-   the first line after the header, or NULL if there is no history of this training. Returns the exit
-   status of reading. */
+/* Reads the history at that path; the caller frees *text, which is NULL if there is none. *lines
+   is the first line after the header, or NULL if there is no history of this training. Returns the
+   exit status of reading. */
 static inline int ex__history_open(const ex_keep *keep, char **text, char **lines) {
     ex_text path = {NULL, 0, 0}, header = {NULL, 0, 0};
     size_t size;
