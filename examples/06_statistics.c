@@ -12,7 +12,8 @@
        sum_of_frobenius           +0.023  -0.049 to +0.092 +0.133  0.000
        perturbation_flatness      +0.574  +0.533 to +0.614 +0.325  0.014
 
-   These intervals resample single models; `evaluate` resamples whole configurations with their seeds.
+   These intervals resample single models; `evaluate` resamples whole configurations with their
+   seeds.
 */
 #define PRUNABILITY_STATIC /* static functions: unused ones are left out of the program */
 #define PRUNABILITY_IMPLEMENTATION

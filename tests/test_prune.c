@@ -1434,8 +1434,8 @@ static void infinite_losses_are_not_tolerated(void) {
     CHECK(found.answer[0].kept == 4);
 }
 
-/* Candidates that prune the same weights are evaluated once, and the interval does not depend on how
-   many there are. */
+/* Candidates that prune the same weights are evaluated once, and the interval does not depend on
+   how many there are. */
 static void more_candidates_than_weights(void) {
     static double fractions[100000];
     double share[30];

@@ -177,8 +177,8 @@ static inline prun_status ex__data_cifar(prun_context *context, const char *dire
     return status;
 }
 
-/* Reads one of the two sets (first part: EX_TRAIN_IMAGES or EX_TEST_IMAGES), of which `limit` images
-   will be used. */
+/* Reads one of the two sets (first part: EX_TRAIN_IMAGES or EX_TEST_IMAGES), of which `limit`
+   images will be used. */
 static inline int ex__data_set(prun_context *context, const ex_data_request *request,
                                const char *directory, int scheme, int part, int64_t limit,
                                prun_images *images) {

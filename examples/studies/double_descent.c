@@ -882,8 +882,8 @@ static int draw_all(const results *r) {
 #define RESAMPLES 20000
 
 /* tau_a of one measure with a target, minus that of another if b is not NULL, over widths from..to,
-   with a 95 % interval from a bootstrap over widths. NaN if there are too few models, or if all have
-   the same value. */
+   with a 95 % interval from a bootstrap over widths. NaN if there are too few models, or if all
+   have the same value. */
 static int compare(results *r, const view *a, const double *b, const view *target, double from,
                    double to, prun_interval *interval) {
     double *x = (double *)ex_allocate(4 * (size_t)r->n, sizeof *x);

@@ -1372,8 +1372,8 @@ static void print_table_4(const evaluation *e) {
     ex_text_free(&header);
 }
 
-/* A p-value from resamples has a smallest value, which Holm's correction multiplies by the number of
-   comparisons: says so where no difference could be significant. */
+/* A p-value from resamples has a smallest value, which Holm's correction multiplies by the number
+   of comparisons: says so where no difference could be significant. */
 static void print_floor(const evaluation *e) {
     double floor_p = e->set.resamples > 0 ? 2.0 / (double)e->set.resamples : 0;
     size_t i, tests = 0;

@@ -648,8 +648,8 @@ static const char *without_diverged(const results *r) {
 
 /* ---- text of results ----------------------------------------------------------------------- */
 
-/* Adds "+0.012 ± 0.003", without the interval if there is none, and with the number of seeds if some
-   have no value; "-" if none has. */
+/* Adds "+0.012 ± 0.003", without the interval if there is none, and with the number of seeds if
+   some have no value; "-" if none has. */
 static void add_change(const results *r, const average *a, int digits, ex_text *text) {
     if (a->n == 0) {
         ex_text_add(text, "-");
