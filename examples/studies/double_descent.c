@@ -698,6 +698,17 @@ static descent find_descent(const results *r, const view *v) {
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
+/* The decimals that show two digits of a standard error. */
+static int decimals_of(double error) {
+    if (!(error > 0 && isfinite(error))) return 4;
+    return (int)fmin(fmax(1 - floor(log10(error)), 0), 9);
+}
+
+static void decimals_cell(ex_table *table, int decimals, double value) {
+    if (isnan(value)) ex_table_cell(table, "-");
+    else ex_table_cell(table, "%.*f", decimals, value);
+}
+
 static void width_table(const results *r, ex_table *table) {
     const int shown[] = {V_TRAIN_LOSS, V_TRAIN_ERROR, V_TEST_LOSS,  V_TEST_ERROR,
                          V_TARGETS,    V_TARGETS + 1, V_TARGETS + 2};
@@ -710,9 +721,11 @@ static void width_table(const results *r, ex_table *table) {
         ex_table_cell(table, "%g", r->each_width[w]);
         for (k = 0; k < sizeof shown / sizeof *shown; k++) {
             const view *v = &r->views[shown[k]];
+            const int robustness = shown[k] == V_TARGETS + 2;
+            const int decimals = robustness ? decimals_of(v->error[w]) : 4;
 
-            ex_table_number(table, shown[k] == V_TARGETS + 2 ? "%.4g" : "%.4f", v->mean[w]);
-            ex_table_number(table, shown[k] == V_TARGETS + 2 ? "%.2g" : "%.4f", v->error[w]);
+            decimals_cell(table, decimals, v->mean[w]);
+            decimals_cell(table, decimals, v->error[w]);
         }
     }
 }
@@ -926,8 +939,10 @@ static int compare(results *r, const view *a, const double *b, const view *targe
 
 /* A change, with its standard error if there is one. */
 static void add_change(ex_text *found, double change, double error) {
-    ex_text_add(found, "%.4g", change);
-    if (!isnan(error)) ex_text_add(found, " ± %.2g", error);
+    const int decimals = decimals_of(error);
+
+    ex_text_add(found, "%.*f", decimals, change);
+    if (!isnan(error)) ex_text_add(found, " ± %.*f", decimals, error);
 }
 
 /* Describes a curve without a peak inside the range: it falls to its lowest point and rises after
