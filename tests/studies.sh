@@ -494,6 +494,18 @@ prune_verdicts() {
     check "prune_vs_perturb: nothing was trained" test ! -e "$work/prune-none"
 }
 
+# agrees CLAIM TABLE COLUMN: whether the difference of prunability and robustness in demogen's claim
+# is that of their cells in the table, but for rounding
+agrees() {
+    found=$(sed -n "s/.*$1.*prunability, beta 0.1 minus random perturbation robustness \([-+.0-9]*\) .*/\1/p" \
+        "$work/demogen-6/claims.csv")
+    sed 's/^"prunability, beta 0.1"/prunability/' "$work/demogen-6/$2" | awk -F, -v found="$found" \
+        -v column="$3" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
+        $1 == "prunability" { d += $at; seen++ }
+        $1 == "random perturbation robustness" { d -= $at; seen++ }
+        END { d -= found; exit !(found != "" && seen == 2 && d < 0.0016 && d > -0.0016) }'
+}
+
 every="demogen double_descent prune_vs_perturb open_questions"
 for name in ${*:-$every}; do
     case $name in
@@ -511,6 +523,10 @@ for name in ${*:-$every}; do
         check "demogen: too few models" fails 1 'at least three' "$work/demogen" --quiet --width 2 \
             --depth 2 --dropout 0 --l2 0 --augment 0 --seeds 1,2 --images 32 --test-images 32 \
             --epochs 1 --draws 1 --repetitions 1 --out "$work/demogen-few"
+        check "demogen: a claim has the difference of the taus" agrees 'by tau (5.4.1)' table1.csv tau
+        check "demogen: of the adjusted R2" agrees 'adjusted R²' table1.csv 'adj. R2'
+        check "demogen: of K" agrees 'information about the gap (5.4.3)' table1.csv K
+        check "demogen: of Psi" agrees '(Table 2): Psi' table2.csv Psi
         check "demogen: costs of measures" grep -q '^hessian_trace,' "$work/demogen-all/costs.csv"
         ;;
     double_descent)
