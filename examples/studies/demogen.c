@@ -998,7 +998,8 @@ static verdict is_similar(const prun_interval *d) {
                                                        : NO_DATA;
 }
 
-/* The name of random pruning in a claim: its column depends on the betas. */
+/* Names in claims of measures whose columns depend on the betas. */
+#define PRUNABILITY "prunability"
 #define RANDOM_PRUNING "random pruning"
 
 /* A row of the table of claims from one or more comparisons of a statistic. */
@@ -1006,25 +1007,25 @@ typedef struct claim {
     const char *text;
     prun_statistic statistic; /* default: tau */
     int similar;              /* 1: claims that both are similar; 0: that the first is larger */
-    const char *first;        /* NULL: prunability */
-    const char *second[5];    /* NULL: the end */
-    int against_prunability;  /* 1: the second one is prunability */
-    int with_prunability;     /* 1: prunability is the target */
+    const char *first;
+    const char *second[5]; /* NULL: the end */
+    int with_prunability;  /* 1: prunability is the target, not the gap */
 } claim;
 
-static int find_named(const evaluation *e, const char *name) {
-    return find_line(e, strcmp(name, RANDOM_PRUNING) == 0 ? e->s->names[way_column(e->s, RANDOM)]
-                                                          : name);
+static int find_in_claim(const evaluation *e, const char *name) {
+    if (strcmp(name, PRUNABILITY) == 0) return e->main;
+    if (strcmp(name, RANDOM_PRUNING) == 0) name = e->s->names[way_column(e->s, RANDOM)];
+    return find_line(e, name);
 }
 
 static int compare_claim(evaluation *e, const claim *c, ex_table *table) {
-    const int first = c->first != NULL ? find_line(e, c->first) : e->main;
+    const int first = find_in_claim(e, c->first);
     ex_text found = {NULL, 0, 0};
     verdict all = HELD;
     int k, status = 0;
 
-    for (k = 0; status == 0 && (c->against_prunability ? k == 0 : k < 5 && c->second[k]); k++) {
-        const int second = c->against_prunability ? e->main : find_named(e, c->second[k]);
+    for (k = 0; status == 0 && k < 5 && c->second[k] != NULL; k++) {
+        const int second = find_in_claim(e, c->second[k]);
         prun_interval d;
 
         status = difference(e, first, second, c->statistic,
@@ -1048,7 +1049,7 @@ static void frobenius_claim(const evaluation *e, ex_table *table) {
     const line *l = k >= 0 ? &e->lines[k] : NULL;
     int64_t a, dropout = -1, lowest = -1;
     verdict v = NO_DATA;
-    char found[200] = "-";
+    char text[200], found[200] = "-";
 
     for (a = 0; l != NULL && a < e->axes.count; a++) {
         if (strcmp(e->axis_name[a], axis_names[DROPOUT]) == 0) dropout = a;
@@ -1062,12 +1063,11 @@ static void frobenius_claim(const evaluation *e, ex_table *table) {
                  l->kendall.tau_a, l->interval.lower, l->interval.upper, l->granulated.psi[dropout],
                  e->axis_name[lowest]);
     }
-    ex_table_cell(table,
-                  "The Frobenius norm measure is strongly negatively correlated with the gap "
-                  "(here: below -%g), largely along the dropout axis (5.4.1)",
-                  SIMILAR);
-    ex_table_cell(table, "%s", found);
-    ex_table_cell(table, "%s", verdicts[v]);
+    snprintf(text, sizeof text,
+             "The Frobenius norm measure is strongly negatively correlated with the gap (here: "
+             "below -%g), largely along the dropout axis (5.4.1)",
+             SIMILAR);
+    ex_claim(table, text, found, verdicts[v]);
 }
 
 /* Compares all betas with the main one: their taus, and how similarly they rank the models. */
@@ -1103,35 +1103,43 @@ static int beta_claim(evaluation *e, ex_table *table) {
 static const claim paper_claims[] = {
     {.text = "Prunability outperforms random perturbation robustness, the train loss and the "
              "Frobenius norm by tau (5.4.1)",
+     .first = PRUNABILITY,
      .second = {"perturbation_flatness", "train_loss", "sum_of_frobenius"}},
     {.text = "Beyond the paper: it also outperforms the negated train loss, which takes a small "
              "loss as a sign of a large gap",
+     .first = PRUNABILITY,
      .second = {"train_loss_turned"}},
     {.text = "Prunability explains more of the gap's variance than random perturbation robustness "
              "(5.4.3): adjusted R²",
      .statistic = PRUN_STATISTIC_ADJUSTED_R2,
+     .first = PRUNABILITY,
      .second = {"perturbation_flatness"}},
     {.text = "... and has more information about the gap (5.4.3): K",
      .statistic = PRUN_STATISTIC_CMI,
+     .first = PRUNABILITY,
      .second = {"perturbation_flatness"}},
     {.text = "Prunability has a larger granulated tau than random perturbation robustness and "
              "norms (Table 2): Psi",
      .statistic = PRUN_STATISTIC_PSI_MEAN,
+     .first = PRUNABILITY,
      .second = {"perturbation_flatness", "sum_of_frobenius", "sum_of_two_norms"}},
     {.text = "Pruning by magnitude outperforms pruning at random (5.4.1)",
+     .first = PRUNABILITY,
      .second = {RANDOM_PRUNING}},
     {.text = "... and the difference is relatively small (5.4.1)",
      .similar = 1,
+     .first = PRUNABILITY,
      .second = {RANDOM_PRUNING}},
     {.text = "Normalized margins outperform prunability by tau (5.4.1)",
      .first = "normalized_margins",
-     .against_prunability = 1},
+     .second = {PRUNABILITY}},
     {.text = "Beyond the paper: so do cross-fitted margins",
      .first = "normalized_margins_crossfitted",
-     .against_prunability = 1},
+     .second = {PRUNABILITY}},
     {.text = "The negative sum of train losses and the best margin variable are about as "
              "informative as prunability (5.4.1)",
      .similar = 1,
+     .first = PRUNABILITY,
      .second = {"sum_of_train_losses", "best_margin_variable"}},
     {.text = "Normalized margins have a higher conditional mutual information with the gap than "
              "the other baselines (5.4.1): K",
@@ -1146,13 +1154,14 @@ static const claim paper_claims[] = {
              "more: K",
      .statistic = PRUN_STATISTIC_CMI,
      .first = "normalized_margins",
-     .against_prunability = 1},
+     .second = {PRUNABILITY}},
     {.text = "... and so does the best margin variable: K",
      .statistic = PRUN_STATISTIC_CMI,
      .first = "best_margin_variable",
-     .against_prunability = 1},
+     .second = {PRUNABILITY}},
     {.text = "Parameter counts and norms do worse than prunability, pruned or not (5.4.1, Table "
              "2)",
+     .first = PRUNABILITY,
      .second = {"parameters", "pruned_parameters", "sum_of_two_norms", "sum_of_two_norms_pruned"}},
     {.text = "Of the baselines, random perturbation robustness has the highest information with "
              "prunability (5.4.3, Table 3): K",
