@@ -698,15 +698,13 @@ static descent find_descent(const results *r, const view *v) {
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
-/* The decimals that show two digits of a standard error. */
-static int decimals_of(double error) {
-    if (!(error > 0 && isfinite(error))) return 4;
-    return (int)fmin(fmax(1 - floor(log10(error)), 0), 9);
-}
+/* The format with the decimals that show two digits of a standard error. */
+static const char *format_of(double error) {
+    static const char *const formats[] = {"%.0f", "%.1f", "%.2f", "%.3f", "%.4f",
+                                          "%.5f", "%.6f", "%.7f", "%.8f", "%.9f"};
 
-static void decimals_cell(ex_table *table, int decimals, double value) {
-    if (isnan(value)) ex_table_cell(table, "-");
-    else ex_table_cell(table, "%.*f", decimals, value);
+    if (!(error > 0 && isfinite(error))) return formats[4];
+    return formats[(int)fmin(fmax(1 - floor(log10(error)), 0), 9)];
 }
 
 static void width_table(const results *r, ex_table *table) {
@@ -722,10 +720,10 @@ static void width_table(const results *r, ex_table *table) {
         for (k = 0; k < sizeof shown / sizeof *shown; k++) {
             const view *v = &r->views[shown[k]];
             const int robustness = shown[k] == V_TARGETS + 2;
-            const int decimals = robustness ? decimals_of(v->error[w]) : 4;
+            const char *format = robustness ? format_of(v->error[w]) : "%.4f";
 
-            decimals_cell(table, decimals, v->mean[w]);
-            decimals_cell(table, decimals, v->error[w]);
+            ex_table_number(table, format, v->mean[w]);
+            ex_table_number(table, format, v->error[w]);
         }
     }
 }
@@ -939,10 +937,10 @@ static int compare(results *r, const view *a, const double *b, const view *targe
 
 /* A change, with its standard error if there is one. */
 static void add_change(ex_text *found, double change, double error) {
-    const int decimals = decimals_of(error);
-
-    ex_text_add(found, "%.*f", decimals, change);
-    if (!isnan(error)) ex_text_add(found, " ± %.*f", decimals, error);
+    ex_text_add(found, format_of(error), change);
+    if (isnan(error)) return;
+    ex_text_add(found, " ± ");
+    ex_text_add(found, format_of(error), error);
 }
 
 /* Describes a curve without a peak inside the range: it falls to its lowest point and rises after
