@@ -111,42 +111,17 @@ EX_PRINTF(1, 2) static char *text_of(const char *format, ...) {
     return text.data;
 }
 
-/* Lower case of ASCII letters. */
-static char small(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
-
 /* Whether a text of some length is in a list "a b c", ignoring case. */
 static int is_one_of(const char *text, size_t length, const char *list) {
     size_t i, word;
 
     for (; *list != '\0'; list += word + (list[word] == ' ')) {
         word = strcspn(list, " ");
-        for (i = 0; i < length && i < word && small(text[i]) == list[i]; i++)
+        for (i = 0; i < length && i < word && ex_lower(text[i]) == list[i]; i++)
             ;
         if (i == length && i == word) return 1;
     }
     return 0;
-}
-
-/* Edit distance of two names, ignoring case. */
-static size_t distance(const char *a, const char *b) {
-    const size_t n = strlen(a), m = strlen(b);
-    size_t *row = (size_t *)ex_allocate(m + 1, sizeof *row), i, j, result;
-
-    for (j = 0; j <= m; j++) row[j] = j;
-    for (i = 1; i <= n; i++) {
-        size_t corner = row[0]++;
-
-        for (j = 1; j <= m; j++) {
-            const size_t other = corner + (small(a[i - 1]) != small(b[j - 1]));
-            const size_t least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-
-            corner = row[j];
-            row[j] = other < least ? other : least;
-        }
-    }
-    result = row[m];
-    free(row);
-    return result;
 }
 
 /* ---- columns ------------------------------------------------------------------------------- */
@@ -164,7 +139,7 @@ static int no_column(const evaluation *e, const char *option, const char *name) 
     int64_t i, meant = -1;
 
     for (i = 0; i < t->columns; i++) {
-        const size_t d = distance(name, t->names[i]);
+        const size_t d = ex_distance(name, t->names[i]);
 
         if (d > nearest || 2 * d >= strlen(t->names[i]) + (d == 0) || (meant >= 0 && d == nearest))
             continue;

@@ -271,21 +271,29 @@ static inline const ex_option *ex__find(const ex_program *program, const char *a
     return NULL;
 }
 
-/* Edit distance of two words; distances above `limit` count as limit + 1. */
-static inline int ex__distance(const char *a, const char *b, int limit) {
-    int change, leave, add;
+/* Lower case of ASCII letters, whatever the locale. */
+static inline char ex_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
-    while (*a != '\0' && *a == *b) {
-        a++;
-        b++;
+/* Edit distance of two words, ignoring case: how many letters to change, add or leave out. */
+static inline size_t ex_distance(const char *a, const char *b) {
+    const size_t n = strlen(a), m = strlen(b);
+    size_t *row = (size_t *)ex_allocate(m + 1, sizeof *row), i, j, result;
+
+    for (j = 0; j <= m; j++) row[j] = j; /* from the empty beginning of a */
+    for (i = 1; i <= n; i++) {
+        size_t corner = row[0]++;
+
+        for (j = 1; j <= m; j++) {
+            const size_t change = corner + (ex_lower(a[i - 1]) != ex_lower(b[j - 1]));
+            const size_t add = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+
+            corner = row[j];
+            row[j] = change < add ? change : add;
+        }
     }
-    if (limit == 0 || (*a == '\0' && *b == '\0')) return *a != '\0' || *b != '\0';
-    change = *a != '\0' && *b != '\0' ? ex__distance(a + 1, b + 1, limit - 1) : limit;
-    leave = *a != '\0' ? ex__distance(a + 1, b, limit - 1) : limit;
-    add = *b != '\0' ? ex__distance(a, b + 1, limit - 1) : limit;
-    change = leave < change ? leave : change;
-    change = add < change ? add : change;
-    return change + 1;
+    result = row[m];
+    free(row);
+    return result;
 }
 
 /* The name closest to an unknown one, the first `length` bytes of word, or NULL if none is close.
@@ -294,14 +302,14 @@ static inline const char *ex_nearest(const char *word, size_t length, const char
                                      size_t stride, size_t count) {
     const char *best = NULL;
     ex_text name = {NULL, 0, 0};
-    int least = length < 4 ? 2 : 3; /* a larger distance is hardly a typo */
+    size_t least = length < 4 ? 2 : 3; /* a larger distance is hardly a typo */
     size_t i;
 
     ex_text_add(&name, "%.*s", (int)length, word);
     for (i = 0; i < count; i++) {
         const char *other = *(const char *const *)((const char *)first + i * stride);
         const int begins = length > 2 && strncmp(other, name.data, length) == 0;
-        const int distance = begins ? 0 : ex__distance(name.data, other, least);
+        const size_t distance = begins ? 0 : ex_distance(name.data, other);
 
         if (distance < least) {
             least = distance;
