@@ -1,4 +1,4 @@
-/* prunability.h - v1.0.1 - generalization measures of neural networks in plain C - MIT (see end)
+/* prunability.h - v1.0.2 - generalization measures of neural networks in plain C - MIT (see end)
 
    Trains convolutional networks, prunes them, and measures how well they, or networks of your own,
    generalize. It implements the system of "Robustness to Pruning Predicts Generalization in Deep
@@ -389,7 +389,7 @@
 #define PRUNABILITY_VERSION_MAJOR 1
 #define PRUNABILITY_VERSION_MINOR 0
 #define PRUNABILITY_VERSION_PATCH 1
-#define PRUNABILITY_VERSION "1.0.1"
+#define PRUNABILITY_VERSION "1.0.2"
 
 #if defined(PRUNABILITY_NO_NET) && !defined(PRUNABILITY_NO_TRAIN)
 #define PRUNABILITY_NO_TRAIN
@@ -421,7 +421,7 @@ extern "C" {
    the library.
 */
 
-/* The version of the compiled library, as PRUNABILITY_VERSION was then: "1.0.1". */
+/* The version of the compiled library, as PRUNABILITY_VERSION was then: "1.0.2". */
 PRUNDEF const char *prun_version(void);
 
 /* Every function that can fail returns one of these; 0 is success. Results are written only on

@@ -66,7 +66,7 @@ __all__ = ["measure", "measures", "prunability", "loss_curve", "prune_scores", "
            "sharpness_radius", "hessian", "hessian_diagonal", "evaluate", "Objective", "Tensor",
            "load_library", "Error", "LibraryError"]
 
-VERSION = "1.0.1"  # version of the library that this file needs
+VERSION = "1.0.2"  # version of the library that this file needs
 
 
 class Error(RuntimeError):
